@@ -1,11 +1,11 @@
 // The built command, in its own process. run.test.ts calls it in this process.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import { CloseCode, type Conn, serve, type WebSocketServer } from '@ws/node-server';
+import { type Conn, serve, type WebSocketServer } from '@ws/node-server';
 import { afterEach, describe, expect, it } from 'vitest';
 
 const cli = join(import.meta.dirname, '../dist/cli.js');
@@ -59,10 +59,8 @@ function run(...args: string[]): Promise<Ended> {
   return new Command(args).ended;
 }
 
-type Handler = (conn: Conn) => unknown;
-
 /** Starts a server in this process, which is faster than `ws-bench serve`. */
-async function startServer(handle: Handler): Promise<WebSocketServer> {
+async function startServer(handle: (conn: Conn) => unknown): Promise<WebSocketServer> {
   const server = await serve({ host: '127.0.0.1' }, async (conn) => {
     await Promise.resolve(handle(conn)).catch(() => {});
   });
@@ -70,123 +68,80 @@ async function startServer(handle: Handler): Promise<WebSocketServer> {
   return server;
 }
 
-const echo: Handler = (conn) => conn.receive((message) => conn.send(message));
-
 function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'ws-bench-'));
   ended.push(() => rmSync(path, { recursive: true }));
   return path;
 }
 
-describe.skipIf(!built)('ws-bench', { timeout: TEST_TIMEOUT_MS }, () => {
-  it('reports an error of another process, without a stack, and exits with 2', async () => {
-    const { code, out, err } = await run('load', 'ws://a', '--header', 'Bad name: x');
-    expect([code, out, err]).toEqual([2, '', expect.stringContaining('Bad name')]);
-    expect(err).not.toContain('    at ');
-  });
-
-  it('reports that no server listens, without the query of the URL, and keeps the files of an earlier run', async () => {
-    const server = await startServer(echo);
-    await server.close({ timeout: 1 });
-    const path = folder();
-    const files = ['--json', join(path, 'r.json'), '--html', join(path, 'r.html')];
-    writeFileSync(join(path, 'r.html'), 'earlier');
-    const { code, err, out } = await run(
-      'load',
-      `${server.url}/?secret`,
-      '--connections',
-      '3',
-      ...files,
-    );
-    expect([code, out]).toEqual([1, '']);
-    expect(err).not.toContain('secret');
-    expect(err).toMatch(/^no connection to ws:.*ECONNREFUSED.*; no server listens there\n$/);
-    expect(readdirSync(path)).toEqual(['r.html']);
-    expect(readFileSync(join(path, 'r.html'), 'utf8')).toBe('earlier');
-  });
-});
-
 describe.skipIf(!built)('ws-bench load', { timeout: TEST_TIMEOUT_MS }, () => {
   const brief = ['--connections', '4', '--duration', '150ms'];
 
   it.each([
-    ['ours', 'SIGINT'],
-    ['ws', 'SIGTERM'],
-  ] as const)(
-    'finds no errors in ws-bench serve of %s, which ends on %s',
-    async (library, signal) => {
-      const command = new Command(['serve', '--library', library, '--compression']);
-      const url = await command.line();
-      const got = await run('load', url, ...brief, '--compression', '--text', '--payload', '2KiB');
-      expect([got.code, got.err]).toEqual([0, '']);
-      expect(got.out).toContain('4 connections, 2 KiB of text, closed loop, 1 in flight on each');
-      expect(got.out).toContain('compression: permessage-deflate');
-      for (const line of [/^p99\.99 +[\d.]+$/m, /^max +[\d.]+$/m, /^no errors$/m]) {
-        expect(got.out).toMatch(line);
-      }
-      command.process.kill(signal);
-      expect(await command.ended).toEqual({ code: 0, out: `${url}\n`, err: '' });
-    },
-  );
-
-  it('writes a document and a page without the values of headers and the query of the URL', async () => {
-    const { url } = await startServer(echo);
-    const path = folder();
-    const [json, html] = [join(path, 'r.json'), join(path, 'r.html')];
-    const secret = ['--header', 'X-Token: secret'];
-    const asked = `${url}/?token=secret`;
-    const got = await run('load', asked, ...brief, ...secret, '--json', json, '--html', html);
+    ['receive', 'SIGINT', []],
+    ['ws, corked', 'SIGTERM', ['--tls']],
+  ] as const)('verifies ws-bench serve of %s, which ends on %s', async (name, signal, more) => {
+    const command = new Command(['serve', '--server', name, ...more]);
+    const url = await command.line();
+    const got = await run('load', url, ...brief, '--text', '--payload', '2KiB', '--rate', '200');
     expect([got.code, got.err]).toEqual([0, '']);
-    expect(got.out).toContain('no errors');
-    const [document, page] = [json, html].map((file) => readFileSync(file, 'utf8'));
-    const { head, charts, echoed, throughput } = JSON.parse(document!);
-    expect(readdirSync(path).toSorted()).toEqual(['r.html', 'r.json']);
+    expect(got.out).toContain('4 connections, 2 KiB of text, 200 messages per second');
+    expect(got.out).toContain('30 messages echoed');
+    command.process.kill(signal);
+    expect(await command.ended).toEqual({ code: 0, out: `${url}\n`, err: '' });
+  });
+
+  it('writes a document without the values of headers and the query of the URL', async () => {
+    const { url } = await startServer((conn) => conn.receive((message) => conn.send(message)));
+    const path = folder();
+    const json = join(path, 'r.json');
+    const secret = ['--header', 'X-Token: secret'];
+    const got = await run('load', `${url}/?token=secret`, ...brief, ...secret, '--json', json);
+    expect([got.code, got.err]).toEqual([0, '']);
+    const document = readFileSync(json, 'utf8');
+    const { head, messages, latency } = JSON.parse(document);
     expect(head.command).toContain(`ws-bench load '${url}/?***'`);
-    expect(head.versions.node).toBe(process.versions.node);
-    expect(charts.map((chart: { kind: string }) => chart.kind)).toEqual(['percentiles', 'lines']);
-    expect(echoed).toBeGreaterThan(0);
-    expect(throughput).toHaveLength(1);
-    expect(page).toMatch(/^<!doctype html>/);
-    expect(`${document}${page}`).not.toContain('secret');
+    expect(messages).toBeGreaterThan(0);
+    expect(latency.p50).toBeGreaterThan(0);
+    expect(`${document}${got.out}`).not.toContain('secret');
   });
 
-  it('prints the document for --json before the URL, from several processes', async () => {
-    const { url } = await startServer(echo);
-    const got = await run('load', '--json', url, ...brief, '--workers', '3', '--rate', '800');
-    const { sent, echoed, plan, busy } = JSON.parse(got.out);
-    expect([got.code, sent, echoed, plan.url, busy.length]).toEqual([0, 120, 120, url, 3]);
+  it.each([
+    ['a changed echo', (conn: Conn) => conn.receive(() => conn.send('no')), 'differs'],
+    ['an early close', (conn: Conn) => conn.close(1013), 'differs'],
+  ])('fails for %s and writes no file', async (_, handle, said) => {
+    const { url } = await startServer(handle);
+    const path = folder();
+    const got = await run('load', `${url}/?secret`, ...brief, '--json', join(path, 'r.json'));
+    expect([got.code, got.out]).toEqual([1, '']);
+    expect(got.err).toMatch(new RegExp(`^ws://.*\\?\\*\\*\\*: .*${said}`));
+    expect(readdirSync(path)).toEqual([]);
   });
 
-  it('prints the results so far on Ctrl-C', async () => {
-    let asked: (() => void) | undefined;
-    const echoing = new Promise<void>((resolve) => (asked = resolve));
-    const server = await startServer((conn) =>
-      conn.receive((message) => {
-        asked?.();
-        return conn.send(message);
-      }),
-    );
-    const command = new Command(['load', server.url, '--duration', '10m']);
-    await echoing;
-    command.process.kill('SIGINT');
-    const { code, out, err } = await command.ended;
+  it('reports that no server listens', async () => {
+    const server = await startServer(() => {});
+    await server.close({ timeout: 1 });
+    const { code, err, out } = await run('load', server.url, ...brief);
+    expect([code, out]).toEqual([1, '']);
+    expect(err).toContain('ECONNREFUSED');
+  });
+});
+
+describe.skipIf(!built)('a scenario', { timeout: TEST_TIMEOUT_MS }, () => {
+  const brief = ['--quick', '--rounds', '1', '--json'];
+
+  it.each([
+    ['compare', '64 x 1 x 16 B', 'receive', 'us'],
+    ['client', '1 send', 'ours', 'us'],
+    ['handshakes', '', 'bare', 'open'],
+    ['broadcast', '16 KiB', 'ws, corked', 'growth'],
+    ['micro', '16 x 16 B', 'plain JS', 'ns'],
+  ])('measures %s: %s', async (name, only, contender, metric) => {
+    const { code, out, err } = await run(name, '--only', only, ...brief);
     expect([code, err]).toEqual([0, '']);
-    expect(out).toContain('interrupted');
-    expect(out).toContain('no errors');
-  });
-
-  it('lists errors by kind and exits with 1', async () => {
-    const server = await startServer((conn) => {
-      let n = 0;
-      return conn.receive((message) => {
-        n++;
-        if (n === 3) return conn.send(message.data.slice(1));
-        return n === 5 ? void conn.close(CloseCode.TryAgainLater, 'too much') : conn.send(message);
-      });
-    });
-    const { code, out } = await run('load', server.url, ...brief);
-    expect(code).toBe(1);
-    expect(out).toMatch(/^ +4 x wrong length +got 127 bytes of binary /m);
-    expect(out).toMatch(/^ +4 x close: 1013 +.*too much$/m);
+    const { contests, tables, head } = JSON.parse(out);
+    expect(contests[0].readings[contender][metric][0][0]).toBeGreaterThan(0);
+    expect(tables[0].labels).toEqual([contests[0].name]);
+    expect(head.versions.ours).toBeDefined();
   });
 });

@@ -1,5 +1,4 @@
 import type { ParseArgsConfig } from 'node:util';
-import type { Chart } from '../report/chart.ts';
 
 /** The options of a command line, by name. */
 export type Values = Readonly<Record<string, Value>>;
@@ -11,14 +10,12 @@ export type Value = string | boolean | undefined | readonly (string | boolean)[]
 export interface Report {
   readonly document: object;
   readonly text: string;
-  /** Charts for `--html` and for the README, as plain data. Default: none. */
-  readonly charts?: readonly Chart[];
-  /** Whether the report contains errors. The exit code is 1 then. Default: false. */
-  readonly failed?: boolean;
+  /** Versions of what was used besides Node and this library. Default: none. */
+  readonly versions?: Readonly<Record<string, string>>;
 }
 
 /** An option that most commands have. */
-export type CommonOption = 'json' | 'html' | 'quick';
+export type CommonOption = 'json' | 'quick';
 
 /** The words on a command line that are no options. */
 export interface Words {

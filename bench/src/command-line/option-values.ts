@@ -1,11 +1,8 @@
-import { execFileSync } from 'node:child_process';
 import type { Value, Values } from './command.ts';
 import { UsageError } from './usage-error.ts';
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const SIZES: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 1024 ** 2 };
-/** The output of `--version` of each runtime. */
-const VERSIONS = { bun: /^\d+\.\d+\.\d+/, deno: /^deno \d+\./ } as const;
 
 /**
  * A whole number.
@@ -57,30 +54,6 @@ export function size(values: Values, name: string, fallback: number, most: numbe
   throw new UsageError(
     `--${name}: expected bytes up to ${most / SIZES['MiB']!}MiB, such as 125 or 16KiB, got '${given}'`,
   );
-}
-
-/**
- * The path of another runtime. Runs it once to check its version.
- *
- * @throws UsageError that names the option, when the path is not that runtime.
- */
-export function runtimePath(values: Values, name: keyof typeof VERSIONS): string | undefined {
-  if (values[name] === undefined) return undefined;
-  const path = String(values[name]);
-  let output: string;
-  try {
-    output = execFileSync(path, ['--version'], {
-      encoding: 'utf8',
-      timeout: 10_000,
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-  } catch (error) {
-    const { code = 'a failure' } = error as NodeJS.ErrnoException;
-    throw new UsageError(`--${name}: '${path} --version' cannot be run: ${code}`);
-  }
-  if (VERSIONS[name].test(output)) return path;
-  const [version = ''] = output.split('\n', 1);
-  throw new UsageError(`--${name}: '${path}' is not ${name}: its version is '${version}'`);
 }
 
 /** The values of an option that may be repeated. */

@@ -1,27 +1,33 @@
-import { commits } from '../commits/commits.ts';
+import { writeFileSync } from 'node:fs';
 import { charts } from '../recorded/charts.ts';
+import { documentText } from '../recorded/documents.ts';
 import { recordCommand } from '../recorded/record.ts';
-import { headOf, withVersions } from '../report/head.ts';
-import { pageOf, readPageScript } from '../report/html-page.ts';
-import { OutputFile } from '../report/output-file.ts';
+import { headOf } from '../report/head.ts';
 import { broadcast } from '../scenarios/broadcast.ts';
+import { client } from '../scenarios/client.ts';
 import { codec } from '../scenarios/codec.ts';
 import { compare } from '../scenarios/compare.ts';
 import { deflate } from '../scenarios/deflate.ts';
+import { handshakes } from '../scenarios/handshakes.ts';
 import { load } from '../scenarios/load.ts';
 import { memory } from '../scenarios/memory.ts';
+import { micro } from '../scenarios/micro.ts';
+import { scenarioCommand } from '../scenarios/scenario.ts';
 import { serve } from '../scenarios/serve.ts';
 import { stream } from '../scenarios/stream.ts';
-import type { Command, Report } from './command.ts';
+import type { Command } from './command.ts';
 import { parseCommand } from './parse.ts';
 import { UsageError } from './usage-error.ts';
 
-const RECORDED = { compare, codec, memory, broadcast, stream, deflate };
+const RECORDED = Object.fromEntries(
+  [compare, client, handshakes, memory, broadcast, stream, deflate, codec, micro].map(
+    (scenario) => [scenario.name, scenarioCommand(scenario)],
+  ),
+);
 const SCENARIOS: Readonly<Record<string, Command>> = { ...RECORDED, load, serve };
 const RESULTS: Readonly<Record<string, Command>> = {
-  record: recordCommand(RECORDED),
+  record: recordCommand(Object.keys(RECORDED)),
   charts,
-  commits,
 };
 const COMMANDS: Readonly<Record<string, Command>> = { ...SCENARIOS, ...RESULTS };
 
@@ -37,12 +43,11 @@ ${listOf(RESULTS)}
 
 options of most scenarios
   --json [FILE]  print one JSON document instead of tables, or write it to FILE besides the tables
-  --html FILE    write a page with charts: one file that needs no network
   --quick        a quick run for a first impression; do not quote its figures
   --help         this text; after a command, the help of that command
 
-The exit code is 0 for success, 1 for a failure or for errors in a report, 2 for an invalid command
-line. Files are written at the end, so a failed run does not change them.
+The exit code is 0 for success, 1 for a failure, 2 for an invalid command line. A failed run writes no
+file.
 `;
 
 /** Where a command prints. */
@@ -74,18 +79,13 @@ async function dispatch(args: readonly string[], output: Output): Promise<number
     output.out(command.help);
     return 0;
   }
-  const html = values['html'] as string | undefined;
-  const files = openFiles(jsonFile, html);
-  const script = html === undefined ? '' : readPageScript();
-  const head = headOf(name, args);
   const report = await command.run(values, words);
   if (typeof report === 'number') return report;
-  const document = documentOf(report, head);
-  const json = `${JSON.stringify(document, null, 1)}\n`;
+  const head = headOf(name, args, report.versions ?? {});
+  const json = documentText({ head, ...report.document });
   output.out(values['json'] === true && jsonFile === undefined ? json : report.text);
-  files.json?.write(json);
-  files.html?.write(pageOf(document, report.text, script));
-  return report.failed === true ? 1 : 0;
+  if (jsonFile !== undefined) writeFileSync(jsonFile, json);
+  return 0;
 }
 
 function withoutCommand(args: readonly string[], { out, err }: Output): number {
@@ -97,24 +97,6 @@ function withoutCommand(args: readonly string[], { out, err }: Output): number {
   if (word !== undefined) err(`there is no command '${word}'\n\n`);
   err(HELP);
   return 2;
-}
-
-/** Checks the files before the measurement, so that a wrong path costs no time. */
-function openFiles(
-  jsonPath: string | undefined,
-  htmlPath: string | undefined,
-): { json?: OutputFile | undefined; html?: OutputFile | undefined } {
-  const json = jsonPath === undefined ? undefined : new OutputFile('json', jsonPath);
-  const html = htmlPath === undefined ? undefined : new OutputFile('html', htmlPath);
-  if (json !== undefined && json.path === html?.path) {
-    throw new UsageError(`--json and --html: both are '${jsonPath}'`);
-  }
-  return { json, html };
-}
-
-function documentOf({ document, charts = [] }: Report, head: ReturnType<typeof headOf>) {
-  const { versions } = document as { versions?: Record<string, string | undefined> };
-  return { ...document, head: withVersions(head, versions), charts };
 }
 
 function listOf(commands: Readonly<Record<string, Command>>): string {

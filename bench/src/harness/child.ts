@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Limit for an answer, in ms. */
-const ANSWER_TIMEOUT_MS = 60_000;
+/** Limit for an answer, in ms. A load without progress fails by itself. */
+const ANSWER_TIMEOUT_MS = 3_600_000;
 /** Limit for a voluntary exit, in ms. Node writes a CPU profile in that time. */
 const EXIT_TIMEOUT_MS = 10_000;
 
@@ -26,6 +27,20 @@ interface PendingRequest {
 /** The functions of a child by name, each with one argument. */
 export type Answers = Record<string, (argument: never) => unknown>;
 
+/** The settings of a process. */
+export interface ChildOptions {
+  /** Flags for node. */
+  readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Folder of the script. Default: that of this command. */
+  readonly folder?: string | undefined;
+}
+
+/** A command line that runs on one core. */
+export function pinned(core: number | undefined, command: readonly string[]): string[] {
+  return core === undefined ? [...command] : ['taskset', '-c', `${core}`, ...command];
+}
+
 type ArgumentOf<F extends (argument: never) => unknown> = Parameters<F>[0];
 
 /** A process of the benchmark that answers requests, one JSON message each. `A` lists them. */
@@ -37,18 +52,13 @@ export class Child<A extends Answers> {
 
   /**
    * @param script - A file beside the built CLI.
-   * @param flags - Flags for node.
    * @param core - The only core for the process; undefined for any.
    */
-  constructor(
-    script: string,
-    flags: readonly string[],
-    core: number | undefined,
-    env: Readonly<Record<string, string>> = {},
-  ) {
-    const path = fileURLToPath(new URL(script, import.meta.url));
-    const node = [process.execPath, ...flags, path];
-    const [command, ...args] = core === undefined ? node : ['taskset', '-c', `${core}`, ...node];
+  constructor(script: string, core: number | undefined, options: ChildOptions = {}) {
+    const { flags = [], env = {}, folder } = options;
+    const path =
+      folder === undefined ? fileURLToPath(new URL(script, import.meta.url)) : join(folder, script);
+    const [command, ...args] = pinned(core, [process.execPath, ...flags, path]);
     this.#process = spawn(command!, args, {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -68,13 +78,11 @@ export class Child<A extends Answers> {
   /**
    * Sends a request and returns the answer.
    *
-   * @param timeoutMs - Limit for the answer, in ms.
-   * @throws Error with the child's message, after the limit, or when the child has exited.
+   * @throws Error with the child's message, after an hour, or when the child has exited.
    */
   async ask<K extends keyof A & string>(
     name: K,
     argument: ArgumentOf<A[K]>,
-    timeoutMs = ANSWER_TIMEOUT_MS,
   ): Promise<Awaited<ReturnType<A[K]>>> {
     const id = this.#asked++;
     const asked = new Promise<unknown>((resolve, reject) => {
@@ -85,8 +93,10 @@ export class Child<A extends Answers> {
       });
     });
     const timer = setTimeout(() => {
-      this.#pending.get(id)?.reject(new Error(`no answer to '${name}' within ${timeoutMs} ms`));
-    }, timeoutMs);
+      this.#pending
+        .get(id)
+        ?.reject(new Error(`no answer to '${name}' within ${ANSWER_TIMEOUT_MS} ms`));
+    }, ANSWER_TIMEOUT_MS);
     try {
       return (await asked) as Awaited<ReturnType<A[K]>>;
     } finally {

@@ -24,17 +24,8 @@ export function spreadOf(readings: readonly number[]): Spread {
   };
 }
 
-/** `a / b`, round by round. A disturbance of a round affects both, so the ratio stays fair. */
-export function ratios(a: readonly number[], b: readonly number[]): number[] {
-  if (a.length !== b.length) throw new RangeError(`${a.length} rounds against ${b.length}`);
-  return a.map((value, round) => value / b[round]!);
-}
-
-/**
- * The names in the order of a round. Each round starts with another one, so that no subject is
- * always the warm one.
- */
-export function rotated<T>(names: readonly T[], round: number): T[] {
-  const first = names.length === 0 ? 0 : round % names.length;
-  return [...names.slice(first), ...names.slice(0, first)];
+/** The value that `share` of the sorted values do not exceed; NaN without values. */
+export function percentile(sorted: ArrayLike<number>, share: number): number {
+  const place = Math.max(0, Math.ceil(share * sorted.length) - 1);
+  return sorted[place] ?? Number.NaN;
 }

@@ -1,10 +1,15 @@
 import { PerformanceObserver } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { getHeapSpaceStatistics } from 'node:v8';
 
-/** Microseconds of CPU of this process, all threads together. */
-export function cpu(): number {
-  const { user, system } = process.cpuUsage();
-  return user + system;
+/** What a process has used since its start. */
+export interface Usage {
+  /** Microseconds of CPU, all threads together. */
+  readonly cpu: number;
+  /** Milliseconds of garbage collection. */
+  readonly gc: number;
+  /** The longest collection since the last call, in ms. */
+  readonly pause: number;
 }
 
 /** The memory of a process, in bytes. */
@@ -13,21 +18,39 @@ export interface Memory {
   readonly resident: number;
   /** Used bytes of the JavaScript heap. */
   readonly heap: number;
+  /** Bytes that V8 holds for the young generation, used or not. */
+  readonly young: number;
 }
 
-/** The memory of this process after a collection. Needs `--expose-gc`. */
-export async function memory(): Promise<Memory> {
+let gc = 0;
+let pause = 0;
+let collections = 0;
+let watching = false;
+
+/** The first call starts to watch the collections. */
+export function usage(): Usage {
+  watch();
+  const { user, system } = process.cpuUsage();
+  const longest = pause;
+  pause = 0;
+  return { cpu: user + system, gc, pause: longest };
+}
+
+/**
+ * The memory of this process.
+ *
+ * @param collect - Whether to collect all garbage first. Needs `--expose-gc`.
+ */
+export async function memory(collect: boolean): Promise<Memory> {
   // Finalizers and zlib's threads free memory some turns after a collection.
-  for (let i = 0; i < 4; i++) {
+  for (let i = 0; collect && i < 4; i++) {
     globalThis.gc!();
     await sleep(50);
   }
   const { rss, heapUsed } = process.memoryUsage();
-  return { resident: rss, heap: heapUsed };
+  const space = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space');
+  return { resident: rss, heap: heapUsed, young: space?.physical_space_size ?? 0 };
 }
-
-let collections = 0;
-let observer: PerformanceObserver | undefined;
 
 /**
  * Bytes on the JavaScript heap, garbage included. Needs `--expose-gc`, and a young generation large
@@ -37,20 +60,28 @@ let observer: PerformanceObserver | undefined;
  * @throws Error when a collection happened since then.
  */
 export async function heap(collect: boolean): Promise<number> {
-  observer ??= watchCollections();
+  watch();
+  const seen = collections;
   if (collect) globalThis.gc!();
-  // The observer is called a turn later.
-  await sleep(20);
+  // The observer reports a collection some turns later.
+  do await sleep(20);
+  while (collect && collections === seen);
   if (collect) collections = 0;
-  else if (collections > 0)
+  else if (collections > 0) {
     throw new Error(`${collections} collections happened during the measurement`);
+  }
   return process.memoryUsage().heapUsed;
 }
 
-function watchCollections(): PerformanceObserver {
-  const created = new PerformanceObserver((list) => {
-    collections += list.getEntries().length;
+function watch(): void {
+  if (watching) return;
+  watching = true;
+  const observer = new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) {
+      collections++;
+      gc += duration;
+      pause = Math.max(pause, duration);
+    }
   });
-  created.observe({ entryTypes: ['gc'] });
-  return created;
+  observer.observe({ entryTypes: ['gc'] });
 }

@@ -1,4 +1,6 @@
 import { constants, deflateRawSync } from 'node:zlib';
+import { generator } from '../harness/random.ts';
+import { type Pieces, piecesOf } from './pieces.ts';
 
 /** The agreed compression, seen from the client: whether messages refer back to earlier ones. */
 export type Context = 'none' | 'shared' | 'takeover';
@@ -17,10 +19,8 @@ export interface CorpusPlan {
 export interface Corpus extends CorpusPlan {
   /** The plain text of all messages, concatenated. */
   readonly plain: Buffer;
-  /** The frames of all messages, concatenated. */
-  readonly frames: Buffer;
-  /** Start of frame `i`, plus one entry for the end. */
-  readonly offsets: Uint32Array;
+  /** The frames of all messages. */
+  readonly frames: Pieces;
 }
 
 /** The last bytes of a sync flush, which are not sent (RFC 7692, section 7.2.1). */
@@ -34,7 +34,6 @@ export function makeCorpus(plan: CorpusPlan): Corpus {
   const { size, count, context, windowBits } = plan;
   const plain = Buffer.from(jsonLike(size * count));
   const frames: Buffer[] = [];
-  const offsets = new Uint32Array(count + 1);
   const random = generator(7);
   for (let i = 0; i < count; i++) {
     const message = plain.subarray(i * size, (i + 1) * size);
@@ -47,9 +46,8 @@ export function makeCorpus(plan: CorpusPlan): Corpus {
         ? maskedFrame(0x81, message, random())
         : maskedFrame(0xc1, deflate(message, windowBits, dictionary), random());
     frames.push(frame);
-    offsets[i + 1] = offsets[i]! + frame.length;
   }
-  return { ...plan, plain, frames: Buffer.concat(frames), offsets };
+  return { ...plan, plain, frames: piecesOf(frames) };
 }
 
 function deflate(message: Buffer, windowBits: number, dictionary: Buffer | undefined): Buffer {
@@ -94,34 +92,28 @@ const WORDS: readonly string[] = [
  */
 export function jsonLike(bytes: number): string {
   const random = generator(5);
-  const upTo = (n: number): number => (random() >>> 0) % n;
   const parts: string[] = [];
   let length = 0;
   while (length < bytes) {
-    const record = JSON.stringify({
-      id: upTo(2 ** 32)
-        .toString(16)
-        .padStart(8, '0'),
-      event: EVENTS[upTo(EVENTS.length)],
-      user: `u${upTo(100_000)}`,
-      at: 1_700_000_000_000 + upTo(1e9),
-      price: upTo(1_000_000) / 100,
-      text: Array.from({ length: 4 + upTo(8) }, () => WORDS[upTo(WORDS.length)]).join(' '),
-      ok: upTo(2) === 1,
-    });
+    const record = jsonRecord(random);
     parts.push(record, ',');
     length += record.length + 1;
   }
   return parts.join('').slice(0, bytes);
 }
 
-/** Returns the same numbers in every run (mulberry32): signed 32-bit integers. */
-export function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return t ^ (t >>> 14);
-  };
+/** One record as JSON, some 160 bytes. */
+export function jsonRecord(random: () => number): string {
+  const upTo = (n: number): number => (random() >>> 0) % n;
+  return JSON.stringify({
+    id: upTo(2 ** 32)
+      .toString(16)
+      .padStart(8, '0'),
+    event: EVENTS[upTo(EVENTS.length)],
+    user: `u${upTo(100_000)}`,
+    at: 1_700_000_000_000 + upTo(1e9),
+    price: upTo(1_000_000) / 100,
+    text: Array.from({ length: 4 + upTo(8) }, () => WORDS[upTo(WORDS.length)]).join(' '),
+    ok: upTo(2) === 1,
+  });
 }

@@ -1,64 +1,65 @@
-import { generator, maskedFrame } from './corpus.ts';
+import { generator } from '../harness/random.ts';
+import { jsonRecord, maskedFrame } from './corpus.ts';
+import { type Pieces, piecesOf } from './pieces.ts';
 
 const CONTINUATION = 0x00;
 const TEXT = 0x01;
 const BINARY = 0x02;
 const FIN = 0x80;
 
-/** Messages of one size, and the expected replies. */
+/** Messages, and the expected replies. */
 export interface EchoPlan {
-  readonly content: 'binary' | 'ascii' | 'mixed';
-  /** Bytes of each message. */
-  readonly size: number;
+  readonly content: 'binary' | 'ascii' | 'mixed' | 'json';
+  /** Bytes of the messages, repeated in order. Ignored for `json`. */
+  readonly sizes: readonly number[];
   readonly count: number;
   /** Number of frames of a message. */
   readonly fragments: number;
   /** Whether the server is no WebSocket server: it echoes header and mask too. */
   readonly raw: boolean;
+  /** Whether every connection starts with the first message. Default: they start with different ones. */
+  readonly aligned?: boolean;
 }
 
 /** The frames to send and the expected replies. */
 export interface EchoCorpus {
-  readonly count: number;
-  readonly frames: Buffer;
-  /** Start of message `i` in `frames`, plus one entry for the end. */
-  readonly offsets: Uint32Array;
-  /** All replies, concatenated. */
-  readonly replies: Buffer;
-  /** Bytes of each reply. */
-  readonly replySize: number;
+  readonly frames: Pieces;
+  readonly replies: Pieces;
 }
 
 /** Creates a corpus. It is the same in each process. */
 export function makeEchoCorpus(plan: EchoPlan): EchoCorpus {
   const opcode = plan.content === 'binary' ? BINARY : TEXT;
   const keys = generator(11);
-  const frames: Buffer[] = [];
-  const replies: Buffer[] = [];
-  const offsets = new Uint32Array(plan.count + 1);
-  for (const [i, payload] of makePayloads(plan).entries()) {
-    const sent = fragments(payload, opcode, plan.fragments, keys);
-    frames.push(sent);
-    replies.push(plan.raw ? sent : serverFrame(FIN | opcode, payload));
-    offsets[i + 1] = offsets[i]! + sent.length;
-  }
-  return {
-    count: plan.count,
-    frames: Buffer.concat(frames),
-    offsets,
-    replies: Buffer.concat(replies),
-    replySize: replies[0]!.length,
-  };
+  const payloads = makePayloads(plan);
+  const frames = payloads.map((payload) => fragments(payload, opcode, plan.fragments, keys));
+  const replies = payloads.map((payload) =>
+    serverFrame(
+      FIN | opcode,
+      plan.content === 'json' ? Buffer.from(jsonReply(payload.toString())) : payload,
+    ),
+  );
+  return { frames: piecesOf(frames), replies: piecesOf(plan.raw ? frames : replies) };
 }
 
-/** Payloads that all differ. Text is valid UTF-8 of exactly `size` bytes. */
+/** The answer of an application to a JSON request, the same in all servers. */
+export function jsonReply(request: string): string {
+  const { id, user, price, ok } = JSON.parse(request) as Record<string, unknown>;
+  return JSON.stringify({ id, user, total: Number(price) * 2, ok: ok !== true });
+}
+
+/** Payloads that all differ. Text is valid UTF-8 of exactly the given size. */
 export function makePayloads({
   content,
-  size,
+  sizes,
   count,
-}: Pick<EchoPlan, 'content' | 'size' | 'count'>): Buffer[] {
+}: Pick<EchoPlan, 'content' | 'sizes' | 'count'>): Buffer[] {
   const random = generator(3);
-  return Array.from({ length: count }, () => makePayload(content, size, random));
+  return Array.from({ length: count }, (_, i) =>
+    content === 'json'
+      ? Buffer.from(jsonRecord(random))
+      : makePayload(content, sizes[i % sizes.length]!, random),
+  );
 }
 
 function makePayload(content: EchoPlan['content'], size: number, random: () => number): Buffer {

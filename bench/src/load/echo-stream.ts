@@ -1,10 +1,12 @@
+import type { Pieces } from './pieces.ts';
+
 const PING = 0x89;
 /** Largest ping in bytes: header and payload (RFC 6455, section 5.5). */
 const MAX_PING = 2 + 125;
 
 /**
- * The expected bytes of a connection: replies of one size, repeated in order. Each chunk is
- * compared as a whole, which is cheap enough during a measurement.
+ * The expected bytes of a connection: known replies, repeated in order. Each chunk is compared as a
+ * whole, which is cheap enough during a measurement.
  */
 export class EchoStream {
   /** Payloads of received pings. The caller removes them. */
@@ -12,20 +14,19 @@ export class EchoStream {
   /** Bytes of correct replies. */
   bytes = 0;
   readonly #ring: Buffer;
-  readonly #size: number;
+  readonly #offsets: Uint32Array;
+  /** Number of the next reply in the ring. */
+  #next: number;
   #at: number;
   /** The start of an incomplete ping. */
   #ping: Buffer | undefined;
 
-  /**
-   * @param ring - All replies.
-   * @param size - Bytes of each reply.
-   * @param first - Number of the first reply.
-   */
-  constructor(ring: Buffer, size: number, first: number) {
-    this.#ring = ring;
-    this.#size = size;
-    this.#at = first * size;
+  /** @param first - Number of the first reply. */
+  constructor({ bytes, offsets }: Pieces, first: number) {
+    this.#ring = bytes;
+    this.#offsets = offsets;
+    this.#next = first;
+    this.#at = offsets[first]!;
   }
 
   /**
@@ -33,18 +34,24 @@ export class EchoStream {
    * @throws Error for a byte that differs.
    */
   push(chunk: Buffer): number {
-    const before = Math.floor(this.bytes / this.#size);
+    let replies = 0;
     let from = 0;
     while (from < chunk.length) {
-      from += this.#isPing(chunk, from) ? this.#takePing(chunk, from) : this.#compare(chunk, from);
+      if (this.#isPing(chunk, from)) {
+        from += this.#takePing(chunk, from);
+        continue;
+      }
+      from += this.#compare(chunk, from);
+      replies += this.#complete();
     }
-    return Math.floor(this.bytes / this.#size) - before;
+    return replies;
   }
 
   /** A server may send a ping between two replies. */
   #isPing(chunk: Buffer, from: number): boolean {
     if (this.#ping !== undefined) return true;
-    return this.#at % this.#size === 0 && chunk[from] === PING && this.#ring[this.#at] !== PING;
+    const between = this.#at === this.#offsets[this.#next];
+    return between && chunk[from] === PING && this.#ring[this.#at] !== PING;
   }
 
   #takePing(chunk: Buffer, from: number): number {
@@ -67,17 +74,31 @@ export class EchoStream {
     let length = Math.min(chunk.length - from, this.#ring.length - this.#at);
     if (!this.#equals(chunk, from, length)) {
       // A ping may follow this reply, so compare this reply alone.
-      length = Math.min(length, this.#size - (this.#at % this.#size));
+      length = Math.min(length, this.#offsets[this.#next + 1]! - this.#at);
       if (!this.#equals(chunk, from, length)) {
-        throw new Error(`the reply to message ${Math.floor(this.#at / this.#size)} differs`);
+        throw new Error(`the reply to message ${this.#next} differs`);
       }
     }
     this.bytes += length;
-    this.#at = (this.#at + length) % this.#ring.length;
+    this.#at += length;
     return length;
   }
 
   #equals(chunk: Buffer, from: number, length: number): boolean {
     return chunk.compare(this.#ring, this.#at, this.#at + length, from, from + length) === 0;
+  }
+
+  /** Number of replies that end at or before the current place. */
+  #complete(): number {
+    let replies = 0;
+    while (this.#offsets[this.#next + 1]! <= this.#at) {
+      this.#next++;
+      replies++;
+      if (this.#next === this.#offsets.length - 1) {
+        this.#next = 0;
+        this.#at = 0;
+      }
+    }
+    return replies;
   }
 }

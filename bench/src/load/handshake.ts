@@ -1,9 +1,25 @@
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 
 const HEAD_END = '\r\n\r\n';
-const TIMEOUT = 20_000;
+const TIMEOUT_MS = 20_000;
 /** The key of RFC 6455, section 1.3. A random key would protect nothing here. */
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
+
+/** A server. */
+export interface Target {
+  readonly port: number;
+  /** Default: 127.0.0.1. */
+  readonly host?: string;
+  /** Path and query. Default: `/`. */
+  readonly path?: string;
+  /** Whether the server expects TLS. Any certificate is accepted. */
+  readonly tls?: boolean;
+  /** More lines of the request, such as `Cookie: a=b`. */
+  readonly headers?: readonly string[];
+  /** `Sec-WebSocket-Extensions`. Default: none. */
+  readonly offer?: string;
+}
 
 /** A bare socket after the handshake. */
 export interface Upgraded {
@@ -12,21 +28,23 @@ export interface Upgraded {
   readonly agreed: string;
 }
 
-/**
- * Connects to a server on this machine and upgrades the connection.
- *
- * @param offer - `Sec-WebSocket-Extensions`; empty for none.
- */
-export async function openSocket(port: number, offer: string): Promise<Upgraded> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+/** Connects to a server and upgrades the connection. */
+export async function openSocket(target: Target): Promise<Upgraded> {
+  const { port, host = '127.0.0.1', path = '/', headers = [], offer = '' } = target;
+  const socket =
+    target.tls === true
+      ? connectTls({ port, host, rejectUnauthorized: false })
+      : connect({ port, host });
+  socket.setNoDelay(true);
   socket.write(
     [
-      'GET / HTTP/1.1',
-      `Host: 127.0.0.1:${port}`,
+      `GET ${path} HTTP/1.1`,
+      `Host: ${host}:${port}`,
       'Upgrade: websocket',
       'Connection: Upgrade',
       'Sec-WebSocket-Version: 13',
       `Sec-WebSocket-Key: ${KEY}`,
+      ...headers,
       ...(offer === '' ? [] : [`Sec-WebSocket-Extensions: ${offer}`]),
       HEAD_END.slice(2),
     ].join('\r\n'),
@@ -51,8 +69,8 @@ function readHead(socket: Socket): Promise<string> {
       reject(error);
     };
     const timer = setTimeout(
-      () => settle(new Error(`no handshake response for ${TIMEOUT} ms`)),
-      TIMEOUT,
+      () => settle(new Error(`no handshake response for ${TIMEOUT_MS} ms`)),
+      TIMEOUT_MS,
     );
     const onClose = (): void =>
       settle(new Error('the server closed the connection during the handshake'));

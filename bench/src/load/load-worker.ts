@@ -3,28 +3,40 @@ import { answer } from '../harness/child.ts';
 import { type CorpusPlan, makeCorpus } from './corpus.ts';
 import type { Checked } from './echo-check.ts';
 import { type EchoPlan, makeEchoCorpus } from './echo-corpus.ts';
-import { LoadConnection, type Script } from './load-connection.ts';
+import type { Target } from './handshake.ts';
+import { Latencies, type Percentiles } from './latencies.ts';
+import { LoadConnection, type Traffic } from './load-connection.ts';
+import { pace } from './pace.ts';
+import type { Pieces } from './pieces.ts';
 import { keptReplies, knownReplies, type Replies } from './replies.ts';
 
 /** Number of connections that are opened at a time. */
-const PARALLEL_DIALS = 64;
+const PARALLEL_DIALS = 128;
+/** Number of connections that a counted run uses at a time. */
+const PARALLEL_RUNS = 32;
 /** Limit for a run without any echo, in ms. */
 const STALL_TIMEOUT_MS = 20_000;
 
 /** A request for a group of connections to one server. */
 interface OpenRequest {
-  readonly port: number;
+  readonly target: Target;
   readonly connections: number;
-  readonly offer: string;
   readonly corpus: CorpusPlan | EchoPlan;
 }
 
-/** A request for traffic on all connections of a group, for `ms` or for `each` messages on each. */
+/**
+ * A request for traffic on all connections of a group: for `ms`, at a `rate` or as a closed loop, or
+ * for `each` messages on each connection.
+ */
 interface RunRequest {
   readonly group: number;
   readonly depth: number;
   readonly ms?: number;
   readonly each?: number;
+  /** Messages per second of all connections together. */
+  readonly rate?: number | undefined;
+  /** Whether latencies are recorded. A rate always records them. */
+  readonly latency?: boolean;
 }
 
 /** The result of a run. */
@@ -35,6 +47,9 @@ export interface RunResult {
   readonly ms: number;
   /** CPU of this process, in microseconds. */
   readonly cpu: number;
+  readonly latency?: Percentiles;
+  /** Delay of the load itself, at a rate. */
+  readonly late?: Percentiles;
 }
 
 /** The requests that the process answers. */
@@ -44,16 +59,42 @@ export type LoadAnswers = {
   run: (request: RunRequest) => Promise<RunResult>;
   /** Verifies each echo since the last check. */
   check: (group: number) => Checked;
-  close: (group: number) => void;
+  /** Lets the first connection ask for broadcasts for `ms`, or for `turns` of them. */
+  broadcast: (request: BroadcastRequest) => Promise<BroadcastResult>;
+  /** Stops the last `count` connections of a group from reading. */
+  pause: (request: { group: number; count: number }) => void;
+  /** Ends all connections without a close handshake. */
+  drop: (group: number) => void;
+  /** Closes all connections by a close handshake. */
+  close: (group: number) => Promise<void>;
 };
+
+interface BroadcastRequest {
+  readonly group: number;
+  readonly perTurn: number;
+  readonly ms?: number;
+  readonly turns?: number;
+  /** Number of connections that do not read. */
+  readonly slow: number;
+}
+
+interface BroadcastResult {
+  readonly messages: number;
+  readonly cpu: number;
+  readonly ms: number;
+  /** From the request to the last receiver. */
+  readonly latency: Percentiles;
+}
 
 const groups: LoadConnection[][] = [];
 const corpora = new Map<string, Messages>();
 
 /** Messages, and the handling of the replies of a connection that starts with message `first`. */
 interface Messages {
-  readonly script: Script;
+  readonly frames: Pieces;
   readonly repliesFrom: (first: number) => Replies;
+  /** Whether every connection starts with the first message. */
+  readonly aligned: boolean;
 }
 
 function messagesOf(plan: CorpusPlan | EchoPlan): Messages {
@@ -65,30 +106,32 @@ function messagesOf(plan: CorpusPlan | EchoPlan): Messages {
 
 function makeMessages(plan: CorpusPlan | EchoPlan): Messages {
   if ('content' in plan) {
-    const script = makeEchoCorpus(plan);
-    return { script, repliesFrom: (first) => knownReplies(script, first) };
+    const { frames, replies } = makeEchoCorpus(plan);
+    return {
+      frames,
+      repliesFrom: (first) => knownReplies(replies, first),
+      aligned: plan.aligned === true,
+    };
   }
-  const script = makeCorpus(plan);
-  return { script, repliesFrom: () => keptReplies(script) };
+  const corpus = makeCorpus(plan);
+  return {
+    frames: corpus.frames,
+    repliesFrom: () => keptReplies(corpus),
+    aligned: true,
+  };
 }
 
-async function open({
-  port,
-  connections,
-  offer,
-  corpus,
-}: OpenRequest): ReturnType<LoadAnswers['open']> {
-  const { script, repliesFrom } = messagesOf(corpus);
-  // Neighbours start with different messages, so a reply to the wrong connection is detected.
-  const firstOf = (i: number): number => ('content' in corpus ? i % script.count : 0);
+async function open({ target, connections, corpus }: OpenRequest): ReturnType<LoadAnswers['open']> {
+  const { frames, repliesFrom, aligned } = messagesOf(corpus);
   const group: LoadConnection[] = [];
   const answers = new Set<string>();
   while (group.length < connections) {
     const some = Math.min(PARALLEL_DIALS, connections - group.length);
     const opened = await Promise.all(
       Array.from({ length: some }, (_, i) => {
-        const first = firstOf(group.length + i);
-        return LoadConnection.open(port, offer, script, repliesFrom(first), first);
+        // Neighbours start with different messages, so a reply to the wrong connection is detected.
+        const first = aligned ? 0 : (group.length + i) % frames.count;
+        return LoadConnection.open(target, frames, repliesFrom(first), first);
       }),
     );
     for (const { connection, agreed } of opened) {
@@ -99,13 +142,16 @@ async function open({
   return { group: groups.push(group) - 1, agreed: [...answers].join(' or ') };
 }
 
-async function run({ group, depth, ms, each }: RunRequest): Promise<RunResult> {
+async function run({ group, depth, ms, each, rate, latency }: RunRequest): Promise<RunResult> {
   const connections = groups[group]!;
+  const latencies = latency === true || rate !== undefined ? new Latencies() : undefined;
   const [messages, bytes] = totals(connections);
   const before = process.cpuUsage();
   const began = performance.now();
-  if (each === undefined) await timed(connections, depth, ms!);
-  else await counted(connections, depth, each);
+  let late: Latencies | undefined;
+  if (each !== undefined) await counted(connections, depth, each);
+  else if (rate === undefined) await timed(connections, depth, ms!, latencies);
+  else late = await paced(connections, depth, ms!, rate, latencies!);
   const took = performance.now() - began;
   const { user, system } = process.cpuUsage(before);
   const [messagesAfter, bytesAfter] = totals(connections);
@@ -114,6 +160,8 @@ async function run({ group, depth, ms, each }: RunRequest): Promise<RunResult> {
     bytes: bytesAfter - bytes,
     ms: took,
     cpu: user + system,
+    ...(latencies !== undefined && { latency: latencies.percentiles() }),
+    ...(late !== undefined && { late: late.percentiles() }),
   };
 }
 
@@ -132,44 +180,66 @@ async function timed(
   connections: readonly LoadConnection[],
   depth: number,
   ms: number,
+  latencies: Latencies | undefined,
 ): Promise<void> {
   let open = true;
   const timer = setTimeout(() => {
     open = false;
   }, ms);
+  const mayContinue = (): boolean => open;
   try {
-    await runAll(connections, (connection) => traffic(connection, depth, () => open));
+    await settled(connections, (connection, callbacks) =>
+      connection.run({ depth, mayContinue, latencies, ...callbacks }),
+    );
   } finally {
     clearTimeout(timer);
   }
 }
 
-/** Sends `each` messages on each connection, on at most 32 connections at a time. */
+/** Sends at a fixed rate for `ms`, then waits for the last echo. */
+async function paced(
+  connections: readonly LoadConnection[],
+  depth: number,
+  ms: number,
+  rate: number,
+  latencies: Latencies,
+): Promise<Latencies> {
+  const ends: (() => void)[] = [];
+  let planned = false;
+  const mayContinue = (): boolean => false;
+  const all = settled(connections, (connection, { onDone, onError }) => {
+    const end = (): void => {
+      if (planned && connection.idle) onDone();
+    };
+    ends.push(end);
+    connection.pace({ depth, mayContinue, latencies, onDone: end, onError });
+  });
+  const pacing = pace(connections, rate, ms).finally(() => {
+    planned = true;
+    for (const end of ends) end();
+  });
+  const [late] = await Promise.all([pacing, all]);
+  return late;
+}
+
+/** Sends `each` messages on each connection. */
 async function counted(
   connections: readonly LoadConnection[],
   depth: number,
   each: number,
 ): Promise<void> {
-  for (let i = 0; i < connections.length; i += 32) {
-    await runAll(connections.slice(i, i + 32), (connection) => {
+  for (let i = 0; i < connections.length; i += PARALLEL_RUNS) {
+    await settled(connections.slice(i, i + PARALLEL_RUNS), (connection, callbacks) => {
       let left = each;
-      return traffic(connection, depth, () => left-- > 0);
+      connection.run({ depth, mayContinue: () => left-- > 0, ...callbacks });
     });
   }
 }
 
-function traffic(
-  connection: LoadConnection,
-  depth: number,
-  mayContinue: () => boolean,
-): Promise<void> {
-  return new Promise((onDone, onError) => connection.run({ depth, mayContinue, onDone, onError }));
-}
-
-/** Runs the connections, and rejects when no echo arrives for a while. */
-async function runAll(
+/** Starts the connections and waits for all. Rejects when no echo arrives for a while. */
+async function settled(
   connections: readonly LoadConnection[],
-  start: (connection: LoadConnection) => Promise<void>,
+  start: (connection: LoadConnection, callbacks: Pick<Traffic, 'onDone' | 'onError'>) => void,
 ): Promise<void> {
   let stillSince = performance.now();
   let last = -1;
@@ -179,13 +249,17 @@ async function runAll(
       const [messages] = totals(connections);
       const now = performance.now();
       if (messages !== last) stillSince = now;
-      else if (now - stillSince > STALL_TIMEOUT_MS)
+      else if (now - stillSince > STALL_TIMEOUT_MS) {
         reject(new Error(`no echo for ${STALL_TIMEOUT_MS} ms`));
+      }
       last = messages;
     }, 1000);
   });
+  const all = connections.map(
+    (connection) => new Promise<void>((onDone, onError) => start(connection, { onDone, onError })),
+  );
   try {
-    await Promise.race([stalled, Promise.all(connections.map(start))]);
+    await Promise.race([stalled, Promise.all(all)]);
   } finally {
     clearInterval(timer);
   }
@@ -202,9 +276,51 @@ function check(group: number): Checked {
   return { messages, compressed };
 }
 
-function close(group: number): void {
+async function broadcast(request: BroadcastRequest): Promise<BroadcastResult> {
+  const { group, perTurn, ms = Number.POSITIVE_INFINITY, turns = ms, slow } = request;
+  const connections = groups[group]!;
+  const readers = connections.slice(0, connections.length - slow);
+  const mayContinue = (): boolean => false;
+  const latencies = new Latencies();
+  const before = process.cpuUsage();
+  const began = performance.now();
+  let done = 0;
+  do {
+    const asked = performance.now();
+    const all = settled(readers, (connection, callbacks) =>
+      connection.expect(perTurn, { depth: perTurn, mayContinue, ...callbacks }),
+    );
+    connections[0]!.say(`${perTurn}`);
+    await all;
+    latencies.record(performance.now() - asked);
+    done++;
+  } while (done < turns && performance.now() - began < ms);
+  const { user, system } = process.cpuUsage(before);
+  return {
+    messages: done * perTurn,
+    cpu: user + system,
+    ms: performance.now() - began,
+    latency: latencies.percentiles(),
+  };
+}
+
+function pause({ group, count }: { group: number; count: number }): void {
+  const connections = groups[group]!;
+  for (const connection of connections.slice(connections.length - count)) connection.pause();
+}
+
+function drop(group: number): void {
   for (const connection of groups[group]!) connection.destroy();
   groups[group] = [];
 }
 
-answer({ open, run, check, close } satisfies LoadAnswers);
+async function close(group: number): Promise<void> {
+  const connections = groups[group]!;
+  groups[group] = [];
+  for (let i = 0; i < connections.length; i += PARALLEL_DIALS) {
+    const some = connections.slice(i, i + PARALLEL_DIALS);
+    await Promise.all(some.map((connection) => connection.close()));
+  }
+}
+
+answer({ open, run, check, broadcast, pause, drop, close } satisfies LoadAnswers);

@@ -1,20 +1,20 @@
 const BINARY = 0x82;
-const MASKED = 0x80;
-const HEADER = 6;
 
-/**
- * The expected bytes of a sink: masked binary messages of one size below 126 bytes, repeated in
- * order.
- */
+/** The expected bytes of a sink: masked binary messages of one size, repeated in order. */
 export class MaskedStream {
   readonly #payloads: readonly Buffer[];
-  readonly #size: number;
+  readonly #header: Buffer;
   #next = 0;
   #rest: Buffer | undefined;
 
+  /** @param payloads - Of one size below 64 KiB. */
   constructor(payloads: readonly Buffer[]) {
     this.#payloads = payloads;
-    this.#size = payloads[0]!.length;
+    const { length } = payloads[0]!;
+    this.#header =
+      length < 126
+        ? Buffer.of(BINARY, 0x80 | length)
+        : Buffer.of(BINARY, 0xfe, length >> 8, length & 0xff);
   }
 
   /**
@@ -23,7 +23,7 @@ export class MaskedStream {
    */
   push(chunk: Buffer): number {
     const bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
-    const frame = HEADER + this.#size;
+    const frame = this.#header.length + 4 + this.#payloads[0]!.length;
     let at = 0;
     let messages = 0;
     for (; bytes.length - at >= frame; at += frame) {
@@ -36,10 +36,10 @@ export class MaskedStream {
 
   #compare(bytes: Buffer, at: number): void {
     const payload = this.#payloads[this.#next]!;
-    let same = bytes[at] === BINARY && bytes[at + 1] === (MASKED | this.#size);
-    for (let i = 0; i < this.#size; i++) {
-      const byte = bytes[at + HEADER + i]! ^ bytes[at + 2 + (i & 3)]!;
-      same &&= byte === payload[i];
+    const key = at + this.#header.length;
+    let same = bytes.compare(this.#header, 0, this.#header.length, at, key) === 0;
+    for (let i = 0; i < payload.length; i++) {
+      same &&= (bytes[key + 4 + i]! ^ bytes[key + (i & 3)]!) === payload[i];
     }
     if (!same) throw new Error(`message ${this.#next} of a client differs`);
     this.#next = this.#next + 1 === this.#payloads.length ? 0 : this.#next + 1;

@@ -1,8 +1,8 @@
 import type { Corpus } from './corpus.ts';
 import { type Checked, EchoCheck } from './echo-check.ts';
-import type { EchoCorpus } from './echo-corpus.ts';
 import { EchoStream } from './echo-stream.ts';
 import { FrameLog } from './frame-log.ts';
+import type { Pieces } from './pieces.ts';
 
 /** The handling of the bytes that a connection receives. */
 export interface Replies {
@@ -33,8 +33,8 @@ export function keptReplies(corpus: Corpus): Replies {
 }
 
 /** Verifies the replies on arrival, because their bytes are known. */
-export function knownReplies({ replies, replySize }: EchoCorpus, first: number): Replies {
-  const stream = new EchoStream(replies, replySize, first);
+export function knownReplies(replies: Pieces, first: number): Replies {
+  const stream = new EchoStream(replies, first);
   let messages = 0;
   let checked = 0;
   return {

@@ -1,16 +1,10 @@
-// The peer of a measured client, in its own process: verifies messages and answers each batch.
+// The peer of a measured client, in its own process: verifies messages and answers each turn.
 import { createServer, type Socket } from 'node:net';
 import { answer } from '../harness/child.ts';
-import { answerTo, listening } from '../rivals/echo-servers.ts';
-import { makePayloads, serverFrame } from './echo-corpus.ts';
+import { answerFirst, listening } from '../rivals/echo-servers.ts';
+import { clientPayloads, type SinkPlan } from './client-turns.ts';
+import { serverFrame } from './echo-corpus.ts';
 import { MaskedStream } from './masked-stream.ts';
-
-/** The traffic of a client: a batch of messages, then a wait for the answer. */
-export interface SinkPlan {
-  readonly batch: number;
-  readonly size: number;
-  readonly count: number;
-}
 
 /** The requests that the process answers. */
 export type SinkAnswers = {
@@ -20,25 +14,21 @@ export type SinkAnswers = {
   verified: (nothing?: undefined) => number;
 };
 
-const ANSWER = serverFrame(0x82, Buffer.from('.'));
 let messages = 0;
 let failure: unknown;
 
-function listen({ batch, size, count }: SinkPlan): Promise<number> {
-  const payloads = makePayloads({ content: 'binary', size, count });
-  messages = 0;
-  const server = createServer({ noDelay: true }, (socket) => {
-    socket.on('error', () => {});
-    socket.once('data', (request) => {
-      socket.write(answerTo(/^sec-websocket-key: *(.*)$/im.exec(String(request))?.[1] ?? ''));
-      take(socket, new MaskedStream(payloads), batch);
-    });
-  });
+function listen(plan: SinkPlan): Promise<number> {
+  const payloads = clientPayloads(plan);
+  const replies = payloads.slice(0, plan.down).map((payload) => serverFrame(0x82, payload));
+  const reply = Buffer.concat(replies);
+  const server = createServer((socket) =>
+    answerFirst(socket, () => take(socket, new MaskedStream(payloads), plan.up, reply)),
+  );
   return listening(server);
 }
 
-function take(socket: Socket, stream: MaskedStream, batch: number): void {
-  let left = batch;
+function take(socket: Socket, stream: MaskedStream, up: number, reply: Buffer): void {
+  let left = up;
   socket.on('data', (chunk) => {
     try {
       const some = stream.push(chunk);
@@ -49,7 +39,7 @@ function take(socket: Socket, stream: MaskedStream, batch: number): void {
       socket.destroy();
       return;
     }
-    for (; left <= 0; left += batch) socket.write(ANSWER);
+    for (; left <= 0; left += up) socket.write(reply);
   });
 }
 

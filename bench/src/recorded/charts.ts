@@ -1,21 +1,27 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import type { Command, Values } from '../command-line/command.ts';
-import { faults, outdated, RESULTS } from './outdated.ts';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from '../command-line/command.ts';
+import { commandOf, RESULTS, type Results, readResults } from './documents.ts';
+import { fillMarkers } from './markers.ts';
+import { PAGES, sectionsOf } from './sections.ts';
+import { strayFigures } from './stray-figures.ts';
 import { workspaceRoot } from './workspace.ts';
 
-const SUMMARY = 'draws the charts and tables of the pages from recorded results';
+const SUMMARY = 'writes the tables of the pages from recorded results';
 
 const HELP = `ws-bench charts: ${SUMMARY}
 
 usage: ws-bench charts [--check]
 
-Writes docs/charts/*.svg and the tables of README.md and docs/performance.md from ${RESULTS}/*.json.
+Writes the tables of ${Object.keys(PAGES).join(', ')} from ${RESULTS}/*.json.
 
 options
-  --check  write nothing; fail for a chart or a table that differs from its result, for a figure
-           outside the generated tables, and for a result of a partial run
+  --check  write nothing; fail for a table that differs from its result, for a figure outside the
+           generated tables, and for a result of a partial run
 `;
+
+/** Pages where a figure by hand is a fault. Goals are figures by hand. */
+const CHECKED: readonly string[] = ['README.md', 'docs/performance.md'];
 
 /** `ws-bench charts`. */
 export const charts: Command = {
@@ -23,35 +29,76 @@ export const charts: Command = {
   help: HELP,
   options: { check: { type: 'boolean' } },
   common: [],
-  run,
+  run(values) {
+    const root = workspaceRoot();
+    if (values['check'] !== true) {
+      writePages(root);
+      return Promise.resolve(0);
+    }
+    const pages = outdated(root).map(({ path }) => `${path} differs from ${RESULTS}`);
+    const lines = [
+      ...pages,
+      ...(pages.length > 0 ? ['run pnpm bench charts'] : []),
+      ...faults(root),
+    ];
+    for (const line of lines) process.stderr.write(`${line}\n`);
+    return Promise.resolve(lines.length > 0 ? 1 : 0);
+  },
 };
 
-async function run(values: Values): Promise<number> {
-  const root = workspaceRoot();
-  if (values['check'] === true) return check(root);
-  await writeCharts(root);
-  return 0;
+/** A page that differs from the recorded results. */
+interface Outdated {
+  /** Relative to the root. */
+  readonly path: string;
+  readonly content: string;
 }
 
-async function check(root: string): Promise<number> {
-  const files = await outdated(root);
-  const lines = files.map(({ path }) => `${path} differs from ${RESULTS}`);
-  if (lines.length > 0) lines.push('run pnpm bench charts');
-  lines.push(...faults(root));
-  for (const line of lines) process.stderr.write(`${line}\n`);
-  return lines.length > 0 ? 1 : 0;
+/**
+ * The pages whose tables differ from the recorded results.
+ *
+ * @param root - The folder that contains `bench/results` and the pages.
+ * @throws Error for a page whose markers do not match its sections.
+ */
+export function outdated(root: string): Outdated[] {
+  const results = readResults(root);
+  return Object.keys(PAGES)
+    .map((path) => ({ path, content: filled(root, path, results) }))
+    .filter(({ path, content }) => contentOf(root, path) !== content);
 }
 
-/** Writes every chart and page that differs from its result. */
-export async function writeCharts(root: string): Promise<void> {
-  for (const { path, content } of await outdated(root)) {
-    const file = join(root, path);
-    if (content === undefined) rmSync(file);
-    else {
-      mkdirSync(dirname(file), { recursive: true });
-      writeFileSync(file, content);
-    }
-    process.stdout.write(`${content === undefined ? 'removed' : 'wrote'} ${path}\n`);
+/** Writes every page that differs from the results. */
+export function writePages(root: string): void {
+  for (const { path, content } of outdated(root)) {
+    writeFileSync(join(root, path), content);
+    process.stdout.write(`wrote ${path}\n`);
   }
   for (const fault of faults(root)) process.stderr.write(`${fault}\n`);
+}
+
+/** Faults that need a person, as messages: a handwritten figure, a result of a partial run. */
+export function faults(root: string): string[] {
+  const byHand = CHECKED.flatMap((path) =>
+    strayFigures(contentOf(root, path) ?? '').map(
+      ({ line, figure }) => `${path}:${line}: '${figure}' is not from a recorded result`,
+    ),
+  );
+  const partial = [...readResults(root)].flatMap(([scenario, document]) => {
+    const [option] = / --(?:quick|only)\b/.exec(commandOf(document)) ?? [];
+    if (option === undefined) return [];
+    return [`${RESULTS}/${scenario}.json was recorded with${option}; record a full run`];
+  });
+  return [...byHand, ...partial];
+}
+
+function filled(root: string, path: string, results: Results): string {
+  try {
+    return fillMarkers(contentOf(root, path) ?? '', sectionsOf(path, results));
+  } catch (error) {
+    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function contentOf(root: string, path: string): string | undefined {
+  const file = join(root, path);
+  return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
 }

@@ -1,92 +1,71 @@
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
-import type { Command, Values } from '../command-line/command.ts';
-import { parseCommand } from '../command-line/parse.ts';
+import type { Command } from '../command-line/command.ts';
 import { UsageError } from '../command-line/usage-error.ts';
-import { writeCharts } from './charts.ts';
-import { RESULTS } from './outdated.ts';
+import { commitOf } from '../report/commit.ts';
+import { writePages } from './charts.ts';
+import { RESULTS } from './documents.ts';
 import { workspaceRoot } from './workspace.ts';
 
-/** New results are written here first, so that a failed run keeps the result before it. */
+/** New results are written here first: a failed run keeps the results before it. */
 const UNFINISHED = '.out/recording';
 
-const SUMMARY = 'records the results that the pages show, then draws their charts';
+const SUMMARY = 'records the results of all scenarios, then writes the tables of the pages';
 
 /** `ws-bench record`, for these scenarios. */
-export function recordCommand(scenarios: Readonly<Record<string, Command>>): Command {
-  const names = Object.keys(scenarios);
+export function recordCommand(scenarios: readonly string[]): Command {
   return {
     summary: SUMMARY,
     help: `ws-bench record: ${SUMMARY}
 
-usage: ws-bench record [SCENARIO]... [options of the scenarios]
+usage: ws-bench record [--quick]
 
-Runs the scenarios one after the other, writes their results to ${RESULTS}, and draws the charts and
-tables of README.md and docs/performance.md. Run it as 'pnpm bench record', which builds first.
+Runs ${scenarios.join(', ')} one after the other with their default options, which
+takes one to two hours. When all of them have succeeded, it replaces the results in ${RESULTS} and writes
+the tables of the pages. It needs a checkout without changes, and two cores of its own.
 
-  SCENARIO  ${names.join(', ')}; default: all
-
-Every option is passed to each scenario: see ws-bench SCENARIO --help.
+options
+  --quick  a preview in ${UNFINISHED} that replaces nothing
 `,
-    options: optionsOf(Object.values(scenarios)),
+    options: {},
     common: ['quick'],
-    words: { name: 'scenario', least: 0, most: Number.POSITIVE_INFINITY },
-    async run(values, words) {
-      const unknown = words.filter((name) => !names.includes(name));
-      if (unknown.length > 0) {
-        throw new UsageError(`cannot record ${unknown.join(', ')}; expected ${names.join(', ')}`);
-      }
-      if (values['only'] !== undefined && words.length === 0) {
-        throw new UsageError('--only: name the scenario, such as record compare --only heap');
-      }
-      const chosen = names.filter((name) => words.length === 0 || words.includes(name));
-      const options = argumentsOf(values);
-      // A wrong option is an error before the first measurement, not after it.
-      for (const name of chosen) parseCommand(options, scenarios[name]!);
-      return record(workspaceRoot(), chosen, options);
-    },
+    run: (values) => Promise.resolve(record(workspaceRoot(), scenarios, values['quick'] === true)),
   };
 }
 
-/** The options of all scenarios, without their defaults. */
-function optionsOf(scenarios: readonly Command[]): Command['options'] {
-  return Object.fromEntries(
-    scenarios.flatMap(({ options }) =>
-      Object.entries(options).map(([name, { type }]) => [name, { type }]),
-    ),
-  );
+function record(root: string, scenarios: readonly string[], quick: boolean): number {
+  if (!quick) checkClean(root);
+  mkdirSync(join(root, UNFINISHED), { recursive: true });
+  for (const name of scenarios) {
+    process.stdout.write(`\n== ${name}\n`);
+    const options = [...(quick ? ['--quick'] : []), '--json', `${UNFINISHED}/${name}.json`];
+    const { status } = spawnSync(process.execPath, ['bench/dist/cli.js', name, ...options], {
+      cwd: root,
+      stdio: 'inherit',
+    });
+    if (status === 0) continue;
+    process.stderr.write(`${name} failed; no result was replaced\n`);
+    return 1;
+  }
+  if (quick) return 0;
+  mkdirSync(join(root, RESULTS), { recursive: true });
+  for (const name of scenarios) {
+    renameSync(join(root, UNFINISHED, `${name}.json`), join(root, RESULTS, `${name}.json`));
+  }
+  writePages(root);
+  return 0;
 }
 
-function argumentsOf(values: Values): string[] {
-  return Object.entries(values).flatMap(([name, value]) =>
-    value === true ? [`--${name}`] : [`--${name}`, String(value)],
-  );
-}
-
-async function record(
-  root: string,
-  names: readonly string[],
-  options: readonly string[],
-): Promise<number> {
-  for (const folder of [UNFINISHED, RESULTS]) mkdirSync(join(root, folder), { recursive: true });
-  const failed = names.find((name) => !recordOne(root, name, options));
-  await writeCharts(root);
-  if (failed === undefined) return 0;
-  process.stderr.write(`${failed} failed; the results recorded before it are kept\n`);
-  return 1;
-}
-
-/** @returns Whether the scenario succeeded. */
-function recordOne(root: string, name: string, options: readonly string[]): boolean {
-  process.stdout.write(`\n== ${name}\n`);
-  const file = `${UNFINISHED}/${name}.json`;
-  const { status } = spawnSync(
-    process.execPath,
-    ['bench/dist/cli.js', name, ...options, '--json', file],
-    { cwd: root, stdio: 'inherit' },
-  );
-  if (status === 0) renameSync(join(root, file), join(root, RESULTS, `${name}.json`));
-  return status === 0;
+/** A reader must be able to check out what was measured. */
+function checkClean(root: string): void {
+  const commit = commitOf(join(root, 'bench'));
+  if (commit === undefined || commit.endsWith('+changes')) {
+    const changed = execFileSync('git', ['status', '--short', '-uno'], {
+      cwd: root,
+      encoding: 'utf8',
+    });
+    throw new UsageError(`commit your changes first; a result must name a commit:\n${changed}`);
+  }
 }

@@ -1,7 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { arch, availableParallelism, cpus, platform, release, totalmem } from 'node:os';
 import { dirname } from 'node:path';
 import { commitOf } from './commit.ts';
+
+const require = createRequire(import.meta.url);
 
 /** The origin of a report: machine, versions, command and date. */
 export interface Head {
@@ -16,6 +19,7 @@ export interface Head {
     readonly memory: number;
     readonly system: string;
   };
+  /** Versions of what was used, and of nothing else. */
   readonly versions: Readonly<Record<string, string>>;
   /**
    * Commit of the measured code, with `+changes` for a modified checkout; undefined without one.
@@ -28,42 +32,37 @@ export interface Head {
  *
  * @param args - The command line. Values of headers and queries of URLs are removed, because they
  *   may be secrets.
+ * @param used - Versions of what was measured besides this library.
  */
-export function headOf(scenario: string, args: readonly string[]): Head {
-  const require = createRequire(import.meta.url);
-  const version = (name: string): string =>
-    (require(`${name}/package.json`) as { version: string }).version;
+export function headOf(
+  scenario: string,
+  args: readonly string[],
+  used: Readonly<Record<string, string>>,
+): Head {
   const commit = commitOf(dirname(require.resolve('@ws/conn/package.json')));
   return {
     scenario,
     command: ['ws-bench', ...args.map((arg, i) => shown(arg, args[i - 1]))].join(' '),
     date: new Date().toISOString(),
-    machine: {
-      cpu: cpus()[0]?.model ?? 'unknown',
-      cores: availableParallelism(),
-      memory: totalmem(),
-      system: `${platform()} ${release()} ${arch()}`,
-    },
-    versions: {
-      node: process.versions.node,
-      ours: version('@ws/conn'),
-      ws: version('ws'),
-      bufferutil: version('bufferutil'),
-    },
+    machine: machine(),
+    versions: { node: process.versions.node, ours: packageVersion('@ws/conn'), ...used },
     ...(commit !== undefined && { commit }),
   };
 }
 
-/** Adds the versions that a scenario reports, such as those of other runtimes. */
-export function withVersions(
-  head: Head,
-  more: Readonly<Record<string, string | undefined>> = {},
-): Head {
-  const versions: Record<string, string> = { ...head.versions };
-  for (const [name, version] of Object.entries(more)) {
-    if (version !== undefined) versions[name] = version;
-  }
-  return { ...head, versions };
+/** The version of an installed package. */
+export function packageVersion(name: string): string {
+  return (require(`${name}/package.json`) as { version: string }).version;
+}
+
+/** This machine. */
+export function machine(): Head['machine'] {
+  return {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: availableParallelism(),
+    memory: totalmem(),
+    system: `${platform()} ${release()} ${arch()}`,
+  };
 }
 
 /** A URL with a masked query, which may be a secret. */
@@ -83,8 +82,7 @@ function quoted(arg: string): string {
 }
 
 /** The machine in one line. */
-export function machineLine({ machine }: Pick<Head, 'machine'>): string {
-  const { cores, cpu, memory, system } = machine;
+export function machineLine({ cores, cpu, memory, system }: Head['machine']): string {
   return `${cores} x ${cpu}, ${Math.round(memory / 2 ** 30)} GiB, ${system}`;
 }
 
@@ -98,4 +96,16 @@ export function versionLine({ versions, commit }: Pick<Head, 'versions' | 'commi
       name === 'ours' && commit !== undefined ? `ours at ${commit}` : `${name} ${version}`,
     )
     .join(', ');
+}
+
+/**
+ * Limit of open files of a process, sockets included. Infinite on Windows, which has no such limit.
+ */
+export function openFileLimit(): number {
+  try {
+    const limit = execFileSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' }).trim();
+    return limit === 'unlimited' ? Number.POSITIVE_INFINITY : Number(limit);
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
 }

@@ -1,24 +1,81 @@
 import type { Spread } from '../harness/statistics.ts';
 
-/**
- * A text table with columns as wide as their content. The first column is left-aligned, the others
- * are right-aligned.
- */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((title, i) =>
-    Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)),
-  );
-  const line = (row: readonly string[]): string =>
-    row
+/** A table of a report as plain data. The terminal, the pages and the JSON document show it. */
+export interface Table {
+  readonly title: string;
+  /** The meaning of a value. */
+  readonly unit: string;
+  /** What a reader should know: which direction is better, what a mark means. */
+  readonly note?: string | undefined;
+  /** The names of the rows. */
+  readonly labels: readonly string[];
+  /** The columns, with a value for each row. */
+  readonly series: readonly { readonly name: string; readonly values: readonly Value[] }[];
+}
+
+/** A number, or a median with its range. Null: not measured. */
+export type Value = (Spread & { readonly marked?: boolean }) | number | null;
+
+/** Explains {@link Value.marked}. */
+export const MARK_NOTE =
+  '*: the load used more than 90 % of its core, so the server may be able to do more.';
+
+/** The table as lines of text with aligned columns. */
+export function textOf({ title, unit, note, labels, series }: Table): string {
+  const head = ['', ...series.map(({ name }) => name)];
+  const rows = labels.map((label, row) => [
+    label,
+    ...series.map(({ values }) => valueText(values[row], '-')),
+  ]);
+  const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]!.length)));
+  const line = (cells: readonly string[]): string =>
+    cells
       .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
       .join('  ')
       .trimEnd();
-  return `${[line(head), widths.map((w) => '-'.repeat(w)).join('  '), ...rows.map(line)].join('\n')}\n`;
+  const rule = widths.map((width) => '-'.repeat(width)).join('  ');
+  return [
+    `${title}: ${unit}`,
+    ...(note === undefined ? [] : [note]),
+    '',
+    line(head),
+    rule,
+    ...rows.map(line),
+    '',
+  ].join('\n');
+}
+
+/** The table in Markdown. */
+export function markdownOf({ title, unit, note, labels, series }: Table): string {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [
+    `**${title}**: ${unit}.${note === undefined ? '' : ` ${note.replaceAll('*', '\\*')}`}`,
+    '',
+    line(['', ...series.map(({ name }) => name)]),
+    `|---|${series.map(() => '---:|').join('')}`,
+    ...labels.map((label, row) =>
+      line([label, ...series.map(({ values }) => valueText(values[row], ' to '))]),
+    ),
+  ].join('\n');
+}
+
+/** `7.12 (6.80 to 7.40)`: the median, the least and the most. */
+export function valueText(value: Value | undefined, to: string): string {
+  if (value === null || value === undefined) return '-';
+  if (typeof value === 'number') return number(value);
+  const { median, least, most, marked } = value;
+  return `${number(median)}${marked === true ? '*' : ''} (${number(least)}${to}${number(most)})`;
+}
+
+/** The middle of a value; undefined when it was not measured. */
+export function medianOf(value: Value | undefined): number | undefined {
+  return typeof value === 'number' ? value : value?.median;
 }
 
 /** Three significant digits: `7.12`, `43.1`, `1810`. */
-export function number(value: number | undefined): string {
-  if (value === undefined || Number.isNaN(value)) return '-';
+export function number(value: number): string {
+  if (Number.isNaN(value)) return '-';
   const size = Math.abs(value);
   return value.toFixed(size < 10 ? 2 : size < 100 ? 1 : 0);
 }
@@ -28,9 +85,4 @@ export function bytesName(bytes: number): string {
   if (bytes >= 1048576 && bytes % 1048576 === 0) return `${bytes / 1048576} MiB`;
   if (bytes >= 1024 && bytes % 1024 === 0) return `${bytes / 1024} KiB`;
   return `${bytes} B`;
-}
-
-/** A spread as two cells: the median, then the least and the most of the rounds. */
-export function spreadCells({ median, least, most }: Spread): string[] {
-  return [number(median), `${number(least)}-${number(most)}`];
 }

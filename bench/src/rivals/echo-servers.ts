@@ -1,168 +1,226 @@
 import { createHash } from 'node:crypto';
 import { createServer as createHttpServer } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { type Conn, serve } from '@ws/node-server';
-import { WebSocketServer } from 'ws';
+import { createServer as createTlsServer } from 'node:tls';
+import { broadcast, type Conn, type ConnHandler, serve } from '@ws/node-server';
+import { type RawData, WebSocket, WebSocketServer } from 'ws';
+import { jsonReply, makePayloads } from '../load/echo-corpus.ts';
+import type { ContenderName } from './contenders.ts';
+import { corkedSend } from './cork.ts';
+import { MiniEcho } from './mini.ts';
+import { certificate } from './tls.ts';
 
-/** The compared libraries. */
-export type Library = 'ours' | 'ws';
-
-/** The settings of an echo server. */
-export interface EchoServer {
-  /**
-   * `raw` is a TCP server that echoes bytes after an HTTP answer of a handshake. `bare` does so on
-   * a socket from the 'upgrade' event of Node's http server. Neither parses frames.
-   */
-  readonly library: Library | 'raw' | 'bare';
-  readonly compression: false | EchoCompression;
-  /** How our application reads. Default: `receive`. */
-  readonly way?: 'receive' | 'loop' | 'readMessage' | undefined;
-  /** Whether the application decodes each message to a string and sends that. */
-  readonly text?: boolean | undefined;
+/** The settings of a server. */
+export interface ServerPlan {
+  /** Not `bun`, which has its own process. */
+  readonly contender: ContenderName;
+  /** Default: a free port. */
+  readonly port?: number;
+  /** Default: 127.0.0.1. */
+  readonly host?: string;
+  /** The work of the application. Default: it sends each message back. */
+  readonly task?: 'text' | 'json' | BroadcastTask | undefined;
   /** Limit of a message in bytes, where our default is too small. */
   readonly limit?: number | undefined;
+  readonly compression?: EchoCompression | undefined;
+  readonly tls?: boolean | undefined;
+}
+
+/** A client that sends a number triggers that many broadcasts in one turn. */
+export interface BroadcastTask {
+  /** Bytes of a message. */
+  readonly size: number;
+  /** Number of different messages, which are repeated. */
+  readonly count: number;
 }
 
 /** Every message is compressed, however small. Other options keep each library's defaults. */
-interface EchoCompression {
+export interface EchoCompression {
   readonly mode: 'shared' | 'takeover';
   readonly level: number;
-  /** Window of the client's messages. Default: that of each library. */
-  readonly clientMaxWindowBits?: number;
+  /** Our compressors for connections with their own window. `ws` has one for each connection. */
+  readonly takeoverEngines?: number | undefined;
 }
 
-/**
- * Starts the server on a free port.
- *
- * @returns The port.
- */
-export function listen(echo: EchoServer): Promise<number> {
-  switch (echo.library) {
-    case 'ours':
-      return listenOurs(echo);
-    case 'ws':
-      return listenWs(echo);
-    case 'raw':
-      return listenRaw();
-    case 'bare':
-      return listenBare();
+/** @returns The port. */
+export async function listen(plan: ServerPlan): Promise<number> {
+  const { contender, tls, port = 0, host = '127.0.0.1' } = plan;
+  const pem = tls === true ? await certificate() : undefined;
+  if (contender === 'receive' || contender === 'loop') return listenOurs(plan, pem);
+  if (contender === 'raw' || contender === 'mini') {
+    const attach = contender === 'raw' ? echoBytes : echoFrames;
+    const accept = (socket: Socket): void => answerFirst(socket, attach);
+    const server = pem === undefined ? createServer(accept) : createTlsServer(pem, accept);
+    return listening(server, port, host);
   }
+  const http = pem === undefined ? createHttpServer() : createHttpsServer(pem);
+  if (contender === 'bare') upgradeBare(http);
+  else attachWs(http, plan);
+  return listening(http, port, host);
 }
 
-async function listenOurs({
-  compression,
-  way = 'receive',
-  text,
-  limit,
-}: EchoServer): Promise<number> {
-  const echo = (text ? OURS_TEXT : OURS)[way];
+// The README shows `loop`.
+const OURS: Readonly<Record<'receive' | 'loop', Record<string, ConnHandler<unknown>>>> = {
+  receive: {
+    echo: (conn) => conn.receive((message) => conn.send(message)),
+    text: (conn) => conn.receive((message) => conn.send(message.text())),
+    json: (conn) => conn.receive((message) => conn.send(jsonReply(message.text()))),
+  },
+  loop: {
+    echo: async (conn) => {
+      for await (const message of conn) {
+        await conn.send(message);
+      }
+    },
+    text: async (conn) => {
+      for await (const message of conn) {
+        await conn.send(message.text());
+      }
+    },
+    json: async (conn) => {
+      for await (const message of conn) {
+        await conn.send(jsonReply(message.text()));
+      }
+    },
+  },
+};
+
+async function listenOurs(
+  { contender, task, limit, compression, port = 0, host = '127.0.0.1' }: ServerPlan,
+  tls: { key: string; cert: string } | undefined,
+): Promise<number> {
+  const handler =
+    typeof task === 'object'
+      ? broadcasts(nextPayload(task))
+      : OURS[contender as 'receive' | 'loop'][task ?? 'echo']!;
   const { url } = await serve(
     {
-      host: '127.0.0.1',
-      compression: compression === false ? false : { ...compression, threshold: 0 },
+      port,
+      host,
+      compression: compression === undefined ? false : { ...compression, threshold: 0 },
       ...(limit !== undefined && { readLimit: limit }),
+      ...(tls !== undefined && { tls }),
     },
-    (conn) => {
-      // The load reports the end of a connection, so its rejection is ignored here.
-      void echo(conn);
-    },
+    handler,
   );
   return Number(new URL(url).port);
 }
 
-function receive(conn: Conn): void {
-  void conn.receive((message) => conn.send(message));
+function broadcasts(next: () => Buffer): ConnHandler<unknown> {
+  const conns = new Set<Conn>();
+  return (conn) => {
+    conns.add(conn);
+    return conn.receive((message) => {
+      for (let left = Number(message.text()); left > 0; left--) broadcast(conns, next());
+    });
+  };
 }
 
-function receiveText(conn: Conn): void {
-  void conn.receive((message) => conn.send(message.text()));
+/** The messages of a broadcast in order. Each is new memory, as an application's would be. */
+function nextPayload({ size, count }: BroadcastTask): () => Buffer {
+  const payloads = makePayloads({ content: 'binary', sizes: [size], count });
+  let next = 0;
+  return () => Buffer.from(payloads[next++ % count]!);
 }
 
-async function loop(conn: Conn): Promise<void> {
-  try {
-    for await (const message of conn) await conn.send(message.data);
-  } catch {}
-}
-
-async function loopText(conn: Conn): Promise<void> {
-  try {
-    for await (const message of conn) await conn.send(message.text());
-  } catch {}
-}
-
-async function readLoop(conn: Conn): Promise<void> {
-  try {
-    for (;;) await conn.send((await conn.readMessage()).data);
-  } catch {}
-}
-
-async function readLoopText(conn: Conn): Promise<void> {
-  try {
-    for (;;) await conn.send((await conn.readMessage()).text());
-  } catch {}
-}
-
-const OURS = { receive, loop, readMessage: readLoop } as const;
-const OURS_TEXT = { receive: receiveText, loop: loopText, readMessage: readLoopText } as const;
-
-function listenWs({ compression, text }: EchoServer): Promise<number> {
-  const server = new WebSocketServer({
-    port: 0,
-    host: '127.0.0.1',
-    perMessageDeflate: compression === false ? false : wsCompression(compression),
+function attachWs(
+  server: ReturnType<typeof createHttpServer>,
+  { contender, task, compression }: ServerPlan,
+): void {
+  const corked = contender === 'ws, corked';
+  const websockets = new WebSocketServer({
+    server,
+    perMessageDeflate: compression === undefined ? false : wsCompression(compression),
   });
-  server.on('connection', (socket) => {
-    if (text) socket.on('message', (data: Buffer) => socket.send(data.toString()));
-    else socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
+  const next = typeof task === 'object' ? nextPayload(task) : undefined;
+  const sends = new WeakMap<WebSocket, ReturnType<typeof corkedSend>>();
+  websockets.on('connection', (socket) => {
     socket.on('error', () => {});
-  });
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.once('listening', () => resolve((server.address() as AddressInfo).port));
+    const plain = (data: Buffer | string, binary: boolean): void => socket.send(data, { binary });
+    const send = corked ? corkedSend(socket) : plain;
+    if (next !== undefined) {
+      sends.set(socket, send);
+      socket.on('message', (data: Buffer) => {
+        for (let left = Number(data.toString()); left > 0; left--) {
+          toAll(websockets, sends, next());
+        }
+      });
+    } else {
+      socket.on('message', wsHandler(task as string | undefined, send));
+    }
   });
 }
 
-function wsCompression({ mode, level, clientMaxWindowBits }: EchoCompression): object {
+/** The loop of the documentation of `ws`. */
+function toAll(
+  { clients }: WebSocketServer,
+  sends: WeakMap<WebSocket, ReturnType<typeof corkedSend>>,
+  payload: Buffer,
+): void {
+  for (const client of clients) {
+    if (client.readyState === WebSocket.OPEN) sends.get(client)!(payload, true);
+  }
+}
+
+function wsHandler(
+  task: string | undefined,
+  send: (data: Buffer | string, binary: boolean) => void,
+): (data: RawData, isBinary: boolean) => void {
+  if (task === 'text') return (data) => send((data as Buffer).toString(), false);
+  if (task === 'json') return (data) => send(jsonReply((data as Buffer).toString()), false);
+  return (data, isBinary) => send(data as Buffer, isBinary);
+}
+
+function wsCompression({ mode, level }: EchoCompression): object {
   const alone = mode === 'shared';
   return {
     threshold: 0,
     zlibDeflateOptions: { level },
     ...(alone && { serverNoContextTakeover: true, clientNoContextTakeover: true }),
-    ...(clientMaxWindowBits !== undefined && { clientMaxWindowBits }),
   };
 }
 
-function listenRaw(): Promise<number> {
-  const server = createServer({ noDelay: true }, (socket) => {
-    socket.on('error', () => {});
-    // On loopback the request arrives in one chunk, and the load waits for the answer before it
-    // sends more.
-    socket.once('data', (request) => {
-      socket.write(answerTo(/^sec-websocket-key: *(.*)$/im.exec(String(request))?.[1] ?? ''));
-      echoBytes(socket);
-    });
+/** Answers a handshake without an HTTP server. */
+export function answerFirst(socket: Socket, attach: (socket: Socket) => void): void {
+  socket.setNoDelay(true);
+  socket.on('error', () => {});
+  // On loopback the request arrives in one chunk, and the load waits for the answer before it sends
+  // more.
+  socket.once('data', (request) => {
+    socket.write(answerTo(/^sec-websocket-key: *(.*)$/im.exec(String(request))?.[1] ?? ''));
+    attach(socket);
   });
-  return listening(server);
 }
 
-function listenBare(): Promise<number> {
-  const server = createHttpServer();
+function upgradeBare(server: ReturnType<typeof createHttpServer>): void {
   server.on('upgrade', ({ headers }, socket: Socket) => {
     socket.setTimeout(0);
     socket.setNoDelay(true);
     socket.on('error', () => {});
+    socket.on('end', () => socket.end());
     socket.write(answerTo(headers['sec-websocket-key'] ?? ''));
     echoBytes(socket);
   });
-  return listening(server);
 }
 
 function echoBytes(socket: Socket): void {
   socket.on('data', (chunk) => socket.write(chunk));
 }
 
+function echoFrames(socket: Socket): void {
+  const echo = new MiniEcho();
+  socket.on('data', (chunk) => {
+    const echoes = echo.push(chunk);
+    if (echoes === undefined) return;
+    socket.write(echoes);
+    // Node still needs the bytes that the kernel did not take.
+    if (socket.writableLength > 0) echo.keep();
+  });
+}
+
 /** The server's handshake response (RFC 6455, section 4.2.2). */
-export function answerTo(key: string): string {
+function answerTo(key: string): string {
   const accept = createHash('sha1').update(`${key.trim()}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`);
   return [
     'HTTP/1.1 101 Switching Protocols',
@@ -174,13 +232,13 @@ export function answerTo(key: string): string {
 }
 
 /**
- * Listens on a free port of this machine.
+ * Listens on a port, by default on a free one of this machine.
  *
  * @returns The port.
  */
-export function listening(server: Server): Promise<number> {
+export function listening(server: Server, port = 0, host = '127.0.0.1'): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
+    server.listen(port, host, () => resolve((server.address() as AddressInfo).port));
   });
 }

@@ -6,7 +6,9 @@ import { BinaryMessage, type Conn, serve } from '@ws/node-server';
 import { createWebSocketStream, WebSocket, WebSocketServer } from 'ws';
 import { answer } from '../harness/child.ts';
 import { makePayloads } from '../load/echo-corpus.ts';
+import { isWs } from './contenders.ts';
 import { listening } from './echo-servers.ts';
+import { maskOfWs } from './masks.ts';
 
 const CHUNK = 64 * 1024;
 const RING = 1024 * 1024;
@@ -14,9 +16,9 @@ const RING = 1024 * 1024;
 const SAMPLE_INTERVAL_MS = 20;
 
 /**
- * The writers: ours in frames of the default size and of 64 KiB, ws by its stream, and plain TCP.
+ * The writers: ours in frames of the default size and of 64 KiB, `ws` by its stream, and plain TCP.
  */
-export type StreamName = 'ours' | 'ours, 64 KiB frames' | 'ws' | 'raw';
+export type StreamName = 'ours' | 'ours, 64 KiB frames' | 'ws' | 'ws, native mask' | 'raw';
 
 interface ListenRequest {
   readonly name: StreamName;
@@ -43,10 +45,11 @@ export type StreamAnswers = {
   read: (nothing?: undefined) => Promise<ResourceUse>;
   /** Writes the message. */
   write: (request: WriteRequest) => Promise<ResourceUse>;
+  mask: (nothing?: undefined) => string;
 };
 
 /** The bytes of the stream, repeated. */
-const [ring] = makePayloads({ content: 'binary', size: RING, count: 1 }) as [Buffer];
+const [ring] = makePayloads({ content: 'binary', sizes: [RING], count: 1 }) as [Buffer];
 
 /** Counts and compares the received bytes. */
 class Verifier {
@@ -87,7 +90,7 @@ async function listen({ name, bytes }: ListenRequest): Promise<number> {
   const verifier = new Verifier(bytes);
   const port = await (name === 'raw'
     ? listenRaw(verifier)
-    : name === 'ws'
+    : isWs(name)
       ? listenWs(verifier)
       : listenOurs(verifier));
   // Samples from here on, so that the memory of the connection counts.
@@ -141,7 +144,7 @@ function listenRaw(verifier: Verifier): Promise<number> {
 function write({ name, port, bytes }: WriteRequest): Promise<ResourceUse> {
   return measure(() => {
     if (name === 'raw') return writeStream(connect(port, '127.0.0.1'), bytes);
-    return name === 'ws' ? writeWs(port, bytes) : writeOurs(name, port, bytes);
+    return isWs(name) ? writeWs(port, bytes) : writeOurs(name, port, bytes);
   });
 }
 
@@ -190,4 +193,4 @@ async function measure(work: () => Promise<void>): Promise<ResourceUse> {
   return { cpu: user + system, growth: most - rss };
 }
 
-answer({ listen, read, write } satisfies StreamAnswers);
+answer({ listen, read, write, mask: maskOfWs } satisfies StreamAnswers);

@@ -1,66 +1,173 @@
-import type { Command, Report, Values } from '../command-line/command.ts';
-import { wholeNumber } from '../command-line/option-values.ts';
-import { chooseCores } from '../harness/cores.ts';
-import { settingLine, settingOf } from '../report/setting.ts';
-import { measureBroadcast } from './broadcast-measure.ts';
-import { broadcastChart, broadcastTable } from './broadcast-report.ts';
-import { allowedConnections, limitNote } from './memory.ts';
+import type { Contest, ContestResult, Reading, Running } from '../harness/runner.ts';
+import type { EchoPlan } from '../load/echo-corpus.ts';
+import { metricTable, ratioTable } from '../report/contest-tables.ts';
+import type { Table } from '../report/table.ts';
+import { BASE, type ContenderName } from '../rivals/contenders.ts';
+import type { BroadcastTask } from '../rivals/echo-servers.ts';
+import type { ServerAnswers } from '../rivals/server-worker.ts';
+import {
+  allowedConnections,
+  type Environment,
+  maskOf,
+  type Scenario,
+  startChild,
+} from './scenario.ts';
 
-const SUMMARY = 'one message to 1,000 receivers, alone and 16 in a turn, next to a loop of ws';
+const RECEIVERS = 1000;
+const CONTENDERS: readonly string[] = ['ours', 'ws', BASE, 'ws, corked'];
 
-const HELP = `ws-bench broadcast: ${SUMMARY}
+interface Room extends BroadcastTask {
+  readonly name: string;
+  readonly receivers: number;
+  /** Number of receivers that do not read. */
+  readonly slow: number;
+  readonly perTurn: number;
+  /** Number of turns in a window. Default: as many as fit. */
+  readonly turns?: number;
+}
 
-usage: ws-bench broadcast [--receivers N] [--rounds N] [--profile DIR] [--quick] [--json [FILE]]
-                          [--html FILE]
-
-One receiver requests a number of messages. The server sends them to all receivers in that turn: ours
-with broadcast(conns, data), ws with a send to each client. The next request follows when every
-receiver has all messages. Every received byte is compared with the expected one.
-
-  us     microseconds of the server's CPU for a message to one receiver, all threads together
-  x ws   messages to a receiver per CPU second, as times those of ws in the same round
-
-options
-  --receivers N  default: 1000
-  --rounds N     default: 9
-  --profile DIR  write a CPU profile of our server to DIR; slows our server down
-  --quick        3 short rounds for a first impression; do not quote the figures
-  --json [FILE]  print one JSON document instead of tables, or write it to FILE besides the tables
-  --html FILE    write a page with charts
-`;
+const ROOMS: readonly Room[] = [
+  ...[1, 16].map((perTurn) => ({
+    name: `${perTurn} a turn`,
+    receivers: RECEIVERS,
+    slow: 0,
+    perTurn,
+    size: 100,
+    count: 61,
+  })),
+  {
+    // 23 MiB for each slow one: more than our bound of 16 MiB.
+    name: '16 KiB, 10 of 100 do not read',
+    receivers: 100,
+    slow: 10,
+    perTurn: 1,
+    turns: 1500,
+    size: 16 * 1024,
+    count: 61,
+  },
+];
 
 /** `ws-bench broadcast`. */
-export const broadcast: Command = {
-  summary: SUMMARY,
-  help: HELP,
-  options: {
-    receivers: { type: 'string' },
-    rounds: { type: 'string' },
-    profile: { type: 'string' },
-  },
-  run,
+export const broadcast: Scenario = {
+  name: 'broadcast',
+  summary:
+    'one message to many receivers, alone, 16 in a turn, and with receivers that do not read',
+  help: `One receiver requests a number of messages. The server sends them to all receivers in that turn: ours
+with broadcast(conns, data), ws with a send to each client. The next request follows when every receiver
+that reads has all messages. Every received byte is compared with the expected one.
+`,
+  full: { processes: 3, rounds: 3, ms: 1000, warmUpMs: 1000 },
+  quick: { processes: 1, rounds: 2, ms: 400, warmUpMs: 400 },
+  contests: (environment) => ROOMS.map((room) => broadcastContest(environment, room)),
+  tables,
 };
 
-async function run(values: Values): Promise<Report> {
-  const quick = values['quick'] === true;
-  const rounds = wholeNumber(values, 'rounds', quick ? 3 : 9);
-  const asked = wholeNumber(values, 'receivers', 1000);
-  const receivers = allowedConnections(asked);
-  const cores = chooseCores();
-  const setting = settingOf(cores);
-  const plan = { rounds, ...(quick ? { ms: 400, warmUpMs: 400 } : { ms: 1000, warmUpMs: 1000 }) };
-  const profile = values['profile'] as string | undefined;
-  const environment = { cores, bun: undefined, deno: undefined, profile };
-  const readings = await measureBroadcast(environment, receivers, plan);
+function broadcastContest(environment: Environment, room: Room): Contest {
   return {
-    document: { setting, quick, plan, receivers, readings },
-    text: [
-      settingLine(setting),
-      `100 B to each of ${receivers} receivers, median of ${rounds} rounds of ${plan.ms} ms`,
-      ...limitNote(asked, receivers),
-      '',
-      broadcastTable(readings),
-    ].join('\n'),
-    charts: [broadcastChart(readings, receivers)],
+    name: room.name,
+    contenders: CONTENDERS,
+    // A slow receiver is slow for good: its server serves one window.
+    once: room.slow > 0,
+    async start(contender): Promise<Running> {
+      const started = startChild<ServerAnswers>(
+        './server-worker.js',
+        contender,
+        `broadcast ${room.name}`,
+        environment,
+      );
+      const { child, name } = started;
+      const { load } = environment;
+      const { size, count } = room;
+      const port = await child.ask('listen', {
+        contender: name === 'ours' ? 'receive' : (name as ContenderName),
+        task: { size, count },
+      });
+      const corpus: EchoPlan = {
+        content: 'binary',
+        sizes: [size],
+        count,
+        fragments: 1,
+        raw: false,
+        aligned: true,
+      };
+      const connections = allowedConnections(room.receivers);
+      const { group } = await load.ask('open', { target: { port }, connections, corpus });
+      await load.ask('pause', { group, count: room.slow });
+      return {
+        mask: await maskOf(name, child),
+        window: (ms) => broadcastWindow(environment, room, { child, group, connections }, ms),
+        end: async () => {
+          await load.ask('drop', group);
+          await child.end();
+        },
+      };
+    },
   };
+}
+
+async function broadcastWindow(
+  { load }: Environment,
+  { perTurn, slow, turns }: Room,
+  server: {
+    readonly child: ReturnType<typeof startChild<ServerAnswers>>['child'];
+    readonly group: number;
+    readonly connections: number;
+  },
+  ms: number,
+): Promise<Reading> {
+  const { child, group, connections } = server;
+  const memory = await child.ask('memory', false);
+  const before = await child.ask('usage', undefined);
+  const extent = turns === undefined ? { ms } : { turns };
+  const ran = await load.ask('broadcast', { group, perTurn, slow, ...extent });
+  const after = await child.ask('usage', undefined);
+  const { resident } = await child.ask('memory', false);
+  return {
+    us: (after.cpu - before.cpu) / (ran.messages * (connections - slow)),
+    p50: ran.latency.p50,
+    p99: ran.latency.p99,
+    busy: ran.cpu / 1000 / ran.ms,
+    ...(slow > 0 && { growth: (resident - memory.resident) / 2 ** 20 }),
+  };
+}
+
+function tables(results: readonly ContestResult[]): Table[] {
+  const slow = results.filter(({ readings }) => readings['ours']?.['growth'] !== undefined);
+  const ms = (metric: string, title: string): Table =>
+    metricTable(
+      {
+        title,
+        unit: 'ms from the request to the last receiver that reads',
+        note: 'Less is better.',
+        results,
+      },
+      metric,
+    );
+  return [
+    ratioTable(
+      {
+        title: `Broadcast, 100 B to ${RECEIVERS} receivers where nothing else is said`,
+        unit: `messages to a receiver per CPU second of the server, as times those of ${BASE}`,
+        note: 'More is better.',
+        results,
+      },
+      BASE,
+      'us',
+    ),
+    metricTable(
+      { title: 'CPU of a broadcast', unit: 'µs for a message to one receiver', results },
+      'us',
+    ),
+    ms('p50', 'Delivery to all, p50'),
+    ms('p99', 'Delivery to all, p99'),
+    metricTable(
+      {
+        title: 'Receivers that do not read',
+        unit: 'growth of the resident memory of the server, in MiB',
+        note: 'Less is better. Ours drops messages above maxBufferedAmount; ws keeps all.',
+        results: slow,
+      },
+      'growth',
+    ),
+  ].filter(({ labels }) => labels.length > 0);
 }

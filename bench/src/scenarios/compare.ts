@@ -1,310 +1,278 @@
-import type { Command, Report, Values } from '../command-line/command.ts';
-import { runtimePath, wholeNumber } from '../command-line/option-values.ts';
-import { UsageError } from '../command-line/usage-error.ts';
-import { Child } from '../harness/child.ts';
-import { chooseCores } from '../harness/cores.ts';
-import { findRuntime } from '../harness/runtime.ts';
-import type { LoadAnswers } from '../load/load-worker.ts';
-import { StepBar } from '../report/progress-bar.ts';
-import { settingLine, settingOf } from '../report/setting.ts';
-import { type Environment, isInstalled } from '../rivals/contenders.ts';
-import { type BroadcastReadings, measureBroadcast } from './broadcast-measure.ts';
-import {
-  CELLS,
-  type Cell,
-  contendersOf,
-  type Growth,
-  growths,
-  HEAP_CELLS,
-  RECEIVERS,
-} from './compare-cells.ts';
-import { type ClientReadings, measureClients } from './compare-client.ts';
-import { type HeapPlan, measureHeap, measureInterleaved, type RoundPlan } from './compare-echo.ts';
-import {
-  type CellResult,
-  contenderChart,
-  contenderTable,
-  type GrowthResult,
-  growthTable,
-  type HeapResult,
-  heapTable,
-  ratioLines,
-  ratioTable,
-} from './compare-report.ts';
-import { type MemoryResult, measureMemory } from './idle-memory.ts';
-import {
-  allowedConnections,
-  EARLIER_CONNECTIONS,
-  inRounds,
-  memoryRounds,
-  PLAIN_SUBJECTS,
-} from './memory.ts';
-import { memoryTable } from './memory-report.ts';
+import { type Contest, type ContestResult, spreadOver } from '../harness/runner.ts';
+import { spreadOf } from '../harness/statistics.ts';
+import { contenderTable, metricTable, ratioTable } from '../report/contest-tables.ts';
+import type { Table } from '../report/table.ts';
+import { BASE } from '../rivals/contenders.ts';
+import { echoContest, startEcho, type Workload } from './echo.ts';
+import { garbageContest } from './garbage.ts';
+import { allowedConnections, type Environment, type Scenario } from './scenario.ts';
 
+const KIB = 1024;
+const MIB = 1024 * KIB;
 const IDLE = 5000;
 const MANY = 10_000;
-/** Messages on each connection in each round: few enough that their garbage fits the heap. */
-const HEAP: HeapPlan = { rounds: 5, each: 320 };
+const LATENCY = 'latency at ';
+const GARBAGE = 'garbage ';
 
-const SUMMARY = `echo next to ws (with and without bufferutil), raw TCP, Bun and Deno: messages per
-CPU second; then client, broadcast, garbage and growth`;
+const WS: readonly string[] = ['ws', 'ws, native mask', 'ws, corked'];
+const OURS: readonly string[] = ['receive', 'loop'];
+const ALL: readonly string[] = [...OURS, ...WS, 'bun', 'mini', 'raw'];
+/** `mini` and `raw` know no application, and Bun has no such task here. */
+const LIBRARIES: readonly string[] = [...OURS, ...WS];
 
-const PARTS = [
-  ...CELLS.map(({ name }) => name),
-  'client',
-  'broadcast',
-  'memory',
-  'heap',
-  ...growths(MANY).map(({ name }) => name),
-]
-  .map((name) => `  ${name}\n`)
-  .join('');
+function workload(
+  connections: number,
+  depth: number,
+  size: number | readonly number[],
+  more: Partial<Workload> = {},
+): Workload {
+  return { connections, depth, sizes: [size].flat(), content: 'binary', ...more };
+}
 
-const HELP = `ws-bench compare: ${SUMMARY}
+/** The echo workloads: connections x messages in flight x bytes. */
+const CELLS: readonly (readonly [
+  name: string,
+  workload: Workload,
+  contenders: readonly string[],
+])[] = [
+  ['64 x 1 x 16 B', workload(64, 1, 16), ALL],
+  ['64 x 16 x 16 B', workload(64, 16, 16), ALL],
+  ['64 x 16 x 1 KiB', workload(64, 16, KIB), ALL],
+  ['16 x 1 x 64 KiB', workload(16, 1, 64 * KIB), ALL],
+  ['4 x 1 x 1 MiB', workload(4, 1, MIB), ALL],
+  ['64 x 16 x mixed sizes', workload(64, 16, [16, 300, 64, 5000, 16, 1200, 40, 20_000]), ALL],
+  ['text 64 x 16 x 128 B ASCII', workload(64, 16, 128, { content: 'ascii' }), LIBRARIES],
+  ['text 64 x 16 x 128 B mixed scripts', workload(64, 16, 128, { content: 'mixed' }), LIBRARIES],
+  ['text 16 x 4 x 16 KiB ASCII', workload(16, 4, 16 * KIB, { content: 'ascii' }), LIBRARIES],
+  [
+    'text 16 x 4 x 16 KiB mixed scripts',
+    workload(16, 4, 16 * KIB, { content: 'mixed' }),
+    LIBRARIES,
+  ],
+  ['JSON parse and reply 64 x 16', workload(64, 16, 0, { content: 'json' }), LIBRARIES],
+  ['wss 64 x 16 x 16 B', workload(64, 16, 16, { tls: true }), ALL],
+  ['wss 16 x 1 x 64 KiB', workload(16, 1, 64 * KIB, { tls: true }), ALL],
+];
 
-usage: ws-bench compare [--only PART] [--rounds N] [--bun PATH] [--deno PATH] [--profile DIR]
-                        [--quick] [--json [FILE]] [--html FILE]
+/** The same work on a small and on a large scale. A cost is that of a unit. */
+interface Growth {
+  readonly title: string;
+  readonly small: readonly [name: string, workload: Workload, units: number];
+  readonly large: readonly [name: string, workload: Workload, units: number];
+  readonly contenders: readonly string[];
+}
 
-Each server runs in its own process, on its own core, and echoes to a load process over bare sockets.
-The load compares every byte of the echoes. In each round each server has a window of time, and each
-round starts with another server. Ratios are taken within a round. The tables show the median of the
-rounds, and the least and the most of them.
+const GROWTHS: readonly Growth[] = [
+  {
+    title: '10 to 10,000 active connections, cost of a message',
+    small: ['10 x 1 x 16 B', workload(10, 1, 16), 1],
+    large: ['10,000 x 1 x 16 B', workload(MANY, 1, 16), 1],
+    contenders: ['receive', BASE, 'raw'],
+  },
+  {
+    title: '1 to 16 MiB a message, cost of a byte',
+    small: ['1 x 1 x 1 MiB', workload(1, 1, MIB), 1],
+    large: ['1 x 1 x 16 MiB', workload(1, 1, 16 * MIB), 16],
+    contenders: ['receive', BASE, 'raw'],
+  },
+  {
+    title: '1,000 to 100,000 fragments, cost of a fragment',
+    small: ['1,000 fragments', workload(1, 1, 10_000, { fragments: 1000 }), 1],
+    large: ['100,000 fragments', workload(1, 1, 1_000_000, { fragments: 100_000 }), 100],
+    // `ws` rejects more than 16,384 fragments by default.
+    contenders: OURS,
+  },
+];
 
-  workload    connections x messages in flight on each x bytes of a message
-  receive     our server with conn.receive(handler)
-  loop        our server with for await (const message of conn)
-  readMessage our server with await conn.readMessage() in a loop, in one workload
-  raw         a TCP server that echoes bytes: no frames, no masks
-  us          microseconds of CPU of our process for a message, all threads together
-  x ws, x raw messages per CPU second, as times those of ws or of raw TCP
+const HELP = `Servers echo to a load process over bare sockets, each in its own process and on its own core. The
+load compares every byte of the echoes.
 
-parts, for --only
-${PARTS}
-options
-  --only PART    only parts whose name contains PART
-  --rounds N     default: 9; for 'memory' 3 fresh processes; 'heap' always has 5
-  --bun PATH     path of Bun; default: found on the PATH
-  --deno PATH    path of Deno; default: found on the PATH
-  --profile DIR  write CPU profiles of our processes to DIR; slows them down
-  --quick        3 short rounds for a first impression; do not quote the figures
-  --json [FILE]  print one JSON document instead of tables, or write it to FILE besides the tables
-  --html FILE    write a page with charts
+  workload  connections x messages in flight on each x bytes of a message
+  receive   our server with conn.receive(handler)
+  loop      our server with for await (const message of conn), as the README shows it
+  ws        as it is installed; 'native mask': with bufferutil; 'corked': also corked by its application
+  mini      60 lines of JavaScript that parse, unmask and write once for each read; no checks
+  raw       a TCP server that echoes bytes: no frames, no masks
+
+The tables: messages per CPU second as times those of '${BASE}', and in thousands; latency at fixed
+rates; garbage collection; heap bytes of a message; cost of a unit on a large scale.
 `;
 
 /** `ws-bench compare`. */
-export const compare: Command = {
-  summary: SUMMARY,
+export const compare: Scenario = {
+  name: 'compare',
+  summary: 'echo next to ws, a minimal server, raw TCP and Bun; latency, TLS, garbage and growth',
   help: HELP,
-  options: {
-    only: { type: 'string', default: '' },
-    rounds: { type: 'string' },
-    bun: { type: 'string' },
-    deno: { type: 'string' },
-    profile: { type: 'string' },
-  },
-  run,
+  full: { processes: 3, rounds: 3, ms: 700, warmUpMs: 700 },
+  quick: { processes: 1, rounds: 2, ms: 400, warmUpMs: 400 },
+  contests,
+  tables,
 };
 
-/** The chosen parts. */
-interface Parts {
-  readonly cells: readonly Cell[];
-  readonly client: boolean;
-  readonly broadcast: boolean;
-  readonly memory: boolean;
-  readonly heap: readonly Cell[];
-  readonly growths: readonly Growth[];
-}
-
-/** Number of idle connections, and of fresh processes for each subject. */
-interface Idle {
-  readonly connections: number;
-  readonly rounds: number;
-}
-
-interface Results {
-  readonly cells: CellResult[];
-  clients: ClientReadings[];
-  broadcast: BroadcastReadings[];
-  memory: MemoryResult[];
-  readonly heap: HeapResult[];
-  readonly growths: GrowthResult[];
-}
-
-async function run(values: Values): Promise<Report> {
-  const quick = values['quick'] === true;
-  const rounds = wholeNumber(values, 'rounds', quick ? 3 : 9);
-  const plan = { rounds, ...(quick ? { ms: 500, warmUpMs: 800 } : { ms: 1000, warmUpMs: 1000 }) };
-  const environment: Environment = {
-    cores: chooseCores(),
-    bun: findRuntime('bun', runtimePath(values, 'bun')),
-    deno: findRuntime('deno', runtimePath(values, 'deno')),
-    profile: values['profile'] as string | undefined,
-  };
-  const setting = settingOf(environment.cores);
+function contests(environment: Environment): Contest[] {
+  const installed = (names: readonly string[]): string[] =>
+    names.filter((name) => name !== 'bun' || environment.bun !== undefined);
   const most = allowedConnections(MANY);
-  const idle = {
-    connections: allowedConnections(IDLE, EARLIER_CONNECTIONS),
-    rounds: memoryRounds(values),
-  };
-  const parts = choose(String(values['only']), most);
-  const results = await measure(parts, environment, plan, idle);
-  const versions = { bun: environment.bun?.version, deno: environment.deno?.version };
-  return {
-    document: {
-      setting,
-      versions,
-      quick,
-      plan,
-      memoryRounds: idle.rounds,
-      connections: { idle: idle.connections, most },
-      ...results,
-    },
-    text: [
-      settingLine(setting),
-      `bun: ${versions.bun ?? 'not installed'}; deno: ${versions.deno ?? 'not installed'}`,
-      `median of ${rounds} rounds of ${plan.ms} ms`,
-      ...(most < MANY ? [`the limit of open files (ulimit -n) allows ${most} connections`] : []),
-      '',
-      ...tables(results, idle),
-    ].join('\n'),
-    charts: results.cells.length === 0 ? [] : [contenderChart(results.cells)],
-  };
-}
-
-function choose(only: string, most: number): Parts {
-  const has = ({ name }: { readonly name: string }): boolean => name.includes(only);
-  const parts: Parts = {
-    cells: CELLS.filter(has),
-    client: has({ name: 'client' }),
-    broadcast: has({ name: 'broadcast' }),
-    memory: has({ name: 'memory' }),
-    heap: has({ name: 'heap' }) ? HEAP_CELLS : [],
-    growths: growths(most).filter(has),
-  };
-  if (Object.values(parts).every((part) => part === false || part.length === 0)) {
-    throw new UsageError(`no part has '${only}' in its name; see --help`);
-  }
-  return parts;
-}
-
-async function measure(
-  parts: Parts,
-  environment: Environment,
-  plan: RoundPlan,
-  idle: Idle,
-): Promise<Results> {
-  const results: Results = {
-    cells: [],
-    clients: [],
-    broadcast: [],
-    memory: [],
-    heap: [],
-    growths: [],
-  };
-  const memorySteps = parts.memory ? idle.rounds * PLAIN_SUBJECTS.length : 0;
-  const others = [parts.client, parts.broadcast].filter(Boolean).length + memorySteps;
-  const lists = [parts.cells, parts.heap, parts.growths];
-  const progress = new StepBar(others + lists.reduce((sum, list) => sum + list.length, 0));
-  const load = new Child<LoadAnswers>('./load-worker.js', [], environment.cores.load);
-  try {
-    for (const cell of parts.cells) {
-      progress.step(cell.name);
-      results.cells.push(await measureCell(load, environment, cell, plan));
-    }
-    if (parts.client) {
-      progress.step('client');
-      results.clients = await measureClients(environment, plan);
-    }
-    if (parts.broadcast) {
-      progress.step('broadcast');
-      results.broadcast = await measureBroadcast(environment, RECEIVERS, plan);
-    }
-    if (parts.memory) {
-      results.memory = await inRounds(PLAIN_SUBJECTS, idle.rounds, (subject) => {
-        progress.step(`memory, ${subject.library}`);
-        return measureMemory(
-          load,
-          environment.cores,
-          subject,
-          idle.connections,
-          EARLIER_CONNECTIONS,
-        );
-      });
-    }
-    for (const cell of parts.heap) {
-      progress.step(`heap, ${cell.name}`);
-      const { name, workload } = cell;
-      results.heap.push({
-        name,
-        bytes: await measureHeap(load, environment, name, workload, HEAP),
-      });
-    }
-    for (const growth of parts.growths) {
-      progress.step(growth.name);
-      results.growths.push(...(await measureGrowth(load, environment, growth, plan)));
-    }
-  } finally {
-    progress.end();
-    await load.end();
-  }
-  return results;
-}
-
-async function measureCell(
-  load: Child<LoadAnswers>,
-  environment: Environment,
-  cell: Cell,
-  plan: RoundPlan,
-): Promise<CellResult> {
-  const { name, workload } = cell;
-  const entries = contendersOf(cell)
-    .filter((contender) => isInstalled(contender, environment))
-    .map((contender) => ({ name, contender, workload }));
-  return { cell, readings: await measureInterleaved(load, environment, entries, plan) };
-}
-
-async function measureGrowth(
-  load: Child<LoadAnswers>,
-  environment: Environment,
-  growth: Growth,
-  plan: RoundPlan,
-): Promise<GrowthResult[]> {
-  const entriesOf = (contender: GrowthResult['contender']) => [
-    { name: `${growth.name} small`, contender, workload: growth.small },
-    { name: `${growth.name} large`, contender, workload: growth.large },
-  ];
-  // Where open files are scarce, measures one contender after the other. Its two servers still run
-  // side by side.
-  const groups = growth.alone ? growth.contenders.map((one) => [one]) : [growth.contenders];
-  const results: GrowthResult[] = [];
-  for (const contenders of groups) {
-    const readings = await measureInterleaved(
-      load,
-      environment,
-      contenders.flatMap(entriesOf),
-      plan,
-    );
-    for (const [i, contender] of contenders.entries()) {
-      const [small, large] = readings.slice(2 * i);
-      results.push({ growth, contender, small: small!, large: large! });
-    }
-  }
-  return results;
-}
-
-function tables(results: Results, idle: Idle): string[] {
-  const { cells, memory, heap, growths: growing } = results;
-  const lines = ratioLines(results);
+  const idle = allowedConnections(IDLE);
   return [
-    ...(lines.length === 0 ? [] : [ratioTable(lines)]),
-    ...(cells.length === 0 ? [] : [contenderTable(cells)]),
-    ...(memory.length === 0
-      ? []
-      : [
-          `${idle.connections} idle connections, median of ${idle.rounds} rounds\n`,
-          memoryTable(memory),
-        ]),
-    ...(heap.length === 0 ? [] : [heapTable(heap)]),
-    ...(growing.length === 0 ? [] : [growthTable(growing)]),
+    ...CELLS.map(([name, traffic, names]) =>
+      echoContest(environment, name, traffic, withoutBunTls(installed(names), traffic)),
+    ),
+    {
+      ...echoContest(
+        environment,
+        `64 x 16 x 16 B beside ${idle} idle`,
+        workload(64, 16, 16, { idle }),
+        installed(ALL),
+      ),
+      alone: true,
+    },
+    ...latencyContests(environment, installed(ALL)),
+    ...[16, KIB].map((size) => garbageContest(environment, `${GARBAGE}32 x 16 x ${size} B`, size)),
+    ...GROWTHS.flatMap(({ small, large, contenders }) =>
+      [small, large].map(([name, traffic]) => ({
+        ...echoContest(
+          environment,
+          name,
+          { ...traffic, connections: Math.min(traffic.connections, most) },
+          contenders,
+        ),
+        alone: true,
+      })),
+    ),
   ];
+}
+
+function withoutBunTls(names: readonly string[], { tls }: Workload): string[] {
+  return names.filter((name) => name !== 'bun' || tls !== true);
+}
+
+/** Fixed rates: shares of what `ws` can do with the same messages. */
+function latencyContests(environment: Environment, contenders: readonly string[]): Contest[] {
+  const traffic = workload(64, 16, KIB);
+  let most: Promise<number> | undefined;
+  const mostOfWs = (): Promise<number> => (most ??= measureRate(environment, traffic));
+  return [50, 80].map((percent) =>
+    echoContest(
+      environment,
+      `${LATENCY}${percent} % of ws, 64 connections, 1 KiB`,
+      { ...traffic, depth: 1000, rate: async () => ((await mostOfWs()) * percent) / 100 },
+      contenders,
+    ),
+  );
+}
+
+/** Messages per second of `ws` in a closed loop. */
+async function measureRate(environment: Environment, traffic: Workload): Promise<number> {
+  const { load } = environment;
+  const server = await startEcho(environment, 'rate', BASE, traffic);
+  try {
+    const run = { group: server.group, depth: traffic.depth, ms: 1000 };
+    await load.ask('run', run);
+    const { messages, ms } = await load.ask('run', run);
+    return (1000 * messages) / ms;
+  } finally {
+    await server.end();
+  }
+}
+
+function tables(results: readonly ContestResult[]): Table[] {
+  const growthNames = GROWTHS.flatMap(({ small, large }) => [small[0], large[0]]);
+  const latency = results.filter(({ name }) => name.startsWith(LATENCY));
+  const garbage = results.filter(({ name }) => name.startsWith(GARBAGE));
+  const cells = results.filter(
+    (result) => ![...latency, ...garbage].includes(result) && !growthNames.includes(result.name),
+  );
+  return [
+    ratioTable(
+      {
+        title: 'Echo',
+        unit: `messages per CPU second of the server, as times those of ${BASE}`,
+        note: 'More is better.',
+        results: cells,
+      },
+      BASE,
+      'us',
+    ),
+    contenderTable(
+      {
+        title: 'What a core does',
+        unit: 'thousand messages per CPU second of the server',
+        note: 'More is better.',
+        results: cells,
+      },
+      (result, name) => thousands(result, name),
+    ),
+    ...latencyTables(latency),
+    metricTable(
+      {
+        title: 'Pauses',
+        unit: 'the longest garbage collection in a window, in ms',
+        note: 'Less is better.',
+        results: [...cells, ...latency],
+      },
+      'pause',
+    ),
+    metricTable(
+      {
+        title: 'Garbage',
+        unit: 'heap bytes for a message, without a collection',
+        note: 'Less is better. The part of raw is that of sockets of Node.',
+        results: garbage,
+      },
+      'heap',
+    ),
+    growthTable(results),
+  ].filter(({ labels }) => labels.length > 0);
+}
+
+function thousands(result: ContestResult, name: string) {
+  const costs = result.readings[name]?.['us'];
+  return costs && spreadOf(costs.map((windows) => 1000 / spreadOf(windows).median));
+}
+
+function latencyTables(results: readonly ContestResult[]): Table[] {
+  const metrics = ['p50', 'p99', 'p999', 'late'] as const;
+  const names = { p50: 'p50', p99: 'p99', p999: 'p99.9', late: 'delay of the load, p99' };
+  const rows = results.flatMap((result) => metrics.map((metric) => ({ result, metric })));
+  const metricOf = new Map(rows.map(({ result, metric }) => [{ ...result }, metric]));
+  return [
+    contenderTable(
+      {
+        title: 'Latency at a fixed rate',
+        unit: 'ms from the planned moment to the echo',
+        note: 'Less is better. The delay of the load is part of each latency.',
+        results: [...metricOf.keys()],
+        labels: rows.map(({ result, metric }) => `${result.name}: ${names[metric]}`),
+      },
+      (result, name) => spreadOver(result, name, metricOf.get(result)!),
+    ),
+  ];
+}
+
+function growthTable(results: readonly ContestResult[]): Table {
+  const named = (wanted: string): ContestResult | undefined =>
+    results.find(({ name }) => name === wanted);
+  const measured = GROWTHS.flatMap(({ title, small, large }) => {
+    const [before, after] = [named(small[0]), named(large[0])];
+    if (before === undefined || after === undefined) return [];
+    return [{ title, before, after, units: large[2] / small[2] }];
+  });
+  const pairs = new Map(measured.map((pair) => [pair.after, pair]));
+  return contenderTable(
+    {
+      title: 'Growth',
+      unit: 'cost of a unit on the large scale, as times that on the small one',
+      note: 'One means linear. The kernel and the sockets of Node grow too: see raw.',
+      results: [...pairs.keys()],
+      labels: measured.map(({ title }) => title),
+    },
+    (result, name) => {
+      const { before, units } = pairs.get(result)!;
+      const [small, large] = [before, result].map((one) => spreadOver(one, name, 'us'));
+      if (small === undefined || large === undefined) return undefined;
+      const times = (value: number): number => value / units / small.median;
+      return { median: times(large.median), least: times(large.least), most: times(large.most) };
+    },
+  );
 }

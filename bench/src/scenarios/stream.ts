@@ -1,146 +1,87 @@
-import type { Command, Report, Values } from '../command-line/command.ts';
-import { wholeNumber } from '../command-line/option-values.ts';
 import { Child } from '../harness/child.ts';
-import { type Cores, chooseCores } from '../harness/cores.ts';
-import { ratios, rotated, spreadOf } from '../harness/statistics.ts';
-import type { Chart } from '../report/chart.ts';
-import { StepBar } from '../report/progress-bar.ts';
-import { settingLine, settingOf } from '../report/setting.ts';
-import { number, spreadCells, table } from '../report/table.ts';
-import type { ResourceUse, StreamAnswers, StreamName } from '../rivals/stream-worker.ts';
+import type { Contest, ContestResult, Running } from '../harness/runner.ts';
+import { metricTable } from '../report/contest-tables.ts';
+import type { Table } from '../report/table.ts';
+import { BASE, environmentOf } from '../rivals/contenders.ts';
+import type { StreamAnswers, StreamName } from '../rivals/stream-worker.ts';
+import { type Environment, maskOf, type Scenario, startChild } from './scenario.ts';
 
 const MIB = 1024 * 1024;
-const ANSWER_TIMEOUT_MS = 3_600_000;
-const NAMES: readonly StreamName[] = ['ours', 'ours, 64 KiB frames', 'ws', 'raw'];
-
-const SUMMARY = 'one message of 1 GiB between two processes, next to ws streams and to TCP';
-
-const HELP = `ws-bench stream: ${SUMMARY}
-
-usage: ws-bench stream [--mib N] [--rounds N] [--quick] [--json [FILE]] [--html FILE]
-
-A client writes a message in pieces of 64 KiB and waits for backpressure. A server reads it. Each runs
-in a fresh process: ours uses nextWriter and nextReader, ws uses createWebSocketStream, which makes a
-message of each piece, and raw is a TCP socket. The client masks its bytes, except over TCP. Every byte
-is compared with the expected one.
-
-  MB/s     millions of bytes per second
-  x ws     MB/s, as times those of ws in the same round
-  CPU      microseconds of both processes for a MB, all threads together
-  growth   largest growth of resident memory: of the reader, of the writer
-
-options
-  --mib N        default: 1024
-  --rounds N     default: 3
-  --quick        256 MiB for a first impression; do not quote the figures
-  --json [FILE]  print one JSON document instead of tables, or write it to FILE besides the tables
-  --html FILE    write a page with charts
-`;
+const CONTENDERS: readonly StreamName[] = ['ours', 'ours, 64 KiB frames', 'ws', BASE, 'raw'];
+/** Sizes of the message. */
+const MIBS: readonly number[] = [256, 1024];
 
 /** `ws-bench stream`. */
-export const stream: Command = {
-  summary: SUMMARY,
-  help: HELP,
-  options: { mib: { type: 'string' }, rounds: { type: 'string' } },
-  run,
+export const stream: Scenario = {
+  name: 'stream',
+  summary: 'one message of 1 GiB between two processes, next to ws streams and to TCP',
+  help: `A client writes a message in pieces of 64 KiB and waits for backpressure. A server reads it. Each runs
+in a fresh process: ours uses nextWriter and nextReader, ws uses createWebSocketStream, which makes a
+message of each piece, and raw is a TCP socket. The client masks its bytes, except over TCP. Every byte
+is compared with the expected one. A corked ws is missing: its pieces fill a write alone.
+`,
+  full: { processes: 3, rounds: 1, ms: 0, warmUpMs: 0 },
+  quick: { processes: 1, rounds: 1, ms: 0, warmUpMs: 0 },
+  contests: (environment) => MIBS.map((mib) => streamContest(environment, mib)),
+  tables,
 };
 
-/** Readings of one kind of stream, one value for each round. */
-export interface StreamReadings {
-  readonly name: StreamName;
-  /** MB per second. */
-  readonly rate: number[];
-  /** Microseconds for a MB, both processes together. */
-  readonly cpu: number[];
-  /** Bytes. */
-  readonly readerGrowth: number[];
-  readonly writerGrowth: number[];
-}
-
-async function run(values: Values): Promise<Report> {
-  const quick = values['quick'] === true;
-  const rounds = wholeNumber(values, 'rounds', 3);
-  const bytes = MIB * wholeNumber(values, 'mib', quick ? 256 : 1024);
-  const cores = chooseCores();
-  const setting = settingOf(cores);
-  const progress = new StepBar(rounds * NAMES.length);
-  const readings: StreamReadings[] = NAMES.map((name) => ({
-    name,
-    rate: [],
-    cpu: [],
-    readerGrowth: [],
-    writerGrowth: [],
-  }));
-  try {
-    for (let round = 0; round < rounds; round++) {
-      for (const one of rotated(readings, round)) {
-        progress.step(one.name);
-        await measureStream(cores, one, bytes);
-      }
-    }
-  } finally {
-    progress.end();
-  }
+function streamContest(environment: Environment, mib: number): Contest {
+  const contest = `${mib} MiB`;
+  const bytes = mib * MIB;
   return {
-    document: { setting, quick, rounds, bytes, readings },
-    text: [
-      settingLine(setting),
-      `${bytes / MIB} MiB from one process to another, median of ${rounds} rounds`,
-      '',
-      streamTable(readings),
-    ].join('\n'),
-    charts: [streamChart(readings, bytes / MIB)],
+    name: contest,
+    contenders: CONTENDERS,
+    alone: true,
+    once: true,
+    async start(contender): Promise<Running> {
+      const script = './stream-worker.js';
+      const started = startChild<StreamAnswers>(script, contender, contest, environment);
+      const { child: reader } = started;
+      const name = started.name as StreamName;
+      const env = environmentOf(name);
+      const folder = name === contender ? undefined : environment.before;
+      const writer = new Child<StreamAnswers>(script, environment.cores.load, { env, folder });
+      const port = await reader.ask('listen', { name, bytes });
+      return {
+        mask: await maskOf(name, writer),
+        async window() {
+          const began = performance.now();
+          const [read, written] = await Promise.all([
+            reader.ask('read', undefined),
+            writer.ask('write', { name, port, bytes }),
+          ]);
+          return {
+            rate: bytes / 1000 / (performance.now() - began),
+            us: (read.cpu + written.cpu) / (bytes / 1e6),
+            reader: read.growth / MIB,
+            writer: written.growth / MIB,
+          };
+        },
+        end: () => Promise.all([reader.end(), writer.end()]),
+      };
+    },
   };
 }
 
-async function measureStream(cores: Cores, readings: StreamReadings, bytes: number): Promise<void> {
-  const { name } = readings;
-  const env = { WS_NO_BUFFER_UTIL: '1' };
-  const reader = new Child<StreamAnswers>('./stream-worker.js', [], cores.server, env);
-  const writer = new Child<StreamAnswers>('./stream-worker.js', [], cores.load, env);
-  try {
-    const port = await reader.ask('listen', { name, bytes });
-    const began = performance.now();
-    const [read, written]: ResourceUse[] = await Promise.all([
-      reader.ask('read', undefined, ANSWER_TIMEOUT_MS),
-      writer.ask('write', { name, port, bytes }, ANSWER_TIMEOUT_MS),
-    ]);
-    const seconds = (performance.now() - began) / 1000;
-    readings.rate.push(bytes / 1e6 / seconds);
-    readings.cpu.push((read!.cpu + written!.cpu) / (bytes / 1e6));
-    readings.readerGrowth.push(read!.growth);
-    readings.writerGrowth.push(written!.growth);
-  } finally {
-    await Promise.all([reader.end(), writer.end()]);
-  }
-}
-
-/** One line for each kind of stream. */
-export function streamTable(readings: readonly StreamReadings[]): string {
-  const ws = readings.find(({ name }) => name === 'ws')!;
-  const raw = readings.find(({ name }) => name === 'raw')!;
-  const mib = (growth: number[]): string => number(spreadOf(growth).median / MIB);
-  return table(
-    ['stream', 'MB/s', 'x ws', 'rounds', 'x raw', 'CPU us/MB', 'reader MiB', 'writer MiB'],
-    readings.map(({ name, rate, cpu, readerGrowth, writerGrowth }) => [
-      name,
-      number(spreadOf(rate).median),
-      ...spreadCells(spreadOf(ratios(rate, ws.rate))),
-      number(spreadOf(ratios(rate, raw.rate)).median),
-      number(spreadOf(cpu).median),
-      mib(readerGrowth),
-      mib(writerGrowth),
-    ]),
+function tables(results: readonly ContestResult[]): Table[] {
+  const shown = [
+    ['rate', 'A stream', 'MB per second by the clock', 'More is better.'],
+    ['us', 'CPU of a stream', 'µs of both processes for a MB', 'Less is better.'],
+    [
+      'reader',
+      'Memory of the reader',
+      'largest growth of resident memory, in MiB',
+      'Less is better.',
+    ],
+    [
+      'writer',
+      'Memory of the writer',
+      'largest growth of resident memory, in MiB',
+      'Less is better.',
+    ],
+  ] as const;
+  return shown.map(([metric, title, unit, note]) =>
+    metricTable({ title, unit, note, results }, metric),
   );
-}
-
-function streamChart(readings: readonly StreamReadings[], mib: number): Chart {
-  return {
-    kind: 'bars',
-    title: `A message of ${mib} MiB from one process to another`,
-    unit: 'MB in a second',
-    note: 'More is better. raw: TCP, no WebSocket.',
-    labels: readings.map(({ name }) => name),
-    series: [{ name: 'MB/s', values: readings.map(({ rate }) => spreadOf(rate)) }],
-  };
 }

@@ -1,15 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import process from 'node:process';
 import { describe, expect, it } from 'vitest';
-import {
-  list,
-  runtimePath,
-  size,
-  time,
-  wholeNumber,
-} from '../../src/command-line/option-values.ts';
+import { list, size, time, wholeNumber } from '../../src/command-line/option-values.ts';
 import { UsageError } from '../../src/command-line/usage-error.ts';
 
 describe('an option value', () => {
@@ -51,32 +41,6 @@ describe('an option value', () => {
 
   it('is a list for an option that may be repeated', () => {
     expect([list(undefined), list('a'), list(['a', 'b'])]).toEqual([[], ['a'], ['a', 'b']]);
-  });
-});
-
-describe('runtimePath', () => {
-  it.each([
-    ['bun', '/no/such/file', "--bun: '/no/such/file --version' cannot be run: ENOENT"],
-    ['bun', import.meta.dirname, 'cannot be run: EACCES'],
-    ['bun', process.execPath, `is not bun: its version is '${process.version}'`],
-    ['deno', process.execPath, `is not deno: its version is '${process.version}'`],
-  ] as const)('rejects for --%s: %s', (name, path, said) => {
-    expect(() => runtimePath({ [name]: path }, name)).toThrow(UsageError);
-    expect(() => runtimePath({ [name]: path }, name)).toThrow(said);
-  });
-
-  it.each([
-    ['bun', '1.3.2'],
-    ['deno', 'deno 2.1.4 (stable, release)'],
-  ] as const)('accepts a %s with version %s', (name, version) => {
-    const folder = mkdtempSync(join(tmpdir(), 'ws-bench-'));
-    try {
-      const path = join(folder, name);
-      writeFileSync(path, `#!/bin/sh\necho '${version}'\n`, { mode: 0o755 });
-      expect(runtimePath({ [name]: path }, name)).toBe(path);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ratios, rotated, spreadOf } from '../../src/harness/statistics.ts';
+import { percentile, spreadOf } from '../../src/harness/statistics.ts';
 
 describe('spreadOf', () => {
   it('returns the median, independent of outliers', () => {
@@ -15,24 +15,19 @@ describe('spreadOf', () => {
   });
 });
 
-describe('ratios', () => {
-  it('divides within each round', () => {
-    expect(ratios([10, 40], [5, 10])).toEqual([2, 4]);
+describe('percentile', () => {
+  const sorted = Array.from({ length: 1000 }, (_, i) => i + 1);
+
+  it.each([
+    [0.5, 500],
+    [0.99, 990],
+    [0.999, 999],
+    [1, 1000],
+  ])('finds the value at %d', (share, value) => {
+    expect(percentile(sorted, share)).toBe(value);
   });
 
-  it('rejects different numbers of rounds', () => {
-    expect(() => ratios([1, 2], [1])).toThrow(RangeError);
-  });
-});
-
-describe('rotated', () => {
-  it('starts each round with another name', () => {
-    const names = ['a', 'b', 'c'];
-    expect([0, 1, 2, 3].map((round) => rotated(names, round).join(''))).toEqual([
-      'abc',
-      'bca',
-      'cab',
-      'abc',
-    ]);
+  it('is NaN without values', () => {
+    expect(percentile([], 0.5)).toBeNaN();
   });
 });

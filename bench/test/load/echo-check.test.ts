@@ -13,9 +13,9 @@ function corpus(context: Context): Corpus {
 }
 
 /** The client's messages, unmasked, as correct echoes. */
-function echoes({ frames, offsets, count, context }: Corpus): Echo[] {
+function echoes({ frames: { bytes, offsets }, count, context }: Corpus): Echo[] {
   return Array.from({ length: count }, (_, i) => {
-    const frame = Buffer.from(frames.subarray(offsets[i], offsets[i + 1]));
+    const frame = Buffer.from(bytes.subarray(offsets[i], offsets[i + 1]));
     const start = (frame[1]! & 0x7f) === 126 ? 8 : 6;
     const payload = frame.subarray(start).map((byte, at) => byte ^ frame[start - 4 + (at & 3)]!);
     return { payload: Buffer.from(payload), compressed: context !== 'none' };

@@ -3,16 +3,22 @@ import * as codec from '@ws/codec';
 import { describe, expect, it } from 'vitest';
 import {
   type EchoPlan,
+  jsonReply,
   makeEchoCorpus,
   makePayloads,
   serverFrame,
 } from '../../src/load/echo-corpus.ts';
+import type { Pieces } from '../../src/load/pieces.ts';
 
-const plan: EchoPlan = { content: 'binary', size: 200, count: 3, fragments: 1, raw: false };
+const plan: EchoPlan = { content: 'binary', sizes: [200], count: 3, fragments: 1, raw: false };
 
 /** The frame of the codec, which has its own tests. */
 function encodeFrame(...frame: Parameters<typeof codec.encodeFrame>): Buffer {
   return Buffer.from(codec.encodeFrame(...frame));
+}
+
+function piece({ bytes, offsets }: Pieces, i: number): Buffer {
+  return bytes.subarray(offsets[i], offsets[i + 1]);
 }
 
 /** The key of the masked frame at `at`, whose payload has 126 to 65535 bytes. */
@@ -22,14 +28,14 @@ function keyAt(bytes: Buffer, at: number): number {
 
 describe('makePayloads', () => {
   it.each(['binary', 'ascii', 'mixed'] as const)('creates %s of the given size', (content) => {
-    const payloads = makePayloads({ content, size: 333, count: 9 });
+    const payloads = makePayloads({ content, sizes: [333], count: 9 });
     expect(payloads.map(({ length }) => length)).toEqual(Array(9).fill(333));
     expect(new Set(payloads.map(String)).size).toBe(9);
     expect(payloads.every((payload) => isUtf8(payload))).toBe(content !== 'binary');
   });
 
   it('mixes characters of one to four bytes', () => {
-    const [text] = makePayloads({ content: 'mixed', size: 4000, count: 1 }).map(String);
+    const [text] = makePayloads({ content: 'mixed', sizes: [4000], count: 1 }).map(String);
     const lengths = Array.from(text!, (character) => Buffer.byteLength(character));
     for (const length of [1, 2, 3, 4]) {
       expect(lengths.filter((one) => one === length).length).toBeGreaterThan(200);
@@ -50,31 +56,43 @@ describe('makeEchoCorpus', () => {
     const corpus = makeEchoCorpus({ ...plan, content });
     const payloads = makePayloads({ ...plan, content });
     for (const [i, payload] of payloads.entries()) {
-      const sent = corpus.frames.subarray(corpus.offsets[i], corpus.offsets[i + 1]);
+      const sent = piece(corpus.frames, i);
       expect(sent).toEqual(encodeFrame(opcode, payload, { maskKey: keyAt(sent, 0) }));
-      const reply = corpus.replies.subarray(i * corpus.replySize, (i + 1) * corpus.replySize);
-      expect(reply).toEqual(encodeFrame(opcode, payload));
+      expect(piece(corpus.replies, i)).toEqual(encodeFrame(opcode, payload));
     }
-    expect(corpus.replies).toHaveLength(3 * corpus.replySize);
+    expect(corpus.replies.count).toBe(3);
   });
 
   it('sends a message in fragments and expects one frame', () => {
-    const corpus = makeEchoCorpus({ ...plan, size: 600, count: 1, fragments: 3 });
-    const [payload] = makePayloads({ ...plan, size: 600, count: 1 });
+    const corpus = makeEchoCorpus({ ...plan, sizes: [600], count: 1, fragments: 3 });
+    const [payload] = makePayloads({ ...plan, sizes: [600], count: 1 });
     const frames = [0, 1, 2].map((i) =>
       encodeFrame(i === 0 ? 2 : 0, payload!.subarray(i * 200, (i + 1) * 200), {
         fin: i === 2,
-        maskKey: keyAt(corpus.frames, i * 208),
+        maskKey: keyAt(corpus.frames.bytes, i * 208),
       }),
     );
-    expect(corpus.frames).toEqual(Buffer.concat(frames));
-    expect(corpus.replies).toEqual(encodeFrame(2, payload!));
+    expect(corpus.frames.bytes).toEqual(Buffer.concat(frames));
+    expect(corpus.replies.bytes).toEqual(encodeFrame(2, payload!));
   });
 
   it('expects the sent bytes from a raw server', () => {
     const corpus = makeEchoCorpus({ ...plan, raw: true });
     expect(corpus.replies).toEqual(corpus.frames);
-    expect(corpus.replySize).toBe(208);
+  });
+
+  it('has messages of several sizes in turn', () => {
+    const { replies } = makeEchoCorpus({ ...plan, sizes: [10, 300] });
+    expect([...replies.offsets]).toEqual([0, 12, 316, 328]);
+  });
+
+  it('expects the answer of the application to a JSON request', () => {
+    const { frames, replies } = makeEchoCorpus({ ...plan, content: 'json' });
+    const [request] = makePayloads({ ...plan, content: 'json' }).map(String);
+    const { id, price } = JSON.parse(request!);
+    expect(piece(replies, 0)).toEqual(encodeFrame(1, Buffer.from(jsonReply(request!))));
+    expect(JSON.parse(jsonReply(request!))).toMatchObject({ id, total: 2 * price });
+    expect(piece(frames, 0).length).toBeGreaterThan(100);
   });
 });
 

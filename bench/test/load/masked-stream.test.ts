@@ -3,12 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { makePayloads } from '../../src/load/echo-corpus.ts';
 import { MaskedStream } from '../../src/load/masked-stream.ts';
 
-const payloads = makePayloads({ content: 'binary', size: 16, count: 3 });
-const frames = payloads.map((payload, i) =>
-  encodeFrame(2, payload, { maskKey: 0x1234567 * (i + 1) }),
-);
+describe.each([16, 1024])('MaskedStream of %i bytes', (size) => {
+  const payloads = makePayloads({ content: 'binary', sizes: [size], count: 3 });
+  const frames = payloads.map((payload, i) =>
+    encodeFrame(2, payload, { maskKey: 0x1234567 * (i + 1) }),
+  );
 
-describe('MaskedStream', () => {
   it.each([1, 5, 22, 1000])('counts the repeated messages of chunks of %i bytes', (step) => {
     const bytes = Buffer.concat([...frames, ...frames]);
     const stream = new MaskedStream(payloads);

@@ -1,13 +1,15 @@
 import process from 'node:process';
 import { describe, expect, it } from 'vitest';
-import { headOf, versionLine, withVersions } from '../../src/report/head.ts';
+import { headOf, versionLine } from '../../src/report/head.ts';
 
 describe('headOf', () => {
   it('contains the machine, the versions and the command, quoted for a shell', () => {
-    const head = headOf('load', ['load', 'ws://a/', '--only', "it's 1 KiB"]);
+    const used = { ws: '8.23.0' };
+    const head = headOf('load', ['load', 'ws://a/', '--only', "it's 1 KiB"], used);
     expect(head.command).toBe(`ws-bench load ws://a/ --only 'it'\\''s 1 KiB'`);
     expect(head.machine.cores).toBeGreaterThan(0);
     expect(head.versions).toMatchObject({ node: process.versions.node, ws: '8.23.0' });
+    expect(head.versions).not.toHaveProperty('bufferutil');
     expect(head.commit ?? '').toMatch(/^([0-9a-f]{7,}(\+changes)?)?$/);
     expect(new Date(head.date).toISOString()).toBe(head.date);
   });
@@ -15,7 +17,7 @@ describe('headOf', () => {
   it.each([['--header', 'Cookie: id=1234'], ['--header=Cookie: id=1234']])(
     'masks the value of a header: %s',
     (...args) => {
-      const { command } = headOf('load', ['load', ...args]);
+      const { command } = headOf('load', ['load', ...args], {});
       expect(command).toContain('Cookie: ***');
       expect(command).not.toContain('1234');
     },
@@ -24,16 +26,8 @@ describe('headOf', () => {
 
 describe('headOf for a URL', () => {
   it('masks the query', () => {
-    const { command } = headOf('load', ['load', 'wss://a/echo?token=1234']);
+    const { command } = headOf('load', ['load', 'wss://a/echo?token=1234'], {});
     expect(command).toBe("ws-bench load 'wss://a/echo?***'");
-  });
-});
-
-describe('withVersions', () => {
-  it('adds installed versions only', () => {
-    const head = headOf('compare', []);
-    const { versions } = withVersions(head, { bun: '1.4', deno: undefined });
-    expect(versions).toEqual({ ...head.versions, bun: '1.4' });
   });
 });
 

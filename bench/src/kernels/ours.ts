@@ -1,0 +1,104 @@
+import { randomFillSync } from 'node:crypto';
+import {
+  FAILED,
+  FRAME,
+  FRAME_BEGIN,
+  FRAME_END,
+  FrameDecoder,
+  FrameEncoder,
+  MaskKeys,
+  NEED_MORE,
+  type Role,
+  sharedMessageBuffers,
+} from '@ws/codec';
+import type { Batch } from '../harness/batches.ts';
+
+/** A decoder that counts frames and discards them. */
+class Reader {
+  frames = 0;
+  readonly decoder: FrameDecoder;
+  #message: Uint8Array | undefined;
+
+  constructor(role: Role) {
+    this.decoder = new FrameDecoder({ role });
+  }
+
+  drain(): void {
+    const { decoder } = this;
+    for (let event = decoder.next(); event !== NEED_MORE; event = decoder.next()) {
+      if (event === FRAME) {
+        this.frames++;
+      } else if (event === FRAME_BEGIN) {
+        this.#message = sharedMessageBuffers().take(decoder.length);
+        decoder.assembleInto(this.#message, 0);
+      } else if (event === FRAME_END) {
+        this.frames++;
+        if (this.#message !== undefined) sharedMessageBuffers().give(this.#message);
+        this.#message = undefined;
+      } else if (event === FAILED) {
+        throw decoder.error ?? new Error('the decoder failed');
+      }
+    }
+  }
+}
+
+/**
+ * Finds the frames of the stream once, in chunks that the decoder owns. Large ones are assembled, as
+ * in ws. Unmasking in place toggles the bytes between masked and plain, so every batch costs the same.
+ */
+export function decodePushed(stream: Uint8Array, chunkBytes: number, role: Role): Batch {
+  const chunks: Uint8Array[] = [];
+  for (let i = 0; i < stream.length; i += chunkBytes) chunks.push(stream.slice(i, i + chunkBytes));
+  const reader = new Reader(role);
+  return () => {
+    for (let i = 0; i < chunks.length; i++) {
+      reader.decoder.push(chunks[i]!);
+      reader.drain();
+    }
+  };
+}
+
+// Reading it from the prototype once saves 13 ns a call.
+const { utf8Write } = Buffer.prototype as unknown as {
+  utf8Write: (this: Uint8Array, text: string, at: number, max: number) => number;
+};
+
+function encoder(role: Role): FrameEncoder {
+  const keys = new MaskKeys(randomFillSync);
+  return new FrameEncoder({
+    role,
+    nextKey: () => keys.next(),
+    writeUtf8: (into, at, text) => utf8Write.call(into, text, at, into.length - at),
+  });
+}
+
+/** Releases all pending segments, like a transport that discards them. */
+function flush(encoder: FrameEncoder): void {
+  const count = encoder.segments;
+  for (let i = 0; i < count; i++) encoder.segRelease(i)?.();
+  encoder.shift(count);
+}
+
+/** Encodes `frames` binary frames, flushed by 64 KiB. */
+export function encodeBinary(payload: Uint8Array, frames: number, role: Role): Batch {
+  const out = encoder(role);
+  return () => {
+    for (let i = 0; i < frames; i++) {
+      out.frame(2, true, 0, payload);
+      if (out.pending >= 60_000) flush(out);
+    }
+    flush(out);
+  };
+}
+
+/** Encodes `frames` text frames, flushed by 64 KiB. */
+export function encodeText(text: string, frames: number, role: Role): Batch {
+  const out = encoder(role);
+  return () => {
+    for (let i = 0; i < frames; i++) {
+      out.text(1, true, 0, text);
+      if (out.pending >= 60_000) flush(out);
+    }
+    flush(out);
+  };
+}

@@ -1,0 +1,51 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Head } from '../report/head.ts';
+import type { Table } from '../report/table.ts';
+import type { ScenarioDocument } from '../scenarios/scenario.ts';
+
+/** Folder of the recorded results, relative to the root. */
+export const RESULTS = 'bench/results';
+
+/** A recorded result. Older formats have tables alone. */
+export interface Recorded extends Partial<ScenarioDocument> {
+  readonly head: Head;
+  readonly tables: readonly Table[];
+}
+
+/** Recorded results by scenario. */
+export type Results = ReadonlyMap<string, Recorded>;
+
+/** A document as JSON, with each list of numbers in one line. */
+export function documentText(document: object): string {
+  const text = JSON.stringify(document, rounded, 1);
+  return `${text.replace(/\[[-\d.,e\s]+\]/g, (list) => list.replace(/\s+/g, ''))}\n`;
+}
+
+/** Six significant digits. */
+function rounded(_: string, value: unknown): unknown {
+  if (typeof value !== 'number' || Number.isInteger(value)) return value;
+  return Number(value.toPrecision(6));
+}
+
+/** @param root - The folder that contains {@link RESULTS}. */
+export function readResults(root: string): Results {
+  const folder = join(root, RESULTS);
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  return new Map(
+    names
+      .filter((name) => name.endsWith('.json'))
+      .toSorted()
+      .map((name) => {
+        const text = readFileSync(join(folder, name), 'utf8');
+        const { charts = [], ...document } = JSON.parse(text) as Recorded & { charts?: Table[] };
+        // Results that were recorded before 2026-11-22 call their tables charts.
+        return [name.slice(0, -'.json'.length), { ...document, tables: document.tables ?? charts }];
+      }),
+  );
+}
+
+/** The command of the user, without the file of its result. */
+export function commandOf({ head }: Pick<Recorded, 'head'>): string {
+  return head.command.replace(/ --json(?:[ =]\S+)?/, '');
+}

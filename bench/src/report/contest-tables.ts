@@ -1,0 +1,89 @@
+import { type ContestResult, spreadOver, timesBase } from '../harness/runner.ts';
+import type { Spread } from '../harness/statistics.ts';
+import { MARK_NOTE, type Table, type Value } from './table.ts';
+
+/** CPU share of the load from which it limits the server. */
+const BUSY = 0.9;
+
+/** A column of a table, for each contender that was measured. */
+interface Columns {
+  readonly title: string;
+  readonly unit: string;
+  readonly note?: string;
+  readonly results: readonly ContestResult[];
+  readonly labels?: readonly string[];
+}
+
+/** A table with a column for each contender, in the order of the first results that have it. */
+export function contenderTable(
+  { title, unit, note, results, labels = results.map(({ name }) => name) }: Columns,
+  valueOf: (result: ContestResult, contender: string) => Spread | undefined,
+): Table {
+  const names = [...new Set(results.flatMap(({ readings }) => Object.keys(readings)))];
+  const values = new Map(
+    names.map((name) => [
+      name,
+      results.map((result): Value => {
+        const value = valueOf(result, name);
+        if (value === undefined) return null;
+        return isBusy(result, name) ? { ...value, marked: true } : value;
+      }),
+    ]),
+  );
+  const marked = [...values.values()].flat().some((one) => (one as { marked?: boolean })?.marked);
+  const notes = [note, marked ? MARK_NOTE : undefined].filter((one) => one !== undefined);
+  return {
+    title,
+    unit,
+    note: notes.length === 0 ? undefined : notes.join(' '),
+    labels,
+    series: [...values].map(([name, column]) => ({ name, values: column })),
+  };
+}
+
+/** A ratio to a base, `metric` being a cost. */
+export function ratioTable(columns: Columns, base: string, metric: string): Table {
+  const table = contenderTable(columns, (result, name) => timesBase(result, name, base, metric));
+  return { ...table, series: [...table.series, ...busyColumn(columns.results)] };
+}
+
+/** A metric, multiplied by `factor`. */
+export function metricTable(columns: Columns, metric: string, factor = 1): Table {
+  return contenderTable(columns, (result, name) =>
+    mapped(spreadOver(result, name, metric), (value) => value * factor),
+  );
+}
+
+/** The table with rows and columns swapped, for many contenders. */
+export function transposed(table: Table): Table {
+  return {
+    ...table,
+    labels: table.series.map(({ name }) => name),
+    series: table.labels.map((name, row) => ({
+      name,
+      values: table.series.map(({ values }) => values[row] ?? null),
+    })),
+  };
+}
+
+/** A spread of another unit. A decreasing function swaps the ends. */
+function mapped(spread: Spread | undefined, change: (value: number) => number): Spread | undefined {
+  if (spread === undefined) return undefined;
+  const [a, b] = [change(spread.least), change(spread.most)];
+  return { median: change(spread.median), least: Math.min(a, b), most: Math.max(a, b) };
+}
+
+function isBusy(result: ContestResult, name: string): boolean {
+  return (spreadOver(result, name, 'busy')?.median ?? 0) > BUSY;
+}
+
+/** The largest CPU share of the load in each contest, in per cent. */
+function busyColumn(results: readonly ContestResult[]): Table['series'] {
+  const values = results.map((result) => {
+    const shares = Object.keys(result.readings).flatMap(
+      (name) => spreadOver(result, name, 'busy')?.median ?? [],
+    );
+    return shares.length === 0 ? null : Math.round(100 * Math.max(...shares));
+  });
+  return values.every((value) => value === null) ? [] : [{ name: 'load busy, %', values }];
+}

@@ -1,0 +1,87 @@
+import type { Contest, ContestResult, Reading, Running } from '../harness/runner.ts';
+import type { EchoPlan } from '../load/echo-corpus.ts';
+import { metricTable, ratioTable } from '../report/contest-tables.ts';
+import type { Table } from '../report/table.ts';
+import { BASE, type ContenderName } from '../rivals/contenders.ts';
+import type { ServerAnswers } from '../rivals/server-worker.ts';
+import { type Environment, maskOf, type Scenario, startChild } from './scenario.ts';
+
+/** Connections of a window: few enough that the ports of this machine suffice. */
+const CONNECTIONS = 2000;
+const CONTENDERS: readonly ContenderName[] = ['receive', 'loop', 'ws', BASE, 'bare'];
+/** No message is sent. */
+const NOTHING: EchoPlan = { content: 'binary', sizes: [1], count: 1, fragments: 1, raw: false };
+
+/** `ws-bench handshakes`. */
+export const handshakes: Scenario = {
+  name: 'handshakes',
+  summary: 'openings and closes per CPU second, next to ws and to a bare upgraded socket',
+  help: `Opens ${CONNECTIONS} connections, then closes all of them by a close handshake. The CPU of the server is read
+before, between and after.
+
+  bare  a socket from the 'upgrade' event of Node's http server: it parses no frame, and echoes the
+        close frame as bytes
+`,
+  full: { processes: 3, rounds: 3, ms: 0, warmUpMs: 0 },
+  quick: { processes: 1, rounds: 2, ms: 0, warmUpMs: 0 },
+  contests: (environment) => [handshakeContest(environment)],
+  tables,
+};
+
+function handshakeContest(environment: Environment): Contest {
+  const name = `${CONNECTIONS} connections`;
+  return {
+    name,
+    contenders: CONTENDERS,
+    async start(contender): Promise<Running> {
+      const started = startChild<ServerAnswers>('./server-worker.js', contender, name, environment);
+      const { child } = started;
+      const port = await child.ask('listen', { contender: started.name as ContenderName });
+      return {
+        mask: await maskOf(started.name, child),
+        window: () => openAndClose(environment, port, () => child.ask('usage', undefined)),
+        end: () => child.end(),
+      };
+    },
+  };
+}
+
+async function openAndClose(
+  { load }: Environment,
+  port: number,
+  usage: () => Promise<{ readonly cpu: number }>,
+): Promise<Reading> {
+  const before = await usage();
+  const request = { target: { port }, connections: CONNECTIONS, corpus: NOTHING };
+  const { group } = await load.ask('open', request);
+  const opened = await usage();
+  await load.ask('close', group);
+  const closed = await usage();
+  return {
+    open: (opened.cpu - before.cpu) / CONNECTIONS,
+    both: (closed.cpu - before.cpu) / CONNECTIONS,
+  };
+}
+
+function tables(results: readonly ContestResult[]): Table[] {
+  const rows = [
+    ['open', 'openings'],
+    ['both', 'openings with closes'],
+  ] as const;
+  return rows.flatMap(([metric, what]) => [
+    ratioTable(
+      {
+        title: what,
+        unit: `${what} per CPU second of the server, as times those of ${BASE}`,
+        note: 'More is better.',
+        results,
+      },
+      BASE,
+      metric,
+    ),
+    metricTable(
+      { title: `CPU of ${what}`, unit: 'µs of the server', note: 'Less is better.', results },
+      metric,
+    ),
+  ]);
+}

@@ -1,0 +1,61 @@
+import type { Timing } from '../harness/batches.ts';
+import { Child } from '../harness/child.ts';
+import type { SharedContest } from '../harness/runner.ts';
+import type { Kernels } from '../kernels/kernels.ts';
+import type { KernelAnswers } from '../kernels/kernels-worker.ts';
+import { BASE, BEFORE, environmentOf, isOurs } from '../rivals/contenders.ts';
+import type { Environment } from './scenario.ts';
+
+interface Timed {
+  readonly times: Readonly<Record<string, Timing>>;
+  readonly mask: string;
+}
+
+/** Contests of work without sockets: the contenders take turns in one process. */
+export function kernelContests(environment: Environment, kernels: Kernels): SharedContest[] {
+  return Object.keys(kernels).map((name) => ({
+    name,
+    measure: (rounds) => timeAll(environment, name, rounds),
+  }));
+}
+
+/** Our figures and those of `ws` with a native mask are from one process. */
+async function timeAll(
+  environment: Environment,
+  contest: string,
+  rounds: number,
+): ReturnType<SharedContest['measure']> {
+  const { before } = environment;
+  const native = await timeIn(environment, BASE, contest, rounds);
+  const { ws, ...readings } = native.times as Record<string, Timing>;
+  const masks: Record<string, string> = {};
+  if (ws !== undefined) {
+    const plain = await timeIn(environment, 'ws', contest, rounds);
+    readings[BASE] = ws;
+    readings['ws'] = plain.times['ws']!;
+    Object.assign(masks, { ws: plain.mask, [BASE]: native.mask });
+  }
+  if (before !== undefined) {
+    const { times } = await timeIn(environment, BASE, contest, rounds, before);
+    for (const name of Object.keys(times).filter(isOurs))
+      readings[`${name}${BEFORE}`] = times[name]!;
+  }
+  return { readings, masks };
+}
+
+async function timeIn(
+  { cores }: Environment,
+  contender: string,
+  contest: string,
+  rounds: number,
+  folder?: string,
+): Promise<Timed> {
+  const env = environmentOf(contender);
+  const child = new Child<KernelAnswers>('./kernels-worker.js', cores.server, { env, folder });
+  try {
+    const times = await child.ask('time', { contest, rounds });
+    return { times, mask: await child.ask('mask', undefined) };
+  } finally {
+    await child.end();
+  }
+}

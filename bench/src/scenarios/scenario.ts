@@ -1,0 +1,225 @@
+import { resolve } from 'node:path';
+import type { Command, Report, Values } from '../command-line/command.ts';
+import { wholeNumber } from '../command-line/option-values.ts';
+import { UsageError } from '../command-line/usage-error.ts';
+import { type Bun, findBun } from '../harness/bun.ts';
+import { Child } from '../harness/child.ts';
+import { type Cores, chooseCores, coresLine } from '../harness/cores.ts';
+import {
+  type Contest,
+  type ContestResult,
+  type Plan,
+  runContest,
+  type SharedContest,
+} from '../harness/runner.ts';
+import type { LoadAnswers } from '../load/load-worker.ts';
+import { machine, machineLine, openFileLimit, packageVersion } from '../report/head.ts';
+import { StepBar } from '../report/progress-bar.ts';
+import { type Table, textOf } from '../report/table.ts';
+import { BEFORE, environmentOf, isOurs, isWs } from '../rivals/contenders.ts';
+
+/** What the contests of a scenario run in. */
+export interface Environment {
+  readonly cores: Cores;
+  /** Started on first use. */
+  readonly load: Child<LoadAnswers>;
+  readonly bun: Bun | undefined;
+  /** Folder for CPU profiles of our processes. */
+  readonly profile: string | undefined;
+  /** Folder of the built benchmark of another checkout, whose library is measured too. */
+  readonly before: string | undefined;
+}
+
+type Extent = Omit<Plan, 'seed'>;
+
+/** A scenario: contests, and the tables of their results. */
+export interface Scenario {
+  readonly name: string;
+  readonly summary: string;
+  /** What is measured, and the columns. */
+  readonly help: string;
+  readonly full: Extent;
+  readonly quick: Extent;
+  readonly contests: (environment: Environment) => readonly (Contest | SharedContest)[];
+  readonly tables: (results: readonly ContestResult[]) => readonly Table[];
+}
+
+/** The document of a scenario, besides its head. */
+export interface ScenarioDocument {
+  readonly cores: Cores;
+  readonly plan: Plan;
+  readonly quick: boolean;
+  readonly tables: readonly Table[];
+  readonly contests: readonly ContestResult[];
+}
+
+/** The subcommand of a scenario. */
+export function scenarioCommand(scenario: Scenario): Command {
+  const { name, summary, help, full, quick } = scenario;
+  return {
+    summary,
+    help: `ws-bench ${name}: ${summary}
+
+usage: ws-bench ${name} [options]
+
+${help}
+Each figure is the median of fresh processes, with the least and the most of them. In each round every
+contender has a window of time, in a shuffled order, and ratios are taken within a round.
+
+options
+  --only PART      only contests whose name contains PART
+  --processes N    fresh processes of each contender; default: ${full.processes}
+  --rounds N       windows of each process; default: ${full.rounds}
+  --bun PATH       path of Bun; default: found on the PATH
+  --against DIR    measures our library in the built checkout DIR too, as '${BEFORE.trim()}'
+  --profile DIR    write CPU profiles of our processes to DIR; slows them down
+  --quick          ${quick.processes} process and ${quick.rounds} short rounds for a first impression; do not quote the figures
+  --json [FILE]    print one JSON document instead of tables, or write it to FILE besides the tables
+`,
+    options: {
+      only: { type: 'string', default: '' },
+      processes: { type: 'string' },
+      rounds: { type: 'string' },
+      bun: { type: 'string' },
+      against: { type: 'string' },
+      profile: { type: 'string' },
+    },
+    run: (values) => run(scenario, values),
+  };
+}
+
+async function run(scenario: Scenario, values: Values): Promise<Report> {
+  const quick = values['quick'] === true;
+  const extent = quick ? scenario.quick : scenario.full;
+  const plan: Plan = {
+    ...extent,
+    processes: wholeNumber(values, 'processes', extent.processes),
+    rounds: wholeNumber(values, 'rounds', extent.rounds),
+    seed: (Math.random() * 2 ** 32) >>> 0,
+  };
+  const cores = chooseCores();
+  const bun = findBun(values['bun'] as string | undefined);
+  const against = values['against'] as string | undefined;
+  let load: Child<LoadAnswers> | undefined;
+  const environment: Environment = {
+    cores,
+    bun,
+    get load() {
+      load ??= new Child<LoadAnswers>('./load-worker.js', cores.load);
+      return load;
+    },
+    profile: values['profile'] as string | undefined,
+    before: against === undefined ? undefined : resolve(against, 'bench/dist'),
+  };
+  try {
+    const results = await measure(scenario, environment, plan, String(values['only']));
+    const tables = scenario.tables(results);
+    const document: ScenarioDocument = { cores, plan, quick, tables, contests: results };
+    return {
+      document,
+      versions: versionsOf(results, bun),
+      text: [
+        `node ${process.version}, ${machineLine(machine())}; ${coresLine(cores)}`,
+        `${plan.processes} processes, ${plan.rounds} rounds of ${plan.ms} ms, seed ${plan.seed}`,
+        ...masksOf(results).map(([name, mask]) => `${name}: masks by ${mask}`),
+        '',
+        ...tables.map(textOf),
+      ].join('\n'),
+    };
+  } finally {
+    await load?.end();
+  }
+}
+
+async function measure(
+  { contests, name }: Scenario,
+  environment: Environment,
+  plan: Plan,
+  only: string,
+): Promise<ContestResult[]> {
+  const chosen = contests(environment).filter((contest) => contest.name.includes(only));
+  if (chosen.length === 0) {
+    throw new UsageError(`no contest of ${name} has '${only}' in its name`);
+  }
+  const progress = new StepBar(chosen.length);
+  try {
+    const results: ContestResult[] = [];
+    for (const contest of chosen) {
+      progress.step(contest.name);
+      results.push(await runContest(withBefore(contest, environment), plan));
+    }
+    return results;
+  } finally {
+    progress.end();
+  }
+}
+
+/** Adds a twin of each contender of ours, from the other checkout. */
+function withBefore<C extends Contest | SharedContest>(contest: C, { before }: Environment): C {
+  if (before === undefined || 'measure' in contest) return contest;
+  const twins = contest.contenders.filter(isOurs).map((name) => `${name}${BEFORE}`);
+  return { ...contest, contenders: [...contest.contenders, ...twins] };
+}
+
+/** Starts the process of a contender. */
+export function startChild<A extends Record<string, (argument: never) => unknown>>(
+  script: string,
+  contender: string,
+  contest: string,
+  { cores, profile, before }: Environment,
+  options: { readonly flags?: readonly string[]; readonly allCores?: boolean } = {},
+): { child: Child<A>; name: string } {
+  const name = contender.replace(BEFORE, '');
+  const { flags = [], allCores = false } = options;
+  const child = new Child<A>(script, allCores ? undefined : cores.server, {
+    flags: [...flags, ...(isOurs(name) ? profileFlags(profile, `${contest} ${contender}`) : [])],
+    env: environmentOf(name),
+    folder: name === contender ? undefined : before,
+  });
+  return { child, name };
+}
+
+/** What `ws` masks with in a process; undefined for other contenders. */
+export async function maskOf(
+  name: string,
+  child: Child<{ mask: (nothing?: undefined) => string }>,
+): Promise<string | undefined> {
+  return isWs(name) ? child.ask('mask', undefined) : undefined;
+}
+
+/** Flags for node that write a CPU profile at exit. */
+function profileFlags(profile: string | undefined, label: string): string[] {
+  if (profile === undefined) return [];
+  const name = `${label.replaceAll(/[^\w.]+/g, '-')}.cpuprofile`;
+  return ['--cpu-prof', `--cpu-prof-dir=${profile}`, `--cpu-prof-name=${name}`];
+}
+
+function masksOf(results: readonly ContestResult[]): [name: string, mask: string][] {
+  return Object.entries(
+    Object.assign({}, ...results.map(({ masks }) => masks)) as Record<string, string>,
+  );
+}
+
+/** The versions of what the contenders used. */
+function versionsOf(
+  results: readonly ContestResult[],
+  bun: Bun | undefined,
+): Record<string, string> {
+  const names = new Set(results.flatMap(({ readings }) => Object.keys(readings)));
+  const masks = masksOf(results).map(([, mask]) => mask);
+  return {
+    ...([...names].some(isWs) && { ws: packageVersion('ws') }),
+    ...(masks.includes('bufferutil') && { bufferutil: packageVersion('bufferutil') }),
+    ...(names.has('bun') && { bun: bun!.version }),
+  };
+}
+
+/** Open files of a process besides its connections, with a reserve. */
+const OTHER_FILES = 100;
+
+/** The number of connections that the limit of open files allows, up to `connections`. */
+export function allowedConnections(connections: number): number {
+  const most = openFileLimit() - OTHER_FILES;
+  if (most < 1) throw new Error('the limit of open files allows no connection; raise ulimit -n');
+  return Math.min(connections, most);
+}

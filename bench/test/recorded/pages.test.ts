@@ -1,0 +1,229 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { faults, outdated, writePages } from '../../src/recorded/charts.ts';
+import { documentText } from '../../src/recorded/documents.ts';
+import { fasterRivals } from '../../src/recorded/faster-rivals.ts';
+import { fillMarkers } from '../../src/recorded/markers.ts';
+import { PAGES } from '../../src/recorded/sections.ts';
+import { strayFigures } from '../../src/recorded/stray-figures.ts';
+
+const TABLE = {
+  title: 'Echo',
+  unit: 'times those of ws',
+  labels: ['64 x 16 x 16 B'],
+  series: [
+    { name: 'receive', values: [{ median: 8, least: 7, most: 10 }] },
+    { name: 'ws', values: [{ median: 1, least: 1, most: 1 }] },
+    { name: 'ws, corked', values: [9] },
+    { name: 'raw', values: [16] },
+  ],
+};
+
+function head(scenario: string, more = '') {
+  return {
+    scenario,
+    command: `ws-bench ${scenario}${more} --json .out/recording/${scenario}.json`,
+    date: '2026-01-02T03:04:05.000Z',
+    machine: { cpu: 'A CPU', cores: 2, memory: 2 ** 33, system: 'linux 6.1 x64' },
+    versions: { node: '20.20.0', ours: '0.1.0', ws: '8.23.0' },
+    commit: '1a2b3c4',
+  };
+}
+
+function compareResult(more = ''): object {
+  return {
+    head: head('compare', more),
+    cores: { server: 0, load: 1, shared: false },
+    plan: { processes: 3, rounds: 3, ms: 700, warmUpMs: 700, seed: 7 },
+    tables: [TABLE],
+    contests: [
+      {
+        name: '64 x 16 x 16 B',
+        masks: {},
+        readings: {
+          receive: { us: [[1], [2]] },
+          ws: { us: [[12], [24]] },
+          raw: { us: [[0.5], [1]] },
+        },
+      },
+    ],
+  };
+}
+
+describe('outdated', () => {
+  let root: string;
+
+  beforeEach(() => {
+    root = mkdtempSync(join(tmpdir(), 'ws-pages-'));
+    for (const [path, sections] of Object.entries(PAGES)) {
+      const names = path === 'bench/GOALS.md' ? ['goals'] : Object.keys(sections);
+      const places = names.map((name) => `<!-- bench: ${name} -->\n<!-- end of bench -->\n`);
+      put(path, `# A page\n\n${places.join('\nwords\n')}`);
+    }
+  });
+
+  afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+  function put(path: string, content: string): void {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), content);
+  }
+
+  function record(name: string, result: object): void {
+    put(`bench/results/${name}.json`, JSON.stringify(result));
+    writePages(root);
+    expect(outdated(root)).toEqual([]);
+  }
+
+  const page = (path: string): string => readFileSync(join(root, path), 'utf8');
+
+  it('names the command that measures a missing result', () => {
+    writePages(root);
+    expect(page('README.md')).toContain('`npx -y pnpm@10.34.9 bench compare`');
+    expect(page('docs/performance.md')).toContain('`npx -y pnpm@10.34.9 bench codec`');
+    expect(page('bench/GOALS.md')).toContain('| ≥ 11.0 | ≥ 12.5 | not measured yet |');
+  });
+
+  it('writes every contender, where a rival is ahead, and the origin', () => {
+    record('compare', compareResult());
+    const readme = page('README.md');
+    expect(readme).toContain(
+      '| 64 x 16 x 16 B | 8.00 (7.00 to 10.0) | 1.00 (1.00 to 1.00) | 9.00 | 16.0 |',
+    );
+    expect(readme).toContain(
+      '- 64 x 16 x 16 B: `ws, corked` 9.00, `receive` 8.00: it writes once a turn too',
+    );
+    expect(readme).not.toContain('`raw` 16.0');
+    expect(readme).toContain(
+      '<sub>`ws-bench compare`: 2 x A CPU, 8 GiB, linux 6.1 x64; server on core 0, load on core 1; ' +
+        'node 20.20.0, ours at 1a2b3c4, ws 8.23.0; 2026-01-02; 3 processes, 3 rounds of 700 ms, seed 7.</sub>',
+    );
+  });
+
+  it('compares results with the goals', () => {
+    record('compare', compareResult());
+    const goals = page('bench/GOALS.md');
+    expect(goals).toContain('of ws | ≥ 11.0 | ≥ 12.5 | 12.0 (12.0 to 12.0), met |');
+    expect(goals).toContain('of raw | ≥ 0.78 | ≥ 0.85 | 0.50 (0.50 to 0.50), **missed** |');
+  });
+
+  it('gives no verdict without pinned cores', () => {
+    record('compare', { ...compareResult(), cores: { shared: false } });
+    expect(page('bench/GOALS.md')).not.toMatch(/met|missed/);
+  });
+
+  it('shows results of the former format', () => {
+    record('codec', { head: head('codec'), charts: [{ kind: 'bars', ...TABLE }] });
+    expect(page('docs/performance.md')).toContain('| 64 x 16 x 16 B | 8.00 (7.00 to 10.0)');
+  });
+
+  it('lists a page with a changed table, and keeps the text around the markers', () => {
+    record('compare', compareResult());
+    put('README.md', page('README.md').replace('8.00 (7.00', '9.00 (7.00'));
+    expect(outdated(root).map(({ path }) => path)).toEqual(['README.md']);
+    expect(page('docs/performance.md')).toMatch(
+      /^# A page\n[^]*<!-- end of bench -->\n\nwords\n<!-- bench: /,
+    );
+  });
+
+  it('rejects a page without the marker of a section', () => {
+    put('README.md', '# A page\n');
+    expect(() => outdated(root)).toThrow("README.md: section 'echo' has 0 places, expected 1");
+  });
+
+  it('leaves handwritten figures and partial results to faults', () => {
+    record('compare', compareResult(' --quick'));
+    expect(faults(root)).toEqual([
+      'bench/results/compare.json was recorded with --quick; record a full run',
+    ]);
+    record('compare', compareResult());
+    expect(faults(root)).toEqual([]);
+    put('README.md', `${page('README.md')}It is 8 times as fast.\n`);
+    const line = page('README.md').split('\n').length - 1;
+    expect(faults(root)).toEqual([`README.md:${line}: '8 times' is not from a recorded result`]);
+  });
+});
+
+describe('fasterRivals', () => {
+  it('says nothing of a table where less is better', () => {
+    expect(fasterRivals({ ...TABLE, note: 'Less is better.' })).toEqual([]);
+  });
+});
+
+describe('documentText', () => {
+  it('keeps a list of numbers in one line, with six digits', () => {
+    const text = documentText({ us: [[1.23456789, 2], [3e-7]], name: 'a' });
+    expect(text).toContain('[1.23457,2]');
+    expect(JSON.parse(text)).toEqual({ us: [[1.23457, 2], [3e-7]], name: 'a' });
+  });
+});
+
+describe('fillMarkers', () => {
+  const sections = new Map([['a', 'A']]);
+
+  it.each([
+    { says: 'a marker without a section', page: '<!-- bench: b -->\n<!-- end of bench -->' },
+    {
+      says: 'two markers of one section',
+      page: '<!-- bench: a -->\n<!-- end of bench -->\n'.repeat(2),
+    },
+    { says: 'a marker without an end', page: '<!-- bench: a -->\n' },
+    {
+      says: 'an end without a marker',
+      page: '<!-- bench: a -->\n<!-- end of bench -->\n<!-- end of bench -->',
+    },
+  ])('rejects $says', ({ page }) => {
+    expect(() => fillMarkers(page, sections)).toThrow();
+  });
+
+  it('keeps a page that is up to date', () => {
+    const page = 'x\n<!-- bench: a -->\nA\n<!-- end of bench -->\ny\n';
+    expect(fillMarkers(page, sections)).toBe(page);
+  });
+});
+
+describe('strayFigures', () => {
+  it.each([
+    'it is 7 x as fast',
+    'some 7.5× that of ws',
+    'ws takes × 7',
+    'a 10x gain',
+    'three times as fast',
+    'twice as fast',
+    'half the memory',
+    'takes 43 ns',
+    'takes 1.5 µs',
+    'takes 40us',
+    'p99 of 2 ms',
+    'done in 12 s',
+    'some ten minutes',
+    'copies at 70 GB/s',
+    'streams 900 MB/s',
+    'does 40,000 messages per second',
+    'holds 6,000 B a connection',
+    'leaves 60 bytes per message',
+    '15 % faster',
+    '3 faster',
+  ])('finds a figure in "%s"', (text) => {
+    expect(strayFigures(`# A page\n\n${text}\n`).map(({ line }) => line)).toContain(3);
+  });
+
+  it.each([
+    '64 x 16 x 16 B',
+    'reads of up to 64 KiB, from Node 20.19 on',
+    '1,000 receivers, 100 B each',
+    'key 0x37fa213d',
+    'port 8080, RFC 6455, code 1009',
+    'UTF-8, one write per read, two system calls for a message',
+    'a message of 16 MiB',
+  ])('finds no figure in "%s"', (text) => {
+    expect(strayFigures(text)).toEqual([]);
+  });
+
+  it('skips the text between the markers, and reports the line', () => {
+    const page = 'a\n<!-- bench: a -->\n7 x\n\n<!-- end of bench -->\n8 x\n';
+    expect(strayFigures(page)).toEqual([{ line: 6, figure: '8 x' }]);
+  });
+});

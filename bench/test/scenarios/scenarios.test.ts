@@ -1,0 +1,127 @@
+import { describe, expect, it } from 'vitest';
+import type { ContestResult, Readings } from '../../src/harness/runner.ts';
+import { broadcast } from '../../src/scenarios/broadcast.ts';
+import { client } from '../../src/scenarios/client.ts';
+import { codec } from '../../src/scenarios/codec.ts';
+import { compare } from '../../src/scenarios/compare.ts';
+import { deflate } from '../../src/scenarios/deflate.ts';
+import { handshakes } from '../../src/scenarios/handshakes.ts';
+import { memory } from '../../src/scenarios/memory.ts';
+import { micro } from '../../src/scenarios/micro.ts';
+import {
+  allowedConnections,
+  type Environment,
+  type Scenario,
+} from '../../src/scenarios/scenario.ts';
+import { stream } from '../../src/scenarios/stream.ts';
+
+/** No process is started: the contests are only listed. */
+const environment = {
+  cores: { server: 0, load: 1, shared: false },
+  load: undefined as never,
+  bun: undefined,
+  profile: undefined,
+  before: undefined,
+} satisfies Environment;
+
+const METRICS =
+  'us rate wire compressed gc pause busy p50 p99 p999 late heap open both resident young collected growth reader writer ns left';
+const metrics: Readings = Object.fromEntries(METRICS.split(' ').map((name) => [name, [[2], [4]]]));
+
+/** A result of every contest, in which every metric of every contender is the same. */
+function resultsOf({ contests }: Scenario): ContestResult[] {
+  return contests(environment).map((contest) => {
+    const names =
+      'measure' in contest
+        ? ['ours', 'receive', 'loop', 'plain JS', 'ws, native mask', 'ws']
+        : contest.contenders;
+    return {
+      name: contest.name,
+      masks: {},
+      readings: Object.fromEntries(names.map((name) => [name, metrics])),
+    };
+  });
+}
+
+const SCENARIOS = [compare, client, handshakes, memory, broadcast, stream, deflate, codec, micro];
+
+describe.each(SCENARIOS.map((scenario) => [scenario.name, scenario] as const))(
+  '%s',
+  (_, scenario) => {
+    const results = resultsOf(scenario);
+    const tables = scenario.tables(results);
+
+    it('has contests with different names', () => {
+      const names = results.map(({ name }) => name);
+      expect(new Set(names).size).toBe(names.length);
+    });
+
+    it('shows every contest in a table, with a column for every contender', () => {
+      const shown = tables.flatMap(({ labels, series }) => [
+        ...labels,
+        ...series.map(({ name }) => name),
+      ]);
+      for (const { name, readings } of results) {
+        // The growth table has its own names.
+        if (/^(?:10|10,000|1) x |fragments$/.test(name)) continue;
+        expect(shown.some((label) => label.startsWith(name))).toBe(true);
+        for (const contender of Object.keys(readings)) expect(shown).toContain(contender);
+      }
+    });
+
+    it('has a value for every label', () => {
+      for (const { labels, series } of tables) {
+        expect(labels.length).toBeGreaterThan(0);
+        for (const { values } of series) expect(values).toHaveLength(labels.length);
+      }
+    });
+
+    it('has no table for contests that were not chosen', () => {
+      for (const { labels } of scenario.tables(results.slice(0, 1))) {
+        expect(labels.length).toBeGreaterThan(0);
+      }
+    });
+  },
+);
+
+describe('compare', () => {
+  it('shows the cost of a unit on a large scale', () => {
+    const growth = compare.tables(resultsOf(compare)).at(-1)!;
+    expect(growth.title).toBe('Growth');
+    const receive = growth.series.find(({ name }) => name === 'receive')!;
+    // Sixteen times the work at the same cost.
+    expect(receive.values[1]).toMatchObject({ median: 1 / 16 });
+  });
+
+  it('lists Bun only where it is installed, and never with TLS', () => {
+    const bun = { path: 'bun', version: '1.0.0' };
+    const listing = (installed: Environment): string[] =>
+      compare
+        .contests(installed)
+        .flatMap((contest) =>
+          'contenders' in contest && contest.contenders.includes('bun') ? [contest.name] : [],
+        );
+    expect(listing(environment)).toEqual([]);
+    expect(listing({ ...environment, bun })).toContain('64 x 16 x 16 B');
+    expect(listing({ ...environment, bun })).not.toContain('wss 64 x 16 x 16 B');
+  });
+});
+
+describe('deflate', () => {
+  it('shows equal levels with own compressors first, then the defaults', () => {
+    const [echo] = deflate.tables(resultsOf(deflate));
+    expect(echo!.series.map(({ name }) => name).slice(0, 4)).toEqual([
+      'receive, level 6, own',
+      'ws, native mask, level 6',
+      'receive, level 1, own',
+      'ws, native mask, level 1',
+    ]);
+  });
+});
+
+describe('allowedConnections', () => {
+  it('returns the requested number below the limit of open files, and fewer at the limit', () => {
+    expect(allowedConnections(1)).toBe(1);
+    expect(allowedConnections(1e9)).toBeLessThan(1e9);
+  });
+});
