@@ -132,9 +132,7 @@ describe.skipIf(!built)('a scenario', { timeout: TEST_TIMEOUT_MS }, () => {
 
   it.each([
     ['compare', '64 x 1 x 16 B', 'receive', 'us'],
-    ['client', '1 send', 'ours', 'us'],
-    ['handshakes', '', 'bare', 'open'],
-    ['broadcast', '16 KiB', 'ws, corked', 'growth'],
+    ['client', '1 send of', 'mini', 'us'],
     ['micro', '16 x 16 B', 'plain JS', 'ns'],
   ])('measures %s: %s', async (name, only, contender, metric) => {
     const { code, out, err } = await run(name, '--only', only, ...brief);
