@@ -130,7 +130,8 @@ export class LoadConnection {
 
   /** Sends a close frame, and ends the connection when any answer has arrived. */
   close(): Promise<void> {
-    const socket = this.#socket.removeAllListeners();
+    const socket = this.#socket;
+    for (const event of ['data', 'error', 'close']) socket.removeAllListeners(event);
     return new Promise((resolve, reject) => {
       socket.once('data', () => socket.end());
       socket.on('error', reject);

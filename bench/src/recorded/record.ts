@@ -23,7 +23,7 @@ export function recordCommand(scenarios: readonly string[]): Command {
 usage: ws-bench record [--quick]
 
 Runs ${scenarios.join(', ')} one after the other with their default options, which
-takes one to two hours. When all of them have succeeded, it replaces the results in ${RESULTS} and writes
+takes about an hour. When all of them have succeeded, it replaces the results in ${RESULTS} and writes
 the tables of the pages. It needs a checkout without changes, and two cores of its own.
 
 options

@@ -177,11 +177,11 @@ async function measureRate(environment: Environment, traffic: Workload): Promise
 }
 
 function tables(results: readonly ContestResult[]): Table[] {
-  const growthNames = GROWTHS.flatMap(({ small, large }) => [small[0], large[0]]);
   const latency = results.filter(({ name }) => name.startsWith(LATENCY));
   const garbage = results.filter(({ name }) => name.startsWith(GARBAGE));
+  // `ws` cannot echo the messages of many fragments.
   const cells = results.filter(
-    (result) => ![...latency, ...garbage].includes(result) && !growthNames.includes(result.name),
+    (one) => !latency.includes(one) && !garbage.includes(one) && one.readings[BASE] !== undefined,
   );
   return [
     ratioTable(
