@@ -108,7 +108,7 @@ describe.skipIf(!built)('ws-bench load', { timeout: TEST_TIMEOUT_MS }, () => {
 
   it.each([
     ['a changed echo', (conn: Conn) => conn.receive(() => conn.send('no')), 'differs'],
-    ['an early close', (conn: Conn) => conn.close(1013), 'differs'],
+    ['an early close', (conn: Conn) => conn.receive(() => void conn.close(1013)), 'differs'],
   ])('fails for %s and writes no file', async (_, handle, said) => {
     const { url } = await startServer(handle);
     const path = folder();
