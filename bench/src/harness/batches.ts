@@ -1,3 +1,5 @@
+import { Bench } from 'tinybench';
+
 /** One batch of work of about a millisecond. */
 export type Batch = () => void | Promise<void>;
 
@@ -33,20 +35,12 @@ export async function timeInterleaved(
     times[name] = { ns: [], ...(left !== undefined && { left: [left()] }) };
   }
   for (let round = 0; round < rounds; round++) {
-    for (const [name, subject] of Object.entries(subjects)) {
-      times[name]!['ns']!.push(await fastestOf(subject));
+    const bench = new Bench({ iterations: BATCHES, time: 0, warmup: false, throws: true });
+    for (const [name, { batch }] of Object.entries(subjects)) bench.add(name, batch);
+    for (const { name, result } of await bench.run()) {
+      if (!('latency' in result)) throw new Error(`${name}: ${result.state}`);
+      times[name]!['ns']!.push((result.latency.min * 1e6) / subjects[name]!.units);
     }
   }
   return times;
-}
-
-async function fastestOf({ batch, units }: Subject): Promise<number> {
-  let fastest = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < BATCHES; i++) {
-    const began = performance.now();
-    const working = batch();
-    if (working !== undefined) await working;
-    fastest = Math.min(fastest, performance.now() - began);
-  }
-  return (fastest * 1e6) / units;
 }

@@ -33,4 +33,16 @@ describe('timeInterleaved', () => {
     expect(times['b']!['ns']!.every((ns) => ns > 0)).toBe(true);
     expect(batches).toBeGreaterThan(10);
   });
+
+  it('reports the error of a batch', async () => {
+    let failing = false;
+    const batch = () => {
+      if (failing) throw new Error('wrong result');
+    };
+    // Called after the warm-up.
+    const left = () => Number((failing = true));
+    await expect(timeInterleaved({ a: { batch, units: 1, left } }, 1)).rejects.toThrow(
+      'wrong result',
+    );
+  });
 });
