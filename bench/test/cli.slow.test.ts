@@ -94,16 +94,27 @@ describe.skipIf(!built)('ws-bench load', { timeout: TEST_TIMEOUT_MS }, () => {
   it('writes a document without the values of headers and the query of the URL', async () => {
     const { url } = await startServer((conn) => conn.receive((message) => conn.send(message)));
     const path = folder();
-    const json = join(path, 'r.json');
+    const [json, html] = [join(path, 'r.json'), join(path, 'r.html')];
     const secret = ['--header', 'X-Token: secret'];
-    const got = await run('load', `${url}/?token=secret`, ...brief, ...secret, '--json', json);
+    const got = await run(
+      'load',
+      `${url}/?token=secret`,
+      ...brief,
+      ...secret,
+      '--json',
+      json,
+      '--html',
+      html,
+    );
     expect([got.code, got.err]).toEqual([0, '']);
     const document = readFileSync(json, 'utf8');
     const { head, messages, latency } = JSON.parse(document);
     expect(head.command).toContain(`ws-bench load '${url}/?***'`);
     expect(messages).toBeGreaterThan(0);
     expect(latency.p50).toBeGreaterThan(0);
-    expect(`${document}${got.out}`).not.toContain('secret');
+    const page = readFileSync(html, 'utf8');
+    expect(page).toContain('<td>p99.9</td>');
+    expect(`${document}${page}${got.out}`).not.toContain('secret');
   });
 
   it.each([
@@ -112,7 +123,8 @@ describe.skipIf(!built)('ws-bench load', { timeout: TEST_TIMEOUT_MS }, () => {
   ])('fails for %s and writes no file', async (_, handle, said) => {
     const { url } = await startServer(handle);
     const path = folder();
-    const got = await run('load', `${url}/?secret`, ...brief, '--json', join(path, 'r.json'));
+    const files = ['--json', join(path, 'r.json'), '--html', join(path, 'r.html')];
+    const got = await run('load', `${url}/?secret`, ...brief, ...files);
     expect([got.code, got.out]).toEqual([1, '']);
     expect(got.err).toMatch(new RegExp(`^ws://.*\\?\\*\\*\\*: .*${said}`));
     expect(readdirSync(path)).toEqual([]);

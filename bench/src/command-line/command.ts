@@ -1,4 +1,5 @@
 import type { ParseArgsConfig } from 'node:util';
+import type { Table } from '../report/table.ts';
 
 /** The options of a command line, by name. */
 export type Values = Readonly<Record<string, Value>>;
@@ -9,13 +10,15 @@ export type Value = string | boolean | undefined | readonly (string | boolean)[]
 /** The result of a command, for programs and for people. */
 export interface Report {
   readonly document: object;
+  /** The charts of `--html`. */
+  readonly tables: readonly Table[];
   readonly text: string;
   /** Versions of what was used besides Node and this library. Default: none. */
   readonly versions?: Readonly<Record<string, string>>;
 }
 
 /** An option that most commands have. */
-export type CommonOption = 'json' | 'quick';
+export type CommonOption = 'json' | 'html' | 'quick';
 
 /** The words on a command line that are no options. */
 export interface Words {

@@ -4,6 +4,7 @@ import { UsageError } from './usage-error.ts';
 
 const COMMON = {
   json: { type: 'boolean' },
+  html: { type: 'string' },
   quick: { type: 'boolean' },
 } as const satisfies Record<CommonOption, object>;
 

@@ -1,8 +1,9 @@
-import { writeFileSync } from 'node:fs';
 import { charts } from '../recorded/charts.ts';
 import { documentText } from '../recorded/documents.ts';
 import { recordCommand } from '../recorded/record.ts';
 import { headOf } from '../report/head.ts';
+import { pageOf } from '../report/html-page.ts';
+import { OutputFile } from '../report/output-file.ts';
 import { broadcast } from '../scenarios/broadcast.ts';
 import { client } from '../scenarios/client.ts';
 import { codec } from '../scenarios/codec.ts';
@@ -43,6 +44,7 @@ ${listOf(RESULTS)}
 
 options of most scenarios
   --json [FILE]  print one JSON document instead of tables, or write it to FILE besides the tables
+  --html FILE    also write a page with charts, for a browser
   --quick        a quick run for a first impression; do not quote its figures
   --help         this text; after a command, the help of that command
 
@@ -79,13 +81,25 @@ async function dispatch(args: readonly string[], output: Output): Promise<number
     output.out(command.help);
     return 0;
   }
+  const files = openFiles(jsonFile, values['html'] as string | undefined);
   const report = await command.run(values, words);
   if (typeof report === 'number') return report;
   const head = headOf(name, args, report.versions ?? {});
   const json = documentText({ head, ...report.document });
   output.out(values['json'] === true && jsonFile === undefined ? json : report.text);
-  if (jsonFile !== undefined) writeFileSync(jsonFile, json);
+  files.json?.write(json);
+  files.html?.write(await pageOf(head, report.tables, report.text));
   return 0;
+}
+
+/** Checks the files before the measurement, so that a wrong path costs no time. */
+function openFiles(jsonPath: string | undefined, htmlPath: string | undefined) {
+  const json = jsonPath === undefined ? undefined : new OutputFile('json', jsonPath);
+  const html = htmlPath === undefined ? undefined : new OutputFile('html', htmlPath);
+  if (json !== undefined && json.path === html?.path) {
+    throw new UsageError(`--json and --html: both are '${jsonPath}'; give them two files`);
+  }
+  return { json, html };
 }
 
 function withoutCommand(args: readonly string[], { out, err }: Output): number {

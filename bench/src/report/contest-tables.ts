@@ -2,6 +2,9 @@ import { type ContestResult, spreadOver, timesBase } from '../harness/runner.ts'
 import type { Spread } from '../harness/statistics.ts';
 import { MARK_NOTE, type Table, type Value } from './table.ts';
 
+/** Name of the column with the CPU share of the load. */
+export const BUSY_COLUMN = 'load busy, %';
+
 /** CPU share of the load from which it limits the server. */
 const BUSY = 0.9;
 
@@ -85,5 +88,5 @@ function busyColumn(results: readonly ContestResult[]): Table['series'] {
     );
     return shares.length === 0 ? null : Math.round(100 * Math.max(...shares));
   });
-  return values.every((value) => value === null) ? [] : [{ name: 'load busy, %', values }];
+  return values.every((value) => value === null) ? [] : [{ name: BUSY_COLUMN, values }];
 }

@@ -6,7 +6,7 @@ import type { EchoPlan } from '../load/echo-corpus.ts';
 import type { Target } from '../load/handshake.ts';
 import type { LoadAnswers, RunResult } from '../load/load-worker.ts';
 import { withoutQuery } from '../report/head.ts';
-import { bytesName, number } from '../report/table.ts';
+import { bytesName, number, type Table } from '../report/table.ts';
 
 const MOST_PAYLOAD = 16 * 1024 ** 2;
 /** Bytes of the different messages. */
@@ -43,6 +43,7 @@ options
   --duration TIME  10s, 500ms, 2m; in seconds without a unit; default: 10s
   --header 'N: V'  send this header in the handshake; may be repeated
   --json [FILE]    print one JSON document instead of text, or write it to FILE besides the text
+  --html FILE      also write a page with a chart, for a browser
 
 A certificate of a wss server is not checked.
 `;
@@ -70,7 +71,7 @@ export const load: Command = {
     duration: { type: 'string' },
     header: { type: 'string', multiple: true },
   },
-  common: ['json'],
+  common: ['json', 'html'],
   words: { name: 'url', least: 1, most: 1 },
   run,
 };
@@ -94,7 +95,7 @@ async function run(values: Values, [url]: readonly string[]): Promise<Report> {
     const { group } = await child.ask('open', { target, connections, corpus });
     const ran = await child.ask('run', { group, depth, ms, rate, latency: true });
     await child.ask('drop', group);
-    return { document: { plan, ...ran }, text: textOf(plan, ran) };
+    return { document: { plan, ...ran }, tables: [latencyTable(ran)], text: textOf(plan, ran) };
   } catch (error) {
     throw new Error(`${plan.url}: ${(error as Error).message}`, { cause: error });
   } finally {
@@ -137,6 +138,17 @@ function corpusOf({ payload, text, depth }: LoadPlan): EchoPlan {
     count: Math.max(2, Math.min(depth + 63, fitting)),
     fragments: 1,
     raw: false,
+  };
+}
+
+function latencyTable({ latency }: RunResult): Table {
+  const { p50, p99, p999, most } = latency!;
+  return {
+    title: 'Latency',
+    unit: 'ms',
+    note: 'Less is better.',
+    labels: ['p50', 'p99', 'p99.9', 'max'],
+    series: [{ name: 'latency', values: [p50, p99, p999, most] }],
   };
 }
 

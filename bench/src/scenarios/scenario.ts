@@ -75,6 +75,7 @@ options
   --profile DIR    write CPU profiles of our processes to DIR; slows them down
   --quick          ${quick.processes} process and ${quick.rounds} short rounds for a first impression; do not quote the figures
   --json [FILE]    print one JSON document instead of tables, or write it to FILE besides the tables
+  --html FILE      also write a page with charts, for a browser
 `,
     options: {
       only: { type: 'string', default: '' },
@@ -117,6 +118,7 @@ async function run(scenario: Scenario, values: Values): Promise<Report> {
     const document: ScenarioDocument = { cores, plan, quick, tables, contests: results };
     return {
       document,
+      tables,
       versions: versionsOf(results, bun),
       text: [
         `node ${process.version}, ${machineLine(machine())}; ${coresLine(cores)}`,

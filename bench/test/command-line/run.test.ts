@@ -54,6 +54,13 @@ describe('runCli', () => {
     [['load', 'ws://a', '--rate', '-1'], '--rate'],
     [['load', 'ws://a', '--header', 'x'], "--header: expected 'Name: value', got 'x'"],
     [['load', 'ws://a', '--depth'], '--depth'],
+    [['load', 'ws://a', '--json', '/no/such/a'], "--json: '/no/such/a' cannot be written: ENOENT"],
+    [['micro', '--html', '/no/such/a'], "--html: '/no/such/a' cannot be written: ENOENT"],
+    [
+      ['micro', '--json', 'a', '--html', './a'],
+      "--json and --html: both are 'a'; give them two files",
+    ],
+    [['micro', '--html'], '--html'],
     [['compare', '--only', 'nothing'], "no contest of compare has 'nothing' in its name"],
     [['compare', '--processes', '0'], '--processes: expected a whole number of 1 or more'],
     [['compare', '--bun', '/no/such/bun'], "--bun: '/no/such/bun --version' cannot be run"],
