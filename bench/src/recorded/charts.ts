@@ -1,23 +1,25 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Command } from '../command-line/command.ts';
-import { commandOf, RESULTS, type Results, readResults } from './documents.ts';
+import { chartOf } from '../report/chart.ts';
+import { CHARTS, chartName, commandOf, RESULTS, type Results, readResults } from './documents.ts';
 import { fillMarkers } from './markers.ts';
 import { PAGES, sectionsOf } from './sections.ts';
 import { strayFigures } from './stray-figures.ts';
 import { workspaceRoot } from './workspace.ts';
 
-const SUMMARY = 'writes the tables of the pages from recorded results';
+const SUMMARY = 'draws the charts and writes the tables of the pages from recorded results';
 
 const HELP = `ws-bench charts: ${SUMMARY}
 
 usage: ws-bench charts [--check]
 
-Writes the tables of ${Object.keys(PAGES).join(', ')} from ${RESULTS}/*.json.
+Writes ${CHARTS}/*.svg and the tables of ${Object.keys(PAGES).join(', ')}
+from ${RESULTS}/*.json.
 
 options
-  --check  write nothing; fail for a table that differs from its result, for a figure outside the
-           generated tables, and for a result of a partial run
+  --check  write nothing; fail for a chart or a table that differs from its result, for a figure
+           outside the generated tables, and for a result of a partial run
 `;
 
 /** Pages where a figure by hand is a fault. Goals are figures by hand. */
@@ -29,48 +31,64 @@ export const charts: Command = {
   help: HELP,
   options: { check: { type: 'boolean' } },
   common: [],
-  run(values) {
+  async run(values) {
     const root = workspaceRoot();
     if (values['check'] !== true) {
-      writePages(root);
-      return Promise.resolve(0);
+      await writePages(root);
+      return 0;
     }
-    const pages = outdated(root).map(({ path }) => `${path} differs from ${RESULTS}`);
+    const pages = (await outdated(root)).map(({ path }) => `${path} differs from ${RESULTS}`);
     const lines = [
       ...pages,
       ...(pages.length > 0 ? ['run pnpm bench charts'] : []),
       ...faults(root),
     ];
     for (const line of lines) process.stderr.write(`${line}\n`);
-    return Promise.resolve(lines.length > 0 ? 1 : 0);
+    return lines.length > 0 ? 1 : 0;
   },
 };
 
-/** A page that differs from the recorded results. */
+/** A page or a chart that differs from the recorded results. */
 interface Outdated {
   /** Relative to the root. */
   readonly path: string;
-  readonly content: string;
+  /** Undefined for a chart without a result. */
+  readonly content: string | undefined;
 }
 
 /**
- * The pages whose tables differ from the recorded results.
+ * The pages and the charts that differ from the recorded results.
  *
  * @param root - The folder that contains `bench/results` and the pages.
  * @throws Error for a page whose markers do not match its sections.
  */
-export function outdated(root: string): Outdated[] {
+export async function outdated(root: string): Promise<Outdated[]> {
   const results = readResults(root);
-  return Object.keys(PAGES)
-    .map((path) => ({ path, content: filled(root, path, results) }))
-    .filter(({ path, content }) => contentOf(root, path) !== content);
+  const pages = Object.keys(PAGES).map((path) => ({ path, content: filled(root, path, results) }));
+  return [...pages, ...(await drawn(root, results))].filter(
+    ({ path, content }) => contentOf(root, path) !== content,
+  );
 }
 
-/** Writes every page that differs from the results. */
-export function writePages(root: string): void {
-  for (const { path, content } of outdated(root)) {
-    writeFileSync(join(root, path), content);
-    process.stdout.write(`wrote ${path}\n`);
+/** The chart of the first table of each result. */
+async function drawn(root: string, results: Results): Promise<Outdated[]> {
+  const charts = new Map<string, string | undefined>();
+  const folder = join(root, CHARTS);
+  for (const name of existsSync(folder) ? readdirSync(folder) : []) charts.set(name, undefined);
+  for (const [scenario, { head, tables }] of results) {
+    if (tables[0] !== undefined) charts.set(chartName(scenario), await chartOf(tables[0], head));
+  }
+  return [...charts].map(([name, content]) => ({ path: `${CHARTS}/${name}`, content }));
+}
+
+/** Writes every page and every chart that differs from the results. */
+export async function writePages(root: string): Promise<void> {
+  for (const { path, content } of await outdated(root)) {
+    const file = join(root, path);
+    mkdirSync(dirname(file), { recursive: true });
+    if (content === undefined) rmSync(file);
+    else writeFileSync(file, content);
+    process.stdout.write(`${content === undefined ? 'removed' : 'wrote'} ${path}\n`);
   }
   for (const fault of faults(root)) process.stderr.write(`${fault}\n`);
 }

@@ -7,6 +7,14 @@ import type { ScenarioDocument } from '../scenarios/scenario.ts';
 /** Folder of the recorded results, relative to the root. */
 export const RESULTS = 'bench/results';
 
+/** Folder of the charts of the pages, relative to the root. */
+export const CHARTS = 'docs/charts';
+
+/** The file of the chart of a scenario in {@link CHARTS}. */
+export function chartName(scenario: string): string {
+  return `${scenario}.svg`;
+}
+
 /** A recorded result. Older formats have tables alone. */
 export interface Recorded extends Partial<ScenarioDocument> {
   readonly head: Head;

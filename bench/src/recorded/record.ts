@@ -31,11 +31,11 @@ options
 `,
     options: {},
     common: ['quick'],
-    run: (values) => Promise.resolve(record(workspaceRoot(), scenarios, values['quick'] === true)),
+    run: (values) => record(workspaceRoot(), scenarios, values['quick'] === true),
   };
 }
 
-function record(root: string, scenarios: readonly string[], quick: boolean): number {
+async function record(root: string, scenarios: readonly string[], quick: boolean): Promise<number> {
   if (!quick) checkClean(root);
   mkdirSync(join(root, UNFINISHED), { recursive: true });
   for (const name of scenarios) {
@@ -54,7 +54,7 @@ function record(root: string, scenarios: readonly string[], quick: boolean): num
   for (const name of scenarios) {
     renameSync(join(root, UNFINISHED, `${name}.json`), join(root, RESULTS, `${name}.json`));
   }
-  writePages(root);
+  await writePages(root);
   return 0;
 }
 

@@ -1,11 +1,12 @@
+import { dirname, relative } from 'node:path/posix';
 import { machineLine, versionLine } from '../report/head.ts';
 import { markdownOf, type Table } from '../report/table.ts';
-import { commandOf, type Recorded, type Results } from './documents.ts';
+import { CHARTS, chartName, commandOf, type Recorded, type Results } from './documents.ts';
 import { fasterRivals } from './faster-rivals.ts';
 import { goalsTable } from './goals.ts';
 
-/** Writes the paragraphs of one section from a recorded result. */
-type Write = (document: Recorded) => readonly string[];
+/** Writes the paragraphs of one section. `folder` contains the charts, relative to the page. */
+type Write = (document: Recorded, folder: string) => readonly string[];
 
 /** The generated sections of each page by name: the scenario, and what is written of it. */
 export const PAGES: Readonly<Record<string, Readonly<Record<string, readonly [string, Write]>>>> = {
@@ -38,10 +39,11 @@ const GOALS = 'goals';
  */
 export function sectionsOf(path: string, results: Results): Map<string, string> {
   if (path === 'bench/GOALS.md') return new Map([[GOALS, goalsTable(results)]]);
+  const folder = relative(dirname(path), CHARTS);
   return new Map(
     Object.entries(PAGES[path]!).map(([name, [scenario, write]]) => {
       const document = results.get(scenario);
-      const paragraphs = document === undefined ? [] : write(document);
+      const paragraphs = document === undefined ? [] : write(document, folder);
       const text =
         document === undefined || paragraphs.length === 0
           ? `No result is recorded yet. \`npx -y pnpm@10.34.9 bench ${scenario}\` measures it.`
@@ -51,17 +53,19 @@ export function sectionsOf(path: string, results: Results): Map<string, string> 
   );
 }
 
-/** The first table with every contender, and the rows where a rival is faster. */
-function first({ tables: [table] }: Recorded): string[] {
-  return table === undefined ? [] : [markdownOf(table), ...fasterRivals(table)];
+/** The first table with every contender as a chart and as text, and the rows where a rival is faster. */
+function first({ head, tables: [table] }: Recorded, folder: string): string[] {
+  if (table === undefined) return [];
+  const chart = `![${table.title}: ${table.unit}](${folder}/${chartName(head.scenario)})`;
+  return [chart, markdownOf(table), ...fasterRivals(table)];
 }
 
 function rest({ tables }: Recorded): string[] {
   return tables.slice(1).map(foldedIfWide);
 }
 
-function all(document: Recorded): string[] {
-  return [...first(document), ...rest(document)];
+function all(document: Recorded, folder: string): string[] {
+  return [...first(document, folder), ...rest(document)];
 }
 
 /** A wide table is folded, so that a page stays readable. */

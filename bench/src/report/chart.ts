@@ -9,7 +9,7 @@ const WIDTH = 760;
 const HEADER = 96;
 /** Names of series in one line of the legend. */
 const LEGEND_LINE = 4;
-const LEGEND_LINE_HEIGHT = 26;
+const LEGEND_LINE_HEIGHT = 38;
 const BAR = 15;
 const BAR_GAP = '12%';
 const GROUP_GAP = '28%';
@@ -62,7 +62,7 @@ export async function chartOf(table: Table, head: Head): Promise<string> {
       data: names.flatMap((name, i) => (i > 0 && i % LEGEND_LINE === 0 ? ['', name] : [name])),
     },
     grid: {
-      left: 16,
+      left: 36,
       right: VALUE_ROOM,
       top: top + 8,
       bottom: 8,

@@ -71,23 +71,23 @@ describe('outdated', () => {
     writeFileSync(join(root, path), content);
   }
 
-  function record(name: string, result: object): void {
+  async function record(name: string, result: object): Promise<void> {
     put(`bench/results/${name}.json`, JSON.stringify(result));
-    writePages(root);
-    expect(outdated(root)).toEqual([]);
+    await writePages(root);
+    expect(await outdated(root)).toEqual([]);
   }
 
   const page = (path: string): string => readFileSync(join(root, path), 'utf8');
 
-  it('names the command that measures a missing result', () => {
-    writePages(root);
+  it('names the command that measures a missing result', async () => {
+    await writePages(root);
     expect(page('README.md')).toContain('`npx -y pnpm@10.34.9 bench compare`');
     expect(page('docs/performance.md')).toContain('`npx -y pnpm@10.34.9 bench codec`');
     expect(page('bench/GOALS.md')).toContain('| ≥ 11.0 | ≥ 12.5 | not measured yet |');
   });
 
-  it('writes every contender, where a rival is ahead, and the origin', () => {
-    record('compare', compareResult());
+  it('writes every contender, where a rival is ahead, and the origin', async () => {
+    await record('compare', compareResult());
     const readme = page('README.md');
     expect(readme).toContain(
       '| 64 x 16 x 16 B | 8.00 (7.00 to 10.0) | 1.00 (1.00 to 1.00) | 9.00 | 16.0 |',
@@ -102,43 +102,60 @@ describe('outdated', () => {
     );
   });
 
-  it('compares results with the goals', () => {
-    record('compare', compareResult());
+  it('compares results with the goals', async () => {
+    await record('compare', compareResult());
     const goals = page('bench/GOALS.md');
     expect(goals).toContain('of ws | ≥ 11.0 | ≥ 12.5 | 12.0 (12.0 to 12.0), met |');
     expect(goals).toContain('of raw | ≥ 0.78 | ≥ 0.85 | 0.50 (0.50 to 0.50), **missed** |');
   });
 
-  it('gives no verdict without pinned cores', () => {
-    record('compare', { ...compareResult(), cores: { shared: false } });
+  it('gives no verdict without pinned cores', async () => {
+    await record('compare', { ...compareResult(), cores: { shared: false } });
     expect(page('bench/GOALS.md')).not.toMatch(/met|missed/);
   });
 
-  it('shows results of the former format', () => {
-    record('codec', { head: head('codec'), charts: [{ kind: 'bars', ...TABLE }] });
+  it('shows results of the former format', async () => {
+    await record('codec', { head: head('codec'), charts: [{ kind: 'bars', ...TABLE }] });
     expect(page('docs/performance.md')).toContain('| 64 x 16 x 16 B | 8.00 (7.00 to 10.0)');
   });
 
-  it('lists a page with a changed table, and keeps the text around the markers', () => {
-    record('compare', compareResult());
+  it('draws a chart of the first table, and removes the chart of a removed result', async () => {
+    await record('compare', compareResult());
+    expect(page('README.md')).toContain('![Echo: times those of ws](docs/charts/compare.svg)');
+    expect(page('docs/performance.md')).toContain('](charts/compare.svg)');
+    expect(page('docs/charts/compare.svg')).toContain('>8.00</text>');
+    put('docs/charts/compare.svg', '<svg/>');
+    put('docs/charts/old.svg', '<svg/>');
+    expect(await outdated(root)).toEqual([
+      { path: 'docs/charts/compare.svg', content: expect.stringContaining('>8.00<') },
+      { path: 'docs/charts/old.svg', content: undefined },
+    ]);
+    await writePages(root);
+    expect(await outdated(root)).toEqual([]);
+  });
+
+  it('lists a page with a changed table, and keeps the text around the markers', async () => {
+    await record('compare', compareResult());
     put('README.md', page('README.md').replace('8.00 (7.00', '9.00 (7.00'));
-    expect(outdated(root).map(({ path }) => path)).toEqual(['README.md']);
+    expect((await outdated(root)).map(({ path }) => path)).toEqual(['README.md']);
     expect(page('docs/performance.md')).toMatch(
       /^# A page\n[^]*<!-- end of bench -->\n\nwords\n<!-- bench: /,
     );
   });
 
-  it('rejects a page without the marker of a section', () => {
+  it('rejects a page without the marker of a section', async () => {
     put('README.md', '# A page\n');
-    expect(() => outdated(root)).toThrow("README.md: section 'echo' has 0 places, expected 1");
+    await expect(outdated(root)).rejects.toThrow(
+      "README.md: section 'echo' has 0 places, expected 1",
+    );
   });
 
-  it('leaves handwritten figures and partial results to faults', () => {
-    record('compare', compareResult(' --quick'));
+  it('leaves handwritten figures and partial results to faults', async () => {
+    await record('compare', compareResult(' --quick'));
     expect(faults(root)).toEqual([
       'bench/results/compare.json was recorded with --quick; record a full run',
     ]);
-    record('compare', compareResult());
+    await record('compare', compareResult());
     expect(faults(root)).toEqual([]);
     put('README.md', `${page('README.md')}It is 8 times as fast.\n`);
     const line = page('README.md').split('\n').length - 1;
