@@ -146,6 +146,8 @@ describe.skipIf(!built)('a scenario', { timeout: TEST_TIMEOUT_MS }, () => {
     ['compare', '64 x 1 x 16 B', 'receive', 'us'],
     ['client', '1 send of', 'mini', 'us'],
     ['micro', '16 x 16 B', 'plain JS', 'ns'],
+    ['handshakes', '200 connections', 'bare', 'both'],
+    ['broadcast', '16 a turn', 'ours', 'us'],
   ])('measures %s: %s', async (name, only, contender, metric) => {
     const { code, out, err } = await run(name, '--only', only, ...brief);
     expect([code, err]).toEqual([0, '']);

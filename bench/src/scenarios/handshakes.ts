@@ -7,7 +7,7 @@ import type { ServerAnswers } from '../rivals/server-worker.ts';
 import { type Environment, maskOf, type Scenario, startChild } from './scenario.ts';
 
 /** Connections of a window: few enough that the ports of this machine suffice. */
-const CONNECTIONS = 2000;
+const CONNECTIONS: readonly number[] = [200, 2000];
 const CONTENDERS: readonly ContenderName[] = ['receive', 'loop', 'ws', BASE, 'bare'];
 /** No message is sent. */
 const NOTHING: EchoPlan = { content: 'binary', sizes: [1], count: 1, fragments: 1, raw: false };
@@ -16,7 +16,7 @@ const NOTHING: EchoPlan = { content: 'binary', sizes: [1], count: 1, fragments: 
 export const handshakes: Scenario = {
   name: 'handshakes',
   summary: 'openings and closes per CPU second, next to ws and to a bare upgraded socket',
-  help: `Opens ${CONNECTIONS} connections, then closes all of them by a close handshake. The CPU of the server is read
+  help: `Opens ${CONNECTIONS.join(' or ')} connections, then closes all of them by a close handshake. The CPU of the server is read
 before, between and after.
 
   bare  a socket from the 'upgrade' event of Node's http server: it parses no frame, and echoes the
@@ -24,12 +24,12 @@ before, between and after.
 `,
   full: { processes: 3, rounds: 3, ms: 0, warmUpMs: 0 },
   quick: { processes: 1, rounds: 2, ms: 0, warmUpMs: 0 },
-  contests: (environment) => [handshakeContest(environment)],
+  contests: (environment) => CONNECTIONS.map((count) => handshakeContest(environment, count)),
   tables,
 };
 
-function handshakeContest(environment: Environment): Contest {
-  const name = `${CONNECTIONS} connections`;
+function handshakeContest(environment: Environment, connections: number): Contest {
+  const name = `${connections} connections`;
   return {
     name,
     contenders: CONTENDERS,
@@ -39,7 +39,8 @@ function handshakeContest(environment: Environment): Contest {
       const port = await child.ask('listen', { contender: started.name as ContenderName });
       return {
         mask: await maskOf(started.name, child),
-        window: () => openAndClose(environment, port, () => child.ask('usage', undefined)),
+        window: () =>
+          openAndClose(environment, port, connections, () => child.ask('usage', undefined)),
         end: () => child.end(),
       };
     },
@@ -49,17 +50,18 @@ function handshakeContest(environment: Environment): Contest {
 async function openAndClose(
   { load }: Environment,
   port: number,
+  connections: number,
   usage: () => Promise<{ readonly cpu: number }>,
 ): Promise<Reading> {
   const before = await usage();
-  const request = { target: { port }, connections: CONNECTIONS, corpus: NOTHING };
+  const request = { target: { port }, connections, corpus: NOTHING };
   const { group } = await load.ask('open', request);
   const opened = await usage();
   await load.ask('close', group);
   const closed = await usage();
   return {
-    open: (opened.cpu - before.cpu) / CONNECTIONS,
-    both: (closed.cpu - before.cpu) / CONNECTIONS,
+    open: (opened.cpu - before.cpu) / connections,
+    both: (closed.cpu - before.cpu) / connections,
   };
 }
 
