@@ -1,4 +1,5 @@
 import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
+import { detachedChunk } from '../memory/detached-chunk.ts';
 import type { ReceiveRing } from '../memory/ring.ts';
 import { NO_BYTES } from '../memory/slab.ts';
 import { extendedLengthSize, readLength } from './header.ts';
@@ -31,9 +32,12 @@ export class Tail {
   /**
    * Keeps `bytes[pos, lim)`. `need` is the largest size that the tail will have, as far as it is
    * known.
+   *
+   * @throws TypeError when the buffer of `bytes` was detached.
    */
   keep(bytes: Uint8Array, pos: number, lim: number, need: number): void {
     if (pos === lim) return;
+    if (bytes[pos] === undefined) throw detachedChunk();
     if (bytes === this.#ring.bytes) this.#ring.keep(pos, lim);
     else this.#ring.append(bytes, pos, lim, need);
   }

@@ -612,6 +612,18 @@ describe('FrameDecoder.next, when the buffer of the chunk was detached,', () => 
     }
   });
 
+  it('throws when only the first byte of a header is left, and not when nothing is', () => {
+    for (const left of [1, 0]) {
+      const decoder = new FrameDecoder({ role: 'server' });
+      const chunk = join([naiveEncode(2, 'a', MASKED), Uint8Array.of(0x82).subarray(0, left)]);
+      decoder.push(chunk);
+      expect(decoder.next()).toBe(FRAME);
+      detach(chunk);
+      if (left === 0) expect(decoder.next()).toBe(NEED_MORE);
+      else expect(() => decoder.next()).toThrow('detached');
+    }
+  });
+
   it.each([5, 50, 500, 20_000])('throws inside a payload of %i bytes', (size) => {
     const decoder = new FrameDecoder({ role: 'server', holdLimit: 0 });
     const chunk = naiveEncode(2, bytes(size), { ...MASKED, claims: size + 1 });
