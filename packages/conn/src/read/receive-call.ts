@@ -82,10 +82,14 @@ export class ReceiveCall extends Promise<CloseInfo> {
     return this.#outcome.promise.then(onfulfilled, onrejected);
   }
 
-  /** As {@link then}, for one observer. Until the end, the call needs no promise besides itself. */
+  /** As {@link then}. With one observer the call needs no promise besides itself until the end. */
   observe(observer: ReceiveObserver): void {
-    if (this.#outcome === undefined) this.#observer = observer;
-    else notify(observer, this.#outcome.promise);
+    if (this.#outcome === undefined && this.#observer === undefined) {
+      this.#observer = observer;
+      return;
+    }
+    this.#outcome ??= new Deferred();
+    notify(observer, this.#outcome.promise);
   }
 
   resolve(info: Promise<CloseInfo>): void {

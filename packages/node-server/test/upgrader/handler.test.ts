@@ -244,6 +244,24 @@ describe('Upgrader.handler', () => {
     expect(await upgrader.close()).toMatchObject({ handlersPending: 0 });
   });
 
+  it('counts every handler that returns the same promise of receive', async () => {
+    const upgrader = new Upgrader({ report: () => {} });
+    let first: Promise<unknown> | undefined;
+    const conns: Conn[] = [];
+    const listener = upgrader.handler((conn) => {
+      conns.push(conn);
+      first ??= conn.receive(() => {});
+      return first;
+    });
+    const server = await listening(listener);
+    const clients = [await connected(server), await connected(server), await connected(server)];
+    for (const client of clients) await client.upgrade();
+    expect(upgrader.stats.handlersPending).toBe(3);
+    for (const conn of conns) conn.terminate();
+    for (const client of clients) await client.closed;
+    expect(await upgrader.close()).toMatchObject({ handlersPending: 0 });
+  });
+
   it('reports the error of a message handler once', async () => {
     const reported: unknown[] = [];
     const upgrader = new Upgrader({ report: (error) => reported.push(String(error)) });
