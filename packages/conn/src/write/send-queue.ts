@@ -6,7 +6,7 @@ import {
   type WebSocketError,
 } from '@ws/codec';
 import { LARGEST_SLAB, utf8Length } from '@ws/codec/internal';
-import { BackpressureError, CloseSentError, TransportError } from '../errors.ts';
+import { BackpressureError, CloseError, CloseSentError, TransportError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 import { leaseOf } from '../memory/lease.ts';
 import type { DataType } from '../message.ts';
@@ -358,8 +358,10 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (error === undefined) return undefined;
     // The write after the deadline ends the connection. The deadline itself does not.
     if (error === this.#expired) this.owner.abort(error);
-    // `close` has created the error. Its stack must name the late write instead.
-    if (error instanceof CloseSentError) Error.captureStackTrace?.(error);
+    // The close has created the error. Its stack must name the late write instead.
+    if (error instanceof CloseSentError || error instanceof CloseError) {
+      Error.captureStackTrace?.(error);
+    }
     return rejectedLater(this.owner.shared.platform, error);
   }
 

@@ -76,4 +76,18 @@ describe.each(ROLES)('a clean close of a %s that reads by', (role) => {
     await expect(lateRead()).rejects.toMatchObject({ stack: expect.stringContaining('lateRead') });
     await expect(lateSend()).rejects.toMatchObject({ stack: expect.stringContaining('lateSend') });
   });
+
+  it('names the line of a write after the peer has ended without a close frame', async () => {
+    const { conn, platform, transport } = wired(role);
+    await platform.settle();
+    transport.feedEnd();
+    await platform.settle();
+    transport.break();
+    await platform.settle();
+    const lateSend = async (): Promise<void> => void (await conn.send('late'));
+    await expect(lateSend()).rejects.toMatchObject({
+      name: 'CloseError',
+      stack: expect.stringContaining('lateSend'),
+    });
+  });
 });
