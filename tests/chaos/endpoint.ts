@@ -32,7 +32,7 @@ export interface Endpoint {
   terminated: boolean;
   /** Closes the connection; undefined unless it is open. */
   close: ((code: number) => void) | undefined;
-  /** Streamed messages that are neither complete nor rejected. */
+  /** Messages whose stream is still open. */
   readonly streams: Set<Sent>;
   /** Result of reading: `failed` after an error. */
   reading: 'pending' | 'done' | 'failed';

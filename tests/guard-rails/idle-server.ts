@@ -33,9 +33,9 @@ interface Snapshot {
   readonly strings: string[];
 }
 
-/** Compiled code, and objects outside of the heap. */
+/** Types of nodes that are compiled code, or memory outside of the heap. */
 const NOT_DATA = ['code', 'native', 'object shape', 'synthetic'];
-/** Their "names" are their values. */
+/** Types of nodes whose name is their value. */
 const VALUES = ['string', 'concatenated string', 'sliced string', 'number'];
 
 async function liveObjects(): Promise<LiveObjects> {

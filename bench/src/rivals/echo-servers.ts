@@ -27,7 +27,7 @@ export interface ServerPlan {
   readonly tls?: boolean | undefined;
 }
 
-/** A client that sends a number triggers that many broadcasts in one turn. */
+/** A client sends a number; the server then makes that number of broadcasts in one turn. */
 export interface BroadcastTask {
   /** Bytes of a message. */
   readonly size: number;

@@ -73,7 +73,7 @@ describe('runContest', () => {
     }
   });
 
-  it('ends what it started when a contender fails', async () => {
+  it('ends the processes of all contenders when one fails', async () => {
     const log: string[] = [];
     const contest = logged(log);
     const start: Contest['start'] = (name) =>

@@ -86,7 +86,7 @@ describe('makeEchoCorpus', () => {
     expect([...replies.offsets]).toEqual([0, 12, 316, 328]);
   });
 
-  it('expects the answer of the application to a JSON request', () => {
+  it('expects the JSON reply that the servers compute', () => {
     const { frames, replies } = makeEchoCorpus({ ...plan, content: 'json' });
     const [request] = makePayloads({ ...plan, content: 'json' }).map(String);
     const { id, price } = JSON.parse(request!);

@@ -3,7 +3,7 @@ import type { ContestResult } from '../../src/harness/runner.ts';
 import { metricTable, ratioTable, transposed } from '../../src/report/contest-tables.ts';
 import { markdownOf, textOf } from '../../src/report/table.ts';
 
-/** `receive` is 8 times as fast as `ws`, and its load is busy. */
+/** In this result `receive` is 8 times as fast as `ws`. Its load used more than 90 % of a core. */
 const small: ContestResult = {
   name: '64 x 16 x 16 B',
   masks: {},

@@ -17,8 +17,8 @@ export class Message {
    *
    * `data.buffer` may be up to 20 times as large and contain other messages of this connection, also
    * unread ones. Messages never overlap, so you may change the bytes of `data`, but no others of the
-   * buffer. Call `data.slice()` before you transfer the bytes to another thread: a transfer of unread
-   * messages ends the connection with 1011. A view of another type over the buffer starts at
+   * buffer. Before you transfer the bytes to another thread, call `data.slice()`: otherwise unread
+   * messages go along, and the connection ends with 1011. A view of another type over the buffer starts at
    * `data.byteOffset`, a multiple of 8.
    */
   readonly data: Uint8Array;

@@ -23,8 +23,8 @@ export function roomToDeflate(size: number): number {
  */
 export class FixedDeflater {
   /**
-   * The position at which three bytes with this hash occurred last. Never cleared: a position below
-   * the base of the current message belongs to an earlier message.
+   * For each hash, the last position of three bytes that have it. The array is never cleared: a
+   * position below the base of the current message belongs to an earlier message.
    */
   readonly #positions = new Int32Array(1 << HASH_BITS);
   /** Position of the first byte of the next message, above 0: an empty slot has position 0. */

@@ -23,8 +23,8 @@ export class HuffmanCode {
   }
 
   /**
-   * Assigns codes to symbols from 0 on; `lengths[from, to)` are the lengths of their codes, 0 for
-   * none.
+   * Assigns a code to each symbol of an alphabet. `lengths[from]` is the length in bits of the code
+   * of symbol 0, and so on up to `to`; 0 means that the symbol has no code.
    *
    * @param mayBeSingle - Whether one code of one bit is enough.
    * @returns False when the lengths make no code: too many, or codes are left over. As in zlib, a
@@ -73,8 +73,9 @@ export class HuffmanCode {
   }
 
   /**
-   * Finds the code at the lowest of `count` bits. The bits above them are 0.
+   * Finds the code that begins at the lowest bit of `bits`.
    *
+   * @param count - Number of bits that are known. The others are 0.
    * @returns The symbol times 16 plus the length of its code, or `UNKNOWN` or `INVALID`.
    */
   find(bits: number, count: number): number {
