@@ -42,7 +42,6 @@ const server = await serve(
   console.error(String(error));
   process.exit(1);
 });
-console.log(server.url.replace(/^ws/, 'http'));
 
 const ticking = setInterval(() => {
   const sample = metrics.sample(server.connections.size);
@@ -70,3 +69,4 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     void server.close();
   });
 }
+console.log(server.url.replace(/^ws/, 'http'));

@@ -18,14 +18,6 @@ app.addHook('preClose', async () => {
   await server.close();
 });
 
-try {
-  console.log(await app.listen({ port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1' }));
-} catch (error) {
-  // The message is enough, for example when the port is in use.
-  console.error(String(error));
-  process.exit(1);
-}
-
 // `on`, not `once`: the terminal and npm may both send the signal.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
@@ -33,4 +25,12 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     // Browsers open connections in advance. Without a request, those keep the server open.
     setTimeout(() => app.server.closeAllConnections(), 2_000).unref();
   });
+}
+
+try {
+  console.log(await app.listen({ port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1' }));
+} catch (error) {
+  // The message is enough, for example when the port is in use.
+  console.error(String(error));
+  process.exit(1);
 }

@@ -48,7 +48,6 @@ const server = await serve(
   await removeDefaultFolder();
   process.exit(1);
 });
-console.log(server.url);
 
 /** The folder has no room for the file. */
 class QuotaError extends Error {}
@@ -110,3 +109,4 @@ async function removeDefaultFolder(): Promise<void> {
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => void server.close().then(removeDefaultFolder));
 }
+console.log(server.url);

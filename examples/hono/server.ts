@@ -22,7 +22,6 @@ const server = await serve(
   console.error(String(error));
   process.exit(1);
 });
-console.log(server.url.replace(/^ws/, 'http'));
 
 // `on`, not `once`: the terminal and npm may both send the signal.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -33,3 +32,4 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     setTimeout(() => http.closeAllConnections(), 2_000).unref();
   });
 }
+console.log(server.url.replace(/^ws/, 'http'));

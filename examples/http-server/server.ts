@@ -35,7 +35,6 @@ try {
   console.error(String(error));
   process.exit(1);
 }
-console.log(`http://127.0.0.1:${(http.address() as AddressInfo).port}/`);
 
 // `on`, not `once`: the terminal and npm may both send the signal.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -46,3 +45,4 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     setTimeout(() => http.closeAllConnections(), 2_000).unref();
   });
 }
+console.log(`http://127.0.0.1:${(http.address() as AddressInfo).port}/`);

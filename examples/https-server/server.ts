@@ -10,7 +10,6 @@ const https = secured();
 const server = await serve({ server: https, port: Number(PORT), host: '127.0.0.1' }, (conn) =>
   conn.receive((message) => conn.send(message)),
 ).catch(quit);
-console.log(server.url.replace(/^ws/, 'http'));
 
 function secured(): Server {
   try {
@@ -43,3 +42,4 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     setTimeout(() => https.closeAllConnections(), 2_000).unref();
   });
 }
+console.log(server.url.replace(/^ws/, 'http'));

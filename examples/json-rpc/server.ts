@@ -27,9 +27,9 @@ const server = await serve(
   console.error(String(error));
   process.exit(1);
 });
-console.log(server.url);
 
 // `on`, not `once`: the terminal and npm may both send the signal.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => void server.close());
 }
+console.log(server.url);

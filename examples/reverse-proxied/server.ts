@@ -19,9 +19,9 @@ const server = await serve(
   console.error(String(error));
   process.exit(1);
 });
-console.log(server.url.replace(/^ws/, 'http'));
 
 // `on`, not `once`: the terminal and npm may both send the signal.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => void server.close());
 }
+console.log(server.url.replace(/^ws/, 'http'));

@@ -45,7 +45,6 @@ const server = await serve(
   console.error(String(error));
   process.exit(1);
 });
-console.log(server.url.replace(/^ws/, 'http'));
 
 async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
   const { origin, host = '', cookie } = req.headers;
@@ -89,3 +88,4 @@ function derive(password: string): Promise<Buffer> {
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => void server.close());
 }
+console.log(server.url.replace(/^ws/, 'http'));

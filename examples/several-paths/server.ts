@@ -30,7 +30,6 @@ const server = await serve(
   console.error(String(error));
   process.exit(1);
 });
-console.log(server.url);
 
 function subscribe(conn: Conn, topic: string): void {
   const feed = feeds.get(topic) ?? new Set();
@@ -46,3 +45,4 @@ function subscribe(conn: Conn, topic: string): void {
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => void server.close());
 }
+console.log(server.url);
