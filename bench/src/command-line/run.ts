@@ -20,16 +20,13 @@ import type { Command } from './command.ts';
 import { parseCommand } from './parse.ts';
 import { UsageError } from './usage-error.ts';
 
-const RECORDED = Object.fromEntries(
-  [compare, client, handshakes, memory, broadcast, stream, deflate, codec, micro].map(
-    (scenario) => [scenario.name, scenarioCommand(scenario)],
-  ),
-);
-const SCENARIOS: Readonly<Record<string, Command>> = { ...RECORDED, load, serve };
-const RESULTS: Readonly<Record<string, Command>> = {
-  record: recordCommand(Object.keys(RECORDED)),
-  charts,
+const RECORDED = [compare, client, handshakes, memory, broadcast, stream, deflate, codec, micro];
+const SCENARIOS: Readonly<Record<string, Command>> = {
+  ...Object.fromEntries(RECORDED.map((scenario) => [scenario.name, scenarioCommand(scenario)])),
+  load,
+  serve,
 };
+const RESULTS: Readonly<Record<string, Command>> = { record: recordCommand(RECORDED), charts };
 const COMMANDS: Readonly<Record<string, Command>> = { ...SCENARIOS, ...RESULTS };
 
 const HELP = `ws-bench: the cost of this library next to that of others, on this machine

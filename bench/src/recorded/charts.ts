@@ -2,7 +2,16 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { dirname, join } from 'node:path';
 import type { Command } from '../command-line/command.ts';
 import { chartOf } from '../report/chart.ts';
-import { CHARTS, chartName, commandOf, RESULTS, type Results, readResults } from './documents.ts';
+import { sourcesChanged } from '../report/commit.ts';
+import {
+  CHARTS,
+  chartName,
+  commandOf,
+  RESULTS,
+  type ResultSet,
+  type Results,
+  readSets,
+} from './documents.ts';
 import { fillMarkers } from './markers.ts';
 import { PAGES, sectionsOf } from './sections.ts';
 import { strayFigures } from './stray-figures.ts';
@@ -15,7 +24,7 @@ const HELP = `ws-bench charts: ${SUMMARY}
 usage: ws-bench charts [--check]
 
 Writes ${CHARTS}/*.svg and the tables of ${Object.keys(PAGES).join(', ')}
-from ${RESULTS}/*.json.
+from ${RESULTS}/node-*/*.json. Most tables are of the oldest Node there.
 
 options
   --check  write nothing; fail for a chart or a table that differs from its result, for a figure
@@ -33,6 +42,7 @@ export const charts: Command = {
   common: [],
   async run(values) {
     const root = workspaceRoot();
+    for (const line of staleResults(root)) process.stderr.write(`note: ${line}\n`);
     if (values['check'] !== true) {
       await writePages(root);
       return 0;
@@ -63,9 +73,9 @@ interface Outdated {
  * @throws Error for a page whose markers do not match its sections.
  */
 export async function outdated(root: string): Promise<Outdated[]> {
-  const results = readResults(root);
-  const pages = Object.keys(PAGES).map((path) => ({ path, content: filled(root, path, results) }));
-  return [...pages, ...(await drawn(root, results))].filter(
+  const sets = readSets(root);
+  const pages = Object.keys(PAGES).map((path) => ({ path, content: filled(root, path, sets) }));
+  return [...pages, ...(await drawn(root, sets[0]?.results ?? new Map()))].filter(
     ({ path, content }) => contentOf(root, path) !== content,
   );
 }
@@ -100,17 +110,29 @@ export function faults(root: string): string[] {
       ({ line, figure }) => `${path}:${line}: '${figure}' is not from a recorded result`,
     ),
   );
-  const partial = [...readResults(root)].flatMap(([scenario, document]) => {
-    const [option] = / --(?:quick|only)\b/.exec(commandOf(document)) ?? [];
-    if (option === undefined) return [];
-    return [`${RESULTS}/${scenario}.json was recorded with${option}; record a full run`];
-  });
+  const partial = readSets(root).flatMap(({ name, results }) =>
+    [...results].flatMap(([scenario, document]) => {
+      const [option] = / --(?:quick|only)\b/.exec(commandOf(document)) ?? [];
+      if (option === undefined) return [];
+      return [`${RESULTS}/${name}/${scenario}.json was recorded with${option}; record a full run`];
+    }),
+  );
   return [...byHand, ...partial];
 }
 
-function filled(root: string, path: string, results: Results): string {
+/** The sets whose measured sources have changed since, as messages. */
+export function staleResults(root: string): string[] {
+  return readSets(root).flatMap(({ name, results }) => {
+    const commits = new Set([...results.values()].flatMap(({ head }) => head.commit ?? []));
+    return [...commits]
+      .filter((commit) => sourcesChanged(root, commit))
+      .map((commit) => `${RESULTS}/${name}: sources of packages have changed since ${commit}`);
+  });
+}
+
+function filled(root: string, path: string, sets: readonly ResultSet[]): string {
   try {
-    return fillMarkers(contentOf(root, path) ?? '', sectionsOf(path, results));
+    return fillMarkers(contentOf(root, path) ?? '', sectionsOf(path, sets));
   } catch (error) {
     throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
   }

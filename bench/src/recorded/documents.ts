@@ -24,6 +24,18 @@ export interface Recorded extends Partial<ScenarioDocument> {
 /** Recorded results by scenario. */
 export type Results = ReadonlyMap<string, Recorded>;
 
+/** The results of one major version of Node. */
+export interface ResultSet {
+  /** The folder of the set in {@link RESULTS}: `node-20`. */
+  readonly name: string;
+  readonly results: Results;
+}
+
+/** The name of the set that this process records. */
+export function currentSet(): string {
+  return `node-${process.versions.node.split('.')[0]}`;
+}
+
 /** A document as JSON, with each list of numbers in one line. */
 export function documentText(document: object): string {
   const text = JSON.stringify(document, rounded, 1);
@@ -36,12 +48,26 @@ function rounded(_: string, value: unknown): unknown {
   return Number(value.toPrecision(6));
 }
 
-/** @param root - The folder that contains {@link RESULTS}. */
-export function readResults(root: string): Results {
+/**
+ * The recorded sets, that of the oldest Node first.
+ *
+ * @param root - The folder that contains {@link RESULTS}.
+ */
+export function readSets(root: string): ResultSet[] {
   const folder = join(root, RESULTS);
   const names = existsSync(folder) ? readdirSync(folder) : [];
+  return names
+    .toSorted((a, b) => majorOf(a) - majorOf(b))
+    .map((name) => ({ name, results: readResults(join(folder, name)) }));
+}
+
+function majorOf(set: string): number {
+  return Number(set.replace('node-', ''));
+}
+
+function readResults(folder: string): Results {
   return new Map(
-    names
+    readdirSync(folder)
       .filter((name) => name.endsWith('.json'))
       .toSorted()
       .map((name) => {

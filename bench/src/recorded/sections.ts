@@ -1,63 +1,86 @@
 import { dirname, relative } from 'node:path/posix';
 import { machineLine, versionLine } from '../report/head.ts';
 import { markdownOf, type Table } from '../report/table.ts';
-import { CHARTS, chartName, commandOf, type Recorded, type Results } from './documents.ts';
+import { CHARTS, chartName, commandOf, type Recorded, type ResultSet } from './documents.ts';
 import { fasterRivals } from './faster-rivals.ts';
 import { goalsTable } from './goals.ts';
 
-/** Writes the paragraphs of one section. `folder` contains the charts, relative to the page. */
+/** Writes a section from sets of results. `folder` contains the charts, relative to the page. */
+type Section = (sets: readonly ResultSet[], folder: string) => string;
+
+/** Writes the paragraphs of one scenario. */
 type Write = (document: Recorded, folder: string) => readonly string[];
 
-/** The generated sections of each page by name: the scenario, and what is written of it. */
-export const PAGES: Readonly<Record<string, Readonly<Record<string, readonly [string, Write]>>>> = {
+/** The generated sections of each page by name. */
+export const PAGES: Readonly<Record<string, Readonly<Record<string, Section>>>> = {
   'README.md': {
-    echo: ['compare', first],
+    echo: oldest('compare', first),
   },
   'docs/performance.md': {
-    echo: ['compare', first],
-    more: ['compare', rest],
-    client: ['client', all],
-    handshakes: ['handshakes', all],
-    memory: ['memory', all],
-    broadcast: ['broadcast', all],
-    stream: ['stream', all],
-    codec: ['codec', all],
-    micro: ['micro', all],
-    compression: ['deflate', all],
+    echo: oldest('compare', first),
+    more: oldest('compare', rest),
+    client: oldest('client', all),
+    handshakes: oldest('handshakes', all),
+    memory: oldest('memory', all),
+    broadcast: oldest('broadcast', all),
+    stream: oldest('stream', all),
+    codec: oldest('codec', all),
+    micro: oldest('micro', all),
+    compression: oldest('deflate', all),
+    newest,
   },
-  'bench/GOALS.md': {},
+  'bench/GOALS.md': {
+    goals: ([set]) => goalsTable(set?.results ?? new Map()),
+  },
 };
 
-/** The section of the page of goals, which is of all results. */
-const GOALS = 'goals';
+/** The scenarios that a page shows on the newest Node too. */
+const MAIN = ['compare', 'client', 'handshakes', 'memory', 'broadcast', 'deflate'] as const;
 
 /**
- * The sections of a page by name: the recorded tables and their origin. A section without a result
- * names the command that records it.
+ * The sections of a page by name.
  *
  * @param path - A key of {@link PAGES}.
+ * @param sets - That of the oldest Node first.
  */
-export function sectionsOf(path: string, results: Results): Map<string, string> {
-  if (path === 'bench/GOALS.md') return new Map([[GOALS, goalsTable(results)]]);
+export function sectionsOf(path: string, sets: readonly ResultSet[]): Map<string, string> {
   const folder = relative(dirname(path), CHARTS);
   return new Map(
-    Object.entries(PAGES[path]!).map(([name, [scenario, write]]) => {
-      const document = results.get(scenario);
-      const paragraphs = document === undefined ? [] : write(document, folder);
-      const text =
-        document === undefined || paragraphs.length === 0
-          ? `No result is recorded yet. \`npx -y pnpm@10.34.9 bench ${scenario}\` measures it.`
-          : [...paragraphs, originOf(document)].join('\n\n');
-      return [name, text];
-    }),
+    Object.entries(PAGES[path]!).map(([name, section]) => [name, section(sets, folder)]),
   );
 }
 
-/** The first table with every contender as a chart and as text, and the rows where a rival is faster. */
+/** A scenario on the oldest Node. Without a result it names the command that measures one. */
+function oldest(scenario: string, write: Write): Section {
+  return ([set], folder) => {
+    const document = set?.results.get(scenario);
+    const paragraphs = document === undefined ? [] : write(document, folder);
+    return document === undefined || paragraphs.length === 0
+      ? `No result is recorded yet. \`npx -y pnpm@10.34.9 bench ${scenario}\` measures it.`
+      : [...paragraphs, originOf(document)].join('\n\n');
+  };
+}
+
+/** The first table of the main scenarios on the newest Node. */
+function newest(sets: readonly ResultSet[]): string {
+  const set = sets.slice(1).at(-1);
+  if (set === undefined) return 'No result of a newer Node is recorded yet.';
+  const documents = MAIN.flatMap((scenario) => set.results.get(scenario) ?? []);
+  return documents
+    .flatMap((document) => [...document.tables.slice(0, 1).flatMap(compared), originOf(document)])
+    .join('\n\n');
+}
+
+/** The first table as a chart and as text. */
 function first({ head, tables: [table] }: Recorded, folder: string): string[] {
   if (table === undefined) return [];
   const chart = `![${table.title}: ${table.unit}](${folder}/${chartName(head.scenario)})`;
-  return [chart, markdownOf(table), ...fasterRivals(table)];
+  return [chart, ...compared(table)];
+}
+
+/** Every contender, and the rows where a rival is faster. */
+function compared(table: Table): string[] {
+  return [markdownOf(table), ...fasterRivals(table)];
 }
 
 function rest({ tables }: Recorded): string[] {

@@ -1,9 +1,11 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
+
+const NOT_MEASURED: readonly string[] = ['bench/results', 'docs', '*.md'];
 
 /**
  * The commit of the checkout that contains the package in `folder`: `1a2b3c4`, or `1a2b3c4+changes`
- * for modified files. Recorded results and untracked files do not count, because they are not
- * measured.
+ * for modified files. Recorded results, pages and untracked files do not count, because they are
+ * not measured.
  *
  * @returns undefined without a checkout that contains the package.
  */
@@ -18,10 +20,18 @@ export function commitOf(folder: string): string | undefined {
     // A package installed inside a checkout, such as in node_modules, is not part of it.
     git('ls-files', '--error-unmatch', 'package.json');
     const hash = git('rev-parse', '--short', 'HEAD');
-    const measured = [':/', ':(exclude,top)bench/results'];
+    const measured = [':/', ...NOT_MEASURED.map((path) => `:(exclude,top)${path}`)];
     const changed = git('status', '--porcelain', '--untracked-files=no', '--', ...measured);
     return changed === '' ? hash : `${hash}+changes`;
   } catch {
     return undefined;
   }
+}
+
+/** Whether sources of the packages differ from those of a commit. False for an unknown commit. */
+export function sourcesChanged(root: string, commit: string): boolean {
+  const hash = commit.replace('+changes', '');
+  const sources = ':(glob)packages/*/src/**';
+  const options = { cwd: root, stdio: 'ignore' } as const;
+  return spawnSync('git', ['diff', '--quiet', hash, '--', sources], options).status === 1;
 }

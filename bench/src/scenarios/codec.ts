@@ -20,6 +20,7 @@ Finding frames is not receiving messages: ours counts frames and hands out nothi
 of ws emits an event with a Buffer for each message. 'micro' and 'compare' measure whole connections.
 `,
   full: { processes: 3, rounds: 7, ms: 0, warmUpMs: 0 },
+  minutes: 2,
   quick: { processes: 1, rounds: 2, ms: 0, warmUpMs: 0 },
   contests: (environment) => kernelContests(environment, codecKernels),
   tables,

@@ -28,6 +28,7 @@ of 1 KiB. The growth of the process is read twice: as an operator sees it, and a
   bare  a socket from the 'upgrade' event of Node's http server with a listener that echoes bytes
 `,
   full: { processes: 3, rounds: 1, ms: 0, warmUpMs: 0 },
+  minutes: 3,
   quick: { processes: 1, rounds: 1, ms: 0, warmUpMs: 0 },
   contests: (environment) =>
     SIZES.filter((size) => size <= allowedConnections(size)).map((size) =>

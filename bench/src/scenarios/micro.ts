@@ -15,6 +15,7 @@ export const micro: Scenario = {
 of plain JavaScript is the one of 'mini' in 'compare': it parses and unmasks the same chunk.
 `,
   full: { processes: 3, rounds: 15, ms: 0, warmUpMs: 0 },
+  minutes: 1,
   quick: { processes: 1, rounds: 5, ms: 0, warmUpMs: 0 },
   contests: (environment) => kernelContests(environment, microKernels),
   tables,

@@ -39,6 +39,8 @@ export interface Scenario {
   /** What is measured, and the columns. */
   readonly help: string;
   readonly full: Extent;
+  /** Duration of a full run, measured on two cores. */
+  readonly minutes: number;
   readonly quick: Extent;
   readonly contests: (environment: Environment) => readonly (Contest | SharedContest)[];
   readonly tables: (results: readonly ContestResult[]) => readonly Table[];

@@ -21,6 +21,7 @@ message of each piece, and raw is a TCP socket. The client masks its bytes, exce
 is compared with the expected one. A corked ws is missing: its pieces fill a write alone.
 `,
   full: { processes: 3, rounds: 1, ms: 0, warmUpMs: 0 },
+  minutes: 2,
   quick: { processes: 1, rounds: 1, ms: 0, warmUpMs: 0 },
   contests: (environment) => MIBS.map((mib) => streamContest(environment, mib)),
   tables,

@@ -58,8 +58,9 @@ describe('outdated', () => {
   beforeEach(() => {
     root = mkdtempSync(join(tmpdir(), 'ws-pages-'));
     for (const [path, sections] of Object.entries(PAGES)) {
-      const names = path === 'bench/GOALS.md' ? ['goals'] : Object.keys(sections);
-      const places = names.map((name) => `<!-- bench: ${name} -->\n<!-- end of bench -->\n`);
+      const places = Object.keys(sections).map(
+        (name) => `<!-- bench: ${name} -->\n<!-- end of bench -->\n`,
+      );
       put(path, `# A page\n\n${places.join('\nwords\n')}`);
     }
   });
@@ -71,8 +72,8 @@ describe('outdated', () => {
     writeFileSync(join(root, path), content);
   }
 
-  async function record(name: string, result: object): Promise<void> {
-    put(`bench/results/${name}.json`, JSON.stringify(result));
+  async function record(name: string, result: object, set = 'node-20'): Promise<void> {
+    put(`bench/results/${set}/${name}.json`, JSON.stringify(result));
     await writePages(root);
     expect(await outdated(root)).toEqual([]);
   }
@@ -100,6 +101,26 @@ describe('outdated', () => {
       '<sub>`ws-bench compare`: 2 x A CPU, 8 GiB, linux 6.1 x64; server on core 0, load on core 1; ' +
         'node 20.20.0, ours at 1a2b3c4, ws 8.23.0; 2026-01-02; 3 processes, 3 rounds of 700 ms, seed 7.</sub>',
     );
+  });
+
+  it('shows the oldest Node everywhere, and the first tables of the newest one', async () => {
+    const inSet = (node: string, title: string): object => ({
+      ...compareResult(),
+      head: { ...head('compare'), versions: { node } },
+      tables: [{ ...TABLE, title }],
+    });
+    await record('compare', inSet('20.20.0', 'By the oldest'), 'node-20');
+    expect(page('docs/performance.md')).toContain('No result of a newer Node is recorded yet.');
+    await record('compare', inSet('100.0.0', 'By the newest'), 'node-100');
+    await record('compare', inSet('24.1.0', 'By another'), 'node-24');
+    const performance = page('docs/performance.md');
+    for (const title of ['By the oldest', 'By the newest']) {
+      expect(performance).toContain(`**${title}**`);
+    }
+    expect(performance).toContain('node 100.0.0');
+    expect(performance).not.toContain('By another');
+    expect(page('README.md')).toContain('**By the oldest**');
+    expect(page('docs/charts/compare.svg')).toContain('By the oldest');
   });
 
   it('compares results with the goals', async () => {
@@ -153,7 +174,7 @@ describe('outdated', () => {
   it('leaves handwritten figures and partial results to faults', async () => {
     await record('compare', compareResult(' --quick'));
     expect(faults(root)).toEqual([
-      'bench/results/compare.json was recorded with --quick; record a full run',
+      'bench/results/node-20/compare.json was recorded with --quick; record a full run',
     ]);
     await record('compare', compareResult());
     expect(faults(root)).toEqual([]);

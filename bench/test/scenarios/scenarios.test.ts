@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ContestResult, Readings } from '../../src/harness/runner.ts';
+import { codecKernels } from '../../src/kernels/codec.ts';
+import { goalsTable } from '../../src/recorded/goals.ts';
 import { broadcast } from '../../src/scenarios/broadcast.ts';
 import { client } from '../../src/scenarios/client.ts';
 import { codec } from '../../src/scenarios/codec.ts';
@@ -83,6 +85,23 @@ describe.each(SCENARIOS.map((scenario) => [scenario.name, scenario] as const))(
     });
   },
 );
+
+describe('goalsTable', () => {
+  it('finds the figure of every goal', () => {
+    const encoding = 'encode text, masked, 64 KiB';
+    const names = Object.keys(codecKernels[encoding]!());
+    const readings = Object.fromEntries(names.map((name) => [name, metrics]));
+    const documents = SCENARIOS.map((scenario) => ({
+      ...{ head: undefined as never, tables: [] },
+      contests: resultsOf(scenario).map((one) =>
+        one.name === encoding ? { ...one, readings } : one,
+      ),
+    }));
+    const results = new Map(SCENARIOS.map(({ name }, i) => [name, documents[i]!]));
+    expect(goalsTable(new Map())).toContain('not measured yet');
+    expect(goalsTable(results)).not.toContain('not measured yet');
+  });
+});
 
 describe('compare', () => {
   it('shows the cost of a unit on a large scale', () => {
