@@ -121,7 +121,7 @@ export function faults(root: string): string[] {
 }
 
 /** The sets whose measured sources have changed since, as messages. */
-export function staleResults(root: string): string[] {
+function staleResults(root: string): string[] {
   return readSets(root).flatMap(({ name, results }) => {
     const commits = new Set([...results.values()].flatMap(({ head }) => head.commit ?? []));
     return [...commits]

@@ -17,7 +17,7 @@ const REASONS: readonly (readonly [rival: RegExp, row: RegExp, why: string])[] =
   [/./, /./, 'the cause is not known'],
 ];
 
-/** The rows where a rival is ahead of one of our contenders, and why. None where less is better. */
+/** The rows where a rival is visibly ahead of one of our contenders. None where less is better. */
 export function fasterRivals({ labels, series, note = '' }: Table): string[] {
   if (note.startsWith('Less')) return [];
   const own = series.filter(({ name }) => OURS.includes(name));
@@ -27,7 +27,7 @@ export function fasterRivals({ labels, series, note = '' }: Table): string[] {
       const mine = medianOf(values[row]) ?? Number.POSITIVE_INFINITY;
       return rivals.flatMap((rival) => {
         const value = medianOf(rival.values[row]) ?? 0;
-        if (value <= mine) return [];
+        if (value <= mine || number(value) === number(mine)) return [];
         const why = REASONS.find(([of, at]) => of.test(rival.name) && at.test(label))![2];
         return [
           `- ${label}: \`${rival.name}\` ${number(value)}, \`${name}\` ${number(mine)}: ${why}`,

@@ -29,10 +29,11 @@ export function recordCommand(scenarios: readonly Recording[]): Command {
 
 usage: ws-bench record [--quick]
 
-Runs ${scenarios.map(({ name }) => name).join(', ')} one after the other with their default options, which
-takes about ${minutesOf(scenarios)} minutes. When all of them have succeeded, it replaces the results of this Node, in
-${RESULTS}/node-*, and writes the tables of the pages. It needs a checkout without changes, and two cores
-of its own. A run after a failure measures only what is missing, on the same commit and Node.
+Runs ${scenarios.map(({ name }) => name).join(', ')}
+one after the other with their default options, which takes about ${minutesOf(scenarios)} minutes on two quiet cores.
+When all of them have succeeded, it replaces the results of this Node, in ${RESULTS}/node-*,
+and writes the tables of the pages. It needs a checkout without changes. A run after a failure measures
+only what is missing, on the same commit and Node.
 
 options
   --quick  a preview in ${PREVIEW} that replaces nothing
@@ -42,10 +43,8 @@ options
     run: async ({ quick }) => {
       const root = workspaceRoot();
       if (quick !== true) return record(root, scenarios, (...one) => runScenario(root, ...one));
-      const failed = measureAll(root, scenarios, `${PREVIEW}/${currentSet()}`, (...one) =>
-        runScenario(root, ...one, '--quick'),
-      );
-      return failed.length > 0 ? 1 : 0;
+      const preview: Measure = (...one) => runScenario(root, ...one, '--quick');
+      return measureAll(root, scenarios, `${PREVIEW}/${currentSet()}`, preview) ? 0 : 1;
     },
   };
 }
@@ -71,13 +70,13 @@ export async function record(
   await outdated(root);
   const set = currentSet();
   const folder = `${UNFINISHED}/${set}`;
-  const missing = scenarios.filter(
-    ({ name }) => !isResultOf(commit, join(root, folder, `${name}.json`)),
-  );
-  const failed = measureAll(root, missing, folder, measure);
+  const missing = (): readonly Recording[] =>
+    scenarios.filter(({ name }) => !isResultOf(commit, join(root, folder, `${name}.json`)));
+  measureAll(root, missing(), folder, measure);
+  const failed = missing().map(({ name }) => name);
   if (failed.length > 0) {
     process.stderr.write(
-      `${failed.join(', ')} failed; no result was replaced. ${folder} has the others:\n` +
+      `no result of ${commit}: ${failed.join(', ')}. Nothing was replaced; ${folder} has the others:\n` +
         'the same command measures only what is missing\n',
     );
     return 1;
@@ -92,24 +91,23 @@ export async function record(
   return 0;
 }
 
-/** Returns the names of the scenarios that failed. */
+/** @returns Whether all succeeded. */
 function measureAll(
   root: string,
   scenarios: readonly Recording[],
   folder: string,
   measure: Measure,
-): string[] {
+): boolean {
   mkdirSync(join(root, folder), { recursive: true });
   const plan = scenarios.map(({ name, minutes }) => `${name} ${minutes}`).join(', ');
   process.stdout.write(`minutes at full length: ${plan}\n`);
-  return scenarios
-    .filter(({ name }, index) => {
-      const left = minutesOf(scenarios.slice(index));
-      const place = `${index + 1} of ${scenarios.length}`;
-      process.stdout.write(`\n== ${name}, ${place}; at full length ${left} minutes are left\n`);
-      return !measure(name, `${folder}/${name}.json`);
-    })
-    .map(({ name }) => name);
+  const succeeded = scenarios.map(({ name }, index) => {
+    const left = minutesOf(scenarios.slice(index));
+    const place = `${index + 1} of ${scenarios.length}`;
+    process.stdout.write(`\n== ${name}, ${place}; at full length ${left} minutes are left\n`);
+    return measure(name, `${folder}/${name}.json`);
+  });
+  return succeeded.every(Boolean);
 }
 
 function minutesOf(scenarios: readonly Recording[]): number {

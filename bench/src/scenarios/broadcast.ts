@@ -56,7 +56,7 @@ export const broadcast: Scenario = {
 with broadcast(conns, data), ws with a send to each client. The next request follows when every receiver
 that reads has all messages. Every received byte is compared with the expected one.
 `,
-  full: { processes: 3, rounds: 3, ms: 1000, warmUpMs: 1000 },
+  full: { processes: 3, rounds: 3, ms: 500, warmUpMs: 500 },
   minutes: 2,
   quick: { processes: 1, rounds: 2, ms: 400, warmUpMs: 400 },
   contests: (environment) => ROOMS.map((room) => broadcastContest(environment, room)),

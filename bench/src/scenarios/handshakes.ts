@@ -23,7 +23,7 @@ before, between and after.
         close frame as bytes
 `,
   full: { processes: 3, rounds: 3, ms: 0, warmUpMs: 0 },
-  minutes: 2,
+  minutes: 1,
   quick: { processes: 1, rounds: 2, ms: 0, warmUpMs: 0 },
   contests: (environment) => CONNECTIONS.map((count) => handshakeContest(environment, count)),
   tables,

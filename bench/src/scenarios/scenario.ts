@@ -39,7 +39,7 @@ export interface Scenario {
   /** What is measured, and the columns. */
   readonly help: string;
   readonly full: Extent;
-  /** Duration of a full run, measured on two cores. */
+  /** Duration of a full run on two quiet cores, about. */
   readonly minutes: number;
   readonly quick: Extent;
   readonly contests: (environment: Environment) => readonly (Contest | SharedContest)[];

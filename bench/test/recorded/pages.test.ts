@@ -188,6 +188,16 @@ describe('fasterRivals', () => {
   it('says nothing of a table where less is better', () => {
     expect(fasterRivals({ ...TABLE, note: 'Less is better.' })).toEqual([]);
   });
+
+  it('does not call a rival faster that shows the same figure', () => {
+    const series = [
+      { name: 'receive', values: [0.751] },
+      { name: 'ws', values: [0.754] },
+      { name: 'bun', values: [0.756] },
+    ];
+    expect(fasterRivals({ ...TABLE, series }).join()).not.toContain('`ws`');
+    expect(fasterRivals({ ...TABLE, series }).join()).toContain('`bun` 0.76');
+  });
 });
 
 describe('documentText', () => {

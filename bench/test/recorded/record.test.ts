@@ -44,9 +44,9 @@ afterEach(() => rmSync(root, { recursive: true }));
 async function run(
   failing: readonly string[] = [],
   node = process.versions.node,
+  commit = git('rev-parse', '--short', 'HEAD'),
 ): Promise<[code: number, measured: string[]]> {
   const measured: string[] = [];
-  const commit = git('rev-parse', '--short', 'HEAD');
   const code = await record(root, SCENARIOS, (name, file) => {
     measured.push(name);
     if (failing.includes(name)) return false;
@@ -86,6 +86,14 @@ describe('record', () => {
     expect(await run(['memory'])).toEqual([1, ['compare', 'memory']]);
     git('commit', '--quiet', '--allow-empty', '-m', 'second');
     expect(await run()).toEqual([0, ['compare', 'memory']]);
+  });
+
+  it('replaces nothing by a result of a tree that changed meanwhile', async () => {
+    expect(await run([], process.versions.node, '1a2b3c4+changes')).toEqual([
+      1,
+      ['compare', 'memory'],
+    ]);
+    expect(existsSync(recorded('removed'))).toBe(true);
   });
 
   it('measures nothing in a tree with changes, or for pages without their markers', async () => {

@@ -92,7 +92,8 @@ describe('goalsTable', () => {
     const names = Object.keys(codecKernels[encoding]!());
     const readings = Object.fromEntries(names.map((name) => [name, metrics]));
     const documents = SCENARIOS.map((scenario) => ({
-      ...{ head: undefined as never, tables: [] },
+      head: undefined as never,
+      tables: [],
       contests: resultsOf(scenario).map((one) =>
         one.name === encoding ? { ...one, readings } : one,
       ),
