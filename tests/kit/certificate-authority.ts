@@ -1,4 +1,3 @@
-import { generate } from 'selfsigned';
 import type { SelfSigned } from './self-signed.ts';
 
 /** Fields of a certificate. */
@@ -23,6 +22,7 @@ export class CertificateAuthority {
   }
 
   static async make(name = 'a test'): Promise<CertificateAuthority> {
+    const { generate } = await import('selfsigned');
     const { private: key, cert } = await generate([{ name: 'commonName', value: name }], {
       keyType: 'ec',
       algorithm: 'sha256',
@@ -46,6 +46,7 @@ export class CertificateAuthority {
       ...(of.names ?? []).map((value) => ({ type: 2 as const, value })),
       ...(of.addresses ?? []).map((ip) => ({ type: 7 as const, ip })),
     ];
+    const { generate } = await import('selfsigned');
     const { private: key, cert } = await generate(
       [{ name: 'commonName', value: of.commonName ?? 'issued for a test' }],
       {

@@ -1,5 +1,3 @@
-import { generate } from 'selfsigned';
-
 /** PEM texts: `{ key, cert }` for a server, `{ ca: cert }` for a client that trusts it. */
 export interface SelfSigned {
   readonly key: string;
@@ -16,6 +14,8 @@ export function selfSigned(): Promise<SelfSigned> {
 
 /** A new certificate for the same names, for tests that need a second one. */
 export async function newSelfSigned(): Promise<SelfSigned> {
+  // Loaded on first use: it takes a fifth of a second, and most test files need no certificate.
+  const { generate } = await import('selfsigned');
   const pems = await generate([{ name: 'commonName', value: 'localhost' }], {
     keyType: 'ec',
     algorithm: 'sha256',
