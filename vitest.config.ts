@@ -1,21 +1,7 @@
 import { configDefaults, defineConfig } from 'vitest/config';
+import { ISOLATED } from './.config/isolated.ts';
 import { sources } from './.config/sources.ts';
 
-/** Tests that measure the heap: one at a time, since code that is compiled late allocates more. */
-const ALONE = [
-  'packages/codec/test/allocation.test.ts',
-  'packages/node-server/test/collected.test.ts',
-  'tests/guard-rails/{allocation,idle-memory,loop-allocation}.test.ts',
-];
-/** Tests of what a process creates once, or of what is left in a process: each file gets its own. */
-const ISOLATED = [
-  'fuzz/**/*.test.ts',
-  'packages/codec/test/{frames/decoder,masking/*}.test.ts',
-  'packages/{codec,conn}/test/memory/**/*.test.ts',
-  'tests/attacks/{lengths,pools}.test.ts',
-  'tests/guard-rails/!(allocation|idle-memory|loop-allocation).test.ts',
-  'tests/pool-poison/**/*.test.ts',
-];
 /**
  * Attacks are measured: they run after the shared tests, and a file measures code that the files
  * before it have compiled.
@@ -23,8 +9,6 @@ const ISOLATED = [
 const ATTACKS = 'tests/attacks/**/*.test.ts';
 /** Suites of `pnpm long`. */
 const LONG = '**/*.{slow,long}.test.ts';
-
-const all = { lines: 95, branches: 95 };
 
 export default defineConfig({
   ssr: sources,
@@ -35,7 +19,7 @@ export default defineConfig({
         test: {
           name: 'shared',
           include: ['{bench,examples,packages,tests,tools}/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, LONG, ATTACKS, ...ALONE, ...ISOLATED],
+          exclude: [...configDefaults.exclude, LONG, ATTACKS, ...ISOLATED],
           // The files of a worker share its modules, which are loaded once.
           isolate: false,
           maxWorkers: 2,
@@ -63,27 +47,9 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
-      {
-        extends: true,
-        test: {
-          name: 'alone',
-          include: ALONE,
-          exclude: [...configDefaults.exclude, LONG],
-          maxWorkers: 1,
-          sequence: { groupOrder: 2 },
-        },
-      },
     ],
     // For a busy machine: a test takes a second or two at most.
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    coverage: {
-      provider: 'v8',
-      include: ['packages/codec/src/**/*.ts', 'packages/conn/src/**/*.ts'],
-      exclude: ['**/*.d.ts'],
-      reporter: ['text', 'lcovonly'],
-      reportsDirectory: '.out/coverage',
-      thresholds: { 'packages/codec/src/**': all, 'packages/conn/src/**': all },
-    },
   },
 });

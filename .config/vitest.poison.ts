@@ -1,31 +1,64 @@
 import { join } from 'node:path';
 import { configDefaults, defineConfig } from 'vitest/config';
+import { ISOLATED } from './isolated.ts';
 import { sources } from './sources.ts';
+
+const EXCLUDED = [
+  ...configDefaults.exclude,
+  '**/*.long.test.ts',
+  'packages/**/*.slow.test.ts',
+  'tests/end-to-end/*.slow.test.ts',
+  'fuzz/test/**',
+  'packages/codec/test/allocation.test.ts',
+  'packages/node-server/test/collected.test.ts',
+  'tests/attacks/survives.test.ts',
+  'tests/guard-rails/**',
+];
+
+const all = { lines: 95, branches: 95 };
 
 /**
  * `pnpm long poison`: tests run again with poisoned pools. Released memory is overwritten and checked when it is leased
  * again. Tests that measure memory or start other programs are left out: poison changes the first and not the second.
+ * `pnpm check coverage` runs a part of them and measures which code they run.
  */
 export default defineConfig({
   root: join(import.meta.dirname, '..'),
   ssr: sources,
   test: {
-    include: [
-      'packages/{codec,conn,node-io,node-server,node-client}/test/**/*.test.ts',
-      'tests/{attacks,compression,contracts,end-to-end,pairs,pool-poison}/**/*.test.ts',
-      'fuzz/laws/**/*.test.ts',
-    ],
-    exclude: [
-      ...configDefaults.exclude,
-      '**/*.long.test.ts',
-      'tests/end-to-end/*.slow.test.ts',
-      'packages/codec/test/allocation.test.ts',
-      'packages/node-server/test/collected.test.ts',
-      'tests/attacks/survives.test.ts',
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'shared',
+          include: [
+            'packages/{codec,conn,node-io,node-server,node-client}/test/**/*.test.ts',
+            'tests/{attacks,compression,contracts,end-to-end,pairs}/**/*.test.ts',
+          ],
+          exclude: [...EXCLUDED, ...ISOLATED],
+          isolate: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'isolated',
+          include: ISOLATED,
+          exclude: EXCLUDED,
+        },
+      },
     ],
     setupFiles: ['tests/pool-poison/setup.ts'],
     maxWorkers: 2,
     // Each lease costs one or two passes over its memory.
     testTimeout: 60_000,
+    coverage: {
+      provider: 'v8',
+      include: ['packages/codec/src/**/*.ts', 'packages/conn/src/**/*.ts'],
+      exclude: ['**/*.d.ts'],
+      reporter: ['text', 'lcovonly'],
+      reportsDirectory: '.out/coverage',
+      thresholds: { 'packages/codec/src/**': all, 'packages/conn/src/**': all },
+    },
   },
 });
