@@ -1,4 +1,4 @@
-// `pnpm check`: every check except the tests, in one table. `.ci/run` calls it too.
+// `pnpm check`: every check except the tests, in one table, two at once. `.ci/run` calls it too.
 import process from 'node:process';
 import { bin, list, node, pnpm, runTasks, source, type Task } from './run.ts';
 
@@ -16,13 +16,19 @@ function npmNode(version: string): Task['commands'] {
   return smoke('npx', '-y', '-p', `node@${version}`, 'node');
 }
 
+/** A part of `pnpm long poison`. */
+function poison(...args: string[]): Task['commands'][number] {
+  return node(vitest, 'run', '--config', '.config/vitest.poison.ts', ...args);
+}
+
 const CHECKS: Readonly<Record<string, Task>> = {
+  build: { what: 'tsup', commands: [pnpm('--silent', 'run', 'build')] },
+  types: { what: 'tsc', commands: [node(bin('typescript', 'tsc'), '-b')] },
   format: {
     what: 'biome: formatting',
     commands: [node(bin('@biomejs/biome', 'biome'), 'ci', '.')],
   },
   lint: { what: 'oxlint', commands: [node(bin('oxlint'), '--config', '.config/oxlint.json')] },
-  types: { what: 'tsc', commands: [node(bin('typescript', 'tsc'), '-b')] },
   direction: {
     what: 'dependency-cruiser: which package and which folder may import which',
     commands: [
@@ -39,25 +45,9 @@ const CHECKS: Readonly<Record<string, Task>> = {
     ],
   },
   unused: { what: 'knip', commands: [node(bin('knip'), '--config', '.config/knip.json')] },
-  build: { what: 'tsup', commands: [pnpm('--silent', 'run', 'build')] },
-  packages: {
-    what: 'the tarballs: publint, attw, their sizes, a fresh installation (after build)',
-    commands: [
-      source('tools/check/packages.ts'),
-      node(vitest, 'run', ...long('tools/test/install')),
-    ],
-  },
-  size: { what: 'size-limit: bundles (after build)', commands: [node(bin('size-limit'))] },
-  attacks: {
-    what: 'docs/attacks.md against the attacks of the last whole `pnpm test`',
-    commands: [source('tools/check/attacks.ts', '--check', '--report=.out/vitest.json')],
-  },
-  charts: {
-    what: 'figures on pages are those of bench/results (after build)',
-    commands: [node('bench/dist/cli.js', 'charts', '--check')],
-  },
   docs: {
     what: 'typedoc, vitepress, links, and the site in a browser',
+    after: 'types',
     commands: [
       pnpm('--silent', 'run', 'docs'),
       node(
@@ -72,19 +62,43 @@ const CHECKS: Readonly<Record<string, Task>> = {
       node(vitest, 'run', ...long('tools/test/site')),
     ],
   },
-  coverage: {
-    what: 'lines and branches of codec and conn',
+  packages: {
+    what: 'the tarballs: publint, attw, their sizes, a fresh installation (after build)',
+    after: 'build',
     commands: [
-      node(vitest, 'run', '--coverage', 'packages/codec', 'packages/conn', 'tests/compression'),
+      source('tools/check/packages.ts'),
+      node(vitest, 'run', ...long('tools/test/install')),
     ],
   },
   runtimes: {
     what: 'built packages on Node 20.19 to 26, Bun and Deno (after build)',
+    after: 'build',
     commands: [
       ...smoke(process.execPath),
       ...['20.19.0', '22.23.3', '24.21.0', '26.10.0'].flatMap(npmNode),
       ...smoke('npx', '-y', '-p', 'bun@1.4.4', 'bun'),
       ...smoke('npx', '-y', '-p', 'deno@2.9.6', 'deno', 'run', '-A', '--node-modules-dir=manual'),
+    ],
+  },
+  size: {
+    what: 'size-limit: bundles (after build)',
+    after: 'build',
+    commands: [node(bin('size-limit'))],
+  },
+  attacks: {
+    what: 'docs/attacks.md against the attacks of the last whole `pnpm test`',
+    commands: [source('tools/check/attacks.ts', '--check', '--report=.out/vitest.json')],
+  },
+  charts: {
+    what: 'figures on pages are those of bench/results (after build)',
+    after: 'build',
+    commands: [node('bench/dist/cli.js', 'charts', '--check')],
+  },
+  coverage: {
+    what: 'lines and branches of codec and conn, by their tests with poisoned pools',
+    commands: [
+      poison('--coverage', 'packages/codec', 'packages/conn', 'tests/compression', 'tests/pairs'),
+      poison('tests/pool-poison'),
     ],
   },
 };
@@ -100,5 +114,5 @@ if (names.includes('--help')) {
     `usage: pnpm check [name]...\n\nRuns the named checks, or all of them.\n\n${list(CHECKS)}`,
   );
 } else {
-  await runTasks(CHECKS, names.length > 0 ? names : Object.keys(CHECKS));
+  await runTasks(CHECKS, names.length > 0 ? names : Object.keys(CHECKS), 2);
 }

@@ -25,13 +25,14 @@ function stryker(name: string): Command {
   return ['npx', '-y', ...packages, 'stryker', 'run', `tests/mutation/${name}.mjs`];
 }
 
-const LONG: Readonly<Record<string, Task>> = {
+type Rows = Readonly<Record<string, Task>>;
+
+const SLOW = node(vitest, 'run', '--config', '.config/vitest.slow.ts');
+
+const LONG: Rows = {
   slow: {
     what: 'tests that start programs and browsers: examples, conformance, snippets, proxies, …',
-    commands: [
-      pnpm('--silent', 'run', 'build'),
-      node(vitest, 'run', '--config', '.config/vitest.slow.ts'),
-    ],
+    commands: [pnpm('--silent', 'run', 'build'), SLOW],
   },
   poison: {
     what: 'tests again with poisoned pools',
@@ -67,37 +68,25 @@ const LONG: Readonly<Record<string, Task>> = {
   },
 };
 
-/** The bounded part. */
-const IN_CI: readonly (readonly [name: string, ...args: string[]])[] = [
-  ['slow'],
-  [
-    'poison',
-    'packages/codec',
-    'packages/conn',
-    'tests/compression',
-    'tests/pairs',
-    'tests/pool-poison',
-  ],
-  ['soak', '--minutes', '1'],
-  ['chaos', '--minutes', '1'],
-  ['pairs', '--minutes', '1'],
-];
-
 const [name, ...args] = process.argv.slice(2);
-if (name === '--ci') {
-  for (const [each, ...rest] of IN_CI) await run(each, rest);
-} else if (name === undefined || name === '--help') {
+if (name === '--ci') await bounded();
+else if (name === undefined || name === '--help') {
   console.log(`usage: pnpm long <name> [options]\n\n${list(LONG)}`);
-} else await run(name, args);
+} else await runTasks({ ...LONG, ...withArguments(name, args) }, [name]);
 
-/** Runs one row, with `rest` appended to its last command. */
-async function run(row: string, rest: readonly string[]): Promise<void> {
+/** The bounded part, after `pnpm check`, which builds the packages. */
+async function bounded(): Promise<void> {
+  await runTasks({ slow: { ...LONG['slow']!, commands: [SLOW] } }, ['slow']);
+  const minute = (row: string): Rows => withArguments(row, ['--minutes', '1']);
+  await runTasks(minute('soak'), ['soak']);
+  // Each is busy on one core.
+  await runTasks({ ...minute('chaos'), ...minute('pairs') }, ['chaos', 'pairs'], 2);
+}
+
+/** The row, with `rest` appended to its last command. */
+function withArguments(row: string, rest: readonly string[]): Rows {
   const task = LONG[row];
-  if (task === undefined) return runTasks(LONG, [row]);
-  const commands = task.commands.map((command, i): Task['commands'][number] =>
-    i === task.commands.length - 1 ? [...command, ...rest] : command,
-  );
-  const before = process.exitCode;
-  await runTasks({ [row]: { ...task, commands } }, [row]);
-  process.exitCode = before === undefined || before === 0 ? process.exitCode : before;
+  if (task === undefined) return {};
+  const last = task.commands.at(-1)!;
+  return { [row]: { ...task, commands: [...task.commands.slice(0, -1), [...last, ...rest]] } };
 }

@@ -39,13 +39,28 @@ export function pnpm(...args: string[]): Command {
   return ['npx', '-y', packageManager.replace(/\+.*/, ''), ...args];
 }
 
-/** Runs the commands one after another until one fails; resolves to whether all succeeded. */
-export async function runAll(commands: readonly Command[]): Promise<boolean> {
+/**
+ * Runs the commands one after another until one fails; resolves to whether all succeeded.
+ *
+ * @param collect - Gets the output in the place of the terminal.
+ */
+export async function runAll(
+  commands: readonly Command[],
+  collect?: (text: string) => void,
+): Promise<boolean> {
   for (const [program, ...args] of commands) {
-    const child = spawn(program, args, { stdio: 'inherit', shell: program === 'npx' && isWindows });
+    const output = collect === undefined ? 'inherit' : 'pipe';
+    const child = spawn(program, args, {
+      stdio: ['inherit', output, output],
+      shell: program === 'npx' && isWindows,
+    });
+    if (collect !== undefined) {
+      for (const stream of [child.stdout!, child.stderr!])
+        stream.setEncoding('utf8').on('data', collect);
+    }
     const stop = (signal: NodeJS.Signals): void => void child.kill(signal);
     process.on('SIGINT', stop).on('SIGTERM', stop);
-    const [code] = (await once(child, 'exit')) as [number | null];
+    const [code] = (await once(child, 'close')) as [number | null];
     process.off('SIGINT', stop).off('SIGTERM', stop);
     if (code !== 0) return false;
   }
@@ -60,14 +75,19 @@ export interface Task {
   readonly what: string;
   /** Programs that run one after another. */
   readonly commands: readonly Command[];
+  /** An earlier row whose output the commands use, or write too. */
+  readonly after?: string;
 }
 
 /**
- * Runs tasks by name, prints the time of each, and sets the exit code. An unknown name is an error.
+ * Runs tasks by name and prints the time of each. A failure or an unknown name sets the exit code.
+ *
+ * @param lanes - Number of tasks that run at once. With several, the output of a task is printed when it ends.
  */
 export async function runTasks(
   tasks: Readonly<Record<string, Task>>,
   names: readonly string[],
+  lanes = 1,
 ): Promise<void> {
   const unknown = names.filter((name) => !Object.hasOwn(tasks, name));
   if (unknown.length > 0) {
@@ -76,16 +96,34 @@ export async function runTasks(
     return;
   }
   const failed: string[] = [];
-  for (const name of names) {
+  const running = new Map<string, Promise<void>>();
+  const waiting = names.values();
+  const together = lanes > 1 && names.length > 1;
+
+  async function lane(): Promise<void> {
+    for (const name of waiting) {
+      const run = runTask(name, tasks[name]!);
+      running.set(name, run);
+      await run;
+    }
+  }
+
+  async function runTask(name: string, { commands, after }: Task): Promise<void> {
+    await running.get(after ?? '');
     const start = performance.now();
-    console.log(`== ${name}`);
-    const ok = await runAll(tasks[name]!.commands);
+    if (!together) console.log(`== ${name}`);
+    let output = '';
+    const ok = await runAll(commands, together ? (text) => (output += text) : undefined);
     const seconds = Math.round((performance.now() - start) / 1000);
+    if (together) process.stdout.write(`== ${name}\n${output}`);
     console.log(`== ${name}: ${ok ? 'ok' : 'FAILED'} (${seconds} s)`);
     if (!ok) failed.push(name);
   }
-  if (failed.length > 0) console.error(`failed: ${failed.join(', ')}`);
-  process.exitCode = failed.length > 0 ? 1 : 0;
+
+  await Promise.all(Array.from({ length: together ? lanes : 1 }, lane));
+  if (failed.length === 0) return;
+  console.error(`failed: ${failed.join(', ')}`);
+  process.exitCode = 1;
 }
 
 /** The table as text for `--help`. */
