@@ -86,7 +86,8 @@ describe.each(TRANSPORTS)('our client and our server over %s', (_, secure) => {
         void conn.send(pattern(5_000, i));
         void ends[to].conn.send(pattern(5_000, i));
       }
-      while (conn.bufferedAmount > 0) await turn();
+      // A write that fails after the reset would end the reading too.
+      while (conn.bufferedAmount + ends[to].conn.bufferedAmount > 0) await turn();
       // The other end has not read up to the close frame.
       expect(await conn.close(4003)).toMatchObject({ code: 1006, wasClean: false });
       for (let i = 0; i < 40; i++) {
