@@ -45,6 +45,11 @@ export class SlabWriter {
    * Index of the first byte in the slab that begins a frame. NONE while the slab continues a frame.
    */
   #boundary = 0;
+  /**
+   * The next first slab has room for this many bytes: a turn is often as large as the turn before.
+   * Without it, 16 messages of 1 KiB are moved twice, which is a tenth of their cost in JavaScript.
+   */
+  #expected = 0;
 
   /**
    * @param pool - Source of the slabs.
@@ -67,7 +72,8 @@ export class SlabWriter {
     const { bytes } = this;
     if (old === undefined || this.pos + need > LARGEST_SLAB) {
       this.seal();
-      this.#lease(Math.max(need, old === undefined ? this.#firstSlab : bytes.length));
+      const least = old === undefined ? Math.max(this.#firstSlab, this.#expected) : bytes.length;
+      this.#lease(Math.max(need, least));
       return;
     }
     // Doubled: a pool may lease exactly the requested size, and would be asked at every frame.
@@ -122,6 +128,8 @@ export class SlabWriter {
   seal(): void {
     const slab = this.#slab;
     if (slab === undefined) return;
+    // Halved, not replaced: connections with small and large turns share an encoder.
+    this.#expected = Math.max(this.pos, this.#expected >> 1);
     // Nothing was written to a slab that was leased for a frame which was then rejected.
     const unused = this.pos === 0;
     if (!unused) {

@@ -25,6 +25,16 @@ function append(out: SlabWriter, payload: Uint8Array, key = 0): void {
   out.pos += payload.length;
 }
 
+/** A pool that leases exactly the requested bytes, and records them. */
+function exactPool(): { asked: number[]; take(minBytes: number): Slab } {
+  const asked: number[] = [];
+  const take = (minBytes: number): Slab => {
+    asked.push(minBytes);
+    return { bytes: new Uint8Array(minBytes), release() {} };
+  };
+  return { asked, take };
+}
+
 /** The contents of each segment. */
 function contents({ sealed }: SlabWriter): Uint8Array[] {
   return Array.from({ length: sealed.count }, (_, i) =>
@@ -61,11 +71,7 @@ describe('SlabWriter', () => {
   });
 
   it('moves rarely, also where a pool lends no more than it is asked for', () => {
-    const asked: number[] = [];
-    const take = (minBytes: number): Slab => {
-      asked.push(minBytes);
-      return { bytes: new Uint8Array(minBytes), release() {} };
-    };
+    const { asked, take } = exactPool();
     const out = new SlabWriter({ take }, 4096, false);
     for (let i = 0; i < 640; i++) append(out, bytes(100));
     append(out, bytes(1000));
@@ -97,20 +103,24 @@ describe('SlabWriter', () => {
     expect(pool.lent).toBe(0);
   });
 
-  it('leases a first slab of the configured size after each turn', () => {
-    const asked: number[] = [];
-    const source = {
-      take(least: number) {
-        asked.push(least);
-        return { bytes: new Uint8Array(least), release: () => {} };
-      },
-    };
-    const out = new SlabWriter(source, 300, false);
-    for (const n of [10, 10, 301]) {
+  it('leases a first slab of the configured size, or with room for as much as recent turns', () => {
+    const { asked, take } = exactPool();
+    const out = new SlabWriter({ take }, 300, false);
+    for (const n of [10, 10, 1000, 10, 10, 10, 10]) {
       append(out, bytes(n));
       out.seal();
     }
-    expect(asked).toEqual([300, 300, 301]);
+    expect(asked).toEqual([300, 300, 1000, 1000, 500, 300, 300]);
+  });
+
+  it('moves no bytes in a turn of the same size as the turn before', () => {
+    const { asked, take } = exactPool();
+    const out = new SlabWriter({ take }, 4096, false);
+    for (let turn = 0; turn < 3; turn++) {
+      for (let i = 0; i < 16; i++) append(out, bytes(1028));
+      out.seal();
+    }
+    expect(asked).toEqual([4096, 8192, 16384, 32768, 16448, 16448]);
   });
 
   it('begins with a larger slab when more is reserved', () => {
