@@ -1,7 +1,12 @@
 import { callRelease, rejectPromise } from '../callbacks.ts';
 import { CloseCode } from '../close/close-code.ts';
 import { formatCloseMessage } from '../close/close-payload.ts';
-import { MAX_CONTROL_PAYLOAD, MAX_HEADER, MAX_SHORT_PAYLOAD } from '../limits.ts';
+import {
+  MAX_16_BIT_PAYLOAD,
+  MAX_CONTROL_PAYLOAD,
+  MAX_HEADER,
+  MAX_SHORT_PAYLOAD,
+} from '../limits.ts';
 import { checkRange, isBytes, rotateBigEndian } from '../masking/mask.ts';
 import { xorAscii } from '../memory/copy.ts';
 import { LARGEST_SLAB } from '../memory/slab.ts';
@@ -44,16 +49,16 @@ const LONGEST_PIECE = 4096;
  * @see RFC 6455, sections 5.2 and 5.3
  */
 export class FrameEncoder {
-  // Plain fields, not `#`. frame() has 296 bytes of bytecode with them and 306 with `#` fields,
-  // mask() 89 and 94; V8 inlines up to a budget. `encode 16 B` takes 16 ns with them and 19 ns with
-  // `#` (Node 20). Commands: `node --print-bytecode --print-bytecode-filter=frame`, `pnpm bench
-  // codec`.
+  // Plain fields, not `#`. `#` fields add 10 bytes to the bytecode of frame(), which has 348, and 5 to
+  // mask(), which has 91; V8 inlines up to a budget. `encode 16 B` takes 16 ns with plain fields and
+  // 19 ns with `#` (Node 20). Commands: `node --print-bytecode --print-bytecode-filter=frame`, `pnpm
+  // bench codec`.
   private readonly out: SlabWriter;
   private readonly maskBit: number;
   /** Size in bytes of a header with a 7-bit length. */
   private readonly shortHeader: number;
   /**
-   * Largest payload in bytes for the fast path of frame(). A larger one has a longer header, or is
+   * Largest payload in bytes for the fast path of frame(). A larger one has a 64-bit length, or is
    * referenced.
    */
   private readonly smallUpTo: number;
@@ -70,7 +75,7 @@ export class FrameEncoder {
     this.maskBit = masks ? MASK : 0;
     this.#keySize = masks ? 4 : 0;
     this.shortHeader = 2 + this.#keySize;
-    this.smallUpTo = masks ? MAX_SHORT_PAYLOAD : Math.min(MAX_SHORT_PAYLOAD, known.borrowFrom);
+    this.smallUpTo = masks ? MAX_16_BIT_PAYLOAD : Math.min(MAX_16_BIT_PAYLOAD, known.borrowFrom);
     this.nextKey = known.nextKey;
     this.#borrowFrom = known.borrowFrom;
     this.#writeUtf8 = known.writeUtf8;
@@ -108,6 +113,7 @@ export class FrameEncoder {
   ): number {
     const { out } = this;
     const length = end - start;
+    const header = length <= MAX_SHORT_PAYLOAD ? this.shortHeader : this.shortHeader + 2;
     // The usual frame: small, valid, and there is room. V8 inlines this code into a hot caller,
     // which saves a third. #anyFrame handles all other cases.
     if (
@@ -119,17 +125,17 @@ export class FrameEncoder {
       (length | 0) === length &&
       length >= 0 &&
       length <= this.smallUpTo &&
-      length <= out.limit - out.pos - this.shortHeader &&
+      length <= out.limit - out.pos - header &&
       (opcode & 0x0f) === opcode &&
       (rsv & RSV) === rsv &&
-      (fin || opcode < 8) &&
+      (opcode < 8 || (fin && length <= MAX_CONTROL_PAYLOAD)) &&
       release === undefined
     ) {
-      const key = this.writeShortHeader((fin ? FIN : 0) | rsv | opcode, length);
-      const at = out.pos + this.shortHeader;
+      const key = this.writeSmallHeader((fin ? FIN : 0) | rsv | opcode, length);
+      const at = out.pos + header;
       out.fill(at, payload, start, end, key);
       out.pos = at + length;
-      return this.shortHeader + length;
+      return header + length;
     }
     return this.#anyFrame(opcode, fin, rsv, payload, start, end, release);
   }
@@ -472,7 +478,7 @@ export class FrameEncoder {
    * big-endian, or 0 when the frame is not masked.
    */
   #writeHeader(b0: number, length: number): number {
-    if (length <= MAX_SHORT_PAYLOAD) return this.writeShortHeader(b0, length);
+    if (length <= MAX_16_BIT_PAYLOAD) return this.writeSmallHeader(b0, length);
     const { out } = this;
     const at = writeHeader(out.bytes, out.pos, b0, this.maskBit, length);
     if (this.maskBit === 0) return 0;
@@ -481,7 +487,18 @@ export class FrameEncoder {
     return key;
   }
 
-  /** The same for at most {@link MAX_SHORT_PAYLOAD} bytes, with the widest stores. */
+  /** The same for at most {@link MAX_16_BIT_PAYLOAD} bytes, with the widest stores. */
+  private writeSmallHeader(b0: number, length: number): number {
+    if (length <= MAX_SHORT_PAYLOAD) return this.writeShortHeader(b0, length);
+    const { pos, view } = this.out;
+    view.setInt32(pos, (b0 << 24) | ((this.maskBit | 126) << 16) | length);
+    if (this.maskBit === 0) return 0;
+    const key = this.nextKey();
+    view.setInt32(pos + 4, key);
+    return key;
+  }
+
+  /** The same for at most {@link MAX_SHORT_PAYLOAD} bytes. */
   private writeShortHeader(b0: number, length: number): number {
     const { pos, view } = this.out;
     view.setInt16(pos, (b0 << 8) | this.maskBit | length);

@@ -9,7 +9,7 @@ import {
   xorOwned,
 } from '../masking/mask.ts';
 import { existingSimd, type Simd } from '../masking/simd.ts';
-import { copyInto, copyRange } from './copy.ts';
+import { copyInto, copyRange, VIEW_FROM } from './copy.ts';
 import { Segments } from './segments.ts';
 import { LARGEST_SLAB, NO_BYTES, type Slab, type SlabSource } from './slab.ts';
 
@@ -35,6 +35,13 @@ export class SlabWriter {
   private simd: Simd | undefined = undefined;
   /** Place of the slab in the SIMD memory, or NONE. */
   private address = NONE;
+  /**
+   * The payload of the last {@link fill}, and its place. To read `buffer` V8 leaves its compiled code,
+   * and most payloads of a turn are ranges of one chunk.
+   */
+  private source: Uint8Array = NO_BYTES;
+  private sourceBuffer: ArrayBufferLike = NO_BYTES.buffer;
+  private sourceOffset = 0;
   readonly #pool: SlabSource;
   readonly #firstSlab: number;
   readonly #masks: boolean;
@@ -112,8 +119,19 @@ export class SlabWriter {
    * `key` is big-endian.
    */
   fill(at: number, payload: Uint8Array, start: number, end: number, key: number): void {
-    copyRange(this.bytes, payload, start, end, at);
-    this.mask(at, at + end - start, key);
+    const n = end - start;
+    if (n < VIEW_FROM || n === payload.length) copyRange(this.bytes, payload, start, end, at);
+    else copyInto(this.bytes, this.viewOf(payload, start, n), at);
+    this.mask(at, at + n, key);
+  }
+
+  private viewOf(payload: Uint8Array, start: number, n: number): Uint8Array {
+    if (this.source !== payload) {
+      this.source = payload;
+      this.sourceBuffer = payload.buffer;
+      this.sourceOffset = payload.byteOffset;
+    }
+    return new Uint8Array(this.sourceBuffer, this.sourceOffset + start, n);
   }
 
   /** Masks `[start, end)` of the slab. `key` is big-endian. */
@@ -136,6 +154,8 @@ export class SlabWriter {
       const boundary = this.#boundary === NONE ? this.pos : this.#boundary;
       this.sealed.push(this.bytes, 0, this.pos, boundary, slab.release);
     }
+    this.source = NO_BYTES;
+    this.sourceBuffer = NO_BYTES.buffer;
     this.#slab = undefined;
     this.bytes = NO_BYTES;
     this.view = NO_VIEW;

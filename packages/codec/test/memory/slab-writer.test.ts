@@ -157,6 +157,33 @@ describe('SlabWriter', () => {
     }
   });
 
+  it('copies ranges of several payloads in any order', () => {
+    const chunks = [bytes(1000, 1), Buffer.from(bytes(1000, 2)), bytes(1000, 3).subarray(500)];
+    const out = new SlabWriter(new SlabPool(), 4096, false);
+    const expected: number[] = [];
+    out.reserve(4096);
+    for (const i of [0, 0, 1, 0, 2, 2, 1]) {
+      const [start, end] = [expected.length % 97, (expected.length % 97) + 200];
+      out.fill(out.pos, chunks[i]!, start, end, 0);
+      out.pos += 200;
+      expected.push(...chunks[i]!.subarray(start, end));
+    }
+    out.seal();
+    expect(contents(out)).toEqual([Uint8Array.from(expected)]);
+  });
+
+  it('keeps no payload after a seal', () => {
+    const payload = bytes(1000);
+    const out = new SlabWriter(new SlabPool(), 4096, false);
+    out.reserve(1000);
+    out.fill(0, payload, 0, 500, 0);
+    out.pos = 500;
+    expect(Object.values(out)).toContain(payload.buffer);
+    out.seal();
+    const values = Object.values(out);
+    expect([values.includes(payload), values.includes(payload.buffer)]).toEqual([false, false]);
+  });
+
   it('uses the SIMD kernel in its memory, from the first address on', () => {
     const xor = vi.spyOn(simd()!, 'xor');
     for (const memory of [new Uint8Array(simd()!.buffer, 0, 64), new Uint8Array(64)]) {
