@@ -40,6 +40,7 @@ export function bytesOf(data: unknown, method: string): Uint8Array {
     if (data.byteLength === 0) attached(data.buffer);
     return data;
   }
+  if (data instanceof Message || data instanceof BorrowedMessage) return bytesOf(data.data, method);
   if (ArrayBuffer.isView(data)) {
     attached(data.buffer);
     return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
@@ -47,7 +48,6 @@ export function bytesOf(data: unknown, method: string): Uint8Array {
   if (data instanceof ArrayBuffer || kind(data) === 'SharedArrayBuffer') {
     return attached(data as ArrayBuffer);
   }
-  if (data instanceof Message || data instanceof BorrowedMessage) return bytesOf(data.data, method);
   const isObject = typeof data === 'object' && data !== null;
   const hint = isObject ? (OBJECT_HINTS[method] ?? '') : '';
   throw new TypeError(`${method}: expected a string or bytes, got ${kind(data)}${hint}`);
