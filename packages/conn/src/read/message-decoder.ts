@@ -101,6 +101,8 @@ export class MessageDecoder {
 
   protected context: DecodeContext = DETACHED_CONTEXT;
   protected readonly frames: FrameDecoder;
+  /** As {@link wholeBuffer}; undefined while it is unknown. */
+  #wholeBuffer: ArrayBufferLike | null | undefined;
   readonly #chunks = new ChunkQueue();
   /** Whether the frame decoder has parsed every byte pushed to it. */
   #exhausted = true;
@@ -175,6 +177,18 @@ export class MessageDecoder {
   protected bound(): void {
     const open = this.delivery !== NO_MESSAGE;
     this.frames.maxFramePayload = this.limit - (open ? this.length : 0);
+  }
+
+  /**
+   * The buffer of {@link bytes}, or null when that contains other memory too. It is read once a
+   * chunk: to read `buffer` V8 leaves its compiled code.
+   */
+  get wholeBuffer(): ArrayBufferLike | null {
+    if (this.#wholeBuffer === undefined) {
+      const { buffer, length } = this.bytes;
+      this.#wholeBuffer = buffer.byteLength === length ? buffer : null;
+    }
+    return this.#wholeBuffer;
   }
 
   /** Bytes that the decoder holds: unparsed chunks and the message under way. */
@@ -540,7 +554,10 @@ export class MessageDecoder {
   }
 
   protected show(bytes: Uint8Array, start: number, end: number): void {
-    if (this.bytes !== bytes) this.bytes = bytes;
+    if (this.bytes !== bytes) {
+      this.bytes = bytes;
+      this.#wholeBuffer = undefined;
+    }
     this.start = start;
     this.end = end;
   }

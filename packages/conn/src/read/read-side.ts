@@ -217,11 +217,12 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   }
 
   /** Returns the message of `decoder` for a reader. The caller releases the lease. */
-  #owned({ type, bytes, start, end, lease }: MessageDecoder): Message {
+  #owned(decoder: MessageDecoder): Message {
     const { platform } = this;
+    const { type, bytes, start, end, lease } = decoder;
     const data =
       lease === undefined
-        ? (viewOfChunk(bytes, start, end) ?? messageBlocks.copy(bytes, start, end, this, platform))
+        ? (viewOfChunk(decoder) ?? messageBlocks.copy(bytes, start, end, this, platform))
         : copyOf(bytes, start, end);
     return new Message(type, data, platform);
   }
@@ -539,15 +540,16 @@ function restDropped(cause: string): { readonly reason: ReadPendingError } {
 }
 
 /**
- * Returns `bytes[start, end)` as a view of its chunk. Undefined when the message is small, when the
- * chunk is too large for it or is part of other memory, and when the message does not start at a
- * multiple of 8 bytes, as a Float64Array over it requires.
+ * Returns the message of `decoder` as a view of its chunk. Undefined when the message is small, when
+ * the chunk is too large for it or is part of other memory, and when the message does not start at
+ * a multiple of 8 bytes, as a Float64Array over it requires.
  */
-function viewOfChunk(bytes: Uint8Array, start: number, end: number): Uint8Array | undefined {
+function viewOfChunk(decoder: MessageDecoder): Uint8Array | undefined {
+  const { bytes, start, end } = decoder;
   const size = end - start;
   if (size < CHUNK_VIEW_FROM || (start & 7) !== 0 || size * MAX_CHUNK_RATIO < bytes.length) {
     return undefined;
   }
-  const { buffer } = bytes;
-  return buffer.byteLength === bytes.length ? new Uint8Array(buffer, start, size) : undefined;
+  const buffer = decoder.wholeBuffer;
+  return buffer === null ? undefined : new Uint8Array(buffer, start, size);
 }

@@ -99,14 +99,19 @@ describe('messages that are read in sequence', () => {
     },
   );
 
-  it('are no views of a chunk that is part of other memory', async () => {
+  it('are views of a chunk that is a whole buffer, and copies of a part of other memory', async () => {
     const { wire } = await batch([]);
     const frame = wire.frame(2, new Uint8Array(1000).fill(1));
-    const memory = new Uint8Array(frame.length + 8);
-    memory.set(frame);
-    wire.transport.sink!.data(memory.subarray(0, frame.length));
-    const { data } = await wire.conn.readMessage();
-    expect([data[999], data.buffer.byteLength]).toEqual([1, 1000]);
+    const sizes: number[] = [];
+    for (const beside of [8, 0, 8, 0]) {
+      const memory = new Uint8Array(frame.length + beside);
+      memory.set(frame);
+      wire.transport.sink!.data(memory.subarray(0, frame.length));
+      const { data } = await wire.conn.readMessage();
+      expect(data).toEqual(new Uint8Array(1000).fill(1));
+      sizes.push(data.buffer.byteLength);
+    }
+    expect(sizes).toEqual([1000, frame.length, 1000, frame.length]);
   });
 
   it('of two connections never share memory, even when reads alternate', async () => {
