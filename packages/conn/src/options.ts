@@ -65,7 +65,7 @@ export interface ConnSettings {
    */
   readonly readBufferSize?: number | undefined;
   /**
-   * Payload in bytes of a fragment of `nextWriter`, and first size of a write buffer. Default:
+   * Payload in bytes of a fragment of `nextWriter`, and smallest size of a write buffer. Default:
    * 4,096.
    */
   readonly writeBufferSize?: number | undefined;

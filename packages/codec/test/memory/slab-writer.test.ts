@@ -1,4 +1,4 @@
-import { type Slab, SlabPool } from '@ws/codec';
+import { type Slab, SlabPool, type SlabSource } from '@ws/codec';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { simd } from '../../src/masking/simd.ts';
 import { LARGEST_SLAB } from '../../src/memory/slab.ts';
@@ -26,13 +26,13 @@ function append(out: SlabWriter, payload: Uint8Array, key = 0): void {
 }
 
 /** A pool that leases exactly the requested bytes, and records them. */
-function exactPool(): { asked: number[]; take(minBytes: number): Slab } {
+function exactPool(): { asked: number[]; pool: SlabSource } {
   const asked: number[] = [];
   const take = (minBytes: number): Slab => {
     asked.push(minBytes);
     return { bytes: new Uint8Array(minBytes), release() {} };
   };
-  return { asked, take };
+  return { asked, pool: { take } };
 }
 
 /** The contents of each segment. */
@@ -71,8 +71,8 @@ describe('SlabWriter', () => {
   });
 
   it('moves rarely, also where a pool lends no more than it is asked for', () => {
-    const { asked, take } = exactPool();
-    const out = new SlabWriter({ take }, 4096, false);
+    const { asked, pool } = exactPool();
+    const out = new SlabWriter(pool, 4096, false);
     for (let i = 0; i < 640; i++) append(out, bytes(100));
     append(out, bytes(1000));
     expect(asked).toEqual([4096, 8192, 16384, 32768, LARGEST_SLAB]);
@@ -104,8 +104,8 @@ describe('SlabWriter', () => {
   });
 
   it('leases a first slab of the configured size, or with room for as much as recent turns', () => {
-    const { asked, take } = exactPool();
-    const out = new SlabWriter({ take }, 300, false);
+    const { asked, pool } = exactPool();
+    const out = new SlabWriter(pool, 300, false);
     for (const n of [10, 10, 1000, 10, 10, 10, 10]) {
       append(out, bytes(n));
       out.seal();
@@ -114,8 +114,8 @@ describe('SlabWriter', () => {
   });
 
   it('moves no bytes in a turn of the same size as the turn before', () => {
-    const { asked, take } = exactPool();
-    const out = new SlabWriter({ take }, 4096, false);
+    const { asked, pool } = exactPool();
+    const out = new SlabWriter(pool, 4096, false);
     for (let turn = 0; turn < 3; turn++) {
       for (let i = 0; i < 16; i++) append(out, bytes(1028));
       out.seal();
