@@ -103,7 +103,7 @@ export const compare: Scenario = {
   name: 'compare',
   summary: 'echo next to ws, a minimal server, raw TCP and Bun; latency, TLS, garbage and growth',
   help: HELP,
-  full: { processes: 3, rounds: 3, ms: 300, warmUpMs: 300 },
+  full: { processes: 3, rounds: 3, ms: 300, warmUpMs: 1200 },
   minutes: 12,
   quick: { processes: 1, rounds: 2, ms: 300, warmUpMs: 300 },
   contests,

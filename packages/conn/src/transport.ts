@@ -47,6 +47,12 @@ export interface Transport {
   cork?(): void;
   /** Sends the writes since `cork`. */
   uncork?(): void;
+  /**
+   * Frees the memory of a chunk that `data` has delivered. The connection calls it for large chunks
+   * of which it keeps no byte, and does not read them again. Absent: the garbage collector frees
+   * them.
+   */
+  free?(chunk: Uint8Array): void;
   /** Asks for no more `data` until `resume`. Bytes under way may still be delivered. */
   pause(): void;
   /** Asks for `data` again. */

@@ -294,6 +294,7 @@ const TRANSPORT: Readonly<Record<TransportFunction, Readonly<Record<Wrong, objec
     },
     cork: failing(),
     uncork: failing(),
+    free: failing(),
     pause: failing(),
     resume: failing(),
     end: failing(),
@@ -316,6 +317,7 @@ const CALLS: Readonly<Record<TransportFunction, (end: TransportEnd) => unknown>>
   write: ({ conn }) => conn.send('x'),
   cork: sendLarge,
   uncork: sendLarge,
+  free: receivePart,
   pause: fillReadAhead,
   resume: async (end) => {
     await fillReadAhead(end);
@@ -327,6 +329,11 @@ const CALLS: Readonly<Record<TransportFunction, (end: TransportEnd) => unknown>>
   end: ({ transport }) => transport.feedEnd(),
   destroy: ({ conn }) => conn.terminate(),
 };
+
+function receivePart({ conn, transport }: TransportEnd): void {
+  void conn.readMessage();
+  transport.feed(`82 ff 0000000000010000 00000000${'01'.repeat(20_000)}`);
+}
 
 interface TransportEnd {
   readonly conn: Conn;

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { NO_BYTES } from '@ws/codec/internal';
 import type { Transport, TransportSink } from '@ws/conn';
+import { freeMemory } from './free-memory.ts';
 
 /** Options of {@link socketTransport}. */
 export interface SocketTransportOptions {
@@ -22,7 +23,8 @@ export interface SocketTransportOptions {
  * Nagle's algorithm and the idle timeout are off, every error of the socket is caught, and a FIN of
  * the peer ends only the peer's half.
  *
- * The bytes of a `net.Socket` or `tls.TLSSocket` are passed on without a copy. The bytes of any
+ * The bytes of a `net.Socket` or `tls.TLSSocket` are passed on without a copy, and chunks of a large
+ * message are freed after use: to another `data` listener they are empty. The bytes of any
  * other Duplex are copied in both directions: that stream may keep them. Such a stream must emit
  * `close` when it is destroyed, as Node's streams do by default.
  *
@@ -256,6 +258,10 @@ class SocketTransport implements Transport {
 
   uncork(): void {
     this.underlying.uncork();
+  }
+
+  free(chunk: Uint8Array): void {
+    freeMemory(chunk);
   }
 
   pause(): void {

@@ -19,6 +19,12 @@ afterEach(async () => {
   expect(uncaught.splice(0)).toEqual([]);
 });
 
+const { Memory } = (
+  globalThis as unknown as {
+    WebAssembly: { Memory: new (size: { initial: number }) => { buffer: ArrayBuffer } };
+  }
+).WebAssembly;
+
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const text = (s: string): Uint8Array => new TextEncoder().encode(s);
 
@@ -42,6 +48,22 @@ describe.each([
     expect(transport.write(text('pong'))).toBe(true);
     const [answer] = (await once(pair.peer, 'data')) as [Buffer];
     expect(answer.toString()).toBe('pong');
+  });
+
+  it('frees a chunk that is all of its memory', () => {
+    const transport = socketTransport(pair.ours);
+    const whole = new Uint8Array(65_536).fill(1);
+    transport.free!(whole);
+    expect([whole.length, whole.buffer.byteLength]).toEqual([0, 0]);
+  });
+
+  it('leaves memory alone that is not all of a chunk, shared or not transferable', () => {
+    const transport = socketTransport(pair.ours);
+    const part = new Uint8Array(65_536).subarray(1);
+    const shared = new Uint8Array(new SharedArrayBuffer(8));
+    const wasm = new Uint8Array(new Memory({ initial: 1 }).buffer);
+    for (const chunk of [part, shared, wasm, new Uint8Array(0)]) transport.free!(chunk);
+    expect([part.length, shared.length, wasm.length]).toEqual([65_535, 8, 65_536]);
   });
 
   it('delivers early bytes first, and nothing before start has returned', async () => {

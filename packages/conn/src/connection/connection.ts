@@ -306,6 +306,14 @@ export class Connection
     this.#markActive();
   }
 
+  freeChunk(chunk: Uint8Array): void {
+    try {
+      this.watchTransport('free', this.transport.free?.(chunk));
+    } catch (cause) {
+      this.abort(transportFailed('free', cause));
+    }
+  }
+
   onInflateTurn(): void {
     this.readSide.onInflateTurn();
   }

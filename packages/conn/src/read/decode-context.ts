@@ -18,6 +18,8 @@ export interface DecodeContext {
   readonly readLimit: number;
   /** Set where compressed messages are agreed. */
   readonly deflate: InflateParts | undefined;
+  /** Frees a chunk that nobody reads again. */
+  freeChunk(chunk: Uint8Array): void;
   /** The decoder waited for its turn to inflate, and the turn has come. */
   onInflateTurn(): void;
 }
@@ -29,5 +31,6 @@ export const DETACHED_CONTEXT: DecodeContext = {
   pingsIn: 0,
   readLimit: Infinity,
   deflate: undefined,
+  freeChunk() {},
   onInflateTurn() {},
 };

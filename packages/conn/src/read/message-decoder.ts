@@ -56,6 +56,8 @@ import { emptyFragments, frameError, invalidText } from './message-faults.ts';
  * reader streams fragments of one byte.
  */
 const FRAMES_PER_TURN = 1_000;
+/** Bytes. Smaller chunks are left to the garbage collector: it costs less than a call. */
+const FREE_FROM = 16 * 1024;
 
 /**
  * Turns chunks of frames into messages: `push()` accepts a chunk, and each `next()` returns one
@@ -106,6 +108,8 @@ export class MessageDecoder {
   readonly #chunks = new ChunkQueue();
   /** Whether the frame decoder has parsed every byte pushed to it. */
   #exhausted = true;
+  /** The chunk that the frame decoder parses, while all its bytes were copied to an own buffer. */
+  #copied: Uint8Array | undefined;
   protected readonly fragments: FragmentBuffer = new FragmentBuffer();
   readonly #isUtf8: ((bytes: Uint8Array) => boolean) | undefined;
   readonly #maxEmptyFragments: number;
@@ -213,6 +217,7 @@ export class MessageDecoder {
   }
 
   #parseNext(chunk: Uint8Array): void {
+    this.#copied = chunk.length < FREE_FROM ? undefined : chunk;
     this.frames.push(chunk);
     if (this.fragments.incomplete) this.fragments.offer(this.frames);
   }
@@ -242,6 +247,7 @@ export class MessageDecoder {
         case FAILED:
           return this.fault(frameError(this.frames.error, this.limit));
         case NEED_MORE: {
+          this.#freeCopied();
           const chunk = this.#chunks.shift();
           if (chunk === undefined) {
             this.#exhausted = true;
@@ -256,6 +262,13 @@ export class MessageDecoder {
     }
   }
 
+  /** Frees the parsed chunk if it was a part of one large message and nothing else. */
+  #freeCopied(): void {
+    const chunk = this.#copied;
+    this.#copied = undefined;
+    if (chunk !== undefined && this.fragments.incomplete) this.context.freeChunk(chunk);
+  }
+
   /**
    * Releases the last chunk when all its bytes are parsed: another `next()` would return NOTHING.
    */
@@ -263,6 +276,7 @@ export class MessageDecoder {
     if (this.#exhausted || !this.#chunks.empty || this.pendingEvents !== 0) return;
     if (this.inflating || !this.frames.atFrameBoundary) return;
     this.frames.next();
+    this.#copied = undefined;
     this.#exhausted = true;
     this.showNothing();
   }
@@ -318,6 +332,7 @@ export class MessageDecoder {
   /** Releases all memory and ends parsing. */
   destroy(): void {
     this.#chunks.clear();
+    this.#copied = undefined;
     this.#exhausted = true;
     this.pendingEvents = 0;
     this.delivery = NO_MESSAGE;
@@ -331,6 +346,7 @@ export class MessageDecoder {
 
   #frame(): DecodedEvent {
     const frames = this.frames;
+    this.#copied = undefined;
     // Dropped frames cost little, and must not wait: the transport is not paused for them.
     const bounded = this.payloadUse !== IGNORED;
     if (++this.context.framesIn >= this.#lastFrame && bounded) this.budgetSpent = true;
@@ -407,6 +423,7 @@ export class MessageDecoder {
 
   #data(): DecodedEvent {
     const { buf, start, end } = this.frames;
+    if (this.#compressed || this.delivery === PIECES) this.#copied = undefined;
     if (this.#compressed) return this.feed(buf, start, end, false);
     // The limit may have been lowered since the frame began.
     if (!this.checkLength()) return FAULT;
