@@ -123,13 +123,18 @@ export function handlerStarted(conn: Conn): void {
 }
 
 /**
- * Calls `observer` when the promise of `receive` or `discardReads` settles. Costs less than `then`.
+ * Calls `observer` with `conn` when `result`, the promise of `receive` or `discardReads`, settles.
+ * Costs less than `then`.
  *
  * @returns false when `result` is another value. The observer is not called then.
  */
-export function observeReceive(result: unknown, observer: ReceiveObserver): boolean {
+export function observeReceive(
+  result: unknown,
+  observer: ReceiveObserver<Conn>,
+  conn: Conn,
+): boolean {
   if (!ReceiveCall.is(result)) return false;
-  result.observe(observer);
+  result.observe(observer, conn);
   return true;
 }
 

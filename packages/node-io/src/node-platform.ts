@@ -111,32 +111,45 @@ function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
 }
 
 const resolved = Promise.resolve();
+/** A queue that had more callbacks than this at once is not reused. */
+const LONG = 1024;
 /**
- * Two lists, swapped by each call of {@link runDeferred}: a callback that is deferred during the
- * call runs in the next one.
+ * Two queues, swapped by each call of {@link runDeferred}: a callback that is deferred during the
+ * call runs in the next one. Entries are overwritten: `length = 0` would free the memory of the
+ * array.
  */
-let deferred: (() => void)[] = [];
-let running: (() => void)[] = [];
+let deferred: ((() => void) | undefined)[] = [];
+let spare: ((() => void) | undefined)[] = [];
+/** Number of callbacks in {@link deferred}. */
+let count = 0;
 /** The runtime's timers at the last `nextTick`: fake timers drop callbacks when they are removed. */
 let scheduledBy: unknown;
 
 function runDeferred(): void {
   const callbacks = deferred;
-  deferred = running;
-  running = callbacks;
+  const due = count;
+  deferred = spare;
+  count = 0;
   let i = 0;
   try {
-    while (i < callbacks.length) callbacks[i++]!();
+    while (i < due) take(callbacks, i++)();
   } finally {
     // Node reports the exception. The callbacks after it run in the next call.
-    while (i < callbacks.length) defer(callbacks[i++]!);
-    callbacks.length = 0;
+    while (i < due) defer(take(callbacks, i++));
+    spare = due > LONG ? [] : callbacks;
   }
 }
 
+function take(callbacks: ((() => void) | undefined)[], i: number): () => void {
+  const callback = callbacks[i]!;
+  callbacks[i] = undefined;
+  return callback;
+}
+
 function defer(callback: () => void): void {
+  deferred[count++] = callback;
   // From a timer or an I/O callback, a nextTick alone would run before the microtasks.
-  if (deferred.push(callback) > 1 && scheduledBy === setTimeout) return;
+  if (count > 1 && scheduledBy === setTimeout) return;
   scheduledBy = setTimeout;
   void resolved.then(afterMicrotasks);
 }

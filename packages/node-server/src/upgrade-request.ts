@@ -5,9 +5,10 @@ import { isThenable } from '@ws/http-shared';
 import { readAuth, thrownByAuthenticate } from './authenticate.ts';
 import { checkNoHeaderDropped, checkRequest, NodeRequestFacts } from './check-request.ts';
 import { assertOpen, disconnectError } from './client-presence.ts';
-import type { ConnHandler, HandlerContext } from './conn-handler.ts';
+import type { HandlerContext } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
+import type { HandlerRunner } from './handler-runner.ts';
 import { alreadyAnswered, Handshake, releaseSocket } from './handshake.ts';
 import {
   type HeadersInput,
@@ -38,7 +39,7 @@ export interface Setup {
 export interface BoundHandler {
   readonly setup: Setup;
   /** Undefined for `upgrade`, which returns the connection instead. */
-  readonly handler: ConnHandler<unknown> | undefined;
+  readonly runner: HandlerRunner | undefined;
 }
 
 /** What a handshake has agreed on. */
@@ -164,7 +165,7 @@ export class UpgradeRequest {
     // An application that compares `req.url` with a path would otherwise miss the path of an
     // absolute URI, and the router would not.
     this.req.url = pathForm(this.req.url!);
-    const routes = this.#router ?? anyPath<BoundHandler>({ setup: this.setup, handler: undefined });
+    const routes = this.#router ?? anyPath<BoundHandler>({ setup: this.setup, runner: undefined });
     const match = routes.match(this.req.url);
     this.setup = match.handler.setup;
     this.route = match.route;

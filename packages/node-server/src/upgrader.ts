@@ -2,18 +2,14 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Conn, type Platform, TimeoutError } from '@ws/conn';
-import {
-  checkOptionNames,
-  handlerSettled,
-  handlerStarted,
-  ResolvedOptions,
-} from '@ws/conn/internal';
-import { assertOption, isThenable } from '@ws/http-shared';
+import { checkOptionNames, ResolvedOptions } from '@ws/conn/internal';
+import { assertOption } from '@ws/http-shared';
 import { socketTransport } from '@ws/node-io';
 import { type CloseOptions, type CloseResult, checkCloseOptions } from './close-options.ts';
 import type { ConnHandler, UpgradeListener } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair } from './errors.ts';
+import { HandlerRunner } from './handler-runner.ts';
 import { type Handshake, takeSocket } from './handshake.ts';
 import { type HeadersInput, headerPairs, NO_HEADERS } from './headers.ts';
 import { isHttpReading } from './http-socket.ts';
@@ -26,7 +22,6 @@ import {
   type UpgraderOptions,
   type UpgraderPlan,
 } from './options.ts';
-import { PendingHandler } from './pending-handler.ts';
 import { PendingWork } from './pending-work.ts';
 import { endFailedHandshake, refusalOf } from './refusal/end-failed-handshake.ts';
 import { ErrorHook, type HookCalls } from './refusal/error-hook.ts';
@@ -223,7 +218,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
 
   #routerOf(handlerOrRoutes: HandlerOrRoutes<string, unknown>): Router<BoundHandler> {
     if (typeof handlerOrRoutes === 'function') {
-      return anyPath({ setup: this.#setup, handler: handlerOrRoutes });
+      return anyPath(this.#boundTo(handlerOrRoutes, this.#setup, undefined));
     }
     const isTable =
       typeof handlerOrRoutes === 'object' &&
@@ -240,11 +235,15 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
   #bind(pattern: string, target: unknown): BoundHandler {
     if (target instanceof Route) {
       const plan = planRoute(this.#options, this.#setup.plan.headers, target.options);
-      return { setup: this.#setupOf(plan), handler: target.handler };
+      return this.#boundTo(target.handler, this.#setupOf(plan), pattern);
     }
     const name = `routes: ${JSON.stringify(pattern)}`;
     assertOption(name, target, typeof target === 'function', 'a function or route(...)');
-    return { setup: this.#setup, handler: target as ConnHandler<unknown> };
+    return this.#boundTo(target as ConnHandler<unknown>, this.#setup, pattern);
+  }
+
+  #boundTo(handler: ConnHandler<unknown>, setup: Setup, route: string | undefined): BoundHandler {
+    return { setup, runner: new HandlerRunner(handler, this.#work, setup.reporter, route) };
   }
 
   /** Accepts a request and runs its handler, or refuses it. Never throws. */
@@ -252,7 +251,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     try {
       const opened = this.#accept(upgrade, undefined);
       if (opened instanceof Promise) this.#serveLater(upgrade, opened);
-      else this.#runHandler(opened, upgrade.req);
+      else runHandler(opened, upgrade.req);
     } catch (error) {
       upgrade.setup.reporter.handshakeFailed(error, upgrade.req, upgrade.route);
     }
@@ -260,7 +259,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
 
   #serveLater(upgrade: UpgradeRequest, opening: Promise<OpenedConn>): void {
     opening.then(
-      (opened) => this.#runHandler(opened, upgrade.req),
+      (opened) => runHandler(opened, upgrade.req),
       (error: unknown) => upgrade.setup.reporter.handshakeFailed(error, upgrade.req, upgrade.route),
     );
   }
@@ -378,25 +377,10 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     if (this.#limits.countConnections) releaseOnClose(reservation, conn);
     else reservation.release();
   }
+}
 
-  /**
-   * Runs the handler of a connection. This is no `async` method: a suspended async method would
-   * keep the request in memory as long as the connection lasts.
-   */
-  #runHandler({ conn, agreement }: OpenedConn, req: IncomingMessage): void {
-    const { bound, context } = agreement;
-    const { handler, setup } = bound;
-    // The handshake was pending when the upgrader began to close.
-    if (this.#work.isClosing) return;
-    handlerStarted(conn);
-    try {
-      const result = handler!(conn, req, context);
-      if (!isThenable(result)) return handlerSettled(conn);
-      new PendingHandler(conn, this.#work, setup.reporter, context.route).waitFor(result);
-    } catch (error) {
-      setup.reporter.handlerFailed(conn, error, context.route);
-    }
-  }
+function runHandler({ conn, agreement }: OpenedConn, req: IncomingMessage): void {
+  agreement.bound.runner!.run(conn, req, agreement.context);
 }
 
 function releaseOnClose(reservation: Reservation, conn: Conn): void {

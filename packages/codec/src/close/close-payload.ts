@@ -42,6 +42,7 @@ export function formatCloseMessage(code: number, reason = ''): Uint8Array {
     );
   }
   if (code === CloseCode.NoStatusReceived) return new Uint8Array(0);
+  if (reason === '') return Uint8Array.of(code >> 8, code & 0xff);
   const payload = new Uint8Array(2 + MAX_REASON);
   const size = writeText(payload, 2, reason);
   if (size < 0) {

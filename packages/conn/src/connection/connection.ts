@@ -32,7 +32,7 @@ import { WriteSide, type WriteSideOwner } from '../write/write-side.ts';
 import { type CloseTarget, ConnectionCloseActions } from './close-actions.ts';
 import { CLOSED, type CloseEvents, CloseHandshake, OPEN } from './close-handshake.ts';
 import { FlowControl, type FlowControlOwner } from './flow-control.ts';
-import type { SweepTarget } from './idle-sweep.ts';
+import { ACTIVE, type Activity, type SweepTarget, UNLISTED } from './idle-sweep.ts';
 import type { ConnShared } from './shared.ts';
 
 /** Parts that few connections need, each created on first use. An idle connection has none. */
@@ -98,7 +98,7 @@ export class Connection
   heardAt: number;
   pingedAt: number | undefined;
   pingWait: PingWait | undefined;
-  active = false;
+  activity: Activity = UNLISTED;
 
   /** The read side and the write side are absent while the connection is idle. */
   #readSide: ReadSide | undefined;
@@ -328,8 +328,7 @@ export class Connection
 
   /** Lists this connection for the sweep of idle connections. */
   #markActive(): void {
-    if (this.active || this.#closeHandshake !== undefined) return;
-    this.active = true;
+    if (this.activity === ACTIVE || this.#closeHandshake !== undefined) return;
     this.shared.idleSweep.add(this);
   }
 

@@ -1,15 +1,28 @@
 import { type Platform, perPlatform } from '../platform/platform.ts';
 import { type TimerEntry, type Timers, timersOf } from '../time/timers.ts';
 
-/** Period of the sweep in ms. A connection is swept after one to two periods without activity. */
-const PERIOD = 50;
+/**
+ * Period of the sweep in ms. A connection is swept after one to two periods without activity. It is
+ * shorter than the time between two collections of the young generation, so that most sides are
+ * dropped before V8 copies them.
+ */
+const PERIOD = 16;
 /** Connections visited in one turn. More would delay the other connections. */
 const SLICE = 256;
 
+// What the sweep knows about a connection.
+/** Not listed. */
+export const UNLISTED = 0;
+/** Listed, and not active since its last visit. */
+const QUIET = 1;
+/** Listed, and active since its last visit. */
+export const ACTIVE = 2;
+export type Activity = typeof UNLISTED | typeof QUIET | typeof ACTIVE;
+
 /** A connection whose idle parts can be dropped. */
 export interface SweepTarget {
-  /** Whether the connection was active since the last sweep. The sweep clears it. */
-  active: boolean;
+  /** Maintained by {@link IdleSweep}. */
+  activity: Activity;
   /** Drops the parts that are idle. The next chunk or write creates new ones. */
   dropIdleParts(): void;
 }
@@ -19,48 +32,63 @@ export interface SweepTarget {
  * has half the size. The end of each turn would be too often: creating both sides for every message
  * costs more than parsing it.
  *
- * The timer is set only while connections are listed.
+ * The timer is set only while connections are listed. An ended connection stays in an array until
+ * the next sweep: a Set would allocate more than the connections.
  */
 export class IdleSweep implements TimerEntry {
   slot: number | undefined;
   readonly #timers: Timers;
-  /** Connections that were active since their last sweep. */
-  readonly #listed = new Set<SweepTarget>();
-  /** Connections that the sweep under way has not visited. */
-  #unvisited = 0;
+  /** Listed since the sweep under way began. */
+  #listed: SweepTarget[] = [];
+  /** The connections that the sweep under way has not visited. */
+  #unvisited: SweepTarget[] = [];
+  /** Connections in both arrays, without those that were removed. */
+  #count = 0;
 
   constructor(timers: Timers) {
     this.#timers = timers;
   }
 
+  /** Lists an active connection. */
   add(target: SweepTarget): void {
-    if (this.#listed.size === 0) this.#timers.set(this, PERIOD);
-    this.#listed.add(target);
+    const { activity } = target;
+    target.activity = ACTIVE;
+    if (activity !== UNLISTED) return;
+    if (this.#count++ === 0) this.#timers.set(this, PERIOD);
+    this.#listed.push(target);
   }
 
   /** Removes a connection that ends. */
   remove(target: SweepTarget): void {
-    if (!this.#listed.delete(target) || this.#listed.size > 0) return;
-    this.#unvisited = 0;
+    if (target.activity === UNLISTED) return;
+    target.activity = UNLISTED;
+    if (--this.#count > 0) return;
+    this.#listed = [];
+    this.#unvisited = [];
     this.#timers.clear(this);
   }
 
   fire(): void {
-    const listed = this.#listed;
-    if (this.#unvisited === 0) this.#unvisited = listed.size;
-    let left = Math.min(this.#unvisited, listed.size, SLICE);
-    this.#unvisited -= left;
-    for (const target of listed) {
-      if (left-- === 0) break;
-      listed.delete(target);
-      if (target.active) {
-        target.active = false;
-        // To the end of the list, which the next sweep visits.
-        listed.add(target);
-      } else target.dropIdleParts();
+    if (this.#unvisited.length === 0) {
+      this.#unvisited = this.#listed;
+      this.#listed = [];
     }
-    if (listed.size === 0) this.#unvisited = 0;
-    else this.#timers.set(this, this.#unvisited > 0 ? 1 : PERIOD);
+    const unvisited = this.#unvisited;
+    for (let left = Math.min(unvisited.length, SLICE); left > 0; left--) {
+      this.#visit(unvisited.pop()!);
+    }
+    if (this.#count > 0) this.#timers.set(this, unvisited.length > 0 ? 1 : PERIOD);
+  }
+
+  #visit(target: SweepTarget): void {
+    if (target.activity === ACTIVE) {
+      target.activity = QUIET;
+      this.#listed.push(target);
+    } else if (target.activity === QUIET) {
+      target.activity = UNLISTED;
+      this.#count--;
+      target.dropIdleParts();
+    }
   }
 }
 

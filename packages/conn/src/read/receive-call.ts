@@ -23,10 +23,13 @@ export interface ReceiveCallOwner {
   isLateAnswer(error: unknown): boolean;
 }
 
-/** Gets the outcome of a {@link ReceiveCall}: an object instead of the two functions of `then`. */
-export interface ReceiveObserver {
-  fulfilled(): void;
-  rejected(error: unknown): void;
+/**
+ * Gets the outcomes of any number of {@link ReceiveCall}s, each with the `subject` that it was
+ * observed for: one object instead of the two functions of `then` for each call.
+ */
+export interface ReceiveObserver<Subject extends object> {
+  fulfilled(subject: Subject): void;
+  rejected(subject: Subject, error: unknown): void;
 }
 
 const never = (): void => {};
@@ -51,7 +54,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
   /** The object lent to the handler. Created on first use, and again after {@link dropIdle}. */
   #borrowed: BorrowedMessage | undefined;
   #outcome: Deferred<CloseInfo> | undefined;
-  #observer: ReceiveObserver | undefined;
+  #observer: ReceiveObserver<object> | undefined;
+  #subject: object | undefined;
 
   /** Safe for any value: `instanceof` would call a trap of a Proxy. */
   static is(value: unknown): value is ReceiveCall {
@@ -83,13 +87,14 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   /** As {@link then}. With one observer the call needs no promise besides itself until the end. */
-  observe(observer: ReceiveObserver): void {
+  observe<Subject extends object>(observer: ReceiveObserver<Subject>, subject: Subject): void {
     if (this.#outcome === undefined && this.#observer === undefined) {
-      this.#observer = observer;
+      this.#observer = observer as ReceiveObserver<object>;
+      this.#subject = subject;
       return;
     }
     this.#outcome ??= new Deferred();
-    notify(observer, this.#outcome.promise);
+    notify(observer, subject, this.#outcome.promise);
   }
 
   resolve(info: Promise<CloseInfo>): void {
@@ -110,7 +115,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     this.#outcome ??= new Deferred();
     const observer = this.#observer;
     this.#observer = undefined;
-    if (observer !== undefined) notify(observer, this.#outcome.promise);
+    if (observer !== undefined) notify(observer, this.#subject!, this.#outcome.promise);
     return this.#outcome;
   }
 
@@ -209,9 +214,13 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 }
 
-function notify(observer: ReceiveObserver, outcome: Promise<unknown>): void {
+function notify<Subject extends object>(
+  observer: ReceiveObserver<Subject>,
+  subject: Subject,
+  outcome: Promise<unknown>,
+): void {
   outcome.then(
-    () => observer.fulfilled(),
-    (error: unknown) => observer.rejected(error),
+    () => observer.fulfilled(subject),
+    (error: unknown) => observer.rejected(subject, error),
   );
 }

@@ -54,8 +54,10 @@ export class Timers {
     entry.slot = slot;
     if (entries === undefined) this.#slots.set(slot, new Set([entry]));
     else entries.add(entry);
-    if (slot < this.#next || this.#scheduledBy !== setTimeout) this.#arm();
-    else if (keepAlive && !this.#keepsAlive) this.#restart();
+    const isNext = slot < this.#next;
+    if (isNext) this.#next = slot;
+    const lacksKeeper = keepAlive && !this.#keepsAlive;
+    if (isNext || lacksKeeper || this.#scheduledBy !== setTimeout) this.#restart();
   }
 
   /** Cancels `entry`; no effect when it is not set. */
@@ -89,7 +91,10 @@ export class Timers {
 
   #arm(): void {
     let next = Infinity;
-    for (const slot of this.#slots.keys()) if (slot < next) next = slot;
+    // An iterator would allocate a result for each slot, and a heartbeat fills hundreds of slots.
+    this.#slots.forEach((_entries, slot) => {
+      if (slot < next) next = slot;
+    });
     this.#next = next;
     this.#restart();
   }
@@ -110,11 +115,15 @@ export class Timers {
     const now = this.#platform.now();
     this.#next = Infinity;
     this.#cancel = undefined;
-    const due = [...this.#slots].filter(([slot]) => slot <= now).toSorted(([a], [b]) => a - b);
+    const due: number[] = [];
+    this.#slots.forEach((_entries, slot) => {
+      if (slot <= now) due.push(slot);
+    });
+    due.sort((a, b) => a - b);
     try {
-      for (const [slot, entries] of due) {
+      for (const slot of due) {
         // A copy: an entry that sets itself to this slot again fires in the next wake.
-        const firing = [...entries];
+        const firing = [...(this.#slots.get(slot) ?? [])];
         for (const entry of firing) {
           // Another entry's `fire` has cleared or moved it.
           if (entry.slot !== slot) continue;

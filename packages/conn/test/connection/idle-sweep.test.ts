@@ -1,9 +1,11 @@
+import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { connectionOf } from '../../src/conn.ts';
+import { idleSweepOf, type SweepTarget, UNLISTED } from '../../src/connection/idle-sweep.ts';
 import { wired } from '../wired.ts';
 
-/** In ms. Two periods of the sweep. */
-const SWEPT = 100;
+/** In ms. Two periods of the sweep, and a slice of it. */
+const SWEPT = 40;
 
 describe('an idle connection', () => {
   it.each([
@@ -108,5 +110,58 @@ describe('a connection without a turn', () => {
     conn.terminate();
     finish();
     await expect(receiving).rejects.toMatchObject({ closeCode: 1006 });
+  });
+});
+
+/** A target that counts its drops. */
+class Target implements SweepTarget {
+  activity: SweepTarget['activity'] = UNLISTED;
+  drops = 0;
+
+  dropIdleParts(): void {
+    this.drops++;
+  }
+}
+
+/** A sweep with `count` listed targets. Visits of more than 256 take several turns. */
+function sweepOf(count: number) {
+  const platform = new FakePlatform();
+  const sweep = idleSweepOf(platform);
+  const targets = Array.from({ length: count }, () => new Target());
+  for (const target of targets) sweep.add(target);
+  return { platform, sweep, targets };
+}
+
+describe('the sweep', () => {
+  it('drops the parts of each of many connections once, and clears its timer', async () => {
+    const { platform, targets } = sweepOf(1_000);
+    await platform.advance(SWEPT);
+    expect(targets.map(({ drops }) => drops)).toEqual(targets.map(() => 1));
+    expect(platform.timers).toBe(0);
+  });
+
+  it('keeps the parts of a connection that is active in every period', async () => {
+    const { platform, sweep, targets } = sweepOf(2);
+    for (let ms = 0; ms < 10 * SWEPT; ms += 10) {
+      await platform.advance(10);
+      sweep.add(targets[0]!);
+    }
+    expect(targets.map(({ drops }) => drops)).toEqual([0, 1]);
+  });
+
+  it('visits no connection that has ended', async () => {
+    const { platform, sweep, targets } = sweepOf(3);
+    sweep.remove(targets[1]!);
+    sweep.remove(targets[1]!);
+    await platform.advance(SWEPT);
+    expect(targets.map(({ drops }) => drops)).toEqual([1, 0, 1]);
+    expect(platform.timers).toBe(0);
+  });
+
+  it('clears its timer when the last connection ends', () => {
+    const { platform, sweep, targets } = sweepOf(300);
+    expect(platform.timers).toBe(1);
+    for (const target of targets) sweep.remove(target);
+    expect(platform.timers).toBe(0);
   });
 });

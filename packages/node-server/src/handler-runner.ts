@@ -1,0 +1,78 @@
+import type { IncomingMessage } from 'node:http';
+import type { Conn } from '@ws/conn';
+import {
+  handlerSettled,
+  handlerStarted,
+  observeReceive,
+  type ReceiveObserver,
+} from '@ws/conn/internal';
+import { isThenable } from '@ws/http-shared';
+import type { ConnHandler, HandlerContext } from './conn-handler.ts';
+import type { ErrorReporter } from './error-reporter.ts';
+import type { PendingWork } from './pending-work.ts';
+
+/**
+ * Runs the handler of a route for each of its connections. One object observes all promises of the
+ * handler, so that an idle connection needs none.
+ */
+export class HandlerRunner implements ReceiveObserver<Conn> {
+  readonly #handler: ConnHandler<unknown>;
+  readonly #work: PendingWork;
+  readonly #reporter: ErrorReporter;
+  readonly #route: string | undefined;
+
+  constructor(
+    handler: ConnHandler<unknown>,
+    work: PendingWork,
+    reporter: ErrorReporter,
+    route: string | undefined,
+  ) {
+    this.#handler = handler;
+    this.#work = work;
+    this.#reporter = reporter;
+    this.#route = route;
+  }
+
+  /**
+   * Runs the handler. This is no `async` method: a suspended async method would keep the request in
+   * memory as long as the connection lasts.
+   */
+  run(conn: Conn, req: IncomingMessage, context: HandlerContext<unknown>): void {
+    // The handshake was pending when the upgrader began to close.
+    if (this.#work.isClosing) return;
+    handlerStarted(conn);
+    // Not as a method: `this` of the function is undefined.
+    const handler = this.#handler;
+    try {
+      const result = handler(conn, req, context);
+      if (isThenable(result)) this.#waitFor(conn, result);
+      else handlerSettled(conn);
+    } catch (error) {
+      this.#reporter.handlerFailed(conn, error, this.#route);
+    }
+  }
+
+  /** Counts the handler of `conn` as running until `result` settles. */
+  #waitFor(conn: Conn, result: PromiseLike<unknown>): void {
+    this.#work.beginHandler();
+    if (!observeReceive(result, this, conn)) this.#waitForPromise(conn, result);
+  }
+
+  #waitForPromise(conn: Conn, result: PromiseLike<unknown>): void {
+    // A thenable of the application may settle twice or throw. A promise does neither.
+    Promise.resolve(result).then(
+      () => this.fulfilled(conn),
+      (error: unknown) => this.rejected(conn, error),
+    );
+  }
+
+  fulfilled(conn: Conn): void {
+    handlerSettled(conn);
+    this.#work.endHandler();
+  }
+
+  rejected(conn: Conn, error: unknown): void {
+    this.#reporter.handlerFailed(conn, error, this.#route);
+    this.#work.endHandler();
+  }
+}
