@@ -53,7 +53,10 @@ export class ReceiveCall extends Promise<CloseInfo> {
   thrown: { readonly error: unknown } | undefined;
   /** The object lent to the handler. Created on first use, and again after {@link dropIdle}. */
   #borrowed: BorrowedMessage | undefined;
+  /** The promise for callers that await the call. Created on first use. */
   #outcome: Deferred<CloseInfo> | undefined;
+  /** The outcome instead, when the call has resolved before any caller awaited it. */
+  #resolved: Promise<CloseInfo> | undefined;
   #observer: ReceiveObserver<object> | undefined;
   #subject: object | undefined;
 
@@ -82,41 +85,49 @@ export class ReceiveCall extends Promise<CloseInfo> {
     onfulfilled?: ((info: CloseInfo) => Result | PromiseLike<Result>) | null,
     onrejected?: ((reason: unknown) => Caught | PromiseLike<Caught>) | null,
   ): Promise<Result | Caught> {
-    this.#outcome ??= new Deferred();
-    return this.#outcome.promise.then(onfulfilled, onrejected);
+    return this.#promise().then(onfulfilled, onrejected);
   }
 
   /** As {@link then}. With one observer the call needs no promise besides itself until the end. */
   observe<Subject extends object>(observer: ReceiveObserver<Subject>, subject: Subject): void {
-    if (this.#outcome === undefined && this.#observer === undefined) {
-      this.#observer = observer as ReceiveObserver<object>;
-      this.#subject = subject;
-      return;
+    const isFirst = this.#outcome === undefined && this.#observer === undefined;
+    if (!isFirst || this.#resolved !== undefined) {
+      return notify(observer, subject, this.#promise());
     }
-    this.#outcome ??= new Deferred();
-    notify(observer, subject, this.#outcome.promise);
+    this.#observer = observer as ReceiveObserver<object>;
+    this.#subject = subject;
   }
 
   resolve(info: Promise<CloseInfo>): void {
-    this.#outcomeToSettle().resolve(info);
+    if (this.#outcome === undefined) this.#resolved = info;
+    else this.#outcome.resolve(info);
+    this.#notifyObserver();
   }
 
   reject(error: unknown): void {
-    this.#outcomeToSettle().reject(error);
+    this.#outcome ??= new Deferred();
+    this.#notifyObserver();
+    this.#outcome.reject(error);
   }
 
   /** Reading has ended with `error`. */
   end(error: unknown): void {
-    rejectWithEnd(this.#outcomeToSettle(), error);
+    this.#outcome ??= new Deferred();
+    this.#notifyObserver();
+    rejectWithEnd(this.#outcome, error);
   }
 
-  /** Returns the outcome, which the caller settles, and connects the observer to it. */
-  #outcomeToSettle(): Deferred<CloseInfo> {
+  #promise(): Promise<CloseInfo> {
+    if (this.#resolved !== undefined) return this.#resolved;
     this.#outcome ??= new Deferred();
+    return this.#outcome.promise;
+  }
+
+  #notifyObserver(): void {
     const observer = this.#observer;
+    if (observer === undefined) return;
     this.#observer = undefined;
-    if (observer !== undefined) notify(observer, this.#subject!, this.#outcome.promise);
-    return this.#outcome;
+    notify(observer, this.#subject!, this.#promise());
   }
 
   /**
