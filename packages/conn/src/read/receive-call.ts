@@ -94,7 +94,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     if (!isFirst || this.#resolved !== undefined) {
       return notify(observer, subject, this.#promise());
     }
-    this.#observer = observer as ReceiveObserver<object>;
+    this.#observer = observer;
     this.#subject = subject;
   }
 
