@@ -28,7 +28,7 @@ The other end unmasks and compares each message.
 
   mini  frames by hand, one write a turn, no check of what it receives
 `,
-  full: { processes: 3, rounds: 3, ms: 300, warmUpMs: 1200 },
+  full: { processes: 3, rounds: 3, ms: 300, warmUpMs: 300 },
   minutes: 2,
   quick: { processes: 1, rounds: 2, ms: 300, warmUpMs: 300 },
   contests: (environment) =>

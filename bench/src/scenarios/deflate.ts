@@ -52,8 +52,8 @@ every message. Every echo is inflated and compared. A server has all cores: ws u
 
 A ratio compares different work where the bytes differ: the second table has them beside it.
 `,
-  full: { processes: 3, rounds: 3, ms: 300, warmUpMs: 1200 },
-  minutes: 7,
+  full: { processes: 3, rounds: 3, ms: 300, warmUpMs: 300 },
+  minutes: 8,
   quick: { processes: 1, rounds: 2, ms: 200, warmUpMs: 200 },
   contests,
   tables,

@@ -38,6 +38,9 @@ export interface Workload {
   readonly allCores?: boolean;
 }
 
+/** A process handles few messages from this size on, in bytes, so its code needs a longer warm-up. */
+const LARGE = 1024;
+
 /** The offers for each mode of compression. */
 const OFFERS: Readonly<Record<EchoCompression['mode'], string>> = {
   shared: 'permessage-deflate; server_no_context_takeover; client_no_context_takeover',
@@ -67,6 +70,7 @@ export function echoContest(
   return {
     name,
     contenders,
+    warmUps: Math.max(...workload.sizes) < LARGE ? 1 : 5,
     async start(contender): Promise<Running> {
       const server = await startEcho(environment, name, contender, workload);
       return {
