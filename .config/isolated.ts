@@ -1,6 +1,6 @@
 /**
- * Tests of what a process creates once or allocates, or of what is left in a process, and tests that
- * load the modules again: each file gets its own.
+ * Each of these files runs in its own process: it measures allocations, checks what a process
+ * creates once or leaves behind, or loads modules again.
  */
 export const ISOLATED = [
   'fuzz/**/*.test.ts',

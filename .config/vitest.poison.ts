@@ -7,7 +7,7 @@ const EXCLUDED = [
   ...configDefaults.exclude,
   '**/*.long.test.ts',
   'packages/**/*.slow.test.ts',
-  'tests/end-to-end/*.slow.test.ts',
+  'tests/{compression,end-to-end}/*.slow.test.ts',
   'fuzz/test/**',
   'packages/codec/test/allocation.test.ts',
   'packages/node-server/test/collected.test.ts',
@@ -19,7 +19,7 @@ const all = { lines: 95, branches: 95 };
 
 /**
  * `pnpm long poison`: tests run again with poisoned pools. Released memory is overwritten and checked when it is leased
- * again. Tests that measure memory or start other programs are left out: poison changes the first and not the second.
+ * again. Tests that measure memory are left out, since poison changes it, and most tests that start other programs.
  * `pnpm check coverage` runs a part of them and measures which code they run.
  */
 export default defineConfig({

@@ -95,7 +95,7 @@ const CHECKS: Readonly<Record<string, Task>> = {
     commands: [node('bench/dist/cli.js', 'charts', '--check')],
   },
   coverage: {
-    what: 'lines and branches of codec and conn, by their tests with poisoned pools',
+    what: 'test coverage of codec and conn, measured with poisoned pools',
     commands: [
       poison('--coverage', 'packages/codec', 'packages/conn', 'tests/compression', 'tests/pairs'),
       poison('tests/pool-poison'),

@@ -79,7 +79,7 @@ async function bounded(): Promise<void> {
   await runTasks({ slow: { ...LONG['slow']!, commands: [SLOW] } }, ['slow']);
   const minute = (row: string): Rows => withArguments(row, ['--minutes', '1']);
   await runTasks(minute('soak'), ['soak']);
-  // Each is busy on one core.
+  // Each uses one core.
   await runTasks({ ...minute('chaos'), ...minute('pairs') }, ['chaos', 'pairs'], 2);
 }
 

@@ -42,7 +42,7 @@ export function pnpm(...args: string[]): Command {
 /**
  * Runs the commands one after another until one fails; resolves to whether all succeeded.
  *
- * @param collect - Gets the output in the place of the terminal.
+ * @param collect - Receives the output instead of the terminal.
  */
 export async function runAll(
   commands: readonly Command[],
@@ -55,8 +55,9 @@ export async function runAll(
       shell: program === 'npx' && isWindows,
     });
     if (collect !== undefined) {
-      for (const stream of [child.stdout!, child.stderr!])
+      for (const stream of [child.stdout!, child.stderr!]) {
         stream.setEncoding('utf8').on('data', collect);
+      }
     }
     const stop = (signal: NodeJS.Signals): void => void child.kill(signal);
     process.on('SIGINT', stop).on('SIGTERM', stop);
@@ -75,14 +76,16 @@ export interface Task {
   readonly what: string;
   /** Programs that run one after another. */
   readonly commands: readonly Command[];
-  /** An earlier row whose output the commands use, or write too. */
+  /** An earlier row that must end first: both write the same files, or this one reads them. */
   readonly after?: string;
 }
 
 /**
- * Runs tasks by name and prints the time of each. A failure or an unknown name sets the exit code.
+ * Runs the named tasks in the order of the table, each once, and prints the time of each. A failure
+ * or an unknown name sets the exit code.
  *
- * @param lanes - Number of tasks that run at once. With several, the output of a task is printed when it ends.
+ * @param lanes - Number of tasks that run at once. With several, the output of a task is printed
+ *   when it ends.
  */
 export async function runTasks(
   tasks: Readonly<Record<string, Task>>,
@@ -97,8 +100,9 @@ export async function runTasks(
   }
   const failed: string[] = [];
   const running = new Map<string, Promise<void>>();
-  const waiting = names.values();
-  const together = lanes > 1 && names.length > 1;
+  const rows = Object.keys(tasks).filter((name) => names.includes(name));
+  const waiting = rows.values();
+  const together = lanes > 1 && rows.length > 1;
 
   async function lane(): Promise<void> {
     for (const name of waiting) {
@@ -109,9 +113,9 @@ export async function runTasks(
   }
 
   async function runTask(name: string, { commands, after }: Task): Promise<void> {
-    await running.get(after ?? '');
+    if (after !== undefined) await running.get(after);
     const start = performance.now();
-    if (!together) console.log(`== ${name}`);
+    console.log(together ? `== ${name}: started` : `== ${name}`);
     let output = '';
     const ok = await runAll(commands, together ? (text) => (output += text) : undefined);
     const seconds = Math.round((performance.now() - start) / 1000);

@@ -56,7 +56,7 @@ async function perByte(role: Role, size: number, takes: Reader): Promise<Copied>
   return each(counted, size);
 }
 
-/** The last round counts. By then the write buffers fit the size of the turns. */
+/** Only the last round counts: by then the first write buffer has the size of a turn. */
 const ROUNDS = 6;
 
 /** Copied and allocated bytes per byte of a sent message. */

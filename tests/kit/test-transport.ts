@@ -133,7 +133,7 @@ export class TestTransport implements Transport {
     return false;
   }
 
-  /** What a connection reads after this call is wrong. */
+  /** Overwrites the chunk: a connection that still reads it gets wrong bytes. */
   free(chunk: Uint8Array): void {
     this.freed++;
     chunk.fill(0xee);

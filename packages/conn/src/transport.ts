@@ -48,9 +48,9 @@ export interface Transport {
   /** Sends the writes since `cork`. */
   uncork?(): void;
   /**
-   * Frees the memory of a chunk that `data` has delivered. The connection calls it for large chunks
-   * of which it keeps no byte, and does not read them again. Absent: the garbage collector frees
-   * them.
+   * Frees a large chunk that `data` has delivered: the connection keeps no view of it. Called at
+   * most once for a chunk, for most chunks never, perhaps inside `sink.data`, and perhaps after
+   * `sink.close`. Without this method the garbage collector frees all chunks.
    */
   free?(chunk: Uint8Array): void;
   /** Asks for no more `data` until `resume`. Bytes under way may still be delivered. */

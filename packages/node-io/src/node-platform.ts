@@ -111,32 +111,33 @@ function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
 }
 
 const resolved = Promise.resolve();
-/** A queue that had more callbacks than this at once is not reused. */
+/** A queue with more callbacks than this is dropped after its run. */
 const LONG = 1024;
 /**
  * Two queues, swapped by each call of {@link runDeferred}: a callback that is deferred during the
- * call runs in the next one. Entries are overwritten: `length = 0` would free the memory of the
- * array.
+ * call runs in the next one. `spare` is undefined during the call. Entries are set to undefined:
+ * `length = 0` would free the memory of the array.
  */
 let deferred: ((() => void) | undefined)[] = [];
-let spare: ((() => void) | undefined)[] = [];
+let spare: ((() => void) | undefined)[] | undefined;
 /** Number of callbacks in {@link deferred}. */
-let count = 0;
+let deferredCount = 0;
 /** The runtime's timers at the last `nextTick`: fake timers drop callbacks when they are removed. */
 let scheduledBy: unknown;
 
 function runDeferred(): void {
   const callbacks = deferred;
-  const due = count;
-  deferred = spare;
-  count = 0;
+  const due = deferredCount;
+  deferred = spare ?? [];
+  spare = undefined;
+  deferredCount = 0;
   let i = 0;
   try {
     while (i < due) take(callbacks, i++)();
   } finally {
     // Node reports the exception. The callbacks after it run in the next call.
     while (i < due) defer(take(callbacks, i++));
-    spare = due > LONG ? [] : callbacks;
+    spare = due > LONG ? undefined : callbacks;
   }
 }
 
@@ -147,9 +148,9 @@ function take(callbacks: ((() => void) | undefined)[], i: number): () => void {
 }
 
 function defer(callback: () => void): void {
-  deferred[count++] = callback;
+  deferred[deferredCount++] = callback;
   // From a timer or an I/O callback, a nextTick alone would run before the microtasks.
-  if (count > 1 && scheduledBy === setTimeout) return;
+  if (deferredCount > 1 && scheduledBy === setTimeout) return;
   scheduledBy = setTimeout;
   void resolved.then(afterMicrotasks);
 }

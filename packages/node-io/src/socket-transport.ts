@@ -23,8 +23,8 @@ export interface SocketTransportOptions {
  * Nagle's algorithm and the idle timeout are off, every error of the socket is caught, and a FIN of
  * the peer ends only the peer's half.
  *
- * The bytes of a `net.Socket` or `tls.TLSSocket` are passed on without a copy, and chunks of a large
- * message are freed after use: to another `data` listener they are empty. The bytes of any
+ * The bytes of a `net.Socket` or `tls.TLSSocket` are passed on without a copy. Chunks of a large
+ * message may be freed after use, unless the socket has another `data` listener. The bytes of any
  * other Duplex are copied in both directions: that stream may keep them. Such a stream must emit
  * `close` when it is destroyed, as Node's streams do by default.
  *
@@ -261,7 +261,8 @@ class SocketTransport implements Transport {
   }
 
   free(chunk: Uint8Array): void {
-    freeMemory(chunk);
+    // Another listener may keep the chunk, or read its length after us.
+    if (this.underlying.listenerCount('data') === 1) freeMemory(chunk);
   }
 
   pause(): void {

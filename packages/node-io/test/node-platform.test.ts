@@ -144,6 +144,32 @@ describe('nodePlatform.defer', () => {
   });
 });
 
+describe('a tick that is run within a tick', () => {
+  afterEach(() => void vi.restoreAllMocks());
+
+  it('loses no callback and calls none twice', async () => {
+    let tick = (): void => {};
+    vi.spyOn(process, 'nextTick').mockImplementation((callback) => {
+      tick = callback as () => void;
+    });
+    const ran: string[] = [];
+    nodePlatform.defer(() => {
+      nodePlatform.defer(() => {
+        ran.push('a');
+        nodePlatform.defer(() => ran.push('c'));
+        nodePlatform.defer(() => ran.push('d'));
+      });
+      nodePlatform.defer(() => ran.push('b'));
+      tick();
+    });
+    await Promise.resolve();
+    tick();
+    await Promise.resolve();
+    tick();
+    expect(ran).toEqual(['a', 'b', 'c', 'd']);
+  });
+});
+
 describe('fake timers that were removed', () => {
   afterEach(() => {
     vi.unstubAllGlobals();

@@ -50,15 +50,28 @@ describe.each([
     expect(answer.toString()).toBe('pong');
   });
 
-  it('frees a chunk that is all of its memory', () => {
+  it('frees a chunk that is all of its memory, from 16 MiB in a second on', () => {
     const transport = socketTransport(pair.ours);
-    const whole = new Uint8Array(65_536).fill(1);
+    record(transport);
+    const counted = new Uint8Array(65_536);
+    for (let i = 0; i < 256; i++) transport.free!(counted);
+    const whole = new Uint8Array(65_536);
     transport.free!(whole);
     expect([whole.length, whole.buffer.byteLength]).toEqual([0, 0]);
   });
 
+  it('leaves chunks alone while the socket has another listener', () => {
+    const transport = socketTransport(pair.ours);
+    record(transport);
+    pair.ours.on('data', () => {});
+    const whole = new Uint8Array(65_536);
+    transport.free!(whole);
+    expect(whole.length).toBe(65_536);
+  });
+
   it('leaves memory alone that is not all of a chunk, shared or not transferable', () => {
     const transport = socketTransport(pair.ours);
+    record(transport);
     const part = new Uint8Array(65_536).subarray(1);
     const shared = new Uint8Array(new SharedArrayBuffer(8));
     const wasm = new Uint8Array(new Memory({ initial: 1 }).buffer);

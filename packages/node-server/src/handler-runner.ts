@@ -12,8 +12,8 @@ import type { ErrorReporter } from './error-reporter.ts';
 import type { PendingWork } from './pending-work.ts';
 
 /**
- * Runs the handler of a route for each of its connections. One object observes all promises of the
- * handler, so that an idle connection needs none.
+ * Runs the handler of a route for each of its connections, and observes the handler's promises: a
+ * connection needs no observer of its own.
  */
 export class HandlerRunner implements ReceiveObserver<Conn> {
   readonly #handler: ConnHandler<unknown>;
@@ -41,7 +41,7 @@ export class HandlerRunner implements ReceiveObserver<Conn> {
     // The handshake was pending when the upgrader began to close.
     if (this.#work.isClosing) return;
     handlerStarted(conn);
-    // Not as a method: `this` of the function is undefined.
+    // Called without a receiver, so that `this` is undefined in the handler.
     const handler = this.#handler;
     try {
       const result = handler(conn, req, context);

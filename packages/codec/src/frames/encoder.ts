@@ -49,10 +49,10 @@ const LONGEST_PIECE = 4096;
  * @see RFC 6455, sections 5.2 and 5.3
  */
 export class FrameEncoder {
-  // Plain fields, not `#`. `#` fields add 10 bytes to the bytecode of frame(), which has 348, and 5 to
-  // mask(), which has 91; V8 inlines up to a budget. `encode 16 B` takes 16 ns with plain fields and
-  // 19 ns with `#` (Node 20). Commands: `node --print-bytecode --print-bytecode-filter=frame`, `pnpm
-  // bench codec`.
+  // Plain fields, not `#`. `#` fields add 10 bytes to the bytecode of frame(), which has 348, and 5
+  // to mask(), which has 91; V8 inlines up to a budget. `encode 16 B` takes 16 ns with plain fields
+  // and 19 ns with `#` (Node 20). Commands: `node --print-bytecode --print-bytecode-filter=frame`,
+  // `pnpm bench codec`.
   private readonly out: SlabWriter;
   private readonly maskBit: number;
   /** Size in bytes of a header with a 7-bit length. */

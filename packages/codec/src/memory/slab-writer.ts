@@ -36,8 +36,8 @@ export class SlabWriter {
   /** Place of the slab in the SIMD memory, or NONE. */
   private address = NONE;
   /**
-   * The payload of the last {@link fill}, and its place. To read `buffer` V8 leaves its compiled code,
-   * and most payloads of a turn are ranges of one chunk.
+   * The payload of the last {@link fill}, and its place. Reading `buffer` calls the runtime, so it is
+   * cached: most payloads of a turn are ranges of one chunk.
    */
   private source: Uint8Array = NO_BYTES;
   private sourceBuffer: ArrayBufferLike = NO_BYTES.buffer;
@@ -54,7 +54,7 @@ export class SlabWriter {
   #boundary = 0;
   /**
    * The next first slab has room for this many bytes: a turn is often as large as the turn before.
-   * Without it, 16 messages of 1 KiB are moved twice, which is a tenth of their cost in JavaScript.
+   * Without this a turn of 16 messages of 1 KiB moves its bytes twice, a tenth of its cost.
    */
   #expected = 0;
 
@@ -146,7 +146,7 @@ export class SlabWriter {
   seal(): void {
     const slab = this.#slab;
     if (slab === undefined) return;
-    // Halved, not replaced: connections with small and large turns share an encoder.
+    // Decays by half: connections with small and with large turns share an encoder.
     this.#expected = Math.max(this.pos, this.#expected >> 1);
     // Nothing was written to a slab that was leased for a frame which was then rejected.
     const unused = this.pos === 0;

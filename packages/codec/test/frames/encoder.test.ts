@@ -461,7 +461,7 @@ describe('FrameEncoder with a pool that fails', () => {
 });
 
 describe('FrameEncoder options', () => {
-  it('leases slabs of the requested size first, and larger ones in and after a large turn', () => {
+  it('leases slabs of the requested size first, and larger ones during a large turn and for some turns after it', () => {
     const sizes: number[] = [];
     const pool = new SlabPool();
     const source = {

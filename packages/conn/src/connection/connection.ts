@@ -293,17 +293,23 @@ export class Connection
   }
 
   onEndOfTurn(): void {
-    const { readSide } = this;
     this.#endOfTurnScheduled = false;
+    const idle = this.#readSide === undefined && this.#closeHandshake === undefined;
+    // An idle connection that only writes creates no read side.
+    if (!idle || this.paused) this.#parseAhead();
+    const flowControl = this.#rare?.flowControl;
+    if (flowControl?.renewalDue === true) flowControl.renewTimeout();
+    this.#writeSide?.sendQueue.flush();
+    this.#readSide?.releaseIfIdle();
+    this.#markActive();
+  }
+
+  #parseAhead(): void {
+    const { readSide } = this;
     readSide.start();
     this.#inPass = true;
     readSide.parse(true);
     this.#inPass = false;
-    const flowControl = this.#rare?.flowControl;
-    if (flowControl?.renewalDue === true) flowControl.renewTimeout();
-    this.#writeSide?.sendQueue.flush();
-    readSide.releaseIfIdle();
-    this.#markActive();
   }
 
   freeChunk(chunk: Uint8Array): void {

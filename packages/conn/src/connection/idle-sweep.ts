@@ -2,9 +2,9 @@ import { type Platform, perPlatform } from '../platform/platform.ts';
 import { type TimerEntry, type Timers, timersOf } from '../time/timers.ts';
 
 /**
- * Period of the sweep in ms. A connection is swept after one to two periods without activity. It is
- * shorter than the time between two collections of the young generation, so that most sides are
- * dropped before V8 copies them.
+ * Period of the sweep in ms. A connection is swept after one to two periods without activity. With
+ * 50 ms more sides survived a collection of the young generation: 40 and 34 MB were copied while
+ * 5,000 connections opened and echoed (Node 20).
  */
 const PERIOD = 16;
 /** Connections visited in one turn. More would delay the other connections. */
@@ -21,7 +21,7 @@ export type Activity = typeof UNLISTED | typeof QUIET | typeof ACTIVE;
 
 /** A connection whose idle parts can be dropped. */
 export interface SweepTarget {
-  /** Maintained by {@link IdleSweep}. */
+  /** Initially {@link UNLISTED}. Only {@link IdleSweep} changes it. */
   activity: Activity;
   /** Drops the parts that are idle. The next chunk or write creates new ones. */
   dropIdleParts(): void;
@@ -33,7 +33,8 @@ export interface SweepTarget {
  * costs more than parsing it.
  *
  * The timer is set only while connections are listed. An ended connection stays in an array until
- * the next sweep: a Set would allocate more than the connections.
+ * the next sweep: a Set that changes so often
+ * allocates more than the connections.
  */
 export class IdleSweep implements TimerEntry {
   slot: number | undefined;
@@ -58,7 +59,7 @@ export class IdleSweep implements TimerEntry {
     this.#listed.push(target);
   }
 
-  /** Removes a connection that ends. */
+  /** Removes a connection that ends. It is not added again. */
   remove(target: SweepTarget): void {
     if (target.activity === UNLISTED) return;
     target.activity = UNLISTED;

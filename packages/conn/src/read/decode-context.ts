@@ -18,7 +18,7 @@ export interface DecodeContext {
   readonly readLimit: number;
   /** Set where compressed messages are agreed. */
   readonly deflate: InflateParts | undefined;
-  /** Frees a chunk that nobody reads again. */
+  /** Frees a chunk that is no longer used. */
   freeChunk(chunk: Uint8Array): void;
   /** The decoder waited for its turn to inflate, and the turn has come. */
   onInflateTurn(): void;

@@ -56,7 +56,7 @@ import { emptyFragments, frameError, invalidText } from './message-faults.ts';
  * reader streams fragments of one byte.
  */
 const FRAMES_PER_TURN = 1_000;
-/** Bytes. Smaller chunks are left to the garbage collector: it costs less than a call. */
+/** Bytes. Smaller chunks are garbage collected, which costs less than freeing them. */
 const FREE_FROM = 16 * 1024;
 
 /**
@@ -103,13 +103,13 @@ export class MessageDecoder {
 
   protected context: DecodeContext = DETACHED_CONTEXT;
   protected readonly frames: FrameDecoder;
-  /** As {@link wholeBuffer}; undefined while it is unknown. */
+  /** Caches {@link wholeBuffer}; undefined until that is read. */
   #wholeBuffer: ArrayBufferLike | null | undefined;
   readonly #chunks = new ChunkQueue();
   /** Whether the frame decoder has parsed every byte pushed to it. */
   #exhausted = true;
-  /** The chunk that the frame decoder parses, while all its bytes were copied to an own buffer. */
-  #copied: Uint8Array | undefined;
+  /** The chunk under way, unless it is small or an event has referred to it. */
+  #freeable: Uint8Array | undefined;
   protected readonly fragments: FragmentBuffer = new FragmentBuffer();
   readonly #isUtf8: ((bytes: Uint8Array) => boolean) | undefined;
   readonly #maxEmptyFragments: number;
@@ -184,8 +184,8 @@ export class MessageDecoder {
   }
 
   /**
-   * The buffer of {@link bytes}, or null when that contains other memory too. It is read once a
-   * chunk: to read `buffer` V8 leaves its compiled code.
+   * The buffer of {@link bytes}, or null when `bytes` is only a part of it. Cached for a chunk:
+   * reading `buffer` calls the runtime.
    */
   get wholeBuffer(): ArrayBufferLike | null {
     if (this.#wholeBuffer === undefined) {
@@ -217,7 +217,7 @@ export class MessageDecoder {
   }
 
   #parseNext(chunk: Uint8Array): void {
-    this.#copied = chunk.length < FREE_FROM ? undefined : chunk;
+    this.#freeable = chunk.length < FREE_FROM ? undefined : chunk;
     this.frames.push(chunk);
     if (this.fragments.incomplete) this.fragments.offer(this.frames);
   }
@@ -247,7 +247,7 @@ export class MessageDecoder {
         case FAILED:
           return this.fault(frameError(this.frames.error, this.limit));
         case NEED_MORE: {
-          this.#freeCopied();
+          this.#freeChunk();
           const chunk = this.#chunks.shift();
           if (chunk === undefined) {
             this.#exhausted = true;
@@ -262,11 +262,11 @@ export class MessageDecoder {
     }
   }
 
-  /** Frees the parsed chunk if it was a part of one large message and nothing else. */
-  #freeCopied(): void {
-    const chunk = this.#copied;
-    this.#copied = undefined;
-    if (chunk !== undefined && this.fragments.incomplete) this.context.freeChunk(chunk);
+  /** Frees the parsed chunk if its bytes were copied or dropped. */
+  #freeChunk(): void {
+    const chunk = this.#freeable;
+    this.#freeable = undefined;
+    if (chunk !== undefined) this.context.freeChunk(chunk);
   }
 
   /**
@@ -276,7 +276,7 @@ export class MessageDecoder {
     if (this.#exhausted || !this.#chunks.empty || this.pendingEvents !== 0) return;
     if (this.inflating || !this.frames.atFrameBoundary) return;
     this.frames.next();
-    this.#copied = undefined;
+    this.#freeChunk();
     this.#exhausted = true;
     this.showNothing();
   }
@@ -332,7 +332,7 @@ export class MessageDecoder {
   /** Releases all memory and ends parsing. */
   destroy(): void {
     this.#chunks.clear();
-    this.#copied = undefined;
+    this.#freeable = undefined;
     this.#exhausted = true;
     this.pendingEvents = 0;
     this.delivery = NO_MESSAGE;
@@ -346,7 +346,7 @@ export class MessageDecoder {
 
   #frame(): DecodedEvent {
     const frames = this.frames;
-    this.#copied = undefined;
+    this.#freeable = undefined;
     // Dropped frames cost little, and must not wait: the transport is not paused for them.
     const bounded = this.payloadUse !== IGNORED;
     if (++this.context.framesIn >= this.#lastFrame && bounded) this.budgetSpent = true;
@@ -423,7 +423,7 @@ export class MessageDecoder {
 
   #data(): DecodedEvent {
     const { buf, start, end } = this.frames;
-    if (this.#compressed || this.delivery === PIECES) this.#copied = undefined;
+    if (this.#compressed || this.delivery === PIECES) this.#freeable = undefined;
     if (this.#compressed) return this.feed(buf, start, end, false);
     // The limit may have been lowered since the frame began.
     if (!this.checkLength()) return FAULT;

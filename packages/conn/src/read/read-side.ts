@@ -540,9 +540,9 @@ function restDropped(cause: string): { readonly reason: ReadPendingError } {
 }
 
 /**
- * Returns the message of `decoder` as a view of its chunk. Undefined when the message is small, when
- * the chunk is too large for it or is part of other memory, and when the message does not start at
- * a multiple of 8 bytes, as a Float64Array over it requires.
+ * Returns the message of `decoder` as a view of its chunk. Undefined when the message is small,
+ * when the chunk is too large for it or is part of other memory, and when the message does not start
+ * at a multiple of 8 bytes, as a Float64Array over it requires.
  */
 function viewOfChunk(decoder: MessageDecoder): Uint8Array | undefined {
   const { bytes, start, end } = decoder;

@@ -24,8 +24,8 @@ export interface ReceiveCallOwner {
 }
 
 /**
- * Gets the outcomes of any number of {@link ReceiveCall}s, each with the `subject` that it was
- * observed for: one object instead of the two functions of `then` for each call.
+ * Gets the outcomes of many {@link ReceiveCall}s; `subject` says which one. One observer replaces
+ * two closures for each call.
  */
 export interface ReceiveObserver<Subject extends object> {
   fulfilled(subject: Subject): void;
@@ -53,9 +53,9 @@ export class ReceiveCall extends Promise<CloseInfo> {
   thrown: { readonly error: unknown } | undefined;
   /** The object lent to the handler. Created on first use, and again after {@link dropIdle}. */
   #borrowed: BorrowedMessage | undefined;
-  /** The promise for callers that await the call. Created on first use. */
+  /** The outcome, once a caller awaits it or the call has failed. */
   #outcome: Deferred<CloseInfo> | undefined;
-  /** The outcome instead, when the call has resolved before any caller awaited it. */
+  /** The promise of the end, when the call has resolved before `#outcome` was created. */
   #resolved: Promise<CloseInfo> | undefined;
   #observer: ReceiveObserver<object> | undefined;
   #subject: object | undefined;
@@ -125,9 +125,11 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   #notifyObserver(): void {
     const observer = this.#observer;
+    const subject = this.#subject;
     if (observer === undefined) return;
     this.#observer = undefined;
-    notify(observer, this.#subject!, this.#promise());
+    this.#subject = undefined;
+    notify(observer, subject!, this.#promise());
   }
 
   /**

@@ -6,7 +6,7 @@ export interface EndOfTurnTask {
   onEndOfTurn(): void;
 }
 
-/** A queue that had more tasks than this at once is not reused. */
+/** A queue with more tasks than this is dropped after its run. */
 const LONG = 1024;
 
 /**
@@ -17,8 +17,8 @@ export class EndOfTurn {
   readonly #platform: Platform;
   #waiting: (EndOfTurnTask | undefined)[] = [];
   #count = 0;
-  /** The other queue, empty: it is filled while the first one runs. */
-  #spare: (EndOfTurnTask | undefined)[] = [];
+  /** An empty queue for the tasks that are added during the next run. Undefined during a run. */
+  #spare: (EndOfTurnTask | undefined)[] | undefined;
   /** The runtime's timers at the last `defer`. Fake timers drop callbacks when they are removed. */
   #scheduledBy: unknown;
 
@@ -39,7 +39,8 @@ export class EndOfTurn {
   readonly #run = (): void => {
     const due = this.#waiting;
     const count = this.#count;
-    this.#waiting = this.#spare;
+    this.#waiting = this.#spare ?? [];
+    this.#spare = undefined;
     this.#count = 0;
     let i = 0;
     try {
@@ -55,7 +56,7 @@ export class EndOfTurn {
         this.add(due[i]!);
         due[i++] = undefined;
       }
-      this.#spare = count > LONG ? [] : due;
+      this.#spare = count > LONG ? undefined : due;
     }
   };
 }

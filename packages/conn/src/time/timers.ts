@@ -91,7 +91,7 @@ export class Timers {
 
   #arm(): void {
     let next = Infinity;
-    // An iterator would allocate a result for each slot, and a heartbeat fills hundreds of slots.
+    // An iterator would allocate a result for each slot, and with a heartbeat there are hundreds of slots.
     this.#slots.forEach((_entries, slot) => {
       if (slot < next) next = slot;
     });

@@ -3,10 +3,12 @@ import { FakePlatform, naiveEncode } from '@ws/tests';
 import { afterEach, describe, expect, it } from 'vitest';
 import { resolveSettings } from '../../src/options.ts';
 import {
+  CHECKED_ONLY,
   DELIVERED,
   type DecodedEvent,
   MESSAGE,
   NOTHING,
+  type PayloadUse,
   PING,
 } from '../../src/read/decoded-event.ts';
 import { MessageDecoder } from '../../src/read/message-decoder.ts';
@@ -14,7 +16,7 @@ import { MessageDecoder } from '../../src/read/message-decoder.ts';
 const MASK = { mask: 0x01020304 };
 const PING_FRAME = naiveEncode(9, Buffer.from('hello'), MASK);
 
-function attached(): MessageDecoder {
+function attached(payloadUse: PayloadUse = DELIVERED): MessageDecoder {
   const settings = resolveSettings({}, 'server');
   const { readLimit } = settings;
   const decoder = new MessageDecoder('server', settings, new FakePlatform());
@@ -27,7 +29,7 @@ function attached(): MessageDecoder {
     freeChunk: (chunk: Uint8Array) => freed.push(chunk),
     onInflateTurn() {},
   };
-  decoder.attach(context, DELIVERED, false);
+  decoder.attach(context, payloadUse, false);
   return decoder;
 }
 
@@ -51,6 +53,14 @@ describe('MessageDecoder', () => {
     expect(events).toEqual([PING, MESSAGE, PING]);
     // The first and the last have a ping, and the third is small.
     expect(freed).toEqual([chunks[1], chunks[3], chunks[4]]);
+  });
+
+  it('frees large chunks of a dropped message', () => {
+    const decoder = attached(CHECKED_ONLY);
+    const frame = naiveEncode(BinaryMessage, Buffer.alloc(100_000), MASK);
+    const chunk = new Uint8Array(frame.subarray(0, 50_000));
+    decoder.push(chunk);
+    expect([decoder.next(), freed.length, freed[0]]).toEqual([NOTHING, 1, chunk]);
   });
 
   it('frees no chunk that a reader of pieces may keep', () => {

@@ -1,0 +1,28 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { runTasks, type Task } from '../run.ts';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'run '));
+  vi.spyOn(console, 'log').mockImplementation(() => {});
+  vi.spyOn(process.stdout, 'write').mockImplementation(() => true);
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await rm(folder, { recursive: true });
+});
+
+it('runs each task once, after the one that it names', async () => {
+  const file = join(folder, 'order');
+  const task = (name: string, after?: string): Task => {
+    const program = `require('fs').appendFileSync(${JSON.stringify(file)}, '${name} ')`;
+    const row = { what: name, commands: [[process.execPath, '-e', program]] as const };
+    return after === undefined ? row : { ...row, after };
+  };
+  const tasks = { first: task('first'), second: task('second', 'first') };
+  await runTasks(tasks, ['second', 'first', 'first'], 2);
+  expect(await readFile(file, 'utf8')).toBe('first second ');
+});
