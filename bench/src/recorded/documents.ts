@@ -72,9 +72,7 @@ function readResults(folder: string): Results {
       .toSorted()
       .map((name) => {
         const text = readFileSync(join(folder, name), 'utf8');
-        const { charts = [], ...document } = JSON.parse(text) as Recorded & { charts?: Table[] };
-        // Results that were recorded before 2026-11-22 call their tables charts.
-        return [name.slice(0, -'.json'.length), { ...document, tables: document.tables ?? charts }];
+        return [name.slice(0, -'.json'.length), JSON.parse(text) as Recorded];
       }),
   );
 }

@@ -12,7 +12,7 @@ const REASONS: readonly (readonly [rival: RegExp, row: RegExp, why: string])[] =
   [/./, /^check UTF-8/, "it calls Node's check for every size"],
   [/./, /connections$/, 'it allocates less for a handshake'],
   [/corked/, /x 16|mixed|a turn/, 'it writes once a turn too, where its application corks'],
-  [/native|bufferutil|corked/, /KiB|MiB/, 'it unmasks large messages by native code'],
+  [/native|corked/, /KiB|MiB/, 'it unmasks large messages by native code'],
   [/./, /x 1 x|1 send|1 a turn/, 'it has less to do for a single message, such as no promise'],
   [/./, /./, 'the cause is not known'],
 ];

@@ -135,11 +135,6 @@ describe('outdated', () => {
     expect(page('bench/GOALS.md')).not.toMatch(/met|missed/);
   });
 
-  it('shows results of the former format', async () => {
-    await record('codec', { head: head('codec'), charts: [{ kind: 'bars', ...TABLE }] });
-    expect(page('docs/performance.md')).toContain('| 64 x 16 x 16 B | 8.00 (7.00 to 10.0)');
-  });
-
   it('draws a chart of the first table, and removes the chart of a removed result', async () => {
     await record('compare', compareResult());
     expect(page('README.md')).toContain('![Echo: times those of ws](docs/charts/compare.svg)');

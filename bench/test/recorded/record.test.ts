@@ -33,7 +33,7 @@ beforeEach(() => {
     put(path, places.join('\n'));
   }
   put('bench/package.json', '{}');
-  put(`bench/results/${currentSet()}/removed.json`, '{}');
+  put(`bench/results/${currentSet()}/removed.json`, '{ "head": {}, "tables": [] }');
   git('init', '--quiet');
   git('add', '.');
   git('commit', '--quiet', '-m', 'first');
