@@ -42,7 +42,7 @@ export function broadcast<C extends Conn>(
   if (filter !== undefined && typeof filter !== 'function') {
     throw new TypeError(`filter: expected a function, got ${kind(filter)}`);
   }
-  const message = data instanceof PreparedMessage ? data : prepare(data);
+  const message = preparedOf(data);
   const left = leftOut(except);
   const chosen: C[] = [];
   for (const conn of conns) {
@@ -56,7 +56,7 @@ export function broadcast<C extends Conn>(
   let accepted = 0;
   // A Set has no duplicates.
   for (const conn of conns instanceof Set ? chosen : new Set(chosen)) {
-    if (sends(conn, message)) accepted++;
+    if (sendPrepared(conn, message, false)) accepted++;
   }
   return accepted;
 }
@@ -71,10 +71,17 @@ function passes<C extends Conn>(filter: (conn: C) => boolean, conn: C): boolean 
   return Boolean(result);
 }
 
-function sends(conn: Conn, message: PreparedMessage): boolean {
+/**
+ * Sends a message together with the other messages of this turn.
+ *
+ * @param waited - Whether the message comes from a queue of the caller: `maxBufferedAmount` does not
+ *   apply.
+ * @returns Whether the connection accepted it.
+ */
+export function sendPrepared(conn: Conn, message: PreparedMessage, waited: boolean): boolean {
   const { type, bytes } = message;
   const { writeSide } = connectionOf(conn);
-  if (!writeSide.accepts(bytes.length)) return false;
+  if (!waited && !writeSide.accepts(bytes.length)) return false;
   if (type !== TextMessage && type !== BinaryMessage) {
     void conn.writePreparedMessage(message);
     return true;
@@ -89,7 +96,9 @@ function sends(conn: Conn, message: PreparedMessage): boolean {
   }
 }
 
-function prepare(data: MessageData): PreparedMessage {
+/** @throws TypeError for data that cannot be sent. */
+export function preparedOf(data: MessageData | PreparedMessage): PreparedMessage {
+  if (data instanceof PreparedMessage) return data;
   return new PreparedMessage(typeof data === 'string' ? TextMessage : dataTypeOf(data), data);
 }
 

@@ -23,7 +23,8 @@ import type { CloseHandler, PingPongHandler } from './control/control-frames.ts'
 import { PerMessageDeflate } from './deflate/negotiate.ts';
 import { DEFAULT_COMPRESSION } from './deflate/settings.ts';
 import { TimeoutError } from './errors.ts';
-import { copyOf } from './memory/copy.ts';
+import type { ConnInternals } from './internals.ts';
+import { COPY_BELOW, copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
 import {
   type ConnOptions,
@@ -32,6 +33,7 @@ import {
   readLimit,
   resolveOptions,
 } from './options.ts';
+import type { Platform } from './platform/platform.ts';
 import { formatJSON, parseJSON } from './read/json.ts';
 import { MessageIterator } from './read/message-iterator.ts';
 import type { MessageReader } from './read/message-reader.ts';
@@ -43,7 +45,7 @@ import { handled, RESOLVED, rejected } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import type { Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
-import { COPY_BELOW, owned } from './write/copy-or-reference.ts';
+import { owned } from './write/copy-or-reference.ts';
 import type { MessageWriter } from './write/message-writer.ts';
 import {
   bytesOf,
@@ -92,29 +94,13 @@ export interface NextWriterOptions {
 /** The inner connection of a Conn, for the functions of this package that work on Conns. */
 export let connectionOf: (conn: Conn) => Connection;
 
-/** The error that has failed `conn`, by a broken rule or by a handler; undefined without one. */
-export function failureOf(conn: Conn): unknown {
-  return connectionOf(conn).failure;
-}
-
-/** The option `closeTimeout` of `conn`, in ms. */
-export function closeTimeoutOf(conn: Conn): number {
-  return connectionOf(conn).settings.closeTimeout;
+export function platformOf(conn: Conn): Platform {
+  return connectionOf(conn).platform;
 }
 
 /** See `WriteSide.untilWritable`. */
 export function untilWritable(conn: Conn): Promise<void> | undefined {
   return connectionOf(conn).writeSide.untilWritable();
-}
-
-/** Sends a message that has waited for room. `maxBufferedAmount` does not apply to it. */
-export function sendWaiting(conn: Conn, { type, data }: Message): Promise<void> {
-  const connection = connectionOf(conn);
-  try {
-    return connection.writeSide.message(type, data, 0, data.length, undefined, owned(data));
-  } catch (error) {
-    return connection.rejected(error, 'send');
-  }
 }
 
 /** The application's handler of `conn` runs: a close frame waits for the messages before it. */
@@ -825,5 +811,25 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /** `close(1000)`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** @internal For the reconnecting clients. */
+  get internals(): ConnInternals {
+    const connection = this.#connection;
+    return {
+      failure: connection.failure,
+      closeTimeout: connection.settings.closeTimeout,
+      handlerStarted: () => handlerStarted(this),
+      handlerSettled: () => handlerSettled(this),
+      closeAfterError: () => this.close(CloseCode.InternalServerErr),
+      untilWritable: () => connection.writeSide.untilWritable(),
+      sendWaiting: ({ type, data }) => {
+        try {
+          return connection.writeSide.message(type, data, 0, data.length, undefined, owned(data));
+        } catch (error) {
+          return connection.rejected(error, 'send');
+        }
+      },
+    };
   }
 }

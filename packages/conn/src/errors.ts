@@ -1,6 +1,6 @@
-import { WebSocketError } from '@ws/codec';
+import { WebSocketError } from '@ws/codec/parts';
 
-export { BackpressureError } from '@ws/codec';
+export { BackpressureError } from '@ws/codec/parts';
 
 /**
  * The names of close codes in gorilla/websocket. It has none for 1012 to 1014: only the number is

@@ -20,6 +20,7 @@ export {
   type PingOptions,
   type WriteOptions,
 } from './conn.ts';
+export type { ConnLike, MessageReaderLike, MessageWriterLike } from './conn-like.ts';
 export type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
 export { pureDeflate } from './deflate/pure-deflate.ts';
 export type { CompressionOptions } from './deflate/settings.ts';

@@ -4,12 +4,24 @@
  *
  * @module
  */
-export { handlerSettled, handlerStarted, observeReceive } from './conn.ts';
-export { historyBytesOf } from './deflate/engine-pool.ts';
+export { utf8Length } from '@ws/codec/internal';
+export { preparedOf, sendPrepared } from './broadcast.ts';
+export {
+  handlerSettled,
+  handlerStarted,
+  observeReceive,
+  platformOf,
+  untilWritable,
+} from './conn.ts';
+export { Compressor, StreamCompressor } from './deflate/compressor.ts';
+export { Decompressor } from './deflate/decompressor.ts';
+export { type EnginePool, enginePoolOf, historyBytesOf } from './deflate/engine-pool.ts';
 export { FixedDeflater, roomToDeflate } from './deflate/fixed-deflater.ts';
+export type { InflateWaiter } from './deflate/inflate-budget.ts';
 export { deflateLimits } from './deflate/negotiate.ts';
-export type { Compression } from './deflate/settings.ts';
-export { causeText } from './errors.ts';
+export { type Compression, DEFAULT_COMPRESSION } from './deflate/settings.ts';
+export { causeText, printable } from './errors.ts';
+export { onRejection } from './on-rejection.ts';
 export {
   connSettingNames,
   ResolvedOptions,
@@ -37,4 +49,7 @@ export {
 export { start as startReconnecting } from './reconnecting/reconnecting.ts';
 export { reportError } from './report/report.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
-export { checkOptionNames, duration } from './validate.ts';
+export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
+export { type TimerEntry, timersOf } from './time/timers.ts';
+export { bound, checkOptionNames, duration, kind, range, whole } from './validate.ts';
+export { type Batch, type BatchSender, flushShared, sharedFrames } from './write/shared-frames.ts';

@@ -1,7 +1,10 @@
-import { type BinaryMessage, TextMessage } from '@ws/codec';
+import { type BinaryMessage, TextMessage } from '@ws/codec/parts';
 import { copyOf } from './memory/copy.ts';
 import type { Lease } from './memory/lease.ts';
 import type { Platform } from './platform/platform.ts';
+
+/** The part of a platform that a message needs. */
+export type TextDecoding = Pick<Platform, 'decodeUtf8'>;
 
 /** The type of a data message: `TextMessage` (1) or `BinaryMessage` (2). */
 export type DataType = typeof TextMessage | typeof BinaryMessage;
@@ -22,9 +25,9 @@ export class Message {
    * `data.byteOffset`, a multiple of 8.
    */
   readonly data: Uint8Array;
-  readonly #platform: Platform;
+  readonly #platform: TextDecoding;
 
-  constructor(type: DataType, data: Uint8Array, platform: Platform) {
+  constructor(type: DataType, data: Uint8Array, platform: TextDecoding) {
     this.type = type;
     this.data = data;
     this.#platform = platform;
@@ -70,10 +73,10 @@ export class BorrowedMessage {
   /** Whether the bytes may be read: only while the handler has the message. */
   #valid = false;
   #view: Uint8Array | undefined;
-  readonly #platform: Platform;
+  readonly #platform: TextDecoding;
 
   /** @internal */
-  constructor(platform: Platform) {
+  constructor(platform: TextDecoding) {
     this.#platform = platform;
     this.bytes = NONE;
   }

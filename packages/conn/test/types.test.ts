@@ -11,6 +11,7 @@ import {
   type CloseHandler,
   type CloseInfo,
   type Conn,
+  type ConnLike,
   type ConnOptions,
   type ConnSettings,
   type ConnState,
@@ -39,6 +40,16 @@ import {
 // Code that the compiler accepts, and code that it rejects. `misuse` is never called.
 
 type Awaits<T> = T extends (...args: never[]) => Promise<infer R> ? R : never;
+
+describe('ConnLike', () => {
+  it('is a type of every Conn, without what a page lacks', () => {
+    expectTypeOf<Conn>().toExtend<ConnLike>();
+    expectTypeOf<Conn<number>>().toExtend<ConnLike<number>>();
+    expectTypeOf<Conn<number>>().not.toExtend<ConnLike<string>>();
+    expectTypeOf<ConnLike>().toExtend<AsyncIterable<Message> & AsyncDisposable>();
+    expectTypeOf<ConnLike>().not.toHaveProperty('ping');
+  });
+});
 
 describe('the types of reading', () => {
   it('match the results of each way to read', () => {

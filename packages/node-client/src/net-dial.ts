@@ -1,11 +1,10 @@
 import type { Duplex } from 'node:stream';
 import type { Transport } from '@ws/conn';
-import { typeName } from '@ws/http-shared';
+import { TransportDuplex, typeName } from '@ws/http-shared';
 import { hasTransport } from '@ws/node-io';
 import { dialError } from './dial-error.ts';
 import type { DialScope } from './dial-scope.ts';
 import { GuardedStream } from './guarded-stream.ts';
-import { TransportDuplex } from './transport-duplex.ts';
 import type { DialAddress } from './url.ts';
 
 /**

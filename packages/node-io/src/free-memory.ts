@@ -20,15 +20,27 @@ let bytesInSecond = 0;
  * Frees the memory of `bytes` now and leaves `bytes` empty, if `bytes` is all of its ArrayBuffer.
  * Does nothing before the first second with more than 16 MiB.
  */
-export function freeMemory({ buffer, byteLength }: Uint8Array): void {
-  if (!(buffer instanceof ArrayBuffer) || buffer.byteLength !== byteLength) return;
-  if (bytesInSecond < LEFT_ALONE) return leaveAlone(byteLength);
+export function freeMemory(bytes: Uint8Array): void {
+  if (!isWhole(bytes)) return;
+  if (bytesInSecond < LEFT_ALONE) leaveAlone(bytes.byteLength);
+  else freeNow(bytes);
+}
+
+/** As {@link freeMemory}, at any rate: for bytes that waited for a slow peer. */
+export function freeNow(bytes: Uint8Array): void {
+  const { buffer } = bytes;
+  if (!isWhole(bytes)) return;
   try {
-    if ((buffer as MaybeTransfer).transfer === undefined) droppingPort().postMessage(0, [buffer]);
+    if ((buffer as MaybeTransfer).transfer === undefined)
+      droppingPort().postMessage(0, [buffer as ArrayBuffer]);
     else (buffer as MaybeTransfer).transfer!(0);
   } catch {
     // Memory that cannot be transferred stays with its owner.
   }
+}
+
+function isWhole({ buffer, byteLength }: Uint8Array): boolean {
+  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength;
 }
 
 function leaveAlone(bytes: number): void {

@@ -1,5 +1,5 @@
 import { HandshakeError } from './errors.ts';
-import type { RequestHeaders } from './headers.ts';
+import type { FieldLookups } from './headers.ts';
 import { parseHostPort } from './origin.ts';
 import { quoted } from './quote.ts';
 
@@ -56,14 +56,14 @@ export class HostPolicy {
   }
 
   /** Returns the refusal of a request that {@link allows} has not allowed. */
-  refusal(headers: RequestHeaders): HandshakeError {
+  refusal(headers: FieldLookups): HandshakeError {
     const reason = `host ${quoted(headers.list('host'))} is not allowed`;
     const message = `${reason}: allowedHosts has ${this.#listed}; add it there`;
     return new HandshakeError(421, message, { body: `${reason}\n` });
   }
 
   /** Compares the host only; ports are ignored. */
-  allows(headers: RequestHeaders): boolean {
+  allows(headers: FieldLookups): boolean {
     return this.#allowed === undefined || allowsHost(this.#allowed, headers.list('host'));
   }
 }

@@ -5,6 +5,9 @@ import { HandshakeError, serverFault } from './errors.ts';
 import { type HeadersInput, headerPairs } from './headers.ts';
 import type { AuthOf, Refusal } from './options.ts';
 
+/** A function of the application that may refuse a request. */
+export type Refuser = 'authenticate' | 'onRequest' | 'onHost' | 'onHeader' | 'onBeforeUpgrade';
+
 /**
  * Returns the result of `authenticate` if it admits the client.
  *
@@ -21,8 +24,7 @@ export function readAuth<Result>(result: unknown): AuthOf<Result> {
 function refusalOf(result: unknown): HandshakeError | undefined {
   try {
     if (!result) return emptyResult(result);
-    if (isError(result)) return thrownByAuthenticate(result);
-    return isRefusal(result) ? refusalOrFault(result) : undefined;
+    return returnedRefusal('authenticate', result);
   } catch (cause) {
     return serverFault('authenticate', cause);
   }
@@ -34,13 +36,28 @@ function refusalOf(result: unknown): HandshakeError | undefined {
  * fault. So is an error whose getters or traps throw.
  */
 export function thrownByAuthenticate(error: unknown): HandshakeError {
+  return thrownBy('authenticate', error);
+}
+
+/** As {@link thrownByAuthenticate}, for any function that may refuse. */
+export function thrownBy(where: Refuser, error: unknown): HandshakeError {
   let refusal: Refusal | undefined;
   try {
     refusal = isError(error) ? exposedRefusal(error) : undefined;
   } catch {
-    return serverFault('authenticate', error);
+    return serverFault(where, error);
   }
-  return refusal === undefined ? serverFault('authenticate', error) : refusalOrFault(refusal);
+  return refusal === undefined ? serverFault(where, error) : refusalOrFault(where, refusal);
+}
+
+/**
+ * Returns the refusal that a function has returned, or that of an Error as {@link thrownBy} does;
+ * undefined for another result. A refusal that cannot be sent is an error of the application and
+ * refuses with 500.
+ */
+export function returnedRefusal(where: Refuser, result: unknown): HandshakeError | undefined {
+  if (isError(result)) return thrownBy(where, result);
+  return isRefusal(result) ? refusalOrFault(where, result) : undefined;
 }
 
 /** @returns undefined for an error that is not meant for the client. */
@@ -63,7 +80,7 @@ function isError(value: unknown): value is Error {
 
 /** A lookup without a result, or a function without `return`, admits no client. */
 function emptyResult(result: unknown): HandshakeError {
-  if (result === false) return refusalError({ refuse: true });
+  if (result === false) return refusalError('authenticate', { refuse: true });
   const got = result === '' ? "''" : String(result);
   const message = `refused by authenticate: it returned ${got}; return true to admit without data`;
   return new HandshakeError(401, message, { body: `${STATUS_CODES[401]}\n` });
@@ -73,26 +90,25 @@ function isRefusal(result: unknown): result is Refusal {
   return typeof result === 'object' && result !== null && 'refuse' in result;
 }
 
-/** A refusal that cannot be sent is an error of the application. It refuses with 500. */
-function refusalOrFault(refusal: Refusal): HandshakeError {
+function refusalOrFault(where: Refuser, refusal: Refusal): HandshakeError {
   try {
-    return refusalError(refusal);
+    return refusalError(where, refusal);
   } catch (cause) {
-    return serverFault('authenticate', cause);
+    return serverFault(where, cause);
   }
 }
 
 /** @throws TypeError for a status, body or header that cannot be sent. */
-function refusalError({ refuse, headers, body }: Refusal): HandshakeError {
+function refusalError(where: Refuser, { refuse, headers, body }: Refusal): HandshakeError {
   const status = refuse === true ? 401 : refuse;
   if (!Number.isInteger(status) || status < 300 || status > 599) {
     throw new TypeError(
-      `authenticate: expected a refusal status from 300 to 599, got ${String(status)}`,
+      `${where}: expected a refusal status from 300 to 599, got ${String(status)}`,
     );
   }
   if (body !== undefined) assertOption('body', body, typeof body === 'string', 'a string');
   const text = STATUS_CODES[status] ?? 'Refused';
-  return new HandshakeError(status, `refused by authenticate: ${status} ${text}`, {
+  return new HandshakeError(status, `refused by ${where}: ${status} ${text}`, {
     headers: headerPairs(headers),
     body: body ?? `${text}\n`,
   });

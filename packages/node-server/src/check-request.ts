@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import {
   checkRequest as findBrokenRule,
   parseSubprotocols,
@@ -8,6 +9,7 @@ import {
 import { hasToken } from '@ws/codec/internal';
 import { HandshakeError } from './errors.ts';
 import { RequestHeaders } from './headers.ts';
+import type { AppRequest, ServerRequest } from './server-request.ts';
 
 /** A field that {@link RequestHeaders} keeps: the rules ask for these only. */
 type Field = Parameters<RequestHeaders['lines']>[0];
@@ -17,13 +19,18 @@ export const NOT_HTTP_1: string =
   'the client is not using the websocket protocol: request is not HTTP/1.1';
 
 /** A request of node:http, for the codec's table of rules and for the steps between them. */
-export class NodeRequestFacts implements RequestFacts {
-  readonly headers: RequestHeaders;
+class NodeRequestFacts implements RequestFacts {
   readonly #req: IncomingMessage;
+  #headers: RequestHeaders | undefined;
 
   constructor(req: IncomingMessage) {
-    this.headers = new RequestHeaders(req);
     this.#req = req;
+  }
+
+  /** Read on first use: a limit refuses a request before. */
+  get headers(): RequestHeaders {
+    this.#headers ??= new RequestHeaders(this.#req);
+    return this.#headers;
   }
 
   get method(): string {
@@ -58,6 +65,12 @@ export class NodeRequestFacts implements RequestFacts {
   list(name: Field): string {
     return this.headers.list(name);
   }
+}
+
+/** Describes a request that node:http has parsed. */
+export function requestOfNode(incoming: IncomingMessage, socket: Duplex): ServerRequest {
+  const facts = new NodeRequestFacts(incoming);
+  return { req: incoming as AppRequest, facts, incoming, socket };
 }
 
 /**

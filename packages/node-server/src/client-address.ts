@@ -1,12 +1,17 @@
-import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { TransportError } from '@ws/conn';
+import type { HandshakeRequest } from './handshake-request.ts';
+import type { ServerRequest } from './server-request.ts';
 
 /**
  * Returns the address of the client that sent a request; undefined for a client that is not
  * counted. It is synchronous. Any string is allowed, a user name for example. Throwing refuses the
  * request with 500.
  */
-export type ClientAddress = (req: IncomingMessage) => string | undefined;
+export type ClientAddress<Req = HandshakeRequest> = (req: Req) => string | undefined;
+
+/** Finds the address of the client without the application. */
+export type FindAddress = (request: Pick<ServerRequest, 'facts' | 'socket'>) => string | undefined;
 
 /**
  * The default of {@link ClientAddress}: the peer of the socket; undefined for a Unix socket.
@@ -14,9 +19,9 @@ export type ClientAddress = (req: IncomingMessage) => string | undefined;
  * @throws TransportError after a reset: the system has forgotten the address, so the request would
  *   not count.
  */
-export function peerAddress({ socket }: IncomingMessage): string | undefined {
-  const { remoteAddress } = socket;
-  if (remoteAddress === undefined && socket.localAddress !== undefined) {
+export function peerAddress({ facts, socket }: Parameters<FindAddress>[0]): string | undefined {
+  const { remoteAddress } = facts;
+  if (remoteAddress === undefined && (socket as Partial<Socket>).localAddress !== undefined) {
     throw new TransportError('the client closed the connection before the end of the handshake');
   }
   return remoteAddress;

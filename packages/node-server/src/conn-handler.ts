@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Conn } from '@ws/conn';
+import type { HandshakeRequest } from './handshake-request.ts';
 import type { NoParams, RouteParams } from './route-table.ts';
 
 /** The third argument of a {@link ConnHandler}. */
@@ -41,9 +42,9 @@ export interface AuthenticateContext
  * (`CloseCode.InternalServerErr`) and the option `report` gets the error. The connection stays open
  * when it returns.
  */
-export type ConnHandler<Auth, Params = NoParams> = (
+export type ConnHandler<Auth, Params = NoParams, Req = HandshakeRequest> = (
   conn: Conn<Auth>,
-  req: IncomingMessage,
+  req: Req,
   context: HandlerContext<Auth, Params>,
 ) => unknown;
 

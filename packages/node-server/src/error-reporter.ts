@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import {
   CloseCode,
   CloseError,
@@ -14,6 +13,7 @@ import { isInstance } from '@ws/http-shared';
 import { nodePlatform } from '@ws/node-io';
 import { failedFunction, HandshakeError } from './errors.ts';
 import type { ServerReport, ServerReportContext } from './options.ts';
+import type { AppRequest } from './server-request.ts';
 
 /** Errors with which reads and writes reject when a connection ends. */
 const END_ERRORS = [
@@ -30,9 +30,9 @@ const END_WAIT_MS = 100;
 
 /** Reports the errors of the application's own functions to the option `report`. */
 export class ErrorReporter {
-  readonly #report: ServerReport | undefined;
+  readonly #report: ServerReport<AppRequest> | undefined;
 
-  constructor(report: ServerReport | undefined) {
+  constructor(report: ServerReport<AppRequest> | undefined) {
     this.#report = report;
   }
 
@@ -40,7 +40,7 @@ export class ErrorReporter {
    * Reports why an upgrade failed. Refusals and clients that have disconnected are not errors of
    * the server.
    */
-  handshakeFailed(error: unknown, request: IncomingMessage, route: string | undefined): void {
+  handshakeFailed(error: unknown, request: AppRequest, route: string | undefined): void {
     const context = { where: 'upgrade', request, route };
     if (isInstance(error, HandshakeError)) {
       const where = failedFunction(error) ?? 'upgrade';
@@ -78,7 +78,7 @@ export class ErrorReporter {
   }
 
   /** Reports an error of a function whose caller continues. Never throws. */
-  failed(error: unknown, context: ServerReportContext): void {
+  failed(error: unknown, context: ServerReportContext<AppRequest>): void {
     reportError(this.#report, nodePlatform, error, context);
   }
 }

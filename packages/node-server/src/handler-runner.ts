@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import type { Conn } from '@ws/conn';
 import {
   handlerSettled,
@@ -10,19 +9,21 @@ import { isThenable } from '@ws/http-shared';
 import type { ConnHandler, HandlerContext } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import type { PendingWork } from './pending-work.ts';
+import type { NoParams } from './route-table.ts';
+import type { AppRequest } from './server-request.ts';
 
 /**
  * Runs the handler of a route for each of its connections, and observes the handler's promises: a
  * connection needs no observer of its own.
  */
 export class HandlerRunner implements ReceiveObserver<Conn> {
-  readonly #handler: ConnHandler<unknown>;
+  readonly #handler: ConnHandler<unknown, NoParams, AppRequest>;
   readonly #work: PendingWork;
   readonly #reporter: ErrorReporter;
   readonly #route: string | undefined;
 
   constructor(
-    handler: ConnHandler<unknown>,
+    handler: ConnHandler<unknown, NoParams, AppRequest>,
     work: PendingWork,
     reporter: ErrorReporter,
     route: string | undefined,
@@ -37,7 +38,7 @@ export class HandlerRunner implements ReceiveObserver<Conn> {
    * Runs the handler. This is no `async` method: a suspended async method would keep the request in
    * memory as long as the connection lasts.
    */
-  run(conn: Conn, req: IncomingMessage, context: HandlerContext<unknown>): void {
+  run(conn: Conn, req: AppRequest, context: HandlerContext<unknown>): void {
     // The handshake was pending when the upgrader began to close.
     if (this.#work.isClosing) return;
     handlerStarted(conn);

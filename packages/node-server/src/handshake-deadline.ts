@@ -1,16 +1,22 @@
+import { type TimerEntry, timersOf } from '@ws/conn/internal';
+import { nodePlatform } from '@ws/node-io';
+
 /** The time that one handshake has, from its request to its answer. */
-export class HandshakeDeadline {
+export class HandshakeDeadline implements TimerEntry {
+  /** Maintained by the timers of the process. */
+  slot: number | undefined = undefined;
   #timeout: number;
-  readonly #startedAt = performance.now();
+  readonly #startedAt: number;
   readonly #onExpired: () => void;
-  #timer: NodeJS.Timeout | undefined;
 
   /**
    * @param timeout - Milliseconds; Infinity for no bound.
    * @param onExpired - Called when the timer of {@link start} expires.
+   * @param startedAt - By `performance.now()`.
    */
-  constructor(timeout: number, onExpired: () => void) {
+  constructor(timeout: number, onExpired: () => void, startedAt: number) {
     this.#timeout = timeout;
+    this.#startedAt = startedAt;
     this.#onExpired = onExpired;
   }
 
@@ -19,27 +25,31 @@ export class HandshakeDeadline {
     return this.#timeout;
   }
 
-  /** Replaces the timeout. The new one, too, starts at the request. */
+  /** Replaces the timeout. The new one, too, counts from the start. */
   set timeout(timeout: number) {
     this.#timeout = timeout;
-    if (this.#timer === undefined) return;
+    if (this.slot === undefined) return;
     this.stop();
     this.start();
   }
 
-  /** Milliseconds left since the request, 0 or more; Infinity for no bound. */
+  /** Milliseconds left, 0 or more; Infinity for no bound. */
   get remaining(): number {
     return Math.max(this.timeout - (performance.now() - this.#startedAt), 0);
   }
 
   /** Starts the timer, with the time that remains, unless it runs already. */
   start(): void {
-    if (this.timeout === Infinity) return;
-    this.#timer ??= setTimeout(this.#onExpired, this.remaining);
+    if (this.timeout === Infinity || this.slot !== undefined) return;
+    timersOf(nodePlatform).set(this, this.remaining, true);
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    timersOf(nodePlatform).clear(this);
+  }
+
+  /** The timer has expired. */
+  fire(): void {
+    this.#onExpired();
   }
 }

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TimeoutError, type TransportError } from '@ws/conn';
@@ -35,16 +35,17 @@ export class Handshake {
    * From here on every error of the socket is caught.
    *
    * @param socket - Taken by {@link takeSocket}.
-   * @param timeout - Milliseconds from here to the answer; Infinity for no bound.
+   * @param timeout - Milliseconds to the answer; Infinity for no bound.
+   * @param startedAt - The time from which they count, by `performance.now()`.
    */
-  constructor(socket: Duplex, head: Uint8Array, timeout: number) {
+  constructor(socket: Duplex, head: Uint8Array, timeout: number, startedAt: number) {
     socket.on('error', ignore);
     this.#socket = socket;
     this.#presence = new ClientPresence(socket, head, {
       halfClosed: (error) => this.#onHalfClosed(error),
       disconnected: (error) => this.#onDisconnected(error),
     });
-    this.#deadline = new HandshakeDeadline(timeout, () => this.#onExpired());
+    this.#deadline = new HandshakeDeadline(timeout, () => this.#onExpired(), startedAt);
   }
 
   /** Milliseconds; Infinity for no bound. */
@@ -92,7 +93,7 @@ export class Handshake {
    *
    * @throws as {@link wait}.
    */
-  async waitForEarlierResponses(req: IncomingMessage): Promise<void> {
+  async waitForEarlierResponses(req: object): Promise<void> {
     // Responses that a destroyed socket still carries never emit 'close'.
     if (this.#socket.destroyed) throw disconnectError(this.#socket);
     let earlier = earlierResponse(req, this.#socket);
@@ -170,7 +171,7 @@ export class Handshake {
    * @throws TransportError when the client has disconnected, Error when the request is answered
    *   already.
    */
-  prepareAnswer(req: IncomingMessage): void {
+  prepareAnswer(req: object): void {
     this.release();
     if (this.#failure !== undefined) throw this.#failure;
     if (isAnswered(req, this.#socket)) throw alreadyAnswered();

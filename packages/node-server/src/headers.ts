@@ -1,4 +1,5 @@
 import { type IncomingMessage, validateHeaderName, validateHeaderValue } from 'node:http';
+import type { RequestFacts } from '@ws/codec';
 import {
   assertOption,
   type HeaderEntries,
@@ -8,7 +9,9 @@ import {
 } from '@ws/http-shared';
 import type { HandlerContext } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
+import type { HandshakeRequest } from './handshake-request.ts';
 import type { RouteParams } from './route-table.ts';
+import type { AppRequest } from './server-request.ts';
 
 /**
  * Headers for a response: a `Headers`, a Map, pairs, or an object. A list as a value is sent as
@@ -20,17 +23,17 @@ export type HeadersInput = HeaderEntries<HeaderValue>;
  * The option `headers`: headers of each 101, or a function that returns them for one request. It
  * may be async.
  */
-export type HeadersOption<Auth> =
+export type HeadersOption<Auth, Req = HandshakeRequest> =
   | HeadersInput
   | ((
-      req: IncomingMessage,
+      req: Req,
       context: HandlerContext<Auth, RouteParams<string>>,
     ) => HeadersInput | PromiseLike<HeadersInput>);
 
 /** {@link HeadersOption}, checked. */
 export type HeadersSource =
   | readonly HeaderPair[]
-  | Extract<HeadersOption<unknown>, (...args: never) => unknown>;
+  | Extract<HeadersOption<unknown, AppRequest>, (...args: never) => unknown>;
 
 export const NO_HEADERS: readonly HeaderPair[] = [];
 
@@ -132,7 +135,10 @@ export function headerOf(pairs: readonly HeaderPair[], name: string): string | u
   return undefined;
 }
 
-/** Header fields that the handshake has rules for. */
+/** The look-ups of a request's header fields. */
+export type FieldLookups = Pick<RequestFacts, 'has' | 'once' | 'lines' | 'list'>;
+
+/** Header fields that the handshake reads. */
 const FIELDS = [
   'host',
   'transfer-encoding',
@@ -140,6 +146,7 @@ const FIELDS = [
   'connection',
   'upgrade',
   'origin',
+  'x-forwarded-for',
   'sec-websocket-version',
   'sec-websocket-key',
   'sec-websocket-protocol',
@@ -154,7 +161,7 @@ type Field = (typeof FIELDS)[number];
  *
  * A field that occurs once is kept as its text, so that a usual request needs no list.
  */
-export class RequestHeaders {
+export class RequestHeaders implements FieldLookups {
   readonly #values: FieldValues = {
     host: undefined,
     'transfer-encoding': undefined,
@@ -162,6 +169,7 @@ export class RequestHeaders {
     connection: undefined,
     upgrade: undefined,
     origin: undefined,
+    'x-forwarded-for': undefined,
     'sec-websocket-version': undefined,
     'sec-websocket-key': undefined,
     'sec-websocket-protocol': undefined,

@@ -1,14 +1,16 @@
+import { once } from 'node:events';
 import { createServer, type Server as HttpServer } from 'node:http';
 import {
   createServer as createTlsServer,
   Server as HttpsServer,
   type ServerOptions,
 } from 'node:https';
-import { isIPv6 } from 'node:net';
+import { isIPv6, type Server as NetServer } from 'node:net';
 import { resolve } from 'node:path';
+import { Server as TlsServer } from 'node:tls';
 import { clientErrorListener } from './refusal/client-error.ts';
 import type { OnRefused } from './refusal/refusals.ts';
-import type { ServeOptions } from './serve-options.ts';
+import type { ListenAddress, ServeOptions } from './serve-options.ts';
 import { guardedTls } from './tls-callbacks.ts';
 
 /** Sockets of a server above its connections and handshakes: for plain requests. */
@@ -18,8 +20,10 @@ const SPARE_SOCKETS = 256;
  * Most sockets of a server that bounds its connections. Sockets without an upgrade request are no
  * connections, and they take file descriptors too.
  */
-function maxSockets<Result>(options: ServeOptions<Result>): number {
-  const { maxConnections, maxHandshakes = 1024 } = options;
+export function maxSockets({
+  maxConnections,
+  maxHandshakes = 1024,
+}: Pick<ServeOptions, 'maxConnections' | 'maxHandshakes'>): number {
   if (!maxConnections) return Infinity;
   return maxConnections + (maxHandshakes || 0) + SPARE_SOCKETS;
 }
@@ -64,10 +68,14 @@ export function makeServer<Result>(
   return http;
 }
 
-/** @throws TypeError for a key or a certificate that OpenSSL cannot read. */
 function tlsServer(options: ServerOptions): HttpsServer {
+  return withReadableKeys(() => createTlsServer(options));
+}
+
+/** @throws TypeError for a key or a certificate that OpenSSL cannot read. */
+export function withReadableKeys<Made>(make: () => Made): Made {
   try {
-    return createTlsServer(options);
+    return make();
   } catch (cause) {
     const hint = 'key, cert, ca and pfx are the contents of the files, not their paths';
     throw new TypeError(`tls: ${hint} (${String(cause)})`, { cause });
@@ -75,10 +83,27 @@ function tlsServer(options: ServerOptions): HttpsServer {
 }
 
 /**
+ * Makes a server listen, and resolves then.
+ *
+ * @throws (rejects with) the error of `listen`.
+ */
+export async function listenOn(
+  server: NetServer,
+  { port = 0, host, socketPath, listen }: ListenAddress,
+): Promise<void> {
+  const path = socketPath ?? listen?.path;
+  // Node prefers a port to a path.
+  server.listen(path === undefined ? { port, host, ...listen } : { ...listen, path });
+  await once(server, 'listening').catch((error: unknown) => {
+    throw listenError(error);
+  });
+}
+
+/**
  * Returns the error of `listen`. For an address that is in use, its message says what to do; Node's
  * has only the address.
  */
-export function listenError(error: unknown): unknown {
+function listenError(error: unknown): unknown {
   const { code, address, port } = error as { code?: string; address?: string; port?: number };
   if (!(error instanceof Error)) return error;
   // An event has created it: its stack does not name the caller of `serve`.
@@ -90,13 +115,15 @@ export function listenError(error: unknown): unknown {
 }
 
 /** Returns the URL of a listening server; `''` for a socket without an address. */
-export function urlOf(http: HttpServer | HttpsServer, host: string | undefined): string {
-  const scheme = http instanceof HttpsServer ? 'wss' : 'ws';
-  const address = http.address();
+export function urlOf(server: NetServer, { host, listen }: ListenAddress): string {
+  // In Bun an https.Server is no tls.Server.
+  const secure = server instanceof TlsServer || server instanceof HttpsServer;
+  const scheme = secure ? 'wss' : 'ws';
+  const address = server.address();
   // A pipe that came as a file descriptor has none.
   if (address === null) return '';
   if (typeof address === 'string') return `${scheme}+unix:${socketPath(address)}`;
-  return `${scheme}://${reachableHost(host ?? address.address)}:${address.port}`;
+  return `${scheme}://${reachableHost(host ?? listen?.host ?? address.address)}:${address.port}`;
 }
 
 /** Encodes the path of a Unix socket for a URL, where a colon would end it. */

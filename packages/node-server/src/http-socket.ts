@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
@@ -21,14 +21,14 @@ export function currentResponse(socket: HttpSocket): ServerResponse | undefined 
 }
 
 /** Returns the response to an earlier request that `socket` still carries. */
-export function earlierResponse(req: IncomingMessage, socket: Duplex): ServerResponse | undefined {
+export function earlierResponse(req: object, socket: Duplex): ServerResponse | undefined {
   const response = currentResponse(socket);
   // When a plain request is passed to `upgrade`, the current response is the one to that request.
   return response?.req === req ? undefined : response;
 }
 
 /** Returns the response to `req` itself, while `socket` carries it. */
-export function ownResponse(req: IncomingMessage, socket: Duplex): ServerResponse | undefined {
+export function ownResponse(req: object, socket: Duplex): ServerResponse | undefined {
   const response = currentResponse(socket);
   return response?.req === req ? response : undefined;
 }
@@ -37,7 +37,7 @@ export function ownResponse(req: IncomingMessage, socket: Duplex): ServerRespons
  * Returns whether the application has answered `req` itself: by its response, or by ending its
  * socket.
  */
-export function isAnswered(req: IncomingMessage, socket: Duplex): boolean {
+export function isAnswered(req: object, socket: Duplex): boolean {
   if (socket.destroyed) return false;
   const response = ownResponse(req, socket);
   if (response !== undefined) return response.headersSent;

@@ -91,6 +91,7 @@ export {
   route,
 } from './route.ts';
 export type { NoParams, RouteParams } from './route-table.ts';
+export type { RunningServer } from './running-server.ts';
 export type { Subprotocols } from './select-subprotocol.ts';
 export { serve, type WebSocketServer } from './serve.ts';
 export type { ListenOptions, ServeOptions } from './serve-options.ts';

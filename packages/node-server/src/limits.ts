@@ -1,9 +1,9 @@
-import type { IncomingMessage } from 'node:http';
 import { isIPv6, type Socket } from 'node:net';
 import { ipv6Groups } from '@ws/http-shared';
-import type { ClientAddress } from './client-address.ts';
+import type { ClientAddress, FindAddress } from './client-address.ts';
 import { HandshakeError, serverFault, unexpectedResult } from './errors.ts';
 import { quoted } from './quote.ts';
+import type { AppRequest, ServerRequest } from './server-request.ts';
 
 /** Limits of an Upgrader; `Infinity` for no bound. */
 export interface LimitValues {
@@ -11,9 +11,9 @@ export interface LimitValues {
   readonly maxConnections: number;
   readonly maxConnectionsPerAddress: number;
   /** The option `clientAddress`. */
-  readonly clientAddress: ClientAddress | undefined;
+  readonly clientAddress: ClientAddress<AppRequest> | undefined;
   /** Finds the address when there is no {@link clientAddress}. */
-  readonly forwardedAddress: ClientAddress;
+  readonly forwardedAddress: FindAddress;
 }
 
 /** Counts handshakes and connections. */
@@ -64,11 +64,11 @@ export class Limits {
    * @throws HandshakeError 500 when `clientAddress` throws or returns no string; TransportError for
    *   a client that has disconnected.
    */
-  addressOf(req: IncomingMessage): string | undefined {
+  addressOf(request: ServerRequest): string | undefined {
     const { clientAddress, forwardedAddress } = this.#max;
-    if (clientAddress === undefined) return forwardedAddress(req);
+    if (clientAddress === undefined) return forwardedAddress(request);
     try {
-      const address: unknown = clientAddress(req);
+      const address: unknown = clientAddress(request.req);
       if (address === undefined || typeof address === 'string') return address;
       throw unexpectedResult('clientAddress', 'a string or undefined', address);
     } catch (cause) {
@@ -77,9 +77,9 @@ export class Limits {
   }
 
   /** As {@link addressOf}; undefined instead of an error. */
-  addressOrNone(req: IncomingMessage): string | undefined {
+  addressOrNone(request: ServerRequest): string | undefined {
     try {
-      return this.addressOf(req);
+      return this.addressOf(request);
     } catch {
       return undefined;
     }

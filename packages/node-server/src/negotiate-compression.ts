@@ -1,7 +1,7 @@
 import { type DeflateAgreement, negotiateDeflate, parseExtensions } from '@ws/codec';
 import { type Compression, deflateLimits } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
-import type { RequestHeaders } from './headers.ts';
+import type { FieldLookups } from './headers.ts';
 
 /**
  * Takes the first offer of permessage-deflate that is valid (RFC 7692, section 5). All other
@@ -10,7 +10,7 @@ import type { RequestHeaders } from './headers.ts';
  * @returns Undefined when there is no valid offer, or when compression is off.
  */
 export function negotiateCompression(
-  headers: RequestHeaders,
+  headers: FieldLookups,
   compression: Compression | false,
 ): DeflateAgreement | undefined {
   if (!headers.has('sec-websocket-extensions')) return undefined;

@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { inspect } from 'node:util';
 import type { ConnSettings, ReportContext } from '@ws/conn';
@@ -15,6 +14,7 @@ import type { ClientAddress } from './client-address.ts';
 import { type CloseOptions, type ClosePlan, checkCloseOptions } from './close-options.ts';
 import type { AuthenticateContext } from './conn-handler.ts';
 import type { HandshakeError } from './errors.ts';
+import type { HandshakeRequest } from './handshake-request.ts';
 import {
   type HeadersInput,
   type HeadersOption,
@@ -24,6 +24,7 @@ import {
 import type { LimitValues } from './limits.ts';
 import { type CheckOrigin, OriginPolicy, type SameHost } from './origin.ts';
 import { isOneToken, type Subprotocols } from './select-subprotocol.ts';
+import type { AppRequest } from './server-request.ts';
 import { forwardedAddress, type TrustProxy } from './trust-proxy.ts';
 
 /** A result of `authenticate` that refuses the request. */
@@ -55,17 +56,17 @@ type Admitted<Result> = Result extends Refusal | false | null | undefined | void
     : Result;
 
 /** Options of an {@link Upgrader}, together with the settings of its connections. */
-export interface UpgraderOptions<Result = undefined> extends ConnSettings {
+export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> extends ConnSettings {
   /**
    * The supported subprotocols in the server's order of preference, or a function that picks one.
    * Default: none.
    */
-  readonly subprotocols?: Subprotocols | undefined;
+  readonly subprotocols?: Subprotocols<Req> | undefined;
   /**
    * Decides alone which origins may connect; may be async. Default: allows requests without an
    * `Origin`, and requests whose origin equals the host that they were sent to.
    */
-  readonly checkOrigin?: CheckOrigin | undefined;
+  readonly checkOrigin?: CheckOrigin<Req> | undefined;
   /**
    * Origins that may connect in addition to the same host: `https://app.example.org`,
    * `https://*.example.org`, `null`. Default: none. Not together with `checkOrigin`.
@@ -96,14 +97,12 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
    * is aborted when the client has disconnected or has half-closed, or when `handshakeTimeout` is
    * over. Settle then: until that time is over, the call counts against the limits.
    */
-  readonly authenticate?:
-    | ((req: IncomingMessage, context: AuthenticateContext) => Result)
-    | undefined;
+  readonly authenticate?: ((req: Req, context: AuthenticateContext) => Result) | undefined;
   /**
    * Headers of each 101, `Set-Cookie` for example, or a function that returns them for one request.
    * It runs after `authenticate`; throwing refuses with 500. Default: none.
    */
-  readonly headers?: HeadersOption<AuthOf<Result>> | undefined;
+  readonly headers?: HeadersOption<AuthOf<Result>, Req> | undefined;
   /** How the method `close` closes, unless its argument says otherwise. */
   readonly close?: CloseOptions | undefined;
   /**
@@ -141,7 +140,7 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
    * Returns the client's address for `maxConnectionsPerAddress` and the handler. Default: the
    * address that `trustProxy` finds.
    */
-  readonly clientAddress?: ClientAddress | undefined;
+  readonly clientAddress?: ClientAddress<Req> | undefined;
   /**
    * Answers a refused request instead of the default: writes a whole response to `socket`, with
    * `Connection: close`; may be async. The socket ends when the function settles, at the latest
@@ -151,7 +150,7 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
    * log: it may name your routes.
    */
   readonly error?:
-    | ((req: IncomingMessage, socket: Duplex, status: number, error: HandshakeError) => unknown)
+    | ((req: Req, socket: Duplex, status: number, error: HandshakeError) => unknown)
     | undefined;
   /**
    * Gets the errors of your functions (the handler, `authenticate`, `checkOrigin`, ...) and of
@@ -159,17 +158,23 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
    * also when a handler rejects with it. Default: a process warning with the stack, at most one a
    * second for each kind of error.
    */
-  readonly report?: ServerReport | undefined;
+  readonly report?: ServerReport<Req> | undefined;
 }
 
 /** The second argument of `report`. */
-export interface ServerReportContext extends ReportContext {
+export interface ServerReportContext<Req = HandshakeRequest> extends ReportContext {
   /** The request, for the functions that run before there is a connection. */
-  readonly request?: IncomingMessage | undefined;
+  readonly request?: Req | undefined;
 }
 
 /** The option `report` of a server. */
-export type ServerReport = (error: unknown, context: ServerReportContext) => void;
+export type ServerReport<Req = HandshakeRequest> = (
+  error: unknown,
+  context: ServerReportContext<Req>,
+) => void;
+
+/** Options as the steps of a handshake see them, for requests from anywhere. */
+export type AnyUpgraderOptions = UpgraderOptions<unknown, AppRequest>;
 
 /** The names of {@link UpgraderOptions}. */
 export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
@@ -219,18 +224,18 @@ export function upgraderHints(known: readonly string[]): Readonly<Record<string,
 const HINTS: Readonly<Record<string, string>> = /* @__PURE__ */ upgraderHints(upgraderOptionNames);
 
 /** Returns the options of `options` that belong to an Upgrader. */
-export function pickUpgraderOptions<Result>(
-  options: UpgraderOptions<Result>,
-): UpgraderOptions<Result> {
+export function pickUpgraderOptions<Result, Req>(
+  options: UpgraderOptions<Result, Req>,
+): UpgraderOptions<Result, Req> {
   return Object.fromEntries(upgraderOptionNames.map((name) => [name, options[name]]));
 }
 
 /** {@link UpgraderOptions}, checked. */
 export interface UpgraderPlan {
-  readonly subprotocols: Subprotocols | undefined;
+  readonly subprotocols: Subprotocols<AppRequest> | undefined;
   readonly origins: OriginPolicy;
   readonly hosts: HostPolicy;
-  readonly authenticate: UpgraderOptions<unknown>['authenticate'];
+  readonly authenticate: AnyUpgraderOptions['authenticate'];
   /** Those of the server, then those of the route. */
   readonly headers: readonly HeadersSource[];
   readonly close: ClosePlan;
@@ -238,8 +243,8 @@ export interface UpgraderPlan {
   readonly handshakeTimeout: number;
   readonly limits: LimitValues;
   readonly unmatched: 404 | 'leave';
-  readonly error: UpgraderOptions['error'];
-  readonly report: ServerReport | undefined;
+  readonly error: AnyUpgraderOptions['error'];
+  readonly report: ServerReport<AppRequest> | undefined;
   /** Those of every connection. */
   readonly settings: Settings;
   /** The transport's, in bytes. */
@@ -247,7 +252,7 @@ export interface UpgraderPlan {
 }
 
 /** @throws TypeError or RangeError that names the option. */
-export function checkUpgraderOptions(options: UpgraderOptions<unknown>): UpgraderPlan {
+export function checkUpgraderOptions(options: AnyUpgraderOptions): UpgraderPlan {
   checkOptionNames('Upgrader', options, upgraderOptionNames, 'ignore', HINTS);
   const settings = resolveSettings(options, 'server');
   const { allowedOrigins, allowedHosts, checkOrigin, sameHost = true } = options;
@@ -308,12 +313,14 @@ export function checkUpgraderOptions(options: UpgraderOptions<unknown>): Upgrade
   };
 }
 
-function checkHeaders(value: UpgraderOptions<unknown>['headers']): readonly HeadersSource[] {
+function checkHeaders(value: AnyUpgraderOptions['headers']): readonly HeadersSource[] {
   if (value === undefined) return [];
   return [typeof value === 'function' ? value : optionHeaderPairs(value)];
 }
 
-function checkSubprotocols(value: Subprotocols | undefined): Subprotocols | undefined {
+function checkSubprotocols(
+  value: Subprotocols<AppRequest> | undefined,
+): Subprotocols<AppRequest> | undefined {
   if (value === undefined || typeof value === 'function') return value;
   assertOption('subprotocols', value, Array.isArray(value), 'a list of names or a function');
   for (const name of value) {

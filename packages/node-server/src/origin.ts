@@ -1,8 +1,9 @@
-import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
 import { HandshakeError } from './errors.ts';
-import type { RequestHeaders } from './headers.ts';
+import type { HandshakeRequest } from './handshake-request.ts';
+import type { FieldLookups } from './headers.ts';
 import { quoted } from './quote.ts';
+import type { AppRequest } from './server-request.ts';
 
 /**
  * Decides alone whether the origin of a request may connect; `false` refuses with 403. Throwing
@@ -10,7 +11,7 @@ import { quoted } from './quote.ts';
  *
  * @see RFC 6455, section 10.2
  */
-export type CheckOrigin = (req: IncomingMessage) => boolean | PromiseLike<boolean>;
+export type CheckOrigin<Req = HandshakeRequest> = (req: Req) => boolean | PromiseLike<boolean>;
 
 interface HostPort {
   readonly host: string;
@@ -158,12 +159,12 @@ export class OriginPolicy {
   readonly #sameHost: SameHost;
   /** The entries of `allowedOrigins`, for messages. */
   readonly #listed: string;
-  readonly #check: CheckOrigin | undefined;
+  readonly #check: CheckOrigin<AppRequest> | undefined;
 
   /** @throws TypeError for an entry that is not an origin. */
   constructor(
     allowed: readonly string[],
-    check: CheckOrigin | undefined,
+    check: CheckOrigin<AppRequest> | undefined,
     sameHost: SameHost = true,
   ) {
     this.#sameHost = sameHost;
@@ -179,7 +180,7 @@ export class OriginPolicy {
   }
 
   /** Returns the refusal of a request that {@link allows} has not allowed. */
-  refusal(headers: RequestHeaders): HandshakeError {
+  refusal(headers: FieldLookups): HandshakeError {
     const [origin] = headers.lines('origin');
     const host = headers.list('host');
     const who = origin === undefined ? 'a request without origin' : `origin ${quoted(origin)}`;
@@ -198,7 +199,7 @@ export class OriginPolicy {
   }
 
   /** @throws the error of the application's check. */
-  allows(headers: RequestHeaders, req: IncomingMessage): unknown {
+  allows(headers: FieldLookups, req: AppRequest): unknown {
     if (this.#check !== undefined) return this.#check(req);
     // Without Origin the client is not a browser. A client that can omit the header can also forge
     // it.

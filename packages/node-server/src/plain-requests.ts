@@ -8,6 +8,7 @@ import { isHost } from './origin.ts';
 import { endRefusedResponse } from './refusal/linger.ts';
 import type { OnRefused } from './refusal/refusals.ts';
 import { writeRefusalResponse } from './refusal/write-refusal.ts';
+import type { AppRequest } from './server-request.ts';
 
 /** Refuses a plain request with a line of text. Later requests on its connection are not served. */
 function refusePlainRequest(res: ServerResponse, error: HandshakeError): void {
@@ -18,14 +19,22 @@ function refusePlainRequest(res: ServerResponse, error: HandshakeError): void {
 /** Makes the default listener for 'request', which answers 426. */
 export function upgradeRequired(refused: OnRefused): RequestListener {
   return (req, res) => {
-    const headers = [['Upgrade', 'websocket']] as const;
-    const isHandshake = req.headers['sec-websocket-key'] !== undefined;
-    const cause = isHandshake ? `; ${UPGRADE_REMOVED}` : '';
-    const body = `this is a WebSocket server${cause}\n`;
-    const error = new HandshakeError(426, 'plain request', { headers, body });
+    const error = plainRequestRefusal(req.headers['sec-websocket-key'] !== undefined);
     refused(error, req.socket, req);
     refusePlainRequest(res, error);
   };
+}
+
+/**
+ * Makes the refusal of a request that asks for no upgrade.
+ *
+ * @param isHandshake - It has the other headers of a handshake.
+ */
+export function plainRequestRefusal(isHandshake: boolean): HandshakeError {
+  const headers = [['Upgrade', 'websocket']] as const;
+  const cause = isHandshake ? `; ${UPGRADE_REMOVED}` : '';
+  const body = `this is a WebSocket server${cause}\n`;
+  return new HandshakeError(426, 'plain request', { headers, body });
 }
 
 /** The cause when a handshake arrives as a plain request. */
@@ -39,7 +48,7 @@ const UPGRADE_REMOVED =
 export function guardListener(listener: RequestListener, reporter: ErrorReporter): RequestListener {
   return (req, res) => {
     const failed = (error: unknown): void => {
-      reporter.failed(error, { where: 'request', request: req });
+      reporter.failed(error, { where: 'request', request: req as AppRequest });
       refuseFailedRequest(res);
     };
     try {

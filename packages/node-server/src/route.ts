@@ -1,7 +1,9 @@
 import { checkOptionNames } from '@ws/conn/internal';
 import { assertOption } from '@ws/http-shared';
 import type { ConnHandler } from './conn-handler.ts';
+import type { HandshakeRequest } from './handshake-request.ts';
 import {
+  type AnyUpgraderOptions,
   type AuthOf,
   checkUpgraderOptions,
   type UpgraderOptions,
@@ -10,6 +12,7 @@ import {
   upgraderOptionNames,
 } from './options.ts';
 import type { NoParams, RouteParams } from './route-table.ts';
+import type { AppRequest } from './server-request.ts';
 
 /** The options that belong to a server and not to one of its routes. */
 const SERVER_ONLY = [
@@ -30,34 +33,36 @@ const SERVER_ONLY = [
  * The limits (`maxHandshakes`, `maxConnections`, ...) count over all routes, so no route has its
  * own.
  */
-export interface RouteOptions<Result = undefined>
-  extends Omit<UpgraderOptions<Result>, 'authenticate' | (typeof SERVER_ONLY)[number]> {
+export interface RouteOptions<Result = undefined, Req = HandshakeRequest>
+  extends Omit<UpgraderOptions<Result, Req>, 'authenticate' | (typeof SERVER_ONLY)[number]> {
   /** As for the server; `false` makes the route public. */
-  readonly authenticate?: UpgraderOptions<Result>['authenticate'] | false;
+  readonly authenticate?: UpgraderOptions<Result, Req>['authenticate'] | false;
 }
 
 /** {@link RouteOptions} with a function `authenticate`. */
-export interface AuthenticatedRouteOptions<Result> extends RouteOptions<Result> {
-  readonly authenticate: NonNullable<UpgraderOptions<Result>['authenticate']>;
+export interface AuthenticatedRouteOptions<Result, Req = HandshakeRequest>
+  extends RouteOptions<Result, Req> {
+  readonly authenticate: NonNullable<UpgraderOptions<Result, Req>['authenticate']>;
 }
 
 /** {@link RouteOptions} that make a route public. */
-export interface PublicRouteOptions extends RouteOptions {
+export interface PublicRouteOptions<Req = HandshakeRequest> extends RouteOptions<undefined, Req> {
   readonly authenticate: false;
 }
 
 /** {@link RouteOptions} that keep the `authenticate` of the server. */
-export interface InheritingRouteOptions extends RouteOptions {
+export interface InheritingRouteOptions<Req = HandshakeRequest>
+  extends RouteOptions<undefined, Req> {
   readonly authenticate?: undefined;
 }
 
 /** A handler with options of its own, made by {@link route}. */
-export class Route<Auth, Params = NoParams> {
-  readonly options: RouteOptions<unknown>;
-  readonly handler: ConnHandler<Auth, Params>;
+export class Route<Auth, Params = NoParams, Req = HandshakeRequest> {
+  readonly options: RouteOptions<unknown, Req>;
+  readonly handler: ConnHandler<Auth, Params, Req>;
 
   /** @internal Use {@link route}. */
-  constructor(options: RouteOptions<unknown>, handler: ConnHandler<Auth, Params>) {
+  constructor(options: RouteOptions<unknown, Req>, handler: ConnHandler<Auth, Params, Req>) {
     this.options = options;
     this.handler = handler;
   }
@@ -69,22 +74,24 @@ export class Route<Auth, Params = NoParams> {
  * slash count. A literal segment takes precedence over a parameter, whatever the order of the
  * routes. {@link route} gives a route options of its own.
  */
-export type Routes<Pattern extends string, Auth> = {
-  readonly [P in Pattern]: ConnHandler<Auth, RouteParams<P>> | Route<Auth, RouteParams<P>>;
+export type Routes<Pattern extends string, Auth, Req = HandshakeRequest> = {
+  readonly [P in Pattern]:
+    | ConnHandler<Auth, RouteParams<P>, Req>
+    | Route<Auth, RouteParams<P>, Req>;
 };
 
 /** A handler for all connections, or handlers by path. */
-export type HandlerOrRoutes<Pattern extends string, Auth> =
-  | ConnHandler<Auth>
-  | RoutesOnly<Pattern, Auth>;
+export type HandlerOrRoutes<Pattern extends string, Auth, Req = HandshakeRequest> =
+  | ConnHandler<Auth, NoParams, Req>
+  | RoutesOnly<Pattern, Auth, Req>;
 
 /**
  * {@link Routes}, but not a function: a function would be assignable to routes without a pattern.
  * Every function has `call`, so that key is excluded. TypeScript 5.4 infers nothing for an
  * intersection with `{ call?: never }`.
  */
-type RoutesOnly<Pattern extends string, Auth> = {
-  readonly [P in Pattern | 'call']?: P extends 'call' ? never : Routes<P, Auth>[P];
+type RoutesOnly<Pattern extends string, Auth, Req> = {
+  readonly [P in Pattern | 'call']?: P extends 'call' ? never : Routes<P, Auth, Req>[P];
 };
 
 const ROUTE_OPTION_NAMES = upgraderOptionNames.filter(
@@ -115,22 +122,25 @@ const HINTS: Readonly<Record<string, string>> = /* @__PURE__ */ upgraderHints(RO
  * await server.close();
  * ```
  */
-export function route<Result, Params>(
-  options: AuthenticatedRouteOptions<Result>,
-  handler: ConnHandler<AuthOf<Result>, Params>,
+export function route<Result, Params, Req = HandshakeRequest>(
+  options: AuthenticatedRouteOptions<Result, Req>,
+  handler: ConnHandler<AuthOf<Result>, Params, Req>,
   // oxlint-disable-next-line typescript/no-explicit-any -- it replaces any `auth` of the server
-): Route<any, Params>;
-export function route<Params>(
-  options: PublicRouteOptions,
-  handler: ConnHandler<undefined, Params>,
+): Route<any, Params, Req>;
+export function route<Params, Req = HandshakeRequest>(
+  options: PublicRouteOptions<Req>,
+  handler: ConnHandler<undefined, Params, Req>,
   // oxlint-disable-next-line typescript/no-explicit-any -- it replaces any `auth` of the server
-): Route<any, Params>;
-export function route<Auth, Params>(
-  options: InheritingRouteOptions,
-  handler: ConnHandler<Auth, Params>,
-): Route<Auth, Params>;
+): Route<any, Params, Req>;
+export function route<Auth, Params, Req = HandshakeRequest>(
+  options: InheritingRouteOptions<Req>,
+  handler: ConnHandler<Auth, Params, Req>,
+): Route<Auth, Params, Req>;
 // oxlint-disable typescript/no-explicit-any -- it implements all three
-export function route(options: RouteOptions<any>, handler: ConnHandler<any, any>): Route<any, any> {
+export function route(
+  options: RouteOptions<any, any>,
+  handler: ConnHandler<any, any, any>,
+): Route<any, any, any> {
   // oxlint-enable typescript/no-explicit-any
   for (const name of SERVER_ONLY) {
     if ((options as UpgraderOptions<unknown> | null)?.[name] === undefined) continue;
@@ -149,9 +159,9 @@ export function route(options: RouteOptions<any>, handler: ConnHandler<any, any>
  * @throws TypeError or RangeError that names the bad option.
  */
 export function planRoute(
-  server: UpgraderOptions<unknown>,
+  server: AnyUpgraderOptions,
   headers: UpgraderPlan['headers'],
-  own: RouteOptions<unknown>,
+  own: RouteOptions<unknown, AppRequest>,
 ): UpgraderPlan {
   const plan = checkUpgraderOptions(withRoute(server, own));
   return { ...plan, headers: [...headers, ...plan.headers] };
@@ -159,12 +169,12 @@ export function planRoute(
 
 /** Returns the server's options with those of a route; `headers` are only the route's. */
 function withRoute(
-  server: UpgraderOptions<unknown>,
-  own: RouteOptions<unknown>,
-): UpgraderOptions<unknown> {
+  server: AnyUpgraderOptions,
+  own: RouteOptions<unknown, AppRequest>,
+): AnyUpgraderOptions {
   const given = Object.fromEntries(
     Object.entries(own).filter(([, value]) => value !== undefined),
-  ) as RouteOptions<unknown>;
+  ) as RouteOptions<unknown, AppRequest>;
   const { checkOrigin, allowedOrigins, sameHost, ...others } = server;
   const replacesLists = given.checkOrigin !== undefined;
   const replacesCheck = (given.allowedOrigins ?? given.sameHost) !== undefined;

@@ -1,16 +1,17 @@
-import type { IncomingMessage } from 'node:http';
 import { parseSubprotocols, parseTokenList } from '@ws/codec';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
-import { headerOf, type RequestHeaders } from './headers.ts';
+import type { HandshakeRequest } from './handshake-request.ts';
+import { type FieldLookups, headerOf } from './headers.ts';
+import type { AppRequest } from './server-request.ts';
 
 /**
  * The supported subprotocols in the server's order of preference, or a function that picks one of
  * the offered names (undefined or `''` for none). The function is not called when nothing is
  * offered.
  */
-export type Subprotocols =
+export type Subprotocols<Req = HandshakeRequest> =
   | readonly string[]
-  | ((offered: readonly string[], req: IncomingMessage) => string | undefined);
+  | ((offered: readonly string[], req: Req) => string | undefined);
 
 const NONE: readonly string[] = [];
 
@@ -23,9 +24,9 @@ const NONE: readonly string[] = [];
  *   that was not offered or is not a token.
  */
 export function selectSubprotocol(
-  headers: RequestHeaders,
-  req: IncomingMessage,
-  wanted: Subprotocols | undefined,
+  headers: FieldLookups,
+  req: AppRequest,
+  wanted: Subprotocols<AppRequest> | undefined,
   extra: readonly HeaderPair[],
 ): string {
   const offered = headers.has('sec-websocket-protocol')
@@ -43,18 +44,18 @@ export function selectSubprotocol(
 }
 
 function pickSubprotocol(
-  wanted: Subprotocols,
+  wanted: Subprotocols<AppRequest>,
   offered: readonly string[],
-  req: IncomingMessage,
+  req: AppRequest,
 ): string {
   if (typeof wanted === 'function') return callSubprotocols(wanted, offered, req);
   return wanted.find((name) => offered.includes(name)) ?? '';
 }
 
 function callSubprotocols(
-  pick: Exclude<Subprotocols, readonly string[]>,
+  pick: Exclude<Subprotocols<AppRequest>, readonly string[]>,
   offered: readonly string[],
-  req: IncomingMessage,
+  req: AppRequest,
 ): string {
   try {
     const name: unknown = pick(offered, req);

@@ -2,6 +2,7 @@ import { Server as HttpServer, type RequestListener } from 'node:http';
 import { Server as HttpsServer, type ServerOptions } from 'node:https';
 import type { ListenOptions as NetListenOptions } from 'node:net';
 import process from 'node:process';
+import type { SecureContextOptions } from 'node:tls';
 import { checkOptionNames } from '@ws/conn/internal';
 import { assertOption, typeName } from '@ws/http-shared';
 import {
@@ -19,8 +20,8 @@ export interface ListenOptions extends Omit<NetListenOptions, 'signal'> {
   readonly reusePort?: boolean | undefined;
 }
 
-/** Options of {@link serve}, together with those of an {@link Upgrader}. */
-export interface ServeOptions<Result = undefined> extends UpgraderOptions<Result> {
+/** Where a server listens. */
+export interface ListenAddress {
   /** TCP port to listen on, 0 to 65535. Default: 0, a free port. */
   readonly port?: number | undefined;
   /** Address or name to listen on. Default: all interfaces. */
@@ -32,6 +33,10 @@ export interface ServeOptions<Result = undefined> extends UpgraderOptions<Result
   readonly socketPath?: string | undefined;
   /** More options of `listen`: `fd`, `backlog`, `ipv6Only`, ... Default: those of Node. */
   readonly listen?: ListenOptions | undefined;
+}
+
+/** Options of {@link serve}, together with those of an {@link Upgrader}. */
+export interface ServeOptions<Result = undefined> extends UpgraderOptions<Result>, ListenAddress {
   /**
    * Options of `https.createServer`: `key` and `cert`, or `pfx`, `SNICallback` or `pskCallback`.
    * Serves wss. Default: ws, without TLS.
@@ -68,11 +73,16 @@ const LISTEN_NAMES: readonly (keyof ListenOptions)[] = [
   'writableAll',
 ];
 
-const HINTS: Readonly<Record<string, string>> = {
-  ...serverHints(serveOptionNames),
+/** What to write instead of an option that belongs elsewhere. */
+export const serveHints: Readonly<Record<string, string>> = {
   path: "use socketPath for a Unix socket; for a request path pass routes as the second argument, { '/path': handler }",
   routes: "pass the routes as the second argument, { '/path': handler }",
   signal: 'use server.close() to stop the server',
+};
+
+const HINTS: Readonly<Record<string, string>> = {
+  ...serverHints(serveOptionNames),
+  ...serveHints,
 };
 
 const LISTEN_HINTS: Readonly<Record<string, string>> = {
@@ -110,7 +120,8 @@ export function namesAddress({ port, host, socketPath, listen }: ServeOptions<un
   return (port ?? host ?? socketPath ?? listen) !== undefined;
 }
 
-function checkAddress({ port, host, socketPath, listen = {} }: ServeOptions<unknown>): void {
+/** @throws TypeError or RangeError that names the option. */
+export function checkAddress({ port, host, socketPath, listen = {} }: ListenAddress): void {
   checkOptionNames('listen', listen, LISTEN_NAMES, 'ignore', LISTEN_HINTS);
   checkOnce('port', port, listen.port);
   checkOnce('host', host, listen.host);
@@ -164,6 +175,19 @@ export function checkTls(tls: ServerOptions): void {
   if ((pfx ?? SNICallback ?? pskCallback) !== undefined) return;
   if (key !== undefined && cert !== undefined) return;
   throw new TypeError('tls: has no certificate; set key and cert, pfx, SNICallback or pskCallback');
+}
+
+/**
+ * Returns the options of a server after the change of its certificate.
+ *
+ * @throws TypeError for options without a certificate.
+ */
+export function withCertificate(
+  { key: _key, cert: _cert, pfx: _pfx, passphrase: _passphrase, ...others }: SecureContextOptions,
+  renewed: SecureContextOptions,
+): SecureContextOptions {
+  checkTls(renewed);
+  return { ...others, ...renewed };
 }
 
 function checkServer(options: ServeOptions<unknown>): void {

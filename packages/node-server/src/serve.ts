@@ -1,10 +1,10 @@
-import { once } from 'node:events';
 import type { Server as HttpServer, RequestListener } from 'node:http';
 import { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
 import type { Conn } from '@ws/conn';
+import { requestOfNode } from './check-request.ts';
 import {
   type CloseOptions,
   type ClosePlan,
@@ -14,15 +14,21 @@ import {
 import type { UpgradeListener } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
 import { isTaken } from './handshake.ts';
-import { listenError, makeServer, urlOf } from './http-server.ts';
+import { listenOn, makeServer, urlOf } from './http-server.ts';
 import { SocketLimits } from './limits.ts';
 import { type AuthOf, pickUpgraderOptions } from './options.ts';
 import { guardListener, PlainRequests, upgradeRequired } from './plain-requests.ts';
 import type { OnRefused } from './refusal/refusals.ts';
 import type { HandlerOrRoutes } from './route.ts';
-import { checkServeOptions, checkTls, namesAddress, type ServeOptions } from './serve-options.ts';
+import type { RunningServer } from './running-server.ts';
+import {
+  checkServeOptions,
+  namesAddress,
+  type ServeOptions,
+  withCertificate,
+} from './serve-options.ts';
 import type { ServerStats } from './stats.ts';
-import { pendingWorkOf, recordRefusal, Upgrader } from './upgrader.ts';
+import { acceptorOf, Upgrader } from './upgrader.ts';
 
 /**
  * A running server, made by {@link serve}.
@@ -30,38 +36,9 @@ import { pendingWorkOf, recordRefusal, Upgrader } from './upgrader.ts';
  * @typeParam Auth - The type of `data` of its connections.
  */
 // oxlint-disable-next-line typescript/no-explicit-any -- code that ignores `data` names no type
-export interface WebSocketServer<Auth = any> extends AsyncDisposable {
-  /**
-   * The URL that the server listens on, for example `ws://127.0.0.1:8080`. It is `''` until your
-   * own `server` listens, and for a socket without an address: a Unix socket that came as a file
-   * descriptor.
-   */
-  readonly url: string;
+export interface WebSocketServer<Auth = any> extends RunningServer<Auth> {
   /** The HTTP server: the option `server`, or the one that `serve` has created. */
   readonly http: HttpServer | HttpsServer;
-  /** The connections that are not closed yet. The set is live. */
-  readonly connections: ReadonlySet<Conn<Auth>>;
-  /** Counters, as they are now. */
-  readonly stats: ServerStats;
-  /**
-   * Replaces the certificate for new connections. Options that are left out keep their values. Open
-   * connections keep theirs.
-   *
-   * @throws TypeError on a server without TLS, and for options without a certificate; the error of
-   *   node:tls for one that is invalid. The server then keeps its certificate.
-   */
-  reload(tls: SecureContextOptions): void;
-  /**
-   * Stops accepting and sends every connection a close frame. Resolves when all connections are
-   * closed, pending answers are sent and the promises of all handlers have settled, at the latest
-   * `timeout` ms after the last close frame; the remaining connections are terminated then. A
-   * second call returns the same promise. Do not await `close` in a handler: each would wait for
-   * the other until `timeout`.
-   *
-   * @param options - Default: the option `close` of `serve`.
-   * @throws (rejects with) TypeError or RangeError that names the bad option.
-   */
-  close(options?: CloseOptions): Promise<CloseResult>;
 }
 
 /**
@@ -87,7 +64,7 @@ export async function serve<Result = undefined, Pattern extends string = string>
   handlerOrRoutes: HandlerOrRoutes<Pattern, AuthOf<Result>>,
 ): Promise<WebSocketServer<AuthOf<Result>>> {
   checkServeOptions(options as ServeOptions<unknown>, typeof handlerOrRoutes !== 'function');
-  const running = new RunningServer(options, handlerOrRoutes);
+  const running = new HttpWebSocketServer(options, handlerOrRoutes);
   try {
     await running.listen();
   } catch (error) {
@@ -101,7 +78,9 @@ export async function serve<Result = undefined, Pattern extends string = string>
 const answering = new WeakSet<HttpServer | HttpsServer>();
 
 /** An Upgrader and its HTTP server. */
-class RunningServer<Result, Pattern extends string> implements WebSocketServer<AuthOf<Result>> {
+class HttpWebSocketServer<Result, Pattern extends string>
+  implements WebSocketServer<AuthOf<Result>>
+{
   readonly http: HttpServer | HttpsServer;
   readonly #options: ServeOptions<Result>;
   readonly #upgrader: Upgrader<Result>;
@@ -138,13 +117,16 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
     const upgrade = this.#upgrader.handler(handlerOrRoutes);
     this.#closePlan = checkCloseOptions(options.close);
     this.#reporter = new ErrorReporter(options.report);
-    const refused: OnRefused = (...refusal) => recordRefusal(this.#upgrader, ...refusal);
+    const acceptor = acceptorOf(this.#upgrader);
+    const refused: OnRefused = (error, socket, req) => {
+      acceptor.recordRefusal(error, socket, req && requestOfNode(req, socket));
+    };
     this.#answer426 = upgradeRequired(refused);
     const failed = (error: unknown, where: string): void => this.#reporter.failed(error, { where });
     this.http = server ?? makeServer(options, failed, refused);
     const request = options.request && guardListener(options.request, this.#reporter);
     if (server === undefined) {
-      const work = pendingWorkOf(this.#upgrader);
+      const { work } = acceptor;
       const plain = new PlainRequests(request ?? this.#answer426, () => work.progress(), refused);
       work.pendingResponses = () => plain.pending;
       this.#plain = plain;
@@ -170,13 +152,11 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
   }
 
   readonly #onListening = (): void => {
-    const { host, listen } = this.#options;
-    this.#url = urlOf(this.http, host ?? listen?.host);
+    this.#url = urlOf(this.http, this.#options);
   };
 
   async listen(): Promise<void> {
-    const { port = 0, host, socketPath, listen, server } = this.#options;
-    const path = socketPath ?? listen?.path;
+    const { server } = this.#options;
     const { http } = this;
     this.#claimUpgrades();
     if (http.listenerCount('request') === 0) http.on('request', this.#onRequest);
@@ -185,13 +165,7 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
     http.on('listening', this.#onListening);
     if (http.listening) this.#onListening();
     const listens = server === undefined || namesAddress(this.#options as ServeOptions<unknown>);
-    if (listens && !http.listening) {
-      // Node prefers a port to a path.
-      http.listen(path === undefined ? { port, host, ...listen } : { ...listen, path });
-      await once(http, 'listening').catch((error: unknown) => {
-        throw listenError(error);
-      });
-    }
+    if (listens && !http.listening) await listenOn(http, this.#options);
     // Node emits 'error' when it cannot accept a connection, for example without free file
     // descriptors.
     if (server === undefined) {
@@ -222,11 +196,9 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
     if (!(this.http instanceof HttpsServer)) {
       throw new TypeError('reload: the server has no TLS; pass the option tls to serve');
     }
-    checkTls(tls);
-    const { key: _key, cert: _cert, pfx: _pfx, passphrase: _passphrase, ...others } = this.#tls;
-    const all = { ...others, ...tls };
-    this.http.setSecureContext(all);
-    this.#tls = all;
+    const renewed = withCertificate(this.#tls, tls);
+    this.http.setSecureContext(renewed);
+    this.#tls = renewed;
   }
 
   close(options: CloseOptions = {}): Promise<CloseResult> {
@@ -252,7 +224,7 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
       http.close();
       this.#plain.drain();
     } else this.detach();
-    const result = await pendingWorkOf(this.#upgrader).close(plan);
+    const result = await acceptorOf(this.#upgrader).work.close(plan);
     // Sockets without a request, and kept-alive sockets whose requests are finished.
     if (own) http.closeAllConnections();
     // Node does not know those whose TLS handshake is pending.

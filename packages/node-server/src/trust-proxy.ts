@@ -1,7 +1,7 @@
-import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP, isIPv6 } from 'node:net';
 import { inspect } from 'node:util';
-import { type ClientAddress, peerAddress } from './client-address.ts';
+import type { RequestFacts } from '@ws/codec';
+import { type FindAddress, peerAddress } from './client-address.ts';
 
 /**
  * Which proxies may name the client in `X-Forwarded-For`: none, a number of proxies in a row, or
@@ -22,12 +22,12 @@ const IPV6_PORT = /^\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?$/;
  *
  * @throws TypeError or RangeError for another value.
  */
-export function forwardedAddress(trust: TrustProxy): ClientAddress {
+export function forwardedAddress(trust: TrustProxy): FindAddress {
   if (trust === false) return peerAddress;
   const trusts = trustsOf(trust);
-  return (req) => {
-    const entries = forwardedFor(req);
-    let address = peerAddress(req);
+  return (request) => {
+    const entries = forwardedFor(request.facts);
+    let address = peerAddress(request);
     for (let hop = 0; trusts(address, hop); hop++) {
       const next = parseAddress(entries.at(-1 - hop) ?? '');
       if (next === undefined) break;
@@ -62,14 +62,8 @@ function lists(list: BlockList, address: string): boolean {
 }
 
 /** Returns the entries of every `X-Forwarded-For` line, from left to right. */
-function forwardedFor({ rawHeaders }: IncomingMessage): string[] {
-  const entries: string[] = [];
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]!.toLowerCase() === 'x-forwarded-for') {
-      entries.push(...rawHeaders[i + 1]!.split(','));
-    }
-  }
-  return entries;
+function forwardedFor(facts: RequestFacts): string[] {
+  return facts.lines('x-forwarded-for').flatMap((line) => line.split(','));
 }
 
 /** Reads an IP address, with or without a port. Some proxies add one. */

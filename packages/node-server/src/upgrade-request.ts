@@ -1,15 +1,16 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { type DeflateAgreement, formatExtensions } from '@ws/codec';
+import { type DeflateAgreement, formatExtensions, type RequestFacts } from '@ws/codec';
 import { isThenable } from '@ws/http-shared';
 import { readAuth, thrownByAuthenticate } from './authenticate.ts';
-import { checkNoHeaderDropped, checkRequest, NodeRequestFacts } from './check-request.ts';
+import { checkNoHeaderDropped, checkRequest } from './check-request.ts';
 import { assertOpen, disconnectError } from './client-presence.ts';
 import type { HandlerContext } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
 import type { HandlerRunner } from './handler-runner.ts';
 import { alreadyAnswered, Handshake, releaseSocket } from './handshake.ts';
+import { beforeUpgrade, checkHead, type HeadCallbacks } from './head-callbacks.ts';
 import {
   type HeadersInput,
   type HeadersSource,
@@ -17,7 +18,6 @@ import {
   mergeHeaders,
   NO_HEADERS,
   optionHeaderPairs,
-  type RequestHeaders,
 } from './headers.ts';
 import { earlierResponse, isAnswered, isHttpReading } from './http-socket.ts';
 import type { Reservation } from './limits.ts';
@@ -27,12 +27,15 @@ import type { ErrorHook } from './refusal/error-hook.ts';
 import { decodePath, pathForm, queryOf, rawPath } from './request-target.ts';
 import { anyPath, type RouteMatch, type Router } from './route-table.ts';
 import { selectSubprotocol } from './select-subprotocol.ts';
+import type { AppRequest, ServerRequest } from './server-request.ts';
 
 /** The checked options of a server or of one of its routes, and the objects made from them. */
 export interface Setup {
   readonly plan: UpgraderPlan;
   readonly reporter: ErrorReporter;
   readonly errorHook: ErrorHook;
+  /** Undefined for requests of node:http. */
+  readonly callbacks: HeadCallbacks | undefined;
 }
 
 /** A handler and the setup that its route has. */
@@ -61,7 +64,7 @@ export interface Agreement {
 type MaybeLater<T> = T | Promise<T>;
 
 /** One upgrade request, from its checks to the response that accepts it. */
-export class UpgradeRequest {
+export class UpgradeRequest implements ServerRequest {
   /** That of the server, until a route has matched. */
   setup: Setup;
   /** The address of the client. Undefined before the limits are checked, or without an address. */
@@ -70,34 +73,45 @@ export class UpgradeRequest {
   reservation: Reservation | undefined;
   /** The pattern of the route that has matched. */
   route: string | undefined;
-  readonly req: IncomingMessage;
+  readonly req: AppRequest;
+  readonly facts: RequestFacts;
+  readonly incoming: IncomingMessage | undefined;
   readonly socket: Duplex;
   /** The bytes after the request head. */
   readonly head: Uint8Array;
+  /** The request target in origin form. */
+  #target = '';
+  readonly #startedAt: number;
   readonly #router: Router<BoundHandler> | undefined;
   /** Headers for the 101 that are given with this request. */
   #extra: readonly HeaderPair[] = NO_HEADERS;
   #handshake: Handshake | undefined;
 
-  /** @param router - Undefined for a connection without a handler. */
+  /**
+   * @param router - Undefined for a connection without a handler.
+   * @param startedAt - The time from which the handshake timeout counts, by `performance.now()`.
+   */
   constructor(
     setup: Setup,
-    req: IncomingMessage,
-    socket: Duplex,
+    { req, facts, incoming, socket }: ServerRequest,
     head: Uint8Array,
     router: Router<BoundHandler> | undefined,
+    startedAt: number,
   ) {
     this.setup = setup;
     this.req = req;
+    this.facts = facts;
+    this.incoming = incoming;
     this.socket = socket;
     this.head = head;
     this.#router = router;
+    this.#startedAt = startedAt;
   }
 
   /** Returns the Handshake, for a wait or a refusal. Created at the first call. */
   acquireHandshake(): Handshake {
     const { handshakeTimeout } = this.setup.plan;
-    this.#handshake ??= new Handshake(this.socket, this.head, handshakeTimeout);
+    this.#handshake ??= new Handshake(this.socket, this.head, handshakeTimeout, this.#startedAt);
     return this.#handshake;
   }
 
@@ -144,74 +158,71 @@ export class UpgradeRequest {
   }
 
   #checkRequest(): MaybeLater<Agreement> {
-    const { req, socket } = this;
+    const { req, facts, incoming, socket } = this;
     if (isAnswered(req, socket)) throw alreadyAnswered();
-    const facts = new NodeRequestFacts(req);
-    checkNoHeaderDropped(req);
+    if (incoming !== undefined) checkNoHeaderDropped(incoming);
     checkRequest(facts, 'request');
     if (isHttpReading(socket)) throw outsideUpgrade();
+    if (this.setup.callbacks !== undefined) checkHead(this.setup.callbacks, facts);
     const match = this.#findRoute();
     if (this.#handshake !== undefined) {
       this.#handshake.timeout = this.setup.plan.handshakeTimeout;
     }
     rejectExtensionsHeader(this.#extra);
-    this.#checkHost(facts.headers);
+    this.#checkHost();
     checkRequest(facts, 'origin');
-    return this.#checkOrigin(facts, match);
+    return this.#checkOrigin(match);
   }
 
   /** Takes the setup of the route that matches. */
   #findRoute(): RouteMatch<BoundHandler> {
+    this.#target = pathForm(this.facts.target);
     // An application that compares `req.url` with a path would otherwise miss the path of an
     // absolute URI, and the router would not.
-    this.req.url = pathForm(this.req.url!);
+    if (this.incoming !== undefined) this.incoming.url = this.#target;
     const routes = this.#router ?? anyPath<BoundHandler>({ setup: this.setup, runner: undefined });
-    const match = routes.match(this.req.url);
+    const match = routes.match(this.#target);
     this.setup = match.handler.setup;
     this.route = match.route;
     return match;
   }
 
-  #checkHost(headers: RequestHeaders): void {
-    if (this.setup.plan.hosts.allows(headers)) return;
-    throw this.setup.plan.hosts.refusal(headers);
+  #checkHost(): void {
+    if (this.setup.plan.hosts.allows(this.facts)) return;
+    throw this.setup.plan.hosts.refusal(this.facts);
   }
 
-  #checkOrigin(facts: NodeRequestFacts, match: RouteMatch<BoundHandler>): MaybeLater<Agreement> {
+  #checkOrigin(match: RouteMatch<BoundHandler>): MaybeLater<Agreement> {
     const { origins } = this.setup.plan;
-    if (origins.asksApplication) return this.#askForOrigin(facts, match);
-    return this.#originChecked(facts, match, origins.allows(facts.headers, this.req));
+    if (origins.asksApplication) return this.#askForOrigin(match);
+    return this.#originChecked(match, origins.allows(this.facts, this.req));
   }
 
-  #askForOrigin(facts: NodeRequestFacts, match: RouteMatch<BoundHandler>): MaybeLater<Agreement> {
+  #askForOrigin(match: RouteMatch<BoundHandler>): MaybeLater<Agreement> {
     const { origins } = this.setup.plan;
     return callApplication(
       this.acquireHandshake(),
       'checkOrigin',
-      () => origins.allows(facts.headers, this.req),
-      (allowed) => this.#originChecked(facts, match, allowed),
+      () => origins.allows(this.facts, this.req),
+      (allowed) => this.#originChecked(match, allowed),
     );
   }
 
   /** @param allowed - The result of `checkOrigin`, which may be anything. */
-  #originChecked(
-    facts: NodeRequestFacts,
-    match: RouteMatch<BoundHandler>,
-    allowed: unknown,
-  ): MaybeLater<Agreement> {
+  #originChecked(match: RouteMatch<BoundHandler>, allowed: unknown): MaybeLater<Agreement> {
     // An Error or an object does not allow the request.
     if (allowed && typeof allowed !== 'boolean') {
       throw serverFault('checkOrigin', unexpectedResult('checkOrigin', 'true or false', allowed));
     }
-    if (!allowed) throw this.setup.plan.origins.refusal(facts.headers);
-    checkRequest(facts, 'offers');
-    if (this.setup.plan.authenticate !== undefined) return this.#authenticate(facts, match);
-    return this.#agree(facts.headers, match, this.#contextOf(match));
+    if (!allowed) throw this.setup.plan.origins.refusal(this.facts);
+    checkRequest(this.facts, 'offers');
+    if (this.setup.plan.authenticate !== undefined) return this.#authenticate(match);
+    return this.#agree(match, this.#contextOf(match));
   }
 
   /** The context of a request without authentication. */
   #contextOf({ params, route }: RouteMatch<BoundHandler>): HandlerContext<unknown> {
-    const target = this.req.url!;
+    const target = this.#target;
     return {
       auth: undefined,
       params,
@@ -222,7 +233,7 @@ export class UpgradeRequest {
     };
   }
 
-  #authenticate(facts: NodeRequestFacts, match: RouteMatch<BoundHandler>): MaybeLater<Agreement> {
+  #authenticate(match: RouteMatch<BoundHandler>): MaybeLater<Agreement> {
     // Not as a method: `this` of the function is undefined.
     const authenticate = this.setup.plan.authenticate!;
     const handshake = this.acquireHandshake();
@@ -231,21 +242,21 @@ export class UpgradeRequest {
       handshake,
       'authenticate',
       () => authenticate(this.req, { signal: handshake.signal, ...context }),
-      (result) => this.#agree(facts.headers, match, { auth: readAuth(result), ...context }),
+      (result) => this.#agree(match, { auth: readAuth(result), ...context }),
       thrownByAuthenticate,
     );
   }
 
   #agree(
-    headers: RequestHeaders,
     { handler: bound }: RouteMatch<BoundHandler>,
     context: HandlerContext<unknown>,
   ): MaybeLater<Agreement> {
     const { plan } = this.setup;
-    const subprotocol = selectSubprotocol(headers, this.req, plan.subprotocols, this.#extra);
-    const deflate = negotiateCompression(headers, plan.settings.compression);
+    const { facts } = this;
+    const subprotocol = selectSubprotocol(facts, this.req, plan.subprotocols, this.#extra);
+    const deflate = negotiateCompression(facts, plan.settings.compression);
     const extensions = deflate === undefined ? '' : formatExtensions([deflate.answer]);
-    const key = headers.once('sec-websocket-key')!;
+    const key = facts.once('sec-websocket-key')!;
     return this.#addHeaders(
       { bound, context, key, subprotocol, extensions, deflate, headers: NO_HEADERS },
       0,
@@ -259,6 +270,11 @@ export class UpgradeRequest {
       const source = sources[i]!;
       if (typeof source === 'function') return this.#callHeaders(agreement, source, i + 1);
       agreement.headers = mergeHeaders(agreement.headers, source);
+    }
+    const { callbacks } = this.setup;
+    if (callbacks !== undefined) {
+      const last = beforeUpgrade(callbacks, this.facts);
+      agreement.headers = mergeHeaders(agreement.headers, last);
     }
     agreement.headers = mergeHeaders(agreement.headers, this.#extra);
     return agreement;

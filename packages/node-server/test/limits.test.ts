@@ -1,8 +1,11 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { requestOfNode } from '../src/check-request.ts';
 import { peerAddress } from '../src/client-address.ts';
 import { TransportError } from '../src/index.ts';
 import { addressGroup, Limits } from '../src/limits.ts';
+import type { ServerRequest } from '../src/server-request.ts';
 
 describe('addressGroup', () => {
   it.each([
@@ -24,8 +27,10 @@ describe('addressGroup', () => {
 });
 
 describe('Limits', () => {
-  const from = (address: string | undefined): IncomingMessage =>
-    ({ socket: { remoteAddress: address } }) as IncomingMessage;
+  const from = (address: string | undefined): ServerRequest => {
+    const socket = { remoteAddress: address } as Socket;
+    return requestOfNode({ socket } as IncomingMessage, socket);
+  };
   const limits = (max: Partial<ConstructorParameters<typeof Limits>[0]>): Limits =>
     new Limits({
       maxHandshakes: Infinity,
@@ -92,7 +97,8 @@ describe('Limits', () => {
 
   it('refuses a client whose address the system has forgotten', () => {
     const l = limits({ clientAddress: undefined });
-    const req = { socket: { remoteAddress: undefined, localAddress: '127.0.0.1' } };
-    expect(() => l.addressOf(req as IncomingMessage)).toThrow(TransportError);
+    const socket = { remoteAddress: undefined, localAddress: '127.0.0.1' } as unknown as Socket;
+    const request = requestOfNode({ socket } as IncomingMessage, socket);
+    expect(() => l.addressOf(request)).toThrow(TransportError);
   });
 });

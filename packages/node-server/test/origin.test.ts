@@ -1,8 +1,8 @@
-import type { IncomingMessage } from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { RequestHeaders } from '../src/headers.ts';
 import { Upgrader } from '../src/index.ts';
 import { isSameHost, OriginPolicy } from '../src/origin.ts';
+import type { AppRequest } from '../src/server-request.ts';
 
 describe('isSameHost', () => {
   it.each([
@@ -88,7 +88,7 @@ describe('sameHost', () => {
     const policy = new OriginPolicy(['https://example.org', 'app://local'], undefined, false);
     const allows = (...origin: string[]): unknown => {
       const rawHeaders = ['Host', 'example.org', ...origin.flatMap((one) => ['Origin', one])];
-      const req = { rawHeaders } as IncomingMessage;
+      const req = { rawHeaders } as AppRequest;
       return policy.allows(new RequestHeaders(req), req);
     };
     expect(allows()).toBe(true);
@@ -111,7 +111,7 @@ describe('sameHost', () => {
 
 describe('allowedOrigins', () => {
   const allows = (allowed: readonly string[], origin: string): unknown => {
-    const req = { rawHeaders: ['Host', 'ws.internal', 'Origin', origin] } as IncomingMessage;
+    const req = { rawHeaders: ['Host', 'ws.internal', 'Origin', origin] } as AppRequest;
     return new OriginPolicy(allowed, undefined).allows(new RequestHeaders(req), req);
   };
 

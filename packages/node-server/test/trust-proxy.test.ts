@@ -1,7 +1,10 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { BlockList } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { requestOfNode } from '../src/check-request.ts';
 import { serve } from '../src/index.ts';
+import type { ServerRequest } from '../src/server-request.ts';
 import { forwardedAddress } from '../src/trust-proxy.ts';
 import { connectRaw, exchange, nothingUnhandled, request, trapLeftovers } from './raw.ts';
 
@@ -10,11 +13,11 @@ trapLeftovers();
 
 const PEER = '10.0.0.1';
 
-const from = (peer: string | undefined, lines: readonly string[]): IncomingMessage =>
-  ({
-    socket: { remoteAddress: peer },
-    rawHeaders: lines.flatMap((line) => ['X-Forwarded-FOR', line]),
-  }) as unknown as IncomingMessage;
+const from = (peer: string | undefined, lines: readonly string[]): ServerRequest => {
+  const socket = { remoteAddress: peer } as Socket;
+  const rawHeaders = lines.flatMap((line) => ['X-Forwarded-FOR', line]);
+  return requestOfNode({ socket, rawHeaders } as IncomingMessage, socket);
+};
 
 describe('trustProxy: a number', () => {
   it.each([

@@ -112,7 +112,10 @@ export class FrameDecoder {
    * or undefined, fails every data frame.
    */
   maxFramePayload: number;
-  /** The fault of the peer, after FAILED. */
+  /**
+   * The fault of the peer, after FAILED. When the first two bytes of a frame are the fault, the
+   * fields above have their values, {@link length} the 7-bit length.
+   */
   error: ProtocolError | undefined = undefined;
 
   readonly #masked: boolean;
@@ -526,6 +529,10 @@ export class FrameDecoder {
   }
 
   #failByRules(b0: number, b1: number): DecodeEvent {
+    this.opcode = b0 & 0x0f;
+    this.fin = b0 >= FIN;
+    this.rsv = b0 & RSV;
+    this.length = b1 & 0x7f;
     const faults = frameFaults(b0, b1, this.#masked, this.#allowedRsv, this.#open !== 0);
     return this.#fail(CloseCode.ProtocolError, faults);
   }

@@ -35,7 +35,11 @@ const LAST_LF = 7;
 /** Bounds of a header line: start and end of its name, start and end of its value. */
 const BOUNDS_PER_LINE = 4;
 /** First size in bytes of the memory for a head that was cut. */
-const FIRST_BLOCK = 512;
+const FIRST_BLOCK = 128;
+/** No line. */
+const NONE = -1;
+/** Most arguments of one call: engines bound them by their stack. */
+const MAX_ARGUMENTS = 8192;
 const NO_BYTES = /* @__PURE__ */ new Uint8Array(0);
 
 /**
@@ -95,12 +99,13 @@ export abstract class Head {
    */
   push(chunk: Uint8Array): HeadVerdict {
     if (!isBytes(chunk)) throw new TypeError('chunk must be a Uint8Array');
-    if (this.#verdict() !== 'more') return this.#verdict();
+    if (this.#done || this.#fault !== undefined) return this.#verdict();
     const last = Math.min(chunk.length, this.#maxBytes - this.#size);
     let at = 0;
-    while (at < last && this.#verdict() === 'more') {
+    while (at < last && !this.#done && this.#fault === undefined) {
       this.#read(chunk[at]!, this.#size + at);
       at++;
+      if (this.#state === VALUE) at = this.#skipValue(chunk, at, last);
     }
     if (this.#verdict() === 'more' && this.#size + at === this.#maxBytes) this.tooLarge();
     if (this.#fault === undefined) this.#keep(chunk, at);
@@ -115,13 +120,14 @@ export abstract class Head {
 
   /** Whether the field occurs. `name` ignores case. */
   has(name: string): boolean {
-    return this.#find(name).length > 0;
+    return this.#next(name, 0) !== NONE;
   }
 
   /** The value of a field that occurs exactly once, otherwise undefined. `name` ignores case. */
   once(name: string): string | undefined {
-    const found = this.#find(name);
-    return found.length === 1 ? this.#value(found[0]!) : undefined;
+    const line = this.#next(name, 0);
+    if (line === NONE || this.#next(name, line + BOUNDS_PER_LINE) !== NONE) return undefined;
+    return this.#value(line);
   }
 
   /**
@@ -134,7 +140,10 @@ export abstract class Head {
 
   /** The field as one list over all its lines, joined with `', '`; `''` when it is missing. */
   list(name: string): string {
-    return this.lines(name).join(', ');
+    const line = this.#next(name, 0);
+    if (line === NONE) return '';
+    const isOnly = this.#next(name, line + BOUNDS_PER_LINE) === NONE;
+    return isOnly ? this.#value(line) : this.lines(name).join(', ');
   }
 
   /** Name and value of every header line, in order. Names are in their original case. */
@@ -149,11 +158,14 @@ export abstract class Head {
 
   /**
    * Whether `Upgrade` lists `websocket` and `Connection` lists `upgrade` (RFC 6455, sections 4.1 and
-   * 4.2.1). It checks nothing else.
+   * 4.2.1). It checks nothing else. A tab in or after the value of `Connection` makes it false, as
+   * node:http finds no `upgrade` there.
    */
   get wantsWebSocket(): boolean {
     return (
-      hasToken(this.list('connection'), 'upgrade') && hasToken(this.list('upgrade'), 'websocket')
+      hasToken(this.list('connection'), 'upgrade') &&
+      hasToken(this.list('upgrade'), 'websocket') &&
+      !this.#find('connection').some((line) => this.#hasTab(line))
     );
   }
 
@@ -165,10 +177,11 @@ export abstract class Head {
 
   /** Bytes `[start, end)` of the head, one character for each byte. Empty until it is complete. */
   protected text(start: number, end: number): string {
-    let text = '';
-    if (!this.#done) return text;
-    for (let i = start; i < end; i++) text += String.fromCharCode(this.#bytes[i]!);
-    return text;
+    if (!this.#done) return '';
+    const middle = start + MAX_ARGUMENTS;
+    if (end > middle) return this.text(start, middle) + this.text(middle, end);
+    const codes: ArrayLike<number> = this.#bytes.subarray(start, end);
+    return String.fromCharCode.apply(undefined, codes as number[]);
   }
 
   /** Keeps the first fault. */
@@ -233,6 +246,17 @@ export abstract class Head {
     this.#state = BEFORE_VALUE;
   }
 
+  /** Reads the bytes of a value in a row that {@link #read} would accept. */
+  #skipValue(chunk: Uint8Array, at: number, last: number): number {
+    let end = this.#valueEnd;
+    while (at < last && isTextByte(chunk[at]!)) {
+      const byte = chunk[at++]!;
+      if (byte !== SPACE && byte !== TAB) end = this.#size + at;
+    }
+    this.#valueEnd = end;
+    return at;
+  }
+
   #readValue(byte: number, at: number): void {
     const isSpace = byte === SPACE || byte === TAB;
     if (this.#state === BEFORE_VALUE && isSpace) return;
@@ -283,6 +307,12 @@ export abstract class Head {
     return lengths.length === 1 && !this.#isLength(lengths[0]!);
   }
 
+  /** Whether a tab is in the value of a line or after it. */
+  #hasTab(line: number): boolean {
+    const lineEnd = this.#bytes.indexOf(CR, this.#bounds[line + 3]);
+    return this.#bytes.subarray(this.#bounds[line + 2], lineEnd).includes(TAB);
+  }
+
   /** Digits, and spaces after them: node:http refuses a tab there. */
   #isLength(line: number): boolean {
     let end = this.#bounds[line + 3]!;
@@ -298,10 +328,20 @@ export abstract class Head {
   /** Returns the first bound of each line of a field, as an index in `#bounds`. */
   #find(name: string): number[] {
     const found: number[] = [];
-    for (let line = 0; line < this.#boundCount; line += BOUNDS_PER_LINE) {
-      if (this.#isNamed(line, name)) found.push(line);
+    let line = this.#next(name, 0);
+    while (line !== NONE) {
+      found.push(line);
+      line = this.#next(name, line + BOUNDS_PER_LINE);
     }
     return found;
+  }
+
+  /** Returns the first bound of the next line of a field, from `line` on; {@link NONE} without one. */
+  #next(name: string, line: number): number {
+    for (; line < this.#boundCount; line += BOUNDS_PER_LINE) {
+      if (this.#isNamed(line, name)) return line;
+    }
+    return NONE;
   }
 
   #isNamed(line: number, name: string): boolean {

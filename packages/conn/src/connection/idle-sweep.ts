@@ -21,7 +21,7 @@ export type Activity = typeof UNLISTED | typeof QUIET | typeof ACTIVE;
 
 /** A connection whose idle parts can be dropped. */
 export interface SweepTarget {
-  /** Initially {@link UNLISTED}. Only {@link IdleSweep} changes it. */
+  /** Starts as {@link UNLISTED}. Only {@link IdleSweep} changes it. */
   activity: Activity;
   /** Drops the parts that are idle. The next chunk or write creates new ones. */
   dropIdleParts(): void;

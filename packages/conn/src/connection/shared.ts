@@ -2,6 +2,7 @@ import { FrameEncoder, type Role, type SlabSource, sharedSlabPool } from '@ws/co
 import { Pool } from '@ws/codec/internal';
 import { KeepAlive } from '../control/keep-alive.ts';
 import { slabsOf } from '../memory/buffer-pool.ts';
+import { COPY_BELOW } from '../memory/copy.ts';
 import type { Settings } from '../options.ts';
 import { type Platform, perPlatform, platformFunctions } from '../platform/platform.ts';
 import { InflatingDecoder } from '../read/inflating-decoder.ts';
@@ -9,7 +10,6 @@ import { MessageDecoder } from '../read/message-decoder.ts';
 import { reportError } from '../report/report.ts';
 import { type EndOfTurn, endOfTurnOf } from '../time/end-of-turn.ts';
 import { type Timers, timersOf } from '../time/timers.ts';
-import { COPY_BELOW } from '../write/copy-or-reference.ts';
 import type { WriteShared } from '../write/unsent-frames.ts';
 import { type IdleSweep, idleSweepOf } from './idle-sweep.ts';
 

@@ -1,3 +1,9 @@
+/**
+ * Writes below this size in bytes are copied. Others are referenced: a copy would cost more than the
+ * promise that waits for the release, and would need two slabs.
+ */
+export const COPY_BELOW = 32_768;
+
 /** Up to this many bytes a loop is faster than a view and a native copy. */
 const SHORT = 40;
 

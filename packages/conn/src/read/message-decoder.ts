@@ -108,7 +108,12 @@ export class MessageDecoder {
   readonly #chunks = new ChunkQueue();
   /** Whether the frame decoder has parsed every byte pushed to it. */
   #exhausted = true;
-  /** The chunk under way, unless it is small or an event has referred to it. */
+  /**
+   * Whether something may still use bytes of the chunk under way, so that it is not freed. The
+   * caller of `next()` may reset it when nothing uses the bytes of the last event any more.
+   */
+  chunkUsed = false;
+  /** The chunk that is being parsed, if it is large enough to be freed. */
   #freeable: Uint8Array | undefined;
   protected readonly fragments: FragmentBuffer = new FragmentBuffer();
   readonly #isUtf8: ((bytes: Uint8Array) => boolean) | undefined;
@@ -218,6 +223,7 @@ export class MessageDecoder {
 
   #parseNext(chunk: Uint8Array): void {
     this.#freeable = chunk.length < FREE_FROM ? undefined : chunk;
+    this.chunkUsed = false;
     this.frames.push(chunk);
     if (this.fragments.incomplete) this.fragments.offer(this.frames);
   }
@@ -262,11 +268,11 @@ export class MessageDecoder {
     }
   }
 
-  /** Frees the parsed chunk if its bytes were copied or dropped. */
+  /** Frees the parsed chunk if nothing uses its bytes any more. */
   #freeChunk(): void {
     const chunk = this.#freeable;
     this.#freeable = undefined;
-    if (chunk !== undefined) this.context.freeChunk(chunk);
+    if (chunk !== undefined && !this.chunkUsed) this.context.freeChunk(chunk);
   }
 
   /**
@@ -346,7 +352,7 @@ export class MessageDecoder {
 
   #frame(): DecodedEvent {
     const frames = this.frames;
-    this.#freeable = undefined;
+    this.chunkUsed = true;
     // Dropped frames cost little, and must not wait: the transport is not paused for them.
     const bounded = this.payloadUse !== IGNORED;
     if (++this.context.framesIn >= this.#lastFrame && bounded) this.budgetSpent = true;
@@ -423,7 +429,7 @@ export class MessageDecoder {
 
   #data(): DecodedEvent {
     const { buf, start, end } = this.frames;
-    if (this.#compressed || this.delivery === PIECES) this.#freeable = undefined;
+    if (this.#compressed || this.delivery === PIECES) this.chunkUsed = true;
     if (this.#compressed) return this.feed(buf, start, end, false);
     // The limit may have been lowered since the frame began.
     if (!this.checkLength()) return FAULT;

@@ -1,6 +1,6 @@
 import type { CloseInfo } from '../close-info.ts';
 import { CloseSentError, ReadPendingError, type TimeoutError } from '../errors.ts';
-import { copyOf } from '../memory/copy.ts';
+import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { type DataType, Message } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
 import { rejected } from '../time/promises.ts';
@@ -20,7 +20,7 @@ import {
 import { PieceQueue } from './piece-queue.ts';
 import { type MessageHandler, ReceiveCall, type ReceiveCallOwner } from './receive-call.ts';
 
-/** Below this many bytes a copy costs less than a view of the chunk. */
+/** Bytes. A smaller message is copied: a view of the chunk would cost more. */
 const CHUNK_VIEW_FROM = 256;
 /**
  * A message that the caller keeps also keeps its chunk alive. The chunk has at most this many times
@@ -187,11 +187,15 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     const { receiveCall } = this.owner;
     const waits = receiveCall?.handler !== undefined && !receiveCall.busy && !this.#hasQueued();
     const plain = waits && this.delivering && !this.observed;
+    let { chunkUsed } = decoder;
     for (;;) {
       const event = decoder.next();
       if (event !== MESSAGE || !plain) return event;
       this.#call(receiveCall, decoder);
       if (receiveCall.busy || this.#ended !== undefined || !this.delivering) return STEP;
+      // A write may refer to a large message, and copies a small one.
+      if (decoder.length >= COPY_BELOW) chunkUsed = true;
+      decoder.chunkUsed = chunkUsed;
     }
   }
 

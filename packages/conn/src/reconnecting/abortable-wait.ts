@@ -1,12 +1,19 @@
-/** Waits `ms` milliseconds, or until `signal` aborts. The wait keeps the process alive. */
+import { onPageWake } from './page-wake.ts';
+
+/**
+ * Waits `ms` milliseconds, until `signal` aborts, or until a page wakes. The wait keeps the process
+ * alive.
+ */
 export function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       clearTimeout(timer);
+      removeWake();
       signal.removeEventListener('abort', done);
       resolve();
     };
     const timer = setTimeout(done, ms);
+    const removeWake = onPageWake(done);
     signal.addEventListener('abort', done);
   });
 }

@@ -1,7 +1,7 @@
-import { CloseCode } from '@ws/codec';
 import type { CloseInfo } from '../close-info.ts';
-import { Conn, handlerSettled } from '../conn.ts';
+import type { ConnLike } from '../conn-like.ts';
 import { CloseError } from '../errors.ts';
+import { internalsOf } from '../internals.ts';
 import { onRejection } from '../on-rejection.ts';
 import { addAbortListener, removeAbortListener } from '../time/abort-listeners.ts';
 import { kind } from '../validate.ts';
@@ -19,7 +19,7 @@ export type Prepare<C> = (conn: C) => unknown;
  * One connection after the other: the next dial follows when the last connection has closed. Calls
  * of `next` wait for each other; `return` does not wait.
  */
-export class ConnectionSeries<C extends Conn> implements AsyncIterableIterator<C, undefined> {
+export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterator<C, undefined> {
   /** What the pending call of `next` does. */
   phase: Phase = 'connecting';
   readonly #plan: ReconnectPlan<C>;
@@ -65,7 +65,7 @@ export class ConnectionSeries<C extends Conn> implements AsyncIterableIterator<C
   return(): Promise<IteratorResult<C, undefined>> {
     this.#end();
     // The body of the loop has ended.
-    if (this.#conn !== undefined) handlerSettled(this.#conn);
+    if (this.#conn !== undefined) internalsOf(this.#conn)!.handlerSettled?.();
     return Promise.resolve({ done: true, value: undefined });
   }
 
@@ -91,7 +91,7 @@ export class ConnectionSeries<C extends Conn> implements AsyncIterableIterator<C
     const conn = this.#conn;
     if (conn === undefined) return;
     // The body of the loop has ended.
-    handlerSettled(conn);
+    internalsOf(conn)!.handlerSettled?.();
     await untilAborted(this.#ended.signal, conn.closed);
     // The loop does not end before the connection that `signal` closes.
     await this.#closing;
@@ -141,7 +141,7 @@ export class ConnectionSeries<C extends Conn> implements AsyncIterableIterator<C
   /** Closes a connection whose work has failed. Whether the peer ended it before, for good. */
   async #closesWithStopCode(conn: C): Promise<boolean> {
     const wasOpen = conn.state === 'open';
-    const { code } = await conn.close(CloseCode.InternalServerErr);
+    const { code } = await internalsOf(conn)!.closeAfterError();
     return !wasOpen && this.#plan.stopCodes.has(code);
   }
 
@@ -222,17 +222,17 @@ class NotAConn extends TypeError {
 }
 
 /** @throws (rejects) the error of `dial`, also one that it throws at once. */
-async function callDial<C extends Conn>(
+async function callDial<C extends ConnLike>(
   dial: ReconnectPlan<C>['dial'],
   signal: AbortSignal,
 ): Promise<C> {
   const conn: unknown = await dial({ signal });
-  if (conn instanceof Conn) return conn as C;
+  if (internalsOf(conn) !== undefined) return conn as C;
   throw new NotAConn(conn);
 }
 
 /** Rejects when `conn` has closed. */
-async function rejectsAtEnd(conn: Conn): Promise<never> {
+async function rejectsAtEnd(conn: ConnLike): Promise<never> {
   const { code, reason, error } = await conn.closed;
   throw error ?? new CloseError(code, reason);
 }

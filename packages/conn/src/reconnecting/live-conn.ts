@@ -1,12 +1,11 @@
-import { CloseCode, formatCloseMessage } from '@ws/codec';
 import type { CloseInfo } from '../close-info.ts';
-import { type Conn, closeTimeoutOf, sendWaiting, untilWritable } from '../conn.ts';
+import type { ConnLike } from '../conn-like.ts';
 import { CloseSentError, ReadPendingError } from '../errors.ts';
+import { internalsOf } from '../internals.ts';
 import type { Message } from '../message.ts';
 import { onRejection } from '../on-rejection.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
 import type { MessageHandler } from '../read/receive-call.ts';
-import { reportError } from '../report/report.ts';
 import { Deferred, handled, RESOLVED, rejected, rejectedLater } from '../time/promises.ts';
 import { kind } from '../validate.ts';
 import type { MessageData } from '../write/payload.ts';
@@ -46,7 +45,7 @@ interface Receiver {
  * The base of both classes `ReconnectingConn`: that of this package takes a dial function, that of
  * node-client a URL.
  */
-export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDisposable {
+export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, AsyncDisposable {
   /** Resolves when it has ended; never rejects. */
   readonly closed: Promise<ReconnectingEnd>;
   readonly #series: ConnectionSeries<C>;
@@ -195,7 +194,7 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
   close(code?: number, reason?: string): Promise<ReconnectingEnd> {
     if (this.#closing || this.#ended !== undefined) return this.closed;
     try {
-      formatCloseMessage(code ?? CloseCode.NormalClosure, reason);
+      this.#plan.checkClose(code ?? 1000, reason);
     } catch (error) {
       return rejected(error);
     }
@@ -212,7 +211,7 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
 
   async #closeConn(conn: C, code: number | undefined, reason: string | undefined): Promise<void> {
     const timeUp = new AbortController();
-    const timer = setTimeout(() => timeUp.abort(), closeTimeoutOf(conn));
+    const timer = setTimeout(() => timeUp.abort(), internalsOf(conn)!.closeTimeout);
     await untilAborted(timeUp.signal, this.#backlogSent);
     clearTimeout(timer);
     await conn.close(code, reason);
@@ -251,14 +250,14 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
   async #sendBacklog(conn: C): Promise<void> {
     this.#sendingBacklog = true;
     while (conn.state === 'open' && !this.#backlog.isEmpty) {
-      const writable = untilWritable(conn);
+      const writable = internalsOf(conn)!.untilWritable();
       if (writable !== undefined) {
         // Keep the message in the backlog: accepted messages are lost when the connection breaks.
         await writable.catch(() => {});
         continue;
       }
       const { message, sent } = this.#backlog.shift()!;
-      const accepted = sendWaiting(conn, message);
+      const accepted = internalsOf(conn)!.sendWaiting(message);
       sent.resolve(accepted);
       await accepted.catch(() => {});
     }
@@ -288,8 +287,7 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
     const entries = [...this.#listeners[event]];
     for (const entry of entries) {
       const { listener } = entry as { listener: (argument: unknown) => unknown };
-      const failed = (error: unknown): void =>
-        reportError(this.#plan.report, portablePlatform, error, { where: `on ${event}` });
+      const failed = (error: unknown): void => this.#plan.report(error, { where: `on ${event}` });
       try {
         onRejection(listener(argument), failed);
       } catch (error) {

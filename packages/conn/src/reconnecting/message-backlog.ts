@@ -1,4 +1,4 @@
-import { TextMessage } from '@ws/codec';
+import { TextMessage } from '@ws/codec/parts';
 import { BackpressureError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 import { Message } from '../message.ts';

@@ -1,6 +1,8 @@
-import { CloseCode } from '@ws/codec';
+import { type CloseCode, formatCloseMessage } from '@ws/codec';
 import type { Conn } from '../conn.ts';
-import type { Report } from '../report/report.ts';
+import type { ConnLike } from '../conn-like.ts';
+import { portablePlatform } from '../platform/portable-platform.ts';
+import { type Report, reportError } from '../report/report.ts';
 import { checkWaitOptions } from '../time/wait.ts';
 import { bound, checkOptionNames, duration, kind } from '../validate.ts';
 import type { DelayRange } from './retry-delay.ts';
@@ -10,7 +12,7 @@ import type { DelayRange } from './retry-delay.ts';
  *
  * @param options - `signal` aborts when the connection is no longer wanted.
  */
-export type DialFunction<C extends Conn = Conn> = (options: {
+export type DialFunction<C extends ConnLike = Conn> = (options: {
   readonly signal: AbortSignal;
 }) => PromiseLike<C>;
 
@@ -53,7 +55,7 @@ export interface ReconnectOptions {
 }
 
 /** Options of a `ReconnectingConn`. */
-export interface ReconnectingConnOptions<C extends Conn = Conn> extends ReconnectOptions {
+export interface ReconnectingConnOptions<C extends ConnLike = Conn> extends ReconnectOptions {
   /**
    * Runs for each new connection before queued messages are sent: log in and subscribe here. May
    * be async. Its error counts as a failed dial, and so does the end of the connection before it
@@ -72,7 +74,7 @@ export interface ReconnectingConnOptions<C extends Conn = Conn> extends Reconnec
 }
 
 /** Checked options of `reconnecting`. */
-export interface ReconnectPlan<C extends Conn = Conn> extends DelayRange {
+export interface ReconnectPlan<C extends ConnLike = Conn> extends DelayRange {
   readonly dial: DialFunction<C>;
   readonly stopCodes: ReadonlySet<number>;
   readonly signal: AbortSignal | undefined;
@@ -85,13 +87,16 @@ export interface ReconnectPlan<C extends Conn = Conn> extends DelayRange {
 }
 
 /** Checked options of a `ReconnectingConn`. */
-export interface LivePlan<C extends Conn = Conn> extends ReconnectPlan<C> {
+export interface LivePlan<C extends ConnLike = Conn> extends ReconnectPlan<C> {
   readonly onOpen: ((conn: C) => unknown) | undefined;
   /** Infinity for no bound. */
   readonly maxQueuedBytes: number;
   /** Infinity for no bound. */
   readonly maxQueuedMessages: number;
-  readonly report: Report | undefined;
+  /** Gets the errors of listeners. */
+  readonly report: Report;
+  /** @throws TypeError, RangeError for an invalid close code or reason. */
+  readonly checkClose: (code: number, reason: string | undefined) => void;
 }
 
 export const RECONNECT_OPTION_NAMES: readonly (keyof ReconnectOptions)[] = [
@@ -110,11 +115,13 @@ export const RECONNECTING_CONN_OPTION_NAMES: readonly (keyof ReconnectingConnOpt
   'report',
 ];
 
+/** A number: a page that uses this file needs no other part of the codec. */
+const POLICY_VIOLATION: typeof CloseCode.PolicyViolation = 1008;
 const DEFAULT_QUEUED_BYTES = 1024 * 1024;
 const DEFAULT_QUEUED_MESSAGES = 1_000;
 
 /** @throws TypeError or RangeError that names the option. */
-export function planReconnect<C extends Conn>(
+export function planReconnect<C extends ConnLike>(
   dial: DialFunction<C>,
   options: ReconnectOptions,
 ): ReconnectPlan<C> {
@@ -123,7 +130,7 @@ export function planReconnect<C extends Conn>(
 }
 
 /** @throws TypeError or RangeError that names the option. */
-export function planReconnectingConn<C extends Conn>(
+export function planReconnectingConn<C extends ConnLike>(
   dial: DialFunction<C>,
   options: ReconnectingConnOptions<C>,
 ): LivePlan<C> {
@@ -136,16 +143,32 @@ export function planReconnectingConn<C extends Conn>(
  *
  * @throws TypeError or RangeError that names the option.
  */
-export function planLive<C extends Conn>(
+export function planLive<C extends ConnLike>(
   options: ReconnectingConnOptions<C>,
 ): Omit<LivePlan<C>, 'dial' | 'extraDelay'> {
+  const { report } = options;
+  return {
+    ...liveOptions(options),
+    report: (error, context) => reportError(report, portablePlatform, error, context),
+    checkClose: (code, reason) => void formatCloseMessage(code, reason),
+  };
+}
+
+/**
+ * As {@link planLive}, without what a page has of its own.
+ *
+ * @throws TypeError or RangeError that names the option.
+ */
+export function liveOptions<C extends ConnLike>(
+  options: ReconnectingConnOptions<C>,
+): Omit<LivePlan<C>, 'dial' | 'extraDelay' | 'report' | 'checkClose'> {
   const { onOpen, report, maxQueuedBytes, maxQueuedMessages } = options;
+  optionalFunction('report', report);
   return {
     ...policyOf(options),
     onOpen: optionalFunction('onOpen', onOpen),
     maxQueuedBytes: bound('maxQueuedBytes', maxQueuedBytes ?? DEFAULT_QUEUED_BYTES),
     maxQueuedMessages: bound('maxQueuedMessages', maxQueuedMessages ?? DEFAULT_QUEUED_MESSAGES),
-    report: optionalFunction('report', report),
   };
 }
 
@@ -159,7 +182,7 @@ export function policyOf(options: ReconnectOptions): Omit<ReconnectPlan, 'dial' 
   checkWaitOptions({ signal });
   return {
     ...delayRange(minDelay, maxDelay),
-    stopCodes: new Set(checkStopCodes(stopCodes ?? [CloseCode.PolicyViolation])),
+    stopCodes: new Set(checkStopCodes(stopCodes ?? [POLICY_VIOLATION])),
     signal,
     retry: optionalFunction('retry', retry),
   };

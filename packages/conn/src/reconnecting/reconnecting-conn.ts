@@ -1,4 +1,5 @@
 import type { Conn } from '../conn.ts';
+import type { ConnLike } from '../conn-like.ts';
 import { LiveConn } from './live-conn.ts';
 import {
   type DialFunction,
@@ -22,7 +23,7 @@ import {
  * for await (const message of live) console.log(message.text());
  * ```
  */
-export class ReconnectingConn<C extends Conn = Conn> extends LiveConn<C> {
+export class ReconnectingConn<C extends ConnLike = Conn> extends LiveConn<C> {
   /**
    * @param dial - Opens one connection. A result that is not a `Conn` ends this object with a
    *   TypeError.

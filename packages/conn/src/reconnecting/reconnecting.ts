@@ -1,6 +1,7 @@
-import { CloseCode, ProtocolError, WebSocketError } from '@ws/codec';
-import { type Conn, failureOf, handlerStarted } from '../conn.ts';
+import { ProtocolError, WebSocketError } from '@ws/codec/parts';
+import type { ConnLike } from '../conn-like.ts';
 import { CloseError, CloseSentError, ReadLimitError, TransportError } from '../errors.ts';
+import { internalsOf } from '../internals.ts';
 import { kind } from '../validate.ts';
 import { ConnectionSeries } from './connection-series.ts';
 import {
@@ -45,16 +46,16 @@ import {
  * });
  * ```
  */
-export function reconnecting<C extends Conn>(
+export function reconnecting<C extends ConnLike>(
   dial: DialFunction<C>,
   options?: ReconnectOptions,
 ): AsyncIterable<C>;
-export function reconnecting<C extends Conn>(
+export function reconnecting<C extends ConnLike>(
   dial: DialFunction<C>,
   options: ReconnectOptions | undefined,
   handler: (conn: C) => unknown,
 ): Promise<void>;
-export function reconnecting<C extends Conn>(
+export function reconnecting<C extends ConnLike>(
   dial: DialFunction<C>,
   options: ReconnectOptions = {},
   handler?: (conn: C) => unknown,
@@ -68,7 +69,7 @@ export function reconnecting<C extends Conn>(
  * @param plan - Checks the options. The form with a handler rejects with its error, the other one
  *   throws it.
  */
-export function start<C extends Conn>(
+export function start<C extends ConnLike>(
   plan: () => ReconnectPlan<C>,
   handler: ((conn: C) => unknown) | undefined,
 ): AsyncIterable<C> | Promise<void> {
@@ -78,11 +79,11 @@ export function start<C extends Conn>(
 }
 
 /** The body of the caller's loop is the handler of each connection. */
-function connectionsOf<C extends Conn>(plan: ReconnectPlan<C>): ConnectionSeries<C> {
-  return new ConnectionSeries(plan, handlerStarted);
+function connectionsOf<C extends ConnLike>(plan: ReconnectPlan<C>): ConnectionSeries<C> {
+  return new ConnectionSeries(plan, (conn) => internalsOf(conn)!.handlerStarted?.());
 }
 
-async function handleAll<C extends Conn>(
+async function handleAll<C extends ConnLike>(
   plan: () => ReconnectPlan<C>,
   handler: (conn: C) => unknown,
 ): Promise<void> {
@@ -95,7 +96,7 @@ async function handleAll<C extends Conn>(
       await handler(conn);
     } catch (error) {
       const isOwn = isErrorOf(conn, error);
-      await conn.close(CloseCode.InternalServerErr);
+      await internalsOf(conn)!.closeAfterError();
       if (!isOwn && !isAbort(error, checked.signal)) throw error;
     }
   }
@@ -108,7 +109,7 @@ const HANDSHAKE_CODES: readonly string[] = ['WS_ERR_BAD_HANDSHAKE', 'WS_ERR_HAND
  * Whether `error` is a WebSocketError that `conn` may have caused. The end of a connection is not
  * the error of one that is still open, or of one that a handler of `receive` failed with it.
  */
-export function isErrorOf(conn: Conn, error: unknown): boolean {
+export function isErrorOf(conn: ConnLike, error: unknown): boolean {
   if (!(error instanceof WebSocketError) || HANDSHAKE_CODES.includes(error.code)) return false;
   // These two fail their connection.
   if (error instanceof ProtocolError || error instanceof ReadLimitError) {
@@ -118,7 +119,7 @@ export function isErrorOf(conn: Conn, error: unknown): boolean {
     error instanceof CloseError ||
     error instanceof CloseSentError ||
     error instanceof TransportError;
-  return !isEnd || (conn.state !== 'open' && failureOf(conn) !== error);
+  return !isEnd || (conn.state !== 'open' && internalsOf(conn)!.failure !== error);
 }
 
 /** A handler that passes `signal` on rejects with its reason, or with an AbortError of Node. */

@@ -1,11 +1,5 @@
-import { copyOf } from '../memory/copy.ts';
+import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { leaseOf } from '../memory/lease.ts';
-
-/**
- * Writes below this size in bytes are copied. Others are referenced: a copy would cost more than the
- * promise that waits for the release, and would need two slabs.
- */
-export const COPY_BELOW = 32_768;
 
 /**
  * Bytes of a pending write. The bytes do not change until `release` is called. Call it exactly

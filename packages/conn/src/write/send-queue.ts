@@ -7,7 +7,7 @@ import {
 } from '@ws/codec';
 import { LARGEST_SLAB, utf8Length } from '@ws/codec/internal';
 import { BackpressureError, CloseError, CloseSentError, TransportError } from '../errors.ts';
-import { copyOf } from '../memory/copy.ts';
+import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { leaseOf } from '../memory/lease.ts';
 import type { DataType } from '../message.ts';
 import { onRejection } from '../on-rejection.ts';
@@ -19,7 +19,6 @@ import type { Transport } from '../transport.ts';
 import { kind } from '../validate.ts';
 import { isTurnFull, overLimit, type TurnBudget, WaitingWriters } from './backpressure.ts';
 import { ControlQueue } from './control-queue.ts';
-import { COPY_BELOW } from './copy-or-reference.ts';
 import { type Batch, type BatchSender, sharedFrames } from './shared-frames.ts';
 import { UnsentFrames, type UnsentFramesOwner } from './unsent-frames.ts';
 

@@ -112,16 +112,21 @@ export class SharedFrames {
 
   /** Calls `sender.flushBatch()` at the end of the turn. */
   flushAtEndOfTurn(sender: BatchSender): void {
-    if (this.#senders.push(sender) === 1) this.#platform.defer(this.#flush);
+    if (this.#senders.push(sender) === 1) this.#platform.defer(this.#endTurn);
   }
 
-  readonly #flush = (): void => {
-    const senders = this.#senders;
-    this.#senders = [];
+  readonly #endTurn = (): void => {
     this.#empty = undefined;
     if (last === this) lastPlatform = last = undefined;
-    for (let i = 0; i < senders.length; i++) senders[i]!.flushBatch();
+    this.flush();
   };
+
+  /** Flushes the senders now. Later senders of this turn still share the frames. */
+  flush(): void {
+    const senders = this.#senders;
+    this.#senders = [];
+    for (let i = 0; i < senders.length; i++) senders[i]!.flushBatch();
+  }
 
   #begin(): Batch {
     this.#serialized = 0;
@@ -192,4 +197,9 @@ export function sharedFrames(platform: Platform): SharedFrames {
   lastPlatform = platform;
   last = framesOf(platform);
   return last;
+}
+
+/** Sends the batches of all connections of `platform`, before the end of the turn. */
+export function flushShared(platform: Platform): void {
+  sharedFrames(platform).flush();
 }

@@ -65,7 +65,7 @@ const payload = fc.oneof(
   {
     weight: 2,
     arbitrary: fc
-      .constantFrom(63, 64, 72, 125, 126, 127, 300, 5_000, 33_000)
+      .constantFrom(63, 64, 72, 125, 126, 127, 300, 5_000, 20_000, 33_000)
       .map((n) => new Uint8Array(n).fill(97)),
   },
 );
@@ -97,7 +97,12 @@ const scene: fc.Arbitrary<Scene> = fc.record({
   ends: fc.boolean(),
   cuts: fc.array(
     fc.tuple(
-      fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 4_000 })),
+      fc.oneof(
+        fc.integer({ min: 1, max: 9 }),
+        fc.integer({ min: 1, max: 4_000 }),
+        // Large enough to be freed.
+        fc.constant(60_000),
+      ),
       fc.boolean(),
     ),
     { maxLength: 30 },

@@ -44,6 +44,16 @@ export function clientErrorListener(
 /** @returns undefined for errors of the socket or of TLS: the client cannot read an answer. */
 function refusalOf({ code = '', reason = 'malformed' }: ParserError): HandshakeError | undefined {
   if (!ANSWERS.has(code) && !code.startsWith('HPE_')) return undefined;
+  return notAnHttpRequest(code, reason);
+}
+
+/**
+ * Makes the refusal of bytes that are no HTTP request.
+ *
+ * @param code - Of Node's HTTP parser and its timeouts.
+ * @param reason - In words, for a code that has no words here.
+ */
+export function notAnHttpRequest(code: string, reason: string): HandshakeError {
   const [status, message] = ANSWERS.get(code) ?? [400, `not an HTTP request: ${reason}`];
   return new HandshakeError(status, message);
 }

@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { TransportError } from '@ws/conn';
 import { isInstance } from '@ws/http-shared';
@@ -11,6 +10,7 @@ import {
   isHttpReading,
   ownResponse,
 } from '../http-socket.ts';
+import type { AppRequest } from '../server-request.ts';
 import type { ErrorHook } from './error-hook.ts';
 import { endAnsweredSocket, endRefusedSocket } from './linger.ts';
 import { writeRefusal } from './write-refusal.ts';
@@ -34,7 +34,7 @@ export function refusalOf(error: unknown, socket: Duplex): HandshakeError | unde
  */
 export async function endFailedHandshake(
   handshake: Handshake,
-  req: IncomingMessage,
+  req: AppRequest,
   socket: Duplex,
   refusal: HandshakeError | undefined,
   hook: ErrorHook,
@@ -63,11 +63,7 @@ function halfClosedRefusal(cause: TransportError): HandshakeError {
  *
  * @returns false when they do not finish in time, or when the client has disconnected.
  */
-async function canAnswer(
-  handshake: Handshake,
-  req: IncomingMessage,
-  socket: Duplex,
-): Promise<boolean> {
+async function canAnswer(handshake: Handshake, req: AppRequest, socket: Duplex): Promise<boolean> {
   if (earlierResponse(req, socket) === undefined) return socket.writable;
   // The handshake failed while it waited for these responses.
   if (handshake.failure !== undefined) return false;
@@ -83,7 +79,7 @@ async function canAnswer(
 
 async function answer(
   handshake: Handshake,
-  req: IncomingMessage,
+  req: AppRequest,
   socket: Duplex,
   refusal: HandshakeError,
   hook: ErrorHook,

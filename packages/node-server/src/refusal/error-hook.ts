@@ -1,8 +1,8 @@
-import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { isThenable } from '@ws/http-shared';
 import type { HandshakeError } from '../errors.ts';
-import type { UpgraderOptions } from '../options.ts';
+import type { AnyUpgraderOptions } from '../options.ts';
+import type { AppRequest } from '../server-request.ts';
 
 /** The pending calls of the option `error` of a server and its routes. */
 export interface HookCalls {
@@ -16,10 +16,10 @@ export interface HookCalls {
  * not bound these calls: a request that a limit refuses has no reservation.
  */
 export class ErrorHook {
-  readonly #hook: UpgraderOptions['error'];
+  readonly #hook: AnyUpgraderOptions['error'];
   readonly #calls: HookCalls;
 
-  constructor(hook: UpgraderOptions['error'], calls: HookCalls) {
+  constructor(hook: AnyUpgraderOptions['error'], calls: HookCalls) {
     this.#hook = hook;
     this.#calls = calls;
   }
@@ -35,7 +35,7 @@ export class ErrorHook {
    * @param timeout - Infinity for no bound.
    * @throws the error of the hook.
    */
-  call(req: IncomingMessage, socket: Duplex, refusal: HandshakeError, timeout: number): unknown {
+  call(req: AppRequest, socket: Duplex, refusal: HandshakeError, timeout: number): unknown {
     // Not as a method: `this` of the hook is undefined.
     const hook = this.#hook!;
     const result = hook(req, socket, refusal.status, refusal);

@@ -2,13 +2,17 @@ import { channel } from 'node:diagnostics_channel';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { debuglog } from 'node:util';
+import type { RequestFacts } from '@ws/codec';
 import type { Diagnostics as ConnDiagnostics } from '@ws/node-io';
 import type { HandshakeError } from '../errors.ts';
+import type { ServerRequest } from '../server-request.ts';
 
 /** A message of the channel `@ws:refuse` of `node:diagnostics_channel`. */
 export interface RefusedRequest {
-  /** Undefined for bytes that are no HTTP request. */
+  /** Undefined for bytes that are no HTTP request, and for a request that node:http has not read. */
   readonly request: IncomingMessage | undefined;
+  /** The facts of a request that node:http has not read: see `@ws/node-server/raw`. */
+  readonly facts?: RequestFacts | undefined;
   /** The HTTP status of the answer. */
   readonly status: number;
   /** Its message contains the values and the option to change. */
@@ -44,12 +48,15 @@ export class Refusals {
 
   record(
     error: HandshakeError,
-    request: IncomingMessage | undefined,
+    request: ServerRequest | undefined,
     address: string | undefined,
   ): void {
     const { status } = error;
     this.#byStatus.set(status, (this.#byStatus.get(status) ?? 0) + 1);
     debug('refused %s: %s', address ?? 'a client', error.message);
-    refuse.publish({ request, status, error, address } satisfies RefusedRequest);
+    if (!refuse.hasSubscribers) return;
+    const { incoming, facts } = request ?? {};
+    const parsed = incoming === undefined ? { request: undefined, facts } : { request: incoming };
+    refuse.publish({ ...parsed, status, error, address } satisfies RefusedRequest);
   }
 }

@@ -1,15 +1,30 @@
 import { Duplex } from 'node:stream';
-import type { Transport } from '@ws/conn';
-import { asError, isThenable } from '@ws/http-shared';
+import { asError } from './errors.ts';
+import { isThenable } from './promises.ts';
+
+/** The part of a Transport of `@ws/conn` that a stream uses. */
+interface ByteTransport {
+  start(sink: {
+    data(chunk: Uint8Array): void;
+    drain(): void;
+    end(): void;
+    close(error?: Error): void;
+  }): void;
+  write(chunk: Uint8Array, release?: () => void): boolean;
+  pause(): void;
+  resume(): void;
+  end(): void;
+  destroy(error?: Error): void;
+}
 
 /**
- * A Duplex over a {@link Transport}, because node:http and node:tls accept only streams. A chunk
+ * A Duplex over a Transport, because node:http and node:tls accept only streams. A chunk
  * counts as written when the transport releases it, so the stream has the transport's backpressure.
  */
 export class TransportDuplex extends Duplex {
-  readonly #transport: Transport;
+  readonly #transport: ByteTransport;
 
-  constructor(transport: Transport) {
+  constructor(transport: ByteTransport) {
     super();
     this.#transport = transport;
   }

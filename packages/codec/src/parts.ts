@@ -1,0 +1,8 @@
+/**
+ * The errors and the types of messages. As an entry of the build they get a file that the others
+ * share: a page that uses no more of this package does not contain the codec.
+ *
+ * @module
+ */
+export { BackpressureError, ProtocolError, WebSocketError } from './errors.ts';
+export { BinaryMessage, TextMessage } from './frames/opcode.ts';

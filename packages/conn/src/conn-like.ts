@@ -1,0 +1,55 @@
+import type { Conn, NextWriterOptions } from './conn.ts';
+import type { MessageReader } from './read/message-reader.ts';
+import type { WaitOptions } from './time/wait.ts';
+import type { MessageWriter } from './write/message-writer.ts';
+
+/** The methods of a {@link MessageReader}. */
+export type MessageReaderLike = Pick<
+  MessageReader,
+  'type' | 'read' | 'readable' | 'bytes' | 'text' | 'json' | typeof Symbol.asyncIterator
+>;
+
+/** The methods of a {@link MessageWriter}. */
+export type MessageWriterLike = Pick<
+  MessageWriter,
+  'write' | 'close' | 'abort' | 'writable' | typeof Symbol.asyncDispose
+>;
+
+/**
+ * What a {@link Conn} and a `BrowserConn` of `@ws/browser` have in common. Code that takes a
+ * ConnLike runs in Node and in pages.
+ *
+ * @typeParam Data - The type of `data`.
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- code that ignores `data` names no type
+export type ConnLike<Data = any> = Pick<
+  Conn<Data>,
+  | 'data'
+  | 'role'
+  | 'state'
+  | 'subprotocol'
+  | 'extensions'
+  | 'closed'
+  | 'bufferedAmount'
+  | 'stats'
+  | 'readMessage'
+  | 'readJSON'
+  | 'receive'
+  | 'discardReads'
+  | 'send'
+  | 'writeMessage'
+  | 'writeJSON'
+  | 'writePreparedMessage'
+  | 'setReadLimit'
+  | 'setReadDeadline'
+  | 'setWriteDeadline'
+  | 'close'
+  | 'terminate'
+  | typeof Symbol.asyncIterator
+  | typeof Symbol.asyncDispose
+> & {
+  /** As `Conn.nextReader`. */
+  nextReader(options?: WaitOptions): Promise<MessageReaderLike>;
+  /** As `Conn.nextWriter`. */
+  nextWriter(type: number, options?: NextWriterOptions): Promise<MessageWriterLike>;
+};

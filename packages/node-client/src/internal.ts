@@ -1,0 +1,11 @@
+/**
+ * Exports for the sibling packages. Unstable: any release may change or remove a name.
+ *
+ * @module
+ */
+export { Connector } from './connect.ts';
+export { DialScope } from './dial-scope.ts';
+export type { GuardedStream } from './guarded-stream.ts';
+export { checkProxy, chooseProxy, type ProxyPlan } from './proxy/choose-proxy.ts';
+export { checkTls } from './tls/tls-options.ts';
+export { parseTarget, type Target } from './url.ts';

@@ -1,0 +1,6 @@
+/**
+ * Exports for the sibling packages. Unstable: any release may change or remove a name.
+ *
+ * @module
+ */
+export { freeNow } from './free-memory.ts';

@@ -1,0 +1,10 @@
+import type { IncomingMessage } from 'node:http';
+
+/**
+ * The request that a callback gets: that of `node:http`. A compiler without `@types/node` takes an
+ * IncomingMessage for `any`, and reports nothing when `skipLibCheck` is on. This type then has one
+ * property, whose name says what to install.
+ */
+export type HandshakeRequest = 0 extends 1 & IncomingMessage
+  ? { readonly 'run npm install --save-dev @types/node': never }
+  : IncomingMessage;

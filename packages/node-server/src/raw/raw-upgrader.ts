@@ -1,0 +1,260 @@
+import type { Server as HttpServer } from 'node:http';
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import type { RequestFacts, RequestHead } from '@ws/codec';
+import type { Conn, Transport } from '@ws/conn';
+import { assertOption, TransportDuplex } from '@ws/http-shared';
+import { Acceptor, type AnyHandlers } from '../acceptor.ts';
+import { disconnectError } from '../client-presence.ts';
+import type { CloseOptions, CloseResult } from '../close-options.ts';
+import { HandshakeError } from '../errors.ts';
+import { isTaken } from '../handshake.ts';
+import { NO_HEADERS } from '../headers.ts';
+import { ignore } from '../http-socket.ts';
+import { type AnyUpgraderOptions, type AuthOf, pickUpgraderOptions } from '../options.ts';
+import { endRefusedSocket } from '../refusal/linger.ts';
+import { writeRefusal } from '../refusal/write-refusal.ts';
+import type { HandlerOrRoutes } from '../route.ts';
+import type { Router } from '../route-table.ts';
+import type { AppRequest, ServerRequest } from '../server-request.ts';
+import type { ServerStats } from '../stats.ts';
+import { type BoundHandler, UpgradeRequest } from '../upgrade-request.ts';
+import { type HeadOwner, type HeadReading, isReadingHead, PendingHeads } from './head-reading.ts';
+import { headRefusal, incompleteRefusal } from './head-refusal.ts';
+import { checkRawOptions, type RawUpgraderOptions } from './raw-options.ts';
+
+const NO_BYTES = Buffer.alloc(0);
+const noHeaders = (): typeof NO_HEADERS => NO_HEADERS;
+
+/** The end of a reading that `upgrade` waits for. */
+interface Waiting {
+  resolve(conn: Conn | Promise<Conn>): void;
+  reject(error: Error): void;
+}
+
+/**
+ * Upgrades byte streams to WebSocket connections without node:http: it reads the request head
+ * itself, more strictly than node:http, with the options, checks and answers of an Upgrader.
+ *
+ * @example
+ * ```ts
+ * import { createServer } from 'node:net';
+ * import { RawUpgrader } from '@ws/node-server/raw';
+ *
+ * const upgrader = new RawUpgrader({ subprotocols: ['chat'] });
+ * const listener = upgrader.listener((conn) => conn.receive((message) => conn.send(message)));
+ * const server = createServer({ allowHalfOpen: true }, listener);
+ * ```
+ */
+export class RawUpgrader<Result = undefined> implements AsyncDisposable {
+  readonly #acceptor: Acceptor;
+  readonly #heads: PendingHeads;
+  readonly #fallback: HttpServer | undefined;
+
+  /** @throws TypeError or RangeError that names the bad or unknown option. */
+  constructor(options: RawUpgraderOptions<Result> = {}) {
+    checkRawOptions(options as RawUpgraderOptions<unknown>);
+    const { onRequest, onHost, onHeader, onBeforeUpgrade, fallback } = options;
+    const callbacks = { onRequest, onHost, onHeader, onBeforeUpgrade };
+    const hasCallbacks = Object.values(callbacks).some((callback) => callback !== undefined);
+    this.#acceptor = new Acceptor(
+      pickUpgraderOptions(options) as AnyUpgraderOptions,
+      hasCallbacks ? callbacks : undefined,
+    );
+    this.#heads = new PendingHeads(this.#acceptor.setup.plan.handshakeTimeout);
+    this.#fallback = fallback;
+  }
+
+  /** The connections that are not closed yet. The set is live. */
+  get connections(): ReadonlySet<Conn<AuthOf<Result>>> {
+    return this.#acceptor.work.connections;
+  }
+
+  /** Counters, as they are now. */
+  get stats(): ServerStats {
+    return this.#acceptor.stats;
+  }
+
+  /**
+   * Makes a listener for 'connection' of node:net and 'secureConnection' of node:tls that reads a
+   * request from each socket and runs a handler for each connection. It answers refusals itself.
+   * The option `report` gets the errors of handlers.
+   *
+   * @param handlerOrRoutes - As for an Upgrader. The handler gets the head as RequestFacts.
+   * @throws TypeError as `Upgrader.handler`, and for `unmatched: 'leave'` without routes.
+   */
+  listener<Pattern extends string = string>(
+    handlerOrRoutes: HandlerOrRoutes<Pattern, AuthOf<Result>, RequestFacts>,
+  ): (stream: Duplex) => void {
+    const router = this.#acceptor.routerOf(handlerOrRoutes as AnyHandlers);
+    const { unmatched } = this.#acceptor.setup.plan;
+    if (unmatched === 'leave' && typeof handlerOrRoutes === 'function') {
+      throw new TypeError("unmatched: 'leave' needs routes; a handler matches every path");
+    }
+    const owner = this.#ownerFor((upgrade) => this.#acceptor.serve(upgrade), router);
+    return (stream) => {
+      if (stream.destroyed || isReadingHead(stream) || isTaken(stream)) return;
+      this.#heads.begin(stream, owner);
+    };
+  }
+
+  /**
+   * Reads a request from a stream and answers it with a 101 and a connection, or with a refusal.
+   * The upgrader owns the stream from the call on.
+   *
+   * @param early - Bytes that were read from the stream before. Not changed. Default: none.
+   * @returns The open connection. Its `data` is the result of `authenticate`.
+   * @throws (rejects with) {@link HandshakeError} after the refusal was written, and with its status
+   *   426 when the stream went to `fallback`; TransportError when the client has disconnected or has
+   *   half-closed; Error when the stream is already upgraded; TypeError for another argument.
+   * @see RFC 6455, section 4.2
+   */
+  upgrade(stream: Duplex, early: Uint8Array = NO_BYTES): Promise<Conn<AuthOf<Result>>> {
+    return new Promise((resolve, reject) => {
+      assertOption('stream', stream, stream instanceof Duplex, 'a Duplex');
+      assertOption('early', early, early instanceof Uint8Array, 'a Uint8Array');
+      if (isReadingHead(stream) || isTaken(stream)) {
+        throw new Error('websocket: upgrade was called before for this stream');
+      }
+      if (stream.destroyed || stream.readableEnded) throw disconnectError(stream);
+      const owner = this.#ownerFor(
+        (upgrade) => resolve(this.#acceptor.accept(upgrade, noHeaders)),
+        undefined,
+        { resolve, reject },
+      );
+      const reading = this.#heads.begin(stream, owner);
+      if (early.length > 0) reading.receive(early);
+    });
+  }
+
+  /**
+   * Answers a request that other code has parsed. The upgrader owns the stream from the call on.
+   * The checks are those of an Upgrader: the facts must be those of the bytes that were received,
+   * with every line of every field.
+   *
+   * @param head - A RequestHead, or the request of another HTTP parser.
+   * @param stream - The rest of the stream, with no reader. The bytes of a Transport and of a Duplex
+   *   that is no socket of Node are copied.
+   * @param early - The bytes after the head that were read already. Copied. Default: none.
+   * @throws (rejects with) as {@link upgrade}.
+   */
+  async accept(
+    head: RequestFacts,
+    stream: Duplex | Transport,
+    early: Uint8Array = NO_BYTES,
+  ): Promise<Conn<AuthOf<Result>>> {
+    const isHead = typeof head === 'object' && head !== null && typeof head.once === 'function';
+    assertOption('head', head, isHead, 'RequestFacts, a RequestHead for example');
+    assertOption('early', early, early instanceof Uint8Array, 'a Uint8Array');
+    const socket = streamOf(stream);
+    const request = requestOf(head, socket);
+    const { setup } = this.#acceptor;
+    const upgrade = new UpgradeRequest(setup, request, early, undefined, performance.now());
+    return this.#acceptor.accept(upgrade, noHeaders);
+  }
+
+  /**
+   * As `Upgrader.close`. Afterwards the streams whose request is not complete are destroyed. Streams
+   * that went to `fallback` are not touched.
+   *
+   * @param options - Default: the option `close`.
+   * @throws (rejects with) TypeError or RangeError that names the bad option.
+   */
+  async close(options: CloseOptions = {}): Promise<CloseResult> {
+    const result = await this.#acceptor.close(options);
+    this.#heads.destroyAll();
+    return result;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /**
+   * @param accept - Gets the requests that ask for a WebSocket.
+   * @param waiting - The caller of `upgrade`.
+   */
+  #ownerFor(
+    accept: (upgrade: UpgradeRequest) => void,
+    router: Router<BoundHandler> | undefined,
+    waiting?: Waiting,
+  ): HeadOwner {
+    const refuse = (reading: HeadReading, refusal: HandshakeError): void => {
+      this.#refuse(reading, refusal);
+      waiting?.reject(refusal);
+    };
+    return {
+      keepsBytes: this.#fallback !== undefined,
+      read: (reading, rest) => {
+        const { stream, startedAt } = reading;
+        const head = reading.head!;
+        if (this.#isForFallback(head, router)) {
+          this.#giveToFallback(reading);
+          return waiting?.reject(leftToFallback());
+        }
+        const refusal = headRefusal(head);
+        if (refusal !== undefined) return refuse(reading, refusal);
+        head.remoteAddress = (stream as Partial<Socket>).remoteAddress;
+        const request = requestOf(head, stream);
+        const { setup } = this.#acceptor;
+        accept(new UpgradeRequest(setup, request, rest, router, startedAt));
+      },
+      incomplete: (reading, cause) => {
+        const { stream } = reading;
+        if (reading.head !== undefined || cause === 'timeout') {
+          return refuse(reading, incompleteRefusal(cause));
+        }
+        // A client that has sent nothing asks for no answer.
+        stream.destroy();
+        waiting?.reject(disconnectError(stream));
+      },
+      closed: ({ stream }) => waiting?.reject(disconnectError(stream)),
+    };
+  }
+
+  /** Only bytes of a request that asks for a WebSocket are read here. */
+  #isForFallback(head: RequestHead, router: Router<BoundHandler> | undefined): boolean {
+    if (this.#fallback === undefined) return false;
+    if (head.fault !== undefined || !head.wantsWebSocket) return true;
+    const leaves = this.#acceptor.setup.plan.unmatched === 'leave';
+    return leaves && router !== undefined && !router.has(head.target);
+  }
+
+  #giveToFallback({ stream, bytes }: HeadReading): void {
+    stream.off('error', ignore);
+    stream.unshift(bytes!.take());
+    this.#fallback!.emit('connection', stream);
+    stream.resume();
+  }
+
+  #refuse({ stream, head }: HeadReading, refusal: HandshakeError): void {
+    const request = head?.fault === undefined && head?.method ? requestOf(head, stream) : undefined;
+    this.#acceptor.recordRefusal(refusal, stream, request);
+    if (!stream.writable) return void stream.destroy();
+    this.#acceptor.work.beginRequest(stream);
+    writeRefusal(stream, refusal, head?.method);
+    if (stream.readableEnded) stream.destroy();
+    else endRefusedSocket(stream);
+  }
+}
+
+/** Describes a request that was read here or by other code. */
+function requestOf(facts: RequestFacts, socket: Duplex): ServerRequest {
+  return { req: facts as AppRequest, facts, incoming: undefined, socket };
+}
+
+/** @throws TypeError for another value; the error of `transport.start`. */
+function streamOf(stream: Duplex | Transport): Duplex {
+  if (stream instanceof Duplex) return stream;
+  const given: Partial<Transport> | null = stream;
+  const isTransport = typeof given?.start === 'function' && typeof given.write === 'function';
+  assertOption('stream', stream, isTransport, 'a Duplex or a Transport');
+  const duplex = new TransportDuplex(stream);
+  duplex.on('error', ignore);
+  duplex.start();
+  return duplex;
+}
+
+function leftToFallback(): HandshakeError {
+  return new HandshakeError(426, 'plain request; the server of the option fallback has the stream');
+}
