@@ -2,16 +2,21 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
 
+const WEBSOCKET = new URL(import.meta.resolve('@ws/browser/standalone'));
+
 /**
- * Serves one HTML file on `/`, under a policy that allows only its own script and style.
+ * Serves one HTML file on `/`, and the client that it imports, under a policy that allows only
+ * these scripts and the style of the file.
  *
  * @param file - Read once, during the call.
  */
 export function page(file: URL): RequestListener {
   const html = readFileSync(file);
+  const bodies = new Map([
+    ['/', { type: 'text/html', body: html }],
+    ['/websocket.js', { type: 'text/javascript', body: readFileSync(WEBSOCKET) }],
+  ]);
   const headers = {
-    'Content-Type': 'text/html; charset=utf-8',
-    'Content-Length': html.length,
     'Cache-Control': 'no-cache',
     'Content-Security-Policy': policy(html.toString()),
     'Cross-Origin-Opener-Policy': 'same-origin',
@@ -23,11 +28,21 @@ export function page(file: URL): RequestListener {
   };
   return (req, res) => {
     const [path] = (req.url ?? '/').split('?', 1);
-    if (path !== '/') refuse(res, 404, 'not found\n');
+    const found = bodies.get(path!);
+    if (found === undefined) refuse(res, 404, 'not found\n');
     else if (req.method !== 'GET' && req.method !== 'HEAD') {
       res.setHeader('Allow', 'GET, HEAD');
       refuse(res, 405, 'only GET and HEAD\n');
-    } else res.writeHead(200, headers).end(req.method === 'HEAD' ? undefined : html);
+    } else {
+      const { type, body } = found;
+      res
+        .writeHead(200, {
+          ...headers,
+          'Content-Type': `${type}; charset=utf-8`,
+          'Content-Length': body.length,
+        })
+        .end(req.method === 'HEAD' ? undefined : body);
+    }
   };
 }
 
@@ -40,11 +55,11 @@ function refuse(res: Parameters<RequestListener>[1], status: number, text: strin
     .end(text);
 }
 
-/** Allows the script and the style by their hashes, so that injected code does not run. */
+/** Allows the page's script and style by their hashes, so that injected code does not run. */
 function policy(html: string): string {
   return [
     `default-src 'none'`,
-    `script-src ${hashOf(html, 'script')}`,
+    `script-src ${hashOf(html, 'script')} 'self'`,
     `style-src ${hashOf(html, 'style')}`,
     `connect-src 'self'`,
     `img-src data:`,
@@ -55,7 +70,7 @@ function policy(html: string): string {
 }
 
 function hashOf(html: string, tag: string): string {
-  const inside = html.match(new RegExp(`<${tag}>([^]*?)</${tag}>`))?.[1];
+  const inside = html.match(new RegExp(`<${tag}[^>]*>([^]*?)</${tag}>`))?.[1];
   if (inside === undefined) throw new Error(`the page has no <${tag}>`);
   return `'sha256-${createHash('sha256').update(inside).digest('base64')}'`;
 }

@@ -4,9 +4,12 @@ export const MAX_TEXT = 2_000;
 /** Bytes of the longest request: the longest text with every character escaped. */
 export const MAX_REQUEST = 16 * 1024;
 
-/** A request of a page. The first one is a `name`, which enters the room. */
+/** The room of a page whose address names none. */
+export const DEFAULT_ROOM = 'lobby';
+
+/** A request of a page. The first one is a `name`, which enters the room; later ones rename. */
 export type ChatRequest =
-  | { readonly t: 'name'; readonly name: string }
+  | { readonly t: 'name'; readonly name: string; readonly room?: string | undefined }
   /** `key` identifies the message to the page that sent it. */
   | { readonly t: 'say'; readonly key: string; readonly text: string }
   /** The answer is a `pong`. Browsers cannot send a ping of RFC 6455. */
@@ -33,6 +36,10 @@ export type ChatEvent =
       readonly t: 'welcome';
       /** Id of the receiving member. */
       readonly you: number;
+      readonly room: string;
+      /** Id of the server's node. */
+      readonly node: string;
+      /** The members of this node. */
       readonly people: readonly Person[];
       /** The latest messages, oldest first. */
       readonly history: readonly Said[];
@@ -41,6 +48,8 @@ export type ChatEvent =
   | { readonly t: 'renamed'; readonly person: Person }
   | { readonly t: 'left'; readonly id: number }
   | { readonly t: 'pong'; readonly n: number }
+  /** Messages of other nodes may be missing. */
+  | { readonly t: 'gap' }
   /** A name or a message was refused. `key` is that of the message. */
   | { readonly t: 'refused'; readonly key?: string; readonly reason: string };
 
@@ -50,6 +59,8 @@ export class BadRequest extends Error {
 }
 
 const KEY = /^[\w-]{1,36}$/;
+/** A room name from a client is untrusted: it becomes part of names in the hub and in Redis. */
+const ROOM = /^[\p{L}\p{N}_-]{1,32}$/u;
 
 /**
  * Parses one request. It checks the form only, not the length or content of names and texts.
@@ -57,13 +68,28 @@ const KEY = /^[\w-]{1,36}$/;
  * @throws BadRequest
  */
 export function parseRequest(json: string): ChatRequest {
-  const { t, name, key, text, n } = parseObject(json);
-  if (t === 'name' && typeof name === 'string') return { t, name };
+  const { t, name, room = DEFAULT_ROOM, key, text, n } = parseObject(json);
+  if (t === 'name' && typeof name === 'string' && typeof room === 'string' && ROOM.test(room)) {
+    return { t, name, room };
+  }
   if (t === 'say' && typeof key === 'string' && KEY.test(key) && typeof text === 'string') {
     return { t, key, text };
   }
   if (t === 'ping' && typeof n === 'number') return { t, n };
   throw new BadRequest('not a request of the chat');
+}
+
+/** Parses a message of the history; undefined for other data, which a foreign program has written. */
+export function parseSaid(json: string): Said | undefined {
+  try {
+    const { t, key, name, text, at } = parseObject(json);
+    const texts = [key, name, text].every((value) => typeof value === 'string');
+    return t === 'said' && texts && typeof at === 'number'
+      ? ({ t, key, name, text, at } as Said)
+      : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function parseObject(json: string): Record<string, unknown> {

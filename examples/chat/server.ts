@@ -1,18 +1,21 @@
 // The demo: the chat page on /, the chat on /chat and an echo on /echo, on one port.
 import process from 'node:process';
+import { redisBackplane } from '@ws/hub/redis';
 import { serve, type WebSocketServer } from '@ws/node-server';
+import { createClient } from 'redis';
+import { createChat } from './chat.ts';
 import { page } from './page.ts';
-import { Room } from './room.ts';
-import { visit } from './visitor.ts';
 
 /** Time in ms for the peers to answer our close frame. */
 const CLOSE_TIMEOUT_MS = 1_000;
 /** Time in ms in which a second signal counts as the first: the terminal and npm may both send it. */
 const SAME_SIGNAL_MS = 1_000;
 
-const room = new Room();
+const { PORT = '8080', HOST = '127.0.0.1', REDIS_URL } = process.env;
+const chat = createChat(
+  REDIS_URL === undefined ? undefined : redisBackplane(createClient({ url: REDIS_URL })),
+);
 
-const { PORT = '8080', HOST = '127.0.0.1' } = process.env;
 try {
   const server = await serve(
     {
@@ -22,7 +25,7 @@ try {
       maxConnections: 1_000,
     },
     {
-      '/chat': (conn) => visit(conn, room),
+      '/chat': chat.handler,
       '/echo': (conn) => conn.receive((message) => conn.send(message)),
     },
   );
@@ -39,7 +42,10 @@ function endWith(server: WebSocketServer): void {
   const end = (): void => {
     if (since === undefined) {
       since = performance.now();
-      void server.close({ timeout: CLOSE_TIMEOUT_MS }).then(() => process.exit(0));
+      const timeout = CLOSE_TIMEOUT_MS;
+      void Promise.all([server.close({ timeout }), chat.close({ timeout })]).then(() =>
+        process.exit(0),
+      );
     } else if (performance.now() - since > SAME_SIGNAL_MS) {
       process.exit(1);
     }

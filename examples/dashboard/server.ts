@@ -16,9 +16,11 @@ if (!/^[1-9]\d{0,8}$/.test(EVERY_MS)) {
 }
 
 const uplot = new URL(import.meta.resolve('uplot'));
+const websocket = new URL(import.meta.resolve('@ws/browser/standalone'));
 const files = new Map<string, { readonly type: string; readonly content: Buffer }>([
   ['/', await load('text/html', new URL('page.html', import.meta.url))],
   ['/uplot.js', await load('text/javascript', new URL('uPlot.esm.js', uplot))],
+  ['/websocket.js', await load('text/javascript', websocket)],
   ['/uplot.css', await load('text/css', new URL('uPlot.min.css', uplot))],
 ]);
 

@@ -135,7 +135,7 @@ describe.skipIf(lacksChromium())('the chat page', () => {
     await ada.getByLabel('Message', { exact: true }).fill('written while it was away');
     expect(await program.stop()).toBe(0);
     await Promise.all([isState(ada, 'reconnecting'), isState(grace, 'reconnecting')]);
-    expect(await ada.locator('#state').innerText()).toMatch(/^Reconnecting in \d+ s$/);
+    expect(await ada.locator('#state').innerText()).toBe('Reconnecting');
     await sees(grace, 'The server went away');
     await ada.keyboard.press('Enter');
     await shoot(ada, 'reconnecting-wide');

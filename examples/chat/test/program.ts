@@ -19,8 +19,8 @@ export interface Program {
 }
 
 /** Starts the demo from its sources; resolves when it listens. */
-export async function startProgram(port = '0'): Promise<Program> {
-  const child = launch({ PORT: port });
+export async function startProgram(port = '0', env: NodeJS.ProcessEnv = {}): Promise<Program> {
+  const child = launch({ PORT: port, ...env });
   const exited = once(child, 'exit');
   const first = await Promise.race([once(child.stdout!, 'data'), exited]);
   const url = /http:\/\/\S+/.exec(String(first[0]))?.[0];

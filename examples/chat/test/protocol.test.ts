@@ -3,7 +3,7 @@ import { BadRequest, cleanName, cleanText, parseRequest } from '../protocol.ts';
 
 describe('parseRequest', () => {
   it.each([
-    { t: 'name', name: 'Ada' },
+    { t: 'name', name: 'Ada', room: 'jardin-été_1' },
     { t: 'say', key: 'k-1_Z', text: 'hello' },
     { t: 'ping', n: 1.5 },
   ])('reads a $t', (request) => {
@@ -19,6 +19,9 @@ describe('parseRequest', () => {
     '{}',
     '{"t":"shout"}',
     '{"t":"name","name":1}',
+    '{"t":"name","name":"Ada","room":""}',
+    '{"t":"name","name":"Ada","room":"a/b"}',
+    `{"t":"name","name":"Ada","room":"${'r'.repeat(33)}"}`,
     '{"t":"say","text":"x"}',
     '{"t":"say","key":"","text":"x"}',
     '{"t":"say","key":"a b","text":"x"}',

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { lacksDaemon, startDaemon } from '@ws/tests';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { failProgram, type Program, startProgram } from './program.ts';
@@ -32,13 +33,13 @@ async function raw(port: string, text: string): Promise<Socket> {
 }
 
 describe('the page of the demo', () => {
-  it('is one file with a policy that allows only its own script', async () => {
+  it('has a policy that allows only its own scripts', async () => {
     const response = await fetch(program.url);
     expect(response.status).toBe(200);
     expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
     const policy = response.headers.get('content-security-policy');
     expect(policy).toContain(`default-src 'none'`);
-    expect(policy).toMatch(/script-src 'sha256-[\w+/]{43}='/);
+    expect(policy).toMatch(/script-src 'sha256-[\w+/]{43}=' 'self';/);
     expect(policy).not.toContain('unsafe');
     expect(response.headers.get('x-content-type-options')).toBe('nosniff');
     const html = await response.text();
@@ -49,6 +50,7 @@ describe('the page of the demo', () => {
   it.each([
     { method: 'HEAD', path: '', status: 200 },
     { method: 'GET', path: '?from=here', status: 200 },
+    { method: 'GET', path: 'websocket.js', status: 200 },
     { method: 'GET', path: 'server.ts', status: 404 },
     { method: 'GET', path: 'chat', status: 404 },
     { method: 'POST', path: '', status: 405 },
@@ -143,6 +145,41 @@ describe('the chat of the demo', () => {
     expect(await visitor.next('refused')).toMatchObject({ reason: 'too fast; wait a moment' });
     expect(await visitor.closed).toEqual({ code: 1008, reason: 'too many requests' });
     expect(await isAlive()).toBe(true);
+  });
+});
+
+describe.skipIf(lacksDaemon('redis-server'))('two nodes of the demo', () => {
+  it('share their rooms over Redis, which keeps the history', async () => {
+    const redis = await startDaemon({
+      command: 'redis-server',
+      args: ({ port, folder }) => ['--port', `${port}`, '--dir', folder, '--save', ''],
+    });
+    const env = { REDIS_URL: `redis://127.0.0.1:${redis.port}` };
+    const nodes = await Promise.all([startProgram('0', env), startProgram('0', env)]);
+    try {
+      const [ada, first] = await Visitor.join(nodes[0].ws, 'Ada');
+      const [grace, second] = await Visitor.join(nodes[1].ws, 'Grace');
+      expect(first.node).not.toBe(second.node);
+      // The subscription of a node may arrive after the first messages.
+      let received: unknown;
+      void grace.next('said').then((said) => (received = said));
+      await expect
+        .poll(
+          () => {
+            ada.say('hello');
+            return received;
+          },
+          { interval: 300 },
+        )
+        .toMatchObject({ name: 'Ada', text: 'hello' });
+      await nodes[1].stop();
+      expect(await grace.closed).toMatchObject({ code: 1001 });
+      const [, { history }] = await Visitor.join(nodes[0].ws, 'Grace');
+      expect(history[0]).toMatchObject({ name: 'Ada', text: 'hello' });
+    } finally {
+      await Promise.all(nodes.map((node) => node.stop()));
+      await redis.close();
+    }
   });
 });
 

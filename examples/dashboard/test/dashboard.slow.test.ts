@@ -33,6 +33,7 @@ describe('examples/dashboard', () => {
   it('serves the page with its script and style, and nothing else', async () => {
     expect(await fetchPage('/')).toMatchObject({ status: 200, type: 'text/html; charset=utf-8' });
     expect((await fetchPage('/uplot.js')).body).toContain('uPlot');
+    expect((await fetchPage('/websocket.js')).body).toContain('ReconnectingConn');
     expect((await fetchPage('/uplot.css')).status).toBe(200);
     expect((await fetchPage('/../server.ts')).status).toBe(404);
   });
@@ -92,6 +93,31 @@ describe('examples/dashboard', () => {
         }
       },
     );
+  });
+
+  describe.skipIf(lacksChromium())('whose server restarts', () => {
+    it('shows that it is not connected, and connects again', { timeout: 60_000 }, async () => {
+      const browser = await launchChromium();
+      const first = await start();
+      try {
+        const page = await browser.newPage();
+        await page.goto(`${first.url}/`);
+        await page.getByText('live', { exact: true }).waitFor();
+        await first.stop();
+        await page.getByText('not connected', { exact: true }).waitFor();
+        const second = await startExample('dashboard', {
+          EVERY_MS: '50',
+          PORT: String(first.port),
+        });
+        try {
+          await page.getByText('live', { exact: true }).waitFor();
+        } finally {
+          await second.stop();
+        }
+      } finally {
+        await browser.close();
+      }
+    });
   });
 
   it('rejects an invalid time between samples', async () => {

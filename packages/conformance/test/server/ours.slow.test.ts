@@ -1,4 +1,5 @@
-import { type ServeOptions, serve } from '@ws/node-server';
+import { type Conn, type RunningServer, type ServeOptions, serve } from '@ws/node-server';
+import { serveRaw } from '@ws/node-server/raw';
 import { selfSigned } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { runServerSuite, type SuiteReport } from '../../src/index.ts';
@@ -8,8 +9,17 @@ const MIB = 1024 * 1024;
 /** Timeout of a wait in ms: on a busy machine a large message takes seconds, and so does a request that arrives byte by byte. */
 const BUSY = 30_000;
 
-async function askOurs(options: ServeOptions, only: readonly string[] = []): Promise<SuiteReport> {
-  const server = await serve({ host: '127.0.0.1', handshakeTimeout: BUSY, ...options }, (conn) =>
+/** Chapters without large messages. */
+const QUICK = ['1.1.*', '2.*', '5.*', '7.*'];
+
+type Serve = (options: object, handler: (conn: Conn) => unknown) => Promise<RunningServer>;
+
+async function askOurs(
+  options: ServeOptions,
+  only: readonly string[] = [],
+  start: Serve = serve,
+): Promise<SuiteReport> {
+  const server = await start({ host: '127.0.0.1', handshakeTimeout: BUSY, ...options }, (conn) =>
     conn.receive((message) => conn.writeMessage(message.type, message.data)),
   );
   try {
@@ -39,6 +49,12 @@ describe('our server passes every case', { timeout: 300_000 }, () => {
     expect(Object.keys(skips(report))).toEqual([
       'the target requires messages without context takeover',
     ]);
+  });
+
+  it('without node:http', async () => {
+    const report = await askOurs({ compression: 'takeover' }, QUICK, serveRaw);
+    expect(differences(report)).toEqual([]);
+    expect(skips(report)).toEqual({});
   });
 
   it('over TLS', async () => {

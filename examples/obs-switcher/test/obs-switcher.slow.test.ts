@@ -1,0 +1,100 @@
+import { once } from 'node:events';
+import { get } from 'node:http';
+import { text } from 'node:stream/consumers';
+import { connect } from '@ws/obs';
+import { lacksChromium, launchChromium } from '@ws/tests/chromium';
+import { type Example, rejectsBadPorts, startExample } from '@ws/tests/examples';
+import { FakeObs } from '@ws/tests/obs';
+import axe from 'axe-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+/** A PNG of one grey pixel. */
+const PIXEL =
+  'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mOwBQAAPwA+rFkEhgAAAABJRU5ErkJggg==';
+
+describe('examples/obs-switcher', () => {
+  let example: Example;
+  beforeAll(async () => void (example = await startExample('obs-switcher')));
+  afterAll(() => example?.stop());
+
+  async function fetchPage(path: string): Promise<{ status: number; type: string; body: string }> {
+    const [response] = await once(get(example.url + path), 'response');
+    const { statusCode, headers } = response;
+    return { status: statusCode, type: headers['content-type'], body: await text(response) };
+  }
+
+  it('serves the page with its script, and nothing else', async () => {
+    expect(await fetchPage('/')).toMatchObject({ status: 200, type: 'text/html; charset=utf-8' });
+    const script = await fetchPage('/obs.js');
+    expect(script.body).toContain('reconnectingObs');
+    expect(script.body).not.toContain('node:');
+    expect((await fetchPage('/server.ts')).status).toBe(404);
+  });
+
+  describe.skipIf(lacksChromium())('in a browser', () => {
+    it('switches scenes and shows the program, and axe finds nothing serious', {
+      timeout: 60_000,
+    }, async () => {
+      const shots: unknown[] = [];
+      await using fake = await FakeObs.start({
+        password: 'secret',
+        respond: {
+          GetSourceScreenshot: ({ sourceName }) => {
+            shots.push(sourceName);
+            return { imageData: PIXEL };
+          },
+        },
+      });
+      const browser = await launchChromium();
+      try {
+        const page = await browser.newPage();
+        const errors: string[] = [];
+        page.on('pageerror', (error) => errors.push(String(error)));
+        await page.goto(`${example.url}/`);
+        const logIn = async (password: string): Promise<void> => {
+          await page.getByLabel('Address').fill(fake.url);
+          await page.getByLabel('Password').fill(password);
+          await page.getByRole('button', { name: 'Connect' }).click();
+        };
+        const program = (name: string): Promise<void> =>
+          page.getByRole('button', { name, pressed: true, exact: true }).waitFor();
+
+        await logIn('wrong');
+        await page.getByText('check the option password').waitFor();
+
+        await logIn('secret');
+        await page.getByText('connected', { exact: true }).waitFor();
+        await program('Scene');
+        await page.getByRole('button', { name: 'Camera' }).click();
+        await program('Camera');
+        expect(fake.requests).toContain('SetCurrentProgramScene');
+        await page.getByAltText('The program: Camera').waitFor();
+        expect(shots).toContain('Camera');
+
+        // Another client changes the list, and the program.
+        const other = await connect(fake.url, { password: 'secret' });
+        await other.call('CreateScene', { sceneName: '<b>Break' });
+        await page.getByRole('button', { name: '<b>Break' }).waitFor();
+        await other.call('SetCurrentProgramScene', { sceneName: 'Scene' });
+        await program('Scene');
+
+        await page.evaluate(axe.source);
+        const { violations } = await page.evaluate<{
+          violations: { id: string; impact: string }[];
+        }>('axe.run()');
+        expect(violations.filter(({ impact }) => /serious|critical/.test(impact))).toEqual([]);
+
+        // The page connects again after the connection is lost.
+        fake.requests.length = 0;
+        fake.crash();
+        await fake.requested('GetSceneList');
+        await page.getByText('connected', { exact: true }).waitFor();
+        expect(errors).toEqual([]);
+      } finally {
+        await browser.close();
+      }
+    });
+  });
+
+  rejectsBadPorts('obs-switcher');
+});

@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { dial } from '@ws/node-client';
+import { type Example, endsWithSilentClient, startExample } from '@ws/tests/examples';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+describe('examples/rooms', () => {
+  let example: Example;
+  beforeAll(async () => void (example = await startExample('rooms')));
+  afterAll(() => example?.stop());
+
+  it('has at most 12 lines of code', () => {
+    const source = readFileSync(join(import.meta.dirname, '../server.ts'), 'utf8');
+    const lines = source.split('\n').filter((line) => line !== '' && !line.startsWith('//'));
+    expect(lines.length).toBeLessThanOrEqual(12);
+  });
+
+  it('sends a message to the others of the room', async () => {
+    const [ada, grace, other] = await Promise.all(
+      ['/garden', '/garden', '/kitchen'].map((path) => dial(example.ws + path)),
+    );
+    await ada!.send('hello');
+    await other!.send('not for the garden');
+    expect((await grace!.readMessage()).text()).toBe('hello');
+    await grace!.send(Uint8Array.of(1, 2, 3));
+    expect((await ada!.readMessage()).data).toEqual(Uint8Array.of(1, 2, 3));
+    for (const conn of [ada!, grace!, other!]) await conn.close();
+  });
+
+  it.each([
+    ['/r?token=1', '/r?token=2'],
+    [`/${'x'.repeat(300)}`, `/${'x'.repeat(300)}`],
+  ])('takes the path up to 256 bytes, without the query', async (one, two) => {
+    const [ada, grace] = [await dial(example.ws + one), await dial(example.ws + two)];
+    await grace.send('hello');
+    expect((await ada.readMessage()).text()).toBe('hello');
+    for (const conn of [ada, grace]) await conn.close();
+  });
+
+  endsWithSilentClient(
+    () => startExample('rooms'),
+    async ({ ws }) => dial(ws),
+  );
+});

@@ -1,0 +1,582 @@
+import type {
+  CloseHandler,
+  CloseInfo,
+  ConnLike,
+  ConnState,
+  ConnStats,
+  DataType,
+  Message,
+  MessageData,
+  MessageHandler,
+  NextWriterOptions,
+  PingOptions,
+  PingPongHandler,
+  PreparedMessage,
+  SchemaOutput,
+  StandardSchema,
+  WaitOptions,
+  WriteOptions,
+} from '@ws/conn';
+import {
+  CloseError,
+  CloseSentError,
+  type ConnInternals,
+  handled,
+  kind,
+  rejected,
+  TextMessage,
+  TimeoutError,
+} from '@ws/conn/parts';
+import { CAUSE_HIDDEN, UnsupportedError } from './errors.ts';
+import { checkSchema, formatJSON, parseJSON } from './json.ts';
+import { WholeMessageReader } from './message-reader.ts';
+import { type MessageStreams, streamsOf } from './message-streams.ts';
+import { GatheringWriter } from './message-writer.ts';
+import { type BrowserConnSettings, boundOf } from './options.ts';
+import { bytesOf, dataTypeOf, encodeUtf8, type PageMessage, payloadOf } from './payload.ts';
+import { after, attempt, bounded, nothing } from './promises.ts';
+import { ERROR_CLOSE_CODE, isNormalEnd, ReadSide } from './read-side.ts';
+import { checkNames } from './validate.ts';
+import type {
+  PageSocket,
+  WebSocketEvent,
+  WebSocketLike,
+  WebSocketStreamLike,
+} from './web-types.ts';
+import { WriteSide } from './write-side.ts';
+
+/** How long the peer has for its close frame, in ms. */
+const CLOSE_TIMEOUT = 5_000;
+/** Bytes of UTF-8 in the reason of a close (RFC 6455, section 5.5). */
+const MAX_REASON = 123;
+const WAIT_OPTION_NAMES = ['signal', 'timeout'];
+
+/**
+ * A WebSocket connection in a page, with the methods of `Conn`. `dial` and `fromWebSocket` create
+ * it.
+ *
+ * A page lacks some features of `Conn`: those methods throw, or reject with,
+ * {@link UnsupportedError}. Their resets, such as `setPingHandler(null)`, have no effect.
+ *
+ * A promise of a BrowserConn that you ignore causes no unhandled rejection. {@link closed} reports
+ * how the connection ended. Errors of your functions and of wrong arguments go to the global
+ * `reportError`: they are in the page's console.
+ *
+ * @typeParam Data - The type of {@link BrowserConn.data}.
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- code that ignores `data` names no type
+export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable {
+  /** For the application: the library does not read it. */
+  data: Data = undefined as Data;
+  /**
+   * How the connection ended; never rejects. Code 1006 without a reason is all that a browser says
+   * about a broken connection.
+   */
+  readonly closed: Promise<CloseInfo>;
+  readonly #socket: PageSocket;
+  readonly #settings: BrowserConnSettings;
+  readonly #reads: ReadSide;
+  readonly #writes: WriteSide;
+  #resolveClosed!: (info: CloseInfo) => void;
+  #state: ConnState = 'open';
+  /** The error that has failed the connection. */
+  #failure: { readonly error: unknown; readonly code: number } | undefined;
+  /** The last writer that was opened, or that waits for the one before. */
+  #writer: GatheringWriter | undefined;
+  #openWriter: GatheringWriter | undefined;
+  /** The error of a deadline that expired while nothing waited: the next write fails with it. */
+  #expired: TimeoutError | undefined;
+  #cancelReadDeadline: () => void = nothing;
+  #cancelWriteDeadline: () => void = nothing;
+
+  /** @internal */
+  constructor(socket: PageSocket, settings: BrowserConnSettings, opened: () => void = nothing) {
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+    this.#socket = socket;
+    this.#settings = settings;
+    this.#writes = new WriteSide(socket, settings, this.closed);
+    const pull = (): void => socket.pull?.();
+    this.#reads = new ReadSide(settings, (error, code) => this.#fail(error, code), pull);
+    this.#listen(opened);
+  }
+
+  #listen(opened: () => void): void {
+    const socket = this.#socket;
+    const on = (type: string, listener: (event: WebSocketEvent) => void): void =>
+      socket.addEventListener(type, listener);
+    let cause: unknown;
+    let connecting = socket.readyState === 0;
+    socket.binaryType = 'arraybuffer';
+    on('open', () => {
+      connecting = false;
+      opened();
+      this.#reads.serve();
+    });
+    on('message', ({ data }) => {
+      this.#reads.add(typeof data === 'string' ? data : bytesOf('message', data as ArrayBuffer));
+    });
+    on('error', ({ error }) => {
+      cause = error;
+      // Node 22 sends no close event after a dial that failed.
+      if (connecting) setTimeout(() => this.#ended(1006, '', false, cause));
+    });
+    on('close', ({ code, reason, wasClean }) => {
+      // Deno reports 0 for a broken connection.
+      this.#ended(code || 1006, reason!, wasClean!, cause);
+    });
+  }
+
+  // Facts
+
+  /** Always `client`. */
+  get role(): 'client' {
+    return 'client';
+  }
+
+  /** The subprotocol that the server chose, `''` when there is none. */
+  get subprotocol(): string {
+    return this.#socket.protocol;
+  }
+
+  /** The extensions in use, as in the response's header; `''` when there are none. */
+  get extensions(): string {
+    return this.#socket.extensions;
+  }
+
+  /** `open` also while the socket of {@link fromWebSocket} connects. See `Conn.state`. */
+  get state(): ConnState {
+    return this.#state === 'open' && this.#socket.readyState > 1 ? 'closing' : this.#state;
+  }
+
+  /** Bytes of messages that writes have accepted and that the browser has not sent. */
+  get bufferedAmount(): number {
+    return this.#writes.buffered;
+  }
+
+  /**
+   * A snapshot of the counters. Browsers show messages only: `bytesIn` and `bytesOut` are those of
+   * their payloads, frames, pings and `rtt` are NaN.
+   */
+  get stats(): ConnStats {
+    const { messages: messagesIn, bytes: bytesIn } = this.#reads;
+    const { messages: messagesOut, bytes: bytesOut } = this.#writes;
+    const unknown = { framesIn: NaN, framesOut: NaN, pingsIn: NaN, pingsOut: NaN, rtt: NaN };
+    return { messagesIn, messagesOut, bytesIn, bytesOut, ...unknown, compressionBytes: NaN };
+  }
+
+  /** The browser's object. To read or write it disturbs the connection. */
+  get underlying(): WebSocketLike | WebSocketStreamLike {
+    return this.#socket.stream ?? this.#socket;
+  }
+
+  /** As {@link underlying}: the name in `Conn`. */
+  get underlyingConn(): unknown {
+    return this.underlying;
+  }
+
+  /** @throws UnsupportedError */
+  get localAddr(): never {
+    throw new UnsupportedError('localAddr');
+  }
+
+  /** @throws UnsupportedError */
+  get remoteAddr(): never {
+    throw new UnsupportedError('remoteAddr');
+  }
+
+  // Reading
+
+  /** Reads the next message: see `Conn.readMessage`. */
+  readMessage(options?: WaitOptions): Promise<Message> {
+    return this.#read('readMessage', options);
+  }
+
+  /** Reads the next message and parses it as JSON: see `Conn.readJSON`. */
+  readJSON<S extends StandardSchema>(
+    options: WaitOptions & { readonly schema: S },
+  ): Promise<SchemaOutput<S>>;
+  readJSON<T = unknown>(options?: WaitOptions & { readonly schema?: undefined }): Promise<T>;
+  readJSON(
+    options: WaitOptions & { readonly schema?: StandardSchema | undefined } = {},
+  ): Promise<unknown> {
+    return attempt(() => {
+      const { schema, ...wait } = options;
+      checkSchema(schema);
+      return this.#read('readJSON', wait).then((message) => parseJSON(message, schema));
+    });
+  }
+
+  /**
+   * Reads the next message as a stream. Browsers deliver whole messages: it waits for the last byte.
+   *
+   * @throws (rejects) As {@link readMessage}.
+   */
+  nextReader(options?: WaitOptions): Promise<WholeMessageReader> {
+    const message = this.#read('nextReader', options);
+    return handled(message.then((read) => new WholeMessageReader(read)));
+  }
+
+  #read(name: string, options?: WaitOptions): Promise<PageMessage> {
+    const start = (
+      resolve: (message: PageMessage | PromiseLike<PageMessage>) => void,
+      reject: (reason: unknown) => void,
+    ): ((reason: unknown) => void) => this.#reads.read(name, resolve, reject);
+    if (options === undefined) return handled(new Promise(start));
+    return attempt(() => {
+      checkNames(name, options, WAIT_OPTION_NAMES);
+      return bounded(options, start);
+    });
+  }
+
+  /** Iterates over the messages: see `Conn`. `break` leaves the connection open. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
+    const end = { done: true, value: undefined } as const;
+    return {
+      next: () =>
+        handled(
+          this.#read('for await').then(
+            (value) => ({ done: false, value }),
+            (error) => {
+              if (isNormalEnd(error)) return end;
+              throw error;
+            },
+          ),
+        ),
+      return: () => Promise.resolve(end),
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+
+  /**
+   * Calls `handler` with every message until the connection ends: see `Conn.receive`. An error of
+   * the handler closes the connection with 3011: a page cannot send 1011. The message stays valid
+   * after the handler has finished.
+   */
+  receive(handler: MessageHandler): Promise<CloseInfo> {
+    return attempt(() => {
+      if (typeof handler === 'function') {
+        return this.#reads.receive('receive', handler, this.closed);
+      }
+      throw new TypeError(`receive: expected a function, got ${kind(handler)}`);
+    });
+  }
+
+  /** Reads and drops every message. Settles as {@link receive} does. */
+  discardReads(): Promise<CloseInfo> {
+    return handled(this.#reads.receive('discardReads', nothing, this.closed));
+  }
+
+  // Writing
+
+  /**
+   * Sends a message: a string as text, bytes as binary, a message with its own type. All data is
+   * copied during the call.
+   *
+   * @returns Resolves at once below `highWaterMark`, else when the browser has sent enough. Browsers
+   *   have no event for that: it is checked after 4, 8, ... 50 ms, in a hidden page once a second.
+   * @throws (rejects) CloseSentError, BackpressureError, CloseError; TypeError for other data.
+   */
+  send(data: MessageData, options?: WriteOptions): Promise<void> {
+    return this.#send('send', dataTypeOf(data), data, options);
+  }
+
+  /**
+   * As {@link send}, with the type of the message. The option `compress` has no effect: browsers
+   * decide about it.
+   */
+  writeMessage(type: number, data: MessageData, options?: WriteOptions): Promise<void> {
+    return this.#send('writeMessage', type, data, options);
+  }
+
+  #send(method: string, type: number, data: MessageData, options?: WriteOptions): Promise<void> {
+    return attempt(() => {
+      checkType(method, type);
+      const payload = payloadOf(method, type, data);
+      if (this.#expired !== undefined) this.#expire(this.#expired);
+      if (options === undefined) return this.#writes.send(payload);
+      checkNames(method, options, ['compress', 'signal']);
+      return bounded<void>({ signal: options.signal }, (resolve, reject) => {
+        this.#writes.send(payload).then(resolve, reject);
+        return reject;
+      });
+    });
+  }
+
+  /** Sends `value` as a text message in JSON: see `Conn.writeJSON`. */
+  writeJSON(value: unknown, options?: WriteOptions): Promise<void> {
+    return attempt(() => this.#send('writeJSON', TextMessage, formatJSON(value), options));
+  }
+
+  /** Sends a PreparedMessage of `@ws/conn`: see `Conn.writePreparedMessage`. */
+  writePreparedMessage(message: PreparedMessage): Promise<void> {
+    return attempt(() => {
+      const { type, bytes } = (message ?? {}) as Partial<PreparedMessage>;
+      if (type === undefined || bytes === undefined) {
+        throw new TypeError(`expected a PreparedMessage, got ${kind(message)}`);
+      }
+      return this.#send('writePreparedMessage', type, bytes);
+    });
+  }
+
+  /**
+   * Opens a writer for a message that is written in pieces. Browsers send whole messages: the writer
+   * gathers at most `maxBufferedAmount` bytes and sends them when it closes. Messages that are sent
+   * meanwhile do not wait. A writer that is open is closed first; with `queue: true` this call waits
+   * until its owner closes it.
+   *
+   * @throws (rejects) TypeError for another type, UnsupportedError for a control type; as
+   *   {@link send} after the end.
+   */
+  nextWriter(type: number, options: NextWriterOptions = {}): Promise<GatheringWriter> {
+    return attempt(() => {
+      checkType('nextWriter', type);
+      checkNames('nextWriter', options, ['queue', 'compress']);
+      return this.#nextWriter(type, options.queue);
+    });
+  }
+
+  async #nextWriter(type: number, queue: boolean | undefined): Promise<GatheringWriter> {
+    const before = this.#writer;
+    const writer = new GatheringWriter(type, this.#writes, this.#settings.maxBufferedAmount);
+    this.#writer = writer;
+    // The owner of a writer that waits does not have it yet.
+    if (!queue && before === this.#openWriter) void before?.[Symbol.asyncDispose]();
+    await before?.ended;
+    const { rejection } = this.#writes;
+    if (rejection !== undefined) writer.abort();
+    await rejection;
+    this.#openWriter = writer;
+    return writer;
+  }
+
+  // Settings
+
+  /**
+   * Sets the size of the longest message that is accepted, in bytes; `false` for no limit. A longer
+   * one closes the connection with `limitCloseCode` and a ReadLimitError.
+   *
+   * @throws TypeError, RangeError for another value.
+   */
+  setReadLimit(bytes: number | false): void {
+    this.#settings.readLimit = boundOf('setReadLimit', bytes);
+  }
+
+  /** Sets a deadline for reads: see `Conn.setReadDeadline`. */
+  setReadDeadline(at: Date | number | null): void {
+    const start = deadline('read', at, (error) => {
+      this.#reads.drop();
+      this.#reads.end(error);
+    });
+    this.#cancelReadDeadline();
+    this.#cancelReadDeadline = start();
+  }
+
+  /** Sets a deadline for writes: see `Conn.setWriteDeadline`. */
+  setWriteDeadline(at: Date | number | null): void {
+    const start = deadline('write', at, (error) => {
+      if (this.bufferedAmount > 0) this.#expire(error);
+      else this.#expired = error;
+    });
+    this.#cancelWriteDeadline();
+    this.#expired = undefined;
+    this.#cancelWriteDeadline = start();
+  }
+
+  // Ending
+
+  /**
+   * Runs the closing handshake: see `Conn.close`.
+   *
+   * @param code - 1000 or 3000 to 4999: browsers allow no other.
+   * @param reason - At most 123 bytes of UTF-8.
+   * @param options - `timeout`: ms after which the connection counts as closed, with 1006. Default:
+   *   5,000. The browser may continue to send what it has. `signal`: ends it at once.
+   */
+  close(code = 1000, reason = '', options: WaitOptions = {}): Promise<CloseInfo> {
+    return attempt(() => {
+      checkNames('close', options, WAIT_OPTION_NAMES);
+      checkClose(code, reason);
+      const { signal, timeout = CLOSE_TIMEOUT } = options;
+      return bounded<CloseInfo>({ signal, timeout }, (resolve, reject) => {
+        void this.closed.then(resolve);
+        this.#close(code, reason);
+        return (cause) => {
+          if (signal?.aborted) reject(cause);
+          this.terminate();
+        };
+      });
+    });
+  }
+
+  /**
+   * Ends the connection at once: {@link closed} reports 1006. Browsers cannot destroy a socket: they
+   * close it in the background.
+   */
+  terminate(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closing';
+    this.#socket.close();
+    this.#ended(1006, '', false);
+  }
+
+  /** `close(1000)`, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /**
+   * The connection as web streams of messages: strings and Uint8Arrays. A cancelled `readable` and
+   * a closed `writable` close the connection, an aborted `writable` terminates it.
+   */
+  toStreams(): MessageStreams {
+    return streamsOf(this);
+  }
+
+  // What a page lacks
+
+  /** @throws (rejects) UnsupportedError */
+  ping(_data?: unknown, _options?: PingOptions): Promise<never> {
+    return rejected(new UnsupportedError('ping'));
+  }
+
+  /** @throws (rejects) UnsupportedError */
+  writeControl(_type: number, _data?: unknown, _deadline?: unknown): Promise<never> {
+    return rejected(new UnsupportedError('writeControl'));
+  }
+
+  /** @throws UnsupportedError, except for null. */
+  setPingHandler(handler: PingPongHandler | null): void {
+    if (handler !== null) throw new UnsupportedError('setPingHandler');
+  }
+
+  /** @throws UnsupportedError, except for null. */
+  setPongHandler(handler: PingPongHandler | null): void {
+    if (handler !== null) throw new UnsupportedError('setPongHandler');
+  }
+
+  /** @throws UnsupportedError, except for null. */
+  setCloseHandler(handler: CloseHandler | null): void {
+    if (handler !== null) throw new UnsupportedError('setCloseHandler');
+  }
+
+  /** @throws UnsupportedError */
+  enableWriteCompression(_on: boolean): void {
+    throw new UnsupportedError('enableWriteCompression');
+  }
+
+  /** @throws UnsupportedError */
+  setCompressionLevel(_level: number): void {
+    throw new UnsupportedError('setCompressionLevel');
+  }
+
+  // The end
+
+  #close(code: number, reason: string): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'closing';
+    this.#writes.end(new CloseSentError());
+    this.#socket.close(code, reason);
+    this.#reads.drop();
+  }
+
+  /** Fails an open connection. A close that has begun stays as it is. */
+  #fail(fault: unknown, code: number): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'closing';
+    this.#failure = { error: fault, code };
+    this.#reads.end(fault);
+    this.#writes.fail(fault);
+    this.#socket.close(code);
+    const cancel = after(CLOSE_TIMEOUT, () => this.terminate());
+    void this.closed.then(cancel);
+  }
+
+  /** Ends the connection after a write deadline. */
+  #expire(error: TimeoutError): void {
+    this.#failure ??= { error, code: 1006 };
+    this.#writes.fail(error);
+    this.terminate();
+  }
+
+  #ended(code: number, reason: string, wasClean: boolean, cause?: unknown): void {
+    if (this.#state === 'closed') return;
+    const isOrderly = wasClean || this.#state === 'closing';
+    this.#state = 'closed';
+    this.#cancelReadDeadline();
+    this.#cancelWriteDeadline();
+    const end = new CloseError(code, reason, isOrderly ? '' : CAUSE_HIDDEN);
+    if (cause !== undefined) end.cause = cause;
+    const failure = this.#failure ?? (isOrderly ? undefined : { error: end, code });
+    this.#reads.end(end);
+    this.#writes.fail(wasClean ? new CloseSentError() : end);
+    // A call that waits for its turn rejects.
+    this.#openWriter?.abort();
+    this.#resolveClosed({
+      code: code === 1006 && failure !== undefined ? failure.code : code,
+      reason,
+      wasClean,
+      ...(failure && { error: failure.error }),
+    });
+  }
+
+  /** @internal For the reconnecting clients. */
+  get internals(): ConnInternals {
+    return {
+      failure: this.#failure?.error,
+      closeTimeout: CLOSE_TIMEOUT,
+      closeAfterError: () => this.close(ERROR_CLOSE_CODE),
+      untilWritable: () => this.#writes.untilWritable(),
+      sendWaiting: (message) => this.#writes.send(payloadOf('', message.type, message), true),
+    };
+  }
+}
+
+/** @throws TypeError for another type than text or binary, UnsupportedError for a control type. */
+function checkType(method: string, type: unknown): asserts type is DataType {
+  if (type === 1 || type === 2) return;
+  if (type === 8 || type === 9 || type === 10) throw new UnsupportedError(method);
+  throw new TypeError(`${method}: expected TextMessage (1) or BinaryMessage (2) as the type`);
+}
+
+/** @throws TypeError, RangeError for a code or a reason that browsers refuse. */
+export function checkClose(code: number, reason = ''): void {
+  if (code !== 1000 && !(Number.isInteger(code) && code >= 3000 && code <= 4999)) {
+    throw new RangeError(
+      `close: a page can send close code 1000 or 3000 to 4999, not ${String(code)}`,
+    );
+  }
+  const length = typeof reason === 'string' ? encodeUtf8(reason).length : NaN;
+  if (length <= MAX_REASON) return;
+  throw new (length > 0 ? RangeError : TypeError)(
+    `close: expected a reason of at most ${MAX_REASON} bytes of UTF-8, got ${length || kind(reason)}`,
+  );
+}
+
+/**
+ * Checks a deadline. The result calls `expired` at `at`, at once for a past time, and returns what
+ * cancels that.
+ *
+ * @throws TypeError for a bad deadline.
+ */
+function deadline(
+  call: string,
+  at: Date | number | null,
+  expired: (error: TimeoutError) => void,
+): () => () => void {
+  const time = at instanceof Date ? at.getTime() : (at ?? Infinity);
+  if (at === undefined || typeof time !== 'number' || Number.isNaN(time)) {
+    throw new TypeError('deadline: expected a Date, ms since 1970 or null');
+  }
+  const ms = Math.max(0, time - Date.now());
+  const expire = (): void =>
+    expired(new TimeoutError(`${call} timeout after ${ms} ms`, { permanent: true }));
+  return () => {
+    if (ms > 0) return after(ms, expire);
+    expire();
+    return nothing;
+  };
+}

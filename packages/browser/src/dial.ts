@@ -1,0 +1,112 @@
+import { kind, TransportError } from '@ws/conn/parts';
+import { BrowserConn } from './browser-conn.ts';
+import { CAUSE_HIDDEN } from './errors.ts';
+import {
+  type BrowserConnOptions,
+  CONN_OPTION_NAMES,
+  checkConnOptions,
+  checkDialOptions,
+  DIAL_HINT,
+  DIAL_OPTION_NAMES,
+  type DialOptions,
+} from './options.ts';
+import { bounded, nothing } from './promises.ts';
+import { targetOf } from './url.ts';
+import { checkNames } from './validate.ts';
+import type { PageSocket, WebSocketLike } from './web-types.ts';
+
+/**
+ * Connects to a URL.
+ *
+ * @param url - ws, wss, http or https; may be relative to the page. A fragment is removed.
+ * @throws (rejects) SyntaxError for a bad URL, TypeError or RangeError that names a bad option;
+ *   {@link TransportError} when the connection could not be opened: browsers hide the cause;
+ *   {@link TimeoutError} after `handshakeTimeout`; the reason of `signal`.
+ *
+ * @example
+ * ```ts no-run
+ * import { dial } from '@ws/browser';
+ *
+ * const conn = await dial('/feed');
+ * await conn.send('hello');
+ * for await (const message of conn) console.log(message.text());
+ * ```
+ */
+export async function dial(url: string | URL, options: DialOptions = {}): Promise<BrowserConn> {
+  checkNames('dial', options, DIAL_OPTION_NAMES, DIAL_HINT);
+  const target = targetOf(url);
+  const plan = checkDialOptions(options);
+  const { handshakeTimeout: timeout } = plan;
+  // A query may have a secret.
+  const name = `${target.protocol}//${target.host}${target.pathname}`;
+  return bounded<BrowserConn>(
+    { signal: options.signal, timeout: timeout === Infinity ? undefined : timeout },
+    (resolve, reject) => {
+      const { WebSocket, WebSocketStream, subprotocols: protocols } = plan;
+      let stop: () => void;
+      const use = (socket: PageSocket): void => {
+        const conn: BrowserConn = new BrowserConn(socket, plan, () => resolve(conn));
+        stop = () => conn.terminate();
+        void conn.closed.then(({ error }) => reject(couldNotConnect(name, error)));
+      };
+      if (WebSocketStream === undefined) {
+        use(created(name, () => new WebSocket!(target.href, protocols)));
+      } else {
+        const stream = created(name, () => new WebSocketStream(target.href, { protocols }));
+        let stopped = false;
+        stop = () => {
+          stopped = true;
+          stream.close();
+        };
+        stream.opened.catch(nothing);
+        stream.closed.catch(nothing);
+        // A part of its own: most pages do not load it.
+        import('./stream-socket.ts').then(
+          ({ StreamSocket }) => {
+            if (!stopped) use(new StreamSocket(stream));
+          },
+          (cause: unknown) => {
+            stream.close();
+            reject(couldNotConnect(name, cause));
+          },
+        );
+      }
+      return (reason) => {
+        reject(reason);
+        stop();
+      };
+    },
+    `${name}: no connection after ${timeout} ms (option handshakeTimeout)`,
+  );
+}
+
+/**
+ * A BrowserConn over a WebSocket that is open or connecting. From then on only the BrowserConn may
+ * use it. Messages that are sent before it is open wait.
+ *
+ * @throws TypeError for another value or a socket that has closed; TypeError, RangeError that names
+ *   a bad option.
+ */
+export function fromWebSocket(
+  socket: WebSocketLike,
+  options: BrowserConnOptions = {},
+): BrowserConn {
+  checkNames('fromWebSocket', options, CONN_OPTION_NAMES);
+  if (typeof socket?.addEventListener !== 'function' || !(socket.readyState < 2)) {
+    throw new TypeError(`fromWebSocket: expected an open WebSocket, got ${kind(socket)}`);
+  }
+  return new BrowserConn(socket, checkConnOptions(options));
+}
+
+/** @throws TypeError when the class rejects its arguments. */
+function created<T>(name: string, create: () => T): T {
+  try {
+    return create();
+  } catch (cause) {
+    throw new TypeError(`dial: ${name} was refused: ${String(cause)}`, { cause });
+  }
+}
+
+function couldNotConnect(name: string, cause: unknown): TransportError {
+  return new TransportError(`could not connect to ${name}; ${CAUSE_HIDDEN}`, { cause });
+}

@@ -1,0 +1,52 @@
+// The web globals that this package uses.
+interface AbortSignal {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: 'abort', listener: () => void): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+declare const TextDecoder: {
+  new (label: 'utf-8', options: { ignoreBOM: true }): { decode(bytes: Uint8Array): string };
+};
+declare const TextEncoder: { new (): { encode(text: string): Uint8Array } };
+declare const setTimeout: (callback: () => void, ms?: number) => unknown;
+declare const clearTimeout: (timer: unknown) => void;
+declare const reportError: ((error: unknown) => void) | undefined;
+declare const console: { error(error: unknown): void };
+declare const URL: { new (url: string | URL, base?: string): URL };
+declare const Blob: {
+  new (parts: readonly Uint8Array[]): { stream(): ReadableStream<Uint8Array> };
+};
+interface URL {
+  readonly href: string;
+  readonly host: string;
+  readonly pathname: string;
+  readonly username: string;
+  readonly password: string;
+  protocol: string;
+  hash: string;
+}
+
+interface ReadableStream<R> {
+  getReader(): { read(): Promise<{ done: boolean; value?: R }> };
+}
+declare const ReadableStream: {
+  new <R>(
+    source: {
+      pull(controller: { enqueue(chunk: R): void; close(): void }): Promise<void> | void;
+      cancel?(): unknown;
+    },
+    strategy: { highWaterMark: number },
+  ): ReadableStream<R>;
+};
+
+interface WritableStream<W> {
+  getWriter(): { write(chunk: W): Promise<void>; close(): Promise<void> };
+}
+declare const WritableStream: {
+  new <W>(sink: {
+    write(chunk: W): Promise<void>;
+    close(): Promise<unknown>;
+    abort?(reason: unknown): unknown;
+  }): WritableStream<W>;
+};

@@ -1,0 +1,30 @@
+import type { ConnLike } from '@ws/conn';
+
+/** The result of `BrowserConn.toStreams`. */
+export interface MessageStreams {
+  readonly readable: ReadableStream<string | Uint8Array>;
+  readonly writable: WritableStream<string | Uint8Array>;
+}
+
+/** The messages of `conn` as web streams. */
+export function streamsOf(conn: ConnLike): MessageStreams {
+  const messages = conn[Symbol.asyncIterator]();
+  return {
+    readable: new ReadableStream<string | Uint8Array>(
+      {
+        pull: async (controller) => {
+          const { done, value } = await messages.next();
+          if (done) controller.close();
+          else controller.enqueue(value.isText ? value.text() : value.data);
+        },
+        cancel: () => conn.close(),
+      },
+      { highWaterMark: 0 },
+    ),
+    writable: new WritableStream<string | Uint8Array>({
+      write: (data) => conn.send(data),
+      close: () => conn.close(),
+      abort: () => conn.terminate(),
+    }),
+  };
+}

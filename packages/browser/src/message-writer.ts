@@ -1,0 +1,84 @@
+import type { MessageData, MessageWriterLike } from '@ws/conn';
+import { BackpressureError, RESOLVED, rejected, WriteClosedError } from '@ws/conn/parts';
+import { bytesOf, payloadOf } from './payload.ts';
+import { attempt, nothing } from './promises.ts';
+import type { WriteSide } from './write-side.ts';
+
+/** Gathers a message and sends it when it is complete: browsers do not send parts of one. */
+export class GatheringWriter implements MessageWriterLike {
+  readonly #type: number;
+  readonly #writes: WriteSide;
+  readonly #maxBytes: number;
+  #pieces: Uint8Array[] = [];
+  #length = 0;
+  #over = false;
+  #finish: () => void = nothing;
+  /** Resolves when the writer was closed or aborted. */
+  readonly ended: Promise<void> = new Promise((resolve) => {
+    this.#finish = resolve;
+  });
+
+  /** @internal */
+  constructor(type: number, writes: WriteSide, maxBytes: number) {
+    this.#type = type;
+    this.#writes = writes;
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Adds a copy of `data`. Above `maxBufferedAmount` the message is dropped. */
+  write(data: MessageData): Promise<void> {
+    return attempt(() => {
+      const piece = bytesOf('write', data).slice();
+      const closed = this.#closed();
+      if (closed !== undefined) return closed;
+      this.#length += piece.length;
+      this.#pieces.push(piece);
+      if (this.#length <= this.#maxBytes) return RESOLVED;
+      this.abort();
+      const limit = `maxBufferedAmount (${this.#maxBytes})`;
+      return rejected(new BackpressureError(`a message of a MessageWriter exceeds ${limit}`));
+    });
+  }
+
+  close(): Promise<void> {
+    const closed = this.#closed();
+    if (closed !== undefined) return closed;
+    const message = new Uint8Array(this.#length);
+    let at = 0;
+    for (const piece of this.#pieces) {
+      message.set(piece, at);
+      at += piece.length;
+    }
+    this.abort();
+    return this.#writes.send(payloadOf('', this.#type, message));
+  }
+
+  /** Drops the message: nothing of it was sent. */
+  abort(): void {
+    this.#over = true;
+    this.#pieces = [];
+    this.#finish();
+  }
+
+  /** A chunk that fails aborts the message. */
+  writable(): WritableStream<MessageData> {
+    return new WritableStream<MessageData>({
+      write: (chunk) =>
+        this.write(chunk).catch((error: unknown) => {
+          this.abort();
+          throw error;
+        }),
+      close: () => this.close(),
+      abort: () => this.abort(),
+    });
+  }
+
+  /** Calls {@link close} if the writer is still open: for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#over ? RESOLVED : this.close();
+  }
+
+  #closed(): Promise<never> | undefined {
+    return this.#writes.rejection ?? (this.#over ? rejected(new WriteClosedError()) : undefined);
+  }
+}

@@ -1,0 +1,129 @@
+import { kind } from '@ws/conn/parts';
+import { LONGEST_TIMER, whole } from './validate.ts';
+import type { WebSocketConstructor, WebSocketStreamConstructor } from './web-types.ts';
+
+/** Bounds of a `BrowserConn`: the options of `fromWebSocket`. */
+export interface BrowserConnOptions {
+  /** The longest message that is accepted, in bytes; `false` for no limit. Default: 16 MiB. */
+  readonly readLimit?: number | false | undefined;
+  /** The close code after a longer message, 3000 to 4999. Default: 3009. */
+  readonly limitCloseCode?: number | undefined;
+  /**
+   * The most bytes of messages that wait for a read, with 320 for each message; `false` for no
+   * bound. More close the connection with 3008 and a BackpressureError: a page cannot pause a
+   * WebSocket. A WebSocketStream is paused instead. Default: 16 MiB.
+   */
+  readonly maxQueuedBytes?: number | false | undefined;
+  /**
+   * A write resolves below this many buffered bytes; `false` for at once. Default: 64 KiB.
+   */
+  readonly highWaterMark?: number | false | undefined;
+  /**
+   * The most bytes that wait to be sent; `false` for no bound. A write that exceeds it rejects with
+   * a BackpressureError. An empty queue accepts one message of any size. Default: 16 MiB.
+   */
+  readonly maxBufferedAmount?: number | false | undefined;
+}
+
+/** Options of `dial`. */
+export interface DialOptions extends BrowserConnOptions {
+  /** To offer, in order of preference (RFC 6455, section 1.9). Default: none. */
+  readonly subprotocols?: string | readonly string[] | undefined;
+  /** Ends the dial when it aborts; no effect after the dial has settled. */
+  readonly signal?: AbortSignal | undefined;
+  /** The time of the dial in ms; `false` for no bound. Default: 45,000. */
+  readonly handshakeTimeout?: number | false | undefined;
+  /**
+   * `'auto'` uses WebSocketStream where the browser has it: a page that does not read stops the
+   * server's writes. `false` always uses WebSocket. Default: `false`, or `'auto'` with the option
+   * `WebSocketStream`. In Chromium 156 a page crashes when a connection breaks while a write to a
+   * WebSocketStream waits.
+   */
+  readonly stream?: 'auto' | false | undefined;
+  /** The class to use. Default: the global one. */
+  readonly WebSocket?: WebSocketConstructor | undefined;
+  /** The class to use. Default: the global one, if any. */
+  readonly WebSocketStream?: WebSocketStreamConstructor | undefined;
+}
+
+/** Checked {@link BrowserConnOptions}; Infinity for no bound. */
+export type BrowserConnSettings = { -readonly [Name in keyof BrowserConnOptions]-?: number };
+
+const MIB = 1024 * 1024;
+const DEFAULTS = {
+  readLimit: 16 * MIB,
+  maxQueuedBytes: 16 * MIB,
+  highWaterMark: 64 * 1024,
+  maxBufferedAmount: 16 * MIB,
+};
+
+export const CONN_OPTION_NAMES: readonly string[] = [...Object.keys(DEFAULTS), 'limitCloseCode'];
+
+export const DIAL_OPTION_NAMES: readonly string[] = [
+  ...CONN_OPTION_NAMES,
+  'subprotocols',
+  'signal',
+  'handshakeTimeout',
+  'stream',
+  'WebSocket',
+  'WebSocketStream',
+];
+
+/** What to use instead of options that a page cannot have. */
+export const DIAL_HINT =
+  '; a page sets no headers: use ?token= in the URL, a subprotocol or a cookie; browsers decide about the rest, and the server sends pings';
+
+/** @throws TypeError, RangeError that names the option. */
+export function boundOf(name: string, value: unknown): number {
+  return whole(name, value, 1, Number.MAX_SAFE_INTEGER, true);
+}
+
+/** @throws TypeError, RangeError that names the option. */
+export function checkConnOptions(options: BrowserConnOptions): BrowserConnSettings {
+  const { limitCloseCode = 3009 } = options;
+  const settings: Partial<BrowserConnSettings> = {
+    limitCloseCode: whole('limitCloseCode', limitCloseCode, 3000, 4999),
+  };
+  for (const [name, value] of Object.entries(DEFAULTS)) {
+    const key = name as keyof typeof DEFAULTS;
+    settings[key] = boundOf(key, options[key] ?? value);
+  }
+  return settings as BrowserConnSettings;
+}
+
+/** Checked {@link DialOptions}. */
+export interface DialPlan extends BrowserConnSettings {
+  readonly subprotocols: string[];
+  readonly handshakeTimeout: number;
+  readonly WebSocket: WebSocketConstructor | undefined;
+  readonly WebSocketStream: WebSocketStreamConstructor | undefined;
+}
+
+/**
+ * Checks the options of a dial, without their names and `signal`.
+ *
+ * @throws TypeError, RangeError that names the option.
+ */
+export function checkDialOptions(options: DialOptions): DialPlan {
+  const web = globalThis as Pick<DialOptions, 'WebSocket' | 'WebSocketStream'>;
+  const {
+    WebSocket = web.WebSocket,
+    WebSocketStream,
+    stream = WebSocketStream !== undefined && 'auto',
+    subprotocols = [],
+    handshakeTimeout = 45_000,
+  } = options;
+  if (stream !== 'auto' && (stream as unknown) !== false) {
+    throw new TypeError(`stream: expected 'auto' or false, got ${kind(stream)}`);
+  }
+  const plan = {
+    ...checkConnOptions(options),
+    // The class checks their values.
+    subprotocols: typeof subprotocols === 'string' ? [subprotocols] : [...subprotocols],
+    handshakeTimeout: whole('handshakeTimeout', handshakeTimeout, 1, LONGEST_TIMER, true),
+    WebSocket,
+    WebSocketStream: stream === 'auto' ? (WebSocketStream ?? web.WebSocketStream) : undefined,
+  };
+  if (typeof (plan.WebSocketStream ?? WebSocket) === 'function') return plan;
+  throw new TypeError('dial: this runtime has no WebSocket; pass a class as the option WebSocket');
+}

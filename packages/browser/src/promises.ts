@@ -1,0 +1,65 @@
+import type { WaitOptions } from '@ws/conn';
+import { handled, kind, rejected, TimeoutError } from '@ws/conn/parts';
+import { LONGEST_TIMER, whole } from './validate.ts';
+
+export function nothing(): void {}
+
+/** Reports an error of the application as an uncaught one is, without ending anything. */
+export function report(error: unknown): void {
+  // Node has none.
+  if (typeof reportError === 'function') reportError(error);
+  else console.error(error);
+}
+
+/** Returns the promise of `call`. An error that it throws is reported, and the promise rejects. */
+export function attempt<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return handled(call());
+  } catch (error) {
+    report(error);
+    return rejected(error);
+  }
+}
+
+/**
+ * Calls `call` after `ms` milliseconds; never after more than 24 days, which no timer takes. Returns
+ * the function that cancels it.
+ */
+export function after(ms: number, call: () => void): () => void {
+  const timer = ms > LONGEST_TIMER ? undefined : setTimeout(call, ms);
+  return () => clearTimeout(timer);
+}
+
+/**
+ * A promise with a bounded wait.
+ *
+ * @param start - As the function that a Promise takes. It returns what ends the wait early.
+ * @throws TypeError, RangeError for a bad `signal` or `timeout`.
+ */
+export function bounded<T>(
+  { signal, timeout }: WaitOptions,
+  start: (
+    resolve: (value: T | PromiseLike<T>) => void,
+    reject: (reason: unknown) => void,
+  ) => (reason: unknown) => void,
+  text = `timed out after ${timeout} ms (option timeout)`,
+): Promise<T> {
+  if (signal !== undefined && kind(signal) !== 'AbortSignal') {
+    throw new TypeError(`signal: expected an AbortSignal, got ${kind(signal)}`);
+  }
+  if (timeout !== undefined) whole('timeout', timeout, 1, LONGEST_TIMER);
+  if (signal?.aborted) return rejected(signal.reason);
+  let stop: ((reason: unknown) => void) | undefined;
+  const promise = new Promise<T>((resolve, reject) => {
+    stop = start(resolve, reject);
+  });
+  const aborted = (): void => stop?.(signal!.reason);
+  const cancel = after(timeout ?? Infinity, () => stop?.(new TimeoutError(text)));
+  signal?.addEventListener('abort', aborted);
+  const settled = (): void => {
+    cancel();
+    signal?.removeEventListener('abort', aborted);
+  };
+  promise.then(settled, settled);
+  return promise;
+}

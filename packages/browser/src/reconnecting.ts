@@ -1,0 +1,41 @@
+import { startReconnecting } from '@ws/conn/parts';
+import type { BrowserConn } from './browser-conn.ts';
+import { planReconnecting, type ReconnectingOptions } from './reconnecting-options.ts';
+
+/**
+ * Keeps a page connected to one URL: dials again when a connection has ended.
+ *
+ * As `reconnecting` of `@ws/conn/reconnecting`, with a URL. A wait between dials also ends when the
+ * page gets its network back, or becomes visible. Browsers hide why a dial fails: every failure is
+ * tried again, except a bad URL or option. `retry` decides otherwise.
+ *
+ * @returns With `handler`, a promise that settles at the end. Without, an iterable of connections.
+ * @throws TypeError, RangeError or SyntaxError for a bad URL or option: synchronously, or with
+ *   `handler` by the promise.
+ *
+ * @example
+ * ```ts no-run
+ * import { reconnecting } from '@ws/browser';
+ *
+ * for await (const conn of reconnecting('/feed')) {
+ *   await conn.send('subscribe');
+ *   await conn.receive((message) => console.log(message.text()));
+ * }
+ * ```
+ */
+export function reconnecting(
+  url: string | URL,
+  options?: ReconnectingOptions,
+): AsyncIterable<BrowserConn>;
+export function reconnecting(
+  url: string | URL,
+  options: ReconnectingOptions | undefined,
+  handler: (conn: BrowserConn) => unknown,
+): Promise<void>;
+export function reconnecting(
+  url: string | URL,
+  options: ReconnectingOptions = {},
+  handler?: (conn: BrowserConn) => unknown,
+): AsyncIterable<BrowserConn> | Promise<void> {
+  return startReconnecting(() => planReconnecting(url, options), handler);
+}

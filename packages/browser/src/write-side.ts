@@ -1,0 +1,128 @@
+import { BackpressureError, handled, RESOLVED, rejected } from '@ws/conn/parts';
+import type { BrowserConnSettings } from './options.ts';
+import { encodeUtf8 } from './payload.ts';
+import type { PageSocket } from './web-types.ts';
+
+/** The first and the longest time in ms between two looks at `bufferedAmount`, which has no event. */
+const FIRST_POLL = 4;
+const LAST_POLL = 50;
+
+/** Sends messages, and bounds what waits to be sent. */
+export class WriteSide {
+  messages = 0;
+  /** Bytes of the messages. */
+  bytes = 0;
+  readonly #socket: PageSocket;
+  readonly #settings: BrowserConnSettings;
+  readonly #closed: Promise<unknown>;
+  /** Bytes of the messages that wait for a socket that connects. */
+  #early = 0;
+  /** One promise for all writes above the high-water mark. */
+  #drained: Promise<void> | undefined;
+  #settleDrained: () => void = () => {};
+  /** Why no message is accepted any more. */
+  #ended: { readonly reason: unknown } | undefined;
+  /** Why nothing more is sent. */
+  #failed: { readonly reason: unknown } | undefined;
+
+  constructor(socket: PageSocket, settings: BrowserConnSettings, closed: Promise<unknown>) {
+    this.#socket = socket;
+    this.#settings = settings;
+    this.#closed = closed;
+  }
+
+  /** Bytes that were accepted and not yet sent. */
+  get buffered(): number {
+    return this.#early + this.#socket.bufferedAmount;
+  }
+
+  /** A rejected promise when no message is accepted any more. */
+  get rejection(): Promise<never> | undefined {
+    // A socket that closes would drop a message without an error.
+    if (this.#ended === undefined && this.#socket.readyState < 2) return undefined;
+    return handled(this.#rejectLate());
+  }
+
+  /** In a later turn, so that a loop that ignores the error blocks no other work. */
+  async #rejectLate(): Promise<never> {
+    const isKnown = this.#ended !== undefined;
+    await (isKnown ? new Promise<void>((resolve) => void setTimeout(resolve)) : this.#closed);
+    throw this.#ended!.reason;
+  }
+
+  /** @param waited - Whether the message has waited for room: `maxBufferedAmount` does not apply. */
+  send(data: string | Uint8Array, waited = false): Promise<void> {
+    const { rejection } = this;
+    if (rejection !== undefined) return rejection;
+    const before = this.buffered;
+    const { maxBufferedAmount, highWaterMark } = this.#settings;
+    const room = maxBufferedAmount - before;
+    // A UTF-16 unit has at most three bytes in UTF-8.
+    if (before > 0 && !waited && data.length * 3 > room && bytesIn(data) > room) {
+      const text = `${before} bytes are already buffered; ${bytesIn(data)} more would exceed maxBufferedAmount (${maxBufferedAmount})`;
+      return rejected(new BackpressureError(text));
+    }
+    const socket = this.#socket;
+    if (socket.readyState > 0) socket.send(data);
+    else this.#sendLater(data);
+    const now = this.buffered;
+    this.messages++;
+    this.bytes += now - before;
+    return now < highWaterMark ? RESOLVED : this.untilWritable()!;
+  }
+
+  #sendLater(data: string | Uint8Array): void {
+    const copy = typeof data === 'string' ? data : data.slice();
+    const length = bytesIn(data);
+    this.#early += length;
+    this.#socket.addEventListener('open', () => {
+      this.#early -= length;
+      this.#socket.send(copy);
+    });
+  }
+
+  get #isLow(): boolean {
+    return this.buffered < this.#settings.highWaterMark;
+  }
+
+  /** Resolves below the high-water mark; undefined while there is room. */
+  untilWritable(): Promise<void> | undefined {
+    if (this.#isLow) return undefined;
+    this.#drained ??= handled(
+      new Promise((resolve, reject) => {
+        this.#settleDrained = () => {
+          if (this.#isLow) resolve();
+          else if (this.#failed !== undefined) reject(this.#failed.reason);
+          else return;
+          this.#drained = undefined;
+        };
+        this.#poll(FIRST_POLL);
+      }),
+    );
+    return this.#drained;
+  }
+
+  #poll(ms: number): void {
+    setTimeout(() => {
+      this.#settleDrained();
+      if (this.#drained !== undefined) this.#poll(Math.min(ms * 2, LAST_POLL));
+    }, ms);
+  }
+
+  /** No further message is accepted. Messages that were accepted are sent. */
+  end(reason: unknown): void {
+    this.#ended ??= { reason };
+  }
+
+  /** Nothing more is sent. */
+  fail(reason: unknown): void {
+    this.end(reason);
+    this.#failed ??= { reason };
+    this.#settleDrained();
+  }
+}
+
+/** The bytes of a message on the wire. */
+function bytesIn(data: string | Uint8Array): number {
+  return typeof data === 'string' ? encodeUtf8(data).length : data.length;
+}

@@ -1,0 +1,185 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { CloseError, UnsupportedError } from '../src/index.ts';
+import { connected, isPending, rejection, stubReportError } from './support.ts';
+
+beforeEach(() => void stubReportError());
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+describe('BrowserConn.close', () => {
+  it.each([1000, 3000, 4999])('sends code %i and its reason', async (code) => {
+    const { conn, socket } = connected();
+    const closing = conn.close(code, 'bye');
+    expect([conn.state, socket.closes]).toEqual(['closing', [[code, 'bye']]]);
+    expect(await isPending(closing)).toBe(true);
+    socket.end(code, 'bye');
+    expect(await closing).toEqual({ code, reason: 'bye', wasClean: true });
+    expect(conn.state).toBe('closed');
+  });
+
+  it.each([0, 999, 1001, 1005, 1006, 1011, 2999, 5000, 3000.5, NaN, '1000', null])(
+    'rejects the code %j with a RangeError that has the rule',
+    async (code) => {
+      const { conn, socket } = connected();
+      const error = await rejection(conn.close(code as never));
+      expect(error).toBeInstanceOf(RangeError);
+      expect(error.message).toContain('a page can send close code 1000 or 3000 to 4999');
+      expect([conn.state, socket.closes]).toEqual(['open', []]);
+    },
+  );
+
+  it('bounds the reason to 123 bytes of UTF-8', async () => {
+    const { conn, socket } = connected();
+    const error = await rejection(conn.close(1000, 'é'.repeat(62)));
+    expect(error.message).toBe('close: expected a reason of at most 123 bytes of UTF-8, got 124');
+    expect(await rejection(conn.close(1000, {} as never))).toBeInstanceOf(TypeError);
+    void conn.close(1000, `${'é'.repeat(61)}x`);
+    expect(socket.closes).toHaveLength(1);
+  });
+
+  it('drops what arrives, and ends reads with the CloseError', async () => {
+    const { conn, socket } = connected();
+    socket.message('queued');
+    void conn.close();
+    const reading = conn.readMessage();
+    socket.message('late');
+    expect(await isPending(reading)).toBe(true);
+    socket.end(1000);
+    const error = await rejection(reading);
+    expect(error).toBeInstanceOf(CloseError);
+    expect(error).toMatchObject({ closeCode: 1000 });
+  });
+
+  it('counts as closed when no answer comes', async () => {
+    vi.useFakeTimers();
+    const before = vi.getTimerCount();
+    const { conn, socket } = connected();
+    const closing = conn.close();
+    await vi.advanceTimersByTimeAsync(4999);
+    expect(conn.state).toBe('closing');
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await closing).toEqual({ code: 1006, reason: '', wasClean: false });
+    socket.message('late');
+    socket.end(1000);
+    expect(await conn.closed).toMatchObject({ code: 1006 });
+    expect(vi.getTimerCount()).toBeLessThanOrEqual(before);
+  });
+
+  it('takes a timeout, which a later call can only shorten', async () => {
+    vi.useFakeTimers();
+    const { conn } = connected();
+    void conn.close(1000, '', { timeout: 100 });
+    void conn.close(1000, '', { timeout: 500 });
+    void conn.close(1000, '', { timeout: 20 });
+    await vi.advanceTimersByTimeAsync(20);
+    expect(conn.state).toBe('closed');
+    for (const timeout of [0, NaN, '5']) {
+      const failed = rejection(conn.close(1000, '', { timeout } as never));
+      expect((await failed).message).toContain('timeout');
+    }
+  });
+
+  it('terminates when its signal aborts', async () => {
+    const { conn } = connected();
+    const stop = new AbortController();
+    const closing = conn.close(1000, '', { signal: stop.signal });
+    stop.abort(7);
+    expect(await rejection(closing)).toBe(7);
+    expect(await conn.closed).toMatchObject({ code: 1006 });
+  });
+
+  it('returns the end for every call', async () => {
+    const { conn, socket } = connected();
+    const both = Promise.all([conn.close(), conn.close(4000)]);
+    socket.end(1000);
+    expect(await both).toHaveLength(2);
+    expect(socket.closes).toEqual([[1000, '']]);
+    expect(await conn.close()).toMatchObject({ code: 1000 });
+  });
+
+  it('is the disposal', async () => {
+    const { conn, socket } = connected();
+    const disposed = conn[Symbol.asyncDispose]();
+    expect(socket.closes).toEqual([[1000, '']]);
+    socket.end(1000);
+    await disposed;
+  });
+});
+
+describe('BrowserConn.terminate', () => {
+  it('ends at once with 1006', async () => {
+    const { conn, socket } = connected();
+    const reading = conn.readMessage();
+    conn.terminate();
+    conn.terminate();
+    expect(conn.state).toBe('closed');
+    expect(await conn.closed).toEqual({ code: 1006, reason: '', wasClean: false });
+    expect(await rejection(reading)).toMatchObject({ closeCode: 1006 });
+    expect(socket.closes).toEqual([[undefined, undefined]]);
+    socket.end(1000);
+  });
+});
+
+describe('BrowserConn.closed', () => {
+  it('has the code and the reason of the peer', async () => {
+    const { conn, socket } = connected();
+    socket.end(4001, 'bye');
+    expect(await conn.closed).toEqual({ code: 4001, reason: 'bye', wasClean: true });
+    expect(conn.state).toBe('closed');
+  });
+
+  it('has an error after a broken connection', async () => {
+    const { conn, socket } = connected();
+    socket.end();
+    const { code, wasClean, error } = await conn.closed;
+    expect([code, wasClean, error]).toEqual([1006, false, expect.any(CloseError)]);
+  });
+});
+
+describe('what a page lacks', () => {
+  it('throws or rejects with UnsupportedError', async () => {
+    const { conn } = connected();
+    const calls: (() => unknown)[] = [
+      () => conn.setPingHandler(() => {}),
+      () => conn.setPongHandler(() => {}),
+      () => conn.setCloseHandler(() => {}),
+      () => conn.enableWriteCompression(true),
+      () => conn.setCompressionLevel(5),
+      () => conn.localAddr,
+      () => conn.remoteAddr,
+    ];
+    for (const call of calls) expect(call).toThrow(UnsupportedError);
+    for (const promise of [conn.ping(), conn.writeControl(9)]) {
+      const error = await rejection(promise);
+      expect(error).toBeInstanceOf(UnsupportedError);
+      expect(error).toMatchObject({ code: 'WS_ERR_UNSUPPORTED', name: 'UnsupportedError' });
+    }
+    expect((await rejection(conn.ping())).message).toContain('send a message of your own instead');
+  });
+
+  it('allows resets', () => {
+    const { conn } = connected();
+    conn.setPingHandler(null);
+    conn.setPongHandler(null);
+    conn.setCloseHandler(null);
+    expect(conn.state).toBe('open');
+  });
+
+  it('counts no frames', () => {
+    const { conn } = connected();
+    expect(conn.stats).toEqual({
+      messagesIn: 0,
+      messagesOut: 0,
+      bytesIn: 0,
+      bytesOut: 0,
+      framesIn: NaN,
+      framesOut: NaN,
+      pingsIn: NaN,
+      pingsOut: NaN,
+      rtt: NaN,
+      compressionBytes: NaN,
+    });
+  });
+});

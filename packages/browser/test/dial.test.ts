@@ -1,0 +1,246 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { dial, fromWebSocket, TransportError, WebSocketError } from '../src/index.ts';
+import { FakeWebSocket, openSocket, socketClass } from './fake-web-socket.ts';
+import { rejection } from './support.ts';
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+describe('dial', () => {
+  it('resolves with the open connection', async () => {
+    const { WebSocket, sockets } = socketClass();
+    const dialing = dial('wss://example.org/feed?a=1#b', {
+      WebSocket,
+      subprotocols: ['v2', 'v1'],
+    });
+    const [socket] = sockets;
+    expect(socket!.url).toBe('wss://example.org/feed?a=1');
+    expect(socket!.protocols).toEqual(['v2', 'v1']);
+    socket!.open('v2');
+    const conn = await dialing;
+    expect([conn.state, conn.subprotocol, conn.role]).toEqual(['open', 'v2', 'client']);
+    expect(conn.underlying).toBe(socket);
+  });
+
+  it.each([
+    ['http://h/a', 'ws://h/a'],
+    ['https://h/', 'wss://h/'],
+    [new URL('ws://h/x#y'), 'ws://h/x'],
+    ['WS://H', 'ws://h/'],
+  ])('dials %s as %s', async (url, dialed) => {
+    const { WebSocket, sockets } = socketClass();
+    void dial(url, { WebSocket }).catch(() => {});
+    expect(sockets[0]!.url).toBe(dialed);
+    sockets[0]!.end();
+  });
+
+  it('resolves a URL against the page', async () => {
+    vi.stubGlobal('location', { href: 'https://example.org/app/index.html#top' });
+    const { WebSocket, sockets } = socketClass();
+    void dial('../feed?x', { WebSocket }).catch(() => {});
+    expect(sockets[0]!.url).toBe('wss://example.org/feed?x');
+    sockets[0]!.end();
+  });
+
+  it.each([
+    ['', 'start it with ws:// or wss://'],
+    ['example.org/feed', 'start it with ws:// or wss://'],
+    ['ws://', 'start it with ws:// or wss://'],
+    ['ws://h:99999', 'start it with ws:// or wss://'],
+    ['ftp://h', 'start it with ws:// or wss://'],
+    ['localhost:8080', 'start it with ws:// or wss://'],
+    ['javascript:alert(1)', 'start it with ws:// or wss://'],
+    ['ws://me:secret@h', 'browsers send no user info; use ?token='],
+  ])('rejects the URL %j with a SyntaxError', async (url, why) => {
+    const { WebSocket, sockets } = socketClass();
+    const error = await rejection(dial(url, { WebSocket }));
+    expect(error).toBeInstanceOf(SyntaxError);
+    expect(error.message).toContain(why);
+    expect(error.message).not.toContain('secret');
+    expect(sockets).toEqual([]);
+  });
+
+  it.each([undefined, null, 5, {}])('rejects %j as a URL with a TypeError', async (url) => {
+    expect(await rejection(dial(url as never))).toBeInstanceOf(TypeError);
+  });
+
+  it.each(['headers', 'compression', 'proxy', 'tls', 'heartbeat', 'jar', 'readlimit', 'protocols'])(
+    'rejects the option %s, and says what to use',
+    async (name) => {
+      const error = await rejection(dial('ws://h', { [name]: undefined }));
+      expect(error).toBeInstanceOf(TypeError);
+      expect(error.message).toContain(`dial: unknown option ${name}; known options: readLimit, `);
+      expect(error.message).toContain('subprotocols, signal');
+      expect(error.message).toContain('use ?token= in the URL, a subprotocol or a cookie');
+    },
+  );
+
+  it.each([
+    [{ readLimit: 0 }, RangeError, 'readLimit: expected a whole number from 1'],
+    [{ readLimit: '5' }, TypeError, 'readLimit'],
+    [
+      { limitCloseCode: 1009 },
+      RangeError,
+      'limitCloseCode: expected a whole number from 3000 to 4999',
+    ],
+    [{ maxQueuedBytes: -1 }, RangeError, 'maxQueuedBytes'],
+    [{ highWaterMark: NaN }, RangeError, 'highWaterMark'],
+    [{ maxBufferedAmount: 1.5 }, RangeError, 'maxBufferedAmount'],
+    [{ handshakeTimeout: 0 }, RangeError, 'handshakeTimeout'],
+    [{ stream: true }, TypeError, "stream: expected 'auto' or false"],
+    [{ signal: {}, WebSocket: FakeWebSocket }, TypeError, 'signal: expected an AbortSignal'],
+    [{ WebSocket: 'ws' }, TypeError, 'WebSocket'],
+    ['chat', TypeError, 'dial: expected options, got string; known options: '],
+    [['chat'], TypeError, 'dial: expected options, got Array; known options: '],
+    [null, TypeError, 'options'],
+  ])('rejects the options %j', async (options, kind, text) => {
+    const error = await rejection(dial('ws://h', options as never));
+    expect(error).toBeInstanceOf(kind);
+    expect(error.message).toContain(text);
+  });
+
+  it('rejects without a WebSocket of the runtime', async () => {
+    vi.stubGlobal('WebSocket', undefined);
+    vi.stubGlobal('WebSocketStream', undefined);
+    const error = await rejection(dial('ws://h'));
+    expect(error.message).toContain('pass a class as the option WebSocket');
+  });
+
+  it('rejects with the error of the class for bad subprotocols', async () => {
+    const fault = new SyntaxError("The subprotocol 'a b' is invalid");
+    class Refuses extends FakeWebSocket {
+      constructor() {
+        super();
+        throw fault;
+      }
+    }
+    const error = await rejection(
+      dial('ws://h/p?token=secret', { WebSocket: Refuses, subprotocols: ['a b'] }),
+    );
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.cause).toBe(fault);
+    expect(error.message).toBe(
+      "dial: ws://h/p was refused: SyntaxError: The subprotocol 'a b' is invalid",
+    );
+  });
+
+  it('rejects when the connection cannot be opened, without the query', async () => {
+    const { WebSocket, sockets } = socketClass();
+    const dialing = dial('ws://h/p?token=secret', { WebSocket });
+    const cause = new Error('ECONNREFUSED');
+    sockets[0]!.end(1006, '', false, cause);
+    const error = await rejection(dialing);
+    expect(error).toBeInstanceOf(TransportError);
+    expect(error.message).toContain('could not connect to ws://h/p; browsers hide the cause');
+    expect((error.cause as Error).cause).toBe(cause);
+  });
+
+  it('rejects after an error without a close event, as in Node 22', async () => {
+    const { WebSocket, sockets } = socketClass();
+    const failed = rejection(dial('ws://h', { WebSocket }));
+    sockets[0]!.fail(new Error('ECONNREFUSED'));
+    expect(await failed).toBeInstanceOf(TransportError);
+  });
+
+  it('rejects with the reason of an abort at once, and closes the socket', async () => {
+    const { WebSocket, sockets } = socketClass();
+    const stop = new AbortController();
+    const dialing = dial('ws://h', { WebSocket, signal: stop.signal });
+    const reason = new Error('enough');
+    stop.abort(reason);
+    expect(await rejection(dialing)).toBe(reason);
+    expect(sockets[0]!.closes).toHaveLength(1);
+  });
+
+  it('creates no socket with an aborted signal', async () => {
+    const { WebSocket, sockets } = socketClass();
+    const error = await rejection(dial('ws://h', { WebSocket, signal: AbortSignal.abort(7) }));
+    expect(error).toBe(7);
+    expect(sockets).toEqual([]);
+  });
+
+  it('ignores an abort after the dial', async () => {
+    const { WebSocket, sockets } = socketClass();
+    const stop = new AbortController();
+    const dialing = dial('ws://h', { WebSocket, signal: stop.signal });
+    sockets[0]!.open();
+    const conn = await dialing;
+    stop.abort();
+    expect(conn.state).toBe('open');
+    expect(sockets[0]!.closes).toEqual([]);
+  });
+
+  it('rejects after handshakeTimeout', async () => {
+    vi.useFakeTimers();
+    const before = vi.getTimerCount();
+    const { WebSocket, sockets } = socketClass();
+    const failed = rejection(dial('ws://h', { WebSocket, handshakeTimeout: 50 }));
+    await vi.advanceTimersByTimeAsync(50);
+    expect(await failed).toMatchObject({
+      code: 'WS_ERR_TIMEOUT',
+      message: expect.stringContaining('no connection after 50 ms (option handshakeTimeout)'),
+    });
+    expect(sockets[0]!.closes).toHaveLength(1);
+    expect(vi.getTimerCount()).toBeLessThanOrEqual(before);
+  });
+
+  it('leaves no timer after it has settled', async () => {
+    vi.useFakeTimers();
+    const before = vi.getTimerCount();
+    const { WebSocket, sockets } = socketClass();
+    const dialing = dial('ws://h', { WebSocket });
+    expect(vi.getTimerCount()).toBe(before + 1);
+    sockets[0]!.open();
+    await dialing;
+    expect(vi.getTimerCount()).toBeLessThanOrEqual(before);
+  });
+});
+
+describe('fromWebSocket', () => {
+  it('takes an open socket', async () => {
+    const socket = openSocket();
+    const conn = fromWebSocket(socket);
+    socket.message('hi');
+    expect((await conn.readMessage()).text()).toBe('hi');
+    expect(socket.binaryType).toBe('arraybuffer');
+  });
+
+  it('sends what was written before the socket is open, in order', async () => {
+    const socket = new FakeWebSocket();
+    const conn = fromWebSocket(socket);
+    const data = Uint8Array.of(1, 2);
+    await conn.send('a');
+    await conn.send(data);
+    data.fill(0);
+    expect(conn.bufferedAmount).toBe(3);
+    socket.open();
+    await conn.send('b');
+    expect(socket.sent).toEqual(['a', Uint8Array.of(1, 2), 'b']);
+    expect(conn.bufferedAmount).toBe(0);
+  });
+
+  it('bounds what waits for a socket that connects', async () => {
+    const conn = fromWebSocket(new FakeWebSocket(), { maxBufferedAmount: 3 });
+    await conn.send('abc');
+    expect(await rejection(conn.send('d'))).toMatchObject({ code: 'WS_ERR_BACKPRESSURE' });
+  });
+
+  it('rejects a socket that has closed, and other values', () => {
+    const socket = openSocket();
+    socket.end(1000);
+    expect(() => fromWebSocket(socket)).toThrow('expected an open WebSocket');
+    for (const value of [undefined, null, {}, 'ws://h']) {
+      expect(() => fromWebSocket(value as never)).toThrow(TypeError);
+    }
+    expect(() => fromWebSocket(openSocket(), { signal: undefined } as never)).toThrow(
+      'fromWebSocket: unknown option signal',
+    );
+  });
+
+  it('has WebSocketErrors of @ws/conn', async () => {
+    const { WebSocketError: Base } = await import('@ws/conn');
+    expect(WebSocketError).toBe(Base);
+  });
+});

@@ -1,0 +1,97 @@
+// What happens to a connection when a page sleeps, loses its network, or is left.
+import { lacksChromium, launchChromium } from '@ws/tests/chromium';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { lacksStandalone, type Site, startSite, until } from './page-site.ts';
+
+/** A client whose waits are longer than a test. */
+const LIVE = `
+  globalThis.events = [];
+  globalThis.live = new ws.ReconnectingConn('/echo', { minDelay: 100_000, maxDelay: 100_000 });
+  live.on('open', () => events.push('open'));
+  live.on('close', ({ code }) => events.push(code));
+  await live.send('hello');`;
+
+describe.skipIf(lacksStandalone() || lacksChromium())('a page', () => {
+  let browser: Browser;
+  let context: BrowserContext;
+  let page: Page;
+  let site: Site;
+
+  beforeAll(async () => {
+    browser = await launchChromium();
+  }, 60_000);
+  afterAll(() => browser?.close(), 60_000);
+  beforeEach(async () => {
+    site = await startSite();
+    context = await browser.newContext();
+    page = await context.newPage();
+    await page.goto(site.url);
+  }, 60_000);
+  afterEach(async () => {
+    await context.close();
+    await site.server.close({ timeout: 100 });
+  }, 60_000);
+
+  const run = <T>(body: string): Promise<T> =>
+    page.evaluate(`(async () => {
+      const ws = await import('/standalone.js');
+      ${body}
+    })()`);
+
+  async function breakConnections(): Promise<void> {
+    for (const conn of site.server.connections) conn.terminate();
+    await until(page, "live.state === 'waiting'");
+  }
+
+  it('that is online again dials at once', async () => {
+    await run(LIVE);
+    await context.setOffline(true);
+    await breakConnections();
+    await context.setOffline(false);
+    await until(page, "live.state === 'open'");
+    expect(await page.evaluate('events')).toEqual(['open', 1006, 'open']);
+  });
+
+  it('that becomes visible dials at once', async () => {
+    await run(LIVE);
+    await breakConnections();
+    // Headless pages are always visible: only the event is missing.
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))");
+    await until(page, "live.state === 'open'");
+    expect(await page.evaluate('events')).toEqual(['open', 1006, 'open']);
+  });
+
+  it('that was frozen reads every message in order', async () => {
+    await run(`
+      globalThis.texts = [];
+      const conn = globalThis.conn = await ws.dial('/echo');
+      void conn.receive((message) => { texts.push(message.text()); });`);
+    const session = await context.newCDPSession(page);
+    await session.send('Page.setWebLifecycleState', { state: 'frozen' });
+    const [conn] = site.server.connections;
+    for (let i = 0; i < 1000; i++) await conn!.send(String(i));
+    await session.send('Page.setWebLifecycleState', { state: 'active' });
+    await until(page, 'texts.length === 1000');
+    expect(await page.evaluate('texts.every((text, i) => text === String(i))')).toBe(true);
+    expect(await page.evaluate('conn.state')).toBe('open');
+  });
+
+  it('that is left ends its connection, and connects again when it is back', async () => {
+    await run(`
+      globalThis.conn = await ws.dial('/echo');
+      await conn.send('hello');
+      await conn.readMessage();`);
+    await page.goto('about:blank');
+    expect(await site.nextEnd()).toMatchObject({ code: 1001, wasClean: true });
+    await page.goBack();
+    // A page of the back/forward cache still has its connection, which has ended.
+    await run(`
+      if (globalThis.conn) await conn.closed;
+      const again = await ws.dial('/echo');
+      await again.send('hello');
+      await again.readMessage();
+      await again.close();`);
+    expect(await site.nextEnd()).toMatchObject({ code: 1000, wasClean: true });
+  });
+});

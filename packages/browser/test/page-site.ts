@@ -1,0 +1,96 @@
+import { existsSync, readFileSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import process from 'node:process';
+import { type CloseInfo, type Conn, serve, type WebSocketServer } from '@ws/node-server';
+
+const STANDALONE = join(import.meta.dirname, '../dist/standalone.js');
+/** No script of the page's text, and no eval. */
+const POLICY =
+  "default-src 'none'; img-src data:; script-src 'self'; connect-src 'self' ws://127.0.0.1:*";
+const PAGE =
+  '<!doctype html><meta charset="utf-8"><title>page</title><link rel="icon" href="data:,">';
+
+/** Whether the module for pages is missing; prints the reason. */
+export function lacksStandalone(): boolean {
+  if (existsSync(STANDALONE) || process.env['WS_BUILT'] !== undefined) return false;
+  console.log('skipped: @ws/browser in a page; not built, pnpm build does it');
+  return true;
+}
+
+/** A site with the built module, and servers for a page. */
+export interface Site {
+  readonly url: string;
+  readonly server: WebSocketServer;
+  /** How the next connection ended, in the order of their starts. */
+  nextEnd(): Promise<CloseInfo>;
+  /** Bytes that `/flood` has sent. */
+  readonly flooded: { bytes: number };
+}
+
+/** Starts a {@link Site}. Port 0 is any. */
+export async function startSite(port = 0): Promise<Site> {
+  const ends: Promise<CloseInfo>[] = [];
+  const flooded = { bytes: 0 };
+  const watch = (conn: Conn): void => {
+    ends.push(conn.closed);
+  };
+  const server = await serve(
+    { port, host: '127.0.0.1', request: answer, readLimit: 64 * 2 ** 20, heartbeat: false },
+    {
+      '/echo': (conn) => {
+        watch(conn);
+        return conn.receive((message) => conn.send(message));
+      },
+      '/close/:code': async (conn, _req, { params }) => {
+        watch(conn);
+        await conn.close(Number(params.code), 'of the server');
+      },
+      '/gone': async (conn) => {
+        watch(conn);
+        await conn.readMessage();
+        conn.terminate();
+      },
+      '/count/:count': async (conn, _req, { params }) => {
+        watch(conn);
+        for (let i = 0; i < Number(params.count); i++) await conn.send(String(i));
+        await conn.close();
+      },
+      '/flood': async (conn) => {
+        watch(conn);
+        const chunk = new Uint8Array(64 * 1024);
+        while (conn.state === 'open') {
+          await conn.send(chunk);
+          flooded.bytes += chunk.length;
+        }
+      },
+    },
+  );
+  return {
+    url: server.url.replace(/^ws/, 'http'),
+    server,
+    flooded,
+    nextEnd: () => ends.shift() ?? Promise.reject(new Error('no connection')),
+  };
+}
+
+function answer(req: IncomingMessage, res: ServerResponse): void {
+  const isModule = req.url === '/standalone.js';
+  res.setHeader('Content-Security-Policy', POLICY);
+  res.setHeader('Content-Type', isModule ? 'text/javascript' : 'text/html');
+  res.end(isModule ? readFileSync(STANDALONE) : PAGE);
+}
+
+/**
+ * Waits for a condition in a page. A polled script of the driver would need `unsafe-eval`, which the
+ * site's policy forbids.
+ */
+export async function until(
+  page: { evaluate(script: string): Promise<unknown> },
+  condition: string,
+): Promise<void> {
+  await page.evaluate(`new Promise((done) => {
+    const look = () => (${condition} ? done() : setTimeout(look, 10));
+    look();
+  })`);
+}

@@ -1,0 +1,292 @@
+// @ws/browser in real browsers, as a page without a bundler loads it, under a strict policy.
+import { lacksChromium, launchChromium } from '@ws/tests/chromium';
+import { lacksFirefox, launchFirefox } from '@ws/tests/firefox';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { lacksStandalone, type Site, startSite, until } from './page-site.ts';
+
+const unbuilt = lacksStandalone();
+
+/** What both drivers have. */
+interface TestPage {
+  goto(url: string): Promise<unknown>;
+  evaluate(script: string): Promise<unknown>;
+  on(event: 'pageerror', listener: (error: unknown) => void): unknown;
+  close(): Promise<void>;
+}
+
+/** A browser, and how it opens a page in a new context. */
+interface TestBrowser {
+  newPage(): Promise<TestPage>;
+  close(): Promise<void>;
+}
+
+const BROWSERS = [
+  { name: 'Chromium, WebSocketStream', lacks: lacksChromium, launch: launchChromium, stream: true },
+  { name: 'Chromium, WebSocket', lacks: lacksChromium, launch: launchChromium, stream: false },
+  { name: 'Firefox', lacks: lacksFirefox, launch: launchFirefox, stream: false },
+];
+
+describe.each(BROWSERS)('a page in $name', ({ lacks, launch, stream }) => {
+  describe.skipIf(unbuilt || lacks())('', () => {
+    let browser: TestBrowser;
+    let site: Site;
+    let page: TestPage;
+    const errors: string[] = [];
+
+    beforeAll(async () => {
+      browser = await launch();
+    }, 60_000);
+    afterAll(() => browser?.close(), 60_000);
+    beforeEach(async () => {
+      site = await startSite();
+      page = await browser.newPage();
+      page.on('pageerror', (error) => errors.push(String(error)));
+      await page.goto(site.url);
+    }, 60_000);
+    afterEach(async () => {
+      await page.close();
+      await site.server.close({ timeout: 100 });
+      expect(errors.splice(0)).toEqual([]);
+    }, 60_000);
+
+    /** Runs the body of an async function in the page. */
+    const run = async <T>(body: string): Promise<T> =>
+      (await page.evaluate(`(async () => {
+        const ws = await import('/standalone.js');
+        const dial = (path, options) => ws.dial(path, { stream: ${stream ? "'auto'" : 'false'}, ...options });
+        const rejection = (promise) => promise.then(() => { throw new Error('resolved'); }, (error) => error);
+        ${body}
+      })()`)) as T;
+
+    it('uses the class that it says', async () => {
+      const name = await run(`
+        const conn = await dial('/echo');
+        await conn.close();
+        return conn.underlying.constructor.name;`);
+      expect(name).toBe(stream ? 'WebSocketStream' : 'WebSocket');
+    });
+
+    it('echoes messages of every size and kind', async () => {
+      const sizes = [0, 1, 125, 126, 65_535, 65_536, 1_000_000, 4 * 2 ** 20];
+      const wrong = await run(`
+        const conn = await dial('/echo');
+        const wrong = [];
+        for (const size of ${JSON.stringify(sizes)}) {
+          const bytes = Uint8Array.from({ length: size }, (_, i) => (i * 7) & 255);
+          const text = 'aé你😀'.repeat(Math.ceil(size / 10));
+          for (const data of [bytes, bytes.buffer, text]) {
+            await conn.send(data);
+            const message = await conn.readMessage({ timeout: 20_000 });
+            const same = data === text
+              ? message.isText && message.text() === text
+              : !message.isText && message.data.length === size && message.data.every((byte, i) => byte === bytes[i]);
+            if (!same) wrong.push(size + ' ' + typeof data);
+          }
+        }
+        await conn.send('\\ud800a\\ufeff');
+        if ((await conn.readMessage()).text() !== '\\ufffda\\ufeff') wrong.push('surrogates');
+        await conn.close();
+        return wrong;`);
+      expect(wrong).toEqual([]);
+    });
+
+    it('reads 10,000 messages in order, by each way to read', async () => {
+      const seen = await run(`
+        const seen = [];
+        const wrong = async (read) => {
+          const conn = await dial('/count/10000');
+          let n = 0;
+          let bad = 0;
+          await read(conn, (message) => { if (message.text() !== String(n++)) bad++; });
+          seen.push([n, bad]);
+        };
+        await wrong((conn, check) => conn.receive(check));
+        await wrong((conn, check) => conn.receive(async (message) => { check(message); await null; }));
+        await wrong(async (conn, check) => { for await (const message of conn) check(message); });
+        await wrong(async (conn, check) => {
+          const reader = conn.toStreams().readable.getReader();
+          for (;;) {
+            const { done, value } = await reader.read();
+            if (done) return;
+            check({ text: () => value });
+          }
+        });
+        return seen;`);
+      expect(seen).toEqual(Array.from({ length: 4 }, () => [10_000, 0]));
+    });
+
+    it('sends 10,000 messages in order, with backpressure', async () => {
+      const seen = await run(`
+        const conn = await dial('/echo', { highWaterMark: 1024 });
+        let n = 0;
+        let bad = 0;
+        const reading = (async () => {
+          for await (const message of conn) {
+            if (message.text() !== String(n++)) bad++;
+            if (n === 10_000) break;
+          }
+        })();
+        for (let i = 0; i < 10_000; i++) await conn.send(String(i));
+        await reading;
+        await conn.close();
+        return [n, bad];`);
+      expect(seen).toEqual([10_000, 0]);
+    });
+
+    it.each([1000, 3000, 4999])('closes with code %i', async (code) => {
+      const info = await run(`
+        const conn = await dial('/echo');
+        await conn.send('last');
+        return conn.close(${code}, 'of the page');`);
+      expect(info).toMatchObject({ code, wasClean: true });
+      expect(await site.nextEnd()).toMatchObject({ code, reason: 'of the page', wasClean: true });
+    });
+
+    it.each([1000, 1001, 1008, 1011, 1013, 3000, 4999])(
+      'reports close code %i of the server',
+      async (code) => {
+        const info = await run(`return (await dial('/close/${code}')).closed;`);
+        expect(info).toEqual({ code, reason: 'of the server', wasClean: true });
+      },
+    );
+
+    it('rejects what browsers refuse with errors that say so', async () => {
+      const messages = await run<string[]>(`
+        const conn = await dial('/echo');
+        const errors = [
+          await rejection(conn.close(1001)),
+          await rejection(conn.close(1000, 'x'.repeat(124))),
+          await rejection(conn.ping()),
+          await rejection(dial('/echo', { headers: {} })),
+          await rejection(dial('/echo', { subprotocols: ['a b'] })),
+          await rejection(dial('/echo', { subprotocols: ['a', 'a'] })),
+          await rejection(dial('ws://')),
+          await rejection(dial('ftp://127.0.0.1/')),
+          await rejection(dial('/no-such-path?token=secret')),
+        ];
+        await conn.close();
+        errors.push(await rejection(conn.send('late')));
+        return errors.map(String);`);
+      const expected = [
+        'RangeError: close: a page can send close code 1000 or 3000 to 4999',
+        'RangeError: close: expected a reason of at most 123 bytes of UTF-8, got 124',
+        'UnsupportedError: websocket: ping is not available in a page',
+        'TypeError: dial: unknown option headers; ',
+        'TypeError: dial: ',
+        'TypeError: dial: ',
+        'SyntaxError: websocket: malformed URL',
+        'SyntaxError: websocket: malformed URL: start it with ws:// or wss://',
+        'TransportError: websocket: could not connect to ws://127.0.0.1:',
+        'CloseSentError: ',
+      ];
+      for (const [i, text] of expected.entries()) expect(messages[i]).toContain(text);
+      expect(messages.join()).not.toContain('secret');
+      // The mistakes of `close` are reported.
+      // Firefox adds a line about the dial.
+      expect(errors.splice(0).slice(0, 2)).toEqual([
+        expect.stringContaining('3000 to 4999'),
+        expect.stringContaining('got 124'),
+      ]);
+    });
+
+    it('reports a server that is gone as 1006', async () => {
+      const info = await run(`
+        const conn = await dial('/gone');
+        await conn.send('go');
+        const error = await rejection(conn.readMessage());
+        const { code, wasClean } = await conn.closed;
+        return [error.closeCode, code, wasClean, error.message.includes('network tab')];`);
+      expect(info).toEqual([1006, 1006, false, true]);
+    });
+
+    it('closes for a message over readLimit', async () => {
+      const seen = await run(`
+        const conn = await dial('/echo', { readLimit: 1000 });
+        await conn.send('x'.repeat(1001));
+        const error = await rejection(conn.readMessage());
+        const { code } = await conn.closed;
+        return [error.name, code];`);
+      expect(seen).toEqual(['ReadLimitError', 3009]);
+      expect(await site.nextEnd()).toMatchObject({ code: 3009 });
+    });
+
+    it('delivers no message after close()', async () => {
+      const seen = await run(`
+        const conn = await dial('/count/1000');
+        let n = 0;
+        void conn.receive(() => { n++; }).catch(() => {});
+        while (n < 5) await new Promise((resolve) => setTimeout(resolve, 1));
+        const closing = conn.close(4000);
+        const atClose = n;
+        const { code } = await closing;
+        return [n === atClose, [1000, 4000].includes(code)];`);
+      expect(seen).toEqual([true, true]);
+    });
+
+    it('dials again when its server restarts', async () => {
+      const port = Number(new URL(site.url).port);
+      await run(`
+        const live = globalThis.live = new ws.ReconnectingConn('/echo', {
+          stream: ${stream ? "'auto'" : 'false'}, minDelay: 50, maxDelay: 100,
+        });
+        globalThis.events = [];
+        live.on('open', () => events.push('open'));
+        live.on('close', ({ code }) => events.push(code));
+        globalThis.texts = [];
+        void live.receive((message) => { texts.push(message.text()); });
+        await live.send('first');`);
+      await until(page, 'texts.length === 1');
+      await site.server.close({ timeout: 1000 });
+      await until(page, "live.state !== 'open'");
+      const sent = run('await live.send("second");');
+      site = await startSite(port);
+      await sent;
+      await until(page, 'texts.length === 2');
+      expect(await page.evaluate('[texts, events]')).toEqual([
+        ['first', 'second'],
+        ['open', 1001, 'open'],
+      ]);
+      await page.evaluate('live.close().then(() => {})');
+      // The browser reports each dial that has failed.
+      errors.length = 0;
+    });
+
+    it.runIf(stream)('stops a server that awaits its writes while it does not read', async () => {
+      await run("globalThis.conn = await dial('/flood');");
+      let before = -1;
+      // Until a whole interval brings no byte.
+      await expect
+        .poll(
+          () => {
+            const stopped = site.flooded.bytes === before;
+            before = site.flooded.bytes;
+            return stopped;
+          },
+          { interval: 300, timeout: 20_000 },
+        )
+        .toBe(true);
+      expect(site.flooded.bytes).toBeLessThan(32 * 2 ** 20);
+      const read = await run<number>(`
+        let bytes = 0;
+        for await (const message of conn) {
+          bytes += message.data.length;
+          if (bytes > ${before}) break;
+        }
+        conn.terminate();
+        return bytes;`);
+      expect(read).toBeGreaterThan(before);
+      expect(site.flooded.bytes).toBeGreaterThan(before);
+    });
+
+    it.runIf(!stream)('closes with 3008 when it does not read, and names the bound', async () => {
+      const seen = await run(`
+        const conn = await dial('/flood', { maxQueuedBytes: 2 ** 20 });
+        const { code, error } = await conn.closed;
+        let n = 0;
+        for (;;) {
+          try { await conn.readMessage(); n++; } catch (end) { return [code, error.name, end === error, n]; }
+        }`);
+      expect(seen).toEqual([3008, 'BackpressureError', true, 15]);
+    });
+  });
+});

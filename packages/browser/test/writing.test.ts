@@ -1,0 +1,422 @@
+import {
+  BinaryMessage,
+  CloseMessage,
+  connPair,
+  PingMessage,
+  PreparedMessage,
+  TextMessage,
+} from '@ws/conn';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import {
+  BackpressureError,
+  CloseSentError,
+  type MessageStreams,
+  TimeoutError,
+  UnsupportedError,
+  WriteClosedError,
+} from '../src/index.ts';
+import { connected, isPending, rejection, stubReportError } from './support.ts';
+
+let reported: ReturnType<typeof vi.fn>;
+beforeEach(() => void (reported = stubReportError()));
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+describe('BrowserConn.send', () => {
+  it('sends strings as text and every kind of bytes as binary', async () => {
+    const { conn, socket } = connected();
+    await conn.send('grüße');
+    await conn.send(Uint8Array.of(1));
+    await conn.send(Uint8Array.of(2).buffer);
+    await conn.send(new DataView(Uint8Array.of(0, 3, 0).buffer, 1, 1));
+    await conn.send(new Uint8Array(new SharedArrayBuffer(1)).fill(4));
+    await conn.send('');
+    const sent = socket.sent.map((data) => (typeof data === 'string' ? data : [...data]));
+    expect(sent).toEqual(['grüße', [1], [2], [3], [4], '']);
+  });
+
+  it('gives the browser no view of shared or resizable memory', async () => {
+    const { conn, socket } = connected();
+    const seen: unknown[] = [];
+    socket.send = (data) => void seen.push((data as Uint8Array).buffer.constructor.name);
+    await conn.send(new Uint8Array(new SharedArrayBuffer(1)));
+    await conn.send(new Uint8Array(1));
+    expect(seen).toEqual(['ArrayBuffer', 'ArrayBuffer']);
+  });
+
+  it('keeps the type of a message', async () => {
+    const { conn, socket } = connected();
+    const [client, server] = connPair();
+    await server.send('text');
+    await server.send(Uint8Array.of(5));
+    await conn.send(await client.readMessage());
+    await conn.send(await client.readMessage());
+    expect(socket.sent).toEqual(['text', Uint8Array.of(5)]);
+    await client.close();
+  });
+
+  it.each([undefined, null, 5, {}, [], Symbol('a')])(
+    'rejects %s with a TypeError',
+    async (data) => {
+      const { conn, socket } = connected();
+      expect(await rejection(conn.send(data as never))).toBeInstanceOf(TypeError);
+      expect(reported).toHaveBeenCalledTimes(1);
+      expect(socket.sent).toEqual([]);
+    },
+  );
+
+  it('rejects bytes that were transferred', async () => {
+    const { conn } = connected();
+    const data = new Uint8Array(8);
+    structuredClone(data, { transfer: [data.buffer] });
+    expect((await rejection(conn.send(data))).message).toContain('detached');
+  });
+
+  it('ends a wait for the buffer when its signal aborts, and stays usable', async () => {
+    const { conn, socket } = connected({ highWaterMark: 1 });
+    socket.blocked = true;
+    const stop = new AbortController();
+    const sending = conn.send('ab', { signal: stop.signal });
+    stop.abort(5);
+    expect(await rejection(sending)).toBe(5);
+    socket.bufferedAmount = 0;
+    socket.blocked = false;
+    await conn.send('c');
+    expect([conn.state, socket.sent]).toEqual(['open', ['ab', 'c']]);
+  });
+
+  it('sends nothing with an aborted signal', async () => {
+    const { conn, socket } = connected();
+    expect(await rejection(conn.send('a', { signal: AbortSignal.abort(5) }))).toBe(5);
+    expect(socket.sent).toEqual([]);
+  });
+
+  it('rejects bad options', async () => {
+    const { conn } = connected();
+    for (const options of [{ compres: true }, { signal: 1 }, 5]) {
+      expect(await rejection(conn.send('a', options as never))).toBeInstanceOf(TypeError);
+    }
+  });
+});
+
+describe('BrowserConn.writeMessage', () => {
+  it('sends bytes as text and text as bytes', async () => {
+    const { conn, socket } = connected();
+    await conn.writeMessage(TextMessage, new TextEncoder().encode('\ufeffgrüße'));
+    await conn.writeMessage(BinaryMessage, 'é');
+    expect(socket.sent).toEqual(['\ufeffgrüße', Uint8Array.of(0xc3, 0xa9)]);
+  });
+
+  it('rejects control types and others', async () => {
+    const { conn } = connected();
+    const error = await rejection(conn.writeMessage(PingMessage, 'a'));
+    expect(error).toBeInstanceOf(UnsupportedError);
+    for (const type of [0, 3, '1', undefined]) {
+      expect(await rejection(conn.writeMessage(type as never, 'a'))).toBeInstanceOf(TypeError);
+    }
+  });
+});
+
+describe('BrowserConn.writeJSON', () => {
+  it('sends JSON, or nothing', async () => {
+    const { conn, socket } = connected();
+    await conn.writeJSON({ a: [1] });
+    expect(await rejection(conn.writeJSON(1n))).toMatchObject({ code: 'WS_ERR_JSON' });
+    expect(await rejection(conn.writeJSON(undefined))).toMatchObject({ code: 'WS_ERR_JSON' });
+    expect(socket.sent).toEqual(['{"a":[1]}']);
+  });
+});
+
+describe('BrowserConn.writePreparedMessage', () => {
+  it('sends a PreparedMessage of @ws/conn', async () => {
+    const { conn, socket } = connected();
+    await conn.writePreparedMessage(new PreparedMessage(TextMessage, 'a'));
+    await conn.writePreparedMessage(new PreparedMessage(BinaryMessage, Uint8Array.of(1)));
+    expect(socket.sent).toEqual(['a', Uint8Array.of(1)]);
+    for (const value of [undefined, null, {}, 'a']) {
+      const error = await rejection(conn.writePreparedMessage(value as never));
+      expect(error.message).toContain('expected a PreparedMessage');
+    }
+    const close = new PreparedMessage(CloseMessage, '');
+    expect(await rejection(conn.writePreparedMessage(close))).toBeInstanceOf(UnsupportedError);
+  });
+});
+
+describe('a write above the high-water mark', () => {
+  it('resolves when the browser has sent enough', async () => {
+    vi.useFakeTimers();
+    const { conn, socket } = connected({ highWaterMark: 10 });
+    socket.blocked = true;
+    await conn.send('123456789');
+    const first = conn.send('0');
+    const second = conn.send('1');
+    await vi.advanceTimersByTimeAsync(500);
+    expect(await isPending(first)).toBe(true);
+    expect([conn.bufferedAmount, conn.stats.bytesOut]).toEqual([11, 11]);
+    socket.bufferedAmount = 9;
+    await vi.advanceTimersByTimeAsync(50);
+    await Promise.all([first, second]);
+    const looksAgain = vi.fn(() => 0);
+    Object.defineProperty(socket, 'bufferedAmount', { get: looksAgain });
+    await vi.advanceTimersByTimeAsync(500);
+    expect(looksAgain).not.toHaveBeenCalled();
+  });
+
+  it('looks again after 4, 8, 16, 32 and each 50 ms', async () => {
+    vi.useFakeTimers();
+    const before = vi.getTimerCount();
+    const { conn, socket } = connected({ highWaterMark: 1 });
+    socket.blocked = true;
+    const sent = conn.send('ab');
+    const looks: number[] = [];
+    const start = Date.now();
+    Object.defineProperty(socket, 'bufferedAmount', {
+      get: () => (looks.push(Date.now() - start), 2),
+    });
+    await vi.advanceTimersByTimeAsync(170);
+    expect(looks).toEqual([4, 12, 28, 60, 110, 160]);
+    socket.end();
+    await rejection(sent);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(vi.getTimerCount()).toBeLessThanOrEqual(before);
+  });
+
+  it('rejects over maxBufferedAmount, and sends nothing of the message', async () => {
+    const { conn, socket } = connected({ maxBufferedAmount: 10, highWaterMark: false });
+    socket.blocked = true;
+    await conn.send('x'.repeat(50));
+    const error = await rejection(conn.send('y'));
+    expect(error).toBeInstanceOf(BackpressureError);
+    expect(error.message).toContain('50 bytes are already buffered; 1 more would exceed');
+    socket.bufferedAmount = 4;
+    await conn.send('123456');
+    socket.bufferedAmount = 4;
+    await conn.send('ééé');
+    expect(await rejection(conn.send('é'))).toBeInstanceOf(BackpressureError);
+    expect(socket.sent).toHaveLength(3);
+  });
+
+  it('rejects with the end of the connection', async () => {
+    const { conn, socket } = connected({ highWaterMark: 1 });
+    socket.blocked = true;
+    const sent = conn.send('ab');
+    socket.end();
+    expect(await rejection(sent)).toMatchObject({ closeCode: 1006 });
+  });
+});
+
+describe('a send after the end', () => {
+  it('rejects with CloseSentError after close and after a clean end', async () => {
+    const { conn } = connected();
+    void conn.close();
+    expect(await rejection(conn.send('a'))).toBeInstanceOf(CloseSentError);
+    const other = connected();
+    other.socket.end(1000);
+    expect(await rejection(other.conn.send('a'))).toBeInstanceOf(CloseSentError);
+    expect(other.socket.sent).toEqual([]);
+  });
+
+  it('rejects with the CloseError of a broken connection, in a later turn', async () => {
+    const { conn, socket } = connected();
+    socket.end();
+    const sending = conn.send('a');
+    expect(await isPending(sending)).toBe(true);
+    expect(await rejection(sending)).toMatchObject({ closeCode: 1006 });
+  });
+});
+
+describe('a send while the peer closes', () => {
+  it('rejects with the end, because the socket would drop it', async () => {
+    const { conn, socket } = connected();
+    socket.readyState = 2;
+    const sending = rejection(conn.send('a'));
+    expect([conn.state, socket.sent]).toEqual(['closing', []]);
+    const writing = rejection(conn.nextWriter(TextMessage));
+    socket.end(4000, 'bye');
+    expect(await sending).toBeInstanceOf(CloseSentError);
+    expect(await writing).toBeInstanceOf(CloseSentError);
+  });
+
+  it('rejects with the CloseError when the connection breaks', async () => {
+    const { conn, socket } = connected();
+    socket.readyState = 2;
+    const sending = rejection(conn.send('a'));
+    socket.end();
+    expect(await sending).toMatchObject({ closeCode: 1006 });
+  });
+});
+
+describe('BrowserConn.setWriteDeadline', () => {
+  it('ends a connection with unsent data', async () => {
+    vi.useFakeTimers();
+    const { conn, socket } = connected({ highWaterMark: 1 });
+    socket.blocked = true;
+    conn.setWriteDeadline(Date.now() + 50);
+    const sent = rejection(conn.send('ab'));
+    await vi.advanceTimersByTimeAsync(50);
+    const error = await sent;
+    expect(error).toBeInstanceOf(TimeoutError);
+    expect(error).toMatchObject({ permanent: true });
+    expect(await conn.closed).toEqual({ code: 1006, reason: '', wasClean: false, error });
+    expect(socket.closes).toHaveLength(1);
+  });
+
+  it('fails the first write after it, unless it was moved', async () => {
+    const { conn } = connected();
+    conn.setWriteDeadline(0);
+    conn.setWriteDeadline(null);
+    await conn.send('a');
+    conn.setWriteDeadline(0);
+    expect(conn.state).toBe('open');
+    expect(await rejection(conn.send('b'))).toBeInstanceOf(TimeoutError);
+    expect(conn.state).toBe('closed');
+  });
+});
+
+describe('BrowserConn.nextWriter', () => {
+  it('gathers a message and sends it once', async () => {
+    const { conn, socket } = connected();
+    const writer = await conn.nextWriter(TextMessage);
+    const piece = Uint8Array.of(0xc3);
+    await writer.write(piece);
+    piece.fill(0);
+    await writer.write(Uint8Array.of(0xa9));
+    await writer.write('!');
+    await conn.send('between');
+    await writer.close();
+    expect(socket.sent).toEqual(['between', 'é!']);
+    expect(await rejection(writer.write('a'))).toBeInstanceOf(WriteClosedError);
+    expect(await rejection(writer.close())).toBeInstanceOf(WriteClosedError);
+  });
+
+  it('is a web stream, and disposable', async () => {
+    const { conn, socket } = connected();
+    const stream = (await conn.nextWriter(BinaryMessage)).writable().getWriter();
+    await stream.write(Uint8Array.of(1));
+    await stream.write('a');
+    await stream.close();
+    {
+      await using writer = await conn.nextWriter(BinaryMessage);
+      await writer.write(Uint8Array.of(2));
+    }
+    expect(socket.sent).toEqual([Uint8Array.of(1, 97), Uint8Array.of(2)]);
+  });
+
+  it('sends nothing after abort', async () => {
+    const { conn, socket } = connected();
+    const writer = await conn.nextWriter(TextMessage);
+    await writer.write('a');
+    writer.abort();
+    const stream = (await conn.nextWriter(TextMessage)).writable().getWriter();
+    await stream.write('a');
+    await stream.abort();
+    expect(await rejection(writer.write('a'))).toBeInstanceOf(WriteClosedError);
+    expect(socket.sent).toEqual([]);
+  });
+
+  it('closes the writer before, or waits for it', async () => {
+    const { conn, socket } = connected();
+    const first = await conn.nextWriter(TextMessage);
+    await first.write('1');
+    const second = await conn.nextWriter(TextMessage);
+    expect(socket.sent).toEqual(['1']);
+    await second.write('2');
+    const queued = conn.nextWriter(TextMessage, { queue: true });
+    expect(await isPending(queued)).toBe(true);
+    await second.close();
+    await (await queued).close();
+    expect(socket.sent).toEqual(['1', '2', '']);
+  });
+
+  it('gives the turns in the order of the calls', async () => {
+    const { conn, socket } = connected();
+    const first = await conn.nextWriter(TextMessage);
+    const order: string[] = [];
+    const use = async (
+      text: string,
+      writing: ReturnType<typeof conn.nextWriter>,
+    ): Promise<void> => {
+      const writer = await writing;
+      order.push(text);
+      await writer.write(text);
+      await writer.close();
+    };
+    // The second writer waits, so the third one cannot close it.
+    const all = [
+      use('2', conn.nextWriter(TextMessage, { queue: true })),
+      use('3', conn.nextWriter(TextMessage)),
+    ];
+    await first.write('1');
+    await first.close();
+    await Promise.all(all);
+    expect([order, socket.sent]).toEqual([
+      ['2', '3'],
+      ['1', '2', '3'],
+    ]);
+  });
+
+  it('rejects a writer that waits, and a write, after the end', async () => {
+    const { conn, socket } = connected();
+    const writer = await conn.nextWriter(TextMessage);
+    await writer.write('a');
+    const waiting = rejection(conn.nextWriter(TextMessage, { queue: true }));
+    socket.end();
+    expect(await waiting).toMatchObject({ closeCode: 1006 });
+    expect(await rejection(writer.write('b'))).toMatchObject({ closeCode: 1006 });
+    expect(await rejection(writer.close())).toMatchObject({ closeCode: 1006 });
+    expect(await rejection(conn.nextWriter(TextMessage))).toMatchObject({ closeCode: 1006 });
+    expect(socket.sent).toEqual([]);
+  });
+
+  it('bounds what it gathers', async () => {
+    const { conn, socket } = connected({ maxBufferedAmount: 3 });
+    const writer = await conn.nextWriter(TextMessage);
+    await writer.write('abc');
+    expect(await rejection(writer.write('d'))).toBeInstanceOf(BackpressureError);
+    expect(await rejection(writer.close())).toBeInstanceOf(WriteClosedError);
+    expect(socket.sent).toEqual([]);
+  });
+
+  it('rejects other types and bad data', async () => {
+    const { conn } = connected();
+    expect(await rejection(conn.nextWriter(PingMessage))).toBeInstanceOf(UnsupportedError);
+    expect(await rejection(conn.nextWriter(5))).toBeInstanceOf(TypeError);
+    expect(await rejection(conn.nextWriter(1, null as never))).toBeInstanceOf(TypeError);
+    const writer = await conn.nextWriter(TextMessage);
+    expect(await rejection(writer.write({} as never))).toBeInstanceOf(TypeError);
+  });
+});
+
+describe('BrowserConn.toStreams', () => {
+  it('has readable and writable messages', async () => {
+    const { conn, socket } = connected();
+    const { readable, writable } = conn.toStreams();
+    const writer = writable.getWriter();
+    await writer.write('a');
+    await writer.write(Uint8Array.of(1));
+    socket.message('b');
+    socket.message(Uint8Array.of(2).buffer);
+    socket.end(1000);
+    const read = [];
+    for await (const message of readable) read.push(message);
+    expect(read).toEqual(['b', Uint8Array.of(2)]);
+    expect(socket.sent).toEqual(['a', Uint8Array.of(1)]);
+  });
+
+  it('closes with its streams', async () => {
+    const ends: [(streams: MessageStreams) => Promise<void>, unknown[]][] = [
+      [({ readable }) => readable.cancel(), [1000, '']],
+      [({ writable }) => writable.close(), [1000, '']],
+      [({ writable }) => writable.abort(), [undefined, undefined]],
+    ];
+    for (const [end, closed] of ends) {
+      const { conn, socket } = connected();
+      const ended = end(conn.toStreams());
+      await vi.waitFor(() => expect(socket.closes).toEqual([closed]));
+      socket.end(1000);
+      await ended;
+    }
+  });
+});

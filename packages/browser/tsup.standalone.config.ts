@@ -1,0 +1,17 @@
+import { defineConfig } from 'tsup';
+
+/** One file without imports, for `<script type="module">`: a page cannot resolve bare names. */
+export default defineConfig({
+  entry: { standalone: 'src/index.ts' },
+  format: ['esm'],
+  target: 'es2022',
+  platform: 'browser',
+  minify: true,
+  // The part for WebSocketStream is in the file too.
+  splitting: false,
+  silent: true,
+  noExternal: [/./],
+  esbuildOptions(options) {
+    options.conditions = ['@ws/source'];
+  },
+});

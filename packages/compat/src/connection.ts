@@ -1,0 +1,33 @@
+import type { EventEmitter } from 'node:events';
+import type { Duplex } from 'node:stream';
+import type { MessageParser } from './message-parser.ts';
+import type { SendCallback } from './outgoing-frames.ts';
+import type { ReadyState } from './ready-state.ts';
+import type { Sender } from './sender.ts';
+
+/** What the listeners of a socket know of the WebSocket that owns it. */
+export interface Connection extends EventEmitter {
+  readonly _isServer: boolean;
+  readonly _stream: Duplex | null;
+  readonly _receiver: MessageParser<Connection> | null;
+  readonly _sender: Sender | null;
+  readonly _paused: boolean;
+  readonly _autoPong: boolean;
+  readonly _maxPendingAutoPongs: number;
+  /** In ms. */
+  readonly _closeTimeout: number;
+  _readyState: ReadyState;
+  _closeCode: number;
+  _closeMessage: Buffer;
+  _closeFrameReceived: boolean;
+  _closeTimer: NodeJS.Timeout | undefined;
+  _errorEmitted: boolean;
+  /** The peer broke a rule. */
+  _faulted: boolean;
+  _pendingAutoPongs: number;
+  _onPongSent: SendCallback | undefined;
+  close(code?: number, reason?: Buffer): void;
+  pong(data: Buffer, mask: boolean, callback: SendCallback): void;
+  terminate(): void;
+  emitClose(): void;
+}

@@ -1,0 +1,72 @@
+import { FrameHeader, MaskKeys, unmask } from '@ws/codec';
+import { LARGEST_SLAB } from '@ws/codec/internal';
+import { bytesOf, copyOf } from './bytes.ts';
+import { platform } from './platform.ts';
+
+/** Options of {@link Sender.frame}. */
+export interface FrameOptions {
+  /** 0 to 15. */
+  opcode: number;
+  /** Whether the message ends with this frame. Default: false. */
+  fin?: boolean | undefined;
+  rsv1?: boolean | undefined;
+  mask?: boolean | undefined;
+  /** Fills its argument, four bytes, with the masking key. */
+  generateMask?: ((key: Buffer) => void) | undefined;
+  /** Whether the data must not be changed. Data is never changed. */
+  readOnly?: boolean | undefined;
+}
+
+/** A header, and the payload unless it is empty. */
+export type FrameList = readonly (Uint8Array | string)[];
+
+const RSV1 = 0x40;
+/** Bytes of the largest header. */
+const LARGEST_HEADER = 14;
+const header = /* @__PURE__ */ new FrameHeader();
+const maskKeys = /* @__PURE__ */ new MaskKeys((words) => platform.randomFill(words));
+/** The lists that many sockets may send. */
+const shareable = new WeakSet<FrameList>();
+
+/** Builds a frame. */
+export function frameList(
+  data: Uint8Array | string,
+  { opcode, fin, rsv1, mask, generateMask }: FrameOptions,
+): (Uint8Array | string)[] {
+  const bytes = bytesOf(data);
+  header.fin = fin === true;
+  header.rsv = rsv1 ? RSV1 : 0;
+  header.opcode = opcode;
+  header.length = bytes.length;
+  header.masked = mask === true;
+  header.maskKey = mask ? keyOf(generateMask) : 0;
+  const head = Buffer.allocUnsafe(LARGEST_HEADER);
+  const list: Buffer[] = [head.subarray(0, header.write(head))];
+  if (bytes.length === 0) return list;
+  list.push(mask ? masked(bytes, header.maskKey) : alias(bytes));
+  if (!mask && header.fin && bytes.length <= LARGEST_SLAB) shareable.add(list);
+  return list;
+}
+
+/** Whether many sockets may send this list in one turn: it is one of {@link frameList}. */
+export function isShareable(list: FrameList): boolean {
+  return shareable.has(list);
+}
+
+/** The bytes under another name, which identifies the frame. */
+function alias(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function masked(bytes: Uint8Array, key: number): Buffer {
+  const copy = copyOf(bytes, 0, bytes.length);
+  unmask(copy, 0, copy.length, key);
+  return copy;
+}
+
+function keyOf(generateMask: ((key: Buffer) => void) | undefined): number {
+  if (generateMask === undefined) return maskKeys.next();
+  const key = Buffer.alloc(4);
+  generateMask(key);
+  return key.readInt32BE(0);
+}

@@ -1,0 +1,271 @@
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
+import { FrameEncoder } from '@ws/codec';
+import { LARGEST_SLAB, Pool } from '@ws/codec/internal';
+import { type Batch, type BatchSender, sharedFrames } from '@ws/conn/internal';
+import { copyOf, EMPTY } from './bytes.ts';
+import { platform } from './platform.ts';
+
+/** Called when the socket has the frame, or with the error of the socket. */
+export type SendCallback = (error?: Error | null) => void;
+
+/** Unmasked payloads of more bytes than this are not copied. */
+const COPIED_UP_TO = 32 * 1024 - 1;
+/** Most encoders that are kept for connections that send. */
+const MAX_FREE = 64;
+
+// Kinds of sockets.
+/** TCP sends at once or queues: `writableLength` shows which. */
+const TCP = 0;
+/** TLS always queues. */
+const TLS = 1;
+/** Another kind of stream may keep its chunks, so they are copied. */
+const OTHER = 2;
+
+const plainEncoders = new Pool<FrameEncoder>(MAX_FREE);
+const maskingEncoders = new Pool<FrameEncoder>(MAX_FREE);
+
+/**
+ * The frames of one socket that are not written yet. All frames of a turn of the event loop, and
+ * all answers to one chunk of input, leave as one write. {@link flush} writes them at once.
+ */
+export class OutgoingFrames implements BatchSender {
+  protected readonly stream: Duplex;
+  readonly #kind: typeof TCP | typeof TLS | typeof OTHER;
+  /** Masks with the keys of the application. It is not shared with other sockets. */
+  readonly #ownEncoder: FrameEncoder | undefined;
+  #encoder: FrameEncoder | undefined;
+  #masks = false;
+  /** Frames that other sockets send too. The encoder is empty then. */
+  #batch: Batch | undefined;
+  #callbacks: SendCallback[] | undefined;
+  #held = false;
+  #scheduled = false;
+
+  constructor(stream: Duplex, generateMask: ((key: Buffer) => void) | undefined) {
+    this.stream = stream;
+    this.#kind = stream instanceof TLSSocket ? TLS : stream instanceof Socket ? TCP : OTHER;
+    if (generateMask !== undefined) this.#ownEncoder = createEncoder(true, keysOf(generateMask));
+  }
+
+  /** Bytes of frames that will wait in the socket: without a backlog, it sends them at once. */
+  get unwritten(): number {
+    return this.#mayQueue() ? (this.#batch?.size ?? 0) + (this.#encoder?.pending ?? 0) : 0;
+  }
+
+  /** Answers to one chunk of input follow: they leave together, by {@link release}. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  release(): void {
+    this.#held = false;
+    this.flush();
+  }
+
+  protected frame(
+    opcode: number,
+    fin: boolean,
+    rsv: number,
+    payload: Uint8Array,
+    mask: boolean,
+    callback: SendCallback | undefined,
+  ): void {
+    this.#encoderFor(mask).frame(opcode, fin, rsv, payload);
+    this.#added(!mask && payload.length > COPIED_UP_TO, callback);
+  }
+
+  protected text(
+    opcode: number,
+    fin: boolean,
+    text: string,
+    mask: boolean,
+    callback: SendCallback | undefined,
+  ): void {
+    this.#encoderFor(mask).text(opcode, fin, 0, text);
+    this.#added(false, callback);
+  }
+
+  /**
+   * Adds a frame that other sockets send in this turn too. It is encoded once for all of them.
+   *
+   * @param b0 - The first byte of its header.
+   * @param payload - Identifies the frame until the turn ends.
+   */
+  protected sharedFrame(b0: number, payload: Uint8Array, callback: SendCallback | undefined): void {
+    if (this.#encoder !== undefined) this.flush();
+    const frames = sharedFrames(platform);
+    const before = this.#batch;
+    this.#batch = frames.extend(before, b0, payload);
+    if (before === undefined) frames.flushAtEndOfTurn(this);
+    this.#call(callback);
+  }
+
+  /** Writes bytes as they are, after all frames before them. */
+  protected raw(list: readonly (Uint8Array | string)[], callback: SendCallback | undefined): void {
+    this.flush();
+    const { stream } = this;
+    const last = list.length - 1;
+    if (last > 0) stream.cork();
+    for (let i = 0; i < last; i++) stream.write(list[i]);
+    stream.write(list[last], callback);
+    if (last > 0) stream.uncork();
+  }
+
+  /** Writes all frames to the socket. */
+  flush(): void {
+    if (this.#batch !== undefined) this.flushBatch();
+    const encoder = this.#encoder;
+    if (encoder === undefined) return;
+    const callbacks = this.#callbacks;
+    this.#encoder = this.#callbacks = undefined;
+    this.#write(encoder, callbacks);
+    if (encoder === this.#ownEncoder) return;
+    (this.#masks ? maskingEncoders : plainEncoders).release(encoder);
+  }
+
+  /** Writes the frames that other sockets send too. */
+  flushBatch(): void {
+    const batch = this.#batch;
+    if (batch === undefined) return;
+    const callbacks = this.#callbacks;
+    this.#batch = this.#callbacks = undefined;
+    const bytes = batch.view(platform);
+    // A view in the buffer of a slow socket would keep the memory of all shared frames.
+    const slow = this.stream.writableLength > 0;
+    this.#give(slow ? copyOf(bytes, 0, bytes.length) : bytes, undefined, callbacks);
+  }
+
+  flushScheduled(): void {
+    this.#scheduled = false;
+    this.flush();
+  }
+
+  #encoderFor(mask: boolean): FrameEncoder {
+    if (this.#batch !== undefined) this.flushBatch();
+    if (this.#encoder !== undefined) {
+      if (this.#masks === mask) return this.#encoder;
+      this.flush();
+    }
+    this.#masks = mask;
+    const free = mask ? maskingEncoders : plainEncoders;
+    const own = mask ? this.#ownEncoder : undefined;
+    this.#encoder = own ?? free.acquire() ?? createEncoder(mask, undefined);
+    return this.#encoder;
+  }
+
+  #added(isReference: boolean, callback: SendCallback | undefined): void {
+    this.#call(callback);
+    // The application may change referenced bytes once `send` has returned, as with ws.
+    if (isReference || this.#encoder!.pending >= LARGEST_SLAB) this.flush();
+    else if (!this.#held && !this.#scheduled) {
+      this.#scheduled = true;
+      flushAtEndOfTurn(this);
+    }
+  }
+
+  #call(callback: SendCallback | undefined): void {
+    // Programs pass null for no callback, which ws takes.
+    if (typeof callback === 'function') (this.#callbacks ??= []).push(callback);
+  }
+
+  #write(encoder: FrameEncoder, callbacks: SendCallback[] | undefined): void {
+    const { stream } = this;
+    const count = encoder.segments;
+    if (count > 1) stream.cork();
+    for (let i = 0; i < count; i++) {
+      const bytes = platform.view!(encoder.segBuf(i), encoder.segStart(i), encoder.segEnd(i));
+      this.#give(bytes, encoder.segRelease(i), i === count - 1 ? callbacks : undefined);
+    }
+    encoder.shift(count);
+    if (count > 1) stream.uncork();
+  }
+
+  #give(
+    bytes: Uint8Array,
+    release: (() => void) | undefined,
+    callbacks: SendCallback[] | undefined,
+  ): void {
+    const { stream } = this;
+    if (this.#kind === OTHER) {
+      stream.write(copyOf(bytes, 0, bytes.length), onWritten(undefined, callbacks));
+      release?.();
+    } else if (callbacks !== undefined || release === undefined || this.#mayQueue()) {
+      // As with the two writes of a frame in ws, the error of a write after the end comes before
+      // the callback.
+      if (stream.writableEnded) stream.write(EMPTY);
+      stream.write(bytes, onWritten(release, callbacks));
+    } else {
+      stream.write(bytes);
+      // The usual case: the kernel has taken all bytes.
+      if (stream.writableLength === 0) release();
+      else stream.write(EMPTY, release);
+    }
+  }
+
+  #mayQueue(): boolean {
+    const { writableLength, writableCorked } = this.stream;
+    return this.#kind === TLS || writableLength > 0 || writableCorked > 0;
+  }
+}
+
+function onWritten(
+  release: (() => void) | undefined,
+  callbacks: SendCallback[] | undefined,
+): SendCallback | undefined {
+  if (callbacks === undefined) return release;
+  return (error) => {
+    release?.();
+    callAll(callbacks, error, 0);
+  };
+}
+
+/** Calls all functions from index `from` on, also when one of them throws. */
+function callAll(
+  callbacks: readonly SendCallback[],
+  error: Error | null | undefined,
+  from: number,
+): void {
+  let next = from;
+  try {
+    while (next < callbacks.length) callbacks[next++]!(error);
+  } finally {
+    if (next < callbacks.length) process.nextTick(callAll, callbacks, error, next);
+  }
+}
+
+function createEncoder(masks: boolean, nextKey: (() => number) | undefined): FrameEncoder {
+  return new FrameEncoder({
+    role: masks ? 'client' : 'server',
+    borrowFrom: COPIED_UP_TO,
+    writeUtf8: (into, at, text) => platform.writeUtf8(into, at, text),
+    nextKey,
+  });
+}
+
+function keysOf(generateMask: (key: Buffer) => void): () => number {
+  const key = Buffer.alloc(4);
+  return () => {
+    generateMask(key);
+    return key.readInt32BE(0);
+  };
+}
+
+let due: OutgoingFrames[] = [];
+let flushesAtExit = false;
+
+function flushAtEndOfTurn(frames: OutgoingFrames): void {
+  if (due.push(frames) > 1) return;
+  platform.defer(flushDue);
+  if (flushesAtExit) return;
+  // A program may end in the turn of its last message.
+  flushesAtExit = true;
+  process.on('exit', flushDue);
+}
+
+function flushDue(): void {
+  const now = due;
+  due = [];
+  for (const frames of now) frames.flushScheduled();
+}

@@ -1,0 +1,320 @@
+import type { ZlibOptions } from 'node:zlib';
+import {
+  Compressor,
+  DEFAULT_COMPRESSION,
+  Decompressor,
+  type EnginePool,
+  enginePoolOf,
+  StreamCompressor,
+} from '@ws/conn/internal';
+import { copyOf, EMPTY, join } from './bytes.ts';
+import { invalidDeflate, tooLong } from './errors.ts';
+import type { ExtensionParameters } from './extension.ts';
+import { platform } from './platform.ts';
+
+/** Options of permessage-deflate (RFC 7692). */
+export interface PerMessageDeflateOptions {
+  /** `false` declines the parameter, `true` requests or confirms it. */
+  serverNoContextTakeover?: boolean | undefined;
+  clientNoContextTakeover?: boolean | undefined;
+  /** 8 to 15; `false` declines the parameter. */
+  serverMaxWindowBits?: number | boolean | undefined;
+  /** 8 to 15; `true` offers it without a value. */
+  clientMaxWindowBits?: number | boolean | undefined;
+  /** Of these, `level` is used. */
+  zlibDeflateOptions?: ZlibOptions | undefined;
+  /** Not used: the inflaters of all connections are shared. */
+  zlibInflateOptions?: ZlibOptions | undefined;
+  /** Without context takeover, messages of fewer bytes are not compressed. Default: 1024. */
+  threshold?: number | undefined;
+  /** Not used: few large messages are compressed at a time in any case. */
+  concurrencyLimit?: number | undefined;
+  isServer?: boolean | undefined;
+  /** Most plain bytes of a message; 0 for no limit. */
+  maxPayload?: number | undefined;
+}
+
+export type DeflateParameters = Record<string, number | true>;
+
+export const EXTENSION = 'permessage-deflate';
+const SERVER_BITS = 'server_max_window_bits';
+const CLIENT_BITS = 'client_max_window_bits';
+const SERVER_ALONE = 'server_no_context_takeover';
+const CLIENT_ALONE = 'client_no_context_takeover';
+/** zlib's default, which ws uses. */
+const DEFAULT_LEVEL = -1;
+const MAX_BITS = 15;
+/** No message in memory has more bytes. */
+const UNLIMITED = 2 ** 32;
+
+const CLOSED_EARLY = 'The deflate stream was closed while data was being processed';
+
+type Callback = (error: Error | null, data?: Buffer) => void;
+
+/** permessage-deflate (RFC 7692): the negotiation, and the engines of one connection. */
+export class PerMessageDeflate {
+  /** The agreed parameters, after {@link accept}. */
+  params: DeflateParameters | null = null;
+  readonly #options: PerMessageDeflateOptions;
+  readonly #isServer: boolean;
+  #compressor: Compressor | undefined;
+  #decompressor: Decompressor | undefined;
+  /** The message that {@link compress} is in the middle of. */
+  #stream: StreamCompressor | undefined;
+  /** The parts of the message that {@link decompress} is in the middle of. */
+  #inflated: Buffer[] | undefined;
+  /** Calls of {@link compress} that were not answered. */
+  #compressing: Set<Callback> | undefined;
+
+  constructor(options?: PerMessageDeflateOptions) {
+    this.#options = options ?? {};
+    this.#isServer = this.#options.isServer === true;
+  }
+
+  static get extensionName(): string {
+    return EXTENSION;
+  }
+
+  /** Size in bytes below which messages are not compressed without context takeover. */
+  get threshold(): number {
+    return this.#options.threshold ?? 1024;
+  }
+
+  /** Most plain bytes of a message. */
+  get limit(): number {
+    return Math.max(0, (this.#options.maxPayload ?? 0) | 0) || UNLIMITED;
+  }
+
+  /** The parameters of a client's offer. */
+  offer(): DeflateParameters {
+    const { serverNoContextTakeover, clientNoContextTakeover } = this.#options;
+    const { serverMaxWindowBits, clientMaxWindowBits } = this.#options;
+    const params: DeflateParameters = {};
+    if (serverNoContextTakeover) params[SERVER_ALONE] = true;
+    if (clientNoContextTakeover) params[CLIENT_ALONE] = true;
+    if (serverMaxWindowBits) params[SERVER_BITS] = serverMaxWindowBits;
+    if (clientMaxWindowBits) params[CLIENT_BITS] = clientMaxWindowBits;
+    else if (clientMaxWindowBits == null) params[CLIENT_BITS] = true;
+    return params;
+  }
+
+  /**
+   * Accepts an offer as a server, or the server's answer as a client.
+   *
+   * @param configurations - The elements of the header, of which a server takes the first that
+   *   fits.
+   * @throws Error or TypeError that names the parameter.
+   */
+  accept(configurations: readonly ExtensionParameters[]): DeflateParameters {
+    const known = configurations.map((params) => normalize(params, this.#isServer));
+    this.params = this.#isServer ? this.#acceptOffer(known) : this.#acceptAnswer(known[0]!);
+    return this.params;
+  }
+
+  /** Releases all memory. */
+  cleanup(): void {
+    this.#stream?.end();
+    this.#stream = undefined;
+    this.#compressor?.destroy();
+    this.#decompressor?.destroy();
+    this.#compressor = this.#decompressor = undefined;
+    const pending = this.#compressing ?? [];
+    this.#compressing = undefined;
+    for (const callback of pending) callback(new Error(CLOSED_EARLY));
+  }
+
+  /** Whether this end compresses each message separately. */
+  get sendsAlone(): boolean {
+    return this.#params[this.#isServer ? SERVER_ALONE : CLIENT_ALONE] === true;
+  }
+
+  get compressor(): Compressor {
+    if (this.#compressor === undefined) {
+      const level = this.#options.zlibDeflateOptions?.level ?? DEFAULT_LEVEL;
+      const compression = { ...DEFAULT_COMPRESSION, level, threshold: 0 };
+      const bits = this.#bits(this.#isServer ? SERVER_BITS : CLIENT_BITS);
+      this.#compressor = new Compressor(engines(), compression, !this.sendsAlone, bits);
+    }
+    return this.#compressor;
+  }
+
+  get decompressor(): Decompressor {
+    if (this.#decompressor === undefined) {
+      const alone = this.#params[this.#isServer ? CLIENT_ALONE : SERVER_ALONE] === true;
+      const bits = this.#bits(this.#isServer ? CLIENT_BITS : SERVER_BITS);
+      this.#decompressor = new Decompressor(engines(), !alone, bits);
+    }
+    return this.#decompressor;
+  }
+
+  /**
+   * Starts a message that is sent in several frames. Undefined when too many messages are sent so:
+   * the message is sent uncompressed.
+   */
+  stream(): StreamCompressor | undefined {
+    const { compressor } = this;
+    const engine = compressor.engines.deflaters.acquireForStream(compressor.key);
+    return engine === undefined ? undefined : new StreamCompressor(compressor, engine);
+  }
+
+  /**
+   * Compresses a message, or a fragment of one, and calls `callback` in a later turn.
+   *
+   * @param fin - Whether the message ends.
+   */
+  compress(data: Buffer | string, fin: boolean, callback: Callback): void {
+    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+    // Another function each time: a program may give the same one twice.
+    const pending: Callback = (error, output) => callback(error, output);
+    const answer: Callback = (error, output) => {
+      if (this.#compressing?.delete(pending)) callback(error, output);
+    };
+    (this.#compressing ??= new Set()).add(pending);
+    this.#later(answer, () => {
+      const stream = (this.#stream ??= this.stream());
+      if (stream === undefined) throw new Error('too many messages are compressed in fragments');
+      const size = stream.fragment(bytes, 0, bytes.length, fin);
+      const output = copyOf(stream.output, 0, size);
+      if (fin) {
+        this.#stream = undefined;
+        stream.end();
+      }
+      return output;
+    });
+  }
+
+  /** As {@link compress}, for the other direction. */
+  decompress(data: Buffer, fin: boolean, callback: Callback): void {
+    this.#later(callback, () => {
+      const { decompressor } = this;
+      if (this.#inflated === undefined) decompressor.beginMessage();
+      const before = this.#inflated ?? [];
+      this.#inflated = before;
+      decompressor.feed(data, 0, data.length, fin);
+      const parts = inflateAll(decompressor, this.limit - lengthOf(before));
+      this.#inflated = [...before, ...parts];
+      if (!fin) return join(parts);
+      this.#inflated = undefined;
+      decompressor.endMessage();
+      return join(parts);
+    });
+  }
+
+  get #params(): DeflateParameters {
+    return this.params ?? {};
+  }
+
+  #bits(name: string): number {
+    const bits = this.#params[name];
+    return typeof bits === 'number' ? bits : MAX_BITS;
+  }
+
+  #later(callback: Callback, work: () => Buffer): void {
+    let output: Buffer;
+    try {
+      output = work();
+    } catch (error) {
+      setImmediate(callback, error as Error);
+      return;
+    }
+    setImmediate(callback, null, output);
+  }
+
+  #acceptOffer(offers: readonly DeflateParameters[]): DeflateParameters {
+    const accepted = offers.find((offer) => this.#fits(offer));
+    if (accepted === undefined) throw new Error('None of the extension offers can be accepted');
+    const { serverNoContextTakeover, clientNoContextTakeover } = this.#options;
+    const { serverMaxWindowBits, clientMaxWindowBits } = this.#options;
+    if (serverNoContextTakeover) accepted[SERVER_ALONE] = true;
+    if (clientNoContextTakeover) accepted[CLIENT_ALONE] = true;
+    if (typeof serverMaxWindowBits === 'number') accepted[SERVER_BITS] = serverMaxWindowBits;
+    if (typeof clientMaxWindowBits === 'number') accepted[CLIENT_BITS] = clientMaxWindowBits;
+    else if (accepted[CLIENT_BITS] === true || clientMaxWindowBits === false) {
+      delete accepted[CLIENT_BITS];
+    }
+    return accepted;
+  }
+
+  #fits(offer: DeflateParameters): boolean {
+    const { serverNoContextTakeover, serverMaxWindowBits, clientMaxWindowBits } = this.#options;
+    const serverBits = offer[SERVER_BITS] as number | undefined;
+    if (serverNoContextTakeover === false && offer[SERVER_ALONE]) return false;
+    if (serverBits !== undefined && serverMaxWindowBits === false) return false;
+    const tooFew = typeof serverMaxWindowBits === 'number' && serverBits! < serverMaxWindowBits;
+    if (serverBits !== undefined && tooFew) return false;
+    if (typeof clientMaxWindowBits !== 'number') return true;
+    const clientBits = offer[CLIENT_BITS];
+    return clientBits === true || (clientBits !== undefined && clientBits >= clientMaxWindowBits);
+  }
+
+  #acceptAnswer(answer: DeflateParameters): DeflateParameters {
+    const { clientNoContextTakeover, clientMaxWindowBits } = this.#options;
+    if (clientNoContextTakeover === false && answer[CLIENT_ALONE]) {
+      throw new Error(`Unexpected parameter "${CLIENT_ALONE}"`);
+    }
+    const bits = answer[CLIENT_BITS] as number | undefined;
+    if (bits === undefined) {
+      if (typeof clientMaxWindowBits === 'number') answer[CLIENT_BITS] = clientMaxWindowBits;
+      return answer;
+    }
+    const tooMany = typeof clientMaxWindowBits === 'number' && bits > clientMaxWindowBits;
+    if (clientMaxWindowBits === false || tooMany) {
+      throw new Error(`Unexpected or invalid parameter "${CLIENT_BITS}"`);
+    }
+    return answer;
+  }
+}
+
+/** The engines of this thread. */
+export function engines(): EnginePool {
+  return enginePoolOf(platform.deflate!, platform);
+}
+
+function lengthOf(parts: readonly Buffer[]): number {
+  return parts.reduce((sum, part) => sum + part.length, 0);
+}
+
+function inflateAll(decompressor: Decompressor, limit: number): Buffer[] {
+  const { output } = engines();
+  const parts: Buffer[] = [];
+  let left = limit;
+  do {
+    const size = decompressor.step(output, output.length, left);
+    if (size < 0) throw invalidDeflate();
+    if (size > left) throw tooLong();
+    left -= size;
+    if (size > 0) parts.push(copyOf(output, 0, size));
+  } while (decompressor.more);
+  return parts.length === 0 ? [EMPTY] : parts;
+}
+
+/** Checks the parameters of one element of the header. */
+function normalize(given: ExtensionParameters, isServer: boolean): DeflateParameters {
+  const params: DeflateParameters = {};
+  for (const [key, values] of Object.entries(given)) {
+    if (values.length > 1) throw new Error(`Parameter "${key}" must have only a single value`);
+    params[key] = normalizeValue(key, values[0]!, isServer);
+  }
+  return params;
+}
+
+function normalizeValue(key: string, value: string | true, isServer: boolean): number | true {
+  const wrong = (): TypeError => new TypeError(`Invalid value for parameter "${key}": ${value}`);
+  switch (key) {
+    case SERVER_ALONE:
+    case CLIENT_ALONE:
+      if (value !== true) throw wrong();
+      return true;
+    case CLIENT_BITS:
+      // Only a client may leave the value to the other end.
+      if (value === true && isServer) return true;
+      break;
+    case SERVER_BITS:
+      break;
+    default:
+      throw new Error(`Unknown parameter "${key}"`);
+  }
+  const bits = value === true ? Number.NaN : Number(value);
+  if (!Number.isInteger(bits) || bits < 8 || bits > MAX_BITS) throw wrong();
+  return bits;
+}

@@ -1,0 +1,66 @@
+import { Writable } from 'node:stream';
+import { MessageParser } from './message-parser.ts';
+import type { ParserEvents, ParserOptions } from './parser-events.ts';
+
+const events: ParserEvents<Receiver> = {
+  message(receiver, data, isBinary) {
+    receiver.emit('message', data, isBinary);
+  },
+  ping(receiver, data) {
+    receiver.emit('ping', data);
+  },
+  pong(receiver, data) {
+    receiver.emit('pong', data);
+  },
+  conclude(receiver, code, reason) {
+    receiver.emit('conclude', code, reason);
+    receiver.end();
+    receiver._settle();
+  },
+  fault(receiver, error) {
+    receiver._settle(error);
+  },
+  drain(receiver) {
+    receiver._settle();
+  },
+  finish(receiver) {
+    receiver._settle();
+  },
+  begin() {},
+  end() {},
+};
+
+/**
+ * Parses frames that are written to it, and emits 'message', 'ping', 'pong', 'conclude' (code and
+ * reason of a close frame) and 'error'.
+ */
+export class Receiver extends Writable {
+  readonly #parser: MessageParser<Receiver>;
+  #callback: ((error?: Error | null) => void) | undefined;
+
+  constructor(options: ParserOptions = {}) {
+    super();
+    this.#parser = new MessageParser<Receiver>(this, events, options);
+  }
+
+  override _write(
+    chunk: Buffer,
+    _encoding: BufferEncoding,
+    callback: (error?: Error | null) => void,
+  ): void {
+    this.#callback = callback;
+    if (this.#parser.receive(chunk)) this._settle();
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#parser.destroy();
+    callback(error);
+  }
+
+  /** @internal The chunk was handled. */
+  _settle(error?: Error): void {
+    const callback = this.#callback;
+    this.#callback = undefined;
+    callback?.(error);
+  }
+}

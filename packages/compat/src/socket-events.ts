@@ -1,0 +1,147 @@
+import type { Duplex } from 'node:stream';
+import type { Connection } from './connection.ts';
+import { closeCodeOf, type FaultError } from './errors.ts';
+import { disown, ownerOf } from './owned-socket.ts';
+import type { ParserEvents } from './parser-events.ts';
+import { CLOSED, CLOSING, OPEN } from './ready-state.ts';
+
+/** Connects the events of the socket with the connection that owns it. */
+export function listen(socket: Duplex): void {
+  socket.on('close', onClose);
+  socket.on('data', onData);
+  socket.on('end', onEnd);
+  socket.on('error', onError);
+}
+
+export const parserEvents: ParserEvents<Connection> = {
+  message(ws, data, isBinary) {
+    ws.emit('message', data, isBinary);
+  },
+  ping(ws, data) {
+    if (ws._autoPong && ws._readyState === OPEN) answerPing(ws, data);
+    ws.emit('ping', data);
+  },
+  pong(ws, data) {
+    ws.emit('pong', data);
+  },
+  conclude(ws, code, reason) {
+    ws._closeFrameReceived = true;
+    ws._closeCode = code;
+    // A copy: the reason would keep the memory of its chunk.
+    ws._closeMessage = Buffer.allocUnsafeSlow(reason.length);
+    ws._closeMessage.set(reason);
+    if (!stopReading(ws)) return;
+    if (code === 1005) ws.close();
+    else ws.close(code, reason);
+  },
+  fault(ws, error) {
+    process.nextTick(onFault, ws, error);
+  },
+  drain(ws) {
+    if (!ws._paused) ws._stream!.resume();
+  },
+  finish(ws) {
+    if (ownerOf(ws._stream!) === undefined && ws._readyState !== CLOSED) ws.emitClose();
+  },
+  begin(ws) {
+    ws._sender!.hold();
+  },
+  end(ws) {
+    ws._sender!.release();
+  },
+};
+
+/** Answers a ping. Ends the connection when too many answers wait for the socket. */
+function answerPing(ws: Connection, data: Buffer): void {
+  const limit = ws._maxPendingAutoPongs;
+  if (limit > 0 && ws._pendingAutoPongs >= limit) return ws.terminate();
+  ws._pendingAutoPongs++;
+  ws._onPongSent ??= () => {
+    ws._pendingAutoPongs--;
+  };
+  ws.pong(data, !ws._isServer, ws._onPongSent);
+}
+
+/** From now on, input is read and dropped. Returns false when the socket has closed. */
+function stopReading(ws: Connection): boolean {
+  const socket = ws._stream!;
+  if (ownerOf(socket) === undefined) return false;
+  socket.removeListener('data', onData);
+  process.nextTick(resume, socket);
+  return true;
+}
+
+function resume(socket: Duplex): void {
+  socket.resume();
+}
+
+/** The peer broke a rule. */
+function onFault(ws: Connection, error: FaultError): void {
+  ws._faulted = true;
+  if (stopReading(ws)) ws.close(closeCodeOf(error));
+  emitError(ws, error);
+}
+
+/** A message could not be sent, for another reason than an error of the socket. */
+export function onSendError(ws: Connection, error: Error): void {
+  if (ws._readyState === CLOSED) return;
+  if (ws._readyState === OPEN) {
+    ws._readyState = CLOSING;
+    startCloseTimer(ws);
+  }
+  ws._stream!.end();
+  emitError(ws, error);
+}
+
+/** A connection emits one error. */
+function emitError(ws: Connection, error: Error): void {
+  if (ws._errorEmitted) return;
+  ws._errorEmitted = true;
+  ws.emit('error', error);
+}
+
+/** Ends a closing handshake that hangs. */
+export function startCloseTimer(ws: Connection): void {
+  const socket = ws._stream!;
+  ws._closeTimer = setTimeout(() => socket.destroy(), ws._closeTimeout);
+}
+
+function onData(this: Duplex, chunk: Buffer): void {
+  if (!ownerOf(this)!._receiver!.receive(chunk)) this.pause();
+}
+
+function onEnd(this: Duplex): void {
+  const ws = ownerOf(this)!;
+  ws._readyState = CLOSING;
+  ws._receiver!.end();
+  this.end();
+}
+
+function onError(this: Duplex): void {
+  this.removeListener('error', onError);
+  this.on('error', () => {});
+  const ws = ownerOf(this);
+  if (ws === undefined) return;
+  ws._readyState = CLOSING;
+  this.destroy();
+}
+
+function onClose(this: Duplex): void {
+  const ws = ownerOf(this)!;
+  const receiver = ws._receiver!;
+  this.removeListener('close', onClose);
+  this.removeListener('data', onData);
+  this.removeListener('end', onEnd);
+  ws._readyState = CLOSING;
+  // A paused socket may have bytes that were not read.
+  if (!this.readableEnded && !ws._closeFrameReceived && !ws._faulted && this.readableLength > 0) {
+    const rest = this.read(this.readableLength) as Buffer | null;
+    if (rest !== null) receiver.receive(rest);
+  }
+  receiver.end();
+  // The callbacks of unsent frames get the error of the socket.
+  ws._sender!.flush();
+  disown(this);
+  clearTimeout(ws._closeTimer);
+  if (receiver.finished || ws._faulted) ws.emitClose();
+}

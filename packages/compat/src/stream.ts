@@ -1,0 +1,110 @@
+import { Duplex, type DuplexOptions } from 'node:stream';
+import { CLOSED, CONNECTING } from './ready-state.ts';
+import type { WebSocket } from './websocket.ts';
+
+/**
+ * Turns a connection into a stream: a chunk is a message.
+ *
+ * @param options - Of the stream. With `readableObjectMode`, a text message is a string.
+ */
+export function createWebSocketStream(ws: WebSocket, options?: DuplexOptions): Duplex {
+  return new WebSocketStream(ws, options);
+}
+
+class WebSocketStream extends Duplex {
+  readonly #ws: WebSocket;
+  /** An error of the connection ends it without our help. */
+  #terminates = true;
+
+  constructor(ws: WebSocket, options: DuplexOptions | undefined) {
+    super({
+      ...options,
+      autoDestroy: false,
+      emitClose: false,
+      objectMode: false,
+      writableObjectMode: false,
+    });
+    this.#ws = ws;
+    ws.on('message', (data: Buffer, isBinary: boolean) => {
+      const chunk = !isBinary && this.readableObjectMode ? data.toString() : data;
+      if (!this.push(chunk)) ws.pause();
+    });
+    ws.once('error', (error: Error) => {
+      if (this.destroyed) return;
+      this.#terminates = false;
+      this.destroy(error);
+    });
+    ws.once('close', () => {
+      if (!this.destroyed) this.push(null);
+    });
+    this.on('end', () => {
+      if (!this.destroyed && this.writableFinished) this.destroy();
+    });
+    this.on('error', onError);
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    const ws = this.#ws;
+    const done = (failure: Error | null): void => {
+      callback(failure);
+      process.nextTick(emitClose, this);
+    };
+    if (ws.readyState === CLOSED) return done(error);
+    let failed = false;
+    ws.once('error', (failure: Error) => {
+      failed = true;
+      callback(failure);
+    });
+    ws.once('close', () => {
+      if (!failed) callback(error);
+      process.nextTick(emitClose, this);
+    });
+    if (this.#terminates) ws.terminate();
+  }
+
+  override _final(callback: (error?: Error | null) => void): void {
+    const ws = this.#ws;
+    if (ws.readyState === CONNECTING) {
+      ws.once('open', () => this._final(callback));
+      return;
+    }
+    const socket = ws._socket;
+    // The handshake has failed: 'error' follows.
+    if (socket === null) return;
+    if (socket.writableFinished) {
+      callback();
+      if (this.readableEnded) this.destroy();
+      return;
+    }
+    socket.once('finish', () => callback());
+    ws.close();
+  }
+
+  override _read(): void {
+    if (this.#ws.isPaused) this.#ws.resume();
+  }
+
+  override _write(
+    chunk: Buffer,
+    encoding: BufferEncoding,
+    callback: (error?: Error | null) => void,
+  ): void {
+    const ws = this.#ws;
+    if (ws.readyState === CONNECTING) {
+      ws.once('open', () => this._write(chunk, encoding, callback));
+      return;
+    }
+    ws.send(chunk, callback);
+  }
+}
+
+function emitClose(stream: Duplex): void {
+  stream.emit('close');
+}
+
+/** An error of the stream ends it. Without a listener it is uncaught, as in every stream. */
+function onError(this: Duplex, error: Error): void {
+  this.removeListener('error', onError);
+  this.destroy();
+  if (this.listenerCount('error') === 0) this.emit('error', error);
+}

@@ -1,0 +1,399 @@
+import { EventEmitter } from 'node:events';
+import type { ClientRequest } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { bytesOf, EMPTY, isBlob } from './bytes.ts';
+import { abort, connect } from './client-handshake.ts';
+import type { ClientOptions } from './client-options.ts';
+import type { Connection } from './connection.ts';
+import { addHandler, defineAttributes, type EventHandler, removeHandler } from './event-target.ts';
+import { MessageParser } from './message-parser.ts';
+import type { SendCallback } from './outgoing-frames.ts';
+import { own } from './owned-socket.ts';
+import type { ActiveExtensions, ParserOptions } from './parser-events.ts';
+import { EXTENSION } from './permessage-deflate.ts';
+import { CLOSED, CLOSING, CONNECTING, OPEN, type ReadyState } from './ready-state.ts';
+import type { BinaryType } from './received-message.ts';
+import { Sender } from './sender.ts';
+import { listen, onSendError, parserEvents, startCloseTimer } from './socket-events.ts';
+
+/** Options of {@link WebSocket.send}. */
+export interface SendOptions {
+  /** Whether the message is binary. Default: text for a string, binary for bytes. */
+  binary?: boolean | undefined;
+  /** Default: true, when permessage-deflate was negotiated. */
+  compress?: boolean | undefined;
+  /** Whether the message ends with this fragment. Default: true. */
+  fin?: boolean | undefined;
+  /** Default: true on a client. */
+  mask?: boolean | undefined;
+}
+
+/** Options of a connection that has its socket. */
+export interface SocketOptions
+  extends Omit<ParserOptions, 'binaryType' | 'extensions' | 'isServer'> {
+  generateMask?: ((mask: Buffer) => void) | undefined;
+}
+
+/** Options of a connection that a server creates. */
+export interface ServerSideOptions {
+  autoPong?: boolean | undefined;
+  closeTimeout?: number | undefined;
+  maxPendingAutoPongs?: number | undefined;
+}
+
+const BINARY_TYPES: readonly BinaryType[] = ['nodebuffer', 'arraybuffer', 'fragments', 'blob'];
+const STATES = { CONNECTING, OPEN, CLOSING, CLOSED };
+const STATE_NAMES = Object.keys(STATES);
+const CLOSED_EARLY = 'WebSocket was closed before the connection was established';
+/** Properties that a program sees when it enumerates a connection, as those of ws. */
+const ENUMERABLE = [
+  'binaryType',
+  'bufferedAmount',
+  'extensions',
+  'isPaused',
+  'protocol',
+  'readyState',
+  'url',
+];
+
+/**
+ * A WebSocket connection with the API of ws: a client, or a connection of a `WebSocketServer`.
+ *
+ * Fields with an underscore are internal, except `_socket`, `_sender`, `_receiver`, `_extensions`
+ * and `_req`, which packages around ws use.
+ */
+export class WebSocket extends EventEmitter {
+  declare static readonly CONNECTING: typeof CONNECTING;
+  declare static readonly OPEN: typeof OPEN;
+  declare static readonly CLOSING: typeof CLOSING;
+  declare static readonly CLOSED: typeof CLOSED;
+  declare readonly CONNECTING: typeof CONNECTING;
+  declare readonly OPEN: typeof OPEN;
+  declare readonly CLOSING: typeof CLOSING;
+  declare readonly CLOSED: typeof CLOSED;
+  declare onopen: EventHandler | null;
+  declare onerror: EventHandler | null;
+  declare onclose: EventHandler | null;
+  declare onmessage: EventHandler | null;
+
+  static {
+    for (const [name, value] of Object.entries(STATES)) {
+      Object.defineProperty(this, name, { enumerable: true, value });
+      Object.defineProperty(this.prototype, name, { enumerable: true, value });
+    }
+    for (const name of ENUMERABLE) {
+      Object.defineProperty(this.prototype, name, { enumerable: true });
+    }
+    defineAttributes(this.prototype);
+  }
+
+  // Plain fields: a program may wrap a connection in a Proxy.
+  /** @internal */
+  _readyState: ReadyState = CONNECTING;
+  /** @internal */
+  _stream: Duplex | null = null;
+  /** @internal */
+  _isServer: boolean;
+  /** @internal */
+  _binaryType: BinaryType = 'nodebuffer';
+  /** @internal */
+  _closeCode = 1006;
+  /** @internal */
+  _closeMessage: Buffer = EMPTY;
+  /** @internal */
+  _closeFrameReceived = false;
+  /** @internal */
+  _closeFrameSent = false;
+  /** @internal */
+  _closeTimer: NodeJS.Timeout | undefined = undefined;
+  /** @internal */
+  _closeTimeout = 30_000;
+  /** @internal */
+  _errorEmitted = false;
+  /** @internal */
+  _faulted = false;
+  /** @internal */
+  _paused = false;
+  /** @internal */
+  _autoPong = false;
+  /** @internal */
+  _pendingAutoPongs = 0;
+  /** @internal */
+  _maxPendingAutoPongs = 0;
+  /** @internal */
+  _protocol = '';
+  /** @internal */
+  _url: string | undefined = undefined;
+  /** @internal */
+  _onPongSent: SendCallback | undefined = undefined;
+  /** The request of a client, until it is answered. */
+  _req: ClientRequest | null = null;
+  /** The negotiated extensions by name. */
+  _extensions: ActiveExtensions = {};
+  /** Parses the input; null before the connection is open. */
+  _receiver: MessageParser<Connection> | null = null;
+  /** Writes the frames; null before the connection is open. */
+  _sender: Sender | null = null;
+
+  /**
+   * Connects to a server.
+   *
+   * @param address - The URL; `null` for the connection of a server, which then calls
+   *   {@link setSocket}.
+   * @param protocols - The subprotocols to offer.
+   * @throws SyntaxError for an invalid URL or subprotocol, RangeError for an unsupported version.
+   */
+  constructor(
+    address: string | URL | null,
+    protocols?: string | string[] | ClientOptions | ServerSideOptions,
+    options?: ClientOptions | ServerSideOptions,
+  ) {
+    super();
+    this._isServer = address === null;
+    if (address === null) {
+      this._configure(options ?? {});
+      return;
+    }
+    const isOptions = isObject(protocols) && !Array.isArray(protocols);
+    const chosen = ((isOptions ? protocols : options) ?? {}) as ClientOptions;
+    const { protocols: listed = [] } = chosen;
+    const offered = isOptions || protocols === undefined ? listed : (protocols as string);
+    connect(this, address, Array.isArray(offered) ? offered : [offered], chosen);
+  }
+
+  /** @internal */
+  _configure({ autoPong, closeTimeout, maxPendingAutoPongs = 0 }: ServerSideOptions): void {
+    this._autoPong = Boolean(autoPong);
+    this._closeTimeout = closeTimeout ?? this._closeTimeout;
+    this._maxPendingAutoPongs = maxPendingAutoPongs | 0;
+  }
+
+  get binaryType(): BinaryType {
+    return this._binaryType;
+  }
+
+  set binaryType(type: BinaryType) {
+    if (!BINARY_TYPES.includes(type)) return;
+    this._binaryType = type;
+    if (this._receiver !== null) this._receiver.binaryType = type;
+  }
+
+  /** Bytes that were sent and that the socket could not take yet. */
+  get bufferedAmount(): number {
+    if (this._stream === null) return this._bufferedAfterClose;
+    const { _bufferedBytes, unwritten } = this._sender!;
+    return this._stream.writableLength + _bufferedBytes + unwritten + this._bufferedAfterClose;
+  }
+
+  /** The names of the negotiated extensions, with commas between them. */
+  get extensions(): string {
+    return Object.keys(this._extensions).join();
+  }
+
+  get isPaused(): boolean {
+    return this._paused;
+  }
+
+  get protocol(): string {
+    return this._protocol;
+  }
+
+  get readyState(): ReadyState {
+    return this._readyState;
+  }
+
+  /** The URL of a client; undefined for a connection of a server. */
+  get url(): string {
+    return this._url as string;
+  }
+
+  /**
+   * The socket, null before the connection is open. All frames are written to it first, so that
+   * what the caller writes comes after them.
+   */
+  get _socket(): Socket | null {
+    this._sender?.flush();
+    return this._stream as Socket | null;
+  }
+
+  addEventListener(type: string, handler: EventHandler, options?: { once?: boolean }): void {
+    addHandler(this, type, handler, options?.once === true);
+  }
+
+  removeEventListener(type: string, handler: EventHandler): void {
+    removeHandler(this, type, handler);
+  }
+
+  /** Opens the connection on a socket whose handshake is complete. Servers and clients call it. */
+  setSocket(socket: Duplex, head: Buffer, options: SocketOptions): void {
+    this._receiver = new MessageParser<Connection>(this, parserEvents, {
+      ...options,
+      binaryType: this._binaryType,
+      extensions: this._extensions,
+      isServer: this._isServer,
+    });
+    this._sender = new Sender(socket, this._extensions, options.generateMask);
+    this._sender.onerror = (error) => onSendError(this, error);
+    this._stream = socket;
+    own(socket, this);
+    // Other streams than sockets may lack these methods.
+    const { setTimeout, setNoDelay } = socket as Partial<Socket>;
+    setTimeout?.call(socket, 0);
+    setNoDelay?.call(socket);
+    if (head.length > 0) socket.unshift(head);
+    listen(socket);
+    this._readyState = OPEN;
+    this.emit('open');
+  }
+
+  /** @internal */
+  emitClose(): void {
+    if (this._stream !== null) {
+      this._sender!.destroy();
+      this._extensions[EXTENSION]?.cleanup();
+      this._receiver!.destroy();
+    }
+    this._readyState = CLOSED;
+    this.emit('close', this._closeCode, this._closeMessage);
+  }
+
+  /**
+   * Starts the closing handshake. A client that is connecting gives up.
+   *
+   * @throws TypeError or RangeError for a code or reason that must not be sent.
+   */
+  close(code?: number, reason?: string | Buffer): void {
+    switch (this._readyState) {
+      case CLOSED:
+        return;
+      case CONNECTING:
+        return abandon(this);
+      case CLOSING:
+        // The peer's close frame has come after ours.
+        return this._closeFrameSent ? this._endIfAnswered() : undefined;
+      case OPEN:
+        this._sender!.close(code, reason, !this._isServer, (error) => {
+          // This error is that of the socket.
+          if (error) return;
+          this._closeFrameSent = true;
+          this._endIfAnswered();
+        });
+        this._readyState = CLOSING;
+        startCloseTimer(this);
+    }
+  }
+
+  /** @internal */
+  _endIfAnswered(): void {
+    if (this._closeFrameReceived || this._faulted) this._stream!.end();
+  }
+
+  /** Stops to read. Messages of bytes that were read before are still emitted. */
+  pause(): void {
+    if (!this._isReading) return;
+    this._paused = true;
+    this._stream!.pause();
+  }
+
+  resume(): void {
+    if (!this._isReading) return;
+    this._paused = false;
+    if (!this._receiver!.busy) this._stream!.resume();
+  }
+
+  /** @internal */
+  get _isReading(): boolean {
+    return this._readyState === OPEN || this._readyState === CLOSING;
+  }
+
+  ping(data?: unknown, mask?: boolean | SendCallback, callback?: SendCallback): void {
+    this._sendControl('ping', data, mask, callback);
+  }
+
+  pong(data?: unknown, mask?: boolean | SendCallback, callback?: SendCallback): void {
+    this._sendControl('pong', data, mask, callback);
+  }
+
+  /** @internal */
+  _sendControl(
+    type: 'ping' | 'pong',
+    data: unknown,
+    mask: boolean | SendCallback | undefined,
+    callback: SendCallback | undefined,
+  ): void {
+    this._checkConnected();
+    let payload = data;
+    let masks = mask;
+    let done = callback;
+    if (typeof payload === 'function') {
+      done = payload as SendCallback;
+      payload = masks = undefined;
+    } else if (typeof masks === 'function') {
+      done = masks;
+      masks = undefined;
+    }
+    if (typeof payload === 'number') payload = payload.toString();
+    if (this._readyState !== OPEN) return refuse(this, payload, done);
+    this._sender![type](payload || EMPTY, (masks as boolean) ?? !this._isServer, done);
+  }
+
+  /**
+   * Sends a message.
+   *
+   * @param data - Text, bytes, or what `Buffer.from` takes. Bytes may be changed afterwards.
+   * @param callback - Called when the socket has the message, or with an error.
+   * @throws Error while the connection is not open yet.
+   */
+  send(data: unknown, options?: SendOptions | SendCallback, callback?: SendCallback): void {
+    this._checkConnected();
+    const done = typeof options === 'function' ? options : callback;
+    const chosen = typeof options === 'function' ? undefined : options;
+    const payload = typeof data === 'number' ? data.toString() : data;
+    if (this._readyState !== OPEN) return refuse(this, payload, done);
+    const isText = typeof payload === 'string';
+    const sender = this._sender!;
+    if (chosen === undefined) {
+      return sender.message(payload || EMPTY, !isText, true, true, !this._isServer, done);
+    }
+    const defaults = { binary: !isText, compress: true, fin: true, mask: !this._isServer };
+    // As in ws, an option that is present and undefined is false.
+    sender.send(payload || EMPTY, { ...defaults, ...chosen }, done);
+  }
+
+  /** Ends the connection without a close frame. */
+  terminate(): void {
+    if (this._readyState === CLOSED) return;
+    if (this._readyState === CONNECTING) return abandon(this);
+    this._readyState = CLOSING;
+    this._stream?.destroy();
+  }
+
+  /** @internal */
+  _bufferedAfterClose = 0;
+
+  /** @internal */
+  _checkConnected(): void {
+    if (this._readyState === CONNECTING) {
+      throw new Error('WebSocket is not open: readyState 0 (CONNECTING)');
+    }
+  }
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
+}
+
+/** Gives up a handshake. */
+function abandon(ws: WebSocket): void {
+  abort(ws, ws._req!, CLOSED_EARLY);
+}
+
+/** A message after the end counts as buffered, and its callback gets an error. */
+function refuse(ws: WebSocket, data: unknown, callback: SendCallback | undefined): void {
+  if (data) ws._bufferedAfterClose += isBlob(data) ? data.size : bytesOf(data).length;
+  if (!callback) return;
+  const { readyState } = ws;
+  const state = `readyState ${readyState} (${STATE_NAMES[readyState]})`;
+  process.nextTick(callback, new Error(`WebSocket is not open: ${state}`));
+}

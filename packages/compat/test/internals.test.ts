@@ -1,0 +1,476 @@
+import { once } from 'node:events';
+import type { AddressInfo, Socket } from 'node:net';
+import { Duplex, PassThrough } from 'node:stream';
+import { describe, expect, test } from 'vitest';
+import WebSocket, { PerMessageDeflate, Receiver, Sender, WebSocketServer } from '../src/index.ts';
+import { implementations, masked, Scene, sameTrace } from './trace.ts';
+
+interface Internals {
+  _socket: Socket;
+  _sender: Sender;
+}
+
+/** A stream that records its writes. */
+class Recorder extends Duplex {
+  readonly writes: Buffer[] = [];
+
+  override _read(): void {}
+
+  override _write(chunk: Buffer, _encoding: string, callback: () => void): void {
+    this.writes.push(chunk);
+    callback();
+  }
+
+  get bytes(): string {
+    return Buffer.concat(this.writes).toString('hex');
+  }
+}
+
+function insides(ws: unknown): Internals {
+  return ws as Internals;
+}
+
+/** Runs a program with this package alone. */
+async function withScene(program: (scene: Scene) => Promise<void>): Promise<void> {
+  const scene = new Scene(implementations.compat);
+  try {
+    await program(scene);
+  } finally {
+    await scene.end();
+  }
+}
+
+/** Counts the writes of a socket. */
+function countWrites(socket: Socket): () => number {
+  let count = 0;
+  const { write } = socket;
+  socket.write = ((...args: Parameters<Socket['write']>) => {
+    count++;
+    return write.apply(socket, args);
+  }) as Socket['write'];
+  return () => count;
+}
+
+describe('coalescing', () => {
+  test('writes all messages of a turn at once', () =>
+    withScene(async (scene) => {
+      const { server, client } = await scene.pair();
+      const writes = countWrites(insides(server)._socket);
+      for (let i = 0; i < 10; i++) server.send(`message ${i}`);
+      server.ping('and a ping');
+      await once(client, 'ping');
+      expect(writes()).toBe(1);
+      expect(scene.trace['client']?.filter((line) => line.includes('message'))).toHaveLength(10);
+    }));
+
+  test('writes all answers to a chunk at once', () =>
+    withScene(async (scene) => {
+      const { server, socket } = await scene.rawClient();
+      server.on('message', (data) => server.send(data));
+      const writes = countWrites(insides(server)._socket);
+      socket.write(Buffer.concat(Array.from({ length: 10 }, (_, i) => masked(0x81, `${i}`))));
+      await once(socket, 'data');
+      expect(writes()).toBe(1);
+    }));
+
+  test('keeps the order with bytes that a program writes to the socket', () =>
+    withScene(async (scene) => {
+      const { server, client } = await scene.pair();
+      server.send('1');
+      insides(server)._socket.write(Buffer.from('810132', 'hex'));
+      server.send('3');
+      const { _socket: socket } = insides(server);
+      socket.write(Buffer.from('810134', 'hex'));
+      server.send('5');
+      server.close();
+      await once(client, 'close');
+      const messages = scene.trace['client']?.filter((line) => line.includes('message'));
+      expect(messages).toEqual(
+        ['31', '32', '33', '34', '35'].map((byte) => `[1] message Buffer(${byte}) false`),
+      );
+    }));
+
+  test('sends what was sent before terminate and before destroy', () =>
+    withScene(async (scene) => {
+      for (const end of ['terminate', 'destroy'] as const) {
+        const { server, client } = await scene.pair();
+        const got = once(client, 'message');
+        server.send('last words');
+        if (end === 'terminate') server.terminate();
+        else insides(server)._socket.destroy();
+        expect(String((await got)[0])).toBe('last words');
+      }
+    }));
+
+  test('counts frames in bufferedAmount while the socket has a backlog', () =>
+    withScene(async (scene) => {
+      const { server } = await scene.pair();
+      server.send('x'.repeat(100));
+      expect(server.bufferedAmount).toBe(0);
+      const { _socket: socket } = insides(server);
+      socket.cork();
+      server.send('x'.repeat(100));
+      expect(server.bufferedAmount).toBe(102);
+      expect(insides(server)._socket.writableLength).toBe(102);
+      expect(server.bufferedAmount).toBe(102);
+      socket.uncork();
+    }));
+
+  test('does not change or keep the bytes of the application', () =>
+    withScene(async (scene) => {
+      const { server, client } = await scene.pair();
+      for (const size of [10, 1000, 40_000, 100_000]) {
+        for (const [from, to] of [
+          [server, client],
+          [client, server],
+        ] as const) {
+          const bytes = Buffer.alloc(size, 7);
+          const got = once(to, 'message');
+          from.send(bytes);
+          expect(bytes.equals(Buffer.alloc(size, 7))).toBe(true);
+          if (size < 32_768 || from === client) bytes.fill(0);
+          const [data] = (await got) as [Buffer];
+          expect(data.equals(Buffer.alloc(size, 7))).toBe(true);
+        }
+      }
+    }));
+});
+
+describe('Sender', () => {
+  sameTrace('builds the frames of ws', async (scene) => {
+    const { Sender: Theirs } = scene.ws as unknown as { Sender: typeof Sender };
+    for (const size of [0, 1, 125, 126, 65_535, 65_536]) {
+      for (const options of [
+        { opcode: 1, fin: true },
+        { opcode: 2, fin: false, rsv1: true },
+        { opcode: 0, fin: true, readOnly: true, mask: false },
+        {
+          opcode: 9,
+          fin: true,
+          mask: true,
+          readOnly: true,
+          generateMask: (key: Buffer) => void key.fill(3),
+        },
+      ]) {
+        const list = Theirs.frame(Buffer.alloc(size, 5), options);
+        const bytes = Buffer.concat(list.map((part) => Buffer.from(part as string)));
+        scene.log(
+          'frame',
+          JSON.stringify(options),
+          size,
+          bytes.toString('hex').slice(0, 100),
+          bytes.length,
+        );
+      }
+    }
+    scene.log('frame', Theirs.frame('text' as never, { opcode: 1, fin: true }).length);
+  });
+
+  sameTrace('writes to any stream', async (scene) => {
+    const { Sender: Theirs } = scene.ws as unknown as { Sender: typeof Sender };
+    const stream = new Recorder();
+    const sender = new Theirs(stream);
+    sender.send('a', { fin: true, binary: false }, scene.callback('sender', 'send'));
+    sender.send(Buffer.from('b'), { fin: true, binary: true });
+    sender.ping('p', false, scene.callback('sender', 'ping'));
+    sender.pong('q', false);
+    sender.sendFrame(
+      Theirs.frame(Buffer.from('c'), { opcode: 1, fin: true }),
+      scene.callback('sender', 'frame'),
+    );
+    sender.sendFrame(
+      [Buffer.from('8101', 'hex'), Buffer.from('d')],
+      scene.callback('sender', 'raw'),
+    );
+    sender.close(1000, 'bye', false, scene.callback('sender', 'close'));
+    await new Promise(setImmediate);
+    scene.log('stream', stream.bytes);
+  });
+
+  test('calls a sendFrame that a program has replaced', () =>
+    withScene(async (scene) => {
+      const { server, client } = await scene.pair();
+      const { _sender: sender } = insides(server);
+      const frames: string[] = [];
+      const { sendFrame } = sender;
+      sender.sendFrame = (list, callback) => {
+        frames.push(Buffer.concat(list.map((part) => Buffer.from(part as string))).toString('hex'));
+        sendFrame.call(sender, list, callback);
+      };
+      server.send('hi');
+      server.ping();
+      const called = new Promise((resolve) => void server.send(Buffer.from([1]), resolve));
+      await called;
+      server.close();
+      await once(client, 'close');
+      expect(frames).toEqual(['81026869', '8900', '820101', '8800']);
+      expect(scene.trace['client']).toContain('[1] message Buffer(6869) false');
+    }));
+});
+
+describe('a frame for many sockets', () => {
+  test('is encoded once: the same bytes are written to all of them', () =>
+    withScene(async (scene) => {
+      const wss = await scene.serve();
+      const servers: unknown[] = [];
+      wss.on('connection', (ws) => servers.push(ws));
+      const { port } = wss.address() as AddressInfo;
+      const clients = await Promise.all(
+        Array.from({ length: 5 }, async () => {
+          const client = scene.watch('client', new WebSocket(`ws://127.0.0.1:${port}`) as never);
+          await once(client, 'open');
+          return client;
+        }),
+      );
+      const written: Buffer[] = [];
+      for (const ws of servers) {
+        const socket = insides(ws)._socket;
+        const { write } = socket;
+        socket.write = ((chunk: Buffer, ...args: never[]) => {
+          written.push(chunk);
+          return (write as (...all: unknown[]) => boolean).call(socket, chunk, ...args);
+        }) as Socket['write'];
+      }
+      const lists = ['one', 'two', 'three'].map((text) =>
+        Sender.frame(Buffer.from(text), { opcode: 1, fin: true, readOnly: true, mask: false }),
+      );
+      let called = 0;
+      for (const list of lists) {
+        for (const ws of servers) insides(ws)._sender.sendFrame(list, () => void called++);
+      }
+      await Promise.all(
+        clients.map(async (client) => {
+          await once(client, 'message');
+        }),
+      );
+      expect(called).toBe(15);
+      expect(written).toHaveLength(5);
+      expect(new Set(written).size).toBe(1);
+      expect(String(written[0])).toContain('three');
+    }));
+
+  test('comes in order with other frames', () =>
+    withScene(async (scene) => {
+      const { server, client } = await scene.pair();
+      const { _sender: sender } = insides(server);
+      const list = Sender.frame(Buffer.from('shared'), { opcode: 1, fin: true });
+      server.send('before');
+      sender.sendFrame(list);
+      sender.sendFrame(list);
+      server.send('after');
+      sender.sendFrame(list);
+      insides(server)._socket.write(Buffer.from('810178', 'hex'));
+      server.close();
+      await once(client, 'close');
+      const texts = scene.trace['client']?.filter((line) => line.includes('message'));
+      const words = ['before', 'shared', 'shared', 'after', 'shared', 'x'];
+      expect(texts).toEqual(
+        words.map((word) => `[1] message Buffer(${Buffer.from(word).toString('hex')}) false`),
+      );
+    }));
+
+  test('is not confused with another frame of the same bytes', () =>
+    withScene(async (scene) => {
+      const { server, client } = await scene.pair();
+      const bytes = Buffer.from('same');
+      const { _sender: sender } = insides(server);
+      sender.sendFrame(Sender.frame(bytes, { opcode: 1, fin: true }));
+      sender.sendFrame(Sender.frame(bytes, { opcode: 2, fin: true }));
+      server.close();
+      await once(client, 'close');
+      expect(scene.trace['client']?.slice(2, 4)).toEqual([
+        '[1] message Buffer(73616d65) false',
+        '[1] message Buffer(73616d65) true',
+      ]);
+    }));
+});
+
+describe('Receiver', () => {
+  for (const [name, options, chunks] of [
+    ['messages', {}, ['8105 68656c6c6f 8202 0102', '01 01 61 80 01 62']],
+    ['control frames', {}, ['8901 61 8a01 62 8802 03e8 8101 63']],
+    ['a fault', {}, ['8101 61 8302 0000']],
+    ['a server', { isServer: true }, ['8181 00000000 61 8101 62']],
+    ['maxPayload', { maxPayload: 3 }, ['8203 010203', '8204 01020304']],
+    ['fragments', { binaryType: 'fragments' }, ['0201 61 8001 62']],
+    [
+      'asynchronous events',
+      { allowSynchronousEvents: false },
+      ['8101 61 8101 62 8900 8101 63 8800'],
+    ],
+  ] as const) {
+    sameTrace(`emits ${name}`, async (scene) => {
+      const { Receiver: Theirs } = scene.ws as unknown as { Receiver: typeof Receiver };
+      const receiver = new Theirs({ ...options });
+      for (const event of ['message', 'ping', 'pong', 'conclude', 'error', 'finish', 'close']) {
+        receiver.on(event, (...args) => scene.log('receiver', event, ...args));
+      }
+      for (const chunk of chunks) {
+        receiver.write(
+          Buffer.from(chunk.replaceAll(' ', ''), 'hex'),
+          scene.callback('receiver', 'write') as never,
+        );
+      }
+      for (let i = 0; i < 10; i++) await new Promise(setImmediate);
+    });
+  }
+
+  test('continues after a listener that throws', async () => {
+    const receiver = new Receiver();
+    const texts: string[] = [];
+    receiver.on('message', (data) => {
+      texts.push(String(data));
+      if (texts.length === 1) throw new Error('mine');
+    });
+    expect(() => receiver.write(Buffer.from('810161810162810163', 'hex'))).toThrow('mine');
+    for (let i = 0; i < 3; i++) await new Promise(setImmediate);
+    expect(texts).toEqual(['a', 'b', 'c']);
+  });
+
+  test('rejects a length that is not minimal', async () => {
+    const receiver = new Receiver();
+    receiver.write(Buffer.from('817e000161', 'hex'));
+    const [error] = await once(receiver, 'error');
+    expect(error).toMatchObject({ code: 'WS_ERR_NON_MINIMAL_PAYLOAD_LENGTH' });
+  });
+
+  test('reports invalid compressed data with the code of zlib', async () => {
+    const deflate = new PerMessageDeflate();
+    deflate.accept([{}]);
+    const receiver = new Receiver({ extensions: { 'permessage-deflate': deflate } });
+    receiver.write(Buffer.from('c103ffffff', 'hex'));
+    const [error] = await once(receiver, 'error');
+    expect(error).toMatchObject({ code: 'Z_DATA_ERROR', errno: -3 });
+  });
+});
+
+describe('PerMessageDeflate', () => {
+  sameTrace('compresses and decompresses', async (scene) => {
+    const { PerMessageDeflate: Theirs } = scene.ws as unknown as {
+      PerMessageDeflate: typeof PerMessageDeflate;
+    };
+    scene.log('class', Theirs.extensionName);
+    const [one, other] = [new Theirs(), new Theirs({ isServer: true })];
+    scene.log('offer', JSON.stringify(one.offer()));
+    scene.log('answer', JSON.stringify(other.accept([{ client_max_window_bits: [true] }])));
+    scene.log('accepted', JSON.stringify(one.accept([{}])), JSON.stringify(other.params));
+    for (const text of ['hello', '', 'x'.repeat(5000), 'hello']) {
+      const packed = await new Promise<Buffer>((resolve, reject) => {
+        one.compress(Buffer.from(text), true, (error, data) =>
+          error ? reject(error) : resolve(data!),
+        );
+      });
+      const plain = await new Promise<Buffer>((resolve, reject) => {
+        other.decompress(packed, true, (error, data) => (error ? reject(error) : resolve(data!)));
+      });
+      scene.log('text', String(plain) === text);
+    }
+    one.cleanup();
+    other.cleanup();
+  });
+
+  sameTrace('fails a compression that cleanup interrupts', async (scene) => {
+    const { PerMessageDeflate: Theirs } = scene.ws as unknown as {
+      PerMessageDeflate: typeof PerMessageDeflate;
+    };
+    const deflate = new Theirs({ threshold: 0 });
+    deflate.accept([{}]);
+    const called = new Promise<void>((resolve) => {
+      deflate.compress('A'.repeat(50), false, (error) => {
+        scene.log('deflate', error);
+        resolve();
+      });
+    });
+    process.nextTick(() => deflate.cleanup());
+    await called;
+  });
+});
+
+test('a connection that ends within a fragmented message releases its compressor', () =>
+  withScene(async (scene) => {
+    // Of one thread, 64 messages in fragments are compressed at a time.
+    for (let i = 0; i < 70; i++) {
+      const { server, client } = await scene.pair({ perMessageDeflate: true });
+      server.send('the first fragment of a message', { fin: false });
+      const closed = Promise.all([once(server, 'close'), once(client, 'close')]);
+      client.terminate();
+      await closed;
+    }
+    const deflate = new PerMessageDeflate();
+    deflate.accept([{}]);
+    const stream = deflate.stream();
+    expect(stream).toBeDefined();
+    stream!.end();
+  }));
+
+test('an empty buffer that the application detaches is not one of ours', () =>
+  withScene(async (scene) => {
+    const { server, client } = await scene.pair();
+    client.binaryType = 'arraybuffer';
+    const sizes: number[] = [];
+    const detach = (memory: ArrayBuffer): void => {
+      sizes.push(memory.byteLength);
+      structuredClone(memory, { transfer: [memory] });
+    };
+    client.on('message', (data: ArrayBuffer | Buffer) => {
+      detach(data instanceof ArrayBuffer ? data : (data.buffer as ArrayBuffer));
+    });
+    client.on('ping', ({ buffer }: Buffer) => detach(buffer as ArrayBuffer));
+    client.on('close', (_code: number, { buffer }: Buffer) => detach(buffer as ArrayBuffer));
+    for (let i = 0; i < 2; i++) {
+      server.send('');
+      server.send(Buffer.alloc(0));
+      server.ping();
+    }
+    server.close();
+    await once(client, 'close');
+    expect(sizes).toEqual([0, 0, 0, 0, 0, 0, 0]);
+  }));
+
+describe('a stream that is no socket', () => {
+  test('carries a connection, in both directions', async () => {
+    const [toServer, toClient] = [new PassThrough(), new PassThrough()];
+    const serverSide = Duplex.from({ readable: toServer, writable: toClient });
+    const clientSide = Duplex.from({ readable: toClient, writable: toServer });
+    const server = new WebSocket(null);
+    const client = new WebSocket(null);
+    client._isServer = false;
+    const got: string[] = [];
+    server.on('message', (data) => server.send(data));
+    client.on('message', (data) => got.push(String(data)));
+    server.setSocket(serverSide, Buffer.alloc(0), {});
+    client.setSocket(clientSide, Buffer.alloc(0), {});
+    for (let i = 0; i < 50; i++) client.send(`message ${i}`.repeat(i));
+    client.close();
+    await Promise.all([once(server, 'close'), once(client, 'close')]);
+    expect(got).toEqual(Array.from({ length: 50 }, (_, i) => `message ${i}`.repeat(i)));
+  });
+});
+
+test('many messages of a peer that does not read stay in order', async () => {
+  const wss = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  await once(wss, 'listening');
+  const client = new WebSocket(`ws://127.0.0.1:${(wss.address() as AddressInfo).port}`);
+  const [[server]] = (await Promise.all([once(wss, 'connection'), once(client, 'open')])) as [
+    [WebSocket],
+    unknown,
+  ];
+  client.pause();
+  const count = 4000;
+  for (let i = 0; i < count; i++) {
+    server.send(Buffer.alloc(1 + ((i * 37) % 9000), i));
+    if (i % 100 === 0) await new Promise(setImmediate);
+  }
+  expect(server.bufferedAmount).toBeGreaterThan(1024 * 1024);
+  let next = 0;
+  const all = new Promise<void>((resolve) => {
+    client.on('message', (data: Buffer) => {
+      expect(data.equals(Buffer.alloc(1 + ((next * 37) % 9000), next))).toBe(true);
+      if (++next === count) resolve();
+    });
+  });
+  client.resume();
+  await all;
+  client.terminate();
+  await new Promise((resolve) => wss.close(resolve));
+});

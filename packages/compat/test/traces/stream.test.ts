@@ -1,0 +1,128 @@
+import { once } from 'node:events';
+import type { Duplex, DuplexOptions } from 'node:stream';
+import { describe } from 'vitest';
+import { closed, type Scene, sameTrace, urlOf } from '../trace.ts';
+
+function watchStream(scene: Scene, party: string, stream: Duplex): Duplex {
+  for (const event of ['end', 'finish', 'error', 'close', 'drain']) {
+    stream.on(event, (...args) => scene.log(party, 'stream', event, ...args));
+  }
+  return stream;
+}
+
+async function streamPair(scene: Scene, options: DuplexOptions = {}): ReturnType<typeof openPair> {
+  return openPair(scene, options);
+}
+
+async function openPair(scene: Scene, options: DuplexOptions) {
+  const { server, client } = await scene.pair();
+  const stream = watchStream(scene, 'client', scene.ws.createWebSocketStream(client, options));
+  return { server, client, stream };
+}
+
+describe('createWebSocketStream', () => {
+  sameTrace('reads and writes', async (scene) => {
+    const { server, client, stream } = await streamPair(scene);
+    stream.on('data', (chunk) => scene.log('client', 'data', chunk));
+    stream.write('hello', scene.callback('client', 'write'));
+    await once(server, 'message');
+    server.send('answer');
+    server.send(Buffer.from('bytes'));
+    await once(stream, 'data');
+    stream.end();
+    await closed(server, client);
+    await closedStream(stream);
+  });
+
+  sameTrace('gives strings in readableObjectMode', async (scene) => {
+    const { server, client, stream } = await streamPair(scene, { readableObjectMode: true });
+    stream.on('data', (chunk) => scene.log('client', 'data', chunk));
+    server.send('text');
+    server.send(Buffer.from('bytes'));
+    server.close();
+    await closed(server, client);
+    await closedStream(stream);
+  });
+
+  sameTrace('waits for the open connection', async (scene) => {
+    const wss = await scene.serve();
+    wss.on('connection', (ws) => ws.on('message', (data) => scene.log('server', String(data))));
+    const client = scene.watch('client', new scene.ws(urlOf(wss)));
+    const stream = watchStream(scene, 'client', scene.ws.createWebSocketStream(client));
+    stream.resume();
+    stream.write('early', scene.callback('client', 'write'));
+    stream.end(scene.callback('client', 'end'));
+    await closed(client);
+    await closedStream(stream);
+  });
+
+  sameTrace('ends when the peer closes', async (scene) => {
+    const { server, client, stream } = await streamPair(scene);
+    stream.resume();
+    server.close(1001, 'away');
+    await closed(server, client);
+    await closedStream(stream);
+  });
+
+  sameTrace('destroy terminates', async (scene) => {
+    const { server, client, stream } = await streamPair(scene);
+    stream.destroy();
+    await closed(server, client);
+    await closedStream(stream);
+  });
+
+  sameTrace('destroy with an error', async (scene) => {
+    const { server, client, stream } = await streamPair(scene);
+    stream.destroy(new Error('mine'));
+    await closed(server, client);
+    await closedStream(stream);
+  });
+
+  sameTrace('destroy after the end', async (scene) => {
+    const { server, client, stream } = await streamPair(scene);
+    server.close();
+    await closed(server, client);
+    stream.destroy();
+    await closedStream(stream);
+  });
+
+  sameTrace('fails with the connection', async (scene) => {
+    const { server, client, stream } = await streamPair(scene);
+    (server as never as { _socket: Duplex })._socket.write(Buffer.from('8500', 'hex'));
+    await closed(server, client);
+    await closedStream(stream);
+  });
+
+  sameTrace('fails with the handshake', async (scene) => {
+    const { url } = await scene.rawServer((_request, socket) => socket.destroy());
+    const client = scene.watch('client', new scene.ws(url));
+    const stream = watchStream(scene, 'client', scene.ws.createWebSocketStream(client));
+    stream.write('x', scene.callback('client', 'write'));
+    await closed(client);
+    await closedStream(stream);
+  });
+
+  sameTrace('pauses the connection while it is not read', async (scene) => {
+    const { server, client, stream } = await streamPair(scene, { readableHighWaterMark: 10 });
+    for (let i = 0; i < 6; i++) server.send('x'.repeat(10));
+    await once(client, 'message');
+    scene.log('client', 'paused', client.isPaused);
+    let bytes = 0;
+    stream.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes === 60) server.close();
+    });
+    await closed(server, client);
+    scene.log('client', bytes);
+    await closedStream(stream);
+  });
+});
+
+async function closedStream(stream: Duplex): Promise<void> {
+  if (!stream.closed) await Promise.race([once(stream, 'close').catch(() => {}), later()]);
+  await later();
+}
+
+async function later(): Promise<void> {
+  for (let i = 0; i < 5; i++) await new Promise(setImmediate);
+}

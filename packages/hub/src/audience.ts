@@ -1,0 +1,205 @@
+import type { PreparedMessage } from '@ws/conn';
+import { Deferred, RESOLVED } from '@ws/conn/internal';
+import { OverflowError } from './errors.ts';
+import { type FanOut, type Job, WRITE_COST } from './fan-out.ts';
+import type { Session } from './session.ts';
+
+/** Bounds of the publications that wait for the next pass. */
+const MAX_WAITING_MESSAGES = 10_000;
+const MAX_WAITING_BYTES = 67_108_864;
+
+/** A message to the members of an audience. */
+export interface Publication<Data> {
+  readonly message: PreparedMessage;
+  readonly key: string | undefined;
+  /** Sessions that do not get it. */
+  readonly except: ReadonlySet<Session<Data>> | undefined;
+  /** The only sessions that get it. */
+  readonly only: ReadonlySet<Session<Data>> | undefined;
+}
+
+/** One pass over the members. */
+interface Pass<Data> {
+  readonly publications: readonly Publication<Data>[];
+  /** Number of the first publication. */
+  readonly first: number;
+  readonly ended: Deferred<void>;
+  /** The members that the pass has not visited. */
+  readonly members: Iterator<Session<Data>>;
+  /** Whether `members` are the ones that the publications select. */
+  readonly selects: boolean;
+}
+
+/**
+ * Sessions that get the same messages. Publications wait for the end of the turn. Then one pass
+ * over the members sends each one all waiting messages, so its connection writes once. A long pass
+ * continues in later turns. Publications that arrive during a pass wait for the next one.
+ */
+export class Audience<Data> implements Job {
+  readonly members: Set<Session<Data>> = new Set();
+  readonly #fanOut: FanOut;
+  #waiting: Publication<Data>[] = [];
+  #waitingBytes = 0;
+  /** Resolves at the end of the next pass. */
+  #delivered: Deferred<void> | undefined;
+  /** The pass that has begun. */
+  #pass: Pass<Data> | undefined;
+  /** Number of the first waiting publication, counted from the start of the audience. */
+  #number = 0;
+  /**
+   * Members that do not get all publications of the present or the next pass, with the number of
+   * their first one.
+   */
+  #firsts: Map<Session<Data>, number> | undefined;
+  /** The last message from the backplane was refused. */
+  #refuses = false;
+
+  constructor(fanOut: FanOut) {
+    this.#fanOut = fanOut;
+  }
+
+  /** Adds a member. It gets the publications after this call. */
+  join(session: Session<Data>): void {
+    this.members.add(session);
+    if (this.#pass !== undefined || this.#delivered !== undefined) this.#skipWaiting(session);
+  }
+
+  /** Removes a member. It gets the publications of this turn at once, see {@link flush}. */
+  leave(session: Session<Data>): void {
+    if (this.members.delete(session)) this.#sendWaiting(session);
+  }
+
+  /**
+   * Sends the waiting publications to a member that leaves or closes. No effect during a pass: the
+   * pass may not have visited the member, and its publications come first.
+   */
+  flush(session: Session<Data>): void {
+    if (this.members.has(session)) this.#sendWaiting(session);
+  }
+
+  #sendWaiting(session: Session<Data>): void {
+    if (this.#waiting.length === 0 || this.#pass !== undefined) return;
+    const from = this.#firsts?.get(session);
+    // First, because a listener of `sent` may leave or close too.
+    this.#skipWaiting(session);
+    this.#deliver(session, this.#waiting, from, this.#number);
+  }
+
+  /**
+   * @returns A promise that resolves when every member has the message, has it waiting, or has
+   *   left.
+   * @throws {@link OverflowError}
+   */
+  publish(publication: Publication<Data>): Promise<void> {
+    if (this.members.size === 0) return RESOLVED;
+    const { length } = publication.message.bytes;
+    const bytes = this.#waitingBytes + length;
+    if (this.#waiting.length >= MAX_WAITING_MESSAGES || bytes > MAX_WAITING_BYTES) {
+      throw new OverflowError(
+        `${this.#waiting.length} messages (${this.#waitingBytes} bytes) already wait for delivery; await publish`,
+      );
+    }
+    this.#waiting.push(publication);
+    this.#waitingBytes = bytes;
+    if (this.#delivered === undefined) {
+      this.#delivered = new Deferred();
+      if (this.#pass === undefined) this.#fanOut.add(this);
+    }
+    return this.#delivered.promise;
+  }
+
+  /**
+   * As {@link publish}, for a message of another node.
+   *
+   * @param refused - Called for the first of several messages that are too many.
+   */
+  arrive(publication: Publication<Data>, refused: () => void): void {
+    try {
+      void this.publish(publication);
+      this.#refuses = false;
+    } catch {
+      if (!this.#refuses) refused();
+      this.#refuses = true;
+    }
+  }
+
+  // Called by the fan-out
+
+  get done(): Promise<void> | undefined {
+    return (this.#delivered ?? this.#pass?.ended)?.promise;
+  }
+
+  run(budget: number): number {
+    this.#pass ??= this.#begin();
+    const { publications, first, members, selects } = this.#pass;
+    const cost = WRITE_COST + publications.length;
+    for (let rest = budget; ; rest -= cost) {
+      if (rest <= 0) return rest;
+      const { done, value: member } = members.next();
+      if (done === true) {
+        this.#end(this.#pass);
+        return rest;
+      }
+      // A selected session may have left.
+      if (selects && !this.members.has(member)) continue;
+      this.#deliver(member, publications, this.#firsts?.get(member), first);
+    }
+  }
+
+  #begin(): Pass<Data> {
+    const publications = this.#waiting;
+    const first = this.#number;
+    for (const [session, number] of this.#firsts ?? []) {
+      if (number <= first) this.#firsts!.delete(session);
+    }
+    const receivers = this.#receivers(publications);
+    const members = receivers.values();
+    const selects = receivers !== this.members;
+    const pass = { publications, first, ended: this.#delivered!, members, selects };
+    this.#number += publications.length;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    this.#delivered = undefined;
+    return pass;
+  }
+
+  /** All members, or the ones that the publications select. */
+  #receivers(publications: readonly Publication<Data>[]): ReadonlySet<Session<Data>> {
+    const [{ only }] = publications as [Publication<Data>];
+    if (only === undefined || publications.some((each) => each.only === undefined)) {
+      return this.members;
+    }
+    return publications.length === 1
+      ? only
+      : new Set(publications.flatMap((each) => [...each.only!]));
+  }
+
+  /** @param first - Number of the first one of `publications`. */
+  #deliver(
+    member: Session<Data>,
+    publications: readonly Publication<Data>[],
+    from: number | undefined,
+    first: number,
+  ): void {
+    const start = from === undefined ? 0 : Math.max(from - first, 0);
+    // A listener of `sent` may publish: that is for the next pass.
+    const { length } = publications;
+    for (let i = start; i < length; i++) {
+      const { message, key, except, only } = publications[i]!;
+      if (except?.has(member) === true || only?.has(member) === false) continue;
+      member.deliver(message, key);
+    }
+  }
+
+  /** The member gets only later publications. */
+  #skipWaiting(session: Session<Data>): void {
+    this.#firsts ??= new Map();
+    this.#firsts.set(session, this.#number + this.#waiting.length);
+  }
+
+  #end({ ended }: Pass<Data>): void {
+    this.#pass = undefined;
+    ended.resolve();
+    if (this.#delivered === undefined) this.#firsts = undefined;
+  }
+}

@@ -1,0 +1,391 @@
+import type { Platform, PreparedMessage } from '@ws/conn';
+import { Deferred, handled } from '@ws/conn/internal';
+import type { Backplane, BackplaneSink } from './backplane.ts';
+import { type Arrival, Channel, type ChannelOwner, type ChannelSettings } from './channel.ts';
+import { Digests, type DigestsOwner } from './digests.ts';
+import { decodeEnvelope, type Envelope, idOf, nodeName, VERSION } from './envelope.ts';
+import { BackplaneError } from './errors.ts';
+import { Limit } from './limit.ts';
+import type { Position } from './position.ts';
+import { type Origin, Publications, type PublicationsOwner } from './publications.ts';
+import type { HistoryBounds } from './room-history.ts';
+import type { Session } from './session.ts';
+import { Subscriptions, type SubscriptionsOwner } from './subscriptions.ts';
+
+/** Longest wait for the answer to a read of the history, in ms. */
+const READ_TIMEOUT_MS = 5_000;
+/** Longest wait for messages to return before the hub closes, and interval of the checks, in ms. */
+const RETURN_MS = 1_000;
+const RETURN_CHECK_MS = 10;
+/** Pause before a failed start is tried again, in ms. */
+const RETRY_MS = 1_000;
+/** Bound of the repairs at a time. After an outage all rooms with history need one. */
+const MAX_REPAIRS = 64;
+
+export type { Origin } from './publications.ts';
+
+export interface LinkOwner<Data> {
+  readonly platform: Platform;
+  /** Delivers a message of another node, or of this node with `through`, to the members. */
+  arrived(
+    room: string | undefined,
+    message: PreparedMessage,
+    key: string | undefined,
+    origin: Origin<Data> | undefined,
+  ): void;
+  gap(room: string | undefined, from: Position | undefined): void;
+  failed(session: undefined, error: unknown): void;
+}
+
+/** Publishes the messages of this node on a backplane, and receives the messages of other nodes. */
+export class BackplaneLink<Data>
+  implements ChannelOwner, DigestsOwner, PublicationsOwner, SubscriptionsOwner
+{
+  state: 'up' | 'down' = 'down';
+  closed = false;
+  /** The name of this node in its messages. */
+  readonly node: string;
+  readonly backplane: Backplane;
+  readonly started: Promise<void>;
+  readonly #id: string;
+  readonly #owner: LinkOwner<Data>;
+  readonly #channels = new Map<string, Channel>();
+  readonly #subscriptions: Subscriptions;
+  readonly #publications: Publications<Data>;
+  readonly #digests: Digests<Data>;
+  readonly #repairs = new Limit(MAX_REPAIRS);
+  readonly #newerNodes = new Set<number>();
+  /** The last node with the id of this one. */
+  #twin: string | undefined;
+  /** Resolves when the engine returns; undefined before its start and while it is up. */
+  #returned: Deferred<void> | undefined;
+  /** Number of messages that reached this node only, in the current outage. */
+  #localOnly = 0;
+
+  constructor(backplane: Backplane, id: string, owner: LinkOwner<Data>) {
+    this.backplane = backplane;
+    this.#id = id;
+    this.node = nodeName(id);
+    this.#owner = owner;
+    this.#subscriptions = new Subscriptions(this);
+    this.#publications = new Publications(this);
+    this.#digests = new Digests(this, this.#publications);
+    this.started = handled(this.#start());
+    this.open(undefined, { history: undefined, through: false });
+  }
+
+  get platform(): Platform {
+    return this.#owner.platform;
+  }
+
+  /** Whether the engine keeps the history of rooms. */
+  get keeps(): boolean {
+    return this.backplane.keeps && this.backplane.history !== undefined;
+  }
+
+  async #start(): Promise<void> {
+    const sink: BackplaneSink = {
+      message: (channel, bytes, position, previous) =>
+        this.#receive(channel, bytes, position, previous),
+      up: () => this.#up(),
+      down: (error) => {
+        if (this.state === 'up') this.#down(error);
+      },
+      gap: (channel, refusal) => {
+        if (channel === undefined || refusal === undefined) this.#interrupted(channel);
+        else this.#subscriptions.ended(channel, refusal);
+      },
+    };
+    for (let attempt = 1; !this.closed; attempt++) {
+      try {
+        await this.backplane.start(sink, this.#id);
+        this.#engineReturned();
+        return;
+      } catch (error) {
+        // Reported once; `state` shows that the engine is still away.
+        if (attempt === 1) this.#down(error);
+        await new Promise<void>((resolve) => void this.platform.setTimer(RETRY_MS, resolve));
+      }
+    }
+    throw new BackplaneError('the hub was closed before its backplane started');
+  }
+
+  /** Receives the messages of a channel from now on. */
+  open(room: string | undefined, settings: ChannelSettings): void {
+    const name = channelOf(room);
+    if (this.#channels.has(name)) return;
+    const ownBefore = this.#publications.lastCounter(name);
+    this.#channels.set(name, new Channel(this, name, room, settings, ownBefore));
+    this.#subscriptions.update(name);
+  }
+
+  /** A session has joined a room that this node already receives. */
+  joined(room: string, session: Session<Data>): void {
+    this.#publications.joined(channelOf(room), session);
+  }
+
+  /** Receives no more messages of the channel. */
+  close(room: string | undefined): void {
+    const name = channelOf(room);
+    if (!this.#channels.delete(name)) return;
+    this.#publications.dropOrigins(name, Infinity);
+    this.#subscriptions.update(name);
+  }
+
+  /**
+   * Publishes a message.
+   *
+   * @param origin - With `through` only: the members of this node get the returning message.
+   * @throws (rejects) {@link BackplaneError}; RangeError for a key that is too long.
+   */
+  publish(
+    room: string | undefined,
+    message: PreparedMessage,
+    key: string | undefined,
+    history: HistoryBounds | undefined,
+    origin: Origin<Data> | undefined,
+  ): Promise<Position | undefined> {
+    const keep = history === undefined ? undefined : { size: history.size, ttl: history.ttl };
+    this.#digests.schedule();
+    return this.#publications.publish({ channel: channelOf(room), message, key, keep, origin });
+  }
+
+  /**
+   * As {@link publish}, for a message that the members of this node already have. During an outage
+   * it does not reject: messages that do not reach the engine are counted, and reported at its
+   * return.
+   *
+   * @param own - The position of the message in the history of this node.
+   */
+  async publishToOthers(
+    room: string | undefined,
+    message: PreparedMessage,
+    key: string | undefined,
+    history: HistoryBounds | undefined,
+    own: Promise<Position | undefined>,
+  ): Promise<Position | undefined> {
+    const away = this.#returned !== undefined;
+    const sent = this.publish(room, message, key, history, undefined).catch((error: unknown) => {
+      if (this.#returned !== undefined) this.#localOnly++;
+      else if (away) this.#owner.failed(undefined, error);
+      else throw error;
+      return undefined;
+    });
+    if (away) return own;
+    const [position, ownPosition] = await Promise.all([sent, own]);
+    return position ?? ownPosition;
+  }
+
+  /** Reads the history of the engine. Messages after it arrive, if this node receives them. */
+  async history(
+    room: string | undefined,
+    since: Position | undefined,
+    limit: number,
+  ): Promise<{ arrivals: Arrival[]; complete: boolean }> {
+    const found = await this.#inTime(this.#read(channelOf(room), since, limit));
+    const arrivals: Arrival[] = [];
+    let { complete } = found;
+    for (const { offset, bytes } of found.messages) {
+      const envelope = this.#decode(bytes);
+      if (envelope?.message === undefined) complete = false;
+      else arrivals.push({ envelope, position: { epoch: found.epoch, offset } });
+    }
+    return { arrivals, complete };
+  }
+
+  async #read(
+    channel: string,
+    since: Position | undefined,
+    limit: number,
+  ): ReturnType<NonNullable<Backplane['history']>> {
+    await this.started;
+    await new Promise<void>((resolve) => this.whenSubscribed(channel, resolve));
+    return this.backplane.history!(channel, since, limit);
+  }
+
+  /** Resolves when the messages with `through` have returned, after {@link RETURN_MS} at most. */
+  async returned(): Promise<void> {
+    const end = this.platform.now() + RETURN_MS;
+    while (this.#publications.awaitsReturn && this.platform.now() < end) {
+      await new Promise<void>((resolve) => void this.platform.setTimer(RETURN_CHECK_MS, resolve));
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.closed = true;
+    this.#returned?.reject(new Error('the hub was closed'));
+    this.#digests.stop();
+    this.#publications.stop();
+    try {
+      await this.#inTime(this.backplane.close());
+    } finally {
+      this.#publications.end();
+    }
+    // Waits until the pending publications have rejected, so that they are counted.
+    await new Promise<void>((resolve) => this.platform.yield(resolve));
+    this.#reportLocalOnly();
+  }
+
+  // Called by channels, subscriptions and publications
+
+  deliver(channel: Channel, { envelope }: Arrival): void {
+    const { name, room, through } = channel;
+    const { node, counter, key, message } = envelope;
+    if (message === undefined || !this.#isOpen(channel)) return;
+    if (node !== this.node) return this.#owner.arrived(room, message, key, undefined);
+    // The members have joined after the message.
+    if (!through || counter <= channel.ownBefore) return;
+    const origin = this.#publications.takeOrigin(name, counter);
+    // Without its origin the message could reach sessions that it leaves out.
+    if (origin === undefined) this.gap(channel, undefined);
+    else this.#owner.arrived(room, message, key, origin);
+  }
+
+  /** Reads the history when it is the channel's turn, after the end of an outage. */
+  repair(
+    channel: Channel,
+    since: Position | undefined,
+  ): Promise<{ arrivals: readonly Arrival[]; complete: boolean }> {
+    const { room, history } = channel;
+    return this.#repairs.run(async () => {
+      if (!this.keeps || !this.#isOpen(channel)) return { arrivals: [], complete: false };
+      for (;;) {
+        await this.#returned?.promise;
+        try {
+          return await this.history(room, since, history!.size);
+        } catch (error) {
+          if (this.state === 'up' || this.closed) throw error;
+        }
+      }
+    });
+  }
+
+  gap(channel: Channel, from: Position | undefined): void {
+    if (this.#isOpen(channel)) this.#owner.gap(channel.room, from);
+  }
+
+  /** False for a channel whose last member has left. Its repair may still be under way. */
+  #isOpen(channel: Channel): boolean {
+    return this.#channels.get(channel.name) === channel;
+  }
+
+  receives(channel: string): boolean {
+    return this.#channels.has(channel);
+  }
+
+  subscribed(name: string, late: boolean): void {
+    const channel = this.#channels.get(name);
+    if (late) channel?.interrupted();
+    else channel?.subscribed();
+  }
+
+  whenSubscribed(channel: string, ready: () => void): void {
+    this.#subscriptions.whenSettled(channel, ready);
+  }
+
+  failed(session: undefined, error: unknown): void {
+    this.#owner.failed(session, error);
+  }
+
+  // Called by the engine
+
+  #receive(
+    name: string,
+    bytes: Uint8Array,
+    position: Position | undefined,
+    previous: number | undefined,
+  ): void {
+    const channel = this.#channels.get(name);
+    if (channel === undefined) return;
+    const envelope = this.#decode(bytes);
+    if (envelope === undefined) return channel.unreadable(position, previous);
+    const { node, counter, message } = envelope;
+    if (node !== this.node && idOf(node) === this.#id) this.#reportTwin(node);
+    if (message !== undefined) return channel.arrive({ envelope, position, previous });
+    if (node === this.node) this.#publications.dropOrigins(name, counter);
+    channel.digest(envelope);
+  }
+
+  #reportTwin(node: string): void {
+    if (this.#twin === node) return;
+    this.#twin = node;
+    const error = `another node has the id ${JSON.stringify(this.#id)} (option id)`;
+    this.#owner.failed(undefined, new BackplaneError(error));
+  }
+
+  /** @returns Undefined for bytes that this version cannot read; `error` reports them. */
+  #decode(bytes: Uint8Array): Envelope | undefined {
+    try {
+      const envelope = decodeEnvelope(bytes);
+      if (!('version' in envelope)) return envelope;
+      if (!this.#newerNodes.has(envelope.version)) {
+        this.#newerNodes.add(envelope.version);
+        this.#owner.failed(
+          undefined,
+          new BackplaneError(
+            `another node sends format version ${envelope.version}, this node reads version ${VERSION}`,
+          ),
+        );
+      }
+    } catch (error) {
+      this.#owner.failed(
+        undefined,
+        new BackplaneError('invalid bytes on the backplane', { cause: error }),
+      );
+    }
+    return undefined;
+  }
+
+  #up(): void {
+    if (this.state === 'up') return;
+    this.#engineReturned();
+    this.#interrupted(undefined);
+  }
+
+  /** Sends the waiting publications, and reports those that have waited too long. */
+  #engineReturned(): void {
+    this.state = 'up';
+    this.#publications.resume();
+    this.#returned?.resolve();
+    this.#returned = undefined;
+    this.#reportLocalOnly();
+  }
+
+  #reportLocalOnly(): void {
+    if (this.#localOnly === 0) return;
+    const count = this.#localOnly === 1 ? '1 message' : `${this.#localOnly} messages`;
+    this.#localOnly = 0;
+    this.#owner.failed(
+      undefined,
+      new BackplaneError(`the backplane was away: ${count} reached this node only`),
+    );
+  }
+
+  #down(error: unknown): void {
+    this.state = 'down';
+    this.#returned ??= new Deferred();
+    this.#owner.failed(undefined, new BackplaneError('the backplane is away', { cause: error }));
+  }
+
+  #interrupted(name: string | undefined): void {
+    if (name === undefined) for (const channel of this.#channels.values()) channel.interrupted();
+    else this.#channels.get(name)?.interrupted();
+  }
+
+  async #inTime<T>(promise: Promise<T>): Promise<T> {
+    const late = new Deferred<never>();
+    const cancel = this.platform.setTimer(READ_TIMEOUT_MS, () => {
+      late.reject(new BackplaneError(`the backplane has not answered for ${READ_TIMEOUT_MS} ms`));
+    });
+    try {
+      return await Promise.race([promise, late.promise]);
+    } finally {
+      cancel();
+    }
+  }
+}
+
+/** The channel of a room; `all` for broadcasts, which no room's channel can be. */
+function channelOf(room: string | undefined): string {
+  return room === undefined ? 'all' : `room/${room}`;
+}

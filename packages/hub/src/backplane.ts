@@ -1,0 +1,70 @@
+import type { Position } from './position.ts';
+
+/** Bounds of the history of a channel. */
+export interface Keep {
+  /** Largest number of messages. */
+  readonly size: number;
+  /** Ms after the last message until the engine may remove the history. */
+  readonly ttl: number;
+}
+
+/**
+ * Connects the rooms of several nodes over an engine such as Redis or NATS. Each room is a channel,
+ * and one more channel is for broadcasts.
+ */
+export interface Backplane {
+  /** Whether all nodes receive the messages of a channel in the same order. */
+  readonly ordered: boolean;
+  /** Whether the engine keeps history, also when the node ends. */
+  readonly keeps: boolean;
+  /** Connects. The hub calls it before all other methods, and again if it has rejected. */
+  start(sink: BackplaneSink, node: string): Promise<void>;
+  /**
+   * Publishes a message to all nodes that have subscribed to the channel.
+   *
+   * @param keep - For a room with history.
+   * @returns Resolves when the engine has the message: to its position, if the engine keeps it.
+   */
+  publish(channel: string, bytes: Uint8Array, keep?: Keep): Promise<Position | undefined>;
+  /** Receives the messages of a channel. Called when the first session of this node joins. */
+  subscribe(channel: string): Promise<void>;
+  /** Called when the last session of this node has left. */
+  unsubscribe(channel: string): Promise<void>;
+  /**
+   * The first `limit` messages after `since`, or the last `limit` messages without it. `complete`
+   * when no message after `since` is missing. Absent when the engine keeps no history.
+   */
+  history?(
+    channel: string,
+    since: Position | undefined,
+    limit: number,
+  ): Promise<{
+    readonly messages: readonly { readonly offset: number; readonly bytes: Uint8Array }[];
+    readonly epoch: string;
+    readonly complete: boolean;
+  }>;
+  /** Disconnects. */
+  close(): Promise<void>;
+}
+
+/** What a {@link Backplane} reports to its hub. */
+export interface BackplaneSink {
+  /**
+   * A message has arrived, from another node or from this one.
+   *
+   * @param previous - Offset of the previous message in the channel, for an engine whose offsets
+   *   have holes. 0 when the engine has no previous message. Default: `position.offset - 1`.
+   */
+  message(channel: string, bytes: Uint8Array, position?: Position, previous?: number): void;
+  /** The engine is connected again. */
+  up(): void;
+  /** The engine is away. */
+  down(error: Error): void;
+  /**
+   * Messages may be missing: in `channel`, or in every channel.
+   *
+   * @param refusal - The engine sends the messages of `channel` no more. The hub reports this
+   *   error, and subscribes again.
+   */
+  gap(channel?: string, refusal?: Error): void;
+}

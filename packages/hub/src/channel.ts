@@ -1,0 +1,279 @@
+import type { Platform } from '@ws/conn';
+import type { Envelope } from './envelope.ts';
+import type { Position } from './position.ts';
+import type { HistoryBounds } from './room-history.ts';
+
+/** Bounds of the messages that wait for the end of a repair. */
+const MAX_HELD = 10_000;
+const MAX_HELD_BYTES = 16_777_216;
+/** Bound of the nodes whose counters are remembered. */
+const MAX_NODES = 1_000;
+/**
+ * A message is missing if its node published it after the subscription. Both times have the delays
+ * of two machines in them, so a busy node needs this margin, in ms. A message without a later one
+ * for the second time needs none: its node is not busy.
+ */
+const MARGIN_MS = 1_000;
+const QUIET_MS = 2_500;
+/** A gap also covers messages that were published so many ms after it. */
+const COVERED_MS = 500;
+
+/** A message that has arrived from the engine, of another node or of this one. */
+export interface Arrival {
+  readonly envelope: Envelope;
+  readonly position: Position | undefined;
+  /** Offset of the previous message, if the engine's offsets have holes. */
+  readonly previous?: number | undefined;
+}
+
+type Numbered = Pick<Arrival, 'position' | 'previous'>;
+
+/** The settings of a channel's room. */
+export interface ChannelSettings {
+  readonly history: HistoryBounds | undefined;
+  readonly through: boolean;
+}
+
+export interface ChannelOwner {
+  /** The name of this node. */
+  readonly node: string;
+  readonly platform: Platform;
+  /** Delivers a message to the members of this node. */
+  deliver(channel: Channel, arrival: Arrival): void;
+  /** Reads the history of the engine after `since`. */
+  repair(
+    channel: Channel,
+    since: Position | undefined,
+  ): Promise<{ arrivals: readonly Arrival[]; complete: boolean }>;
+  gap(channel: Channel, from: Position | undefined): void;
+}
+
+/**
+ * Puts the messages of all nodes on one channel in order, and drops duplicates. Detects missing
+ * messages by the offsets of the engine or, without offsets, by the counters of the nodes. A
+ * channel with history reads missing messages from it, and reports a gap only when that fails.
+ */
+export class Channel {
+  readonly name: string;
+  /** The room; undefined for the channel of all sessions. */
+  readonly room: string | undefined;
+  readonly history: HistoryBounds | undefined;
+  /** The members of this node get its messages when they return from the engine. */
+  readonly through: boolean;
+  /** Counter of this node's last message before its first member joined. */
+  readonly ownBefore: number;
+  readonly #owner: ChannelOwner;
+  /**
+   * Messages that were published after this time arrive, or their loss is reported. In ms of the
+   * platform's clock: when the channel was subscribed, or shortly after the last outage.
+   */
+  #since: number;
+  /** The last counter of each node. */
+  readonly #counters = new Map<string, number>();
+  #last: Position | undefined;
+  /** A gap was reported for the latest unreadable messages. */
+  #unreadableReported = false;
+  /** The messages that arrive during a repair; undefined without one. */
+  #held: Arrival[] | undefined;
+  #heldBytes = 0;
+
+  constructor(
+    owner: ChannelOwner,
+    name: string,
+    room: string | undefined,
+    { history, through }: ChannelSettings,
+    ownBefore: number,
+  ) {
+    this.#owner = owner;
+    this.name = name;
+    this.room = room;
+    this.history = history;
+    this.through = through;
+    this.ownBefore = ownBefore;
+    this.#since = owner.platform.now();
+  }
+
+  /** The engine sends the messages of this channel from now on. */
+  subscribed(): void {
+    this.#since = this.#owner.platform.now();
+  }
+
+  arrive(arrival: Arrival): void {
+    if (this.#held === undefined) return this.#accept(arrival);
+    this.#heldBytes += arrival.envelope.message?.bytes.length ?? 0;
+    if (!this.#heldTooMuch) this.#held.push(arrival);
+  }
+
+  get #heldTooMuch(): boolean {
+    return this.#held!.length >= MAX_HELD || this.#heldBytes > MAX_HELD_BYTES;
+  }
+
+  /** A digest has arrived: the counter of a node's last message. */
+  digest(digest: Envelope): void {
+    const { node, counter } = digest;
+    const last = this.#counters.get(node);
+    // During a repair the next digest is early enough.
+    if ((last !== undefined && counter <= last) || this.#held !== undefined) return;
+    if (this.#lacks(digest, counter)) void this.#fetchUpTo(node, counter);
+    // With history the digest may overtake the message, which then must not look like a duplicate.
+    // A later digest decides about a message at about the time of the subscription.
+    else if (this.history === undefined && this.#headStart(digest) < 0) this.#count(node, counter);
+  }
+
+  /** Messages of a node are missing, up to this counter: repairs or reports it. */
+  async #fetchUpTo(node: string, counter: number): Promise<void> {
+    if (this.history === undefined || this.#last === undefined) this.#owner.gap(this, this.#last);
+    else if (await this.#fetchMissing()) {
+      // A message that the history lacks too has never reached the engine.
+      if ((this.#counters.get(node) ?? 0) >= counter) return;
+      this.#owner.gap(this, this.#last);
+    }
+    this.#count(node, counter);
+  }
+
+  /** Whether messages of a node are missing, up to the counter `last`. */
+  #lacks(envelope: Envelope, last: number): boolean {
+    const { node, previousMs, exact } = envelope;
+    // This node has already delivered its own messages.
+    if (previousMs === undefined || (node === this.#owner.node && !this.through)) return false;
+    const known = this.#counters.get(node);
+    if (known !== undefined) return last > known;
+    const margin = exact || previousMs >= QUIET_MS ? 0 : MARGIN_MS;
+    return this.#headStart(envelope) >= margin;
+  }
+
+  /** Ms from the subscription to the previous message of a node; negative if it came before. */
+  #headStart({ previousMs = 0 }: Envelope): number {
+    return this.#owner.platform.now() - this.#since - previousMs;
+  }
+
+  /** A message has arrived that this version cannot read. */
+  unreadable(position: Position | undefined, previous: number | undefined): void {
+    const follows = position !== undefined && this.#follows({ position, previous });
+    if (follows && this.#held === undefined) {
+      this.#last = position;
+    }
+    if (!this.#unreadableReported) this.#owner.gap(this, this.#last);
+    this.#unreadableReported = true;
+  }
+
+  /** The engine was away: messages may be missing. */
+  interrupted(): void {
+    // A repair reads the history after the outage.
+    if (this.#held !== undefined) return;
+    if (this.history === undefined || this.#last === undefined) this.#loseAll(this.#last);
+    else void this.#fetchMissing();
+  }
+
+  /** Reports that messages of every node may be missing. */
+  #loseAll(from: Position | undefined): void {
+    this.#counters.clear();
+    this.#since = this.#owner.platform.now() + COVERED_MS;
+    this.#owner.gap(this, from);
+  }
+
+  #accept(arrival: Arrival): void {
+    const { position } = arrival;
+    if (position === undefined || this.history === undefined) return this.#deliver(arrival);
+    if (this.#isOld(position)) return;
+    if (this.#follows(arrival)) return this.#deliverNext(arrival);
+    void this.#fetchMissing();
+    this.arrive(arrival);
+  }
+
+  #isOld({ epoch, offset }: Position): boolean {
+    const last = this.#last;
+    return last !== undefined && last.epoch === epoch && offset <= last.offset;
+  }
+
+  #deliverNext(arrival: Arrival): void {
+    this.#deliver(arrival);
+    this.#last = arrival.position;
+  }
+
+  /**
+   * Delivers a message, unless a later one of its node was delivered. Reports missing messages
+   * before it: with history, its offset follows, so they never reached the engine.
+   */
+  #deliver(arrival: Arrival): void {
+    const { envelope } = arrival;
+    const { node, counter } = envelope;
+    if (counter <= (this.#counters.get(node) ?? 0)) return;
+    if (this.#lacks(envelope, counter - 1)) this.#owner.gap(this, this.#last);
+    this.#count(node, counter);
+    this.#owner.deliver(this, arrival);
+  }
+
+  /**
+   * Stores the last counter of a node. Drops the node that has been quiet longest if there are
+   * many.
+   */
+  #count(node: string, counter: number): void {
+    this.#unreadableReported = false;
+    this.#counters.delete(node);
+    this.#counters.set(node, counter);
+    if (this.#counters.size <= MAX_NODES) return;
+    for (const oldest of this.#counters.keys()) {
+      this.#counters.delete(oldest);
+      return;
+    }
+  }
+
+  #fetchMissing(): Promise<boolean> {
+    this.#held = [];
+    this.#heldBytes = 0;
+    return this.#repair();
+  }
+
+  /**
+   * Delivers the missing messages from the history, then the ones that have arrived meanwhile.
+   *
+   * @returns Whether the history had all missing messages.
+   */
+  async #repair(): Promise<boolean> {
+    const since = this.#last;
+    let complete = false;
+    try {
+      const repaired = await this.#owner.repair(this, since);
+      ({ complete } = repaired);
+      for (const arrival of repaired.arrivals) {
+        const position = arrival.position!;
+        // A new epoch may repeat messages of the old one, with other offsets.
+        if (position.epoch === since?.epoch && !this.#isOld(position)) this.#deliverNext(arrival);
+      }
+    } catch {
+      // The gap below reports it.
+    }
+    const full = this.#heldTooMuch;
+    const held = this.#held!;
+    this.#held = undefined;
+    const next = held[0];
+    // If the repair leaves the hole, report it: another repair would not end.
+    const isHole =
+      next?.position !== undefined && !this.#isOld(next.position) && !this.#follows(next);
+    if (!complete || full || isHole) {
+      this.#loseAll(since);
+      // Continues after the hole, with the messages that have arrived.
+      if (isHole) this.#last = before(next);
+      else if (next?.position === undefined && this.#last === since) this.#last = undefined;
+    }
+    for (const arrival of held) this.arrive(arrival);
+    return complete && !full && !isHole;
+  }
+
+  /**
+   * Whether no message is missing before `arrival`. A new epoch without an outage means that the
+   * history has expired: no message is missing. After an outage {@link interrupted} reports a gap.
+   */
+  #follows(arrival: Numbered): boolean {
+    const last = this.#last;
+    if (last === undefined) return true;
+    const { epoch, offset } = before(arrival);
+    return offset <= (last.epoch === epoch ? last.offset : 0);
+  }
+}
+
+function before({ position, previous }: Numbered): Position {
+  const { epoch, offset } = position!;
+  return { epoch, offset: previous ?? offset - 1 };
+}

@@ -1,0 +1,34 @@
+import { CloseCode, formatCloseMessage } from '@ws/conn';
+import { checkOptionNames, duration } from '@ws/conn/internal';
+
+/** The options of `Hub.close`. */
+export interface HubCloseOptions {
+  /** Ms after its close frame until a session that has not ended is terminated. Default: 30,000. */
+  readonly timeout?: number | undefined;
+  /** Code of the close frames. Default: 1001 (`CloseCode.GoingAway`). */
+  readonly code?: number | undefined;
+  /** Reason of the close frames, at most 123 bytes of UTF-8. Default: `''`. */
+  readonly reason?: string | undefined;
+  /** Ms over which the close frames are spread. Default: 0. */
+  readonly over?: number | undefined;
+}
+
+/** {@link HubCloseOptions} with every default filled in. */
+export type ClosePlan = {
+  readonly [Name in keyof HubCloseOptions]-?: NonNullable<HubCloseOptions[Name]>;
+};
+
+const NAMES: readonly (keyof HubCloseOptions)[] = ['timeout', 'code', 'reason', 'over'];
+
+/** @throws TypeError or RangeError that names the option. */
+export function checkCloseOptions(options: HubCloseOptions): ClosePlan {
+  checkOptionNames('hub.close', options, NAMES, 'ignore');
+  const { code = CloseCode.GoingAway, reason = '', over = 0 } = options;
+  formatCloseMessage(code, reason);
+  return {
+    timeout: duration('timeout', options.timeout, 30_000, false),
+    code,
+    reason,
+    over: over === 0 ? 0 : duration('over', over, 0, false),
+  };
+}

@@ -1,0 +1,81 @@
+import type { Platform } from '@ws/conn';
+import type { Backplane } from './backplane.ts';
+import type { Publications, Sent } from './publications.ts';
+
+/** Interval of digests, in ms. */
+const DIGEST_MS = 5_000;
+/** Digests that wait for the engine at a time, so that they do not delay messages. */
+const BATCH = 100;
+
+export interface DigestsOwner {
+  readonly platform: Platform;
+  readonly backplane: Backplane;
+  readonly state: 'up' | 'down';
+}
+
+/**
+ * Repeats the counter of the last message on each channel, so that other nodes notice the loss of a
+ * last message.
+ */
+export class Digests<Data> {
+  readonly #owner: DigestsOwner;
+  readonly #publications: Publications<Data>;
+  #cancel: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(owner: DigestsOwner, publications: Publications<Data>) {
+    this.#owner = owner;
+    this.#publications = publications;
+  }
+
+  /** A message was published. */
+  schedule(): void {
+    if (this.#stopped) return;
+    this.#cancel ??= this.#owner.platform.setTimer(DIGEST_MS, () => void this.#sendAll());
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancel?.();
+  }
+
+  async #sendAll(): Promise<void> {
+    const { sent } = this.#publications;
+    // A channel that starts meanwhile waits for the next time.
+    let left = sent.size;
+    let batch: Promise<void>[] = [];
+    for (const [channel, entry] of sent) {
+      // During an outage digests would be lost. After it the nodes report a gap anyway.
+      if (this.#owner.state !== 'up' || left-- === 0) break;
+      const digest = this.#next(channel, entry);
+      if (digest !== undefined) batch.push(this.#send(channel, digest));
+      if (batch.length < BATCH) continue;
+      await Promise.all(batch);
+      batch = [];
+    }
+    await Promise.all(batch);
+    this.#cancel = undefined;
+    if (sent.size > 0) this.schedule();
+  }
+
+  /** The digest of a channel; undefined while a message has no answer, and after the last digest. */
+  #next(channel: string, entry: Sent<Data>): Uint8Array | undefined {
+    // A digest must not overtake a message.
+    if (entry.unanswered > 0) return undefined;
+    if (entry.digests > 0) {
+      entry.digests--;
+      const { counter, publishedAt } = entry;
+      return this.#publications.encode(entry, counter + 1, publishedAt, undefined);
+    }
+    if (entry.through.size === 0) this.#publications.forget(channel, entry);
+    return undefined;
+  }
+
+  async #send(channel: string, digest: Uint8Array): Promise<void> {
+    try {
+      await this.#owner.backplane.publish(channel, digest);
+    } catch {
+      // The next digest has the same counter.
+    }
+  }
+}

@@ -1,0 +1,132 @@
+import { BinaryMessage, PreparedMessage, TextMessage } from '@ws/conn';
+
+/**
+ * The bytes that nodes send to each other:
+ *
+ *     u8  version
+ *     u8  kind: 1 text, 2 binary, 3 digest
+ *         + 0x80: a key follows the counter
+ *         + 0x40: the node starts to count here, so no message is missing before this one
+ *         + 0x20: the previous message was the node's first one, or was lost
+ *     u8  length of the node's name, and the name in UTF-8
+ *     u64 counter of the node on this channel, at most 2^53 - 1
+ *     u32 ms since the node published the previous message; not with 0x40
+ *     u16 length of the key, and the key in UTF-8; only with 0x80
+ *     …   payload
+ *
+ * Numbers are big-endian. A digest has no payload. It repeats the counter of the node's last
+ * message, which is its previous message.
+ */
+export const VERSION = 1;
+const DIGEST = 3;
+const KEYED = 0x80;
+const FIRST = 0x40;
+const EXACT = 0x20;
+const MAX_MS = 2 ** 32 - 1;
+/** Longest id of a hub, in bytes: with the run it fits into one byte of length. */
+export const MAX_ID_BYTES = 200;
+/** Longest key of a message, in bytes. */
+export const MAX_KEY_BYTES = 65_535;
+
+/** A message of a node, or its digest. */
+export interface Envelope {
+  /** Name of the node, see {@link nodeName}. */
+  readonly node: string;
+  readonly counter: number;
+  /**
+   * Ms since the node published the previous message on the channel: for a digest, its last message.
+   * Undefined if the node starts to count with this message.
+   */
+  readonly previousMs: number | undefined;
+  /** The previous message was the node's first one, or did not reach the engine. */
+  readonly exact: boolean;
+  readonly key: string | undefined;
+  /** Undefined in a digest. */
+  readonly message: PreparedMessage | undefined;
+}
+
+/** An envelope of a newer version, which this version cannot read. */
+export interface NewerEnvelope {
+  readonly version: number;
+}
+
+const encoder = /* @__PURE__ */ new TextEncoder();
+const decoder = /* @__PURE__ */ new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/**
+ * The name of a node in its messages: the id of its hub, and a random word for this run. A node
+ * that starts again with the same id has another name, and so has another node with this id.
+ */
+export function nodeName(id: string): string {
+  return `${id}/${crypto.randomUUID().replaceAll('-', '').slice(0, 16)}`;
+}
+
+/** The id of the hub that has this name. */
+export function idOf(node: string): string {
+  return node.slice(0, Math.max(node.lastIndexOf('/'), 0));
+}
+
+/** Encodes an envelope whose id and key have at most the largest number of bytes. */
+export function encodeEnvelope(envelope: Envelope): Uint8Array {
+  const { node, counter, previousMs, exact, key, message } = envelope;
+  const id = encoder.encode(node);
+  const keyBytes = key === undefined ? undefined : encoder.encode(key);
+  const payload = message?.bytes ?? new Uint8Array(0);
+  const keySize = keyBytes === undefined ? 0 : 2 + keyBytes.length;
+  const msSize = previousMs === undefined ? 0 : 4;
+  const bytes = new Uint8Array(11 + id.length + msSize + keySize + payload.length);
+  const view = new DataView(bytes.buffer);
+  bytes[0] = VERSION;
+  bytes[1] = message?.type ?? DIGEST;
+  bytes[2] = id.length;
+  bytes.set(id, 3);
+  let at = 3 + id.length;
+  view.setBigUint64(at, BigInt(counter));
+  at += 8;
+  if (exact) bytes[1] |= EXACT;
+  if (previousMs === undefined) bytes[1] |= FIRST;
+  else view.setUint32(at, Math.min(Math.ceil(previousMs), MAX_MS));
+  at += msSize;
+  if (keyBytes !== undefined) {
+    bytes[1] |= KEYED;
+    view.setUint16(at, keyBytes.length);
+    bytes.set(keyBytes, at + 2);
+    at += keySize;
+  }
+  bytes.set(payload, at);
+  return bytes;
+}
+
+/** @throws TypeError for bytes that are no envelope. */
+export function decodeEnvelope(bytes: Uint8Array): Envelope | NewerEnvelope {
+  const [version = 0, kind = 0, idLength = 0] = bytes;
+  if (version > VERSION) return { version };
+  const type = kind & ~(KEYED | FIRST | EXACT);
+  const idEnd = 3 + idLength;
+  const first = (kind & FIRST) !== 0;
+  let at = idEnd + (first ? 8 : 12);
+  const valid = version === VERSION && idLength > 0 && type >= TextMessage && type <= DIGEST;
+  if (!valid || bytes.length < at) throw new TypeError('not an envelope of a hub');
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const counter = Number(view.getBigUint64(idEnd));
+  const previousMs = first ? undefined : view.getUint32(idEnd + 8);
+  let key: string | undefined;
+  if ((kind & KEYED) !== 0) {
+    const keyEnd = bytes.length < at + 2 ? Infinity : at + 2 + view.getUint16(at);
+    if (keyEnd > bytes.length) throw new TypeError('a truncated envelope of a hub');
+    key = decoder.decode(bytes.subarray(at + 2, keyEnd));
+    at = keyEnd;
+  }
+  if (!Number.isSafeInteger(counter)) throw new TypeError('an envelope with an invalid counter');
+  const node = decoder.decode(bytes.subarray(3, idEnd));
+  const exact = (kind & EXACT) !== 0;
+  const message = messageOf(type, bytes.subarray(at));
+  return { node, counter, previousMs, exact, key, message };
+}
+
+function messageOf(type: number, payload: Uint8Array): PreparedMessage | undefined {
+  if (type === DIGEST) return undefined;
+  // Text goes on to clients as it is, so it must be valid (RFC 6455, section 8.1).
+  if (type === TextMessage) decoder.decode(payload);
+  return new PreparedMessage(type === TextMessage ? TextMessage : BinaryMessage, payload);
+}

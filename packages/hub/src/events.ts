@@ -1,0 +1,107 @@
+import type { BorrowedMessage, CloseInfo, PreparedMessage } from '@ws/conn';
+import { kind } from '@ws/conn/internal';
+import type { Position } from './position.ts';
+import type { OverflowPolicy, Session } from './session.ts';
+
+/** The listeners of a {@link Hub}. Each may be async. */
+export interface HubEvents<Data = unknown> {
+  /** A session was added. */
+  connect(session: Session<Data>): unknown;
+  /** A session has ended and has left its rooms. Called exactly once for each session. */
+  disconnect(session: Session<Data>, info: CloseInfo): unknown;
+  /**
+   * A message of the peer has arrived. It is borrowed: valid until the listener returns or its
+   * promise settles. The session's next message waits for that promise. `message.copy()` returns an
+   * owned copy.
+   */
+  message(session: Session<Data>, message: BorrowedMessage): unknown;
+  /** The connection has accepted a message. */
+  sent(session: Session<Data>, message: PreparedMessage): unknown;
+  /**
+   * A pong has arrived. `rtt`: the round-trip time in ms of the last answered ping; NaN before the
+   * first one. A client may send a pong without a ping.
+   */
+  pong(session: Session<Data>, rtt: number): unknown;
+  /**
+   * A close frame has arrived; `disconnect` follows. `code` is 1005 for a frame without a code. Not
+   * called for a connection that has failed: its `disconnect` has the error.
+   */
+  close(session: Session<Data>, code: number, reason: string): unknown;
+  /**
+   * A listener or the backplane failed, or publications were rejected; `session` is undefined for
+   * the last two. Without a listener of `error` the hub prints the error as a warning.
+   */
+  error(session: Session<Data> | undefined, error: unknown): unknown;
+  /**
+   * Messages were dropped because a session reads too slowly. Called at most once a second for each
+   * session; `dropped` counts the messages since the last call.
+   */
+  overflow(
+    session: Session<Data>,
+    info: { readonly dropped: number; readonly policy: OverflowPolicy | 'latest' },
+  ): unknown;
+  /**
+   * Messages of other nodes may be missing in `room`, or among the broadcasts when `room` is
+   * undefined. `from`: position of the last message before the gap, if it is known.
+   */
+  gap(room: string | undefined, from?: Position): unknown;
+  /** A session wants to join a room. Return false, or a promise of false, to refuse. */
+  join(session: Session<Data>, room: string): boolean | void | Promise<boolean | void>;
+  /** A session has left a room, or has ended. */
+  leave(session: Session<Data>, room: string): unknown;
+}
+
+type Lists<Data> = { [E in keyof HubEvents<Data>]: readonly HubEvents<Data>[E][] };
+
+const EVENTS: readonly (keyof HubEvents)[] = [
+  'connect',
+  'disconnect',
+  'message',
+  'sent',
+  'pong',
+  'close',
+  'error',
+  'overflow',
+  'gap',
+  'join',
+  'leave',
+];
+
+/** The listeners of one hub, by event. */
+export class Listeners<Data> {
+  readonly #lists = Object.fromEntries(
+    EVENTS.map((event) => [event, []]),
+  ) as unknown as Lists<Data>;
+  /** Whether `sent` has listeners, which every delivery asks. */
+  sent = false;
+
+  /**
+   * @returns A function that removes the listener again.
+   * @throws TypeError for an unknown event, or a listener that is not a function.
+   */
+  add<E extends keyof HubEvents<Data>>(event: E, listener: HubEvents<Data>[E]): () => void {
+    if (!EVENTS.includes(event)) {
+      const got = typeof event === 'string' ? JSON.stringify(event) : kind(event);
+      throw new TypeError(`hub.on: unknown event ${got}; known events: ${EVENTS.join(', ')}`);
+    }
+    if (typeof listener !== 'function') {
+      throw new TypeError(`hub.on: expected a function, got ${kind(listener)}`);
+    }
+    // A new array: a listener may remove itself while the list is walked.
+    const lists = this.#lists as Record<keyof HubEvents<Data>, readonly unknown[]>;
+    lists[event] = [...lists[event], listener];
+    this.sent = lists.sent.length > 0;
+    let added = true;
+    return () => {
+      if (!added) return;
+      added = false;
+      const list = lists[event];
+      lists[event] = list.toSpliced(list.indexOf(listener), 1);
+      this.sent = lists.sent.length > 0;
+    };
+  }
+
+  of<E extends keyof HubEvents<Data>>(event: E): readonly HubEvents<Data>[E][] {
+    return this.#lists[event];
+  }
+}

@@ -1,0 +1,215 @@
+import { CloseCode, Conn, type MessageData, type PreparedMessage } from '@ws/conn';
+import { checkOptionNames, kind, rejected } from '@ws/conn/internal';
+import { checkString } from './check-string.ts';
+import { checkCloseOptions, type HubCloseOptions } from './close-options.ts';
+import { HubClosedError } from './errors.ts';
+import type { HubEvents } from './events.ts';
+import { type HubOptions, resolveOptions } from './options.ts';
+import { prepare } from './prepare.ts';
+import { checkBroadcastOptions, chosen, exceptions, sessionsOf } from './receivers.ts';
+import type { PublishOptions, Room, Session } from './session.ts';
+import { Sessions } from './sessions.ts';
+
+/** The options of {@link Hub.add}. */
+export interface SessionInit<Data = unknown> {
+  /** Id of the session, unique in this hub. Default: random. */
+  readonly id?: string | undefined;
+  /** Becomes `session.data`, which is `conn.data`. */
+  readonly data?: Data;
+  /** Becomes `session.request`, usually the request of the handshake. */
+  readonly request?: unknown;
+}
+
+/** The counters of a hub. */
+export interface HubStats {
+  /** Current sessions of this node. */
+  readonly sessions: number;
+  /** Current rooms of this node. */
+  readonly rooms: number;
+  /** Calls of `publish`, `broadcast` and `multiple` on this node. */
+  readonly published: number;
+  /** Messages that connections have accepted, counted for each session. */
+  readonly delivered: number;
+  /** Messages that were dropped for slow sessions, or still waited when a connection ended. */
+  readonly dropped: number;
+  /** Number of `gap` events. */
+  readonly gaps: number;
+  /** State of the backplane; `none` without one. */
+  readonly backplane: 'up' | 'down' | 'none';
+}
+
+/**
+ * Sessions and rooms on one node or, with a backplane, on many.
+ *
+ * @example
+ * ```ts
+ * import { Hub } from '@ws/hub';
+ * import { serve } from '@ws/node-server';
+ *
+ * const hub = new Hub();
+ * hub.on('connect', (session) => session.join('lobby'));
+ * hub.on('message', (_, message) => hub.room('lobby').publish(message));
+ * const server = await serve({ port: 8080 }, hub.handler);
+ * ```
+ */
+export class Hub<Data = unknown> implements AsyncDisposable {
+  /** Id of this node. */
+  readonly id: string;
+  /**
+   * The handler for `serve`, `Upgrader` and routes. It adds each connection, and settles when the
+   * connection has ended. The result of the server's `authenticate` becomes `session.data`.
+   */
+  readonly handler: (conn: Conn, request?: unknown, context?: unknown) => Promise<void>;
+  readonly #sessions: Sessions<Data>;
+  #closing: Promise<void> | undefined;
+
+  /** @throws TypeError or RangeError that names the option. */
+  constructor(options: HubOptions<Data> = {}) {
+    const settings = resolveOptions(options);
+    this.id = settings.id;
+    this.#sessions = new Sessions(settings);
+    this.handler = async (conn, request) => {
+      if (this.closed) await conn.close(CloseCode.GoingAway);
+      else await this.add(conn, { request }).conn.closed;
+    };
+  }
+
+  /** The sessions of this node, by id. */
+  get sessions(): ReadonlyMap<string, Session<Data>> {
+    return this.#sessions.byId;
+  }
+
+  /** Whether the hub is closed or closing. */
+  get closed(): boolean {
+    return this.#sessions.closed;
+  }
+
+  /** A snapshot of the counters. */
+  get stats(): HubStats {
+    const { byId, rooms, publishedCount, deliveredCount, droppedCount, gapCount, link, settings } =
+      this.#sessions;
+    return {
+      sessions: byId.size,
+      rooms: rooms.size,
+      published: publishedCount,
+      delivered: deliveredCount,
+      dropped: droppedCount,
+      gaps: gapCount,
+      backplane: settings.backplane === undefined ? 'none' : (link?.state ?? 'down'),
+    };
+  }
+
+  /**
+   * Creates a session for a connection. From now on the hub reads the connection.
+   *
+   * @throws {@link HubClosedError}; TypeError for invalid arguments, for a connection that was
+   *   added before, and for the id of another session.
+   */
+  add(conn: Conn<Data>, init: SessionInit<Data> = {}): Session<Data> {
+    if (!(conn instanceof Conn)) throw new TypeError(`hub.add: expected a Conn, got ${kind(conn)}`);
+    checkOptionNames('hub.add', init, ['id', 'data', 'request'], 'ignore');
+    if (this.closed) throw new HubClosedError('hub.add');
+    const { id = crypto.randomUUID() } = init;
+    checkString('id', id);
+    return this.#sessions.add(conn, id, init);
+  }
+
+  /**
+   * Adds a listener. Listeners of an event run in the order in which they were added. When a
+   * listener throws or rejects, the session closes with 1011 and the event `error` reports the
+   * error. A publication that the hub or the backplane refuses closes no session.
+   *
+   * @returns A function that removes the listener.
+   * @throws TypeError for an unknown event, or a listener that is not a function.
+   */
+  on<E extends keyof HubEvents<Data>>(event: E, listener: HubEvents<Data>[E]): () => void {
+    const remove = this.#sessions.listeners.add(event, listener);
+    if (event === 'pong') {
+      for (const session of this.sessions.values()) this.#sessions.watchPongs(session);
+    }
+    return remove;
+  }
+
+  /**
+   * The room of a name. It exists while it has members or history.
+   *
+   * @throws TypeError or RangeError for an invalid name.
+   */
+  room(name: string): Room<Data> {
+    return this.#sessions.rooms.room(name);
+  }
+
+  /**
+   * Sends a message to all sessions on all nodes, at the end of the turn.
+   *
+   * @param options - `except`, `filter` and `local` as for {@link Room.publish}.
+   * @returns The number of sessions of this node that are meant to get it.
+   * @throws {@link HubClosedError}, {@link OverflowError}; TypeError for invalid data or options;
+   *   the error of `filter`. Nothing is sent then.
+   */
+  broadcast(
+    data: MessageData | PreparedMessage,
+    options: Omit<PublishOptions<Data>, 'key'> = {},
+  ): number {
+    if (this.closed) throw new HubClosedError('hub.broadcast');
+    checkBroadcastOptions(options);
+    const { everyone } = this.#sessions;
+    const message = prepare(data);
+    const except = exceptions(options.except);
+    const only = chosen(everyone.members, options.filter);
+    void everyone.publish({ message, key: undefined, except, only });
+    if (options.local !== true && options.filter === undefined) {
+      this.#sessions.toOtherNodes(message);
+    }
+    this.#sessions.published();
+    return count(only ?? everyone.members, except);
+  }
+
+  /**
+   * Sends a message to these sessions of this node at the end of the turn, in one order with
+   * {@link broadcast}. Skips sessions that are closed.
+   *
+   * @returns The number of sessions that are meant to get it.
+   * @throws {@link HubClosedError}, {@link OverflowError}; TypeError for invalid data, or for other
+   *   values than sessions. Nothing is sent then.
+   */
+  multiple(sessions: Iterable<Session<Data>>, data: MessageData | PreparedMessage): number {
+    if (this.closed) throw new HubClosedError('hub.multiple');
+    const { everyone } = this.#sessions;
+    const only = sessionsOf('hub.multiple', sessions);
+    for (const session of only) {
+      if (session.state === 'closed' || !everyone.members.has(session)) only.delete(session);
+    }
+    const message = prepare(data);
+    if (only.size > 0) void everyone.publish({ message, key: undefined, except: undefined, only });
+    this.#sessions.published();
+    return only.size;
+  }
+
+  /**
+   * Refuses new sessions, delivers all published messages, closes all sessions, and leaves the
+   * backplane. A second call returns the promise of the first.
+   *
+   * @throws (rejects) TypeError or RangeError that names the option; the hub stays open then.
+   */
+  close(options: HubCloseOptions = {}): Promise<void> {
+    if (this.#closing !== undefined) return this.#closing;
+    try {
+      const plan = checkCloseOptions(options);
+      this.#closing = this.#sessions.close(plan);
+      return this.#closing;
+    } catch (error) {
+      return rejected(error);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+function count<T>(members: ReadonlySet<T>, except: ReadonlySet<T> | undefined): number {
+  let size = members.size;
+  for (const member of except ?? []) if (members.has(member)) size--;
+  return size;
+}

@@ -1,0 +1,18 @@
+export type { Backplane, BackplaneSink, Keep } from './backplane.ts';
+export type { HubCloseOptions } from './close-options.ts';
+export {
+  BackplaneError,
+  HubClosedError,
+  OverflowError,
+  RoomRefusedError,
+  SessionClosedError,
+} from './errors.ts';
+export type { HubEvents } from './events.ts';
+export { Hub, type HubStats, type SessionInit } from './hub.ts';
+export type { HistoryOptions, HubOptions, RoomOptions } from './options.ts';
+export type { Overflow } from './overflow.ts';
+export type { Position } from './position.ts';
+export type { Kept } from './room-history.ts';
+export type { OverflowPolicy } from './session.ts';
+export { type PublishOptions, Room, Session } from './session.ts';
+export type { Waiting } from './waiting-messages.ts';

@@ -1,0 +1,109 @@
+/** The part of `@nats-io/transport-node`'s `NatsConnection` that this package uses. */
+export interface NatsConnection {
+  publish(subject: string, payload: Uint8Array): void;
+  subscribe(
+    subject: string,
+    options: { readonly callback: (error: Error | null, message: NatsMessage) => void },
+  ): NatsSubscription;
+  flush(): Promise<void>;
+  /** The iterable also has `stop()`, which the types of the client omit. */
+  status(): AsyncIterable<NatsStatus>;
+  isClosed(): boolean;
+}
+
+/** The part of its `Subscription` that this package uses. */
+export interface NatsSubscription {
+  readonly closed: Promise<unknown>;
+  drain(): Promise<void>;
+  isClosed(): boolean;
+  unsubscribe(): void;
+}
+
+/** The part of its `Msg` that this package uses. */
+export interface NatsMessage {
+  readonly data: Uint8Array;
+  readonly headers?: { get(name: string): string };
+}
+
+/** The part of its `Status` that this package uses. */
+export interface NatsStatus {
+  readonly type: string;
+  /** Only if `type` is `error`. */
+  readonly error?: Error;
+}
+
+/** The part of `@nats-io/jetstream`'s `JetStreamClient` that this package uses. */
+export interface JetStreamClient {
+  publish(subject: string, payload: Uint8Array): Promise<{ readonly seq: number }>;
+  readonly consumers: {
+    get(stream: string, consumer: string): Promise<Consumer>;
+  };
+  jetstreamManager(checkAPI: boolean): Promise<JetStreamManager>;
+}
+
+/** The part of its `JetStreamManager` that this package uses. */
+export interface JetStreamManager {
+  readonly streams: {
+    info(stream: string): Promise<StreamInfo>;
+    add(config: StreamConfig): Promise<StreamInfo>;
+    update(stream: string, config: StreamConfig): Promise<StreamInfo>;
+    /** The first message of a subject at or after `seq`; null if there is none. */
+    getMessage(
+      stream: string,
+      query: { readonly seq: number; readonly next_by_subj: string },
+    ): Promise<StoredMessage | null>;
+  };
+  readonly consumers: {
+    add(stream: string, config: ConsumerConfig): Promise<ConsumerInfo>;
+    delete(stream: string, consumer: string): Promise<unknown>;
+  };
+}
+
+/** The part of its `StreamConfig` that this package uses. */
+export interface StreamConfig {
+  readonly name: string;
+  readonly subjects: string[];
+  readonly description?: string;
+  readonly max_msgs_per_subject: number;
+  /** In nanoseconds. */
+  readonly max_age: number;
+  readonly republish?: { readonly src: string; readonly dest: string };
+}
+
+/** The part of its `StreamInfo` that this package uses. */
+export interface StreamInfo {
+  readonly config: StreamConfig;
+  readonly created: string;
+  readonly state: {
+    readonly messages: number;
+    readonly first_seq: number;
+    readonly last_seq: number;
+  };
+}
+
+/** The part of its `ConsumerConfig` that this package uses. */
+interface ConsumerConfig {
+  readonly filter_subject: string;
+  readonly deliver_policy: 'by_start_sequence';
+  readonly opt_start_seq: number;
+  readonly ack_policy: 'none';
+  readonly mem_storage: boolean;
+  readonly num_replicas: number;
+}
+
+interface ConsumerInfo {
+  readonly name: string;
+  readonly num_pending: number;
+}
+
+interface Consumer {
+  fetch(options: {
+    readonly max_messages: number;
+    readonly expires: number;
+  }): Promise<AsyncIterable<StoredMessage>>;
+}
+
+interface StoredMessage {
+  readonly seq: number;
+  readonly data: Uint8Array;
+}

@@ -1,0 +1,290 @@
+import { portablePlatform } from '@ws/conn';
+import { Deferred, onRejection, RESOLVED } from '@ws/conn/internal';
+import type { Backplane, BackplaneSink } from '../backplane.ts';
+import type { Position } from '../position.ts';
+import type { NatsConnection, NatsMessage, NatsStatus, NatsSubscription } from './client.ts';
+import type { StreamLog } from './stream-log.ts';
+import { subjectToken } from './subject-token.ts';
+
+/**
+ * Longest time for an answer, in ms: shorter than the hub waits for a publication. After that the
+ * server counts as away.
+ */
+const ANSWER_MS = 4_000;
+/** Time between two checks that the server answers, in ms. */
+const CHECK_MS = 5_000;
+/** Pause before a failed call is tried again, in ms. */
+const RETRY_MS = 500;
+
+/** A channel that this node subscribes to. */
+interface Listening {
+  readonly subscription: NatsSubscription;
+  /** The error with which the server refused the subscription. */
+  refusal: Error | undefined;
+  /** Sequence of the last message. */
+  last: number;
+}
+
+/** A publication or round trip that rejects when the connection is lost. */
+interface Pending {
+  /** The subject of a publication; undefined for a round trip. */
+  readonly subject: string | undefined;
+  readonly answer: { reject(error: unknown): void };
+}
+
+/** A backplane over one NATS connection, which the application owns. */
+export class NatsBackplane implements Backplane {
+  readonly ordered: boolean;
+  readonly keeps: boolean;
+  readonly history?: NonNullable<Backplane['history']>;
+  readonly #connection: NatsConnection;
+  /** Prefix of the subjects. */
+  readonly #live: string;
+  readonly #loadLog: (() => Promise<StreamLog>) | undefined;
+  /** Undefined without JetStream, and before the start. */
+  #log: StreamLog | undefined;
+  readonly #statuses: AsyncIterable<NatsStatus> & { stop?(): void };
+  readonly #listening = new Map<string, Listening>();
+  readonly #pending = new Set<Pending>();
+  #sink: BackplaneSink | undefined;
+  #state: 'starting' | 'up' | 'down' | 'ended' = 'starting';
+  #cancelCheck: (() => void) | undefined;
+  /** The round trip that all calls of this turn share. */
+  #roundTrip: Promise<void> | undefined;
+
+  constructor(
+    connection: NatsConnection,
+    live: string,
+    loadLog: (() => Promise<StreamLog>) | undefined,
+  ) {
+    this.#connection = connection;
+    this.#live = live;
+    this.#loadLog = loadLog;
+    this.#statuses = connection.status();
+    this.ordered = loadLog !== undefined;
+    this.keeps = loadLog !== undefined;
+    if (loadLog !== undefined) {
+      this.history = (channel, since, limit) =>
+        this.#log!.history(subjectToken(channel), since, limit);
+    }
+  }
+
+  async start(sink: BackplaneSink): Promise<void> {
+    // The hub calls `start` again when it fails.
+    if (this.#sink === undefined) void this.#watch();
+    this.#sink = sink;
+    this.#log ??= await this.#loadLog?.();
+    await this.#confirm();
+    this.#state = 'up';
+    this.#checkLater();
+  }
+
+  async publish(
+    channel: string,
+    bytes: Uint8Array,
+    keep?: { readonly size: number; readonly ttl: number },
+  ): Promise<Position | undefined> {
+    const token = subjectToken(channel);
+    if (this.#state !== 'up') throw new Error('NATS is away');
+    if (this.#log !== undefined && keep !== undefined) {
+      return this.#store(this.#log, token, bytes, keep);
+    }
+    const subject = `${this.#live}.${token}`;
+    this.#connection.publish(subject, bytes);
+    await this.#unlessLost(this.#flushed(), subject);
+    return undefined;
+  }
+
+  async #store(
+    log: StreamLog,
+    token: string,
+    bytes: Uint8Array,
+    keep: { readonly size: number; readonly ttl: number },
+  ): Promise<Position> {
+    try {
+      // A request of a disconnected client does not reject.
+      await this.#unlessLost(log.keep(keep), undefined);
+      return await this.#unlessLost(log.publish(token, bytes), undefined);
+    } catch (error) {
+      const { name } = error as Error;
+      // The stream or its leader is away. Counts as an outage, so that messages do not pile up.
+      if (name === 'TimeoutError' || name === 'JetStreamNotEnabled') this.#lost(error as Error);
+      throw error;
+    }
+  }
+
+  async subscribe(channel: string): Promise<void> {
+    if (this.#connection.isClosed()) return;
+    const listening = this.#listen(channel);
+    // After an outage the hub reports a gap in every channel.
+    if (this.#state === 'up') await this.#flushed().catch(() => {});
+    if (this.#listening.get(channel) !== listening) throw endOf(listening);
+  }
+
+  unsubscribe(channel: string): Promise<void> {
+    const listening = this.#listening.get(channel);
+    this.#listening.delete(channel);
+    listening?.subscription.unsubscribe();
+    return Promise.resolve();
+  }
+
+  /** Drains the subscriptions of the hub. The connection stays open. */
+  async close(): Promise<void> {
+    const subscriptions = [...this.#listening.values()].map(({ subscription }) => subscription);
+    this.#listening.clear();
+    if (this.#state === 'up') {
+      for (const subscription of subscriptions) onRejection(subscription.drain(), () => {});
+      await this.#flushed().catch(() => {});
+    }
+    this.#state = 'ended';
+    this.#cancelCheck?.();
+    for (const subscription of subscriptions) {
+      if (!subscription.isClosed()) subscription.unsubscribe();
+    }
+    this.#statuses.stop?.();
+  }
+
+  // Subscriptions
+
+  #listen(channel: string): Listening {
+    const subscription = this.#connection.subscribe(`${this.#live}.${subjectToken(channel)}`, {
+      callback: (error, message) => {
+        if (error === null) this.#receive(channel, listening, message);
+        else listening.refusal = error;
+      },
+    });
+    const listening: Listening = { subscription, refusal: undefined, last: 0 };
+    this.#listening.set(channel, listening);
+    const ended = (): void => this.#ended(channel, listening);
+    subscription.closed.then(ended, ended);
+    return listening;
+  }
+
+  /** A subscription has ended. Unless the hub has ended it, the hub subscribes again. */
+  #ended(channel: string, listening: Listening): void {
+    if (this.#listening.get(channel) !== listening) return;
+    this.#listening.delete(channel);
+    this.#sink?.gap(channel, endOf(listening));
+  }
+
+  #receive(channel: string, listening: Listening, message: NatsMessage): void {
+    // Drops a message that arrives during an outage: the gap of the outage reports it.
+    if (this.#state !== 'up') return;
+    const found = this.#log?.positionOf(message);
+    if (found === undefined) {
+      this.#sink?.message(channel, message.data);
+      return;
+    }
+    const { position, previous } = found;
+    if (position.offset <= listening.last) {
+      this.#lost(new Error('the stream was created again'));
+      return;
+    }
+    listening.last = position.offset;
+    this.#sink?.message(channel, message.data, position, previous);
+  }
+
+  // The connection
+
+  /** Notices a silent network, also on a node that publishes nothing. */
+  #checkLater(): void {
+    this.#cancelCheck = portablePlatform.setTimer(CHECK_MS, () => {
+      if (this.#state === 'up') this.#flushed().catch(() => {});
+      this.#checkLater();
+    });
+  }
+
+  async #watch(): Promise<void> {
+    try {
+      for await (const { type, error } of this.#statuses) {
+        if (type === 'disconnect') this.#lost(new Error('NATS is disconnected'));
+        if (type === 'error') this.#refused(error);
+      }
+    } catch {
+      // The connection has ended.
+    }
+    if (this.#state === 'ended') return;
+    this.#lost(new Error('the NATS connection is closed (option maxReconnectAttempts)'));
+    this.#state = 'ended';
+  }
+
+  /** The server has refused a publication. */
+  #refused(error: (Error & { operation?: string; subject?: string }) | undefined): void {
+    if (error?.operation !== 'publish') return;
+    for (const { subject, answer } of this.#pending) {
+      if (subject === error.subject) answer.reject(error);
+    }
+  }
+
+  /** Rejects the waiting calls, reports the outage, and waits for the server. */
+  #lost(error: Error): void {
+    for (const { answer } of this.#pending) answer.reject(error);
+    if (this.#state !== 'up') return;
+    this.#state = 'down';
+    this.#sink?.down(error);
+    void this.#recover();
+  }
+
+  async #recover(): Promise<void> {
+    while (this.#state === 'down') {
+      try {
+        await this.#confirm();
+        break;
+      } catch {
+        await new Promise<void>((resolve) => portablePlatform.setTimer(RETRY_MS, resolve));
+      }
+    }
+    if (this.#state !== 'down') return;
+    this.#state = 'up';
+    for (const listening of this.#listening.values()) listening.last = 0;
+    this.#sink?.up();
+  }
+
+  /** Resolves when the server has all subscriptions, and the stream exists. */
+  async #confirm(): Promise<void> {
+    await this.#flushed();
+    if (this.#log !== undefined) await this.#unlessLost(this.#log.open(), undefined);
+  }
+
+  /** Resolves when the server has processed everything that is sent until the end of this turn. */
+  #flushed(): Promise<void> {
+    this.#roundTrip ??= this.#flush();
+    return this.#roundTrip;
+  }
+
+  async #flush(): Promise<void> {
+    await RESOLVED;
+    this.#roundTrip = undefined;
+    const cancel = portablePlatform.setTimer(ANSWER_MS, () => {
+      this.#lost(new Error(`NATS has not answered for ${ANSWER_MS} ms`));
+    });
+    try {
+      await this.#unlessLost(this.#connection.flush(), undefined);
+    } finally {
+      cancel();
+    }
+    // An iterator reports a refusal some microtasks after the answer.
+    await new Promise<void>((resolve) => portablePlatform.defer(resolve));
+  }
+
+  /** Settles like `promise`, or rejects when the connection is lost. */
+  async #unlessLost<T>(promise: Promise<T>, subject: string | undefined): Promise<T> {
+    const answer = new Deferred<T>();
+    const pending = { subject, answer };
+    this.#pending.add(pending);
+    promise.then(
+      (value) => answer.resolve(value),
+      (error) => answer.reject(error),
+    );
+    try {
+      return await answer.promise;
+    } finally {
+      this.#pending.delete(pending);
+    }
+  }
+}
+
+/** Why a subscription has ended. */
+function endOf({ refusal }: Listening): Error {
+  return refusal ?? new Error('the subscription has ended');
+}

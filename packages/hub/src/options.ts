@@ -1,0 +1,182 @@
+import { bound, checkOptionNames, duration, kind, utf8Length, whole } from '@ws/conn/internal';
+import type { Backplane } from './backplane.ts';
+import { MAX_ID_BYTES } from './envelope.ts';
+import { checkOverflow, type Overflow } from './overflow.ts';
+import type { HistoryBounds } from './room-history.ts';
+
+/** The bounds of a room's history. */
+export interface HistoryOptions {
+  /** Largest number of messages. Default: 1,000. */
+  readonly size?: number | undefined;
+  /**
+   * Largest number of payload bytes, when this node keeps the history. A backplane that keeps it
+   * ignores this bound. Default: 1 MiB.
+   */
+  readonly bytes?: number | undefined;
+  /** Ms that a message is kept. Default: 300,000. */
+  readonly ttl?: number | undefined;
+}
+
+/** The options of a room. */
+export interface RoomOptions {
+  /** Keeps the last messages for `Room.history`; `true` takes all defaults. Default: false. */
+  readonly history?: boolean | HistoryOptions | undefined;
+  /**
+   * When the members of the publishing node get a message: `local-first`, at once; `through`, when
+   * it returns from the backplane, so all nodes have the order of the backplane. Default:
+   * `local-first`.
+   */
+  readonly delivery?: 'local-first' | 'through' | undefined;
+}
+
+/** The options of a {@link Hub}. */
+export interface HubOptions<Data = unknown> {
+  /** Id of this node, unique among the nodes of a backplane, at most 200 bytes. Default: random. */
+  readonly id?: string | undefined;
+  /** Connects the rooms of several nodes. Default: none. */
+  readonly backplane?: Backplane | undefined;
+  /** The policy for sessions that read too slowly. Default: `close`. */
+  readonly overflow?: Overflow<Data> | undefined;
+  /** Largest number of messages that wait for one session. Default: 256. */
+  readonly maxQueuedMessages?: number | undefined;
+  /** Largest number of bytes that wait for one session. Default: 1 MiB. */
+  readonly maxQueuedBytes?: number | undefined;
+  /** Largest number of rooms of one session; `false` for no bound. Default: 1,000. */
+  readonly maxRoomsPerSession?: number | false | undefined;
+  /** Largest number of rooms of this node; `false` for no bound. Default: 100,000. */
+  readonly maxRooms?: number | false | undefined;
+  /**
+   * Largest number of bytes in all histories of this node: of payload, and 256 more for each
+   * message. Default: 256 MiB.
+   */
+  readonly maxHistoryBytes?: number | undefined;
+  /** Longest name of a room, in bytes of UTF-8. Default: 256. */
+  readonly maxNameBytes?: number | undefined;
+  /** Ms for which delivery may occupy the event loop at a time. Default: 8. */
+  readonly slice?: number | undefined;
+  /**
+   * Options of rooms by name, or by a prefix with one `*` at its end, such as `chat/*`. The exact
+   * name comes first, then the longest prefix. Default: no history, `local-first`.
+   */
+  readonly rooms?: Readonly<Record<string, RoomOptions>> | undefined;
+}
+
+/** {@link RoomOptions} with every default filled in. */
+export interface RoomSettings {
+  readonly history: HistoryBounds | undefined;
+  readonly through: boolean;
+}
+
+/** {@link HubOptions} with every default filled in. */
+export interface HubSettings<Data> {
+  readonly id: string;
+  readonly backplane: Backplane | undefined;
+  readonly overflow: Overflow<Data>;
+  readonly maxQueuedMessages: number;
+  readonly maxQueuedBytes: number;
+  readonly maxRoomsPerSession: number;
+  readonly maxRooms: number;
+  readonly maxHistoryBytes: number;
+  readonly maxNameBytes: number;
+  readonly slice: number;
+  /** The settings of the room `name`. */
+  readonly room: (name: string) => RoomSettings;
+}
+
+const NAMES: readonly (keyof HubOptions)[] = [
+  'id',
+  'backplane',
+  'overflow',
+  'maxQueuedMessages',
+  'maxQueuedBytes',
+  'maxRoomsPerSession',
+  'maxRooms',
+  'maxHistoryBytes',
+  'maxNameBytes',
+  'slice',
+  'rooms',
+];
+const ROOM_NAMES: readonly (keyof RoomOptions)[] = ['history', 'delivery'];
+const HISTORY_NAMES: readonly (keyof HistoryOptions)[] = ['size', 'bytes', 'ttl'];
+const MIB = 1_048_576;
+
+/** @throws TypeError or RangeError that names the option. */
+export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Data> {
+  checkOptionNames('new Hub', options, NAMES, 'ignore');
+  const { id = crypto.randomUUID(), overflow = 'close', rooms = {} } = options;
+  if (typeof id !== 'string' || id === '') {
+    throw new TypeError(`id: expected a non-empty string, got ${id === '' ? '""' : kind(id)}`);
+  }
+  if (utf8Length(id) > MAX_ID_BYTES) {
+    throw new RangeError(`id: expected at most ${MAX_ID_BYTES} bytes, got ${utf8Length(id)}`);
+  }
+  checkOverflow(overflow);
+  return {
+    id,
+    backplane: checkBackplane(options.backplane),
+    overflow,
+    maxQueuedMessages: whole('maxQueuedMessages', options.maxQueuedMessages ?? 256),
+    maxQueuedBytes: whole('maxQueuedBytes', options.maxQueuedBytes ?? MIB),
+    maxRoomsPerSession: bound('maxRoomsPerSession', options.maxRoomsPerSession ?? 1_000),
+    maxRooms: bound('maxRooms', options.maxRooms ?? 100_000),
+    maxHistoryBytes: whole('maxHistoryBytes', options.maxHistoryBytes ?? 256 * MIB),
+    maxNameBytes: whole('maxNameBytes', options.maxNameBytes ?? 256),
+    slice: duration('slice', options.slice, 8, false),
+    room: roomSettings(rooms),
+  };
+}
+
+/** @throws TypeError for other values than a backplane or undefined, such as a client of Redis. */
+function checkBackplane(value: Backplane | undefined): Backplane | undefined {
+  if (value === undefined || typeof (value as Backplane | null)?.start === 'function') return value;
+  throw new TypeError(
+    `backplane: expected a Backplane such as redisBackplane(client), got ${kind(value)}`,
+  );
+}
+
+const PLAIN: RoomSettings = { history: undefined, through: false };
+
+function roomSettings(
+  rooms: Readonly<Record<string, RoomOptions>>,
+): (name: string) => RoomSettings {
+  if (typeof rooms !== 'object' || rooms === null) {
+    throw new TypeError(`rooms: expected an object, got ${kind(rooms)}`);
+  }
+  const exact = new Map<string, RoomSettings>();
+  const prefixes: [prefix: string, settings: RoomSettings][] = [];
+  for (const [pattern, options] of Object.entries(rooms)) {
+    const settings = settingsOf(`rooms[${JSON.stringify(pattern)}]`, options);
+    const star = pattern.indexOf('*');
+    if (star < 0) exact.set(pattern, settings);
+    else if (star === pattern.length - 1) prefixes.push([pattern.slice(0, -1), settings]);
+    else {
+      throw new TypeError(
+        `rooms: expected a name or a prefix with one * at its end, got ${JSON.stringify(pattern)}`,
+      );
+    }
+  }
+  prefixes.sort(([a], [b]) => b.length - a.length);
+  return (name) =>
+    exact.get(name) ?? prefixes.find(([prefix]) => name.startsWith(prefix))?.[1] ?? PLAIN;
+}
+
+function settingsOf(owner: string, options: RoomOptions): RoomSettings {
+  checkOptionNames(owner, options, ROOM_NAMES, 'ignore');
+  const { history = false, delivery = 'local-first' } = options;
+  if (delivery !== 'local-first' && delivery !== 'through') {
+    const got = typeof delivery === 'string' ? JSON.stringify(delivery) : kind(delivery);
+    throw new TypeError(`${owner}.delivery: expected 'local-first' or 'through', got ${got}`);
+  }
+  return { history: boundsOf(`${owner}.history`, history), through: delivery === 'through' };
+}
+
+function boundsOf(owner: string, history: boolean | HistoryOptions): HistoryBounds | undefined {
+  if (history === false) return undefined;
+  const options = history === true ? {} : history;
+  checkOptionNames(owner, options, HISTORY_NAMES, 'ignore');
+  return {
+    size: whole(`${owner}.size`, options.size ?? 1_000),
+    bytes: whole(`${owner}.bytes`, options.bytes ?? MIB),
+    ttl: duration(`${owner}.ttl`, options.ttl, 300_000, false),
+  };
+}

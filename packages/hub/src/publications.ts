@@ -1,0 +1,290 @@
+import type { Platform, PreparedMessage } from '@ws/conn';
+import { Deferred, rejected } from '@ws/conn/internal';
+import type { Backplane, Keep } from './backplane.ts';
+import { encodeEnvelope } from './envelope.ts';
+import { BackplaneError } from './errors.ts';
+import type { Position } from './position.ts';
+import type { Session } from './session.ts';
+
+/** Longest wait of a publication for the engine, in ms. */
+const PUBLISH_TIMEOUT_MS = 5_000;
+/** Bound of the publications that wait for the return of the engine. */
+const MAX_WAITING = 1_000;
+/** Bound of the bytes that the engine has not answered. */
+const MAX_UNANSWERED_BYTES = 134_217_728;
+/** Bound of the channels that this node has published on in the last 20 s. */
+const MAX_CHANNELS = 1_000_000;
+/** Digests after the last message of a channel. A digest may be lost too, so there are several. */
+const DIGESTS = 3;
+
+/** The options of a message that its envelope does not contain. */
+export interface Origin<Data> {
+  readonly except: ReadonlySet<Session<Data>> | undefined;
+}
+
+/** A message for a channel. */
+export interface Outgoing<Data> {
+  readonly channel: string;
+  readonly message: PreparedMessage;
+  readonly key: string | undefined;
+  readonly keep: Keep | undefined;
+  /** With `through` only: the members of this node get the returning message. */
+  readonly origin: Origin<Data> | undefined;
+}
+
+/** The publications of this node on one channel. */
+export interface Sent<Data> {
+  /** Counter of the first message. */
+  readonly first: number;
+  /** Counter of the last message, and the time of its publication by the platform's clock. */
+  counter: number;
+  publishedAt: number;
+  /** Counter of the last message that did not reach the engine. */
+  lost: number;
+  /** Number of messages that the engine has not answered. A late answer does not count. */
+  unanswered: number;
+  /** Number of digests still to send. */
+  digests: number;
+  /** Messages with `through` that have not returned from the engine, by counter. */
+  readonly through: Map<number, Origin<Data>>;
+  /** The members that have joined since, with the counter of the last message before. */
+  readonly joined: Map<Session<Data>, number>;
+}
+
+export interface PublicationsOwner {
+  readonly platform: Platform;
+  readonly backplane: Backplane;
+  /** The name of this node. */
+  readonly node: string;
+  readonly state: 'up' | 'down';
+  /** Whether this node has members that get the messages of a channel. */
+  receives(channel: string): boolean;
+  /** Calls `ready` when the engine has answered to the subscription to a channel. */
+  whenSubscribed(channel: string, ready: () => void): void;
+}
+
+/** Numbers the messages of this node, and gives them to the engine in order. */
+export class Publications<Data> {
+  /** The channels with messages in the last 20 s. */
+  readonly sent: Map<string, Sent<Data>> = new Map();
+  readonly #owner: PublicationsOwner;
+  /** The publications that the engine does not have yet, in order. */
+  readonly #waiting = new Set<Publication<Data>>();
+  /** The publications that the engine has not answered. */
+  readonly #given = new Set<Publication<Data>>();
+  #unansweredBytes = 0;
+  /** The largest counter of the channels that {@link forget} has removed. */
+  #highest = 0;
+
+  constructor(owner: PublicationsOwner) {
+    this.#owner = owner;
+  }
+
+  /** @throws (rejects) {@link BackplaneError} */
+  publish(outgoing: Outgoing<Data>): Promise<Position | undefined> {
+    const { channel } = outgoing;
+    if (!this.sent.has(channel) && this.sent.size >= MAX_CHANNELS) {
+      return rejected(new BackplaneError(`${MAX_CHANNELS} rooms had messages in the last 20 s`));
+    }
+    const publication = this.#number(outgoing);
+    const before = this.#unansweredBytes;
+    this.#unansweredBytes += outgoing.message.bytes.length;
+    publication.cancelTimer = this.#owner.platform.setTimer(PUBLISH_TIMEOUT_MS, () => {
+      this.#late(publication);
+    });
+    const isUp = this.#owner.state === 'up';
+    if (before > 0 && this.#unansweredBytes > MAX_UNANSWERED_BYTES) {
+      this.#refuse(publication, `${before} bytes already wait for the backplane`);
+    } else if (isUp || this.#waiting.size < MAX_WAITING) {
+      this.#waiting.add(publication);
+      if (isUp) this.#release(publication);
+    } else this.#refuse(publication, `${MAX_WAITING} messages already wait for the backplane`);
+    return publication.result.promise;
+  }
+
+  /** Gives the waiting publications to the engine, which is up again. */
+  resume(): void {
+    for (const publication of this.#waiting) this.#release(publication);
+  }
+
+  /** Rejects the waiting publications. */
+  stop(): void {
+    for (const publication of this.#waiting) this.#refuse(publication, CLOSED);
+    this.#waiting.clear();
+  }
+
+  /** Rejects the publications that the engine has not answered before its end. */
+  end(): void {
+    for (const publication of this.#given) this.#fail(publication, CLOSED);
+  }
+
+  /** Whether messages with `through` have not returned from the engine. */
+  get awaitsReturn(): boolean {
+    return [...this.sent.values()].some(({ through }) => through.size > 0);
+  }
+
+  /** Counter of the last message on a channel. */
+  lastCounter(channel: string): number {
+    return this.sent.get(channel)?.counter ?? this.#highest;
+  }
+
+  /** A session has joined: it gets the messages after this call. */
+  joined(channel: string, session: Session<Data>): void {
+    const sent = this.sent.get(channel);
+    if (sent !== undefined && sent.through.size > 0) sent.joined.set(session, sent.counter);
+  }
+
+  /** Takes the origin of a message that has returned from the engine. */
+  takeOrigin(channel: string, counter: number): Origin<Data> | undefined {
+    const sent = this.sent.get(channel);
+    const origin = sent?.through.get(counter);
+    if (sent === undefined || origin === undefined) return undefined;
+    const { through, joined } = sent;
+    const later = [...joined].filter(([, before]) => counter <= before).map(([session]) => session);
+    this.dropOrigins(channel, counter);
+    if (through.size === 0) joined.clear();
+    return later.length === 0 ? origin : { except: new Set([...(origin.except ?? []), ...later]) };
+  }
+
+  /**
+   * Drops the origins up to this counter: the messages have returned or are lost, since the engine
+   * keeps the order, or the members that they return to have left.
+   */
+  dropOrigins(channel: string, counter: number): void {
+    const through = this.sent.get(channel)?.through;
+    for (const earlier of through?.keys() ?? []) {
+      if (earlier > counter) break;
+      through!.delete(earlier);
+    }
+  }
+
+  /** The channel has no message in the last 20 s. A later message continues above its counter. */
+  forget(channel: string, { counter }: Sent<Data>): void {
+    this.#highest = Math.max(this.#highest, counter);
+    this.sent.delete(channel);
+  }
+
+  /**
+   * The bytes of a message, or of a digest without a message.
+   *
+   * @param next - Counter of the message; for a digest, of the message after it.
+   * @param previousAt - Time of the publication before `next`.
+   */
+  encode(
+    { first, lost }: Sent<Data>,
+    next: number,
+    previousAt: number,
+    outgoing: Outgoing<Data> | undefined,
+  ): Uint8Array {
+    const { node, platform } = this.#owner;
+    return encodeEnvelope({
+      node,
+      counter: outgoing === undefined ? next - 1 : next,
+      previousMs: next === first ? undefined : platform.now() - previousAt,
+      exact: next - 1 === first || next - 1 === lost,
+      key: outgoing?.key,
+      message: outgoing?.message,
+    });
+  }
+
+  /** Gives the message its number. A refused message has one too, so that others see the hole. */
+  #number(outgoing: Outgoing<Data>): Publication<Data> {
+    const { channel, origin } = outgoing;
+    const sent = this.sent.get(channel) ?? this.#start(channel);
+    const { publishedAt: previousAt } = sent;
+    sent.digests = DIGESTS;
+    sent.publishedAt = this.#owner.platform.now();
+    sent.unanswered++;
+    const counter = ++sent.counter;
+    if (origin !== undefined && this.#owner.receives(channel)) sent.through.set(counter, origin);
+    const result = new Deferred<Position | undefined>();
+    return { ...outgoing, sent, counter, previousAt, result, counts: true, cancelTimer: undefined };
+  }
+
+  #start(channel: string): Sent<Data> {
+    const sent: Sent<Data> = {
+      first: this.#highest + 1,
+      counter: this.#highest,
+      publishedAt: 0,
+      lost: 0,
+      unanswered: 0,
+      digests: 0,
+      through: new Map(),
+      joined: new Map(),
+    };
+    this.sent.set(channel, sent);
+    return sent;
+  }
+
+  /**
+   * Gives a message to the engine; with `through` after all changes of the subscription, so that
+   * its members get what returns, and that no message overtakes one that waits.
+   */
+  #release(publication: Publication<Data>): void {
+    const { channel, origin } = publication;
+    const send = (): void => {
+      // In an outage the message waits for its end.
+      if (this.#owner.state === 'up' && this.#waiting.delete(publication)) {
+        void this.#send(publication);
+      }
+    };
+    if (origin === undefined) send();
+    else this.#owner.whenSubscribed(channel, send);
+  }
+
+  async #send(publication: Publication<Data>): Promise<void> {
+    const { channel, keep, result, sent, counter, previousAt } = publication;
+    this.#given.add(publication);
+    try {
+      const bytes = this.encode(sent, counter, previousAt, publication);
+      result.resolve(await this.#owner.backplane.publish(channel, bytes, keep));
+    } catch (error) {
+      this.#fail(publication, 'the backplane refused a message', error);
+    }
+    this.#given.delete(publication);
+    this.#settle(publication);
+  }
+
+  /** The publication has waited too long. A message that the engine has may still arrive. */
+  #late(publication: Publication<Data>): void {
+    const why = `the backplane has not answered for ${PUBLISH_TIMEOUT_MS} ms`;
+    if (this.#waiting.delete(publication)) return this.#refuse(publication, why);
+    publication.result.reject(new BackplaneError(why));
+    this.#answered(publication);
+  }
+
+  #refuse(publication: Publication<Data>, why: string): void {
+    this.#fail(publication, why);
+    this.#settle(publication);
+  }
+
+  #fail({ sent, counter, result }: Publication<Data>, why: string, cause?: unknown): void {
+    sent.lost = Math.max(sent.lost, counter);
+    result.reject(new BackplaneError(why, cause === undefined ? {} : { cause }));
+  }
+
+  #settle(publication: Publication<Data>): void {
+    publication.cancelTimer?.();
+    this.#unansweredBytes -= publication.message.bytes.length;
+    this.#answered(publication);
+  }
+
+  #answered(publication: Publication<Data>): void {
+    if (publication.counts) publication.sent.unanswered--;
+    publication.counts = false;
+  }
+}
+
+const CLOSED = 'the hub was closed';
+
+/** A message with its number. */
+interface Publication<Data> extends Outgoing<Data> {
+  readonly sent: Sent<Data>;
+  readonly counter: number;
+  /** Time at which the previous message of the channel was published. */
+  readonly previousAt: number;
+  readonly result: Deferred<Position | undefined>;
+  /** Whether it counts as unanswered. */
+  counts: boolean;
+  cancelTimer: (() => void) | undefined;
+}

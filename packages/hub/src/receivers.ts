@@ -1,0 +1,83 @@
+import { checkOptionNames, kind, onRejection, utf8Length } from '@ws/conn/internal';
+import { checkString } from './check-string.ts';
+import { MAX_KEY_BYTES } from './envelope.ts';
+import type { PublishOptions } from './session.ts';
+import { Session } from './session.ts';
+
+const BROADCAST_NAMES: readonly (keyof PublishOptions)[] = ['except', 'filter', 'local'];
+const PUBLISH_NAMES: readonly (keyof PublishOptions)[] = [...BROADCAST_NAMES, 'key'];
+
+/** @throws TypeError or RangeError that names the option. */
+export function checkPublishOptions<Data>(options: PublishOptions<Data>): void {
+  checkOptions('publish', options, PUBLISH_NAMES);
+  const { key } = options;
+  if (key === undefined) return;
+  checkString('key', key);
+  const bytes = utf8Length(key);
+  if (bytes <= MAX_KEY_BYTES) return;
+  throw new RangeError(`key: expected at most ${MAX_KEY_BYTES} bytes, got ${bytes}`);
+}
+
+/** @throws TypeError that names the option. */
+export function checkBroadcastOptions<Data>(options: PublishOptions<Data>): void {
+  checkOptions('hub.broadcast', options, BROADCAST_NAMES);
+}
+
+function checkOptions<Data>(
+  owner: string,
+  options: PublishOptions<Data>,
+  names: readonly string[],
+): void {
+  checkOptionNames(owner, options, names, 'ignore');
+  const { filter } = options;
+  if (filter === undefined || typeof filter === 'function') return;
+  throw new TypeError(`filter: expected a function, got ${kind(filter)}`);
+}
+
+/** The option `except` as a Set; undefined without it. */
+export function exceptions<Data>(
+  except: PublishOptions<Data>['except'],
+): ReadonlySet<Session<Data>> | undefined {
+  if (except === undefined) return undefined;
+  return sessionsOf('except', except instanceof Session ? [except] : except);
+}
+
+/** @throws TypeError for another value than an iterable of sessions. */
+export function sessionsOf<Data>(
+  name: string,
+  sessions: Iterable<Session<Data>>,
+): Set<Session<Data>> {
+  if (typeof sessions !== 'object' || sessions === null || !(Symbol.iterator in sessions)) {
+    throw new TypeError(`${name}: expected a Session or several, got ${kind(sessions)}`);
+  }
+  const set = new Set(sessions);
+  for (const session of set) {
+    if (session instanceof Session) continue;
+    throw new TypeError(`${name}: expected sessions, got ${kind(session)}`);
+  }
+  return set;
+}
+
+/** The sessions for which `filter` returns true; undefined without a filter. */
+export function chosen<Data>(
+  sessions: Iterable<Session<Data>>,
+  filter: PublishOptions<Data>['filter'],
+): ReadonlySet<Session<Data>> | undefined {
+  if (filter === undefined) return undefined;
+  const passed = new Set<Session<Data>>();
+  for (const session of sessions) if (passes(filter, session)) passed.add(session);
+  return passed;
+}
+
+/** Rejects a promise: it is truthy, so an async filter would select every session. */
+function passes<Data>(
+  filter: (session: Session<Data>) => boolean,
+  session: Session<Data>,
+): boolean {
+  const result: unknown = filter(session);
+  if (!(result instanceof Promise)) return Boolean(result);
+  onRejection(result, () => {});
+  throw new TypeError(
+    'filter: expected true or false, got a promise; the function must be synchronous',
+  );
+}

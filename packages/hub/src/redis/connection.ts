@@ -1,0 +1,130 @@
+import { kind } from '@ws/conn/internal';
+import type { Driver, DriverEvents, RedisClient } from './driver.ts';
+import { ioredisDriver } from './ioredis.ts';
+import { nodeRedisDriver } from './node-redis.ts';
+
+/** Longest time for an answer, in ms: shorter than the hub waits for a publication. */
+const ANSWER_MS = 4_000;
+/** Interval of the checks of a connection, in ms. */
+const CHECK_MS = 5_000;
+
+/** What a {@link Connection} reports. */
+export interface ConnectionEvents extends DriverEvents {
+  lost(error: Error, forgotten: boolean): void;
+}
+
+/** A connection to Redis. Commands reject at once while it is lost. */
+export class Connection {
+  readonly #create: () => Driver;
+  #driver: Driver;
+  /** The `reject` functions of commands without an answer. */
+  readonly #unanswered = new Set<(error: Error) => void>();
+  readonly #events: ConnectionEvents;
+  #checks: unknown;
+  /** Whether the client was ready, or new, at the last check. */
+  #wasReady = true;
+
+  constructor(client: RedisClient, sharded: boolean, events: ConnectionEvents) {
+    const driverOf = recognize(client);
+    this.#events = events;
+    this.#create = () => {
+      // Drops the events of a driver that another one has replaced.
+      const ofCurrent = <A extends unknown[]>(report: (...args: A) => void) => {
+        return (...args: A): void => {
+          if (driver === this.#driver) report(...args);
+        };
+      };
+      const driver: Driver = driverOf(client, sharded, {
+        ready: ofCurrent(() => events.ready()),
+        message: ofCurrent((channel, frame) => events.message(channel, frame)),
+        lost: ofCurrent((error, forgotten) => this.#lost(error, forgotten)),
+      });
+      return driver;
+    };
+    this.#driver = this.#create();
+  }
+
+  get ready(): boolean {
+    return this.#driver.ready;
+  }
+
+  /** Connects, and keeps the connection alive until {@link destroy}. */
+  connect(): void {
+    // The event `lost` reports a failure.
+    this.#driver.connect().catch(() => {});
+    this.#checks ??= setInterval(() => this.#check(), CHECK_MS);
+  }
+
+  /**
+   * Runs a command. Rejects when the connection is lost: ioredis would leave the command pending.
+   */
+  async run(command: (driver: Driver) => Promise<unknown>): Promise<unknown> {
+    if (!this.ready) throw new Error('Redis is not connected');
+    let lost!: (error: Error) => void;
+    const timer = setTimeout(() => {
+      this.#replace(new Error(`Redis has not answered for ${ANSWER_MS} ms`));
+    }, ANSWER_MS);
+    try {
+      return await new Promise((resolve, reject) => {
+        lost = reject;
+        this.#unanswered.add(lost);
+        command(this.#driver).then(resolve, reject);
+      });
+    } finally {
+      clearTimeout(timer);
+      this.#unanswered.delete(lost);
+    }
+  }
+
+  /** Ends the connection at once. */
+  destroy(): void {
+    clearInterval(this.#checks);
+    this.#rejectAll(new Error('the connection to Redis was closed'));
+    this.#driver.destroy();
+  }
+
+  /**
+   * Notices a silent network. Replaces a client that has given up to reconnect, or that cannot: the
+   * package `redis` does not become ready while the server refuses one of its subscriptions.
+   */
+  #check(): void {
+    const { ready } = this;
+    if (ready) this.run((driver) => driver.ping()).catch(() => {});
+    else if (this.#driver.ended || !this.#wasReady) this.#replace(undefined);
+    this.#wasReady = ready || !this.#wasReady;
+  }
+
+  #replace(error: Error | undefined): void {
+    const old = this.#driver;
+    this.#driver = this.#create();
+    old.destroy();
+    this.#lost(error, true);
+    this.connect();
+  }
+
+  #lost(error: Error = new Error('the connection to Redis has ended'), forgotten: boolean): void {
+    this.#rejectAll(error);
+    this.#events.lost(error, forgotten);
+  }
+
+  #rejectAll(error: Error): void {
+    for (const reject of this.#unanswered) reject(error);
+  }
+}
+
+/** Recognizes a client by a method or property that the other one lacks. */
+function recognize(client: RedisClient): typeof ioredisDriver {
+  const { evalBuffer, isCluster, isPubSubActive, nodeByAddress } = Object(client) as Partial<
+    Record<string, unknown>
+  >;
+  if (isCluster === true || nodeByAddress !== undefined) {
+    throw new TypeError(
+      'client: expected a client of one server, got a client of a cluster; create a client for one node of it',
+    );
+  }
+  if (typeof evalBuffer === 'function') return ioredisDriver;
+  if (typeof isPubSubActive === 'boolean') return nodeRedisDriver;
+  throw new TypeError(
+    `client: expected one of the packages redis or ioredis, version 5 or later, got ${kind(client)}`,
+  );
+}

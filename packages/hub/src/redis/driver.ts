@@ -1,0 +1,45 @@
+import type { RedisBytes } from './frame.ts';
+
+/**
+ * A client of the package `redis` or `ioredis`, version 5 or later. The backplane duplicates it,
+ * with its address, user and TLS, and sends nothing over the client itself.
+ */
+export interface RedisClient {
+  duplicate(overrides?: object): unknown;
+}
+
+export type Argument = string | Uint8Array;
+
+/** A connection of one of the two clients. */
+export interface Driver {
+  readonly ready: boolean;
+  /** The client has given up to reconnect. */
+  readonly ended: boolean;
+  connect(): Promise<unknown>;
+  /** Ends the connection at once. */
+  destroy(): void;
+  ping(): Promise<unknown>;
+  eval(script: string, keys: string[], args: Argument[]): Promise<unknown>;
+  publish(channel: string, frame: Uint8Array): Promise<unknown>;
+  subscribe(channel: string): Promise<unknown>;
+  unsubscribe(channel: string): Promise<unknown>;
+}
+
+/** What a {@link Driver} reports. */
+export interface DriverEvents {
+  ready(): void;
+  /**
+   * The connection is lost. Also called for each failed attempt to connect, and when a channel has
+   * moved to another server.
+   *
+   * @param forgotten - Whether the subscriptions are lost too. Otherwise the client restores them.
+   */
+  lost(error: Error | undefined, forgotten: boolean): void;
+  message(channel: string, frame: RedisBytes): void;
+}
+
+/** Reports that the server has ended a subscription because its slot has moved. */
+export function reportMoved(events: DriverEvents): void {
+  events.lost(new Error('Redis has moved a channel to another server'), true);
+  events.ready();
+}

@@ -1,0 +1,59 @@
+import { type Driver, type DriverEvents, type RedisClient, reportMoved } from './driver.ts';
+import type { RedisBytes } from './frame.ts';
+
+type Listener = (message: RedisBytes, channel: RedisBytes) => void;
+
+/** The part of the package `redis` that this package uses. */
+interface NodeRedis {
+  readonly isOpen: boolean;
+  readonly isReady: boolean;
+  on(event: string, listener: (error?: Error) => void): unknown;
+  connect(): Promise<unknown>;
+  destroy(): void;
+  ping(): Promise<unknown>;
+  eval(script: string, options: object): Promise<unknown>;
+  publish(channel: string, message: Uint8Array): Promise<unknown>;
+  sPublish(channel: string, message: Uint8Array): Promise<unknown>;
+  subscribe(channel: string, listener: Listener, buffers: true): Promise<void>;
+  sSubscribe(channel: string, listener: Listener, buffers: true): Promise<void>;
+  unsubscribe(channel: string): Promise<void>;
+  sUnsubscribe(channel: string): Promise<void>;
+}
+
+/** The type of bulk strings in RESP. */
+const BULK_STRING = 36;
+
+const OVERRIDES = {
+  keyPrefix: '',
+  disableOfflineQueue: true,
+  commandOptions: { typeMapping: { [BULK_STRING]: Buffer } },
+};
+
+export function nodeRedisDriver(app: RedisClient, sharded: boolean, events: DriverEvents): Driver {
+  const client = app.duplicate(OVERRIDES) as NodeRedis;
+  const lost = (error?: Error): void => {
+    if (!client.isReady) events.lost(error, false);
+  };
+  client.on('ready', () => events.ready());
+  client.on('error', lost);
+  client.on('end', lost);
+  client.on('sharded-channel-moved', () => reportMoved(events));
+  const receive: Listener = (message, channel) => events.message(channel.toString(), message);
+  return {
+    get ready() {
+      return client.isReady;
+    },
+    get ended() {
+      return !client.isOpen;
+    },
+    connect: () => client.connect(),
+    destroy: () => {
+      if (client.isOpen) client.destroy();
+    },
+    ping: () => client.ping(),
+    eval: (script, keys, args) => client.eval(script, { keys, arguments: args }),
+    publish: (channel, frame) => client[sharded ? 'sPublish' : 'publish'](channel, frame),
+    subscribe: (channel) => client[sharded ? 'sSubscribe' : 'subscribe'](channel, receive, true),
+    unsubscribe: (channel) => client[sharded ? 'sUnsubscribe' : 'unsubscribe'](channel),
+  };
+}

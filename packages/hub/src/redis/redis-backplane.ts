@@ -1,0 +1,277 @@
+import { checkOptionNames, kind } from '@ws/conn/internal';
+import type { Backplane, BackplaneSink } from '../backplane.ts';
+import type { Position } from '../position.ts';
+import { Connection } from './connection.ts';
+import type { Argument, RedisClient } from './driver.ts';
+import { escapeName, parseFrame, plainFrame, type RedisBytes } from './frame.ts';
+import { HISTORY, publishScript } from './scripts.ts';
+
+/** The options of {@link redisBackplane}. */
+export interface RedisBackplaneOptions {
+  /**
+   * Begins the name of each key and channel; without braces. The channels of Redis belong to no
+   * database, so separate applications on one server need different prefixes. Default: `ws:`.
+   */
+  readonly prefix?: string | undefined;
+  /** Uses SPUBLISH and SSUBSCRIBE, for a server in cluster mode with all slots. Default: false. */
+  readonly sharded?: boolean | undefined;
+}
+
+/** Bound of the channels that are subscribed at a time. */
+const MAX_CHANGES = 1_000;
+/** Longest wait of `close` for the answers to publications, in ms. */
+const CLOSE_MS = 1_000;
+
+type Names = Pick<ReadonlySet<string>, 'has' | 'keys'>;
+type Entry = readonly [id: RedisBytes, fields: readonly RedisBytes[]];
+
+/**
+ * Connects a hub to Redis or Valkey, version 7 or later. Redis keeps the history of rooms.
+ *
+ * A lost connection, a failover and a moved slot count as an outage. The user of the client needs
+ * PUBLISH, SUBSCRIBE and UNSUBSCRIBE on channels that begin with `prefix`. For rooms with history
+ * it also needs EVAL, INFO, DEL, HMGET, HSET, HINCRBY, PEXPIRE, XADD and XRANGE on such keys.
+ *
+ * @param client - A client of the package `redis` or `ioredis`, not of a cluster. The hub
+ *   duplicates it twice, and ends the duplicates when it closes. The application owns the client,
+ *   which need not be connected.
+ * @throws TypeError for another client, or for an invalid option.
+ *
+ * @example
+ * ```ts no-run
+ * import { Hub } from '@ws/hub';
+ * import { type RedisClient, redisBackplane } from '@ws/hub/redis';
+ *
+ * // createClient({ url }) of the package redis, or new Redis(url) of ioredis.
+ * declare const client: RedisClient;
+ * const hub = new Hub({ backplane: redisBackplane(client) });
+ * ```
+ */
+export function redisBackplane(
+  client: RedisClient,
+  options: RedisBackplaneOptions = {},
+): Backplane {
+  checkOptionNames('redisBackplane', options, ['prefix', 'sharded'], 'ignore');
+  const { prefix = 'ws:', sharded = false } = options;
+  if (typeof sharded !== 'boolean') {
+    throw new TypeError(`sharded: expected true or false, got ${kind(sharded)}`);
+  }
+  if (typeof prefix !== 'string' || /[{}]/.test(prefix)) {
+    throw new TypeError(`prefix: expected a string without { and }, got ${JSON.stringify(prefix)}`);
+  }
+  return new RedisBackplane(client, prefix, sharded);
+}
+
+class RedisBackplane implements Backplane {
+  readonly ordered = true;
+  readonly keeps = true;
+  readonly #prefix: string;
+  readonly #publishScript: string;
+  readonly #commands: Connection;
+  readonly #subscriber: Connection;
+  /** The channels that the hub has subscribed to, by their names in Redis. */
+  readonly #wanted = new Map<string, string>();
+  /** The names of the channels that Redis sends. */
+  readonly #subscribed = new Set<string>();
+  #sink: BackplaneSink | undefined;
+  #state: 'starting' | 'up' | 'down' | 'closed' = 'starting';
+  #restoring = false;
+  #started: (error?: Error) => void = () => {};
+
+  constructor(client: RedisClient, prefix: string, sharded: boolean) {
+    this.#prefix = prefix;
+    this.#publishScript = publishScript(sharded ? 'SPUBLISH' : 'PUBLISH');
+    const events = {
+      ready: () => void this.#restore(),
+      lost: (error: Error, forgotten: boolean) => {
+        if (forgotten) this.#subscribed.clear();
+        this.#down(error);
+      },
+      message: (name: string, frame: RedisBytes) => this.#receive(name, frame),
+    };
+    this.#commands = new Connection(client, sharded, events);
+    this.#subscriber = new Connection(client, sharded, events);
+  }
+
+  /**
+   * Rejects when an attempt to connect fails. The client tries again, so a later call may resolve.
+   */
+  start(sink: BackplaneSink): Promise<void> {
+    const first = this.#sink === undefined;
+    this.#sink = sink;
+    return new Promise((resolve, reject) => {
+      if (this.#state === 'up') return resolve();
+      this.#started = (error) => (error === undefined ? resolve() : reject(error));
+      if (!first) return;
+      this.#commands.connect();
+      this.#subscriber.connect();
+    });
+  }
+
+  async publish(
+    channel: string,
+    bytes: Uint8Array,
+    keep?: { readonly size: number; readonly ttl: number },
+  ): Promise<Position | undefined> {
+    const name = this.#name(channel);
+    if (keep === undefined) {
+      await this.#commands.run((driver) => driver.publish(name, plainFrame(bytes)));
+      return undefined;
+    }
+    const [epoch, offset] = (await this.#eval(this.#publishScript, channel, [
+      // The clients accept only a Buffer.
+      Buffer.concat([bytes]),
+      name,
+      String(keep.size),
+      String(Math.ceil(keep.ttl)),
+    ])) as [RedisBytes, number];
+    return { epoch: epoch.toString(), offset };
+  }
+
+  async history(
+    channel: string,
+    since: Position | undefined,
+    limit: number,
+  ): Promise<{
+    messages: { offset: number; bytes: Uint8Array }[];
+    epoch: string;
+    complete: boolean;
+  }> {
+    const [found, last, entries] = (await this.#eval(HISTORY, channel, [
+      String(limit),
+      since?.epoch ?? '',
+      String(since?.offset ?? ''),
+    ])) as [RedisBytes?, number?, Entry[]?];
+    const epoch = found?.toString() ?? '';
+    const messages = (entries ?? []).map(([id, fields]) => ({
+      offset: Number.parseInt(id.toString(), 10),
+      bytes: fields[1]!,
+    }));
+    const known = since === undefined || since.epoch === epoch;
+    const complete = known && messages.length === (last ?? 0) - (since?.offset ?? 0);
+    return { messages, epoch, complete };
+  }
+
+  async subscribe(channel: string): Promise<void> {
+    const name = this.#name(channel);
+    this.#wanted.set(name, channel);
+    if (this.#state !== 'up') return;
+    await this.#unlessLost(this.#subscribeTo(name));
+  }
+
+  async unsubscribe(channel: string): Promise<void> {
+    const name = this.#name(channel);
+    this.#wanted.delete(name);
+    if (this.#state !== 'up') return;
+    await this.#unlessLost(this.#unsubscribeFrom(name));
+  }
+
+  async close(): Promise<void> {
+    this.#state = 'closed';
+    this.#started(new Error('the backplane was closed'));
+    const timer = setTimeout(() => this.#commands.destroy(), CLOSE_MS);
+    // Redis answers in order, so this answer comes after those to all publications.
+    await this.#commands.run((driver) => driver.ping()).catch(() => {});
+    clearTimeout(timer);
+    this.#commands.destroy();
+    this.#subscriber.destroy();
+  }
+
+  #name(channel: string): string {
+    return `${this.#prefix}{${escapeName(channel)}}`;
+  }
+
+  #eval(script: string, channel: string, args: Argument[]): Promise<unknown> {
+    const name = this.#name(channel);
+    const keys = [name, `${name}:log`];
+    return this.#commands.run((driver) =>
+      driver.eval(script, keys, [crypto.randomUUID(), ...args]),
+    );
+  }
+
+  #receive(name: string, frame: RedisBytes): void {
+    const channel = this.#wanted.get(name);
+    // Drops a message that arrives before `up`: the gap of the outage reports it.
+    if (channel === undefined || this.#state !== 'up') return;
+    this.#sink!.message(channel, ...parseFrame(frame));
+  }
+
+  // Outages
+
+  #down(error: Error): void {
+    if (this.#state === 'up') {
+      this.#state = 'down';
+      this.#sink!.down(error);
+    }
+    this.#started(error);
+  }
+
+  /** Subscribes to all channels when both connections are ready, then reports `up`. */
+  async #restore(): Promise<void> {
+    if (this.#restoring) return;
+    this.#restoring = true;
+    const refused = new Map<string, Error>();
+    while (this.#connected) {
+      const changes = [
+        ...missingIn(this.#subscribed, this.#wanted).map((name) =>
+          this.#resubscribe(name, refused),
+        ),
+        ...missingIn(this.#wanted, this.#subscribed).map((name) => this.#unsubscribeFrom(name)),
+      ];
+      if (changes.length === 0) {
+        this.#up();
+        break;
+      }
+      await Promise.allSettled(changes);
+    }
+    this.#restoring = false;
+    for (const [channel, error] of refused) this.#sink!.gap(channel, error);
+  }
+
+  /** Redis may refuse one of the channels. The hub then subscribes to it again. */
+  async #resubscribe(name: string, refused: Map<string, Error>): Promise<void> {
+    try {
+      await this.#subscribeTo(name);
+    } catch (error) {
+      const channel = this.#wanted.get(name);
+      if (!this.#connected || channel === undefined) return;
+      this.#wanted.delete(name);
+      refused.set(channel, error as Error);
+    }
+  }
+
+  get #connected(): boolean {
+    return this.#state !== 'closed' && this.#commands.ready && this.#subscriber.ready;
+  }
+
+  #up(): void {
+    const before = this.#state;
+    this.#state = 'up';
+    if (before === 'down') this.#sink!.up();
+    this.#started();
+  }
+
+  async #subscribeTo(name: string): Promise<void> {
+    await this.#subscriber.run((driver) => driver.subscribe(name));
+    this.#subscribed.add(name);
+  }
+
+  async #unsubscribeFrom(name: string): Promise<void> {
+    this.#subscribed.delete(name);
+    await this.#subscriber.run((driver) => driver.unsubscribe(name));
+  }
+
+  /** Ignores the error of a lost connection: the next connection makes the change. */
+  async #unlessLost(change: Promise<void>): Promise<void> {
+    try {
+      await change;
+    } catch (error) {
+      if (this.#state === 'up') throw error;
+    }
+  }
+}
+
+/** The first names of `all` that are missing in `some`. */
+function missingIn(some: Names, all: Names): string[] {
+  return [...all.keys()].filter((name) => !some.has(name)).slice(0, MAX_CHANGES);
+}

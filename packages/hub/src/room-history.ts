@@ -1,0 +1,101 @@
+import type { Message, PreparedMessage } from '@ws/conn';
+import type { Position } from './position.ts';
+
+/** The bounds of a history. */
+export interface HistoryBounds {
+  readonly size: number;
+  readonly bytes: number;
+  readonly ttl: number;
+}
+
+/** A message of a room's history. */
+export interface Kept {
+  readonly position: Position;
+  readonly message: Message;
+}
+
+interface Entry {
+  readonly offset: number;
+  readonly message: PreparedMessage;
+  /** Time of its expiry, in ms of the platform's clock. */
+  readonly until: number;
+}
+
+/** The last messages of one room. */
+export class RoomHistory {
+  readonly epoch: string = crypto.randomUUID();
+  /** Offset of the last message. */
+  last = 0;
+  /** Bytes of payload. */
+  bytes = 0;
+  readonly #bounds: HistoryBounds;
+  #entries: Entry[] = [];
+  /** Index of the first entry of the history. The entries before it are removed together, later. */
+  #first = 0;
+  /** Offset of the last message before the latest interruption; -1 before the first one. */
+  #interrupted = -1;
+
+  constructor(bounds: HistoryBounds) {
+    this.#bounds = bounds;
+  }
+
+  get length(): number {
+    return this.#entries.length - this.#first;
+  }
+
+  /** Adds a message, and drops the oldest ones beyond the bounds. */
+  add(message: PreparedMessage, now: number): Position {
+    this.#entries.push({ offset: ++this.last, message, until: now + this.#bounds.ttl });
+    this.bytes += message.bytes.length;
+    while (this.length > this.#bounds.size || this.bytes > this.#bounds.bytes) this.dropFirst();
+    this.expire(now);
+    return { epoch: this.epoch, offset: this.last };
+  }
+
+  /** Messages of other nodes may be missing after the last message. */
+  interrupt(): void {
+    this.#interrupted = this.last;
+  }
+
+  /** Drops the expired messages. */
+  expire(now: number): void {
+    while (this.length > 0 && this.#entries[this.#first]!.until <= now) this.dropFirst();
+  }
+
+  dropFirst(): void {
+    this.bytes -= this.#entries[this.#first]!.message.bytes.length;
+    this.#first++;
+    if (this.#first * 2 < this.#entries.length) return;
+    this.#entries = this.#entries.slice(this.#first);
+    this.#first = 0;
+  }
+
+  /**
+   * The first `limit` messages after `since`, or the last `limit` messages without it.
+   *
+   * @returns `complete`: no message after `since` is missing; without `since`, no message at all.
+   */
+  read(
+    since: Position | undefined,
+    limit: number,
+    toMessage: (message: PreparedMessage) => Message,
+  ): { messages: Kept[]; complete: boolean } {
+    const oldest = this.last - this.length;
+    const known = since === undefined || since.epoch === this.epoch;
+    const after =
+      since === undefined ? Math.max(oldest, this.last - limit) : known ? since.offset : 0;
+    const from = Math.max(after, oldest);
+    const entries = this.#entries.slice(this.#first + from - oldest).slice(0, limit);
+    return {
+      messages: entries.map(({ offset, message }) => ({
+        position: { epoch: this.epoch, offset },
+        message: toMessage(message),
+      })),
+      complete:
+        known &&
+        from === (since?.offset ?? 0) &&
+        from > this.#interrupted &&
+        from + entries.length === this.last,
+    };
+  }
+}

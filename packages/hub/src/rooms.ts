@@ -1,0 +1,341 @@
+import { Message, type MessageData, type Platform, type PreparedMessage } from '@ws/conn';
+import { onRejection, RESOLVED, utf8Length, whole } from '@ws/conn/internal';
+import { Audience, type Publication } from './audience.ts';
+import type { BackplaneLink } from './backplane-link.ts';
+import { checkString } from './check-string.ts';
+import { HubClosedError, OverflowError, RoomRefusedError } from './errors.ts';
+import type { FanOut } from './fan-out.ts';
+import { Histories } from './histories.ts';
+import type { HubSettings, RoomSettings } from './options.ts';
+import type { Position } from './position.ts';
+import { prepare } from './prepare.ts';
+import { checkPublishOptions, chosen, exceptions } from './receivers.ts';
+import { type Kept, RoomHistory } from './room-history.ts';
+import { type PublishOptions, Room, type RoomOwner, type Session } from './session.ts';
+
+/** The part of a hub that its rooms use. */
+export interface RoomsOwner<Data> {
+  readonly settings: HubSettings<Data>;
+  readonly platform: Platform;
+  readonly fanOut: FanOut;
+  readonly closed: boolean;
+  /** Undefined without a backplane, and before its code is loaded. */
+  readonly link: BackplaneLink<Data> | undefined;
+  /** Undefined without a backplane. */
+  withLink<T>(use: (link: BackplaneLink<Data>) => Promise<T>): Promise<T> | undefined;
+  /** A message was published. */
+  published(): void;
+  /** Calls the listeners of `join`. Returns whether the session may join. */
+  mayJoin(session: Session<Data>, room: string): boolean | Promise<boolean>;
+  left(session: Session<Data>, room: string): void;
+  failed(session: Session<Data> | undefined, error: unknown): void;
+  /** A publication was refused. */
+  refused(error: unknown): void;
+  /** Messages of other nodes were not delivered. */
+  missed(room: string, from: Position | undefined): void;
+}
+
+/** A room with members or history. */
+interface RoomState<Data> {
+  readonly room: Room<Data>;
+  readonly settings: RoomSettings;
+  readonly audience: Audience<Data>;
+  readonly history: RoomHistory | undefined;
+}
+
+const NO_MEMBERS: ReadonlySet<never> = /* @__PURE__ */ new Set();
+
+/** The rooms of one hub, by name. */
+export class Rooms<Data> implements RoomOwner<Data> {
+  readonly #hub: RoomsOwner<Data>;
+  readonly #states = new Map<string, RoomState<Data>>();
+  readonly #histories: Histories;
+  /** Whether the backplane keeps the history of rooms. */
+  readonly #engineKeeps: boolean;
+  /** Joins that wait for a listener's promise. */
+  readonly #joining = new Map<Session<Data>, Map<string, object>>();
+
+  constructor(hub: RoomsOwner<Data>) {
+    this.#hub = hub;
+    const { maxHistoryBytes, backplane } = hub.settings;
+    this.#histories = new Histories(maxHistoryBytes);
+    this.#engineKeeps = backplane?.keeps === true && backplane.history !== undefined;
+  }
+
+  get size(): number {
+    return this.#states.size;
+  }
+
+  /** Whether messages cross nodes. */
+  get #crosses(): boolean {
+    return this.#hub.settings.backplane !== undefined;
+  }
+
+  /** @throws TypeError, RangeError for an invalid name. */
+  room(name: string): Room<Data> {
+    this.#checkName(name);
+    return this.#states.get(name)?.room ?? new Room(this, name);
+  }
+
+  membersOf(name: string): ReadonlySet<Session<Data>> {
+    return this.#states.get(name)?.audience.members ?? NO_MEMBERS;
+  }
+
+  /** See `Session.join`. */
+  join(session: Session<Data>, name: string): Room<Data> {
+    const room = this.room(name);
+    if (session.isIn(name) || this.#joining.get(session)?.has(name)) return room;
+    this.#checkBounds(session, name);
+    const may = this.#hub.mayJoin(session, name);
+    if (may === false) throw new RoomRefusedError(name, 'a join listener refused');
+    if (may === true) {
+      // The listener may have joined other rooms.
+      this.#checkBounds(session, name);
+      this.#enter(session, name);
+    } else this.#enterLater(session, name, may);
+    return room;
+  }
+
+  leave(session: Session<Data>, name: string): void {
+    const joining = this.#joining.get(session);
+    if (joining?.delete(name) && joining.size === 0) this.#joining.delete(session);
+    if (!session.isIn(name)) return;
+    session.left(name);
+    const state = this.#states.get(name)!;
+    state.audience.leave(session);
+    this.#removeIfUnused(name, state);
+    this.#hub.left(session, name);
+  }
+
+  leaveAll(session: Session<Data>): void {
+    this.#joining.delete(session);
+    for (const name of session.roomNames()) this.leave(session, name);
+  }
+
+  /** Receives the messages of other nodes, for the rooms that have members already. */
+  openAll(link: BackplaneLink<Data>): void {
+    for (const [name, { audience, settings }] of this.#states) {
+      if (audience.members.size > 0) link.open(name, settings);
+    }
+  }
+
+  /** See {@link Audience.flush}. */
+  flush(session: Session<Data>): void {
+    for (const name of session.roomNames()) this.#states.get(name)?.audience.flush(session);
+  }
+
+  publish(
+    name: string,
+    data: MessageData | PreparedMessage,
+    options: PublishOptions<Data>,
+  ): Promise<Position | undefined> {
+    const published = this.#publish(name, data, options);
+    onRejection(published, (error) => this.#hub.refused(error));
+    return published;
+  }
+
+  async #publish(
+    name: string,
+    data: MessageData | PreparedMessage,
+    options: PublishOptions<Data>,
+  ): Promise<Position | undefined> {
+    if (this.#hub.closed) throw new HubClosedError('publish');
+    checkPublishOptions(options);
+    const settings = this.#states.get(name)?.settings ?? this.#hub.settings.room(name);
+    if (settings.through && options.filter !== undefined) {
+      throw new TypeError(
+        "filter: not allowed in a room with delivery 'through', whose messages cross nodes",
+      );
+    }
+    const message = prepare(data);
+    const except = exceptions(options.except);
+    const only = chosen(this.membersOf(name), options.filter);
+    const { key } = options;
+    const { history } = settings;
+    const crosses = this.#crosses && options.local !== true;
+    this.#hub.published();
+    if (crosses && settings.through) {
+      return this.#hub.withLink((link) => link.publish(name, message, key, history, { except }));
+    }
+    const delivered = this.#deliver(name, settings, { message, key, except, only });
+    if (!crosses || only !== undefined) return delivered;
+    return this.#hub.withLink((link) =>
+      link.publishToOthers(name, message, key, history, delivered),
+    );
+  }
+
+  /** A message has arrived from the backplane. */
+  arrived(
+    name: string,
+    message: PreparedMessage,
+    key: string | undefined,
+    except: ReadonlySet<Session<Data>> | undefined,
+  ): void {
+    const state = this.#states.get(name);
+    if (state === undefined) return;
+    const kept = this.#keep(name, state, message);
+    state.audience.arrive({ message, key, except, only: undefined }, () => {
+      this.#hub.missed(name, kept && { ...kept, offset: kept.offset - 1 });
+    });
+  }
+
+  /** Messages of other nodes may be missing in a room. */
+  interrupted(name: string): void {
+    this.#states.get(name)?.history?.interrupt();
+  }
+
+  async history(
+    name: string,
+    since: Position | undefined,
+    limit: number | undefined,
+  ): Promise<{ messages: Kept[]; complete: boolean }> {
+    checkPosition(since);
+    const bounds = this.#hub.settings.room(name).history;
+    const most = limit === undefined ? bounds?.size : whole('limit', limit);
+    const history = this.#states.get(name)?.history;
+    const { platform } = this.#hub;
+    if (bounds === undefined || most === undefined) return { messages: [], complete: false };
+    if (this.#engineKeeps) {
+      const found = await this.#hub.withLink((link) => link.history(name, since, most));
+      const messages = found!.arrivals.map(({ envelope, position }) => ({
+        position: position!,
+        message: this.#toMessage(envelope.message!),
+      }));
+      return { messages, complete: found!.complete };
+    }
+    // Without members this node receives no messages of other nodes.
+    const receives = !this.#crosses || this.membersOf(name).size > 0;
+    if (history === undefined) return { messages: [], complete: since === undefined && receives };
+    history.expire(platform.now());
+    const { messages, complete } = history.read(since, most, (message) => this.#toMessage(message));
+    return { messages, complete: complete && receives };
+  }
+
+  #toMessage({ type, bytes }: PreparedMessage): Message {
+    return new Message(type as 1 | 2, bytes.slice(), this.#hub.platform);
+  }
+
+  /**
+   * Delivers to the members of this node, and adds the message to the history of this node.
+   *
+   * @throws {@link OverflowError}
+   */
+  #deliver(
+    name: string,
+    settings: RoomSettings,
+    publication: Publication<Data>,
+  ): Promise<Position | undefined> {
+    // A filter selects members, and a history is for all members.
+    const keeps = this.#keepsHere(settings) && publication.only === undefined;
+    const state = keeps ? this.#state(name, settings) : this.#states.get(name);
+    const delivered = state?.audience.publish(publication) ?? RESOLVED;
+    const position = keeps ? this.#keep(name, state, publication.message) : undefined;
+    return position === undefined
+      ? (delivered as Promise<undefined>)
+      : delivered.then(() => position);
+  }
+
+  /**
+   * Whether this node keeps the room's history. Otherwise the engine keeps it, or there is none.
+   */
+  #keepsHere({ history }: RoomSettings): boolean {
+    return history !== undefined && !this.#engineKeeps;
+  }
+
+  #checkName(name: unknown): asserts name is string {
+    checkString('room', name);
+    const { maxNameBytes } = this.#hub.settings;
+    // A UTF-16 unit has at most three bytes in UTF-8, so most names need no measuring.
+    const fits = name.length * 3 <= maxNameBytes || utf8Length(name) <= maxNameBytes;
+    if (name !== '' && fits) return;
+    throw new RangeError(
+      `room: expected a name of 1 to ${maxNameBytes} bytes, got ${utf8Length(name)} (option maxNameBytes)`,
+    );
+  }
+
+  #checkBounds(session: Session<Data>, name: string): void {
+    const { maxRooms, maxRoomsPerSession } = this.#hub.settings;
+    const joined = session.roomCount + (this.#joining.get(session)?.size ?? 0);
+    if (joined >= maxRoomsPerSession) {
+      throw new RoomRefusedError(
+        name,
+        `the session has ${joined} rooms (option maxRoomsPerSession)`,
+      );
+    }
+    if (this.size >= maxRooms && !this.#states.has(name)) {
+      throw new RoomRefusedError(name, `the hub has ${this.size} rooms (option maxRooms)`);
+    }
+  }
+
+  #enter(session: Session<Data>, name: string): void {
+    const { audience, settings, history } = this.#state(name);
+    session.entered(name);
+    audience.join(session);
+    if (audience.members.size > 1) {
+      if (settings.through) this.#hub.link?.joined(name, session);
+      return;
+    }
+    this.#hub.link?.open(name, settings);
+    // While the room had no members, this node received no messages of other nodes.
+    if (this.#crosses) history?.interrupt();
+  }
+
+  /** Enters when the listeners of `join` allow it, unless the session leaves or ends before. */
+  #enterLater(session: Session<Data>, name: string, may: Promise<boolean>): void {
+    const attempt = {};
+    const joining = this.#joining.get(session) ?? new Map<string, object>();
+    this.#joining.set(session, joining.set(name, attempt));
+    const entered = may.then((agreed) => {
+      if (joining.get(name) !== attempt) return;
+      joining.delete(name);
+      if (joining.size === 0) this.#joining.delete(session);
+      if (session.state === 'closed') return;
+      if (!agreed) throw new RoomRefusedError(name, 'a join listener refused');
+      this.#checkBounds(session, name);
+      this.#enter(session, name);
+    });
+    onRejection(entered, (error) => this.#hub.failed(session, error));
+  }
+
+  #state(name: string, settings: RoomSettings = this.#hub.settings.room(name)): RoomState<Data> {
+    const found = this.#states.get(name);
+    if (found !== undefined) return found;
+    if (this.size >= this.#hub.settings.maxRooms) {
+      throw new OverflowError(`the hub has ${this.size} rooms (option maxRooms)`);
+    }
+    const state: RoomState<Data> = {
+      room: new Room(this, name),
+      settings,
+      audience: new Audience(this.#hub.fanOut),
+      history: this.#keepsHere(settings) ? new RoomHistory(settings.history!) : undefined,
+    };
+    this.#states.set(name, state);
+    return state;
+  }
+
+  #keep(
+    name: string,
+    state: RoomState<Data> | undefined,
+    message: PreparedMessage,
+  ): Position | undefined {
+    if (state?.history === undefined) return undefined;
+    const { platform } = this.#hub;
+    return this.#histories.add(state.history, message, platform, () => {
+      this.#removeIfUnused(name, state);
+    });
+  }
+
+  #removeIfUnused(name: string, { audience, history }: RoomState<Data>): void {
+    if (audience.members.size === 0) this.#hub.link?.close(name);
+    if (audience.members.size > 0 || (history !== undefined && history.length > 0)) return;
+    this.#states.delete(name);
+  }
+}
+
+/** @throws TypeError for other values than a position. */
+function checkPosition(since: Position | undefined): void {
+  if (since === undefined) return;
+  const { epoch, offset } = (since ?? {}) as Partial<Position>;
+  if (typeof epoch === 'string' && Number.isSafeInteger(offset) && offset! >= 0) return;
+  throw new TypeError('since: expected a position, { epoch: string, offset: number }');
+}

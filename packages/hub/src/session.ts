@@ -1,0 +1,395 @@
+import {
+  CloseCode,
+  type CloseInfo,
+  type Conn,
+  type MessageData,
+  type PreparedMessage,
+} from '@ws/conn';
+import { checkOptionNames, platformOf, sendPrepared, untilWritable } from '@ws/conn/internal';
+import { checkString } from './check-string.ts';
+import { SessionClosedError } from './errors.ts';
+import type { Position } from './position.ts';
+import { prepare } from './prepare.ts';
+import type { Kept } from './room-history.ts';
+import { type Waiting, WaitingMessages } from './waiting-messages.ts';
+
+/** What the hub does with a message that exceeds the bounds of a slow session. */
+export type OverflowPolicy = 'close' | 'drop-new' | 'drop-old';
+
+/** The part of a hub that its sessions use. */
+export interface SessionOwner<Data> {
+  readonly settings: {
+    readonly maxQueuedMessages: number;
+    readonly maxQueuedBytes: number;
+    readonly overflow: unknown;
+  };
+  /** The policy for a message that exceeds the bounds. */
+  policyFor(session: Session<Data>): OverflowPolicy | 'latest';
+  /** The connection has accepted a message. */
+  delivered(session: Session<Data>, message: PreparedMessage): void;
+  /** Messages were dropped. */
+  overflowed(session: Session<Data>, dropped: number, policy: OverflowPolicy | 'latest'): void;
+  join(session: Session<Data>, room: string): Room<Data>;
+  leave(session: Session<Data>, room: string): void;
+  /** Sends the messages of this turn to a session that closes. */
+  flush(session: Session<Data>): void;
+}
+
+const NOTHING_WAITS: Waiting = { messages: 0, bytes: 0 };
+const SEND_OPTION_NAMES: readonly string[] = ['key'];
+
+/** One connection of a {@link Hub}. */
+export class Session<Data = unknown> {
+  /** Unique in this hub. */
+  readonly id: string;
+  /** The connection. The hub reads it; you may write to it. */
+  readonly conn: Conn<Data>;
+  /** The request of the handshake, from the server or from `Hub.add`. */
+  readonly request: unknown;
+  readonly #hub: SessionOwner<Data>;
+  #ended = false;
+  /** The name of one joined room, or of several. Most sessions are in one room and need no Set. */
+  #joined: string | Set<string> | undefined;
+  #keys: Map<string, unknown> | undefined;
+  #waiting: WaitingMessages | undefined;
+
+  /** @internal */
+  constructor(hub: SessionOwner<Data>, conn: Conn<Data>, id: string, request: unknown) {
+    this.#hub = hub;
+    this.conn = conn;
+    this.id = id;
+    this.request = request;
+  }
+
+  /** The value of {@link Conn.data}. */
+  get data(): Data {
+    return this.conn.data;
+  }
+
+  set data(data: Data) {
+    this.conn.data = data;
+  }
+
+  /** The names of the rooms that the session has joined. */
+  get rooms(): ReadonlySet<string> {
+    this.#joined ??= new Set();
+    if (typeof this.#joined === 'string') this.#joined = new Set([this.#joined]);
+    return this.#joined;
+  }
+
+  /** @internal Number of {@link rooms}. */
+  get roomCount(): number {
+    return typeof this.#joined === 'string' ? 1 : (this.#joined?.size ?? 0);
+  }
+
+  /** @internal */
+  isIn(room: string): boolean {
+    return typeof this.#joined === 'string' ? this.#joined === room : !!this.#joined?.has(room);
+  }
+
+  /** @internal */
+  entered(room: string): void {
+    if (this.#joined === undefined) this.#joined = room;
+    else if (typeof this.#joined === 'string') this.#joined = new Set([this.#joined, room]);
+    else this.#joined.add(room);
+  }
+
+  /** @internal */
+  left(room: string): void {
+    if (typeof this.#joined === 'string') this.#joined = undefined;
+    else this.#joined?.delete(room);
+  }
+
+  /** @internal A copy of {@link rooms}: the caller may change the rooms while it iterates. */
+  roomNames(): readonly string[] {
+    return typeof this.#joined === 'string' ? [this.#joined] : [...(this.#joined ?? [])];
+  }
+
+  /** `closed` as soon as the connection no longer takes messages. */
+  get state(): 'open' | 'closed' {
+    return this.#ended || this.conn.state !== 'open' ? 'closed' : 'open';
+  }
+
+  /** Number and bytes of the messages that wait because the peer reads too slowly. */
+  get queued(): Waiting {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return NOTHING_WAITS;
+    return { messages: waiting.messages, bytes: waiting.bytes };
+  }
+
+  /** Stores a value of the application under `key`. */
+  set(key: string, value: unknown): void {
+    this.keys().set(key, value);
+  }
+
+  /** The value that {@link set} has stored under `key`, or undefined. */
+  get(key: string): unknown {
+    return this.#keys?.get(key);
+  }
+
+  /** All stored values. Changes to this Map change the session. */
+  keys(): Map<string, unknown> {
+    this.#keys ??= new Map();
+    return this.#keys;
+  }
+
+  /**
+   * Sends a message to this session at once: before messages that were published in the same turn.
+   * When the peer reads too slowly, the message waits, within the bounds of the hub.
+   *
+   * @param data - As for `Conn.send`. Bytes are copied.
+   * @param options - `key`: with the policy `latest`, replaces a waiting message of this key.
+   * @returns False when the message was dropped.
+   * @throws {@link SessionClosedError}; TypeError for invalid data or options.
+   */
+  send(
+    data: MessageData | PreparedMessage,
+    options: { readonly key?: string | undefined } = {},
+  ): boolean {
+    if (this.state === 'closed') throw new SessionClosedError('session.send');
+    checkOptionNames('session.send', options, SEND_OPTION_NAMES, 'ignore');
+    if (options.key !== undefined) checkString('key', options.key);
+    return this.deliver(prepare(data), options.key);
+  }
+
+  /**
+   * Joins a room. The session gets the messages that are published after this call. When a listener
+   * of `join` returns a promise, the session joins after it resolves, and `error` reports a
+   * refusal.
+   *
+   * @returns The room.
+   * @throws {@link RoomRefusedError}, {@link SessionClosedError}; TypeError or RangeError for an
+   *   invalid name.
+   */
+  join(room: string): Room<Data> {
+    if (this.state === 'closed') throw new SessionClosedError('session.join');
+    return this.#hub.join(this, room);
+  }
+
+  /**
+   * Leaves a room. The session first gets the messages that were published in this turn, unless the
+   * delivery of earlier messages has begun and continues in later turns. No effect when the session
+   * is not in that room.
+   */
+  leave(room: string): void {
+    this.#hub.leave(this, room);
+  }
+
+  /**
+   * Sends the waiting messages and, as {@link leave}, the messages that were published in this turn.
+   * Then closes the connection. See `Conn.close`.
+   */
+  close(code?: number, reason?: string): Promise<CloseInfo> {
+    this.#hub.flush(this);
+    this.#flushWaiting();
+    return this.conn.close(code, reason);
+  }
+
+  /** @internal As {@link close}, with a timeout in ms for the closing handshake. */
+  closeWithin(code: number, reason: string, timeout: number): Promise<CloseInfo> {
+    this.#flushWaiting();
+    return this.conn.close(code, reason, { timeout });
+  }
+
+  /** @internal Sends a message now or, if the peer reads too slowly, later. */
+  deliver(message: PreparedMessage, key: string | undefined): boolean {
+    if (this.state === 'closed') return false;
+    if (this.#waiting === undefined) {
+      const writable = untilWritable(this.conn);
+      if (writable === undefined && this.#handOver(message)) return true;
+      if (this.conn.state !== 'open') return false;
+      this.#waiting = new WaitingMessages();
+      this.#resumeAfter(writable);
+    }
+    return this.#wait(this.#waiting, message, key);
+  }
+
+  /** @internal The connection has ended. Returns the number of messages that were still waiting. */
+  end(): number {
+    this.#ended = true;
+    const lost = this.#waiting?.clear() ?? 0;
+    this.#waiting = undefined;
+    return lost;
+  }
+
+  /**
+   * Sends the waiting messages, also above the high-water mark: the close frame must follow them.
+   */
+  #flushWaiting(): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined || this.state === 'closed') return;
+    for (let first = waiting.first(); first !== undefined; first = waiting.first()) {
+      sendPrepared(this.conn, first, true);
+      waiting.shift();
+      this.#hub.delivered(this, first);
+    }
+  }
+
+  #handOver(message: PreparedMessage): boolean {
+    if (!sendPrepared(this.conn, message, false)) return false;
+    this.#hub.delivered(this, message);
+    return true;
+  }
+
+  #wait(waiting: WaitingMessages, message: PreparedMessage, key: string | undefined): boolean {
+    const hub = this.#hub;
+    const { length } = message.bytes;
+    const { maxQueuedBytes, overflow } = hub.settings;
+    const tooLong = length > maxQueuedBytes;
+    const replaceable = overflow === 'latest' && !tooLong ? key : undefined;
+    const replaces = replaceable !== undefined && waiting.remove(replaceable);
+    if (replaces) hub.overflowed(this, 1, 'latest');
+    if (this.#hasRoom(waiting, length)) {
+      waiting.add(message, replaceable);
+      return true;
+    }
+    const policy = hub.policyFor(this);
+    if (policy === 'close') {
+      const dropped = waiting.clear() + 1;
+      hub.overflowed(this, dropped, policy);
+      void this.conn.close(CloseCode.TryAgainLater, 'reads too slowly');
+      return false;
+    }
+    if (policy === 'drop-new' || tooLong) {
+      hub.overflowed(this, 1, policy);
+      return false;
+    }
+    let dropped = 0;
+    for (; !this.#hasRoom(waiting, length); dropped++) waiting.shift();
+    hub.overflowed(this, dropped, policy);
+    waiting.add(message, replaceable);
+    return true;
+  }
+
+  #hasRoom(waiting: WaitingMessages, bytes: number): boolean {
+    const { maxQueuedMessages, maxQueuedBytes } = this.#hub.settings;
+    return waiting.messages < maxQueuedMessages && waiting.bytes + bytes <= maxQueuedBytes;
+  }
+
+  /** @param writable - Resolves when the connection takes messages again, see `untilWritable`. */
+  #resumeAfter(writable: Promise<void> | undefined): void {
+    // Without a promise, the bytes of this turn alone exceed `maxBufferedAmount`.
+    if (writable === undefined) platformOf(this.conn).yield(() => this.#sendWaiting(true));
+    // A rejection means that the connection has ended; the hub removes the session.
+    else
+      writable.then(
+        () => this.#sendWaiting(false),
+        () => {},
+      );
+  }
+
+  /**
+   * Sends the waiting messages until the connection accepts no more.
+   *
+   * @param afterTurn - The connection had a turn to send its bytes, so the first message is sent in
+   *   any case. That ends a connection whose write deadline has expired.
+   */
+  #sendWaiting(afterTurn: boolean): void {
+    const waiting = this.#waiting;
+    let force = afterTurn;
+    for (let first = waiting?.first(); first !== undefined; first = waiting!.first()) {
+      if (this.state === 'closed') return;
+      const writable = untilWritable(this.conn);
+      if (writable !== undefined) return this.#resumeAfter(writable);
+      if (!sendPrepared(this.conn, first, force)) return this.#refused(force);
+      // An expired write deadline has ended the connection.
+      if (this.conn.state !== 'open') return;
+      waiting!.shift();
+      this.#hub.delivered(this, first);
+      force = false;
+    }
+    this.#waiting = undefined;
+  }
+
+  /** @param forced - The connection fails to send the message, for example for lack of memory. */
+  #refused(forced: boolean): void {
+    if (forced) void this.conn.close(CloseCode.InternalServerErr);
+    else this.#resumeAfter(undefined);
+  }
+}
+
+/** The receivers of a message. */
+export interface PublishOptions<Data = unknown> {
+  /** Sessions that do not get the message, usually the sender. */
+  readonly except?: Session<Data> | Iterable<Session<Data>> | undefined;
+  /**
+   * Only sessions of this node for which the function returns true get the message. Called for each
+   * session before `publish` returns, in one turn of the event loop. The message is not added to the
+   * history. Not allowed with `through`.
+   */
+  readonly filter?: ((session: Session<Data>) => boolean) | undefined;
+  /** With the policy `latest`, the message replaces a waiting message of this key. */
+  readonly key?: string | undefined;
+  /** Whether only sessions of this node get the message. Default: false. */
+  readonly local?: boolean | undefined;
+}
+
+/** The rooms of a hub. */
+export interface RoomOwner<Data> {
+  membersOf(room: string): ReadonlySet<Session<Data>>;
+  publish(
+    room: string,
+    data: MessageData | PreparedMessage,
+    options: PublishOptions<Data>,
+  ): Promise<Position | undefined>;
+  history(
+    room: string,
+    since: Position | undefined,
+    limit: number | undefined,
+  ): Promise<{ messages: Kept[]; complete: boolean }>;
+}
+
+/**
+ * The room of a name. A room exists while it has members or history. The object stays valid when
+ * the room ends and starts again.
+ */
+export class Room<Data = unknown> {
+  readonly name: string;
+  readonly #rooms: RoomOwner<Data>;
+
+  /** @internal */
+  constructor(rooms: RoomOwner<Data>, name: string) {
+    this.#rooms = rooms;
+    this.name = name;
+  }
+
+  /**
+   * The members of this node. The Set changes when sessions join and leave. A room that ends and
+   * starts again has another Set, so do not store it.
+   */
+  get members(): ReadonlySet<Session<Data>> {
+    return this.#rooms.membersOf(this.name);
+  }
+
+  /**
+   * Sends a message to all members, at the end of the turn and in the order of the calls.
+   *
+   * @param data - As for `Conn.send`. Bytes are copied once.
+   * @returns Resolves when each member of this node has the message, or has it waiting, and when
+   *   the backplane has it: to the position of the message in a room with history, else to
+   *   undefined.
+   * @throws (rejects) {@link HubClosedError}, {@link OverflowError}; {@link BackplaneError} when
+   *   the backplane refuses the message, or has not answered for 5 s. While the backplane is away,
+   *   only a room with `delivery: 'through'` rejects. TypeError for invalid data or options; the
+   *   error of `filter`. A rejection that is not awaited is not reported as unhandled: the event
+   *   `error` reports it; refused messages at most once a second.
+   */
+  publish(
+    data: MessageData | PreparedMessage,
+    options: PublishOptions<Data> = {},
+  ): Promise<Position | undefined> {
+    return this.#rooms.publish(this.name, data, options);
+  }
+
+  /**
+   * Reads the history of the room: the first `limit` messages after `since`, or the last `limit`
+   * messages without it.
+   *
+   * @param limit - Default: all.
+   * @returns `complete`: no message after `since` is missing; without `since`, no message at all.
+   * @throws (rejects) TypeError, RangeError for invalid arguments; {@link BackplaneError}.
+   */
+  history(since?: Position, limit?: number): Promise<{ messages: Kept[]; complete: boolean }> {
+    return this.#rooms.history(this.name, since, limit);
+  }
+}

@@ -1,0 +1,374 @@
+import {
+  CloseCode,
+  type CloseInfo,
+  type Conn,
+  type Platform,
+  type PreparedMessage,
+  portablePlatform,
+  ReadPendingError,
+  WebSocketError,
+} from '@ws/conn';
+import { handled, onRejection, platformOf, reportError } from '@ws/conn/internal';
+import { Audience } from './audience.ts';
+import type { Backplane } from './backplane.ts';
+import type { BackplaneLink, LinkOwner, Origin } from './backplane-link.ts';
+import type { ClosePlan } from './close-options.ts';
+import {
+  BackplaneError,
+  HubClosedError,
+  OverflowError,
+  RoomRefusedError,
+  SessionClosedError,
+} from './errors.ts';
+import { type HubEvents, Listeners } from './events.ts';
+import { FanOut } from './fan-out.ts';
+import { loaded } from './loaded-link.ts';
+import type { HubSettings } from './options.ts';
+import { badPolicy, isOverflowPolicy } from './overflow.ts';
+import type { Position } from './position.ts';
+import { Reports } from './reports.ts';
+import { Rooms, type RoomsOwner } from './rooms.ts';
+import type { OverflowPolicy, Room } from './session.ts';
+import { Session, type SessionOwner } from './session.ts';
+
+/** Number of sessions that `Hub.close` closes in one turn of the event loop. */
+const CLOSE_BATCH = 64;
+const NO_POSITION: Promise<undefined> = /* @__PURE__ */ Promise.resolve(undefined);
+
+/** The sessions of one hub, with its listeners and counters. */
+export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, LinkOwner<Data> {
+  readonly settings: HubSettings<Data>;
+  readonly byId: Map<string, Session<Data>> = new Map();
+  readonly fanOut: FanOut = new FanOut(this);
+  readonly everyone: Audience<Data> = new Audience(this.fanOut);
+  readonly rooms: Rooms<Data>;
+  /** Undefined without a backplane, and before its code is loaded. */
+  link: BackplaneLink<Data> | undefined;
+  readonly #loaded: Promise<BackplaneLink<Data>> | undefined;
+  readonly listeners: Listeners<Data> = new Listeners();
+  /** The platform of the first connection: the hub uses its clock and timers. */
+  platform: Platform = portablePlatform;
+  closed = false;
+  publishedCount = 0;
+  deliveredCount = 0;
+  droppedCount = 0;
+  gapCount = 0;
+  readonly #ofConn = new WeakMap<Conn<Data>, Session<Data>>();
+  readonly #drops: Reports<Session<Data>, OverflowPolicy | 'latest'> = new Reports(
+    (session, dropped, policy) => this.emit('overflow', session, session, { dropped, policy }),
+  );
+  readonly #refusals: Reports<this, Refusal> = new Reports((_, count, cause) => {
+    const text = `${count} publications were refused`;
+    this.failed(undefined, count === 1 ? cause : new WebSocketError(text, cause.code, { cause }));
+  });
+  /** The errors of publications that were reported. */
+  readonly #reported = new WeakSet<object>();
+  /** Called when the last session has ended. */
+  #onEmpty: (() => void) | undefined;
+
+  constructor(settings: HubSettings<Data>) {
+    this.settings = settings;
+    this.rooms = new Rooms(this);
+    const { backplane } = settings;
+    if (backplane === undefined) return;
+    if (loaded.Link !== undefined) this.#connect(loaded.Link, backplane);
+    else this.#loaded = this.#load(backplane);
+    onRejection(this.#loaded, (error) => this.failed(undefined, error));
+  }
+
+  async #load(backplane: Backplane): Promise<BackplaneLink<Data>> {
+    const { BackplaneLink } = await import('./backplane-link.ts');
+    return this.#connect(BackplaneLink, backplane);
+  }
+
+  #connect(Link: typeof BackplaneLink, backplane: Backplane): BackplaneLink<Data> {
+    this.link = new Link(backplane, this.settings.id, this);
+    this.rooms.openAll(this.link);
+    return this.link;
+  }
+
+  /** Uses the link: at once or, in the order of the calls, when its code is loaded. */
+  withLink<T>(use: (link: BackplaneLink<Data>) => Promise<T>): Promise<T> | undefined {
+    return this.link === undefined ? this.#loaded?.then(use) : use(this.link);
+  }
+
+  /** Adds a session, and starts to read its connection. */
+  add(
+    conn: Conn<Data>,
+    id: string,
+    { data, request }: { readonly data?: Data; readonly request?: unknown },
+  ): Session<Data> {
+    if (this.#ofConn.has(conn)) throw new TypeError('hub.add: this connection was already added');
+    if (this.byId.has(id)) {
+      throw new TypeError(`hub.add: another session has the id ${JSON.stringify(id)}`);
+    }
+    if (data !== undefined) conn.data = data;
+    if (this.byId.size === 0) this.platform = platformOf(conn);
+    const session = new Session(this, conn, id, request);
+    this.#ofConn.set(conn, session);
+    this.byId.set(id, session);
+    this.everyone.join(session);
+    this.watchPongs(session);
+    this.emit('connect', session, session);
+    onRejection(
+      conn.receive(
+        (message) => this.emit('message', session, session, message) as Promise<void> | undefined,
+      ),
+      (error) => {
+        // Otherwise the connection has ended.
+        if (error instanceof ReadPendingError) this.#listenerFailed(session, error);
+      },
+    );
+    void conn.closed.then((info) => this.#end(session, info));
+    return session;
+  }
+
+  /** Emits `pong` for a session, if the event has a listener. */
+  watchPongs(session: Session<Data>): void {
+    if (this.listeners.of('pong').length === 0) return;
+    session.conn.setPongHandler(() => {
+      this.emit('pong', session, session, session.conn.stats.rtt);
+    });
+  }
+
+  /** Delivers all publications, then closes all sessions. */
+  async close({ timeout, code, reason, over }: ClosePlan): Promise<void> {
+    this.closed = true;
+    await this.withLink((link) => link.returned());
+    await this.fanOut.settled();
+    const step = over / Math.max(this.byId.size - 1, 1);
+    const start = this.platform.now();
+    await this.#forEach(async (session, i) => {
+      await this.#whileSessions(start + i * step - this.platform.now());
+      void session.closeWithin(code, reason, timeout);
+    });
+    await this.#whileSessions(timeout);
+    await this.#forEach(({ conn }) => conn.terminate());
+    await this.#forEach(({ conn }) => conn.closed);
+    await this.#stopLink();
+    this.#refusals.end(this);
+  }
+
+  /** Calls `visit` for each session, a few in each turn of the event loop. */
+  async #forEach(visit: (session: Session<Data>, i: number) => unknown): Promise<void> {
+    let i = 0;
+    for (const session of this.byId.values()) {
+      await visit(session, i);
+      if (++i % CLOSE_BATCH === 0) await new Promise<void>((next) => this.platform.yield(next));
+    }
+  }
+
+  async #stopLink(): Promise<void> {
+    try {
+      await this.withLink((link) => link.stop());
+    } catch (error) {
+      this.failed(undefined, new BackplaneError('the backplane failed to close', { cause: error }));
+    }
+  }
+
+  /** Resolves after `ms`, or when the last session has ended. */
+  async #whileSessions(ms: number): Promise<void> {
+    if (ms <= 0 || this.byId.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const cancel = this.platform.setTimer(ms, resolve, true);
+      this.#onEmpty = () => {
+        cancel();
+        resolve();
+      };
+    });
+    this.#onEmpty = undefined;
+  }
+
+  #end(session: Session<Data>, info: CloseInfo): void {
+    this.droppedCount += session.end();
+    this.byId.delete(session.id);
+    this.everyone.members.delete(session);
+    this.rooms.leaveAll(session);
+    this.#drops.end(session);
+    const { code, reason } = info;
+    if (code !== CloseCode.AbnormalClosure && info.error === undefined) {
+      this.emit('close', session, session, code, reason);
+    }
+    this.emit('disconnect', session, session, info);
+    if (this.byId.size === 0) this.#onEmpty?.();
+  }
+
+  // Listeners
+
+  /**
+   * Calls the listeners of an event. If one of them throws or rejects, `session` closes.
+   *
+   * @returns A promise that resolves when all async listeners are done; undefined without any.
+   */
+  emit<E extends keyof HubEvents<Data>>(
+    event: E,
+    session: Session<Data> | undefined,
+    ...args: Parameters<HubEvents<Data>[E]>
+  ): unknown {
+    let pending: unknown[] | undefined;
+    for (const listener of this.listeners.of(event)) {
+      try {
+        const result: unknown = (listener as (...args: unknown[]) => unknown)(...args);
+        if (!isPromise(result)) continue;
+        pending ??= [];
+        pending.push(result.then(noop, (error) => this.#listenerFailed(session, error)));
+      } catch (error) {
+        this.#listenerFailed(session, error);
+      }
+    }
+    return pending && Promise.all(pending);
+  }
+
+  #listenerFailed(session: Session<Data> | undefined, error: unknown): void {
+    // The session or the hub was closed while the listener ran. That is not a fault of the listener.
+    const ended = error instanceof SessionClosedError;
+    if (
+      (ended && session?.state === 'closed') ||
+      (error instanceof HubClosedError && this.closed)
+    ) {
+      return;
+    }
+    // A publication was refused. That is not the fault of this session.
+    if (isRefusal(error)) return this.refused(error);
+    if (!this.#reported.has(Object(error))) this.failed(session, error);
+    // Another session has ended, so this one stays.
+    if (!ended) void session?.close(CloseCode.InternalServerErr);
+  }
+
+  failed(session: Session<Data> | undefined, error: unknown): void {
+    const listeners = this.listeners.of('error');
+    const report = (fault: unknown): void => {
+      reportError(undefined, this.platform, fault, { where: 'hub', conn: session?.conn });
+    };
+    if (listeners.length === 0) report(error);
+    for (const listener of listeners) {
+      try {
+        onRejection(listener(session, error), report);
+      } catch (fault) {
+        report(fault);
+      }
+    }
+  }
+
+  // Called by sessions, rooms and the backplane link
+
+  policyFor(session: Session<Data>): OverflowPolicy | 'latest' {
+    const { overflow } = this.settings;
+    if (typeof overflow !== 'function') return overflow;
+    try {
+      const policy = overflow(session, session.queued);
+      if (isOverflowPolicy(policy)) return policy;
+      throw badPolicy(policy, 'overflow: result of the function');
+    } catch (error) {
+      this.failed(session, error);
+      return 'close';
+    }
+  }
+
+  delivered(session: Session<Data>, message: PreparedMessage): void {
+    this.deliveredCount++;
+    if (this.listeners.sent) this.emit('sent', session, session, message);
+  }
+
+  overflowed(session: Session<Data>, dropped: number, policy: OverflowPolicy | 'latest'): void {
+    this.droppedCount += dropped;
+    this.#drops.add(session, dropped, policy, this.platform);
+  }
+
+  join(session: Session<Data>, room: string): Room<Data> {
+    return this.rooms.join(session, room);
+  }
+
+  leave(session: Session<Data>, room: string): void {
+    this.rooms.leave(session, room);
+  }
+
+  flush(session: Session<Data>): void {
+    if (this.fanOut.idle) return;
+    this.everyone.flush(session);
+    this.rooms.flush(session);
+  }
+
+  left(session: Session<Data>, room: string): void {
+    this.emit('leave', session, session, room);
+  }
+
+  /** Sends a broadcast to the other nodes. */
+  toOtherNodes(message: PreparedMessage): void {
+    const sent = this.withLink((link) =>
+      link.publishToOthers(undefined, message, undefined, undefined, NO_POSITION),
+    );
+    onRejection(sent, (error) => this.refused(error));
+  }
+
+  /** Reports the error of a publication: the application may not await it. */
+  refused(error: unknown): void {
+    const fault = Object(error);
+    if (error instanceof HubClosedError || this.#reported.has(fault)) return;
+    this.#reported.add(fault);
+    if (isRefusal(error)) this.#refusals.add(this, 1, error, this.platform);
+    else this.failed(undefined, error);
+  }
+
+  arrived(
+    room: string | undefined,
+    message: PreparedMessage,
+    key: string | undefined,
+    origin: Origin<Data> | undefined,
+  ): void {
+    if (room !== undefined) return this.rooms.arrived(room, message, key, origin?.except);
+    const publication = { message, key, except: undefined, only: undefined };
+    this.everyone.arrive(publication, () => this.missed(undefined, undefined));
+  }
+
+  gap(room: string | undefined, from: Position | undefined): void {
+    if (room !== undefined) this.rooms.interrupted(room);
+    this.missed(room, from);
+  }
+
+  missed(room: string | undefined, from: Position | undefined): void {
+    this.gapCount++;
+    if (from === undefined) this.emit('gap', undefined, room);
+    else this.emit('gap', undefined, room, from);
+  }
+
+  published(): void {
+    this.publishedCount++;
+  }
+
+  mayJoin(session: Session<Data>, room: string): boolean | Promise<boolean> {
+    let pending: Promise<unknown>[] | undefined;
+    for (const listener of this.listeners.of('join')) {
+      let result: unknown;
+      try {
+        result = listener(session, room);
+      } catch (error) {
+        this.#listenerFailed(session, error);
+        throw new RoomRefusedError(room, 'a join listener threw');
+      }
+      if (result === false) return false;
+      if (isPromise(result)) (pending ??= []).push(handled(Promise.resolve(result)));
+    }
+    if (pending === undefined) return true;
+    return Promise.all(pending).then(
+      (results) => !results.includes(false),
+      (error) => {
+        this.#listenerFailed(session, error);
+        return false;
+      },
+    );
+  }
+}
+
+/** The error of a publication that the hub or the backplane refuses. */
+type Refusal = BackplaneError | OverflowError;
+
+function isRefusal(error: unknown): error is Refusal {
+  return error instanceof BackplaneError || error instanceof OverflowError;
+}
+
+const noop = (): void => {};
+
+function isPromise(value: unknown): value is Promise<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value;
+}

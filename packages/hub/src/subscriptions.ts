@@ -1,0 +1,115 @@
+import type { Platform } from '@ws/conn';
+import type { Backplane } from './backplane.ts';
+import { BackplaneError } from './errors.ts';
+
+/** Shortest and longest pause before a refused subscription is tried again, in ms. */
+const RETRY_MS = 1_000;
+const MAX_RETRY_MS = 60_000;
+
+export interface SubscriptionsOwner {
+  readonly platform: Platform;
+  readonly backplane: Backplane;
+  readonly closed: boolean;
+  /** Resolves when the engine has started. */
+  readonly started: Promise<void>;
+  /** Whether this node has members that get the messages of a channel. */
+  receives(channel: string): boolean;
+  /**
+   * The engine sends the messages of a channel from now on.
+   *
+   * @param late - It has refused before, so messages may be missing.
+   */
+  subscribed(channel: string, late: boolean): void;
+  failed(session: undefined, error: unknown): void;
+}
+
+/** Subscribes to the channels that this node receives, and to no others. */
+export class Subscriptions {
+  readonly #owner: SubscriptionsOwner;
+  readonly #subscribed = new Set<string>();
+  /** The channels whose subscription changes, each with the functions that wait for it. */
+  readonly #changing = new Map<string, (() => void)[]>();
+  /** The channels that the engine refuses. */
+  readonly #refused = new Set<string>();
+
+  constructor(owner: SubscriptionsOwner) {
+    this.#owner = owner;
+  }
+
+  /** Members of this node have come to a channel, or all have left. */
+  update(channel: string): void {
+    if (!this.#changing.has(channel) && !this.#refused.has(channel)) void this.#change(channel);
+  }
+
+  /** The engine has ended a subscription. */
+  ended(channel: string, error: Error): void {
+    if (!this.#subscribed.delete(channel)) return;
+    if (!this.#changing.has(channel)) void this.#retry(channel, error);
+  }
+
+  /** Calls `ready`, in order, when the engine has answered to the current change of a channel. */
+  whenSettled(channel: string, ready: () => void): void {
+    const waiting = this.#changing.get(channel);
+    if (waiting === undefined) ready();
+    else waiting.push(ready);
+  }
+
+  /** Changes the subscription until it is right, however often members come and leave meanwhile. */
+  async #change(channel: string): Promise<void> {
+    const waiting: (() => void)[] = [];
+    this.#changing.set(channel, waiting);
+    let refusal: unknown;
+    try {
+      await this.#owner.started;
+      while (this.#isWrong(channel)) await this.#correct(channel);
+    } catch (error) {
+      refusal = error;
+    }
+    // Also calls the functions that arrive meanwhile: none overtakes another.
+    for (const ready of waiting) ready();
+    this.#changing.delete(channel);
+    if (refusal !== undefined) await this.#retry(channel, refusal);
+    else if (this.#isWrong(channel)) this.update(channel);
+  }
+
+  #isWrong(channel: string): boolean {
+    return this.#owner.receives(channel) !== this.#subscribed.has(channel);
+  }
+
+  async #correct(channel: string): Promise<void> {
+    const { backplane } = this.#owner;
+    if (this.#subscribed.has(channel)) {
+      await backplane.unsubscribe(channel);
+      this.#subscribed.delete(channel);
+    } else {
+      await backplane.subscribe(channel);
+      this.#subscribed.add(channel);
+      this.#owner.subscribed(channel, this.#refused.has(channel));
+    }
+  }
+
+  /** Tries a refused change again, with growing pauses. Reports the first refusal only. */
+  async #retry(channel: string, refusal: unknown): Promise<void> {
+    if (this.#owner.closed) return;
+    const why = `the backplane refused channel ${JSON.stringify(channel)}`;
+    this.#owner.failed(undefined, new BackplaneError(why, { cause: refusal }));
+    this.#refused.add(channel);
+    for (let pause = RETRY_MS; this.#isWrong(channel); pause = Math.min(2 * pause, MAX_RETRY_MS)) {
+      await this.#sleep(pause);
+      if (this.#owner.closed) return;
+      // The pause grows, and the first refusal was reported.
+      await this.#correctIfWrong(channel).catch(() => {});
+    }
+    this.#refused.delete(channel);
+  }
+
+  async #correctIfWrong(channel: string): Promise<void> {
+    if (this.#isWrong(channel)) await this.#correct(channel);
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#owner.platform.setTimer(ms, resolve);
+    });
+  }
+}

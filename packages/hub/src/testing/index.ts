@@ -1,0 +1,1 @@
+export { MemoryBroker, type MemoryBrokerOptions, memoryBackplane } from './memory-backplane.ts';

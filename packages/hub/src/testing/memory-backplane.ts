@@ -1,0 +1,217 @@
+import { portablePlatform } from '@ws/conn';
+import type { Backplane, BackplaneSink, Keep } from '../backplane.ts';
+import { BackplaneLink } from '../backplane-link.ts';
+import { loaded } from '../loaded-link.ts';
+import type { Position } from '../position.ts';
+
+/** The options of a {@link MemoryBroker}. */
+export interface MemoryBrokerOptions {
+  /** Whether the broker keeps history. Default: true. */
+  readonly keeps?: boolean | undefined;
+}
+
+interface Log {
+  readonly epoch: string;
+  last: number;
+  entries: { offset: number; bytes: Uint8Array }[];
+  /** Time of its expiry, in ms. */
+  until: number;
+}
+
+interface Node {
+  readonly id: string;
+  readonly sink: BackplaneSink;
+  readonly channels: Set<string>;
+  /** Why the node is disconnected; undefined while it is not. */
+  away: Error | undefined;
+  /** Number of its next deliveries that are lost. */
+  dropNext: number;
+}
+
+/** An engine in memory, for tests with several hubs in one process. Its methods simulate faults. */
+export class MemoryBroker {
+  /** Whether the broker keeps history. */
+  readonly keeps: boolean;
+  readonly #nodes = new Set<Node>();
+  readonly #logs = new Map<string, Log>();
+  #dropNext = 0;
+  #doubleNext = 0;
+  /** Why all nodes are disconnected; undefined while they are not. */
+  #away: Error | undefined;
+  /** Deliveries that wait for {@link release}. */
+  #delayed: (() => void)[] | undefined;
+
+  constructor({ keeps = true }: MemoryBrokerOptions = {}) {
+    this.keeps = keeps;
+  }
+
+  /**
+   * Loses the next `count` deliveries.
+   *
+   * @param node - Id of the hub that does not get its deliveries. Default: any hub.
+   */
+  drop(count = 1, node?: string): void {
+    if (node === undefined) this.#dropNext += count;
+    else for (const found of this.#named(node)) found.dropNext += count;
+  }
+
+  /** Repeats each of the next `count` deliveries. */
+  double(count = 1): void {
+    this.#doubleNext += count;
+  }
+
+  /** Delays all deliveries until {@link release}. */
+  delay(): void {
+    this.#delayed ??= [];
+  }
+
+  /** Makes the delayed deliveries, and ends the delay. */
+  release(): void {
+    const delayed = this.#delayed ?? [];
+    this.#delayed = undefined;
+    for (const deliver of delayed) deliver();
+  }
+
+  /**
+   * Disconnects until {@link reconnect}. Publications reject meanwhile.
+   *
+   * @param node - Id of the hub to split from the others. Default: all hubs.
+   */
+  disconnect(node?: string): void {
+    const away = new Error('the broker is away');
+    if (node === undefined) this.#away = away;
+    const nodes = this.#named(node);
+    for (const found of nodes) found.away = away;
+    for (const { sink } of nodes) sink.down(away);
+  }
+
+  /** Ends the outage of {@link disconnect}. */
+  reconnect(node?: string): void {
+    if (node === undefined) this.#away = undefined;
+    const nodes = this.#named(node);
+    for (const found of nodes) found.away = undefined;
+    for (const { sink } of nodes) sink.up();
+  }
+
+  /** Deletes all history, like the restart of an engine without a disk. */
+  forget(): void {
+    this.#logs.clear();
+  }
+
+  /** Delivers bytes that no hub has published. The channel of the room `lobby` is `room/lobby`. */
+  inject(channel: string, bytes: Uint8Array, position?: Position): void {
+    for (const { sink, channels } of this.#nodes) {
+      if (channels.has(channel)) sink.message(channel, bytes, position);
+    }
+  }
+
+  /** @internal */
+  join(id: string, sink: BackplaneSink): Node {
+    if (this.#away !== undefined) throw this.#away;
+    const node = { id, sink, channels: new Set<string>(), away: undefined, dropNext: 0 };
+    this.#nodes.add(node);
+    return node;
+  }
+
+  /** @internal */
+  leave(node: Node): void {
+    this.#nodes.delete(node);
+  }
+
+  /** @internal */
+  publish(
+    from: Node,
+    channel: string,
+    bytes: Uint8Array,
+    keep: Keep | undefined,
+  ): Position | undefined {
+    if (from.away !== undefined) throw from.away;
+    const position =
+      keep === undefined || !this.keeps ? undefined : this.#keep(channel, bytes, keep);
+    for (const node of this.#nodes) {
+      if (node.channels.has(channel)) this.#deliver(node, channel, bytes, position);
+    }
+    return position;
+  }
+
+  /** @internal */
+  log(channel: string): Log {
+    let log = this.#logs.get(channel);
+    if (log === undefined || log.until <= portablePlatform.now()) {
+      log = { epoch: crypto.randomUUID(), last: 0, entries: [], until: Infinity };
+      this.#logs.set(channel, log);
+    }
+    return log;
+  }
+
+  #named(id: string | undefined): Node[] {
+    const found = [...this.#nodes].filter((node) => id === undefined || node.id === id);
+    if (found.length > 0 || id === undefined) return found;
+    throw new RangeError(`no hub with the id ${JSON.stringify(id)} has joined the broker`);
+  }
+
+  #keep(channel: string, bytes: Uint8Array, { size, ttl }: Keep): Position {
+    const log = this.log(channel);
+    log.entries.push({ offset: ++log.last, bytes });
+    if (log.entries.length > size) log.entries.shift();
+    log.until = portablePlatform.now() + ttl;
+    return { epoch: log.epoch, offset: log.last };
+  }
+
+  #deliver(node: Node, channel: string, bytes: Uint8Array, position: Position | undefined): void {
+    if (node.away !== undefined) return;
+    if (this.#dropNext > 0) {
+      this.#dropNext--;
+      return;
+    }
+    if (node.dropNext > 0) {
+      node.dropNext--;
+      return;
+    }
+    const times = this.#doubleNext > 0 ? 2 : 1;
+    if (times === 2) this.#doubleNext--;
+    const deliver = (): void => {
+      for (let i = 0; i < times; i++) node.sink.message(channel, bytes, position);
+    };
+    if (this.#delayed === undefined) queueMicrotask(deliver);
+    else this.#delayed.push(deliver);
+  }
+}
+
+/** Connects a hub to a {@link MemoryBroker}. Call it once for each hub. */
+export function memoryBackplane(broker: MemoryBroker): Backplane {
+  let node: Node | undefined;
+  // The hub joins the broker at once: tests need not wait for code.
+  loaded.Link = BackplaneLink;
+  return {
+    ordered: true,
+    keeps: broker.keeps,
+    async start(sink, id) {
+      node = broker.join(id, sink);
+    },
+    publish: async (channel, bytes, keep) => broker.publish(node!, channel, bytes, keep),
+    subscribe(channel) {
+      node!.channels.add(channel);
+      return Promise.resolve();
+    },
+    unsubscribe(channel) {
+      node!.channels.delete(channel);
+      return Promise.resolve();
+    },
+    async history(channel, since, limit) {
+      if (node!.away !== undefined) throw node!.away;
+      const { epoch, last, entries } = broker.log(channel);
+      const known = since === undefined || since.epoch === epoch;
+      const after = known ? (since?.offset ?? 0) : 0;
+      const found = entries.filter(({ offset }) => offset > after);
+      const messages = since === undefined ? found.slice(-limit) : found.slice(0, limit);
+      const from = messages[0]?.offset ?? last + 1;
+      const to = messages.at(-1)?.offset ?? last;
+      return { messages, epoch, complete: known && from === after + 1 && to === last };
+    },
+    close() {
+      if (node !== undefined) broker.leave(node);
+      return Promise.resolve();
+    },
+  };
+}

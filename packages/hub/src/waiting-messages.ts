@@ -1,0 +1,53 @@
+import type { PreparedMessage } from '@ws/conn';
+
+/** The messages that wait for a slow session. */
+export interface Waiting {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+/** The queue of a slow session. Its messages share their bytes with other sessions. */
+export class WaitingMessages implements Waiting {
+  bytes = 0;
+  /** The messages in order, by key. A message without a key has a number. */
+  readonly #messages = new Map<string | number, PreparedMessage>();
+  #number = 0;
+
+  get messages(): number {
+    return this.#messages.size;
+  }
+
+  /** Appends a message. A message without a key cannot be replaced. */
+  add(message: PreparedMessage, key: string | undefined): void {
+    this.#messages.set(key ?? this.#number++, message);
+    this.bytes += message.bytes.length;
+  }
+
+  /** Removes the message of a key. Returns whether there was one. */
+  remove(key: string | number): boolean {
+    const message = this.#messages.get(key);
+    if (message === undefined) return false;
+    this.#messages.delete(key);
+    this.bytes -= message.bytes.length;
+    return true;
+  }
+
+  /** The message that has waited longest. */
+  first(): PreparedMessage | undefined {
+    return this.#messages.values().next().value;
+  }
+
+  /** Removes the message that has waited longest. */
+  shift(): void {
+    const { value: key } = this.#messages.keys().next();
+    if (key !== undefined) this.remove(key);
+  }
+
+  /** Removes all messages and returns their number. */
+  clear(): number {
+    const { size } = this.#messages;
+    this.#messages.clear();
+    this.bytes = 0;
+    return size;
+  }
+}

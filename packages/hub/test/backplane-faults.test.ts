@@ -1,0 +1,646 @@
+import { type Conn, connPair } from '@ws/conn';
+import { Deferred } from '@ws/conn/internal';
+import { type Backplane, Hub, type HubOptions, type Session } from '@ws/hub';
+import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+
+/** A hub on the broker. `change` replaces methods of its backplane. */
+function node(
+  broker: MemoryBroker,
+  id: string,
+  options: HubOptions = {},
+  change: (backplane: Backplane) => Partial<Backplane> = () => ({}),
+) {
+  const backplane = memoryBackplane(broker);
+  const hub = new Hub({ id, ...options, backplane: { ...backplane, ...change(backplane) } });
+  const gaps: string[] = [];
+  const errors: string[] = [];
+  // A gap without a room is a gap of the broadcasts.
+  hub.on('gap', (room) => void (room !== undefined && gaps.push(room)));
+  hub.on('error', (_, error) => void errors.push(String(error)));
+  return { hub, gaps, errors };
+}
+
+function enter(hub: Hub, ...rooms: string[]): { received: string[]; session: Session } {
+  const [client, server] = connPair();
+  const session = hub.add(server);
+  for (const room of rooms) session.join(room);
+  return { received: read(client), session };
+}
+
+function read(client: Conn): string[] {
+  const received: string[] = [];
+  client.receive((message) => void received.push(message.text())).catch(() => {});
+  return received;
+}
+
+const turns = async (): Promise<void> => {
+  for (let i = 0; i < 8; i++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+const wait = async (ms: number): Promise<void> => {
+  await vi.advanceTimersByTimeAsync(ms);
+  await turns();
+};
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('a hub whose engine is up', () => {
+  it('refuses no publication, however many there are in one turn', async () => {
+    const { hub } = node(new MemoryBroker(), 'a');
+    await turns();
+    const published = Array.from({ length: 1_001 }, (_, i) => hub.room(`r${i}`).publish('x'));
+    await expect(Promise.all(published)).resolves.toHaveLength(1_001);
+  });
+
+  it('refuses publications beyond 128 MiB without an answer', async () => {
+    const { hub } = node(new MemoryBroker(), 'a', {}, () => ({
+      publish: () => new Promise(() => {}),
+    }));
+    await turns();
+    const big = new Uint8Array(80_000_000);
+    void hub.room('r').publish(big);
+    await expect(hub.room('r').publish(big)).rejects.toMatchObject({
+      code: 'WS_ERR_BACKPLANE',
+      message: expect.stringContaining('80000000 bytes already wait'),
+    });
+  });
+
+  it('sends digests of many rooms without delaying or refusing publications', async () => {
+    const rooms = 1_500;
+    let unanswered = 0;
+    let most = 0;
+    const broker = new MemoryBroker();
+    const { hub } = node(broker, 'a', {}, (backplane) => ({
+      async publish(...args) {
+        most = Math.max(most, ++unanswered);
+        await new Promise((resolve) => setImmediate(resolve));
+        unanswered--;
+        return backplane.publish(...args);
+      },
+    }));
+    const other = node(broker, 'b');
+    const { received } = enter(other.hub, 'r0');
+    await turns();
+    for (let i = 0; i < rooms; i++) void hub.room(`r${i}`).publish('x');
+    await turns();
+    most = 0;
+    for (let tick = 0; tick < 2; tick++) {
+      await vi.advanceTimersByTimeAsync(5_000);
+      expect(unanswered).toBeLessThanOrEqual(100);
+      await hub.room('r0').publish('y');
+      while (unanswered > 0) await turns();
+    }
+    expect(most).toBeLessThanOrEqual(101);
+    await turns();
+    expect(received).toEqual(['x', 'y', 'y']);
+    expect(other.gaps).toEqual([]);
+  });
+
+  it("reports the loss of a node's first message", async () => {
+    const broker = new MemoryBroker();
+    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
+    enter(a.hub, 'r');
+    await wait(30_000);
+    broker.drop(1, 'a');
+    await b.hub.room('r').publish('1');
+    await b.hub.room('r').publish('2');
+    await turns();
+    expect(a.gaps).toEqual(['r']);
+  });
+
+  it.each([0, 500, 10_000])(
+    "reports the loss of a node's first message that nothing follows, %i ms after the join",
+    async (ms) => {
+      const broker = new MemoryBroker();
+      const [a, b] = [node(broker, 'a'), node(broker, 'b')];
+      enter(a.hub, 'r');
+      await turns();
+      await wait(ms);
+      broker.drop(1, 'a');
+      await b.hub.room('r').publish('1');
+      await wait(25_000);
+      expect(a.gaps).toEqual(['r']);
+      await wait(60_000);
+      expect(a.gaps).toEqual(['r']);
+    },
+  );
+
+  it('reports the loss of the first message after a join, of a node that published before', async () => {
+    const broker = new MemoryBroker();
+    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
+    await turns();
+    for (const text of ['1', '2']) await b.hub.room('r').publish(text);
+    await wait(1_000);
+    enter(a.hub, 'r');
+    await turns();
+    broker.drop(1, 'a');
+    await b.hub.room('r').publish('3');
+    await wait(25_000);
+    expect(a.gaps).toEqual(['r']);
+  });
+
+  it('reports no gap to a member that joins between a last message and its digest', async () => {
+    const broker = new MemoryBroker();
+    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
+    await turns();
+    for (const text of ['1', '2']) await b.hub.room('r').publish(text);
+    await wait(200);
+    enter(a.hub, 'r');
+    await wait(60_000);
+    expect(a.gaps).toEqual([]);
+  });
+
+  it('reports no gap to a member that joins between two messages of a node', async () => {
+    const broker = new MemoryBroker();
+    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
+    await b.hub.room('r').publish('1');
+    await wait(2_000);
+    enter(a.hub, 'r');
+    for (let i = 0; i < 10; i++) {
+      await wait(18_000);
+      await b.hub.room('r').publish('2');
+    }
+    await wait(60_000);
+    await b.hub.room('r').publish('3');
+    await turns();
+    expect(a.gaps).toEqual([]);
+  });
+
+  it('delivers the messages of a node with the same id, and reports it once', async () => {
+    const broker = new MemoryBroker();
+    const [a, b, c] = [node(broker, 'same'), node(broker, 'same'), node(broker, 'c')];
+    const [one, three] = [enter(a.hub, 'r'), enter(c.hub, 'r')];
+    await turns();
+    for (let i = 1; i <= 3; i++) {
+      await a.hub.room('r').publish(`a${i}`);
+      await b.hub.room('r').publish(`b${i}`);
+    }
+    await turns();
+    for (const { received } of [one, three]) {
+      expect(received).toEqual(['a1', 'b1', 'a2', 'b2', 'a3', 'b3']);
+    }
+    expect(a.errors).toEqual([expect.stringContaining('another node has the id "same"')]);
+    expect([a.gaps, c.gaps, c.errors]).toEqual([[], [], []]);
+  });
+
+  it('gives a room that was opened again nothing of the repair of the closed one', async () => {
+    const broker = new MemoryBroker({ keeps: true });
+    const options: HubOptions = { rooms: { '*': { history: true } } };
+    let answer = (): void => {};
+    const a = node(broker, 'a', options, (backplane) => ({
+      history: async (...args) => {
+        await new Promise<void>((resolve) => (answer = resolve));
+        return backplane.history!(...args);
+      },
+    }));
+    const b = node(broker, 'b', options);
+    const first = enter(a.hub, 'r');
+    await turns();
+    await b.hub.room('r').publish('1');
+    await turns();
+    broker.drop(1, 'a');
+    await b.hub.room('r').publish('2');
+    await b.hub.room('r').publish('3');
+    await turns();
+    first.session.leave('r');
+    const second = enter(a.hub, 'r');
+    await turns();
+    answer();
+    await turns();
+    await b.hub.room('r').publish('4');
+    await turns();
+    expect([first.received, second.received, a.gaps]).toEqual([['1'], ['4'], []]);
+  });
+
+  it('refuses a key or an id that is too long, and other nodes report no gap', async () => {
+    const broker = new MemoryBroker();
+    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
+    const own = enter(a.hub, 'r');
+    enter(b.hub, 'r');
+    await turns();
+    await a.hub.room('r').publish('1');
+    await expect(a.hub.room('r').publish('2', { key: 'x'.repeat(65_536) })).rejects.toThrow(
+      'key: expected at most 65535 bytes, got 65536',
+    );
+    await a.hub.room('r').publish('3');
+    await turns();
+    expect([own.received, b.gaps]).toEqual([['1', '3'], []]);
+    expect(() => new Hub({ id: 'é'.repeat(101) })).toThrow(
+      'id: expected at most 200 bytes, got 202',
+    );
+  });
+});
+
+describe('a subscription', () => {
+  it('changes once when sessions leave and join in one turn', async () => {
+    const calls: string[] = [];
+    const { hub } = node(new MemoryBroker(), 'a', {}, (backplane) => ({
+      subscribe: (channel) => (calls.push(`+${channel}`), backplane.subscribe(channel)),
+      unsubscribe: (channel) => (calls.push(`-${channel}`), backplane.unsubscribe(channel)),
+    }));
+    const { session } = enter(hub, 'r');
+    await turns();
+    for (let i = 0; i < 3; i++) {
+      session.leave('r');
+      session.join('r');
+    }
+    await turns();
+    expect(calls).toEqual(['+all', '+room/r']);
+    session.leave('r');
+    await turns();
+    expect(calls).toEqual(['+all', '+room/r', '-room/r']);
+  });
+
+  it('is complete before the history is read', async () => {
+    const broker = new MemoryBroker();
+    const options = { rooms: { r: { history: true } } };
+    const subscribing = new Deferred<void>();
+    const a = node(broker, 'a', options, (backplane) => ({
+      async subscribe(channel) {
+        await subscribing.promise;
+        return backplane.subscribe(channel);
+      },
+    }));
+    const b = node(broker, 'b', options);
+    await turns();
+    const { received } = enter(a.hub, 'r');
+    const reading = a.hub.room('r').history();
+    await turns();
+    await b.hub.room('r').publish('1');
+    subscribing.resolve(undefined);
+    const { messages } = await reading;
+    await b.hub.room('r').publish('2');
+    await turns();
+    expect([...messages.map(({ message }) => message.text()), ...received]).toEqual(['1', '2']);
+  });
+
+  it('is complete before the first message of a through room is sent', async () => {
+    const subscribing = new Deferred<void>();
+    const { hub } = node(
+      new MemoryBroker(),
+      'a',
+      { rooms: { r: { delivery: 'through' } } },
+      (backplane) => ({
+        async subscribe(channel) {
+          await subscribing.promise;
+          return backplane.subscribe(channel);
+        },
+      }),
+    );
+    await turns();
+    const { received } = enter(hub, 'r');
+    const published = ['1', '2', '3'].map((text) => hub.room('r').publish(text));
+    await turns();
+    subscribing.resolve(undefined);
+    await Promise.all(published);
+    await turns();
+    expect(received).toEqual(['1', '2', '3']);
+  });
+
+  it('that the engine refuses is tried again with growing pauses, one error and one gap', async () => {
+    const broker = new MemoryBroker();
+    let refuses = true;
+    let tries = 0;
+    const a = node(broker, 'a', {}, (backplane) => ({
+      async subscribe(channel) {
+        if (channel === 'all') return;
+        tries++;
+        if (refuses) throw new Error('NOPERM');
+        return backplane.subscribe(channel);
+      },
+    }));
+    const b = node(broker, 'b');
+    const { received } = enter(a.hub, 'r');
+    await wait(20_000);
+    expect(tries).toBe(5);
+    expect(a.errors).toEqual([expect.stringContaining('refused channel "room/r"')]);
+    expect(a.gaps).toEqual([]);
+    refuses = false;
+    await wait(20_000);
+    await b.hub.room('r').publish('1');
+    while (received.length === 0) await turns();
+    expect(received).toEqual(['1']);
+    expect([a.errors.length, a.gaps]).toEqual([1, ['r']]);
+  });
+});
+
+describe('an outage', () => {
+  it('causes one gap in each room, however many nodes publish', async () => {
+    const broker = new MemoryBroker();
+    const nodes = ['a', 'b', 'c', 'd'].map((id) => node(broker, id));
+    for (const { hub } of nodes) enter(hub, 'r', 'quiet');
+    await wait(30_000);
+    for (const { hub } of nodes) {
+      for (const room of ['r', 'quiet']) await hub.room(room).publish('before');
+    }
+    await wait(6_000);
+    broker.disconnect();
+    await wait(6_000);
+    broker.reconnect();
+    await turns();
+    for (const { gaps } of nodes) expect(gaps.toSorted()).toEqual(['quiet', 'r']);
+    for (let i = 0; i < 3; i++) {
+      for (const { hub } of nodes) await hub.room('r').publish('after');
+      await wait(9_000);
+    }
+    for (const { gaps } of nodes) expect(gaps.toSorted()).toEqual(['quiet', 'r']);
+  });
+
+  it('of one node reports what that node lost after the others have returned', async () => {
+    const broker = new MemoryBroker();
+    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
+    const { received } = enter(a.hub, 'r');
+    await turns();
+    await b.hub.room('r').publish('1');
+    broker.disconnect();
+    broker.reconnect('a');
+    await turns();
+    expect(a.gaps).toEqual(['r']);
+    await wait(1_000);
+    const lost = b.hub.room('r').publish('2');
+    await wait(7_000);
+    await lost;
+    broker.reconnect('b');
+    await b.hub.room('r').publish('3');
+    await turns();
+    expect(received).toEqual(['1', '3']);
+    expect(a.gaps).toEqual(['r', 'r']);
+  });
+
+  it('of one node reports its lost last message', async () => {
+    const broker = new MemoryBroker();
+    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
+    enter(a.hub, 'r');
+    await turns();
+    broker.disconnect('b');
+    await wait(100);
+    void b.hub.room('r').publish('lost');
+    await wait(7_000);
+    broker.reconnect('b');
+    expect(a.gaps).toEqual([]);
+    await wait(10_000);
+    expect(a.gaps).toEqual(['r']);
+  });
+
+  it('repairs 5,000 rooms with at most 64 reads at a time, without a gap', async () => {
+    const rooms = 5_000;
+    const broker = new MemoryBroker();
+    const options = { rooms: { '*': { history: true } }, maxRoomsPerSession: rooms };
+    let [reading, most] = [0, 0];
+    const a = node(broker, 'a', options, (backplane) => ({
+      async history(...args) {
+        most = Math.max(most, ++reading);
+        await new Promise((resolve) => setImmediate(resolve));
+        reading--;
+        return backplane.history!(...args);
+      },
+    }));
+    const b = node(broker, 'b', options);
+    const names = Array.from({ length: rooms }, (_, i) => `r${i}`);
+    const { received } = enter(a.hub, ...names);
+    await turns();
+    const publish = (text: string) =>
+      Promise.all(names.map((name) => b.hub.room(name).publish(text)));
+    await publish('1');
+    broker.disconnect('a');
+    await publish('2');
+    broker.reconnect('a');
+    while (received.length < 2 * rooms) await turns();
+    expect(most).toBe(64);
+    expect(a.gaps).toEqual([]);
+  });
+
+  it('during a repair causes no second gap', async () => {
+    const broker = new MemoryBroker();
+    const options = { rooms: { r: { history: true } } };
+    const a = node(broker, 'a', options, (backplane) => ({
+      async history(...args) {
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        return backplane.history!(...args);
+      },
+    }));
+    const b = node(broker, 'b', options);
+    const { received } = enter(a.hub, 'r');
+    await turns();
+    await b.hub.room('r').publish('1');
+    await turns();
+    broker.disconnect('a');
+    await b.hub.room('r').publish('2');
+    broker.reconnect('a');
+    broker.disconnect('a');
+    await wait(2_000);
+    await b.hub.room('r').publish('3');
+    broker.reconnect('a');
+    await wait(2_000);
+    expect(received).toEqual(['1', '2', '3']);
+    expect(a.gaps).toEqual([]);
+  });
+
+  it('reports broadcasts that reached this node only in one sum', async () => {
+    const broker = new MemoryBroker();
+    const { hub, errors } = node(broker, 'a');
+    await turns();
+    broker.disconnect();
+    for (let i = 0; i < 3; i++) hub.broadcast('x');
+    await wait(6_000);
+    broker.reconnect();
+    await turns();
+    expect(errors).toEqual([
+      expect.stringContaining('the backplane is away'),
+      expect.stringContaining('3 messages reached this node only'),
+    ]);
+  });
+
+  it('that ends within 5 s delivers the messages of its last 5 s, after a long outage too', async () => {
+    const broker = new MemoryBroker();
+    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
+    const { received } = enter(a.hub, 'r');
+    await turns();
+    broker.disconnect('b');
+    for (let i = 0; i < 1_000; i++) void b.hub.room('r').publish('early');
+    await wait(6_000);
+    const late = b.hub.room('r').publish('late');
+    broker.reconnect('b');
+    await late;
+    await turns();
+    expect(received).toEqual(['late']);
+  });
+});
+
+describe('a room with delivery through', () => {
+  const through: HubOptions = { rooms: { r: { delivery: 'through' } } };
+
+  /** A node whose changes of subscriptions wait for `answer`. */
+  function slowNode(broker: MemoryBroker, id: string) {
+    const answers: (() => void)[] = [];
+    const answered = (): Promise<void> => new Promise((resolve) => void answers.push(resolve));
+    const change = (channel: string, run: (name: string) => Promise<void>): Promise<void> =>
+      channel === 'all' ? run(channel) : answered().then(() => run(channel));
+    const created = node(broker, id, through, (backplane) => ({
+      subscribe: (channel) => change(channel, (name) => backplane.subscribe(name)),
+      unsubscribe: (channel) => change(channel, (name) => backplane.unsubscribe(name)),
+    }));
+    return { ...created, answer: () => answers.shift()!() };
+  }
+
+  it('keeps the order when its members leave before the engine answers', async () => {
+    const broker = new MemoryBroker();
+    const [a, b] = [slowNode(broker, 'a'), node(broker, 'b', through)];
+    const { received } = enter(b.hub, 'r');
+    await turns();
+    const { session } = enter(a.hub, 'r');
+    await turns();
+    const published = [a.hub.room('r').publish('1')];
+    session.leave('r');
+    published.push(a.hub.room('r').publish('2'));
+    await turns();
+    expect(received).toEqual([]);
+    a.answer();
+    await turns();
+    a.answer();
+    await Promise.all(published);
+    await turns();
+    expect([received, b.gaps]).toEqual([['1', '2'], []]);
+  });
+
+  it('leaves out a session that has left and joined again', async () => {
+    const broker = new MemoryBroker();
+    const { hub, gaps } = node(broker, 'a', through);
+    const one = enter(hub, 'r');
+    await turns();
+    broker.delay();
+    await hub.room('r').publish('own', { except: one.session });
+    one.session.leave('r');
+    one.session.join('r');
+    broker.release();
+    await hub.room('r').publish('next');
+    await turns();
+    expect([one.received, gaps]).toEqual([['next'], []]);
+  });
+
+  it('gives a new member what is published after its join', async () => {
+    const broker = new MemoryBroker();
+    const { hub } = node(broker, 'a', through);
+    const one = enter(hub, 'r');
+    await turns();
+    broker.delay();
+    await hub.room('r').publish('before');
+    const two = enter(hub, 'r');
+    await hub.room('r').publish('after');
+    broker.release();
+    await turns();
+    expect(one.received).toEqual(['before', 'after']);
+    expect(two.received).toEqual(['after']);
+  });
+
+  it('never sends a message that was rejected while it waited for the subscription', async () => {
+    const broker = new MemoryBroker();
+    const [a, b] = [slowNode(broker, 'a'), node(broker, 'b', through)];
+    const { received } = enter(b.hub, 'r');
+    await turns();
+    enter(a.hub, 'r');
+    await turns();
+    const published = expect(a.hub.room('r').publish('late')).rejects.toThrow('not answered');
+    await wait(5_000);
+    await published;
+    a.answer();
+    await turns();
+    await a.hub.room('r').publish('next');
+    await turns();
+    expect([received, b.gaps]).toEqual([['next'], ['r']]);
+  });
+});
+
+describe('hub.close', () => {
+  const through: HubOptions = { rooms: { r: { delivery: 'through' } } };
+
+  it('delivers the messages of through rooms first', async () => {
+    const broker = new MemoryBroker();
+    const { hub } = node(broker, 'a', through);
+    const { received } = enter(hub, 'r');
+    await turns();
+    broker.delay();
+    const published = hub.room('r').publish('last');
+    const closed = hub.close();
+    await turns();
+    broker.release();
+    await wait(10);
+    await Promise.all([published, closed]);
+    expect(received).toEqual(['last']);
+  });
+
+  it.each<[string, (backplane: Backplane) => Partial<Backplane>]>([
+    ['answers no publication', () => ({ publish: () => new Promise(() => {}) })],
+    [
+      'answers no subscription',
+      (backplane) => ({
+        subscribe: (name) => (name === 'all' ? backplane.subscribe(name) : new Promise(() => {})),
+      }),
+    ],
+    ['does not start', () => ({ start: () => new Promise(() => {}) })],
+  ])('rejects pending messages of an engine that %s', async (_, change) => {
+    const { hub } = node(new MemoryBroker(), 'a', through, change);
+    enter(hub, 'r');
+    await turns();
+    const published = hub.room('r').publish('x');
+    const rejected = expect(published).rejects.toMatchObject({ code: 'WS_ERR_BACKPLANE' });
+    const closed = hub.close({ timeout: 1 });
+    await wait(1_100);
+    await closed;
+    await rejected;
+  });
+
+  it('reports an engine that does not close', async () => {
+    const { hub, errors } = node(new MemoryBroker(), 'a', {}, () => ({
+      close: () => new Promise(() => {}),
+    }));
+    await turns();
+    const closed = hub.close();
+    await wait(5_000);
+    await closed;
+    expect(errors).toEqual([expect.stringContaining('the backplane failed to close')]);
+  });
+});
+
+describe('a refused message of a through room', () => {
+  it('that returns anyway does not reach excepted members', async () => {
+    const broker = new MemoryBroker();
+    const { hub } = node(broker, 'a', { rooms: { r: { delivery: 'through' } } }, (backplane) => ({
+      async publish(...args) {
+        await backplane.publish(...args);
+        throw new Error('the answer was lost');
+      },
+    }));
+    const [one, two] = [enter(hub, 'r'), enter(hub, 'r')];
+    await turns();
+    broker.delay();
+    await expect(hub.room('r').publish('x', { except: one.session })).rejects.toThrow('refused');
+    broker.release();
+    await turns();
+    expect([one.received, two.received]).toEqual([[], ['x']]);
+  });
+});
+
+describe('MemoryBroker', () => {
+  it('forgets the history of a room ttl ms after its last message', async () => {
+    const { hub } = node(new MemoryBroker(), 'a', { rooms: { r: { history: { ttl: 1_000 } } } });
+    await turns();
+    const first = await hub.room('r').publish('1');
+    await wait(999);
+    expect((await hub.room('r').history()).messages).toHaveLength(1);
+    await wait(2);
+    expect((await hub.room('r').history()).messages).toHaveLength(0);
+    expect((await hub.room('r').publish('2'))!.epoch).not.toBe(first!.epoch);
+  });
+
+  it('refuses the id of a hub that has not joined', () => {
+    expect(() => new MemoryBroker().disconnect('b')).toThrow('no hub with the id "b"');
+  });
+});

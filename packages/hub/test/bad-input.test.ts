@@ -1,0 +1,127 @@
+import { connPair } from '@ws/conn';
+import { Hub, type HubOptions, RoomRefusedError } from '@ws/hub';
+import { describe, expect, it, vi } from 'vitest';
+
+const session = (hub: Hub) => hub.add(connPair()[1]);
+
+describe('a room', () => {
+  it.each([
+    ['', '1 to 8 bytes, got 0 (option maxNameBytes)'],
+    ['x'.repeat(9), '1 to 8 bytes, got 9 (option maxNameBytes)'],
+    ['€€€', '1 to 8 bytes, got 9 (option maxNameBytes)'],
+  ])('refuses the name %j', (name, message) => {
+    const hub = new Hub({ maxNameBytes: 8 });
+    expect(() => hub.room(name)).toThrow(message);
+    expect(() => session(hub).join(name)).toThrow(RangeError);
+    expect(hub.room('€€xx').name).toBe('€€xx');
+  });
+
+  it('refuses a name that is not a string', () => {
+    const hub = new Hub();
+    expect(() => hub.room(7 as never)).toThrow('room: expected a string, got number');
+  });
+
+  it.each([
+    [{ maxRooms: 1 }, 'the hub has 1 rooms (option maxRooms)'],
+    [{ maxRoomsPerSession: 1 }, 'the session has 1 rooms (option maxRoomsPerSession)'],
+  ])('refuses a join beyond %j', (options, message) => {
+    const hub = new Hub(options);
+    const one = session(hub);
+    one.join('a');
+    one.join('a');
+    expect(() => one.join('b')).toThrow(RoomRefusedError);
+    expect(() => one.join('b')).toThrow(message);
+    one.leave('a');
+    expect(one.join('b').name).toBe('b');
+  });
+
+  it('refuses to start a history beyond maxRooms', async () => {
+    const hub = new Hub({ maxRooms: 1, rooms: { '*': { history: true } } });
+    await hub.room('a').publish('x');
+    await expect(hub.room('b').publish('x')).rejects.toMatchObject({ code: 'WS_ERR_OVERFLOW' });
+  });
+
+  it.each([
+    [{ filter: () => true }, "filter: not allowed in a room with delivery 'through'"],
+    [{ filter: 1 }, 'filter: expected a function, got number'],
+    [{ except: 1 }, 'except: expected a Session or several, got number'],
+    [{ except: ['id'] }, 'except: expected sessions, got string'],
+    [{ key: 1 }, 'key: expected a string, got number'],
+  ])('refuses to publish with %j', async (options, message) => {
+    const hub = new Hub({ rooms: { r: { delivery: 'through' } } });
+    await expect(hub.room('r').publish('x', options as never)).rejects.toThrow(message);
+  });
+
+  it('refuses a filter that returns a promise', async () => {
+    const hub = new Hub();
+    session(hub).join('r');
+    const filter = (() => Promise.reject(new Error('ignored'))) as never;
+    await expect(hub.room('r').publish('x', { filter })).rejects.toThrow('must be synchronous');
+  });
+});
+
+describe('a join', () => {
+  it('is refused by a promise of false, which error reports', async () => {
+    const hub = new Hub();
+    const failed = vi.fn();
+    hub.on('error', failed);
+    hub.on('join', (_, room) => Promise.resolve(room === 'open'));
+    const one = session(hub);
+    one.join('open');
+    one.join('secret');
+    await expect.poll(() => failed.mock.calls.length).toBe(1);
+    expect(failed).toHaveBeenCalledExactlyOnceWith(one, expect.any(RoomRefusedError));
+    expect([...one.rooms]).toEqual(['open']);
+  });
+});
+
+describe('new Hub', () => {
+  it.each<[object, string]>([
+    [{ overflow: 'wait' }, `'drop-old', 'latest' or a function, got "wait"`],
+    [{ maxQueuedMessages: -1 }, 'maxQueuedMessages'],
+    [{ slice: 0 }, 'slice'],
+    [{ id: '' }, 'id: expected a non-empty string, got ""'],
+    [{ id: 'é'.repeat(128) }, 'id: expected at most 200 bytes, got 256'],
+    [
+      { backplane: {} },
+      'backplane: expected a Backplane such as redisBackplane(client), got Object',
+    ],
+    [{ backplane: null }, 'backplane: expected a Backplane'],
+    [{ rooms: { 'a*b': {} } }, 'a prefix with one * at its end'],
+    [{ rooms: { a: { delivery: 'fast' } } }, `rooms["a"].delivery: expected 'local-first'`],
+    [{ rooms: { a: { history: { size: 0.5 } } } }, 'rooms["a"].history.size'],
+  ])('refuses %j', (options, message) => {
+    expect(() => new Hub(options as HubOptions)).toThrow(message);
+  });
+});
+
+describe('hub.add', () => {
+  it('refuses another value than a Conn, a known connection, and the id of another session', () => {
+    const hub = new Hub();
+    const [, conn] = connPair();
+    hub.add(conn, { id: 'one' });
+    expect(() => hub.add({} as never)).toThrow('expected a Conn, got Object');
+    expect(() => hub.add(conn)).toThrow('this connection was already added');
+    const [, other] = connPair();
+    other.data = 'mine';
+    const add = () => hub.add(other, { id: 'one', data: 'theirs' });
+    expect(add).toThrow('another session has the id "one"');
+    expect(other.data).toBe('mine');
+  });
+});
+
+describe('hub.broadcast', () => {
+  it('refuses a key', () => {
+    const options = { key: 'a' } as object;
+    expect(() => new Hub().broadcast('x', options)).toThrow('unknown option key');
+  });
+});
+
+describe('session.send', () => {
+  it.each([
+    [{ kye: 'a' }, 'session.send: unknown option kye'],
+    [{ key: 1 }, 'key: expected a string, got number'],
+  ])('refuses %j', (options, message) => {
+    expect(() => session(new Hub()).send('x', options as object)).toThrow(message);
+  });
+});

@@ -1,0 +1,112 @@
+import { type Conn, connPair } from '@ws/conn';
+import { Hub, RoomRefusedError, type Session, SessionClosedError } from '@ws/hub';
+import { describe, expect, it, vi } from 'vitest';
+
+function enter<D>(hub: Hub<D>, id?: string): { client: Conn; session: Session<D> } {
+  const [client, server] = connPair();
+  return { client, session: hub.add(server, id === undefined ? {} : { id }) };
+}
+
+async function texts(conn: Conn, count: number): Promise<string[]> {
+  const read: string[] = [];
+  while (read.length < count) read.push((await conn.readMessage()).text());
+  return read;
+}
+
+describe('a hub', () => {
+  it('delivers a broadcast to every session', async () => {
+    const hub = new Hub();
+    const [a, b] = [enter(hub), enter(hub)];
+    expect(hub.broadcast('hello')).toBe(2);
+    expect(await texts(a.client, 1)).toEqual(['hello']);
+    expect(await texts(b.client, 1)).toEqual(['hello']);
+    await hub.close({ timeout: 50 });
+    expect(hub.sessions.size).toBe(0);
+  });
+
+  it('delivers to the members of a room, in the order of publication', async () => {
+    const hub = new Hub();
+    const [a, b, c] = [enter(hub), enter(hub), enter(hub)];
+    const room = a.session.join('r');
+    void room.publish('0');
+    b.session.join('r');
+    for (const text of ['1', '2', '3']) void room.publish(text, { except: a.session });
+    void room.publish('4', { filter: (session) => session === a.session });
+    await room.publish('5');
+    expect(await texts(a.client, 3)).toEqual(['0', '4', '5']);
+    expect(await texts(b.client, 4)).toEqual(['1', '2', '3', '5']);
+    hub.broadcast('all');
+    expect(await texts(c.client, 1)).toEqual(['all']);
+    b.session.leave('r');
+    await room.publish('6');
+    hub.broadcast('all');
+    expect(await texts(b.client, 2)).toEqual(['all', 'all']);
+    await hub.close({ timeout: 50 });
+    expect(hub.stats).toMatchObject({ sessions: 0, rooms: 0, dropped: 0 });
+  });
+
+  it('calls the listeners of a session in order', async () => {
+    const hub = new Hub<string>();
+    const events: string[] = [];
+    hub.on('connect', (session) => events.push(`connect ${session.id}`));
+    hub.on('message', (session, message) => events.push(`message ${session.id} ${message.text()}`));
+    hub.on('join', (session, room) => void events.push(`join ${session.id} ${room}`));
+    hub.on('leave', (session, room) => events.push(`leave ${session.id} ${room}`));
+    hub.on('close', (session, code, reason) =>
+      events.push(`close ${session.id} ${code} ${reason}`),
+    );
+    hub.on('disconnect', (session, { code }) => events.push(`disconnect ${session.id} ${code}`));
+    const { client, session } = enter(hub, 'one');
+    session.join('r');
+    await client.send('hi');
+    await client.close(4000, 'bye');
+    await session.conn.closed;
+    await Promise.resolve();
+    expect(events).toEqual([
+      'connect one',
+      'join one r',
+      'message one hi',
+      'leave one r',
+      'close one 4000 bye',
+      'disconnect one 4000',
+    ]);
+    expect(() => session.send('late')).toThrow(SessionClosedError);
+  });
+
+  it('closes the session of a listener that throws, and reports the error', async () => {
+    const hub = new Hub();
+    const error = vi.fn();
+    hub.on('error', error);
+    hub.on('message', () => {
+      throw new Error('mistake');
+    });
+    const { client, session } = enter(hub);
+    await client.send('x');
+    expect(await client.closed).toMatchObject({ code: 1011 });
+    expect(error).toHaveBeenCalledExactlyOnceWith(session, new Error('mistake'));
+  });
+
+  it('refuses a join when a listener returns false', async () => {
+    const hub = new Hub();
+    hub.on('join', (_, room) => room !== 'secret');
+    const { session } = enter(hub);
+    expect(() => session.join('secret')).toThrow(RoomRefusedError);
+    session.join('open');
+    expect([...session.rooms]).toEqual(['open']);
+    expect(hub.stats.rooms).toBe(1);
+    await hub.close();
+  });
+
+  it('keeps the history of a room, within its size', async () => {
+    const hub = new Hub({ rooms: { 'h/*': { history: { size: 2 } } } });
+    const room = hub.room('h/1');
+    const first = await room.publish('1');
+    await room.publish('2');
+    const { messages, complete } = await room.history(first);
+    expect(messages.map(({ message }) => message.text())).toEqual(['2']);
+    expect(complete).toBe(true);
+    await room.publish('3');
+    expect((await room.history()).complete).toBe(false);
+    expect((await room.history(first)).messages).toHaveLength(2);
+  });
+});

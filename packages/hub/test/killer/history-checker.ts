@@ -1,0 +1,111 @@
+import type { Position } from '@ws/hub';
+
+/** A message of a node in a room, or the place of a gap. */
+type Event = { readonly run: string; readonly number: number } | 'gap';
+
+/** What one connection has received in one room. */
+export interface Log {
+  readonly name: string;
+  readonly events: Event[];
+  /**
+   * By node that started later: the number of events before its first publication. The connection
+   * must get all its messages.
+   */
+  readonly startedAt: Map<string, number>;
+  /** The connection ended before the end of the test, so its last messages may be missing. */
+  ended: boolean;
+}
+
+/** The messages of a room whose `publish` has resolved: by node and number, with their position. */
+export type Accepted = ReadonlyMap<string, ReadonlyMap<number, Position | undefined>>;
+
+export interface Totals {
+  received: number;
+  holes: number;
+  unreported: string[];
+}
+
+/**
+ * Checks the log of one connection: no duplicate, each node in order, and a gap in the place of
+ * each hole: after the last message before the hole, and before the first one after it.
+ */
+export function checkLog(log: Log, accepted: Accepted, totals: Totals): void {
+  const places = new Map<string, Map<number, number>>();
+  const gaps = log.events.flatMap((event, place) => (event === 'gap' ? [place] : []));
+  for (const [place, event] of log.events.entries()) {
+    if (event === 'gap') continue;
+    const numbers = places.get(event.run) ?? new Map<number, number>();
+    places.set(event.run, numbers);
+    const last = [...numbers.keys()].at(-1) ?? 0;
+    if (event.number <= last) {
+      throw new Error(`${log.name}: ${event.run} ${event.number} after ${last}`);
+    }
+    numbers.set(event.number, place);
+    totals.received++;
+  }
+  for (const [run, numbers] of accepted) {
+    const received = places.get(run) ?? new Map<number, number>();
+    const started = log.startedAt.get(run);
+    if (started !== undefined) received.set(0, started - 1);
+    const known = [...received.keys()].toSorted((a, b) => a - b);
+    if (known.length === 0) continue;
+    for (const number of numbers.keys()) {
+      if (number < known[0]! || received.has(number)) continue;
+      const before = known.findLast((other) => other < number)!;
+      const after = known.find((other) => other > number);
+      if (after === undefined && log.ended) continue;
+      totals.holes++;
+      const from = received.get(before)!;
+      const to = after === undefined ? Infinity : received.get(after)!;
+      if (gaps.some((place) => place > from && place < to)) continue;
+      totals.unreported.push(`${log.name}: ${run} ${number}, after ${before}, before ${after}`);
+    }
+  }
+}
+
+/**
+ * Checks that one order of all messages exists of which each log is a subsequence: the order of the
+ * engine.
+ */
+export function checkOrder(room: string, logs: readonly Log[]): void {
+  const next = new Map<string, Set<string>>();
+  const before = new Map<string, number>();
+  for (const { events } of logs) {
+    let previous: string | undefined;
+    for (const event of events) {
+      if (event === 'gap') continue;
+      const name = `${event.run} ${event.number}`;
+      if (!next.has(name)) next.set(name, new Set());
+      const after = previous === undefined ? undefined : next.get(previous)!;
+      if (after !== undefined && !after.has(name)) {
+        after.add(name);
+        before.set(name, (before.get(name) ?? 0) + 1);
+      }
+      previous = name;
+    }
+  }
+  const free = [...next.keys()].filter((name) => !before.has(name));
+  let sorted = 0;
+  for (const name of free) {
+    sorted++;
+    for (const after of next.get(name)!) {
+      const left = before.get(after)! - 1;
+      before.set(after, left);
+      if (left === 0) free.push(after);
+    }
+  }
+  if (sorted < next.size) throw new Error(`${room}: the connections have different orders`);
+}
+
+/** Checks that a log has the order of the engine's offsets. */
+export function checkOffsets({ name, events }: Log, accepted: Accepted): void {
+  let last: Position | undefined;
+  for (const event of events) {
+    const position = event === 'gap' ? undefined : accepted.get(event.run)?.get(event.number);
+    if (position === undefined) continue;
+    if (last?.epoch === position.epoch && position.offset <= last.offset) {
+      throw new Error(`${name}: offset ${position.offset} after ${last.offset}`);
+    }
+    last = position;
+  }
+}

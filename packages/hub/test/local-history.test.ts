@@ -1,0 +1,109 @@
+// The history of a node whose backplane keeps none.
+import { connPair } from '@ws/conn';
+import { Hub } from '@ws/hub';
+import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
+import { describe, expect, it, vi } from 'vitest';
+
+const OPTIONS = { rooms: { r: { history: true } } } as const;
+
+function setUp() {
+  const broker = new MemoryBroker({ keeps: false });
+  const [a, b] = [0, 1].map(() => new Hub({ ...OPTIONS, backplane: memoryBackplane(broker) }));
+  return { broker, a: a!, b: b! };
+}
+
+const enter = (hub: Hub) => hub.add(connPair()[1]);
+
+const turns = async (): Promise<void> => {
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+async function read(hub: Hub, since?: { epoch: string; offset: number }) {
+  const { messages, complete } = await hub.room('r').history(since);
+  return { texts: messages.map(({ message }) => message.text()), complete };
+}
+
+describe('the history of a node', () => {
+  it('is complete while the room has members', async () => {
+    const { a, b } = setUp();
+    enter(a).join('r');
+    await turns();
+    const since = await a.room('r').publish('1');
+    await b.room('r').publish('2');
+    await turns();
+    expect(await read(a, since)).toEqual({ texts: ['2'], complete: true });
+  });
+
+  it('is not complete after a time without members', async () => {
+    const { a, b } = setUp();
+    const session = enter(a);
+    session.join('r');
+    await turns();
+    const since = await a.room('r').publish('1');
+    session.leave('r');
+    expect(await read(a, since)).toEqual({ texts: [], complete: false });
+    await b.room('r').publish('missed');
+    session.join('r');
+    await turns();
+    expect(await read(a, since)).toEqual({ texts: [], complete: false });
+    const later = await a.room('r').publish('2');
+    expect(await read(a, since)).toEqual({ texts: ['2'], complete: false });
+    expect(await read(a, later)).toEqual({ texts: [], complete: true });
+  });
+
+  it('is not complete after a gap', async () => {
+    const { broker, a, b } = setUp();
+    enter(a).join('r');
+    await turns();
+    await b.room('r').publish('1');
+    const since = await a.room('r').publish('2');
+    await turns();
+    const gap = vi.fn();
+    a.on('gap', gap);
+    broker.drop();
+    await b.room('r').publish('lost');
+    await b.room('r').publish('3');
+    await turns();
+    expect(gap).toHaveBeenCalledOnce();
+    expect(await read(a, since)).toEqual({ texts: ['3'], complete: false });
+  });
+});
+
+describe('a node that gets more messages of another node than it can deliver', () => {
+  it('reports one gap, and keeps the messages in its history', async () => {
+    const { a, b } = setUp();
+    enter(a).join('r');
+    await turns();
+    const [gap, failed] = [vi.fn(), vi.fn()];
+    a.on('gap', gap);
+    a.on('error', failed);
+    const large = new Uint8Array(600_000);
+    for (let i = 0; i < 130; i++) void b.room('r').publish(large);
+    await turns();
+    expect(gap).toHaveBeenCalledExactlyOnceWith('r', { epoch: expect.any(String), offset: 111 });
+    expect(failed).not.toHaveBeenCalled();
+  });
+});
+
+describe('publish', () => {
+  it('sends a message to no node when it throws an OverflowError', async () => {
+    const backplane = memoryBackplane(new MemoryBroker());
+    const publish = vi.spyOn(backplane, 'publish');
+    const hub = new Hub({ backplane });
+    enter(hub).join('r');
+    await turns();
+    const large = new Uint8Array(40 * 1_048_576);
+    const published = hub.room('r').publish(large);
+    await expect(hub.room('r').publish(large)).rejects.toMatchObject({ code: 'WS_ERR_OVERFLOW' });
+    await published;
+    expect(publish).toHaveBeenCalledOnce();
+  });
+});
+
+describe('maxHistoryBytes', () => {
+  it('counts the memory of each message', async () => {
+    const hub = new Hub({ ...OPTIONS, maxHistoryBytes: 1_000 });
+    for (let i = 0; i < 10; i++) await hub.room('r').publish('x');
+    expect((await read(hub)).texts).toHaveLength(3);
+  });
+});

@@ -1,0 +1,306 @@
+import { execFileSync } from 'node:child_process';
+import { renameSync, rmSync } from 'node:fs';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { Hub, type HubOptions, type Position } from '@ws/hub';
+import { natsBackplane } from '@ws/hub/nats';
+import { lacksDaemon, nothingLeft } from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+import {
+  becomes,
+  cutOff,
+  type Node,
+  type NodeOptions,
+  natsNode,
+  natsServer,
+  reconnect,
+  type TestServer,
+  texts,
+} from './setup.ts';
+
+const STREAM = 'test_hub';
+const rooms: HubOptions['rooms'] = {
+  r: { history: { size: 100, ttl: 60_000 } },
+  t: { history: { size: 100, ttl: 60_000 }, delivery: 'through' },
+  'never used': { history: true },
+};
+
+const node = (server: TestServer, options: NodeOptions = {}): Promise<Node> =>
+  natsNode(server, { jetstream: true, rooms, ...options });
+
+async function kept(hub: Hub, room: string, since?: Position, limit?: number) {
+  const { messages, complete } = await hub.room(room).history(since, limit);
+  return { texts: messages.map(({ message }) => message.text()), complete };
+}
+
+function publishAll(hub: Hub, room: string, messages: readonly string[]) {
+  return Promise.all(messages.map((text) => hub.room(room).publish(text)));
+}
+
+describe.skipIf(lacksDaemon('nats-server'))('natsBackplane with JetStream', () => {
+  nothingLeft();
+
+  it('keeps the history of rooms, with growing positions of one epoch', async () => {
+    const server = await natsServer();
+    const [a, b] = [await node(server), await node(server)];
+    const { client } = await b.enter('r');
+    const first = await a.hub.room('r').publish('1');
+    // Other rooms use the sequences between.
+    await a.hub.room('t').publish('other');
+    await b.hub.room('r').publish('2');
+    const last = await a.hub.room('r').publish('3');
+    expect(await texts(client, 3)).toEqual(['1', '2', '3']);
+    expect(last!.epoch).toBe(first!.epoch);
+    expect(last!.offset).toBeGreaterThan(first!.offset);
+    for (const { hub } of [a, b]) {
+      expect(await kept(hub, 'r')).toEqual({ texts: ['1', '2', '3'], complete: true });
+      expect(await kept(hub, 'r', first)).toEqual({ texts: ['2', '3'], complete: true });
+      expect(await kept(hub, 'r', last)).toEqual({ texts: [], complete: true });
+      expect(await kept(hub, 'r', first, 1)).toEqual({ texts: ['2'], complete: false });
+      expect(await kept(hub, 'r', undefined, 2)).toEqual({ texts: ['2', '3'], complete: false });
+      expect(await kept(hub, 'never used')).toEqual({ texts: [], complete: true });
+      const strange = { epoch: 'of another stream', offset: first!.offset };
+      expect(await kept(hub, 'r', strange)).toEqual({ texts: ['1', '2', '3'], complete: false });
+    }
+    expect([a, b].flatMap(({ gaps, errors }) => [...gaps, ...errors])).toEqual([]);
+  });
+
+  it('delivers a through room in one order to all nodes', async () => {
+    const server = await natsServer();
+    const nodes = [await node(server), await node(server), await node(server)];
+    const clients = await Promise.all(nodes.map((each) => each.enter('t')));
+    const sent = await Promise.all(
+      nodes.map(({ hub }, i) =>
+        publishAll(
+          hub,
+          't',
+          Array.from({ length: 100 }, (_, n) => `${i}:${n}`),
+        ),
+      ),
+    );
+    const orders = await Promise.all(clients.map(({ client }) => texts(client, 300)));
+    expect(orders[1]).toEqual(orders[0]);
+    expect(orders[2]).toEqual(orders[0]);
+    for (const i of [0, 1, 2]) {
+      const own = orders[0]!.filter((text) => text.startsWith(`${i}:`));
+      expect(own).toEqual(Array.from({ length: 100 }, (_, n) => `${i}:${n}`));
+    }
+    expect(new Set(sent.flat().map((position) => position!.offset)).size).toBe(300);
+    expect(nodes.flatMap(({ gaps, errors }) => [...gaps, ...errors])).toEqual([]);
+  });
+
+  it('repairs an outage of the network from the stream, without a gap', async () => {
+    const server = await natsServer();
+    const [a, b] = [await node(server), await node(server)];
+    const { client } = await a.enter('r');
+    await b.hub.room('r').publish('before');
+    expect(await texts(client, 1)).toEqual(['before']);
+    await cutOff(a);
+    await publishAll(b.hub, 'r', ['1', '2', '3']);
+    await reconnect(a);
+    await b.hub.room('r').publish('after');
+    expect(await texts(client, 4)).toEqual(['1', '2', '3', 'after']);
+    expect(a.gaps).toEqual([]);
+  });
+
+  it('repairs a message that did not arrive', async () => {
+    const server = await natsServer();
+    let losing = false;
+    const a = await node(server, {
+      wrap: (connection) => ({
+        publish: (subject, payload) => connection.publish(subject, payload),
+        flush: () => connection.flush(),
+        status: () => connection.status(),
+        isClosed: () => connection.isClosed(),
+        subscribe: (subject, { callback }) =>
+          connection.subscribe(subject, {
+            callback: (error, message) => {
+              if (!losing) callback(error, message);
+            },
+          }),
+      }),
+    });
+    const b = await node(server);
+    const { client } = await a.enter('r');
+    await b.hub.room('r').publish('1');
+    expect(await texts(client, 1)).toEqual(['1']);
+    losing = true;
+    await publishAll(b.hub, 'r', ['2', '3']);
+    await a.connection.flush();
+    losing = false;
+    await b.hub.room('r').publish('4');
+    expect(await texts(client, 3)).toEqual(['2', '3', '4']);
+    expect(a.gaps).toEqual([]);
+  });
+
+  it('keeps history and offsets when the server is killed', async () => {
+    const server = await natsServer();
+    const [a, b] = [await node(server), await node(server)];
+    const { client } = await a.enter('r');
+    const first = await b.hub.room('r').publish('1');
+    expect(await texts(client, 1)).toEqual(['1']);
+    await server.stop('SIGKILL');
+    await Promise.all([becomes(a, 'down'), becomes(b, 'down')]);
+    await b.hub.room('r').publish('waits');
+    await server.start();
+    await Promise.all([becomes(a, 'up'), becomes(b, 'up')]);
+    await b.hub.room('r').publish('2');
+    expect(await texts(client, 2)).toEqual(['waits', '2']);
+    expect(await kept(a.hub, 'r', first)).toEqual({ texts: ['waits', '2'], complete: true });
+    expect([a.gaps, b.gaps]).toEqual([[], []]);
+  });
+
+  it('reports a gap and begins a new epoch when the server has lost its disk', async () => {
+    const server = await natsServer();
+    const [a, b] = [await node(server), await node(server)];
+    const { client } = await a.enter('r');
+    const first = await b.hub.room('r').publish('1');
+    await b.hub.room('r').publish('2');
+    expect(await texts(client, 2)).toEqual(['1', '2']);
+    await server.stop();
+    await Promise.all([becomes(a, 'down'), becomes(b, 'down')]);
+    rmSync(`${server.store}/jetstream`, { recursive: true });
+    await server.start();
+    await Promise.all([becomes(a, 'up'), becomes(b, 'up')]);
+    await expect.poll(() => a.gaps).toEqual(['r']);
+    await publishAll(b.hub, 'r', ['3', '4', '5']);
+    expect(await texts(client, 3)).toEqual(['3', '4', '5']);
+    expect(await kept(a.hub, 'r', first)).toEqual({ texts: ['3', '4', '5'], complete: false });
+    expect(a.gaps).toEqual(['r']);
+  });
+
+  it('begins a new epoch when the stream has lost its last messages', async () => {
+    const server = await natsServer();
+    const [a, b] = [await node(server), await node(server)];
+    const { client } = await a.enter('r');
+    const first = await b.hub.room('r').publish('1');
+    await server.stop('SIGTERM');
+    const [stream, copy] = [`${server.store}/jetstream`, `${server.store}/copy`];
+    execFileSync('cp', ['-a', stream, copy]);
+    await server.start();
+    await Promise.all([becomes(a, 'up'), becomes(b, 'up')]);
+    await publishAll(b.hub, 'r', ['2', '3']);
+    expect(await texts(client, 3)).toEqual(['1', '2', '3']);
+    await server.stop();
+    await Promise.all([becomes(a, 'down'), becomes(b, 'down')]);
+    rmSync(stream, { recursive: true });
+    renameSync(copy, stream);
+    await server.start();
+    await Promise.all([becomes(a, 'up'), becomes(b, 'up')]);
+    await publishAll(b.hub, 'r', ['2 again', '3 again', '4']);
+    expect(await texts(client, 3)).toEqual(['2 again', '3 again', '4']);
+    expect(a.gaps).toEqual(['r']);
+    const { complete } = await kept(a.hub, 'r', first);
+    expect(complete).toBe(false);
+  });
+
+  it('creates a deleted stream again, with a gap', async () => {
+    const server = await natsServer();
+    const [a, b] = [await node(server), await node(server)];
+    const { client } = await a.enter('r');
+    const first = await b.hub.room('r').publish('1');
+    const manager = await jetstreamManager(b.connection);
+    await manager.streams.delete(STREAM);
+    await b.hub.room('r').publish('lost');
+    await becomes(b, 'up');
+    expect(b.errors.join()).toContain('1 message reached this node only');
+    const second = await b.hub.room('r').publish('2');
+    expect(second!.epoch).not.toBe(first!.epoch);
+    await becomes(a, 'up');
+    await expect.poll(() => a.gaps).toEqual(['r']);
+    await b.hub.room('r').publish('3');
+    // The repair does not know which messages of the new stream are duplicates.
+    const received = await texts(client, 2);
+    expect(received[0]).toBe('1');
+    expect(['2', '3']).toContain(received[1]);
+  });
+
+  it('has the largest size and ttl of all rooms as bounds of the stream', async () => {
+    const server = await natsServer();
+    const own = {
+      r: { history: { size: 2, ttl: 60_000 } },
+      s: { history: { size: 3, ttl: 90_000 } },
+    };
+    const a = await node(server, { rooms: own });
+    const positions = await publishAll(a.hub, 's', ['1', '2', '3', '4']);
+    await a.hub.room('r').publish('r');
+    const manager = await jetstreamManager(a.connection);
+    const { config } = await manager.streams.info(STREAM);
+    expect(config).toMatchObject({ max_msgs_per_subject: 3, max_age: 90_000_000_000 });
+    expect(await kept(a.hub, 's', positions[1])).toEqual({ texts: ['3', '4'], complete: true });
+    expect(await kept(a.hub, 's', positions[0])).toEqual({
+      texts: ['2', '3', '4'],
+      complete: false,
+    });
+    expect(await kept(a.hub, 's')).toEqual({ texts: ['2', '3', '4'], complete: false });
+    await manager.streams.purge(STREAM);
+    expect(await kept(a.hub, 's', positions[3])).toEqual({ texts: [], complete: false });
+  });
+
+  it('keeps the order of publications while the bounds of the stream change', async () => {
+    const server = await natsServer();
+    const [a, b] = [await node(server), await node(server)];
+    const { client } = await b.enter('t');
+    const sent = Array.from({ length: 50 }, (_, i) => String(i));
+    await publishAll(a.hub, 't', sent);
+    expect(await texts(client, 50)).toEqual(sent);
+  });
+
+  it('does not store messages of rooms without history', async () => {
+    const server = await natsServer();
+    const [a, b] = [await node(server), await node(server)];
+    const { client } = await b.enter('plain');
+    expect(await a.hub.room('plain').publish('x')).toBeUndefined();
+    expect(await texts(client, 1)).toEqual(['x']);
+    const manager = await jetstreamManager(a.connection);
+    expect((await manager.streams.info(STREAM)).state.messages).toBe(0);
+  });
+
+  it('does not start if another application has a stream of that name', async () => {
+    const server = await natsServer();
+    const first = await node(server);
+    const manager = await jetstreamManager(first.connection);
+    await manager.streams.delete(STREAM);
+    await manager.streams.add({ name: STREAM, subjects: ['something.else'] });
+    const hub = new Hub({
+      backplane: natsBackplane(first.connection, {
+        prefix: 'test.hub',
+        jetstream: jetstream(first.connection),
+      }),
+    });
+    const error = await new Promise((resolve) => hub.on('error', (_, reason) => resolve(reason)));
+    expect(error).toMatchObject({
+      code: 'WS_ERR_BACKPLANE',
+      cause: {
+        message:
+          'stream test_hub does not republish to test.hub.live.>; delete it, or change the option prefix',
+      },
+    });
+    await hub.close();
+  });
+
+  it('reads the last messages of a long history without the earlier ones', async () => {
+    const server = await natsServer();
+    const a = await node(server, { rooms: { '*': { history: { size: 2_000 } } } });
+    const sent = Array.from({ length: 1_000 }, (_, i) => `message ${i}`);
+    for (let i = 0; i < 1_000; i += 250) {
+      await publishAll(a.hub, 'r', sent.slice(i, i + 250));
+      await publishAll(a.hub, 'other', ['x', 'y']);
+    }
+    const before = a.connection.stats().inMsgs;
+    const { messages, complete } = await a.hub.room('r').history(undefined, 20);
+    expect(messages.map(({ message }) => message.text())).toEqual(sent.slice(-20));
+    expect(complete).toBe(false);
+    expect(a.connection.stats().inMsgs - before).toBeLessThan(150);
+  });
+
+  it('reads a long history', async () => {
+    const server = await natsServer();
+    const options = { rooms: { r: { history: { size: 2_000 } } } };
+    const a = await node(server, options);
+    const sent = Array.from({ length: 2_000 }, (_, i) => `message ${i}`);
+    const [first] = await publishAll(a.hub, 'r', sent.slice(0, 500));
+    for (let i = 500; i < 2_000; i += 500) await publishAll(a.hub, 'r', sent.slice(i, i + 500));
+    expect(await kept(a.hub, 'r')).toEqual({ texts: sent, complete: true });
+    expect(await kept(a.hub, 'r', first)).toEqual({ texts: sent.slice(1), complete: true });
+  });
+});

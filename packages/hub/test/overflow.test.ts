@@ -1,0 +1,174 @@
+import { type Conn, connPair } from '@ws/conn';
+import { Hub, type HubOptions, type Session } from '@ws/hub';
+import { describe, expect, it, vi } from 'vitest';
+
+const PAYLOAD = 'x'.repeat(1_000);
+
+/** A session whose client reads nothing until the test reads. */
+function slow<D>(hub: Hub<D>): { client: Conn; session: Session<D> } {
+  const [client, server] = connPair({ readAhead: 1_000, highWaterMark: 2_000 });
+  return { client, session: hub.add(server) };
+}
+
+async function numbers(conn: Conn, last: number): Promise<number[]> {
+  const read: number[] = [];
+  while (read.at(-1) !== last) read.push(Number((await conn.readMessage()).text().split(' ')[0]));
+  return read;
+}
+
+function makeHub(options: HubOptions): { hub: Hub; overflow: ReturnType<typeof vi.fn> } {
+  const hub = new Hub(options);
+  const overflow = vi.fn();
+  hub.on('overflow', (_, info) => overflow(info));
+  return { hub, overflow };
+}
+
+/** Publishes until `count` messages wait. Returns the number of published messages. */
+async function fill(hub: Hub, session: Session, count: number): Promise<number> {
+  let number = 0;
+  while (session.queued.messages < count) {
+    await hub.room('r').publish(`${number++} ${PAYLOAD}`);
+    if (number > 1_000) throw new Error('the transport is never blocked');
+  }
+  return number;
+}
+
+describe('a session that reads too slowly', () => {
+  it('gets all messages when it reads again', async () => {
+    const { hub, overflow } = makeHub({});
+    const { client, session } = slow(hub);
+    session.join('r');
+    const count = await fill(hub, session, 100);
+    const read = await numbers(client, count - 1);
+    expect(read).toEqual(Array.from({ length: count }, (_, i) => i));
+    expect(overflow).not.toHaveBeenCalled();
+    expect(session.queued).toEqual({ messages: 0, bytes: 0 });
+    expect(hub.stats).toMatchObject({ published: count, delivered: count, dropped: 0 });
+    await hub.close({ timeout: 50 });
+  });
+
+  it('is closed with 1013 by default', async () => {
+    const { hub, overflow } = makeHub({ maxQueuedMessages: 10 });
+    const { client, session } = slow(hub);
+    session.join('r');
+    await fill(hub, session, 10);
+    await hub.room('r').publish('one too many');
+    expect(overflow.mock.calls).toEqual([[{ dropped: 11, policy: 'close' }]]);
+    expect(session.state).toBe('closed');
+    await expect(numbers(client, -1)).rejects.toMatchObject({ closeCode: 1013 });
+  });
+
+  it('loses the new message with drop-new', async () => {
+    const { hub, overflow } = makeHub({ maxQueuedMessages: 10, overflow: 'drop-new' });
+    const { client, session } = slow(hub);
+    session.join('r');
+    const count = await fill(hub, session, 10);
+    expect(session.send('dropped')).toBe(false);
+    expect(overflow.mock.calls).toEqual([[{ dropped: 1, policy: 'drop-new' }]]);
+    expect((await numbers(client, count - 1)).length).toBe(count);
+    await hub.close({ timeout: 50 });
+  });
+
+  it('loses the oldest messages with drop-old', async () => {
+    const { hub } = makeHub({ maxQueuedMessages: 10, overflow: 'drop-old' });
+    const { client, session } = slow(hub);
+    session.join('r');
+    const count = await fill(hub, session, 10);
+    for (let i = count; i < count + 5; i++) expect(session.send(`${i}`)).toBe(true);
+    const read = await numbers(client, count + 4);
+    expect(read.length).toBe(count);
+    expect(read.slice(-10)).toEqual(Array.from({ length: 10 }, (_, i) => count - 5 + i));
+    expect(hub.stats.dropped).toBe(5);
+    await hub.close({ timeout: 50 });
+  });
+
+  it('gets the latest message of each key with latest', async () => {
+    const { hub } = makeHub({ overflow: 'latest' });
+    const { client, session } = slow(hub);
+    session.join('r');
+    const count = await fill(hub, session, 1);
+    for (let i = count; i < count + 6; i++) session.send(`${i}`, { key: `${i % 2}` });
+    session.send('-1');
+    const read = await numbers(client, -1);
+    expect(read.slice(-4)).toEqual([count - 1, count + 4, count + 5, -1]);
+    expect(hub.stats.dropped).toBe(4);
+    await hub.close({ timeout: 50 });
+  });
+
+  it('keeps the message of a key with latest when a larger one than the bound is dropped', async () => {
+    const { hub } = makeHub({ overflow: 'latest', maxQueuedBytes: 3_000 });
+    const { client, session } = slow(hub);
+    session.join('r');
+    await fill(hub, session, 1);
+    session.send('7', { key: 'a' });
+    expect(session.send('8'.repeat(3_001), { key: 'a' })).toBe(false);
+    session.send('-1');
+    expect((await numbers(client, -1)).slice(-2)).toEqual([7, -1]);
+    expect(hub.stats.dropped).toBe(1);
+    await hub.close({ timeout: 50 });
+  });
+
+  it('gets the policy that the function returns', async () => {
+    const asked = vi.fn((): 'drop-new' => 'drop-new');
+    const { hub } = makeHub({ maxQueuedBytes: 3_000, overflow: asked });
+    const { session } = slow(hub);
+    session.join('r');
+    await fill(hub, session, 2);
+    expect(session.send(PAYLOAD)).toBe(false);
+    expect(asked).toHaveBeenCalledExactlyOnceWith(session, {
+      messages: 2,
+      bytes: expect.any(Number),
+    });
+    await hub.close({ timeout: 50 });
+  });
+
+  it('gets each message once when a listener of sent closes it', async () => {
+    const { hub } = makeHub({});
+    const { client, session } = slow(hub);
+    session.join('r');
+    const count = await fill(hub, session, 3);
+    session.send('-1');
+    hub.on('sent', (each) => void each.close());
+    expect(await numbers(client, -1)).toEqual([...Array(count).keys(), -1]);
+    await expect(client.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
+    expect(hub.stats).toMatchObject({ delivered: count + 1, dropped: 0 });
+  });
+
+  it('gets the messages that a listener of sent sends, in order', async () => {
+    const { hub } = makeHub({ maxQueuedMessages: 3, overflow: 'drop-old' });
+    const { client, session } = slow(hub);
+    session.join('r');
+    const count = await fill(hub, session, 3);
+    let more = 3;
+    hub.on('sent', (each) => void (more-- > 0 && each.send(`${count + 2 - more}`)));
+    const read = await numbers(client, count + 2);
+    expect(read).toEqual([...Array(count + 3).keys()]);
+    expect(hub.stats).toMatchObject({ delivered: count + 3, dropped: 0 });
+    await hub.close({ timeout: 50 });
+  });
+
+  it('ends with its first message after the write deadline', async () => {
+    const { hub } = makeHub({});
+    const [, conn] = connPair();
+    const session = hub.add(conn);
+    conn.setWriteDeadline(1);
+    expect(session.state).toBe('open');
+    session.send('x');
+    expect(await conn.closed).toMatchObject({ code: 1006 });
+    expect(hub.stats).toMatchObject({ sessions: 0, delivered: 0, dropped: 1 });
+  });
+
+  it('gets the waiting messages before the close frame', async () => {
+    const { hub } = makeHub({});
+    const { client, session } = slow(hub);
+    session.join('r');
+    const count = await fill(hub, session, 20);
+    const closed = hub.close({ reason: 'restart' });
+    expect((await numbers(client, count - 1)).length).toBe(count);
+    await expect(client.readMessage()).rejects.toMatchObject({
+      closeCode: 1001,
+      reason: 'restart',
+    });
+    await closed;
+  });
+});

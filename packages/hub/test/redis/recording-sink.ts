@@ -1,0 +1,59 @@
+import { EventEmitter, once } from 'node:events';
+import type { BackplaneSink, Position } from '@ws/hub';
+
+type Received = [channel: string, bytes: Uint8Array, position: Position | undefined];
+
+/** Records the reports of a backplane. Tests wait for them. */
+export class RecordingSink implements BackplaneSink {
+  /** `up`, `down` and `gap`, in order. */
+  readonly reports: string[] = [];
+  readonly #received: Received[] = [];
+  readonly #changed = new EventEmitter();
+
+  /** Messages that the test has not taken yet. */
+  get count(): number {
+    return this.#received.length;
+  }
+
+  message(channel: string, bytes: Uint8Array, position?: Position): void {
+    this.#received.push([channel, new Uint8Array(bytes), position]);
+    this.#changed.emit('change');
+  }
+
+  up(): void {
+    this.#report('up');
+  }
+
+  down(): void {
+    if (this.reports.at(-1) !== 'down') this.#report('down');
+  }
+
+  gap(channel?: string, refusal?: Error): void {
+    this.#report(refusal === undefined ? 'gap' : `refused ${channel}`);
+  }
+
+  /** Waits for a report, then removes it and the earlier ones. */
+  async report(name: string): Promise<void> {
+    while (!this.reports.includes(name)) await once(this.#changed, 'change');
+    this.reports.splice(0, this.reports.indexOf(name) + 1);
+  }
+
+  /** Waits for `count` messages and takes them. */
+  async raw(count: number): Promise<Received[]> {
+    while (this.#received.length < count) await once(this.#changed, 'change');
+    return this.#received.splice(0, count);
+  }
+
+  /** As {@link raw}, decoded as text. */
+  async messages(count: number): Promise<[string, string, Position | undefined][]> {
+    const received = await this.raw(count);
+    return received.map(([channel, bytes, position]) => {
+      return [channel, new TextDecoder().decode(bytes), position];
+    });
+  }
+
+  #report(name: string): void {
+    this.reports.push(name);
+    this.#changed.emit('change');
+  }
+}

@@ -1,0 +1,448 @@
+import { type RedisClient, redisBackplane } from '@ws/hub/redis';
+import { lacksDaemon, selfSigned } from '@ws/tests';
+import { Cluster, Redis } from 'ioredis';
+import { createClient, createCluster } from 'redis';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { RecordingSink } from './recording-sink.ts';
+import { type Address, atEnd, clients, endAll, Relay, sharedCluster, startRedis } from './setup.ts';
+
+const keep = { size: 100, ttl: 60_000 };
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
+  afterEach(endAll);
+  const cluster = sharedCluster();
+  afterAll(() => cluster.close());
+
+  describe.each([
+    ['redis', false],
+    ['redis', true],
+    ['ioredis', false],
+    ['ioredis', true],
+  ])('over %s, sharded: %s', (client, sharded) => {
+    /** An empty server. With `sharded` it accepts SPUBLISH. */
+    const server = () => (sharded ? cluster.empty() : startRedis());
+
+    it('delivers the messages of all nodes, in order', async () => {
+      const { port } = await server();
+      const [a, b] = [await node(client, { port }, sharded), await node(client, { port }, sharded)];
+      await a.backplane.subscribe('r');
+      await b.backplane.subscribe('r');
+      const positions = await Promise.all([
+        a.backplane.publish('r', bytes('1'), keep),
+        a.backplane.publish('r', bytes('2')),
+        a.backplane.publish('r', bytes('3'), keep),
+        a.backplane.publish('other', bytes('4')),
+      ]);
+      const epoch = positions[0]!.epoch;
+      const [first, last] = [
+        { epoch, offset: 1 },
+        { epoch, offset: 2 },
+      ];
+      expect(positions).toEqual([first, undefined, last, undefined]);
+      for (const { sink } of [a, b]) {
+        expect(await sink.messages(3)).toEqual([
+          ['r', '1', first],
+          ['r', '2', undefined],
+          ['r', '3', last],
+        ]);
+        expect(sink.reports).toEqual([]);
+      }
+      await b.backplane.unsubscribe('r');
+      await a.backplane.publish('r', bytes('5'));
+      await a.sink.messages(1);
+      expect(b.sink.count).toBe(0);
+    });
+
+    it('accepts any name and any bytes', async () => {
+      const { port } = await server();
+      const { backplane, sink } = await node(client, { port }, sharded);
+      const names = ['}', '{a}', '%', '\ud800', '\ud801', '\ufffd', 'a\0b\r\n', '🌍', '__proto__'];
+      await Promise.all(names.map((name) => backplane.subscribe(name)));
+      const all = Uint8Array.from({ length: 256 }, (_, i) => i);
+      for (const name of names) {
+        await backplane.publish(name, all, keep);
+        await backplane.publish(name, all);
+        const [kept, plain] = await sink.raw(2);
+        expect(kept).toEqual([name, all, { epoch: expect.any(String), offset: 1 }]);
+        expect(plain).toEqual([name, all, undefined]);
+        const { messages, complete } = await backplane.history!(name, undefined, 10);
+        expect(messages.map(({ bytes: kept }) => new Uint8Array(kept))).toEqual([all]);
+        expect(complete).toBe(true);
+      }
+    });
+
+    it('returns the messages after a position', async () => {
+      const { port } = await server();
+      const { backplane } = await node(client, { port }, sharded);
+      const history = async (since: number | undefined, limit: number, ofEpoch = epoch) => {
+        const position = since === undefined ? undefined : { epoch: ofEpoch, offset: since };
+        const found = await backplane.history!('r', position, limit);
+        return [found.messages.map(({ offset }) => offset), found.complete];
+      };
+      let epoch = 'none';
+      expect(await history(undefined, 10)).toEqual([[], true]);
+      expect(await history(0, 10)).toEqual([[], false]);
+      for (let i = 1; i <= 4; i++) {
+        ({ epoch } = (await backplane.publish('r', bytes(`${i}`), keep))!);
+      }
+      expect(await history(undefined, 10)).toEqual([[1, 2, 3, 4], true]);
+      expect(await history(undefined, 3)).toEqual([[2, 3, 4], false]);
+      expect(await history(0, 10)).toEqual([[1, 2, 3, 4], true]);
+      expect(await history(2, 10)).toEqual([[3, 4], true]);
+      expect(await history(2, 1)).toEqual([[3], false]);
+      expect(await history(4, 10)).toEqual([[], true]);
+      expect(await history(5, 10)).toEqual([[], false]);
+      expect(await history(2, 10, 'another epoch')).toEqual([[1, 2, 3, 4], false]);
+    });
+
+    it('bounds the history, and begins a new epoch when it has expired', async () => {
+      const { port } = await server();
+      const { backplane } = await node(client, { port }, sharded);
+      const bounds = { size: 10, ttl: 100_000.5 };
+      for (let i = 0; i < 300; i++) await backplane.publish('r', bytes(`${i}`), bounds);
+      const { messages } = await backplane.history!('r', undefined, 1_000);
+      expect(messages.length).toBeLessThan(300);
+      expect(messages.at(-1)!.offset).toBe(300);
+      const admin = adminOf(port);
+      const keys = await admin.keys('*');
+      expect(keys.toSorted()).toEqual(['ws:{r}', 'ws:{r}:log']);
+      for (const key of keys) expect(await admin.pttl(key)).toBeGreaterThan(90_000);
+      await admin.del('ws:{r}');
+      expect(await backplane.publish('r', bytes('new'), bounds)).toMatchObject({ offset: 1 });
+      expect((await backplane.history!('r', undefined, 1_000)).messages).toHaveLength(1);
+    });
+
+    it('survives a flush of the scripts', async () => {
+      const { port } = await server();
+      const { backplane } = await node(client, { port }, sharded);
+      await backplane.publish('r', bytes('1'), keep);
+      await adminOf(port).script('FLUSH');
+      expect(await backplane.publish('r', bytes('2'), keep)).toMatchObject({ offset: 2 });
+    });
+
+    it('reports a lost network, and receives again before it reports up', async () => {
+      const { port } = await server();
+      const relay = await Relay.start(port);
+      const [near, far] = [
+        await node(client, { port }, sharded),
+        await node(client, { port: relay.port }, sharded),
+      ];
+      await far.backplane.subscribe('kept');
+      await far.backplane.subscribe('left');
+      await near.backplane.publish('kept', bytes('1'), keep);
+      const last = (await far.sink.messages(1))[0]![2];
+      relay.cut();
+      await far.sink.report('down');
+      await expect(far.backplane.publish('kept', bytes('x'))).rejects.toThrow();
+      await far.backplane.unsubscribe('left');
+      await far.backplane.subscribe('joined');
+      await near.backplane.publish('kept', bytes('2'), keep);
+      relay.heal(port);
+      await far.sink.report('up');
+      for (const channel of ['left', 'kept', 'joined']) {
+        await near.backplane.publish(channel, bytes('3'), keep);
+      }
+      expect((await far.sink.messages(2)).map(([channel]) => channel)).toEqual(['kept', 'joined']);
+      const { messages, complete } = await far.backplane.history!('kept', last, 10);
+      expect(messages.map(({ offset }) => offset)).toEqual([2, 3]);
+      expect(complete).toBe(true);
+      expect(near.sink.reports).toEqual([]);
+    });
+
+    // The end of a connection does not depend on the kind of channel.
+    it.runIf(!sharded)('rejects unanswered publications when the server dies', async () => {
+      const daemon = await startRedis();
+      const { backplane, sink } = await node(client, { port: daemon.port }, sharded);
+      daemon.process.kill('SIGSTOP');
+      const published = [
+        backplane.publish('r', bytes('1')),
+        backplane.publish('r', bytes('2'), keep),
+      ];
+      const settled = Promise.allSettled(published);
+      daemon.process.kill('SIGKILL');
+      expect((await settled).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+      await sink.report('down');
+    });
+
+    // The timeouts do not depend on the kind of channel.
+    it.runIf(!sharded)(
+      'connects again when the network is silent, without a publication too',
+      async () => {
+        const { port } = await server();
+        const relay = await Relay.start(port);
+        const { backplane, sink } = await node(client, { port: relay.port }, sharded);
+        await backplane.subscribe('r');
+        relay.freeze();
+        await sink.report('down');
+        relay.cut();
+        relay.heal(port);
+        await sink.report('up');
+        await backplane.publish('r', bytes('1'));
+        expect(await sink.messages(1)).toEqual([['r', '1', undefined]]);
+      },
+    );
+
+    // The timeouts do not depend on the kind of channel.
+    it.runIf(!sharded)(
+      'rejects a publication that a silent network does not answer within 4 s',
+      async () => {
+        const daemon = await startRedis();
+        const { backplane, sink } = await node(client, { port: daemon.port }, sharded);
+        daemon.process.kill('SIGSTOP');
+        await expect(backplane.publish('r', bytes('1'))).rejects.toThrow(
+          'not answered for 4000 ms',
+        );
+        expect(sink.reports).toEqual(['down']);
+        daemon.process.kill('SIGCONT');
+        await sink.report('up');
+        await backplane.publish('r', bytes('2'));
+      },
+    );
+
+    it('starts as soon as the server runs', async () => {
+      const { port } = await server();
+      const relay = await Relay.start(port);
+      relay.cut();
+      const backplane = redisBackplane(clients[client]!({ port: relay.port }), { sharded });
+      atEnd(() => backplane.close());
+      const sink = new RecordingSink();
+      await expect(backplane.start(sink, 'node')).rejects.toThrow();
+      relay.heal(port);
+      const start = (): Promise<boolean> =>
+        backplane.start(sink, 'node').then(
+          () => true,
+          () => false,
+        );
+      await expect.poll(start).toBe(true);
+      await backplane.subscribe('r');
+      await backplane.publish('r', bytes('1'));
+      expect(await sink.messages(1)).toEqual([['r', '1', undefined]]);
+      expect(sink.reports).toEqual([]);
+    });
+
+    it('closes while it is connecting', async () => {
+      const { port } = await server();
+      const relay = await Relay.start(port);
+      relay.cut();
+      const backplane = redisBackplane(clients[client]!({ port: relay.port }), { sharded });
+      const started = backplane.start(new RecordingSink(), 'node');
+      const rejected = expect(started).rejects.toThrow('closed');
+      await backplane.close();
+      await rejected;
+    });
+
+    // A shared server may still have connections of earlier tests.
+    it.runIf(!sharded)(
+      'sends all publications before it closes, and ends only its own connections',
+      async () => {
+        const { port } = await startRedis();
+        const other = await node(client, { port }, sharded);
+        await other.backplane.subscribe('r');
+        const admin = adminOf(port);
+        const before = await connections(admin);
+        const { backplane } = await node(client, { port }, sharded);
+        expect(await connections(admin)).toBe(before + 2);
+        const published = Array.from({ length: 100 }, (_, i) =>
+          backplane.publish('r', bytes(`${i}`)),
+        );
+        await backplane.close();
+        await Promise.all(published);
+        expect(await other.sink.messages(100)).toHaveLength(100);
+        await expect.poll(() => connections(admin)).toBe(before);
+      },
+    );
+
+    it.runIf(sharded)('subscribes again when a slot has moved', async () => {
+      const { port } = await server();
+      const { backplane, sink } = await node(client, { port }, sharded);
+      await backplane.subscribe('r');
+      const admin = adminOf(port);
+      await admin.call('CLUSTER', 'DELSLOTSRANGE', 0, 16_383);
+      await sink.report('refused r');
+      await cluster.takeSlots();
+      await backplane.subscribe('r');
+      await backplane.publish('r', bytes('1'), keep);
+      expect(await sink.messages(1)).toMatchObject([['r', '1', { offset: 1 }]]);
+    });
+
+    it('reports bytes of another program as a message without a position', async () => {
+      const { port } = await server();
+      const { backplane, sink } = await node(client, { port }, sharded);
+      await backplane.subscribe('r');
+      const admin = adminOf(port);
+      const publish = sharded ? 'SPUBLISH' : 'PUBLISH';
+      for (const text of ['', 'text', 'two words', 'a b c', `${'x'.repeat(100)} 1 m`]) {
+        await admin.call(publish, 'ws:{r}', text);
+      }
+      for (const [, , position] of await sink.raw(5)) expect(position).toBeUndefined();
+    });
+  });
+
+  describe.each(['redis', 'ioredis'])('over %s', (client) => {
+    it('begins a new epoch after a failover to a replica that lags', async () => {
+      const [primary, replica] = [await startRedis(), await startRedis()];
+      const admin = adminOf(replica.port);
+      const link = await Relay.start(primary.port);
+      await admin.replicaof('127.0.0.1', link.port);
+      await expect.poll(() => admin.info('replication')).toContain('link_status:up');
+      const relay = await Relay.start(primary.port);
+      const { backplane, sink } = await node(client, { port: relay.port });
+      for (const text of ['1', '2']) await backplane.publish('r', bytes(text), keep);
+      await expect.poll(() => admin.hget('ws:{r}', 'o')).toBe('2');
+      link.cut();
+      const lost = (await backplane.publish('r', bytes('lost'), keep))!;
+      expect(lost.offset).toBe(3);
+      primary.process.kill('SIGKILL');
+      await sink.report('down');
+      await admin.replicaof('NO', 'ONE');
+      relay.heal(replica.port);
+      await sink.report('up');
+      const next = (await backplane.publish('r', bytes('3'), keep))!;
+      expect(next.epoch).not.toBe(lost.epoch);
+      expect(next.offset).toBeGreaterThan(1);
+      const repaired = await backplane.history!('r', lost, 10);
+      expect(repaired.complete).toBe(false);
+      expect(repaired.epoch).toBe(next.epoch);
+      expect(repaired.messages.map((message) => String(message.bytes))).toEqual(['3']);
+      const all = await backplane.history!('r', undefined, 10);
+      expect(all.messages.map((message) => String(message.bytes))).toEqual(['1', '2', '3']);
+    });
+
+    it('connects with a user, a password and TLS', async () => {
+      const { key, cert } = await selfSigned();
+      const { port } = await startRedis(
+        ['port 0', 'tls-port $port', 'tls-auth-clients no', 'aclfile users.acl', ...TLS_FILES],
+        { 'key.pem': key, 'cert.pem': cert, 'users.acl': USERS },
+      );
+      const address = { port, username: 'hub', password: 'secret', ca: cert };
+      const { backplane, sink } = await node(client, address);
+      await backplane.subscribe('r');
+      await backplane.publish('r', bytes('1'), keep);
+      await backplane.publish('r', bytes('2'));
+      expect((await sink.messages(2)).map(([, text]) => text)).toEqual(['1', '2']);
+      expect((await backplane.history!('r', undefined, 10)).messages).toHaveLength(1);
+      expect(sink.reports).toEqual([]);
+      await expect(node(client, { ...address, password: 'wrong' })).rejects.toThrow('WRONGPASS');
+    });
+
+    it('restores the other channels when the server refuses one', async () => {
+      const { port } = await startRedis();
+      const relay = await Relay.start(port);
+      const { backplane, sink } = await node(client, { port: relay.port });
+      await backplane.subscribe('allowed');
+      await backplane.subscribe('refused');
+      await adminOf(port).acl('SETUSER', 'default', 'resetchannels', '&ws:{allowed}');
+      relay.cut();
+      await sink.report('down');
+      relay.heal(port);
+      await sink.report('refused refused');
+      await backplane.publish('allowed', bytes('1'));
+      expect(await sink.messages(1)).toEqual([['allowed', '1', undefined]]);
+      await adminOf(port).acl('SETUSER', 'default', 'allchannels');
+      await backplane.subscribe('refused');
+      await backplane.publish('refused', bytes('2'));
+      expect(await sink.messages(1)).toEqual([['refused', '2', undefined]]);
+    });
+
+    it('connects again after its client has given up', async () => {
+      const { port } = await startRedis();
+      const relay = await Relay.start(port);
+      const once: Record<string, () => RedisClient> = {
+        redis: () =>
+          createClient({
+            socket: { host: '127.0.0.1', port: relay.port, reconnectStrategy: false },
+          }),
+        ioredis: () =>
+          new Redis({ port: relay.port, lazyConnect: true, retryStrategy: () => null }),
+      };
+      const backplane = redisBackplane(once[client]!());
+      const sink = new RecordingSink();
+      atEnd(() => backplane.close());
+      await backplane.start(sink, 'node');
+      await backplane.subscribe('r');
+      relay.cut();
+      await sink.report('down');
+      relay.heal(port);
+      await sink.report('up');
+      await backplane.publish('r', bytes('1'));
+      expect(await sink.messages(1)).toEqual([['r', '1', undefined]]);
+    });
+
+    it('connects with a user for rooms without history', async () => {
+      const { port } = await startRedis(['aclfile users.acl'], { 'users.acl': USERS });
+      const { backplane, sink } = await node(client, {
+        port,
+        username: 'plain',
+        password: 'secret',
+      });
+      await backplane.subscribe('r');
+      await backplane.publish('r', bytes('1'));
+      expect((await sink.messages(1)).map(([, text]) => text)).toEqual(['1']);
+      await backplane.unsubscribe('r');
+      await expect(backplane.publish('r', bytes('2'), keep)).rejects.toThrow('NOPERM');
+      await backplane.close();
+      expect(sink.reports).toEqual([]);
+    });
+  });
+
+  it.each([
+    ['no object', undefined],
+    ['no client', {}],
+    ['a client of another package', { duplicate() {} }],
+  ])('refuses %s as client', (_, client) => {
+    expect(() => redisBackplane(client as never)).toThrow(/^client: expected one of/);
+  });
+
+  it.each([
+    ['redis', createCluster({ rootNodes: [] })],
+    ['ioredis', new Cluster(['127.0.0.1:1'], { lazyConnect: true })],
+  ])('refuses the client of a cluster of %s, and says what to use', (_, client) => {
+    expect(() => redisBackplane(client as never)).toThrow('create a client for one node of it');
+  });
+
+  it('refuses unknown options', () => {
+    const client = clients['ioredis']!({ port: 1 });
+    expect(() => redisBackplane(client, { perfix: 'x' } as never)).toThrow(/perfix.*prefix/);
+    expect(() => redisBackplane(client, { sharded: 'yes' as never })).toThrow(
+      'sharded: expected true or false, got string',
+    );
+  });
+
+  it('refuses a prefix with braces', () => {
+    const client = clients['ioredis']!({ port: 1 });
+    expect(() => redisBackplane(client, { prefix: '{a}' })).toThrow('prefix: expected a string');
+  });
+});
+
+const TLS_FILES = ['tls-cert-file cert.pem', 'tls-key-file key.pem', 'tls-ca-cert-file cert.pem'];
+/**
+ * What the backplane needs, as docs/many-nodes.md says: the second user has no room with history.
+ */
+const PLAIN = `on >secret resetkeys ~ws:* resetchannels &ws:* -@all +@connection +info \
++publish +subscribe +unsubscribe`;
+const USERS = `user default off
+user hub ${PLAIN} +eval +del +hmget +hset +hincrby +pexpire +xadd +xrange
+user plain ${PLAIN}
+`;
+
+/** A started backplane, with its reports. */
+async function node(client: string, address: Address, sharded = false) {
+  const backplane = redisBackplane(clients[client]!(address), { sharded });
+  const sink = new RecordingSink();
+  atEnd(() => backplane.close());
+  await backplane.start(sink, 'node');
+  return { backplane, sink };
+}
+
+function adminOf(port: number): Redis {
+  const admin = new Redis({ host: '127.0.0.1', port, retryStrategy: () => 20 });
+  atEnd(() => admin.disconnect());
+  return admin;
+}
+
+async function connections(admin: Redis): Promise<number> {
+  return String(await admin.client('LIST'))
+    .trim()
+    .split('\n').length;
+}

@@ -1,0 +1,14 @@
+import { library } from '../../.config/tsup.ts';
+
+export default library(
+  [
+    'src/index.ts',
+    'src/backplane-link.ts',
+    'src/nats/index.ts',
+    'src/nats/stream-log.ts',
+    'src/redis/index.ts',
+    'src/testing/index.ts',
+  ],
+  [],
+  'lib="esnext.disposable"',
+);

@@ -1,0 +1,93 @@
+import { type Fields, fieldsOf } from './encoding.ts';
+import { ObsProtocolError, ObsRequestError } from './errors.ts';
+import { expect } from './expect.ts';
+import type { RequestStatus } from './generated/enums.ts';
+import type { Requests, Responses } from './generated/protocol.ts';
+import { type CallOptions, callWaitOf, type Wait } from './options.ts';
+import { UNKNOWN_STATUS } from './wire.ts';
+
+/** One request of a batch. */
+export type BatchRequest = {
+  [T in keyof Requests]: [Requests[T]] extends [undefined]
+    ? { readonly requestType: T; readonly requestData?: undefined }
+    : Partial<Requests[T]> extends Requests[T]
+      ? { readonly requestType: T; readonly requestData?: Requests[T] | undefined }
+      : { readonly requestType: T; readonly requestData: Requests[T] };
+}[keyof Requests];
+
+/** OBS's verdict about a request. */
+export interface RequestVerdict<Result extends boolean = boolean> {
+  /** Whether OBS has carried it out. */
+  readonly result: Result;
+  readonly code: RequestStatus;
+  readonly comment?: string;
+}
+
+/** The result of one request of a batch. */
+export type BatchResult<T extends keyof Requests = keyof Requests> = {
+  [Each in T]:
+    | {
+        readonly requestType: Each;
+        readonly requestStatus: RequestVerdict<true>;
+        readonly responseData: Responses[Each];
+        readonly error?: undefined;
+      }
+    | {
+        readonly requestType: Each;
+        readonly requestStatus: RequestVerdict<false>;
+        readonly responseData?: undefined;
+        readonly error: ObsRequestError;
+      };
+}[T];
+
+/** Options of `Obs.batch`. */
+export interface BatchOptions extends CallOptions {
+  /** Whether OBS stops at the first refused request. Default: false. */
+  readonly haltOnFailure?: boolean | undefined;
+  /**
+   * `'serial-realtime'`: one after the other, at once. `'serial-frame'`: one after the other, between
+   * frames of the video, so that the request `Sleep` can count frames. `'parallel'`: at the same
+   * time on the threads of OBS. Default: `'serial-realtime'`.
+   */
+  readonly execution?: 'serial-realtime' | 'serial-frame' | 'parallel' | undefined;
+}
+
+/** The place of a name is its number in the protocol: RequestBatchExecutionType. */
+const EXECUTION_TYPES: readonly string[] = ['serial-realtime', 'serial-frame', 'parallel'];
+
+/** @throws TypeError, RangeError for a wrong argument. */
+export function batchOf(
+  requests: readonly BatchRequest[],
+  options: BatchOptions = {},
+): { data: object; wait: Wait } {
+  expect(Array.isArray(requests), 'batch', 'an array of requests', requests);
+  const wait = callWaitOf('batch', options, 'execution', 'haltOnFailure');
+  const { haltOnFailure, execution = 'serial-realtime' } = options;
+  const executionType = EXECUTION_TYPES.indexOf(execution);
+  expect(executionType >= 0, 'execution', EXECUTION_TYPES.join(' or '), execution);
+  return { data: { haltOnFailure, executionType, requests }, wait };
+}
+
+/** @throws ObsProtocolError for a malformed answer. */
+export function resultsOf({ results }: Fields): BatchResult[] {
+  if (!Array.isArray(results)) throw new ObsProtocolError('an answer to a batch has no results');
+  return results.map((result: unknown) => {
+    const fields = fieldsOf(result);
+    const error = refusalOf(fields['requestType'] as string, fields);
+    return (error === undefined ? fields : { ...fields, error }) as unknown as BatchResult;
+  });
+}
+
+/**
+ * Returns the error of a refused request, undefined for one that OBS has carried out.
+ *
+ * @throws ObsProtocolError for an answer without a verdict.
+ */
+export function refusalOf(requestType: string, answer: Fields): ObsRequestError | undefined {
+  const {
+    result,
+    code = UNKNOWN_STATUS,
+    comment,
+  } = fieldsOf(answer['requestStatus']) as Partial<RequestVerdict>;
+  return result === true ? undefined : new ObsRequestError(requestType, code, comment);
+}

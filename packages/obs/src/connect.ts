@@ -1,0 +1,103 @@
+import { range } from '@ws/conn/parts';
+import { dial as defaultDial } from '@ws/node-client';
+import { proofOf } from './authentication.ts';
+import { type Encoding, type Fields, fieldsOf } from './encoding.ts';
+import { ObsProtocolError } from './errors.ts';
+import { expect } from './expect.ts';
+import { checkSubscriptions, Obs, type ObsInfo } from './obs.ts';
+import { exchange, type Login, open } from './open.ts';
+import { checkOpenOptions, type ObsDial, type OpenOptions, type Wait, waitOf } from './options.ts';
+import { HELLO, IDENTIFIED, IDENTIFY } from './wire.ts';
+
+/** Options of {@link connect}. */
+export interface ConnectOptions extends OpenOptions {
+  /** Bits of `EventSubscription`. Default: all events except those of high volume. */
+  readonly eventSubscriptions?: number | undefined;
+  /** The version of the protocol. Default: 1. */
+  readonly rpcVersion?: number | undefined;
+  /** Sends binary messages instead of JSON: MessagePack. Default: JSON. */
+  readonly encoding?: Encoding | undefined;
+}
+
+/** The names of {@link ConnectOptions} that {@link OpenOptions} lacks. */
+const OPTION_NAMES = ['eventSubscriptions', 'rpcVersion', 'encoding'];
+
+/** Checked {@link ConnectOptions}. */
+export interface ConnectPlan {
+  readonly dial: ObsDial;
+  readonly wait: Wait;
+  readonly login: Login<Obs>;
+}
+
+export const DEFAULT_URL = 'ws://127.0.0.1:4455';
+
+/**
+ * Connects to the WebSocket server of OBS 28 or later, and authenticates. No event is delivered
+ * before the code that awaits the promise has reached its next `await`: its listeners miss nothing.
+ *
+ * @param url - Default: `ws://127.0.0.1:4455`.
+ * @returns The identified connection.
+ * @throws (rejects) ObsCloseError when OBS closes: `closeCode` 4009 for a missing or wrong
+ *   password, 4010 for an unsupported `rpcVersion`. ObsProtocolError when the server is not
+ *   obs-websocket 5. TimeoutError; the reason of the signal; the errors of the dial; TypeError,
+ *   RangeError for a wrong option.
+ *
+ * @example
+ * ```ts no-run
+ * import { connect } from '@ws/obs';
+ *
+ * await using obs = await connect('ws://obs.example.org:4455', { password: 'secret' });
+ * const { scenes } = await obs.call('GetSceneList');
+ * await obs.call('SetCurrentProgramScene', { sceneName: scenes[0]!.sceneName });
+ * ```
+ */
+export async function connect(
+  url: string | URL = DEFAULT_URL,
+  options: ConnectOptions = {},
+): Promise<Obs> {
+  const { dial, wait, login } = planConnect('connect', options);
+  return open(url, dial, wait, login);
+}
+
+/** @throws TypeError, RangeError that names the option. */
+export function planConnect(
+  method: string,
+  options: ConnectOptions,
+  ...names: readonly string[]
+): ConnectPlan {
+  checkOpenOptions(method, options, ...OPTION_NAMES, ...names);
+  const { password, eventSubscriptions, rpcVersion = 1, encoding, report } = options;
+  range('rpcVersion', rpcVersion, 1, 2 ** 31 - 1);
+  checkSubscriptions(eventSubscriptions);
+  if (encoding !== undefined) {
+    const isOne = typeof encoding?.encode === 'function' && typeof encoding.decode === 'function';
+    expect(isOne, 'encoding', '{ encode, decode }', encoding);
+  }
+  return {
+    dial: options.dial ?? defaultDial,
+    wait: waitOf(options),
+    login: {
+      subprotocols: [`obswebsocket.${encoding === undefined ? 'json' : 'msgpack'}`],
+      waitsFor: 'Hello of obs-websocket 5 (for OBS before 28 use connectV4 of @ws/obs/v4)',
+      async run(conn) {
+        const ask = async (op: number, fields?: Fields): Promise<Fields> => {
+          const answer = await exchange(conn, encoding, fields);
+          if (answer['op'] === op) return fieldsOf(answer['d']);
+          const name = op === HELLO ? 'Hello' : 'Identified';
+          throw new ObsProtocolError(`expected ${name} of obs-websocket 5; is it another server?`);
+        };
+        const hello = await ask(HELLO);
+        const challenge = hello['authentication'];
+        const authentication =
+          challenge === undefined || password === undefined
+            ? undefined
+            : await proofOf(password, fieldsOf(challenge));
+        const identify = { rpcVersion, authentication, eventSubscriptions };
+        const { negotiatedRpcVersion } = await ask(IDENTIFIED, { op: IDENTIFY, d: identify });
+        const { obsWebSocketVersion = '', obsStudioVersion } = hello;
+        const info = { obsWebSocketVersion, obsStudioVersion, rpcVersion: negotiatedRpcVersion };
+        return new Obs(conn, info as ObsInfo, { encoding, report });
+      },
+    },
+  };
+}

@@ -1,0 +1,43 @@
+import type { Message } from '@ws/conn';
+import { ObsProtocolError } from './errors.ts';
+
+/** A binary encoding of messages: MessagePack, for example `@msgpack/msgpack`. */
+export interface Encoding {
+  encode(value: unknown): Uint8Array;
+  /** @param bytes - Yours: the decoded value may contain views of them. */
+  decode(bytes: Uint8Array): unknown;
+}
+
+/** The fields of a message. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** Returns the bytes or the text of a message. */
+export function encode(fields: unknown, encoding: Encoding | undefined): string | Uint8Array {
+  const text = JSON.stringify(fields);
+  // Other encodings may write an undefined field as null, which OBS rejects. JSON leaves it out.
+  return encoding === undefined ? text : encoding.encode(JSON.parse(text));
+}
+
+/**
+ * Returns the fields of a message.
+ *
+ * @throws ObsProtocolError when the message is no object.
+ */
+export function decode(
+  message: Pick<Message, 'data' | 'json'>,
+  encoding: Encoding | undefined,
+): Fields {
+  let value: unknown;
+  try {
+    value = encoding === undefined ? message.json() : encoding.decode(new Uint8Array(message.data));
+  } catch (cause) {
+    throw new ObsProtocolError('a message cannot be decoded', { cause });
+  }
+  return fieldsOf(value);
+}
+
+/** @throws ObsProtocolError when a part of a message is no object. */
+export function fieldsOf(value: unknown): Fields {
+  if (typeof value === 'object' && value !== null) return value as Fields;
+  throw new ObsProtocolError('a message lacks an object');
+}

@@ -1,0 +1,62 @@
+import type { CloseInfo } from '@ws/conn';
+import { CloseError, printable, WebSocketError } from '@ws/conn/parts';
+import type { RequestStatus } from './generated/enums.ts';
+import { AUTHENTICATION_FAILED, UNSUPPORTED_RPC_VERSION } from './wire.ts';
+
+/** OBS refused a request. The connection stays usable. */
+export class ObsRequestError extends WebSocketError {
+  declare readonly code: 'WS_ERR_OBS_REQUEST';
+  readonly requestType: string;
+  /** The reason as a number; `RequestStatus.Unknown` in protocol 4, which has none. */
+  readonly status: RequestStatus;
+  /** The reason in OBS's words, `''` without. Escape it before you print it. */
+  readonly comment: string;
+
+  constructor(requestType: string, status: RequestStatus, comment = '') {
+    const reason = status > 0 ? ` with status ${status}` : '';
+    super(`OBS refused ${requestType}${reason}: ${printable(comment)}`, 'WS_ERR_OBS_REQUEST');
+    this.requestType = requestType;
+    this.status = status;
+    this.comment = comment;
+  }
+
+  override get name(): string {
+    return 'ObsRequestError';
+  }
+}
+
+/** What to do about a close code, for messages. */
+const CURES: Readonly<Record<number, string>> = {
+  [AUTHENTICATION_FAILED]: 'check the option password',
+  [UNSUPPORTED_RPC_VERSION]: 'check the option rpcVersion',
+};
+
+/**
+ * The connection to OBS has ended. Every pending call rejects with it, and every later one.
+ * `closeCode` is a `WebSocketCloseCode` (4000 and above) when obs-websocket closed the connection,
+ * else a code of RFC 6455: 1001 when OBS exits, 1006 when it ended without a close frame.
+ */
+export class ObsCloseError extends CloseError {
+  /** @param info - How the connection ended. `info.error` becomes the `cause`. */
+  constructor({ code, reason, error }: CloseInfo) {
+    super(code, reason, CURES[code]);
+    if (error !== undefined) this.cause = error;
+  }
+
+  override get name(): string {
+    return 'ObsCloseError';
+  }
+}
+
+/** The server sent a message that obs-websocket does not send: it may be another program. */
+export class ObsProtocolError extends WebSocketError {
+  declare readonly code: 'WS_ERR_OBS_PROTOCOL';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, 'WS_ERR_OBS_PROTOCOL', options);
+  }
+
+  override get name(): string {
+    return 'ObsProtocolError';
+  }
+}

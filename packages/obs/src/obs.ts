@@ -1,0 +1,268 @@
+import type { CloseInfo } from '@ws/conn';
+import { BackpressureError, range } from '@ws/conn/parts';
+import {
+  type BatchOptions,
+  type BatchRequest,
+  type BatchResult,
+  batchOf,
+  refusalOf,
+  resultsOf,
+} from './batch.ts';
+import { ObsConnection } from './connection.ts';
+import { type Encoding, type Fields, fieldsOf } from './encoding.ts';
+import { ObsProtocolError } from './errors.ts';
+import { expect } from './expect.ts';
+import type { Events, Requests, Responses } from './generated/protocol.ts';
+import { type CallOptions, callWaitOf, type ObsConn, type OpenOptions } from './options.ts';
+import {
+  EVENT,
+  IDENTIFIED,
+  REIDENTIFY,
+  REQUEST,
+  REQUEST_BATCH,
+  REQUEST_BATCH_RESPONSE,
+  REQUEST_RESPONSE,
+} from './wire.ts';
+
+/** The name of a request. */
+export type RequestType = keyof Requests;
+/** The name of an event. */
+export type EventType = keyof Events;
+
+/** The arguments of {@link Obs.call} after the request's name. */
+export type CallArguments<T extends RequestType> = [Requests[T]] extends [undefined]
+  ? [data?: undefined, options?: CallOptions]
+  : Partial<Requests[T]> extends Requests[T]
+    ? [data?: Requests[T], options?: CallOptions]
+    : [data: Requests[T], options?: CallOptions];
+
+/** An event of {@link Obs.events}. */
+export type ObsEvent<E extends EventType = EventType> = {
+  [Each in E]: { readonly type: Each; readonly data: Events[Each] };
+}[E];
+
+/** The versions of OBS. */
+export interface ObsInfo {
+  readonly obsWebSocketVersion: string;
+  /** Absent in OBS 29. */
+  readonly obsStudioVersion?: string;
+  /** The version that this connection uses. */
+  readonly rpcVersion: number;
+}
+
+/** How a connection to OBS ended: as of a Conn. `code` may be a `WebSocketCloseCode`. */
+export type ObsClose = CloseInfo;
+
+/** Options of {@link Obs.reidentify}. */
+export interface ReidentifyOptions extends CallOptions {
+  /** Bits of `EventSubscription`. Default: all events except those of high volume. */
+  readonly eventSubscriptions?: number | undefined;
+}
+
+/**
+ * A connection to OBS, from `connect`.
+ *
+ * A promise of an Obs that you ignore causes no unhandled rejection. {@link closed} says how the
+ * connection ended.
+ *
+ * @see https://github.com/obsproject/obs-websocket/blob/master/docs/generated/protocol.md
+ */
+export class Obs implements AsyncDisposable {
+  /** The versions that OBS and this connection use. */
+  readonly info: ObsInfo;
+  readonly #connection: ObsConnection;
+  /**
+   * Calls that wait for the answer to a Reidentify, in their order. Undefined while OBS owes none:
+   * a Reidentify whose wait has ended still holds them.
+   */
+  #held: (() => unknown)[] | undefined;
+  /** The id of the last Reidentify: its answer has none. */
+  #reidentifyId: string | undefined;
+
+  /** @internal */
+  constructor(
+    conn: ObsConn,
+    info: ObsInfo,
+    { encoding, report }: Pick<OpenOptions, 'report'> & { encoding?: Encoding | undefined },
+  ) {
+    this.info = info;
+    this.#connection = new ObsConnection(conn, encoding, report, (fields) => this.#receive(fields));
+  }
+
+  /** How the connection ended. Resolves when it has closed; never rejects. */
+  get closed(): Promise<ObsClose> {
+    return this.#connection.closed;
+  }
+
+  /**
+   * Sends a request and returns the data of OBS's answer. A call during a {@link reidentify} waits
+   * for it.
+   *
+   * @param type - The name of the request.
+   * @param args - `data`, required when the request has required fields; and `options`: `timeout`
+   *   (10,000 ms) and `signal` of the wait for the answer.
+   * @throws (rejects) {@link ObsRequestError} when OBS refuses the request; {@link ObsCloseError}
+   *   when the connection ends first; TimeoutError; the reason of the signal; BackpressureError;
+   *   TypeError, RangeError for a wrong argument.
+   */
+  call<T extends RequestType>(type: T, ...args: CallArguments<T>): Promise<Responses[T]>;
+  call(type: RequestType, data?: object, options?: CallOptions): Promise<unknown> {
+    return this.#connection.run(
+      'call',
+      () => {
+        checkRequest('call', type, data);
+        return this.#connection.request(
+          type,
+          callWaitOf('call', options),
+          (requestId) => ({ op: REQUEST, d: { requestType: type, requestId, requestData: data } }),
+          this.#schedule,
+        );
+      },
+      (answer) => {
+        const refusal = refusalOf(type, answer);
+        if (refusal !== undefined) throw refusal;
+        return answer['responseData'];
+      },
+    );
+  }
+
+  /**
+   * Sends several requests as one message, which OBS carries out one after the other unless
+   * `execution` is `'parallel'`.
+   *
+   * @returns The results in the order of the requests. A refused request has an `error`. With
+   *   `haltOnFailure` the first refused request is the last result. With `'parallel'` OBS sends the
+   *   results in the order in which it has finished, and yet names them after the requests in their
+   *   order: read them only for whether all have succeeded.
+   * @throws (rejects) as {@link call}, except for refused requests.
+   */
+  batch<const R extends readonly BatchRequest[]>(
+    requests: R,
+    options?: BatchOptions,
+  ): Promise<BatchResult<R[number]['requestType']>[]> {
+    return this.#connection.run(
+      'batch',
+      () => {
+        const { data, wait } = batchOf(requests, options);
+        return this.#connection.request(
+          'batch',
+          wait,
+          (requestId) => ({ op: REQUEST_BATCH, d: { requestId, ...data } }),
+          this.#schedule,
+        );
+      },
+      (answer) => resultsOf(answer) as BatchResult<R[number]['requestType']>[],
+    );
+  }
+
+  /**
+   * Changes which events OBS sends. Resolves when the change is in force.
+   *
+   * @throws (rejects) as {@link call}.
+   */
+  reidentify(options: ReidentifyOptions = {}): Promise<void> {
+    return this.#connection.run(
+      'reidentify',
+      () => {
+        const wait = callWaitOf('reidentify', options, 'eventSubscriptions');
+        const eventSubscriptions = checkSubscriptions(options.eventSubscriptions);
+        const answer = this.#connection.request(
+          'reidentify',
+          wait,
+          () => ({ op: REIDENTIFY, d: { eventSubscriptions } }),
+          (send, id) =>
+            this.#schedule(() => {
+              if (!send()) return;
+              this.#held = [];
+              this.#reidentifyId = id;
+            }),
+        );
+        return answer.catch((error: unknown) => {
+          // It was not sent.
+          if (error instanceof BackpressureError) this.#release();
+          throw error;
+        });
+      },
+      () => {},
+    );
+  }
+
+  /** Sends a call, after the answer to a Reidentify. */
+  readonly #schedule = (send: () => unknown): void => {
+    if (this.#held === undefined) send();
+    else this.#held.push(send);
+  };
+
+  #release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const send of held) this.#schedule(send);
+  }
+
+  /**
+   * Calls `listener` with the data of each event of this name. OBS sends only the events of
+   * `eventSubscriptions`. An error of a listener goes to the option `report`, and the other
+   * listeners are called.
+   *
+   * @returns Removes the listener.
+   * @throws TypeError when `listener` is no function.
+   */
+  on<E extends EventType>(event: E, listener: (data: Events[E]) => unknown): () => void {
+    return this.#connection.listeners.on(event, listener as (data: unknown) => unknown);
+  }
+
+  /**
+   * Iterates over the events with these names, from the start of the loop on. The loop ends when
+   * the connection closes with 1000, 1001 or 1005.
+   *
+   * @throws TypeError without a name. The iteration throws {@link ObsCloseError} for other codes,
+   *   and BackpressureError when 1,000 events wait for the body of the loop.
+   */
+  events<E extends EventType>(...names: readonly [E, ...E[]]): AsyncIterable<ObsEvent<E>> {
+    expect(names.length > 0, 'events', 'the names of events', undefined);
+    const { listeners } = this.#connection;
+    return {
+      [Symbol.asyncIterator]: () => listeners.iterate(names) as AsyncIterator<ObsEvent<E>>,
+    };
+  }
+
+  /** Closes the connection with 1000. Pending calls reject with {@link ObsCloseError}. */
+  close(): Promise<ObsClose> {
+    return this.#connection.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #receive({ op, d }: Fields): void {
+    const data = fieldsOf(d);
+    switch (op) {
+      case EVENT:
+        this.#connection.listeners.emit(data['eventType'] as string, data['eventData']);
+        break;
+      case REQUEST_RESPONSE:
+      case REQUEST_BATCH_RESPONSE:
+        this.#connection.answered(data['requestId'], data);
+        break;
+      case IDENTIFIED:
+        this.#connection.answered(this.#held && this.#reidentifyId, data);
+        this.#release();
+        break;
+      default:
+        throw new ObsProtocolError(`a message with the unknown op ${JSON.stringify(op)}`);
+    }
+  }
+}
+
+/** @throws TypeError unless a request has a name, and an object of fields or none. */
+export function checkRequest(method: string, type: unknown, data: unknown): void {
+  expect(typeof type === 'string', method, 'the name of a request', type);
+  const isData = data === undefined || (typeof data === 'object' && data !== null);
+  expect(isData && !Array.isArray(data), String(type), 'an object of fields', data);
+}
+
+/** @throws TypeError, RangeError unless it is undefined or a mask. */
+export function checkSubscriptions(mask: number | undefined): number | undefined {
+  return mask === undefined ? undefined : range('eventSubscriptions', mask, 0, 2 ** 32 - 1);
+}

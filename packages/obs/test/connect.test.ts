@@ -1,0 +1,183 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { TimeoutError } from '@ws/conn';
+import { dial } from '@ws/node-client';
+import { serve } from '@ws/node-server';
+import { connect, ObsCloseError, ObsProtocolError, WebSocketCloseCode } from '@ws/obs';
+import { nothingUnhandled } from '@ws/tests';
+import { FakeObsV4 } from '@ws/tests/obs';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { connected, rejection, startFake } from './support.ts';
+
+describe('connect', () => {
+  nothingUnhandled();
+
+  it('identifies without a password', async () => {
+    const { obs } = await connected();
+    expect(obs.info).toEqual({ obsWebSocketVersion: '5.1.0', rpcVersion: 1 });
+  });
+
+  it.each(['secret', 'pässwörd 密码', ''])(
+    'authenticates with the password %o',
+    async (password) => {
+      const { obs } = await connected({ password });
+      expect((await obs.call('GetVersion')).obsWebSocketVersion).toBe('5.1.0');
+    },
+  );
+
+  it('names the option password for a wrong password', async () => {
+    const fake = await startFake({ password: 'secret' });
+    const error = await rejection(connect(fake.url, { password: 'wrong' }));
+    expect(error).toBeInstanceOf(ObsCloseError);
+    expect(error).toMatchObject({
+      closeCode: WebSocketCloseCode.AuthenticationFailed,
+      code: 'WS_ERR_CLOSE',
+      message: expect.stringContaining('check the option password') as string,
+    });
+  });
+
+  it('names the option password when OBS asks for one', async () => {
+    const fake = await startFake({ password: 'secret' });
+    const error = await rejection(connect(fake.url));
+    expect(error).toMatchObject({ closeCode: 4009 });
+    expect(error.message).toContain('check the option password');
+  });
+
+  it('names the option rpcVersion for an unsupported version', async () => {
+    const fake = await startFake();
+    const error = await rejection(connect(fake.url, { rpcVersion: 99 }));
+    expect(error).toMatchObject({ closeCode: WebSocketCloseCode.UnsupportedRpcVersion });
+    expect(error.message).toContain('option rpcVersion');
+  });
+
+  it('rejects a server whose first message is no Hello', async () => {
+    const fake = await startFake({ hello: '{"type":"welcome"}' });
+    const error = await rejection(connect(fake.url));
+    expect(error).toBeInstanceOf(ObsProtocolError);
+    expect(error.message).toContain('expected Hello of obs-websocket 5');
+  });
+
+  it.each(['hello', '[', ''])('rejects a server whose first message is %o', async (hello) => {
+    const fake = await startFake({ hello });
+    const error = await rejection(connect(fake.url));
+    expect(error).toBeInstanceOf(ObsProtocolError);
+    expect(error.message).toContain('a message cannot be decoded');
+  });
+
+  it('rejects a server that sends binary messages', async () => {
+    const server = await serve({ port: 0, host: '127.0.0.1' }, async (conn) => {
+      await conn.send(new Uint8Array([1, 2, 3]));
+      await conn.closed;
+    });
+    onTestFinished(() => server.close() as Promise<unknown> as Promise<void>);
+    const error = await rejection(connect(server.url));
+    expect(error.message).toContain('a message cannot be decoded');
+  });
+
+  it('names connectV4 when no Hello comes, as from obs-websocket 4', async () => {
+    const fake = await startFake({ hello: false });
+    const conn = await dial(fake.url);
+    const error = await rejection(connect(fake.url, { timeout: 50, dial: async () => conn }));
+    expect(error).toBeInstanceOf(TimeoutError);
+    expect(error.message).toContain('no Hello of obs-websocket 5');
+    expect(error.message).toContain('connectV4');
+  });
+
+  it('rejects obs-websocket 4 that sends an event first', async () => {
+    const fake = await FakeObsV4.start();
+    onTestFinished(() => fake.close());
+    expect(await rejection(connect(fake.url))).toBeInstanceOf(ObsProtocolError);
+  });
+
+  it('times out when Identify gets no answer', async () => {
+    const fake = await startFake({ ignoresIdentify: true });
+    expect(await rejection(connect(fake.url, { timeout: 50 }))).toBeInstanceOf(TimeoutError);
+  });
+
+  it('times out when the server does not answer the handshake', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    onTestFinished(() => void server.close());
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const error = await rejection(connect(`ws://127.0.0.1:${port}`, { timeout: 50 }));
+    expect(error.message).toContain('no connection for 50 ms');
+  });
+
+  it('rejects with the error of the dial when nothing listens', async () => {
+    const error = await rejection(connect('ws://127.0.0.1:1'));
+    expect(error).toMatchObject({ code: 'WS_ERR_TRANSPORT' });
+  });
+
+  it('rejects with the reason of a signal at any stage', async () => {
+    const fake = await startFake({ hello: false });
+    const abort = new AbortController();
+    const connecting = connect(fake.url, {
+      signal: abort.signal,
+      dial: async (url, options) => {
+        const conn = await dial(url, options);
+        setImmediate(() => abort.abort(new Error('enough')));
+        return conn;
+      },
+    });
+    expect((await rejection(connecting)).message).toBe('enough');
+    const aborted = AbortSignal.abort(new Error('never'));
+    expect((await rejection(connect(fake.url, { signal: aborted }))).message).toBe('never');
+  });
+
+  it('ends the connection of a dial that ignores its signal', async () => {
+    const fake = await startFake();
+    let late!: Awaited<ReturnType<typeof dial>>;
+    let opened!: () => void;
+    const isOpen = new Promise<void>((resolve) => {
+      opened = resolve;
+    });
+    const abort = new AbortController();
+    const connecting = connect(fake.url, {
+      signal: abort.signal,
+      dial: async (url) => {
+        late = await dial(url);
+        abort.abort(new Error('enough'));
+        await new Promise((resolve) => setImmediate(resolve));
+        opened();
+        return late;
+      },
+    });
+    expect((await rejection(connecting)).message).toBe('enough');
+    await isOpen;
+    expect((await late.closed).wasClean).toBe(false);
+  });
+
+  it('takes the dial function that is given', async () => {
+    const fake = await startFake();
+    const urls: string[] = [];
+    const obs = await connect('ws://obs.example', {
+      dial: (url, options) => {
+        urls.push(url);
+        return dial(fake.url, options);
+      },
+    });
+    expect(urls).toEqual(['ws://obs.example']);
+    await obs.close();
+  });
+
+  it.each([
+    [
+      { dial: () => Promise.resolve(undefined as never) },
+      'dial: expected a promise of a connection',
+    ],
+    [{ passwort: 'x' }, 'connect: unknown option passwort; did you mean password?'],
+    [{ password: 1 }, 'password: expected a string, got number'],
+    [{ rpcVersion: 0 }, 'rpcVersion: expected a whole number from 1'],
+    [{ eventSubscriptions: -1 }, 'eventSubscriptions: expected a whole number from 0'],
+    [{ timeout: 0 }, 'timeout: expected a whole number of 1 or more'],
+    [{ encoding: {} }, 'encoding: expected { encode, decode }'],
+    [{ encoding: null }, 'encoding: expected { encode, decode }'],
+    [{ signal: {} }, 'signal: expected an AbortSignal'],
+    [{ report: 1 }, 'report: expected a function'],
+    ['secret', 'connect: expected an object of options, got string'],
+  ])('rejects the options %o', async (options, message) => {
+    const fake = await startFake();
+    expect((await rejection(connect(fake.url, options as never))).message).toContain(message);
+  });
+});

@@ -1,0 +1,45 @@
+import { decode, encode } from '@msgpack/msgpack';
+import { ObsRequestError } from '@ws/obs';
+import { nothingUnhandled } from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+import { connected, rejection, reports } from './support.ts';
+
+const encoding = { encode, decode };
+
+describe('the option encoding', () => {
+  nothingUnhandled();
+
+  it('sends and receives MessagePack', async () => {
+    const { obs } = await connected({ password: 'secret' }, { encoding });
+    const scenes: string[] = [];
+    obs.on('CurrentProgramSceneChanged', ({ sceneName }) => scenes.push(sceneName));
+    await obs.call('SetCurrentProgramScene', { sceneName: 'Camera' });
+    expect(scenes).toEqual(['Camera']);
+    const results = await obs.batch([{ requestType: 'GetVersion' }]);
+    expect(results[0]?.responseData?.rpcVersion).toBe(1);
+    await obs.reidentify({ eventSubscriptions: 0 });
+    const refused = obs.call('SetCurrentProgramScene', { sceneName: 'Nowhere' });
+    expect(await rejection(refused)).toBeInstanceOf(ObsRequestError);
+  });
+
+  it('gives bytes to decode that later messages do not overwrite', async () => {
+    const { fake, obs } = await connected({}, { encoding });
+    const events: { data?: Uint8Array }[] = [];
+    obs.on('CustomEvent', (data) => events.push(data as { data?: Uint8Array }));
+    for (let i = 0; i < 50; i++) {
+      fake.emit('CustomEvent', { data: new Uint8Array(2_000).fill(i) });
+      await obs.call('GetVersion');
+    }
+    expect(events.map(({ data }) => [data?.length, ...new Set(data)])).toEqual(
+      Array.from({ length: 50 }, (_, i) => [2_000, i]),
+    );
+  });
+
+  it('reports a message that it cannot decode', async () => {
+    const { report, first } = reports();
+    const { fake, obs } = await connected({}, { encoding, report });
+    fake.sendRaw('\u0081');
+    expect(await first).toMatchObject({ code: 'WS_ERR_OBS_PROTOCOL' });
+    expect((await obs.call('GetVersion')).rpcVersion).toBe(1);
+  });
+});

@@ -1,0 +1,472 @@
+import { BackpressureError, TimeoutError } from '@ws/conn';
+import {
+  EventSubscription,
+  type Obs,
+  ObsCloseError,
+  ObsRequestError,
+  RequestStatus,
+} from '@ws/obs';
+import { nothingUnhandled } from '@ws/tests';
+import { type FakeObs, noAnswer } from '@ws/tests/obs';
+import { describe, expect, it } from 'vitest';
+import { connected, rejection, reports } from './support.ts';
+
+/** Resolves with the next event. */
+function next<T>(subscribe: (listener: (data: T) => void) => () => void): Promise<T> {
+  return new Promise((resolve) => {
+    const remove = subscribe((data) => {
+      remove();
+      resolve(data);
+    });
+  });
+}
+
+describe('Obs.call', () => {
+  nothingUnhandled();
+
+  it('resolves with the data of the answer', async () => {
+    const { obs } = await connected();
+    await obs.call('SetCurrentProgramScene', { sceneName: 'Camera' });
+    const { currentProgramSceneName, scenes } = await obs.call('GetSceneList');
+    expect(currentProgramSceneName).toBe('Camera');
+    expect(scenes.map(({ sceneName }) => sceneName)).toEqual(['Scene', 'Camera']);
+  });
+
+  it('matches answers that come in another order', async () => {
+    let answerFirst!: () => void;
+    const wait = new Promise<void>((resolve) => {
+      answerFirst = resolve;
+    });
+    const { obs } = await connected({
+      respond: {
+        GetStats: async () => {
+          await wait;
+          return { cpuUsage: 1 };
+        },
+      },
+    });
+    const first = obs.call('GetStats');
+    expect((await obs.call('GetStudioModeEnabled')).studioModeEnabled).toBe(false);
+    answerFirst();
+    expect((await first).cpuUsage).toBe(1);
+  });
+
+  it('rejects with an ObsRequestError for a refused request', async () => {
+    const { obs } = await connected();
+    const error = await rejection(obs.call('SetCurrentProgramScene', { sceneName: 'Nowhere' }));
+    expect(error).toBeInstanceOf(ObsRequestError);
+    expect(error).toMatchObject({
+      code: 'WS_ERR_OBS_REQUEST',
+      requestType: 'SetCurrentProgramScene',
+      status: RequestStatus.ResourceNotFound,
+      comment: 'No source was found by the name of `Nowhere`.',
+    });
+    expect(error.message).toContain(
+      'OBS refused SetCurrentProgramScene with status 600: No source',
+    );
+    expect(error.stack).toContain('obs.test.ts');
+  });
+
+  it('rejects for a request that OBS does not know', async () => {
+    const { obs } = await connected();
+    const error = await rejection(obs.call('GetScenes' as never));
+    expect(error).toMatchObject({ status: RequestStatus.UnknownRequestType });
+  });
+
+  it('times out, and ignores the late answer', async () => {
+    const { report, errors } = reports();
+    let answer!: (data: object) => void;
+    const late = new Promise<object>((resolve) => {
+      answer = resolve;
+    });
+    const { obs } = await connected(
+      { respond: { GetStats: () => late as Promise<Record<string, unknown>> } },
+      { report },
+    );
+    const error = await rejection(obs.call('GetStats', undefined, { timeout: 20 }));
+    expect(error).toBeInstanceOf(TimeoutError);
+    expect(error.message).toContain('GetStats: no answer for 20 ms');
+    answer({});
+    await obs.call('GetStudioModeEnabled');
+    expect(errors).toEqual([]);
+  });
+
+  it('rejects with the reason of its signal', async () => {
+    const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
+    const abort = new AbortController();
+    const call = obs.call('GetStats', undefined, { signal: abort.signal });
+    await fake.requested('GetStats');
+    abort.abort(new Error('enough'));
+    expect((await rejection(call)).message).toBe('enough');
+    const { signal } = abort;
+    expect((await rejection(obs.call('GetVersion', undefined, { signal }))).message).toBe('enough');
+    expect(fake.requests).toEqual(['GetStats']);
+  });
+
+  it.each<[string, (fake: FakeObs, obs: Obs) => unknown, number]>([
+    ['crashes', (fake) => fake.crash(), 1006],
+    ['exits', (fake) => fake.kick(1001), 1001],
+    ['invalidates the session', (fake) => fake.kick(4011), 4011],
+    ['is left by close()', (_, obs) => obs.close(), 1000],
+  ])('rejects pending and later calls when OBS %s', async (_, end, closeCode) => {
+    const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
+    const calls = [obs.call('GetStats'), obs.call('GetStats', undefined, { timeout: false })];
+    await fake.requested('GetStats');
+    void end(fake, obs);
+    for (const call of [...calls, obs.call('GetVersion')]) {
+      const error = await rejection(call);
+      expect(error).toBeInstanceOf(ObsCloseError);
+      expect(error).toMatchObject({ closeCode });
+    }
+    expect(await obs.closed).toMatchObject({ code: closeCode });
+    expect(await rejection(obs.call('GetVersion'))).toMatchObject({ closeCode });
+  });
+
+  it('does not keep other work from running in a loop after the end', async () => {
+    const { obs } = await connected();
+    await obs.close();
+    let turns = 0;
+    const timer = setImmediate(function count(): void {
+      turns++;
+      setImmediate(count);
+    });
+    for (let i = 0; i < 10; i++) await obs.call('GetVersion').catch(() => {});
+    clearImmediate(timer);
+    expect(turns).toBeGreaterThan(5);
+  });
+
+  it.each([
+    [['GetVersion', 'x'], 'GetVersion: expected an object of fields, got string'],
+    [['GetVersion', []], 'GetVersion: expected an object of fields, got Array'],
+    [[undefined], 'call: expected the name of a request, got undefined'],
+    [
+      ['GetVersion', undefined, { timeOut: 1 }],
+      'call: unknown option timeOut; did you mean timeout?',
+    ],
+    [['GetVersion', undefined, { timeout: -1 }], 'timeout: expected a whole number'],
+    [['SetPersistentData', { slotValue: 1n }], 'serialize a BigInt'],
+  ])('rejects and reports the arguments %o', async (args, message) => {
+    const { report, errors } = reports();
+    const { obs } = await connected({}, { report });
+    const call = obs.call.bind(obs) as (...args: unknown[]) => Promise<unknown>;
+    const error = await rejection(call(...(args as unknown[])));
+    expect(error.message).toContain(message);
+    expect(errors).toEqual([error]);
+  });
+});
+
+describe('Obs.batch', () => {
+  nothingUnhandled();
+
+  it('resolves with the result of each request', async () => {
+    const { obs } = await connected();
+    const [created, list, refused] = await obs.batch([
+      { requestType: 'CreateScene', requestData: { sceneName: 'New' } },
+      { requestType: 'GetSceneList' },
+      { requestType: 'CreateScene', requestData: { sceneName: 'New' } },
+    ]);
+    expect(created).toMatchObject({ requestType: 'CreateScene', requestStatus: { result: true } });
+    expect(list?.requestType === 'GetSceneList' && list.responseData?.scenes.length).toBe(3);
+    expect(refused?.error).toBeInstanceOf(ObsRequestError);
+    expect(refused?.error).toMatchObject({ status: RequestStatus.ResourceAlreadyExists });
+  });
+
+  it('stops at the first refused request with haltOnFailure', async () => {
+    const { fake, obs } = await connected();
+    const results = await obs.batch(
+      [
+        { requestType: 'RemoveInput', requestData: { inputName: 'none' } },
+        { requestType: 'GetVersion' },
+      ],
+      { haltOnFailure: true },
+    );
+    expect(results).toHaveLength(1);
+    expect(results[0]?.error).toMatchObject({ requestType: 'RemoveInput' });
+    expect(fake.requests).toEqual(['RemoveInput']);
+  });
+
+  it.each(['serial-realtime', 'serial-frame', 'parallel'] as const)(
+    'runs %s',
+    async (execution) => {
+      const { obs } = await connected();
+      const results = await obs.batch(
+        [{ requestType: 'GetVersion' }, { requestType: 'GetStats' }],
+        { execution },
+      );
+      expect(results.map(({ requestType }) => requestType)).toEqual(['GetVersion', 'GetStats']);
+    },
+  );
+
+  it.each([
+    [[{}], 'batch: expected an array of requests, got Object'],
+    [[[], { execution: 'fast' }], 'execution: expected serial-realtime or'],
+    [[[], { halt: true }], 'batch: unknown option halt'],
+  ])('rejects the arguments %o', async (args, message) => {
+    const { report } = reports();
+    const { obs } = await connected({}, { report });
+    const batch = obs.batch.bind(obs) as (...args: unknown[]) => Promise<unknown>;
+    expect((await rejection(batch(...args))).message).toContain(message);
+  });
+});
+
+describe('Obs.on', () => {
+  nothingUnhandled();
+
+  it('calls every listener until it is removed', async () => {
+    const { obs } = await connected();
+    const seen: string[] = [];
+    const remove = obs.on('CurrentProgramSceneChanged', ({ sceneName }) =>
+      seen.push(`1 ${sceneName}`),
+    );
+    obs.on('CurrentProgramSceneChanged', ({ sceneName }) => seen.push(`2 ${sceneName}`));
+    await obs.call('SetCurrentProgramScene', { sceneName: 'Camera' });
+    remove();
+    remove();
+    await obs.call('SetCurrentProgramScene', { sceneName: 'Scene' });
+    expect(seen).toEqual(['1 Camera', '2 Camera', '2 Scene']);
+  });
+
+  it('misses no event that comes right after Identified', async () => {
+    const { fake, obs } = await connected();
+    fake.emit('ExitStarted');
+    expect(await next((listener) => obs.on('ExitStarted', listener))).toBeUndefined();
+  });
+
+  it.each<[string, () => unknown]>([
+    [
+      'throws',
+      () => {
+        throw new Error('mine');
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('mine'))],
+  ])('reports a listener that %s, and calls the others', async (_, listener) => {
+    const { report, first } = reports();
+    const { obs } = await connected({}, { report });
+    obs.on('CustomEvent', listener);
+    const event = next((other) => obs.on('CustomEvent', other));
+    await obs.call('BroadcastCustomEvent', { eventData: { x: 1 } });
+    expect(await event).toEqual({ x: 1 });
+    expect(await first).toMatchObject({ message: 'mine' });
+    expect((await obs.call('GetVersion')).rpcVersion).toBe(1);
+  });
+
+  it('delivers an event that this version does not know', async () => {
+    const { fake, obs } = await connected();
+    const event = next((listener) => obs.on('Invented' as never, listener));
+    fake.emit('Invented', { x: 1 });
+    expect(await event).toEqual({ x: 1 });
+  });
+
+  it('gets the events of eventSubscriptions only', async () => {
+    const { obs } = await connected({}, { eventSubscriptions: EventSubscription.Ui });
+    const seen: string[] = [];
+    obs.on('CurrentProgramSceneChanged', () => seen.push('scene'));
+    obs.on('StudioModeStateChanged', () => seen.push('studio mode'));
+    await obs.call('SetCurrentProgramScene', { sceneName: 'Camera' });
+    await obs.call('SetStudioModeEnabled', { studioModeEnabled: true });
+    expect(seen).toEqual(['studio mode']);
+  });
+
+  it('throws for a listener that is no function', async () => {
+    const { obs } = await connected();
+    expect(() => obs.on('ExitStarted', 1 as never)).toThrow('on ExitStarted: expected a function');
+  });
+});
+
+describe('Obs.reidentify', () => {
+  nothingUnhandled();
+
+  it('changes the events, and calls wait for it', async () => {
+    const { obs } = await connected({}, { eventSubscriptions: EventSubscription.None });
+    const seen: string[] = [];
+    obs.on('CurrentProgramSceneChanged', ({ sceneName }) => seen.push(sceneName));
+    await obs.call('SetCurrentProgramScene', { sceneName: 'Camera' });
+    const done = obs.reidentify({ eventSubscriptions: EventSubscription.Scenes });
+    await obs.call('SetCurrentProgramScene', { sceneName: 'Scene' });
+    await done;
+    expect(seen).toEqual(['Scene']);
+  });
+
+  it('runs one after the other', async () => {
+    const { obs } = await connected();
+    const seen: string[] = [];
+    obs.on('CurrentProgramSceneChanged', ({ sceneName }) => seen.push(sceneName));
+    const order: number[] = [];
+    const ended = (i: number) => () => void order.push(i);
+    await Promise.all([
+      obs.reidentify({ eventSubscriptions: EventSubscription.None }).then(ended(0)),
+      obs.call('SetCurrentProgramScene', { sceneName: 'Camera' }).then(ended(1)),
+      obs.reidentify({ eventSubscriptions: EventSubscription.Scenes }).then(ended(2)),
+      obs.call('SetCurrentProgramScene', { sceneName: 'Scene' }).then(ended(3)),
+    ]);
+    expect(order).toEqual([0, 1, 2, 3]);
+    expect(seen).toEqual(['Scene']);
+  });
+
+  it('holds calls until its answer, also after its own timeout', async () => {
+    const { fake, obs } = await connected({ holdsReidentify: true });
+    const late = obs.reidentify({ eventSubscriptions: 1, timeout: 20 });
+    expect(await rejection(late)).toBeInstanceOf(TimeoutError);
+
+    const abort = new AbortController();
+    const aborted = obs.call('GetStats', undefined, { signal: abort.signal });
+    const expired = obs.call('GetMonitorList', undefined, { timeout: 20 });
+    const second = obs.reidentify({ eventSubscriptions: 2 });
+    let isSecond = false;
+    void second.then(() => {
+      isSecond = true;
+    });
+    const call = obs.call('GetStudioModeEnabled');
+    abort.abort(new Error('enough'));
+    expect((await rejection(aborted)).message).toBe('enough');
+    expect(await rejection(expired)).toBeInstanceOf(TimeoutError);
+    expect(fake.requests).toEqual([]);
+
+    fake.answerReidentify();
+    await fake.reidentified(2);
+    expect([isSecond, fake.requests]).toEqual([false, []]);
+    fake.answerReidentify();
+    await second;
+    expect((await call).studioModeEnabled).toBe(false);
+    expect(fake.requests).toEqual(['GetStudioModeEnabled']);
+  });
+
+  it('rejects held calls when the connection ends', async () => {
+    const { fake, obs } = await connected({ holdsReidentify: true });
+    const calls = [obs.reidentify(), obs.call('GetVersion'), obs.reidentify()];
+    await fake.reidentified(1);
+    fake.crash();
+    for (const call of calls) expect(await rejection(call)).toBeInstanceOf(ObsCloseError);
+  });
+
+  it('rejects when the connection ends', async () => {
+    const { fake, obs } = await connected();
+    fake.crash();
+    expect(await rejection(obs.reidentify())).toBeInstanceOf(ObsCloseError);
+  });
+});
+
+describe('Obs.events', () => {
+  nothingUnhandled();
+
+  it('iterates over the events with these names until the connection closes', async () => {
+    const { fake, obs } = await connected();
+    const loop = (async () => {
+      const seen: unknown[] = [];
+      for await (const event of obs.events('CurrentProgramSceneChanged', 'ExitStarted')) {
+        seen.push(event);
+        if (event.type === 'ExitStarted') fake.kick(1001);
+      }
+      return seen;
+    })();
+    await obs.call('SetCurrentProgramScene', { sceneName: 'Camera' });
+    fake.emit('ExitStarted');
+    expect(await loop).toEqual([
+      { type: 'CurrentProgramSceneChanged', data: { sceneName: 'Camera' } },
+      { type: 'ExitStarted', data: undefined },
+    ]);
+    const after = obs.events('ExitStarted')[Symbol.asyncIterator]();
+    expect(await after.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it('throws when the connection is lost', async () => {
+    const { fake, obs } = await connected();
+    const iterator = obs.events('ExitStarted')[Symbol.asyncIterator]();
+    const waiting = iterator.next();
+    fake.crash();
+    expect(await rejection(waiting)).toBeInstanceOf(ObsCloseError);
+    expect(await iterator.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it('throws instead of holding more than 1,000 events', async () => {
+    const { fake, obs } = await connected();
+    const iterator = obs.events('CustomEvent')[Symbol.asyncIterator]();
+    const first = iterator.next();
+    for (let i = 0; i < 1_002; i++) fake.emit('CustomEvent', { i });
+    await obs.call('GetVersion');
+    expect(await first).toMatchObject({ value: { data: { i: 0 } } });
+    expect(await rejection(iterator.next())).toBeInstanceOf(BackpressureError);
+    expect(await iterator.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it('ends with break', async () => {
+    const { fake, obs } = await connected();
+    const iterator = obs.events('CustomEvent')[Symbol.asyncIterator]();
+    const first = iterator.next();
+    fake.emit('CustomEvent', {});
+    fake.emit('CustomEvent', {});
+    expect((await first).done).toBe(false);
+    await iterator.return?.();
+    expect(await iterator.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it('ends while next() waits', async () => {
+    const { fake, obs } = await connected();
+    const iterator = obs.events('CustomEvent')[Symbol.asyncIterator]();
+    const waiting = [iterator.next(), iterator.next()];
+    expect(await iterator.return?.()).toEqual({ done: true, value: undefined });
+    const done = { done: true, value: undefined };
+    expect(await Promise.all(waiting)).toEqual([done, done]);
+    fake.emit('CustomEvent', {});
+    await obs.call('GetVersion');
+    expect(await iterator.next()).toEqual(done);
+  });
+
+  it('gives each of several next() an event of its own', async () => {
+    const { fake, obs } = await connected();
+    const iterator = obs.events('CustomEvent')[Symbol.asyncIterator]();
+    const waiting = [iterator.next(), iterator.next()];
+    fake.emit('CustomEvent', { i: 0 });
+    fake.emit('CustomEvent', { i: 1 });
+    const results = await Promise.all(waiting);
+    expect(results.map(({ value }) => (value as { data: unknown }).data)).toEqual([
+      { i: 0 },
+      { i: 1 },
+    ]);
+  });
+
+  it('throws without a name', async () => {
+    const { obs } = await connected();
+    expect(() => (obs.events as () => unknown).call(obs)).toThrow('expected the names of events');
+  });
+});
+
+describe('a message that obs-websocket does not send', () => {
+  nothingUnhandled();
+
+  it.each([
+    ['{', 'cannot be decoded'],
+    ['null', 'a message lacks an object'],
+    ['{"op":7}', 'a message lacks an object'],
+    ['{"op":7,"d":{"requestId":"x"}}', 'an answer without a call: id "x"'],
+    ['{"op":7,"d":{}}', 'an answer without a call'],
+    ['{"op":2,"d":{}}', 'an answer without a call'],
+    ['{"op":99,"d":{}}', 'unknown op 99'],
+  ])('is reported: %s', async (text, message) => {
+    const { report, first } = reports();
+    const { fake, obs } = await connected({}, { report });
+    fake.sendRaw(text);
+    expect(await first).toMatchObject({
+      code: 'WS_ERR_OBS_PROTOCOL',
+      message: expect.stringContaining(message) as string,
+    });
+    expect((await obs.call('GetVersion')).rpcVersion).toBe(1);
+  });
+
+  it('fails its call when the answer has no status', async () => {
+    const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
+    const call = obs.call('GetStats');
+    await fake.requested('GetStats');
+    fake.sendRaw('{"op":7,"d":{"requestId":"1"}}');
+    expect(await rejection(call)).toMatchObject({ code: 'WS_ERR_OBS_PROTOCOL' });
+  });
+});
+
+describe('await using', () => {
+  it('closes the connection', async () => {
+    const { obs } = await connected();
+    await obs[Symbol.asyncDispose]();
+    expect(await obs.closed).toMatchObject({ code: 1000, wasClean: true });
+  });
+});

@@ -1,0 +1,97 @@
+import { type Obs, ObsCloseError, type ReconnectingObsOptions, reconnectingObs } from '@ws/obs';
+import { nothingUnhandled } from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+import { rejection, startFake } from './support.ts';
+
+const soon: ReconnectingObsOptions = { minDelay: 1, maxDelay: 2 };
+
+function iterate(url: string, options: ReconnectingObsOptions): AsyncIterator<Obs> {
+  return reconnectingObs(url, { ...soon, ...options })[Symbol.asyncIterator]();
+}
+
+describe('reconnectingObs', () => {
+  nothingUnhandled();
+
+  it('connects again when a connection has ended', async () => {
+    const fake = await startFake({ password: 'secret' });
+    const seen: string[] = [];
+    let turns = 0;
+    for await (const obs of reconnectingObs(fake.url, { ...soon, password: 'secret' })) {
+      obs.on('CurrentProgramSceneChanged', ({ sceneName }) => seen.push(sceneName));
+      await obs.call('SetCurrentProgramScene', {
+        sceneName: `${turns === 0 ? 'Camera' : 'Scene'}`,
+      });
+      if (++turns === 3) {
+        await obs.close();
+        break;
+      }
+      fake.kick(1001);
+    }
+    expect(seen).toEqual(['Camera', 'Scene', 'Scene']);
+  });
+
+  it('leaves the connection open at break', async () => {
+    const fake = await startFake();
+    let last: Obs | undefined;
+    for await (const obs of reconnectingObs(fake.url, soon)) {
+      last = obs;
+      break;
+    }
+    expect((await last!.call('GetVersion')).rpcVersion).toBe(1);
+    await last!.close();
+  });
+
+  it('throws for a wrong password', async () => {
+    const fake = await startFake({ password: 'secret' });
+    const error = await rejection(iterate(fake.url, { password: 'wrong' }).next());
+    expect(error).toBeInstanceOf(ObsCloseError);
+    expect(error).toMatchObject({ closeCode: 4009 });
+  });
+
+  it('throws for a server that is not obs-websocket', async () => {
+    const fake = await startFake({ hello: 'welcome' });
+    const error = await rejection(iterate(fake.url, {}).next());
+    expect(error).toMatchObject({ code: 'WS_ERR_OBS_PROTOCOL' });
+  });
+
+  it('ends when the user of OBS ends the session', async () => {
+    const fake = await startFake();
+    const iterator = iterate(fake.url, {});
+    await iterator.next();
+    const after = iterator.next();
+    fake.kick(4011);
+    expect(await after).toEqual({ done: true, value: undefined });
+  });
+
+  it('connects again after failures, and asks retry', async () => {
+    const errors: unknown[] = [];
+    const options: ReconnectingObsOptions = {
+      retry: (error, { tries }) => {
+        errors.push(error);
+        return tries < 3 ? undefined : false;
+      },
+    };
+    const error = await rejection(iterate('ws://127.0.0.1:1', options).next());
+    expect(errors).toHaveLength(3);
+    expect(error).toBe(errors[2]);
+    expect(error).toMatchObject({ code: 'WS_ERR_TRANSPORT' });
+  });
+
+  it('ends when its signal aborts', async () => {
+    const fake = await startFake();
+    const abort = new AbortController();
+    const iterator = iterate(fake.url, { signal: abort.signal });
+    const { value: obs } = (await iterator.next()) as { value: Obs };
+    abort.abort();
+    expect(await iterator.next()).toEqual({ done: true, value: undefined });
+    expect(await obs.closed).toMatchObject({ code: 1000 });
+  });
+
+  it('throws for a wrong option at once', () => {
+    expect(() => reconnectingObs('ws://127.0.0.1:1', { minDelays: 1 } as never)).toThrow(
+      'reconnectingObs: unknown option minDelays; did you mean minDelay?',
+    );
+    expect(() => reconnectingObs('ws://127.0.0.1:1', { minDelay: -1 })).toThrow(RangeError);
+    expect(() => reconnectingObs('ws://127.0.0.1:1', { rpcVersion: -1 })).toThrow(RangeError);
+  });
+});

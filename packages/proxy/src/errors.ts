@@ -1,0 +1,30 @@
+import { WebSocketError } from '@ws/conn';
+
+/** The stable codes of a {@link ProxyError}. */
+export type ProxyErrorCode =
+  | 'WS_ERR_PROXY_TARGET'
+  | 'WS_ERR_PROXY_TIMEOUT'
+  | 'WS_ERR_PROXY_REFUSED';
+
+/**
+ * The proxy has no connection to a target. The code says why:
+ *
+ * - `WS_ERR_PROXY_TARGET`: no target accepts connections, or its answer is not a valid handshake;
+ *   the client gets 502 or 503;
+ * - `WS_ERR_PROXY_TIMEOUT`: `connectTimeout` or `handshakeTimeout` is over; the client gets 504;
+ * - `WS_ERR_PROXY_REFUSED`: the target has refused the handshake; the client gets its answer.
+ */
+export class ProxyError extends WebSocketError {
+  declare readonly code: ProxyErrorCode;
+  /** The HTTP status that the client gets. */
+  readonly status: number;
+
+  constructor(code: ProxyErrorCode, status: number, message: string, options?: ErrorOptions) {
+    super(message, code, options);
+    this.status = status;
+  }
+
+  override get name(): string {
+    return 'ProxyError';
+  }
+}

@@ -1,0 +1,77 @@
+import type { ResponseHead } from '@ws/codec';
+
+/** Most bytes of a refusal's body that pass to the client. */
+const MAX_BODY = 1024 * 1024;
+/** Most bytes of one line of a chunked body. */
+const MAX_LINE = 1024;
+
+/** Delimits the body of a response (RFC 9112, section 6.3) and takes its transfer coding off. */
+export class Body {
+  /** Whether the whole body was read, or as much of it as may pass. */
+  ended: boolean;
+  /** The value of Content-Length, when it is known and all of it may pass. */
+  readonly length: number | undefined;
+  readonly #write: (bytes: Uint8Array) => void;
+  readonly #chunked: boolean;
+  /** Bytes left of the body, or of the current chunk. */
+  #left: number;
+  /** Bytes that may still pass. */
+  #allowance = MAX_BODY;
+  #line = '';
+  #state: 'size' | 'data' | 'after data' | 'trailer' = 'size';
+
+  /** @param write - Gets the bytes of the body. It does not keep them. */
+  constructor(head: ResponseHead, write: (bytes: Uint8Array) => void) {
+    const length = head.once('content-length');
+    this.#write = write;
+    this.#chunked = head.has('transfer-encoding');
+    const empty = head.status === 204 || head.status === 304;
+    this.#left = empty ? 0 : length === undefined ? Infinity : Number(length);
+    this.length = this.#chunked || this.#left > MAX_BODY ? undefined : this.#left;
+    if (this.#chunked) this.#left = 0;
+    this.ended = empty || (!this.#chunked && this.#left === 0);
+  }
+
+  push(bytes: Uint8Array): void {
+    if (!this.#chunked) return this.#take(bytes, 0);
+    let at = 0;
+    while (at < bytes.length && !this.ended) at = this.#pushChunked(bytes, at);
+  }
+
+  #take(bytes: Uint8Array, at: number): void {
+    const size = Math.min(bytes.length - at, this.#left, this.#allowance);
+    if (size > 0 && !this.ended) this.#write(bytes.subarray(at, at + size));
+    this.#left -= size;
+    this.#allowance -= size;
+    if (this.#allowance === 0 || (!this.#chunked && this.#left === 0)) this.ended = true;
+  }
+
+  #pushChunked(bytes: Uint8Array, at: number): number {
+    if (this.#state === 'data') {
+      const size = Math.min(bytes.length - at, this.#left);
+      this.#take(bytes.subarray(at, at + size), 0);
+      if (this.#left === 0) this.#state = 'after data';
+      return at + size;
+    }
+    const byte = bytes[at]!;
+    if (byte !== 0x0a) {
+      this.#line += String.fromCharCode(byte);
+      if (this.#line.length > MAX_LINE) this.ended = true;
+    } else this.#endLine();
+    return at + 1;
+  }
+
+  #endLine(): void {
+    const line = this.#line.replace(/\r$/, '');
+    this.#line = '';
+    if (this.#state === 'after data') this.#state = 'size';
+    else if (this.#state === 'trailer') this.ended = line === '';
+    else {
+      const size = /^([\da-f]{1,8})[ \t]*(?:;.*)?$/i.exec(line)?.[1];
+      // A malformed chunk ends the body: its rest has no meaning.
+      if (size === undefined) this.ended = true;
+      this.#left = Number.parseInt(size ?? '0', 16);
+      this.#state = this.#left === 0 ? 'trailer' : 'data';
+    }
+  }
+}

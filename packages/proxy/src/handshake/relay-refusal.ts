@@ -1,0 +1,57 @@
+import { STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { endRefusedSocket } from '@ws/node-server/internal';
+import { Body } from './body.ts';
+import type { Answer } from './connect.ts';
+import { formatLines, type HeaderLine } from './header-lines.ts';
+
+/**
+ * Passes a target's refusal to the client: status, headers and at most 1 MiB of the body. Both
+ * sockets end then, so that no tunnel is left.
+ *
+ * @param timeout - Milliseconds for the whole body; Infinity for no bound.
+ * @returns A promise that resolves when the answer was written.
+ */
+export function relayRefusal(
+  client: Duplex,
+  { stream: { stream }, head, rest }: Answer,
+  lines: readonly HeaderLine[],
+  timeout: number,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const body = new Body(head, (bytes) => {
+      // A client that does not read stops the target.
+      if (!client.write(bytes)) stream.pause();
+    });
+    const timer = timeout === Infinity ? undefined : setTimeout(() => finish(), timeout);
+    const onDrain = (): unknown => stream.resume();
+    const finish = (): void => {
+      clearTimeout(timer);
+      client.off('drain', onDrain).off('close', finish);
+      stream.off('data', onData).off('close', finish).off('end', finish);
+      stream.destroy();
+      endRefusedSocket(client);
+      resolve();
+    };
+    const onData = (bytes: Uint8Array): void => {
+      body.push(bytes);
+      if (body.ended) finish();
+    };
+    client.write(refusalHead(head.status, lines, body.length), 'latin1');
+    client.on('drain', onDrain).on('close', finish);
+    if (!body.ended && rest.length > 0) body.push(rest);
+    if (body.ended || stream.destroyed || stream.readableEnded) return finish();
+    stream.on('data', onData).on('end', finish).on('close', finish).resume();
+  });
+}
+
+function refusalHead(status: number, lines: readonly HeaderLine[], length?: number): string {
+  // RFC 9110, section 15.5.22: a 426 names the protocol.
+  const upgrade = status === 426 ? 'close, Upgrade\r\nUpgrade: websocket' : 'close';
+  const version = status === 426 ? 'Sec-WebSocket-Version: 13\r\n' : '';
+  const size = length === undefined ? '' : `Content-Length: ${length}\r\n`;
+  return (
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nConnection: ${upgrade}\r\n` +
+    `${version}${size}${formatLines(lines)}\r\n`
+  );
+}

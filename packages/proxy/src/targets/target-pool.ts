@@ -1,0 +1,173 @@
+import type { IncomingMessage } from 'node:http';
+import { isThenable, typeName } from '@ws/http-shared';
+import { serverFault, unexpectedResult } from '@ws/node-server/internal';
+import { ProxyError } from '../errors.ts';
+import { BALANCES, type BalanceName, stickyChoice } from './balance.ts';
+import { Backend, Connectors, type Target, type TargetState } from './target.ts';
+
+/** Chooses the target of each request. It may be async. */
+export type TargetFunction = (
+  req: IncomingMessage,
+  context: { readonly signal: AbortSignal },
+) => Target | PromiseLike<Target>;
+
+/** The option `balance`. */
+export type Balance =
+  | BalanceName
+  | ((req: IncomingMessage, targets: readonly TargetState[]) => TargetState);
+
+/** The options that decide between targets. */
+export interface PoolPlan {
+  readonly balance: Balance;
+  readonly sticky: ((req: IncomingMessage) => string | undefined) | undefined;
+}
+
+/** The targets that the application has named. Nothing else is dialed. */
+export class TargetPool {
+  readonly #plan: PoolPlan;
+  readonly #connectors = new Connectors();
+  readonly #choose: TargetFunction | undefined;
+  #backends: readonly Backend[] = [];
+  /** The targets of a function that have connections now. */
+  readonly #chosen = new Map<string, Backend>();
+
+  /** @throws TypeError, RangeError or SyntaxError that names the fault. */
+  constructor(target: string | URL | readonly Target[] | TargetFunction, plan: PoolPlan) {
+    this.#plan = plan;
+    if (typeof target === 'function') this.#choose = target;
+    else this.replace(typeof target === 'string' || target instanceof URL ? [target] : target);
+  }
+
+  get backends(): readonly TargetState[] {
+    const all = this.#choose === undefined ? this.#backends : [...this.#chosen.values()];
+    return all.map(({ url, open, failed, state }) => ({ url, open, failed, state }));
+  }
+
+  /**
+   * Replaces the targets. A target that stays keeps its counts.
+   *
+   * @throws TypeError, RangeError or SyntaxError that names the fault. Nothing has changed then.
+   */
+  replace(targets: readonly Target[]): void {
+    if (this.#choose !== undefined) {
+      throw new TypeError('targets: cannot be replaced, a function chooses them');
+    }
+    if (!Array.isArray(targets)) {
+      throw new TypeError(`target: expected a URL, a list or a function, got ${typeName(targets)}`);
+    }
+    if (targets.length === 0) throw new TypeError('target: the list is empty; name at least one');
+    const backends = targets.map((each: Target) => new Backend(each, this.#connectors));
+    const twice = backends.find((each, i) => backends.findIndex(sameAs(each)) !== i);
+    if (twice !== undefined)
+      throw new TypeError(`target: ${twice.url} is listed twice; use weight`);
+    this.#backends = backends.map((each) => this.#known(each));
+  }
+
+  #known(backend: Backend): Backend {
+    const before = this.#backends.find(sameAs(backend));
+    if (before !== undefined) backend.continueFrom(before);
+    return backend;
+  }
+
+  /** Whether a target that is up has not been tried. A function is asked once for each request. */
+  hasOther(tried: readonly Backend[]): boolean {
+    return this.#choose === undefined && this.#untried(tried).length > 0;
+  }
+
+  /**
+   * Chooses the target of a request.
+   *
+   * @param tried - Targets that have failed for this request.
+   * @throws ProxyError 503 when none is up; HandshakeError 500 for a fault of the application.
+   */
+  async choose(
+    req: IncomingMessage,
+    tried: readonly Backend[],
+    signal: AbortSignal,
+  ): Promise<Backend> {
+    if (this.#choose !== undefined) return this.#called(this.#choose, req, signal);
+    const up = this.#untried(tried);
+    if (up.length === 0) {
+      throw new ProxyError('WS_ERR_PROXY_TARGET', 503, 'no target is up (option cooldown)');
+    }
+    const key = this.#stickyKey(req);
+    if (key !== undefined) return stickyChoice(up, key);
+    if (up.length === 1) return up[0]!;
+    const { balance } = this.#plan;
+    return typeof balance === 'function' ? balanced(balance, req, up) : BALANCES[balance](up);
+  }
+
+  /** Counts a handshake with `backend`, until {@link leave}. */
+  enter(backend: Backend): void {
+    backend.enter();
+    if (this.#choose !== undefined) this.#chosen.set(backend.url, backend);
+  }
+
+  leave(backend: Backend): void {
+    backend.leave();
+    if (backend.open === 0) this.#chosen.delete(backend.url);
+  }
+
+  #untried(tried: readonly Backend[]): Backend[] {
+    return this.#backends.filter((each) => each.state === 'up' && !tried.includes(each));
+  }
+
+  #stickyKey(req: IncomingMessage): string | undefined {
+    const { sticky } = this.#plan;
+    if (sticky === undefined) return undefined;
+    let key: unknown;
+    try {
+      key = sticky(req);
+    } catch (cause) {
+      throw serverFault('sticky', cause);
+    }
+    if (key === undefined || typeof key === 'string') return key;
+    throw serverFault('sticky', unexpectedResult('sticky', 'a string or undefined', key));
+  }
+
+  async #called(
+    choose: TargetFunction,
+    req: IncomingMessage,
+    signal: AbortSignal,
+  ): Promise<Backend> {
+    try {
+      const backend = new Backend(await choose(req, { signal }), this.#connectors);
+      return this.#chosen.get(backend.url) ?? backend;
+    } catch (cause) {
+      throw serverFault('target', cause);
+    }
+  }
+}
+
+/** Only a target of the list is dialed, whatever the function returns. */
+function balanced(
+  balance: Extract<Balance, (...args: never) => unknown>,
+  req: IncomingMessage,
+  up: readonly Backend[],
+): Backend {
+  let chosen: Partial<TargetState> | undefined;
+  try {
+    chosen = balance(
+      req,
+      up.map(({ url, open, failed, state }) => ({ url, open, failed, state })),
+    );
+  } catch (cause) {
+    throw serverFault('balance', cause);
+  }
+  if (isThenable(chosen))
+    throw serverFault('balance', unexpectedResult('balance', 'a target', chosen));
+  const backend = up.find(({ url }) => url === urlOf(chosen));
+  if (backend !== undefined) return backend;
+  const fault = new TypeError('balance: expected one of the targets that it got');
+  throw serverFault('balance', fault);
+}
+
+function urlOf(chosen: unknown): string | undefined {
+  if (typeof chosen === 'string') return chosen;
+  if (chosen instanceof URL) return chosen.href;
+  return (chosen as Partial<TargetState> | null | undefined)?.url;
+}
+
+function sameAs({ url }: Backend): (other: Backend) => boolean {
+  return (other) => other.url === url;
+}

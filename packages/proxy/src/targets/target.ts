@@ -1,0 +1,155 @@
+import type { ConnectionOptions } from 'node:tls';
+import { typeName } from '@ws/http-shared';
+import type { HeadersInput } from '@ws/node-client';
+import { type Target as Address, Connector, checkTls, parseTarget } from '@ws/node-client/internal';
+import { checkedLines, type HeaderLine } from '../handshake/header-lines.ts';
+
+/** A backend: its URL (ws, wss, http, https, ws+unix or wss+unix), alone or with options. */
+export type Target = string | URL | TargetOptions;
+
+/** A backend with options. */
+export interface TargetOptions {
+  /** The request's path and query are appended to its path and query. */
+  readonly url: string | URL;
+  /** Its share of the connections, relative to the others. Default: 1. */
+  readonly weight?: number | undefined;
+  /** Options of TLS to a wss target, as for `tls.connect`. Default: none. */
+  readonly tls?: ConnectionOptions | undefined;
+  /** Headers that this target gets; of a name that the client sends, these win. Default: none. */
+  readonly headers?: HeadersInput | undefined;
+}
+
+/** A target, as it is now. */
+export interface TargetState {
+  readonly url: string;
+  /** Open connections and pending handshakes. */
+  readonly open: number;
+  /** Failed connections so far. */
+  readonly failed: number;
+  /** `down` after 3 failures in a row, for the time `cooldown`. */
+  readonly state: 'up' | 'down';
+}
+
+/** What is known of a target. A target with the same URL that replaces it shares the object. */
+interface Counts {
+  open: number;
+  failed: number;
+  failuresInRow: number;
+  downUntil: number;
+}
+
+/** Failures in a row after which a target is down. */
+const FAILURES = 3;
+
+/** One target of the application, and what is known of it. */
+export class Backend implements TargetState {
+  /** As the application wrote it, normalized. */
+  readonly url: string;
+  readonly address: Address;
+  /** Finite and above 0. */
+  readonly weight: number;
+  readonly headers: readonly HeaderLine[];
+  readonly connector: Connector;
+  /** The state of weighted round robin. */
+  credit = 0;
+  #counts: Counts = { open: 0, failed: 0, failuresInRow: 0, downUntil: 0 };
+
+  /** @throws TypeError, RangeError or SyntaxError that names the fault. */
+  constructor(target: Target, connectors: Connectors) {
+    const { url, weight = 1, tls, headers = {} } = optionsOf(target);
+    this.address = parseTarget(url);
+    this.url = this.address.url;
+    if (typeof weight !== 'number') {
+      throw new TypeError(`weight: expected a number, got ${typeName(weight)}`);
+    }
+    if (!(weight > 0 && weight < Infinity)) {
+      throw new RangeError(`weight: expected a number above 0, got ${weight}`);
+    }
+    this.weight = weight;
+    this.headers = checkedLines('target headers', headers);
+    this.connector = connectors.of(tls);
+  }
+
+  get open(): number {
+    return this.#counts.open;
+  }
+
+  get failed(): number {
+    return this.#counts.failed;
+  }
+
+  get state(): 'up' | 'down' {
+    const { failuresInRow, downUntil } = this.#counts;
+    return failuresInRow >= FAILURES && performance.now() < downUntil ? 'down' : 'up';
+  }
+
+  /** Counts a handshake, until {@link leave}. */
+  enter(): void {
+    this.#counts.open++;
+  }
+
+  leave(): void {
+    this.#counts.open--;
+  }
+
+  /** Takes over the counts of the target with this URL that `this` replaces. */
+  continueFrom(before: Backend): void {
+    this.#counts = before.#counts;
+  }
+
+  /** @param cooldown - Milliseconds until the target is asked again. */
+  connectFailed(cooldown: number): void {
+    this.#counts.failed++;
+    this.#counts.failuresInRow++;
+    this.#counts.downUntil = performance.now() + cooldown;
+  }
+
+  answered(): void {
+    this.#counts.failuresInRow = 0;
+  }
+}
+
+/** The streams to targets, opened with one set of TLS options each. */
+export class Connectors {
+  readonly #byTls = new WeakMap<ConnectionOptions, Connector>();
+  #plain: Connector | undefined;
+
+  of(tls: ConnectionOptions | undefined): Connector {
+    if (tls === undefined) {
+      this.#plain ??= connector(undefined);
+      return this.#plain;
+    }
+    if (typeof tls !== 'object' || tls === null) {
+      throw new TypeError(`tls: expected an object, got ${typeName(tls)}`);
+    }
+    const known = this.#byTls.get(tls) ?? connector(checkTls('tls', tls));
+    this.#byTls.set(tls, known);
+    return known;
+  }
+}
+
+function connector(tls: ConnectionOptions | undefined): Connector {
+  return new Connector({
+    netDial: undefined,
+    netDialTLS: undefined,
+    socket: {},
+    tls,
+    proxyTls: undefined,
+    proxy: false,
+  });
+}
+
+const OPTION_NAMES: readonly string[] = ['url', 'weight', 'tls', 'headers'];
+
+function optionsOf(target: unknown): TargetOptions {
+  if (typeof target === 'string' || target instanceof URL) return { url: target };
+  if (typeof target !== 'object' || target === null || !('url' in target)) {
+    throw new TypeError(`target: expected a URL or { url }, got ${typeName(target)}`);
+  }
+  const state = target instanceof Backend ? { url: target.url } : target;
+  const unknown = Object.keys(state).find((name) => !OPTION_NAMES.includes(name));
+  if (unknown !== undefined) {
+    throw new TypeError(`target: unknown option ${unknown}; known: ${OPTION_NAMES.join(', ')}`);
+  }
+  return state as TargetOptions;
+}

@@ -1,0 +1,130 @@
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
+import { freeNow } from '@ws/node-io/internal';
+import type { Flow } from './link.ts';
+
+/** What a tunnel does at the end of a lane's source. */
+export interface LaneOwner {
+  /** The source has sent its FIN. */
+  sourceEnded(lane: Lane): void;
+  /** The socket of the source is closed. */
+  closed(lane: Lane): void;
+}
+
+/** A socket finds its lane, so that a connection has no closures. */
+const LANE = Symbol('lane');
+interface Owned extends Duplex {
+  [LANE]?: Lane;
+}
+
+/**
+ * One direction of a tunnel: chunks go from the source to the sink as they come. The source pauses
+ * while more than `highWaterMark` bytes wait in the sink, so at most that many and one chunk are
+ * held, whatever the size of a message.
+ */
+export class Lane implements Flow {
+  bytes = 0;
+  /** The first error of the source. */
+  error: Error | undefined;
+  /** The source has sent its FIN. */
+  sourceEnded = false;
+  readonly source: Duplex;
+  readonly sink: Duplex;
+  reverse!: Lane;
+  readonly #owner: LaneOwner;
+  /** Chunks that wait in the sink. */
+  readonly #queued: Uint8Array[] = [];
+  readonly #highWaterMark: number;
+
+  constructor(source: Duplex, sink: Duplex, owner: LaneOwner, highWaterMark: number) {
+    this.source = source;
+    this.sink = sink;
+    this.#owner = owner;
+    this.#highWaterMark = highWaterMark;
+  }
+
+  get frames(): number {
+    return 0;
+  }
+
+  get messages(): number {
+    return 0;
+  }
+
+  /** @param early - Bytes that were read from the source before. */
+  start(early: Uint8Array): void {
+    const { source } = this;
+    (source as Owned)[LANE] = this;
+    // A FIN ends one direction only.
+    source.allowHalfOpen = true;
+    source.on('data', onData).on('end', onEnd).on('close', onClose);
+    source.on('error', onError).on('drain', onDrain);
+    if (early.length > 0) this.receive(early);
+    if (source.destroyed) process.nextTick(() => this.closed());
+    else if (!this.#isFull()) source.resume();
+  }
+
+  receive(chunk: Uint8Array): void {
+    this.bytes += chunk.length;
+    this.forward(chunk);
+  }
+
+  /** Writes to the sink and pauses the source when too much waits there. */
+  protected forward(chunk: Uint8Array): void {
+    if (chunk.length === 0 || !this.sink.writable) return;
+    if (this.sink.write(chunk) || !this.#isFull()) return;
+    this.source.pause();
+    this.#queued.push(chunk);
+  }
+
+  /** The sink has taken all bytes. */
+  drained(): void {
+    // With a slow reader the garbage collector comes too late: 20 MiB would lie around.
+    for (const chunk of this.#queued) freeNow(chunk);
+    this.#queued.length = 0;
+    this.source.resume();
+  }
+
+  /** The source has sent its FIN. */
+  end(): void {
+    this.sourceEnded = true;
+    this.#owner.sourceEnded(this);
+  }
+
+  closed(): void {
+    this.#owner.closed(this);
+  }
+
+  #isFull(): boolean {
+    const { sink } = this;
+    return sink.writableNeedDrain && sink.writableLength >= this.#highWaterMark;
+  }
+}
+
+function onData(this: Owned, chunk: Buffer): void {
+  this[LANE]!.receive(chunk);
+}
+
+function onEnd(this: Owned): void {
+  this[LANE]!.end();
+}
+
+function onClose(this: Owned): void {
+  this[LANE]!.closed();
+}
+
+function onError(this: Owned, error: Error): void {
+  this[LANE]!.error ??= error;
+}
+
+function onDrain(this: Owned): void {
+  this[LANE]!.reverse.drained();
+}
+
+/** Ends a socket so that its peer sees a reset, where the socket can. */
+export function reset(socket: Duplex): void {
+  if (socket instanceof Socket && !(socket instanceof TLSSocket) && !socket.destroyed) {
+    socket.resetAndDestroy();
+  } else socket.destroy();
+}

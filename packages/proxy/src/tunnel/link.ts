@@ -1,0 +1,35 @@
+/** What has passed in one direction. */
+export interface Flow {
+  readonly bytes: number;
+  /** Frames; 0 in the mode `bytes`, which does not know them, and in `messages`. */
+  readonly frames: number;
+  /** Complete messages; 0 in the mode `bytes`. */
+  readonly messages: number;
+}
+
+/** Who ended a connection. */
+export type EndedBy = 'client' | 'target' | 'proxy';
+
+/** How an open pair of connections ended. */
+export interface LinkEnd {
+  readonly endedBy: EndedBy;
+  /** The first close code that was seen or sent; 1006 without one. */
+  readonly code: number;
+  readonly reason: string;
+  readonly error: Error | undefined;
+}
+
+/** An open pair of connections: client to proxy, proxy to target. */
+export interface Link {
+  /** From the client to the target. */
+  readonly in: Flow;
+  /** From the target to the client. */
+  readonly out: Flow;
+  readonly ended: Promise<LinkEnd>;
+  /** Starts a clean end, as far as the mode knows one. */
+  close(code: number): void;
+  /** Ends both connections at once. */
+  terminate(): void;
+  /** Called now and then, for the idle timeout and the heartbeat. `now` is in milliseconds. */
+  tick(now: number): void;
+}

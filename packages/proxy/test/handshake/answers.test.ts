@@ -1,0 +1,152 @@
+import { masked, nothingLeft, rawClient, request, switchingProtocols } from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+import type { ProxyError } from '../../src/index.ts';
+import { front, rawTarget } from '../support.ts';
+
+async function ask(answer: (head: string) => string | undefined, options = {}) {
+  const backend = await rawTarget(answer);
+  const between = await front(backend.url, options);
+  const client = await rawClient(between.port);
+  await client.write(request());
+  const proxied = between.next();
+  const text = String(await client.untilEnd());
+  client.end();
+  return { text, backend, between, info: await (await proxied).closed };
+}
+
+describe.each(['frames', 'bytes', 'messages'] as const)(
+  'an answer of the target, mode %s',
+  (mode) => {
+    nothingLeft();
+
+    it.each([
+      [
+        'a wrong accept',
+        (head: string) => switchingProtocols(`${head}x`).replace(/Accept: ./, 'Accept: _'),
+      ],
+      ['no accept', () => 'HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n'],
+      ['two accepts', (head: string) => switchingProtocols(head, 'Sec-WebSocket-Accept: x\r\n')],
+      ['another protocol', (head: string) => switchingProtocols(head).replace('websocket', 'h2c')],
+      [
+        'no Connection',
+        (head: string) => switchingProtocols(head).replace('Connection: Upgrade\r\n', ''),
+      ],
+      ['HTTP/1.0', (head: string) => switchingProtocols(head).replace('HTTP/1.1', 'HTTP/1.0')],
+      [
+        'a subprotocol that was not offered',
+        (head: string) => switchingProtocols(head, 'Sec-WebSocket-Protocol: evil\r\n'),
+      ],
+      [
+        'an extension that was not offered',
+        (head: string) => switchingProtocols(head, 'Sec-WebSocket-Extensions: x\r\n'),
+      ],
+      ['bytes that are not HTTP', () => 'SSH-2.0-OpenSSH_9.2\r\n\r\n'],
+      ['a status of 200', () => 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi'],
+    ])('with %s is a 502, without a tunnel', async (_, answer) => {
+      const { text, between, backend, info } = await ask(answer, { mode });
+      expect(text).toMatch(/^HTTP\/1\.1 502 Bad Gateway\r\n/);
+      expect(text).toContain('Connection: close');
+      expect(text).not.toContain('hi');
+      expect(info.status).toBe(502);
+      expect((between.reported[0] as ProxyError).code).toMatch(/^WS_ERR_PROXY_/);
+      const target = await backend.next();
+      await target.untilEnd();
+      target.end();
+    });
+
+    it('with 426 passes to the client and leaves no tunnel', async () => {
+      const { text, info, backend } = await ask(
+        () =>
+          'HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nContent-Length: 3\r\nX-A: b\r\n\r\nno\nHTTP/1.1 200',
+        { mode },
+      );
+      expect(text).toMatch(
+        /^HTTP\/1\.1 426 Upgrade Required\r\nConnection: close, Upgrade\r\nUpgrade: websocket\r\n/,
+      );
+      expect(text).toMatch(/X-A: b\r\n\r\nno\n$/);
+      expect(info).toMatchObject({ status: 426, endedBy: 'target' });
+      await (await backend.next()).untilEnd();
+    });
+  },
+);
+
+describe('a refusal of the target', () => {
+  nothingLeft();
+
+  it('passes status, headers, every Set-Cookie and body, without hop-by-hop headers', async () => {
+    const { text } = await ask(
+      () =>
+        'HTTP/1.1 401 Unauthorized\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2; Path=/\r\nKeep-Alive: timeout=5\r\n' +
+        'Connection: keep-alive, X-Secret\r\nX-Secret: s\r\nWWW-Authenticate: Basic\r\nContent-Length: 6\r\n\r\nlog in',
+    );
+    expect(text).toContain('Set-Cookie: a=1\r\nSet-Cookie: b=2; Path=/\r\n');
+    expect(text).toContain('WWW-Authenticate: Basic');
+    expect(text).not.toMatch(/keep-alive|x-secret/i);
+    expect(text).toMatch(/\r\n\r\nlog in$/);
+  });
+
+  it('passes a chunked body without its coding', async () => {
+    const { text } = await ask(
+      () =>
+        'HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\nX: y\r\n\r\n',
+    );
+    expect(text).not.toMatch(/transfer-encoding/i);
+    expect(text).toMatch(/\r\n\r\nabc0123456789abcdef$/);
+  });
+
+  it('passes at most 1 MiB of a body', async () => {
+    const size = 3 * 1024 * 1024;
+    const { text } = await ask(
+      () => `HTTP/1.1 500 Oops\r\nContent-Length: ${size}\r\n\r\n${'x'.repeat(size)}`,
+    );
+    const body = text.slice(text.indexOf('\r\n\r\n') + 4);
+    expect(body.length).toBe(1024 * 1024);
+    expect(text).not.toMatch(/content-length/i);
+  });
+
+  it('comes after interim answers', async () => {
+    const { text } = await ask(
+      () =>
+        `${'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(3)}HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n`,
+    );
+    expect(text).toMatch(/^HTTP\/1\.1 404 /);
+  });
+});
+
+describe('a request that the rules refuse', () => {
+  nothingLeft();
+
+  it.each([
+    ['version 12', { set: ['Sec-WebSocket-Version: 12'] }, 426],
+    ['two keys', { add: ['Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='] }, 400],
+    ['a body', { add: ['Content-Length: 5'], behind: 'hello' }, 400],
+    ['another method', { line: 'POST / HTTP/1.1' }, 405],
+    ['two hosts', { add: ['Host: evil'] }, 400],
+  ])('with %s reaches no target', async (_, change, status) => {
+    const backend = await rawTarget();
+    const between = await front(backend.url);
+    const client = await rawClient(between.port);
+    expect((await client.upgrade(change)).status).toBe(status);
+    expect(backend.heads).toEqual([]);
+    client.destroy();
+  });
+});
+
+describe('early bytes', () => {
+  nothingLeft();
+
+  it.each(['frames', 'bytes'] as const)(
+    'are the first frames on both sides, mode %s',
+    async (mode) => {
+      const backend = await rawTarget((head) => `${switchingProtocols(head)}\x81\x02hi`);
+      const between = await front(backend.url, { mode });
+      const client = await rawClient(between.port);
+      await client.upgrade({ behind: masked(1, 'yo') });
+      client.startFrames();
+      expect(await client.sees(1)).toEqual(['text hi']);
+      const target = await backend.next();
+      target.startFrames();
+      expect(await target.sees(1)).toEqual(['text yo']);
+    },
+  );
+});

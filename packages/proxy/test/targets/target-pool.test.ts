@@ -1,0 +1,184 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { nothingLeft, rawClient, request, whenOver } from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+import type { ProxyError } from '../../src/index.ts';
+import { type Front, front, openPair, rawTarget } from '../support.ts';
+
+/** The URL of a port on which nothing listens. */
+async function closedPort(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return `ws://127.0.0.1:${port}`;
+}
+
+async function statusOf({ port }: Front, add: string[] = []): Promise<number> {
+  const client = await rawClient(port);
+  const { status } = await client.upgrade({ add });
+  client.destroy();
+  await client.closed;
+  return status;
+}
+
+async function targets(count: number) {
+  return Promise.all(Array.from({ length: count }, () => rawTarget()));
+}
+
+describe('several targets', () => {
+  nothingLeft();
+
+  it('get requests in turn, by weight', async () => {
+    const [a, b] = await targets(2);
+    const between = await front([{ url: a!.url, weight: 2 }, b!.url]);
+    for (let i = 0; i < 6; i++) expect(await statusOf(between)).toBe(101);
+    expect([a!.heads.length, b!.heads.length]).toEqual([4, 2]);
+  });
+
+  it.each(['least', 'two-choices'] as const)(
+    'get connections evenly with balance: %s',
+    async (balance) => {
+      const [a, b] = await targets(2);
+      const between = await front([a!.url, b!.url], { balance });
+      for (let i = 0; i < 4; i++) {
+        const client = await rawClient(between.port);
+        await client.upgrade();
+        await between.next();
+      }
+      expect(between.proxy.targets.map(({ open }) => open)).toEqual([2, 2]);
+    },
+  );
+
+  it('keep the keys of sticky, and only those of a target that leaves move', async () => {
+    const all = await targets(3);
+    const between = await front(
+      all.map(({ url }) => url),
+      { sticky: (req) => req.headers.cookie },
+    );
+    const placeOf = async (key: string): Promise<number> => {
+      const before = all.map(({ heads }) => heads.length);
+      await statusOf(between, [`Cookie: ${key}`]);
+      return all.findIndex(({ heads }, i) => heads.length > before[i]!);
+    };
+    const keys = Array.from({ length: 12 }, (_, i) => `user=${i}`);
+    const places: number[] = [];
+    for (const key of keys) places.push(await placeOf(key));
+    expect(new Set(places).size).toBeGreaterThan(1);
+    between.proxy.targets = [all[0]!.url, all[1]!.url];
+    for (const [i, key] of keys.entries()) {
+      const place = await placeOf(key);
+      if (places[i] !== 2) expect(place).toBe(places[i]);
+      else expect(place).not.toBe(2);
+    }
+  });
+
+  it('are tried in turn when one refuses connections, which is down after 3 failures', async () => {
+    const [up] = await targets(1);
+    const between = await front([await closedPort(), up!.url], { cooldown: 60_000 });
+    for (let i = 0; i < 8; i++) expect(await statusOf(between)).toBe(101);
+    expect(between.proxy.targets).toMatchObject([
+      { state: 'down', failed: 3 },
+      { state: 'up', failed: 0 },
+    ]);
+  });
+
+  it('are 502 when none accepts connections, then 503 until the cooldown is over', async () => {
+    const dead = await closedPort();
+    const between = await front(dead, { cooldown: 50, attempts: 1 });
+    for (let i = 0; i < 3; i++) expect(await statusOf(between)).toBe(502);
+    const statuses = new Set<number>();
+    while (!statuses.has(503)) statuses.add(await statusOf(between));
+    while ((await statusOf(between)) !== 502);
+    expect((between.reported[0] as ProxyError).code).toBe('WS_ERR_PROXY_TARGET');
+    expect(String(between.reported[0])).toContain(dead);
+  });
+
+  it('can be replaced while connections are open', async () => {
+    const [a, b] = await targets(2);
+    const between = await front(a!.url);
+    const { client, target } = await openPair(between, a!);
+    between.proxy.targets = [b!.url];
+    expect(await statusOf(between)).toBe(101);
+    expect([a!.heads.length, b!.heads.length]).toEqual([1, 1]);
+    await client.send(1, 'still here');
+    expect(await target.sees(1)).toEqual(['text still here']);
+    expect(() => void (between.proxy.targets = [])).toThrow('the list is empty');
+    expect(between.proxy.targets).toMatchObject([{ url: b!.url }]);
+  });
+});
+
+describe('the target of a request', () => {
+  nothingLeft();
+
+  it('may be chosen by a function', async () => {
+    const [a, b] = await targets(2);
+    const between = await front(async (req) => (req.headers['x-to'] === 'b' ? b! : a!).url);
+    await statusOf(between, ['X-To: b']);
+    await statusOf(between);
+    expect([a!.heads.length, b!.heads.length]).toEqual([1, 1]);
+  });
+
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('broken');
+      },
+    ],
+    [
+      'rejects',
+      async () => {
+        throw new Error('broken');
+      },
+    ],
+    ['returns nothing', () => undefined as never],
+    ['returns another scheme', () => 'file:///etc/passwd'],
+  ])('is a 500 when its function %s', async (_, target) => {
+    const between = await front(target);
+    expect(await statusOf(between)).toBe(500);
+    expect(between.reported).toHaveLength(1);
+  });
+
+  it('is only one that the application has named, whatever balance returns', async () => {
+    const [a, other] = await targets(2);
+    const more = await rawTarget();
+    const between = await front([a!.url, more.url], {
+      balance: () => ({ url: other!.url }) as never,
+    });
+    expect(await statusOf(between)).toBe(500);
+    expect([a!.heads.length, other!.heads.length]).toEqual([0, 0]);
+  });
+
+  it('is 504 when it hangs after the connection', async () => {
+    const backend = await rawTarget(() => undefined);
+    const between = await front(backend.url, { handshakeTimeout: 60 });
+    expect(await statusOf(between)).toBe(504);
+    expect(between.reported[0]).toMatchObject({ code: 'WS_ERR_PROXY_TIMEOUT' });
+    expect(String(between.reported[0])).toContain('(option handshakeTimeout)');
+    (await backend.next()).end();
+  });
+
+  it('is given up when the client leaves before the answer', async () => {
+    const backend = await rawTarget(() => undefined);
+    const between = await front(backend.url);
+    const client = await rawClient(between.port);
+    await client.write(request());
+    const target = await backend.next();
+    client.reset();
+    expect(await (await between.next()).closed).toMatchObject({ status: 0, endedBy: 'client' });
+    await target.untilEnd();
+    target.end();
+  });
+
+  it('is not dialed twice for one request when it closes without an answer', async () => {
+    const [b] = await targets(1);
+    const closing = createServer((socket) => void socket.resume().end()).listen(0, '127.0.0.1');
+    await once(closing, 'listening');
+    whenOver(() => closing.close());
+    const { port } = closing.address() as { port: number };
+    const between = await front([`ws://127.0.0.1:${port}`, b!.url]);
+    expect(await statusOf(between)).toBe(502);
+    expect(b!.heads).toEqual([]);
+  });
+});

@@ -1,0 +1,188 @@
+import { nothingLeft } from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+import { pair } from '../support.ts';
+
+const KIB = 1024;
+
+describe('the end of a pair, mode frames', () => {
+  nothingLeft();
+
+  it('is 1014 for the client of a target that is killed inside a frame', async () => {
+    const { client, target, proxied } = await pair();
+    await target.send(1, 'whole');
+    const frame = target.encode(2, Buffer.alloc(60 * KIB));
+    await target.write(frame.subarray(0, 30 * KIB));
+    expect(await client.sees(1)).toEqual(['text whole']);
+    target.reset();
+    expect(await client.sees(2)).toEqual(['text whole', 'close 1014']);
+    await client.finish();
+    expect(await proxied.closed).toMatchObject({ endedBy: 'target', code: 1014 });
+  });
+
+  it('is 1001 for the target of a client that is killed inside a frame', async () => {
+    const { client, target, proxied } = await pair();
+    await client.send(1, 'whole');
+    await client.write(client.encode(2, Buffer.alloc(30 * KIB)).subarray(0, 5));
+    expect(await target.sees(1)).toEqual(['text whole']);
+    client.reset();
+    expect(await target.sees(2)).toEqual(['text whole', 'close 1001']);
+    await target.finish();
+    expect(await proxied.closed).toMatchObject({ endedBy: 'client', code: 1001 });
+  });
+
+  it.each(['client', 'target'] as const)(
+    'is the same for a %s that sends a FIN without a close frame',
+    async (who) => {
+      const opened = await pair();
+      const other = who === 'client' ? opened.target : opened.client;
+      opened[who].end();
+      expect(await other.sees(1)).toEqual([who === 'client' ? 'close 1001' : 'close 1014']);
+      await other.finish();
+      expect(await opened.proxied.closed).toMatchObject({ endedBy: who });
+    },
+  );
+
+  it('has no close frame inside a frame that is larger than 64 KiB', async () => {
+    const { client, target, proxied } = await pair();
+    const frame = target.encode(2, Buffer.alloc(200 * KIB));
+    await target.write(frame.subarray(0, 100 * KIB));
+    await client.until(() => proxied.stats.out.bytes === 100 * KIB);
+    target.reset();
+    await client.untilEnd();
+    expect(client.frames).toEqual([]);
+  });
+
+  it('has no frame when both are killed at once', async () => {
+    const { client, target, proxied, front } = await pair();
+    client.reset();
+    target.reset();
+    expect(await proxied.closed).toMatchObject({ status: 101 });
+    expect(front.proxy.proxied.size).toBe(0);
+  });
+
+  it('is the peers own close, with code and reason', async () => {
+    const { client, target, proxied } = await pair();
+    await client.close(4001, 'done');
+    expect(await target.sees(1)).toEqual(['close 4001 done']);
+    await target.close(4001, 'done');
+    target.end();
+    expect(await client.sees(1)).toEqual(['close 4001 done']);
+    await client.finish();
+    expect(await proxied.closed).toMatchObject({ endedBy: 'client', code: 4001, reason: 'done' });
+  });
+
+  it('is 1001 for both at proxy.close, then each side may answer', async () => {
+    const { client, target, proxied, front } = await pair();
+    const closing = front.proxy.close({ timeout: 60_000 });
+    expect(await client.sees(1)).toEqual(['close 1001']);
+    expect(await target.sees(1)).toEqual(['close 1001']);
+    await client.close(1001);
+    await target.close(1001);
+    await Promise.all([client.finish(), target.finish()]);
+    await closing;
+    expect(await proxied.closed).toMatchObject({ endedBy: 'proxy', code: 1001 });
+  });
+
+  it('waits at proxy.close for the end of a large frame', async () => {
+    const { client, target, proxied, front } = await pair();
+    const frame = target.encode(2, Buffer.alloc(100 * KIB));
+    await target.write(frame.subarray(0, 95 * KIB));
+    await client.until(() => proxied.stats.out.bytes === 95 * KIB);
+    const closing = front.proxy.close({ timeout: 60_000, code: 1012 });
+    expect(await target.sees(1)).toEqual(['close 1012']);
+    await target.write(frame.subarray(95 * KIB), target.encode(1, 'dropped'));
+    expect(await client.sees(2)).toEqual([`binary <${100 * KIB}>`, 'close 1012']);
+    await Promise.all([client.close(1012), target.close(1012)]);
+    await Promise.all([client.finish(), target.finish()]);
+    await closing;
+    expect(client.frames).toHaveLength(2);
+  });
+
+  it('is 1009 for a message over maxMessageSize, also in fragments', async () => {
+    const { client, target, proxied } = await pair({ maxMessageSize: 10 });
+    await client.send(1, '0123456789');
+    await client.send(2, '012345', false);
+    await client.send(0, '67890');
+    expect(await client.sees(1)).toEqual(['close 1009']);
+    expect(await target.sees(3)).toEqual(['text 0123456789', 'binary... 012345', 'close 1001']);
+    await Promise.all([client.finish(), target.finish()]);
+    expect(await proxied.closed).toMatchObject({ endedBy: 'proxy' });
+  });
+
+  it('is 1001 for both after idleTimeout', async () => {
+    const { client, target, proxied } = await pair({ idleTimeout: 40 });
+    expect(await client.sees(1)).toEqual(['close 1001']);
+    expect(await target.sees(1)).toEqual(['close 1001']);
+    await Promise.all([client.close(1001), target.close(1001)]);
+    await Promise.all([client.finish(), target.finish()]);
+    expect(await proxied.closed).toMatchObject({ endedBy: 'proxy', code: 1001 });
+  });
+});
+
+describe('frames on their way, mode frames', () => {
+  nothingLeft();
+
+  it('stay the same in every cut', async () => {
+    const { client, target, proxied } = await pair();
+    const sent = Buffer.concat([
+      client.encode(1, 'a'),
+      client.encode(9, 'ping'),
+      client.encode(2, Buffer.alloc(300, 7), false),
+      client.encode(10, 'pong'),
+      client.encode(0, Buffer.alloc(70_000, 8)),
+      client.encode(8, Buffer.from([3, 232])),
+    ]);
+    for (let at = 0; at < 800; at++) await client.write(sent.subarray(at, at + 1));
+    await client.write(sent.subarray(800));
+    expect(await target.sees(6)).toEqual([
+      'text a',
+      'ping ping',
+      'binary... <300>',
+      'pong pong',
+      'cont <70000>',
+      'close 1000',
+    ]);
+    expect(Buffer.concat(target.frames.map(({ payload }) => payload)).length).toBe(70_311);
+    expect(proxied.stats.in).toEqual({ bytes: sent.length, frames: 6, messages: 2 });
+  });
+
+  it('pass when they break the rules: the target judges them', async () => {
+    const { client, target } = await pair();
+    const bad = Buffer.from('f38000000000c10161ff', 'hex');
+    await client.write(bad);
+    await target.until((peer) => peer.over || peer.ended).catch(() => {});
+    expect(target.frames).toEqual([]);
+    client.destroy();
+  });
+
+  it('pass unread after a length of 2^53 or more', async () => {
+    const { client, target } = await pair();
+    const frame = Buffer.from('82ffffffffffffffffff0000000041', 'hex');
+    await client.write(frame);
+    await expect(target.frame()).rejects.toThrow('invalid frame');
+  });
+
+  it('have pings of the proxy between them, whose pongs stay there', async () => {
+    const { client, target } = await pair({ heartbeat: { interval: 30, timeout: 60_000 } });
+    const ping = await client.frame();
+    expect(ping.opcode).toBe(9);
+    await client.write(client.encode(10, ping.payload), client.encode(1, 'after'));
+    await target.until((peer) => peer.frames.some(({ opcode }) => opcode === 1));
+    expect(target.frames.map(({ opcode }) => opcode).filter((opcode) => opcode !== 9)).toEqual([1]);
+  });
+
+  it('end when a ping of the proxy has no answer', async () => {
+    const { client, target } = await pair({ heartbeat: { interval: 20, timeout: 20 } });
+    const answer = async (): Promise<void> => {
+      for (let i = 0; ; i++) {
+        const frame = await client.frame(i);
+        if (frame.opcode === 9) await client.write(client.encode(10, frame.payload));
+        else return;
+      }
+    };
+    await answer();
+    expect(client.frames.at(-1)).toMatchObject({ opcode: 8, payload: Buffer.from([3, 246]) });
+    await client.finish();
+    target.destroy();
+  });
+});

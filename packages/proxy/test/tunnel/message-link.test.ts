@@ -1,0 +1,100 @@
+import { dial } from '@ws/node-client';
+import { type ServeOptions, serve } from '@ws/node-server';
+import { nothingLeft, whenOver } from '@ws/tests';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import type { ProxyOptions } from '../../src/index.ts';
+import { front, pair } from '../support.ts';
+
+async function echo(options: ProxyOptions, ofServer: ServeOptions<unknown> = {}) {
+  const server = await serve({ port: 0, host: '127.0.0.1', ...ofServer }, (conn) =>
+    conn.receive((message) => conn.send(message)),
+  );
+  whenOver(() => server.close({ timeout: 1 }));
+  return front(server.url, { mode: 'messages', ...options });
+}
+
+describe('the mode messages', () => {
+  nothingLeft();
+
+  it('compresses on one side only', async () => {
+    const { url } = await echo({ compression: true });
+    const conn = await dial(url, { compression: true });
+    expect(conn.extensions).toContain('permessage-deflate');
+    await conn.send('x'.repeat(10_000));
+    expect((await conn.readMessage()).text()).toBe('x'.repeat(10_000));
+    await conn.close();
+  });
+
+  it('passes a message on before it is complete', async () => {
+    const { client, target } = await pair({ mode: 'messages' });
+    await client.send(1, Buffer.alloc(20_000, 'a'), false);
+    await target.until(({ frames }) => frames.length > 0);
+    expect(target.frames[0]).toMatchObject({ opcode: 1, fin: false });
+    await client.send(0, 'end');
+    await target.until(({ frames }) => frames.at(-1)!.fin);
+    expect(Buffer.concat(target.frames.map(({ payload }) => payload)).length).toBe(20_003);
+    client.destroy();
+    target.destroy();
+  });
+
+  it('changes and drops messages in order', async () => {
+    const { url } = await echo({
+      transform: {
+        toTarget: async (message) =>
+          message.text() === 'secret' ? undefined : `>${message.text()}`,
+        toClient: (message) => `${message.text()}<`,
+      },
+    });
+    const conn = await dial(url);
+    for (const text of ['a', 'secret', 'b']) await conn.send(text);
+    expect((await conn.readMessage()).text()).toBe('>a<');
+    expect((await conn.readMessage()).text()).toBe('>b<');
+    await conn.close();
+  });
+
+  it('closes both with 1011 when transform throws, and reports it', async () => {
+    const { url, reported } = await echo({
+      transform: {
+        toTarget: () => {
+          throw new Error('broken');
+        },
+      },
+    });
+    const conn = await dial(url);
+    await conn.send('a');
+    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1011 });
+    expect(String(reported[0])).toContain('broken');
+  });
+
+  it('sends 1014 to the client of a killed target', async () => {
+    const { client, target, proxied } = await pair({ mode: 'messages' });
+    await target.write(target.encode(2, Buffer.alloc(1000)).subarray(0, 100));
+    target.reset();
+    expect(await client.sees(1)).toEqual(['close 1014']);
+    await client.close(1014);
+    await client.finish();
+    expect(await proxied.closed).toMatchObject({ endedBy: 'target' });
+  });
+
+  it('sends 1001 to the target of a killed client', async () => {
+    const { client, target, proxied } = await pair({ mode: 'messages' });
+    client.reset();
+    expect(await target.sees(1)).toEqual(['close 1001']);
+    await target.close(1001);
+    target.end();
+    expect(await proxied.closed).toMatchObject({ endedBy: 'client' });
+  });
+
+  it('passes code and reason of a close', async () => {
+    const { client, target } = await pair({ mode: 'messages' });
+    // The target does not end its connection, and no close timeout passes.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    await target.close(4002, 'no more');
+    expect(await client.sees(1)).toEqual(['close 4002 no more']);
+    vi.useRealTimers();
+    await client.close(4002);
+    target.end();
+    await client.finish();
+  });
+});
