@@ -51,5 +51,6 @@ export default defineConfig({
     // For a busy machine: a test takes a second or two at most.
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 60_000 } },
   },
 });

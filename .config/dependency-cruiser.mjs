@@ -7,7 +7,12 @@ const PACKAGES = {
   'node-io': ['codec', 'conn'],
   'http-shared': ['codec', 'conn'],
   'node-server': ['codec', 'conn', 'node-io', 'http-shared'],
-  'node-client': ['codec', 'conn', 'node-io', 'http-shared'],
+  browser: ['codec', 'conn'],
+  'node-client': ['codec', 'conn', 'node-io', 'http-shared', 'browser'],
+  hub: ['conn'],
+  proxy: ['codec', 'conn', 'node-io', 'http-shared', 'node-server', 'node-client'],
+  compat: ['codec', 'conn', 'node-io', 'http-shared'],
+  obs: ['conn', 'node-client'],
   conformance: [],
 };
 
@@ -21,7 +26,7 @@ const FLOORS = {
     ['handshake'],
     ['frames'],
     ['endpoint'],
-    ['index', 'internal'],
+    ['index', 'internal', 'parts'],
   ],
   conn: [
     ['on-rejection'],
@@ -34,16 +39,36 @@ const FLOORS = {
     ['read', 'write'],
     ['control'],
     ['connection'],
-    ['arguments'],
+    ['arguments', 'internals'],
     ['conn'],
+    ['conn-like'],
     ['broadcast', 'join', 'pair', 'reconnecting'],
-    ['index', 'internal'],
+    ['index', 'internal', 'parts'],
   ],
-  'node-client': [['errors'], ['url'], ['proxy', 'tls'], ['dialer'], ['reconnecting'], ['index']],
+  browser: [
+    ['errors', 'validate', 'web-types'],
+    ['promises'],
+    ['json', 'options', 'payload', 'url'],
+    ['message-reader', 'message-streams', 'read-side', 'stream-socket', 'write-side'],
+    ['message-writer'],
+    ['browser-conn'],
+    ['dial'],
+    ['reconnecting-options'],
+    ['reconnecting', 'reconnecting-conn'],
+    ['index'],
+  ],
+  'node-client': [
+    ['errors'],
+    ['url'],
+    ['proxy', 'tls'],
+    ['dialer'],
+    ['reconnecting'],
+    ['index', 'browser', 'internal'],
+  ],
 };
 
 /** Packages that run anywhere: no Node, no DOM. The compiler checks their globals. */
-const PURE = 'codec|conn';
+const PURE = 'codec|conn|browser';
 
 const forbidden = [
   {
@@ -91,7 +116,10 @@ const forbidden = [
     name: 'examples-and-bench-use-public-names',
     severity: 'error',
     from: { path: '^(examples|bench)/' },
-    to: { path: '^packages/[^/]+/src', pathNot: '^packages/[^/]+/src/index\\.ts$' },
+    to: {
+      path: '^packages/[^/]+/src',
+      pathNot: '^packages/[^/]+/src/((nats|raw|redis|testing)/)?index\\.ts$',
+    },
   },
   {
     name: 'tests-and-fuzz-use-entry-points',
@@ -100,7 +128,7 @@ const forbidden = [
     from: { path: '^(tests|fuzz)/' },
     to: {
       path: '^packages/[^/]+/src',
-      pathNot: '^packages/([^/]+/src/(index|internal)|codec/src/frames/rules)\\.ts$',
+      pathNot: '^packages/([^/]+/src/(raw/index|index|internal)|codec/src/frames/rules)\\.ts$',
     },
   },
   ...Object.entries(PACKAGES).map(([name, below]) => ({

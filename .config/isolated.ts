@@ -4,9 +4,11 @@
  */
 export const ISOLATED = [
   'fuzz/**/*.test.ts',
-  'packages/codec/test/{allocation,pool-guard,frames/decoder,masking/*}.test.ts',
+  'packages/codec/test/{allocation,pool-guard,frames/decoder,masking/{mask,simd*}}.test.ts',
+  'packages/browser/test/{closing,dial,reading,writing}.test.ts',
   'packages/conn/test/platform/portable-platform.test.ts',
-  'packages/{codec,conn}/test/memory/**/*.test.ts',
+  'packages/codec/test/memory/{message-buffers,slab-pool}.test.ts',
+  'packages/conn/test/memory/**/*.test.ts',
   'packages/node-server/test/collected.test.ts',
   'tests/attacks/{lengths,pools}.test.ts',
   'tests/guard-rails/!(private-getters|source-characters).test.ts',

@@ -1,9 +1,13 @@
+import { rmSync } from 'node:fs';
 import { defineConfig } from 'tsup';
+import { commonJS } from './commonjs.ts';
+import { compact } from './compact.ts';
 
 type Config = ReturnType<typeof defineConfig>;
 
 /**
- * The one build recipe of every published package: an ESM file for each entry, with types.
+ * The one build recipe of every published package: an ES module for each entry, CommonJS for each
+ * public one, and types that both formats share.
  *
  * @param bundled - Private workspace packages that the output contains, types included.
  * @param reference - What the declarations use and a project's tsconfig may not include.
@@ -11,30 +15,41 @@ type Config = ReturnType<typeof defineConfig>;
 export function library(
   entry: string[] = ['src/index.ts'],
   bundled: string[] = [],
-  reference?: 'types="node"' | 'lib="esnext.disposable"',
+  reference?: 'types="node"' | 'lib="es2022"' | 'lib="esnext.disposable"',
 ): Config {
-  return defineConfig({
-    entry,
-    noExternal: bundled,
-    format: ['esm'],
-    target: 'node20',
-    platform: 'neutral',
-    sourcemap: false,
-    clean: true,
-    silent: true,
-    treeshake: false,
-    // tsup's d.ts worker sets baseUrl (deprecated in TypeScript 6) and cannot work in a composite project.
-    dts: {
-      ...(reference !== undefined && { banner: `/// <reference ${reference} />` }),
-      compilerOptions: {
-        composite: false,
-        incremental: false,
-        ignoreDeprecations: '6.0',
-        stripInternal: true,
-        ...(bundled.length > 0 && withSources(bundled)),
+  // `clean` of tsup would remove the files of the build beside it.
+  rmSync('dist', { recursive: true, force: true });
+  const shared = { entry, noExternal: bundled, silent: true };
+  return defineConfig([
+    {
+      ...shared,
+      format: 'esm',
+      target: 'node20',
+      platform: 'neutral',
+      sourcemap: false,
+      treeshake: false,
+      minifyIdentifiers: true,
+      minifySyntax: true,
+      esbuildPlugins: [compact, commonJS(bundled)],
+    },
+    {
+      ...shared,
+      // A declaration for CommonJS is valid in both formats, one for ES modules only in its own.
+      format: 'cjs',
+      // tsup's d.ts worker sets baseUrl (deprecated in TypeScript 6) and cannot work in a composite project.
+      dts: {
+        only: true,
+        ...(reference !== undefined && { banner: `/// <reference ${reference} />` }),
+        compilerOptions: {
+          composite: false,
+          incremental: false,
+          ignoreDeprecations: '6.0',
+          stripInternal: true,
+          ...(bundled.length > 0 && withSources(bundled)),
+        },
       },
     },
-  });
+  ]);
 }
 
 /** Makes the d.ts worker include the types of private packages. It leaves other packages external. */

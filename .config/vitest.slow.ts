@@ -8,10 +8,12 @@ export default defineConfig({
   ssr: sources,
   test: {
     include: ['**/*.slow.test.ts'],
-    maxWorkers: 2,
+    // Many of these tests wait for a process most of the time.
+    maxWorkers: 3,
     // Programs and browsers start slowly on a busy machine.
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 60_000 } },
     reporters: ['default', './tools/count-reporter.ts'],
   },
 });

@@ -29,6 +29,8 @@ type Rows = Readonly<Record<string, Task>>;
 
 const SLOW = node(vitest, 'run', '--config', '.config/vitest.slow.ts');
 
+const PACKED = [pnpm('--silent', 'run', 'build'), source('tools/check/packages.ts')];
+
 const LONG: Rows = {
   slow: {
     what: 'tests that start programs and browsers: examples, conformance, snippets, proxies, …',
@@ -52,6 +54,33 @@ const LONG: Rows = {
     what: 'property tests with more runs: --runs 1000000',
     commands: [source('fuzz/run.ts', 'laws')],
   },
+  hub: {
+    what: 'three nodes and 200 clients while nodes, Redis or NATS are killed or cut off: 3 seeds; turns of large rooms',
+    commands: [
+      node(
+        vitest,
+        'run',
+        '--config',
+        '.config/vitest.slow.ts',
+        '--testTimeout',
+        '600000',
+        'killer',
+      ),
+      node(vitest, 'run', '--config', '.config/vitest.long.ts', 'packages/hub'),
+    ],
+    env: { HUB_SEEDS: '1,2,3', HUB_FAULTS: '12' },
+  },
+  proxy: {
+    what: '1 GiB past a slow reader, Firefox, and all cases of ws-conform through a proxy',
+    commands: [
+      ...suite('packages/proxy'),
+      ['env', 'PROXY_CASES=*', ...SLOW, 'packages/proxy/test/conformance'],
+    ],
+  },
+  raw: {
+    what: 'random requests to node:http and to raw upgrades: --cases 10000000 --seed 1',
+    commands: [source('packages/node-server/test/raw/cli.ts')],
+  },
   'mutation-codec': { what: 'mutation tests of codec', commands: [stryker('codec')] },
   'mutation-conn': { what: 'mutation tests of conn', commands: [stryker('conn')] },
   attacks: { what: 'attacks with all their repetitions', commands: suite('tests/attacks') },
@@ -60,8 +89,31 @@ const LONG: Rows = {
     what: 'the conformance suite against ws, in both roles',
     commands: suite('packages/conformance'),
   },
+  compat: {
+    what: 'packages around ws with ws swapped; installs some of them from npm',
+    commands: [
+      pnpm('--silent', 'run', 'build'),
+      node(vitest, 'run', '--config', '.config/vitest.slow.ts', 'packages/compat'),
+      node(vitest, 'run', '--config', '.config/vitest.long.ts', 'packages/compat'),
+    ],
+  },
   compression: { what: 'every pair of compression settings', commands: suite('tests/compression') },
   gibibyte: { what: 'a message of 1 GiB', commands: suite('tests/end-to-end') },
+  commonjs: {
+    what: 'the tarballs by require() and by Jest 30 on Node 20 and 22',
+    commands: [...PACKED, ...suite('tools/test/fits/commonjs')],
+  },
+  types: {
+    what: 'the tarballs by TypeScript 5.4 to 7, with and without @types/node',
+    commands: [...PACKED, ...suite('tools/test/fits/types')],
+  },
+  runtimes: {
+    what: 'Node 20.19 to 26, Bun and Deno; writes the table of docs/runtimes.md',
+    commands: [
+      pnpm('--silent', 'check', 'build', 'runtimes'),
+      source('tools/check/runtimes.ts', '--write'),
+    ],
+  },
   'rename-scope': {
     what: 'the packages under another scope install, type-check and run',
     commands: suite('tools/test/rename-scope'),
@@ -77,10 +129,10 @@ else if (name === undefined || name === '--help') {
 /** The bounded part, after `pnpm check`, which builds the packages. */
 async function bounded(): Promise<void> {
   await runTasks({ slow: { ...LONG['slow']!, commands: [SLOW] } }, ['slow']);
-  const minute = (row: string): Rows => withArguments(row, ['--minutes', '1']);
-  await runTasks(minute('soak'), ['soak']);
+  const short = (row: string): Rows => withArguments(row, ['--minutes', '0.5']);
+  await runTasks(short('soak'), ['soak']);
   // Each uses one core.
-  await runTasks({ ...minute('chaos'), ...minute('pairs') }, ['chaos', 'pairs'], 2);
+  await runTasks({ ...short('chaos'), ...short('pairs') }, ['chaos', 'pairs'], 2);
 }
 
 /** The row, with `rest` appended to its last command. */

@@ -43,16 +43,19 @@ export function pnpm(...args: string[]): Command {
  * Runs the commands one after another until one fails; resolves to whether all succeeded.
  *
  * @param collect - Receives the output instead of the terminal.
+ * @param env - Added to the environment of the commands.
  */
 export async function runAll(
   commands: readonly Command[],
   collect?: (text: string) => void,
+  env?: Readonly<Record<string, string>>,
 ): Promise<boolean> {
   for (const [program, ...args] of commands) {
     const output = collect === undefined ? 'inherit' : 'pipe';
     const child = spawn(program, args, {
       stdio: ['inherit', output, output],
       shell: program === 'npx' && isWindows,
+      env: { ...process.env, ...env },
     });
     if (collect !== undefined) {
       for (const stream of [child.stdout!, child.stderr!]) {
@@ -78,6 +81,8 @@ export interface Task {
   readonly commands: readonly Command[];
   /** An earlier row that must end first: both write the same files, or this one reads them. */
   readonly after?: string;
+  /** Added to the environment of the programs. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -112,12 +117,12 @@ export async function runTasks(
     }
   }
 
-  async function runTask(name: string, { commands, after }: Task): Promise<void> {
+  async function runTask(name: string, { commands, after, env }: Task): Promise<void> {
     if (after !== undefined) await running.get(after);
     const start = performance.now();
     console.log(together ? `== ${name}: started` : `== ${name}`);
     let output = '';
-    const ok = await runAll(commands, together ? (text) => (output += text) : undefined);
+    const ok = await runAll(commands, together ? (text) => (output += text) : undefined, env);
     const seconds = Math.round((performance.now() - start) / 1000);
     if (together) process.stdout.write(`== ${name}\n${output}`);
     console.log(`== ${name}: ${ok ? 'ok' : 'FAILED'} (${seconds} s)`);

@@ -1,14 +1,17 @@
 // Tests the built packages on the current runtime: the codec, Conns without a socket, a server and a
 // client over TCP, TLS and Unix sockets, compression, proxies. Prints one line for each part, and
 // exits with 1 if one failed.
+// Writes the outcomes to `.out/runtimes`.
 //   node tools/runtime-smoke.mjs    bun tools/runtime-smoke.mjs    deno run -A tools/runtime-smoke.mjs
 import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
+import { fromWebSocket, dial as pageDial } from '@ws/browser';
 import { encodeFrame, FRAME, FrameDecoder, FrameEncoder, parseExtensions } from '@ws/codec';
 import { BinaryMessage, broadcast, connPair, isCloseError, TextMessage } from '@ws/conn';
 import { BadHandshakeError, Dialer, dial, reconnecting } from '@ws/node-client';
@@ -67,6 +70,47 @@ const parts = {
     assert.deepEqual(await client.readJSON(), { x: [1, 'ä'] });
     await piping;
     await client.close();
+  },
+
+  async "the client of pages over the runtime's WebSocket"() {
+    // Node 20 has none.
+    if (globalThis.WebSocket === undefined) return;
+    const ends = [];
+    const server = await serve({ port: 0, host: '127.0.0.1', subprotocols: ['b'] }, (conn) => {
+      ends.push(conn.closed);
+      return conn.receive((message) => {
+        const command = message.isText ? message.text() : '';
+        if (command === 'terminate') return conn.terminate();
+        if (command === 'close') return void conn.close(4001, 'bye');
+        return conn.send(message);
+      });
+    });
+    const conn = await pageDial(server.url, { subprotocols: ['a', 'b'], highWaterMark: 1000 });
+    assert.equal(conn.subprotocol, 'b');
+    for (const size of [0, 1, 125, 126, 65_535, 65_536, 1_000_000]) {
+      const bytes = new Uint8Array(size).fill(size);
+      await conn.send(bytes);
+      assert.deepEqual(Uint8Array.from((await conn.readMessage()).data), bytes);
+      const text = 'é'.repeat(size / 2);
+      await conn.send(text);
+      assert.equal((await conn.readMessage()).text(), text);
+    }
+    let n = 0;
+    const reading = conn.receive((message) => {
+      assert.equal(message.text(), String(n++));
+      return n === 1000 ? conn.close(4000, 'done').then(() => {}) : undefined;
+    });
+    for (let i = 0; i < 1000; i++) await conn.send(String(i));
+    await assert.rejects(reading, { closeCode: 4000 });
+    assert.equal((await ends[0]).code, 4000);
+    for (const [command, code] of Object.entries({ close: 4001, terminate: 1006 })) {
+      const early = fromWebSocket(new WebSocket(server.url));
+      await early.send(command);
+      await assert.rejects(early.readMessage(), { closeCode: code });
+      assert.equal((await early.closed).code, code);
+    }
+    await server.close();
+    await assert.rejects(pageDial(server.url), { code: 'WS_ERR_TRANSPORT' });
   },
 
   async 'server and client'() {
@@ -318,6 +362,7 @@ const parts = {
 };
 
 let failed = 0;
+const outcomes = {};
 for (const [name, part] of Object.entries(parts)) {
   let timer;
   const patience = new Promise((_, reject) => {
@@ -329,6 +374,11 @@ for (const [name, part] of Object.entries(parts)) {
   );
   clearTimeout(timer);
   if (error !== undefined) failed++;
+  outcomes[name] = error === undefined;
   console.log(`${runtime}: ${name}: ${error === undefined ? 'ok' : `${error.stack ?? error}`}`);
 }
+// For the table in docs/runtimes.md: tools/check/runtimes.ts.
+mkdirSync('.out/runtimes', { recursive: true });
+const result = { runtime, system: `${process.platform} ${process.arch}`, parts: outcomes };
+writeFileSync(`.out/runtimes/${runtime.replace(' ', '-')}.json`, JSON.stringify(result));
 process.exit(failed === 0 ? 0 : 1);

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
@@ -18,10 +19,53 @@ describe('a built package', () => {
       const required = require('@ws/${name}');
       import('@ws/${name}').then((imported) => {
         const names = Object.keys(imported);
-        if (names.some((key) => required[key] !== imported[key])) throw new Error('two copies');
+        // The CommonJS file of compat is the class, as that of ws.
+        const of = (key) => (key === 'default' ? (required.default ?? required) : required[key]);
+        if (names.some((key) => of(key) !== imported[key])) throw new Error('two copies');
         console.log(names.length > 0);
       });`;
     const out = execFileSync(process.execPath, ['-e', code], { cwd: root, encoding: 'utf8' });
     expect(out.trim()).toBe('true');
   });
 });
+
+describe('a bundle for browsers', () => {
+  it.for(['node-client', 'browser'])(
+    'of dial of @ws/%s has neither Conn nor node:',
+    async (name, { skip }) => {
+      if (missing.length > 0) skip('not built');
+      const { metafile, outputFiles } = await bundle(`export { dial } from '@ws/${name}';`);
+      const files = Object.values(metafile.outputs)[0]!.inputs;
+      const included = Object.entries(files).filter(([, { bytesInOutput }]) => bytesInOutput > 0);
+      expect(
+        included.map(([path]) => path.replace(/^.*packages\/(\w[\w-]*)\/.*$/, '$1')),
+      ).toContain('browser');
+      const text = outputFiles[0]!.text;
+      expect(text).not.toMatch(/node:|a Conn emits no events/);
+      expect(text.length).toBeLessThan(40_000);
+    },
+  );
+});
+
+interface Bundle {
+  readonly metafile: {
+    readonly outputs: Record<string, { inputs: Record<string, { bytesInOutput: number }> }>;
+  };
+  readonly outputFiles: readonly { readonly text: string }[];
+}
+
+/** Bundles with the esbuild of tsup, as a bundler for browsers does. */
+async function bundle(contents: string): Promise<Bundle> {
+  const require = createRequire(createRequire(import.meta.url).resolve('tsup'));
+  const { build } = require('esbuild') as { build: (options: object) => Promise<Bundle> };
+  return build({
+    stdin: { contents, resolveDir: root },
+    bundle: true,
+    minify: true,
+    platform: 'browser',
+    format: 'esm',
+    metafile: true,
+    write: false,
+    logLevel: 'silent',
+  });
+}

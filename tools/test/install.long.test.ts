@@ -64,20 +64,25 @@ describe('the installed packages', () => {
     },
   );
 
-  it.each(['typescript-5.4', 'typescript', 'typescript-7'])(
-    'infer the types of a program by %s',
-    { timeout: 60_000 },
-    (compiler) => {
-      const folder = join(project, compiler);
-      const program = readFileSync(join(import.meta.dirname, 'inference/program.mts'), 'utf8');
-      write(folder, 'program.mts', program);
-      const compilerOptions = { ...COMPILER, module: 'nodenext', noEmit: true };
-      write(folder, 'tsconfig.json', JSON.stringify({ compilerOptions }));
-      const tsc = join(root, 'node_modules', compiler, 'bin/tsc');
-      const { status, stdout } = spawnSync(process.execPath, [tsc, '-p', folder]);
-      expect([status, String(stdout)]).toEqual([0, '']);
-    },
-  );
+  it.each(
+    ['typescript-5.4', 'typescript', 'typescript-7'].flatMap((compiler) => [
+      { compiler, name: 'program', lib: COMPILER.lib },
+      {
+        compiler,
+        name: 'page',
+        lib: [...COMPILER.lib, 'dom', 'dom.iterable', 'dom.asynciterable'],
+      },
+    ]),
+  )('infer the types of a $name by $compiler', { timeout: 60_000 }, ({ compiler, name, lib }) => {
+    const folder = join(project, `${compiler}-${name}`);
+    const program = readFileSync(join(import.meta.dirname, `inference/${name}.mts`), 'utf8');
+    write(folder, 'program.mts', program);
+    const compilerOptions = { ...COMPILER, lib, module: 'nodenext', noEmit: true };
+    write(folder, 'tsconfig.json', JSON.stringify({ compilerOptions }));
+    const tsc = join(root, 'node_modules', compiler, 'bin/tsc');
+    const { status, stdout } = spawnSync(process.execPath, [tsc, '-p', folder]);
+    expect([status, String(stdout)]).toEqual([0, '']);
+  });
 
   it.each([
     ['as they stand, by node', 'mjs', []],

@@ -47,6 +47,43 @@ const GORILLA = {
     CheckOrigin EnableCompression Upgrade`,
 };
 
+// The index of melody's documentation, with the fields of its structs.
+const MELODY = {
+  'methods of Melody': `New Broadcast BroadcastBinary BroadcastBinaryFilter BroadcastBinaryOthers BroadcastFilter
+    BroadcastMultiple BroadcastOthers Close CloseWithMsg FormatCloseMessage HandleClose HandleConnect HandleDisconnect
+    HandleError HandleMessage HandleMessageBinary HandlePong HandleRequest HandleRequestWithKeys HandleSentMessage
+    HandleSentMessageBinary IsClosed Len Sessions Upgrader`,
+  'members of Session': `Close CloseWithMsg Get IsClosed Keys LocalAddr MustGet RemoteAddr Request Set UnSet
+    WebsocketConnection Write WriteBinary`,
+  'members of Config': `ConcurrentMessageHandling MaxMessageSize MessageBufferSize PingPeriod PongWait WriteWait`,
+  errors: 'ErrClosed ErrMessageBufferFull ErrSessionClosed ErrWriteClosed',
+};
+
+// The server API of socket.io's documentation.
+const SOCKET_IO = {
+  'members of Server': `adapter allSockets attach attachApp close compress disconnectSockets emit emitWithAck engine
+    except fetchSockets in listen local of on path send serveClient serverSideEmit serverSideEmitWithAck sockets
+    socketsJoin socketsLeave timeout to use volatile write`,
+  'members of Socket': `broadcast client compress conn connected data disconnect emit emitWithAck except handshake id in
+    join leave listenersAny listenersAnyOutgoing nsp offAny offAnyOutgoing on onAny onAnyOutgoing prependAny
+    prependAnyOutgoing recovered request rooms send timeout to use volatile write`,
+  events: `connection disconnect disconnecting create-room delete-room join-room leave-room`,
+  options: `allowEIO3 allowRequest allowUpgrades cleanupEmptyChildNamespaces connectTimeout connectionStateRecovery cookie
+    cors httpCompression maxHttpBufferSize parser path perMessageDeflate pingInterval pingTimeout serveClient transports
+    upgradeTimeout wsEngine`,
+};
+
+describe.each([
+  ['from-melody.md', MELODY],
+  ['from-socket-io.md', SOCKET_IO],
+])('docs/%s', (file, lists) => {
+  const names = page(file);
+
+  it.each(Object.entries(lists))('lists all %s', (_, list) => {
+    expect(list.split(/\s+/).filter((name) => !names(name))).toEqual([]);
+  });
+});
+
 describe('docs/from-gorilla.md', () => {
   const names = page('from-gorilla.md');
 

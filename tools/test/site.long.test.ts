@@ -33,6 +33,8 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
       ['/server.html', 'How do you serve WebSockets?'],
       ['/performance.html', 'How fast is it'],
       ['/close-codes.html', 'What does this close code mean?'],
+      ['/browser.html', 'How does a page connect?'],
+      ['/live.html', 'Try it here'],
       ['/api/', 'API'],
       ['/api/@ws/conn/classes/Conn.html', 'Conn'],
     ] as const) {
@@ -65,6 +67,23 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
       expect([path, await page.getByRole('main').count()]).toEqual([path, 1]);
       expect([path, await faults(page)]).toEqual([path, []]);
     }
+    await page.close();
+  });
+
+  it('runs two Conns on its live page', { timeout: 60_000 }, async () => {
+    const { page, errors } = await open({ viewport: { width: 1440, height: 900 } });
+    await page.goto(`${ORIGIN}/live.html`, { waitUntil: 'networkidle' });
+    await page.getByLabel('Message').fill('grüße');
+    await page.getByRole('button', { name: 'Send' }).click();
+    await page.getByText('client: got grüße back').waitFor();
+    await page.getByRole('button', { name: 'Ping' }).click();
+    await page.getByText(/client: pong after [\d.]+ ms/).waitFor();
+    await page.getByRole('button', { name: 'Close' }).click();
+    await page.getByText('closed with 1000', { exact: true }).waitFor();
+    await page.getByRole('button', { name: 'Open' }).click();
+    await page.getByRole('button', { name: 'Send' }).click();
+    await page.getByText('server: got grüße').waitFor();
+    expect([await faults(page), errors]).toEqual([[], []]);
     await page.close();
   });
 

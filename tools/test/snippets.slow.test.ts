@@ -23,6 +23,8 @@ beforeAll(() => {
 /** JavaScript that other tests run. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   'docs/from-ws.md': 'tools/test/migration.test.ts',
+  'docs/runtimes.md': 'tools/test/fits/commonjs.long.test.ts',
+  'docs/testing.md': 'tools/test/fits/commonjs.long.test.ts',
   'packages/conformance/README.md': 'packages/conformance/test/client/command.slow.test.ts',
 };
 
@@ -48,8 +50,8 @@ describe('the pages', () => {
   });
 
   it('mark a program as no-run only if it needs something absent', () => {
-    // The reader's function, a foreign server, a certificate or a test runner.
-    const needs = /^declare |\bexample\.org\b|'key\.pem'|'vitest'/m;
+    // The reader's function, a foreign server, a certificate, a test runner or a page.
+    const needs = /^declare |\bexample\.org\b|'key\.pem'|'vitest'|'@ws\/browser'/m;
     const unrun = all.filter(({ run, code }) => !run && !needs.test(code));
     expect(unrun.map(titleOf)).toEqual([]);
   });
