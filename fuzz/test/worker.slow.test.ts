@@ -10,7 +10,7 @@ import { type RunOutcome, runInWorker } from '../harness/supervisor.ts';
 
 const list = new URL('../targets.ts', import.meta.url).href;
 const testTargets = new URL('./test-targets.ts', import.meta.url).href;
-const EXECUTIONS = 1_000;
+const EXECUTIONS = 200;
 
 /** An empty folder of corpora. */
 function emptyCorpus(): URL {

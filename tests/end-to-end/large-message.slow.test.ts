@@ -1,3 +1,3 @@
 import { largeMessageSuite, MIB } from './large-message/suite.ts';
 
-largeMessageSuite('a message of 64 MiB', 32 * MIB, 64 * MIB);
+largeMessageSuite('a message of 64 MiB', 48 * MIB, 64 * MIB);

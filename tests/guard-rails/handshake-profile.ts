@@ -1,4 +1,4 @@
-// A process for handshake-allocation.test.ts: opens connections to its own server and prints the
+// A process for handshake-allocation.slow.test.ts: opens connections to its own server and prints the
 // bytes that each file of the packages allocates for one of them. Argument: the request.
 import { once } from 'node:events';
 import { type HeapProfiler, Session } from 'node:inspector/promises';

@@ -29,6 +29,7 @@ export async function launchChromium(): Promise<Browser> {
   return chromium.launch({ executablePath, args: FLAGS });
 }
 
-function findChromium(): string | undefined {
+/** The path of Chromium: `CHROMIUM_BIN`, or the first on the PATH. */
+export function findChromium(): string | undefined {
   return process.env['CHROMIUM_BIN'] || NAMES.map(findProgram).find((path) => path !== undefined);
 }

@@ -20,14 +20,15 @@ export function rejectsBadPorts(
     await once(other, 'listening');
     try {
       const { port } = other.address() as AddressInfo;
-      for (const [PORT, reason] of [
-        [`${port}`, new RegExp(`EADDRINUSE.*${port}`)],
-        ['abc', /expected 0 to 65535|port.*65536/i],
-      ] as const) {
+      const rejects = async (PORT: string, reason: RegExp): Promise<void> => {
         const refused = await startExample(name, { ...(await env?.()), PORT }).catch(String);
         expect(refused).toMatch(reason);
         expect(refused).not.toMatch(STACK);
-      }
+      };
+      await Promise.all([
+        rejects(`${port}`, new RegExp(`EADDRINUSE.*${port}`)),
+        rejects('abc', /expected 0 to 65535|port.*65536/i),
+      ]);
     } finally {
       other.close();
     }
