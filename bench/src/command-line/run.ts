@@ -5,14 +5,19 @@ import { headOf } from '../report/head.ts';
 import { pageOf } from '../report/html-page.ts';
 import { OutputFile } from '../report/output-file.ts';
 import { broadcast } from '../scenarios/broadcast.ts';
+import { browser } from '../scenarios/browser.ts';
 import { client } from '../scenarios/client.ts';
 import { codec } from '../scenarios/codec.ts';
 import { compare } from '../scenarios/compare.ts';
+import { compat } from '../scenarios/compat.ts';
 import { deflate } from '../scenarios/deflate.ts';
 import { handshakes } from '../scenarios/handshakes.ts';
+import { hub } from '../scenarios/hub.ts';
 import { load } from '../scenarios/load.ts';
 import { memory } from '../scenarios/memory.ts';
 import { micro } from '../scenarios/micro.ts';
+import { obs } from '../scenarios/obs.ts';
+import { proxy } from '../scenarios/proxy.ts';
 import { scenarioCommand } from '../scenarios/scenario.ts';
 import { serve } from '../scenarios/serve.ts';
 import { stream } from '../scenarios/stream.ts';
@@ -20,9 +25,25 @@ import type { Command } from './command.ts';
 import { parseCommand } from './parse.ts';
 import { UsageError } from './usage-error.ts';
 
-const RECORDED = [compare, client, handshakes, memory, broadcast, stream, deflate, codec, micro];
+const RECORDED = [
+  compare,
+  client,
+  handshakes,
+  memory,
+  broadcast,
+  hub,
+  stream,
+  deflate,
+  codec,
+  micro,
+];
 const SCENARIOS: Readonly<Record<string, Command>> = {
   ...Object.fromEntries(RECORDED.map((scenario) => [scenario.name, scenarioCommand(scenario)])),
+  browser: scenarioCommand(browser),
+  compat: scenarioCommand(compat),
+  // Its figures are on no page.
+  obs: scenarioCommand(obs),
+  proxy: scenarioCommand(proxy),
   load,
   serve,
 };

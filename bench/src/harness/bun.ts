@@ -38,7 +38,7 @@ export function findBun(given: string | undefined): Bun | undefined {
   throw new UsageError(`--bun: '${path}' is not bun: its version is '${version}'`);
 }
 
-/** An echo server in Bun. */
+/** A server in Bun. */
 export class BunServer {
   readonly port: number;
   readonly #process: ChildProcess;
@@ -69,8 +69,13 @@ export class BunServer {
   }
 
   /** Microseconds of CPU of the process, all threads together. */
-  async cpu(): Promise<number> {
-    return (await (await fetch(`http://127.0.0.1:${this.port}/cpu`)).json()) as number;
+  cpu(): Promise<number> {
+    return this.#ask('cpu');
+  }
+
+  /** The 99th percentile of the delay of its event loop in ms, since the last call. */
+  delay(): Promise<number> {
+    return this.#ask('delay');
   }
 
   /** Kills the process and waits for its exit. */
@@ -79,5 +84,9 @@ export class BunServer {
     const exited = new Promise((resolve) => this.#process.once('exit', resolve));
     this.#process.kill('SIGKILL');
     await exited;
+  }
+
+  async #ask(what: string): Promise<number> {
+    return (await (await fetch(`http://127.0.0.1:${this.port}/${what}`)).json()) as number;
   }
 }

@@ -17,6 +17,8 @@ export interface Running {
 export interface Contest {
   readonly name: string;
   readonly contenders: readonly string[];
+  /** Why this machine cannot run it. Default: it can. */
+  readonly lacks?: string | undefined;
   /** Whether the contenders run one after the other, for want of open files or memory. */
   readonly alone?: boolean;
   /** Whether one window without a warm-up is the whole measurement of a process. */

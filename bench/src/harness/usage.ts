@@ -63,7 +63,7 @@ export async function heap(collect: boolean): Promise<number> {
   watch();
   const seen = collections;
   if (collect) globalThis.gc!();
-  // The observer reports a collection some turns later.
+  // A collection is reported some turns after its end.
   do await sleep(20);
   while (collect && collections === seen);
   if (collect) collections = 0;

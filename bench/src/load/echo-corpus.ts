@@ -1,6 +1,7 @@
 import { generator } from '../harness/random.ts';
 import { jsonRecord, maskedFrame } from './corpus.ts';
 import { type Pieces, piecesOf } from './pieces.ts';
+import { SESSIONS, type SessionName } from './session.ts';
 
 const CONTINUATION = 0x00;
 const TEXT = 0x01;
@@ -19,6 +20,8 @@ export interface EchoPlan {
   readonly raw: boolean;
   /** Whether every connection starts with the first message. Default: they start with different ones. */
   readonly aligned?: boolean;
+  /** The protocol over the messages, for ASCII. Default: none. */
+  readonly session?: SessionName | undefined;
 }
 
 /** The frames to send and the expected replies. */
@@ -31,7 +34,11 @@ export interface EchoCorpus {
 export function makeEchoCorpus(plan: EchoPlan): EchoCorpus {
   const opcode = plan.content === 'binary' ? BINARY : TEXT;
   const keys = generator(11);
-  const payloads = makePayloads(plan);
+  const payloads = makePayloads(plan).map((payload) =>
+    plan.session === undefined
+      ? payload
+      : Buffer.from(SESSIONS[plan.session].message(payload.toString())),
+  );
   const frames = payloads.map((payload) => fragments(payload, opcode, plan.fragments, keys));
   const replies = payloads.map((payload) =>
     serverFrame(

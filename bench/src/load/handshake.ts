@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { openSession, SESSIONS, type SessionName } from './session.ts';
 
 const HEAD_END = '\r\n\r\n';
 const TIMEOUT_MS = 20_000;
@@ -19,6 +20,8 @@ export interface Target {
   readonly headers?: readonly string[];
   /** `Sec-WebSocket-Extensions`. Default: none. */
   readonly offer?: string;
+  /** The protocol over the messages, whose path is used. Default: none. */
+  readonly session?: SessionName | undefined;
 }
 
 /** A bare socket after the handshake. */
@@ -30,7 +33,8 @@ export interface Upgraded {
 
 /** Connects to a server and upgrades the connection. */
 export async function openSocket(target: Target): Promise<Upgraded> {
-  const { port, host = '127.0.0.1', path = '/', headers = [], offer = '' } = target;
+  const { port, host = '127.0.0.1', headers = [], offer = '', session } = target;
+  const { path = session === undefined ? '/' : SESSIONS[session].path } = target;
   const socket =
     target.tls === true
       ? connectTls({ port, host, rejectUnauthorized: false })
@@ -49,20 +53,24 @@ export async function openSocket(target: Target): Promise<Upgraded> {
       HEAD_END.slice(2),
     ].join('\r\n'),
   );
-  const head = await readHead(socket);
+  const { head, rest } = await readHead(socket);
+  if (session !== undefined) await openSession(socket, session, rest);
+  else if (rest.length > 0) throw new Error('the server sent a frame before any message');
   return { socket, agreed: extensionsOf(head) };
 }
 
-function readHead(socket: Socket): Promise<string> {
+/** Reads the HTTP response. `rest`: the bytes after it. */
+function readHead(socket: Socket): Promise<{ head: string; rest: Buffer }> {
   return new Promise((resolve, reject) => {
-    let head = '';
+    let bytes = Buffer.alloc(0);
     const settle = (error?: Error): void => {
       socket.removeListener('data', onData);
       socket.removeListener('error', settle);
       socket.removeListener('close', onClose);
       clearTimeout(timer);
       if (error === undefined) {
-        resolve(head);
+        const end = bytes.indexOf(HEAD_END) + HEAD_END.length;
+        resolve({ head: bytes.toString('latin1', 0, end), rest: bytes.subarray(end) });
         return;
       }
       socket.destroy();
@@ -74,11 +82,11 @@ function readHead(socket: Socket): Promise<string> {
     );
     const onClose = (): void =>
       settle(new Error('the server closed the connection during the handshake'));
-    // The servers wait for messages, so no frame follows the answer.
     const onData = (chunk: Buffer): void => {
-      head += chunk.toString('latin1');
-      if (!head.endsWith(HEAD_END)) return;
-      settle(head.startsWith('HTTP/1.1 101 ') ? undefined : new Error(head.split('\r\n', 1)[0]));
+      bytes = Buffer.concat([bytes, chunk]);
+      if (!bytes.includes(HEAD_END)) return;
+      const [status = ''] = bytes.toString('latin1').split('\r\n', 1);
+      settle(status.startsWith('HTTP/1.1 101 ') ? undefined : new Error(status));
     };
     socket.on('data', onData);
     socket.on('error', settle);

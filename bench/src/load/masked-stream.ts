@@ -1,6 +1,6 @@
 const BINARY = 0x82;
 
-/** The expected bytes of a sink: masked binary messages of one size, repeated in order. */
+/** The bytes that a sink must receive: masked binary messages of one size, in a fixed order. */
 export class MaskedStream {
   readonly #payloads: readonly Buffer[];
   readonly #header: Buffer;

@@ -13,7 +13,7 @@ const SPIN_BELOW_MS = 2;
  * @returns The delay of the load itself: from the due moment to the call that sends.
  */
 export async function pace(
-  connections: readonly LoadConnection[],
+  connections: readonly Pick<LoadConnection, 'plan'>[],
   rate: number,
   ms: number,
 ): Promise<Latencies> {

@@ -1,10 +1,10 @@
 import { medianOf, number, type Table } from '../report/table.ts';
 
 /** Our contenders, in this and in older results. */
-const OURS: readonly string[] = ['receive', 'loop', 'ours'];
-const RIVAL = /^(?:ws|bun)/;
+const OURS: readonly string[] = ['receive', 'loop', 'ours', 'hub', 'broadcast'];
+const RIVAL = /^(?:ws|bun|socket\.io)/;
 const HEAD =
-  'Where a rival is ahead; `raw`, `mini` and `bare` are none, because they check nothing:';
+  'Rows where a rival is ahead. `raw`, `mini` and `bare` check nothing, so they are no rivals:';
 
 /** Why a rival may be ahead in a row. The first pair that matches counts. */
 const REASONS: readonly (readonly [rival: RegExp, row: RegExp, why: string])[] = [
@@ -17,23 +17,31 @@ const REASONS: readonly (readonly [rival: RegExp, row: RegExp, why: string])[] =
   [/./, /./, 'the cause is not known'],
 ];
 
-/** The rows where a rival is visibly ahead of one of our contenders. None where less is better. */
+/**
+ * For each rival and cause, the rows where the rival is visibly ahead of one of our contenders. None
+ * where less is better.
+ */
 export function fasterRivals({ labels, series, note = '' }: Table): string[] {
   if (note.startsWith('Less')) return [];
   const own = series.filter(({ name }) => OURS.includes(name));
   const rivals = series.filter(({ name }) => RIVAL.test(name));
-  const lines = labels.flatMap((label, row) =>
-    own.flatMap(({ name, values }) => {
-      const mine = medianOf(values[row]) ?? Number.POSITIVE_INFINITY;
-      return rivals.flatMap((rival) => {
-        const value = medianOf(rival.values[row]) ?? 0;
-        if (value <= mine || number(value) === number(mine)) return [];
-        const why = REASONS.find(([of, at]) => of.test(rival.name) && at.test(label))![2];
-        return [
-          `- ${label}: \`${rival.name}\` ${number(value)}, \`${name}\` ${number(mine)}: ${why}`,
-        ];
-      });
-    }),
-  );
+  const rows = new Map<string, string[]>();
+  for (const rival of rivals) {
+    for (const [row, label] of labels.entries()) {
+      const value = medianOf(rival.values[row]) ?? 0;
+      const behind = own
+        .map(({ name, values }) => ({ name, mine: medianOf(values[row]) ?? Infinity }))
+        .filter(({ mine }) => mine < value && number(mine) !== number(value))
+        .map(({ name, mine }) => `\`${name}\` ${number(mine)}`);
+      if (behind.length === 0) continue;
+      const why = REASONS.find(([of, at]) => of.test(rival.name) && at.test(label))![2];
+      const cause = `- \`${rival.name}\` (${why}): `;
+      rows.set(cause, [
+        ...(rows.get(cause) ?? []),
+        `${label} ${number(value)} (${behind.join(', ')})`,
+      ]);
+    }
+  }
+  const lines = [...rows].map(([cause, places]) => `${cause}${places.join('; ')}`);
   return lines.length === 0 ? [] : [HEAD, lines.join('\n')];
 }

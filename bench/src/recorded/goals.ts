@@ -1,34 +1,7 @@
-import { spreadOver, timesBase } from '../harness/runner.ts';
+import { spreadOver } from '../harness/runner.ts';
 import type { Spread } from '../harness/statistics.ts';
-import { number, valueText } from '../report/table.ts';
 import type { Results } from './documents.ts';
-
-/** Reads a figure from the results; undefined when it was not measured. */
-type Measure = (results: Results) => Spread | undefined;
-
-interface Goal {
-  readonly name: string;
-  readonly must: number;
-  readonly aim: number;
-  /** Whether less is better. */
-  readonly less?: boolean;
-  /** Absent: another check measures it. */
-  readonly measure?: Measure;
-}
-
-/** How many times as good a contender is as another one in a contest. */
-function times(
-  scenario: string,
-  contest: string,
-  contender: string,
-  base: string,
-  metric = 'us',
-): Measure {
-  return (results) => {
-    const found = results.get(scenario)?.contests?.find(({ name }) => name === contest);
-    return found && timesBase(found, contender, base, metric);
-  };
-}
+import { contestOf, type Goal, times } from './goals-table.ts';
 
 function echo(contest: string, contender: string, base: string, must: number, aim: number): Goal {
   const name = `echo ${contest}, ${contender}, of ${base}`;
@@ -52,7 +25,7 @@ function idle(size: number, contender: string, base: string, must: number, aim: 
 }
 
 /** The goals of issue 19: what must hold, and what a prototype without limits and checks reached. */
-const GOALS: readonly Goal[] = [
+export const GOALS: readonly Goal[] = [
   echo('64 x 1 x 16 B', 'receive', 'ws', 1.05, 1.12),
   echo('64 x 1 x 16 B', 'receive', 'mini', 0.93, 0.98),
   echo('64 x 16 x 16 B', 'receive', 'ws', 11, 12.5),
@@ -109,34 +82,21 @@ const GOALS: readonly Goal[] = [
     less: true,
     measure: times('codec', 'encode text, masked, 64 KiB', 'Buffer.from', 'ours', 'ns'),
   },
-  { name: 'bytes allocated by our files for a handshake', must: 4000, aim: 3000, less: true },
+  {
+    name: 'bytes allocated by our files for a handshake',
+    must: 4000,
+    aim: 3000,
+    less: true,
+    elsewhere: 'tests/guard-rails',
+  },
 ];
 
 function heapOverBare(results: Results): Spread | undefined {
-  const memory = results.get('memory')?.contests;
-  const contest = memory?.find(({ name }) => name === '5000 idle connections');
+  const contest = contestOf(results, 'memory', '5000 idle connections');
   const [own, bare] = ['receive', 'bare'].map(
     (name) => contest && spreadOver(contest, name, 'heap'),
   );
   if (own === undefined || bare === undefined) return undefined;
   const over = (bytes: number): number => bytes - bare.median;
   return { median: over(own.median), least: over(own.least), most: over(own.most) };
-}
-
-/** The goals with what the recorded results say. */
-export function goalsTable(results: Results): string {
-  const pinned = [...results.values()].every(({ cores }) => cores?.load !== undefined);
-  const rows = GOALS.map(({ name, must, aim, less = false, measure }) => {
-    const sign = less ? '≤' : '≥';
-    const found = measure?.(results);
-    const met = found && (less ? found.median <= must : found.median >= must);
-    const measured =
-      measure === undefined
-        ? 'see tests/guard-rails'
-        : found === undefined
-          ? 'not measured yet'
-          : `${valueText(found, ' to ')}${pinned ? (met ? ', met' : ', **missed**') : ''}`;
-    return `| ${name} | ${sign} ${number(must)} | ${sign} ${number(aim)} | ${measured} |`;
-  });
-  return ['| goal | must | aim | measured |', '|---|---:|---:|---:|', ...rows].join('\n');
 }

@@ -3,7 +3,9 @@ import { machineLine, versionLine } from '../report/head.ts';
 import { markdownOf, type Table } from '../report/table.ts';
 import { CHARTS, chartName, commandOf, type Recorded, type ResultSet } from './documents.ts';
 import { fasterRivals } from './faster-rivals.ts';
-import { goalsTable } from './goals.ts';
+import { GOALS } from './goals.ts';
+import { goalsTable } from './goals-table.ts';
+import { HUB_GOALS } from './hub-goals.ts';
 
 /** Writes a section from sets of results. `folder` contains the charts, relative to the page. */
 type Section = (sets: readonly ResultSet[], folder: string) => string;
@@ -23,6 +25,7 @@ export const PAGES: Readonly<Record<string, Readonly<Record<string, Section>>>> 
     handshakes: oldest('handshakes', all),
     memory: oldest('memory', all),
     broadcast: oldest('broadcast', all),
+    hub: oldest('hub', all),
     stream: oldest('stream', all),
     codec: oldest('codec', all),
     micro: oldest('micro', all),
@@ -30,12 +33,13 @@ export const PAGES: Readonly<Record<string, Readonly<Record<string, Section>>>> 
     newest,
   },
   'bench/GOALS.md': {
-    goals: ([set]) => goalsTable(set?.results ?? new Map()),
+    goals: ([set]) => goalsTable(GOALS, set?.results ?? new Map()),
+    'hub goals': ([set]) => goalsTable(HUB_GOALS, set?.results ?? new Map()),
   },
 };
 
 /** The scenarios that a page shows on the newest Node too. */
-const MAIN = ['compare', 'client', 'handshakes', 'memory', 'broadcast', 'deflate'] as const;
+const MAIN = ['compare', 'client', 'handshakes', 'memory', 'broadcast', 'hub', 'deflate'] as const;
 
 /**
  * The sections of a page by name.
@@ -57,11 +61,11 @@ function oldest(scenario: string, write: Write): Section {
     const paragraphs = document === undefined ? [] : write(document, folder);
     return document === undefined || paragraphs.length === 0
       ? `No result is recorded yet. \`npx -y pnpm@10.34.9 bench ${scenario}\` measures it.`
-      : [...paragraphs, originOf(document)].join('\n\n');
+      : [...paragraphs, ...notMeasured(document), originOf(document)].join('\n\n');
   };
 }
 
-/** The first table of the main scenarios on the newest Node. */
+/** The first table of each main scenario on the newest Node. */
 function newest(sets: readonly ResultSet[]): string {
   const set = sets.slice(1).at(-1);
   if (set === undefined) return 'No result of a newer Node is recorded yet.';
@@ -96,6 +100,11 @@ function foldedIfWide(table: Table): string {
   if (table.series.length * table.labels.length < 40) return markdownOf(table);
   const { title } = table;
   return `<details><summary>${title}</summary>\n\n${markdownOf(table)}\n\n</details>`;
+}
+
+/** What the machine of a result could not run. */
+function notMeasured({ notMeasured: lines = [] }: Recorded): string[] {
+  return lines.map((line) => `Not measured on this machine: ${line}.`);
 }
 
 /** The machine, the versions and the command behind the figures. */

@@ -2,9 +2,11 @@
 export const CONTENDERS = [
   'receive',
   'loop',
+  'serveRaw',
   'ws',
   'ws, native mask',
   'ws, corked',
+  'compat',
   'bun',
   'mini',
   'raw',
@@ -21,7 +23,7 @@ export const BEFORE = ' before';
 
 /** Whether this is our library, with any handler. */
 export function isOurs(name: string): boolean {
-  return /^(?:receive|loop|ours)/.test(name);
+  return /^(?:receive|loop|serveRaw|ours|hub|broadcast|compat)/.test(name);
 }
 
 /** Whether this is `ws`, in any configuration. */

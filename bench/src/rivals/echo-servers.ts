@@ -3,12 +3,16 @@ import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
+import { WebSocketServer as CompatServer } from '@ws/compat';
 import { broadcast, type Conn, type ConnHandler, serve } from '@ws/node-server';
+import { serveRaw } from '@ws/node-server/raw';
 import { type RawData, WebSocket, WebSocketServer } from 'ws';
 import { jsonReply, makePayloads } from '../load/echo-corpus.ts';
+import { ECHO_EVENT, type SessionName } from '../load/session.ts';
 import type { ContenderName } from './contenders.ts';
 import { corkedSend } from './cork.ts';
 import { MiniEcho } from './mini.ts';
+import { engineIo, IO_OPTIONS, socketIo, swapWs } from './socket-io.ts';
 import { certificate } from './tls.ts';
 
 /** The settings of a server. */
@@ -25,6 +29,8 @@ export interface ServerPlan {
   readonly limit?: number | undefined;
   readonly compression?: EchoCompression | undefined;
   readonly tls?: boolean | undefined;
+  /** The protocol over the messages, in its own server over ws or compat. Default: none. */
+  readonly session?: SessionName | undefined;
 }
 
 /** A client sends a number; the server then makes that number of broadcasts in one turn. */
@@ -48,6 +54,7 @@ export async function listen(plan: ServerPlan): Promise<number> {
   const { contender, tls, port = 0, host = '127.0.0.1' } = plan;
   const pem = tls === true ? await certificate() : undefined;
   if (contender === 'receive' || contender === 'loop') return listenOurs(plan, pem);
+  if (contender === 'serveRaw') return listenServeRaw(port, host, pem);
   if (contender === 'raw' || contender === 'mini') {
     const attach = contender === 'raw' ? echoBytes : echoFrames;
     const accept = (socket: Socket): void => answerFirst(socket, attach);
@@ -55,7 +62,8 @@ export async function listen(plan: ServerPlan): Promise<number> {
     return listening(server, port, host);
   }
   const http = pem === undefined ? createHttpServer() : createHttpsServer(pem);
-  if (contender === 'bare') upgradeBare(http);
+  if (plan.session !== undefined) await attachSessions(http, plan.session, contender);
+  else if (contender === 'bare') upgradeBare(http);
   else attachWs(http, plan);
   return listening(http, port, host);
 }
@@ -107,6 +115,16 @@ async function listenOurs(
   return Number(new URL(url).port);
 }
 
+async function listenServeRaw(
+  port: number,
+  host: string,
+  tls: { key: string; cert: string } | undefined,
+): Promise<number> {
+  const options = { port, host, ...(tls !== undefined && { tls }) };
+  const { url } = await serveRaw(options, (conn) => conn.receive((message) => conn.send(message)));
+  return Number(new URL(url).port);
+}
+
 function broadcasts(next: () => Buffer): ConnHandler<unknown> {
   const conns = new Set<Conn>();
   return (conn) => {
@@ -129,7 +147,10 @@ function attachWs(
   { contender, task, compression }: ServerPlan,
 ): void {
   const corked = contender === 'ws, corked';
-  const websockets = new WebSocketServer({
+  // The same code runs with both.
+  const Server =
+    contender === 'compat' ? (CompatServer as never as typeof WebSocketServer) : WebSocketServer;
+  const websockets = new Server({
     server,
     perMessageDeflate: compression === undefined ? false : wsCompression(compression),
   });
@@ -149,6 +170,27 @@ function attachWs(
     } else {
       socket.on('message', wsHandler(task as string | undefined, send));
     }
+  });
+}
+
+/** Echoes in the protocol of a package around ws. */
+async function attachSessions(
+  http: ReturnType<typeof createHttpServer>,
+  session: SessionName,
+  contender: ContenderName,
+): Promise<void> {
+  if (contender === 'compat') swapWs();
+  if (session === 'engine.io') {
+    const server = engineIo();
+    server.attach(http);
+    server.on('connection', (socket) => {
+      socket.on('message', (data) => socket.send(data));
+    });
+    return;
+  }
+  const Server = await socketIo();
+  new Server(http, { ...IO_OPTIONS, serveClient: false }).on('connection', (socket) => {
+    socket.on(ECHO_EVENT, (text: string) => socket.emit(ECHO_EVENT, text));
   });
 }
 

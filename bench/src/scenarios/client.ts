@@ -70,7 +70,7 @@ function tables(results: readonly ContestResult[]): Table[] {
     ratioTable(
       {
         title: 'A client',
-        unit: `messages per CPU second of the client, as times those of ${BASE}`,
+        unit: `messages per CPU second of the client, relative to ${BASE}`,
         note: 'More is better.',
         results,
       },

@@ -94,7 +94,7 @@ load compares every byte of the echoes.
   mini      60 lines of JavaScript that parse, unmask and write once for each read; no checks
   raw       a TCP server that echoes bytes: no frames, no masks
 
-The tables: messages per CPU second as times those of '${BASE}', and in thousands; latency at fixed
+The tables: messages per CPU second relative to '${BASE}', and in thousands; latency at fixed
 rates; garbage collection; heap bytes of a message; cost of a unit on a large scale.
 `;
 
@@ -188,7 +188,7 @@ function tables(results: readonly ContestResult[]): Table[] {
     ratioTable(
       {
         title: 'Echo',
-        unit: `messages per CPU second of the server, as times those of ${BASE}`,
+        unit: `messages per CPU second of the server, relative to ${BASE}`,
         note: 'More is better.',
         results: cells,
       },

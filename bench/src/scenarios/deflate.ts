@@ -107,7 +107,7 @@ function tables(results: readonly ContestResult[]): Table[] {
     ratioTable(
       {
         title: 'Compressed echo',
-        unit: `messages per CPU second of the server, as times those of ${BASE}`,
+        unit: `messages per CPU second of the server, relative to ${BASE}`,
         note: 'More is better. The next table has the bytes beside each ratio.',
         results: cells,
       },

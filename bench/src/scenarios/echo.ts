@@ -5,6 +5,7 @@ import type { CorpusPlan } from '../load/corpus.ts';
 import type { EchoPlan } from '../load/echo-corpus.ts';
 import type { Target } from '../load/handshake.ts';
 import type { LoadAnswers, RunResult } from '../load/load-worker.ts';
+import type { SessionName } from '../load/session.ts';
 import { serverOf } from '../rivals/contenders.ts';
 import type { EchoCompression, ServerPlan } from '../rivals/echo-servers.ts';
 import type { ServerAnswers } from '../rivals/server-worker.ts';
@@ -28,6 +29,8 @@ export interface Workload {
   /** Connections that are open and send nothing. Default: none. */
   readonly idle?: number;
   readonly tls?: boolean;
+  /** The protocol over the messages, which are ASCII then. Default: none. */
+  readonly session?: SessionName;
   /** The compression of a contender, for JSON-like text. Default: none. */
   readonly compression?: (contender: string) => EchoCompression;
   /** Messages per second. Default: a closed loop. */
@@ -99,7 +102,8 @@ export async function startEcho(
   try {
     const compression = workload.compression?.(contender);
     const offer = compression === undefined ? '' : OFFERS[compression.mode];
-    const target: Target = { port: started.port, tls: workload.tls === true, offer };
+    const { tls, session } = workload;
+    const target: Target = { port: started.port, tls: tls === true, offer, session };
     const open = async (connections: number): Promise<number> => {
       const corpus = corpusOf(contender, workload, compression);
       const { group, agreed } = await load.ask('open', { target, connections, corpus });
@@ -155,7 +159,7 @@ async function startServer(
 }
 
 function serverPlan(name: string, contender: string, workload: Workload): ServerPlan {
-  const { content, sizes, compression, tls } = workload;
+  const { content, sizes, compression, tls, session } = workload;
   const most = Math.max(...sizes);
   const task = content === 'binary' ? undefined : content === 'json' ? 'json' : 'text';
   return {
@@ -165,12 +169,13 @@ function serverPlan(name: string, contender: string, workload: Workload): Server
     limit: most > DEFAULT_LIMIT ? most : undefined,
     compression: compression?.(contender),
     tls,
+    session,
   };
 }
 
 function corpusOf(
   contender: string,
-  { sizes, content, fragments = 1, depth }: Workload,
+  { sizes, content, fragments = 1, depth, session }: Workload,
   compression: EchoCompression | undefined,
 ): CorpusPlan | EchoPlan {
   const most = Math.max(...sizes);
@@ -186,6 +191,7 @@ function corpusOf(
     count: Math.max(depth + 1, Math.min(64, Math.floor(CORPUS / most))),
     fragments,
     raw: contender === 'raw' || contender === 'bare',
+    session,
   };
 }
 

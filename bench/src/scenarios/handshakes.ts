@@ -8,7 +8,7 @@ import { type Environment, maskOf, type Scenario, startChild } from './scenario.
 
 /** Connections of a window: few enough that the ports of this machine suffice. */
 const CONNECTIONS: readonly number[] = [200, 2000];
-const CONTENDERS: readonly ContenderName[] = ['receive', 'loop', 'ws', BASE, 'bare'];
+const CONTENDERS: readonly ContenderName[] = ['receive', 'loop', 'serveRaw', 'ws', BASE, 'bare'];
 /** No message is sent. */
 const NOTHING: EchoPlan = { content: 'binary', sizes: [1], count: 1, fragments: 1, raw: false };
 
@@ -19,8 +19,9 @@ export const handshakes: Scenario = {
   help: `Opens ${CONNECTIONS.join(' or ')} connections, then closes all of them by a close handshake. The CPU of the server is read
 before, between and after.
 
-  bare  a socket from the 'upgrade' event of Node's http server: it parses no frame, and echoes the
-        close frame as bytes
+  serveRaw  ours without node:http: @ws/node-server/raw
+  bare      a socket from the 'upgrade' event of Node's http server: it parses no frame, and echoes
+            the close frame as bytes
 `,
   full: { processes: 3, rounds: 3, ms: 0, warmUpMs: 0 },
   minutes: 1,
@@ -75,7 +76,7 @@ function tables(results: readonly ContestResult[]): Table[] {
     ratioTable(
       {
         title: what,
-        unit: `${what} per CPU second of the server, as times those of ${BASE}`,
+        unit: `${what} per CPU second of the server, relative to ${BASE}`,
         note: 'More is better.',
         results,
       },

@@ -35,7 +35,7 @@ of 1 KiB. The growth of the process is read twice: as an operator sees it, and a
       memoryContest(
         environment,
         `${size} idle connections`,
-        ['receive', 'loop', 'ws', 'ws, native mask', 'bare'],
+        ['receive', 'loop', 'serveRaw', 'ws', 'ws, native mask', 'bare'],
         size,
         { content: 'ascii' },
       ),

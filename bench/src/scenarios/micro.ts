@@ -26,7 +26,7 @@ function tables(results: readonly ContestResult[]): Table[] {
     ratioTable(
       {
         title: 'JavaScript only',
-        unit: `messages per second, as times those of ${PLAIN}`,
+        unit: `messages per second, relative to ${PLAIN}`,
         note: 'More is better.',
         results,
       },

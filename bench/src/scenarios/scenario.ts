@@ -9,6 +9,7 @@ import {
   type Contest,
   type ContestResult,
   type Plan,
+  type Running,
   runContest,
   type SharedContest,
 } from '../harness/runner.ts';
@@ -24,7 +25,7 @@ export interface Environment {
   /** Started on first use. */
   readonly load: Child<LoadAnswers>;
   readonly bun: Bun | undefined;
-  /** Folder for CPU profiles of our processes. */
+  /** Folder for CPU profiles of the measured processes. */
   readonly profile: string | undefined;
   /** Folder of the built benchmark of another checkout, whose library is measured too. */
   readonly before: string | undefined;
@@ -44,6 +45,8 @@ export interface Scenario {
   readonly quick: Extent;
   readonly contests: (environment: Environment) => readonly (Contest | SharedContest)[];
   readonly tables: (results: readonly ContestResult[]) => readonly Table[];
+  /** Versions of what these contenders used, besides `ws` and Bun. Default: none. */
+  readonly versions?: (contenders: ReadonlySet<string>) => Readonly<Record<string, string>>;
 }
 
 /** The document of a scenario, besides its head. */
@@ -53,6 +56,8 @@ export interface ScenarioDocument {
   readonly quick: boolean;
   readonly tables: readonly Table[];
   readonly contests: readonly ContestResult[];
+  /** The contests that this machine cannot run, and why. */
+  readonly notMeasured?: readonly string[];
 }
 
 /** The subcommand of a scenario. */
@@ -74,7 +79,7 @@ options
   --rounds N       windows of each process; default: ${full.rounds}
   --bun PATH       path of Bun; default: found on the PATH
   --against DIR    measures our library in the built checkout DIR too, as '${BEFORE.trim()}'
-  --profile DIR    write CPU profiles of our processes to DIR; slows them down
+  --profile DIR    write CPU profiles of the measured processes of Node to DIR; slows them down
   --quick          ${quick.processes} process and ${quick.rounds} short rounds for a first impression; do not quote the figures
   --json [FILE]    print one JSON document instead of tables, or write it to FILE besides the tables
   --html FILE      also write a page with charts, for a browser
@@ -115,17 +120,31 @@ async function run(scenario: Scenario, values: Values): Promise<Report> {
     before: against === undefined ? undefined : resolve(against, 'bench/dist'),
   };
   try {
-    const results = await measure(scenario, environment, plan, String(values['only']));
+    const chosen = choose(scenario, environment, String(values['only']));
+    const notMeasured = chosen.flatMap((contest) =>
+      'measure' in contest || contest.lacks === undefined
+        ? []
+        : [`${contest.name}: ${contest.lacks}`],
+    );
+    const results = await measure(chosen, environment, plan);
     const tables = scenario.tables(results);
-    const document: ScenarioDocument = { cores, plan, quick, tables, contests: results };
+    const document: ScenarioDocument = {
+      cores,
+      plan,
+      quick,
+      tables,
+      contests: results,
+      ...(notMeasured.length > 0 && { notMeasured }),
+    };
     return {
       document,
       tables,
-      versions: versionsOf(results, bun),
+      versions: versionsOf(scenario, results, bun),
       text: [
         `node ${process.version}, ${machineLine(machine())}; ${coresLine(cores)}`,
         `${plan.processes} processes, ${plan.rounds} rounds of ${plan.ms} ms, seed ${plan.seed}`,
         ...masksOf(results).map(([name, mask]) => `${name}: masks by ${mask}`),
+        ...notMeasured.map((line) => `not measured: ${line}`),
         '',
         ...tables.map(textOf),
       ].join('\n'),
@@ -135,20 +154,26 @@ async function run(scenario: Scenario, values: Values): Promise<Report> {
   }
 }
 
-async function measure(
+function choose(
   { contests, name }: Scenario,
   environment: Environment,
-  plan: Plan,
   only: string,
-): Promise<ContestResult[]> {
+): (Contest | SharedContest)[] {
   const chosen = contests(environment).filter((contest) => contest.name.includes(only));
-  if (chosen.length === 0) {
-    throw new UsageError(`no contest of ${name} has '${only}' in its name`);
-  }
-  const progress = new StepBar(chosen.length);
+  if (chosen.length > 0) return chosen;
+  throw new UsageError(`no contest of ${name} has '${only}' in its name`);
+}
+
+async function measure(
+  chosen: readonly (Contest | SharedContest)[],
+  environment: Environment,
+  plan: Plan,
+): Promise<ContestResult[]> {
+  const possible = chosen.filter((one) => 'measure' in one || one.lacks === undefined);
+  const progress = new StepBar(possible.length);
   try {
     const results: ContestResult[] = [];
-    for (const contest of chosen) {
+    for (const contest of possible) {
       progress.step(contest.name);
       results.push(await runContest(withBefore(contest, environment), plan));
     }
@@ -176,11 +201,32 @@ export function startChild<A extends Record<string, (argument: never) => unknown
   const name = contender.replace(BEFORE, '');
   const { flags = [], allCores = false } = options;
   const child = new Child<A>(script, allCores ? undefined : cores.server, {
-    flags: [...flags, ...(isOurs(name) ? profileFlags(profile, `${contest} ${contender}`) : [])],
+    flags: [...flags, ...profileFlags(profile, `${contest} ${contender}`)],
     env: environmentOf(name),
     folder: name === contender ? undefined : before,
   });
   return { child, name };
+}
+
+/**
+ * Starts the processes of a contender.
+ *
+ * @param start - Appends a function to `ends` for each process. They run in reverse order, at the
+ *   end or when the start fails.
+ */
+export async function startProcesses(
+  start: (ends: (() => Promise<unknown>)[]) => Promise<Pick<Running, 'window'>>,
+): Promise<Running> {
+  const ends: (() => Promise<unknown>)[] = [];
+  const end = async (): Promise<void> => {
+    while (ends.length > 0) await ends.pop()!();
+  };
+  try {
+    return { ...(await start(ends)), end };
+  } catch (error) {
+    await end();
+    throw error;
+  }
 }
 
 /** What `ws` masks with in a process; undefined for other contenders. */
@@ -206,6 +252,7 @@ function masksOf(results: readonly ContestResult[]): [name: string, mask: string
 
 /** The versions of what the contenders used. */
 function versionsOf(
+  scenario: Scenario,
   results: readonly ContestResult[],
   bun: Bun | undefined,
 ): Record<string, string> {
@@ -215,11 +262,19 @@ function versionsOf(
     ...([...names].some(isWs) && { ws: packageVersion('ws') }),
     ...(masks.includes('bufferutil') && { bufferutil: packageVersion('bufferutil') }),
     ...(names.has('bun') && { bun: bun!.version }),
+    ...scenario.versions?.(names),
   };
 }
 
 /** Open files of a process besides its connections, with a reserve. */
 const OTHER_FILES = 100;
+
+/** Why a process cannot have so many connections; undefined when it can. */
+export function lackOfFiles(connections: number): string | undefined {
+  const [needed, limit] = [connections + OTHER_FILES, openFileLimit()];
+  if (needed <= limit) return undefined;
+  return `a process needs ${needed} open files; the limit is ${limit} (ulimit -n)`;
+}
 
 /** The number of connections that the limit of open files allows, up to `connections`. */
 export function allowedConnections(connections: number): number {

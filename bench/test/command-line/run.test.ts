@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { runCli } from '../../src/command-line/run.ts';
 
 const SCENARIOS =
-  'compare client handshakes memory broadcast stream deflate codec micro load serve'.split(' ');
+  'compare client handshakes memory broadcast stream deflate codec micro hub load serve'.split(' ');
 const NAMES = [...SCENARIOS, 'record', 'charts'];
 
 async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
@@ -66,7 +66,7 @@ describe('runCli', () => {
     [['compare', '--bun', '/no/such/bun'], "--bun: '/no/such/bun --version' cannot be run"],
     [['deflate', '--only', 'nothing'], "no contest of deflate has 'nothing' in its name"],
     [['serve', '--port', '65536'], '--port: expected a whole number from 0 to 65535'],
-    [['serve', '--server', 'toString'], '--server: expected one of receive; loop; ws'],
+    [['serve', '--server', 'toString'], '--server: expected one of receive; loop; serveRaw; ws'],
     [['serve', '--json'], 'unknown option --json'],
     [['charts', '--chekc'], 'unknown option --chekc'],
     [['charts', 'now'], 'unexpected: now'],

@@ -1,15 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import type { ContestResult, Readings } from '../../src/harness/runner.ts';
 import { codecKernels } from '../../src/kernels/codec.ts';
-import { goalsTable } from '../../src/recorded/goals.ts';
+import { GOALS } from '../../src/recorded/goals.ts';
+import { goalsTable } from '../../src/recorded/goals-table.ts';
+import { HUB_GOALS } from '../../src/recorded/hub-goals.ts';
 import { broadcast } from '../../src/scenarios/broadcast.ts';
+import { browser } from '../../src/scenarios/browser.ts';
 import { client } from '../../src/scenarios/client.ts';
 import { codec } from '../../src/scenarios/codec.ts';
 import { compare } from '../../src/scenarios/compare.ts';
 import { deflate } from '../../src/scenarios/deflate.ts';
 import { handshakes } from '../../src/scenarios/handshakes.ts';
+import { hub } from '../../src/scenarios/hub.ts';
 import { memory } from '../../src/scenarios/memory.ts';
 import { micro } from '../../src/scenarios/micro.ts';
+import { obs } from '../../src/scenarios/obs.ts';
 import {
   allowedConnections,
   type Environment,
@@ -26,13 +31,19 @@ const environment = {
   before: undefined,
 } satisfies Environment;
 
+const bun = { path: 'bun', version: '1.0.0' };
+
 const METRICS =
-  'us rate wire compressed gc pause busy p50 p99 p999 late heap open both resident young collected growth reader writer ns left';
-const metrics: Readings = Object.fromEntries(METRICS.split(' ').map((name) => [name, [[2], [4]]]));
+  'us rate wire compressed gc pause busy p50 p99 p999 late heap open both resident young collected growth reader writer ns left message delay each share bytes wall';
+/** A room has each metric for one message in a turn, and for 16. */
+const PREFIXES = ['', '1 ', '16 '];
+const metrics: Readings = Object.fromEntries(
+  PREFIXES.flatMap((prefix) => METRICS.split(' ').map((name) => [`${prefix}${name}`, [[2], [4]]])),
+);
 
 /** A result of every contest, in which every metric of every contender is the same. */
-function resultsOf({ contests }: Scenario): ContestResult[] {
-  return contests(environment).map((contest) => {
+function resultsOf({ contests }: Scenario, where: Environment = environment): ContestResult[] {
+  return contests(where).map((contest) => {
     const names =
       'measure' in contest
         ? ['ours', 'receive', 'loop', 'plain JS', 'ws, native mask', 'ws']
@@ -45,9 +56,21 @@ function resultsOf({ contests }: Scenario): ContestResult[] {
   });
 }
 
-const SCENARIOS = [compare, client, handshakes, memory, broadcast, stream, deflate, codec, micro];
+const SCENARIOS = [
+  compare,
+  client,
+  handshakes,
+  memory,
+  broadcast,
+  stream,
+  deflate,
+  codec,
+  micro,
+  hub,
+  obs,
+];
 
-describe.each(SCENARIOS.map((scenario) => [scenario.name, scenario] as const))(
+describe.each([...SCENARIOS, browser].map((scenario) => [scenario.name, scenario] as const))(
   '%s',
   (_, scenario) => {
     const results = resultsOf(scenario);
@@ -94,13 +117,15 @@ describe('goalsTable', () => {
     const documents = SCENARIOS.map((scenario) => ({
       head: undefined as never,
       tables: [],
-      contests: resultsOf(scenario).map((one) =>
+      contests: resultsOf(scenario, { ...environment, bun }).map((one) =>
         one.name === encoding ? { ...one, readings } : one,
       ),
     }));
     const results = new Map(SCENARIOS.map(({ name }, i) => [name, documents[i]!]));
-    expect(goalsTable(new Map())).toContain('not measured yet');
-    expect(goalsTable(results)).not.toContain('not measured yet');
+    for (const goals of [GOALS, HUB_GOALS]) {
+      expect(goalsTable(goals, new Map())).toContain('not measured yet');
+      expect(goalsTable(goals, results)).not.toContain('not measured yet');
+    }
   });
 });
 
@@ -114,7 +139,6 @@ describe('compare', () => {
   });
 
   it('lists Bun only where it is installed, and never with TLS', () => {
-    const bun = { path: 'bun', version: '1.0.0' };
     const listing = (installed: Environment): string[] =>
       compare
         .contests(installed)

@@ -1,0 +1,166 @@
+// Rooms without sockets, in a process of their own. See `InMemoryAnswers`.
+import { openSync, writeSync } from 'node:fs';
+import { devNull } from 'node:os';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { broadcast, Conn, type Transport } from '@ws/conn';
+import { Hub, type Session } from '@ws/hub';
+import { nodePlatform } from '@ws/node-io';
+import { Server as SocketIo } from 'socket.io';
+import { answer } from '../harness/child.ts';
+import { delay } from '../harness/delay.ts';
+import { memory, usage } from '../harness/usage.ts';
+
+const SIZE = 100;
+/** A header of two bytes. */
+const FRAME = SIZE + 2;
+const ROOM = 'all';
+/** Long enough for a timer of the monitor to run before and after the messages. */
+const QUIET_MS = 5;
+
+/** Sessions, and the rooms that they join. */
+export interface MembershipPlan {
+  readonly sessions: number;
+  readonly rooms: number;
+  /** Rooms of each session. */
+  readonly each: number;
+}
+
+/** The requests that the process answers. */
+export type InMemoryAnswers = {
+  /** Creates the members of a room. Each write of a member is a system call to the null device. */
+  open: (request: { contender: 'hub' | 'broadcast'; members: number }) => void;
+  /**
+   * Messages to all for `ms`: seconds of CPU of each, and the p99 of the delay of the event loop in
+   * ms.
+   */
+  publish: (ms: number) => Promise<{ message: number; delay: number }>;
+  /** Prepares sessions. */
+  sessions: (request: { contender: 'hub' | 'socket.io'; plan: MembershipPlan }) => void;
+  /** Each session joins its rooms, then leaves them. Needs `--expose-gc`. */
+  memberships: (nothing?: undefined) => Promise<{ us: number; bytes: number }>;
+};
+
+const device = openSync(devNull, 'w');
+
+class NullTransport implements Transport {
+  readonly bufferedAmount = 0;
+  written = 0;
+
+  start(): void {}
+  write(chunk: Uint8Array, release?: () => void): boolean {
+    writeSync(device, chunk);
+    this.written += chunk.length;
+    release?.();
+    return true;
+  }
+  pause(): void {}
+  resume(): void {}
+  end(): void {}
+  destroy(): void {}
+}
+
+function connOf(transport: Transport): Conn {
+  return new Conn(transport, { role: 'server', platform: nodePlatform, heartbeat: false });
+}
+
+let transports: NullTransport[] = [];
+let toAll: (payload: Buffer) => unknown;
+let published = 0;
+
+function open({ contender, members }: { contender: 'hub' | 'broadcast'; members: number }): void {
+  transports = Array.from({ length: members }, () => new NullTransport());
+  const conns = transports.map(connOf);
+  if (contender === 'broadcast') {
+    toAll = (payload) => broadcast(conns, payload);
+    return;
+  }
+  const hub = new Hub();
+  for (const conn of conns) hub.add(conn).join(ROOM);
+  const room = hub.room(ROOM);
+  toAll = (payload) => room.publish(payload);
+}
+
+async function publish(ms: number): Promise<{ message: number; delay: number }> {
+  const first = published;
+  const until = performance.now() + ms;
+  delay();
+  await sleep(QUIET_MS);
+  const before = usage().cpu;
+  do {
+    await toAll(Buffer.alloc(SIZE, published++));
+    // The last frames leave at the end of the turn.
+    await nextTurn();
+  } while (performance.now() < until);
+  const cpu = usage().cpu - before;
+  await sleep(QUIET_MS);
+  const lacking = transports.filter(({ written }) => written !== published * FRAME).length;
+  if (lacking > 0) throw new Error(`${lacking} members lack a message`);
+  return { message: cpu / 1e6 / (published - first), delay: delay() };
+}
+
+/** Joins and leaves of one session. */
+interface Joining {
+  join(room: string): void;
+  leave(room: string): void;
+}
+
+let joining: Joining[] = [];
+let roomsOf: (session: number) => readonly string[];
+
+function sessions({
+  contender,
+  plan: { sessions: count, rooms, each },
+}: {
+  contender: 'hub' | 'socket.io';
+  plan: MembershipPlan;
+}): void {
+  const names = Array.from({ length: rooms }, (_, i) => `room ${i}`);
+  const runs = Array.from({ length: rooms / each }, (_, i) =>
+    names.slice(i * each, (i + 1) * each),
+  );
+  roomsOf = (session) => runs[session % runs.length]!;
+  // The last one stays in all rooms, so that they exist.
+  joining = contender === 'hub' ? hubSessions(count + 1) : socketIoSessions(count + 1);
+  const resident = joining.pop()!;
+  for (const name of names) resident.join(name);
+}
+
+function hubSessions(count: number): Session[] {
+  const hub = new Hub();
+  return Array.from({ length: count }, () => hub.add(connOf(new NullTransport())));
+}
+
+/** What `join` and `leave` of a socket do. */
+function socketIoSessions(count: number): Joining[] {
+  const { adapter } = new SocketIo().of('/');
+  return Array.from({ length: count }, (_, i) => ({
+    join: (room) => void adapter.addAll(`session ${i}`, new Set([room])),
+    leave: (room) => void adapter.del(`session ${i}`, room),
+  }));
+}
+
+async function memberships(): Promise<{ us: number; bytes: number }> {
+  const empty = await memory(true);
+  let cpu = -usage().cpu;
+  const count = forEach((session, room) => session.join(room));
+  cpu += usage().cpu;
+  const joined = await memory(true);
+  cpu -= usage().cpu;
+  forEach((session, room) => session.leave(room));
+  cpu += usage().cpu;
+  return { us: cpu / count, bytes: (joined.heap - empty.heap) / count };
+}
+
+/** Returns the number of memberships. */
+function forEach(change: (session: Joining, room: string) => void): number {
+  let count = 0;
+  for (const [i, session] of joining.entries()) {
+    for (const room of roomsOf(i)) {
+      change(session, room);
+      count++;
+    }
+  }
+  return count;
+}
+
+answer({ open, publish, sessions, memberships } satisfies InMemoryAnswers);

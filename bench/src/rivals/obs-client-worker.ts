@@ -1,0 +1,52 @@
+// A client that calls OBS, in its own process. See `ObsClientAnswers`.
+import { isDeepStrictEqual } from 'node:util';
+import { connect } from '@ws/obs';
+import { OBSWebSocket } from 'obs-websocket-js/json';
+import { answer } from '../harness/child.ts';
+import { type Usage, usage } from '../harness/usage.ts';
+import { SCENES } from '../load/obs-scenes.ts';
+
+/** The requests that the process answers. */
+export type ObsClientAnswers = {
+  open: (request: { readonly client: string; readonly url: string }) => Promise<void>;
+  /** Keeps `calls` calls in flight for `ms` milliseconds. Returns the number of answers. */
+  run: (request: { readonly ms: number; readonly calls: number }) => Promise<number>;
+  usage: (nothing?: undefined) => Usage;
+};
+
+type Call = () => Promise<unknown>;
+
+const CLIENTS: Readonly<Record<string, (url: string) => Promise<Call>>> = {
+  async ours(url) {
+    const obs = await connect(url);
+    return () => obs.call('GetSceneList');
+  },
+  async 'obs-websocket-js'(url) {
+    const obs = new OBSWebSocket();
+    await obs.connect(url);
+    return () => obs.call('GetSceneList');
+  },
+};
+
+let call: Call;
+
+async function open({ client, url }: { client: string; url: string }): Promise<void> {
+  call = await CLIENTS[client]!(url);
+}
+
+async function run({ ms, calls }: { ms: number; calls: number }): Promise<number> {
+  const end = performance.now() + ms;
+  let done = 0;
+  const one = async (): Promise<void> => {
+    let last: unknown;
+    do {
+      last = await call();
+      done++;
+    } while (performance.now() < end);
+    if (!isDeepStrictEqual(last, SCENES)) throw new Error('an answer differs');
+  };
+  await Promise.all(Array.from({ length: calls }, one));
+  return done;
+}
+
+answer({ open, run, usage } satisfies ObsClientAnswers);

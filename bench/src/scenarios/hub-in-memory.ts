@@ -1,0 +1,53 @@
+import type { Child } from '../harness/child.ts';
+import type { Contest, Running } from '../harness/runner.ts';
+import type { InMemoryAnswers, MembershipPlan } from '../rivals/in-memory-worker.ts';
+import { type Environment, startChild, startProcesses } from './scenario.ts';
+
+const MEMBERS = 100_000;
+const PLAN: MembershipPlan = { sessions: 10_000, rooms: 1000, each: 10 };
+
+/** The names of the contests. */
+export const IN_MEMORY_CONTEST = '100,000 members without sockets';
+export const MEMBERSHIP_CONTEST = '10,000 sessions, 10 of 1,000 rooms each';
+
+/** A large room on any machine: without sockets it needs no open files. */
+export function inMemoryContest(environment: Environment): Contest {
+  return {
+    name: IN_MEMORY_CONTEST,
+    contenders: ['hub', 'broadcast'],
+    start: (contender) =>
+      startInMemory(environment, IN_MEMORY_CONTEST, contender, async (child, name) => {
+        await child.ask('open', { contender: name as 'hub' | 'broadcast', members: MEMBERS });
+        return (ms) => child.ask('publish', ms);
+      }),
+  };
+}
+
+/** Joining and leaving, and the memory of a membership. */
+export function membershipContest(environment: Environment): Contest {
+  return {
+    name: MEMBERSHIP_CONTEST,
+    contenders: ['hub', 'socket.io'],
+    start: (contender) =>
+      startInMemory(environment, MEMBERSHIP_CONTEST, contender, async (child, name) => {
+        await child.ask('sessions', { contender: name as 'hub' | 'socket.io', plan: PLAN });
+        return () => child.ask('memberships', undefined);
+      }),
+  };
+}
+
+function startInMemory(
+  environment: Environment,
+  contest: string,
+  contender: string,
+  prepare: (child: Child<InMemoryAnswers>, name: string) => Promise<Running['window']>,
+): Promise<Running> {
+  return startProcesses(async (ends) => {
+    const script = './in-memory-worker.js';
+    const { child, name } = startChild<InMemoryAnswers>(script, contender, contest, environment, {
+      flags: ['--expose-gc'],
+    });
+    ends.push(() => child.end());
+    return { window: await prepare(child, name) };
+  });
+}

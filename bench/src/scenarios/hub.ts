@@ -1,0 +1,159 @@
+import { redisVersion } from '../harness/redis.ts';
+import { type ContestResult, spreadOver } from '../harness/runner.ts';
+import { contenderTable, metricTable, ratioTable } from '../report/contest-tables.ts';
+import { packageVersion } from '../report/head.ts';
+import type { Table } from '../report/table.ts';
+import {
+  IN_MEMORY_CONTEST,
+  inMemoryContest,
+  MEMBERSHIP_CONTEST,
+  membershipContest,
+} from './hub-in-memory.ts';
+import { NODES_CONTEST, nodesContest, THREE_NODES } from './hub-nodes.ts';
+import { byTurn, roomContests } from './hub-rooms.ts';
+import { SLOW_MEMBERS_CONTEST, slowMembersContest } from './hub-slow-members.ts';
+import type { Scenario } from './scenario.ts';
+
+/** `ws-bench hub`. */
+export const hub: Scenario = {
+  name: 'hub',
+  summary:
+    'a message to a room of a hub, next to broadcast, ws, socket.io and Bun; members that do not read,\nmemberships, nodes over Redis',
+  help: `A member requests a number of messages. The server sends them to all members of the room in that turn.
+The next request follows when every member that reads has all messages. Every received byte is
+compared with the expected one.
+
+  hub         room.publish of our hub
+  broadcast   broadcast(conns, data) of ours
+  ws          the loop of its documentation; 'corked': its application corks each socket for a turn
+  socket.io   io.to(room).emit, websocket only, text instead of bytes, no heartbeat
+  bun         server.publish
+
+For 100,000 members, the limit of open files (ulimit -n) must be 100,100 or more. Under a lower limit
+they are measured without sockets only, and the report says so. The three nodes need redis-server on
+the PATH, which shares the core of the server with them.
+`,
+  minutes: 12,
+  full: { processes: 3, rounds: 3, ms: 400, warmUpMs: 400 },
+  quick: { processes: 1, rounds: 2, ms: 200, warmUpMs: 200 },
+  contests: (environment) => [
+    ...roomContests(environment),
+    slowMembersContest(environment),
+    inMemoryContest(environment),
+    membershipContest(environment),
+    nodesContest(environment),
+  ],
+  tables,
+  versions: (contenders) => ({
+    ...(contenders.has('socket.io') && { 'socket.io': packageVersion('socket.io') }),
+    ...(contenders.has(THREE_NODES) && { redis: redisVersion() ?? 'unknown' }),
+  }),
+};
+
+function tables(results: readonly ContestResult[]): Table[] {
+  const named = (name: string): ContestResult[] => results.filter((one) => one.name === name);
+  const rooms = byTurn(results);
+  return [
+    ratioTable(
+      {
+        title: 'A room: 100 B to each member',
+        unit: 'messages to a member per CPU second of the server, relative to a loop of ws',
+        note: 'More is better.',
+        results: rooms,
+      },
+      'ws',
+      'us',
+    ),
+    metricTable(
+      { title: 'CPU of a message to a room', unit: 'µs for one member', results: rooms },
+      'us',
+    ),
+    metricTable(
+      {
+        title: 'Delay of the event loop, p99',
+        unit: 'ms that other connections of the server wait',
+        note: 'Less is better.',
+        results: rooms,
+      },
+      'delay',
+    ),
+    metricTable(
+      {
+        title: 'Delivery to the room, p99',
+        unit: 'ms from the request to the last member that reads',
+        note: 'Less is better.',
+        results: rooms,
+      },
+      'p99',
+    ),
+    rowsTable(
+      {
+        title: 'Members that do not read',
+        unit: 'the members that read, next to the same members alone',
+        note: 'Less is better.',
+        results: named(SLOW_MEMBERS_CONTEST),
+      },
+      [
+        ['each', 'delivery to a member that reads, p99 in ms'],
+        ['us', 'CPU for a member that reads, µs'],
+        ['growth', 'growth of the resident memory, MiB'],
+      ],
+    ),
+    rowsTable(
+      {
+        title: 'A large room without sockets',
+        unit: 'each write is a system call to the null device',
+        note: 'Less is better.',
+        results: named(IN_MEMORY_CONTEST),
+      },
+      [
+        ['message', 'CPU of one message to all, s'],
+        ['delay', 'delay of the event loop, p99 in ms'],
+      ],
+    ),
+    rowsTable(
+      {
+        title: 'Memberships',
+        unit: 'rooms that exist, sessions without sockets',
+        note: 'Less is better.',
+        results: named(MEMBERSHIP_CONTEST),
+      },
+      [
+        ['us', 'join and leave, µs'],
+        ['bytes', 'heap bytes of a membership'],
+      ],
+    ),
+    rowsTable(
+      {
+        title: 'Nodes over Redis',
+        unit: 'ms from the planned moment to each of 15 members',
+        note: 'Less is better. The delay of the load is part of each latency.',
+        results: named(NODES_CONTEST),
+      },
+      [
+        ['p50', 'p50'],
+        ['p99', 'p99'],
+        ['late', 'delay of the load, p99'],
+      ],
+    ),
+  ].filter(({ labels }) => labels.length > 0);
+}
+
+/** A table with a row for each metric. */
+function rowsTable(
+  columns: Omit<Parameters<typeof contenderTable>[0], 'labels'>,
+  metrics: readonly (readonly [metric: string, label: string])[],
+): Table {
+  const rows = columns.results.flatMap((result) =>
+    metrics.map(([metric, label]) => ({ result: { ...result }, metric, label })),
+  );
+  const metricOf = new Map(rows.map(({ result, metric }) => [result, metric]));
+  return contenderTable(
+    {
+      ...columns,
+      results: rows.map(({ result }) => result),
+      labels: rows.map(({ result, label }) => `${result.name}: ${label}`),
+    },
+    (result, name) => spreadOver(result, name, metricOf.get(result)!),
+  );
+}
