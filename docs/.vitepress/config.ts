@@ -26,7 +26,15 @@ export default defineConfig({
   rewrites: sitePath,
   outDir: out,
   cacheDir: join(root, '.out/vitepress'),
-  vite: { publicDir: join(import.meta.dirname, '../public') },
+  vite: {
+    publicDir: join(import.meta.dirname, '../public'),
+    // The live page runs the sources of the packages.
+    resolve: { conditions: ['@ws/source', 'browser', 'import', 'default'] },
+    ssr: {
+      noExternal: [/^@ws\//],
+      resolve: { conditions: ['@ws/source', 'node', 'import', 'default'] },
+    },
+  },
   head: [['link', { rel: 'icon', type: 'image/svg+xml', href: '/favicon.svg' }]],
   markdown: {
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
@@ -73,8 +81,11 @@ export default defineConfig({
         items: [
           page('A server', '/server'),
           page('A client', '/client'),
+          page('A page', '/browser'),
           page('A Conn', '/conn'),
           page('Testing', '/testing'),
+          page('Try it here', '/live'),
+          page('OBS', '/obs'),
         ],
       },
       {
@@ -82,6 +93,9 @@ export default defineConfig({
         items: [
           page('Streams', '/streams'),
           page('Backpressure', '/backpressure'),
+          page('Rooms', '/rooms'),
+          page('Slow clients', '/slow-clients'),
+          page('Many nodes', '/many-nodes'),
           page('Compression', '/compression'),
           page('Borrowed bytes', '/borrowed-bytes'),
         ],
@@ -91,7 +105,9 @@ export default defineConfig({
         items: [
           page('Authentication', '/authentication'),
           page('Reverse proxies', '/reverse-proxies'),
+          page('A proxy', '/proxy'),
           page('Deployment', '/deployment'),
+          page('Scale', '/scale'),
           page('Limits', '/limits'),
           page('Security', '/security'),
           page('Attacks', '/attacks'),
@@ -109,12 +125,19 @@ export default defineConfig({
           page('Architecture', '/architecture'),
           page('The codec', '/codec'),
           page('Your own transport', '/custom-transports'),
+          page('Without node:http', '/raw'),
           page('Runtimes', '/runtimes'),
         ],
       },
       {
         text: 'Coming from',
-        items: [page('ws', '/from-ws'), page('gorilla/websocket', '/from-gorilla')],
+        items: [
+          page('ws', '/from-ws'),
+          page('ws, without a change', '/compat'),
+          page('gorilla/websocket', '/from-gorilla'),
+          page('melody', '/from-melody'),
+          page('socket.io', '/from-socket-io'),
+        ],
       },
       { text: 'Packages', collapsed: true, items: folders('packages', (name) => `@ws/${name}`) },
       { text: 'Examples', collapsed: true, items: folders('examples', (name) => name) },
