@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 import { sources } from './sources.ts';
 
 /** `pnpm long slow`: tests that start programs and browsers, or compute for long. `.ci/run` runs them too. */
@@ -8,6 +8,8 @@ export default defineConfig({
   ssr: sources,
   test: {
     include: ['**/*.slow.test.ts'],
+    // `pnpm check coverage` runs them.
+    exclude: [...configDefaults.exclude, 'tests/pool-poison/**'],
     // Many of these tests wait for a process most of the time.
     maxWorkers: 3,
     // Programs and browsers start slowly on a busy machine.

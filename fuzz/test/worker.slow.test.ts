@@ -54,8 +54,8 @@ describe('Coverage', () => {
 });
 
 describe('a search', { timeout: 180_000 }, () => {
-  // The last three have random keys, zlib and timers.
-  it.each(['utf8', 'frame-stream', 'client-reply', 'inflate', 'api-sequence'])(
+  // The last one has random keys, zlib and timers.
+  it.each(['utf8', 'api-sequence'])(
     'repeats an earlier search with its seed: %s',
     async (target) => {
       const first = await firstSearch(target);
@@ -91,21 +91,18 @@ describe('the guidance of coverage', { timeout: 180_000 }, () => {
 });
 
 describe('a selection', { timeout: 180_000 }, () => {
-  it.each(['utf8', 'frame-stream', 'api-sequence'])(
-    'keeps the edges of a search: %s',
-    async (target) => {
-      const corpus = emptyCorpus();
-      const found = await firstSearch(target);
-      const first = await select(target, corpus, found.inputs);
-      // Inputs that the search did not keep make some edges known.
-      expect(first.progress.edges).toBeGreaterThan(0.98 * found.progress.edges);
-      const again = await select(target, corpus);
-      expect(again.inputs).toEqual(first.inputs);
-      expect(again.progress.edges).toBe(first.progress.edges);
-      const files = readdirSync(new URL(`${target}/`, corpus));
-      expect(files).toEqual(again.inputs.map((input) => hashOf(input)).toSorted());
-    },
-  );
+  it.each(['utf8', 'api-sequence'])('keeps the edges of a search: %s', async (target) => {
+    const corpus = emptyCorpus();
+    const found = await firstSearch(target);
+    const first = await select(target, corpus, found.inputs);
+    // Inputs that the search did not keep make some edges known.
+    expect(first.progress.edges).toBeGreaterThan(0.98 * found.progress.edges);
+    const again = await select(target, corpus);
+    expect(again.inputs).toEqual(first.inputs);
+    expect(again.progress.edges).toBe(first.progress.edges);
+    const files = readdirSync(new URL(`${target}/`, corpus));
+    expect(files).toEqual(again.inputs.map((input) => hashOf(input)).toSorted());
+  });
 
   it('keeps inputs named in words', async () => {
     const corpus = emptyCorpus();
