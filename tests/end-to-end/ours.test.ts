@@ -80,7 +80,7 @@ describe.each(TRANSPORTS)('our client and our server over %s', (_, secure) => {
     });
 
     it('keep sent messages for a late reader', async () => {
-      const ends = await bothOurs(secure, { closeTimeout: 60 });
+      const ends = await bothOurs(secure, { closeTimeout: 300 });
       const { conn } = ends[from];
       for (let i = 0; i < 40; i++) {
         void conn.send(pattern(5_000, i));

@@ -541,13 +541,13 @@ describe('the option proxy', () => {
 });
 
 describe('the bounds of a dial through a proxy', () => {
-  const short = { handshakeTimeout: 40 };
+  const short = { handshakeTimeout: 200 };
   const at = (port: number, scheme = 'http') => new URL(`${scheme}://me:hush@127.0.0.1:${port}`);
 
   it('end the function', async () => {
     expect(await inVain('ws://h/', { ...short, proxy: forever })).toMatchObject({
       message:
-        'websocket: handshake with h:80 timed out after 40 ms (option handshakeTimeout) while waiting for the proxy function',
+        'websocket: handshake with h:80 timed out after 200 ms (option handshakeTimeout) while waiting for the proxy function',
     });
   });
 
@@ -555,7 +555,7 @@ describe('the bounds of a dial through a proxy', () => {
     const options = { ...short, proxy: at(3128), netDial: forever };
     expect(await inVain('ws://h/', options)).toMatchObject({
       message:
-        'websocket: handshake with h:80 timed out after 40 ms (option handshakeTimeout) while connecting to the proxy 127.0.0.1:3128',
+        'websocket: handshake with h:80 timed out after 200 ms (option handshakeTimeout) while connecting to the proxy 127.0.0.1:3128',
     });
   });
 
@@ -564,7 +564,7 @@ describe('the bounds of a dial through a proxy', () => {
     const error = await inVain('ws://h/', { ...short, proxy: at(via.port, scheme) });
     expect(error).toBeInstanceOf(TimeoutError);
     expect(error).toMatchObject({
-      message: `websocket: handshake with h:80 timed out after 40 ms (option handshakeTimeout) while waiting for the proxy 127.0.0.1:${via.port}`,
+      message: `websocket: handshake with h:80 timed out after 200 ms (option handshakeTimeout) while waiting for the proxy 127.0.0.1:${via.port}`,
     });
     await via.gone();
   });
@@ -572,7 +572,7 @@ describe('the bounds of a dial through a proxy', () => {
   it('end the TLS handshake with a silent proxy', async () => {
     const via = await rawServer(silent);
     const proxy = at(via.port, 'https');
-    const message = `websocket: handshake with h:80 timed out after 40 ms (option handshakeTimeout) while waiting for the TLS handshake with the proxy 127.0.0.1:${via.port}`;
+    const message = `websocket: handshake with h:80 timed out after 200 ms (option handshakeTimeout) while waiting for the TLS handshake with the proxy 127.0.0.1:${via.port}`;
     expect(await inVain('ws://h/', { ...short, proxy })).toMatchObject({ message });
     expect(await inVain('ws://h/', { ...short, proxy, netDial: undefined })).toMatchObject({
       message,
@@ -584,7 +584,7 @@ describe('the bounds of a dial through a proxy', () => {
     const via = await rawServer(says('HTTP/1.1 200 OK\r\n\r\n'));
     expect(await inVain('wss://h/', { ...short, proxy: at(via.port) })).toMatchObject({
       message:
-        'websocket: handshake with h:443 timed out after 40 ms (option handshakeTimeout) while waiting for the TLS handshake with h:443',
+        'websocket: handshake with h:443 timed out after 200 ms (option handshakeTimeout) while waiting for the TLS handshake with h:443',
     });
     await via.gone();
   });
@@ -593,7 +593,7 @@ describe('the bounds of a dial through a proxy', () => {
     const via = await rawServer(says('HTTP/1.1 200 OK\r\n\r\n'));
     expect(await inVain('ws://h/', { ...short, proxy: at(via.port) })).toMatchObject({
       message:
-        'websocket: handshake with h:80 timed out after 40 ms (option handshakeTimeout) while waiting for the answer',
+        'websocket: handshake with h:80 timed out after 200 ms (option handshakeTimeout) while waiting for the answer',
     });
     await via.gone();
   });
