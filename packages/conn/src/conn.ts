@@ -132,6 +132,11 @@ export function handlerSettled(conn: Conn): void {
   connectionOf(conn).handlerSettled();
 }
 
+/** Whether a read or a write of `conn` rejects with `error`, because `conn` has ended with it. */
+export function endedWith(conn: Conn, error: unknown): boolean {
+  return connectionOf(conn).endedWith(error);
+}
+
 /**
  * A WebSocket connection over any {@link Transport} (RFC 6455).
  *

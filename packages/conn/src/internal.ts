@@ -7,6 +7,7 @@
 export { utf8Length } from '@ws/codec/internal';
 export { preparedOf, sendPrepared } from './broadcast.ts';
 export {
+  endedWith,
   handlerSettled,
   handlerStarted,
   observeReceive,

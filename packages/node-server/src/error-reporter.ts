@@ -8,7 +8,7 @@ import {
   TimeoutError,
   TransportError,
 } from '@ws/conn';
-import { reportError } from '@ws/conn/internal';
+import { endedWith, reportError } from '@ws/conn/internal';
 import { isInstance } from '@ws/http-shared';
 import { nodePlatform } from '@ws/node-io';
 import { failedFunction, HandshakeError } from './errors.ts';
@@ -58,6 +58,8 @@ export class ErrorReporter {
    * connection, or the connection has reported it.
    */
   handlerFailed(conn: Conn, error: unknown, route: string | undefined): void {
+    // The usual end of a handler: its client has disconnected.
+    if (conn.state === 'closed' && endedWith(conn, error)) return;
     const wasOpen = conn.state === 'open';
     void conn.close(CloseCode.InternalServerErr);
     if (END_ERRORS.some((End) => isInstance(error, End))) {

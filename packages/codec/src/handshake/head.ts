@@ -34,8 +34,11 @@ const LAST_LF = 7;
 
 /** Bounds of a header line: start and end of its name, start and end of its value. */
 const BOUNDS_PER_LINE = 4;
-/** First size in bytes of the memory for a head that was cut. */
-const FIRST_BLOCK = 128;
+/**
+ * First size in bytes of the memory for a head that was cut. V8 allocates larger arrays outside its
+ * heap, which costs 200 bytes each.
+ */
+const FIRST_BLOCK = 64;
 /** No line. */
 const NONE = -1;
 /** Most arguments of one call: engines bound them by their stack. */
@@ -57,8 +60,15 @@ export abstract class Head {
   #bytes: Uint8Array = NO_BYTES;
   /** Number of bytes of the head in earlier chunks. */
   #size = 0;
-  /** Indexes in the head, {@link BOUNDS_PER_LINE} for each header line. */
+  /**
+   * Indexes in the head, {@link BOUNDS_PER_LINE} for each header line. Dropped between the chunks of
+   * a head that was cut, because they take more memory than its bytes.
+   */
   readonly #bounds: number[] = [];
+  /** Number of header lines so far. */
+  #lines = 0;
+  /** Index of the first header line. */
+  #linesStart = 0;
   /** End of the current value without white space. */
   #valueEnd = 0;
   readonly #maxBytes: number;
@@ -101,16 +111,24 @@ export abstract class Head {
     if (!isBytes(chunk)) throw new TypeError('chunk must be a Uint8Array');
     if (this.#done || this.#fault !== undefined) return this.#verdict();
     const last = Math.min(chunk.length, this.#maxBytes - this.#size);
-    let at = 0;
-    while (at < last && !this.#done && this.#fault === undefined) {
-      this.#read(chunk[at]!, this.#size + at);
-      at++;
-      if (this.#state === VALUE) at = this.#skipValue(chunk, at, last);
-    }
+    const at = this.#readBytes(chunk, 0, last);
     if (this.#verdict() === 'more' && this.#size + at === this.#maxBytes) this.tooLarge();
     if (this.#fault === undefined) this.#keep(chunk, at);
     if (this.#done) this.#finish(at);
+    else this.#bounds.length = 0;
     return this.#verdict();
+  }
+
+  /** Reads bytes of a chunk to the end of the head, a fault or `last`. Returns where it stopped. */
+  #readBytes(chunk: Uint8Array, from: number, last: number): number {
+    let at = from;
+    while (at < last && !this.#done && this.#fault === undefined) {
+      this.#read(chunk[at]!, this.#size + at);
+      at++;
+      if (this.#state === NAME) at = skipName(chunk, at, last);
+      else if (this.#state === VALUE) at = this.#skipValue(chunk, at, last);
+    }
+    return at;
   }
 
   #verdict(): HeadVerdict {
@@ -202,6 +220,9 @@ export abstract class Head {
         else if (byte === CR) this.#state = START_LINE_LF;
         break;
       case START_LINE_LF:
+        this.#expectLf(byte, LINE);
+        this.#linesStart = at + 1;
+        break;
       case VALUE_LF:
         this.#expectLf(byte, LINE);
         break;
@@ -233,9 +254,10 @@ export abstract class Head {
       this.#state = LAST_LF;
     } else if (!isTokenByte(byte)) {
       this.fail('malformed header name');
-    } else if (this.#bounds.length === BOUNDS_PER_LINE * this.#maxLines) {
+    } else if (this.#lines === this.#maxLines) {
       this.tooLarge();
     } else {
+      this.#lines++;
       this.#bounds.push(at);
       this.#state = NAME;
     }
@@ -248,13 +270,12 @@ export abstract class Head {
 
   /** Reads the bytes of a value in a row that {@link #read} would accept. */
   #skipValue(chunk: Uint8Array, at: number, last: number): number {
-    let end = this.#valueEnd;
-    while (at < last && isTextByte(chunk[at]!)) {
-      const byte = chunk[at++]!;
-      if (byte !== SPACE && byte !== TAB) end = this.#size + at;
-    }
-    this.#valueEnd = end;
-    return at;
+    let next = at;
+    while (next < last && isTextByte(chunk[next]!)) next++;
+    let end = next;
+    while (end > at && (chunk[end - 1] === SPACE || chunk[end - 1] === TAB)) end--;
+    if (end > at) this.#valueEnd = this.#size + end;
+    return next;
   }
 
   #readValue(byte: number, at: number): void {
@@ -290,6 +311,18 @@ export abstract class Head {
     }
     this.#bytes.set(chunk.subarray(0, length), this.#size);
     this.#size = size;
+    if (this.#done) this.#findBounds();
+  }
+
+  /** Reads the header lines of a head that was cut again. */
+  #findBounds(): void {
+    const size = this.#size;
+    this.#size = 0;
+    this.#lines = 0;
+    this.#done = false;
+    this.#state = LINE;
+    this.#bounds.length = 0;
+    this.#readBytes(this.#bytes, this.#linesStart, size);
   }
 
   #finish(at: number): void {
@@ -356,6 +389,12 @@ export abstract class Head {
   #value(line: number): string {
     return this.text(this.#bounds[line + 2]!, this.#bounds[line + 3]!);
   }
+}
+
+/** Reads the bytes of a name in a row. */
+function skipName(chunk: Uint8Array, at: number, last: number): number {
+  while (at < last && isTokenByte(chunk[at]!)) at++;
+  return at;
 }
 
 /** Converts A to Z only, as HTTP compares names. */

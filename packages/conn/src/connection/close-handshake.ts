@@ -468,7 +468,7 @@ function endReceive({ actions }: CloseHandshake, error: unknown, isEnd: boolean)
  * Whether `error` is the end of this connection, as its reads, writes and pings report it. After
  * our close frame, writes reject with a CloseSentError; every error is then without effect.
  */
-function isKnownEnd({ endReason, abortError }: CloseHandshake, error: unknown): boolean {
+export function isKnownEnd({ endReason, abortError }: CloseHandshake, error: unknown): boolean {
   if (error === undefined) return false;
   return endReason?.reason === error || abortError === error;
 }
@@ -555,5 +555,5 @@ function unexpectedEof(): CloseError {
 
 function brokenBy(error: Error | undefined): TransportError | undefined {
   if (error === undefined || error instanceof TransportError) return error;
-  return new TransportError(causeText(error), { cause: error });
+  return untraced(() => new TransportError(causeText(error), { cause: error }));
 }

@@ -30,7 +30,7 @@ import { checkClosePayload } from '../write/prepared-message.ts';
 import type { SendQueue } from '../write/send-queue.ts';
 import { WriteSide, type WriteSideOwner } from '../write/write-side.ts';
 import { type CloseTarget, ConnectionCloseActions } from './close-actions.ts';
-import { CLOSED, type CloseEvents, CloseHandshake, OPEN } from './close-handshake.ts';
+import { CLOSED, type CloseEvents, CloseHandshake, isKnownEnd, OPEN } from './close-handshake.ts';
 import { FlowControl, type FlowControlOwner } from './flow-control.ts';
 import { ACTIVE, type Activity, type SweepTarget, UNLISTED } from './idle-sweep.ts';
 import type { ConnShared } from './shared.ts';
@@ -553,6 +553,11 @@ export class Connection
 
   get failure(): unknown {
     return this.#closeHandshake?.failed?.error;
+  }
+
+  /** Whether this connection has ended with `error`. */
+  endedWith(error: unknown): boolean {
+    return this.#closeHandshake !== undefined && isKnownEnd(this.#closeHandshake, error);
   }
 
   handlerSettled(): void {

@@ -3,7 +3,7 @@ import type { CloseInfo } from '../close-info.ts';
 import { Lease } from '../memory/lease.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
-import { Deferred, RESOLVED } from '../time/promises.ts';
+import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import { rejectWithEnd } from './pending-read.ts';
 
 /** The callback of `receive`, called with each message. */
@@ -55,8 +55,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
   #borrowed: BorrowedMessage | undefined;
   /** The outcome, once a caller awaits it or the call has failed. */
   #outcome: Deferred<CloseInfo> | undefined;
-  /** The promise of the end, when the call has resolved before `#outcome` was created. */
-  #resolved: Promise<CloseInfo> | undefined;
+  /** The promise of the end, when the call has settled before `#outcome` was created. */
+  #settled: Promise<CloseInfo> | undefined;
   #observer: ReceiveObserver<object> | undefined;
   #subject: object | undefined;
 
@@ -91,7 +91,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   /** As {@link then}. With one observer the call needs no promise besides itself until the end. */
   observe<Subject extends object>(observer: ReceiveObserver<Subject>, subject: Subject): void {
     const isFirst = this.#outcome === undefined && this.#observer === undefined;
-    if (!isFirst || this.#resolved !== undefined) {
+    if (!isFirst || this.#settled !== undefined) {
       return notify(observer, subject, this.#promise());
     }
     this.#observer = observer;
@@ -99,7 +99,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   resolve(info: Promise<CloseInfo>): void {
-    if (this.#outcome === undefined) this.#resolved = info;
+    if (this.#outcome === undefined) this.#settled = info;
     else this.#outcome.resolve(info);
     this.#notifyObserver();
   }
@@ -112,13 +112,18 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** Reading has ended with `error`. */
   end(error: unknown): void {
+    if (this.#outcome === undefined && this.#observer !== undefined) {
+      // No code awaits the call, so its stack would name no caller.
+      this.#settled = rejected(error);
+      return this.#notifyObserver();
+    }
     this.#outcome ??= new Deferred();
     this.#notifyObserver();
     rejectWithEnd(this.#outcome, error);
   }
 
   #promise(): Promise<CloseInfo> {
-    if (this.#resolved !== undefined) return this.#resolved;
+    if (this.#settled !== undefined) return this.#settled;
     this.#outcome ??= new Deferred();
     return this.#outcome.promise;
   }

@@ -40,6 +40,23 @@ describe('an observed receive', () => {
     expect(outcomes).toEqual([[server, error]]);
   });
 
+  it('rejects for its observer, for later callers and for later observers', async () => {
+    const [client, server] = connPair();
+    const receiving = server.receive(() => {});
+    const { outcomes, observer } = recorder();
+    observeReceive(receiving, observer, server);
+    client.terminate();
+    await server.closed;
+    const error: unknown = await receiving.catch((reason: unknown) => reason);
+    expect(outcomes).toEqual([[server, error]]);
+    observeReceive(receiving, observer, client);
+    await receiving.catch(() => {});
+    expect(outcomes).toEqual([
+      [server, error],
+      [client, error],
+    ]);
+  });
+
   it('takes no other promise', () => {
     expect(observeReceive(Promise.resolve(), recorder().observer, connPair()[0])).toBe(false);
   });
