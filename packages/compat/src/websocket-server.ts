@@ -1,8 +1,13 @@
 import { EventEmitter } from 'node:events';
-import http, { type IncomingMessage, type OutgoingHttpHeaders, type Server } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type Server,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { acceptKey } from '@ws/http-shared';
+import { acceptKey } from '@ws/codec';
 import { abortHandshake, answerPlainRequest } from './abort-handshake.ts';
 import { format, parse as parseExtensions } from './extension.ts';
 import { ownerOf } from './owned-socket.ts';
@@ -73,7 +78,7 @@ export class WebSocketServer extends EventEmitter {
       );
     }
     if (hasPort) {
-      this._server = http.createServer(answerPlainRequest);
+      this._server = createServer(answerPlainRequest);
       this._server.listen(port, host as string, backlog as number, callback);
     } else if (server) {
       this._server = server;
