@@ -1,5 +1,5 @@
-import WebSocket from './api.ts';
+import api from './api.ts';
 
 declare const module: object;
 // `require` returns the class.
-Object.assign(module, { exports: WebSocket });
+Object.assign(module, { exports: api });

@@ -34,6 +34,7 @@ interface Job {
 }
 
 const RSV1 = 0x40;
+const COMPRESSING = 'data was being compressed';
 
 /** Writes the frames of one socket. */
 export class Sender extends OutgoingFrames {
@@ -47,6 +48,8 @@ export class Sender extends OutgoingFrames {
   /** Whether a Blob is being read or a large message is being compressed. Later frames wait. */
   #busy = false;
   #jobs: Job[] | undefined;
+  /** The message that another thread compresses. */
+  #compressing: Job | undefined;
   #waitingBytes = 0;
 
   constructor(socket: Duplex, extensions?: ActiveExtensions, generateMask?: (key: Buffer) => void) {
@@ -93,27 +96,16 @@ export class Sender extends OutgoingFrames {
 
   /** Sends a message, or a fragment of one. */
   send(data: unknown, options: SenderOptions, callback?: SendCallback): void {
-    const { binary, compress, fin, mask } = options;
-    this.message(data, binary === true, compress === true, fin === true, mask === true, callback);
-  }
-
-  /** As {@link send}, without an object of options. */
-  message(
-    data: unknown,
-    binary: boolean,
-    compress: boolean,
-    fin: boolean,
-    mask: boolean,
-    callback: SendCallback | undefined,
-  ): void {
+    const fin = options.fin === true;
+    const mask = options.mask === true;
     const payload = typeof data === 'string' || isBlob(data) ? data : bytesOf(data);
     const first = this.#firstFragment;
-    if (first) this.#compress = compress && this.#compresses(payload);
+    if (first) this.#compress = options.compress === true && this.#compresses(payload);
     this.#firstFragment = fin;
-    const opcode = !first ? ContinuationFrame : binary ? BinaryMessage : TextMessage;
+    const opcode = !first ? ContinuationFrame : options.binary ? BinaryMessage : TextMessage;
     if (this.#compress || this.#busy || (typeof payload !== 'string' && isBlob(payload))) {
-      const compressed = this.#compress;
-      return this.#prepare({ data: payload, opcode, fin, compress: compressed, mask, callback });
+      const compress = this.#compress;
+      return this.#prepare({ data: payload, opcode, fin, compress, mask, callback });
     }
     this.#emit(opcode, fin, 0, payload, mask, callback);
   }
@@ -128,8 +120,14 @@ export class Sender extends OutgoingFrames {
     }
   }
 
-  /** Releases the compressor of a message that is sent in several frames. */
+  /** The connection is closed: releases the compressor, and fails the frames that wait for it. */
   destroy(): void {
+    this.#endStream();
+    if (this.#compressing !== undefined) this.#fail(this.#compressing, closedWhile(COMPRESSING));
+  }
+
+  /** Releases the compressor of a message that is sent in several frames. */
+  #endStream(): void {
     this.#stream?.end();
     this.#stream = undefined;
   }
@@ -223,7 +221,7 @@ export class Sender extends OutgoingFrames {
     if (stream === undefined) return this.#ready(job, 0, bytes);
     const size = stream.fragment(bytes, 0, bytes.length, job.fin);
     this.#ready(job, isFirst ? RSV1 : 0, copyOf(stream.output, 0, size));
-    if (job.fin) this.destroy();
+    if (job.fin) this.#endStream();
   }
 
   #compressMessage(job: Job, bytes: Uint8Array): void {
@@ -241,10 +239,13 @@ export class Sender extends OutgoingFrames {
     const { engines, level, windowBits, history } = compressor;
     const { length } = bytes;
     this.#begin(length);
+    this.#compressing = job;
     // A copy: the application may transfer its bytes while another thread reads them.
     const begin = (): Uint8Array => copyOf(bytes, 0, length);
     engines.source.deflateLater({ begin, level, windowBits, history }, (output) => {
-      if (this.stream.destroyed) return this.#fail(job, closedWhile('data was being compressed'));
+      if (this.#compressing === undefined) return;
+      this.#compressing = undefined;
+      if (this.stream.destroyed) return this.#fail(job, closedWhile(COMPRESSING));
       const smaller = output !== undefined && output.length > 0 && output.length < length;
       if (smaller) compressor.recordSent(bytes, 0, length);
       this.#end(length, () => this.#ready(job, smaller ? RSV1 : 0, smaller ? output : bytes));
@@ -272,7 +273,7 @@ export class Sender extends OutgoingFrames {
   /** Calls the callbacks of `job` and of all frames that wait. */
   #fail(job: Job, error: Error): void {
     const jobs = this.#jobs ?? [];
-    this.#jobs = undefined;
+    this.#jobs = this.#compressing = undefined;
     for (const { callback } of [job, ...jobs]) callback?.(error);
   }
 }
