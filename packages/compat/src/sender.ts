@@ -12,6 +12,7 @@ import { bytesOf, copyOf, isBlob } from './bytes.ts';
 import { checkControlSize, closePayload } from './control-payload.ts';
 import { type FrameList, type FrameOptions, frameList, isShareable } from './frame-list.ts';
 import { OutgoingFrames, type SendCallback } from './outgoing-frames.ts';
+import { ownerOf } from './owned-socket.ts';
 import type { ActiveExtensions } from './parser-events.ts';
 import { EXTENSION, type PerMessageDeflate } from './permessage-deflate.ts';
 
@@ -38,8 +39,6 @@ const COMPRESSING = 'data was being compressed';
 
 /** Writes the frames of one socket. */
 export class Sender extends OutgoingFrames {
-  /** Called with an error that is not of the socket: a Blob could not be read. */
-  onerror: (error: Error) => void = () => {};
   readonly _extensions: ActiveExtensions;
   readonly #generateMask: ((key: Buffer) => void) | undefined;
   #firstFragment = true;
@@ -205,7 +204,7 @@ export class Sender extends OutgoingFrames {
     };
     const failed = (error: Error): void => {
       this.#fail(job, error);
-      this.onerror(error);
+      ownerOf(this.stream)?._onSendError(error);
     };
     // In a later tick: what a callback throws must not reject the promise.
     blob.arrayBuffer().then(

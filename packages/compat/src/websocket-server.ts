@@ -62,6 +62,8 @@ export class WebSocketServer extends EventEmitter {
   _removeListeners: (() => void) | undefined = undefined;
   /** @internal */
   _emitsCloseWhenEmpty = false;
+  /** @internal */
+  _untrack: (this: WebSocket) => void = untracking(this);
 
   /**
    * @param callback - Called when the server listens on `port`.
@@ -275,7 +277,10 @@ export class WebSocketServer extends EventEmitter {
     socket.write(lines.concat('\r\n').join('\r\n'));
     socket.removeListener('error', onSocketError);
     ws.setSocket(socket, head, this.options);
-    if (this.clients !== undefined) this._track(ws, this.clients);
+    if (this.clients !== undefined) {
+      this.clients.add(ws);
+      ws.on('close', this._untrack);
+    }
     callback(ws, request);
   }
 
@@ -286,15 +291,15 @@ export class WebSocketServer extends EventEmitter {
     if (handleProtocols) return handleProtocols.call(this.options, protocols, request as never);
     return protocols.values().next().value;
   }
+}
 
-  /** @internal */
-  _track(ws: WebSocket, clients: Set<WebSocket>): void {
-    clients.add(ws);
-    ws.on('close', () => {
-      clients.delete(ws);
-      if (this._emitsCloseWhenEmpty && clients.size === 0) process.nextTick(emitClose, this);
-    });
-  }
+/** The listener of 'close' of all connections in `clients`. */
+function untracking(server: WebSocketServer): (this: WebSocket) => void {
+  return function () {
+    const clients = server.clients!;
+    clients.delete(this);
+    if (server._emitsCloseWhenEmpty && clients.size === 0) process.nextTick(emitClose, server);
+  };
 }
 
 function emitClose(server: WebSocketServer): void {

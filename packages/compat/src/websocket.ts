@@ -236,7 +236,6 @@ export class WebSocket extends EventEmitter {
       isServer: this._isServer,
     });
     this._sender = new Sender(socket, this._extensions, options.generateMask);
-    this._sender.onerror = (error) => onSendError(this, error);
     this._stream = socket;
     own(socket, this);
     // Other streams than sockets may lack these methods.
@@ -247,6 +246,11 @@ export class WebSocket extends EventEmitter {
     listen(socket);
     this._readyState = OPEN;
     this.emit('open');
+  }
+
+  /** @internal */
+  _onSendError(error: Error): void {
+    onSendError(this, error);
   }
 
   /** @internal */
