@@ -3,7 +3,6 @@ import { defineConfig, type Options } from 'tsup';
 const shared: Options = {
   format: ['cjs'],
   outExtension: () => ({ js: '.cjs' }),
-  footer: { js: 'module.exports = module.exports.default;' },
   target: 'node20',
   platform: 'node',
   removeNodeProtocol: false,
@@ -22,12 +21,11 @@ export default defineConfig([
   {
     ...shared,
     entry: { index: 'src/commonjs.ts' },
-    noExternal: ['@ws/http-shared'],
     publicDir: 'entry',
   },
   {
     ...shared,
     entry: { standalone: 'src/commonjs.ts' },
-    noExternal: ['@ws/codec', '@ws/conn', '@ws/http-shared', '@ws/node-io'],
+    noExternal: ['@ws/codec', '@ws/conn', '@ws/node-io'],
   },
 ]);

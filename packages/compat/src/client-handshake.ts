@@ -1,18 +1,22 @@
 import { randomBytes } from 'node:crypto';
 import type { EventEmitter } from 'node:events';
-import http, { type ClientRequest, type IncomingMessage, type RequestOptions } from 'node:http';
-import https from 'node:https';
-import net from 'node:net';
+import {
+  type ClientRequest,
+  type IncomingMessage,
+  type RequestOptions,
+  request as requestByTcp,
+} from 'node:http';
+import { request as requestByTls } from 'node:https';
+import { connect as connectTcp, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import tls, { type ConnectionOptions } from 'node:tls';
-import { acceptKey } from '@ws/http-shared';
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
+import { acceptKey } from '@ws/codec';
 import { type ClientOptions, withDefaults } from './client-options.ts';
 import { format, parse } from './extension.ts';
 import type { ActiveExtensions } from './parser-events.ts';
 import { EXTENSION, PerMessageDeflate } from './permessage-deflate.ts';
 import { CLOSING, CONNECTING, type ReadyState } from './ready-state.ts';
-import { Redirects } from './redirects.ts';
-import { parseUrl, type Target, targetOf } from './target.ts';
+import { isSameHost, mayGetCredentials, parseUrl, type Target, targetOf } from './target.ts';
 
 /** The connection that a handshake opens. */
 export interface Client extends EventEmitter {
@@ -27,13 +31,12 @@ export interface Client extends EventEmitter {
   emitClose(): void;
 }
 
+type Headers = Record<string, unknown>;
+
 const VERSIONS = [8, 13];
 /** RFC 6455, section 4.1: a subprotocol is a token. */
 const SUBPROTOCOL = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const KEY_BYTES = 16;
-
-/** Requests that were given up: their errors are not those of the connection. */
-const aborted = new WeakSet<ClientRequest>();
 
 /**
  * Starts the handshake of a client.
@@ -55,28 +58,20 @@ export function connect(
   }
   const target = targetOf(parseUrl(address));
   client._url = target.url.href;
-  checkSubprotocols(protocols);
-  new ClientHandshake(client, protocols, options).start(target);
+  const isValid = (name: unknown): boolean => typeof name === 'string' && SUBPROTOCOL.test(name);
+  if (!protocols.every(isValid) || new Set(protocols).size < protocols.length) {
+    throw new SyntaxError('An invalid or duplicated subprotocol was specified');
+  }
+  new ClientHandshake(client, protocols, options, target).send(target);
 }
 
 /** Gives up the request of a client that is connecting. */
 export function abort(client: Client, request: ClientRequest, message: string): void {
   client._readyState = CLOSING;
-  aborted.add(request);
   request.destroy();
   // The request of an agent may have given its socket away.
   request.socket?.destroy();
   process.nextTick(emitErrorAndClose, client, new Error(message));
-}
-
-function checkSubprotocols(protocols: readonly string[]): void {
-  const seen = new Set<string>();
-  for (const protocol of protocols) {
-    if (typeof protocol !== 'string' || !SUBPROTOCOL.test(protocol) || seen.has(protocol)) {
-      throw new SyntaxError('An invalid or duplicated subprotocol was specified');
-    }
-    seen.add(protocol);
-  }
 }
 
 /** The requests of one client, until one is answered with a 101 or the handshake has failed. */
@@ -84,92 +79,42 @@ class ClientHandshake {
   readonly #client: Client;
   readonly #protocols: readonly string[];
   readonly #options: ClientOptions;
-  #redirects: Redirects | undefined;
+  readonly #first: Target;
+  /** Headers of the application; in lower case when redirects are followed. */
+  readonly #given: Headers;
+  /** Redirects that were followed. */
+  #redirects = 0;
   // Of the current request.
   #key = '';
   #deflate: PerMessageDeflate | undefined;
 
-  constructor(client: Client, protocols: readonly string[], options: ClientOptions) {
+  constructor(client: Client, protocols: readonly string[], options: ClientOptions, first: Target) {
     this.#client = client;
     this.#protocols = protocols;
     this.#options = options;
+    this.#first = first;
+    const { followRedirects, headers = {} } = options;
+    this.#given = Object.fromEntries(
+      Object.entries(headers).map(([name, value]) => [
+        followRedirects ? name.toLowerCase() : name,
+        value,
+      ]),
+    );
   }
 
-  /** Sends the first request. */
-  start(target: Target): void {
-    const { followRedirects, headers = {} } = this.#options;
-    const auth = this.#authFor(target);
-    if (followRedirects) {
-      this.#redirects = new Redirects(target, headers);
-      this.#redirects.remember(auth);
-    }
-    this.#send(target, this.#open(target, headers, auth));
-  }
-
-  #authFor(target: Target): string | undefined {
-    return target.auth ?? this.#options.auth ?? undefined;
-  }
-
-  #open(target: Target, headers: Record<string, unknown>, auth: string | undefined): ClientRequest {
-    const options = this.#options;
-    const open = target.isSecure ? openTLS : openTCP;
-    const { request } = target.isSecure ? https : http;
-    const defaultPort = target.isSecure ? 443 : 80;
-    return request({
-      ...(options as RequestOptions),
-      createConnection: options.createConnection ?? (open as RequestOptions['createConnection']),
-      defaultPort: options.defaultPort || defaultPort,
-      protocol: undefined,
-      hostname: undefined,
-      method: 'GET',
-      host: target.host,
-      port: target.port ?? defaultPort,
-      path: target.path,
-      socketPath: target.socketPath,
-      timeout: options.handshakeTimeout,
-      headers: this.#headers(headers) as NonNullable<RequestOptions['headers']>,
-      auth,
-    } as RequestOptions);
-  }
-
-  #headers(given: Record<string, unknown>): Record<string, unknown> {
-    const { protocolVersion = 13, origin } = this.#options;
-    this.#key = randomBytes(KEY_BYTES).toString('base64');
-    this.#deflate = this.#createDeflate();
-    const headers: Record<string, unknown> = {
-      ...given,
-      'Sec-WebSocket-Version': protocolVersion,
-      'Sec-WebSocket-Key': this.#key,
-      Connection: 'Upgrade',
-      Upgrade: 'websocket',
-    };
-    if (this.#deflate !== undefined) {
-      headers['Sec-WebSocket-Extensions'] = format({ [EXTENSION]: this.#deflate.offer() });
-    }
-    if (this.#protocols.length > 0) headers['Sec-WebSocket-Protocol'] = this.#protocols.join(',');
-    if (origin) headers[protocolVersion < 13 ? 'Sec-WebSocket-Origin' : 'Origin'] = origin;
-    return headers;
-  }
-
-  #createDeflate(): PerMessageDeflate | undefined {
-    const { perMessageDeflate, maxPayload } = this.#options;
-    if (!perMessageDeflate) return undefined;
-    const options = perMessageDeflate === true ? {} : perMessageDeflate;
-    return new PerMessageDeflate({ ...options, isServer: false, maxPayload });
-  }
-
-  #send(target: Target, request: ClientRequest): void {
+  /** Sends the first request, or that of a redirect. */
+  send(target: Target): void {
     const client = this.#client;
     const { handshakeTimeout, finishRequest } = this.#options;
+    const request = this.#open(target);
     client._req = request;
-    if (this.#redirects !== undefined && this.#redirects.count > 0) {
-      client.emit('redirect', target.url.href, request);
-    }
+    if (this.#redirects > 0) client.emit('redirect', target.url.href, request);
     if (handshakeTimeout) {
       request.on('timeout', () => abort(client, request, 'Opening handshake has timed out'));
     }
     request.on('error', (error) => {
-      if (client._req !== request || aborted.has(request)) return;
+      // The errors of a request that was given up are not those of the connection.
+      if (client._req !== request || client._readyState !== CONNECTING) return;
       client._req = null;
       emitErrorAndClose(client, error);
     });
@@ -179,22 +124,82 @@ class ClientHandshake {
     else request.end();
   }
 
+  #open(target: Target): ClientRequest {
+    const options = this.#options;
+    const { isSecure, host, port, path, socketPath } = target;
+    const open = isSecure ? openTls : openTcp;
+    return (isSecure ? requestByTls : requestByTcp)({
+      ...options,
+      createConnection: options.createConnection ?? open,
+      defaultPort: options.defaultPort || (isSecure ? 443 : 80),
+      protocol: undefined,
+      hostname: undefined,
+      method: 'GET',
+      host,
+      port,
+      path,
+      socketPath,
+      timeout: options.handshakeTimeout,
+      ...this.#credentials(target),
+    } as RequestOptions);
+  }
+
+  /**
+   * Returns the headers, and user and password, of a request. An application that listens to
+   * 'redirect' removes credentials itself.
+   */
+  #credentials(target: Target): { headers: Headers; auth: string | undefined } {
+    const given = this.#given;
+    const first = this.#first;
+    const headers = this.#headers();
+    if (this.#client.listenerCount('redirect') === 0 && !mayGetCredentials(target, first)) {
+      delete headers['authorization'];
+      delete headers['cookie'];
+      if (!isSameHost(target, first)) delete headers['host'];
+      return { headers, auth: undefined };
+    }
+    const auth = target.auth ?? this.#options.auth ?? undefined;
+    // As curl does: the first credentials stay, those of a redirect do not replace them.
+    if (this.#options.followRedirects && auth && !given['authorization']) {
+      given['authorization'] = `Basic ${Buffer.from(auth).toString('base64')}`;
+    }
+    return { headers, auth };
+  }
+
+  #headers(): Headers {
+    const { protocolVersion = 13, origin, perMessageDeflate, maxPayload } = this.#options;
+    const headers: Headers = {
+      ...this.#given,
+      'Sec-WebSocket-Version': protocolVersion,
+      'Sec-WebSocket-Key': (this.#key = randomBytes(KEY_BYTES).toString('base64')),
+      Connection: 'Upgrade',
+      Upgrade: 'websocket',
+    };
+    if (perMessageDeflate) {
+      const options = { ...(perMessageDeflate as object), isServer: false, maxPayload };
+      this.#deflate = new PerMessageDeflate(options);
+      headers['Sec-WebSocket-Extensions'] = format({ [EXTENSION]: this.#deflate.offer() });
+    }
+    if (this.#protocols.length > 0) headers['Sec-WebSocket-Protocol'] = this.#protocols.join(',');
+    if (origin) headers[protocolVersion < 13 ? 'Sec-WebSocket-Origin' : 'Origin'] = origin;
+    return headers;
+  }
+
   #onResponse(target: Target, request: ClientRequest, response: IncomingMessage): void {
     const { location } = response.headers;
     const status = response.statusCode ?? 0;
-    if (location && this.#redirects !== undefined && status >= 300 && status < 400) {
-      this.#redirect(this.#redirects, target, request, location);
+    if (location && this.#options.followRedirects && status >= 300 && status < 400) {
+      this.#redirect(target, request, location);
     } else if (!this.#client.emit('unexpected-response', request, response)) {
       abort(this.#client, request, `Unexpected server response: ${status}`);
     }
   }
 
-  #redirect(redirects: Redirects, from: Target, request: ClientRequest, location: string): void {
+  #redirect(from: Target, request: ClientRequest, location: string): void {
     const client = this.#client;
-    if (++redirects.count > this.#options.maxRedirects!) {
+    if (++this.#redirects > this.#options.maxRedirects!) {
       return abort(client, request, 'Maximum redirects exceeded');
     }
-    aborted.add(request);
     request.destroy();
     let target: Target;
     try {
@@ -204,9 +209,7 @@ class ClientHandshake {
     } catch (error) {
       return emitErrorAndClose(client, error as Error);
     }
-    const trusted = client.listenerCount('redirect') > 0;
-    const { headers, auth } = redirects.follow(target, this.#authFor(target), trusted);
-    this.#send(target, this.#open(target, headers, auth));
+    this.send(target);
   }
 
   #onUpgrade(response: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -279,12 +282,12 @@ function abortSocket(client: Client, socket: Duplex, message: string): void {
 }
 
 /** `path` is that of the request here, and a Unix socket in `net.connect`. */
-function openTCP(options: net.NetConnectOpts & { socketPath?: string; path?: string }): net.Socket {
-  return net.connect({ ...options, path: options.socketPath } as net.NetConnectOpts);
+function openTcp(options: NetConnectOpts & { socketPath?: string }): Socket {
+  return connectTcp({ ...options, path: options.socketPath } as NetConnectOpts);
 }
 
-function openTLS(options: ConnectionOptions): tls.TLSSocket {
-  const { servername, host = '' } = options;
-  const named = servername || servername === '' ? servername : net.isIP(host) ? '' : host;
-  return tls.connect({ ...options, path: undefined, servername: named });
+function openTls(options: ConnectionOptions): TLSSocket {
+  const { host = '' } = options;
+  const servername = options.servername ?? (isIP(host) ? '' : host);
+  return connectTls({ ...options, path: undefined, servername });
 }

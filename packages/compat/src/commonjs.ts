@@ -1,1 +1,5 @@
-export { default } from './api.ts';
+import api from './api.ts';
+
+declare const module: object;
+// `require` returns the class.
+Object.assign(module, { exports: api });

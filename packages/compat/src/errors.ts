@@ -3,19 +3,15 @@ import { CloseCode, type FrameDecoder, type Role } from '@ws/codec';
 /** An error with a code that never changes, and the close code that the peer gets. */
 export interface FaultError extends Error {
   code: string;
+  [CLOSE_CODE]: number;
 }
 
-const closeCodes = new WeakMap<Error, number>();
-
-/** The close code for an error of this file, otherwise undefined. */
-export function closeCodeOf(error: Error): number | undefined {
-  return closeCodes.get(error);
-}
+/** Names the close code of an error. */
+export const CLOSE_CODE: unique symbol = Symbol('close code');
 
 /** Creates an error that ends a connection with `closeCode`. */
 function fault(error: Error, closeCode: number, code: string): FaultError {
-  closeCodes.set(error, closeCode);
-  return Object.assign(error, { code });
+  return Object.assign(error, { code, [CLOSE_CODE]: closeCode });
 }
 
 function frameFault(text: string, code: string): FaultError {

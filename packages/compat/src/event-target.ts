@@ -80,6 +80,7 @@ export function removeHandler(target: EventEmitter, type: string, handler: Event
 export function defineAttributes(prototype: EventSource): void {
   for (const type of Object.keys(makers)) {
     Object.defineProperty(prototype, `on${type}`, {
+      configurable: true,
       enumerable: true,
       get(this: EventSource) {
         return attribute(this, type)?.handler ?? null;

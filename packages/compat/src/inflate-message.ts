@@ -1,6 +1,5 @@
 import type { InflateWaiter } from '@ws/conn/internal';
-import { copyOf } from './bytes.ts';
-import { type FaultError, invalidDeflate, outOfMemory, tooLong } from './errors.ts';
+import type { FaultError } from './errors.ts';
 import { engines, type PerMessageDeflate } from './permessage-deflate.ts';
 import { platform } from './platform.ts';
 import type { ReceivedMessage } from './received-message.ts';
@@ -16,24 +15,19 @@ export const POSTPONED = 1;
 /** Inflates what the decompressor has. Returns the fault of invalid input. */
 export function inflateInto(
   message: ReceivedMessage,
-  { decompressor, limit }: PerMessageDeflate,
+  deflate: PerMessageDeflate,
   waiter: InflateWaiter,
 ): typeof INFLATED | typeof POSTPONED | FaultError {
-  const { inflateBudget, output } = engines();
+  const { decompressor } = deflate;
+  const { inflateBudget } = engines();
   do {
     if (!inflateBudget.request(waiter)) return POSTPONED;
-    const left = limit - message.plain;
-    let size: number;
-    try {
-      size = decompressor.step(output, Math.min(output.length, left + 1), left);
-    } catch (error) {
-      return outOfMemory(error as Error);
-    }
-    inflateBudget.charge(Math.max(size, 0) + STEP_COST + decompressor.cost, platform);
-    if (size < 0) return invalidDeflate();
-    if (size > left) return tooLong();
+    const part = deflate.step(message.plain);
+    const size = part instanceof Error ? 0 : part.length;
+    inflateBudget.charge(size + STEP_COST + decompressor.cost, platform);
+    if (part instanceof Error) return part;
     message.plain += size;
-    if (size > 0) message.add(copyOf(output, 0, size));
+    message.add(part);
   } while (decompressor.more);
   return INFLATED;
 }

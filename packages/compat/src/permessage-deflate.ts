@@ -7,8 +7,8 @@ import {
   enginePoolOf,
   StreamCompressor,
 } from '@ws/conn/internal';
-import { copyOf, EMPTY, join } from './bytes.ts';
-import { invalidDeflate, tooLong } from './errors.ts';
+import { bytesOf, copyOf, join } from './bytes.ts';
+import { type FaultError, invalidDeflate, outOfMemory, tooLong } from './errors.ts';
 import type { ExtensionParameters } from './extension.ts';
 import { platform } from './platform.ts';
 
@@ -61,10 +61,10 @@ export class PerMessageDeflate {
   #decompressor: Decompressor | undefined;
   /** The message that {@link compress} is in the middle of. */
   #stream: StreamCompressor | undefined;
-  /** The parts of the message that {@link decompress} is in the middle of. */
-  #inflated: Buffer[] | undefined;
-  /** Calls of {@link compress} that were not answered. */
-  #compressing: Set<Callback> | undefined;
+  /** Plain bytes of the message that {@link decompress} is in the middle of. */
+  #inflated: number | undefined;
+  /** Work that {@link cleanup} cancels. */
+  readonly #pending = new Map<NodeJS.Immediate, Callback | undefined>();
 
   constructor(options?: PerMessageDeflateOptions) {
     this.#options = options ?? {};
@@ -118,9 +118,11 @@ export class PerMessageDeflate {
     this.#compressor?.destroy();
     this.#decompressor?.destroy();
     this.#compressor = this.#decompressor = undefined;
-    const pending = this.#compressing ?? [];
-    this.#compressing = undefined;
-    for (const callback of pending) callback(new Error(CLOSED_EARLY));
+    for (const [immediate, callback] of this.#pending) {
+      clearImmediate(immediate);
+      callback?.(new Error(CLOSED_EARLY));
+    }
+    this.#pending.clear();
   }
 
   /** Whether this end compresses each message separately. */
@@ -157,20 +159,28 @@ export class PerMessageDeflate {
     return engine === undefined ? undefined : new StreamCompressor(compressor, engine);
   }
 
+  /** Inflates the next part of a message, of which `before` bytes are inflated. */
+  step(before: number): Buffer | FaultError {
+    const { output } = engines();
+    const left = this.limit - before;
+    let size: number;
+    try {
+      size = this.decompressor.step(output, Math.min(output.length, left + 1), left);
+    } catch (error) {
+      return outOfMemory(error as Error);
+    }
+    if (size < 0) return invalidDeflate();
+    return size > left ? tooLong() : copyOf(output, 0, size);
+  }
+
   /**
    * Compresses a message, or a fragment of one, and calls `callback` in a later turn.
    *
    * @param fin - Whether the message ends.
    */
   compress(data: Buffer | string, fin: boolean, callback: Callback): void {
-    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
-    // Another function each time: a program may give the same one twice.
-    const pending: Callback = (error, output) => callback(error, output);
-    const answer: Callback = (error, output) => {
-      if (this.#compressing?.delete(pending)) callback(error, output);
-    };
-    (this.#compressing ??= new Set()).add(pending);
-    this.#later(answer, () => {
+    const bytes = bytesOf(data);
+    this.#later(callback, true, () => {
       const stream = (this.#stream ??= this.stream());
       if (stream === undefined) throw new Error('too many messages are compressed in fragments');
       const size = stream.fragment(bytes, 0, bytes.length, fin);
@@ -185,17 +195,22 @@ export class PerMessageDeflate {
 
   /** As {@link compress}, for the other direction. */
   decompress(data: Buffer, fin: boolean, callback: Callback): void {
-    this.#later(callback, () => {
+    this.#later(callback, false, () => {
       const { decompressor } = this;
       if (this.#inflated === undefined) decompressor.beginMessage();
-      const before = this.#inflated ?? [];
-      this.#inflated = before;
+      this.#inflated ??= 0;
       decompressor.feed(data, 0, data.length, fin);
-      const parts = inflateAll(decompressor, this.limit - lengthOf(before));
-      this.#inflated = [...before, ...parts];
-      if (!fin) return join(parts);
-      this.#inflated = undefined;
-      decompressor.endMessage();
+      const parts: Buffer[] = [];
+      do {
+        const part = this.step(this.#inflated);
+        if (part instanceof Error) throw part;
+        this.#inflated += part.length;
+        parts.push(part);
+      } while (decompressor.more);
+      if (fin) {
+        this.#inflated = undefined;
+        decompressor.endMessage();
+      }
       return join(parts);
     });
   }
@@ -209,22 +224,30 @@ export class PerMessageDeflate {
     return typeof bits === 'number' ? bits : MAX_BITS;
   }
 
-  #later(callback: Callback, work: () => Buffer): void {
-    let output: Buffer;
-    try {
-      output = work();
-    } catch (error) {
-      setImmediate(callback, error as Error);
-      return;
-    }
-    setImmediate(callback, null, output);
+  /**
+   * Does `work` in a later turn, and calls `callback` with what it returns or throws.
+   *
+   * @param reports - Whether `callback` gets an error when {@link cleanup} comes first.
+   */
+  #later(callback: Callback, reports: boolean, work: () => Buffer): void {
+    const immediate = setImmediate(() => {
+      this.#pending.delete(immediate);
+      let output: Buffer;
+      try {
+        output = work();
+      } catch (error) {
+        return callback(error as Error);
+      }
+      callback(null, output);
+    });
+    this.#pending.set(immediate, reports ? callback : undefined);
   }
 
   #acceptOffer(offers: readonly DeflateParameters[]): DeflateParameters {
-    const accepted = offers.find((offer) => this.#fits(offer));
-    if (accepted === undefined) throw new Error('None of the extension offers can be accepted');
     const { serverNoContextTakeover, clientNoContextTakeover } = this.#options;
     const { serverMaxWindowBits, clientMaxWindowBits } = this.#options;
+    const accepted = offers.find((offer) => this.#fits(offer));
+    if (accepted === undefined) throw new Error('None of the extension offers can be accepted');
     if (serverNoContextTakeover) accepted[SERVER_ALONE] = true;
     if (clientNoContextTakeover) accepted[CLIENT_ALONE] = true;
     if (typeof serverMaxWindowBits === 'number') accepted[SERVER_BITS] = serverMaxWindowBits;
@@ -237,13 +260,12 @@ export class PerMessageDeflate {
 
   #fits(offer: DeflateParameters): boolean {
     const { serverNoContextTakeover, serverMaxWindowBits, clientMaxWindowBits } = this.#options;
-    const serverBits = offer[SERVER_BITS] as number | undefined;
+    const { [SERVER_BITS]: serverBits, [CLIENT_BITS]: clientBits } = offer;
     if (serverNoContextTakeover === false && offer[SERVER_ALONE]) return false;
-    if (serverBits !== undefined && serverMaxWindowBits === false) return false;
-    const tooFew = typeof serverMaxWindowBits === 'number' && serverBits! < serverMaxWindowBits;
-    if (serverBits !== undefined && tooFew) return false;
+    // `true` is less than any number of bits, `false` is more.
+    const least = serverMaxWindowBits === false ? Infinity : Number(serverMaxWindowBits);
+    if ((serverBits as number) < least) return false;
     if (typeof clientMaxWindowBits !== 'number') return true;
-    const clientBits = offer[CLIENT_BITS];
     return clientBits === true || (clientBits !== undefined && clientBits >= clientMaxWindowBits);
   }
 
@@ -270,24 +292,6 @@ export function engines(): EnginePool {
   return enginePoolOf(platform.deflate!, platform);
 }
 
-function lengthOf(parts: readonly Buffer[]): number {
-  return parts.reduce((sum, part) => sum + part.length, 0);
-}
-
-function inflateAll(decompressor: Decompressor, limit: number): Buffer[] {
-  const { output } = engines();
-  const parts: Buffer[] = [];
-  let left = limit;
-  do {
-    const size = decompressor.step(output, output.length, left);
-    if (size < 0) throw invalidDeflate();
-    if (size > left) throw tooLong();
-    left -= size;
-    if (size > 0) parts.push(copyOf(output, 0, size));
-  } while (decompressor.more);
-  return parts.length === 0 ? [EMPTY] : parts;
-}
-
 /** Checks the parameters of one element of the header. */
 function normalize(given: ExtensionParameters, isServer: boolean): DeflateParameters {
   const params: DeflateParameters = {};
@@ -299,22 +303,16 @@ function normalize(given: ExtensionParameters, isServer: boolean): DeflateParame
 }
 
 function normalizeValue(key: string, value: string | true, isServer: boolean): number | true {
-  const wrong = (): TypeError => new TypeError(`Invalid value for parameter "${key}": ${value}`);
-  switch (key) {
-    case SERVER_ALONE:
-    case CLIENT_ALONE:
-      if (value !== true) throw wrong();
-      return true;
-    case CLIENT_BITS:
-      // Only a client may leave the value to the other end.
-      if (value === true && isServer) return true;
-      break;
-    case SERVER_BITS:
-      break;
-    default:
-      throw new Error(`Unknown parameter "${key}"`);
+  const isFlag = key === SERVER_ALONE || key === CLIENT_ALONE;
+  if (!isFlag && key !== SERVER_BITS && key !== CLIENT_BITS) {
+    throw new Error(`Unknown parameter "${key}"`);
   }
-  const bits = value === true ? Number.NaN : Number(value);
-  if (!Number.isInteger(bits) || bits < 8 || bits > MAX_BITS) throw wrong();
+  // Only a client may leave the bits to the other end.
+  const mayBeEmpty = isFlag || (isServer && key === CLIENT_BITS);
+  if (mayBeEmpty && value === true) return true;
+  const bits = Number(value);
+  if (isFlag || !Number.isInteger(bits) || bits < 8 || bits > MAX_BITS) {
+    throw new TypeError(`Invalid value for parameter "${key}": ${value}`);
+  }
   return bits;
 }

@@ -12,6 +12,7 @@ import { bytesOf, copyOf, isBlob } from './bytes.ts';
 import { checkControlSize, closePayload } from './control-payload.ts';
 import { type FrameList, type FrameOptions, frameList, isShareable } from './frame-list.ts';
 import { OutgoingFrames, type SendCallback } from './outgoing-frames.ts';
+import { ownerOf } from './owned-socket.ts';
 import type { ActiveExtensions } from './parser-events.ts';
 import { EXTENSION, type PerMessageDeflate } from './permessage-deflate.ts';
 
@@ -23,20 +24,21 @@ export interface SenderOptions {
   mask?: boolean | undefined;
 }
 
-/** A frame that waits for the message before it. */
+/** A frame whose payload is not ready: a Blob is read, a message compressed, or both wait. */
 interface Job {
-  /** Bytes of the payload. */
-  readonly size: number;
+  data: string | Uint8Array | Blob;
+  readonly opcode: number;
+  readonly fin: boolean;
+  readonly compress: boolean;
+  readonly mask: boolean;
   readonly callback: SendCallback | undefined;
-  run(): void;
 }
 
 const RSV1 = 0x40;
+const COMPRESSING = 'data was being compressed';
 
 /** Writes the frames of one socket. */
 export class Sender extends OutgoingFrames {
-  /** Called with an error that is not of the socket: a Blob could not be read. */
-  onerror: (error: Error) => void = () => {};
   readonly _extensions: ActiveExtensions;
   readonly #generateMask: ((key: Buffer) => void) | undefined;
   #firstFragment = true;
@@ -45,6 +47,8 @@ export class Sender extends OutgoingFrames {
   /** Whether a Blob is being read or a large message is being compressed. Later frames wait. */
   #busy = false;
   #jobs: Job[] | undefined;
+  /** The message that another thread compresses. */
+  #compressing: Job | undefined;
   #waitingBytes = 0;
 
   constructor(socket: Duplex, extensions?: ActiveExtensions, generateMask?: (key: Buffer) => void) {
@@ -91,26 +95,16 @@ export class Sender extends OutgoingFrames {
 
   /** Sends a message, or a fragment of one. */
   send(data: unknown, options: SenderOptions, callback?: SendCallback): void {
-    const { binary, compress, fin, mask } = options;
-    this.message(data, binary === true, compress === true, fin === true, mask === true, callback);
-  }
-
-  /** As {@link send}, without an object of options. */
-  message(
-    data: unknown,
-    binary: boolean,
-    compress: boolean,
-    fin: boolean,
-    mask: boolean,
-    callback: SendCallback | undefined,
-  ): void {
+    const fin = options.fin === true;
+    const mask = options.mask === true;
     const payload = typeof data === 'string' || isBlob(data) ? data : bytesOf(data);
     const first = this.#firstFragment;
-    if (first) this.#compress = compress && this.#compresses(payload);
+    if (first) this.#compress = options.compress === true && this.#compresses(payload);
     this.#firstFragment = fin;
-    const opcode = !first ? ContinuationFrame : binary ? BinaryMessage : TextMessage;
+    const opcode = !first ? ContinuationFrame : options.binary ? BinaryMessage : TextMessage;
     if (this.#compress || this.#busy || (typeof payload !== 'string' && isBlob(payload))) {
-      return this.#prepare(payload, opcode, fin, this.#compress, mask, callback);
+      const compress = this.#compress;
+      return this.#prepare({ data: payload, opcode, fin, compress, mask, callback });
     }
     this.#emit(opcode, fin, 0, payload, mask, callback);
   }
@@ -125,8 +119,14 @@ export class Sender extends OutgoingFrames {
     }
   }
 
-  /** Releases the compressor of a message that is sent in several frames. */
+  /** The connection is closed: releases the compressor, and fails the frames that wait for it. */
   destroy(): void {
+    this.#endStream();
+    if (this.#compressing !== undefined) this.#fail(this.#compressing, closedWhile(COMPRESSING));
+  }
+
+  /** Releases the compressor of a message that is sent in several frames. */
+  #endStream(): void {
     this.#stream?.end();
     this.#stream = undefined;
   }
@@ -167,60 +167,44 @@ export class Sender extends OutgoingFrames {
     const payload = isBlob(data) ? data : bytesOf(data);
     checkControlSize(sizeOf(payload));
     if (this.#busy || isBlob(payload)) {
-      this.#prepare(payload, opcode, true, false, mask, callback);
+      this.#prepare({ data: payload, opcode, fin: true, compress: false, mask, callback });
     } else {
       this.#emit(opcode, true, 0, payload, mask, callback);
     }
   }
 
-  #wait(job: Job): void {
-    this.#waitingBytes += job.size;
-    (this.#jobs ??= []).push(job);
-  }
-
   /** Sends data that waits for earlier data, is a Blob, or is compressed. */
-  #prepare(
-    data: string | Uint8Array | Blob,
-    opcode: number,
-    fin: boolean,
-    compress: boolean,
-    mask: boolean,
-    callback: SendCallback | undefined,
-  ): void {
-    const run = (): void => {
-      if (typeof data !== 'string' && isBlob(data)) {
-        return this.#readBlob(data, opcode, fin, compress, mask, callback);
-      }
-      if (!compress) return this.#emit(opcode, fin, 0, data, mask, callback);
-      const bytes = bytesOf(data);
-      if (!fin || this.#stream !== undefined || opcode === ContinuationFrame) {
-        this.#compressFragment(bytes, opcode, fin, mask, callback);
-      } else {
-        this.#compressMessage(bytes, opcode, mask, callback);
-      }
-    };
-    if (this.#busy) this.#wait({ size: sizeOf(data), callback, run });
-    else run();
+  #prepare(job: Job): void {
+    if (this.#busy) {
+      this.#waitingBytes += sizeOf(job.data);
+      (this.#jobs ??= []).push(job);
+      return;
+    }
+    const { data, opcode, fin, compress } = job;
+    if (typeof data !== 'string' && isBlob(data)) return this.#readBlob(job, data);
+    if (!compress) return this.#ready(job, 0, data);
+    const bytes = bytesOf(data);
+    if (!fin || this.#stream !== undefined || opcode === ContinuationFrame) {
+      this.#compressFragment(job, bytes);
+    } else {
+      this.#compressMessage(job, bytes);
+    }
   }
 
-  #readBlob(
-    blob: Blob,
-    opcode: number,
-    fin: boolean,
-    compress: boolean,
-    mask: boolean,
-    callback: SendCallback | undefined,
-  ): void {
+  #ready({ opcode, fin, mask, callback }: Job, rsv: number, payload: string | Uint8Array): void {
+    this.#emit(opcode, fin, rsv, payload, mask, callback);
+  }
+
+  #readBlob(job: Job, blob: Blob): void {
     this.#begin(blob.size);
     const done = (memory: ArrayBuffer): void => {
-      if (this.stream.destroyed) return this.#fail('the blob was being read', callback);
-      this.#end(blob.size, () =>
-        this.#prepare(new Uint8Array(memory), opcode, fin, compress, mask, callback),
-      );
+      if (this.stream.destroyed) return this.#fail(job, closedWhile('the blob was being read'));
+      job.data = new Uint8Array(memory);
+      this.#end(blob.size, () => this.#prepare(job));
     };
     const failed = (error: Error): void => {
-      this.#failAll(error, callback);
-      this.onerror(error);
+      this.#fail(job, error);
+      ownerOf(this.stream)?._onSendError(error);
     };
     // In a later tick: what a callback throws must not reject the promise.
     blob.arrayBuffer().then(
@@ -229,56 +213,41 @@ export class Sender extends OutgoingFrames {
     );
   }
 
-  #compressFragment(
-    bytes: Uint8Array,
-    opcode: number,
-    fin: boolean,
-    mask: boolean,
-    callback: SendCallback | undefined,
-  ): void {
-    if (opcode !== ContinuationFrame) this.#stream = this.#deflate!.stream();
+  #compressFragment(job: Job, bytes: Uint8Array): void {
+    const isFirst = job.opcode !== ContinuationFrame;
+    if (isFirst) this.#stream = this.#deflate!.stream();
     const stream = this.#stream;
-    if (stream === undefined) return this.#emit(opcode, fin, 0, bytes, mask, callback);
-    const size = stream.fragment(bytes, 0, bytes.length, fin);
-    const rsv = opcode === ContinuationFrame ? 0 : RSV1;
-    this.#emit(opcode, fin, rsv, copyOf(stream.output, 0, size), mask, callback);
-    if (fin) this.destroy();
+    if (stream === undefined) return this.#ready(job, 0, bytes);
+    const size = stream.fragment(bytes, 0, bytes.length, job.fin);
+    this.#ready(job, isFirst ? RSV1 : 0, copyOf(stream.output, 0, size));
+    if (job.fin) this.#endStream();
   }
 
-  #compressMessage(
-    bytes: Uint8Array,
-    opcode: number,
-    mask: boolean,
-    callback: SendCallback | undefined,
-  ): void {
+  #compressMessage(job: Job, bytes: Uint8Array): void {
     const { compressor } = this.#deflate!;
-    if (compressor.isLarge(bytes.length)) return this.#compressLater(bytes, opcode, mask, callback);
+    if (compressor.isLarge(bytes.length)) return this.#compressLater(job, bytes);
     const size = compressor.deflate(bytes, 0, bytes.length);
     // Not smaller: it is sent as it is.
-    if (size === 0) return this.#emit(opcode, true, 0, bytes, mask, callback);
-    const output = compressor.takeOutput().subarray(0, size);
-    this.#emit(opcode, true, RSV1, output, mask, callback);
+    if (size === 0) return this.#ready(job, 0, bytes);
+    this.#ready(job, RSV1, compressor.takeOutput().subarray(0, size));
   }
 
   /** Another thread compresses the message. Later frames wait for it. */
-  #compressLater(
-    bytes: Uint8Array,
-    opcode: number,
-    mask: boolean,
-    callback: SendCallback | undefined,
-  ): void {
+  #compressLater(job: Job, bytes: Uint8Array): void {
     const { compressor } = this.#deflate!;
     const { engines, level, windowBits, history } = compressor;
-    this.#begin(bytes.length);
+    const { length } = bytes;
+    this.#begin(length);
+    this.#compressing = job;
     // A copy: the application may transfer its bytes while another thread reads them.
-    const begin = (): Uint8Array => copyOf(bytes, 0, bytes.length);
+    const begin = (): Uint8Array => copyOf(bytes, 0, length);
     engines.source.deflateLater({ begin, level, windowBits, history }, (output) => {
-      if (this.stream.destroyed) return this.#fail('data was being compressed', callback);
-      const smaller = output !== undefined && output.length > 0 && output.length < bytes.length;
-      if (smaller) compressor.recordSent(bytes, 0, bytes.length);
-      this.#end(bytes.length, () =>
-        this.#emit(opcode, true, smaller ? RSV1 : 0, smaller ? output : bytes, mask, callback),
-      );
+      if (this.#compressing === undefined) return;
+      this.#compressing = undefined;
+      if (this.stream.destroyed) return this.#fail(job, closedWhile(COMPRESSING));
+      const smaller = output !== undefined && output.length > 0 && output.length < length;
+      if (smaller) compressor.recordSent(bytes, 0, length);
+      this.#end(length, () => this.#ready(job, smaller ? RSV1 : 0, smaller ? output : bytes));
     });
   }
 
@@ -295,21 +264,21 @@ export class Sender extends OutgoingFrames {
     while (!this.#busy) {
       const job = this.#jobs?.shift();
       if (job === undefined) return;
-      this.#waitingBytes -= job.size;
-      job.run();
+      this.#waitingBytes -= sizeOf(job.data);
+      this.#prepare(job);
     }
   }
 
-  #fail(what: string, callback: SendCallback | undefined): void {
-    this.#failAll(new Error(`The socket was closed while ${what}`), callback);
-  }
-
-  #failAll(error: Error, callback: SendCallback | undefined): void {
+  /** Calls the callbacks of `job` and of all frames that wait. */
+  #fail(job: Job, error: Error): void {
     const jobs = this.#jobs ?? [];
-    this.#jobs = undefined;
-    callback?.(error);
-    for (const job of jobs) job.callback?.(error);
+    this.#jobs = this.#compressing = undefined;
+    for (const { callback } of [job, ...jobs]) callback?.(error);
   }
+}
+
+function closedWhile(what: string): Error {
+  return new Error(`The socket was closed while ${what}`);
 }
 
 /** Known, to detect that an application has replaced it. */

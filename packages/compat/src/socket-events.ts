@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Connection } from './connection.ts';
-import { closeCodeOf, type FaultError } from './errors.ts';
+import { CLOSE_CODE, type FaultError } from './errors.ts';
 import { disown, ownerOf } from './owned-socket.ts';
 import type { ParserEvents } from './parser-events.ts';
 import { CLOSED, CLOSING, OPEN } from './ready-state.ts';
@@ -78,7 +78,7 @@ function resume(socket: Duplex): void {
 /** The peer broke a rule. */
 function onFault(ws: Connection, error: FaultError): void {
   ws._faulted = true;
-  if (stopReading(ws)) ws.close(closeCodeOf(error));
+  if (stopReading(ws)) ws.close(error[CLOSE_CODE]);
   emitError(ws, error);
 }
 

@@ -4,11 +4,11 @@ import { unescape } from 'node:querystring';
 export interface Target {
   readonly url: URL;
   readonly isSecure: boolean;
-  /** The host name without brackets; undefined for a Unix socket. */
-  readonly host: string | undefined;
-  readonly port: number | undefined;
+  /** The host name without brackets; empty for a Unix socket. */
+  readonly host: string;
+  readonly port: string | number;
   /** Path and query of the request. */
-  readonly path: string;
+  readonly path: string | undefined;
   /** The path of a Unix socket. */
   readonly socketPath: string | undefined;
   /** User and password of the URL. */
@@ -28,39 +28,43 @@ export function parseUrl(address: string | URL, base?: URL): URL {
   } catch {
     throw new SyntaxError(`Invalid URL: ${String(address)}`);
   }
-  if (url.protocol === 'http:') url.protocol = 'ws:';
-  else if (url.protocol === 'https:') url.protocol = 'wss:';
+  url.protocol = url.protocol.replace(/^http/, 'ws');
   return url;
 }
 
 /** @throws SyntaxError for a URL that is not one of a WebSocket server. */
 export function targetOf(url: URL): Target {
-  const isSecure = url.protocol === 'wss:';
-  const isUnix = url.protocol === 'ws+unix:';
-  if (url.protocol !== 'ws:' && !isSecure && !isUnix) {
+  const { protocol, pathname, username, password } = url;
+  const isSecure = protocol === 'wss:';
+  const isUnix = protocol === 'ws+unix:';
+  if (protocol !== 'ws:' && !isSecure && !isUnix) {
     const expected = '"ws:", "wss:", "http:", "https:", or "ws+unix:"';
     throw new SyntaxError(`The URL's protocol must be one of ${expected}`);
   }
-  if (isUnix && url.pathname === '') throw new SyntaxError("The URL's pathname is empty");
+  if (isUnix && pathname === '') throw new SyntaxError("The URL's pathname is empty");
   if (url.hash !== '') throw new SyntaxError('The URL contains a fragment identifier');
-  const { username, password, hostname } = url;
-  const auth = username || password ? `${unescape(username)}:${unescape(password)}` : undefined;
-  const whole = url.pathname + url.search;
-  if (isUnix) {
-    const colon = whole.indexOf(':');
-    const socketPath = colon < 0 ? whole : whole.slice(0, colon);
-    const path = colon < 0 ? '' : whole.slice(colon + 1);
-    return { url, isSecure, host: undefined, port: undefined, path, socketPath, auth };
-  }
-  const host = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
-  const port = url.port === '' ? undefined : Number(url.port);
-  return { url, isSecure, host, port, path: whole, socketPath: undefined, auth };
+  const whole = pathname + url.search;
+  const [socketPath, path] = isUnix ? whole.split(':') : [undefined, whole];
+  return {
+    url,
+    isSecure,
+    host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: url.port || (isSecure ? 443 : 80),
+    path,
+    socketPath,
+    auth: username || password ? `${unescape(username)}:${unescape(password)}` : undefined,
+  };
 }
 
 /** Whether both are the same host and port, or the same Unix socket. */
 export function isSameHost(one: Target, other: Target): boolean {
-  if (one.socketPath !== undefined || other.socketPath !== undefined) {
-    return one.socketPath === other.socketPath;
-  }
-  return one.url.host === other.url.host;
+  return one.socketPath === other.socketPath && one.url.host === other.url.host;
+}
+
+/**
+ * Whether a redirect to `target` may carry the credentials for `first`: it stays on the host that
+ * the application has named, and does not go from TLS to plain text.
+ */
+export function mayGetCredentials(target: Target, first: Target): boolean {
+  return isSameHost(target, first) && (target.isSecure || !first.isSecure);
 }

@@ -1,8 +1,13 @@
 import { EventEmitter } from 'node:events';
-import http, { type IncomingMessage, type OutgoingHttpHeaders, type Server } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type Server,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { acceptKey } from '@ws/http-shared';
+import { acceptKey } from '@ws/codec';
 import { abortHandshake, answerPlainRequest } from './abort-handshake.ts';
 import { format, parse as parseExtensions } from './extension.ts';
 import { ownerOf } from './owned-socket.ts';
@@ -57,6 +62,8 @@ export class WebSocketServer extends EventEmitter {
   _removeListeners: (() => void) | undefined = undefined;
   /** @internal */
   _emitsCloseWhenEmpty = false;
+  /** @internal */
+  _untrack: (this: WebSocket) => void = untracking(this);
 
   /**
    * @param callback - Called when the server listens on `port`.
@@ -73,7 +80,7 @@ export class WebSocketServer extends EventEmitter {
       );
     }
     if (hasPort) {
-      this._server = http.createServer(answerPlainRequest);
+      this._server = createServer(answerPlainRequest);
       this._server.listen(port, host as string, backlog as number, callback);
     } else if (server) {
       this._server = server;
@@ -270,7 +277,10 @@ export class WebSocketServer extends EventEmitter {
     socket.write(lines.concat('\r\n').join('\r\n'));
     socket.removeListener('error', onSocketError);
     ws.setSocket(socket, head, this.options);
-    if (this.clients !== undefined) this._track(ws, this.clients);
+    if (this.clients !== undefined) {
+      this.clients.add(ws);
+      ws.on('close', this._untrack);
+    }
     callback(ws, request);
   }
 
@@ -281,15 +291,15 @@ export class WebSocketServer extends EventEmitter {
     if (handleProtocols) return handleProtocols.call(this.options, protocols, request as never);
     return protocols.values().next().value;
   }
+}
 
-  /** @internal */
-  _track(ws: WebSocket, clients: Set<WebSocket>): void {
-    clients.add(ws);
-    ws.on('close', () => {
-      clients.delete(ws);
-      if (this._emitsCloseWhenEmpty && clients.size === 0) process.nextTick(emitClose, this);
-    });
-  }
+/** The listener of 'close' of all connections in `clients`. */
+function untracking(server: WebSocketServer): (this: WebSocket) => void {
+  return function () {
+    const clients = server.clients!;
+    clients.delete(this);
+    if (server._emitsCloseWhenEmpty && clients.size === 0) process.nextTick(emitClose, server);
+  };
 }
 
 function emitClose(server: WebSocketServer): void {

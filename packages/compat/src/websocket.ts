@@ -48,6 +48,8 @@ const STATE_NAMES = Object.keys(STATES);
 const CLOSED_EARLY = 'WebSocket was closed before the connection was established';
 /** Properties that a program sees when it enumerates a connection, as those of ws. */
 const ENUMERABLE = [
+  'addEventListener',
+  'removeEventListener',
   'binaryType',
   'bufferedAmount',
   'extensions',
@@ -234,7 +236,6 @@ export class WebSocket extends EventEmitter {
       isServer: this._isServer,
     });
     this._sender = new Sender(socket, this._extensions, options.generateMask);
-    this._sender.onerror = (error) => onSendError(this, error);
     this._stream = socket;
     own(socket, this);
     // Other streams than sockets may lack these methods.
@@ -245,6 +246,11 @@ export class WebSocket extends EventEmitter {
     listen(socket);
     this._readyState = OPEN;
     this.emit('open');
+  }
+
+  /** @internal */
+  _onSendError(error: Error): void {
+    onSendError(this, error);
   }
 
   /** @internal */
@@ -351,14 +357,11 @@ export class WebSocket extends EventEmitter {
     const chosen = typeof options === 'function' ? undefined : options;
     const payload = typeof data === 'number' ? data.toString() : data;
     if (this._readyState !== OPEN) return refuse(this, payload, done);
-    const isText = typeof payload === 'string';
-    const sender = this._sender!;
-    if (chosen === undefined) {
-      return sender.message(payload || EMPTY, !isText, true, true, !this._isServer, done);
-    }
-    const defaults = { binary: !isText, compress: true, fin: true, mask: !this._isServer };
+    const binary = typeof payload !== 'string';
+    const defaults = { binary, mask: !this._isServer, compress: true, fin: true };
     // As in ws, an option that is present and undefined is false.
-    sender.send(payload || EMPTY, { ...defaults, ...chosen }, done);
+    const known = chosen === undefined ? defaults : { ...defaults, ...chosen };
+    this._sender!.send(payload || EMPTY, known, done);
   }
 
   /** Ends the connection without a close frame. */

@@ -234,6 +234,35 @@ describe('new WebSocket', () => {
     await closed(scene.watch('client', new scene.ws(urlOf(wss), { agent })));
   });
 
+  for (const url of ['ws://[::1]', 'ws://u:p@localhost:1337/x?y', 'ws://localhost:80/', 'ws://h']) {
+    sameTrace(`gives an agent the request for ${url}`, async (scene) => {
+      const agent = new http.Agent();
+      (agent as never as { addRequest: unknown }).addRequest = (
+        request: http.ClientRequest,
+        options: Record<string, unknown>,
+      ) => {
+        scene.log('agent', request.method, request.path, ...request.getRawHeaderNames());
+        scene.log('agent', request.getHeader('host'), request.getHeader('authorization'));
+        for (const name of ['host', 'port', 'path', 'auth', 'defaultPort', 'timeout']) {
+          scene.log('agent', name, options[name]);
+        }
+      };
+      const options = { agent, handshakeTimeout: 1000, origin: 'o', headers: { Cookie: 'x' } };
+      const client = scene.watch('client', new scene.ws(url, ['a', 'b'], options));
+      client.on('error', () => {});
+      client.terminate();
+      await closed(client);
+    });
+  }
+
+  sameTrace('a request that the application destroys', async (scene) => {
+    const { url } = await scene.rawServer(() => {});
+    const client = scene.watch('client', new scene.ws(url));
+    client.on('error', () => {});
+    (client as never as { _req: http.ClientRequest })._req.destroy(new Error('mine'));
+    await closed(client);
+  });
+
   sameTrace('uses createConnection', async (scene) => {
     const wss = await scene.serve();
     wss.on('connection', (ws) => ws.close());
@@ -384,6 +413,29 @@ describe('a handshake that fails', () => {
       const client = scene.watch('client', new scene.ws(urlOf(wss)));
       client.on('open', () => client[method]());
       await closed(client);
+    });
+  }
+
+  for (const way of ['close', 'terminate', 'destroy'] as const) {
+    sameTrace(`${way} in a listener of unexpected-response`, async (scene) => {
+      const { url } = await scene.rawServer((_request, socket) => {
+        socket.end('HTTP/1.1 401 No\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbye');
+      });
+      const client = scene.watch('client', new scene.ws(url));
+      client.on('error', () => {});
+      client.on('unexpected-response', (request, response) => {
+        scene.log(
+          'client',
+          response.statusCode,
+          (client as never as { _req: unknown })._req === request,
+        );
+        if (way === 'destroy') request.destroy(new Error('mine'));
+        else client[way]();
+        scene.log('client', 'state', client.readyState);
+      });
+      // A request that was answered reports no error: the application ends the connection then.
+      if (way === 'destroy') await once(client, 'unexpected-response');
+      else await closed(client);
     });
   }
 

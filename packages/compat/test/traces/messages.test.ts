@@ -161,6 +161,24 @@ describe('binaryType', () => {
     });
   }
 
+  sameTrace('may change between messages and within a message', async (scene) => {
+    const { server, client } = await scene.pair();
+    const types = ['arraybuffer', 'fragments', 'blob', 'nodebuffer'] as const;
+    let at = 0;
+    client.on('message', () => {
+      client.binaryType = types[at++ % types.length] as 'nodebuffer';
+    });
+    for (let i = 0; i < 5; i++) server.send(Buffer.from(`${i}`));
+    client.on('ping', () => {
+      client.binaryType = 'fragments';
+    });
+    server.send(Buffer.from('a'), { fin: false });
+    server.ping();
+    server.send(Buffer.from('b'));
+    server.close();
+    await closed(server, client);
+  });
+
   sameTrace('ignores an unknown type', async (scene) => {
     const { server, client } = await scene.pair();
     client.binaryType = 'foo' as never;

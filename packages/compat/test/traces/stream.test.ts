@@ -116,6 +116,139 @@ describe('createWebSocketStream', () => {
     scene.log('client', bytes);
     await closedStream(stream);
   });
+
+  sameTrace('has the options of a stream, except four', async (scene) => {
+    const options = {
+      readableHighWaterMark: 7,
+      objectMode: true,
+      decodeStrings: false,
+      allowHalfOpen: false,
+      emitClose: true,
+      autoDestroy: true,
+    };
+    const { client, stream } = await streamPair(scene, options);
+    const { readableHighWaterMark, writableHighWaterMark, allowHalfOpen } = stream;
+    scene.log('stream', readableHighWaterMark, writableHighWaterMark, allowHalfOpen);
+    scene.log('stream', stream.readableObjectMode, stream.writableObjectMode);
+    client.terminate();
+    await closedStream(stream);
+  });
+
+  for (const allowHalfOpen of [true, false]) {
+    sameTrace(`the peer closes, allowHalfOpen ${allowHalfOpen}`, async (scene) => {
+      const { server, client, stream } = await streamPair(scene, { allowHalfOpen });
+      stream.resume();
+      server.close();
+      await closed(server, client);
+      await later();
+      scene.log('stream', stream.destroyed, stream.writable);
+      stream.end();
+      await later();
+      scene.log('stream', stream.destroyed, stream.writable);
+    });
+  }
+
+  sameTrace('write after terminate fails', async (scene) => {
+    const { server, client, stream } = await streamPair(scene);
+    client.terminate();
+    stream.write('x', scene.callback('client', 'write'));
+    await closed(server, client);
+    await closedStream(stream);
+  });
+
+  sameTrace('write after close fails', async (scene) => {
+    const { server, client, stream } = await streamPair(scene);
+    stream.resume();
+    server.close();
+    await closed(server, client);
+    stream.write('x', scene.callback('client', 'write'));
+    await closedStream(stream);
+  });
+
+  sameTrace('write after end fails', async (scene) => {
+    const { server, client, stream } = await streamPair(scene);
+    stream.resume();
+    stream.end('last');
+    stream.write('late', scene.callback('client', 'write'));
+    await closed(server, client);
+    await closedStream(stream);
+  });
+
+  sameTrace('destroy while the client connects', async (scene) => {
+    const wss = await scene.serve();
+    const client = scene.watch('client', new scene.ws(urlOf(wss)));
+    const stream = watchStream(scene, 'client', scene.ws.createWebSocketStream(client));
+    stream.destroy();
+    await closed(client);
+    await closedStream(stream);
+  });
+
+  sameTrace('end while the client connects, and the handshake fails', async (scene) => {
+    const { url } = await scene.rawServer((_request, socket) => {
+      socket.end('HTTP/1.1 500 No\r\nConnection: close\r\n\r\n');
+    });
+    const client = scene.watch('client', new scene.ws(url));
+    const stream = watchStream(scene, 'client', scene.ws.createWebSocketStream(client));
+    stream.end('x', scene.callback('client', 'end'));
+    await closed(client);
+    await closedStream(stream);
+  });
+
+  sameTrace('write returns false above the high-water mark, and drains', async (scene) => {
+    const { server, client, stream } = await streamPair(scene, { writableHighWaterMark: 100 });
+    let bytes = 0;
+    server.on('message', (data: Buffer) => {
+      bytes += data.length;
+    });
+    for (let i = 0; i < 4; i++) scene.log('client', 'write', stream.write('x'.repeat(40)));
+    await once(stream, 'drain');
+    stream.end();
+    stream.resume();
+    await closed(server, client);
+    scene.log('server', bytes);
+    await closedStream(stream);
+  });
+
+  sameTrace('corked chunks are messages', async (scene) => {
+    const { server, client, stream } = await streamPair(scene);
+    stream.cork();
+    stream.write('a');
+    stream.write(Buffer.from('b'));
+    stream.write('é', 'latin1');
+    stream.uncork();
+    stream.end();
+    stream.resume();
+    await closed(server, client);
+    await closedStream(stream);
+  });
+
+  for (const type of ['arraybuffer', 'fragments'] as const) {
+    for (const readableObjectMode of [true, false]) {
+      sameTrace(`binaryType ${type}, readableObjectMode ${readableObjectMode}`, async (scene) => {
+        const { server, client, stream } = await streamPair(scene, { readableObjectMode });
+        client.binaryType = type;
+        stream.on('data', (chunk) => scene.log('client', 'data', chunk));
+        stream.on('error', () => {});
+        let thrown: unknown;
+        const listener = client.listeners('message')[0] as (...args: unknown[]) => void;
+        client.removeListener('message', listener);
+        client.on('message', (...args) => {
+          try {
+            listener.apply(client, args);
+          } catch (error) {
+            thrown = (error as NodeJS.ErrnoException).code;
+          }
+        });
+        server.send(Buffer.from('bytes'));
+        server.send('text');
+        server.close();
+        await closed(server, client);
+        scene.log('client', 'threw', thrown);
+        stream.destroy();
+        await closedStream(stream);
+      });
+    }
+  }
 });
 
 async function closedStream(stream: Duplex): Promise<void> {

@@ -3,8 +3,7 @@ import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { selfSigned } from '@ws/tests';
 import { describe, expect, test } from 'vitest';
-import { Redirects } from '../../src/redirects.ts';
-import { parseUrl, type Target, targetOf } from '../../src/target.ts';
+import { mayGetCredentials, parseUrl, type Target, targetOf } from '../../src/target.ts';
 import { closed, type Scene, sameTrace } from '../trace.ts';
 
 /** A wss server that echoes, and its URL. */
@@ -78,29 +77,18 @@ function target(url: string): Target {
   return targetOf(parseUrl(url));
 }
 
-describe('Redirects.follow', () => {
-  const headers = { Authorization: 'secret', Cookie: 'a=b', Host: 'named', 'X-Other': 'c' };
-
-  test('takes credentials off from TLS to plain text, on the same host too', () => {
-    const redirects = new Redirects(target('wss://host:8443/'), headers);
-    const plain = redirects.follow(target('ws://host:8443/'), 'user:pass', false);
-    expect(plain).toEqual({ headers: { host: 'named', 'x-other': 'c' }, auth: undefined });
-  });
-
-  test('keeps them from plain text to TLS on the same host', () => {
-    const redirects = new Redirects(target('ws://host:8443/'), headers);
-    const { headers: kept } = redirects.follow(target('wss://host:8443/'), undefined, false);
-    expect(kept).toMatchObject({ authorization: 'secret', cookie: 'a=b' });
-  });
-
+describe('mayGetCredentials', () => {
   test.each([
-    ['ws+unix:/a.sock', 'ws://a.sock/'],
-    ['ws://host/', 'ws+unix:/host'],
-    ['ws+unix:/a.sock:/', 'ws+unix:/b.sock:/'],
-    ['ws://host:1/', 'ws://host:2/'],
-  ])('takes them off from %s to %s', (from, to) => {
-    const redirects = new Redirects(target(from), headers);
-    const { headers: kept } = redirects.follow(target(to), 'user:pass', false);
-    expect(kept).toEqual({ 'x-other': 'c' });
+    ['wss://host:8443/', 'ws://host:8443/', false],
+    ['ws://host:8443/', 'wss://host:8443/', true],
+    ['ws://host:1/a', 'ws://host:1/b', true],
+    ['ws://host:1/', 'ws://host:2/', false],
+    ['ws://one/', 'ws://two/', false],
+    ['ws+unix:/a.sock', 'ws://a.sock/', false],
+    ['ws://host/', 'ws+unix:/host', false],
+    ['ws+unix:/a.sock:/', 'ws+unix:/b.sock:/', false],
+    ['ws+unix:/a.sock:/', 'ws+unix:/a.sock:/b', true],
+  ])('a redirect from %s to %s: %s', (from, to, expected) => {
+    expect(mayGetCredentials(target(to), target(from))).toBe(expected);
   });
 });
