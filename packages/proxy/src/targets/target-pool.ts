@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { isThenable, typeName } from '@ws/http-shared';
-import { serverFault, unexpectedResult } from '@ws/node-server/internal';
+import { isThenable, serverFault, typeName, unexpectedResult } from '@ws/node-server/internal';
 import { ProxyError } from '../errors.ts';
 import { BALANCES, type BalanceName, stickyChoice } from './balance.ts';
 import { Backend, Connectors, type Target, type TargetState } from './target.ts';
@@ -78,14 +77,15 @@ export class TargetPool {
    * Chooses the target of a request.
    *
    * @param tried - Targets that have failed for this request.
+   * @param context - Read only when a function chooses.
    * @throws ProxyError 503 when none is up; HandshakeError 500 for a fault of the application.
    */
-  async choose(
+  choose(
     req: IncomingMessage,
     tried: readonly Backend[],
-    signal: AbortSignal,
-  ): Promise<Backend> {
-    if (this.#choose !== undefined) return this.#called(this.#choose, req, signal);
+    context: { readonly signal: AbortSignal },
+  ): Backend | Promise<Backend> {
+    if (this.#choose !== undefined) return this.#called(this.#choose, req, context.signal);
     const up = this.#untried(tried);
     if (up.length === 0) {
       throw new ProxyError('WS_ERR_PROXY_TARGET', 503, 'no target is up (option cooldown)');

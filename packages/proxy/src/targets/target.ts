@@ -1,7 +1,7 @@
 import type { ConnectionOptions } from 'node:tls';
-import { typeName } from '@ws/http-shared';
-import type { HeadersInput } from '@ws/node-client';
 import { type Target as Address, Connector, checkTls, parseTarget } from '@ws/node-client/internal';
+import type { HeadersInput } from '@ws/node-server';
+import { assertOption, typeName } from '@ws/node-server/internal';
 import { checkedLines, type HeaderLine } from '../handshake/header-lines.ts';
 
 /** A backend: its URL (ws, wss, http, https, ws+unix or wss+unix), alone or with options. */
@@ -59,9 +59,7 @@ export class Backend implements TargetState {
     const { url, weight = 1, tls, headers = {} } = optionsOf(target);
     this.address = parseTarget(url);
     this.url = this.address.url;
-    if (typeof weight !== 'number') {
-      throw new TypeError(`weight: expected a number, got ${typeName(weight)}`);
-    }
+    assertOption('weight', weight, typeof weight === 'number', 'a number');
     if (!(weight > 0 && weight < Infinity)) {
       throw new RangeError(`weight: expected a number above 0, got ${weight}`);
     }
@@ -119,9 +117,7 @@ export class Connectors {
       this.#plain ??= connector(undefined);
       return this.#plain;
     }
-    if (typeof tls !== 'object' || tls === null) {
-      throw new TypeError(`tls: expected an object, got ${typeName(tls)}`);
-    }
+    assertOption('tls', tls, typeof tls === 'object' && tls !== null, 'an object');
     const known = this.#byTls.get(tls) ?? connector(checkTls('tls', tls));
     this.#byTls.set(tls, known);
     return known;
