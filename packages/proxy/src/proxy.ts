@@ -215,7 +215,10 @@ export class Proxy {
       throw error;
     }
     proxied.reservation.endHandshake();
-    if (!this.#limits.countConnections) proxied.reservation.release();
+    if (!this.#limits.countConnections) {
+      proxied.reservation.release();
+      proxied.reservation = undefined;
+    }
     this.#timer ??= setInterval(this.#sweep, this.#interval).unref();
   }
 
@@ -237,7 +240,7 @@ export class Proxy {
   readonly #over = (proxied: ProxiedConnection): void => {
     this.#proxied.delete(proxied);
     if (proxied.backend !== undefined) this.#pool.leave(proxied.backend);
-    if (proxied.link !== undefined) proxied.reservation!.release();
+    if (proxied.link !== undefined) proxied.reservation?.release();
   };
 
   /** Drives the idle timeouts and heartbeats of all connections: none has a timer of its own. */

@@ -4,14 +4,13 @@ import type { Duplex } from 'node:stream';
 import {
   acceptDeflate,
   type DeflateParameters,
-  type Extension,
   formatExtensions,
   parseExtensions,
   type RequestFacts,
 } from '@ws/codec';
-import { offerDeflate } from '@ws/codec/internal';
 import { Conn } from '@ws/conn';
-import { deflateLimits, ResolvedOptions, type Settings } from '@ws/conn/internal';
+import { ResolvedOptions } from '@ws/conn/internal';
+import { deflateOffers } from '@ws/node-client/internal';
 import { nodePlatform, socketTransport } from '@ws/node-io';
 import {
   type Agreement,
@@ -37,7 +36,7 @@ export function offerFor({ mode, client }: CheckedOptions, facts: RequestFacts):
     const key = facts.once('sec-websocket-key')!;
     return { key, subprotocols, extensions: facts.list('sec-websocket-extensions') };
   }
-  const extensions = formatExtensions(deflateOffers(client));
+  const extensions = formatExtensions(deflateOffers(client.compression));
   return { key: randomBytes(16).toString('base64'), subprotocols, extensions };
 }
 
@@ -111,19 +110,11 @@ export function acceptedDeflate(
   const accepted = parseExtensions(head.list('sec-websocket-extensions')) ?? [];
   try {
     if (accepted.length > 1) throw new TypeError('it accepted an extension twice');
-    return accepted[0] && acceptDeflate(accepted[0], deflateOffers(client));
+    return accepted[0] && acceptDeflate(accepted[0], deflateOffers(client.compression));
   } catch (cause) {
     const message = 'the target accepted parameters of an extension that were not offered';
     throw new ProxyError('WS_ERR_PROXY_TARGET', 502, message, { cause });
   }
-}
-
-function deflateOffers({ compression }: Settings): readonly Extension[] {
-  const limits = deflateLimits(compression, 'client', nodePlatform);
-  if (compression === false || limits === undefined) return [];
-  const offer = offerDeflate(limits);
-  if (compression.mode === 'takeover' || offer.fallback === undefined) return [offer];
-  return [offer, offer.fallback];
 }
 
 /** The target's end-to-end lines, after the last word of `response`. */

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { isThenable, serverFault, typeName, unexpectedResult } from '@ws/node-server/internal';
 import { ProxyError } from '../errors.ts';
 import { BALANCES, type BalanceName, stickyChoice } from './balance.ts';
-import { Backend, Connectors, type Target, type TargetState } from './target.ts';
+import { Backend, type Target, type TargetState } from './target.ts';
 
 /** Chooses the target of each request. It may be async. */
 export type TargetFunction = (
@@ -24,7 +24,6 @@ export interface PoolPlan {
 /** The targets that the application has named. Nothing else is dialed. */
 export class TargetPool {
   readonly #plan: PoolPlan;
-  readonly #connectors = new Connectors();
   readonly #choose: TargetFunction | undefined;
   #backends: readonly Backend[] = [];
   /** The targets of a function that have connections now. */
@@ -55,7 +54,7 @@ export class TargetPool {
       throw new TypeError(`target: expected a URL, a list or a function, got ${typeName(targets)}`);
     }
     if (targets.length === 0) throw new TypeError('target: the list is empty; name at least one');
-    const backends = targets.map((each: Target) => new Backend(each, this.#connectors));
+    const backends = targets.map((each: Target) => new Backend(each));
     const twice = backends.find((each, i) => backends.findIndex(sameAs(each)) !== i);
     if (twice !== undefined)
       throw new TypeError(`target: ${twice.url} is listed twice; use weight`);
@@ -131,7 +130,7 @@ export class TargetPool {
     signal: AbortSignal,
   ): Promise<Backend> {
     try {
-      const backend = new Backend(await choose(req, { signal }), this.#connectors);
+      const backend = new Backend(await choose(req, { signal }));
       return this.#chosen.get(backend.url) ?? backend;
     } catch (cause) {
       throw serverFault('target', cause);
