@@ -1,8 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { type Extension } from '@ws/codec';
-import { offerDeflate } from '@ws/codec/internal';
 import { TimeoutError, type Transport, TransportError } from '@ws/conn';
-import { checkOptionNames, deflateLimits } from '@ws/conn/internal';
+import { checkOptionNames } from '@ws/conn/internal';
 import { isInstance } from '@ws/http-shared';
 import { nodePlatform, socketTransport } from '@ws/node-io';
 import {
@@ -16,6 +15,7 @@ import {
 import { ClientConn } from './client-conn.ts';
 import { Connector } from './connect.ts';
 import { checkCookie, storeCookies } from './cookies.ts';
+import { deflateOffers } from './deflate-offers.ts';
 import { dialError } from './dial-error.ts';
 import { publishDial, publishDialFailure } from './dial-events.ts';
 import { DialScope } from './dial-scope.ts';
@@ -113,18 +113,15 @@ export class Dialer {
     const { subprotocols, headers = {} } = options;
     const subprotocolOffer =
       subprotocols === undefined ? this.#plan.subprotocols : checkSubprotocols(subprotocols);
-    return { target, request: makeRequest(target, headers, subprotocolOffer, this.#offers()) };
-  }
-
-  /** Returns the offers of permessage-deflate for one dial: the memory budget decides too. */
-  #offers(): readonly Extension[] {
-    const { compression } = this.#plan;
-    const limits = deflateLimits(compression, 'client', nodePlatform);
-    if (compression === false || limits === undefined) return [];
-    const offer = offerDeflate(limits);
-    // 'takeover' offers no takeover only above the memory budget. A bare answer would exceed it.
-    if (compression.mode === 'takeover' || offer.fallback === undefined) return [offer];
-    return [offer, offer.fallback];
+    return {
+      target,
+      request: makeRequest(
+        target,
+        headers,
+        subprotocolOffer,
+        deflateOffers(this.#plan.compression),
+      ),
+    };
   }
 
   /**

@@ -4,6 +4,7 @@
  * @module
  */
 export { Connector } from './connect.ts';
+export { deflateOffers } from './deflate-offers.ts';
 export { DialScope } from './dial-scope.ts';
 export type { GuardedStream } from './guarded-stream.ts';
 export { checkProxy, chooseProxy, type ProxyPlan } from './proxy/choose-proxy.ts';

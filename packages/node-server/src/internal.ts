@@ -3,22 +3,25 @@
  *
  * @module
  */
-export { readAuth, thrownByAuthenticate } from './authenticate.ts';
 export {
-  checkNoHeaderDropped,
-  checkRequest,
-  requestOfNode,
-} from './check-request.ts';
+  acceptKey,
+  assertOption,
+  isInstance,
+  isThenable,
+  typeName,
+} from '@ws/http-shared';
+export { requestOfNode } from './check-request.ts';
 export { ErrorReporter } from './error-reporter.ts';
 export { serverFault, unexpectedResult } from './errors.ts';
-export { Handshake, releaseSocket, takeSocket } from './handshake.ts';
-export { isHttpReading } from './http-socket.ts';
+export { GatheredBytes } from './gathered-bytes.ts';
+export { type Handshake, releaseSocket, takeSocket } from './handshake.ts';
+export { headerOf, headerPairs, mergeHeaders } from './headers.ts';
+export { ignore } from './http-socket.ts';
 export { Limits, type Reservation } from './limits.ts';
-export { negotiateCompression } from './negotiate-compression.ts';
 export { checkUpgraderOptions, type UpgraderPlan } from './options.ts';
 export { endFailedHandshake, refusalOf } from './refusal/end-failed-handshake.ts';
 export { ErrorHook } from './refusal/error-hook.ts';
 export { endRefusedSocket } from './refusal/linger.ts';
 export { Refusals } from './refusal/refusals.ts';
-export { decodePath, pathForm, queryOf, rawPath } from './request-target.ts';
-export type { ServerRequest } from './server-request.ts';
+export { linesOf, responseHead, switchingProtocols } from './response-head.ts';
+export { type Agreement, type Setup, UpgradeRequest } from './upgrade-request.ts';

@@ -37,7 +37,8 @@ function applicationLines(headers: readonly HeaderPair[]): string {
   return linesOf(headers.filter(([name]) => name.toLowerCase() !== 'sec-websocket-protocol'));
 }
 
-function linesOf(fields: readonly HeaderPair[]): string {
+/** Formats header fields, each with its line end. */
+export function linesOf(fields: readonly HeaderPair[]): string {
   return fields.map(([name, value]) => `${name}: ${value}\r\n`).join('');
 }
 

@@ -8,15 +8,13 @@ import {
   type Settings,
   whole,
 } from '@ws/conn/internal';
-import { assertOption } from '@ws/http-shared';
 import type { ProxyOption } from '@ws/node-client';
 import { checkProxy, type ProxyPlan } from '@ws/node-client/internal';
 import type { UpgraderOptions } from '@ws/node-server';
-import { checkUpgraderOptions, type UpgraderPlan } from '@ws/node-server/internal';
+import { assertOption, checkUpgraderOptions, type UpgraderPlan } from '@ws/node-server/internal';
 import type { Forwarded } from './handshake/forwarded.ts';
 import type { Balance, PoolPlan } from './targets/target-pool.ts';
 import type { Transform } from './tunnel/message-link.ts';
-import type { TunnelPlan } from './tunnel/tunnel.ts';
 
 /** How bytes pass. */
 export type Mode = 'frames' | 'bytes' | 'messages';
@@ -99,26 +97,32 @@ export interface ProxyOptions extends FromUpgrader {
   readonly compression?: boolean | CompressionOptions['mode'] | CompressionOptions | undefined;
 }
 
-const OPTION_NAMES: readonly (keyof ProxyOptions)[] = [
-  'mode',
-  'director',
-  'response',
-  'host',
-  'proxy',
-  'forwarded',
-  'trust',
-  'balance',
-  'sticky',
-  'attempts',
-  'cooldown',
-  'connectTimeout',
-  'idleTimeout',
-  'maxMessageSize',
-  'highWaterMark',
-  'heartbeat',
-  'checkOrigin',
-  'transform',
-  'compression',
+type Check = (name: string, value: unknown) => unknown;
+
+/** An option that other code checks. */
+const given: Check = (_, value) => value;
+const aFunction: Check = (name, value) => {
+  if (value !== undefined) assertOption(name, value, typeof value === 'function', 'a function');
+  return value;
+};
+const ms =
+  (fallback: number, canBeOff: boolean): Check =>
+  (name, value) =>
+    duration(name, value, fallback, canBeOff);
+
+/** The first of `allowed` is the default. */
+function oneOf(...allowed: readonly unknown[]): Check {
+  return (name, value = allowed[0]) => {
+    if (allowed.includes(value)) return value;
+    const list = allowed.map((each) => JSON.stringify(each)).join(', ');
+    throw new TypeError(`${name}: expected one of ${list}, got ${JSON.stringify(value)}`);
+  };
+}
+
+const balance = oneOf('round-robin', 'least', 'two-choices');
+
+/** The options that an Upgrader has too. */
+const SHARED: readonly (keyof FromUpgrader)[] = [
   'authenticate',
   'maxConnections',
   'maxConnectionsPerAddress',
@@ -129,6 +133,36 @@ const OPTION_NAMES: readonly (keyof ProxyOptions)[] = [
   'allowedHosts',
   'report',
 ];
+
+/** The check and the default of each other option. */
+const CHECKS: Readonly<Record<Exclude<keyof ProxyOptions, keyof FromUpgrader>, Check>> = {
+  mode: oneOf('frames', 'bytes', 'messages'),
+  director: aFunction,
+  response: aFunction,
+  host: oneOf('client', 'target'),
+  proxy: (_, value = false) => checkProxy(value),
+  forwarded: oneOf('x', 'rfc7239', 'both', false),
+  trust: (name, value = false) => {
+    const isValid = value === false || typeof value === 'function';
+    assertOption(name, value, isValid, 'false or a function');
+    return value;
+  },
+  balance: (name, value) => (typeof value === 'function' ? value : balance(name, value)),
+  sticky: aFunction,
+  attempts: (name, value = 2) => whole(name, value),
+  cooldown: ms(10_000, false),
+  connectTimeout: ms(5_000, false),
+  idleTimeout: ms(300_000, true),
+  maxMessageSize: given,
+  highWaterMark: given,
+  heartbeat: given,
+  checkOrigin: given,
+  transform: (name, value = {}) => {
+    assertOption(name, value, typeof value === 'object' && value !== null, 'an object');
+    return value;
+  },
+  compression: given,
+};
 
 /** Options of `createProxy`, checked. */
 export interface CheckedOptions extends PoolPlan {
@@ -140,21 +174,23 @@ export interface CheckedOptions extends PoolPlan {
   readonly forwarded: Forwarded;
   readonly trust: false | ((req: IncomingMessage) => boolean);
   readonly attempts: number;
+  /** In milliseconds, as all times. */
   readonly cooldown: number;
   readonly connectTimeout: number;
-  /** The checks that an Upgrader makes too. */
-  readonly upgrader: UpgraderPlan;
-  readonly checksOrigin: boolean;
-  readonly tunnel: TunnelPlan;
+  readonly idleTimeout: number;
   readonly transform: Transform;
-  /** Of both connections in the mode `messages`. */
-  readonly server: Settings;
+  /** The checks that an Upgrader makes, and the settings of the connection to a client. */
+  readonly upgrader: UpgraderPlan;
+  /** The settings of the connection to a target. */
   readonly client: Settings;
 }
 
+/** The default of `maxMessageSize` with `transform`, which gets whole messages. In bytes. */
+const WHOLE_MESSAGE = 16 * 1024 * 1024;
+
 /** @throws TypeError or RangeError that names the option. */
 export function checkProxyOptions(options: ProxyOptions): CheckedOptions {
-  checkOptionNames('createProxy', options, OPTION_NAMES, 'ignore', {
+  checkOptionNames('createProxy', options, [...Object.keys(CHECKS), ...SHARED], 'ignore', {
     target: 'it is the first argument of createProxy',
     targets: 'they are the first argument of createProxy',
     changeOrigin: "use host: 'target'",
@@ -162,114 +198,37 @@ export function checkProxyOptions(options: ProxyOptions): CheckedOptions {
     headers: 'use director, or headers of a target',
     tls: 'it is an option of each target',
   });
-  const { mode = 'frames', transform = {}, compression, heartbeat = false } = options;
-  oneOf('mode', mode, ['frames', 'bytes', 'messages']);
-  const { host = 'client', forwarded = 'x', balance = 'round-robin', trust = false } = options;
-  oneOf('host', host, ['client', 'target']);
-  oneOf('forwarded', forwarded, ['x', 'rfc7239', 'both', false]);
-  if (typeof balance !== 'function') {
-    oneOf('balance', balance, ['round-robin', 'least', 'two-choices']);
-  }
-  if (trust !== false) isFunction('trust', trust, 'false or a function');
-  for (const name of ['director', 'response', 'sticky'] as const) isFunction(name, options[name]);
-  checkTransform(mode, transform, compression);
-  const { checkOrigin = false } = options;
-  const settings = connSettings(options, heartbeat);
+  const checked = Object.fromEntries(
+    Object.entries(CHECKS).map(([name, check]) => {
+      return [name, check(name, options[name as keyof ProxyOptions])];
+    }),
+  ) as unknown as CheckedOptions;
+  checkTransform(checked, options);
+  const { checkOrigin = false, transform, compression, heartbeat = false } = options;
+  const { highWaterMark, report } = options;
+  const { maxMessageSize = transform === undefined ? false : WHOLE_MESSAGE } = options;
+  bound('maxMessageSize', maxMessageSize);
+  const settings = { readLimit: maxMessageSize, compression, heartbeat, highWaterMark, report };
   return {
-    mode,
-    director: options.director,
-    response: options.response,
-    host,
-    proxy: checkProxy(options.proxy ?? false),
-    forwarded,
-    trust,
-    balance,
-    sticky: options.sticky,
-    attempts: whole('attempts', options.attempts ?? 2),
-    cooldown: duration('cooldown', options.cooldown, 10_000, false),
-    connectTimeout: duration('connectTimeout', options.connectTimeout, 5_000, false),
-    upgrader: upgraderPlan(options, checkOrigin),
-    checksOrigin: checkOrigin !== false,
-    tunnel: tunnelPlan(options, heartbeat, settings),
-    transform,
-    server: resolveSettings(settings, 'server'),
+    ...checked,
+    upgrader: checkUpgraderOptions({
+      ...Object.fromEntries(SHARED.map((name) => [name, options[name]])),
+      ...settings,
+      checkOrigin:
+        checkOrigin === false ? () => true : checkOrigin === true ? undefined : checkOrigin,
+    }),
     client: resolveSettings(settings, 'client'),
   };
 }
 
-function upgraderPlan(
-  options: ProxyOptions,
-  checkOrigin: boolean | UpgraderOptions['checkOrigin'],
-): UpgraderPlan {
-  const shared = Object.fromEntries(UPGRADER_NAMES.map((name) => [name, options[name]]));
-  const own = typeof checkOrigin === 'boolean' ? {} : { checkOrigin };
-  return checkUpgraderOptions({ ...shared, ...own });
-}
-
-const UPGRADER_NAMES: readonly (keyof FromUpgrader)[] = [
-  'authenticate',
-  'maxConnections',
-  'maxConnectionsPerAddress',
-  'maxHandshakes',
-  'handshakeTimeout',
-  'trustProxy',
-  'clientAddress',
-  'allowedHosts',
-  'report',
-];
-
-/** The default of `maxMessageSize` with `transform`, which gets whole messages. In bytes. */
-const WHOLE_MESSAGE = 16 * 1024 * 1024;
-
-/** The settings of the two connections in the mode `messages`. */
-function connSettings(options: ProxyOptions, heartbeat: false | Heartbeat): object {
-  const { compression, highWaterMark, report } = options;
-  const { maxMessageSize = options.transform === undefined ? false : WHOLE_MESSAGE } = options;
-  bound('maxMessageSize', maxMessageSize);
-  return { readLimit: maxMessageSize, compression, heartbeat, highWaterMark, report };
-}
-
-function tunnelPlan(
-  options: ProxyOptions,
-  heartbeat: false | Heartbeat,
-  settings: object,
-): TunnelPlan {
-  const { readLimit, highWaterMark } = resolveSettings(settings, 'server');
-  const { interval = 20_000, timeout = 20_000 } = heartbeat === false ? {} : heartbeat;
-  return {
-    highWaterMark,
-    maxMessageSize: readLimit,
-    idleTimeout: duration('idleTimeout', options.idleTimeout, 300_000, true),
-    heartbeat: heartbeat === false ? undefined : { interval, timeout },
-  };
-}
-
-function checkTransform(mode: Mode, transform: Transform, compression: unknown): void {
-  assertOption(
-    'transform',
-    transform,
-    typeof transform === 'object' && transform !== null,
-    'an object',
-  );
+function checkTransform({ mode, transform }: CheckedOptions, { compression }: ProxyOptions): void {
   for (const name of ['toTarget', 'toClient'] as const) {
-    isFunction(`transform.${name}`, transform[name]);
+    aFunction(`transform.${name}`, transform[name]);
     if (transform[name] === undefined || mode === 'messages') continue;
     throw new TypeError("transform: only the mode 'messages' knows messages; set that mode");
   }
   if (compression === undefined || compression === false || mode === 'messages') return;
   throw new TypeError(
     "compression: client and target agree on it themselves; only the mode 'messages' can set it",
-  );
-}
-
-function isFunction(name: string, value: unknown, expected = 'a function'): void {
-  if (value !== undefined) assertOption(name, value, typeof value === 'function', expected);
-}
-
-function oneOf(name: string, value: unknown, allowed: readonly unknown[]): void {
-  if (allowed.includes(value)) return;
-  const list = allowed.map((each) => JSON.stringify(each)).join(', ');
-  throw new TypeError(
-    `${name}: expected one of ${list}, got ${JSON.stringify(value) ?? 'undefined'}`,
   );
 }

@@ -1,7 +1,9 @@
 import { channel } from 'node:diagnostics_channel';
+import type { Duplex } from 'node:stream';
 import { Deferred } from '@ws/conn/internal';
+import type { Reservation } from '@ws/node-server/internal';
 import type { Backend } from './targets/target.ts';
-import type { EndedBy, Flow, Link } from './tunnel/link.ts';
+import type { EndedBy, Flow, Link, LinkEnd, LinkOwner } from './tunnel/link.ts';
 
 /** How a request through the proxy ended. */
 export interface ProxiedInfo {
@@ -45,25 +47,35 @@ const access = channel('@ws:proxy');
 const NOTHING: Flow = { bytes: 0, frames: 0, messages: 0 };
 
 /** A {@link Proxied} from its request to its end. */
-export class ProxiedConnection implements Proxied {
+export class ProxiedConnection implements Proxied, LinkOwner {
   backend: Backend | undefined;
-  /** Whether the request counts at its target. */
-  entered = false;
   link: Link | undefined;
-  readonly #startedAt = performance.now();
-  readonly #closed = new Deferred<ProxiedInfo>();
-  readonly #abandon: () => void;
+  /** What counts against the limits of the proxy. */
+  reservation: Reservation | undefined;
+  readonly #client: Duplex;
+  readonly #startedAt: number;
+  readonly #onOver: (proxied: ProxiedConnection) => void;
+  #info: ProxiedInfo | undefined;
+  #closed: Deferred<ProxiedInfo> | undefined;
 
-  /** @param abandon - Ends the handshake while there is no link. */
-  constructor(abandon: () => void) {
-    this.#abandon = abandon;
+  /**
+   * @param startedAt - By `performance.now()`.
+   * @param onOver - Called once, when the request is over.
+   */
+  constructor(client: Duplex, startedAt: number, onOver: (proxied: ProxiedConnection) => void) {
+    this.#client = client;
+    this.#startedAt = startedAt;
+    this.#onOver = onOver;
   }
 
   get target(): URL {
-    return new URL(this.backend?.url ?? 'about:blank');
+    return new URL(this.#url);
   }
 
+  /** Most callers never await it: it is created on first use. */
   get closed(): Promise<ProxiedInfo> {
+    this.#closed ??= new Deferred();
+    if (this.#info !== undefined) this.#closed.resolve(this.#info);
     return this.#closed.promise;
   }
 
@@ -73,24 +85,32 @@ export class ProxiedConnection implements Proxied {
   }
 
   terminate(): void {
-    if (this.link === undefined) this.#abandon();
+    if (this.link === undefined) this.#client.destroy();
     else this.link.terminate();
+  }
+
+  linkEnded({ error, ...end }: LinkEnd): void {
+    this.settle({ status: 101, ...end, ...(error !== undefined && { error }) });
   }
 
   /** The request is over. */
   settle(end: Omit<ProxiedInfo, 'duration'>): void {
-    const info = { ...end, duration: performance.now() - this.#startedAt };
-    this.#closed.resolve(info);
+    this.#info = { ...end, duration: performance.now() - this.#startedAt };
+    this.#onOver(this);
+    this.#closed?.resolve(this.#info);
     if (!access.hasSubscribers) return;
     const { in: fromClient, out } = this.stats;
-    const target = this.backend?.url ?? 'about:blank';
     const message: ProxyAccess = {
-      ...info,
-      target,
+      ...this.#info,
+      target: this.#url,
       bytesIn: fromClient.bytes,
       bytesOut: out.bytes,
     };
     access.publish(message);
+  }
+
+  get #url(): string {
+    return this.backend?.url ?? 'about:blank';
   }
 }
 

@@ -4,34 +4,41 @@ import type { Duplex } from 'node:stream';
 import { CloseCode, isValidCloseCode } from '@ws/codec';
 import { TransportError } from '@ws/conn';
 import { duration } from '@ws/conn/internal';
-import { isInstance } from '@ws/http-shared';
 import { HandshakeError, type UpgradeListener } from '@ws/node-server';
 import {
   ErrorHook,
   ErrorReporter,
   endFailedHandshake,
-  Handshake,
+  isInstance,
   Limits,
   Refusals,
-  type Reservation,
   refusalOf,
   requestOfNode,
-  type ServerRequest,
+  type Setup,
+  switchingProtocols,
   takeSocket,
+  UpgradeRequest,
 } from '@ws/node-server/internal';
 import { ProxyError } from './errors.ts';
-import { admit } from './handshake/admit.ts';
 import { askTarget } from './handshake/ask-target.ts';
-import type { Answer } from './handshake/connect.ts';
+import type { Answer } from './handshake/exchange.ts';
 import type { HeaderLine } from './handshake/header-lines.ts';
-import { answerLines, formatSwitch, offerFor, openingOf } from './handshake/open-link.ts';
+import {
+  acceptedDeflate,
+  answerLines,
+  offerFor,
+  openLink,
+  openMessageLink,
+} from './handshake/open-link.ts';
 import { relayRefusal } from './handshake/relay-refusal.ts';
 import { type CheckedOptions, checkProxyOptions, type ProxyOptions } from './options.ts';
 import { type Proxied, ProxiedConnection } from './proxied.ts';
-import { Sweeper } from './sweeper.ts';
 import type { Backend, Target, TargetState } from './targets/target.ts';
 import { type TargetFunction, TargetPool } from './targets/target-pool.ts';
-import type { Link } from './tunnel/link.ts';
+
+/** Milliseconds between two sweeps over the connections, at most and at least. */
+const SLOWEST_SWEEP = 1_000;
+const FASTEST_SWEEP = 10;
 
 /** Options of {@link Proxy.close}. */
 export interface ProxyCloseOptions {
@@ -51,9 +58,11 @@ export class Proxy {
   readonly #limits: Limits;
   readonly #refusals = new Refusals();
   readonly #reporter: ErrorReporter;
-  readonly #errorHook = new ErrorHook(undefined, { pending: 0, max: 0 });
+  readonly #setup: Setup;
   readonly #proxied = new Set<ProxiedConnection>();
-  readonly #sweeper: Sweeper;
+  /** Milliseconds between two sweeps. */
+  readonly #interval: number;
+  #timer: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
   /** Listens for 'upgrade' of a node:http or node:https server. */
@@ -66,9 +75,15 @@ export class Proxy {
   ) {
     this.#plan = checkProxyOptions(options);
     this.#pool = new TargetPool(target, this.#plan);
-    this.#limits = new Limits(this.#plan.upgrader.limits);
-    this.#reporter = new ErrorReporter(this.#plan.upgrader.report);
-    this.#sweeper = new Sweeper(this.#plan.tunnel, this.#proxied);
+    const { upgrader: plan, idleTimeout, client } = this.#plan;
+    this.#limits = new Limits(plan.limits);
+    const reporter = new ErrorReporter(plan.report);
+    this.#reporter = reporter;
+    const errorHook = new ErrorHook(undefined, { pending: 0, max: 0 });
+    this.#setup = { plan, reporter, errorHook, callbacks: undefined };
+    const { interval, timeout } = client.heartbeat || { interval: Infinity, timeout: Infinity };
+    const shortest = Math.min(idleTimeout, interval, timeout) / 4;
+    this.#interval = Math.max(FASTEST_SWEEP, Math.min(SLOWEST_SWEEP, shortest));
   }
 
   /** The requests and connections that have not ended. The set is live. */
@@ -102,7 +117,7 @@ export class Proxy {
   async upgrade(req: IncomingMessage, socket: Duplex, head: Uint8Array): Promise<Proxied> {
     const startedAt = performance.now();
     const request = requestOfNode(req, socket);
-    const proxied = new ProxiedConnection(() => socket.destroy());
+    const proxied = new ProxiedConnection(socket, startedAt, this.#over);
     try {
       takeSocket(socket, head);
     } catch (error) {
@@ -110,19 +125,12 @@ export class Proxy {
       proxied.settle(unopened(0, error));
       return proxied;
     }
-    const handshake = new Handshake(socket, head, this.#plan.upgrader.handshakeTimeout, startedAt);
     this.#proxied.add(proxied);
-    let reservation: Reservation | undefined;
+    const upgrade = new UpgradeRequest(this.#setup, request, head, undefined, startedAt);
     try {
-      const address = this.#limits.addressOf(request);
-      if (this.#closing !== undefined) throw new HandshakeError(503, 'the proxy is closing');
-      reservation = this.#limits.reserve(address);
-      await this.#open(proxied, handshake, request, address);
-      reservation.endHandshake();
-      void proxied.closed.then(() => reservation!.release());
+      await this.#open(proxied, upgrade);
     } catch (error) {
-      await this.#refuse(proxied, handshake, request, error);
-      reservation?.cancel();
+      await this.#refuse(proxied, upgrade, error);
     }
     return proxied;
   }
@@ -157,106 +165,128 @@ export class Proxy {
     clearTimeout(timer);
   }
 
-  async #open(
-    proxied: ProxiedConnection,
-    handshake: Handshake,
-    request: ServerRequest,
-    address: string | undefined,
-  ): Promise<void> {
+  async #open(proxied: ProxiedConnection, request: UpgradeRequest): Promise<void> {
     const plan = this.#plan;
     const { req, facts, socket } = request;
-    // Watches the client and the time from here on.
-    handshake.wait(new Promise<never>(() => {})).catch(() => {});
-    await admit(plan, handshake, request, address);
-    const key = facts.once('sec-websocket-key')!;
-    const offer = offerFor(plan, facts);
+    request.address = this.#limits.addressOf(request);
+    this.#checkOpen();
+    proxied.reservation = this.#limits.reserve(request.address);
+    const agreement = await request.negotiate([]);
+    const handshake = request.acquireHandshake();
     const answer = await askTarget({
       plan,
       pool: this.#pool,
       handshake,
       req,
-      offer,
+      host: facts.list('host'),
+      offer: offerFor(plan, facts),
       onTarget: (backend) => this.#enter(proxied, backend),
     });
     try {
-      if (this.#closing !== undefined) throw new HandshakeError(503, 'the proxy is closing');
-      const lines = answerLines(plan, answer, req);
-      if (answer.head.status !== 101)
-        return await this.#relay(proxied, handshake, request, answer, lines);
-      const report = (error: unknown): void => this.#reporter.failed(error, { where: 'transform' });
-      const opening = openingOf(plan, facts, socket, answer, report);
-      handshake.prepareAnswer(req);
-      socket.write(formatSwitch(key, opening, lines), 'latin1');
-      const link = opening.open(handshake.takeEarlyBytes());
+      this.#checkOpen();
+      const headers = answerLines(plan, answer, req);
+      const isRefusal = answer.head.status !== 101;
+      const isMessages = plan.mode === 'messages';
+      const deflate = isMessages && !isRefusal ? acceptedDeflate(plan, answer) : undefined;
+      request.prepareAnswer();
+      if (isRefusal) return await this.#relay(proxied, request, answer, headers);
+      const subprotocol = answer.head.list('sec-websocket-protocol');
+      const extensions = isMessages
+        ? agreement.extensions
+        : answer.head.list('sec-websocket-extensions');
+      const { key } = agreement;
+      socket.write(switchingProtocols({ key, subprotocol, extensions, headers }), 'latin1');
+      const early = request.takeEarlyBytes();
       handshake.handOver();
-      answer.stream.release();
-      this.#opened(proxied, link);
+      proxied.link = isMessages
+        ? openMessageLink(
+            plan,
+            proxied,
+            socket,
+            early,
+            answer,
+            agreement,
+            deflate,
+            this.#transformFailed,
+          )
+        : openLink(plan, proxied, socket, early, answer);
     } catch (error) {
       answer.stream.destroy();
       throw error;
     }
+    proxied.reservation.endHandshake();
+    if (!this.#limits.countConnections) {
+      proxied.reservation.release();
+      proxied.reservation = undefined;
+    }
+    this.#timer ??= setInterval(this.#sweep, this.#interval).unref();
   }
+
+  /** @throws HandshakeError 503 while the proxy is closing. */
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw new HandshakeError(503, 'the proxy is closing');
+  }
+
+  readonly #transformFailed = (error: unknown): void => {
+    this.#reporter.failed(error, { where: 'transform' });
+  };
 
   #enter(proxied: ProxiedConnection, backend: Backend): void {
-    this.#leave(proxied);
+    if (proxied.backend !== undefined) this.#pool.leave(proxied.backend);
     proxied.backend = backend;
     this.#pool.enter(backend);
-    proxied.entered = true;
   }
 
-  #leave(proxied: ProxiedConnection): void {
-    if (proxied.entered) this.#pool.leave(proxied.backend!);
-    proxied.entered = false;
-  }
-
-  #opened(proxied: ProxiedConnection, link: Link): void {
-    proxied.link = link;
-    this.#sweeper.start();
-    void link.ended.then(({ error, ...end }) => {
-      this.#end(proxied);
-      proxied.settle({ status: 101, ...end, ...(error !== undefined && { error }) });
-    });
-  }
-
-  #end(proxied: ProxiedConnection): void {
+  readonly #over = (proxied: ProxiedConnection): void => {
     this.#proxied.delete(proxied);
-    this.#leave(proxied);
-  }
+    if (proxied.backend !== undefined) this.#pool.leave(proxied.backend);
+    if (proxied.link !== undefined) proxied.reservation?.release();
+  };
+
+  /** Drives the idle timeouts and heartbeats of all connections: none has a timer of its own. */
+  readonly #sweep = (): void => {
+    if (this.#proxied.size === 0) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    }
+    const now = performance.now();
+    for (const { link } of this.#proxied) link?.tick(now);
+  };
 
   /** Passes a target's refusal on. */
   async #relay(
     proxied: ProxiedConnection,
-    handshake: Handshake,
-    { req, socket }: ServerRequest,
+    request: UpgradeRequest,
     answer: Answer,
     lines: readonly HeaderLine[],
   ): Promise<void> {
     const { status } = answer.head;
-    handshake.prepareAnswer(req);
-    await relayRefusal(socket, answer, lines, handshake.timeout);
+    await relayRefusal(request.socket, answer, lines, this.#plan.upgrader.handshakeTimeout);
     const message = `${proxied.backend!.url} refused the handshake with ${status}`;
     const error = new ProxyError('WS_ERR_PROXY_REFUSED', status, message);
-    this.#reporter.failed(error, { where: 'upgrade', request: req, status });
-    this.#end(proxied);
+    this.#reporter.failed(error, { where: 'upgrade', request: request.req, status });
+    proxied.reservation!.cancel();
     proxied.settle({ ...unopened(status, error), endedBy: 'target' });
   }
 
   /** Answers a request that has failed. Never rejects. */
   async #refuse(
     proxied: ProxiedConnection,
-    handshake: Handshake,
-    request: ServerRequest,
+    request: UpgradeRequest,
     error: unknown,
   ): Promise<void> {
     const { req, socket } = request;
+    const handshake = request.acquireHandshake();
     const refusal = isInstance(error, ProxyError) ? refusalFor(error) : refusalOf(error, socket);
-    if (refusal !== undefined) {
-      this.#refusals.record(refusal, request, this.#limits.addressOrNone(request));
-    }
+    if (refusal !== undefined) this.#refusals.record(refusal, request, request.address);
     this.#reporter.handshakeFailed(error, req, undefined);
-    await endFailedHandshake(handshake, req, socket, refusal, this.#errorHook);
+    await endFailedHandshake(handshake, req, socket, refusal, this.#setup.errorHook);
+    // A call of the application may outlive its client.
+    handshake.whenCallsSettled(
+      () => proxied.reservation?.cancel(),
+      () => {},
+    );
     const isGone = isInstance(error, TransportError);
-    this.#end(proxied);
     const end = unopened(isGone ? 0 : (refusal?.status ?? 0), error);
     proxied.settle(isGone ? { ...end, endedBy: 'client' } : end);
   }

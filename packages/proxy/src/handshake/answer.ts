@@ -1,5 +1,5 @@
-import { acceptKey, parseExtensions, parseTokenList, type ResponseHead } from '@ws/codec';
-import { hasToken } from '@ws/codec/internal';
+import { parseExtensions, parseTokenList, type ResponseHead } from '@ws/codec';
+import { acceptKey } from '@ws/node-server/internal';
 
 /** What the request to a target has offered. */
 export interface Offer {
@@ -16,9 +16,9 @@ export interface Offer {
  */
 export function faultOf(head: ResponseHead, offer: Offer): string | undefined {
   if (head.minor !== 1) return 'its 101 is not HTTP/1.1';
-  if (head.once('upgrade')?.toLowerCase() !== 'websocket')
-    return 'its 101 has no Upgrade: websocket';
-  if (!hasToken(head.list('connection'), 'upgrade')) return 'its 101 has no Connection: upgrade';
+  if (!head.wantsWebSocket || head.once('upgrade')?.toLowerCase() !== 'websocket') {
+    return 'its 101 has not Upgrade: websocket and Connection: upgrade';
+  }
   if (head.once('sec-websocket-accept') !== acceptKey(offer.key)) {
     return 'its Sec-WebSocket-Accept does not match the key';
   }

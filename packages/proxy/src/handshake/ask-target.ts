@@ -1,25 +1,24 @@
 import type { IncomingMessage } from 'node:http';
 import { TimeoutError } from '@ws/conn';
-import { isInstance } from '@ws/http-shared';
 import { HandshakeError } from '@ws/node-server';
-import { type Handshake, serverFault } from '@ws/node-server/internal';
+import {
+  type Handshake,
+  isInstance,
+  isThenable,
+  linesOf,
+  mergeHeaders,
+  serverFault,
+  unexpectedResult,
+} from '@ws/node-server/internal';
 import { ProxyError } from '../errors.ts';
 import type { CheckedOptions } from '../options.ts';
 import type { Backend } from '../targets/target.ts';
 import type { TargetPool } from '../targets/target-pool.ts';
-import { called, isTrusted } from './admit.ts';
 import { faultOf, type Offer } from './answer.ts';
-import { type Answer, exchange, openStream, timedOut } from './connect.ts';
-import { withForwarded } from './forwarded.ts';
-import {
-  endToEnd,
-  type HeaderLine,
-  headersOf,
-  linesFrom,
-  linesOf,
-  replaced,
-} from './header-lines.ts';
-import { formatHandshake, hostOf, targetPath } from './request.ts';
+import { type Answer, Exchange, openStream, timedOut } from './exchange.ts';
+import { clientLines } from './forwarded.ts';
+import { checkedLines, type HeaderLine, headersOf } from './header-lines.ts';
+import { targetPath } from './target-path.ts';
 
 /** A request on its way to a target. */
 export interface Question {
@@ -27,6 +26,8 @@ export interface Question {
   readonly pool: TargetPool;
   readonly handshake: Handshake;
   readonly req: IncomingMessage;
+  /** The value of the client's Host header. */
+  readonly host: string;
   readonly offer: Offer;
   /** Called for each target that is tried. */
   readonly onTarget: (backend: Backend) => void;
@@ -39,95 +40,126 @@ export interface Question {
  * @throws ProxyError; HandshakeError for a fault of the application; the failure of the handshake.
  */
 export async function askTarget(question: Question): Promise<Answer> {
-  const { plan, pool, handshake, req, onTarget } = question;
-  const fromClient = clientLines(plan, req);
+  const { plan, pool, handshake, req, host } = question;
+  const fromClient = clientLines(req, host, plan.forwarded, isTrusted(plan, req));
   const tried: Backend[] = [];
   for (;;) {
-    const choice = pool.choose(req, tried, handshake.signal);
-    const backend = await handshake.waitForCall('target', choice);
-    onTarget(backend);
-    try {
-      return await ask(question, backend, await targetLines(question, backend, fromClient));
-    } catch (error) {
-      if (!isInstance(error, ConnectFailure)) throw error;
-      tried.push(backend);
-      if (tried.length >= plan.attempts || !pool.hasOther(tried)) throw error.cause;
-    }
+    const choice = pool.choose(req, tried, handshake);
+    const backend = isThenable(choice) ? await handshake.waitForCall('target', choice) : choice;
+    question.onTarget(backend);
+    const lines = targetLines(question, backend, fromClient);
+    const request = formatRequest(question, backend, isThenable(lines) ? await lines : lines);
+    const failure = await ask(question, backend, request);
+    if ('head' in failure) return failure;
+    tried.push(backend);
+    if (tried.length >= plan.attempts || !pool.hasOther(tried)) throw failure;
   }
 }
 
-/** No stream to the target could be opened: another may be tried. */
-class ConnectFailure extends Error {}
-
-async function ask(
-  { plan, handshake, req, offer }: Question,
-  backend: Backend,
-  lines: readonly HeaderLine[],
-): Promise<Answer> {
-  const { signal } = handshake;
-  const request = formatHandshake(targetPath(backend, req.url!), offer, lines);
-  let isOpen = false;
+/** Whether the lines of the request about the client are true. Only `true` trusts. */
+function isTrusted({ trust }: CheckedOptions, req: IncomingMessage): boolean {
+  if (trust === false) return false;
   try {
-    const stream = await openStream(backend, plan.proxy, plan.connectTimeout, signal);
-    isOpen = true;
-    try {
-      const answer = await exchange(stream, request, backend, signal);
-      checkAnswer(answer, offer, backend);
-      backend.answered();
-      return answer;
-    } catch (error) {
-      stream.destroy();
-      throw error;
-    }
+    const trusted: unknown = trust(req);
+    if (typeof trusted === 'boolean') return trusted;
+    throw unexpectedResult('trust', 'true or false', trusted);
+  } catch (cause) {
+    throw serverFault('trust', cause);
+  }
+}
+
+/**
+ * Asks one target.
+ *
+ * @returns Its answer, or why there is no stream to it: another target may be tried then.
+ * @throws any other failure.
+ */
+async function ask(
+  { plan, handshake, offer }: Question,
+  backend: Backend,
+  request: string,
+): Promise<Answer | ProxyError> {
+  const { connectTimeout, cooldown, proxy } = plan;
+  let exchange: Exchange | undefined;
+  try {
+    const isPlain = !backend.address.secure && proxy === false;
+    const stream = isPlain
+      ? undefined
+      : await openStream(backend, proxy, connectTimeout, handshake);
+    exchange = new Exchange(backend, stream, connectTimeout, request);
+    const answer = await handshake.wait(exchange.answer);
+    checkAnswer(answer, offer, backend);
+    backend.answered();
+    return answer;
   } catch (error) {
+    exchange?.abandon();
     const failure = explained(error, backend, handshake);
-    if (isInstance(failure, ProxyError)) backend.connectFailed(plan.cooldown);
-    if (isOpen || signal.aborted) throw failure;
-    throw new ConnectFailure('', { cause: failure });
+    if (!isInstance(failure, ProxyError)) throw failure;
+    backend.connectFailed(cooldown);
+    if (exchange?.isOpen || handshake.failure !== undefined) throw failure;
+    return failure;
   }
 }
 
 /** The time of the handshake is up: the target has not answered. */
-function explained(error: unknown, backend: Backend, { timeout }: Handshake): unknown {
+function explained(error: unknown, { url }: Backend, { timeout }: Handshake): unknown {
   if (!isInstance(error, HandshakeError) || !isInstance(error.cause, TimeoutError)) return error;
-  return timedOut(`${backend.url} has not answered`, 'handshakeTimeout', timeout, error);
+  return timedOut(`${url} has not answered`, 'handshakeTimeout', timeout, error);
 }
 
 /** @throws ProxyError 502 for an answer that is neither a valid 101 nor a refusal. */
-function checkAnswer({ head }: Answer, offer: Offer, backend: Backend): void {
+function checkAnswer({ head, stream }: Answer, offer: Offer, { url }: Backend): void {
   const { status } = head;
-  const fault = status === 101 ? faultOf(head, offer) : undefined;
-  if (fault !== undefined) {
-    throw new ProxyError('WS_ERR_PROXY_TARGET', 502, `${backend.url}: ${fault}`);
-  }
-  if (status === 101 || status >= 300) return;
-  const message = `${backend.url} answered ${status}: it does not speak WebSocket on this path`;
-  throw new ProxyError('WS_ERR_PROXY_REFUSED', 502, message);
-}
-
-/** The client's lines that every target gets. */
-function clientLines(plan: CheckedOptions, req: IncomingMessage): HeaderLine[] {
-  const lines = endToEnd(linesOf(req.rawHeaders));
-  return withForwarded(lines, req, hostOf(req), plan.forwarded, isTrusted(plan, req));
+  const fault =
+    status === 101
+      ? faultOf(head, offer)
+      : status < 300
+        ? `it answered ${status} and does not speak WebSocket on this path`
+        : undefined;
+  if (fault === undefined) return;
+  stream.destroy();
+  const code = status === 101 ? 'WS_ERR_PROXY_TARGET' : 'WS_ERR_PROXY_REFUSED';
+  throw new ProxyError(code, 502, `${url}: ${fault}`);
 }
 
 /** The lines for one target, after the last word of `director`. */
-async function targetLines(
-  { plan, handshake, req }: Question,
+function targetLines(
+  { plan, handshake, req, host }: Question,
   backend: Backend,
   fromClient: readonly HeaderLine[],
+): readonly HeaderLine[] | Promise<readonly HeaderLine[]> {
+  const own: HeaderLine = ['Host', plan.host === 'target' ? backend.address.host : host];
+  const lines = mergeHeaders([own, ...fromClient], backend.headers);
+  return plan.director === undefined ? lines : directed(plan.director, handshake, req, lines);
+}
+
+async function directed(
+  director: NonNullable<CheckedOptions['director']>,
+  handshake: Handshake,
+  req: IncomingMessage,
+  lines: readonly HeaderLine[],
 ): Promise<readonly HeaderLine[]> {
-  const host = plan.host === 'target' ? backend.address.host : hostOf(req);
-  const lines = replaced(replaced(fromClient, [['Host', host]]), backend.headers);
-  const { director } = plan;
-  if (director === undefined) return lines;
   const headers = headersOf(lines);
-  await called(handshake, 'director', () => director(req, headers) as Promise<void>);
   try {
-    const edited = linesFrom(headers, 'director');
+    await handshake.waitForCall('director', director(req, headers));
     if (!headers.has('host')) throw new TypeError('director: Host must not be deleted; set it');
-    return edited;
+    return checkedLines('director', headers);
   } catch (cause) {
-    throw serverFault('director', cause);
+    throw handshake.failure ?? serverFault('director', cause);
   }
+}
+
+/** Formats the request of a handshake with a target. */
+function formatRequest(
+  { offer: { key, subprotocols, extensions }, req }: Question,
+  backend: Backend,
+  lines: readonly HeaderLine[],
+): string {
+  return (
+    `GET ${targetPath(backend, req.url!)} HTTP/1.1\r\nUpgrade: websocket\r\n` +
+    `Connection: Upgrade\r\nSec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n` +
+    (subprotocols === '' ? '' : `Sec-WebSocket-Protocol: ${subprotocols}\r\n`) +
+    (extensions === '' ? '' : `Sec-WebSocket-Extensions: ${extensions}\r\n`) +
+    `${linesOf(lines)}\r\n`
+  );
 }

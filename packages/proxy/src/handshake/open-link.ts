@@ -3,152 +3,134 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import {
   acceptDeflate,
-  acceptKey,
   type DeflateParameters,
-  type Extension,
   formatExtensions,
   parseExtensions,
   type RequestFacts,
 } from '@ws/codec';
-import { offerDeflate } from '@ws/codec/internal';
 import { Conn } from '@ws/conn';
-import { deflateLimits, ResolvedOptions, type Settings } from '@ws/conn/internal';
-import { isThenable } from '@ws/http-shared';
+import { ResolvedOptions } from '@ws/conn/internal';
+import { deflateOffers } from '@ws/node-client/internal';
 import { nodePlatform, socketTransport } from '@ws/node-io';
-import { negotiateCompression, serverFault, unexpectedResult } from '@ws/node-server/internal';
+import {
+  type Agreement,
+  ignore,
+  isThenable,
+  serverFault,
+  unexpectedResult,
+} from '@ws/node-server/internal';
 import { ProxyError } from '../errors.ts';
 import type { CheckedOptions } from '../options.ts';
 import { ByteTunnel } from '../tunnel/byte-tunnel.ts';
 import { FrameTunnel } from '../tunnel/frame-tunnel.ts';
-import type { Link } from '../tunnel/link.ts';
+import type { Link, LinkOwner } from '../tunnel/link.ts';
 import { MessageLink } from '../tunnel/message-link.ts';
 import type { Offer } from './answer.ts';
-import type { Answer } from './connect.ts';
-import { endToEnd, formatLines, type HeaderLine, headersOf, linesFrom } from './header-lines.ts';
-
-/** How a mode answers the client and joins the two sides. */
-export interface Opening {
-  /** The values for the 101 to the client. */
-  readonly subprotocol: string;
-  readonly extensions: string;
-  /** Joins the sockets after the 101 was written. `early` came from the client before. */
-  open(early: Uint8Array): Link;
-}
+import type { Answer } from './exchange.ts';
+import { checkedLines, endToEnd, type HeaderLine, headersOf } from './header-lines.ts';
 
 /** What the request to a target offers: in `messages`, extensions of the proxy's own. */
-export function offerFor(plan: CheckedOptions, facts: RequestFacts): Offer {
+export function offerFor({ mode, client }: CheckedOptions, facts: RequestFacts): Offer {
   const subprotocols = facts.list('sec-websocket-protocol');
-  if (plan.mode !== 'messages') {
+  if (mode !== 'messages') {
     const key = facts.once('sec-websocket-key')!;
     return { key, subprotocols, extensions: facts.list('sec-websocket-extensions') };
   }
-  const offers = deflateOffers(plan.client);
-  const extensions = offers.length === 0 ? '' : formatExtensions(offers);
+  const extensions = formatExtensions(deflateOffers(client.compression));
   return { key: randomBytes(16).toString('base64'), subprotocols, extensions };
 }
 
-/**
- * Prepares the answer to the client.
- *
- * @param report - Gets the errors of `transform`.
- * @throws ProxyError 502 for extensions of the target that do not fit the offer.
- */
-export function openingOf(
+/** Joins the two sockets. `early` came from the client before. */
+export function openLink(
   plan: CheckedOptions,
-  facts: RequestFacts,
+  owner: LinkOwner,
   client: Duplex,
-  answer: Answer,
-  report: (error: unknown) => void,
-): Opening {
-  const subprotocol = answer.head.list('sec-websocket-protocol');
-  const extensions = answer.head.list('sec-websocket-extensions');
-  if (plan.mode === 'messages') return messages(plan, facts, client, answer, report);
+  early: Uint8Array,
+  { stream, rest }: Answer,
+): Link {
   const Tunnel = plan.mode === 'bytes' ? ByteTunnel : FrameTunnel;
-  const open = (early: Uint8Array): Link => {
-    const tunnel = new Tunnel(client, answer.stream.stream, plan.tunnel);
-    tunnel.start(early, answer.rest);
-    return tunnel;
-  };
-  return { subprotocol, extensions, open };
+  const tunnel = new Tunnel(client, stream, plan, owner);
+  tunnel.start(early, rest);
+  stream.off('error', ignore);
+  return tunnel;
 }
 
-function messages(
+/**
+ * As {@link openLink}, in the mode `messages`.
+ *
+ * @param agreement - That with the client.
+ * @param ofTarget - What it has agreed on with the target.
+ * @param report - Gets the errors of `transform`.
+ */
+export function openMessageLink(
   plan: CheckedOptions,
-  facts: RequestFacts,
+  owner: LinkOwner,
   client: Duplex,
-  answer: Answer,
+  early: Uint8Array,
+  { stream, head, rest }: Answer,
+  { deflate }: Agreement,
+  ofTarget: DeflateParameters | undefined,
   report: (error: unknown) => void,
-): Opening {
-  const { stream } = answer.stream;
-  const subprotocol = answer.head.list('sec-websocket-protocol');
-  const ofTarget = acceptedDeflate(plan, answer);
-  const ofClient = negotiateCompression(facts, plan.server.compression);
-  const extensions = ofClient === undefined ? '' : formatExtensions([ofClient.answer]);
-  const { highWaterMark, idleTimeout } = plan.tunnel;
-  const open = (early: Uint8Array): Link => {
-    const options = (role: 'server' | 'client', deflate: DeflateParameters | undefined) =>
-      new ResolvedOptions(role, nodePlatform, plan[role], subprotocol, '', deflate);
-    const downstream = socketTransport(client, { head: early, highWaterMark });
-    const upstream = socketTransport(stream, { head: answer.rest, highWaterMark });
-    return new MessageLink(
-      new Conn(downstream, options('server', ofClient?.parameters)),
-      new Conn(upstream, options('client', ofTarget)),
-      plan.transform,
-      idleTimeout,
-      report,
-    );
-  };
-  return { subprotocol, extensions, open };
+): Link {
+  const subprotocol = head.list('sec-websocket-protocol');
+  const { upgrader, client: settings } = plan;
+  const { highWaterMark } = upgrader;
+  return new MessageLink(
+    new Conn(
+      socketTransport(client, { head: early, highWaterMark }),
+      new ResolvedOptions(
+        'server',
+        nodePlatform,
+        upgrader.settings,
+        subprotocol,
+        '',
+        deflate?.parameters,
+      ),
+    ),
+    new Conn(
+      socketTransport(stream, { head: rest, highWaterMark }),
+      new ResolvedOptions('client', nodePlatform, settings, subprotocol, '', ofTarget),
+    ),
+    plan.transform,
+    plan.idleTimeout,
+    owner,
+    report,
+  );
 }
 
-function acceptedDeflate(plan: CheckedOptions, { head }: Answer): DeflateParameters | undefined {
+/**
+ * Returns what the target has accepted of the proxy's own offer; undefined for no compression.
+ *
+ * @throws ProxyError 502 for extensions that do not fit the offer.
+ */
+export function acceptedDeflate(
+  { client }: CheckedOptions,
+  { head }: Answer,
+): DeflateParameters | undefined {
   const accepted = parseExtensions(head.list('sec-websocket-extensions')) ?? [];
   try {
     if (accepted.length > 1) throw new TypeError('it accepted an extension twice');
-    return accepted[0] && acceptDeflate(accepted[0], deflateOffers(plan.client));
+    return accepted[0] && acceptDeflate(accepted[0], deflateOffers(client.compression));
   } catch (cause) {
     const message = 'the target accepted parameters of an extension that were not offered';
     throw new ProxyError('WS_ERR_PROXY_TARGET', 502, message, { cause });
   }
 }
 
-function deflateOffers({ compression }: Settings): readonly Extension[] {
-  const limits = deflateLimits(compression, 'client', nodePlatform);
-  if (compression === false || limits === undefined) return [];
-  const offer = offerDeflate(limits);
-  if (compression.mode === 'takeover' || offer.fallback === undefined) return [offer];
-  return [offer, offer.fallback];
-}
-
 /** The target's end-to-end lines, after the last word of `response`. */
 export function answerLines(
   { response }: CheckedOptions,
-  answer: Answer,
+  { head }: Answer,
   req: IncomingMessage,
-): HeaderLine[] {
-  const lines = endToEnd(answer.head.all());
+): readonly HeaderLine[] {
+  const lines = endToEnd(head.all());
   if (response === undefined) return lines;
   try {
     const headers = headersOf(lines);
     const result: unknown = response(headers, req);
     if (isThenable(result)) throw unexpectedResult('response', 'no result', result);
-    return linesFrom(headers, 'response');
+    return checkedLines('response', headers);
   } catch (cause) {
     throw serverFault('response', cause);
   }
-}
-
-/** Formats the 101 for the client. */
-export function formatSwitch(
-  key: string,
-  { subprotocol, extensions }: Opening,
-  lines: readonly HeaderLine[],
-): string {
-  return (
-    'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-    `Sec-WebSocket-Accept: ${acceptKey(key)}\r\n` +
-    (subprotocol === '' ? '' : `Sec-WebSocket-Protocol: ${subprotocol}\r\n`) +
-    (extensions === '' ? '' : `Sec-WebSocket-Extensions: ${extensions}\r\n`) +
-    `${formatLines(lines)}\r\n`
-  );
 }

@@ -1,9 +1,8 @@
-import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { endRefusedSocket } from '@ws/node-server/internal';
+import { endRefusedSocket, responseHead } from '@ws/node-server/internal';
 import { Body } from './body.ts';
-import type { Answer } from './connect.ts';
-import { formatLines, type HeaderLine } from './header-lines.ts';
+import type { Answer } from './exchange.ts';
+import type { HeaderLine } from './header-lines.ts';
 
 /**
  * Passes a target's refusal to the client: status, headers and at most 1 MiB of the body. Both
@@ -14,7 +13,7 @@ import { formatLines, type HeaderLine } from './header-lines.ts';
  */
 export function relayRefusal(
   client: Duplex,
-  { stream: { stream }, head, rest }: Answer,
+  { stream, head, rest }: Answer,
   lines: readonly HeaderLine[],
   timeout: number,
 ): Promise<void> {
@@ -47,11 +46,9 @@ export function relayRefusal(
 
 function refusalHead(status: number, lines: readonly HeaderLine[], length?: number): string {
   // RFC 9110, section 15.5.22: a 426 names the protocol.
-  const upgrade = status === 426 ? 'close, Upgrade\r\nUpgrade: websocket' : 'close';
-  const version = status === 426 ? 'Sec-WebSocket-Version: 13\r\n' : '';
-  const size = length === undefined ? '' : `Content-Length: ${length}\r\n`;
-  return (
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nConnection: ${upgrade}\r\n` +
-    `${version}${size}${formatLines(lines)}\r\n`
-  );
+  const is426 = status === 426;
+  const own: HeaderLine[] = [['Connection', is426 ? 'close, Upgrade' : 'close']];
+  if (is426) own.push(['Upgrade', 'websocket'], ['Sec-WebSocket-Version', '13']);
+  if (length !== undefined) own.push(['Content-Length', `${length}`]);
+  return responseHead(status, [...own, ...lines]);
 }

@@ -1,9 +1,8 @@
 import type { IncomingMessage } from 'node:http';
-import { isThenable, typeName } from '@ws/http-shared';
-import { serverFault, unexpectedResult } from '@ws/node-server/internal';
+import { isThenable, serverFault, typeName, unexpectedResult } from '@ws/node-server/internal';
 import { ProxyError } from '../errors.ts';
 import { BALANCES, type BalanceName, stickyChoice } from './balance.ts';
-import { Backend, Connectors, type Target, type TargetState } from './target.ts';
+import { Backend, type Target, type TargetState } from './target.ts';
 
 /** Chooses the target of each request. It may be async. */
 export type TargetFunction = (
@@ -25,7 +24,6 @@ export interface PoolPlan {
 /** The targets that the application has named. Nothing else is dialed. */
 export class TargetPool {
   readonly #plan: PoolPlan;
-  readonly #connectors = new Connectors();
   readonly #choose: TargetFunction | undefined;
   #backends: readonly Backend[] = [];
   /** The targets of a function that have connections now. */
@@ -56,7 +54,7 @@ export class TargetPool {
       throw new TypeError(`target: expected a URL, a list or a function, got ${typeName(targets)}`);
     }
     if (targets.length === 0) throw new TypeError('target: the list is empty; name at least one');
-    const backends = targets.map((each: Target) => new Backend(each, this.#connectors));
+    const backends = targets.map((each: Target) => new Backend(each));
     const twice = backends.find((each, i) => backends.findIndex(sameAs(each)) !== i);
     if (twice !== undefined)
       throw new TypeError(`target: ${twice.url} is listed twice; use weight`);
@@ -78,14 +76,15 @@ export class TargetPool {
    * Chooses the target of a request.
    *
    * @param tried - Targets that have failed for this request.
+   * @param context - Read only when a function chooses.
    * @throws ProxyError 503 when none is up; HandshakeError 500 for a fault of the application.
    */
-  async choose(
+  choose(
     req: IncomingMessage,
     tried: readonly Backend[],
-    signal: AbortSignal,
-  ): Promise<Backend> {
-    if (this.#choose !== undefined) return this.#called(this.#choose, req, signal);
+    context: { readonly signal: AbortSignal },
+  ): Backend | Promise<Backend> {
+    if (this.#choose !== undefined) return this.#called(this.#choose, req, context.signal);
     const up = this.#untried(tried);
     if (up.length === 0) {
       throw new ProxyError('WS_ERR_PROXY_TARGET', 503, 'no target is up (option cooldown)');
@@ -131,7 +130,7 @@ export class TargetPool {
     signal: AbortSignal,
   ): Promise<Backend> {
     try {
-      const backend = new Backend(await choose(req, { signal }), this.#connectors);
+      const backend = new Backend(await choose(req, { signal }));
       return this.#chosen.get(backend.url) ?? backend;
     } catch (cause) {
       throw serverFault('target', cause);

@@ -1,7 +1,7 @@
 import type { ConnectionOptions } from 'node:tls';
-import { typeName } from '@ws/http-shared';
-import type { HeadersInput } from '@ws/node-client';
 import { type Target as Address, Connector, checkTls, parseTarget } from '@ws/node-client/internal';
+import type { HeadersInput } from '@ws/node-server';
+import { assertOption, typeName } from '@ws/node-server/internal';
 import { checkedLines, type HeaderLine } from '../handshake/header-lines.ts';
 
 /** A backend: its URL (ws, wss, http, https, ws+unix or wss+unix), alone or with options. */
@@ -55,19 +55,17 @@ export class Backend implements TargetState {
   #counts: Counts = { open: 0, failed: 0, failuresInRow: 0, downUntil: 0 };
 
   /** @throws TypeError, RangeError or SyntaxError that names the fault. */
-  constructor(target: Target, connectors: Connectors) {
+  constructor(target: Target) {
     const { url, weight = 1, tls, headers = {} } = optionsOf(target);
     this.address = parseTarget(url);
     this.url = this.address.url;
-    if (typeof weight !== 'number') {
-      throw new TypeError(`weight: expected a number, got ${typeName(weight)}`);
-    }
+    assertOption('weight', weight, typeof weight === 'number', 'a number');
     if (!(weight > 0 && weight < Infinity)) {
       throw new RangeError(`weight: expected a number above 0, got ${weight}`);
     }
     this.weight = weight;
     this.headers = checkedLines('target headers', headers);
-    this.connector = connectors.of(tls);
+    this.connector = connectorOf(tls);
   }
 
   get open(): number {
@@ -109,34 +107,26 @@ export class Backend implements TargetState {
   }
 }
 
-/** The streams to targets, opened with one set of TLS options each. */
-export class Connectors {
-  readonly #byTls = new WeakMap<ConnectionOptions, Connector>();
-  #plain: Connector | undefined;
+/** One connector for each set of TLS options: a secure context is expensive. */
+const connectors = new WeakMap<object, Connector>();
+/** The set of a target without any. */
+const NO_TLS = {};
 
-  of(tls: ConnectionOptions | undefined): Connector {
-    if (tls === undefined) {
-      this.#plain ??= connector(undefined);
-      return this.#plain;
-    }
-    if (typeof tls !== 'object' || tls === null) {
-      throw new TypeError(`tls: expected an object, got ${typeName(tls)}`);
-    }
-    const known = this.#byTls.get(tls) ?? connector(checkTls('tls', tls));
-    this.#byTls.set(tls, known);
-    return known;
+function connectorOf(tls: ConnectionOptions = NO_TLS): Connector {
+  assertOption('tls', tls, typeof tls === 'object' && tls !== null, 'an object');
+  let connector = connectors.get(tls);
+  if (connector === undefined) {
+    connector = new Connector({
+      netDial: undefined,
+      netDialTLS: undefined,
+      socket: {},
+      tls: tls === NO_TLS ? undefined : checkTls('tls', tls),
+      proxyTls: undefined,
+      proxy: false,
+    });
+    connectors.set(tls, connector);
   }
-}
-
-function connector(tls: ConnectionOptions | undefined): Connector {
-  return new Connector({
-    netDial: undefined,
-    netDialTLS: undefined,
-    socket: {},
-    tls,
-    proxyTls: undefined,
-    proxy: false,
-  });
+  return connector;
 }
 
 const OPTION_NAMES: readonly string[] = ['url', 'weight', 'tls', 'headers'];

@@ -3,9 +3,6 @@ import { CloseCode } from '@ws/codec';
 import { Lane, reset } from './lane.ts';
 import { Tunnel } from './tunnel.ts';
 
-/** Milliseconds that both peers have to end their sockets when the proxy has ended its own. */
-const END_TIMEOUT = 5_000;
-
 /** The mode `bytes`: nothing is parsed. A FIN is passed on as a FIN, a reset as a reset. */
 export class ByteTunnel extends Tunnel<Lane> {
   close(): void {
@@ -14,23 +11,17 @@ export class ByteTunnel extends Tunnel<Lane> {
     this.out.sink.end();
   }
 
-  sourceEnded(lane: Lane): void {
-    this.endedBy ??= lane === this.in ? 'client' : 'target';
-    lane.sink.end();
-  }
-
   protected lane(source: Duplex, sink: Duplex): Lane {
-    return new Lane(source, sink, this, this.plan.highWaterMark);
+    return new Lane(source, sink, this, this.plan.client.highWaterMark);
   }
 
-  protected sourceClosed(lane: Lane): void {
-    if (lane.sourceEnded) lane.sink.end();
-    else reset(lane.sink);
+  protected passEnd({ sink }: Lane): void {
+    sink.end();
   }
 
-  protected idle(): void {
-    this.close();
-    this.endWithin(END_TIMEOUT);
+  protected sourceClosed({ sourceEnded, sink }: Lane): void {
+    if (sourceEnded) sink.end();
+    else reset(sink);
   }
 
   protected closeInfo(): { readonly code: number; readonly reason: string } {

@@ -4,16 +4,15 @@ import {
   CloseCode,
   CloseMessage,
   encodeFrame,
+  FrameHeader,
   formatCloseMessage,
   PingMessage,
+  PongMessage,
   parseCloseMessage,
+  unmask,
 } from '@ws/codec';
-import { controlPayload, FrameScanner } from './frame-scanner.ts';
-import { HeldBytes } from './held-bytes.ts';
+import { GatheredBytes } from '@ws/node-server/internal';
 import { Lane, type LaneOwner } from './lane.ts';
-
-/** Largest frame that waits until it is whole. A larger one passes as it comes. */
-const HOLD_LIMIT = 64 * 1024;
 
 /** What a tunnel does with the frames of a lane. */
 export interface FrameLaneOwner extends LaneOwner {
@@ -25,68 +24,64 @@ export interface FrameLaneOwner extends LaneOwner {
   tooBig(lane: FrameLane): void;
 }
 
+/** The limits of a lane, in bytes. */
+export interface FrameLimits {
+  readonly highWaterMark: number;
+  /** Infinity for no bound. */
+  readonly readLimit: number;
+}
+
+/** Largest frame that waits until it is whole, unless `highWaterMark` allows more. In bytes. */
+const HOLD_LIMIT = 64 * 1024;
+
+/** The header under the scanner. No lane needs it after its call has returned. */
+const header = new FrameHeader();
+
 /**
  * A lane that knows the borders of frames. It passes the bytes untouched and in order. A frame of at
- * most 64 KiB waits until it is whole, so a source that dies leaves half of none at the sink.
- * Control frames of the proxy go between two frames.
+ * most 64 KiB or `highWaterMark` bytes waits until it is whole, so a source that dies leaves half of
+ * none at the sink. Control frames of the proxy go between two frames.
  */
 export class FrameLane extends Lane {
   /** A close frame of the source has arrived. */
   closeReceived = false;
   /** The last frame to the sink was a close frame of the proxy: nothing may follow it. */
   closeSent = false;
-  declare reverse: FrameLane;
+  /** The payload of the proxy's ping to the source. */
+  ping: Uint8Array | undefined = undefined;
   readonly #owner: FrameLaneOwner;
-  readonly #scanner = new FrameScanner();
+  readonly #limits: FrameLimits;
   readonly #masked: boolean;
-  readonly #maxMessageSize: number;
-  /** Bytes to come of a frame whose start has passed. */
+  /** Payload bytes of the current message, as on the wire. */
+  #messageLength = 0;
+  /** Bytes to come of a frame whose start has passed; Infinity when no border is known any more. */
   #passing = 0;
-  #held: HeldBytes | undefined;
+  /** The start of a frame whose rest has not arrived. */
+  #held: GatheredBytes | undefined = undefined;
   /** Size of the held frame; 0 while its header is cut off. */
   #heldSize = 0;
   /** A close frame of the proxy that waits for the end of a frame. */
-  #pending: Uint8Array | undefined;
-  /** The payload of the proxy's ping to the source. */
-  #ping: Uint8Array | undefined;
+  #pending: Uint8Array | undefined = undefined;
 
   /** @param masked - Whether the sink is a server: frames to it are masked. */
   constructor(
     source: Duplex,
     sink: Duplex,
     owner: FrameLaneOwner,
-    highWaterMark: number,
+    limits: FrameLimits,
     masked: boolean,
-    maxMessageSize: number,
   ) {
-    super(source, sink, owner, highWaterMark);
+    super(source, sink, owner, limits.highWaterMark);
     this.#owner = owner;
+    this.#limits = limits;
     this.#masked = masked;
-    this.#maxMessageSize = maxMessageSize;
-  }
-
-  override get frames(): number {
-    return this.#scanner.frames;
-  }
-
-  override get messages(): number {
-    return this.#scanner.messages;
-  }
-
-  /** Whether a frame of the proxy may be written now. */
-  get atBorder(): boolean {
-    return this.#passing === 0;
   }
 
   override receive(chunk: Uint8Array): void {
     this.bytes += chunk.length;
     let at = 0;
-    if (this.#passing > 0) {
-      at = this.#pass(chunk);
-      if (at === chunk.length) return;
-    } else if (this.#held !== undefined && this.#held.length > 0) {
-      at = this.#complete(this.#held, chunk);
-    }
+    if (this.#passing > 0) at = this.#pass(chunk);
+    else if (this.#held !== undefined) at = this.#complete(this.#held, chunk);
     if (at < chunk.length) this.#walk(chunk, at);
   }
 
@@ -103,10 +98,9 @@ export class FrameLane extends Lane {
    */
   sendClose(code: number): boolean {
     if (this.closeSent) return true;
-    const payload = formatCloseMessage(code);
-    const frame = this.#frame(CloseMessage, payload);
+    const frame = this.#frame(CloseMessage, formatCloseMessage(code));
     this.#owner.closes(code, '');
-    if (!this.atBorder) {
+    if (this.#passing > 0) {
       this.#pending = frame;
       return false;
     }
@@ -116,24 +110,17 @@ export class FrameLane extends Lane {
 
   /** Sends the sink a ping of the proxy; its pong is not passed on. False while a frame passes. */
   sendPing(payload: Uint8Array): boolean {
-    if (!this.atBorder || this.closeSent) return false;
-    super.forward(this.#frame(PingMessage, payload));
+    if (this.#passing > 0 || this.closeSent) return false;
+    this.forward(this.#frame(PingMessage, payload));
     return true;
   }
 
-  /** The source will answer a ping with this payload. */
-  expectPong(payload: Uint8Array): void {
-    this.#ping = payload;
-  }
-
   #frame(opcode: number, payload: Uint8Array): Uint8Array {
-    return this.#masked
-      ? encodeFrame(opcode, payload, { maskKey: randomInt(2 ** 32) })
-      : encodeFrame(opcode, payload);
+    return encodeFrame(opcode, payload, this.#masked ? { maskKey: randomInt(2 ** 32) } : {});
   }
 
   #writeClose(frame: Uint8Array): void {
-    super.forward(frame);
+    this.forward(frame);
     this.closeSent = true;
   }
 
@@ -151,79 +138,79 @@ export class FrameLane extends Lane {
     return end;
   }
 
+  /** Adds to the held frame. Returns the index in `chunk` after it. */
+  #complete(held: GatheredBytes, chunk: Uint8Array): number {
+    const missing = this.#heldSize === 0 ? chunk.length : this.#heldSize - held.length;
+    const end = Math.min(missing, chunk.length);
+    held.append(chunk.subarray(0, end));
+    if (held.length >= this.#heldSize) {
+      this.dropHeld();
+      this.#walk(held.take(), 0);
+    }
+    return end;
+  }
+
   /** Reads whole frames from `start` on and passes them in one write. */
   #walk(chunk: Uint8Array, start: number): void {
-    const scanner = this.#scanner;
     const end = chunk.length;
     let from = start;
     let at = start;
     while (at < end) {
-      if (!scanner.read(chunk, at, end)) {
-        if (!scanner.lost) break;
-        this.#passing = Infinity;
-        at = end;
+      const length = readHeader(chunk, at, end);
+      if (length === 0) break;
+      const size = length + header.length;
+      const after = at + size;
+      if (after > end && size <= Math.max(HOLD_LIMIT, this.#limits.highWaterMark)) {
+        this.#heldSize = size;
         break;
       }
-      if (scanner.messageLength > this.#maxMessageSize && scanner.opcode < 8) {
+      if (this.#isTooBig()) {
         this.forward(chunk.subarray(from, at));
         this.#owner.tooBig(this);
         // The rest has no meaning for the sink.
         this.#passing = Infinity;
         return;
       }
-      const after = at + scanner.size;
-      if (after > end) {
-        if (scanner.size > HOLD_LIMIT) {
-          this.#passing = after - end;
-          at = end;
-        } else this.#heldSize = scanner.size;
-        break;
-      }
-      if (scanner.isCloseOrPong && this.#isOurs(chunk.subarray(at, after))) {
+      if (after <= end && this.#isOurs(chunk, at + length, after)) {
         this.forward(chunk.subarray(from, at));
         from = after;
       }
       at = after;
     }
-    if (at > from) this.forward(from === 0 && at === end ? chunk : chunk.subarray(from, at));
-    if (at < end) this.#hold(chunk, at);
-    if (this.closeReceived) this.#owner.closeReceived(this);
-  }
-
-  #hold(chunk: Uint8Array, at: number): void {
-    this.#held ??= new HeldBytes();
-    this.#held.append(chunk, at, chunk.length);
-  }
-
-  /** Adds to the held frame. Returns the index in `chunk` after that frame, or its end. */
-  #complete(held: HeldBytes, chunk: Uint8Array): number {
-    if (this.#heldSize === 0) {
-      this.#walk(Buffer.concat([held.take(), chunk]), 0);
-      return chunk.length;
+    if (at > end) this.#passing = at - end;
+    const passed = Math.min(at, end);
+    if (passed > from) {
+      this.forward(from === 0 && passed === end ? chunk : chunk.subarray(from, passed));
     }
-    const at = Math.min(this.#heldSize - held.length, chunk.length);
-    held.append(chunk, 0, at);
-    if (held.length < this.#heldSize) return at;
-    this.#heldSize = 0;
-    const frame = held.take();
-    this.#held = undefined;
-    const isOurs = this.#scanner.isCloseOrPong && this.#isOurs(frame);
-    if (!isOurs) this.forward(frame);
+    if (passed < end) {
+      // A copy: the chunk may be much larger.
+      this.#held = new GatheredBytes(Buffer.from(chunk.subarray(passed)));
+    }
     if (this.closeReceived) this.#owner.closeReceived(this);
-    return at;
+  }
+
+  /** Counts the frame under the header. Returns whether its message is too big. */
+  #isTooBig(): boolean {
+    this.frames++;
+    if (header.opcode >= CloseMessage) return false;
+    this.#messageLength = header.length + (header.opcode === 0 ? this.#messageLength : 0);
+    if (this.#messageLength > this.#limits.readLimit) return true;
+    if (header.fin) this.messages++;
+    return false;
   }
 
   /** Looks into a close frame or a pong. Returns whether it answers the proxy's own ping. */
-  #isOurs(frame: Uint8Array): boolean {
-    const { opcode, payloadAt, size } = this.#scanner;
-    const payload = controlPayload(frame, payloadAt, size);
-    if (opcode === CloseMessage) {
-      this.#readClose(payload);
-      return false;
+  #isOurs(chunk: Uint8Array, start: number, end: number): boolean {
+    const isPong = header.opcode === PongMessage && this.ping !== undefined;
+    if (!isPong && header.opcode !== CloseMessage) return false;
+    const payload = new Uint8Array(chunk.subarray(start, end));
+    if (header.masked) unmask(payload, 0, payload.length, header.maskKey);
+    if (!isPong) this.#readClose(payload);
+    else if (Buffer.compare(payload, this.ping!) === 0) {
+      this.ping = undefined;
+      return true;
     }
-    if (this.#ping === undefined || Buffer.compare(payload, this.#ping) !== 0) return false;
-    this.#ping = undefined;
-    return true;
+    return false;
   }
 
   #readClose(payload: Uint8Array): void {
@@ -235,5 +222,17 @@ export class FrameLane extends Lane {
       // The sink judges the payload.
       this.#owner.closes(CloseCode.ProtocolError, '');
     }
+  }
+}
+
+/** As `header.read`. A malformed length is read as an endless frame: the peers see the fault. */
+function readHeader(bytes: Uint8Array, at: number, end: number): number {
+  try {
+    return header.read(bytes, at, end);
+  } catch {
+    // No data frame: it does not count as a message.
+    header.opcode = PongMessage;
+    header.length = Infinity;
+    return 2;
   }
 }

@@ -1,14 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '@ws/codec';
 import { ReadLimitError } from '@ws/conn';
 import { FrameLane, type FrameLaneOwner } from './frame-lane.ts';
+import { Quiet } from './quiet.ts';
 import { Tunnel } from './tunnel.ts';
-
-/** Milliseconds that both peers have to answer a close frame of the proxy. */
-const CLOSE_TIMEOUT = 5_000;
-/** Bytes of a ping's payload. */
-const PING_SIZE = 8;
 
 /**
  * The mode `frames`: the peers' bytes pass untouched, and the proxy adds close frames and pings of
@@ -20,23 +15,19 @@ export class FrameTunnel extends Tunnel<FrameLane> implements FrameLaneOwner {
   #closing = false;
   /** The first close frame. */
   #first: { readonly code: number; readonly reason: string } | undefined;
-  readonly #quiet: readonly [Quiet, Quiet] = [new Quiet(), new Quiet()];
+  /** Of the client and the target; undefined without a heartbeat. */
+  #quiet: readonly Quiet[] | undefined;
 
   close(code: number): void {
     if (this.#closing) return;
     this.#closing = true;
     this.endedBy ??= 'proxy';
-    this.in.sendClose(code);
-    this.out.sendClose(code);
-    // A source that waits for a slow sink must be read, or its close frame would not be seen.
-    for (const { source } of [this.in, this.out]) source.resume();
+    for (const lane of [this.in, this.out]) {
+      lane.sendClose(code);
+      // A source that waits for a slow sink must be read, or its close frame would not be seen.
+      lane.source.resume();
+    }
     this.#endIfAnswered();
-  }
-
-  sourceEnded(lane: FrameLane): void {
-    this.endedBy ??= this.#nameOf(lane);
-    if (lane.closeReceived || lane.closeSent) lane.sink.end();
-    else this.#died(lane);
   }
 
   closes(code: number, reason: string): void {
@@ -44,47 +35,44 @@ export class FrameTunnel extends Tunnel<FrameLane> implements FrameLaneOwner {
   }
 
   closeReceived(lane: FrameLane): void {
-    this.endedBy ??= this.#nameOf(lane);
+    this.endedBy ??= this.nameOf(lane);
     if (this.#closing) this.#endIfAnswered();
   }
 
   tooBig(lane: FrameLane): void {
-    const limit = this.plan.maxMessageSize;
-    this.error = new ReadLimitError(limit);
+    this.error ??= new ReadLimitError(this.plan.client.readLimit);
     this.endedBy ??= 'proxy';
+    const reverse = this.#reverseOf(lane);
     lane.dropHeld();
-    lane.reverse.sendClose(CloseCode.MessageTooBig);
-    lane.sendClose(this.#deathCodeOf(lane));
-    for (const { sink, source } of [lane, lane.reverse]) {
+    reverse.sendClose(CloseCode.MessageTooBig);
+    this.#sendDeath(lane);
+    for (const { sink, source } of [lane, reverse]) {
       sink.end();
       source.resume();
     }
-    this.endWithin(CLOSE_TIMEOUT);
+    this.endSoon();
   }
 
   override tick(now: number): void {
     super.tick(now);
-    const { heartbeat } = this.plan;
-    if (heartbeat === undefined || this.#closing) return;
-    for (const [i, lane] of [this.in, this.out].entries()) {
-      this.#quiet[i]!.tick(lane, now, heartbeat);
-    }
+    const { heartbeat } = this.plan.client;
+    if (heartbeat === false || this.#closing) return;
+    this.#quiet ??= [new Quiet(this.in, this.out), new Quiet(this.out, this.in)];
+    for (const each of this.#quiet) each.tick(now, heartbeat);
   }
 
-  protected lane(source: Duplex, sink: Duplex, toTarget: boolean): FrameLane {
-    const { highWaterMark, maxMessageSize } = this.plan;
-    return new FrameLane(source, sink, this, highWaterMark, toTarget, maxMessageSize);
+  protected lane(source: Duplex, sink: Duplex): FrameLane {
+    // The first lane is that to the target.
+    return new FrameLane(source, sink, this, this.plan.client, this.in === undefined);
   }
 
-  protected sourceClosed(lane: FrameLane): void {
-    if (lane.sourceEnded) return;
+  protected passEnd(lane: FrameLane): void {
     if (lane.closeReceived || lane.closeSent) lane.sink.end();
     else this.#died(lane);
   }
 
-  protected idle(): void {
-    this.close(CloseCode.GoingAway);
-    this.endWithin(CLOSE_TIMEOUT);
+  protected sourceClosed(lane: FrameLane): void {
+    if (!lane.sourceEnded) this.passEnd(lane);
   }
 
   protected closeInfo(): { readonly code: number; readonly reason: string } {
@@ -94,51 +82,26 @@ export class FrameTunnel extends Tunnel<FrameLane> implements FrameLaneOwner {
   /** The source has gone without a close frame. */
   #died(lane: FrameLane): void {
     lane.dropHeld();
-    if (lane.sendClose(this.#deathCodeOf(lane))) lane.sink.end();
+    if (this.#sendDeath(lane)) lane.sink.end();
     // A close frame cannot stand inside a frame that will never end.
     else lane.sink.destroy();
     lane.source.destroy();
     // Bytes for the dead source are dropped, until the sink ends.
     lane.sink.resume();
-    this.endWithin(CLOSE_TIMEOUT);
+    this.endSoon();
+  }
+
+  #sendDeath(lane: FrameLane): boolean {
+    return lane.sendClose(lane === this.in ? CloseCode.GoingAway : CloseCode.BadGateway);
   }
 
   #endIfAnswered(): void {
     for (const lane of [this.in, this.out]) {
-      if (lane.closeReceived && lane.reverse.closeSent) lane.source.end();
+      if (lane.closeReceived && this.#reverseOf(lane).closeSent) lane.source.end();
     }
   }
 
-  #nameOf(lane: FrameLane): 'client' | 'target' {
-    return lane === this.in ? 'client' : 'target';
-  }
-
-  #deathCodeOf(lane: FrameLane): number {
-    return lane === this.in ? CloseCode.GoingAway : CloseCode.BadGateway;
-  }
-}
-
-/** Finds a source from which nothing has come for a while. */
-class Quiet {
-  #bytes = -1;
-  #since = 0;
-  #pinged = false;
-
-  tick(
-    lane: FrameLane,
-    now: number,
-    { interval, timeout }: { readonly interval: number; readonly timeout: number },
-  ): void {
-    // A source that the proxy has paused cannot answer.
-    if (lane.bytes !== this.#bytes || lane.source.isPaused()) {
-      this.#bytes = lane.bytes;
-      this.#since = now;
-      this.#pinged = false;
-    } else if (!this.#pinged && now - this.#since >= interval) {
-      const payload = randomBytes(PING_SIZE);
-      this.#pinged = lane.reverse.sendPing(payload);
-      if (this.#pinged) lane.expectPong(payload);
-      this.#since = now;
-    } else if (this.#pinged && now - this.#since >= timeout) lane.source.destroy();
+  #reverseOf(lane: FrameLane): FrameLane {
+    return lane === this.in ? this.out : this.in;
   }
 }

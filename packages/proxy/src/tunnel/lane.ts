@@ -25,16 +25,16 @@ interface Owned extends Duplex {
  */
 export class Lane implements Flow {
   bytes = 0;
-  /** The first error of the source. */
-  error: Error | undefined;
+  frames = 0;
+  messages = 0;
   /** The source has sent its FIN. */
   sourceEnded = false;
   readonly source: Duplex;
   readonly sink: Duplex;
-  reverse!: Lane;
+  reverse: Lane | undefined = undefined;
   readonly #owner: LaneOwner;
   /** Chunks that wait in the sink. */
-  readonly #queued: Uint8Array[] = [];
+  #queued: Uint8Array[] | undefined = undefined;
   readonly #highWaterMark: number;
 
   constructor(source: Duplex, sink: Duplex, owner: LaneOwner, highWaterMark: number) {
@@ -42,14 +42,6 @@ export class Lane implements Flow {
     this.sink = sink;
     this.#owner = owner;
     this.#highWaterMark = highWaterMark;
-  }
-
-  get frames(): number {
-    return 0;
-  }
-
-  get messages(): number {
-    return 0;
   }
 
   /** @param early - Bytes that were read from the source before. */
@@ -61,7 +53,7 @@ export class Lane implements Flow {
     source.on('data', onData).on('end', onEnd).on('close', onClose);
     source.on('error', onError).on('drain', onDrain);
     if (early.length > 0) this.receive(early);
-    if (source.destroyed) process.nextTick(() => this.closed());
+    if (source.destroyed) process.nextTick(onClose.bind(source));
     else if (!this.#isFull()) source.resume();
   }
 
@@ -75,14 +67,15 @@ export class Lane implements Flow {
     if (chunk.length === 0 || !this.sink.writable) return;
     if (this.sink.write(chunk) || !this.#isFull()) return;
     this.source.pause();
+    this.#queued ??= [];
     this.#queued.push(chunk);
   }
 
   /** The sink has taken all bytes. */
   drained(): void {
     // With a slow reader the garbage collector comes too late: 20 MiB would lie around.
-    for (const chunk of this.#queued) freeNow(chunk);
-    this.#queued.length = 0;
+    this.#queued?.forEach(freeNow);
+    this.#queued = undefined;
     this.source.resume();
   }
 
@@ -114,12 +107,11 @@ function onClose(this: Owned): void {
   this[LANE]!.closed();
 }
 
-function onError(this: Owned, error: Error): void {
-  this[LANE]!.error ??= error;
-}
+/** The tunnel reads the error from the stream. */
+function onError(): void {}
 
 function onDrain(this: Owned): void {
-  this[LANE]!.reverse.drained();
+  this[LANE]!.reverse!.drained();
 }
 
 /** Ends a socket so that its peer sees a reset, where the socket can. */

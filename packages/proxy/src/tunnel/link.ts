@@ -19,13 +19,18 @@ export interface LinkEnd {
   readonly error: Error | undefined;
 }
 
+/** Gets the end of a link. */
+export interface LinkOwner {
+  /** Called once, when both connections are closed. */
+  linkEnded(end: LinkEnd): void;
+}
+
 /** An open pair of connections: client to proxy, proxy to target. */
 export interface Link {
   /** From the client to the target. */
   readonly in: Flow;
   /** From the target to the client. */
   readonly out: Flow;
-  readonly ended: Promise<LinkEnd>;
   /** Starts a clean end, as far as the mode knows one. */
   close(code: number): void;
   /** Ends both connections at once. */

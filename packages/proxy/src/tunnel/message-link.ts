@@ -7,8 +7,8 @@ import {
   type MessageData,
   TransportError,
 } from '@ws/conn';
-import { isInstance, isThenable } from '@ws/http-shared';
-import type { EndedBy, Flow, Link, LinkEnd } from './link.ts';
+import { isInstance, isThenable } from '@ws/node-server/internal';
+import type { EndedBy, Flow, Link, LinkOwner } from './link.ts';
 
 /**
  * Changes a whole message on its way. Undefined drops the message. It may be async: the messages
@@ -31,7 +31,6 @@ export interface Transform {
  * complete, unless a function changes it.
  */
 export class MessageLink implements Link {
-  readonly ended: Promise<LinkEnd>;
   readonly #client: Conn;
   readonly #target: Conn;
   readonly #report: (error: unknown) => void;
@@ -46,13 +45,14 @@ export class MessageLink implements Link {
     target: Conn,
     transform: Transform,
     idleTimeout: number,
+    owner: LinkOwner,
     report: (error: unknown) => void,
   ) {
     this.#client = client;
     this.#target = target;
     this.#idleTimeout = idleTimeout;
     this.#report = report;
-    this.ended = this.#end();
+    void this.#end(owner);
     void this.#pump(client, target, transform.toTarget);
     void this.#pump(target, client, transform.toClient);
   }
@@ -85,7 +85,7 @@ export class MessageLink implements Link {
     } else if (now - this.#activeAt >= this.#idleTimeout) this.close(CloseCode.GoingAway);
   }
 
-  async #end(): Promise<LinkEnd> {
+  async #end(owner: LinkOwner): Promise<void> {
     const client = this.#client.closed.then((info) => {
       this.#endedBy ??= 'client';
       void this.#target.close(...passedOn(info, CloseCode.GoingAway));
@@ -100,7 +100,8 @@ export class MessageLink implements Link {
     const first = this.#endedBy === 'target' ? ofTarget : ofClient;
     const error =
       first.error instanceof Error && !isCloseError(first.error) ? first.error : undefined;
-    return { endedBy: this.#endedBy!, code: first.code, reason: first.reason, error };
+    const { code, reason } = first;
+    owner.linkEnded({ endedBy: this.#endedBy!, code, reason, error });
   }
 
   /** Passes messages on until one of the connections ends. Never rejects. */

@@ -1,47 +1,37 @@
 import type { Duplex } from 'node:stream';
-import { Deferred } from '@ws/conn/internal';
-import { type Lane, type LaneOwner } from './lane.ts';
-import type { EndedBy, Link, LinkEnd } from './link.ts';
+import { CloseCode } from '@ws/codec';
+import { type TimerEntry, timersOf } from '@ws/conn/internal';
+import { nodePlatform } from '@ws/node-io';
+import type { CheckedOptions } from '../options.ts';
+import type { Lane, LaneOwner } from './lane.ts';
+import type { EndedBy, Link, LinkOwner } from './link.ts';
 
 /** Milliseconds that a peer has to end its socket after the other has ended. */
 const CLOSE_TIMEOUT = 5_000;
 
-/** The settings of a tunnel. */
-export interface TunnelPlan {
-  /** Bytes. */
-  readonly highWaterMark: number;
-  /** Bytes on the wire; Infinity for no bound. */
-  readonly maxMessageSize: number;
-  /** Milliseconds; Infinity for no bound. */
-  readonly idleTimeout: number;
-  /** Undefined for none. */
-  readonly heartbeat: { readonly interval: number; readonly timeout: number } | undefined;
-}
-
 /** Two sockets, joined in both directions. The subclasses are the modes. */
-export abstract class Tunnel<L extends Lane> implements Link, LaneOwner {
+export abstract class Tunnel<L extends Lane> implements Link, LaneOwner, TimerEntry {
+  /** Maintained by the timers of the process. */
+  slot: number | undefined = undefined;
   readonly in: L;
   readonly out: L;
-  protected readonly plan: TunnelPlan;
+  readonly plan: CheckedOptions;
   protected endedBy: EndedBy | undefined;
-  readonly #ended = new Deferred<LinkEnd>();
+  /** The first failure. */
+  protected error: Error | undefined;
+  readonly #owner: LinkOwner;
   #open = 2;
-  #timer: NodeJS.Timeout | undefined;
-  #error: Error | undefined;
   /** Bytes of both directions at the last tick that saw new ones, and its time. */
   #seen = 0;
   #activeAt = performance.now();
 
-  constructor(client: Duplex, target: Duplex, plan: TunnelPlan) {
+  constructor(client: Duplex, target: Duplex, plan: CheckedOptions, owner: LinkOwner) {
     this.plan = plan;
-    this.in = this.lane(client, target, true);
-    this.out = this.lane(target, client, false);
+    this.#owner = owner;
+    this.in = this.lane(client, target);
+    this.out = this.lane(target, client);
     this.in.reverse = this.out;
     this.out.reverse = this.in;
-  }
-
-  get ended(): Promise<LinkEnd> {
-    return this.#ended.promise;
   }
 
   /** @param fromClient, fromTarget - Bytes that were read before: the first frames. */
@@ -61,36 +51,46 @@ export abstract class Tunnel<L extends Lane> implements Link, LaneOwner {
     if (bytes !== this.#seen) {
       this.#seen = bytes;
       this.#activeAt = now;
-    } else if (now - this.#activeAt >= this.plan.idleTimeout) this.idle();
+    } else if (now - this.#activeAt >= this.plan.idleTimeout) {
+      this.close(CloseCode.GoingAway);
+      this.endSoon();
+    }
+  }
+
+  sourceEnded(lane: L): void {
+    this.endedBy ??= this.nameOf(lane);
+    this.passEnd(lane);
   }
 
   closed(lane: L): void {
-    this.#error ??= lane.error;
-    this.endedBy ??= lane === this.in ? 'client' : 'target';
+    this.error ??= lane.source.errored ?? undefined;
+    this.endedBy ??= this.nameOf(lane);
     this.sourceClosed(lane);
-    if (--this.#open > 0) return this.endWithin(CLOSE_TIMEOUT);
-    clearTimeout(this.#timer);
+    if (--this.#open > 0) return this.endSoon();
+    timersOf(nodePlatform).clear(this);
     const { code, reason } = this.closeInfo();
-    this.#ended.resolve({ endedBy: this.endedBy, code, reason, error: this.#error });
+    this.#owner.linkEnded({ endedBy: this.endedBy, code, reason, error: this.error });
   }
 
-  /** Terminates both sockets when they are still open after `ms` milliseconds. */
-  protected endWithin(ms: number): void {
-    this.#timer ??= setTimeout(() => this.terminate(), ms).unref();
+  /** Both sockets have had the time to end. */
+  fire(): void {
+    this.terminate();
   }
 
-  protected get error(): Error | undefined {
-    return this.#error;
+  /** Terminates both sockets when they are still open after a while. */
+  protected endSoon(): void {
+    if (this.slot === undefined) timersOf(nodePlatform).set(this, CLOSE_TIMEOUT);
   }
 
-  protected set error(error: Error) {
-    this.#error ??= error;
+  protected nameOf(lane: L): 'client' | 'target' {
+    return lane === this.in ? 'client' : 'target';
   }
 
   abstract close(code: number): void;
-  abstract sourceEnded(lane: L): void;
-  protected abstract lane(source: Duplex, sink: Duplex, toTarget: boolean): L;
+  protected abstract lane(source: Duplex, sink: Duplex): L;
+  /** The source has sent its FIN. */
+  protected abstract passEnd(lane: L): void;
+  /** The socket of the source is closed. */
   protected abstract sourceClosed(lane: L): void;
-  protected abstract idle(): void;
   protected abstract closeInfo(): { readonly code: number; readonly reason: string };
 }

@@ -240,7 +240,7 @@ describe('createProxy', () => {
     [['ws://a', 'ws://a/'], {}, 'listed twice'],
     [[{ url: 'ws://a', weight: 0 }], {}, 'weight: expected a number above 0'],
     [[{ url: 'ws://a', wieght: 1 }], {}, 'unknown option wieght'],
-    [[{ url: 'ws://a', headers: { Upgrade: 'x' } }], {}, "Upgrade is the handshake's own"],
+    [[{ url: 'ws://a', headers: { Upgrade: 'x' } }], {}, 'header Upgrade is set by the handshake'],
     [[{ url: 'ws://a', headers: { 'X-A': 'b\r\nc' } }], {}, 'Invalid character'],
     ['ws://a', { mode: 'frame' }, 'mode: expected one of'],
     ['ws://a', { forwarded: true }, 'forwarded: expected one of'],

@@ -1,0 +1,38 @@
+import { randomBytes } from 'node:crypto';
+import type { FrameLane } from './frame-lane.ts';
+
+/** Bytes of a ping's payload. */
+const PING_SIZE = 8;
+
+/** Finds a source from which nothing has come for a while. */
+export class Quiet {
+  readonly #from: FrameLane;
+  readonly #to: FrameLane;
+  #bytes = -1;
+  #since = 0;
+  #pinged = false;
+
+  /** @param from, to - The lanes from the source and to it. */
+  constructor(from: FrameLane, to: FrameLane) {
+    this.#from = from;
+    this.#to = to;
+  }
+
+  tick(now: number, { interval, timeout }: { interval?: number; timeout?: number }): void {
+    const { bytes, source } = this.#from;
+    const quiet = now - this.#since;
+    // A source that the proxy has paused cannot answer.
+    if (bytes !== this.#bytes || source.isPaused()) {
+      this.#bytes = bytes;
+      this.#since = now;
+      this.#pinged = false;
+    } else if (this.#pinged) {
+      if (quiet >= timeout!) source.destroy();
+    } else if (quiet >= interval!) {
+      const payload = randomBytes(PING_SIZE);
+      this.#pinged = this.#to.sendPing(payload);
+      if (this.#pinged) this.#from.ping = payload;
+      this.#since = now;
+    }
+  }
+}

@@ -1,0 +1,119 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import {
+  nothingLeft,
+  rawClient,
+  rawServer,
+  request,
+  switchingProtocols,
+  whenOver,
+} from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+import type { ProxyAccess, ProxyOptions } from '../../src/index.ts';
+import { front, openPair, pair, rawTarget } from '../support.ts';
+
+async function answered(options: ProxyOptions, add: string[] = []) {
+  const backend = await rawTarget();
+  const between = await front(backend.url, options);
+  const client = await rawClient(between.port);
+  const { status } = await client.upgrade({ add });
+  client.destroy();
+  return { status, asked: backend.heads.length, reported: between.reported };
+}
+
+describe('a request to a proxy', () => {
+  nothingLeft();
+
+  it.each([
+    ['authenticate refuses', { authenticate: () => ({ refuse: 403 }) as const }, 403],
+    ['its host is not allowed', { allowedHosts: ['example.org'] }, 421],
+    ['checkOrigin: true sees another origin', { checkOrigin: true }, 403],
+    ['checkOrigin refuses', { checkOrigin: () => false }, 403],
+  ] satisfies [string, ProxyOptions, number][])(
+    'reaches no target when %s',
+    async (_, options, status) => {
+      const add = ['Origin: http://elsewhere.example'];
+      expect(await answered(options, add)).toEqual({ status, asked: 0, reported: [] });
+    },
+  );
+
+  it('is refused above maxConnections until a connection ends', async () => {
+    const backend = await rawTarget();
+    const between = await front(backend.url, { maxConnections: 1 });
+    const { client, target, proxied } = await openPair(between, backend);
+    const second = await rawClient(between.port);
+    expect((await second.upgrade()).status).toBe(503);
+    second.destroy();
+    client.reset();
+    await target.finish();
+    await proxied.closed;
+    await openPair(between, backend);
+  });
+
+  it('is 504 when no connection to its target opens in time', async () => {
+    // It accepts TCP and never answers the TLS handshake.
+    const silent = createServer((socket) => socket.on('error', () => {}).resume());
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    whenOver(() => silent.close());
+    const { port } = silent.address() as { port: number };
+    const between = await front(`wss://127.0.0.1:${port}`, { connectTimeout: 60 });
+    const client = await rawClient(between.port);
+    expect((await client.upgrade()).status).toBe(504);
+    expect(String(between.reported[0])).toContain('(option connectTimeout)');
+    client.destroy();
+  });
+
+  it('aborts the signal of a target function when its client leaves', async () => {
+    let asked!: (signal: AbortSignal) => void;
+    const signal = new Promise<AbortSignal>((resolve) => {
+      asked = resolve;
+    });
+    const between = await front((_, context) => {
+      asked(context.signal);
+      return new Promise((_resolve, reject) => {
+        context.signal.addEventListener('abort', () => reject(new Error('gone')));
+      });
+    });
+    const client = await rawClient(between.port);
+    await client.write(request());
+    const given = await signal;
+    client.reset();
+    if (!given.aborted) await once(given, 'abort');
+    expect(await (await between.next()).closed).toMatchObject({ status: 0, endedBy: 'client' });
+  });
+
+  it('gets the subprotocol and the extensions that its target has chosen', async () => {
+    const { url } = await rawServer(false, async (target) => {
+      const lines = 'Sec-WebSocket-Protocol: v2\r\nSec-WebSocket-Extensions: foo; x=1\r\n';
+      await target.write(switchingProtocols(await target.head(), lines));
+    });
+    const between = await front(url);
+    const client = await rawClient(between.port);
+    const { headers } = await client.upgrade({
+      add: ['Sec-WebSocket-Protocol: v1, v2', 'Sec-WebSocket-Extensions: foo, bar'],
+    });
+    expect(headers.get('sec-websocket-protocol')).toBe('v2');
+    expect(headers.get('sec-websocket-extensions')).toBe('foo; x=1');
+    client.destroy();
+  });
+
+  it('is one message on the channel @ws:proxy', async () => {
+    const seen: ProxyAccess[] = [];
+    const listener = (message: unknown): void => void seen.push(message as ProxyAccess);
+    subscribe('@ws:proxy', listener);
+    whenOver(() => void unsubscribe('@ws:proxy', listener));
+    const { client, target, proxied, front: between } = await pair();
+    await client.send(1, 'hello');
+    await target.sees(1);
+    client.reset();
+    await target.finish();
+    await proxied.closed;
+    expect(seen).toMatchObject([
+      { status: 101, endedBy: 'client', code: 1001, bytesIn: 11, bytesOut: expect.any(Number) },
+    ]);
+    expect(seen[0]!.target).toBe(proxied.target.href);
+    expect(between.proxy.proxied.size).toBe(0);
+  });
+});
