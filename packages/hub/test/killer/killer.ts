@@ -110,8 +110,9 @@ function publishedBy({ accepted }: Fleet): number {
 }
 
 /**
- * At most one gap is right for each node, room and outage, and none while the engine is up, except
- * after a new subscription: the node cannot always know whether a message came before it.
+ * The gaps that the promise forbids: a second one for a node, room and outage, and one while the
+ * engine is up. A new subscription may cause one more: a message that the network has delayed looks
+ * as if the message before it came after the subscription.
  */
 function wrongGaps(
   { gaps }: Fleet,
@@ -120,16 +121,17 @@ function wrongGaps(
   repeats: readonly string[] = [],
 ): string[] {
   const seen = new Set<string>();
-  return gaps.flatMap(({ run, room, fault, outage, rejoins }) => {
-    const name = `${faults[fault - 1] ?? 'no fault'} ${fault}, outage ${outage}: ${run} ${room}`;
-    const key = `${outage} ${rejoins} ${run} ${room}`;
+  return gaps.flatMap(({ run, room, fault, outage, downs, rejoins }) => {
     const before = outages[fault - 1] ?? 0;
-    // On a busy machine there are more outages than faults, and nodes return one after the other.
-    const isSecond = seen.has(key) && fault > 0 && outage === before + 1 && !repeats.includes(room);
+    const outageKey = `${run} ${room}: outage ${outage}.${downs}`;
+    const rejoinKey = `${run} ${room}: rejoin ${rejoins}`;
     // Another fault may cause a gap before its outage is reported.
-    const isCalm = fault === 0 || faults[fault - 1] === 'node';
-    const isWrong = isSecond || (isCalm && outage === before && rejoins === 0);
+    const isCalm = outage === before && (fault === 0 || faults[fault - 1] === 'node');
+    const key = isCalm || seen.has(outageKey) ? rejoinKey : outageKey;
+    // On a busy machine there are more outages than faults, and nodes return one after the other.
+    const isChecked = isCalm || (fault > 0 && outage === before + 1 && !repeats.includes(room));
+    const isWrong = seen.has(key) || (key === rejoinKey && rejoins === 0);
     seen.add(key);
-    return isWrong ? [name] : [];
+    return isChecked && isWrong ? [`${faults[fault - 1] ?? 'no fault'} ${fault}, ${key}`] : [];
   });
 }
