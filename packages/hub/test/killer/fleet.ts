@@ -69,9 +69,12 @@ export class Fleet {
 
   /** Starts all nodes and `clients` clients of them. */
   async start(clients: number, random: Random): Promise<void> {
-    for (const index of this.#relays.keys()) await this.#launch(index);
+    await Promise.all(this.#relays.map((_, index) => this.#launch(index)));
     await this.allUp();
-    for (let i = 0; i < clients; i++) await this.#connect(i % this.#relays.length, i);
+    const connected = Array.from({ length: clients }, (_, i) =>
+      this.#connect(i % this.#relays.length, i),
+    );
+    await Promise.all(connected);
     for (const index of this.#relays.keys()) this.#publish(index);
     this.#rejoined = this.#rejoin(random);
   }
@@ -85,7 +88,7 @@ export class Fleet {
     await exited;
     await this.#launch(index);
     await this.allUp();
-    for (let i = 0; i < clients; i++) await this.#connect(index, i);
+    await Promise.all(Array.from({ length: clients }, (_, i) => this.#connect(index, i)));
     this.#publish(index);
   }
 
@@ -179,8 +182,8 @@ export class Fleet {
   async #connect(index: number, number: number): Promise<void> {
     const rooms = [NAMES[number % 4]!, NAMES[(number + 1 + (Math.floor(number / 4) % 3)) % 4]!];
     const client = new Client(this.#running[index]!, number, rooms, this.logs, this.#changed);
-    await client.open();
     this.#clients.push(client);
+    await client.open();
   }
 
   /**
