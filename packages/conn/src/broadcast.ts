@@ -96,6 +96,16 @@ export function sendPrepared(conn: Conn, message: PreparedMessage, waited: boole
   }
 }
 
+/**
+ * Sends text and binary messages together, if the connection is idle and does not compress. Costs
+ * least when many connections send the same array in one turn.
+ *
+ * @returns False when nothing was sent: send the messages one by one.
+ */
+export function sendRun(conn: Conn, messages: readonly PreparedMessage[]): boolean {
+  return connectionOf(conn).writeSide.sendRun(messages);
+}
+
 /** @throws TypeError for data that cannot be sent. */
 export function preparedOf(data: MessageData | PreparedMessage): PreparedMessage {
   if (data instanceof PreparedMessage) return data;

@@ -5,7 +5,7 @@
  * @module
  */
 export { utf8Length } from '@ws/codec/internal';
-export { preparedOf, sendPrepared } from './broadcast.ts';
+export { preparedOf, sendPrepared, sendRun } from './broadcast.ts';
 export {
   endedWith,
   handlerSettled,

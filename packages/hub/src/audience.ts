@@ -21,6 +21,8 @@ export interface Publication<Data> {
 /** One pass over the members. */
 interface Pass<Data> {
   readonly publications: readonly Publication<Data>[];
+  /** Their messages, if every member gets all of them. */
+  readonly messages: readonly PreparedMessage[] | undefined;
   /** Number of the first publication. */
   readonly first: number;
   readonly ended: Deferred<void>;
@@ -131,7 +133,7 @@ export class Audience<Data> implements Job {
 
   run(budget: number): number {
     this.#pass ??= this.#begin();
-    const { publications, first, members, selects } = this.#pass;
+    const { publications, messages, first, members, selects } = this.#pass;
     const cost = WRITE_COST + publications.length;
     for (let rest = budget; ; rest -= cost) {
       if (rest <= 0) return rest;
@@ -142,7 +144,9 @@ export class Audience<Data> implements Job {
       }
       // A selected session may have left.
       if (selects && !this.members.has(member)) continue;
-      this.#deliver(member, publications, this.#firsts?.get(member), first);
+      const from = this.#firsts?.get(member);
+      if (messages !== undefined && from === undefined && member.deliverAll(messages)) continue;
+      this.#deliver(member, publications, from, first);
     }
   }
 
@@ -155,7 +159,9 @@ export class Audience<Data> implements Job {
     const receivers = this.#receivers(publications);
     const members = receivers.values();
     const selects = receivers !== this.members;
-    const pass = { publications, first, ended: this.#delivered!, members, selects };
+    const isForAll = publications.every(({ except, only }) => (except ?? only) === undefined);
+    const messages = isForAll ? publications.map(({ message }) => message) : undefined;
+    const pass = { publications, messages, first, ended: this.#delivered!, members, selects };
     this.#number += publications.length;
     this.#waiting = [];
     this.#waitingBytes = 0;

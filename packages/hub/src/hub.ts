@@ -161,7 +161,7 @@ export class Hub<Data = unknown> implements AsyncDisposable {
     if (options.local !== true && options.filter === undefined) {
       this.#sessions.toOtherNodes(message);
     }
-    this.#sessions.published();
+    this.#sessions.publishedCount++;
     return count(only ?? everyone.members, except);
   }
 
@@ -182,7 +182,7 @@ export class Hub<Data = unknown> implements AsyncDisposable {
     }
     const message = prepare(data);
     if (only.size > 0) void everyone.publish({ message, key: undefined, except: undefined, only });
-    this.#sessions.published();
+    this.#sessions.publishedCount++;
     return only.size;
   }
 

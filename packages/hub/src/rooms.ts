@@ -23,11 +23,12 @@ export interface RoomsOwner<Data> {
   readonly link: BackplaneLink<Data> | undefined;
   /** Undefined without a backplane. */
   withLink<T>(use: (link: BackplaneLink<Data>) => Promise<T>): Promise<T> | undefined;
-  /** A message was published. */
-  published(): void;
+  /** Calls of `publish`, `broadcast` and `multiple`. */
+  publishedCount: number;
   /** Calls the listeners of `join`. Returns whether the session may join. */
   mayJoin(session: Session<Data>, room: string): boolean | Promise<boolean>;
-  left(session: Session<Data>, room: string): void;
+  /** Calls the listeners of an event. */
+  emit(event: 'leave', session: Session<Data>, ...args: [Session<Data>, string]): unknown;
   failed(session: Session<Data> | undefined, error: unknown): void;
   /** A publication was refused. */
   refused(error: unknown): void;
@@ -104,7 +105,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
     const state = this.#states.get(name)!;
     state.audience.leave(session);
     this.#removeIfUnused(name, state);
-    this.#hub.left(session, name);
+    this.#hub.emit('leave', session, session, name);
   }
 
   leaveAll(session: Session<Data>): void {
@@ -153,7 +154,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
     const { key } = options;
     const { history } = settings;
     const crosses = this.#crosses && options.local !== true;
-    this.#hub.published();
+    this.#hub.publishedCount++;
     if (crosses && settings.through) {
       return this.#hub.withLink((link) => link.publish(name, message, key, history, { except }));
     }

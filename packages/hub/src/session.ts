@@ -5,7 +5,13 @@ import {
   type MessageData,
   type PreparedMessage,
 } from '@ws/conn';
-import { checkOptionNames, platformOf, sendPrepared, untilWritable } from '@ws/conn/internal';
+import {
+  checkOptionNames,
+  platformOf,
+  sendPrepared,
+  sendRun,
+  untilWritable,
+} from '@ws/conn/internal';
 import { checkString } from './check-string.ts';
 import { SessionClosedError } from './errors.ts';
 import type { Position } from './position.ts';
@@ -23,14 +29,20 @@ export interface SessionOwner<Data> {
     readonly maxQueuedBytes: number;
     readonly overflow: unknown;
   };
+  /** Whether `sent` has listeners. */
+  readonly listeners: { readonly sent: boolean };
+  /** Messages that connections have accepted. */
+  deliveredCount: number;
   /** The policy for a message that exceeds the bounds. */
   policyFor(session: Session<Data>): OverflowPolicy | 'latest';
   /** The connection has accepted a message. */
   delivered(session: Session<Data>, message: PreparedMessage): void;
   /** Messages were dropped. */
   overflowed(session: Session<Data>, dropped: number, policy: OverflowPolicy | 'latest'): void;
-  join(session: Session<Data>, room: string): Room<Data>;
-  leave(session: Session<Data>, room: string): void;
+  readonly rooms: {
+    join(session: Session<Data>, room: string): Room<Data>;
+    leave(session: Session<Data>, room: string): void;
+  };
   /** Sends the messages of this turn to a session that closes. */
   flush(session: Session<Data>): void;
 }
@@ -163,7 +175,7 @@ export class Session<Data = unknown> {
    */
   join(room: string): Room<Data> {
     if (this.state === 'closed') throw new SessionClosedError('session.join');
-    return this.#hub.join(this, room);
+    return this.#hub.rooms.join(this, room);
   }
 
   /**
@@ -172,7 +184,7 @@ export class Session<Data = unknown> {
    * is not in that room.
    */
   leave(room: string): void {
-    this.#hub.leave(this, room);
+    this.#hub.rooms.leave(this, room);
   }
 
   /**
@@ -202,6 +214,18 @@ export class Session<Data = unknown> {
       this.#resumeAfter(writable);
     }
     return this.#wait(this.#waiting, message, key);
+  }
+
+  /**
+   * @internal Sends several messages at once.
+   * @returns False when they must be sent one by one.
+   */
+  deliverAll(messages: readonly PreparedMessage[]): boolean {
+    const hub = this.#hub;
+    if (this.#waiting !== undefined || hub.listeners.sent) return false;
+    if (!sendRun(this.conn, messages)) return false;
+    hub.deliveredCount += messages.length;
+    return true;
   }
 
   /** @internal The connection has ended. Returns the number of messages that were still waiting. */

@@ -28,8 +28,7 @@ import { badPolicy, isOverflowPolicy } from './overflow.ts';
 import type { Position } from './position.ts';
 import { Reports } from './reports.ts';
 import { Rooms, type RoomsOwner } from './rooms.ts';
-import type { OverflowPolicy, Room } from './session.ts';
-import { Session, type SessionOwner } from './session.ts';
+import { type OverflowPolicy, Session, type SessionOwner } from './session.ts';
 
 /** Number of sessions that `Hub.close` closes in one turn of the event loop. */
 const CLOSE_BATCH = 64;
@@ -275,22 +274,10 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     this.#drops.add(session, dropped, policy, this.platform);
   }
 
-  join(session: Session<Data>, room: string): Room<Data> {
-    return this.rooms.join(session, room);
-  }
-
-  leave(session: Session<Data>, room: string): void {
-    this.rooms.leave(session, room);
-  }
-
   flush(session: Session<Data>): void {
     if (this.fanOut.idle) return;
     this.everyone.flush(session);
     this.rooms.flush(session);
-  }
-
-  left(session: Session<Data>, room: string): void {
-    this.emit('leave', session, session, room);
   }
 
   /** Sends a broadcast to the other nodes. */
@@ -330,10 +317,6 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     this.gapCount++;
     if (from === undefined) this.emit('gap', undefined, room);
     else this.emit('gap', undefined, room, from);
-  }
-
-  published(): void {
-    this.publishedCount++;
   }
 
   mayJoin(session: Session<Data>, room: string): boolean | Promise<boolean> {

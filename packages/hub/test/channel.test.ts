@@ -16,12 +16,12 @@ function arrival(text: string, offset: number, previous?: number, epoch = 'e'): 
 }
 
 /** A channel whose repairs find `kept`. */
-function channel(kept: readonly Arrival[], complete = true) {
+function channel(kept: readonly Arrival[], complete = true, platform = portablePlatform) {
   const delivered: string[] = [];
   const gaps: unknown[] = [];
   const owner = {
     node: 'own',
-    platform: portablePlatform,
+    platform,
     deliver: (_: Channel, { envelope }: Arrival) =>
       void delivered.push(new TextDecoder().decode(envelope.message!.bytes)),
     repair: () => Promise.resolve({ arrivals: kept, complete }),
@@ -103,6 +103,37 @@ describe('Channel with history', () => {
     await turn();
     expect(delivered).toEqual(['1', '2']);
     expect(gaps).toEqual([{ epoch: 'e', offset: 7 }]);
+  });
+});
+
+describe('Channel of a new subscription', () => {
+  /** A message of the node that published the one before it `previousMs` ago. */
+  function message(text: string, previousMs: number): Arrival {
+    const { envelope } = arrival(text, 1);
+    return { envelope: { ...envelope, previousMs }, position: undefined };
+  }
+
+  it('reports a gap before a late message, and another one for a later hole', () => {
+    let now = 1_000;
+    const clock = { ...portablePlatform, now: () => now };
+    const { channel: r, delivered, gaps } = channel([], true, clock);
+    // Message 10 came before the subscription, but message 11 was delayed by 2 s.
+    now += 1_500;
+    r.arrive(message('11', 160));
+    expect(gaps).toHaveLength(1);
+    r.arrive(message('12', 160));
+    expect(gaps).toHaveLength(1);
+    r.arrive(message('15', 160));
+    expect(gaps).toHaveLength(2);
+    expect(delivered).toEqual(['11', '12', '15']);
+  });
+
+  it('reports no gap before a message that is less than a second late', () => {
+    let now = 1_000;
+    const { channel: r, gaps } = channel([], true, { ...portablePlatform, now: () => now });
+    now += 1_100;
+    r.arrive(message('11', 160));
+    expect(gaps).toEqual([]);
   });
 });
 

@@ -19,6 +19,7 @@ import type { Transport } from '../transport.ts';
 import { kind } from '../validate.ts';
 import { isTurnFull, overLimit, type TurnBudget, WaitingWriters } from './backpressure.ts';
 import { ControlQueue } from './control-queue.ts';
+import type { PreparedMessage } from './prepared-message.ts';
 import { type Batch, type BatchSender, sharedFrames } from './shared-frames.ts';
 import { UnsentFrames, type UnsentFramesOwner } from './unsent-frames.ts';
 
@@ -224,6 +225,32 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const sent = this.#accepted(batch.size - (before === undefined ? 0 : before.size));
     if (this.#isObserved()) this.#observe(opcode, plain);
     return sent;
+  }
+
+  /**
+   * Sends whole messages that other connections send too, uncompressed, if this queue is open and
+   * has nothing unsent. All connections pass the same array.
+   *
+   * @returns False when nothing was sent.
+   */
+  sendRun(messages: readonly PreparedMessage[]): boolean {
+    const { owner } = this;
+    const { shared } = owner;
+    const idle = !this.#blocked && this.unsentBytes === 0 && this.batch === undefined;
+    const plain = shared.nextKey === undefined && !this.#isObserved();
+    const fits = shared.settings.maxBufferedAmount >= LARGEST_SLAB;
+    if (!idle || !plain || !fits || this.#error !== undefined) return false;
+    const frames = sharedFrames(shared.platform);
+    const batch = frames.run(messages);
+    if (batch === undefined) return false;
+    this.batch = batch;
+    frames.flushAtEndOfTurn(this);
+    owner.messagesOut += messages.length;
+    owner.framesOut += messages.length;
+    owner.bytesOut += batch.size;
+    this.#turnFrames += messages.length;
+    this.#turnBytes += batch.size;
+    return true;
   }
 
   /**

@@ -1,5 +1,7 @@
 import { FrameHeader } from '@ws/codec';
+import { LARGEST_SLAB } from '@ws/codec/internal';
 import { type Platform, perPlatform, viewOf } from '../platform/platform.ts';
+import type { PreparedMessage } from './prepared-message.ts';
 
 /**
  * Size of an arena in bytes. A batch that a slow transport still reads keeps the whole arena alive,
@@ -17,6 +19,7 @@ const MIN_FREE_BYTES = 4_096;
  */
 const MAX_SERIALIZED_BYTES = 262_144;
 const LONGEST_HEADER = 10;
+const FIN = 0x80;
 
 /** A queue that sends its batch at the end of the turn. */
 export interface BatchSender {
@@ -90,6 +93,9 @@ export class SharedFrames {
   /** Payload bytes that were encoded since the empty batch was created. */
   #serialized = 0;
   #senders: BatchSender[] = [];
+  /** The messages of the last call of {@link run} in this turn, and their batch. */
+  #messages: readonly PreparedMessage[] | undefined;
+  #run: Batch | undefined;
 
   constructor(platform: Platform) {
     this.#platform = platform;
@@ -110,6 +116,24 @@ export class SharedFrames {
     return found ?? this.#append(from, b0, payload);
   }
 
+  /**
+   * Returns the batch with a frame for each of these messages, uncompressed; undefined when it
+   * would exceed the largest slab. Costs nothing when the last call of this turn had the same array.
+   */
+  run(messages: readonly PreparedMessage[]): Batch | undefined {
+    if (this.#messages === messages) return this.#run;
+    let size = 0;
+    for (const { bytes } of messages) {
+      size += LONGEST_HEADER + bytes.length;
+      if (size > LARGEST_SLAB) return undefined;
+    }
+    let run: Batch | undefined;
+    for (const { type, bytes } of messages) run = this.extend(run, FIN | type, bytes);
+    this.#messages = messages;
+    this.#run = run;
+    return run;
+  }
+
   /** Calls `sender.flushBatch()` at the end of the turn. */
   flushAtEndOfTurn(sender: BatchSender): void {
     if (this.#senders.push(sender) === 1) this.#platform.defer(this.#endTurn);
@@ -117,6 +141,7 @@ export class SharedFrames {
 
   readonly #endTurn = (): void => {
     this.#empty = undefined;
+    this.#messages = this.#run = undefined;
     if (last === this) lastPlatform = last = undefined;
     this.flush();
   };

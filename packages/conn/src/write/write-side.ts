@@ -225,6 +225,11 @@ export class WriteSide implements FragmentSink {
     }
   }
 
+  /** See {@link SendQueue.sendRun}. */
+  sendRun(messages: readonly PreparedMessage[]): boolean {
+    return this.#compressor === undefined && !this.#isBusy() && this.sendQueue.sendRun(messages);
+  }
+
   #compresses(size: number, compress: boolean | undefined): boolean {
     return !this.#flushing && this.#compressor?.wants(size, compress) === true;
   }

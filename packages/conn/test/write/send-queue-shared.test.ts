@@ -1,6 +1,13 @@
+import { LARGEST_SLAB } from '@ws/codec/internal';
 import { inWords, naiveDecode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { BinaryMessage, PingMessage, TextMessage, TransportError } from '../../src/index.ts';
+import {
+  BinaryMessage,
+  PingMessage,
+  PreparedMessage,
+  TextMessage,
+  TransportError,
+} from '../../src/index.ts';
 import { RESOLVED } from '../../src/time/promises.ts';
 import { bytesOf, noBuffer, queueOf, stateOf } from './queue-of.ts';
 
@@ -158,5 +165,73 @@ describe('a message that other connections send too', () => {
     expect(() => sendQueue.text(TextMessage, 'mine')).toThrow('no memory');
     sendQueue.flush();
     expect(sent()).toEqual(['text one', 'text two']);
+  });
+});
+
+describe('SendQueue.sendRun', () => {
+  const messages = [
+    new PreparedMessage(TextMessage, 'a'),
+    new PreparedMessage(BinaryMessage, Uint8Array.of(98, 99)),
+  ];
+
+  /** A queue whose platform has no observer. */
+  function unobserved(...options: Parameters<typeof queueOf>) {
+    const queue = queueOf(...options);
+    Object.assign(queue.platform, { observer: undefined });
+    return queue;
+  }
+
+  it('sends the messages in order, in one write that all queues share', () => {
+    const { sendQueue, transport, owner, platform } = unobserved();
+    expect(sendQueue.sendRun(messages)).toBe(true);
+    expect(owner).toMatchObject({ framesOut: 2, messagesOut: 2, bytesOut: 7 });
+    expect(sendQueue.bufferedAmount).toBe(7);
+    sendQueue.flushBatch();
+    expect(sendQueue.sendRun(messages)).toBe(true);
+    platform.runDeferred();
+    const frames = [0x81, 1, 97, 0x82, 2, 98, 99];
+    expect([...transport.sent]).toEqual([...frames, ...frames]);
+    expect(transport.chunks[1]!.buffer).toBe(transport.chunks[0]!.buffer);
+    expect(transport.chunks[1]!.byteOffset).toBe(transport.chunks[0]!.byteOffset);
+  });
+
+  it('serializes the messages again in the next turn', () => {
+    const { sendQueue, transport, platform } = unobserved();
+    for (let turn = 0; turn < 2; turn++) {
+      expect(sendQueue.sendRun(messages)).toBe(true);
+      platform.runDeferred();
+    }
+    expect(transport.chunks[1]!.byteOffset).toBeGreaterThan(transport.chunks[0]!.byteOffset);
+  });
+
+  it.each<[string, ReturnType<typeof queueOf>]>([
+    ['for a client, which masks', unobserved({}, { role: 'client' })],
+    ['with an observer', queueOf()],
+    ['with a small maxBufferedAmount', unobserved({ maxBufferedAmount: 1_000 })],
+  ])('sends nothing %s', (_, { sendQueue }) => {
+    expect(sendQueue.sendRun(messages)).toBe(false);
+    expect(sendQueue.bufferedAmount).toBe(0);
+  });
+
+  it('sends nothing after an unsent frame, while the transport is blocked, and after the end', () => {
+    const { sendQueue, transport, sent } = unobserved();
+    void sendQueue.text(TextMessage, 'mine');
+    expect(sendQueue.sendRun(messages)).toBe(false);
+    transport.takesOne = true;
+    sendQueue.flush();
+    expect(sendQueue.sendRun(messages)).toBe(false);
+    transport.takesOne = false;
+    transport.drain();
+    sendQueue.stopAccepting(new TransportError('ended'));
+    expect(sendQueue.sendRun(messages)).toBe(false);
+    sendQueue.flush();
+    expect(sent()).toEqual(['text mine']);
+  });
+
+  it('sends nothing if the messages exceed a slab together', () => {
+    const { sendQueue } = unobserved();
+    const large = new PreparedMessage(BinaryMessage, new Uint8Array(LARGEST_SLAB / 2));
+    expect(sendQueue.sendRun([large, large])).toBe(false);
+    expect(sendQueue.sendRun([large])).toBe(true);
   });
 });

@@ -5,14 +5,8 @@ import type { Position } from '../position.ts';
 import type { NatsConnection, NatsMessage, NatsStatus, NatsSubscription } from './client.ts';
 import type { StreamLog } from './stream-log.ts';
 import { subjectToken } from './subject-token.ts';
+import { ANSWER_MS, CHECK_MS } from './times.ts';
 
-/**
- * Longest time for an answer, in ms: shorter than the hub waits for a publication. After that the
- * server counts as away.
- */
-const ANSWER_MS = 4_000;
-/** Time between two checks that the server answers, in ms. */
-const CHECK_MS = 5_000;
 /** Pause before a failed call is tried again, in ms. */
 const RETRY_MS = 500;
 

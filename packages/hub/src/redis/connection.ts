@@ -2,11 +2,7 @@ import { kind } from '@ws/conn/internal';
 import type { Driver, DriverEvents, RedisClient } from './driver.ts';
 import { ioredisDriver } from './ioredis.ts';
 import { nodeRedisDriver } from './node-redis.ts';
-
-/** Longest time for an answer, in ms: shorter than the hub waits for a publication. */
-const ANSWER_MS = 4_000;
-/** Interval of the checks of a connection, in ms. */
-const CHECK_MS = 5_000;
+import { ANSWER_MS, CHECK_MS } from './times.ts';
 
 /** What a {@link Connection} reports. */
 export interface ConnectionEvents extends DriverEvents {

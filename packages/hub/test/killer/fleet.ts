@@ -20,17 +20,20 @@ interface Running {
   readonly process: ChildProcess;
   port: number;
   state: string;
+  /** Number of its own outages. */
+  downs: number;
 }
 
 /**
- * A gap that a node has reported, with the numbers of the fault, of the outage, and of the times
- * that clients have joined the room again before it.
+ * A gap that a node has reported, with the numbers of the fault, of the outage, of the node's own
+ * outages, and of its new subscriptions to the room before it.
  */
 interface Gap {
   readonly run: string;
   readonly room: string;
   readonly fault: number;
   readonly outage: number;
+  readonly downs: number;
   readonly rejoins: number;
 }
 
@@ -53,7 +56,7 @@ export class Fleet {
   readonly #changed = new EventEmitter();
   #runs = 0;
   readonly #clients: Client[] = [];
-  /** By node and room: how often clients have left and joined again. */
+  /** By node and room: how often all clients have left and joined again. */
   readonly rejoins = new Map<string, number>();
   #rejoined: Promise<void> | undefined;
   #finishing = false;
@@ -66,9 +69,12 @@ export class Fleet {
 
   /** Starts all nodes and `clients` clients of them. */
   async start(clients: number, random: Random): Promise<void> {
-    for (const index of this.#relays.keys()) await this.#launch(index);
+    await Promise.all(this.#relays.map((_, index) => this.#launch(index)));
     await this.allUp();
-    for (let i = 0; i < clients; i++) await this.#connect(i % this.#relays.length, i);
+    const connected = Array.from({ length: clients }, (_, i) =>
+      this.#connect(i % this.#relays.length, i),
+    );
+    await Promise.all(connected);
     for (const index of this.#relays.keys()) this.#publish(index);
     this.#rejoined = this.#rejoin(random);
   }
@@ -82,7 +88,7 @@ export class Fleet {
     await exited;
     await this.#launch(index);
     await this.allUp();
-    for (let i = 0; i < clients; i++) await this.#connect(index, i);
+    await Promise.all(Array.from({ length: clients }, (_, i) => this.#connect(index, i)));
     this.#publish(index);
   }
 
@@ -142,26 +148,27 @@ export class Fleet {
       [...args, this.#engine, String(this.#relays[index]!.port), run],
       { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
     );
-    const running: Running = { run, process: child, port: 0, state: 'starting' };
+    const running: Running = { run, process: child, port: 0, state: 'starting', downs: 0 };
     this.#running[index] = running;
     child.on('message', (event: FromNode) => this.#report(running, event));
     await this.#until(() => running.port > 0);
   }
 
   #report(node: Running, event: FromNode): void {
-    const { run } = node;
+    const { run, downs } = node;
     const { fault, outage } = this;
     if (event.type === 'listening') node.port = event.port;
     else if (event.type === 'state') this.#becomes(node, event.state);
     else if (event.type === 'gap') {
       const rejoins = this.rejoins.get(`${run} ${event.room}`) ?? 0;
-      this.gaps.push({ run, room: event.room, fault, outage, rejoins });
+      this.gaps.push({ run, room: event.room, fault, outage, downs, rejoins });
     } else this.#acceptedOf(event.room, run).set(event.number, event.position);
     this.#changed.emit('change');
   }
 
   #becomes(node: Running, state: string): void {
     if (state === 'down' && this.#running.every((other) => other.state !== 'down')) this.outage++;
+    if (state === 'down') node.downs++;
     node.state = state;
   }
 
@@ -175,8 +182,8 @@ export class Fleet {
   async #connect(index: number, number: number): Promise<void> {
     const rooms = [NAMES[number % 4]!, NAMES[(number + 1 + (Math.floor(number / 4) % 3)) % 4]!];
     const client = new Client(this.#running[index]!, number, rooms, this.logs, this.#changed);
-    await client.open();
     this.#clients.push(client);
+    await client.open();
   }
 
   /**
@@ -191,7 +198,8 @@ export class Fleet {
       const clients = this.#clients
         .filter((client) => client.run === run && client.rooms.includes(room))
         .filter((client, i) => i % step === 0 && client.isIn(room) === true);
-      this.rejoins.set(`${run} ${room}`, (this.rejoins.get(`${run} ${room}`) ?? 0) + 1);
+      if (step === 1)
+        this.rejoins.set(`${run} ${room}`, (this.rejoins.get(`${run} ${room}`) ?? 0) + 1);
       for (const client of clients) client.ask('-', room);
       await this.#until(() => clients.every((client) => client.isIn(room) !== true));
       await new Promise((resolve) => setTimeout(resolve, PUBLISH_MS));

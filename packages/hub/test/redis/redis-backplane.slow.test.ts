@@ -1,18 +1,31 @@
-import { type RedisClient, redisBackplane } from '@ws/hub/redis';
+import { redisBackplane } from '@ws/hub/redis';
 import { lacksDaemon, selfSigned } from '@ws/tests';
-import { Cluster, Redis } from 'ioredis';
-import { createClient, createCluster } from 'redis';
+import { Cluster } from 'ioredis';
+import { createCluster } from 'redis';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { RecordingSink } from './recording-sink.ts';
-import { type Address, atEnd, clients, endAll, Relay, sharedCluster, startRedis } from './setup.ts';
+import {
+  adminOf,
+  atEnd,
+  bytes,
+  clients,
+  endAll,
+  node,
+  Relay,
+  sharedServer,
+  startRedis,
+} from './setup.ts';
 
 const keep = { size: 100, ttl: 60_000 };
-const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
   afterEach(endAll);
-  const cluster = sharedCluster();
-  afterAll(() => cluster.close());
+  const single = sharedServer();
+  const cluster = sharedServer({ cluster: true });
+  afterAll(async () => {
+    await single.close();
+    await cluster.close();
+  });
 
   describe.each([
     ['redis', false],
@@ -21,7 +34,7 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
     ['ioredis', true],
   ])('over %s, sharded: %s', (client, sharded) => {
     /** An empty server. With `sharded` it accepts SPUBLISH. */
-    const server = () => (sharded ? cluster.empty() : startRedis());
+    const server = () => (sharded ? cluster : single).empty();
 
     it('delivers the messages of all nodes, in order', async () => {
       const { port } = await server();
@@ -165,41 +178,6 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
       await sink.report('down');
     });
 
-    // The timeouts do not depend on the kind of channel.
-    it.runIf(!sharded)(
-      'connects again when the network is silent, without a publication too',
-      async () => {
-        const { port } = await server();
-        const relay = await Relay.start(port);
-        const { backplane, sink } = await node(client, { port: relay.port }, sharded);
-        await backplane.subscribe('r');
-        relay.freeze();
-        await sink.report('down');
-        relay.cut();
-        relay.heal(port);
-        await sink.report('up');
-        await backplane.publish('r', bytes('1'));
-        expect(await sink.messages(1)).toEqual([['r', '1', undefined]]);
-      },
-    );
-
-    // The timeouts do not depend on the kind of channel.
-    it.runIf(!sharded)(
-      'rejects a publication that a silent network does not answer within 4 s',
-      async () => {
-        const daemon = await startRedis();
-        const { backplane, sink } = await node(client, { port: daemon.port }, sharded);
-        daemon.process.kill('SIGSTOP');
-        await expect(backplane.publish('r', bytes('1'))).rejects.toThrow(
-          'not answered for 4000 ms',
-        );
-        expect(sink.reports).toEqual(['down']);
-        daemon.process.kill('SIGCONT');
-        await sink.report('up');
-        await backplane.publish('r', bytes('2'));
-      },
-    );
-
     it('starts as soon as the server runs', async () => {
       const { port } = await server();
       const relay = await Relay.start(port);
@@ -326,49 +304,6 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
       await expect(node(client, { ...address, password: 'wrong' })).rejects.toThrow('WRONGPASS');
     });
 
-    it('restores the other channels when the server refuses one', async () => {
-      const { port } = await startRedis();
-      const relay = await Relay.start(port);
-      const { backplane, sink } = await node(client, { port: relay.port });
-      await backplane.subscribe('allowed');
-      await backplane.subscribe('refused');
-      await adminOf(port).acl('SETUSER', 'default', 'resetchannels', '&ws:{allowed}');
-      relay.cut();
-      await sink.report('down');
-      relay.heal(port);
-      await sink.report('refused refused');
-      await backplane.publish('allowed', bytes('1'));
-      expect(await sink.messages(1)).toEqual([['allowed', '1', undefined]]);
-      await adminOf(port).acl('SETUSER', 'default', 'allchannels');
-      await backplane.subscribe('refused');
-      await backplane.publish('refused', bytes('2'));
-      expect(await sink.messages(1)).toEqual([['refused', '2', undefined]]);
-    });
-
-    it('connects again after its client has given up', async () => {
-      const { port } = await startRedis();
-      const relay = await Relay.start(port);
-      const once: Record<string, () => RedisClient> = {
-        redis: () =>
-          createClient({
-            socket: { host: '127.0.0.1', port: relay.port, reconnectStrategy: false },
-          }),
-        ioredis: () =>
-          new Redis({ port: relay.port, lazyConnect: true, retryStrategy: () => null }),
-      };
-      const backplane = redisBackplane(once[client]!());
-      const sink = new RecordingSink();
-      atEnd(() => backplane.close());
-      await backplane.start(sink, 'node');
-      await backplane.subscribe('r');
-      relay.cut();
-      await sink.report('down');
-      relay.heal(port);
-      await sink.report('up');
-      await backplane.publish('r', bytes('1'));
-      expect(await sink.messages(1)).toEqual([['r', '1', undefined]]);
-    });
-
     it('connects with a user for rooms without history', async () => {
       const { port } = await startRedis(['aclfile users.acl'], { 'users.acl': USERS });
       const { backplane, sink } = await node(client, {
@@ -426,22 +361,7 @@ user hub ${PLAIN} +eval +del +hmget +hset +hincrby +pexpire +xadd +xrange
 user plain ${PLAIN}
 `;
 
-/** A started backplane, with its reports. */
-async function node(client: string, address: Address, sharded = false) {
-  const backplane = redisBackplane(clients[client]!(address), { sharded });
-  const sink = new RecordingSink();
-  atEnd(() => backplane.close());
-  await backplane.start(sink, 'node');
-  return { backplane, sink };
-}
-
-function adminOf(port: number): Redis {
-  const admin = new Redis({ host: '127.0.0.1', port, retryStrategy: () => 20 });
-  atEnd(() => admin.disconnect());
-  return admin;
-}
-
-async function connections(admin: Redis): Promise<number> {
+async function connections(admin: ReturnType<typeof adminOf>): Promise<number> {
   return String(await admin.client('LIST'))
     .trim()
     .split('\n').length;

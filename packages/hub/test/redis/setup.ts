@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import type { RedisClient } from '@ws/hub/redis';
+import { type RedisClient, redisBackplane } from '@ws/hub/redis';
 import { type Daemon, startDaemon } from '@ws/tests';
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
 import { expect } from 'vitest';
+import { RecordingSink } from './recording-sink.ts';
 
 /** Ends everything that a test has started, in reverse order. */
 const ends: (() => unknown)[] = [];
@@ -44,15 +45,19 @@ function startServer(
 }
 
 /**
- * A cluster of one server, for SPUBLISH. All tests of a file share it: a new cluster refuses
- * commands for 2 s.
+ * A server that all tests of a file share.
+ *
+ * @param options - `cluster`: a cluster of one server, for SPUBLISH.
  */
-export function sharedCluster() {
+export function sharedServer({ cluster = false } = {}) {
   let started: Promise<readonly [Daemon, Redis]> | undefined;
   const start = async () => {
-    const daemon = await startServer(['cluster-enabled yes']);
+    // After a change a cluster refuses commands for this time.
+    const daemon = await startServer(
+      cluster ? ['cluster-enabled yes', 'cluster-node-timeout 500'] : [],
+    );
     const admin = new Redis({ host: '127.0.0.1', port: daemon.port, retryStrategy: () => 20 });
-    await takeAll(admin);
+    if (cluster) await takeAll(admin);
     return [daemon, admin] as const;
   };
   return {
@@ -63,7 +68,7 @@ export function sharedCluster() {
       await admin.flushall();
       return daemon;
     },
-    /** Gives the server all slots again. */
+    /** Gives the server of a cluster all slots again. */
     async takeSlots(): Promise<void> {
       await takeAll((await started!)[1]);
     },
@@ -164,3 +169,20 @@ export const clients: Record<string, (address: Address) => RedisClient> = {
     return new Redis({ ...address, lazyConnect: true, retryStrategy: () => 20 });
   },
 };
+
+/** A started backplane, with its reports. */
+export async function node(client: string, address: Address, sharded = false) {
+  const backplane = redisBackplane(clients[client]!(address), { sharded });
+  const sink = new RecordingSink();
+  atEnd(() => backplane.close());
+  await backplane.start(sink, 'node');
+  return { backplane, sink };
+}
+
+export function adminOf(port: number): Redis {
+  const admin = new Redis({ host: '127.0.0.1', port, retryStrategy: () => 20 });
+  atEnd(() => admin.disconnect());
+  return admin;
+}
+
+export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
