@@ -22,7 +22,6 @@ import {
   CloseSentError,
   type ConnInternals,
   handled,
-  kind,
   rejected,
   TextMessage,
   TimeoutError,
@@ -32,11 +31,11 @@ import { checkSchema, formatJSON, parseJSON } from './json.ts';
 import { WholeMessageReader } from './message-reader.ts';
 import { type MessageStreams, streamsOf } from './message-streams.ts';
 import { GatheringWriter } from './message-writer.ts';
-import { type BrowserConnSettings, boundOf } from './options.ts';
-import { bytesOf, dataTypeOf, encodeUtf8, type PageMessage, payloadOf } from './payload.ts';
+import type { BrowserConnSettings } from './options.ts';
+import { dataTypeOf, encodeUtf8, type PageMessage, payloadOf } from './payload.ts';
 import { after, attempt, bounded, nothing } from './promises.ts';
 import { ERROR_CLOSE_CODE, isNormalEnd, ReadSide } from './read-side.ts';
-import { checkNames } from './validate.ts';
+import { badType, boundOf, checkNames } from './validate.ts';
 import type {
   PageSocket,
   WebSocketEvent,
@@ -79,11 +78,14 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   readonly #writes: WriteSide;
   #resolveClosed!: (info: CloseInfo) => void;
   #state: ConnState = 'open';
+  /** The error of the last `error` event: browsers hide it, other runtimes have it. */
+  #cause: unknown;
   /** The error that has failed the connection. */
   #failure: { readonly error: unknown; readonly code: number } | undefined;
   /** The last writer that was opened, or that waits for the one before. */
   #writer: GatheringWriter | undefined;
-  #openWriter: GatheringWriter | undefined;
+  /** Whether the last writer waits: its owner does not have it yet. */
+  #writerWaits = false;
   /** The error of a deadline that expired while nothing waited: the next write fails with it. */
   #expired: TimeoutError | undefined;
   #cancelReadDeadline: () => void = nothing;
@@ -106,7 +108,6 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     const socket = this.#socket;
     const on = (type: string, listener: (event: WebSocketEvent) => void): void =>
       socket.addEventListener(type, listener);
-    let cause: unknown;
     let connecting = socket.readyState === 0;
     socket.binaryType = 'arraybuffer';
     on('open', () => {
@@ -114,17 +115,15 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
       opened();
       this.#reads.serve();
     });
-    on('message', ({ data }) => {
-      this.#reads.add(typeof data === 'string' ? data : bytesOf('message', data as ArrayBuffer));
-    });
+    on('message', ({ data }) => this.#reads.add(data));
     on('error', ({ error }) => {
-      cause = error;
+      this.#cause = error;
       // Node 22 sends no close event after a dial that failed.
-      if (connecting) setTimeout(() => this.#ended(1006, '', false, cause));
+      if (connecting) setTimeout(() => this.#ended());
     });
     on('close', ({ code, reason, wasClean }) => {
       // Deno reports 0 for a broken connection.
-      this.#ended(code || 1006, reason!, wasClean!, cause);
+      this.#ended(code || undefined, reason, wasClean);
     });
   }
 
@@ -162,8 +161,18 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   get stats(): ConnStats {
     const { messages: messagesIn, bytes: bytesIn } = this.#reads;
     const { messages: messagesOut, bytes: bytesOut } = this.#writes;
-    const unknown = { framesIn: NaN, framesOut: NaN, pingsIn: NaN, pingsOut: NaN, rtt: NaN };
-    return { messagesIn, messagesOut, bytesIn, bytesOut, ...unknown, compressionBytes: NaN };
+    return {
+      messagesIn,
+      messagesOut,
+      bytesIn,
+      bytesOut,
+      framesIn: NaN,
+      framesOut: NaN,
+      pingsIn: NaN,
+      pingsOut: NaN,
+      rtt: NaN,
+      compressionBytes: NaN,
+    };
   }
 
   /** The browser's object. To read or write it disturbs the connection. */
@@ -231,24 +240,12 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   }
 
   /** Iterates over the messages: see `Conn`. `break` leaves the connection open. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
-    const end = { done: true, value: undefined } as const;
-    return {
-      next: () =>
-        handled(
-          this.#read('for await').then(
-            (value) => ({ done: false, value }),
-            (error) => {
-              if (isNormalEnd(error)) return end;
-              throw error;
-            },
-          ),
-        ),
-      return: () => Promise.resolve(end),
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+  async *[Symbol.asyncIterator](): AsyncIterableIterator<Message> {
+    try {
+      for (;;) yield await this.#read('for await');
+    } catch (error) {
+      if (!isNormalEnd(error)) throw error;
+    }
   }
 
   /**
@@ -261,7 +258,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
       if (typeof handler === 'function') {
         return this.#reads.receive('receive', handler, this.closed);
       }
-      throw new TypeError(`receive: expected a function, got ${kind(handler)}`);
+      throw badType('receive: expected a function', handler);
     });
   }
 
@@ -314,11 +311,8 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   /** Sends a PreparedMessage of `@ws/conn`: see `Conn.writePreparedMessage`. */
   writePreparedMessage(message: PreparedMessage): Promise<void> {
     return attempt(() => {
-      const { type, bytes } = (message ?? {}) as Partial<PreparedMessage>;
-      if (type === undefined || bytes === undefined) {
-        throw new TypeError(`expected a PreparedMessage, got ${kind(message)}`);
-      }
-      return this.#send('writePreparedMessage', type, bytes);
+      if (message?.bytes === undefined) throw badType('expected a PreparedMessage', message);
+      return this.#send('writePreparedMessage', message.type, message.bytes);
     });
   }
 
@@ -341,15 +335,13 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
 
   async #nextWriter(type: number, queue: boolean | undefined): Promise<GatheringWriter> {
     const before = this.#writer;
-    const writer = new GatheringWriter(type, this.#writes, this.#settings.maxBufferedAmount);
+    const writer = new GatheringWriter(type, this.#writes);
     this.#writer = writer;
-    // The owner of a writer that waits does not have it yet.
-    if (!queue && before === this.#openWriter) void before?.[Symbol.asyncDispose]();
-    await before?.ended;
-    const { rejection } = this.#writes;
-    if (rejection !== undefined) writer.abort();
-    await rejection;
-    this.#openWriter = writer;
+    if (!queue && !this.#writerWaits) void before?.[Symbol.asyncDispose]();
+    this.#writerWaits = true;
+    await Promise.race([before?.ended, this.closed]);
+    await this.#writes.rejection;
+    if (this.#writer === writer) this.#writerWaits = false;
     return writer;
   }
 
@@ -367,23 +359,19 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
 
   /** Sets a deadline for reads: see `Conn.setReadDeadline`. */
   setReadDeadline(at: Date | number | null): void {
-    const start = deadline('read', at, (error) => {
+    this.#cancelReadDeadline = deadline('read', at, this.#cancelReadDeadline, (error) => {
       this.#reads.drop();
       this.#reads.end(error);
     });
-    this.#cancelReadDeadline();
-    this.#cancelReadDeadline = start();
   }
 
   /** Sets a deadline for writes: see `Conn.setWriteDeadline`. */
   setWriteDeadline(at: Date | number | null): void {
-    const start = deadline('write', at, (error) => {
+    this.#expired = undefined;
+    this.#cancelWriteDeadline = deadline('write', at, this.#cancelWriteDeadline, (error) => {
       if (this.bufferedAmount > 0) this.#expire(error);
       else this.#expired = error;
     });
-    this.#cancelWriteDeadline();
-    this.#expired = undefined;
-    this.#cancelWriteDeadline = start();
   }
 
   // Ending
@@ -420,7 +408,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     if (this.#state === 'closed') return;
     this.#state = 'closing';
     this.#socket.close();
-    this.#ended(1006, '', false);
+    this.#ended();
   }
 
   /** `close(1000)`, for `await using`. */
@@ -502,19 +490,17 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     this.terminate();
   }
 
-  #ended(code: number, reason: string, wasClean: boolean, cause?: unknown): void {
+  #ended(code = 1006, reason = '', wasClean = false): void {
     if (this.#state === 'closed') return;
     const isOrderly = wasClean || this.#state === 'closing';
     this.#state = 'closed';
     this.#cancelReadDeadline();
     this.#cancelWriteDeadline();
     const end = new CloseError(code, reason, isOrderly ? '' : CAUSE_HIDDEN);
-    if (cause !== undefined) end.cause = cause;
+    if (this.#cause !== undefined) end.cause = this.#cause;
     const failure = this.#failure ?? (isOrderly ? undefined : { error: end, code });
     this.#reads.end(end);
     this.#writes.fail(wasClean ? new CloseSentError() : end);
-    // A call that waits for its turn rejects.
-    this.#openWriter?.abort();
     this.#resolveClosed({
       code: code === 1006 && failure !== undefined ? failure.code : code,
       reason,
@@ -538,26 +524,27 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
 /** @throws TypeError for another type than text or binary, UnsupportedError for a control type. */
 function checkType(method: string, type: unknown): asserts type is DataType {
   if (type === 1 || type === 2) return;
-  if (type === 8 || type === 9 || type === 10) throw new UnsupportedError(method);
+  if ([8, 9, 10].includes(type as number)) throw new UnsupportedError(method);
   throw new TypeError(`${method}: expected TextMessage (1) or BinaryMessage (2) as the type`);
 }
 
 /** @throws TypeError, RangeError for a code or a reason that browsers refuse. */
 export function checkClose(code: number, reason = ''): void {
   if (code !== 1000 && !(Number.isInteger(code) && code >= 3000 && code <= 4999)) {
-    throw new RangeError(
-      `close: a page can send close code 1000 or 3000 to 4999, not ${String(code)}`,
-    );
+    throw new RangeError(`close: a page can send close code 1000 or 3000 to 4999, not ${code}`);
   }
-  const length = typeof reason === 'string' ? encodeUtf8(reason).length : NaN;
+  if (typeof reason !== 'string') {
+    throw badType('close: expected a string as the reason', reason);
+  }
+  const { length } = encodeUtf8(reason);
   if (length <= MAX_REASON) return;
-  throw new (length > 0 ? RangeError : TypeError)(
-    `close: expected a reason of at most ${MAX_REASON} bytes of UTF-8, got ${length || kind(reason)}`,
+  throw new RangeError(
+    `close: expected a reason of at most ${MAX_REASON} bytes of UTF-8, got ${length}`,
   );
 }
 
 /**
- * Checks a deadline. The result calls `expired` at `at`, at once for a past time, and returns what
+ * Calls `expired` at `at`, at once for a past time, instead of the deadline before. Returns what
  * cancels that.
  *
  * @throws TypeError for a bad deadline.
@@ -565,18 +552,16 @@ export function checkClose(code: number, reason = ''): void {
 function deadline(
   call: string,
   at: Date | number | null,
+  cancelBefore: () => void,
   expired: (error: TimeoutError) => void,
-): () => () => void {
-  const time = at instanceof Date ? at.getTime() : (at ?? Infinity);
-  if (at === undefined || typeof time !== 'number' || Number.isNaN(time)) {
-    throw new TypeError('deadline: expected a Date, ms since 1970 or null');
-  }
-  const ms = Math.max(0, time - Date.now());
+): () => void {
+  // NaN for undefined and bad dates.
+  const ms = at === null ? Infinity : Number(at) - Date.now();
+  if (Number.isNaN(ms)) throw new TypeError('deadline: expected a Date, ms since 1970 or null');
+  cancelBefore();
   const expire = (): void =>
-    expired(new TimeoutError(`${call} timeout after ${ms} ms`, { permanent: true }));
-  return () => {
-    if (ms > 0) return after(ms, expire);
-    expire();
-    return nothing;
-  };
+    expired(new TimeoutError(`${call} timeout: the deadline has passed`, { permanent: true }));
+  if (ms > 0) return after(ms, expire);
+  expire();
+  return nothing;
 }

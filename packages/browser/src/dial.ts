@@ -1,4 +1,4 @@
-import { kind, TransportError } from '@ws/conn/parts';
+import { handled, TransportError } from '@ws/conn/parts';
 import { BrowserConn } from './browser-conn.ts';
 import { CAUSE_HIDDEN } from './errors.ts';
 import {
@@ -10,9 +10,9 @@ import {
   DIAL_OPTION_NAMES,
   type DialOptions,
 } from './options.ts';
-import { bounded, nothing } from './promises.ts';
+import { bounded } from './promises.ts';
 import { targetOf } from './url.ts';
-import { checkNames } from './validate.ts';
+import { badType, checkNames } from './validate.ts';
 import type { PageSocket, WebSocketLike } from './web-types.ts';
 
 /**
@@ -36,40 +36,38 @@ export async function dial(url: string | URL, options: DialOptions = {}): Promis
   checkNames('dial', options, DIAL_OPTION_NAMES, DIAL_HINT);
   const target = targetOf(url);
   const plan = checkDialOptions(options);
-  const { handshakeTimeout: timeout } = plan;
+  const { handshakeTimeout: timeout, WebSocket, WebSocketStream, subprotocols: protocols } = plan;
   // A query may have a secret.
   const name = `${target.protocol}//${target.host}${target.pathname}`;
   return bounded<BrowserConn>(
     { signal: options.signal, timeout: timeout === Infinity ? undefined : timeout },
     (resolve, reject) => {
-      const { WebSocket, WebSocketStream, subprotocols: protocols } = plan;
       let stop: () => void;
+      const failed = (cause: unknown): void =>
+        reject(new TransportError(`could not connect to ${name}; ${CAUSE_HIDDEN}`, { cause }));
       const use = (socket: PageSocket): void => {
         const conn: BrowserConn = new BrowserConn(socket, plan, () => resolve(conn));
         stop = () => conn.terminate();
-        void conn.closed.then(({ error }) => reject(couldNotConnect(name, error)));
+        void conn.closed.then(({ error }) => failed(error));
       };
-      if (WebSocketStream === undefined) {
-        use(created(name, () => new WebSocket!(target.href, protocols)));
-      } else {
-        const stream = created(name, () => new WebSocketStream(target.href, { protocols }));
-        let stopped = false;
-        stop = () => {
-          stopped = true;
-          stream.close();
-        };
-        stream.opened.catch(nothing);
-        stream.closed.catch(nothing);
-        // A part of its own: most pages do not load it.
-        import('./stream-socket.ts').then(
-          ({ StreamSocket }) => {
-            if (!stopped) use(new StreamSocket(stream));
-          },
-          (cause: unknown) => {
-            stream.close();
-            reject(couldNotConnect(name, cause));
-          },
-        );
+      try {
+        if (WebSocketStream === undefined) use(new WebSocket!(target.href, protocols));
+        else {
+          const stream = new WebSocketStream(target.href, { protocols });
+          stop = () => stream.close();
+          void handled(stream.opened);
+          void handled(stream.closed);
+          // A part of its own: most pages do not load it.
+          import('./stream-socket.ts').then(
+            ({ StreamSocket }) => use(new StreamSocket(stream)),
+            (cause: unknown) => {
+              stop();
+              failed(cause);
+            },
+          );
+        }
+      } catch (cause) {
+        throw new TypeError(`dial: ${name} was refused: ${String(cause)}`, { cause });
       }
       return (reason) => {
         reject(reason);
@@ -93,20 +91,7 @@ export function fromWebSocket(
 ): BrowserConn {
   checkNames('fromWebSocket', options, CONN_OPTION_NAMES);
   if (typeof socket?.addEventListener !== 'function' || !(socket.readyState < 2)) {
-    throw new TypeError(`fromWebSocket: expected an open WebSocket, got ${kind(socket)}`);
+    throw badType('fromWebSocket: expected an open WebSocket', socket);
   }
   return new BrowserConn(socket, checkConnOptions(options));
-}
-
-/** @throws TypeError when the class rejects its arguments. */
-function created<T>(name: string, create: () => T): T {
-  try {
-    return create();
-  } catch (cause) {
-    throw new TypeError(`dial: ${name} was refused: ${String(cause)}`, { cause });
-  }
-}
-
-function couldNotConnect(name: string, cause: unknown): TransportError {
-  return new TransportError(`could not connect to ${name}; ${CAUSE_HIDDEN}`, { cause });
 }

@@ -6,8 +6,10 @@ export class UnsupportedError extends WebSocketError {
 
   /** @param member - A member of `Conn`. */
   constructor(member: string) {
-    const cure = CURES.find(([members]) => members.test(member))![1];
-    super(`${member} is not available in a page: ${cure}`, 'WS_ERR_UNSUPPORTED');
+    super(
+      `${member} is not available in a page: browsers lack it; send a message of your own instead`,
+      'WS_ERR_UNSUPPORTED',
+    );
   }
 
   override get name(): string {
@@ -15,12 +17,8 @@ export class UnsupportedError extends WebSocketError {
   }
 }
 
-/** What to use instead of a member of `Conn` that a page lacks. */
-const CURES: readonly [RegExp, string][] = [
-  [/Compression|Addr/, 'browsers decide'],
-  [/Close/, 'await conn.closed'],
-  [/./, 'browsers answer pings; send a message of your own instead'],
-];
-
 /** The note of an error that a browser does not explain. */
 export const CAUSE_HIDDEN = "browsers hide the cause; see the network tab or the server's log";
+
+/** What a page uses instead of headers and user info. */
+export const LOGINS = 'use ?token= in the URL, a subprotocol or a cookie';

@@ -1,10 +1,11 @@
 import type { StandardSchema } from '@ws/conn';
 import { JSONError, kind, type Message, printable } from '@ws/conn/parts';
+import { badType } from './validate.ts';
 
 /** @throws TypeError when `schema` is not a Standard Schema. */
 export function checkSchema(schema: StandardSchema | undefined): void {
   if (schema === undefined || typeof schema?.['~standard']?.validate === 'function') return;
-  throw new TypeError(`schema: expected a Standard Schema, got ${kind(schema)}`);
+  throw badType('schema: expected a Standard Schema', schema);
 }
 
 /**
@@ -16,33 +17,38 @@ export async function parseJSON(
   message: Message,
   schema: StandardSchema | undefined,
 ): Promise<unknown> {
-  let value: unknown;
+  let fault = 'message is not JSON';
+  let issues: readonly { readonly message?: unknown }[] | undefined;
+  let cause: unknown;
   try {
-    value = JSON.parse(message.text());
-  } catch (cause) {
-    throw jsonError('message is not JSON', cause);
+    const value = message.json();
+    if (schema === undefined) return value;
+    fault = 'message does not fit the schema';
+    const result = (await schema['~standard'].validate(value)) as {
+      readonly issues?: typeof issues;
+      readonly value?: unknown;
+    };
+    issues = result.issues;
+    if (issues === undefined) return result.value;
+    cause = issues[0]?.message;
+  } catch (error) {
+    cause = error;
   }
-  if (schema === undefined) return value;
-  const { issues, value: output } = (await schema['~standard'].validate(value)) as {
-    readonly issues?: readonly { readonly message?: unknown }[];
-    readonly value?: unknown;
-  };
-  if (issues === undefined) return output;
-  throw jsonError('message does not fit the schema', issues[0]?.message, issues);
+  throw jsonError(fault, cause, issues);
 }
 
 /** @throws JSONError for a value without JSON text: a function, undefined, a BigInt, a cycle. */
 export function formatJSON(value: unknown): string {
-  let text: string | undefined;
+  let cause: unknown = kind(value);
   try {
-    text = JSON.stringify(value);
-  } catch (cause) {
-    throw jsonError('value cannot be written as JSON', cause);
+    const text = JSON.stringify(value);
+    if (text !== undefined) return text;
+  } catch (error) {
+    cause = error;
   }
-  if (text === undefined) throw new JSONError(`${kind(value)} cannot be written as JSON`);
-  return text;
+  throw jsonError('value cannot be written as JSON', cause);
 }
 
-function jsonError(text: string, cause: unknown, issues: readonly unknown[] = []): JSONError {
-  return new JSONError(`${text}: ${printable(String(cause))}`, issues, { cause });
+function jsonError(fault: string, cause: unknown, issues?: readonly unknown[]): JSONError {
+  return new JSONError(`${fault}: ${printable(String(cause))}`, issues, { cause });
 }

@@ -1,5 +1,5 @@
 import type { MessageData, MessageWriterLike } from '@ws/conn';
-import { BackpressureError, RESOLVED, rejected, WriteClosedError } from '@ws/conn/parts';
+import { RESOLVED, rejected, WriteClosedError } from '@ws/conn/parts';
 import { bytesOf, payloadOf } from './payload.ts';
 import { attempt, nothing } from './promises.ts';
 import type { WriteSide } from './write-side.ts';
@@ -8,21 +8,19 @@ import type { WriteSide } from './write-side.ts';
 export class GatheringWriter implements MessageWriterLike {
   readonly #type: number;
   readonly #writes: WriteSide;
-  readonly #maxBytes: number;
   #pieces: Uint8Array[] = [];
   #length = 0;
   #over = false;
-  #finish: () => void = nothing;
-  /** Resolves when the writer was closed or aborted. */
+  #finish = nothing;
+  /** @internal Resolves when the writer was closed or aborted. */
   readonly ended: Promise<void> = new Promise((resolve) => {
     this.#finish = resolve;
   });
 
   /** @internal */
-  constructor(type: number, writes: WriteSide, maxBytes: number) {
+  constructor(type: number, writes: WriteSide) {
     this.#type = type;
     this.#writes = writes;
-    this.#maxBytes = maxBytes;
   }
 
   /** Adds a copy of `data`. Above `maxBufferedAmount` the message is dropped. */
@@ -33,10 +31,10 @@ export class GatheringWriter implements MessageWriterLike {
       if (closed !== undefined) return closed;
       this.#length += piece.length;
       this.#pieces.push(piece);
-      if (this.#length <= this.#maxBytes) return RESOLVED;
+      const full = this.#writes.overflow(0, this.#length);
+      if (full === undefined) return RESOLVED;
       this.abort();
-      const limit = `maxBufferedAmount (${this.#maxBytes})`;
-      return rejected(new BackpressureError(`a message of a MessageWriter exceeds ${limit}`));
+      return rejected(full);
     });
   }
 

@@ -1,5 +1,5 @@
-import { kind } from '@ws/conn/parts';
-import { LONGEST_TIMER, whole } from './validate.ts';
+import { LOGINS } from './errors.ts';
+import { badType, boundOf, whole } from './validate.ts';
 import type { WebSocketConstructor, WebSocketStreamConstructor } from './web-types.ts';
 
 /** Bounds of a `BrowserConn`: the options of `fromWebSocket`. */
@@ -49,15 +49,16 @@ export interface DialOptions extends BrowserConnOptions {
 /** Checked {@link BrowserConnOptions}; Infinity for no bound. */
 export type BrowserConnSettings = { -readonly [Name in keyof BrowserConnOptions]-?: number };
 
-const MIB = 1024 * 1024;
-const DEFAULTS = {
+const MIB = 2 ** 20;
+const CONN_DEFAULTS = {
   readLimit: 16 * MIB,
   maxQueuedBytes: 16 * MIB,
-  highWaterMark: 64 * 1024,
+  highWaterMark: 2 ** 16,
   maxBufferedAmount: 16 * MIB,
+  limitCloseCode: 3009,
 };
 
-export const CONN_OPTION_NAMES: readonly string[] = [...Object.keys(DEFAULTS), 'limitCloseCode'];
+export const CONN_OPTION_NAMES: readonly string[] = Object.keys(CONN_DEFAULTS);
 
 export const DIAL_OPTION_NAMES: readonly string[] = [
   ...CONN_OPTION_NAMES,
@@ -70,31 +71,22 @@ export const DIAL_OPTION_NAMES: readonly string[] = [
 ];
 
 /** What to use instead of options that a page cannot have. */
-export const DIAL_HINT =
-  '; a page sets no headers: use ?token= in the URL, a subprotocol or a cookie; browsers decide about the rest, and the server sends pings';
-
-/** @throws TypeError, RangeError that names the option. */
-export function boundOf(name: string, value: unknown): number {
-  return whole(name, value, 1, Number.MAX_SAFE_INTEGER, true);
-}
+export const DIAL_HINT: string = `; a page sets no headers: ${LOGINS}`;
 
 /** @throws TypeError, RangeError that names the option. */
 export function checkConnOptions(options: BrowserConnOptions): BrowserConnSettings {
-  const { limitCloseCode = 3009 } = options;
-  const settings: Partial<BrowserConnSettings> = {
-    limitCloseCode: whole('limitCloseCode', limitCloseCode, 3000, 4999),
-  };
-  for (const [name, value] of Object.entries(DEFAULTS)) {
-    const key = name as keyof typeof DEFAULTS;
-    settings[key] = boundOf(key, options[key] ?? value);
+  const settings: BrowserConnSettings = { ...CONN_DEFAULTS };
+  for (const name of Object.keys(settings) as (keyof BrowserConnSettings)[]) {
+    settings[name] = boundOf(name, options[name] ?? settings[name]);
   }
-  return settings as BrowserConnSettings;
+  whole('limitCloseCode', settings.limitCloseCode, 3000, 4999);
+  return settings;
 }
 
 /** Checked {@link DialOptions}. */
 export interface DialPlan extends BrowserConnSettings {
   readonly subprotocols: string[];
-  readonly handshakeTimeout: number;
+  readonly handshakeTimeout: number | undefined;
   readonly WebSocket: WebSocketConstructor | undefined;
   readonly WebSocketStream: WebSocketStreamConstructor | undefined;
 }
@@ -113,14 +105,12 @@ export function checkDialOptions(options: DialOptions): DialPlan {
     subprotocols = [],
     handshakeTimeout = 45_000,
   } = options;
-  if (stream !== 'auto' && (stream as unknown) !== false) {
-    throw new TypeError(`stream: expected 'auto' or false, got ${kind(stream)}`);
-  }
+  if (!['auto', false].includes(stream)) throw badType("stream: expected 'auto' or false", stream);
   const plan = {
     ...checkConnOptions(options),
     // The class checks their values.
     subprotocols: typeof subprotocols === 'string' ? [subprotocols] : [...subprotocols],
-    handshakeTimeout: whole('handshakeTimeout', handshakeTimeout, 1, LONGEST_TIMER, true),
+    handshakeTimeout: boundOf('handshakeTimeout', handshakeTimeout),
     WebSocket,
     WebSocketStream: stream === 'auto' ? (WebSocketStream ?? web.WebSocketStream) : undefined,
   };

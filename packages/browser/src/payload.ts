@@ -1,23 +1,13 @@
-import type { BorrowedMessage, DataType, MessageData } from '@ws/conn';
-import { BinaryMessage, kind, Message, TextMessage } from '@ws/conn/parts';
+import type { DataType, MessageData } from '@ws/conn';
+import { BackpressureError, BinaryMessage, kind, Message, TextMessage } from '@ws/conn/parts';
+import { badType } from './validate.ts';
 
 const encoder = /* @__PURE__ */ new TextEncoder();
 const decoder = /* @__PURE__ */ new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** Up to this many characters a loop is faster than the browser's encoder. */
-const SHORT = 64;
-
 /** Encodes `text` in new memory. Lone surrogates become U+FFFD. */
 export function encodeUtf8(text: string): Uint8Array {
-  const { length } = text;
-  if (length > SHORT) return encoder.encode(text);
-  const bytes = new Uint8Array(length);
-  for (let i = 0; i < length; i++) {
-    const unit = text.charCodeAt(i);
-    if (unit > 127) return encoder.encode(text);
-    bytes[i] = unit;
-  }
-  return bytes;
+  return encoder.encode(text);
 }
 
 /** Decodes UTF-8. A byte order mark is kept; invalid bytes become U+FFFD. */
@@ -25,27 +15,15 @@ export function decodeUtf8(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
-/** The part of a platform that messages need. */
-const platform = { decodeUtf8 };
-
 /**
  * A message in a page. The handlers of `receive` get it too: in a page it stays valid after the
  * handler has finished.
  */
 export class PageMessage extends Message {
-  /** The browser has decoded it already. */
-  readonly #text: string | undefined;
-
   /** @internal */
-  constructor(data: string | Uint8Array) {
-    if (typeof data === 'string') {
-      super(TextMessage, encodeUtf8(data), platform);
-      this.#text = data;
-    } else super(BinaryMessage, data, platform);
-  }
-
-  override text(): string {
-    return this.#text ?? super.text();
+  constructor(type: DataType, data: Uint8Array, text?: string) {
+    // The browser has decoded a text already.
+    super(type, data, { decodeUtf8: () => text ?? decodeUtf8(data) });
   }
 
   /** Bytes of payload. */
@@ -55,19 +33,20 @@ export class PageMessage extends Message {
 
   /** A copy of the message. */
   copy(): Message {
-    return new Message(this.type, this.data.slice(), platform);
+    return new PageMessage(this.type, this.data.slice());
   }
 }
 
-/** Whether `data` is a message: of this package, or of another copy of `@ws/conn` in the page. */
-function isMessage(data: unknown): data is Message | BorrowedMessage {
-  return (data as Partial<Message> | null | undefined)?.data instanceof Uint8Array;
+/** The message of a `message` event. */
+export function messageOf(data: unknown): PageMessage {
+  return typeof data === 'string'
+    ? new PageMessage(TextMessage, encodeUtf8(data), data)
+    : new PageMessage(BinaryMessage, bytesOf('message', data as ArrayBuffer));
 }
 
 /** The message type that `send` gives to `data`. */
 export function dataTypeOf(data: MessageData): DataType {
-  if (typeof data === 'string') return TextMessage;
-  return isMessage(data) ? data.type : BinaryMessage;
+  return typeof data === 'string' ? TextMessage : ((data as Message)?.type ?? BinaryMessage);
 }
 
 /**
@@ -88,12 +67,32 @@ export function payloadOf(method: string, type: number, data: MessageData): stri
 /** @throws TypeError for other data, and for bytes that were transferred. */
 export function bytesOf(method: string, data: MessageData): Uint8Array {
   if (typeof data === 'string') return encodeUtf8(data);
-  const bytes = isMessage(data) ? data.data : data;
-  const { buffer, byteOffset, byteLength } = ArrayBuffer.isView(bytes) ? bytes : { buffer: bytes };
-  if (!/^(Shared)?ArrayBuffer$/.test(kind(buffer))) {
-    const cure = 'expected a string or bytes; writeJSON sends objects, options come last';
-    throw new TypeError(`${method}: ${cure}; got ${kind(data)}`);
+  // A message may be of another copy of `@ws/conn` in the page.
+  const bytes: unknown = (data as Message)?.data ?? data;
+  const { buffer, byteOffset, byteLength } = (
+    ArrayBuffer.isView(bytes) ? bytes : { buffer: bytes }
+  ) as Partial<Uint8Array>;
+  if (!kind(buffer).endsWith('ArrayBuffer')) {
+    throw badType(`${method}: expected a string or bytes`, data);
   }
   // A detached buffer throws.
-  return new Uint8Array(buffer, byteOffset, byteLength);
+  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+}
+
+/** The bytes of a message on the wire. */
+export function sizeOf(data: string | Uint8Array): number {
+  return bytesOf('', data).length;
+}
+
+/** The error of a message of `size` bytes that exceeds the option `name`, a bound of `most` bytes. */
+export function overflow(
+  buffered: number,
+  size: number,
+  name: string,
+  most: number,
+): BackpressureError | undefined {
+  if (buffered + size <= most) return undefined;
+  return new BackpressureError(
+    `${buffered} bytes are already buffered; ${size} more would exceed ${name} (${most})`,
+  );
 }

@@ -1,14 +1,16 @@
 import type { WaitOptions } from '@ws/conn';
 import { handled, kind, rejected, TimeoutError } from '@ws/conn/parts';
-import { LONGEST_TIMER, whole } from './validate.ts';
+import { badType, boundOf } from './validate.ts';
+
+/** The most ms that `setTimeout` takes: 24 days. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 export function nothing(): void {}
 
 /** Reports an error of the application as an uncaught one is, without ending anything. */
 export function report(error: unknown): void {
   // Node has none.
-  if (typeof reportError === 'function') reportError(error);
-  else console.error(error);
+  (globalThis.reportError ?? console.error)(error);
 }
 
 /** Returns the promise of `call`. An error that it throws is reported, and the promise rejects. */
@@ -22,8 +24,8 @@ export function attempt<T>(call: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Calls `call` after `ms` milliseconds; never after more than 24 days, which no timer takes. Returns
- * the function that cancels it.
+ * Calls `call` after `ms` milliseconds; never after more than a timer takes. Returns the function
+ * that cancels it.
  */
 export function after(ms: number, call: () => void): () => void {
   const timer = ms > LONGEST_TIMER ? undefined : setTimeout(call, ms);
@@ -45,21 +47,21 @@ export function bounded<T>(
   text = `timed out after ${timeout} ms (option timeout)`,
 ): Promise<T> {
   if (signal !== undefined && kind(signal) !== 'AbortSignal') {
-    throw new TypeError(`signal: expected an AbortSignal, got ${kind(signal)}`);
+    throw badType('signal: expected an AbortSignal', signal);
   }
-  if (timeout !== undefined) whole('timeout', timeout, 1, LONGEST_TIMER);
+  const ms = timeout === undefined ? Infinity : boundOf('timeout', timeout);
   if (signal?.aborted) return rejected(signal.reason);
-  let stop: ((reason: unknown) => void) | undefined;
+  let settled = nothing;
   const promise = new Promise<T>((resolve, reject) => {
-    stop = start(resolve, reject);
+    const stop = start(resolve, reject);
+    const aborted = (): void => stop(signal!.reason);
+    const cancel = after(ms, () => stop(new TimeoutError(text)));
+    signal?.addEventListener('abort', aborted);
+    settled = () => {
+      cancel();
+      signal?.removeEventListener('abort', aborted);
+    };
   });
-  const aborted = (): void => stop?.(signal!.reason);
-  const cancel = after(timeout ?? Infinity, () => stop?.(new TimeoutError(text)));
-  signal?.addEventListener('abort', aborted);
-  const settled = (): void => {
-    cancel();
-    signal?.removeEventListener('abort', aborted);
-  };
   promise.then(settled, settled);
   return promise;
 }

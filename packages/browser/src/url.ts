@@ -1,4 +1,5 @@
-import { kind } from '@ws/conn/parts';
+import { LOGINS } from './errors.ts';
+import { badType } from './validate.ts';
 
 /**
  * Returns the URL of a dial. As a link, it may be relative to the page; http and https become ws
@@ -8,24 +9,17 @@ import { kind } from '@ws/conn/parts';
  */
 export function targetOf(url: unknown): URL {
   if (typeof url !== 'string' && !(url instanceof URL)) {
-    throw new TypeError(`url: expected a string or a URL, got ${kind(url)}`);
+    throw badType('url: expected a string or a URL', url);
   }
-  const { location } = globalThis as { location?: { readonly href: string } };
-  let target: URL;
+  let cure = 'start it with ws:// or wss://';
   try {
-    target = new URL(url, location?.href);
-  } catch (cause) {
-    throw malformed('start it with ws:// or wss://', cause);
+    const target = new URL(url, globalThis.location?.href);
+    target.protocol = target.protocol.replace('http', 'ws');
+    target.hash = '';
+    if (target.username || target.password) cure = `browsers send no user info; ${LOGINS}`;
+    else if (/^wss?:$/.test(target.protocol)) return target;
+  } catch {
+    // The error of URL has the whole URL in it.
   }
-  if (target.username || target.password) {
-    throw malformed('browsers send no user info; use ?token=, a subprotocol or a cookie');
-  }
-  target.protocol = target.protocol.replace('http', 'ws');
-  if (!/^wss?:$/.test(target.protocol)) throw malformed('start it with ws:// or wss://');
-  target.hash = '';
-  return target;
-}
-
-function malformed(cure: string, cause?: unknown): SyntaxError {
-  return new SyntaxError(`websocket: malformed URL: ${cure}`, { cause });
+  throw new SyntaxError(`websocket: malformed URL: ${cure}`);
 }

@@ -1,27 +1,35 @@
 import { kind } from '@ws/conn/parts';
 
-/** The most ms that `setTimeout` takes. */
-export const LONGEST_TIMER: number = 2 ** 31 - 1;
+/** The error of a value of another type. */
+export function badType(expected: string, value: unknown): TypeError {
+  return new TypeError(`${expected}, got ${kind(value)}`);
+}
 
 /**
  * Checks a whole number.
  *
- * @param orFalse - Whether `false` is allowed; the result is Infinity then.
  * @throws TypeError, RangeError that names the option.
  */
 export function whole(
   name: string,
   value: unknown,
-  least: number,
-  most: number,
-  orFalse = false,
+  least: number = 1,
+  most: number = Infinity,
 ): number {
-  if (orFalse && value === false) return Infinity;
-  const isNumber = typeof value === 'number';
-  if (isNumber && Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new (isNumber ? RangeError : TypeError)(
-    `${name}: expected a whole number from ${least} to ${most}${orFalse ? ' or false' : ''}, got ${isNumber ? value : kind(value)}`,
+  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most)
+    return value as number;
+  throw new (typeof value === 'number' ? RangeError : TypeError)(
+    `${name}: expected a whole number from ${least} to ${most}, got ${String(value)}`,
   );
+}
+
+/**
+ * Checks a bound; `false` is Infinity.
+ *
+ * @throws TypeError, RangeError that names the option.
+ */
+export function boundOf(name: string, value: unknown): number {
+  return value === false ? Infinity : whole(name, value);
 }
 
 /**

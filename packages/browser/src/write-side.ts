@@ -1,6 +1,7 @@
-import { BackpressureError, handled, RESOLVED, rejected } from '@ws/conn/parts';
+import { type BackpressureError, handled, RESOLVED, rejected } from '@ws/conn/parts';
 import type { BrowserConnSettings } from './options.ts';
-import { encodeUtf8 } from './payload.ts';
+import { overflow, sizeOf } from './payload.ts';
+import { nothing } from './promises.ts';
 import type { PageSocket } from './web-types.ts';
 
 /** The first and the longest time in ms between two looks at `bufferedAmount`, which has no event. */
@@ -19,7 +20,7 @@ export class WriteSide {
   #early = 0;
   /** One promise for all writes above the high-water mark. */
   #drained: Promise<void> | undefined;
-  #settleDrained: () => void = () => {};
+  #settleDrained = nothing;
   /** Why no message is accepted any more. */
   #ended: { readonly reason: unknown } | undefined;
   /** Why nothing more is sent. */
@@ -45,44 +46,37 @@ export class WriteSide {
 
   /** In a later turn, so that a loop that ignores the error blocks no other work. */
   async #rejectLate(): Promise<never> {
-    const isKnown = this.#ended !== undefined;
-    await (isKnown ? new Promise<void>((resolve) => void setTimeout(resolve)) : this.#closed);
+    await (this.#ended ? new Promise<void>((resolve) => void setTimeout(resolve)) : this.#closed);
     throw this.#ended!.reason;
+  }
+
+  /** The error of a message of `size` bytes that exceeds `maxBufferedAmount`. */
+  overflow(buffered: number, size: number): BackpressureError | undefined {
+    return overflow(buffered, size, 'maxBufferedAmount', this.#settings.maxBufferedAmount);
   }
 
   /** @param waited - Whether the message has waited for room: `maxBufferedAmount` does not apply. */
   send(data: string | Uint8Array, waited = false): Promise<void> {
-    const { rejection } = this;
+    const { rejection, buffered } = this;
     if (rejection !== undefined) return rejection;
-    const before = this.buffered;
-    const { maxBufferedAmount, highWaterMark } = this.#settings;
-    const room = maxBufferedAmount - before;
-    // A UTF-16 unit has at most three bytes in UTF-8.
-    if (before > 0 && !waited && data.length * 3 > room && bytesIn(data) > room) {
-      const text = `${before} bytes are already buffered; ${bytesIn(data)} more would exceed maxBufferedAmount (${maxBufferedAmount})`;
-      return rejected(new BackpressureError(text));
-    }
+    const full = buffered > 0 && !waited && this.overflow(buffered, sizeOf(data));
+    if (full) return rejected(full);
     const socket = this.#socket;
     if (socket.readyState > 0) socket.send(data);
     else this.#sendLater(data);
-    const now = this.buffered;
     this.messages++;
-    this.bytes += now - before;
-    return now < highWaterMark ? RESOLVED : this.untilWritable()!;
+    this.bytes += this.buffered - buffered;
+    return this.untilWritable() ?? RESOLVED;
   }
 
   #sendLater(data: string | Uint8Array): void {
-    const copy = typeof data === 'string' ? data : data.slice();
-    const length = bytesIn(data);
-    this.#early += length;
+    const copy = data.slice();
+    const size = sizeOf(data);
+    this.#early += size;
     this.#socket.addEventListener('open', () => {
-      this.#early -= length;
+      this.#early -= size;
       this.#socket.send(copy);
     });
-  }
-
-  get #isLow(): boolean {
-    return this.buffered < this.#settings.highWaterMark;
   }
 
   /** Resolves below the high-water mark; undefined while there is room. */
@@ -90,23 +84,26 @@ export class WriteSide {
     if (this.#isLow) return undefined;
     this.#drained ??= handled(
       new Promise((resolve, reject) => {
+        const poll = (ms: number): void => {
+          setTimeout(() => {
+            this.#settleDrained();
+            if (this.#drained !== undefined) poll(Math.min(ms * 2, LAST_POLL));
+          }, ms);
+        };
         this.#settleDrained = () => {
           if (this.#isLow) resolve();
-          else if (this.#failed !== undefined) reject(this.#failed.reason);
+          else if (this.#failed) reject(this.#failed.reason);
           else return;
           this.#drained = undefined;
         };
-        this.#poll(FIRST_POLL);
+        poll(FIRST_POLL);
       }),
     );
     return this.#drained;
   }
 
-  #poll(ms: number): void {
-    setTimeout(() => {
-      this.#settleDrained();
-      if (this.#drained !== undefined) this.#poll(Math.min(ms * 2, LAST_POLL));
-    }, ms);
+  get #isLow(): boolean {
+    return this.buffered < this.#settings.highWaterMark;
   }
 
   /** No further message is accepted. Messages that were accepted are sent. */
@@ -120,9 +117,4 @@ export class WriteSide {
     this.#failed ??= { reason };
     this.#settleDrained();
   }
-}
-
-/** The bytes of a message on the wire. */
-function bytesIn(data: string | Uint8Array): number {
-  return typeof data === 'string' ? encodeUtf8(data).length : data.length;
 }

@@ -3,23 +3,14 @@ import { WebSocketError } from '@ws/codec/parts';
 export { BackpressureError } from '@ws/codec/parts';
 
 /**
- * The names of close codes in gorilla/websocket. It has none for 1012 to 1014: only the number is
- * printed.
+ * The names of the close codes from 1000 in gorilla/websocket. It has none for 1004 and 1012 to
+ * 1014: only the number is printed.
  */
-const NAMES: Readonly<Record<number, string>> = {
-  1000: 'normal',
-  1001: 'going away',
-  1002: 'protocol error',
-  1003: 'unsupported data',
-  1005: 'no status',
-  1006: 'abnormal closure',
-  1007: 'invalid payload data',
-  1008: 'policy violation',
-  1009: 'message too big',
-  1010: 'mandatory extension missing',
-  1011: 'internal server error',
-  1015: 'TLS handshake error',
-};
+const NAMES: readonly string[] =
+  /* @__PURE__ */
+  'normal,going away,protocol error,unsupported data,,no status,abnormal closure,invalid payload data,policy violation,message too big,mandatory extension missing,internal server error,,,,TLS handshake error'.split(
+    ',',
+  );
 
 /** The reason of a connection that the peer ended without a close frame, as in gorilla/websocket. */
 export const UNEXPECTED_EOF = 'unexpected EOF';
@@ -43,11 +34,11 @@ export class CloseError extends WebSocketError {
 
   /** @param note - Explains the code in this case; appended to the message. */
   constructor(closeCode: number, reason = '', note = '') {
-    const name = NAMES[closeCode];
-    const words = `close ${closeCode}${name === undefined ? '' : ` (${name})`}`;
+    const name = NAMES[closeCode - 1000];
+    const words = `close ${closeCode}${name ? ` (${name})` : ''}`;
     const hint = closeCode === 1006 && reason === UNEXPECTED_EOF ? NO_CLOSE_FRAME : '';
-    const text = reason === '' ? words : `${words}: ${printable(reason)}${hint}`;
-    super(note === '' ? text : `${text}; ${note}`, 'WS_ERR_CLOSE');
+    const text = reason && `: ${printable(reason)}${hint}`;
+    super(`${words}${text}${note && `; ${note}`}`, 'WS_ERR_CLOSE');
     this.closeCode = closeCode;
     this.reason = reason;
   }
@@ -265,6 +256,6 @@ export function isUnexpectedCloseError(error: unknown, ...expected: number[]): e
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => {
     const code = c.codePointAt(0)!.toString(16);
-    return code.length > 4 ? `\\u{${code}}` : `\\u${code.padStart(4, '0')}`;
+    return `\\u${code.length > 4 ? `{${code}}` : code.padStart(4, '0')}`;
   });
 }

@@ -1,20 +1,12 @@
 /**
- * Exports for `@ws/browser` and `@ws/obs`, from files that do not import `Conn`: a page that uses them does not
- * contain it. Unstable: any release may change or remove a name. The classes are the same as those
- * of `@ws/conn`.
+ * Exports for `@ws/browser` and `@ws/obs`, from files that do not import `Conn`: a page that uses
+ * them does not contain it. Unstable: any release may change or remove a name. The classes are the
+ * same as those of `@ws/conn`.
  *
  * @module
  */
 export { CloseCode } from '@ws/codec';
 export { BinaryMessage, TextMessage, WebSocketError } from '@ws/codec/parts';
-export {
-  badType,
-  checkReadOptions,
-  checkWaits,
-  checkWriteOptions,
-  checkWriterOptions,
-  isControlType,
-} from './arguments.ts';
 export {
   BackpressureError,
   CloseError,
@@ -30,12 +22,9 @@ export {
   WriteClosedError,
 } from './errors.ts';
 export type { ConnInternals } from './internals.ts';
-export { copyOf } from './memory/copy.ts';
 export { BorrowedMessage, Message } from './message.ts';
 export { onRejection } from './on-rejection.ts';
 export { portablePlatform } from './platform/portable-platform.ts';
-export { formatJSON, parseJSON } from './read/json.ts';
-export { isNormalEnd } from './read/pending-read.ts';
 export { LiveConn } from './reconnecting/live-conn.ts';
 export {
   type LivePlan,
@@ -48,7 +37,5 @@ export {
 export { start as startReconnecting } from './reconnecting/reconnecting.ts';
 export { reportError } from './report/report.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
-export { untilOf } from './time/deadline.ts';
-export { Deferred, handled, RESOLVED, rejected, rejectedLater } from './time/promises.ts';
-export { bound, checkOptionNames, duration, kind, range } from './validate.ts';
-export { bytesOf, dataTypeOf, isUnstable } from './write/payload.ts';
+export { handled, RESOLVED, rejected, rejectedLater } from './time/promises.ts';
+export { checkOptionNames, duration, kind, range } from './validate.ts';
