@@ -97,6 +97,10 @@ const LONG: Rows = {
       node(vitest, 'run', '--config', '.config/vitest.long.ts', 'packages/compat'),
     ],
   },
+  frameworks: {
+    what: 'Next with a custom server; installs it from npm',
+    commands: [pnpm('--silent', 'run', 'build'), ...suite('examples/next')],
+  },
   compression: { what: 'every pair of compression settings', commands: suite('tests/compression') },
   gibibyte: { what: 'a message of 1 GiB', commands: suite('tests/end-to-end') },
   commonjs: {
