@@ -17,7 +17,7 @@ function folders(group: string, name: (folder: string) => string): DefaultTheme.
 }
 
 export default defineConfig({
-  title: '@ws',
+  title: '@ws packages',
   description: 'WebSockets for Node and TypeScript: fast, bounded, with backpressure and streams',
   lang: 'en',
   // The pages of the repository: READMEs next to the code, the rest in docs/.
@@ -79,23 +79,47 @@ export default defineConfig({
       {
         text: 'Start',
         items: [
-          page('A server', '/server'),
-          page('A client', '/client'),
-          page('A page', '/browser'),
-          page('A Conn', '/conn'),
-          page('Testing', '/testing'),
-          page('Try it here', '/live'),
-          page('OBS', '/obs'),
+          page('1. A server', '/server'),
+          page('2. A client', '/client'),
+          page('3. A page', '/browser'),
+          page('4. Tests', '/testing'),
+          page('5. Production', '/deployment'),
         ],
       },
       {
-        text: 'Messages',
+        text: 'Tasks',
         items: [
+          page('Rooms and users', '/rooms'),
+          page('Send to one user', '/one-user'),
+          page('Log in', '/login'),
+          page('Run behind nginx', '/reverse-proxies'),
+          page('Restart', '/restart'),
+          page('Monitor a server', '/monitoring'),
+          page('Choose limits', '/limits'),
+          page('Migrate from ws', '/from-ws'),
+          page('Swap ws by one line', '/compat'),
+          page('Migrate from socket.io', '/from-socket-io'),
+          page('Migrate from gorilla/websocket', '/from-gorilla'),
+          page('Migrate from melody', '/from-melody'),
+          page('Control OBS Studio', '/obs'),
+        ],
+      },
+      {
+        text: 'Failures',
+        items: [
+          page('Error messages', '/error-messages'),
+          page('Errors', '/errors'),
+          page('Close codes', '/close-codes'),
+        ],
+      },
+      {
+        text: 'Connections',
+        items: [
+          page('A Conn', '/conn'),
+          page('Try it here', '/live'),
           page('Streams', '/streams'),
           page('Backpressure', '/backpressure'),
-          page('Rooms', '/rooms'),
           page('Slow clients', '/slow-clients'),
-          page('Many nodes', '/many-nodes'),
           page('Compression', '/compression'),
           page('Borrowed bytes', '/borrowed-bytes'),
         ],
@@ -104,20 +128,14 @@ export default defineConfig({
         text: 'Production',
         items: [
           page('Authentication', '/authentication'),
-          page('Reverse proxies', '/reverse-proxies'),
+          page('Many nodes', '/many-nodes'),
           page('A proxy', '/proxy'),
-          page('Deployment', '/deployment'),
           page('Scale', '/scale'),
-          page('Limits', '/limits'),
           page('Security', '/security'),
           page('Attacks', '/attacks'),
           page('Diagnostics', '/diagnostics'),
           page('Performance', '/performance'),
         ],
-      },
-      {
-        text: 'Failures',
-        items: [page('Errors', '/errors'), page('Close codes', '/close-codes')],
       },
       {
         text: 'Inside',
@@ -127,16 +145,6 @@ export default defineConfig({
           page('Your own transport', '/custom-transports'),
           page('Without node:http', '/raw'),
           page('Runtimes', '/runtimes'),
-        ],
-      },
-      {
-        text: 'Coming from',
-        items: [
-          page('ws', '/from-ws'),
-          page('ws, without a change', '/compat'),
-          page('gorilla/websocket', '/from-gorilla'),
-          page('melody', '/from-melody'),
-          page('socket.io', '/from-socket-io'),
         ],
       },
       { text: 'Packages', collapsed: true, items: folders('packages', (name) => `@ws/${name}`) },

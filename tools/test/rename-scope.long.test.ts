@@ -99,7 +99,7 @@ describe('rename-scope', () => {
     const read = (file: string): string => readFileSync(join(folder, file), 'utf8');
     expect(read('LICENSE')).toContain('the @acme authors');
     expect(read('docs/index.md')).toContain("name: '@acme'");
-    expect(read('docs/.vitepress/config.ts')).toContain("title: '@acme'");
+    expect(read('docs/.vitepress/config.ts')).toContain("title: '@acme packages'");
     expect(read('docs/diagnostics.md')).toContain("subscribe('@acme:close'");
     expect(read('.github/ISSUE_TEMPLATE/config.yml')).toContain(
       `contact_links:\n  - name: A peer can harm others\n    url: ${address}/security/advisories/new\n`,

@@ -17,6 +17,21 @@ const GROUP_GAP = '28%';
 const VALUE_ROOM = 60;
 const INK = '#3f3f46';
 const PAPER = '#ffffff';
+const TITLE = '#18181b';
+const SUBTITLE = '#52525b';
+const GRID = '#e4e4e7';
+/** Line of an axis in ECharts' theme. */
+const AXIS = '#54555a';
+/** Each grey on a dark page. The colours of the bars suit both. */
+const DARK: Readonly<Record<string, string>> = {
+  [INK]: '#d4d4d8',
+  [PAPER]: '#18181b',
+  [TITLE]: '#fafafa',
+  [SUBTITLE]: '#c4c4cc',
+  [GRID]: '#3f3f46',
+  [AXIS]: '#a1a1aa',
+  '#332288': '#8b7fe8',
+};
 /**
  * Colours for people with colour vision deficiency: those of Okabe and Ito, with grey for their
  * black, and of Tol.
@@ -39,7 +54,7 @@ export async function chartOf(table: Table, head: Head): Promise<string> {
   picture.setOption({
     animation: false,
     color: COLOURS,
-    // A page may be light or dark, so the picture has its own background.
+    // The picture has its own background, in both colour schemes.
     backgroundColor: PAPER,
     textStyle: { fontFamily: 'Helvetica, Arial, sans-serif', color: INK },
     title: {
@@ -51,8 +66,8 @@ export async function chartOf(table: Table, head: Head): Promise<string> {
       ].join('\n'),
       left: 12,
       top: 12,
-      textStyle: { fontSize: 15, color: '#18181b' },
-      subtextStyle: { fontSize: 11, lineHeight: 15, color: '#52525b' },
+      textStyle: { fontSize: 15, color: TITLE },
+      subtextStyle: { fontSize: 11, lineHeight: 15, color: SUBTITLE },
     },
     legend: {
       top: HEADER,
@@ -73,7 +88,7 @@ export async function chartOf(table: Table, head: Head): Promise<string> {
     yAxis: {
       type: 'category',
       inverse: true,
-      data: table.labels,
+      data: table.labels.map(inWords),
       axisTick: { show: false },
       axisLabel: { color: INK, interval: 0, width: 230, overflow: 'break' },
     },
@@ -98,7 +113,7 @@ export async function chartOf(table: Table, head: Head): Promise<string> {
   });
   const svg = picture.renderToSVGString();
   picture.dispose();
-  return withoutEvents(svg);
+  return withDarkColours(withoutEvents(svg));
 }
 
 /** ECharts takes half a second to load, so only a command that draws loads it. */
@@ -115,6 +130,33 @@ async function loadEcharts() {
   return core;
 }
 
+/**
+ * A browser applies the colour scheme of the page to its pictures. Rules of a style sheet win
+ * over attributes.
+ */
+function withDarkColours(svg: string): string {
+  const rules = Object.entries(DARK).map(
+    ([light, dark]) => `[fill="${light}"]{fill:${dark}}[stroke="${light}"]{stroke:${dark}}`,
+  );
+  const style = `<style>@media (prefers-color-scheme:dark){${rules.join('')}}</style>`;
+  return svg.replace(/<svg [^>]*>/, (start) => `${start}\n${style}`);
+}
+
+/**
+ * The label of a row in words: `64 x 16 x 1 KiB` is `64 clients, 16 in flight, 1 KiB`. Rows of other
+ * forms stay.
+ */
+function inWords(label: string): string {
+  const clients = (count: string): string => (count === '1' ? '1 client' : `${count} clients`);
+  return label
+    .replace(
+      /(?<![\d,])([\d,]+) x ([\d,]+) x /,
+      (_, n, depth) => `${clients(n)}, ${depth} in flight, `,
+    )
+    .replace(/(?<![\d,])([\d,]+) x ([\d,]+)$/, (_, n, depth) => `${clients(n)}, ${depth} in flight`)
+    .replace(/ x (\d+) (?=shared$|takeover$)/, ', $1 in flight, ');
+}
+
 /** A logarithmic axis for values of different magnitudes. */
 function valueAxis(values: readonly number[]): Option {
   const least = Math.min(...values);
@@ -123,7 +165,7 @@ function valueAxis(values: readonly number[]): Option {
     type: log ? 'log' : 'value',
     ...(log && { min: 10 ** Math.floor(Math.log10(least) - 1e-9) }),
     axisLabel: { color: INK, formatter: (value: number) => `${Number(value.toPrecision(6))}` },
-    splitLine: { lineStyle: { color: '#e4e4e7' } },
+    splitLine: { lineStyle: { color: GRID } },
   };
 }
 

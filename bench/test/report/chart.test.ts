@@ -67,6 +67,25 @@ describe('chartOf', () => {
     expect(svg).not.toContain('NaN');
   });
 
+  it.each([
+    { label: '64 x 16 x 1 KiB', words: '64 clients, 16 in flight, 1 KiB' },
+    { label: 'wss 1 x 1 x 16 MiB', words: 'wss 1 client, 1 in flight, 16 MiB' },
+    { label: 'JSON 64 x 16', words: 'JSON 64 clients, 16 in flight' },
+    { label: '4 KiB x 16 shared', words: '4 KiB, 16 in flight, shared' },
+    { label: '64 KiB, 1 in flight', words: '64 KiB, 1 in flight' },
+  ])('labels the row $label in words', async ({ label, words }) => {
+    const svg = await chartOf({ ...TABLE, labels: [label] }, HEAD);
+    expect(textsOf(svg).join(' ')).toContain(words);
+  });
+
+  it('has a dark twin of each grey', async () => {
+    const svg = await chartOf(TABLE, HEAD);
+    const visible = svg.replace(/<style>.*<\/style>|[^<]*stroke-width="0"/g, '');
+    const colours = new Set(visible.match(/#[0-9a-f]{6}/g));
+    colours.delete('#0072b2'); // the bar
+    for (const colour of colours) expect(svg).toContain(`[fill="${colour}"]`);
+  });
+
   it('returns the same bytes for the same table', async () => {
     expect(await chartOf(TABLE, HEAD)).toBe(await chartOf(TABLE, HEAD));
   });

@@ -3,7 +3,10 @@
  * never changes: branch on `code` or on the class, never on the text.
  */
 export class WebSocketError extends Error {
-  /** Stable, for example `WS_ERR_PROTOCOL`. */
+  /**
+   * Stable, for example `WS_ERR_PROTOCOL`. It is the anchor of the error in
+   * `docs/error-messages.md`, which has the cause and the cure.
+   */
   readonly code: string;
 
   constructor(message: string, code: string, options?: ErrorOptions) {

@@ -1,0 +1,139 @@
+import { sequence } from './sequence.ts';
+import { arrow, box, picture, text } from './svg.ts';
+
+/** Every diagram of docs/diagrams, by its file name. */
+export function diagrams(): Record<string, string> {
+  return {
+    'architecture.svg': architecture(),
+    'byte.svg': byte(),
+    'backpressure.svg': backpressure(),
+    'closing.svg': closing(),
+    'handshake.svg': handshake(),
+  };
+}
+
+/** Each package uses those that its arrows point to. */
+function architecture(): string {
+  const [left, middle, right] = [20, 273, 526];
+  const rows: [x: number, y: number, width: number, name: string, what: string][] = [
+    [middle, 20, 220, '@ws/proxy', 'reverse proxy'],
+    [right, 20, 220, '@ws/obs', 'OBS Studio'],
+    [left, 120, 220, '@ws/compat', 'the API of ws'],
+    [middle, 120, 220, '@ws/node-server', 'HTTP request to Conn'],
+    [right, 120, 220, '@ws/node-client', 'URL to Conn'],
+    [left, 220, 220, '@ws/hub', 'rooms, sessions'],
+    [middle, 220, 220, '@ws/node-io', 'sockets and Node'],
+    [right, 220, 220, '@ws/browser', "a page's WebSocket"],
+    [left, 320, 726, '@ws/conn', 'frames to messages: Conn, in any runtime'],
+    [left, 420, 726, '@ws/codec', 'bytes to frames: no I/O, no timer'],
+  ];
+  const arrows = [
+    'M383 77v42',
+    'M470 77L560 119',
+    'M636 77v42',
+    'M220 177L300 219',
+    'M383 177v42',
+    'M560 177L470 219',
+    'M636 177v42',
+    'M130 277v42',
+    'M383 277v42',
+    'M636 277v42',
+    'M383 377v42',
+  ];
+  return picture('The packages, and which of them each one uses', 766, 496, [
+    ...rows.map(([x, y, width, name, what]) => box({ x, y, width, lines: [name, what] })),
+    ...arrows.map((path) => arrow(path)),
+  ]);
+}
+
+function byte(): string {
+  const [incoming, outgoing] = [40, 400];
+  const column = (x: number, names: readonly (readonly string[])[]): string[] =>
+    names.map((lines, i) => box({ x, y: 52 + i * 96, width: 320, lines }));
+  const between = (x: number, count: number): string[] =>
+    Array.from({ length: count }, (_, i) => arrow(`M${x} ${109 + i * 96}v35`));
+  return picture('The way of a byte, in and out', 760, 576, [
+    text(incoming + 160, 32, 'a byte comes in', 'bold'),
+    text(outgoing + 160, 32, 'a byte goes out', 'bold'),
+    ...column(incoming, [
+      ['socket', 'a chunk of bytes'],
+      ['transport', 'gives the chunk to the connection'],
+      ['frame decoder', 'header, rules, unmask in place'],
+      ['message decoder', 'joins, inflates, UTF-8, limits'],
+      ['read side', 'a pending read gets the message'],
+    ]),
+    ...column(outgoing, [
+      ['your write', 'checked against the limits'],
+      ['compressor', 'only if both ends agreed'],
+      ['frame encoder', 'header and payload in a slab'],
+      ['send queue', 'one write for each turn'],
+      ['socket', 'the slab is released when sent'],
+    ]),
+    ...between(incoming + 160, 4),
+    ...between(outgoing + 160, 4),
+    text(incoming + 160, 550, 'no pending read: it queues, then pauses the transport'),
+    text(outgoing + 160, 550, 'the socket is full: your await waits'),
+  ]);
+}
+
+function backpressure(): string {
+  return sequence(
+    'Backpressure: who waits for whom',
+    ['your loop', 'your Conn', "the peer's Conn", "the peer's loop"],
+    230,
+    [
+      { from: 0, to: 1, text: 'send(message)' },
+      { from: 1, to: 2, text: 'frames' },
+      { at: 3, note: ['busy', 'it does not read'] },
+      { at: 2, note: ['readAhead is full', 'it pauses the socket'] },
+      { from: 2, to: 1, text: 'TCP window is 0', late: true },
+      { at: 1, note: ['highWaterMark is full', 'the socket takes nothing'] },
+      { at: 0, note: ['await send() waits', 'no memory grows'] },
+      { from: 3, to: 2, text: 'reads the next message' },
+      { from: 2, to: 1, text: 'TCP window opens', late: true },
+      { from: 1, to: 0, text: 'send() resolves', late: true },
+    ],
+  );
+}
+
+function closing(): string {
+  return picture('The states of a closing connection', 760, 470, [
+    box({ x: 270, y: 16, width: 220, lines: ['open', 'messages in both directions'] }),
+    box({ x: 30, y: 150, width: 240, lines: ['ending', 'you read what came before'] }),
+    box({ x: 30, y: 270, width: 240, lines: ['answering', 'the close handler runs'] }),
+    box({
+      x: 410,
+      y: 270,
+      width: 320,
+      lines: ['closing', 'our close frame is sent: no more writes'],
+    }),
+    box({ x: 240, y: 396, width: 280, lines: ['closed', 'conn.closed resolves'] }),
+    arrow('M300 73L180 148'),
+    text(118, 108, "the peer's close frame, or its end"),
+    arrow('M150 207V268'),
+    text(222, 243, 'all is read'),
+    arrow('M270 298H408'),
+    text(340, 290, 'we answer'),
+    arrow('M440 73L560 268'),
+    text(600, 165, 'close(), or a fault'),
+    arrow('M520 327L440 394'),
+    text(630, 366, "the peer's close frame, or closeTimeout"),
+    arrow('M380 73V394', 'dashed'),
+    text(390, 222, 'terminate(): 1006', 'note start'),
+  ]);
+}
+
+function handshake(): string {
+  return sequence('A handshake', ['client: dial', 'server: serve', 'your functions'], 290, [
+    { from: 0, to: 1, text: 'GET /chat, Upgrade: websocket' },
+    { at: 1, note: ['limits', 'too many: 503, 429'] },
+    { at: 1, note: ['rules of RFC 6455', 'a fault: 400, 426'] },
+    { at: 1, note: ['route, host, origin', 'unknown: 404, 421, 403'] },
+    { from: 1, to: 2, text: 'authenticate(req)' },
+    { from: 2, to: 1, text: 'auth, or a refusal: 401', late: true },
+    { from: 1, to: 0, text: '101 Switching Protocols', late: true },
+    { from: 1, to: 2, text: 'handler(conn, req, { auth })' },
+    { from: 0, to: 1, text: 'messages' },
+    { from: 1, to: 0, text: 'messages' },
+  ]);
+}
