@@ -3,14 +3,20 @@ import type { Duplex } from 'node:stream';
 import type { MessageParser } from './message-parser.ts';
 import type { SendCallback } from './outgoing-frames.ts';
 import type { ReadyState } from './ready-state.ts';
-import type { Sender } from './sender.ts';
+
+/** Frames that wait for the end of a turn. */
+interface FrameQueue {
+  hold(): void;
+  release(): void;
+  flush(): void;
+}
 
 /** What the listeners of a socket know of the WebSocket that owns it. */
 export interface Connection extends EventEmitter {
   readonly _isServer: boolean;
   readonly _stream: Duplex | null;
   readonly _receiver: MessageParser<Connection> | null;
-  readonly _sender: Sender | null;
+  readonly _sender: FrameQueue | null;
   readonly _paused: boolean;
   readonly _autoPong: boolean;
   readonly _maxPendingAutoPongs: number;

@@ -68,7 +68,7 @@ describe.each(['frames', 'bytes', 'messages'])(
         target.destroy();
         return most;
       };
-      await warm(64 * MIB, 1024 * MIB);
+      await pass(64 * MIB, 1024 * MIB);
       const before = await memoryOf(child);
       const most = await pass(SIZE, RATE);
       console.log(
