@@ -45,6 +45,11 @@ const NONE = -1;
 const MAX_ARGUMENTS = 8192;
 const NO_BYTES = /* @__PURE__ */ new Uint8Array(0);
 
+/** A Buffer of Node reads Latin-1 three to eight times as fast as code here. */
+interface NodeBytes extends Uint8Array {
+  latin1Slice?(start: number, end: number): string;
+}
+
 /**
  * Reads the start line and the header lines of HTTP/1.1, strictly: lines end in CRLF, no folded
  * lines, no space around a name, no control characters. What node:http refuses is refused here.
@@ -196,9 +201,11 @@ export abstract class Head {
   /** Bytes `[start, end)` of the head, one character for each byte. Empty until it is complete. */
   protected text(start: number, end: number): string {
     if (!this.#done) return '';
+    const bytes: NodeBytes = this.#bytes;
+    if (bytes.latin1Slice !== undefined) return bytes.latin1Slice(start, end);
     const middle = start + MAX_ARGUMENTS;
     if (end > middle) return this.text(start, middle) + this.text(middle, end);
-    const codes: ArrayLike<number> = this.#bytes.subarray(start, end);
+    const codes: ArrayLike<number> = bytes.subarray(start, end);
     return String.fromCharCode.apply(undefined, codes as number[]);
   }
 
@@ -342,8 +349,10 @@ export abstract class Head {
 
   /** Whether a tab is in the value of a line or after it. */
   #hasTab(line: number): boolean {
-    const lineEnd = this.#bytes.indexOf(CR, this.#bounds[line + 3]);
-    return this.#bytes.subarray(this.#bounds[line + 2], lineEnd).includes(TAB);
+    for (let at = this.#bounds[line + 2]!; this.#bytes[at] !== CR; at++) {
+      if (this.#bytes[at] === TAB) return true;
+    }
+    return false;
   }
 
   /** Digits, and spaces after them: node:http refuses a tab there. */

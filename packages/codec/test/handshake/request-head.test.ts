@@ -80,7 +80,7 @@ describe('RequestHead', () => {
     expect(other.end).toBe(second.length);
   });
 
-  it('gives the same result for all cuts', () => {
+  it('gives the same result for all cuts, and for a Buffer of Node', () => {
     const small = { maxBytes: 300, maxTarget: 8, maxLines: 8 };
     const describeHead = (pieces: Uint8Array[]): unknown => {
       const head = new RequestHead(small);
@@ -91,6 +91,7 @@ describe('RequestHead', () => {
     fc.assert(
       fc.property(requests, (whole) => {
         const once = describeHead([whole]);
+        expect(describeHead([Buffer.from(whole)])).toEqual(once);
         expect(describeHead([...whole].map((byte) => Uint8Array.of(byte)))).toEqual(once);
         for (let at = 0; at < whole.length; at += 7) {
           expect(describeHead(cut(whole, [at]))).toEqual(once);
@@ -215,7 +216,7 @@ describe('ResponseHead', () => {
     expect(head.once('sec-websocket-protocol')).toBe('chat');
   });
 
-  it('gives the same result for all cuts', () => {
+  it('gives the same result for all cuts, and for a Buffer of Node', () => {
     const describeHead = (pieces: Uint8Array[]): unknown => {
       const head = new ResponseHead({ maxBytes: 200, maxLines: 5 });
       const verdict = pieces.map((piece) => head.push(piece)).at(-1);
@@ -224,8 +225,9 @@ describe('ResponseHead', () => {
     };
     fc.assert(
       fc.property(responses, (whole) => {
-        const pieces = [...whole].map((byte) => Uint8Array.of(byte));
-        expect(describeHead(pieces)).toEqual(describeHead([whole]));
+        const once = describeHead([whole]);
+        expect(describeHead([Buffer.from(whole)])).toEqual(once);
+        expect(describeHead([...whole].map((byte) => Uint8Array.of(byte)))).toEqual(once);
       }),
       { numRuns: 200 },
     );
