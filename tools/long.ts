@@ -77,6 +77,13 @@ const LONG: Rows = {
       ['env', 'PROXY_CASES=*', ...SLOW, 'packages/proxy/test/conformance'],
     ],
   },
+  browser: {
+    what: 'messages per second of a BrowserConn in Chromium, compared with a bare WebSocket: --rounds 21',
+    commands: [
+      pnpm('--silent', '--filter', '@ws/browser', 'run', 'standalone'),
+      source('packages/browser/test/page-speed.ts'),
+    ],
+  },
   raw: {
     what: 'random requests to node:http and to raw upgrades: --cases 10000000 --seed 1',
     commands: [source('packages/node-server/test/raw/cli.ts')],

@@ -70,22 +70,37 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
     await page.close();
   });
 
-  it('runs two Conns on its live page', { timeout: 60_000 }, async () => {
-    const { page, errors } = await open({ viewport: { width: 1440, height: 900 } });
-    await page.goto(`${ORIGIN}/live.html`, { waitUntil: 'networkidle' });
-    await page.getByLabel('Message').fill('grüße');
-    await page.getByRole('button', { name: 'Send' }).click();
-    await page.getByText('client: got grüße back').waitFor();
-    await page.getByRole('button', { name: 'Ping' }).click();
-    await page.getByText(/client: pong after [\d.]+ ms/).waitFor();
-    await page.getByRole('button', { name: 'Close' }).click();
-    await page.getByText('closed with 1000', { exact: true }).waitFor();
-    await page.getByRole('button', { name: 'Open' }).click();
-    await page.getByRole('button', { name: 'Send' }).click();
-    await page.getByText('server: got grüße').waitFor();
-    expect([await faults(page), errors]).toEqual([[], []]);
-    await page.close();
-  });
+  it.each([
+    { look: 'wide', options: { viewport: { width: 1440, height: 900 } } },
+    { look: 'dark', options: { viewport: { width: 1440, height: 900 }, colorScheme: 'dark' } },
+    { look: 'narrow', options: { viewport: { width: 390, height: 844 } } },
+    {
+      look: 'narrow-dark',
+      options: { viewport: { width: 390, height: 844 }, colorScheme: 'dark' },
+    },
+  ] as const)(
+    'runs two Conns on its live page ($look)',
+    { timeout: 60_000 },
+    async ({ look, options }) => {
+      const { page, errors } = await open(options);
+      await page.goto(`${ORIGIN}/live.html`, { waitUntil: 'networkidle' });
+      await page.getByLabel('Message').fill('grüße');
+      await page.getByRole('button', { name: 'Send' }).click();
+      await page.getByText('client: got grüße back').waitFor();
+      await page.getByRole('button', { name: 'Ping' }).click();
+      await page.getByText(/client: pong after [\d.]+ ms/).waitFor();
+      await page.getByRole('button', { name: 'Close' }).click();
+      await page.getByText('closed with 1000', { exact: true }).waitFor();
+      await page.getByRole('button', { name: 'Open' }).click();
+      await page.getByRole('button', { name: 'Send' }).click();
+      await page.getByText('server: got grüße').waitFor();
+      const overflow = 'document.documentElement.scrollWidth > window.innerWidth';
+      expect([await faults(page), await page.evaluate(overflow), errors]).toEqual([[], false, []]);
+      mkdirSync(screenshots, { recursive: true });
+      await page.screenshot({ path: join(screenshots, `docs-live-pair-${look}.png`) });
+      await page.close();
+    },
+  );
 
   it('has one main landmark, on a new page and after the way back', async () => {
     const { page } = await open({ viewport: { width: 1440, height: 900 } });

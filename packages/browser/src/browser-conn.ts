@@ -240,12 +240,24 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   }
 
   /** Iterates over the messages: see `Conn`. `break` leaves the connection open. */
-  async *[Symbol.asyncIterator](): AsyncIterableIterator<Message> {
-    try {
-      for (;;) yield await this.#read('for await');
-    } catch (error) {
-      if (!isNormalEnd(error)) throw error;
-    }
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
+    const end = { done: true, value: undefined } as const;
+    return {
+      next: () =>
+        handled(
+          this.#read('for await').then(
+            (value) => ({ done: false, value }),
+            (error) => {
+              if (isNormalEnd(error)) return end;
+              throw error;
+            },
+          ),
+        ),
+      return: () => Promise.resolve(end),
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
   }
 
   /**

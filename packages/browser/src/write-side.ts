@@ -50,7 +50,7 @@ export class WriteSide {
     throw this.#ended!.reason;
   }
 
-  /** The error of a message of `size` bytes that exceeds `maxBufferedAmount`. */
+  /** The error of a message of `size` bytes that exceeds `maxBufferedAmount`, if it does. */
   overflow(buffered: number, size: number): BackpressureError | undefined {
     return overflow(buffered, size, 'maxBufferedAmount', this.#settings.maxBufferedAmount);
   }
@@ -59,8 +59,11 @@ export class WriteSide {
   send(data: string | Uint8Array, waited = false): Promise<void> {
     const { rejection, buffered } = this;
     if (rejection !== undefined) return rejection;
-    const full = buffered > 0 && !waited && this.overflow(buffered, sizeOf(data));
-    if (full) return rejected(full);
+    // A UTF-16 unit has at most three bytes in UTF-8.
+    if (buffered > 0 && !waited && this.overflow(buffered, data.length * 3)) {
+      const full = this.overflow(buffered, sizeOf(data));
+      if (full !== undefined) return rejected(full);
+    }
     const socket = this.#socket;
     if (socket.readyState > 0) socket.send(data);
     else this.#sendLater(data);

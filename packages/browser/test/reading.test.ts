@@ -154,6 +154,17 @@ describe('BrowserConn, iterated', () => {
   });
 });
 
+describe('the iterator of a BrowserConn', () => {
+  it('returns while a read is pending', async () => {
+    const { conn, socket } = connected();
+    const messages = conn[Symbol.asyncIterator]();
+    const pending = messages.next();
+    expect(await messages.return!()).toEqual({ done: true, value: undefined });
+    socket.message('a');
+    expect((await pending).value.text()).toBe('a');
+  });
+});
+
 describe('BrowserConn.receive', () => {
   it('calls the handler with each message, also with queued ones', async () => {
     const { conn, socket } = connected();
