@@ -71,10 +71,7 @@ export class Fleet {
   async start(clients: number, random: Random): Promise<void> {
     await Promise.all(this.#relays.map((_, index) => this.#launch(index)));
     await this.allUp();
-    const connected = Array.from({ length: clients }, (_, i) =>
-      this.#connect(i % this.#relays.length, i),
-    );
-    await Promise.all(connected);
+    await this.#connectAll(clients, (i) => i % this.#relays.length);
     for (const index of this.#relays.keys()) this.#publish(index);
     this.#rejoined = this.#rejoin(random);
   }
@@ -88,7 +85,7 @@ export class Fleet {
     await exited;
     await this.#launch(index);
     await this.allUp();
-    await Promise.all(Array.from({ length: clients }, (_, i) => this.#connect(index, i)));
+    await this.#connectAll(clients, () => index);
     this.#publish(index);
   }
 
@@ -178,12 +175,18 @@ export class Fleet {
     return ofRoom.get(run)!;
   }
 
+  /** Connects clients side by side, each to the node of its number. */
+  async #connectAll(count: number, nodeOf: (number: number) => number): Promise<void> {
+    const opening = Array.from({ length: count }, (_, i) => this.#connect(nodeOf(i), i));
+    this.#clients.push(...(await Promise.all(opening)));
+  }
+
   /** Connects a client, which joins two of the rooms. */
-  async #connect(index: number, number: number): Promise<void> {
+  async #connect(index: number, number: number): Promise<Client> {
     const rooms = [NAMES[number % 4]!, NAMES[(number + 1 + (Math.floor(number / 4) % 3)) % 4]!];
     const client = new Client(this.#running[index]!, number, rooms, this.logs, this.#changed);
-    this.#clients.push(client);
     await client.open();
+    return client;
   }
 
   /**
