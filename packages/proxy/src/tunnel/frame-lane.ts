@@ -40,7 +40,7 @@ const header = new FrameHeader();
 /**
  * A lane that knows the borders of frames. It passes the bytes untouched and in order. A frame of at
  * most 64 KiB or `highWaterMark` bytes waits until it is whole, so a source that dies leaves half of
- * none at the sink. Control frames of the proxy go between two frames.
+ * none at the sink, unless it has stalled before. Control frames of the proxy go between two frames.
  */
 export class FrameLane extends Lane {
   /** A close frame of the source has arrived. */
@@ -60,6 +60,9 @@ export class FrameLane extends Lane {
   #held: GatheredBytes | undefined = undefined;
   /** Size of the held frame; 0 while its header is cut off. */
   #heldSize = 0;
+  /** {@link bytes} at the last tick. */
+  #seen = 0;
+  #passesStarts = false;
   /** A close frame of the proxy that waits for the end of a frame. */
   #pending: Uint8Array | undefined = undefined;
 
@@ -83,6 +86,21 @@ export class FrameLane extends Lane {
     if (this.#passing > 0) at = this.#pass(chunk);
     else if (this.#held !== undefined) at = this.#complete(this.#held, chunk);
     if (at < chunk.length) this.#walk(chunk, at);
+  }
+
+  /**
+   * Called now and then. Passes the start of a data frame on whose source has sent nothing since the
+   * last call: the sink may judge a part of a text already.
+   */
+  tick(): void {
+    const held = this.#held;
+    if (held !== undefined && this.#heldSize > 0 && this.bytes === this.#seen) {
+      this.dropHeld();
+      this.#passesStarts = true;
+      this.#walk(held.take(), 0);
+      this.#passesStarts = false;
+    }
+    this.#seen = this.bytes;
   }
 
   /** Drops the start of a frame whose rest will never come. */
@@ -160,7 +178,7 @@ export class FrameLane extends Lane {
       if (length === 0) break;
       const size = length + header.length;
       const after = at + size;
-      if (after > end && size <= Math.max(HOLD_LIMIT, this.#limits.highWaterMark)) {
+      if (after > end && this.#holds(size)) {
         this.#heldSize = size;
         break;
       }
@@ -187,6 +205,12 @@ export class FrameLane extends Lane {
       this.#held = new GatheredBytes(Buffer.from(chunk.subarray(passed)));
     }
     if (this.closeReceived) this.#owner.closeReceived(this);
+  }
+
+  /** Whether the frame under the header waits until it is whole. */
+  #holds(size: number): boolean {
+    if (this.#passesStarts && header.opcode < CloseMessage) return false;
+    return size <= Math.max(HOLD_LIMIT, this.#limits.highWaterMark);
   }
 
   /** Counts the frame under the header. Returns whether its message is too big. */

@@ -55,6 +55,8 @@ export class FrameTunnel extends Tunnel<FrameLane> implements FrameLaneOwner {
 
   override tick(now: number): void {
     super.tick(now);
+    this.in.tick();
+    this.out.tick();
     const { heartbeat } = this.plan.client;
     if (heartbeat === false || this.#closing) return;
     this.#quiet ??= [new Quiet(this.in, this.out), new Quiet(this.out, this.in)];

@@ -141,12 +141,22 @@ export class MessageLink implements Link {
   }
 }
 
+/** Bytes that one read of a message returns at most. */
+const PIECE_SIZE = 64 * 1024;
+/** Memory for pieces that no message uses now: new memory for each would wait for a collection. */
+const pieces: Uint8Array[] = [];
+const MOST_PIECES = 64;
+
 async function passMessage(from: Conn, to: Conn): Promise<void> {
   const reader = await from.nextReader();
   const writer = await to.nextWriter(reader.type);
+  const piece = pieces.pop() ?? new Uint8Array(PIECE_SIZE);
   try {
-    for await (const piece of reader) await writer.write(piece);
+    for (let size: number; (size = await reader.read(piece)) > 0; ) {
+      await writer.write(piece.subarray(0, size));
+    }
     await writer.close();
+    if (pieces.length < MOST_PIECES) pieces.push(piece);
   } catch (error) {
     // The rest of the message will never come: its connection cannot continue.
     if (!isInstance(error, TransportError)) writer.abort();

@@ -62,4 +62,19 @@ describe('the end of a pair inside a frame', () => {
     other.end();
     await other.untilEnd();
   });
+
+  it('is no close frame when the source has stalled in it before: its start has passed', async () => {
+    // The proxy looks after stalled frames each 10 ms then.
+    const { client, target } = await pair({ heartbeat: { interval: 60_000, timeout: 40 } });
+    let passed = 0;
+    client.stream.on('data', (chunk: Buffer) => {
+      passed += chunk.length;
+    });
+    const frame = target.encode(2, Buffer.alloc(1000, 7));
+    await target.write(frame.subarray(0, 500));
+    await client.until(() => passed === 500);
+    target.reset();
+    await client.untilEnd();
+    expect(client.frames).toEqual([]);
+  });
 });
