@@ -201,7 +201,7 @@ export class Obs implements AsyncDisposable {
    * the connection closes with 1000, 1001 or 1005.
    *
    * @throws TypeError without a name. The iteration throws {@link ObsCloseError} for other codes,
-   *   and BackpressureError when 1,000 events wait for the body of the loop.
+   *   and BackpressureError when more than 1,000 events wait for its body.
    */
   events<E extends EventType>(...names: readonly [E, ...E[]]): AsyncIterable<ObsEvent<E>> {
     expect(names.length > 0, 'events', 'the names of events', undefined);
