@@ -1,9 +1,8 @@
 import { type Fields, fieldsOf } from './encoding.ts';
 import { ObsProtocolError, ObsRequestError } from './errors.ts';
-import { expect } from './expect.ts';
 import type { RequestStatus } from './generated/enums.ts';
 import type { Requests, Responses } from './generated/protocol.ts';
-import { type CallOptions, callWaitOf, type Wait } from './options.ts';
+import { type CallOptions, expect } from './options.ts';
 import { UNKNOWN_STATUS } from './wire.ts';
 
 /** One request of a batch. */
@@ -55,17 +54,15 @@ export interface BatchOptions extends CallOptions {
 /** The place of a name is its number in the protocol: RequestBatchExecutionType. */
 const EXECUTION_TYPES: readonly string[] = ['serial-realtime', 'serial-frame', 'parallel'];
 
-/** @throws TypeError, RangeError for a wrong argument. */
+/** Returns the fields of a RequestBatch. @throws TypeError for a wrong argument. */
 export function batchOf(
   requests: readonly BatchRequest[],
-  options: BatchOptions = {},
-): { data: object; wait: Wait } {
+  { haltOnFailure, execution = 'serial-realtime' }: BatchOptions = {},
+): Fields {
   expect(Array.isArray(requests), 'batch', 'an array of requests', requests);
-  const wait = callWaitOf('batch', options, 'execution', 'haltOnFailure');
-  const { haltOnFailure, execution = 'serial-realtime' } = options;
   const executionType = EXECUTION_TYPES.indexOf(execution);
   expect(executionType >= 0, 'execution', EXECUTION_TYPES.join(' or '), execution);
-  return { data: { haltOnFailure, executionType, requests }, wait };
+  return { haltOnFailure, executionType, requests };
 }
 
 /** @throws ObsProtocolError for a malformed answer. */

@@ -3,10 +3,9 @@ import { dial as defaultDial } from '@ws/node-client';
 import { proofOf } from './authentication.ts';
 import { type Encoding, type Fields, fieldsOf } from './encoding.ts';
 import { ObsProtocolError } from './errors.ts';
-import { expect } from './expect.ts';
 import { checkSubscriptions, Obs, type ObsInfo } from './obs.ts';
-import { exchange, type Login, open } from './open.ts';
-import { checkOpenOptions, type ObsDial, type OpenOptions, type Wait, waitOf } from './options.ts';
+import { exchange, open, type Plan } from './open.ts';
+import { expect, type OpenOptions, openWaitOf } from './options.ts';
 import { HELLO, IDENTIFIED, IDENTIFY } from './wire.ts';
 
 /** Options of {@link connect}. */
@@ -21,13 +20,6 @@ export interface ConnectOptions extends OpenOptions {
 
 /** The names of {@link ConnectOptions} that {@link OpenOptions} lacks. */
 const OPTION_NAMES = ['eventSubscriptions', 'rpcVersion', 'encoding'];
-
-/** Checked {@link ConnectOptions}. */
-export interface ConnectPlan {
-  readonly dial: ObsDial;
-  readonly wait: Wait;
-  readonly login: Login<Obs>;
-}
 
 export const DEFAULT_URL = 'ws://127.0.0.1:4455';
 
@@ -55,8 +47,7 @@ export async function connect(
   url: string | URL = DEFAULT_URL,
   options: ConnectOptions = {},
 ): Promise<Obs> {
-  const { dial, wait, login } = planConnect('connect', options);
-  return open(url, dial, wait, login);
+  return open(url, planConnect('connect', options));
 }
 
 /** @throws TypeError, RangeError that names the option. */
@@ -64,9 +55,16 @@ export function planConnect(
   method: string,
   options: ConnectOptions,
   ...names: readonly string[]
-): ConnectPlan {
-  checkOpenOptions(method, options, ...OPTION_NAMES, ...names);
-  const { password, eventSubscriptions, rpcVersion = 1, encoding, report } = options;
+): Plan<Obs> {
+  const wait = openWaitOf(method, options, ...OPTION_NAMES, ...names);
+  const {
+    password,
+    eventSubscriptions,
+    rpcVersion = 1,
+    encoding,
+    report,
+    dial = defaultDial,
+  } = options;
   range('rpcVersion', rpcVersion, 1, 2 ** 31 - 1);
   checkSubscriptions(eventSubscriptions);
   if (encoding !== undefined) {
@@ -74,30 +72,34 @@ export function planConnect(
     expect(isOne, 'encoding', '{ encode, decode }', encoding);
   }
   return {
-    dial: options.dial ?? defaultDial,
-    wait: waitOf(options),
-    login: {
-      subprotocols: [`obswebsocket.${encoding === undefined ? 'json' : 'msgpack'}`],
-      waitsFor: 'Hello of obs-websocket 5 (for OBS before 28 use connectV4 of @ws/obs/v4)',
-      async run(conn) {
-        const ask = async (op: number, fields?: Fields): Promise<Fields> => {
-          const answer = await exchange(conn, encoding, fields);
-          if (answer['op'] === op) return fieldsOf(answer['d']);
-          const name = op === HELLO ? 'Hello' : 'Identified';
-          throw new ObsProtocolError(`expected ${name} of obs-websocket 5; is it another server?`);
-        };
-        const hello = await ask(HELLO);
-        const challenge = hello['authentication'];
-        const authentication =
-          challenge === undefined || password === undefined
-            ? undefined
-            : await proofOf(password, fieldsOf(challenge));
-        const identify = { rpcVersion, authentication, eventSubscriptions };
-        const { negotiatedRpcVersion } = await ask(IDENTIFIED, { op: IDENTIFY, d: identify });
-        const { obsWebSocketVersion = '', obsStudioVersion } = hello;
-        const info = { obsWebSocketVersion, obsStudioVersion, rpcVersion: negotiatedRpcVersion };
-        return new Obs(conn, info as ObsInfo, { encoding, report });
-      },
+    dial,
+    wait,
+    subprotocols: [`obswebsocket.${encoding === undefined ? 'json' : 'msgpack'}`],
+    waitsFor: 'Hello of obs-websocket 5 (for OBS before 28 use connectV4 of @ws/obs/v4)',
+    async login(conn) {
+      const ask = async (op: number, fields?: Fields): Promise<Fields> => {
+        const answer = await exchange(conn, encoding, fields);
+        if (answer['op'] === op) return fieldsOf(answer['d']);
+        const name = op === HELLO ? 'Hello' : 'Identified';
+        throw new ObsProtocolError(`expected ${name} of obs-websocket 5; is it another server?`);
+      };
+      const {
+        authentication: challenge,
+        obsWebSocketVersion = '',
+        obsStudioVersion,
+      } = await ask(HELLO);
+      const authentication =
+        challenge === undefined || password === undefined
+          ? undefined
+          : await proofOf(password, fieldsOf(challenge));
+      const identify = { rpcVersion, authentication, eventSubscriptions };
+      const identified = await ask(IDENTIFIED, { op: IDENTIFY, d: identify });
+      const info = {
+        obsWebSocketVersion,
+        obsStudioVersion,
+        rpcVersion: identified['negotiatedRpcVersion'],
+      };
+      return new Obs(conn, info as ObsInfo, encoding, report);
     },
   };
 }

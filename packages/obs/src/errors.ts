@@ -25,6 +25,9 @@ export class ObsRequestError extends WebSocketError {
   }
 }
 
+/** Characters of an ObsProtocolError's message: it may contain a part of the server's. */
+const MAX_MESSAGE = 200;
+
 /** What to do about a close code, for messages. */
 const CURES: Readonly<Record<number, string>> = {
   [AUTHENTICATION_FAILED]: 'check the option password',
@@ -53,7 +56,7 @@ export class ObsProtocolError extends WebSocketError {
   declare readonly code: 'WS_ERR_OBS_PROTOCOL';
 
   constructor(message: string, options?: ErrorOptions) {
-    super(message, 'WS_ERR_OBS_PROTOCOL', options);
+    super(message.slice(0, MAX_MESSAGE), 'WS_ERR_OBS_PROTOCOL', options);
   }
 
   override get name(): string {

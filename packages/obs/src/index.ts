@@ -5,6 +5,7 @@ export type {
   RequestVerdict,
 } from './batch.ts';
 export { type ConnectOptions, connect } from './connect.ts';
+export type { ObsClose } from './connection.ts';
 export type { Encoding } from './encoding.ts';
 export { ObsCloseError, ObsProtocolError, ObsRequestError } from './errors.ts';
 export type * from './field-types.ts';
@@ -20,7 +21,6 @@ export {
   type CallArguments,
   type EventType,
   Obs,
-  type ObsClose,
   type ObsEvent,
   type ObsInfo,
   type ReidentifyOptions,

@@ -1,5 +1,5 @@
 import { BackpressureError, handled, onRejection } from '@ws/conn/parts';
-import { expectFunction } from './expect.ts';
+import { expectType } from './options.ts';
 
 /** An event of an iterator. */
 export interface NamedEvent {
@@ -11,38 +11,35 @@ export interface NamedEvent {
 const MAX_EVENTS = 1_000;
 
 type Call = (data: unknown) => unknown;
-type End = { readonly error?: Error | undefined };
 
 /** The listeners of each event. An error of one does not reach the others. */
 export class Listeners {
-  readonly #failed: (error: unknown, event: string) => void;
-  /**
-   * The arrays never change: a loop over one calls no listener that was added meanwhile. A listener
-   * is an object, so that the same function can listen twice.
-   */
-  readonly #byEvent = new Map<string, readonly (readonly [Call])[]>();
+  readonly #failed: (error: unknown, where: string) => void;
+  /** A listener is an object, so that the same function can listen twice. */
+  readonly #byEvent = new Map<string, Set<readonly [Call]>>();
   /** Ends the iterations. */
-  readonly #finishers = new Set<(end: End) => void>();
-  #end: End | undefined;
+  readonly #finishers = new Set<(error?: Error) => void>();
+  #end: { readonly error: Error | undefined } | undefined;
 
   /** @param failed - Gets the errors of listeners. */
-  constructor(failed: (error: unknown, event: string) => void) {
+  constructor(failed: (error: unknown, where: string) => void) {
     this.#failed = failed;
   }
 
   /** @returns Removes the listener. */
   on(event: string, call: Call): () => void {
-    expectFunction(`on ${event}`, call);
+    expectType(`on ${event}`, 'function', call);
+    const listeners = this.#byEvent.get(event) ?? new Set();
     const listener = [call] as const;
-    const others = (): (readonly [Call])[] =>
-      (this.#byEvent.get(event) ?? []).filter((each) => each !== listener);
-    this.#byEvent.set(event, [...others(), listener]);
-    return () => void this.#byEvent.set(event, others());
+    this.#byEvent.set(event, listeners.add(listener));
+    return () => void listeners.delete(listener);
   }
 
   emit(event: string, data: unknown): void {
-    for (const [call] of this.#byEvent.get(event) ?? []) {
-      const failed = (error: unknown): void => this.#failed(error, event);
+    const failed = (error: unknown): void => this.#failed(error, `listener of ${event}`);
+    // A copy: a listener that another one adds gets the next event.
+    const listeners = [...(this.#byEvent.get(event) ?? [])];
+    for (const [call] of listeners) {
       try {
         onRejection(call(data), failed);
       } catch (error) {
@@ -56,54 +53,49 @@ export class Listeners {
    * listens no longer and its next `next()` rejects with a BackpressureError.
    */
   iterate(names: readonly string[]): AsyncIterator<NamedEvent, undefined> {
-    const events: NamedEvent[] = [];
-    let end: End | undefined;
+    let events: NamedEvent[] = [];
+    let isOver = false;
+    let failure: Error | undefined;
     let wake = (): void => {};
-    let woken: Promise<void>;
-    const change = (): void => {
-      wake();
-      woken = new Promise((resolve) => {
-        wake = resolve;
-      });
-    };
-    const finish = (how: End): void => {
-      end ??= how;
+    const finish = (error?: Error): void => {
+      isOver = true;
+      failure = error;
       this.#finishers.delete(finish);
       for (const remove of removers) remove();
-      change();
+      wake();
     };
     const removers = names.map((type) =>
       this.on(type, (data) => {
-        change();
-        if (events.push({ type, data }) <= MAX_EVENTS) return;
-        events.length = 0;
-        const text = `more than ${MAX_EVENTS} events wait for the loop over events()`;
-        finish({ error: new BackpressureError(text) });
+        if (events.push({ type, data }) > MAX_EVENTS) {
+          events = [];
+          const text = `more than ${MAX_EVENTS} events wait for the loop over events()`;
+          finish(new BackpressureError(text));
+        }
+        wake();
       }),
     );
-    const next = async (): Promise<IteratorResult<NamedEvent, undefined>> => {
+    async function* iteration(): AsyncGenerator<NamedEvent, undefined> {
       for (;;) {
-        const value = events.shift();
-        if (value !== undefined) return { value, done: false };
-        if (end !== undefined) {
-          const { error } = end;
-          end = {};
-          if (error !== undefined) throw error;
-          return { value: undefined, done: true };
+        const event = events.shift();
+        if (event !== undefined) yield event;
+        else if (failure !== undefined) throw failure;
+        else if (isOver) return;
+        else {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
         }
-        await woken;
       }
-    };
+    }
+    const iterator = iteration();
     this.#finishers.add(finish);
-    change();
-    if (this.#end !== undefined) finish(this.#end);
+    if (this.#end !== undefined) finish(this.#end.error);
     return {
-      next: () => handled(next()),
+      next: () => handled(iterator.next()),
       return() {
-        events.length = 0;
-        end = {};
-        finish(end);
-        return next();
+        events = [];
+        finish();
+        return iterator.return(undefined);
       },
     };
   }
@@ -111,6 +103,6 @@ export class Listeners {
   /** Ends the iterations, after the events that wait. */
   end(error: Error | undefined): void {
     this.#end = { error };
-    for (const finish of this.#finishers) finish(this.#end);
+    for (const finish of this.#finishers) finish(error);
   }
 }

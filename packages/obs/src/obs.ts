@@ -1,5 +1,4 @@
-import type { CloseInfo } from '@ws/conn';
-import { BackpressureError, range } from '@ws/conn/parts';
+import { kind, range } from '@ws/conn/parts';
 import {
   type BatchOptions,
   type BatchRequest,
@@ -8,12 +7,11 @@ import {
   refusalOf,
   resultsOf,
 } from './batch.ts';
-import { ObsConnection } from './connection.ts';
+import { type ObsClose, ObsConnection } from './connection.ts';
 import { type Encoding, type Fields, fieldsOf } from './encoding.ts';
 import { ObsProtocolError } from './errors.ts';
-import { expect } from './expect.ts';
 import type { Events, Requests, Responses } from './generated/protocol.ts';
-import { type CallOptions, callWaitOf, type ObsConn, type OpenOptions } from './options.ts';
+import { type CallOptions, expect, type ObsConn, type OpenOptions, waitOf } from './options.ts';
 import {
   EVENT,
   IDENTIFIED,
@@ -50,9 +48,6 @@ export interface ObsInfo {
   readonly rpcVersion: number;
 }
 
-/** How a connection to OBS ended: as of a Conn. `code` may be a `WebSocketCloseCode`. */
-export type ObsClose = CloseInfo;
-
 /** Options of {@link Obs.reidentify}. */
 export interface ReidentifyOptions extends CallOptions {
   /** Bits of `EventSubscription`. Default: all events except those of high volume. */
@@ -83,7 +78,8 @@ export class Obs implements AsyncDisposable {
   constructor(
     conn: ObsConn,
     info: ObsInfo,
-    { encoding, report }: Pick<OpenOptions, 'report'> & { encoding?: Encoding | undefined },
+    encoding: Encoding | undefined,
+    report: OpenOptions['report'],
   ) {
     this.info = info;
     this.#connection = new ObsConnection(conn, encoding, report, (fields) => this.#receive(fields));
@@ -107,22 +103,20 @@ export class Obs implements AsyncDisposable {
    */
   call<T extends RequestType>(type: T, ...args: CallArguments<T>): Promise<Responses[T]>;
   call(type: RequestType, data?: object, options?: CallOptions): Promise<unknown> {
-    return this.#connection.run(
+    return this.#connection.request(
       'call',
-      () => {
+      type,
+      () => waitOf('call', options),
+      (requestId) => {
         checkRequest('call', type, data);
-        return this.#connection.request(
-          type,
-          callWaitOf('call', options),
-          (requestId) => ({ op: REQUEST, d: { requestType: type, requestId, requestData: data } }),
-          this.#schedule,
-        );
+        return { op: REQUEST, d: { requestType: type, requestId, requestData: data } };
       },
       (answer) => {
         const refusal = refusalOf(type, answer);
         if (refusal !== undefined) throw refusal;
         return answer['responseData'];
       },
+      this.#schedule,
     );
   }
 
@@ -140,18 +134,13 @@ export class Obs implements AsyncDisposable {
     requests: R,
     options?: BatchOptions,
   ): Promise<BatchResult<R[number]['requestType']>[]> {
-    return this.#connection.run(
+    return this.#connection.request(
       'batch',
-      () => {
-        const { data, wait } = batchOf(requests, options);
-        return this.#connection.request(
-          'batch',
-          wait,
-          (requestId) => ({ op: REQUEST_BATCH, d: { requestId, ...data } }),
-          this.#schedule,
-        );
-      },
+      'batch',
+      () => waitOf('batch', options, 'execution', 'haltOnFailure'),
+      (requestId) => ({ op: REQUEST_BATCH, d: { requestId, ...batchOf(requests, options) } }),
       (answer) => resultsOf(answer) as BatchResult<R[number]['requestType']>[],
+      this.#schedule,
     );
   }
 
@@ -161,29 +150,25 @@ export class Obs implements AsyncDisposable {
    * @throws (rejects) as {@link call}.
    */
   reidentify(options: ReidentifyOptions = {}): Promise<void> {
-    return this.#connection.run(
+    return this.#connection.request(
       'reidentify',
+      'reidentify',
+      () => waitOf('reidentify', options, 'eventSubscriptions'),
       () => {
-        const wait = callWaitOf('reidentify', options, 'eventSubscriptions');
-        const eventSubscriptions = checkSubscriptions(options.eventSubscriptions);
-        const answer = this.#connection.request(
-          'reidentify',
-          wait,
-          () => ({ op: REIDENTIFY, d: { eventSubscriptions } }),
-          (send, id) =>
-            this.#schedule(() => {
-              if (!send()) return;
-              this.#held = [];
-              this.#reidentifyId = id;
-            }),
-        );
-        return answer.catch((error: unknown) => {
-          // It was not sent.
-          if (error instanceof BackpressureError) this.#release();
-          throw error;
-        });
+        const { eventSubscriptions } = options;
+        checkSubscriptions(eventSubscriptions);
+        return { op: REIDENTIFY, d: { eventSubscriptions } };
       },
       () => {},
+      (send, id) =>
+        this.#schedule(() => {
+          const sent = send();
+          if (sent === undefined) return;
+          this.#held = [];
+          this.#reidentifyId = id;
+          // OBS does not answer what it did not get.
+          sent.catch(() => this.#release());
+        }),
     );
   }
 
@@ -216,7 +201,7 @@ export class Obs implements AsyncDisposable {
    * the connection closes with 1000, 1001 or 1005.
    *
    * @throws TypeError without a name. The iteration throws {@link ObsCloseError} for other codes,
-   *   and BackpressureError when 1,000 events wait for the body of the loop.
+   *   and BackpressureError when more than 1,000 events wait for its body.
    */
   events<E extends EventType>(...names: readonly [E, ...E[]]): AsyncIterable<ObsEvent<E>> {
     expect(names.length > 0, 'events', 'the names of events', undefined);
@@ -256,13 +241,12 @@ export class Obs implements AsyncDisposable {
 }
 
 /** @throws TypeError unless a request has a name, and an object of fields or none. */
-export function checkRequest(method: string, type: unknown, data: unknown): void {
+export function checkRequest(method: string, type: unknown, data: unknown = {}): void {
   expect(typeof type === 'string', method, 'the name of a request', type);
-  const isData = data === undefined || (typeof data === 'object' && data !== null);
-  expect(isData && !Array.isArray(data), String(type), 'an object of fields', data);
+  expect(kind(data) === 'Object', String(type), 'an object of fields', data);
 }
 
-/** @throws TypeError, RangeError unless it is undefined or a mask. */
-export function checkSubscriptions(mask: number | undefined): number | undefined {
-  return mask === undefined ? undefined : range('eventSubscriptions', mask, 0, 2 ** 32 - 1);
+/** @throws TypeError, RangeError unless it is a mask. */
+export function checkSubscriptions(mask = 0): void {
+  range('eventSubscriptions', mask, 0, 2 ** 32 - 1);
 }

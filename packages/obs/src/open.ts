@@ -1,18 +1,20 @@
 import type { Message } from '@ws/conn';
 import { WebSocketError } from '@ws/conn/parts';
-import { bounded } from './bounded.ts';
 import { decode, type Encoding, encode, type Fields } from './encoding.ts';
 import { ObsCloseError } from './errors.ts';
-import { expect } from './expect.ts';
-import type { ObsConn, ObsDial, Wait } from './options.ts';
+import { expect, type ObsConn, type ObsDial, type Wait } from './options.ts';
+import { Waits } from './waits.ts';
 
-/** A login over an open connection. */
-export interface Login<T> {
+/** How to connect and log in. */
+export interface Plan<T> {
+  readonly dial: ObsDial;
+  readonly wait: Wait;
   /** The subprotocols to offer. */
-  readonly subprotocols?: readonly string[];
+  readonly subprotocols: readonly string[];
   /** What the login waits for, for the message of a TimeoutError. */
   readonly waitsFor: string;
-  readonly run: (conn: ObsConn) => Promise<T>;
+  /** Logs in over an open connection. */
+  readonly login: (conn: ObsConn) => Promise<T>;
 }
 
 /**
@@ -20,33 +22,40 @@ export interface Login<T> {
  *
  * @throws (rejects) the error of the dial or of the login, a TimeoutError, the reason of the signal.
  */
-export function open<T>(
+export async function open<T>(
   url: string | URL,
-  dial: ObsDial,
-  wait: Wait,
-  { waitsFor, run, ...offer }: Login<T>,
+  { dial, wait, subprotocols, waitsFor, login }: Plan<T>,
 ): Promise<T> {
   const scope = new AbortController();
+  const waits = new Waits();
   let conn: ObsConn | undefined;
-  const login = async (): Promise<T> => {
-    conn = await dial(String(url), { signal: scope.signal, ...offer });
+  const connect = async (): Promise<T> => {
+    conn = await dial(String(url), { signal: scope.signal, subprotocols });
     expect(typeof conn?.receive === 'function', 'dial', 'a promise of a connection', conn);
     // The dial has ended after the wait.
     if (scope.signal.aborted) conn.terminate();
-    return run(conn);
+    return login(conn);
   };
-  return bounded(
+  const opened = waits.add(
+    '',
     wait,
     () => `${String(url)}: no ${conn === undefined ? 'connection' : waitsFor}`,
-    (resolve, reject) => {
-      login().then(resolve, reject);
-    },
-    (reason) => {
-      if (reason === undefined) return;
-      scope.abort(reason);
-      conn?.terminate?.();
-    },
+    (result: T) => result,
   );
+  connect().then(
+    (result) => waits.settle('', result),
+    (error: unknown) => waits.reject('', error),
+  );
+  try {
+    return await opened;
+  } catch (error) {
+    scope.abort(error);
+    conn?.terminate?.();
+    throw error;
+  } finally {
+    // Clears the timer.
+    waits.end(undefined);
+  }
 }
 
 /**

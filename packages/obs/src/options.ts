@@ -1,6 +1,5 @@
 import type { Conn, Report } from '@ws/conn';
-import { checkOptionNames, duration } from '@ws/conn/parts';
-import { expect, expectFunction } from './expect.ts';
+import { checkOptionNames, duration, kind } from '@ws/conn/parts';
 
 /** The parts of a connection that this package uses. Every `Conn` and every `BrowserConn` fits. */
 export type ObsConn = Pick<
@@ -45,13 +44,8 @@ export interface OpenOptions {
   readonly report?: Report | undefined;
 }
 
-const OPEN_OPTION_NAMES: readonly (keyof OpenOptions)[] = [
-  'password',
-  'signal',
-  'timeout',
-  'dial',
-  'report',
-];
+/** The types of the options that {@link CallOptions} lacks. */
+const OPEN_OPTIONS = { password: 'string', dial: 'function', report: 'function' } as const;
 
 /** Checked {@link CallOptions}. */
 export interface Wait {
@@ -60,32 +54,50 @@ export interface Wait {
   readonly timeout: number;
 }
 
-/** @throws TypeError, RangeError that names the option. */
-export function waitOf({ signal, timeout }: CallOptions): Wait {
+/**
+ * Returns the bounds of a wait.
+ *
+ * @param names - The options that the method takes besides those of CallOptions.
+ * @throws TypeError, RangeError that names the option.
+ */
+export function waitOf(
+  method: string,
+  options: CallOptions = {},
+  ...names: readonly string[]
+): Wait {
+  checkOptionNames(method, options, ['signal', 'timeout', ...names], 'reject');
+  const { signal, timeout } = options;
   const isSignal = signal === undefined || typeof signal?.addEventListener === 'function';
   expect(isSignal, 'signal', 'an AbortSignal', signal);
   return { signal, timeout: duration('timeout', timeout, 10_000, true) };
 }
 
-/** @throws TypeError, RangeError that names the option. */
-export function callWaitOf(
-  method: string,
-  options: CallOptions = {},
-  ...names: readonly string[]
-): Wait {
-  checkOptionNames(method, options, [...names, 'signal', 'timeout'], 'ignore');
-  return waitOf(options);
-}
-
-/** @throws TypeError that names the option. */
-export function checkOpenOptions(
+/** As {@link waitOf}, for a method that also takes {@link OpenOptions}. */
+export function openWaitOf(
   method: string,
   options: OpenOptions,
   ...names: readonly string[]
-): void {
-  checkOptionNames(method, options, [...OPEN_OPTION_NAMES, ...names], 'reject');
-  const { password = '', dial, report } = options;
-  expect(typeof password === 'string', 'password', 'a string', password);
-  if (dial !== undefined) expectFunction('dial', dial);
-  if (report !== undefined) expectFunction('report', report);
+): Wait {
+  const own = Object.keys(OPEN_OPTIONS) as (keyof typeof OPEN_OPTIONS)[];
+  const wait = waitOf(method, options, ...own, ...names);
+  for (const name of own) {
+    if (options[name] !== undefined) expectType(name, OPEN_OPTIONS[name], options[name]);
+  }
+  return wait;
+}
+
+/**
+ * Throws unless `holds`.
+ *
+ * @param name - The option or argument.
+ * @param expected - What it has to be, with its article.
+ * @throws TypeError that names both, and what `value` is.
+ */
+export function expect(holds: boolean, name: string, expected: string, value: unknown): void {
+  if (!holds) throw new TypeError(`${name}: expected ${expected}, got ${kind(value)}`);
+}
+
+/** @throws TypeError when `value` is not of `type`. */
+export function expectType(name: string, type: 'function' | 'string', value: unknown): void {
+  expect(typeof value === type, name, `a ${type}`, value);
 }

@@ -45,22 +45,18 @@ export function reconnectingObs(
   options: ReconnectingObsOptions = {},
 ): AsyncIterable<Obs> {
   const { minDelay, maxDelay, stopCodes = STOP_CODES, signal, retry } = options;
-  const { dial, wait, login } = planConnect('reconnectingObs', options, ...OPTION_NAMES);
+  const plan = planConnect('reconnectingObs', options, ...OPTION_NAMES);
   const opened = new WeakMap<ObsConn, Obs>();
   const conns = reconnecting(
     ({ signal }) =>
-      open(
-        url,
-        dial,
-        { signal, timeout: wait.timeout },
-        {
-          ...login,
-          async run(conn) {
-            opened.set(conn, await login.run(conn));
-            return conn as Conn;
-          },
+      open(url, {
+        ...plan,
+        wait: { ...plan.wait, signal },
+        async login(conn) {
+          opened.set(conn, await plan.login(conn));
+          return conn as Conn;
         },
-      ),
+      }),
     {
       minDelay,
       maxDelay,

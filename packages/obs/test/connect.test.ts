@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { TimeoutError } from '@ws/conn';
@@ -123,6 +123,46 @@ describe('connect', () => {
     expect((await rejection(connecting)).message).toBe('enough');
     const aborted = AbortSignal.abort(new Error('never'));
     expect((await rejection(connect(fake.url, { signal: aborted }))).message).toBe('never');
+  });
+
+  it('rejects with the reason of a signal that aborts during Identify, and closes', async () => {
+    const fake = await startFake({ ignoresIdentify: true });
+    const abort = new AbortController();
+    let conn!: Awaited<ReturnType<typeof dial>>;
+    const connecting = connect(fake.url, {
+      signal: abort.signal,
+      dial: async (url, options) => {
+        conn = await dial(url, options);
+        const send = conn.send.bind(conn);
+        conn.send = async (data) => {
+          await send(data);
+          abort.abort(new Error('enough'));
+        };
+        return conn;
+      },
+    });
+    expect((await rejection(connecting)).message).toBe('enough');
+    expect((await conn.closed).wasClean).toBe(false);
+    expect(getEventListeners(abort.signal, 'abort')).toEqual([]);
+  });
+
+  it('ignores a signal that aborts later', async () => {
+    const fake = await startFake();
+    const abort = new AbortController();
+    await using obs = await connect(fake.url, { signal: abort.signal });
+    abort.abort();
+    expect((await obs.call('GetVersion')).rpcVersion).toBe(1);
+  });
+
+  it('rejects when the server ends the connection before Hello', async () => {
+    const server = await serve({ port: 0, host: '127.0.0.1' }, (conn) => {
+      conn.terminate();
+      return conn.closed;
+    });
+    onTestFinished(() => server.close() as Promise<unknown> as Promise<void>);
+    const error = await rejection(connect(server.url));
+    expect(error).toBeInstanceOf(ObsCloseError);
+    expect(error).toMatchObject({ closeCode: 1006 });
   });
 
   it('ends the connection of a dial that ignores its signal', async () => {

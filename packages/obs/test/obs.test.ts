@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { BackpressureError, TimeoutError } from '@ws/conn';
 import {
   EventSubscription,
@@ -89,6 +90,27 @@ describe('Obs.call', () => {
     answer({});
     await obs.call('GetStudioModeEnabled');
     expect(errors).toEqual([]);
+  });
+
+  it('times out before calls with a longer timeout', async () => {
+    const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
+    const longer = obs.call('GetStats');
+    const shorter = obs.call('GetStats', undefined, { timeout: 20 });
+    const never = obs.call('GetStats', undefined, { timeout: false });
+    expect(await rejection(shorter)).toBeInstanceOf(TimeoutError);
+    const next = obs.call('GetStats', undefined, { timeout: 30 });
+    expect((await rejection(next)).message).toContain('for 30 ms');
+    fake.crash();
+    for (const call of [longer, never]) {
+      expect(await rejection(call)).toBeInstanceOf(ObsCloseError);
+    }
+  });
+
+  it('leaves no listener on its signal', async () => {
+    const { obs } = await connected();
+    const { signal } = new AbortController();
+    await obs.call('GetVersion', undefined, { signal });
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
   it('rejects with the reason of its signal', async () => {
@@ -268,6 +290,19 @@ describe('Obs.on', () => {
     expect(seen).toEqual(['studio mode']);
   });
 
+  it('calls a listener that another one adds from the next event on', async () => {
+    const { obs } = await connected();
+    let calls = 0;
+    const add = (): void => {
+      calls++;
+      obs.on('CustomEvent', add);
+    };
+    obs.on('CustomEvent', add);
+    for (let i = 0; i < 3; i++) await obs.call('BroadcastCustomEvent', { eventData: {} });
+    await obs.call('GetVersion');
+    expect(calls).toBe(1 + 2 + 4);
+  });
+
   it('throws for a listener that is no function', async () => {
     const { obs } = await connected();
     expect(() => obs.on('ExitStarted', 1 as never)).toThrow('on ExitStarted: expected a function');
@@ -300,7 +335,9 @@ describe('Obs.reidentify', () => {
       obs.reidentify({ eventSubscriptions: EventSubscription.Scenes }).then(ended(2)),
       obs.call('SetCurrentProgramScene', { sceneName: 'Scene' }).then(ended(3)),
     ]);
-    expect(order).toEqual([0, 1, 2, 3]);
+    // OBS answers calls in any order, also after the answer to the next Reidentify.
+    expect(order.filter((i) => i !== 1)).toEqual([0, 2, 3]);
+    expect(order.indexOf(1)).toBeGreaterThan(0);
     expect(seen).toEqual(['Scene']);
   });
 
@@ -344,6 +381,19 @@ describe('Obs.reidentify', () => {
     const { fake, obs } = await connected();
     fake.crash();
     expect(await rejection(obs.reidentify())).toBeInstanceOf(ObsCloseError);
+  });
+});
+
+describe('Obs.close', () => {
+  nothingUnhandled();
+
+  it('has the same result every time', async () => {
+    const { fake, obs } = await connected();
+    const [first, second] = await Promise.all([obs.close(), obs.close()]);
+    expect(first).toMatchObject({ code: 1000 });
+    expect(second).toBe(first);
+    fake.crash();
+    expect(await obs.close()).toBe(first);
   });
 });
 
@@ -443,16 +493,43 @@ describe('a message that obs-websocket does not send', () => {
     ['{"op":7,"d":{}}', 'an answer without a call'],
     ['{"op":2,"d":{}}', 'an answer without a call'],
     ['{"op":99,"d":{}}', 'unknown op 99'],
+    ['{"d":{}}', 'unknown op undefined'],
+    ['{"op":5,"d":null}', 'a message lacks an object'],
+    ['[]', 'a message lacks an object'],
+    ['{"op":7,"d":{"requestId":"__proto__"}}', 'an answer without a call: id "__proto__"'],
+    ['{"op":7,"d":{"requestId":{"toString":1}}}', 'an answer without a call'],
+    [`{"op":7,"d":{"requestId":"${'9'.repeat(100_000)}"}}`, 'an answer without a call: id "999'],
   ])('is reported: %s', async (text, message) => {
     const { report, first } = reports();
     const { fake, obs } = await connected({}, { report });
     fake.sendRaw(text);
-    expect(await first).toMatchObject({
-      code: 'WS_ERR_OBS_PROTOCOL',
-      message: expect.stringContaining(message) as string,
-    });
+    const error = (await first) as Error;
+    expect(error).toMatchObject({ code: 'WS_ERR_OBS_PROTOCOL' });
+    expect(error.message).toContain(message);
+    expect(error.message.length).toBeLessThan(300);
     expect((await obs.call('GetVersion')).rpcVersion).toBe(1);
   });
+
+  it('is ignored when it is a second answer, or an event with the name of a prototype', async () => {
+    const { report, errors } = reports();
+    const { fake, obs } = await connected({}, { report });
+    await obs.call('GetVersion');
+    fake.sendRaw('{"op":7,"d":{"requestId":"1","requestStatus":{"result":true}}}');
+    for (const name of ['__proto__', 'constructor']) fake.emit(name, { x: 1 });
+    await obs.call('GetVersion');
+    expect(errors).toEqual([]);
+  });
+
+  it.each(['{"op":9,"d":{"requestId":"1"}}', '{"op":9,"d":{"requestId":"1","results":[null]}}'])(
+    'fails its batch: %s',
+    async (text) => {
+      const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
+      const batch = obs.batch([{ requestType: 'GetStats' }]);
+      await fake.requested('GetStats');
+      fake.sendRaw(text);
+      expect(await rejection(batch)).toMatchObject({ code: 'WS_ERR_OBS_PROTOCOL' });
+    },
+  );
 
   it('fails its call when the answer has no status', async () => {
     const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });

@@ -3,7 +3,7 @@ import { proofOf } from '../authentication.ts';
 import type { Fields } from '../encoding.ts';
 import { ObsProtocolError, ObsRequestError } from '../errors.ts';
 import { exchange, open } from '../open.ts';
-import { checkOpenOptions, type ObsConn, type OpenOptions, waitOf } from '../options.ts';
+import { type ObsConn, type OpenOptions, openWaitOf } from '../options.ts';
 import { UNKNOWN_STATUS } from '../wire.ts';
 import { ObsV4 } from './obs-v4.ts';
 
@@ -29,11 +29,14 @@ export async function connectV4(
   url: string | URL = 'ws://127.0.0.1:4444',
   options: OpenOptions = {},
 ): Promise<ObsV4> {
-  checkOpenOptions('connectV4', options);
+  const wait = openWaitOf('connectV4', options);
   const { password, dial = defaultDial } = options;
-  return open(url, dial, waitOf(options), {
+  return open(url, {
+    dial,
+    wait,
+    subprotocols: [],
     waitsFor: 'answer of obs-websocket 4 (for OBS 28 and later use connect of @ws/obs)',
-    async run(conn) {
+    async login(conn) {
       const asked = await ask(conn, 'GetAuthRequired');
       if (asked['authRequired'] === true) {
         if (password === undefined)
@@ -42,7 +45,7 @@ export async function connectV4(
         const { status, error } = await ask(conn, 'Authenticate', { auth });
         if (status !== 'ok') throw refused(`${String(error)}; check the option password`);
       }
-      return new ObsV4(conn, options);
+      return new ObsV4(conn, options.report);
     },
   });
 }

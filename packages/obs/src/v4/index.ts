@@ -3,9 +3,9 @@
  *
  * @module
  */
+export type { ObsClose } from '../connection.ts';
 export { ObsCloseError, ObsProtocolError, ObsRequestError } from '../errors.ts';
 export type { EventsV4, RequestsV4, ResponsesV4 } from '../generated/protocol-v4.ts';
-export type { ObsClose } from '../obs.ts';
 export type { CallOptions, ObsConn, ObsDial, OpenOptions } from '../options.ts';
 export { connectV4 } from './connect-v4.ts';
 export type * from './field-types.ts';

@@ -1,9 +1,9 @@
-import { ObsConnection } from '../connection.ts';
+import { type ObsClose, ObsConnection } from '../connection.ts';
 import type { Fields } from '../encoding.ts';
 import { ObsProtocolError, ObsRequestError } from '../errors.ts';
 import type { EventsV4, RequestsV4, ResponsesV4 } from '../generated/protocol-v4.ts';
-import { checkRequest, type ObsClose } from '../obs.ts';
-import { type CallOptions, callWaitOf, type ObsConn, type OpenOptions } from '../options.ts';
+import { checkRequest } from '../obs.ts';
+import { type CallOptions, type ObsConn, type OpenOptions, waitOf } from '../options.ts';
 import { UNKNOWN_STATUS } from '../wire.ts';
 
 /** The name of a request. */
@@ -30,7 +30,7 @@ export class ObsV4 implements AsyncDisposable {
   readonly #connection: ObsConnection;
 
   /** @internal */
-  constructor(conn: ObsConn, { report }: Pick<OpenOptions, 'report'>) {
+  constructor(conn: ObsConn, report: OpenOptions['report']) {
     this.#connection = new ObsConnection(conn, undefined, report, (fields) =>
       this.#receive(fields),
     );
@@ -53,15 +53,13 @@ export class ObsV4 implements AsyncDisposable {
    */
   send<T extends RequestTypeV4>(type: T, ...args: SendArguments<T>): Promise<ResponsesV4[T]>;
   send(type: RequestTypeV4, data?: object, options?: CallOptions): Promise<unknown> {
-    return this.#connection.run(
+    return this.#connection.request(
       'send',
-      () => {
+      type,
+      () => waitOf('send', options),
+      (id) => {
         checkRequest('send', type, data);
-        return this.#connection.request(type, callWaitOf('send', options), (id) => ({
-          ...data,
-          'request-type': type,
-          'message-id': id,
-        }));
+        return { ...data, 'request-type': type, 'message-id': id };
       },
       ({ status, error, 'message-id': _id, ...fields }) => {
         if (status === 'ok') return fields;
