@@ -36,6 +36,4 @@ export interface Connection extends EventEmitter {
   pong(data: Buffer, mask: boolean, callback: SendCallback): void;
   terminate(): void;
   emitClose(): void;
-  /** A message could not be sent, for another reason than an error of the socket. */
-  _onSendError(error: Error): void;
 }

@@ -115,7 +115,7 @@ export class OutgoingFrames implements BatchSender {
 
   /** Writes all frames to the socket. */
   flush(): void {
-    if (this.#batch !== undefined) this.flushBatch();
+    if (this.#batch !== undefined) this.#writeBatch();
     const encoder = this.#encoder;
     if (encoder === undefined) return;
     const callbacks = this.#callbacks;
@@ -125,8 +125,21 @@ export class OutgoingFrames implements BatchSender {
     (this.#masks ? maskingEncoders : plainEncoders).release(encoder);
   }
 
-  /** Writes the frames that other sockets send too. */
+  /**
+   * Writes the frames that other sockets send too, at the end of the turn. engine.io sends its next
+   * frames in the callback of the last one. The callbacks come first when the socket takes all
+   * bytes at once, so that those frames are part of this write.
+   */
   flushBatch(): void {
+    const callbacks = this.#callbacks;
+    if (this.#batch !== undefined && callbacks !== undefined && this.#takesAll()) {
+      this.#callbacks = undefined;
+      callAllSafely(callbacks);
+    }
+    this.#writeBatch();
+  }
+
+  #writeBatch(): void {
     const batch = this.#batch;
     if (batch === undefined) return;
     const callbacks = this.#callbacks;
@@ -143,7 +156,7 @@ export class OutgoingFrames implements BatchSender {
   }
 
   #encoderFor(mask: boolean): FrameEncoder {
-    if (this.#batch !== undefined) this.flushBatch();
+    if (this.#batch !== undefined) this.#writeBatch();
     if (this.#encoder !== undefined) {
       if (this.#masks === mask) return this.#encoder;
       this.flush();
@@ -204,6 +217,10 @@ export class OutgoingFrames implements BatchSender {
     }
   }
 
+  #takesAll(): boolean {
+    return this.#kind === TCP && this.stream.writable && !this.#mayQueue();
+  }
+
   #mayQueue(): boolean {
     const { writableLength, writableCorked } = this.stream;
     return this.#kind === TLS || writableLength > 0 || writableCorked > 0;
@@ -232,6 +249,17 @@ function callAll(
     while (next < callbacks.length) callbacks[next++]!(error);
   } finally {
     if (next < callbacks.length) process.nextTick(callAll, callbacks, error, next);
+  }
+}
+
+/** Calls all functions. What one throws is uncaught in a later tick. */
+function callAllSafely(callbacks: readonly SendCallback[]): void {
+  try {
+    callAll(callbacks, undefined, 0);
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
   }
 }
 

@@ -12,7 +12,6 @@ import { bytesOf, copyOf, isBlob } from './bytes.ts';
 import { checkControlSize, closePayload } from './control-payload.ts';
 import { type FrameList, type FrameOptions, frameList, isShareable } from './frame-list.ts';
 import { OutgoingFrames, type SendCallback } from './outgoing-frames.ts';
-import { ownerOf } from './owned-socket.ts';
 import type { ActiveExtensions } from './parser-events.ts';
 import { EXTENSION, type PerMessageDeflate } from './permessage-deflate.ts';
 
@@ -39,6 +38,8 @@ const COMPRESSING = 'data was being compressed';
 
 /** Writes the frames of one socket. */
 export class Sender extends OutgoingFrames {
+  /** @internal Gets an error that is not of the socket: a Blob could not be read. */
+  _owner: { _onSendError(error: Error): void } | undefined = undefined;
   readonly _extensions: ActiveExtensions;
   readonly #generateMask: ((key: Buffer) => void) | undefined;
   #firstFragment = true;
@@ -204,7 +205,7 @@ export class Sender extends OutgoingFrames {
     };
     const failed = (error: Error): void => {
       this.#fail(job, error);
-      ownerOf(this.stream)?._onSendError(error);
+      this._owner?._onSendError(error);
     };
     // In a later tick: what a callback throws must not reject the promise.
     blob.arrayBuffer().then(

@@ -236,6 +236,7 @@ export class WebSocket extends EventEmitter {
       isServer: this._isServer,
     });
     this._sender = new Sender(socket, this._extensions, options.generateMask);
+    this._sender._owner = this;
     this._stream = socket;
     own(socket, this);
     // Other streams than sockets may lack these methods.

@@ -249,6 +249,38 @@ describe('a frame for many sockets', () => {
       expect(String(written[0])).toContain('three');
     }));
 
+  test('leaves in one write with the frames that its callback sends', () =>
+    withScene(async (scene) => {
+      const { server, client } = await scene.pair();
+      const { _sender: sender, _socket: socket } = insides(server);
+      const written: string[] = [];
+      const { write } = socket;
+      socket.write = ((chunk: Buffer, ...args: never[]) => {
+        written.push(chunk.toString('hex'));
+        return (write as (...all: unknown[]) => boolean).call(socket, chunk, ...args);
+      }) as Socket['write'];
+      const frameOf = (text: string) => Sender.frame(Buffer.from(text), { opcode: 1, fin: true });
+      const sent = new Promise((resolve) => {
+        sender.sendFrame(frameOf('a'), () => {
+          sender.sendFrame(frameOf('b'), resolve);
+        });
+      });
+      await Promise.all([sent, once(client, 'message')]);
+      expect(written).toEqual(['810161810162']);
+    }));
+
+  test('gives its callback the error of a socket that has ended', () =>
+    withScene(async (scene) => {
+      const { server, client } = await scene.pair();
+      const { _sender: sender, _socket: socket } = insides(server);
+      socket.end();
+      const error = await new Promise<Error | null | undefined>((resolve) => {
+        sender.sendFrame(Sender.frame(Buffer.from('a'), { opcode: 1, fin: true }), resolve);
+      });
+      expect(error).toMatchObject({ code: 'ERR_STREAM_WRITE_AFTER_END' });
+      if (client.readyState !== 3) await once(client, 'close');
+    }));
+
   test('comes in order with other frames', () =>
     withScene(async (scene) => {
       const { server, client } = await scene.pair();

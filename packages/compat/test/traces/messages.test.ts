@@ -122,6 +122,20 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
   });
 });
 
+describe.each([['server'], ['client']] as const)('a Blob of the %s', (side) => {
+  sameTrace('that cannot be read ends the connection', async (scene) => {
+    const { server, client } = await scene.pair();
+    const ws = side === 'server' ? server : client;
+    const blob = Object.assign(new Blob(['x']), {
+      arrayBuffer: () => Promise.reject(new Error('of the blob')),
+    });
+    await new Promise((resolve) => ws.send('before', resolve));
+    ws.send(blob as never, scene.callback(side, 'blob'));
+    ws.send('after', scene.callback(side, 'after'));
+    await closed(server, client);
+  });
+});
+
 describe('binaryType', () => {
   for (const type of ['nodebuffer', 'arraybuffer', 'fragments', 'blob']) {
     sameTrace(`gives ${type}`, async (scene) => {

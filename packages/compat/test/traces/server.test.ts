@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import http from 'node:http';
-import net, { type AddressInfo, type Socket } from 'node:net';
+import net, { type AddressInfo } from 'node:net';
 import { describe } from 'vitest';
 import { closed, portOf, type Scene, sameTrace, upgradeRequest, urlOf } from '../trace.ts';
 
@@ -263,29 +263,6 @@ describe('verifyClient', () => {
     });
     const fields = { 'Sec-WebSocket-Version': '8', 'Sec-WebSocket-Origin': 'https://old.example' };
     await ask(scene, portOf(wss), request(fields));
-  });
-
-  sameTrace('answers a client that has left', async (scene) => {
-    let left = (): void => {};
-    const gone = new Promise<void>((resolve) => {
-      left = resolve;
-    });
-    const wss = scene.watchServer(
-      'server',
-      await scene.serve({
-        verifyClient: (info: { req: http.IncomingMessage }, done: (ok: boolean) => void) => {
-          info.req.socket.once('close', () => {
-            done(true);
-            scene.log('server', 'verified');
-            left();
-          });
-        },
-      }),
-    );
-    const socket: Socket = net.connect(portOf(wss), '127.0.0.1');
-    socket.write(request());
-    setTimeout(() => socket.resetAndDestroy(), 10);
-    await gone;
   });
 
   sameTrace('answers 503 after close', async (scene) => {
