@@ -80,7 +80,7 @@ function backpressure(): string {
   return sequence(
     'Backpressure: who waits for whom',
     ['your loop', 'your Conn', "the peer's Conn", "the peer's loop"],
-    230,
+    190,
     [
       { from: 0, to: 1, text: 'send(message)' },
       { from: 1, to: 2, text: 'frames' },
@@ -124,7 +124,7 @@ function closing(): string {
 }
 
 function handshake(): string {
-  return sequence('A handshake', ['client: dial', 'server: serve', 'your functions'], 290, [
+  return sequence('A handshake', ['client: dial', 'server: serve', 'your functions'], 260, [
     { from: 0, to: 1, text: 'GET /chat, Upgrade: websocket' },
     { at: 1, note: ['limits', 'too many: 503, 429'] },
     { at: 1, note: ['rules of RFC 6455', 'a fault: 400, 426'] },

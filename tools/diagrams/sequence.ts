@@ -8,7 +8,7 @@ export type Step =
 const TOP = 16;
 const HEAD = 38;
 const STEP = 44;
-const NOTE_WIDTH = 190;
+const NOTE_WIDTH = 176;
 
 /**
  * Participants from left to right, and what they send to each other from top to bottom.

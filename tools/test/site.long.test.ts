@@ -29,7 +29,7 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
     const { page, errors } = await open({ viewport: { width, height } });
     mkdirSync(screenshots, { recursive: true });
     for (const [path, heading] of [
-      ['/', '@ws'],
+      ['/', '@ws packages'],
       ['/server.html', 'How do you serve WebSockets?'],
       ['/performance.html', 'How fast is it'],
       ['/close-codes.html', 'What does this close code mean?'],
