@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { main } from '../src/command-line.ts';
@@ -25,6 +26,14 @@ async function run(
     },
   });
   return { code, out, error };
+}
+
+function deferred<T>(): [promise: Promise<T>, resolve: (value: T) => void] {
+  let resolve!: (value: T) => void;
+  const promise = new Promise<T>((done) => {
+    resolve = done;
+  });
+  return [promise, resolve];
 }
 
 const endings: (() => unknown)[] = [];
@@ -68,9 +77,11 @@ describe('ws-conform', () => {
       '2.1.1',
     );
     expect({ code, error }).toEqual({ code: 0, error: '' });
-    expect(out).toMatch(/1 framing +15 +15 +0 +0 +0\n/);
-    expect(out).toMatch(/2 pings and pongs +1 +1 +0 +0 +0\n/);
-    expect(out).toMatch(/16 cases in \d+\.\d s: 16 passed, 0 failed, 0 non-strict, 0 skipped\n$/);
+    expect(out).toMatch(/1 framing +15 +15 +0 +0 +0 +0\n/);
+    expect(out).toMatch(/2 pings and pongs +1 +1 +0 +0 +0 +0\n/);
+    expect(out).toMatch(
+      /16 cases in \d+\.\d s: 16 passed, 0 failed, 0 non-strict, 0 advice, 0 skipped\n$/,
+    );
   });
 
   it('exits with 1 when a case failed, and explains it with the bytes', async () => {
@@ -79,7 +90,8 @@ describe('ws-conform', () => {
     const { code, out } = await run('server', server.url, '--only', '1.1.2');
     expect(code).toBe(1);
     expect(out).toContain('FAIL 1.1.2 a text message of 1 byte in one frame');
-    expect(out).toContain('expected: the same message comes back (RFC 6455, 5.2 and 5.6, must)');
+    expect(out).toContain('expected: the same message comes back (RFC 6455, 5.2 and 5.6, MUST)');
+    expect(out).toMatch(/again: ws-conform server ws:\S+ --only 1\.1\.2 --seed \d+ --verbose\n/);
     expect(out).toContain('but: the message came back as binary, expected text');
     expect(out).toMatch(
       /-> a request, \d+ bytes on the wire: 47 45 .*\n +\| GET \/ HTTP\/1\.1\n +\| Host: /,
@@ -89,13 +101,120 @@ describe('ws-conform', () => {
   });
 
   it('exits with 0 for a non-strict case, and with 1 under --strict', async () => {
-    const server = await naiveServer('accepts long forms of lengths');
+    const server = await naiveServer('answers every closing with 1000');
     endings.push(() => server.close());
-    const args = ['server', server.url, '--only', '9.6.1'];
+    const args = ['server', server.url, '--only', '7.3.2'];
     const { code, out } = await run(...args);
     expect(code).toBe(0);
-    expect(out).toContain('NON-STRICT 9.6.1');
+    expect(out).toContain('NON-STRICT 7.3.2');
     expect((await run(...args, '--strict')).code).toBe(1);
+  });
+
+  it('exits with 0 for advice under --strict: no RFC asks for it', async () => {
+    const server = await naiveServer('accepts long forms of lengths');
+    endings.push(() => server.close());
+    const { code, out } = await run('server', server.url, '--only', '9.6.1', '--strict');
+    expect(code).toBe(0);
+    expect(out).toContain('ADVICE 9.6.1');
+  });
+
+  it('explains one case of each cause, and all with --verbose', async () => {
+    const server = await naiveServer('echoes text as binary');
+    endings.push(() => server.close());
+    const args = ['server', server.url, '--only', '1.1'];
+    const { out } = await run(...args);
+    expect(out.match(/^FAIL /gm)).toHaveLength(1);
+    expect(out).toMatch(/\n {2}\d+ cases: 1\.1\.\d+-\d+/);
+    const verbose = await run(...args, '--verbose');
+    expect(verbose.out.match(/^FAIL /gm)!.length).toBeGreaterThan(5);
+  });
+
+  it('sends the same bytes again with --seed', async () => {
+    const server = await naiveServer('echoes text as binary');
+    endings.push(() => server.close());
+    const args = ['server', server.url, '--only', '1.1.2', '--seed', '7'];
+    const sent = async (): Promise<string[]> => (await run(...args)).out.match(/-> .*/g)!;
+    expect(await sent()).toEqual(await sent());
+  });
+
+  it('compares the differences with those of a file, also the healed ones', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ws-conform-'));
+    endings.push(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'expected.json');
+    const server = await naiveServer('echoes text as binary');
+    endings.push(() => server.close());
+    const only = ['--only', '1.1.2'];
+    expect((await run('server', server.url, ...only, '--write-expect', file)).code).toBe(1);
+    const same = await run('server', server.url, ...only, '--expect', file);
+    expect(same).toMatchObject({ code: 0, out: expect.stringContaining('are expected') });
+    const more = await run('server', server.url, ...only, '--only', '1.1.3', '--expect', file);
+    expect(more).toMatchObject({ code: 1, out: expect.stringContaining('new: fail 1.1.3 ') });
+    const healed = await run('server', await ours(), ...only, '--expect', file);
+    expect(healed).toMatchObject({ code: 1, out: expect.stringContaining('healed: 1.1.2 ') });
+  });
+
+  it("prints annotations of GitHub, and writes JUnit's XML and a badge", async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ws-conform-'));
+    endings.push(() => rmSync(folder, { recursive: true }));
+    const [junit, badge] = [join(folder, 'r.xml'), join(folder, 'r.svg')];
+    const server = await naiveServer('echoes text as binary');
+    endings.push(() => server.close());
+    const files = ['--github', '--junit', junit, '--badge', badge];
+    const { out } = await run('server', server.url, '--only', '1.1.1', '--only', '1.1.2', ...files);
+    expect(out).toMatch(/^::error title=fail 1\.1\.[12-]+ \(RFC 6455%2C 5\.2 .*::a text message/m);
+    const xml = readFileSync(junit, 'utf8');
+    expect(xml).toMatch(
+      /<testsuite name="1 framing" tests="2" failures="2" errors="0" skipped="0">/,
+    );
+    expect(xml).toMatch(/name="1\.1\.2 [^"]*" time="[\d.]+"><failure message="the message came/);
+    expect(readFileSync(badge, 'utf8')).toContain('aria-label="RFC 6455: 2 failed"');
+  });
+
+  it('sends --header and --subprotocol with every request', async () => {
+    const server = await serve(
+      {
+        host: '127.0.0.1',
+        subprotocols: ['chat'],
+        authenticate: ({ headers }) =>
+          headers.authorization === 'Bearer x' && headers['sec-websocket-protocol'] !== undefined,
+      },
+      (conn) => conn.receive((message) => conn.writeMessage(message.type, message.data)),
+    );
+    endings.push(() => server.close({ timeout: 1 }));
+    const args = ['server', server.url, '--only', '1.1', '--only', '8.1', '--only', '8.20'];
+    const door = ['--header', 'Authorization: Bearer x', '--subprotocol', 'chat'];
+    expect(await run(...args)).toMatchObject({
+      code: 3,
+      error: expect.stringContaining('answered the handshake with "HTTP/1.1 40'),
+    });
+    const { code, out } = await run(...args, ...door);
+    expect(out).not.toContain('FAIL');
+    expect(code).toBe(0);
+  });
+
+  it.each([
+    ['no server', 'ECONNREFUSED', undefined],
+    ['no HTTP', 'with HTTP', (socket: Socket) => void socket.end('hello')],
+    ['no WebSocket', '200 OK', (socket: Socket) => void socket.end('HTTP/1.1 200 OK\r\n\r\n')],
+  ])('exits with 3 when there is %s', async (_, says, onConnection) => {
+    const url = await raw(onConnection ?? (() => undefined));
+    if (onConnection === undefined) await endings.splice(0)[0]!();
+    const { code, out, error } = await run('server', url);
+    expect({ code, out }).toEqual({ code: 3, out: '' });
+    expect(error).toMatch(/^ws-conform: could not ask ws:/);
+    expect(error).toContain(says);
+  });
+
+  it('waits at --listen for a client that it does not start', async () => {
+    const [announced, announce] = deferred<string>();
+    const ended = main(['client', '--listen', '127.0.0.1:0', '--only', '1.1.1'], {
+      out: (text) => announce(text),
+      error: () => undefined,
+    });
+    const url = /ws:\S+/.exec(await announced)![0];
+    const conn = await dial(`${url}/runCase?case=1`);
+    await conn.receive((message) => conn.writeMessage(message.type, message.data));
+    expect(await ended).toBe(0);
   });
 
   it('groups skipped cases by their reason', async () => {
@@ -125,7 +244,8 @@ describe('ws-conform', () => {
     expect(code).toBe(1);
     const report: SuiteReport & { version: number } = JSON.parse(readFileSync(json, 'utf8'));
     expect(report).toMatchObject({ version: 1, role: 'server', target: server.url });
-    expect(report.counts).toEqual({ pass: 1, 'non-strict': 0, fail: 12, skipped: 0 });
+    expect(report.counts).toMatchObject({ pass: 1, fail: 12 });
+    expect(report.results[0]).toMatchObject({ verdict: 'pass', transcript: [] });
     expect(report.results[1]).toMatchObject({
       id: '2.1.2',
       verdict: 'fail',
@@ -175,7 +295,11 @@ describe('ws-conform', () => {
     [['server', 'ws://127.0.0.1:1', '--timeout', '1e3'], /--timeout must be/],
     [['server', 'ws://127.0.0.1:1', '--concurrency', '-1'], /--concurrency/],
     [['server', 'ws://127.0.0.1:1', '--each'], /--each applies to client/],
-    [['client', '--concurrency', '2', '--', 'true'], /--concurrency applies to server/],
+    [['client', '--concurrency', '2', '--', 'true'], /--concurrency of a client needs --each/],
+    [['client', '--seed', '2', '--', 'true'], /--seed applies to server only/],
+    [['client', '--listen', 'x'], /--listen must be HOST:PORT, not x/],
+    [['server', 'ws://127.0.0.1:1', '--header', 'x'], /--header must be 'Name: value', not "x"/],
+    [['server', 'ws://127.0.0.1:1', '--expect', '/nowhere/x'], /ENOENT/],
     [['client'], /missing after --/],
     [['client', 'node', 'echo.js'], /node is not an option; put the client's command after --/],
     [['server', '--nonsense'], /Unknown option '--nonsense'/],

@@ -1,16 +1,16 @@
-import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { Unreachable, Violation } from '../model/verdicts.ts';
+import { HardViolation, Unreachable, Violation } from '../model/verdicts.ts';
 import { deflateAnswerFaults, isValidOffer } from '../wire/deflate-answer.ts';
 import {
   answerFaults,
   deflateTerms,
   type Field,
-  freshKey,
   headText,
   requestFields,
+  withoutField,
 } from '../wire/handshake.ts';
-import { fieldOf, type Head, parseExtensions } from '../wire/head.ts';
+import { fieldOf, type Head, parseExtensions, statusOf } from '../wire/head.ts';
 import { Peer } from '../wire/peer.ts';
 import { type DeflateOptions, TargetAttempt } from './target-attempt.ts';
 
@@ -24,17 +24,43 @@ export interface OpenOptions {
   readonly early?: (peer: Peer) => Uint8Array;
 }
 
+/** What all requests of a run have in common. */
+export interface RequestSettings {
+  /** Fields that every request has in addition. Default: none. */
+  readonly headers?: readonly Field[] | undefined;
+  /** Subprotocols that every request offers. Default: none. */
+  readonly subprotocols?: readonly string[] | undefined;
+  /** Attempts with the same seed send the same keys. */
+  readonly seed?: string;
+}
+
 /** The offer that most browsers send. */
 const DEFLATE_OFFER = 'permessage-deflate; client_max_window_bits';
 
 /** One run of a case against a server. It opens the connections. */
 export class ServerAttempt extends TargetAttempt {
   readonly url: URL;
+  /** Subprotocols that every request offers. */
+  readonly subprotocols: readonly string[];
+  readonly #headers: readonly Field[];
   #connections = 0;
 
-  constructor(url: URL, timeout: number) {
-    super(timeout);
+  constructor(
+    url: URL,
+    timeout: number,
+    { headers = [], subprotocols = [], seed }: RequestSettings = {},
+  ) {
+    super(timeout, seed);
     this.url = url;
+    this.subprotocols = subprotocols;
+    const offered = subprotocols.join(', ');
+    this.#headers =
+      offered === '' ? headers : [...headers, ['Sec-WebSocket-Protocol', offered] as const];
+  }
+
+  /** Returns the next `Sec-WebSocket-Key`. */
+  freshKey(): string {
+    return this.randomBytes(16).toString('base64');
   }
 
   /** Value of the `Host` field. */
@@ -60,7 +86,7 @@ export class ServerAttempt extends TargetAttempt {
     });
     this.onDispose(() => tcp.destroy());
     // The suite does not test certificates, and test servers use self-signed ones.
-    const tls = { rejectUnauthorized: false, ...(/[a-z]/i.test(host) && { servername: host }) };
+    const tls = { rejectUnauthorized: false, ...(isIP(host) === 0 && { servername: host }) };
     const socket = secure ? connectTls({ socket: tcp, ...tls }) : tcp;
     this.onDispose(() => socket.destroy());
     await this.#connected(socket, secure ? 'secureConnect' : 'connect');
@@ -87,8 +113,8 @@ export class ServerAttempt extends TargetAttempt {
   }
 
   /** Fields of a valid request. */
-  fields(key: string = freshKey()): Field[] {
-    return requestFields(this.host, key);
+  fields(key: string = this.freshKey()): Field[] {
+    return [...requestFields(this.host, key), ...this.#headers];
   }
 
   /** Sends a GET request with these fields. */
@@ -113,20 +139,24 @@ export class ServerAttempt extends TargetAttempt {
     peer: Peer,
     { extensions, subprotocols = [], early }: OpenOptions = {},
   ): Promise<Head> {
-    const key = freshKey();
-    const fields = this.fields(key);
+    const key = this.freshKey();
+    const offered = [...new Set([...this.subprotocols, ...subprotocols])];
+    const fields = withoutField(this.fields(key), 'Sec-WebSocket-Protocol');
     if (extensions !== undefined) fields.push(['Sec-WebSocket-Extensions', extensions]);
-    if (subprotocols.length > 0) fields.push(['Sec-WebSocket-Protocol', subprotocols.join(', ')]);
+    if (offered.length > 0) fields.push(['Sec-WebSocket-Protocol', offered.join(', ')]);
     const request = Buffer.from(headText(`GET ${this.target} HTTP/1.1`, fields), 'latin1');
     await peer.send(Buffer.concat([request, early?.(peer) ?? new Uint8Array(0)]), 'a request');
     const head = await this.readAnswer(peer);
-    const offered = parseExtensions(extensions ?? '');
     const faults = answerFaults(head, {
       key,
-      extensions: offered.map(({ name }) => name),
-      subprotocols,
+      extensions: parseExtensions(extensions ?? '').map(({ name }) => name),
+      subprotocols: offered,
     });
-    if (faults.length > 0) throw new Violation(faults.join('; '));
+    if (faults.length > 0) {
+      // A refusal may be what a case for a SHOULD asks about.
+      const Fault = statusOf(head) === 101 ? HardViolation : Violation;
+      throw new Fault(faults.join('; '));
+    }
     this.#agree(peer, head, extensions ?? '');
     return head;
   }
@@ -153,7 +183,7 @@ export class ServerAttempt extends TargetAttempt {
     }
     const faults = offers.map((offer) => deflateAnswerFaults(answer, offer));
     const best = faults.toSorted((a, b) => a.length - b.length)[0]!;
-    if (best.length > 0) throw new Violation(best.join('; '));
+    if (best.length > 0) throw new HardViolation(best.join('; '));
     peer.useDeflate(deflateTerms(answer));
   }
 

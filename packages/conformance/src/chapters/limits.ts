@@ -182,7 +182,7 @@ function notShortest(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.2',
     // The MUST applies to the sender. The RFC does not define the receiver's reaction.
-    level: 'should',
+    level: 'advice',
     expects:
       'the target fails the connection with 1002: the shortest form of a length must be used',
   });
@@ -219,7 +219,7 @@ function notShortest(chapter: Chapter<TargetAttempt>): void {
 function notShortestControl(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.2 and 5.5',
-    level: 'should',
+    level: 'advice',
     expects: 'the target fails the connection with 1002: a control frame has a length of 7 bits',
   });
   for (const opcode of [PING, PONG, CLOSE]) {

@@ -96,7 +96,7 @@ const DECIDED = INVALID_TEXTS.filter(
 function atOnce(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 8.1',
-    level: 'should',
+    level: 'advice',
     expects: 'the target fails the connection with 1007 as soon as the deciding byte arrives',
   });
   for (const { title, bytes, decidedAt } of DECIDED) {
@@ -113,7 +113,7 @@ function atOnce(chapter: Chapter<TargetAttempt>): void {
 function atOnceInFragments(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 8.1',
-    level: 'should',
+    level: 'advice',
     expects: 'the target fails the connection with 1007 before the message is complete',
   });
   for (const { title, bytes, decidedAt } of DECIDED) {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { Transcript } from './transcript.ts';
 import { Skip, Violation } from './verdicts.ts';
 
@@ -9,9 +10,19 @@ export class Attempt {
   /** One sentence for each SHOULD that the target did not follow. */
   readonly remarks: string[] = [];
   readonly #disposals: (() => void)[] = [];
+  readonly #seed: string;
+  #randoms = 0;
 
-  constructor(timeout: number) {
+  /** @param seed - Attempts with the same seed get the same random bytes. */
+  constructor(timeout: number, seed = '') {
     this.timeout = timeout;
+    this.#seed = seed;
+  }
+
+  /** Returns the next pseudorandom bytes, at most 32. */
+  randomBytes(size: number): Buffer {
+    const hash = createHash('sha256').update(`${this.#seed} ${this.#randoms++}`);
+    return hash.digest().subarray(0, size);
   }
 
   /** Maximum wait, in ms, for something the target SHOULD do. The case continues without it. */

@@ -1,11 +1,12 @@
-/** The requirement level of a rule: MUST or SHOULD (RFC 2119). */
-export type Level = 'must' | 'should';
+/** The requirement level of a rule: MUST or SHOULD (RFC 2119), or advice that is in no RFC. */
+export type Level = 'must' | 'should' | 'advice';
 
 /**
- * The outcome of a case. `non-strict`: the target did not follow a SHOULD. `skipped`: the case does
- * not apply, for example because the target declined an extension; the result contains the reason.
+ * The outcome of a case. `non-strict`: the target did not follow a SHOULD. `advice`: no RFC asks for
+ * it, but good targets do it. `skipped`: the case does not apply, for example because the target
+ * declined an extension; the result contains the reason. `error`: the suite itself failed.
  */
-export type Verdict = 'pass' | 'non-strict' | 'fail' | 'skipped';
+export type Verdict = 'pass' | 'advice' | 'non-strict' | 'fail' | 'skipped' | 'error';
 
 /** The description of a case in a report. */
 export interface CaseFacts {

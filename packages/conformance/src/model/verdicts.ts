@@ -3,6 +3,9 @@ export class Violation extends Error {
   override readonly name = 'Violation';
 }
 
+/** The target broke a MUST that every case checks: a verdict of `fail` also in a case for a SHOULD. */
+export class HardViolation extends Violation {}
+
 /** The case does not apply to this target. The message contains the reason. */
 export class Skip extends Error {
   override readonly name = 'Skip';

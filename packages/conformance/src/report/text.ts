@@ -1,26 +1,38 @@
-import type { CaseResult, TranscriptLine, Verdict } from '../model/case.ts';
+import type { CaseResult, Level, TranscriptLine, Verdict } from '../model/case.ts';
 import { CHAPTERS } from '../model/chapter.ts';
 import { countsOf, type SuiteReport } from '../run/suite-report.ts';
+import { type Finding, findingsOf, idsText } from './findings.ts';
 
-/** Formats a report for a terminal: one line per chapter, then each case that did not pass. */
-export function textReport(report: SuiteReport): string {
+/** Options of {@link textReport}. */
+export interface TextOptions {
+  /** True: explain every case. Default false: one example for each cause, and the ids of the others. */
+  readonly verbose?: boolean | undefined;
+}
+
+/**
+ * Formats a report for a terminal: one line per chapter, then the causes of all cases that did not
+ * pass, each with an example.
+ */
+export function textReport(report: SuiteReport, { verbose = false }: TextOptions = {}): string {
   const { results, counts } = report;
   const skips = results.filter(({ verdict }) => verdict === 'skipped');
   const parts = [
     `conformance of the ${report.role} ${report.target}`,
     summary(results),
-    ...results.filter(({ verdict }) => verdict === 'fail').map(explainCase),
-    ...results.filter(({ verdict }) => verdict === 'non-strict').map(explainCase),
+    ...findingsOf(results).map((finding) =>
+      verbose ? finding.results.map(explainCase).join('\n\n') : explainFinding(finding, report),
+    ),
     ...(skips.length > 0 ? [skippedCases(skips)] : []),
     `${results.length} cases in ${(report.ms / 1000).toFixed(1)} s: ${countsText(counts)}`,
   ];
   return `${parts.join('\n\n')}\n`;
 }
 
-/** Formats counts: `600 passed, 2 failed, 1 non-strict, 40 skipped`. */
+/** Formats counts: `600 passed, 2 failed, 1 non-strict, 0 advice, 40 skipped`. */
 export function countsText(counts: Readonly<Record<Verdict, number>>): string {
-  const { pass, fail, skipped } = counts;
-  return `${pass} passed, ${fail} failed, ${counts['non-strict']} non-strict, ${skipped} skipped`;
+  const { pass, fail, advice, skipped, error } = counts;
+  const errors = error > 0 ? `, ${error} errors of the suite` : '';
+  return `${pass} passed, ${fail} failed, ${counts['non-strict']} non-strict, ${advice} advice, ${skipped} skipped${errors}`;
 }
 
 /** Groups results by chapter, in the order of the chapters. */
@@ -44,10 +56,11 @@ function summary(results: readonly CaseResult[]): string {
       counts.pass,
       counts.fail,
       counts['non-strict'],
+      counts.advice,
       counts.skipped,
     ];
   });
-  const table = [['chapter', 'cases', 'pass', 'fail', 'non-strict', 'skipped'], ...rows];
+  const table = [['chapter', 'cases', 'pass', 'fail', 'non-strict', 'advice', 'skipped'], ...rows];
   return table
     .map(
       ([first, ...rest]) =>
@@ -56,10 +69,30 @@ function summary(results: readonly CaseResult[]): string {
     .join('\n');
 }
 
+/** Formats a finding: its first case, and the ids of all. */
+function explainFinding({ results }: Finding, report: SuiteReport): string {
+  const [first] = results as [CaseResult];
+  const ids = results.length > 1 ? [`  ${results.length} cases: ${idsText(results)}`] : [];
+  return [explainCase(first), ...ids, `  again: ${againText(first, report)}`].join('\n');
+}
+
+/** The command that runs one case again. */
+function againText({ id }: CaseResult, { role, target, seed }: SuiteReport): string {
+  return role === 'server'
+    ? `ws-conform server ${target} --only ${id} --seed ${seed} --verbose`
+    : `ws-conform client --only ${id} --verbose -- ${target}`;
+}
+
+const REQUIREMENT: Readonly<Record<Level, string>> = {
+  must: 'MUST',
+  should: 'SHOULD',
+  advice: 'advice, in no RFC',
+};
+
 function explainCase(result: CaseResult): string {
   return [
     `${result.verdict.toUpperCase()} ${result.id} ${result.title}`,
-    `  expected: ${result.expects} (${result.section}, ${result.level})`,
+    `  expected: ${result.expects} (${result.section}, ${REQUIREMENT[result.level]})`,
     ...result.because.map((words) => `  but: ${words}`),
     ...result.transcript.map((line) => `    ${lineText(line)}`),
   ].join('\n');

@@ -10,10 +10,19 @@ import { judge, resultOf } from './judge.ts';
 /** The Autobahn suite's name of each verdict. */
 const BEHAVIORS: Readonly<Record<Verdict, string>> = {
   pass: 'OK',
+  advice: 'INFORMATIONAL',
   'non-strict': 'NON-STRICT',
   fail: 'FAILED',
   skipped: 'UNIMPLEMENTED',
+  error: 'UNIMPLEMENTED',
 };
+
+/** Where the suite waits for a client. */
+export interface ListenAddress {
+  readonly host: string;
+  /** 0: a free port. */
+  readonly port: number;
+}
 
 /**
  * The server for a client under test. The paths are those of the Autobahn suite: `/getCaseCount`
@@ -48,11 +57,12 @@ export class ClientHost {
     this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
   }
 
-  /** Listens on a free port of 127.0.0.1. @returns The URL without a trailing slash. */
-  async listen(): Promise<string> {
-    this.#server.listen(0, '127.0.0.1');
+  /** Starts listening. @returns The URL without a trailing slash. */
+  async listen({ host, port }: ListenAddress): Promise<string> {
+    this.#server.listen(port, host);
     await once(this.#server, 'listening');
-    return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    const name = host.includes(':') ? `[${host}]` : host;
+    return `ws://${name}:${(this.#server.address() as AddressInfo).port}`;
   }
 
   /** Stops listening, and waits for the open connections. */

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import type { Attempt } from '../model/attempt.ts';
 import type { Case, CaseFacts, CaseResult, Verdict } from '../model/case.ts';
 import { factsOf } from '../model/select.ts';
-import { Skip, Unreachable, Violation } from '../model/verdicts.ts';
+import { HardViolation, Skip, Unreachable, Violation } from '../model/verdicts.ts';
 
 /** Timeout of a case, in timeouts of a single wait. */
 const MAX_WAITS = 4;
@@ -51,16 +51,18 @@ export function resultOf(
 }
 
 function outcomeOf(one: CaseFacts, remarks: readonly string[], error: unknown): Outcome {
+  const soft = one.level === 'advice' ? 'advice' : 'non-strict';
   if (error === undefined) {
-    return { verdict: remarks.length > 0 ? 'non-strict' : 'pass', because: [...remarks] };
+    return { verdict: remarks.length > 0 ? soft : 'pass', because: [...remarks] };
   }
   if (error instanceof Skip) return { verdict: 'skipped', because: [error.message] };
   if (error instanceof Violation) {
-    const soft = one.level === 'should' && !(error instanceof Unreachable);
-    return { verdict: soft ? 'non-strict' : 'fail', because: [error.message, ...remarks] };
+    const hard =
+      one.level === 'must' || error instanceof Unreachable || error instanceof HardViolation;
+    return { verdict: hard ? 'fail' : soft, because: [error.message, ...remarks] };
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : inspect(error);
-  return { verdict: 'fail', because: [`the suite itself failed: ${text}`, ...remarks] };
+  return { verdict: 'error', because: [`the suite itself failed: ${text}`, ...remarks] };
 }
 
 async function withinBound(run: Promise<void>, ms: number): Promise<void> {

@@ -2,7 +2,7 @@ import { clientCases } from '../client/cases.ts';
 import type { CaseFacts } from '../model/case.ts';
 import { factsOf, selectCases } from '../model/select.ts';
 import { ClientCommand } from './client-command.ts';
-import { ClientHost } from './client-host.ts';
+import { ClientHost, type ListenAddress } from './client-host.ts';
 import { DEFAULT_TIMEOUT, reportOf, type SuiteOptions, type SuiteReport } from './suite-report.ts';
 
 /** Options of {@link runClientSuite}. */
@@ -12,12 +12,20 @@ export interface ClientSuiteOptions extends SuiteOptions {
    * it reads the number of cases itself.
    */
   readonly each?: boolean | undefined;
+  /** Number of commands at the same time, with `each`. Default: 4. */
+  readonly concurrency?: number | undefined;
+  /** Where the suite listens. Default: a free port of 127.0.0.1. */
+  readonly listen?: ListenAddress | undefined;
+  /** Receives the URL of the suite, for a client that you start yourself. */
+  readonly onListen?: ((url: string) => void) | undefined;
 }
 
-/** Maximum number of commands at the same time, with {@link ClientSuiteOptions.each}. */
-const MAX_COMMANDS = 4;
+const LOOPBACK: ListenAddress = { host: '127.0.0.1', port: 0 };
 /** Time for the first connection of a command, in ms. A command may compile the client first. */
 const CONNECT_TIMEOUT = 60_000;
+
+/** Time for the first connection of a client without a command, in ms. */
+const START_TIMEOUT = 600_000;
 
 /** Lists the cases that {@link runClientSuite} runs, in order. `only` contains ids with `*`. */
 export function clientSuiteCases(only: readonly string[] = []): CaseFacts[] {
@@ -28,25 +36,48 @@ export function clientSuiteCases(only: readonly string[] = []): CaseFacts[] {
  * Runs the suite against a client. The client is a command that connects to the given URL and
  * echoes each message with the same type and bytes.
  *
- * @param command - Program and arguments. The URL replaces `{url}`, or is appended.
+ * @param command - Program and arguments. The URL replaces `{url}`, or is appended. Empty: the suite
+ *   waits ten minutes for a client that you start yourself, a browser for example.
  * @returns The report. A command that fails to start fails its cases.
  */
 export async function runClientSuite(
   command: readonly string[],
-  { only = [], timeout = DEFAULT_TIMEOUT, onResult, each = false }: ClientSuiteOptions = {},
+  {
+    only = [],
+    timeout = DEFAULT_TIMEOUT,
+    onResult,
+    each = false,
+    concurrency = 4,
+    listen = LOOPBACK,
+    onListen,
+  }: ClientSuiteOptions = {},
 ): Promise<SuiteReport> {
   const cases = selectCases(clientCases, only);
   const host = new ClientHost(cases, timeout, onResult);
   const started = new Date();
-  const url = await host.listen();
+  const url = await host.listen(listen);
+  onListen?.(url);
   try {
-    if (each) await runEach(command, url, host);
+    if (command.length === 0) await waitForClient(host, timeout);
+    else if (each) await runEach(command, url, host, concurrency);
     else await runOnce(command, url, host, timeout);
   } finally {
     await host.close();
   }
-  return reportOf('client', command.join(' '), started, host.results);
+  return reportOf('client', command.length === 0 ? url : command.join(' '), started, host.results);
 }
+
+/** Waits until all cases have a result, or the client stops connecting. */
+async function waitForClient(host: ClientHost, timeout: number): Promise<void> {
+  while (!host.complete) {
+    const wait = host.connections === 0 ? START_TIMEOUT : 2 * timeout;
+    if (!(await host.nextActivity(wait, never))) break;
+  }
+  await host.allDone();
+  host.failMissing('the client stopped connecting');
+}
+
+const never = new Promise<void>(() => undefined);
 
 async function runOnce(
   command: readonly string[],
@@ -71,7 +102,12 @@ async function runOnce(
   host.failMissing(reason);
 }
 
-async function runEach(command: readonly string[], url: string, host: ClientHost): Promise<void> {
+async function runEach(
+  command: readonly string[],
+  url: string,
+  host: ClientHost,
+  concurrency: number,
+): Promise<void> {
   let next = 0;
   const work = async (): Promise<void> => {
     while (next < host.cases.length) {
@@ -86,5 +122,5 @@ async function runEach(command: readonly string[], url: string, host: ClientHost
       await client.stop();
     }
   };
-  await Promise.all(Array.from({ length: MAX_COMMANDS }, work));
+  await Promise.all(Array.from({ length: Math.min(concurrency, host.cases.length) }, work));
 }

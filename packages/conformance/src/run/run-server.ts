@@ -1,4 +1,5 @@
-import { ServerAttempt } from '../attempts/server-attempt.ts';
+import { randomInt } from 'node:crypto';
+import { type RequestSettings, ServerAttempt } from '../attempts/server-attempt.ts';
 import type { CaseFacts, CaseResult } from '../model/case.ts';
 import { factsOf, selectCases } from '../model/select.ts';
 import { serverCases } from '../server/cases.ts';
@@ -9,10 +10,19 @@ import { DEFAULT_TIMEOUT, reportOf, type SuiteOptions, type SuiteReport } from '
 export interface ServerSuiteOptions extends SuiteOptions {
   /** Number of cases at the same time, each on separate connections. Default: 16. */
   readonly concurrency?: number | undefined;
+  /** Fields that every request has in addition: a token, a cookie, an origin. Default: none. */
+  readonly headers?: RequestSettings['headers'];
+  /** Subprotocols that every request offers. Default: none. */
+  readonly subprotocols?: RequestSettings['subprotocols'];
+  /** Seed of the suite's keys. Default: random. */
+  readonly seed?: string | undefined;
 }
 
 /** After this number of failed connections in a row, the suite skips the remaining cases. */
 const MAX_UNREACHED = 32;
+
+/** Seeds that the suite chooses itself are below this. */
+const MAX_SEED = 1_000_000;
 
 /** Lists the cases that {@link runServerSuite} runs, in order. `only` contains ids with `*`. */
 export function serverSuiteCases(only: readonly string[] = []): CaseFacts[] {
@@ -27,15 +37,17 @@ export function serverSuiteCases(only: readonly string[] = []): CaseFacts[] {
  */
 export async function runServerSuite(
   url: string,
-  { only = [], timeout = DEFAULT_TIMEOUT, concurrency = 16, onResult }: ServerSuiteOptions = {},
+  {
+    only = [],
+    timeout = DEFAULT_TIMEOUT,
+    concurrency = 16,
+    headers,
+    subprotocols,
+    seed = String(randomInt(MAX_SEED)),
+    onResult,
+  }: ServerSuiteOptions = {},
 ): Promise<SuiteReport> {
-  const target = new URL(url);
-  if (target.protocol !== 'ws:' && target.protocol !== 'wss:') {
-    throw new TypeError(`${url} is not a ws: or wss: URL`);
-  }
-  if (target.username + target.password !== '') {
-    throw new TypeError('the URL has credentials, which the suite does not send; remove them');
-  }
+  const target = serverUrl(url);
   const cases = selectCases(serverCases, only);
   const results = Array.from<CaseResult>({ length: cases.length });
   const started = new Date();
@@ -48,7 +60,10 @@ export async function runServerSuite(
       if (unreached >= MAX_UNREACHED) {
         results[at] = resultOf(one, 'skipped', ['the server is no longer reachable']);
       } else {
-        const { result, reached } = await judge(one, new ServerAttempt(target, timeout));
+        const { result, reached } = await judge(
+          one,
+          new ServerAttempt(target, timeout, { headers, subprotocols, seed: `${seed} ${one.id}` }),
+        );
         unreached = reached ? 0 : unreached + 1;
         results[at] = result;
       }
@@ -56,5 +71,17 @@ export async function runServerSuite(
     }
   };
   await Promise.all(Array.from({ length: Math.min(concurrency, cases.length) }, work));
-  return reportOf('server', url, started, results);
+  return reportOf('server', url, started, results, seed);
+}
+
+/** @throws TypeError unless it is a ws: or wss: URL without credentials. */
+export function serverUrl(url: string): URL {
+  const target = new URL(url);
+  if (target.protocol !== 'ws:' && target.protocol !== 'wss:') {
+    throw new TypeError(`${url} is not a ws: or wss: URL`);
+  }
+  if (target.username + target.password !== '') {
+    throw new TypeError('the URL has credentials, which the suite does not send; remove them');
+  }
+  return target;
 }

@@ -6,6 +6,8 @@ export interface SuiteReport {
   readonly role: 'server' | 'client';
   /** URL of the server, or command of the client. */
   readonly target: string;
+  /** Seed of the suite's keys: a run with the same seed sends the same bytes. */
+  readonly seed?: string | undefined;
   /** Start of the run, in ISO 8601. */
   readonly started: string;
   /** Duration in ms. */
@@ -22,10 +24,12 @@ export function reportOf(
   target: string,
   started: Date,
   results: readonly CaseResult[],
+  seed?: string,
 ): SuiteReport {
   return {
     role,
     target,
+    seed,
     started: started.toISOString(),
     ms: Date.now() - started.getTime(),
     counts: countsOf(results),
@@ -35,7 +39,7 @@ export function reportOf(
 
 /** Counts the results of each verdict. */
 export function countsOf(results: readonly CaseResult[]): Record<Verdict, number> {
-  const counts = { pass: 0, 'non-strict': 0, fail: 0, skipped: 0 };
+  const counts = { pass: 0, advice: 0, 'non-strict': 0, fail: 0, skipped: 0, error: 0 };
   for (const { verdict } of results) counts[verdict]++;
   return counts;
 }

@@ -2,7 +2,7 @@ import type { ServerAttempt } from '../attempts/server-attempt.ts';
 import type { Chapter } from '../model/chapter.ts';
 import { closeCleanly, echo } from '../wire/expect.ts';
 import { TEXT } from '../wire/frame.ts';
-import { answerFaults, freshKey } from '../wire/handshake.ts';
+import { answerFaults } from '../wire/handshake.ts';
 import { fieldOf, statusOf } from '../wire/head.ts';
 import { expectRefused } from './handshake-requests.ts';
 
@@ -38,7 +38,7 @@ function subprotocols(chapter: Chapter<ServerAttempt>): void {
     });
   }
   add('subprotocols offered in two lines', async (attempt) => {
-    const key = freshKey();
+    const key = attempt.freshKey();
     const peer = await attempt.connect();
     const lines = [
       ['Sec-WebSocket-Protocol', 'one'],
@@ -46,7 +46,11 @@ function subprotocols(chapter: Chapter<ServerAttempt>): void {
     ] as const;
     await attempt.sendRequest(peer, [...attempt.fields(key), ...lines]);
     const head = await attempt.readAnswer(peer);
-    const asked = { key, extensions: [], subprotocols: ['one', 'two', 'three'] };
+    const asked = {
+      key,
+      extensions: [],
+      subprotocols: [...attempt.subprotocols, 'one', 'two', 'three'],
+    };
     const faults = answerFaults(head, asked);
     if (faults.length > 0) attempt.fail(faults.join('; '));
     await closeCleanly(peer);
@@ -54,6 +58,7 @@ function subprotocols(chapter: Chapter<ServerAttempt>): void {
   add(
     'no subprotocol offered',
     async (attempt) => {
+      if (attempt.subprotocols.length > 0) attempt.skip('every request offers a subprotocol');
       const peer = await attempt.connect();
       const head = await attempt.openOn(peer);
       if (fieldOf(head, 'sec-websocket-protocol') !== undefined)
@@ -86,7 +91,7 @@ function badSubprotocols(chapter: Chapter<ServerAttempt>): void {
   });
   for (const value of BAD_SUBPROTOCOLS) {
     add(`Sec-WebSocket-Protocol: ${value}`, async (attempt) => {
-      const key = freshKey();
+      const key = attempt.freshKey();
       const peer = await attempt.connect();
       await attempt.sendRequest(peer, [...attempt.fields(key), ['Sec-WebSocket-Protocol', value]]);
       const head = await peer.readHead('the answer to the handshake');
@@ -95,7 +100,11 @@ function badSubprotocols(chapter: Chapter<ServerAttempt>): void {
         .split(',')
         .map((one) => one.trim())
         .filter((one) => /^[\w!#$%&'*+.^`|~-]+$/.test(one));
-      const faults = answerFaults(head, { key, extensions: [], subprotocols: tokens });
+      const faults = answerFaults(head, {
+        key,
+        extensions: [],
+        subprotocols: [...attempt.subprotocols, ...tokens],
+      });
       if (faults.length > 0) attempt.fail(faults.join('; '));
       await closeCleanly(peer);
     });
@@ -124,14 +133,18 @@ function unknownExtensions(chapter: Chapter<ServerAttempt>): void {
   });
   for (const value of UNKNOWN_EXTENSIONS) {
     add(`Sec-WebSocket-Extensions: ${value}`, async (attempt) => {
-      const key = freshKey();
+      const key = attempt.freshKey();
       const peer = await attempt.connect();
       await attempt.sendRequest(peer, [
         ...attempt.fields(key),
         ['Sec-WebSocket-Extensions', value],
       ]);
       const head = await attempt.readAnswer(peer);
-      const faults = answerFaults(head, { key, extensions: [], subprotocols: [] });
+      const faults = answerFaults(head, {
+        key,
+        extensions: [],
+        subprotocols: attempt.subprotocols,
+      });
       if (faults.length > 0) attempt.fail(faults.join('; '));
       await echo(peer, TEXT, Buffer.from('open'));
       await closeCleanly(peer);

@@ -1,7 +1,7 @@
 import type { ServerAttempt } from '../attempts/server-attempt.ts';
 import { closeCleanly, echo } from '../wire/expect.ts';
 import { TEXT } from '../wire/frame.ts';
-import { answerFaults, type Field, freshKey, headText, withField } from '../wire/handshake.ts';
+import { answerFaults, type Field, headText, withField } from '../wire/handshake.ts';
 import { type Head, statusOf } from '../wire/head.ts';
 import type { Peer } from '../wire/peer.ts';
 
@@ -44,7 +44,7 @@ async function sendHandshake(
   attempt: ServerAttempt,
   request: HandshakeRequest,
 ): Promise<HandshakeResult> {
-  const key = request.key ?? freshKey();
+  const key = request.key ?? attempt.freshKey();
   const usual = attempt.fields(key);
   const start = request.start?.(attempt.target, attempt.host) ?? `GET ${attempt.target} HTTP/1.1`;
   const text = headText(start, request.fields?.(usual) ?? usual);
@@ -72,7 +72,7 @@ async function expectEcho(
   head: Head,
   key: string,
 ): Promise<void> {
-  const faults = answerFaults(head, { key, extensions: [], subprotocols: [] });
+  const faults = answerFaults(head, { key, extensions: [], subprotocols: attempt.subprotocols });
   if (faults.length > 0) attempt.fail(faults.join('; '));
   await echo(peer, TEXT, Buffer.from('open'));
   await closeCleanly(peer);

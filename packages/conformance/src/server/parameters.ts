@@ -3,7 +3,7 @@ import { Chapter } from '../model/chapter.ts';
 import { letters, noise, utf8 } from '../wire/bytes.ts';
 import { checkAlive, closeCleanly, echo, expectMessage } from '../wire/expect.ts';
 import { BINARY, RSV1, TEXT } from '../wire/frame.ts';
-import { answerFaults, freshKey } from '../wire/handshake.ts';
+import { answerFaults } from '../wire/handshake.ts';
 import { fieldOf, statusOf } from '../wire/head.ts';
 import type { Peer } from '../wire/peer.ts';
 
@@ -104,7 +104,7 @@ function invalid(chapter: Chapter<ServerAttempt>): void {
   });
   for (const offer of INVALID_OFFERS) {
     add(`the offer ${DEFLATE}; ${offer}`, async (attempt) => {
-      const key = freshKey();
+      const key = attempt.freshKey();
       const peer = await attempt.connect();
       const extensions = `${DEFLATE}; ${offer}`;
       await attempt.sendRequest(peer, [
@@ -119,7 +119,11 @@ function invalid(chapter: Chapter<ServerAttempt>): void {
         );
         return;
       }
-      const faults = answerFaults(head, { key, extensions: [DEFLATE], subprotocols: [] });
+      const faults = answerFaults(head, {
+        key,
+        extensions: [DEFLATE],
+        subprotocols: attempt.subprotocols,
+      });
       if (faults.length > 0) attempt.fail(faults.join('; '));
       if (fieldOf(head, 'sec-websocket-extensions') !== undefined) {
         attempt.fail('the server accepted the offer, expected a decline');

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { DeflateTerms } from './deflate.ts';
 import {
   type Extension,
@@ -21,11 +21,6 @@ export function acceptOf(key: string): string {
   return createHash('sha1')
     .update(key + GUID)
     .digest('base64');
-}
-
-/** Returns a random `Sec-WebSocket-Key`. */
-export function freshKey(): string {
-  return randomBytes(16).toString('base64');
 }
 
 /** Formats an HTTP header: start line, fields, empty line. */

@@ -1,8 +1,7 @@
 import { isUtf8 } from 'node:buffer';
-import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Attempt } from '../model/attempt.ts';
-import { Violation } from '../model/verdicts.ts';
+import { HardViolation, Violation } from '../model/verdicts.ts';
 import { Compressor, Decompressor, type DeflateTerms } from './deflate.ts';
 import {
   CLOSE,
@@ -114,7 +113,7 @@ export class Peer extends RawPeer {
       frames.map((spec) =>
         frameBytes({
           ...spec,
-          mask: spec.mask ?? (this.role === 'client' ? randomBytes(4) : false),
+          mask: spec.mask ?? (this.role === 'client' ? this.attempt.randomBytes(4) : false),
         }),
       ),
     );
@@ -179,7 +178,7 @@ export class Peer extends RawPeer {
         `frame: ${frameText({ ...frame, size: frame.payload.length })}`,
       );
       if (faults.length > 0)
-        throw new Violation(`the target sent an invalid frame: ${faults.join('; ')}`);
+        throw new HardViolation(`the target sent an invalid frame: ${faults.join('; ')}`);
       if (frame.opcode === CLOSE) return this.#close(frame);
       if (frame.opcode === PING) return { kind: 'ping', payload: frame.payload };
       if (frame.opcode === PONG) return { kind: 'pong', payload: frame.payload };
@@ -203,7 +202,7 @@ export class Peer extends RawPeer {
     const joined = Buffer.concat(frames.map(({ payload }) => payload));
     const payload = compressed ? this.#decompressor!.decompress(joined).bytes : joined;
     if (first.opcode === TEXT && !isUtf8(payload)) {
-      throw new Violation('the target sent a text message that is not UTF-8 (RFC 6455, 8.1)');
+      throw new HardViolation('the target sent a text message that is not UTF-8 (RFC 6455, 8.1)');
     }
     return { kind: 'message', opcode: first.opcode, payload, frames, compressed };
   }

@@ -164,7 +164,8 @@ export class RawPeer {
     let timer: NodeJS.Timeout | undefined;
     const arrived = await new Promise<boolean>((done) => {
       this.#wake = () => done(true);
-      timer = setTimeout(() => done(false), ms);
+      // Node runs timers before it reads sockets: data that arrived in time gets one more turn.
+      timer = setTimeout(() => setImmediate(done, false), ms);
     });
     clearTimeout(timer);
     this.#wake = undefined;

@@ -31,7 +31,7 @@ export async function askClient(
   const host = new ClientHost(cases, timeout, (result) => {
     over ||= until(result);
   });
-  const url = await host.listen();
+  const url = await host.listen({ host: '127.0.0.1', port: 0 });
   let next = 0;
   const work = async (): Promise<void> => {
     while (next < cases.length && !over) {
@@ -49,15 +49,15 @@ export async function askClient(
   return host.results;
 }
 
-/** True for a failed or non-strict case. */
+/** True for a case that did not pass. */
 export const isDifference = ({ verdict }: CaseResult): boolean =>
-  verdict === 'fail' || verdict === 'non-strict';
+  verdict !== 'pass' && verdict !== 'skipped';
 
 /** Formats a result in one line: id, verdict, title and reasons. */
 export const lineOf = ({ id, verdict, title, because }: CaseResult): string =>
   `${id} ${verdict} ${title}: ${because.join('; ')}`;
 
-/** Lists the failed and non-strict cases, one line each. */
+/** Lists the cases that did not pass, one line each. */
 export function differences(results: readonly CaseResult[]): string[] {
   return results.filter(isDifference).map(lineOf);
 }

@@ -37,7 +37,7 @@ describe.concurrent('runClientSuite', { timeout: 60_000 }, () => {
   it('starts a command for each case with the option each', async () => {
     const code = `${WS}new WebSocket(process.argv.at(-1)).onmessage = (e) => e.target.send(e.data);`;
     const report = await run(code, { only: ['1.1.3', '1.1.4', '8.2.10'], each: true });
-    expect(report.counts).toEqual({ pass: 3, 'non-strict': 0, fail: 0, skipped: 0 });
+    expect(report.counts).toMatchObject({ pass: 3, fail: 0, 'non-strict': 0 });
   });
 
   it('reports the exit of a command that never connected', async () => {

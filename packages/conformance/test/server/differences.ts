@@ -1,10 +1,8 @@
 import type { CaseResult, SuiteReport } from '../../src/index.ts';
 
-/** Lists the failed and non-strict cases, one line each. */
+/** Lists the cases that did not pass, one line each. */
 export function differences({ results }: SuiteReport): string[] {
-  return results
-    .filter(({ verdict }) => verdict === 'fail' || verdict === 'non-strict')
-    .map(lineOf);
+  return results.filter(({ verdict }) => verdict !== 'pass' && verdict !== 'skipped').map(lineOf);
 }
 
 /** Groups the ids of skipped cases by reason. */

@@ -19,7 +19,7 @@ const WS_DIFFERENCES: readonly Difference[] = [
       'it drops the connection without a close frame when more than 60 pongs are queued (maxPendingAutoPongs)',
   },
   {
-    verdict: 'non-strict',
+    verdict: 'advice',
     cases: [...count('6.5', 1, 48), ...count('6.6', 1, 48)],
     because: 'it checks the UTF-8 of a message only after the last byte',
   },
@@ -49,7 +49,7 @@ const WS_DIFFERENCES: readonly Difference[] = [
     because: 'it converts Sec-WebSocket-Version with JavaScript: 013 is 13',
   },
   {
-    verdict: 'non-strict',
+    verdict: 'advice',
     cases: count('9.6', 1, 15),
     because: 'it accepts lengths in a longer form than necessary',
   },

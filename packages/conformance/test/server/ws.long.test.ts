@@ -25,7 +25,7 @@ async function askWs(perMessageDeflate: boolean, only: readonly string[]): Promi
 
 const found = ({ results }: SuiteReport): string[] =>
   results
-    .filter(({ verdict }) => verdict === 'fail' || verdict === 'non-strict')
+    .filter(({ verdict }) => verdict !== 'pass' && verdict !== 'skipped')
     .map(({ id, verdict }) => `${id} ${verdict}`);
 
 const known = (table: readonly Difference[]): string[] =>

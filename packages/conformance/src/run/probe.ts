@@ -1,0 +1,53 @@
+import { type RequestSettings, ServerAttempt } from '../attempts/server-attempt.ts';
+import { Unreachable } from '../model/verdicts.ts';
+import { closePayload } from '../wire/expect.ts';
+import { CLOSE, TEXT } from '../wire/frame.ts';
+import { headText } from '../wire/handshake.ts';
+import { statusOf } from '../wire/head.ts';
+import { serverUrl } from './run-server.ts';
+import { DEFAULT_TIMEOUT } from './suite-report.ts';
+
+/** Options of {@link probeServer}. */
+export interface ProbeOptions extends RequestSettings {
+  /** Maximum duration of a single wait, in ms. Default: 5000. */
+  readonly timeout?: number | undefined;
+}
+
+/**
+ * Checks that a server can be asked at all: it accepts a handshake and answers a message.
+ *
+ * @returns undefined, or one sentence why the suite would report the same failure in each case.
+ */
+export async function probeServer(
+  url: string,
+  { timeout = DEFAULT_TIMEOUT, ...settings }: ProbeOptions = {},
+): Promise<string | undefined> {
+  const attempt = new ServerAttempt(serverUrl(url), timeout, settings);
+  try {
+    return await probe(attempt);
+  } catch (error) {
+    if (error instanceof Unreachable) return error.message;
+    // The server answers something. The cases report what is wrong with it.
+    return undefined;
+  } finally {
+    attempt.dispose();
+  }
+}
+
+async function probe(attempt: ServerAttempt): Promise<string | undefined> {
+  const peer = await attempt.connect();
+  const request = headText(`GET ${attempt.target} HTTP/1.1`, attempt.fields());
+  await peer.send(Buffer.from(request, 'latin1'));
+  const head = await peer.readHead('the answer to the handshake').catch(() => undefined);
+  if (head === undefined) return 'the server did not answer a handshake with HTTP';
+  if (statusOf(head) !== 101) {
+    return `the server answered the handshake with "${head.start}"; check the path, and see --header and --subprotocol`;
+  }
+  await peer.sendFrames({ opcode: TEXT, payload: Buffer.from('probe') });
+  const answer = await peer.nextWithin('the echo', attempt.timeout);
+  if (answer === undefined) {
+    return 'the server accepted the handshake and did not echo a message; the suite needs an echo';
+  }
+  await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000) });
+  return undefined;
+}
