@@ -16,7 +16,9 @@ describe.each(['frames', 'bytes'] as const)('ws-conform through a proxy, mode %s
       (conn) => conn.receive((message) => conn.writeMessage(message.type, message.data)),
     );
     whenOver(() => server.close({ timeout: 1 }));
-    const { url } = await front(server.url, { mode });
+    const { url, server: between } = await front(server.url, { mode });
+    // A plain request is not the proxy's business.
+    between.on('request', (_req, res) => void res.writeHead(426, { Upgrade: 'websocket' }).end());
     const verdicts = async (target: string): Promise<string[]> => {
       const { results } = await runServerSuite(target, { only: CASES, timeout: 20_000 });
       return results.map(({ id, verdict, because }) => `${id} ${verdict} ${because.join('; ')}`);
