@@ -22,14 +22,7 @@ export default defineConfig({
   lang: 'en',
   // The pages of the repository: READMEs next to the code, the rest in docs/.
   srcDir: '..',
-  srcExclude: [
-    'README.md',
-    '**/CHANGELOG.md',
-    '.changeset/**',
-    '.github/**',
-    '**/dist/**',
-    'docs/maintainers/**',
-  ],
+  srcExclude: ['README.md', '**/CHANGELOG.md', '.changeset/**', '.github/**', '**/dist/**'],
   rewrites: sitePath,
   outDir: out,
   cacheDir: join(root, '.out/vitepress'),
@@ -55,7 +48,11 @@ export default defineConfig({
               // A bound attribute: the bundler would import the file otherwise.
               const copy = siteLink(root, here, token.attrGet('src')!, sources);
               token.type = 'html_inline';
-              token.content = `<img :src="'${copy}'" alt="${md.utils.escapeHtml(token.content)}">`;
+              const alt = md.utils.escapeHtml(token.content);
+              const image = `<img :src="'${copy}'" alt="${alt}">`;
+              // Focusable, so that the arrow keys scroll it.
+              const diagram = `<span class="diagram" role="group" tabindex="0" aria-label="${alt}">`;
+              token.content = copy?.includes('/diagrams/') ? `${diagram}${image}</span>` : image;
             } else if (token.type === 'link_open') {
               const link = siteLink(root, here, token.attrGet('href')!, sources);
               if (link !== undefined) token.attrSet('href', link);
@@ -80,7 +77,8 @@ export default defineConfig({
         miniSearch: {
           searchOptions: {
             // Guides come first. This function runs in the page, so it uses nothing from here.
-            boostDocument: (id: string) => (/^\/(?:api|bench|fuzz)\b/.test(id) ? 0.05 : 1),
+            boostDocument: (id: string) =>
+              /^\/(?:api|bench|fuzz|maintainers|tests)\b/.test(id) ? 0.05 : 1,
           },
         },
       },
