@@ -25,6 +25,7 @@ export type { ConnInternals } from './internals.ts';
 export { BorrowedMessage, Message } from './message.ts';
 export { onRejection } from './on-rejection.ts';
 export { portablePlatform } from './platform/portable-platform.ts';
+export { isNormalEnd } from './read/pending-read.ts';
 export { LiveConn } from './reconnecting/live-conn.ts';
 export {
   type LivePlan,
@@ -37,5 +38,5 @@ export {
 export { start as startReconnecting } from './reconnecting/reconnecting.ts';
 export { reportError } from './report/report.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
-export { handled, RESOLVED, rejected, rejectedLater } from './time/promises.ts';
+export { Deferred, handled, RESOLVED, rejected, rejectedLater } from './time/promises.ts';
 export { checkOptionNames, duration, kind, range } from './validate.ts';
