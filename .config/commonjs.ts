@@ -43,7 +43,7 @@ export function commonJS(bundled: readonly string[]): Plugin {
         for (const { text } of outputFiles) {
           const { code } = await esbuild.transform(text, {
             minify: true,
-            lineLimit: 200,
+            lineLimit: 300,
           });
           write(file, code);
         }

@@ -1,4 +1,5 @@
-import { rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import process from 'node:process';
 import { defineConfig } from 'tsup';
 import { commonJS } from './commonjs.ts';
 import { compact } from './compact.ts';
@@ -19,6 +20,8 @@ export function library(
 ): Config {
   // `clean` of tsup would remove the files of the build beside it.
   rmSync('dist', { recursive: true, force: true });
+  // tsup has no hook after the declarations.
+  process.once('exit', () => INTERNAL.forEach(removeComments));
   const shared = { entry, noExternal: bundled, silent: true };
   return defineConfig([
     {
@@ -50,6 +53,14 @@ export function library(
       },
     },
   ]);
+}
+
+/** Declarations that only the other packages of the workspace use. */
+const INTERNAL = ['dist/internal.d.cts', 'dist/parts.d.cts'];
+
+function removeComments(file: string): void {
+  if (!existsSync(file)) return;
+  writeFileSync(file, readFileSync(file, 'utf8').replaceAll(/^ *\/\*\*[^]*?\*\/\n/gm, ''));
 }
 
 /** Makes the d.ts worker include the types of private packages. It leaves other packages external. */

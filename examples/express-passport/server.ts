@@ -1,4 +1,5 @@
 // A login by Passport over express-session. The upgrade sees the same user.
+import { scryptSync, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, ServerResponse } from 'node:http';
 import process from 'node:process';
 import { serve } from '@ws/node-server';
@@ -9,8 +10,12 @@ import { Strategy } from 'passport-local';
 
 const { PORT = '0', SECRET = 'a secret for tests only' } = process.env;
 
-// A real application looks up a hash of the password.
-const check = (name: string, password: string): boolean => name === 'ada' && password === 'engine';
+// A real application looks up a slow hash with a salt of its own for each user.
+const users = new Map([['ada', scryptSync('engine', 'ada', 32)]]);
+function check(name: string, password: string): boolean {
+  const hash = users.get(name);
+  return hash !== undefined && timingSafeEqual(hash, scryptSync(password, name, 32));
+}
 passport.use(new Strategy((name, password, done) => done(null, check(name, password) && { name })));
 passport.serializeUser((user, done) => done(null, (user as User).name));
 passport.deserializeUser((name: string, done) => done(null, { name }));

@@ -99,13 +99,13 @@ describe('the installed packages', () => {
       'finds nothing in a server that echoes',
       'message.type',
       0,
-      /^([1-9]\d*) cases in [\d.]+ s: \1 passed, 0 failed, 0 non-strict, 0 skipped$/,
+      /^([1-9]\d*) cases in [\d.]+ s: \1 passed, 0 failed, 0 non-strict, 0 advice, 0 skipped$/,
     ],
     [
       'finds a server that answers text with bytes',
       '2',
       1,
-      /^\d+ cases in [\d.]+ s: \d+ passed, [1-9]\d* failed, 0 non-strict, 0 skipped$/,
+      /^\d+ cases in [\d.]+ s: \d+ passed, [1-9]\d* failed, 0 non-strict, 0 advice, 0 skipped$/,
     ],
   ])('run the command ws-conform %s', { timeout: 60_000 }, async (_, type, status, last) => {
     const server = start(write(join(project, 'conform'), `${status}.mjs`, answering(type)));

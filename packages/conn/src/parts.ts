@@ -25,7 +25,6 @@ export type { ConnInternals } from './internals.ts';
 export { BorrowedMessage, Message } from './message.ts';
 export { onRejection } from './on-rejection.ts';
 export { portablePlatform } from './platform/portable-platform.ts';
-export { isNormalEnd } from './read/pending-read.ts';
 export { LiveConn } from './reconnecting/live-conn.ts';
 export {
   type LivePlan,

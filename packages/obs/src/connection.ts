@@ -1,8 +1,9 @@
 import type { BorrowedMessage, CloseInfo, Report } from '@ws/conn';
 import {
   BackpressureError,
+  CloseCode,
   handled,
-  isNormalEnd,
+  isCloseError,
   portablePlatform,
   RESOLVED,
   rejected,
@@ -15,6 +16,9 @@ import { ObsCloseError, ObsProtocolError } from './errors.ts';
 import { Listeners } from './listeners.ts';
 import type { ObsConn, Wait } from './options.ts';
 import { Waits } from './waits.ts';
+
+/** Codes after which a loop over events ends without an error. */
+const NORMAL_ENDS = [CloseCode.NormalClosure, CloseCode.GoingAway, CloseCode.NoStatusReceived];
 
 /**
  * Sends the message of a request: see the promise of `Conn.send`. Sends nothing and returns
@@ -135,7 +139,7 @@ export class ObsConnection {
     const error = new ObsCloseError(info);
     this.#closeError = error;
     this.#waits.end(error);
-    this.listeners.end(isNormalEnd(error) ? undefined : error);
+    this.listeners.end(isCloseError(error, ...NORMAL_ENDS) ? undefined : error);
     return info;
   }
 }
