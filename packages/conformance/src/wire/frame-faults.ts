@@ -42,7 +42,7 @@ export function frameFaults(frame: Frame, given: FrameContext): string[] {
     ],
     [opcode === CLOSE && payload.length === 1, 'a close frame has one byte (5.5.1)'],
     [
-      opcode === CLOSE && payload.length > 1 && !isSendableCode(payload.readUInt16BE(0)),
+      opcode === CLOSE && payload.length > 1 && isForbiddenCode(payload.readUInt16BE(0)),
       `close code ${payload.length > 1 ? payload.readUInt16BE(0) : ''} must not be sent (7.4)`,
     ],
     [
@@ -53,8 +53,13 @@ export function frameFaults(frame: Frame, given: FrameContext): string[] {
   return rules.filter(([broken]) => broken).map(([, fault]) => fault);
 }
 
-/** Tests a code against RFC 6455, 7.4, and the later codes in the IANA registry. */
-function isSendableCode(code: number): boolean {
+/** Codes of no use, and those that only APIs report (RFC 6455, 7.4.1 and 7.4.2). */
+function isForbiddenCode(code: number): boolean {
+  return code < 1000 || code === 1005 || code === 1006 || code === 1015;
+}
+
+/** Whether a code has a meaning in RFC 6455, 7.4, or in the IANA registry. */
+export function isAssignedCode(code: number): boolean {
   if (code >= 3000) return code <= 4999;
   return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014);
 }

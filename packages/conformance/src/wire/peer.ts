@@ -15,7 +15,7 @@ import {
   TEXT,
   takeFrame,
 } from './frame.ts';
-import { frameFaults } from './frame-faults.ts';
+import { frameFaults, isAssignedCode } from './frame-faults.ts';
 import { type End, RawPeer } from './raw-peer.ts';
 
 /** The suite's end of the connection. The target has the other role. */
@@ -190,6 +190,9 @@ export class Peer extends RawPeer {
   #close(frame: Frame): CloseEvent {
     const { payload } = frame;
     const code = payload.length === 0 ? undefined : payload.readUInt16BE(0);
+    if (code !== undefined && !isAssignedCode(code)) {
+      throw new Violation(`the target sent close code ${code}, which has no meaning (7.4)`);
+    }
     this.#closed = { kind: 'close', code, reason: payload.subarray(2).toString('utf8') };
     return this.#closed;
   }
