@@ -57,7 +57,9 @@ describe('the declarations', { timeout: 120_000 }, () => {
     afterAll(() => uninstall(project, '@types/node'), 60_000);
 
     it.each(COMPILERS)('compile as tsc --init of TypeScript %s has it', (compiler) => {
-      for (const options of VARIANTS) {
+      // The declarations of Node 26 themselves need TypeScript 5.6.
+      const unchecked = version === '26' && ['5.4', '5.5'].includes(compiler);
+      for (const options of unchecked ? [[]] : VARIANTS) {
         expect([options, compile(compiler, 'program', ...options)]).toEqual([
           options,
           { status: 0, output: '' },
