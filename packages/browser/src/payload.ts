@@ -2,8 +2,9 @@ import type { DataType, MessageData } from '@ws/conn';
 import { BackpressureError, BinaryMessage, kind, Message, TextMessage } from '@ws/conn/parts';
 import { badType } from './validate.ts';
 
-const encoder = /* @__PURE__ */ new TextEncoder();
-const decoder = /* @__PURE__ */ new TextDecoder('utf-8', { ignoreBOM: true });
+// Created by the first use: jsdom of Jest has neither.
+let encoder: { encode(text: string): Uint8Array } | undefined;
+let decoder: { decode(bytes: Uint8Array): string } | undefined;
 
 /** Up to this many characters a loop is 10 times as fast as the browser's encoder. */
 const SHORT = 64;
@@ -11,11 +12,11 @@ const SHORT = 64;
 /** Encodes `text` in new memory. Lone surrogates become U+FFFD. */
 export function encodeUtf8(text: string): Uint8Array {
   const { length } = text;
-  if (length > SHORT) return encoder.encode(text);
+  if (length > SHORT) return (encoder ??= new TextEncoder()).encode(text);
   const bytes = new Uint8Array(length);
   for (let i = 0; i < length; i++) {
     const unit = text.charCodeAt(i);
-    if (unit > 127) return encoder.encode(text);
+    if (unit > 127) return (encoder ??= new TextEncoder()).encode(text);
     bytes[i] = unit;
   }
   return bytes;
@@ -23,7 +24,7 @@ export function encodeUtf8(text: string): Uint8Array {
 
 /** Decodes UTF-8. A byte order mark is kept; invalid bytes become U+FFFD. */
 export function decodeUtf8(bytes: Uint8Array): string {
-  return decoder.decode(bytes);
+  return (decoder ??= new TextDecoder('utf-8', { ignoreBOM: true })).decode(bytes);
 }
 
 /**
