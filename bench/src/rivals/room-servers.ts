@@ -43,7 +43,7 @@ export interface RoomPlan {
 /** A server in this process. All its connections are members of one room. */
 export interface RoomServer {
   readonly port: number;
-  /** Fills the queues of the members of the path {@link SLOW}. A hub only. */
+  /** Only a hub has it: fills the queues of the members that connected to {@link SLOW}. */
   fill?(): Promise<void>;
 }
 

@@ -52,7 +52,7 @@ describe('BrowserConn.close', () => {
     expect(error).toMatchObject({ closeCode: 1000 });
   });
 
-  it('counts as closed when no answer comes', async () => {
+  it('is closed after a timeout without an answer', async () => {
     vi.useFakeTimers();
     const before = vi.getTimerCount();
     const { conn, socket } = connected();

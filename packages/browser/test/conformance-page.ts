@@ -1,5 +1,5 @@
-// The client of a conformance suite: a page that echoes every case. The last argument is the URL,
-// the one before it `ours`, or `bare` for a WebSocket alone.
+// The client of a conformance suite: a page that echoes every case. Arguments: `ours`, or `bare` for
+// a WebSocket without the package; then the URL.
 import process from 'node:process';
 import { launchChromium } from '@ws/tests/chromium';
 import { startSite } from './page-site.ts';

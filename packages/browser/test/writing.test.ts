@@ -263,7 +263,7 @@ describe('BrowserConn.setWriteDeadline', () => {
     expect(socket.closes).toHaveLength(1);
   });
 
-  it('fails the first write after it, unless it was moved', async () => {
+  it('fails the first write after the deadline, unless a later call has cleared it', async () => {
     const { conn } = connected();
     conn.setWriteDeadline(0);
     conn.setWriteDeadline(null);

@@ -69,7 +69,7 @@ export function connect(
 export function abort(client: Client, request: ClientRequest, message: string): void {
   client._readyState = CLOSING;
   request.destroy();
-  // The request of an agent may have given its socket away.
+  // `request.destroy()` alone may leave a socket open, for example one of an agent.
   request.socket?.destroy();
   process.nextTick(emitErrorAndClose, client, new Error(message));
 }

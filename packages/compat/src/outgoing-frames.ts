@@ -16,7 +16,7 @@ const COPIED_UP_TO = 32 * 1024 - 1;
 const MAX_FREE = 64;
 
 // Kinds of sockets.
-/** TCP sends at once or queues: `writableLength` shows which. */
+/** TCP sends a chunk at once or queues it. `writableLength` above 0 means queued. */
 const TCP = 0;
 /** TLS always queues. */
 const TLS = 1;

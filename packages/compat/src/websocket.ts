@@ -129,7 +129,7 @@ export class WebSocket extends EventEmitter {
   _url: string | undefined = undefined;
   /** @internal */
   _onPongSent: SendCallback | undefined = undefined;
-  /** The request of a client, until it is answered. */
+  /** The handshake request of a client; null after the answer. */
   _req: ClientRequest | null = null;
   /** The negotiated extensions by name. */
   _extensions: ActiveExtensions = {};

@@ -217,8 +217,8 @@ export class Publications<Data> {
   }
 
   /**
-   * Gives a message to the engine; with `through` after all changes of the subscription, so that
-   * its members get what returns, and that no message overtakes one that waits.
+   * Sends a message to the engine. A room with `through` first waits for all changes of the
+   * subscription: its members then get what the engine returns, in order.
    */
   #release(publication: Publication<Data>): void {
     const { channel, origin } = publication;

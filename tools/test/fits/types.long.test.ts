@@ -13,7 +13,7 @@ const VARIANTS: readonly (readonly string[])[] = [[], CHECKED, [...CHECKED, ...L
 
 let project = '';
 
-/** Compiles a program of this folder with what `tsc --init` of that compiler writes. */
+/** Compiles a program of this folder with the tsconfig.json that `tsc --init` writes. */
 function compile(
   compiler: string,
   program: string,
