@@ -16,7 +16,7 @@ type Write = (document: Recorded, folder: string) => readonly string[];
 /** The generated sections of each page by name. */
 export const PAGES: Readonly<Record<string, Readonly<Record<string, Section>>>> = {
   'README.md': {
-    echo: oldest('compare', first),
+    echo: oldest('compare', summary),
   },
   'docs/performance.md': {
     echo: oldest('compare', first),
@@ -37,6 +37,9 @@ export const PAGES: Readonly<Record<string, Readonly<Record<string, Section>>>> 
     'hub goals': ([set]) => goalsTable(HUB_GOALS, set?.results ?? new Map()),
   },
 };
+
+/** The README shows the first rows of the first table: the plain echoes from 16 B to 1 MiB. */
+const SUMMARY_ROWS = 5;
 
 /** The scenarios that a page shows on the newest Node too. */
 const MAIN = ['compare', 'client', 'handshakes', 'memory', 'broadcast', 'hub', 'deflate'] as const;
@@ -78,8 +81,24 @@ function newest(sets: readonly ResultSet[]): string {
 /** The first table as a chart and as text. */
 function first({ head, tables: [table] }: Recorded, folder: string): string[] {
   if (table === undefined) return [];
-  const chart = `![${table.title}: ${table.unit}](${folder}/${chartName(head.scenario)})`;
-  return [chart, ...compared(table)];
+  return [chartLink(head.scenario, table, folder), ...compared(table)];
+}
+
+/** As {@link first}, with the first rows of the text only, and every row where a rival is faster. */
+function summary({ head, tables: [table] }: Recorded, folder: string): string[] {
+  if (table === undefined) return [];
+  const rows = markdownOf(firstRows(table, SUMMARY_ROWS));
+  return [chartLink(head.scenario, table, folder), rows, ...fasterRivals(table)];
+}
+
+function firstRows(table: Table, count: number): Table {
+  const labels = table.labels.slice(0, count);
+  const series = table.series.map((one) => ({ ...one, values: one.values.slice(0, count) }));
+  return { ...table, labels, series };
+}
+
+function chartLink(scenario: string, { title, unit }: Table, folder: string): string {
+  return `![${title}: ${unit}](${folder}/${chartName(scenario)})`;
 }
 
 /** Every contender, and the rows where a rival is faster. */

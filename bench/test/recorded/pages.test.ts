@@ -103,6 +103,19 @@ describe('outdated', () => {
     );
   });
 
+  it('shows five rows in the README, and names a rival of every row', async () => {
+    const labels = Array.from({ length: 6 }, (_, row) => `row ${row}`);
+    const series = [
+      { name: 'receive', values: labels.map(() => 1) },
+      { name: 'bun', values: labels.map(() => 2) },
+    ];
+    await record('compare', { ...compareResult(), tables: [{ ...TABLE, labels, series }] });
+    expect(page('README.md')).toContain('| row 4 |');
+    expect(page('README.md')).not.toContain('| row 5 |');
+    expect(page('README.md')).toContain('row 5 2.00 (`receive` 1.00)');
+    expect(page('docs/performance.md')).toContain('| row 5 |');
+  });
+
   it('shows the oldest Node everywhere, and the first tables of the newest one', async () => {
     const inSet = (node: string, title: string): object => ({
       ...compareResult(),
