@@ -18,8 +18,6 @@ const ENGINES: readonly [string, () => Promise<Engine>][] = [
     async () => ({
       name: 'nats',
       ordered: ['ordered'],
-      // After a kill of the server its stream may be missing at first, and then have another epoch.
-      repeats: ['ordered'],
       ...(await natsServer('')),
     }),
   ],
