@@ -120,7 +120,7 @@ export class Channel {
   digest(digest: Envelope): void {
     const { node, counter } = digest;
     // During a repair the next digest is early enough.
-    if (counter <= this.#lastOf(node) || this.#held !== undefined) return;
+    if (counter <= this.lastOf(node) || this.#held !== undefined) return;
     if (this.#lacks(digest, counter)) void this.#fetchUpTo(node, counter);
     // With history the digest may overtake the message, which then must not look like a duplicate.
     // A later digest decides about a message at about the time of the subscription.
@@ -132,7 +132,7 @@ export class Channel {
     if (this.history === undefined || this.#last === undefined) this.#gap(this.#last);
     else if (await this.#fetchMissing()) {
       // A message that the history lacks too has never reached the engine.
-      if (this.#lastOf(node) >= counter) return;
+      if (this.lastOf(node) >= counter) return;
       this.#gap(this.#last);
     }
     this.#count(node, counter);
@@ -213,14 +213,14 @@ export class Channel {
   #deliver(arrival: Arrival): void {
     const { envelope } = arrival;
     const { node, counter } = envelope;
-    if (counter <= this.#lastOf(node)) return;
+    if (counter <= this.lastOf(node)) return;
     if (this.#lacks(envelope, counter - 1)) this.#gap(this.#last);
     this.#count(node, counter);
     this.#owner.deliver(this, arrival);
   }
 
   /** Counter of the last message of a node; 0 without one. */
-  #lastOf(node: string): number {
+  lastOf(node: string): number {
     return this.#known.get(node)?.counter ?? 0;
   }
 
