@@ -34,6 +34,7 @@ describe.each(ENGINES)('three nodes and 200 clients over %s', { timeout }, (prog
     async (seed) => {
       const result = await kill(await start(), seed, KINDS, COUNT);
       console.log(`${program} ${JSON.stringify({ ...result, unreported: undefined })}`);
+      expect(result.received).toBeGreaterThan(0);
       expect(result.unreported).toEqual([]);
       expect(result.wrongGaps).toEqual([]);
     },
