@@ -302,8 +302,12 @@ export class BackplaneLink<Data>
     const { node, counter, message } = envelope;
     if (node !== this.node && idOf(node) === this.#id) this.#reportTwin(node);
     if (message !== undefined) return channel.arrive({ envelope, position, previous });
-    if (node === this.node) this.#publications.dropOrigins(name, counter);
     channel.digest(envelope);
+    // With history the messages may follow, since a repair holds them or the digest overtook them.
+    if (node !== this.node || (channel.history !== undefined && channel.lastOf(node) < counter)) {
+      return;
+    }
+    this.#publications.dropOrigins(name, counter);
   }
 
   #reportTwin(node: string): void {

@@ -28,6 +28,13 @@ export interface Arrival {
 
 type Numbered = Pick<Arrival, 'position' | 'previous'>;
 
+/** The last message of a node. */
+interface Known {
+  counter: number;
+  /** Number of the channel's gaps before it. */
+  gaps: number;
+}
+
 /** The settings of a channel's room. */
 export interface ChannelSettings {
   readonly history: HistoryBounds | undefined;
@@ -65,11 +72,12 @@ export class Channel {
   readonly #owner: ChannelOwner;
   /**
    * Messages that were published after this time arrive, or their loss is reported. In ms of the
-   * platform's clock: when the channel was subscribed, or shortly after the last outage.
+   * platform's clock: when the channel was subscribed, or the time of the last gap.
    */
   #since: number;
-  /** The last counter of each node. */
-  readonly #counters = new Map<string, number>();
+  readonly #known = new Map<string, Known>();
+  /** Number of gaps that this channel has reported. */
+  #gaps = 0;
   #last: Position | undefined;
   /** A gap was reported for the latest unreadable messages. */
   #unreadableReported = false;
@@ -111,9 +119,8 @@ export class Channel {
   /** A digest has arrived: the counter of a node's last message. */
   digest(digest: Envelope): void {
     const { node, counter } = digest;
-    const last = this.#counters.get(node);
     // During a repair the next digest is early enough.
-    if ((last !== undefined && counter <= last) || this.#held !== undefined) return;
+    if (counter <= this.lastOf(node) || this.#held !== undefined) return;
     if (this.#lacks(digest, counter)) void this.#fetchUpTo(node, counter);
     // With history the digest may overtake the message, which then must not look like a duplicate.
     // A later digest decides about a message at about the time of the subscription.
@@ -122,11 +129,11 @@ export class Channel {
 
   /** Messages of a node are missing, up to this counter: repairs or reports it. */
   async #fetchUpTo(node: string, counter: number): Promise<void> {
-    if (this.history === undefined || this.#last === undefined) this.#owner.gap(this, this.#last);
+    if (this.history === undefined || this.#last === undefined) this.#gap(this.#last);
     else if (await this.#fetchMissing()) {
       // A message that the history lacks too has never reached the engine.
-      if ((this.#counters.get(node) ?? 0) >= counter) return;
-      this.#owner.gap(this, this.#last);
+      if (this.lastOf(node) >= counter) return;
+      this.#gap(this.#last);
     }
     this.#count(node, counter);
   }
@@ -136,9 +143,11 @@ export class Channel {
     const { node, previousMs, exact } = envelope;
     // This node has already delivered its own messages.
     if (previousMs === undefined || (node === this.#owner.node && !this.through)) return false;
-    const known = this.#counters.get(node);
-    if (known !== undefined) return last > known;
-    const margin = exact || previousMs >= QUIET_MS ? 0 : MARGIN_MS;
+    const known = this.#known.get(node);
+    if (known !== undefined && last <= known.counter) return false;
+    if (known?.gaps === this.#gaps) return true;
+    // The last gap covers what was published before it: an outage may cost each node a message.
+    const margin = exact || known !== undefined || previousMs >= QUIET_MS ? 0 : MARGIN_MS;
     return this.#headStart(envelope) >= margin;
   }
 
@@ -153,7 +162,7 @@ export class Channel {
     if (follows && this.#held === undefined) {
       this.#last = position;
     }
-    if (!this.#unreadableReported) this.#owner.gap(this, this.#last);
+    if (!this.#unreadableReported) this.#gap(this.#last);
     this.#unreadableReported = true;
   }
 
@@ -167,8 +176,14 @@ export class Channel {
 
   /** Reports that messages of every node may be missing. */
   #loseAll(from: Position | undefined): void {
-    this.#counters.clear();
-    this.#since = this.#owner.platform.now() + COVERED_MS;
+    this.#known.clear();
+    this.#gap(from);
+    this.#since += COVERED_MS;
+  }
+
+  #gap(from: Position | undefined): void {
+    this.#gaps++;
+    this.#since = this.#owner.platform.now();
     this.#owner.gap(this, from);
   }
 
@@ -198,10 +213,15 @@ export class Channel {
   #deliver(arrival: Arrival): void {
     const { envelope } = arrival;
     const { node, counter } = envelope;
-    if (counter <= (this.#counters.get(node) ?? 0)) return;
-    if (this.#lacks(envelope, counter - 1)) this.#owner.gap(this, this.#last);
+    if (counter <= this.lastOf(node)) return;
+    if (this.#lacks(envelope, counter - 1)) this.#gap(this.#last);
     this.#count(node, counter);
     this.#owner.deliver(this, arrival);
+  }
+
+  /** Counter of the last message of a node; 0 without one. */
+  lastOf(node: string): number {
+    return this.#known.get(node)?.counter ?? 0;
   }
 
   /**
@@ -210,11 +230,14 @@ export class Channel {
    */
   #count(node: string, counter: number): void {
     this.#unreadableReported = false;
-    this.#counters.delete(node);
-    this.#counters.set(node, counter);
-    if (this.#counters.size <= MAX_NODES) return;
-    for (const oldest of this.#counters.keys()) {
-      this.#counters.delete(oldest);
+    const known = this.#known.get(node) ?? { counter, gaps: 0 };
+    known.counter = counter;
+    known.gaps = this.#gaps;
+    this.#known.delete(node);
+    this.#known.set(node, known);
+    if (this.#known.size <= MAX_NODES) return;
+    for (const oldest of this.#known.keys()) {
+      this.#known.delete(oldest);
       return;
     }
   }

@@ -44,6 +44,11 @@ export class Histories {
     return position;
   }
 
+  /** Drops the expired messages of a history. */
+  expire(history: RoomHistory, now: number): void {
+    this.#change(history, () => history.expire(now));
+  }
+
   /** Drops the oldest message of the room that has been quiet longest. */
   #dropOldest(): void {
     for (const [history, emptied] of this.#used) {
@@ -67,7 +72,7 @@ export class Histories {
       this.#sweeping = false;
       const now = platform.now();
       for (const [history, emptied] of this.#used) {
-        this.#change(history, () => history.expire(now));
+        this.expire(history, now);
         if (history.length > 0) continue;
         this.#used.delete(history);
         emptied();

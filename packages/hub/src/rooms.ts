@@ -207,7 +207,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
     // Without members this node receives no messages of other nodes.
     const receives = !this.#crosses || this.membersOf(name).size > 0;
     if (history === undefined) return { messages: [], complete: since === undefined && receives };
-    history.expire(platform.now());
+    this.#histories.expire(history, platform.now());
     const { messages, complete } = history.read(since, most, (message) => this.#toMessage(message));
     return { messages, complete: complete && receives };
   }
@@ -326,10 +326,12 @@ export class Rooms<Data> implements RoomOwner<Data> {
     });
   }
 
-  #removeIfUnused(name: string, { audience, history }: RoomState<Data>): void {
-    if (audience.members.size === 0) this.#hub.link?.close(name);
-    if (audience.members.size > 0 || (history !== undefined && history.length > 0)) return;
-    this.#states.delete(name);
+  #removeIfUnused(name: string, state: RoomState<Data>): void {
+    const { audience, history } = state;
+    // The room may have ended before its history is swept, and may have started again.
+    if (audience.members.size > 0 || this.#states.get(name) !== state) return;
+    this.#hub.link?.close(name);
+    if (history === undefined || history.length === 0) this.#states.delete(name);
   }
 }
 

@@ -261,27 +261,24 @@ export class Session<Data = unknown> {
     const { maxQueuedBytes, overflow } = hub.settings;
     const tooLong = length > maxQueuedBytes;
     const replaceable = overflow === 'latest' && !tooLong ? key : undefined;
-    const replaces = replaceable !== undefined && waiting.remove(replaceable);
-    if (replaces) hub.overflowed(this, 1, 'latest');
-    if (this.#hasRoom(waiting, length)) {
-      waiting.add(message, replaceable);
-      return true;
+    let dropped = replaceable !== undefined && waiting.remove(replaceable) ? 1 : 0;
+    let policy: OverflowPolicy | 'latest' = 'latest';
+    if (!this.#hasRoom(waiting, length)) {
+      policy = hub.policyFor(this);
+      if (policy === 'close') {
+        hub.overflowed(this, waiting.clear() + 1, policy);
+        void this.conn.close(CloseCode.TryAgainLater, 'reads too slowly');
+        return false;
+      }
+      if (policy === 'drop-new' || tooLong) {
+        hub.overflowed(this, 1, policy);
+        return false;
+      }
+      for (; !this.#hasRoom(waiting, length); dropped++) waiting.shift();
     }
-    const policy = hub.policyFor(this);
-    if (policy === 'close') {
-      const dropped = waiting.clear() + 1;
-      hub.overflowed(this, dropped, policy);
-      void this.conn.close(CloseCode.TryAgainLater, 'reads too slowly');
-      return false;
-    }
-    if (policy === 'drop-new' || tooLong) {
-      hub.overflowed(this, 1, policy);
-      return false;
-    }
-    let dropped = 0;
-    for (; !this.#hasRoom(waiting, length); dropped++) waiting.shift();
-    hub.overflowed(this, dropped, policy);
     waiting.add(message, replaceable);
+    // Last, because a listener of `overflow` may send too.
+    if (dropped > 0) hub.overflowed(this, dropped, policy);
     return true;
   }
 

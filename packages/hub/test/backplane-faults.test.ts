@@ -540,6 +540,21 @@ describe('a room with delivery through', () => {
     expect(two.received).toEqual(['after']);
   });
 
+  it('with history is repaired for its own members, if its digest comes first', async () => {
+    const broker = new MemoryBroker();
+    const rooms = { r: { delivery: 'through', history: true } } as const;
+    const { hub, gaps } = node(broker, 'a', { rooms });
+    const { received } = enter(hub, 'r');
+    await turns();
+    await hub.room('r').publish('1');
+    await turns();
+    broker.drop(2);
+    await hub.room('r').publish('2');
+    await hub.room('r').publish('3');
+    await wait(5_000);
+    expect([received, gaps]).toEqual([['1', '2', '3'], []]);
+  });
+
   it('never sends a message that was rejected while it waited for the subscription', async () => {
     const broker = new MemoryBroker();
     const [a, b] = [slowNode(broker, 'a'), node(broker, 'b', through)];

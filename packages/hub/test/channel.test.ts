@@ -86,6 +86,26 @@ describe('Channel with history', () => {
     ]);
   });
 
+  it('reports the messages that an outage cost several nodes as one gap', async () => {
+    const { channel: r, delivered, gaps } = channel([]);
+    const of = (node: string, text: string, offset: number, previousMs: number): Arrival => {
+      const { envelope, position } = arrival(text, offset);
+      return { envelope: { ...envelope, node, previousMs, exact: true }, position };
+    };
+    r.arrive(of('a', '1', 1, 500));
+    r.arrive(of('b', '1', 2, 500));
+    r.interrupted();
+    await turn();
+    // Message 2 of each node was published before the outage.
+    r.arrive(of('a', '3', 3, 500));
+    r.arrive(of('b', '3', 4, 500));
+    expect(gaps).toEqual([{ epoch: 'e', offset: 2 }]);
+    // Message 4 of node b was published after the gap.
+    r.arrive(of('b', '5', 5, 0));
+    expect(gaps).toHaveLength(2);
+    expect(delivered).toEqual(['1', '1', '3', '3', '5']);
+  });
+
   it('fetches what a digest announces', async () => {
     const { channel: r, delivered, gaps } = channel([arrival('2', 2)]);
     r.arrive(arrival('1', 1));

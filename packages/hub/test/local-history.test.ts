@@ -2,7 +2,7 @@
 import { connPair } from '@ws/conn';
 import { Hub } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
-import { describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 const OPTIONS = { rooms: { r: { history: true } } } as const;
 
@@ -105,5 +105,42 @@ describe('maxHistoryBytes', () => {
     const hub = new Hub({ ...OPTIONS, maxHistoryBytes: 1_000 });
     for (let i = 0; i < 10; i++) await hub.room('r').publish('x');
     expect((await read(hub)).texts).toHaveLength(3);
+  });
+});
+
+describe('a history whose messages have expired', () => {
+  const rooms = { r: { history: { bytes: 10, ttl: 1_000 } } } as const;
+
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  });
+
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('has no effect on a room that starts again with this name', async () => {
+    const hub = new Hub({ rooms });
+    const first = enter(hub);
+    first.join('r');
+    await hub.room('r').publish('longer than all of the history');
+    first.leave('r');
+    const second = enter(hub);
+    second.join('r');
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(hub.room('r').members).toContain(second);
+    second.leave('r');
+    expect(hub.stats.rooms).toBe(0);
+  });
+
+  it('no longer counts for maxHistoryBytes after a read', async () => {
+    const hub = new Hub({ rooms, maxHistoryBytes: 1_000 });
+    for (let i = 0; i < 3; i++) {
+      await hub.room('r').publish('x');
+      await vi.advanceTimersByTimeAsync(1_000);
+      expect((await read(hub)).texts).toEqual([]);
+    }
+    for (const text of ['1', '2']) await hub.room('r').publish(text);
+    expect((await read(hub)).texts).toEqual(['1', '2']);
   });
 });

@@ -95,6 +95,21 @@ describe('a session that reads too slowly', () => {
     await hub.close({ timeout: 50 });
   });
 
+  it.each(['latest', 'drop-old'] as const)(
+    'counts what a listener of overflow sends with %s, in order',
+    async (policy) => {
+      const { hub } = makeHub({ overflow: policy, maxQueuedMessages: 1 });
+      const { client, session } = slow(hub);
+      session.join('r');
+      await fill(hub, session, 1);
+      hub.on('overflow', () => void session.send('-1', { key: 'a' }));
+      session.send('7', { key: 'a' });
+      expect(session.queued).toEqual({ messages: 1, bytes: 2 });
+      expect((await numbers(client, -1)).slice(-1)).toEqual([-1]);
+      await hub.close({ timeout: 50 });
+    },
+  );
+
   it('keeps the message of a key with latest when a larger one than the bound is dropped', async () => {
     const { hub } = makeHub({ overflow: 'latest', maxQueuedBytes: 3_000 });
     const { client, session } = slow(hub);

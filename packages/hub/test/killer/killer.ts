@@ -11,8 +11,6 @@ export interface Engine {
   readonly name: 'redis' | 'nats';
   /** Rooms whose messages all nodes receive in the same order. */
   readonly ordered: readonly string[];
-  /** Rooms in which a node may report one outage twice. Default: none. */
-  readonly repeats?: readonly string[];
   relay(): Promise<Relay>;
   stop(): Promise<void>;
   start(): Promise<void>;
@@ -83,7 +81,7 @@ export async function kill(
     published: publishedBy(fleet),
     ...totals,
     gaps: fleet.gaps.length,
-    wrongGaps: wrongGaps(fleet, faults, outages, engine.repeats),
+    wrongGaps: wrongGaps(fleet, faults, outages),
     outages: fleet.outage,
   };
 }
@@ -123,7 +121,6 @@ function wrongGaps(
   { gaps }: Fleet,
   faults: readonly Fault[],
   outages: readonly number[],
-  repeats: readonly string[] = [],
 ): string[] {
   const seen = new Set<string>();
   return gaps.flatMap(({ run, room, fault, outage, downs, rejoins }) => {
@@ -134,7 +131,7 @@ function wrongGaps(
     const isCalm = outage === before && (fault === 0 || faults[fault - 1] === 'node');
     const key = isCalm || seen.has(outageKey) ? rejoinKey : outageKey;
     // On a busy machine there are more outages than faults, and nodes return one after the other.
-    const isChecked = isCalm || (fault > 0 && outage === before + 1 && !repeats.includes(room));
+    const isChecked = isCalm || (fault > 0 && outage === before + 1);
     const isWrong = seen.has(key) || (key === rejoinKey && rejoins === 0);
     seen.add(key);
     return isChecked && isWrong ? [`${faults[fault - 1] ?? 'no fault'} ${fault}, ${key}`] : [];
