@@ -64,7 +64,8 @@ function masked(bytes: Uint8Array, key: number): Buffer {
   return copy;
 }
 
-function keyOf(generateMask: ((key: Buffer) => void) | undefined): number {
+/** The next masking key. */
+export function keyOf(generateMask: ((key: Buffer) => void) | undefined): number {
   if (generateMask === undefined) return maskKeys.next();
   const key = Buffer.alloc(4);
   generateMask(key);
