@@ -6,8 +6,8 @@ export interface FaultError extends Error {
   [CLOSE_CODE]: number;
 }
 
-/** Names the close code of an error. */
-export const CLOSE_CODE: unique symbol = Symbol('close code');
+/** Names the close code of an error. The description is that of ws. */
+export const CLOSE_CODE: unique symbol = Symbol('status-code');
 
 /** Creates an error that ends a connection with `closeCode`. */
 function fault(error: Error, closeCode: number, code: string): FaultError {

@@ -21,14 +21,6 @@ const MAX_SMALL = 4096;
 /** Most encoders that are kept for connections that send. */
 const MAX_FREE = 64;
 
-// Kinds of sockets.
-/** TCP sends a chunk at once or queues it. `writableLength` above 0 means queued. */
-const TCP = 0;
-/** TLS always queues. */
-const TLS = 1;
-/** Another kind of stream may keep its chunks, so they are copied. */
-const OTHER = 2;
-
 const plainEncoders = new Pool<FrameEncoder>(MAX_FREE);
 const maskingEncoders = new Pool<FrameEncoder>(MAX_FREE);
 
@@ -40,7 +32,13 @@ const maskingEncoders = new Pool<FrameEncoder>(MAX_FREE);
  */
 export class OutgoingFrames implements BatchSender {
   protected readonly stream: Duplex;
-  readonly #kind: typeof TCP | typeof TLS | typeof OTHER;
+  /**
+   * Whether frames may wait for the end of the turn. They share memory, which another stream than a
+   * socket may keep.
+   */
+  protected readonly coalesces: boolean;
+  /** TLS queues every chunk. TCP queues it only when `writableLength` is above 0. */
+  readonly #isTls: boolean;
   /** Masks with the keys of the application. It is not shared with other sockets. */
   readonly #ownEncoder: FrameEncoder | undefined;
   #encoder: FrameEncoder | undefined;
@@ -59,7 +57,8 @@ export class OutgoingFrames implements BatchSender {
 
   constructor(stream: Duplex, generateMask: ((key: Buffer) => void) | undefined) {
     this.stream = stream;
-    this.#kind = stream instanceof TLSSocket ? TLS : stream instanceof Socket ? TCP : OTHER;
+    this.coalesces = stream instanceof Socket;
+    this.#isTls = stream instanceof TLSSocket;
     if (generateMask === undefined) return;
     this.#ownEncoder = createEncoder(true, () => keyOf(generateMask));
   }
@@ -234,10 +233,7 @@ export class OutgoingFrames implements BatchSender {
     callbacks: SendCallback[] | undefined,
   ): void {
     const { stream } = this;
-    if (this.#kind === OTHER) {
-      stream.write(copyOf(bytes, 0, bytes.length), onWritten(undefined, callbacks));
-      release?.();
-    } else if (callbacks !== undefined || release === undefined || this.#mayQueue()) {
+    if (callbacks !== undefined || release === undefined || this.#mayQueue()) {
       // As with the two writes of a frame in ws, the error of a write after the end comes before
       // the callback.
       if (stream.writableEnded) stream.write(EMPTY);
@@ -251,12 +247,12 @@ export class OutgoingFrames implements BatchSender {
   }
 
   #takesAll(): boolean {
-    return this.#kind === TCP && this.stream.writable && !this.#mayQueue();
+    return this.stream.writable && !this.#mayQueue();
   }
 
   #mayQueue(): boolean {
     const { writableLength, writableCorked } = this.stream;
-    return this.#kind === TLS || writableLength > 0 || writableCorked > 0;
+    return this.#isTls || writableLength > 0 || writableCorked > 0;
   }
 }
 
