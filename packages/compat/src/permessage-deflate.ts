@@ -127,25 +127,23 @@ export class PerMessageDeflate {
 
   /** Whether this end compresses each message separately. */
   get sendsAlone(): boolean {
-    return this.#params[this.#isServer ? SERVER_ALONE : CLIENT_ALONE] === true;
+    return this.#isAlone(this.#isServer);
   }
 
   get compressor(): Compressor {
     if (this.#compressor === undefined) {
       const level = this.#options.zlibDeflateOptions?.level ?? DEFAULT_LEVEL;
       const compression = { ...DEFAULT_COMPRESSION, level, threshold: 0 };
-      const bits = this.#bits(this.#isServer ? SERVER_BITS : CLIENT_BITS);
+      const bits = this.#bits(this.#isServer);
       this.#compressor = new Compressor(engines(), compression, !this.sendsAlone, bits);
     }
     return this.#compressor;
   }
 
   get decompressor(): Decompressor {
-    if (this.#decompressor === undefined) {
-      const alone = this.#params[this.#isServer ? CLIENT_ALONE : SERVER_ALONE] === true;
-      const bits = this.#bits(this.#isServer ? CLIENT_BITS : SERVER_BITS);
-      this.#decompressor = new Decompressor(engines(), !alone, bits);
-    }
+    const isServer = !this.#isServer;
+    const keepsHistory = !this.#isAlone(isServer);
+    this.#decompressor ??= new Decompressor(engines(), keepsHistory, this.#bits(isServer));
     return this.#decompressor;
   }
 
@@ -215,12 +213,13 @@ export class PerMessageDeflate {
     });
   }
 
-  get #params(): DeflateParameters {
-    return this.params ?? {};
+  /** Whether the server, or else the client, compresses each message separately. */
+  #isAlone(isServer: boolean): boolean {
+    return this.params?.[isServer ? SERVER_ALONE : CLIENT_ALONE] === true;
   }
 
-  #bits(name: string): number {
-    const bits = this.#params[name];
+  #bits(isServer: boolean): number {
+    const bits = this.params?.[isServer ? SERVER_BITS : CLIENT_BITS];
     return typeof bits === 'number' ? bits : MAX_BITS;
   }
 

@@ -98,7 +98,7 @@ export class Sender extends OutgoingFrames {
   send(data: unknown, options: SenderOptions, callback?: SendCallback): void {
     const fin = options.fin === true;
     const mask = options.mask === true;
-    const payload = typeof data === 'string' || isBlob(data) ? data : bytesOf(data);
+    const payload = isBlob(data) || typeof data === 'string' ? data : bytesOf(data);
     const first = this.#firstFragment;
     if (first) this.#compress = options.compress === true && this.#compresses(payload);
     this.#firstFragment = fin;
