@@ -55,6 +55,8 @@ type Callback = (error: Error | null, data?: Buffer) => void;
 export class PerMessageDeflate {
   /** The agreed parameters, after {@link accept}. */
   params: DeflateParameters | null = null;
+  /** Most plain bytes of a message; 0 for no limit. Programs look at it, as with ws. */
+  readonly _maxPayload: number;
   readonly #options: PerMessageDeflateOptions;
   readonly #isServer: boolean;
   #compressor: Compressor | undefined;
@@ -69,6 +71,7 @@ export class PerMessageDeflate {
   constructor(options?: PerMessageDeflateOptions) {
     this.#options = options ?? {};
     this.#isServer = this.#options.isServer === true;
+    this._maxPayload = Math.max(0, (this.#options.maxPayload ?? 0) | 0);
   }
 
   static get extensionName(): string {
@@ -78,11 +81,6 @@ export class PerMessageDeflate {
   /** Size in bytes below which messages are not compressed without context takeover. */
   get threshold(): number {
     return this.#options.threshold ?? 1024;
-  }
-
-  /** Most plain bytes of a message. */
-  get limit(): number {
-    return Math.max(0, (this.#options.maxPayload ?? 0) | 0) || UNLIMITED;
   }
 
   /** The parameters of a client's offer. */
@@ -160,7 +158,7 @@ export class PerMessageDeflate {
   /** Inflates the next part of a message, of which `before` bytes are inflated. */
   step(before: number): Buffer | FaultError {
     const { output } = engines();
-    const left = this.limit - before;
+    const left = (this._maxPayload || UNLIMITED) - before;
     let size: number;
     try {
       size = this.decompressor.step(output, Math.min(output.length, left + 1), left);
