@@ -18,6 +18,11 @@ const COPIED_UP_TO = 32 * 1024 - 1;
  * is less than the time for the memory of many frames that wait.
  */
 const MAX_SMALL = 4096;
+/**
+ * Turns with one frame, after which a frame does not wait. engine.io sends one frame in a turn, and
+ * many when that frame was written.
+ */
+const MIN_SINGLES = 3;
 /** Most encoders that are kept for connections that send. */
 const MAX_FREE = 64;
 
@@ -27,8 +32,8 @@ const maskingEncoders = new Pool<FrameEncoder>(MAX_FREE);
 /**
  * The frames of one socket that are not written yet. All frames of a turn of the event loop, and
  * all answers to one chunk of input, leave as one write. {@link flush} writes them at once. A socket
- * with one frame in its last turn gets the first frame of the next turn without delay: a wait for
- * the end of the turn would cost more than it saves.
+ * that had one frame in each of its last turns gets the first frame of a turn without delay: a wait
+ * for the end of the turn would cost more than it saves.
  */
 export class OutgoingFrames implements BatchSender {
   protected readonly stream: Duplex;
@@ -48,8 +53,8 @@ export class OutgoingFrames implements BatchSender {
   #callbacks: SendCallback[] | undefined;
   #held = false;
   #scheduled = false;
-  /** Whether the last turn with frames had one frame. */
-  #single = false;
+  /** Turns with one frame since the last turn with more. */
+  #singles = 0;
   /** Frames of this turn. */
   #count = 0;
   /** The last turn in which a frame did not wait. */
@@ -167,20 +172,20 @@ export class OutgoingFrames implements BatchSender {
 
   flushScheduled(): void {
     this.#scheduled = false;
-    this.#single = this.#count === 1;
+    this.#singles = this.#count === 1 ? this.#singles + 1 : 0;
     this.#count = 0;
     this.flush();
   }
 
   /** Whether a frame does not wait for others of this turn. */
   #isFirst(): boolean {
-    if (!this.#single) return false;
+    if (this.#singles < MIN_SINGLES) return false;
     if (this.#turn !== turn) {
       this.#turn = turn;
       scheduleEndOfTurn();
       return true;
     }
-    this.#single = false;
+    this.#singles = 0;
     this.#count = 1;
     return false;
   }

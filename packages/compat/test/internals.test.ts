@@ -63,27 +63,29 @@ describe('coalescing', () => {
       expect(scene.trace['client']?.filter((line) => line.includes('message'))).toHaveLength(10);
     }));
 
-  test('writes the first message of a turn without delay after a turn of one message', () =>
+  test('writes the first message of a turn without delay after three turns of one message', () =>
     withScene(async (scene) => {
       const { server } = await scene.pair();
       const writes = countWrites(insides(server)._socket);
-      const turn = async (messages: number): Promise<string> => {
+      const turns: string[] = [];
+      for (const messages of [2, 1, 1, 1, 1, 3, 3, 1, 1, 3]) {
         const before = writes();
         for (let i = 0; i < messages; i++) server.send('message');
         const atOnce = writes() - before;
         await new Promise(setImmediate);
-        return `${messages} messages: ${atOnce} of ${writes() - before} writes at once`;
-      };
-      const turns: string[] = [];
-      for (const messages of [2, 1, 1, 3, 3, 1, 1]) turns.push(await turn(messages));
+        turns.push(`${messages} messages: ${atOnce} of ${writes() - before} writes at once`);
+      }
       expect(turns).toEqual([
         '2 messages: 0 of 1 writes at once',
+        '1 messages: 0 of 1 writes at once',
+        '1 messages: 0 of 1 writes at once',
         '1 messages: 0 of 1 writes at once',
         '1 messages: 1 of 1 writes at once',
         '3 messages: 1 of 2 writes at once',
         '3 messages: 0 of 1 writes at once',
         '1 messages: 0 of 1 writes at once',
-        '1 messages: 1 of 1 writes at once',
+        '1 messages: 0 of 1 writes at once',
+        '3 messages: 0 of 1 writes at once',
       ]);
     }));
 
