@@ -4,8 +4,8 @@ import { planReconnectingConn, type ReconnectingConnOptions } from './reconnecti
 
 /**
  * A client that keeps a page connected to one URL: messages that are sent while there is no
- * connection wait for the next one. It dials at once. {@link reconnecting} describes the waits
- * between dials. `close` takes the close codes of a page: 1000, 3000 to 4999.
+ * connection wait for the next one. It dials at once. {@link reconnecting} describes failed dials and
+ * the waits between dials. `close` takes the close codes of a page: 1000, 3000 to 4999.
  *
  * @example
  * ```ts no-run

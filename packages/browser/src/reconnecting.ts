@@ -9,6 +9,9 @@ import { planReconnecting, type ReconnectingOptions } from './reconnecting-optio
  * page gets its network back, or becomes visible. Browsers hide why a dial fails: every failure is
  * tried again, except a bad URL or option. `retry` decides otherwise.
  *
+ * Without `retry`, a failed dial is silent: it ends nothing and is reported nowhere. The iterable
+ * delivers the next connection that opens. `retry` gets the error of each failed dial.
+ *
  * @returns With `handler`, a promise that settles at the end. Without, an iterable of connections.
  * @throws TypeError, RangeError or SyntaxError for a bad URL or option: synchronously, or with
  *   `handler` by the promise.

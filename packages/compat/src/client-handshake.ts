@@ -25,6 +25,7 @@ export interface Client extends EventEmitter {
   _protocol: string;
   _extensions: ActiveExtensions;
   _errorEmitted: boolean;
+  _redirects: number;
   _req: ClientRequest | null;
   _configure(options: ClientOptions): void;
   setSocket(socket: Duplex, head: Buffer, options: ClientOptions): void;
@@ -82,8 +83,6 @@ class ClientHandshake {
   readonly #first: Target;
   /** Headers of the application; in lower case when redirects are followed. */
   readonly #given: Headers;
-  /** Redirects that were followed. */
-  #redirects = 0;
   // Of the current request.
   #key = '';
   #deflate: PerMessageDeflate | undefined;
@@ -108,7 +107,7 @@ class ClientHandshake {
     const { handshakeTimeout, finishRequest } = this.#options;
     const request = this.#open(target);
     client._req = request;
-    if (this.#redirects > 0) client.emit('redirect', target.url.href, request);
+    if (client._redirects > 0) client.emit('redirect', target.url.href, request);
     if (handshakeTimeout) {
       request.on('timeout', () => abort(client, request, 'Opening handshake has timed out'));
     }
@@ -197,7 +196,7 @@ class ClientHandshake {
 
   #redirect(from: Target, request: ClientRequest, location: string): void {
     const client = this.#client;
-    if (++this.#redirects > this.#options.maxRedirects!) {
+    if (++client._redirects > this.#options.maxRedirects!) {
       return abort(client, request, 'Maximum redirects exceeded');
     }
     request.destroy();

@@ -6,8 +6,8 @@ export interface FaultError extends Error {
   [CLOSE_CODE]: number;
 }
 
-/** Names the close code of an error. */
-export const CLOSE_CODE: unique symbol = Symbol('close code');
+/** Names the close code of an error. The description is that of ws. */
+export const CLOSE_CODE: unique symbol = Symbol('status-code');
 
 /** Creates an error that ends a connection with `closeCode`. */
 function fault(error: Error, closeCode: number, code: string): FaultError {
@@ -86,8 +86,7 @@ function errorOfHeader(
   if ((rsv & ~RSV1) !== 0) {
     return frameFault('RSV2 and RSV3 must be clear', 'WS_ERR_UNEXPECTED_RSV_2_3');
   }
-  if (compressed && !deflates) return frameFault(...RSV1_FAULT);
-  if (opcode === 0 && compressed) return frameFault(...RSV1_FAULT);
+  if (compressed && (!deflates || opcode === 0)) return frameFault(...RSV1_FAULT);
   if (opcode < 3) {
     if (faults.some((text) => text === 'data before FIN' || text === 'continuation after FIN')) {
       return invalidOpcode(opcode);

@@ -13,11 +13,11 @@ export interface FrameOptions {
   mask?: boolean | undefined;
   /** Fills its argument, four bytes, with the masking key. */
   generateMask?: ((key: Buffer) => void) | undefined;
-  /** Whether the data must not be changed. Data is never changed. */
+  /** Whether masked bytes are in one piece with the header. Data is never changed. */
   readOnly?: boolean | undefined;
 }
 
-/** A header, and the payload unless it is empty. */
+/** A header, and the payload unless it is empty, or both in one. */
 export type FrameList = readonly (Uint8Array | string)[];
 
 const RSV1 = 0x40;
@@ -31,7 +31,7 @@ const shareable = new WeakSet<FrameList>();
 /** Builds a frame. */
 export function frameList(
   data: Uint8Array | string,
-  { opcode, fin, rsv1, mask, generateMask }: FrameOptions,
+  { opcode, fin, rsv1, mask, generateMask, readOnly }: FrameOptions,
 ): (Uint8Array | string)[] {
   const bytes = bytesOf(data);
   header.fin = fin === true;
@@ -44,6 +44,7 @@ export function frameList(
   const list: Buffer[] = [head.subarray(0, header.write(head))];
   if (bytes.length === 0) return list;
   list.push(mask ? masked(bytes, header.maskKey) : alias(bytes));
+  if (mask && readOnly && typeof data !== 'string') return [Buffer.concat(list)];
   if (!mask && header.fin && bytes.length <= LARGEST_SLAB) shareable.add(list);
   return list;
 }
@@ -64,7 +65,8 @@ function masked(bytes: Uint8Array, key: number): Buffer {
   return copy;
 }
 
-function keyOf(generateMask: ((key: Buffer) => void) | undefined): number {
+/** The next masking key. */
+export function keyOf(generateMask: ((key: Buffer) => void) | undefined): number {
   if (generateMask === undefined) return maskKeys.next();
   const key = Buffer.alloc(4);
   generateMask(key);

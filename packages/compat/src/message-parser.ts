@@ -18,7 +18,7 @@ import { readClose } from './control-payload.ts';
 import { acquireDecoder, RSV1, releaseDecoder } from './decoder-pool.ts';
 import { errorOfDecoder, type FaultError, invalidText, tooManyParts } from './errors.ts';
 import { INFLATED, inflateInto, POSTPONED } from './inflate-message.ts';
-import type { ParserEvents, ParserOptions } from './parser-events.ts';
+import type { ActiveExtensions, ParserEvents, ParserOptions } from './parser-events.ts';
 import { EXTENSION, engines, type PerMessageDeflate } from './permessage-deflate.ts';
 import { platform } from './platform.ts';
 import {
@@ -51,6 +51,10 @@ export class MessageParser<T> implements InflateWaiter {
   binaryType: BinaryType;
   /** Whether {@link ParserEvents.fault} was called. */
   failed = false;
+  /** Most plain bytes of a message; 0 for no limit. Programs look at it, as with ws. */
+  readonly _maxPayload: number;
+  /** The negotiated extensions. Programs look at them, as with ws. */
+  readonly _extensions: ActiveExtensions;
   /** Whether {@link ParserEvents.finish} was called. */
   finished = false;
 
@@ -60,7 +64,6 @@ export class MessageParser<T> implements InflateWaiter {
   readonly #deflate: PerMessageDeflate | undefined;
   readonly #synchronous: boolean;
   readonly #skipsUtf8: boolean;
-  readonly #maxPayload: number;
   readonly #maxFragments: number;
   readonly #maxChunks: number;
 
@@ -82,10 +85,11 @@ export class MessageParser<T> implements InflateWaiter {
     this.#target = target;
     this.#events = events;
     this.#role = options.isServer ? 'server' : 'client';
-    this.#deflate = options.extensions?.[EXTENSION];
+    this._extensions = options.extensions ?? {};
+    this.#deflate = this._extensions[EXTENSION];
     this.#synchronous = options.allowSynchronousEvents ?? true;
     this.#skipsUtf8 = options.skipUTF8Validation ?? false;
-    this.#maxPayload = limitOf(options.maxPayload);
+    this._maxPayload = limitOf(options.maxPayload);
     this.#maxFragments = limitOf(options.maxFragments);
     this.#maxChunks = limitOf(options.maxBufferedChunks);
     this.binaryType = options.binaryType ?? 'nodebuffer';
@@ -187,7 +191,7 @@ export class MessageParser<T> implements InflateWaiter {
 
   /** Sets the largest payload of the next frame. */
   #bound(decoder: FrameDecoder): void {
-    const limit = this.#maxPayload;
+    const limit = this._maxPayload;
     decoder.maxFramePayload = limit === 0 ? Infinity : limit - (this.#message?.length ?? 0);
   }
 

@@ -5,6 +5,7 @@ import { FrameEncoder } from '@ws/codec';
 import { LARGEST_SLAB, Pool } from '@ws/codec/internal';
 import { type Batch, type BatchSender, sharedFrames } from '@ws/conn/internal';
 import { copyOf, EMPTY } from './bytes.ts';
+import { keyOf } from './frame-list.ts';
 import { platform } from './platform.ts';
 
 /** Called when the socket has the frame, or with the error of the socket. */
@@ -12,27 +13,37 @@ export type SendCallback = (error?: Error | null) => void;
 
 /** Unmasked payloads of more bytes than this are not copied. */
 const COPIED_UP_TO = 32 * 1024 - 1;
+/**
+ * Bytes, or UTF-16 units of a text. A larger frame does not wait for others: the time for a write
+ * is less than the time for the memory of many frames that wait.
+ */
+const MAX_SMALL = 4096;
+/**
+ * Turns with one frame, after which a frame does not wait. engine.io sends one frame in a turn, and
+ * many when that frame was written.
+ */
+const MIN_SINGLES = 3;
 /** Most encoders that are kept for connections that send. */
 const MAX_FREE = 64;
-
-// Kinds of sockets.
-/** TCP sends a chunk at once or queues it. `writableLength` above 0 means queued. */
-const TCP = 0;
-/** TLS always queues. */
-const TLS = 1;
-/** Another kind of stream may keep its chunks, so they are copied. */
-const OTHER = 2;
 
 const plainEncoders = new Pool<FrameEncoder>(MAX_FREE);
 const maskingEncoders = new Pool<FrameEncoder>(MAX_FREE);
 
 /**
  * The frames of one socket that are not written yet. All frames of a turn of the event loop, and
- * all answers to one chunk of input, leave as one write. {@link flush} writes them at once.
+ * all answers to one chunk of input, leave as one write. {@link flush} writes them at once. A socket
+ * that had one frame in each of its last turns gets the first frame of a turn without delay: a wait
+ * for the end of the turn would cost more than it saves.
  */
 export class OutgoingFrames implements BatchSender {
   protected readonly stream: Duplex;
-  readonly #kind: typeof TCP | typeof TLS | typeof OTHER;
+  /**
+   * Whether frames may wait for the end of the turn. They share memory, which another stream than a
+   * socket may keep.
+   */
+  protected readonly coalesces: boolean;
+  /** TLS queues every chunk. TCP queues it only when `writableLength` is above 0. */
+  readonly #isTls: boolean;
   /** Masks with the keys of the application. It is not shared with other sockets. */
   readonly #ownEncoder: FrameEncoder | undefined;
   #encoder: FrameEncoder | undefined;
@@ -42,11 +53,19 @@ export class OutgoingFrames implements BatchSender {
   #callbacks: SendCallback[] | undefined;
   #held = false;
   #scheduled = false;
+  /** Turns with one frame since the last turn with more. */
+  #singles = 0;
+  /** Frames of this turn. */
+  #count = 0;
+  /** The last turn in which a frame did not wait. */
+  #turn = -1;
 
   constructor(stream: Duplex, generateMask: ((key: Buffer) => void) | undefined) {
     this.stream = stream;
-    this.#kind = stream instanceof TLSSocket ? TLS : stream instanceof Socket ? TCP : OTHER;
-    if (generateMask !== undefined) this.#ownEncoder = createEncoder(true, keysOf(generateMask));
+    this.coalesces = stream instanceof Socket;
+    this.#isTls = stream instanceof TLSSocket;
+    if (generateMask === undefined) return;
+    this.#ownEncoder = createEncoder(true, () => keyOf(generateMask));
   }
 
   /** Bytes of frames that will wait in the socket: without a backlog, it sends them at once. */
@@ -72,8 +91,9 @@ export class OutgoingFrames implements BatchSender {
     mask: boolean,
     callback: SendCallback | undefined,
   ): void {
+    const { length } = payload;
     this.#encoderFor(mask).frame(opcode, fin, rsv, payload);
-    this.#added(!mask && payload.length > COPIED_UP_TO, callback);
+    this.#added(length, !mask && length > COPIED_UP_TO, callback);
   }
 
   protected text(
@@ -84,7 +104,7 @@ export class OutgoingFrames implements BatchSender {
     callback: SendCallback | undefined,
   ): void {
     this.#encoderFor(mask).text(opcode, fin, 0, text);
-    this.#added(false, callback);
+    this.#added(text.length, false, callback);
   }
 
   /**
@@ -152,7 +172,22 @@ export class OutgoingFrames implements BatchSender {
 
   flushScheduled(): void {
     this.#scheduled = false;
+    this.#singles = this.#count === 1 ? this.#singles + 1 : 0;
+    this.#count = 0;
     this.flush();
+  }
+
+  /** Whether a frame does not wait for others of this turn. */
+  #isFirst(): boolean {
+    if (this.#singles < MIN_SINGLES) return false;
+    if (this.#turn !== turn) {
+      this.#turn = turn;
+      scheduleEndOfTurn();
+      return true;
+    }
+    this.#singles = 0;
+    this.#count = 1;
+    return false;
   }
 
   #encoderFor(mask: boolean): FrameEncoder {
@@ -168,14 +203,16 @@ export class OutgoingFrames implements BatchSender {
     return this.#encoder;
   }
 
-  #added(isReference: boolean, callback: SendCallback | undefined): void {
+  #added(size: number, isReference: boolean, callback: SendCallback | undefined): void {
     this.#call(callback);
     // The application may change referenced bytes once `send` has returned, as with ws.
-    if (isReference || this.#encoder!.pending >= LARGEST_SLAB) this.flush();
-    else if (!this.#held && !this.#scheduled) {
-      this.#scheduled = true;
-      flushAtEndOfTurn(this);
-    }
+    if (isReference || this.#encoder!.pending >= LARGEST_SLAB) return this.flush();
+    if (this.#held) return;
+    if (size > MAX_SMALL || this.#isFirst()) return this.flush();
+    this.#count++;
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    flushAtEndOfTurn(this);
   }
 
   #call(callback: SendCallback | undefined): void {
@@ -201,10 +238,7 @@ export class OutgoingFrames implements BatchSender {
     callbacks: SendCallback[] | undefined,
   ): void {
     const { stream } = this;
-    if (this.#kind === OTHER) {
-      stream.write(copyOf(bytes, 0, bytes.length), onWritten(undefined, callbacks));
-      release?.();
-    } else if (callbacks !== undefined || release === undefined || this.#mayQueue()) {
+    if (callbacks !== undefined || release === undefined || this.#mayQueue()) {
       // As with the two writes of a frame in ws, the error of a write after the end comes before
       // the callback.
       if (stream.writableEnded) stream.write(EMPTY);
@@ -218,12 +252,12 @@ export class OutgoingFrames implements BatchSender {
   }
 
   #takesAll(): boolean {
-    return this.#kind === TCP && this.stream.writable && !this.#mayQueue();
+    return this.stream.writable && !this.#mayQueue();
   }
 
   #mayQueue(): boolean {
     const { writableLength, writableCorked } = this.stream;
-    return this.#kind === TLS || writableLength > 0 || writableCorked > 0;
+    return this.#isTls || writableLength > 0 || writableCorked > 0;
   }
 }
 
@@ -272,24 +306,31 @@ function createEncoder(masks: boolean, nextKey: (() => number) | undefined): Fra
   });
 }
 
-function keysOf(generateMask: (key: Buffer) => void): () => number {
-  const key = Buffer.alloc(4);
-  return () => {
-    generateMask(key);
-    return key.readInt32BE(0);
-  };
-}
-
 let due: OutgoingFrames[] = [];
+/** Counts the turns with frames. */
+let turn = 0;
+let turnEnds = false;
 let flushesAtExit = false;
 
 function flushAtEndOfTurn(frames: OutgoingFrames): void {
   if (due.push(frames) > 1) return;
-  platform.defer(flushDue);
+  scheduleEndOfTurn();
   if (flushesAtExit) return;
   // A program may end in the turn of its last message.
   flushesAtExit = true;
   process.on('exit', flushDue);
+}
+
+function scheduleEndOfTurn(): void {
+  if (turnEnds) return;
+  turnEnds = true;
+  platform.defer(endTurn);
+}
+
+function endTurn(): void {
+  turnEnds = false;
+  turn++;
+  flushDue();
 }
 
 function flushDue(): void {

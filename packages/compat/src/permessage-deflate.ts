@@ -55,6 +55,8 @@ type Callback = (error: Error | null, data?: Buffer) => void;
 export class PerMessageDeflate {
   /** The agreed parameters, after {@link accept}. */
   params: DeflateParameters | null = null;
+  /** Most plain bytes of a message; 0 for no limit. Programs look at it, as with ws. */
+  readonly _maxPayload: number;
   readonly #options: PerMessageDeflateOptions;
   readonly #isServer: boolean;
   #compressor: Compressor | undefined;
@@ -69,6 +71,7 @@ export class PerMessageDeflate {
   constructor(options?: PerMessageDeflateOptions) {
     this.#options = options ?? {};
     this.#isServer = this.#options.isServer === true;
+    this._maxPayload = Math.max(0, (this.#options.maxPayload ?? 0) | 0);
   }
 
   static get extensionName(): string {
@@ -78,11 +81,6 @@ export class PerMessageDeflate {
   /** Size in bytes below which messages are not compressed without context takeover. */
   get threshold(): number {
     return this.#options.threshold ?? 1024;
-  }
-
-  /** Most plain bytes of a message. */
-  get limit(): number {
-    return Math.max(0, (this.#options.maxPayload ?? 0) | 0) || UNLIMITED;
   }
 
   /** The parameters of a client's offer. */
@@ -127,25 +125,23 @@ export class PerMessageDeflate {
 
   /** Whether this end compresses each message separately. */
   get sendsAlone(): boolean {
-    return this.#params[this.#isServer ? SERVER_ALONE : CLIENT_ALONE] === true;
+    return this.#isAlone(this.#isServer);
   }
 
   get compressor(): Compressor {
     if (this.#compressor === undefined) {
       const level = this.#options.zlibDeflateOptions?.level ?? DEFAULT_LEVEL;
       const compression = { ...DEFAULT_COMPRESSION, level, threshold: 0 };
-      const bits = this.#bits(this.#isServer ? SERVER_BITS : CLIENT_BITS);
+      const bits = this.#bits(this.#isServer);
       this.#compressor = new Compressor(engines(), compression, !this.sendsAlone, bits);
     }
     return this.#compressor;
   }
 
   get decompressor(): Decompressor {
-    if (this.#decompressor === undefined) {
-      const alone = this.#params[this.#isServer ? CLIENT_ALONE : SERVER_ALONE] === true;
-      const bits = this.#bits(this.#isServer ? CLIENT_BITS : SERVER_BITS);
-      this.#decompressor = new Decompressor(engines(), !alone, bits);
-    }
+    const isServer = !this.#isServer;
+    const keepsHistory = !this.#isAlone(isServer);
+    this.#decompressor ??= new Decompressor(engines(), keepsHistory, this.#bits(isServer));
     return this.#decompressor;
   }
 
@@ -162,7 +158,7 @@ export class PerMessageDeflate {
   /** Inflates the next part of a message, of which `before` bytes are inflated. */
   step(before: number): Buffer | FaultError {
     const { output } = engines();
-    const left = this.limit - before;
+    const left = (this._maxPayload || UNLIMITED) - before;
     let size: number;
     try {
       size = this.decompressor.step(output, Math.min(output.length, left + 1), left);
@@ -215,12 +211,13 @@ export class PerMessageDeflate {
     });
   }
 
-  get #params(): DeflateParameters {
-    return this.params ?? {};
+  /** Whether the server, or else the client, compresses each message separately. */
+  #isAlone(isServer: boolean): boolean {
+    return this.params?.[isServer ? SERVER_ALONE : CLIENT_ALONE] === true;
   }
 
-  #bits(name: string): number {
-    const bits = this.#params[name];
+  #bits(isServer: boolean): number {
+    const bits = this.params?.[isServer ? SERVER_BITS : CLIENT_BITS];
     return typeof bits === 'number' ? bits : MAX_BITS;
   }
 

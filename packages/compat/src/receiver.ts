@@ -52,11 +52,6 @@ export class Receiver extends Writable {
     if (this.#parser.receive(chunk)) this._settle();
   }
 
-  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.#parser.destroy();
-    callback(error);
-  }
-
   /** @internal The chunk was handled. */
   _settle(error?: Error): void {
     const callback = this.#callback;

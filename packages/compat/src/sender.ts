@@ -98,7 +98,7 @@ export class Sender extends OutgoingFrames {
   send(data: unknown, options: SenderOptions, callback?: SendCallback): void {
     const fin = options.fin === true;
     const mask = options.mask === true;
-    const payload = typeof data === 'string' || isBlob(data) ? data : bytesOf(data);
+    const payload = isBlob(data) || typeof data === 'string' ? data : bytesOf(data);
     const first = this.#firstFragment;
     if (first) this.#compress = options.compress === true && this.#compresses(payload);
     this.#firstFragment = fin;
@@ -113,7 +113,7 @@ export class Sender extends OutgoingFrames {
   /** Sends a frame that {@link Sender.frame} has built, after all frames before it. */
   sendFrame(list: FrameList, callback?: SendCallback): void {
     const payload = list[1];
-    if (payload instanceof Uint8Array && isShareable(list)) {
+    if (this.coalesces && payload instanceof Uint8Array && isShareable(list)) {
       this.sharedFrame((list[0] as Uint8Array)[0]!, payload, callback);
     } else {
       this.raw(list, callback);
@@ -152,8 +152,8 @@ export class Sender extends OutgoingFrames {
     mask: boolean,
     callback: SendCallback | undefined,
   ): void {
-    if (this.sendFrame !== sendFrame) {
-      // Replaced by the application: it gets every frame.
+    if (!this.coalesces || this.sendFrame !== sendFrame) {
+      // A function of the application gets every frame.
       const generateMask = this.#generateMask;
       const options = { opcode, fin, rsv1: rsv !== 0, mask, generateMask, readOnly: true };
       this.sendFrame(frameList(payload, options), callback);

@@ -129,6 +129,8 @@ export class WebSocket extends EventEmitter {
   _url: string | undefined = undefined;
   /** @internal */
   _onPongSent: SendCallback | undefined = undefined;
+  /** Redirects that a client has followed. Programs look at it, as with ws. */
+  _redirects = 0;
   /** The handshake request of a client; null after the answer. */
   _req: ClientRequest | null = null;
   /** The negotiated extensions by name. */

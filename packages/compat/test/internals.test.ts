@@ -63,6 +63,44 @@ describe('coalescing', () => {
       expect(scene.trace['client']?.filter((line) => line.includes('message'))).toHaveLength(10);
     }));
 
+  test('writes the first message of a turn without delay after three turns of one message', () =>
+    withScene(async (scene) => {
+      const { server } = await scene.pair();
+      const writes = countWrites(insides(server)._socket);
+      const turns: string[] = [];
+      for (const messages of [2, 1, 1, 1, 1, 3, 3, 1, 1, 3]) {
+        const before = writes();
+        for (let i = 0; i < messages; i++) server.send('message');
+        const atOnce = writes() - before;
+        await new Promise(setImmediate);
+        turns.push(`${messages} messages: ${atOnce} of ${writes() - before} writes at once`);
+      }
+      expect(turns).toEqual([
+        '2 messages: 0 of 1 writes at once',
+        '1 messages: 0 of 1 writes at once',
+        '1 messages: 0 of 1 writes at once',
+        '1 messages: 0 of 1 writes at once',
+        '1 messages: 1 of 1 writes at once',
+        '3 messages: 1 of 2 writes at once',
+        '3 messages: 0 of 1 writes at once',
+        '1 messages: 0 of 1 writes at once',
+        '1 messages: 0 of 1 writes at once',
+        '3 messages: 0 of 1 writes at once',
+      ]);
+    }));
+
+  test('writes a message of more than 4 KiB without delay, and those before it', () =>
+    withScene(async (scene) => {
+      const { server, client } = await scene.pair();
+      const writes = countWrites(insides(server)._socket);
+      server.send('small');
+      expect(writes()).toBe(0);
+      server.send('x'.repeat(4097));
+      expect(writes()).toBe(1);
+      const [first] = (await once(client, 'message')) as [Buffer];
+      expect(String(first)).toBe('small');
+    }));
+
   test('writes all answers to a chunk at once', () =>
     withScene(async (scene) => {
       const { server, socket } = await scene.rawClient();

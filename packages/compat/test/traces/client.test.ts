@@ -462,6 +462,11 @@ describe('a handshake that fails', () => {
   });
 });
 
+/** A field of ws that programs look at. */
+function redirectsOf(client: unknown): unknown {
+  return (client as { _redirects?: number })._redirects;
+}
+
 describe('followRedirects', () => {
   sameTrace('follows to another path', async (scene) => {
     const wss = new scene.ws.WebSocketServer({ noServer: true });
@@ -484,7 +489,7 @@ describe('followRedirects', () => {
     client.on('error', () => {});
     scene.watch('client', client);
     await closed(client);
-    scene.log('client', client.url);
+    scene.log('client', client.url, redirectsOf(client));
     server.close();
     wss.close();
   });
@@ -499,6 +504,7 @@ describe('followRedirects', () => {
     client.on('error', () => {});
     scene.watch('client', client);
     await closed(client);
+    scene.log('client', redirectsOf(client));
   });
 
   for (const location of ['http://', 'ftp://127.0.0.1/', 'ws://127.0.0.1/#x', 'https://x:y@h/#']) {

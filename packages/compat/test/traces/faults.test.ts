@@ -127,6 +127,23 @@ describe('limits', () => {
     });
   }
 
+  sameTrace('maxPayload is a field of the parts', async (scene) => {
+    interface Limited {
+      _maxPayload?: number;
+    }
+    const options = { maxPayload: 1234, perMessageDeflate: true };
+    const { server, client } = await scene.pair(options, options);
+    for (const ws of [server, client]) {
+      const { _receiver: receiver } = ws as unknown as {
+        _receiver: Limited & { _extensions: Record<string, Limited> };
+      };
+      const deflate = receiver._extensions['permessage-deflate'];
+      scene.log('parts', receiver._maxPayload, deflate?._maxPayload);
+    }
+    client.close();
+    await closed(server, client);
+  });
+
   for (const maxPayload of [0, 2 ** 31, Number.MAX_SAFE_INTEGER]) {
     for (const perMessageDeflate of [false, true]) {
       const name = perMessageDeflate ? 'compressed' : 'plain';
