@@ -23,8 +23,6 @@ export interface Contest {
   readonly alone?: boolean;
   /** Whether one window without a warm-up is the whole measurement of a process. */
   readonly once?: boolean;
-  /** Windows of a warm-up; default: 1. */
-  readonly warmUps?: number;
   /** Starts a contender in a fresh process. */
   start(contender: string): Promise<Running>;
 }
@@ -125,10 +123,7 @@ async function runGeneration(
       if (started.mask !== undefined) result.masks[name] = started.mask;
     }
     if (contest.once !== true) {
-      const { warmUps = 1 } = contest;
-      for (const one of running.values()) {
-        for (let i = 0; i < warmUps; i++) await one.window(warmUpMs);
-      }
+      for (const one of running.values()) await one.window(warmUpMs);
     }
     for (let round = 0; round < (contest.once === true ? 1 : rounds); round++) {
       for (const name of shuffled(names, random)) {

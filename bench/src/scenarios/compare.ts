@@ -3,7 +3,7 @@ import { spreadOf } from '../harness/statistics.ts';
 import { contenderTable, metricTable, ratioTable } from '../report/contest-tables.ts';
 import type { Table } from '../report/table.ts';
 import { BASE } from '../rivals/contenders.ts';
-import { echoContest, startEcho, type Workload } from './echo.ts';
+import { ECHO_WARM_UP, echoContest, QUICK_ECHO_WARM_UP, startEcho, type Workload } from './echo.ts';
 import { garbageContest } from './garbage.ts';
 import { allowedConnections, type Environment, type Scenario } from './scenario.ts';
 
@@ -103,9 +103,9 @@ export const compare: Scenario = {
   name: 'compare',
   summary: 'echo next to ws, a minimal server, raw TCP and Bun; latency, TLS, garbage and growth',
   help: HELP,
-  full: { processes: 3, rounds: 3, ms: 300, warmUpMs: 300 },
-  minutes: 16,
-  quick: { processes: 1, rounds: 2, ms: 300, warmUpMs: 300 },
+  full: { processes: 3, rounds: 3, ms: 300, warmUpMs: ECHO_WARM_UP },
+  minutes: 19,
+  quick: { processes: 1, rounds: 2, ms: 300, warmUpMs: QUICK_ECHO_WARM_UP },
   contests,
   tables,
 };

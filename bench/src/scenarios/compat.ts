@@ -6,7 +6,7 @@ import { packageVersion } from '../report/head.ts';
 import type { Table } from '../report/table.ts';
 import { BASE } from '../rivals/contenders.ts';
 import { broadcastContest } from './broadcast.ts';
-import { echoContest, type Workload } from './echo.ts';
+import { ECHO_WARM_UP, echoContest, QUICK_ECHO_WARM_UP, type Workload } from './echo.ts';
 import { byTurn, roomContest } from './hub-rooms.ts';
 import { memoryContest } from './memory.ts';
 import type { Environment, Scenario } from './scenario.ts';
@@ -48,9 +48,9 @@ The load uses bare sockets and compares every received byte.
   broadcast  a loop over all clients; a room: io.to(room).emit of socket.io to all members
   idle       memory of a connection that has echoed one message
 `,
-  full: { processes: 3, rounds: 3, ms: 300, warmUpMs: 300 },
-  minutes: 6,
-  quick: { processes: 1, rounds: 2, ms: 300, warmUpMs: 300 },
+  full: { processes: 3, rounds: 3, ms: 300, warmUpMs: ECHO_WARM_UP },
+  minutes: 7,
+  quick: { processes: 1, rounds: 2, ms: 300, warmUpMs: QUICK_ECHO_WARM_UP },
   contests: (environment) => [
     ...echoes(environment, WORKLOADS, CONTENDERS),
     ...echoes(environment, SESSIONS, PAIR),

@@ -4,7 +4,7 @@ import { engineKernels } from '../kernels/engines.ts';
 import { metricTable, ratioTable, transposed } from '../report/contest-tables.ts';
 import { bytesName, type Table } from '../report/table.ts';
 import type { EchoCompression } from '../rivals/echo-servers.ts';
-import { echoContest } from './echo.ts';
+import { ECHO_WARM_UP, echoContest, QUICK_ECHO_WARM_UP } from './echo.ts';
 import { kernelContests } from './kernel-contests.ts';
 import { memoryContest, memoryTables } from './memory.ts';
 import type { Environment, Scenario } from './scenario.ts';
@@ -52,9 +52,9 @@ every message. Every echo is inflated and compared. A server has all cores: ws u
 
 A ratio compares different work where the bytes differ: the second table has them beside it.
 `,
-  full: { processes: 3, rounds: 3, ms: 300, warmUpMs: 300 },
-  minutes: 8,
-  quick: { processes: 1, rounds: 2, ms: 200, warmUpMs: 200 },
+  full: { processes: 3, rounds: 3, ms: 300, warmUpMs: ECHO_WARM_UP },
+  minutes: 9,
+  quick: { processes: 1, rounds: 2, ms: 200, warmUpMs: QUICK_ECHO_WARM_UP },
   contests,
   tables,
 };

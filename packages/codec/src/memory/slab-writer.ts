@@ -14,7 +14,9 @@ import { Segments } from './segments.ts';
 import { LARGEST_SLAB, NO_BYTES, type Slab, type SlabSource } from './slab.ts';
 
 const NONE = -1;
-const NO_VIEW = new DataView(NO_BYTES.buffer);
+/** A constant: reading `buffer` calls the runtime. */
+const NO_BUFFER = NO_BYTES.buffer;
+const NO_VIEW = new DataView(NO_BUFFER);
 
 /**
  * The slab that an encoder fills, and the segments that were sealed before it. An encoder reserves
@@ -40,7 +42,7 @@ export class SlabWriter {
    * cached: most payloads of a turn are ranges of one chunk.
    */
   private source: Uint8Array = NO_BYTES;
-  private sourceBuffer: ArrayBufferLike = NO_BYTES.buffer;
+  private sourceBuffer: ArrayBufferLike = NO_BUFFER;
   private sourceOffset = 0;
   readonly #pool: SlabSource;
   readonly #firstSlab: number;
@@ -155,7 +157,7 @@ export class SlabWriter {
       this.sealed.push(this.bytes, 0, this.pos, boundary, slab.release);
     }
     this.source = NO_BYTES;
-    this.sourceBuffer = NO_BYTES.buffer;
+    this.sourceBuffer = NO_BUFFER;
     this.#slab = undefined;
     this.bytes = NO_BYTES;
     this.view = NO_VIEW;
