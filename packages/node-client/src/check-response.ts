@@ -63,13 +63,10 @@ export function faultsOf(response: CheckedResponse, request: CheckedRequest): st
   return faults;
 }
 
-/**
- * Returns the fault of a response that is valid, but that Node's parser did not recognize as an
- * upgrade.
- */
-export function unparsedFault({ rawHeaders }: CheckedResponse): string {
+/** Returns the fault of a valid response with a tab in the line `Connection`. */
+export function tabFault({ rawHeaders }: CheckedResponse): string {
   const shown = quote(rawHeaderValues(rawHeaders, 'connection').join(', '));
-  return `Connection is ${shown}, in a form that node:http does not recognize`;
+  return `Connection is ${shown}, and a tab hides the token from other parsers`;
 }
 
 /** Returns the subprotocol of a response without faults; `''` for none. */

@@ -10,7 +10,7 @@ import {
   extensionsOf,
   faultsOf,
   subprotocolOf,
-  unparsedFault,
+  tabFault,
 } from './check-response.ts';
 import { ClientConn } from './client-conn.ts';
 import { Connector } from './connect.ts';
@@ -36,7 +36,7 @@ import {
 } from './options.ts';
 import { chooseProxy } from './proxy/choose-proxy.ts';
 import { redirectOf, sameServer } from './redirects.ts';
-import { checkSubprotocols, type HandshakeRequest, makeRequest } from './request.ts';
+import { checkSubprotocols, type HandshakeRequest, headerLine, makeRequest } from './request.ts';
 import { parseTarget, type Target } from './url.ts';
 
 /**
@@ -145,18 +145,16 @@ export class Dialer {
         scope.peer = target.address.toString();
         scope.stage = 'connecting';
         scope.signal.throwIfAborted();
-        const headers = await this.#withCookies(request, target, scope);
+        const text = `${await this.#withCookies(request, target, scope)}\r\n`;
         guarded = await open(target, scope);
         scope.stage = 'waiting for the answer';
-        const httpRequest = { method: 'GET', path: target.path, headers } as const;
-        const response = await exchange(guarded.stream, httpRequest, scope.signal);
+        const response = await exchange(guarded.stream, { method: 'GET', text }, scope.signal);
         await this.#keepCookies(response, target, scope);
         const next = redirects === 0 ? undefined : redirectOf(response, target);
         if (next === undefined) {
           const faults = faultsOf(response, request);
-          // A tab after the token `Upgrade` is legal, but Node's parser (llhttp) does not recognize
-          // the token then and consumes the bytes that follow.
-          if (faults.length === 0 && !response.upgraded) faults.push(unparsedFault(response));
+          // A tab beside the token is legal, but the parser of node:http misses a token before one.
+          if (faults.length === 0 && !response.upgraded) faults.push(tabFault(response));
           if (faults.length > 0) throw new BadHandshakeError(faults.join(', '), response);
           scope.signal.throwIfAborted();
           return this.#handOver(guarded, response, request.offers);
@@ -179,20 +177,17 @@ export class Dialer {
   }
 
   /**
-   * Returns the request's headers, with the jar's cookies unless the caller gave a Cookie header.
+   * Returns the request up to its empty line, with the jar's cookies unless the caller gave a
+   * Cookie header.
    */
-  async #withCookies(
-    request: HandshakeRequest,
-    target: Target,
-    scope: DialScope,
-  ): Promise<readonly string[]> {
+  async #withCookies(request: HandshakeRequest, target: Target, scope: DialScope): Promise<string> {
     const { jar } = this.#plan;
-    if (jar === undefined || request.hasCookie) return request.headers;
+    if (jar === undefined || request.hasCookie) return request.text;
     scope.stage = 'waiting for the cookie jar';
     const cookie = await scope.race(jar.getCookieString(target.cookieUrl));
     checkCookie(cookie);
     scope.stage = 'connecting';
-    return cookie === '' ? request.headers : [...request.headers, 'Cookie', cookie];
+    return cookie === '' ? request.text : request.text + headerLine('Cookie', cookie);
   }
 
   /** Stores the cookies of any response: a 401 may set cookies too. */

@@ -1,30 +1,25 @@
-import {
-  type ClientRequest,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-  request as makeHttpRequest,
-} from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { rawHeaderValues } from '@ws/http-shared';
+import { type HeadFault, ResponseHead } from '@ws/codec';
 import { dialError } from './dial-error.ts';
 import { BadHandshakeError } from './errors.ts';
 import { checkOpen } from './guarded-stream.ts';
+import { incomingHeaders } from './incoming-headers.ts';
 import { MAX_BODY, RefusalBody } from './refusal-body.ts';
 
 /** One request over an open stream. */
 export interface HttpRequest {
   /** GET for a handshake with a server, CONNECT for a tunnel through a proxy. */
   readonly method: 'GET' | 'CONNECT';
-  /** The request target. */
-  readonly path: string;
-  /** Names and values in turn. */
-  readonly headers: readonly string[];
+  /** The whole request in Latin-1. */
+  readonly text: string;
 }
 
-/** One response, as node:http parsed it. */
+/** One response. */
 export interface HttpResponse {
   readonly status: number;
   readonly httpVersion: string;
+  /** As in node:http. */
   readonly headers: IncomingHttpHeaders;
   /** Names and values in turn, as received. */
   readonly rawHeaders: readonly string[];
@@ -32,9 +27,7 @@ export interface HttpResponse {
   readonly body: Buffer;
   /** The bytes that came with a 101: the first frames. */
   readonly head: Buffer;
-  /**
-   * Whether node:http took it for an upgrade or a tunnel, and detached its parser from the stream.
-   */
+  /** Whether Upgrade and Connection announce a WebSocket without a tab in Connection. */
   readonly upgraded: boolean;
 }
 
@@ -47,8 +40,8 @@ const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /**
  * Sends a request over `stream` and reads its response, whatever the status. After a 101 or a
- * proxy's 200 the stream does not flow and has none of our listeners. Bytes that followed a proxy's
- * 200 are the next to be read from it.
+ * proxy's 200 the stream is paused and has none of our listeners. Bytes that followed a proxy's 200
+ * are the next to be read from it.
  *
  * @throws BadHandshakeError with status 0 when the response is not HTTP or exceeds a bound;
  *   TransportError when the stream ends; the reason of `signal` when that aborts.
@@ -63,24 +56,6 @@ export async function exchange(
   return new Exchange(stream, httpRequest, signal).response;
 }
 
-/**
- * Makes a request without sending it. Its parser reads the stream from the next turn of the event
- * loop on.
- */
-function makeRequest(stream: Duplex, httpRequest: HttpRequest): ClientRequest {
-  const request = makeHttpRequest({
-    createConnection: () => stream,
-    ...httpRequest,
-    setHost: false,
-    maxHeaderSize: MAX_HEAD,
-    insecureHTTPParser: false,
-  });
-  // By default node:http drops header lines after the first 1,000, possibly a second
-  // Sec-WebSocket-Accept.
-  request.maxHeadersCount = 0;
-  return request;
-}
-
 /** Names in error messages. */
 interface Labels {
   readonly peer: string;
@@ -92,217 +67,158 @@ const LABELS: Readonly<Record<HttpRequest['method'], Labels>> = {
 };
 
 /**
- * One pending request. The first event decides: upgrade, response, error, an exceeded bound or an
- * abort.
+ * One pending request. The first event decides: a response, the end of the stream, an exceeded
+ * bound or an abort.
  */
 class Exchange {
   readonly response: Promise<HttpResponse>;
-  #request: ClientRequest;
   readonly #stream: Duplex;
-  readonly #httpRequest: HttpRequest;
+  readonly #method: HttpRequest['method'];
   readonly #signal: AbortSignal;
   readonly #labels: Labels;
   #resolve!: (answer: HttpResponse) => void;
   #reject!: (reason: unknown) => void;
-  #interim = 0;
-  /** Bytes received. */
+  #head = createHead(MAX_HEAD);
+  /** Bytes of heads so far. */
   #received = 0;
-  /** A proxy's refusal, whose body another parser reads. */
-  #refusal: IncomingMessage | undefined;
+  #interim = 0;
+  /** Collects the body of a refusal, after its head. */
   #body: RefusalBody | undefined;
 
-  constructor(stream: Duplex, httpRequest: HttpRequest, signal: AbortSignal) {
+  constructor(stream: Duplex, { method, text }: HttpRequest, signal: AbortSignal) {
     this.#stream = stream;
-    this.#httpRequest = httpRequest;
+    this.#method = method;
     this.#signal = signal;
-    this.#labels = LABELS[httpRequest.method];
+    this.#labels = LABELS[method];
     this.response = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
     signal.addEventListener('abort', this.#onAbort);
-    // node:http listens from the next turn on. Until then 'error' may be the only event of a stream
-    // that fails.
-    stream.on('error', this.#onError);
-    this.#request = this.#attachParser();
-    this.#request.end();
+    stream.on('error', this.#onError).on('end', this.#onEnd).on('close', this.#onEnd);
+    stream.on('data', this.#onData);
+    // A 'data' listener alone does not resume a stream that its owner has paused.
+    stream.resume();
+    stream.write(text, 'latin1');
   }
 
-  #attachParser(): ClientRequest {
-    const method = this.#refusal === undefined ? this.#httpRequest.method : 'GET';
-    const request = makeRequest(this.#stream, { ...this.#httpRequest, method });
-    request.once('socket', () => {
-      if (this.#refusal === undefined) this.#stream.prependListener('data', this.#countBytes);
-      // A 'data' listener alone does not resume a stream that its owner has paused.
-      this.#stream.resume();
-    });
-    request.on('information', (info) => {
-      if (++this.#interim > MAX_INTERIM) this.#fail(tooManyInterim(info, this.#labels));
-    });
-    request.on('upgrade', (response, _stream, head) => this.#onUpgrade(response, head));
-    request.on('connect', (response, _stream, head) => this.#onConnect(response, head));
-    request.on('response', (response) => this.#onResponse(response));
-    request.on('error', this.#onError);
-    return request;
-  }
-
-  #onUpgrade(response: IncomingMessage, head: Buffer): void {
-    if (this.#failIfTooLarge(response, this.#received - head.length)) return;
-    this.#settle();
-    this.#resolve(toHttpResponse(response, head.subarray(0, MAX_BODY), head));
-  }
-
-  /**
-   * Every response to CONNECT: node:http emits 'connect' for any status, even for interim
-   * responses.
-   */
-  #onConnect(response: IncomingMessage, head: Buffer): void {
-    if (this.#failIfTooLarge(response, this.#received - head.length)) return;
-    const { statusCode = 0 } = response;
-    if (statusCode < 200 && statusCode !== 101) return this.#skipInterim(response, head);
-    if (statusCode !== 200) {
-      // node:http has detached its parser before the body. Attach another and replay the head as an
-      // ordinary response.
-      this.#refusal = response;
-      return this.#attachNextParser(Buffer.concat([headOfBody(response), head]));
+  readonly #onData = (chunk: Buffer): void => {
+    if (this.#body !== undefined) return this.#body.push(chunk);
+    for (let rest = chunk; ; ) {
+      const head = this.#head;
+      const verdict = head.push(rest);
+      if (verdict === 'fault') return this.#fail(faultOf(head.fault!, this.#labels));
+      this.#received += verdict === 'more' ? rest.length : head.end;
+      if (verdict === 'more') return;
+      rest = rest.subarray(head.end);
+      if (head.status >= 200 || head.status === 101) return this.#onHead(head, rest);
+      if (++this.#interim > MAX_INTERIM) {
+        const who = this.#method === 'CONNECT' ? ' of the proxy' : '';
+        return this.#failBy(head, `more than ${MAX_INTERIM} interim answers (1xx)${who}`);
+      }
+      // No answer may follow then: node:http refuses one too.
+      if (isLast(head)) return this.#fail(faultOf(LAST_INTERIM, this.#labels));
+      this.#head = createHead(MAX_HEAD - this.#received);
     }
+  };
+
+  /** @param rest - The bytes after the head. */
+  #onHead(head: ResponseHead, rest: Buffer): void {
+    if (head.all().length > MAX_LINES) {
+      const { answer } = this.#labels;
+      return this.#failBy(head, `the head of ${answer} has more than ${MAX_LINES} lines`);
+    }
+    if (head.status !== (this.#method === 'GET' ? 101 : 200)) return this.#readBody(head, rest);
     this.#settle();
-    this.#putBack(head);
-    this.#resolve(toHttpResponse(response, NO_BYTES, NO_BYTES));
+    if (this.#method === 'CONNECT') {
+      // In this turn: in a later one the stream may have ended.
+      if (rest.length > 0) this.#stream.unshift(rest);
+      return this.#resolve(toHttpResponse(head, NO_BYTES, NO_BYTES));
+    }
+    this.#resolve(toHttpResponse(head, Buffer.from(rest.subarray(0, MAX_BODY)), rest));
   }
 
-  /**
-   * After an interim response to CONNECT, the next response needs a new parser. A request that is
-   * never sent has one.
-   */
-  #skipInterim(response: IncomingMessage, head: Buffer): void {
-    if (++this.#interim > MAX_INTERIM) return this.#fail(tooManyInterim(response, this.#labels));
-    this.#received -= head.length;
-    this.#attachNextParser(head);
-  }
-
-  #attachNextParser(bytes: Buffer): void {
-    this.#stream.off('data', this.#countBytes);
-    this.#putBack(bytes);
-    this.#request = this.#attachParser();
-  }
-
-  /** Unshifts `head` in the turn of its arrival: in a later turn the stream may have ended. */
-  #putBack(head: Buffer): void {
-    if (head.length > 0) this.#stream.unshift(head);
-  }
-
-  /** Any status except 101, or a 101 without the headers of an upgrade. */
-  #onResponse(response: IncomingMessage): void {
-    // The size of the head is not known here; #countBytes has checked its bytes as they arrived.
-    if (this.#failIfTooLarge(response, 0)) return;
-    this.#stream.off('data', this.#countBytes);
-    this.#body = new RefusalBody(response, (bytes) => {
-      // Errors in the rest of the body are ignored.
-      response.on('error', () => {});
-      this.#refused(this.#refusal ?? response, bytes);
+  #readBody(head: ResponseHead, rest: Buffer): void {
+    const response = toHttpResponse(head, NO_BYTES, NO_BYTES);
+    this.#body = new RefusalBody(head, (body) => {
+      this.#settle();
+      this.#resolve({ ...response, body });
     });
+    this.#body.push(rest);
   }
 
-  #refused(response: IncomingMessage, body: Buffer): void {
-    this.#settle();
-    this.#resolve(toHttpResponse(response, body, NO_BYTES, false));
-    this.#request.destroy();
-  }
-
-  /** Fails for a head that exceeds a bound, and returns whether it did. */
-  #failIfTooLarge(response: IncomingMessage, bytes: number): boolean {
-    if (bytes > MAX_HEAD) this.#fail(tooLarge(this.#labels));
-    else if (response.rawHeaders.length > 2 * MAX_LINES) {
-      this.#fail(tooManyLines(response, this.#labels));
-    } else return false;
-    return true;
+  /** Fails for a response that was read. */
+  #failBy(head: ResponseHead, message: string): void {
+    this.#fail(new BadHandshakeError(message, toHttpResponse(head, NO_BYTES, NO_BYTES)));
   }
 
   #fail(error: unknown): void {
     this.#settle();
     this.#reject(error);
-    this.#request.destroy();
   }
 
   /** Removes our listeners from the stream and the signal. */
   #settle(): void {
     this.#body?.stop();
     this.#signal.removeEventListener('abort', this.#onAbort);
-    this.#stream.off('data', this.#countBytes);
-    this.#stream.off('error', this.#onError);
+    const stream = this.#stream.off('data', this.#onData).off('error', this.#onError);
+    stream.off('end', this.#onEnd).off('close', this.#onEnd).pause();
   }
 
   readonly #onError = (error: Error): void => {
     // After the response head an error concerns the body only.
-    if (this.#body !== undefined) return;
-    if (this.#refusal !== undefined) this.#refused(this.#refusal, NO_BYTES);
-    else this.#fail(explainError(error, this.#labels));
+    if (this.#body !== undefined) this.#body.complete();
+    else this.#fail(broken(error, this.#labels));
   };
+
+  readonly #onEnd = (): void => this.#onError(this.#stream.errored ?? hangUp());
 
   readonly #onAbort = (): void => this.#fail(this.#signal.reason);
+}
 
-  /**
-   * Counts received bytes. Node's parser counts names and values only, and allows endless spaces
-   * between them.
-   */
-  readonly #countBytes = (chunk: Buffer): void => {
-    if (this.#received > MAX_HEAD) this.#fail(tooLarge(this.#labels));
-    this.#received += chunk.length;
+function createHead(maxBytes: number): ResponseHead {
+  // The lines are counted later, when the status is known. Their bytes bound them until then.
+  return new ResponseHead({ maxBytes: Math.max(1, maxBytes), maxLines: MAX_HEAD });
+}
+
+function toHttpResponse(head: ResponseHead, body: Buffer, rest: Buffer): HttpResponse {
+  const rawHeaders = head.all().flat();
+  return {
+    status: head.status,
+    httpVersion: `1.${head.minor}`,
+    headers: incomingHeaders(rawHeaders),
+    rawHeaders,
+    body,
+    head: rest,
+    upgraded: head.wantsWebSocket,
   };
 }
 
-/** Formats the head of a response to GET with the same body. */
-function headOfBody({ rawHeaders }: IncomingMessage): Buffer {
-  const framing = ['content-length', 'transfer-encoding'].flatMap((name) =>
-    rawHeaderValues(rawHeaders, name).map((value) => `${name}: ${value}\r\n`),
-  );
-  return Buffer.from(`HTTP/1.1 200 OK\r\n${framing.join('')}\r\n`, 'latin1');
+const LAST_INTERIM: HeadFault = {
+  status: 400,
+  message: 'an interim answer (1xx) ends the connection',
+};
+
+/** Whether an interim response says that the connection ends after it. */
+function isLast(head: ResponseHead): boolean {
+  return head.minor === 0 || /close/i.test(head.list('connection') + head.list('proxy-connection'));
 }
 
-function toHttpResponse(
-  response: IncomingMessage,
-  body: Buffer,
-  head: Buffer,
-  upgraded = true,
-): HttpResponse {
-  const { statusCode = 0, httpVersion, headers, rawHeaders } = response;
-  return { status: statusCode, httpVersion, headers, rawHeaders, body, head, upgraded };
-}
-
-/** Errors of the parser have `HPE_` codes; all others come from the stream. */
-function explainError(error: NodeJS.ErrnoException, labels: Labels): Error {
-  if (error.code === 'HPE_HEADER_OVERFLOW') return tooLarge(labels, error);
-  if (error.code?.startsWith('HPE_')) {
-    const message = `${labels.answer} is not HTTP; check host and port`;
-    return new BadHandshakeError(message, undefined, { cause: error });
+function faultOf({ status, message }: HeadFault, { answer }: Labels): BadHandshakeError {
+  if (status === 431) {
+    return new BadHandshakeError(`the head of ${answer} is larger than ${MAX_HEAD} bytes`);
   }
-  return dialError(`the connection broke before ${labels.peer} answered`, error);
+  // The prefix of the codes of node:http's parser: callers may know it.
+  const cause = Object.assign(new Error(message), { code: 'HPE_INVALID_HEAD' });
+  const text = `${answer} is not HTTP; check host and port`;
+  return new BadHandshakeError(text, undefined, { cause });
 }
 
-function tooLarge(labels: Labels, cause?: Error): BadHandshakeError {
-  return new BadHandshakeError(
-    `the head of ${labels.answer} is larger than ${MAX_HEAD} bytes`,
-    undefined,
-    { cause },
-  );
+function broken(error: Error, { peer }: Labels): Error {
+  return dialError(`the connection broke before ${peer} answered`, error);
 }
 
-/** The head of a response, interim or final. */
-interface Head {
-  readonly statusCode?: number | undefined;
-  readonly headers: IncomingHttpHeaders;
-}
-
-function tooManyLines(head: Head, labels: Labels): BadHandshakeError {
-  return badHead(`the head of ${labels.answer} has more than ${MAX_LINES} lines`, head);
-}
-
-function tooManyInterim(head: Head, labels: Labels): BadHandshakeError {
-  const who = labels === LABELS.CONNECT ? ' of the proxy' : '';
-  return badHead(`more than ${MAX_INTERIM} interim answers (1xx)${who}`, head);
-}
-
-function badHead(message: string, { statusCode = 0, headers }: Head): BadHandshakeError {
-  return new BadHandshakeError(message, { status: statusCode, headers, body: NO_BYTES });
+/** The error of node:http for a stream that ended before the response. */
+function hangUp(): Error {
+  return Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' });
 }

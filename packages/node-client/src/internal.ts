@@ -8,5 +8,6 @@ export { deflateOffers } from './deflate-offers.ts';
 export { DialScope } from './dial-scope.ts';
 export type { GuardedStream } from './guarded-stream.ts';
 export { checkProxy, chooseProxy, type ProxyPlan } from './proxy/choose-proxy.ts';
+export { ResponseBody } from './response-body.ts';
 export { checkTls } from './tls/tls-options.ts';
 export { parseTarget, type Target } from './url.ts';

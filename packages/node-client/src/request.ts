@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
-import { type Extension, formatExtensions, parseTokenList } from '@ws/codec';
+import { type Extension, formatRequest, parseTokenList } from '@ws/codec';
 import { type HeaderEntries, type HeaderValue, headerEntries } from '@ws/http-shared';
 import { quote } from './errors.ts';
 import type { Target } from './url.ts';
@@ -15,8 +15,8 @@ export type HeadersInput = HeaderEntries<HeaderValue | undefined>;
 export interface HandshakeRequest {
   /** Sec-WebSocket-Key: 16 random bytes in base64. */
   readonly key: string;
-  /** Names and values in turn, as sent. */
-  readonly headers: readonly string[];
+  /** The request as sent, in Latin-1, up to its empty line. */
+  readonly text: string;
   /** The caller's headers, without Sec-WebSocket-Protocol. */
   readonly callerHeaders: readonly (readonly [string, string])[];
   /** The offered subprotocols. */
@@ -62,17 +62,7 @@ export function makeRequest(
   const hosts = own.filter(([name]) => name.toLowerCase() === 'host');
   if (hosts.length > 1) throw new TypeError('headers: Host is given twice');
   const key = randomBytes(16).toString('base64');
-  const lines = [
-    // The caller's Host changes the header only. The URL decides where to connect and which
-    // certificate to expect.
-    ['Host', hosts[0]?.[1] ?? target.host],
-    ['Upgrade', 'websocket'],
-    ['Connection', 'Upgrade'],
-    ['Sec-WebSocket-Key', key],
-    ['Sec-WebSocket-Version', '13'],
-  ];
   let offered = subprotocols;
-  if (subprotocols.length > 0) lines.push(['Sec-WebSocket-Protocol', subprotocols.join(', ')]);
   const byHand = own.filter(([name]) => name.toLowerCase() === PROTOCOL).map(([, value]) => value);
   if (byHand.length > 0) {
     if (subprotocols.length > 0) {
@@ -84,17 +74,29 @@ export function makeRequest(
     }
     offered = checkSubprotocols(tokens);
   }
-  if (offers.length > 0) lines.push(['Sec-WebSocket-Extensions', formatExtensions(offers)]);
-  lines.push(...own.filter(([name]) => name.toLowerCase() !== 'host'));
+  // The caller's Host changes the header only. The URL decides where to connect and which
+  // certificate to expect.
+  const host = hosts[0]?.[1] ?? target.host;
+  const handshake = formatRequest(target.path, host, key, { subprotocols, extensions: offers });
+  // formatRequest takes ASCII values only. The checked lines of the caller may have Latin-1, as in
+  // node:http.
+  const lines = own
+    .filter(([name]) => name.toLowerCase() !== 'host')
+    .map(([name, value]) => headerLine(name, value));
   const hasCookie = own.some(([name]) => name.toLowerCase() === 'cookie');
   return {
     key,
-    headers: lines.flat(),
+    text: handshake.slice(0, -'\r\n'.length) + lines.join(''),
     callerHeaders: own.filter(([name]) => name.toLowerCase() !== PROTOCOL),
     subprotocols: offered,
     offers,
     hasCookie,
   };
+}
+
+/** Formats a checked header line. */
+export function headerLine(name: string, value: string): string {
+  return `${name}: ${value}\r\n`;
 }
 
 /** Checks the caller's headers and returns one pair for each line. */

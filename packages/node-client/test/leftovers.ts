@@ -6,13 +6,14 @@ import { type DialAddress, Dialer, type DialerOptions, type DialOptions } from '
 import { closing } from './servers.ts';
 
 /**
- * The names of our own listeners. node:http, node:net and node:tls leave some of theirs on streams
+ * The names of our own listeners. node:net and node:tls leave some of theirs on streams
  * that they destroy.
  */
 const OURS = new Set([
   '#onError',
   'release',
-  '#count',
+  '#onData',
+  '#onEnd',
   'onOpen',
   'onClose',
   'onError',

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import { describeStatus } from '../check-response.ts';
 import { BadHandshakeError } from '../errors.ts';
 import { exchange } from '../exchange.ts';
+import { headerLine } from '../request.ts';
 import type { DialAddress } from '../url.ts';
 import type { Proxy } from './proxy.ts';
 
@@ -24,16 +25,18 @@ export async function connectTunnel(
   signal: AbortSignal,
 ): Promise<void> {
   const path = address.toString();
-  const headers = ['Host', path, ...authorization(proxy)];
-  const response = await exchange(stream, { method: 'CONNECT', path, headers }, signal);
+  const lines = `Host: ${path}\r\n${authorization(proxy)}Connection: close\r\n`;
+  const text = `CONNECT ${path} HTTP/1.1\r\n${lines}\r\n`;
+  const response = await exchange(stream, { method: 'CONNECT', text }, signal);
   if (response.status === 200) return;
   const message = `the proxy ${String(proxy.address)} answered ${describeStatus(response.status)}, not 200`;
   throw new BadHandshakeError(message, response);
 }
 
 /** RFC 7617, section 2. */
-function authorization({ credentials }: Proxy): string[] {
-  if (credentials === undefined) return [];
+function authorization({ credentials }: Proxy): string {
+  if (credentials === undefined) return '';
   const { user, password } = credentials;
-  return ['Proxy-Authorization', `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`];
+  const encoded = Buffer.from(`${user}:${password}`).toString('base64');
+  return headerLine('Proxy-Authorization', `Basic ${encoded}`);
 }

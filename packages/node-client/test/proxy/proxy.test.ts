@@ -680,7 +680,7 @@ describe('happy eyeballs', () => {
 describe('a refusal by a proxy', () => {
   it('is a BadHandshakeError that shows no credentials', async () => {
     const via = await rawServer(
-      says('HTTP/1.1 407 \x1b[2J\r\nProxy-Authenticate: Basic realm="x"\r\n\r\nwho?', true),
+      says('HTTP/1.1 407 \x9b2J\r\nProxy-Authenticate: Basic realm="x"\r\n\r\nwho?', true),
     );
     const proxy = new URL(`http://me:hush@127.0.0.1:${via.port}`);
     const error = (await inVain('ws://h/', { proxy })) as BadHandshakeError;

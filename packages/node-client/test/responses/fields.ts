@@ -91,8 +91,16 @@ export const lengths: Row[] = [
     notHttp,
   ],
   [
-    'a length of 2^53',
-    refusal(403, ['Content-Length: 9007199254740992'], 'a'.repeat(1024)),
+    'a length of 15 digits',
+    refusal(403, ['Content-Length: 999999999999999'], 'a'.repeat(1024)),
     no(403, 'Forbidden', 'a'.repeat(1024)),
+  ],
+  ['a length of 2^53', refusal(403, ['Content-Length: 9007199254740992'], 'a'), notHttp],
+  ['a transfer coding before chunks', refusal(403, ['Transfer-Encoding: gzip, chunked']), notHttp],
+  ['a transfer coding without chunks', refusal(403, ['Transfer-Encoding: identity']), notHttp],
+  [
+    'chunks in another case',
+    refusal(403, ['Transfer-Encoding: Chunked'], '2\r\nno\r\n0\r\n\r\n'),
+    no(403, 'Forbidden', 'no'),
   ],
 ];

@@ -1,8 +1,11 @@
 import type { Duplex } from 'node:stream';
+import { ResponseBody } from '@ws/node-client/internal';
 import { endRefusedSocket, responseHead } from '@ws/node-server/internal';
-import { Body } from './body.ts';
 import type { Answer } from './exchange.ts';
 import type { HeaderLine } from './header-lines.ts';
+
+/** Most bytes of a refusal's body that pass to the client. */
+const MAX_BODY = 1024 * 1024;
 
 /**
  * Passes a target's refusal to the client: status, headers and at most 1 MiB of the body. Both
@@ -18,7 +21,7 @@ export function relayRefusal(
   timeout: number,
 ): Promise<void> {
   return new Promise((resolve) => {
-    const body = new Body(head, (bytes) => {
+    const body = new ResponseBody(head, MAX_BODY, (bytes) => {
       // A client that does not read stops the target.
       if (!client.write(bytes)) stream.pause();
     });

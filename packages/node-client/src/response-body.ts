@@ -1,12 +1,10 @@
 import type { ResponseHead } from '@ws/codec';
 
-/** Most bytes of a refusal's body that pass to the client. */
-const MAX_BODY = 1024 * 1024;
 /** Most bytes of one line of a chunked body. */
 const MAX_LINE = 1024;
 
-/** Delimits the body of a response (RFC 9112, section 6.3) and takes its transfer coding off. */
-export class Body {
+/** Delimits the body of a response (RFC 9112, section 6.3) and removes its transfer coding. */
+export class ResponseBody {
   /** Whether the whole body was read, or as much of it as may pass. */
   ended: boolean;
   /** The value of Content-Length, when it is known and all of it may pass. */
@@ -16,18 +14,22 @@ export class Body {
   /** Bytes left of the body, or of the current chunk. */
   #left: number;
   /** Bytes that may still pass. */
-  #allowance = MAX_BODY;
+  #allowance: number;
   #line = '';
   #state: 'size' | 'data' | 'after data' | 'trailer' = 'size';
 
-  /** @param write - Gets the bytes of the body. It does not keep them. */
-  constructor(head: ResponseHead, write: (bytes: Uint8Array) => void) {
+  /**
+   * @param most - Bytes that may pass.
+   * @param write - Gets the bytes of the body. It does not keep them.
+   */
+  constructor(head: ResponseHead, most: number, write: (bytes: Uint8Array) => void) {
     const length = head.once('content-length');
     this.#write = write;
+    this.#allowance = most;
     this.#chunked = head.has('transfer-encoding');
     const empty = head.status === 204 || head.status === 304;
     this.#left = empty ? 0 : length === undefined ? Infinity : Number(length);
-    this.length = this.#chunked || this.#left > MAX_BODY ? undefined : this.#left;
+    this.length = this.#chunked || this.#left > most ? undefined : this.#left;
     if (this.#chunked) this.#left = 0;
     this.ended = empty || (!this.#chunked && this.#left === 0);
   }
