@@ -1,6 +1,6 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { HardViolation, Unreachable, Violation } from '../model/verdicts.ts';
+import { HardViolation, Refused, Unreachable, Violation } from '../model/verdicts.ts';
 import { deflateAnswerFaults, isValidOffer } from '../wire/deflate-answer.ts';
 import {
   answerFaults,
@@ -153,8 +153,7 @@ export class ServerAttempt extends TargetAttempt {
       subprotocols: offered,
     });
     if (faults.length > 0) {
-      // A refusal may be what a case for a SHOULD asks about.
-      const Fault = statusOf(head) === 101 ? HardViolation : Violation;
+      const Fault = statusOf(head) === 101 ? HardViolation : Refused;
       throw new Fault(faults.join('; '));
     }
     this.#agree(peer, head, extensions ?? '');
@@ -193,9 +192,18 @@ export class ServerAttempt extends TargetAttempt {
     return this.openOffering(takeover ? DEFLATE_OFFER : DEFLATE_OFFER + plain);
   }
 
-  /** Opens a connection with this offer. Skips the case when the server declines the offer. */
+  /**
+   * Opens a connection with this offer. Skips the case when the server declines the offer, also
+   * with an HTTP error: section 13.1 asks whether it refuses valid offers.
+   */
   async openOffering(offer: string): Promise<Peer> {
-    const peer = await this.open({ extensions: offer });
+    let peer: Peer;
+    try {
+      peer = await this.open({ extensions: offer });
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      this.skip(`the server refused a handshake with the offer "${offer}"`);
+    }
     if (peer.deflate === undefined) this.skip(`the server declined "${offer}"`);
     return peer;
   }

@@ -32,7 +32,7 @@ function broken(chapter: Chapter<TargetAttempt>): void {
     });
     for (const [title, payload] of INVALID_PAYLOADS) {
       add(`${title}${fragmented ? ', in two fragments' : ''}`, async (attempt) => {
-        const peer = await attempt.openDeflate({ takeover: false });
+        const peer = await attempt.openDeflate();
         const sizes = fragmented ? [1, payload.length - 1] : [payload.length];
         const [first, ...rest] = fragments(BINARY, payload, sizes);
         await peer.sendFrames({ ...first!, rsv: RSV1 }, ...rest);

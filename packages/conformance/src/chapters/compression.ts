@@ -66,7 +66,7 @@ function forms(chapter: Chapter<TargetAttempt>): void {
     });
     for (const { title, compressed, plain } of messages) {
       add(`a compressed message: ${title}`, async (attempt) => {
-        const peer = await attempt.openDeflate({ takeover: false });
+        const peer = await attempt.openDeflate();
         await peer.sendFrames({ opcode, payload: compressed, rsv: RSV1 });
         await expectMessage(peer, opcode, plain);
         await echo(peer, TEXT, utf8('and one that is not compressed'));
@@ -180,9 +180,14 @@ const SAME_OR_FAILED = 'the original bytes come back, or the target fails the co
 /** A target that keeps its window inflates the message. Any other target must detect the fault. */
 async function expectSameOrFailure(peer: Peer, payload: Buffer): Promise<void> {
   await peer.sendFrames({ opcode: TEXT, payload, rsv: RSV1 });
-  const event = await peer.next('the message, or a failed connection');
+  const awaited = 'the message, or a failed connection';
+  let event = await peer.next(awaited);
+  while (event.kind === 'pong') event = await peer.next(awaited);
   if (event.kind === 'message' && event.payload.toString() !== 'Hello') {
     peer.attempt.fail(`received ${eventText(event)} with bytes that were never sent`);
+  }
+  if (event.kind === 'close' && event.code === 1000) {
+    peer.attempt.fail(`received ${eventText(event)}, as if the peer had closed the connection`);
   }
 }
 

@@ -147,7 +147,8 @@ function places(chapter: Chapter<TargetAttempt>): void {
         opcode: TEXT,
         payload: Buffer.concat([letters(head), bad, letters(tail)]),
       });
-      await expectFailure(peer, CODES, NOT_UTF8);
+      // A target may limit large messages before it checks them.
+      await expectFailure(peer, head > 1000 ? [1007, 1009] : CODES, NOT_UTF8);
     });
   }
   acrossMessages(add);

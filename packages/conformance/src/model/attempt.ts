@@ -12,6 +12,7 @@ export class Attempt {
   readonly #disposals: (() => void)[] = [];
   readonly #seed: string;
   #randoms = 0;
+  #progressAt = performance.now();
 
   /** @param seed - Attempts with the same seed get the same random bytes. */
   constructor(timeout: number, seed = '') {
@@ -23,6 +24,16 @@ export class Attempt {
   randomBytes(size: number): Buffer {
     const hash = createHash('sha256').update(`${this.#seed} ${this.#randoms++}`);
     return hash.digest().subarray(0, size);
+  }
+
+  /** Records that the target has sent something. */
+  progressed(): void {
+    this.#progressAt = performance.now();
+  }
+
+  /** Time in ms since the target has sent something. */
+  get stalledFor(): number {
+    return performance.now() - this.#progressAt;
   }
 
   /** Maximum wait, in ms, for something the target SHOULD do. The case continues without it. */

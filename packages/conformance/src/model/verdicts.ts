@@ -6,6 +6,9 @@ export class Violation extends Error {
 /** The target broke a MUST that every case checks: a verdict of `fail` also in a case for a SHOULD. */
 export class HardViolation extends Violation {}
 
+/** The server refused a handshake with an HTTP status. It may be what a case for a SHOULD asks about. */
+export class Refused extends Violation {}
+
 /** The case does not apply to this target. The message contains the reason. */
 export class Skip extends Error {
   override readonly name = 'Skip';

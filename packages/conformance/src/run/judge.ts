@@ -4,8 +4,10 @@ import type { Case, CaseFacts, CaseResult, Verdict } from '../model/case.ts';
 import { factsOf } from '../model/select.ts';
 import { HardViolation, Skip, Unreachable, Violation } from '../model/verdicts.ts';
 
-/** Timeout of a case, in timeouts of a single wait. */
+/** Timeout of a case without progress, in timeouts of a single wait. */
 const MAX_WAITS = 4;
+/** Timeout of a case whose target sends without end, in timeouts of a single wait. */
+const MAX_TOTAL = 20;
 
 /** Verdict of a case and its explanation. */
 interface Outcome {
@@ -28,7 +30,7 @@ export async function judge<Context extends Attempt>(
   const start = performance.now();
   let error: unknown;
   try {
-    await withinBound(one.run(attempt), attempt.timeout * MAX_WAITS);
+    await withinBound(one.run(attempt), attempt);
   } catch (thrown) {
     error = thrown;
   }
@@ -58,17 +60,28 @@ function outcomeOf(one: CaseFacts, remarks: readonly string[], error: unknown): 
   if (error instanceof Skip) return { verdict: 'skipped', because: [error.message] };
   if (error instanceof Violation) {
     const hard =
-      one.level === 'must' || error instanceof Unreachable || error instanceof HardViolation;
+      one.level === 'must' ||
+      (error instanceof Unreachable && one.level === 'should') ||
+      error instanceof HardViolation;
     return { verdict: hard ? 'fail' : soft, because: [error.message, ...remarks] };
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : inspect(error);
   return { verdict: 'error', because: [`the suite itself failed: ${text}`, ...remarks] };
 }
 
-async function withinBound(run: Promise<void>, ms: number): Promise<void> {
+/** A case of many steps may take long on a slow link, so the bound counts from the last progress. */
+async function withinBound(run: Promise<void>, attempt: Attempt): Promise<void> {
+  const ms = attempt.timeout * MAX_WAITS;
+  const start = performance.now();
   let timer: NodeJS.Timeout | undefined;
   const bound = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Violation(`the case did not end within ${ms} ms`)), ms);
+    const check = (): void => {
+      const total = Math.round(performance.now() - start);
+      const left = Math.min(ms - attempt.stalledFor, attempt.timeout * MAX_TOTAL - total);
+      if (left > 0) timer = setTimeout(check, left);
+      else reject(new Violation(`the case did not end within ${total} ms`));
+    };
+    timer = setTimeout(check, ms);
   });
   try {
     await Promise.race([run, bound]);

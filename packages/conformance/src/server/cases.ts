@@ -11,6 +11,7 @@ import { segmentation } from '../chapters/segmentation.ts';
 import { utf8Texts } from '../chapters/utf8.ts';
 import type { Case } from '../model/case.ts';
 import type { Chapter } from '../model/chapter.ts';
+import { serverClosing } from './closing.ts';
 import { handshake } from './handshake.ts';
 import { masks } from './masks.ts';
 import { parameters } from './parameters.ts';
@@ -22,7 +23,7 @@ const chapters: readonly Chapter<ServerAttempt>[] = [
   opcodes(),
   fragmentation(),
   utf8Texts(),
-  closing(),
+  serverClosing(closing()),
   handshake(),
   limits(),
   segmentation(),

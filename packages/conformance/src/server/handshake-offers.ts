@@ -4,7 +4,7 @@ import { closeCleanly, echo } from '../wire/expect.ts';
 import { TEXT } from '../wire/frame.ts';
 import { answerFaults } from '../wire/handshake.ts';
 import { fieldOf, statusOf } from '../wire/head.ts';
-import { expectRefused } from './handshake-requests.ts';
+import { expectRefused, failUnlessError } from './handshake-requests.ts';
 
 /** Adds sections about offered subprotocols and extensions. */
 export function offers(chapter: Chapter<ServerAttempt>): void {
@@ -95,7 +95,7 @@ function badSubprotocols(chapter: Chapter<ServerAttempt>): void {
       const peer = await attempt.connect();
       await attempt.sendRequest(peer, [...attempt.fields(key), ['Sec-WebSocket-Protocol', value]]);
       const head = await peer.readHead('the answer to the handshake');
-      if (head === undefined || statusOf(head) !== 101) return;
+      if (head === undefined || statusOf(head) !== 101) return failUnlessError(attempt, head);
       const tokens = value
         .split(',')
         .map((one) => one.trim())

@@ -6,6 +6,7 @@ import {
   expectAnswered,
   expectRefused,
   type HandshakeRequest,
+  type RefusalKind,
   withFields,
   withValue,
 } from './handshake-requests.ts';
@@ -29,48 +30,75 @@ const REFUSED = {
   expects: 'the server refuses the handshake with an HTTP error',
 };
 
+/** A server may ignore Upgrade (RFC 9110, 7.8) and answer a request that is no handshake. */
+const NOT_UPGRADED = {
+  section: 'RFC 6455, 4.2.1; RFC 9110, 7.8',
+  expects: 'the server answers without 101',
+};
+
 type RequestRow = readonly [title: string, request: HandshakeRequest];
 
-function addAll(add: AddCase<ServerAttempt>, requests: readonly RequestRow[]): void {
+function addAll(
+  add: AddCase<ServerAttempt>,
+  requests: readonly RequestRow[],
+  kind?: RefusalKind,
+): void {
   for (const [title, request] of requests) {
     add(title, async (attempt) => {
-      await expectRefused(attempt, request);
+      await expectRefused(attempt, request, kind);
     });
   }
 }
 
 function methods(chapter: Chapter<ServerAttempt>): void {
-  const add = chapter.section(REFUSED);
+  const add = chapter.section(NOT_UPGRADED);
   const names = ['POST', 'PUT', 'DELETE', 'HEAD', 'OPTIONS', 'PATCH', 'get', 'Get', 'BREW'];
   addAll(
     add,
     names.map((name) => [`method ${name}`, { start: (target) => `${name} ${target} HTTP/1.1` }]),
+    'request',
   );
 }
 
 function versionsOfHttp(chapter: Chapter<ServerAttempt>): void {
-  const add = chapter.section(REFUSED);
+  const add = chapter.section({
+    ...NOT_UPGRADED,
+    expects: 'the server answers without 101, or ends the connection',
+  });
   addAll(
     add,
     ['HTTP/1.0', 'HTTP/0.9', 'HTTP/1', 'http/1.1', 'HTP/1.1'].map((version) => [
       `a request with version ${version}`,
       { start: (target) => `GET ${target} ${version}` },
     ]),
+    'garbage',
   );
-  addAll(add, [['a request without an HTTP version', { start: (target) => `GET ${target}` }]]);
+  addAll(
+    add,
+    [['a request without an HTTP version', { start: (target) => `GET ${target}` }]],
+    'garbage',
+  );
 }
 
 function fieldsMissing(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section(REFUSED);
-  const names = ['Host', 'Upgrade', 'Connection', 'Sec-WebSocket-Key', 'Sec-WebSocket-Version'];
+  for (const [name, kind] of [
+    ['Host', 'handshake'],
+    ['Upgrade', 'request'],
+    ['Connection', 'request'],
+    ['Sec-WebSocket-Key', 'handshake'],
+    ['Sec-WebSocket-Version', 'handshake'],
+  ] as const) {
+    addAll(add, [[`no ${name}`, { fields: (fields) => withoutField(fields, name) }]], kind);
+  }
   addAll(
     add,
-    names.map((name) => [`no ${name}`, { fields: (fields) => withoutField(fields, name) }]),
+    [
+      ['no field but Host', { fields: (fields) => fields.slice(0, 1) }],
+      ['no field at all', { fields: () => [] }],
+    ],
+    'request',
   );
-  addAll(add, [
-    ['no field but Host', { fields: (fields) => fields.slice(0, 1) }],
-    ['no field at all', { fields: () => [] }],
-  ]);
 }
 
 function hosts(chapter: Chapter<ServerAttempt>): void {
@@ -106,10 +134,11 @@ const BAD_CONNECTIONS = [
 ];
 
 function upgrades(chapter: Chapter<ServerAttempt>): void {
-  const add = chapter.section(REFUSED);
+  const add = chapter.section(NOT_UPGRADED);
   addAll(
     add,
     BAD_UPGRADES.map((value) => [`Upgrade: ${value}`, { fields: withValue('Upgrade', value) }]),
+    'request',
   );
   addAll(
     add,
@@ -117,6 +146,7 @@ function upgrades(chapter: Chapter<ServerAttempt>): void {
       `Connection: ${value}`,
       { fields: withValue('Connection', value) },
     ]),
+    'request',
   );
 }
 
@@ -175,7 +205,8 @@ function draftVersions(chapter: Chapter<ServerAttempt>): void {
   });
   for (const version of [0, 4, 7, 8, 12]) {
     drafts(`Sec-WebSocket-Version: ${version}`, async (attempt) => {
-      judgeVersions(attempt, await expectAnswered(attempt, ofVersion(version)));
+      const head = await expectAnswered(attempt, ofVersion(version), 'handshake');
+      judgeVersions(attempt, head);
     });
   }
 }

@@ -66,12 +66,16 @@ export async function expectAccepted(
   return head;
 }
 
+/** Servers limit the fields of a request (RFC 6585, 5). */
+const FIELDS_TOO_LARGE = 431;
+
 async function expectEcho(
   attempt: ServerAttempt,
   peer: Peer,
   head: Head,
   key: string,
 ): Promise<void> {
+  if (statusOf(head) === FIELDS_TOO_LARGE) attempt.skip('the server limits fields: status 431');
   const faults = answerFaults(head, { key, extensions: [], subprotocols: attempt.subprotocols });
   if (faults.length > 0) attempt.fail(faults.join('; '));
   await echo(peer, TEXT, Buffer.from('open'));
@@ -79,40 +83,57 @@ async function expectEcho(
 }
 
 /**
- * Sends a request and expects an HTTP error. An end without an answer, and a status below 400 other
- * than 101, are non-strict.
+ * Sends a request and expects no 101.
  *
+ * @param kind - `handshake`: the server must answer with an HTTP error. `request`: it is a plain HTTP
+ *   request, so any other status is fine. `garbage`: also an end without an answer.
  * @returns The answer, if any.
  */
 export async function expectRefused(
   attempt: ServerAttempt,
   request: HandshakeRequest,
+  kind: RefusalKind = 'handshake',
 ): Promise<Head | undefined> {
   const { head } = await sendHandshake(attempt, request);
   if (head !== undefined && statusOf(head) === 101) {
     attempt.fail('the server accepted the handshake with 101, expected a refusal');
   }
-  if (head === undefined) {
-    attempt.nonStrict(
-      'the connection ended without an answer, expected an HTTP error status (4.2.1)',
-    );
-  } else if (statusOf(head) < 400) {
-    attempt.nonStrict(`the refusal has status ${statusOf(head)}, expected an error status (4.2.1)`);
+  if (kind === 'handshake') failUnlessError(attempt, head);
+  else if (kind === 'request' && head === undefined) {
+    attempt.nonStrict('the connection ended without an answer to a readable HTTP request');
   }
   return head;
 }
 
+/** What a request without a valid handshake is. */
+export type RefusalKind = 'handshake' | 'request' | 'garbage';
+
+/** RFC 6455, 4.2.1: a server must answer a handshake that it refuses with an HTTP error. */
+export function failUnlessError(attempt: ServerAttempt, head: Head | undefined): void {
+  if (head === undefined) {
+    attempt.fail('the connection ended without an answer, expected an HTTP error status (4.2.1)');
+  }
+  if (statusOf(head) < 400) {
+    attempt.fail(`the refusal has status ${statusOf(head)}, expected an error status (4.2.1)`);
+  }
+}
+
 /**
- * Sends a request and accepts any answer or an end. A 101 must be valid.
+ * Sends a request that the server may accept or refuse. A 101 must be valid.
  *
+ * @param kind - What the request is, if the server refuses it.
  * @returns The answer, unless it is a 101.
  */
 export async function expectAnswered(
   attempt: ServerAttempt,
   request: HandshakeRequest,
+  kind: RefusalKind = 'garbage',
 ): Promise<Head | undefined> {
   const { peer, head, key } = await sendHandshake(attempt, request);
-  if (head === undefined || statusOf(head) !== 101) return head;
+  if (head === undefined || statusOf(head) !== 101) {
+    if (kind === 'handshake') failUnlessError(attempt, head);
+    return head;
+  }
   await expectEcho(attempt, peer, head, key);
   return undefined;
 }

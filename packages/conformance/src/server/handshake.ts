@@ -9,6 +9,7 @@ import {
   type ChangeFields,
   expectAccepted,
   expectAnswered,
+  expectRefused,
   type HandshakeRequest,
   withFields,
   withValue,
@@ -73,7 +74,8 @@ function answers(chapter: Chapter<ServerAttempt>): void {
     async (attempt) => {
       await Promise.all(Array.from({ length: 10 }, () => expectAccepted(attempt, {})));
     },
-    { expects: 'each answer matches the key of its request' },
+    // RFC 6455, 4.1: a client has one connection at a time in this state, and servers limit them.
+    { expects: 'each answer matches the key of its request', level: 'advice' },
   );
 }
 
@@ -175,7 +177,11 @@ function upgradeLists(chapter: Chapter<ServerAttempt>): void {
 }
 
 /** Fields that a server must ignore or accept. */
-const ADDITIONAL_FIELDS: readonly (readonly [string, readonly Field[]])[] = [
+const ADDITIONAL_FIELDS: readonly (readonly [
+  title: string,
+  fields: readonly Field[],
+  own?: Partial<SectionFacts>,
+])[] = [
   [
     'fields that browsers send',
     [
@@ -204,7 +210,12 @@ const ADDITIONAL_FIELDS: readonly (readonly [string, readonly Field[]])[] = [
   ],
   ['fifty fields', Array.from({ length: 50 }, (_, at): Field => [`X-${at}`, `value ${at}`])],
   ['a field of 4000 bytes', [['X-Long', 'x'.repeat(4000)]]],
-  ['a field with bytes above ASCII', [['X-Latin', 'caf\u00e9 \u00fc']]],
+  // RFC 9110, 5.5: fields ought to be ASCII.
+  [
+    'a field with bytes above ASCII',
+    [['X-Latin', 'caf\u00e9 \u00fc']],
+    { section: 'RFC 9110, 5.5', level: 'advice' },
+  ],
   ['a field whose value looks like another field', [['X-Odd', 'Sec-WebSocket-Version: 7']]],
   ['Sec-WebSocket-Accept, a field of servers', [['Sec-WebSocket-Accept', 'x']]],
   ['Content-Length: 0', [['Content-Length', '0']]],
@@ -212,10 +223,14 @@ const ADDITIONAL_FIELDS: readonly (readonly [string, readonly Field[]])[] = [
 
 function additions(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section(ACCEPTED);
-  for (const [title, more] of ADDITIONAL_FIELDS) {
-    add(`an additional field: ${title}`, async (attempt) => {
-      await expectAccepted(attempt, { fields: withFields(...more) });
-    });
+  for (const [title, more, own] of ADDITIONAL_FIELDS) {
+    add(
+      `an additional field: ${title}`,
+      async (attempt) => {
+        await expectAccepted(attempt, { fields: withFields(...more) });
+      },
+      own,
+    );
   }
 }
 
@@ -252,7 +267,12 @@ function queries(chapter: Chapter<ServerAttempt>): void {
   }
 }
 
-/** Unusual or malformed requests. A server may accept or refuse each of them. */
+/** RFC 9112, 5.1: a server must refuse it, since other servers on its way may read it otherwise. */
+const SPACE_BEFORE_COLON: HandshakeRequest = {
+  bytes: (text) => text.replace('Upgrade:', 'Upgrade :'),
+};
+
+/** Unusual or malformed requests. A server may accept or refuse each of them, except one. */
 const ODDITIES: readonly (readonly [
   title: string,
   request: HandshakeRequest,
@@ -261,7 +281,11 @@ const ODDITIES: readonly (readonly [
   ['an empty line before the request', { bytes: (text) => `\r\n${text}` }],
   ['lines that end with LF only', { bytes: (text) => text.replaceAll('\r\n', '\n') }],
   ['a field folded over two lines', { fields: withFields(['X-Folded', 'one\r\n two']) }],
-  ['a space before a colon', { bytes: (text) => text.replace('Upgrade:', 'Upgrade :') }],
+  [
+    'a space before a colon',
+    SPACE_BEFORE_COLON,
+    { section: 'RFC 9112, 5.1', expects: 'the server refuses the request with 400' },
+  ],
   [
     'a field without a colon',
     { bytes: (text) => text.replace('\r\n\r\n', '\r\nnonsense\r\n\r\n') },
@@ -328,7 +352,8 @@ function oddities(chapter: Chapter<ServerAttempt>): void {
     add(
       title,
       async (attempt) => {
-        await expectAnswered(attempt, request);
+        if (request === SPACE_BEFORE_COLON) await expectRefused(attempt, request);
+        else await expectAnswered(attempt, request);
       },
       own,
     );

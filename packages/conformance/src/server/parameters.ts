@@ -63,7 +63,8 @@ function valid(chapter: Chapter<ServerAttempt>): void {
   });
   for (const offer of VALID_OFFERS) {
     add(`the offer ${DEFLATE}${offer}`, async (attempt) => {
-      const peer = await attempt.openOffering(DEFLATE + offer);
+      const peer = await attempt.open({ extensions: DEFLATE + offer });
+      if (peer.deflate === undefined) attempt.skip(`the server declined "${DEFLATE}${offer}"`);
       await exchange(peer, letters(3000));
       await echo(peer, TEXT, utf8('a plain one'));
       await closeCleanly(peer);
@@ -103,36 +104,43 @@ function invalid(chapter: Chapter<ServerAttempt>): void {
     expects: 'the server declines the offer and accepts the handshake without compression',
   });
   for (const offer of INVALID_OFFERS) {
-    add(`the offer ${DEFLATE}; ${offer}`, async (attempt) => {
-      const key = attempt.freshKey();
-      const peer = await attempt.connect();
-      const extensions = `${DEFLATE}; ${offer}`;
-      await attempt.sendRequest(peer, [
-        ...attempt.fields(key),
-        ['Sec-WebSocket-Extensions', extensions],
-      ]);
-      const head = await attempt.readAnswer(peer);
-      // A server that refuses the handshake has at least not accepted the offer.
-      if (statusOf(head) >= 400) {
-        attempt.nonStrict(
-          'the server refused the handshake, expected a decline of the offer (5.1)',
-        );
-        return;
-      }
-      const faults = answerFaults(head, {
-        key,
-        extensions: [DEFLATE],
-        subprotocols: attempt.subprotocols,
-      });
-      if (faults.length > 0) attempt.fail(faults.join('; '));
-      if (fieldOf(head, 'sec-websocket-extensions') !== undefined) {
-        attempt.fail('the server accepted the offer, expected a decline');
-      }
-      await echo(peer, TEXT, letters(2000));
-      await closeCleanly(peer);
-    });
+    add(
+      `the offer ${DEFLATE}; ${offer}`,
+      async (attempt) => {
+        const key = attempt.freshKey();
+        const peer = await attempt.connect();
+        const extensions = `${DEFLATE}; ${offer}`;
+        await attempt.sendRequest(peer, [
+          ...attempt.fields(key),
+          ['Sec-WebSocket-Extensions', extensions],
+        ]);
+        const head = await attempt.readAnswer(peer);
+        // A server that refuses the handshake has at least not accepted the offer.
+        if (statusOf(head) >= 400) {
+          attempt.nonStrict(
+            'the server refused the handshake, expected a decline of the offer (5.1)',
+          );
+          return;
+        }
+        const faults = answerFaults(head, {
+          key,
+          extensions: [DEFLATE],
+          subprotocols: attempt.subprotocols,
+        });
+        if (faults.length > 0) attempt.fail(faults.join('; '));
+        if (fieldOf(head, 'sec-websocket-extensions') !== undefined) {
+          attempt.fail('the server accepted the offer, expected a decline');
+        }
+        await echo(peer, TEXT, letters(2000));
+        await closeCleanly(peer);
+      },
+      UNCERTAIN_OFFERS.includes(offer) ? { level: 'advice' } : {},
+    );
   }
 }
+
+/** No RFC says whether the names of parameters have a case. */
+const UNCERTAIN_OFFERS = ['Server_No_Context_Takeover'];
 
 /** Lists of several offers. */
 const OFFER_LISTS = [

@@ -51,8 +51,12 @@ export function deflateAnswerFaults(answer: Extension, offer: Extension): string
       faults.push(`server_max_window_bits=${answered} exceeds the offered ${limit} (7.1.2.1)`);
     }
   }
-  if (names.includes(WINDOW_BITS[1]!) && offered(WINDOW_BITS[1]!) === undefined) {
+  const own = answer.params.find(([name]) => name === WINDOW_BITS[1]);
+  const ownOffer = offered(WINDOW_BITS[1]!);
+  if (own !== undefined && ownOffer === undefined) {
     faults.push('the answer has client_max_window_bits, which was not offered (7.1.2.2)');
+  } else if (Number(own?.[1]) > Number(ownOffer?.[1])) {
+    faults.push(`client_max_window_bits=${own![1]} exceeds the offered ${ownOffer![1]} (7.1.2.2)`);
   }
   return faults;
 }

@@ -60,8 +60,11 @@ export interface Extension {
 
 /** Parses `Sec-WebSocket-Extensions` (RFC 6455, 9.1). @throws Violation for a malformed list. */
 export function parseExtensions(value: string): Extension[] {
-  const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
-  const part = new RegExp(`^(${token})(?:\\s*=\\s*(?:"(${token})"|(${token})))?$`);
+  const letter = "[!#$%&'*+.^_`|~0-9A-Za-z-]";
+  const token = `${letter}+`;
+  // After unescaping, a quoted value is a token too.
+  const quoted = String.raw`(?:${letter}|\\${letter})+`;
+  const part = new RegExp(`^(${token})(?:\\s*=\\s*(?:"(${quoted})"|(${token})))?$`);
   return value
     .split(',')
     .filter((element) => element.trim() !== '')
@@ -73,7 +76,7 @@ export function parseExtensions(value: string): Extension[] {
             `${JSON.stringify(value.slice(0, 120))} is not a valid extension list`,
           );
         }
-        return [found[1]!, found[2] ?? found[3]] as const;
+        return [found[1]!, found[2]?.replaceAll('\\', '') ?? found[3]] as const;
       });
       if (name![1] !== undefined) throw new Violation(`the extension name ${name![0]} has a value`);
       return { name: name![0], params };

@@ -40,10 +40,22 @@ interface Huffman {
   readonly symbols: readonly number[];
 }
 
-function huffman(lengths: readonly number[]): Huffman {
+/**
+ * @throws Violation for a code that is over-subscribed or incomplete (RFC 1951, 3.2.2 and 3.2.7).
+ *   A code of one symbol, or of none, is incomplete and valid if `mayBeSingle`.
+ */
+function huffman(lengths: readonly number[], mayBeSingle = false): Huffman {
   const counts = Array.from({ length: 16 }, () => 0);
   for (const length of lengths) counts[length]!++;
   counts[0] = 0;
+  let unused = 1;
+  for (let length = 1; length < 16; length++) {
+    unused = 2 * unused - counts[length]!;
+    if (unused < 0) throw new Violation('the compressed data has an over-subscribed code');
+  }
+  const used = counts.reduce((sum, count) => sum + count);
+  const single = mayBeSingle && used === counts[1] && used < 2;
+  if (unused > 0 && !single) throw new Violation('the compressed data has an incomplete code');
   const symbols = lengths
     .map((length, symbol) => ({ length, symbol }))
     .filter(({ length }) => length > 0)
@@ -55,7 +67,8 @@ function huffman(lengths: readonly number[]): Huffman {
 const FIXED_LITERALS = huffman(
   Array.from({ length: 288 }, (_, at) => (at < 144 ? 8 : at < 256 ? 9 : at < 280 ? 7 : 8)),
 );
-const FIXED_DISTANCES = huffman(Array.from({ length: 30 }, () => 5));
+/** Codes 30 and 31 exist, and no valid data uses them (RFC 1951, 3.2.6). */
+const FIXED_DISTANCES = huffman(Array.from({ length: 32 }, () => 5));
 
 /**
  * Inflates a whole stream.
@@ -124,6 +137,9 @@ class Inflater {
     const literals = this.#bits(5) + 257;
     const distances = this.#bits(5) + 1;
     const count = this.#bits(4) + 4;
+    if (literals > 286 || distances > 30) {
+      throw new Violation('the compressed data has more codes than RFC 1951, 3.2.7, allows');
+    }
     const order = Array.from({ length: 19 }, () => 0);
     for (let at = 0; at < count; at++) order[CODE_LENGTH_ORDER[at]!] = this.#bits(3);
     const code = huffman(order);
@@ -142,7 +158,11 @@ class Inflater {
         symbol === 16 ? 3 + this.#bits(2) : symbol === 17 ? 3 + this.#bits(3) : 11 + this.#bits(7);
       for (let left = times; left > 0; left--) lengths.push(value);
     }
-    this.#coded(huffman(lengths.slice(0, literals)), huffman(lengths.slice(literals)));
+    if (lengths.length > literals + distances) {
+      throw new Violation('the compressed data repeats a code length beyond the last one');
+    }
+    if (lengths[256] === 0) throw new Violation('the compressed data has no code for its end');
+    this.#coded(huffman(lengths.slice(0, literals), true), huffman(lengths.slice(literals), true));
   }
 
   #coded(literals: Huffman, distances: Huffman): void {

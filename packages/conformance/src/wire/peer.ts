@@ -146,8 +146,13 @@ export class Peer extends RawPeer {
     return event;
   }
 
-  /** Like {@link next} with a timeout in ms; returns undefined after it. */
+  /**
+   * Like {@link next} with a timeout in ms; returns undefined after it. Bytes of an unfinished
+   * message restart the timeout, and pings do not.
+   */
   async nextWithin(awaited: string, ms: number): Promise<PeerEvent | undefined> {
+    let until = performance.now() + ms;
+    let held = this.#heldBytes;
     for (;;) {
       const event = this.#takeEvent();
       if (event !== undefined && event.kind !== 'ping') return event;
@@ -158,8 +163,18 @@ export class Peer extends RawPeer {
         }
         return { kind: 'end', how: this.ended };
       }
-      if (!(await this.waitForProgress(ms))) return undefined;
+      if (this.#heldBytes > held) until = performance.now() + ms;
+      held = this.#heldBytes;
+      const left = until - performance.now();
+      if (left <= 0 || !(await this.waitForProgress(left))) return undefined;
     }
+  }
+
+  /** Number of bytes of the unfinished frame and message. */
+  get #heldBytes(): number {
+    return (
+      this.queue.length + this.#fragments.reduce((sum, { payload }) => sum + payload.length, 0)
+    );
   }
 
   #takeEvent(): Exclude<PeerEvent, EndEvent> | undefined {

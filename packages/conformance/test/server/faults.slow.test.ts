@@ -6,7 +6,7 @@ import {
   serverSuiteCases,
 } from '../../src/index.ts';
 import { differences } from './differences.ts';
-import { FAULTS, type Fault } from './naive-faults.ts';
+import { FAULTS, type Fault, LIBERTIES, type Liberty } from './naive-faults.ts';
 import { naiveServer } from './naive-server.ts';
 
 // The tests mostly wait for timeouts, so eight of them share the processor.
@@ -14,7 +14,7 @@ vi.setConfig({ maxConcurrency: 8 });
 
 /** Runs the suite against a naive server with these faults. */
 async function reportOn(
-  faults: readonly Fault[],
+  faults: readonly (Fault | Liberty)[],
   options: ServerSuiteOptions,
 ): Promise<SuiteReport> {
   const server = await naiveServer(...faults);
@@ -75,5 +75,10 @@ describe('a naive server', { timeout: 300_000 }, () => {
 });
 
 describe.concurrent('a naive server', { timeout: 60_000 }, () => {
+  it.each(Object.keys(LIBERTIES) as Liberty[])('that %s fails no case', async (liberty) => {
+    const report = await reportOn([liberty], { only: LIBERTIES[liberty], timeout: 10_000 });
+    expect(differences(report)).toEqual([]);
+  });
+
   it.each(OTHER_FAULTS)('that $fault fails "$by"', expectCaught);
 });

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
-import type { Fault } from './naive-faults.ts';
+import type { Fault, Liberty } from './naive-faults.ts';
 
 /** Negotiated parameters. The naive server compresses without context takeover. */
 export interface NaiveTerms {
@@ -37,7 +37,7 @@ interface Header {
 /** A simple echo endpoint. It keeps all bytes in one buffer, and parses it after each chunk. */
 export class NaiveConnection {
   readonly #socket: Duplex;
-  readonly #has: (fault: Fault) => boolean;
+  readonly #has: (fault: Fault | Liberty) => boolean;
   readonly #deflate: NaiveTerms | undefined;
   #bytes: Buffer = Buffer.alloc(0);
   #message: { opcode: number; packed: boolean; parts: Buffer[] } | undefined;
@@ -45,7 +45,11 @@ export class NaiveConnection {
   #firstKey: Buffer | undefined;
   #history: Buffer = Buffer.alloc(0);
 
-  constructor(socket: Duplex, has: (fault: Fault) => boolean, deflate: NaiveTerms | undefined) {
+  constructor(
+    socket: Duplex,
+    has: (fault: Fault | Liberty) => boolean,
+    deflate: NaiveTerms | undefined,
+  ) {
     this.#socket = socket;
     this.#has = has;
     this.#deflate = deflate;
@@ -77,7 +81,9 @@ export class NaiveConnection {
     const header = this.#header();
     if (header === undefined) return false;
     const end = header.start + header.length;
-    if (header.length > LIMIT) throw new Failure(1009);
+    const held = this.#message?.parts.reduce((sum, part) => sum + part.length, 0) ?? 0;
+    const limit = this.#has('limits messages to 10,000 bytes') ? 10_000 : LIMIT;
+    if (header.length + held > limit) throw new Failure(1009);
     if (this.#bytes.length < end) return false;
     const payload = unmask(this.#bytes.subarray(header.start, end), header.key);
     this.#bytes = this.#bytes.subarray(end);
@@ -148,6 +154,7 @@ export class NaiveConnection {
   }
 
   #control({ opcode }: Header, payload: Buffer): void {
+    if (this.#has('sends pongs as a heartbeat')) this.#send(10, Buffer.from('alive'));
     if (opcode === 8) this.#close(payload);
     else if (opcode === 9) {
       if (this.#has('drops fragments at a ping')) this.#message?.parts.splice(0);
@@ -167,7 +174,11 @@ export class NaiveConnection {
     if (!this.#has('does not check reasons')) checkText(payload.subarray(2), true);
     this.#closing = true;
     if (this.#has('does not answer close frames')) return;
-    const answered = this.#has('answers every closing with 1000') ? 1000 : code;
+    const answered = this.#has('answers every closing with 1000')
+      ? 1000
+      : this.#has('answers close frames without a code')
+        ? undefined
+        : code;
     this.#send(8, answered === undefined ? Buffer.alloc(0) : codeBytes(answered));
     if (this.#has('echoes after a close frame')) setImmediate(() => this.#socket.end());
     else if (!this.#has('does not end the connection')) this.#socket.end();
@@ -278,7 +289,7 @@ export class NaiveConnection {
     if (!(error instanceof Failure)) throw error;
     this.#closing = true;
     this.#send(8, codeBytes(error.code));
-    this.#socket.end();
+    if (!this.#has('waits for our FIN after a fault')) this.#socket.end();
   }
 }
 

@@ -94,8 +94,23 @@ export const FAULTS = {
   'answers every closing with 1000': planted(7, 'close code 1001', /has 1000/),
   'does not end the connection': planted(
     7,
-    'a close frame after an echo',
+    'a close frame with 1000, and no FIN from us',
     /did not end the connection/,
+  ),
+  'waits for our FIN after a fault': planted(
+    7,
+    "a reserved opcode, our answer to the server's close frame, and no FIN from us",
+    /did not end the connection/,
+  ),
+  'answers bad handshakes with 200': planted(
+    8,
+    'no Sec-WebSocket-Key',
+    /status 200, expected an error status/,
+  ),
+  'drops refused handshakes': planted(
+    8,
+    'no Sec-WebSocket-Version',
+    /ended without an answer, expected an HTTP error/,
   ),
   'ignores the end of the connection': planted(
     7,
@@ -224,6 +239,17 @@ export const FAULTS = {
     /RSV1 is set/,
   ),
 } as const satisfies Record<string, Planted>;
+
+/** What the naive server may do by the RFCs, and the chapters whose cases still do not fail. */
+export const LIBERTIES = {
+  'limits messages to 10,000 bytes': ['1', '5', '6', '9', '10'],
+  'sends pongs as a heartbeat': ['2'],
+  'answers plain requests with 200': ['8.9', '8.11', '8.13'],
+  'answers close frames without a code': ['1', '5'],
+} as const;
+
+/** Name of a liberty. */
+export type Liberty = keyof typeof LIBERTIES;
 
 /** Name of a fault. */
 export type Fault = keyof typeof FAULTS;

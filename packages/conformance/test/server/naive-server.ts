@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { NaiveConnection, type NaiveTerms } from './naive-connection.ts';
-import type { Fault } from './naive-faults.ts';
+import type { Fault, Liberty } from './naive-faults.ts';
 
 /** A simple echo server that can have planted faults. */
 export interface NaiveServer {
@@ -13,11 +13,11 @@ export interface NaiveServer {
 }
 
 /** Starts a naive server on a free port of 127.0.0.1. */
-export async function naiveServer(...faults: readonly Fault[]): Promise<NaiveServer> {
-  const has = (fault: Fault): boolean => faults.includes(fault);
+export async function naiveServer(...faults: readonly (Fault | Liberty)[]): Promise<NaiveServer> {
+  const has = (fault: Fault | Liberty): boolean => faults.includes(fault);
   const server = createServer((_, res) =>
     res
-      .writeHead(426, {
+      .writeHead(has('answers plain requests with 200') ? 200 : 426, {
         Upgrade: 'websocket',
         Connection: 'close, Upgrade',
         'Sec-WebSocket-Version': '13',
@@ -34,8 +34,10 @@ export async function naiveServer(...faults: readonly Fault[]): Promise<NaiveSer
     const answer = answerTo(req, has);
     if (!('fields' in answer)) {
       const version = has('does not list its version') ? '' : 'Sec-WebSocket-Version: 13\r\n';
+      if (has('drops refused handshakes')) return void socket.end();
+      const status = has('answers bad handshakes with 200') ? 200 : answer.refuse;
       socket.end(
-        `HTTP/1.1 ${answer.refuse} No\r\nConnection: close\r\n${version}Content-Length: 0\r\n\r\n`,
+        `HTTP/1.1 ${status} No\r\nConnection: close\r\n${version}Content-Length: 0\r\n\r\n`,
       );
       return;
     }
@@ -63,7 +65,7 @@ type Answer =
   | { readonly refuse: number }
   | { readonly fields: readonly string[]; readonly terms: NaiveTerms | undefined };
 
-function answerTo(req: IncomingMessage, has: (fault: Fault) => boolean): Answer {
+function answerTo(req: IncomingMessage, has: (fault: Fault | Liberty) => boolean): Answer {
   const lines = (name: string): string[] =>
     req.rawHeaders.filter((_, at, all) => at % 2 === 1 && all[at - 1]!.toLowerCase() === name);
   const list = (name: string): string[] =>
@@ -129,7 +131,7 @@ const TAKEOVERS = ['server_no_context_takeover', 'client_no_context_takeover'];
 
 function negotiate(
   offers: readonly Offer[],
-  has: (fault: Fault) => boolean,
+  has: (fault: Fault | Liberty) => boolean,
 ): (NaiveTerms & { readonly line: string }) | undefined {
   const offer = offers.find(
     ({ name, params }) =>

@@ -1,4 +1,4 @@
-import { constants, deflateRawSync } from 'node:zlib';
+import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import {
   COMPRESSED_BINARIES,
@@ -44,6 +44,23 @@ describe('inflate', () => {
 
   it.each(INVALID_PAYLOADS)('rejects %s', (_, packed) => {
     expect(() => inflate(Buffer.concat([packed, TAIL]))).toThrow(/the compressed data/);
+  });
+
+  // RFC 1951, 3.2.2 and 3.2.7: zlib rejects each of them too.
+  it.each([
+    ['287 literal codes', 'f4 00 00 00 00', /more codes/],
+    ['31 distance codes', '04 1e 00 00 00', /more codes/],
+    ['an over-subscribed code of code lengths', '04 00 92 04 00', /over-subscribed/],
+    ['an incomplete code of code lengths', '04 00 10 00 00', /incomplete/],
+  ])('rejects %s', (_, packed, fault) => {
+    const data = Buffer.concat([hex(packed), TAIL]);
+    expect(() => inflateRawSync(data, { finishFlush: constants.Z_SYNC_FLUSH })).toThrow();
+    expect(() => inflate(data)).toThrow(fault);
+  });
+
+  it('rejects a message that keeps the end that its sender must remove', () => {
+    const packed = Buffer.concat([hex('4a 04 00'), TAIL]);
+    expect(() => inflate(Buffer.concat([packed, TAIL]))).toThrow(/stored block/);
   });
 
   it('reports the largest match distance, also into the history', () => {
