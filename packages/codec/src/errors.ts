@@ -43,12 +43,14 @@ export type ProtocolErrorCode =
  *
  * @example
  * ```ts
- * import { FrameDecoder } from '@ws/codec';
+ * import { Endpoint, ProtocolError } from '@ws/codec';
  *
- * const decoder = new FrameDecoder({ role: 'server' });
- * decoder.push(Uint8Array.of(0x81, 0)); // without a mask
- * decoder.next();
- * console.log(decoder.error?.closeCode, decoder.error?.faults); // 1002 [ 'bad MASK' ]
+ * const server = new Endpoint({ role: 'server' });
+ * for (const event of server.receive(Uint8Array.of(0x81, 0))) {
+ *   if (event.kind === 'close' && event.error instanceof ProtocolError) {
+ *     console.log(event.error.closeCode, event.error.faults); // 1002 [ 'bad MASK' ]
+ *   }
+ * }
  * ```
  */
 export class ProtocolError extends WebSocketError {

@@ -62,7 +62,7 @@ const SEND_OPTION_NAMES: readonly string[] = ['key'];
  * const [client, server] = connPair();
  * const session = hub.add(server);
  * session.join('lobby');
- * await session.send('welcome');
+ * session.send('welcome');
  * console.log((await client.readMessage()).text(), session.rooms.size); // welcome 1
  * ```
  */
