@@ -1,4 +1,5 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import process from 'node:process';
 import { defineConfig } from 'tsup';
 import { commonJS } from './commonjs.ts';
@@ -21,7 +22,7 @@ export function library(
   // `clean` of tsup would remove the files of the build beside it.
   rmSync('dist', { recursive: true, force: true });
   // tsup has no hook after the declarations.
-  process.once('exit', () => INTERNAL.forEach(removeComments));
+  process.once('exit', shortenDeclarations);
   const shared = { entry, noExternal: bundled, silent: true };
   return defineConfig([
     {
@@ -58,9 +59,17 @@ export function library(
 /** Declarations that only the other packages of the workspace use. */
 const INTERNAL = ['dist/internal.d.cts', 'dist/parts.d.cts'];
 
-function removeComments(file: string): void {
-  if (!existsSync(file)) return;
-  writeFileSync(file, readFileSync(file, 'utf8').replaceAll(/^ *\/\*\*[^]*?\*\/\n/gm, ''));
+/** The examples of docstrings. The reference on the site has them; in the tarballs they cost 5 kB. */
+const EXAMPLE = /(?:^ *\*\n)?^ *\* @example\n(?:^ *\*(?!\/).*\n)*?(?=^ *\*(?:\/| @[a-z]))/gm;
+const COMMENT = /^ *\/\*\*[^]*?\*\/\n/gm;
+
+function shortenDeclarations(): void {
+  for (const name of readdirSync('dist', { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('.d.cts')) continue;
+    const file = join('dist', name);
+    const removed = INTERNAL.includes(file) ? COMMENT : EXAMPLE;
+    writeFileSync(file, readFileSync(file, 'utf8').replaceAll(removed, ''));
+  }
 }
 
 /** Makes the d.ts worker include the types of private packages. It leaves other packages external. */

@@ -198,7 +198,7 @@ function enumsOf({ enums }: ProtocolV5): string {
         return `${since}  ${enumIdentifier}: ${literal},\n`;
       });
       return [
-        `\n/** See ${anchor(V5_PAGE, name)} */\n`,
+        `\n/** For {@link Obs}. See ${anchor(V5_PAGE, name)} */\n`,
         `export const ${name} = {\n${lines.join('')}} as const;\n`,
         `export type ${name} = (typeof ${name})[keyof typeof ${name}];\n`,
       ].join('');

@@ -58,7 +58,7 @@ async function load<T>(snippet: Snippet, names: string): Promise<T & { printed: 
 let copies = 0;
 
 describe('a page that reads frames', () => {
-  const readers = all.filter(({ code }) => /\.next\(\)/.test(code));
+  const readers = all.filter(({ code }) => /\bdecoder\.next\(\)/.test(code));
 
   interface Reader {
     readonly receive: (chunk: Uint8Array) => void;

@@ -79,6 +79,23 @@ describe('the list of pages', () => {
   });
 });
 
+describe('a guide', () => {
+  /** They compare, list or measure: a program would show none of that. `live.md` runs its own. */
+  const WITHOUT_PROGRAM =
+    `architecture attacks close-codes from-gorilla from-melody from-socket-io from-ws live
+    performance runtimes scale`.split(/\s+/);
+  const guides = readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md') && name !== 'index.md')
+    .filter((name) => !WITHOUT_PROGRAM.includes(name.replace(/\.md$/, '')));
+
+  it.each(guides)('shows its shortest program after at most two sentences: %s', (name) => {
+    const [, , ...rest] = read(name).split('\n');
+    const before = rest.join('\n').split('\n```', 1)[0]!.trim();
+    expect(before).not.toMatch(/^(?:#|\||!\[)/m);
+    expect(before.match(/[.?](?=\s|$)/g)?.length ?? 0).toBeLessThanOrEqual(2);
+  });
+});
+
 describe('docs/reverse-proxies.md', () => {
   it.each([
     { language: 'nginx', file: 'nginx.conf' },

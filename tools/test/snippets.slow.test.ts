@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import ts from 'typescript';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Snippet, snippets } from '../snippets.ts';
@@ -85,11 +86,25 @@ it.skipIf(!built)(
 describe.skipIf(!built).concurrent('a snippet', { timeout: 60_000 }, () => {
   const runnable = all.filter((snippet) => snippet.run);
   const plain = runnable.filter((snippet) => !isServer(snippet) && !isClient(snippet));
+  const [examples, programs] = [plain.filter(isExample), plain.filter((s) => !isExample(s))];
   const withTitle = (list: readonly Snippet[]): { title: string; snippet: Snippet }[] =>
     list.map((snippet) => ({ title: titleOf(snippet), snippet }));
 
-  it.each(withTitle(plain))('runs to its end: $title', async ({ snippet }) => {
+  it.each(withTitle(programs))('runs to its end: $title', async ({ snippet }) => {
     await runToEnd(snippet);
+  });
+
+  // A process for each of a hundred examples would cost half a minute.
+  it('of a docstring runs to its end', async () => {
+    const steps = examples.map((example) => {
+      const url = JSON.stringify(pathToFileURL(writeProgram(example)));
+      return `console.log('# ${titleOf(example)}');\nawait import(${url});`;
+    });
+    const path = join(folder, 'examples.mjs');
+    writeFileSync(path, steps.join('\n'));
+    const { child, ended, output } = run(path);
+    await ended;
+    expect(child.exitCode, output()).toBe(0);
   });
 
   it.each(withTitle(runnable.filter((snippet) => isServer(snippet))))(
@@ -132,14 +147,23 @@ function isClient(snippet: Snippet): boolean {
   return !isServer(snippet) && /:8080\b/.test(snippet.code);
 }
 
-let programs = 0;
+/** Whether the snippet is in a docstring. */
+function isExample({ file }: Snippet): boolean {
+  return file.endsWith('.ts');
+}
 
-/** Writes the snippet as JavaScript and starts it. It uses the built packages. */
-function start(snippet: Snippet, port: number): Running {
-  const path = pathOf(snippet).replace(/\.ts$/, `_${++programs}.mjs`);
+let written = 0;
+
+/** Writes the snippet as JavaScript. It uses the built packages. */
+function writeProgram(snippet: Snippet, port = 8080): string {
+  const path = pathOf(snippet).replace(/\.ts$/, `_${++written}.mjs`);
   const code = snippet.code.replaceAll('8080', String(port));
   const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 };
   writeFileSync(path, ts.transpileModule(code, { compilerOptions }).outputText);
+  return path;
+}
+
+function run(path: string): Running {
   const child = spawn(process.execPath, ['--import', REPORT_PORT, path], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -172,7 +196,7 @@ const REPORT_PORT = `data:text/javascript,${encodeURIComponent(`
   process.channel?.unref();`)}`;
 
 async function runToEnd(snippet: Snippet, port = 8080): Promise<void> {
-  const { child, ended, output } = start(snippet, port);
+  const { child, ended, output } = run(writeProgram(snippet, port));
   await ended;
   expect(child.exitCode, output()).toBe(0);
 }
@@ -183,7 +207,7 @@ interface Serving extends AsyncDisposable {
 }
 
 async function startServer(snippet: Snippet): Promise<Serving> {
-  const { child, ended, output } = start(snippet, 0);
+  const { child, ended, output } = run(writeProgram(snippet, 0));
   const [port] = (await Promise.race([once(child, 'message'), ended])) as [number | null];
   if (child.exitCode !== null) {
     throw new Error(`${titleOf(snippet)} ended instead of serving\n${output()}`);

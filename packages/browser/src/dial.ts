@@ -84,6 +84,14 @@ export async function dial(url: string | URL, options: DialOptions = {}): Promis
  *
  * @throws TypeError for another value or a socket that has closed; TypeError, RangeError that names
  *   a bad option.
+ *
+ * @example
+ * ```ts no-run
+ * import { fromWebSocket } from '@ws/browser';
+ *
+ * const conn = fromWebSocket(new WebSocket('wss://example.org/feed'));
+ * for await (const message of conn) console.log(message.text());
+ * ```
  */
 export function fromWebSocket(
   socket: WebSocketLike,

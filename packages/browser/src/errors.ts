@@ -1,6 +1,20 @@
 import { WebSocketError } from '@ws/conn/parts';
 
-/** A page has no such feature: browsers do not offer it. The message says what to use instead. */
+/**
+ * A page has no such feature: browsers do not offer it. The message says what to use instead.
+ *
+ * @example
+ * ```ts no-run
+ * import { dial, UnsupportedError } from '@ws/browser';
+ *
+ * const conn = await dial('/feed');
+ * try {
+ *   await conn.ping();
+ * } catch (error) {
+ *   console.log(error instanceof UnsupportedError); // true: a page cannot send pings
+ * }
+ * ```
+ */
 export class UnsupportedError extends WebSocketError {
   declare readonly code: 'WS_ERR_UNSUPPORTED';
 

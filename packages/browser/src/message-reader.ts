@@ -2,7 +2,18 @@ import type { DataType, MessageReaderLike } from '@ws/conn';
 import { decodeUtf8, type PageMessage } from './payload.ts';
 import { attempt } from './promises.ts';
 
-/** A whole message, read as a stream: browsers deliver no part of one. */
+/**
+ * A whole message, read as a stream: browsers deliver no part of one.
+ *
+ * @example
+ * ```ts no-run
+ * import { dial } from '@ws/browser';
+ *
+ * const conn = await dial('/file');
+ * const reader = await conn.nextReader();
+ * for await (const piece of reader) console.log(piece.length);
+ * ```
+ */
 export class WholeMessageReader implements MessageReaderLike {
   readonly type: DataType;
   #rest: Uint8Array;

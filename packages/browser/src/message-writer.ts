@@ -4,7 +4,20 @@ import { bytesOf, payloadOf } from './payload.ts';
 import { attempt, nothing } from './promises.ts';
 import type { WriteSide } from './write-side.ts';
 
-/** Gathers a message and sends it when it is complete: browsers do not send parts of one. */
+/**
+ * Gathers a message and sends it when it is complete: browsers do not send parts of one.
+ *
+ * @example
+ * ```ts no-run
+ * import { dial, TextMessage } from '@ws/browser';
+ *
+ * const conn = await dial('/file');
+ * const writer = await conn.nextWriter(TextMessage);
+ * await writer.write('one message ');
+ * await writer.write('of two writes');
+ * await writer.close();
+ * ```
+ */
 export class GatheringWriter implements MessageWriterLike {
   readonly #type: number;
   readonly #writes: WriteSide;

@@ -1,6 +1,19 @@
 /**
  * Base class of all errors of this library. The `message` starts with `websocket: `. The `code`
  * never changes: branch on `code` or on the class, never on the text.
+ *
+ * @example
+ * ```ts
+ * import { encodeFrame, Endpoint, TextMessage, WebSocketError } from '@ws/codec';
+ *
+ * const server = new Endpoint({ role: 'server' });
+ * const unmasked = encodeFrame(TextMessage, new TextEncoder().encode('hello'));
+ * for (const event of server.receive(unmasked)) {
+ *   if (event.kind === 'close' && event.error instanceof WebSocketError) {
+ *     console.log(event.error.code); // WS_ERR_PROTOCOL
+ *   }
+ * }
+ * ```
  */
 export class WebSocketError extends Error {
   /**
@@ -25,7 +38,21 @@ export type ProtocolErrorCode =
   | 'WS_ERR_INVALID_UTF8'
   | 'WS_ERR_INVALID_DEFLATE';
 
-/** The peer broke RFC 6455 or RFC 7692. */
+/**
+ * The peer broke RFC 6455 or RFC 7692.
+ *
+ * @example
+ * ```ts
+ * import { Endpoint, ProtocolError } from '@ws/codec';
+ *
+ * const server = new Endpoint({ role: 'server' });
+ * for (const event of server.receive(Uint8Array.of(0x81, 0))) {
+ *   if (event.kind === 'close' && event.error instanceof ProtocolError) {
+ *     console.log(event.error.closeCode, event.error.faults); // 1002 [ 'bad MASK' ]
+ *   }
+ * }
+ * ```
+ */
 export class ProtocolError extends WebSocketError {
   declare readonly code: ProtocolErrorCode;
   /**
@@ -55,6 +82,18 @@ export class ProtocolError extends WebSocketError {
 /**
  * A write was rejected because too many bytes are buffered. Nothing of it was sent. Wait until the
  * earlier writes are sent.
+ *
+ * @example
+ * ```ts
+ * import { BackpressureError, connPair } from '@ws/conn';
+ *
+ * const [client] = connPair({ maxBufferedAmount: 100_000 });
+ * try {
+ *   await Promise.all(Array.from({ length: 1000 }, () => client.send('x'.repeat(1000))));
+ * } catch (error) {
+ *   console.log(error instanceof BackpressureError); // true: await each send instead
+ * }
+ * ```
  */
 export class BackpressureError extends WebSocketError {
   declare readonly code: 'WS_ERR_BACKPRESSURE';

@@ -12,12 +12,30 @@ import { parse as parseSubprotocols } from './subprotocol.ts';
 import { WebSocket as Connection } from './websocket.ts';
 import { WebSocketServer } from './websocket-server.ts';
 
-/** Reads and writes `Sec-WebSocket-Extensions`. */
+/**
+ * Reads and writes `Sec-WebSocket-Extensions`.
+ *
+ * @example
+ * ```ts
+ * import { extension } from '@ws/compat';
+ *
+ * console.log(extension.format({ 'permessage-deflate': [{ server_no_context_takeover: true }] }));
+ * ```
+ */
 const extension: { format: typeof format; parse: typeof parseExtensions } = {
   format,
   parse: parseExtensions,
 };
-/** Reads `Sec-WebSocket-Protocol`. */
+/**
+ * Reads `Sec-WebSocket-Protocol`.
+ *
+ * @example
+ * ```ts
+ * import { subprotocol } from '@ws/compat';
+ *
+ * console.log(subprotocol.parse('v2, v1')); // Set(2) { 'v2', 'v1' }
+ * ```
+ */
 const subprotocol: { parse: typeof parseSubprotocols } = { parse: parseSubprotocols };
 
 /** The parts of the API, which are properties of the class too. */
@@ -33,7 +51,25 @@ interface Parts {
   WebSocketServer: typeof WebSocketServer;
 }
 
-/** The class that `require` returns. */
+/**
+ * The class that `require` returns.
+ *
+ * @example
+ * ```ts
+ * import { once } from 'node:events';
+ * import { WebSocket, WebSocketServer } from '@ws/compat';
+ *
+ * const server = new WebSocketServer({ port: 0 });
+ * server.on('connection', (ws) => ws.on('message', (data: Buffer) => ws.send(data)));
+ * await once(server, 'listening');
+ * const ws = new WebSocket(`ws://127.0.0.1:${(server.address() as { port: number }).port}`);
+ * ws.on('open', () => ws.send('hello'));
+ * const [data] = await once(ws, 'message');
+ * console.log(String(data)); // hello
+ * ws.close();
+ * server.close();
+ * ```
+ */
 const WebSocket: typeof Connection & Parts = /* @__PURE__ */ Object.assign(Connection, {
   createWebSocketStream,
   extension,

@@ -51,7 +51,11 @@ const CLOSED_EARLY = 'The deflate stream was closed while data was being process
 
 type Callback = (error: Error | null, data?: Buffer) => void;
 
-/** permessage-deflate (RFC 7692): the negotiation, and the engines of one connection. */
+/**
+ * permessage-deflate (RFC 7692): the negotiation, and the engines of one connection.
+ *
+ * The option `perMessageDeflate` of a {@link WebSocketServer} creates it.
+ */
 export class PerMessageDeflate {
   /** The agreed parameters, after {@link accept}. */
   params: DeflateParameters | null = null;

@@ -33,6 +33,15 @@ const events: ParserEvents<Receiver> = {
 /**
  * Parses frames that are written to it, and emits 'message', 'ping', 'pong', 'conclude' (code and
  * reason of a close frame) and 'error'.
+ *
+ * @example
+ * ```ts
+ * import { Receiver } from '@ws/compat';
+ *
+ * const receiver = new Receiver();
+ * receiver.on('message', (data: Buffer) => console.log(data.toString())); // hi
+ * receiver.write(Buffer.of(0x81, 2, 0x68, 0x69));
+ * ```
  */
 export class Receiver extends Writable {
   readonly #parser: MessageParser<Receiver>;

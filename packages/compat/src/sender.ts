@@ -36,7 +36,20 @@ interface Job {
 const RSV1 = 0x40;
 const COMPRESSING = 'data was being compressed';
 
-/** Writes the frames of one socket. */
+/**
+ * Writes the frames of one socket.
+ *
+ * @example
+ * ```ts
+ * import { PassThrough } from 'node:stream';
+ * import { Sender } from '@ws/compat';
+ *
+ * const socket = new PassThrough();
+ * const sender = new Sender(socket);
+ * sender.send('hi', { fin: true, binary: false, mask: false, compress: false });
+ * console.log(socket.read()); // <Buffer 81 02 68 69>
+ * ```
+ */
 export class Sender extends OutgoingFrames {
   /** @internal Gets an error that is not of the socket: a Blob could not be read. */
   _owner: { _onSendError(error: Error): void } | undefined = undefined;

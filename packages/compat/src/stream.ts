@@ -6,6 +6,18 @@ import type { WebSocket } from './websocket.ts';
  * Turns a connection into a stream: a chunk is a message.
  *
  * @param options - Of the stream. With `readableObjectMode`, a text message is a string.
+ *
+ * @example
+ * ```ts
+ * import { createWebSocketStream, WebSocketServer } from '@ws/compat';
+ *
+ * const server = new WebSocketServer({ port: 0 });
+ * server.on('connection', (ws) => {
+ *   const stream = createWebSocketStream(ws);
+ *   stream.pipe(stream);
+ * });
+ * server.on('listening', () => server.close());
+ * ```
  */
 export function createWebSocketStream(ws: WebSocket, options?: DuplexOptions): Duplex {
   return new WebSocketStream(ws, options);

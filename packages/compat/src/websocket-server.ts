@@ -49,7 +49,18 @@ const CLOSED = 2;
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
 const VERSIONS = [8, 13];
 
-/** A WebSocket server with the API of ws. */
+/**
+ * A WebSocket server with the API of ws.
+ *
+ * @example
+ * ```ts
+ * import { WebSocketServer } from '@ws/compat';
+ *
+ * const server = new WebSocketServer({ port: 0 });
+ * server.on('connection', (ws) => ws.on('message', (data: Buffer) => ws.send(data)));
+ * server.on('listening', () => server.close());
+ * ```
+ */
 export class WebSocketServer extends EventEmitter {
   options: ServerOptions;
   /** The open connections, unless `clientTracking` is false. */

@@ -28,6 +28,16 @@ const BROADCAST_OPTION_NAMES = ['filter', 'except'];
  *   Await `writePreparedMessage` where that matters.
  * @throws TypeError for other data, an element that is not a Conn, or a filter that is not a
  *   function or returns a promise; what `filter` throws. Nothing is sent then.
+ *
+ * @example
+ * ```ts
+ * import { broadcast, connPair } from '@ws/conn';
+ *
+ * const [alice, server] = connPair();
+ * const members = new Set([server]);
+ * broadcast(members, 'hello all');
+ * console.log((await alice.readMessage()).text()); // hello all
+ * ```
  */
 export function broadcast<C extends Conn>(
   conns: Iterable<C>,

@@ -21,6 +21,19 @@ const NO_CLOSE_FRAME = '; the peer ended the connection without a close frame';
  * Every later read rejects with the same error.
  *
  * @see RFC 6455, section 7.1.5
+ *
+ * @example
+ * ```ts
+ * import { CloseError, connPair } from '@ws/conn';
+ *
+ * const [client, server] = connPair();
+ * void client.close(4000, 'lunch');
+ * try {
+ *   await server.readMessage();
+ * } catch (error) {
+ *   if (error instanceof CloseError) console.log(error.closeCode, error.reason); // 4000 lunch
+ * }
+ * ```
  */
 export class CloseError extends WebSocketError {
   declare readonly code: 'WS_ERR_CLOSE';
@@ -50,6 +63,19 @@ export class CloseError extends WebSocketError {
 
 /**
  * A write after our close frame was sent (RFC 6455, section 5.5.1). Nothing of the write was sent.
+ *
+ * @example
+ * ```ts
+ * import { CloseSentError, connPair } from '@ws/conn';
+ *
+ * const [client] = connPair();
+ * void client.close();
+ * try {
+ *   await client.send('too late');
+ * } catch (error) {
+ *   console.log(error instanceof CloseSentError); // true
+ * }
+ * ```
  */
 export class CloseSentError extends WebSocketError {
   declare readonly code: 'WS_ERR_CLOSE_SENT';
@@ -68,6 +94,20 @@ export class CloseSentError extends WebSocketError {
 
 /**
  * A call on a MessageWriter that was closed, aborted, or finished by a later `nextWriter`.
+ *
+ * @example
+ * ```ts
+ * import { connPair, TextMessage, WriteClosedError } from '@ws/conn';
+ *
+ * const [client] = connPair();
+ * const writer = await client.nextWriter(TextMessage);
+ * await writer.close();
+ * try {
+ *   await writer.write('too late');
+ * } catch (error) {
+ *   console.log(error instanceof WriteClosedError); // true
+ * }
+ * ```
  */
 export class WriteClosedError extends WebSocketError {
   declare readonly code: 'WS_ERR_WRITE_CLOSED';
@@ -84,6 +124,19 @@ export class WriteClosedError extends WebSocketError {
 /**
  * A message is not valid JSON or fails the schema, or a value cannot be serialized. The connection
  * stays usable.
+ *
+ * @example
+ * ```ts
+ * import { connPair, JSONError } from '@ws/conn';
+ *
+ * const [client, server] = connPair();
+ * await client.send('{');
+ * try {
+ *   await server.readJSON();
+ * } catch (error) {
+ *   if (error instanceof JSONError) await server.send('expected JSON');
+ * }
+ * ```
  */
 export class JSONError extends WebSocketError {
   declare readonly code: 'WS_ERR_JSON';
@@ -100,7 +153,22 @@ export class JSONError extends WebSocketError {
   }
 }
 
-/** A message of the peer is longer than `readLimit`. The connection closes with 1009. */
+/**
+ * A message of the peer is longer than `readLimit`. The connection closes with 1009.
+ *
+ * @example
+ * ```ts
+ * import { connPair, ReadLimitError } from '@ws/conn';
+ *
+ * const [client, server] = connPair({ readLimit: 10 });
+ * void client.send('more than ten bytes').catch(() => {});
+ * try {
+ *   await server.readMessage();
+ * } catch (error) {
+ *   if (error instanceof ReadLimitError) console.log(error.limit); // 10
+ * }
+ * ```
+ */
 export class ReadLimitError extends WebSocketError {
   declare readonly code: 'WS_ERR_READ_LIMIT';
   /** The limit that was exceeded, in bytes. */
@@ -122,6 +190,21 @@ export class ReadLimitError extends WebSocketError {
 /**
  * A read started while another one is pending, or a read of a message whose rest was dropped. The
  * message names both reads, or the cause.
+ *
+ * @example
+ * ```ts
+ * import { connPair, ReadPendingError } from '@ws/conn';
+ *
+ * const [client, server] = connPair();
+ * const first = server.readMessage();
+ * try {
+ *   await server.readMessage();
+ * } catch (error) {
+ *   console.log(error instanceof ReadPendingError); // true
+ * }
+ * await client.send('for the first read');
+ * await first;
+ * ```
  */
 export class ReadPendingError extends WebSocketError {
   declare readonly code: 'WS_ERR_READ_PENDING';
@@ -139,7 +222,22 @@ export class ReadPendingError extends WebSocketError {
   }
 }
 
-/** A time limit expired: that of a handshake, a deadline, a call, a ping or the heartbeat. */
+/**
+ * A time limit expired: that of a handshake, a deadline, a call, a ping or the heartbeat.
+ *
+ * @example
+ * ```ts
+ * import { connPair, TimeoutError } from '@ws/conn';
+ *
+ * const [, server] = connPair();
+ * server.setReadDeadline(new Date(Date.now() - 1));
+ * try {
+ *   await server.readMessage();
+ * } catch (error) {
+ *   if (error instanceof TimeoutError) console.log(error.permanent); // true
+ * }
+ * ```
+ */
 export class TimeoutError extends WebSocketError {
   declare readonly code: 'WS_ERR_TIMEOUT';
   /**
@@ -162,6 +260,17 @@ export class TimeoutError extends WebSocketError {
 /**
  * The transport failed, for example because a socket was reset. `cause` is the error of the
  * transport.
+ *
+ * @example
+ * ```ts
+ * import { dial, TransportError } from '@ws/node-client';
+ *
+ * try {
+ *   await dial('ws://127.0.0.1:1'); // nothing listens there
+ * } catch (error) {
+ *   if (error instanceof TransportError) console.log(error.cause); // connect ECONNREFUSED
+ * }
+ * ```
  */
 export class TransportError extends WebSocketError {
   declare readonly code: 'WS_ERR_TRANSPORT';
@@ -236,6 +345,19 @@ function textOf(error: Error): string {
 /**
  * Whether `error` is a {@link CloseError} with one of `codes`. Without codes the result is true for
  * every CloseError.
+ *
+ * @example
+ * ```ts
+ * import { CloseCode, connPair, isCloseError } from '@ws/conn';
+ *
+ * const [client, server] = connPair();
+ * void client.close(CloseCode.GoingAway);
+ * try {
+ *   await server.readMessage();
+ * } catch (error) {
+ *   if (!isCloseError(error, CloseCode.NormalClosure, CloseCode.GoingAway)) throw error;
+ * }
+ * ```
  */
 export function isCloseError(error: unknown, ...codes: number[]): error is CloseError {
   return error instanceof CloseError && (codes.length === 0 || codes.includes(error.closeCode));
@@ -244,6 +366,19 @@ export function isCloseError(error: unknown, ...codes: number[]): error is Close
 /**
  * Whether `error` is a {@link CloseError} with a code that is not `expected`. False for other
  * errors. Without codes the result is true for every CloseError.
+ *
+ * @example
+ * ```ts
+ * import { CloseCode, connPair, isUnexpectedCloseError } from '@ws/conn';
+ *
+ * const [client, server] = connPair();
+ * void client.close(CloseCode.ServiceRestart, 'back in a minute');
+ * try {
+ *   await server.readMessage();
+ * } catch (error) {
+ *   if (isUnexpectedCloseError(error, CloseCode.NormalClosure)) console.log(error.reason);
+ * }
+ * ```
  */
 export function isUnexpectedCloseError(error: unknown, ...expected: number[]): error is CloseError {
   return error instanceof CloseError && !expected.includes(error.closeCode);

@@ -10,6 +10,21 @@ import { utf8 } from './write/payload.ts';
  * @returns The bytes (owned) in pieces. The iteration never ends normally: it throws the error that
  *   every later read rejects with, a {@link CloseError} also after a normal close.
  * @throws TypeError when `term` is not a string.
+ *
+ * @example
+ * ```ts
+ * import { connPair, isCloseError, joinMessages } from '@ws/conn';
+ *
+ * const [client, server] = connPair();
+ * await client.send('one');
+ * await client.send('two');
+ * void client.close();
+ * try {
+ *   for await (const bytes of joinMessages(server, '\n')) process.stdout.write(bytes);
+ * } catch (error) {
+ *   if (!isCloseError(error, 1000)) throw error;
+ * }
+ * ```
  */
 export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Uint8Array> {
   if (typeof term !== 'string') {

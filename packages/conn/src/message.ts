@@ -11,6 +11,16 @@ export type DataType = typeof TextMessage | typeof BinaryMessage;
 
 /**
  * The message that `readMessage` and `for await` return. Its bytes are yours: keep or change them.
+ *
+ * @example
+ * ```ts
+ * import { connPair } from '@ws/conn';
+ *
+ * const [client, server] = connPair();
+ * await client.send('{"x":1}');
+ * const message = await server.readMessage();
+ * console.log(message.isText, message.json()); // true { x: 1 }
+ * ```
  */
 export class Message {
   /** `TextMessage` (1) or `BinaryMessage` (2). */
@@ -59,6 +69,18 @@ export class Message {
  * settles. `copy()` returns a {@link Message} to keep.
  *
  * `send` and `writeMessage` accept it directly and create no view of its bytes.
+ *
+ * @example
+ * ```ts
+ * import { connPair, type Message } from '@ws/conn';
+ *
+ * const [client, server] = connPair();
+ * const kept: Message[] = [];
+ * void server.receive((message) => void kept.push(message.copy()));
+ * await client.send('hello');
+ * await client.close();
+ * console.log(kept[0]?.text()); // hello
+ * ```
  */
 export class BorrowedMessage {
   /** @internal The buffer that contains the payload. */

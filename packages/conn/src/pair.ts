@@ -40,6 +40,15 @@ const CONN_PAIR_OPTION_NAMES: readonly string[] = [
  *
  * @returns `[client, server]`.
  * @throws TypeError, RangeError for bad options.
+ *
+ * @example
+ * ```ts
+ * import { connPair } from '@ws/conn';
+ *
+ * const [client, server] = connPair();
+ * await client.send('hello');
+ * console.log((await server.readMessage()).text()); // hello
+ * ```
  */
 export function connPair(options: ConnPairOptions = {}): [client: Conn, server: Conn] {
   if (typeof options !== 'object' || options === null) {

@@ -1,6 +1,23 @@
 import { WebSocketError } from '@ws/conn';
 
-/** The hub is closed or closing. */
+/**
+ * The hub is closed or closing.
+ *
+ * @example
+ * ```ts
+ * import { connPair } from '@ws/conn';
+ * import { Hub, HubClosedError } from '@ws/hub';
+ *
+ * const hub = new Hub();
+ * await hub.close();
+ * const [, server] = connPair();
+ * try {
+ *   hub.add(server);
+ * } catch (error) {
+ *   console.log(error instanceof HubClosedError); // true
+ * }
+ * ```
+ */
 export class HubClosedError extends WebSocketError {
   declare readonly code: 'WS_ERR_HUB_CLOSED';
 
@@ -14,7 +31,25 @@ export class HubClosedError extends WebSocketError {
   }
 }
 
-/** The session has ended. */
+/**
+ * The session has ended.
+ *
+ * @example
+ * ```ts
+ * import { connPair } from '@ws/conn';
+ * import { Hub, SessionClosedError } from '@ws/hub';
+ *
+ * const hub = new Hub();
+ * const [, server] = connPair();
+ * const session = hub.add(server);
+ * await session.close();
+ * try {
+ *   session.join('lobby');
+ * } catch (error) {
+ *   console.log(error instanceof SessionClosedError); // true
+ * }
+ * ```
+ */
 export class SessionClosedError extends WebSocketError {
   declare readonly code: 'WS_ERR_SESSION_CLOSED';
 
@@ -30,6 +65,19 @@ export class SessionClosedError extends WebSocketError {
 
 /**
  * Too many messages wait for delivery, or too many rooms have a history. This message was not sent.
+ *
+ * @example
+ * ```ts
+ * import { Hub, OverflowError } from '@ws/hub';
+ *
+ * const hub = new Hub({ maxRooms: 1, rooms: { '*': { history: true } } });
+ * await hub.room('lobby').publish('hello');
+ * try {
+ *   await hub.room('kitchen').publish('hello');
+ * } catch (error) {
+ *   console.log(error instanceof OverflowError); // true
+ * }
+ * ```
  */
 export class OverflowError extends WebSocketError {
   declare readonly code: 'WS_ERR_OVERFLOW';
@@ -43,7 +91,25 @@ export class OverflowError extends WebSocketError {
   }
 }
 
-/** A session may not join a room: a `join` listener refused, or a bound on rooms is reached. */
+/**
+ * A session may not join a room: a `join` listener refused, or a bound on rooms is reached.
+ *
+ * @example
+ * ```ts
+ * import { connPair } from '@ws/conn';
+ * import { Hub, RoomRefusedError } from '@ws/hub';
+ *
+ * const hub = new Hub({ maxRoomsPerSession: 1 });
+ * const [, server] = connPair();
+ * const session = hub.add(server);
+ * session.join('lobby');
+ * try {
+ *   session.join('kitchen');
+ * } catch (error) {
+ *   if (error instanceof RoomRefusedError) console.log(error.room); // kitchen
+ * }
+ * ```
+ */
 export class RoomRefusedError extends WebSocketError {
   declare readonly code: 'WS_ERR_ROOM_REFUSED';
   readonly room: string;
@@ -58,7 +124,25 @@ export class RoomRefusedError extends WebSocketError {
   }
 }
 
-/** The backplane failed or is away. `cause` is its error. */
+/**
+ * The backplane failed or is away. `cause` is its error.
+ *
+ * @example
+ * ```ts
+ * import { BackplaneError, Hub } from '@ws/hub';
+ * import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
+ *
+ * const broker = new MemoryBroker();
+ * const hub = new Hub({ backplane: memoryBackplane(broker) });
+ * broker.disconnect();
+ * try {
+ *   await hub.broadcast('hello');
+ * } catch (error) {
+ *   console.log(error instanceof BackplaneError); // true
+ * }
+ * await hub.close();
+ * ```
+ */
 export class BackplaneError extends WebSocketError {
   declare readonly code: 'WS_ERR_BACKPLANE';
 

@@ -50,7 +50,22 @@ export interface SessionOwner<Data> {
 const NOTHING_WAITS: Waiting = { messages: 0, bytes: 0 };
 const SEND_OPTION_NAMES: readonly string[] = ['key'];
 
-/** One connection of a {@link Hub}. */
+/**
+ * One connection of a {@link Hub}.
+ *
+ * @example
+ * ```ts
+ * import { connPair } from '@ws/conn';
+ * import { Hub } from '@ws/hub';
+ *
+ * const hub = new Hub();
+ * const [client, server] = connPair();
+ * const session = hub.add(server);
+ * session.join('lobby');
+ * session.send('welcome');
+ * console.log((await client.readMessage()).text(), session.rooms.size); // welcome 1
+ * ```
+ */
 export class Session<Data = unknown> {
   /** Unique in this hub. */
   readonly id: string;
@@ -363,6 +378,18 @@ export interface RoomOwner<Data> {
 /**
  * The room of a name. A room exists while it has members or history. The object stays valid when
  * the room ends and starts again.
+ *
+ * @example
+ * ```ts
+ * import { connPair } from '@ws/conn';
+ * import { Hub } from '@ws/hub';
+ *
+ * const hub = new Hub();
+ * const [client, server] = connPair();
+ * hub.add(server).join('lobby');
+ * await hub.room('lobby').publish('hello all');
+ * console.log((await client.readMessage()).text()); // hello all
+ * ```
  */
 export class Room<Data = unknown> {
   readonly name: string;

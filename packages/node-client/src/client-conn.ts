@@ -9,7 +9,19 @@ export interface HandshakeResponse {
   readonly headers: IncomingHttpHeaders;
 }
 
-/** A {@link Conn} that a dial has opened. */
+/**
+ * A {@link Conn} that a dial has opened.
+ *
+ * @example
+ * ```ts
+ * import { dial } from '@ws/node-client';
+ * import { serve } from '@ws/node-server';
+ *
+ * await using server = await serve({ port: 0 }, (conn) => conn.discardReads());
+ * await using conn = await dial(server.url);
+ * console.log(conn.response.status); // 101
+ * ```
+ */
 // oxlint-disable-next-line typescript/no-explicit-any -- as for Conn
 export class ClientConn<Data = any> extends Conn<Data> {
   /** The server's response: status 101 and its headers. */

@@ -55,6 +55,18 @@ import { parseTarget, type Target } from './url.ts';
  * - the error of the cookie jar or of the `proxy` function.
  *
  * @see RFC 6455, section 4.1
+ *
+ * @example
+ * ```ts
+ * import { Dialer } from '@ws/node-client';
+ * import { serve } from '@ws/node-server';
+ *
+ * await using server = await serve({ port: 0 }, (conn) => conn.receive((m) => conn.send(m)));
+ * const dialer = new Dialer({ compression: true, handshakeTimeout: 5000 });
+ * await using conn = await dialer.dial(server.url);
+ * await conn.send('hello');
+ * console.log((await conn.readMessage()).text()); // hello
+ * ```
  */
 export class Dialer {
   readonly #plan: DialerPlan;
@@ -271,6 +283,17 @@ const OPTION_HINTS = /* @__PURE__ */ clientHints(OPTION_NAMES);
  * @returns The open connection, with the server's `response`.
  * @throws (rejects with) the errors listed at {@link Dialer}.
  * @see RFC 6455, section 4.1
+ *
+ * @example
+ * ```ts
+ * import { dial } from '@ws/node-client';
+ * import { serve } from '@ws/node-server';
+ *
+ * await using server = await serve({ port: 0 }, (conn) => conn.receive((m) => conn.send(m)));
+ * await using conn = await dial(server.url, { headers: { Authorization: 'Bearer token' } });
+ * await conn.send('hello');
+ * console.log((await conn.readMessage()).text()); // hello
+ * ```
  */
 export async function dial(
   url: string | URL,

@@ -17,6 +17,19 @@ const NO_RESPONSE: RefusedResponse = { status: 0, headers: {}, body: Buffer.allo
  * The server's response is not a handshake that a client may accept (RFC 6455, section 4.1), or a
  * proxy refused. The message names every fault. It quotes the first line of a body that is plain text.
  * The connection is destroyed. Use `status` to decide what to do: 401 asks for credentials, 503 for another try later.
+ *
+ * @example
+ * ```ts
+ * import { BadHandshakeError, dial } from '@ws/node-client';
+ * import { serve } from '@ws/node-server';
+ *
+ * await using server = await serve({ port: 0, authenticate: () => null }, () => {});
+ * try {
+ *   await dial(server.url);
+ * } catch (error) {
+ *   if (error instanceof BadHandshakeError) console.log(error.status); // 401
+ * }
+ * ```
  */
 export class BadHandshakeError extends WebSocketError {
   declare readonly code: 'WS_ERR_BAD_HANDSHAKE';

@@ -172,6 +172,16 @@ const turns = /* @__PURE__ */ new TurnQueue((run) => void setImmediate(run));
 /**
  * Node as a {@link Platform}: text by Buffer, masking keys by node:crypto, compression by
  * node:zlib, Node's clock, timers and event loop, and node:diagnostics_channel.
+ *
+ * @example
+ * ```ts
+ * import { connPair } from '@ws/conn';
+ * import { nodePlatform } from '@ws/node-io';
+ *
+ * const [client, server] = connPair({ platform: nodePlatform, compression: true });
+ * await client.send('hello');
+ * console.log((await server.readMessage()).text()); // hello
+ * ```
  */
 export const nodePlatform: Platform = {
   writeUtf8,

@@ -31,6 +31,27 @@ export interface SocketTransportOptions {
  * @param socket - Open or connecting, without a `data` listener and without an encoding.
  * @throws RangeError when `highWaterMark` is not a whole number of 1 or more. Error when the socket
  *   is a transport already.
+ *
+ * @example
+ * ```ts
+ * import { connect, createServer } from 'node:net';
+ * import type { AddressInfo } from 'node:net';
+ * import { Conn } from '@ws/conn';
+ * import { nodePlatform, socketTransport } from '@ws/node-io';
+ *
+ * // Both ends skip the handshake: frames begin with the first byte.
+ * const server = createServer((socket) => {
+ *   const conn = new Conn(socketTransport(socket), { role: 'server', platform: nodePlatform });
+ *   void conn.receive((message) => conn.send(message));
+ * });
+ * await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+ * const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+ * const conn = new Conn(socketTransport(socket), { role: 'client', platform: nodePlatform });
+ * await conn.send('hello');
+ * console.log((await conn.readMessage()).text()); // hello
+ * await conn.close();
+ * server.close();
+ * ```
  */
 export function socketTransport(
   socket: Socket | TLSSocket | Duplex,
@@ -46,7 +67,19 @@ export function socketTransport(
   return new SocketTransport(socket, options.head, highWaterMark);
 }
 
-/** Whether `socket` is a transport that is not closed yet. */
+/**
+ * Whether `socket` is a transport that is not closed yet.
+ *
+ * @example
+ * ```ts
+ * import { PassThrough } from 'node:stream';
+ * import { hasTransport, socketTransport } from '@ws/node-io';
+ *
+ * const stream = new PassThrough();
+ * socketTransport(stream);
+ * console.log(hasTransport(stream)); // true
+ * ```
+ */
 export function hasTransport(socket: Duplex): boolean {
   return (socket as Owned)[OWNER] !== undefined;
 }

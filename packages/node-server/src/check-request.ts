@@ -112,6 +112,16 @@ export function checkNoHeaderDropped(req: IncomingMessage): void {
  * Returns whether a request asks for a WebSocket: `Connection` lists `upgrade` and `Upgrade` lists
  * `websocket` (RFC 6455, section 4.2.1). It checks nothing else; an Upgrader checks the whole
  * request.
+ *
+ * @example
+ * ```ts
+ * import { createServer } from 'node:http';
+ * import { isWebSocketUpgrade } from '@ws/node-server';
+ *
+ * const server = createServer((req, res) => {
+ *   res.writeHead(isWebSocketUpgrade(req) ? 404 : 200).end();
+ * });
+ * ```
  */
 export function isWebSocketUpgrade(req: IncomingMessage): boolean {
   const headers = new RequestHeaders(req);
@@ -124,6 +134,18 @@ export function isWebSocketUpgrade(req: IncomingMessage): boolean {
 /**
  * Returns the subprotocols that a request offers, in the client's order of preference (RFC 6455,
  * section 4.2.1). The array is empty when the header is missing or malformed.
+ *
+ * @example
+ * ```ts
+ * import { createServer } from 'node:http';
+ * import { subprotocols } from '@ws/node-server';
+ *
+ * const server = createServer();
+ * server.on('upgrade', (req, socket) => {
+ *   console.log(subprotocols(req)); // [ 'v2', 'v1' ]
+ *   socket.destroy();
+ * });
+ * ```
  */
 export function subprotocols(req: IncomingMessage): string[] {
   return parseSubprotocols(new RequestHeaders(req).list('sec-websocket-protocol')) ?? [];

@@ -22,6 +22,24 @@ export interface HandshakeErrorOptions extends ErrorOptions {
  * `status` distinguishes the causes: 4xx for a request that breaks a rule, 500 for an error of one
  * of the application's functions (see `cause`), 503 for a timeout, 503 or 429 for a limit.
  * `authenticate` may choose any status from 300 to 599.
+ *
+ * @example
+ * ```ts
+ * import { createServer } from 'node:http';
+ * import { HandshakeError, Upgrader } from '@ws/node-server';
+ *
+ * const upgrader = new Upgrader({ authenticate: (req) => req.headers['x-user'] });
+ * const server = createServer();
+ * server.on('upgrade', async (req, socket, head) => {
+ *   try {
+ *     const conn = await upgrader.upgrade(req, socket, head);
+ *     await conn.send('welcome');
+ *   } catch (error) {
+ *     if (error instanceof HandshakeError) console.log(error.status); // 401
+ *     else throw error;
+ *   }
+ * });
+ * ```
  */
 export class HandshakeError extends WebSocketError {
   declare readonly code: 'WS_ERR_HANDSHAKE';

@@ -3,7 +3,22 @@ import { CloseError, printable, WebSocketError } from '@ws/conn/parts';
 import type { RequestStatus } from './generated/enums.ts';
 import { AUTHENTICATION_FAILED, UNSUPPORTED_RPC_VERSION } from './wire.ts';
 
-/** OBS refused a request. The connection stays usable. */
+/**
+ * OBS refused a request. The connection stays usable.
+ *
+ * @example
+ * ```ts no-run
+ * import { connect, ObsRequestError, RequestStatus } from '@ws/obs';
+ *
+ * await using obs = await connect('ws://obs.example.org:4455', { password: 'secret' });
+ * try {
+ *   await obs.call('SetCurrentProgramScene', { sceneName: 'Nowhere' });
+ * } catch (error) {
+ *   if (!(error instanceof ObsRequestError)) throw error;
+ *   console.log(error.status === RequestStatus.ResourceNotFound); // true
+ * }
+ * ```
+ */
 export class ObsRequestError extends WebSocketError {
   declare readonly code: 'WS_ERR_OBS_REQUEST';
   readonly requestType: string;
@@ -38,6 +53,18 @@ const CURES: Readonly<Record<number, string>> = {
  * The connection to OBS has ended. Every pending call rejects with it, and every later one.
  * `closeCode` is a `WebSocketCloseCode` (4000 and above) when obs-websocket closed the connection,
  * else a code of RFC 6455: 1001 when OBS exits, 1006 when it ended without a close frame.
+ *
+ * @example
+ * ```ts no-run
+ * import { connect, ObsCloseError, WebSocketCloseCode } from '@ws/obs';
+ *
+ * try {
+ *   await connect('ws://obs.example.org:4455', { password: 'wrong' });
+ * } catch (error) {
+ *   if (!(error instanceof ObsCloseError)) throw error;
+ *   console.log(error.closeCode === WebSocketCloseCode.AuthenticationFailed); // true
+ * }
+ * ```
  */
 export class ObsCloseError extends CloseError {
   /** @param info - How the connection ended. `info.error` becomes the `cause`. */
@@ -51,7 +78,20 @@ export class ObsCloseError extends CloseError {
   }
 }
 
-/** The server sent a message that obs-websocket does not send: it may be another program. */
+/**
+ * The server sent a message that obs-websocket does not send: it may be another program.
+ *
+ * @example
+ * ```ts no-run
+ * import { connect, ObsProtocolError } from '@ws/obs';
+ *
+ * try {
+ *   await connect('ws://example.org/chat');
+ * } catch (error) {
+ *   console.log(error instanceof ObsProtocolError); // true: the server is not OBS
+ * }
+ * ```
+ */
 export class ObsProtocolError extends WebSocketError {
   declare readonly code: 'WS_ERR_OBS_PROTOCOL';
 

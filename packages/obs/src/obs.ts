@@ -61,6 +61,16 @@ export interface ReidentifyOptions extends CallOptions {
  * connection ended.
  *
  * @see https://github.com/obsproject/obs-websocket/blob/master/docs/generated/protocol.md
+ *
+ * @example
+ * ```ts no-run
+ * import { connect } from '@ws/obs';
+ *
+ * await using obs = await connect('ws://obs.example.org:4455', { password: 'secret' });
+ * obs.on('CurrentProgramSceneChanged', ({ sceneName }) => console.log(sceneName));
+ * const { outputActive } = await obs.call('GetStreamStatus');
+ * if (!outputActive) await obs.call('StartStream');
+ * ```
  */
 export class Obs implements AsyncDisposable {
   /** The versions that OBS and this connection use. */

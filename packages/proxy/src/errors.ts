@@ -13,6 +13,20 @@ export type ProxyErrorCode =
  *   the client gets 502 or 503;
  * - `WS_ERR_PROXY_TIMEOUT`: `connectTimeout` or `handshakeTimeout` is over; the client gets 504;
  * - `WS_ERR_PROXY_REFUSED`: the target has refused the handshake; the client gets its answer.
+ *
+ * @example
+ * ```ts
+ * import { createServer } from 'node:http';
+ * import { createProxy, ProxyError } from '@ws/proxy';
+ *
+ * const proxy = createProxy('ws://127.0.0.1:9000', {
+ *   report(error) {
+ *     if (error instanceof ProxyError) console.log(error.status, error.code);
+ *   },
+ * });
+ * const server = createServer();
+ * server.on('upgrade', proxy.handler);
+ * ```
  */
 export class ProxyError extends WebSocketError {
   declare readonly code: ProxyErrorCode;

@@ -51,6 +51,8 @@ export interface ProxyCloseOptions {
 /**
  * A reverse proxy for WebSocket connections. It answers requests to upgrade; plain requests are not
  * its business.
+ *
+ * {@link createProxy} makes it, and has an example.
  */
 export class Proxy {
   readonly #plan: CheckedOptions;

@@ -1,6 +1,13 @@
 /**
  * The close codes of RFC 6455, section 7.4.1, and of the IANA registry, under the names of
  * gorilla/websocket.
+ *
+ * @example
+ * ```ts
+ * import { CloseCode, formatCloseMessage } from '@ws/codec';
+ *
+ * console.log(formatCloseMessage(CloseCode.GoingAway)); // Uint8Array(2) [ 3, 233 ]
+ * ```
  */
 export const CloseCode = {
   /** The connection has served its purpose. */
@@ -41,6 +48,13 @@ export const CloseCode = {
  * Whether a close frame may carry `code`: 1000-1003, 1007-1014, 3000-4999.
  *
  * @see RFC 6455, section 7.4
+ *
+ * @example
+ * ```ts
+ * import { isValidCloseCode } from '@ws/codec';
+ *
+ * console.log([1000, 1006, 4000].map(isValidCloseCode)); // [ true, false, true ]
+ * ```
  */
 export function isValidCloseCode(code: number): boolean {
   if (!Number.isInteger(code)) return false;

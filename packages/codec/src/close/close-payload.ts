@@ -26,6 +26,14 @@ export interface ClosePayload {
  * @throws TypeError when `code` is not a number or `reason` not a string. RangeError when the code
  *   must not be sent, or when the reason is too long: it is never truncated.
  * @see RFC 6455, sections 5.5.1 and 7.4
+ *
+ * @example
+ * ```ts
+ * import { CloseMessage, encodeFrame, formatCloseMessage } from '@ws/codec';
+ *
+ * const frame = encodeFrame(CloseMessage, formatCloseMessage(1000, 'bye'));
+ * console.log(frame.length); // 7
+ * ```
  */
 export function formatCloseMessage(code: number, reason = ''): Uint8Array {
   if (typeof code !== 'number') {
@@ -61,6 +69,13 @@ export function formatCloseMessage(code: number, reason = ''): Uint8Array {
  *   1007 (`WS_ERR_INVALID_UTF8`) for a reason that is not UTF-8. TypeError when `payload` is not a
  *   Uint8Array.
  * @see RFC 6455, sections 5.5.1 and 7.4
+ *
+ * @example
+ * ```ts
+ * import { parseCloseMessage } from '@ws/codec';
+ *
+ * console.log(parseCloseMessage(Uint8Array.of(3, 232))); // { code: 1000, reason: '' }
+ * ```
  */
 export function parseCloseMessage(payload: Uint8Array): ClosePayload {
   if (!isBytes(payload)) throw new TypeError('payload must be a Uint8Array');

@@ -22,6 +22,15 @@ export interface EncodeFrameOptions {
  * @throws TypeError when `payload` is not a Uint8Array or `maskKey` not a number, RangeError for an
  *   invalid `opcode` or `rsv`, or a `maskKey` that is not a 32-bit integer.
  * @see RFC 6455, section 5.2
+ *
+ * @example
+ * ```ts
+ * import { encodeFrame, TextMessage } from '@ws/codec';
+ *
+ * const hi = Uint8Array.of(0x68, 0x69);
+ * console.log(encodeFrame(TextMessage, hi)); // Uint8Array(4) [ 129, 2, 104, 105 ]
+ * console.log(encodeFrame(TextMessage, hi, { maskKey: 0x37fa213d }).length); // 8
+ * ```
  */
 export function encodeFrame(
   opcode: number,

@@ -8,6 +8,15 @@ const TWO_32 = 2 ** 32;
  * One reusable frame header. Its fields hold the last header read, or the next one to write.
  *
  * @see RFC 6455, section 5.2
+ *
+ * @example
+ * ```ts
+ * import { FrameHeader } from '@ws/codec';
+ *
+ * const header = new FrameHeader();
+ * console.log(header.read(Uint8Array.of(0x81, 5))); // 2, the bytes of the header
+ * console.log(header.fin, header.opcode, header.length); // true 1 5
+ * ```
  */
 export class FrameHeader {
   /** Whether this is the last frame of its message. */

@@ -13,6 +13,13 @@ const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/
  * @returns 28 characters of base64.
  * @throws TypeError when `key` is not a string.
  * @see RFC 6455, section 4.2.2, step 5
+ *
+ * @example
+ * ```ts
+ * import { acceptKey } from '@ws/codec';
+ *
+ * console.log(acceptKey('dGhlIHNhbXBsZSBub25jZQ==')); // s3pPLMBiTxaQ9kYGzzhZRbK+xOo=
+ * ```
  */
 export function acceptKey(key: string): string {
   if (typeof key !== 'string') throw new TypeError(`key must be a string, not ${typeof key}`);

@@ -69,6 +69,15 @@ export interface DeflateAgreement {
  * @returns Undefined when there is no valid offer: the connection uses no compression.
  * @throws RangeError for window bits in `limits` that are not an integer from 8 to 15.
  * @see RFC 7692, sections 5 and 7.1
+ *
+ * @example
+ * ```ts
+ * import { formatExtensions, negotiateDeflate, parseExtensions } from '@ws/codec';
+ *
+ * const offers = parseExtensions('permessage-deflate; client_max_window_bits') ?? [];
+ * const agreement = negotiateDeflate(offers, { clientMaxWindowBits: 12 });
+ * if (agreement !== undefined) console.log(formatExtensions([agreement.answer]));
+ * ```
  */
 export function negotiateDeflate(
   offers: readonly Extension[],
@@ -149,6 +158,15 @@ export function offerDeflate(limits: DeflateLimits = {}): DeflateOffer {
  * @returns The parameters of the first offer that the answer fits.
  * @throws {@link ProtocolError} when the answer fits no offer: the connection must fail (RFC 7692,
  *   section 7.1). It names every fault, against the offer with the fewest.
+ *
+ * @example
+ * ```ts
+ * import { acceptDeflate, parseExtensions } from '@ws/codec';
+ *
+ * const [answer] = parseExtensions('permessage-deflate; server_no_context_takeover')!;
+ * const parameters = acceptDeflate(answer!, [{ name: 'permessage-deflate', params: new Map() }]);
+ * console.log(parameters.serverNoContextTakeover); // true
+ * ```
  */
 export function acceptDeflate(answer: Extension, offers: readonly Extension[]): DeflateParameters {
   const ownFaults = faultsOf(answer, 'answer');

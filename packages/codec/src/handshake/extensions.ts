@@ -30,6 +30,15 @@ export interface Extension {
  * @returns The elements in their order of preference. Undefined when the field is malformed, or
  *   longer than 4 KiB, 16 elements or 16 parameters in one element: reject the handshake then.
  * @see RFC 6455, section 9.1
+ *
+ * @example
+ * ```ts
+ * import { parseExtensions } from '@ws/codec';
+ *
+ * for (const { name } of parseExtensions('permessage-deflate; client_max_window_bits, x') ?? []) {
+ *   console.log(name); // permessage-deflate, then x
+ * }
+ * ```
  */
 export function parseExtensions(value: string): Extension[] | undefined {
   if (value.length > MAX_LENGTH) return undefined;
@@ -78,6 +87,13 @@ function readValue(scan: Scanner): string | undefined {
  * @throws SyntaxError when a name or a value is not a token: no value can inject a header; TypeError
  *   for anything but an array of extensions.
  * @see RFC 6455, section 9.1
+ *
+ * @example
+ * ```ts
+ * import { formatExtensions, parseExtensions } from '@ws/codec';
+ *
+ * console.log(formatExtensions(parseExtensions('a;x="1" ,b') ?? [])); // a; x=1, b
+ * ```
  */
 export function formatExtensions(list: readonly Extension[]): string {
   if (!Array.isArray(list)) throw new TypeError(`extensions: expected an array, got ${kind(list)}`);

@@ -69,6 +69,14 @@ const VISIBLE = /^[!-~]+$/;
  * @throws TypeError for an unknown option or an argument that cannot be sent, also for a header that
  *   the handshake sets; SyntaxError for an extension that is not made of tokens.
  * @see RFC 6455, section 4.1
+ *
+ * @example
+ * ```ts
+ * import { formatRequest } from '@ws/codec';
+ *
+ * const key = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))));
+ * console.log(formatRequest('/chat', 'example.org', key, { subprotocols: ['v1'] }));
+ * ```
  */
 export function formatRequest(
   target: string,
@@ -101,6 +109,8 @@ export function formatRequest(
  * Writes the 101 response that accepts a handshake, up to and including its empty line. Frames may
  * follow it at once.
  *
+ * {@link RequestHead} has an example.
+ *
  * @param key - The `Sec-WebSocket-Key` of the request.
  * @returns ASCII.
  * @throws TypeError for an unknown option or an argument that cannot be sent, also for a header that
@@ -122,6 +132,8 @@ export function formatSwitching(key: string, options: SwitchingOptions = {}): st
 
 /**
  * Writes the whole response that refuses a handshake. End the stream after it.
+ *
+ * {@link RequestHead} has an example.
  *
  * @param status - 300 to 599, except 304, which has no body.
  * @param headers - Such as those of a {@link Refusal}, or `Retry-After`.

@@ -54,6 +54,8 @@ interface NodeBytes extends Uint8Array {
  * Reads the start line and the header lines of HTTP/1.1, strictly: lines end in CRLF, no folded
  * lines, no space around a name, no control characters. What node:http refuses is refused here.
  *
+ * See {@link RequestHead} and {@link ResponseHead}.
+ *
  * @see RFC 9112, sections 2 to 5
  */
 export abstract class Head {

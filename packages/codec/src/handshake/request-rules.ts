@@ -36,6 +36,13 @@ const VERSION = ['Sec-WebSocket-Version', '13'] as const;
 /**
  * The rules of a server for a request (RFC 6455, section 4.2.1), in the order in which faults are
  * reported. Messages follow gorilla/websocket.
+ *
+ * @example
+ * ```ts
+ * import { requestRules } from '@ws/codec';
+ *
+ * for (const { status, message } of requestRules) console.log(status, message);
+ * ```
  */
 export const requestRules: readonly RequestRule[] = /* @__PURE__ */ makeRules();
 
@@ -141,6 +148,8 @@ function makeRules(): RequestRule[] {
  * A server with no step of its own between the rules leaves `step` out, and checks the origin
  * before it answers: without that check, any web page can connect with the cookies of its visitor
  * (RFC 6455, section 10.2).
+ *
+ * {@link RequestHead} has an example.
  *
  * @param step - Checks only the rules of this step. Default: all rules.
  * @returns The first broken rule, for {@link formatRefusal}; undefined when there is none.

@@ -12,6 +12,14 @@ const MAX_NAMES = 64;
  * @returns The names. Undefined when the field is malformed, repeats a name, or is longer than 4
  *   KiB or 64 names.
  * @see RFC 6455, sections 4.1 and 11.3.4
+ *
+ * @example
+ * ```ts
+ * import { parseSubprotocols } from '@ws/codec';
+ *
+ * console.log(parseSubprotocols('v2, v1')); // [ 'v2', 'v1' ]
+ * console.log(parseSubprotocols('v1, v1')); // undefined
+ * ```
  */
 export function parseSubprotocols(value: string): string[] | undefined {
   if (value.length > MAX_LENGTH) return undefined;

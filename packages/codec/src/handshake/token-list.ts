@@ -9,6 +9,13 @@ import { Scanner } from './scanner.ts';
  * @returns The tokens in their order. Undefined when the list contains anything else: reject the
  *   handshake then.
  * @see RFC 9110, section 5.6.1
+ *
+ * @example
+ * ```ts
+ * import { parseTokenList } from '@ws/codec';
+ *
+ * console.log(parseTokenList('keep-alive, Upgrade')); // [ 'keep-alive', 'Upgrade' ]
+ * ```
  */
 export function parseTokenList(value: string): string[] | undefined {
   const scan = new Scanner(value);

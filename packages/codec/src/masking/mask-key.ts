@@ -9,6 +9,15 @@ const POOL_WORDS = 2048;
 /**
  * Masking keys from a pool of random words. RFC 6455, section 10.3, requires unpredictable keys, so
  * the words must come from a cryptographic source. Each key is returned once.
+ *
+ * @example
+ * ```ts
+ * import { randomFillSync } from 'node:crypto';
+ * import { FrameEncoder, MaskKeys } from '@ws/codec';
+ *
+ * const keys = new MaskKeys((words) => randomFillSync(words));
+ * const encoder = new FrameEncoder({ role: 'client', nextKey: () => keys.next() });
+ * ```
  */
 export class MaskKeys {
   readonly #words = new Int32Array(POOL_WORDS);

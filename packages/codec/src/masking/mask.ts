@@ -18,6 +18,15 @@ const LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
  * @throws TypeError when `bytes` is not a Uint8Array or `key` not a number, RangeError when the
  *   range is not inside `bytes`.
  * @see RFC 6455, section 5.3
+ *
+ * @example
+ * ```ts
+ * import { unmask } from '@ws/codec';
+ *
+ * const payload = Uint8Array.of(0x5f, 0x93);
+ * unmask(payload, 0, payload.length, 0x37fa213d);
+ * console.log(new TextDecoder().decode(payload)); // hi
+ * ```
  */
 export function unmask(bytes: Uint8Array, start: number, end: number, key: number): number {
   checkRange(bytes, start, end);

@@ -25,6 +25,16 @@ const MAX_FREE_BYTES = 8 * 1024 * 1024;
  * the SIMD memory while that has a free block: unmasking is several times as fast there. Otherwise
  * it is in ordinary memory, of which a bounded amount is kept for reuse, since fresh memory costs
  * page faults.
+ *
+ * @example
+ * ```ts
+ * import { MessageBuffers } from '@ws/codec';
+ *
+ * const buffers = new MessageBuffers({ maxFreeBytes: 1024 * 1024 });
+ * const buffer = buffers.take(100_000);
+ * console.log(buffer.length); // 131072
+ * buffers.give(buffer);
+ * ```
  */
 export class MessageBuffers {
   readonly #maxFreeBytes: number;
@@ -140,7 +150,11 @@ function sizeFor(bytes: number): number {
 
 let shared: MessageBuffers | undefined;
 
-/** The thread's shared message buffers, created at the first call. */
+/**
+ * The thread's shared message buffers, created at the first call.
+ *
+ * See {@link MessageBuffers}.
+ */
 export function sharedMessageBuffers(): MessageBuffers {
   shared ??= new MessageBuffers();
   return shared;

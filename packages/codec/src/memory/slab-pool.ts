@@ -42,6 +42,16 @@ const RELEASES = 32;
  * Leases memory in slabs of 4, 16 and 64 KiB. The slab that came back last goes out first: its
  * memory is still in the cache. A larger slab is created in the requested size and not kept. The
  * pool bounds the memory that it keeps, not the memory that it leases.
+ *
+ * @example
+ * ```ts
+ * import { FrameEncoder, SlabPool, TextMessage } from '@ws/codec';
+ *
+ * const pool = new SlabPool({ maxFreeBytes: 1024 * 1024 });
+ * const encoder = new FrameEncoder({ role: 'server', pool });
+ * encoder.text(TextMessage, true, 0, 'hello');
+ * encoder.flush((chunk, release) => process.stdout.write(chunk, release));
+ * ```
  */
 export class SlabPool implements SlabSource {
   /** By class; after them the slabs for masking, by class. */
@@ -204,7 +214,11 @@ class PooledSlab implements Slab {
 
 let shared: SlabPool | undefined;
 
-/** The thread's shared pool, created at the first call. The default of decoders and encoders. */
+/**
+ * The thread's shared pool, created at the first call. The default of decoders and encoders.
+ *
+ * See {@link SlabPool}.
+ */
 export function sharedSlabPool(): SlabPool {
   shared ??= new SlabPool();
   return shared;

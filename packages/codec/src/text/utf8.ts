@@ -73,6 +73,15 @@ function classOf(byte: number): number {
  * @returns The state after the piece, 0 to 8.
  * @throws TypeError or RangeError for invalid arguments.
  * @see RFC 6455, section 8.1
+ *
+ * @example
+ * ```ts
+ * import { UTF8_ACCEPT, utf8Step } from '@ws/codec';
+ *
+ * const half = utf8Step(UTF8_ACCEPT, Uint8Array.of(0xc3), 0, 1);
+ * console.log(half === UTF8_ACCEPT); // false: the character continues
+ * console.log(utf8Step(half, Uint8Array.of(0xbc), 0, 1) === UTF8_ACCEPT); // true: ü
+ * ```
  */
 export function utf8Step(
   state: number,

@@ -2,6 +2,13 @@ import type { Case, Level } from './case.ts';
 
 /**
  * Chapter titles by number, for both roles. Numbers follow the Autobahn suite where it has them.
+ *
+ * @example
+ * ```ts
+ * import { CHAPTERS } from '@ws/conformance';
+ *
+ * console.log(CHAPTERS[6]); // UTF-8
+ * ```
  */
 export const CHAPTERS: Readonly<Record<number, string>> = {
   1: 'framing',

@@ -3,7 +3,11 @@ import type { SuiteReport } from '../run/suite-report.ts';
 /** Width of a character of the badge, in pixels, and of the space around a text. */
 const [CHARACTER, SPACE] = [7, 10];
 
-/** Formats the counts as a badge: an SVG image of one line. */
+/**
+ * Formats the counts as a badge: an SVG image of one line.
+ *
+ * Call it like {@link textReport}.
+ */
 export function badgeReport({ counts }: SuiteReport): string {
   const bad = counts.fail + counts.error;
   const label = 'RFC 6455';

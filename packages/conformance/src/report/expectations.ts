@@ -12,7 +12,20 @@ export interface Expectations {
 /** Verdicts that are a difference. */
 const DIFFERENT: readonly Verdict[] = ['fail', 'non-strict', 'advice'];
 
-/** Returns the differences of a report, to compare later reports with. */
+/**
+ * Returns the differences of a report, to compare later reports with.
+ *
+ * @example
+ * ```ts
+ * import { expectationsOf, runServerSuite, unexpectedOf } from '@ws/conformance';
+ * import { serve } from '@ws/node-server';
+ *
+ * await using server = await serve({ port: 0 }, (conn) => conn.receive((m) => conn.send(m)));
+ * const known = expectationsOf(await runServerSuite(server.url, { only: ['1.1.*'] }));
+ * const later = await runServerSuite(server.url, { only: ['1.1.*'] });
+ * console.log(unexpectedOf(later, known)); // []
+ * ```
+ */
 export function expectationsOf({ role, results }: SuiteReport): Expectations {
   const cases = results
     .filter(({ verdict }) => DIFFERENT.includes(verdict))
@@ -31,6 +44,8 @@ export function parseExpectations(text: string, role: SuiteReport['role']): Expe
 
 /**
  * Compares a report with the expected differences. Cases that did not run are ignored.
+ *
+ * {@link expectationsOf} has an example.
  *
  * @returns One line for each new, changed or healed difference.
  */

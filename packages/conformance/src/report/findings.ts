@@ -10,7 +10,11 @@ export interface Finding {
 /** Verdicts that a report explains, the worst first. */
 const EXPLAINED: readonly Verdict[] = ['error', 'fail', 'non-strict', 'advice'];
 
-/** Groups the cases that did not pass by their verdict, reason and section. */
+/**
+ * Groups the cases that did not pass by their verdict, reason and section.
+ *
+ * {@link textReport} shows them.
+ */
 export function findingsOf(results: readonly CaseResult[]): Finding[] {
   const found = EXPLAINED.flatMap((verdict) => results.filter((one) => one.verdict === verdict));
   const groups = new Map<string, CaseResult[]>();

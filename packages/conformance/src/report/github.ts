@@ -5,7 +5,11 @@ import { failsRun } from './outcome.ts';
 /** GitHub shows this many annotations of a step. */
 const MAX_ANNOTATIONS = 10;
 
-/** Formats the findings as workflow commands of GitHub: each becomes an annotation. */
+/**
+ * Formats the findings as workflow commands of GitHub: each becomes an annotation.
+ *
+ * Call it like {@link textReport}.
+ */
 export function githubReport(report: SuiteReport, strict = false): string {
   return findingsOf(report.results)
     .slice(0, MAX_ANNOTATIONS)

@@ -19,7 +19,11 @@ dl { margin: 0 0 .5rem } dt { font-weight: 600 } dd { margin: 0 0 .25rem }
 code { font-size: .9em }
 `;
 
-/** Formats a report as one HTML page without external resources: chapters, cases, transcripts. */
+/**
+ * Formats a report as one HTML page without external resources: chapters, cases, transcripts.
+ *
+ * Call it like {@link textReport}.
+ */
 export function htmlReport(report: SuiteReport): string {
   const title = `conformance of the ${report.role} ${report.target}`;
   const findings = findingsOf(report.results);

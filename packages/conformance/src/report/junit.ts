@@ -3,7 +3,11 @@ import { escapeMarkup } from './html.ts';
 import { failsRun } from './outcome.ts';
 import { byChapter } from './text.ts';
 
-/** Formats a report as JUnit's XML: a test suite for each chapter. */
+/**
+ * Formats a report as JUnit's XML: a test suite for each chapter.
+ *
+ * Call it like {@link textReport}.
+ */
 export function junitReport(report: SuiteReport, strict = false): string {
   const suites = byChapter(report.results).map(({ number, title, results }) => {
     const { skipped, error } = countsOf(results);

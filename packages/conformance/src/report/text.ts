@@ -12,6 +12,16 @@ export interface TextOptions {
 /**
  * Formats a report for a terminal: one line per chapter, then the causes of all cases that did not
  * pass, each with an example.
+ *
+ * @example
+ * ```ts
+ * import { runServerSuite, textReport } from '@ws/conformance';
+ * import { serve } from '@ws/node-server';
+ *
+ * await using server = await serve({ port: 0 }, (conn) => conn.receive((m) => conn.send(m)));
+ * const report = await runServerSuite(server.url, { only: ['2.1.*'] });
+ * console.log(textReport(report, { verbose: true }));
+ * ```
  */
 export function textReport(report: SuiteReport, { verbose = false }: TextOptions = {}): string {
   const { results, counts } = report;

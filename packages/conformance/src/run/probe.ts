@@ -17,6 +17,13 @@ export interface ProbeOptions extends RequestSettings {
  * Checks that a server can be asked at all: it accepts a handshake and answers a message.
  *
  * @returns undefined, or one sentence why the suite would report the same failure in each case.
+ *
+ * @example
+ * ```ts
+ * import { probeServer } from '@ws/conformance';
+ *
+ * console.log(await probeServer('ws://127.0.0.1:9')); // why the suite cannot run
+ * ```
  */
 export async function probeServer(
   url: string,

@@ -27,7 +27,16 @@ const CONNECT_TIMEOUT = 60_000;
 /** Time for the first connection of a client without a command, in ms. */
 const START_TIMEOUT = 600_000;
 
-/** Lists the cases that {@link runClientSuite} runs, in order. `only` contains ids with `*`. */
+/**
+ * Lists the cases that {@link runClientSuite} runs, in order. `only` contains ids with `*`.
+ *
+ * @example
+ * ```ts
+ * import { clientSuiteCases } from '@ws/conformance';
+ *
+ * for (const { id, title } of clientSuiteCases(['7.1.*'])) console.log(id, title);
+ * ```
+ */
 export function clientSuiteCases(only: readonly string[] = []): CaseFacts[] {
   return selectCases(clientCases, only).map(factsOf);
 }
@@ -39,6 +48,15 @@ export function clientSuiteCases(only: readonly string[] = []): CaseFacts[] {
  * @param command - Program and arguments. The URL replaces `{url}`, or is appended. Empty: the suite
  *   waits ten minutes for a client that you start yourself, a browser for example.
  * @returns The report. A command that fails to start fails its cases.
+ *
+ * @example
+ * ```ts no-run
+ * import { jsonReport, runClientSuite } from '@ws/conformance';
+ *
+ * declare const program: string; // node my-echo-client.js, for example
+ * const report = await runClientSuite(program.split(' '), { only: ['1.*'] });
+ * console.log(jsonReport(report));
+ * ```
  */
 export async function runClientSuite(
   command: readonly string[],

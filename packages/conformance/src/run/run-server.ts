@@ -24,7 +24,16 @@ const MAX_UNREACHED = 32;
 /** Seeds that the suite chooses itself are below this. */
 const MAX_SEED = 1_000_000;
 
-/** Lists the cases that {@link runServerSuite} runs, in order. `only` contains ids with `*`. */
+/**
+ * Lists the cases that {@link runServerSuite} runs, in order. `only` contains ids with `*`.
+ *
+ * @example
+ * ```ts
+ * import { serverSuiteCases } from '@ws/conformance';
+ *
+ * for (const { id, title } of serverSuiteCases(['7.1.*'])) console.log(id, title);
+ * ```
+ */
 export function serverSuiteCases(only: readonly string[] = []): CaseFacts[] {
   return selectCases(serverCases, only).map(factsOf);
 }
@@ -34,6 +43,15 @@ export function serverSuiteCases(only: readonly string[] = []): CaseFacts[] {
  *
  * @param url - A `ws://` or `wss://` URL without credentials. Certificates are not verified.
  * @throws (rejects with) TypeError for any other URL.
+ *
+ * @example
+ * ```ts
+ * import { runServerSuite, textReport } from '@ws/conformance';
+ * import { serve } from '@ws/node-server';
+ *
+ * await using server = await serve({ port: 0 }, (conn) => conn.receive((m) => conn.send(m)));
+ * console.log(textReport(await runServerSuite(server.url, { only: ['1.1.*'] })));
+ * ```
  */
 export async function runServerSuite(
   url: string,

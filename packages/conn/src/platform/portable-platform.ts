@@ -35,6 +35,16 @@ function later(callback: () => void): void {
 /**
  * The default platform of a Conn: it uses web globals only. It does not compress; `{
  * ...portablePlatform, deflate: pureDeflate }` does.
+ *
+ * @example
+ * ```ts
+ * import { connPair, portablePlatform, pureDeflate } from '@ws/conn';
+ *
+ * const platform = { ...portablePlatform, deflate: pureDeflate };
+ * const [client] = connPair({ platform, compression: true });
+ * await client.send('hello '.repeat(100));
+ * console.log(client.stats.bytesOut < 100); // true
+ * ```
  */
 export const portablePlatform: Platform = {
   writeUtf8(into, at, text) {

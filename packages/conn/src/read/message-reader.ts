@@ -30,6 +30,16 @@ export interface PieceSource {
  * No method reports the end of a message that is not complete. When the connection ends before
  * that, or `close`, `terminate` or a read deadline drops unread bytes, reading rejects with the
  * connection's error.
+ *
+ * @example
+ * ```ts
+ * import { connPair } from '@ws/conn';
+ *
+ * const [client, server] = connPair();
+ * void client.send('a long message');
+ * const reader = await server.nextReader();
+ * for await (const piece of reader) console.log(piece.length); // 14
+ * ```
  */
 export class MessageReader implements AsyncIterable<Uint8Array> {
   /** `TextMessage` or `BinaryMessage`. */

@@ -44,6 +44,18 @@ export interface FragmentSink {
  * Writes one message as a stream. Each fragment has `writeBufferSize` bytes of payload and is sent
  * when more data follows; `close()` sends the last one. Pings, pongs and a close frame may be sent
  * between two fragments. Other messages wait until the writer is closed (RFC 6455, section 5.4).
+ *
+ * @example
+ * ```ts
+ * import { connPair, TextMessage } from '@ws/conn';
+ *
+ * const [client, server] = connPair();
+ * const writer = await client.nextWriter(TextMessage);
+ * await writer.write('one message ');
+ * await writer.write('of two writes');
+ * await writer.close();
+ * console.log((await server.readMessage()).text()); // one message of two writes
+ * ```
  */
 export class MessageWriter implements AsyncDisposable {
   readonly #sink: FragmentSink;

@@ -15,6 +15,17 @@ import { bytesOf, type MessageData, utf8 } from './payload.ts';
 /**
  * A message for many connections or many sends. Its bytes and its compressed variants are created
  * once and shared. A client masks a copy with a new key at every send (RFC 6455, section 5.3).
+ *
+ * @example
+ * ```ts
+ * import { connPair, PreparedMessage, TextMessage } from '@ws/conn';
+ *
+ * const [client, server] = connPair();
+ * const price = new PreparedMessage(TextMessage, '{"price":3}');
+ * await server.writePreparedMessage(price);
+ * await server.writePreparedMessage(price);
+ * console.log((await client.readMessage()).text()); // {"price":3}
+ * ```
  */
 export class PreparedMessage {
   /** The message type: `TextMessage`, `BinaryMessage` or a control type. */

@@ -28,7 +28,26 @@ interface Node {
   dropNext: number;
 }
 
-/** An engine in memory, for tests with several hubs in one process. Its methods simulate faults. */
+/**
+ * An engine in memory, for tests with several hubs in one process. Its methods simulate faults.
+ *
+ * @example
+ * ```ts
+ * import { connPair } from '@ws/conn';
+ * import { Hub } from '@ws/hub';
+ * import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
+ *
+ * const broker = new MemoryBroker();
+ * const one = new Hub({ backplane: memoryBackplane(broker) });
+ * const two = new Hub({ backplane: memoryBackplane(broker) });
+ * const [client, server] = connPair();
+ * two.add(server);
+ * await new Promise(setImmediate); // the broker has the subscription
+ * await one.broadcast('from the other node');
+ * console.log((await client.readMessage()).text()); // from the other node
+ * await Promise.all([one.close(), two.close()]);
+ * ```
+ */
 export class MemoryBroker {
   /** Whether the broker keeps history. */
   readonly keeps: boolean;

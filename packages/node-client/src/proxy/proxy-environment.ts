@@ -26,6 +26,14 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * @returns undefined for a direct connection.
  * @throws SyntaxError that names the variable whose value is not the URL of a proxy. It never shows
  *   the value.
+ *
+ * @example
+ * ```ts
+ * import { proxyFromEnvironment } from '@ws/node-client';
+ *
+ * const env = { https_proxy: 'proxy.example.org:3128', no_proxy: 'localhost' };
+ * console.log(String(proxyFromEnvironment('wss://example.org', env))); // http://proxy.example.org:3128/
+ * ```
  */
 export function proxyFromEnvironment(
   url: string | URL,

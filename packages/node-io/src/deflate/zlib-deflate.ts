@@ -126,7 +126,17 @@ function nameOf(value: unknown): string {
   return value === null ? 'null' : typeof value;
 }
 
-/** `node:zlib` as the deflate engine of `nodePlatform`. */
+/**
+ * `node:zlib` as the deflate engine of `nodePlatform`.
+ *
+ * @example
+ * ```ts
+ * import { portablePlatform } from '@ws/conn';
+ * import { nodeDeflate } from '@ws/node-io';
+ *
+ * const platform = { ...portablePlatform, deflate: nodeDeflate };
+ * ```
+ */
 export const nodeDeflate: ZlibDeflate = /* @__PURE__ */ new ZlibDeflate();
 
 /**
@@ -151,6 +161,13 @@ export function configureCompression(settings: CompressionSettings): void {
  * Returns how this thread uses zlib. The first call tests whether the handle works, unless a backend
  * was set. `'oneshot'` without a setting means that the test has failed: `@ws:compression:fail` has
  * the reason.
+ *
+ * @example
+ * ```ts
+ * import { compressionBackend } from '@ws/node-io';
+ *
+ * console.log(compressionBackend()); // handle, or oneshot
+ * ```
  */
 export function compressionBackend(): CompressionBackend {
   return nodeDeflate.backend;

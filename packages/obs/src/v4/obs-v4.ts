@@ -24,6 +24,8 @@ export type SendArguments<T extends RequestTypeV4> = [RequestsV4[T]] extends [un
  * A promise of it that you ignore causes no unhandled rejection. {@link closed} says how the
  * connection ended.
  *
+ * {@link connectV4} has an example.
+ *
  * @see https://github.com/obsproject/obs-websocket/blob/4.9.1/docs/generated/protocol.md
  */
 export class ObsV4 implements AsyncDisposable {
