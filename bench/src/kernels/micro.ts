@@ -15,7 +15,7 @@ const BATCH = 256 * 1024;
  */
 export const microKernels: Kernels = Object.fromEntries(
   [16, 1024].flatMap((size) =>
-    [16, 256].map((count) => [
+    [1, 16, 256].map((count) => [
       `${count} x ${bytesName(size)} in a chunk`,
       () => echoing(size, count),
     ]),
