@@ -55,10 +55,9 @@ export class OutgoingFrames implements BatchSender {
   #scheduled = false;
   /** Turns with one frame since the last turn with more. */
   #singles = 0;
-  /** Frames of this turn. */
-  #count = 0;
-  /** The last turn in which a frame did not wait. */
+  /** The last turn with a frame, and how many it has. */
   #turn = -1;
+  #count = 0;
 
   constructor(stream: Duplex, generateMask: ((key: Buffer) => void) | undefined) {
     this.stream = stream;
@@ -91,9 +90,8 @@ export class OutgoingFrames implements BatchSender {
     mask: boolean,
     callback: SendCallback | undefined,
   ): void {
-    const { length } = payload;
     this.#encoderFor(mask).frame(opcode, fin, rsv, payload);
-    this.#added(length, !mask && length > COPIED_UP_TO, callback);
+    this.#added(payload.length, callback);
   }
 
   protected text(
@@ -104,7 +102,7 @@ export class OutgoingFrames implements BatchSender {
     callback: SendCallback | undefined,
   ): void {
     this.#encoderFor(mask).text(opcode, fin, 0, text);
-    this.#added(text.length, false, callback);
+    this.#added(text.length, callback);
   }
 
   /**
@@ -172,22 +170,7 @@ export class OutgoingFrames implements BatchSender {
 
   flushScheduled(): void {
     this.#scheduled = false;
-    this.#singles = this.#count === 1 ? this.#singles + 1 : 0;
-    this.#count = 0;
     this.flush();
-  }
-
-  /** Whether a frame does not wait for others of this turn. */
-  #isFirst(): boolean {
-    if (this.#singles < MIN_SINGLES) return false;
-    if (this.#turn !== turn) {
-      this.#turn = turn;
-      scheduleEndOfTurn();
-      return true;
-    }
-    this.#singles = 0;
-    this.#count = 1;
-    return false;
   }
 
   #encoderFor(mask: boolean): FrameEncoder {
@@ -203,16 +186,27 @@ export class OutgoingFrames implements BatchSender {
     return this.#encoder;
   }
 
-  #added(size: number, isReference: boolean, callback: SendCallback | undefined): void {
+  #added(size: number, callback: SendCallback | undefined): void {
     this.#call(callback);
     // The application may change referenced bytes once `send` has returned, as with ws.
-    if (isReference || this.#encoder!.pending >= LARGEST_SLAB) return this.flush();
+    const most = this.#held ? COPIED_UP_TO : MAX_SMALL;
+    if (size > most || this.#encoder!.pending >= LARGEST_SLAB) return this.flush();
     if (this.#held) return;
-    if (size > MAX_SMALL || this.#isFirst()) return this.flush();
-    this.#count++;
+    if (this.#leavesAtOnce()) return this.flush();
     if (this.#scheduled) return;
     this.#scheduled = true;
-    flushAtEndOfTurn(this);
+    due.push(this);
+  }
+
+  /** Whether a frame does not wait for others of its turn. */
+  #leavesAtOnce(): boolean {
+    if (this.#turn !== turn) {
+      this.#turn = turn;
+      this.#singles = this.#count === 1 ? this.#singles + 1 : 0;
+      this.#count = 0;
+      scheduleEndOfTurn();
+    }
+    return ++this.#count === 1 && this.#singles >= MIN_SINGLES;
   }
 
   #call(callback: SendCallback | undefined): void {
@@ -312,19 +306,14 @@ let turn = 0;
 let turnEnds = false;
 let flushesAtExit = false;
 
-function flushAtEndOfTurn(frames: OutgoingFrames): void {
-  if (due.push(frames) > 1) return;
-  scheduleEndOfTurn();
-  if (flushesAtExit) return;
-  // A program may end in the turn of its last message.
-  flushesAtExit = true;
-  process.on('exit', flushDue);
-}
-
 function scheduleEndOfTurn(): void {
   if (turnEnds) return;
   turnEnds = true;
   platform.defer(endTurn);
+  if (flushesAtExit) return;
+  // A program may end in the turn of its last message.
+  flushesAtExit = true;
+  process.on('exit', flushDue);
 }
 
 function endTurn(): void {
