@@ -2,6 +2,7 @@ import { cpSync, mkdirSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type DefaultTheme, defineConfig } from 'vitepress';
 import { copyOf, fromRoot, type Sources, siteLink, sitePath } from './links.ts';
+import { showsTypes, typesOnHover } from './types.ts';
 
 const root = join(import.meta.dirname, '../..');
 const out = join(root, '.out/site');
@@ -39,7 +40,14 @@ export default defineConfig({
   markdown: {
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
     languageAlias: { haproxy: 'nginx' },
+    codeTransformers: [typesOnHover(root)],
     config(md) {
+      md.core.ruler.push('types on hover', ({ env, tokens }) => {
+        if (!showsTypes(env.relativePath)) return;
+        for (const token of tokens) {
+          if (token.type === 'fence' && /^ts\b/.test(token.info)) token.info += ' twoslash';
+        }
+      });
       md.core.ruler.push('links of the repository', ({ env, tokens }) => {
         const here = fromRoot(root, env.realPath ?? env.path);
         for (const { children } of tokens) {

@@ -102,6 +102,18 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
     },
   );
 
+  it('shows the type and the docstring of a name under the pointer', async () => {
+    const { page, errors } = await open({ viewport: { width: 1440, height: 900 } });
+    await page.goto(`${ORIGIN}/server.html`, { waitUntil: 'networkidle' });
+    await page.locator('[data-type]', { hasText: 'serve' }).first().hover();
+    await page.getByText('function serve<').waitFor();
+    await page.getByText('Starts a WebSocket server and resolves when it listens.').waitFor();
+    await page.getByRole('heading', { level: 1 }).hover();
+    await page.getByText('function serve<').waitFor({ state: 'hidden' });
+    expect(errors).toEqual([]);
+    await page.close();
+  });
+
   it('has one main landmark, on a new page and after the way back', async () => {
     const { page } = await open({ viewport: { width: 1440, height: 900 } });
     await page.goto(`${ORIGIN}/`, { waitUntil: 'networkidle' });
