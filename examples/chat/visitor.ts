@@ -99,6 +99,7 @@ export class Visitor {
       this.#session.join(peopleOf(room));
     } catch (error) {
       if (!(error instanceof RoomRefusedError)) throw error;
+      this.#session.leave(messagesOf(room));
       return this.#refuse('there are too many rooms');
     }
     const person = { id: nextId++, name: this.#free(name, room) };

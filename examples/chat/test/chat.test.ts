@@ -70,6 +70,16 @@ describe('the chat', () => {
     expect(await ada.next('joined')).toEqual({ t: 'joined', person: grace });
   });
 
+  it('leaves a visitor in no room when there are too many', async () => {
+    const chat = startChat();
+    const sessions = [chat.add(connPair()[1]), chat.add(connPair()[1])];
+    for (let i = 0; i < 1_999; i++) sessions[i % 2]!.join(`${i}`);
+    const page = new Page(chat);
+    page.ask({ t: 'name', name: 'Ada' });
+    expect(await page.next('refused')).toMatchObject({ reason: 'there are too many rooms' });
+    expect(chat.stats.rooms).toBe(1_999);
+  });
+
   it('sends a message to its room only', async () => {
     const chat = startChat();
     const [ada] = await Page.enter(chat, 'Ada', 'garden');
