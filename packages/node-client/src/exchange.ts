@@ -114,7 +114,10 @@ class Exchange {
       if (head.status >= 200 || head.status === 101) return this.#onHead(head, rest);
       if (++this.#interim > MAX_INTERIM) {
         const who = this.#method === 'CONNECT' ? ' of the proxy' : '';
-        return this.#failBy(head, `more than ${MAX_INTERIM} interim answers (1xx)${who}`);
+        return this.#failBy(
+          toHttpResponse(head),
+          `more than ${MAX_INTERIM} interim answers (1xx)${who}`,
+        );
       }
       // No answer may follow then: node:http refuses one too.
       if (isLast(head)) return this.#fail(faultOf(LAST_INTERIM, this.#labels));
@@ -124,22 +127,24 @@ class Exchange {
 
   /** @param rest - The bytes after the head. */
   #onHead(head: ResponseHead, rest: Buffer): void {
-    if (head.all().length > MAX_LINES) {
+    const response = toHttpResponse(head);
+    if (response.rawHeaders.length > 2 * MAX_LINES) {
       const { answer } = this.#labels;
-      return this.#failBy(head, `the head of ${answer} has more than ${MAX_LINES} lines`);
+      return this.#failBy(response, `the head of ${answer} has more than ${MAX_LINES} lines`);
     }
-    if (head.status !== (this.#method === 'GET' ? 101 : 200)) return this.#readBody(head, rest);
+    if (head.status !== (this.#method === 'GET' ? 101 : 200)) {
+      return this.#readBody(head, response, rest);
+    }
     this.#settle();
     if (this.#method === 'CONNECT') {
       // In this turn: in a later one the stream may have ended.
       if (rest.length > 0) this.#stream.unshift(rest);
-      return this.#resolve(toHttpResponse(head, NO_BYTES, NO_BYTES));
+      return this.#resolve(response);
     }
-    this.#resolve(toHttpResponse(head, Buffer.from(rest.subarray(0, MAX_BODY)), rest));
+    this.#resolve({ ...response, body: Buffer.from(rest.subarray(0, MAX_BODY)), head: rest });
   }
 
-  #readBody(head: ResponseHead, rest: Buffer): void {
-    const response = toHttpResponse(head, NO_BYTES, NO_BYTES);
+  #readBody(head: ResponseHead, response: HttpResponse, rest: Buffer): void {
     this.#body = new RefusalBody(head, (body) => {
       this.#settle();
       this.#resolve({ ...response, body });
@@ -148,8 +153,8 @@ class Exchange {
   }
 
   /** Fails for a response that was read. */
-  #failBy(head: ResponseHead, message: string): void {
-    this.#fail(new BadHandshakeError(message, toHttpResponse(head, NO_BYTES, NO_BYTES)));
+  #failBy(response: HttpResponse, message: string): void {
+    this.#fail(new BadHandshakeError(message, response));
   }
 
   #fail(error: unknown): void {
@@ -181,15 +186,16 @@ function createHead(maxBytes: number): ResponseHead {
   return new ResponseHead({ maxBytes: Math.max(1, maxBytes), maxLines: MAX_HEAD });
 }
 
-function toHttpResponse(head: ResponseHead, body: Buffer, rest: Buffer): HttpResponse {
+/** Returns a response without the bytes after its head. */
+function toHttpResponse(head: ResponseHead): HttpResponse {
   const rawHeaders = head.all().flat();
   return {
     status: head.status,
     httpVersion: `1.${head.minor}`,
     headers: incomingHeaders(rawHeaders),
     rawHeaders,
-    body,
-    head: rest,
+    body: NO_BYTES,
+    head: NO_BYTES,
     upgraded: head.wantsWebSocket,
   };
 }

@@ -4,7 +4,7 @@ import { asError } from '@ws/http-shared';
 import { dialError } from './dial-error.ts';
 
 /**
- * Checks that a stream is open. On a stream that has ended, node:http and node:tls would wait
+ * Checks that a stream is open. On a stream that has ended, a request and node:tls would wait
  * forever for its events.
  *
  * @throws TransportError when it is not open.
@@ -59,7 +59,7 @@ export class GuardedStream {
 
 /**
  * Turns an error that `_write` or `_writev` of a foreign stream throws into the stream's error.
- * node:http and node:tls call them from event handlers, where a throw ends the process.
+ * node:tls calls them from event handlers, where a throw ends the process.
  *
  * @returns A function that restores the stream's own methods.
  */
