@@ -6,8 +6,7 @@ import { storedBlock } from '../wire/deflate.ts';
 import { checkAlive, closeCleanly, expectFailure } from '../wire/expect.ts';
 import { BINARY, RSV1, TEXT } from '../wire/frame.ts';
 import { expectSameOrFailure } from './compressed.ts';
-import { fragments } from './fragmentation.ts';
-import { sizesOf } from './rows.ts';
+import { fragments, sizesOf } from './fragments.ts';
 
 /** Adds sections about data that ends too early, and about data that inflates too much. */
 export function compressedAbuse(chapter: Chapter<TargetAttempt>): void {

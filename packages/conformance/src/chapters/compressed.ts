@@ -5,7 +5,7 @@ import { fixedBlock } from '../wire/deflate.ts';
 import { eventText } from '../wire/expect.ts';
 import { BINARY, type FrameSpec, RSV1 } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
-import { fragments } from './fragmentation.ts';
+import { fragments } from './fragments.ts';
 
 /** Compresses a message with the negotiated parameters into one frame. */
 export function compressedFrame(peer: Peer, opcode: number, payload: Uint8Array): FrameSpec {

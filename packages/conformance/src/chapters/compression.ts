@@ -9,7 +9,7 @@ import { compressedAbuse } from './compressed-abuse.ts';
 import { compressedContents } from './compressed-contents.ts';
 import { compressedData } from './compressed-data.ts';
 import { compressedFrames } from './compressed-frames.ts';
-import { fragments } from './fragmentation.ts';
+import { fragments } from './fragments.ts';
 
 const SIZES = [0, 1, 16, 125, 126, 127, 1000, 4096, 32_768, 65_535, 65_536, 131_072];
 

@@ -22,7 +22,8 @@ import {
   TEXT,
 } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
-import { addEchoes, addFaults, sizesOf } from './rows.ts';
+import { fragments, sizesOf } from './fragments.ts';
+import { addEchoes, addFaults } from './rows.ts';
 
 const TYPES = [
   [TEXT, letters],
@@ -41,20 +42,6 @@ export function fragmentation<Context extends TargetAttempt>(): Chapter<Context>
   fromTheHeader(chapter);
   moreEchoes(chapter);
   return chapter;
-}
-
-/** Splits a message into fragments of these sizes. */
-export function fragments(
-  opcode: number,
-  payload: Uint8Array,
-  sizes: readonly number[],
-): FrameSpec[] {
-  let at = 0;
-  return sizes.map((size, index) => ({
-    opcode: index === 0 ? opcode : CONTINUATION,
-    payload: payload.subarray(at, (at += size)),
-    fin: index === sizes.length - 1,
-  }));
 }
 
 const SHAPES: readonly (readonly [title: string, sizes: readonly number[]])[] = [

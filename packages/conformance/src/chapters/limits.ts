@@ -23,8 +23,8 @@ import {
   TEXT,
 } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
-import { fragments } from './fragmentation.ts';
-import { addEchoes, sizesOf } from './rows.ts';
+import { fragments, sizesOf } from './fragments.ts';
+import { addEchoes } from './rows.ts';
 
 const TYPES = [
   [TEXT, letters],

@@ -10,6 +10,7 @@ import {
 import { CLOSE, CONTINUATION, type FrameSpec, PING } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
 import { compressedFragments } from './compressed.ts';
+import { sizesOf } from './fragments.ts';
 
 /** A case as data: frames on an open connection. */
 interface FramesRow {
@@ -102,13 +103,6 @@ export function addCompressed<Context extends TargetAttempt>(
       await closeCleanly(peer);
     });
   }
-}
-
-/** Splits a length into sizes of at most `size`. */
-export function sizesOf(length: number, size: number): number[] {
-  const sizes: number[] = [];
-  for (let at = 0; at < length; at += size) sizes.push(Math.min(size, length - at));
-  return sizes.length === 0 ? [0] : sizes;
 }
 
 async function sendCut(

@@ -20,7 +20,7 @@ import {
   TEXT,
 } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
-import { fragments } from './fragmentation.ts';
+import { fragments } from './fragments.ts';
 
 /** Creates chapter 10: frames cut into TCP segments at any byte, for both roles. */
 export function segmentation<Context extends TargetAttempt>(): Chapter<Context> {

@@ -4,7 +4,7 @@ import { INVALID_TEXTS, type InvalidText, VALID_TEXTS } from '../tables/utf8-tex
 import { hex, letters, utf8 } from '../wire/bytes.ts';
 import { checkAlive, closeCleanly, echo, expectFailure, expectMessage } from '../wire/expect.ts';
 import { BINARY, type FrameSpec, TEXT } from '../wire/frame.ts';
-import { fragments } from './fragmentation.ts';
+import { fragments } from './fragments.ts';
 import { addEchoes, addFaults } from './rows.ts';
 
 /** Close codes for invalid UTF-8. */
