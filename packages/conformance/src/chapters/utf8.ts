@@ -255,7 +255,10 @@ function everySplit(chapter: Chapter<TargetAttempt>): void {
 /** Code points that are assigned to no character, and are valid text. */
 const NONCHARACTERS: readonly number[] = [
   ...Array.from({ length: 17 }, (_, plane) => [0xfffe, 0xffff].map((end) => plane * 65_536 + end)),
-  ...[0xfff9, 0xfffa, 0xfffb, 0xfffc],
+  0xfff9,
+  0xfffa,
+  0xfffb,
+  0xfffc,
   ...Array.from({ length: 0x20 }, (_, at) => 0xfdd0 + at),
 ].flat();
 
