@@ -11,7 +11,7 @@ import {
 } from '../wire/expect.ts';
 import { BINARY, bytesText, RSV1, TEXT } from '../wire/frame.ts';
 import { compressedFrame } from './compressed.ts';
-import { fragments } from './fragmentation.ts';
+import { fragments } from './fragments.ts';
 
 /** Accepted close codes for invalid DEFLATE data. RFC 7692 defines none. */
 const BAD_DATA_CODES = [1007, 1002];

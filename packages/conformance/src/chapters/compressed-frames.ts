@@ -25,7 +25,7 @@ import {
 } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
 import { compressedFragments, compressedFrame } from './compressed.ts';
-import { fragments } from './fragmentation.ts';
+import { fragments } from './fragments.ts';
 
 /**
  * Adds sections about the frames of compressed messages: fragments, misplaced RSV bits, segments.

@@ -5,6 +5,7 @@ import {
   closePayload,
   echo,
   eventText,
+  expectAll,
   expectClosed,
   expectFailure,
   expectMessage,
@@ -82,6 +83,41 @@ function amongMessages(chapter: Chapter<TargetAttempt>): void {
     });
   }
 }
+
+/** Adds a section for both roles. It follows the sections of each role, whose ids never move. */
+export function endsAmongLarge<Context extends TargetAttempt>(
+  chapter: Chapter<Context>,
+): Chapter<Context> {
+  const add = chapter.section({
+    section: 'RFC 6455, 5.5.1 and 10.4',
+    level: 'should',
+    expects: 'earlier messages come back before the target answers the close frame',
+  });
+  const close = { opcode: CLOSE, payload: closePayload(1000) };
+  const large = { opcode: BINARY, payload: pattern(262_144) };
+  add('a message of 262,144 bytes, a close frame and a ping in one write', async (attempt) => {
+    const peer = await attempt.open();
+    await peer.sendFrames(large, close, { opcode: PING, payload: utf8('too late') });
+    await expectMessage(peer, BINARY, large.payload);
+    await expectClosed(peer, 1000, { codes: 'any' });
+  });
+  add('a close frame while eight messages of 262,144 bytes wait to be read', async (attempt) => {
+    const peer = await attempt.open();
+    const messages = Array.from({ length: 8 }, () => large);
+    peer.pauseReading();
+    const sent = peer.sendFrames(...messages, close);
+    // The target cannot report that its writes are full.
+    await Promise.race([sent, new Promise((done) => setTimeout(done, READ_PAUSE))]);
+    peer.resumeReading();
+    await expectAll(peer, messages);
+    await expectClosed(peer, 1000, { codes: 'any' });
+    await sent;
+  });
+  return chapter;
+}
+
+/** Time in ms during which the suite does not read. */
+const READ_PAUSE = 100;
 
 /** Frames that break a rule, and the close code for each. */
 const FAULTS: readonly (readonly [string, FrameSpec, number])[] = [

@@ -12,6 +12,7 @@ import {
 } from '../wire/expect.ts';
 import {
   BINARY,
+  bytesText,
   CLOSE,
   CONTINUATION,
   type FrameSpec,
@@ -21,6 +22,8 @@ import {
   TEXT,
 } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
+import { fragments, sizesOf } from './fragments.ts';
+import { addEchoes, addFaults } from './rows.ts';
 
 const TYPES = [
   [TEXT, letters],
@@ -36,21 +39,9 @@ export function fragmentation<Context extends TargetAttempt>(): Chapter<Context>
   continuations(chapter);
   interrupted(chapter);
   ended(chapter);
+  fromTheHeader(chapter);
+  moreEchoes(chapter);
   return chapter;
-}
-
-/** Splits a message into fragments of these sizes. */
-export function fragments(
-  opcode: number,
-  payload: Uint8Array,
-  sizes: readonly number[],
-): FrameSpec[] {
-  let at = 0;
-  return sizes.map((size, index) => ({
-    opcode: index === 0 ? opcode : CONTINUATION,
-    payload: payload.subarray(at, (at += size)),
-    fin: index === sizes.length - 1,
-  }));
 }
 
 const SHAPES: readonly (readonly [title: string, sizes: readonly number[]])[] = [
@@ -282,4 +273,61 @@ function ended(chapter: Chapter<TargetAttempt>): void {
       );
     }
   }
+}
+
+function fromTheHeader(chapter: Chapter<TargetAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 5.4',
+    level: 'advice',
+    expects: 'the target fails the connection with 1002 as soon as the header arrives',
+  });
+  addFaults(add, [
+    {
+      title: 'only the header of a continuation frame without a message',
+      send: () => [{ opcode: CONTINUATION, payload: letters(100) }],
+      withheld: 100,
+      codes: [1002],
+    },
+    {
+      title: 'only the header of a text frame within a message',
+      send: () => [
+        { opcode: TEXT, payload: letters(5), fin: false },
+        { opcode: TEXT, payload: letters(100) },
+      ],
+      withheld: 100,
+      codes: [1002],
+    },
+  ]);
+}
+
+function moreEchoes(chapter: Chapter<TargetAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 5.4',
+    expects: 'the same message comes back, and the target answers the last ping',
+  });
+  addEchoes(
+    add,
+    [64, 1300].map((size) => ({
+      title: `a text message of 65,536 bytes in fragments of ${bytesText(size)}`,
+      send: () => fragments(TEXT, letters(65_536), sizesOf(65_536, size)),
+      limits: [1008, 1009],
+    })),
+  );
+  addEchoes(add, [
+    {
+      title: 'a message of 65,536 bytes in fragments of 1300 bytes and segments of 1300 bytes',
+      send: () => fragments(BINARY, pattern(65_536), sizesOf(65_536, 1300)),
+      cut: 1300,
+    },
+    {
+      title: 'an empty first fragment, a ping, an empty fragment, a pong and the rest',
+      send: () => [
+        { opcode: TEXT, fin: false },
+        { opcode: PING, payload: letters(3) },
+        { opcode: CONTINUATION, fin: false },
+        { opcode: PONG },
+        { opcode: CONTINUATION, payload: letters(50) },
+      ],
+    },
+  ]);
 }

@@ -3,6 +3,7 @@ import { type AddCase, Chapter } from '../model/chapter.ts';
 import { letters, pattern, utf8 } from '../wire/bytes.ts';
 import {
   closeCleanly,
+  echo,
   eventText,
   expectAll,
   expectFailure,
@@ -22,7 +23,8 @@ import {
   TEXT,
 } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
-import { fragments } from './fragmentation.ts';
+import { fragments, sizesOf } from './fragments.ts';
+import { addEchoes } from './rows.ts';
 
 const TYPES = [
   [TEXT, letters],
@@ -43,6 +45,10 @@ export function limits<Context extends TargetAttempt>(): Chapter<Context> {
   claimed(chapter);
   many(chapter);
   slowReader(chapter);
+  largerInFragments(chapter);
+  inSegments(chapter);
+  oneByOne(chapter);
+  emptyFragments(chapter);
   return chapter;
 }
 
@@ -394,4 +400,73 @@ function slowReader(chapter: Chapter<TargetAttempt>): void {
       await sent;
     });
   }
+}
+
+function largerInFragments(chapter: Chapter<TargetAttempt>): void {
+  for (const [opcode, make] of TYPES) {
+    const add = chapter.section(MAY_BE_TOO_BIG);
+    for (const size of [64, 256, KIB, 4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, MIB, 4 * MIB]) {
+      add(
+        `a ${opcodeName(opcode)} message of ${bytesText(4 * MIB)} in fragments of ${bytesText(size)}`,
+        async (attempt) => {
+          const peer = await attempt.open();
+          const payload = make(4 * MIB);
+          await peer.sendList(fragments(opcode, payload, sizesOf(payload.length, size)));
+          await expectMessageOrTooBig(peer, opcode, payload, TOO_MANY);
+        },
+      );
+    }
+  }
+}
+
+function inSegments(chapter: Chapter<TargetAttempt>): void {
+  for (const [opcode, make] of TYPES) {
+    const add = chapter.section(MAY_BE_TOO_BIG);
+    // Each segment costs a system call on both sides, so only one type has very small ones.
+    for (const size of [...(opcode === TEXT ? [64, 128, 256] : []), 512, KIB, 2 * KIB]) {
+      add(
+        `a ${opcodeName(opcode)} message of ${bytesText(256 * KIB)} in segments of ${bytesText(size)}`,
+        async (attempt) => {
+          const peer = await attempt.open();
+          await peer.sendFramesCut([{ opcode, payload: make(256 * KIB) }], size, {
+            untilAnswered: true,
+          });
+          await expectMessageOrTooBig(peer, opcode, make(256 * KIB));
+        },
+      );
+    }
+  }
+}
+
+function oneByOne(chapter: Chapter<TargetAttempt>): void {
+  for (const [opcode, make] of TYPES) {
+    const add = chapter.section({
+      section: 'RFC 6455, 5.6',
+      expects: 'each message comes back',
+    });
+    for (const size of [0, 16, 64, 256, KIB, 4 * KIB]) {
+      add(
+        `1000 ${opcodeName(opcode)} messages of ${bytesText(size)}, each sent when the previous one is back`,
+        async (attempt) => {
+          const peer = await attempt.open();
+          for (let left = 1000; left > 0; left--) await echo(peer, opcode, make(size));
+          await closeCleanly(peer);
+        },
+      );
+    }
+  }
+}
+
+function emptyFragments(chapter: Chapter<TargetAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 10.4',
+    expects: 'the message comes back, or the target fails the connection with 1008, 1009 or 1013',
+  });
+  addEchoes(add, [
+    {
+      title: 'a message with 100,000 empty fragments',
+      send: () => fragments(BINARY, pattern(2), [1, ...Array<number>(100_000).fill(0), 1]),
+      limits: TOO_MANY,
+    },
+  ]);
 }

@@ -24,6 +24,7 @@ import {
   TEXT,
 } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
+import { addFaults } from './rows.ts';
 
 /** Creates chapter 2: pings and pongs, for both roles. */
 export function pings<Context extends TargetAttempt>(): Chapter<Context> {
@@ -34,6 +35,7 @@ export function pings<Context extends TargetAttempt>(): Chapter<Context> {
   amongMessages(chapter);
   tooLong(chapter);
   inPieces(chapter);
+  fromTheHeader(chapter);
   return chapter;
 }
 
@@ -291,4 +293,32 @@ function inPieces(chapter: Chapter<TargetAttempt>): void {
       await closeCleanly(peer);
     });
   }
+}
+
+function fromTheHeader(chapter: Chapter<TargetAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 5.5',
+    level: 'advice',
+    expects: 'the target fails the connection with 1002 as soon as the header arrives',
+  });
+  addFaults(add, [
+    {
+      title: 'only the header of a ping of 126 bytes',
+      send: () => [{ opcode: PING, payload: letters(126) }],
+      withheld: 126,
+      codes: [1002],
+    },
+    {
+      title: 'only the header of a pong of 65,536 bytes',
+      send: () => [{ opcode: PONG, payload: letters(65_536) }],
+      withheld: 65_536,
+      codes: [1002],
+    },
+    {
+      title: 'only the header of a ping that is not final',
+      send: () => [{ opcode: PING, payload: letters(10), fin: false }],
+      withheld: 10,
+      codes: [1002],
+    },
+  ]);
 }

@@ -1,10 +1,11 @@
 import type { TargetAttempt } from '../attempts/target-attempt.ts';
 import { type AddCase, Chapter } from '../model/chapter.ts';
 import { INVALID_TEXTS, type InvalidText, VALID_TEXTS } from '../tables/utf8-texts.ts';
-import { letters, utf8 } from '../wire/bytes.ts';
+import { hex, letters, utf8 } from '../wire/bytes.ts';
 import { checkAlive, closeCleanly, echo, expectFailure, expectMessage } from '../wire/expect.ts';
 import { BINARY, type FrameSpec, TEXT } from '../wire/frame.ts';
-import { fragments } from './fragmentation.ts';
+import { fragments } from './fragments.ts';
+import { addEchoes, addFaults } from './rows.ts';
 
 /** Close codes for invalid UTF-8. */
 const CODES = [1007];
@@ -21,6 +22,9 @@ export function utf8Texts<Context extends TargetAttempt>(): Chapter<Context> {
   atOnceInFragments(chapter);
   places(chapter);
   everySplit(chapter);
+  noncharacters(chapter);
+  surrogatePairs(chapter);
+  atOnceInPieces(chapter);
   return chapter;
 }
 
@@ -246,4 +250,80 @@ function everySplit(chapter: Chapter<TargetAttempt>): void {
       await closeCleanly(peer);
     });
   }
+}
+
+/** Code points that are assigned to no character, and are valid text. */
+const NONCHARACTERS: readonly number[] = [
+  ...Array.from({ length: 17 }, (_, plane) => [0xfffe, 0xffff].map((end) => plane * 65_536 + end)),
+  0xfff9,
+  0xfffa,
+  0xfffb,
+  0xfffc,
+  ...Array.from({ length: 0x20 }, (_, at) => 0xfdd0 + at),
+].flat();
+
+function noncharacters(chapter: Chapter<TargetAttempt>): void {
+  const add = chapter.section({ section: 'RFC 3629, 3', expects: 'the same text comes back' });
+  addEchoes(
+    add,
+    NONCHARACTERS.map((point) => ({
+      title: `the noncharacter or special U+${point.toString(16).toUpperCase().padStart(4, '0')}`,
+      send: () => [{ opcode: TEXT, payload: utf8(String.fromCodePoint(point)) }],
+    })),
+  );
+}
+
+/** Limits of the high and the low surrogates, in UTF-8. */
+const HIGH = ['ed a0 80', 'ed ad bf', 'ed ae 80', 'ed af bf'];
+const LOW = ['ed b0 80', 'ed bf bf'];
+
+function surrogatePairs(chapter: Chapter<TargetAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 8.1; RFC 3629, 3',
+    expects: 'the target fails the connection with 1007',
+  });
+  addFaults(
+    add,
+    HIGH.flatMap((high) =>
+      LOW.map((low) => ({
+        title: `the surrogates ${high} and ${low}`,
+        send: () => [{ opcode: TEXT, payload: hex(`${high} ${low}`) }],
+        codes: CODES,
+      })),
+    ),
+  );
+}
+
+/** A good beginning, a part that makes the text invalid, and a good end. */
+const GOOD_BAD_GOOD = [utf8('κόσμε'), hex('f4 90 80 80'), utf8('edited')] as const;
+
+function atOnceInPieces(chapter: Chapter<TargetAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 8.1',
+    level: 'advice',
+    expects: 'the target fails the connection with 1007 before the last piece',
+  });
+  const whole = Buffer.concat(GOOD_BAD_GOOD);
+  const [good, bad, end] = GOOD_BAD_GOOD.map(({ length }) => length) as [number, number, number];
+  addFaults(add, [
+    {
+      title: 'an invalid text in three fragments, without the last one',
+      send: () => fragments(TEXT, whole, [good, bad, end]).slice(0, 2),
+      early: true,
+      codes: CODES,
+    },
+    {
+      title: 'an invalid text in one frame, one byte per segment, without its last six bytes',
+      send: () => [{ opcode: TEXT, payload: whole }],
+      cut: 1,
+      withheld: end,
+      codes: CODES,
+    },
+    {
+      title: 'an invalid text, one byte per fragment, without its last six fragments',
+      send: () => byteFragments(TEXT, whole).slice(0, good + bad),
+      early: true,
+      codes: CODES,
+    },
+  ]);
 }

@@ -1,8 +1,11 @@
 import type { ClientAttempt } from '../attempts/client-attempt.ts';
+import { sendBeyondWindow } from '../chapters/compressed.ts';
+import { addCompressed } from '../chapters/rows.ts';
 import { type AddCase, Chapter } from '../model/chapter.ts';
 import { Violation } from '../model/verdicts.ts';
+import { json, slices } from '../tables/real-data.ts';
 import { letters, noise, utf8 } from '../wire/bytes.ts';
-import { closeCleanly, expectFailure, expectMessage } from '../wire/expect.ts';
+import { closeCleanly, expectFailure, expectMessage, type SentMessage } from '../wire/expect.ts';
 import { BINARY, RSV1, TEXT } from '../wire/frame.ts';
 import type { Extension } from '../wire/head.ts';
 import type { Peer } from '../wire/peer.ts';
@@ -29,6 +32,8 @@ export function parameters(): Chapter<ClientAttempt> {
   repeatedOrUnknown(chapter);
   notOffered(chapter);
   malformed(chapter);
+  settings(chapter);
+  beyondWindow(chapter);
   return chapter;
 }
 
@@ -388,4 +393,43 @@ function declined(add: AddCase<ClientAttempt>): void {
     },
     { section: 'RFC 6455, 5.2', expects: 'the target fails the connection with 1002' },
   );
+}
+
+/** Parameters of an answer. Each client that compresses accepts those of the server. */
+const SETTINGS = [[], [SERVER_TAKEOVER], [CLIENT_TAKEOVER], TAKEOVERS] as const;
+
+function settings(chapter: Chapter<ClientAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 7692, 7.1',
+    expects: 'each message comes back, and the client keeps its part of the agreement',
+  });
+  for (const params of SETTINGS) {
+    addCompressed(
+      add,
+      [
+        {
+          title: `50 messages of 2000 bytes of JSON with ${params.join(' and ') || 'no parameter'}`,
+          messages: () => conversation(),
+        },
+      ],
+      (attempt) => attempt.acceptDeflate(params),
+    );
+  }
+}
+
+function* conversation(): Generator<SentMessage> {
+  for (const payload of slices(json, 2000, 50)) yield { opcode: TEXT, payload };
+}
+
+function beyondWindow(chapter: Chapter<ClientAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 7692, 7.1.2.1 and 7.2.2',
+    expects: 'the original bytes come back, or the target fails the connection',
+  });
+  for (const bits of [9, 12]) {
+    add(`the answer: ${SERVER_BITS}=${bits}, and a match beyond that window`, async (attempt) => {
+      skipUnlessBitsFit(attempt, [`${SERVER_BITS}=${bits}`]);
+      await sendBeyondWindow(await attempt.acceptDeflate([`${SERVER_BITS}=${bits}`]), bits);
+    });
+  }
 }

@@ -1,6 +1,7 @@
 import type { ServerAttempt } from '../attempts/server-attempt.ts';
 import { closing } from '../chapters/closing.ts';
 import { compression } from '../chapters/compression.ts';
+import { endsAmongLarge } from '../chapters/ends.ts';
 import { fragmentation } from '../chapters/fragmentation.ts';
 import { framing } from '../chapters/framing.ts';
 import { limits } from '../chapters/limits.ts';
@@ -23,7 +24,7 @@ const chapters: readonly Chapter<ServerAttempt>[] = [
   opcodes(),
   fragmentation(),
   utf8Texts(),
-  serverClosing(closing()),
+  endsAmongLarge(serverClosing(closing())),
   handshake(),
   limits(),
   segmentation(),

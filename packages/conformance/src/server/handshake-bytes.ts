@@ -222,4 +222,9 @@ function atTheSameTime(chapter: Chapter<ServerAttempt>): void {
     await checkAlive(good);
     await closeCleanly(good);
   });
+  add('a connection next to five that each announce a message of 2^31 bytes', async (attempt) => {
+    const announced = { opcode: BINARY, payload: letters(5), claims: 2n ** 31n };
+    for (let at = 0; at < 5; at++) await (await attempt.open()).sendFrames(announced);
+    await checkAlive(await attempt.open());
+  });
 }

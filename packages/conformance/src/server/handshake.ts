@@ -14,6 +14,7 @@ import {
   withFields,
   withValue,
 } from './handshake-requests.ts';
+import { smuggling } from './handshake-smuggling.ts';
 
 /** Creates chapter 8 for servers: the opening handshake. */
 export function handshake(): Chapter<ServerAttempt> {
@@ -29,6 +30,7 @@ export function handshake(): Chapter<ServerAttempt> {
   refusals(chapter);
   offers(chapter);
   requestBytes(chapter);
+  smuggling(chapter);
   return chapter;
 }
 

@@ -1,4 +1,5 @@
 import type { ServerAttempt } from '../attempts/server-attempt.ts';
+import { addEchoes } from '../chapters/rows.ts';
 import { type AddCase, Chapter } from '../model/chapter.ts';
 import { hex, letters, pattern, utf8 } from '../wire/bytes.ts';
 import {
@@ -27,6 +28,7 @@ export function masks(): Chapter<ServerAttempt> {
   keys(chapter);
   lengths(chapter);
   changing(chapter);
+  longPhases(chapter);
   return chapter;
 }
 
@@ -199,5 +201,18 @@ function keyPhases(add: AddCase<ServerAttempt>): void {
         await closeCleanly(peer);
       },
     );
+  }
+}
+
+function longPhases(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({ section: 'RFC 6455, 5.3', expects: 'the same message comes back' });
+  for (const size of [16_381, 16_382, 16_383, 16_384, 65_537]) {
+    addEchoes(add, [
+      {
+        title: `a message of 200,003 bytes in segments of ${bytesText(size)}`,
+        send: () => [{ opcode: BINARY, payload: pattern(200_003), mask: hex('37fa213d') }],
+        cut: size,
+      },
+    ]);
   }
 }

@@ -1,10 +1,13 @@
 import type { ServerAttempt } from '../attempts/server-attempt.ts';
+import { sendBeyondWindow } from '../chapters/compressed.ts';
+import { addCompressed } from '../chapters/rows.ts';
 import { Chapter } from '../model/chapter.ts';
+import { json, slices } from '../tables/real-data.ts';
 import { letters, noise, utf8 } from '../wire/bytes.ts';
-import { checkAlive, closeCleanly, echo, expectMessage } from '../wire/expect.ts';
+import { checkAlive, closeCleanly, echo, expectMessage, type SentMessage } from '../wire/expect.ts';
 import { BINARY, RSV1, TEXT } from '../wire/frame.ts';
-import { answerFaults } from '../wire/handshake.ts';
-import { fieldOf, statusOf } from '../wire/head.ts';
+import { answerFaults, deflateTerms } from '../wire/handshake.ts';
+import { fieldOf, parseExtensions, statusOf } from '../wire/head.ts';
 import type { Peer } from '../wire/peer.ts';
 
 /** Creates chapter 13 for servers: offers of permessage-deflate. */
@@ -18,6 +21,9 @@ export function parameters(): Chapter<ServerAttempt> {
   clientWindow(chapter);
   takeover(chapter);
   notOffered(chapter);
+  settings(chapter);
+  offerLines(chapter);
+  beyondWindow(chapter);
   return chapter;
 }
 
@@ -292,6 +298,90 @@ function notOffered(chapter: Chapter<ServerAttempt>): void {
       await echo(peer, TEXT, Buffer.alloc(size, 0x61));
       await checkAlive(peer);
       await closeCleanly(peer);
+    });
+  }
+}
+
+/** Offers with the settings of both sides. */
+const SETTINGS = [
+  'client_max_window_bits',
+  'server_no_context_takeover',
+  'client_no_context_takeover',
+  'server_no_context_takeover; client_no_context_takeover',
+  'server_max_window_bits=9; client_max_window_bits=9',
+  'server_max_window_bits=9; client_max_window_bits=15',
+  'server_max_window_bits=15; client_max_window_bits=9',
+  'server_max_window_bits=12; client_max_window_bits=10; server_no_context_takeover',
+];
+
+function settings(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 7692, 7.1',
+    expects: 'each message comes back, and the server keeps its part of the agreement',
+  });
+  for (const setting of SETTINGS) {
+    addCompressed(
+      add,
+      [
+        {
+          title: `50 messages of 2000 bytes of JSON with ${setting}`,
+          messages: () => conversation(),
+        },
+      ],
+      (attempt) => attempt.openOffering(`${DEFLATE}; ${setting}`),
+    );
+  }
+}
+
+function* conversation(): Generator<SentMessage> {
+  for (const payload of slices(json, 2000, 50)) yield { opcode: TEXT, payload };
+}
+
+/** Lines of Sec-WebSocket-Extensions. */
+const OFFER_LINES: readonly (readonly [title: string, lines: readonly string[]])[] = [
+  ['two lines, the second with permessage-deflate', ['x-unknown; a=1', DEFLATE]],
+  ['two lines, both with permessage-deflate', [`${DEFLATE}; server_max_window_bits=10`, DEFLATE]],
+  [
+    'a line of ten unknown extensions, and permessage-deflate',
+    [[...Array.from({ length: 10 }, (_, at) => `x-${at}; a=${at}`), DEFLATE].join(', ')],
+  ],
+  ['a line of ten offers of permessage-deflate', [Array<string>(10).fill(DEFLATE).join(', ')]],
+];
+
+function offerLines(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 9.1; RFC 7692, 5.1',
+    expects: 'the server accepts one offer with a valid answer, or none, and the connection works',
+  });
+  for (const [title, lines] of OFFER_LINES) {
+    add(title, async (attempt) => {
+      const key = attempt.freshKey();
+      const peer = await attempt.connect();
+      const fields = lines.map((line) => ['Sec-WebSocket-Extensions', line] as const);
+      await attempt.sendRequest(peer, [...attempt.fields(key), ...fields]);
+      const head = await attempt.readAnswer(peer);
+      const { subprotocols } = attempt;
+      const faults = answerFaults(head, { key, extensions: [DEFLATE], subprotocols });
+      if (faults.length > 0) attempt.fail(faults.join('; '));
+      const [agreed] = parseExtensions(fieldOf(head, 'sec-websocket-extensions') ?? '');
+      if (agreed !== undefined) peer.useDeflate(deflateTerms(agreed));
+      await echo(peer, TEXT, letters(2000));
+      await closeCleanly(peer);
+    });
+  }
+}
+
+function beyondWindow(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 7692, 7.1.2.2 and 7.2.2',
+    expects: 'the original bytes come back, or the target fails the connection',
+  });
+  for (const bits of [9, 10, 12]) {
+    add(`client_max_window_bits=${bits}, and a match beyond that window`, async (attempt) => {
+      const peer = await attempt.openOffering(`${DEFLATE}; client_max_window_bits=${bits}`);
+      const agreed = peer.deflate!.clientMaxWindowBits;
+      if (agreed > bits) attempt.skip(`the server did not limit the window to ${bits} bits`);
+      await sendBeyondWindow(peer, agreed);
     });
   }
 }

@@ -34,6 +34,9 @@ function tableOf(first: number, count: number, plain: number, group: number): [n
   return table;
 }
 
+/** The suite inflates no larger messages: twice the size of the largest that it sends compressed. */
+const MAX_INFLATED = 4 * 1024 * 1024;
+
 /** A canonical Huffman code: the number of codes of each length, and the symbols in order. */
 interface Huffman {
   readonly counts: readonly number[];
@@ -222,6 +225,9 @@ class Inflater {
 
   #put(byte: number): void {
     if (this.#length === this.#out.length) {
+      if (this.#length > MAX_INFLATED) {
+        throw new Violation(`the message inflates to more than ${MAX_INFLATED} bytes`);
+      }
       this.#out = Buffer.concat([this.#out, Buffer.alloc(this.#out.length)]);
     }
     this.#out[this.#length++] = byte;

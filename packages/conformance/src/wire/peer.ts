@@ -109,6 +109,10 @@ export class Peer extends RawPeer {
 
   /** Serializes frames. A frame without `mask` is masked as the suite's role requires. */
   bytes(...frames: readonly FrameSpec[]): Buffer {
+    return this.#bytesOf(frames);
+  }
+
+  #bytesOf(frames: readonly FrameSpec[]): Buffer {
     return Buffer.concat(
       frames.map((spec) =>
         frameBytes({
@@ -121,7 +125,12 @@ export class Peer extends RawPeer {
 
   /** Sends frames in one write. */
   async sendFrames(...frames: readonly FrameSpec[]): Promise<void> {
-    await this.send(this.bytes(...frames), frames.map(specText).join(' + '));
+    await this.sendList(frames);
+  }
+
+  /** Like {@link sendFrames}, for more frames than a call can have arguments. */
+  async sendList(frames: readonly FrameSpec[]): Promise<void> {
+    await this.send(this.#bytesOf(frames), specsText(frames));
   }
 
   /** Sends frames in pieces of `size` bytes. */
@@ -130,8 +139,7 @@ export class Peer extends RawPeer {
     size: number,
     options?: { untilAnswered?: boolean },
   ): Promise<void> {
-    const label = frames.map(specText).join(' + ');
-    await this.sendCut(this.bytes(...frames), size, { label, ...options });
+    await this.sendCut(this.bytes(...frames), size, { label: specsText(frames), ...options });
   }
 
   /**
@@ -224,6 +232,15 @@ export class Peer extends RawPeer {
     }
     return { kind: 'message', opcode: first.opcode, payload, frames, compressed };
   }
+}
+
+/** Maximum number of frames that a transcript line describes. */
+const MAX_DESCRIBED = 20;
+
+function specsText(frames: readonly FrameSpec[]): string {
+  const texts = frames.slice(0, MAX_DESCRIBED).map(specText);
+  if (frames.length > texts.length) texts.push(`${frames.length - texts.length} more frames`);
+  return texts.join(' + ');
 }
 
 /** Describes a frame to send. */

@@ -59,6 +59,7 @@ export const FAULTS = {
   'accepts RSV1 on any frame': '12.10',
   'does not check inflated UTF-8': '12.15',
   'replaces invalid DEFLATE data with an empty message': '12.12',
+  'accepts data that ends within a block': '12.23',
   'offers an unknown parameter': '13.1',
   'offers a parameter twice': '13.1',
   'offers a window of 7': '13.1',

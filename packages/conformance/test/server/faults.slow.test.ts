@@ -68,7 +68,7 @@ describe('a naive server', { timeout: 300_000 }, () => {
     const report = await reportOn([], { timeout: 30_000 });
     expect(differences(report)).toEqual([]);
     // The naive server keeps no window, so the cases about windows do not apply.
-    expect(report.counts.skipped).toBe(6);
+    expect(report.counts.skipped).toBe(12);
   });
 
   it.each(FAULTS_ALONE)('that $fault fails "$by"', expectCaught);

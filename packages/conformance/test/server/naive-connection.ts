@@ -18,6 +18,8 @@ class Failure extends Error {
 }
 
 const TAIL = Buffer.from('0000ffff', 'hex');
+/** An empty block with fixed codes and BFINAL. */
+const FINAL_BLOCK = Buffer.from('0300', 'hex');
 /**
  * Maximum message size in bytes. Each chunk copies the whole buffer, so larger messages are slow.
  */
@@ -40,7 +42,11 @@ export class NaiveConnection {
   readonly #has: (fault: Fault | Liberty) => boolean;
   readonly #deflate: NaiveTerms | undefined;
   #bytes: Buffer = Buffer.alloc(0);
-  #message: { opcode: number; packed: boolean; parts: Buffer[] } | undefined;
+  #message: { opcode: number; packed: boolean; parts: Buffer[]; size: number } | undefined;
+  /** Chunks of a large frame, until all of them are there: joining each of them would be slow. */
+  #chunks: Buffer[] = [];
+  #missing = 0;
+  #echoes = 0;
   #closing = false;
   #firstKey: Buffer | undefined;
   #history: Buffer = Buffer.alloc(0);
@@ -62,6 +68,9 @@ export class NaiveConnection {
 
   take(chunk: Buffer): void {
     if (this.#closing && !this.#has('echoes after a close frame')) return;
+    this.#missing -= chunk.length;
+    if (this.#missing > 0) return void this.#chunks.push(chunk);
+    if (this.#chunks.length > 0) chunk = Buffer.concat([...this.#chunks.splice(0), chunk]);
     const whole = this.#has('treats a chunk as a frame') || this.#lostHeader(chunk);
     this.#bytes = whole ? chunk : Buffer.concat([this.#bytes, chunk]);
     try {
@@ -81,10 +90,13 @@ export class NaiveConnection {
     const header = this.#header();
     if (header === undefined) return false;
     const end = header.start + header.length;
-    const held = this.#message?.parts.reduce((sum, part) => sum + part.length, 0) ?? 0;
+    const held = this.#message?.size ?? 0;
     const limit = this.#has('limits messages to 10,000 bytes') ? 10_000 : LIMIT;
     if (header.length + held > limit) throw new Failure(1009);
-    if (this.#bytes.length < end) return false;
+    if (this.#bytes.length < end) {
+      this.#missing = header.length > CHECK_EARLY ? end - this.#bytes.length : 0;
+      return false;
+    }
     const payload = unmask(this.#bytes.subarray(header.start, end), header.key);
     this.#bytes = this.#bytes.subarray(end);
     if (header.opcode >= 8) this.#control(header, payload);
@@ -100,12 +112,18 @@ export class NaiveConnection {
     const fin = (bytes[0]! & 0x80) !== 0;
     const rsv = (bytes[0]! >> 4) & 7;
     const opcode = bytes[0]! & 15;
-    this.#judge(fin, rsv, opcode, short, masked);
+    if (!this.#has('checks frames only when they are complete')) {
+      this.#judge(fin, rsv, opcode, short, masked);
+    }
     const keyAt = short < 126 ? 2 : short === 126 ? 4 : 10;
     if (bytes.length < keyAt) return undefined;
     const length = this.#length(short);
     const start = keyAt + (masked ? 4 : 0);
     if (bytes.length < start) return undefined;
+    if (this.#has('checks frames only when they are complete')) {
+      if (bytes.length < start + length) return undefined;
+      this.#judge(fin, rsv, opcode, short, masked);
+    }
     const own = masked ? Buffer.from(bytes.subarray(keyAt, start)) : Buffer.alloc(4);
     this.#firstKey ??= own;
     const key = this.#has('uses the first key for all frames') ? this.#firstKey : own;
@@ -186,10 +204,14 @@ export class NaiveConnection {
 
   #data({ fin, rsv, opcode }: Header, payload: Buffer): void {
     if (opcode !== 0 || this.#message === undefined) {
-      this.#message = { opcode: opcode || 2, packed: (rsv & 4) !== 0, parts: [] };
+      this.#message = { opcode: opcode || 2, packed: (rsv & 4) !== 0, parts: [], size: 0 };
     }
     const message = this.#message;
+    if (!fin && payload.length === 0 && this.#has('rejects empty fragments')) {
+      throw new Failure(1002);
+    }
     message.parts.push(payload);
+    message.size += payload.length;
     if (this.#has('checks UTF-8 frame by frame') && message.opcode === 1 && !message.packed) {
       checkText(payload, true);
     }
@@ -219,12 +241,13 @@ export class NaiveConnection {
     const begun = ours ? unmask(this.#bytes.subarray(header.start), header.key) : Buffer.alloc(0);
     const opcode = message?.opcode ?? header?.opcode;
     const packed = message?.packed ?? (header !== undefined && (header.rsv & 4) !== 0);
-    const size = begun.length + (message?.parts.reduce((sum, part) => sum + part.length, 0) ?? 0);
+    const size = begun.length + (message?.size ?? 0);
     if (opcode !== 1 || packed || size > CHECK_EARLY) return;
     this.#check(Buffer.concat([...(message?.parts ?? []), begun]), false);
   }
 
   #check(bytes: Buffer, whole: boolean): void {
+    if (this.#has('rejects noncharacters') && bytes.includes('\ufdd0')) throw new Failure(1007);
     const seen = this.#has('accepts surrogates') ? withoutSurrogates(bytes) : bytes;
     checkText(seen, whole && !this.#has('accepts incomplete UTF-8'));
   }
@@ -234,9 +257,14 @@ export class NaiveConnection {
       let rest = Buffer.concat([packed, TAIL]);
       let out: Buffer = Buffer.alloc(0);
       while (rest.length > 0) {
-        const { buffer, engine } = inflateRawSync(rest, {
-          finishFlush: constants.Z_SYNC_FLUSH,
+        // The final block is an error within an unfinished one.
+        const ended = this.#has('echoes data that ends within a block')
+          ? [rest]
+          : [rest, FINAL_BLOCK];
+        const { buffer, engine } = inflateRawSync(Buffer.concat(ended), {
+          finishFlush: ended.length === 1 ? constants.Z_SYNC_FLUSH : constants.Z_FINISH,
           info: true,
+          maxOutputLength: LIMIT,
           ...(out.length > 0 && { dictionary: out.subarray(-32_768) }),
         }) as unknown as { buffer: Buffer; engine: { bytesWritten: number } };
         out = Buffer.concat([out, buffer]);
@@ -244,14 +272,17 @@ export class NaiveConnection {
         rest = rest.subarray(engine.bytesWritten);
       }
       return out;
-    } catch {
+    } catch (error) {
       if (this.#has('echoes data that it cannot inflate')) return packed;
-      throw new Failure(1007);
+      const tooMuch = (error as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE';
+      if (tooMuch && this.#has('empties messages that inflate too much')) return Buffer.alloc(0);
+      throw new Failure(tooMuch ? 1009 : 1007);
     }
   }
 
   #echo(opcode: number, bytes: Buffer): void {
     if (bytes.length === 0 && this.#has('loses empty messages')) return;
+    if (++this.#echoes > 500 && this.#has('stops after 500 messages')) return;
     if (this.#has('loses messages of a slow reader') && this.#socket.writableLength > 500_000)
       return;
     const type = this.#has('echoes text as binary') ? 2 : opcode;

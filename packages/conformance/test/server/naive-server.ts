@@ -75,6 +75,8 @@ function answerTo(req: IncomingMessage, has: (fault: Fault | Liberty) => boolean
   const exact = has('requires "websocket" in lower case');
   const [key = '', ...keys] = lines('sec-websocket-key');
   const version = lines('sec-websocket-version');
+  const hasBody =
+    lines('transfer-encoding').length > 0 || Number(lines('content-length')[0] ?? 0) > 0;
   const checks: readonly (readonly [holds: boolean, status: number])[] = [
     [req.httpVersion === '1.1', 400],
     [lines('host').length === 1 && /^[\w.:[\]-]+$/.test(lines('host')[0]!), 400],
@@ -84,6 +86,7 @@ function answerTo(req: IncomingMessage, has: (fault: Fault | Liberty) => boolean
     [version.length === 1 && (version[0] === '13' || has('accepts any version')), 400],
     [/^[A-Za-z0-9+/]{22}==$/.test(key), 400],
     [keys.length === 0 || has('accepts two keys'), 400],
+    [!hasBody || has('reads the body of a handshake as frames'), 400],
   ];
   const broken = checks.find(([holds]) => !holds);
   if (broken !== undefined) return { refuse: broken[1] };
@@ -97,6 +100,10 @@ function answerTo(req: IncomingMessage, has: (fault: Fault | Liberty) => boolean
     .digest('base64');
   const fields = ['Upgrade: websocket', 'Connection: Upgrade', `Sec-WebSocket-Accept: ${accept}`];
   if (has('selects an unoffered subprotocol')) fields.push('Sec-WebSocket-Protocol: mine');
+  if (has('copies the escapes of a subprotocol')) {
+    const [copied] = lines('sec-websocket-protocol');
+    if (copied !== undefined) fields.push(`Sec-WebSocket-Protocol: ${decodeURIComponent(copied)}`);
+  }
   if (has('accepts unknown extensions') && offers?.[0] !== undefined) {
     return { fields: [...fields, `Sec-WebSocket-Extensions: ${offers[0].name}`], terms: undefined };
   }

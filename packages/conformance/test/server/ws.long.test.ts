@@ -5,6 +5,9 @@ import { WebSocketServer } from 'ws';
 import { runServerSuite, type SuiteReport } from '../../src/index.ts';
 import { type Difference, WS_DEFLATE_DIFFERENCES, WS_PLAIN_DIFFERENCES } from './ws-differences.ts';
 
+/** Timeout of a wait in ms. The suite waits for half of it in about a hundred cases. */
+const BUSY = 15_000;
+
 async function askWs(perMessageDeflate: boolean, only: readonly string[]): Promise<SuiteReport> {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate });
   server.on('connection', (socket) => {
@@ -15,8 +18,7 @@ async function askWs(perMessageDeflate: boolean, only: readonly string[]): Promi
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   try {
-    // The suite waits for a timeout in about a hundred cases.
-    return await runServerSuite(`ws://127.0.0.1:${port}`, { only, concurrency: 32 });
+    return await runServerSuite(`ws://127.0.0.1:${port}`, { only, timeout: BUSY });
   } finally {
     for (const client of server.clients) client.terminate();
     server.close();
@@ -31,7 +33,7 @@ const found = ({ results }: SuiteReport): string[] =>
 const known = (table: readonly Difference[]): string[] =>
   table.flatMap(({ cases, verdict }) => cases.map((id) => `${id} ${verdict}`));
 
-describe('the package ws as a server', { timeout: 120_000 }, () => {
+describe('the package ws as a server', { timeout: 400_000 }, () => {
   it('differs only in the listed cases with compression', async () => {
     const report = await askWs(true, []);
     expect(found(report).toSorted()).toEqual(known(WS_DEFLATE_DIFFERENCES).toSorted());
