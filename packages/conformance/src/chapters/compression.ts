@@ -2,7 +2,14 @@ import type { TargetAttempt } from '../attempts/target-attempt.ts';
 import { type AddCase, Chapter } from '../model/chapter.ts';
 import { COMPRESSED_BINARIES, COMPRESSED_MESSAGES } from '../tables/deflate-payloads.ts';
 import { hex, letters, noise, utf8 } from '../wire/bytes.ts';
-import { closeCleanly, echo, eventText, expectAll, expectMessage } from '../wire/expect.ts';
+import {
+  closeCleanly,
+  echo,
+  eventText,
+  expectAll,
+  expectMessage,
+  needsEcho,
+} from '../wire/expect.ts';
 import { BINARY, bytesText, opcodeName, RSV1, TEXT } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
 import { compressedFrame } from './compressed.ts';
@@ -179,6 +186,7 @@ const SAME_OR_FAILED = 'the original bytes come back, or the target fails the co
 
 /** A target that keeps its window inflates the message. Any other target must detect the fault. */
 async function expectSameOrFailure(peer: Peer, payload: Buffer): Promise<void> {
+  needsEcho(peer);
   await peer.sendFrames({ opcode: TEXT, payload, rsv: RSV1 });
   const event = await peer.next('the message, or a failed connection');
   if (event.kind === 'message' && event.payload.toString() !== 'Hello') {

@@ -27,9 +27,15 @@ const CONNECT_TIMEOUT = 60_000;
 /** Time for the first connection of a client without a command, in ms. */
 const START_TIMEOUT = 600_000;
 
-/** Lists the cases that {@link runClientSuite} runs, in order. `only` contains ids with `*`. */
-export function clientSuiteCases(only: readonly string[] = []): CaseFacts[] {
-  return selectCases(clientCases, only).map(factsOf);
+/**
+ * Lists the cases that {@link runClientSuite} runs, in order. `only` and `exclude` contain ids with
+ * `*`.
+ */
+export function clientSuiteCases(
+  only: readonly string[] = [],
+  exclude: readonly string[] = [],
+): CaseFacts[] {
+  return selectCases(clientCases, only, exclude).map(factsOf);
 }
 
 /**
@@ -44,7 +50,9 @@ export async function runClientSuite(
   command: readonly string[],
   {
     only = [],
+    exclude = [],
     timeout = DEFAULT_TIMEOUT,
+    allBytes = false,
     onResult,
     each = false,
     concurrency = 4,
@@ -52,8 +60,8 @@ export async function runClientSuite(
     onListen,
   }: ClientSuiteOptions = {},
 ): Promise<SuiteReport> {
-  const cases = selectCases(clientCases, only);
-  const host = new ClientHost(cases, timeout, onResult);
+  const cases = selectCases(clientCases, only, exclude);
+  const host = new ClientHost(cases, timeout, onResult, allBytes);
   const started = new Date();
   const url = await host.listen(listen);
   onListen?.(url);

@@ -26,6 +26,7 @@ export async function expectMessage(
   opcode: number,
   payload: Uint8Array,
 ): Promise<MessageEvent> {
+  needsEcho(peer);
   const awaited = `a ${opcodeName(opcode)} message of ${bytesText(payload.length)}`;
   for (;;) {
     const event = await peer.next(awaited);
@@ -35,6 +36,11 @@ export async function expectMessage(
     judgeMessage(event, opcode, payload);
     return event;
   }
+}
+
+/** Skips the case when the target does not echo. */
+export function needsEcho({ attempt }: Peer): void {
+  if (!attempt.echoes) attempt.skip('the case needs an echo');
 }
 
 function judgeMessage(event: MessageEvent, opcode: number, payload: Uint8Array): void {
@@ -85,8 +91,9 @@ export async function ping(
   await expectPong(peer, payload);
 }
 
-/** Checks that the connection still works, with one echo. */
+/** Checks that the connection still works, with one echo, or a ping without echoes. */
 export async function checkAlive(peer: Peer): Promise<void> {
+  if (!peer.attempt.echoes) return ping(peer);
   await echo(peer, TEXT, Buffer.from('still there?'));
 }
 
@@ -238,6 +245,7 @@ export async function expectAll(
   messages: readonly SentMessage[],
   lastPing?: Uint8Array,
 ): Promise<void> {
+  if (messages.length > 0) needsEcho(peer);
   const left = [...messages];
   let answered = lastPing === undefined;
   while (left.length > 0 || !answered) {
@@ -258,6 +266,7 @@ export async function expectMessageOrTooBig(
   payload: Uint8Array,
   codes: readonly number[] = [1009],
 ): Promise<void> {
+  needsEcho(peer);
   let event = await peer.next('the message, or a close frame with 1009');
   while (event.kind === 'pong') event = await peer.next('the message, or a close frame with 1009');
   if (event.kind === 'message') {
