@@ -241,14 +241,14 @@ type OnResult = NonNullable<SuiteOptions['onResult']>;
 const STEPS = 10;
 
 /** Reports the number of finished cases: on a terminal after each case. */
-function progressOf(all: number, { progress, error }: Output): OnResult {
+function progressOf(all: number, output: Output): OnResult {
   let [done, bad] = [0, 0];
   return ({ verdict }) => {
     done++;
     if (verdict === 'fail') bad++;
     const text = `${done} of ${all} cases, ${bad} failed`;
-    if (progress !== undefined) progress(text);
-    else if (all >= LONG_RUN && done % Math.ceil(all / STEPS) === 0) error(`${text}\n`);
+    if (output.progress !== undefined) output.progress(text);
+    else if (all >= LONG_RUN && done % Math.ceil(all / STEPS) === 0) output.error(`${text}\n`);
   };
 }
 

@@ -27,12 +27,12 @@ code { font-size: .9em }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .5rem; text-align: right; border-bottom: 1px solid var(--line) }
 th:first-child, td:first-child { text-align: left }
-th { font-weight: 600; font-size: .85rem }
+table { overflow-wrap: normal } th { font-weight: 600; font-size: .85rem }
 td.zero { opacity: .35 } td.share { width: 30% }
 #filter { display: flex; flex-wrap: wrap; gap: .25rem 1rem; align-items: center; margin: .5rem 0 1rem }
 #filter input[type=search] { font: inherit; padding: .35rem .6rem; flex: 1 1 14rem; min-width: 0; border: 1px solid var(--line); border-radius: .4rem; background: var(--soft); color: inherit }
 [hidden] { display: none }
-@media (max-width: 40rem) { td.share, th.share { display: none } th, td { padding: .25rem } th { font-size: .7rem } details details { margin-left: .25rem } }
+@media (max-width: 40rem) { td.share, th.share { display: none } th, td { padding: .25rem .15rem; font-size: .85rem } th { font-size: .65rem } details details { margin-left: .25rem } }
 `;
 
 /** The page works without it: then it shows every case. */
