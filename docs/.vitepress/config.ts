@@ -168,6 +168,7 @@ export default defineConfig({
           page('Your own transport', '/custom-transports'),
           page('Without node:http', '/raw'),
           page('Runtimes', '/runtimes'),
+          page('What was tested', '/conformance'),
         ],
       },
       { text: 'Packages', collapsed: true, items: folders('packages', (name) => `@ws/${name}`) },

@@ -1,6 +1,17 @@
+import { randomInt } from 'node:crypto';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
-import type { CaseFacts } from './model/case.ts';
+import process from 'node:process';
+import {
+  addressOf,
+  checkOptions,
+  countOf,
+  HELP,
+  parse,
+  requestSettings,
+  requiredOf,
+  type Values,
+} from './command-options.ts';
+import type { CaseFacts, CaseResult } from './model/case.ts';
 import { CHAPTERS } from './model/chapter.ts';
 import { badgeReport } from './report/badge.ts';
 import {
@@ -11,74 +22,15 @@ import {
 } from './report/expectations.ts';
 import { githubReport } from './report/github.ts';
 import { htmlReport } from './report/html.ts';
-import { jsonReport } from './report/json.ts';
+import { type JsonFacts, jsonReport } from './report/json.ts';
 import { junitReport } from './report/junit.ts';
 import { failsRun } from './report/outcome.ts';
-import { textReport } from './report/text.ts';
+import { summaryReport } from './report/summary.ts';
+import { caseText, textReport } from './report/text.ts';
 import { probeServer } from './run/probe.ts';
 import { clientSuiteCases, runClientSuite } from './run/run-client.ts';
 import { runServerSuite, serverSuiteCases } from './run/run-server.ts';
-import type { SuiteOptions, SuiteReport } from './run/suite-report.ts';
-
-const HELP = `ws-conform: tests a WebSocket server or client against RFC 6455 and RFC 7692
-
-usage: ws-conform server ws://… [options]
-       ws-conform client [options] -- command…
-       ws-conform client --listen HOST:PORT [options]
-
-server   tests the server at the URL; the server must echo each message with the same type and bytes
-client   starts the command with a URL, which replaces {url} or is appended; the client reads the number
-         of cases from URL/getCaseCount, connects to URL/runCase?case=N for N from 1, and echoes each message
-
-cases
-  --only GLOB         run only these chapters, sections or cases: --only 6 --only 7.3 --only '*.1'; repeatable
-  --list              print the cases without running them
-  --seed N            server: send the same keys as the run that printed N
-the target
-  --header 'N: V'     server: send this field with every request: a token, a cookie, an origin; repeatable
-  --subprotocol NAME  server: offer this subprotocol with every request; repeatable
-  --listen HOST:PORT  client: listen here; without a command, wait for a client that you start
-  --each              client: start the command once per case, with the URL of the case
-  --concurrency N     number of cases at the same time; default 16, of commands with --each 4
-  --timeout MS        maximum duration of a single wait; default 5000
-reports
-  --verbose           print every case that did not pass; default: one example for each cause
-  --json FILE         write the report as JSON, with the first bytes of every segment
-  --html FILE         write the report as one HTML page without external resources
-  --junit FILE        write the report as JUnit's XML
-  --badge FILE        write the counts as an SVG image
-  --github            print the causes as annotations of a GitHub workflow
-the exit code
-  --strict            fail when the target does not follow a SHOULD
-  --write-expect FILE write the differences of this run
-  --expect FILE       fail only when the differences are not those of FILE
-  --help              print this text
-
-exit code: 0 no case failed, 1 a case failed, 2 wrong command line or unreadable or unwritable file,
-           3 the target could not be asked, or the suite itself failed
-`;
-
-const OPTIONS = {
-  only: { type: 'string', multiple: true },
-  timeout: { type: 'string' },
-  concurrency: { type: 'string' },
-  seed: { type: 'string' },
-  header: { type: 'string', multiple: true },
-  subprotocol: { type: 'string', multiple: true },
-  listen: { type: 'string' },
-  each: { type: 'boolean' },
-  verbose: { type: 'boolean' },
-  json: { type: 'string' },
-  html: { type: 'string' },
-  junit: { type: 'string' },
-  badge: { type: 'string' },
-  github: { type: 'boolean' },
-  expect: { type: 'string' },
-  'write-expect': { type: 'string' },
-  strict: { type: 'boolean' },
-  list: { type: 'boolean' },
-  help: { type: 'boolean' },
-} as const;
+import { missingOf, reportOf, type SuiteOptions, type SuiteReport } from './run/suite-report.ts';
 
 /** Destination of the command's output. */
 export interface Output {
@@ -87,7 +39,8 @@ export interface Output {
   /** Prints an error message. */
   error(text: string): void;
   /**
-   * Shows the progress of a run; each line replaces the previous one. Absent without a terminal.
+   * Shows the progress of a run on a terminal after each case: each line replaces the previous one.
+   * Absent: `error` gets ten lines in a run.
    */
   readonly progress?: ((text: string) => void) | undefined;
 }
@@ -107,11 +60,9 @@ export async function main(args: readonly string[], output: Output): Promise<num
   }
 }
 
-type Values = ReturnType<typeof parse>['values'];
-
 async function run(args: readonly string[], output: Output): Promise<number> {
-  const { values, role, rest } = parse(args);
-  if (values.help === true || args.length === 0) {
+  const { values: given, role, rest } = parse(args);
+  if (given.help === true || args.length === 0) {
     output.out(HELP);
     return args.length === 0 ? 2 : 0;
   }
@@ -120,9 +71,10 @@ async function run(args: readonly string[], output: Output): Promise<number> {
       `${role === undefined ? 'the first argument must be server or client' : `${role} is neither server nor client`}; see --help`,
     );
   }
-  checkOptions(role, values);
-  const cases = (role === 'server' ? serverSuiteCases : clientSuiteCases)(values.only);
-  if (cases.length === 0) throw new Error(`no case matches ${values.only?.join(' ')}; see --list`);
+  checkOptions(role, given);
+  // Chosen here, so that the report of a stopped run has it.
+  const values = role === 'server' ? { seed: String(randomInt(MAX_SEED)), ...given } : given;
+  const cases = selected(role, values);
   if (values.list === true) {
     output.out(listOf(cases));
     return 0;
@@ -132,29 +84,84 @@ async function run(args: readonly string[], output: Output): Promise<number> {
       ? undefined
       : parseExpectations(readFileSync(values.expect, 'utf8'), role);
   openFiles(values);
-  const progress = progressOf(cases.length, output);
-  const report =
-    role === 'server'
-      ? await askServer(rest, values, progress)
-      : await askClient(rest, values, progress, output);
+  const target = role === 'server' ? (rest[0] ?? '') : rest.join(' ');
+  const seen = new PartialRun(role, target, cases, values, output);
+  const ask = role === 'server' ? askServer : askClient;
+  const report = await ask(rest, values, seen.onResult, output).finally(() => seen.end());
   if (typeof report === 'string') {
     output.error(`ws-conform: could not ask ${rest[0]}: ${report}\n`);
     return NOT_ASKED;
   }
-  output.out(textReport(report, values));
+  output.out(
+    values.dump === undefined ? textReport(report, values) : `${caseText(report.results[0]!)}\n`,
+  );
   writeReports(report, values, output);
   return exitCode(report, values, expected, output);
 }
 
+/** Seeds that the command chooses itself are below this. */
+const MAX_SEED = 1_000_000;
+
 /** The exit code when the target could not be asked, or the suite itself failed. */
 const NOT_ASKED = 3;
 
+function selected(role: SuiteReport['role'], values: Values): CaseFacts[] {
+  const list = role === 'server' ? serverSuiteCases : clientSuiteCases;
+  const { dump, only, exclude } = values;
+  const cases = dump === undefined ? list(only, exclude) : list().filter(({ id }) => id === dump);
+  if (cases.length > 0) return cases;
+  const words = [dump ?? only ?? [], (exclude ?? []).map((glob) => `without ${glob}`)];
+  throw new Error(`no case matches ${words.flat(2).join(' ')}; see --list`);
+}
+
+/** The results so far. They become the reports when a signal ends the run. */
+class PartialRun {
+  readonly onResult: NonNullable<SuiteOptions['onResult']>;
+  readonly #started = new Date();
+  readonly #results = new Map<string, CaseResult>();
+  readonly #onSignal: (signal: NodeJS.Signals) => void;
+
+  constructor(
+    role: SuiteReport['role'],
+    target: string,
+    cases: readonly CaseFacts[],
+    values: Values,
+    output: Output,
+  ) {
+    const progress = progressOf(cases.length, output);
+    this.onResult = (result) => {
+      this.#results.set(result.id, result);
+      progress(result);
+    };
+    this.#onSignal = (signal) => {
+      const results = cases.flatMap(({ id }) => this.#results.get(id) ?? []);
+      const report = reportOf(role, target, this.#started, results, values.seed);
+      output.out(textReport(report, values));
+      output.error(`${signal} after ${results.length} of ${cases.length} cases\n`);
+      // Expected differences of a part would hide the others.
+      const { 'write-expect': _, ...files } = values;
+      writeReports(report, files, output, false);
+      // A client's command has a listener too, which ends the command first.
+      if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+    };
+    for (const signal of SIGNALS) process.once(signal, this.#onSignal);
+  }
+
+  /** Ends the run: a signal no longer writes reports. */
+  end(): void {
+    for (const signal of SIGNALS) process.off(signal, this.#onSignal);
+  }
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
 /** The options that name a file, with the writer of its content. */
 const FILES = {
-  json: jsonReport,
-  html: htmlReport,
-  junit: junitReport,
-  badge: badgeReport,
+  json: (report: SuiteReport, values: Values, complete: boolean) =>
+    jsonReport(report, jsonFacts(values, complete)),
+  html: (report: SuiteReport) => htmlReport(report),
+  junit: (report: SuiteReport, { strict }: Values) => junitReport(report, strict),
+  badge: (report: SuiteReport) => badgeReport(report),
   'write-expect': (report: SuiteReport) => `${JSON.stringify(expectationsOf(report), null, 1)}\n`,
 } as const;
 const FILE_OPTIONS = Object.keys(FILES) as (keyof typeof FILES)[];
@@ -167,70 +174,86 @@ function openFiles(values: Values): void {
   }
 }
 
-function writeReports(report: SuiteReport, values: Values, output: Output): void {
+function writeReports(
+  report: SuiteReport,
+  values: Values,
+  output: Output,
+  complete: boolean = true,
+): void {
   for (const option of FILE_OPTIONS) {
     const file = values[option];
-    if (file !== undefined) writeFileSync(file, FILES[option](report, values.strict));
+    if (file !== undefined) writeFileSync(file, FILES[option](report, values, complete));
   }
-  if (values.github === true) output.out(githubReport(report, values.strict));
+  if (values.github !== true) return;
+  output.out(githubReport(report, values.strict));
+  const summary = process.env['GITHUB_STEP_SUMMARY'];
+  if (summary !== undefined && summary !== '') appendFileSync(summary, summaryReport(report));
+}
+
+/** The options of a JSON report. Headers and files of keys are secrets. */
+const TOLD = [
+  'only',
+  'exclude',
+  'timeout',
+  'concurrency',
+  'each',
+  'no-echo',
+  'require',
+  'subprotocol',
+  'strict',
+] as const;
+
+function jsonFacts(values: Values, complete: boolean): JsonFacts {
+  const { version } = JSON.parse(
+    readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+  ) as { version: string };
+  return {
+    complete,
+    tool: { name: 'ws-conform', version, node: process.version },
+    options: Object.fromEntries(
+      TOLD.flatMap((name) => (values[name] === undefined ? [] : [[name, values[name]]])),
+    ),
+    transcripts: values.verbose === true || values.dump !== undefined,
+  };
 }
 
 function exitCode(
-  { counts, results, ...rest }: SuiteReport,
-  { strict = false }: Values,
+  report: SuiteReport,
+  { strict = false, ...values }: Values,
   expected: Expectations | undefined,
   output: Output,
 ): number {
-  if (counts.error > 0) return NOT_ASKED;
-  if (expected === undefined) return results.some((one) => failsRun(one.verdict, strict)) ? 1 : 0;
-  const lines = unexpectedOf({ counts, results, ...rest }, expected);
+  if (report.counts.error > 0) return NOT_ASKED;
+  const missing = missingOf(report, requiredOf(values));
+  for (const line of missing) output.error(`ws-conform: --require ${line}\n`);
+  if (missing.length > 0) return NOT_ASKED;
+  if (expected === undefined) {
+    return report.results.some((one) => failsRun(one.verdict, strict)) ? 1 : 0;
+  }
+  const lines = unexpectedOf(report, expected);
   output.out(lines.length === 0 ? 'all differences are expected\n' : `${lines.join('\n')}\n`);
   return lines.length === 0 ? 0 : 1;
 }
 
-function parse(args: readonly string[]) {
-  const { values, positionals, tokens } = parseArgs({
-    args: [...args],
-    options: OPTIONS,
-    allowPositionals: true,
-    tokens: true,
-  });
-  const end = tokens.find(({ kind }) => kind === 'option-terminator');
-  const command = end === undefined ? [] : args.slice(end.index + 1);
-  const [role, ...words] = positionals.slice(0, positionals.length - command.length);
-  if (role === 'client' && words.length > 0) {
-    throw new Error(`${words[0]} is not an option; put the client's command after --`);
-  }
-  return { values, role, rest: role === 'client' ? command : [...words, ...command] };
-}
+type OnResult = NonNullable<SuiteOptions['onResult']>;
 
-const SERVER_OPTIONS = ['seed', 'header', 'subprotocol'] as const;
-const CLIENT_OPTIONS = ['each', 'listen'] as const;
+/** Number of lines about the progress of a run without a terminal. */
+const STEPS = 10;
 
-function checkOptions(role: string, values: Values): void {
-  const foreign = role === 'server' ? CLIENT_OPTIONS : SERVER_OPTIONS;
-  for (const option of foreign) {
-    if (values[option] !== undefined) {
-      throw new Error(`--${option} applies to ${role === 'server' ? 'client' : 'server'} only`);
-    }
-  }
-  if (role === 'client' && values.concurrency !== undefined && values.each !== true) {
-    throw new Error('--concurrency of a client needs --each');
-  }
-}
-
-type OnResult = SuiteOptions['onResult'];
-
-/** Reports the number of finished cases after each case. */
-function progressOf(all: number, { progress }: Output): OnResult {
-  if (progress === undefined) return undefined;
+/** Reports the number of finished cases: on a terminal after each case. */
+function progressOf(all: number, output: Output): OnResult {
   let [done, bad] = [0, 0];
   return ({ verdict }) => {
     done++;
     if (verdict === 'fail') bad++;
-    progress(`${done} of ${all} cases, ${bad} failed`);
+    const text = `${done} of ${all} cases, ${bad} failed`;
+    if (output.progress !== undefined) output.progress(text);
+    else if (all >= LONG_RUN && done % Math.ceil(all / STEPS) === 0) output.error(`${text}\n`);
   };
 }
+
+/** From this number of cases, a run takes long enough for lines about its progress. */
+const LONG_RUN = 200;
 
 /** @returns The report, or why the server cannot be asked. */
 async function askServer(
@@ -244,22 +267,25 @@ async function askServer(
     );
   }
   const settings = {
+    ...requestSettings(values),
     timeout: countOf('timeout', values.timeout),
-    headers: values.header?.map(fieldOf),
-    subprotocols: values.subprotocol,
+    seed: values.seed,
   };
-  const reason = await probeServer(url, settings);
+  const reason = await probeServer(url, settings, requiredOf(values));
   if (reason !== undefined) return reason;
   return runServerSuite(url, {
     ...settings,
     onResult,
-    only: values.only,
-    seed: values.seed,
+    ...casesOf(values),
     concurrency: countOf('concurrency', values.concurrency),
   });
 }
 
-function askClient(
+function casesOf({ dump, only, exclude }: Values): SuiteOptions {
+  return { only: dump === undefined ? only : [dump], exclude, allBytes: dump !== undefined };
+}
+
+async function askClient(
   command: readonly string[],
   values: Values,
   onResult: OnResult,
@@ -271,40 +297,13 @@ function askClient(
   }
   return runClientSuite(command, {
     onResult,
-    only: values.only,
+    ...casesOf(values),
     timeout: countOf('timeout', values.timeout),
     each: values.each,
     concurrency: countOf('concurrency', values.concurrency),
-    listen: values.listen === undefined ? undefined : addressOf(values.listen),
+    listen: values.listen === undefined ? undefined : addressOf('listen', values.listen),
     onListen: waits ? (at) => output.out(`waiting for a client at ${at}\n`) : undefined,
   });
-}
-
-/** @throws Error unless it is `Name: value`. */
-function fieldOf(text: string): readonly [string, string] {
-  const [, name, value] = /^([\w!#$%&'*+.^`|~-]+):[ \t]*([^\r\n]*)$/.exec(text) ?? [];
-  if (name === undefined || value === undefined) {
-    throw new Error(`--header must be 'Name: value', not ${JSON.stringify(text)}`);
-  }
-  return [name, value];
-}
-
-/** @throws Error unless it is `host:port`. */
-function addressOf(text: string): { readonly host: string; readonly port: number } {
-  const [, host, port] = /^(.+):(\d{1,5})$/.exec(text) ?? [];
-  if (host === undefined || Number(port) > MAX_PORT) {
-    throw new Error(`--listen must be HOST:PORT, not ${text}`);
-  }
-  return { host: host.replaceAll(/^\[|\]$/g, ''), port: Number(port) };
-}
-
-const MAX_PORT = 65_535;
-
-function countOf(option: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const count = Number(text);
-  if (/^\d{1,9}$/.test(text) && count > 0) return count;
-  throw new Error(`--${option} must be a whole number above 0, not ${text}`);
 }
 
 function listOf(cases: readonly CaseFacts[]): string {

@@ -1,3 +1,4 @@
+export type { RequestSettings, TlsSettings } from './attempts/server-attempt.ts';
 export type { CaseFacts, CaseResult, Level, TranscriptLine, Verdict } from './model/case.ts';
 export { CHAPTERS } from './model/chapter.ts';
 export { badgeReport } from './report/badge.ts';
@@ -9,10 +10,11 @@ export {
 export { type Finding, findingsOf } from './report/findings.ts';
 export { githubReport } from './report/github.ts';
 export { htmlReport } from './report/html.ts';
-export { jsonReport } from './report/json.ts';
+export { type JsonFacts, jsonReport } from './report/json.ts';
 export { junitReport } from './report/junit.ts';
+export { summaryReport } from './report/summary.ts';
 export { type TextOptions, textReport } from './report/text.ts';
 export { type ProbeOptions, probeServer } from './run/probe.ts';
 export { type ClientSuiteOptions, clientSuiteCases, runClientSuite } from './run/run-client.ts';
 export { runServerSuite, type ServerSuiteOptions, serverSuiteCases } from './run/run-server.ts';
-export type { SuiteOptions, SuiteReport } from './run/suite-report.ts';
+export type { Capability, SuiteOptions, SuiteReport } from './run/suite-report.ts';

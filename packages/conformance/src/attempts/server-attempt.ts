@@ -24,34 +24,72 @@ export interface OpenOptions {
   readonly early?: (peer: Peer) => Uint8Array;
 }
 
+/** The certificates of a `wss:` run, in PEM. */
+export interface TlsSettings {
+  /** Authorities that the server's certificate must come from. Default: any certificate is valid. */
+  readonly ca?: string | undefined;
+  /** Certificate of the suite, for a server that asks for one. */
+  readonly cert?: string | undefined;
+  /** Private key of `cert`. */
+  readonly key?: string | undefined;
+}
+
 /** What all requests of a run have in common. */
 export interface RequestSettings {
   /** Fields that every request has in addition. Default: none. */
   readonly headers?: readonly Field[] | undefined;
   /** Subprotocols that every request offers. Default: none. */
   readonly subprotocols?: readonly string[] | undefined;
+  /** Value of the `Host` field. Default: that of the URL. */
+  readonly host?: string | undefined;
+  /** Where the connections go, instead of the URL's host and port. */
+  readonly connect?: { readonly host: string; readonly port: number } | undefined;
+  /** Certificates of `wss:`. */
+  readonly tls?: TlsSettings | undefined;
+  /** False: the server does not echo. Cases that need an echo are skipped. Default: true. */
+  readonly echoes?: boolean | undefined;
+  /** True: transcripts contain every byte. Default: the first 48 bytes of each segment. */
+  readonly allBytes?: boolean | undefined;
   /** Attempts with the same seed send the same keys. */
-  readonly seed?: string;
+  readonly seed?: string | undefined;
 }
 
 /** The offer that most browsers send. */
-const DEFLATE_OFFER = 'permessage-deflate; client_max_window_bits';
+export const DEFLATE_OFFER = 'permessage-deflate; client_max_window_bits';
 
 /** One run of a case against a server. It opens the connections. */
 export class ServerAttempt extends TargetAttempt {
   readonly url: URL;
   /** Subprotocols that every request offers. */
   readonly subprotocols: readonly string[];
+  /** Value of the `Host` field. */
+  readonly host: string;
   readonly #headers: readonly Field[];
+  readonly #connect: RequestSettings['connect'];
+  readonly #tls: TlsSettings;
   #connections = 0;
 
   constructor(
     url: URL,
     timeout: number,
-    { headers = [], subprotocols = [], seed }: RequestSettings = {},
+    {
+      headers = [],
+      subprotocols = [],
+      host = url.host,
+      connect,
+      tls = {},
+      echoes = true,
+      allBytes = false,
+      seed,
+    }: RequestSettings = {},
   ) {
     super(timeout, seed);
+    this.echoes = echoes;
+    this.transcript.complete = allBytes;
     this.url = url;
+    this.host = host;
+    this.#connect = connect;
+    this.#tls = tls;
     this.subprotocols = subprotocols;
     const offered = subprotocols.join(', ');
     this.#headers =
@@ -61,11 +99,6 @@ export class ServerAttempt extends TargetAttempt {
   /** Returns the next `Sec-WebSocket-Key`. */
   freshKey(): string {
     return this.randomBytes(16).toString('base64');
-  }
-
-  /** Value of the `Host` field. */
-  get host(): string {
-    return this.url.host;
   }
 
   /** Request target: path and query. */
@@ -79,14 +112,15 @@ export class ServerAttempt extends TargetAttempt {
     const { hostname, port, protocol } = this.url;
     const host = hostname.replaceAll(/^\[|\]$/g, '');
     const secure = protocol === 'wss:';
-    const tcp = connectTcp({
-      host,
-      port: Number(port || (secure ? 443 : 80)),
-      allowHalfOpen: true,
-    });
+    const address = this.#connect ?? { host, port: Number(port || (secure ? 443 : 80)) };
+    const tcp = connectTcp({ ...address, allowHalfOpen: true });
     this.onDispose(() => tcp.destroy());
-    // The suite does not test certificates, and test servers use self-signed ones.
-    const tls = { rejectUnauthorized: false, ...(isIP(host) === 0 && { servername: host }) };
+    const tls = {
+      ...this.#tls,
+      // Test servers use self-signed certificates.
+      rejectUnauthorized: this.#tls.ca !== undefined,
+      ...(isIP(host) === 0 && { servername: host }),
+    };
     const socket = secure ? connectTls({ socket: tcp, ...tls }) : tcp;
     this.onDispose(() => socket.destroy());
     await this.#connected(socket, secure ? 'secureConnect' : 'connect');

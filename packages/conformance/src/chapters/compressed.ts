@@ -2,7 +2,7 @@ import type { TargetAttempt } from '../attempts/target-attempt.ts';
 import { Violation } from '../model/verdicts.ts';
 import { noise } from '../wire/bytes.ts';
 import { fixedBlock } from '../wire/deflate.ts';
-import { eventText } from '../wire/expect.ts';
+import { eventText, needsEcho } from '../wire/expect.ts';
 import { BINARY, type FrameSpec, RSV1 } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
 import { fragments } from './fragments.ts';
@@ -43,6 +43,7 @@ export async function expectSameOrFailure(
   opcode: number,
   payload: Uint8Array,
 ): Promise<void> {
+  needsEcho(peer);
   const awaited = 'the message, or a failed connection';
   let event = await peer.next(awaited);
   while (event.kind === 'pong') event = await peer.next(awaited);

@@ -6,6 +6,10 @@ import { Skip, Violation } from './verdicts.ts';
 export class Attempt {
   /** Maximum duration of a single wait, in ms. */
   readonly timeout: number;
+  /** False: the target does not echo. Cases that need an echo skip themselves. */
+  echoes: boolean = true;
+  /** Share of a timeout to wait for something that no MUST asks for. */
+  patience: number = 1 / 2;
   readonly transcript: Transcript = new Transcript();
   /** One sentence for each SHOULD that the target did not follow. */
   readonly remarks: string[] = [];
@@ -36,9 +40,9 @@ export class Attempt {
     return performance.now() - this.#progressAt;
   }
 
-  /** Maximum wait, in ms, for something the target SHOULD do. The case continues without it. */
+  /** Maximum wait, in ms, for something that no MUST asks for. The case continues without it. */
   get shouldTimeout(): number {
-    return this.timeout / 2;
+    return this.timeout * this.patience;
   }
 
   /** Records a SHOULD that the target did not follow. The case continues. */

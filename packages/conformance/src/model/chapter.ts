@@ -1,7 +1,8 @@
 import type { Case, Level } from './case.ts';
 
 /**
- * Chapter titles by number, for both roles. Numbers follow the Autobahn suite where it has them.
+ * Chapter titles by number, for both roles. The subjects of 1 to 7, 9 and 10 are those of the
+ * Autobahn suite; the cases and their ids are not.
  *
  * @example
  * ```ts

@@ -3,20 +3,26 @@ import type { CaseFacts } from './case.ts';
 /**
  * Selects the cases whose id matches one of the globs, or all cases when there is no glob.
  * `*` matches any characters: `6.*`, `7.3.1*`. A chapter or a section alone selects all its cases:
- * `6`, `7.3`.
+ * `6`, `7.3`. Cases that match `excluded` are left out.
  */
 export function selectCases<T extends { readonly id: string }>(
   cases: readonly T[],
   globs: readonly string[],
+  excluded: readonly string[] = [],
 ): T[] {
-  if (globs.length === 0) return [...cases];
-  const patterns = globs.map(
-    (glob) =>
-      new RegExp(
-        `^${glob.replaceAll(/[^*]+/g, (text) => text.replaceAll(/\W/g, String.raw`\$&`)).replaceAll('*', '.*')}(?:\\..*)?$`,
-      ),
+  const [wanted, unwanted] = [globs.map(patternOf), excluded.map(patternOf)];
+  return cases.filter(
+    ({ id }) =>
+      (wanted.length === 0 || wanted.some((pattern) => pattern.test(id))) &&
+      !unwanted.some((pattern) => pattern.test(id)),
   );
-  return cases.filter(({ id }) => patterns.some((pattern) => pattern.test(id)));
+}
+
+function patternOf(glob: string): RegExp {
+  const text = glob
+    .replaceAll(/[^*]+/g, (plain) => plain.replaceAll(/\W/g, String.raw`\$&`))
+    .replaceAll('*', '.*');
+  return new RegExp(`^${text}(?:\\..*)?$`);
 }
 
 /** Returns the description of a case without its `run` function. */

@@ -5,6 +5,8 @@ const MAX_LINES = 60;
 
 /** Records the sent bytes, received bytes and events of one case. */
 export class Transcript {
+  /** True: keep every line and every byte. Default false: the first bytes, and at most 60 lines. */
+  complete: boolean = false;
   readonly #lines: TranscriptLine[] = [];
   #omitted = 0;
 
@@ -14,11 +16,12 @@ export class Transcript {
       connection,
       kind,
       says: label,
-      hex: hexOf(bytes),
+      hex: hexOf(bytes, this.complete ? bytes.length : MAX_HEX),
       text: httpHeaderOf(bytes),
       size: bytes.length,
     };
-    if (kind === 'received' && this.#receivedRun(connection) > 1) this.#merge(line);
+    const merges = kind === 'received' && !this.complete && this.#receivedRun(connection) > 1;
+    if (merges) this.#merge(line);
     else this.#add(line);
   }
 
@@ -59,11 +62,14 @@ export class Transcript {
 
   #add(line: TranscriptLine): void {
     this.#lines.push(line);
-    if (this.#lines.length <= MAX_LINES) return;
+    if (this.complete || this.#lines.length <= MAX_LINES) return;
     this.#lines.splice(MAX_LINES / 2, 1);
     this.#omitted++;
   }
 }
+
+/** Number of bytes of a segment in a transcript. */
+const MAX_HEX = 48;
 
 /** Maximum length of an HTTP header in a transcript line, in characters. */
 const MAX_TEXT = 600;
@@ -77,7 +83,7 @@ function httpHeaderOf(bytes: Uint8Array): string {
 }
 
 /** Formats the first bytes as hex pairs, followed by the number of omitted bytes. */
-export function hexOf(bytes: Uint8Array, limit = 48): string {
+export function hexOf(bytes: Uint8Array, limit: number = MAX_HEX): string {
   const shown = Buffer.from(bytes.subarray(0, limit))
     .toString('hex')
     .replaceAll(/..(?=.)/g, '$& ');

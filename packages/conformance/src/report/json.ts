@@ -1,13 +1,28 @@
 import type { SuiteReport } from '../run/suite-report.ts';
 
+/** What a JSON report contains beside the results. */
+export interface JsonFacts {
+  /** False: the run was stopped. Default: true. */
+  readonly complete?: boolean;
+  /** The program that asked. */
+  readonly tool?: { readonly name: string; readonly version: string; readonly node: string };
+  /** Options of the command line. */
+  readonly options?: Readonly<Record<string, string | boolean | readonly string[]>>;
+  /** True: passed cases have transcripts too. Default: false. */
+  readonly transcripts?: boolean;
+}
+
 /**
- * Formats the report as a JSON document with a `version`, now 1. Passed cases have no transcript.
+ * Formats the report as a JSON document with a `version`, now 1: see `report.schema.json`.
  *
  * Call it like {@link textReport}.
  */
-export function jsonReport(report: SuiteReport): string {
+export function jsonReport(
+  report: SuiteReport,
+  { complete = true, tool, options, transcripts = false }: JsonFacts = {},
+): string {
   const results = report.results.map((one) =>
-    one.verdict === 'pass' ? { ...one, transcript: [] } : one,
+    one.verdict === 'pass' && !transcripts ? { ...one, transcript: [] } : one,
   );
-  return `${JSON.stringify({ version: 1, ...report, results }, null, 1)}\n`;
+  return `${JSON.stringify({ version: 1, tool, options, complete, ...report, results }, null, 1)}\n`;
 }

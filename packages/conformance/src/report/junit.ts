@@ -1,5 +1,5 @@
 import { countsOf, type SuiteReport } from '../run/suite-report.ts';
-import { escapeMarkup } from './html.ts';
+import { escapeMarkup } from './markup.ts';
 import { failsRun } from './outcome.ts';
 import { byChapter } from './text.ts';
 

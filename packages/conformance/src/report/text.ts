@@ -30,7 +30,7 @@ export function textReport(report: SuiteReport, { verbose = false }: TextOptions
     `conformance of the ${report.role} ${report.target}`,
     summary(results),
     ...findingsOf(results).map((finding) =>
-      verbose ? finding.results.map(explainCase).join('\n\n') : explainFinding(finding, report),
+      verbose ? finding.results.map(caseText).join('\n\n') : explainFinding(finding, report),
     ),
     ...(skips.length > 0 ? [skippedCases(skips)] : []),
     `${results.length} cases in ${(report.ms / 1000).toFixed(1)} s: ${countsText(counts)}`,
@@ -83,7 +83,7 @@ function summary(results: readonly CaseResult[]): string {
 function explainFinding({ results }: Finding, report: SuiteReport): string {
   const [first] = results as [CaseResult];
   const ids = results.length > 1 ? [`  ${results.length} cases: ${idsText(results)}`] : [];
-  return [explainCase(first), ...ids, `  again: ${againText(first, report)}`].join('\n');
+  return [caseText(first), ...ids, `  again: ${againText(first, report)}`].join('\n');
 }
 
 /** The command that runs one case again. */
@@ -99,7 +99,8 @@ const REQUIREMENT: Readonly<Record<Level, string>> = {
   advice: 'advice, in no RFC',
 };
 
-function explainCase(result: CaseResult): string {
+/** Formats a case with its rule, its reasons and its bytes. */
+export function caseText(result: CaseResult): string {
   return [
     `${result.verdict.toUpperCase()} ${result.id} ${result.title}`,
     `  expected: ${result.expects} (${result.section}, ${REQUIREMENT[result.level]})`,

@@ -37,6 +37,7 @@ export class ClientHost {
   readonly #record = new ClientRecord();
   readonly #timeout: number;
   readonly #onResult: ((result: CaseResult) => void) | undefined;
+  readonly #allBytes: boolean;
   readonly #server: Server;
   readonly #results: (CaseResult | undefined)[];
   readonly #started = new Set<number>();
@@ -49,10 +50,12 @@ export class ClientHost {
     cases: readonly Case<ClientAttempt>[],
     timeout: number,
     onResult: ((result: CaseResult) => void) | undefined,
+    allBytes = false,
   ) {
     this.cases = cases;
     this.#timeout = timeout;
     this.#onResult = onResult;
+    this.#allBytes = allBytes;
     this.#results = cases.map(() => undefined);
     this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
   }
@@ -168,6 +171,7 @@ export class ClientHost {
 
   async #handle(socket: Socket): Promise<void> {
     const attempt = new ClientAttempt(socket, this.#timeout, this.#record);
+    attempt.transcript.complete = this.#allBytes;
     let hasRequest = false;
     try {
       const head = await attempt.readRequest();

@@ -1,11 +1,11 @@
-import { type RequestSettings, ServerAttempt } from '../attempts/server-attempt.ts';
+import { DEFLATE_OFFER, type RequestSettings, ServerAttempt } from '../attempts/server-attempt.ts';
 import { Unreachable } from '../model/verdicts.ts';
 import { closePayload } from '../wire/expect.ts';
-import { CLOSE, TEXT } from '../wire/frame.ts';
+import { CLOSE, PING, TEXT } from '../wire/frame.ts';
 import { headText } from '../wire/handshake.ts';
-import { statusOf } from '../wire/head.ts';
+import { fieldOf, statusOf } from '../wire/head.ts';
 import { serverUrl } from './run-server.ts';
-import { DEFAULT_TIMEOUT } from './suite-report.ts';
+import { type Capability, DEFAULT_TIMEOUT } from './suite-report.ts';
 
 /** Options of {@link probeServer}. */
 export interface ProbeOptions extends RequestSettings {
@@ -14,8 +14,10 @@ export interface ProbeOptions extends RequestSettings {
 }
 
 /**
- * Checks that a server can be asked at all: it accepts a handshake and answers a message.
+ * Checks that a server can be asked at all: it accepts a handshake and answers a message, or a
+ * ping without echoes.
  *
+ * @param required - What the server must accept.
  * @returns undefined, or one sentence why the suite would report the same failure in each case.
  *
  * @example
@@ -28,10 +30,11 @@ export interface ProbeOptions extends RequestSettings {
 export async function probeServer(
   url: string,
   { timeout = DEFAULT_TIMEOUT, ...settings }: ProbeOptions = {},
+  required: readonly Capability[] = [],
 ): Promise<string | undefined> {
   const attempt = new ServerAttempt(serverUrl(url), timeout, settings);
   try {
-    return await probe(attempt);
+    return (await probe(attempt)) ?? (await missing(attempt, required));
   } catch (error) {
     if (error instanceof Unreachable) return error.message;
     // The server answers something. The cases report what is wrong with it.
@@ -50,11 +53,32 @@ async function probe(attempt: ServerAttempt): Promise<string | undefined> {
   if (statusOf(head) !== 101) {
     return `the server answered the handshake with "${head.start}"; check the path, and see --header and --subprotocol`;
   }
-  await peer.sendFrames({ opcode: TEXT, payload: Buffer.from('probe') });
+  const opcode = attempt.echoes ? TEXT : PING;
+  await peer.sendFrames({ opcode, payload: Buffer.from('probe') });
   const answer = await peer.nextWithin('the echo', attempt.timeout);
   if (answer === undefined) {
-    return 'the server accepted the handshake and did not echo a message; the suite needs an echo';
+    return attempt.echoes
+      ? 'the server accepted the handshake and did not echo a message; see --no-echo'
+      : 'the server accepted the handshake and did not answer a ping';
   }
   await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000) });
+  return undefined;
+}
+
+/** @returns One sentence when the server declines a required capability. */
+async function missing(
+  attempt: ServerAttempt,
+  required: readonly Capability[],
+): Promise<string | undefined> {
+  if (required.length === 0) return undefined;
+  const peer = await attempt.connect();
+  const head = await attempt.openOn(peer, { extensions: DEFLATE_OFFER });
+  if (required.includes('compression') && peer.deflate === undefined) {
+    return `--require compression: the server declined "${DEFLATE_OFFER}"`;
+  }
+  const selected = fieldOf(head, 'sec-websocket-protocol');
+  if (required.includes('subprotocol') && selected === undefined) {
+    return `--require subprotocol: the server selected none of ${attempt.subprotocols.join(', ')}`;
+  }
   return undefined;
 }

@@ -28,7 +28,8 @@ const CONNECT_TIMEOUT = 60_000;
 const START_TIMEOUT = 600_000;
 
 /**
- * Lists the cases that {@link runClientSuite} runs, in order. `only` contains ids with `*`.
+ * Lists the cases that {@link runClientSuite} runs, in order. `only` and `exclude` contain ids with
+ * `*`.
  *
  * @example
  * ```ts
@@ -37,8 +38,11 @@ const START_TIMEOUT = 600_000;
  * for (const { id, title } of clientSuiteCases(['7.1.*'])) console.log(id, title);
  * ```
  */
-export function clientSuiteCases(only: readonly string[] = []): CaseFacts[] {
-  return selectCases(clientCases, only).map(factsOf);
+export function clientSuiteCases(
+  only: readonly string[] = [],
+  exclude: readonly string[] = [],
+): CaseFacts[] {
+  return selectCases(clientCases, only, exclude).map(factsOf);
 }
 
 /**
@@ -62,7 +66,9 @@ export async function runClientSuite(
   command: readonly string[],
   {
     only = [],
+    exclude = [],
     timeout = DEFAULT_TIMEOUT,
+    allBytes = false,
     onResult,
     each = false,
     concurrency = 4,
@@ -70,8 +76,8 @@ export async function runClientSuite(
     onListen,
   }: ClientSuiteOptions = {},
 ): Promise<SuiteReport> {
-  const cases = selectCases(clientCases, only);
-  const host = new ClientHost(cases, timeout, onResult);
+  const cases = selectCases(clientCases, only, exclude);
+  const host = new ClientHost(cases, timeout, onResult, allBytes);
   const started = new Date();
   const url = await host.listen(listen);
   onListen?.(url);

@@ -7,13 +7,9 @@ import { judge, resultOf } from './judge.ts';
 import { DEFAULT_TIMEOUT, reportOf, type SuiteOptions, type SuiteReport } from './suite-report.ts';
 
 /** Options of {@link runServerSuite}. */
-export interface ServerSuiteOptions extends SuiteOptions {
+export interface ServerSuiteOptions extends SuiteOptions, RequestSettings {
   /** Number of cases at the same time, each on separate connections. Default: 16. */
   readonly concurrency?: number | undefined;
-  /** Fields that every request has in addition: a token, a cookie, an origin. Default: none. */
-  readonly headers?: RequestSettings['headers'];
-  /** Subprotocols that every request offers. Default: none. */
-  readonly subprotocols?: RequestSettings['subprotocols'];
   /** Seed of the suite's keys. Default: random. */
   readonly seed?: string | undefined;
 }
@@ -25,7 +21,8 @@ const MAX_UNREACHED = 32;
 const MAX_SEED = 1_000_000;
 
 /**
- * Lists the cases that {@link runServerSuite} runs, in order. `only` contains ids with `*`.
+ * Lists the cases that {@link runServerSuite} runs, in order. `only` and `exclude` contain ids with
+ * `*`.
  *
  * @example
  * ```ts
@@ -34,14 +31,18 @@ const MAX_SEED = 1_000_000;
  * for (const { id, title } of serverSuiteCases(['7.1.*'])) console.log(id, title);
  * ```
  */
-export function serverSuiteCases(only: readonly string[] = []): CaseFacts[] {
-  return selectCases(serverCases, only).map(factsOf);
+export function serverSuiteCases(
+  only: readonly string[] = [],
+  exclude: readonly string[] = [],
+): CaseFacts[] {
+  return selectCases(serverCases, only, exclude).map(factsOf);
 }
 
 /**
  * Runs the suite against a server. The server must echo each message with the same type and bytes.
  *
- * @param url - A `ws://` or `wss://` URL without credentials. Certificates are not verified.
+ * @param url - A `ws://` or `wss://` URL without credentials. Only `tls.ca` makes the suite verify
+ *   certificates.
  * @throws (rejects with) TypeError for any other URL.
  *
  * @example
@@ -57,16 +58,16 @@ export async function runServerSuite(
   url: string,
   {
     only = [],
+    exclude = [],
     timeout = DEFAULT_TIMEOUT,
     concurrency = 16,
-    headers,
-    subprotocols,
     seed = String(randomInt(MAX_SEED)),
     onResult,
+    ...settings
   }: ServerSuiteOptions = {},
 ): Promise<SuiteReport> {
   const target = serverUrl(url);
-  const cases = selectCases(serverCases, only);
+  const cases = selectCases(serverCases, only, exclude);
   const results = Array.from<CaseResult>({ length: cases.length });
   const started = new Date();
   let next = 0;
@@ -80,7 +81,7 @@ export async function runServerSuite(
       } else {
         const { result, reached } = await judge(
           one,
-          new ServerAttempt(target, timeout, { headers, subprotocols, seed: `${seed} ${one.id}` }),
+          new ServerAttempt(target, timeout, { ...settings, seed: `${seed} ${one.id}` }),
         );
         unreached = reached ? 0 : unreached + 1;
         results[at] = result;

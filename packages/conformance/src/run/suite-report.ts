@@ -44,10 +44,34 @@ export function countsOf(results: readonly CaseResult[]): Record<Verdict, number
   return counts;
 }
 
+/** What a target may offer or accept, and whole chapters depend on. */
+export type Capability = 'compression' | 'subprotocol';
+
+/** Reasons of skipped cases for a missing capability. */
+const MISSING: Readonly<Record<Capability, RegExp>> = {
+  compression: /^the client offers no permessage-deflate$/,
+  subprotocol: /^the client offers no subprotocol$/,
+};
+
+/** Returns a sentence for each required capability whose cases were skipped. */
+export function missingOf({ results }: SuiteReport, required: readonly Capability[]): string[] {
+  return required.flatMap((name) => {
+    const skipped = results.filter(
+      ({ verdict, because }) => verdict === 'skipped' && MISSING[name].test(because.join()),
+    );
+    if (skipped.length === 0) return [];
+    return `${name}: ${skipped.length} cases were skipped because ${skipped[0]!.because.join()}`;
+  });
+}
+
 /** Options for servers and clients. */
 export interface SuiteOptions {
   /** Ids of the cases to run; `*` matches any characters. Default: all. */
   readonly only?: readonly string[] | undefined;
+  /** Ids of the cases to leave out, like `only`. Default: none. */
+  readonly exclude?: readonly string[] | undefined;
+  /** True: transcripts contain every byte. Default: the first 48 bytes of each segment. */
+  readonly allBytes?: boolean | undefined;
   /** Maximum duration of a single wait, in ms. Default: 5000. */
   readonly timeout?: number | undefined;
   /** Receives the result of each case when it ends. */

@@ -26,6 +26,7 @@ export async function expectMessage(
   opcode: number,
   payload: Uint8Array,
 ): Promise<MessageEvent> {
+  needsEcho(peer);
   const awaited = `a ${opcodeName(opcode)} message of ${bytesText(payload.length)}`;
   for (;;) {
     const event = await peer.next(awaited);
@@ -47,6 +48,11 @@ function skipTooBig(peer: Peer, event: PeerEvent, size: number): void {
   if (event.kind === 'close' && event.code === 1009 && size > NORMAL_SIZE) {
     peer.attempt.skip(`the target refuses messages of ${bytesText(size)} with 1009`);
   }
+}
+
+/** Skips the case when the target does not echo. */
+export function needsEcho({ attempt }: Peer): void {
+  if (!attempt.echoes) attempt.skip('the case needs an echo');
 }
 
 function judgeMessage(event: MessageEvent, opcode: number, payload: Uint8Array): void {
@@ -112,8 +118,9 @@ export async function ping(
   await expectPong(peer, payload);
 }
 
-/** Checks that the connection still works, with one echo. */
+/** Checks that the connection still works, with one echo, or a ping without echoes. */
 export async function checkAlive(peer: Peer): Promise<void> {
+  if (!peer.attempt.echoes) return ping(peer);
   await echo(peer, TEXT, Buffer.from('still there?'));
 }
 
@@ -263,6 +270,7 @@ export async function expectAll(
   lastPing?: Uint8Array,
   limits: readonly number[] = [],
 ): Promise<boolean> {
+  if (messages.length > 0) needsEcho(peer);
   const left = [...messages];
   let answered = lastPing === undefined;
   while (left.length > 0 || !answered) {
@@ -289,6 +297,7 @@ export async function expectMessageOrTooBig(
   payload: Uint8Array,
   codes: readonly number[] = [1009],
 ): Promise<void> {
+  needsEcho(peer);
   let event = await peer.next('the message, or a close frame with 1009');
   while (event.kind === 'pong') event = await peer.next('the message, or a close frame with 1009');
   if (event.kind === 'message') {

@@ -163,8 +163,11 @@ export class Peer extends RawPeer {
     let held = this.#heldBytes;
     for (;;) {
       const event = this.#takeEvent();
-      if (event !== undefined && event.kind !== 'ping') return event;
-      if (event !== undefined) continue;
+      if (event !== undefined) {
+        // Without echoes, messages are the target's own.
+        if (event.kind === 'ping' || (event.kind === 'message' && !this.attempt.echoes)) continue;
+        return event;
+      }
       if (this.ended !== undefined) {
         if (this.queue.length > 0 && this.ended === 'fin') {
           throw new Violation(`the connection ended within a frame, expected ${awaited}`);

@@ -1,0 +1,219 @@
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import type { RequestSettings } from './attempts/server-attempt.ts';
+import type { Capability } from './run/suite-report.ts';
+
+export const HELP = `ws-conform: tests a WebSocket server or client against RFC 6455 and RFC 7692
+
+usage: ws-conform server ws://… [options]
+       ws-conform client [options] -- command…
+       ws-conform client --listen HOST:PORT [options]
+
+server   tests the server at the URL; the server must echo each message with the same type and bytes
+client   starts the command with a URL, which replaces {url} or is appended; the client reads the number
+         of cases from URL/getCaseCount, connects to URL/runCase?case=N for N from 1, and echoes each message
+
+cases
+  --only GLOB         run only these chapters, sections or cases: --only 6 --only 7.3 --only '*.1'; repeatable
+  --exclude GLOB      leave these out; repeatable
+  --list              print the cases without running them
+  --dump ID           run one case and print every byte
+  --seed N            server: send the same keys as the run that printed N
+  --no-echo           server: it does not echo; run the cases that need no echo
+  --require LIST      exit with 3 without these: compression, subprotocol
+the target
+  --header 'N: V'     server: send this field with every request: a token, a cookie; repeatable
+  --origin ORIGIN     server: send this Origin with every request
+  --host HOST         server: send this Host with every request, instead of the URL's
+  --subprotocol NAME  server: offer this subprotocol with every request; repeatable
+  --connect HOST:PORT server: connect here, instead of the URL's host and port
+  --ca FILE           server: verify the certificate with these authorities; default: accept any
+  --cert FILE         server: certificate of the suite, in PEM, with its --key FILE
+  --listen HOST:PORT  client: listen here; without a command, wait for a client that you start
+  --each              client: start the command once per case, with the URL of the case
+  --concurrency N     number of cases at the same time; default 16, of commands with --each 4
+  --timeout MS        maximum duration of a single wait; default 5000
+reports
+  --verbose           print every case that did not pass; default: one example for each cause;
+                      --json then has the bytes of cases that passed, too
+  --json FILE         write the report as JSON, with the first bytes of every segment
+  --html FILE         write the report as one HTML page without external resources
+  --junit FILE        write the report as JUnit's XML
+  --badge FILE        write the counts as an SVG image
+  --github            print the causes as annotations of a GitHub workflow, and add to its summary
+the exit code
+  --strict            fail when the target does not follow a SHOULD
+  --write-expect FILE write the differences of this run
+  --expect FILE       fail only when the differences are not those of FILE
+  --help              print this text
+
+exit code: 0 no case failed, 1 a case failed, 2 wrong command line or unreadable or unwritable file,
+           3 the target could not be asked, or the suite itself failed
+SIGINT or SIGTERM: the reports contain the cases so far
+`;
+
+const OPTIONS = {
+  only: { type: 'string', multiple: true },
+  exclude: { type: 'string', multiple: true },
+  dump: { type: 'string' },
+  timeout: { type: 'string' },
+  concurrency: { type: 'string' },
+  seed: { type: 'string' },
+  'no-echo': { type: 'boolean' },
+  require: { type: 'string' },
+  header: { type: 'string', multiple: true },
+  origin: { type: 'string' },
+  host: { type: 'string' },
+  subprotocol: { type: 'string', multiple: true },
+  connect: { type: 'string' },
+  ca: { type: 'string' },
+  cert: { type: 'string' },
+  key: { type: 'string' },
+  listen: { type: 'string' },
+  each: { type: 'boolean' },
+  verbose: { type: 'boolean' },
+  json: { type: 'string' },
+  html: { type: 'string' },
+  junit: { type: 'string' },
+  badge: { type: 'string' },
+  github: { type: 'boolean' },
+  expect: { type: 'string' },
+  'write-expect': { type: 'string' },
+  strict: { type: 'boolean' },
+  list: { type: 'boolean' },
+  help: { type: 'boolean' },
+} as const;
+
+type Parsed = ReturnType<typeof parseArgs<{ options: typeof OPTIONS; allowPositionals: true }>>;
+
+/** Values of the options. */
+export type Values = Parsed['values'];
+
+/** A command line: its options, the role, and the server's URL or the client's command. */
+export interface CommandLine {
+  readonly values: Values;
+  readonly role: string | undefined;
+  readonly rest: readonly string[];
+}
+
+/** @throws Error for an unknown option, or a client's command that is not after `--`. */
+export function parse(args: readonly string[]): CommandLine {
+  const { values, positionals, tokens } = parseArgs({
+    args: [...args],
+    options: OPTIONS,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const end = tokens.find(({ kind }) => kind === 'option-terminator');
+  const command = end === undefined ? [] : args.slice(end.index + 1);
+  const [role, ...words] = positionals.slice(0, positionals.length - command.length);
+  if (role === 'client' && words.length > 0) {
+    throw new Error(`${words[0]} is not an option; put the client's command after --`);
+  }
+  return { values, role, rest: role === 'client' ? command : [...words, ...command] };
+}
+
+const SERVER_OPTIONS = [
+  'seed',
+  'no-echo',
+  'header',
+  'origin',
+  'host',
+  'subprotocol',
+  'connect',
+  'ca',
+  'cert',
+  'key',
+] as const;
+const CLIENT_OPTIONS = ['each', 'listen'] as const;
+
+/** @throws Error for options that do not fit the role or each other. */
+export function checkOptions(role: string, values: Values): void {
+  const foreign = role === 'server' ? CLIENT_OPTIONS : SERVER_OPTIONS;
+  for (const option of foreign) {
+    if (values[option] !== undefined) {
+      throw new Error(`--${option} applies to ${role === 'server' ? 'client' : 'server'} only`);
+    }
+  }
+  if (role === 'client' && values.concurrency !== undefined && values.each !== true) {
+    throw new Error('--concurrency of a client needs --each');
+  }
+  if (values.dump !== undefined && (values.only ?? values.exclude) !== undefined) {
+    throw new Error('--dump selects one case; remove --only and --exclude');
+  }
+  if ((values.cert === undefined) !== (values.key === undefined)) {
+    throw new Error('--cert and --key need each other');
+  }
+  const needsOffer = role === 'server' && values.subprotocol === undefined;
+  if (needsOffer && requiredOf(values).includes('subprotocol')) {
+    throw new Error('--require subprotocol of a server needs --subprotocol');
+  }
+}
+
+/** What every request of a run against a server has in common. */
+export function requestSettings(values: Values): RequestSettings {
+  const { ca, cert, key, connect, origin } = values;
+  const headers = (values.header ?? []).map(fieldOf);
+  const pem = (file: string | undefined): string | undefined =>
+    file === undefined ? undefined : readFileSync(file, 'utf8');
+  return {
+    headers: origin === undefined ? headers : [...headers, ['Origin', lineOf('origin', origin)]],
+    subprotocols: values.subprotocol,
+    host: values.host === undefined ? undefined : lineOf('host', values.host),
+    connect: connect === undefined ? undefined : addressOf('connect', connect),
+    tls: { ca: pem(ca), cert: pem(cert), key: pem(key) },
+    echoes: values['no-echo'] !== true,
+    allBytes: values.dump !== undefined,
+  };
+}
+
+const CAPABILITIES: readonly Capability[] = ['compression', 'subprotocol'];
+
+/** @throws Error for an unknown name in `--require`. */
+export function requiredOf({ require = '' }: Values): Capability[] {
+  return require
+    .split(',')
+    .filter((name) => name !== '')
+    .map((name) => {
+      const known = CAPABILITIES.find((one) => one === name.trim());
+      if (known !== undefined) return known;
+      throw new Error(`--require knows ${CAPABILITIES.join(' and ')}, not ${JSON.stringify(name)}`);
+    });
+}
+
+/** @throws Error unless it is `Name: value`. */
+function fieldOf(text: string): readonly [string, string] {
+  const [, name, value] = /^([\w!#$%&'*+.^`|~-]+):[ \t]*([^\r\n]*)$/.exec(text) ?? [];
+  if (name === undefined || value === undefined) {
+    throw new Error(`--header must be 'Name: value', not ${JSON.stringify(text)}`);
+  }
+  return [name, value];
+}
+
+/** @throws Error unless it is the value of a field. */
+function lineOf(option: string, text: string): string {
+  if (/^[\x21-\x7e]+$/.test(text)) return text;
+  throw new Error(`--${option} must be printable and without blanks, not ${JSON.stringify(text)}`);
+}
+
+/** @throws Error unless it is `host:port`. */
+export function addressOf(
+  option: string,
+  text: string,
+): { readonly host: string; readonly port: number } {
+  const [, host, port] = /^(.+):(\d{1,5})$/.exec(text) ?? [];
+  if (host === undefined || Number(port) > MAX_PORT) {
+    throw new Error(`--${option} must be HOST:PORT, not ${text}`);
+  }
+  return { host: host.replaceAll(/^\[|\]$/g, ''), port: Number(port) };
+}
+
+const MAX_PORT = 65_535;
+
+/** @throws Error unless it is a whole number above 0. */
+export function countOf(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const count = Number(text);
+  if (/^\d{1,9}$/.test(text) && count > 0) return count;
+  throw new Error(`--${option} must be a whole number above 0, not ${text}`);
+}

@@ -1,0 +1,53 @@
+import { countsOf, type SuiteReport } from '../run/suite-report.ts';
+import { findingsOf, idsText } from './findings.ts';
+import { byChapter, countsText } from './text.ts';
+
+/** Ids of a finding in a summary, in characters. */
+const MAX_IDS = 60;
+
+/** Formats a report in Markdown: chapters, then causes. GitHub shows it as the summary of a job. */
+export function summaryReport(report: SuiteReport): string {
+  const chapters = byChapter(report.results).map(({ number, title, results }) => {
+    const { pass, fail, advice, skipped, ...rest } = countsOf(results);
+    return row([
+      `${number} ${title}`,
+      results.length,
+      pass,
+      fail,
+      rest['non-strict'],
+      advice,
+      skipped,
+    ]);
+  });
+  const findings = findingsOf(report.results).map(({ verdict, results }) => {
+    const [{ because, section }] = results as [(typeof results)[0]];
+    const ids = idsText(results);
+    const short = ids.length > MAX_IDS ? `${ids.slice(0, MAX_IDS)}…` : ids;
+    return row([verdict, results.length, because.join('; '), section, short]);
+  });
+  return [
+    `### ws-conform: ${report.role} \`${report.target}\`\n`,
+    `${countsText(report.counts)}\n`,
+    row(['chapter', 'cases', 'pass', 'fail', 'non-strict', 'advice', 'skipped']),
+    row(['---', ...Array.from({ length: 6 }, () => '---:')]),
+    ...chapters,
+    '',
+    ...(findings.length > 0
+      ? [
+          row(['verdict', 'cases', 'cause', 'rule', 'ids']),
+          row(['---', '---:', '---', '---', '---']),
+        ]
+      : []),
+    ...findings,
+    '',
+  ].join('\n');
+}
+
+function row(cells: readonly (string | number)[]): string {
+  return `| ${cells.map((cell) => cellText(String(cell))).join(' | ')} |`;
+}
+
+/** The target's own words must not become markup or a new cell. */
+function cellText(text: string): string {
+  return text.replaceAll(/\s+/g, ' ').replaceAll(/[\\|`*_<>[\]]/g, String.raw`\$&`);
+}

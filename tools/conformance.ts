@@ -1,0 +1,161 @@
+// Writes docs/conformance.json and docs/conformance.md. `node --import tsx tools/conformance.ts`
+// asks the servers and clients; `… mutation` takes the last run of `pnpm long mutation-…`;
+// `… fuzz MINUTES` runs each target of the fuzzer and adds it; `… page` writes the page alone.
+// The packages have to be built.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
+import process from 'node:process';
+import { serve } from '@ws/node-server';
+import { WebSocketServer } from 'ws';
+import { findingsOf } from '../packages/conformance/src/report/findings.ts';
+import { runClientSuite } from '../packages/conformance/src/run/run-client.ts';
+import { runServerSuite } from '../packages/conformance/src/run/run-server.ts';
+import type { SuiteReport } from '../packages/conformance/src/run/suite-report.ts';
+import {
+  type Asked,
+  causesOf,
+  type Fuzzed,
+  type Made,
+  type Mutated,
+  pageOf,
+  type Results,
+} from './conformance/page.ts';
+
+const RESULTS = 'docs/conformance.json';
+const CLIENT = 'tools/conformance/client.mjs';
+const PAGE = 'docs/conformance.md';
+const PACKAGES = ['codec', 'conn'];
+const MAX_MESSAGE = 64 * 2 ** 20;
+/** In ms. On a busy machine the default of 5000 fails cases of large messages. */
+const PATIENT = { timeout: 20_000 };
+
+const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8' }).trim();
+const made: Made = {
+  date: new Date().toISOString().slice(0, 'yyyy-mm-dd'.length),
+  commit: git('rev-parse', '--short', 'HEAD'),
+  node: process.versions.node,
+};
+
+const { version } = createRequire(import.meta.url)('ws/package.json') as { version: string };
+const OURS = 'this project';
+const WS = `ws ${version}`;
+
+function asked(target: string, options: string, { role, counts, results }: SuiteReport): Asked {
+  console.log(target, role, counts);
+  return { target, role, options, made, counts, findings: causesOf(findingsOf(results)) };
+}
+
+async function askOurs(): Promise<Asked> {
+  const server = await serve(
+    {
+      host: '127.0.0.1',
+      compression: 'takeover',
+      readLimit: MAX_MESSAGE,
+      handshakeTimeout: PATIENT.timeout,
+    },
+    (conn) => conn.receive((message) => conn.writeMessage(message.type, message.data)),
+  );
+  const report = await runServerSuite(server.url, PATIENT);
+  await server.close({ timeout: 1 });
+  return asked(OURS, 'compression with context takeover', report);
+}
+
+async function askWs(): Promise<Asked> {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: true });
+  server.on('connection', (socket) => {
+    // ws closes the connection after an error, and throws without a listener.
+    socket.on('error', () => undefined);
+    socket.on('message', (data, binary) => socket.send(data, { binary }));
+  });
+  await once(server, 'listening');
+  const report = await runServerSuite(
+    `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    PATIENT,
+  );
+  for (const client of server.clients) client.terminate();
+  server.close();
+  return asked(WS, 'perMessageDeflate', report);
+}
+
+async function askClient(kind: 'ours' | 'ws'): Promise<Asked> {
+  const report = await runClientSuite([process.execPath, CLIENT, kind], PATIENT);
+  return kind === 'ours'
+    ? asked(OURS, 'compression with context takeover', report)
+    : asked(WS, 'its defaults', report);
+}
+
+/** The last runs of Stryker, from its incremental files. */
+function mutated(): Mutated[] {
+  return PACKAGES.flatMap((name) => {
+    const file = `.out/mutation/${name}.json`;
+    if (!existsSync(file)) return [];
+    const { files } = JSON.parse(readFileSync(file, 'utf8')) as {
+      files: Record<string, { mutants: { status: string }[] }>;
+    };
+    const statuses = Object.values(files).flatMap(({ mutants }) =>
+      mutants.map(({ status }) => status),
+    );
+    const count = (status: string): number => statuses.filter((one) => one === status).length;
+    return {
+      package: name,
+      files: Object.keys(files).map((path) => path.replace(`packages/${name}/src/`, '')),
+      made,
+      killed: count('Killed'),
+      timeout: count('Timeout'),
+      survived: count('Survived'),
+      uncovered: count('NoCoverage'),
+    };
+  });
+}
+
+/** Runs each target of the fuzzer, and adds the run to the earlier ones. */
+function fuzzed(minutes: string, before: readonly Fuzzed[]): Fuzzed[] {
+  const fuzz = ['--conditions=@ws/source', '--import', 'tsx', 'fuzz/run.ts'];
+  const { stdout, stderr } = spawnSync(process.execPath, [...fuzz, '--minutes', minutes], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const runs = [...`${stdout}${stderr}`.matchAll(/^([a-z0-9-]+) +(\d+) executions, /gm)];
+  if (runs.length === 0) throw new Error(`the fuzzer printed no figures: ${stdout}${stderr}`);
+  return runs.map(([, target, executions]) => {
+    const earlier = before.find((one) => one.target === target);
+    return {
+      target: target!,
+      minutes: Number(minutes) + (earlier?.minutes ?? 0),
+      executions: Number(executions) + (earlier?.executions ?? 0),
+      findings: (earlier?.findings ?? 0) + (stdout.includes(`.out/fuzz/${target}/`) ? 1 : 0),
+      made,
+    };
+  });
+}
+
+const EMPTY: Results = { suite: [], mutation: [], fuzz: [] };
+
+async function recorded(before: Results): Promise<Results> {
+  const [what, minutes = ''] = process.argv.slice(2);
+  switch (what) {
+    case undefined:
+      return {
+        ...before,
+        suite: [await askOurs(), await askClient('ours'), await askWs(), await askClient('ws')],
+      };
+    case 'mutation':
+      return { ...before, mutation: mutated() };
+    case 'fuzz':
+      if (!(Number(minutes) > 0)) throw new Error('fuzz needs the minutes for each target');
+      return { ...before, fuzz: fuzzed(minutes, before.fuzz) };
+    case 'page':
+      return before;
+    default:
+      throw new Error(`${what} is none of mutation, fuzz and page`);
+  }
+}
+
+const results = await recorded(
+  existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as Results) : EMPTY,
+);
+writeFileSync(RESULTS, `${JSON.stringify(results, null, 2)}\n`);
+writeFileSync(PAGE, pageOf(results));

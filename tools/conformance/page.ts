@@ -1,0 +1,172 @@
+import { type Finding, idsText } from '../../packages/conformance/src/report/findings.ts';
+
+/** What the suite found at one target. */
+export interface Asked {
+  /** Name and version, such as `ws 8.23.0`. */
+  readonly target: string;
+  readonly role: 'server' | 'client';
+  readonly options: string;
+  readonly made: Made;
+  readonly counts: Readonly<Record<Finding['verdict'], number>>;
+  readonly findings: readonly {
+    readonly verdict: Finding['verdict'];
+    readonly cases: number;
+    readonly cause: string;
+    readonly section: string;
+    readonly ids: string;
+  }[];
+}
+
+/** When and on what a result was made. */
+export interface Made {
+  readonly date: string;
+  readonly commit: string;
+  readonly node: string;
+}
+
+/** A run of the mutation tests. */
+export interface Mutated {
+  readonly package: string;
+  /** The files whose mutants were tried. */
+  readonly files: readonly string[];
+  readonly made: Made;
+  readonly killed: number;
+  readonly timeout: number;
+  readonly survived: number;
+  readonly uncovered: number;
+}
+
+/** The runs of one target of the fuzzer, added up. */
+export interface Fuzzed {
+  readonly target: string;
+  readonly minutes: number;
+  readonly executions: number;
+  readonly findings: number;
+  /** The last run. */
+  readonly made: Made;
+}
+
+/** The content of docs/conformance.json. */
+export interface Results {
+  readonly suite: readonly Asked[];
+  readonly mutation: readonly Mutated[];
+  readonly fuzz: readonly Fuzzed[];
+}
+
+/** The causes of a report, short enough for a page. */
+export function causesOf(findings: readonly Finding[]): Asked['findings'] {
+  return findings.map(({ verdict, results }) => ({
+    verdict,
+    cases: results.length,
+    cause: results[0]!.because.join('; ').replaceAll(/\s+/g, ' ').slice(0, MAX_CAUSE),
+    section: results[0]!.section,
+    ids: idsText(results),
+  }));
+}
+
+const MAX_CAUSE = 160;
+const MAX_IDS = 40;
+const PERCENT = 100;
+
+/** The page of these results. */
+export function pageOf({ suite, mutation, fuzz }: Results): string {
+  return `# What was tested?
+
+[\`ws-conform\`](../packages/conformance) asks a server or a client over real sockets, by RFC 6455 and RFC 7692. This page shows
+its results for this project and for \`ws\`, then the mutation tests and the fuzzer. \`node --import tsx tools/conformance.ts\`
+runs the
+suite and writes the page and [conformance.json](conformance.json).
+
+## The suite
+
+A failed case breaks a MUST. A non-strict case does not follow a SHOULD. Advice is in no RFC. A case is skipped when the target
+lacks an offer, compression for example.
+
+${suiteTable(suite)}
+${suite.map(causesText).join('')}## Mutation tests
+
+A mutant is the source with one small change. The score is the share of mutants that a test notices.
+\`pnpm long mutation-codec\` and \`pnpm long mutation-conn\` try them: [how](../tests/mutation).
+
+${mutationTable(mutation)}
+## The fuzzer
+
+\`pnpm fuzz\` searches for inputs that break a rule: [how](../fuzz). The table counts the recorded runs only. CI and \`pnpm test\`
+replay the corpus, which is not in the table.
+
+${fuzzTable(fuzz)}`;
+}
+
+const row = (cells: readonly (string | number)[]): string => `| ${cells.join(' | ')} |\n`;
+
+const madeText = ({ date, commit, node }: Made): string => `${date}, ${commit}, Node ${node}`;
+
+function suiteTable(suite: readonly Asked[]): string {
+  return [
+    row(['target', 'options', 'cases', 'pass', 'fail', 'non-strict', 'advice', 'skipped', 'made']),
+    row(['---', '---', '---:', '---:', '---:', '---:', '---:', '---:', '---']),
+    ...suite.map(({ target, role, options, counts, made }) => {
+      const { pass, fail, advice, skipped } = counts;
+      const all = Object.values(counts).reduce((a, b) => a + b);
+      const cells = [all, pass, fail, counts['non-strict'], advice, skipped];
+      return row([`${target}, ${role}`, options, ...cells, madeText(made)]);
+    }),
+  ].join('');
+}
+
+function causesText({ target, role, findings }: Asked): string {
+  if (findings.length === 0) return '';
+  return [
+    `\n### ${target} as a ${role}\n\n`,
+    row(['verdict', 'cases', 'cause', 'rule', 'ids']),
+    row(['---', '---:', '---', '---', '---']),
+    ...findings.map(({ verdict, cases, cause, section, ids }) => {
+      const short = ids.length > MAX_IDS ? `${ids.slice(0, MAX_IDS)}…` : ids;
+      return row([verdict, cases, cellText(cause), section, short]);
+    }),
+    '\n',
+  ].join('');
+}
+
+/** The target's words must not become markup, a new cell or code of Vue. */
+function cellText(text: string): string {
+  return text.replaceAll(/[\\|`*_<>[\]{}]/g, String.raw`\$&`).replaceAll('{', '&#123;');
+}
+
+function mutationTable(mutation: readonly Mutated[]): string {
+  if (mutation.length === 0) return 'No run is recorded.\n';
+  return [
+    row(['package', 'files', 'mutants', 'noticed', 'survived', 'no test', 'score', 'made']),
+    row(['---', '---', '---:', '---:', '---:', '---:', '---:', '---']),
+    ...mutation.map(({ killed, timeout, survived, uncovered, ...rest }) => {
+      const [noticed, all] = [killed + timeout, killed + timeout + survived + uncovered];
+      const score = `${((PERCENT * noticed) / all).toFixed(1)} %`;
+      const files = rest.files.map((file) => `\`${file}\``).join(' ');
+      return row([
+        rest.package,
+        files,
+        all,
+        noticed,
+        survived,
+        uncovered,
+        score,
+        madeText(rest.made),
+      ]);
+    }),
+  ].join('');
+}
+
+function fuzzTable(fuzz: readonly Fuzzed[]): string {
+  const hours = fuzz.reduce((sum, { minutes }) => sum + minutes, 0) / MINUTES;
+  const executions = fuzz.reduce((sum, one) => sum + one.executions, 0);
+  return [
+    row(['target', 'minutes', 'executions', 'findings', 'last run']),
+    row(['---', '---:', '---:', '---:', '---']),
+    ...fuzz.map(({ target, minutes, executions, findings, made }) =>
+      row([`\`${target}\``, minutes.toFixed(1), executions, findings, madeText(made)]),
+    ),
+    row([`${fuzz.length} targets`, `${hours.toFixed(2)} hours`, executions, '', '']),
+  ].join('');
+}
+
+const MINUTES = 60;
