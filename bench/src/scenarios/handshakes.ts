@@ -9,6 +9,8 @@ import { type Environment, maskOf, type Scenario, startChild } from './scenario.
 /** Connections of a window: few enough that the ports of this machine suffice. */
 const CONNECTIONS: readonly number[] = [200, 2000];
 const CONTENDERS: readonly ContenderName[] = ['receive', 'loop', 'serveRaw', 'ws', BASE, 'bare'];
+/** Openings before the first reading. V8 still compiles then: they cost up to four times as much. */
+const WARM_UP = 4000;
 /** No message is sent. */
 const NOTHING: EchoPlan = { content: 'binary', sizes: [1], count: 1, fragments: 1, raw: false };
 
@@ -35,6 +37,7 @@ function handshakeContest(environment: Environment, connections: number): Contes
   return {
     name,
     contenders: CONTENDERS,
+    warmUps: WARM_UP / connections,
     async start(contender): Promise<Running> {
       const started = startChild<ServerAnswers>('./server-worker.js', contender, name, environment);
       const { child } = started;

@@ -189,12 +189,14 @@ function statusOf({ output }: Wire): number {
 /**
  * Judges random requests.
  *
+ * @param onProgress - Called after each batch with the number of judged requests.
  * @returns How often each pair of verdicts occurred, as `node raw`, with an example.
  * @throws Error with the bytes when the raw side opens a connection that the other refuses.
  */
 export async function compare(
   cases: number,
   seed: number,
+  onProgress: (done: number) => void = () => {},
 ): Promise<Map<string, { count: number; bytes: string }>> {
   const random = new Random(seed);
   const differential = new Differential();
@@ -211,6 +213,7 @@ export async function compare(
       entry.count++;
       seen.set(`${node} ${raw}`, entry);
     }
+    onProgress(Math.min(done + BATCH, cases));
   }
   return seen;
 }
