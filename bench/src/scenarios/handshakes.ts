@@ -37,17 +37,14 @@ function handshakeContest(environment: Environment, connections: number): Contes
   return {
     name,
     contenders: CONTENDERS,
-    warmUps: WARM_UP / connections,
     async start(contender): Promise<Running> {
       const started = startChild<ServerAnswers>('./server-worker.js', contender, name, environment);
       const { child } = started;
       const port = await child.ask('listen', { contender: started.name as ContenderName });
-      return {
-        mask: await maskOf(started.name, child),
-        window: () =>
-          openAndClose(environment, port, connections, () => child.ask('usage', undefined)),
-        end: () => child.end(),
-      };
+      const window = (): Promise<Reading> =>
+        openAndClose(environment, port, connections, () => child.ask('usage', undefined));
+      for (let opened = 0; opened < WARM_UP; opened += connections) await window();
+      return { mask: await maskOf(started.name, child), window, end: () => child.end() };
     },
   };
 }
