@@ -72,10 +72,14 @@ const PERCENT = 100;
 export function pageOf({ suite, mutation, fuzz }: Results): string {
   return `# What was tested?
 
-[\`ws-conform\`](../packages/conformance) asks a server or a client over real sockets, by RFC 6455 and RFC 7692. This page shows
-its results for this project and for \`ws\`, then the mutation tests and the fuzzer. \`node --import tsx tools/conformance.ts\`
-runs the
-suite and writes the page and [conformance.json](conformance.json).
+[\`ws-conform\`](../packages/conformance) tests any server or client against RFC 6455 and RFC 7692:
+
+\`\`\`sh
+npx ws-conform server ws://localhost:9001
+\`\`\`
+
+This page shows its results for this project and for \`ws\`, then the mutation tests and the fuzzer.
+\`node --import tsx tools/conformance.ts\` repeats the suite and writes this page and [conformance.json](conformance.json).
 
 ## The suite
 
