@@ -5,7 +5,11 @@ import { byChapter, countsText } from './text.ts';
 /** Ids of a finding in a summary, in characters. */
 const MAX_IDS = 60;
 
-/** Formats a report in Markdown: chapters, then causes. GitHub shows it as the summary of a job. */
+/**
+ * Formats a report in Markdown: chapters, then causes. GitHub shows it as the summary of a job.
+ *
+ * Call it like {@link textReport}.
+ */
 export function summaryReport(report: SuiteReport): string {
   const chapters = byChapter(report.results).map(({ number, title, results }) => {
     const { pass, fail, advice, skipped, ...rest } = countsOf(results);
