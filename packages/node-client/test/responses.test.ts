@@ -320,7 +320,8 @@ describe('BadHandshakeError', () => {
     });
     const error = (await inVain(server.url)) as BadHandshakeError;
     expect(error.body.toString()).toBe('x'.repeat(1024));
-    expect(error.body.buffer.byteLength).toBeLessThan(16 * 1024);
+    // Buffer.concat takes small results from the pool of Buffer.
+    expect(error.body.buffer.byteLength).toBeLessThanOrEqual(Buffer.poolSize);
     await server.gone();
   });
 });

@@ -63,21 +63,21 @@ describe('RequestHead and node:http', () => {
   });
 });
 
-describe('a tab after Content-Length', () => {
-  it.each([REQUEST, RESPONSE])('is refused, as by node:http: %j', async (sound) => {
-    const node = new NodeRequestParser();
-    for (const [end, taken] of [
-      ['', true],
-      [' ', true],
-      ['\t', false],
-      [' \t ', false],
-    ] as const) {
-      const text = bytes(plus(sound, `Content-Length: 2${end}`));
-      const isRequest = sound === REQUEST;
-      const head = isRequest ? new RequestHead() : new ResponseHead();
-      expect(await (isRequest ? node.accepts(text) : nodeAcceptsResponse(text))).toBe(taken);
-      expect(head.push(text)).toBe(taken ? 'done' : 'fault');
-    }
+// The versions of node:http differ about these: Node 20 refuses the tabs and takes the empty coding,
+// Node 24.21 does the opposite.
+describe.each([
+  { name: 'RequestHead', sound: REQUEST, createHead: () => new RequestHead() },
+  { name: 'ResponseHead', sound: RESPONSE, createHead: () => new ResponseHead() },
+])('$name', ({ sound, createHead }) => {
+  it.each(['Content-Length: 2\t', 'Content-Length: 2 \t ', 'Transfer-Encoding:'])(
+    'refuses %j',
+    (line) => {
+      expect(createHead().push(bytes(plus(sound, line)))).toBe('fault');
+    },
+  );
+
+  it.each(['Content-Length: 2', 'Content-Length: 2 '])('takes %j', (line) => {
+    expect(createHead().push(bytes(plus(sound, line)))).toBe('done');
   });
 });
 
@@ -107,7 +107,6 @@ describe('RequestHead', () => {
     ['a coding before chunked', plus(REQUEST, 'Transfer-Encoding: gzip, chunked')],
     ['two lines of codings', plus(REQUEST, 'Transfer-Encoding: a', 'Transfer-Encoding: chunked')],
     ['identity', plus(REQUEST, 'Transfer-Encoding: identity')],
-    ['an empty coding', plus(REQUEST, 'Transfer-Encoding:')],
     ['a length of 16 digits', plus(REQUEST, 'Content-Length: 0000000000000000')],
   ])('refuses %s, which node:http takes', async (_, text) => {
     expect(new RequestHead().push(bytes(text))).toBe('fault');
@@ -129,7 +128,6 @@ describe('ResponseHead', () => {
     ['another coding', plus(RESPONSE, 'Transfer-Encoding: gzip')],
     ['two lines of codings', plus(RESPONSE, 'Transfer-Encoding: a', 'Transfer-Encoding: chunked')],
     ['identity', plus(RESPONSE, 'Transfer-Encoding: identity')],
-    ['an empty coding', plus(RESPONSE, 'Transfer-Encoding:')],
     ['a length of 16 digits', plus(RESPONSE, 'Content-Length: 0000000000000000')],
   ])('refuses %s, which node:http takes', async (_, text) => {
     expect(new ResponseHead().push(bytes(text))).toBe('fault');
