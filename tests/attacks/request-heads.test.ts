@@ -73,7 +73,7 @@ describe('a request head', () => {
     const targets: TargetServer[] = [];
     for (const http of servers) targets.push(await targetUpgrader({}, http));
     const attack = claim('needed header lines hidden by a low maxHeadersCount', 'CVE-2024-37890');
-    await survives(attack, { status: 400, crashes: 0 }, async (watch) => {
+    await survives(attack, { refused: 10, crashes: 0 }, async (watch) => {
       const replies = [];
       for (const target of targets) {
         replies.push(await sendRequest(watch, target, {}));
@@ -82,7 +82,8 @@ describe('a request head', () => {
         );
       }
       return {
-        status: statusOf(replies),
+        // Newer versions of node:http answer 431 themselves.
+        refused: replies.filter(({ status }) => status === 400 || status === 431).length,
         crashes: targets.reduce((sum, { opened }) => sum + opened, 0),
       };
     });

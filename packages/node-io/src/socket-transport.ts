@@ -131,7 +131,11 @@ class SocketTransport implements Transport {
   /** Early bytes of a socket that had already read its end. */
   #head: Uint8Array | undefined;
   #sink: TransportSink | undefined;
-  #error: Error | undefined;
+  /**
+   * The first error. Null after a `destroy` without an error: newer versions of Node report each
+   * write that the destroy cancels as an error of the socket.
+   */
+  #error: Error | null | undefined;
   /** Bytes that have arrived since the last pause for the event loop. */
   #arrived = 0;
   /** The reasons of a pause, as bits: {@link BY_READER}, {@link BY_EVENT_LOOP}. */
@@ -321,6 +325,7 @@ class SocketTransport implements Transport {
   }
 
   destroy(error?: Error): void {
+    if (this.#error === undefined) this.#error = this.underlying.errored ?? error ?? null;
     this.underlying.destroy(error);
   }
 
@@ -374,7 +379,7 @@ class SocketTransport implements Transport {
   }
 
   onFailure(error: Error): void {
-    this.#error ??= error;
+    if (this.#error === undefined) this.#error = error;
     // Destroys a stream without autoDestroy, which would stay open.
     this.underlying.destroy();
   }
@@ -382,7 +387,7 @@ class SocketTransport implements Transport {
   closed(): void {
     const backlog = this.#backlog;
     const sink = this.#sink;
-    const error = this.#error ?? this.underlying.errored ?? undefined;
+    const error = this.#error === undefined ? this.underlying.errored : this.#error;
     this.#backlog = this.#sink = undefined;
     const failure = backlog?.releaseAll();
     sink?.close(error ?? failure);

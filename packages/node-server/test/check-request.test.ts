@@ -172,6 +172,14 @@ describe('an upgrade request', () => {
   });
 });
 
+it('refuses an empty Transfer-Encoding, as newer parsers of node:http do', async () => {
+  const server = await new TestServer(new Upgrader()).listen();
+  const answer = await exchange(server.port, request({ add: ['Transfer-Encoding:'] }));
+  expect(answer.status).toBe(400);
+  expect(server.served).toEqual([]);
+  await server.close();
+});
+
 describe('a server whose parser bounds headers', () => {
   it('answers 400 when it may hide required headers', async () => {
     const server = await new TestServer(new Upgrader()).listen();
@@ -180,7 +188,8 @@ describe('a server whose parser bounds headers', () => {
     const many = Array.from({ length: 100 }, (_, i) => `X${i}: 1`);
     const bytes = Buffer.from([line, ...many, ...usual, '', ''].join('\r\n'));
     const answer = await exchange(server.port, bytes);
-    expect(answer.status).toBe(400);
+    // Newer versions of node:http answer 431 themselves.
+    expect([400, 431]).toContain(answer.status);
     expect(server.served).toEqual([]);
     await server.close();
   });
@@ -195,7 +204,8 @@ describe('a server whose parser bounds headers', () => {
     const add = [...Array.from({ length: 1100 }, () => 'a:b'), hidden];
     const answer = await exchange(server.port, request({ add, behind }));
     expect(answer.status).toBe(431);
-    expect(answer.body).toContain('1000 header lines or more');
+    // Newer versions of node:http answer themselves, without a body.
+    expect(answer.body).toMatch(/^$|1000 header lines or more/);
     await server.close();
   });
 

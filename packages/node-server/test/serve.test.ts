@@ -241,7 +241,8 @@ describe('serve', () => {
     const port = portOf(await started({}, echo));
     const over = await exchange(port, request({ add: Array<string>(1_500).fill('a:b') }));
     expect(over.status).toBe(431);
-    expect(over.body).toContain('1000 header lines or more');
+    // Newer versions of node:http find the flood themselves.
+    expect(over.body).toMatch(/1000 header lines or more|request head is too large/);
     const flood = Array<string>(990).fill('a:b');
     const hidden = await exchange(
       port,
