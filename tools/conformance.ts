@@ -29,7 +29,7 @@ const CLIENT = 'tools/conformance/client.mjs';
 const PAGE = 'docs/conformance.md';
 const PACKAGES = ['codec', 'conn'];
 const MAX_MESSAGE = 64 * 2 ** 20;
-/** In ms. On a busy machine the default of 5000 fails cases of large messages. */
+/** The timeout in ms. With the default of 5,000, a busy machine fails cases with large messages. */
 const PATIENT = { timeout: 20_000 };
 
 const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8' }).trim();

@@ -181,7 +181,7 @@ export function requiredOf({ require = '' }: Values): Capability[] {
     });
 }
 
-/** @throws Error unless it is `Name: value`. */
+/** @throws Error for a text other than `Name: value`. */
 function fieldOf(text: string): readonly [string, string] {
   const [, name, value] = /^([\w!#$%&'*+.^`|~-]+):[ \t]*([^\r\n]*)$/.exec(text) ?? [];
   if (name === undefined || value === undefined) {

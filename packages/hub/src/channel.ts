@@ -31,7 +31,7 @@ type Numbered = Pick<Arrival, 'position' | 'previous'>;
 /** The last message of a node. */
 interface Known {
   counter: number;
-  /** Number of the channel's gaps before it. */
+  /** How many gaps the channel had before this message. */
   gaps: number;
 }
 

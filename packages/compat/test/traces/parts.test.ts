@@ -53,7 +53,7 @@ function deflateOf(scene: Scene, options: object = {}): PerMessageDeflate {
   return deflate;
 }
 
-describe('a Sender writes to a stream that is no socket', () => {
+describe('a Sender on a stream other than a socket', () => {
   const payloads: Readonly<Record<string, () => unknown>> = {
     'a text': () => 'hi',
     'an empty text': () => '',

@@ -3,7 +3,7 @@ import { Chapter } from '../model/chapter.ts';
 import { letters, utf8 } from '../wire/bytes.ts';
 import { expectFailure } from '../wire/expect.ts';
 import { type FrameSpec, TEXT } from '../wire/frame.ts';
-import { addFaults } from './rows.ts';
+import { addHeaderFaults } from './rows.ts';
 
 const RESERVED = [3, 4, 5, 6, 7, 11, 12, 13, 14, 15];
 const payload = utf8('unknown');
@@ -48,23 +48,12 @@ export function opcodes<Context extends TargetAttempt>(): Chapter<Context> {
       await expectFailure(peer, [1002], 'the opcode is reserved');
     });
   }
-  fromTheHeader(chapter);
-  return chapter;
-}
-
-function fromTheHeader(chapter: Chapter<TargetAttempt>): void {
-  const add = chapter.section({
-    section: 'RFC 6455, 5.2',
-    level: 'advice',
-    expects: 'the target fails the connection with 1002 as soon as the header arrives',
-  });
-  addFaults(
-    add,
+  addHeaderFaults(
+    chapter,
     [3, 7, 11, 15].map((opcode) => ({
       title: `only the header of a frame with opcode 0x${opcode.toString(16)}`,
-      send: () => [{ opcode, payload: letters(100) }],
-      withheld: 100,
-      codes: [1002],
+      frame: { opcode },
     })),
   );
+  return chapter;
 }

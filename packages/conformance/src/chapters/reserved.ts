@@ -1,6 +1,6 @@
 import type { TargetAttempt } from '../attempts/target-attempt.ts';
 import { Chapter } from '../model/chapter.ts';
-import { letters, utf8 } from '../wire/bytes.ts';
+import { utf8 } from '../wire/bytes.ts';
 import { closePayload, expectFailure } from '../wire/expect.ts';
 import {
   BINARY,
@@ -15,7 +15,7 @@ import {
   RSV3,
   TEXT,
 } from '../wire/frame.ts';
-import { addFaults } from './rows.ts';
+import { addHeaderFaults } from './rows.ts';
 
 const payload = utf8('reserved');
 const whole = { opcode: TEXT, payload: utf8('a whole message') };
@@ -69,29 +69,18 @@ export function reserved<Context extends TargetAttempt>(): Chapter<Context> {
       await expectFailure(peer, [1002], bitsOf(rsv));
     });
   }
-  fromTheHeader(chapter);
+  addHeaderFaults(
+    chapter,
+    [TEXT, BINARY, PING].flatMap((opcode) =>
+      [RSV1, RSV2, RSV3].map((rsv, at) => ({
+        title: `only the header of a ${opcodeName(opcode)} frame with RSV${at + 1}`,
+        frame: { opcode, rsv },
+      })),
+    ),
+  );
   return chapter;
 }
 
 function bitsOf(rsv: number): string {
   return ['RSV1', 'RSV2', 'RSV3'].filter((_, at) => (rsv & (4 >> at)) !== 0).join(' and ');
-}
-
-function fromTheHeader(chapter: Chapter<TargetAttempt>): void {
-  const add = chapter.section({
-    section: 'RFC 6455, 5.2',
-    level: 'advice',
-    expects: 'the target fails the connection with 1002 as soon as the header arrives',
-  });
-  addFaults(
-    add,
-    [TEXT, BINARY, PING].flatMap((opcode) =>
-      [RSV1, RSV2, RSV3].map((rsv, at) => ({
-        title: `only the header of a ${opcodeName(opcode)} frame with RSV${at + 1}`,
-        send: () => [{ opcode, rsv, payload: letters(100) }],
-        withheld: 100,
-        codes: [1002],
-      })),
-    ),
-  );
 }

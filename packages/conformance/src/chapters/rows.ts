@@ -1,5 +1,6 @@
 import type { TargetAttempt } from '../attempts/target-attempt.ts';
-import type { AddCase } from '../model/chapter.ts';
+import type { AddCase, Chapter } from '../model/chapter.ts';
+import { letters } from '../wire/bytes.ts';
 import {
   closeCleanly,
   expectAll,
@@ -73,6 +74,33 @@ export function addFaults(add: AddCase<TargetAttempt>, rows: readonly FaultRow[]
       await expectFailure(peer, codes, title, options);
     });
   }
+}
+
+/** A frame whose header breaks a rule. */
+export interface HeaderFaultRow extends Pick<FaultRow, 'title'> {
+  readonly frame: Omit<FrameSpec, 'payload'>;
+}
+
+/** Adds a section of frames whose payload is never sent. */
+export function addHeaderFaults(
+  chapter: Chapter<TargetAttempt>,
+  rows: readonly HeaderFaultRow[],
+): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 5.2',
+    level: 'advice',
+    expects: 'the target fails the connection with 1002 as soon as the header arrives',
+  });
+  const payload = letters(100);
+  addFaults(
+    add,
+    rows.map(({ title, frame }) => ({
+      title,
+      send: () => [{ ...frame, payload }],
+      withheld: payload.length,
+      codes: [1002],
+    })),
+  );
 }
 
 /** Messages, each sent compressed when the one before is back. */
