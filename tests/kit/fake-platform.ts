@@ -74,12 +74,18 @@ export class FakePlatform implements Platform {
     this.#now = end;
   }
 
-  /** Resolves when no microtask, deferred or yielded callback is left. */
+  /**
+   * Resolves when no microtask, deferred or yielded callback is left. Turns of the real event loop pass between yielded
+   * callbacks: one of them may wait for work of the real platform, as inflating is with `base`.
+   */
   async settle(): Promise<void> {
     await microtasks();
     while (this.#deferred.length > 0 || this.#yielded.length > 0) {
       if (this.#deferred.length > 0) this.runDeferred();
-      else this.runYielded();
+      else {
+        await turn();
+        this.runYielded();
+      }
       await microtasks();
     }
   }

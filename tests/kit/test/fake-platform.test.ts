@@ -46,6 +46,21 @@ describe('FakePlatform', () => {
     expect(order).toEqual(['microtasks', 'deferred', 'yielded']);
   });
 
+  it('lets turns of the event loop pass while yielded callbacks wait for one', async () => {
+    const platform = new FakePlatform({ automatic: false });
+    let passed = false;
+    setImmediate(() => {
+      passed = true;
+    });
+    let calls = 0;
+    const poll = (): void => {
+      if (!passed && ++calls < 1_000) platform.yield(poll);
+    };
+    platform.yield(poll);
+    await platform.settle();
+    expect(passed).toBe(true);
+  });
+
   it('runs callbacks automatically by default', async () => {
     const order: string[] = [];
     const own = new FakePlatform();
