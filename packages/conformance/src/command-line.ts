@@ -130,8 +130,9 @@ class PartialRun {
   ) {
     const progress = progressOf(cases.length, output);
     this.onResult = (result) => {
+      const again = this.#results.has(result.id);
       this.#results.set(result.id, result);
-      progress(result);
+      if (!again) progress(result);
     };
     this.#onSignal = (signal) => {
       const results = cases.flatMap(({ id }) => this.#results.get(id) ?? []);
@@ -227,6 +228,11 @@ function exitCode(
   const missing = missingOf(report, requiredOf(values));
   for (const line of missing) output.error(`ws-conform: --require ${line}\n`);
   if (missing.length > 0) return NOT_ASKED;
+  if (report.counts.skipped === report.results.length) {
+    const reasons = new Set(report.results.flatMap(({ because }) => because));
+    output.error(`ws-conform: every case was skipped: ${[...reasons].join('; ')}\n`);
+    return NOT_ASKED;
+  }
   if (expected === undefined) {
     return report.results.some((one) => failsRun(one.verdict, strict)) ? 1 : 0;
   }

@@ -20,7 +20,7 @@ cases
   --dump ID           run one case and print every byte
   --seed N            server: send the same keys as the run that printed N
   --no-echo           server: it does not echo; run the cases that need no echo
-  --require LIST      exit with 3 without these: compression, subprotocol
+  --require LIST      exit with 3 without these: compression, subprotocol (of a server: one of --subprotocol)
 the target
   --header 'N: V'     server: send this field with every request: a token, a cookie; repeatable
   --origin ORIGIN     server: send this Origin with every request
@@ -48,7 +48,7 @@ the exit code
   --help              print this text
 
 exit code: 0 no case failed, 1 a case failed, 2 wrong command line or unreadable or unwritable file,
-           3 the target could not be asked, or the suite itself failed
+           3 the target could not be asked, every case was skipped, or the suite itself failed
 SIGINT or SIGTERM: the reports contain the cases so far
 `;
 
@@ -146,7 +146,7 @@ export function checkOptions(role: string, values: Values): void {
   }
   const needsOffer = role === 'server' && values.subprotocol === undefined;
   if (needsOffer && requiredOf(values).includes('subprotocol')) {
-    throw new Error('--require subprotocol of a server needs --subprotocol');
+    throw new Error('--require subprotocol of a server needs --subprotocol with a name that the server has');
   }
 }
 

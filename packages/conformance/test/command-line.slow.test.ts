@@ -285,6 +285,13 @@ describe('ws-conform', () => {
     });
   });
 
+  it('exits with 3 when every case was skipped', async () => {
+    expect(await run('server', await ours(), '--only', '12.1')).toMatchObject({
+      code: 3,
+      error: expect.stringMatching(/every case was skipped: the server declined/),
+    });
+  });
+
   it('prints every byte of a case with --dump, also when it passes', async () => {
     const { code, out } = await run('server', await ours(), '--dump', '1.1.10');
     expect(code).toBe(0);
@@ -329,7 +336,7 @@ describe('ws-conform', () => {
   });
 
   it('groups skipped cases by their reason', async () => {
-    const { code, out } = await run('server', await ours(), '--only', '12.10.*');
+    const { code, out } = await run('server', await ours(), '--only', '12.10.*', '--only', '1.1.1');
     expect(code).toBe(0);
     expect(out).toMatch(
       /SKIPPED 12\.10\.1 12\.10\.2 .*\n  because the server declined "permessage-deflate/,

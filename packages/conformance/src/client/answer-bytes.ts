@@ -216,6 +216,7 @@ function resets(chapter: Chapter<ClientAttempt>): void {
   });
   for (const [place, begun] of PLACES.filter((_, at) => at % 2 === 0)) {
     add(`a reset of the connection ${place}`, async (attempt) => {
+      attempt.mustSurvive = true;
       const bytes = Buffer.from(begun(attempt.acceptText()), 'latin1');
       if (bytes.length > 0) await attempt.peer.send(bytes, 'the beginning of an answer');
       attempt.peer.reset();

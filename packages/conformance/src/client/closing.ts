@@ -125,6 +125,7 @@ function resets(add: AddCase<ClientAttempt>): void {
     add(
       `a reset ${title}`,
       async (attempt) => {
+        attempt.mustSurvive = true;
         const peer = await attempt.open();
         await checkAlive(peer);
         if (frames.length > 0) await peer.sendFrames(...frames);

@@ -10,6 +10,8 @@ export class Attempt {
   echoes: boolean = true;
   /** Share of a timeout to wait for something that no MUST asks for. */
   patience: number = 1 / 2;
+  /** True: the case passes only when the target still runs after it. A client's command shows it. */
+  mustSurvive: boolean = false;
   readonly transcript: Transcript = new Transcript();
   /** One sentence for each SHOULD that the target did not follow. */
   readonly remarks: string[] = [];

@@ -18,6 +18,8 @@ export class ClientCommand {
   readonly exited: Promise<void>;
   /** True after the process has exited or failed to start. */
   hasExited = false;
+  /** The signal or the exit code that ended the process; undefined while it runs. */
+  ended: NodeJS.Signals | number | undefined;
   readonly #child: ChildProcess;
   #printed = '';
   #end = '';
@@ -47,9 +49,10 @@ export class ClientCommand {
         done();
       };
       this.#child.on('error', (error) => end(`the command failed to start: ${error.message}`));
-      this.#child.on('close', (code, signal) =>
-        end(`the command exited with ${signal ?? `code ${code}`}`),
-      );
+      this.#child.on('close', (code, signal) => {
+        this.ended = signal ?? code ?? undefined;
+        end(`the command exited with ${signal ?? `code ${code}`}`);
+      });
     });
   }
 

@@ -41,6 +41,11 @@ export class ClientHost {
   readonly #server: Server;
   readonly #results: (CaseResult | undefined)[];
   readonly #started = new Set<number>();
+  /** Indices of the cases that the command can ask for, by its numbers. */
+  #numbered: readonly number[];
+  /** The case of the last connection; undefined when it asked for no case. */
+  #lastCase: number | undefined;
+  readonly #survival = new Set<number>();
   /** Fault of the last connection that sent no valid request. */
   #requestFault: string | undefined;
   readonly #running = new Set<Promise<void>>();
@@ -57,6 +62,7 @@ export class ClientHost {
     this.#onResult = onResult;
     this.#allBytes = allBytes;
     this.#results = cases.map(() => undefined);
+    this.#numbered = [...cases.keys()];
     this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
   }
 
@@ -121,19 +127,61 @@ export class ClientHost {
     return true;
   }
 
-  /** Fails the cases without a result, or only the one at index `only`. */
-  failMissing(reason: string, only?: number): void {
-    this.cases.forEach((one, at) => {
-      if (this.#results[at] !== undefined || (only !== undefined && at !== only)) return;
-      const also =
-        this.#requestFault === undefined
-          ? []
-          : [`a connection sent an invalid request: ${this.#requestFault}`];
-      this.#setResult(
-        at,
-        resultOf(one, 'fail', [`the client did not connect for this case: ${reason}`, ...also]),
-      );
-    });
+  /** Number of cases that a connection has asked for. */
+  get asked(): number {
+    return this.#started.size;
+  }
+
+  /** True when the last connection was for a case, which is over. */
+  get lastIsCase(): boolean {
+    return this.#lastCase !== undefined && this.#results[this.#lastCase] !== undefined;
+  }
+
+  /** True when the last connection was for a case that the client must survive. */
+  get lastMustSurvive(): boolean {
+    return this.#lastCase !== undefined && this.#survival.has(this.#lastCase);
+  }
+
+  /** True when the client must survive the case at this index. */
+  mustSurvive(at: number): boolean {
+    return this.#survival.has(at);
+  }
+
+  /** Numbers the cases that no connection has asked for from 1 again, for a new client. */
+  renumber(): void {
+    this.#numbered = [...this.cases.keys()].filter((at) => !this.#started.has(at));
+    this.#lastCase = undefined;
+  }
+
+  /** Gives a case another verdict. Default: the case of the last connection fails. */
+  blame(reason: string, at: number | undefined = this.#lastCase, verdict: Verdict = 'fail'): void {
+    const result = at === undefined ? undefined : this.#results[at];
+    if (at === undefined || result === undefined) return;
+    const because = [reason, ...result.because];
+    this.#setResult(at, { ...result, verdict: result.verdict === 'fail' ? 'fail' : verdict, because });
+  }
+
+  /** Fails the first case without a result, and skips the others: they have the same cause. */
+  failMissing(reason: string): void {
+    const [first, ...others] = [...this.cases.keys()].filter(
+      (at) => this.#results[at] === undefined,
+    );
+    if (first === undefined) return;
+    this.failUnasked(first, reason);
+    for (const at of others) {
+      const because = [`the client did not connect after case ${this.cases[first]!.id}`];
+      this.#setResult(at, resultOf(this.cases[at]!, 'skipped', because));
+    }
+  }
+
+  /** Fails a case for which the client did not connect. */
+  failUnasked(at: number, reason: string): void {
+    const also =
+      this.#requestFault === undefined
+        ? []
+        : [`a connection sent an invalid request: ${this.#requestFault}`];
+    const because = [`the client did not connect for this case: ${reason}`, ...also];
+    this.#setResult(at, resultOf(this.cases[at]!, 'fail', because));
   }
 
   async #next(ms: number, or: Promise<void>): Promise<boolean> {
@@ -179,10 +227,12 @@ export class ClientHost {
       hasRequest = true;
       const target = new URL(head.start.split(' ')[1] ?? '/', 'ws://localhost');
       const at = this.#caseIndex(target);
+      this.#lastCase = at;
       if (at === undefined) await this.#serve(attempt, target);
       else {
         this.#started.add(at);
         const { result } = await judge(this.cases[at]!, attempt);
+        if (attempt.mustSurvive) this.#survival.add(at);
         this.#setResult(at, result);
       }
     } catch (error) {
@@ -197,18 +247,23 @@ export class ClientHost {
   #caseIndex({ pathname, searchParams }: URL): number | undefined {
     const at =
       pathname === '/runCase'
-        ? Number(searchParams.get('case')) - 1
+        ? this.#indexOf(searchParams)
         : this.cases.findIndex(({ id }) => pathname === `/${id}`);
     return this.cases[at] === undefined || this.#started.has(at) ? undefined : at;
   }
 
+  /** Returns the index of the case with the number of a request, or -1. */
+  #indexOf(searchParams: URLSearchParams): number {
+    return this.#numbered[Number(searchParams.get('case')) - 1] ?? -1;
+  }
+
   async #serve(attempt: ClientAttempt, { pathname, searchParams }: URL): Promise<void> {
-    if (pathname === '/getCaseCount') await sendAndClose(attempt, String(this.cases.length));
+    if (pathname === '/getCaseCount') await sendAndClose(attempt, String(this.#numbered.length));
     else if (pathname === '/getCaseInfo') {
-      const one = this.cases[Number(searchParams.get('case')) - 1];
+      const one = this.cases[this.#indexOf(searchParams)];
       await sendAndClose(attempt, JSON.stringify({ id: one?.id, description: one?.title }));
     } else if (pathname === '/getCaseStatus') {
-      const verdict = this.#results[Number(searchParams.get('case')) - 1]?.verdict;
+      const verdict = this.#results[this.#indexOf(searchParams)]?.verdict;
       await sendAndClose(attempt, JSON.stringify({ behavior: verdict && BEHAVIORS[verdict] }));
     } else if (pathname === '/updateReports') await sendAndClose(attempt);
     else await attempt.answer([['Content-Length', '0']], 'HTTP/1.1 404 Not Found');

@@ -83,7 +83,7 @@ export async function runClientSuite(
   onListen?.(url);
   try {
     if (command.length === 0) await waitForClient(host, timeout);
-    else if (each) await runEach(command, url, host, concurrency);
+    else if (each) await runEach(command, url, host, concurrency, timeout);
     else await runOnce(command, url, host, timeout);
   } finally {
     await host.close();
@@ -103,27 +103,52 @@ async function waitForClient(host: ClientHost, timeout: number): Promise<void> {
 
 const never = new Promise<void>(() => undefined);
 
+/** Number of times that a command starts again after it has exited during a case. */
+const MAX_RESTARTS = 50;
+
+/** A command that exits during a case fails it, and starts again for the cases after it. */
 async function runOnce(
   command: readonly string[],
   url: string,
   host: ClientHost,
   timeout: number,
 ): Promise<void> {
-  const client = new ClientCommand(command, url);
-  // Ends when the command exits, when all cases have a result, or after a timeout without
-  // connections.
-  while (!client.hasExited && !host.complete) {
-    const wait = host.connections === 0 ? CONNECT_TIMEOUT : 2 * timeout;
-    const active = await host.nextActivity(wait, client.exited);
-    if (!active) break;
+  let reason = '';
+  for (let starts = 0; starts <= MAX_RESTARTS; starts++) {
+    const before = host.asked;
+    const client = new ClientCommand(command, url);
+    const idle = !(await untilDone(client, host, timeout));
+    reason = idle
+      ? 'the client stopped connecting and was terminated'
+      : await client.exitText(timeout);
+    const { ended } = client;
+    await client.stop();
+    await host.allDone();
+    if (host.complete) {
+      if (ended !== undefined && ended !== 0 && host.lastMustSurvive) {
+        host.blame(`the client did not survive this case: ${reason}`);
+      }
+      return;
+    }
+    if (idle || host.asked === before || !host.lastIsCase) break;
+    host.blame(`the client exited during this case: ${reason}`);
+    host.renumber();
   }
-  const idle = !client.hasExited && !host.complete;
-  const reason = idle
-    ? 'the client stopped connecting and was terminated'
-    : await client.exitText(timeout);
-  await client.stop();
-  await host.allDone();
   host.failMissing(reason);
+}
+
+/** @returns False when the client has neither exited nor connected for a while. */
+async function untilDone(
+  client: ClientCommand,
+  host: ClientHost,
+  timeout: number,
+): Promise<boolean> {
+  const before = host.connections;
+  while (!client.hasExited && !host.complete) {
+    const wait = host.connections === before ? CONNECT_TIMEOUT : 2 * timeout;
+    if (!(await host.nextActivity(wait, client.exited))) break;
+  }
+  return client.hasExited || host.complete;
 }
 
 async function runEach(
@@ -131,6 +156,7 @@ async function runEach(
   url: string,
   host: ClientHost,
   concurrency: number,
+  timeout: number,
 ): Promise<void> {
   let next = 0;
   const work = async (): Promise<void> => {
@@ -138,13 +164,33 @@ async function runEach(
       const at = next++;
       const client = new ClientCommand(command, `${url}/runCase?case=${at + 1}`);
       const judged = await host.waitForResult(at, CONNECT_TIMEOUT, client.exited);
-      if (!judged)
-        host.failMissing(
-          client.hasExited ? await client.exitText(0) : 'the client never connected',
-          at,
-        );
+      if (!judged) {
+        const reason = client.hasExited ? await client.exitText(0) : 'the client never connected';
+        host.failUnasked(at, reason);
+      } else if (host.mustSurvive(at)) await judgeSurvival(client, host, at, timeout);
       await client.stop();
     }
   };
   await Promise.all(Array.from({ length: Math.min(concurrency, host.cases.length) }, work));
+}
+
+/**
+ * A signal is a crash. With another exit code, the command may only report the broken connection.
+ */
+async function judgeSurvival(
+  client: ClientCommand,
+  host: ClientHost,
+  at: number,
+  timeout: number,
+): Promise<void> {
+  const text = await client.exitText(timeout);
+  if (client.ended === undefined || client.ended === 0) return;
+  const crashed = typeof client.ended === 'string';
+  host.blame(
+    crashed
+      ? `the client did not survive this case: ${text}`
+      : `the client exited with an error, which may be a crash: ${text}`,
+    at,
+    crashed ? 'fail' : 'advice',
+  );
 }

@@ -271,19 +271,21 @@ export async function expectAll(
   limits: readonly number[] = [],
 ): Promise<boolean> {
   if (messages.length > 0) needsEcho(peer);
-  const left = [...messages];
+  let at = 0;
   let answered = lastPing === undefined;
-  while (left.length > 0 || !answered) {
-    const event = await peer.next(left.length > 0 ? 'the next message' : 'the last pong');
+  while (at < messages.length || !answered) {
+    const event = await peer.next(at < messages.length ? 'the next message' : 'the last pong');
     if (event.kind === 'pong') answered ||= event.payload.equals(lastPing ?? event.payload);
-    else if (event.kind === 'message' && left.length > 0) {
-      const { opcode, payload } = left.shift()!;
+    else if (event.kind === 'message' && at < messages.length) {
+      const { opcode, payload } = messages[at++]!;
       judgeMessage(event, opcode, payload);
     } else if (limits.length > 0 && (event.kind === 'end' || event.kind === 'close')) {
       await judgeFailure(peer, event, limits, 'the target limits messages and frames');
       return false;
     } else {
-      skipTooBig(peer, event, Math.max(0, ...left.map(({ payload }) => payload.length)));
+      const left = messages.slice(at);
+      const largest = left.reduce((size, { payload }) => Math.max(size, payload.length), 0);
+      skipTooBig(peer, event, largest);
       throw new Violation(`received ${eventText(event)}, with ${left.length} messages missing`);
     }
   }

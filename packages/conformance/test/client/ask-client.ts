@@ -41,7 +41,7 @@ export async function askClient(
         () => undefined,
       );
       const judged = await host.waitForResult(at, CONNECT_TIMEOUT, gone);
-      if (!judged) host.failMissing('the client in this process never connected', at);
+      if (!judged) host.failUnasked(at, 'the client in this process never connected');
     }
   };
   await Promise.all(Array.from({ length: concurrency }, work));

@@ -59,6 +59,57 @@ describe.concurrent('runClientSuite', { timeout: 60_000 }, () => {
     );
   });
 
+  const CRASHES_AT_RESETS = `${WS}
+    const visit = (path) => new Promise((done) => {
+      const socket = new WebSocket(process.argv.at(-1) + path);
+      let last;
+      socket.onmessage = ({ data }) => { last = data; socket.send(data); };
+      socket.onclose = ({ code }) => {
+        if (code === 1006) { console.log('oh no'); process.exit(5); }
+        done(last);
+      };
+    });
+    const count = Number(await visit('/getCaseCount'));
+    for (let n = 1; n <= count; n++) await visit('/runCase?case=' + n);
+    await visit('/updateReports');`;
+
+  it('blames the case in which the client exits, and starts it again after it', async () => {
+    const { results } = await run(CRASHES_AT_RESETS, { only: ['1.1.3', '7.17.3', '7.17.5', '9.1.1'] });
+    expect(results.map(({ id, verdict }) => `${id} ${verdict}`)).toEqual([
+      '1.1.3 pass',
+      '7.17.3 fail',
+      '7.17.5 fail',
+      '9.1.1 pass',
+    ]);
+    expect(results[1]!.because[0]).toMatch(/exited during this case: .* code 5; last output: oh no/);
+  });
+
+  it('asks the exit code whether the client survived the last case', async () => {
+    const { results } = await run(CRASHES_AT_RESETS, { only: ['7.17.3'] });
+    expect(results[0]).toMatchObject({ verdict: 'fail' });
+    expect(results[0]!.because[0]).toMatch(/did not survive this case: .* code 5/);
+  });
+
+  it.each([
+    ['process.kill(process.pid, "SIGABRT")', 'fail', /did not survive/],
+    ['process.exit(5)', 'advice', /may be a crash/],
+    ['process.exit()', 'pass', undefined],
+  ] as const)('judges a client of one case that ends with %s', async (end, verdict, because) => {
+    const code = `${WS}const socket = new WebSocket(process.argv.at(-1));
+      socket.onmessage = ({ data }) => socket.send(data);
+      socket.onerror = () => {};
+      socket.onclose = () => ${end};`;
+    const { results } = await run(code, { only: ['7.17.3'], each: true });
+    expect(results[0]).toMatchObject({ verdict });
+    expect(results[0]!.because[0] ?? '').toMatch(because ?? /^$/);
+  });
+
+  it('skips the cases after the first that a client does not ask for', async () => {
+    const code = `${WS}new WebSocket(process.argv.at(-1) + '/updateReports');`;
+    const { counts } = await run(code, { only: ['1.1'] });
+    expect(counts).toMatchObject({ fail: 1, skipped: 14 });
+  });
+
   it('describes a case and sends its status, like the Autobahn suite', async () => {
     const code = `${WS}
       const visit = (path) => new Promise((done) => {
