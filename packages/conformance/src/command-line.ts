@@ -107,9 +107,15 @@ const NOT_ASKED = 3;
 
 function selected(role: SuiteReport['role'], values: Values): CaseFacts[] {
   const list = role === 'server' ? serverSuiteCases : clientSuiteCases;
-  const { dump, only, exclude } = values;
-  const cases = dump === undefined ? list(only, exclude) : list().filter(({ id }) => id === dump);
+  const { dump, only, exclude, floods } = values;
+  const cases =
+    dump === undefined
+      ? list(only, exclude, floods)
+      : list([], [], true).filter(({ id }) => id === dump);
   if (cases.length > 0) return cases;
+  if (floods !== true && dump === undefined && list(only, exclude, true).length > 0) {
+    throw new Error('only floods match; add --floods');
+  }
   const words = [dump ?? only ?? [], (exclude ?? []).map((glob) => `without ${glob}`)];
   throw new Error(`no case matches ${words.flat(2).join(' ')}; see --list`);
 }
@@ -195,6 +201,7 @@ function writeReports(
 const TOLD = [
   'only',
   'exclude',
+  'floods',
   'timeout',
   'concurrency',
   'each',
@@ -287,8 +294,9 @@ async function askServer(
   });
 }
 
-function casesOf({ dump, only, exclude }: Values): SuiteOptions {
-  return { only: dump === undefined ? only : [dump], exclude, allBytes: dump !== undefined };
+function casesOf({ dump, only, exclude, floods }: Values): SuiteOptions {
+  const one = dump !== undefined;
+  return { only: one ? [dump] : only, exclude, allBytes: one, floods: one || floods };
 }
 
 async function askClient(

@@ -16,6 +16,7 @@ client   starts the command with a URL, which replaces {url} or is appended; the
 cases
   --only GLOB         run only these chapters, sections or cases: --only 6 --only 7.3 --only '*.1'; repeatable
   --exclude GLOB      leave these out; repeatable
+  --floods            run the floods of 100,000 frames too, seconds each
   --list              print the cases without running them
   --dump ID           run one case and print every byte
   --seed N            server: send the same keys as the run that printed N
@@ -80,6 +81,7 @@ const OPTIONS = {
   expect: { type: 'string' },
   'write-expect': { type: 'string' },
   strict: { type: 'boolean' },
+  floods: { type: 'boolean' },
   list: { type: 'boolean' },
   help: { type: 'boolean' },
 } as const;

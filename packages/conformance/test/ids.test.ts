@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { clientSuiteCases, serverSuiteCases } from '../src/index.ts';
 
 const ROLES = [
-  { role: 'server', cases: serverSuiteCases() },
-  { role: 'client', cases: clientSuiteCases() },
+  { role: 'server', cases: serverSuiteCases([], [], true) },
+  { role: 'client', cases: clientSuiteCases([], [], true) },
 ];
 
 describe.each(ROLES)('the ids of the $role cases', ({ role, cases }) => {

@@ -1,5 +1,5 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { HardViolation, Refused, Unreachable, Violation } from '../model/verdicts.ts';
 import { deflateAnswerFaults, isValidOffer } from '../wire/deflate-answer.ts';
 import {
@@ -12,6 +12,7 @@ import {
 } from '../wire/handshake.ts';
 import { fieldOf, type Head, parseExtensions, statusOf } from '../wire/head.ts';
 import { Peer } from '../wire/peer.ts';
+import { TlsWire } from '../wire/tls-wire.ts';
 import { type DeflateOptions, TargetAttempt } from './target-attempt.ts';
 
 /** Options of an opening handshake. */
@@ -22,6 +23,20 @@ export interface OpenOptions {
   readonly subprotocols?: readonly string[];
   /** Returns bytes to send after the request, in the same write. */
   readonly early?: (peer: Peer) => Uint8Array;
+  /** How to connect. Default: one TLS or TCP connection without ALPN. */
+  readonly tls?: ConnectOptions;
+}
+
+/** How to connect over TLS. */
+export interface ConnectOptions {
+  /** Protocols to offer in ALPN. Default: no offer. */
+  readonly alpn?: readonly string[];
+  /** The only version of TLS. Default: those of Node. */
+  readonly version?: 'TLSv1.2';
+  /** Size of the TCP writes below TLS; makes {@link Peer.tls} have the wire. Default: no wire. */
+  readonly cut?: number;
+  /** True: no TLS, also for `wss:`. Default: false. */
+  readonly plain?: boolean;
 }
 
 /** The certificates of a `wss:` run, in PEM. */
@@ -107,24 +122,37 @@ export class ServerAttempt extends TargetAttempt {
   }
 
   /** Opens a TCP or TLS connection without sending anything. @throws Unreachable */
-  async connect(): Promise<Peer> {
+  async connect(options: ConnectOptions = {}): Promise<Peer> {
     const connection = ++this.#connections;
     const { hostname, port, protocol } = this.url;
     const host = hostname.replaceAll(/^\[|\]$/g, '');
-    const secure = protocol === 'wss:';
-    const address = this.#connect ?? { host, port: Number(port || (secure ? 443 : 80)) };
+    const secure = protocol === 'wss:' && options.plain !== true;
+    const defaultPort = protocol === 'wss:' ? 443 : 80;
+    const address = this.#connect ?? { host, port: Number(port || defaultPort) };
     const tcp = connectTcp({ ...address, allowHalfOpen: true });
     this.onDispose(() => tcp.destroy());
-    const tls = {
+    if (!secure) {
+      await this.#connected(tcp, 'connect');
+      return new Peer(tcp, this, connection, 'client');
+    }
+    const wire = options.cut === undefined ? undefined : new TlsWire(tcp, options.cut);
+    const socket = connectTls({ socket: wire ?? tcp, ...this.#tlsOptions(host, options) });
+    this.onDispose(() => socket.destroy());
+    await this.#connected(socket, 'secureConnect');
+    const peer = new Peer(socket, this, connection, 'client', tcp);
+    peer.tls = { alpnProtocol: alpnOf(socket), wire };
+    return peer;
+  }
+
+  #tlsOptions(host: string, { alpn, version }: ConnectOptions): ConnectionOptions {
+    return {
       ...this.#tls,
       // Test servers use self-signed certificates.
       rejectUnauthorized: this.#tls.ca !== undefined,
       ...(isIP(host) === 0 && { servername: host }),
+      ...(alpn !== undefined && { ALPNProtocols: [...alpn] }),
+      ...(version !== undefined && { minVersion: version, maxVersion: version }),
     };
-    const socket = secure ? connectTls({ socket: tcp, ...tls }) : tcp;
-    this.onDispose(() => socket.destroy());
-    await this.#connected(socket, secure ? 'secureConnect' : 'connect');
-    return new Peer(socket, this, connection, 'client', tcp);
   }
 
   #connected(socket: Socket, event: string): Promise<void> {
@@ -163,7 +191,7 @@ export class ServerAttempt extends TargetAttempt {
    * @throws Violation when the server refuses the handshake, or when its answer is invalid.
    */
   async open(options: OpenOptions = {}): Promise<Peer> {
-    const peer = await this.connect();
+    const peer = await this.connect(options.tls);
     await this.openOn(peer, options);
     return peer;
   }
@@ -241,4 +269,8 @@ export class ServerAttempt extends TargetAttempt {
     if (peer.deflate === undefined) this.skip(`the server declined "${offer}"`);
     return peer;
   }
+}
+
+function alpnOf({ alpnProtocol }: TLSSocket): string | undefined {
+  return typeof alpnProtocol === 'string' ? alpnProtocol : undefined;
 }

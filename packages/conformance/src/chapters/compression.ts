@@ -7,6 +7,7 @@ import { BINARY, bytesText, opcodeName, RSV1, TEXT } from '../wire/frame.ts';
 import { compressedFrame, expectSameOrFailure, openWithHistory } from './compressed.ts';
 import { compressedAbuse } from './compressed-abuse.ts';
 import { compressedContents } from './compressed-contents.ts';
+import { compressedConversations } from './compressed-conversations.ts';
 import { compressedData } from './compressed-data.ts';
 import { compressedFrames } from './compressed-frames.ts';
 import { fragments } from './fragments.ts';
@@ -24,6 +25,7 @@ export function compression<Context extends TargetAttempt>(): Chapter<Context> {
   compressedContents(chapter);
   compressedData(chapter);
   compressedAbuse(chapter);
+  compressedConversations(chapter);
   return chapter;
 }
 

@@ -74,7 +74,7 @@ function large(chapter: Chapter<TargetAttempt>): void {
 }
 
 /** Close codes of a target that limits the number of frames or messages. */
-const TOO_MANY = [1008, 1009, 1013];
+export const TOO_MANY: readonly number[] = [1008, 1009, 1013];
 
 async function expectAllOrTooMany(peer: Peer, messages: readonly SentMessage[]): Promise<void> {
   if (await expectAll(peer, messages, undefined, TOO_MANY)) await closeCleanly(peer);

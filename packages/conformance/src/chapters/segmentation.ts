@@ -7,7 +7,6 @@ import {
   expectAll,
   expectClosed,
   expectMessage,
-  type SentMessage,
 } from '../wire/expect.ts';
 import {
   BINARY,
@@ -16,10 +15,10 @@ import {
   CONTINUATION,
   type FrameSpec,
   PING,
-  PONG,
   TEXT,
 } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
+import { Chance } from './chance.ts';
 import { fragments } from './fragments.ts';
 
 /** Creates chapter 10: frames cut into TCP segments at any byte, for both roles. */
@@ -182,7 +181,9 @@ function conversations(chapter: Chapter<TargetAttempt>): void {
         const peer = await attempt.open();
         const chance = new Chance(attempt, at);
         const messages = Array.from({ length: 12 }, () => chance.message());
-        const frames = messages.flatMap((message) => chance.frames(message));
+        const frames = messages.flatMap(({ opcode, payload }) =>
+          chance.withControls(fragments(opcode, payload, chance.sizes(payload.length))),
+        );
         const lastPing = { opcode: PING, payload: utf8('the last one') };
         const bytes = peer.bytes(...frames, lastPing);
         await peer.sendPieces(chance.cut(bytes), { label: 'a random conversation' });
@@ -190,56 +191,5 @@ function conversations(chapter: Chapter<TargetAttempt>): void {
         await closeCleanly(peer);
       },
     );
-  }
-}
-
-/** Sizes around the limits of the length forms, and of common buffers. */
-const CHANCE_SIZES = [0, 1, 7, 125, 126, 127, 1000, 4096, 16_383, 65_535, 65_536];
-
-/** Random choices. The same seed of a run makes the same ones. */
-class Chance {
-  readonly #attempt: TargetAttempt;
-  readonly #number: number;
-
-  constructor(attempt: TargetAttempt, number: number) {
-    this.#attempt = attempt;
-    this.#number = number;
-  }
-
-  /** Returns a number from 0 to `below` - 1. */
-  #below(below: number): number {
-    return (this.#attempt.randomBytes(4).readUInt32BE() + this.#number * 0x9e37) % below;
-  }
-
-  message(): SentMessage {
-    const size = CHANCE_SIZES[this.#below(CHANCE_SIZES.length)]!;
-    return this.#below(2) === 0
-      ? { opcode: TEXT, payload: letters(size) }
-      : { opcode: BINARY, payload: pattern(size) };
-  }
-
-  /** Splits a message into up to five fragments, with control frames between them. */
-  frames({ opcode, payload }: SentMessage): FrameSpec[] {
-    const ends = Array.from({ length: this.#below(5) }, () => this.#below(payload.length + 1));
-    const places = [0, ...ends.toSorted((a, b) => a - b), payload.length];
-    const sizes = places.slice(1).map((end, index) => end - places[index]!);
-    return fragments(opcode, payload, sizes).flatMap((frame) => {
-      const control = {
-        opcode: this.#below(2) === 0 ? PING : PONG,
-        payload: pattern(this.#below(126)),
-      };
-      return this.#below(3) === 0 ? [control, frame] : [frame];
-    });
-  }
-
-  /** Cuts bytes into up to sixty segments. */
-  cut(bytes: Buffer): Buffer[] {
-    const pieces: Buffer[] = [];
-    for (let at = 0; at < bytes.length; ) {
-      const size =
-        pieces.length < 60 ? 1 + this.#below(this.#below(4) === 0 ? 20_000 : 40) : Infinity;
-      pieces.push(bytes.subarray(at, (at += size)));
-    }
-    return pieces;
   }
 }

@@ -2,6 +2,7 @@ import type { ClientAttempt } from '../attempts/client-attempt.ts';
 import { closing } from '../chapters/closing.ts';
 import { compression } from '../chapters/compression.ts';
 import { endsAmongLarge } from '../chapters/ends.ts';
+import { floods } from '../chapters/floods.ts';
 import { fragmentation } from '../chapters/fragmentation.ts';
 import { framing } from '../chapters/framing.ts';
 import { limits } from '../chapters/limits.ts';
@@ -26,7 +27,7 @@ const chapters: readonly Chapter<ClientAttempt>[] = [
   utf8Texts(),
   endsAmongLarge(clientClosing(closing())),
   handshake(),
-  limits(),
+  floods(limits()),
   segmentation(),
   masks(),
   compression(),

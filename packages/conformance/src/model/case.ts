@@ -26,6 +26,8 @@ export interface CaseFacts {
 
 /** One test of a target. `Context` is the attempt that opens the connections of the case. */
 export interface Case<Context> extends CaseFacts {
+  /** True: it takes seconds, and a run has it only on demand. */
+  readonly flood: boolean;
   /**
    * Runs the case and records its non-strict remarks in the attempt.
    *

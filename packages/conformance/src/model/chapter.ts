@@ -25,6 +25,7 @@ export const CHAPTERS: Readonly<Record<number, string>> = {
   11: 'masks',
   12: 'compression',
   13: 'parameters of compression',
+  14: 'TLS',
 };
 
 /** Facts that all cases of a section share. */
@@ -35,6 +36,8 @@ export interface SectionFacts {
   readonly expects: string;
   /** Default: `must`. */
   readonly level?: Level;
+  /** True: the cases take seconds, and a run has them only on demand. Default: false. */
+  readonly flood?: boolean;
 }
 
 /** Collects the cases of one chapter and numbers them. */
@@ -63,6 +66,7 @@ export class Chapter<Context> {
         expects: own?.expects ?? facts.expects,
         section: own?.section ?? facts.section,
         level: own?.level ?? facts.level ?? 'must',
+        flood: facts.flood ?? false,
         run,
       });
     };

@@ -3,16 +3,19 @@ import type { CaseFacts } from './case.ts';
 /**
  * Selects the cases whose id matches one of the globs, or all cases when there is no glob.
  * `*` matches any characters: `6.*`, `7.3.1*`. A chapter or a section alone selects all its cases:
- * `6`, `7.3`. Cases that match `excluded` are left out.
+ * `6`, `7.3`. Cases that match `excluded` are left
+ * out, and floods without `floods`.
  */
-export function selectCases<T extends { readonly id: string }>(
+export function selectCases<T extends { readonly id: string; readonly flood?: boolean }>(
   cases: readonly T[],
   globs: readonly string[],
   excluded: readonly string[] = [],
+  floods = false,
 ): T[] {
   const [wanted, unwanted] = [globs.map(patternOf), excluded.map(patternOf)];
   return cases.filter(
-    ({ id }) =>
+    ({ id, flood = false }) =>
+      (floods || !flood) &&
       (wanted.length === 0 || wanted.some((pattern) => pattern.test(id))) &&
       !unwanted.some((pattern) => pattern.test(id)),
   );

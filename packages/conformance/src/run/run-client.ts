@@ -29,7 +29,7 @@ const START_TIMEOUT = 600_000;
 
 /**
  * Lists the cases that {@link runClientSuite} runs, in order. `only` and `exclude` contain ids with
- * `*`.
+ * `*`. The floods are in the list with `floods` only.
  *
  * @example
  * ```ts
@@ -41,8 +41,9 @@ const START_TIMEOUT = 600_000;
 export function clientSuiteCases(
   only: readonly string[] = [],
   exclude: readonly string[] = [],
+  floods: boolean = false,
 ): CaseFacts[] {
-  return selectCases(clientCases, only, exclude).map(factsOf);
+  return selectCases(clientCases, only, exclude, floods).map(factsOf);
 }
 
 /**
@@ -67,6 +68,7 @@ export async function runClientSuite(
   {
     only = [],
     exclude = [],
+    floods = false,
     timeout = DEFAULT_TIMEOUT,
     allBytes = false,
     onResult,
@@ -76,7 +78,7 @@ export async function runClientSuite(
     onListen,
   }: ClientSuiteOptions = {},
 ): Promise<SuiteReport> {
-  const cases = selectCases(clientCases, only, exclude);
+  const cases = selectCases(clientCases, only, exclude, floods);
   const host = new ClientHost(cases, timeout, onResult, allBytes);
   const started = new Date();
   const url = await host.listen(listen);

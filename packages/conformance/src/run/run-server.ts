@@ -22,7 +22,7 @@ const MAX_SEED = 1_000_000;
 
 /**
  * Lists the cases that {@link runServerSuite} runs, in order. `only` and `exclude` contain ids with
- * `*`.
+ * `*`. The floods are in the list with `floods` only.
  *
  * @example
  * ```ts
@@ -34,8 +34,9 @@ const MAX_SEED = 1_000_000;
 export function serverSuiteCases(
   only: readonly string[] = [],
   exclude: readonly string[] = [],
+  floods: boolean = false,
 ): CaseFacts[] {
-  return selectCases(serverCases, only, exclude).map(factsOf);
+  return selectCases(serverCases, only, exclude, floods).map(factsOf);
 }
 
 /**
@@ -59,6 +60,7 @@ export async function runServerSuite(
   {
     only = [],
     exclude = [],
+    floods = false,
     timeout = DEFAULT_TIMEOUT,
     concurrency = 16,
     seed = String(randomInt(MAX_SEED)),
@@ -67,7 +69,7 @@ export async function runServerSuite(
   }: ServerSuiteOptions = {},
 ): Promise<SuiteReport> {
   const target = serverUrl(url);
-  const cases = selectCases(serverCases, only, exclude);
+  const cases = selectCases(serverCases, only, exclude, floods);
   const results = Array.from<CaseResult>({ length: cases.length });
   const started = new Date();
   let next = 0;

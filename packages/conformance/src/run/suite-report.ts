@@ -70,6 +70,8 @@ export interface SuiteOptions {
   readonly only?: readonly string[] | undefined;
   /** Ids of the cases to leave out, like `only`. Default: none. */
   readonly exclude?: readonly string[] | undefined;
+  /** True: run the floods of 100,000 frames too, seconds each. Default: false. */
+  readonly floods?: boolean | undefined;
   /** True: transcripts contain every byte. Default: the first 48 bytes of each segment. */
   readonly allBytes?: boolean | undefined;
   /** Maximum duration of a single wait, in ms. Default: 5000. */

@@ -2,6 +2,7 @@ import type { ServerAttempt } from '../attempts/server-attempt.ts';
 import { closing } from '../chapters/closing.ts';
 import { compression } from '../chapters/compression.ts';
 import { endsAmongLarge } from '../chapters/ends.ts';
+import { floods } from '../chapters/floods.ts';
 import { fragmentation } from '../chapters/fragmentation.ts';
 import { framing } from '../chapters/framing.ts';
 import { limits } from '../chapters/limits.ts';
@@ -16,6 +17,7 @@ import { serverClosing } from './closing.ts';
 import { handshake } from './handshake.ts';
 import { masks } from './masks.ts';
 import { parameters } from './parameters.ts';
+import { tls } from './tls.ts';
 
 const chapters: readonly Chapter<ServerAttempt>[] = [
   framing(),
@@ -26,11 +28,12 @@ const chapters: readonly Chapter<ServerAttempt>[] = [
   utf8Texts(),
   endsAmongLarge(serverClosing(closing())),
   handshake(),
-  limits(),
+  floods(limits()),
   segmentation(),
   masks(),
   compression(),
   parameters(),
+  tls(),
 ];
 
 /**

@@ -17,6 +17,7 @@ import {
 } from './frame.ts';
 import { frameFaults, isAssignedCode } from './frame-faults.ts';
 import { type End, RawPeer } from './raw-peer.ts';
+import type { TlsWire } from './tls-wire.ts';
 
 /** The suite's end of the connection. The target has the other role. */
 export type Role = 'client' | 'server';
@@ -61,6 +62,8 @@ export type PeerEvent = MessageEvent | ControlEvent | CloseEvent | EndEvent;
  */
 export class Peer extends RawPeer {
   readonly role: Role;
+  /** What TLS has negotiated, and the stream below it; undefined without TLS. */
+  tls: { readonly alpnProtocol: string | undefined; readonly wire: TlsWire | undefined } | undefined;
   /** Masking keys of the received frames, in order, big-endian. */
   readonly maskKeys: number[] = [];
   #deflate: DeflateTerms | undefined;

@@ -11,6 +11,7 @@ export type EchoClient = (url: string) => Promise<unknown>;
 /** Options of {@link askClient}. */
 interface Asking {
   readonly only?: readonly string[];
+  readonly floods?: boolean;
   readonly timeout?: number;
   /** Number of connections at the same time. With one, they follow the order of the suite. */
   readonly concurrency?: number;
@@ -24,9 +25,9 @@ const CONNECT_TIMEOUT = 30_000;
 /** Runs the suite against a client in this process, without a command. */
 export async function askClient(
   client: EchoClient,
-  { only = [], timeout = 5000, concurrency = 1, until = () => false }: Asking = {},
+  { only = [], floods = false, timeout = 5000, concurrency = 1, until = () => false }: Asking = {},
 ): Promise<CaseResult[]> {
-  const cases = selectCases(clientCases, only);
+  const cases = selectCases(clientCases, only, [], floods);
   let over = false;
   const host = new ClientHost(cases, timeout, (result) => {
     over ||= until(result);

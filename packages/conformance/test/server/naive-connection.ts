@@ -172,6 +172,9 @@ export class NaiveConnection {
   }
 
   #control({ opcode }: Header, payload: Buffer): void {
+    if (this.#message !== undefined && this.#has('forgets RSV1 at a control frame')) {
+      this.#message.packed = false;
+    }
     if (this.#has('sends pongs as a heartbeat')) this.#send(10, Buffer.from('alive'));
     if (opcode === 8) this.#close(payload);
     else if (opcode === 9) {
@@ -283,6 +286,7 @@ export class NaiveConnection {
   #echo(opcode: number, bytes: Buffer): void {
     if (bytes.length === 0 && this.#has('loses empty messages')) return;
     if (++this.#echoes > 500 && this.#has('stops after 500 messages')) return;
+    if (this.#echoes > 0xffff && this.#has('counts messages in 16 bits')) return;
     if (this.#has('loses messages of a slow reader') && this.#socket.writableLength > 500_000)
       return;
     const type = this.#has('echoes text as binary') ? 2 : opcode;

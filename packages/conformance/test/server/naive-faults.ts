@@ -81,6 +81,11 @@ export const FAULTS = {
     '1000 text messages of 16 bytes, each sent when the previous one is back',
     /timeout/,
   ),
+  'counts messages in 16 bits': planted(
+    9,
+    '100,000 empty text messages in one write, then a ping',
+    /timeout/,
+  ),
   'reads the body of a handshake as frames': planted(
     8,
     'a handshake with Content-Length: 5 and five bytes',
@@ -247,6 +252,11 @@ export const FAULTS = {
     12,
     'a message of 128 KiB that inflates to 128 MiB, in one frame',
     /0 bytes, expected a failed connection/,
+  ),
+  'forgets RSV1 at a control frame': planted(
+    12,
+    'random conversation 1: compressed and plain messages, fragments, pings, pongs and segments',
+    /difference|received|invalid frame/,
   ),
   'does not check inflated UTF-8': planted(
     12,
