@@ -148,7 +148,9 @@ export function checkOptions(role: string, values: Values): void {
   }
   const needsOffer = role === 'server' && values.subprotocol === undefined;
   if (needsOffer && requiredOf(values).includes('subprotocol')) {
-    throw new Error('--require subprotocol of a server needs --subprotocol with a name that the server has');
+    throw new Error(
+      '--require subprotocol of a server needs --subprotocol with a name that the server has',
+    );
   }
 }
 

@@ -32,10 +32,11 @@ export class ClientAttempt extends TargetAttempt {
   /** Local port that the client has connected to. */
   readonly port: number;
   #request: Head | undefined;
+  #answeredAt: number | undefined;
 
   /** @param socket - Accepted with `allowHalfOpen`. */
   constructor(socket: Socket, timeout: number, record: ClientRecord) {
-    super(timeout);
+    super(timeout, '', record.link);
     this.peer = new Peer(socket, this, 1, 'server');
     this.port = socket.localPort ?? 0;
     this.record = record;
@@ -108,6 +109,14 @@ export class ClientAttempt extends TargetAttempt {
     return headText(STATUS_LINE, this.acceptFields());
   }
 
+  /** The first bytes after the answer come a round trip after it, or later. */
+  override progressed(): void {
+    super.progressed();
+    if (this.#answeredAt === undefined) return;
+    this.link.measured(performance.now() - this.#answeredAt);
+    this.#answeredAt = undefined;
+  }
+
   /** Sends any answer, and the bytes `after` in the same write. */
   async answer(
     fields: readonly Field[],
@@ -115,6 +124,7 @@ export class ClientAttempt extends TargetAttempt {
     after: Uint8Array = new Uint8Array(0),
   ): Promise<void> {
     const head = Buffer.from(headText(start, fields), 'latin1');
+    this.#answeredAt = performance.now();
     await this.peer.send(Buffer.concat([head, after]), 'an answer');
   }
 

@@ -1,5 +1,6 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
+import type { Link } from '../model/link.ts';
 import { HardViolation, Refused, Unreachable, Violation } from '../model/verdicts.ts';
 import { deflateAnswerFaults, isValidOffer } from '../wire/deflate-answer.ts';
 import {
@@ -67,6 +68,8 @@ export interface RequestSettings {
   readonly allBytes?: boolean | undefined;
   /** Attempts with the same seed send the same keys. */
   readonly seed?: string | undefined;
+  /** The network to the server, which attempts measure together. Default: each measures it. */
+  readonly link?: Link | undefined;
 }
 
 /** The offer that most browsers send. */
@@ -96,9 +99,10 @@ export class ServerAttempt extends TargetAttempt {
       echoes = true,
       allBytes = false,
       seed,
+      link,
     }: RequestSettings = {},
   ) {
-    super(timeout, seed);
+    super(timeout, seed, link);
     this.echoes = echoes;
     this.transcript.complete = allBytes;
     this.url = url;
@@ -129,7 +133,12 @@ export class ServerAttempt extends TargetAttempt {
     const secure = protocol === 'wss:' && options.plain !== true;
     const defaultPort = protocol === 'wss:' ? 443 : 80;
     const address = this.#connect ?? { host, port: Number(port || defaultPort) };
+    let start = performance.now();
     const tcp = connectTcp({ ...address, allowHalfOpen: true });
+    tcp.once('lookup', () => {
+      start = performance.now();
+    });
+    tcp.once('connect', () => this.link.measured(performance.now() - start));
     this.onDispose(() => tcp.destroy());
     if (!secure) {
       await this.#connected(tcp, 'connect');

@@ -107,7 +107,7 @@ export function endsAmongLarge<Context extends TargetAttempt>(
     peer.pauseReading();
     const sent = peer.sendFrames(...messages, close);
     // The target cannot report that its writes are full.
-    await Promise.race([sent, new Promise((done) => setTimeout(done, READ_PAUSE))]);
+    await Promise.race([sent, attempt.rest(READ_PAUSE)]);
     peer.resumeReading();
     await expectAll(peer, messages);
     await expectClosed(peer, 1000, { codes: 'any' });

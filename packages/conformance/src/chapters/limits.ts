@@ -394,7 +394,7 @@ function slowReader(chapter: Chapter<TargetAttempt>): void {
       peer.pauseReading();
       const sent = peer.sendFrames(...messages);
       // Backpressure can block our write for ever, and no event reports it, so wait a fixed time.
-      await Promise.race([sent, new Promise((done) => setTimeout(done, READ_PAUSE))]);
+      await Promise.race([sent, attempt.rest(READ_PAUSE)]);
       peer.resumeReading();
       await expectAllOrTooMany(peer, messages);
       await sent;

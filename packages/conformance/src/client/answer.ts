@@ -87,9 +87,10 @@ async function sendWithMessage(attempt: ClientAttempt, text: string): Promise<vo
 const SEGMENT_GAP = 2;
 
 /** Sends bytes in two segments, the first of `at` bytes. */
-export async function sendInTwo({ peer }: ClientAttempt, bytes: Buffer, at: number): Promise<void> {
+export async function sendInTwo(attempt: ClientAttempt, bytes: Buffer, at: number): Promise<void> {
+  const { peer } = attempt;
   await peer.send(bytes.subarray(0, at), 'the first segment');
-  await new Promise((done) => setTimeout(done, SEGMENT_GAP));
+  await attempt.rest(SEGMENT_GAP);
   await peer.send(bytes.subarray(at), 'the second segment');
 }
 

@@ -39,7 +39,7 @@ async function expectOnlyEnd(peer: Peer): Promise<void> {
 
 /** Expects neither frames nor an end for a while: the client leaves the end to the server. */
 async function expectHeldOpen(peer: Peer): Promise<void> {
-  const event = await peer.nextWithin('nothing', HOLD_TIME);
+  const event = await peer.nextWithin('nothing', peer.attempt.withRoundTrips(HOLD_TIME));
   if (event === undefined) return;
   if (event.kind !== 'end')
     throw new Violation(`received ${eventText(event)} after the close frame`);

@@ -23,7 +23,7 @@ import {
   PONG,
   TEXT,
 } from '../wire/frame.ts';
-import { bitFaults, countRepeats, maxRepeats } from './randomness.ts';
+import { bitFaults, countRepeats, maxRepeats, needsSamples } from './randomness.ts';
 
 /**
  * Creates chapter 11 for clients: they mask each frame with a fresh key, and reject masked frames.
@@ -369,7 +369,9 @@ function keysOfTheRun(chapter: Chapter<ClientAttempt>): void {
     const peer = await attempt.open();
     await checkAlive(peer);
     await closeCleanly(peer);
-    expectFewRepeats(attempt.record.maskKeys.flat(), 'keys');
+    const keys = attempt.record.maskKeys.flat();
+    expectFewRepeats(keys, 'keys');
+    needsSamples(attempt, keys.length, 'masking keys');
   });
   add('no first key of a connection repeats', async (attempt) => {
     const peer = await attempt.open();
@@ -377,6 +379,7 @@ function keysOfTheRun(chapter: Chapter<ClientAttempt>): void {
     await closeCleanly(peer);
     const firsts = attempt.record.maskKeys.flatMap(([first]) => first ?? []);
     expectFewRepeats(firsts, 'first keys');
+    needsSamples(attempt, firsts.length, 'connections with masked frames');
   });
   add('the bits of the first keys so far are random', async (attempt) => {
     const peer = await attempt.open();
@@ -385,6 +388,7 @@ function keysOfTheRun(chapter: Chapter<ClientAttempt>): void {
     const firsts = attempt.record.maskKeys.flatMap(([first]) => first ?? []);
     const [fault] = bitFaults(firsts.map(bytesOf));
     if (fault !== undefined) throw new Violation(fault);
+    needsSamples(attempt, firsts.length, 'connections with masked frames');
   });
   add('no connection starts with the last key of the previous one', async (attempt) => {
     const peer = await attempt.open();
@@ -396,5 +400,6 @@ function keysOfTheRun(chapter: Chapter<ClientAttempt>): void {
       throw new Violation(
         `${again} of ${used.length} connections start with the last key of the previous one`,
       );
+    needsSamples(attempt, used.length, 'connections with masked frames');
   });
 }

@@ -1,5 +1,21 @@
+import type { Attempt } from '../model/attempt.ts';
+
 /** Minimum number of samples for a meaningful count. */
 const MIN_SAMPLES = 32;
+/**
+ * Skips a case about all connections of a run that has found nothing in too few samples: a run of
+ * some cases has few.
+ */
+export function needsSamples(
+  attempt: Attempt,
+  count: number,
+  what: string,
+  least: number = MIN_SAMPLES,
+): void {
+  if (count >= least) return;
+  attempt.skip(`the run has only ${count} ${what} so far, ${least} are needed; run more cases`);
+}
+
 /**
  * Allowed distance of a count from its mean, in standard deviations. Chance exceeds it with 1e-9.
  */

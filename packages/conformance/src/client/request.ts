@@ -3,7 +3,7 @@ import type { Chapter } from '../model/chapter.ts';
 import { Violation } from '../model/verdicts.ts';
 import { checkAlive, closeCleanly } from '../wire/expect.ts';
 import { type Extension, fieldLines, fieldOf, hasToken, parseExtensions } from '../wire/head.ts';
-import { bitFaults } from './randomness.ts';
+import { bitFaults, needsSamples } from './randomness.ts';
 
 /** Checks one rule of a request. Returns the fault as a phrase, or undefined. */
 type Check = (attempt: ClientAttempt) => string | undefined;
@@ -129,11 +129,16 @@ function keyAndVersion(add: Add): void {
       ? undefined
       : 'the key is not';
   });
-  add('Sec-WebSocket-Key differs from all earlier ones', ({ key, record }) =>
-    record.keys.filter((one) => one === key).length === 1 ? undefined : `${key} occurred before`,
-  );
+  add('Sec-WebSocket-Key differs from all earlier ones', (attempt) => {
+    const { key, record } = attempt;
+    needsSamples(attempt, record.keys.length, 'requests', 2);
+    return record.keys.filter((one) => one === key).length === 1
+      ? undefined
+      : `${key} occurred before`;
+  });
   add('Sec-WebSocket-Key is random, judged by all connections of the run', (attempt) => {
     const keys = attempt.record.keys.map((key) => Buffer.from(key, 'base64'));
+    needsSamples(attempt, keys.length, 'requests');
     return bitFaults(keys.filter(({ length }) => length === 16))[0];
   });
   add('Sec-WebSocket-Version occurs once', once('Sec-WebSocket-Version'), {
@@ -232,9 +237,8 @@ function waiting(chapter: Chapter<ClientAttempt>): void {
     expects:
       'the client sends nothing until the whole answer has arrived; then the connection works',
   });
-  const pause = (): Promise<void> => new Promise((done) => setTimeout(done, HOLD_TIME));
   const silent = async (attempt: ClientAttempt, before: number): Promise<void> => {
-    await pause();
+    await attempt.rest(HOLD_TIME);
     if (attempt.peer.ended !== undefined)
       throw new Violation('the client ended the connection before the answer');
     const more = attempt.peer.receivedBytes - before;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { Link } from './link.ts';
 import { Transcript } from './transcript.ts';
 import { Skip, Violation } from './verdicts.ts';
 
@@ -12,6 +13,8 @@ export class Attempt {
   patience: number = 1 / 2;
   /** True: the case passes only when the target still runs after it. A client's command shows it. */
   mustSurvive: boolean = false;
+  /** The network to the target. */
+  readonly link: Link;
   readonly transcript: Transcript = new Transcript();
   /** One sentence for each SHOULD that the target did not follow. */
   readonly remarks: string[] = [];
@@ -21,7 +24,8 @@ export class Attempt {
   #progressAt = performance.now();
 
   /** @param seed - Attempts with the same seed get the same random bytes. */
-  constructor(timeout: number, seed = '') {
+  constructor(timeout: number, seed = '', link: Link = new Link()) {
+    this.link = link;
     this.timeout = timeout;
     this.#seed = seed;
   }
@@ -40,6 +44,16 @@ export class Attempt {
   /** Time in ms since the target has sent something. */
   get stalledFor(): number {
     return performance.now() - this.#progressAt;
+  }
+
+  /** Waits `ms`, longer on a slow link. */
+  rest(ms: number): Promise<void> {
+    return new Promise((done) => setTimeout(done, this.withRoundTrips(ms)));
+  }
+
+  /** Adds two round trips: one for our bytes and the target's, one for a lost segment. */
+  withRoundTrips(ms: number): number {
+    return ms + 2 * this.link.roundTrip;
   }
 
   /** Maximum wait, in ms, for something that no MUST asks for. The case continues without it. */

@@ -158,7 +158,11 @@ export class ClientHost {
     const result = at === undefined ? undefined : this.#results[at];
     if (at === undefined || result === undefined) return;
     const because = [reason, ...result.because];
-    this.#setResult(at, { ...result, verdict: result.verdict === 'fail' ? 'fail' : verdict, because });
+    this.#setResult(at, {
+      ...result,
+      verdict: result.verdict === 'fail' ? 'fail' : verdict,
+      because,
+    });
   }
 
   /** Fails the first case without a result, and skips the others: they have the same cause. */

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { type RequestSettings, ServerAttempt } from '../attempts/server-attempt.ts';
 import type { CaseFacts, CaseResult } from '../model/case.ts';
+import { Link } from '../model/link.ts';
 import { factsOf, selectCases } from '../model/select.ts';
 import { serverCases } from '../server/cases.ts';
 import { judge, resultOf } from './judge.ts';
@@ -72,6 +73,7 @@ export async function runServerSuite(
   const cases = selectCases(serverCases, only, exclude, floods);
   const results = Array.from<CaseResult>({ length: cases.length });
   const started = new Date();
+  const link = new Link();
   let next = 0;
   let unreached = 0;
   const work = async (): Promise<void> => {
@@ -83,7 +85,7 @@ export async function runServerSuite(
       } else {
         const { result, reached } = await judge(
           one,
-          new ServerAttempt(target, timeout, { ...settings, seed: `${seed} ${one.id}` }),
+          new ServerAttempt(target, timeout, { ...settings, link, seed: `${seed} ${one.id}` }),
         );
         unreached = reached ? 0 : unreached + 1;
         results[at] = result;

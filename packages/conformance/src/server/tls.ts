@@ -119,7 +119,8 @@ function ends(chapter: Chapter<ServerAttempt>): void {
     await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000) });
     let event = await peer.next('the answer to our close frame');
     while (event.kind === 'pong') event = await peer.next('the answer to our close frame');
-    if (event.kind !== 'close') attempt.fail(`received ${eventText(event)}, expected a close frame`);
+    if (event.kind !== 'close')
+      attempt.fail(`received ${eventText(event)}, expected a close frame`);
     await expectEnd(attempt, peer);
     if (peer.tls?.wire?.lastRecord !== ALERT) {
       attempt.fail('the server ended the TCP connection without close_notify');

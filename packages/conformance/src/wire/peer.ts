@@ -63,7 +63,9 @@ export type PeerEvent = MessageEvent | ControlEvent | CloseEvent | EndEvent;
 export class Peer extends RawPeer {
   readonly role: Role;
   /** What TLS has negotiated, and the stream below it; undefined without TLS. */
-  tls: { readonly alpnProtocol: string | undefined; readonly wire: TlsWire | undefined } | undefined;
+  tls:
+    | { readonly alpnProtocol: string | undefined; readonly wire: TlsWire | undefined }
+    | undefined;
   /** Masking keys of the received frames, in order, big-endian. */
   readonly maskKeys: number[] = [];
   #deflate: DeflateTerms | undefined;

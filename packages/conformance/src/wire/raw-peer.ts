@@ -97,7 +97,7 @@ export class RawPeer {
     for (const piece of pieces) {
       if (this.ended !== undefined || (untilAnswered && this.#answered)) return;
       await this.#write(piece);
-      await pauseAfterPiece(pieces.length);
+      await pauseAfterPiece(pieces.length, this.attempt.link.roundTrip);
     }
   }
 
@@ -232,12 +232,16 @@ export class RawPeer {
 /** Up to this number of pieces, each gets a pause of 1 ms. */
 const MAX_TIMED_PIECES = 64;
 
+/** Segments that TCP sends before the first acknowledgement (RFC 6928). More wait, and merge. */
+const INITIAL_WINDOW = 10;
+
 /**
- * Waits 1 ms, or one turn of the event loop for many pieces. No event reports a read by the target.
+ * Waits 1 ms, longer on a slow link, or one turn of the event loop for many pieces. No event reports
+ * a read by the target.
  */
-function pauseAfterPiece(pieces: number): Promise<void> {
+function pauseAfterPiece(pieces: number, roundTrip: number): Promise<void> {
   return new Promise((done) => {
-    if (pieces <= MAX_TIMED_PIECES) setTimeout(done, 1);
+    if (pieces <= MAX_TIMED_PIECES) setTimeout(done, 1 + roundTrip / INITIAL_WINDOW);
     else setImmediate(done);
   });
 }

@@ -74,14 +74,18 @@ describe.concurrent('runClientSuite', { timeout: 60_000 }, () => {
     await visit('/updateReports');`;
 
   it('blames the case in which the client exits, and starts it again after it', async () => {
-    const { results } = await run(CRASHES_AT_RESETS, { only: ['1.1.3', '7.17.3', '7.17.5', '9.1.1'] });
+    const { results } = await run(CRASHES_AT_RESETS, {
+      only: ['1.1.3', '7.17.3', '7.17.5', '9.1.1'],
+    });
     expect(results.map(({ id, verdict }) => `${id} ${verdict}`)).toEqual([
       '1.1.3 pass',
       '7.17.3 fail',
       '7.17.5 fail',
       '9.1.1 pass',
     ]);
-    expect(results[1]!.because[0]).toMatch(/exited during this case: .* code 5; last output: oh no/);
+    expect(results[1]!.because[0]).toMatch(
+      /exited during this case: .* code 5; last output: oh no/,
+    );
   });
 
   it('asks the exit code whether the client survived the last case', async () => {

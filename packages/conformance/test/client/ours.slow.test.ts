@@ -44,7 +44,7 @@ describe('the client suite', () => {
   });
 
   it.each<[string, DialerOptions, string[], number]>([
-    ['plain', {}, [], 350],
+    ['plain', {}, [], 375],
     ['offering subprotocols', { subprotocols: ['chat', 'superchat'] }, ['8.*'], 5],
     ['with compression', { compression: true }, [], 40],
     ['that may be limited', { compression: { clientMaxWindowBits: 15 } }, ['12.*', '13.*'], 20],
