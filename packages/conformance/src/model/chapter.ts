@@ -2,7 +2,7 @@ import type { Case, Level } from './case.ts';
 
 /**
  * Chapter titles by number, for both roles. The subjects of 1 to 7, 9 and 10 are those of the
- * Autobahn suite; the cases and their ids are not.
+ * Autobahn suite; the cases and their ids are not: `autobahn.md` has both ids.
  *
  * @example
  * ```ts
