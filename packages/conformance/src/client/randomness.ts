@@ -13,7 +13,7 @@ export function needsSamples(
   least: number = MIN_SAMPLES,
 ): void {
   if (count >= least) return;
-  attempt.skip(`the run has only ${count} ${what} so far, ${least} are needed; run more cases`);
+  attempt.skip(`${what} so far: ${count}, and the case needs ${least}; run more cases`);
 }
 
 /**
