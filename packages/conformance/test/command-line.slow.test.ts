@@ -292,6 +292,16 @@ describe('ws-conform', () => {
     });
   });
 
+  it('has the floods with --floods only', async () => {
+    const args = ['server', 'ws://nowhere.invalid', '--list', '--only', '9.19'];
+    expect(await run(...args)).toMatchObject({
+      code: 2,
+      error: expect.stringContaining('only floods match; add --floods'),
+    });
+    const { code, out } = await run(...args, '--floods');
+    expect({ code, out }).toEqual({ code: 0, out: expect.stringMatching(/\n4 cases\n$/) });
+  });
+
   it('prints every byte of a case with --dump, also when it passes', async () => {
     const { code, out } = await run('server', await ours(), '--dump', '1.1.10');
     expect(code).toBe(0);
