@@ -26,7 +26,10 @@ export interface HubStats {
   readonly sessions: number;
   /** Current rooms of this node. */
   readonly rooms: number;
-  /** Calls of `publish`, `broadcast` and `multiple` on this node. */
+  /**
+   * Calls of `publish`, `broadcast` and `multiple` on this node. Calls that fail with an
+   * `OverflowError` or for their arguments do not count.
+   */
   readonly published: number;
   /** Messages that connections have accepted, counted for each session. */
   readonly delivered: number;

@@ -39,6 +39,7 @@ describe('a room', () => {
     const hub = new Hub({ maxRooms: 1, rooms: { '*': { history: true } } });
     await hub.room('a').publish('x');
     await expect(hub.room('b').publish('x')).rejects.toMatchObject({ code: 'WS_ERR_OVERFLOW' });
+    expect(hub.stats.published).toBe(1);
   });
 
   it.each([
