@@ -60,9 +60,14 @@ export class Hub<Data = unknown> implements AsyncDisposable {
   readonly id: string;
   /**
    * The handler for `serve`, `Upgrader` and routes. It adds each connection, and settles when the
-   * connection has ended. The result of the server's `authenticate` becomes `session.data`.
+   * connection has ended. The result of the server's `authenticate` becomes `session.data`: a
+   * server of ours sets `conn.data`, other servers pass `ctx.auth`.
    */
-  readonly handler: (conn: Conn, request?: unknown, context?: unknown) => Promise<void>;
+  readonly handler: (
+    conn: Conn,
+    request?: unknown,
+    ctx?: { readonly auth?: unknown },
+  ) => Promise<void>;
   readonly #sessions: Sessions<Data>;
   #closing: Promise<void> | undefined;
 
@@ -71,7 +76,8 @@ export class Hub<Data = unknown> implements AsyncDisposable {
     const settings = resolveOptions(options);
     this.id = settings.id;
     this.#sessions = new Sessions(settings);
-    this.handler = async (conn, request) => {
+    this.handler = async (conn, request, ctx) => {
+      conn.data ??= ctx?.auth;
       if (this.closed) await conn.close(CloseCode.GoingAway);
       else await this.add(conn, { request }).conn.closed;
     };
