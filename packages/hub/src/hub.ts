@@ -78,8 +78,9 @@ export class Hub<Data = unknown> implements AsyncDisposable {
     this.#sessions = new Sessions(settings);
     this.handler = async (conn, request, ctx) => {
       conn.data ??= ctx?.auth;
-      if (this.closed) await conn.close(CloseCode.GoingAway);
-      else await this.add(conn, { request }).conn.closed;
+      await (this.closed
+        ? conn.close(CloseCode.GoingAway)
+        : this.add(conn, { request }).conn.closed);
     };
   }
 
