@@ -1,4 +1,4 @@
-// The path of the URL, up to 256 bytes of it, is the name of a room. Each message of a client goes to
+// The path of the URL, up to 128 characters of it, is the name of a room. Each message of a client goes to
 // the others in its room.
 import type { IncomingMessage } from 'node:http';
 import process from 'node:process';
@@ -7,7 +7,7 @@ import { serve } from '@ws/node-server';
 
 const hub = new Hub();
 const roomOf = (session: Session): string =>
-  (session.request as IncomingMessage).url!.split('?')[0]!.slice(0, 256);
+  (session.request as IncomingMessage).url!.split('?')[0]!.slice(0, 128);
 hub.on('connect', (session) => session.join(roomOf(session)));
 hub.on('message', (from, message) => hub.room(roomOf(from)).publish(message, { except: from }));
 const server = await serve({ port: Number(process.env['PORT'] ?? 8080) }, hub.handler);

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { dial } from '@ws/node-client';
 import { type Example, endsWithSilentClient, startExample } from '@ws/tests/examples';
@@ -30,11 +31,26 @@ describe('examples/rooms', () => {
   it.each([
     ['/r?token=1', '/r?token=2'],
     [`/${'x'.repeat(300)}`, `/${'x'.repeat(300)}`],
-  ])('takes the path up to 256 bytes, without the query', async (one, two) => {
+  ])('takes the path up to 128 characters, without the query', async (one, two) => {
     const [ada, grace] = [await dial(example.ws + one), await dial(example.ws + two)];
     await grace.send('hello');
     expect((await ada.readMessage()).text()).toBe('hello');
     for (const conn of [ada, grace]) await conn.close();
+  });
+
+  it('opens a room for a path with bytes beyond ASCII, if Node accepts it', async () => {
+    const { hostname, port } = new URL(example.ws);
+    const socket = connect(Number(port), hostname);
+    const lines = ['Host: a', 'Connection: Upgrade', 'Upgrade: websocket'];
+    lines.push('Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==');
+    const close = '\x88\x82\0\0\0\0\x03\xe8';
+    const request = [`GET /${'\xe9'.repeat(300)} HTTP/1.1`, ...lines, '', close].join('\r\n');
+    socket.write(request, 'latin1');
+    const [head, rest] = Buffer.concat(await socket.toArray())
+      .toString('latin1')
+      .split('\r\n\r\n');
+    const refused = 'not an HTTP request: Invalid char in url path\n';
+    expect(rest).toBe(head!.startsWith('HTTP/1.1 101') ? '\x88\x02\x03\xe8' : refused);
   });
 
   endsWithSilentClient(

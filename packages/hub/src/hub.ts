@@ -26,7 +26,10 @@ export interface HubStats {
   readonly sessions: number;
   /** Current rooms of this node. */
   readonly rooms: number;
-  /** Calls of `publish`, `broadcast` and `multiple` on this node. */
+  /**
+   * Calls of `publish`, `broadcast` and `multiple` on this node. Calls that fail with an
+   * `OverflowError` or for their arguments do not count.
+   */
   readonly published: number;
   /** Messages that connections have accepted, counted for each session. */
   readonly delivered: number;
@@ -57,9 +60,14 @@ export class Hub<Data = unknown> implements AsyncDisposable {
   readonly id: string;
   /**
    * The handler for `serve`, `Upgrader` and routes. It adds each connection, and settles when the
-   * connection has ended. The result of the server's `authenticate` becomes `session.data`.
+   * connection has ended. The result of the server's `authenticate` becomes `session.data`: a
+   * server of ours sets `conn.data`, other servers pass `ctx.auth`.
    */
-  readonly handler: (conn: Conn, request?: unknown, context?: unknown) => Promise<void>;
+  readonly handler: (
+    conn: Conn,
+    request?: unknown,
+    ctx?: { readonly auth?: unknown },
+  ) => Promise<void>;
   readonly #sessions: Sessions<Data>;
   #closing: Promise<void> | undefined;
 
@@ -68,9 +76,11 @@ export class Hub<Data = unknown> implements AsyncDisposable {
     const settings = resolveOptions(options);
     this.id = settings.id;
     this.#sessions = new Sessions(settings);
-    this.handler = async (conn, request) => {
-      if (this.closed) await conn.close(CloseCode.GoingAway);
-      else await this.add(conn, { request }).conn.closed;
+    this.handler = async (conn, request, ctx) => {
+      conn.data ??= ctx?.auth;
+      await (this.closed
+        ? conn.close(CloseCode.GoingAway)
+        : this.add(conn, { request }).conn.closed);
     };
   }
 

@@ -139,10 +139,10 @@ export class Publications<Data> {
     const sent = this.sent.get(channel);
     const origin = sent?.through.get(counter);
     if (sent === undefined || origin === undefined) return undefined;
-    const { through, joined } = sent;
-    const later = [...joined].filter(([, before]) => counter <= before).map(([session]) => session);
+    const later = [...sent.joined]
+      .filter(([, before]) => counter <= before)
+      .map(([session]) => session);
     this.dropOrigins(channel, counter);
-    if (through.size === 0) joined.clear();
     return later.length === 0 ? origin : { except: new Set([...(origin.except ?? []), ...later]) };
   }
 
@@ -151,10 +151,11 @@ export class Publications<Data> {
    * keeps the order, or the members that they return to have left.
    */
   dropOrigins(channel: string, counter: number): void {
-    const through = this.sent.get(channel)?.through;
-    for (const earlier of through?.keys() ?? []) {
+    const sent = this.sent.get(channel);
+    if (sent === undefined) return;
+    for (const earlier of sent.through.keys()) {
       if (earlier > counter) break;
-      through!.delete(earlier);
+      dropOrigin(sent, earlier);
     }
   }
 
@@ -253,7 +254,9 @@ export class Publications<Data> {
     this.#answered(publication);
   }
 
+  /** Rejects a publication that the engine never gets, so it does not return. */
   #refuse(publication: Publication<Data>, why: string): void {
+    dropOrigin(publication.sent, publication.counter);
     this.#fail(publication, why);
     this.#settle(publication);
   }
@@ -276,6 +279,11 @@ export class Publications<Data> {
 }
 
 const CLOSED = 'the hub was closed';
+
+function dropOrigin<Data>({ through, joined }: Sent<Data>, counter: number): void {
+  through.delete(counter);
+  if (through.size === 0) joined.clear();
+}
 
 /** A message with its number. */
 interface Publication<Data> extends Outgoing<Data> {

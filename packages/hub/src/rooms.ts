@@ -23,7 +23,7 @@ export interface RoomsOwner<Data> {
   readonly link: BackplaneLink<Data> | undefined;
   /** Undefined without a backplane. */
   withLink<T>(use: (link: BackplaneLink<Data>) => Promise<T>): Promise<T> | undefined;
-  /** Calls of `publish`, `broadcast` and `multiple`. */
+  /** See `HubStats.published`. */
   publishedCount: number;
   /** Calls the listeners of `join`. Returns whether the session may join. */
   mayJoin(session: Session<Data>, room: string): boolean | Promise<boolean>;
@@ -154,11 +154,12 @@ export class Rooms<Data> implements RoomOwner<Data> {
     const { key } = options;
     const { history } = settings;
     const crosses = this.#crosses && options.local !== true;
-    this.#hub.publishedCount++;
     if (crosses && settings.through) {
+      this.#hub.publishedCount++;
       return this.#hub.withLink((link) => link.publish(name, message, key, history, { except }));
     }
     const delivered = this.#deliver(name, settings, { message, key, except, only });
+    this.#hub.publishedCount++;
     if (!crosses || only !== undefined) return delivered;
     return this.#hub.withLink((link) =>
       link.publishToOthers(name, message, key, history, delivered),

@@ -591,6 +591,24 @@ describe('hub.close', () => {
     expect(received).toEqual(['last']);
   });
 
+  it('waits for no message that was refused before the engine had it', async () => {
+    const broker = new MemoryBroker();
+    const { hub } = node(broker, 'a', through);
+    enter(hub, 'r');
+    await turns();
+    broker.disconnect();
+    const refused = expect(hub.room('r').publish('x')).rejects.toThrow('not answered for 5000 ms');
+    await wait(5_000);
+    await refused;
+    broker.reconnect();
+    await turns();
+    let closed = false;
+    const closing = hub.close({ timeout: 1 }).then(() => (closed = true));
+    await wait(20);
+    expect(closed).toBe(true);
+    await closing;
+  });
+
   it.each<[string, (backplane: Backplane) => Partial<Backplane>]>([
     ['answers no publication', () => ({ publish: () => new Promise(() => {}) })],
     [

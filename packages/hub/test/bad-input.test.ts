@@ -39,6 +39,7 @@ describe('a room', () => {
     const hub = new Hub({ maxRooms: 1, rooms: { '*': { history: true } } });
     await hub.room('a').publish('x');
     await expect(hub.room('b').publish('x')).rejects.toMatchObject({ code: 'WS_ERR_OVERFLOW' });
+    expect(hub.stats.published).toBe(1);
   });
 
   it.each([
@@ -101,7 +102,7 @@ describe('hub.add', () => {
     const [, conn] = connPair();
     hub.add(conn, { id: 'one' });
     expect(() => hub.add({} as never)).toThrow('expected a Conn, got Object');
-    expect(() => hub.add(conn)).toThrow('this connection was already added');
+    expect(() => hub.add(conn)).toThrow('the connection has a session');
     const [, other] = connPair();
     other.data = 'mine';
     const add = () => hub.add(other, { id: 'one', data: 'theirs' });

@@ -24,6 +24,19 @@ describe('a hub', () => {
     expect(hub.sessions.size).toBe(0);
   });
 
+  it('takes the data of a session from conn.data, else from the context of its handler', async () => {
+    const hub = new Hub();
+    const data: unknown[] = [];
+    hub.on('connect', (session) => void data.push(session.data));
+    for (const own of [undefined, 'own']) {
+      const [, server] = connPair();
+      server.data = own;
+      void hub.handler(server, {}, { auth: 'auth' });
+    }
+    expect(data).toEqual(['auth', 'own']);
+    await hub.close({ timeout: 50 });
+  });
+
   it('delivers to the members of a room, in the order of publication', async () => {
     const hub = new Hub();
     const [a, b, c] = [enter(hub), enter(hub), enter(hub)];

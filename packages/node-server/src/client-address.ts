@@ -20,8 +20,10 @@ export type FindAddress = (request: Pick<ServerRequest, 'facts' | 'socket'>) => 
  *   not count.
  */
 export function peerAddress({ facts, socket }: Parameters<FindAddress>[0]): string | undefined {
-  const { remoteAddress } = facts;
-  if (remoteAddress === undefined && (socket as Partial<Socket>).localAddress !== undefined) {
+  const { remoteAddress: peer, localAddress } = socket as Partial<Socket>;
+  // Other code that parsed the request may not know the address.
+  const { remoteAddress = peer } = facts;
+  if (remoteAddress === undefined && localAddress !== undefined) {
     throw new TransportError('the client closed the connection before the end of the handshake');
   }
   return remoteAddress;

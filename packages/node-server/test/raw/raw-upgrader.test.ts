@@ -128,6 +128,17 @@ describe('RawUpgrader.accept', () => {
     conn.terminate();
   });
 
+  it('takes the address from the stream, if the request has none', async () => {
+    const wire = Object.assign(new Wire(), { localAddress: '::1', remoteAddress: '::2' });
+    const upgrader = new RawUpgrader({ maxConnectionsPerAddress: 1, heartbeat: false });
+    const conn = await upgrader.accept(headOf(request()), wire);
+    expect(parseAnswer(await wire.answered()).status).toBe(101);
+    const second = Object.assign(new Wire(), { localAddress: '::1', remoteAddress: '::2' });
+    await expect(upgrader.accept(headOf(request()), second)).rejects.toMatchObject({ status: 429 });
+    conn.terminate();
+    second.destroy();
+  });
+
   it('checks it as a request of its own', async () => {
     const upgrader = new RawUpgrader();
     const facts = headOf(request({ set: ['Sec-WebSocket-Version: 8'] }));
