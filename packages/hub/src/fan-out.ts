@@ -7,7 +7,7 @@ export const WRITE_COST = 32;
  * Deliveries of a batch, with the cost of its writes. After each batch the frames are written and
  * the time is checked.
  */
-const BATCH = 8_192;
+const BATCH = 2_048;
 
 /** Deliveries that are done in pieces. */
 export interface Job {
@@ -103,13 +103,13 @@ export class FanOut {
     this.#runBatches();
   };
 
-  /** The writes of a batch come before the next one, and count as its time. */
+  /** The next batch follows what Node does after each write, so that this counts as time of the turn. */
   #runBatches(): void {
     const { platform } = this.#owner;
-    while (!this.idle && platform.now() < this.#end!) {
-      this.#runBatch();
-      flushShared(platform);
-    }
+    if (this.idle || platform.now() >= this.#end!) return;
+    this.#runBatch();
+    flushShared(platform);
+    this.#defer();
   }
 
   #runBatch(): void {

@@ -9,9 +9,11 @@ const SHORT = 40;
 
 /**
  * Copies `bytes[start, end)` to new memory. The result is a plain Uint8Array: the `slice` of a
- * subclass may not copy, as that of Node's Buffer.
+ * subclass may not copy, as that of Node's Buffer. V8 does not fill the copy of a typed array with
+ * zeros first.
  */
 export function copyOf(bytes: Uint8Array, start = 0, end: number = bytes.length): Uint8Array {
+  if (end - start > SHORT) return new Uint8Array(bytes.subarray(start, end));
   const copy = new Uint8Array(end - start);
   copyInto(copy, 0, bytes, start, end);
   return copy;
