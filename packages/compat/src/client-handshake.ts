@@ -119,7 +119,7 @@ class ClientHandshake {
     });
     request.on('response', (response) => this.#onResponse(target, request, response));
     request.on('upgrade', (response, socket, head) => this.#onUpgrade(response, socket, head));
-    if (finishRequest) finishRequest(request, client as never);
+    if (finishRequest) finishRequest.call(this.#options, request, client as never);
     else request.end();
   }
 

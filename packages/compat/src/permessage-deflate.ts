@@ -295,7 +295,8 @@ export function engines(): EnginePool {
 
 /** Checks the parameters of one element of the header. */
 function normalize(given: ExtensionParameters, isServer: boolean): DeflateParameters {
-  const params: DeflateParameters = {};
+  // The prototype of what `parse` returns, so that equality of both is strict.
+  const params = Object.create(Object.getPrototypeOf(given) as object | null) as DeflateParameters;
   for (const [key, values] of Object.entries(given)) {
     if (values.length > 1) throw new Error(`Parameter "${key}" must have only a single value`);
     params[key] = normalizeValue(key, values[0]!, isServer);
