@@ -56,7 +56,7 @@ export class OutgoingFrames implements BatchSender {
   /** Plain bytes of the compressed messages that wait for the end of the turn. */
   protected compressed = 0;
   /** Turns with one frame since the last turn with more. The first frame of all does not wait. */
-  #singles = MIN_SINGLES - 1;
+  #singles = MIN_SINGLES;
   /** The last turn with a frame, and how many it has. */
   #turn = -1;
   #count = 1;
@@ -199,7 +199,7 @@ export class OutgoingFrames implements BatchSender {
     const most = this.#held ? COPIED_UP_TO : MAX_SMALL;
     if (size > most || this.#encoder!.pending >= LARGEST_SLAB) return this.flush();
     if (this.#held) return;
-    if (this.#leavesAtOnce() && this.compressed === 0) return this.flush();
+    if (this.#leavesAtOnce() && !this.compressed) return this.flush();
     if (this.#scheduled) return;
     this.#scheduled = true;
     due.push(this);
