@@ -104,11 +104,11 @@ class ClientHandshake {
   /** Sends the first request, or that of a redirect. */
   send(target: Target): void {
     const client = this.#client;
-    const { handshakeTimeout, finishRequest } = this.#options;
+    const options = this.#options;
     const request = this.#open(target);
     client._req = request;
     if (client._redirects > 0) client.emit('redirect', target.url.href, request);
-    if (handshakeTimeout) {
+    if (options.handshakeTimeout) {
       request.on('timeout', () => abort(client, request, 'Opening handshake has timed out'));
     }
     request.on('error', (error) => {
@@ -119,7 +119,7 @@ class ClientHandshake {
     });
     request.on('response', (response) => this.#onResponse(target, request, response));
     request.on('upgrade', (response, socket, head) => this.#onUpgrade(response, socket, head));
-    if (finishRequest) finishRequest(request, client as never);
+    if (options.finishRequest) options.finishRequest(request, client as never);
     else request.end();
   }
 

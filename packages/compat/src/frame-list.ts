@@ -13,6 +13,8 @@ export interface FrameOptions {
   mask?: boolean | undefined;
   /** Fills its argument, four bytes, with the masking key. */
   generateMask?: ((key: Buffer) => void) | undefined;
+  /** The argument of `generateMask`. Default: a new buffer for each frame. */
+  maskBuffer?: Buffer | undefined;
   /** Whether masked bytes are in one piece with the header. Data is never changed. */
   readOnly?: boolean | undefined;
 }
@@ -31,7 +33,7 @@ const shareable = new WeakSet<FrameList>();
 /** Builds a frame. */
 export function frameList(
   data: Uint8Array | string,
-  { opcode, fin, rsv1, mask, generateMask, readOnly }: FrameOptions,
+  { opcode, fin, rsv1, mask, generateMask, maskBuffer, readOnly }: FrameOptions,
 ): (Uint8Array | string)[] {
   const bytes = bytesOf(data);
   header.fin = fin === true;
@@ -39,7 +41,7 @@ export function frameList(
   header.opcode = opcode;
   header.length = bytes.length;
   header.masked = mask === true;
-  header.maskKey = mask ? keyOf(generateMask) : 0;
+  header.maskKey = mask ? keyOf(generateMask, maskBuffer) : 0;
   const head = Buffer.allocUnsafe(LARGEST_HEADER);
   const list: Buffer[] = [head.subarray(0, header.write(head))];
   if (bytes.length === 0) return list;
@@ -66,9 +68,11 @@ function masked(bytes: Uint8Array, key: number): Buffer {
 }
 
 /** The next masking key. */
-export function keyOf(generateMask: ((key: Buffer) => void) | undefined): number {
+export function keyOf(
+  generateMask: ((key: Buffer) => void) | undefined,
+  key: Buffer = Buffer.alloc(4),
+): number {
   if (generateMask === undefined) return maskKeys.next();
-  const key = Buffer.alloc(4);
   generateMask(key);
   return key.readInt32BE(0);
 }

@@ -32,8 +32,8 @@ const maskingEncoders = new Pool<FrameEncoder>(MAX_FREE);
 /**
  * The frames of one socket that are not written yet. All frames of a turn of the event loop, and
  * all answers to one chunk of input, leave as one write. {@link flush} writes them at once. A socket
- * that had one frame in each of its last turns gets the first frame of a turn without delay: a wait
- * for the end of the turn would cost more than it saves.
+ * that had one frame in each of its last turns, or had no turn with more, gets the first frame of a
+ * turn without delay: a wait for the end of the turn would cost more than it saves.
  */
 export class OutgoingFrames implements BatchSender {
   protected readonly stream: Duplex;
@@ -53,11 +53,13 @@ export class OutgoingFrames implements BatchSender {
   #callbacks: SendCallback[] | undefined;
   #held = false;
   #scheduled = false;
-  /** Turns with one frame since the last turn with more. */
-  #singles = 0;
+  /** Plain bytes of the compressed messages that wait for the end of the turn. */
+  protected compressed = 0;
+  /** Turns with one frame since the last turn with more. The first frame of all does not wait. */
+  #singles = MIN_SINGLES;
   /** The last turn with a frame, and how many it has. */
   #turn = -1;
-  #count = 0;
+  #count = 1;
 
   constructor(stream: Duplex, generateMask: ((key: Buffer) => void) | undefined) {
     this.stream = stream;
@@ -67,9 +69,13 @@ export class OutgoingFrames implements BatchSender {
     this.#ownEncoder = createEncoder(true, () => keyOf(generateMask));
   }
 
-  /** Bytes of frames that will wait in the socket: without a backlog, it sends them at once. */
+  /**
+   * Bytes of frames that will wait in the socket. Without a backlog it sends them at once, and only
+   * compressed messages count, as those that wait for zlib in ws.
+   */
   get unwritten(): number {
-    return this.#mayQueue() ? (this.#batch?.size ?? 0) + (this.#encoder?.pending ?? 0) : 0;
+    if (!this.#mayQueue()) return this.compressed;
+    return (this.#batch?.size ?? 0) + (this.#encoder?.pending ?? 0);
   }
 
   /** Answers to one chunk of input follow: they leave together, by {@link release}. */
@@ -133,6 +139,7 @@ export class OutgoingFrames implements BatchSender {
 
   /** Writes all frames to the socket. */
   flush(): void {
+    this.compressed = 0;
     if (this.#batch !== undefined) this.#writeBatch();
     const encoder = this.#encoder;
     if (encoder === undefined) return;
@@ -192,7 +199,7 @@ export class OutgoingFrames implements BatchSender {
     const most = this.#held ? COPIED_UP_TO : MAX_SMALL;
     if (size > most || this.#encoder!.pending >= LARGEST_SLAB) return this.flush();
     if (this.#held) return;
-    if (this.#leavesAtOnce()) return this.flush();
+    if (this.#leavesAtOnce() && !this.compressed) return this.flush();
     if (this.#scheduled) return;
     this.#scheduled = true;
     due.push(this);

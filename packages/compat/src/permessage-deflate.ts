@@ -293,9 +293,9 @@ export function engines(): EnginePool {
   return enginePoolOf(platform.deflate!, platform);
 }
 
-/** Checks the parameters of one element of the header. */
+/** Checks the parameters of one element of the header. They are replaced in place, as in ws. */
 function normalize(given: ExtensionParameters, isServer: boolean): DeflateParameters {
-  const params: DeflateParameters = {};
+  const params = given as unknown as DeflateParameters;
   for (const [key, values] of Object.entries(given)) {
     if (values.length > 1) throw new Error(`Parameter "${key}" must have only a single value`);
     params[key] = normalizeValue(key, values[0]!, isServer);

@@ -242,6 +242,7 @@ export class Sender extends OutgoingFrames {
     if (compressor.isLarge(bytes.length)) return this.#compressLater(job, bytes);
     const size = compressor.deflate(bytes, 0, bytes.length);
     // Not smaller: it is sent as it is.
+    this.compressed += bytes.length;
     if (size === 0) return this.#ready(job, 0, bytes);
     this.#ready(job, RSV1, compressor.takeOutput().subarray(0, size));
   }

@@ -284,6 +284,7 @@ describe('new WebSocket', () => {
     const client: InstanceType<Scene['ws']> = new scene.ws(urlOf(wss), {
       finishRequest(request, ws) {
         scene.log('client', request.constructor.name, ws instanceof scene.ws);
+        scene.log('client', 'this', 'finishRequest' in this);
         setImmediate(() => {
           request.setHeader('X-Late', 'yes');
           request.end();

@@ -98,6 +98,16 @@ describe('a Sender on a stream other than a socket', () => {
     }
   });
 
+  sameTrace('a key in the given buffer', async (scene) => {
+    const maskBuffer = Buffer.alloc(4);
+    const generateMask = (key: Buffer): void => {
+      scene.log('sender', 'key', key === maskBuffer);
+      key.fill(3);
+    };
+    const options = { opcode: 1, fin: true, mask: true, readOnly: true, maskBuffer, generateMask };
+    scene.log('sender', ...partsOf(scene).Sender.frame(Buffer.from('abc'), options));
+  });
+
   sameTrace('the fragments of a compressed message', async (scene) => {
     const { Sender: Theirs } = partsOf(scene);
     const sender = new Theirs(recorder(scene), { 'permessage-deflate': deflateOf(scene) });
@@ -292,6 +302,16 @@ describe('a PerMessageDeflate', () => {
             first.accept(OFFERS.slice(0, 6).map((offer) => structuredClone(offer)) as never),
           ),
         );
+      }
+    }
+  });
+
+  sameTrace('returns objects like those of the parser', async (scene) => {
+    const { PerMessageDeflate } = partsOf(scene);
+    for (const isServer of [false, true]) {
+      for (const offer of [{}, Object.create(null) as object]) {
+        const accepted = new PerMessageDeflate({ isServer }).accept([offer as never]);
+        scene.log('deflate', Object.getPrototypeOf(accepted) === null);
       }
     }
   });

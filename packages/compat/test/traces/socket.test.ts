@@ -117,6 +117,23 @@ describe('bufferedAmount', () => {
     await closed(server, client);
   });
 
+  sameTrace('counts compressed messages of the turn', async (scene) => {
+    const { server, client } = await scene.pair({ perMessageDeflate: { threshold: 0 } });
+    for (const text of ['foo', 'a'.repeat(100)]) {
+      await new Promise<void>((resolve) => {
+        server.send(text);
+        scene.log('server', 'buffered', server.bufferedAmount);
+        server.send('bar', () => {
+          scene.log('server', 'sent', server.bufferedAmount);
+          resolve();
+        });
+        scene.log('server', 'buffered', server.bufferedAmount);
+      });
+    }
+    server.close();
+    await closed(server, client);
+  });
+
   sameTrace('grows until a peer that does not read stops a loop', async (scene) => {
     const { server, client } = await scene.pair();
     client.pause();
@@ -135,5 +152,19 @@ describe('bufferedAmount', () => {
     client.terminate();
     await closed(server, client);
     scene.trace['client'] = [];
+  });
+});
+
+describe('the first two messages to a peer that has left', () => {
+  sameTrace('fail as an error of the socket, not of the connection', async (scene) => {
+    const { server, client } = await scene.pair();
+    const socket = (client as unknown as { _socket: Socket })._socket;
+    const failed = once(socket, 'error');
+    server.terminate();
+    client.send('foo');
+    client.send('bar');
+    const [{ code }] = (await failed) as [NodeJS.ErrnoException];
+    scene.log('client', ['EPIPE', 'ECONNRESET'].includes(code!));
+    await closed(server, client);
   });
 });
