@@ -237,9 +237,15 @@ export class Connection
   }
 
   close(error?: Error): void {
-    if (this.deflate !== undefined && this.#inflatesRest()) {
+    if (this.#startsLater || (this.deflate !== undefined && this.#inflatesRest())) {
       this.platform.yield(() => this.close(error));
     } else this.#handle('transportClosed', { error });
+  }
+
+  /** Whether input waits for the first pass: the peer's close frame may be in it. */
+  get #startsLater(): boolean {
+    const readSide = this.#readSide;
+    return readSide?.starting === true && readSide.pending;
   }
 
   /**
