@@ -44,7 +44,7 @@ const server = (options = {}): Endpoint => new Endpoint({ role: 'server', ...opt
 describe('Endpoint', () => {
   it('ends with 1011 and says why when it receives a detached chunk', () => {
     const chunk = frame(1, 'hi');
-    structuredClone(chunk.buffer, { transfer: [chunk.buffer] });
+    structuredClone(chunk.buffer, { transfer: [chunk.buffer as ArrayBuffer] });
     const [event] = new Endpoint({ role: 'server' }).receive(chunk);
     expect(event).toMatchObject({ kind: 'close', code: 1011 });
     expect(event).toHaveProperty('error.message', 'websocket: the chunk was detached');

@@ -237,15 +237,12 @@ export class Connection
   }
 
   close(error?: Error): void {
-    if (this.#startsLater || (this.deflate !== undefined && this.#inflatesRest())) {
+    const readSide = this.#readSide;
+    // Before the first pass, the peer's close frame may be in the input.
+    const early = readSide?.starting === true && readSide.pending;
+    if (early || (this.deflate !== undefined && this.#inflatesRest())) {
       this.platform.yield(() => this.close(error));
     } else this.#handle('transportClosed', { error });
-  }
-
-  /** Whether input waits for the first pass: the peer's close frame may be in it. */
-  get #startsLater(): boolean {
-    const readSide = this.#readSide;
-    return readSide?.starting === true && readSide.pending;
   }
 
   /**
