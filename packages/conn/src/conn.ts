@@ -732,24 +732,23 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /** The current ping handler; the default one sends the pong. */
   pingHandler(): PingPongHandler {
-    return (
-      this.#connection.controlFrames.pingHandler ??
-      ((payload) =>
-        void this.#connection.sendQueue.control(PongMessage, payload, 0, payload.length, true))
-    );
+    const frames = this.#connection.controlFrames;
+    frames.defaultPing ??= (payload) =>
+      void this.#connection.sendQueue.control(PongMessage, payload, 0, payload.length, true);
+    return frames.pingHandler ?? frames.defaultPing;
   }
 
   /** The current pong handler; the default one does nothing. */
   pongHandler(): PingPongHandler {
-    return this.#connection.controlFrames.pongHandler ?? (() => {});
+    return this.#connection.controlFrames.pongHandler ?? ignorePong;
   }
 
   /** The current close handler; the default one repeats the peer's code. */
   closeHandler(): CloseHandler {
-    return (
-      this.#connection.controlFrames.closeHandler ??
-      ((code) => void this.writeControl(CloseMessage, formatCloseMessage(code)))
-    );
+    const frames = this.#connection.controlFrames;
+    frames.defaultClose ??= (code) =>
+      void this.writeControl(CloseMessage, formatCloseMessage(code));
+    return frames.closeHandler ?? frames.defaultClose;
   }
 
   /**
@@ -838,3 +837,6 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     };
   }
 }
+
+/** The default pong handler. */
+function ignorePong(): void {}

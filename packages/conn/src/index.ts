@@ -2,6 +2,7 @@ export {
   BinaryMessage,
   CloseCode,
   CloseMessage,
+  ContinuationFrame,
   formatCloseMessage,
   isValidCloseCode,
   PingMessage,

@@ -1,5 +1,6 @@
 // What gorilla/websocket's users may rely on, where no other test says it; and the defaults, one by
 // one.
+import { ContinuationFrame as codecContinuation } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
 import {
   BinaryMessage,
@@ -7,6 +8,7 @@ import {
   CloseCode,
   CloseError,
   CloseMessage,
+  ContinuationFrame,
   isCloseError,
   isUnexpectedCloseError,
   JSONError,
@@ -29,6 +31,10 @@ async function writerThatIsClosed({ conn }: Wired): Promise<void> {
   await writer.close();
   await writer.write('late');
 }
+
+it('exports ContinuationFrame with the other constants of the codec', () => {
+  expect(ContinuationFrame).toBe(codecContinuation);
+});
 
 describe('an error message of gorilla/websocket', () => {
   it.each<[string, (wire: Wired) => Promise<unknown>]>([

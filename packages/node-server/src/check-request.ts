@@ -124,7 +124,7 @@ export function checkNoHeaderDropped(req: IncomingMessage): void {
  * ```
  */
 export function isWebSocketUpgrade(req: IncomingMessage): boolean {
-  const headers = new RequestHeaders(req);
+  const headers = headersOf(req);
   return (
     hasToken(headers.list('connection'), 'upgrade') &&
     hasToken(headers.list('upgrade'), 'websocket')
@@ -148,5 +148,13 @@ export function isWebSocketUpgrade(req: IncomingMessage): boolean {
  * ```
  */
 export function subprotocols(req: IncomingMessage): string[] {
-  return parseSubprotocols(new RequestHeaders(req).list('sec-websocket-protocol')) ?? [];
+  return parseSubprotocols(headersOf(req).list('sec-websocket-protocol')) ?? [];
+}
+
+/** A request that a test or another server made may have no `rawHeaders`. */
+function headersOf(req: IncomingMessage): RequestHeaders {
+  const { rawHeaders, headers }: Partial<IncomingMessage> = req;
+  if (rawHeaders !== undefined) return new RequestHeaders(req);
+  const lines = Object.entries(headers ?? {}).flatMap(([name, value]) => [name, String(value)]);
+  return new RequestHeaders({ rawHeaders: lines });
 }

@@ -176,7 +176,7 @@ export class RequestHeaders implements FieldLookups {
     'sec-websocket-extensions': undefined,
   };
 
-  constructor(req: IncomingMessage) {
+  constructor(req: Pick<IncomingMessage, 'rawHeaders'>) {
     const raw = req.rawHeaders;
     for (let i = 0; i + 1 < raw.length; i += 2) {
       const field = fieldOf(raw[i]!);

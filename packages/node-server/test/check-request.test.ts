@@ -170,6 +170,17 @@ describe('an upgrade request', () => {
     const { body } = await exchange(server.port, request(change));
     expect(JSON.parse(body)).toEqual([is, names]);
   });
+
+  it('is reported for a request that has no rawHeaders', () => {
+    const headers = {
+      connection: 'keep-alive, Upgrade',
+      upgrade: 'WebSocket',
+      'sec-websocket-protocol': 'a, b',
+    };
+    const req = { headers } as unknown as IncomingMessage;
+    expect([isWebSocketUpgrade(req), subprotocols(req)]).toEqual([true, ['a', 'b']]);
+    expect(isWebSocketUpgrade({ headers: {} } as IncomingMessage)).toBe(false);
+  });
 });
 
 it('refuses an empty Transfer-Encoding, as newer parsers of node:http do', async () => {

@@ -1,10 +1,8 @@
-import type { IncomingMessage } from 'node:http';
 import { collectGarbage } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { RequestHeaders } from '../src/headers.ts';
 
-const headersOf = (...rawHeaders: string[]): RequestHeaders =>
-  new RequestHeaders({ rawHeaders } as IncomingMessage);
+const headersOf = (...rawHeaders: string[]): RequestHeaders => new RequestHeaders({ rawHeaders });
 
 describe('RequestHeaders', () => {
   it('returns the lines of a field in order, for any case of its name', () => {

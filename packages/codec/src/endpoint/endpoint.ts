@@ -370,10 +370,11 @@ export class Endpoint {
   }
 }
 
-/** Any other error than a fault of the peer is a failed allocation. */
+/** Any other error than a fault of the peer is a detached chunk or a failed allocation. */
 function asProtocolError(error: unknown): ProtocolError {
   if (error instanceof ProtocolError) return error;
-  const fault = 'the message does not fit in memory';
+  const detached = error instanceof TypeError;
+  const fault = detached ? 'the chunk was detached' : 'the message does not fit in memory';
   return new ProtocolError(CloseCode.InternalServerErr, [fault], 'WS_ERR_PROTOCOL', {
     cause: error,
   });

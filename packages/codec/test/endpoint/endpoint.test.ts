@@ -42,6 +42,14 @@ function trace(events: readonly EndpointEvent[]): string[] {
 const server = (options = {}): Endpoint => new Endpoint({ role: 'server', ...options });
 
 describe('Endpoint', () => {
+  it('ends with 1011 and says why when it receives a detached chunk', () => {
+    const chunk = frame(1, 'hi');
+    structuredClone(chunk.buffer, { transfer: [chunk.buffer as ArrayBuffer] });
+    const [event] = new Endpoint({ role: 'server' }).receive(chunk);
+    expect(event).toMatchObject({ kind: 'close', code: 1011 });
+    expect(event).toHaveProperty('error.message', 'websocket: the chunk was detached');
+  });
+
   it('exchanges messages and closes with another Endpoint', () => {
     const [a, b] = [new Endpoint({ role: 'client' }), server()];
     a.send('grüße');

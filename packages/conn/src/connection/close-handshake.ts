@@ -497,10 +497,9 @@ function abort(handshake: CloseHandshake, { error }: CloseEvents['abort']): void
 function giveUp(handshake: CloseHandshake): void {
   handshake.destroyed = true;
   if (handshake.received === undefined) {
-    handshake.abortError ??= new TimeoutError(
-      `the peer did not finish the closing handshake within ${handshake.timeoutText}`,
-      { permanent: true },
-    );
+    const text = `the peer did not finish the closing handshake within ${handshake.timeoutText}`;
+    handshake.abortError ??= new TimeoutError(text, { permanent: true });
+    handshake.endReason ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
   }
   handshake.actions.destroyTransport();
 }

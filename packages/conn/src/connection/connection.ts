@@ -237,7 +237,10 @@ export class Connection
   }
 
   close(error?: Error): void {
-    if (this.deflate !== undefined && this.#inflatesRest()) {
+    const readSide = this.#readSide;
+    // Before the first pass, the peer's close frame may be in the input.
+    const early = readSide?.starting === true && readSide.pending;
+    if (early || (this.deflate !== undefined && this.#inflatesRest())) {
       this.platform.yield(() => this.close(error));
     } else this.#handle('transportClosed', { error });
   }

@@ -25,6 +25,9 @@ export class ControlFrames {
   pingHandler: PingPongHandler | undefined;
   pongHandler: PingPongHandler | undefined;
   closeHandler: CloseHandler | undefined;
+  /** The defaults, once a getter of the Conn has returned them: it returns the same one again. */
+  defaultPing: PingPongHandler | undefined;
+  defaultClose: CloseHandler | undefined;
   readonly #owner: ControlFramesOwner;
   readonly #platform: Platform;
   readonly #maxPendingPings: number;

@@ -128,6 +128,7 @@ interface Model {
 
 const EOF = 'unexpected EOF';
 const REFUSED = 'terminated';
+const TIMED_OUT = 'timed out';
 
 function isClosing(model: Model): boolean {
   return (
@@ -184,6 +185,7 @@ function modelEndReading(model: Model, error: unknown): void {
 function named(reason: unknown): unknown {
   if (!(reason instanceof CloseError)) return reason;
   if (reason.reason === EOF) return EOF;
+  if (reason.message.includes('within')) return TIMED_OUT;
   return reason.closeCode === CloseCode.AbnormalClosure ? REFUSED : reason.closeCode;
 }
 
@@ -369,8 +371,9 @@ const alarm = new Event(
   'alarm',
   (model) => (isClosing(model) || peerHasEnded(model)) && !model.gone,
   (model) => {
-    if (isClosing(model)) model.transportDropped = true;
-    else modelAnswer(model);
+    if (!isClosing(model)) return modelAnswer(model);
+    model.transportDropped = true;
+    if (model.peerSent === undefined) model.end ??= TIMED_OUT;
   },
   ({ handshake }) => handshake.handle('alarm', undefined),
 );
@@ -942,13 +945,15 @@ describe.each(['server', 'client'] as const)('the timeout of close() of a %s', (
   it.each([
     [{}, 'within 5000 ms (option closeTimeout)'],
     [{ timeout: 300 }, 'within 300 ms (option timeout of close)'],
-  ])('is named by the error of a handshake that %j has ended', async (options, words) => {
+  ])('is named by the errors of a handshake that %j has ended', async (options, words) => {
     const { conn, platform } = wired(role, { closeTimeout: 5_000 });
+    const read = conn.readMessage();
     const closed = conn.close(1000, '', options);
     await platform.advance(6_000);
-    expect((await closed).error).toMatchObject({
-      message: `websocket: the peer did not finish the closing handshake ${words}`,
-    });
+    const text = `the peer did not finish the closing handshake ${words}`;
+    expect((await closed).error).toMatchObject({ message: `websocket: ${text}` });
+    const message = `websocket: close 1006 (abnormal closure); ${text}`;
+    await expect(read).rejects.toMatchObject({ closeCode: 1006, message });
   });
 
   it('is named by the error when a later call has shortened it', async () => {

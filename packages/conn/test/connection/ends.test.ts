@@ -50,6 +50,18 @@ describe('unread input of a destroyed transport', () => {
     expect(read).toEqual(texts);
   });
 
+  it('names the close frame in `closed` also when it arrives with the end in the first turn', async () => {
+    for (const error of [undefined, new Error('ECONNRESET')]) {
+      const { conn, feed, frame, platform, transport } = wired('client');
+      const received = conn.receive(() => {});
+      feed(frame(1, 'a'), frame(8, Uint8Array.of(3, 232)));
+      transport.break(error);
+      await platform.settle();
+      expect(await conn.closed).toMatchObject({ code: 1000 });
+      expect(await received).toBe(await conn.closed);
+    }
+  });
+
   it('releases its pooled memory, for every way to read', async () => {
     const give = vi.spyOn(sharedMessageBuffers(), 'give');
     const before = sharedSlabPool().lent;
