@@ -59,8 +59,9 @@ export default defineConfig({
               const alt = md.utils.escapeHtml(token.content);
               const image = `<img :src="'${copy}'" alt="${alt}">`;
               // Focusable, so that the arrow keys scroll it.
-              const diagram = `<span class="diagram" role="group" tabindex="0" aria-label="${alt}">`;
-              token.content = copy?.includes('/diagrams/') ? `${diagram}${image}</span>` : image;
+              const picture = `<span class="picture" role="group" tabindex="0" aria-label="${alt}">`;
+              const wide = /\/(?:charts|diagrams)\//.test(copy ?? '');
+              token.content = wide ? `${picture}${image}</span>` : image;
             } else if (token.type === 'link_open') {
               const link = siteLink(root, here, token.attrGet('href')!, sources);
               if (link !== undefined) token.attrSet('href', link);
@@ -84,9 +85,14 @@ export default defineConfig({
       options: {
         miniSearch: {
           searchOptions: {
-            // Guides come first. This function runs in the page, so it uses nothing from here.
-            boostDocument: (id: string) =>
-              /^\/(?:api|bench|fuzz|maintainers|tests)\b/.test(id) ? 0.05 : 1,
+            // Guides come first, then results and lists. This function runs in the page, so it uses
+            // nothing from here.
+            boostDocument: (id: string) => {
+              if (/^\/(?:api|bench|fuzz|maintainers|tests)\b/.test(id)) return 0.05;
+              return /^\/(?:attacks|compat|conf|contrib|examples|from|packages|perf|scale)/.test(id)
+                ? 0.2
+                : 1;
+            },
           },
         },
       },

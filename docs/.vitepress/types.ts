@@ -43,6 +43,8 @@ export function typesOnHover(root: string): Transformer {
         type: 'element',
         tagName: 'span',
         properties: {
+          // Focusable by a script and by a tap. Hundreds of tab stops would hide the links.
+          tabindex: -1,
           'data-type': ownType(text),
           ...(docs && { 'data-docs': firstParagraph(docs) }),
         },

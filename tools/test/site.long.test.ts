@@ -114,6 +114,61 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
     await page.close();
   });
 
+  it('shows the types of a focused program by Enter', async () => {
+    const { page, errors } = await open({ viewport: { width: 1440, height: 900 } });
+    await page.goto(`${ORIGIN}/server.html`, { waitUntil: 'networkidle' });
+    await page.locator('pre.twoslash').first().focus();
+    await page.keyboard.press('Enter');
+    await page.getByText('function serve<').waitFor();
+    await page.keyboard.press('Enter');
+    await page.getByText('const server: WebSocketServer').waitFor();
+    await page.keyboard.press('Shift+Enter');
+    await page.getByText('function serve<').waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByText('function serve<').waitFor({ state: 'hidden' });
+    expect(errors).toEqual([]);
+    await page.close();
+  });
+
+  it('shows the type of a tapped name', async () => {
+    const { page } = await open({ viewport: { width: 390, height: 844 }, hasTouch: true });
+    await page.goto(`${ORIGIN}/server.html`, { waitUntil: 'networkidle' });
+    await page.locator('[data-type]', { hasText: 'serve' }).first().tap();
+    await page.getByText('function serve<').waitFor();
+    await page.close();
+  });
+
+  it('scrolls a chart sideways on a phone', async () => {
+    const { page } = await open({ viewport: { width: 390, height: 844 } });
+    await page.goto(`${ORIGIN}/performance.html`, { waitUntil: 'networkidle' });
+    const chart = page.locator('.picture').first();
+    expect(await chart.evaluate((each) => each.scrollWidth > each.clientWidth)).toBe(true);
+    expect(await chart.locator('img').evaluate((each) => each.clientWidth)).toBe(600);
+    await page.close();
+  });
+
+  it('finds guides before results and the API', { timeout: 60_000 }, async () => {
+    const { page } = await open({ viewport: { width: 1440, height: 900 } });
+    await page.goto(`${ORIGIN}/server.html`, { waitUntil: 'networkidle' });
+    await page.keyboard.press('Control+k');
+    for (const [query, guide] of [
+      ['binary', '/conn.html'],
+      ['close', '/error-messages.html'],
+      ['compression', '/compression.html'],
+      ['error handling', '/error-messages.html'],
+      ['login', '/login.html'],
+      ['ping', '/conn.html'],
+      ['reconnect', '/client.html'],
+      ['rooms', '/rooms.html'],
+      ['send json', '/error-messages.html'],
+      ['timeout', '/error-messages.html'],
+    ] as const) {
+      await page.locator('#localsearch-input').fill(query);
+      await page.locator(`#localsearch-list > :first-child a[href^="${guide}#"]`).waitFor();
+    }
+    await page.close();
+  });
+
   it('has one main landmark, on a new page and after the way back', async () => {
     const { page } = await open({ viewport: { width: 1440, height: 900 } });
     await page.goto(`${ORIGIN}/`, { waitUntil: 'networkidle' });

@@ -52,7 +52,8 @@ interface Parts {
 }
 
 /**
- * The class that `require` returns.
+ * A connection, and the class that `require` returns. Its methods, properties and events are those of
+ * [ws](https://github.com/websockets/ws/blob/master/doc/ws.md#class-websocket).
  *
  * @example
  * ```ts

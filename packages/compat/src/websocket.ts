@@ -17,7 +17,7 @@ import type { BinaryType } from './received-message.ts';
 import { Sender } from './sender.ts';
 import { listen, onSendError, parserEvents, startCloseTimer } from './socket-events.ts';
 
-/** Options of {@link WebSocket.send}. */
+/** Options of `WebSocket.send`. */
 export interface SendOptions {
   /** Whether the message is binary. Default: text for a string, binary for bytes. */
   binary?: boolean | undefined;

@@ -7,6 +7,8 @@ const [CHARACTER, SPACE] = [7, 10];
  * Formats the counts as a badge: an SVG image of one line.
  *
  * Call it like {@link textReport}.
+ *
+ * @param report - A finished run.
  */
 export function badgeReport({ counts }: SuiteReport): string {
   const bad = counts.fail + counts.error;

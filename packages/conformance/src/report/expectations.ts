@@ -15,6 +15,8 @@ const DIFFERENT: readonly Verdict[] = ['fail', 'non-strict', 'advice'];
 /**
  * Returns the differences of a report, to compare later reports with.
  *
+ * @param report - A finished run.
+ *
  * @example
  * ```ts
  * import { expectationsOf, runServerSuite, unexpectedOf } from '@ws/conformance';
@@ -47,6 +49,8 @@ export function parseExpectations(text: string, role: SuiteReport['role']): Expe
  *
  * {@link expectationsOf} has an example.
  *
+ * @param report - A finished run.
+ * @param known - What `expectationsOf` returned for an earlier run.
  * @returns One line for each new, changed or healed difference.
  */
 export function unexpectedOf({ results }: SuiteReport, { cases }: Expectations): string[] {

@@ -16,6 +16,9 @@ export interface JsonFacts {
  * Formats the report as a JSON document with a `version`, now 1: see `report.schema.json`.
  *
  * Call it like {@link textReport}.
+ *
+ * @param report - A finished run.
+ * @param facts - What to add to the results.
  */
 export function jsonReport(
   report: SuiteReport,

@@ -13,6 +13,9 @@ export interface TextOptions {
  * Formats a report for a terminal: one line per chapter, then the causes of all cases that did not
  * pass, each with an example.
  *
+ * @param report - A finished run.
+ * @param options - What to print.
+ *
  * @example
  * ```ts
  * import { runServerSuite, textReport } from '@ws/conformance';

@@ -17,6 +17,8 @@ export interface ProbeOptions extends RequestSettings {
  * Checks that a server can be asked at all: it accepts a handshake and answers a message, or a
  * ping without echoes.
  *
+ * @param url - A `ws://` or `wss://` URL.
+ * @param options - The request and the time limit.
  * @param required - What the server must accept.
  * @returns undefined, or one sentence why the suite would report the same failure in each case.
  *

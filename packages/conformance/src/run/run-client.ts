@@ -52,6 +52,7 @@ export function clientSuiteCases(
  *
  * @param command - Program and arguments. The URL replaces `{url}`, or is appended. Empty: the suite
  *   waits ten minutes for a client that you start yourself, a browser for example.
+ * @param options - Which cases run, and how.
  * @returns The report. A command that fails to start fails its cases.
  *
  * @example

@@ -45,6 +45,7 @@ export function serverSuiteCases(
  *
  * @param url - A `ws://` or `wss://` URL without credentials. Only `tls.ca` makes the suite verify
  *   certificates.
+ * @param options - Which cases run, and how.
  * @throws (rejects with) TypeError for any other URL.
  *
  * @example
