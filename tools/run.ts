@@ -44,11 +44,13 @@ export function pnpm(...args: string[]): Command {
  *
  * @param collect - Receives the output instead of the terminal.
  * @param env - Added to the environment of the commands.
+ * @param minutes - Each command is killed after this time.
  */
 export async function runAll(
   commands: readonly Command[],
   collect?: (text: string) => void,
   env?: Readonly<Record<string, string>>,
+  minutes?: number,
 ): Promise<boolean> {
   for (const [program, ...args] of commands) {
     const output = collect === undefined ? 'inherit' : 'pipe';
@@ -56,6 +58,8 @@ export async function runAll(
       stdio: ['inherit', output, output],
       shell: program === 'npx' && isWindows,
       env: { ...process.env, ...env },
+      // A program in an endless loop ignores other signals.
+      ...(minutes !== undefined && { timeout: minutes * 60_000, killSignal: 'SIGKILL' }),
     });
     if (collect !== undefined) {
       for (const stream of [child.stdout!, child.stderr!]) {
@@ -66,6 +70,9 @@ export async function runAll(
     process.on('SIGINT', stop).on('SIGTERM', stop);
     const [code] = (await once(child, 'close')) as [number | null];
     process.off('SIGINT', stop).off('SIGTERM', stop);
+    if (child.signalCode === 'SIGKILL' && minutes !== undefined) {
+      console.error(`killed, at most ${minutes} minutes: ${args.join(' ')}`);
+    }
     if (code !== 0) return false;
   }
   return true;
@@ -83,6 +90,8 @@ export interface Task {
   readonly after?: string;
   /** Added to the environment of the programs. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Each program is killed after this time. Default: none. */
+  readonly minutes?: number;
 }
 
 /**
@@ -117,12 +126,13 @@ export async function runTasks(
     }
   }
 
-  async function runTask(name: string, { commands, after, env }: Task): Promise<void> {
+  async function runTask(name: string, { commands, after, env, minutes }: Task): Promise<void> {
     if (after !== undefined) await running.get(after);
     const start = performance.now();
     console.log(together ? `== ${name}: started` : `== ${name}`);
     let output = '';
-    const ok = await runAll(commands, together ? (text) => (output += text) : undefined, env);
+    const collect = together ? (text: string) => (output += text) : undefined;
+    const ok = await runAll(commands, collect, env, minutes);
     const seconds = Math.round((performance.now() - start) / 1000);
     if (together) process.stdout.write(`== ${name}\n${output}`);
     console.log(`== ${name}: ${ok ? 'ok' : 'FAILED'} (${seconds} s)`);

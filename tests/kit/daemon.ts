@@ -35,7 +35,7 @@ export interface DaemonOptions {
   readonly files?: ((place: DaemonPlace) => Readonly<Record<string, string>>) | undefined;
   /** Number of ports. The daemon is ready when it accepts on all of them. Default: 1. */
   readonly ports?: number | undefined;
-  /** Time in ms for the daemon to accept. Default: 8000. */
+  /** Time in ms for the daemon to accept. Default: 50000, for a busy machine. */
   readonly readyMs?: number | undefined;
   /** Time in ms between SIGTERM and SIGKILL. Default: 3000. */
   readonly endMs?: number | undefined;
@@ -74,7 +74,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   }
   for (let attempt = 1; ; attempt++) {
     const daemon = await launch(path, options);
-    const fault = await readiness(daemon, options.readyMs ?? 8_000);
+    const fault = await readiness(daemon, options.readyMs ?? 50_000);
     if (fault === undefined) return daemon;
     await daemon.close();
     if (attempt < ATTEMPTS && fault !== SILENT) continue;

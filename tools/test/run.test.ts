@@ -26,3 +26,16 @@ it('runs each task once, after the one that it names', async () => {
   await runTasks(tasks, ['second', 'first', 'first'], 2);
   expect(await readFile(file, 'utf8')).toBe('first second ');
 });
+
+it('kills a program that does not end in its time, and reports it', async () => {
+  const error = vi.spyOn(console, 'error').mockImplementation(() => {});
+  const loop = [process.execPath, '-e', 'for (;;);'] as const;
+  const task: Task = { what: 'a loop', commands: [loop], minutes: 0.005 };
+  await runTasks({ loop: task }, ['loop']);
+  expect(error.mock.calls.flat()).toEqual([
+    'killed, at most 0.005 minutes: -e for (;;);',
+    'failed: loop',
+  ]);
+  expect(process.exitCode).toBe(1);
+  process.exitCode = undefined;
+});
