@@ -1,4 +1,4 @@
-/** RFC 6455, section 11.8: a continuation of a fragmented message. See {@link encodeFrame}. */
+/** RFC 6455, section 11.8: a continuation of a fragmented message. See `encodeFrame`. */
 export const ContinuationFrame = 0;
 /**
  * RFC 6455, section 11.8: a message of UTF-8 text.
