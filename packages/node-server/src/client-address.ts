@@ -20,10 +20,11 @@ export type FindAddress = (request: Pick<ServerRequest, 'facts' | 'socket'>) => 
  *   not count.
  */
 export function peerAddress({ facts, socket }: Parameters<FindAddress>[0]): string | undefined {
-  const { remoteAddress: peer, localAddress } = socket as Partial<Socket>;
+  const stream = socket as Partial<Socket>;
   // Other code that parsed the request may not know the address.
-  const { remoteAddress = peer } = facts;
-  if (remoteAddress === undefined && localAddress !== undefined) {
+  const remoteAddress = facts.remoteAddress ?? stream.remoteAddress;
+  // A socket keeps its `localAddress` once it was read: 96 bytes.
+  if (remoteAddress === undefined && stream.localAddress !== undefined) {
     throw new TransportError('the client closed the connection before the end of the handshake');
   }
   return remoteAddress;

@@ -1,4 +1,14 @@
-/** RFC 6455, section 11.8: a continuation of a fragmented message. See `encodeFrame`. */
+/**
+ * RFC 6455, section 11.8: a continuation of a fragmented message.
+ *
+ * @example
+ * ```ts
+ * import { ContinuationFrame, encodeFrame } from '@ws/codec';
+ *
+ * const rest = Uint8Array.of(0x6c, 0x6f);
+ * console.log(encodeFrame(ContinuationFrame, rest)); // Uint8Array(4) [ 128, 2, 108, 111 ]
+ * ```
+ */
 export const ContinuationFrame = 0;
 /**
  * RFC 6455, section 11.8: a message of UTF-8 text.

@@ -27,7 +27,7 @@ afterEach(async () => {
 describe('the programs for the Autobahn suite', { timeout: 60_000 }, () => {
   it('echo as a client', async () => {
     const report = await runClientSuite(command('echo-client'), {
-      only: ['1.1.*', '8.2.*', '12.1.*'],
+      only: ['1.1.*', '1.2.*', '8.2.*', '12.1.*'],
     });
     expect(report.results.filter(({ verdict }) => verdict !== 'pass')).toEqual([]);
     expect(report.results.length).toBeGreaterThan(25);
