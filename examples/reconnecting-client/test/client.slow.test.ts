@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { type CloseInfo, type Conn, serve, type WebSocketServer } from '@ws/node-server';
-import { startExample } from '@ws/tests/examples';
+import { ENDED_BY_SIGINT, startExample } from '@ws/tests/examples';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
 /** Timeout of a test on a busy machine. */
@@ -158,7 +158,7 @@ describe('examples/reconnecting-client', () => {
     await vi.waitFor(() => expect(program.output()).toContain('1: item 1'), {
       timeout: PATIENCE_MS,
     });
-    expect(await program.stop('SIGINT')).toBe(0);
+    expect(ENDED_BY_SIGINT).toContain(await program.stop('SIGINT'));
     expect(await closed).toBe(1000);
     expect(program.output()).toMatch(/^over$/m);
   });
