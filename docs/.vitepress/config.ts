@@ -85,8 +85,8 @@ export default defineConfig({
       options: {
         miniSearch: {
           searchOptions: {
-            // Guides come first, then results and lists. This function runs in the page, so it uses
-            // nothing from here.
+            // Guides come first, then results and lists. The text of this function goes
+            // into the page, so it uses no name of this file.
             boostDocument: (id: string) => {
               if (/^\/(?:api|bench|fuzz|maintainers|tests)\b/.test(id)) return 0.05;
               return /^\/(?:attacks|compat|conf|contrib|examples|from|packages|perf|scale)/.test(id)

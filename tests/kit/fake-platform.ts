@@ -76,7 +76,7 @@ export class FakePlatform implements Platform {
 
   /**
    * Resolves when no microtask, deferred or yielded callback is left. Turns of the real event loop pass between yielded
-   * callbacks: one of them may wait for work of the real platform, as inflating is with `base`.
+   * callbacks. One of them may wait for the real platform: with `base`, that one gives the turns to inflate.
    */
   async settle(): Promise<void> {
     await microtasks();

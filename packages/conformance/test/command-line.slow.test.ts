@@ -292,7 +292,7 @@ describe('ws-conform', () => {
     });
   });
 
-  it('has the floods with --floods only', async () => {
+  it('has the floods only with --floods', async () => {
     const args = ['server', 'ws://nowhere.invalid', '--list', '--only', '9.19'];
     expect(await run(...args)).toMatchObject({
       code: 2,

@@ -103,13 +103,16 @@ export class FanOut {
     this.#runBatches();
   };
 
-  /** The next batch follows what Node does after each write, so that this counts as time of the turn. */
+  /**
+   * Runs a batch, and defers the next one: Node first runs the callbacks of the writes, and their time
+   * counts for this turn.
+   */
   #runBatches(): void {
     const { platform } = this.#owner;
-    if (this.idle || platform.now() >= this.#end!) return;
+    if (platform.now() >= this.#end!) return;
     this.#runBatch();
     flushShared(platform);
-    this.#defer();
+    if (!this.idle) this.#defer();
   }
 
   #runBatch(): void {

@@ -60,8 +60,8 @@ export class Hub<Data = unknown> implements AsyncDisposable {
   readonly id: string;
   /**
    * The handler for `serve`, `Upgrader` and routes. It adds each connection, and settles when the
-   * connection has ended. The result of the server's `authenticate` becomes `session.data`: a
-   * server of ours sets `conn.data`, other servers pass `ctx.auth`.
+   * connection has ended. The result of the server's `authenticate` becomes `session.data`.
+   * Our servers set it as `conn.data`; another server passes it as `ctx.auth`.
    */
   readonly handler: (
     conn: Conn,

@@ -254,7 +254,7 @@ export class Publications<Data> {
     this.#answered(publication);
   }
 
-  /** Rejects a publication that the engine never gets, so it does not return. */
+  /** Rejects a publication that was not sent. The engine will not return it, so no origin is kept. */
   #refuse(publication: Publication<Data>, why: string): void {
     dropOrigin(publication.sent, publication.counter);
     this.#fail(publication, why);

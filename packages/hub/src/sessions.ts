@@ -97,7 +97,8 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     id: string,
     { data, request }: { readonly data?: Data; readonly request?: unknown },
   ): Session<Data> {
-    if (this.#ofConn.has(conn)) throw new TypeError('hub.add: the connection has a session');
+    if (this.#ofConn.has(conn))
+      throw new TypeError('hub.add: the connection already has a session');
     if (this.byId.has(id)) {
       throw new TypeError(`hub.add: another session has the id ${JSON.stringify(id)}`);
     }

@@ -102,7 +102,7 @@ describe('hub.add', () => {
     const [, conn] = connPair();
     hub.add(conn, { id: 'one' });
     expect(() => hub.add({} as never)).toThrow('expected a Conn, got Object');
-    expect(() => hub.add(conn)).toThrow('the connection has a session');
+    expect(() => hub.add(conn)).toThrow('the connection already has a session');
     const [, other] = connPair();
     other.data = 'mine';
     const add = () => hub.add(other, { id: 'one', data: 'theirs' });

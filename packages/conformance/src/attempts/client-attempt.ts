@@ -109,7 +109,7 @@ export class ClientAttempt extends TargetAttempt {
     return headText(STATUS_LINE, this.acceptFields());
   }
 
-  /** The first bytes after the answer come a round trip after it, or later. */
+  /** Measures the network: the first bytes after our answer take at least one round trip. */
   override progressed(): void {
     super.progressed();
     if (this.#answeredAt === undefined) return;

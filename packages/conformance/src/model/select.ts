@@ -4,7 +4,7 @@ import type { CaseFacts } from './case.ts';
  * Selects the cases whose id matches one of the globs, or all cases when there is no glob.
  * `*` matches any characters: `6.*`, `7.3.1*`. A chapter or a section alone selects all its cases:
  * `6`, `7.3`. Cases that match `excluded` are left
- * out, and floods without `floods`.
+ * out. Floods are left out unless `floods` is true.
  */
 export function selectCases<T extends { readonly id: string; readonly flood?: boolean }>(
   cases: readonly T[],

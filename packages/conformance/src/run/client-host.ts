@@ -147,7 +147,7 @@ export class ClientHost {
     return this.#survival.has(at);
   }
 
-  /** Numbers the cases that no connection has asked for from 1 again, for a new client. */
+  /** A new client counts from 1: gives these numbers to the cases that no connection has asked for. */
   renumber(): void {
     this.#numbered = [...this.cases.keys()].filter((at) => !this.#started.has(at));
     this.#lastCase = undefined;

@@ -29,7 +29,7 @@ const START_TIMEOUT = 600_000;
 
 /**
  * Lists the cases that {@link runClientSuite} runs, in order. `only` and `exclude` contain ids with
- * `*`. The floods are in the list with `floods` only.
+ * `*`. Without `floods`, the list lacks the floods.
  *
  * @example
  * ```ts

@@ -23,7 +23,7 @@ const MAX_SEED = 1_000_000;
 
 /**
  * Lists the cases that {@link runServerSuite} runs, in order. `only` and `exclude` contain ids with
- * `*`. The floods are in the list with `floods` only.
+ * `*`. Without `floods`, the list lacks the floods.
  *
  * @example
  * ```ts

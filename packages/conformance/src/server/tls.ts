@@ -1,5 +1,5 @@
 import type { ServerAttempt } from '../attempts/server-attempt.ts';
-import { type AddCase, Chapter } from '../model/chapter.ts';
+import { type AddCase, Chapter, type SectionFacts } from '../model/chapter.ts';
 import { Unreachable } from '../model/verdicts.ts';
 import { hex, letters, pattern, utf8 } from '../wire/bytes.ts';
 import {
@@ -15,7 +15,7 @@ import { headText } from '../wire/handshake.ts';
 import { fieldOf, statusOf } from '../wire/head.ts';
 import type { Peer } from '../wire/peer.ts';
 
-/** Creates chapter 14: TLS below the handshake and the frames. */
+/** Creates chapter 14: TLS, which carries the handshake and the frames. */
 export function tls(): Chapter<ServerAttempt> {
   const chapter = new Chapter<ServerAttempt>(14);
   records(chapter);
@@ -26,20 +26,26 @@ export function tls(): Chapter<ServerAttempt> {
   return chapter;
 }
 
-/** Skips a case of a server without TLS. */
-function needsTls(attempt: ServerAttempt): void {
-  if (attempt.url.protocol !== 'wss:') attempt.skip('the URL is not wss:');
+/** Begins a section whose cases are skipped for a server without TLS. */
+function sectionOf(chapter: Chapter<ServerAttempt>, facts: SectionFacts): AddCase<ServerAttempt> {
+  const add = chapter.section(facts);
+  return (title, run, own) => {
+    const onTls = async (attempt: ServerAttempt): Promise<void> => {
+      if (attempt.url.protocol !== 'wss:') attempt.skip('the URL is not wss:');
+      await run(attempt);
+    };
+    add(title, onTls, own);
+  };
 }
 
 /** Each write becomes one TLS record, of at most 16 KiB. */
 function records(chapter: Chapter<ServerAttempt>): void {
-  const add = chapter.section({
+  const add = sectionOf(chapter, {
     section: 'RFC 8446, 5.1; RFC 6455, 4.2.1 and 5.2',
     expects: 'the message comes back: the borders of records have no meaning',
   });
   for (const size of [1, 7, 100]) {
     add(`a handshake and a message in records of ${bytesText(size)}`, async (attempt) => {
-      needsTls(attempt);
       const peer = await attempt.connect();
       const request = headText(`GET ${attempt.target} HTTP/1.1`, attempt.fields());
       await peer.sendCut(Buffer.from(request, 'latin1'), size, { label: 'a request' });
@@ -50,7 +56,6 @@ function records(chapter: Chapter<ServerAttempt>): void {
     });
   }
   add('a handshake and a message in one record', async (attempt) => {
-    needsTls(attempt);
     const peer = await attempt.open({
       early: (early) => early.bytes({ opcode: TEXT, payload: utf8('early') }),
     });
@@ -58,7 +63,6 @@ function records(chapter: Chapter<ServerAttempt>): void {
     await closeCleanly(peer);
   });
   add('a message of 100,000 bytes in records of 16,384 bytes', async (attempt) => {
-    needsTls(attempt);
     const peer = await attempt.open();
     await echo(peer, BINARY, pattern(100_000));
     await closeCleanly(peer);
@@ -74,13 +78,12 @@ async function expectAccepted(attempt: ServerAttempt, peer: Peer): Promise<void>
 }
 
 function segments(chapter: Chapter<ServerAttempt>): void {
-  const add = chapter.section({
+  const add = sectionOf(chapter, {
     section: 'RFC 8446, 5.1; RFC 6455, 4.2.1 and 5.2',
     expects: 'the message comes back: the borders of TCP segments have no meaning',
   });
   for (const size of [1, 5, 64]) {
     add(`TLS records in TCP segments of ${bytesText(size)}`, async (attempt) => {
-      needsTls(attempt);
       const peer = await attempt.open({ tls: { cut: size } });
       await checkAlive(peer);
       await closeCleanly(peer);
@@ -89,13 +92,12 @@ function segments(chapter: Chapter<ServerAttempt>): void {
 }
 
 function protocols(chapter: Chapter<ServerAttempt>): void {
-  const add = chapter.section({
+  const add = sectionOf(chapter, {
     section: 'RFC 7301, 3.2; RFC 6455, 4.1',
     expects: 'the server selects http/1.1, or no protocol, and accepts the handshake',
   });
   for (const names of [['http/1.1'], ['h2', 'http/1.1'], ['x-unknown', 'http/1.1']]) {
     add(`the protocols ${names.join(' and ')} in ALPN`, async (attempt) => {
-      needsTls(attempt);
       const peer = await attempt.connect({ alpn: names });
       if (peer.tls?.alpnProtocol === 'h2') attempt.skip('the server selects h2');
       await attempt.openOn(peer);
@@ -109,12 +111,11 @@ function protocols(chapter: Chapter<ServerAttempt>): void {
 const ALERT = 21;
 
 function ends(chapter: Chapter<ServerAttempt>): void {
-  const add = chapter.section({
+  const add = sectionOf(chapter, {
     section: 'RFC 8446, 6.1; RFC 5246, 7.2.1',
     expects: 'the server sends close_notify before it ends the TCP connection',
   });
   add('both close frames, over TLS 1.2', async (attempt) => {
-    needsTls(attempt);
     const peer = await openTls12(attempt);
     await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000) });
     let event = await peer.next('the answer to our close frame');
@@ -143,7 +144,6 @@ function incompleteEnd(add: AddCase<ServerAttempt>): void {
   add(
     'our FIN without close_notify',
     async (attempt) => {
-      needsTls(attempt);
       const peer = await attempt.open({ tls: { cut: Number.POSITIVE_INFINITY } });
       await checkAlive(peer);
       peer.tls?.wire?.truncate();
@@ -162,12 +162,11 @@ function incompleteEnd(add: AddCase<ServerAttempt>): void {
 const BAD_RECORD = Buffer.concat([hex('17 03 03 00 30'), pattern(0x30)]);
 
 function invalid(chapter: Chapter<ServerAttempt>): void {
-  const add = chapter.section({
+  const add = sectionOf(chapter, {
     section: 'RFC 8446, 5.2',
     expects: 'the server ends the connection, and other connections work',
   });
   add('a record that does not decrypt', async (attempt) => {
-    needsTls(attempt);
     const peer = await attempt.open({ tls: { cut: Number.POSITIVE_INFINITY } });
     await checkAlive(peer);
     peer.tls?.wire?.inject(BAD_RECORD);
@@ -177,7 +176,6 @@ function invalid(chapter: Chapter<ServerAttempt>): void {
   add(
     'a handshake without TLS',
     async (attempt) => {
-      needsTls(attempt);
       const peer = await attempt.connect({ plain: true });
       await attempt.sendRequest(peer, attempt.fields());
       // A server may answer with an alert, with HTTP, or with nothing.

@@ -18,7 +18,7 @@ export const TLS_FAULTS = {
 /** Name of a fault. */
 export type TlsFault = keyof typeof TLS_FAULTS;
 
-/** Size of the suite's record that does not decrypt, with its header. No other record has it. */
+/** Size, with its header, of the record that does not decrypt. No other record of the suite has it. */
 const BAD_RECORD_SIZE = 5 + 0x30;
 
 /** Starts a naive server behind TLS on a free port of 127.0.0.1. */
