@@ -57,9 +57,13 @@ export class ConnAdapter implements WebSocketAdapter<Connected[], Conn, { path?:
     });
   }
 
+  /** Nest calls it for each gateway. */
   async close(): Promise<void> {
     await this.#upgrader.close();
   }
+
+  /** Nest calls it at the end. The interface does not name it. */
+  async dispose(): Promise<void> {}
 }
 
 /** Returns an empty object for a text that is no JSON object. */

@@ -39,5 +39,6 @@ describe('examples/nest', () => {
     const end = example.stop();
     expect(await conn.closed).toMatchObject({ code: 1001 });
     await end;
+    expect(example.output()).not.toContain('ERROR');
   });
 });
