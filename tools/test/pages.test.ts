@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { connSettingNames, resolveSettings } from '@ws/conn/internal';
 import { serve } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
@@ -76,6 +77,44 @@ describe('the list of pages', () => {
     const programs = `chat echo json-rpc dashboard file-upload session-cookie express fastify hono koa cluster
       custom-transport reconnecting-client reverse-proxied`;
     expect(programs.split(/\s+/).filter((name) => !examples.includes(name))).toEqual([]);
+  });
+});
+
+describe('every link of a page', () => {
+  const files = execFileSync('git', ['ls-files', '-z', '*.md'], { cwd: root, encoding: 'utf8' })
+    .split('\0')
+    .filter((file) => file !== '' && existsSync(join(root, file)));
+  const text = (file: string): string =>
+    readFileSync(join(root, file), 'utf8').replaceAll(/^```[^]*?^```/gm, '');
+
+  /** The anchors that GitHub makes of the headings, and those that the page has itself. */
+  function anchors(file: string): Set<string> {
+    const slugs = [...text(file).matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+      heading!
+        .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+        .replaceAll(/\s/g, '-'),
+    );
+    const own = [...text(file).matchAll(/<a id="([^"]+)"/g)].map(([, id]) => id!);
+    return new Set([...slugs, ...own, 'readme']);
+  }
+
+  it('has a file and an anchor in this repository', () => {
+    const dead = files.flatMap((file) => {
+      const links = [...text(file).matchAll(/\]\((?![a-z]+:)([^)#\s]*)(?:#([^)\s]+))?\)/g)];
+      return links.flatMap(([link, path, anchor]) => {
+        const target = path === '' ? file : join(dirname(file), path!);
+        // typedoc writes the pages of the API.
+        if (target.startsWith('docs/api')) return [];
+        if (!existsSync(join(root, target))) return [`${file}: ${link}`];
+        const page = target.endsWith('.md') ? target : join(target, 'README.md');
+        const found =
+          anchor === undefined || !existsSync(join(root, page)) || anchors(page).has(anchor);
+        return found ? [] : [`${file}: ${link}`];
+      });
+    });
+    expect(dead).toEqual([]);
   });
 });
 
