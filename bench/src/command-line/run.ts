@@ -63,7 +63,7 @@ ${listOf(RESULTS)}
 options of most scenarios
   --json [FILE]  print one JSON document instead of tables, or write it to FILE besides the tables
   --html FILE    also write a page with charts, for a browser
-  --quick        a quick run for a first impression; do not quote its figures
+  --quick        a first impression in 1 to 5 minutes; do not quote its figures
   --help         this text; after a command, the help of that command
 
 The exit code is 0 for success, 1 for a failure, 2 for an invalid command line. A failed run writes no

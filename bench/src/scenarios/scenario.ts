@@ -62,7 +62,7 @@ export interface ScenarioDocument {
 
 /** The subcommand of a scenario. */
 export function scenarioCommand(scenario: Scenario): Command {
-  const { name, summary, help, full, quick } = scenario;
+  const { name, summary, help, full, minutes, quick } = scenario;
   return {
     summary,
     help: `ws-bench ${name}: ${summary}
@@ -72,6 +72,7 @@ usage: ws-bench ${name} [options]
 ${help}
 Each figure is the median of fresh processes, with the least and the most of them. In each round every
 contender has a window of time, in a shuffled order, and ratios are taken within a round.
+On two quiet cores it takes about ${minutes} min, with --quick about ${Math.ceil(minutes / 4)}.
 
 options
   --only PART      only contests whose name contains PART
@@ -80,7 +81,7 @@ options
   --bun PATH       path of Bun; default: found on the PATH
   --against DIR    measures our library in the built checkout DIR too, as '${BEFORE.trim()}'
   --profile DIR    write CPU profiles of the measured processes of Node to DIR; slows them down
-  --quick          ${quick.processes} process and ${quick.rounds} short rounds for a first impression; do not quote the figures
+  --quick          a first impression, with --processes ${quick.processes} --rounds ${quick.rounds} and short windows; do not quote its figures
   --json [FILE]    print one JSON document instead of tables, or write it to FILE besides the tables
   --html FILE      also write a page with charts, for a browser
 `,
