@@ -23,6 +23,11 @@ each attack, except where the line has its own: the attack holds at most 64 KiB 
 for each byte received, and no turn of the event loop takes more than 20 ms of CPU time. No attack may
 cause an uncaught error or an unhandled rejection.
 
+A bound has the names that its test uses. These are frequent: \`close\` is our close code and \`status\` the
+HTTP status of our refusal. \`opened\` and \`served\` count the connections and the pages that the attacker
+got. \`left\` is what is still held at the end, \`cases\` the number of variants that were tried, \`stall\` the
+longest turn.
+
 | attack | bound | source | test |
 |---|---|---|---|
 `;
