@@ -7,13 +7,14 @@ const page = readFileSync(join(root, 'docs/error-messages.md'), 'utf8');
 const packages = 'browser codec compat conn hub node-client node-io node-server obs proxy'.split(
   ' ',
 );
-const sources = [...packages, 'http-shared'].flatMap((name) => {
+const sourcesOf = (name: string): string[] => {
   const folder = join(root, 'packages', name, 'src');
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
   return files
     .filter((file) => file.endsWith('.ts') && !file.includes('generated'))
     .map((file) => readFileSync(join(folder, file), 'utf8'));
-});
+};
+const sources = [...packages, 'http-shared'].flatMap(sourcesOf);
 
 /** Classes whose argument is the name of a call, not a message. */
 const NAMED =
@@ -63,5 +64,15 @@ describe('docs/error-messages.md', () => {
       .map((part) => part.trim())
       .filter((part) => /\w{3}/.test(part) && !part.endsWith('\\n'));
     expect(texts.filter((text) => !page.includes(text))).toEqual([]);
+  });
+
+  it('has each fault that the codec finds', () => {
+    const faults = sourcesOf('codec').flatMap((source) =>
+      [...source.matchAll(/(?:faults\.push\(|\bfault: )[^'`;\n]*(['`])(.*?)\1/g)].flatMap(
+        ([, , text]) => text!.split(/\$\{.*?\}/).map((part) => part.trim()),
+      ),
+    );
+    expect(faults).toContain('bad MASK');
+    expect(faults.filter((text) => !page.includes(text))).toEqual([]);
   });
 });
