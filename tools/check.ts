@@ -80,6 +80,11 @@ const CHECKS: Readonly<Record<string, Task>> = {
       ...smoke('npx', '-y', '-p', 'deno@2.9.6', 'deno', 'run', '-A', '--node-modules-dir=manual'),
     ],
   },
+  'runtimes-page': {
+    what: 'docs/runtimes.md against what the runtimes did',
+    after: 'runtimes',
+    commands: [source('tools/check/runtimes.ts')],
+  },
   size: {
     what: 'size-limit: bundles (after build)',
     after: 'build',

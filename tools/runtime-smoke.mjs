@@ -1,6 +1,6 @@
 // Tests the built packages on the current runtime: the codec, Conns without a socket, a server and a
-// client over TCP, TLS and Unix sockets, compression, proxies. Prints one line for each part, and
-// exits with 1 if one failed.
+// client over TCP, TLS and Unix sockets, compression, proxies, a hub, the API of ws. Prints one line
+// for each part, and exits with 1 if one failed.
 // Writes the outcomes to `.out/runtimes`.
 //   node tools/runtime-smoke.mjs    bun tools/runtime-smoke.mjs    deno run -A tools/runtime-smoke.mjs
 import assert from 'node:assert/strict';
@@ -13,9 +13,13 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { fromWebSocket, dial as pageDial } from '@ws/browser';
 import { encodeFrame, FRAME, FrameDecoder, FrameEncoder, parseExtensions } from '@ws/codec';
+import { WebSocketServer, WebSocket as WsClient } from '@ws/compat';
 import { BinaryMessage, broadcast, connPair, isCloseError, TextMessage } from '@ws/conn';
+import { Hub } from '@ws/hub';
 import { BadHandshakeError, Dialer, dial, reconnecting } from '@ws/node-client';
 import { serve, Upgrader } from '@ws/node-server';
+import { serveRaw } from '@ws/node-server/raw';
+import { createProxy } from '@ws/proxy';
 import { generate } from 'selfsigned';
 
 const { bun, deno } = process.versions;
@@ -73,8 +77,6 @@ const parts = {
   },
 
   async "the client of pages over the runtime's WebSocket"() {
-    // Node 20 has none.
-    if (globalThis.WebSocket === undefined) return;
     const ends = [];
     const server = await serve({ port: 0, host: '127.0.0.1', subprotocols: ['b'] }, (conn) => {
       ends.push(conn.closed);
@@ -359,7 +361,63 @@ const parts = {
     assert.ok(isCloseError(await over, 1006));
     await server.close();
   },
+
+  async 'a server without node:http'() {
+    const server = await serveRaw({ port: 0, host: '127.0.0.1' }, echo);
+    const conn = await dial(server.url);
+    await conn.send('raw');
+    assert.equal((await conn.readMessage()).text(), 'raw');
+    await conn.close();
+    await server.close();
+  },
+
+  async 'a room of a hub'() {
+    const hub = new Hub();
+    hub.on('connect', (session) => session.join('lobby'));
+    hub.on('message', (_, message) => hub.room('lobby').publish(message));
+    const server = await serve({ port: 0, host: '127.0.0.1' }, hub.handler);
+    const [one, other] = await Promise.all([dial(server.url), dial(server.url)]);
+    while (hub.room('lobby').members.size < 2) await new Promise((done) => setImmediate(done));
+    await one.send('to all');
+    for (const conn of [one, other]) assert.equal((await conn.readMessage()).text(), 'to all');
+    await server.close();
+    await hub.close();
+  },
+
+  async 'a reverse proxy'() {
+    const target = await serve({ port: 0, host: '127.0.0.1' }, echo);
+    const proxy = createProxy(target.url);
+    const http = createServer().on('upgrade', proxy.handler);
+    await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve));
+    const conn = await dial(`ws://127.0.0.1:${http.address().port}`);
+    await conn.send('through');
+    assert.equal((await conn.readMessage()).text(), 'through');
+    await conn.close();
+    await proxy.close();
+    http.close();
+    await target.close();
+  },
+
+  async 'the API of ws'() {
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+    server.on('connection', (ws) => ws.on('message', (data) => ws.send(data)));
+    await new Promise((resolve) => server.once('listening', resolve));
+    const client = new WsClient(`ws://127.0.0.1:${server.address().port}`);
+    const answer = await new Promise((resolve, reject) => {
+      client.on('error', reject).on('open', () => client.send('hello'));
+      client.on('message', resolve);
+    });
+    assert.deepEqual(answer, Buffer.from('hello'));
+    const closed = new Promise((resolve) => client.once('close', resolve));
+    client.close();
+    await closed;
+    await new Promise((resolve) => server.close(resolve));
+  },
 };
+// Node 20 has no WebSocket.
+if (globalThis.WebSocket === undefined) {
+  delete parts["the client of pages over the runtime's WebSocket"];
+}
 
 let failed = 0;
 const outcomes = {};
