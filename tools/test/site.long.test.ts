@@ -1,7 +1,7 @@
 // The site of the docs, as a browser shows it. `pnpm run docs` builds it. With CI set nothing is
 // skipped: a missing build fails the test.
-import { accessSync, existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { accessSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join, posix } from 'node:path';
 import { lacksChromium, launchChromium } from '@ws/tests/chromium';
 import axe, { type AxeResults } from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
@@ -13,6 +13,31 @@ const screenshots = join(root, '.out/screenshots');
 const ORIGIN = 'http://docs.example';
 const unbuilt = !existsSync(join(site, 'index.html')) && !process.env['CI'];
 if (unbuilt) console.log('skipped: the site of the docs; not built, pnpm run docs does it');
+
+// linkinator checks the anchor of the first link to a page only.
+it.skipIf(unbuilt)('the site of the docs has the anchor of every link', () => {
+  const files = readdirSync(site, { recursive: true, encoding: 'utf8' });
+  const pages = new Map(
+    files
+      .filter((file) => file.endsWith('.html'))
+      .map((file) => [`/${file}`, readFileSync(join(site, file), 'utf8')]),
+  );
+  const ids = new Map(
+    [...pages].map(([page, html]) => [
+      page,
+      new Set([...html.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id)),
+    ]),
+  );
+  const dead = [...pages].flatMap(([page, html]) =>
+    [...html.matchAll(/href="(?![a-z]+:)([^"#]*)#([^"]+)"/g)].flatMap(([, path, anchor]) => {
+      const target = path === '' ? page : posix.resolve(posix.dirname(page), path!);
+      const found = ids.get(target)?.has(decodeURIComponent(anchor!));
+      return found === true ? [] : [`${page}: ${path}#${anchor}`];
+    }),
+  );
+  expect(pages.size).toBeGreaterThan(100);
+  expect(dead).toEqual([]);
+});
 
 describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
   let browser: Browser;
