@@ -78,11 +78,6 @@ export class BackplaneLink<Data>
     return this.#owner.platform;
   }
 
-  /** Whether the engine keeps the history of rooms. */
-  get keeps(): boolean {
-    return this.backplane.keeps && this.backplane.history !== undefined;
-  }
-
   async #start(): Promise<void> {
     const sink: BackplaneSink = {
       message: (channel, bytes, position, previous) =>
@@ -200,7 +195,11 @@ export class BackplaneLink<Data>
   ): ReturnType<NonNullable<Backplane['history']>> {
     await this.started;
     await new Promise<void>((resolve) => this.whenSubscribed(channel, resolve));
-    return this.backplane.history!(channel, since, limit);
+    try {
+      return await this.backplane.history!(channel, since, limit);
+    } catch (cause) {
+      throw new BackplaneError('the backplane refused a read of the history', { cause });
+    }
   }
 
   /** Resolves when the messages with `through` have returned, after {@link RETURN_MS} at most. */
@@ -248,7 +247,7 @@ export class BackplaneLink<Data>
   ): Promise<{ arrivals: readonly Arrival[]; complete: boolean }> {
     const { room, history } = channel;
     return this.#repairs.run(async () => {
-      if (!this.keeps || !this.#isOpen(channel)) return { arrivals: [], complete: false };
+      if (!this.#isOpen(channel)) return { arrivals: [], complete: false };
       for (;;) {
         await this.#returned?.promise;
         try {

@@ -190,6 +190,19 @@ describe('a node', () => {
     });
   });
 
+  it('rejects a read of the history that the engine rejects', async () => {
+    const cause = new Error('not permitted');
+    const backplane = {
+      ...memoryBackplane(new MemoryBroker()),
+      history: () => Promise.reject(cause),
+    };
+    const hub = new Hub({ backplane, rooms: { r: { history: true } } });
+    await expect(hub.room('r').history()).rejects.toMatchObject({
+      code: 'WS_ERR_BACKPLANE',
+      cause,
+    });
+  });
+
   it('sends a message with a filter to its own members only, and does not keep it', async () => {
     const broker = new MemoryBroker();
     const options = { rooms: { kept: { history: true } } } as const;

@@ -72,6 +72,11 @@ export class Connection {
     }
   }
 
+  /** Resolves when Redis has answered to all earlier commands. */
+  ping(): Promise<unknown> {
+    return this.run((driver) => driver.ping());
+  }
+
   /** Ends the connection at once. */
   destroy(): void {
     clearInterval(this.#checks);
@@ -85,7 +90,7 @@ export class Connection {
    */
   #check(): void {
     const { ready } = this;
-    if (ready) this.run((driver) => driver.ping()).catch(() => {});
+    if (ready) this.ping().catch(() => {});
     else if (this.#driver.ended || !this.#wasReady) this.#replace(undefined);
     this.#wasReady = ready || !this.#wasReady;
   }
@@ -115,7 +120,7 @@ function recognize(client: RedisClient): typeof ioredisDriver {
   >;
   if (isCluster === true || nodeByAddress !== undefined) {
     throw new TypeError(
-      'client: expected a client of one server, got a client of a cluster; create a client for one node of it',
+      'client: expected a client of one server, not of a cluster; create a client for one node of it',
     );
   }
   if (typeof evalBuffer === 'function') return ioredisDriver;

@@ -168,10 +168,10 @@ class RedisBackplane implements Backplane {
 
   async close(): Promise<void> {
     this.#state = 'closed';
-    this.#started(new Error('the backplane was closed'));
+    this.#started(new Error('the connection to Redis was closed'));
     const timer = setTimeout(() => this.#commands.destroy(), CLOSE_MS);
     // Redis answers in order, so this answer comes after those to all publications.
-    await this.#commands.run((driver) => driver.ping()).catch(() => {});
+    await this.#commands.ping().catch(() => {});
     clearTimeout(timer);
     this.#commands.destroy();
     this.#subscriber.destroy();
@@ -211,6 +211,9 @@ class RedisBackplane implements Backplane {
     if (this.#restoring) return;
     this.#restoring = true;
     const refused = new Map<string, Error>();
+    // A silent network holds messages back. The older connection answers after them, or is lost too.
+    // Both belong to this outage: an earlier `up` would cause a second gap.
+    await Promise.allSettled([this.#commands.ping(), this.#subscriber.ping()]);
     while (this.#connected) {
       const changes = [
         ...missingIn(this.#subscribed, this.#wanted).map((name) =>
