@@ -106,7 +106,7 @@ export function checkDialOptions(options: DialOptions): DialPlan {
     handshakeTimeout = 45_000,
   } = options;
   if (!['auto', false].includes(stream)) throw badType("stream: expected 'auto' or false", stream);
-  const protocols = [subprotocols].flat() as string[];
+  const protocols: string[] = [subprotocols].flat();
   if (protocols.some((each) => typeof each !== 'string')) {
     throw badType('subprotocols: expected strings', subprotocols);
   }

@@ -23,7 +23,7 @@ describe('BrowserConn.close', () => {
     'rejects the code %j with a RangeError that has the rule',
     async (code) => {
       const { conn, socket } = connected();
-      const error = await rejection(conn.close(code as never));
+      const error = await rejection(conn.close(code));
       expect(error).toBeInstanceOf(RangeError);
       expect(error.message).toBe(
         `close: code other than 1000 in a page: expected a whole number from 3000 to 4999, got ${code}`,

@@ -68,14 +68,15 @@ export function planConnect(
   range('rpcVersion', rpcVersion, 1, 2 ** 31 - 1);
   checkSubscriptions(eventSubscriptions);
   if (encoding !== undefined) {
-    expectType('encoding.encode', 'function', encoding?.encode);
-    expectType('encoding.decode', 'function', encoding.decode);
+    for (const name of ['encode', 'decode'] as const) {
+      expectType(`encoding.${name}`, 'function', encoding?.[name]);
+    }
   }
   return {
     dial,
     wait,
     subprotocols: [`obswebsocket.${encoding === undefined ? 'json' : 'msgpack'}`],
-    waitsFor: 'Hello of obs-websocket 5 (for OBS before 28 use connectV4 of @ws/obs/v4)',
+    waitsFor: 'Hello of obs-websocket 5 (before OBS 28, use connectV4 of @ws/obs/v4)',
     async login(conn) {
       const ask = async (op: number, fields?: Fields): Promise<Fields> => {
         const answer = await exchange(conn, encoding, fields);

@@ -29,7 +29,7 @@ export async function open<T>(
   const scope = new AbortController();
   const waits = new Waits();
   // A query may have a secret.
-  const address = String(url).split('?', 1)[0];
+  const address = String(url).split('?')[0];
   let conn: ObsConn | undefined;
   const connect = async (): Promise<T> => {
     conn = await dial(String(url), { signal: scope.signal, subprotocols });
