@@ -46,7 +46,7 @@ function parse(args: readonly string[], command: Command) {
   const options: Command['options'] = {
     ...command.options,
     ...Object.fromEntries(common.map((name) => [name, COMMON[name]])),
-    help: { type: 'boolean' },
+    help: { type: 'boolean', short: 'h' },
   };
   try {
     return parseArgs({

@@ -122,7 +122,7 @@ function openFiles(jsonPath: string | undefined, htmlPath: string | undefined) {
 
 function withoutCommand(args: readonly string[], { out, err }: Output): number {
   const word = args.find((arg) => !arg.startsWith('-'));
-  if (word === undefined && args.includes('--help')) {
+  if (word === undefined && (args.includes('--help') || args.includes('-h'))) {
     out(HELP);
     return 0;
   }

@@ -25,7 +25,7 @@ export function textOf({ title, unit, note, labels, series }: Table): string {
   const head = ['', ...series.map(({ name }) => name)];
   const rows = labels.map((label, row) => [
     label,
-    ...series.map(({ values }) => valueText(values[row], '-')),
+    ...series.map(({ values }) => terminalText(values[row])),
   ]);
   const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]!.length)));
   const line = (cells: readonly string[]): string =>
@@ -66,6 +66,13 @@ export function valueText(value: Value | undefined, to: string): string {
   if (typeof value === 'number') return number(value);
   const { median, least, most, marked } = value;
   return `${number(median)}${marked === true ? '*' : ''} (${number(least)}${to}${number(most)})`;
+}
+
+/** As {@link valueText}, without a range that has no width: one process has none. */
+function terminalText(value: Value | undefined): string {
+  const text = valueText(value, '-');
+  const isPoint = typeof value === 'object' && value?.least === value?.most;
+  return isPoint ? text.replace(/ \(.*/, '') : text;
 }
 
 /** The middle of a value; undefined when it was not measured. */

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command, Report, Values } from '../command-line/command.ts';
 import { wholeNumber } from '../command-line/option-values.ts';
@@ -32,6 +33,8 @@ export interface Environment {
 }
 
 type Extent = Omit<Plan, 'seed'>;
+
+const MAX_SEED = 2 ** 32 - 1;
 
 /** A scenario: contests, and the tables of their results. */
 export interface Scenario {
@@ -78,6 +81,7 @@ options
   --only PART      only contests whose name contains PART
   --processes N    fresh processes of each contender; default: ${full.processes}
   --rounds N       windows of each process; default: ${full.rounds}
+  --seed N         of the order of the contenders, as an earlier report has it; default: random
   --bun PATH       path of Bun; default: found on the PATH
   --against DIR    measures our library in the built checkout DIR too, as '${BEFORE.trim()}'
   --profile DIR    write CPU profiles of the measured processes of Node to DIR; slows them down
@@ -89,6 +93,7 @@ options
       only: { type: 'string', default: '' },
       processes: { type: 'string' },
       rounds: { type: 'string' },
+      seed: { type: 'string' },
       bun: { type: 'string' },
       against: { type: 'string' },
       profile: { type: 'string' },
@@ -104,7 +109,10 @@ async function run(scenario: Scenario, values: Values): Promise<Report> {
     ...extent,
     processes: wholeNumber(values, 'processes', extent.processes),
     rounds: wholeNumber(values, 'rounds', extent.rounds),
-    seed: (Math.random() * 2 ** 32) >>> 0,
+    seed: wholeNumber(values, 'seed', (Math.random() * 2 ** 32) >>> 0, {
+      least: 0,
+      most: MAX_SEED,
+    }),
   };
   const cores = chooseCores();
   const bun = findBun(values['bun'] as string | undefined);
@@ -118,7 +126,7 @@ async function run(scenario: Scenario, values: Values): Promise<Report> {
       return load;
     },
     profile: values['profile'] as string | undefined,
-    before: against === undefined ? undefined : resolve(against, 'bench/dist'),
+    before: against === undefined ? undefined : builtBench(against),
   };
   try {
     const chosen = choose(scenario, environment, String(values['only']));
@@ -160,9 +168,18 @@ function choose(
   environment: Environment,
   only: string,
 ): (Contest | SharedContest)[] {
-  const chosen = contests(environment).filter((contest) => contest.name.includes(only));
+  const all = contests(environment);
+  const chosen = all.filter((contest) => contest.name.includes(only));
   if (chosen.length > 0) return chosen;
-  throw new UsageError(`no contest of ${name} has '${only}' in its name`);
+  const names = all.map((contest) => `  ${contest.name}`).join('\n');
+  throw new UsageError(`no contest of ${name} has '${only}' in its name; it has\n${names}`);
+}
+
+/** The folder of the built benchmark of another checkout. */
+function builtBench(checkout: string): string {
+  const folder = resolve(checkout, 'bench/dist');
+  if (existsSync(folder)) return folder;
+  throw new UsageError(`--against: there is no '${folder}'; build that checkout first`);
 }
 
 async function measure(

@@ -19,7 +19,7 @@ usage: ws-bench serve [options]
 Prints its URL. Ctrl-C ends it.
 
 options
-  --server NAME  ${SERVERS.join(', ')}; default: receive
+  --server NAME  ${SERVERS.map((name) => `'${name}'`).join(', ')}; default: receive
   --port N       default: a free port
   --host NAME    address to listen on; default: 127.0.0.1, which only this machine can connect to
   --tls          serve wss with a new certificate
@@ -43,7 +43,7 @@ async function run(values: Values): Promise<number> {
   const contender = SERVERS.find((name) => name === values['server']);
   if (contender === undefined) {
     throw new UsageError(
-      `--server: expected one of ${SERVERS.join('; ')}, got '${String(values['server'])}'`,
+      `--server: expected one of ${SERVERS.map((name) => `'${name}'`).join(', ')}, got '${String(values['server'])}'`,
     );
   }
   const host = String(values['host']);

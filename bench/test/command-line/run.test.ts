@@ -17,6 +17,7 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
 describe('runCli', () => {
   it('lists every command', async () => {
     const { code, out } = await run('--help');
+    expect(await run('-h')).toEqual({ code, out, err: '' });
     expect(code).toBe(0);
     for (const name of NAMES) expect(out).toMatch(new RegExp(`^ {2}${name} `, 'm'));
   });
@@ -31,6 +32,7 @@ describe('runCli', () => {
     for (const args of [
       [name, '--help'],
       ['--help', name],
+      [name, '-h'],
     ]) {
       const { code, out, err } = await run(...args);
       expect([code, err]).toEqual([0, '']);
@@ -61,12 +63,15 @@ describe('runCli', () => {
       "--json and --html: both are 'a'; give them two files",
     ],
     [['micro', '--html'], '--html'],
-    [['compare', '--only', 'nothing'], "no contest of compare has 'nothing' in its name"],
+    [['compare', '--only', 'nothing'], 'in its name; it has\n  64 x 1 x 16 B\n'],
+    [['micro', '--against', '/no/such'], "--against: there is no '/no/such/bench/dist'"],
+    [['micro', '--seed', '-1'], '--seed'],
+    [['micro', '--seed', 'x'], '--seed: expected a whole number from 0 to 4294967295'],
     [['compare', '--processes', '0'], '--processes: expected a whole number of 1 or more'],
     [['compare', '--bun', '/no/such/bun'], "--bun: '/no/such/bun --version' cannot be run"],
     [['deflate', '--only', 'nothing'], "no contest of deflate has 'nothing' in its name"],
     [['serve', '--port', '65536'], '--port: expected a whole number from 0 to 65535'],
-    [['serve', '--server', 'toString'], '--server: expected one of receive; loop; serveRaw; ws'],
+    [['serve', '--server', 'toString'], "--server: expected one of 'receive', 'loop',"],
     [['serve', '--json'], 'unknown option --json'],
     [['charts', '--chekc'], 'unknown option --chekc'],
     [['charts', 'now'], 'unexpected: now'],

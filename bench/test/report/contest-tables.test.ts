@@ -18,9 +18,7 @@ describe('ratioTable', () => {
   it('marks a ratio whose load was busy, says so, and shows the busiest', () => {
     const text = textOf(ratioTable(columns, 'ws', 'us'));
     expect(text).toMatch(/^Echo: times\nMore is better\. \*: the load used more than 90 %/);
-    expect(text).toMatch(
-      /^64 x 16 x 16 B +8\.00\* \(7\.00-10\.0\) +1\.00 \(1\.00-1\.00\) +95\.0$/m,
-    );
+    expect(text).toMatch(/^64 x 16 x 16 B +8\.00\* \(7\.00-10\.0\) +1\.00 +95\.0$/m);
   });
 
   it('has no column of a load that was not measured', () => {

@@ -35,7 +35,7 @@ import type { BrowserConnSettings } from './options.ts';
 import { dataTypeOf, encodeUtf8, type PageMessage, payloadOf } from './payload.ts';
 import { after, attempt, bounded, nothing } from './promises.ts';
 import { ERROR_CLOSE_CODE, isNormalEnd, ReadSide } from './read-side.ts';
-import { badType, boundOf, checkNames } from './validate.ts';
+import { badType, boundOf, checkNames, whole } from './validate.ts';
 import type {
   PageSocket,
   WebSocketEvent,
@@ -159,13 +159,11 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
    * their payloads, frames, pings and `rtt` are NaN.
    */
   get stats(): ConnStats {
-    const { messages: messagesIn, bytes: bytesIn } = this.#reads;
-    const { messages: messagesOut, bytes: bytesOut } = this.#writes;
     return {
-      messagesIn,
-      messagesOut,
-      bytesIn,
-      bytesOut,
+      messagesIn: this.#reads.messages,
+      messagesOut: this.#writes.messages,
+      bytesIn: this.#reads.bytes,
+      bytesOut: this.#writes.bytes,
       framesIn: NaN,
       framesOut: NaN,
       pingsIn: NaN,
@@ -208,12 +206,12 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   ): Promise<SchemaOutput<S>>;
   readJSON<T = unknown>(options?: WaitOptions & { readonly schema?: undefined }): Promise<T>;
   readJSON(
-    options: WaitOptions & { readonly schema?: StandardSchema | undefined } = {},
+    options?: WaitOptions & { readonly schema?: StandardSchema | undefined },
   ): Promise<unknown> {
     return attempt(() => {
-      const { schema, ...wait } = options;
+      const schema = options?.schema;
       checkSchema(schema);
-      return this.#read('readJSON', wait).then((message) => parseJSON(message, schema));
+      return this.#read('readJSON', options, 'schema').then((read) => parseJSON(read, schema));
     });
   }
 
@@ -227,14 +225,14 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     return handled(message.then((read) => new WholeMessageReader(read)));
   }
 
-  #read(name: string, options?: WaitOptions): Promise<PageMessage> {
+  #read(name: string, options?: WaitOptions, ...more: string[]): Promise<PageMessage> {
     const start = (
       resolve: (message: PageMessage | PromiseLike<PageMessage>) => void,
       reject: (reason: unknown) => void,
     ): ((reason: unknown) => void) => this.#reads.read(name, resolve, reject);
     if (options === undefined) return handled(new Promise(start));
     return attempt(() => {
-      checkNames(name, options, WAIT_OPTION_NAMES);
+      checkNames(name, options, [...more, ...WAIT_OPTION_NAMES]);
       return bounded(options, start);
     });
   }
@@ -303,8 +301,8 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
 
   #send(method: string, type: number, data: MessageData, options?: WriteOptions): Promise<void> {
     return attempt(() => {
-      checkType(method, type);
       const payload = payloadOf(method, type, data);
+      checkType(method, type);
       if (this.#expired !== undefined) this.#expire(this.#expired);
       if (options === undefined) return this.#writes.send(payload);
       checkNames(method, options, ['compress', 'signal']);
@@ -489,7 +487,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     this.#state = 'closing';
     this.#failure = { error: fault, code };
     this.#reads.end(fault);
-    this.#writes.fail(fault);
+    this.#writes.fail(new CloseSentError());
     this.#socket.close(code);
     const cancel = after(CLOSE_TIMEOUT, () => this.terminate());
     void this.closed.then(cancel);
@@ -510,11 +508,11 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     this.#cancelWriteDeadline();
     const end = new CloseError(code, reason, isOrderly ? '' : CAUSE_HIDDEN);
     if (this.#cause !== undefined) end.cause = this.#cause;
-    const failure = this.#failure ?? (isOrderly ? undefined : { error: end, code });
-    this.#reads.end(end);
+    const failure = this.#failure ?? (wasClean ? undefined : { error: end, code });
+    this.#reads.end(failure?.error ?? end);
     this.#writes.fail(wasClean ? new CloseSentError() : end);
     this.#resolveClosed({
-      code: code === 1006 && failure !== undefined ? failure.code : code,
+      code: code === 1006 ? (failure?.code ?? code) : code,
       reason,
       wasClean,
       ...(failure && { error: failure.error }),
@@ -542,9 +540,7 @@ function checkType(method: string, type: unknown): asserts type is DataType {
 
 /** @throws TypeError, RangeError for a code or a reason that browsers refuse. */
 export function checkClose(code: number, reason = ''): void {
-  if (code !== 1000 && !(Number.isInteger(code) && code >= 3000 && code <= 4999)) {
-    throw new RangeError(`close: a page can send close code 1000 or 3000 to 4999, not ${code}`);
-  }
+  if (code !== 1000) whole('close: code other than 1000 in a page', code, 3000, 4999);
   if (typeof reason !== 'string') {
     throw badType('close: expected a string as the reason', reason);
   }

@@ -21,7 +21,7 @@ export class UnsupportedError extends WebSocketError {
   /** @param member - A member of `Conn`. */
   constructor(member: string) {
     super(
-      `${member} is not available in a page: browsers lack it; send a message of your own instead`,
+      `${member} is not available in a page; send a message of your own instead`,
       'WS_ERR_UNSUPPORTED',
     );
   }

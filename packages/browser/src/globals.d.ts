@@ -11,8 +11,9 @@ declare const TextDecoder: {
 declare const TextEncoder: { new (): { encode(text: string): Uint8Array } };
 declare const setTimeout: (callback: () => void, ms?: number) => unknown;
 declare const clearTimeout: (timer: unknown) => void;
-// Node has no `reportError`, and only pages have a `location`.
+// Node has no `reportError`. Pages have a `document`, pages and workers a `location`.
 declare var reportError: ((error: unknown) => void) | undefined;
+declare var document: { readonly baseURI: string } | undefined;
 declare var location: { readonly href: string } | undefined;
 declare const console: { error(error: unknown): void };
 declare const URL: { new (url: string | URL, base?: string): URL };

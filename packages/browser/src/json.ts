@@ -1,6 +1,14 @@
 import type { StandardSchema } from '@ws/conn';
 import { JSONError, kind, type Message, printable } from '@ws/conn/parts';
+import { report } from './promises.ts';
 import { badType } from './validate.ts';
+
+const SCHEMA_FAILED = 'the schema failed';
+
+interface ValidationResult {
+  readonly issues?: readonly { readonly message?: unknown }[];
+  readonly value?: unknown;
+}
 
 /** @throws TypeError when `schema` is not a Standard Schema. */
 export function checkSchema(schema: StandardSchema | undefined): void {
@@ -11,28 +19,28 @@ export function checkSchema(schema: StandardSchema | undefined): void {
 /**
  * Parses `message` as JSON and validates it with `schema`.
  *
- * @throws (rejects) JSONError when the message is not JSON, or does not match the schema.
+ * @throws (rejects) JSONError when the message is not JSON or does not match the schema, and for an
+ *   error of the schema, which is reported.
  */
 export async function parseJSON(
   message: Message,
   schema: StandardSchema | undefined,
 ): Promise<unknown> {
   let fault = 'message is not JSON';
-  let issues: readonly { readonly message?: unknown }[] | undefined;
   let cause: unknown;
+  let issues: ValidationResult['issues'];
   try {
     const value = message.json();
     if (schema === undefined) return value;
-    fault = 'message does not fit the schema';
-    const result = (await schema['~standard'].validate(value)) as {
-      readonly issues?: typeof issues;
-      readonly value?: unknown;
-    };
+    fault = SCHEMA_FAILED;
+    const result = (await schema['~standard'].validate(value)) as ValidationResult;
     issues = result.issues;
     if (issues === undefined) return result.value;
+    fault = 'message does not fit the schema';
     cause = issues[0]?.message;
   } catch (error) {
     cause = error;
+    if (fault === SCHEMA_FAILED) report(error);
   }
   throw jsonError(fault, cause, issues);
 }

@@ -1,6 +1,7 @@
 import type { DataType, MessageReaderLike } from '@ws/conn';
 import { decodeUtf8, type PageMessage } from './payload.ts';
 import { attempt } from './promises.ts';
+import { badType } from './validate.ts';
 
 /**
  * A whole message, read as a stream: browsers deliver no part of one.
@@ -26,7 +27,8 @@ export class WholeMessageReader implements MessageReaderLike {
 
   read(into: Uint8Array): Promise<number> {
     return attempt(() => {
-      if (!(into?.length > 0)) throw new TypeError('read: expected a Uint8Array with room');
+      if (!(into instanceof Uint8Array)) throw badType('read: expected a Uint8Array', into);
+      if (into.length === 0) throw new RangeError('read: no room');
       const piece = this.#take(into.length);
       into.set(piece);
       return Promise.resolve(piece.length);

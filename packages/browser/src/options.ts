@@ -106,10 +106,14 @@ export function checkDialOptions(options: DialOptions): DialPlan {
     handshakeTimeout = 45_000,
   } = options;
   if (!['auto', false].includes(stream)) throw badType("stream: expected 'auto' or false", stream);
+  const protocols: string[] = [subprotocols].flat();
+  if (protocols.some((each) => typeof each !== 'string')) {
+    throw badType('subprotocols: expected strings', subprotocols);
+  }
   const plan = {
     ...checkConnOptions(options),
-    // The class checks their values.
-    subprotocols: typeof subprotocols === 'string' ? [subprotocols] : [...subprotocols],
+    // The class checks their characters.
+    subprotocols: protocols,
     handshakeTimeout: boundOf('handshakeTimeout', handshakeTimeout),
     WebSocket,
     WebSocketStream: stream === 'auto' ? (WebSocketStream ?? web.WebSocketStream) : undefined,

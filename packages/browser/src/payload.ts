@@ -12,14 +12,13 @@ const SHORT = 64;
 /** Encodes `text` in new memory. Lone surrogates become U+FFFD. */
 export function encodeUtf8(text: string): Uint8Array {
   const { length } = text;
-  if (length > SHORT) return (encoder ??= new TextEncoder()).encode(text);
-  const bytes = new Uint8Array(length);
-  for (let i = 0; i < length; i++) {
-    const unit = text.charCodeAt(i);
-    if (unit > 127) return (encoder ??= new TextEncoder()).encode(text);
-    bytes[i] = unit;
+  if (length <= SHORT) {
+    const bytes = new Uint8Array(length);
+    let i = 0;
+    for (; i < length && text.charCodeAt(i) < 128; i++) bytes[i] = text.charCodeAt(i);
+    if (i === length) return bytes;
   }
-  return bytes;
+  return (encoder ??= new TextEncoder()).encode(text);
 }
 
 /** Decodes UTF-8. A byte order mark is kept; invalid bytes become U+FFFD. */
@@ -89,11 +88,6 @@ export function bytesOf(method: string, data: MessageData): Uint8Array {
   }
   // A detached buffer throws.
   return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
-}
-
-/** The bytes of a message on the wire. */
-export function sizeOf(data: string | Uint8Array): number {
-  return bytesOf('', data).length;
 }
 
 /** The error of a message of `size` bytes that exceeds the option `name`, a bound of `most` bytes. */

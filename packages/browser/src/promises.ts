@@ -1,6 +1,6 @@
 import type { WaitOptions } from '@ws/conn';
 import { handled, kind, rejected, TimeoutError } from '@ws/conn/parts';
-import { badType, boundOf } from './validate.ts';
+import { badType, whole } from './validate.ts';
 
 /** The most ms that `setTimeout` takes: 24 days. */
 const LONGEST_TIMER = 2 ** 31 - 1;
@@ -49,7 +49,7 @@ export function bounded<T>(
   if (signal !== undefined && kind(signal) !== 'AbortSignal') {
     throw badType('signal: expected an AbortSignal', signal);
   }
-  const ms = timeout === undefined ? Infinity : boundOf('timeout', timeout);
+  const ms = timeout === undefined ? Infinity : whole('timeout', timeout);
   if (signal?.aborted) return rejected(signal.reason);
   let settled = nothing;
   const promise = new Promise<T>((resolve, reject) => {

@@ -65,7 +65,15 @@ export class ReadSide {
 
   /** A message has arrived. */
   add(data: unknown): void {
-    if (!this.#dropping && this.#ended === undefined) this.#add(messageOf(data));
+    if (!this.#dropping && this.#ended === undefined) {
+      try {
+        this.#add(messageOf(data));
+      } catch (error) {
+        // A Blob: the class, or code of the page, has another `binaryType`.
+        report(error);
+        this.#fail(error, ERROR_CLOSE_CODE);
+      }
+    }
     this.serve();
   }
 
@@ -139,13 +147,12 @@ export class ReadSide {
   /** Gives every message to `handler`. Resolves with `closed` after a normal end. */
   receive(caller: string, handler: MessageHandler, closed: Promise<CloseInfo>): Promise<CloseInfo> {
     return new Promise((resolve, reject) => {
-      const end = (reason: unknown): void => {
-        this.#caller = '';
-        if (isNormalEnd(reason)) resolve(closed);
-        else reject(reason);
-      };
       const reader = async (message: PageMessage | undefined): Promise<void> => {
-        if (message === undefined) return end(this.#ended!.reason);
+        if (message === undefined) {
+          this.#caller = '';
+          const { reason } = this.#ended!;
+          return isNormalEnd(reason) ? resolve(closed) : reject(reason);
+        }
         let waits = false;
         try {
           // In a page, a message stays valid. Its class has all members of a BorrowedMessage.

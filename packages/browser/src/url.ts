@@ -13,7 +13,7 @@ export function targetOf(url: unknown): URL {
   }
   let cure = 'start it with ws:// or wss://';
   try {
-    const target = new URL(url, globalThis.location?.href);
+    const target = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
     target.protocol = target.protocol.replace('http', 'ws');
     target.hash = '';
     if (target.username || target.password) cure = `browsers send no user info; ${LOGINS}`;

@@ -1,6 +1,6 @@
 import { type BackpressureError, handled, RESOLVED, rejected } from '@ws/conn/parts';
 import type { BrowserConnSettings } from './options.ts';
-import { overflow, sizeOf } from './payload.ts';
+import { bytesOf, overflow } from './payload.ts';
 import { nothing } from './promises.ts';
 import type { PageSocket } from './web-types.ts';
 
@@ -61,7 +61,7 @@ export class WriteSide {
     if (rejection !== undefined) return rejection;
     // A UTF-16 unit has at most three bytes in UTF-8.
     if (buffered > 0 && !waited && this.overflow(buffered, data.length * 3)) {
-      const full = this.overflow(buffered, sizeOf(data));
+      const full = this.overflow(buffered, bytesOf('', data).length);
       if (full !== undefined) return rejected(full);
     }
     const socket = this.#socket;
@@ -74,7 +74,7 @@ export class WriteSide {
 
   #sendLater(data: string | Uint8Array): void {
     const copy = data.slice();
-    const size = sizeOf(data);
+    const size = bytesOf('', data).length;
     this.#early += size;
     this.#socket.addEventListener('open', () => {
       this.#early -= size;

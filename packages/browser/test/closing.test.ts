@@ -19,16 +19,25 @@ describe('BrowserConn.close', () => {
     expect(conn.state).toBe('closed');
   });
 
-  it.each([0, 999, 1001, 1005, 1006, 1011, 2999, 5000, 3000.5, NaN, '1000', null])(
+  it.each([0, 999, 1001, 1005, 1006, 1011, 2999, 5000, 3000.5, NaN])(
     'rejects the code %j with a RangeError that has the rule',
     async (code) => {
       const { conn, socket } = connected();
-      const error = await rejection(conn.close(code as never));
+      const error = await rejection(conn.close(code));
       expect(error).toBeInstanceOf(RangeError);
-      expect(error.message).toContain('a page can send close code 1000 or 3000 to 4999');
+      expect(error.message).toBe(
+        `close: code other than 1000 in a page: expected a whole number from 3000 to 4999, got ${code}`,
+      );
       expect([conn.state, socket.closes]).toEqual(['open', []]);
     },
   );
+
+  it.each(['1000', null, {}])('rejects the code %j with a TypeError', async (code) => {
+    const { conn, socket } = connected();
+    const error = await rejection(conn.close(code as never));
+    expect(error).toBeInstanceOf(TypeError);
+    expect([conn.state, socket.closes]).toEqual(['open', []]);
+  });
 
   it('bounds the reason to 123 bytes of UTF-8', async () => {
     const { conn, socket } = connected();
@@ -60,7 +69,8 @@ describe('BrowserConn.close', () => {
     await vi.advanceTimersByTimeAsync(4999);
     expect(conn.state).toBe('closing');
     await vi.advanceTimersByTimeAsync(1);
-    expect(await closing).toEqual({ code: 1006, reason: '', wasClean: false });
+    const error = expect.any(CloseError);
+    expect(await closing).toEqual({ code: 1006, reason: '', wasClean: false, error });
     socket.message('late');
     socket.end(1000);
     expect(await conn.closed).toMatchObject({ code: 1006 });
@@ -115,8 +125,9 @@ describe('BrowserConn.terminate', () => {
     conn.terminate();
     conn.terminate();
     expect(conn.state).toBe('closed');
-    expect(await conn.closed).toEqual({ code: 1006, reason: '', wasClean: false });
-    expect(await rejection(reading)).toMatchObject({ closeCode: 1006 });
+    const error = await rejection(reading);
+    expect(error).toMatchObject({ closeCode: 1006 });
+    expect(await conn.closed).toEqual({ code: 1006, reason: '', wasClean: false, error });
     expect(socket.closes).toEqual([[undefined, undefined]]);
     socket.end(1000);
   });

@@ -44,6 +44,15 @@ describe('dial', () => {
     sockets[0]!.end();
   });
 
+  it('resolves a URL against the base of the page, as its links', async () => {
+    vi.stubGlobal('location', { href: 'about:srcdoc' });
+    vi.stubGlobal('document', { baseURI: 'https://example.org/app/' });
+    const { WebSocket, sockets } = socketClass();
+    void dial('feed', { WebSocket }).catch(() => {});
+    expect(sockets[0]!.url).toBe('wss://example.org/app/feed');
+    sockets[0]!.end();
+  });
+
   it.each([
     ['', 'start it with ws:// or wss://'],
     ['example.org/feed', 'start it with ws:// or wss://'],
@@ -92,6 +101,8 @@ describe('dial', () => {
     [{ stream: true }, TypeError, "stream: expected 'auto' or false"],
     [{ signal: {}, WebSocket: FakeWebSocket }, TypeError, 'signal: expected an AbortSignal'],
     [{ WebSocket: 'ws' }, TypeError, 'WebSocket'],
+    [{ subprotocols: 5 }, TypeError, 'subprotocols: expected strings, got number'],
+    [{ subprotocols: ['a', 5] }, TypeError, 'subprotocols: expected strings, got Array'],
     ['chat', TypeError, 'dial: expected options, got string; known options: '],
     [['chat'], TypeError, 'dial: expected options, got Array; known options: '],
     [null, TypeError, 'options'],

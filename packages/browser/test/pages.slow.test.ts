@@ -168,7 +168,7 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch, stream }) => {
         errors.push(await rejection(conn.send('late')));
         return errors.map(String);`);
       const expected = [
-        'RangeError: close: a page can send close code 1000 or 3000 to 4999',
+        'RangeError: close: code other than 1000 in a page: expected a whole number from 3000 to 4999, got 1001',
         'RangeError: close: expected a reason of at most 123 bytes of UTF-8, got 124',
         'UnsupportedError: websocket: ping is not available in a page',
         'TypeError: dial: unknown option headers; ',

@@ -80,7 +80,7 @@ describe('BrowserConn.readMessage', () => {
   it('rejects bad options', async () => {
     const reported = stubReportError();
     const { conn } = connected();
-    for (const options of [{ timeout: 0 }, { timeout: '5' }, { signal: 5 }, { tiemout: 5 }, 5]) {
+    for (const options of [{ timeout: 0 }, { timeout: false }, { signal: 5 }, { tiemout: 5 }, 5]) {
       const error = await rejection(conn.readMessage(options as never));
       expect(error.name).toMatch(/^(Type|Range)Error$/);
     }
@@ -332,11 +332,30 @@ describe('BrowserConn.readJSON', () => {
     expect(await conn.readJSON()).toBe(5);
   });
 
-  it('rejects another schema', async () => {
+  it('rejects another schema, and bad options', async () => {
     stubReportError();
     const { conn } = connected();
     const error = await rejection(conn.readJSON({ schema: {} as never }));
     expect(error.message).toContain('expected a Standard Schema');
+    for (const options of [5, null, 'x', { foo: 1 }]) {
+      const { message } = await rejection(conn.readJSON(options as never));
+      expect(message).toContain('readJSON: ');
+      expect(message).toContain('known options: schema, signal, timeout');
+    }
+  });
+
+  it('reports a schema that throws', async () => {
+    const report = stubReportError();
+    const { conn, socket } = connected();
+    const cause = new Error('a bug');
+    const validate = (): never => {
+      throw cause;
+    };
+    socket.message('1');
+    const schema = { '~standard': { version: 1, vendor: 'test', validate } } as const;
+    const error = await rejection(conn.readJSON({ schema }));
+    expect(error).toMatchObject({ code: 'WS_ERR_JSON', cause });
+    expect(report).toHaveBeenCalledWith(cause);
   });
 });
 
@@ -368,9 +387,26 @@ describe('BrowserConn.nextReader', () => {
     const { conn, socket } = connected();
     socket.message('a');
     const reader = await conn.nextReader();
-    expect(await rejection(reader.read(new Uint8Array(0)))).toBeInstanceOf(TypeError);
-    expect(await rejection(reader.read([] as never))).toBeInstanceOf(TypeError);
+    expect(await rejection(reader.read(new Uint8Array(0)))).toBeInstanceOf(RangeError);
+    for (const into of [[], 'x', [0], undefined]) {
+      expect(await rejection(reader.read(into as never))).toBeInstanceOf(TypeError);
+    }
     expect(await reader.text()).toBe('a');
+  });
+});
+
+describe('a message of another class than text and ArrayBuffer', () => {
+  it('closes the connection with 3011, so that no message is lost', async () => {
+    const report = stubReportError();
+    const { conn, socket } = connected();
+    socket.message('before');
+    socket.message(new Blob(['x']));
+    socket.message('after');
+    expect(socket.closes).toEqual([[3011, undefined]]);
+    expect((await conn.readMessage()).text()).toBe('before');
+    const error = await rejection(conn.readMessage());
+    expect(error.message).toContain('got Blob');
+    expect(report).toHaveBeenCalledWith(error);
   });
 });
 
@@ -391,7 +427,7 @@ describe('a limit of reading', () => {
     socket.message('dropped');
     socket.end(3009);
     expect(await conn.closed).toEqual({ code: 3009, reason: '', wasClean: true, error });
-    expect(await rejection(conn.send('a'))).toBe(error);
+    expect(await rejection(conn.send('a'))).toBeInstanceOf(CloseSentError);
   });
 
   it('has the options limitCloseCode and setReadLimit', async () => {

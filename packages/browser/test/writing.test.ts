@@ -74,6 +74,12 @@ describe('BrowserConn.send', () => {
     expect((await rejection(conn.send(data))).message).toContain('detached');
   });
 
+  it('names the kind of other data', async () => {
+    const { conn } = connected();
+    const { message } = await rejection(conn.send(new Blob(['x']) as never));
+    expect(message).toBe('send: expected a string or bytes, got Blob');
+  });
+
   it('ends a wait for the buffer when its signal aborts, and stays usable', async () => {
     const { conn, socket } = connected({ highWaterMark: 1 });
     socket.blocked = true;
@@ -255,11 +261,13 @@ describe('BrowserConn.setWriteDeadline', () => {
     socket.blocked = true;
     conn.setWriteDeadline(Date.now() + 50);
     const sent = rejection(conn.send('ab'));
+    const reading = rejection(conn.readMessage());
     await vi.advanceTimersByTimeAsync(50);
     const error = await sent;
     expect(error).toBeInstanceOf(TimeoutError);
     expect(error).toMatchObject({ permanent: true });
     expect(await conn.closed).toEqual({ code: 1006, reason: '', wasClean: false, error });
+    expect(await reading).toBe(error);
     expect(socket.closes).toHaveLength(1);
   });
 

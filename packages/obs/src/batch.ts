@@ -2,7 +2,7 @@ import { type Fields, fieldsOf } from './encoding.ts';
 import { ObsProtocolError, ObsRequestError } from './errors.ts';
 import type { RequestStatus } from './generated/enums.ts';
 import type { Requests, Responses } from './generated/protocol.ts';
-import { type CallOptions, expect } from './options.ts';
+import { type CallOptions, checkRequest, expect } from './options.ts';
 import { UNKNOWN_STATUS } from './wire.ts';
 
 /** One request of a batch. */
@@ -57,9 +57,11 @@ const EXECUTION_TYPES: readonly string[] = ['serial-realtime', 'serial-frame', '
 /** Returns the fields of a RequestBatch. @throws TypeError for a wrong argument. */
 export function batchOf(
   requests: readonly BatchRequest[],
-  { haltOnFailure, execution = 'serial-realtime' }: BatchOptions = {},
+  { haltOnFailure = false, execution = 'serial-realtime' }: BatchOptions = {},
 ): Fields {
   expect(Array.isArray(requests), 'batch', 'an array of requests', requests);
+  for (const each of requests) checkRequest('batch', each?.requestType, each?.requestData);
+  expect(typeof haltOnFailure === 'boolean', 'haltOnFailure', 'a boolean', haltOnFailure);
   const executionType = EXECUTION_TYPES.indexOf(execution);
   expect(executionType >= 0, 'execution', EXECUTION_TYPES.join(' or '), execution);
   return { haltOnFailure, executionType, requests };

@@ -5,7 +5,7 @@ import { type Encoding, type Fields, fieldsOf } from './encoding.ts';
 import { ObsProtocolError } from './errors.ts';
 import { checkSubscriptions, Obs, type ObsInfo } from './obs.ts';
 import { exchange, open, type Plan } from './open.ts';
-import { expect, type OpenOptions, openWaitOf } from './options.ts';
+import { expectType, type OpenOptions, openWaitOf } from './options.ts';
 import { HELLO, IDENTIFIED, IDENTIFY } from './wire.ts';
 
 /** Options of {@link connect}. */
@@ -68,20 +68,20 @@ export function planConnect(
   range('rpcVersion', rpcVersion, 1, 2 ** 31 - 1);
   checkSubscriptions(eventSubscriptions);
   if (encoding !== undefined) {
-    const isOne = typeof encoding?.encode === 'function' && typeof encoding.decode === 'function';
-    expect(isOne, 'encoding', '{ encode, decode }', encoding);
+    for (const name of ['encode', 'decode'] as const) {
+      expectType(`encoding.${name}`, 'function', encoding?.[name]);
+    }
   }
   return {
     dial,
     wait,
     subprotocols: [`obswebsocket.${encoding === undefined ? 'json' : 'msgpack'}`],
-    waitsFor: 'Hello of obs-websocket 5 (for OBS before 28 use connectV4 of @ws/obs/v4)',
+    waitsFor: 'Hello of obs-websocket 5 (before OBS 28, use connectV4 of @ws/obs/v4)',
     async login(conn) {
       const ask = async (op: number, fields?: Fields): Promise<Fields> => {
         const answer = await exchange(conn, encoding, fields);
         if (answer['op'] === op) return fieldsOf(answer['d']);
-        const name = op === HELLO ? 'Hello' : 'Identified';
-        throw new ObsProtocolError(`expected ${name} of obs-websocket 5; is it another server?`);
+        throw new ObsProtocolError(`expected op ${op} of obs-websocket 5; is it another server?`);
       };
       const {
         authentication: challenge,

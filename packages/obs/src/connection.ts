@@ -90,8 +90,8 @@ export class ObsConnection {
   ): Promise<T> {
     const id = String(++this.#lastId);
     try {
-      const data = encode(message(id), this.#encoding);
       const bounds = wait();
+      const data = encode(message(id), this.#encoding);
       if (this.#closeError !== undefined) return rejectedLater(portablePlatform, this.#closeError);
       const result = this.#waits.add(id, bounds, () => `${name}: no answer`, finish);
       schedule(() => this.#send(id, data), id);

@@ -27,12 +27,14 @@ export class ObsRequestError extends WebSocketError {
   /** The reason in OBS's words, `''` without. Escape it before you print it. */
   readonly comment: string;
 
-  constructor(requestType: string, status: RequestStatus, comment = '') {
+  constructor(requestType: string, status: RequestStatus, comment: unknown = '') {
+    const words = String(comment);
     const reason = status > 0 ? ` with status ${status}` : '';
-    super(`OBS refused ${requestType}${reason}: ${printable(comment)}`, 'WS_ERR_OBS_REQUEST');
+    const why = words && `: ${printable(words)}`;
+    super(`OBS refused ${requestType}${reason}${why}`, 'WS_ERR_OBS_REQUEST');
     this.requestType = requestType;
     this.status = status;
-    this.comment = comment;
+    this.comment = words;
   }
 
   override get name(): string {

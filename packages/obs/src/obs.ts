@@ -1,4 +1,4 @@
-import { kind, range } from '@ws/conn/parts';
+import { range } from '@ws/conn/parts';
 import {
   type BatchOptions,
   type BatchRequest,
@@ -11,7 +11,14 @@ import { type ObsClose, ObsConnection } from './connection.ts';
 import { type Encoding, type Fields, fieldsOf } from './encoding.ts';
 import { ObsProtocolError } from './errors.ts';
 import type { Events, Requests, Responses } from './generated/protocol.ts';
-import { type CallOptions, expect, type ObsConn, type OpenOptions, waitOf } from './options.ts';
+import {
+  type CallOptions,
+  checkRequest,
+  expect,
+  type ObsConn,
+  type OpenOptions,
+  waitOf,
+} from './options.ts';
 import {
   EVENT,
   IDENTIFIED,
@@ -248,12 +255,6 @@ export class Obs implements AsyncDisposable {
         throw new ObsProtocolError(`a message with the unknown op ${JSON.stringify(op)}`);
     }
   }
-}
-
-/** @throws TypeError unless a request has a name, and an object of fields or none. */
-export function checkRequest(method: string, type: unknown, data: unknown = {}): void {
-  expect(typeof type === 'string', method, 'the name of a request', type);
-  expect(kind(data) === 'Object', String(type), 'an object of fields', data);
 }
 
 /** @throws TypeError, RangeError unless it is a mask. */

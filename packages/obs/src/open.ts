@@ -28,6 +28,8 @@ export async function open<T>(
 ): Promise<T> {
   const scope = new AbortController();
   const waits = new Waits();
+  // A query may have a secret.
+  const address = String(url).split('?')[0];
   let conn: ObsConn | undefined;
   const connect = async (): Promise<T> => {
     conn = await dial(String(url), { signal: scope.signal, subprotocols });
@@ -39,7 +41,7 @@ export async function open<T>(
   const opened = waits.add(
     '',
     wait,
-    () => `${String(url)}: no ${conn === undefined ? 'connection' : waitsFor}`,
+    () => `${address}: no ${conn === undefined ? 'connection' : waitsFor}`,
     (result: T) => result,
   );
   connect().then(

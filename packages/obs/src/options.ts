@@ -101,3 +101,9 @@ export function expect(holds: boolean, name: string, expected: string, value: un
 export function expectType(name: string, type: 'function' | 'string', value: unknown): void {
   expect(typeof value === type, name, `a ${type}`, value);
 }
+
+/** @throws TypeError unless a request has a name, and an object of fields or none. */
+export function checkRequest(method: string, type: unknown, data: unknown = {}): void {
+  expect(typeof type === 'string', method, 'the name of a request', type);
+  expect(kind(data) === 'Object', String(type), 'an object of fields', data);
+}

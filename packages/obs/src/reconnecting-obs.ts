@@ -4,7 +4,7 @@ import { type ConnectOptions, DEFAULT_URL, planConnect } from './connect.ts';
 import { ObsCloseError, ObsProtocolError } from './errors.ts';
 import type { Obs } from './obs.ts';
 import { open } from './open.ts';
-import type { ObsConn } from './options.ts';
+import { expectType, type ObsConn } from './options.ts';
 import { MESSAGE_DECODE_ERROR, SESSION_INVALIDATED } from './wire.ts';
 
 /** Options of {@link reconnectingObs}: those of `connect` and of `reconnecting`. */
@@ -44,8 +44,9 @@ export function reconnectingObs(
   url: string | URL = DEFAULT_URL,
   options: ReconnectingObsOptions = {},
 ): AsyncIterable<Obs> {
-  const { minDelay, maxDelay, stopCodes = STOP_CODES, signal, retry } = options;
   const plan = planConnect('reconnectingObs', options, ...OPTION_NAMES);
+  const { minDelay, maxDelay, stopCodes = STOP_CODES, signal, retry } = options;
+  if (retry !== undefined) expectType('retry', 'function', retry);
   const opened = new WeakMap<ObsConn, Obs>();
   const conns = reconnecting(
     ({ signal }) =>

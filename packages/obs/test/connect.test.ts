@@ -55,7 +55,7 @@ describe('connect', () => {
     const fake = await startFake({ hello: '{"type":"welcome"}' });
     const error = await rejection(connect(fake.url));
     expect(error).toBeInstanceOf(ObsProtocolError);
-    expect(error.message).toContain('expected Hello of obs-websocket 5');
+    expect(error.message).toContain('expected op 0 of obs-websocket 5');
   });
 
   it.each(['hello', '[', ''])('rejects a server whose first message is %o', async (hello) => {
@@ -78,8 +78,10 @@ describe('connect', () => {
   it('names connectV4 when no Hello comes, as from obs-websocket 4', async () => {
     const fake = await startFake({ hello: false });
     const conn = await dial(fake.url);
-    const error = await rejection(connect(fake.url, { timeout: 50, dial: async () => conn }));
+    const url = `${fake.url}?token=secret`;
+    const error = await rejection(connect(url, { timeout: 50, dial: async () => conn }));
     expect(error).toBeInstanceOf(TimeoutError);
+    expect(error.message).not.toContain('secret');
     expect(error.message).toContain('no Hello of obs-websocket 5');
     expect(error.message).toContain('connectV4');
   });
@@ -211,8 +213,8 @@ describe('connect', () => {
     [{ rpcVersion: 0 }, 'rpcVersion: expected a whole number from 1'],
     [{ eventSubscriptions: -1 }, 'eventSubscriptions: expected a whole number from 0'],
     [{ timeout: 0 }, 'timeout: expected a whole number of 1 or more'],
-    [{ encoding: {} }, 'encoding: expected { encode, decode }'],
-    [{ encoding: null }, 'encoding: expected { encode, decode }'],
+    [{ encoding: {} }, 'encoding.encode: expected a function'],
+    [{ encoding: { encode() {} } }, 'encoding.decode: expected a function'],
     [{ signal: {} }, 'signal: expected an AbortSignal'],
     [{ report: 1 }, 'report: expected a function'],
     ['secret', 'connect: expected an object of options, got string'],

@@ -177,6 +177,26 @@ describe('Obs.call', () => {
   });
 });
 
+describe('a refusal', () => {
+  nothingUnhandled();
+
+  it.each([
+    ['"a\\u001b"', ': a\\u001b'],
+    ['5', ': 5'],
+    ['{}', ': [object Object]'],
+    ['""', ''],
+  ])('has the comment %s in its text', async (comment, text) => {
+    const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
+    const refused = rejection(obs.call('GetStats'));
+    await fake.requested('GetStats');
+    const requestStatus = `{"result":false,"code":600,"comment":${comment}}`;
+    fake.sendRaw(`{"op":7,"d":{"requestId":"1","requestStatus":${requestStatus}}}`);
+    const error = await refused;
+    expect(error).toBeInstanceOf(ObsRequestError);
+    expect(error.message).toBe(`websocket: OBS refused GetStats with status 600${text}`);
+  });
+});
+
 describe('Obs.batch', () => {
   nothingUnhandled();
 
@@ -223,6 +243,11 @@ describe('Obs.batch', () => {
     [[{}], 'batch: expected an array of requests, got Object'],
     [[[], { execution: 'fast' }], 'execution: expected serial-realtime or'],
     [[[], { halt: true }], 'batch: unknown option halt'],
+    [[[], { haltOnFailure: 'yes' }], 'haltOnFailure: expected a boolean, got string'],
+    [[[], null], 'batch: expected an object of options, got null'],
+    [[[null]], 'batch: expected the name of a request, got undefined'],
+    [[[{ requestType: 5 }]], 'batch: expected the name of a request, got number'],
+    [[[{ requestType: 'Sleep', requestData: 5 }]], 'Sleep: expected an object of fields, got'],
   ])('rejects the arguments %o', async (args, message) => {
     const { report } = reports();
     const { obs } = await connected({}, { report });

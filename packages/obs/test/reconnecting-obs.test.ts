@@ -93,5 +93,10 @@ describe('reconnectingObs', () => {
     );
     expect(() => reconnectingObs('ws://127.0.0.1:1', { minDelay: -1 })).toThrow(RangeError);
     expect(() => reconnectingObs('ws://127.0.0.1:1', { rpcVersion: -1 })).toThrow(RangeError);
+    for (const options of [null, { retry: 5 }]) {
+      expect(() => reconnectingObs('ws://127.0.0.1:1', options as never)).toThrow(
+        /: expected an? /,
+      );
+    }
   });
 });

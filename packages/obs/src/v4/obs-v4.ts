@@ -2,8 +2,13 @@ import { type ObsClose, ObsConnection } from '../connection.ts';
 import type { Fields } from '../encoding.ts';
 import { ObsProtocolError, ObsRequestError } from '../errors.ts';
 import type { EventsV4, RequestsV4, ResponsesV4 } from '../generated/protocol-v4.ts';
-import { checkRequest } from '../obs.ts';
-import { type CallOptions, type ObsConn, type OpenOptions, waitOf } from '../options.ts';
+import {
+  type CallOptions,
+  checkRequest,
+  type ObsConn,
+  type OpenOptions,
+  waitOf,
+} from '../options.ts';
 import { UNKNOWN_STATUS } from '../wire.ts';
 
 /** The name of a request. */
@@ -65,7 +70,7 @@ export class ObsV4 implements AsyncDisposable {
       },
       ({ status, error, 'message-id': _id, ...fields }) => {
         if (status === 'ok') return fields;
-        throw new ObsRequestError(type, UNKNOWN_STATUS, String(error));
+        throw new ObsRequestError(type, UNKNOWN_STATUS, error);
       },
     );
   }
