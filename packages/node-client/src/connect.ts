@@ -88,7 +88,7 @@ export class Connector {
     try {
       scope.stage = `waiting for ${label}`;
       if (proxy.protocol === 'socks5') await socksTunnel(guarded, proxy, target.address, scope);
-      else await connectTunnel(guarded.stream, proxy, target.address, scope.signal);
+      else await connectTunnel(guarded.stream, proxy, target.address, scope);
       return target.secure ? await this.#openTls(server, guarded, scope) : guarded;
     } catch (error) {
       guarded.destroy();

@@ -15,11 +15,14 @@ export class DialScope {
   readonly #controller = new AbortController();
   readonly #outer: AbortSignal | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
+  /** The time at which the timeout is over, by `performance.now()`. */
+  readonly #endsAt: number;
 
   /** @param timeout - Milliseconds; Infinity for none. */
   constructor(timeout: number, outer: AbortSignal | undefined) {
     this.signal = this.#controller.signal;
     this.#outer = outer;
+    this.#endsAt = performance.now() + timeout;
     if (outer?.aborted) {
       this.#onAbort();
       return;
@@ -30,6 +33,11 @@ export class DialScope {
       const message = `handshake with ${this.peer} timed out after ${timeout} ms (option handshakeTimeout) while ${this.stage}`;
       this.#controller.abort(new TimeoutError(message));
     }, timeout);
+  }
+
+  /** Milliseconds until the timeout, perhaps negative; Infinity for none. */
+  get remaining(): number {
+    return this.#endsAt - performance.now();
   }
 
   /**

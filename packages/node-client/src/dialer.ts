@@ -160,7 +160,7 @@ export class Dialer {
         const text = `${await this.#withCookies(request, target, scope)}\r\n`;
         guarded = await open(target, scope);
         scope.stage = 'waiting for the answer';
-        const response = await exchange(guarded.stream, { method: 'GET', text }, scope.signal);
+        const response = await exchange(guarded.stream, { method: 'GET', text }, scope);
         await this.#keepCookies(response, target, scope);
         const next = redirects === 0 ? undefined : redirectOf(response, target);
         if (next === undefined) {

@@ -43,8 +43,8 @@ export class BadHandshakeError extends WebSocketError {
   /** The response's headers as in node:http, names in lower case. */
   readonly headers: IncomingHttpHeaders;
   /**
-   * The first bytes of the response's body: at most 1,024, and at most those of the first 500 ms.
-   * Yours to keep.
+   * The first bytes of the response's body: at most 1,024, and at most those of the first 500 ms
+   * or of half the time that `handshakeTimeout` leaves. Yours to keep.
    */
   readonly body: Buffer;
 

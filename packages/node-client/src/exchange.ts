@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type HeadFault, ResponseHead } from '@ws/codec';
 import { dialError } from './dial-error.ts';
+import type { DialScope } from './dial-scope.ts';
 import { BadHandshakeError } from './errors.ts';
 import { checkOpen } from './guarded-stream.ts';
 import { incomingHeaders } from './incoming-headers.ts';
@@ -44,16 +45,16 @@ const NO_BYTES: Buffer = Buffer.alloc(0);
  * are the next to be read from it.
  *
  * @throws BadHandshakeError with status 0 when the response is not HTTP or exceeds a bound;
- *   TransportError when the stream ends; the reason of `signal` when that aborts.
+ *   TransportError when the stream ends; the reason of the scope's signal when that aborts.
  */
 export async function exchange(
   stream: Duplex,
   httpRequest: HttpRequest,
-  signal: AbortSignal,
+  scope: DialScope,
 ): Promise<HttpResponse> {
-  signal.throwIfAborted();
+  scope.signal.throwIfAborted();
   checkOpen(stream);
-  return new Exchange(stream, httpRequest, signal).response;
+  return new Exchange(stream, httpRequest, scope).response;
 }
 
 /** Names in error messages. */
@@ -74,7 +75,7 @@ class Exchange {
   readonly response: Promise<HttpResponse>;
   readonly #stream: Duplex;
   readonly #method: HttpRequest['method'];
-  readonly #signal: AbortSignal;
+  readonly #scope: DialScope;
   readonly #labels: Labels;
   #resolve!: (answer: HttpResponse) => void;
   #reject!: (reason: unknown) => void;
@@ -85,16 +86,16 @@ class Exchange {
   /** Collects the body of a refusal, after its head. */
   #body: RefusalBody | undefined;
 
-  constructor(stream: Duplex, { method, text }: HttpRequest, signal: AbortSignal) {
+  constructor(stream: Duplex, { method, text }: HttpRequest, scope: DialScope) {
     this.#stream = stream;
     this.#method = method;
-    this.#signal = signal;
+    this.#scope = scope;
     this.#labels = LABELS[method];
     this.response = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    signal.addEventListener('abort', this.#onAbort);
+    scope.signal.addEventListener('abort', this.#onAbort);
     stream.on('error', this.#onError).on('end', this.#onEnd).on('close', this.#onEnd);
     stream.on('data', this.#onData);
     // A 'data' listener alone does not resume a stream that its owner has paused.
@@ -145,7 +146,7 @@ class Exchange {
   }
 
   #readBody(head: ResponseHead, response: HttpResponse, rest: Buffer): void {
-    this.#body = new RefusalBody(head, (body) => {
+    this.#body = new RefusalBody(head, this.#scope.remaining, (body) => {
       this.#settle();
       this.#resolve({ ...response, body });
     });
@@ -165,7 +166,7 @@ class Exchange {
   /** Removes our listeners from the stream and the signal. */
   #settle(): void {
     this.#body?.stop();
-    this.#signal.removeEventListener('abort', this.#onAbort);
+    this.#scope.signal.removeEventListener('abort', this.#onAbort);
     const stream = this.#stream.off('data', this.#onData).off('error', this.#onError);
     stream.off('end', this.#onEnd).off('close', this.#onEnd).pause();
   }
@@ -178,7 +179,7 @@ class Exchange {
 
   readonly #onEnd = (): void => this.#onError(this.#stream.errored ?? hangUp());
 
-  readonly #onAbort = (): void => this.#fail(this.#signal.reason);
+  readonly #onAbort = (): void => this.#fail(this.#scope.signal.reason);
 }
 
 function createHead(maxBytes: number): ResponseHead {

@@ -3,8 +3,8 @@ import { ResponseBody } from './response-body.ts';
 
 /** Most bytes kept of a refusal's body. */
 export const MAX_BODY = 1024;
-/** Milliseconds to wait for a refusal's body. Many servers never end it. */
-const BODY_WAIT = 500;
+/** Most milliseconds to wait for a refusal's body. Many servers never end it. */
+const MAX_WAIT = 500;
 
 /** Collects the first bytes of a refusal's body. */
 export class RefusalBody {
@@ -14,13 +14,14 @@ export class RefusalBody {
   readonly #wait: NodeJS.Timeout;
 
   /**
-   * @param done - Called once with the bytes: at {@link MAX_BODY}, at the end of the body or after
-   *   {@link BODY_WAIT}.
+   * @param remaining - Milliseconds until the timeout of the dial.
+   * @param done - Called once with the bytes: at {@link MAX_BODY}, at the end of the body, after
+   *   {@link MAX_WAIT} or after half of `remaining`. A timeout of the dial would hide the status.
    */
-  constructor(head: ResponseHead, done: (bytes: Buffer) => void) {
+  constructor(head: ResponseHead, remaining: number, done: (bytes: Buffer) => void) {
     this.#body = new ResponseBody(head, MAX_BODY, (bytes) => this.#pieces.push(Buffer.from(bytes)));
     this.#done = done;
-    this.#wait = setTimeout(this.complete, BODY_WAIT);
+    this.#wait = setTimeout(this.complete, Math.min(MAX_WAIT, remaining / 2));
   }
 
   /** Takes the next bytes after the head, perhaps none. */

@@ -4,6 +4,7 @@ import { type IncomingMessage, request } from 'node:http';
 import { type Duplex, duplexPair } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { DialScope } from '../src/dial-scope.ts';
 import { exchange } from '../src/exchange.ts';
 import { incomingHeaders } from '../src/incoming-headers.ts';
 
@@ -48,8 +49,7 @@ async function readBy(
 const TEXT = 'GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
 
 function byDialer(stream: Duplex, read: (answer: Read) => void): void {
-  const { signal } = new AbortController();
-  exchange(stream, { method: 'GET', text: TEXT }, signal).then(
+  exchange(stream, { method: 'GET', text: TEXT }, new DialScope(Infinity, undefined)).then(
     ({ status, upgraded, headers, head }) => {
       const opens = status === 101 && upgraded;
       read({ status, upgraded: opens, headers, frames: opens ? head.toString('latin1') : '' });

@@ -469,4 +469,11 @@ describe('a failed dial', () => {
     expect(error).toBeInstanceOf(BadHandshakeError);
     expect(error).toMatchObject({ status: 503 });
   });
+
+  it('tells the status of a refusal whose body outlasts `handshakeTimeout`', async () => {
+    const { url } = await rawServer((socket) => void socket.write('HTTP/1.1 503 No\r\n\r\nbusy'));
+    const error = await inVain(url, { handshakeTimeout: 400 });
+    expect(error).toBeInstanceOf(BadHandshakeError);
+    expect(error).toMatchObject({ status: 503, body: Buffer.from('busy') });
+  });
 });

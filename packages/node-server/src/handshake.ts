@@ -264,10 +264,13 @@ export class Handshake {
 /**
  * Takes a socket for a handshake.
  *
- * @throws Error when a handshake or a connection already has the socket; TypeError, with the socket
- *   destroyed, when `head` is missing.
+ * @throws Error when a handshake or a connection already has the socket; TypeError when `socket` is
+ *   missing, and, with the socket destroyed, when `head` is missing.
  */
 export function takeSocket(socket: Duplex, head: Uint8Array): void {
+  if (typeof (socket as Duplex | null | undefined)?.on !== 'function') {
+    throw new TypeError("socket: expected the one that the listener for 'upgrade' gets");
+  }
   if (isTaken(socket)) {
     throw new Error('websocket: upgrade was called before for this socket');
   }

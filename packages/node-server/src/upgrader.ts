@@ -71,8 +71,8 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
    * @returns The open connection. Its `data` is the result of `authenticate`.
    * @throws (rejects with) {@link HandshakeError} after the refusal was written; TransportError
    *   when the client has disconnected or has half-closed; TypeError, with nothing written and the
-   *   socket destroyed, for a missing `head`, for an unknown option and for headers that cannot be
-   *   sent; Error, with nothing written, when the socket is already upgraded or the request
+   *   socket destroyed, for a missing `socket` or `head`, for an unknown option and for headers that
+   *   cannot be sent; Error, with nothing written, when the socket is already upgraded or the request
    *   answered.
    * @see RFC 6455, section 4.2
    */

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { describeStatus } from '../check-response.ts';
+import type { DialScope } from '../dial-scope.ts';
 import { BadHandshakeError } from '../errors.ts';
 import { exchange } from '../exchange.ts';
 import { headerLine } from '../request.ts';
@@ -22,12 +23,12 @@ export async function connectTunnel(
   stream: Duplex,
   proxy: Proxy,
   address: DialAddress,
-  signal: AbortSignal,
+  scope: DialScope,
 ): Promise<void> {
   const path = address.toString();
   const lines = `Host: ${path}\r\n${authorization(proxy)}Connection: close\r\n`;
   const text = `CONNECT ${path} HTTP/1.1\r\n${lines}\r\n`;
-  const response = await exchange(stream, { method: 'CONNECT', text }, signal);
+  const response = await exchange(stream, { method: 'CONNECT', text }, scope);
   if (response.status === 200) return;
   const message = `the proxy ${String(proxy.address)} answered ${describeStatus(response.status)}, not 200`;
   throw new BadHandshakeError(message, response);

@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   type CloseOptions,
   type Conn,
@@ -93,6 +93,18 @@ describe.each([
       terminated: 1,
       handlersPending: 2,
     });
+  });
+
+  it('counts a client as closed that has answered before a busy event loop reads it', async () => {
+    const { closing, open } = await run({}, read);
+    const client = await open();
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const closed = closing.close({ timeout: 500 });
+    await client.until(() => client.received.includes(0x88));
+    client.stream.end(masked(8, '\u0003\u00e8'));
+    vi.advanceTimersByTime(500);
+    expect(await closed).toEqual({ closed: 1, terminated: 0, handlersPending: 0 });
   });
 
   it('returns the same promise for a second call', async () => {

@@ -181,6 +181,11 @@ describe('Upgrader.upgrade', () => {
     conn.terminate();
   });
 
+  it.each([undefined, null, {}])('rejects for the socket %o', async (socket) => {
+    const upgrading = new Upgrader().upgrade({} as never, socket as never, Buffer.alloc(0));
+    await expect(upgrading).rejects.toThrow("socket: expected the one that the listener for 'upg");
+  });
+
   it('rejects for a closed socket', async () => {
     const upgrader = new Upgrader();
     const server = await listening((req: IncomingMessage, socket: Duplex, head: Buffer) => {
