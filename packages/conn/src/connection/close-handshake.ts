@@ -4,6 +4,7 @@ import {
   CloseError,
   CloseSentError,
   causeText,
+  failedBy,
   TimeoutError,
   TransportError,
   UNEXPECTED_EOF,
@@ -280,7 +281,7 @@ function sendCloseCode(handshake: CloseHandshake, code: number, reason: string):
   } catch (cause) {
     handshake.phase = CLOSING;
     return abort(handshake, {
-      error: new TransportError('a close frame could not be written', { cause }),
+      error: failedBy('a close frame could not be written', cause),
     });
   }
   sendClose(handshake, payload);

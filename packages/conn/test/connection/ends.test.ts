@@ -270,7 +270,7 @@ describe('the close handler', () => {
     expect(sent()).toEqual([]);
     await platform.advance(200);
     expect(sent()).toEqual(['close 1000']);
-    transport.sink.end();
+    transport.feedEnd();
     await platform.settle();
     expect(await conn.closed).toEqual({ code: 1000, reason: '', wasClean: true });
     await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });

@@ -63,7 +63,8 @@ describe('a compressed or shared message', () => {
     void sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
     sendQueue.flushBatch();
     expect(aborted).toEqual([expect.any(TransportError)]);
-    expect(aborted[0]).toMatchObject({ cause, message: 'websocket: a frame could not be written' });
+    const message = 'websocket: a frame could not be written: a bug';
+    expect(aborted[0]).toMatchObject({ cause, message });
   });
 });
 
