@@ -627,6 +627,8 @@ export class Connection
   }
 
   settle(info: CloseInfo): void {
+    // Compressed input may stay unparsed: a pong in it comes too late.
+    this.#rare?.controlFrames?.end(this.#closeHandshake?.endReason?.reason);
     this.#rare?.closed?.resolve(info);
     this.observe((observer) => observer.closed?.(this.conn, info));
     this.scheduleEndOfTurn();
