@@ -2,7 +2,6 @@ import { BinaryMessage, CloseMessage, PingMessage, PongMessage, TextMessage } fr
 import type { DataType } from './message.ts';
 import { checkSchema } from './read/json.ts';
 import { checkWaitOptions, WAIT_OPTION_NAMES } from './time/wait.ts';
-import type { Transport } from './transport.ts';
 import { checkOptionNames, kind } from './validate.ts';
 
 // Checks of the arguments of Conn's methods. Each throws a TypeError for a bad argument.
@@ -20,24 +19,6 @@ export function badType(type: unknown): TypeError {
   return new TypeError(
     `websocket: bad write message type: ${got}; use TextMessage or BinaryMessage, or send(data)`,
   );
-}
-
-const TRANSPORT_METHODS = ['start', 'write', 'pause', 'resume', 'end', 'destroy'] as const;
-
-/** Fails before the first byte, not at the first pause or close. */
-export function checkTransport(transport: Transport): void {
-  if (typeof transport !== 'object' || transport === null) {
-    throw new TypeError(`new Conn: expected a Transport, got ${kind(transport)}`);
-  }
-  for (const name of TRANSPORT_METHODS) {
-    const { [name]: method } = transport;
-    if (typeof method === 'function') continue;
-    throw new TypeError(`transport.${name}: expected a function, got ${kind(method)}`);
-  }
-  // Only its presence: a transport may have no stream to ask before `start`.
-  if (!('bufferedAmount' in transport)) {
-    throw new TypeError('transport.bufferedAmount: expected a number, got undefined');
-  }
 }
 
 /** The names of options of each method that takes other options than {@link WaitOptions}. */

@@ -74,7 +74,7 @@ export function broadcast<C extends Conn>(
 /** A promise is no yes: the filter would let all connections through. */
 function passes<C extends Conn>(filter: (conn: C) => boolean, conn: C): boolean {
   const result: unknown = filter(conn);
-  if (typeof (result as Partial<PromiseLike<unknown>> | null | undefined)?.then === 'function') {
+  if (result instanceof Promise) {
     onRejection(result, () => {});
     throw new TypeError('filter: expected true or false, got a promise; it must be synchronous');
   }

@@ -10,7 +10,6 @@ import {
 import {
   badType,
   checkReadOptions,
-  checkTransport,
   checkWaits,
   checkWriteOptions,
   checkWriterOptions,
@@ -202,13 +201,11 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * code that creates the Conn reaches its first `await`. That code can set handlers before the
    * first frame is parsed.
    *
-   * @throws TypeError, RangeError for a bad option, and for a transport without one of its methods.
-   *   The transport was not started then. Also the error of `transport.start`.
+   * @throws TypeError, RangeError for a bad option. The transport was not started then.
    */
   constructor(transport: Transport, options: ConnOptions) {
     const { role, platform, settings, subprotocol, extensions, deflate } =
       options instanceof ResolvedOptions ? options : resolveOptions(options);
-    checkTransport(transport);
     this.subprotocol = subprotocol;
     this.extensions = extensions;
     const shared = sharedFor(role, platform, settings, deflate !== undefined);

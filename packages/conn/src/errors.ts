@@ -304,13 +304,9 @@ export function untraced<T extends Error>(create: () => T): T {
 
 /** The error of a connection whose transport threw or rejected in `method`. */
 export function transportFailed(method: string, cause: unknown): TransportError {
-  return failedBy(`the transport could not ${method}`, cause);
-}
-
-/** The error of a connection that `cause` has ended. `what` says what was not done. */
-export function failedBy(what: string, cause: unknown): TransportError {
   const why = causeText(cause);
-  return new TransportError(why === '' ? what : `${what}: ${why}`, { cause });
+  const message = `the transport could not ${method}${why === '' ? '' : `: ${why}`}`;
+  return new TransportError(message, { cause });
 }
 
 /** What a system's code means. Other packages explain the codes of their own calls. */

@@ -13,7 +13,7 @@ export type EndpointData = string | ArrayBufferLike | ArrayBufferView;
 export function bytesOf(data: unknown): Uint8Array {
   if (ArrayBuffer.isView(data)) {
     // Without its memory a typed array looks empty, and only its methods throw.
-    if (data.byteLength === 0 && kind(data) !== 'DataView') (data as Uint8Array).indexOf(0);
+    if (data.byteLength === 0) (data as Partial<Uint8Array>).indexOf?.(0);
     return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   }
   const tag = kind(data);

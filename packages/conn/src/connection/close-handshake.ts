@@ -4,7 +4,6 @@ import {
   CloseError,
   CloseSentError,
   causeText,
-  failedBy,
   TimeoutError,
   TransportError,
   UNEXPECTED_EOF,
@@ -281,7 +280,7 @@ function sendCloseCode(handshake: CloseHandshake, code: number, reason: string):
   } catch (cause) {
     handshake.phase = CLOSING;
     return abort(handshake, {
-      error: failedBy('a close frame could not be written', cause),
+      error: new TransportError('a close frame could not be written', { cause }),
     });
   }
   sendClose(handshake, payload);
@@ -502,11 +501,7 @@ function abort(handshake: CloseHandshake, { error }: CloseEvents['abort']): void
 
 function giveUp(handshake: CloseHandshake): void {
   handshake.destroyed = true;
-  const missing =
-    handshake.received === undefined
-      ? 'the peer did not finish the closing handshake'
-      : 'the peer did not take our close frame';
-  const text = `${missing} within ${handshake.timeoutText}`;
+  const text = `the peer did not finish the closing handshake within ${handshake.timeoutText}`;
   handshake.abortError ??= new TimeoutError(text, { permanent: true });
   handshake.endReason ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
   handshake.actions.destroyTransport();

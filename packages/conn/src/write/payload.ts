@@ -41,33 +41,21 @@ export function bytesOf(data: unknown, method: string): Uint8Array {
     return data;
   }
   if (data instanceof Message || data instanceof BorrowedMessage) return bytesOf(data.data, method);
-  if (ArrayBuffer.isView(data)) return viewOf(data);
-  if (data instanceof ArrayBuffer || kind(data) === 'SharedArrayBuffer') {
-    return attached(() => new Uint8Array(data as ArrayBuffer));
-  }
+  if (ArrayBuffer.isView(data) || data instanceof ArrayBuffer || kind(data) === 'SharedArrayBuffer')
+    return viewOf(data as ArrayBufferView | ArrayBuffer);
   const isObject = typeof data === 'object' && data !== null;
   const hint = isObject ? (OBJECT_HINTS[method] ?? '') : '';
   throw new TypeError(`${method}: expected a string or bytes, got ${kind(data)}${hint}`);
 }
 
-function viewOf(data: ArrayBufferView): Uint8Array {
-  return attached(() => {
-    const { buffer, byteOffset, byteLength } = data;
-    // Without its memory a typed array looks empty, and only its methods throw.
-    if (byteLength === 0 && kind(data) !== 'DataView') (data as Uint8Array).indexOf(0);
-    return new Uint8Array(buffer, byteOffset, byteLength);
-  });
-}
-
-/** Runs `create`, which throws when the memory is not there. */
-function attached(create: () => Uint8Array): Uint8Array {
+function viewOf(data: ArrayBufferView | ArrayBuffer): Uint8Array {
   try {
-    return create();
+    if (!ArrayBuffer.isView(data)) return new Uint8Array(data);
+    // Without its memory a typed array looks empty, and only its methods throw.
+    if (data.byteLength === 0) (data as Partial<Uint8Array>).indexOf?.(0);
+    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   } catch (cause) {
-    throw new TypeError(
-      'websocket: the buffer is detached: its bytes were transferred, or it has shrunk',
-      { cause },
-    );
+    throw new TypeError('websocket: the buffer is detached: its bytes were transferred', { cause });
   }
 }
 

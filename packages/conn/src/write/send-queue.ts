@@ -6,13 +6,7 @@ import {
   type WebSocketError,
 } from '@ws/codec';
 import { LARGEST_SLAB, utf8Length } from '@ws/codec/internal';
-import {
-  BackpressureError,
-  CloseError,
-  CloseSentError,
-  failedBy,
-  TransportError,
-} from '../errors.ts';
+import { BackpressureError, CloseError, CloseSentError, TransportError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { leaseOf } from '../memory/lease.ts';
 import type { DataType } from '../message.ts';
@@ -671,5 +665,5 @@ function badResult(result: unknown): TypeError {
 
 /** The error of a connection when a frame could not be encoded or the transport threw. */
 function unwritten(cause: unknown): TransportError {
-  return failedBy('a frame could not be written', cause);
+  return new TransportError('a frame could not be written', { cause });
 }

@@ -238,7 +238,7 @@ describe('a peer that closes and reads nothing', () => {
     expect(error).toMatchObject({
       code: 'WS_ERR_TIMEOUT',
       message:
-        'websocket: the peer did not take our close frame within 5000 ms (option closeTimeout)',
+        'websocket: the peer did not finish the closing handshake within 5000 ms (option closeTimeout)',
     });
   });
 });

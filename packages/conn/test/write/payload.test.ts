@@ -59,7 +59,7 @@ describe('bytesOf', () => {
     const view = new DataView(shrinking, 50, 10);
     shrinking.resize(40);
     for (const data of [bytes, numbers, view]) {
-      expect(() => bytesOf(data, 'send')).toThrow('has shrunk');
+      expect(() => bytesOf(data, 'send')).toThrow('the buffer is detached');
     }
   });
 

@@ -63,8 +63,7 @@ describe('a compressed or shared message', () => {
     void sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
     sendQueue.flushBatch();
     expect(aborted).toEqual([expect.any(TransportError)]);
-    const message = 'websocket: a frame could not be written: a bug';
-    expect(aborted[0]).toMatchObject({ cause, message });
+    expect(aborted[0]).toMatchObject({ cause, message: 'websocket: a frame could not be written' });
   });
 });
 
