@@ -30,6 +30,14 @@ async function expectUntouched({ conn, platform, transport, sent }: Wired): Prom
   expect(sent()).toEqual(['text goes on']);
 }
 
+describe('a transport', () => {
+  it.each([undefined, null, 'text', 5])('never gets an error for a chunk that is %s', (chunk) => {
+    const { conn, transport } = wired('server');
+    transport.sink!.data(chunk as never);
+    conn.terminate();
+  });
+});
+
 describe('an unknown option', () => {
   it.each<[string, string, (wire: Wired, options: never) => Promise<unknown>]>([
     ['readMessage', 'did you mean timeout?', ({ conn }, options) => conn.readMessage(options)],

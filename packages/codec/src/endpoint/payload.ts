@@ -8,10 +8,12 @@ export type EndpointData = string | ArrayBufferLike | ArrayBufferView;
 /**
  * Returns a view of the bytes of `data`, without a copy.
  *
- * @throws TypeError for other data, and for a detached buffer.
+ * @throws TypeError for other data, and for bytes whose buffer is detached or has shrunk.
  */
 export function bytesOf(data: unknown): Uint8Array {
   if (ArrayBuffer.isView(data)) {
+    // Without its memory a typed array looks empty, and only its methods throw.
+    if (data.byteLength === 0) (data as Partial<Uint8Array>).indexOf?.(0);
     return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   }
   const tag = kind(data);

@@ -50,6 +50,20 @@ describe('Endpoint', () => {
     expect(event).toHaveProperty('error.message', 'websocket: the chunk was detached');
   });
 
+  it('refuses bytes whose buffer has shrunk', () => {
+    const buffer = new (
+      ArrayBuffer as unknown as new (
+        size: number,
+        options: object,
+      ) => ArrayBuffer & { resize(size: number): void }
+    )(9, { maxByteLength: 9 });
+    const bytes = new Uint8Array(buffer, 5, 4);
+    buffer.resize(1);
+    const endpoint = server();
+    expect(() => endpoint.send(bytes)).toThrow(TypeError);
+    expect(endpoint.output()).toEqual(new Uint8Array(0));
+  });
+
   it('exchanges messages and closes with another Endpoint', () => {
     const [a, b] = [new Endpoint({ role: 'client' }), server()];
     a.send('grüße');

@@ -239,7 +239,7 @@ const TABLE: {
   ],
   terminate: [terminate, terminate, terminate, terminate, terminate],
   abort: [abort, abort, abort, abort, abort],
-  alarm: [ignore, answerNow, giveUp, giveUp, ignore],
+  alarm: [ignore, answerNow, echo, giveUp, ignore],
   transportClosed: [completeClose, completeClose, completeClose, completeClose, ignore],
 };
 
@@ -378,10 +378,15 @@ function answer(handshake: CloseHandshake): void {
  */
 function answerNow(handshake: CloseHandshake): void {
   answer(handshake);
-  setAlarm(handshake, handshake.actions.closeTimeout);
+  const { closeTimeout } = handshake.actions;
+  // The peer has waited since its close frame: the close handler has half of the rest.
+  setAlarm(handshake, handshake.phase === ANSWERING ? closeTimeout / 4 : closeTimeout);
 }
 
-/** Sends our close frame with the code of the peer's close frame (RFC 6455, section 5.5.1). */
+/**
+ * Sends our close frame with the code of the peer's close frame (RFC 6455, section 5.5.1): the close
+ * handler has sent none, or takes too long.
+ */
 function echo(handshake: CloseHandshake): void {
   const { actions } = handshake;
   actions.sendAccepted();
@@ -496,11 +501,9 @@ function abort(handshake: CloseHandshake, { error }: CloseEvents['abort']): void
 
 function giveUp(handshake: CloseHandshake): void {
   handshake.destroyed = true;
-  if (handshake.received === undefined) {
-    const text = `the peer did not finish the closing handshake within ${handshake.timeoutText}`;
-    handshake.abortError ??= new TimeoutError(text, { permanent: true });
-    handshake.endReason ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
-  }
+  const text = `the peer did not finish the closing handshake within ${handshake.timeoutText}`;
+  handshake.abortError ??= new TimeoutError(text, { permanent: true });
+  handshake.endReason ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
   handshake.actions.destroyTransport();
 }
 

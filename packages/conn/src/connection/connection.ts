@@ -218,10 +218,10 @@ export class Connection
   // The transport's calls
 
   data(chunk: Uint8Array): void {
-    this.bytesIn += chunk.length;
-    if (this.shared.keepAlive !== undefined) this.heardAt = Math.ceil(this.platform.now());
-    this.#closeHandshake?.countDropped(chunk.length);
     try {
+      this.bytesIn += chunk.length;
+      if (this.shared.keepAlive !== undefined) this.heardAt = Math.ceil(this.platform.now());
+      this.#closeHandshake?.countDropped(chunk.length);
       if (!this.readSide.stopped) this.readSide.push(chunk);
     } catch (error) {
       this.parsingFailed(error);
@@ -627,6 +627,8 @@ export class Connection
   }
 
   settle(info: CloseInfo): void {
+    // Compressed input may stay unparsed: a pong in it comes too late.
+    this.#rare?.controlFrames?.end(this.#closeHandshake?.endReason?.reason);
     this.#rare?.closed?.resolve(info);
     this.observe((observer) => observer.closed?.(this.conn, info));
     this.scheduleEndOfTurn();

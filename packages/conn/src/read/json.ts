@@ -19,8 +19,9 @@ export async function parseJSON(
   let issues;
   let why;
   try {
-    const result = await schema['~standard'].validate(value);
-    if (typeof result !== 'object' || result === null) throw noResult();
+    const validated = await schema['~standard'].validate(value);
+    // A value that is no object has neither property.
+    const result = Object(validated) as typeof validated;
     if (result.issues === undefined) return valueOf(result);
     issues = result.issues;
     why = words(issues);
@@ -34,11 +35,7 @@ export async function parseJSON(
 
 function valueOf(result: { readonly value: unknown }): unknown {
   if ('value' in result) return result.value;
-  throw noResult();
-}
-
-function noResult(): TypeError {
-  return new TypeError('the schema returned neither a value nor issues');
+  throw new TypeError('the schema returned neither a value nor issues');
 }
 
 function parse(message: Message): unknown {

@@ -30,36 +30,32 @@ const OBJECT_HINTS: Readonly<Record<string, string>> = {
  * Returns a view of the bytes of `data`, without a copy.
  *
  * @param method - The method that the caller used, for the error.
- * @throws TypeError for other data, and for a detached buffer.
+ * @throws TypeError for other data, for a detached buffer, and for a view that its buffer is too
+ *   short for after `resize`.
  */
 export function bytesOf(data: unknown, method: string): Uint8Array {
   if (data instanceof Uint8Array) {
-    // A detached array looks empty, but its buffer rejects a new view. In Node 20 and 22, optimized
-    // code that has seen resizable buffers may read a stale `length`. So the check reads
-    // `byteLength`.
-    if (data.byteLength === 0) attached(data.buffer);
+    // In Node 20 and 22, optimized code that has seen resizable buffers may read a stale `length`. So
+    // the check reads `byteLength`.
+    if (data.byteLength === 0) viewOf(data);
     return data;
   }
   if (data instanceof Message || data instanceof BorrowedMessage) return bytesOf(data.data, method);
-  if (ArrayBuffer.isView(data)) {
-    attached(data.buffer);
-    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  }
-  if (data instanceof ArrayBuffer || kind(data) === 'SharedArrayBuffer') {
-    return attached(data as ArrayBuffer);
-  }
+  if (ArrayBuffer.isView(data) || data instanceof ArrayBuffer || kind(data) === 'SharedArrayBuffer')
+    return viewOf(data as ArrayBufferView | ArrayBuffer);
   const isObject = typeof data === 'object' && data !== null;
   const hint = isObject ? (OBJECT_HINTS[method] ?? '') : '';
   throw new TypeError(`${method}: expected a string or bytes, got ${kind(data)}${hint}`);
 }
 
-function attached(buffer: ArrayBufferLike): Uint8Array {
+function viewOf(data: ArrayBufferView | ArrayBuffer): Uint8Array {
   try {
-    return new Uint8Array(buffer);
-  } catch (error) {
-    throw new TypeError('websocket: the buffer is detached: its bytes were transferred', {
-      cause: error,
-    });
+    if (!ArrayBuffer.isView(data)) return new Uint8Array(data);
+    // Without its memory a typed array looks empty, and only its methods throw.
+    if (data.byteLength === 0) (data as Partial<Uint8Array>).indexOf?.(0);
+    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  } catch (cause) {
+    throw new TypeError('websocket: the buffer is detached: its bytes were transferred', { cause });
   }
 }
 

@@ -372,6 +372,7 @@ const alarm = new Event(
   (model) => (isClosing(model) || peerHasEnded(model)) && !model.gone,
   (model) => {
     if (!isClosing(model)) return modelAnswer(model);
+    if (model.handlerRuns) return modelEcho(model);
     model.transportDropped = true;
     if (model.peerSent === undefined) model.end ??= TIMED_OUT;
   },

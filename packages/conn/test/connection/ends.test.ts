@@ -225,6 +225,24 @@ describe('receive at the end of a connection', () => {
   });
 });
 
+describe('a peer that closes and reads nothing', () => {
+  it.each(['server', 'client'] as const)('has a %s report that it gave up', async (role) => {
+    const { conn, feed, frame, platform, transport } = wired(role);
+    transport.block();
+    void conn.send('fills the transport');
+    await platform.settle();
+    feed(frame(8, Uint8Array.of(0x03, 0xe8)));
+    await platform.advance(5_200);
+    const { code, wasClean, error } = await conn.closed;
+    expect({ code, wasClean }).toEqual({ code: 1000, wasClean: false });
+    expect(error).toMatchObject({
+      code: 'WS_ERR_TIMEOUT',
+      message:
+        'websocket: the peer did not finish the closing handshake within 5000 ms (option closeTimeout)',
+    });
+  });
+});
+
 describe('the close handler', () => {
   it('is awaited, and other calls continue', async () => {
     const { conn, feed, frame, platform, sent } = wired('server');
@@ -244,13 +262,30 @@ describe('the close handler', () => {
     expect(sent()).toEqual(['text bye', 'close 1000']);
   });
 
-  it('that never settles ends after closeTimeout', async () => {
-    const { conn, feed, frame, platform } = wired('server');
+  it('that never settles is not waited for: the peer gets its answer in time', async () => {
+    const { conn, feed, frame, platform, sent, transport } = wired('server');
     conn.setCloseHandler(() => new Promise(() => {}));
     feed(frame(8, Uint8Array.of(0x03, 0xe8)));
-    await platform.advance(5_100);
-    expect(await conn.closed).toMatchObject({ code: 1000, wasClean: false });
+    await platform.advance(2_400);
+    expect(sent()).toEqual([]);
+    await platform.advance(200);
+    expect(sent()).toEqual(['close 1000']);
+    transport.feedEnd();
+    await platform.settle();
+    expect(await conn.closed).toEqual({ code: 1000, reason: '', wasClean: true });
     await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
+  });
+
+  it('that is called late and never settles still leaves time for the answer', async () => {
+    const { conn, feed, frame, platform, sent } = wired('server');
+    conn.setCloseHandler(() => new Promise(() => {}));
+    void conn.receive(() => new Promise(() => {}));
+    feed(frame(1, 'a message'), frame(8, Uint8Array.of(0x03, 0xe8)));
+    await platform.advance(3_700);
+    expect(sent()).toEqual([]);
+    await platform.advance(200);
+    expect(sent()).toEqual(['close 1000']);
+    conn.terminate();
   });
 
   it('can call and await close()', async () => {

@@ -1,8 +1,9 @@
-import { FakePlatform } from '@ws/tests';
+import { FakePlatform, naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Pings } from '../../src/control/pings.ts';
-import { BackpressureError, PongMessage } from '../../src/index.ts';
+import { BackpressureError, Conn, PongMessage } from '../../src/index.ts';
 import { Deferred } from '../../src/time/promises.ts';
+import { identityPlatform, NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 import { wired } from '../wired.ts';
 
 /** Pings whose frames are dropped, and the result of each. */
@@ -227,5 +228,27 @@ describe('a ping that waits for a blocked transport', () => {
     transport.drain();
     await platform.settle();
     expect(sent()).toEqual(['text in the way', 'ping ping', 'pong again']);
+  });
+});
+
+describe('a ping of a compressed connection', () => {
+  it('rejects at the end, although input before its pong is unread', async () => {
+    const platform = identityPlatform();
+    const transport = new TestTransport();
+    const conn = new Conn(transport, {
+      role: 'server',
+      platform,
+      deflate: NO_TAKEOVER,
+      readAhead: 100,
+    });
+    const answer = conn.ping(undefined, { timeout: false });
+    await platform.settle();
+    const message = naiveEncode(2, new Uint8Array(500), { mask: 1 });
+    for (let i = 0; i < 3; i++) transport.feedLate(message);
+    await platform.settle();
+    transport.break(new Error('reset'));
+    await platform.settle();
+    await expect(answer).rejects.toMatchObject({ message: 'websocket: reset' });
+    expect((await conn.readMessage()).data).toHaveLength(500);
   });
 });

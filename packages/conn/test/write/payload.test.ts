@@ -3,6 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { BorrowedMessage } from '../../src/message.ts';
 import { bytesOf, controlPayload, isBorrowed, isUnstable } from '../../src/write/payload.ts';
 
+/** The TypeScript library of this target has no types for it. */
+const Resizable = ArrayBuffer as unknown as new (
+  size: number,
+  options: { readonly maxByteLength: number },
+) => ArrayBuffer & { resize(size: number): void };
+
 describe('bytesOf', () => {
   const { buffer } = Uint8Array.of(1, 2, 3, 4, 5, 6);
   const shared = new SharedArrayBuffer(3);
@@ -46,6 +52,17 @@ describe('bytesOf', () => {
     expect(() => bytesOf(data, 'send')).toThrow('expected a string or bytes');
   });
 
+  it('refuses a view whose buffer has shrunk', () => {
+    const shrinking = new Resizable(100, { maxByteLength: 100 });
+    const bytes = new Uint8Array(shrinking, 50, 10);
+    const numbers = new Uint16Array(shrinking, 50, 5);
+    const view = new DataView(shrinking, 50, 10);
+    shrinking.resize(40);
+    for (const data of [bytes, numbers, view]) {
+      expect(() => bytesOf(data, 'send')).toThrow('the buffer is detached');
+    }
+  });
+
   it('says where options go', () => {
     expect(() => bytesOf({ timeout: 5 }, 'send')).toThrow(
       'writeJSON sends objects, and options come after the data',
@@ -53,10 +70,7 @@ describe('bytesOf', () => {
   });
 
   it('recognizes a detached array after many arrays that track the length of their buffer', async () => {
-    // The TypeScript library of this target has no types for it.
-    const resizable = new (ArrayBuffer as new (size: number, options: object) => ArrayBuffer)(10, {
-      maxByteLength: 20,
-    });
+    const resizable = new Resizable(10, { maxByteLength: 20 });
     const kinds = [new Uint8Array(10), new Uint8Array(resizable)];
     let bytes = 0;
     // Node 20 and 22 optimize `length` meanwhile, and forget that a detached array has none.
@@ -90,9 +104,6 @@ describe('controlPayload', () => {
 });
 
 describe('isUnstable', () => {
-  // The TypeScript library of this target has no types for it.
-  const Resizable = ArrayBuffer as new (size: number, options: object) => ArrayBuffer;
-
   it.each([
     ['memory of one thread', new ArrayBuffer(4), false],
     ['memory that threads share', new SharedArrayBuffer(4), true],
