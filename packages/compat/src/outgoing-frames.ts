@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
@@ -159,7 +160,7 @@ export class OutgoingFrames implements BatchSender {
     const callbacks = this.#callbacks;
     if (this.#batch !== undefined && callbacks !== undefined && this.#takesAll()) {
       this.#callbacks = undefined;
-      callAllSafely(callbacks);
+      callAll(callbacks);
     }
     this.#writeBatch();
   }
@@ -218,7 +219,11 @@ export class OutgoingFrames implements BatchSender {
 
   #call(callback: SendCallback | undefined): void {
     // Programs pass null for no callback, which ws takes.
-    if (typeof callback === 'function') (this.#callbacks ??= []).push(callback);
+    if (typeof callback !== 'function') return;
+    // One write has the frames of several callers. Each callback runs in the context of its caller.
+    const context = new AsyncResource('ws.send');
+    const run: SendCallback = (error) => context.runInAsyncScope(callback, undefined, error);
+    (this.#callbacks ??= []).push(run);
   }
 
   #write(encoder: FrameEncoder, callbacks: SendCallback[] | undefined): void {
@@ -269,32 +274,22 @@ function onWritten(
   if (callbacks === undefined) return release;
   return (error) => {
     release?.();
-    callAll(callbacks, error, 0);
+    callAll(callbacks, error);
   };
 }
 
-/** Calls all functions from index `from` on, also when one of them throws. */
-function callAll(
-  callbacks: readonly SendCallback[],
-  error: Error | null | undefined,
-  from: number,
-): void {
-  let next = from;
-  try {
-    while (next < callbacks.length) callbacks[next++]!(error);
-  } finally {
-    if (next < callbacks.length) process.nextTick(callAll, callbacks, error, next);
-  }
-}
-
-/** Calls all functions. What one throws is uncaught in a later tick. */
-function callAllSafely(callbacks: readonly SendCallback[]): void {
-  try {
-    callAll(callbacks, undefined, 0);
-  } catch (error) {
-    process.nextTick(() => {
-      throw error;
-    });
+/** Calls all functions from index `from` on. What one throws is uncaught before the next is called. */
+function callAll(callbacks: readonly SendCallback[], error?: Error | null, from = 0): void {
+  for (let i = from; i < callbacks.length; i++) {
+    try {
+      callbacks[i]!(error);
+    } catch (thrown) {
+      process.nextTick(() => {
+        throw thrown;
+      });
+      process.nextTick(callAll, callbacks, error, i + 1);
+      return;
+    }
   }
 }
 
