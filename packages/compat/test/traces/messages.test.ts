@@ -408,7 +408,7 @@ describe('allowSynchronousEvents', () => {
   for (const size of [1, 0xffff]) {
     sameTrace(`false: whether ${size} bytes that wait pause the stream`, async (scene) => {
       const stream = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
-      const server = new scene.ws(null, undefined, {});
+      const server = new scene.ws(null as never, undefined, {});
       scene.watch('server', server);
       const { setSocket } = server as never as {
         setSocket(socket: Duplex, head: Buffer, options: object): void;
