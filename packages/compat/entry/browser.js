@@ -7,9 +7,11 @@ function fail() {
 export {
   fail as createWebSocketStream,
   fail as default,
+  fail as extension,
   fail as PerMessageDeflate,
   fail as Receiver,
   fail as Sender,
+  fail as subprotocol,
   fail as WebSocket,
   fail as WebSocketServer,
 };

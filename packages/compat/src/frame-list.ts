@@ -36,11 +36,11 @@ export function frameList(
   { opcode, fin, rsv1, mask, generateMask, maskBuffer, readOnly }: FrameOptions,
 ): (Uint8Array | string)[] {
   const bytes = bytesOf(data);
-  header.fin = fin === true;
+  header.fin = Boolean(fin);
   header.rsv = rsv1 ? RSV1 : 0;
   header.opcode = opcode;
   header.length = bytes.length;
-  header.masked = mask === true;
+  header.masked = Boolean(mask);
   header.maskKey = mask ? keyOf(generateMask, maskBuffer) : 0;
   const head = Buffer.allocUnsafe(LARGEST_HEADER);
   const list: Buffer[] = [head.subarray(0, header.write(head))];

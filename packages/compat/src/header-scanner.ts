@@ -1,8 +1,8 @@
 /** RFC 7230, section 3.2.6. */
 const TOKEN = /[!#$%&'*+\-.^_`|~0-9A-Za-z]*/y;
 const SPACE = /[ \t]*/y;
-/** What may be quoted: a token, with a backslash before any of its characters. */
-const QUOTED = /"((?:\\?[!#$%&'*+\-.^_`|~0-9A-Za-z])+)"/y;
+/** What comes before the closing quote: a token, with a backslash before any of its characters. */
+const QUOTED = /"(?:\\?[!#$%&'*+\-.^_`|~0-9A-Za-z])*\\?/y;
 
 /** Reads the tokens of a header with the errors of ws. */
 export class HeaderScanner {
@@ -26,8 +26,8 @@ export class HeaderScanner {
   value(ends: string): string {
     if (this.#text[this.#at] !== '"') return this.#ended(this.#word(), ends);
     const quoted = this.#match(QUOTED);
-    if (quoted === '') this.#failInQuotes();
-    return this.#ended(quoted.slice(1, -1).replaceAll('\\', ''), ends);
+    if (quoted === '"' || quoted.endsWith('\\') || !this.take('"')) this.#fail();
+    return this.#ended(quoted.slice(1).replaceAll('\\', ''), ends);
   }
 
   /** Skips `character`, if it is next. */
@@ -57,12 +57,6 @@ export class HeaderScanner {
     const found = pattern.exec(this.#text)?.[0] ?? '';
     this.#at += found.length;
     return found;
-  }
-
-  #failInQuotes(): never {
-    const valid = /"(?:\\?[!#$%&'*+\-.^_`|~0-9A-Za-z])*\\?/y;
-    this.#match(valid);
-    this.#fail();
   }
 
   #fail(): never {

@@ -1,3 +1,4 @@
+import { getDefaultHighWaterMark } from 'node:stream';
 import {
   CloseMessage,
   FAILED,
@@ -39,6 +40,8 @@ const WAITING = 2;
 const DONE = 3;
 
 const TEXT = 1;
+/** Bytes of waiting input. ws parses in a Writable, whose default this is. */
+const HIGH_WATER_MARK = /* @__PURE__ */ getDefaultHighWaterMark(false);
 
 /** Turns the bytes of a socket into messages and control frames. */
 export class MessageParser<T> implements InflateWaiter {
@@ -74,6 +77,8 @@ export class MessageParser<T> implements InflateWaiter {
   #chunk: Buffer = EMPTY;
   /** Chunks that wait. */
   #queue: Buffer[] | undefined;
+  /** Bytes of the chunks since the last time when none waited. */
+  #unread = 0;
   /** Chunks that came since the last complete frame. */
   #chunks = 0;
   /** The message under way. */
@@ -95,21 +100,22 @@ export class MessageParser<T> implements InflateWaiter {
     this.binaryType = options.binaryType ?? 'nodebuffer';
   }
 
-  /** Whether input waits, so that the socket should not be read. */
+  /** Whether input waits: {@link ParserEvents.drain} follows. */
   get busy(): boolean {
     return this.#state === WAITING;
   }
 
-  /**
-   * Handles the next bytes, which belong to the parser from now on.
-   *
-   * @returns false when input waits: {@link ParserEvents.drain} follows.
-   */
-  receive(chunk: Buffer): boolean {
-    if (this.#state === DONE || this.#ending) return true;
+  /** Whether so much input waits that the socket should not be read. */
+  get full(): boolean {
+    return this.busy && this.#unread >= HIGH_WATER_MARK;
+  }
+
+  /** Handles the next bytes, which belong to the parser from now on. */
+  receive(chunk: Buffer): void {
+    if (this.#state === DONE || this.#ending) return;
+    this.#unread += chunk.length;
     if (this.#state === READY) this.#run(chunk);
     else (this.#queue ??= []).push(chunk);
-    return this.#state !== WAITING;
   }
 
   /** The input has ended. {@link ParserEvents.finish} follows when all of it was handled. */
@@ -160,8 +166,12 @@ export class MessageParser<T> implements InflateWaiter {
       if (this.#inflating) this.#inflate(this.#message!);
       else if (this.#decoder === undefined || !this.#advance(this.#decoder)) {
         const next = this.#queue?.shift();
-        if (next === undefined) this.#state = READY;
-        else this.#push(next);
+        if (next !== undefined) {
+          this.#push(next);
+        } else {
+          this.#state = READY;
+          this.#unread = 0;
+        }
       }
     }
   }

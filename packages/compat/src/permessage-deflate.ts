@@ -74,7 +74,7 @@ export class PerMessageDeflate {
 
   constructor(options?: PerMessageDeflateOptions) {
     this.#options = options ?? {};
-    this.#isServer = this.#options.isServer === true;
+    this.#isServer = Boolean(this.#options.isServer);
     this._maxPayload = Math.max(0, (this.#options.maxPayload ?? 0) | 0);
   }
 

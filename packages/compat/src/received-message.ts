@@ -77,8 +77,8 @@ export class ReceivedMessage {
   }
 
   as(type: BinaryType): RawData {
-    if (type === 'fragments') return this.compressed ? this.#byFrame() : this.#fragments;
-    return type === 'blob' ? new Blob(this.#fragments) : converted(this.bytes, type);
+    if (type !== 'fragments') return converted(this.bytes, type);
+    return this.compressed ? this.#byFrame() : this.#fragments;
   }
 
   #byFrame(): Buffer[] {

@@ -58,7 +58,8 @@ export class Receiver extends Writable {
     callback: (error?: Error | null) => void,
   ): void {
     this.#callback = callback;
-    if (this.#parser.receive(chunk)) this._settle();
+    this.#parser.receive(chunk);
+    if (!this.#parser.busy) this._settle();
   }
 
   /** @internal The chunk was handled. */

@@ -23,6 +23,11 @@ export interface SenderOptions {
   mask?: boolean | undefined;
 }
 
+/** The connection of a sender. */
+interface SendErrorListener {
+  _onSendError(error: Error): void;
+}
+
 /** A frame whose payload is not ready: a Blob is read, a message compressed, or both wait. */
 interface Job {
   data: string | Uint8Array | Blob;
@@ -51,10 +56,10 @@ const COMPRESSING = 'data was being compressed';
  * ```
  */
 export class Sender extends OutgoingFrames {
-  /** @internal Gets an error that is not of the socket: a Blob could not be read. */
-  _owner: { _onSendError(error: Error): void } | undefined = undefined;
   readonly _extensions: ActiveExtensions;
   readonly #generateMask: ((key: Buffer) => void) | undefined;
+  /** Private, because programs write connections as JSON, which must not have circles. */
+  readonly #owner: SendErrorListener | undefined;
   #firstFragment = true;
   #compress = false;
   #stream: StreamCompressor | undefined;
@@ -65,10 +70,17 @@ export class Sender extends OutgoingFrames {
   #compressing: Job | undefined;
   #waitingBytes = 0;
 
-  constructor(socket: Duplex, extensions?: ActiveExtensions, generateMask?: (key: Buffer) => void) {
+  /** @param owner - Gets an error that is not of the socket: a Blob could not be read. */
+  constructor(
+    socket: Duplex,
+    extensions?: ActiveExtensions,
+    generateMask?: (key: Buffer) => void,
+    owner?: SendErrorListener,
+  ) {
     super(socket, generateMask);
     this._extensions = extensions ?? {};
     this.#generateMask = generateMask;
+    this.#owner = owner;
   }
 
   get _socket(): Duplex {
@@ -109,11 +121,11 @@ export class Sender extends OutgoingFrames {
 
   /** Sends a message, or a fragment of one. */
   send(data: unknown, options: SenderOptions, callback?: SendCallback): void {
-    const fin = options.fin === true;
-    const mask = options.mask === true;
+    const fin = Boolean(options.fin);
+    const mask = Boolean(options.mask);
     const payload = isBlob(data) || typeof data === 'string' ? data : bytesOf(data);
     const first = this.#firstFragment;
-    if (first) this.#compress = options.compress === true && this.#compresses(payload);
+    if (first) this.#compress = Boolean(options.compress) && this.#compresses(payload);
     this.#firstFragment = fin;
     const opcode = !first ? ContinuationFrame : options.binary ? BinaryMessage : TextMessage;
     if (this.#compress || this.#busy || (typeof payload !== 'string' && isBlob(payload))) {
@@ -218,7 +230,7 @@ export class Sender extends OutgoingFrames {
     };
     const failed = (error: Error): void => {
       this.#fail(job, error);
-      this._owner?._onSendError(error);
+      this.#owner?._onSendError(error);
     };
     // In a later tick: what a callback throws must not reject the promise.
     blob.arrayBuffer().then(

@@ -107,7 +107,9 @@ export function startCloseTimer(ws: Connection): void {
 }
 
 function onData(this: Duplex, chunk: Buffer): void {
-  if (!ownerOf(this)!._receiver!.receive(chunk)) this.pause();
+  const receiver = ownerOf(this)!._receiver!;
+  receiver.receive(chunk);
+  if (receiver.full) this.pause();
 }
 
 function onEnd(this: Duplex): void {

@@ -221,8 +221,13 @@ export class WebSocket extends EventEmitter {
     return this._stream as Socket | null;
   }
 
+  /** Programs set it, for example to `request.socket`. */
+  set _socket(socket: Socket | null) {
+    this._stream = socket;
+  }
+
   addEventListener(type: string, handler: EventHandler, options?: { once?: boolean }): void {
-    addHandler(this, type, handler, options?.once === true);
+    addHandler(this, type, handler, Boolean(options?.once));
   }
 
   removeEventListener(type: string, handler: EventHandler): void {
@@ -237,8 +242,7 @@ export class WebSocket extends EventEmitter {
       extensions: this._extensions,
       isServer: this._isServer,
     });
-    this._sender = new Sender(socket, this._extensions, options.generateMask);
-    this._sender._owner = this;
+    this._sender = new Sender(socket, this._extensions, options.generateMask, this);
     this._stream = socket;
     own(socket, this);
     // Other streams than sockets may lack these methods.
@@ -308,7 +312,7 @@ export class WebSocket extends EventEmitter {
   resume(): void {
     if (!this._isReading) return;
     this._paused = false;
-    if (!this._receiver!.busy) this._stream!.resume();
+    if (!this._receiver!.full) this._stream!.resume();
   }
 
   /** @internal */

@@ -129,6 +129,29 @@ describe('onopen, onmessage, onerror and onclose', () => {
 });
 
 describe('the properties', () => {
+  sameTrace('can be written as JSON', async (scene) => {
+    const { server, client } = await scene.pair();
+    scene.attempt('server', 'JSON', () => typeof JSON.stringify(server));
+    scene.attempt('client', 'JSON', () => typeof JSON.stringify(client));
+    client.close();
+    await closed(server, client);
+  });
+
+  sameTrace('can be set: _socket', async (scene) => {
+    const wss = await scene.serve();
+    wss.on('connection', (ws, request) => {
+      const inner = ws as never as { _socket: unknown };
+      scene.attempt('server', 'set', () => {
+        inner._socket = request.socket;
+        return inner._socket === request.socket;
+      });
+      ws.send('still sends');
+      ws.close();
+    });
+    const client = scene.watch('client', new scene.ws(urlOf(wss)));
+    await closed(client);
+  });
+
   sameTrace('are those of ws', async (scene) => {
     const { WebSocket, Server, WebSocketServer } = scene.ws;
     scene.log(

@@ -1,6 +1,8 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { once } from 'node:events';
+import { Duplex } from 'node:stream';
 import { describe } from 'vitest';
-import { closed, sameTrace } from '../trace.ts';
+import { closed, masked, sameTrace } from '../trace.ts';
 
 /** Data of every kind that `send` takes. */
 const DATA: readonly [name: string, data: () => unknown][] = [
@@ -65,6 +67,7 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
     { binary: false },
     { compress: true },
     { fin: true },
+    { fin: 1 as never, compress: 1 as never },
     { compress: undefined, binary: undefined },
     {},
   ]) {
@@ -107,6 +110,21 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
     await once(to, 'ping');
     await once(from, 'pong');
     from.close(1000, 'done');
+    await closed(server, client);
+  });
+
+  sameTrace('calls every callback in the async context of its call', async (scene) => {
+    const { server, client } = await scene.pair();
+    const from = side === 'server' ? server : client;
+    const context = new AsyncLocalStorage<string>();
+    const log = (): void => scene.log(side, 'context', context.getStore() ?? 'none');
+    for (const name of ['one', 'two']) {
+      context.run(name, () => {
+        from.send(name, log);
+        from.ping(name, undefined, log);
+      });
+    }
+    from.close();
     await closed(server, client);
   });
 
@@ -386,4 +404,21 @@ describe('allowSynchronousEvents', () => {
     socket.write(Buffer.from('8181000000006181810000000062', 'hex'));
     await closed(server);
   });
+
+  for (const size of [1, 0xffff]) {
+    sameTrace(`false: whether ${size} bytes that wait pause the stream`, async (scene) => {
+      const stream = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+      const server = new scene.ws(null as never, undefined, {});
+      scene.watch('server', server);
+      const { setSocket } = server as never as {
+        setSocket(socket: Duplex, head: Buffer, options: object): void;
+      };
+      setSocket.call(server, stream, Buffer.alloc(0), { allowSynchronousEvents: false });
+      for (const event of ['pause', 'resume']) stream.on(event, () => scene.log('server', event));
+      stream.push(masked(0x82, Buffer.alloc(size)));
+      await once(server, 'message');
+      stream.push(null);
+      await closed(server);
+    });
+  }
 });
