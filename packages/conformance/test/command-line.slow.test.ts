@@ -345,11 +345,40 @@ describe('ws-conform', () => {
     expect(await ended).toBe(0);
   });
 
+  it('listens on IPv6, and over TLS with --cert and --key', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ws-conform-'));
+    endings.push(() => rmSync(folder, { recursive: true }));
+    const { cert, key } = await selfSigned();
+    const [pem, secret] = [join(folder, 'cert'), join(folder, 'key')];
+    writeFileSync(pem, cert);
+    writeFileSync(secret, key);
+    const [announced, announce] = deferred<string>();
+    const only = ['--only', '1.1.1', '--only', '7.17.3'];
+    const args = ['client', '--listen', '[::1]:0', '--cert', pem, '--key', secret, ...only];
+    const ended = main(args, { out: (text) => announce(text), error: () => undefined });
+    const url = /wss:\/\/\[::1\]:\d+/.exec(await announced)![0];
+    for (const number of [1, 2]) {
+      const conn = await dial(`${url}/runCase?case=${number}`, { tls: { ca: cert } });
+      // The second case ends with a reset.
+      await conn
+        .receive((message) => conn.writeMessage(message.type, message.data))
+        .catch(() => undefined);
+    }
+    expect(await ended).toBe(0);
+  });
+
+  it('exits with 3 when the command of a client does not start', async () => {
+    expect(await run('client', '--only', '1.1', '--', './no-such-client')).toMatchObject({
+      code: 3,
+      error: 'ws-conform: could not ask ./no-such-client\n',
+    });
+  });
+
   it('groups skipped cases by their reason', async () => {
     const { code, out } = await run('server', await ours(), '--only', '12.10.*', '--only', '1.1.1');
     expect(code).toBe(0);
     expect(out).toMatch(
-      /SKIPPED 12\.10\.1 12\.10\.2 .*\n  because the server declined "permessage-deflate/,
+      /SKIPPED 12\.10\.1-\d+\n  because the server declined "permessage-deflate/,
     );
   });
 
@@ -359,17 +388,9 @@ describe('ws-conform', () => {
     const server = await naiveServer('sends pongs without a payload');
     endings.push(() => server.close());
     const [json, html] = [join(folder, 'r.json'), join(folder, 'r.html')];
-    const { code } = await run(
-      'server',
-      server.url,
-      '--only',
-      '2.1.*',
-      '--json',
-      json,
-      '--html',
-      html,
-    );
-    expect(code).toBe(1);
+    const files = ['--json', json, '--html', html];
+    const { code, error } = await run('server', server.url, '--only', '2.1.*', ...files);
+    expect({ code, error }).toEqual({ code: 1, error: `wrote ${json}\nwrote ${html}\n` });
     const report: SuiteReport & { version: number } = JSON.parse(readFileSync(json, 'utf8'));
     expect(report).toMatchObject({ version: 1, role: 'server', target: server.url });
     expect(report.counts).toMatchObject({ pass: 1, fail: 12 });
@@ -413,6 +434,7 @@ describe('ws-conform', () => {
     [['server', 'ws://127.0.0.1:1', 'ws://127.0.0.1:2'], /expected one server URL, got 2/],
     [['server', 'http://127.0.0.1:1'], /not a ws: or wss: URL/],
     [['server', 'nonsense'], /Invalid URL/],
+    [['server', 'ws://127.0.0.1:1/#top'], /has a fragment/],
     [['server', 'ws://user:secret@127.0.0.1:1'], /^ws-conform: the URL has credentials, [^@]*$/],
     [['server', 'ws://127.0.0.1:1', '--only', '99.*'], /no case matches 99\.\*/],
     [
@@ -426,7 +448,12 @@ describe('ws-conform', () => {
     [['client', '--seed', '2', '--', 'true'], /--seed applies to server only/],
     [['client', '--listen', 'x'], /--listen must be HOST:PORT, not x/],
     [['server', 'ws://127.0.0.1:1', '--header', 'x'], /--header must be 'Name: value', not "x"/],
+    [['server', 'ws://127.0.0.1:1', '--header', 'host: x'], /field of the handshake; see --host/],
     [['server', 'ws://127.0.0.1:1', '--expect', '/nowhere/x'], /ENOENT/],
+    [
+      ['server', 'ws://127.0.0.1:1', '--expect', fileURLToPath(import.meta.url)],
+      /--expect: expected a file that --write-expect wrote for a server/,
+    ],
     [['client'], /missing after --/],
     [['client', 'node', 'echo.js'], /node is not an option; put the client's command after --/],
     [['server', 'ws://127.0.0.1:1', '--exclude', '*'], /no case matches without \*/],

@@ -172,7 +172,7 @@ export class ServerAttempt extends TargetAttempt {
       );
       const onError = (error: Error): void => {
         clearTimeout(timer);
-        fail(new Unreachable(`no connection to ${this.url.host}: ${error.message}`));
+        fail(new Unreachable(`no connection to ${this.url.host}: ${error.message.trim()}`));
       };
       socket.once('error', onError);
       socket.once(event, () => {

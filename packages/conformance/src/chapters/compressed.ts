@@ -48,7 +48,7 @@ export async function expectSameOrFailure(
   let event = await peer.next(awaited);
   while (event.kind === 'pong') event = await peer.next(awaited);
   if (event.kind === 'message' && (event.opcode !== opcode || !event.payload.equals(payload))) {
-    throw new Violation(`received ${eventText(event)} with bytes that were never sent`);
+    throw new Violation(`received ${eventText(event)}, which was never sent`);
   }
   if (event.kind === 'close' && event.code === 1000) {
     throw new Violation(`received ${eventText(event)}, as if the peer had closed the connection`);

@@ -158,7 +158,7 @@ function maskedHeader(add: AddCase<ClientAttempt>): void {
       await peer.send(bytes.subarray(0, 8), 'the header of a masked frame');
       await expectFailure(peer, [1002], WHY);
     },
-    { level: 'should', expects: 'the target fails the connection as soon as the header arrives' },
+    { level: 'advice', expects: 'the target fails the connection as soon as the header arrives' },
   );
 }
 

@@ -36,7 +36,7 @@ export function textReport(report: SuiteReport, { verbose = false }: TextOptions
       verbose ? finding.results.map(caseText).join('\n\n') : explainFinding(finding, report),
     ),
     ...(skips.length > 0 ? [skippedCases(skips)] : []),
-    `${results.length} cases in ${(report.ms / 1000).toFixed(1)} s: ${countsText(counts)}`,
+    `${results.length} ${results.length === 1 ? 'case' : 'cases'} in ${(report.ms / 1000).toFixed(1)} s: ${countsText(counts)}`,
   ];
   return `${parts.join('\n\n')}\n`;
 }
@@ -114,13 +114,13 @@ export function caseText(result: CaseResult): string {
 
 /** Formats skipped cases: one entry per reason. */
 function skippedCases(skips: readonly CaseResult[]): string {
-  const reasons = new Map<string, string[]>();
-  for (const { id, because } of skips) {
-    const reason = because.join('; ');
-    reasons.set(reason, [...(reasons.get(reason) ?? []), id]);
+  const reasons = new Map<string, CaseResult[]>();
+  for (const one of skips) {
+    const reason = one.because.join('; ');
+    reasons.set(reason, [...(reasons.get(reason) ?? []), one]);
   }
   return [...reasons]
-    .map(([reason, ids]) => `SKIPPED ${ids.join(' ')}\n  because ${reason}`)
+    .map(([reason, results]) => `SKIPPED ${idsText(results)}\n  because ${reason}`)
     .join('\n');
 }
 

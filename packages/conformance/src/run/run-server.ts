@@ -43,7 +43,7 @@ export function serverSuiteCases(
 /**
  * Runs the suite against a server. The server must echo each message with the same type and bytes.
  *
- * @param url - A `ws://` or `wss://` URL without credentials. Only `tls.ca` makes the suite verify
+ * @param url - A `ws://` or `wss://` URL without credentials and fragment. Only `tls.ca` makes the suite verify
  *   certificates.
  * @param options - Which cases run, and how.
  * @throws (rejects with) TypeError for any other URL.
@@ -98,12 +98,13 @@ export async function runServerSuite(
   return reportOf('server', url, started, results, seed);
 }
 
-/** @throws TypeError unless it is a ws: or wss: URL without credentials. */
+/** @throws TypeError unless it is a ws: or wss: URL without credentials and fragment. */
 export function serverUrl(url: string): URL {
   const target = new URL(url);
   if (target.protocol !== 'ws:' && target.protocol !== 'wss:') {
     throw new TypeError(`${url} is not a ws: or wss: URL`);
   }
+  if (target.hash !== '') throw new TypeError(`${url} has a fragment (RFC 6455, 3); remove it`);
   if (target.username + target.password !== '') {
     throw new TypeError('the URL has credentials, which the suite does not send; remove them');
   }

@@ -57,7 +57,7 @@ function early(chapter: Chapter<ServerAttempt>): void {
     section: 'RFC 6455, 4.1',
     // A client must wait for the answer, so the RFC does not define early frames. A server should
     // not lose them.
-    level: 'should',
+    level: 'advice',
     expects: 'the server reads bytes after the request, in the same segment, as frames',
   });
   const text = { opcode: TEXT, payload: utf8('early') };
