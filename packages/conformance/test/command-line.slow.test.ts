@@ -377,9 +377,7 @@ describe('ws-conform', () => {
   it('groups skipped cases by their reason', async () => {
     const { code, out } = await run('server', await ours(), '--only', '12.10.*', '--only', '1.1.1');
     expect(code).toBe(0);
-    expect(out).toMatch(
-      /SKIPPED 12\.10\.1-\d+\n  because the server declined "permessage-deflate/,
-    );
+    expect(out).toMatch(/SKIPPED 12\.10\.1-\d+\n  because the server declined "permessage-deflate/);
   });
 
   it('writes the report as JSON and as an HTML page', async () => {

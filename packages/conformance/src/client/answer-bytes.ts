@@ -40,7 +40,7 @@ export function answerBytes(chapter: Chapter<ClientAttempt>): void {
   pieces(chapter);
 }
 
-const EARLY_TEXT: FrameSpec = { opcode: TEXT, payload: utf8('early') };
+const EARLY_TEXT = { opcode: TEXT, payload: utf8('early') };
 
 /** Sends the answer and frames in one write. */
 async function withFrames(attempt: ClientAttempt, ...frames: FrameSpec[]): Promise<Peer> {
@@ -115,8 +115,7 @@ function closesAfter(add: AddCase<ClientAttempt>): void {
       opcode: CLOSE,
       payload: closePayload(1000),
     });
-    await expectMessage(peer, TEXT, utf8('early'));
-    await expectClosed(peer, 1000, { codes: 'any' });
+    await expectClosed(peer, 1000, { codes: 'any', after: [EARLY_TEXT] });
   });
   partsAfter(add);
 }

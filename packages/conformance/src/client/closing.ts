@@ -2,7 +2,7 @@ import type { ClientAttempt } from '../attempts/client-attempt.ts';
 import type { AddCase, Chapter } from '../model/chapter.ts';
 import { Violation } from '../model/verdicts.ts';
 import { letters, utf8 } from '../wire/bytes.ts';
-import { checkAlive, closePayload, eventText, expectMessage } from '../wire/expect.ts';
+import { checkAlive, closePayload, eventText } from '../wire/expect.ts';
 import { BINARY, CLOSE, CONTINUATION, type FrameSpec, PING, TEXT } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
 
@@ -109,10 +109,15 @@ function atOnce(chapter: Chapter<ClientAttempt>): void {
   });
   add('a message, a close frame and our FIN in one segment', async (attempt) => {
     const peer = await attempt.open();
-    await peer.sendFrames({ opcode: TEXT, payload: utf8('last') }, CLOSE_FRAME);
+    const last = { opcode: TEXT, payload: utf8('last') };
+    await peer.sendFrames(last, CLOSE_FRAME);
     peer.endWrites();
-    await expectMessage(peer, TEXT, utf8('last'));
-    const event = await peer.next('the answer to our close frame');
+    const awaited = 'the answer to our close frame';
+    let event = await peer.next(awaited);
+    // The client need not echo a message that is followed by a close frame.
+    if (event.kind === 'message' && event.payload.equals(last.payload)) {
+      event = await peer.next(awaited);
+    }
     if (event.kind === 'close') await expectOnlyEnd(peer);
     else if (event.kind !== 'end') throw new Violation(`received ${eventText(event)}`);
   });

@@ -138,6 +138,8 @@ export interface CloseOptions {
    * asks for the code; the other chapters accept any.
    */
   readonly codes?: readonly (number | undefined)[] | 'any';
+  /** Messages sent before the close frame. Their echoes may arrive first, in order. */
+  readonly after?: readonly SentMessage[];
 }
 
 /** Closes with 1000, then expects an answer with any code, and the end. */
@@ -150,10 +152,11 @@ export async function closeCleanly(peer: Peer): Promise<void> {
 export async function expectClosed(
   peer: Peer,
   code: number | undefined,
-  { codes = [code] }: CloseOptions = {},
+  { codes = [code], after = [] }: CloseOptions = {},
 ): Promise<CloseEvent> {
-  let event = await peer.next('the answer to our close frame');
-  while (event.kind === 'pong') event = await peer.next('the answer to our close frame');
+  const awaited = 'the answer to our close frame';
+  const event = await nextAfterEchoes(peer, awaited, after);
+  if (event === undefined) throw peer.timeoutViolation(awaited);
   if (event.kind !== 'close') {
     throw new Violation(
       `received ${eventText(event)}, expected the answer to our close frame (5.5.1)`,
@@ -206,26 +209,33 @@ export async function expectFailure(
   why: string,
   { after = [], within = peer.attempt.timeout, notAsGood = [] }: FailureOptions = {},
 ): Promise<void> {
+  const event = await nextAfterEchoes(peer, `a failed connection (${why})`, after, within);
+  if (event === undefined)
+    throw new Violation(`timeout after ${within} ms, waiting for a failed connection: ${why}`);
+  if (event.kind === 'close' && notAsGood.includes(event.code)) {
+    throw new Violation(`received ${eventText(event)}, as if the frame were valid: ${why}`);
+  }
+  await judgeFailure(peer, event, codes, why);
+}
+
+/** Waits for the next event that is neither a pong nor the next echo of `sent`. */
+async function nextAfterEchoes(
+  peer: Peer,
+  awaited: string,
+  sent: readonly SentMessage[],
+  ms: number = peer.attempt.timeout,
+): Promise<PeerEvent | undefined> {
   let echoed = 0;
   for (;;) {
-    const event = await peer.nextWithin(`a failed connection (${why})`, within);
-    if (event === undefined)
-      throw new Violation(`timeout after ${within} ms, waiting for a failed connection: ${why}`);
-    if (event.kind === 'pong') continue;
-    const sent = after[echoed];
-    if (
-      event.kind === 'message' &&
-      sent?.opcode === event.opcode &&
-      event.payload.equals(sent.payload)
-    ) {
-      echoed++;
-      continue;
-    }
-    if (event.kind === 'close' && notAsGood.includes(event.code)) {
-      throw new Violation(`received ${eventText(event)}, as if the frame were valid: ${why}`);
-    }
-    await judgeFailure(peer, event, codes, why);
-    return;
+    const event = await peer.nextWithin(awaited, ms);
+    if (event?.kind === 'pong') continue;
+    const next = sent[echoed];
+    const isEcho =
+      event?.kind === 'message' &&
+      next?.opcode === event.opcode &&
+      event.payload.equals(next.payload);
+    if (!isEcho) return event;
+    echoed++;
   }
 }
 
@@ -252,8 +262,12 @@ async function judgeFailure(
   }
   await peer.sendFrames({ opcode: CLOSE, payload: closePayload(event.code ?? 1000) });
   peer.endWrites();
-  const last = await peer.next('the end of the connection');
-  if (last.kind !== 'end')
+  const ms = peer.attempt.timeout;
+  const last = await peer.nextWithin('the end of the connection', ms);
+  // The RFC names no time. Chapter 7 asks whether the target ends the connection at all.
+  if (last === undefined) {
+    peer.attempt.nonStrict(`the target did not end the failed connection within ${ms} ms (7.1.7)`);
+  } else if (last.kind !== 'end')
     throw new Violation(`received ${eventText(last)} after the close frame (5.5.1)`);
 }
 

@@ -265,7 +265,9 @@ class NaiveClient {
     }
     const cut = this.#has('truncates messages at 125 bytes');
     const opcode = this.#has('echoes text as binary') ? 2 : message.opcode;
-    this.#send(opcode, cut ? whole.subarray(0, 125) : whole);
+    const echo = (): void => this.#send(opcode, cut ? whole.subarray(0, 125) : whole);
+    if (this.#has('echoes in the next turn')) setImmediate(() => this.#stopped || echo());
+    else echo();
   }
 
   /** Inflates a message. Returns undefined after it has failed the connection. */

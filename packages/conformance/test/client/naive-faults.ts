@@ -75,5 +75,10 @@ export const FAULTS = {
   'accepts compressed messages without an extension': '13.11',
 } as const;
 
-/** Name of a fault. */
-export type Fault = keyof typeof FAULTS;
+/** What the naive client may do by the RFCs, and the sections whose cases still do not fail. */
+export const LIBERTIES = {
+  'echoes in the next turn': ['7.17', '8.33', '11.2'],
+} as const;
+
+/** Name of a fault or a liberty. */
+export type Fault = keyof typeof FAULTS | keyof typeof LIBERTIES;
