@@ -11,6 +11,7 @@ import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { selfSigned } from '@ws/tests';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { WebSocketServer } from 'ws';
 import { main } from '../src/command-line.ts';
 import { runServerSuite, type SuiteReport } from '../src/index.ts';
 import { naiveServer } from './server/naive-server.ts';
@@ -600,6 +601,21 @@ describe('a server that hangs', () => {
     for (const { because } of results)
       expect(because.join()).not.toMatch(/the suite itself failed/);
   });
+});
+
+it('waits no longer for a server that sends pongs as a heartbeat', async () => {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  server.on('connection', (socket) => {
+    const heartbeat = setInterval(() => socket.pong(), 5);
+    socket.on('close', () => clearInterval(heartbeat));
+  });
+  await once(server, 'listening');
+  endings.push(() => server.close());
+  const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { results } = await runServerSuite(url, { only: ['1.1.2'], timeout: 100 });
+  expect(results[0]!.because).toEqual([
+    'timeout after 100 ms, waiting for a text message of 1 byte',
+  ]);
 });
 
 function flood(socket: Socket): void {

@@ -4,9 +4,9 @@ import { letters, pattern, utf8 } from '../wire/bytes.ts';
 import {
   closePayload,
   echo,
-  eventText,
   expectAll,
   expectClosed,
+  expectEndOrClose,
   expectFailure,
   expectMessage,
 } from '../wire/expect.ts';
@@ -42,20 +42,14 @@ function withoutClosing(chapter: Chapter<TargetAttempt>): void {
       const bytes = begun(peer.bytes({ opcode: TEXT, payload: letters(200) }));
       if (bytes.length > 0) await peer.send(bytes, 'the beginning of a frame');
       peer.endWrites();
-      let event = await peer.next('the end of the connection');
-      if (event.kind === 'close') event = await peer.next('the end of the connection');
-      if (event.kind !== 'end')
-        attempt.fail(`received ${eventText(event)}, expected the end of the connection`);
+      await expectEndOrClose(peer);
     });
   }
   add('our FIN within a fragmented message', async (attempt) => {
     const peer = await attempt.open();
     await peer.sendFrames({ opcode: TEXT, payload: utf8('half a mess'), fin: false });
     peer.endWrites();
-    let event = await peer.next('the end of the connection');
-    if (event.kind === 'close') event = await peer.next('the end of the connection');
-    if (event.kind !== 'end')
-      attempt.fail(`received ${eventText(event)}, expected the end of the connection`);
+    await expectEndOrClose(peer);
   });
 }
 

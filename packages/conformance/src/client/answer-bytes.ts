@@ -6,6 +6,7 @@ import {
   closeCleanly,
   closePayload,
   expectClosed,
+  expectEndOrClose,
   expectFailure,
   expectMessage,
   expectPong,
@@ -200,11 +201,8 @@ function finsAfterAnswers(fin: AddCase<ClientAttempt>): void {
   fin('our FIN after a whole answer', async (attempt) => {
     await attempt.peer.send(Buffer.from(attempt.acceptText(), 'latin1'), 'an answer');
     attempt.peer.endWrites();
-    let event = await attempt.peer.next('the end of the connection');
     // The connection was open for a moment, so the client may send a close frame.
-    if (event.kind === 'close') event = await attempt.peer.next('the end of the connection');
-    if (event.kind !== 'end')
-      attempt.fail(`received a ${event.kind}, expected the end of the connection`);
+    await expectEndOrClose(attempt.peer);
   });
 }
 

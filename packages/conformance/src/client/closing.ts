@@ -24,8 +24,7 @@ export function clientClosing(chapter: Chapter<ClientAttempt>): Chapter<ClientAt
 async function closeFromServer(peer: Peer, ...frames: readonly FrameSpec[]): Promise<void> {
   await peer.sendFrames(...frames);
   const awaited = 'the answer to our close frame';
-  let event = await peer.next(awaited);
-  while (event.kind === 'pong') event = await peer.next(awaited);
+  const event = await peer.next(awaited);
   if (event.kind !== 'close') {
     throw new Violation(`received ${eventText(event)}, expected ${awaited} (5.5.1)`);
   }
@@ -226,7 +225,7 @@ function stopped(chapter: Chapter<ClientAttempt>): void {
 
 /** Expects a failed connection without echoes or pongs. */
 async function expectNoAnswer(peer: Peer): Promise<void> {
-  const event = await peer.next('a failed connection');
+  const event = await peer.next('a failed connection', { pongs: true });
   if (event.kind === 'end') return;
   if (event.kind !== 'close') {
     throw new Violation(`received ${eventText(event)}, expected a failed connection`);

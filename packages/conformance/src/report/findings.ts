@@ -26,7 +26,7 @@ export function findingsOf(results: readonly CaseResult[]): Finding[] {
 }
 
 /** The reasons of a result, without the numbers and bytes of its case. */
-function causeOf({ because }: CaseResult): string {
+export function causeOf({ because }: CaseResult): string {
   return because
     .join('\n')
     .replaceAll(/"[^"\n]*"/g, '"…"')

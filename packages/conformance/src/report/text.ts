@@ -1,7 +1,7 @@
 import type { CaseResult, Level, TranscriptLine, Verdict } from '../model/case.ts';
 import { CHAPTERS } from '../model/chapter.ts';
 import { countsOf, type SuiteReport } from '../run/suite-report.ts';
-import { type Finding, findingsOf, idsText } from './findings.ts';
+import { causeOf, type Finding, findingsOf, idsText } from './findings.ts';
 
 /** Options of {@link textReport}. */
 export interface TextOptions {
@@ -112,15 +112,12 @@ export function caseText(result: CaseResult): string {
   ].join('\n');
 }
 
-/** Formats skipped cases: one entry per reason. */
+/** Formats skipped cases: one entry per cause, with the reason of the first case. */
 function skippedCases(skips: readonly CaseResult[]): string {
-  const reasons = new Map<string, CaseResult[]>();
-  for (const one of skips) {
-    const reason = one.because.join('; ');
-    reasons.set(reason, [...(reasons.get(reason) ?? []), one]);
-  }
-  return [...reasons]
-    .map(([reason, results]) => `SKIPPED ${idsText(results)}\n  because ${reason}`)
+  const causes = new Map<string, CaseResult[]>();
+  for (const one of skips) causes.set(causeOf(one), [...(causes.get(causeOf(one)) ?? []), one]);
+  return [...causes.values()]
+    .map((results) => `SKIPPED ${idsText(results)}\n  because ${results[0]!.because.join('; ')}`)
     .join('\n');
 }
 

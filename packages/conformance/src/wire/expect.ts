@@ -20,7 +20,7 @@ export function eventText(event: PeerEvent): string {
   }
 }
 
-/** Waits for a message and checks its type and bytes. Unsolicited pongs may arrive before it. */
+/** Waits for a message and checks its type and bytes. */
 export async function expectMessage(
   peer: Peer,
   opcode: number,
@@ -28,16 +28,13 @@ export async function expectMessage(
 ): Promise<MessageEvent> {
   needsEcho(peer);
   const awaited = `a ${opcodeName(opcode)} message of ${bytesText(payload.length)}`;
-  for (;;) {
-    const event = await peer.next(awaited);
-    if (event.kind === 'pong') continue;
-    if (event.kind !== 'message') {
-      skipTooBig(peer, event, payload.length);
-      throw new Violation(`received ${eventText(event)}, expected ${awaited}`);
-    }
-    judgeMessage(event, opcode, payload);
-    return event;
+  const event = await peer.next(awaited);
+  if (event.kind !== 'message') {
+    skipTooBig(peer, event, payload.length);
+    throw new Violation(`received ${eventText(event)}, expected ${awaited}`);
   }
+  judgeMessage(event, opcode, payload);
+  return event;
 }
 
 /** Messages up to this size are normal. A target may refuse larger ones (RFC 6455, 10.4). */
@@ -85,9 +82,10 @@ export async function expectPong(
   not: readonly Uint8Array[] = [],
 ): Promise<void> {
   const awaited = `a pong of ${bytesText(payload.length)}`;
+  const until = performance.now() + peer.attempt.timeout;
   let other: Buffer | undefined;
   for (;;) {
-    const event = await peer.nextWithin(awaited, peer.attempt.timeout);
+    const event = await peer.nextWithin(awaited, until - performance.now(), { pongs: true });
     if (event?.kind === 'pong') {
       if (event.payload.equals(payload)) return;
       other = event.payload;
@@ -182,6 +180,15 @@ async function expectEnd(peer: Peer): Promise<void> {
     throw new Violation(`received ${eventText(event)} after the close frame (5.5.1)`);
 }
 
+/** Waits for the end of the connection, with or without a close frame before it. */
+export async function expectEndOrClose(peer: Peer): Promise<void> {
+  const awaited = 'the end of the connection';
+  let event = await peer.next(awaited);
+  if (event.kind === 'close') event = await peer.next(awaited);
+  if (event.kind !== 'end')
+    throw new Violation(`received ${eventText(event)}, expected ${awaited}`);
+}
+
 /** A message that the suite has sent. */
 export interface SentMessage {
   readonly opcode: number;
@@ -218,7 +225,7 @@ export async function expectFailure(
   await judgeFailure(peer, event, codes, why);
 }
 
-/** Waits for the next event that is neither a pong nor the next echo of `sent`. */
+/** Waits for the next event except the echoes of `sent`. */
 async function nextAfterEchoes(
   peer: Peer,
   awaited: string,
@@ -228,7 +235,6 @@ async function nextAfterEchoes(
   let echoed = 0;
   for (;;) {
     const event = await peer.nextWithin(awaited, ms);
-    if (event?.kind === 'pong') continue;
     const next = sent[echoed];
     const isEcho =
       event?.kind === 'message' &&
@@ -288,8 +294,9 @@ export async function expectAll(
   let at = 0;
   let answered = lastPing === undefined;
   while (at < messages.length || !answered) {
-    const event = await peer.next(at < messages.length ? 'the next message' : 'the last pong');
-    if (event.kind === 'pong') answered ||= event.payload.equals(lastPing ?? event.payload);
+    const awaited = at < messages.length ? 'the next message' : 'the last pong';
+    const event = await peer.next(awaited, { pongs: !answered });
+    if (event.kind === 'pong') answered = event.payload.equals(lastPing ?? event.payload);
     else if (event.kind === 'message' && at < messages.length) {
       const { opcode, payload } = messages[at++]!;
       judgeMessage(event, opcode, payload);
@@ -314,8 +321,7 @@ export async function expectMessageOrTooBig(
   codes: readonly number[] = [1009],
 ): Promise<void> {
   needsEcho(peer);
-  let event = await peer.next('the message, or a close frame with 1009');
-  while (event.kind === 'pong') event = await peer.next('the message, or a close frame with 1009');
+  const event = await peer.next('the message, or a close frame with 1009');
   if (event.kind === 'message') {
     judgeMessage(event, opcode, payload);
     await closeCleanly(peer);
