@@ -1,4 +1,4 @@
-import type { CaseResult, Verdict } from '../model/case.ts';
+import type { CaseFacts, CaseResult, Verdict } from '../model/case.ts';
 
 /** Cases that differ for the same reason. */
 export interface Finding {
@@ -35,7 +35,7 @@ export function causeOf({ because }: CaseResult): string {
 }
 
 /** Formats ids, with ranges: `6.5.1-48 9.6.1`. */
-export function idsText(results: readonly CaseResult[]): string {
+export function idsText(results: readonly CaseFacts[]): string {
   const ranges: { section: string; first: number; last: number }[] = [];
   for (const { id } of results) {
     const dot = id.lastIndexOf('.');

@@ -153,6 +153,17 @@ export class Peer extends RawPeer {
     await this.sendCut(this.bytes(...frames), size, { label: specsText(frames), ...options });
   }
 
+  /** Tests whether the target has sent something else than pings and pongs, which it discards. */
+  protected override hasAnswer(): boolean {
+    for (;;) {
+      const [first] = this.queue.peek(1);
+      if (first === undefined) return false;
+      const opcode = first & 0x0f;
+      if (opcode !== PING && opcode !== PONG) return true;
+      if (this.#takeEvent() === undefined) return false;
+    }
+  }
+
   /**
    * Waits for the next event except pings and, by default, pongs.
    *

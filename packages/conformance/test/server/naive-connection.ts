@@ -24,6 +24,8 @@ const FINAL_BLOCK = Buffer.from('0300', 'hex');
  * Maximum message size in bytes. Each chunk copies the whole buffer, so larger messages are slow.
  */
 const LIMIT = 1024 * 1024;
+/** Time between two pongs, in ms. */
+const HEARTBEAT = 2;
 /** Maximum size in bytes of a text that is checked before it is complete. */
 const CHECK_EARLY = 65_536;
 
@@ -61,6 +63,12 @@ export class NaiveConnection {
     this.#deflate = deflate;
     socket.on('data', (chunk: Buffer) => this.take(chunk));
     socket.on('error', () => socket.destroy());
+    if (has('sends pongs as a heartbeat')) {
+      const heartbeat = setInterval(() => {
+        if (!this.#closing) this.#send(10, Buffer.from('alive'));
+      }, HEARTBEAT);
+      socket.on('close', () => clearInterval(heartbeat));
+    }
     socket.on('end', () => {
       if (!has('ignores the end of the connection')) socket.end();
     });
@@ -175,7 +183,6 @@ export class NaiveConnection {
     if (this.#message !== undefined && this.#has('forgets RSV1 at a control frame')) {
       this.#message.packed = false;
     }
-    if (this.#has('sends pongs as a heartbeat')) this.#send(10, Buffer.from('alive'));
     if (opcode === 8) this.#close(payload);
     else if (opcode === 9) {
       if (this.#has('drops fragments at a ping')) this.#message?.parts.splice(0);

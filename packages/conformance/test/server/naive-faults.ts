@@ -293,7 +293,7 @@ export const FAULTS = {
 /** What the naive server may do by the RFCs, and the chapters whose cases still do not fail. */
 export const LIBERTIES = {
   'limits messages to 10,000 bytes': ['1', '6.7', '9.3', '9.10', '10.4'],
-  'sends pongs as a heartbeat': ['2'],
+  'sends pongs as a heartbeat': ['2', '3.12', '4.7', '9.14'],
   'answers plain requests with 200': ['8.9', '8.11', '8.13'],
   'answers close frames without a code': ['1', '5'],
 } as const;
