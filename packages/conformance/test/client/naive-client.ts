@@ -263,6 +263,9 @@ class NaiveClient {
       this.#fail(1007);
       return;
     }
+    if (whole.length > 0 && this.#has('damages the last byte of each message')) {
+      whole.writeUInt8(whole.at(-1)! ^ 1, whole.length - 1);
+    }
     const cut = this.#has('truncates messages at 125 bytes');
     const opcode = this.#has('echoes text as binary') ? 2 : message.opcode;
     const echo = (): void => this.#send(opcode, cut ? whole.subarray(0, 125) : whole);

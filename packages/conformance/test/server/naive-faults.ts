@@ -29,6 +29,11 @@ export const FAULTS = {
     'a text message of 65536 bytes in one frame',
     /65535 bytes, expected 65536/,
   ),
+  'damages the last byte of each message': planted(
+    1,
+    'a binary message of 1 byte in one frame',
+    /first difference at byte 0/,
+  ),
   'does not send pongs': planted(2, 'a ping of 4 bytes', /timeout .* a pong of 4 bytes/),
   'sends pongs without a payload': planted(2, 'a ping of 1 byte', /the pong has no bytes/),
   'answers pongs': planted(2, 'an unsolicited pong of 1 byte', /the pong has 00/),
