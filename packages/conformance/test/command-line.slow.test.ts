@@ -1,6 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -579,6 +580,20 @@ describe('an unreachable server', () => {
 it('limits the concurrency to the number of cases', async () => {
   const { results } = await runServerSuite(await ours(), { only: ['1.1.1'], concurrency: 2 ** 32 });
   expect(results.map(({ verdict }) => verdict)).toEqual(['pass']);
+});
+
+it('asks alone what a server that limits its connections did not let in', async () => {
+  const http = createHttpServer();
+  http.maxConnections = 2;
+  new WebSocketServer({ server: http }).on('connection', (socket) =>
+    socket.on('message', (data, binary) => socket.send(data, { binary })),
+  );
+  http.listen(0, '127.0.0.1');
+  await once(http, 'listening');
+  endings.push(() => http.close());
+  const url = `ws://127.0.0.1:${(http.address() as AddressInfo).port}`;
+  const { counts } = await runServerSuite(url, { only: ['1.1', '1.2'] });
+  expect(counts).toMatchObject({ pass: 30, fail: 0 });
 });
 
 describe('a server that hangs', () => {

@@ -1,5 +1,5 @@
 import type { ServerAttempt } from '../attempts/server-attempt.ts';
-import { HardViolation, Refused } from '../model/verdicts.ts';
+import { HardViolation, Refused, Unanswered } from '../model/verdicts.ts';
 import { closeCleanly, echo } from '../wire/expect.ts';
 import { TEXT } from '../wire/frame.ts';
 import { answerFaults, type Field, headText, withField } from '../wire/handshake.ts';
@@ -62,7 +62,7 @@ export async function expectAccepted(
   request: HandshakeRequest,
 ): Promise<Head> {
   const { peer, head, key } = await sendHandshake(attempt, request);
-  if (head === undefined) attempt.fail('the connection ended without an answer to the handshake');
+  if (head === undefined) throw new Unanswered();
   await expectEcho(attempt, peer, head, key);
   return head;
 }
