@@ -39,6 +39,7 @@ export function answerBytes(chapter: Chapter<ClientAttempt>): void {
   resets(chapter);
   cuts(chapter);
   pieces(chapter);
+  stopped(chapter);
 }
 
 const EARLY_TEXT = { opcode: TEXT, payload: utf8('early') };
@@ -217,6 +218,26 @@ function resets(chapter: Chapter<ClientAttempt>): void {
       const bytes = Buffer.from(begun(attempt.acceptText()), 'latin1');
       if (bytes.length > 0) await attempt.peer.send(bytes, 'the beginning of an answer');
       attempt.peer.reset();
+    });
+  }
+}
+
+/** Waits for the client's own timeout, so a run has these cases only on demand. */
+function stopped(chapter: Chapter<ClientAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 10.4',
+    level: 'advice',
+    expects: 'after a reasonable time the client ends the connection itself',
+    flood: true,
+  });
+  for (const [place, begun] of PLACES.filter((_, at) => at % 3 === 0)) {
+    add(`no more bytes ${place}, and no FIN from us`, async (attempt) => {
+      const { peer, timeout } = attempt;
+      const bytes = Buffer.from(begun(attempt.acceptText()), 'latin1');
+      if (bytes.length > 0) await peer.send(bytes, 'the beginning of an answer');
+      if (!(await peer.waitForEnd(2 * timeout))) {
+        attempt.fail(`the client did not end the connection within ${2 * timeout} ms`);
+      }
     });
   }
 }

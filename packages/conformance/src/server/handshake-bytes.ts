@@ -176,6 +176,26 @@ function endlessHeader(add: AddCase<ServerAttempt>): void {
   );
 }
 
+/** Waits for the server's own timeout, so a run has these cases only on demand. */
+export function stoppedRequests(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 10.4',
+    level: 'advice',
+    expects: 'after a reasonable time the server ends the connection itself',
+    flood: true,
+  });
+  for (const [title, part] of PARTS.slice(0, -1)) {
+    add(`${title} of a request, and no FIN from us`, async (attempt) => {
+      const peer = await attempt.connect();
+      const bytes = utf8(part(headText(`GET ${attempt.target} HTTP/1.1`, attempt.fields())));
+      if (bytes.length > 0) await peer.send(bytes, 'the beginning of a request');
+      if (!(await peer.waitForEnd(2 * attempt.timeout))) {
+        attempt.fail(`the server did not end the connection within ${2 * attempt.timeout} ms`);
+      }
+    });
+  }
+}
+
 function atTheSameTime(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 4.2',

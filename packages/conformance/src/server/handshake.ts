@@ -2,7 +2,7 @@ import type { ServerAttempt } from '../attempts/server-attempt.ts';
 import { type AddCase, Chapter, type SectionFacts } from '../model/chapter.ts';
 import { type Field, withoutField } from '../wire/handshake.ts';
 import { fieldOf } from '../wire/head.ts';
-import { requestBytes } from './handshake-bytes.ts';
+import { requestBytes, stoppedRequests } from './handshake-bytes.ts';
 import { offers } from './handshake-offers.ts';
 import { refusals } from './handshake-refusals.ts';
 import {
@@ -31,6 +31,7 @@ export function handshake(): Chapter<ServerAttempt> {
   offers(chapter);
   requestBytes(chapter);
   smuggling(chapter);
+  stoppedRequests(chapter);
   return chapter;
 }
 

@@ -2,6 +2,7 @@
 export const FAULTS = {
   'echoes text as binary': '1.1',
   'truncates messages at 125 bytes': '1.1',
+  'loses empty messages': '1.1',
   'damages the last byte of each message': '1.1',
   'does not answer pings': '2.1',
   'answers pings without a payload': '2.1',

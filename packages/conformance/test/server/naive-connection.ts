@@ -153,7 +153,7 @@ export class NaiveConnection {
     const fail = (broken: boolean, ...unless: Fault[]): void => {
       if (broken && !unless.some((fault) => this.#has(fault))) throw new Failure(1002);
     };
-    const control = opcode >= 8;
+    const control = opcode >= 8 && (opcode <= 10 || !this.#has('echoes unknown opcodes'));
     fail(!masked, 'accepts frames without a mask');
     fail((rsv & 3) === 1, 'ignores reserved bits', 'ignores RSV3');
     fail((rsv & 2) !== 0, 'ignores reserved bits');
@@ -168,7 +168,7 @@ export class NaiveConnection {
     );
     fail(opcode > 2 && opcode < 8, 'echoes unknown opcodes');
     fail(opcode > 10, 'drops unknown control frames', 'echoes unknown opcodes');
-    fail(control && short > 125, 'accepts long control frames');
+    fail(control && short > 125, 'accepts long control frames', 'accepts long forms of lengths');
     fail(control && !fin, 'accepts fragmented control frames');
     fail(
       opcode === 0 && this.#message === undefined,
