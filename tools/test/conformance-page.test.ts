@@ -28,6 +28,8 @@ describe('pageOf', () => {
     expect(page).toContain(
       '| codec | `a.ts` | 10 | 9 | 1 | 0 | 90.0 % | 2026-11-20, abc, Node 24.0.0 |',
     );
-    expect(pageOf({ suite: [], planted: [], mutation: [], fuzz: [] })).toContain('No run is recorded.');
+    expect(pageOf({ suite: [], planted: [], mutation: [], fuzz: [] })).toContain(
+      'No run is recorded.',
+    );
   });
 });

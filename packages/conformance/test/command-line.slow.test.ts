@@ -294,7 +294,7 @@ describe('ws-conform', () => {
     });
   });
 
-  it('has the floods only with --floods', async () => {
+  it('has the floods only with --floods or by their ids', async () => {
     const args = ['server', 'ws://nowhere.invalid', '--list', '--only', '9.19'];
     expect(await run(...args)).toMatchObject({
       code: 2,
@@ -302,6 +302,8 @@ describe('ws-conform', () => {
     });
     const { code, out } = await run(...args, '--floods');
     expect({ code, out }).toEqual({ code: 0, out: expect.stringMatching(/\n4 cases\n$/) });
+    // A report says `--only ID` to run a case again.
+    expect(await run(...args.slice(0, -1), '9.19.1')).toMatchObject({ code: 0 });
   });
 
   it('prints every byte of a case with --dump, also when it passes', async () => {
