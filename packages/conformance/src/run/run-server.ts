@@ -92,7 +92,7 @@ export async function runServerSuite(
       results[at] = result;
       if (reached && !opened && !alone) return void again.push(at);
     }
-    onResult?.(results[at]!);
+    onResult?.(results[at]);
   };
   const workers = Math.min(concurrency, cases.length);
   const work = async (): Promise<void> => {
