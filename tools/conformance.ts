@@ -1,5 +1,5 @@
 // Writes docs/conformance.json and docs/conformance.md. `node --import tsx tools/conformance.ts`
-// asks the servers and clients; `… mutation` takes the last run of `pnpm long mutation-…`;
+// asks the servers and clients; `… faults` plants faults in naive ones; `… mutation` takes the last run of `pnpm long mutation-…`;
 // `… fuzz MINUTES` runs each target of the fuzzer and adds it; `… page` writes the page alone.
 // The packages have to be built.
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -14,6 +14,7 @@ import { findingsOf } from '../packages/conformance/src/report/findings.ts';
 import { runClientSuite } from '../packages/conformance/src/run/run-client.ts';
 import { runServerSuite } from '../packages/conformance/src/run/run-server.ts';
 import type { SuiteReport } from '../packages/conformance/src/run/suite-report.ts';
+import { plantFaults } from './conformance/faults.ts';
 import {
   type Asked,
   causesOf,
@@ -132,7 +133,7 @@ function fuzzed(minutes: string, before: readonly Fuzzed[]): Fuzzed[] {
   });
 }
 
-const EMPTY: Results = { suite: [], mutation: [], fuzz: [] };
+const EMPTY: Results = { suite: [], planted: [], mutation: [], fuzz: [] };
 
 async function recorded(before: Results): Promise<Results> {
   const [what, minutes = ''] = process.argv.slice(2);
@@ -142,6 +143,8 @@ async function recorded(before: Results): Promise<Results> {
         ...before,
         suite: [await askOurs(), await askClient('ours'), await askWs(), await askClient('ws')],
       };
+    case 'faults':
+      return { ...before, planted: await plantFaults() };
     case 'mutation':
       return { ...before, mutation: mutated() };
     case 'fuzz':
@@ -150,7 +153,7 @@ async function recorded(before: Results): Promise<Results> {
     case 'page':
       return before;
     default:
-      throw new Error(`${what} is none of mutation, fuzz and page`);
+      throw new Error(`${what} is none of faults, mutation, fuzz and page`);
   }
 }
 

@@ -24,6 +24,16 @@ export interface Made {
   readonly node: string;
 }
 
+/** The planted faults of one role, and the cases that no fault of their chapter fails. */
+export interface Planted {
+  readonly role: 'server' | 'client';
+  readonly faults: number;
+  readonly cases: number;
+  readonly unfailed: number;
+  /** Ids of these cases, with ranges. */
+  readonly ids: string;
+}
+
 /** A run of the mutation tests. */
 export interface Mutated {
   readonly package: string;
@@ -49,6 +59,7 @@ export interface Fuzzed {
 /** The content of docs/conformance.json. */
 export interface Results {
   readonly suite: readonly Asked[];
+  readonly planted: readonly Planted[];
   readonly mutation: readonly Mutated[];
   readonly fuzz: readonly Fuzzed[];
 }
@@ -69,7 +80,7 @@ const MAX_IDS = 40;
 const PERCENT = 100;
 
 /** The page of these results. */
-export function pageOf({ suite, mutation, fuzz }: Results): string {
+export function pageOf({ suite, planted, mutation, fuzz }: Results): string {
   return `# What was tested?
 
 [\`ws-conform\`](../packages/conformance) tests any server or client against RFC 6455 and RFC 7692:
@@ -87,7 +98,13 @@ A failed case breaks a MUST. A non-strict case does not follow a SHOULD. Advice 
 lacks an offer, compression for example.
 
 ${suiteTable(suite)}
-${suite.map(causesText).join('')}## Mutation tests
+${suite.map(causesText).join('')}## Planted faults
+
+A naive server and a naive client have planted faults. The last columns count the cases that no fault of their chapter fails: a
+mistake in such a case could hide. \`node --import tsx tools/conformance.ts faults\` counts them again.
+
+${plantedTable(planted)}
+## Mutation tests
 
 A mutant is the source with one small change. The score is the share of mutants that a test notices.
 \`pnpm long mutation-codec\` and \`pnpm long mutation-conn\` try them: [how](../tests/mutation).
@@ -129,6 +146,17 @@ function causesText({ target, role, findings }: Asked): string {
       return row([verdict, cases, cellText(cause), section, short]);
     }),
     '\n',
+  ].join('');
+}
+
+function plantedTable(planted: readonly Planted[]): string {
+  if (planted.length === 0) return 'No run is recorded.\n';
+  return [
+    row(['role', 'faults', 'cases', 'never failed', 'ids']),
+    row(['---', '---:', '---:', '---:', '---']),
+    ...planted.map(({ role, faults, cases, unfailed, ids }) =>
+      row([role, faults, cases, unfailed, ids]),
+    ),
   ].join('');
 }
 

@@ -24,10 +24,12 @@ describe('pageOf', () => {
     const made = { date: '2026-11-20', commit: 'abc', node: '24.0.0' };
     const run = { package: 'codec', files: ['a.ts'], made };
     const mutation = [{ ...run, killed: 8, timeout: 1, survived: 1, uncovered: 0 }];
-    const page = pageOf({ suite: [], mutation, fuzz: [] });
+    const page = pageOf({ suite: [], planted: [], mutation, fuzz: [] });
     expect(page).toContain(
       '| codec | `a.ts` | 10 | 9 | 1 | 0 | 90.0 % | 2026-11-20, abc, Node 24.0.0 |',
     );
-    expect(pageOf({ suite: [], mutation: [], fuzz: [] })).toContain('No run is recorded.');
+    expect(pageOf({ suite: [], planted: [], mutation: [], fuzz: [] })).toContain(
+      'No run is recorded.',
+    );
   });
 });

@@ -6,6 +6,7 @@ import {
   checkOptions,
   countOf,
   HELP,
+  listenTls,
   parse,
   requestSettings,
   requiredOf,
@@ -189,7 +190,9 @@ function writeReports(
 ): void {
   for (const option of FILE_OPTIONS) {
     const file = values[option];
-    if (file !== undefined) writeFileSync(file, FILES[option](report, values, complete));
+    if (file === undefined) continue;
+    writeFileSync(file, FILES[option](report, values, complete));
+    output.error(`wrote ${file}\n`);
   }
   if (values.github !== true) return;
   output.out(githubReport(report, values.strict));
@@ -238,6 +241,11 @@ function exitCode(
   if (report.counts.skipped === report.results.length) {
     const reasons = new Set(report.results.flatMap(({ because }) => because));
     output.error(`ws-conform: every case was skipped: ${[...reasons].join('; ')}\n`);
+    return NOT_ASKED;
+  }
+  // Each connection leaves lines in a transcript.
+  if (report.results.every(({ transcript }) => transcript.length === 0)) {
+    output.error(`ws-conform: could not ask ${report.target}\n`);
     return NOT_ASKED;
   }
   if (expected === undefined) {
@@ -316,6 +324,7 @@ async function askClient(
     each: values.each,
     concurrency: countOf('concurrency', values.concurrency),
     listen: values.listen === undefined ? undefined : addressOf('listen', values.listen),
+    tls: listenTls(values),
     onListen: waits ? (at) => output.out(`waiting for a client at ${at}\n`) : undefined,
   });
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { RequestSettings } from './attempts/server-attempt.ts';
+import type { ListenTls } from './run/client-host.ts';
 import type { Capability } from './run/suite-report.ts';
 
 export const HELP = `ws-conform: tests a WebSocket server or client against RFC 6455 and RFC 7692
@@ -16,7 +17,7 @@ client   starts the command with a URL, which replaces {url} or is appended; the
 cases
   --only GLOB         run only these chapters, sections or cases: --only 6 --only 7.3 --only '*.1'; repeatable
   --exclude GLOB      leave these out; repeatable
-  --floods            run the floods of 100,000 frames too, seconds each
+  --floods            run the floods of 100,000 frames, and handshakes that stop, too: seconds each
   --list              print the cases without running them
   --dump ID           run one case and print every byte
   --seed N            server: send the same keys as the run that printed N
@@ -29,7 +30,7 @@ the target
   --subprotocol NAME  server: offer this subprotocol with every request; repeatable
   --connect HOST:PORT server: connect here, instead of the URL's host and port
   --ca FILE           server: verify the certificate with these authorities; default: accept any
-  --cert FILE         server: certificate of the suite, in PEM, with its --key FILE
+  --cert FILE         certificate of the suite, in PEM, with its --key FILE; client: listen for wss:
   --listen HOST:PORT  client: listen here; without a command, wait for a client that you start
   --each              client: start the command once per case, with the URL of the case
   --concurrency N     number of cases at the same time; default 16, of commands with --each 4
@@ -124,8 +125,6 @@ const SERVER_OPTIONS = [
   'subprotocol',
   'connect',
   'ca',
-  'cert',
-  'key',
 ] as const;
 const CLIENT_OPTIONS = ['each', 'listen'] as const;
 
@@ -158,8 +157,6 @@ export function checkOptions(role: string, values: Values): void {
 export function requestSettings(values: Values): RequestSettings {
   const { ca, cert, key, connect, origin } = values;
   const headers = (values.header ?? []).map(fieldOf);
-  const pem = (file: string | undefined): string | undefined =>
-    file === undefined ? undefined : readFileSync(file, 'utf8');
   return {
     headers: origin === undefined ? headers : [...headers, ['Origin', lineOf('origin', origin)]],
     subprotocols: values.subprotocol,
@@ -169,6 +166,17 @@ export function requestSettings(values: Values): RequestSettings {
     echoes: values['no-echo'] !== true,
     allBytes: values.dump !== undefined,
   };
+}
+
+/** The certificate with which the suite listens for clients; undefined without TLS. */
+export function listenTls({ cert, key }: Values): ListenTls | undefined {
+  return cert === undefined || key === undefined ? undefined : { cert: pem(cert), key: pem(key) };
+}
+
+function pem(file: string): string;
+function pem(file: string | undefined): string | undefined;
+function pem(file: string | undefined): string | undefined {
+  return file === undefined ? undefined : readFileSync(file, 'utf8');
 }
 
 const CAPABILITIES: readonly Capability[] = ['compression', 'subprotocol'];
@@ -190,6 +198,9 @@ function fieldOf(text: string): readonly [string, string] {
   const [, name, value] = /^([\w!#$%&'*+.^`|~-]+):[ \t]*([^\r\n]*)$/.exec(text) ?? [];
   if (name === undefined || value === undefined) {
     throw new Error(`--header must be 'Name: value', not ${JSON.stringify(text)}`);
+  }
+  if (/^(?:host|upgrade|connection|sec-websocket-.*)$/i.test(name)) {
+    throw new Error(`--header ${name} is a field of the handshake; see --host and --subprotocol`);
   }
   return [name, value];
 }

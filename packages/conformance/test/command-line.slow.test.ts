@@ -1,6 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +12,7 @@ import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { selfSigned } from '@ws/tests';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { WebSocketServer } from 'ws';
 import { main } from '../src/command-line.ts';
 import { runServerSuite, type SuiteReport } from '../src/index.ts';
 import { naiveServer } from './server/naive-server.ts';
@@ -292,7 +294,7 @@ describe('ws-conform', () => {
     });
   });
 
-  it('has the floods only with --floods', async () => {
+  it('has the floods only with --floods or by their ids', async () => {
     const args = ['server', 'ws://nowhere.invalid', '--list', '--only', '9.19'];
     expect(await run(...args)).toMatchObject({
       code: 2,
@@ -300,6 +302,8 @@ describe('ws-conform', () => {
     });
     const { code, out } = await run(...args, '--floods');
     expect({ code, out }).toEqual({ code: 0, out: expect.stringMatching(/\n4 cases\n$/) });
+    // A report says `--only ID` to run a case again.
+    expect(await run(...args.slice(0, -1), '9.19.1')).toMatchObject({ code: 0 });
   });
 
   it('prints every byte of a case with --dump, also when it passes', async () => {
@@ -345,12 +349,39 @@ describe('ws-conform', () => {
     expect(await ended).toBe(0);
   });
 
+  it('listens on IPv6, and over TLS with --cert and --key', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ws-conform-'));
+    endings.push(() => rmSync(folder, { recursive: true }));
+    const { cert, key } = await selfSigned();
+    const [pem, secret] = [join(folder, 'cert'), join(folder, 'key')];
+    writeFileSync(pem, cert);
+    writeFileSync(secret, key);
+    const [announced, announce] = deferred<string>();
+    const only = ['--only', '1.1.1', '--only', '7.17.3'];
+    const args = ['client', '--listen', '[::1]:0', '--cert', pem, '--key', secret, ...only];
+    const ended = main(args, { out: (text) => announce(text), error: () => undefined });
+    const url = /wss:\/\/\[::1\]:\d+/.exec(await announced)![0];
+    for (const number of [1, 2]) {
+      const conn = await dial(`${url}/runCase?case=${number}`, { tls: { ca: cert } });
+      // The second case ends with a reset.
+      await conn
+        .receive((message) => conn.writeMessage(message.type, message.data))
+        .catch(() => undefined);
+    }
+    expect(await ended).toBe(0);
+  });
+
+  it('exits with 3 when the command of a client does not start', async () => {
+    expect(await run('client', '--only', '1.1', '--', './no-such-client')).toMatchObject({
+      code: 3,
+      error: 'ws-conform: could not ask ./no-such-client\n',
+    });
+  });
+
   it('groups skipped cases by their reason', async () => {
     const { code, out } = await run('server', await ours(), '--only', '12.10.*', '--only', '1.1.1');
     expect(code).toBe(0);
-    expect(out).toMatch(
-      /SKIPPED 12\.10\.1 12\.10\.2 .*\n  because the server declined "permessage-deflate/,
-    );
+    expect(out).toMatch(/SKIPPED 12\.10\.1-\d+\n  because the server declined "permessage-deflate/);
   });
 
   it('writes the report as JSON and as an HTML page', async () => {
@@ -359,17 +390,9 @@ describe('ws-conform', () => {
     const server = await naiveServer('sends pongs without a payload');
     endings.push(() => server.close());
     const [json, html] = [join(folder, 'r.json'), join(folder, 'r.html')];
-    const { code } = await run(
-      'server',
-      server.url,
-      '--only',
-      '2.1.*',
-      '--json',
-      json,
-      '--html',
-      html,
-    );
-    expect(code).toBe(1);
+    const files = ['--json', json, '--html', html];
+    const { code, error } = await run('server', server.url, '--only', '2.1.*', ...files);
+    expect({ code, error }).toEqual({ code: 1, error: `wrote ${json}\nwrote ${html}\n` });
     const report: SuiteReport & { version: number } = JSON.parse(readFileSync(json, 'utf8'));
     expect(report).toMatchObject({ version: 1, role: 'server', target: server.url });
     expect(report.counts).toMatchObject({ pass: 1, fail: 12 });
@@ -413,6 +436,7 @@ describe('ws-conform', () => {
     [['server', 'ws://127.0.0.1:1', 'ws://127.0.0.1:2'], /expected one server URL, got 2/],
     [['server', 'http://127.0.0.1:1'], /not a ws: or wss: URL/],
     [['server', 'nonsense'], /Invalid URL/],
+    [['server', 'ws://127.0.0.1:1/#top'], /has a fragment/],
     [['server', 'ws://user:secret@127.0.0.1:1'], /^ws-conform: the URL has credentials, [^@]*$/],
     [['server', 'ws://127.0.0.1:1', '--only', '99.*'], /no case matches 99\.\*/],
     [
@@ -426,7 +450,12 @@ describe('ws-conform', () => {
     [['client', '--seed', '2', '--', 'true'], /--seed applies to server only/],
     [['client', '--listen', 'x'], /--listen must be HOST:PORT, not x/],
     [['server', 'ws://127.0.0.1:1', '--header', 'x'], /--header must be 'Name: value', not "x"/],
+    [['server', 'ws://127.0.0.1:1', '--header', 'host: x'], /field of the handshake; see --host/],
     [['server', 'ws://127.0.0.1:1', '--expect', '/nowhere/x'], /ENOENT/],
+    [
+      ['server', 'ws://127.0.0.1:1', '--expect', fileURLToPath(import.meta.url)],
+      /--expect: expected a file that --write-expect wrote for a server/,
+    ],
     [['client'], /missing after --/],
     [['client', 'node', 'echo.js'], /node is not an option; put the client's command after --/],
     [['server', 'ws://127.0.0.1:1', '--exclude', '*'], /no case matches without \*/],
@@ -555,6 +584,20 @@ it('limits the concurrency to the number of cases', async () => {
   expect(results.map(({ verdict }) => verdict)).toEqual(['pass']);
 });
 
+it('asks alone what a server that limits its connections did not let in', async () => {
+  const http = createHttpServer();
+  http.maxConnections = 2;
+  new WebSocketServer({ server: http }).on('connection', (socket) =>
+    socket.on('message', (data, binary) => socket.send(data, { binary })),
+  );
+  http.listen(0, '127.0.0.1');
+  await once(http, 'listening');
+  endings.push(() => http.close());
+  const url = `ws://127.0.0.1:${(http.address() as AddressInfo).port}`;
+  const { counts } = await runServerSuite(url, { only: ['1.1', '1.2'] });
+  expect(counts).toMatchObject({ pass: 30, fail: 0 });
+});
+
 describe('a server that hangs', () => {
   it.each([
     ['sends nothing', () => undefined],
@@ -575,6 +618,21 @@ describe('a server that hangs', () => {
     for (const { because } of results)
       expect(because.join()).not.toMatch(/the suite itself failed/);
   });
+});
+
+it('waits no longer for a server that sends pongs as a heartbeat', async () => {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  server.on('connection', (socket) => {
+    const heartbeat = setInterval(() => socket.pong(), 5);
+    socket.on('close', () => clearInterval(heartbeat));
+  });
+  await once(server, 'listening');
+  endings.push(() => server.close());
+  const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { results } = await runServerSuite(url, { only: ['1.1.2'], timeout: 100 });
+  expect(results[0]!.because).toEqual([
+    'timeout after 100 ms, waiting for a text message of 1 byte',
+  ]);
 });
 
 function flood(socket: Socket): void {

@@ -29,16 +29,20 @@ export class ClientAttempt extends TargetAttempt {
   readonly peer: Peer;
   /** Keys of all connections of the run, this one included. */
   readonly record: ClientRecord;
-  /** Local port that the client has connected to. */
-  readonly port: number;
+  /** Local port that the client has connected to; undefined for the default port of its scheme. */
+  readonly port: number | undefined;
   #request: Head | undefined;
   #answeredAt: number | undefined;
 
-  /** @param socket - Accepted with `allowHalfOpen`. */
-  constructor(socket: Socket, timeout: number, record: ClientRecord) {
+  /**
+   * @param socket - Accepted with `allowHalfOpen`.
+   * @param tcp - The TCP socket below a TLS socket. Default: `socket`.
+   */
+  constructor(socket: Socket, timeout: number, record: ClientRecord, tcp: Socket = socket) {
     super(timeout, '', record.link);
-    this.peer = new Peer(socket, this, 1, 'server');
-    this.port = socket.localPort ?? 0;
+    this.peer = new Peer(socket, this, 1, 'server', tcp);
+    const defaultPort = socket === tcp ? 80 : 443;
+    this.port = tcp.localPort === defaultPort ? undefined : tcp.localPort;
     this.record = record;
     record.maskKeys.push(this.peer.maskKeys);
   }

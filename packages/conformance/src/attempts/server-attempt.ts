@@ -1,7 +1,7 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Link } from '../model/link.ts';
-import { HardViolation, Refused, Unreachable, Violation } from '../model/verdicts.ts';
+import { HardViolation, Refused, Unanswered, Unreachable, Violation } from '../model/verdicts.ts';
 import { deflateAnswerFaults, isValidOffer } from '../wire/deflate-answer.ts';
 import {
   answerFaults,
@@ -172,7 +172,7 @@ export class ServerAttempt extends TargetAttempt {
       );
       const onError = (error: Error): void => {
         clearTimeout(timer);
-        fail(new Unreachable(`no connection to ${this.url.host}: ${error.message}`));
+        fail(new Unreachable(`no connection to ${this.url.host}: ${error.message.trim()}`));
       };
       socket.once('error', onError);
       socket.once(event, () => {
@@ -234,8 +234,7 @@ export class ServerAttempt extends TargetAttempt {
   /** Reads the header of the answer. @throws Violation when the connection ends without one. */
   async readAnswer(peer: Peer): Promise<Head> {
     const head = await peer.readHead('the answer to the handshake');
-    if (head === undefined)
-      throw new Violation('the connection ended without an answer to the handshake');
+    if (head === undefined) throw new Unanswered();
     return head;
   }
 

@@ -168,8 +168,9 @@ function badCodes(chapter: Chapter<TargetAttempt>): void {
     const must = chapter.section(facts);
     for (const code of FORBIDDEN_CODES) addBadCode(must, code, reason);
   }
-  const should = chapter.section({ ...facts, level: 'should' });
-  for (const code of UNASSIGNED_CODES) addBadCode(should, code, '');
+  // Only the sender of an unassigned code breaks a rule.
+  const advice = chapter.section({ ...facts, level: 'advice' });
+  for (const code of UNASSIGNED_CODES) addBadCode(advice, code, '');
 }
 
 function addBadCode(add: AddCase<TargetAttempt>, code: number, reason: string): void {

@@ -44,11 +44,9 @@ export async function expectSameOrFailure(
   payload: Uint8Array,
 ): Promise<void> {
   needsEcho(peer);
-  const awaited = 'the message, or a failed connection';
-  let event = await peer.next(awaited);
-  while (event.kind === 'pong') event = await peer.next(awaited);
+  const event = await peer.next('the message, or a failed connection');
   if (event.kind === 'message' && (event.opcode !== opcode || !event.payload.equals(payload))) {
-    throw new Violation(`received ${eventText(event)} with bytes that were never sent`);
+    throw new Violation(`received ${eventText(event)}, which was never sent`);
   }
   if (event.kind === 'close' && event.code === 1000) {
     throw new Violation(`received ${eventText(event)}, as if the peer had closed the connection`);

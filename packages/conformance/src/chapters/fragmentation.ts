@@ -9,6 +9,7 @@ import {
   expectClosed,
   expectFailure,
   expectMessage,
+  ping,
 } from '../wire/expect.ts';
 import {
   BINARY,
@@ -41,6 +42,7 @@ export function fragmentation<Context extends TargetAttempt>(): Chapter<Context>
   ended(chapter);
   fromTheHeader(chapter);
   moreEchoes(chapter);
+  slowly(chapter);
   return chapter;
 }
 
@@ -330,4 +332,26 @@ function moreEchoes(chapter: Chapter<TargetAttempt>): void {
       ],
     },
   ]);
+}
+
+/** Time in ms between two fragments. */
+const BETWEEN_FRAGMENTS = 50;
+
+function slowly(chapter: Chapter<TargetAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 5.4 and 5.5.2',
+    level: 'should',
+    expects:
+      'the target answers each ping before the next fragment, and the whole message comes back',
+  });
+  add('a message of six fragments, 50 ms apart, with a ping after each', async (attempt) => {
+    const peer = await attempt.open();
+    for (const fragment of fragments(TEXT, letters(60), [10, 10, 10, 10, 10, 10])) {
+      await peer.sendFrames(fragment);
+      if (fragment.fin !== true) await ping(peer);
+      await attempt.rest(BETWEEN_FRAGMENTS);
+    }
+    await expectMessage(peer, TEXT, letters(60));
+    await closeCleanly(peer);
+  });
 }

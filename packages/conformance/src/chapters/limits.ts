@@ -4,8 +4,8 @@ import { letters, pattern, utf8 } from '../wire/bytes.ts';
 import {
   closeCleanly,
   echo,
-  eventText,
   expectAll,
+  expectEndOrClose,
   expectFailure,
   expectMessageOrTooBig,
   ping,
@@ -298,10 +298,7 @@ function claimed(chapter: Chapter<TargetAttempt>): void {
           const peer = await attempt.open();
           await peer.sendFrames({ opcode, payload: letters(5), claims });
           peer.endWrites();
-          let event = await peer.next('the end of the connection');
-          if (event.kind === 'close') event = await peer.next('the end of the connection');
-          if (event.kind !== 'end')
-            attempt.fail(`received ${eventText(event)}, expected the end of the connection`);
+          await expectEndOrClose(peer);
         },
       );
     }

@@ -108,7 +108,7 @@ function severalInOneSegment(add: AddCase<TargetAttempt>): void {
 async function expectLastPong(peer: Peer, sent: readonly Uint8Array[]): Promise<void> {
   let at = 0;
   while (at < sent.length) {
-    const event = await peer.next('a pong');
+    const event = await peer.next('a pong', { pongs: true });
     if (event.kind !== 'pong') peer.attempt.fail(`received ${eventText(event)}, expected a pong`);
     const found = sent.findIndex((payload) => event.payload.equals(payload));
     if (found === -1) continue;

@@ -140,7 +140,7 @@ function single(chapter: Chapter<TargetAttempt>): void {
       await expectAll(peer, MESSAGES);
       await expectClosed(peer, 1000, { codes: 'any' });
     },
-    { level: 'should', section: 'RFC 6455, 5.5.1' },
+    { level: 'advice', section: 'RFC 6455, 5.5.1' },
   );
   add(
     'messages, pings and a close frame byte by byte',
@@ -150,7 +150,7 @@ function single(chapter: Chapter<TargetAttempt>): void {
       await expectAll(peer, MESSAGES);
       await expectClosed(peer, 1000, { codes: 'any' });
     },
-    { level: 'should', section: 'RFC 6455, 5.5.1' },
+    { level: 'advice', section: 'RFC 6455, 5.5.1' },
   );
   for (const size of [1000, 1460, 4096, 16_384]) {
     add(

@@ -6,6 +6,7 @@ import {
   closeCleanly,
   closePayload,
   expectClosed,
+  expectEndOrClose,
   expectFailure,
   expectMessage,
   expectPong,
@@ -38,9 +39,10 @@ export function answerBytes(chapter: Chapter<ClientAttempt>): void {
   resets(chapter);
   cuts(chapter);
   pieces(chapter);
+  stopped(chapter);
 }
 
-const EARLY_TEXT: FrameSpec = { opcode: TEXT, payload: utf8('early') };
+const EARLY_TEXT = { opcode: TEXT, payload: utf8('early') };
 
 /** Sends the answer and frames in one write. */
 async function withFrames(attempt: ClientAttempt, ...frames: FrameSpec[]): Promise<Peer> {
@@ -115,8 +117,7 @@ function closesAfter(add: AddCase<ClientAttempt>): void {
       opcode: CLOSE,
       payload: closePayload(1000),
     });
-    await expectMessage(peer, TEXT, utf8('early'));
-    await expectClosed(peer, 1000, { codes: 'any' });
+    await expectClosed(peer, 1000, { codes: 'any', after: [EARLY_TEXT] });
   });
   partsAfter(add);
 }
@@ -201,11 +202,8 @@ function finsAfterAnswers(fin: AddCase<ClientAttempt>): void {
   fin('our FIN after a whole answer', async (attempt) => {
     await attempt.peer.send(Buffer.from(attempt.acceptText(), 'latin1'), 'an answer');
     attempt.peer.endWrites();
-    let event = await attempt.peer.next('the end of the connection');
     // The connection was open for a moment, so the client may send a close frame.
-    if (event.kind === 'close') event = await attempt.peer.next('the end of the connection');
-    if (event.kind !== 'end')
-      attempt.fail(`received a ${event.kind}, expected the end of the connection`);
+    await expectEndOrClose(attempt.peer);
   });
 }
 
@@ -220,6 +218,26 @@ function resets(chapter: Chapter<ClientAttempt>): void {
       const bytes = Buffer.from(begun(attempt.acceptText()), 'latin1');
       if (bytes.length > 0) await attempt.peer.send(bytes, 'the beginning of an answer');
       attempt.peer.reset();
+    });
+  }
+}
+
+/** Waits for the client's own timeout, so a run has these cases only on demand. */
+function stopped(chapter: Chapter<ClientAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 10.4',
+    level: 'advice',
+    expects: 'after a reasonable time the client ends the connection itself',
+    flood: true,
+  });
+  for (const [place, begun] of PLACES.filter((_, at) => at % 3 === 0)) {
+    add(`no more bytes ${place}, and no FIN from us`, async (attempt) => {
+      const { peer, timeout } = attempt;
+      const bytes = Buffer.from(begun(attempt.acceptText()), 'latin1');
+      if (bytes.length > 0) await peer.send(bytes, 'the beginning of an answer');
+      if (!(await peer.waitForEnd(2 * timeout))) {
+        attempt.fail(`the client did not end the connection within ${2 * timeout} ms`);
+      }
     });
   }
 }

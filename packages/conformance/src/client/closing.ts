@@ -2,7 +2,7 @@ import type { ClientAttempt } from '../attempts/client-attempt.ts';
 import type { AddCase, Chapter } from '../model/chapter.ts';
 import { Violation } from '../model/verdicts.ts';
 import { letters, utf8 } from '../wire/bytes.ts';
-import { checkAlive, closePayload, eventText, expectMessage } from '../wire/expect.ts';
+import { checkAlive, closePayload, eventText } from '../wire/expect.ts';
 import { BINARY, CLOSE, CONTINUATION, type FrameSpec, PING, TEXT } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
 
@@ -24,8 +24,7 @@ export function clientClosing(chapter: Chapter<ClientAttempt>): Chapter<ClientAt
 async function closeFromServer(peer: Peer, ...frames: readonly FrameSpec[]): Promise<void> {
   await peer.sendFrames(...frames);
   const awaited = 'the answer to our close frame';
-  let event = await peer.next(awaited);
-  while (event.kind === 'pong') event = await peer.next(awaited);
+  const event = await peer.next(awaited);
   if (event.kind !== 'close') {
     throw new Violation(`received ${eventText(event)}, expected ${awaited} (5.5.1)`);
   }
@@ -109,10 +108,15 @@ function atOnce(chapter: Chapter<ClientAttempt>): void {
   });
   add('a message, a close frame and our FIN in one segment', async (attempt) => {
     const peer = await attempt.open();
-    await peer.sendFrames({ opcode: TEXT, payload: utf8('last') }, CLOSE_FRAME);
+    const last = { opcode: TEXT, payload: utf8('last') };
+    await peer.sendFrames(last, CLOSE_FRAME);
     peer.endWrites();
-    await expectMessage(peer, TEXT, utf8('last'));
-    const event = await peer.next('the answer to our close frame');
+    const awaited = 'the answer to our close frame';
+    let event = await peer.next(awaited);
+    // The client need not echo a message that is followed by a close frame.
+    if (event.kind === 'message' && event.payload.equals(last.payload)) {
+      event = await peer.next(awaited);
+    }
     if (event.kind === 'close') await expectOnlyEnd(peer);
     else if (event.kind !== 'end') throw new Violation(`received ${eventText(event)}`);
   });
@@ -151,7 +155,8 @@ async function expectOwnEnd(peer: Peer): Promise<void> {
 function neverClosed(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 7.1.1',
-    level: 'should',
+    // A client MAY end it then.
+    level: 'advice',
     expects: 'after a reasonable time the client ends the connection itself',
   });
   add('a server that never ends the connection after both close frames', async (attempt) => {
@@ -173,6 +178,8 @@ const BROKEN: readonly (readonly [string, readonly FrameSpec[]])[] = [
 function failed(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 7.1.7',
+    // The RFC names no time within which the client ends the connection.
+    level: 'should',
     expects: 'the client ends the connection without an answer to its close frame',
   });
   // A case waits for the client's own timeout, so the suite tests only one fault.
@@ -218,7 +225,7 @@ function stopped(chapter: Chapter<ClientAttempt>): void {
 
 /** Expects a failed connection without echoes or pongs. */
 async function expectNoAnswer(peer: Peer): Promise<void> {
-  const event = await peer.next('a failed connection');
+  const event = await peer.next('a failed connection', { pongs: true });
   if (event.kind === 'end') return;
   if (event.kind !== 'close') {
     throw new Violation(`received ${eventText(event)}, expected a failed connection`);

@@ -111,6 +111,7 @@ function hostField(add: Add): void {
   });
   add('Host contains the port, which is not the default', (attempt) => {
     const host = valueOf(attempt, 'host');
+    if (attempt.port === undefined) attempt.skip('the suite listens on the default port');
     return host.endsWith(`:${attempt.port}`) ? undefined : `${host} lacks :${attempt.port}`;
   });
 }

@@ -4,7 +4,7 @@ import type { CaseFacts } from './case.ts';
  * Selects the cases whose id matches one of the globs, or all cases when there is no glob.
  * `*` matches any characters: `6.*`, `7.3.1*`. A chapter or a section alone selects all its cases:
  * `6`, `7.3`. Cases that match `excluded` are left
- * out. Floods are left out unless `floods` is true.
+ * out. Floods are left out unless `floods` is true or a glob is the id of the flood.
  */
 export function selectCases<T extends { readonly id: string; readonly flood?: boolean }>(
   cases: readonly T[],
@@ -15,7 +15,7 @@ export function selectCases<T extends { readonly id: string; readonly flood?: bo
   const [wanted, unwanted] = [globs.map(patternOf), excluded.map(patternOf)];
   return cases.filter(
     ({ id, flood = false }) =>
-      (floods || !flood) &&
+      (floods || !flood || globs.includes(id)) &&
       (wanted.length === 0 || wanted.some((pattern) => pattern.test(id))) &&
       !unwanted.some((pattern) => pattern.test(id)),
   );

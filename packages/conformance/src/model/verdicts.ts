@@ -9,6 +9,13 @@ export class HardViolation extends Violation {}
 /** The server refused a handshake with an HTTP status. It may be what a case for a SHOULD asks about. */
 export class Refused extends Violation {}
 
+/** The server ended the connection without an answer to the handshake. */
+export class Unanswered extends Violation {
+  constructor() {
+    super('the connection ended without an answer to the handshake');
+  }
+}
+
 /** The case does not apply to this target. The message contains the reason. */
 export class Skip extends Error {
   override readonly name = 'Skip';

@@ -37,11 +37,19 @@ export function expectationsOf({ role, results }: SuiteReport): Expectations {
 
 /** @throws Error for a text that is no such document. */
 export function parseExpectations(text: string, role: SuiteReport['role']): Expectations {
-  const read = JSON.parse(text) as Partial<Expectations> | null;
+  const read = jsonOf(text) as Partial<Expectations> | null;
   if (read?.version !== 1 || read.role !== role || typeof read.cases !== 'object') {
     throw new Error(`--expect: expected a file that --write-expect wrote for a ${role}`);
   }
   return read as Expectations;
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 /**

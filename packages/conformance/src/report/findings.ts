@@ -1,4 +1,4 @@
-import type { CaseResult, Verdict } from '../model/case.ts';
+import type { CaseFacts, CaseResult, Verdict } from '../model/case.ts';
 
 /** Cases that differ for the same reason. */
 export interface Finding {
@@ -26,7 +26,7 @@ export function findingsOf(results: readonly CaseResult[]): Finding[] {
 }
 
 /** The reasons of a result, without the numbers and bytes of its case. */
-function causeOf({ because }: CaseResult): string {
+export function causeOf({ because }: CaseResult): string {
   return because
     .join('\n')
     .replaceAll(/"[^"\n]*"/g, '"…"')
@@ -35,7 +35,7 @@ function causeOf({ because }: CaseResult): string {
 }
 
 /** Formats ids, with ranges: `6.5.1-48 9.6.1`. */
-export function idsText(results: readonly CaseResult[]): string {
+export function idsText(results: readonly CaseFacts[]): string {
   const ranges: { section: string; first: number; last: number }[] = [];
   for (const { id } of results) {
     const dot = id.lastIndexOf('.');

@@ -1,7 +1,7 @@
 import type { CaseResult, Level, TranscriptLine, Verdict } from '../model/case.ts';
 import { CHAPTERS } from '../model/chapter.ts';
 import { countsOf, type SuiteReport } from '../run/suite-report.ts';
-import { type Finding, findingsOf, idsText } from './findings.ts';
+import { causeOf, type Finding, findingsOf, idsText } from './findings.ts';
 
 /** Options of {@link textReport}. */
 export interface TextOptions {
@@ -36,7 +36,7 @@ export function textReport(report: SuiteReport, { verbose = false }: TextOptions
       verbose ? finding.results.map(caseText).join('\n\n') : explainFinding(finding, report),
     ),
     ...(skips.length > 0 ? [skippedCases(skips)] : []),
-    `${results.length} cases in ${(report.ms / 1000).toFixed(1)} s: ${countsText(counts)}`,
+    `${results.length} ${results.length === 1 ? 'case' : 'cases'} in ${(report.ms / 1000).toFixed(1)} s: ${countsText(counts)}`,
   ];
   return `${parts.join('\n\n')}\n`;
 }
@@ -112,15 +112,12 @@ export function caseText(result: CaseResult): string {
   ].join('\n');
 }
 
-/** Formats skipped cases: one entry per reason. */
+/** Formats skipped cases: one entry per cause, with the reason of the first case. */
 function skippedCases(skips: readonly CaseResult[]): string {
-  const reasons = new Map<string, string[]>();
-  for (const { id, because } of skips) {
-    const reason = because.join('; ');
-    reasons.set(reason, [...(reasons.get(reason) ?? []), id]);
-  }
-  return [...reasons]
-    .map(([reason, ids]) => `SKIPPED ${ids.join(' ')}\n  because ${reason}`)
+  const causes = new Map<string, CaseResult[]>();
+  for (const one of skips) causes.set(causeOf(one), [...(causes.get(causeOf(one)) ?? []), one]);
+  return [...causes.values()]
+    .map((results) => `SKIPPED ${idsText(results)}\n  because ${results[0]!.because.join('; ')}`)
     .join('\n');
 }
 

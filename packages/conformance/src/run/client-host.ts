@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import { ClientAttempt } from '../attempts/client-attempt.ts';
 import { ClientRecord } from '../attempts/client-record.ts';
 import type { Case, CaseResult, Verdict } from '../model/case.ts';
@@ -24,6 +25,12 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+/** Certificate and private key of the suite, in PEM. */
+export interface ListenTls {
+  readonly cert: string;
+  readonly key: string;
+}
+
 /**
  * The server for a client under test. The paths are those of the Autobahn suite: `/getCaseCount`
  * sends the number of cases, `/getCaseInfo?case=N` describes a case, `/runCase?case=N` runs it
@@ -39,6 +46,7 @@ export class ClientHost {
   readonly #onResult: ((result: CaseResult) => void) | undefined;
   readonly #allBytes: boolean;
   readonly #server: Server;
+  #secureContext: SecureContext | undefined;
   readonly #results: (CaseResult | undefined)[];
   readonly #started = new Set<number>();
   /** Indices of the cases that the command can ask for, by its numbers. */
@@ -66,12 +74,13 @@ export class ClientHost {
     this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
   }
 
-  /** Starts listening. @returns The URL without a trailing slash. */
-  async listen({ host, port }: ListenAddress): Promise<string> {
+  /** Starts listening, over TLS with `tls`. @returns The URL without a trailing slash. */
+  async listen({ host, port }: ListenAddress, tls?: ListenTls): Promise<string> {
+    if (tls !== undefined) this.#secureContext = createSecureContext(tls);
     this.#server.listen(port, host);
     await once(this.#server, 'listening');
     const name = host.includes(':') ? `[${host}]` : host;
-    return `ws://${name}:${(this.#server.address() as AddressInfo).port}`;
+    return `${tls === undefined ? 'ws' : 'wss'}://${name}:${(this.#server.address() as AddressInfo).port}`;
   }
 
   /** Stops listening, and waits for the open connections. */
@@ -160,7 +169,7 @@ export class ClientHost {
     const because = [reason, ...result.because];
     this.#setResult(at, {
       ...result,
-      verdict: result.verdict === 'fail' ? 'fail' : verdict,
+      verdict: verdict === 'fail' || result.verdict === 'pass' ? verdict : result.verdict,
       because,
     });
   }
@@ -183,7 +192,7 @@ export class ClientHost {
     const also =
       this.#requestFault === undefined
         ? []
-        : [`a connection sent an invalid request: ${this.#requestFault}`];
+        : [`a connection sent no valid request: ${this.#requestFault}`];
     const because = [`the client did not connect for this case: ${reason}`, ...also];
     this.#setResult(at, resultOf(this.cases[at]!, 'fail', because));
   }
@@ -221,13 +230,19 @@ export class ClientHost {
     this.#notify();
   }
 
-  async #handle(socket: Socket): Promise<void> {
-    const attempt = new ClientAttempt(socket, this.#timeout, this.#record);
+  async #handle(tcp: Socket): Promise<void> {
+    const secureContext = this.#secureContext;
+    const socket =
+      secureContext === undefined ? tcp : new TLSSocket(tcp, { isServer: true, secureContext });
+    const attempt = new ClientAttempt(socket, this.#timeout, this.#record, tcp);
     attempt.transcript.complete = this.#allBytes;
     let hasRequest = false;
     try {
       const head = await attempt.readRequest();
-      if (head === undefined) return;
+      if (head === undefined) {
+        if (socket !== tcp) this.#requestFault = 'TLS ended without a request';
+        return;
+      }
       hasRequest = true;
       const target = new URL(head.start.split(' ')[1] ?? '/', 'ws://localhost');
       const at = this.#caseIndex(target);

@@ -2,7 +2,14 @@ import { inspect } from 'node:util';
 import type { Attempt } from '../model/attempt.ts';
 import type { Case, CaseFacts, CaseResult, Verdict } from '../model/case.ts';
 import { factsOf } from '../model/select.ts';
-import { HardViolation, Skip, Unreachable, Violation } from '../model/verdicts.ts';
+import {
+  HardViolation,
+  Refused,
+  Skip,
+  Unanswered,
+  Unreachable,
+  Violation,
+} from '../model/verdicts.ts';
 
 /** Timeout of a case without progress, in timeouts of a single wait. */
 const MAX_WAITS = 4;
@@ -23,6 +30,8 @@ export interface Judged {
   readonly result: CaseResult;
   /** False when no connection to the target was possible. */
   readonly reached: boolean;
+  /** False when the server refused a handshake or did not answer it. */
+  readonly opened: boolean;
 }
 
 /** Runs a case until its end or its timeout, and releases its resources. Never rejects. */
@@ -42,7 +51,9 @@ export async function judge<Context extends Attempt>(
   const ms = Math.round(performance.now() - start);
   const { verdict, because } = outcomeOf(one, attempt.remarks, error);
   const result = resultOf(one, verdict, because, ms, attempt);
-  return { result, reached: !(error instanceof Unreachable) };
+  const reached = !(error instanceof Unreachable);
+  const opened = reached && !(error instanceof Unanswered || error instanceof Refused);
+  return { result, reached, opened };
 }
 
 /** Creates the result of a case. */

@@ -57,7 +57,7 @@ async function probe(attempt: ServerAttempt): Promise<string | undefined> {
   }
   const opcode = attempt.echoes ? TEXT : PING;
   await peer.sendFrames({ opcode, payload: Buffer.from('probe') });
-  const answer = await peer.nextWithin('the echo', attempt.timeout);
+  const answer = await peer.nextWithin('the echo', attempt.timeout, { pongs: true });
   if (answer === undefined) {
     return attempt.echoes
       ? 'the server accepted the handshake and did not echo a message; see --no-echo'

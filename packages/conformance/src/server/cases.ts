@@ -14,6 +14,7 @@ import { utf8Texts } from '../chapters/utf8.ts';
 import type { Case } from '../model/case.ts';
 import type { Chapter } from '../model/chapter.ts';
 import { serverClosing } from './closing.ts';
+import { serverFloods } from './floods.ts';
 import { handshake } from './handshake.ts';
 import { masks } from './masks.ts';
 import { parameters } from './parameters.ts';
@@ -28,7 +29,7 @@ const chapters: readonly Chapter<ServerAttempt>[] = [
   utf8Texts(),
   endsAmongLarge(serverClosing(closing())),
   handshake(),
-  floods(limits()),
+  serverFloods(floods(limits())),
   segmentation(),
   masks(),
   compression(),

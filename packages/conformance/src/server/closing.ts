@@ -106,7 +106,7 @@ async function expectFailed(peer: Peer): Promise<boolean> {
 async function expectCloseFrame(peer: Peer): Promise<void> {
   const awaited = 'the answer to our close frame';
   let event = await peer.next(awaited);
-  while (event.kind === 'message' || event.kind === 'pong') event = await peer.next(awaited);
+  while (event.kind === 'message') event = await peer.next(awaited);
   if (event.kind !== 'close') {
     throw new Violation(`received ${eventText(event)}, expected ${awaited} (5.5.1)`);
   }

@@ -57,7 +57,7 @@ function early(chapter: Chapter<ServerAttempt>): void {
     section: 'RFC 6455, 4.1',
     // A client must wait for the answer, so the RFC does not define early frames. A server should
     // not lose them.
-    level: 'should',
+    level: 'advice',
     expects: 'the server reads bytes after the request, in the same segment, as frames',
   });
   const text = { opcode: TEXT, payload: utf8('early') };
@@ -174,6 +174,26 @@ function endlessHeader(add: AddCase<ServerAttempt>): void {
       expects: 'the server ends the connection, with or without an HTTP error',
     },
   );
+}
+
+/** Waits for the server's own timeout, so a run has these cases only on demand. */
+export function stoppedRequests(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 10.4',
+    level: 'advice',
+    expects: 'after a reasonable time the server ends the connection itself',
+    flood: true,
+  });
+  for (const [title, part] of PARTS.slice(0, -1)) {
+    add(`${title} of a request, and no FIN from us`, async (attempt) => {
+      const peer = await attempt.connect();
+      const bytes = utf8(part(headText(`GET ${attempt.target} HTTP/1.1`, attempt.fields())));
+      if (bytes.length > 0) await peer.send(bytes, 'the beginning of a request');
+      if (!(await peer.waitForEnd(2 * attempt.timeout))) {
+        attempt.fail(`the server did not end the connection within ${2 * attempt.timeout} ms`);
+      }
+    });
+  }
 }
 
 function atTheSameTime(chapter: Chapter<ServerAttempt>): void {

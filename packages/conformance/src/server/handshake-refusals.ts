@@ -1,5 +1,5 @@
 import type { ServerAttempt } from '../attempts/server-attempt.ts';
-import type { AddCase, Chapter } from '../model/chapter.ts';
+import type { AddCase, Chapter, SectionFacts } from '../model/chapter.ts';
 import { withoutField } from '../wire/handshake.ts';
 import { fieldLines, type Head, statusOf } from '../wire/head.ts';
 import {
@@ -42,11 +42,16 @@ function addAll(
   add: AddCase<ServerAttempt>,
   requests: readonly RequestRow[],
   kind?: RefusalKind,
+  own?: Partial<SectionFacts>,
 ): void {
   for (const [title, request] of requests) {
-    add(title, async (attempt) => {
-      await expectRefused(attempt, request, kind);
-    });
+    add(
+      title,
+      async (attempt) => {
+        await expectRefused(attempt, request, kind);
+      },
+      own,
+    );
   }
 }
 
@@ -160,13 +165,17 @@ const UNUSABLE_KEYS: readonly RequestRow[] = [
   ['an empty Sec-WebSocket-Key', { key: '' }],
 ];
 
-/** Requests with a key that is not the base64 of 16 bytes. */
-const MALFORMED_KEYS: readonly RequestRow[] = [
+/** Requests with a key that is base64, but not of 16 bytes. */
+const KEYS_OF_OTHER_SIZES: readonly RequestRow[] = [
   ['a key of 15 bytes', { key: Buffer.alloc(15, 7).toString('base64') }],
   ['a key of 17 bytes', { key: Buffer.alloc(17, 7).toString('base64') }],
   ['a key of one byte', { key: 'AA==' }],
   ['a key of 32 bytes', { key: Buffer.alloc(32, 7).toString('base64') }],
   ['a key of 4000 bytes', { key: Buffer.alloc(3000, 7).toString('base64') }],
+];
+
+/** Requests with a key that is not the base64 of 16 bytes. */
+const MALFORMED_KEYS: readonly RequestRow[] = [
   ['a key that is not base64', { key: '!!!!!!!!!!!!!!!!!!!!!!==' }],
   ['a key without its padding', { key: 'AAAAAAAAAAAAAAAAAAAAAA' }],
   ['a key with half of its padding', { key: 'AAAAAAAAAAAAAAAAAAAAAA=' }],
@@ -181,8 +190,9 @@ const MALFORMED_KEYS: readonly RequestRow[] = [
 function keys(chapter: Chapter<ServerAttempt>): void {
   const must = chapter.section({ ...REFUSED, section: 'RFC 6455, 4.2.1 and 11.3.1' });
   addAll(must, UNUSABLE_KEYS);
-  // RFC 6455, 4.2.2: a server need not decode the key.
   const should = chapter.section({ ...REFUSED, level: 'should' });
+  // RFC 6455, 4.2.2: a server need not decode the key.
+  addAll(should, KEYS_OF_OTHER_SIZES, 'handshake', { level: 'advice' });
   addAll(should, MALFORMED_KEYS);
 }
 

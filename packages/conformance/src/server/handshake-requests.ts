@@ -1,4 +1,5 @@
 import type { ServerAttempt } from '../attempts/server-attempt.ts';
+import { HardViolation, Refused, Unanswered } from '../model/verdicts.ts';
 import { closeCleanly, echo } from '../wire/expect.ts';
 import { TEXT } from '../wire/frame.ts';
 import { answerFaults, type Field, headText, withField } from '../wire/handshake.ts';
@@ -61,7 +62,7 @@ export async function expectAccepted(
   request: HandshakeRequest,
 ): Promise<Head> {
   const { peer, head, key } = await sendHandshake(attempt, request);
-  if (head === undefined) attempt.fail('the connection ended without an answer to the handshake');
+  if (head === undefined) throw new Unanswered();
   await expectEcho(attempt, peer, head, key);
   return head;
 }
@@ -77,7 +78,9 @@ async function expectEcho(
 ): Promise<void> {
   if (statusOf(head) === FIELDS_TOO_LARGE) attempt.skip('the server limits fields: status 431');
   const faults = answerFaults(head, { key, extensions: [], subprotocols: attempt.subprotocols });
-  if (faults.length > 0) attempt.fail(faults.join('; '));
+  if (faults.length > 0) {
+    throw new (statusOf(head) === 101 ? HardViolation : Refused)(faults.join('; '));
+  }
   await echo(peer, TEXT, Buffer.from('open'));
   await closeCleanly(peer);
 }

@@ -2,7 +2,7 @@ import type { ServerAttempt } from '../attempts/server-attempt.ts';
 import { type AddCase, Chapter, type SectionFacts } from '../model/chapter.ts';
 import { type Field, withoutField } from '../wire/handshake.ts';
 import { fieldOf } from '../wire/head.ts';
-import { requestBytes } from './handshake-bytes.ts';
+import { requestBytes, stoppedRequests } from './handshake-bytes.ts';
 import { offers } from './handshake-offers.ts';
 import { refusals } from './handshake-refusals.ts';
 import {
@@ -31,6 +31,7 @@ export function handshake(): Chapter<ServerAttempt> {
   offers(chapter);
   requestBytes(chapter);
   smuggling(chapter);
+  stoppedRequests(chapter);
   return chapter;
 }
 
@@ -257,7 +258,7 @@ function queries(chapter: Chapter<ServerAttempt>): void {
   const query = chapter.section({
     ...ACCEPTED,
     // A server may interpret the query.
-    level: 'should',
+    level: 'advice',
     section: 'RFC 6455, 3',
   });
   for (const [title, more] of QUERIES) {
@@ -269,12 +270,19 @@ function queries(chapter: Chapter<ServerAttempt>): void {
   }
 }
 
-/** RFC 9112, 5.1: a server must refuse it, since other servers on its way may read it otherwise. */
 const SPACE_BEFORE_COLON: HandshakeRequest = {
   bytes: (text) => text.replace('Upgrade:', 'Upgrade :'),
 };
 
-/** Unusual or malformed requests. A server may accept or refuse each of them, except one. */
+/** A server that reads up to the NUL finds version 13. */
+const NUL_AFTER_VERSION: HandshakeRequest = {
+  fields: withValue('Sec-WebSocket-Version', '13\u0000x'),
+};
+
+/** Requests that a server must refuse, because other servers on its way may read them otherwise. */
+const UNSAFE: ReadonlySet<HandshakeRequest> = new Set([SPACE_BEFORE_COLON, NUL_AFTER_VERSION]);
+
+/** Unusual or malformed requests. A server may accept or refuse each of them, except the unsafe ones. */
 const ODDITIES: readonly (readonly [
   title: string,
   request: HandshakeRequest,
@@ -286,7 +294,11 @@ const ODDITIES: readonly (readonly [
   [
     'a space before a colon',
     SPACE_BEFORE_COLON,
-    { section: 'RFC 9112, 5.1', expects: 'the server refuses the request with 400' },
+    {
+      section: 'RFC 9112, 5.1',
+      level: 'must',
+      expects: 'the server refuses the request with an HTTP error',
+    },
   ],
   [
     'a field without a colon',
@@ -343,18 +355,28 @@ const ODDITIES: readonly (readonly [
     { fields: (fields) => withoutField(withoutField(fields, 'Upgrade'), 'Connection') },
     { section: 'RFC 6455, 4.2.1', expects: 'an HTTP answer' },
   ],
+  [
+    'NUL in Sec-WebSocket-Version, after 13',
+    NUL_AFTER_VERSION,
+    {
+      section: 'RFC 9110, 5.5',
+      level: 'must',
+      expects: 'the server refuses the handshake: it rejects NUL, or replaces it with a space',
+    },
+  ],
 ];
 
 function oddities(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 9112, 2.2 and 5.2',
+    level: 'advice',
     expects: 'an HTTP answer or the end of the connection; after a 101, a working connection',
   });
   for (const [title, request, own] of ODDITIES) {
     add(
       title,
       async (attempt) => {
-        if (request === SPACE_BEFORE_COLON) await expectRefused(attempt, request);
+        if (UNSAFE.has(request)) await expectRefused(attempt, request);
         else await expectAnswered(attempt, request);
       },
       own,

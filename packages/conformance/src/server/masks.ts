@@ -215,4 +215,16 @@ function longPhases(chapter: Chapter<ServerAttempt>): void {
       },
     ]);
   }
+  // A segment begins at every phase of the key and, after the first message, at every alignment.
+  addEchoes(
+    add,
+    [0, 1, 2, 3, 4, 5, 6, 7].map((size) => ({
+      title: `a message of 65,539 bytes after one of ${bytesText(size)}, in segments of 8191 bytes`,
+      send: () => [
+        { opcode: BINARY, payload: pattern(size) },
+        { opcode: BINARY, payload: pattern(65_539), mask: hex('37fa213d') },
+      ],
+      cut: 8191,
+    })),
+  );
 }

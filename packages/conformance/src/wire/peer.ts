@@ -56,6 +56,12 @@ export interface EndEvent {
 /** An event that the target causes. */
 export type PeerEvent = MessageEvent | ControlEvent | CloseEvent | EndEvent;
 
+/** What a wait returns. */
+interface WaitOptions {
+  /** True: also pongs. Default false: a target may send them at any time (5.5.3). */
+  readonly pongs?: boolean;
+}
+
 /**
  * A WebSocket endpoint that sends any frames and checks every received frame. An invalid frame
  * from the target ends the case, whatever the case tests.
@@ -147,30 +153,46 @@ export class Peer extends RawPeer {
     await this.sendCut(this.bytes(...frames), size, { label: specsText(frames), ...options });
   }
 
+  /** Tests whether the target has sent something else than pings and pongs, which it discards. */
+  protected override hasAnswer(): boolean {
+    for (;;) {
+      const [first] = this.queue.peek(1);
+      if (first === undefined) return false;
+      const opcode = first & 0x0f;
+      if (opcode !== PING && opcode !== PONG) return true;
+      if (this.#takeEvent() === undefined) return false;
+    }
+  }
+
   /**
-   * Waits for the next event. It ignores pings, because no rule says when to answer them.
+   * Waits for the next event except pings and, by default, pongs.
    *
    * @param awaited - Expected event, for the message of a timeout.
    * @throws Violation for an invalid frame, and after a timeout.
    */
-  async next(awaited: string): Promise<PeerEvent> {
-    const event = await this.nextWithin(awaited, this.attempt.timeout);
+  async next(awaited: string, options?: WaitOptions): Promise<PeerEvent> {
+    const event = await this.nextWithin(awaited, this.attempt.timeout, options);
     if (event === undefined) throw this.timeoutViolation(awaited);
     return event;
   }
 
   /**
    * Like {@link next} with a timeout in ms; returns undefined after it. Bytes of an unfinished
-   * message restart the timeout, and pings do not.
+   * message restart the timeout, and the ignored events do not.
    */
-  async nextWithin(awaited: string, ms: number): Promise<PeerEvent | undefined> {
+  async nextWithin(
+    awaited: string,
+    ms: number,
+    { pongs = false }: WaitOptions = {},
+  ): Promise<PeerEvent | undefined> {
     let until = performance.now() + ms;
     let held = this.#heldBytes;
     for (;;) {
       const event = this.#takeEvent();
       if (event !== undefined) {
+        if (event.kind === 'ping' || (event.kind === 'pong' && !pongs)) continue;
         // Without echoes, messages are the target's own.
-        if (event.kind === 'ping' || (event.kind === 'message' && !this.attempt.echoes)) continue;
+        if (event.kind === 'message' && !this.attempt.echoes) continue;
         return event;
       }
       if (this.ended !== undefined) {

@@ -28,7 +28,6 @@ export class RawPeer {
   readonly #tcp: Socket;
   #wake: (() => void) | undefined;
   #received = 0;
-  #answered = false;
 
   /**
    * @param socket - A connected socket, created with `allowHalfOpen`.
@@ -43,7 +42,6 @@ export class RawPeer {
     socket.on('data', (chunk: Buffer) => {
       this.#received += chunk.length;
       attempt.progressed();
-      this.#answered = true;
       this.queue.push(chunk);
       this.received(chunk);
       if (this.queue.length > MAX_BUFFERED) {
@@ -93,9 +91,8 @@ export class RawPeer {
   ): Promise<void> {
     const text = `${label}, in ${pieces.length} pieces`;
     this.attempt.transcript.bytes(this.connection, 'sent', Buffer.concat(pieces), text);
-    this.#answered = false;
     for (const piece of pieces) {
-      if (this.ended !== undefined || (untilAnswered && this.#answered)) return;
+      if (this.ended !== undefined || (untilAnswered && this.hasAnswer())) return;
       await this.#write(piece);
       await pauseAfterPiece(pieces.length, this.attempt.link.roundTrip);
     }
@@ -108,6 +105,11 @@ export class RawPeer {
     options?: { label?: string; untilAnswered?: boolean },
   ): Promise<void> {
     await this.sendPieces(cut(bytes, size), options);
+  }
+
+  /** Tests whether the target has sent something. */
+  protected hasAnswer(): boolean {
+    return this.queue.length > 0;
   }
 
   /** Ends our half of the connection with FIN, after all sent bytes. */

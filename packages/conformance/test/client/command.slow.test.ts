@@ -55,7 +55,7 @@ describe.concurrent('runClientSuite', { timeout: 60_000 }, () => {
       "connect(port, hostname).end('GET /runCase?case=1 HTTP/1.1\\r\\nno field\\r\\n\\r\\n');";
     const { results } = await run(code, { only: ['1.1.3'] });
     expect(results[0]!.because[1]).toBe(
-      'a connection sent an invalid request: "no field" is not an HTTP header line',
+      'a connection sent no valid request: "no field" is not an HTTP header line',
     );
   });
 
@@ -154,11 +154,28 @@ describe.concurrent('runClientSuite', { timeout: 60_000 }, () => {
     expect(results[0]!.because[0]).toMatch(/failed to start: .*ENOENT/);
   });
 
-  it('terminates a command that stops connecting', async () => {
-    const code = `${WS}new WebSocket(process.argv.at(-1) + '/runCase?case=1'); setInterval(() => {}, 1e6);`;
+  it('terminates a command that hangs after a case, and starts it again', async () => {
+    const code = `${WS}new WebSocket(process.argv.at(-1) + '/runCase?case=1').onmessage = (e) =>
+      e.target.send(e.data);
+      setInterval(() => {}, 1e6);`;
+    const { results } = await run(code, { only: ['1.1.3', '1.1.4'], timeout: 300 });
+    expect(results.map(({ id, verdict }) => `${id} ${verdict}`)).toEqual([
+      '1.1.3 advice',
+      '1.1.4 pass',
+    ]);
+    expect(results[0]!.because).toEqual([
+      expect.stringMatching(/^after this case, the client stopped connecting/),
+    ]);
+  });
+
+  it('terminates a command that connects for no case', async () => {
+    const code = `${WS}new WebSocket(process.argv.at(-1) + '/getCaseCount'); setInterval(() => {}, 1e6);`;
     const { results } = await run(code, { only: ['7.1.1', '1.1.3'], timeout: 300 });
-    expect(results.map(({ id, verdict }) => `${id} ${verdict}`)).toContain('7.1.1 fail');
-    expect(results.flatMap(({ because }) => because).join()).toMatch(/stopped connecting/);
+    expect(results.map(({ id, verdict }) => `${id} ${verdict}`)).toEqual([
+      '1.1.3 fail',
+      '7.1.1 skipped',
+    ]);
+    expect(results[0]!.because.join()).toMatch(/stopped connecting/);
   });
 
   it('terminates the children of the command', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { askClient, differences, isDifference, lineOf } from './ask-client.ts';
 import { naiveClient } from './naive-client.ts';
-import { FAULTS, type Fault } from './naive-faults.ts';
+import { FAULTS, type Fault, LIBERTIES } from './naive-faults.ts';
 
 // The tests mostly wait for timeouts, so eight of them share the processor.
 vi.setConfig({ maxConcurrency: 8 });
@@ -44,5 +44,10 @@ describe('the client suite', { timeout: 300_000 }, () => {
 });
 
 describe.concurrent('the client suite', { timeout: 60_000 }, () => {
+  it.each(Object.entries(LIBERTIES))('passes a client that %s', async (liberty, only) => {
+    const client = (url: string): Promise<void> => naiveClient(url, false, liberty as Fault);
+    expect(differences(await askClient(client, { only, concurrency: 4 }))).toEqual([]);
+  });
+
   it.each(OTHER_FAULTS)('reports a client that %s in %s', expectCaught);
 });

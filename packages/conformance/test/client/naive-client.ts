@@ -170,16 +170,18 @@ class NaiveClient {
     let opcode = bytes[0]! & 15;
     const masked = bytes[1]! >= 128;
     const short = bytes[1]! & 127;
-    const control = opcode >= 8;
     const known = opcode <= 2 || (opcode >= 8 && opcode <= 10);
     if (rsv > 0 && !this.#mayHave(rsv, opcode)) return this.#fail(1002);
     if (!known) {
       if (this.#has('treats reserved opcodes as binary')) opcode = 2;
       else if (!this.#has('drops frames of reserved opcodes')) return this.#fail(1002);
     }
+    const control = opcode >= 8;
     if (masked && !this.#has('accepts masked frames')) return this.#fail(1002);
     if (control && !fin && !this.#has('accepts fragmented control frames')) return this.#fail(1002);
-    const long = this.#has('accepts pings of 126 bytes') && opcode === 9;
+    const long =
+      (this.#has('accepts pings of 126 bytes') && opcode === 9) ||
+      this.#has('accepts long forms of lengths');
     if (control && short > 125 && !long) return this.#fail(1002);
     if (!control && known && !this.#follows(opcode)) return this.#fail(1002);
     const at = short < 126 ? 2 : short === 126 ? 4 : 10;
@@ -263,9 +265,15 @@ class NaiveClient {
       this.#fail(1007);
       return;
     }
+    if (whole.length === 0 && this.#has('loses empty messages')) return;
+    if (whole.length > 0 && this.#has('damages the last byte of each message')) {
+      whole.writeUInt8(whole.at(-1)! ^ 1, whole.length - 1);
+    }
     const cut = this.#has('truncates messages at 125 bytes');
     const opcode = this.#has('echoes text as binary') ? 2 : message.opcode;
-    this.#send(opcode, cut ? whole.subarray(0, 125) : whole);
+    const echo = (): void => this.#send(opcode, cut ? whole.subarray(0, 125) : whole);
+    if (this.#has('echoes in the next turn')) setImmediate(() => this.#stopped || echo());
+    else echo();
   }
 
   /** Inflates a message. Returns undefined after it has failed the connection. */

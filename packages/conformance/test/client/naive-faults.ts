@@ -2,6 +2,8 @@
 export const FAULTS = {
   'echoes text as binary': '1.1',
   'truncates messages at 125 bytes': '1.1',
+  'loses empty messages': '1.1',
+  'damages the last byte of each message': '1.1',
   'does not answer pings': '2.1',
   'answers pings without a payload': '2.1',
   'answers a ping with a ping': '2.1',
@@ -75,5 +77,10 @@ export const FAULTS = {
   'accepts compressed messages without an extension': '13.11',
 } as const;
 
-/** Name of a fault. */
-export type Fault = keyof typeof FAULTS;
+/** What the naive client may do by the RFCs, and the sections whose cases still do not fail. */
+export const LIBERTIES = {
+  'echoes in the next turn': ['7.17', '8.33', '11.2'],
+} as const;
+
+/** Name of a fault or a liberty. */
+export type Fault = keyof typeof FAULTS | keyof typeof LIBERTIES;

@@ -4,6 +4,7 @@ import {
   type CaseResult,
   htmlReport,
   jsonReport,
+  junitReport,
   type SuiteReport,
   summaryReport,
   type Verdict,
@@ -63,6 +64,13 @@ describe('jsonReport', () => {
       (JSON.parse(text) as SuiteReport).results.map(({ transcript }) => transcript.length);
     expect(lines(jsonReport(report))).toEqual([0, 1, 1]);
     expect(lines(jsonReport(report, { transcripts: true }))).toEqual([1, 1, 1]);
+  });
+});
+
+describe('junitReport', () => {
+  it('contains no character that XML forbids', () => {
+    const colored = { ...report, results: [result('1.1.1', 'fail', ['\u001b[31mfailed\u0000'])] };
+    expect(junitReport(colored)).toContain('message="\ufffd[31mfailed\ufffd"');
   });
 });
 

@@ -102,7 +102,8 @@ function answerTo(req: IncomingMessage, has: (fault: Fault | Liberty) => boolean
   if (has('selects an unoffered subprotocol')) fields.push('Sec-WebSocket-Protocol: mine');
   if (has('copies the escapes of a subprotocol')) {
     const [copied] = lines('sec-websocket-protocol');
-    if (copied !== undefined) fields.push(`Sec-WebSocket-Protocol: ${decodeURIComponent(copied)}`);
+    if (copied !== undefined)
+      fields.push(`Sec-WebSocket-Protocol: ${copied.replaceAll('%0d%0a', '\r\n')}`);
   }
   if (has('accepts unknown extensions') && offers?.[0] !== undefined) {
     return { fields: [...fields, `Sec-WebSocket-Extensions: ${offers[0].name}`], terms: undefined };
