@@ -91,6 +91,7 @@ function looksNonAscii(text: string): boolean {
 
 /** Undefined for text with a lone surrogate: `transcode` rejects it, and `write` replaces it. */
 function utf16ToUtf8(text: string): Uint8Array | undefined {
+  // A Node without ICU has no `transcode`.
   if (transcode === undefined) return undefined;
   try {
     return transcode(Buffer.from(text, 'utf16le'), 'utf16le', 'utf8');
@@ -105,9 +106,17 @@ function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
   if (length < TRANSCODE_FROM) return buffer.toString('utf8', start, end);
   const text = Buffer.from(buffer.buffer, buffer.byteOffset + start, length);
   if (isAscii(text)) return text.toString(length < LATIN1_FROM ? 'utf8' : 'latin1');
-  // A Node without ICU has no `transcode`.
-  if (transcode === undefined) return text.toString('utf8');
-  return transcode(text, 'utf8', 'utf16le').toString('utf16le');
+  return utf8ToUtf16(text)?.toString('utf16le') ?? text.toString('utf8');
+}
+
+/** Undefined for invalid UTF-8: `transcode` rejects it, and `toString` replaces it. */
+function utf8ToUtf16(text: Buffer): Buffer | undefined {
+  if (transcode === undefined) return undefined;
+  try {
+    return transcode(text, 'utf8', 'utf16le') as Buffer;
+  } catch {
+    return undefined;
+  }
 }
 
 const resolved = Promise.resolve();

@@ -58,6 +58,17 @@ describe('nodePlatform.decodeUtf8', () => {
     }
   });
 
+  it.each([
+    { says: 'a byte that no UTF-8 has', invalid: [0xff] },
+    { says: 'a character cut at its end', invalid: [0xe6, 0xbc] },
+    { says: 'a surrogate', invalid: [0xed, 0xa0, 0x80] },
+  ])('decodes $says as U+FFFD in short and in long text', ({ invalid }) => {
+    for (const length of [4, 500, 3000, 10_000]) {
+      const bytes = Buffer.concat([Buffer.from('é'.repeat(length)), Buffer.from(invalid)]);
+      expect(nodePlatform.decodeUtf8(bytes, 0, bytes.length)).toBe(bytes.toString());
+    }
+  });
+
   it('reads bytes that changed since the last call', () => {
     const bytes = new Uint8Array([97, 98]);
     expect(nodePlatform.decodeUtf8(bytes, 0, 2)).toBe('ab');
