@@ -113,7 +113,7 @@ function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
 function utf8ToUtf16(text: Buffer): Buffer | undefined {
   if (transcode === undefined) return undefined;
   try {
-    return transcode(text, 'utf8', 'utf16le') as Buffer;
+    return transcode(text, 'utf8', 'utf16le');
   } catch {
     return undefined;
   }
