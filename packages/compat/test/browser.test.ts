@@ -15,5 +15,5 @@ const NAMES = [
 
 test('the file for browsers has all exports, so that a bundler finds them', async () => {
   const file = new URL('../entry/browser.js', import.meta.url).href;
-  expect(Object.keys((await import(file)) as object).sort()).toEqual(NAMES);
+  expect(Object.keys((await import(file)) as object).toSorted()).toEqual(NAMES);
 });
