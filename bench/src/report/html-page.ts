@@ -3,6 +3,7 @@ import { type Head, machineLine, versionLine } from './head.ts';
 import { type Table, valueText } from './table.ts';
 
 const STYLE = `
+:root { color-scheme: light dark; }
 body { max-width: 800px; margin: 24px auto; padding: 0 16px; font: 16px/1.5 system-ui, sans-serif; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 16px; }
 dd { margin: 0; overflow-wrap: anywhere; }
