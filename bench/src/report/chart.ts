@@ -50,6 +50,7 @@ export async function chartOf(table: Table, head: Head): Promise<string> {
   const names = series.map(({ name }) => name);
   const top = HEADER + LEGEND_LINE_HEIGHT * Math.ceil(names.length / LEGEND_LINE);
   const height = top + 40 + table.labels.length * (14 + series.length * BAR);
+  const axis = valueAxis(series.flatMap(({ values }) => values.flatMap(endsOf)));
   const picture = init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
   picture.setOption({
     animation: false,
@@ -84,7 +85,7 @@ export async function chartOf(table: Table, head: Head): Promise<string> {
       outerBoundsMode: 'same',
       outerBoundsContain: 'axisLabel',
     },
-    xAxis: valueAxis(series.flatMap(({ values }) => values.flatMap(endsOf))),
+    xAxis: axis,
     yAxis: {
       type: 'category',
       inverse: true,
@@ -107,7 +108,12 @@ export async function chartOf(table: Table, head: Head): Promise<string> {
         encode: { x: [1, 2, 3], y: 0 },
         data: values.flatMap((value, row) => (value === null ? [] : [[row, ...endsOf(value)]])),
         renderItem: ({ dataIndex }: { dataIndex: number }, api: BracketApi) =>
-          bracket(api, i, series.length, textsOf(values)[dataIndex]!),
+          bracket(api, {
+            index: i,
+            count: series.length,
+            log: axis['type'] === 'log',
+            text: textsOf(values)[dataIndex]!,
+          }),
       })),
     ],
   });
@@ -192,8 +198,14 @@ interface BracketApi {
   barLayout(options: object): { offsetCenter: number; width: number }[];
 }
 
-/** A line from the least to the most, followed by the median as text. */
-function bracket(api: BracketApi, index: number, count: number, text: string): Option {
+/**
+ * A line from the least to the most, and the median as text. Bars of a logarithmic axis begin at 1:
+ * that of a smaller value grows to the left, and its text stands there.
+ */
+function bracket(
+  api: BracketApi,
+  { index, count, log, text }: { index: number; count: number; log: boolean; text: string },
+): Option {
   const at = (dimension: number): number[] => api.coord([api.value(dimension), api.value(0)]);
   const [[end = 0, middle = 0], [from = 0], [to = 0]] = [at(1), at(2), at(3)];
   const { offsetCenter, width } = api.barLayout({
@@ -209,9 +221,13 @@ function bracket(api: BracketApi, index: number, count: number, text: string): O
     shape: { pathData: path },
     style: { stroke, lineWidth, fill: 'none' },
   });
+  const beside =
+    log && api.value(1) < 1
+      ? { x: Math.min(from, end) - 5, align: 'right' }
+      : { x: Math.max(to, end) + 5 };
   const value = {
     type: 'text',
-    style: { text, x: Math.max(to, end) + 5, y, fill: INK, fontSize: 11, verticalAlign: 'middle' },
+    style: { text, ...beside, y, fill: INK, fontSize: 11, verticalAlign: 'middle' },
   };
   // A rim makes the part of the bracket on the bar visible.
   const lines = from === to ? [] : [line(PAPER, 3.5), line(INK, 1.25)];

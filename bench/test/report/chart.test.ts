@@ -45,6 +45,13 @@ describe('chartOf', () => {
     expect(to).toBeCloseTo(left + (8 / 7) * right, 0);
   });
 
+  it('puts the value at the end of its bar, on a logarithmic axis left of a bar below 1', async () => {
+    const svg = await chartOf({ ...TABLE, series: [{ name: 'ours', values: [0.2, 40] }] }, HEAD);
+    const anchorOf = (text: string): string | undefined =>
+      RegExp(`text-anchor="(\\w+)"[^>]*>${text}<`).exec(svg)?.[1];
+    expect([anchorOf('0.20'), anchorOf('40.0')]).toEqual(['end', 'start']);
+  });
+
   it('names each of many contenders, each in another colour, but not the load', async () => {
     const names = Array.from({ length: 9 }, (_, i) => `a contender with the options ${i}`);
     const series = [...names, 'load busy, %'].map((name) => ({ name, values: [7] }));
