@@ -10,7 +10,7 @@ import type { CloseInfo, ConnState } from '../close-info.ts';
 import { ControlFrames, type ControlHandlerName } from '../control/control-frames.ts';
 import type { KeepAliveTarget, PingWait } from '../control/keep-alive.ts';
 import type { PerMessageDeflate } from '../deflate/negotiate.ts';
-import { TimeoutError, TransportError, transportFailed } from '../errors.ts';
+import { causeText, TimeoutError, TransportError, transportFailed } from '../errors.ts';
 import { onRejection } from '../on-rejection.ts';
 import type { Heartbeat, Settings } from '../options.ts';
 import type { Observer } from '../platform/observer.ts';
@@ -404,7 +404,7 @@ export class Connection
 
   /** A parsing error must not reach the transport, where it would end the process. */
   parsingFailed(cause: unknown): void {
-    this.#failBy(new TransportError('received bytes could not be processed', { cause }));
+    this.#failBy(new TransportError(`reading failed: ${causeText(cause)}`, { cause }));
   }
 
   #failBy(error: WebSocketError | undefined): void {
