@@ -7,7 +7,10 @@ const MAX_LINE = 1024;
 export class ResponseBody {
   /** Whether the whole body was read, or as much of it as may pass. */
   ended: boolean;
-  /** The value of Content-Length, when it is known and all of it may pass. */
+  /**
+   * The value of Content-Length, when it is known and all of the body may pass. A 204 must not have
+   * one, and that of a 304 is not the length of its body (RFC 9110, section 8.6).
+   */
   readonly length: number | undefined;
   readonly #write: (bytes: Uint8Array) => void;
   readonly #chunked: boolean;
@@ -29,7 +32,7 @@ export class ResponseBody {
     this.#chunked = head.has('transfer-encoding');
     const empty = head.status === 204 || head.status === 304;
     this.#left = empty ? 0 : length === undefined ? Infinity : Number(length);
-    this.length = this.#chunked || this.#left > most ? undefined : this.#left;
+    this.length = empty || this.#chunked || this.#left > most ? undefined : this.#left;
     if (this.#chunked) this.#left = 0;
     this.ended = empty || (!this.#chunked && this.#left === 0);
   }

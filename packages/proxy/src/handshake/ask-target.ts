@@ -36,7 +36,7 @@ export interface Question {
 /**
  * Asks targets for a connection: at most `attempts` of them, until one accepts the stream.
  *
- * @returns A valid 101, or a refusal with a status of 300 or more.
+ * @returns A valid 101, or a refusal: every other final status.
  * @throws ProxyError; HandshakeError for a fault of the application; the failure of the handshake.
  */
 export async function askTarget(question: Question): Promise<Answer> {
@@ -107,19 +107,12 @@ function explained(error: unknown, { url }: Backend, { timeout }: Handshake): un
   return timedOut(`${url} has not answered`, 'handshakeTimeout', timeout, error);
 }
 
-/** @throws ProxyError 502 for an answer that is neither a valid 101 nor a refusal. */
+/** @throws ProxyError 502 for an invalid 101. */
 function checkAnswer({ head, stream }: Answer, offer: Offer, { url }: Backend): void {
-  const { status } = head;
-  const fault =
-    status === 101
-      ? faultOf(head, offer)
-      : status < 300
-        ? `it answered ${status} and does not speak WebSocket on this path`
-        : undefined;
+  const fault = head.status === 101 ? faultOf(head, offer) : undefined;
   if (fault === undefined) return;
   stream.destroy();
-  const code = status === 101 ? 'WS_ERR_PROXY_TARGET' : 'WS_ERR_PROXY_REFUSED';
-  throw new ProxyError(code, 502, `${url}: ${fault}`);
+  throw new ProxyError('WS_ERR_PROXY_TARGET', 502, `${url}: ${fault}`);
 }
 
 /** The lines for one target, after the last word of `director`. */

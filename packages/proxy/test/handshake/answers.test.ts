@@ -41,7 +41,6 @@ describe.each(['frames', 'bytes', 'messages'] as const)(
         (head: string) => switchingProtocols(head, 'Sec-WebSocket-Extensions: x\r\n'),
       ],
       ['bytes that are not HTTP', () => 'SSH-2.0-OpenSSH_9.2\r\n\r\n'],
-      ['a status of 200', () => 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi'],
     ])('with %s is a 502, without a tunnel', async (_, answer) => {
       const { text, between, backend, info } = await ask(answer, { mode });
       expect(text).toMatch(/^HTTP\/1\.1 502 Bad Gateway\r\n/);
@@ -83,6 +82,18 @@ describe('a refusal of the target', () => {
     expect(text).toContain('WWW-Authenticate: Basic');
     expect(text).not.toMatch(/keep-alive|x-secret/i);
     expect(text).toMatch(/\r\n\r\nlog in$/);
+  });
+
+  it.each([
+    ['200 OK', 'Content-Length: 2\r\n', 'hi'],
+    ['204 No Content', '', ''],
+  ])('passes %s of a target that ignores the upgrade', async (status, length, body) => {
+    const { text, info, between } = await ask(
+      () => `HTTP/1.1 ${status}\r\n${length}X-A: b\r\n\r\n${body}`,
+    );
+    expect(text).toBe(`HTTP/1.1 ${status}\r\nConnection: close\r\n${length}X-A: b\r\n\r\n${body}`);
+    expect(info).toMatchObject({ status: Number(status.slice(0, 3)), endedBy: 'target' });
+    expect(between.reported).toMatchObject([{ code: 'WS_ERR_PROXY_REFUSED' }]);
   });
 
   it('passes a chunked body without its coding', async () => {
