@@ -213,13 +213,14 @@ export const FAULTS = {
   ),
   'treats a chunk as a frame': planted(
     10,
-    'two messages in two segments, cut 1 byte before the frame boundary',
-    /messages missing|timeout/,
+    'frames of every kind, in segments of 2 bytes',
+    /messages? missing|timeout/,
   ),
   'loses split headers': planted(
     10,
-    'a message of 1000 bytes with a length of 16 bits, cut after byte 2',
-    /expected|timeout/,
+    // One cut may be lost when the segments merge on a busy machine.
+    'frames of every kind, in segments of 3 bytes',
+    /messages? missing|timeout/,
   ),
   'accepts frames without a mask': planted(11, 'a text frame without a mask', /a client must mask/),
   'uses the first key for all frames': planted(
