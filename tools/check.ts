@@ -46,21 +46,10 @@ const CHECKS: Readonly<Record<string, Task>> = {
   },
   unused: { what: 'knip', commands: [node(bin('knip'), '--config', '.config/knip.json')] },
   docs: {
-    what: 'typedoc, vitepress, links, and the site in a browser',
+    what: 'typedoc, vitepress, and the site in a browser, with its links',
     after: 'types',
     commands: [
       pnpm('--silent', 'run', 'docs'),
-      node(
-        bin('linkinator'),
-        '.out/site',
-        '--recurse',
-        '--clean-urls',
-        // On a busy machine a few of its own requests fail.
-        '--retry-errors',
-        '--concurrency=25',
-        '--verbosity=error',
-        '--skip=^https?://(?!localhost)',
-      ),
       node(vitest, 'run', ...long('tools/test/site')),
     ],
   },

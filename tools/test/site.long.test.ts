@@ -1,7 +1,7 @@
 // The site of the docs, as a browser shows it. `pnpm run docs` builds it. With CI set nothing is
 // skipped: a missing build fails the test.
 import { accessSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { join, posix } from 'node:path';
+import { join, posix, relative } from 'node:path';
 import { lacksChromium, launchChromium } from '@ws/tests/chromium';
 import axe, { type AxeResults } from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
@@ -14,28 +14,35 @@ const ORIGIN = 'http://docs.example';
 const unbuilt = !existsSync(join(site, 'index.html')) && !process.env['CI'];
 if (unbuilt) console.log('skipped: the site of the docs; not built, pnpm run docs does it');
 
-// linkinator checks the anchor of the first link to a page only.
-it.skipIf(unbuilt)('the site of the docs has the anchor of every link', () => {
-  const files = readdirSync(site, { recursive: true, encoding: 'utf8' });
-  const pages = new Map(
-    files
-      .filter((file) => file.endsWith('.html'))
-      .map((file) => [`/${file}`, readFileSync(join(site, file), 'utf8')]),
+it.skipIf(unbuilt)('the site of the docs has the file and the anchor of every link', () => {
+  const files = new Set(
+    readdirSync(site, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(
+        ({ parentPath, name }) =>
+          `/${relative(site, join(parentPath, name)).replaceAll('\\', '/')}`,
+      ),
   );
+  const pages = [...files].filter((file) => file.endsWith('.html'));
+  const contents = new Map(pages.map((page) => [page, readFileSync(join(site, page), 'utf8')]));
   const ids = new Map(
-    [...pages].map(([page, html]) => [
+    [...contents].map(([page, html]) => [
       page,
       new Set([...html.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id)),
     ]),
   );
-  const dead = [...pages].flatMap(([page, html]) =>
-    [...html.matchAll(/href="(?![a-z]+:)([^"#]*)#([^"]+)"/g)].flatMap(([, path, anchor]) => {
-      const target = path === '' ? page : posix.resolve(posix.dirname(page), path!);
-      const found = ids.get(target)?.has(decodeURIComponent(anchor!));
-      return found === true ? [] : [`${page}: ${path}#${anchor}`];
-    }),
+  const file = (path: string) =>
+    [path, `${path}.html`, posix.join(path, 'index.html')].find((each) => files.has(each));
+  const dead = [...contents].flatMap(([page, html]) =>
+    [...html.matchAll(/ (?:href|src)="(?![a-z]+:)([^"#?]*)[^"#]*(?:#([^"]+))?"/g)].flatMap(
+      ([link, path, anchor]) => {
+        const target = path === '' ? page : file(posix.resolve(posix.dirname(page), path!));
+        const missing = anchor !== undefined && !ids.get(target!)?.has(decodeURIComponent(anchor));
+        return target === undefined || missing ? [`${page}:${link}`] : [];
+      },
+    ),
   );
-  expect(pages.size).toBeGreaterThan(100);
+  expect(pages.length).toBeGreaterThan(100);
   expect(dead).toEqual([]);
 });
 
