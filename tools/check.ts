@@ -48,10 +48,7 @@ const CHECKS: Readonly<Record<string, Task>> = {
   docs: {
     what: 'typedoc, vitepress, and the site in a browser, with its links',
     after: 'types',
-    commands: [
-      pnpm('--silent', 'run', 'docs'),
-      node(vitest, 'run', ...long('tools/test/site')),
-    ],
+    commands: [pnpm('--silent', 'run', 'docs'), node(vitest, 'run', ...long('tools/test/site'))],
   },
   packages: {
     what: 'the tarballs: publint, attw, their sizes, a fresh installation (after build)',
