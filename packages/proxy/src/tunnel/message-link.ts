@@ -1,13 +1,6 @@
 import { CloseCode } from '@ws/codec';
-import {
-  type CloseInfo,
-  type Conn,
-  isCloseError,
-  type Message,
-  type MessageData,
-  TransportError,
-} from '@ws/conn';
-import { isInstance, isThenable } from '@ws/node-server/internal';
+import { type CloseInfo, type Conn, isCloseError, type Message, type MessageData } from '@ws/conn';
+import { isThenable } from '@ws/node-server/internal';
 import type { EndedBy, Flow, Link, LinkOwner } from './link.ts';
 
 /**
@@ -88,12 +81,12 @@ export class MessageLink implements Link {
   async #end(owner: LinkOwner): Promise<void> {
     const client = this.#client.closed.then((info) => {
       this.#endedBy ??= 'client';
-      void this.#target.close(...passedOn(info, CloseCode.GoingAway));
+      void this.#target.close(...passedOn(info, DEATH.client));
       return info;
     });
     const target = this.#target.closed.then((info) => {
       this.#endedBy ??= 'target';
-      void this.#client.close(...passedOn(info, CloseCode.BadGateway));
+      void this.#client.close(...passedOn(info, DEATH.target));
       return info;
     });
     const [ofClient, ofTarget] = await Promise.all([client, target]);
@@ -110,21 +103,25 @@ export class MessageLink implements Link {
       if (transform === undefined) for (;;) await passMessage(from, to);
       for (;;) await this.#transformMessage(from, to, transform);
     } catch (error) {
-      if (from.state !== 'open') return this.#passClose(error, from, to);
+      // Inside a message the read rejects before the answer to the close frame changes the state.
+      const isClosed = from.state !== 'open' || (isCloseError(error) && to.state === 'open');
+      if (isClosed) return this.#passEnd(error, from, to);
       if (to.state === 'open') this.close(CloseCode.InternalServerErr);
       void from.discardReads();
     }
   }
 
   /**
-   * Passes a close frame on when it arrives: its connection may end much later. `closed` tells of
-   * any other end.
+   * Passes the end of `from` on as soon as reading fails: its connection may end much later, when a
+   * peer does not answer.
    */
-  #passClose(error: unknown, from: Conn, to: Conn): void {
-    if (!isCloseError(error) || error.closeCode === CloseCode.AbnormalClosure) return;
-    this.#endedBy ??= from === this.#client ? 'client' : 'target';
-    const { closeCode: code, reason } = error;
-    void to.close(...passedOn({ code, reason, wasClean: true }, code));
+  #passEnd(error: unknown, from: Conn, to: Conn): void {
+    const side = from === this.#client ? 'client' : 'target';
+    this.#endedBy ??= side;
+    const code = isCloseError(error) ? error.closeCode : CloseCode.AbnormalClosure;
+    const reason = isCloseError(error) ? error.reason : '';
+    const wasClean = code !== CloseCode.AbnormalClosure;
+    void to.close(...passedOn({ code, reason, wasClean }, DEATH[side]));
   }
 
   async #transformMessage(from: Conn, to: Conn, transform: TransformMessage): Promise<void> {
@@ -141,6 +138,9 @@ export class MessageLink implements Link {
   }
 }
 
+/** The code that tells one side of the death of the other. */
+const DEATH = { client: CloseCode.GoingAway, target: CloseCode.BadGateway } as const;
+
 /** Bytes that one read of a message returns at most. */
 const PIECE_SIZE = 64 * 1024;
 /** Memory for pieces that no message uses now: new memory for each would wait for a collection. */
@@ -151,17 +151,12 @@ async function passMessage(from: Conn, to: Conn): Promise<void> {
   const reader = await from.nextReader();
   const writer = await to.nextWriter(reader.type);
   const piece = pieces.pop() ?? new Uint8Array(PIECE_SIZE);
-  try {
-    for (let size: number; (size = await reader.read(piece)) > 0; ) {
-      await writer.write(piece.subarray(0, size));
-    }
-    await writer.close();
-    if (pieces.length < MOST_PIECES) pieces.push(piece);
-  } catch (error) {
-    // The rest of the message will never come: its connection cannot continue.
-    if (!isInstance(error, TransportError)) writer.abort();
-    throw error;
+  // After a failure the writer stays open: the close code of the link may follow any fragment.
+  for (let size: number; (size = await reader.read(piece)) > 0; ) {
+    await writer.write(piece.subarray(0, size));
   }
+  await writer.close();
+  if (pieces.length < MOST_PIECES) pieces.push(piece);
 }
 
 function flowOf({ stats }: Conn): Flow {

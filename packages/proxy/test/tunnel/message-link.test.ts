@@ -97,4 +97,30 @@ describe('the mode messages', () => {
     target.end();
     await client.finish();
   });
+
+  it.each([
+    { end: 'close 4001 bye', from: 'client', seen: 'close 4001 bye', code: 4001 },
+    { end: 'close 4001 bye', from: 'target', seen: 'close 4001 bye', code: 4001 },
+    { end: 'close', from: 'client', seen: 'close 1000', code: 1005 },
+    { end: 'close', from: 'target', seen: 'close 1000', code: 1005 },
+    { end: 'bad opcode 3', from: 'client', seen: 'close 1001', code: 1002 },
+    { end: 'bad opcode 3', from: 'target', seen: 'close 1014', code: 1002 },
+  ] as const)('passes "$end" inside a message of the $from', async ({ end, from, seen, code }) => {
+    const { client, target, proxied } = await pair({ mode: 'messages' });
+    const [sender, receiver] = from === 'client' ? [client, target] : [target, client];
+    await sender.send(1, Buffer.alloc(20_000, 'a'), false);
+    await receiver.until(({ frames }) => frames.length > 0);
+    // The sender does not end its connection, and no close timeout passes.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    if (end === 'close 4001 bye') await sender.close(4001, 'bye');
+    else if (end === 'close') await sender.send(8, '');
+    else await sender.send(3, '');
+    await receiver.until(({ frames }) => frames.at(-1)?.opcode === 8);
+    expect((await receiver.sees(receiver.frames.length)).at(-1)).toBe(seen);
+    vi.useRealTimers();
+    client.destroy();
+    target.destroy();
+    expect(await proxied.closed).toMatchObject({ endedBy: from, code });
+  });
 });
