@@ -416,7 +416,7 @@ describe('ws-conform', () => {
     const { code, out } = await run('server', '--list', '--only', '8.1.*');
     expect(code).toBe(0);
     expect(out).toMatch(
-      /^8 handshake\n  8\.1\.1 +must +the example key of the RFC \[RFC 6455, 4\.2\.2\]\n/,
+      /^8 handshake\n  8\.1\.1 +must +a valid handshake: the example key of the RFC \[RFC 6455, 4\.2\.2\]\n/,
     );
     expect((await run('client', '--list')).out).toMatch(/\n\d{3,} cases\n$/);
   });

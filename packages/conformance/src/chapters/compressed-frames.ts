@@ -164,6 +164,7 @@ const BAD_BITS: readonly (readonly [string, (peer: Peer) => readonly FrameSpec[]
 
 function bits(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
+    title: 'with compression',
     section: 'RFC 7692, 6.1; RFC 6455, 5.2',
     expects: 'the target fails the connection with 1002',
   });

@@ -60,6 +60,7 @@ const IGNORED_FIELDS: readonly AnswerRow[] = [
 
 function unknown(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
+    title: 'a valid answer',
     section: 'RFC 9110, 5.1 and 5.5',
     expects: 'the connection opens: the client ignores unknown fields',
   });
@@ -107,6 +108,7 @@ const LENIENT: readonly AnswerRow[] = [
 
 function lenient(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
+    title: 'an odd answer',
     section: 'RFC 9112, 2.2, 5.1 and 5.2',
     expects: 'the client opens the connection, or ends it at the latest after our FIN',
   });
@@ -144,11 +146,13 @@ const BROKEN: readonly AnswerRow[] = [
 
 function damaged(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
+    title: 'a damaged field',
     section: 'RFC 9110, 5.1 and RFC 9112, 5',
     expects: 'the client ignores the line, or ends the connection at the latest after our FIN',
   });
   addRows(add, DAMAGED, expectOpenOrEnd);
   const broken = chapter.section({
+    title: 'an invalid answer',
     section: 'RFC 6455, 4.1',
     expects: 'the connection does not open: a required field is missing or malformed',
   });

@@ -167,6 +167,7 @@ const TYPES = [
 
 function everyFrame(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
+    title: "the client's mask",
     section: 'RFC 6455, 5.1 and 5.3',
     expects: 'the client masks its answer',
   });

@@ -59,7 +59,11 @@ const MALFORMED_EXTENSIONS: readonly AnswerRow[] = [
 ];
 
 function extensions(chapter: Chapter<ClientAttempt>): void {
-  const add = chapter.section({ section: 'RFC 6455, 4.1, step 5 and 9.1', expects: ENDS });
+  const add = chapter.section({
+    title: 'an invalid answer',
+    section: 'RFC 6455, 4.1, step 5 and 9.1',
+    expects: ENDS,
+  });
   addRows(add, UNOFFERED_EXTENSIONS, expectRefused);
   add('permessage-deflate without an offer', (attempt) => {
     if (attempt.deflateOffers.length > 0) attempt.skip('the client offers permessage-deflate');
@@ -68,12 +72,20 @@ function extensions(chapter: Chapter<ClientAttempt>): void {
 }
 
 function malformedExtensions(chapter: Chapter<ClientAttempt>): void {
-  const malformed = chapter.section({ section: 'RFC 6455, 9.1', expects: ENDS });
+  const malformed = chapter.section({
+    title: 'malformed extensions',
+    section: 'RFC 6455, 9.1',
+    expects: ENDS,
+  });
   addRows(malformed, MALFORMED_EXTENSIONS, expectRefused);
 }
 
 function subprotocols(chapter: Chapter<ClientAttempt>): void {
-  const add = chapter.section({ section: 'RFC 6455, 4.1, step 6', expects: ENDS });
+  const add = chapter.section({
+    title: 'an invalid answer',
+    section: 'RFC 6455, 4.1, step 6',
+    expects: ENDS,
+  });
   addRows(
     add,
     [
@@ -118,6 +130,7 @@ function offeredSubprotocols(add: AddCase<ClientAttempt>): void {
 
 function choices(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
+    title: 'a valid answer',
     section: 'RFC 6455, 1.9 and 4.2.2',
     expects: 'the connection opens',
   });

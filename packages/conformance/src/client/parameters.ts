@@ -187,7 +187,7 @@ function windows(chapter: Chapter<ClientAttempt>): void {
   const expects = 'the connection opens, and no match exceeds the window';
   const server = chapter.section({ section: 'RFC 7692, 7.1.2.1', expects });
   for (const bits of ALL_BITS) {
-    server(`the answer: ${SERVER_BITS}=${bits}`, async (attempt) => {
+    server(`the answer: ${SERVER_BITS}=${bits}, and matches within the window`, async (attempt) => {
       skipUnlessBitsFit(attempt, [`${SERVER_BITS}=${bits}`]);
       // zlib has no window of 256 bytes. A shorter message without takeover cannot exceed it.
       const own = bits === 8;

@@ -138,6 +138,7 @@ const OTHER_VERSIONS: readonly AnswerRow[] = [
 
 function lines(chapter: Chapter<ClientAttempt>): void {
   const open = chapter.section({
+    title: 'a valid status line',
     section: 'RFC 6455, 4.1 and RFC 9112, 4',
     expects: 'the connection opens: a client ignores the reason phrase',
   });
@@ -151,6 +152,7 @@ function lines(chapter: Chapter<ClientAttempt>): void {
 
 function badLines(chapter: Chapter<ClientAttempt>): void {
   const refuse = chapter.section({
+    title: 'an invalid status line',
     section: 'RFC 9112, 4 and RFC 6455, 4.1',
     expects: 'the connection does not open, and ends',
   });
@@ -159,6 +161,7 @@ function badLines(chapter: Chapter<ClientAttempt>): void {
 
 function otherVersions(chapter: Chapter<ClientAttempt>): void {
   const should = chapter.section({
+    title: 'another version',
     section: 'RFC 9110, 15.2 and RFC 9112, 2.3',
     level: 'should',
     expects: 'the connection does not open: a 101 requires HTTP/1.1, in capitals',
@@ -179,6 +182,7 @@ const INVALID_ANSWERS: readonly (readonly [string, string])[] = [
 
 function noHttp(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
+    title: 'no answer of HTTP',
     section: 'RFC 6455, 4.1',
     expects: 'the connection does not open, and ends',
   });

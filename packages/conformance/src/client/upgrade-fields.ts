@@ -33,8 +33,12 @@ function pair(
   good: readonly AnswerRow[],
   bad: readonly AnswerRow[],
 ): void {
-  addRows(chapter.section({ section, expects: OPENS }), good, expectOpen);
-  addRows(chapter.section({ section, expects: ENDS }), bad, expectRefused);
+  addRows(chapter.section({ title: 'a valid answer', section, expects: OPENS }), good, expectOpen);
+  addRows(
+    chapter.section({ title: 'an invalid answer', section, expects: ENDS }),
+    bad,
+    expectRefused,
+  );
 }
 
 const RIGHT_UPGRADES: readonly AnswerRow[] = [
@@ -155,7 +159,12 @@ const WRONG_ACCEPT_FIELDS: readonly AnswerRow[] = [
 
 function accept(chapter: Chapter<ClientAttempt>): void {
   pair(chapter, 'RFC 6455, 4.1, step 4', RIGHT_ACCEPTS, WRONG_ACCEPT_FIELDS);
-  const twice = chapter.section({ section: 'RFC 6455, 11.3.3', level: 'should', expects: ENDS });
+  const twice = chapter.section({
+    title: 'an invalid answer',
+    section: 'RFC 6455, 11.3.3',
+    level: 'should',
+    expects: ENDS,
+  });
   addRows(
     twice,
     [['the right Accept twice', (a) => withLines(`${ACCEPT}: ${acceptValue(a)}`)(a)]],
@@ -184,7 +193,11 @@ const WRONG_ACCEPTS: readonly (readonly [string, (accept: string, key: string) =
 ];
 
 function wrongAccepts(chapter: Chapter<ClientAttempt>): void {
-  const add = chapter.section({ section: 'RFC 6455, 4.1, step 4', expects: ENDS });
+  const add = chapter.section({
+    title: 'an invalid answer',
+    section: 'RFC 6455, 4.1, step 4',
+    expects: ENDS,
+  });
   for (const [title, spoil] of WRONG_ACCEPTS) {
     add(`Accept ${title}`, (attempt) => {
       // An Accept without letters, for example, does not change in lower case.

@@ -22,6 +22,7 @@ export class Attempt {
   readonly #seed: string;
   #randoms = 0;
   #progressAt = performance.now();
+  #stepAt = performance.now();
 
   /** @param seed - Attempts with the same seed get the same random bytes. */
   constructor(timeout: number, seed = '', link: Link = new Link()) {
@@ -44,6 +45,16 @@ export class Attempt {
   /** Time in ms since the target has sent something. */
   get stalledFor(): number {
     return performance.now() - this.#progressAt;
+  }
+
+  /** Records that an expected message or pong has arrived. The case has a finite number of them. */
+  stepped(): void {
+    this.#stepAt = performance.now();
+  }
+
+  /** Time in ms since the last step, or since the start of the case. */
+  get stepTime(): number {
+    return performance.now() - this.#stepAt;
   }
 
   /** Waits `ms`, longer on a slow link. */

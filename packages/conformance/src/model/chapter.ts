@@ -30,6 +30,8 @@ export const CHAPTERS: Readonly<Record<number, string>> = {
 
 /** Facts that all cases of a section share. */
 export interface SectionFacts {
+  /** What its cases have in common. Their titles begin with it. Default: they say it themselves. */
+  readonly title?: string;
   /** Source of the rule, such as `RFC 6455, 5.2`. */
   readonly section: string;
   /** What a correct target does. */
@@ -62,7 +64,7 @@ export class Chapter<Context> {
       this.cases.push({
         id: `${this.number}.${section}.${++count}`,
         chapter: this.number,
-        title,
+        title: facts.title === undefined ? title : `${facts.title}: ${title}`,
         expects: own?.expects ?? facts.expects,
         section: own?.section ?? facts.section,
         level: own?.level ?? facts.level ?? 'must',

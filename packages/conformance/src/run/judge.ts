@@ -13,8 +13,8 @@ import {
 
 /** Timeout of a case without progress, in timeouts of a single wait. */
 const MAX_WAITS = 4;
-/** Timeout of a case whose target sends without end, in timeouts of a single wait. */
-const MAX_TOTAL = 20;
+/** Timeout of a step whose target sends without end, in timeouts of a single wait. */
+const MAX_STEP = 20;
 
 /** A target without the advice costs this share of a timeout in each of about a hundred cases. */
 const ADVICE_PATIENCE = 1 / 10;
@@ -84,7 +84,7 @@ function outcomeOf(one: CaseFacts, remarks: readonly string[], error: unknown): 
   return { verdict: 'error', because: [`the suite itself failed: ${text}`, ...remarks] };
 }
 
-/** A case of many steps may take long on a slow link, so the bound counts from the last progress. */
+/** A case of many steps may take long on a slow link, so the bounds count from the last step and the last progress. */
 async function withinBound(run: Promise<void>, attempt: Attempt): Promise<void> {
   const ms = attempt.timeout * MAX_WAITS;
   const start = performance.now();
@@ -92,7 +92,7 @@ async function withinBound(run: Promise<void>, attempt: Attempt): Promise<void> 
   const bound = new Promise<never>((_, reject) => {
     const check = (): void => {
       const total = Math.round(performance.now() - start);
-      const left = Math.min(ms - attempt.stalledFor, attempt.timeout * MAX_TOTAL - total);
+      const left = Math.min(ms - attempt.stalledFor, attempt.timeout * MAX_STEP - attempt.stepTime);
       if (left > 0) timer = setTimeout(check, left);
       else reject(new Violation(`the case did not end within ${total} ms`));
     };

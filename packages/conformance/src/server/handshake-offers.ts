@@ -85,6 +85,7 @@ const BAD_SUBPROTOCOLS = [
 
 function badSubprotocols(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
+    title: 'invalid subprotocols',
     section: 'RFC 6455, 4.1 and 4.2.2',
     expects:
       'the server refuses the handshake, or accepts it without a subprotocol or with a valid one',
@@ -128,6 +129,7 @@ const UNKNOWN_EXTENSIONS = [
 
 function unknownExtensions(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
+    title: 'unknown extensions',
     section: 'RFC 6455, 4.2.2 and 9.1',
     expects: 'the server accepts the handshake without the unknown extensions',
   });
@@ -177,6 +179,7 @@ const BAD_EXTENSIONS = [
 
 function badExtensions(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
+    title: 'malformed extensions',
     section: 'RFC 6455, 9.1',
     expects: 'the server refuses the handshake: the extension list is malformed',
   });

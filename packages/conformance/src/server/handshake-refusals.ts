@@ -26,15 +26,22 @@ export function refusals(chapter: Chapter<ServerAttempt>): void {
 }
 
 const REFUSED = {
+  title: 'an invalid handshake',
   section: 'RFC 6455, 4.2.1',
   expects: 'the server refuses the handshake with an HTTP error',
 };
 
 /** A server may ignore Upgrade (RFC 9110, 7.8) and answer a request that is no handshake. */
 const NOT_UPGRADED = {
+  title: 'no handshake',
   section: 'RFC 6455, 4.2.1; RFC 9110, 7.8',
   expects: 'the server answers without 101',
 };
+
+/** Formats a field for a title. */
+function fieldText(name: string, value: string): string {
+  return `${name}: ${value === '' ? '(empty)' : value}`;
+}
 
 type RequestRow = readonly [title: string, request: HandshakeRequest];
 
@@ -142,13 +149,16 @@ function upgrades(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section(NOT_UPGRADED);
   addAll(
     add,
-    BAD_UPGRADES.map((value) => [`Upgrade: ${value}`, { fields: withValue('Upgrade', value) }]),
+    BAD_UPGRADES.map((value) => [
+      fieldText('Upgrade', value),
+      { fields: withValue('Upgrade', value) },
+    ]),
     'request',
   );
   addAll(
     add,
     BAD_CONNECTIONS.map((value) => [
-      `Connection: ${value}`,
+      fieldText('Connection', value),
       { fields: withValue('Connection', value) },
     ]),
     'request',
@@ -198,6 +208,7 @@ function keys(chapter: Chapter<ServerAttempt>): void {
 
 function versions(chapter: Chapter<ServerAttempt>): void {
   const unknown = chapter.section({
+    title: 'another version',
     section: 'RFC 6455, 4.2.2 and 4.4',
     expects: 'the server refuses the handshake, and Sec-WebSocket-Version lists 13',
   });
@@ -210,6 +221,7 @@ function versions(chapter: Chapter<ServerAttempt>): void {
 
 function draftVersions(chapter: Chapter<ServerAttempt>): void {
   const drafts = chapter.section({
+    title: 'the version of a draft',
     section: 'RFC 6455, 4.2.2 and 4.4',
     expects: 'the server refuses and lists 13 in Sec-WebSocket-Version, or supports the draft',
   });
@@ -227,7 +239,7 @@ function malformedVersions(chapter: Chapter<ServerAttempt>): void {
     odd,
     ['', 'thirteen', '13.0', '+13', '-13', '0x0d', '1 3', '256', '1313', '13a', '13;q=1'].map(
       (value) => [
-        `Sec-WebSocket-Version: ${value}`,
+        fieldText('Sec-WebSocket-Version', value),
         { fields: withValue('Sec-WebSocket-Version', value) },
       ],
     ),

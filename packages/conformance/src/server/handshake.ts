@@ -36,6 +36,7 @@ export function handshake(): Chapter<ServerAttempt> {
 }
 
 const ACCEPTED = {
+  title: 'a valid handshake',
   section: 'RFC 6455, 4.2.1',
   expects: 'the server accepts the handshake with 101, and the connection works',
 };
@@ -51,6 +52,7 @@ const KEYS = [
 
 function answers(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
+    title: 'a valid handshake',
     section: 'RFC 6455, 4.2.2',
     expects: 'a 101 with Upgrade, Connection and the Sec-WebSocket-Accept for the key',
   });
@@ -368,6 +370,7 @@ const ODDITIES: readonly (readonly [
 
 function oddities(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
+    title: 'an odd request',
     section: 'RFC 9112, 2.2 and 5.2',
     level: 'advice',
     expects: 'an HTTP answer or the end of the connection; after a 101, a working connection',

@@ -144,12 +144,12 @@ export const FAULTS = {
   ),
   'answers bad handshakes with 200': planted(
     8,
-    'no Sec-WebSocket-Key',
+    'an invalid handshake: no Sec-WebSocket-Key',
     /status 200, expected an error status/,
   ),
   'drops refused handshakes': planted(
     8,
-    'no Sec-WebSocket-Version',
+    'an invalid handshake: no Sec-WebSocket-Version',
     /ended without an answer, expected an HTTP error/,
   ),
   'ignores the end of the connection': planted(
@@ -159,16 +159,28 @@ export const FAULTS = {
   ),
   'answers with a wrong accept': planted(
     8,
-    'the example key of the RFC',
+    'a valid handshake: the example key of the RFC',
     /Sec-WebSocket-Accept does not match the key/,
   ),
-  'requires "websocket" in lower case': planted(8, 'Upgrade: WebSocket', /not 101/),
-  'accepts any version': planted(8, 'Sec-WebSocket-Version: 14', /accepted the handshake with 101/),
-  'does not list its version': planted(8, 'Sec-WebSocket-Version: 25', /does not list/),
-  'accepts any method': planted(8, 'method POST', /accepted the handshake with 101/),
+  'requires "websocket" in lower case': planted(
+    8,
+    'a valid handshake: Upgrade: WebSocket',
+    /not 101/,
+  ),
+  'accepts any version': planted(
+    8,
+    'another version: Sec-WebSocket-Version: 14',
+    /accepted the handshake with 101/,
+  ),
+  'does not list its version': planted(
+    8,
+    'another version: Sec-WebSocket-Version: 25',
+    /does not list/,
+  ),
+  'accepts any method': planted(8, 'no handshake: method POST', /accepted the handshake with 101/),
   'accepts two keys': planted(
     8,
-    'Sec-WebSocket-Key twice, different',
+    'an invalid handshake: Sec-WebSocket-Key twice, different',
     /accepted the handshake with 101/,
   ),
   'selects an unoffered subprotocol': planted(
@@ -178,12 +190,12 @@ export const FAULTS = {
   ),
   'accepts unknown extensions': planted(
     8,
-    'Sec-WebSocket-Extensions: x-unknown',
+    'unknown extensions: Sec-WebSocket-Extensions: x-unknown',
     /extension x-unknown/,
   ),
   'accepts malformed extensions': planted(
     8,
-    'Sec-WebSocket-Extensions: x-one; a="open',
+    'malformed extensions: Sec-WebSocket-Extensions: x-one; a="open',
     /accepted the handshake with 101/,
   ),
   'loses frames in the segment of the request': planted(
@@ -240,7 +252,7 @@ export const FAULTS = {
   ),
   'accepts RSV1 on continuations': planted(
     12,
-    'RSV1 on the first and the last fragment',
+    'with compression: RSV1 on the first and the last fragment',
     /received a text message of 50 bytes/,
   ),
   'stops at a final block': planted(
