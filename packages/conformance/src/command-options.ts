@@ -29,6 +29,7 @@ the target
   --host HOST         server: send this Host with every request, instead of the URL's
   --subprotocol NAME  server: offer this subprotocol with every request; repeatable
   --connect HOST:PORT server: connect here, instead of the URL's host and port
+  --proxy URL         server: through this HTTP proxy, http://USER:PASSWORD@HOST:PORT
   --ca FILE           server: verify the certificate with these authorities; default: accept any
   --cert FILE         certificate of the suite, in PEM, with its --key FILE; client: listen for wss:
   --listen HOST:PORT  client: listen here; without a command, wait for a client that you start
@@ -68,6 +69,7 @@ const OPTIONS = {
   host: { type: 'string' },
   subprotocol: { type: 'string', multiple: true },
   connect: { type: 'string' },
+  proxy: { type: 'string' },
   ca: { type: 'string' },
   cert: { type: 'string' },
   key: { type: 'string' },
@@ -124,6 +126,7 @@ const SERVER_OPTIONS = [
   'host',
   'subprotocol',
   'connect',
+  'proxy',
   'ca',
 ] as const;
 const CLIENT_OPTIONS = ['each', 'listen'] as const;
@@ -155,13 +158,14 @@ export function checkOptions(role: string, values: Values): void {
 
 /** What every request of a run against a server has in common. */
 export function requestSettings(values: Values): RequestSettings {
-  const { ca, cert, key, connect, origin } = values;
+  const { ca, cert, key, connect, proxy, origin } = values;
   const headers = (values.header ?? []).map(fieldOf);
   return {
     headers: origin === undefined ? headers : [...headers, ['Origin', lineOf('origin', origin)]],
     subprotocols: values.subprotocol,
     host: values.host === undefined ? undefined : lineOf('host', values.host),
     connect: connect === undefined ? undefined : addressOf('connect', connect),
+    proxy: proxy === undefined ? undefined : proxyOf(proxy),
     tls: { ca: pem(ca), cert: pem(cert), key: pem(key) },
     echoes: values['no-echo'] !== true,
     allBytes: values.dump !== undefined,
@@ -221,6 +225,19 @@ export function addressOf(
     throw new Error(`--${option} must be HOST:PORT, not ${text}`);
   }
   return { host: host.replaceAll(/^\[|\]$/g, ''), port: Number(port) };
+}
+
+/** @throws Error, without the password, unless it is the URL of an HTTP proxy. */
+function proxyOf(text: string): URL {
+  try {
+    const url = new URL(text);
+    decodeURIComponent(url.username + url.password);
+    const isHost = url.pathname === '/' && url.search + url.hash === '';
+    if (url.protocol === 'http:' && isHost) return url;
+  } catch {
+    // Not a URL, or escapes that are not UTF-8.
+  }
+  throw new Error('--proxy must be http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT');
 }
 
 const MAX_PORT = 65_535;

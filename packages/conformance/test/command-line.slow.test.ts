@@ -2,7 +2,7 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { rootCertificates, type TLSSocket } from 'node:tls';
@@ -214,6 +214,69 @@ describe('ws-conform', () => {
     expect((await run(...args)).code).toBe(0);
     expect((await run(...args, '--host', 'b.example')).code).toBe(0);
     expect([...seen]).toEqual(['nowhere.invalid https://a.example', 'b.example https://a.example']);
+  });
+
+  describe('with --proxy', () => {
+    /** Starts an HTTP proxy that opens tunnels for `user:pass:word`. */
+    async function proxy(): Promise<{ port: number; asked: string[] }> {
+      const asked: string[] = [];
+      const server = createHttpServer();
+      server.on('connect', ({ url, headers }, socket: Socket) => {
+        asked.push(url!);
+        const [, credentials = ''] = headers['proxy-authorization']?.split('Basic ') ?? [];
+        if (Buffer.from(credentials, 'base64').toString() !== 'us@er:pass:word') {
+          socket.end('HTTP/1.1 407 Proxy Authentication Required\r\n\r\n');
+          return;
+        }
+        const to = connect(Number(new URL(`http://${url}`).port), '127.0.0.1');
+        socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+        socket.pipe(to).pipe(socket);
+        for (const end of [socket, to]) {
+          end.on('error', () => {});
+          end.on('close', () => [socket, to].forEach((one) => one.destroy()));
+        }
+      });
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      endings.push(() => server.close());
+      return { port: (server.address() as AddressInfo).port, asked };
+    }
+
+    it.each(['ws', 'wss'])('asks a server of %s through a tunnel', async (scheme) => {
+      const tls = scheme === 'wss' ? await selfSigned() : undefined;
+      const server = await serve({ host: '127.0.0.1', tls }, (conn) =>
+        conn.receive((message) => conn.writeMessage(message.type, message.data)),
+      );
+      endings.push(() => server.close({ timeout: 1 }));
+      const { port, asked } = await proxy();
+      const to = `nowhere.invalid:${new URL(server.url).port}`;
+      const through = `http://us%40er:pass%3aword@127.0.0.1:${port}`;
+      const args = ['server', `${scheme}://${to}`, '--proxy', through];
+      const { code, out } = await run(...args, '--only', '1.1', '--only', '14');
+      expect(out).not.toContain('FAIL');
+      expect(code).toBe(0);
+      expect(new Set(asked)).toEqual(new Set([to]));
+    });
+
+    it('exits with 3 when the proxy opens no tunnel', async () => {
+      const { port } = await proxy();
+      const ask = async (url: string) => run('server', 'ws://a.invalid', '--proxy', url);
+      expect(await ask(`http://127.0.0.1:${port}`)).toMatchObject({
+        code: 3,
+        error: expect.stringContaining(
+          'answered CONNECT a.invalid:80 with "HTTP/1.1 407 Proxy Authentication Required"',
+        ),
+      });
+      expect(await ask('http://127.0.0.1:1')).toMatchObject({
+        code: 3,
+        error: expect.stringContaining('no connection to 127.0.0.1:1'),
+      });
+      const silent = await raw((socket) => void socket.end());
+      expect(await ask(silent.replace('ws:', 'http:'))).toMatchObject({
+        code: 3,
+        error: expect.stringContaining('without an answer to CONNECT'),
+      });
+    });
   });
 
   it('verifies a certificate with --ca, and shows its own with --cert and --key', async () => {
@@ -469,6 +532,8 @@ describe('ws-conform', () => {
     [['server', 'ws://127.0.0.1:1', '--cert', 'x'], /--cert and --key need each other/],
     [['server', 'ws://127.0.0.1:1', '--ca', '/nowhere/x'], /ENOENT/],
     [['server', 'ws://127.0.0.1:1', '--connect', 'x'], /--connect must be HOST:PORT, not x/],
+    [['server', 'ws://127.0.0.1:1', '--proxy', 'ws://a:1'], /--proxy must be http:\/\/HOST:PORT/],
+    [['server', 'ws://127.0.0.1:1', '--proxy', 'http://%ff@a:1'], /--proxy must be http:/],
     [['server', 'ws://127.0.0.1:1', '--origin', 'a b'], /--origin must be printable/],
     [['server', 'ws://127.0.0.1:1', '--host', ''], /--host must be printable/],
     [['client', '--no-echo', '--', 'true'], /--no-echo applies to server only/],

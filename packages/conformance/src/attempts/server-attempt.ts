@@ -14,6 +14,7 @@ import {
 import { fieldOf, type Head, parseExtensions, statusOf } from '../wire/head.ts';
 import { Peer } from '../wire/peer.ts';
 import { TlsWire } from '../wire/tls-wire.ts';
+import { openTunnel } from '../wire/tunnel.ts';
 import { type DeflateOptions, TargetAttempt } from './target-attempt.ts';
 
 /** Options of an opening handshake. */
@@ -60,6 +61,8 @@ export interface RequestSettings {
   readonly host?: string | undefined;
   /** Where the connections go, instead of the URL's host and port. */
   readonly connect?: { readonly host: string; readonly port: number } | undefined;
+  /** An `http:` URL of a proxy that opens a tunnel to the server. Default: none. */
+  readonly proxy?: URL | undefined;
   /** Certificates of `wss:`. */
   readonly tls?: TlsSettings | undefined;
   /** False: the server does not echo. Cases that need an echo are skipped. Default: true. */
@@ -84,6 +87,7 @@ export class ServerAttempt extends TargetAttempt {
   readonly host: string;
   readonly #headers: readonly Field[];
   readonly #connect: RequestSettings['connect'];
+  readonly #proxy: URL | undefined;
   readonly #tls: TlsSettings;
   #connections = 0;
 
@@ -95,6 +99,7 @@ export class ServerAttempt extends TargetAttempt {
       subprotocols = [],
       host = url.host,
       connect,
+      proxy,
       tls = {},
       echoes = true,
       allBytes = false,
@@ -108,6 +113,7 @@ export class ServerAttempt extends TargetAttempt {
     this.url = url;
     this.host = host;
     this.#connect = connect;
+    this.#proxy = proxy;
     this.#tls = tls;
     this.subprotocols = subprotocols;
     const offered = subprotocols.join(', ');
@@ -128,32 +134,41 @@ export class ServerAttempt extends TargetAttempt {
   /** Opens a TCP or TLS connection without sending anything. @throws Unreachable */
   async connect(options: ConnectOptions = {}): Promise<Peer> {
     const connection = ++this.#connections;
-    const { hostname, port, protocol } = this.url;
-    const host = hostname.replaceAll(/^\[|\]$/g, '');
-    const secure = protocol === 'wss:' && options.plain !== true;
-    const defaultPort = protocol === 'wss:' ? 443 : 80;
-    const address = this.#connect ?? { host, port: Number(port || defaultPort) };
-    let start = performance.now();
-    const tcp = connectTcp({ ...address, allowHalfOpen: true });
-    tcp.once('lookup', () => {
-      start = performance.now();
-    });
-    tcp.once('connect', () => this.link.measured(performance.now() - start));
-    this.onDispose(() => tcp.destroy());
-    if (!secure) {
-      await this.#connected(tcp, 'connect');
+    const tcp = await this.#connectTcp();
+    if (this.url.protocol !== 'wss:' || options.plain === true) {
       return new Peer(tcp, this, connection, 'client');
     }
     const wire = options.cut === undefined ? undefined : new TlsWire(tcp, options.cut);
-    const socket = connectTls({ socket: wire ?? tcp, ...this.#tlsOptions(host, options) });
+    const socket = connectTls({ socket: wire ?? tcp, ...this.#tlsOptions(options) });
     this.onDispose(() => socket.destroy());
-    await this.#connected(socket, 'secureConnect');
+    await this.#connected(socket, 'secureConnect', this.url.host);
     const peer = new Peer(socket, this, connection, 'client', tcp);
     peer.tls = { alpnProtocol: alpnOf(socket), wire };
     return peer;
   }
 
-  #tlsOptions(host: string, { alpn, version }: ConnectOptions): ConnectionOptions {
+  async #connectTcp(): Promise<Socket> {
+    const proxy = this.#proxy;
+    const target = this.#connect ?? addressOf(this.url);
+    let start = performance.now();
+    const tcp = connectTcp({
+      ...(proxy === undefined ? target : addressOf(proxy)),
+      allowHalfOpen: true,
+    });
+    tcp.once('lookup', () => {
+      start = performance.now();
+    });
+    tcp.once('connect', () => this.link.measured(performance.now() - start));
+    // Its peer reports an error later.
+    tcp.on('error', () => {});
+    this.onDispose(() => tcp.destroy());
+    await this.#connected(tcp, 'connect', (proxy ?? this.url).host);
+    if (proxy !== undefined) await openTunnel(tcp, proxy, target, this.timeout);
+    return tcp;
+  }
+
+  #tlsOptions({ alpn, version }: ConnectOptions): ConnectionOptions {
+    const { host } = addressOf(this.url);
     return {
       ...this.#tls,
       // Test servers use self-signed certificates.
@@ -164,15 +179,15 @@ export class ServerAttempt extends TargetAttempt {
     };
   }
 
-  #connected(socket: Socket, event: string): Promise<void> {
+  #connected(socket: Socket, event: string, to: string): Promise<void> {
     return new Promise((done, fail) => {
       const timer = setTimeout(
-        () => fail(new Unreachable(`no connection to ${this.url.host} within ${this.timeout} ms`)),
+        () => fail(new Unreachable(`no connection to ${to} within ${this.timeout} ms`)),
         this.timeout,
       );
       const onError = (error: Error): void => {
         clearTimeout(timer);
-        fail(new Unreachable(`no connection to ${this.url.host}: ${error.message.trim()}`));
+        fail(new Unreachable(`no connection to ${to}: ${error.message.trim()}`));
       };
       socket.once('error', onError);
       socket.once(event, () => {
@@ -277,6 +292,11 @@ export class ServerAttempt extends TargetAttempt {
     if (peer.deflate === undefined) this.skip(`the server declined "${offer}"`);
     return peer;
   }
+}
+
+function addressOf({ hostname, port, protocol }: URL): { host: string; port: number } {
+  const host = hostname.replaceAll(/^\[|\]$/g, '');
+  return { host, port: Number(port || (protocol === 'wss:' ? 443 : 80)) };
 }
 
 function alpnOf({ alpnProtocol }: TLSSocket): string | undefined {

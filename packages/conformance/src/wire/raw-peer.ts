@@ -53,6 +53,8 @@ export class RawPeer {
       }
       this.#notify();
     });
+    // A tunnel has paused it.
+    socket.resume();
     socket.on('end', () => this.#end('fin'));
     socket.on('error', () => this.#end('reset'));
     socket.on('close', () => this.#end('reset'));

@@ -22,6 +22,8 @@ export class TlsWire extends Duplex {
       this.#records(chunk);
       this.push(chunk);
     });
+    // A tunnel has paused it.
+    tcp.resume();
     tcp.on('end', () => this.push(null));
     tcp.on('error', (error) => this.destroy(error));
     tcp.on('close', () => this.destroy());
