@@ -3,7 +3,7 @@ import { Chapter } from '../model/chapter.ts';
 import { answerBytes } from './answer-bytes.ts';
 import { httpFields } from './http-fields.ts';
 import { offers } from './offers.ts';
-import { request } from './request.ts';
+import { request, targets } from './request.ts';
 import { status } from './status.ts';
 import { upgradeFields } from './upgrade-fields.ts';
 
@@ -18,5 +18,6 @@ export function handshake(): Chapter<ClientAttempt> {
   offers(chapter);
   httpFields(chapter);
   answerBytes(chapter);
+  targets(chapter);
   return chapter;
 }

@@ -271,3 +271,40 @@ function waiting(chapter: Chapter<ClientAttempt>): void {
     await closeCleanly(attempt.peer);
   });
 }
+
+/** Ends of URLs. */
+const TARGETS = [
+  ['escapes in the path', '/{id}/a%20b%2Fc%3F%C3%BC'],
+  ['escapes in the query', '/{id}?a=%26%3D%20%23&b=%C3%BC'],
+  ['a question mark and a slash in the query', '/{id}?a/b?c'],
+  ['characters that need no escape', "/{id}/-._~!$&'()*+,;=:@"],
+  ['empty segments', '/{id}//a/'],
+  ['a query without a path', '?{id}&a=1'],
+] as const;
+
+/** Adds a section about the target of the request. */
+export function targets(chapter: Chapter<ClientAttempt>): void {
+  const add = chapter.section({
+    title: 'the URL',
+    section: 'RFC 6455, 3',
+    expects: 'the target is the path of the URL, or / without one, and the query, unchanged',
+  });
+  for (const [title, target] of TARGETS) {
+    const [, end] = target.split('{id}') as [string, string];
+    add(
+      title,
+      async (attempt) => {
+        const asked = (attempt.request.start.split(' ')[1] ?? '').replace(
+          /^https?:\/\/[^/?]*/i,
+          '',
+        );
+        if (asked.startsWith('/runCase')) attempt.skip('the client makes its URLs; see --each');
+        if (!asked.startsWith('/') || !asked.endsWith(end)) {
+          throw new Violation(`the target is ${asked}, expected / and then ${end} at the end`);
+        }
+        await closeCleanly(await attempt.open());
+      },
+      { target },
+    );
+  }
+}

@@ -28,6 +28,8 @@ export interface CaseFacts {
 export interface Case<Context> extends CaseFacts {
   /** True: it takes seconds, and a run has it only on demand. */
   readonly flood: boolean;
+  /** Path and query of the URL for a client that starts once per case. Default: with the case's number. */
+  readonly target: string | undefined;
   /**
    * Runs the case and records its non-strict remarks in the attempt.
    *

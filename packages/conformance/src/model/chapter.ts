@@ -61,14 +61,16 @@ export class Chapter<Context> {
     const section = ++this.#sections;
     let count = 0;
     return (title, run, own) => {
+      const id = `${this.number}.${section}.${++count}`;
       this.cases.push({
-        id: `${this.number}.${section}.${++count}`,
+        id,
         chapter: this.number,
         title: facts.title === undefined ? title : `${facts.title}: ${title}`,
         expects: own?.expects ?? facts.expects,
         section: own?.section ?? facts.section,
         level: own?.level ?? facts.level ?? 'must',
         flood: facts.flood ?? false,
+        target: own?.target?.replace('{id}', id),
         run,
       });
     };
@@ -79,5 +81,8 @@ export class Chapter<Context> {
 export type AddCase<Context> = (
   title: string,
   run: (context: Context) => Promise<void>,
-  own?: Partial<SectionFacts>,
+  own?: Partial<SectionFacts> & {
+    /** As {@link Case.target}, with `{id}` for the id. */
+    readonly target?: string;
+  },
 ) => void;

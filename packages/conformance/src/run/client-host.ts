@@ -83,6 +83,11 @@ export class ClientHost {
     return `${tls === undefined ? 'ws' : 'wss'}://${name}:${(this.#server.address() as AddressInfo).port}`;
   }
 
+  /** Path and query of the URL for the case at this index. */
+  targetOf(at: number): string {
+    return this.cases[at]!.target ?? `/runCase?case=${at + 1}`;
+  }
+
   /** Stops listening, and waits for the open connections. */
   async close(): Promise<void> {
     const closed = once(this.#server, 'close');
@@ -263,11 +268,12 @@ export class ClientHost {
   }
 
   /** Returns the index of the requested case; undefined when it does not exist or has started. */
-  #caseIndex({ pathname, searchParams }: URL): number | undefined {
+  #caseIndex({ pathname, search, searchParams }: URL): number | undefined {
+    const [name] = pathname === '/' ? search.slice(1).split('&') : pathname.slice(1).split('/');
     const at =
       pathname === '/runCase'
         ? this.#indexOf(searchParams)
-        : this.cases.findIndex(({ id }) => pathname === `/${id}`);
+        : this.cases.findIndex(({ id }) => id === name);
     return this.cases[at] === undefined || this.#started.has(at) ? undefined : at;
   }
 

@@ -173,7 +173,7 @@ async function runEach(
   const work = async (): Promise<void> => {
     while (next < host.cases.length) {
       const at = next++;
-      const client = new ClientCommand(command, `${url}/runCase?case=${at + 1}`);
+      const client = new ClientCommand(command, url + host.targetOf(at));
       const judged = await host.waitForResult(at, CONNECT_TIMEOUT, client.exited);
       if (!judged) {
         const reason = client.hasExited ? await client.exitText(0) : 'the client never connected';

@@ -2,9 +2,8 @@ import type { ServerAttempt } from '../attempts/server-attempt.ts';
 import type { Chapter } from '../model/chapter.ts';
 import { closeCleanly, echo } from '../wire/expect.ts';
 import { TEXT } from '../wire/frame.ts';
-import { answerFaults } from '../wire/handshake.ts';
-import { fieldOf, statusOf } from '../wire/head.ts';
-import { expectRefused, failUnlessError } from './handshake-requests.ts';
+import { fieldOf } from '../wire/head.ts';
+import { expectAccepted, expectAnswered, expectRefused, withFields } from './handshake-requests.ts';
 
 /** Adds sections about offered subprotocols and extensions. */
 export function offers(chapter: Chapter<ServerAttempt>): void {
@@ -38,22 +37,13 @@ function subprotocols(chapter: Chapter<ServerAttempt>): void {
     });
   }
   add('subprotocols offered in two lines', async (attempt) => {
-    const key = attempt.freshKey();
-    const peer = await attempt.connect();
-    const lines = [
-      ['Sec-WebSocket-Protocol', 'one'],
-      ['Sec-WebSocket-Protocol', 'two, three'],
-    ] as const;
-    await attempt.sendRequest(peer, [...attempt.fields(key), ...lines]);
-    const head = await attempt.readAnswer(peer);
-    const asked = {
-      key,
-      extensions: [],
-      subprotocols: [...attempt.subprotocols, 'one', 'two', 'three'],
-    };
-    const faults = answerFaults(head, asked);
-    if (faults.length > 0) attempt.fail(faults.join('; '));
-    await closeCleanly(peer);
+    await expectAccepted(attempt, {
+      fields: withFields(
+        ['Sec-WebSocket-Protocol', 'one'],
+        ['Sec-WebSocket-Protocol', 'two, three'],
+      ),
+      subprotocols: ['one', 'two', 'three'],
+    });
   });
   add(
     'no subprotocol offered',
@@ -67,7 +57,43 @@ function subprotocols(chapter: Chapter<ServerAttempt>): void {
     },
     { expects: 'the 101 names no subprotocol' },
   );
+  add(
+    'subprotocols offered in two lines, one of them twice',
+    async (attempt) => {
+      await expectAnswered(
+        attempt,
+        {
+          fields: withFields(
+            ['Sec-WebSocket-Protocol', 'one, two'],
+            ['Sec-WebSocket-Protocol', 'two, three'],
+          ),
+          subprotocols: ['one', 'two', 'three'],
+        },
+        'handshake',
+      );
+    },
+    { section: 'RFC 6455, 4.1 and 4.2.2', expects: REFUSES_OR_VALID },
+  );
+  add('the same subprotocols on three connections', sameChoice, {
+    level: 'advice',
+    expects: 'the server selects the same one each time',
+  });
 }
+
+async function sameChoice(attempt: ServerAttempt): Promise<void> {
+  const subprotocols = [...new Set([...attempt.subprotocols, 'chat', 'superchat'])];
+  const choices: (string | undefined)[] = [];
+  for (let i = 0; i < 3; i++) {
+    const peer = await attempt.connect();
+    const head = await attempt.openOn(peer, { subprotocols });
+    choices.push(fieldOf(head, 'sec-websocket-protocol'));
+    await closeCleanly(peer);
+  }
+  if (new Set(choices).size > 1) attempt.fail(`the server selected ${choices.join(', then ')}`);
+}
+
+const REFUSES_OR_VALID =
+  'the server refuses the handshake, or accepts it without a subprotocol or with a valid one';
 
 /** Values of Sec-WebSocket-Protocol that are malformed or repeat a name. */
 const BAD_SUBPROTOCOLS = [
@@ -87,27 +113,19 @@ function badSubprotocols(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     title: 'invalid subprotocols',
     section: 'RFC 6455, 4.1 and 4.2.2',
-    expects:
-      'the server refuses the handshake, or accepts it without a subprotocol or with a valid one',
+    expects: REFUSES_OR_VALID,
   });
   for (const value of BAD_SUBPROTOCOLS) {
+    const tokens = value
+      .split(',')
+      .map((one) => one.trim())
+      .filter((one) => /^[\w!#$%&'*+.^`|~-]+$/.test(one));
     add(`Sec-WebSocket-Protocol: ${value}`, async (attempt) => {
-      const key = attempt.freshKey();
-      const peer = await attempt.connect();
-      await attempt.sendRequest(peer, [...attempt.fields(key), ['Sec-WebSocket-Protocol', value]]);
-      const head = await peer.readHead('the answer to the handshake');
-      if (head === undefined || statusOf(head) !== 101) return failUnlessError(attempt, head);
-      const tokens = value
-        .split(',')
-        .map((one) => one.trim())
-        .filter((one) => /^[\w!#$%&'*+.^`|~-]+$/.test(one));
-      const faults = answerFaults(head, {
-        key,
-        extensions: [],
-        subprotocols: [...attempt.subprotocols, ...tokens],
-      });
-      if (faults.length > 0) attempt.fail(faults.join('; '));
-      await closeCleanly(peer);
+      await expectAnswered(
+        attempt,
+        { fields: withFields(['Sec-WebSocket-Protocol', value]), subprotocols: tokens },
+        'handshake',
+      );
     });
   }
 }
@@ -135,21 +153,7 @@ function unknownExtensions(chapter: Chapter<ServerAttempt>): void {
   });
   for (const value of UNKNOWN_EXTENSIONS) {
     add(`Sec-WebSocket-Extensions: ${value}`, async (attempt) => {
-      const key = attempt.freshKey();
-      const peer = await attempt.connect();
-      await attempt.sendRequest(peer, [
-        ...attempt.fields(key),
-        ['Sec-WebSocket-Extensions', value],
-      ]);
-      const head = await attempt.readAnswer(peer);
-      const faults = answerFaults(head, {
-        key,
-        extensions: [],
-        subprotocols: attempt.subprotocols,
-      });
-      if (faults.length > 0) attempt.fail(faults.join('; '));
-      await echo(peer, TEXT, Buffer.from('open'));
-      await closeCleanly(peer);
+      await expectAccepted(attempt, { fields: withFields(['Sec-WebSocket-Extensions', value]) });
     });
   }
 }
@@ -186,7 +190,7 @@ function badExtensions(chapter: Chapter<ServerAttempt>): void {
   for (const value of BAD_EXTENSIONS) {
     add(`Sec-WebSocket-Extensions: ${value}`, async (attempt) => {
       await expectRefused(attempt, {
-        fields: (fields) => [...fields, ['Sec-WebSocket-Extensions', value]],
+        fields: withFields(['Sec-WebSocket-Extensions', value]),
       });
     });
   }

@@ -2,7 +2,13 @@ import type { ServerAttempt } from '../attempts/server-attempt.ts';
 import { HardViolation, Refused, Unanswered } from '../model/verdicts.ts';
 import { closeCleanly, echo } from '../wire/expect.ts';
 import { TEXT } from '../wire/frame.ts';
-import { answerFaults, type Field, headText, withField } from '../wire/handshake.ts';
+import {
+  answerFaults,
+  type Field,
+  type HandshakeOffer,
+  headText,
+  withField,
+} from '../wire/handshake.ts';
 import { type Head, statusOf } from '../wire/head.ts';
 import type { Peer } from '../wire/peer.ts';
 
@@ -25,6 +31,8 @@ export interface HandshakeRequest {
   readonly start?: (target: string, host: string) => string;
   /** Changes the fields. Default: no change. */
   readonly fields?: ChangeFields;
+  /** Subprotocols that `fields` offer besides those of every request. Default: none. */
+  readonly subprotocols?: readonly string[];
   /** Value of `Sec-WebSocket-Key`. Default: a random key. */
   readonly key?: string;
   /** Changes the text of the request. Default: no change. */
@@ -38,7 +46,7 @@ interface HandshakeResult {
   readonly peer: Peer;
   /** Header of the answer; undefined when the connection ended without one. */
   readonly head: Head | undefined;
-  readonly key: string;
+  readonly asked: HandshakeOffer;
 }
 
 async function sendHandshake(
@@ -53,7 +61,9 @@ async function sendHandshake(
   const peer = await attempt.connect();
   if (request.pieces === undefined) await peer.send(bytes, 'a request');
   else await peer.sendCut(bytes, request.pieces, { label: 'a request' });
-  return { peer, head: await peer.readHead('the answer to the handshake'), key };
+  const subprotocols = [...attempt.subprotocols, ...(request.subprotocols ?? [])];
+  const head = await peer.readHead('the answer to the handshake');
+  return { peer, head, asked: { key, extensions: [], subprotocols } };
 }
 
 /** Sends a request and expects a valid 101 and an echo. */
@@ -61,9 +71,9 @@ export async function expectAccepted(
   attempt: ServerAttempt,
   request: HandshakeRequest,
 ): Promise<Head> {
-  const { peer, head, key } = await sendHandshake(attempt, request);
+  const { peer, head, asked } = await sendHandshake(attempt, request);
   if (head === undefined) throw new Unanswered();
-  await expectEcho(attempt, peer, head, key);
+  await expectEcho(attempt, peer, head, asked);
   return head;
 }
 
@@ -74,10 +84,10 @@ async function expectEcho(
   attempt: ServerAttempt,
   peer: Peer,
   head: Head,
-  key: string,
+  asked: HandshakeOffer,
 ): Promise<void> {
   if (statusOf(head) === FIELDS_TOO_LARGE) attempt.skip('the server limits fields: status 431');
-  const faults = answerFaults(head, { key, extensions: [], subprotocols: attempt.subprotocols });
+  const faults = answerFaults(head, asked);
   if (faults.length > 0) {
     throw new (statusOf(head) === 101 ? HardViolation : Refused)(faults.join('; '));
   }
@@ -132,11 +142,11 @@ export async function expectAnswered(
   request: HandshakeRequest,
   kind: RefusalKind = 'garbage',
 ): Promise<Head | undefined> {
-  const { peer, head, key } = await sendHandshake(attempt, request);
+  const { peer, head, asked } = await sendHandshake(attempt, request);
   if (head === undefined || statusOf(head) !== 101) {
     if (kind === 'handshake') failUnlessError(attempt, head);
     return head;
   }
-  await expectEcho(attempt, peer, head, key);
+  await expectEcho(attempt, peer, head, asked);
   return undefined;
 }

@@ -37,7 +37,7 @@ export async function askClient(
   const work = async (): Promise<void> => {
     while (next < cases.length && !over) {
       const at = next++;
-      const gone = client(`${url}/runCase?case=${at + 1}`).then(
+      const gone = client(url + host.targetOf(at)).then(
         () => undefined,
         () => undefined,
       );

@@ -64,8 +64,12 @@ class NaiveClient {
 
   #ask(url: URL): void {
     const host = this.#has('omits the port in Host') ? url.hostname : url.host;
+    const path = this.#has('decodes the escapes of its URL')
+      ? decodeURI(url.pathname)
+      : url.pathname;
+    const target = path + url.search;
     this.#socket.write(
-      `GET ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\n` +
+      `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\n` +
         `Connection: Upgrade\r\nSec-WebSocket-Key: ${this.#key}\r\n` +
         `Sec-WebSocket-Version: ${this.#has('requests version 8') ? 8 : 13}\r\n` +
         (this.#offers

@@ -32,6 +32,7 @@ export const FAULTS = {
   'sends a short key': '8.2',
   'requests version 8': '8.2',
   'omits the port in Host': '8.2',
+  'decodes the escapes of its URL': '8.40',
   'sends a message before the answer': '8.1',
   'accepts any status': '8.6',
   'does not check Upgrade': '8.15',

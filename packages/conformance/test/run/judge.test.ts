@@ -17,6 +17,7 @@ async function longCase(each: (attempt: Attempt) => void): Promise<readonly stri
       section: '',
       level: 'must',
       flood: false,
+      target: undefined,
       run: async (attempt: Attempt) => {
         for (let i = 0; i < 50; i++) {
           await new Promise((done) => setTimeout(done, TIMEOUT));

@@ -188,6 +188,11 @@ export const FAULTS = {
     'no subprotocol offered',
     /subprotocol that was not offered/,
   ),
+  'selects another subprotocol each time': planted(
+    8,
+    'the same subprotocols on three connections',
+    /the server selected chat, then superchat, then chat/,
+  ),
   'accepts unknown extensions': planted(
     8,
     'unknown extensions: Sec-WebSocket-Extensions: x-unknown',

@@ -61,6 +61,9 @@ export async function naiveServer(...faults: readonly (Fault | Liberty)[]): Prom
   };
 }
 
+/** Handshakes so far, of all servers. */
+let handshakes = 0;
+
 type Answer =
   | { readonly refuse: number }
   | { readonly fields: readonly string[]; readonly terms: NaiveTerms | undefined };
@@ -100,6 +103,11 @@ function answerTo(req: IncomingMessage, has: (fault: Fault | Liberty) => boolean
     .digest('base64');
   const fields = ['Upgrade: websocket', 'Connection: Upgrade', `Sec-WebSocket-Accept: ${accept}`];
   if (has('selects an unoffered subprotocol')) fields.push('Sec-WebSocket-Protocol: mine');
+  if (has('selects another subprotocol each time')) {
+    const names = list('sec-websocket-protocol');
+    if (names.length > 0)
+      fields.push(`Sec-WebSocket-Protocol: ${names[handshakes++ % names.length]}`);
+  }
   if (has('copies the escapes of a subprotocol')) {
     const [copied] = lines('sec-websocket-protocol');
     if (copied !== undefined)
