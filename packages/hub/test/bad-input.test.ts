@@ -111,6 +111,14 @@ describe('hub.add', () => {
   });
 });
 
+describe('hub.close', () => {
+  it('refuses close code 1005, which no frame may contain, and stays open', async () => {
+    const hub = new Hub();
+    await expect(hub.close({ code: 1005 })).rejects.toThrow('close code 1005 must not be sent');
+    expect(hub.closed).toBe(false);
+  });
+});
+
 describe('hub.broadcast', () => {
   it('refuses a key', () => {
     const options = { key: 'a' } as object;
