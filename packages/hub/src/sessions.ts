@@ -62,8 +62,6 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
   });
   /** The errors of publications that were reported. */
   readonly #reported = new WeakSet<object>();
-  /** Called when the last session has ended. */
-  #onEmpty: (() => void) | undefined;
 
   constructor(settings: HubSettings<Data>) {
     this.settings = settings;
@@ -139,11 +137,9 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     const step = over / Math.max(this.byId.size - 1, 1);
     const start = this.platform.now();
     await this.#forEach(async (session, i) => {
-      await this.#whileSessions(start + i * step - this.platform.now());
+      await this.#whileOpen(session, start + i * step - this.platform.now());
       void session.closeWithin(code, reason, timeout);
     });
-    await this.#whileSessions(timeout);
-    await this.#forEach(({ conn }) => conn.terminate());
     await this.#forEach(({ conn }) => conn.closed);
     await this.#stopLink();
     this.#refusals.end(this);
@@ -166,17 +162,16 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     }
   }
 
-  /** Resolves after `ms`, or when the last session has ended. */
-  async #whileSessions(ms: number): Promise<void> {
-    if (ms <= 0 || this.byId.size === 0) return;
+  /** Resolves after `ms`, or when the session has ended. */
+  async #whileOpen({ conn }: Session<Data>, ms: number): Promise<void> {
+    if (ms <= 0) return;
     await new Promise<void>((resolve) => {
       const cancel = this.platform.setTimer(ms, resolve, true);
-      this.#onEmpty = () => {
+      void conn.closed.then(() => {
         cancel();
         resolve();
-      };
+      });
     });
-    this.#onEmpty = undefined;
   }
 
   #end(session: Session<Data>, info: CloseInfo): void {
@@ -190,7 +185,6 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
       this.emit('close', session, session, code, reason);
     }
     this.emit('disconnect', session, session, info);
-    if (this.byId.size === 0) this.#onEmpty?.();
   }
 
   // Listeners
