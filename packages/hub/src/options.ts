@@ -1,7 +1,8 @@
-import { bound, checkOptionNames, duration, kind, utf8Length, whole } from '@ws/conn/internal';
+import { bound, checkOptionNames, duration, kind, whole } from '@ws/conn/internal';
 import type { Backplane } from './backplane.ts';
+import { checkOneOf, checkText } from './checks.ts';
 import { MAX_ID_BYTES } from './envelope.ts';
-import { checkOverflow, type Overflow } from './overflow.ts';
+import { type Overflow, POLICIES } from './overflow.ts';
 import type { HistoryBounds } from './room-history.ts';
 
 /** The bounds of a room's history. */
@@ -104,13 +105,8 @@ const MIB = 1_048_576;
 export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Data> {
   checkOptionNames('new Hub', options, NAMES, 'ignore');
   const { id = crypto.randomUUID(), overflow = 'close', rooms = {} } = options;
-  if (typeof id !== 'string' || id === '') {
-    throw new TypeError(`id: expected a non-empty string, got ${id === '' ? '""' : kind(id)}`);
-  }
-  if (utf8Length(id) > MAX_ID_BYTES) {
-    throw new RangeError(`id: expected at most ${MAX_ID_BYTES} bytes, got ${utf8Length(id)}`);
-  }
-  checkOverflow(overflow);
+  checkText('id', id, 1, MAX_ID_BYTES);
+  if (typeof overflow !== 'function') checkOneOf('overflow', overflow, [...POLICIES, 'latest']);
   return {
     id,
     backplane: checkBackplane(options.backplane),
@@ -163,10 +159,7 @@ function roomSettings(
 function settingsOf(owner: string, options: RoomOptions): RoomSettings {
   checkOptionNames(owner, options, ROOM_NAMES, 'ignore');
   const { history = false, delivery = 'local-first' } = options;
-  if (delivery !== 'local-first' && delivery !== 'through') {
-    const got = typeof delivery === 'string' ? JSON.stringify(delivery) : kind(delivery);
-    throw new TypeError(`${owner}.delivery: expected 'local-first' or 'through', got ${got}`);
-  }
+  checkOneOf(`${owner}.delivery`, delivery, ['local-first', 'through']);
   return { history: boundsOf(`${owner}.history`, history), through: delivery === 'through' };
 }
 

@@ -1,15 +1,15 @@
 import { Message, type MessageData, type Platform, type PreparedMessage } from '@ws/conn';
-import { onRejection, RESOLVED, utf8Length, whole } from '@ws/conn/internal';
+import { onRejection, RESOLVED, whole } from '@ws/conn/internal';
 import { Audience, type Publication } from './audience.ts';
 import type { BackplaneLink } from './backplane-link.ts';
-import { checkString } from './check-string.ts';
+import { checkText } from './checks.ts';
 import { HubClosedError, OverflowError, RoomRefusedError } from './errors.ts';
 import type { FanOut } from './fan-out.ts';
 import { Histories } from './histories.ts';
 import type { HubSettings, RoomSettings } from './options.ts';
 import type { Position } from './position.ts';
 import { prepare } from './prepare.ts';
-import { checkPublishOptions, chosen, exceptions } from './receivers.ts';
+import { checkPublishOptions, chosen, exceptions, PUBLISH_NAMES } from './receivers.ts';
 import { type Kept, RoomHistory } from './room-history.ts';
 import { type PublishOptions, Room, type RoomOwner, type Session } from './session.ts';
 
@@ -74,7 +74,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
 
   /** @throws TypeError, RangeError for an invalid name. */
   room(name: string): Room<Data> {
-    this.#checkName(name);
+    checkText('room', name, 1, this.#hub.settings.maxNameBytes, ' (option maxNameBytes)');
     return this.#states.get(name)?.room ?? new Room(this, name);
   }
 
@@ -141,7 +141,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
     options: PublishOptions<Data>,
   ): Promise<Position | undefined> {
     if (this.#hub.closed) throw new HubClosedError('publish');
-    checkPublishOptions(options);
+    checkPublishOptions('publish', options, PUBLISH_NAMES);
     const settings = this.#states.get(name)?.settings ?? this.#hub.settings.room(name);
     if (settings.through && options.filter !== undefined) {
       throw new TypeError(
@@ -242,17 +242,6 @@ export class Rooms<Data> implements RoomOwner<Data> {
    */
   #keepsHere({ history }: RoomSettings): boolean {
     return history !== undefined && !this.#engineKeeps;
-  }
-
-  #checkName(name: unknown): asserts name is string {
-    checkString('room', name);
-    const { maxNameBytes } = this.#hub.settings;
-    // A UTF-16 unit has at most three bytes in UTF-8, so most names need no measuring.
-    const fits = name.length * 3 <= maxNameBytes || utf8Length(name) <= maxNameBytes;
-    if (name !== '' && fits) return;
-    throw new RangeError(
-      `room: expected a name of 1 to ${maxNameBytes} bytes, got ${utf8Length(name)} (option maxNameBytes)`,
-    );
   }
 
   #checkBounds(session: Session<Data>, name: string): void {

@@ -12,6 +12,7 @@ import { handled, onRejection, platformOf, reportError } from '@ws/conn/internal
 import { Audience } from './audience.ts';
 import type { Backplane } from './backplane.ts';
 import type { BackplaneLink, LinkOwner, Origin } from './backplane-link.ts';
+import { checkOneOf } from './checks.ts';
 import type { ClosePlan } from './close-options.ts';
 import {
   BackplaneError,
@@ -24,7 +25,7 @@ import { type HubEvents, Listeners } from './events.ts';
 import { FanOut } from './fan-out.ts';
 import { loaded } from './loaded-link.ts';
 import type { HubSettings } from './options.ts';
-import { badPolicy, isOverflowPolicy } from './overflow.ts';
+import { POLICIES } from './overflow.ts';
 import type { Position } from './position.ts';
 import { Reports } from './reports.ts';
 import { Rooms, type RoomsOwner } from './rooms.ts';
@@ -251,8 +252,8 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     if (typeof overflow !== 'function') return overflow;
     try {
       const policy = overflow(session, session.queued);
-      if (isOverflowPolicy(policy)) return policy;
-      throw badPolicy(policy, 'overflow: result of the function');
+      checkOneOf('result of overflow', policy, POLICIES);
+      return policy;
     } catch (error) {
       this.failed(session, error);
       return 'close';

@@ -78,18 +78,24 @@ describe('a join', () => {
 
 describe('new Hub', () => {
   it.each<[object, string]>([
-    [{ overflow: 'wait' }, `'drop-old', 'latest' or a function, got "wait"`],
+    [
+      { overflow: 'wait' },
+      'overflow: expected one of close, drop-new, drop-old, latest, got "wait"',
+    ],
     [{ maxQueuedMessages: -1 }, 'maxQueuedMessages'],
     [{ slice: 0 }, 'slice'],
-    [{ id: '' }, 'id: expected a non-empty string, got ""'],
-    [{ id: 'é'.repeat(128) }, 'id: expected at most 200 bytes, got 256'],
+    [{ id: '' }, 'id: expected 1 to 200 bytes, got 0'],
+    [{ id: 'é'.repeat(128) }, 'id: expected 1 to 200 bytes, got 256'],
     [
       { backplane: {} },
       'backplane: expected a Backplane such as redisBackplane(client), got Object',
     ],
     [{ backplane: null }, 'backplane: expected a Backplane'],
     [{ rooms: { 'a*b': {} } }, 'a prefix with one * at its end'],
-    [{ rooms: { a: { delivery: 'fast' } } }, `rooms["a"].delivery: expected 'local-first'`],
+    [
+      { rooms: { a: { delivery: 'fast' } } },
+      `rooms["a"].delivery: expected one of local-first, through, got "fast"`,
+    ],
     [{ rooms: { a: { history: { size: 0.5 } } } }, 'rooms["a"].history.size'],
   ])('refuses %j', (options, message) => {
     expect(() => new Hub(options as HubOptions)).toThrow(message);
