@@ -104,19 +104,29 @@ const MIB = 1_048_576;
 /** @throws TypeError or RangeError that names the option. */
 export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Data> {
   checkOptionNames('new Hub', options, NAMES, 'ignore');
-  const { id = crypto.randomUUID(), overflow = 'close', rooms = {} } = options;
+  const {
+    id = crypto.randomUUID(),
+    overflow = 'close',
+    maxQueuedMessages = 256,
+    maxQueuedBytes = MIB,
+    maxRoomsPerSession = 1_000,
+    maxRooms = 100_000,
+    maxHistoryBytes = 256 * MIB,
+    maxNameBytes = 256,
+    rooms = {},
+  } = options;
   checkText('id', id, 1, MAX_ID_BYTES);
   if (typeof overflow !== 'function') checkOneOf('overflow', overflow, [...POLICIES, 'latest']);
   return {
     id,
     backplane: checkBackplane(options.backplane),
     overflow,
-    maxQueuedMessages: whole('maxQueuedMessages', options.maxQueuedMessages ?? 256),
-    maxQueuedBytes: whole('maxQueuedBytes', options.maxQueuedBytes ?? MIB),
-    maxRoomsPerSession: bound('maxRoomsPerSession', options.maxRoomsPerSession ?? 1_000),
-    maxRooms: bound('maxRooms', options.maxRooms ?? 100_000),
-    maxHistoryBytes: whole('maxHistoryBytes', options.maxHistoryBytes ?? 256 * MIB),
-    maxNameBytes: whole('maxNameBytes', options.maxNameBytes ?? 256),
+    maxQueuedMessages: whole('maxQueuedMessages', maxQueuedMessages),
+    maxQueuedBytes: whole('maxQueuedBytes', maxQueuedBytes),
+    maxRoomsPerSession: bound('maxRoomsPerSession', maxRoomsPerSession),
+    maxRooms: bound('maxRooms', maxRooms),
+    maxHistoryBytes: whole('maxHistoryBytes', maxHistoryBytes),
+    maxNameBytes: whole('maxNameBytes', maxNameBytes),
     slice: duration('slice', options.slice, 8, false),
     room: roomSettings(rooms),
   };
@@ -167,9 +177,10 @@ function boundsOf(owner: string, history: boolean | HistoryOptions): HistoryBoun
   if (history === false) return undefined;
   const options = history === true ? {} : history;
   checkOptionNames(owner, options, HISTORY_NAMES, 'ignore');
+  const { size = 1_000, bytes = MIB } = options;
   return {
-    size: whole(`${owner}.size`, options.size ?? 1_000),
-    bytes: whole(`${owner}.bytes`, options.bytes ?? MIB),
+    size: whole(`${owner}.size`, size),
+    bytes: whole(`${owner}.bytes`, bytes),
     ttl: duration(`${owner}.ttl`, options.ttl, 300_000, false),
   };
 }

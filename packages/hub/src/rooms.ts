@@ -53,8 +53,6 @@ export class Rooms<Data> implements RoomOwner<Data> {
   readonly #histories: Histories;
   /** Whether the backplane keeps the history of rooms. */
   readonly #engineKeeps: boolean;
-  /** Joins that wait for a listener's promise. */
-  readonly #joining = new Map<Session<Data>, Map<string, object>>();
 
   constructor(hub: RoomsOwner<Data>) {
     this.#hub = hub;
@@ -85,7 +83,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
   /** See `Session.join`. */
   join(session: Session<Data>, name: string): Room<Data> {
     const room = this.room(name);
-    if (session.isIn(name) || this.#joining.get(session)?.has(name)) return room;
+    if (session.isIn(name) || session.joining?.has(name)) return room;
     this.#checkBounds(session, name);
     const may = this.#hub.mayJoin(session, name);
     if (may === false) throw new RoomRefusedError(name, 'a join listener refused');
@@ -98,8 +96,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
   }
 
   leave(session: Session<Data>, name: string): void {
-    const joining = this.#joining.get(session);
-    if (joining?.delete(name) && joining.size === 0) this.#joining.delete(session);
+    session.joining?.delete(name);
     if (!session.isIn(name)) return;
     session.left(name);
     const state = this.#states.get(name)!;
@@ -109,7 +106,6 @@ export class Rooms<Data> implements RoomOwner<Data> {
   }
 
   leaveAll(session: Session<Data>): void {
-    this.#joining.delete(session);
     for (const name of session.roomNames()) this.leave(session, name);
   }
 
@@ -246,7 +242,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
 
   #checkBounds(session: Session<Data>, name: string): void {
     const { maxRooms, maxRoomsPerSession } = this.#hub.settings;
-    const joined = session.roomCount + (this.#joining.get(session)?.size ?? 0);
+    const joined = session.roomCount + (session.joining?.size ?? 0);
     if (joined >= maxRoomsPerSession) {
       throw new RoomRefusedError(
         name,
@@ -273,13 +269,12 @@ export class Rooms<Data> implements RoomOwner<Data> {
 
   /** Enters when the listeners of `join` allow it, unless the session leaves or ends before. */
   #enterLater(session: Session<Data>, name: string, may: Promise<boolean>): void {
-    const attempt = {};
-    const joining = this.#joining.get(session) ?? new Map<string, object>();
-    this.#joining.set(session, joining.set(name, attempt));
+    session.joining ??= new Map();
+    const { joining } = session;
+    joining.set(name, may);
     const entered = may.then((agreed) => {
-      if (joining.get(name) !== attempt) return;
+      if (joining.get(name) !== may) return;
       joining.delete(name);
-      if (joining.size === 0) this.#joining.delete(session);
       if (session.state === 'closed') return;
       if (!agreed) throw new RoomRefusedError(name, 'a join listener refused');
       this.#checkBounds(session, name);

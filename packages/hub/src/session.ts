@@ -73,6 +73,8 @@ export class Session<Data = unknown> {
   readonly conn: Conn<Data>;
   /** The request of the handshake, from the server or from `Hub.add`. */
   readonly request: unknown;
+  /** @internal The joins that wait for a listener's promise, by room; undefined before the first. */
+  joining: Map<string, Promise<boolean>> | undefined = undefined;
   readonly #hub: SessionOwner<Data>;
   /** The name of one joined room, or of several. Most sessions are in one room and need no Set. */
   #joined: string | Set<string> | undefined;

@@ -206,7 +206,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
         const result: unknown = (listener as (...args: unknown[]) => unknown)(...args);
         if (!isPromise(result)) continue;
         pending ??= [];
-        pending.push(result.then(noop, (error) => this.#listenerFailed(session, error)));
+        pending.push(result.then(undefined, (error) => this.#listenerFailed(session, error)));
       } catch (error) {
         this.#listenerFailed(session, error);
       }
@@ -345,8 +345,6 @@ type Refusal = BackplaneError | OverflowError;
 function isRefusal(error: unknown): error is Refusal {
   return error instanceof BackplaneError || error instanceof OverflowError;
 }
-
-const noop = (): void => {};
 
 function isPromise(value: unknown): value is Promise<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value;
