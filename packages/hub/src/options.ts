@@ -34,7 +34,7 @@ export interface RoomOptions {
 export interface HubOptions<Data = unknown> {
   /** Id of this node, unique among the nodes of a backplane, at most 200 bytes. Default: random. */
   readonly id?: string | undefined;
-  /** Connects the rooms of several nodes. Default: none. */
+  /** Connects the rooms of several nodes. Each hub needs its own. Default: none. */
   readonly backplane?: Backplane | undefined;
   /** The policy for sessions that read too slowly. Default: `close`. */
   readonly overflow?: Overflow<Data> | undefined;

@@ -35,6 +35,9 @@ import { type OverflowPolicy, Session, type SessionOwner } from './session.ts';
 const CLOSE_BATCH = 64;
 const NO_POSITION: Promise<undefined> = /* @__PURE__ */ Promise.resolve(undefined);
 
+/** The backplanes of all hubs. A second hub would take the messages of the first one. */
+const used = /* @__PURE__ */ new WeakSet<Backplane>();
+
 /** The sessions of one hub, with its listeners and counters. */
 export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, LinkOwner<Data> {
   readonly settings: HubSettings<Data>;
@@ -69,6 +72,10 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     this.rooms = new Rooms(this);
     const { backplane } = settings;
     if (backplane === undefined) return;
+    if (used.has(backplane)) {
+      throw new TypeError('backplane: another hub has it; create one for each hub');
+    }
+    used.add(backplane);
     if (loaded.Link !== undefined) this.#connect(loaded.Link, backplane);
     else this.#loaded = this.#load(backplane);
     onRejection(this.#loaded, (error) => this.failed(undefined, error));

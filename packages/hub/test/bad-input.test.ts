@@ -1,5 +1,6 @@
 import { connPair } from '@ws/conn';
 import { Hub, type HubOptions, RoomRefusedError } from '@ws/hub';
+import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { describe, expect, it, vi } from 'vitest';
 
 const session = (hub: Hub) => hub.add(connPair()[1]);
@@ -99,6 +100,13 @@ describe('new Hub', () => {
     [{ rooms: { a: { history: { size: 0.5 } } } }, 'rooms["a"].history.size'],
   ])('refuses %j', (options, message) => {
     expect(() => new Hub(options as HubOptions)).toThrow(message);
+  });
+
+  it('refuses the backplane of another hub, which would receive no more messages', async () => {
+    const backplane = memoryBackplane(new MemoryBroker());
+    await using hub = new Hub({ backplane });
+    expect(() => new Hub({ backplane })).toThrow('another hub has it; create one for each hub');
+    await expect.poll(() => hub.stats.backplane).toBe('up');
   });
 });
 
