@@ -181,6 +181,17 @@ describe('a pass over many members', () => {
     for (const member of members) expect(got(member)).toBe('ab');
   });
 
+  it('advances in each turn, also when the process pauses for a slice before it begins', async () => {
+    platform.now = () => (platform.time += SLICE_MS);
+    void publish('a');
+    await nextTurn();
+    for (let turn = 1; turn <= 3; turn++) {
+      const before = withMessage('a').length;
+      await nextTurn();
+      expect(withMessage('a').length).toBeGreaterThan(before);
+    }
+  });
+
   it('does not delay a small room', async () => {
     const [one] = addMany(2, 's');
     void publish('a');
