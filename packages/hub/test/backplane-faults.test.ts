@@ -387,6 +387,27 @@ describe('an outage', () => {
     expect(a.gaps).toEqual(['r']);
   });
 
+  it('reports a lost last message to a node that repairs a later outage from the history', async () => {
+    const broker = new MemoryBroker();
+    const options = { rooms: { r: { history: true } } };
+    const [a, b] = [node(broker, 'a', options), node(broker, 'b', options)];
+    const { received } = enter(a.hub, 'r');
+    await turns();
+    await b.hub.room('r').publish('1');
+    broker.disconnect('b');
+    void b.hub.room('r').publish('lost');
+    await wait(7_000);
+    broker.disconnect('a');
+    broker.reconnect('b');
+    await wait(20_000);
+    broker.reconnect('a');
+    await turns();
+    expect(a.gaps).toEqual([]);
+    await wait(6_000);
+    expect(received).toEqual(['1']);
+    expect(a.gaps).toEqual(['r']);
+  });
+
   it('repairs 5,000 rooms with at most 64 reads at a time, without a gap', async () => {
     const rooms = 5_000;
     const broker = new MemoryBroker();
