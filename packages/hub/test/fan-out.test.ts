@@ -334,6 +334,20 @@ describe('a member that gets a message', () => {
     expect(got(member)).toBe('ab');
   });
 
+  it('gets what a listener of sent publishes after the messages before it', async () => {
+    const member = add('r');
+    const remove = hub.on('sent', (session) => {
+      remove();
+      void publish('c');
+      session.leave('r');
+    });
+    void publish('a');
+    void publish('b');
+    void member.session.close();
+    await platform.settle();
+    expect(got(member)).toMatch(/^abc/);
+  });
+
   it('gets messages of broadcast and multiple in one order', async () => {
     const member = add();
     add();
