@@ -43,9 +43,11 @@ function endWith(server: WebSocketServer): void {
     if (since === undefined) {
       since = performance.now();
       const timeout = CLOSE_TIMEOUT_MS;
-      void Promise.all([server.close({ timeout }), chat.close({ timeout })]).then(() =>
-        process.exit(0),
-      );
+      // The chat first: the server alone would drop the messages that wait for slow clients.
+      void chat
+        .close({ timeout })
+        .then(() => server.close({ timeout }))
+        .then(() => process.exit(0));
     } else if (performance.now() - since > SAME_SIGNAL_MS) {
       process.exit(1);
     }

@@ -81,10 +81,15 @@ export class Audience<Data> implements Job {
 
   #sendWaiting(session: Session<Data>): void {
     if (this.#waiting.length === 0 || this.#pass !== undefined) return;
-    const from = this.#firsts?.get(session);
-    // First, because a listener of `sent` may leave or close too.
-    this.#skipWaiting(session);
-    this.#deliver(session, this.#waiting, from, this.#number);
+    this.#firsts ??= new Map();
+    const end = this.#number + this.#waiting.length;
+    for (;;) {
+      const next = Math.max(this.#firsts.get(session) ?? 0, this.#number);
+      if (next >= end) return;
+      // First, because a listener of `sent` may leave or close too.
+      this.#firsts.set(session, next + 1);
+      deliver(session, this.#waiting[next - this.#number]!);
+    }
   }
 
   /**
@@ -190,11 +195,7 @@ export class Audience<Data> implements Job {
     const start = from === undefined ? 0 : Math.max(from - first, 0);
     // A listener of `sent` may publish: that is for the next pass.
     const { length } = publications;
-    for (let i = start; i < length; i++) {
-      const { message, key, except, only } = publications[i]!;
-      if (except?.has(member) === true || only?.has(member) === false) continue;
-      member.deliver(message, key);
-    }
+    for (let i = start; i < length; i++) deliver(member, publications[i]!);
   }
 
   /** The member gets only later publications. */
@@ -208,4 +209,12 @@ export class Audience<Data> implements Job {
     ended.resolve();
     if (this.#delivered === undefined) this.#firsts = undefined;
   }
+}
+
+function deliver<Data>(
+  member: Session<Data>,
+  { message, key, except, only }: Publication<Data>,
+): void {
+  if (except?.has(member) === true || only?.has(member) === false) return;
+  member.deliver(message, key);
 }

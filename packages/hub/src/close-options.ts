@@ -24,7 +24,10 @@ const NAMES: readonly (keyof HubCloseOptions)[] = ['timeout', 'code', 'reason', 
 export function checkCloseOptions(options: HubCloseOptions): ClosePlan {
   checkOptionNames('hub.close', options, NAMES, 'ignore');
   const { code = CloseCode.GoingAway, reason = '', over = 0 } = options;
-  formatCloseMessage(code, reason);
+  // For 1005 the payload is empty: no frame may contain that code (RFC 6455, section 7.4.1).
+  if (formatCloseMessage(code, reason).length === 0) {
+    throw new RangeError(`hub.close: close code ${code} must not be sent`);
+  }
   return {
     timeout: duration('timeout', options.timeout, 30_000, false),
     code,

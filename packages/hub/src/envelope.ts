@@ -97,27 +97,31 @@ export function encodeEnvelope(envelope: Envelope): Uint8Array {
   return bytes;
 }
 
-/** @throws TypeError for bytes that are no envelope. */
+/** @throws TypeError or RangeError for bytes that are no envelope. */
 export function decodeEnvelope(bytes: Uint8Array): Envelope | NewerEnvelope {
   const [version = 0, kind = 0, idLength = 0] = bytes;
   if (version > VERSION) return { version };
-  const type = kind & ~(KEYED | FIRST | EXACT);
-  const idEnd = 3 + idLength;
-  const first = (kind & FIRST) !== 0;
-  let at = idEnd + (first ? 8 : 12);
-  const valid = version === VERSION && idLength > 0 && type >= TextMessage && type <= DIGEST;
-  if (!valid || bytes.length < at) throw new TypeError('not an envelope of a hub');
+  // Throws for a number that is truncated.
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const idEnd = 3 + idLength;
   const counter = Number(view.getBigUint64(idEnd));
-  const previousMs = first ? undefined : view.getUint32(idEnd + 8);
+  let at = idEnd + 8;
+  let previousMs: number | undefined;
+  if ((kind & FIRST) === 0) {
+    previousMs = view.getUint32(at);
+    at += 4;
+  }
   let key: string | undefined;
   if ((kind & KEYED) !== 0) {
-    const keyEnd = bytes.length < at + 2 ? Infinity : at + 2 + view.getUint16(at);
-    if (keyEnd > bytes.length) throw new TypeError('a truncated envelope of a hub');
-    key = decoder.decode(bytes.subarray(at + 2, keyEnd));
-    at = keyEnd;
+    const keyStart = at + 2;
+    at = keyStart + view.getUint16(at);
+    key = decoder.decode(bytes.subarray(keyStart, at));
   }
-  if (!Number.isSafeInteger(counter)) throw new TypeError('an envelope with an invalid counter');
+  const type = kind & ~(KEYED | FIRST | EXACT);
+  const isKnown = version === VERSION && idLength > 0 && type >= TextMessage && type <= DIGEST;
+  if (!isKnown || at > bytes.length || !Number.isSafeInteger(counter)) {
+    throw new TypeError('not an envelope of a hub');
+  }
   const node = decoder.decode(bytes.subarray(3, idEnd));
   const exact = (kind & EXACT) !== 0;
   const message = messageOf(type, bytes.subarray(at));

@@ -1,5 +1,6 @@
 import type { BorrowedMessage, CloseInfo, PreparedMessage } from '@ws/conn';
 import { kind } from '@ws/conn/internal';
+import { checkOneOf } from './checks.ts';
 import type { Position } from './position.ts';
 import type { OverflowPolicy, Session } from './session.ts';
 
@@ -72,32 +73,30 @@ export class Listeners<Data> {
   readonly #lists = Object.fromEntries(
     EVENTS.map((event) => [event, []]),
   ) as unknown as Lists<Data>;
+
   /** Whether `sent` has listeners, which every delivery asks. */
-  sent = false;
+  get sent(): boolean {
+    return this.#lists.sent.length > 0;
+  }
 
   /**
    * @returns A function that removes the listener again.
    * @throws TypeError for an unknown event, or a listener that is not a function.
    */
   add<E extends keyof HubEvents<Data>>(event: E, listener: HubEvents<Data>[E]): () => void {
-    if (!EVENTS.includes(event)) {
-      const got = typeof event === 'string' ? JSON.stringify(event) : kind(event);
-      throw new TypeError(`hub.on: unknown event ${got}; known events: ${EVENTS.join(', ')}`);
-    }
+    checkOneOf('hub.on', event, EVENTS);
     if (typeof listener !== 'function') {
       throw new TypeError(`hub.on: expected a function, got ${kind(listener)}`);
     }
     // A new array: a listener may remove itself while the list is walked.
     const lists = this.#lists as Record<keyof HubEvents<Data>, readonly unknown[]>;
     lists[event] = [...lists[event], listener];
-    this.sent = lists.sent.length > 0;
     let added = true;
     return () => {
       if (!added) return;
       added = false;
       const list = lists[event];
       lists[event] = list.toSpliced(list.indexOf(listener), 1);
-      this.sent = lists.sent.length > 0;
     };
   }
 

@@ -100,7 +100,7 @@ export class FanOut {
 
   readonly #continue = (): void => {
     this.#deferred = false;
-    this.#runBatches();
+    if (this.#owner.platform.now() < this.#end!) this.#runBatches();
   };
 
   /**
@@ -108,10 +108,8 @@ export class FanOut {
    * counts for this turn.
    */
   #runBatches(): void {
-    const { platform } = this.#owner;
-    if (platform.now() >= this.#end!) return;
     this.#runBatch();
-    flushShared(platform);
+    flushShared(this.#owner.platform);
     if (!this.idle) this.#defer();
   }
 

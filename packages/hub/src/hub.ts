@@ -1,12 +1,18 @@
 import { CloseCode, Conn, type MessageData, type PreparedMessage } from '@ws/conn';
 import { checkOptionNames, kind, rejected } from '@ws/conn/internal';
-import { checkString } from './check-string.ts';
+import { checkString } from './checks.ts';
 import { checkCloseOptions, type HubCloseOptions } from './close-options.ts';
 import { HubClosedError } from './errors.ts';
 import type { HubEvents } from './events.ts';
 import { type HubOptions, resolveOptions } from './options.ts';
 import { prepare } from './prepare.ts';
-import { checkBroadcastOptions, chosen, exceptions, sessionsOf } from './receivers.ts';
+import {
+  BROADCAST_NAMES,
+  checkPublishOptions,
+  chosen,
+  exceptions,
+  sessionsOf,
+} from './receivers.ts';
 import type { PublishOptions, Room, Session } from './session.ts';
 import { Sessions } from './sessions.ts';
 
@@ -162,7 +168,7 @@ export class Hub<Data = unknown> implements AsyncDisposable {
     options: Omit<PublishOptions<Data>, 'key'> = {},
   ): number {
     if (this.closed) throw new HubClosedError('hub.broadcast');
-    checkBroadcastOptions(options);
+    checkPublishOptions('hub.broadcast', options, BROADCAST_NAMES);
     const { everyone } = this.#sessions;
     const message = prepare(data);
     const except = exceptions(options.except);

@@ -1,7 +1,8 @@
-import { bound, checkOptionNames, duration, kind, utf8Length, whole } from '@ws/conn/internal';
+import { bound, checkOptionNames, duration, kind, whole } from '@ws/conn/internal';
 import type { Backplane } from './backplane.ts';
+import { checkOneOf, checkText } from './checks.ts';
 import { MAX_ID_BYTES } from './envelope.ts';
-import { checkOverflow, type Overflow } from './overflow.ts';
+import { type Overflow, POLICIES } from './overflow.ts';
 import type { HistoryBounds } from './room-history.ts';
 
 /** The bounds of a room's history. */
@@ -33,7 +34,7 @@ export interface RoomOptions {
 export interface HubOptions<Data = unknown> {
   /** Id of this node, unique among the nodes of a backplane, at most 200 bytes. Default: random. */
   readonly id?: string | undefined;
-  /** Connects the rooms of several nodes. Default: none. */
+  /** Connects the rooms of several nodes. Each hub needs its own. Default: none. */
   readonly backplane?: Backplane | undefined;
   /** The policy for sessions that read too slowly. Default: `close`. */
   readonly overflow?: Overflow<Data> | undefined;
@@ -103,24 +104,29 @@ const MIB = 1_048_576;
 /** @throws TypeError or RangeError that names the option. */
 export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Data> {
   checkOptionNames('new Hub', options, NAMES, 'ignore');
-  const { id = crypto.randomUUID(), overflow = 'close', rooms = {} } = options;
-  if (typeof id !== 'string' || id === '') {
-    throw new TypeError(`id: expected a non-empty string, got ${id === '' ? '""' : kind(id)}`);
-  }
-  if (utf8Length(id) > MAX_ID_BYTES) {
-    throw new RangeError(`id: expected at most ${MAX_ID_BYTES} bytes, got ${utf8Length(id)}`);
-  }
-  checkOverflow(overflow);
+  const {
+    id = crypto.randomUUID(),
+    overflow = 'close',
+    maxQueuedMessages = 256,
+    maxQueuedBytes = MIB,
+    maxRoomsPerSession = 1_000,
+    maxRooms = 100_000,
+    maxHistoryBytes = 256 * MIB,
+    maxNameBytes = 256,
+    rooms = {},
+  } = options;
+  checkText('id', id, 1, MAX_ID_BYTES);
+  if (typeof overflow !== 'function') checkOneOf('overflow', overflow, [...POLICIES, 'latest']);
   return {
     id,
     backplane: checkBackplane(options.backplane),
     overflow,
-    maxQueuedMessages: whole('maxQueuedMessages', options.maxQueuedMessages ?? 256),
-    maxQueuedBytes: whole('maxQueuedBytes', options.maxQueuedBytes ?? MIB),
-    maxRoomsPerSession: bound('maxRoomsPerSession', options.maxRoomsPerSession ?? 1_000),
-    maxRooms: bound('maxRooms', options.maxRooms ?? 100_000),
-    maxHistoryBytes: whole('maxHistoryBytes', options.maxHistoryBytes ?? 256 * MIB),
-    maxNameBytes: whole('maxNameBytes', options.maxNameBytes ?? 256),
+    maxQueuedMessages: whole('maxQueuedMessages', maxQueuedMessages),
+    maxQueuedBytes: whole('maxQueuedBytes', maxQueuedBytes),
+    maxRoomsPerSession: bound('maxRoomsPerSession', maxRoomsPerSession),
+    maxRooms: bound('maxRooms', maxRooms),
+    maxHistoryBytes: whole('maxHistoryBytes', maxHistoryBytes),
+    maxNameBytes: whole('maxNameBytes', maxNameBytes),
     slice: duration('slice', options.slice, 8, false),
     room: roomSettings(rooms),
   };
@@ -163,10 +169,7 @@ function roomSettings(
 function settingsOf(owner: string, options: RoomOptions): RoomSettings {
   checkOptionNames(owner, options, ROOM_NAMES, 'ignore');
   const { history = false, delivery = 'local-first' } = options;
-  if (delivery !== 'local-first' && delivery !== 'through') {
-    const got = typeof delivery === 'string' ? JSON.stringify(delivery) : kind(delivery);
-    throw new TypeError(`${owner}.delivery: expected 'local-first' or 'through', got ${got}`);
-  }
+  checkOneOf(`${owner}.delivery`, delivery, ['local-first', 'through']);
   return { history: boundsOf(`${owner}.history`, history), through: delivery === 'through' };
 }
 
@@ -174,9 +177,10 @@ function boundsOf(owner: string, history: boolean | HistoryOptions): HistoryBoun
   if (history === false) return undefined;
   const options = history === true ? {} : history;
   checkOptionNames(owner, options, HISTORY_NAMES, 'ignore');
+  const { size = 1_000, bytes = MIB } = options;
   return {
-    size: whole(`${owner}.size`, options.size ?? 1_000),
-    bytes: whole(`${owner}.bytes`, options.bytes ?? MIB),
+    size: whole(`${owner}.size`, size),
+    bytes: whole(`${owner}.bytes`, bytes),
     ttl: duration(`${owner}.ttl`, options.ttl, 300_000, false),
   };
 }

@@ -1,4 +1,3 @@
-import { kind } from '@ws/conn/internal';
 import type { OverflowPolicy, Session } from './session.ts';
 import type { Waiting } from './waiting-messages.ts';
 
@@ -17,24 +16,5 @@ export type Overflow<Data = unknown> =
   | 'latest'
   | ((session: Session<Data>, waiting: Waiting) => OverflowPolicy);
 
-const POLICIES: readonly unknown[] = ['close', 'drop-new', 'drop-old'];
-
-export function isOverflowPolicy(value: unknown): value is OverflowPolicy {
-  return POLICIES.includes(value);
-}
-
-/** @throws TypeError for another value of the option. */
-export function checkOverflow(value: unknown): void {
-  if (typeof value === 'function' || value === 'latest' || isOverflowPolicy(value)) return;
-  throw badPolicy(value, 'overflow', "'close', 'drop-new', 'drop-old', 'latest' or a function");
-}
-
-/** The error for a value that is no policy. */
-export function badPolicy(
-  value: unknown,
-  name: string,
-  expected = "'close', 'drop-new' or 'drop-old'",
-): TypeError {
-  const got = typeof value === 'string' ? JSON.stringify(value) : kind(value);
-  return new TypeError(`${name}: expected ${expected}, got ${got}`);
-}
+/** The policies that the function may return. */
+export const POLICIES: readonly OverflowPolicy[] = ['close', 'drop-new', 'drop-old'];

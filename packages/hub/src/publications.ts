@@ -16,6 +16,11 @@ const MAX_UNANSWERED_BYTES = 134_217_728;
 const MAX_CHANNELS = 1_000_000;
 /** Digests after the last message of a channel. A digest may be lost too, so there are several. */
 const DIGESTS = 3;
+/**
+ * The same after a message that never reached the history of its room: a minute of them. A node that
+ * repairs an outage of its own from the history learns of this loss only by a digest.
+ */
+const DIGESTS_OF_LOSS = 12;
 
 /** The options of a message that its envelope does not contain. */
 export interface Origin<Data> {
@@ -261,8 +266,9 @@ export class Publications<Data> {
     this.#settle(publication);
   }
 
-  #fail({ sent, counter, result }: Publication<Data>, why: string, cause?: unknown): void {
+  #fail({ sent, counter, keep, result }: Publication<Data>, why: string, cause?: unknown): void {
     sent.lost = Math.max(sent.lost, counter);
+    if (keep !== undefined) sent.digests = DIGESTS_OF_LOSS;
     result.reject(new BackplaneError(why, cause === undefined ? {} : { cause }));
   }
 

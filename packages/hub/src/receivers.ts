@@ -1,35 +1,23 @@
-import { checkOptionNames, kind, onRejection, utf8Length } from '@ws/conn/internal';
-import { checkString } from './check-string.ts';
+import { checkOptionNames, kind, onRejection } from '@ws/conn/internal';
+import { checkText } from './checks.ts';
 import { MAX_KEY_BYTES } from './envelope.ts';
 import type { PublishOptions } from './session.ts';
 import { Session } from './session.ts';
 
-const BROADCAST_NAMES: readonly (keyof PublishOptions)[] = ['except', 'filter', 'local'];
-const PUBLISH_NAMES: readonly (keyof PublishOptions)[] = [...BROADCAST_NAMES, 'key'];
+/** The options of `broadcast`. */
+export const BROADCAST_NAMES: readonly (keyof PublishOptions)[] = ['except', 'filter', 'local'];
+/** The options of `publish`. */
+export const PUBLISH_NAMES: readonly (keyof PublishOptions)[] = [...BROADCAST_NAMES, 'key'];
 
 /** @throws TypeError or RangeError that names the option. */
-export function checkPublishOptions<Data>(options: PublishOptions<Data>): void {
-  checkOptions('publish', options, PUBLISH_NAMES);
-  const { key } = options;
-  if (key === undefined) return;
-  checkString('key', key);
-  const bytes = utf8Length(key);
-  if (bytes <= MAX_KEY_BYTES) return;
-  throw new RangeError(`key: expected at most ${MAX_KEY_BYTES} bytes, got ${bytes}`);
-}
-
-/** @throws TypeError that names the option. */
-export function checkBroadcastOptions<Data>(options: PublishOptions<Data>): void {
-  checkOptions('hub.broadcast', options, BROADCAST_NAMES);
-}
-
-function checkOptions<Data>(
+export function checkPublishOptions<Data>(
   owner: string,
   options: PublishOptions<Data>,
   names: readonly string[],
 ): void {
   checkOptionNames(owner, options, names, 'ignore');
-  const { filter } = options;
+  const { filter, key } = options;
+  if (key !== undefined) checkText('key', key, 0, MAX_KEY_BYTES);
   if (filter === undefined || typeof filter === 'function') return;
   throw new TypeError(`filter: expected a function, got ${kind(filter)}`);
 }

@@ -82,8 +82,7 @@ export class RoomHistory {
   ): { messages: Kept[]; complete: boolean } {
     const oldest = this.last - this.length;
     const known = since === undefined || since.epoch === this.epoch;
-    const after =
-      since === undefined ? Math.max(oldest, this.last - limit) : known ? since.offset : 0;
+    const after = since === undefined ? this.last - limit : known ? since.offset : 0;
     const from = Math.max(after, oldest);
     const entries = this.#entries.slice(this.#first + from - oldest).slice(0, limit);
     return {

@@ -1,15 +1,15 @@
 import { Message, type MessageData, type Platform, type PreparedMessage } from '@ws/conn';
-import { onRejection, RESOLVED, utf8Length, whole } from '@ws/conn/internal';
+import { onRejection, RESOLVED, whole } from '@ws/conn/internal';
 import { Audience, type Publication } from './audience.ts';
 import type { BackplaneLink } from './backplane-link.ts';
-import { checkString } from './check-string.ts';
+import { checkText } from './checks.ts';
 import { HubClosedError, OverflowError, RoomRefusedError } from './errors.ts';
 import type { FanOut } from './fan-out.ts';
 import { Histories } from './histories.ts';
 import type { HubSettings, RoomSettings } from './options.ts';
 import type { Position } from './position.ts';
 import { prepare } from './prepare.ts';
-import { checkPublishOptions, chosen, exceptions } from './receivers.ts';
+import { checkPublishOptions, chosen, exceptions, PUBLISH_NAMES } from './receivers.ts';
 import { type Kept, RoomHistory } from './room-history.ts';
 import { type PublishOptions, Room, type RoomOwner, type Session } from './session.ts';
 
@@ -53,8 +53,6 @@ export class Rooms<Data> implements RoomOwner<Data> {
   readonly #histories: Histories;
   /** Whether the backplane keeps the history of rooms. */
   readonly #engineKeeps: boolean;
-  /** Joins that wait for a listener's promise. */
-  readonly #joining = new Map<Session<Data>, Map<string, object>>();
 
   constructor(hub: RoomsOwner<Data>) {
     this.#hub = hub;
@@ -74,7 +72,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
 
   /** @throws TypeError, RangeError for an invalid name. */
   room(name: string): Room<Data> {
-    this.#checkName(name);
+    checkText('room', name, 1, this.#hub.settings.maxNameBytes, ' (option maxNameBytes)');
     return this.#states.get(name)?.room ?? new Room(this, name);
   }
 
@@ -85,7 +83,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
   /** See `Session.join`. */
   join(session: Session<Data>, name: string): Room<Data> {
     const room = this.room(name);
-    if (session.isIn(name) || this.#joining.get(session)?.has(name)) return room;
+    if (session.isIn(name) || session.joining?.has(name)) return room;
     this.#checkBounds(session, name);
     const may = this.#hub.mayJoin(session, name);
     if (may === false) throw new RoomRefusedError(name, 'a join listener refused');
@@ -98,8 +96,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
   }
 
   leave(session: Session<Data>, name: string): void {
-    const joining = this.#joining.get(session);
-    if (joining?.delete(name) && joining.size === 0) this.#joining.delete(session);
+    session.joining?.delete(name);
     if (!session.isIn(name)) return;
     session.left(name);
     const state = this.#states.get(name)!;
@@ -109,7 +106,6 @@ export class Rooms<Data> implements RoomOwner<Data> {
   }
 
   leaveAll(session: Session<Data>): void {
-    this.#joining.delete(session);
     for (const name of session.roomNames()) this.leave(session, name);
   }
 
@@ -141,7 +137,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
     options: PublishOptions<Data>,
   ): Promise<Position | undefined> {
     if (this.#hub.closed) throw new HubClosedError('publish');
-    checkPublishOptions(options);
+    checkPublishOptions('publish', options, PUBLISH_NAMES);
     const settings = this.#states.get(name)?.settings ?? this.#hub.settings.room(name);
     if (settings.through && options.filter !== undefined) {
       throw new TypeError(
@@ -244,20 +240,9 @@ export class Rooms<Data> implements RoomOwner<Data> {
     return history !== undefined && !this.#engineKeeps;
   }
 
-  #checkName(name: unknown): asserts name is string {
-    checkString('room', name);
-    const { maxNameBytes } = this.#hub.settings;
-    // A UTF-16 unit has at most three bytes in UTF-8, so most names need no measuring.
-    const fits = name.length * 3 <= maxNameBytes || utf8Length(name) <= maxNameBytes;
-    if (name !== '' && fits) return;
-    throw new RangeError(
-      `room: expected a name of 1 to ${maxNameBytes} bytes, got ${utf8Length(name)} (option maxNameBytes)`,
-    );
-  }
-
   #checkBounds(session: Session<Data>, name: string): void {
     const { maxRooms, maxRoomsPerSession } = this.#hub.settings;
-    const joined = session.roomCount + (this.#joining.get(session)?.size ?? 0);
+    const joined = session.roomCount + (session.joining?.size ?? 0);
     if (joined >= maxRoomsPerSession) {
       throw new RoomRefusedError(
         name,
@@ -284,13 +269,12 @@ export class Rooms<Data> implements RoomOwner<Data> {
 
   /** Enters when the listeners of `join` allow it, unless the session leaves or ends before. */
   #enterLater(session: Session<Data>, name: string, may: Promise<boolean>): void {
-    const attempt = {};
-    const joining = this.#joining.get(session) ?? new Map<string, object>();
-    this.#joining.set(session, joining.set(name, attempt));
+    session.joining ??= new Map();
+    const { joining } = session;
+    joining.set(name, may);
     const entered = may.then((agreed) => {
-      if (joining.get(name) !== attempt) return;
+      if (joining.get(name) !== may) return;
       joining.delete(name);
-      if (joining.size === 0) this.#joining.delete(session);
       if (session.state === 'closed') return;
       if (!agreed) throw new RoomRefusedError(name, 'a join listener refused');
       this.#checkBounds(session, name);

@@ -12,7 +12,8 @@ import {
   sendRun,
   untilWritable,
 } from '@ws/conn/internal';
-import { checkString } from './check-string.ts';
+import { checkText } from './checks.ts';
+import { MAX_KEY_BYTES } from './envelope.ts';
 import { SessionClosedError } from './errors.ts';
 import type { Position } from './position.ts';
 import { prepare } from './prepare.ts';
@@ -47,7 +48,6 @@ export interface SessionOwner<Data> {
   flush(session: Session<Data>): void;
 }
 
-const NOTHING_WAITS: Waiting = { messages: 0, bytes: 0 };
 const SEND_OPTION_NAMES: readonly string[] = ['key'];
 
 /**
@@ -73,8 +73,9 @@ export class Session<Data = unknown> {
   readonly conn: Conn<Data>;
   /** The request of the handshake, from the server or from `Hub.add`. */
   readonly request: unknown;
+  /** @internal The joins that wait for a listener's promise, by room; undefined before the first. */
+  joining: Map<string, Promise<boolean>> | undefined = undefined;
   readonly #hub: SessionOwner<Data>;
-  #ended = false;
   /** The name of one joined room, or of several. Most sessions are in one room and need no Set. */
   #joined: string | Set<string> | undefined;
   #keys: Map<string, unknown> | undefined;
@@ -134,14 +135,13 @@ export class Session<Data = unknown> {
 
   /** `closed` as soon as the connection no longer takes messages. */
   get state(): 'open' | 'closed' {
-    return this.#ended || this.conn.state !== 'open' ? 'closed' : 'open';
+    return this.conn.state === 'open' ? 'open' : 'closed';
   }
 
   /** Number and bytes of the messages that wait because the peer reads too slowly. */
   get queued(): Waiting {
-    const waiting = this.#waiting;
-    if (waiting === undefined) return NOTHING_WAITS;
-    return { messages: waiting.messages, bytes: waiting.bytes };
+    const { messages = 0, bytes = 0 } = this.#waiting ?? {};
+    return { messages, bytes };
   }
 
   /** Stores a value of the application under `key`. */
@@ -167,7 +167,7 @@ export class Session<Data = unknown> {
    * @param data - As for `Conn.send`. Bytes are copied.
    * @param options - `key`: with the policy `latest`, replaces a waiting message of this key.
    * @returns False when the message was dropped.
-   * @throws {@link SessionClosedError}; TypeError for invalid data or options.
+   * @throws {@link SessionClosedError}; TypeError or RangeError for invalid data or options.
    */
   send(
     data: MessageData | PreparedMessage,
@@ -175,7 +175,7 @@ export class Session<Data = unknown> {
   ): boolean {
     if (this.state === 'closed') throw new SessionClosedError('session.send');
     checkOptionNames('session.send', options, SEND_OPTION_NAMES, 'ignore');
-    if (options.key !== undefined) checkString('key', options.key);
+    if (options.key !== undefined) checkText('key', options.key, 0, MAX_KEY_BYTES);
     return this.deliver(prepare(data), options.key);
   }
 
@@ -245,7 +245,6 @@ export class Session<Data = unknown> {
 
   /** @internal The connection has ended. Returns the number of messages that were still waiting. */
   end(): number {
-    this.#ended = true;
     const lost = this.#waiting?.clear() ?? 0;
     this.#waiting = undefined;
     return lost;

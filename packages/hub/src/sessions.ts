@@ -12,6 +12,7 @@ import { handled, onRejection, platformOf, reportError } from '@ws/conn/internal
 import { Audience } from './audience.ts';
 import type { Backplane } from './backplane.ts';
 import type { BackplaneLink, LinkOwner, Origin } from './backplane-link.ts';
+import { checkOneOf } from './checks.ts';
 import type { ClosePlan } from './close-options.ts';
 import {
   BackplaneError,
@@ -24,7 +25,7 @@ import { type HubEvents, Listeners } from './events.ts';
 import { FanOut } from './fan-out.ts';
 import { loaded } from './loaded-link.ts';
 import type { HubSettings } from './options.ts';
-import { badPolicy, isOverflowPolicy } from './overflow.ts';
+import { POLICIES } from './overflow.ts';
 import type { Position } from './position.ts';
 import { Reports } from './reports.ts';
 import { Rooms, type RoomsOwner } from './rooms.ts';
@@ -33,6 +34,9 @@ import { type OverflowPolicy, Session, type SessionOwner } from './session.ts';
 /** Number of sessions that `Hub.close` closes in one turn of the event loop. */
 const CLOSE_BATCH = 64;
 const NO_POSITION: Promise<undefined> = /* @__PURE__ */ Promise.resolve(undefined);
+
+/** The backplanes of all hubs. A second hub would take the messages of the first one. */
+const used = /* @__PURE__ */ new WeakSet<Backplane>();
 
 /** The sessions of one hub, with its listeners and counters. */
 export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, LinkOwner<Data> {
@@ -62,14 +66,16 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
   });
   /** The errors of publications that were reported. */
   readonly #reported = new WeakSet<object>();
-  /** Called when the last session has ended. */
-  #onEmpty: (() => void) | undefined;
 
   constructor(settings: HubSettings<Data>) {
     this.settings = settings;
     this.rooms = new Rooms(this);
     const { backplane } = settings;
     if (backplane === undefined) return;
+    if (used.has(backplane)) {
+      throw new TypeError('backplane: another hub has it; create one for each hub');
+    }
+    used.add(backplane);
     if (loaded.Link !== undefined) this.#connect(loaded.Link, backplane);
     else this.#loaded = this.#load(backplane);
     onRejection(this.#loaded, (error) => this.failed(undefined, error));
@@ -139,11 +145,9 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     const step = over / Math.max(this.byId.size - 1, 1);
     const start = this.platform.now();
     await this.#forEach(async (session, i) => {
-      await this.#whileSessions(start + i * step - this.platform.now());
+      await this.#whileOpen(session, start + i * step - this.platform.now());
       void session.closeWithin(code, reason, timeout);
     });
-    await this.#whileSessions(timeout);
-    await this.#forEach(({ conn }) => conn.terminate());
     await this.#forEach(({ conn }) => conn.closed);
     await this.#stopLink();
     this.#refusals.end(this);
@@ -166,17 +170,16 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     }
   }
 
-  /** Resolves after `ms`, or when the last session has ended. */
-  async #whileSessions(ms: number): Promise<void> {
-    if (ms <= 0 || this.byId.size === 0) return;
+  /** Resolves after `ms`, or when the session has ended. */
+  async #whileOpen({ conn }: Session<Data>, ms: number): Promise<void> {
+    if (ms <= 0) return;
     await new Promise<void>((resolve) => {
       const cancel = this.platform.setTimer(ms, resolve, true);
-      this.#onEmpty = () => {
+      void conn.closed.then(() => {
         cancel();
         resolve();
-      };
+      });
     });
-    this.#onEmpty = undefined;
   }
 
   #end(session: Session<Data>, info: CloseInfo): void {
@@ -190,7 +193,6 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
       this.emit('close', session, session, code, reason);
     }
     this.emit('disconnect', session, session, info);
-    if (this.byId.size === 0) this.#onEmpty?.();
   }
 
   // Listeners
@@ -211,7 +213,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
         const result: unknown = (listener as (...args: unknown[]) => unknown)(...args);
         if (!isPromise(result)) continue;
         pending ??= [];
-        pending.push(result.then(noop, (error) => this.#listenerFailed(session, error)));
+        pending.push(result.then(undefined, (error) => this.#listenerFailed(session, error)));
       } catch (error) {
         this.#listenerFailed(session, error);
       }
@@ -257,8 +259,8 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     if (typeof overflow !== 'function') return overflow;
     try {
       const policy = overflow(session, session.queued);
-      if (isOverflowPolicy(policy)) return policy;
-      throw badPolicy(policy, 'overflow: result of the function');
+      checkOneOf('result of overflow', policy, POLICIES);
+      return policy;
     } catch (error) {
       this.failed(session, error);
       return 'close';
@@ -350,8 +352,6 @@ type Refusal = BackplaneError | OverflowError;
 function isRefusal(error: unknown): error is Refusal {
   return error instanceof BackplaneError || error instanceof OverflowError;
 }
-
-const noop = (): void => {};
 
 function isPromise(value: unknown): value is Promise<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value;

@@ -1,5 +1,6 @@
 import { connPair } from '@ws/conn';
 import { Hub, type HubOptions, RoomRefusedError } from '@ws/hub';
+import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { describe, expect, it, vi } from 'vitest';
 
 const session = (hub: Hub) => hub.add(connPair()[1]);
@@ -78,21 +79,34 @@ describe('a join', () => {
 
 describe('new Hub', () => {
   it.each<[object, string]>([
-    [{ overflow: 'wait' }, `'drop-old', 'latest' or a function, got "wait"`],
+    [
+      { overflow: 'wait' },
+      'overflow: expected one of close, drop-new, drop-old, latest, got "wait"',
+    ],
     [{ maxQueuedMessages: -1 }, 'maxQueuedMessages'],
     [{ slice: 0 }, 'slice'],
-    [{ id: '' }, 'id: expected a non-empty string, got ""'],
-    [{ id: 'é'.repeat(128) }, 'id: expected at most 200 bytes, got 256'],
+    [{ id: '' }, 'id: expected 1 to 200 bytes, got 0'],
+    [{ id: 'é'.repeat(128) }, 'id: expected 1 to 200 bytes, got 256'],
     [
       { backplane: {} },
       'backplane: expected a Backplane such as redisBackplane(client), got Object',
     ],
     [{ backplane: null }, 'backplane: expected a Backplane'],
     [{ rooms: { 'a*b': {} } }, 'a prefix with one * at its end'],
-    [{ rooms: { a: { delivery: 'fast' } } }, `rooms["a"].delivery: expected 'local-first'`],
+    [
+      { rooms: { a: { delivery: 'fast' } } },
+      `rooms["a"].delivery: expected one of local-first, through, got "fast"`,
+    ],
     [{ rooms: { a: { history: { size: 0.5 } } } }, 'rooms["a"].history.size'],
   ])('refuses %j', (options, message) => {
     expect(() => new Hub(options as HubOptions)).toThrow(message);
+  });
+
+  it('refuses the backplane of another hub, which would receive no more messages', async () => {
+    const backplane = memoryBackplane(new MemoryBroker());
+    await using hub = new Hub({ backplane });
+    expect(() => new Hub({ backplane })).toThrow('another hub has it; create one for each hub');
+    await expect.poll(() => hub.stats.backplane).toBe('up');
   });
 });
 
@@ -108,6 +122,14 @@ describe('hub.add', () => {
     const add = () => hub.add(other, { id: 'one', data: 'theirs' });
     expect(add).toThrow('another session has the id "one"');
     expect(other.data).toBe('mine');
+  });
+});
+
+describe('hub.close', () => {
+  it('refuses close code 1005, which no frame may contain, and stays open', async () => {
+    const hub = new Hub();
+    await expect(hub.close({ code: 1005 })).rejects.toThrow('close code 1005 must not be sent');
+    expect(hub.closed).toBe(false);
   });
 });
 

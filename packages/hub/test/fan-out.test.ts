@@ -181,6 +181,17 @@ describe('a pass over many members', () => {
     for (const member of members) expect(got(member)).toBe('ab');
   });
 
+  it('advances in each turn, also when the process pauses for a slice before it begins', async () => {
+    platform.now = () => (platform.time += SLICE_MS);
+    void publish('a');
+    await nextTurn();
+    for (let turn = 1; turn <= 3; turn++) {
+      const before = withMessage('a').length;
+      await nextTurn();
+      expect(withMessage('a').length).toBeGreaterThan(before);
+    }
+  });
+
   it('does not delay a small room', async () => {
     const [one] = addMany(2, 's');
     void publish('a');
@@ -321,6 +332,20 @@ describe('a member that gets a message', () => {
     member.session.leave('r');
     await platform.settle();
     expect(got(member)).toBe('ab');
+  });
+
+  it('gets what a listener of sent publishes after the messages before it', async () => {
+    const member = add('r');
+    const remove = hub.on('sent', (session) => {
+      remove();
+      void publish('c');
+      session.leave('r');
+    });
+    void publish('a');
+    void publish('b');
+    void member.session.close();
+    await platform.settle();
+    expect(got(member)).toMatch(/^abc/);
   });
 
   it('gets messages of broadcast and multiple in one order', async () => {

@@ -25,15 +25,11 @@ export class Connection {
     this.#events = events;
     this.#create = () => {
       // Drops the events of a driver that another one has replaced.
-      const ofCurrent = <A extends unknown[]>(report: (...args: A) => void) => {
-        return (...args: A): void => {
-          if (driver === this.#driver) report(...args);
-        };
-      };
+      const isCurrent = (): boolean => driver === this.#driver;
       const driver: Driver = driverOf(client, sharded, {
-        ready: ofCurrent(() => events.ready()),
-        message: ofCurrent((channel, frame) => events.message(channel, frame)),
-        lost: ofCurrent((error, forgotten) => this.#lost(error, forgotten)),
+        ready: () => isCurrent() && events.ready(),
+        message: (channel, frame) => isCurrent() && events.message(channel, frame),
+        lost: (error, forgotten) => isCurrent() && this.#lost(error, forgotten),
       });
       return driver;
     };

@@ -26,6 +26,7 @@ interface IoRedis {
 /** A command without an answer must not run again, and no command may wait for a connection. */
 const OVERRIDES = {
   keyPrefix: '',
+  stringNumbers: false,
   lazyConnect: true,
   enableOfflineQueue: false,
   enableAutoPipelining: false,

@@ -1,0 +1,37 @@
+import { kind, utf8Length } from '@ws/conn/internal';
+
+/** @throws TypeError for other values than a string. */
+export function checkString(name: string, value: unknown): asserts value is string {
+  if (typeof value === 'string') return;
+  throw new TypeError(`${name}: expected a string, got ${kind(value)}`);
+}
+
+/**
+ * @param least, most - Bounds of the bytes in UTF-8.
+ * @param hint - Ends the message.
+ * @throws TypeError for other values than a string, RangeError for another number of bytes.
+ */
+export function checkText(
+  name: string,
+  value: unknown,
+  least: number,
+  most: number,
+  hint = '',
+): asserts value is string {
+  checkString(name, value);
+  // A UTF-16 unit has at most three bytes in UTF-8, so most texts need no measuring.
+  const bytes = value.length * 3 <= most ? value.length : utf8Length(value);
+  if (bytes >= least && bytes <= most) return;
+  throw new RangeError(`${name}: expected ${least} to ${most} bytes, got ${bytes}${hint}`);
+}
+
+/** @throws TypeError for other values than those of `allowed`. */
+export function checkOneOf<T>(
+  name: string,
+  value: unknown,
+  allowed: readonly T[],
+): asserts value is T {
+  if (allowed.includes(value as T)) return;
+  const got = typeof value === 'string' ? JSON.stringify(value) : kind(value);
+  throw new TypeError(`${name}: expected one of ${allowed.join(', ')}, got ${got}`);
+}
