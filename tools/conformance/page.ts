@@ -95,7 +95,9 @@ This page shows its results for this project and for \`ws\`, then the mutation t
 ## The suite
 
 A failed case breaks a MUST. A non-strict case does not follow a SHOULD. Advice is in no RFC. A case is skipped when the target
-lacks an offer, compression for example.
+lacks an offer, compression for example. An id belongs to its role: \`8.2.1\` of a server and of a client are two cases.
+
+Ids are not those of the Autobahn suite: [this table](../packages/conformance/autobahn.md) has our cases for each of its 517.
 
 ${suiteTable(suite)}
 ${suite.map(causesText).join('')}## Planted faults

@@ -165,10 +165,12 @@ describe('ws-conform', () => {
     endings.push(() => server.close());
     const files = ['--github', '--junit', junit, '--badge', badge];
     const { out } = await run('server', server.url, '--only', '1.1.1', '--only', '1.1.2', ...files);
-    expect(out).toMatch(/^::error title=fail 1\.1\.[12-]+ \(RFC 6455%2C 5\.2 .*::a text message/m);
+    expect(out).toMatch(
+      /^::error title=server%3A fail 1\.1\.[12-]+ \(RFC 6455%2C 5\.2 .*::a text message/m,
+    );
     const xml = readFileSync(junit, 'utf8');
     expect(xml).toMatch(
-      /<testsuite name="1 framing" tests="2" failures="2" errors="0" skipped="0">/,
+      /<testsuite name="server 1 framing" tests="2" failures="2" errors="0" skipped="0">/,
     );
     expect(xml).toMatch(/name="1\.1\.2 [^"]*" time="[\d.]+"><failure message="the message came/);
     expect(readFileSync(badge, 'utf8')).toContain('aria-label="RFC 6455: 2 failed"');

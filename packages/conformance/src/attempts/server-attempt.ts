@@ -158,12 +158,15 @@ export class ServerAttempt extends TargetAttempt {
     tcp.once('lookup', () => {
       start = performance.now();
     });
-    tcp.once('connect', () => this.link.measured(performance.now() - start));
     // Its peer reports an error later.
     tcp.on('error', () => {});
     this.onDispose(() => tcp.destroy());
     await this.#connected(tcp, 'connect', (proxy ?? this.url).host);
-    if (proxy !== undefined) await openTunnel(tcp, proxy, target, this.timeout);
+    if (proxy !== undefined) {
+      start = performance.now();
+      await openTunnel(tcp, proxy, target, this.timeout);
+    }
+    this.link.measured(performance.now() - start);
     return tcp;
   }
 

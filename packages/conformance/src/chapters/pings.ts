@@ -114,7 +114,6 @@ async function expectLastPong(peer: Peer, sent: readonly Uint8Array[]): Promise<
     if (found === -1) continue;
     if (found < at) peer.attempt.fail('received a pong that is out of order');
     at = found + 1;
-    peer.attempt.stepped();
   }
 }
 

@@ -47,7 +47,7 @@ export class Attempt {
     return performance.now() - this.#progressAt;
   }
 
-  /** Records that an expected message or pong has arrived. The case has a finite number of them. */
+  /** Records that the suite has sent bytes, or has received a message or a header. */
   stepped(): void {
     this.#stepAt = performance.now();
   }

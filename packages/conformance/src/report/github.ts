@@ -20,7 +20,7 @@ export function githubReport(report: SuiteReport, strict = false): string {
         : verdict === 'advice'
           ? 'notice'
           : 'warning';
-      const name = `${verdict} ${idsText(results)} (${section})`;
+      const name = `${report.role}: ${verdict} ${idsText(results)} (${section})`;
       return `::${kind} title=${propertyText(name)}::${dataText(`${title}: ${because.join('; ')}`)}\n`;
     })
     .join('');

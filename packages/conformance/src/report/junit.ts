@@ -16,7 +16,7 @@ export function junitReport(report: SuiteReport, strict = false): string {
     );
     const cases = results.map(({ id, title: name, verdict, because, ms }) => {
       const message = escapeMarkup(because.join('; '));
-      const start = `<testcase classname="${number} ${escapeMarkup(title)}" name="${escapeMarkup(`${id} ${name}`)}" time="${ms / 1000}"`;
+      const start = `<testcase classname="${report.role} ${number} ${escapeMarkup(title)}" name="${escapeMarkup(`${id} ${name}`)}" time="${ms / 1000}"`;
       if (verdict === 'skipped') return `${start}><skipped message="${message}"/></testcase>`;
       if (verdict === 'error') return `${start}><error message="${message}"/></testcase>`;
       if (failsRun(verdict, strict)) return `${start}><failure message="${message}"/></testcase>`;
@@ -24,7 +24,7 @@ export function junitReport(report: SuiteReport, strict = false): string {
         ? `${start}/>`
         : `${start}><system-out>${verdict}: ${message}</system-out></testcase>`;
     });
-    return `<testsuite name="${number} ${escapeMarkup(title)}" tests="${results.length}" failures="${failures.length}" errors="${error}" skipped="${skipped}">\n${cases.join('\n')}\n</testsuite>`;
+    return `<testsuite name="${report.role} ${number} ${escapeMarkup(title)}" tests="${results.length}" failures="${failures.length}" errors="${error}" skipped="${skipped}">\n${cases.join('\n')}\n</testsuite>`;
   });
   const name = escapeMarkup(`ws-conform ${report.role} ${report.target}`);
   return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="${name}" time="${report.ms / 1000}">\n${suites.join('\n')}\n</testsuites>\n`;

@@ -4,7 +4,7 @@ import { Violation } from '../model/verdicts.ts';
 import { letters, utf8 } from '../wire/bytes.ts';
 import { closePayload, eventText } from '../wire/expect.ts';
 import { BINARY, CLOSE, type FrameSpec, PING, TEXT } from '../wire/frame.ts';
-import type { Peer } from '../wire/peer.ts';
+import type { Peer, PeerEvent } from '../wire/peer.ts';
 
 const CLOSE_FRAME: FrameSpec = { opcode: CLOSE, payload: closePayload(1000) };
 
@@ -105,8 +105,11 @@ async function expectFailed(peer: Peer): Promise<boolean> {
 
 async function expectCloseFrame(peer: Peer): Promise<void> {
   const awaited = 'the answer to our close frame';
-  let event = await peer.next(awaited);
-  while (event.kind === 'message') event = await peer.next(awaited);
+  const until = performance.now() + peer.attempt.timeout;
+  let event: PeerEvent | undefined;
+  do event = await peer.nextWithin(awaited, until - performance.now());
+  while (event?.kind === 'message');
+  if (event === undefined) throw peer.timeoutViolation(awaited);
   if (event.kind !== 'close') {
     throw new Violation(`received ${eventText(event)}, expected ${awaited} (5.5.1)`);
   }

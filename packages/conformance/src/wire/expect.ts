@@ -33,7 +33,7 @@ export async function expectMessage(
     skipTooBig(peer, event, payload.length);
     throw new Violation(`received ${eventText(event)}, expected ${awaited}`);
   }
-  judgeMessage(peer, event, opcode, payload);
+  judgeMessage(event, opcode, payload);
   return event;
 }
 
@@ -52,12 +52,7 @@ export function needsEcho({ attempt }: Peer): void {
   if (!attempt.echoes) attempt.skip('the case needs an echo');
 }
 
-function judgeMessage(
-  { attempt }: Peer,
-  event: MessageEvent,
-  opcode: number,
-  payload: Uint8Array,
-): void {
+function judgeMessage(event: MessageEvent, opcode: number, payload: Uint8Array): void {
   if (event.opcode !== opcode) {
     throw new Violation(
       `the message came back as ${opcodeName(event.opcode)}, expected ${opcodeName(opcode)}`,
@@ -65,7 +60,6 @@ function judgeMessage(
   }
   if (!event.payload.equals(payload))
     throw new HardViolation(differenceText(event.payload, payload));
-  attempt.stepped();
 }
 
 function differenceText(got: Buffer, wanted: Uint8Array): string {
@@ -93,7 +87,7 @@ export async function expectPong(
   for (;;) {
     const event = await peer.nextWithin(awaited, until - performance.now(), { pongs: true });
     if (event?.kind === 'pong') {
-      if (event.payload.equals(payload)) return peer.attempt.stepped();
+      if (event.payload.equals(payload)) return;
       other = event.payload;
       if (!not.some((one) => event.payload.equals(one))) continue;
     }
@@ -305,7 +299,7 @@ export async function expectAll(
     if (event.kind === 'pong') answered = event.payload.equals(lastPing ?? event.payload);
     else if (event.kind === 'message' && at < messages.length) {
       const { opcode, payload } = messages[at++]!;
-      judgeMessage(peer, event, opcode, payload);
+      judgeMessage(event, opcode, payload);
     } else if (limits.length > 0 && (event.kind === 'end' || event.kind === 'close')) {
       await judgeFailure(peer, event, limits, 'the target limits messages and frames');
       return false;
@@ -329,7 +323,7 @@ export async function expectMessageOrTooBig(
   needsEcho(peer);
   const event = await peer.next('the message, or a close frame with 1009');
   if (event.kind === 'message') {
-    judgeMessage(peer, event, opcode, payload);
+    judgeMessage(event, opcode, payload);
     await closeCleanly(peer);
   } else await judgeFailure(peer, event, codes, 'the message is too large for the target');
 }

@@ -193,6 +193,8 @@ export class Peer extends RawPeer {
         if (event.kind === 'ping' || (event.kind === 'pong' && !pongs)) continue;
         // Without echoes, messages are the target's own.
         if (event.kind === 'message' && !this.attempt.echoes) continue;
+        // A target may send pongs without end, so they are no steps.
+        if (event.kind !== 'pong') this.attempt.stepped();
         return event;
       }
       if (this.ended !== undefined) {

@@ -146,7 +146,10 @@ export class RawPeer {
     for (;;) {
       const seen = this.queue.peek(MAX_HEAD);
       const end = seen.indexOf('\r\n\r\n');
-      if (end !== -1) return parseHead(this.queue.take(end + 4).toString('latin1'));
+      if (end !== -1) {
+        this.attempt.stepped();
+        return parseHead(this.queue.take(end + 4).toString('latin1'));
+      }
       if (seen.length >= MAX_HEAD) throw new Violation(`${awaited} is longer than 64 KiB`);
       if (this.ended !== undefined) return undefined;
       if (!(await this.waitForProgress())) throw this.timeoutViolation(awaited);
@@ -212,7 +215,10 @@ export class RawPeer {
       };
       const timer = setTimeout(over, this.attempt.timeout);
       this.#socket.once('close', over);
-      this.#socket.write(bytes, over);
+      this.#socket.write(bytes, () => {
+        this.attempt.stepped();
+        over();
+      });
     });
   }
 
