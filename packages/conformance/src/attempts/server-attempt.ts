@@ -7,6 +7,7 @@ import {
   answerFaults,
   deflateTerms,
   type Field,
+  type HandshakeOffer,
   headText,
   requestFields,
   withoutField,
@@ -236,15 +237,10 @@ export class ServerAttempt extends TargetAttempt {
     const request = Buffer.from(headText(`GET ${this.target} HTTP/1.1`, fields), 'latin1');
     await peer.send(Buffer.concat([request, early?.(peer) ?? new Uint8Array(0)]), 'a request');
     const head = await this.readAnswer(peer);
-    const faults = answerFaults(head, {
-      key,
+    this.judgeAnswer(head, key, {
       extensions: parseExtensions(extensions ?? '').map(({ name }) => name),
       subprotocols: offered,
     });
-    if (faults.length > 0) {
-      const Fault = statusOf(head) === 101 ? HardViolation : Refused;
-      throw new Fault(faults.join('; '));
-    }
     this.#agree(peer, head, extensions ?? '');
     return head;
   }
@@ -254,6 +250,22 @@ export class ServerAttempt extends TargetAttempt {
     const head = await peer.readHead('the answer to the handshake');
     if (head === undefined) throw new Unanswered();
     return head;
+  }
+
+  /**
+   * Checks the answer to a request. Default: a request without extensions, and with the subprotocols
+   * of every request.
+   *
+   * @throws HardViolation for an invalid 101, and Refused for another status.
+   */
+  judgeAnswer(
+    head: Head,
+    key: string,
+    { extensions = [], subprotocols = this.subprotocols }: Partial<HandshakeOffer> = {},
+  ): void {
+    const faults = answerFaults(head, { key, extensions, subprotocols });
+    if (faults.length === 0) return;
+    throw new (statusOf(head) === 101 ? HardViolation : Refused)(faults.join('; '));
   }
 
   /** Checks that the answer fits one of the offers (RFC 7692, 5.1), and applies it. */

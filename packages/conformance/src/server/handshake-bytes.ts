@@ -3,7 +3,7 @@ import type { AddCase, Chapter } from '../model/chapter.ts';
 import { hex, letters, noise, utf8 } from '../wire/bytes.ts';
 import { checkAlive, closeCleanly, closePayload, expectAll, expectClosed } from '../wire/expect.ts';
 import { BINARY, bytesText, CLOSE, PING, TEXT } from '../wire/frame.ts';
-import { answerFaults, headText } from '../wire/handshake.ts';
+import { headText } from '../wire/handshake.ts';
 import { statusOf } from '../wire/head.ts';
 import { expectAccepted } from './handshake-requests.ts';
 
@@ -40,12 +40,7 @@ function lastBytesLater(add: AddCase<ServerAttempt>): void {
       const bytes = utf8(headText(`GET ${attempt.target} HTTP/1.1`, attempt.fields(key)));
       await peer.sendPieces([bytes.subarray(0, -at), bytes.subarray(-at)], { label: 'a request' });
       const head = await attempt.readAnswer(peer);
-      const faults = answerFaults(head, {
-        key,
-        extensions: [],
-        subprotocols: attempt.subprotocols,
-      });
-      if (faults.length > 0) attempt.fail(faults.join('; '));
+      attempt.judgeAnswer(head, key);
       await checkAlive(peer);
       await closeCleanly(peer);
     });

@@ -1,14 +1,8 @@
 import type { ServerAttempt } from '../attempts/server-attempt.ts';
-import { HardViolation, Refused, Unanswered } from '../model/verdicts.ts';
+import { Unanswered } from '../model/verdicts.ts';
 import { closeCleanly, echo } from '../wire/expect.ts';
 import { TEXT } from '../wire/frame.ts';
-import {
-  answerFaults,
-  type Field,
-  type HandshakeOffer,
-  headText,
-  withField,
-} from '../wire/handshake.ts';
+import { type Field, type HandshakeOffer, headText, withField } from '../wire/handshake.ts';
 import { type Head, statusOf } from '../wire/head.ts';
 import type { Peer } from '../wire/peer.ts';
 
@@ -87,10 +81,7 @@ async function expectEcho(
   asked: HandshakeOffer,
 ): Promise<void> {
   if (statusOf(head) === FIELDS_TOO_LARGE) attempt.skip('the server limits fields: status 431');
-  const faults = answerFaults(head, asked);
-  if (faults.length > 0) {
-    throw new (statusOf(head) === 101 ? HardViolation : Refused)(faults.join('; '));
-  }
+  attempt.judgeAnswer(head, asked.key, asked);
   await echo(peer, TEXT, Buffer.from('open'));
   await closeCleanly(peer);
 }

@@ -2,7 +2,7 @@ import type { ServerAttempt } from '../attempts/server-attempt.ts';
 import type { Chapter } from '../model/chapter.ts';
 import { Violation } from '../model/verdicts.ts';
 import { checkAlive, closeCleanly, expectFailure } from '../wire/expect.ts';
-import { answerFaults, type Field, headText } from '../wire/handshake.ts';
+import { type Field, headText } from '../wire/handshake.ts';
 import { statusOf } from '../wire/head.ts';
 import type { Peer } from '../wire/peer.ts';
 
@@ -28,11 +28,7 @@ async function sendWith(
     throw new Violation(`the answer has the field ${INJECTED}, which the request has injected`);
   }
   const status = statusOf(answer);
-  if (status === 101) {
-    const { subprotocols } = attempt;
-    const faults = answerFaults(answer, { key, extensions: [], subprotocols });
-    if (faults.length > 0) throw new Violation(faults.join('; '));
-  }
+  if (status === 101) attempt.judgeAnswer(answer, key);
   return status;
 }
 

@@ -7,7 +7,7 @@ import { json, slices } from '../tables/real-data.ts';
 import { letters, noise, utf8 } from '../wire/bytes.ts';
 import { checkAlive, closeCleanly, echo, expectMessage, type SentMessage } from '../wire/expect.ts';
 import { BINARY, RSV1, TEXT } from '../wire/frame.ts';
-import { answerFaults, deflateTerms } from '../wire/handshake.ts';
+import { deflateTerms } from '../wire/handshake.ts';
 import { fieldOf, parseExtensions, statusOf } from '../wire/head.ts';
 import type { Peer } from '../wire/peer.ts';
 
@@ -135,12 +135,7 @@ function invalid(chapter: Chapter<ServerAttempt>): void {
           attempt.nonStrict(REFUSED);
           return;
         }
-        const faults = answerFaults(head, {
-          key,
-          extensions: [DEFLATE],
-          subprotocols: attempt.subprotocols,
-        });
-        if (faults.length > 0) attempt.fail(faults.join('; '));
+        attempt.judgeAnswer(head, key, { extensions: [DEFLATE] });
         if (fieldOf(head, 'sec-websocket-extensions') !== undefined) {
           attempt.fail('the server accepted the offer, expected a decline');
         }
@@ -367,9 +362,7 @@ function offerLines(chapter: Chapter<ServerAttempt>): void {
       const fields = lines.map((line) => ['Sec-WebSocket-Extensions', line] as const);
       await attempt.sendRequest(peer, [...attempt.fields(key), ...fields]);
       const head = await attempt.readAnswer(peer);
-      const { subprotocols } = attempt;
-      const faults = answerFaults(head, { key, extensions: [DEFLATE], subprotocols });
-      if (faults.length > 0) attempt.fail(faults.join('; '));
+      attempt.judgeAnswer(head, key, { extensions: [DEFLATE] });
       const [agreed] = parseExtensions(fieldOf(head, 'sec-websocket-extensions') ?? '');
       if (agreed !== undefined) peer.useDeflate(deflateTerms(agreed));
       await echo(peer, TEXT, letters(2000));
