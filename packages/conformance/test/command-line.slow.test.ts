@@ -15,6 +15,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { main } from '../src/command-line.ts';
 import { runServerSuite, type SuiteReport } from '../src/index.ts';
+import { acceptOf } from '../src/wire/handshake.ts';
 import { naiveServer } from './server/naive-server.ts';
 
 async function run(
@@ -328,6 +329,32 @@ describe('ws-conform', () => {
     expect(out).toContain('because the case needs an echo');
     expect(Number(/(\d+) passed/.exec(out)![1])).toBeGreaterThan(20);
     expect(code).toBe(0);
+  });
+
+  it('does not prolong a wait for the messages of a server that does not echo', async () => {
+    const http = createHttpServer();
+    http.on('upgrade', ({ headers }, socket: Socket) => {
+      const accept = acceptOf(headers['sec-websocket-key']!);
+      const fields = `Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}`;
+      socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields}\r\n\r\n`);
+      const frame = Buffer.from([0x82, 60, ...Array<number>(60)]);
+      const pieces = [frame.subarray(0, 10), frame.subarray(10, 40), frame.subarray(40)];
+      let at = 0;
+      const timer = setInterval(() => socket.write(pieces[at++ % pieces.length]!), 5);
+      socket.on('error', () => undefined).on('close', () => clearInterval(timer));
+    });
+    http.listen(0, '127.0.0.1');
+    await once(http, 'listening');
+    endings.push(() => http.close());
+    const url = `ws://127.0.0.1:${(http.address() as AddressInfo).port}`;
+    const { results } = await runServerSuite(url, {
+      echoes: false,
+      only: ['2.7.2'],
+      timeout: 1000,
+    });
+    expect(results[0]!.because).toEqual([
+      expect.stringMatching(/^timeout after \d+ ms, waiting for a failed connection/),
+    ]);
   });
 
   it('exits with 3 without what --require names', async () => {

@@ -203,7 +203,7 @@ export class Peer extends RawPeer {
         }
         return { kind: 'end', how: this.ended };
       }
-      if (this.#heldBytes > held) until = performance.now() + ms;
+      if (this.attempt.echoes && this.#heldBytes > held) until = performance.now() + ms;
       held = this.#heldBytes;
       const left = until - performance.now();
       if (left <= 0 || !(await this.waitForProgress(left))) return undefined;
