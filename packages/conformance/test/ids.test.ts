@@ -22,4 +22,9 @@ describe.each(ROLES)('the ids of the $role cases', ({ role, cases }) => {
     const known = new Set(committed);
     expect(current.filter((line) => !known.has(line))).toEqual([]);
   });
+
+  it('have titles that no other case of the role has', () => {
+    const titles = cases.map(({ title }) => title);
+    expect(titles.filter((title, at) => titles.indexOf(title) !== at)).toEqual([]);
+  });
 });
