@@ -37,7 +37,7 @@ the target
   --concurrency N     number of cases at the same time; default 16, of commands with --each 4
   --timeout MS        maximum duration of a single wait; default 5000
 reports
-  --verbose           print every case that did not pass; default: one example for each cause;
+  --verbose           print every case that did not pass, with its bytes; default: one for each cause;
                       --json then has the bytes of cases that passed, too
   --json FILE         write the report as JSON, with the first bytes of every segment
   --html FILE         write the report as one HTML page without external resources

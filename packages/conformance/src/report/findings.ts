@@ -25,13 +25,15 @@ export function findingsOf(results: readonly CaseResult[]): Finding[] {
   return [...groups.values()].map((group) => ({ verdict: group[0]!.verdict, results: group }));
 }
 
-/** The reasons of a result, without the numbers and bytes of its case. */
+/** The reasons of a result, without the numbers, bytes and type of message of its case. */
 export function causeOf({ because }: CaseResult): string {
   return because
     .join('\n')
     .replaceAll(/"[^"\n]*"/g, '"…"')
     .replaceAll(/\b[0-9a-f]{2}(?: [0-9a-f]{2})+\b/g, '…')
-    .replaceAll(/\d+/g, '0');
+    .replaceAll(/\b(?:text|binary) message/g, 'message')
+    .replaceAll(/\d+/g, '0')
+    .replaceAll(/\b0 byte\b/g, '0 bytes');
 }
 
 /** Formats ids, with ranges: `6.5.1-48 9.6.1`. */

@@ -82,11 +82,13 @@ function summary(results: readonly CaseResult[]): string {
     .join('\n');
 }
 
-/** Formats a finding: its first case, and the ids of all. */
-function explainFinding({ results }: Finding, report: SuiteReport): string {
+/** Formats a finding: its first case, and the ids of all. Only a broken MUST shows its bytes. */
+function explainFinding({ verdict, results }: Finding, report: SuiteReport): string {
   const [first] = results as [CaseResult];
+  const soft = verdict === 'non-strict' || verdict === 'advice';
+  const shown = soft ? { ...first, transcript: [] } : first;
   const ids = results.length > 1 ? [`  ${results.length} cases: ${idsText(results)}`] : [];
-  return [caseText(first), ...ids, `  again: ${againText(first, report)}`].join('\n');
+  return [caseText(shown), ...ids, `  again: ${againText(first, report)}`].join('\n');
 }
 
 /** The command that runs one case again. */
