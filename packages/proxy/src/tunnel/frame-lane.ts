@@ -89,8 +89,8 @@ export class FrameLane extends Lane {
   }
 
   /**
-   * Called now and then. Passes the start of a data frame on whose source has sent nothing since the
-   * last call: the sink may judge a part of a text already.
+   * Called now and then. Passes the start of a frame on whose source has sent nothing since the last
+   * call: the sink may judge it already, a part of a text or a header. A close frame waits for its code.
    */
   tick(): void {
     const held = this.#held;
@@ -209,7 +209,7 @@ export class FrameLane extends Lane {
 
   /** Whether the frame under the header waits until it is whole. */
   #holds(size: number): boolean {
-    if (this.#passesStarts && header.opcode < CloseMessage) return false;
+    if (this.#passesStarts && header.opcode !== CloseMessage) return false;
     return size <= Math.max(HOLD_LIMIT, this.#limits.highWaterMark);
   }
 
