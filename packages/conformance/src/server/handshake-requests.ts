@@ -113,7 +113,7 @@ export async function expectRefused(
 export type RefusalKind = 'handshake' | 'request' | 'garbage';
 
 /** RFC 6455, 4.2.1: a server must answer a handshake that it refuses with an HTTP error. */
-export function failUnlessError(attempt: ServerAttempt, head: Head | undefined): void {
+function failUnlessError(attempt: ServerAttempt, head: Head | undefined): void {
   if (head === undefined) {
     attempt.fail('the connection ended without an answer, expected an HTTP error status (4.2.1)');
   }
