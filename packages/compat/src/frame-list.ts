@@ -46,7 +46,9 @@ export function frameList(
   const list: Buffer[] = [head.subarray(0, header.write(head))];
   if (bytes.length === 0) return list;
   list.push(mask ? masked(bytes, header.maskKey) : alias(bytes));
-  if (mask && readOnly && typeof data !== 'string') return [Buffer.concat(list)];
+  // As ws does, which leaves a payload as it is when the key has no bits.
+  const isMasked = header.maskKey !== 0;
+  if (isMasked && readOnly && typeof data !== 'string') return [Buffer.concat(list)];
   if (!mask && header.fin && bytes.length <= LARGEST_SLAB) shareable.add(list);
   return list;
 }
