@@ -11,7 +11,7 @@ import { acceptKey } from '@ws/codec';
 import { abortHandshake, answerPlainRequest } from './abort-handshake.ts';
 import { format, parse as parseExtensions } from './extension.ts';
 import { ownerOf } from './owned-socket.ts';
-import type { ActiveExtensions } from './parser-events.ts';
+import { type ActiveExtensions, NO_EXTENSIONS } from './parser-events.ts';
 import { EXTENSION, PerMessageDeflate } from './permessage-deflate.ts';
 import { type ServerOptions, type VerifyClientInfo, withDefaults } from './server-options.ts';
 import { parse as parseSubprotocols } from './subprotocol.ts';
@@ -203,11 +203,11 @@ export class WebSocketServer extends EventEmitter {
   /** @internal */
   _acceptExtensions(header: string | undefined): ActiveExtensions | undefined {
     const { perMessageDeflate, maxPayload } = this.options;
-    if (!perMessageDeflate || header === undefined) return {};
+    if (!perMessageDeflate || header === undefined) return NO_EXTENSIONS;
     const options = perMessageDeflate === true ? {} : perMessageDeflate;
     try {
       const offers = parseExtensions(header)[EXTENSION];
-      if (offers === undefined) return {};
+      if (offers === undefined) return NO_EXTENSIONS;
       const deflate = new PerMessageDeflate({ ...options, isServer: true, maxPayload });
       deflate.accept(offers);
       return { [EXTENSION]: deflate };

@@ -10,7 +10,7 @@ import { addHandler, defineAttributes, type EventHandler, removeHandler } from '
 import { MessageParser } from './message-parser.ts';
 import type { SendCallback } from './outgoing-frames.ts';
 import { own } from './owned-socket.ts';
-import type { ActiveExtensions, ParserOptions } from './parser-events.ts';
+import { type ActiveExtensions, NO_EXTENSIONS, type ParserOptions } from './parser-events.ts';
 import { EXTENSION } from './permessage-deflate.ts';
 import { CLOSED, CLOSING, CONNECTING, OPEN, type ReadyState } from './ready-state.ts';
 import type { BinaryType } from './received-message.ts';
@@ -134,7 +134,7 @@ export class WebSocket extends EventEmitter {
   /** The handshake request of a client; null after the answer. */
   _req: ClientRequest | null = null;
   /** The negotiated extensions by name. */
-  _extensions: ActiveExtensions = {};
+  _extensions: ActiveExtensions = NO_EXTENSIONS;
   /** Parses the input; null before the connection is open. */
   _receiver: MessageParser<Connection> | null = null;
   /** Writes the frames; null before the connection is open. */
