@@ -1,6 +1,7 @@
 import { FrameHeader, MaskKeys, unmask } from '@ws/codec';
 import { LARGEST_SLAB } from '@ws/codec/internal';
 import { bytesOf, copyOf } from './bytes.ts';
+import { RSV1 } from './decoder-pool.ts';
 import { platform } from './platform.ts';
 
 /** Options of {@link Sender.frame}. */
@@ -22,7 +23,6 @@ export interface FrameOptions {
 /** A header, and the payload unless it is empty, or both in one. */
 export type FrameList = readonly (Uint8Array | string)[];
 
-const RSV1 = 0x40;
 /** Bytes of the largest header. */
 const LARGEST_HEADER = 14;
 const header = /* @__PURE__ */ new FrameHeader();
