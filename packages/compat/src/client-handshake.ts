@@ -260,7 +260,7 @@ class ClientHandshake {
     } catch {
       return 'Invalid Sec-WebSocket-Extensions header';
     }
-    this.#client._extensions[EXTENSION] = deflate;
+    this.#client._extensions = { [EXTENSION]: deflate };
     return undefined;
   }
 }

@@ -20,7 +20,8 @@ export function closePayload(
   data: string | Uint8Array | undefined,
 ): Uint8Array {
   if (code === undefined) return EMPTY;
-  if (typeof code !== 'number' || !isValidCloseCode(code)) {
+  // The number in the frame has no fraction, and ws takes codes with one.
+  if (typeof code !== 'number' || !isValidCloseCode(Math.trunc(code))) {
     throw new TypeError('First argument must be a valid error code number');
   }
   const reason = data === undefined || !data.length ? EMPTY : reasonOf(data);

@@ -1,4 +1,5 @@
 import { CloseCode, type FrameDecoder, type Role } from '@ws/codec';
+import { RSV1 } from './decoder-pool.ts';
 
 /** An error with a code that never changes, and the close code that the peer gets. */
 export interface FaultError extends Error {
@@ -57,7 +58,6 @@ function invalidOpcode(opcode: number): FaultError {
   return frameFault(`invalid opcode ${opcode}`, 'WS_ERR_INVALID_OPCODE');
 }
 
-const RSV1 = 0x40;
 const RSV1_FAULT = ['RSV1 must be clear', 'WS_ERR_UNEXPECTED_RSV_1'] as const;
 
 /** The error of ws for the fault that a decoder reports. `deflates`: RSV1 is negotiated. */

@@ -1,6 +1,7 @@
 import { FrameHeader, MaskKeys, unmask } from '@ws/codec';
 import { LARGEST_SLAB } from '@ws/codec/internal';
 import { bytesOf, copyOf } from './bytes.ts';
+import { RSV1 } from './decoder-pool.ts';
 import { platform } from './platform.ts';
 
 /** Options of {@link Sender.frame}. */
@@ -22,7 +23,6 @@ export interface FrameOptions {
 /** A header, and the payload unless it is empty, or both in one. */
 export type FrameList = readonly (Uint8Array | string)[];
 
-const RSV1 = 0x40;
 /** Bytes of the largest header. */
 const LARGEST_HEADER = 14;
 const header = /* @__PURE__ */ new FrameHeader();
@@ -46,7 +46,9 @@ export function frameList(
   const list: Buffer[] = [head.subarray(0, header.write(head))];
   if (bytes.length === 0) return list;
   list.push(mask ? masked(bytes, header.maskKey) : alias(bytes));
-  if (mask && readOnly && typeof data !== 'string') return [Buffer.concat(list)];
+  // As ws does, which leaves a payload as it is when the key has no bits.
+  const isMasked = header.maskKey !== 0;
+  if (isMasked && readOnly && typeof data !== 'string') return [Buffer.concat(list)];
   if (!mask && header.fin && bytes.length <= LARGEST_SLAB) shareable.add(list);
   return list;
 }

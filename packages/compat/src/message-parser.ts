@@ -19,7 +19,12 @@ import { readClose } from './control-payload.ts';
 import { acquireDecoder, RSV1, releaseDecoder } from './decoder-pool.ts';
 import { errorOfDecoder, type FaultError, invalidText, tooManyParts } from './errors.ts';
 import { INFLATED, inflateInto, POSTPONED } from './inflate-message.ts';
-import type { ActiveExtensions, ParserEvents, ParserOptions } from './parser-events.ts';
+import {
+  type ActiveExtensions,
+  NO_EXTENSIONS,
+  type ParserEvents,
+  type ParserOptions,
+} from './parser-events.ts';
 import { EXTENSION, engines, type PerMessageDeflate } from './permessage-deflate.ts';
 import { platform } from './platform.ts';
 import {
@@ -52,8 +57,6 @@ export class MessageParser<T> implements InflateWaiter {
   readonly platform: Platform = platform;
 
   binaryType: BinaryType;
-  /** Whether {@link ParserEvents.fault} was called. */
-  failed = false;
   /** Most plain bytes of a message; 0 for no limit. Programs look at it, as with ws. */
   readonly _maxPayload: number;
   /** The negotiated extensions. Programs look at them, as with ws. */
@@ -83,14 +86,12 @@ export class MessageParser<T> implements InflateWaiter {
   #chunks = 0;
   /** The message under way. */
   #message: ReceivedMessage | undefined;
-  #inflating = false;
-  #lastFrame = false;
 
   constructor(target: T, events: ParserEvents<T>, options: ParserOptions) {
     this.#target = target;
     this.#events = events;
     this.#role = options.isServer ? 'server' : 'client';
-    this._extensions = options.extensions ?? {};
+    this._extensions = options.extensions ?? NO_EXTENSIONS;
     this.#deflate = this._extensions[EXTENSION];
     this.#synchronous = options.allowSynchronousEvents ?? true;
     this.#skipsUtf8 = options.skipUTF8Validation ?? false;
@@ -163,7 +164,7 @@ export class MessageParser<T> implements InflateWaiter {
   #handle(chunk: Buffer | undefined): void {
     if (chunk !== undefined) this.#push(chunk);
     while (this.#state === RUNNING) {
-      if (this.#inflating) this.#inflate(this.#message!);
+      if (this.#message?.inflating) this.#inflate(this.#message);
       else if (this.#decoder === undefined || !this.#advance(this.#decoder)) {
         const next = this.#queue?.shift();
         if (next !== undefined) {
@@ -183,7 +184,7 @@ export class MessageParser<T> implements InflateWaiter {
       try {
         emit?.();
       } finally {
-        if (this.#state === WAITING) this.#run();
+        this.onInflateTurn();
       }
     });
   }
@@ -231,7 +232,7 @@ export class MessageParser<T> implements InflateWaiter {
           this.#rest(decoder);
           return false;
       }
-      if (this.#state !== RUNNING || this.#inflating) return true;
+      if (this.#state !== RUNNING || this.#message?.inflating) return true;
     }
   }
 
@@ -263,7 +264,7 @@ export class MessageParser<T> implements InflateWaiter {
     if (!this.#countFrame(message)) return;
     if (message.compressed) {
       const { buf, start, end } = decoder;
-      this.#feed(buf, start, end, fin);
+      this.#feed(message, buf, start, end, fin);
     } else {
       message.add(this.#payload(decoder));
       if (fin) this.#complete(message);
@@ -297,13 +298,13 @@ export class MessageParser<T> implements InflateWaiter {
 
   #addPiece(decoder: FrameDecoder, message: ReceivedMessage): void {
     const { buf, start, end } = decoder;
-    if (message.compressed) this.#feed(buf, start, end, false);
+    if (message.compressed) this.#feed(message, buf, start, end, false);
     else if (message.keepsPieces) message.addPiece(this.#payload(decoder));
   }
 
   #endFrame(decoder: FrameDecoder, message: ReceivedMessage): void {
     if (!this.#countFrame(message)) return;
-    if (message.compressed) return this.#feed(EMPTY, 0, 0, decoder.fin);
+    if (message.compressed) return this.#feed(message, EMPTY, 0, 0, decoder.fin);
     message.endFrame(decoder);
     if (decoder.fin) this.#complete(message);
   }
@@ -333,18 +334,24 @@ export class MessageParser<T> implements InflateWaiter {
 
   // Compressed messages
 
-  #feed(bytes: Uint8Array, start: number, end: number, last: boolean): void {
+  #feed(
+    message: ReceivedMessage,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    last: boolean,
+  ): void {
     this.#deflate!.decompressor.feed(bytes, start, end, last);
-    this.#inflating = true;
-    this.#lastFrame = last;
+    message.inflating = true;
+    message.whole = last;
   }
 
   #inflate(message: ReceivedMessage): void {
     const result = inflateInto(message, this.#deflate!, this);
     if (result === POSTPONED) this.#state = WAITING;
     else if (result !== INFLATED) this.#fail(result);
-    else this.#inflating = false;
-    if (result !== INFLATED || !this.#lastFrame) return;
+    else message.inflating = false;
+    if (result !== INFLATED || !message.whole) return;
     this.#deflate!.decompressor.endMessage();
     engines().inflateBudget.messageComplete(this);
     this.#complete(message);
@@ -376,14 +383,12 @@ export class MessageParser<T> implements InflateWaiter {
 
   #fail(error: FaultError): void {
     this.#stop();
-    this.failed = true;
     this.#events.fault(this.#target, error);
   }
 
   /** No input is handled from now on. */
   #stop(): void {
     this.#state = DONE;
-    this.#inflating = false;
     this.#queue = this.#message = undefined;
     if (this.#deflate !== undefined) engines().inflateBudget.leave(this);
     this.#release();

@@ -159,7 +159,8 @@ export class OutgoingFrames implements BatchSender {
    */
   flushBatch(): void {
     const callbacks = this.#callbacks;
-    if (this.#batch !== undefined && callbacks !== undefined && this.#takesAll()) {
+    const takesAll = this.stream.writable && !this.#mayQueue();
+    if (this.#batch !== undefined && callbacks !== undefined && takesAll) {
       this.#callbacks = undefined;
       callAll(callbacks);
     }
@@ -252,10 +253,6 @@ export class OutgoingFrames implements BatchSender {
       if (stream.writableLength === 0) release();
       else stream.write(EMPTY, release);
     }
-  }
-
-  #takesAll(): boolean {
-    return this.stream.writable && !this.#mayQueue();
   }
 
   #mayQueue(): boolean {

@@ -3,7 +3,10 @@ import type { PerMessageDeflate } from './permessage-deflate.ts';
 import type { BinaryType, RawData } from './received-message.ts';
 
 /** The negotiated extensions by name. */
-export type ActiveExtensions = Record<string, PerMessageDeflate>;
+export type ActiveExtensions = Readonly<Record<string, PerMessageDeflate>>;
+
+/** One object for all connections without an extension: it saves 56 bytes of each. */
+export const NO_EXTENSIONS: ActiveExtensions = /* @__PURE__ */ Object.freeze({});
 
 /** The receiver of the events of a {@link MessageParser}; `target` is its owner. */
 export interface ParserEvents<T> {

@@ -89,11 +89,8 @@ export class PerMessageDeflate {
 
   /** The parameters of a client's offer. */
   offer(): DeflateParameters {
-    const { serverNoContextTakeover, clientNoContextTakeover } = this.#options;
     const { serverMaxWindowBits, clientMaxWindowBits } = this.#options;
-    const params: DeflateParameters = {};
-    if (serverNoContextTakeover) params[SERVER_ALONE] = true;
-    if (clientNoContextTakeover) params[CLIENT_ALONE] = true;
+    const params = this.#requireAlone({});
     if (serverMaxWindowBits) params[SERVER_BITS] = serverMaxWindowBits;
     if (clientMaxWindowBits) params[CLIENT_BITS] = clientMaxWindowBits;
     else if (clientMaxWindowBits == null) params[CLIENT_BITS] = true;
@@ -245,18 +242,24 @@ export class PerMessageDeflate {
   }
 
   #acceptOffer(offers: readonly DeflateParameters[]): DeflateParameters {
-    const { serverNoContextTakeover, clientNoContextTakeover } = this.#options;
     const { serverMaxWindowBits, clientMaxWindowBits } = this.#options;
     const accepted = offers.find((offer) => this.#fits(offer));
     if (accepted === undefined) throw new Error('None of the extension offers can be accepted');
-    if (serverNoContextTakeover) accepted[SERVER_ALONE] = true;
-    if (clientNoContextTakeover) accepted[CLIENT_ALONE] = true;
+    this.#requireAlone(accepted);
     if (typeof serverMaxWindowBits === 'number') accepted[SERVER_BITS] = serverMaxWindowBits;
     if (typeof clientMaxWindowBits === 'number') accepted[CLIENT_BITS] = clientMaxWindowBits;
     else if (accepted[CLIENT_BITS] === true || clientMaxWindowBits === false) {
       delete accepted[CLIENT_BITS];
     }
     return accepted;
+  }
+
+  /** Adds the parameters by which the options disable context takeover. */
+  #requireAlone(params: DeflateParameters): DeflateParameters {
+    const { serverNoContextTakeover, clientNoContextTakeover } = this.#options;
+    if (serverNoContextTakeover) params[SERVER_ALONE] = true;
+    if (clientNoContextTakeover) params[CLIENT_ALONE] = true;
+    return params;
   }
 
   #fits(offer: DeflateParameters): boolean {

@@ -22,6 +22,10 @@ export class ReceivedMessage {
   plain = 0;
   /** Complete frames. */
   frames = 0;
+  /** Whether compressed bytes wait in the decompressor. */
+  inflating = false;
+  /** Whether the decompressor has the last of the compressed bytes. */
+  whole = false;
   readonly #fragments: Buffer[] = [];
   /** For each frame, the index of its first fragment: inflating makes several. */
   readonly #starts: number[] = [];

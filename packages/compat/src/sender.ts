@@ -10,9 +10,10 @@ import {
 import type { StreamCompressor } from '@ws/conn/internal';
 import { bytesOf, copyOf, isBlob } from './bytes.ts';
 import { checkControlSize, closePayload } from './control-payload.ts';
+import { RSV1 } from './decoder-pool.ts';
 import { type FrameList, type FrameOptions, frameList, isShareable } from './frame-list.ts';
 import { OutgoingFrames, type SendCallback } from './outgoing-frames.ts';
-import type { ActiveExtensions } from './parser-events.ts';
+import { type ActiveExtensions, NO_EXTENSIONS } from './parser-events.ts';
 import { EXTENSION, type PerMessageDeflate } from './permessage-deflate.ts';
 
 /** Options of {@link Sender.send}. */
@@ -38,7 +39,6 @@ interface Job {
   readonly callback: SendCallback | undefined;
 }
 
-const RSV1 = 0x40;
 const COMPRESSING = 'data was being compressed';
 
 /**
@@ -68,7 +68,8 @@ export class Sender extends OutgoingFrames {
   #jobs: Job[] | undefined;
   /** The message that another thread compresses. */
   #compressing: Job | undefined;
-  #waitingBytes = 0;
+  /** Bytes of payload that are not ready, or wait for them. Programs look at it, as with ws. */
+  _bufferedBytes = 0;
 
   /** @param owner - Gets an error that is not of the socket: a Blob could not be read. */
   constructor(
@@ -78,18 +79,13 @@ export class Sender extends OutgoingFrames {
     owner?: SendErrorListener,
   ) {
     super(socket, generateMask);
-    this._extensions = extensions ?? {};
+    this._extensions = extensions ?? NO_EXTENSIONS;
     this.#generateMask = generateMask;
     this.#owner = owner;
   }
 
   get _socket(): Duplex {
     return this.stream;
-  }
-
-  /** Bytes of payload that wait behind a message which is not ready. */
-  get _bufferedBytes(): number {
-    return this.#waitingBytes;
   }
 
   /** Builds a frame for {@link sendFrame}: its header and its payload. */
@@ -202,7 +198,7 @@ export class Sender extends OutgoingFrames {
   /** Sends data that waits for earlier data, is a Blob, or is compressed. */
   #prepare(job: Job): void {
     if (this.#busy) {
-      this.#waitingBytes += sizeOf(job.data);
+      this._bufferedBytes += sizeOf(job.data);
       (this.#jobs ??= []).push(job);
       return;
     }
@@ -280,18 +276,18 @@ export class Sender extends OutgoingFrames {
 
   #begin(size: number): void {
     this.#busy = true;
-    this.#waitingBytes += size;
+    this._bufferedBytes += size;
   }
 
   /** The message is ready: `send` it, then the frames that wait. */
   #end(size: number, send: () => void): void {
     this.#busy = false;
-    this.#waitingBytes -= size;
+    this._bufferedBytes -= size;
     send();
     while (!this.#busy) {
       const job = this.#jobs?.shift();
       if (job === undefined) return;
-      this.#waitingBytes -= sizeOf(job.data);
+      this._bufferedBytes -= sizeOf(job.data);
       this.#prepare(job);
     }
   }

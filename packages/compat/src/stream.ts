@@ -57,20 +57,17 @@ class WebSocketStream extends Duplex {
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     const ws = this.#ws;
-    const done = (failure: Error | null): void => {
-      callback(failure);
+    let failed = false;
+    const done = (): void => {
+      if (!failed) callback(error);
       process.nextTick(emitClose, this);
     };
-    if (ws.readyState === CLOSED) return done(error);
-    let failed = false;
+    if (ws.readyState === CLOSED) return done();
     ws.once('error', (failure: Error) => {
       failed = true;
       callback(failure);
     });
-    ws.once('close', () => {
-      if (!failed) callback(error);
-      process.nextTick(emitClose, this);
-    });
+    ws.once('close', done);
     if (this.#terminates) ws.terminate();
   }
 

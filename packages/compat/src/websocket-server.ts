@@ -11,7 +11,7 @@ import { acceptKey } from '@ws/codec';
 import { abortHandshake, answerPlainRequest } from './abort-handshake.ts';
 import { format, parse as parseExtensions } from './extension.ts';
 import { ownerOf } from './owned-socket.ts';
-import type { ActiveExtensions } from './parser-events.ts';
+import { type ActiveExtensions, NO_EXTENSIONS } from './parser-events.ts';
 import { EXTENSION, PerMessageDeflate } from './permessage-deflate.ts';
 import { type ServerOptions, type VerifyClientInfo, withDefaults } from './server-options.ts';
 import { parse as parseSubprotocols } from './subprotocol.ts';
@@ -96,28 +96,8 @@ export class WebSocketServer extends EventEmitter {
     } else if (server) {
       this._server = server;
     }
-    if (this._server !== null) this._listen(this._server);
+    if (this._server !== null) listen(this, this._server);
     if (clientTracking) this.clients = new Set();
-  }
-
-  /** @internal */
-  _listen(server: Server): void {
-    const emitConnection: UpgradeCallback = (ws, request) => {
-      this.emit('connection', ws, request);
-    };
-    const listeners = {
-      listening: () => void this.emit('listening'),
-      error: (error: Error) => void this.emit('error', error),
-      upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-        this.handleUpgrade(request, socket, head, emitConnection);
-      },
-    };
-    for (const [name, listener] of Object.entries(listeners)) server.on(name, listener);
-    this._removeListeners = () => {
-      for (const [name, listener] of Object.entries(listeners)) {
-        server.removeListener(name, listener);
-      }
-    };
   }
 
   /**
@@ -168,140 +148,167 @@ export class WebSocketServer extends EventEmitter {
   ): void {
     socket.on('error', onSocketError);
     const upgrade: Upgrade = { request, socket, head, callback };
-    const checked = this._check(request);
-    if ('status' in checked) this._refuse(upgrade, checked);
-    else this._verify(upgrade, checked);
+    const checked = check(this, request);
+    if ('status' in checked) refuse(this, upgrade, checked);
+    else verify(this, upgrade, checked);
   }
+}
 
-  /** @internal */
-  _check(request: IncomingMessage): Offer | Refusal {
-    const { headers, method } = request;
-    const key = headers['sec-websocket-key'];
-    if (method !== 'GET') return { status: 405, message: 'Invalid HTTP method' };
-    if (headers.upgrade?.toLowerCase() !== 'websocket') {
-      return { status: 400, message: 'Invalid Upgrade header' };
+function listen(wss: WebSocketServer, server: Server): void {
+  const emitConnection: UpgradeCallback = (ws, request) => {
+    wss.emit('connection', ws, request);
+  };
+  const listeners = {
+    listening: () => void wss.emit('listening'),
+    error: (error: Error) => void wss.emit('error', error),
+    upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      wss.handleUpgrade(request, socket, head, emitConnection);
+    },
+  };
+  for (const [name, listener] of Object.entries(listeners)) server.on(name, listener);
+  wss._removeListeners = () => {
+    for (const [name, listener] of Object.entries(listeners)) {
+      server.removeListener(name, listener);
     }
-    if (key === undefined || !KEY.test(key)) {
-      return { status: 400, message: 'Missing or invalid Sec-WebSocket-Key header' };
-    }
-    if (!VERSIONS.includes(versionOf(request))) {
-      const message = 'Missing or invalid Sec-WebSocket-Version header';
-      return { status: 400, message, headers: { 'Sec-WebSocket-Version': '13, 8' } };
-    }
-    if (!this.shouldHandle(request)) return { status: 400 };
-    const protocols = readProtocols(headers['sec-websocket-protocol']);
-    if (protocols === undefined) {
-      return { status: 400, message: 'Invalid Sec-WebSocket-Protocol header' };
-    }
-    const extensions = this._acceptExtensions(headers['sec-websocket-extensions']);
-    if (extensions === undefined) {
-      return { status: 400, message: 'Invalid or unacceptable Sec-WebSocket-Extensions header' };
-    }
-    return { key, protocols, extensions };
-  }
+  };
+}
 
-  /** @internal */
-  _acceptExtensions(header: string | undefined): ActiveExtensions | undefined {
-    const { perMessageDeflate, maxPayload } = this.options;
-    if (!perMessageDeflate || header === undefined) return {};
-    const options = perMessageDeflate === true ? {} : perMessageDeflate;
-    try {
-      const offers = parseExtensions(header)[EXTENSION];
-      if (offers === undefined) return {};
-      const deflate = new PerMessageDeflate({ ...options, isServer: true, maxPayload });
-      deflate.accept(offers);
-      return { [EXTENSION]: deflate };
-    } catch {
-      return undefined;
-    }
+function check(server: WebSocketServer, request: IncomingMessage): Offer | Refusal {
+  const { headers, method } = request;
+  const key = headers['sec-websocket-key'];
+  if (method !== 'GET') return { status: 405, message: 'Invalid HTTP method' };
+  if (headers.upgrade?.toLowerCase() !== 'websocket') {
+    return { status: 400, message: 'Invalid Upgrade header' };
   }
+  if (key === undefined || !KEY.test(key)) {
+    return { status: 400, message: 'Missing or invalid Sec-WebSocket-Key header' };
+  }
+  if (!VERSIONS.includes(versionOf(request))) {
+    const message = 'Missing or invalid Sec-WebSocket-Version header';
+    return { status: 400, message, headers: { 'Sec-WebSocket-Version': '13, 8' } };
+  }
+  if (!server.shouldHandle(request)) return { status: 400 };
+  const protocols = readProtocols(headers['sec-websocket-protocol']);
+  if (protocols === undefined) {
+    return { status: 400, message: 'Invalid Sec-WebSocket-Protocol header' };
+  }
+  const extensions = acceptExtensions(server, headers['sec-websocket-extensions']);
+  if (extensions === undefined) {
+    return { status: 400, message: 'Invalid or unacceptable Sec-WebSocket-Extensions header' };
+  }
+  return { key, protocols, extensions };
+}
 
-  /** @internal */
-  _refuse({ request, socket }: Upgrade, { status, message, headers }: Refusal): void {
-    if (message !== undefined && this.listenerCount('wsClientError') > 0) {
-      this.emit('wsClientError', new Error(message), socket, request);
-    } else {
-      abortHandshake(socket, status, message, headers);
-    }
+function acceptExtensions(
+  server: WebSocketServer,
+  header: string | undefined,
+): ActiveExtensions | undefined {
+  const { perMessageDeflate, maxPayload } = server.options;
+  if (!perMessageDeflate || header === undefined) return NO_EXTENSIONS;
+  const options = perMessageDeflate === true ? {} : perMessageDeflate;
+  try {
+    const offers = parseExtensions(header)[EXTENSION];
+    if (offers === undefined) return NO_EXTENSIONS;
+    const deflate = new PerMessageDeflate({ ...options, isServer: true, maxPayload });
+    deflate.accept(offers);
+    return { [EXTENSION]: deflate };
+  } catch {
+    return undefined;
   }
+}
 
-  /** @internal */
-  _verify(upgrade: Upgrade, offer: Offer): void {
-    const { verifyClient } = this.options;
-    const { request, socket } = upgrade;
-    if (!verifyClient) return this._complete(upgrade, offer);
-    const { headers } = request;
-    const { authorized, encrypted } = request.socket as {
-      authorized?: boolean;
-      encrypted?: boolean;
-    };
-    const info: VerifyClientInfo = {
-      origin:
-        versionOf(request) === 8 ? (headers['sec-websocket-origin'] as string) : headers.origin,
-      secure: Boolean(authorized || encrypted),
-      req: request,
-    };
-    if (verifyClient.length === 2) {
-      verifyClient.call(this.options, info, (accepted, status, message, more) => {
-        if (accepted) this._complete(upgrade, offer);
-        else abortHandshake(socket, status || 401, message, more);
-      });
-    } else if ((verifyClient as (info: VerifyClientInfo) => unknown).call(this.options, info)) {
-      this._complete(upgrade, offer);
-    } else {
-      abortHandshake(socket, 401);
-    }
+function refuse(
+  server: WebSocketServer,
+  { request, socket }: Upgrade,
+  { status, message, headers }: Refusal,
+): void {
+  if (message !== undefined && server.listenerCount('wsClientError') > 0) {
+    server.emit('wsClientError', new Error(message), socket, request);
+  } else {
+    abortHandshake(socket, status, message, headers);
   }
+}
 
-  /** @internal */
-  _complete({ request, socket, head, callback }: Upgrade, offer: Offer): void {
-    // The client has left during an asynchronous check.
-    if (!socket.readable || !socket.writable) {
-      socket.destroy();
-      return;
-    }
-    if (ownerOf(socket) !== undefined) {
-      throw new Error(
-        'server.handleUpgrade() was called more than once with the same socket, possibly due to a misconfiguration',
-      );
-    }
-    if (this._state !== RUNNING) return abortHandshake(socket, 503);
-    const Connection = this.options.WebSocket ?? WebSocket;
-    const ws = new Connection(null, undefined, this.options);
-    const lines = [
-      'HTTP/1.1 101 Switching Protocols',
-      'Upgrade: websocket',
-      'Connection: Upgrade',
-      `Sec-WebSocket-Accept: ${acceptKey(offer.key)}`,
-    ];
-    const protocol = this._chooseProtocol(offer.protocols, request);
-    if (protocol) {
-      lines.push(`Sec-WebSocket-Protocol: ${protocol}`);
-      ws._protocol = protocol;
-    }
-    const deflate = offer.extensions[EXTENSION];
-    if (deflate !== undefined) {
-      lines.push(`Sec-WebSocket-Extensions: ${format({ [EXTENSION]: deflate.params! })}`);
-      ws._extensions = offer.extensions;
-    }
-    this.emit('headers', lines, request);
-    socket.write(lines.concat('\r\n').join('\r\n'));
-    socket.removeListener('error', onSocketError);
-    ws.setSocket(socket, head, this.options);
-    if (this.clients !== undefined) {
-      this.clients.add(ws);
-      ws.on('close', this._untrack);
-    }
-    callback(ws, request);
+function verify(server: WebSocketServer, upgrade: Upgrade, offer: Offer): void {
+  const { verifyClient } = server.options;
+  const { request, socket } = upgrade;
+  if (!verifyClient) return complete(server, upgrade, offer);
+  const { headers } = request;
+  const { authorized, encrypted } = request.socket as {
+    authorized?: boolean;
+    encrypted?: boolean;
+  };
+  const info: VerifyClientInfo = {
+    origin: versionOf(request) === 8 ? (headers['sec-websocket-origin'] as string) : headers.origin,
+    secure: Boolean(authorized || encrypted),
+    req: request,
+  };
+  if (verifyClient.length === 2) {
+    verifyClient.call(server.options, info, (accepted, status, message, more) => {
+      if (accepted) complete(server, upgrade, offer);
+      else abortHandshake(socket, status || 401, message, more);
+    });
+  } else if ((verifyClient as (info: VerifyClientInfo) => unknown).call(server.options, info)) {
+    complete(server, upgrade, offer);
+  } else {
+    abortHandshake(socket, 401);
   }
+}
 
-  /** @internal */
-  _chooseProtocol(protocols: Set<string>, request: IncomingMessage): string | false | undefined {
-    if (protocols.size === 0) return undefined;
-    const { handleProtocols } = this.options;
-    if (handleProtocols) return handleProtocols.call(this.options, protocols, request as never);
-    return protocols.values().next().value;
+function complete(
+  server: WebSocketServer,
+  { request, socket, head, callback }: Upgrade,
+  offer: Offer,
+): void {
+  // The client has left during an asynchronous check.
+  if (!socket.readable || !socket.writable) {
+    socket.destroy();
+    return;
   }
+  if (ownerOf(socket) !== undefined) {
+    throw new Error(
+      'server.handleUpgrade() was called more than once with the same socket, possibly due to a misconfiguration',
+    );
+  }
+  if (server._state !== RUNNING) return abortHandshake(socket, 503);
+  const Connection = server.options.WebSocket ?? WebSocket;
+  const ws = new Connection(null, undefined, server.options);
+  const lines = [
+    'HTTP/1.1 101 Switching Protocols',
+    'Upgrade: websocket',
+    'Connection: Upgrade',
+    `Sec-WebSocket-Accept: ${acceptKey(offer.key)}`,
+  ];
+  const protocol = chooseProtocol(server, offer.protocols, request);
+  if (protocol) {
+    lines.push(`Sec-WebSocket-Protocol: ${protocol}`);
+    ws._protocol = protocol;
+  }
+  const deflate = offer.extensions[EXTENSION];
+  if (deflate !== undefined) {
+    lines.push(`Sec-WebSocket-Extensions: ${format({ [EXTENSION]: deflate.params! })}`);
+    ws._extensions = offer.extensions;
+  }
+  server.emit('headers', lines, request);
+  socket.write(lines.concat('\r\n').join('\r\n'));
+  socket.removeListener('error', onSocketError);
+  ws.setSocket(socket, head, server.options);
+  if (server.clients !== undefined) {
+    server.clients.add(ws);
+    ws.on('close', server._untrack);
+  }
+  callback(ws, request);
+}
+
+function chooseProtocol(
+  server: WebSocketServer,
+  protocols: Set<string>,
+  request: IncomingMessage,
+): string | false | undefined {
+  if (protocols.size === 0) return undefined;
+  const { handleProtocols } = server.options;
+  if (handleProtocols) return handleProtocols.call(server.options, protocols, request as never);
+  return protocols.values().next().value;
 }
 
 /** The listener of 'close' of all connections in `clients`. */

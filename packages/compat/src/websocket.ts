@@ -10,7 +10,7 @@ import { addHandler, defineAttributes, type EventHandler, removeHandler } from '
 import { MessageParser } from './message-parser.ts';
 import type { SendCallback } from './outgoing-frames.ts';
 import { own } from './owned-socket.ts';
-import type { ActiveExtensions, ParserOptions } from './parser-events.ts';
+import { type ActiveExtensions, NO_EXTENSIONS, type ParserOptions } from './parser-events.ts';
 import { EXTENSION } from './permessage-deflate.ts';
 import { CLOSED, CLOSING, CONNECTING, OPEN, type ReadyState } from './ready-state.ts';
 import type { BinaryType } from './received-message.ts';
@@ -134,7 +134,7 @@ export class WebSocket extends EventEmitter {
   /** The handshake request of a client; null after the answer. */
   _req: ClientRequest | null = null;
   /** The negotiated extensions by name. */
-  _extensions: ActiveExtensions = {};
+  _extensions: ActiveExtensions = NO_EXTENSIONS;
   /** Parses the input; null before the connection is open. */
   _receiver: MessageParser<Connection> | null = null;
   /** Writes the frames; null before the connection is open. */
@@ -284,71 +284,38 @@ export class WebSocket extends EventEmitter {
         return abandon(this);
       case CLOSING:
         // The peer's close frame has come after ours.
-        return this._closeFrameSent ? this._endIfAnswered() : undefined;
+        return this._closeFrameSent ? endIfAnswered(this) : undefined;
       case OPEN:
         this._sender!.close(code, reason, !this._isServer, (error) => {
           // This error is that of the socket.
           if (error) return;
           this._closeFrameSent = true;
-          this._endIfAnswered();
+          endIfAnswered(this);
         });
         this._readyState = CLOSING;
         startCloseTimer(this);
     }
   }
 
-  /** @internal */
-  _endIfAnswered(): void {
-    if (this._closeFrameReceived || this._faulted) this._stream!.end();
-  }
-
   /** Stops to read. Messages of bytes that were read before are still emitted. */
   pause(): void {
-    if (!this._isReading) return;
+    if (!isReading(this)) return;
     this._paused = true;
     this._stream!.pause();
   }
 
   resume(): void {
-    if (!this._isReading) return;
+    if (!isReading(this)) return;
     this._paused = false;
     if (!this._receiver!.full) this._stream!.resume();
   }
 
-  /** @internal */
-  get _isReading(): boolean {
-    return this._readyState === OPEN || this._readyState === CLOSING;
-  }
-
   ping(data?: unknown, mask?: boolean | SendCallback, callback?: SendCallback): void {
-    this._sendControl('ping', data, mask, callback);
+    sendControl(this, 'ping', data, mask, callback);
   }
 
   pong(data?: unknown, mask?: boolean | SendCallback, callback?: SendCallback): void {
-    this._sendControl('pong', data, mask, callback);
-  }
-
-  /** @internal */
-  _sendControl(
-    type: 'ping' | 'pong',
-    data: unknown,
-    mask: boolean | SendCallback | undefined,
-    callback: SendCallback | undefined,
-  ): void {
-    this._checkConnected();
-    let payload = data;
-    let masks = mask;
-    let done = callback;
-    if (typeof payload === 'function') {
-      done = payload as SendCallback;
-      payload = masks = undefined;
-    } else if (typeof masks === 'function') {
-      done = masks;
-      masks = undefined;
-    }
-    if (typeof payload === 'number') payload = payload.toString();
-    if (this._readyState !== OPEN) return refuse(this, payload, done);
-    this._sender![type](payload || EMPTY, (masks as boolean) ?? !this._isServer, done);
+    sendControl(this, 'pong', data, mask, callback);
   }
 
   /**
@@ -359,7 +326,7 @@ export class WebSocket extends EventEmitter {
    * @throws Error while the connection is not open yet.
    */
   send(data: unknown, options?: SendOptions | SendCallback, callback?: SendCallback): void {
-    this._checkConnected();
+    checkConnected(this);
     const done = typeof options === 'function' ? options : callback;
     const chosen = typeof options === 'function' ? undefined : options;
     const payload = typeof data === 'number' ? data.toString() : data;
@@ -381,13 +348,6 @@ export class WebSocket extends EventEmitter {
 
   /** @internal */
   _bufferedAfterClose = 0;
-
-  /** @internal */
-  _checkConnected(): void {
-    if (this._readyState === CONNECTING) {
-      throw new Error('WebSocket is not open: readyState 0 (CONNECTING)');
-    }
-  }
 }
 
 function isObject(value: unknown): boolean {
@@ -402,8 +362,45 @@ function abandon(ws: WebSocket): void {
 /** A message after the end counts as buffered, and its callback gets an error. */
 function refuse(ws: WebSocket, data: unknown, callback: SendCallback | undefined): void {
   if (data) ws._bufferedAfterClose += isBlob(data) ? data.size : bytesOf(data).length;
-  if (!callback) return;
-  const { readyState } = ws;
+  if (callback) process.nextTick(callback, notOpen(ws));
+}
+
+function notOpen({ readyState }: WebSocket): Error {
   const state = `readyState ${readyState} (${STATE_NAMES[readyState]})`;
-  process.nextTick(callback, new Error(`WebSocket is not open: ${state}`));
+  return new Error(`WebSocket is not open: ${state}`);
+}
+
+function endIfAnswered(ws: WebSocket): void {
+  if (ws._closeFrameReceived || ws._faulted) ws._stream!.end();
+}
+
+function sendControl(
+  ws: WebSocket,
+  type: 'ping' | 'pong',
+  data: unknown,
+  mask: boolean | SendCallback | undefined,
+  callback: SendCallback | undefined,
+): void {
+  checkConnected(ws);
+  let payload = data;
+  let masks = mask;
+  let done = callback;
+  if (typeof payload === 'function') {
+    done = payload as SendCallback;
+    payload = masks = undefined;
+  } else if (typeof masks === 'function') {
+    done = masks;
+    masks = undefined;
+  }
+  if (typeof payload === 'number') payload = payload.toString();
+  if (ws._readyState !== OPEN) return refuse(ws, payload, done);
+  ws._sender![type](payload || EMPTY, (masks as boolean) ?? !ws._isServer, done);
+}
+
+function checkConnected(ws: WebSocket): void {
+  if (ws._readyState === CONNECTING) throw notOpen(ws);
+}
+
+function isReading(ws: WebSocket): boolean {
+  return ws._readyState === OPEN || ws._readyState === CLOSING;
 }

@@ -2,7 +2,23 @@ import { once } from 'node:events';
 import { describe } from 'vitest';
 import { closed, masked, sameTrace } from '../trace.ts';
 
-const BAD_CODES = [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65536, '1000', null, {}, NaN];
+const BAD_CODES = [
+  0,
+  999,
+  999.5,
+  1004,
+  1005,
+  1006,
+  1015,
+  1016,
+  2999,
+  5000,
+  65536,
+  '1000',
+  null,
+  {},
+  NaN,
+];
 
 describe.each([['server'], ['client']] as const)('close by the %s', (side) => {
   for (const args of [
@@ -12,6 +28,7 @@ describe.each([['server'], ['client']] as const)('close by the %s', (side) => {
     [3000, Buffer.from('bytes')],
     [4999, 'x'.repeat(123)],
     [1014],
+    [1000.5],
     [1000, ''],
     [1000, 'grüße'],
   ] as [number, string][]) {

@@ -46,6 +46,7 @@ async function turns(count: number): Promise<void> {
 }
 
 const constantMask = (key: Buffer): void => void key.fill(7);
+const noMask = (key: Buffer): void => void key.fill(0);
 
 function deflateOf(scene: Scene, options: object = {}): PerMessageDeflate {
   const deflate = new (partsOf(scene).PerMessageDeflate)({ threshold: 0, ...options });
@@ -94,6 +95,16 @@ describe('a Sender on a stream other than a socket', () => {
           sender.sendFrame(Theirs.frame(data, options), scene.callback('sender', 'frame'));
           await turns(1);
         }
+      }
+    }
+  });
+
+  sameTrace('a frame with a key of zeros', async (scene) => {
+    const { Sender: Theirs } = partsOf(scene);
+    for (const readOnly of [false, true]) {
+      const options = { opcode: 2, fin: true, mask: true, readOnly, generateMask: noMask };
+      for (const data of [Buffer.from('data'), Buffer.alloc(0), 'text']) {
+        scene.log('sender', readOnly, ...Theirs.frame(data, options));
       }
     }
   });
