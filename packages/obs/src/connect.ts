@@ -32,7 +32,7 @@ export const DEFAULT_URL = 'ws://127.0.0.1:4455';
  * @throws (rejects) ObsCloseError when OBS closes: `closeCode` 4009 for a missing or wrong
  *   password, 4010 for an unsupported `rpcVersion`. ObsProtocolError when the server is not
  *   obs-websocket 5. TimeoutError; the reason of the signal; the errors of the dial; TypeError,
- *   RangeError for a wrong option.
+ *   RangeError for a wrong argument.
  *
  * @example
  * ```ts no-run

@@ -1,9 +1,7 @@
 import type { BorrowedMessage, CloseInfo, Report } from '@ws/conn';
 import {
   BackpressureError,
-  CloseCode,
   handled,
-  isCloseError,
   portablePlatform,
   RESOLVED,
   rejected,
@@ -16,9 +14,10 @@ import { ObsCloseError, ObsProtocolError } from './errors.ts';
 import { Listeners } from './listeners.ts';
 import type { ObsConn, Wait } from './options.ts';
 import { Waits } from './waits.ts';
+import { GOING_AWAY, NO_STATUS_RECEIVED, NORMAL_CLOSURE } from './wire.ts';
 
 /** Codes after which a loop over events ends without an error. */
-const NORMAL_ENDS = [CloseCode.NormalClosure, CloseCode.GoingAway, CloseCode.NoStatusReceived];
+const NORMAL_ENDS: readonly number[] = [NORMAL_CLOSURE, GOING_AWAY, NO_STATUS_RECEIVED];
 
 /**
  * Sends the message of a request: see the promise of `Conn.send`. Sends nothing and returns
@@ -139,7 +138,7 @@ export class ObsConnection {
     const error = new ObsCloseError(info);
     this.#closeError = error;
     this.#waits.end(error);
-    this.listeners.end(isCloseError(error, ...NORMAL_ENDS) ? undefined : error);
+    this.listeners.end(NORMAL_ENDS.includes(info.code) ? undefined : error);
     return info;
   }
 }

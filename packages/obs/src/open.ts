@@ -20,19 +20,20 @@ export interface Plan<T> {
 /**
  * Dials `url` and logs in, within the bounds of `wait`. The connection ends when the login fails.
  *
- * @throws (rejects) the error of the dial or of the login, a TimeoutError, the reason of the signal.
+ * @throws (rejects) the error of the dial or of the login, a TimeoutError, the reason of the signal;
+ *   TypeError when `url` is neither a string nor a URL.
  */
 export async function open<T>(
   url: string | URL,
   { dial, wait, subprotocols, waitsFor, login }: Plan<T>,
 ): Promise<T> {
+  expect(typeof url === 'string' || url instanceof URL, 'url', 'a string or a URL', url);
   const scope = new AbortController();
   const waits = new Waits();
-  // A query may have a secret.
-  const address = String(url).split('?')[0];
+  const target = String(url);
   let conn: ObsConn | undefined;
   const connect = async (): Promise<T> => {
-    conn = await dial(String(url), { signal: scope.signal, subprotocols });
+    conn = await dial(target, { signal: scope.signal, subprotocols });
     expect(typeof conn?.receive === 'function', 'dial', 'a promise of a connection', conn);
     // The dial has ended after the wait.
     if (scope.signal.aborted) conn.terminate();
@@ -41,7 +42,8 @@ export async function open<T>(
   const opened = waits.add(
     '',
     wait,
-    () => `${address}: no ${conn === undefined ? 'connection' : waitsFor}`,
+    // A query may have a secret.
+    () => `${target.split('?')[0]}: no ${conn === undefined ? 'connection' : waitsFor}`,
     (result: T) => result,
   );
   connect().then(

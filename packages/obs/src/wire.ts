@@ -14,6 +14,12 @@ export const REQUEST_BATCH_RESPONSE = 9;
 /** A refusal without a status. */
 export const UNKNOWN_STATUS = 0;
 
+// Close codes of RFC 6455.
+export const NORMAL_CLOSURE = 1000;
+export const GOING_AWAY = 1001;
+export const NO_STATUS_RECEIVED = 1005;
+
+// Close codes of obs-websocket.
 export const MESSAGE_DECODE_ERROR = 4002;
 export const AUTHENTICATION_FAILED = 4009;
 export const UNSUPPORTED_RPC_VERSION = 4010;

@@ -75,6 +75,12 @@ describe('connect', () => {
     expect(error.message).toContain('a message cannot be decoded');
   });
 
+  it.each([null, 4455, {}])('rejects %o as a URL', async (url) => {
+    const error = await rejection(connect(url as never));
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toContain('url: expected a string or a URL, got ');
+  });
+
   it('names connectV4 when no Hello comes, as from obs-websocket 4', async () => {
     const fake = await startFake({ hello: false });
     const conn = await dial(fake.url);

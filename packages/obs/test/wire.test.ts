@@ -1,3 +1,4 @@
+import { CloseCode } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
 import {
   RequestBatchExecutionType,
@@ -10,6 +11,9 @@ import * as wire from '../src/wire.ts';
 describe('the constants of the wire', () => {
   it('are those of the protocol', () => {
     const {
+      NORMAL_CLOSURE,
+      GOING_AWAY,
+      NO_STATUS_RECEIVED,
       MESSAGE_DECODE_ERROR,
       AUTHENTICATION_FAILED,
       UNSUPPORTED_RPC_VERSION,
@@ -30,6 +34,7 @@ describe('the constants of the wire', () => {
       UNSUPPORTED_RPC_VERSION,
       SESSION_INVALIDATED,
     });
+    expect(named(CloseCode)).toMatchObject({ NORMAL_CLOSURE, GOING_AWAY, NO_STATUS_RECEIVED });
     expect(UNKNOWN_STATUS).toBe(RequestStatus.Unknown);
     expect(RequestBatchExecutionType).toMatchObject({
       SerialRealtime: 0,

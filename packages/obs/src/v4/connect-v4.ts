@@ -13,7 +13,7 @@ import { ObsV4 } from './obs-v4.ts';
  * @param url - Default: `ws://127.0.0.1:4444`.
  * @throws (rejects) ObsRequestError of the request `Authenticate` for a missing or wrong password.
  *   ObsCloseError; ObsProtocolError when the server is not obs-websocket 4; TimeoutError; the reason
- *   of the signal; the errors of the dial; TypeError, RangeError for a wrong option.
+ *   of the signal; the errors of the dial; TypeError, RangeError for a wrong argument.
  *
  * @example
  * ```ts no-run
