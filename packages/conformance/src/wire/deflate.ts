@@ -1,5 +1,5 @@
 import { constants, deflateRawSync } from 'node:zlib';
-import { Violation } from '../model/verdicts.ts';
+import { HardViolation } from '../model/verdicts.ts';
 import { type Inflated, inflate } from './inflate.ts';
 
 /** Negotiated parameters of permessage-deflate (RFC 7692, 7.1). */
@@ -63,12 +63,12 @@ export class Decompressor {
     this.#takeover = takeover;
   }
 
-  /** Inflates one message. @throws Violation for invalid data, or a match beyond the window. */
+  /** Inflates one message. @throws HardViolation for invalid data, or a match beyond the window. */
   decompress(payload: Uint8Array): Inflated {
     const inflated = inflate(Buffer.concat([payload, TAIL]), this.#history);
     const window = 2 ** this.#bits;
     if (inflated.farthest > window) {
-      throw new Violation(
+      throw new HardViolation(
         `the message refers ${inflated.farthest} bytes back, beyond the negotiated window of ${window} (RFC 7692, 7.1.2)`,
       );
     }

@@ -1,4 +1,4 @@
-import { Violation } from '../model/verdicts.ts';
+import { HardViolation } from '../model/verdicts.ts';
 
 // A simple inflater (RFC 1951). zlib does not report match distances, block counts and final
 // blocks, which the suite needs. It is slow, and gets at most a few MiB.
@@ -44,7 +44,7 @@ interface Huffman {
 }
 
 /**
- * @throws Violation for a code that is over-subscribed or incomplete (RFC 1951, 3.2.2 and 3.2.7).
+ * @throws HardViolation for a code that is over-subscribed or incomplete (RFC 1951, 3.2.2 and 3.2.7).
  *   A code of one symbol, or of none, is incomplete and valid if `mayBeSingle`.
  */
 function huffman(lengths: readonly number[], mayBeSingle = false): Huffman {
@@ -54,11 +54,11 @@ function huffman(lengths: readonly number[], mayBeSingle = false): Huffman {
   let unused = 1;
   for (let length = 1; length < 16; length++) {
     unused = 2 * unused - counts[length]!;
-    if (unused < 0) throw new Violation('the compressed data has an over-subscribed code');
+    if (unused < 0) throw new HardViolation('the compressed data has an over-subscribed code');
   }
   const used = counts.reduce((sum, count) => sum + count);
   const single = mayBeSingle && used === counts[1] && used < 2;
-  if (unused > 0 && !single) throw new Violation('the compressed data has an incomplete code');
+  if (unused > 0 && !single) throw new HardViolation('the compressed data has an incomplete code');
   const symbols = lengths
     .map((length, symbol) => ({ length, symbol }))
     .filter(({ length }) => length > 0)
@@ -77,7 +77,7 @@ const FIXED_DISTANCES = huffman(Array.from({ length: 32 }, () => 5));
  * Inflates a whole stream.
  *
  * @param history - Earlier bytes that matches may refer to.
- * @throws Violation for invalid DEFLATE data, and for data that ends within a block.
+ * @throws HardViolation for invalid DEFLATE data, and for data that ends within a block.
  */
 export function inflate(data: Uint8Array, history: Uint8Array = new Uint8Array(0)): Inflated {
   return new Inflater(data, history).run();
@@ -112,7 +112,7 @@ class Inflater {
       if (type === 0) this.#stored();
       else if (type === 1) this.#coded(FIXED_LITERALS, FIXED_DISTANCES);
       else if (type === 2) this.#dynamic();
-      else throw new Violation('the compressed data has a block of type 3');
+      else throw new HardViolation('the compressed data has a block of type 3');
       if (!last) continue;
       final = true;
       this.#bitBuffer = 0;
@@ -129,7 +129,7 @@ class Inflater {
     const size = header[0]! | (header[1]! << 8);
     const inverse = header[2]! | (header[3]! << 8);
     if (header.length < 4 || (size ^ inverse) !== 0xffff) {
-      throw new Violation('the compressed data has a stored block with a wrong length');
+      throw new HardViolation('the compressed data has a stored block with a wrong length');
     }
     this.#at += 4;
     if (this.#at + size > this.#data.length) throw this.#truncated();
@@ -141,7 +141,7 @@ class Inflater {
     const distances = this.#bits(5) + 1;
     const count = this.#bits(4) + 4;
     if (literals > 286 || distances > 30) {
-      throw new Violation('the compressed data has more codes than RFC 1951, 3.2.7, allows');
+      throw new HardViolation('the compressed data has more codes than RFC 1951, 3.2.7, allows');
     }
     const order = Array.from({ length: 19 }, () => 0);
     for (let at = 0; at < count; at++) order[CODE_LENGTH_ORDER[at]!] = this.#bits(3);
@@ -155,16 +155,16 @@ class Inflater {
       }
       const value = symbol === 16 ? lengths.at(-1) : 0;
       if (value === undefined) {
-        throw new Violation('the compressed data repeats a code length before the first one');
+        throw new HardViolation('the compressed data repeats a code length before the first one');
       }
       const times =
         symbol === 16 ? 3 + this.#bits(2) : symbol === 17 ? 3 + this.#bits(3) : 11 + this.#bits(7);
       for (let left = times; left > 0; left--) lengths.push(value);
     }
     if (lengths.length > literals + distances) {
-      throw new Violation('the compressed data repeats a code length beyond the last one');
+      throw new HardViolation('the compressed data repeats a code length beyond the last one');
     }
-    if (lengths[256] === 0) throw new Violation('the compressed data has no code for its end');
+    if (lengths[256] === 0) throw new HardViolation('the compressed data has no code for its end');
     this.#coded(huffman(lengths.slice(0, literals), true), huffman(lengths.slice(literals), true));
   }
 
@@ -181,7 +181,7 @@ class Inflater {
       const [far, more] = this.#entry(DISTANCES, this.#symbol(distances));
       const distance = far + this.#bits(more);
       if (distance > this.#length) {
-        throw new Violation(
+        throw new HardViolation(
           `the compressed data refers ${distance} bytes back, but only ${this.#length} exist`,
         );
       }
@@ -192,7 +192,8 @@ class Inflater {
 
   #entry(table: readonly [number, number][], at: number): [number, number] {
     const entry = table[at];
-    if (entry === undefined) throw new Violation('the compressed data contains an undefined code');
+    if (entry === undefined)
+      throw new HardViolation('the compressed data contains an undefined code');
     return entry;
   }
 
@@ -208,7 +209,7 @@ class Inflater {
       first = (first + count) << 1;
       code <<= 1;
     }
-    throw new Violation('the compressed data contains an undefined code');
+    throw new HardViolation('the compressed data contains an undefined code');
   }
 
   #bits(count: number): number {
@@ -226,14 +227,14 @@ class Inflater {
   #put(byte: number): void {
     if (this.#length === this.#out.length) {
       if (this.#length > MAX_INFLATED) {
-        throw new Violation(`the message inflates to more than ${MAX_INFLATED} bytes`);
+        throw new HardViolation(`the message inflates to more than ${MAX_INFLATED} bytes`);
       }
       this.#out = Buffer.concat([this.#out, Buffer.alloc(this.#out.length)]);
     }
     this.#out[this.#length++] = byte;
   }
 
-  #truncated(): Violation {
-    return new Violation('the compressed data ends within a block');
+  #truncated(): HardViolation {
+    return new HardViolation('the compressed data ends within a block');
   }
 }

@@ -1,5 +1,6 @@
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { HardViolation } from '../../src/model/verdicts.ts';
 import {
   COMPRESSED_BINARIES,
   COMPRESSED_MESSAGES,
@@ -100,5 +101,15 @@ describe('Compressor and Decompressor', () => {
     expect(() => new Decompressor(9, false).decompress(packed)).toThrow(
       /refers 600 bytes back, beyond the negotiated window of 512/,
     );
+  });
+});
+
+describe('a Decompressor', () => {
+  it('refuses a message that still ends with 00 00 ff ff (RFC 7692, 7.2.1)', () => {
+    const flush = deflateRawSync(Buffer.from('hello'), { finishFlush: constants.Z_SYNC_FLUSH });
+    expect(new Decompressor(15, true).decompress(flush.subarray(0, -4)).bytes.toString()).toBe(
+      'hello',
+    );
+    expect(() => new Decompressor(15, true).decompress(flush)).toThrow(HardViolation);
   });
 });
