@@ -252,7 +252,8 @@ export class Sender extends OutgoingFrames {
     // Not smaller: it is sent as it is.
     this.compressed += bytes.length;
     if (size === 0) return this.#ready(job, 0, bytes);
-    this.#ready(job, RSV1, compressor.takeOutput().subarray(0, size));
+    // A copy: a stream that is no socket keeps the bytes, and the next message overwrites the output.
+    this.#ready(job, RSV1, copyOf(compressor.takeOutput(), 0, size));
   }
 
   /** Another thread compresses the message. Later frames wait for it. */

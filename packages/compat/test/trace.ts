@@ -206,7 +206,8 @@ export function upgradeRequest(headers: readonly string[] = []): string {
 
 type Program = (scene: Scene) => Promise<void>;
 
-async function run(name: 'ws' | 'compat', program: Program): Promise<Trace> {
+/** Runs the program with one implementation. */
+export async function traceOf(name: 'ws' | 'compat', program: Program): Promise<Trace> {
   const scene = new Scene(implementations[name]);
   try {
     await program(scene);
@@ -220,8 +221,8 @@ async function run(name: 'ws' | 'compat', program: Program): Promise<Trace> {
 /** Runs the program with ws and with this package. Both leave the same trace. */
 export function sameTrace(title: string, program: Program): void {
   test(title, async () => {
-    const expected = await run('ws', program);
-    const got = await run('compat', program);
+    const expected = await traceOf('ws', program);
+    const got = await traceOf('compat', program);
     expect(Object.keys(expected).length, 'an empty trace proves nothing').toBeGreaterThan(0);
     expect(got).toEqual(expected);
   });

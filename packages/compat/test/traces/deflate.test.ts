@@ -3,6 +3,7 @@ import { type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
 import zlib from 'node:zlib';
 import { describe } from 'vitest';
+import { connectOverStreams } from '../stream-pair.ts';
 import { closed, masked, portOf, type Scene, sameTrace, urlOf } from '../trace.ts';
 
 /** Texts and bytes that compress well, badly, and not at all. */
@@ -52,6 +53,21 @@ describe('permessage-deflate', () => {
       await exchange(scene, { perMessageDeflate: serverSide }, { perMessageDeflate: clientSide });
     });
   }
+
+  sameTrace('leaves bytes alone that a stream has not sent yet', async (scene) => {
+    const { server, client } = await connectOverStreams(scene, {
+      perMessageDeflate: { threshold: 0 },
+    });
+    const last = new Promise<void>((resolve) => {
+      client.on('message', (data) => String(data) === 'end' && resolve());
+    });
+    for (const text of ['one '.repeat(50), 'two '.repeat(60), 'three '.repeat(70), 'end']) {
+      server.send(text, scene.callback('callbacks', text.slice(0, 5)));
+    }
+    await last;
+    client.close(1000);
+    await closed(server, client);
+  });
 
   sameTrace('compresses fragments', async (scene) => {
     const { server, client } = await scene.pair({ perMessageDeflate: true });
