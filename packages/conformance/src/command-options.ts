@@ -17,7 +17,8 @@ client   starts the command with a URL, which replaces {url} or is appended; the
 cases
   --only GLOB         run only these chapters, sections or cases: --only 6 --only 7.3 --only '*.1'; repeatable
   --exclude GLOB      leave these out; repeatable
-  --floods            run the floods of 100,000 frames, and handshakes that stop, too: seconds each
+  --floods            run the slow cases too: floods of 100,000 frames, handshakes that stop, and Autobahn's 1000
+                      compressed messages of each size; seconds each, 10 minutes or more in all
   --list              print the cases without running them
   --dump ID           run one case and print every byte
   --seed N            server: send the same keys as the run that printed N

@@ -1,11 +1,12 @@
 import type { TargetAttempt } from '../attempts/target-attempt.ts';
 import type { Chapter } from '../model/chapter.ts';
-import { bitmap, html, json, prose, slices } from '../tables/real-data.ts';
+import { bitmap, html, json, pdf, prose, slices } from '../tables/real-data.ts';
 import { noise } from '../wire/bytes.ts';
 import type { SentMessage } from '../wire/expect.ts';
 import { BINARY, bytesText, TEXT } from '../wire/frame.ts';
 import { openWithHistory } from './compressed.ts';
 import { addCompressed, type CompressedRow } from './rows.ts';
+import { thousands } from './thousands.ts';
 
 /** Adds sections with long conversations of compressed messages. */
 export function compressedData(chapter: Chapter<TargetAttempt>): void {
@@ -20,6 +21,14 @@ const KINDS = [
   ['HTML', TEXT, html],
   ['a bitmap', BINARY, bitmap],
 ] as const;
+
+/** Adds sections with as many messages as Autobahn sends. Each case takes seconds. */
+export function compressedThousands(chapter: Chapter<TargetAttempt>): void {
+  for (const [name, opcode, make] of [...KINDS, ['a PDF', BINARY, pdf] as const]) {
+    const add = chapter.section({ ...ECHOED, flood: true });
+    addCompressed(add, thousands(name, opcode, make), (attempt) => attempt.openDeflate());
+  }
+}
 
 /** Numbers of messages, and their sizes in bytes. */
 const COUNTS = [
@@ -70,17 +79,21 @@ function* messagesOf(opcode: number, payloads: Iterable<Buffer>): Generator<Sent
 
 /** Messages that repeat an earlier one as far back as a window of 32 KiB reaches. */
 function distances(chapter: Chapter<TargetAttempt>): void {
-  const rows = [31_000, 32_400, 32_768].map(
-    (period): CompressedRow => ({
-      title: `100 compressed messages that repeat the bytes ${period} before them`,
-      messages: () => messagesOf(BINARY, repeats(noise(period), 100)),
-    }),
-  );
+  const rows = [31_000, 32_400, 32_768].map((period) => repeating(period));
   addCompressed(chapter.section(ECHOED), rows, openWithHistory);
 }
 
-/** Reads `bytes` in a circle, in pieces of an eighth. */
-function* repeats(bytes: Buffer, count: number): Generator<Buffer> {
-  const size = bytes.length / 8;
-  for (let at = 0; at < count; at++) yield bytes.subarray((at % 8) * size, ((at % 8) + 1) * size);
+/** 100 messages, an eighth of `period` each, of the same bytes again and again. */
+export function repeating(period: number): CompressedRow {
+  return {
+    title: `100 compressed messages that repeat the bytes ${period} before them`,
+    *messages() {
+      const bytes = noise(period);
+      const size = period / 8;
+      for (let at = 0; at < 100; at++) {
+        const start = (at % 8) * size;
+        yield { opcode: BINARY, payload: bytes.subarray(start, start + size) };
+      }
+    },
+  };
 }

@@ -212,4 +212,13 @@ function inPieces(chapter: Chapter<TargetAttempt>): void {
     await expectAll(peer, messages);
     await closeCleanly(peer);
   });
+  add('an empty first fragment with RSV1, then a ping without, then the rest', async (attempt) => {
+    const peer = await attempt.openDeflate();
+    const text = letters(400);
+    const [first, ...rest] = compressedFragments(peer, TEXT, text, (length) => [0, length]);
+    const ping = { opcode: PING, payload: utf8('between') };
+    await peer.sendFrames(first!, ping, ...rest);
+    await expectAll(peer, [{ opcode: TEXT, payload: text }], ping.payload);
+    await closeCleanly(peer);
+  });
 }

@@ -8,7 +8,7 @@ import { compressedFrame, expectSameOrFailure, openWithHistory } from './compres
 import { compressedAbuse } from './compressed-abuse.ts';
 import { compressedContents } from './compressed-contents.ts';
 import { compressedConversations } from './compressed-conversations.ts';
-import { compressedData } from './compressed-data.ts';
+import { compressedData, compressedThousands } from './compressed-data.ts';
 import { compressedFrames } from './compressed-frames.ts';
 import { fragments } from './fragments.ts';
 
@@ -26,6 +26,7 @@ export function compression<Context extends TargetAttempt>(): Chapter<Context> {
   compressedData(chapter);
   compressedAbuse(chapter);
   compressedConversations(chapter);
+  compressedThousands(chapter);
   return chapter;
 }
 

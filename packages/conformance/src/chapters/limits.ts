@@ -419,19 +419,23 @@ function largerInFragments(chapter: Chapter<TargetAttempt>): void {
 function inSegments(chapter: Chapter<TargetAttempt>): void {
   for (const [opcode, make] of TYPES) {
     const add = chapter.section(MAY_BE_TOO_BIG);
-    // Each segment costs a system call on both sides, so only one type has very small ones.
-    for (const size of [...(opcode === TEXT ? [64, 128, 256] : []), 512, KIB, 2 * KIB]) {
+    const addCase = (length: number, size: number, flood: boolean): void =>
       add(
-        `a ${opcodeName(opcode)} message of ${bytesText(256 * KIB)} in segments of ${bytesText(size)}`,
+        `a ${opcodeName(opcode)} message of ${bytesText(length)} in segments of ${bytesText(size)}`,
         async (attempt) => {
           const peer = await attempt.open();
-          await peer.sendFramesCut([{ opcode, payload: make(256 * KIB) }], size, {
+          await peer.sendFramesCut([{ opcode, payload: make(length) }], size, {
             untilAnswered: true,
           });
-          await expectMessageOrTooBig(peer, opcode, make(256 * KIB));
+          await expectMessageOrTooBig(peer, opcode, make(length));
         },
+        { flood },
       );
+    // Each segment costs a system call on both sides, so only one type has very small ones.
+    for (const size of [...(opcode === TEXT ? [64, 128, 256] : []), 512, KIB, 2 * KIB]) {
+      addCase(256 * KIB, size, false);
     }
+    for (const size of [64, 128, 256, 512, KIB, 2 * KIB]) addCase(MIB, size, true);
   }
 }
 

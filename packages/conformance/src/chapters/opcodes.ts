@@ -48,6 +48,13 @@ export function opcodes<Context extends TargetAttempt>(): Chapter<Context> {
       await expectFailure(peer, [1002], 'the opcode is reserved');
     });
   }
+  for (const opcode of [7, 15]) {
+    add(`opcode 0x${opcode.toString(16)}, byte by byte, after a whole message`, async (attempt) => {
+      const peer = await attempt.open();
+      await peer.sendFramesCut([whole, { opcode, payload }], 1);
+      await expectFailure(peer, [1002], 'the opcode is reserved', { after: [whole] });
+    });
+  }
   addHeaderFaults(
     chapter,
     [3, 7, 11, 15].map((opcode) => ({

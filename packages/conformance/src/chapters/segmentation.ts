@@ -20,6 +20,7 @@ import {
 import type { Peer } from '../wire/peer.ts';
 import { Chance } from './chance.ts';
 import { fragments } from './fragments.ts';
+import { addEchoes, addFaults } from './rows.ts';
 
 /** Creates chapter 10: frames cut into TCP segments at any byte, for both roles. */
 export function segmentation<Context extends TargetAttempt>(): Chapter<Context> {
@@ -29,6 +30,7 @@ export function segmentation<Context extends TargetAttempt>(): Chapter<Context> 
   borders(chapter);
   single(chapter);
   conversations(chapter);
+  ofOneKind(chapter);
   return chapter;
 }
 
@@ -192,4 +194,44 @@ function conversations(chapter: Chapter<TargetAttempt>): void {
       },
     );
   }
+}
+
+function ofOneKind(chapter: Chapter<TargetAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 5.2',
+    expects: 'the messages come back, and the target answers the last ping',
+  });
+  const kinds = [
+    ['text', TEXT, letters],
+    ['binary', BINARY, pattern],
+  ] as const;
+  addEchoes(add, [
+    ...kinds.map(([kind, opcode, make]) => ({
+      title: `a ${kind} message of 65,536 bytes in segments of 997 bytes`,
+      send: () => [{ opcode, payload: make(65_536) }],
+      cut: 997,
+    })),
+    {
+      title: 'ten pings, byte by byte',
+      send: () =>
+        Array.from({ length: 10 }, (_, at) => ({ opcode: PING, payload: utf8(`ping ${at}`) })),
+      cut: 1,
+    },
+  ]);
+  const bad = chapter.section({
+    section: 'RFC 6455, 5.4',
+    expects: 'the target fails the connection with 1002: there is no message to continue',
+  });
+  addFaults(
+    bad,
+    [true, false].map((fin) => ({
+      title: `a continuation frame as the first frame, ${fin ? 'final' : 'not final'}, then a text, byte by byte`,
+      send: () => [
+        { opcode: CONTINUATION, payload: utf8('no message'), fin },
+        { opcode: TEXT, payload: utf8('a text') },
+      ],
+      cut: 1,
+      codes: [1002],
+    })),
+  );
 }

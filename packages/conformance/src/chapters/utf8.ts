@@ -1,6 +1,12 @@
 import type { TargetAttempt } from '../attempts/target-attempt.ts';
 import { type AddCase, Chapter } from '../model/chapter.ts';
-import { INVALID_TEXTS, type InvalidText, VALID_TEXTS } from '../tables/utf8-texts.ts';
+import {
+  INVALID_TEXTS,
+  type InvalidText,
+  MORE_INVALID_TEXTS,
+  MORE_VALID_TEXTS,
+  VALID_TEXTS,
+} from '../tables/utf8-texts.ts';
 import { hex, letters, utf8 } from '../wire/bytes.ts';
 import { checkAlive, closeCleanly, echo, expectFailure, expectMessage } from '../wire/expect.ts';
 import { BINARY, type FrameSpec, TEXT } from '../wire/frame.ts';
@@ -25,6 +31,7 @@ export function utf8Texts<Context extends TargetAttempt>(): Chapter<Context> {
   noncharacters(chapter);
   surrogatePairs(chapter);
   atOnceInPieces(chapter);
+  moreTexts(chapter);
   return chapter;
 }
 
@@ -326,4 +333,25 @@ function atOnceInPieces(chapter: Chapter<TargetAttempt>): void {
       codes: CODES,
     },
   ]);
+}
+
+function moreTexts(chapter: Chapter<TargetAttempt>): void {
+  addEchoes(chapter.section({ section: 'RFC 6455, 5.6', expects: 'the same text comes back' }), [
+    ...MORE_VALID_TEXTS.map(({ title, bytes }) => ({
+      title,
+      send: () => [{ opcode: TEXT, payload: bytes }],
+    })),
+    { title: 'three empty fragments', send: () => fragments(TEXT, utf8(''), [0, 0, 0]) },
+  ]);
+  addFaults(
+    chapter.section({
+      section: 'RFC 6455, 8.1',
+      expects: 'the target fails the connection with 1007',
+    }),
+    MORE_INVALID_TEXTS.map(({ title, bytes }) => ({
+      title,
+      send: () => [{ opcode: TEXT, payload: bytes }],
+      codes: CODES,
+    })),
+  );
 }

@@ -1,6 +1,7 @@
 import type { ClientAttempt } from '../attempts/client-attempt.ts';
 import { sendBeyondWindow } from '../chapters/compressed.ts';
 import { addCompressed } from '../chapters/rows.ts';
+import { thousands } from '../chapters/thousands.ts';
 import { type AddCase, Chapter } from '../model/chapter.ts';
 import { Violation } from '../model/verdicts.ts';
 import { json, slices } from '../tables/real-data.ts';
@@ -34,6 +35,7 @@ export function parameters(): Chapter<ClientAttempt> {
   malformed(chapter);
   settings(chapter);
   beyondWindow(chapter);
+  thousandsBySetting(chapter);
   return chapter;
 }
 
@@ -414,6 +416,19 @@ function settings(chapter: Chapter<ClientAttempt>): void {
       ],
       (attempt) => attempt.acceptDeflate(params),
     );
+  }
+}
+
+/** Adds sections with as many messages as Autobahn sends. Each case takes seconds. */
+function thousandsBySetting(chapter: Chapter<ClientAttempt>): void {
+  for (const params of SETTINGS) {
+    const add = chapter.section({
+      section: 'RFC 7692, 6 and 7.1',
+      expects: 'each message comes back, and the client keeps its part of the agreement',
+      title: params.join(' and ') || 'no parameter',
+      flood: true,
+    });
+    addCompressed(add, thousands('JSON', TEXT, json), (attempt) => attempt.acceptDeflate(params));
   }
 }
 

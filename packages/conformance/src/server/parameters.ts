@@ -1,6 +1,8 @@
 import type { ServerAttempt } from '../attempts/server-attempt.ts';
 import { sendBeyondWindow } from '../chapters/compressed.ts';
+import { repeating } from '../chapters/compressed-data.ts';
 import { addCompressed } from '../chapters/rows.ts';
+import { thousands } from '../chapters/thousands.ts';
 import { Chapter } from '../model/chapter.ts';
 import { Refused } from '../model/verdicts.ts';
 import { json, slices } from '../tables/real-data.ts';
@@ -25,6 +27,8 @@ export function parameters(): Chapter<ServerAttempt> {
   settings(chapter);
   offerLines(chapter);
   beyondWindow(chapter);
+  fullWindows(chapter);
+  thousandsBySetting(chapter);
   return chapter;
 }
 
@@ -337,6 +341,45 @@ function settings(chapter: Chapter<ServerAttempt>): void {
 
 function* conversation(): Generator<SentMessage> {
   for (const payload of slices(json, 2000, 50)) yield { opcode: TEXT, payload };
+}
+
+/** Messages that repeat earlier ones as far back as the window of both ends reaches. */
+function fullWindows(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 7692, 7.1.2 and 7.2.3.2',
+    expects: 'each message comes back, and the server keeps its part of the agreement',
+  });
+  for (const bits of [8, 9, 10, 11, 12, 13, 14, 15]) {
+    const rows = [2 ** bits, 2 ** bits - 64].map(repeating).map((row) => ({
+      ...row,
+      title: `${row.title}, with windows of ${bits} bits`,
+    }));
+    const params = `server_max_window_bits=${bits}; client_max_window_bits=${bits}`;
+    addCompressed(add, rows, (attempt) => attempt.openOffering(`${DEFLATE}; ${params}`));
+  }
+}
+
+/** The settings of Autobahn, as offers. */
+const AUTOBAHN_SETTINGS = [
+  DEFLATE,
+  `${DEFLATE}; server_no_context_takeover`,
+  `${DEFLATE}; server_max_window_bits=8`,
+  `${DEFLATE}; server_max_window_bits=15`,
+  `${DEFLATE}; server_no_context_takeover; server_max_window_bits=8`,
+  `${DEFLATE}; server_no_context_takeover; server_max_window_bits=15`,
+  `${DEFLATE}; server_no_context_takeover; server_max_window_bits=8, ${DEFLATE}; server_no_context_takeover, ${DEFLATE}`,
+];
+
+function thousandsBySetting(chapter: Chapter<ServerAttempt>): void {
+  for (const offer of AUTOBAHN_SETTINGS) {
+    const add = chapter.section({
+      section: 'RFC 7692, 6 and 7.1',
+      expects: 'each message comes back, and the server keeps its part of the agreement',
+      title: offer,
+      flood: true,
+    });
+    addCompressed(add, thousands('JSON', TEXT, json), (attempt) => attempt.openOffering(offer));
+  }
 }
 
 /** Lines of Sec-WebSocket-Extensions. */

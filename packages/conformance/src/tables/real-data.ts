@@ -60,6 +60,23 @@ export function bitmap(size: number): Buffer {
   );
 }
 
+/** Returns `size` bytes of objects of text, each with bytes that do not compress behind it. */
+export function pdf(size: number): Buffer {
+  const source = numbers();
+  const next = (): number => source.next().value;
+  const parts: Buffer[] = [];
+  for (let left = size, at = 1; left > 0; at++) {
+    const head = utf8(`${at} 0 obj\n<< /Length 700 /Filter /FlateDecode >>\nstream\n`);
+    parts.push(
+      head,
+      Buffer.from(Uint8Array.from({ length: 700 }, next)),
+      utf8('\nendstream\nendobj\n'),
+    );
+    left -= head.length + 700;
+  }
+  return Buffer.concat(parts).subarray(0, size);
+}
+
 /** Maximum size of the data that the slices of a case come from, in bytes. */
 const MAX_SOURCE = 256 * 1024;
 
@@ -73,8 +90,9 @@ export function* slices(
   const room = source.length - size - 4;
   for (let at = 0; at < count; at++) {
     let start = (at * size) % Math.max(1, room);
-    if (make !== bitmap) while ((source[start]! & 0xc0) === 0x80) start++;
+    const isText = make !== bitmap && make !== pdf;
+    if (isText) while ((source[start]! & 0xc0) === 0x80) start++;
     const rest = source.subarray(start, start + size + 1);
-    yield make === bitmap ? rest.subarray(0, size) : fitted(rest, size);
+    yield isText ? fitted(rest, size) : rest.subarray(0, size);
   }
 }

@@ -107,3 +107,74 @@ export const INVALID_TEXTS: readonly InvalidText[] = BROKEN.map(([title, bytes, 
   bytes: hex(bytes),
   decidedAt,
 }));
+
+/** A Greek word whose second letter has three bytes, the others two. */
+const GREEK = 'ce ba e1 bd b9 cf 83 ce bc ce b5';
+
+/** Texts of the Autobahn suite that are not in {@link VALID_TEXTS}. */
+export const MORE_VALID_TEXTS: readonly ValidText[] = [
+  ...['24', 'A2', '20AC', '24B62'].map((point) => ({
+    title: `hello U+${point} world`,
+    bytes: Buffer.from(`hello${String.fromCodePoint(Number.parseInt(point, 16))}world`),
+  })),
+  ...[2, 5, 7, 9, 11].map((size) => ({
+    title: `the first ${size} bytes of a Greek word`,
+    bytes: hex(GREEK).subarray(0, size),
+  })),
+];
+
+/** Returns `first` to `last`, each before a space. */
+function beforeSpaces(first: number, last: number): Buffer {
+  return Buffer.from(
+    Array.from({ length: last - first + 1 }, (_, at) => [first + at, 0x20]).flat(),
+  );
+}
+
+/** Characters without their last byte. */
+const CUT_OFF = [
+  'c0',
+  'e0 80',
+  'f0 80 80',
+  'f8 80 80 80',
+  'fc 80 80 80 80',
+  'df',
+  'ef bf',
+  'f7 bf bf',
+  'fb bf bf bf',
+  'fd bf bf bf bf',
+];
+
+/** Texts of the Autobahn suite that are not in {@link INVALID_TEXTS}. */
+export const MORE_INVALID_TEXTS: readonly ValidText[] = [
+  ...[1, 3, 4, 6, 8, 10].map((size) => ({
+    title: `the first ${size} bytes of a Greek word, which end within a letter`,
+    bytes: hex(GREEK).subarray(0, size),
+  })),
+  ...[3, 4, 5, 6].map((count) => ({
+    title: `${count} continuation bytes`,
+    bytes: hex('80 bf 80 bf 80 bf').subarray(0, count),
+  })),
+  {
+    title: 'all continuation bytes',
+    bytes: Buffer.from(Array.from({ length: 64 }, (_, at) => 0x80 + at)),
+  },
+  { title: 'all lead bytes of two, each before a space', bytes: beforeSpaces(0xc0, 0xdf) },
+  { title: 'all lead bytes of three, each before a space', bytes: beforeSpaces(0xe0, 0xef) },
+  { title: 'all lead bytes of four, each before a space', bytes: beforeSpaces(0xf0, 0xf7) },
+  { title: 'all lead bytes of five, each before a space', bytes: beforeSpaces(0xf8, 0xfb) },
+  { title: 'all lead bytes of six, each before a space', bytes: beforeSpaces(0xfc, 0xfd) },
+  ...CUT_OFF.map((bytes) => ({
+    title: `a character without its last byte, ${bytes}`,
+    bytes: hex(bytes),
+  })),
+  { title: 'ten characters without their last bytes', bytes: hex(CUT_OFF.join(' ')) },
+  { title: 'fe fe ff ff', bytes: hex('fe fe ff ff') },
+  ...[
+    'f8 80 80 80 af',
+    'fc 80 80 80 80 af',
+    'f8 87 bf bf bf',
+    'fc 83 bf bf bf bf',
+    'f8 80 80 80 80',
+    'fc 80 80 80 80 80',
+  ].map((bytes) => ({ title: `an overlong character, ${bytes}`, bytes: hex(bytes) })),
+];
