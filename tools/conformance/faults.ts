@@ -23,7 +23,7 @@ const OTHER_CHAPTERS: Readonly<Record<string, readonly number[]>> = {
   'does not answer close frames': [2, 5, 10],
 };
 
-/** Faults of TLS are in another server: tls.slow.test.ts. */
+/** Faults of TLS are in another server and another client: tls.slow.test.ts. */
 const TLS = '14';
 
 /** Time in ms of a wait. A case that times out on a busy machine would count as failed by the fault. */
@@ -68,7 +68,7 @@ export async function plantFaults(): Promise<Planted[]> {
     ),
     await plantAll(
       'client',
-      clientSuiteCases(),
+      clientSuiteCases([], [TLS]),
       ofClient.map(([fault, section]) => [
         fault as keyof typeof CLIENT_FAULTS,
         Number.parseInt(section, 10),

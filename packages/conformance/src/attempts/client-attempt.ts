@@ -3,6 +3,7 @@ import { Violation } from '../model/verdicts.ts';
 import { acceptOf, deflateTerms, type Field, headText } from '../wire/handshake.ts';
 import { type Extension, fieldLines, fieldOf, type Head, parseExtensions } from '../wire/head.ts';
 import { Peer } from '../wire/peer.ts';
+import type { TlsWire } from '../wire/tls-wire.ts';
 import type { ClientRecord } from './client-record.ts';
 import { type DeflateOptions, TargetAttempt } from './target-attempt.ts';
 
@@ -22,6 +23,16 @@ export interface AcceptDeflateOptions extends AcceptOptions {
   readonly rewrite?: (extensions: string) => string;
 }
 
+/** The TLS connection of a client. */
+export interface ClientTls {
+  /** The stream below TLS. */
+  readonly wire: TlsWire;
+  /** The host name in the TLS handshake (RFC 6066, 3); undefined before it, and without one. */
+  readonly serverName: string | undefined;
+  /** The protocols of ALPN (RFC 7301); undefined without ALPN. */
+  readonly protocols: readonly string[] | undefined;
+}
+
 const STATUS_LINE = 'HTTP/1.1 101 Switching Protocols';
 
 /** One run of a case against a client. It holds the one connection of the client for this case. */
@@ -31,17 +42,27 @@ export class ClientAttempt extends TargetAttempt {
   readonly record: ClientRecord;
   /** Local port that the client has connected to; undefined for the default port of its scheme. */
   readonly port: number | undefined;
+  /** What the client has sent in the TLS handshake; undefined without TLS. */
+  readonly tls: ClientTls | undefined;
   #request: Head | undefined;
   #answeredAt: number | undefined;
 
   /**
    * @param socket - Accepted with `allowHalfOpen`.
    * @param tcp - The TCP socket below a TLS socket. Default: `socket`.
+   * @param tls - Of a TLS socket.
    */
-  constructor(socket: Socket, timeout: number, record: ClientRecord, tcp: Socket = socket) {
+  constructor(
+    socket: Socket,
+    timeout: number,
+    record: ClientRecord,
+    tcp: Socket = socket,
+    tls?: ClientTls,
+  ) {
     super(timeout, '', record.link);
     this.peer = new Peer(socket, this, 1, 'server', tcp);
-    const defaultPort = socket === tcp ? 80 : 443;
+    this.tls = tls;
+    const defaultPort = tls === undefined ? 80 : 443;
     this.port = tcp.localPort === defaultPort ? undefined : tcp.localPort;
     this.record = record;
     record.maskKeys.push(this.peer.maskKeys);

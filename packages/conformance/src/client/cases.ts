@@ -17,6 +17,7 @@ import { clientClosing } from './closing.ts';
 import { handshake } from './handshake.ts';
 import { masks } from './masks.ts';
 import { parameters } from './parameters.ts';
+import { tls } from './tls.ts';
 
 const chapters: readonly Chapter<ClientAttempt>[] = [
   framing(),
@@ -32,6 +33,7 @@ const chapters: readonly Chapter<ClientAttempt>[] = [
   masks(),
   compression(),
   parameters(),
+  tls(),
 ];
 
 /**

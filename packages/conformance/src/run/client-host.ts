@@ -1,12 +1,13 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
+import { createSecureContext, type SecureContext } from 'node:tls';
 import { ClientAttempt } from '../attempts/client-attempt.ts';
 import { ClientRecord } from '../attempts/client-record.ts';
 import type { Case, CaseResult, Verdict } from '../model/case.ts';
 import { closePayload } from '../wire/expect.ts';
 import { CLOSE, TEXT } from '../wire/frame.ts';
 import { judge, resultOf } from './judge.ts';
+import { TlsEnd } from './tls-end.ts';
 
 /** The Autobahn suite's name of each verdict. */
 const BEHAVIORS: Readonly<Record<Verdict, string>> = {
@@ -236,16 +237,15 @@ export class ClientHost {
   }
 
   async #handle(tcp: Socket): Promise<void> {
-    const secureContext = this.#secureContext;
-    const socket =
-      secureContext === undefined ? tcp : new TLSSocket(tcp, { isServer: true, secureContext });
-    const attempt = new ClientAttempt(socket, this.#timeout, this.#record, tcp);
+    const tls = this.#secureContext && new TlsEnd(tcp, this.#secureContext);
+    const socket = tls?.socket ?? tcp;
+    const attempt = new ClientAttempt(socket, this.#timeout, this.#record, tcp, tls);
     attempt.transcript.complete = this.#allBytes;
     let hasRequest = false;
     try {
       const head = await attempt.readRequest();
       if (head === undefined) {
-        if (socket !== tcp) this.#requestFault = 'TLS ended without a request';
+        if (tls !== undefined) this.#requestFault = 'TLS ended without a request';
         return;
       }
       hasRequest = true;

@@ -8,15 +8,15 @@ const RECORD_HEADER = 5;
 export class TlsWire extends Duplex {
   /** Type of the last complete record from the target; undefined before the first. */
   lastRecord: number | undefined;
+  /** Size of the TCP writes in bytes. */
+  cut: number;
   readonly #tcp: Socket;
-  readonly #cut: number;
   #unread: Buffer = Buffer.alloc(0);
 
-  /** @param cut - Size of the TCP writes in bytes. */
   constructor(tcp: Socket, cut: number = Number.POSITIVE_INFINITY) {
     super({ allowHalfOpen: true });
     this.#tcp = tcp;
-    this.#cut = cut;
+    this.cut = cut;
     tcp.setNoDelay(true);
     tcp.on('data', (chunk: Buffer) => {
       this.#records(chunk);
@@ -45,9 +45,10 @@ export class TlsWire extends Duplex {
 
   override _write(chunk: Buffer, _: BufferEncoding, done: () => void): void {
     if (this.#tcp.destroyed || chunk.length === 0) return done();
-    this.#tcp.write(chunk.subarray(0, this.#cut));
+    const { cut } = this;
+    this.#tcp.write(chunk.subarray(0, cut));
     // A turn of the event loop lets the kernel send the piece as one segment.
-    setImmediate(() => this._write(chunk.subarray(this.#cut), _, done));
+    setImmediate(() => this._write(chunk.subarray(cut), _, done));
   }
 
   override _final(done: () => void): void {

@@ -1,7 +1,7 @@
 import { clientCases } from '../../src/client/cases.ts';
 import type { CaseResult } from '../../src/model/case.ts';
 import { selectCases } from '../../src/model/select.ts';
-import { ClientHost } from '../../src/run/client-host.ts';
+import { ClientHost, type ListenTls } from '../../src/run/client-host.ts';
 
 /**
  * A client in this process. It connects to the URL and resolves after the end of the connection.
@@ -15,6 +15,10 @@ interface Asking {
   readonly timeout?: number;
   /** Number of connections at the same time. With one, they follow the order of the suite. */
   readonly concurrency?: number;
+  /** Name or address of the URL. Default: 127.0.0.1. */
+  readonly host?: string;
+  /** For `wss:`. */
+  readonly tls?: ListenTls;
   /** Ends the run after a result. */
   readonly until?: (result: CaseResult) => boolean;
 }
@@ -25,14 +29,22 @@ const CONNECT_TIMEOUT = 30_000;
 /** Runs the suite against a client in this process, without a command. */
 export async function askClient(
   client: EchoClient,
-  { only = [], floods = false, timeout = 5000, concurrency = 1, until = () => false }: Asking = {},
+  {
+    only = [],
+    floods = false,
+    timeout = 5000,
+    concurrency = 1,
+    host: name = '127.0.0.1',
+    tls,
+    until = () => false,
+  }: Asking = {},
 ): Promise<CaseResult[]> {
   const cases = selectCases(clientCases, only, [], floods);
   let over = false;
   const host = new ClientHost(cases, timeout, (result) => {
     over ||= until(result);
   });
-  const url = await host.listen({ host: '127.0.0.1', port: 0 });
+  const url = await host.listen({ host: name, port: 0 }, tls);
   let next = 0;
   const work = async (): Promise<void> => {
     while (next < cases.length && !over) {
