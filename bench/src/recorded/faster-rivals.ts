@@ -6,15 +6,18 @@ const RIVAL = /^(?:ws|bun|socket\.io)/;
 const HEAD =
   'Rows where a rival is ahead. `raw`, `mini` and `bare` check nothing, so they are no rivals:';
 
+const UNKNOWN = 'the cause is not known';
+
 /** Why a rival may be ahead in a row. The first pair that matches counts. */
 const REASONS: readonly (readonly [rival: RegExp, row: RegExp, why: string])[] = [
   [/^bun/, /./, 'its server is native code'],
   [/./, /^check UTF-8/, "it calls Node's check for every size"],
   [/./, /connections$/, 'it allocates less for a handshake'],
   [/corked/, /x 16|mixed|a turn/, 'it writes once a turn too, where its application corks'],
+  [/./, /receives|do not read/, UNKNOWN],
   [/native|corked/, /KiB|MiB/, 'it unmasks large messages by native code'],
   [/./, /x 1 x|1 send|1 a turn/, 'it has less to do for a single message, such as no promise'],
-  [/./, /./, 'the cause is not known'],
+  [/./, /./, UNKNOWN],
 ];
 
 /**

@@ -67,6 +67,10 @@ async function run(args: readonly string[], output: Output): Promise<number> {
     output.out(HELP);
     return args.length === 0 ? 2 : 0;
   }
+  if (given.version === true) {
+    output.out(`${ownVersion()}\n`);
+    return 0;
+  }
   if (role !== 'server' && role !== 'client') {
     throw new Error(
       `${role === undefined ? 'the first argument must be server or client' : `${role} is neither server nor client`}; see --help`,
@@ -214,13 +218,16 @@ const TOLD = [
   'strict',
 ] as const;
 
+/** The version of this package. */
+function ownVersion(): string {
+  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
 function jsonFacts(values: Values, complete: boolean): JsonFacts {
-  const { version } = JSON.parse(
-    readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
-  ) as { version: string };
   return {
     complete,
-    tool: { name: 'ws-conform', version, node: process.version },
+    tool: { name: 'ws-conform', version: ownVersion(), node: process.version },
     options: Object.fromEntries(
       TOLD.flatMap((name) => (values[name] === undefined ? [] : [[name, values[name]]])),
     ),

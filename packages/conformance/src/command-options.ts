@@ -50,6 +50,7 @@ the exit code
   --write-expect FILE write the differences of this run
   --expect FILE       fail only when the differences are not those of FILE
   --help              print this text
+  --version           print the version
 
 exit code: 0 no case failed, 1 a case failed, 2 wrong command line or unreadable or unwritable file,
            3 the target could not be asked, every case was skipped, or the suite itself failed
@@ -88,6 +89,7 @@ const OPTIONS = {
   floods: { type: 'boolean' },
   list: { type: 'boolean' },
   help: { type: 'boolean' },
+  version: { type: 'boolean' },
 } as const;
 
 type Parsed = ReturnType<typeof parseArgs<{ options: typeof OPTIONS; allowPositionals: true }>>;

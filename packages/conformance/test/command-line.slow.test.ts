@@ -515,8 +515,9 @@ describe('ws-conform', () => {
 
   it.each([
     [['--help'], 0, /usage: ws-conform server/],
+    [['--version'], 0, /^\d+\.\d+\.\d+\n$/],
     [[], 2, /usage: ws-conform server/],
-  ] as const)('prints the help for %j', async (args, code, says) => {
+  ] as const)('answers %j at once', async (args, code, says) => {
     const told = await run(...args);
     expect(told.code).toBe(code);
     expect(told.out).toMatch(says);

@@ -2,7 +2,7 @@ import { type ConnectionOptions, connect } from 'node:tls';
 import { Dialer } from '@ws/node-client';
 import { selfSigned } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import WebSocket from 'ws';
+import { WebSocket } from 'ws';
 import { clientSuiteCases } from '../../src/index.ts';
 import { askClient, differences, type EchoClient } from './ask-client.ts';
 
