@@ -7,9 +7,11 @@ const MAX_LINE = 1024;
 export class ResponseBody {
   /** Whether the whole body was read, or as much of it as may pass. */
   ended: boolean;
+  /** Whether the whole body was read. */
+  whole: boolean;
   /**
-   * The value of Content-Length, when it is known and all of the body may pass. A 204 must not have
-   * one, and that of a 304 is not the length of its body (RFC 9110, section 8.6).
+   * The value of Content-Length. A 204 must not have one, and that of a 304 is not the length of its
+   * body (RFC 9110, section 8.6).
    */
   readonly length: number | undefined;
   readonly #write: (bytes: Uint8Array) => void;
@@ -32,9 +34,14 @@ export class ResponseBody {
     this.#chunked = head.has('transfer-encoding');
     const empty = head.status === 204 || head.status === 304;
     this.#left = empty ? 0 : length === undefined ? Infinity : Number(length);
-    this.length = empty || this.#chunked || this.#left > most ? undefined : this.#left;
+    this.length = empty || this.#chunked || this.#left === Infinity ? undefined : this.#left;
     if (this.#chunked) this.#left = 0;
-    this.ended = empty || (!this.#chunked && this.#left === 0);
+    this.ended = this.whole = empty || (!this.#chunked && this.#left === 0);
+  }
+
+  /** The response has no more bytes: that ends a body without a length. */
+  end(): void {
+    this.whole ||= this.#left === Infinity && !this.ended;
   }
 
   push(bytes: Uint8Array): void {
@@ -48,7 +55,8 @@ export class ResponseBody {
     if (size > 0 && !this.ended) this.#write(bytes.subarray(at, at + size));
     this.#left -= size;
     this.#allowance -= size;
-    if (this.#allowance === 0 || (!this.#chunked && this.#left === 0)) this.ended = true;
+    if (!this.#chunked && this.#left === 0) this.whole = true;
+    if (this.#allowance === 0 || this.whole) this.ended = true;
   }
 
   #pushChunked(bytes: Uint8Array, at: number): number {
@@ -70,7 +78,7 @@ export class ResponseBody {
     const line = this.#line.replace(/\r$/, '');
     this.#line = '';
     if (this.#state === 'after data') this.#state = 'size';
-    else if (this.#state === 'trailer') this.ended = line === '';
+    else if (this.#state === 'trailer') this.ended = this.whole = line === '';
     else {
       const size = /^([\da-f]{1,8})[ \t]*(?:;.*)?$/i.exec(line)?.[1];
       // A malformed chunk ends the body: its rest has no meaning.
