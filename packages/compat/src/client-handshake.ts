@@ -82,7 +82,7 @@ class ClientHandshake {
   readonly #options: ClientOptions;
   readonly #first: Target;
   /** Headers of the application; in lower case when redirects are followed. */
-  readonly #given: Headers;
+  readonly #given: Headers = {};
   // Of the current request.
   #key = '';
   #deflate: PerMessageDeflate | undefined;
@@ -92,13 +92,9 @@ class ClientHandshake {
     this.#protocols = protocols;
     this.#options = options;
     this.#first = first;
-    const { followRedirects, headers = {} } = options;
-    this.#given = Object.fromEntries(
-      Object.entries(headers).map(([name, value]) => [
-        followRedirects ? name.toLowerCase() : name,
-        value,
-      ]),
-    );
+    for (const [name, value] of Object.entries(options.headers ?? {})) {
+      this.#given[options.followRedirects ? name.toLowerCase() : name] = value;
+    }
   }
 
   /** Sends the first request, or that of a redirect. */
