@@ -81,7 +81,7 @@ class ClientHandshake {
   readonly #protocols: readonly string[];
   readonly #options: ClientOptions;
   readonly #first: Target;
-  /** Headers of the application; in lower case when redirects are followed. */
+  /** Headers of the application in lower case, for redirects. */
   readonly #given: Headers = {};
   // Of the current request.
   #key = '';
@@ -93,7 +93,7 @@ class ClientHandshake {
     this.#options = options;
     this.#first = first;
     for (const [name, value] of Object.entries(options.headers ?? {})) {
-      this.#given[options.followRedirects ? name.toLowerCase() : name] = value;
+      this.#given[name.toLowerCase()] = value;
     }
   }
 
@@ -164,7 +164,7 @@ class ClientHandshake {
   #headers(): Headers {
     const { protocolVersion = 13, origin, perMessageDeflate, maxPayload } = this.#options;
     const headers: Headers = {
-      ...this.#given,
+      ...(this.#client._redirects > 0 ? this.#given : this.#options.headers),
       'Sec-WebSocket-Version': protocolVersion,
       'Sec-WebSocket-Key': (this.#key = randomBytes(KEY_BYTES).toString('base64')),
       Connection: 'Upgrade',

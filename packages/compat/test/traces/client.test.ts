@@ -203,6 +203,19 @@ describe('new WebSocket', () => {
     await closed(scene.watch('client', new scene.ws(urlOf(wss), options)));
   });
 
+  sameTrace('keeps the names of headers as they are', async (scene) => {
+    const wss = await scene.serve();
+    wss.on('connection', (ws, { rawHeaders }) => {
+      scene.log('server', ...rawHeaders.filter((_, i) => i % 2 === 0));
+      ws.close();
+    });
+    for (const followRedirects of [false, true]) {
+      const headers = { 'X-Name': 'a', COOKIE: 'b' };
+      const options = { headers, followRedirects };
+      await closed(scene.watch('client', new scene.ws(urlOf(wss), options)));
+    }
+  });
+
   sameTrace('takes null for no headers', async (scene) => {
     const wss = await scene.serve();
     wss.on('connection', (ws) => ws.close());
