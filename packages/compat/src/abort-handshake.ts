@@ -15,7 +15,7 @@ export function abortHandshake(
   message?: string | null,
   headers?: OutgoingHttpHeaders,
 ): void {
-  const body = message || STATUS_CODES[status] || '';
+  const body = message || STATUS_CODES[status]!;
   const all = {
     Connection: 'close',
     'Content-Type': 'text/html',

@@ -81,8 +81,8 @@ class ClientHandshake {
   readonly #protocols: readonly string[];
   readonly #options: ClientOptions;
   readonly #first: Target;
-  /** Headers of the application; in lower case when redirects are followed. */
-  readonly #given: Headers;
+  /** Headers of the application in lower case, for redirects. */
+  readonly #given: Headers = {};
   // Of the current request.
   #key = '';
   #deflate: PerMessageDeflate | undefined;
@@ -92,13 +92,9 @@ class ClientHandshake {
     this.#protocols = protocols;
     this.#options = options;
     this.#first = first;
-    const { followRedirects, headers = {} } = options;
-    this.#given = Object.fromEntries(
-      Object.entries(headers).map(([name, value]) => [
-        followRedirects ? name.toLowerCase() : name,
-        value,
-      ]),
-    );
+    for (const [name, value] of Object.entries(options.headers ?? {})) {
+      this.#given[name.toLowerCase()] = value;
+    }
   }
 
   /** Sends the first request, or that of a redirect. */
@@ -168,7 +164,7 @@ class ClientHandshake {
   #headers(): Headers {
     const { protocolVersion = 13, origin, perMessageDeflate, maxPayload } = this.#options;
     const headers: Headers = {
-      ...this.#given,
+      ...(this.#client._redirects > 0 ? this.#given : this.#options.headers),
       'Sec-WebSocket-Version': protocolVersion,
       'Sec-WebSocket-Key': (this.#key = randomBytes(KEY_BYTES).toString('base64')),
       Connection: 'Upgrade',

@@ -8,7 +8,7 @@ export interface Target {
   readonly host: string;
   readonly port: string | number;
   /** Path and query of the request. */
-  readonly path: string | undefined;
+  readonly path: string;
   /** The path of a Unix socket. */
   readonly socketPath: string | undefined;
   /** User and password of the URL. */
@@ -28,7 +28,7 @@ export function parseUrl(address: string | URL, base?: URL): URL {
   } catch {
     throw new SyntaxError(`Invalid URL: ${String(address)}`);
   }
-  url.protocol = url.protocol.replace(/^http/, 'ws');
+  url.protocol = url.protocol.replace(/^http(?=s?:)/, 'ws');
   return url;
 }
 
@@ -44,13 +44,14 @@ export function targetOf(url: URL): Target {
   if (isUnix && pathname === '') throw new SyntaxError("The URL's pathname is empty");
   if (url.hash !== '') throw new SyntaxError('The URL contains a fragment identifier');
   const whole = pathname + url.search;
-  const [socketPath, path] = isUnix ? whole.split(':') : [undefined, whole];
+  const [socketPath, ...paths] = isUnix ? whole.split(':') : [undefined, whole];
   return {
     url,
     isSecure,
     host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
     port: url.port || (isSecure ? 443 : 80),
-    path,
+    // Only the first colon is a separator.
+    path: paths.join(':'),
     socketPath,
     auth: username || password ? `${unescape(username)}:${unescape(password)}` : undefined,
   };

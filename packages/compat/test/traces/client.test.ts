@@ -59,6 +59,7 @@ describe('new WebSocket', () => {
     'ws://',
     'ws://localhost/#fragment',
     'ws+unix:',
+    'http+unix:/a.sock',
     'https://localhost/#x',
     'ws:///',
     42,
@@ -202,6 +203,29 @@ describe('new WebSocket', () => {
     await closed(scene.watch('client', new scene.ws(urlOf(wss), options)));
   });
 
+  sameTrace('keeps the names of headers as they are', async (scene) => {
+    const wss = await scene.serve();
+    wss.on('connection', (ws, { rawHeaders }) => {
+      scene.log('server', ...rawHeaders.filter((_, i) => i % 2 === 0));
+      ws.close();
+    });
+    for (const followRedirects of [false, true]) {
+      const headers = { 'X-Name': 'a', COOKIE: 'b' };
+      const options = { headers, followRedirects };
+      await closed(scene.watch('client', new scene.ws(urlOf(wss), options)));
+    }
+  });
+
+  sameTrace('takes null for no headers', async (scene) => {
+    const wss = await scene.serve();
+    wss.on('connection', (ws) => ws.close());
+    scene.attempt('client', 'new', () => {
+      scene.watch('client', new scene.ws(urlOf(wss), { headers: null as never }));
+    });
+    await once(wss, 'connection');
+    await closed(...wss.clients);
+  });
+
   sameTrace('connects to a Unix socket', async (scene) => {
     const path = `/tmp/ws-compat-${process.pid}-${Math.random().toString(36).slice(2)}.sock`;
     const server = http.createServer();
@@ -212,7 +236,7 @@ describe('new WebSocket', () => {
     });
     server.listen(path);
     await once(server, 'listening');
-    const client = new scene.ws(`ws+unix:${path}:/foo?bar=1`);
+    const client = new scene.ws(`ws+unix:${path}:/foo:1?bar=1:2`);
     scene.log('client', client.url.replace(path, 'PATH'));
     await closed(scene.watch('client', client));
     await closed(scene.watch('client', new scene.ws(`ws+unix:${path}`)));

@@ -248,6 +248,12 @@ describe('ping and pong', () => {
     await closed(server, client);
   });
 
+  sameTrace('are not masked when the argument is null', async (scene) => {
+    const { server, client } = await scene.pair();
+    client.ping('data', null as never);
+    await closed(server, client);
+  });
+
   sameTrace('take a Blob, and keep their place', async (scene) => {
     const { server, client } = await scene.pair();
     const blob = (text: string): never => new Blob([text]) as never;

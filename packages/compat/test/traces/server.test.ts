@@ -235,6 +235,13 @@ describe('verifyClient', () => {
         setImmediate(done, false, 403, null),
     ],
     [
+      'refuses with a status that HTTP does not have',
+      (scene) => (_: unknown, done: (...args: unknown[]) => void) => {
+        scene.attempt('server', 'refuse', () => done(false, 999));
+        done(false);
+      },
+    ],
+    [
       'is called on the options',
       (scene) =>
         function verify(this: Options) {
