@@ -394,7 +394,7 @@ function sendControl(
   }
   if (typeof payload === 'number') payload = payload.toString();
   if (ws._readyState !== OPEN) return refuse(ws, payload, done);
-  ws._sender![type](payload || EMPTY, masks === undefined ? !ws._isServer : (masks as boolean), done);
+  ws._sender![type](payload || EMPTY, masks === undefined ? !ws._isServer : masks, done);
 }
 
 function checkConnected(ws: WebSocket): void {
