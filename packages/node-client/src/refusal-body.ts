@@ -15,7 +15,7 @@ export class RefusalBody {
 
   /**
    * @param remaining - Milliseconds until the timeout of the dial.
-   * @param done - Called once with the bytes: at {@link MAX_BODY}, at the end of the body, after
+   * @param done - Called once with the bytes: above {@link MAX_BODY}, at the end of the body, after
    *   {@link MAX_WAIT} or after half of `remaining`. A timeout of the dial would hide the status.
    */
   constructor(head: ResponseHead, remaining: number, done: (bytes: Buffer) => void) {

@@ -51,12 +51,13 @@ export class ResponseBody {
   }
 
   #take(bytes: Uint8Array, at: number): void {
-    const size = Math.min(bytes.length - at, this.#left, this.#allowance);
+    const available = Math.min(bytes.length - at, this.#left);
+    const size = Math.min(available, this.#allowance);
     if (size > 0 && !this.ended) this.#write(bytes.subarray(at, at + size));
     this.#left -= size;
     this.#allowance -= size;
     if (!this.#chunked && this.#left === 0) this.whole = true;
-    if (this.#allowance === 0 || this.whole) this.ended = true;
+    if (this.whole || available > size) this.ended = true;
   }
 
   #pushChunked(bytes: Uint8Array, at: number): number {

@@ -417,9 +417,15 @@ function largerInFragments(chapter: Chapter<TargetAttempt>): void {
 }
 
 function inSegments(chapter: Chapter<TargetAttempt>): void {
+  const sizes = [64, 128, 256, 512, KIB, 2 * KIB];
   for (const [opcode, make] of TYPES) {
     const add = chapter.section(MAY_BE_TOO_BIG);
-    const addCase = (length: number, size: number, flood: boolean): void =>
+    const quarters = sizes.filter((size) => opcode === TEXT || size >= 512);
+    const cases = [
+      ...quarters.map((size) => [256 * KIB, size] as const),
+      ...sizes.map((size) => [MIB, size] as const),
+    ];
+    for (const [length, size] of cases) {
       add(
         `a ${opcodeName(opcode)} message of ${bytesText(length)} in segments of ${bytesText(size)}`,
         async (attempt) => {
@@ -429,13 +435,8 @@ function inSegments(chapter: Chapter<TargetAttempt>): void {
           });
           await expectMessageOrTooBig(peer, opcode, make(length));
         },
-        { flood },
       );
-    // Each segment costs a system call on both sides, so only one type has very small ones.
-    for (const size of [...(opcode === TEXT ? [64, 128, 256] : []), 512, KIB, 2 * KIB]) {
-      addCase(256 * KIB, size, false);
     }
-    for (const size of [64, 128, 256, 512, KIB, 2 * KIB]) addCase(MIB, size, true);
   }
 }
 

@@ -69,7 +69,7 @@ export class Chapter<Context> {
         expects: own?.expects ?? facts.expects,
         section: own?.section ?? facts.section,
         level: own?.level ?? facts.level ?? 'must',
-        flood: own?.flood ?? facts.flood ?? false,
+        flood: facts.flood ?? false,
         target: own?.target?.replace('{id}', id),
         run,
       });

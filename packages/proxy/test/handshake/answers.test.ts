@@ -127,6 +127,14 @@ describe('a refusal of the target', () => {
     else expect(text).toContain(`Content-Length: ${size}\r\n`);
   });
 
+  it('passes the end of a body of exactly 1 MiB', async () => {
+    const chunk = `100000\r\n${'x'.repeat(1024 * 1024)}\r\n`;
+    const { text } = await ask(
+      () => `HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n${chunk}0\r\n\r\n`,
+    );
+    expect(text).toMatch(/x\r\n0\r\n\r\n$/);
+  });
+
   it('shows that a target has died within a chunk', async () => {
     const { text } = await ask(
       () => 'HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc',
