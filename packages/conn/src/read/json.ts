@@ -30,7 +30,7 @@ export async function parseJSON(
     failed(error);
     throw error;
   }
-  throw new JSONError(`message does not fit the schema: ${why}`, issues);
+  throw new JSONError(`message does not fit the schema${why && `: ${why}`}`, issues);
 }
 
 function valueOf(result: { readonly value: unknown }): unknown {
@@ -56,7 +56,8 @@ function words(issues: readonly unknown[]): string {
     const keys = path?.map((step) => String((step as { key?: unknown })?.key ?? step)).join('.');
     return keys ? `${keys}: ${String(message)}` : String(message);
   });
-  return issues.length > 3 ? `${texts.join('; ')}; \u2026` : texts.join('; ');
+  if (issues.length > 3) texts.push('\u2026');
+  return texts.join('; ');
 }
 
 /**

@@ -62,6 +62,15 @@ describe('readJSON', () => {
     expect(await conn.readJSON()).toBe(2);
   });
 
+  it('rejects with no issue, or with one that says nothing', async () => {
+    const { conn, feed, frame } = wired('server');
+    for (const issues of [[], [{ message: '' }]]) {
+      feed(frame(1, '1'));
+      const read = conn.readJSON({ schema: schemaOf(() => ({ issues })) });
+      await expect(read).rejects.toThrow(/ the schema$/);
+    }
+  });
+
   it('rejects when the schema throws, with its error as the cause', async () => {
     const { conn, feed, frame } = wired('server');
     const cause = new Error('schema');
