@@ -56,7 +56,10 @@ The load uses bare sockets and compares every received byte.
     ...echoes(environment, SESSIONS, PAIR),
     broadcastContest(environment, 1, PAIR),
     broadcastContest(environment, 16, PAIR),
-    roomContest(environment, MEMBERS, ['socket.io, compat', 'socket.io']),
+    {
+      ...roomContest(environment, MEMBERS, ['socket.io, compat', 'socket.io']),
+      name: 'socket.io room of 1,000',
+    },
     memoryContest(environment, `${IDLE} idle connections`, PAIR, IDLE, { content: 'ascii' }),
   ],
   tables,
