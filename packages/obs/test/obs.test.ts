@@ -148,9 +148,9 @@ describe('Obs.call', () => {
     const { obs } = await connected();
     await obs.close();
     let turns = 0;
-    const timer = setImmediate(function count(): void {
+    let timer = setImmediate(function count(): void {
       turns++;
-      setImmediate(count);
+      timer = setImmediate(count);
     });
     for (let i = 0; i < 10; i++) await obs.call('GetVersion').catch(() => {});
     clearImmediate(timer);

@@ -30,7 +30,8 @@ export async function parseJSON(
     failed(error);
     throw error;
   }
-  throw new JSONError(`message does not fit the schema${why && `: ${why}`}`, issues);
+  const said = why ? `: ${why}` : '';
+  throw new JSONError(`message does not fit the schema${said}`, issues);
 }
 
 function valueOf(result: { readonly value: unknown }): unknown {
