@@ -94,16 +94,11 @@ export class ReceivedMessage {
 
 /** A binary message in one piece. */
 export function converted(bytes: Buffer, type: BinaryType): RawData {
-  switch (type) {
-    case 'arraybuffer':
-      return arrayBufferOf(bytes);
-    case 'fragments':
-      return bytes.length === 0 ? [] : [bytes];
-    case 'blob':
-      return new Blob([bytes]);
-    case 'nodebuffer':
-      return bytes;
-  }
+  if (type === 'nodebuffer') return bytes;
+  if (type === 'arraybuffer') return arrayBufferOf(bytes);
+  if (type === 'blob') return new Blob([bytes]);
+  // Also for a type that `new Receiver()` does not know.
+  return bytes.length === 0 ? [] : [bytes];
 }
 
 export function isValidText(bytes: Buffer): boolean {
