@@ -1,8 +1,11 @@
 import { HandshakeError } from '@ws/node-server';
 import type { Backend } from '../targets/target.ts';
 
-/** A segment of dots, also percent-encoded, or a backslash, which some servers read as a slash. */
-const DOT_SEGMENT = /(?:^|[/\\])(?:\.|%2e){1,2}(?:[/\\;?]|$)/i;
+/**
+ * A segment of dots. Dots and slashes may be percent-encoded, and some servers read a backslash as a
+ * slash.
+ */
+const DOT_SEGMENT = /(?:^|[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;?]|%2f|%5c|$)/i;
 /** Visible ASCII and bytes above it, as node:http allows them: nothing can end the line. */
 const LINE_SAFE = /^[!-~\u0080-\u00ff]+$/;
 

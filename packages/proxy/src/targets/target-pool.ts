@@ -98,8 +98,13 @@ export class TargetPool {
 
   /** Counts a handshake with `backend`, until {@link leave}. */
   enter(backend: Backend): void {
+    if (this.#choose !== undefined) {
+      // Only the counts are shared: headers and TLS options are those of one request.
+      const before = this.#chosen.get(backend.url);
+      if (before !== undefined) backend.continueFrom(before);
+      this.#chosen.set(backend.url, backend);
+    }
     backend.enter();
-    if (this.#choose !== undefined) this.#chosen.set(backend.url, backend);
   }
 
   leave(backend: Backend): void {
@@ -130,8 +135,7 @@ export class TargetPool {
     signal: AbortSignal,
   ): Promise<Backend> {
     try {
-      const backend = new Backend(await choose(req, { signal }));
-      return this.#chosen.get(backend.url) ?? backend;
+      return new Backend(await choose(req, { signal }));
     } catch (cause) {
       throw serverFault('target', cause);
     }

@@ -218,7 +218,7 @@ describe('the path for the target', () => {
     expect(backend.heads[0]).toContain(`GET ${expected} HTTP/1.1\r\n`);
   });
 
-  it.each(['/../admin', '/%2e%2e/admin', '/a/..\\b', '/.'])(
+  it.each(['/../admin', '/%2e%2e/admin', '/a/..\\b', '/.', '/..%2Fadmin', '/a%5c.%2e%5Cb'])(
     'never climbs out of its own by %j',
     async (asked) => {
       const backend = await rawTarget();

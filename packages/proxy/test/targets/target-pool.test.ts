@@ -119,6 +119,21 @@ describe('the target of a request', () => {
     expect([a!.heads.length, b!.heads.length]).toEqual([1, 1]);
   });
 
+  it('has the headers that its function gave for this request, also while others are open', async () => {
+    const backend = await rawTarget();
+    const between = await front((req) => ({
+      url: backend.url,
+      headers: { 'X-User': String(req.headers['x-name']) },
+    }));
+    for (const name of ['ada', 'bob']) {
+      const client = await rawClient(between.port);
+      await client.upgrade({ add: [`X-Name: ${name}`] });
+      await between.next();
+    }
+    expect(backend.heads.map((head) => /^x-user: (.*)$/im.exec(head)?.[1])).toEqual(['ada', 'bob']);
+    expect(between.proxy.targets).toMatchObject([{ url: backend.url, open: 2 }]);
+  });
+
   it.each([
     [
       'throws',
