@@ -186,6 +186,21 @@ export class FrameEncoder {
   }
 
   /**
+   * Appends a frame that is encoded already, by reference: several encoders may send the same bytes.
+   * On a client, the frame must be masked already.
+   *
+   * @param bytes - Hold one whole frame, from `start` to `end`. They must not change until `release`
+   *   is called.
+   * @param release - As for {@link frame}.
+   * @throws TypeError or RangeError for an invalid range. The frame is not checked.
+   */
+  encoded(bytes: Uint8Array, start: number, end: number, release?: () => void): void {
+    checkRange(bytes, start, end);
+    this.out.seal();
+    this.out.sealed.push(bytes, start, end, start, release);
+  }
+
+  /**
    * Appends a close frame with `code` and `reason`.
    *
    * @param code - Default 1005: a close frame without a code.

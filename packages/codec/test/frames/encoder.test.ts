@@ -272,6 +272,31 @@ describe('FrameEncoder segments', () => {
     expect(released).toBe(2);
   });
 
+  it('refer to a frame that is encoded already, between the others', () => {
+    const pool = new SlabPool({ debug: true });
+    const encoder = make('server', { pool });
+    const shared = join([bytes(3), naive('server', 2, bytes(200)), bytes(3)]);
+    let released = 0;
+    encoder.frame(1, true, 0, utf8('before'));
+    encoder.encoded(shared, 3, shared.length - 3, () => released++);
+    encoder.frame(1, true, 0, utf8('after'));
+    expect(encoder.pending).toBe(8 + 204 + 7);
+    expect(encoder.segments).toBe(3);
+    expect(encoder.segBuf(1)).toBe(shared);
+    expect([0, 1, 2].map((i) => encoder.segStartsFrame(i))).toEqual([true, true, true]);
+    same(
+      flush(encoder),
+      join([
+        naive('server', 1, utf8('before')),
+        naive('server', 2, bytes(200)),
+        naive('server', 1, utf8('after')),
+      ]),
+    );
+    expect([released, pool.lent]).toEqual([1, 0]);
+    expect(() => encoder.encoded(shared, 3, shared.length + 1)).toThrow(RangeError);
+    expect(encoder.pending).toBe(0);
+  });
+
   it('borrow from the requested size on', () => {
     const encoder = make('server', { borrowFrom: 100 });
     const [small, large] = [bytes(100), bytes(101)];

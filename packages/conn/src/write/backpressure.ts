@@ -24,10 +24,23 @@ export function isTurnFull(bytes: number, frames: number): boolean {
 }
 
 /**
- * Returns a promise rejected with a BackpressureError when a write would exceed
- * `maxBufferedAmount`, else undefined.
+ * Whether a write of `size` bytes keeps to `maxBufferedAmount`.
  *
  * @param buffered - Bytes that are already buffered, including bytes in the transport.
+ */
+export function hasRoom(settings: Settings, buffered: number, size: number): boolean {
+  const { highWaterMark, maxBufferedAmount: limit } = settings;
+  // Below the mark a message of any size is accepted: a caller that awaits every write never meets
+  // the limit.
+  const belowMark = buffered === 0 || (buffered < highWaterMark && highWaterMark <= limit);
+  return belowMark || buffered + size <= limit;
+}
+
+/**
+ * Returns a promise rejected with a BackpressureError when a write for which {@link hasRoom} is
+ * false would exceed `maxBufferedAmount`, else undefined: the size of a text was only estimated.
+ *
+ * @param buffered - As in {@link hasRoom}.
  * @param size - Size of the write in bytes, or in UTF-16 units when `text` is given.
  */
 export function overLimit(
@@ -36,13 +49,7 @@ export function overLimit(
   size: number,
   text: string | undefined,
 ): Promise<void> | undefined {
-  const { highWaterMark, maxBufferedAmount: limit } = settings;
-  // Below the mark a message of any size is accepted: a caller that awaits every write never meets
-  // the limit.
-  const belowMark = buffered === 0 || (buffered < highWaterMark && highWaterMark <= limit);
-  // A UTF-16 unit has three bytes at most. Only text close to the limit is measured.
-  const most = text === undefined ? size : size * 3;
-  if (belowMark || buffered + most <= limit) return undefined;
+  const { maxBufferedAmount: limit } = settings;
   // To measure a long text costs more than to send it. A unit has at least one byte, so a text that
   // is over the limit with its units is not measured.
   const measured = text !== undefined && buffered + size <= limit;

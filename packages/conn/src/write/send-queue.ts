@@ -17,10 +17,10 @@ import { viewOf } from '../platform/platform.ts';
 import { Deferred, RESOLVED, rejected, rejectedLater } from '../time/promises.ts';
 import type { Transport } from '../transport.ts';
 import { kind } from '../validate.ts';
-import { isTurnFull, overLimit, type TurnBudget, WaitingWriters } from './backpressure.ts';
+import { hasRoom, isTurnFull, overLimit, type TurnBudget, WaitingWriters } from './backpressure.ts';
 import { ControlQueue } from './control-queue.ts';
 import type { PreparedMessage } from './prepared-message.ts';
-import { type Batch, type BatchSender, sharedFrames } from './shared-frames.ts';
+import { type Batch, type BatchSender, REFERENCE_FROM, sharedFrames } from './shared-frames.ts';
 import { UnsentFrames, type UnsentFramesOwner } from './unsent-frames.ts';
 
 /** Compressing a byte takes as long as writing this many plain bytes. */
@@ -201,8 +201,8 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
 
   /**
    * Sends a whole message that was accepted and that other connections send too. It is encoded once
-   * for all of them, unless this connection masks, is blocked, has unsent frames that are not
-   * shared, or the payload exceeds the largest slab.
+   * for all of them, unless this connection masks or the payload exceeds the largest slab. Behind
+   * frames that are not shared, and while the transport is blocked, a short message is copied.
    *
    * @param payload - The message, or its compressed variant when `rsv` has RSV1. It never changes.
    * @param plain - Size of the message in bytes before it was compressed.
@@ -211,8 +211,9 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const before = this.batch;
     const { length } = payload;
     const { shared } = this.owner;
-    const alone = shared.nextKey !== undefined || this.#blocked || length > LARGEST_SLAB;
-    if (alone || (before === undefined && this.unsentBytes > 0)) {
+    const alone = shared.nextKey !== undefined || length > LARGEST_SLAB;
+    const behind = this.#blocked || (before === undefined && this.unsentBytes > 0);
+    if (alone || (behind && length < REFERENCE_FROM)) {
       return rsv === 0
         ? this.message(opcode, payload, 0, length, true)
         : this.compressed(opcode, payload, 0, length, plain);
@@ -220,9 +221,14 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (rsv !== 0) this.#turnBytes += plain * DEFLATE_COST;
     const frames = sharedFrames(shared.platform);
     const batch = frames.extend(before, FIN | rsv | opcode, payload);
-    this.batch = batch;
-    if (before === undefined) frames.flushAtEndOfTurn(this);
-    const sent = this.#accepted(batch.size - (before === undefined ? 0 : before.size));
+    let encoded = batch.size;
+    if (behind) this.reference(batch);
+    else {
+      this.batch = batch;
+      if (before === undefined) frames.flushAtEndOfTurn(this);
+      else encoded -= before.size;
+    }
+    const sent = this.#accepted(encoded);
     if (this.#isObserved()) this.#observe(opcode, plain);
     return sent;
   }
@@ -370,12 +376,23 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   ): Promise<void> | undefined {
     const rejection = this.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
+    // A UTF-16 unit has three bytes at most. Only text close to the limit is measured.
+    if (this.#hasRoom(text === undefined ? size : size * 3, waitingBytes)) return undefined;
     const { settings } = this.owner.shared;
-    const most = text === undefined ? size : size * 3;
-    const unsent = waitingBytes + this.unsentBytes;
-    if (!this.#blocked && most + unsent <= settings.maxBufferedAmount) return undefined;
-    this.#write();
     return overLimit(settings, this.bufferedAmount + waitingBytes, size, text);
+  }
+
+  /** Whether a message of `size` bytes is accepted now. `waitingBytes` as in {@link rejectionFor}. */
+  accepts(size: number, waitingBytes: number): boolean {
+    return this.#error === undefined && this.#hasRoom(size, waitingBytes);
+  }
+
+  #hasRoom(size: number, waitingBytes: number): boolean {
+    const { settings } = this.owner.shared;
+    const unsent = waitingBytes + this.unsentBytes;
+    if (!this.#blocked && size + unsent <= settings.maxBufferedAmount) return true;
+    this.#write();
+    return hasRoom(settings, this.bufferedAmount + waitingBytes, size);
   }
 
   /** A rejected promise when no message is accepted any more. */
@@ -613,7 +630,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const { transport, shared } = this.owner;
     const bytes = batch.view(shared.platform);
     this.batch = undefined;
-    if (transport.bufferedAmount === 0) this.#give(bytes);
+    if (transport.bufferedAmount === 0 || batch.isMostOfArena) this.#give(bytes);
     // A slow transport gets a copy: a view in its buffer would keep the whole arena alive.
     else this.#give(viewOf(shared.platform, copyOf(bytes), 0, bytes.length));
   }

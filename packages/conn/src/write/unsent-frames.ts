@@ -87,6 +87,12 @@ export abstract class UnsentFrames {
     }
   }
 
+  /** Adds a shared frame after the unsent ones, without a copy; returns its size in bytes. */
+  protected reference(frame: Batch): number {
+    this.#acquireEncoder().encoded(frame.arena.bytes, frame.start, frame.end);
+    return frame.size;
+  }
+
   #encodeFailed(encoder: FrameEncoder): void {
     // Releases a slab that was taken for the frame.
     if (encoder.pending === 0) encoder.discard();

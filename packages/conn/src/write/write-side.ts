@@ -340,7 +340,7 @@ export class WriteSide implements FragmentSink {
 
   /** Whether a message of `size` bytes would be accepted now. */
   accepts(size: number): boolean {
-    return this.error === undefined && this.rejectionFor(size) === undefined;
+    return this.sendQueue.accepts(size, this.#waitingCost());
   }
 
   fragment(

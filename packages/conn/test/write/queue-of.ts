@@ -33,14 +33,18 @@ export interface QueueOptions {
   readonly role?: Role;
   /** Bytes that the transport holds before it is blocked. */
   readonly mark?: number;
+  readonly platform?: FakePlatform;
 }
 
 /** A send queue with a fake owner, and the calls that the owner receives. */
 export function queueOf(
   settings: ConnSettings = {},
-  { role = 'server', mark = 0 }: QueueOptions = {},
+  {
+    role = 'server',
+    mark = 0,
+    platform = new FakePlatform({ automatic: false }),
+  }: QueueOptions = {},
 ) {
-  const platform = new FakePlatform({ automatic: false });
   const watched: string[] = [];
   const conn = {};
   const observer = {

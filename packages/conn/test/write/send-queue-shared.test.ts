@@ -1,5 +1,5 @@
 import { LARGEST_SLAB } from '@ws/codec/internal';
-import { inWords, naiveDecode } from '@ws/tests';
+import { FakePlatform, inWords, naiveDecode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import {
   BinaryMessage,
@@ -157,6 +157,57 @@ describe('a message that other connections send too', () => {
     expect(quick.transport.chunks[0]!.buffer.byteLength).toBeGreaterThan(5);
     expect(slow.transport.chunks[1]!.buffer.byteLength).toBe(5);
     expect([...slow.transport.writes[1]!]).toEqual([...quick.transport.writes[0]!]);
+  });
+
+  it.each([
+    ['blocked', 8_192],
+    ['slow', 8_192],
+    ['blocked', 16_384],
+    ['slow', 65_536],
+  ])('has one copy for all connections whose transport is %s, of %d bytes', (state, size) => {
+    const payload = new Uint8Array(size);
+    const short = bytesOf('short');
+    const platform = new FakePlatform({ automatic: false });
+    const queues = [0, 1].map(() => {
+      const queue = queueOf({}, { platform, mark: state === 'slow' ? 1_000_000 : 0 });
+      queue.block(1);
+      void queue.sendQueue.sendShared(BinaryMessage, payload, 0, size);
+      void queue.sendQueue.sendShared(TextMessage, short, 0, 5);
+      queue.sendQueue.flush();
+      queue.transport.drain();
+      return queue;
+    });
+    const [first, second] = queues.map(({ transport }) =>
+      transport.chunks.find(({ length }) => length > size),
+    );
+    expect(first!.buffer).toBe(second!.buffer);
+    expect(first!.buffer.byteLength).toBeLessThanOrEqual(3 * size);
+    for (const { sent, sendQueue, owner } of queues) {
+      expect(sent()).toEqual([
+        'binary \0',
+        `binary <${size}>`,
+        'text short',
+      ]);
+      expect(owner.bytesOut).toBe(3 + size + (size < 65_536 ? 4 : 10) + 7);
+      expect(sendQueue.bufferedAmount).toBe(0);
+    }
+  });
+
+  it('is overtaken by a ping, and dropped when the queue is cut', () => {
+    const { sendQueue, sent, transport, block } = queueOf();
+    block(1);
+    for (const size of [10_001, 10_002]) {
+      void sendQueue.sendShared(BinaryMessage, new Uint8Array(size), 0, size);
+    }
+    void sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
+    transport.takesOne = true;
+    transport.drain();
+    transport.drain();
+    sendQueue.cut(new TransportError('ended'));
+    transport.takesOne = false;
+    transport.drain();
+    expect(sent()).toEqual(['binary \0', 'ping p', 'binary <10001>']);
+    expect(sendQueue.unsent).toBe(false);
   });
 
   it('stays whole when the next frame finds no buffer', () => {
