@@ -1,5 +1,4 @@
 import type { ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 /**
@@ -54,11 +53,38 @@ export function isHttpReading(socket: HttpSocket): boolean {
   return socket.parser != null;
 }
 
-/**
- * Returns the bytes written to the socket so far; undefined for a stream that does not count them.
- */
-export function bytesWritten(socket: Duplex): number | undefined {
-  return (socket as Partial<Socket>).bytesWritten;
+type Write = (this: Duplex, ...args: unknown[]) => unknown;
+
+/** Notes whether bytes are written to a socket: not every stream counts them. */
+export class WriteWatch {
+  wrote = false;
+  readonly #socket: Duplex;
+  readonly #write: Duplex['write'];
+  readonly #end: Duplex['end'];
+
+  constructor(socket: Duplex) {
+    this.#socket = socket;
+    this.#write = socket.write;
+    this.#end = socket.end;
+    socket.write = this.#watched(socket.write) as Duplex['write'];
+    socket.end = this.#watched(socket.end) as Duplex['end'];
+  }
+
+  stop(): void {
+    this.#socket.write = this.#write;
+    this.#socket.end = this.#end;
+  }
+
+  #watched(original: unknown): unknown {
+    const note = (chunk: unknown): void => {
+      if (typeof chunk !== 'function' && ((chunk ?? '') as Uint8Array).length > 0)
+        this.wrote = true;
+    };
+    return function (this: Duplex, ...args: unknown[]): unknown {
+      note(args[0]);
+      return (original as Write).apply(this, args);
+    };
+  }
 }
 
 /** Removes every reader of a socket, Node's HTTP parser too, and pauses it. */

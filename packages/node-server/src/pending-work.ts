@@ -55,6 +55,8 @@ export class PendingWork {
    * {@link openConn}, {@link leaveSocket} or the close of its socket.
    */
   beginRequest(socket: Duplex): void {
+    // The application has waited, and its client has left: 'close' will not be emitted again.
+    if (socket.closed) return;
     this.#sockets.add(socket);
     socket.on('close', this.#onSocketClose);
   }

@@ -221,14 +221,12 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (rsv !== 0) this.#turnBytes += plain * DEFLATE_COST;
     const frames = sharedFrames(shared.platform);
     const batch = frames.extend(before, FIN | rsv | opcode, payload);
-    let encoded = batch.size;
     if (behind) this.reference(batch);
     else {
       this.batch = batch;
       if (before === undefined) frames.flushAtEndOfTurn(this);
-      else encoded -= before.size;
     }
-    const sent = this.#accepted(encoded);
+    const sent = this.#accepted(batch.size - (before === undefined ? 0 : before.size));
     if (this.#isObserved()) this.#observe(opcode, plain);
     return sent;
   }
@@ -630,9 +628,9 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const { transport, shared } = this.owner;
     const bytes = batch.view(shared.platform);
     this.batch = undefined;
-    if (transport.bufferedAmount === 0 || batch.isMostOfArena) this.#give(bytes);
-    // A slow transport gets a copy: a view in its buffer would keep the whole arena alive.
-    else this.#give(viewOf(shared.platform, copyOf(bytes), 0, bytes.length));
+    // A view in the buffer of a slow transport keeps the whole arena alive.
+    const referenced = transport.bufferedAmount === 0 || batch.size >= REFERENCE_FROM;
+    this.#give(referenced ? bytes : viewOf(shared.platform, copyOf(bytes), 0, bytes.length));
   }
 
   #writeSegment(encoder: FrameEncoder): void {

@@ -9,12 +9,10 @@ import type { PreparedMessage } from './prepared-message.ts';
  */
 const ARENA_BYTES = 16_384;
 /**
- * A frame with a payload of at least this many bytes takes half of its arena or more, so that it may
- * wait for a slow transport in there.
+ * A batch of at least this many bytes takes about half of its arena or more: it may wait for a slow
+ * transport in there. A smaller one is copied.
  */
 export const REFERENCE_FROM: number = ARENA_BYTES / 2;
-/** A batch is most of its arena when that has at most this many times its size. */
-const MOST_OF_ARENA = 3;
 /**
  * A turn begins in a new arena when the current arena has fewer free bytes: a batch without room to
  * grow would be copied.
@@ -76,11 +74,6 @@ export class Batch {
   /** Size in bytes. */
   get size(): number {
     return this.end - this.start;
-  }
-
-  /** Whether a transport that keeps the batch keeps little else alive. */
-  get isMostOfArena(): boolean {
-    return this.arena.bytes.length <= MOST_OF_ARENA * this.size;
   }
 
   /** One view for all connections. No code may change its bytes. */

@@ -87,10 +87,9 @@ export abstract class UnsentFrames {
     }
   }
 
-  /** Adds a shared frame after the unsent ones, without a copy; returns its size in bytes. */
-  protected reference(frame: Batch): number {
-    this.#acquireEncoder().encoded(frame.arena.bytes, frame.start, frame.end);
-    return frame.size;
+  /** Adds a shared frame after the unsent ones, without a copy. */
+  protected reference({ arena, start, end }: Batch): void {
+    this.#acquireEncoder().encoded(arena.bytes, start, end);
   }
 
   #encodeFailed(encoder: FrameEncoder): void {

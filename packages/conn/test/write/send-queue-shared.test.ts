@@ -183,11 +183,7 @@ describe('a message that other connections send too', () => {
     expect(first!.buffer).toBe(second!.buffer);
     expect(first!.buffer.byteLength).toBeLessThanOrEqual(3 * size);
     for (const { sent, sendQueue, owner } of queues) {
-      expect(sent()).toEqual([
-        'binary \0',
-        `binary <${size}>`,
-        'text short',
-      ]);
+      expect(sent()).toEqual(['binary \0', `binary <${size}>`, 'text short']);
       expect(owner.bytesOut).toBe(3 + size + (size < 65_536 ? 4 : 10) + 7);
       expect(sendQueue.bufferedAmount).toBe(0);
     }

@@ -90,6 +90,8 @@ export class PendingHeads implements TimerEntry {
     stream.allowHalfOpen = true;
     this.#readings.add(reading);
     stream.on('error', ignore).on('close', onClose).on('end', onEnd).on('data', onData);
+    // A listener alone does not resume a stream that was paused before.
+    stream.resume();
     if (this.slot === undefined) this.#setTimer(reading);
     return reading;
   }

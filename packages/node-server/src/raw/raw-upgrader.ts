@@ -63,6 +63,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
     );
     this.#heads = new PendingHeads(this.#acceptor.setup.plan.handshakeTimeout);
     this.#fallback = fallback;
+    if (fallback !== undefined) startTimeouts(fallback);
   }
 
   /** The connections that are not closed yet. The set is live. */
@@ -102,7 +103,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
    * Reads a request from a stream and answers it with a 101 and a connection, or with a refusal.
    * The upgrader owns the stream from the call on.
    *
-   * @param early - Bytes that were read from the stream before. Not changed. Default: none.
+   * @param early - Bytes that were read from the stream before. Copied. Default: none.
    * @returns The open connection. Its `data` is the result of `authenticate`.
    * @throws (rejects with) {@link HandshakeError} after the refusal was written, and with its status
    *   426 when the stream went to `fallback`; TransportError when the client has disconnected or has
@@ -123,7 +124,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
         { resolve, reject },
       );
       const reading = this.#heads.begin(stream, owner);
-      if (early.length > 0) reading.receive(early);
+      if (early.length > 0) reading.receive(new Uint8Array(early));
     });
   }
 
@@ -149,7 +150,9 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
     const socket = streamOf(stream);
     const request = requestOf(head, socket);
     const { setup } = this.#acceptor;
-    const upgrade = new UpgradeRequest(setup, request, early, undefined, performance.now());
+    // The caller may use its memory again while a function of the application is awaited.
+    const rest = new Uint8Array(early);
+    const upgrade = new UpgradeRequest(setup, request, rest, undefined, performance.now());
     return this.#acceptor.accept(upgrade, noHeaders);
   }
 
@@ -253,6 +256,18 @@ function streamOf(stream: Duplex | Transport): Duplex {
   duplex.on('error', ignore);
   duplex.start();
   return duplex;
+}
+
+/**
+ * Starts the timeouts of a server that does not listen. Node starts them, and the list for
+ * `closeAllConnections`, in its own listener for 'listening' (`_http_server.js`).
+ */
+function startTimeouts(server: HttpServer): void {
+  if (server.listening) return;
+  const start = server
+    .listeners('listening')
+    .find(({ name }) => name === 'setupConnectionsTracking');
+  start?.call(server);
 }
 
 function leftToFallback(): HandshakeError {

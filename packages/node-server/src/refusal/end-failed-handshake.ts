@@ -4,11 +4,11 @@ import { isInstance } from '@ws/http-shared';
 import { HandshakeError } from '../errors.ts';
 import type { Handshake } from '../handshake.ts';
 import {
-  bytesWritten,
   earlierResponse,
   isAnswered,
   isHttpReading,
   ownResponse,
+  WriteWatch,
 } from '../http-socket.ts';
 import type { AppRequest } from '../server-request.ts';
 import type { ErrorHook } from './error-hook.ts';
@@ -88,9 +88,8 @@ async function answer(
     writeRefusal(socket, refusal, req.method);
     return endRefusedSocket(socket);
   }
-  const before = bytesWritten(socket);
-  const isUnanswered = (): boolean =>
-    before !== undefined && bytesWritten(socket) === before && socket.writable;
+  const watch = new WriteWatch(socket);
+  const isUnanswered = (): boolean => !watch.wrote && socket.writable;
   try {
     await handshake.waitForAnswer(hook.call(req, socket, refusal, handshake.timeout));
   } catch (fault) {
@@ -98,6 +97,7 @@ async function answer(
     if (!isUnanswered()) socket.destroy();
     throw fault;
   } finally {
+    watch.stop();
     // A hook may only log.
     if (isUnanswered()) writeRefusal(socket, refusal, req.method);
     endRefusedSocket(socket);

@@ -47,6 +47,76 @@ describe('RawUpgrader.upgrade', () => {
     conn.terminate();
   });
 
+  it('reads a stream that was paused before', async () => {
+    const bytes = request();
+    const wire = new Wire();
+    wire.pause();
+    const opening = new RawUpgrader({ heartbeat: false }).upgrade(wire, bytes.subarray(0, 30));
+    wire.push(bytes.subarray(30));
+    const conn = await opening;
+    expect(conn.state).toBe('open');
+    conn.terminate();
+  });
+
+  it.each(['upgrade', 'accept'] as const)(
+    'copies early bytes: the caller of %s may use its memory again',
+    async (way) => {
+      let admit!: (result: boolean) => void;
+      const authenticate = (): Promise<boolean> => new Promise((resolve) => (admit = resolve));
+      const upgrader = new RawUpgrader({ heartbeat: false, authenticate });
+      const head = new RequestHead();
+      const bytes = request();
+      const frame = masked(TEXT, 'hello');
+      head.push(bytes);
+      const early = way === 'accept' ? Buffer.from(frame) : Buffer.concat([bytes, frame]);
+      const opening =
+        way === 'accept'
+          ? upgrader.accept(head, new Wire(), early)
+          : upgrader.upgrade(new Wire(), early);
+      early.fill(0);
+      admit(true);
+      const conn = await opening;
+      expect((await conn.readMessage()).text()).toBe('hello');
+      conn.terminate();
+    },
+  );
+
+  it.each([
+    ['only logs', () => {}, 'HTTP/1.1 403 '],
+    [
+      'writes',
+      (_req: unknown, socket: Wire) => socket.write('HTTP/1.1 418 Own\r\n\r\n'),
+      'HTTP/1.1 418 ',
+    ],
+    [
+      'ends',
+      (_req: unknown, socket: Wire) => socket.end('HTTP/1.1 418 Own\r\n\r\n'),
+      'HTTP/1.1 418 ',
+    ],
+  ])(
+    'gives one answer on a stream that counts no bytes when the hook %s',
+    async (_, error, start) => {
+      const wire = new Wire();
+      const upgrader = new RawUpgrader({ checkOrigin: () => false, error: error as never });
+      await expect(upgrader.upgrade(wire, request())).rejects.toMatchObject({ status: 403 });
+      const answer = await wire.answered();
+      expect([answer.slice(0, start.length), answer.split('HTTP/1.1 ').length]).toEqual([start, 2]);
+      wire.destroy();
+    },
+  );
+
+  it('forgets a stream that had closed before the call', async () => {
+    const upgrader = new RawUpgrader({ report: () => {} });
+    const head = new RequestHead();
+    head.push(request());
+    const wire = new Wire();
+    wire.destroy();
+    await wire.gone;
+    await expect(upgrader.accept(head, wire)).rejects.toThrow(TransportError);
+    // It would wait for the timeout, 30 s.
+    expect(await upgrader.close()).toMatchObject({ closed: 0, terminated: 0 });
+  });
+
   it('rejects with the refusal, which the client gets', async () => {
     const wire = new Wire();
     const opening = new RawUpgrader().upgrade(

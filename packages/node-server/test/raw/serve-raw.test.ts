@@ -301,6 +301,28 @@ describe('fallback', () => {
     }
   });
 
+  it('ends a slow request by its own timeouts, and its sockets on request, without listening', async () => {
+    const fallback = createServer({ connectionsCheckingInterval: 10 }, (_req, res) =>
+      res.end('ok'),
+    );
+    fallback.headersTimeout = 20;
+    onTestFinished(() => void fallback.close());
+    const { port } = await started({ fallback });
+    const slow = await connectRaw(port);
+    await slow.write(plain('/'));
+    await slow.until(() => String(slow.received).includes('ok'));
+    await slow.write(Buffer.from('G'));
+    await slow.until(() => String(slow.received).includes('HTTP/1.1 408 '));
+    slow.destroy();
+    const idle = net.connect(port, '127.0.0.1');
+    const closed = once(idle, 'close');
+    const peer = new RawPeer(idle);
+    await peer.write(plain('/'));
+    await peer.until(() => String(peer.received).includes('ok'));
+    fallback.closeAllConnections();
+    await closed;
+  });
+
   it('keeps its sockets when the server closes', async () => {
     const fallback = createServer((_req, res) => res.end('still here'));
     const { port, server } = await started({ fallback });
