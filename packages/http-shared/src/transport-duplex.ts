@@ -15,18 +15,42 @@ interface ByteTransport {
   resume(): void;
   end(): void;
   destroy(error?: Error): void;
+  readonly bufferedAmount: number;
+  readonly localAddr?: string | undefined;
+  readonly remoteAddr?: string | undefined;
 }
 
 /**
- * A Duplex over a Transport, because node:http and node:tls accept only streams. A chunk
- * counts as written when the transport releases it, so the stream has the transport's backpressure.
+ * A Duplex over a Transport, because node:http and node:tls accept only streams. A chunk counts as
+ * written when the transport has released it and is not above its high-water mark, so the stream has
+ * the transport's backpressure.
  */
 export class TransportDuplex extends Duplex {
   readonly #transport: ByteTransport;
+  /** Ends the wait of the last write for a drain. */
+  #onDrain: (() => void) | undefined;
+  /** Size of the chunk whose write is pending. */
+  #writing = 0;
 
   constructor(transport: ByteTransport) {
-    super();
+    // The transport closes after both ends: a destroy before that would drop what it still sends.
+    super({ autoDestroy: false });
     this.#transport = transport;
+  }
+
+  /** Bytes that the transport has released and not sent yet: `writableLength` does not count them. */
+  get bufferedAmount(): number {
+    return Math.max(0, this.#transport.bufferedAmount - this.#writing);
+  }
+
+  /** The address of this end, as the transport names it. */
+  get localAddr(): string | undefined {
+    return this.#transport.localAddr;
+  }
+
+  /** The address of the peer, as the transport names it. */
+  get remoteAddr(): string | undefined {
+    return this.#transport.remoteAddr;
   }
 
   /**
@@ -39,10 +63,12 @@ export class TransportDuplex extends Duplex {
       data: (chunk) => {
         if (!this.push(chunk)) this.#call('pause');
       },
-      // `_write` waits for the release of each chunk, which is later than a drain.
-      drain: () => {},
+      drain: () => this.#onDrain?.(),
       end: () => void this.push(null),
-      close: (error) => void this.destroy(error),
+      close: (error) => {
+        this.#onDrain?.();
+        this.destroy(error);
+      },
     });
     this.#destroyOnRejection('start', started);
   }
@@ -67,11 +93,32 @@ export class TransportDuplex extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error) => void): void {
+    let released = false;
+    let drained = false;
+    this.#writing = chunk.length;
+    const settle = (): void => {
+      if (!released || !drained) return;
+      this.#writing = 0;
+      done();
+    };
+    this.#onDrain = () => {
+      this.#onDrain = undefined;
+      drained = true;
+      settle();
+    };
+    const release = (): void => {
+      released = true;
+      settle();
+    };
     try {
-      this.#destroyOnRejection('write', this.#transport.write(chunk, done));
+      const hasRoom: unknown = this.#transport.write(chunk, release);
+      this.#destroyOnRejection('write', hasRoom);
+      if (hasRoom !== false) this.#onDrain?.();
     } catch (error) {
       // A stream expects the error as an argument.
-      done(asError(error, 'transport.write'));
+      const failure = asError(error, 'transport.write');
+      this.destroy(failure);
+      done(failure);
     }
   }
 

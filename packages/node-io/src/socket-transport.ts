@@ -192,18 +192,30 @@ class SocketTransport implements Transport {
   }
 
   get bufferedAmount(): number {
+    const queued = this.#queued;
+    return this.#kind === OTHER ? queued + (this.#described.bufferedAmount ?? 0) : queued;
+  }
+
+  /** Bytes that wait for a callback of the socket. */
+  get #queued(): number {
     const { writableLength } = this.underlying;
     return this.#backlog === undefined ? writableLength : writableLength + this.#backlog.bytes;
+  }
+
+  /** What a stream over a Transport says of it. */
+  get #described(): Pick<Partial<Transport>, 'bufferedAmount' | 'localAddr' | 'remoteAddr'> {
+    return this.underlying as Partial<Transport>;
   }
 
   get localAddr(): string | undefined {
     if (this.#localAddr === undefined && this.underlying instanceof Socket) {
       this.#localAddr = hostPort(this.underlying.localAddress, this.underlying.localPort);
     }
-    return this.#localAddr;
+    return this.#kind === OTHER ? this.#described.localAddr : this.#localAddr;
   }
 
   get remoteAddr(): string | undefined {
+    if (this.#kind === OTHER) return this.#described.remoteAddr;
     return hostPort(this.#remoteHost, this.#remotePort);
   }
 
@@ -235,7 +247,7 @@ class SocketTransport implements Transport {
       this.#openBacklog().wait(chunk, release);
       this.#giveWaiting();
     } else this.#give(chunk, release);
-    if (this.bufferedAmount <= this.#highWaterMark) return true;
+    if (this.#queued <= this.#highWaterMark) return true;
     this.#openBacklog().needDrain = true;
     return false;
   }
@@ -348,7 +360,7 @@ class SocketTransport implements Transport {
     if (error instanceof Error || socket.destroyed || backlog === undefined) return;
     this.#release(backlog.takeOldest());
     if (backlog.waits) this.#giveWaiting();
-    const drains = backlog.needDrain && this.bufferedAmount <= this.#highWaterMark;
+    const drains = backlog.needDrain && this.#queued <= this.#highWaterMark;
     if (drains) backlog.needDrain = false;
     // On TCP most writes need no callback: an idle connection keeps no backlog.
     if (this.#kind === TCP && backlog.empty && this.#backlog === backlog) this.#backlog = undefined;

@@ -227,7 +227,9 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
     stream.off('error', ignore);
     stream.unshift(bytes!.take());
     this.#fallback!.emit('connection', stream);
-    stream.resume();
+    // node:http has taken the handle. This listener makes it read the stream instead: with TLS over a
+    // Duplex, the handle could give later bytes before those that were unshifted.
+    stream.on('data', ignore).resume();
   }
 
   #refuse({ stream, head }: HeadReading, refusal: HandshakeError): void {
