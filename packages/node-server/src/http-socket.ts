@@ -53,37 +53,31 @@ export function isHttpReading(socket: HttpSocket): boolean {
   return socket.parser != null;
 }
 
-type Write = (this: Duplex, ...args: unknown[]) => unknown;
-
 /** Notes whether bytes are written to a socket: not every stream counts them. */
 export class WriteWatch {
   wrote = false;
   readonly #socket: Duplex;
-  readonly #write: Duplex['write'];
-  readonly #end: Duplex['end'];
+  readonly #originals = new Map<string, unknown>();
 
   constructor(socket: Duplex) {
     this.#socket = socket;
-    this.#write = socket.write;
-    this.#end = socket.end;
-    socket.write = this.#watched(socket.write) as Duplex['write'];
-    socket.end = this.#watched(socket.end) as Duplex['end'];
+    this.#watch('write');
+    this.#watch('end');
   }
 
   stop(): void {
-    this.#socket.write = this.#write;
-    this.#socket.end = this.#end;
+    for (const [name, original] of this.#originals) Reflect.set(this.#socket, name, original);
   }
 
-  #watched(original: unknown): unknown {
-    const note = (chunk: unknown): void => {
-      if (typeof chunk !== 'function' && ((chunk ?? '') as Uint8Array).length > 0)
-        this.wrote = true;
-    };
-    return function (this: Duplex, ...args: unknown[]): unknown {
-      note(args[0]);
-      return (original as Write).apply(this, args);
-    };
+  #watch(name: 'write' | 'end'): void {
+    const socket = this.#socket;
+    const original = Reflect.get(socket, name) as (...args: unknown[]) => unknown;
+    this.#originals.set(name, original);
+    Reflect.set(socket, name, (...args: unknown[]) => {
+      const [chunk] = args;
+      if (typeof chunk === 'string' || chunk instanceof Uint8Array) this.wrote ||= chunk.length > 0;
+      return original.apply(socket, args);
+    });
   }
 }
 
