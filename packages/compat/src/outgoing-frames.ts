@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { FrameEncoder } from '@ws/codec';
 import { LARGEST_SLAB, Pool } from '@ws/codec/internal';
-import { type Batch, type BatchSender, sharedFrames } from '@ws/conn/internal';
+import { type Batch, type BatchSender, REFERENCE_FROM, sharedFrames } from '@ws/conn/internal';
 import { copyOf, EMPTY } from './bytes.ts';
 import { keyOf } from './frame-list.ts';
 import { platform } from './platform.ts';
@@ -173,9 +173,9 @@ export class OutgoingFrames implements BatchSender {
     const callbacks = this.#callbacks;
     this.#batch = this.#callbacks = undefined;
     const bytes = batch.view(platform);
-    // A view in the buffer of a slow socket would keep the memory of all shared frames.
-    const slow = this.stream.writableLength > 0;
-    this.#give(slow ? copyOf(bytes, 0, bytes.length) : bytes, undefined, callbacks);
+    // A view in the buffer of a slow socket keeps the memory of all shared frames.
+    const copied = this.stream.writableLength > 0 && batch.size < REFERENCE_FROM;
+    this.#give(copied ? copyOf(bytes, 0, bytes.length) : bytes, undefined, callbacks);
   }
 
   flushScheduled(): void {

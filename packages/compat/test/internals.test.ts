@@ -301,6 +301,31 @@ describe('a frame for many sockets', () => {
       expect(String(written[0])).toContain('three');
     }));
 
+  test('is one copy for all sockets that have bytes left, when it is large', () =>
+    withScene(async (scene) => {
+      const written: Buffer[] = [];
+      const list = Sender.frame(Buffer.alloc(16_384, 1), { opcode: 2, fin: true });
+      const servers: { terminate(): void }[] = [];
+      for (let i = 0; i < 2; i++) {
+        const { server, client } = await scene.pair();
+        client.pause();
+        server.send(Buffer.alloc(2 ** 24));
+        const socket = insides(server)._socket;
+        expect(socket.writableLength).toBeGreaterThan(0);
+        const { write } = socket;
+        socket.write = ((chunk: Buffer, ...args: never[]) => {
+          written.push(chunk);
+          return (write as (...all: unknown[]) => boolean).call(socket, chunk, ...args);
+        }) as Socket['write'];
+        servers.push(server);
+      }
+      for (const server of servers) insides(server)._sender.sendFrame(list);
+      await new Promise((resolve) => void setImmediate(resolve));
+      expect(written.map(({ length }) => length)).toEqual([16_388, 16_388]);
+      expect(written[0]!.buffer).toBe(written[1]!.buffer);
+      for (const server of servers) server.terminate();
+    }));
+
   test('leaves in one write with the frames that its callback sends', () =>
     withScene(async (scene) => {
       const { server, client } = await scene.pair();

@@ -53,4 +53,10 @@ export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts
 export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
 export { type TimerEntry, timersOf } from './time/timers.ts';
 export { bound, checkOptionNames, duration, kind, range, whole } from './validate.ts';
-export { type Batch, type BatchSender, flushShared, sharedFrames } from './write/shared-frames.ts';
+export {
+  type Batch,
+  type BatchSender,
+  flushShared,
+  REFERENCE_FROM,
+  sharedFrames,
+} from './write/shared-frames.ts';
