@@ -16,8 +16,9 @@ export class WriteSide {
   readonly #socket: PageSocket;
   readonly #settings: BrowserConnSettings;
   readonly #closed: Promise<unknown>;
-  /** Bytes of the messages that wait for a socket that connects. */
-  #early = 0;
+  /** Messages that wait for a socket that connects. */
+  readonly #early: (string | Uint8Array)[] = [];
+  #earlyBytes = 0;
   /** One promise for all writes above the high-water mark. */
   #drained: Promise<void> | undefined;
   #settleDrained = nothing;
@@ -30,11 +31,12 @@ export class WriteSide {
     this.#socket = socket;
     this.#settings = settings;
     this.#closed = closed;
+    socket.addEventListener('open', () => this.#sendEarly());
   }
 
   /** Bytes that were accepted and not yet sent. */
   get buffered(): number {
-    return this.#early + this.#socket.bufferedAmount;
+    return this.#earlyBytes + this.#socket.bufferedAmount;
   }
 
   /** A rejected promise when no message is accepted any more. */
@@ -57,6 +59,9 @@ export class WriteSide {
 
   /** @param waited - Whether the message has waited for room: `maxBufferedAmount` does not apply. */
   send(data: string | Uint8Array, waited = false): Promise<void> {
+    const socket = this.#socket;
+    // Another listener of 'open' may send first.
+    if (socket.readyState > 0) this.#sendEarly();
     const { rejection, buffered } = this;
     if (rejection !== undefined) return rejection;
     // A UTF-16 unit has at most three bytes in UTF-8.
@@ -64,22 +69,19 @@ export class WriteSide {
       const full = this.overflow(buffered, bytesOf('', data).length);
       if (full !== undefined) return rejected(full);
     }
-    const socket = this.#socket;
     if (socket.readyState > 0) socket.send(data);
-    else this.#sendLater(data);
+    else {
+      this.#early.push(data.slice());
+      this.#earlyBytes += bytesOf('', data).length;
+    }
     this.messages++;
     this.bytes += this.buffered - buffered;
     return this.untilWritable() ?? RESOLVED;
   }
 
-  #sendLater(data: string | Uint8Array): void {
-    const copy = data.slice();
-    const size = bytesOf('', data).length;
-    this.#early += size;
-    this.#socket.addEventListener('open', () => {
-      this.#early -= size;
-      this.#socket.send(copy);
-    });
+  #sendEarly(): void {
+    this.#earlyBytes = 0;
+    for (let data; (data = this.#early.shift()) !== undefined; ) this.#socket.send(data);
   }
 
   /** Resolves below the high-water mark; undefined while there is room. */

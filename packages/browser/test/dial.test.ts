@@ -232,6 +232,18 @@ describe('fromWebSocket', () => {
     expect(conn.bufferedAmount).toBe(0);
   });
 
+  it('sends it before the message of a listener that was there first', async () => {
+    const socket = new FakeWebSocket();
+    let conn!: ReturnType<typeof fromWebSocket>;
+    socket.addEventListener('open', () => void conn.send('from the listener'));
+    conn = fromWebSocket(socket);
+    await conn.send('a');
+    await conn.send('b');
+    socket.open();
+    expect(socket.sent).toEqual(['a', 'b', 'from the listener']);
+    expect(conn.stats).toMatchObject({ messagesOut: 3, bytesOut: 2 });
+  });
+
   it('bounds what waits for a socket that connects', async () => {
     const conn = fromWebSocket(new FakeWebSocket(), { maxBufferedAmount: 3 });
     await conn.send('abc');
