@@ -208,11 +208,12 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
    * @param plain - Size of the message in bytes before it was compressed.
    */
   sendShared(opcode: DataType, payload: Uint8Array, rsv: number, plain: number): Promise<void> {
-    const before = this.batch;
     const { length } = payload;
     const { shared } = this.owner;
     const alone = shared.nextKey !== undefined || length > LARGEST_SLAB;
-    const behind = this.#blocked || (before === undefined && this.unsentBytes > 0);
+    // A transport that calls back within a write may be blocked while a batch is unsent.
+    const behind = this.#blocked || (this.batch === undefined && this.unsentBytes > 0);
+    const before = behind ? undefined : this.batch;
     if (alone || (behind && length < REFERENCE_FROM)) {
       return rsv === 0
         ? this.message(opcode, payload, 0, length, true)

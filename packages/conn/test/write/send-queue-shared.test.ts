@@ -189,6 +189,23 @@ describe('a message that other connections send too', () => {
     }
   });
 
+  it('is sent once when a write calls back and then blocks the transport', () => {
+    const { sendQueue, sent, transport } = queueOf();
+    const write = transport.write.bind(transport);
+    transport.write = (chunk, release) => {
+      transport.write = write;
+      void sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
+      transport.block();
+      return write(chunk, release);
+    };
+    void sendQueue.text(TextMessage, 'first');
+    sendQueue.flush();
+    void sendQueue.sendShared(BinaryMessage, new Uint8Array(9_000), 0, 9_000);
+    transport.drain();
+    sendQueue.flush();
+    expect(sent()).toEqual(['text first', 'text all', 'binary <9000>']);
+  });
+
   it('is overtaken by a ping, and dropped when the queue is cut', () => {
     const { sendQueue, sent, transport, block } = queueOf();
     block(1);
