@@ -5,6 +5,8 @@ import { NO_BYTES } from '../memory/slab.ts';
 
 /** The target is not in the SIMD memory. */
 const NO_ADDRESS = -1;
+/** From this index on, a piece has a view of its own: the word kernels take indices of 32 bits. */
+const FAR = 2 ** 31;
 
 /** The caller's memory for a large payload, and how far it is filled. */
 export class PayloadTarget {
@@ -58,9 +60,12 @@ export class PayloadTarget {
     if (key === 0) return;
     if (this.#address >= 0) {
       this.#simd!.xor(this.#address + at, this.#address + at + n, key);
-    } else {
+    } else if (at < FAR) {
       this.#words ??= wordsOver(target);
       xorWords(target, this.#words, misalignmentOf(target), at, at + n, key);
+    } else {
+      const piece = target.subarray(at, at + n);
+      xorWords(piece, wordsOver(piece), misalignmentOf(piece), 0, n, key);
     }
   }
 

@@ -92,8 +92,8 @@ export function wordsOver(bytes: Uint8Array): Words {
   const misalignment = misalignmentOf(bytes);
   const start = bytes.byteOffset - misalignment;
   const length = bytes.length + misalignment;
-  if (HAS_FAST_BIGINT) return new BigInt64Array(bytes.buffer, start, length >> 3);
-  return new Int32Array(bytes.buffer, start, length >> 2);
+  if (HAS_FAST_BIGINT) return new BigInt64Array(bytes.buffer, start, (length / 8) | 0);
+  return new Int32Array(bytes.buffer, start, (length / 4) | 0);
 }
 
 // The key twice, read back as one 64-bit word. In V8's optimized code neither this word nor the
@@ -148,8 +148,8 @@ function xorOwned64(
 ): void {
   const from = start + misalignment;
   const to = end + misalignment;
-  const w = from >> 3;
-  const stop = to >> 3;
+  const w = from >>> 3;
+  const stop = to >>> 3;
   if ((w === 0 && misalignment !== 0) || stop >= words.length || w === stop) {
     xorWords(bytes, words, misalignment, start, end, key);
     return;
@@ -173,8 +173,8 @@ function xorOwned32(
 ): void {
   const from = start + misalignment;
   const to = end + misalignment;
-  const w = from >> 2;
-  const stop = to >> 2;
+  const w = from >>> 2;
+  const stop = to >>> 2;
   // In the first word, some bytes may lie before those of `bytes`.
   if (w << 2 < misalignment || stop >= words.length || w === stop) {
     xorWords(bytes, words, misalignment, start, end, key);
@@ -214,8 +214,8 @@ export function xorWords(
   xorBytes(bytes, start, first, key);
   const from = first + misalignment;
   const to = last + misalignment;
-  if (HAS_FAST_BIGINT) xorWhole64(words as BigInt64Array, from >> 3, to >> 3, widen(aligned));
-  else xorWhole32(words as Int32Array, from >> 2, to >> 2, aligned);
+  if (HAS_FAST_BIGINT) xorWhole64(words as BigInt64Array, from >>> 3, to >>> 3, widen(aligned));
+  else xorWhole32(words as Int32Array, from >>> 2, to >>> 2, aligned);
   xorBytes(bytes, last, end, aligned);
 }
 

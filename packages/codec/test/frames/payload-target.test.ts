@@ -30,6 +30,18 @@ describe('PayloadTarget', () => {
     expect([payload.at, payload.room]).toEqual([4 + 3 * n, 3]);
   });
 
+  it('unmasks at indices of 2 GiB and more', () => {
+    const start = 2 ** 31 - 64;
+    const target = new Uint8Array(2 ** 31 + 200);
+    const payload = new PayloadTarget();
+    payload.set(target, start, undefined);
+    const pieces = [bytes(128, 1), bytes(100, 2)];
+    for (const piece of pieces)
+      payload.append(masked(piece), 0, piece.length, undefined, swap(KEY));
+    expect(target.slice(start, start + 232)).toEqual(join([...pieces, new Uint8Array(4)]));
+    expect(target.slice(0, 64)).toEqual(new Uint8Array(64));
+  });
+
   it.each([5, 100])('copies a whole chunk of %d bytes that is not masked', (n) => {
     const payload = new PayloadTarget();
     const target = new Uint8Array(n);
