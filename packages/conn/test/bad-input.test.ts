@@ -134,7 +134,7 @@ describe('MessageWriter.write', () => {
       void conn.send('in the way');
       await platform.settle();
       const writer = await conn.nextWriter(BinaryMessage);
-      const bytes = new Uint8Array(20).fill(0x61);
+      const bytes = new Uint8Array(40_000).fill(0x61);
       const written = writer.write(bytes);
       const end = closed ? writer.close() : undefined;
       await platform.settle();

@@ -4,6 +4,7 @@ import { TLSSocket } from 'node:tls';
 import { NO_BYTES } from '@ws/codec/internal';
 import type { Transport, TransportSink } from '@ws/conn';
 import { freeMemory } from './free-memory.ts';
+import { nodePlatform } from './node-platform.ts';
 
 /** Options of {@link socketTransport}. */
 export interface SocketTransportOptions {
@@ -378,7 +379,7 @@ class SocketTransport implements Transport {
     if (this.#arrived >= YIELD_AFTER && (this.#paused & BY_EVENT_LOOP) === 0) {
       this.#paused |= BY_EVENT_LOOP;
       this.underlying.pause();
-      setImmediate(onNextTurn, this);
+      nodePlatform.yield(() => this.resumeAfterYield());
     }
     this.#sink?.data(this.#kind === OTHER ? new Uint8Array(chunk) : chunk);
   }
@@ -505,10 +506,6 @@ function onConnect(this: Socket & Owned): void {
 
 function onData(this: Owned, chunk: Uint8Array): void {
   this[OWNER]?.data(chunk);
-}
-
-function onNextTurn(transport: SocketTransport): void {
-  transport.resumeAfterYield();
 }
 
 function onEnd(this: unknown, socket: unknown = this): void {

@@ -171,6 +171,7 @@ export class Compressor {
 
   #small(bytes: Uint8Array, start: number, end: number): number {
     const { fixedDeflater, output } = this.engines;
+    this.#output = output;
     const n = fixedDeflater.deflate(bytes, start, end, output, this.windowBits);
     return n < end - start ? n : 0;
   }

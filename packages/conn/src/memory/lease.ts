@@ -43,6 +43,11 @@ export class Lease {
     return new Lease(bytes, nowhere);
   }
 
+  /** Whether the memory is lent. That of a kept lease may be free. */
+  get isLent(): boolean {
+    return this.#pins > 0;
+  }
+
   pin(): void {
     this.#pins++;
   }
@@ -83,10 +88,11 @@ const nowhere: LeaseHome = {
 
 const leased = new Map<ArrayBufferLike, Lease[]>();
 
-/** The lease that contains `view`, if it is part of a pooled message. */
+/** The lease that contains `view`, if it is part of a pooled message that is lent now. */
 export function leaseOf(view: Uint8Array): Lease | undefined {
-  return leased.get(view.buffer)?.find(({ bytes }) => {
+  return leased.get(view.buffer)?.find(({ bytes, isLent }) => {
     return (
+      isLent &&
       view.byteOffset >= bytes.byteOffset &&
       view.byteOffset + view.byteLength <= bytes.byteOffset + bytes.byteLength
     );

@@ -1,6 +1,7 @@
 import { ContinuationFrame, type Slab, type SlabSource } from '@ws/codec';
 import { isControl, MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
 import { WriteClosedError } from '../errors.ts';
+import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { leaseOf } from '../memory/lease.ts';
 import type { Platform } from '../platform/platform.ts';
 import { handled, RESOLVED, rejected, rejectedLater } from '../time/promises.ts';
@@ -118,13 +119,14 @@ export class MessageWriter implements AsyncDisposable {
       const units = waits && typeof data === 'string' ? data.length : 0;
       const early = units > 0 ? this.#rejectionFor(units) : undefined;
       if (early !== undefined) return early;
-      const bytes = this.#bytesOf(data);
+      let bytes = this.#bytesOf(data);
       const { length } = bytes;
       // An empty write that waits needs no memory of its own.
       const adds = waits && length > 0;
       const rejection = adds ? this.#rejectionFor(length) : this.#rejectionIfClosed();
       if (rejection !== undefined) return rejection;
       if (length === 0) return this.#pending ?? RESOLVED;
+      if (waits && units === 0) bytes = kept(bytes, 0, length);
       const written = this.#after(() => this.#put(bytes, 0, length));
       if (written === RESOLVED) return RESOLVED;
       if (waits) this.#count(length, written);
@@ -271,12 +273,12 @@ export class MessageWriter implements AsyncDisposable {
         return this.#tooLong();
       if (this.#fill === this.#size) {
         const sent = this.#flush(false);
-        if (sent !== RESOLVED) return sent.then(() => this.#put(bytes, from, length));
+        if (sent !== RESOLVED) return this.#putAfter(sent, bytes, from, length);
       }
       if (this.#fill === 0 && length - from > this.#size) {
         const end = from + this.#size;
         const sent = this.#fragment(false, bytes, from, end);
-        if (sent !== RESOLVED) return sent.then(() => this.#put(bytes, end, length));
+        if (sent !== RESOLVED) return this.#putAfter(sent, bytes, end, length);
         from = end;
         continue;
       }
@@ -287,6 +289,13 @@ export class MessageWriter implements AsyncDisposable {
       from += n;
     }
     return RESOLVED;
+  }
+
+  /** Adds `bytes[at, length)` when an earlier fragment was sent. */
+  #putAfter(sent: Promise<void>, bytes: Uint8Array, at: number, length: number): Promise<void> {
+    const rest = kept(bytes, at, length);
+    const start = rest === bytes ? at : 0;
+    return sent.then(() => this.#put(rest, start, start + length - at));
   }
 
   /**
@@ -358,6 +367,14 @@ function attempt(step: () => Promise<void>): Promise<void> {
   } catch (error) {
     return rejected(error);
   }
+}
+
+/**
+ * The bytes of a write that waits: a copy of less than 32 KiB. A small message of a `receive` handler
+ * lies in a chunk that is freed after the handler.
+ */
+function kept(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  return end - start < COPY_BELOW ? copyOf(bytes, start, end) : bytes;
 }
 
 /** Keeps the memory of a borrowed message from reuse until its bytes are written. */

@@ -51,6 +51,18 @@ describe('a Lease that a transport releases twice', () => {
     expect(buffers.acquire(100)).toBe(lease);
   });
 
+  it('is not found by a view that was kept', async () => {
+    const { conn } = await fresh();
+    const buffers = new conn.InflateBuffers();
+    const lease = buffers.acquire(100);
+    const view = lease.bytes.subarray(0, 10);
+    expect(conn.leaseOf(view)).toBe(lease);
+    lease.release();
+    expect(conn.leaseOf(view)).toBeUndefined();
+    expect(buffers.acquire(100)).toBe(lease);
+    expect(conn.leaseOf(view)).toBe(lease);
+  });
+
   it('throws in the debug mode of pools', async () => {
     const { codec, conn } = await fresh();
     codec.debugPools();

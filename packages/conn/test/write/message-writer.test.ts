@@ -177,12 +177,23 @@ describe('MessageWriter', () => {
   it('aborts with bytes that are detached before they are written', async () => {
     const { writer, seen, block } = writerOf(BinaryMessage);
     const room = block();
-    const bytes = Uint8Array.from(Buffer.from('abcdefghij'));
+    const bytes = new Uint8Array(40_000).fill(0x61);
     const written = writer.write(bytes);
     structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
     room.resolve();
     await expect(written).rejects.toThrow(/bytes of a pending write were detached/);
     expect(seen[1]).toMatch(/^broken: .*detached/);
+  });
+
+  it('copies what waits of less than 32 KiB: the chunk of a borrowed message may be freed', async () => {
+    const { writer, seen, block } = writerOf(BinaryMessage);
+    const room = block();
+    const pieces = ['abcdefgh', 'ij'].map((text) => Uint8Array.from(Buffer.from(text)));
+    const written = pieces.map((bytes) => writer.write(bytes));
+    for (const { buffer } of pieces) structuredClone(buffer, { transfer: [buffer] });
+    room.resolve();
+    await Promise.all([...written, writer.close()]);
+    expect(seen.slice(0, 3)).toEqual(['2... abcd', '0... efgh', '0 ij']);
   });
 
   it.each([

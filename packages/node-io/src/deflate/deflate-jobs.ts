@@ -82,7 +82,7 @@ export class DeflateJobs {
       });
     } catch {
       // `begin` returned no bytes or threw, or zlib failed to allocate.
-      setImmediate(() => this.#end(entry, undefined));
+      process.nextTick(() => this.#end(entry, undefined));
     }
   }
 
