@@ -15,7 +15,7 @@ interface ByteTransport {
   resume(): void;
   end(): void;
   destroy(error?: Error): void;
-  readonly bufferedAmount: number;
+  readonly bufferedAmount?: number | undefined;
   readonly localAddr?: string | undefined;
   readonly remoteAddr?: string | undefined;
 }
@@ -40,7 +40,7 @@ export class TransportDuplex extends Duplex {
 
   /** Bytes that the transport has released and not sent yet: `writableLength` does not count them. */
   get bufferedAmount(): number {
-    return Math.max(0, this.#transport.bufferedAmount - this.#writing);
+    return Math.max(0, (this.#transport.bufferedAmount ?? 0) - this.#writing);
   }
 
   /** The address of this end, as the transport names it. */
@@ -66,8 +66,8 @@ export class TransportDuplex extends Duplex {
       drain: () => this.#onDrain?.(),
       end: () => void this.push(null),
       close: (error) => {
-        this.#onDrain?.();
         this.destroy(error);
+        this.#onDrain?.();
       },
     });
     this.#destroyOnRejection('start', started);
@@ -98,6 +98,8 @@ export class TransportDuplex extends Duplex {
     this.#writing = chunk.length;
     const settle = (): void => {
       if (!released || !drained) return;
+      // A second release has no effect.
+      drained = false;
       this.#writing = 0;
       done();
     };

@@ -348,9 +348,14 @@ function answerAndEndReading(handshake: CloseHandshake): void {
 
 /** Answers the peer's close frame, or the end of its stream. */
 function answer(handshake: CloseHandshake): void {
-  const { received, actions } = handshake;
+  const { received, actions, destroyed } = handshake;
+  if (destroyed) {
+    handshake.phase = CLOSING;
+    return;
+  }
   if (received === undefined) {
     handshake.phase = CLOSING;
+    setAlarm(handshake, actions.closeTimeout);
     actions.sendAccepted();
     actions.endWrites(handshake.endReason!.reason as WebSocketError);
     endTransport(handshake);
@@ -389,9 +394,12 @@ function answerNow(handshake: CloseHandshake): void {
  */
 function echo(handshake: CloseHandshake): void {
   const { actions } = handshake;
-  actions.sendAccepted();
-  sendCloseCode(handshake, handshake.received!.code, '');
-  closeTransport(handshake);
+  if (handshake.destroyed) handshake.phase = CLOSING;
+  else {
+    actions.sendAccepted();
+    sendCloseCode(handshake, handshake.received!.code, '');
+    closeTransport(handshake);
+  }
   actions.scheduleEndOfTurn();
 }
 

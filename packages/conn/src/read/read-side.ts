@@ -43,6 +43,8 @@ export interface ReadSideOwner extends DecodeLoopOwner {
   messageTaken: boolean;
   /** Whether any read was ever started. */
   readStarted: boolean;
+  /** Whether the connection has ended with `error`. */
+  endedWith(error: unknown): boolean;
   /** The handler of `receive` failed. */
   handlerFailed(error: unknown): void;
   /** As `ReceiveCallOwner.isLateAnswer`. */
@@ -513,6 +515,10 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     return this.owner.isLateAnswer(error);
   }
 
+  endedWith(error: unknown): boolean {
+    return this.owner.endedWith(error);
+  }
+
   handlerFailed(error: unknown): void {
     this.owner.handlerFailed(error);
     this.#finishReceive();
@@ -532,7 +538,10 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     // because our close frame was sent, and the reason of the end itself.
     const failed = thrown !== undefined && thrown.error !== reason;
     if (failed && !(thrown.error instanceof CloseSentError)) receiveCall.reject(thrown.error);
-    else if (isNormalEnd(reason)) receiveCall.resolve(this.owner.closed);
+    // The end of another connection, which the handler has thrown, is not normal here.
+    else if (isNormalEnd(reason) && (thrown === undefined || failed || thrown.isEnd)) {
+      receiveCall.resolve(this.owner.closed);
+    }
     else receiveCall.end(reason);
   }
 }

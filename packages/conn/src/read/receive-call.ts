@@ -15,6 +15,8 @@ export interface ReceiveCallOwner {
   /** The promise of a handler resolved. */
   handlerSettled(): void;
   /** A handler threw, or its promise rejected. */
+  /** Whether the connection has ended with `error`. */
+  endedWith(error: unknown): boolean;
   handlerFailed(error: unknown): void;
   /**
    * Whether `error` says only that the peer has closed before the handler's answer. The handler has
@@ -50,7 +52,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   /** Undefined for `discardReads`. */
   readonly handler: MessageHandler | undefined;
   /** The error that the handler has thrown, or that its promise rejected with. */
-  thrown: { readonly error: unknown } | undefined;
+  thrown: { readonly error: unknown; readonly isEnd: boolean } | undefined;
   /** The object lent to the handler. Created on first use, and again after {@link dropIdle}. */
   #borrowed: BorrowedMessage | undefined;
   /** The outcome, once a caller awaits it or the call has failed. */
@@ -208,7 +210,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   #fail(error: unknown, owner: ReceiveCallOwner): void {
-    this.thrown = { error };
+    // Before the failure, which makes the error the end of the connection.
+    this.thrown = { error, isEnd: owner.endedWith(error) };
     owner.handlerFailed(error);
   }
 

@@ -235,9 +235,10 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#conn = conn;
     this.#nextConn.resolve(conn);
     this.#nextConn = new Deferred();
+    // First: the handler may send at once, and what waits comes before that.
+    this.#backlogSent = this.#sendBacklog(conn);
     const receiving =
       this.#receiver === undefined ? undefined : this.#receiveFrom(conn, this.#receiver);
-    this.#backlogSent = this.#sendBacklog(conn);
     this.#emit('open', conn);
     const info = await conn.closed;
     this.#conn = undefined;

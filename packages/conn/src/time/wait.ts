@@ -56,6 +56,8 @@ export function withTimeout<T>(
   };
   if (ms !== Infinity) timersOf(platform).set(entry, ms, true);
   if (signal !== undefined) addAbortListener(signal, aborted);
+  // `start` may run code of the application.
+  if (signal?.aborted) aborted();
   started.then(
     (value) => {
       forget();

@@ -18,8 +18,8 @@ export interface FragmentSink {
   rejectionIfClosed(): Promise<void> | undefined;
   /** A rejected promise when `size` more bytes would exceed the limit of buffered bytes. */
   rejectionFor(size: number): Promise<void> | undefined;
-  /** Why no message is accepted any more. */
-  readonly error: unknown;
+  /** Whether the connection has not ended. An expired write deadline does not end it. */
+  readonly open: boolean;
   /** Sends `bytes[start, end)` as a fragment. Resolves when there is room for the next one. */
   fragment(
     opcode: number,
@@ -237,7 +237,7 @@ export class MessageWriter implements AsyncDisposable {
     // After a part of a message no other message may follow, so the connection fails. Its end
     // rejects the queued writes.
     if (!this.#sent) this.#reportDone();
-    else if (this.#sink.error === undefined) {
+    else if (this.#sink.open) {
       this.#reportedDone = true;
       this.#releaseSlab();
       this.#sink.broken(reason);

@@ -299,7 +299,11 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const written = new Deferred<void>();
     const lease = leaseOf(bytes);
     const waiting = this.#waitingWriters();
+    let isReleased = false;
     const release = (): void => {
+      // A second release would free bytes that another write still refers to.
+      if (isReleased) return;
+      isReleased = true;
       lease?.release();
       waiting.released(written);
       // A failing transport releases all bytes, then reports its end. When this microtask runs, the
@@ -596,7 +600,8 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (this.writing) return;
     this.writing = true;
     try {
-      if (!this.#blocked && (this.unsent || this.#controlFrames() > 0)) this.#writeFrames();
+      // A transport that calls back may add frames behind those that are written now.
+      while (!this.#blocked && (this.unsent || this.#controlFrames() > 0)) this.#writeFrames();
       if (this.#end !== ENDING || this.#blocked || this.unsent) return;
       this.#end = ENDED;
       const ended: unknown = this.owner.transport.end();

@@ -83,6 +83,10 @@ export class WriteSide implements FragmentSink {
     return this.sendQueue.error;
   }
 
+  get open(): boolean {
+    return this.sendQueue.open;
+  }
+
   /** Accepted bytes that the send queue does not have yet. */
   get waitingBytes(): number {
     return this.held + (this.#queue?.bytes ?? 0) + (this.#background?.size ?? 0);
@@ -130,7 +134,7 @@ export class WriteSide implements FragmentSink {
     if (this.#isBusy()) {
       const rejection = sendQueue.rejectionFor(text.length, text, this.#waitingCost());
       if (rejection !== undefined) return rejection;
-      return this.#enqueue(text.length, () => this.text(type, text, compress, true));
+      return this.#enqueue(utf8Length(text), () => this.text(type, text, compress, true));
     }
     if (!this.#compressesText(text, compress)) return sendQueue.text(type, text, preaccepted);
     const rejection = preaccepted

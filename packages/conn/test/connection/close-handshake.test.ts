@@ -115,6 +115,8 @@ interface Model {
   peerSent: number | undefined;
   peerEnded: boolean;
   eofAnswered: boolean;
+  /** The transport was dropped before the answer, so there is none. */
+  unanswerable: boolean;
   failedWith: number | undefined;
   handlerRuns: boolean;
   inputStopped: boolean;
@@ -134,6 +136,7 @@ function isClosing(model: Model): boolean {
   return (
     model.weSent !== undefined ||
     model.eofAnswered ||
+    model.unanswerable ||
     model.failedWith !== undefined ||
     model.handlerRuns
   );
@@ -150,7 +153,8 @@ function endTransportIfDue(model: Model): void {
 }
 
 function modelAnswer(model: Model): void {
-  if (model.peerSent === undefined) {
+  if (model.transportDropped) model.unanswerable = true;
+  else if (model.peerSent === undefined) {
     model.eofAnswered = true;
     model.refused = true;
     model.transportEnded = true;
@@ -160,6 +164,10 @@ function modelAnswer(model: Model): void {
 
 function modelEcho(model: Model): void {
   model.handlerRuns = false;
+  if (model.transportDropped) {
+    model.unanswerable = true;
+    return;
+  }
   model.weSent = model.peerSent;
   endTransportIfDue(model);
 }
@@ -435,6 +443,7 @@ describe.each(['server', 'client'] as const)('CloseHandshake of a %s', (role) =>
         peerSent: undefined,
         peerEnded: false,
         eofAnswered: false,
+    unanswerable: false,
         failedWith: undefined,
         handlerRuns: false,
         inputStopped: false,

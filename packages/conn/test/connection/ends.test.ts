@@ -120,7 +120,69 @@ describe('an incomplete header', () => {
   });
 });
 
+describe('terminate() after the close frame of the peer was read ahead', () => {
+  it.each(['while a message is handled', 'in the close handler'])(
+    'sends no answer %s, and the end is not clean',
+    async (when) => {
+      const { conn, feed, frame, platform, sent } = wired('server');
+      const calls: string[] = [];
+      conn.setCloseHandler(() => {
+        calls.push('close handler');
+        conn.terminate();
+      });
+      const read = conn.receive(async () => {
+        await Promise.resolve();
+        if (when === 'while a message is handled') conn.terminate();
+      });
+      feed(frame(1, 'm'), frame(8, Uint8Array.of(3, 232)));
+      await platform.settle();
+      expect(await conn.closed).toMatchObject({ code: 1000, wasClean: false });
+      await read.catch(() => {});
+      expect(calls).toEqual(when === 'in the close handler' ? ['close handler'] : []);
+      expect(sent()).toEqual([]);
+    },
+  );
+});
+
+describe('the end of the peer without a close frame', () => {
+  it('leaves all of closeTimeout for the answers, and then names the option', async () => {
+    const { conn, feed, frame, platform, transport } = wired('server', { closeTimeout: 1_000 });
+    void conn.receive(async () => {
+      await new Promise<void>((resolve) => void platform.setTimer(400, resolve));
+      void conn.send('answer');
+    });
+    transport.block();
+    void conn.send('in the way');
+    await platform.settle();
+    feed(frame(1, 'question'));
+    transport.feedEnd();
+    await platform.settle();
+    await platform.advance(400);
+    await platform.settle();
+    await platform.advance(900);
+    await platform.settle();
+    expect(conn.state).toBe('closing');
+    await platform.advance(200);
+    await platform.settle();
+    const { error } = await conn.closed;
+    expect(String(error)).toMatch(/within 1000 ms \(option closeTimeout\)|1006/);
+  });
+});
+
 describe('receive at the end of a connection', () => {
+  it('rejects when its handler throws the normal end of another connection', async () => {
+    const [other, peer] = connPair();
+    const { conn, feed, frame, platform, sent } = wired('server', { report: () => {} });
+    const read = conn.receive(async () => void (await other.readMessage()));
+    feed(frame(1, 'm'));
+    await platform.settle();
+    await peer.close(1000);
+    const error = await outcome(read);
+    expect(error).toMatchObject({ closeCode: 1000 });
+    await platform.settle();
+    expect(sent()).toEqual(['close 1011']);
+  });
+
   it('delivers every message before the close frame, even to a slow handler', async () => {
     const { conn, feed, frame, platform, sent } = wired('server');
     const seen: string[] = [];

@@ -50,6 +50,22 @@ describe('ReconnectingConn.send', () => {
     await Promise.all([...waiting, later]);
   });
 
+  it('sends what waited before the answer to a message that was read ahead', async () => {
+    const all = dials();
+    const client = live(all, {
+      onOpen: async () => {
+        await (await all.server(0)).send('greeting');
+        for (let i = 0; i < 20; i++) await new Promise((resolve) => void setImmediate(resolve));
+      },
+    });
+    void client.receive(() => void client.send('reply'));
+    void client.send('one');
+    void client.send('two');
+    const server = await all.server(0);
+    const texts = [await text(server), await text(server), await text(server)];
+    expect(texts).toEqual(['one', 'two', 'reply']);
+  });
+
   it('keeps messages while there is no connection, and sends none twice', async () => {
     const all = dials();
     const client = live(all);

@@ -17,10 +17,10 @@ function writerOf(type: number = TextMessage, pool: SlabSource = sharedSlabPool(
     refusal: undefined,
     throws: undefined,
   };
-  const sink: FragmentSink & { error: unknown } = {
+  const sink: FragmentSink & { open: boolean } = {
     held: 0,
     heldWrites: 0,
-    error: undefined,
+    open: true,
     rejectionIfClosed: () =>
       state.refused === undefined ? undefined : Promise.reject(state.refused),
     rejectionFor: () => (state.refusal === undefined ? undefined : Promise.reject(state.refusal)),
@@ -273,7 +273,7 @@ describe('MessageWriter', () => {
   it('aborts nothing when the connection has ended', async () => {
     const { writer, sink, seen } = writerOf();
     await writer.write('abcde');
-    sink.error = new Error('gone');
+    sink.open = false;
     writer.abort();
     expect(seen).toHaveLength(1);
   });

@@ -86,6 +86,35 @@ describe('RawUpgrader.accept over a transport', () => {
     expect(parseAnswer(streams.sent().toString('latin1')).status).toBe(403);
   });
 
+  it('survives a transport that releases twice and does not say what it buffers', async () => {
+    const sent: Uint8Array[] = [];
+    const transport = {
+      start() {},
+      write(chunk: Uint8Array, release?: () => void) {
+        sent.push(chunk.slice());
+        release?.();
+        release?.();
+        return true;
+      },
+      pause() {},
+      resume() {},
+      end() {},
+      destroy() {},
+    };
+    const conn = await new RawUpgrader({ heartbeat: false }).accept(
+      headOf(),
+      transport as unknown as Transport,
+    );
+    await conn.send('one');
+    await conn.send('two');
+    await new Promise((resolve) => void setImmediate(resolve));
+    expect([conn.state, conn.bufferedAmount]).toEqual(['open', 0]);
+    const bytes = Buffer.concat(sent);
+    const frames = bytes.subarray(bytes.indexOf('\r\n\r\n') + 4);
+    expect(naiveDecode(frames, 'client').frames.map(inWords)).toEqual(['text one', 'text two']);
+    conn.terminate();
+  });
+
   it('has the addresses of the transport', async () => {
     const streams = slowStreams();
     const transport: Transport = Object.assign(streamTransport(streams), {
