@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import {
+  BinaryMessage,
   CloseCode,
   CloseMessage,
   encodeFrame,
@@ -94,7 +95,8 @@ export class FrameLane extends Lane {
    */
   tick(): void {
     const held = this.#held;
-    if (held !== undefined && this.#heldSize > 0 && this.bytes === this.#seen) {
+    const isStalled = this.bytes === this.#seen && !this.source.isPaused();
+    if (held !== undefined && this.#heldSize > 0 && isStalled) {
       this.dropHeld();
       this.#passesStarts = true;
       this.#walk(held.take(), 0);
@@ -110,20 +112,15 @@ export class FrameLane extends Lane {
   }
 
   /**
-   * Sends the sink a close frame of the proxy, between two frames. Nothing follows it.
-   *
-   * @returns false when the sink waits for the rest of a frame: the close frame follows that.
+   * Sends the sink a close frame of the proxy, between two frames: after the rest of a frame that is
+   * passing. Nothing follows it.
    */
-  sendClose(code: number): boolean {
-    if (this.closeSent) return true;
+  sendClose(code: number): void {
+    if (this.closeSent) return;
     const frame = this.#frame(CloseMessage, formatCloseMessage(code));
     this.#owner.closes(code, '');
-    if (this.#passing > 0) {
-      this.#pending = frame;
-      return false;
-    }
-    this.#writeClose(frame);
-    return true;
+    if (this.#passing > 0) this.#pending = frame;
+    else this.#writeClose(frame);
   }
 
   /** Sends the sink a ping of the proxy; its pong is not passed on. False while a frame passes. */
@@ -249,13 +246,16 @@ export class FrameLane extends Lane {
   }
 }
 
-/** As `header.read`. A malformed length is read as an endless frame: the peers see the fault. */
+/**
+ * As `header.read`. A malformed length is read as an endless message: the peers see the fault, or
+ * `readLimit` ends it, since some peers accept such a length.
+ */
 function readHeader(bytes: Uint8Array, at: number, end: number): number {
   try {
     return header.read(bytes, at, end);
   } catch {
-    // No data frame: it does not count as a message.
-    header.opcode = PongMessage;
+    header.opcode = BinaryMessage;
+    header.fin = false;
     header.length = Infinity;
     return 2;
   }

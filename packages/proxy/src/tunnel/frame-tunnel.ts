@@ -69,8 +69,9 @@ export class FrameTunnel extends Tunnel<FrameLane> implements FrameLaneOwner {
   }
 
   protected passEnd(lane: FrameLane): void {
-    if (lane.closeReceived || lane.closeSent) lane.sink.end();
-    else this.#died(lane);
+    if (!lane.closeReceived && !lane.closeSent) return this.#died(lane);
+    lane.sink.end();
+    this.endSoon();
   }
 
   protected sourceClosed(lane: FrameLane): void {
@@ -84,17 +85,17 @@ export class FrameTunnel extends Tunnel<FrameLane> implements FrameLaneOwner {
   /** The source has gone without a close frame. */
   #died(lane: FrameLane): void {
     lane.dropHeld();
-    if (this.#sendDeath(lane)) lane.sink.end();
-    // A close frame cannot stand inside a frame that will never end.
-    else lane.sink.destroy();
+    // Inside a frame that will never end no close frame can stand: what passed is sent, then the end.
+    this.#sendDeath(lane);
+    lane.sink.end();
     lane.source.destroy();
     // Bytes for the dead source are dropped, until the sink ends.
     lane.sink.resume();
     this.endSoon();
   }
 
-  #sendDeath(lane: FrameLane): boolean {
-    return lane.sendClose(lane === this.in ? CloseCode.GoingAway : CloseCode.BadGateway);
+  #sendDeath(lane: FrameLane): void {
+    lane.sendClose(lane === this.in ? CloseCode.GoingAway : CloseCode.BadGateway);
   }
 
   #endIfAnswered(): void {

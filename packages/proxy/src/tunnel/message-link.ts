@@ -45,9 +45,9 @@ export class MessageLink implements Link {
     this.#target = target;
     this.#idleTimeout = idleTimeout;
     this.#report = report;
-    void this.#end(owner);
-    void this.#pump(client, target, transform.toTarget);
-    void this.#pump(target, client, transform.toClient);
+    const toTarget = this.#pump(client, target, transform.toTarget);
+    const toClient = this.#pump(target, client, transform.toClient);
+    void this.#end(owner, toTarget, toClient);
   }
 
   get in(): Flow {
@@ -78,15 +78,17 @@ export class MessageLink implements Link {
     } else if (now - this.#activeAt >= this.#idleTimeout) this.close(CloseCode.GoingAway);
   }
 
-  async #end(owner: LinkOwner): Promise<void> {
-    const client = this.#client.closed.then((info) => {
+  async #end(owner: LinkOwner, toTarget: Promise<void>, toClient: Promise<void>): Promise<void> {
+    const client = this.#client.closed.then(async (info) => {
       this.#endedBy ??= 'client';
-      void this.#target.close(...passedOn(info, DEATH.client));
+      await settledWithin(toTarget, LAST_MESSAGES_MS);
+      void this.#target.close(DEATH.client);
       return info;
     });
-    const target = this.#target.closed.then((info) => {
+    const target = this.#target.closed.then(async (info) => {
       this.#endedBy ??= 'target';
-      void this.#client.close(...passedOn(info, DEATH.target));
+      await settledWithin(toClient, LAST_MESSAGES_MS);
+      void this.#client.close(DEATH.target);
       return info;
     });
     const [ofClient, ofTarget] = await Promise.all([client, target]);
@@ -136,6 +138,21 @@ export class MessageLink implements Link {
     }
     if (result !== undefined) await to.send(result);
   }
+}
+
+/**
+ * Milliseconds in which the messages that came before the end of one side pass to the other: a pump
+ * then passes the end on. Without it, the other side is told that the first one has died.
+ */
+const LAST_MESSAGES_MS = 30_000;
+
+async function settledWithin(work: Promise<void>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeUp = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms).unref();
+  });
+  await Promise.race([work, timeUp]);
+  clearTimeout(timer);
 }
 
 /** The code that tells one side of the death of the other. */

@@ -9,6 +9,8 @@ export class Quiet {
   readonly #from: FrameLane;
   readonly #to: FrameLane;
   #bytes = -1;
+  /** Bytes that the source's socket has sent to its peer. */
+  #sent = 0;
   #since = 0;
   #pinged = false;
 
@@ -21,13 +23,18 @@ export class Quiet {
   tick(now: number, { interval, timeout }: { interval?: number; timeout?: number }): void {
     const { bytes, source } = this.#from;
     const quiet = now - this.#since;
+    const sent = this.#to.bytes - source.writableLength;
+    const takes = sent !== this.#sent;
+    this.#sent = sent;
     // A source that the proxy has paused cannot answer.
     if (bytes !== this.#bytes || source.isPaused()) {
       this.#bytes = bytes;
       this.#since = now;
       this.#pinged = false;
     } else if (this.#pinged) {
-      if (quiet >= timeout!) source.destroy();
+      // The ping stands behind other bytes, and the peer takes them.
+      if (takes) this.#since = now;
+      else if (quiet >= timeout!) source.destroy();
     } else if (quiet >= interval!) {
       const payload = randomBytes(PING_SIZE);
       this.#pinged = this.#to.sendPing(payload);

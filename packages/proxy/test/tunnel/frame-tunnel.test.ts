@@ -109,6 +109,16 @@ describe('the end of a pair, mode frames', () => {
     expect(await proxied.closed).toMatchObject({ endedBy: 'proxy' });
   });
 
+  it('is 1009 for a malformed length with maxMessageSize, which some peers accept', async () => {
+    const { client, target, proxied } = await pair({ maxMessageSize: 1_024 });
+    // Two bytes, whose length is written in the form for 126 bytes and more.
+    await client.write(Buffer.from([0x81, 0xfe, 0, 2, 0, 0, 0, 0, 0x68, 0x69]));
+    expect(await client.sees(1)).toEqual(['close 1009']);
+    expect(await target.sees(1)).toEqual(['close 1001']);
+    await Promise.all([client.finish(), target.finish()]);
+    expect(await proxied.closed).toMatchObject({ endedBy: 'proxy' });
+  });
+
   it('is 1001 for both after idleTimeout', async () => {
     const { client, target, proxied } = await pair({ idleTimeout: 40 });
     expect(await client.sees(1)).toEqual(['close 1001']);

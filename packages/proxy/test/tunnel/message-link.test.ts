@@ -52,6 +52,34 @@ describe('the mode messages', () => {
     await conn.close();
   });
 
+  it('passes the messages before a close on, also when the close was answered before', async () => {
+    const texts: string[] = [];
+    let end!: (info: unknown) => void;
+    const ended = new Promise((resolve) => (end = resolve));
+    const server = await serve({ port: 0, host: '127.0.0.1' }, async (conn) => {
+      await conn.receive((message) => void texts.push(message.text()));
+      end(await conn.closed);
+    });
+    whenOver(() => server.close({ timeout: 1 }));
+    let goOn!: () => void;
+    const gate = new Promise<void>((resolve) => (goOn = resolve));
+    const transform = {
+      toTarget: async (message: { text(): string }) => {
+        if (message.text() === '1') await gate;
+        return message.text();
+      },
+    };
+    const { url } = await front(server.url, { mode: 'messages', transform });
+    const conn = await dial(url);
+    for (const text of ['1', '2', '3']) await conn.send(text);
+    // The proxy answers after half of its closeTimeout.
+    await conn.close(1000);
+    for (let i = 0; i < 20; i++) await new Promise((resolve) => void setImmediate(resolve));
+    goOn();
+    expect(await ended).toMatchObject({ code: 1000, wasClean: true });
+    expect(texts).toEqual(['1', '2', '3']);
+  });
+
   it('closes both with 1011 when transform throws, and reports it', async () => {
     const { url, reported } = await echo({
       transform: {
