@@ -541,8 +541,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     // The end of another connection, which the handler has thrown, is not normal here.
     else if (isNormalEnd(reason) && (thrown === undefined || failed || thrown.isEnd)) {
       receiveCall.resolve(this.owner.closed);
-    }
-    else receiveCall.end(reason);
+    } else receiveCall.end(reason);
   }
 }
 

@@ -443,7 +443,7 @@ describe.each(['server', 'client'] as const)('CloseHandshake of a %s', (role) =>
         peerSent: undefined,
         peerEnded: false,
         eofAnswered: false,
-    unanswerable: false,
+        unanswerable: false,
         failedWith: undefined,
         handlerRuns: false,
         inputStopped: false,
