@@ -19,6 +19,7 @@ const RETURN_MS = 1_000;
 const RETURN_CHECK_MS = 10;
 /** Pause before a failed start is tried again, in ms. */
 const RETRY_MS = 1_000;
+const MAX_TWINS = 100;
 /** Bound of the repairs at a time. After an outage all rooms with history need one. */
 const MAX_REPAIRS = 64;
 
@@ -55,8 +56,8 @@ export class BackplaneLink<Data>
   readonly #digests: Digests<Data>;
   readonly #repairs = new Limit(MAX_REPAIRS);
   readonly #newerNodes = new Set<number>();
-  /** The last node with the id of this one. */
-  #twin: string | undefined;
+  /** The first nodes with the id of this one: each is reported once. */
+  readonly #twins = new Set<string>();
   /** Resolves when the engine returns; undefined before its start and while it is up. */
   #returned: Deferred<void> | undefined;
   /** Number of messages that reached this node only, in the current outage. */
@@ -310,8 +311,8 @@ export class BackplaneLink<Data>
   }
 
   #reportTwin(node: string): void {
-    if (this.#twin === node) return;
-    this.#twin = node;
+    if (this.#twins.has(node) || this.#twins.size === MAX_TWINS) return;
+    this.#twins.add(node);
     const error = `another node has the id ${JSON.stringify(this.#id)} (option id)`;
     this.#owner.failed(undefined, new BackplaneError(error));
   }

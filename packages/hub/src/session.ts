@@ -257,7 +257,8 @@ export class Session<Data = unknown> {
     const waiting = this.#waiting;
     if (waiting === undefined || this.state === 'closed') return;
     for (let first = waiting.first(); first !== undefined; first = waiting.first()) {
-      sendPrepared(this.conn, first, true);
+      // The rest counts as dropped at the end of the connection.
+      if (!sendPrepared(this.conn, first, true)) return;
       waiting.shift();
       this.#hub.delivered(this, first);
     }

@@ -259,6 +259,8 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     if (typeof overflow !== 'function') return overflow;
     try {
       const policy = overflow(session, session.queued);
+      // A promise is no policy, and its rejection must not end the process.
+      onRejection(policy, () => {});
       checkOneOf('result of overflow', policy, POLICIES);
       return policy;
     } catch (error) {

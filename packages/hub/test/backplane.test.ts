@@ -271,6 +271,18 @@ describe('a node', () => {
     );
   });
 
+  it('reports each of several other nodes with its id once', async () => {
+    const broker = new MemoryBroker();
+    const [a, b, c] = [1, 2, 3].map(() => node(broker, { id: 'same' }));
+    enter(a!.hub).session.join('r');
+    await turns();
+    for (let i = 0; i < 6; i++) {
+      await (i % 2 === 0 ? b! : c!).hub.room('r').publish('x');
+      await turns();
+    }
+    expect(a!.errors).toHaveBeenCalledTimes(2);
+  });
+
   it('reports the loss of the last message, once', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     try {

@@ -47,6 +47,26 @@ describe('a session that reads too slowly', () => {
     await hub.close({ timeout: 50 });
   });
 
+  it('is closed when the function overflow is async, and its rejection stays in the hub', async () => {
+    const errors: unknown[] = [];
+    const { hub, overflow } = makeHub({
+      maxQueuedMessages: 1,
+      overflow: (async () => {
+        throw new Error('async');
+      }) as never,
+    });
+    hub.on('error', (_, error) => void errors.push(error));
+    const { session } = slow(hub);
+    session.join('r');
+    await fill(hub, session, 1);
+    await hub.room('r').publish('one more');
+    expect(errors.map(String)).toEqual([expect.stringContaining('result of overflow')]);
+    expect(overflow.mock.calls).toEqual([[{ dropped: 2, policy: 'close' }]]);
+    // An unhandled rejection would fail the run.
+    await new Promise((resolve) => void setImmediate(resolve));
+    await hub.close({ timeout: 50 });
+  });
+
   it('is closed with 1013 by default', async () => {
     const { hub, overflow } = makeHub({ maxQueuedMessages: 10 });
     const { client, session } = slow(hub);

@@ -214,7 +214,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     const timer = setTimeout(() => timeUp.abort(), internalsOf(conn)!.closeTimeout);
     await untilAborted(timeUp.signal, this.#backlogSent);
     clearTimeout(timer);
-    await conn.close(code, reason);
+    // A code that this connection cannot send, 1005 for example, must not leave it open.
+    await conn.close(code, reason).catch(() => conn.close());
   }
 
   async #run(): Promise<void> {

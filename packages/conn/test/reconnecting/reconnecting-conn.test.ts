@@ -66,6 +66,16 @@ describe('ReconnectingConn.send', () => {
     expect(texts).toEqual(['one', 'two', 'reply']);
   });
 
+  it('ends with a close code that cannot be sent', async () => {
+    const all = dials();
+    const client = live(all, { report: () => {} });
+    await next(client, 'open');
+    const server = await all.server(0);
+    void server.discardReads();
+    expect(await client.close(1005)).toEqual({ unsent: [] });
+    expect((await server.closed).code).toBe(1000);
+  });
+
   it('keeps messages while there is no connection, and sends none twice', async () => {
     const all = dials();
     const client = live(all);

@@ -163,7 +163,13 @@ class RedisBackplane implements Backplane {
     const name = this.#name(channel);
     this.#wanted.delete(name);
     if (this.#state !== 'up') return;
-    await this.#unlessLost(this.#unsubscribeFrom(name));
+    try {
+      await this.#unlessLost(this.#unsubscribeFrom(name));
+    } catch (error) {
+      // Redis still sends the messages, and the hub counts on them.
+      this.#wanted.set(name, channel);
+      throw error;
+    }
   }
 
   async close(): Promise<void> {

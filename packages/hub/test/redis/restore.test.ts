@@ -35,6 +35,10 @@ class FakeRedis extends EventEmitter {
     if (channel === 'ws:{r}') this.#listener = listener;
   }
 
+  async unsubscribe(): Promise<void> {
+    throw new Error('NOPERM');
+  }
+
   receive(text: string): void {
     this.#listener!(Buffer.from(` ${text}`), Buffer.from('ws:{r}'));
   }
@@ -65,5 +69,21 @@ it('redisBackplane reports up after the messages that a silent network has held 
   await sink.report('up');
   subscriber.receive('new');
   expect((await sink.messages(1))[0]![1]).toBe('new');
+  await backplane.close();
+});
+
+it('redisBackplane still receives a channel whose unsubscription was refused', async () => {
+  const made: FakeRedis[] = [];
+  const client = {
+    isPubSubActive: false,
+    duplicate: () => made[made.push(new FakeRedis()) - 1],
+  };
+  const backplane = redisBackplane(client);
+  const sink = new RecordingSink();
+  await backplane.start(sink, 'node');
+  await backplane.subscribe('r');
+  await expect(backplane.unsubscribe('r')).rejects.toThrow('NOPERM');
+  made[1]!.receive('still here');
+  expect((await sink.messages(1))[0]![1]).toBe('still here');
   await backplane.close();
 });
