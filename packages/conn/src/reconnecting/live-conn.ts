@@ -41,6 +41,14 @@ interface Receiver {
   readonly ended: Deferred<void>;
 }
 
+/** A connection in the order of the dials. Readers keep those that they have not read yet. */
+interface Link<C> {
+  readonly conn: C;
+  next: Link<C> | undefined;
+  /** Resolves when the dial after this connection waits for no reader. */
+  readonly mayDial: Deferred<void>;
+}
+
 /**
  * The base of both classes `ReconnectingConn`: that of this package takes a dial function, that of
  * node-client a URL.
@@ -53,12 +61,13 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   readonly #plan: LivePlan<C>;
   readonly #end = new Deferred<ReconnectingEnd>();
   readonly #listeners = { open: new Set<unknown>(), close: new Set<unknown>() };
-  /** Iterations wait for it: the next connection resolves it, or the end with undefined. */
-  #nextConn = new Deferred<C | undefined>();
+  /** Readers wait for it: the next connection resolves it, or the end with undefined. */
+  #nextLink = new Deferred<Link<C> | undefined>();
+  #lastLink: Link<C> | undefined;
   #conn: C | undefined;
   #receiver: Receiver | undefined;
-  /** One promise for each iteration that has not read all messages of its connection. */
-  readonly #readers = new Set<Promise<void>>();
+  /** Iterations that have not ended, and `receive`. */
+  #readers = 0;
   #ended: ReconnectingEnd | undefined;
   /** Whether `close` was called. */
   #closing = false;
@@ -106,7 +115,10 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     const { conn } = this;
     if (conn !== undefined && !this.#sendingBacklog) return conn.send(data);
     try {
-      return handled(this.#backlog.add(data));
+      const sent = handled(this.#backlog.add(data));
+      // The reader that is behind may be the one that waits for this message.
+      if (this.#conn === undefined) this.#lastLink?.mayDial.resolve();
+      return sent;
     } catch (error) {
       return rejected(error);
     }
@@ -129,34 +141,35 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     const receiver: Receiver = { handler, ended: new Deferred() };
     this.#receiver = receiver;
     if (this.#ended !== undefined) settleReceiver(receiver, this.#ended);
-    else if (this.#conn !== undefined) void this.#receiveFrom(this.#conn, receiver);
+    else void this.#receiveAll(receiver);
     return receiver.ended.promise;
   }
 
   /**
-   * Iterates over the messages of all connections. The next dial waits until the iteration has read
-   * all messages of the last connection. The iteration ends with this object, and throws the error
-   * that ended it. `break` leaves this object open.
+   * Iterates over the messages of all connections, in their order. A loop that has not begun to
+   * read a connection when it ends holds back the next dial, until a message waits to be sent. The
+   * iteration ends with this object, and throws the error that ended it. `break` leaves this object
+   * open.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<Message, undefined> {
-    for (;;) {
-      const conn = this.#conn ?? (await this.#nextConn.promise);
-      if (conn === undefined) {
-        if (this.#ended?.error !== undefined) throw this.#ended.error;
-        return undefined;
+    this.#readers++;
+    try {
+      let link = await this.#firstLink();
+      while (link !== undefined) {
+        const { conn } = link;
+        link.mayDial.resolve();
+        try {
+          for (;;) yield await conn.readMessage();
+        } catch (error) {
+          if (!isErrorOf(conn, error) || conn.state === 'open') throw error;
+        }
+        link = await this.#linkAfter(link);
       }
-      const allRead = new Deferred<void>();
-      this.#readers.add(allRead.promise);
-      try {
-        for (;;) yield await conn.readMessage();
-      } catch (error) {
-        if (!isErrorOf(conn, error) || conn.state === 'open') throw error;
-      } finally {
-        this.#readers.delete(allRead.promise);
-        allRead.resolve();
-      }
-      await conn.closed;
+    } finally {
+      this.#readerLeft();
     }
+    if (this.#ended?.error !== undefined) throw this.#ended.error;
+    return undefined;
   }
 
   /**
@@ -231,22 +244,42 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     }
   }
 
-  /** Delivers one connection, and waits until it has closed. */
+  /** Delivers one connection, waits until it has closed, and until the next dial may follow. */
   async #use(conn: C): Promise<void> {
     this.#conn = conn;
-    this.#nextConn.resolve(conn);
-    this.#nextConn = new Deferred();
-    // First: the handler may send at once, and what waits comes before that.
+    // First: a reader may send at once, and what waits comes before that.
     this.#backlogSent = this.#sendBacklog(conn);
-    const receiving =
-      this.#receiver === undefined ? undefined : this.#receiveFrom(conn, this.#receiver);
+    const link = this.#addLink(conn);
     this.#emit('open', conn);
     const info = await conn.closed;
     this.#conn = undefined;
     this.#emit('close', info);
     // After the end no code has to read first: `close` may be awaited where a message is handled.
-    if (this.#closing) return;
-    await untilAborted(this.#series.signal, Promise.all([receiving, ...this.#readers]));
+    if (this.#closing || this.#readers === 0 || !this.#backlog.isEmpty) return;
+    await untilAborted(this.#series.signal, link.mayDial.promise);
+  }
+
+  #addLink(conn: C): Link<C> {
+    const link: Link<C> = { conn, next: undefined, mayDial: new Deferred() };
+    if (this.#lastLink !== undefined) this.#lastLink.next = link;
+    this.#lastLink = link;
+    this.#nextLink.resolve(link);
+    this.#nextLink = new Deferred();
+    return link;
+  }
+
+  /** The connection that a new reader begins with; undefined at the end. */
+  async #firstLink(): Promise<Link<C> | undefined> {
+    return this.#conn === undefined ? this.#nextLink.promise : this.#lastLink;
+  }
+
+  async #linkAfter(link: Link<C>): Promise<Link<C> | undefined> {
+    await link.conn.closed;
+    return link.next ?? this.#nextLink.promise;
+  }
+
+  #readerLeft(): void {
+    if (--this.#readers === 0) this.#lastLink?.mayDial.resolve();
   }
 
   async #sendBacklog(conn: C): Promise<void> {
@@ -266,17 +299,23 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#sendingBacklog = false;
   }
 
-  /** Ends this object when the handler fails; another error is the end of the connection. */
-  async #receiveFrom(conn: C, receiver: Receiver): Promise<void> {
+  /** Ends this object when the handler fails; another error is the end of one connection. */
+  async #receiveAll(receiver: Receiver): Promise<void> {
+    this.#readers++;
     try {
-      await conn.receive(receiver.handler);
+      let link = await this.#firstLink();
+      while (link !== undefined) {
+        await receiveFrom(link, receiver);
+        link = await this.#linkAfter(link);
+      }
     } catch (error) {
+      this.#readerLeft();
       if (error instanceof ReadPendingError) {
         this.#receiver = undefined;
         return receiver.ended.reject(error);
       }
-      if (isErrorOf(conn, error)) return;
-      await conn.closed;
+      // The handler may have failed with a message of an earlier connection.
+      if (this.#conn !== undefined) await internalsOf(this.#conn)!.closeAfterError();
       this.#finish({ error });
     }
   }
@@ -312,13 +351,26 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#end.resolve(this.#ended);
     const reason = this.#endReason();
     for (const sent of waiting) sent.reject(reason);
-    this.#nextConn.resolve(undefined);
+    this.#nextLink.resolve(undefined);
     if (this.#receiver !== undefined) settleReceiver(this.#receiver, this.#ended);
   }
 
   /** The error of a call after the end. */
   #endReason(): unknown {
     return this.#ended?.error ?? new CloseSentError();
+  }
+}
+
+/** @throws (rejects) the error of the handler, unless it is the end of the connection. */
+async function receiveFrom<C extends ConnLike>(
+  { conn, mayDial }: Link<C>,
+  { handler }: Receiver,
+): Promise<void> {
+  mayDial.resolve();
+  try {
+    await conn.receive(handler);
+  } catch (error) {
+    if (error instanceof ReadPendingError || !isErrorOf(conn, error)) throw error;
   }
 }
 

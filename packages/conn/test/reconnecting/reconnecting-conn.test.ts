@@ -11,6 +11,7 @@ import {
   WebSocketError,
 } from '../../src/index.ts';
 import { ReconnectingConn, type ReconnectingConnOptions } from '../../src/reconnecting/index.ts';
+import { Deferred } from '../../src/time/promises.ts';
 import { type Dials, dials, fast } from './dials.ts';
 
 function live(all: Dials, options: ReconnectingConnOptions = {}): ReconnectingConn {
@@ -413,6 +414,114 @@ describe('reading from a ReconnectingConn', () => {
     })();
     await expect(loop).rejects.toBe(failure);
     expect(await client.closed).toEqual({ error: failure, unsent: [] });
+  });
+});
+
+describe('a reader of a ReconnectingConn that is busy when the connection breaks', () => {
+  it('may wait for its send in a handler', async () => {
+    const all = dials();
+    const client = live(all);
+    const broken = next(client, 'close');
+    const started = new Deferred<void>();
+    void client.receive(async (message) => {
+      started.resolve();
+      await broken;
+      await client.send(`re ${message.text()}`);
+    });
+    const first = await all.server(0);
+    await first.send('one');
+    await first.send('two');
+    await started.promise;
+    first.terminate();
+    const second = await all.server(1);
+    expect([await text(second), await text(second)]).toEqual(['re one', 're two']);
+  });
+
+  it('may wait for its send in a loop', async () => {
+    const all = dials();
+    const client = live(all);
+    const broken = next(client, 'close');
+    const started = new Deferred<void>();
+    const looping = (async () => {
+      for await (const message of client) {
+        started.resolve();
+        await broken;
+        await client.send(`re ${message.text()}`);
+      }
+    })();
+    const first = await all.server(0);
+    await first.send('one');
+    await started.promise;
+    first.terminate();
+    const second = await all.server(1);
+    expect(await text(second)).toBe('re one');
+    await client.close();
+    await looping;
+  });
+
+  it('reads what came over several connections in order', async () => {
+    const all = dials();
+    const client = live(all);
+    const third = new Deferred<void>();
+    const seen: string[] = [];
+    const receiving = client.receive(async (message) => {
+      seen.push(message.text());
+      await third.promise;
+    });
+    for (const i of [0, 1, 2]) {
+      const server = await all.server(i);
+      await server.send(`message ${i}`);
+      if (i === 2) third.resolve();
+      const closed = next(client, 'close');
+      await server.close(i === 2 ? 1008 : 4000);
+      await closed;
+      // The reader has not begun with the second connection: only a message to send lets it dial.
+      if (i === 1) void client.send('now').catch(() => {});
+    }
+    await receiving;
+    expect(seen).toEqual(['message 0', 'message 1', 'message 2']);
+  });
+
+  it('holds back the dials when it has not begun to read the last connection', async () => {
+    const all = dials();
+    const client = live(all);
+    const iterator = client[Symbol.asyncIterator]();
+    const reading = iterator.next();
+    const first = await all.server(0);
+    await first.send('one');
+    await reading;
+    first.terminate();
+    (await all.server(1)).terminate();
+    await next(client, 'close');
+    expect(client.state).toBe('waiting');
+    await new Promise((resolve) => void setTimeout(resolve, 4 * fast.maxDelay));
+    expect(all.signals).toHaveLength(2);
+    void iterator.return?.(undefined);
+    await all.server(2);
+  });
+
+  it('ends the next connection too when the handler fails', async () => {
+    const all = dials();
+    const client = live(all);
+    const failure = new Error('mine');
+    const started = new Deferred<void>();
+    const second = new Deferred<void>();
+    const receiving = client.receive(async () => {
+      started.resolve();
+      await second.promise;
+      throw failure;
+    });
+    const first = await all.server(0);
+    await first.send('x');
+    await started.promise;
+    const reopened = next(client, 'open');
+    first.terminate();
+    await reopened;
+    const server = await all.server(1);
+    second.resolve();
+    await expect(receiving).rejects.toBe(failure);
+    expect(await client.closed).toEqual({ error: failure, unsent: [] });
+    expect(await server.closed).toMatchObject({ code: 1011 });
   });
 });
 
