@@ -82,10 +82,14 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   #cause: unknown;
   /** The error that has failed the connection. */
   #failure: { readonly error: unknown; readonly code: number } | undefined;
-  /** The last writer that was opened, or that waits for the one before. */
-  #writer: GatheringWriter | undefined;
-  /** Whether the last writer waits: its owner does not have it yet. */
-  #writerWaits = false;
+  /** The writer that an owner has, or had. */
+  #openWriter: GatheringWriter | undefined;
+  /** The one of the last call of `nextWriter`, which may wait for those before. */
+  #lastWriter: GatheringWriter | undefined;
+  /** Calls of `nextWriter`. */
+  #writers = 0;
+  /** The number of the last call without `queue`: it closes all writers before its own. */
+  #closeBefore = 0;
   /** The error of a deadline that expired while nothing waited: the next write fails with it. */
   #expired: TimeoutError | undefined;
   #cancelReadDeadline: () => void = nothing;
@@ -329,8 +333,8 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   /**
    * Opens a writer for a message that is written in pieces. Browsers send whole messages: the writer
    * gathers at most `maxBufferedAmount` bytes and sends them when it closes. Messages that are sent
-   * meanwhile do not wait. A writer that is open is closed first; with `queue: true` this call waits
-   * until its owner closes it.
+   * meanwhile do not wait. All earlier writers are closed first; with `queue: true` this call waits
+   * until their owners close them.
    *
    * @throws (rejects) TypeError for another type, UnsupportedError for a control type; as
    *   {@link send} after the end.
@@ -344,14 +348,20 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   }
 
   async #nextWriter(type: number, queue: boolean | undefined): Promise<GatheringWriter> {
-    const before = this.#writer;
+    const before = this.#lastWriter;
     const writer = new GatheringWriter(type, this.#writes);
-    this.#writer = writer;
-    if (!queue && !this.#writerWaits) void before?.[Symbol.asyncDispose]();
-    this.#writerWaits = true;
-    await Promise.race([before?.ended, this.closed]);
-    await this.#writes.rejection;
-    if (this.#writer === writer) this.#writerWaits = false;
+    const turn = ++this.#writers;
+    this.#lastWriter = writer;
+    if (!queue) {
+      this.#closeBefore = turn;
+      void this.#openWriter?.[Symbol.asyncDispose]();
+    }
+    await before?.ended;
+    const { rejection } = this.#writes;
+    if (rejection !== undefined) writer.abort();
+    await rejection;
+    this.#openWriter = writer;
+    if (turn < this.#closeBefore) void writer[Symbol.asyncDispose]();
     return writer;
   }
 
@@ -511,6 +521,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     const failure = this.#failure ?? (wasClean ? undefined : { error: end, code });
     this.#reads.end(failure?.error ?? end);
     this.#writes.fail(wasClean ? new CloseSentError() : end);
+    this.#openWriter?.abort();
     this.#resolveClosed({
       code: code === 1006 ? (failure?.code ?? code) : code,
       reason,

@@ -351,11 +351,7 @@ describe('BrowserConn.nextWriter', () => {
       await writer.write(text);
       await writer.close();
     };
-    // The second writer waits, so the third one cannot close it.
-    const all = [
-      use('2', conn.nextWriter(TextMessage, { queue: true })),
-      use('3', conn.nextWriter(TextMessage)),
-    ];
+    const all = ['2', '3'].map((text) => use(text, conn.nextWriter(TextMessage, { queue: true })));
     await first.write('1');
     await first.close();
     await Promise.all(all);
@@ -363,6 +359,31 @@ describe('BrowserConn.nextWriter', () => {
       ['2', '3'],
       ['1', '2', '3'],
     ]);
+  });
+
+  it('closes all writers before one that does not wait', async () => {
+    const { conn, socket } = connected();
+    const first = await conn.nextWriter(TextMessage);
+    await first.write('1');
+    const waiting = conn.nextWriter(TextMessage, { queue: true });
+    const [second, third] = await Promise.all([waiting, conn.nextWriter(TextMessage)]);
+    expect(await rejection(first.write('x'))).toBeInstanceOf(WriteClosedError);
+    expect(await rejection(second.write('x'))).toBeInstanceOf(WriteClosedError);
+    await third.write('3');
+    await third.close();
+    expect(socket.sent).toEqual(['1', '', '3']);
+  });
+
+  it('opens two writers of calls in one turn, as Conn does', async () => {
+    const { conn, socket } = connected();
+    const [first, second] = await Promise.all([
+      conn.nextWriter(TextMessage),
+      conn.nextWriter(TextMessage),
+    ]);
+    expect(await rejection(first.write('x'))).toBeInstanceOf(WriteClosedError);
+    await second.write('2');
+    await second.close();
+    expect(socket.sent).toEqual(['', '2']);
   });
 
   it('rejects a writer that waits, and a write, after the end', async () => {

@@ -93,6 +93,8 @@ function tcpTarget(text: string, secure: boolean): Target {
     throw malformed(`host ${quote(authority)} has an IPv6 zone, which a URL cannot carry`);
   }
   const url = parse(text, authority);
+  // The URL parser allows these, RFC 3986 (section 3.2.2) and a Host header do not.
+  if (/["`{}]/.test(url.hostname)) throw malformed(`${quote(authority)} is not a valid host`);
   if (isIP(url.hostname) === 4 && isIP(authority.replace(/:\d*$/, '')) !== 4) {
     throw malformed(`host ${quote(authority)} is another spelling of ${url.hostname}`);
   }

@@ -138,6 +138,8 @@ describe('parseTarget', () => {
     ['ws://[::1/', 'not a valid host'],
     ['ws://a b/', 'not a valid host'],
     ['ws://h<x>/', 'not a valid host'],
+    ['ws://a{b}/', 'not a valid host'],
+    ['ws://a`b/', 'not a valid host'],
     ['ws://256.256.256.256/', 'not a valid host'],
     ['ws+unix:', 'absolute path'],
     ['ws+unix:run/app.sock', 'absolute path'],

@@ -1,4 +1,4 @@
-import { range } from '@ws/conn/parts';
+import { BackpressureError, range } from '@ws/conn/parts';
 import {
   type BatchOptions,
   type BatchRequest,
@@ -61,6 +61,9 @@ export interface ReidentifyOptions extends CallOptions {
   readonly eventSubscriptions?: number | undefined;
 }
 
+/** Calls that wait for the answer to a Reidentify. */
+const MAX_HELD = 1_000;
+
 /**
  * A connection to OBS, from `connect`.
  *
@@ -84,8 +87,8 @@ export class Obs implements AsyncDisposable {
   readonly info: ObsInfo;
   readonly #connection: ObsConnection;
   /**
-   * Calls that wait for the answer to a Reidentify, in their order. Undefined while OBS owes none:
-   * a Reidentify whose wait has ended still holds them.
+   * Calls that wait for the answer to a Reidentify, in their order, also those whose own wait has
+   * ended. Undefined while OBS owes none: a Reidentify whose wait has ended still holds them.
    */
   #held: (() => unknown)[] | undefined;
   /** The id of the last Reidentify: its answer has none. */
@@ -192,7 +195,8 @@ export class Obs implements AsyncDisposable {
   /** Sends a call, after the answer to a Reidentify. */
   readonly #schedule = (send: () => unknown): void => {
     if (this.#held === undefined) send();
-    else this.#held.push(send);
+    else if (this.#held.length < MAX_HELD) this.#held.push(send);
+    else throw new BackpressureError(`${MAX_HELD} calls wait for OBS's answer to a reidentify`);
   };
 
   #release(): void {

@@ -394,6 +394,16 @@ describe('Obs.reidentify', () => {
     expect(fake.requests).toEqual(['GetStudioModeEnabled']);
   });
 
+  it('holds at most 1,000 calls', async () => {
+    const { fake, obs } = await connected({ holdsReidentify: true });
+    const done = obs.reidentify();
+    const calls = Array.from({ length: 1_000 }, () => obs.call('GetStats'));
+    expect(await rejection(obs.call('GetStats'))).toBeInstanceOf(BackpressureError);
+    await fake.reidentified(1);
+    fake.answerReidentify();
+    await Promise.all([done, ...calls]);
+  });
+
   it('rejects held calls when the connection ends', async () => {
     const { fake, obs } = await connected({ holdsReidentify: true });
     const calls = [obs.reidentify(), obs.call('GetVersion'), obs.reidentify()];
