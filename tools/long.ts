@@ -78,9 +78,15 @@ const LONG: Rows = {
     ],
   },
   browser: {
-    what: 'messages per second of a BrowserConn in Chromium, compared with a bare WebSocket: --rounds 21',
+    what: 'all cases of ws-conform in Chromium; messages per second, compared with a bare WebSocket: --rounds 21',
     commands: [
       pnpm('--silent', '--filter', '@ws/browser', 'run', 'standalone'),
+      [
+        'env',
+        'BROWSER_CASES=1.*,2.*,5.*,6.*,7.*,9.*,10.*',
+        ...SLOW,
+        'packages/browser/test/conformance',
+      ],
       source('packages/browser/test/page-speed.ts'),
     ],
   },

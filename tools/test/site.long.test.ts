@@ -89,7 +89,6 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
   });
 
   it.each([
-    { look: 'wide', options: { viewport: { width: 1440, height: 900 } } },
     { look: 'narrow', options: { viewport: { width: 375, height: 812 } } },
     { look: 'dark', options: { viewport: { width: 1440, height: 900 }, colorScheme: 'dark' } },
   ] as const)('has no fault that axe finds ($look)', { timeout: 120_000 }, async ({ options }) => {
@@ -103,13 +102,8 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
   });
 
   it.each([
-    { look: 'wide', options: { viewport: { width: 1440, height: 900 } } },
     { look: 'dark', options: { viewport: { width: 1440, height: 900 }, colorScheme: 'dark' } },
     { look: 'narrow', options: { viewport: { width: 390, height: 844 } } },
-    {
-      look: 'narrow-dark',
-      options: { viewport: { width: 390, height: 844 }, colorScheme: 'dark' },
-    },
   ] as const)(
     'runs two Conns on its live page ($look)',
     { timeout: 60_000 },

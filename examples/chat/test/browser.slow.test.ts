@@ -232,10 +232,8 @@ describe.skipIf(lacksChromium())('the chat page', () => {
   });
 
   it.each([
-    { look: 'wide', options: WIDE },
     { look: 'wide-dark', options: { ...WIDE, ...DARK } },
     { look: 'phone', options: PHONE },
-    { look: 'phone-dark', options: { ...PHONE, ...DARK } },
   ])('has no fault that axe finds ($look)', { timeout: PATIENCE_MS }, async ({ look, options }) => {
     const [ada, grace] = await Promise.all([open('Ada', options), open('Grace')]);
     await say(grace, `Is ${look} easy to read?`);

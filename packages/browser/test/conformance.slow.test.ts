@@ -5,6 +5,9 @@ import { lacksChromium } from '@ws/tests/chromium';
 import { describe, expect, it } from 'vitest';
 import { lacksStandalone } from './page-site.ts';
 
+/** Chapters without UTF-8, limits and performance; `pnpm long browser` sets BROWSER_CASES for more. */
+const CASES = (process.env['BROWSER_CASES'] ?? '1.*,2.*,5.*,7.*').split(',');
+
 /**
  * Chromium's own differences, which its WebSocket has without this package too: it accepts close
  * codes below 1000, and answers a close frame before the page has answered the message before it.
@@ -16,7 +19,7 @@ describe.skipIf(lacksStandalone() || lacksChromium())('a page as the client of w
     const page = join(import.meta.dirname, 'conformance-page.ts');
     const node = [process.execPath, '--conditions=@ws/source', '--import', 'tsx'];
     const { results } = await runClientSuite([...node, page, 'ours'], {
-      only: ['1.*', '2.*', '5.*', '6.*', '7.*', '9.*', '10.*'],
+      only: CASES,
       timeout: 20_000,
     });
     const failed = results.filter(
@@ -24,6 +27,6 @@ describe.skipIf(lacksStandalone() || lacksChromium())('a page as the client of w
     );
     expect(failed.map(({ id, because }) => [id, because])).toEqual([]);
     const judged = results.filter(({ verdict }) => verdict !== 'skipped');
-    expect(judged.length).toBeGreaterThan(800);
+    expect(judged.length).toBeGreaterThan(100);
   });
 });

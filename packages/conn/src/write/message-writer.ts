@@ -162,7 +162,8 @@ export class MessageWriter implements AsyncDisposable {
    * Aborts the message. If no fragment was sent, the peer sees nothing. Otherwise the message
    * cannot be completed, and the connection fails with 1011. Has no effect after `close()`.
    *
-   * @param reason - The error of pending calls. Default: {@link WriteClosedError}.
+   * @param reason - The error of the connection when it fails. Pending calls then reject with
+   *   {@link CloseSentError}. Default: {@link WriteClosedError}.
    */
   abort(reason: unknown = new WriteClosedError()): void {
     if (this.#over !== undefined) return;
