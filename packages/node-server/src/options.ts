@@ -97,7 +97,9 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
    * is aborted when the client has disconnected or has half-closed, or when `handshakeTimeout` is
    * over. Settle then: until that time is over, the call counts against the limits.
    */
-  readonly authenticate?: ((req: Req, context: AuthenticateContext) => Result) | undefined;
+  readonly authenticate?:
+    | ((req: Req, context: AuthenticateContext) => Result | PromiseLike<Result>)
+    | undefined;
   /**
    * Headers of each 101, `Set-Cookie` for example, or a function that returns them for one request.
    * It runs after `authenticate`; throwing refuses with 500. Default: none.

@@ -135,6 +135,17 @@ describe('AuthOf', () => {
   });
 });
 
+describe('ServeOptions with the type of auth', () => {
+  it('take an authenticate that is async or not', () => {
+    const both: ServeOptions<{ readonly name: string } | Refusal>[] = [
+      { authenticate: () => ({ name: 'ada' }) },
+      { authenticate: async () => ({ name: 'ada' }) },
+      { authenticate: async () => ({ refuse: 403 }) },
+    ];
+    expect(both).toHaveLength(3);
+  });
+});
+
 /**
  * Sends one request to a server, and returns what its functions got. The server has routes if the
  * path is below `/admin`.
