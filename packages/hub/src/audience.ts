@@ -101,7 +101,8 @@ export class Audience<Data> implements Job {
     if (this.members.size === 0) return RESOLVED;
     const { length } = publication.message.bytes;
     const bytes = this.#waitingBytes + length;
-    if (this.#waiting.length >= MAX_WAITING_MESSAGES || bytes > MAX_WAITING_BYTES) {
+    const tooMany = this.#waiting.length >= MAX_WAITING_MESSAGES || bytes > MAX_WAITING_BYTES;
+    if (tooMany && this.#waiting.length > 0) {
       throw new OverflowError(
         `${this.#waiting.length} messages (${this.#waitingBytes} bytes) already wait for delivery; await publish`,
       );
@@ -116,17 +117,19 @@ export class Audience<Data> implements Job {
   }
 
   /**
-   * As {@link publish}, for a message of another node.
+   * As {@link publish}, for a message from the backplane. Resolves at once for a refused one.
    *
    * @param refused - Called for the first of several messages that are too many.
    */
-  arrive(publication: Publication<Data>, refused: () => void): void {
+  arrive(publication: Publication<Data>, refused: () => void): Promise<void> {
     try {
-      void this.publish(publication);
+      const delivered = this.publish(publication);
       this.#refuses = false;
+      return delivered;
     } catch {
       if (!this.#refuses) refused();
       this.#refuses = true;
+      return RESOLVED;
     }
   }
 

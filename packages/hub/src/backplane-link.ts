@@ -7,7 +7,7 @@ import { decodeEnvelope, type Envelope, idOf, nodeName, VERSION } from './envelo
 import { BackplaneError } from './errors.ts';
 import { Limit } from './limit.ts';
 import type { Position } from './position.ts';
-import { type Origin, Publications, type PublicationsOwner } from './publications.ts';
+import { type Except, type Origin, Publications, type PublicationsOwner } from './publications.ts';
 import type { HistoryBounds } from './room-history.ts';
 import type { Session } from './session.ts';
 import { Subscriptions, type SubscriptionsOwner } from './subscriptions.ts';
@@ -23,17 +23,20 @@ const MAX_TWINS = 100;
 /** Bound of the repairs at a time. After an outage all rooms with history need one. */
 const MAX_REPAIRS = 64;
 
-export type { Origin } from './publications.ts';
+export type { Except } from './publications.ts';
 
 export interface LinkOwner<Data> {
   readonly platform: Platform;
-  /** Delivers a message of another node, or of this node with `through`, to the members. */
+  /**
+   * Delivers a message of another node, or of this node with `through`, to the members. Resolves
+   * when each of them has it, or has it waiting.
+   */
   arrived(
     room: string | undefined,
     message: PreparedMessage,
     key: string | undefined,
-    origin: Origin<Data> | undefined,
-  ): void;
+    except: Except<Data>,
+  ): Promise<void>;
   gap(room: string | undefined, from: Position | undefined): void;
   failed(session: undefined, error: unknown): void;
 }
@@ -95,6 +98,7 @@ export class BackplaneLink<Data>
     for (let attempt = 1; !this.closed; attempt++) {
       try {
         await this.backplane.start(sink, this.#id);
+        if (this.closed) break;
         this.#engineReturned();
         return;
       } catch (error) {
@@ -131,7 +135,8 @@ export class BackplaneLink<Data>
   /**
    * Publishes a message.
    *
-   * @param origin - With `through` only: the members of this node get the returning message.
+   * @param origin - With `through` only: the members of this node get the returning message, and the
+   *   promise resolves after that.
    * @throws (rejects) {@link BackplaneError}; RangeError for a key that is too long.
    */
   publish(
@@ -139,7 +144,7 @@ export class BackplaneLink<Data>
     message: PreparedMessage,
     key: string | undefined,
     history: HistoryBounds | undefined,
-    origin: Origin<Data> | undefined,
+    origin: { readonly except: Except<Data> } | undefined,
   ): Promise<Position | undefined> {
     const keep = history === undefined ? undefined : { size: history.size, ttl: history.ttl };
     this.#digests.schedule();
@@ -197,6 +202,8 @@ export class BackplaneLink<Data>
     await this.started;
     await new Promise<void>((resolve) => this.whenSubscribed(channel, resolve));
     try {
+      // Earlier messages of this node may wait for the end of an outage too.
+      await this.#returned?.promise;
       return await this.backplane.history!(channel, since, limit);
     } catch (cause) {
       throw new BackplaneError('the backplane refused a read of the history', { cause });
@@ -232,13 +239,13 @@ export class BackplaneLink<Data>
     const { name, room, through } = channel;
     const { node, counter, key, message } = envelope;
     if (message === undefined || !this.#isOpen(channel)) return;
-    if (node !== this.node) return this.#owner.arrived(room, message, key, undefined);
+    if (node !== this.node) return void this.#owner.arrived(room, message, key, undefined);
     // The members have joined after the message.
     if (!through || counter <= channel.ownBefore) return;
     const origin = this.#publications.takeOrigin(name, counter);
     // Without its origin the message could reach sessions that it leaves out.
     if (origin === undefined) this.gap(channel, undefined);
-    else this.#owner.arrived(room, message, key, origin);
+    else origin.returned.resolve(this.#owner.arrived(room, message, key, origin.except));
   }
 
   /** Reads the history when it is the channel's turn, after the end of an outage. */

@@ -22,9 +22,14 @@ const DIGESTS = 3;
  */
 const DIGESTS_OF_LOSS = 12;
 
-/** The options of a message that its envelope does not contain. */
+/** The sessions that do not get a message. An envelope does not contain them. */
+export type Except<Data> = ReadonlySet<Session<Data>> | undefined;
+
+/** A message with `through` that has not returned from the engine. */
 export interface Origin<Data> {
-  readonly except: ReadonlySet<Session<Data>> | undefined;
+  readonly except: Except<Data>;
+  /** Resolves when the members of this node have the message, or when it is lost. */
+  readonly returned: Deferred<void>;
 }
 
 /** A message for a channel. */
@@ -34,7 +39,7 @@ export interface Outgoing<Data> {
   readonly key: string | undefined;
   readonly keep: Keep | undefined;
   /** With `through` only: the members of this node get the returning message. */
-  readonly origin: Origin<Data> | undefined;
+  readonly origin: { readonly except: Except<Data> } | undefined;
 }
 
 /** The publications of this node on one channel. */
@@ -104,7 +109,20 @@ export class Publications<Data> {
       this.#waiting.add(publication);
       if (isUp) this.#release(publication);
     } else this.#refuse(publication, `${MAX_WAITING} messages already wait for the backplane`);
-    return publication.result.promise;
+    const { result, returned } = publication;
+    return returned === undefined ? result.promise : this.#afterReturn(result.promise, returned);
+  }
+
+  /** Resolves to the answer of the engine, when the members of this node have the message too. */
+  async #afterReturn(
+    answer: Promise<Position | undefined>,
+    returned: Deferred<void>,
+  ): Promise<Position | undefined> {
+    const position = await answer;
+    const cancel = this.#owner.platform.setTimer(PUBLISH_TIMEOUT_MS, () => returned.resolve());
+    await returned.promise;
+    cancel();
+    return position;
   }
 
   /** Gives the waiting publications to the engine, which is up again. */
@@ -147,8 +165,10 @@ export class Publications<Data> {
     const later = [...sent.joined]
       .filter(([, before]) => counter <= before)
       .map(([session]) => session);
+    sent.through.delete(counter);
     this.dropOrigins(channel, counter);
-    return later.length === 0 ? origin : { except: new Set([...(origin.except ?? []), ...later]) };
+    if (later.length === 0) return origin;
+    return { ...origin, except: new Set([...(origin.except ?? []), ...later]) };
   }
 
   /**
@@ -162,6 +182,7 @@ export class Publications<Data> {
       if (earlier > counter) break;
       dropOrigin(sent, earlier);
     }
+    if (sent.through.size === 0) sent.joined.clear();
   }
 
   /** The channel has no message in the last 20 s. A later message continues above its counter. */
@@ -202,9 +223,14 @@ export class Publications<Data> {
     sent.publishedAt = this.#owner.platform.now();
     sent.unanswered++;
     const counter = ++sent.counter;
-    if (origin !== undefined && this.#owner.receives(channel)) sent.through.set(counter, origin);
     const result = new Deferred<Position | undefined>();
-    return { ...outgoing, sent, counter, previousAt, result, counts: true, cancelTimer: undefined };
+    let returned: Deferred<void> | undefined;
+    if (origin !== undefined && this.#owner.receives(channel)) {
+      returned = new Deferred();
+      sent.through.set(counter, { ...origin, returned });
+    }
+    const own = { sent, counter, previousAt, result, returned, counts: true };
+    return { ...outgoing, ...own, cancelTimer: undefined };
   }
 
   #start(channel: string): Sent<Data> {
@@ -286,9 +312,9 @@ export class Publications<Data> {
 
 const CLOSED = 'the hub was closed';
 
-function dropOrigin<Data>({ through, joined }: Sent<Data>, counter: number): void {
+function dropOrigin<Data>({ through }: Sent<Data>, counter: number): void {
+  through.get(counter)?.returned.resolve();
   through.delete(counter);
-  if (through.size === 0) joined.clear();
 }
 
 /** A message with its number. */
@@ -297,7 +323,10 @@ interface Publication<Data> extends Outgoing<Data> {
   readonly counter: number;
   /** Time at which the previous message of the channel was published. */
   readonly previousAt: number;
+  /** The answer of the engine. */
   readonly result: Deferred<Position | undefined>;
+  /** See {@link Origin}. */
+  readonly returned: Deferred<void> | undefined;
   /** Whether it counts as unanswered. */
   counts: boolean;
   cancelTimer: (() => void) | undefined;

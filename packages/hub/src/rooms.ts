@@ -168,11 +168,11 @@ export class Rooms<Data> implements RoomOwner<Data> {
     message: PreparedMessage,
     key: string | undefined,
     except: ReadonlySet<Session<Data>> | undefined,
-  ): void {
+  ): Promise<void> {
     const state = this.#states.get(name);
-    if (state === undefined) return;
+    if (state === undefined) return RESOLVED;
     const kept = this.#keep(name, state, message);
-    state.audience.arrive({ message, key, except, only: undefined }, () => {
+    return state.audience.arrive({ message, key, except, only: undefined }, () => {
       this.#hub.missed(name, kept && { ...kept, offset: kept.offset - 1 });
     });
   }
@@ -258,10 +258,14 @@ export class Rooms<Data> implements RoomOwner<Data> {
     const { audience, settings, history } = this.#state(name);
     session.entered(name);
     audience.join(session);
-    if (audience.members.size > 1) {
-      if (settings.through) this.#hub.link?.joined(name, session);
-      return;
+    // Also for the first member, whose room may have had others before the link is loaded.
+    if (settings.through) {
+      onRejection(
+        this.#hub.withLink(async (link) => link.joined(name, session)),
+        () => {},
+      );
     }
+    if (audience.members.size > 1) return;
     this.#hub.link?.open(name, settings);
     // While the room had no members, this node received no messages of other nodes.
     if (this.#crosses) history?.interrupt();

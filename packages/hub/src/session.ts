@@ -80,6 +80,8 @@ export class Session<Data = unknown> {
   #joined: string | Set<string> | undefined;
   #keys: Map<string, unknown> | undefined;
   #waiting: WaitingMessages | undefined;
+  /** Whether {@link close} sends what waits. */
+  #closing = false;
 
   /** @internal */
   constructor(hub: SessionOwner<Data>, conn: Conn<Data>, id: string, request: unknown) {
@@ -207,8 +209,12 @@ export class Session<Data = unknown> {
    * Then closes the connection. See `Conn.close`.
    */
   close(code?: number, reason?: string): Promise<CloseInfo> {
+    // A listener of `sent` calls it again: the first call sends the rest, then closes.
+    if (this.#closing) return this.conn.closed;
+    this.#closing = true;
     this.#hub.flush(this);
     this.#flushWaiting();
+    this.#closing = false;
     return this.conn.close(code, reason);
   }
 

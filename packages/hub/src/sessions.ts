@@ -11,7 +11,7 @@ import {
 import { handled, onRejection, platformOf, reportError } from '@ws/conn/internal';
 import { Audience } from './audience.ts';
 import type { Backplane } from './backplane.ts';
-import type { BackplaneLink, LinkOwner, Origin } from './backplane-link.ts';
+import type { BackplaneLink, Except, LinkOwner } from './backplane-link.ts';
 import { checkOneOf } from './checks.ts';
 import type { ClosePlan } from './close-options.ts';
 import {
@@ -306,11 +306,11 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     room: string | undefined,
     message: PreparedMessage,
     key: string | undefined,
-    origin: Origin<Data> | undefined,
-  ): void {
-    if (room !== undefined) return this.rooms.arrived(room, message, key, origin?.except);
+    except: Except<Data>,
+  ): Promise<void> {
+    if (room !== undefined) return this.rooms.arrived(room, message, key, except);
     const publication = { message, key, except: undefined, only: undefined };
-    this.everyone.arrive(publication, () => this.missed(undefined, undefined));
+    return this.everyone.arrive(publication, () => this.missed(undefined, undefined));
   }
 
   gap(room: string | undefined, from: Position | undefined): void {

@@ -1,8 +1,9 @@
 import { type Conn, connPair } from '@ws/conn';
 import { Deferred } from '@ws/conn/internal';
-import { type Backplane, Hub, type HubOptions, type Session } from '@ws/hub';
+import { type Backplane, type BackplaneSink, Hub, type HubOptions, type Session } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { loaded } from '../src/loaded-link.ts';
 
 /** A hub on the broker. `change` replaces methods of its backplane. */
 function node(
@@ -436,6 +437,23 @@ describe('an outage', () => {
     expect(a.gaps).toEqual([]);
   });
 
+  it('ends before the application reads the history', async () => {
+    const broker = new MemoryBroker();
+    let sink!: BackplaneSink;
+    const { hub } = node(broker, 'a', { rooms: { r: { history: true } } }, (backplane) => ({
+      start: (given, id) => backplane.start((sink = given), id),
+    }));
+    await turns();
+    sink.down(new Error('subscriptions are lost, reads still work'));
+    const published = hub.room('r').publish('waits');
+    const reading = hub.room('r').history();
+    await turns();
+    sink.up();
+    const { messages, complete } = await reading;
+    expect([messages.map(({ message }) => message.text()), complete]).toEqual([['waits'], true]);
+    await published;
+  });
+
   it('during a repair causes no second gap', async () => {
     const broker = new MemoryBroker();
     const options = { rooms: { r: { history: true } } };
@@ -535,13 +553,63 @@ describe('a room with delivery through', () => {
     const one = enter(hub, 'r');
     await turns();
     broker.delay();
-    await hub.room('r').publish('own', { except: one.session });
+    const own = hub.room('r').publish('own', { except: one.session });
+    await turns();
     one.session.leave('r');
     one.session.join('r');
     broker.release();
+    await own;
     await hub.room('r').publish('next');
     await turns();
     expect([one.received, gaps]).toEqual([['next'], []]);
+  });
+
+  it('resolves a publication when the members of this node have the message', async () => {
+    const broker = new MemoryBroker();
+    const { hub } = node(broker, 'a', through);
+    enter(hub, 'r');
+    await turns();
+    broker.delay();
+    let resolved = false;
+    const published = hub
+      .room('r')
+      .publish('late')
+      .then(() => {
+        resolved = true;
+        return hub.stats.delivered;
+      });
+    await turns();
+    expect(resolved).toBe(false);
+    broker.release();
+    expect(await published).toBe(1);
+  });
+
+  it('resolves a publication that does not return 5 s after the answer of the engine', async () => {
+    const broker = new MemoryBroker();
+    const { hub } = node(broker, 'a', through);
+    enter(hub, 'r');
+    await turns();
+    broker.delay();
+    const published = hub.room('r').publish('late');
+    await wait(5_000);
+    expect(await published).toBeUndefined();
+    broker.release();
+  });
+
+  it('gives a new member nothing of before its join, also while the hub loads its code', async () => {
+    const { Link } = loaded;
+    loaded.Link = undefined;
+    onTestFinished(() => {
+      loaded.Link = Link;
+    });
+    const { hub } = node(new MemoryBroker(), 'a', through);
+    const one = enter(hub, 'r');
+    const before = hub.room('r').publish('before');
+    const two = enter(hub, 'r');
+    await Promise.all([before, hub.room('r').publish('after')]);
+    await turns();
+    expect(one.received).toEqual(['before', 'after']);
+    expect(two.received).toEqual(['after']);
   });
 
   it('gives a new member what is published after its join', async () => {
@@ -550,10 +618,13 @@ describe('a room with delivery through', () => {
     const one = enter(hub, 'r');
     await turns();
     broker.delay();
-    await hub.room('r').publish('before');
+    const before = hub.room('r').publish('before');
+    await turns();
     const two = enter(hub, 'r');
-    await hub.room('r').publish('after');
+    const after = hub.room('r').publish('after');
+    await turns();
     broker.release();
+    await Promise.all([before, after]);
     await turns();
     expect(one.received).toEqual(['before', 'after']);
     expect(two.received).toEqual(['after']);
@@ -568,9 +639,9 @@ describe('a room with delivery through', () => {
     await hub.room('r').publish('1');
     await turns();
     broker.drop(2);
-    await hub.room('r').publish('2');
-    await hub.room('r').publish('3');
+    const published = ['2', '3'].map((text) => hub.room('r').publish(text));
     await wait(5_000);
+    await Promise.all(published);
     expect([received, gaps]).toEqual([['1', '2', '3'], []]);
   });
 

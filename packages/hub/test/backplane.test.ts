@@ -233,8 +233,9 @@ describe('a node', () => {
       for (const { session } of [one, two]) session.join('r');
       await turns();
       broker.delay();
-      await hub.room('r').publish('late', { except: two.session });
+      const published = hub.room('r').publish('late', { except: two.session });
       await vi.advanceTimersByTimeAsync(60_000);
+      await published;
       broker.release();
       hub.broadcast('all', { local: true });
       expect(await texts(one.client, 2)).toEqual(['late', 'all']);

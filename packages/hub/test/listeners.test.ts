@@ -210,6 +210,19 @@ describe('a listener that throws or rejects', () => {
     await hub.close({ timeout: 1 });
   });
 
+  it('sends what waits before it closes, however many messages there are (sent)', async () => {
+    const { hub, failed } = hubWith();
+    hub.on('sent', fail);
+    const { client, session } = enter(hub);
+    session.join('r');
+    let received = 0;
+    client.receive(() => void received++).catch(() => {});
+    for (let i = 0; i < 10_000; i++) void hub.room('r').publish('x');
+    await session.close();
+    expect(failed.mock.calls.every(([, error]) => error === mistake)).toBe(true);
+    expect(received).toBe(10_000);
+  });
+
   it('closes the session when its promise rejects', async () => {
     const { hub, failed } = hubWith();
     hub.on('message', () => Promise.reject(mistake));

@@ -69,6 +69,8 @@ export class NatsBackplane implements Backplane {
     this.#sink = sink;
     this.#log ??= await this.#loadLog?.();
     await this.#confirm();
+    // The hub may have been closed meanwhile.
+    if (this.#state === 'ended') return;
     this.#state = 'up';
     this.#checkLater();
   }

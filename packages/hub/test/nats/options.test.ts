@@ -1,3 +1,4 @@
+import { Hub } from '@ws/hub';
 import { natsBackplane } from '@ws/hub/nats';
 import { describe, expect, it } from 'vitest';
 
@@ -11,6 +12,29 @@ const connection = {
   status: () => iterable,
   isClosed: () => false,
 };
+
+describe('a hub that is closed before NATS has answered', () => {
+  it('subscribes to nothing', async () => {
+    let answer!: () => void;
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const subscribed: string[] = [];
+    const slow = {
+      ...connection,
+      subscribe: (subject: string) => {
+        subscribed.push(subject);
+        return connection.subscribe();
+      },
+      flush: () => answered,
+    };
+    const hub = new Hub({ backplane: natsBackplane(slow) });
+    await hub.close();
+    answer();
+    for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve));
+    expect([subscribed, hub.stats.backplane]).toEqual([[], 'down']);
+  });
+});
 
 describe('natsBackplane', () => {
   it.each([undefined, null, {}, 'nats://localhost'])('refuses %j as connection', (wrong) => {
