@@ -21,7 +21,7 @@ export { Limits, type Reservation } from './limits.ts';
 export { checkUpgraderOptions, type UpgraderPlan } from './options.ts';
 export { endFailedHandshake, refusalOf } from './refusal/end-failed-handshake.ts';
 export { ErrorHook } from './refusal/error-hook.ts';
-export { endRefusedSocket } from './refusal/linger.ts';
+export { endAnsweredSocket } from './refusal/linger.ts';
 export { Refusals } from './refusal/refusals.ts';
 export { linesOf, responseHead, switchingProtocols } from './response-head.ts';
 export { type Agreement, type Setup, UpgradeRequest } from './upgrade-request.ts';

@@ -32,6 +32,31 @@ describe('createProxy', () => {
     expect(await proxied.closed).toMatchObject({ endedBy: 'target', code: 1014 });
   });
 
+  it('waits for a client that reads what a dead target has sent', async () => {
+    const SIZE = 32 * 1024;
+    const backend = await rawTarget();
+    const between = await front(backend.url, { highWaterMark: 64 * 2 ** 20 });
+    const { client, target, proxied } = await openPair(between, backend);
+    client.stream.pause();
+    const frame = target.encode(2, Buffer.alloc(SIZE));
+    for (let i = 0; i < 1024; i++) await target.write(frame);
+    while (proxied.stats.out.messages < 1024) await new Promise((next) => void setTimeout(next, 5));
+    target.reset();
+    let seen = 0;
+    client.stream.on('data', ({ length }: Buffer) => (seen += length));
+    // 2 MiB every half second: all of it takes longer than a peer has to end its socket.
+    for (let stop = 2 * 2 ** 20; seen < 1024 * frame.length; stop += 2 * 2 ** 20) {
+      client.stream.resume();
+      while (seen < Math.min(stop, 1024 * frame.length)) await once(client.stream, 'data');
+      client.stream.pause();
+      await new Promise((next) => void setTimeout(next, 500));
+    }
+    client.stream.resume();
+    expect((await client.sees(1025)).at(-1)).toBe('close 1014');
+    await client.finish();
+    expect(await proxied.closed).toMatchObject({ endedBy: 'target', code: 1014 });
+  });
+
   it('closes 100 pairs with 1001, and cuts the one that stalls inside a frame', async () => {
     const backend = await rawTarget();
     const between = await front(backend.url);

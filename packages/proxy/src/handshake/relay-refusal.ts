@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { ResponseBody } from '@ws/node-client/internal';
-import { endRefusedSocket, responseHead } from '@ws/node-server/internal';
+import { endAnsweredSocket, responseHead } from '@ws/node-server/internal';
 import type { Answer } from './exchange.ts';
 import type { HeaderLine } from './header-lines.ts';
 
@@ -12,7 +12,8 @@ const MAX_BODY = 1024 * 1024;
  * sockets end then, so that no tunnel is left. The client can see that a body is not whole: it has
  * fewer bytes than its Content-Length, or no last chunk.
  *
- * @param timeout - Milliseconds for the whole body; Infinity for no bound.
+ * @param timeout - Milliseconds for the whole body of the target, and then for the client to take
+ *   some bytes; Infinity for no bound.
  * @returns A promise that resolves when the answer was written.
  */
 export function relayRefusal(
@@ -45,7 +46,8 @@ export function relayRefusal(
       stream.destroy();
       if (stream.readableEnded) body.end();
       if (chunked && body.whole) client.write('0\r\n\r\n');
-      endRefusedSocket(client);
+      client.end();
+      endAnsweredSocket(client, undefined, timeout);
       resolve();
     };
     const onData = (bytes: Uint8Array): void => {

@@ -46,7 +46,7 @@ const header = new FrameHeader();
 export class FrameLane extends Lane {
   /** A close frame of the source has arrived. */
   closeReceived = false;
-  /** The last frame to the sink was a close frame of the proxy: nothing may follow it. */
+  /** The last frame to the sink was a close frame of the proxy. */
   closeSent = false;
   /** The payload of the proxy's ping to the source. */
   ping: Uint8Array | undefined = undefined;
@@ -105,6 +105,11 @@ export class FrameLane extends Lane {
     this.#seen = this.bytes;
   }
 
+  /** Whether a close frame has passed to the sink: nothing of the proxy may follow it. */
+  get isClosed(): boolean {
+    return this.closeSent || this.closeReceived;
+  }
+
   /** Drops the start of a frame whose rest will never come. */
   dropHeld(): void {
     this.#held = undefined;
@@ -116,7 +121,7 @@ export class FrameLane extends Lane {
    * passing. Nothing follows it.
    */
   sendClose(code: number): void {
-    if (this.closeSent) return;
+    if (this.isClosed) return;
     const frame = this.#frame(CloseMessage, formatCloseMessage(code));
     this.#owner.closes(code, '');
     if (this.#passing > 0) this.#pending = frame;
@@ -125,7 +130,7 @@ export class FrameLane extends Lane {
 
   /** Sends the sink a ping of the proxy; its pong is not passed on. False while a frame passes. */
   sendPing(payload: Uint8Array): boolean {
-    if (this.#passing > 0 || this.closeSent) return false;
+    if (this.#passing > 0 || this.isClosed) return false;
     this.forward(this.#frame(PingMessage, payload));
     return true;
   }

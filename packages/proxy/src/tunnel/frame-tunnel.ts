@@ -69,7 +69,7 @@ export class FrameTunnel extends Tunnel<FrameLane> implements FrameLaneOwner {
   }
 
   protected passEnd(lane: FrameLane): void {
-    if (!lane.closeReceived && !lane.closeSent) return this.#died(lane);
+    if (!lane.isClosed) return this.#died(lane);
     lane.sink.end();
     this.endSoon();
   }
@@ -100,7 +100,7 @@ export class FrameTunnel extends Tunnel<FrameLane> implements FrameLaneOwner {
 
   #endIfAnswered(): void {
     for (const lane of [this.in, this.out]) {
-      if (lane.closeReceived && this.#reverseOf(lane).closeSent) lane.source.end();
+      if (lane.closeReceived && this.#reverseOf(lane).isClosed) lane.source.end();
     }
   }
 

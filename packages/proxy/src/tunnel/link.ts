@@ -1,7 +1,7 @@
 /** What has passed in one direction. */
 export interface Flow {
   readonly bytes: number;
-  /** Frames; 0 in the mode `bytes`, which does not know them, and in `messages`. */
+  /** Frames; 0 in the mode `bytes`, which does not know them. */
   readonly frames: number;
   /** Complete messages; 0 in the mode `bytes`. */
   readonly messages: number;

@@ -29,6 +29,8 @@ export class MessageLink implements Link {
   readonly #report: (error: unknown) => void;
   readonly #idleTimeout: number;
   #endedBy: EndedBy | undefined;
+  /** The first close code of the proxy; 1006 after `terminate`. */
+  #sent: number | undefined;
   #seen = 0;
   #activeAt = performance.now();
 
@@ -60,12 +62,14 @@ export class MessageLink implements Link {
 
   close(code: number): void {
     this.#endedBy ??= 'proxy';
+    this.#sent ??= code;
     void this.#client.close(code);
     void this.#target.close(code);
   }
 
   terminate(): void {
     this.#endedBy ??= 'proxy';
+    this.#sent ??= CloseCode.AbnormalClosure;
     this.#client.terminate();
     this.#target.terminate();
   }
@@ -82,12 +86,14 @@ export class MessageLink implements Link {
     const client = this.#client.closed.then(async (info) => {
       this.#endedBy ??= 'client';
       await settledWithin(toTarget, LAST_MESSAGES_MS);
+      this.#sent ??= DEATH.client;
       void this.#target.close(DEATH.client);
       return info;
     });
     const target = this.#target.closed.then(async (info) => {
       this.#endedBy ??= 'target';
       await settledWithin(toClient, LAST_MESSAGES_MS);
+      this.#sent ??= DEATH.target;
       void this.#client.close(DEATH.target);
       return info;
     });
@@ -95,7 +101,8 @@ export class MessageLink implements Link {
     const first = this.#endedBy === 'target' ? ofTarget : ofClient;
     const error =
       first.error instanceof Error && !isCloseError(first.error) ? first.error : undefined;
-    const { code, reason } = first;
+    const { reason } = first;
+    const code = first.code === CloseCode.AbnormalClosure ? this.#sent! : first.code;
     owner.linkEnded({ endedBy: this.#endedBy!, code, reason, error });
   }
 
@@ -123,6 +130,7 @@ export class MessageLink implements Link {
     const code = isCloseError(error) ? error.closeCode : CloseCode.AbnormalClosure;
     const reason = isCloseError(error) ? error.reason : '';
     const wasClean = code !== CloseCode.AbnormalClosure;
+    if (!wasClean) this.#sent ??= DEATH[side];
     void to.close(...passedOn({ code, reason, wasClean }, DEATH[side]));
   }
 

@@ -6,7 +6,7 @@ import type { CheckedOptions } from '../options.ts';
 import type { Lane, LaneOwner } from './lane.ts';
 import type { EndedBy, Link, LinkOwner } from './link.ts';
 
-/** Milliseconds that a peer has to end its socket after the other has ended. */
+/** Milliseconds that a peer has to end its socket, or to take bytes, after the other has ended. */
 const CLOSE_TIMEOUT = 5_000;
 
 /** Two sockets, joined in both directions. The subclasses are the modes. */
@@ -21,6 +21,8 @@ export abstract class Tunnel<L extends Lane> implements Link, LaneOwner, TimerEn
   protected error: Error | undefined;
   readonly #owner: LinkOwner;
   #open = 2;
+  /** {@link #unsent} when the timer was set. */
+  #left = 0;
   /** Bytes of both directions at the last tick that saw new ones, and its time. */
   #seen = 0;
   #activeAt = performance.now();
@@ -74,12 +76,21 @@ export abstract class Tunnel<L extends Lane> implements Link, LaneOwner, TimerEn
 
   /** Both sockets have had the time to end. */
   fire(): void {
-    this.terminate();
+    if (this.#unsent < this.#left) this.endSoon();
+    else this.terminate();
   }
 
-  /** Terminates both sockets when they are still open after a while. */
+  /** Terminates both sockets when they are still open after a while in which nothing was sent. */
   protected endSoon(): void {
-    if (this.slot === undefined) timersOf(nodePlatform).set(this, CLOSE_TIMEOUT);
+    if (this.slot !== undefined) return;
+    this.#left = this.#unsent;
+    timersOf(nodePlatform).set(this, CLOSE_TIMEOUT);
+  }
+
+  /** Bytes in front of the end of the sockets that have ended. */
+  get #unsent(): number {
+    const sinks = [this.in.sink, this.out.sink].filter(({ writableEnded }) => writableEnded);
+    return sinks.reduce((sum, { writableLength }) => sum + writableLength, 0);
   }
 
   protected nameOf(lane: L): 'client' | 'target' {

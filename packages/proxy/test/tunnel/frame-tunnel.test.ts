@@ -71,6 +71,19 @@ describe('the end of a pair, mode frames', () => {
     expect(await proxied.closed).toMatchObject({ endedBy: 'client', code: 4001, reason: 'done' });
   });
 
+  it('has no frame of the proxy after the close frame of a peer', async () => {
+    const { client, target, proxied, front } = await pair();
+    await client.close(4001);
+    expect(await target.sees(1)).toEqual(['close 4001']);
+    const closing = front.proxy.close({ timeout: 60_000 });
+    expect(await client.sees(1)).toEqual(['close 1001']);
+    await target.close(4001);
+    await Promise.all([client.finish(), target.finish()]);
+    await closing;
+    expect(target.frames).toHaveLength(1);
+    expect(await proxied.closed).toMatchObject({ code: 4001 });
+  });
+
   it('is 1001 for both at proxy.close, then each side may answer', async () => {
     const { client, target, proxied, front } = await pair();
     const closing = front.proxy.close({ timeout: 60_000 });

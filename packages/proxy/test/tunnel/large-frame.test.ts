@@ -15,6 +15,7 @@ describe('the end of a pair inside a frame', () => {
     await client.until(() => proxied.stats.out.bytes === PART);
     target.reset();
     await client.untilEnd();
+    client.end();
     expect(client.frames).toEqual([]);
     expect(await proxied.closed).toMatchObject({ endedBy: 'target', code: 1014 });
   });
@@ -25,6 +26,7 @@ describe('the end of a pair inside a frame', () => {
     await target.until(() => proxied.stats.in.bytes === PART);
     client.reset();
     await target.untilEnd();
+    target.end();
     expect(target.frames).toEqual([]);
     expect(await proxied.closed).toMatchObject({ endedBy: 'client', code: 1001 });
   });

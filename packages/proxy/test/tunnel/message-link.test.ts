@@ -101,7 +101,7 @@ describe('the mode messages', () => {
     expect(await client.sees(1)).toEqual(['close 1014']);
     await client.close(1014);
     await client.finish();
-    expect(await proxied.closed).toMatchObject({ endedBy: 'target' });
+    expect(await proxied.closed).toMatchObject({ endedBy: 'target', code: 1014 });
   });
 
   it('sends 1001 to the target of a killed client', async () => {
@@ -110,7 +110,20 @@ describe('the mode messages', () => {
     expect(await target.sees(1)).toEqual(['close 1001']);
     await target.close(1001);
     target.end();
-    expect(await proxied.closed).toMatchObject({ endedBy: 'client' });
+    expect(await proxied.closed).toMatchObject({ endedBy: 'client', code: 1001 });
+  });
+
+  it('has the code of the proxy when it ended both', async () => {
+    const closed = await pair({ mode: 'messages' });
+    const closing = closed.front.proxy.close({ timeout: 60_000 });
+    expect(await closed.client.sees(1)).toEqual(['close 1001']);
+    closed.client.reset();
+    closed.target.reset();
+    await closing;
+    expect(await closed.proxied.closed).toMatchObject({ endedBy: 'proxy', code: 1001 });
+    const terminated = await pair({ mode: 'messages' });
+    terminated.proxied.terminate();
+    expect(await terminated.proxied.closed).toMatchObject({ endedBy: 'proxy', code: 1006 });
   });
 
   it('passes code and reason of a close', async () => {
