@@ -31,7 +31,7 @@ export interface SocketTransportOptions {
  *
  * @param socket - Open or connecting, without a `data` listener and without an encoding.
  * @throws RangeError when `highWaterMark` is not a whole number of 1 or more. Error when the socket
- *   is a transport already.
+ *   is a transport already. TypeError for a stream in object mode.
  *
  * @example
  * ```ts
@@ -65,6 +65,9 @@ export function socketTransport(
     );
   }
   if (hasTransport(socket)) throw new Error('the socket is a transport already');
+  if (socket.readableObjectMode || socket.writableObjectMode) {
+    throw new TypeError('the stream is in object mode and has no bytes');
+  }
   return new SocketTransport(socket, options.head, highWaterMark);
 }
 
@@ -224,8 +227,8 @@ class SocketTransport implements Transport {
     const socket = this.underlying;
     this.#sink = sink;
     // The socket closed during an asynchronous check of the handshake: it will emit no more events.
-    if (socket.closed) return void process.nextTick(onClose, socket);
-    if (socket.readableEnded) process.nextTick(onEnd, socket);
+    if (socket.closed) return void process.nextTick(closeOwner, socket);
+    if (socket.readableEnded) process.nextTick(endOwner, socket);
     socket.on('close', onClose);
     socket.on('end', onEnd);
     socket.on('data', onData);
@@ -266,7 +269,11 @@ class SocketTransport implements Transport {
         return this.destroy(new TypeError(text));
       }
       // Waits for room for a large piece.
-      if (left > room && room < MAX_QUEUED / 2) return;
+      if (left > room && room < MAX_QUEUED / 2) {
+        // What others have queued has no callback of ours: that of an empty write follows it.
+        if (!backlog.pending) this.#writeAndWait(NO_BYTES, undefined);
+        return;
+      }
       const piece = backlog.take(Math.min(left, room));
       const release = left > room ? undefined : backlog.takeRelease();
       if (this.#kind === OTHER) this.#give(piece, release);
@@ -311,8 +318,10 @@ class SocketTransport implements Transport {
   }
 
   free(chunk: Uint8Array): void {
+    const { underlying } = this;
+    const ours = (underlying as Owned)[OWNER] === undefined ? 0 : 1;
     // Another listener may keep the chunk, or read its length after us.
-    if (this.underlying.listenerCount('data') === 1) freeMemory(chunk);
+    if (underlying.listenerCount('data') === ours) freeMemory(chunk);
   }
 
   pause(): void {
@@ -431,7 +440,12 @@ class Backlog {
 
   /** Whether no write waits and no `drain` is due. */
   get empty(): boolean {
-    return this.#releases.length === 0 && !this.needDrain && !this.waits;
+    return !this.pending && !this.needDrain && !this.waits;
+  }
+
+  /** Whether a write waits for its callback. */
+  get pending(): boolean {
+    return this.#releases.length > 0;
   }
 
   /** Whether a chunk waits for room in the socket. */
@@ -497,7 +511,7 @@ function releaseFailed(cause: unknown): Error {
   return new Error('a release function of a written chunk threw', { cause });
 }
 
-// A socket calls these with itself as `this`; nextTick passes it as an argument.
+// A socket calls these with itself as `this`. Some streams pass arguments of their own.
 
 /** `net.Socket` has no address before it is connected. */
 function onConnect(this: Socket & Owned): void {
@@ -508,16 +522,23 @@ function onData(this: Owned, chunk: Uint8Array): void {
   this[OWNER]?.data(chunk);
 }
 
-function onEnd(this: unknown, socket: unknown = this): void {
-  (socket as Owned)[OWNER]?.ended();
+function onEnd(this: Owned): void {
+  endOwner(this);
+}
+
+function endOwner(socket: Owned): void {
+  socket[OWNER]?.ended();
 }
 
 function onError(this: Owned, error: Error): void {
   this[OWNER]?.onFailure(error);
 }
 
-function onClose(this: unknown, arg: unknown): void {
-  const socket = (typeof arg === 'object' ? arg : this) as Duplex & Owned;
+function onClose(this: Duplex & Owned): void {
+  closeOwner(this);
+}
+
+function closeOwner(socket: Duplex & Owned): void {
   const owner = socket[OWNER];
   if (owner === undefined) return;
   socket[OWNER] = undefined;

@@ -28,6 +28,22 @@ const { Memory } = (
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const text = (s: string): Uint8Array => new TextEncoder().encode(s);
 
+it.each([null, new Error('x'), 'x'])('reads no argument of an event: %s', async (argument) => {
+  const stream = new Duplex({ read() {}, write: (_, __, done) => done(), emitClose: false });
+  const sink = record(socketTransport(stream));
+  stream.emit('end', argument);
+  stream.emit('close', argument);
+  expect(sink.calls).toEqual(['end', 'close']);
+  expect(hasTransport(stream)).toBe(false);
+});
+
+it('refuses a stream in object mode, which counts chunks instead of bytes', () => {
+  for (const mode of [{ readableObjectMode: true }, { writableObjectMode: true }]) {
+    const stream = new Duplex({ ...mode, read() {}, write() {} });
+    expect(() => socketTransport(stream)).toThrow('object mode');
+  }
+});
+
 describe.each([
   { over: 'TCP', connect: tcpPair },
   { over: 'TLS', connect: tlsPair },
@@ -67,6 +83,25 @@ describe.each([
     const whole = new Uint8Array(65_536);
     transport.free!(whole);
     expect(whole.length).toBe(65_536);
+  });
+
+  it('writes behind bytes that others have queued', async () => {
+    pair.ours.cork();
+    pair.ours.write(new Uint8Array(300_000));
+    const transport = socketTransport(pair.ours);
+    const sink = record(transport);
+    const released = new Promise<void>((resolve) => {
+      expect(transport.write(new Uint8Array(100_000), resolve)).toBe(false);
+    });
+    pair.ours.uncork();
+    let seen = 0;
+    pair.peer.on('data', ({ length }: Buffer) => {
+      seen += length;
+    });
+    await Promise.all([released, sink.seen('drain')]);
+    transport.end();
+    await once(pair.peer, 'end');
+    expect(seen).toBe(400_000);
   });
 
   it('leaves memory alone that is not all of a chunk, shared or not transferable', () => {

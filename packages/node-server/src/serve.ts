@@ -109,7 +109,7 @@ class HttpWebSocketServer<Result, Pattern extends string>
     options: ServeOptions<Result>,
     handlerOrRoutes: HandlerOrRoutes<Pattern, AuthOf<Result>>,
   ) {
-    const { server, tls = {} } = options;
+    const { server, tls = contextOf(server) } = options;
     this.#options = options;
     this.#tls = tls;
     // First, because it checks options that the HTTP server is made with.
@@ -257,3 +257,27 @@ class HttpWebSocketServer<Result, Pattern extends string>
     socket.on('close', () => this.#rawSockets.delete(socket));
   };
 }
+
+/**
+ * The TLS options of a server of the user: `setSecureContext` drops what it is not given. Node keeps
+ * them in fields of the server.
+ */
+function contextOf(server: object | undefined): SecureContextOptions {
+  const fields: Partial<Record<string, unknown>> = { ...server };
+  return Object.fromEntries(CONTEXT_FIELDS.map((name) => [name, fields[name]]));
+}
+
+const CONTEXT_FIELDS: readonly (keyof SecureContextOptions)[] = [
+  'ca',
+  'ciphers',
+  'crl',
+  'dhparam',
+  'ecdhCurve',
+  'honorCipherOrder',
+  'maxVersion',
+  'minVersion',
+  'secureOptions',
+  'secureProtocol',
+  'sessionIdContext',
+  'sigalgs',
+];
