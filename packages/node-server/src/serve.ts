@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
 import type { Conn } from '@ws/conn';
+import type { AnyHandlers } from './acceptor.ts';
 import { requestOfNode } from './check-request.ts';
 import {
   type CloseOptions,
@@ -28,6 +29,7 @@ import {
   withCertificate,
 } from './serve-options.ts';
 import type { ServerStats } from './stats.ts';
+import { UpgradeRequest } from './upgrade-request.ts';
 import { acceptorOf, Upgrader } from './upgrader.ts';
 
 /**
@@ -76,6 +78,9 @@ export async function serve<Result = undefined, Pattern extends string = string>
 
 /** HTTP servers whose upgrades are all answered, so that no other listener gets one. */
 const answering = new WeakSet<HttpServer | HttpsServer>();
+
+/** The listeners for 'upgrade' of servers with `unmatched: 'leave'`. */
+const leaving = new WeakSet<object>();
 
 /** An Upgrader and its HTTP server. */
 class HttpWebSocketServer<Result, Pattern extends string>
@@ -136,7 +141,21 @@ class HttpWebSocketServer<Result, Pattern extends string>
       // Another server of ours has answered, and has left other paths to this one.
       if (server !== undefined && isTaken(socket)) return;
       upgrade(req, socket, head);
+      if (routes === undefined || isTaken(socket) || !this.#isLastOfOurs) return;
+      const request = requestOfNode(req, socket);
+      acceptor.serve(new UpgradeRequest(acceptor.setup, request, head, routes, performance.now()));
     };
+    const leaves = options.unmatched === 'leave';
+    const routes = leaves ? acceptor.routerOf(handlerOrRoutes as AnyHandlers) : undefined;
+    if (leaves) leaving.add(this.#onUpgrade);
+  }
+
+  /** Whether no listener of others gets a request that this server leaves. */
+  get #isLastOfOurs(): boolean {
+    const listeners = this.http.listeners('upgrade');
+    return (
+      listeners.at(-1) === this.#onUpgrade && listeners.every((listener) => leaving.has(listener))
+    );
   }
 
   get url(): string {

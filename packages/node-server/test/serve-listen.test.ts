@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import tls from 'node:tls';
@@ -129,25 +130,33 @@ describe('reload', () => {
     expect(after).toBe(new X509Certificate(other.cert).fingerprint256);
   });
 
-  it('keeps the certificate when the new one is invalid, and the other options', async () => {
-    const { key, cert } = await selfSigned();
-    const options = { key, cert, minVersion: 'TLSv1.3' } as const;
-    const server = await serve({ host: '127.0.0.1', tls: options }, () => {});
-    onTestFinished(async () => void (await server.close()));
-    const before = await certificateOf(server.url);
-    expect(() => server.reload({ key: 'no key', cert })).toThrow();
-    expect(() => server.reload({})).toThrow(/^tls: has no certificate/);
-    expect(await certificateOf(server.url)).toBe(before);
-    server.reload({ key, cert });
-    const old = tls.connect({
-      port: Number(new URL(server.url).port),
-      host: '127.0.0.1',
-      rejectUnauthorized: false,
-      maxVersion: 'TLSv1.2',
-    });
-    const [error] = (await once(old, 'error')) as [Error & { code: string }];
-    expect(error.code).toContain('PROTOCOL_VERSION');
-  });
+  it.each(['own', 'given'])(
+    'keeps the certificate when the new one is invalid, and the other options (%s server)',
+    async (whose) => {
+      const { key, cert } = await selfSigned();
+      const options = { key, cert, minVersion: 'TLSv1.3' } as const;
+      const http = whose === 'own' ? undefined : createTlsServer(options);
+      const secure = http === undefined ? { tls: options } : { server: http };
+      const server = await serve({ host: '127.0.0.1', ...secure }, () => {});
+      onTestFinished(async () => {
+        await server.close();
+        http?.close();
+      });
+      const before = await certificateOf(server.url);
+      expect(() => server.reload({ key: 'no key', cert })).toThrow();
+      expect(() => server.reload({})).toThrow(/^tls: has no certificate/);
+      expect(await certificateOf(server.url)).toBe(before);
+      server.reload({ key, cert });
+      const old = tls.connect({
+        port: Number(new URL(server.url).port),
+        host: '127.0.0.1',
+        rejectUnauthorized: false,
+        maxVersion: 'TLSv1.2',
+      });
+      const [error] = (await once(old, 'error')) as [Error & { code: string }];
+      expect(error.code).toContain('PROTOCOL_VERSION');
+    },
+  );
 
   it('is a TypeError on a server without TLS', async () => {
     const server = await serve({ host: '127.0.0.1' }, () => {});

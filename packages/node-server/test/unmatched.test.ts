@@ -61,6 +61,18 @@ describe("unmatched: 'leave'", () => {
     expect([...a.reported, ...b.reported]).toEqual([]);
   });
 
+  it('answers 404 when no other listener could answer', async () => {
+    const { http, port } = await listening();
+    const a = await attached(http, '/a', { unmatched: 'leave' });
+    const b = await attached(http, '/b', { unmatched: 'leave' });
+    expect(await statusOf(port, '/a')).toBe(101);
+    expect(await statusOf(port, '/b')).toBe(101);
+    expect(await statusOf(port, '/c')).toBe(404);
+    await b.server.close();
+    expect(await statusOf(port, '/b')).toBe(404);
+    expect(a.conns).toHaveLength(1);
+  });
+
   it('reads, writes and counts nothing of a request that it leaves', async () => {
     const { http, port } = await listening();
     await attached(http, '/a', { unmatched: 'leave', maxHandshakes: 1 });
