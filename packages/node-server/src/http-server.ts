@@ -120,8 +120,9 @@ export function urlOf(server: NetServer, { host, listen }: ListenAddress): strin
   const secure = server instanceof TlsServer || server instanceof HttpsServer;
   const scheme = secure ? 'wss' : 'ws';
   const address = server.address();
-  // A pipe that came as a file descriptor has none.
-  if (address === null) return '';
+  // A pipe that came as a file descriptor has none, and no URL has a NUL, which begins a name of
+  // Linux's abstract namespace.
+  if (address === null || (typeof address === 'string' && address.startsWith('\0'))) return '';
   if (typeof address === 'string') return `${scheme}+unix:${socketPath(address)}`;
   return `${scheme}://${reachableHost(host ?? listen?.host ?? address.address)}:${address.port}`;
 }

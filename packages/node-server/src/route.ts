@@ -148,8 +148,13 @@ export function route(
   }
   checkOptionNames('route', options, ROUTE_OPTION_NAMES, 'ignore', HINTS);
   assertOption('handler', handler, typeof handler === 'function', 'a function');
-  planRoute({}, [], options);
-  return new Route(options, handler);
+  const { headers } = options ?? {};
+  // The check reads the entries of an iterator, and each server reads them again.
+  const isIterator =
+    typeof (headers as Partial<Iterator<unknown>> | undefined)?.next === 'function';
+  const kept = isIterator ? { ...options, headers: [...(headers as Iterable<never>)] } : options;
+  planRoute({}, [], kept);
+  return new Route(kept, handler);
 }
 
 /**

@@ -153,3 +153,13 @@ describe('route', () => {
 /** A masked text of 5 bytes, and a masked ping. */
 const FIVE_BYTES = Buffer.from('8185000000006161616161', 'hex');
 const PING = Buffer.from('8982000000006161', 'hex');
+
+it('sends the headers of an iterator from each server', async () => {
+  const headers = new Map([['x-a', '1']]).entries();
+  const shared = route({ headers }, (conn) => conn.terminate());
+  for (let i = 0; i < 2; i++) {
+    const port = await served({}, { '/a': shared as never });
+    const answer = await exchange(port, at('/a'));
+    expect([answer.status, answer.headers.get('x-a')]).toEqual([101, '1']);
+  }
+});

@@ -53,11 +53,13 @@ export function endAnsweredSocket(
     if (answer.writableEnded || socket.writableLength > 0) socket.destroy();
   };
   answer.once('finish', () => {
-    tcp.setTimeout?.(0, onStall);
+    tcp.setTimeout?.(0);
     endRefusedSocket(socket);
   });
+  if (stallTimeout === Infinity) return;
   // Node restarts a socket's timeout whenever the system takes bytes.
-  if (stallTimeout !== Infinity) tcp.setTimeout?.(stallTimeout, onStall);
+  tcp.setTimeout?.(stallTimeout);
+  socket.on('timeout', onStall);
 }
 
 interface Lingering {
