@@ -7,7 +7,7 @@ import { decodeEnvelope, type Envelope, idOf, nodeName, VERSION } from './envelo
 import { BackplaneError } from './errors.ts';
 import { Limit } from './limit.ts';
 import type { Position } from './position.ts';
-import { type Except, type Origin, Publications, type PublicationsOwner } from './publications.ts';
+import { type Except, Publications, type PublicationsOwner } from './publications.ts';
 import type { HistoryBounds } from './room-history.ts';
 import type { Session } from './session.ts';
 import { Subscriptions, type SubscriptionsOwner } from './subscriptions.ts';

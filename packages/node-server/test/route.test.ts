@@ -158,7 +158,7 @@ it('sends the headers of an iterator from each server', async () => {
   const headers = new Map([['x-a', '1']]).entries();
   const shared = route({ headers }, (conn) => conn.terminate());
   for (let i = 0; i < 2; i++) {
-    const port = await served({}, { '/a': shared as never });
+    const port = await served({}, { '/a': shared });
     const answer = await exchange(port, at('/a'));
     expect([answer.status, answer.headers.get('x-a')]).toEqual([101, '1']);
   }
