@@ -5,6 +5,7 @@ import { type Arrival, Channel, type ChannelOwner, type ChannelSettings } from '
 import { Digests, type DigestsOwner } from './digests.ts';
 import { decodeEnvelope, type Envelope, idOf, nodeName, VERSION } from './envelope.ts';
 import { BackplaneError } from './errors.ts';
+import { inTime } from './in-time.ts';
 import { Limit } from './limit.ts';
 import type { Position } from './position.ts';
 import { type Except, Publications, type PublicationsOwner } from './publications.ts';
@@ -12,8 +13,8 @@ import type { HistoryBounds } from './room-history.ts';
 import type { Session } from './session.ts';
 import { Subscriptions, type SubscriptionsOwner } from './subscriptions.ts';
 
-/** Longest wait for the answer to a read of the history, in ms. */
-const READ_TIMEOUT_MS = 5_000;
+/** Longest wait for a read of the history, and for the engine's end, in ms. */
+const ANSWER_MS = 5_000;
 /** Longest wait for messages to return before the hub closes, and interval of the checks, in ms. */
 const RETURN_MS = 1_000;
 const RETURN_CHECK_MS = 10;
@@ -183,7 +184,7 @@ export class BackplaneLink<Data>
     since: Position | undefined,
     limit: number,
   ): Promise<{ arrivals: Arrival[]; complete: boolean }> {
-    const found = await this.#inTime(this.#read(channelOf(room), since, limit));
+    const found = await inTime(this.platform, ANSWER_MS, this.#read(channelOf(room), since, limit));
     const arrivals: Arrival[] = [];
     let { complete } = found;
     for (const { offset, bytes } of found.messages) {
@@ -224,7 +225,7 @@ export class BackplaneLink<Data>
     this.#digests.stop();
     this.#publications.stop();
     try {
-      await this.#inTime(this.backplane.close());
+      await inTime(this.platform, ANSWER_MS, this.backplane.close());
     } finally {
       this.#publications.end();
     }
@@ -381,18 +382,6 @@ export class BackplaneLink<Data>
   #interrupted(name: string | undefined): void {
     if (name === undefined) for (const channel of this.#channels.values()) channel.interrupted();
     else this.#channels.get(name)?.interrupted();
-  }
-
-  async #inTime<T>(promise: Promise<T>): Promise<T> {
-    const late = new Deferred<never>();
-    const cancel = this.platform.setTimer(READ_TIMEOUT_MS, () => {
-      late.reject(new BackplaneError(`the backplane has not answered for ${READ_TIMEOUT_MS} ms`));
-    });
-    try {
-      return await Promise.race([promise, late.promise]);
-    } finally {
-      cancel();
-    }
   }
 }
 

@@ -1,8 +1,9 @@
 import type { Platform } from '@ws/conn';
 import type { Backplane } from './backplane.ts';
+import { inTime } from './in-time.ts';
 import type { Publications, Sent } from './publications.ts';
 
-/** Interval of digests, in ms. */
+/** Interval of digests, and longest wait for the engine's answer to one, in ms. */
 const DIGEST_MS = 5_000;
 /** Digests that wait for the engine at a time, so that they do not delay messages. */
 const BATCH = 100;
@@ -72,8 +73,9 @@ export class Digests<Data> {
   }
 
   async #send(channel: string, digest: Uint8Array): Promise<void> {
+    const { platform, backplane } = this.#owner;
     try {
-      await this.#owner.backplane.publish(channel, digest);
+      await inTime(platform, DIGEST_MS, backplane.publish(channel, digest));
     } catch {
       // The next digest has the same counter.
     }

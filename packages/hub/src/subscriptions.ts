@@ -1,10 +1,13 @@
 import type { Platform } from '@ws/conn';
 import type { Backplane } from './backplane.ts';
 import { BackplaneError } from './errors.ts';
+import { inTime } from './in-time.ts';
 
 /** Shortest and longest pause before a refused subscription is tried again, in ms. */
 const RETRY_MS = 1_000;
 const MAX_RETRY_MS = 60_000;
+/** Longest wait for the answer to a change, in ms. */
+const ANSWER_MS = 60_000;
 
 export interface SubscriptionsOwner {
   readonly platform: Platform;
@@ -77,12 +80,12 @@ export class Subscriptions {
   }
 
   async #correct(channel: string): Promise<void> {
-    const { backplane } = this.#owner;
+    const { backplane, platform } = this.#owner;
     if (this.#subscribed.has(channel)) {
-      await backplane.unsubscribe(channel);
+      await inTime(platform, ANSWER_MS, backplane.unsubscribe(channel));
       this.#subscribed.delete(channel);
     } else {
-      await backplane.subscribe(channel);
+      await inTime(platform, ANSWER_MS, backplane.subscribe(channel));
       this.#subscribed.add(channel);
       this.#owner.subscribed(channel, this.#refused.has(channel));
     }

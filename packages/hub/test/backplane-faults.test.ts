@@ -104,6 +104,27 @@ describe('a hub whose engine is up', () => {
     expect(other.gaps).toEqual([]);
   });
 
+  it('goes on with the digests when the engine never answers to one', async () => {
+    const broker = new MemoryBroker();
+    let hangs = false;
+    const a = node(broker, 'a', {}, (backplane) => ({
+      publish: (...args) => (hangs ? new Promise(() => {}) : backplane.publish(...args)),
+    }));
+    const b = node(broker, 'b');
+    enter(b.hub, 'r');
+    await turns();
+    await a.hub.room('r').publish('1');
+    hangs = true;
+    await wait(5_000);
+    const lost = a.hub.room('r').publish('2');
+    lost.catch(() => {});
+    await wait(5_000);
+    await expect(lost).rejects.toMatchObject({ code: 'WS_ERR_BACKPLANE' });
+    hangs = false;
+    await wait(10_000);
+    expect(b.gaps).toEqual(['r']);
+  });
+
   it("reports the loss of a node's first message", async () => {
     const broker = new MemoryBroker();
     const [a, b] = [node(broker, 'a'), node(broker, 'b')];
@@ -327,6 +348,26 @@ describe('a subscription', () => {
     while (received.length === 0) await turns();
     expect(received).toEqual(['1']);
     expect([a.errors.length, a.gaps]).toEqual([1, ['r']]);
+  });
+
+  it('that the engine never answers counts as refused after a minute', async () => {
+    const broker = new MemoryBroker();
+    let hangs = true;
+    const a = node(broker, 'a', {}, (backplane) => ({
+      subscribe: (channel) =>
+        hangs && channel !== 'all' ? new Promise(() => {}) : backplane.subscribe(channel),
+    }));
+    const b = node(broker, 'b');
+    const { received } = enter(a.hub, 'r');
+    // In steps, so that the connections can answer pings.
+    for (let i = 0; i < 6; i++) await wait(10_000);
+    expect(a.errors).toEqual([expect.stringContaining('refused channel "room/r"')]);
+    hangs = false;
+    await wait(2_000);
+    await b.hub.room('r').publish('1');
+    while (received.length === 0) await turns();
+    expect(received).toEqual(['1']);
+    expect(a.gaps).toEqual(['r']);
   });
 });
 
