@@ -574,8 +574,9 @@ function deadline(
   cancelBefore: () => void,
   expired: (error: TimeoutError) => void,
 ): () => void {
-  // NaN for undefined and bad dates.
-  const ms = at === null ? Infinity : Number(at) - Date.now();
+  const time: unknown = at === null ? Infinity : at?.valueOf();
+  // NaN for another type and for a bad date.
+  const ms = typeof time === 'number' ? time - Date.now() : NaN;
   if (Number.isNaN(ms)) throw new TypeError('deadline: expected a Date, ms since 1970 or null');
   cancelBefore();
   const expire = (): void =>
