@@ -180,13 +180,19 @@ export function checkTls(tls: ServerOptions): void {
 /**
  * Returns the options of a server after the change of its certificate.
  *
- * @throws TypeError for options without a certificate.
+ * @throws TypeError for options without a certificate, or with a callback.
  */
 export function withCertificate(
   { key: _key, cert: _cert, pfx: _pfx, passphrase: _passphrase, ...others }: SecureContextOptions,
   renewed: SecureContextOptions,
 ): SecureContextOptions {
   checkTls(renewed);
+  const { SNICallback, pskCallback }: ServerOptions = renewed;
+  if ((SNICallback ?? pskCallback) !== undefined) {
+    throw new TypeError(
+      'reload: SNICallback and pskCallback cannot change; omit them, the server keeps its own',
+    );
+  }
   return { ...others, ...renewed };
 }
 

@@ -145,6 +145,10 @@ describe('reload', () => {
       const before = await certificateOf(server.url);
       expect(() => server.reload({ key: 'no key', cert })).toThrow();
       expect(() => server.reload({})).toThrow(/^tls: has no certificate/);
+      const callback = { SNICallback: () => {} };
+      expect(() => server.reload(callback as object)).toThrow(
+        /^reload: SNICallback and pskCallback cannot/,
+      );
       expect(await certificateOf(server.url)).toBe(before);
       server.reload({ key, cert });
       const old = tls.connect({
