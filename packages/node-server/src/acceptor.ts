@@ -219,7 +219,7 @@ export class Acceptor {
     }
   }
 
-  /** Writes the refusal of a handshake that has failed. @throws (rejects with) `error`. */
+  /** Writes the refusal of a handshake that has failed. @throws (rejects with) `error`, or the error of the hook. */
   async #refuse(upgrade: UpgradeRequest, error: unknown): Promise<never> {
     const { req, socket, reservation } = upgrade;
     const handshake = upgrade.acquireHandshake();
@@ -227,6 +227,10 @@ export class Acceptor {
     if (refusal !== undefined) this.#refusals.record(refusal, upgrade, upgrade.address);
     try {
       await endFailedHandshake(handshake, req, socket, refusal, upgrade.setup.errorHook);
+    } catch (fault) {
+      // The caller gets the error of the hook instead.
+      upgrade.setup.reporter.handshakeFailed(error, req, upgrade.route);
+      throw fault;
     } finally {
       if (isHttpReading(socket)) this.work.leaveSocket(socket);
       if (reservation !== undefined) this.#cancelWhenSettled(upgrade, handshake, reservation);

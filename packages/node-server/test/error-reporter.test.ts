@@ -176,6 +176,26 @@ describe('report', () => {
     expect(reported.map(String)).toEqual([text]);
   });
 
+  it('gets the error of authenticate also when the hook `error` throws', async () => {
+    const reported: string[] = [];
+    const fail = (text: string) => () => {
+      throw new Error(text);
+    };
+    const server = await serve(
+      {
+        host: '127.0.0.1',
+        report: (error, { where }) => reported.push(`${where}: ${String(error)}`),
+        authenticate: fail('mine'),
+        error: fail('hook'),
+      },
+      () => {},
+    );
+    onTestFinished(async () => void (await server.close({ timeout: 1 })));
+    const client = await connectRaw(Number(new URL(server.url).port));
+    expect((await client.upgrade()).status).toBe(500);
+    expect(reported).toEqual(['authenticate: Error: mine', 'upgrade: Error: hook']);
+  });
+
   it('gets where the error was thrown', async () => {
     const contexts: ServerReportContext[] = [];
     const server = await serve(
