@@ -574,10 +574,10 @@ function deadline(
   cancelBefore: () => void,
   expired: (error: TimeoutError) => void,
 ): () => void {
-  const time: unknown = at === null ? Infinity : at?.valueOf();
-  // NaN for another type and for a bad date.
-  const ms = typeof time === 'number' ? time - Date.now() : NaN;
-  if (Number.isNaN(ms)) throw new TypeError('deadline: expected a Date, ms since 1970 or null');
+  const ms = at === null ? Infinity : +at - Date.now();
+  // NaN for undefined and bad dates.
+  if (Number.isNaN(ms) || typeof at === 'string')
+    throw new TypeError('deadline: expected a Date, ms since 1970 or null');
   cancelBefore();
   const expire = (): void =>
     expired(new TimeoutError(`${call} timeout: the deadline has passed`, { permanent: true }));
