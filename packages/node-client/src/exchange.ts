@@ -142,6 +142,8 @@ class Exchange {
       if (rest.length > 0) this.#stream.unshift(rest);
       return this.#resolve(response);
     }
+    // The server may end the stream before the cookies are stored. Its messages are still valid.
+    this.#stream.allowHalfOpen = true;
     this.#resolve({ ...response, body: Buffer.from(rest.subarray(0, MAX_BODY)), head: rest });
   }
 

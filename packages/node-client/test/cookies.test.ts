@@ -91,6 +91,22 @@ describe('Dialer with a jar', () => {
     conn.terminate();
   });
 
+  it('keeps what a server sends right after the 101, and its end', async () => {
+    const { url } = await rawServer((socket, request) => {
+      socket.end(`${request.ok(COOKIES)}\x81\x02hi\x88\x02\x03\xe8`, 'latin1');
+    });
+    const jar: CookieJar = {
+      getCookieString: () => '',
+      async setCookie() {
+        // The end of the stream arrives meanwhile. Nothing tells the application of it.
+        for (let i = 0; i < 20; i++) await new Promise((resolve) => setTimeout(resolve, 1));
+      },
+    };
+    const conn = await new Dialer({ jar }).dial(url);
+    expect((await conn.readMessage()).text()).toBe('hi');
+    await expect(conn.closed).resolves.toMatchObject({ code: 1000 });
+  });
+
   it.each<[string, (request: SeenRequest) => string]>([
     ['is refused', () => `HTTP/1.1 401 No\r\nContent-Length: 0\r\n${COOKIES}\r\n`],
     ['is malformed', (request) => request.ok(`${COOKIES}Sec-WebSocket-Protocol: x\r\n`)],
