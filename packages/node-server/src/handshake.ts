@@ -99,10 +99,21 @@ export class Handshake {
     let earlier = earlierResponse(req, this.#socket);
     if (earlier === undefined) return;
     this.#presence.awaitsEarlierResponses = true;
-    while (earlier !== undefined) {
-      const response: ServerResponse = earlier;
-      await this.wait(new Promise((resolve) => response.once('close', resolve)));
-      earlier = earlierResponse(req, this.#socket);
+    // At an upgrade http.Server removes its listener for 'drain' from the socket, which passes the
+    // event to the response.
+    const passDrain = (): void => {
+      const response = earlierResponse(req, this.#socket);
+      if (response?.writableNeedDrain) response.emit('drain');
+    };
+    this.#socket.on('drain', passDrain);
+    try {
+      while (earlier !== undefined) {
+        const response: ServerResponse = earlier;
+        await this.wait(new Promise((resolve) => response.once('close', resolve)));
+        earlier = earlierResponse(req, this.#socket);
+      }
+    } finally {
+      this.#socket.off('drain', passDrain);
     }
     this.#presence.awaitsEarlierResponses = false;
     if (!this.#socket.writable) throw disconnectError(this.#socket);

@@ -1,4 +1,4 @@
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { isThenable } from '@ws/http-shared';
 import type { ErrorReporter } from './error-reporter.ts';
@@ -14,6 +14,14 @@ import type { AppRequest } from './server-request.ts';
 function refusePlainRequest(res: ServerResponse, error: HandshakeError): void {
   writeRefusalResponse(res, error);
   endRefusedResponse(res);
+}
+
+/** The listeners for 'request' by which `serve` answers 426 while the application has none. */
+export const defaultListeners: WeakSet<object> = new WeakSet();
+
+/** Returns whether an HTTP server has a listener for 'request' that the application has given. */
+export function hasRequestListener(server: Pick<Server, 'listeners'>): boolean {
+  return !server.listeners('request').every((listener) => defaultListeners.has(listener));
 }
 
 /** Makes the default listener for 'request', which answers 426. */

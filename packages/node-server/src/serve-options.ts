@@ -11,6 +11,7 @@ import {
   type UpgraderOptions,
   upgraderOptionNames,
 } from './options.ts';
+import { hasRequestListener } from './plain-requests.ts';
 
 /** Options of `listen` of node:net for {@link serve}. Use `close` in place of `signal`. */
 export interface ListenOptions extends Omit<NetListenOptions, 'signal'> {
@@ -206,7 +207,7 @@ function checkServer(options: ServeOptions<unknown>): void {
     );
   }
   if (tls !== undefined) throw new TypeError('tls: the given server has its own; set it there');
-  if (request !== undefined && server?.listenerCount('request') !== 0) {
+  if (request !== undefined && hasRequestListener(given)) {
     throw new TypeError("request: the given server already has a listener for 'request'");
   }
   if (server?.listening && namesAddress(options)) {

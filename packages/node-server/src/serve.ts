@@ -18,7 +18,13 @@ import { isTaken } from './handshake.ts';
 import { listenOn, makeServer, urlOf } from './http-server.ts';
 import { SocketLimits } from './limits.ts';
 import { type AuthOf, pickUpgraderOptions } from './options.ts';
-import { guardListener, PlainRequests, upgradeRequired } from './plain-requests.ts';
+import {
+  defaultListeners,
+  guardListener,
+  hasRequestListener,
+  PlainRequests,
+  upgradeRequired,
+} from './plain-requests.ts';
 import type { OnRefused } from './refusal/refusals.ts';
 import type { HandlerOrRoutes } from './route.ts';
 import type { RunningServer } from './running-server.ts';
@@ -101,9 +107,12 @@ class HttpWebSocketServer<Result, Pattern extends string>
   #answersAll = false;
   readonly #onRequest: RequestListener;
   readonly #onUpgrade: UpgradeListener;
-  /** For a server of the user: answers only while no other listener for 'request' exists. */
+  /** For a server of the user: answers only while every listener for 'request' is such a one. */
   readonly #unlessOtherListeners: RequestListener = (req, res) => {
-    if (this.http.listenerCount('request') === 1) this.#answer426(req, res);
+    // A single listener of somebody else calls this one for what it leaves, as socket.io does.
+    const { http } = this;
+    const isLast = http.listenerCount('request') === 1 || !hasRequestListener(http);
+    if (isLast && !res.headersSent) this.#answer426(req, res);
   };
   readonly #answer426: RequestListener;
   /** Only for our own server. */
@@ -136,7 +145,10 @@ class HttpWebSocketServer<Result, Pattern extends string>
       work.pendingResponses = () => plain.pending;
       this.#plain = plain;
       this.#onRequest = plain.onRequest;
-    } else this.#onRequest = request ?? this.#unlessOtherListeners;
+    } else {
+      this.#onRequest = request ?? this.#unlessOtherListeners;
+      if (request === undefined) defaultListeners.add(this.#onRequest);
+    }
     this.#onUpgrade = (req, socket, head) => {
       // Another server of ours has answered, and has left other paths to this one.
       if (server !== undefined && isTaken(socket)) return;
@@ -178,7 +190,7 @@ class HttpWebSocketServer<Result, Pattern extends string>
     const { server } = this.#options;
     const { http } = this;
     this.#claimUpgrades();
-    if (http.listenerCount('request') === 0) http.on('request', this.#onRequest);
+    if (!hasRequestListener(http)) http.on('request', this.#onRequest);
     if (server === undefined) this.#listenToOwnServer();
     http.on('upgrade', this.#onUpgrade);
     http.on('listening', this.#onListening);

@@ -73,6 +73,35 @@ describe("unmatched: 'leave'", () => {
     expect(a.conns).toHaveLength(1);
   });
 
+  it('keeps the answer to plain requests when one of two servers closes', async () => {
+    const { http, port } = await listening();
+    const plain = Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    const a = await attached(http, '/a', { unmatched: 'leave' });
+    await attached(http, '/b', { unmatched: 'leave' });
+    expect((await exchange(port, plain)).status).toBe(426);
+    await a.server.close();
+    expect((await exchange(port, plain)).status).toBe(426);
+    await attached(http, '/c', {
+      unmatched: 'leave',
+      request: (_req, res) => void res.setHeader('Connection', 'close').end('mine'),
+    });
+    expect((await exchange(port, plain)).status).toBe(200);
+    const more = attached(http, '/d', { unmatched: 'leave', request: () => {} });
+    await expect(more).rejects.toThrow(/^request: the given server already has a listener/);
+  });
+
+  it('answers a plain request once when a listener of somebody else passes it on', async () => {
+    const { http, port } = await listening();
+    await attached(http, '/a', { unmatched: 'leave' });
+    await attached(http, '/b', { unmatched: 'leave' });
+    const ours = http.listeners('request');
+    http.removeAllListeners('request').on('request', (req, res) => {
+      for (const listener of ours) listener.call(http, req, res);
+    });
+    const plain = Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    expect((await exchange(port, plain)).status).toBe(426);
+  });
+
   it('reads, writes and counts nothing of a request that it leaves', async () => {
     const { http, port } = await listening();
     await attached(http, '/a', { unmatched: 'leave', maxHandshakes: 1 });

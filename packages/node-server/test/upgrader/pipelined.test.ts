@@ -45,6 +45,22 @@ describe('an upgrade pipelined after other requests', () => {
     expect(client.received.toString('latin1')).toMatch(/first[^]*second[^]* 101 [^]*\x81\x03bye$/);
   });
 
+  it('lets a large response before it go on after backpressure', async () => {
+    const { server, client, responses } = await pipelined({}, ['/1', '/2']);
+    const [first, second] = responses as [ServerResponse, ServerResponse];
+    for (const response of [first, second]) {
+      const drained = once(response, 'drain');
+      client.stream.pause();
+      while (response.write('x'.repeat(65_536)));
+      client.stream.resume();
+      await drained;
+      response.end('end of it');
+    }
+    await server.outcome();
+    await client.until(() => client.received.includes(' 101 '));
+    expect(client.received.toString('latin1')).toMatch(/end of it[^]*end of it[^]* 101 /);
+  });
+
   it('is refused after them', async () => {
     const { server, client, responses } = await pipelined({}, ['/1'], {
       add: ['Origin: https://evil.example'],
