@@ -19,6 +19,15 @@ const TRANSCODE_FROM = 400;
  * 5,000 units: 17,203 and 3,368 ns).
  */
 const TRANSCODE_TEXT_FROM = 3000;
+
+/** The major version; Bun and Deno name the one that they are like. */
+const NODE = Number.parseInt(process.versions.node, 10);
+// From these versions on, Buffer is as fast for long text as the detours below, and makes less
+// garbage (16 KiB of mixed scripts decoded: 44.9 and 8.3 µs with Node 20, 6.8 and 8.2 with Node 26).
+// A Node without ICU has no `transcode`.
+const toUtf16 = NODE < 24 ? transcode : undefined;
+const toUtf8 = NODE < 26 ? transcode : undefined;
+
 /** Bytes. A view does not keep larger memory alive. */
 const VIEW_KEPT_TO = 64 * 1024;
 
@@ -72,7 +81,7 @@ class LastPart {
 const sent = new LastPart();
 
 function writeUtf8(into: Uint8Array, at: number, text: string): number {
-  if (text.length >= TRANSCODE_TEXT_FROM && looksNonAscii(text)) {
+  if (toUtf8 !== undefined && text.length >= TRANSCODE_TEXT_FROM && looksNonAscii(text)) {
     const bytes = utf16ToUtf8(text);
     if (bytes !== undefined) {
       into.set(bytes, at);
@@ -91,10 +100,8 @@ function looksNonAscii(text: string): boolean {
 
 /** Undefined for text with a lone surrogate: `transcode` rejects it, and `write` replaces it. */
 function utf16ToUtf8(text: string): Uint8Array | undefined {
-  // A Node without ICU has no `transcode`.
-  if (transcode === undefined) return undefined;
   try {
-    return transcode(Buffer.from(text, 'utf16le'), 'utf16le', 'utf8');
+    return toUtf8?.(Buffer.from(text, 'utf16le'), 'utf16le', 'utf8');
   } catch {
     return undefined;
   }
@@ -103,7 +110,7 @@ function utf16ToUtf8(text: string): Uint8Array | undefined {
 function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
   const length = end - start;
   const buffer = read.of(bytes);
-  if (length < TRANSCODE_FROM) return buffer.toString('utf8', start, end);
+  if (toUtf16 === undefined || length < TRANSCODE_FROM) return buffer.toString('utf8', start, end);
   const text = Buffer.from(buffer.buffer, buffer.byteOffset + start, length);
   if (isAscii(text)) return text.toString(length < LATIN1_FROM ? 'utf8' : 'latin1');
   return utf8ToUtf16(text)?.toString('utf16le') ?? text.toString('utf8');
@@ -111,9 +118,8 @@ function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
 
 /** Undefined for invalid UTF-8: `transcode` rejects it, and `toString` replaces it. */
 function utf8ToUtf16(text: Buffer): Buffer | undefined {
-  if (transcode === undefined) return undefined;
   try {
-    return transcode(text, 'utf8', 'utf16le');
+    return toUtf16?.(text, 'utf8', 'utf16le');
   } catch {
     return undefined;
   }

@@ -14,9 +14,9 @@ export interface ReceiveCallOwner {
   readonly platform: Platform;
   /** The promise of a handler resolved. */
   handlerSettled(): void;
-  /** A handler threw, or its promise rejected. */
   /** Whether the connection has ended with `error`. */
   endedWith(error: unknown): boolean;
+  /** A handler threw, or its promise rejected. */
   handlerFailed(error: unknown): void;
   /**
    * Whether `error` says only that the peer has closed before the handler's answer. The handler has
