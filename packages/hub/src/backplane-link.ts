@@ -100,7 +100,9 @@ export class BackplaneLink<Data>
       try {
         await this.backplane.start(sink, this.#id);
         if (this.closed) break;
-        this.#engineReturned();
+        // Members that joined before have missed the messages of the other nodes.
+        if (attempt === 1) this.#engineReturned();
+        else this.#up();
         return;
       } catch (error) {
         // Reported once; `state` shows that the engine is still away.

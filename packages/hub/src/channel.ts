@@ -135,7 +135,8 @@ export class Channel {
       if (this.lastOf(node) >= counter) return;
       this.#gap(this.#last);
     }
-    this.#count(node, counter);
+    // Later messages may have arrived during the repair.
+    this.#count(node, Math.max(counter, this.lastOf(node)));
   }
 
   /** Whether messages of a node are missing, up to the counter `last`. */

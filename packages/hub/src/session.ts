@@ -263,8 +263,8 @@ export class Session<Data = unknown> {
     const waiting = this.#waiting;
     if (waiting === undefined || this.state === 'closed') return;
     for (let first = waiting.first(); first !== undefined; first = waiting.first()) {
-      // The rest counts as dropped at the end of the connection.
-      if (!sendPrepared(this.conn, first, true)) return;
+      // The rest counts as dropped at the end of the connection. A listener of `sent` may end it.
+      if (this.conn.state !== 'open' || !sendPrepared(this.conn, first, true)) return;
       waiting.shift();
       this.#hub.delivered(this, first);
     }

@@ -393,6 +393,26 @@ describe('an outage', () => {
     for (const { gaps } of nodes) expect(gaps.toSorted()).toEqual(['quiet', 'r']);
   });
 
+  it('at the start of a node causes one gap for its members', async () => {
+    const broker = new MemoryBroker();
+    const there = node(broker, 'there');
+    enter(there.hub, 'r');
+    await turns();
+    broker.disconnect();
+    broker.reconnect('there');
+    const here = node(broker, 'here');
+    const { received } = enter(here.hub, 'r');
+    await turns();
+    for (const text of ['1', '2']) await there.hub.room('r').publish(text);
+    broker.reconnect();
+    await wait(1_500);
+    await there.hub.room('r').publish('3');
+    await wait(6_000);
+    expect(received).toEqual(['3']);
+    expect(here.gaps).toEqual(['r']);
+    expect(there.gaps).toEqual(['r']);
+  });
+
   it('of one node reports what that node lost after the others have returned', async () => {
     const broker = new MemoryBroker();
     const [a, b] = [node(broker, 'a'), node(broker, 'b')];

@@ -86,6 +86,7 @@ describe('new Hub', () => {
     [{ maxQueuedMessages: -1 }, 'maxQueuedMessages'],
     [{ slice: 0 }, 'slice'],
     [{ id: '' }, 'id: expected 1 to 200 bytes, got 0'],
+    [{ id: 'a\ud800' }, 'id: it has a lone surrogate'],
     [{ id: 'é'.repeat(128) }, 'id: expected 1 to 200 bytes, got 256'],
     [
       { backplane: {} },

@@ -68,6 +68,20 @@ describe('Channel on an engine whose offsets have holes', () => {
 });
 
 describe('Channel with history', () => {
+  it('reports a failed repair once when later messages arrive during it', async () => {
+    const { channel: r, delivered, gaps } = channel([], false);
+    r.arrive(arrival('1', 1));
+    r.digest(arrival('3', 0).envelope);
+    r.arrive(arrival('4', 2, 1));
+    r.arrive(arrival('5', 3, 2));
+    await turn();
+    r.arrive(arrival('6', 4, 3));
+    r.digest(arrival('6', 0).envelope);
+    await turn();
+    expect(delivered).toEqual(['1', '4', '5', '6']);
+    expect(gaps).toHaveLength(1);
+  });
+
   it('reports messages that never reached the engine', async () => {
     const { channel: r, delivered, gaps } = channel([]);
     r.arrive(arrival('1', 1));

@@ -169,6 +169,18 @@ describe('a session that reads too slowly', () => {
     expect(hub.stats).toMatchObject({ delivered: count + 1, dropped: 0 });
   });
 
+  it('counts what waits as dropped when a listener of sent ends the connection', async () => {
+    const { hub } = makeHub({});
+    const { session } = slow(hub);
+    session.join('r');
+    const count = await fill(hub, session, 3);
+    const { delivered } = hub.stats;
+    hub.on('sent', (each) => each.conn.terminate());
+    await session.close();
+    expect(delivered).toBe(count - 3);
+    expect(hub.stats).toMatchObject({ delivered: delivered + 1, dropped: 2 });
+  });
+
   it('gets the messages that a listener of sent sends, in order', async () => {
     const { hub } = makeHub({ maxQueuedMessages: 3, overflow: 'drop-old' });
     const { client, session } = slow(hub);
