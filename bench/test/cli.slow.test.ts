@@ -158,4 +158,14 @@ describe.skipIf(!built)('a scenario', { timeout: TEST_TIMEOUT_MS }, () => {
     expect(tables[0].labels[0]).toContain(contests[0].name);
     expect(head.versions.ours).toBeDefined();
   });
+
+  it('writes CPU profiles of work without sockets', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ws-bench-'));
+    ended.push(() => rmSync(folder, { recursive: true }));
+    const { code } = await run('micro', '--only', '16 x 16 B', ...brief, '--profile', folder);
+    expect([code, readdirSync(folder)]).toEqual([
+      0,
+      ['16-x-16-B-in-a-chunk-ws-native-mask.cpuprofile'],
+    ]);
+  });
 });

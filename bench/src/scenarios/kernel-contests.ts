@@ -1,10 +1,9 @@
 import type { Timing } from '../harness/batches.ts';
-import { Child } from '../harness/child.ts';
 import type { SharedContest } from '../harness/runner.ts';
 import type { Kernels } from '../kernels/kernels.ts';
 import type { KernelAnswers } from '../kernels/kernels-worker.ts';
-import { BASE, BEFORE, environmentOf, isOurs } from '../rivals/contenders.ts';
-import type { Environment } from './scenario.ts';
+import { BASE, BEFORE, isOurs } from '../rivals/contenders.ts';
+import { type Environment, startChild } from './scenario.ts';
 
 interface Timed {
   readonly times: Readonly<Record<string, Timing>>;
@@ -36,7 +35,7 @@ async function timeAll(
     Object.assign(masks, { ws: plain.mask, [BASE]: native.mask });
   }
   if (before !== undefined) {
-    const { times } = await timeIn(environment, BASE, contest, rounds, before);
+    const { times } = await timeIn(environment, `${BASE}${BEFORE}`, contest, rounds);
     for (const name of Object.keys(times).filter(isOurs))
       readings[`${name}${BEFORE}`] = times[name]!;
   }
@@ -44,14 +43,13 @@ async function timeAll(
 }
 
 async function timeIn(
-  { cores }: Environment,
+  environment: Environment,
   contender: string,
   contest: string,
   rounds: number,
-  folder?: string,
 ): Promise<Timed> {
-  const env = environmentOf(contender);
-  const child = new Child<KernelAnswers>('./kernels-worker.js', cores.server, { env, folder });
+  const script = './kernels-worker.js';
+  const { child } = startChild<KernelAnswers>(script, contender, contest, environment);
   try {
     const times = await child.ask('time', { contest, rounds });
     return { times, mask: await child.ask('mask', undefined) };

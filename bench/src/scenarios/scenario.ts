@@ -151,7 +151,7 @@ async function run(scenario: Scenario, values: Values): Promise<Report> {
       versions: versionsOf(scenario, results, bun),
       text: [
         `node ${process.version}, ${machineLine(machine())}; ${coresLine(cores)}`,
-        `${plan.processes} processes, ${plan.rounds} rounds of ${plan.ms} ms, seed ${plan.seed}`,
+        `${plan.processes} processes, ${plan.rounds} rounds${plan.ms > 0 ? ` of ${plan.ms} ms` : ''}, seed ${plan.seed}`,
         ...masksOf(results).map(([name, mask]) => `${name}: masks by ${mask}`),
         ...notMeasured.map((line) => `not measured: ${line}`),
         '',
