@@ -50,6 +50,8 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
   readonly #acceptor: Acceptor;
   readonly #heads: PendingHeads;
   readonly #fallback: HttpServer | undefined;
+  /** Its timeouts ended with the close. */
+  #fallbackClosed = false;
 
   /** @throws TypeError or RangeError that names the bad or unknown option. */
   constructor(options: RawUpgraderOptions<Result> = {}) {
@@ -63,7 +65,14 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
     );
     this.#heads = new PendingHeads(this.#acceptor.setup.plan.handshakeTimeout);
     this.#fallback = fallback;
-    if (fallback !== undefined) startTimeouts(fallback);
+    if (fallback === undefined) return;
+    startTimeouts(fallback);
+    fallback.on('close', () => {
+      this.#fallbackClosed = true;
+    });
+    fallback.on('listening', () => {
+      this.#fallbackClosed = false;
+    });
   }
 
   /** The connections that are not closed yet. The set is live. */
@@ -106,7 +115,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
    * @param early - Bytes that were read from the stream before. Copied. Default: none.
    * @returns The open connection. Its `data` is the result of `authenticate`.
    * @throws (rejects with) {@link HandshakeError} after the refusal was written, and with its status
-   *   426 when the stream went to `fallback`; TransportError when the client has disconnected or has
+   *   426 when the stream went to `fallback`, 503 when that is closed; TransportError when the client has disconnected or has
    *   half-closed; Error when the stream is already upgraded; TypeError for another argument.
    * @see RFC 6455, section 4.2
    */
@@ -192,6 +201,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
         const { stream, startedAt } = reading;
         const head = reading.head!;
         if (this.#isForFallback(head, router)) {
+          if (this.#fallbackClosed) return refuse(reading, fallbackIsClosed());
           this.#giveToFallback(reading);
           return waiting?.reject(leftToFallback());
         }
@@ -270,6 +280,10 @@ function startTimeouts(server: HttpServer): void {
     .listeners('listening')
     .find(({ name }) => name === 'setupConnectionsTracking');
   start?.call(server);
+}
+
+function fallbackIsClosed(): HandshakeError {
+  return new HandshakeError(503, 'the server of the option fallback is closed');
 }
 
 function leftToFallback(): HandshakeError {

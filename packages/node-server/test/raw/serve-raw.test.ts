@@ -323,6 +323,26 @@ describe('fallback', () => {
     await closed;
   });
 
+  it('gets no socket after it has closed, and again when it listens', async () => {
+    const fallback = createServer((_req, res) => res.end('ok'));
+    const { port } = await started({ fallback });
+    const ask = async () => {
+      const peer = await connectRaw(port);
+      await peer.write(plain('/'));
+      await peer.until(() => String(peer.received).includes('\r\n\r\n'));
+      peer.destroy();
+      return String(peer.received).slice(9, 12);
+    };
+    expect(await ask()).toBe('200');
+    fallback.close();
+    await once(fallback, 'close');
+    expect(await ask()).toBe('503');
+    fallback.listen(0, '127.0.0.1');
+    onTestFinished(() => void fallback.close());
+    await once(fallback, 'listening');
+    expect(await ask()).toBe('200');
+  });
+
   it('keeps its sockets when the server closes', async () => {
     const fallback = createServer((_req, res) => res.end('still here'));
     const { port, server } = await started({ fallback });

@@ -9,8 +9,7 @@ export type Forwarded = 'x' | 'rfc7239' | 'both' | false;
 
 /**
  * Returns the lines of a client that every target gets, without Host, and with the headers about
- * the client. Its own are removed when it is not trusted, also those of the other form and those
- * with `_` for `-`, which CGI-like backends read as the same name.
+ * the client. Its own are removed when it is not trusted, also those of the other form.
  *
  * @param host - The value of the client's Host header.
  * @param trusted - Whether the peer of the socket is a proxy whose lines are true: its addresses
@@ -49,7 +48,7 @@ export function clientLines(
 }
 
 function isForwarding(name: string): boolean {
-  return /^(?:x[-_]forwarded[-_]|forwarded$|x[-_]real[-_]ip$)/.test(name);
+  return /^(?:x-forwarded-|forwarded$|x-real-ip$)/.test(name);
 }
 
 /** Formats one hop (RFC 7239, section 4). */

@@ -27,9 +27,10 @@ export function pairsOf(rawHeaders: readonly string[]): HeaderLine[] {
 
 /**
  * Returns the lines that may pass to the next connection: without hop-by-hop fields, without those
- * that `Connection` names, and without the fields of the handshake.
+ * that `Connection` names, and without the fields of the handshake. CGI-like backends read `_` in a
+ * name as `-`: for them `Transfer_Encoding` has the meaning of `Transfer-Encoding`.
  *
- * @param drops - Whether a field, by its name in lower case, is left out too.
+ * @param drops - Whether a field, by its name in lower case and with `-` for `_`, is left out too.
  */
 export function endToEnd(
   lines: readonly HeaderLine[],
@@ -41,7 +42,7 @@ export function endToEnd(
     for (const each of value.split(',')) named.push(each.trim().toLowerCase());
   }
   return lines.filter(([name]) => {
-    const lower = name.toLowerCase();
+    const lower = name.toLowerCase().replaceAll('_', '-');
     return !OWNED.has(lower) && !named.includes(lower) && !drops(lower);
   });
 }

@@ -7,8 +7,7 @@ import { Tunnel } from './tunnel.ts';
 export class ByteTunnel extends Tunnel<Lane> {
   close(): void {
     this.endedBy ??= 'proxy';
-    this.in.sink.end();
-    this.out.sink.end();
+    this.endSinks();
   }
 
   protected lane(source: Duplex, sink: Duplex): Lane {

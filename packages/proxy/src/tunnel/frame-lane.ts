@@ -121,7 +121,7 @@ export class FrameLane extends Lane {
    * passing. Nothing follows it.
    */
   sendClose(code: number): void {
-    if (this.isClosed) return;
+    if (this.isClosed || !this.sink.writable) return;
     const frame = this.#frame(CloseMessage, formatCloseMessage(code));
     this.#owner.closes(code, '');
     if (this.#passing > 0) this.#pending = frame;

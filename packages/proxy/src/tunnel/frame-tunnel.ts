@@ -46,10 +46,7 @@ export class FrameTunnel extends Tunnel<FrameLane> implements FrameLaneOwner {
     lane.dropHeld();
     reverse.sendClose(CloseCode.MessageTooBig);
     this.#sendDeath(lane);
-    for (const { sink, source } of [lane, reverse]) {
-      sink.end();
-      source.resume();
-    }
+    this.endSinks();
     this.endSoon();
   }
 

@@ -80,6 +80,15 @@ export abstract class Tunnel<L extends Lane> implements Link, LaneOwner, TimerEn
     else this.terminate();
   }
 
+  /** Ends both sockets after the bytes that wait in them. What their peers still send is dropped. */
+  protected endSinks(): void {
+    for (const { sink, source } of [this.in, this.out]) {
+      sink.end();
+      // An ended stream emits no 'drain', so a paused source would never show its FIN.
+      source.resume();
+    }
+  }
+
   /** Terminates both sockets when they are still open after a while in which nothing was sent. */
   protected endSoon(): void {
     if (this.slot !== undefined) return;

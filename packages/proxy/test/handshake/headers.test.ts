@@ -45,6 +45,9 @@ describe('the headers for the target', () => {
         'Keep-Alive: 5',
         'Proxy-Authorization: Basic x',
         'TE: trailers',
+        'Transfer_Encoding: chunked',
+        'Content_Length: 5',
+        'X_Request_Id: 8',
       ],
     });
     expect(head).toMatch(/^GET \/chat HTTP\/1\.1\r\n/);
@@ -57,10 +60,11 @@ describe('the headers for the target', () => {
       'Sec-WebSocket-Extensions: foo; bar=1',
       'traceparent: 00-a-b-01',
       'X-Request-Id: 7',
+      'X_Request_Id: 8',
     ]) {
       expect(head).toContain(`\r\n${line}\r\n`);
     }
-    expect(head).not.toMatch(/keep-alive|proxy-authorization|\nte:/i);
+    expect(head).not.toMatch(/keep-alive|proxy-authorization|\nte:|encoding|length/i);
   });
 
   it('have none that Connection names, except those of the handshake', async () => {

@@ -1,6 +1,8 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { nothingLeft } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { pair } from '../support.ts';
+import { front, openPair, pair, rawTarget } from '../support.ts';
 
 describe('the mode bytes', () => {
   nothingLeft();
@@ -37,5 +39,21 @@ describe('the mode bytes', () => {
     const closing = front.proxy.close({ timeout: 60_000 });
     await Promise.all([client.finish(), target.finish()]);
     await closing;
+  });
+
+  it('sees the FIN of a client that was stopped at proxy.close', async () => {
+    const backend = await rawTarget();
+    const between = await front(backend.url, { mode: 'bytes' });
+    const upgraded = once(between.server, 'upgrade') as Promise<[unknown, Socket]>;
+    const { client, target } = await openPair(between, backend);
+    const [, socket] = await upgraded;
+    target.stream.pause();
+    client.stream.end(Buffer.alloc(64 * 1024 * 1024));
+    await expect.poll(() => socket.isPaused()).toBe(true);
+    const closing = between.proxy.close({ timeout: false });
+    target.stream.resume();
+    target.end();
+    await Promise.all([client.closed, target.closed, closing]);
+    expect([client.error, target.error]).toEqual([undefined, undefined]);
   });
 });

@@ -60,6 +60,14 @@ describe('the end of a pair, mode frames', () => {
     expect(front.proxy.proxied.size).toBe(0);
   });
 
+  it('is 1006 after terminate: no peer got a close frame', async () => {
+    const { client, target, proxied } = await pair();
+    proxied.terminate();
+    await Promise.all([client.finish(), target.finish()]);
+    expect([client.frames, target.frames]).toEqual([[], []]);
+    expect(await proxied.closed).toMatchObject({ endedBy: 'proxy', code: 1006, reason: '' });
+  });
+
   it('is the peers own close, with code and reason', async () => {
     const { client, target, proxied } = await pair();
     await client.close(4001, 'done');
