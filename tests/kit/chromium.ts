@@ -22,11 +22,15 @@ export function lacksChromium(): boolean {
   return true;
 }
 
-/** Starts Chromium without a window: `CHROMIUM_BIN`, or the first on the PATH. The caller closes it. */
-export async function launchChromium(): Promise<Browser> {
+/**
+ * Starts Chromium without a window: `CHROMIUM_BIN`, or the first on the PATH. The caller closes it.
+ *
+ * @param without - Flags of the driver to leave out.
+ */
+export async function launchChromium(without: string[] = []): Promise<Browser> {
   const executablePath = findChromium();
   if (executablePath === undefined) throw new Error('chromium: not on the PATH, nor CHROMIUM_BIN');
-  return chromium.launch({ executablePath, args: FLAGS });
+  return chromium.launch({ executablePath, args: FLAGS, ignoreDefaultArgs: without });
 }
 
 /** The path of Chromium: `CHROMIUM_BIN`, or the first on the PATH. */

@@ -1,7 +1,16 @@
 // What happens to a connection when a page sleeps, loses its network, or is left.
 import { lacksChromium, launchChromium } from '@ws/tests/chromium';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  onTestFinished,
+} from 'vitest';
 import { lacksStandalone, type Site, startSite, until } from './page-site.ts';
 
 /** A client whose waits are longer than a test. */
@@ -93,5 +102,23 @@ describe.skipIf(lacksStandalone() || lacksChromium())('a page', () => {
       await again.readMessage();
       await again.close();`);
     expect(await site.nextEnd()).toMatchObject({ code: 1000, wasClean: true });
+  });
+
+  it('that is back from the back/forward cache dials at once', async () => {
+    const caching = await launchChromium(['--disable-back-forward-cache']);
+    onTestFinished(() => caching.close());
+    page = await caching.newPage();
+    await page.goto(site.url);
+    await run(`
+      globalThis.restored = false;
+      addEventListener('pageshow', ({ persisted }) => { restored = persisted; });
+      ${LIVE}`);
+    await page.goto('about:blank');
+    // `goBack` waits for a load, which a page of the cache does not have.
+    const back = page.waitForEvent('framenavigated');
+    await page.evaluate('history.back()');
+    await back;
+    await until(page, "live.state === 'open' && events.length === 3");
+    expect(await page.evaluate('[restored, events]')).toEqual([true, ['open', 1006, 'open']]);
   });
 });

@@ -131,7 +131,6 @@ describe('reconnecting', () => {
     );
     (await socketAt(sockets, 0)).end();
     await vi.advanceTimersByTimeAsync(0);
-    expect(page.listeners()).toBe(2);
     page.online();
     (await socketAt(sockets, 1)).end();
     await vi.advanceTimersByTimeAsync(0);
@@ -140,7 +139,6 @@ describe('reconnecting', () => {
     expect(sockets).toHaveLength(2);
     page.visible('visible');
     const socket = await socketAt(sockets, 2);
-    expect(page.listeners()).toBe(0);
     socket.open();
     await vi.advanceTimersByTimeAsync(0);
     page.online();
@@ -149,6 +147,47 @@ describe('reconnecting', () => {
     socket.end(1000);
     await done;
     expect(page.listeners()).toBe(0);
+  });
+
+  it('dials at once when the connection ends right after the page has woken', async () => {
+    const page = stubPage();
+    const { WebSocket, sockets } = socketClass();
+    const stop = new AbortController();
+    const options = { WebSocket, minDelay: 30_000, signal: stop.signal };
+    const done = reconnecting('ws://h', options, () => {});
+    const frozen = await socketAt(sockets, 0);
+    frozen.open();
+    await vi.advanceTimersByTimeAsync(0);
+    page.visible('visible');
+    await vi.advanceTimersByTimeAsync(10);
+    frozen.end(1006);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(sockets).toHaveLength(2);
+    // Once: the failure of that dial is followed by a wait.
+    sockets[1]!.end(1006);
+    await vi.advanceTimersByTimeAsync(10);
+    expect(sockets).toHaveLength(2);
+    stop.abort();
+    await done;
+    expect(page.listeners()).toBe(0);
+  });
+
+  it('waits when the connection ends long after the page has woken', async () => {
+    const page = stubPage();
+    vi.spyOn(Math, 'random').mockReturnValueOnce(1);
+    const { WebSocket, sockets } = socketClass();
+    const stop = new AbortController();
+    const options = { WebSocket, minDelay: 30_000, signal: stop.signal };
+    const done = reconnecting('ws://h', options, () => {});
+    (await socketAt(sockets, 0)).open();
+    await vi.advanceTimersByTimeAsync(0);
+    page.online();
+    await vi.advanceTimersByTimeAsync(5_000);
+    sockets[0]!.end(1006);
+    await vi.advanceTimersByTimeAsync(10);
+    expect(sockets).toHaveLength(1);
+    stop.abort();
+    await done;
   });
 });
 

@@ -1,8 +1,10 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
+import { Duplex } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { BadHandshakeError, type CookieJar, type DialAddress, Dialer } from '../src/index.ts';
 import { inVain } from './leftovers.ts';
-import { closing, rawServer, type SeenRequest } from './servers.ts';
+import { closing, rawServer, type SeenRequest, seen } from './servers.ts';
 
 /** A jar that records its calls. */
 class NotingJar implements CookieJar {
@@ -92,19 +94,30 @@ describe('Dialer with a jar', () => {
   });
 
   it('keeps what a server sends right after the 101, and its end', async () => {
-    const { url } = await rawServer((socket, request) => {
-      socket.end(`${request.ok(COOKIES)}\x81\x02hi\x88\x02\x03\xe8`, 'latin1');
+    const stream = new Duplex({
+      allowHalfOpen: false,
+      read() {},
+      write(chunk: Buffer, _encoding, written) {
+        const request = seen(String(chunk));
+        if (request.key !== '') {
+          stream.push(`${request.ok(COOKIES)}\x81\x02hi\x88\x02\x03\xe8`, 'latin1');
+        }
+        written();
+      },
     });
+    const ended = once(stream, 'end');
     const jar: CookieJar = {
       getCookieString: () => '',
       async setCookie() {
-        // The end of the stream arrives meanwhile. Nothing tells the application of it.
-        for (let i = 0; i < 20; i++) await new Promise((resolve) => setTimeout(resolve, 1));
+        // As node:net reads a FIN: a paused socket ends too.
+        stream.push(null);
+        stream.read(0);
+        await ended;
       },
     };
-    const conn = await new Dialer({ jar }).dial(url);
+    const conn = await new Dialer({ jar, netDial: () => stream }).dial('ws://h/');
     expect((await conn.readMessage()).text()).toBe('hi');
-    await expect(conn.closed).resolves.toMatchObject({ code: 1000 });
+    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
   });
 
   it.each<[string, (request: SeenRequest) => string]>([

@@ -7,7 +7,14 @@ import { addAbortListener, removeAbortListener } from '../time/abort-listeners.t
 import { kind } from '../validate.ts';
 import { sleep, untilAborted } from './abortable-wait.ts';
 import type { ReconnectPlan } from './options.ts';
+import { onPageWake } from './page-wake.ts';
 import { retryDelay } from './retry-delay.ts';
+
+/**
+ * Milliseconds after the wake of a page in which it learns how its connection has ended. Chromium
+ * reports that 7 ms after a return from the back/forward cache.
+ */
+const WAKE_MS = 1_000;
 
 /** What a {@link ConnectionSeries} does without an open connection. */
 export type Phase = 'connecting' | 'waiting';
@@ -38,6 +45,9 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   #waits = 0;
   /** Milliseconds to wait before the next dial. */
   #delay = 0;
+  /** When the page woke, by `performance.now()`. The next wait resets it. */
+  #wokeAt = -Infinity;
+  #removeWake: (() => void) | undefined;
 
   constructor(plan: ReconnectPlan<C>, prepare?: Prepare<C>) {
     this.#plan = plan;
@@ -146,10 +156,12 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   }
 
   async #wait(): Promise<void> {
-    if (this.#delay > 0) {
+    const justWoke = performance.now() - this.#wokeAt < WAKE_MS;
+    if (this.#delay > 0 && !justWoke) {
       this.phase = 'waiting';
       await sleep(this.#delay, this.#ended.signal);
     }
+    this.#wokeAt = -Infinity;
     this.phase = 'connecting';
   }
 
@@ -192,12 +204,18 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
 
   #listen(): void {
     const { signal } = this.#plan;
-    if (this.#ended.signal.aborted || signal === undefined) return;
+    if (this.#ended.signal.aborted) return;
+    this.#removeWake ??= onPageWake(() => {
+      this.#wokeAt = performance.now();
+    });
+    if (signal === undefined) return;
     if (signal.aborted) this.#onAbort();
     else addAbortListener(signal, this.#onAbort);
   }
 
   #unlisten(): void {
+    this.#removeWake?.();
+    this.#removeWake = undefined;
     const { signal } = this.#plan;
     if (signal !== undefined) removeAbortListener(signal, this.#onAbort);
   }
