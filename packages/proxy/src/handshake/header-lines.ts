@@ -39,12 +39,16 @@ export function endToEnd(
   const named: string[] = [];
   for (const [name, value] of lines) {
     if (name.length !== 10 || name.toLowerCase() !== 'connection') continue;
-    for (const each of value.split(',')) named.push(each.trim().toLowerCase());
+    for (const each of value.split(',')) named.push(plainName(each.trim()));
   }
   return lines.filter(([name]) => {
-    const lower = name.toLowerCase().replaceAll('_', '-');
-    return !OWNED.has(lower) && !named.includes(lower) && !drops(lower);
+    const plain = plainName(name);
+    return !OWNED.has(plain) && !named.includes(plain) && !drops(plain);
   });
+}
+
+function plainName(name: string): string {
+  return name.toLowerCase().replaceAll('_', '-');
 }
 
 /** Returns lines as an object that a function of the application may change. */
