@@ -645,17 +645,24 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const end = encoder.segEnd(0);
     const release = encoder.segRelease(0);
     encoder.shift(1);
-    if (end <= bytes.byteLength) {
-      this.#give(viewOf(this.owner.shared.platform, bytes, start, end), release);
-      return;
+    let error: TransportError;
+    try {
+      if (end <= bytes.byteLength) {
+        this.#give(viewOf(this.owner.shared.platform, bytes, start, end), release);
+        return;
+      }
+      error = new TransportError(
+        'bytes of a pending write were detached; leave them alone until its promise settles',
+      );
+    } catch (cause) {
+      error = unwritten(cause);
     }
-    const error = new TransportError(
-      'bytes of a pending write were detached; leave them alone until its promise settles',
-    );
-    // The release error stays set: the connection is aborted, and no further bytes are sent.
+    // A part of the frame may have been sent, so no frame may follow it.
+    this.#blocked = true;
     this.#waiting?.setReleaseError(error);
-    release?.();
     this.owner.abort(error);
+    // Not before the transport is destroyed, which may still use the bytes.
+    release?.();
   }
 
   #writeControls(): void {
