@@ -69,8 +69,8 @@ export class ConnectionCloseActions implements CloseActions {
     return sent;
   }
 
-  rejectLaterWrites(error: WebSocketError): void {
-    this.#connection.writeSide.sendQueue.stopAccepting(error);
+  failWrites(error: WebSocketError): void {
+    this.#connection.writeSide.sendQueue.fail(error);
   }
 
   endWrites(error: WebSocketError): void {

@@ -419,6 +419,14 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     this.#error ??= error;
   }
 
+  /**
+   * The transport will be destroyed: rejects later writes, and those whose bytes it then releases.
+   */
+  fail(error: WebSocketError): void {
+    this.stopAccepting(error);
+    this.#waiting?.setReleaseError(this.error);
+  }
+
   /** Whether control frames are accepted. An expired write deadline does not stop them. */
   get open(): boolean {
     return this.#error === undefined || this.#error === this.#expired;
@@ -659,7 +667,6 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     }
     // A part of the frame may have been sent, so no frame may follow it.
     this.#blocked = true;
-    this.#waiting?.setReleaseError(error);
     this.owner.abort(error);
     // Not before the transport is destroyed, which may still use the bytes.
     release?.();

@@ -54,7 +54,7 @@ class RecordedActions implements CloseActions {
     return this.hasBuffer;
   }
 
-  rejectLaterWrites(): void {
+  failWrites(): void {
     this.acceptsClose = false;
   }
 

@@ -516,6 +516,38 @@ describe('a transport whose write throws', () => {
   });
 });
 
+describe('a transport that releases its bytes within destroy', () => {
+  it.each(['terminate', 'abort', 'close'] as const)(
+    'rejects the writes that it has not sent: %s',
+    async (how) => {
+      const { conn, platform, transport } = wired('server', { closeTimeout: 100 });
+      const releases: (() => void)[] = [];
+      transport.write = (_chunk, release) => {
+        if (release !== undefined) releases.push(release);
+        return true;
+      };
+      transport.destroy = () => {
+        for (const release of releases.splice(0)) release();
+        platform.setTimer(1, () => transport.sink!.close());
+      };
+      const write = conn.send(new Uint8Array(100_000));
+      await platform.settle();
+      Object.defineProperty(transport, 'bufferedAmount', { value: 100_000 });
+      if (how === 'terminate') conn.terminate();
+      else if (how === 'abort') conn.setWriteDeadline(0);
+      else void conn.close();
+      await platform.advance(200);
+      const code = {
+        terminate: 'WS_ERR_CLOSE',
+        abort: 'WS_ERR_TIMEOUT',
+        close: 'WS_ERR_CLOSE_SENT',
+      };
+      await expect(write).rejects.toMatchObject({ code: code[how] });
+      expect(conn.state).toBe('closed');
+    },
+  );
+});
+
 describe('a transport that calls back within write', () => {
   it.each(['drain', 'close'] as const)('may call %s', async (what) => {
     const platform = new FakePlatform();
