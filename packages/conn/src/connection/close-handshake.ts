@@ -461,7 +461,7 @@ function onHandlerFailed(
   const isEnd = isKnownEnd(handshake, error);
   if (!isEnd && !(sent && error instanceof CloseSentError)) actions.report(error, where);
   if (where === 'receive') {
-    actions.dropQueue();
+    actions.dropMessages();
     if (phase === CLOSED || destroyed || eof || isEnd) return endReceive(handshake, error, isEnd);
   }
   if (phase === CLOSED || destroyed || sent || isEnd) return;
