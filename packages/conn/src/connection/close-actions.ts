@@ -120,10 +120,6 @@ export class ConnectionCloseActions implements CloseActions {
     this.#connection.readSide.stop();
   }
 
-  dropQueue(): void {
-    this.#connection.readSide.drop();
-  }
-
   dropMessages(): void {
     this.#connection.readSide.start();
     this.#connection.readSide.dropAll();

@@ -107,8 +107,6 @@ export interface CloseActions {
   parseRest(): void;
   /** Ends parsing and releases the memory of the input. */
   stopInput(): void;
-  /** Drops the queued messages. */
-  dropQueue(): void;
   /** Drops the queued messages and all later messages. */
   dropMessages(): void;
   /** Ends reading: pending reads reject with `reason`. */
@@ -489,7 +487,7 @@ export function isKnownEnd({ endReason, abortError }: CloseHandshake, error: unk
 function terminate(handshake: CloseHandshake): void {
   const { actions } = handshake;
   handshake.destroyed = true;
-  actions.dropQueue();
+  actions.dropMessages();
   actions.stopInput();
   handshake.endReason ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
   // The transport reports its close later. Frames written until then would be lost, so later

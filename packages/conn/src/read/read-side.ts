@@ -532,8 +532,8 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     const { thrown } = receiveCall;
     // Two errors of a handler do not count as failures: CloseSentError, when its write was rejected
     // because our close frame was sent, and the reason of the end itself.
-    const failed = thrown !== undefined && thrown.error !== reason;
-    if (failed && !(thrown.error instanceof CloseSentError)) receiveCall.reject(thrown.error);
+    const error = thrown === undefined ? reason : thrown.error;
+    if (error !== reason && !(error instanceof CloseSentError)) receiveCall.reject(error);
     else if (ended.normally) receiveCall.resolve(this.owner.closed);
     else receiveCall.end(reason);
   }

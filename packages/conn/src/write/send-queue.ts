@@ -653,23 +653,20 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const end = encoder.segEnd(0);
     const release = encoder.segRelease(0);
     encoder.shift(1);
-    let error: TransportError;
     try {
-      if (end <= bytes.byteLength) {
-        this.#give(viewOf(this.owner.shared.platform, bytes, start, end), release);
-        return;
+      if (end > bytes.byteLength) {
+        throw new TransportError(
+          'bytes of a pending write were detached; leave them alone until its promise settles',
+        );
       }
-      error = new TransportError(
-        'bytes of a pending write were detached; leave them alone until its promise settles',
-      );
+      this.#give(viewOf(this.owner.shared.platform, bytes, start, end), release);
     } catch (cause) {
-      error = unwritten(cause);
+      // A part of the frame may have been sent, so no frame may follow it.
+      this.#blocked = true;
+      this.owner.abort(cause instanceof TransportError ? cause : unwritten(cause));
+      // Not before the transport is destroyed, which may still use the bytes.
+      release?.();
     }
-    // A part of the frame may have been sent, so no frame may follow it.
-    this.#blocked = true;
-    this.owner.abort(error);
-    // Not before the transport is destroyed, which may still use the bytes.
-    release?.();
   }
 
   #writeControls(): void {

@@ -42,7 +42,6 @@ class RecordedActions implements CloseActions {
   sendAccepted(): void {}
   cutWrites(): void {}
   parseRest(): void {}
-  dropQueue(): void {}
   balance(): void {}
   scheduleEndOfTurn(): void {}
   report(): void {}
