@@ -69,8 +69,8 @@ export class ConnectionCloseActions implements CloseActions {
     return sent;
   }
 
-  rejectLaterWrites(error: WebSocketError): void {
-    this.#connection.writeSide.sendQueue.stopAccepting(error);
+  failWrites(error: WebSocketError): void {
+    this.#connection.writeSide.sendQueue.fail(error);
   }
 
   endWrites(error: WebSocketError): void {
@@ -118,10 +118,6 @@ export class ConnectionCloseActions implements CloseActions {
 
   stopInput(): void {
     this.#connection.readSide.stop();
-  }
-
-  dropQueue(): void {
-    this.#connection.readSide.drop();
   }
 
   dropMessages(): void {

@@ -89,8 +89,8 @@ export interface CloseActions {
    * example because the buffer pool failed.
    */
   sendClose(payload: Uint8Array): boolean;
-  /** Rejects all later writes. */
-  rejectLaterWrites(error: WebSocketError): void;
+  /** Rejects all later writes, and those whose bytes a destroyed transport releases. */
+  failWrites(error: WebSocketError): void;
   /** Rejects all later writes and the writes in the write queue. */
   endWrites(error: WebSocketError): void;
   /**
@@ -107,8 +107,6 @@ export interface CloseActions {
   parseRest(): void;
   /** Ends parsing and releases the memory of the input. */
   stopInput(): void;
-  /** Drops the queued messages. */
-  dropQueue(): void;
   /** Drops the queued messages and all later messages. */
   dropMessages(): void;
   /** Ends reading: pending reads reject with `reason`. */
@@ -461,7 +459,7 @@ function onHandlerFailed(
   const isEnd = isKnownEnd(handshake, error);
   if (!isEnd && !(sent && error instanceof CloseSentError)) actions.report(error, where);
   if (where === 'receive') {
-    actions.dropQueue();
+    actions.dropMessages();
     if (phase === CLOSED || destroyed || eof || isEnd) return endReceive(handshake, error, isEnd);
   }
   if (phase === CLOSED || destroyed || sent || isEnd) return;
@@ -489,12 +487,12 @@ export function isKnownEnd({ endReason, abortError }: CloseHandshake, error: unk
 function terminate(handshake: CloseHandshake): void {
   const { actions } = handshake;
   handshake.destroyed = true;
-  actions.dropQueue();
+  actions.dropMessages();
   actions.stopInput();
   handshake.endReason ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
   // The transport reports its close later. Frames written until then would be lost, so later
   // writes reject from now on.
-  actions.rejectLaterWrites(handshake.endReason.reason as WebSocketError);
+  actions.failWrites(handshake.endReason.reason as WebSocketError);
   actions.destroyTransport();
 }
 
@@ -503,15 +501,17 @@ function abort(handshake: CloseHandshake, { error }: CloseEvents['abort']): void
   handshake.destroyed = true;
   handshake.abortError ??= error;
   handshake.endReason ??= { reason: error };
-  actions.rejectLaterWrites(error);
+  actions.failWrites(error);
   actions.destroyTransport();
 }
 
 function giveUp(handshake: CloseHandshake): void {
   handshake.destroyed = true;
   const text = `the peer did not finish the closing handshake within ${handshake.timeoutText}`;
-  handshake.abortError ??= new TimeoutError(text, { permanent: true });
+  const error = new TimeoutError(text, { permanent: true });
+  handshake.abortError ??= error;
   handshake.endReason ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
+  handshake.actions.failWrites(error);
   handshake.actions.destroyTransport();
 }
 

@@ -17,7 +17,7 @@ import type { Observer } from '../platform/observer.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { MessageDecoder } from '../read/message-decoder.ts';
 import { closeFrameOf } from '../read/message-faults.ts';
-import type { PendingRead } from '../read/pending-read.ts';
+import { isNormalEnd, type PendingRead } from '../read/pending-read.ts';
 import { ReadSide, type ReadSideOwner } from '../read/read-side.ts';
 import type { ReceiveCall } from '../read/receive-call.ts';
 import { reportError } from '../report/report.ts';
@@ -561,6 +561,11 @@ export class Connection
   /** Whether this connection has ended with `error`. */
   endedWith(error: unknown): boolean {
     return this.#closeHandshake !== undefined && isKnownEnd(this.#closeHandshake, error);
+  }
+
+  endsNormally(reason: unknown): boolean {
+    // A handler may fail this connection with the normal end of another one.
+    return isNormalEnd(reason) && this.endedWith(reason) && this.failure !== reason;
   }
 
   handlerSettled(): void {

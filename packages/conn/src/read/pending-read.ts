@@ -23,8 +23,8 @@ export interface PendingRead {
   readonly streams: boolean;
   readonly promise: Promise<unknown>;
   give(taken: ReadResult): void;
-  /** Reading has ended with `error`. */
-  end(error: unknown): void;
+  /** Reading has ended with `error`; `normally`: an iteration is done. */
+  end(error: unknown, normally: boolean): void;
   reject(reason: unknown): void;
 }
 
@@ -70,8 +70,8 @@ export class PendingResult
     this.resolve({ done: false, value: taken as Message });
   }
 
-  end(error: unknown): void {
-    if (isNormalEnd(error)) this.resolve({ done: true, value: undefined });
+  end(error: unknown, normally: boolean): void {
+    if (normally) this.resolve({ done: true, value: undefined });
     else rejectWithEnd(this, error);
   }
 }

@@ -11,7 +11,6 @@ import type { MessageDecoder } from './message-decoder.ts';
 import { MessageQueue } from './message-queue.ts';
 import { MessageReader, type PieceSource } from './message-reader.ts';
 import {
-  isNormalEnd,
   PendingMessage,
   type PendingRead,
   PendingResult,
@@ -43,8 +42,8 @@ export interface ReadSideOwner extends DecodeLoopOwner {
   messageTaken: boolean;
   /** Whether any read was ever started. */
   readStarted: boolean;
-  /** Whether the connection has ended with `error`. */
-  endedWith(error: unknown): boolean;
+  /** Whether reading ends normally with `reason`. A handler may fail with any CloseError. */
+  endsNormally(reason: unknown): boolean;
   /** The handler of `receive` failed. */
   handlerFailed(error: unknown): void;
   /** As `ReceiveCallOwner.isLateAnswer`. */
@@ -64,7 +63,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   /**
    * Why reading ended. Set when no further message can arrive; queued messages can still be read.
    */
-  #ended: { readonly reason: unknown } | undefined;
+  #ended: { readonly reason: unknown; readonly normally: boolean } | undefined;
   /** Name of the read whose call runs the loop. `''` when no such call runs. */
   #directRead = '';
   #queue: MessageQueue | undefined;
@@ -170,10 +169,11 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   /** Ends reading: pending reads reject with `reason`. Queued messages can still be read. */
   end(reason: unknown): void {
     if (this.#ended !== undefined) return;
-    this.#ended = { reason };
+    const normally = this.owner.endsNormally(reason);
+    this.#ended = { reason, normally };
     const { reader } = this.owner;
     this.owner.reader = undefined;
-    reader?.end(reason);
+    reader?.end(reason, normally);
     this.#pieces?.end(this.#ended);
     this.#finishReceive();
   }
@@ -371,7 +371,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     const ended = this.#ended;
     if (ended !== undefined) {
       // In a later turn, so that a loop that reads on after the end blocks no other work.
-      this.platform.yield(() => pending.end(ended.reason));
+      this.platform.yield(() => pending.end(ended.reason, ended.normally));
       return;
     }
     this.owner.reader = pending;
@@ -515,10 +515,6 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     return this.owner.isLateAnswer(error);
   }
 
-  endedWith(error: unknown): boolean {
-    return this.owner.endedWith(error);
-  }
-
   handlerFailed(error: unknown): void {
     this.owner.handlerFailed(error);
     this.#finishReceive();
@@ -536,12 +532,10 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     const { thrown } = receiveCall;
     // Two errors of a handler do not count as failures: CloseSentError, when its write was rejected
     // because our close frame was sent, and the reason of the end itself.
-    const failed = thrown !== undefined && thrown.error !== reason;
-    if (failed && !(thrown.error instanceof CloseSentError)) receiveCall.reject(thrown.error);
-    // The end of another connection, which the handler has thrown, is not normal here.
-    else if (isNormalEnd(reason) && (thrown === undefined || failed || thrown.isEnd)) {
-      receiveCall.resolve(this.owner.closed);
-    } else receiveCall.end(reason);
+    const error = thrown === undefined ? reason : thrown.error;
+    if (error !== reason && !(error instanceof CloseSentError)) receiveCall.reject(error);
+    else if (ended.normally) receiveCall.resolve(this.owner.closed);
+    else receiveCall.end(reason);
   }
 }
 

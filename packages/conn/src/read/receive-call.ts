@@ -14,8 +14,6 @@ export interface ReceiveCallOwner {
   readonly platform: Platform;
   /** The promise of a handler resolved. */
   handlerSettled(): void;
-  /** Whether the connection has ended with `error`. */
-  endedWith(error: unknown): boolean;
   /** A handler threw, or its promise rejected. */
   handlerFailed(error: unknown): void;
   /**
@@ -52,7 +50,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   /** Undefined for `discardReads`. */
   readonly handler: MessageHandler | undefined;
   /** The error that the handler has thrown, or that its promise rejected with. */
-  thrown: { readonly error: unknown; readonly isEnd: boolean } | undefined;
+  thrown: { readonly error: unknown } | undefined;
   /** The object lent to the handler. Created on first use, and again after {@link dropIdle}. */
   #borrowed: BorrowedMessage | undefined;
   /** The outcome, once a caller awaits it or the call has failed. */
@@ -210,8 +208,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   #fail(error: unknown, owner: ReceiveCallOwner): void {
-    // Before the failure, which makes the error the end of the connection.
-    this.thrown = { error, isEnd: owner.endedWith(error) };
+    this.thrown = { error };
     owner.handlerFailed(error);
   }
 

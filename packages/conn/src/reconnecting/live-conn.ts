@@ -44,10 +44,18 @@ interface Receiver {
 /** A connection in the order of the dials. Readers keep those that they have not read yet. */
 interface Link<C> {
   readonly conn: C;
+  /** Number of the connection, from 1. */
+  readonly number: number;
   next: Link<C> | undefined;
   /** Resolves when the dial after this connection waits for no reader. */
   readonly mayDial: Deferred<void>;
 }
+
+/**
+ * Most connections that a reader may be behind when a message lets the next dial follow. A reader
+ * keeps what came over each of them, up to its read-ahead.
+ */
+const MAX_UNREAD = 64;
 
 /**
  * The base of both classes `ReconnectingConn`: that of this package takes a dial function, that of
@@ -64,6 +72,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   /** Readers wait for it: the next connection resolves it, or the end with undefined. */
   #nextLink = new Deferred<Link<C> | undefined>();
   #lastLink: Link<C> | undefined;
+  /** Number of the newest connection that a reader has begun. */
+  #begun = 0;
   #conn: C | undefined;
   #receiver: Receiver | undefined;
   /** Iterations that have not ended, and `receive`. */
@@ -116,8 +126,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     if (conn !== undefined && !this.#sendingBacklog) return conn.send(data);
     try {
       const sent = handled(this.#backlog.add(data));
-      // The reader that is behind may be the one that waits for this message.
-      if (this.#conn === undefined) this.#lastLink?.mayDial.resolve();
+      if (this.#conn === undefined) this.#dialForMessage();
       return sent;
     } catch (error) {
       return rejected(error);
@@ -147,7 +156,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 
   /**
    * Iterates over the messages of all connections, in their order. A loop that has not begun to
-   * read a connection when it ends holds back the next dial, until a message waits to be sent. The
+   * read a connection when it ends holds back the next dial, until a message waits to be sent, and
+   * in any case when it is 64 connections behind. The
    * iteration ends with this object, and throws the error that ended it. `break` leaves this object
    * open.
    */
@@ -157,7 +167,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       let link = await this.#firstLink();
       while (link !== undefined) {
         const { conn } = link;
-        link.mayDial.resolve();
+        this.#begin(link);
         try {
           for (;;) yield await conn.readMessage();
         } catch (error) {
@@ -255,17 +265,33 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#conn = undefined;
     this.#emit('close', info);
     // After the end no code has to read first: `close` may be awaited where a message is handled.
-    if (this.#closing || this.#readers === 0 || !this.#backlog.isEmpty) return;
+    if (this.#closing || this.#readers === 0) return;
+    this.#dialForMessage();
     await untilAborted(this.#series.signal, link.mayDial.promise);
   }
 
   #addLink(conn: C): Link<C> {
-    const link: Link<C> = { conn, next: undefined, mayDial: new Deferred() };
+    const number = (this.#lastLink?.number ?? 0) + 1;
+    const link: Link<C> = { conn, number, next: undefined, mayDial: new Deferred() };
     if (this.#lastLink !== undefined) this.#lastLink.next = link;
     this.#lastLink = link;
     this.#nextLink.resolve(link);
     this.#nextLink = new Deferred();
     return link;
+  }
+
+  /** The reader that is behind may be the one that waits for the message. */
+  #dialForMessage(): void {
+    const last = this.#lastLink;
+    if (last === undefined || this.#backlog.isEmpty) return;
+    if (last.number - this.#begun < MAX_UNREAD) last.mayDial.resolve();
+  }
+
+  /** A reader begins with the messages of `link`. */
+  #begin(link: Link<C>): void {
+    this.#begun = Math.max(this.#begun, link.number);
+    link.mayDial.resolve();
+    if (this.#conn === undefined) this.#dialForMessage();
   }
 
   /** The connection that a new reader begins with; undefined at the end. */
@@ -305,6 +331,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     try {
       let link = await this.#firstLink();
       while (link !== undefined) {
+        this.#begin(link);
         await receiveFrom(link, receiver);
         link = await this.#linkAfter(link);
       }
@@ -363,10 +390,9 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 
 /** @throws (rejects) the error of the handler, unless it is the end of the connection. */
 async function receiveFrom<C extends ConnLike>(
-  { conn, mayDial }: Link<C>,
+  { conn }: Link<C>,
   { handler }: Receiver,
 ): Promise<void> {
-  mayDial.resolve();
   try {
     await conn.receive(handler);
   } catch (error) {

@@ -419,6 +419,14 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     this.#error ??= error;
   }
 
+  /**
+   * The transport will be destroyed: rejects later writes, and those whose bytes it then releases.
+   */
+  fail(error: WebSocketError): void {
+    this.stopAccepting(error);
+    this.#waiting?.setReleaseError(this.error);
+  }
+
   /** Whether control frames are accepted. An expired write deadline does not stop them. */
   get open(): boolean {
     return this.#error === undefined || this.#error === this.#expired;
@@ -645,17 +653,20 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const end = encoder.segEnd(0);
     const release = encoder.segRelease(0);
     encoder.shift(1);
-    if (end <= bytes.byteLength) {
+    try {
+      if (end > bytes.byteLength) {
+        throw new TransportError(
+          'bytes of a pending write were detached; leave them alone until its promise settles',
+        );
+      }
       this.#give(viewOf(this.owner.shared.platform, bytes, start, end), release);
-      return;
+    } catch (cause) {
+      // A part of the frame may have been sent, so no frame may follow it.
+      this.#blocked = true;
+      this.owner.abort(cause instanceof TransportError ? cause : unwritten(cause));
+      // Not before the transport is destroyed, which may still use the bytes.
+      release?.();
     }
-    const error = new TransportError(
-      'bytes of a pending write were detached; leave them alone until its promise settles',
-    );
-    // The release error stays set: the connection is aborted, and no further bytes are sent.
-    this.#waiting?.setReleaseError(error);
-    release?.();
-    this.owner.abort(error);
   }
 
   #writeControls(): void {

@@ -42,7 +42,6 @@ class RecordedActions implements CloseActions {
   sendAccepted(): void {}
   cutWrites(): void {}
   parseRest(): void {}
-  dropQueue(): void {}
   balance(): void {}
   scheduleEndOfTurn(): void {}
   report(): void {}
@@ -54,7 +53,7 @@ class RecordedActions implements CloseActions {
     return this.hasBuffer;
   }
 
-  rejectLaterWrites(): void {
+  failWrites(): void {
     this.acceptsClose = false;
   }
 

@@ -469,6 +469,85 @@ describe('a transport that throws', () => {
   );
 });
 
+describe('a transport whose write throws', () => {
+  it.each(['at once', 'after a release'] as const)(
+    'costs no memory and rejects the write: %s',
+    async (when) => {
+      const buffers = new Set<Uint8Array>();
+      const writeBufferPool = {
+        get() {
+          const buffer = new Uint8Array(4096);
+          buffers.add(buffer);
+          return buffer;
+        },
+        put: (buffer: Uint8Array) => void buffers.delete(buffer),
+      };
+      const { conn, platform, transport } = wired('server', { writeBufferPool });
+      const states: string[] = [];
+      transport.write = (_chunk, release) => {
+        if (when === 'after a release') release?.();
+        throw new Error('a bug');
+      };
+      const { destroy } = transport;
+      transport.destroy = (...args) => {
+        states.push(`${buffers.size} lent`);
+        destroy.apply(transport, args);
+      };
+      const small = conn.send('small');
+      const large = conn.send(new Uint8Array(100_000));
+      await platform.settle();
+      await small;
+      await expect(large).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT' });
+      expect(await conn.closed).toMatchObject({ code: 1006, error: { code: 'WS_ERR_TRANSPORT' } });
+      expect(buffers.size).toBe(0);
+      // The bytes may be in use until the transport is destroyed.
+      expect(states[0]).toBe(when === 'at once' ? '1 lent' : '0 lent');
+    },
+  );
+
+  it('rejects the write whose bytes it references', async () => {
+    const { conn, platform, transport } = wired('server');
+    transport.write = () => {
+      throw new Error('a bug');
+    };
+    const lone = conn.send(new Uint8Array(100_000));
+    await platform.settle();
+    await expect(lone).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT' });
+  });
+});
+
+describe('a transport that releases its bytes within destroy', () => {
+  it.each(['terminate', 'abort', 'close'] as const)(
+    'rejects the writes that it has not sent: %s',
+    async (how) => {
+      const { conn, platform, transport } = wired('server', { closeTimeout: 100 });
+      const releases: (() => void)[] = [];
+      transport.write = (_chunk, release) => {
+        if (release !== undefined) releases.push(release);
+        return true;
+      };
+      transport.destroy = () => {
+        for (const release of releases.splice(0)) release();
+        platform.setTimer(1, () => transport.sink!.close());
+      };
+      const write = conn.send(new Uint8Array(100_000));
+      await platform.settle();
+      Object.defineProperty(transport, 'bufferedAmount', { value: 100_000 });
+      if (how === 'terminate') conn.terminate();
+      else if (how === 'abort') conn.setWriteDeadline(0);
+      else void conn.close();
+      await platform.advance(200);
+      const code = {
+        terminate: 'WS_ERR_CLOSE',
+        abort: 'WS_ERR_TIMEOUT',
+        close: 'WS_ERR_CLOSE_SENT',
+      };
+      await expect(write).rejects.toMatchObject({ code: code[how] });
+      expect(conn.state).toBe('closed');
+    },
+  );
+});
+
 describe('a transport that calls back within write', () => {
   it.each(['drain', 'close'] as const)('may call %s', async (what) => {
     const platform = new FakePlatform();

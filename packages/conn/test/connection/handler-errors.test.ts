@@ -1,6 +1,6 @@
 import { PongMessage } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
-import { CloseSentError } from '../../src/index.ts';
+import { CloseError, CloseSentError } from '../../src/index.ts';
 import { turns } from '../raw-pair.ts';
 import { wired } from '../wired.ts';
 
@@ -126,5 +126,50 @@ describe.each(['server', 'client'] as const)('a handler of a %s that fails at th
     transport.feedEnd();
     expect(await closed).toMatchObject({ code: 1000, wasClean: true });
     await expect(received).rejects.toThrow('a bug');
+  });
+
+  it.each(['receive', 'ping handler', 'MessageWriter'] as const)(
+    'ends no loop normally after the CloseError 1000 of another connection in %s',
+    async (where) => {
+      const foreign = new CloseError(1000);
+      const fail = (): never => {
+        throw foreign;
+      };
+      const { conn, feed, frame, platform, sent } = wired(role, { writeBufferSize: 1 });
+      conn.setPingHandler(fail);
+      const received = conn.receive(where === 'receive' ? fail : () => {});
+      await platform.settle();
+      if (where === 'MessageWriter') {
+        const writer = await conn.nextWriter(2);
+        await writer.write(Uint8Array.of(1, 2, 3));
+        writer.abort(foreign);
+      } else feed(frame(where === 'receive' ? 1 : 9, 'x'));
+      await platform.settle();
+      expect(sent().at(-1)).toBe('close 1011');
+      const loop = (async () => {
+        for await (const _ of conn);
+      })();
+      const ends = [received, loop, conn.receive(() => {})].map((end) => {
+        return end.catch((error: unknown) => error);
+      });
+      await platform.settle();
+      expect(await Promise.all(ends)).toEqual([foreign, foreign, foreign]);
+    },
+  );
+
+  it('ends no loop normally when that CloseError meets the end of the stream', async () => {
+    const foreign = new CloseError(1000);
+    const { conn, feed, frame, platform, transport } = wired(role);
+    const received = conn.receive(() => Promise.reject(foreign));
+    await platform.settle();
+    transport.feed(frame(1, 'x'));
+    transport.feedEnd();
+    feed();
+    await platform.settle();
+    await expect(received).rejects.toBe(foreign);
+    const next = conn[Symbol.asyncIterator]().next();
+    next.catch(() => {});
+    await platform.settle();
+    await expect(next).rejects.toBe(foreign);
   });
 });

@@ -36,10 +36,10 @@ describe('PendingResult', () => {
 
   it('is done when the connection ends normally, and rejects with other errors', async () => {
     const well = new PendingResult();
-    well.end(new CloseError(1001));
+    well.end(new CloseError(1001), true);
     expect(await well.promise).toEqual({ done: true, value: undefined });
     const badly = new PendingResult();
-    badly.end(new CloseError(1006));
+    badly.end(new CloseError(1006), false);
     await expect(badly.promise).rejects.toMatchObject({ closeCode: 1006 });
   });
 });

@@ -500,6 +500,31 @@ describe('a reader of a ReconnectingConn that is busy when the connection breaks
     await all.server(2);
   });
 
+  it('holds back the dials when it is 64 connections behind, although a message waits', async () => {
+    const all = dials();
+    const client = live(all);
+    const handled = new Deferred<void>();
+    const seen: string[] = [];
+    void client.receive((message) => {
+      seen.push(message.text());
+      return handled.promise;
+    });
+    for (let i = 0; i <= 64; i++) {
+      const server = await all.server(i);
+      await server.send(String(i));
+      const closed = next(client, 'close');
+      await server.close(4000);
+      await closed;
+      void client.send('waits').catch(() => {});
+    }
+    await new Promise((resolve) => void setTimeout(resolve, 4 * fast.maxDelay));
+    expect(all.signals).toHaveLength(65);
+    expect(client.state).toBe('waiting');
+    handled.resolve();
+    expect(await text(await all.server(65))).toBe('waits');
+    expect(seen).toEqual(Array.from({ length: 65 }, (_, i) => String(i)));
+  });
+
   it('ends the next connection too when the handler fails', async () => {
     const all = dials();
     const client = live(all);
