@@ -223,5 +223,8 @@ function bytesOf(chunk: unknown): Uint8Array {
 }
 
 function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
+  if (error instanceof Error) return error;
+  // `String` of an object may throw.
+  const text = typeof error === 'object' ? kind(error) : String(error);
+  return new Error(text, { cause: error });
 }

@@ -49,6 +49,15 @@ describe('streamTransport', () => {
     expect((error as Error).cause).toBe(failure);
   });
 
+  it('ends the connection when the readable fails with an object that is no string', async () => {
+    const failure = Object.create(null) as object;
+    const readable = new ReadableStream({ start: (controller) => controller.error(failure) });
+    const transport = streamTransport({ readable, writable: new WritableStream() });
+    const conn = new Conn(transport, { role: 'client' });
+    const { error } = await conn.closed;
+    expect((error as Error).cause).toMatchObject({ message: 'Object', cause: failure });
+  });
+
   it('ends the connection when the writable fails', async () => {
     const failure = new Error('broken');
     const readable = new ReadableStream();

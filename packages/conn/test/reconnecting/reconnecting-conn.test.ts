@@ -108,16 +108,14 @@ describe('ReconnectingConn.send', () => {
     for (const send of sends.slice(0, 2)) await expect(send).rejects.toBeInstanceOf(CloseSentError);
   });
 
-  it('returns 50,000 unsent messages in a time that grows with their number', async () => {
+  // A Set whose first entry is removed each time takes 16 s.
+  it('returns 100,000 unsent messages', { timeout: 10_000 }, async () => {
     const bounds = { maxQueuedBytes: false, maxQueuedMessages: false } as const;
     const client = live({ ...dials(), dial: () => new Promise(() => {}) }, bounds);
-    for (let i = 0; i < 50_000; i++) void client.send(String(i));
-    const from = performance.now();
+    for (let i = 0; i < 100_000; i++) void client.send(String(i));
     const { unsent } = await client.close();
-    // A Set whose first entry was removed each time took 4 s.
-    expect(performance.now() - from).toBeLessThan(1_500);
     expect(unsent.map((message) => message.text())).toEqual(
-      Array.from({ length: 50_000 }, (_, i) => String(i)),
+      Array.from({ length: 100_000 }, (_, i) => String(i)),
     );
   });
 
