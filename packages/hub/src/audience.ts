@@ -63,7 +63,9 @@ export class Audience<Data> implements Job {
   /** Adds a member. It gets the publications after this call. */
   join(session: Session<Data>): void {
     this.members.add(session);
-    if (this.#pass !== undefined || this.#delivered !== undefined) this.#skipWaiting(session);
+    if (this.#pass === undefined && this.#delivered === undefined) return;
+    this.#firsts ??= new Map();
+    this.#firsts.set(session, this.#number + this.#waiting.length);
   }
 
   /** Removes a member. It gets the publications of this turn at once, see {@link flush}. */
@@ -154,7 +156,10 @@ export class Audience<Data> implements Job {
       if (selects && !this.members.has(member)) continue;
       const from = this.#firsts?.get(member);
       if (messages !== undefined && from === undefined && member.deliverAll(messages)) continue;
-      this.#deliver(member, publications, from, first);
+      // A listener of `sent` may publish: that is for the next pass.
+      for (let i = Math.max((from ?? 0) - first, 0); i < publications.length; i++) {
+        deliver(member, publications[i]!);
+      }
     }
   }
 
@@ -186,25 +191,6 @@ export class Audience<Data> implements Job {
     return publications.length === 1
       ? only
       : new Set(publications.flatMap((each) => [...each.only!]));
-  }
-
-  /** @param first - Number of the first one of `publications`. */
-  #deliver(
-    member: Session<Data>,
-    publications: readonly Publication<Data>[],
-    from: number | undefined,
-    first: number,
-  ): void {
-    const start = from === undefined ? 0 : Math.max(from - first, 0);
-    // A listener of `sent` may publish: that is for the next pass.
-    const { length } = publications;
-    for (let i = start; i < length; i++) deliver(member, publications[i]!);
-  }
-
-  /** The member gets only later publications. */
-  #skipWaiting(session: Session<Data>): void {
-    this.#firsts ??= new Map();
-    this.#firsts.set(session, this.#number + this.#waiting.length);
   }
 
   #end({ ended }: Pass<Data>): void {

@@ -5,7 +5,7 @@ import { type Arrival, Channel, type ChannelOwner, type ChannelSettings } from '
 import { Digests, type DigestsOwner } from './digests.ts';
 import { decodeEnvelope, type Envelope, idOf, nodeName, VERSION } from './envelope.ts';
 import { BackplaneError } from './errors.ts';
-import { inTime } from './in-time.ts';
+import { inTime, sleep } from './in-time.ts';
 import { Limit } from './limit.ts';
 import type { Position } from './position.ts';
 import { type Except, Publications, type PublicationsOwner } from './publications.ts';
@@ -96,18 +96,18 @@ export class BackplaneLink<Data>
         else this.#subscriptions.ended(channel, refusal);
       },
     };
-    for (let attempt = 1; !this.closed; attempt++) {
+    for (let first = true; !this.closed; first = false) {
       try {
         await this.backplane.start(sink, this.#id);
         if (this.closed) break;
         // Members that joined before have missed the messages of the other nodes.
-        if (attempt === 1) this.#engineReturned();
+        if (first) this.#engineReturned();
         else this.#up();
         return;
       } catch (error) {
         // Reported once; `state` shows that the engine is still away.
-        if (attempt === 1) this.#down(error);
-        await new Promise<void>((resolve) => void this.platform.setTimer(RETRY_MS, resolve));
+        if (first) this.#down(error);
+        await sleep(this.platform, RETRY_MS);
       }
     }
     throw new BackplaneError('the hub was closed before its backplane started');
@@ -149,9 +149,14 @@ export class BackplaneLink<Data>
     history: HistoryBounds | undefined,
     origin: { readonly except: Except<Data> } | undefined,
   ): Promise<Position | undefined> {
-    const keep = history === undefined ? undefined : { size: history.size, ttl: history.ttl };
     this.#digests.schedule();
-    return this.#publications.publish({ channel: channelOf(room), message, key, keep, origin });
+    return this.#publications.publish({
+      channel: channelOf(room),
+      message,
+      key,
+      keep: history,
+      origin,
+    });
   }
 
   /**
@@ -217,7 +222,7 @@ export class BackplaneLink<Data>
   async returned(): Promise<void> {
     const end = this.platform.now() + RETURN_MS;
     while (this.#publications.awaitsReturn && this.platform.now() < end) {
-      await new Promise<void>((resolve) => void this.platform.setTimer(RETURN_CHECK_MS, resolve));
+      await sleep(this.platform, RETURN_CHECK_MS);
     }
   }
 
@@ -323,8 +328,7 @@ export class BackplaneLink<Data>
   #reportTwin(node: string): void {
     if (this.#twins.has(node) || this.#twins.size === MAX_TWINS) return;
     this.#twins.add(node);
-    const error = `another node has the id ${JSON.stringify(this.#id)} (option id)`;
-    this.#owner.failed(undefined, new BackplaneError(error));
+    this.#report(`another node has the id ${JSON.stringify(this.#id)} (option id)`);
   }
 
   /** @returns Undefined for bytes that this version cannot read; `error` reports them. */
@@ -334,18 +338,12 @@ export class BackplaneLink<Data>
       if (!('version' in envelope)) return envelope;
       if (!this.#newerNodes.has(envelope.version)) {
         this.#newerNodes.add(envelope.version);
-        this.#owner.failed(
-          undefined,
-          new BackplaneError(
-            `another node sends format version ${envelope.version}, this node reads version ${VERSION}`,
-          ),
+        this.#report(
+          `another node sends format version ${envelope.version}, this node reads version ${VERSION}`,
         );
       }
     } catch (error) {
-      this.#owner.failed(
-        undefined,
-        new BackplaneError('invalid bytes on the backplane', { cause: error }),
-      );
+      this.#report('invalid bytes on the backplane', { cause: error });
     }
     return undefined;
   }
@@ -369,16 +367,17 @@ export class BackplaneLink<Data>
     if (this.#localOnly === 0) return;
     const count = this.#localOnly === 1 ? '1 message' : `${this.#localOnly} messages`;
     this.#localOnly = 0;
-    this.#owner.failed(
-      undefined,
-      new BackplaneError(`the backplane was away: ${count} reached this node only`),
-    );
+    this.#report(`the backplane was away: ${count} reached this node only`);
   }
 
   #down(error: unknown): void {
     this.state = 'down';
     this.#returned ??= new Deferred();
-    this.#owner.failed(undefined, new BackplaneError('the backplane is away', { cause: error }));
+    this.#report('the backplane is away', { cause: error });
+  }
+
+  #report(message: string, options?: ErrorOptions): void {
+    this.#owner.failed(undefined, new BackplaneError(message, options));
   }
 
   #interrupted(name: string | undefined): void {

@@ -159,8 +159,11 @@ export class Channel {
 
   /** A message has arrived that this version cannot read. */
   unreadable(position: Position | undefined, previous: number | undefined): void {
-    const follows = position !== undefined && this.#follows({ position, previous });
-    if (follows && this.#held === undefined) {
+    if (
+      this.#held === undefined &&
+      position !== undefined &&
+      this.#follows({ position, previous })
+    ) {
       this.#last = position;
     }
     if (!this.#unreadableReported) this.#gap(this.#last);
@@ -243,18 +246,14 @@ export class Channel {
     }
   }
 
-  #fetchMissing(): Promise<boolean> {
-    this.#held = [];
-    this.#heldBytes = 0;
-    return this.#repair();
-  }
-
   /**
    * Delivers the missing messages from the history, then the ones that have arrived meanwhile.
    *
    * @returns Whether the history had all missing messages.
    */
-  async #repair(): Promise<boolean> {
+  async #fetchMissing(): Promise<boolean> {
+    this.#held = [];
+    this.#heldBytes = 0;
     const since = this.#last;
     let complete = false;
     try {
@@ -269,7 +268,7 @@ export class Channel {
       // The gap below reports it.
     }
     const full = this.#heldTooMuch;
-    const held = this.#held!;
+    const held = this.#held;
     this.#held = undefined;
     const next = held[0];
     // If the repair leaves the hole, report it: another repair would not end.

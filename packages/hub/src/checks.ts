@@ -1,4 +1,5 @@
-import { kind, utf8Length } from '@ws/conn/internal';
+import { checkOptionNames, kind, utf8Length } from '@ws/conn/internal';
+import { MAX_KEY_BYTES } from './envelope.ts';
 
 /** @throws TypeError for other values than a string. */
 export function checkString(name: string, value: unknown): asserts value is string {
@@ -37,4 +38,14 @@ export function checkOneOf<T>(
   if (allowed.includes(value as T)) return;
   const got = typeof value === 'string' ? JSON.stringify(value) : kind(value);
   throw new TypeError(`${name}: expected one of ${allowed.join(', ')}, got ${got}`);
+}
+
+/** @throws TypeError or RangeError for another option than `names`, and for an invalid key. */
+export function checkKeyedOptions(
+  owner: string,
+  options: { readonly key?: string | undefined },
+  names: readonly string[],
+): void {
+  checkOptionNames(owner, options, names, 'ignore');
+  if (options.key !== undefined) checkText('key', options.key, 0, MAX_KEY_BYTES);
 }

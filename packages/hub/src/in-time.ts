@@ -14,3 +14,8 @@ export async function inTime<T>(platform: Platform, ms: number, promise: Promise
     cancel();
   }
 }
+
+/** Resolves after `ms`. */
+export function sleep(platform: Platform, ms: number): Promise<void> {
+  return new Promise((resolve) => void platform.setTimer(ms, resolve));
+}

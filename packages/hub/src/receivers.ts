@@ -1,6 +1,5 @@
-import { checkOptionNames, kind, onRejection } from '@ws/conn/internal';
-import { checkText } from './checks.ts';
-import { MAX_KEY_BYTES } from './envelope.ts';
+import { kind, onRejection } from '@ws/conn/internal';
+import { checkKeyedOptions } from './checks.ts';
 import type { PublishOptions } from './session.ts';
 import { Session } from './session.ts';
 
@@ -15,9 +14,8 @@ export function checkPublishOptions<Data>(
   options: PublishOptions<Data>,
   names: readonly string[],
 ): void {
-  checkOptionNames(owner, options, names, 'ignore');
-  const { filter, key } = options;
-  if (key !== undefined) checkText('key', key, 0, MAX_KEY_BYTES);
+  checkKeyedOptions(owner, options, names);
+  const { filter } = options;
   if (filter === undefined || typeof filter === 'function') return;
   throw new TypeError(`filter: expected a function, got ${kind(filter)}`);
 }

@@ -5,15 +5,8 @@ import {
   type MessageData,
   type PreparedMessage,
 } from '@ws/conn';
-import {
-  checkOptionNames,
-  platformOf,
-  sendPrepared,
-  sendRun,
-  untilWritable,
-} from '@ws/conn/internal';
-import { checkText } from './checks.ts';
-import { MAX_KEY_BYTES } from './envelope.ts';
+import { platformOf, sendPrepared, sendRun, untilWritable } from '@ws/conn/internal';
+import { checkKeyedOptions } from './checks.ts';
 import { SessionClosedError } from './errors.ts';
 import type { Position } from './position.ts';
 import { prepare } from './prepare.ts';
@@ -176,8 +169,7 @@ export class Session<Data = unknown> {
     options: { readonly key?: string | undefined } = {},
   ): boolean {
     if (this.state === 'closed') throw new SessionClosedError('session.send');
-    checkOptionNames('session.send', options, SEND_OPTION_NAMES, 'ignore');
-    if (options.key !== undefined) checkText('key', options.key, 0, MAX_KEY_BYTES);
+    checkKeyedOptions('session.send', options, SEND_OPTION_NAMES);
     return this.deliver(prepare(data), options.key);
   }
 
@@ -229,7 +221,10 @@ export class Session<Data = unknown> {
     if (this.state === 'closed') return false;
     if (this.#waiting === undefined) {
       const writable = untilWritable(this.conn);
-      if (writable === undefined && this.#handOver(message)) return true;
+      if (writable === undefined && sendPrepared(this.conn, message, false)) {
+        this.#hub.delivered(this, message);
+        return true;
+      }
       if (this.conn.state !== 'open') return false;
       this.#waiting = new WaitingMessages();
       this.#resumeAfter(writable);
@@ -268,12 +263,6 @@ export class Session<Data = unknown> {
       waiting.shift();
       this.#hub.delivered(this, first);
     }
-  }
-
-  #handOver(message: PreparedMessage): boolean {
-    if (!sendPrepared(this.conn, message, false)) return false;
-    this.#hub.delivered(this, message);
-    return true;
   }
 
   #wait(waiting: WaitingMessages, message: PreparedMessage, key: string | undefined): boolean {

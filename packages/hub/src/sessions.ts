@@ -60,9 +60,16 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
   readonly #drops: Reports<Session<Data>, OverflowPolicy | 'latest'> = new Reports(
     (session, dropped, policy) => this.emit('overflow', session, session, { dropped, policy }),
   );
-  readonly #refusals: Reports<this, Refusal> = new Reports((_, count, cause) => {
-    const text = `${count} publications were refused`;
-    this.failed(undefined, count === 1 ? cause : new WebSocketError(text, cause.code, { cause }));
+  /** Of publications. A listener of `error` may publish, and be refused each time. */
+  readonly #refusals: Reports<this, unknown> = new Reports((_, count, cause) => {
+    let error = cause;
+    if (count > 1) {
+      const text = `${count} publications were refused`;
+      error = isRefusal(cause)
+        ? new WebSocketError(text, cause.code, { cause })
+        : new Error(text, { cause });
+    }
+    this.failed(undefined, error);
   });
   /** The errors of publications that were reported. */
   readonly #reported = new WeakSet<object>();
@@ -298,8 +305,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     const fault = Object(error);
     if (error instanceof HubClosedError || this.#reported.has(fault)) return;
     this.#reported.add(fault);
-    if (isRefusal(error)) this.#refusals.add(this, 1, error, this.platform);
-    else this.failed(undefined, error);
+    this.#refusals.add(this, 1, error, this.platform);
   }
 
   arrived(
@@ -309,7 +315,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     except: Except<Data>,
   ): Promise<void> {
     if (room !== undefined) return this.rooms.arrived(room, message, key, except);
-    const publication = { message, key, except: undefined, only: undefined };
+    const publication = { message, key, except, only: undefined };
     return this.everyone.arrive(publication, () => this.missed(undefined, undefined));
   }
 
@@ -320,8 +326,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
 
   missed(room: string | undefined, from: Position | undefined): void {
     this.gapCount++;
-    if (from === undefined) this.emit('gap', undefined, room);
-    else this.emit('gap', undefined, room, from);
+    this.emit('gap', undefined, room, from);
   }
 
   mayJoin(session: Session<Data>, room: string): boolean | Promise<boolean> {

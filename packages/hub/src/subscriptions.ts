@@ -1,7 +1,7 @@
 import type { Platform } from '@ws/conn';
 import type { Backplane } from './backplane.ts';
 import { BackplaneError } from './errors.ts';
-import { inTime } from './in-time.ts';
+import { inTime, sleep } from './in-time.ts';
 
 /** Shortest and longest pause before a refused subscription is tried again, in ms. */
 const RETRY_MS = 1_000;
@@ -98,21 +98,11 @@ export class Subscriptions {
     this.#owner.failed(undefined, new BackplaneError(why, { cause: refusal }));
     this.#refused.add(channel);
     for (let pause = RETRY_MS; this.#isWrong(channel); pause = Math.min(2 * pause, MAX_RETRY_MS)) {
-      await this.#sleep(pause);
+      await sleep(this.#owner.platform, pause);
       if (this.#owner.closed) return;
       // The pause grows, and the first refusal was reported.
-      await this.#correctIfWrong(channel).catch(() => {});
+      if (this.#isWrong(channel)) await this.#correct(channel).catch(() => {});
     }
     this.#refused.delete(channel);
-  }
-
-  async #correctIfWrong(channel: string): Promise<void> {
-    if (this.#isWrong(channel)) await this.#correct(channel);
-  }
-
-  #sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#owner.platform.setTimer(ms, resolve);
-    });
   }
 }

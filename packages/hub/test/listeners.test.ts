@@ -110,6 +110,18 @@ describe('a publication that is not awaited', () => {
     }
   });
 
+  it('of a listener of error is reported at most once a second', async () => {
+    const { hub, failed } = hubWith();
+    hub.on('error', (_, error) => {
+      if (failed.mock.calls.length < 100) void hub.room('r').publish(error as string);
+    });
+    void hub.room('r').publish(7 as never);
+    await turns();
+    expect(failed).toHaveBeenCalledExactlyOnceWith(undefined, expect.any(TypeError));
+    await hub.close();
+    expect(failed).toHaveBeenCalledTimes(2);
+  });
+
   it('is reported when too many messages wait', async () => {
     const { hub, failed } = hubWith();
     enter(hub).session.join('r');

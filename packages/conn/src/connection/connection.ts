@@ -32,7 +32,7 @@ import { WriteSide, type WriteSideOwner } from '../write/write-side.ts';
 import { type CloseTarget, ConnectionCloseActions } from './close-actions.ts';
 import { CLOSED, type CloseEvents, CloseHandshake, isKnownEnd, OPEN } from './close-handshake.ts';
 import { FlowControl, type FlowControlOwner } from './flow-control.ts';
-import { ACTIVE, type Activity, type SweepTarget, UNLISTED } from './idle-sweep.ts';
+import { ACTIVE, RECEIVER, type SweepTarget, UNLISTED } from './idle-sweep.ts';
 import type { ConnShared } from './shared.ts';
 
 /** Parts that few connections need, each created on first use. An idle connection has none. */
@@ -98,7 +98,7 @@ export class Connection
   heardAt: number;
   pingedAt: number | undefined;
   pingWait: PingWait | undefined;
-  activity: Activity = UNLISTED;
+  activity: number = UNLISTED;
 
   /** The read side and the write side are absent while the connection is idle. */
   #readSide: ReadSide | undefined;
@@ -336,9 +336,13 @@ export class Connection
   }
 
   /** Lists this connection for the sweep of idle connections. */
-  #markActive(): void {
-    if (this.activity === ACTIVE || this.#closeHandshake !== undefined) return;
-    this.shared.idleSweep.add(this);
+  #markActive(visits: number = ACTIVE): void {
+    if (this.activity >= visits || this.#closeHandshake !== undefined) return;
+    this.shared.idleSweep.add(this, visits);
+  }
+
+  markReceiver(): void {
+    this.#markActive(RECEIVER);
   }
 
   dropIdleParts(): void {

@@ -50,6 +50,8 @@ export interface SendQueueOwner extends UnsentFramesOwner {
   readonly transport: Transport;
   /** Whether `flush` is called at the end of this turn anyway. */
   readonly flushScheduled: boolean;
+  /** The connection receives broadcasts, so it soon needs this queue again. */
+  markReceiver(): void;
   /** Ends the connection without a close frame: the stream of frames is broken. */
   abort(error: WebSocketError): void;
   /** Calls the observer of the platform, and reports its error. */
@@ -543,6 +545,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
    * turn anyway, the batch waits, so that more frames can be sent in the same write.
    */
   flushBatch(): void {
+    this.owner.markReceiver();
     // The batch may have been sent earlier.
     if (this.batch !== undefined && !this.owner.flushScheduled) this.flush();
   }

@@ -1,7 +1,14 @@
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
+import { broadcast } from '../../src/broadcast.ts';
 import { connectionOf } from '../../src/conn.ts';
-import { idleSweepOf, type SweepTarget, UNLISTED } from '../../src/connection/idle-sweep.ts';
+import {
+  ACTIVE,
+  idleSweepOf,
+  RECEIVER,
+  type SweepTarget,
+  UNLISTED,
+} from '../../src/connection/idle-sweep.ts';
 import { wired } from '../wired.ts';
 
 /** In ms. Two periods of the sweep, and a slice of it. */
@@ -30,6 +37,21 @@ describe('an idle connection', () => {
     if (!reads) got.push((await conn.readMessage()).text());
     expect(got).toEqual(reads ? ['first', 'second'] : ['second']);
     expect(sent()).toEqual(['text before', 'text after']);
+    conn.terminate();
+    expect(platform.timers).toBe(0);
+  });
+
+  it('keeps its write side for the next broadcast, and drops it when none comes', async () => {
+    const { conn, platform } = wired('server');
+    await platform.advance(SWEPT);
+    broadcast([conn], 'first');
+    await platform.settle();
+    const connection = connectionOf(conn);
+    const { writeSide } = connection;
+    await platform.advance(10 * SWEPT);
+    expect(connection.writeSide).toBe(writeSide);
+    await platform.advance(40 * SWEPT);
+    expect(connection.writeSide).not.toBe(writeSide);
     conn.terminate();
     expect(platform.timers).toBe(0);
   });
@@ -128,7 +150,7 @@ function sweepOf(count: number) {
   const platform = new FakePlatform();
   const sweep = idleSweepOf(platform);
   const targets = Array.from({ length: count }, () => new Target());
-  for (const target of targets) sweep.add(target);
+  for (const target of targets) sweep.add(target, ACTIVE);
   return { platform, sweep, targets };
 }
 
@@ -144,9 +166,20 @@ describe('the sweep', () => {
     const { platform, sweep, targets } = sweepOf(2);
     for (let ms = 0; ms < 10 * SWEPT; ms += 10) {
       await platform.advance(10);
-      sweep.add(targets[0]!);
+      sweep.add(targets[0]!, ACTIVE);
     }
     expect(targets.map(({ drops }) => drops)).toEqual([0, 1]);
+  });
+
+  it('keeps the parts of a receiver through other activity', async () => {
+    const { platform, sweep, targets } = sweepOf(1);
+    sweep.add(targets[0]!, RECEIVER);
+    sweep.add(targets[0]!, ACTIVE);
+    await platform.advance(10 * SWEPT);
+    expect(targets[0]!.drops).toBe(0);
+    await platform.advance(40 * SWEPT);
+    expect(targets[0]!.drops).toBe(1);
+    expect(platform.timers).toBe(0);
   });
 
   it('visits no connection that has ended', async () => {

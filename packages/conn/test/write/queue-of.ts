@@ -67,6 +67,7 @@ export function queueOf(
     conn,
     transport,
     flushScheduled: false,
+    markReceiver: () => {},
     flushAtEndOfTurn: () => void asked.push('flush'),
     observe: (event) => void event(observer),
     reportMistake: () => {},
