@@ -3,8 +3,8 @@ import { type TimerEntry, type Timers, timersOf } from '../time/timers.ts';
 
 /**
  * Period of the sweep in ms. A connection is swept after {@link ACTIVE} visits without activity,
- * that is one to two periods. With 50 ms more sides survived a collection of the young generation: 40 and 34 MB were copied while
- * 5,000 connections opened and echoed (Node 20).
+ * that is one to two periods. With 50 ms more sides survived a collection of the young generation:
+ * 40 and 34 MB were copied while 5,000 connections opened and echoed (Node 20).
  */
 const PERIOD = 16;
 /** Connections visited in one turn. More would delay the other connections. */
@@ -16,9 +16,9 @@ export const UNLISTED = 0;
 /** After any activity. */
 export const ACTIVE = 2;
 /**
- * After a broadcast, for about a second. The next one would otherwise create a write side for every
- * receiver, and these survive a collection: 2.6 MB of 10,000 receivers, in every second message
- * (Node 20).
+ * After a broadcast: a second, longer among thousands of connections. The next broadcast would
+ * otherwise create a write side for every receiver, and these survive a collection: 2.6 MB of 10,000
+ * receivers, in every second message (Node 20).
  */
 export const RECEIVER = 64;
 
@@ -36,8 +36,7 @@ export interface SweepTarget {
  * costs more than parsing it.
  *
  * The timer is set only while connections are listed. An ended connection stays in an array until
- * the next sweep: a Set that changes so often
- * allocates more than the connections.
+ * the next sweep: a Set that changes so often allocates more than the connections.
  */
 export class IdleSweep implements TimerEntry {
   slot: number | undefined;
