@@ -326,7 +326,8 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
 
   missed(room: string | undefined, from: Position | undefined): void {
     this.gapCount++;
-    this.emit('gap', undefined, room, from);
+    if (from === undefined) this.emit('gap', undefined, room);
+    else this.emit('gap', undefined, room, from);
   }
 
   mayJoin(session: Session<Data>, room: string): boolean | Promise<boolean> {
