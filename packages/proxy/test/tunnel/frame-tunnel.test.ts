@@ -217,7 +217,7 @@ describe('frames on their way, mode frames', () => {
   });
 
   it('end when a ping of the proxy has no answer', async () => {
-    const { client, target } = await pair({ heartbeat: { interval: 20, timeout: 20 } });
+    const { client, target } = await pair({ heartbeat: { interval: 20, timeout: 500 } });
     const answer = async (): Promise<void> => {
       for (let i = 0; ; i++) {
         const frame = await client.frame(i);
