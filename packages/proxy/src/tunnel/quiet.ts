@@ -13,6 +13,8 @@ export class Quiet {
   #sent = 0;
   #since = 0;
   #pinged = false;
+  /** Bytes for the source that the socket had accepted before the ping. */
+  #ahead = 0;
 
   /** @param from, to - The lanes from the source and to it. */
   constructor(from: FrameLane, to: FrameLane) {
@@ -24,7 +26,7 @@ export class Quiet {
     const { bytes, source } = this.#from;
     const quiet = now - this.#since;
     const sent = this.#to.bytes - source.writableLength;
-    const takes = sent !== this.#sent;
+    const sentBefore = this.#sent;
     this.#sent = sent;
     // A source that the proxy has paused cannot answer.
     if (bytes !== this.#bytes || source.isPaused()) {
@@ -32,13 +34,14 @@ export class Quiet {
       this.#since = now;
       this.#pinged = false;
     } else if (this.#pinged) {
-      // The ping stands behind other bytes, and the peer takes them.
-      if (takes) this.#since = now;
+      // The ping waits behind older bytes, and the peer takes them.
+      if (sentBefore < this.#ahead && sent !== sentBefore) this.#since = now;
       else if (quiet >= timeout!) source.destroy();
     } else if (quiet >= interval!) {
       const payload = randomBytes(PING_SIZE);
       this.#pinged = this.#to.sendPing(payload);
       if (this.#pinged) this.#from.ping = payload;
+      this.#ahead = this.#to.bytes;
       this.#since = now;
     }
   }
