@@ -37,7 +37,8 @@ function reasonOf(data: string | Uint8Array): Uint8Array {
     throw new RangeError('The message must not be greater than 123 bytes');
   }
   if (typeof data === 'string') return Buffer.from(data);
-  if (data instanceof Uint8Array) return data;
+  // Of any realm: `instanceof` knows one only.
+  if (data[Symbol.toStringTag] === 'Uint8Array') return data;
   throw new TypeError('Second argument must be a string or a Uint8Array');
 }
 

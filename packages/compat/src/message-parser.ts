@@ -25,7 +25,7 @@ import {
   type ParserEvents,
   type ParserOptions,
 } from './parser-events.ts';
-import { EXTENSION, engines, type PerMessageDeflate } from './permessage-deflate.ts';
+import { EXTENSION, engines, limitOf, type PerMessageDeflate } from './permessage-deflate.ts';
 import { platform } from './platform.ts';
 import {
   type BinaryType,
@@ -393,9 +393,4 @@ export class MessageParser<T> implements InflateWaiter {
     if (this.#deflate !== undefined) engines().inflateBudget.leave(this);
     this.#release();
   }
-}
-
-/** Numbers become 32-bit integers, as in ws; 0 is no limit. */
-function limitOf(limit: number | undefined): number {
-  return Math.max(0, (limit ?? 0) | 0);
 }

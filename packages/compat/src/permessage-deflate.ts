@@ -75,7 +75,7 @@ export class PerMessageDeflate {
   constructor(options?: PerMessageDeflateOptions) {
     this.#options = options ?? {};
     this.#isServer = Boolean(this.#options.isServer);
-    this._maxPayload = Math.max(0, (this.#options.maxPayload ?? 0) | 0);
+    this._maxPayload = limitOf(this.#options.maxPayload);
   }
 
   static get extensionName(): string {
@@ -289,6 +289,11 @@ export class PerMessageDeflate {
     }
     return answer;
   }
+}
+
+/** Limits become 32-bit integers, as in ws; 0 is no limit. */
+export function limitOf(limit: number | undefined): number {
+  return Math.max(0, (limit ?? 0) | 0);
 }
 
 /** The engines of this thread. */

@@ -124,7 +124,7 @@ export class Sender extends OutgoingFrames {
     if (first) this.#compress = Boolean(options.compress) && this.#compresses(payload);
     this.#firstFragment = fin;
     const opcode = !first ? ContinuationFrame : options.binary ? BinaryMessage : TextMessage;
-    if (this.#compress || this.#busy || (typeof payload !== 'string' && isBlob(payload))) {
+    if (this.#compress || this.#busy || isBlob(payload)) {
       const compress = this.#compress;
       return this.#prepare({ data: payload, opcode, fin, compress, mask, callback });
     }
@@ -203,7 +203,7 @@ export class Sender extends OutgoingFrames {
       return;
     }
     const { data, opcode, fin, compress } = job;
-    if (typeof data !== 'string' && isBlob(data)) return this.#readBlob(job, data);
+    if (isBlob(data)) return this.#readBlob(job, data);
     if (!compress) return this.#ready(job, 0, data);
     const bytes = bytesOf(data);
     if (!fin || this.#stream !== undefined || opcode === ContinuationFrame) {
@@ -310,6 +310,5 @@ function closedWhile(what: string): Error {
 const { sendFrame } = Sender.prototype;
 
 function sizeOf(data: string | Uint8Array | Blob): number {
-  if (typeof data === 'string') return Buffer.byteLength(data);
-  return data instanceof Uint8Array ? data.length : data.size;
+  return isBlob(data) ? data.size : Buffer.byteLength(data);
 }

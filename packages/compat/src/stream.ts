@@ -35,6 +35,11 @@ class WebSocketStream extends Duplex {
       emitClose: false,
       objectMode: false,
       writableObjectMode: false,
+      // The methods are those of this class.
+      read: undefined,
+      write: undefined,
+      final: undefined,
+      destroy: undefined,
     });
     this.#ws = ws;
     ws.on('message', (data: Buffer, isBinary: boolean) => {

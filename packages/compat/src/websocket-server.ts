@@ -85,7 +85,7 @@ export class WebSocketServer extends EventEmitter {
     this.options = withDefaults(options);
     const { port, host, backlog, server, noServer, clientTracking } = this.options;
     const hasPort = port != null;
-    if (Number(hasPort) + Number(Boolean(server)) + Number(Boolean(noServer)) !== 1) {
+    if ([hasPort, server, noServer].filter(Boolean).length !== 1) {
       throw new TypeError(
         'One and only one of the "port", "server", or "noServer" options must be specified',
       );

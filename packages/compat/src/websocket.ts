@@ -159,7 +159,8 @@ export class WebSocket extends EventEmitter {
       this._configure(options ?? {});
       return;
     }
-    const isOptions = isObject(protocols) && !Array.isArray(protocols);
+    const isOptions =
+      typeof protocols === 'object' && protocols !== null && !Array.isArray(protocols);
     const chosen = ((isOptions ? protocols : options) ?? {}) as ClientOptions;
     const { protocols: listed = [] } = chosen;
     const offered = isOptions || protocols === undefined ? listed : (protocols as string);
@@ -350,10 +351,6 @@ export class WebSocket extends EventEmitter {
   _bufferedAfterClose = 0;
 }
 
-function isObject(value: unknown): boolean {
-  return typeof value === 'object' && value !== null;
-}
-
 /** Gives up a handshake. */
 function abandon(ws: WebSocket): void {
   abort(ws, ws._req!, CLOSED_EARLY);
@@ -362,7 +359,10 @@ function abandon(ws: WebSocket): void {
 /** A message after the end counts as buffered, and its callback gets an error. */
 function refuse(ws: WebSocket, data: unknown, callback: SendCallback | undefined): void {
   if (data) ws._bufferedAfterClose += isBlob(data) ? data.size : bytesOf(data).length;
-  if (callback) process.nextTick(callback, notOpen(ws));
+  if (!callback) return;
+  // The callbacks of earlier messages come first.
+  ws._sender?.flush();
+  process.nextTick(callback, notOpen(ws));
 }
 
 function notOpen({ readyState }: WebSocket): Error {

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { runInNewContext } from 'node:vm';
 import { describe } from 'vitest';
 import { closed, masked, sameTrace } from '../trace.ts';
 
@@ -21,6 +22,13 @@ const BAD_CODES = [
 ];
 
 describe.each([['server'], ['client']] as const)('close by the %s', (side) => {
+  sameTrace('takes the bytes of another realm as a reason', async (scene) => {
+    const { server, client } = await scene.pair();
+    const reason = runInNewContext('Uint8Array.of(0x6f, 0x6b)') as Buffer;
+    (side === 'server' ? server : client).close(1000, reason);
+    await closed(server, client);
+  });
+
   for (const args of [
     [],
     [1000],

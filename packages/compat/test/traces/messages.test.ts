@@ -336,6 +336,28 @@ describe('before and after the open state', () => {
   });
 });
 
+describe('callbacks of messages before and after the close', () => {
+  sameTrace('come in the order of the calls', async (scene) => {
+    const { server, client } = await scene.pair();
+    for (const data of ['one', 'two']) server.send(data, scene.callback('server', data));
+    server.close();
+    server.send('three', scene.callback('server', 'three'));
+    server.ping('four', undefined, scene.callback('server', 'four'));
+    await closed(server, client);
+  });
+
+  sameTrace('come in the order of the calls of a listener', async (scene) => {
+    const { server, client } = await scene.pair();
+    server.on('message', () => {
+      server.send('one', scene.callback('server', 'one'));
+      server.close();
+      server.send('two', scene.callback('server', 'two'));
+    });
+    client.send('go');
+    await closed(server, client);
+  });
+});
+
 describe('pause and resume', () => {
   sameTrace('hold back messages', async (scene) => {
     const { server, client } = await scene.pair();

@@ -56,6 +56,19 @@ describe('createWebSocketStream', () => {
     await closedStream(stream);
   });
 
+  sameTrace('ignores methods among its options', async (scene) => {
+    const { server, client, stream } = await streamPair(scene, {
+      read: () => scene.log('client', 'read'),
+      write: (_chunk, _encoding, done) => done(new Error('write')),
+      final: (done) => done(new Error('final')),
+      destroy: (_error, done) => done(new Error('destroy')),
+    });
+    stream.resume();
+    stream.end('hello', scene.callback('client', 'end'));
+    await closed(server, client);
+    await closedStream(stream);
+  });
+
   sameTrace('ends when the peer closes', async (scene) => {
     const { server, client, stream } = await streamPair(scene);
     stream.resume();
