@@ -1,6 +1,7 @@
 // A server that answers calls as obs-websocket 5 does, in its own process.
 import { serve } from '@ws/node-server';
 import { answer } from '../harness/child.ts';
+import { ENCODINGS } from './obs-encodings.ts';
 import { SCENES } from './obs-scenes.ts';
 
 /** The requests that the process answers. */
@@ -10,16 +11,18 @@ export type ObsServerAnswers = {
 };
 
 async function listen(): Promise<string> {
-  const subprotocols = ['obswebsocket.json'];
+  const encodings = Object.values(ENCODINGS);
+  const subprotocols = encodings.map(({ subprotocol }) => subprotocol);
   const server = await serve({ port: 0, host: '127.0.0.1', subprotocols }, (conn) => {
-    void conn.send('{"op":0,"d":{"obsWebSocketVersion":"5.1.0","rpcVersion":1}}');
+    const { encode, decode } = encodings.find((each) => each.subprotocol === conn.subprotocol)!;
+    void conn.send(encode({ op: 0, d: { obsWebSocketVersion: '5.1.0', rpcVersion: 1 } }));
     return conn.receive((message) => {
-      const { op, d } = message.json() as { op: number; d: Record<string, unknown> };
-      if (op === 1) return conn.send('{"op":2,"d":{"negotiatedRpcVersion":1}}');
+      const { op, d } = decode(message.data) as { op: number; d: Record<string, unknown> };
+      if (op === 1) return conn.send(encode({ op: 2, d: { negotiatedRpcVersion: 1 } }));
       const { requestType, requestId } = d;
       const requestStatus = { result: true, code: 100 };
       const answer = { requestType, requestId, requestStatus, responseData: SCENES };
-      return conn.send(JSON.stringify({ op: 7, d: answer }));
+      return conn.send(encode({ op: 7, d: answer }));
     });
   });
   return server.url;

@@ -1,14 +1,22 @@
 // A client that calls OBS, in its own process. See `ObsClientAnswers`.
 import { isDeepStrictEqual } from 'node:util';
+import * as msgpack from '@msgpack/msgpack';
 import { connect } from '@ws/obs';
 import { OBSWebSocket } from 'obs-websocket-js/json';
+import { OBSWebSocket as MsgpackOBSWebSocket } from 'obs-websocket-js/msgpack';
 import { answer } from '../harness/child.ts';
 import { type Usage, usage } from '../harness/usage.ts';
+import { ENCODINGS } from '../load/obs-encodings.ts';
 import { SCENES } from '../load/obs-scenes.ts';
+import { overSocket, overWs } from './obs-bare-clients.ts';
 
 /** The requests that the process answers. */
 export type ObsClientAnswers = {
-  open: (request: { readonly client: string; readonly url: string }) => Promise<void>;
+  open: (request: {
+    readonly client: string;
+    readonly url: string;
+    readonly encoding: string;
+  }) => Promise<void>;
   /** Keeps `calls` calls in flight for `ms` milliseconds. Returns the number of answers. */
   run: (request: { readonly ms: number; readonly calls: number }) => Promise<number>;
   usage: (nothing?: undefined) => Usage;
@@ -16,22 +24,24 @@ export type ObsClientAnswers = {
 
 type Call = () => Promise<unknown>;
 
-const CLIENTS: Readonly<Record<string, (url: string) => Promise<Call>>> = {
-  async ours(url) {
-    const obs = await connect(url);
+const CLIENTS: Readonly<Record<string, (url: string, encoding: string) => Promise<Call>>> = {
+  async ours(url, encoding) {
+    const obs = await connect(url, encoding === 'json' ? {} : { encoding: msgpack });
     return () => obs.call('GetSceneList');
   },
-  async 'obs-websocket-js'(url) {
-    const obs = new OBSWebSocket();
+  async 'obs-websocket-js'(url, encoding) {
+    const obs = encoding === 'json' ? new OBSWebSocket() : new MsgpackOBSWebSocket();
     await obs.connect(url);
     return () => obs.call('GetSceneList');
   },
+  'bare ws': (url, encoding) => overWs(url, ENCODINGS[encoding]!),
+  'bare socket': (url, encoding) => overSocket(url, ENCODINGS[encoding]!),
 };
 
 let call: Call;
 
-async function open({ client, url }: { client: string; url: string }): Promise<void> {
-  call = await CLIENTS[client]!(url);
+async function open({ client, url, encoding }: Parameters<ObsClientAnswers['open']>[0]) {
+  call = await CLIENTS[client]!(url, encoding);
 }
 
 async function run({ ms, calls }: { ms: number; calls: number }): Promise<number> {

@@ -7,30 +7,31 @@ import type { ObsClientAnswers } from '../rivals/obs-client-worker.ts';
 import { type Environment, type Scenario, startChild } from './scenario.ts';
 
 const BASE = 'obs-websocket-js';
-const CONTENDERS: readonly string[] = ['ours', BASE];
+const CONTENDERS: readonly string[] = ['ours', BASE, 'bare ws', 'bare socket'];
 
 /** Calls in flight at a time. */
-const CALLS: Readonly<Record<string, number>> = {
-  'one call at a time': 1,
-  '16 calls at a time': 16,
-};
+const CALLS: readonly number[] = [1, 4, 16, 64];
 
 /** `ws-bench obs`. */
 export const obs: Scenario = {
   name: 'obs',
   summary: 'calls of @ws/obs next to those of obs-websocket-js',
   help: `A client calls GetSceneList of a server that answers as OBS does, with ten scenes. Each answer is compared
-with the server's. The client has its own process.
+with the server's. The client has its own process. 'bare ws' and 'bare socket' encode a request, decode its answer and
+settle a promise, without ids, checks or timeouts: no client can cost less on that transport.
 `,
   full: { processes: 3, rounds: 3, ms: 1_000, warmUpMs: 5_000 },
-  minutes: 2,
+  minutes: 6,
   quick: { processes: 1, rounds: 2, ms: 300, warmUpMs: 300 },
   contests: (environment) =>
-    Object.entries(CALLS).map(([name, calls]) => callContest(environment, name, calls)),
+    ['json', 'msgpack'].flatMap((encoding) =>
+      CALLS.map((calls) => callContest(environment, encoding, calls)),
+    ),
   tables,
 };
 
-function callContest(environment: Environment, contest: string, calls: number): Contest {
+function callContest(environment: Environment, encoding: string, calls: number): Contest {
+  const contest = `${encoding}, ${calls} in flight`;
   return {
     name: contest,
     contenders: CONTENDERS,
@@ -39,7 +40,7 @@ function callContest(environment: Environment, contest: string, calls: number): 
       const script = './obs-client-worker.js';
       const { child, name } = startChild<ObsClientAnswers>(script, contender, contest, environment);
       const url = await server.ask('listen', undefined);
-      await child.ask('open', { client: name, url });
+      await child.ask('open', { client: name, url, encoding });
       return {
         async window(ms) {
           const before = await child.ask('usage', undefined);

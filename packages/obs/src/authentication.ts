@@ -1,13 +1,14 @@
-import type { Fields } from './encoding.ts';
+import { type Fields, typed } from './encoding.ts';
 
 /**
  * Returns the proof that this end knows the password, the same in protocols 4 and 5:
  * base64(sha256(base64(sha256(password + salt)) + challenge)).
  *
- * @throws (rejects) TypeError in a page without WebCrypto.
+ * @throws (rejects) ObsProtocolError for a malformed challenge; TypeError in a page without WebCrypto.
  */
 export async function proofOf(password: string, { salt, challenge }: Fields): Promise<string> {
-  return digest((await digest(password + String(salt))) + String(challenge));
+  const inner = await digest(password + typed('salt', 'string', salt));
+  return digest(inner + typed('challenge', 'string', challenge));
 }
 
 async function digest(text: string): Promise<string> {

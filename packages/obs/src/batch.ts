@@ -2,7 +2,7 @@ import { type Fields, fieldsOf } from './encoding.ts';
 import { ObsProtocolError, ObsRequestError } from './errors.ts';
 import type { RequestStatus } from './generated/enums.ts';
 import type { Requests, Responses } from './generated/protocol.ts';
-import { type CallOptions, checkRequest, expect } from './options.ts';
+import { type CallOptions, checkRequest, expect, expectType } from './options.ts';
 import { UNKNOWN_STATUS } from './wire.ts';
 
 /** One request of a batch. */
@@ -61,7 +61,7 @@ export function batchOf(
 ): Fields {
   expect(Array.isArray(requests), 'batch', 'an array of requests', requests);
   for (const each of requests) checkRequest('batch', each?.requestType, each?.requestData);
-  expect(typeof haltOnFailure === 'boolean', 'haltOnFailure', 'a boolean', haltOnFailure);
+  expectType('haltOnFailure', 'boolean', haltOnFailure);
   const executionType = EXECUTION_TYPES.indexOf(execution);
   expect(executionType >= 0, 'execution', EXECUTION_TYPES.join(' or '), execution);
   return { haltOnFailure, executionType, requests };
@@ -73,7 +73,7 @@ export function resultsOf({ results }: Fields): BatchResult[] {
   return results.map((result: unknown) => {
     const fields = fieldsOf(result);
     const error = refusalOf(fields['requestType'] as string, fields);
-    return (error === undefined ? fields : { ...fields, error }) as unknown as BatchResult;
+    return { ...fields, error } as unknown as BatchResult;
   });
 }
 
@@ -83,10 +83,8 @@ export function resultsOf({ results }: Fields): BatchResult[] {
  * @throws ObsProtocolError for an answer without a verdict.
  */
 export function refusalOf(requestType: string, answer: Fields): ObsRequestError | undefined {
-  const {
-    result,
-    code = UNKNOWN_STATUS,
-    comment,
-  } = fieldsOf(answer['requestStatus']) as Partial<RequestVerdict>;
-  return result === true ? undefined : new ObsRequestError(requestType, code, comment);
+  const { result, code, comment } = fieldsOf(answer['requestStatus']);
+  if (result === true) return undefined;
+  const status: RequestStatus = typeof code === 'number' ? (code as RequestStatus) : UNKNOWN_STATUS;
+  return new ObsRequestError(requestType, status, comment);
 }

@@ -1,7 +1,7 @@
 import { range } from '@ws/conn/parts';
 import { dial as defaultDial } from '@ws/node-client';
 import { proofOf } from './authentication.ts';
-import { type Encoding, type Fields, fieldsOf } from './encoding.ts';
+import { type Encoding, type Fields, fieldsOf, typed } from './encoding.ts';
 import { ObsProtocolError } from './errors.ts';
 import { checkSubscriptions, Obs, type ObsInfo } from './obs.ts';
 import { exchange, open, type Plan } from './open.ts';
@@ -54,9 +54,9 @@ export async function connect(
 export function planConnect(
   method: string,
   options: ConnectOptions,
-  ...names: readonly string[]
+  names: readonly string[] = [],
 ): Plan<Obs> {
-  const wait = openWaitOf(method, options, ...OPTION_NAMES, ...names);
+  const wait = openWaitOf(method, options, [...OPTION_NAMES, ...names]);
   const {
     password,
     eventSubscriptions,
@@ -93,11 +93,11 @@ export function planConnect(
           ? undefined
           : await proofOf(password, fieldsOf(challenge));
       const identify = { rpcVersion, authentication, eventSubscriptions };
-      const identified = await ask(IDENTIFIED, { op: IDENTIFY, d: identify });
+      const { negotiatedRpcVersion } = await ask(IDENTIFIED, { op: IDENTIFY, d: identify });
       const info = {
         obsWebSocketVersion,
         obsStudioVersion,
-        rpcVersion: identified['negotiatedRpcVersion'],
+        rpcVersion: typed('negotiatedRpcVersion', 'number', negotiatedRpcVersion),
       };
       return new Obs(conn, info as ObsInfo, encoding, report);
     },

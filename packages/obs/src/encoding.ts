@@ -1,4 +1,5 @@
 import type { Message } from '@ws/conn';
+import { kind } from '@ws/conn/parts';
 import { ObsProtocolError } from './errors.ts';
 
 /** A binary encoding of messages: MessagePack, for example `@msgpack/msgpack`. */
@@ -38,6 +39,19 @@ export function decode(
 
 /** @throws ObsProtocolError when a part of a message is no object. */
 export function fieldsOf(value: unknown): Fields {
-  if (typeof value === 'object' && value !== null) return value as Fields;
-  throw new ObsProtocolError('a message lacks an object');
+  return typed('a message', 'object', value);
+}
+
+/** The types of {@link typed}. */
+interface Types {
+  readonly boolean: boolean;
+  readonly number: number;
+  readonly object: Fields;
+  readonly string: string;
+}
+
+/** @throws ObsProtocolError when a value in a message is missing or not of `type`. */
+export function typed<T extends keyof Types>(name: string, type: T, value: unknown): Types[T] {
+  if (typeof value === type && value !== null) return value as Types[T];
+  throw new ObsProtocolError(`${name}: expected ${type}, got ${kind(value)}`);
 }

@@ -28,7 +28,7 @@ export class ObsRequestError extends WebSocketError {
   readonly comment: string;
 
   constructor(requestType: string, status: RequestStatus, comment: unknown = '') {
-    const words = String(comment);
+    const words = typeof comment === 'string' ? comment : '';
     const reason = status > 0 ? ` with status ${status}` : '';
     const why = words && `: ${printable(words)}`;
     super(`OBS refused ${requestType}${reason}${why}`, 'WS_ERR_OBS_REQUEST');

@@ -37,11 +37,13 @@ export class Listeners {
 
   emit(event: string, data: unknown): void {
     const failed = (error: unknown): void => this.#failed(error, `listener of ${event}`);
+    const listeners = this.#byEvent.get(event);
     // A copy: a listener that another one adds gets the next event.
-    const listeners = [...(this.#byEvent.get(event) ?? [])];
-    for (const [call] of listeners) {
+    const called = [...(listeners ?? [])];
+    for (const listener of called) {
       try {
-        onRejection(call(data), failed);
+        // Another listener may have removed it.
+        if (listeners!.has(listener)) onRejection(listener[0](data), failed);
       } catch (error) {
         failed(error);
       }
@@ -64,7 +66,7 @@ export class Listeners {
       for (const remove of removers) remove();
       wake();
     };
-    const removers = names.map((type) =>
+    const removers = [...new Set(names)].map((type) =>
       this.on(type, (data) => {
         if (events.push({ type, data }) > MAX_EVENTS) {
           events = [];

@@ -17,7 +17,6 @@ import {
   expect,
   type ObsConn,
   type OpenOptions,
-  waitOf,
 } from './options.ts';
 import {
   EVENT,
@@ -126,7 +125,8 @@ export class Obs implements AsyncDisposable {
     return this.#connection.request(
       'call',
       type,
-      () => waitOf('call', options),
+      options,
+      undefined,
       (requestId) => {
         checkRequest('call', type, data);
         return { op: REQUEST, d: { requestType: type, requestId, requestData: data } };
@@ -157,7 +157,8 @@ export class Obs implements AsyncDisposable {
     return this.#connection.request(
       'batch',
       'batch',
-      () => waitOf('batch', options, 'execution', 'haltOnFailure'),
+      options,
+      ['execution', 'haltOnFailure'],
       (requestId) => ({ op: REQUEST_BATCH, d: { requestId, ...batchOf(requests, options) } }),
       (answer) => resultsOf(answer) as BatchResult<R[number]['requestType']>[],
       this.#schedule,
@@ -173,7 +174,8 @@ export class Obs implements AsyncDisposable {
     return this.#connection.request(
       'reidentify',
       'reidentify',
-      () => waitOf('reidentify', options, 'eventSubscriptions'),
+      options,
+      ['eventSubscriptions'],
       () => {
         const { eventSubscriptions } = options;
         checkSubscriptions(eventSubscriptions);

@@ -39,7 +39,7 @@ export async function open<T>(
     if (scope.signal.aborted) conn.terminate();
     return login(conn);
   };
-  const opened = waits.add(
+  const pending = waits.add(
     '',
     wait,
     // A query may have a secret.
@@ -48,10 +48,10 @@ export async function open<T>(
   );
   connect().then(
     (result) => waits.settle('', result),
-    (error: unknown) => waits.reject('', error),
+    (error: unknown) => waits.reject(pending, error),
   );
   try {
-    return await opened;
+    return (await pending.deferred.promise) as T;
   } catch (error) {
     scope.abort(error);
     conn?.terminate?.();

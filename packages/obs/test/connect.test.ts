@@ -65,6 +65,37 @@ describe('connect', () => {
     expect(error.message).toContain('a message cannot be decoded');
   });
 
+  it.each(['{}', '{"negotiatedRpcVersion":null}', '{"negotiatedRpcVersion":"1"}'])(
+    'rejects a server whose Identified has the data %s',
+    async (data) => {
+      const fake = await startFake({ ignoresIdentify: true });
+      const connecting = connect(fake.url, {
+        dial: async (url, options) => {
+          const conn = await dial(url, options);
+          const send = conn.send.bind(conn);
+          conn.send = async (message) => {
+            await send(message);
+            fake.sendRaw(`{"op":2,"d":${data}}`);
+          };
+          return conn;
+        },
+      });
+      const error = await rejection(connecting);
+      expect(error).toBeInstanceOf(ObsProtocolError);
+      expect(error.message).toContain('negotiatedRpcVersion');
+    },
+  );
+
+  it.each(['null', '{}', '{"salt":"x"}', '{"salt":{"toString":1},"challenge":"x"}'])(
+    'rejects a server whose challenge is %s',
+    async (authentication) => {
+      const hello = `{"op":0,"d":{"authentication":${authentication}}}`;
+      const fake = await startFake({ hello });
+      const error = await rejection(connect(fake.url, { password: 'secret' }));
+      expect(error).toBeInstanceOf(ObsProtocolError);
+    },
+  );
+
   it('rejects a server that sends binary messages', async () => {
     const server = await serve({ port: 0, host: '127.0.0.1' }, async (conn) => {
       await conn.send(new Uint8Array([1, 2, 3]));

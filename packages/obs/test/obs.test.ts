@@ -182,8 +182,9 @@ describe('a refusal', () => {
 
   it.each([
     ['"a\\u001b"', ': a\\u001b'],
-    ['5', ': 5'],
-    ['{}', ': [object Object]'],
+    ['5', ''],
+    ['{}', ''],
+    ['{"toString":1}', ''],
     ['""', ''],
   ])('has the comment %s in its text', async (comment, text) => {
     const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
@@ -199,6 +200,18 @@ describe('a refusal', () => {
 
 describe('Obs.batch', () => {
   nothingUnhandled();
+
+  it('takes the error of a result from its status only', async () => {
+    const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
+    const batch = obs.batch([{ requestType: 'GetStats' }, { requestType: 'GetStats' }]);
+    await fake.requested('GetStats');
+    const accepted = '{"requestStatus":{"result":true,"code":100},"error":"mine"}';
+    const refused = '{"requestType":"GetStats","requestStatus":{"result":false,"code":"600"}}';
+    fake.sendRaw(`{"op":9,"d":{"requestId":"1","results":[${accepted},${refused}]}}`);
+    const [first, second] = await batch;
+    expect(first?.error).toBeUndefined();
+    expect(second?.error).toMatchObject({ requestType: 'GetStats', status: RequestStatus.Unknown });
+  });
 
   it('resolves with the result of each request', async () => {
     const { obs } = await connected();
@@ -313,6 +326,16 @@ describe('Obs.on', () => {
     await obs.call('SetCurrentProgramScene', { sceneName: 'Camera' });
     await obs.call('SetStudioModeEnabled', { studioModeEnabled: true });
     expect(seen).toEqual(['studio mode']);
+  });
+
+  it('does not call a listener that another one has removed', async () => {
+    const { obs } = await connected();
+    let calls = 0;
+    obs.on('CustomEvent', () => remove());
+    const remove = obs.on('CustomEvent', () => calls++);
+    await obs.call('BroadcastCustomEvent', { eventData: {} });
+    await obs.call('GetVersion');
+    expect(calls).toBe(0);
   });
 
   it('calls a listener that another one adds from the next event on', async () => {
@@ -511,6 +534,20 @@ describe('Obs.events', () => {
     ]);
   });
 
+  it('gives an event once when its name is given twice', async () => {
+    const { fake, obs } = await connected();
+    const names = ['CustomEvent', 'CustomEvent'] as const;
+    const iterator = obs.events(...names)[Symbol.asyncIterator]();
+    const waiting = [iterator.next(), iterator.next()];
+    fake.emit('CustomEvent', { i: 0 });
+    fake.emit('CustomEvent', { i: 1 });
+    const results = await Promise.all(waiting);
+    expect(results.map(({ value }) => (value as { data: unknown }).data)).toEqual([
+      { i: 0 },
+      { i: 1 },
+    ]);
+  });
+
   it('throws without a name', async () => {
     const { obs } = await connected();
     expect(() => (obs.events as () => unknown).call(obs)).toThrow('expected the names of events');
@@ -522,15 +559,15 @@ describe('a message that obs-websocket does not send', () => {
 
   it.each([
     ['{', 'cannot be decoded'],
-    ['null', 'a message lacks an object'],
-    ['{"op":7}', 'a message lacks an object'],
+    ['null', 'a message: expected object, got '],
+    ['{"op":7}', 'a message: expected object, got '],
     ['{"op":7,"d":{"requestId":"x"}}', 'an answer without a call: id "x"'],
     ['{"op":7,"d":{}}', 'an answer without a call'],
     ['{"op":2,"d":{}}', 'an answer without a call'],
     ['{"op":99,"d":{}}', 'unknown op 99'],
     ['{"d":{}}', 'unknown op undefined'],
-    ['{"op":5,"d":null}', 'a message lacks an object'],
-    ['[]', 'a message lacks an object'],
+    ['{"op":5,"d":null}', 'a message: expected object, got '],
+    ['[]', 'a message: expected object, got '],
     ['{"op":7,"d":{"requestId":"__proto__"}}', 'an answer without a call: id "__proto__"'],
     ['{"op":7,"d":{"requestId":{"toString":1}}}', 'an answer without a call'],
     [`{"op":7,"d":{"requestId":"${'9'.repeat(100_000)}"}}`, 'an answer without a call: id "999'],

@@ -1,3 +1,4 @@
+import { serve } from '@ws/node-server';
 import { ObsCloseError, ObsProtocolError, ObsRequestError } from '@ws/obs';
 import { connectV4, type ObsV4, type OpenOptions } from '@ws/obs/v4';
 import { nothingUnhandled } from '@ws/tests';
@@ -72,6 +73,15 @@ describe('connectV4', () => {
     const error = await rejection(connectV4(fake.url));
     expect(error).toBeInstanceOf(ObsProtocolError);
     expect(error.message).toContain('use connect of @ws/obs');
+  });
+
+  it('rejects an answer that does not say whether a password is required', async () => {
+    const server = await serve({ port: 0, host: '127.0.0.1' }, (conn) =>
+      conn.receive(() => conn.send('{"message-id":"GetAuthRequired","status":"error"}')),
+    );
+    onTestFinished(() => server.close() as Promise<unknown> as Promise<void>);
+    const error = await rejection(connectV4(server.url));
+    expect(error).toBeInstanceOf(ObsProtocolError);
   });
 
   it('rejects a server that closes', async () => {

@@ -1,6 +1,6 @@
 import { dial as defaultDial } from '@ws/node-client';
 import { proofOf } from '../authentication.ts';
-import type { Fields } from '../encoding.ts';
+import { type Fields, typed } from '../encoding.ts';
 import { ObsProtocolError, ObsRequestError } from '../errors.ts';
 import { exchange, open } from '../open.ts';
 import { type ObsConn, type OpenOptions, openWaitOf } from '../options.ts';
@@ -38,7 +38,7 @@ export async function connectV4(
     waitsFor: 'answer of obs-websocket 4 (for OBS 28 and later use connect of @ws/obs)',
     async login(conn) {
       const asked = await ask(conn, 'GetAuthRequired');
-      if (asked['authRequired'] === true) {
+      if (typed('authRequired', 'boolean', asked['authRequired'])) {
         if (password === undefined)
           throw refused('OBS asks for a password; use the option password');
         const auth = await proofOf(password, asked);
