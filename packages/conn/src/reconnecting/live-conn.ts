@@ -155,11 +155,10 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   }
 
   /**
-   * Iterates over the messages of all connections, in their order. A loop that has not begun to
-   * read a connection when it ends holds back the next dial, until a message waits to be sent, and
-   * in any case when it is 64 connections behind. The
-   * iteration ends with this object, and throws the error that ended it. `break` leaves this object
-   * open.
+   * Iterates over the messages of all connections, in their order. When the loop has not begun the
+   * last connection, the next dial waits for the loop or for a message to send. When the loop is 64
+   * connections behind, the dial waits for the loop. The iteration ends with this object, and throws
+   * the error that ended it. `break` leaves this object open.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<Message, undefined> {
     this.#readers++;
