@@ -10,8 +10,7 @@ export function checkString(name: string, value: unknown): asserts value is stri
 /**
  * @param least, most - Bounds of the bytes in UTF-8.
  * @param hint - Ends the message.
- * @throws TypeError for other values than a string and for a lone surrogate, RangeError for another
- *   number of bytes.
+ * @throws TypeError for other values than a string, RangeError for another number of bytes.
  */
 export function checkText(
   name: string,
@@ -21,8 +20,6 @@ export function checkText(
   hint = '',
 ): asserts value is string {
   checkString(name, value);
-  // In UTF-8 it would become U+FFFD, and the text another one.
-  if (/\p{Surrogate}/u.test(value)) throw new TypeError(`${name}: it has a lone surrogate`);
   // A UTF-16 unit has at most three bytes in UTF-8, so most texts need no measuring.
   const bytes = value.length * 3 <= most ? value.length : utf8Length(value);
   if (bytes >= least && bytes <= most) return;
@@ -47,5 +44,16 @@ export function checkKeyedOptions(
   names: readonly string[],
 ): void {
   checkOptionNames(owner, options, names, 'ignore');
-  if (options.key !== undefined) checkText('key', options.key, 0, MAX_KEY_BYTES);
+  const { key } = options;
+  if (key === undefined) return;
+  checkText('key', key, 0, MAX_KEY_BYTES);
+  checkWellFormed('key', key);
+}
+
+/**
+ * @throws TypeError for a lone surrogate. In the UTF-8 of an envelope it would become U+FFFD, and
+ *   the text another one.
+ */
+export function checkWellFormed(name: string, value: string): void {
+  if (/\p{Surrogate}/u.test(value)) throw new TypeError(`${name}: it has a lone surrogate`);
 }

@@ -1,6 +1,6 @@
 import { bound, checkOptionNames, duration, kind, whole } from '@ws/conn/internal';
 import type { Backplane } from './backplane.ts';
-import { checkOneOf, checkText } from './checks.ts';
+import { checkOneOf, checkText, checkWellFormed } from './checks.ts';
 import { MAX_ID_BYTES } from './envelope.ts';
 import { type Overflow, POLICIES } from './overflow.ts';
 import type { HistoryBounds } from './room-history.ts';
@@ -116,6 +116,7 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
     rooms = {},
   } = options;
   checkText('id', id, 1, MAX_ID_BYTES);
+  checkWellFormed('id', id);
   if (typeof overflow !== 'function') checkOneOf('overflow', overflow, [...POLICIES, 'latest']);
   return {
     id,
