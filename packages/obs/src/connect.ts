@@ -54,9 +54,9 @@ export async function connect(
 export function planConnect(
   method: string,
   options: ConnectOptions,
-  names: readonly string[] = [],
+  ...names: readonly string[]
 ): Plan<Obs> {
-  const wait = openWaitOf(method, options, [...OPTION_NAMES, ...names]);
+  const wait = openWaitOf(method, options, ...OPTION_NAMES, ...names);
   const {
     password,
     eventSubscriptions,

@@ -12,8 +12,8 @@ import {
 import { decode, type Encoding, encode, type Fields } from './encoding.ts';
 import { ObsCloseError, ObsProtocolError } from './errors.ts';
 import { Listeners } from './listeners.ts';
-import { type CallOptions, type ObsConn, waitOf } from './options.ts';
-import { type Pending, Waits } from './waits.ts';
+import type { ObsConn, Wait } from './options.ts';
+import { Waits } from './waits.ts';
 import { GOING_AWAY, NO_STATUS_RECEIVED, NORMAL_CLOSURE } from './wire.ts';
 
 /** Codes after which a loop over events ends without an error. */
@@ -72,45 +72,44 @@ export class ObsConnection {
    *
    * @param method - The method that the caller used, for the report.
    * @param name - The request, for messages.
-   * @param options - Those of CallOptions, and those with the names `optionNames`.
+   * @param wait - Returns the bounds, or throws for a wrong option.
    * @param message - Returns the message for an id, or throws for a wrong argument.
    * @param finish - Returns the result, or throws the error, of an answer.
    * @param schedule - Calls `send`, at once or later.
-   * @throws (rejects) the errors of the options, `message`, `finish` and the encoding; ObsCloseError,
+   * @throws (rejects) the errors of `wait`, `message`, `finish` and the encoding; ObsCloseError,
    *   TimeoutError, the reason of the signal, BackpressureError.
    */
   request<T>(
     method: string,
     name: string,
-    options: CallOptions | undefined,
-    optionNames: readonly string[] | undefined,
+    wait: () => Wait,
     message: (id: string) => unknown,
     finish: (answer: Fields) => T,
     schedule: (send: Send, id: string) => void = (send) => void send(),
   ): Promise<T> {
     const id = String(++this.#lastId);
     try {
-      const wait = waitOf(method, options, optionNames);
+      const bounds = wait();
       const data = encode(message(id), this.#encoding);
       if (this.#closeError !== undefined) return rejectedLater(portablePlatform, this.#closeError);
-      const pending = this.#waits.add(id, wait, () => `${name}: no answer`, finish);
-      schedule(() => this.#send(pending, data), id);
-      return pending.deferred.promise as Promise<T>;
+      const result = this.#waits.add(id, bounds, () => `${name}: no answer`, finish);
+      schedule(() => this.#send(id, data), id);
+      return result;
     } catch (error) {
       if (error instanceof TypeError || error instanceof RangeError) this.#report(error, method);
       return rejected(error);
     }
   }
 
-  #send(pending: Pending, data: string | Uint8Array): Promise<void> | undefined {
-    if (!this.#waits.has(pending)) return undefined;
+  #send(id: string, data: string | Uint8Array): Promise<void> | undefined {
+    if (!this.#waits.has(id)) return undefined;
     const sent = this.#conn.send(data);
     // While there is room, every write of a Conn returns this promise.
     if (sent !== RESOLVED) {
       sent.catch((error: unknown) => {
         // All others mean the end of the connection: the call rejects when it has closed.
         if (error instanceof BackpressureError || !(error instanceof WebSocketError)) {
-          this.#waits.reject(pending, error);
+          this.#waits.reject(id, error);
         }
       });
     }

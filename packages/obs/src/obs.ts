@@ -17,6 +17,7 @@ import {
   expect,
   type ObsConn,
   type OpenOptions,
+  waitOf,
 } from './options.ts';
 import {
   EVENT,
@@ -125,8 +126,7 @@ export class Obs implements AsyncDisposable {
     return this.#connection.request(
       'call',
       type,
-      options,
-      undefined,
+      () => waitOf('call', options),
       (requestId) => {
         checkRequest('call', type, data);
         return { op: REQUEST, d: { requestType: type, requestId, requestData: data } };
@@ -157,8 +157,7 @@ export class Obs implements AsyncDisposable {
     return this.#connection.request(
       'batch',
       'batch',
-      options,
-      ['execution', 'haltOnFailure'],
+      () => waitOf('batch', options, 'execution', 'haltOnFailure'),
       (requestId) => ({ op: REQUEST_BATCH, d: { requestId, ...batchOf(requests, options) } }),
       (answer) => resultsOf(answer) as BatchResult<R[number]['requestType']>[],
       this.#schedule,
@@ -174,8 +173,7 @@ export class Obs implements AsyncDisposable {
     return this.#connection.request(
       'reidentify',
       'reidentify',
-      options,
-      ['eventSubscriptions'],
+      () => waitOf('reidentify', options, 'eventSubscriptions'),
       () => {
         const { eventSubscriptions } = options;
         checkSubscriptions(eventSubscriptions);

@@ -39,7 +39,7 @@ export async function open<T>(
     if (scope.signal.aborted) conn.terminate();
     return login(conn);
   };
-  const pending = waits.add(
+  const opened = waits.add(
     '',
     wait,
     // A query may have a secret.
@@ -48,10 +48,10 @@ export async function open<T>(
   );
   connect().then(
     (result) => waits.settle('', result),
-    (error: unknown) => waits.reject(pending, error),
+    (error: unknown) => waits.reject('', error),
   );
   try {
-    return (await pending.deferred.promise) as T;
+    return await opened;
   } catch (error) {
     scope.abort(error);
     conn?.terminate?.();

@@ -63,7 +63,7 @@ export interface Wait {
 export function waitOf(
   method: string,
   options: CallOptions = {},
-  names: readonly string[] = [],
+  ...names: readonly string[]
 ): Wait {
   checkOptionNames(method, options, ['signal', 'timeout', ...names], 'reject');
   const { signal, timeout } = options;
@@ -76,10 +76,10 @@ export function waitOf(
 export function openWaitOf(
   method: string,
   options: OpenOptions,
-  names: readonly string[] = [],
+  ...names: readonly string[]
 ): Wait {
   const own = Object.keys(OPEN_OPTIONS) as (keyof typeof OPEN_OPTIONS)[];
-  const wait = waitOf(method, options, [...own, ...names]);
+  const wait = waitOf(method, options, ...own, ...names);
   for (const name of own) {
     if (options[name] !== undefined) expectType(name, OPEN_OPTIONS[name], options[name]);
   }
@@ -107,8 +107,7 @@ export function expectType(
 }
 
 /** @throws TypeError unless a request has a name, and an object of fields or none. */
-export function checkRequest(method: string, type: unknown, data: unknown): void {
+export function checkRequest(method: string, type: unknown, data: unknown = {}): void {
   expect(typeof type === 'string', method, 'the name of a request', type);
-  const isObject = data === undefined || kind(data) === 'Object';
-  expect(isObject, String(type), 'an object of fields', data);
+  expect(kind(data) === 'Object', String(type), 'an object of fields', data);
 }

@@ -44,7 +44,7 @@ export function reconnectingObs(
   url: string | URL = DEFAULT_URL,
   options: ReconnectingObsOptions = {},
 ): AsyncIterable<Obs> {
-  const plan = planConnect('reconnectingObs', options, OPTION_NAMES);
+  const plan = planConnect('reconnectingObs', options, ...OPTION_NAMES);
   const { minDelay, maxDelay, stopCodes = STOP_CODES, signal, retry } = options;
   if (retry !== undefined) expectType('retry', 'function', retry);
   const opened = new WeakMap<ObsConn, Obs>();
