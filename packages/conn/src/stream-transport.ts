@@ -225,6 +225,5 @@ function bytesOf(chunk: unknown): Uint8Array {
 function asError(error: unknown): Error {
   if (error instanceof Error) return error;
   // `String` of an object may throw.
-  const text = typeof error === 'object' ? kind(error) : String(error);
-  return new Error(text, { cause: error });
+  return new Error(typeof error === 'string' ? error : kind(error), { cause: error });
 }

@@ -488,10 +488,10 @@ describe('a transport whose write throws', () => {
         if (when === 'after a release') release?.();
         throw new Error('a bug');
       };
-      const { destroy } = transport;
+      const destroy = transport.destroy.bind(transport);
       transport.destroy = (...args) => {
         states.push(`${buffers.size} lent`);
-        destroy.apply(transport, args);
+        destroy(...args);
       };
       const small = conn.send('small');
       const large = conn.send(new Uint8Array(100_000));
