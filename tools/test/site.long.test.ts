@@ -176,6 +176,8 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
   it('finds guides before results and the API', { timeout: 60_000 }, async () => {
     const { page } = await open({ viewport: { width: 1440, height: 900 } });
     await page.goto(`${ORIGIN}/server.html`, { waitUntil: 'networkidle' });
+    // A key that is pressed before Vue has mounted the page is lost.
+    await page.waitForFunction("document.querySelector('#app').__vue_app__ !== undefined");
     await page.keyboard.press('Control+k');
     for (const [query, guide] of [
       ['binary', '/conn.html'],
