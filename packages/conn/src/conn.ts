@@ -17,13 +17,13 @@ import {
   isControlType,
 } from './arguments.ts';
 import type { CloseInfo, ConnState } from './close-info.ts';
+import type { ConnInternals } from './conn-internals.ts';
 import { Connection } from './connection/connection.ts';
 import { sharedFor } from './connection/shared.ts';
 import type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
 import { PerMessageDeflate } from './deflate/negotiate.ts';
 import { DEFAULT_COMPRESSION } from './deflate/settings.ts';
 import { TimeoutError } from './errors.ts';
-import type { ConnInternals } from './internals.ts';
 import { COPY_BELOW, copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
 import {

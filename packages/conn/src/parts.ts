@@ -7,6 +7,7 @@
  */
 export { CloseCode } from '@ws/codec';
 export { BinaryMessage, TextMessage, WebSocketError } from '@ws/codec/parts';
+export type { ConnInternals } from './conn-internals.ts';
 export {
   BackpressureError,
   CloseError,
@@ -21,7 +22,6 @@ export {
   TransportError,
   WriteClosedError,
 } from './errors.ts';
-export type { ConnInternals } from './internals.ts';
 export { BorrowedMessage, Message } from './message.ts';
 export { onRejection } from './on-rejection.ts';
 export { portablePlatform } from './platform/portable-platform.ts';

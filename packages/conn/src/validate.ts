@@ -1,4 +1,4 @@
-import { nearest } from './nearest.ts';
+import { closestName } from './closest-name.ts';
 
 /**
  * A bound in bytes or pieces; `false` means no bound.
@@ -102,7 +102,7 @@ function cureFor(
   // `constructor` and others are no hints.
   if (Object.hasOwn(hints, name)) return hints[name]!;
   // A list of one name is a hint itself.
-  const near = known.length > 1 ? nearest(name, known) : undefined;
+  const near = known.length > 1 ? closestName(name, known) : undefined;
   return near === undefined ? `known options: ${known.join(', ')}` : `did you mean ${near}?`;
 }
 

@@ -5,13 +5,13 @@ import { type Arrival, Channel, type ChannelOwner, type ChannelSettings } from '
 import { Digests, type DigestsOwner } from './digests.ts';
 import { decodeEnvelope, type Envelope, idOf, nodeName, VERSION } from './envelope.ts';
 import { BackplaneError } from './errors.ts';
-import { inTime, sleep } from './in-time.ts';
 import { Limit } from './limit.ts';
 import type { Position } from './position.ts';
 import { type Except, Publications, type PublicationsOwner } from './publications.ts';
 import type { HistoryBounds } from './room-history.ts';
 import type { Session } from './session.ts';
 import { Subscriptions, type SubscriptionsOwner } from './subscriptions.ts';
+import { sleep, withTimeout } from './with-timeout.ts';
 
 /** Longest wait for a read of the history, and for the engine's end, in ms. */
 const ANSWER_MS = 5_000;
@@ -186,7 +186,11 @@ export class BackplaneLink<Data>
     since: Position | undefined,
     limit: number,
   ): Promise<{ arrivals: Arrival[]; complete: boolean }> {
-    const found = await inTime(this.platform, ANSWER_MS, this.#read(channelOf(room), since, limit));
+    const found = await withTimeout(
+      this.platform,
+      ANSWER_MS,
+      this.#read(channelOf(room), since, limit),
+    );
     const arrivals: Arrival[] = [];
     let { complete } = found;
     for (const { offset, bytes } of found.messages) {
@@ -227,7 +231,7 @@ export class BackplaneLink<Data>
     this.#digests.stop();
     this.#publications.stop();
     try {
-      await inTime(this.platform, ANSWER_MS, this.backplane.close());
+      await withTimeout(this.platform, ANSWER_MS, this.backplane.close());
     } finally {
       this.#publications.end();
     }

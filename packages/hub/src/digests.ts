@@ -1,7 +1,7 @@
 import type { Platform } from '@ws/conn';
 import type { Backplane } from './backplane.ts';
-import { inTime } from './in-time.ts';
 import type { Publications, Sent } from './publications.ts';
+import { withTimeout } from './with-timeout.ts';
 
 /** Interval of digests, and longest wait for the engine's answer to one, in ms. */
 const DIGEST_MS = 5_000;
@@ -75,7 +75,7 @@ export class Digests<Data> {
   async #send(channel: string, digest: Uint8Array): Promise<void> {
     const { platform, backplane } = this.#owner;
     try {
-      await inTime(platform, DIGEST_MS, backplane.publish(channel, digest));
+      await withTimeout(platform, DIGEST_MS, backplane.publish(channel, digest));
     } catch {
       // The next digest has the same counter.
     }

@@ -11,6 +11,7 @@ import {
 import { handled, onRejection, platformOf, reportError } from '@ws/conn/internal';
 import { Audience } from './audience.ts';
 import type { Backplane } from './backplane.ts';
+import { backplaneCode } from './backplane-code.ts';
 import type { BackplaneLink, Except, LinkOwner } from './backplane-link.ts';
 import { checkOneOf } from './checks.ts';
 import type { ClosePlan } from './close-options.ts';
@@ -23,7 +24,6 @@ import {
 } from './errors.ts';
 import { type HubEvents, Listeners } from './events.ts';
 import { FanOut } from './fan-out.ts';
-import { loaded } from './loaded-link.ts';
 import type { HubSettings } from './options.ts';
 import { POLICIES } from './overflow.ts';
 import type { Position } from './position.ts';
@@ -83,7 +83,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
       throw new TypeError('backplane: another hub has it; create one for each hub');
     }
     used.add(backplane);
-    if (loaded.Link !== undefined) this.#connect(loaded.Link, backplane);
+    if (backplaneCode.Link !== undefined) this.#connect(backplaneCode.Link, backplane);
     else this.#loaded = this.#load(backplane);
     onRejection(this.#loaded, (error) => this.failed(undefined, error));
   }

@@ -1,7 +1,7 @@
 import type { Platform } from '@ws/conn';
 import type { Backplane } from './backplane.ts';
 import { BackplaneError } from './errors.ts';
-import { inTime, sleep } from './in-time.ts';
+import { sleep, withTimeout } from './with-timeout.ts';
 
 /** Shortest and longest pause before a refused subscription is tried again, in ms. */
 const RETRY_MS = 1_000;
@@ -82,10 +82,10 @@ export class Subscriptions {
   async #correct(channel: string): Promise<void> {
     const { backplane, platform } = this.#owner;
     if (this.#subscribed.has(channel)) {
-      await inTime(platform, ANSWER_MS, backplane.unsubscribe(channel));
+      await withTimeout(platform, ANSWER_MS, backplane.unsubscribe(channel));
       this.#subscribed.delete(channel);
     } else {
-      await inTime(platform, ANSWER_MS, backplane.subscribe(channel));
+      await withTimeout(platform, ANSWER_MS, backplane.subscribe(channel));
       this.#subscribed.add(channel);
       this.#owner.subscribed(channel, this.#refused.has(channel));
     }

@@ -3,7 +3,7 @@ import { Deferred } from '@ws/conn/internal';
 import { type Backplane, type BackplaneSink, Hub, type HubOptions, type Session } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { loaded } from '../src/loaded-link.ts';
+import { backplaneCode } from '../src/backplane-code.ts';
 
 /** A hub on the broker. `change` replaces methods of its backplane. */
 function node(
@@ -659,9 +659,9 @@ describe('a room with delivery through', () => {
 
   it('gives a new member nothing of before its join, also while the hub loads its code', async () => {
     const { Link } = loaded;
-    loaded.Link = undefined;
+    backplaneCode.Link = undefined;
     onTestFinished(() => {
-      loaded.Link = Link;
+      backplaneCode.Link = Link;
     });
     const { hub } = node(new MemoryBroker(), 'a', through);
     const one = enter(hub, 'r');

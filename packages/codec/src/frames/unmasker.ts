@@ -1,3 +1,5 @@
+import { misalignmentOf, type Words, wordsOver, xorBytes, xorOwned } from '../masking/mask.ts';
+import { existingSimd, type Simd, simd } from '../masking/simd.ts';
 import {
   SHORT_FRAME,
   SHORT_FRAME_VIEW_AHEAD,
@@ -5,9 +7,7 @@ import {
   STAGE_FROM,
   VIEW_AHEAD,
   WORDS_FROM,
-} from '../masking/crossover.ts';
-import { misalignmentOf, type Words, wordsOver, xorBytes, xorOwned } from '../masking/mask.ts';
-import { existingSimd, type Simd, simd } from '../masking/simd.ts';
+} from '../masking/size-thresholds.ts';
 import type { ReceiveRing } from '../memory/ring.ts';
 
 /** The bytes are not in the SIMD memory, or their place is not yet looked up. */

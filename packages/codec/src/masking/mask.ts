@@ -1,6 +1,6 @@
-import { STAGE_FROM, VIEW_AHEAD } from './crossover.ts';
 import { HAS_FAST_BIGINT } from './engine.ts';
 import { existingSimd, simd } from './simd.ts';
+import { STAGE_FROM, VIEW_AHEAD } from './size-thresholds.ts';
 
 // The word kernel needs the key in the byte order of memory. On big-endian machines single bytes
 // are correct too, but slower.

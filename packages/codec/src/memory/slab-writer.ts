@@ -1,5 +1,4 @@
 import { callRelease, takeSlab } from '../callbacks.ts';
-import { WORDS_FROM } from '../masking/crossover.ts';
 import {
   misalignmentOf,
   swap,
@@ -9,6 +8,7 @@ import {
   xorOwned,
 } from '../masking/mask.ts';
 import { existingSimd, type Simd } from '../masking/simd.ts';
+import { WORDS_FROM } from '../masking/size-thresholds.ts';
 import { copyInto, copyRange, VIEW_FROM } from './copy.ts';
 import { Segments } from './segments.ts';
 import { LARGEST_SLAB, NO_BYTES, type Slab, type SlabSource } from './slab.ts';

@@ -25,7 +25,7 @@ import {
   PONG,
   TEXT,
 } from '../wire/frame.ts';
-import { ends } from './ends.ts';
+import { connectionEnds } from './connection-ends.ts';
 
 /** Creates chapter 7: the closing handshake, for both roles. */
 export function closing<Context extends TargetAttempt>(): Chapter<Context> {
@@ -39,7 +39,7 @@ export function closing<Context extends TargetAttempt>(): Chapter<Context> {
   badReasons(chapter);
   malformed(chapter);
   inPieces(chapter);
-  ends(chapter);
+  connectionEnds(chapter);
   return chapter;
 }
 

@@ -4,9 +4,9 @@ import { utf8 } from '../wire/bytes.ts';
 import { closeCleanly, expectAll, type SentMessage } from '../wire/expect.ts';
 import { type FrameSpec, PING } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
-import { Chance } from './chance.ts';
 import { compressedFragments } from './compressed.ts';
 import { fragments } from './fragments.ts';
+import { RandomChoices } from './random-choices.ts';
 
 /** Adds random conversations in which some messages are compressed. */
 export function compressedConversations(chapter: Chapter<TargetAttempt>): void {
@@ -19,12 +19,12 @@ export function compressedConversations(chapter: Chapter<TargetAttempt>): void {
       `random conversation ${at}: compressed and plain messages, fragments, pings, pongs and segments`,
       async (attempt) => {
         const peer = await attempt.openDeflate();
-        const chance = new Chance(attempt, at);
-        const messages = Array.from({ length: 12 }, () => chance.message());
+        const random = new RandomChoices(attempt, at);
+        const messages = Array.from({ length: 12 }, () => random.message());
         const lastPing = { opcode: PING, payload: utf8('the last one') };
-        const frames = messages.flatMap((one) => framesOf(peer, chance, one));
+        const frames = messages.flatMap((one) => framesOf(peer, random, one));
         const bytes = peer.bytes(...frames, lastPing);
-        await peer.sendPieces(chance.cut(bytes), { label: 'a random conversation' });
+        await peer.sendPieces(random.cut(bytes), { label: 'a random conversation' });
         await expectAll(peer, messages, lastPing.payload);
         await closeCleanly(peer);
       },
@@ -32,11 +32,15 @@ export function compressedConversations(chapter: Chapter<TargetAttempt>): void {
   }
 }
 
-function framesOf(peer: Peer, chance: Chance, { opcode, payload }: SentMessage): FrameSpec[] {
-  const sizesOf = (length: number): number[] => chance.sizes(length);
+function framesOf(
+  peer: Peer,
+  random: RandomChoices,
+  { opcode, payload }: SentMessage,
+): FrameSpec[] {
+  const sizesOf = (length: number): number[] => random.sizes(length);
   const frames =
-    chance.below(3) === 0
+    random.below(3) === 0
       ? fragments(opcode, payload, sizesOf(payload.length))
       : compressedFragments(peer, opcode, payload, sizesOf);
-  return chance.withControls(frames);
+  return random.withControls(frames);
 }

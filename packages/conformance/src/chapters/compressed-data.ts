@@ -6,7 +6,7 @@ import type { SentMessage } from '../wire/expect.ts';
 import { BINARY, bytesText, TEXT } from '../wire/frame.ts';
 import { openWithHistory } from './compressed.ts';
 import { addCompressed, type CompressedRow } from './rows.ts';
-import { thousands } from './thousands.ts';
+import { thousands } from './thousand-messages.ts';
 
 /** Adds sections with long conversations of compressed messages. */
 export function compressedData(chapter: Chapter<TargetAttempt>): void {

@@ -18,8 +18,8 @@ import {
   TEXT,
 } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
-import { Chance } from './chance.ts';
 import { fragments } from './fragments.ts';
+import { RandomChoices } from './random-choices.ts';
 import { addEchoes, addFaults } from './rows.ts';
 
 /** Creates chapter 10: frames cut into TCP segments at any byte, for both roles. */
@@ -181,14 +181,14 @@ function conversations(chapter: Chapter<TargetAttempt>): void {
       `random conversation ${at}: sizes, fragments, pings, pongs and segments`,
       async (attempt) => {
         const peer = await attempt.open();
-        const chance = new Chance(attempt, at);
-        const messages = Array.from({ length: 12 }, () => chance.message());
+        const random = new RandomChoices(attempt, at);
+        const messages = Array.from({ length: 12 }, () => random.message());
         const frames = messages.flatMap(({ opcode, payload }) =>
-          chance.withControls(fragments(opcode, payload, chance.sizes(payload.length))),
+          random.withControls(fragments(opcode, payload, random.sizes(payload.length))),
         );
         const lastPing = { opcode: PING, payload: utf8('the last one') };
         const bytes = peer.bytes(...frames, lastPing);
-        await peer.sendPieces(chance.cut(bytes), { label: 'a random conversation' });
+        await peer.sendPieces(random.cut(bytes), { label: 'a random conversation' });
         await expectAll(peer, messages, lastPing.payload);
         await closeCleanly(peer);
       },

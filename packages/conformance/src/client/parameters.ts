@@ -1,7 +1,7 @@
 import type { ClientAttempt } from '../attempts/client-attempt.ts';
 import { sendBeyondWindow } from '../chapters/compressed.ts';
 import { addCompressed } from '../chapters/rows.ts';
-import { thousands } from '../chapters/thousands.ts';
+import { thousands } from '../chapters/thousand-messages.ts';
 import { type AddCase, Chapter } from '../model/chapter.ts';
 import { Violation } from '../model/verdicts.ts';
 import { json, slices } from '../tables/real-data.ts';

@@ -1,7 +1,7 @@
 import type { ServerAttempt } from '../attempts/server-attempt.ts';
 import { closing } from '../chapters/closing.ts';
 import { compression } from '../chapters/compression.ts';
-import { endsAmongLarge } from '../chapters/ends.ts';
+import { endsAmongLarge } from '../chapters/connection-ends.ts';
 import { floods } from '../chapters/floods.ts';
 import { fragmentation } from '../chapters/fragmentation.ts';
 import { framing } from '../chapters/framing.ts';

@@ -2,7 +2,7 @@ import type { ServerAttempt } from '../attempts/server-attempt.ts';
 import { sendBeyondWindow } from '../chapters/compressed.ts';
 import { repeating } from '../chapters/compressed-data.ts';
 import { addCompressed } from '../chapters/rows.ts';
-import { thousands } from '../chapters/thousands.ts';
+import { thousands } from '../chapters/thousand-messages.ts';
 import { Chapter } from '../model/chapter.ts';
 import { Refused } from '../model/verdicts.ts';
 import { json, slices } from '../tables/real-data.ts';

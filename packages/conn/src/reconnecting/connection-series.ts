@@ -1,7 +1,7 @@
 import type { CloseInfo } from '../close-info.ts';
+import { internalsOf } from '../conn-internals.ts';
 import type { ConnLike } from '../conn-like.ts';
 import { CloseError } from '../errors.ts';
-import { internalsOf } from '../internals.ts';
 import { onRejection } from '../on-rejection.ts';
 import { addAbortListener, removeAbortListener } from '../time/abort-listeners.ts';
 import { kind } from '../validate.ts';

@@ -1,7 +1,7 @@
 import type { CloseInfo } from '../close-info.ts';
+import { internalsOf } from '../conn-internals.ts';
 import type { ConnLike } from '../conn-like.ts';
 import { CloseSentError, ReadPendingError } from '../errors.ts';
-import { internalsOf } from '../internals.ts';
 import type { Message } from '../message.ts';
 import { onRejection } from '../on-rejection.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';

@@ -1,7 +1,7 @@
 import { ProtocolError, WebSocketError } from '@ws/codec/parts';
+import { internalsOf } from '../conn-internals.ts';
 import type { ConnLike } from '../conn-like.ts';
 import { CloseError, CloseSentError, ReadLimitError, TransportError } from '../errors.ts';
-import { internalsOf } from '../internals.ts';
 import { kind } from '../validate.ts';
 import { ConnectionSeries } from './connection-series.ts';
 import {

@@ -1,7 +1,7 @@
 import { portablePlatform } from '@ws/conn';
 import type { Backplane, BackplaneSink, Keep } from '../backplane.ts';
+import { backplaneCode } from '../backplane-code.ts';
 import { BackplaneLink } from '../backplane-link.ts';
-import { loaded } from '../loaded-link.ts';
 import type { Position } from '../position.ts';
 
 /** The options of a {@link MemoryBroker}. */
@@ -201,7 +201,7 @@ export class MemoryBroker {
 export function memoryBackplane(broker: MemoryBroker): Backplane {
   let node: Node | undefined;
   // The hub joins the broker at once: tests need not wait for code.
-  loaded.Link = BackplaneLink;
+  backplaneCode.Link = BackplaneLink;
   return {
     ordered: true,
     keeps: broker.keeps,

@@ -1,24 +1,24 @@
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '@ws/codec';
-import { Lane, reset } from './lane.ts';
+import { Direction, reset } from './direction.ts';
 import { Tunnel } from './tunnel.ts';
 
 /** The mode `bytes`: nothing is parsed. A FIN is passed on as a FIN, a reset as a reset. */
-export class ByteTunnel extends Tunnel<Lane> {
+export class ByteTunnel extends Tunnel<Direction> {
   close(): void {
     this.endedBy ??= 'proxy';
     this.endSinks();
   }
 
-  protected lane(source: Duplex, sink: Duplex): Lane {
-    return new Lane(source, sink, this, this.plan.client.highWaterMark);
+  protected createDirection(source: Duplex, sink: Duplex): Direction {
+    return new Direction(source, sink, this, this.plan.client.highWaterMark);
   }
 
-  protected passEnd({ sink }: Lane): void {
+  protected passEnd({ sink }: Direction): void {
     sink.end();
   }
 
-  protected sourceClosed({ sourceEnded, sink }: Lane): void {
+  protected sourceClosed({ sourceEnded, sink }: Direction): void {
     if (sourceEnded) sink.end();
     else reset(sink);
   }

@@ -1,8 +1,8 @@
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '@ws/codec';
 import { ReadLimitError } from '@ws/conn';
-import { FrameLane, type FrameLaneOwner } from './frame-lane.ts';
-import { Quiet } from './quiet.ts';
+import { FrameDirection, type FrameDirectionOwner } from './frame-direction.ts';
+import { SourceHeartbeat } from './source-heartbeat.ts';
 import { Tunnel } from './tunnel.ts';
 
 /**
@@ -10,22 +10,22 @@ import { Tunnel } from './tunnel.ts';
  * its own between their frames. No peer is left without a reason: the client gets 1014 when the
  * target dies, the target gets 1001 when the client does.
  */
-export class FrameTunnel extends Tunnel<FrameLane> implements FrameLaneOwner {
+export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectionOwner {
   /** The proxy has begun to close, so it ends the sockets after the peers' close frames. */
   #closing = false;
   /** The first close frame. */
   #first: { readonly code: number; readonly reason: string } | undefined;
   /** Of the client and the target; undefined without a heartbeat. */
-  #quiet: readonly Quiet[] | undefined;
+  #heartbeats: readonly SourceHeartbeat[] | undefined;
 
   close(code: number): void {
     if (this.#closing) return;
     this.#closing = true;
     this.endedBy ??= 'proxy';
-    for (const lane of [this.in, this.out]) {
-      lane.sendClose(code);
+    for (const direction of [this.in, this.out]) {
+      direction.sendClose(code);
       // A source that waits for a slow sink must be read, or its close frame would not be seen.
-      lane.source.resume();
+      direction.source.resume();
     }
     this.#endIfAnswered();
   }
@@ -34,18 +34,18 @@ export class FrameTunnel extends Tunnel<FrameLane> implements FrameLaneOwner {
     this.#first ??= { code, reason };
   }
 
-  closeReceived(lane: FrameLane): void {
-    this.endedBy ??= this.nameOf(lane);
+  closeReceived(direction: FrameDirection): void {
+    this.endedBy ??= this.nameOf(direction);
     if (this.#closing) this.#endIfAnswered();
   }
 
-  tooBig(lane: FrameLane): void {
+  tooBig(direction: FrameDirection): void {
     this.error ??= new ReadLimitError(this.plan.client.readLimit);
     this.endedBy ??= 'proxy';
-    const reverse = this.#reverseOf(lane);
-    lane.dropHeld();
+    const reverse = this.#reverseOf(direction);
+    direction.dropHeld();
     reverse.sendClose(CloseCode.MessageTooBig);
-    this.#sendDeath(lane);
+    this.#sendDeath(direction);
     this.endSinks();
     this.endSoon();
   }
@@ -56,23 +56,26 @@ export class FrameTunnel extends Tunnel<FrameLane> implements FrameLaneOwner {
     this.out.tick();
     const { heartbeat } = this.plan.client;
     if (heartbeat === false || this.#closing) return;
-    this.#quiet ??= [new Quiet(this.in, this.out), new Quiet(this.out, this.in)];
-    for (const each of this.#quiet) each.tick(now, heartbeat);
+    this.#heartbeats ??= [
+      new SourceHeartbeat(this.in, this.out),
+      new SourceHeartbeat(this.out, this.in),
+    ];
+    for (const each of this.#heartbeats) each.tick(now, heartbeat);
   }
 
-  protected lane(source: Duplex, sink: Duplex): FrameLane {
-    // The first lane is that to the target.
-    return new FrameLane(source, sink, this, this.plan.client, this.in === undefined);
+  protected createDirection(source: Duplex, sink: Duplex): FrameDirection {
+    // The first direction is that to the target.
+    return new FrameDirection(source, sink, this, this.plan.client, this.in === undefined);
   }
 
-  protected passEnd(lane: FrameLane): void {
-    if (!lane.isClosed) return this.#died(lane);
-    lane.sink.end();
+  protected passEnd(direction: FrameDirection): void {
+    if (!direction.isClosed) return this.#died(direction);
+    direction.sink.end();
     this.endSoon();
   }
 
-  protected sourceClosed(lane: FrameLane): void {
-    if (!lane.sourceEnded) this.passEnd(lane);
+  protected sourceClosed(direction: FrameDirection): void {
+    if (!direction.sourceEnded) this.passEnd(direction);
   }
 
   protected closeInfo(): { readonly code: number; readonly reason: string } {
@@ -80,28 +83,28 @@ export class FrameTunnel extends Tunnel<FrameLane> implements FrameLaneOwner {
   }
 
   /** The source has gone without a close frame. */
-  #died(lane: FrameLane): void {
-    lane.dropHeld();
+  #died(direction: FrameDirection): void {
+    direction.dropHeld();
     // Inside a frame that will never end no close frame can stand: what passed is sent, then the end.
-    this.#sendDeath(lane);
-    lane.sink.end();
-    lane.source.destroy();
+    this.#sendDeath(direction);
+    direction.sink.end();
+    direction.source.destroy();
     // Bytes for the dead source are dropped, until the sink ends.
-    lane.sink.resume();
+    direction.sink.resume();
     this.endSoon();
   }
 
-  #sendDeath(lane: FrameLane): void {
-    lane.sendClose(lane === this.in ? CloseCode.GoingAway : CloseCode.BadGateway);
+  #sendDeath(direction: FrameDirection): void {
+    direction.sendClose(direction === this.in ? CloseCode.GoingAway : CloseCode.BadGateway);
   }
 
   #endIfAnswered(): void {
-    for (const lane of [this.in, this.out]) {
-      if (lane.closeReceived && this.#reverseOf(lane).isClosed) lane.source.end();
+    for (const direction of [this.in, this.out]) {
+      if (direction.closeReceived && this.#reverseOf(direction).isClosed) direction.source.end();
     }
   }
 
-  #reverseOf(lane: FrameLane): FrameLane {
-    return lane === this.in ? this.out : this.in;
+  #reverseOf(direction: FrameDirection): FrameDirection {
+    return direction === this.in ? this.out : this.in;
   }
 }

@@ -3,18 +3,18 @@ import { CloseCode } from '@ws/codec';
 import { type TimerEntry, timersOf } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import type { CheckedOptions } from '../options.ts';
-import type { Lane, LaneOwner } from './lane.ts';
+import type { Direction, DirectionOwner } from './direction.ts';
 import type { EndedBy, Link, LinkOwner } from './link.ts';
 
 /** Milliseconds that a peer has to end its socket, or to take bytes, after the other has ended. */
 const CLOSE_TIMEOUT = 5_000;
 
 /** Two sockets, joined in both directions. The subclasses are the modes. */
-export abstract class Tunnel<L extends Lane> implements Link, LaneOwner, TimerEntry {
+export abstract class Tunnel<D extends Direction> implements Link, DirectionOwner, TimerEntry {
   /** Maintained by the timers of the process. */
   slot: number | undefined = undefined;
-  readonly in: L;
-  readonly out: L;
+  readonly in: D;
+  readonly out: D;
   readonly plan: CheckedOptions;
   protected endedBy: EndedBy | undefined;
   /** The first failure. */
@@ -30,8 +30,8 @@ export abstract class Tunnel<L extends Lane> implements Link, LaneOwner, TimerEn
   constructor(client: Duplex, target: Duplex, plan: CheckedOptions, owner: LinkOwner) {
     this.plan = plan;
     this.#owner = owner;
-    this.in = this.lane(client, target);
-    this.out = this.lane(target, client);
+    this.in = this.createDirection(client, target);
+    this.out = this.createDirection(target, client);
     this.in.reverse = this.out;
     this.out.reverse = this.in;
   }
@@ -59,15 +59,15 @@ export abstract class Tunnel<L extends Lane> implements Link, LaneOwner, TimerEn
     }
   }
 
-  sourceEnded(lane: L): void {
-    this.endedBy ??= this.nameOf(lane);
-    this.passEnd(lane);
+  sourceEnded(direction: D): void {
+    this.endedBy ??= this.nameOf(direction);
+    this.passEnd(direction);
   }
 
-  closed(lane: L): void {
-    this.error ??= lane.source.errored ?? undefined;
-    this.endedBy ??= this.nameOf(lane);
-    this.sourceClosed(lane);
+  closed(direction: D): void {
+    this.error ??= direction.source.errored ?? undefined;
+    this.endedBy ??= this.nameOf(direction);
+    this.sourceClosed(direction);
     if (--this.#open > 0) return this.endSoon();
     timersOf(nodePlatform).clear(this);
     const { code, reason } = this.closeInfo();
@@ -102,15 +102,15 @@ export abstract class Tunnel<L extends Lane> implements Link, LaneOwner, TimerEn
     return sinks.reduce((sum, { writableLength }) => sum + writableLength, 0);
   }
 
-  protected nameOf(lane: L): 'client' | 'target' {
-    return lane === this.in ? 'client' : 'target';
+  protected nameOf(direction: D): 'client' | 'target' {
+    return direction === this.in ? 'client' : 'target';
   }
 
   abstract close(code: number): void;
-  protected abstract lane(source: Duplex, sink: Duplex): L;
+  protected abstract createDirection(source: Duplex, sink: Duplex): D;
   /** The source has sent its FIN. */
-  protected abstract passEnd(lane: L): void;
+  protected abstract passEnd(direction: D): void;
   /** The socket of the source is closed. */
-  protected abstract sourceClosed(lane: L): void;
+  protected abstract sourceClosed(direction: D): void;
   protected abstract closeInfo(): { readonly code: number; readonly reason: string };
 }

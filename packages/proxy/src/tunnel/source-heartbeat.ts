@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import type { FrameLane } from './frame-lane.ts';
+import type { FrameDirection } from './frame-direction.ts';
 
 /** Bytes of a ping's payload. */
 const PING_SIZE = 8;
 
 /** Finds a source from which nothing has come for a while. */
-export class Quiet {
-  readonly #from: FrameLane;
-  readonly #to: FrameLane;
+export class SourceHeartbeat {
+  readonly #from: FrameDirection;
+  readonly #to: FrameDirection;
   #bytes = -1;
   /** Bytes that the source's socket has sent to its peer. */
   #sent = 0;
@@ -16,8 +16,8 @@ export class Quiet {
   /** Bytes for the source that the socket had accepted before the ping. */
   #ahead = 0;
 
-  /** @param from, to - The lanes from the source and to it. */
-  constructor(from: FrameLane, to: FrameLane) {
+  /** @param from, to - The directions from the source and to it. */
+  constructor(from: FrameDirection, to: FrameDirection) {
     this.#from = from;
     this.#to = to;
   }

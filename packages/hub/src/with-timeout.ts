@@ -3,7 +3,11 @@ import { Deferred } from '@ws/conn/internal';
 import { BackplaneError } from './errors.ts';
 
 /** Settles as `promise` does, or rejects with a {@link BackplaneError} after `ms`. */
-export async function inTime<T>(platform: Platform, ms: number, promise: Promise<T>): Promise<T> {
+export async function withTimeout<T>(
+  platform: Platform,
+  ms: number,
+  promise: Promise<T>,
+): Promise<T> {
   const late = new Deferred<never>();
   const cancel = platform.setTimer(ms, () => {
     late.reject(new BackplaneError(`the backplane has not answered for ${ms} ms`));

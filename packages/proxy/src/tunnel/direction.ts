@@ -4,18 +4,18 @@ import { TLSSocket } from 'node:tls';
 import { freeNow } from '@ws/node-io/internal';
 import type { Flow } from './link.ts';
 
-/** What a tunnel does at the end of a lane's source. */
-export interface LaneOwner {
+/** What a tunnel does at the end of a direction's source. */
+export interface DirectionOwner {
   /** The source has sent its FIN. */
-  sourceEnded(lane: Lane): void;
+  sourceEnded(direction: Direction): void;
   /** The socket of the source is closed. */
-  closed(lane: Lane): void;
+  closed(direction: Direction): void;
 }
 
-/** A socket finds its lane, so that a connection has no closures. */
-const LANE = Symbol('lane');
+/** A socket finds its direction, so that a connection has no closures. */
+const DIRECTION = Symbol('direction');
 interface Owned extends Duplex {
-  [LANE]?: Lane;
+  [DIRECTION]?: Direction;
 }
 
 /**
@@ -23,7 +23,7 @@ interface Owned extends Duplex {
  * while more than `highWaterMark` bytes wait in the sink, so at most that many and one chunk are
  * held, whatever the size of a message.
  */
-export class Lane implements Flow {
+export class Direction implements Flow {
   bytes = 0;
   frames = 0;
   messages = 0;
@@ -31,13 +31,13 @@ export class Lane implements Flow {
   sourceEnded = false;
   readonly source: Duplex;
   readonly sink: Duplex;
-  reverse: Lane | undefined = undefined;
-  readonly #owner: LaneOwner;
+  reverse: Direction | undefined = undefined;
+  readonly #owner: DirectionOwner;
   /** Chunks that wait in the sink. */
   #queued: Uint8Array[] | undefined = undefined;
   readonly #highWaterMark: number;
 
-  constructor(source: Duplex, sink: Duplex, owner: LaneOwner, highWaterMark: number) {
+  constructor(source: Duplex, sink: Duplex, owner: DirectionOwner, highWaterMark: number) {
     this.source = source;
     this.sink = sink;
     this.#owner = owner;
@@ -47,7 +47,7 @@ export class Lane implements Flow {
   /** @param early - Bytes that were read from the source before. */
   start(early: Uint8Array): void {
     const { source } = this;
-    (source as Owned)[LANE] = this;
+    (source as Owned)[DIRECTION] = this;
     // A FIN ends one direction only.
     source.allowHalfOpen = true;
     source.on('data', onData).on('end', onEnd).on('close', onClose);
@@ -96,22 +96,22 @@ export class Lane implements Flow {
 }
 
 function onData(this: Owned, chunk: Buffer): void {
-  this[LANE]!.receive(chunk);
+  this[DIRECTION]!.receive(chunk);
 }
 
 function onEnd(this: Owned): void {
-  this[LANE]!.end();
+  this[DIRECTION]!.end();
 }
 
 function onClose(this: Owned): void {
-  this[LANE]!.closed();
+  this[DIRECTION]!.closed();
 }
 
 /** The tunnel reads the error from the stream. */
 function onError(): void {}
 
 function onDrain(this: Owned): void {
-  this[LANE]!.reverse!.drained();
+  this[DIRECTION]!.reverse!.drained();
 }
 
 /** Ends a socket so that its peer sees a reset, where the socket can. */

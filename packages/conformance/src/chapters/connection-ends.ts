@@ -16,7 +16,7 @@ import { BINARY, CLOSE, CONTINUATION, type FrameSpec, PING, TEXT } from '../wire
  * Adds sections about the end of a connection: without close frames, after messages, from both
  * ends.
  */
-export function ends(chapter: Chapter<TargetAttempt>): void {
+export function connectionEnds(chapter: Chapter<TargetAttempt>): void {
   withoutClosing(chapter);
   amongMessages(chapter);
   crossing(chapter);

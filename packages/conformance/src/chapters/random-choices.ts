@@ -7,7 +7,7 @@ import { BINARY, type FrameSpec, PING, PONG, TEXT } from '../wire/frame.ts';
 const SIZES = [0, 1, 7, 125, 126, 127, 1000, 4096, 16_383, 65_535, 65_536];
 
 /** Random choices. The same seed of a run makes the same ones. */
-export class Chance {
+export class RandomChoices {
   readonly #attempt: TargetAttempt;
   readonly #number: number;
 

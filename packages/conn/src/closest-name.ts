@@ -2,7 +2,7 @@
  * The known name to which the fewest changes lead, about one for three characters. Undefined when
  * there is none.
  */
-export function nearest(name: string, known: readonly string[]): string | undefined {
+export function closestName(name: string, known: readonly string[]): string | undefined {
   // The distance costs the product of both lengths. No option is so long.
   if (name.length > 40) return undefined;
   let best: string | undefined;

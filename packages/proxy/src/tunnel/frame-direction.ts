@@ -13,19 +13,19 @@ import {
   unmask,
 } from '@ws/codec';
 import { GatheredBytes } from '@ws/node-server/internal';
-import { Lane, type LaneOwner } from './lane.ts';
+import { Direction, type DirectionOwner } from './direction.ts';
 
-/** What a tunnel does with the frames of a lane. */
-export interface FrameLaneOwner extends LaneOwner {
+/** What a tunnel does with the frames of a direction. */
+export interface FrameDirectionOwner extends DirectionOwner {
   /** A close frame passes, or the proxy sends one. */
   closes(code: number, reason: string): void;
   /** The source has sent a close frame. */
-  closeReceived(lane: FrameLane): void;
+  closeReceived(direction: FrameDirection): void;
   /** The source has sent more than `maxMessageSize` in one message. */
-  tooBig(lane: FrameLane): void;
+  tooBig(direction: FrameDirection): void;
 }
 
-/** The limits of a lane, in bytes. */
+/** The limits of a direction, in bytes. */
 export interface FrameLimits {
   readonly highWaterMark: number;
   /** Infinity for no bound. */
@@ -35,22 +35,22 @@ export interface FrameLimits {
 /** Largest frame that waits until it is whole, unless `highWaterMark` allows more. In bytes. */
 const HOLD_LIMIT = 64 * 1024;
 
-/** The header under the scanner. No lane needs it after its call has returned. */
+/** The header under the scanner. No direction needs it after its call has returned. */
 const header = new FrameHeader();
 
 /**
- * A lane that knows the borders of frames. It passes the bytes untouched and in order. A frame of at
+ * A direction that knows the borders of frames. It passes the bytes untouched and in order. A frame of at
  * most 64 KiB or `highWaterMark` bytes waits until it is whole, so a source that dies leaves half of
  * none at the sink, unless it has stalled before. Control frames of the proxy go between two frames.
  */
-export class FrameLane extends Lane {
+export class FrameDirection extends Direction {
   /** A close frame of the source has arrived. */
   closeReceived = false;
   /** The last frame to the sink was a close frame of the proxy. */
   closeSent = false;
   /** The payload of the proxy's ping to the source. */
   ping: Uint8Array | undefined = undefined;
-  readonly #owner: FrameLaneOwner;
+  readonly #owner: FrameDirectionOwner;
   readonly #limits: FrameLimits;
   readonly #masked: boolean;
   /** Payload bytes of the current message, as on the wire. */
@@ -71,7 +71,7 @@ export class FrameLane extends Lane {
   constructor(
     source: Duplex,
     sink: Duplex,
-    owner: FrameLaneOwner,
+    owner: FrameDirectionOwner,
     limits: FrameLimits,
     masked: boolean,
   ) {
