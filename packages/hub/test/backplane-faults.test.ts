@@ -658,7 +658,7 @@ describe('a room with delivery through', () => {
   });
 
   it('gives a new member nothing of before its join, also while the hub loads its code', async () => {
-    const { Link } = loaded;
+    const { Link } = backplaneCode;
     backplaneCode.Link = undefined;
     onTestFinished(() => {
       backplaneCode.Link = Link;
