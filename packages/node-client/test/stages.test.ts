@@ -295,9 +295,9 @@ describe('handshakeTimeout', () => {
   it('does not touch the connection that it let through', async () => {
     const server = await rawServer((socket, request) => {
       socket.write(request.ok());
-      setTimeout(() => void socket.write('\x81\x02hi', 'latin1'), 100);
+      setTimeout(() => void socket.write('\x81\x02hi', 'latin1'), 500);
     });
-    const conn = await new Dialer({ handshakeTimeout: 80 }).dial(server.url);
+    const conn = await new Dialer({ handshakeTimeout: 400 }).dial(server.url);
     const message = await conn.readMessage();
     expect(message.text()).toBe('hi');
     conn.terminate();

@@ -81,7 +81,7 @@ describe('reconnecting', () => {
     );
     const errors: unknown[] = [];
     const conn = await connected(
-      iterate(server.url, { handshakeTimeout: 100, retry: (error) => void errors.push(error) }),
+      iterate(server.url, { handshakeTimeout: 400, retry: (error) => void errors.push(error) }),
     );
     expect(conn.state).toBe('open');
     expect(

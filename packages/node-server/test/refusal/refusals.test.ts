@@ -155,7 +155,7 @@ describe('a request that never reaches the handshake', () => {
     ['a large head', `${GET}A: ${'a'.repeat(20_000)}\r\n\r\n`, 431],
     ['half a head', GET, 408],
   ])('%s is published and counted, without a request', async (_, bytes, status) => {
-    const { server, port, seen } = await watched({ handshakeTimeout: 100 });
+    const { server, port, seen } = await watched({ handshakeTimeout: 300 });
     expect((await exchange(port, Buffer.from(bytes))).status).toBe(status);
     expect(seen).toMatchObject([{ status, address: '127.0.0.1', request: undefined }]);
     expect(server.stats.refused).toEqual({ [status]: 1 });
@@ -216,7 +216,7 @@ describe('stats.overdue', () => {
   it('counts and reports a call that ignores its signal, once', async () => {
     const reported: string[] = [];
     const { server, port, seen } = await watched({
-      handshakeTimeout: 30,
+      handshakeTimeout: 200,
       authenticate: () => new Promise(() => {}),
       report: (error, { where }) => reported.push(`${where}: ${String(error)}`),
     });
@@ -224,16 +224,16 @@ describe('stats.overdue', () => {
     expect(server.stats.overdue).toBe(1);
     expect(reported).toEqual([
       expect.stringMatching(
-        /^authenticate: TimeoutError: .*not settled within 30 ms \(option hand/,
+        /^authenticate: TimeoutError: .*not settled within 200 ms \(option hand/,
       ),
     ]);
-    expect(seen[0]!.error.message).toContain('timed out after 30 ms (option handshakeTimeout)');
+    expect(seen[0]!.error.message).toContain('timed out after 200 ms (option handshakeTimeout)');
   });
 
   it('does not count a call that ends by its signal', async () => {
     const reported: unknown[] = [];
     const { server, port } = await watched({
-      handshakeTimeout: 30,
+      handshakeTimeout: 200,
       authenticate: async (_req, { signal }) => {
         await once(signal, 'abort');
         for (let i = 0; i < 50; i++) await Promise.resolve();
@@ -256,7 +256,7 @@ describe('stats.overdue', () => {
       told = resolve;
     });
     const { server, port } = await watched({
-      handshakeTimeout: 50,
+      handshakeTimeout: 200,
       authenticate: () => {
         asked();
         return new Promise(() => {});
