@@ -235,6 +235,7 @@ function bytesOf(chunk: unknown): Uint8Array {
 
 function asError(error: unknown): Error {
   if (error instanceof Error) return error;
+  if (error === undefined) return new Error('a stream was aborted or cancelled without a reason');
   // `String` of an object may throw.
   return new Error(typeof error === 'string' ? error : kind(error), { cause: error });
 }

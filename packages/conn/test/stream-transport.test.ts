@@ -59,6 +59,15 @@ describe('streamTransport', () => {
     expect((error as Error).cause).toMatchObject({ message: 'Object', cause: failure });
   });
 
+  it('says that a stream was aborted when there is no reason', async () => {
+    const [client, server] = pair();
+    client.terminate();
+    const { error } = await server.closed;
+    expect(error).toMatchObject({
+      message: 'websocket: a stream was aborted or cancelled without a reason',
+    });
+  });
+
   it('ends the connection when the writable fails', async () => {
     const failure = new Error('broken');
     const readable = new ReadableStream();
