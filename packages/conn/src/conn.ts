@@ -298,7 +298,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * Reads the next message, text or binary, and parses it as JSON.
    *
    * @param options - `schema`: a Standard Schema (zod, valibot, ...) that validates the value and
-   *   may transform it. `signal`, `timeout`: as for {@link readMessage}.
+   *   may transform it. `signal`, `timeout`: as for {@link readMessage}. They also end the wait for
+   *   the schema; the message is consumed then.
    * @throws (rejects) {@link JSONError} when the message is not JSON or fails the schema. The
    *   message is consumed, and the connection stays usable. TypeError for an invalid schema.
    *   Otherwise as {@link readMessage}.
@@ -312,21 +313,36 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   ): Promise<unknown> {
     try {
       checkReadOptions(options);
+      return this.#readJSON(options);
     } catch (error) {
       return this.#connection.rejected(error, 'readJSON');
     }
-    const { schema, ...wait } = options;
-    const failed = (error: unknown): void => this.#connection.report(error, 'readJSON');
+  }
+
+  #readJSON({
+    schema,
+    ...wait
+  }: WaitOptions & { readonly schema?: StandardSchema | undefined }): Promise<unknown> {
+    const connection = this.#connection;
+    const failed = (error: unknown): void => connection.report(error, 'readJSON');
+    let reading: Promise<Message> | undefined;
     const parse = async (): Promise<unknown> => {
       try {
-        return await parseJSON(await this.#read('readJSON', wait), schema, failed);
+        reading = connection.readSide.read('readJSON');
+        const message = await reading;
+        reading = undefined;
+        return await parseJSON(message, schema, failed);
       } catch (error) {
         // Last, as in `Deferred.rejectWithCaller`: otherwise the stack would not name the caller.
         void handled(value);
         throw error;
       }
     };
-    const value = parse();
+    const value = withTimeout(connection.platform, wait, parse, (_started, reason) => {
+      // The message has arrived: only the schema is not done.
+      if (reading === undefined) return true;
+      return connection.readSide.giveUp(reading, reason);
+    });
     return value;
   }
 

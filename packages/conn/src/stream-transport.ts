@@ -1,4 +1,5 @@
 import { copyOf } from './memory/copy.ts';
+import { portablePlatform } from './platform/portable-platform.ts';
 import type { Transport, TransportSink } from './transport.ts';
 import { kind } from './validate.ts';
 
@@ -29,6 +30,9 @@ export interface StreamPair {
 
 /** With this many unsent bytes, writes wait for a drain. */
 const HIGH_WATER_MARK = 65_536;
+
+/** A stream that is always ready delivers in microtasks: after this many chunks timers and I/O run. */
+const CHUNKS_PER_TURN = 16;
 
 /**
  * Makes a transport of two WHATWG streams of bytes, for example of a WebTransport stream, of
@@ -155,8 +159,9 @@ class StreamTransport implements Transport {
 
   async #readAll(): Promise<void> {
     try {
-      for (;;) {
+      for (let chunks = 1; ; chunks++) {
         const { done, value } = await this.#reader.read();
+        if (chunks % CHUNKS_PER_TURN === 0) await nextTurn();
         // A chunk that arrives during a pause waits.
         while (this.#paused && !this.#closed) await this.#resumed();
         if (this.#closed) return;
@@ -208,6 +213,12 @@ class StreamTransport implements Transport {
   }
 }
 
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    portablePlatform.yield(resolve);
+  });
+}
+
 /** Calls a method of a stream whose result no code waits for. */
 function discard(call: () => Promise<unknown>): void {
   void Promise.resolve()
@@ -224,6 +235,7 @@ function bytesOf(chunk: unknown): Uint8Array {
 
 function asError(error: unknown): Error {
   if (error instanceof Error) return error;
+  if (error === undefined) return new Error('a stream was aborted or cancelled without a reason');
   // `String` of an object may throw.
   return new Error(typeof error === 'string' ? error : kind(error), { cause: error });
 }

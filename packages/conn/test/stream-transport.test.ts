@@ -4,8 +4,9 @@ import {
   TransformStream,
   WritableStream,
 } from 'node:stream/web';
+import { encodeFrame } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
-import { Conn, streamTransport, TransportError } from '../src/index.ts';
+import { BinaryMessage, Conn, streamTransport, TransportError } from '../src/index.ts';
 
 type Bytes = TransformStream<Uint8Array, Uint8Array>;
 
@@ -56,6 +57,15 @@ describe('streamTransport', () => {
     const conn = new Conn(transport, { role: 'client' });
     const { error } = await conn.closed;
     expect((error as Error).cause).toMatchObject({ message: 'Object', cause: failure });
+  });
+
+  it('says that a stream was aborted when there is no reason', async () => {
+    const [client, server] = pair();
+    client.terminate();
+    const { error } = await server.closed;
+    expect(error).toMatchObject({
+      message: 'websocket: a stream was aborted or cancelled without a reason',
+    });
   });
 
   it('ends the connection when the writable fails', async () => {
@@ -110,6 +120,25 @@ describe('streamTransport', () => {
     [{ writable: new WritableStream() }, 'readable: expected a ReadableStream, got undefined'],
   ])('throws for %o', (streams, message) => {
     expect(() => streamTransport(streams as never)).toThrow(message);
+  });
+
+  it('lets timers run while its readable is always ready', async () => {
+    let timerRan = false;
+    let chunks = 0;
+    const frame = encodeFrame(BinaryMessage, new Uint8Array(1), { maskKey: 1 });
+    const readable = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (timerRan || ++chunks > 1_000) controller.close();
+        else controller.enqueue(frame.slice());
+      },
+    });
+    const transport = streamTransport({ readable, writable: new WritableStream() });
+    const conn = new Conn(transport, { role: 'server' });
+    setImmediate(() => {
+      timerRan = true;
+    });
+    await conn.discardReads().catch(() => {});
+    expect(chunks).toBeLessThan(100);
   });
 
   it('throws for a stream that is in use', () => {

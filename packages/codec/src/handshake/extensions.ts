@@ -114,7 +114,9 @@ function formatExtension(extension: Extension | undefined): string {
 
 function checkToken(text: unknown): string {
   if (typeof text !== 'string' || !isToken(text)) {
-    throw new SyntaxError(`websocket: not a token: ${JSON.stringify(text)}`);
+    // JSON has no text for a BigInt or an object with a cycle.
+    const shown = typeof text === 'string' ? JSON.stringify(text) : kind(text);
+    throw new SyntaxError(`websocket: not a token: ${shown}`);
   }
   return text;
 }

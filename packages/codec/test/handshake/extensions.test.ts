@@ -138,6 +138,12 @@ describe('formatExtensions', () => {
   ])('rejects %j, which is not a token', (extension) => {
     expect(() => formatExtensions([extension])).toThrow(SyntaxError);
   });
+
+  it('rejects a value that has no JSON text', () => {
+    const extension = { name: 'a', params: new Map([['b', 12n as never]]) };
+    const error = new SyntaxError('websocket: not a token: bigint');
+    expect(() => formatExtensions([extension])).toThrow(error);
+  });
 });
 
 describe('extensions', () => {

@@ -73,7 +73,7 @@ export interface KeepAliveTarget extends TimerEntry {
  * A peer can answer a ping only after it has read our older bytes. While such bytes wait in this
  * process, the timeout of the ping has not started. The connection then lives as long as some of
  * them leave within `interval + timeout`, or within the time in which the peer has read as many
- * bytes as the operating systems may hold.
+ * bytes as the operating systems may hold, and as long as the peer itself sends.
  */
 export class KeepAlive {
   readonly #timers: Timers;
@@ -170,6 +170,8 @@ export class KeepAlive {
     const { interval, timeout } = this.#option;
     if (pingWait === undefined || pingWait.held) return pingedAt! + timeout;
     if (pingWait.transit !== undefined) return pingedAt! + pingWait.transit + timeout;
-    return pingWait.progressAt + Math.max(interval + timeout, transitTime(pingWait, inTransit));
+    const stalled = Math.max(interval + timeout, transitTime(pingWait, inTransit));
+    // A peer that reads nothing may still send, for example its own pings: silence counts too.
+    return Math.max(pingWait.progressAt + stalled, pingedAt! + timeout);
   }
 }

@@ -46,7 +46,7 @@ interface WritableStream<W> {
 }
 declare const WritableStream: {
   new <W>(sink: {
-    start(controller: { readonly signal: AbortSignal }): void;
+    start(controller: { readonly signal: AbortSignal; error(reason: unknown): void }): void;
     write(chunk: W): Promise<void>;
     close(): Promise<void>;
   }): WritableStream<W>;

@@ -10,11 +10,12 @@ export class MessageIterator implements AsyncIterableIterator<Message, undefined
   }
 
   next(): Promise<IteratorResult<Message, undefined>> {
-    return this.#connection.readSide.next();
+    return this.#connection.readSide.next(this);
   }
 
-  /** `break` leaves the connection open. */
+  /** `break` leaves the connection open. A pending `next` is done: it takes no message. */
   return(): Promise<IteratorResult<Message, undefined>> {
+    this.#connection.readSide.leave(this);
     return Promise.resolve({ done: true, value: undefined });
   }
 

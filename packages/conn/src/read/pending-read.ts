@@ -58,6 +58,13 @@ export class PendingResult
   extends Deferred<IteratorResult<Message, undefined>>
   implements PendingRead
 {
+  readonly iterator: object;
+
+  constructor(iterator: object) {
+    super();
+    this.iterator = iterator;
+  }
+
   get name(): string {
     return 'for await';
   }

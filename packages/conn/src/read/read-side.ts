@@ -295,15 +295,15 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   }
 
   /**
-   * Reads the next message as an iterator result. A message that has already arrived costs no
+   * Reads the next message as a result of `iterator`. A message that has already arrived costs no
    * further objects.
    */
-  next(): Promise<IteratorResult<Message, undefined>> {
+  next(iterator: object): Promise<IteratorResult<Message, undefined>> {
     const clash = this.#clash('for await');
     if (clash !== undefined) return rejected(clash);
     const message = this.#take('for await', false);
     if (message !== undefined) return Promise.resolve({ done: false, value: message as Message });
-    const pending = new PendingResult();
+    const pending = new PendingResult(iterator);
     this.#wait(pending);
     return pending.promise;
   }
@@ -445,6 +445,14 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     this.streaming = false;
     reader.reject(reason);
     return true;
+  }
+
+  /** Ends the pending read of `iterator`, whose loop was left. Later messages are for the next read. */
+  leave(iterator: object): void {
+    const { reader } = this.owner;
+    if (!(reader instanceof PendingResult) || reader.iterator !== iterator) return;
+    this.owner.reader = undefined;
+    reader.resolve({ done: true, value: undefined });
   }
 
   /**

@@ -79,6 +79,8 @@ export class MessageWriter implements AsyncDisposable {
   #over: unknown;
   /** The promise of the last pending call. */
   #pending: Promise<void> | undefined;
+  /** The controller of {@link writable}. */
+  #stream: { error(reason: unknown): void } | undefined;
 
   /** @internal */
   constructor(
@@ -173,11 +175,14 @@ export class MessageWriter implements AsyncDisposable {
 
   /**
    * The message as a WritableStream, for `pipeTo` and for `pipeline` of node:stream. An abort of
-   * the stream, or a chunk that is neither a string nor bytes, calls {@link abort}.
+   * the stream, or a chunk that is neither a string nor bytes, calls {@link abort}. The stream
+   * fails when the connection ends.
    */
   writable(): WritableStream<MessageData> {
     return new WritableStream<MessageData>({
-      start: ({ signal }) => {
+      start: (controller) => {
+        this.#stream = controller;
+        const { signal } = controller;
         // An abort takes effect at once, even while a write waits for a peer that does not read.
         signal.addEventListener('abort', () => this.abort(signal.reason));
       },
@@ -203,8 +208,11 @@ export class MessageWriter implements AsyncDisposable {
 
   /** @internal Ends the writer: the connection accepts no further message. */
   fail(error: unknown): void {
-    this.#over ??= error;
     this.#releaseSlab();
+    if (this.#over !== undefined) return;
+    this.#over = error;
+    // While a source is idle, the stream makes no call that could reject.
+    this.#stream?.error(error);
   }
 
   #rejectionIfClosed(): Promise<void> | undefined {

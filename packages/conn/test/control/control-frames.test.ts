@@ -246,6 +246,23 @@ describe('the heartbeat', () => {
     feed();
   });
 
+  it('keeps a connection whose pong waited until the busy process read it', async () => {
+    const { conn, platform, feed, frame } = wired('server', { heartbeat });
+    const later = platform.yield.bind(platform);
+    platform.yield = (callback) => {
+      later(() => {
+        feed(frame(10, Uint8Array.of(0, 0, 0, 1)));
+        callback();
+      });
+    };
+    await platform.advance(30_200);
+    expect(conn.stats.rtt).toBeGreaterThanOrEqual(10_000);
+    expect(conn.state).toBe('open');
+    platform.yield = later;
+    await platform.advance(60_000);
+    expect(conn.state).toBe('closed');
+  });
+
   it('sends no ping while the peer sends', async () => {
     const { conn, platform, feed, frame, sent } = wired('server', { heartbeat });
     void conn.discardReads();

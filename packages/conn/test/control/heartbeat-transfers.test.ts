@@ -1,3 +1,4 @@
+import { encodeFrame, PingMessage } from '@ws/codec';
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Conn, type ConnSettings } from '../../src/index.ts';
@@ -104,6 +105,22 @@ describe.each(['server', 'client'] as const)('the heartbeat of a %s', (role) => 
     expect(conn.state).toBe('open');
     await platform.advance(1_200);
     expect(await conn.closed).toMatchObject({ code: 1006, error: { code: 'WS_ERR_TIMEOUT' } });
+  });
+
+  it('keeps a connection whose peer reads nothing and still sends', async () => {
+    const { conn, platform, transport } = slow();
+    void conn.send(new Uint8Array(1 << 20));
+    // The peer pings after each interval and a bit: each time the heartbeat of this end is due.
+    const ping = encodeFrame(PingMessage, new Uint8Array(0), {
+      maskKey: role === 'server' ? 1 : undefined,
+    });
+    for (let i = 0; i < 10; i++) {
+      await platform.advance(1_100);
+      expect(conn.state).toBe('open');
+      transport.sink!.data(ping.slice());
+    }
+    await platform.advance(2_200);
+    expect(transport.destroyed).toBe(true);
   });
 
   it('counts from the moment the transport was blocked, not from the ping', async () => {

@@ -81,6 +81,22 @@ describe('readJSON', () => {
     await expect(conn.readJSON({ schema })).rejects.toMatchObject({ code: 'WS_ERR_JSON', cause });
   });
 
+  it('ends the wait for a schema that never settles', async () => {
+    const { conn, feed, frame, platform } = wired('server');
+    feed(frame(1, '1'), frame(1, '2'), frame(1, '3'));
+    const schema = schemaOf(() => new Promise(() => {}));
+    const late = conn.readJSON({ schema, timeout: 100 });
+    await platform.advance(100);
+    await expect(late).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT', permanent: false });
+    const abort = new AbortController();
+    const aborted = conn.readJSON({ schema, signal: abort.signal });
+    await platform.settle();
+    const reason = new Error('enough');
+    abort.abort(reason);
+    await expect(aborted).rejects.toBe(reason);
+    expect(await conn.readJSON()).toBe(3);
+  });
+
   it('rejects an invalid schema before it reads', async () => {
     const { conn, feed, frame } = wired('server');
     feed(frame(1, '1'));

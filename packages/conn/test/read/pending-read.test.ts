@@ -28,17 +28,17 @@ describe('PendingMessage', () => {
 
 describe('PendingResult', () => {
   it('returns its message whole, as an iterator does', async () => {
-    const pending = new PendingResult();
+    const pending = new PendingResult({});
     expect([pending.name, pending.streams]).toEqual(['for await', false]);
     pending.give(message);
     expect(await pending.promise).toEqual({ done: false, value: message });
   });
 
   it('is done when the connection ends normally, and rejects with other errors', async () => {
-    const well = new PendingResult();
+    const well = new PendingResult({});
     well.end(new CloseError(1001), true);
     expect(await well.promise).toEqual({ done: true, value: undefined });
-    const badly = new PendingResult();
+    const badly = new PendingResult({});
     badly.end(new CloseError(1006), false);
     await expect(badly.promise).rejects.toMatchObject({ closeCode: 1006 });
   });

@@ -347,4 +347,22 @@ describe('an iterator', () => {
     wire.feed(wire.frame(1, 'still there'));
     expect((await next).value!.text()).toBe('still there');
   });
+
+  it('ends a call that waits when it is left, and the next read gets the message', async () => {
+    const { wire } = await batch([]);
+    const iterator = wire.conn[Symbol.asyncIterator]();
+    const next = iterator.next();
+    expect(await iterator.return!()).toEqual({ done: true, value: undefined });
+    expect(await next).toEqual({ done: true, value: undefined });
+    wire.feed(wire.frame(1, 'kept'));
+    expect((await wire.conn.readMessage()).text()).toBe('kept');
+  });
+
+  it('leaves the call of another iterator pending when it is left', async () => {
+    const { wire } = await batch([]);
+    const next = wire.conn[Symbol.asyncIterator]().next();
+    await wire.conn[Symbol.asyncIterator]().return!();
+    wire.feed(wire.frame(1, 'kept'));
+    expect((await next).value!.text()).toBe('kept');
+  });
 });

@@ -594,6 +594,21 @@ describe('an echo of a stream', () => {
     await echo;
     await Promise.all([client.close(), server.discardReads()]);
   });
+
+  it('ends a pipe from an idle source when the connection ends', async () => {
+    const [client, server] = connPair();
+    const writer = await client.nextWriter(BinaryMessage);
+    let cancelled: unknown;
+    const idle = new ReadableStream<Uint8Array>({
+      cancel(reason) {
+        cancelled = reason;
+      },
+    });
+    const piped = idle.pipeTo(writer.writable());
+    server.terminate();
+    await expect(piped).rejects.toThrow('close 1006');
+    expect(cancelled).toMatchObject({ closeCode: 1006 });
+  });
 });
 
 describe('joinMessages', () => {
