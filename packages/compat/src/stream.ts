@@ -1,4 +1,4 @@
-import { Duplex, type DuplexOptions } from 'node:stream';
+import { addAbortSignal, Duplex, type DuplexOptions } from 'node:stream';
 import { CLOSED, CONNECTING } from './ready-state.ts';
 import type { WebSocket } from './websocket.ts';
 
@@ -40,8 +40,11 @@ class WebSocketStream extends Duplex {
       write: undefined,
       final: undefined,
       destroy: undefined,
+      signal: undefined,
     });
     this.#ws = ws;
+    // Only now: an aborted signal destroys the stream at once, and that needs the field.
+    if (options?.signal) addAbortSignal(options.signal, this);
     ws.on('message', (data: Buffer, isBinary: boolean) => {
       const chunk = !isBinary && this.readableObjectMode ? data.toString() : data;
       if (!this.push(chunk)) ws.pause();

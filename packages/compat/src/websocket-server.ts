@@ -63,8 +63,8 @@ const VERSIONS = [8, 13];
  */
 export class WebSocketServer extends EventEmitter {
   options: ServerOptions;
-  /** The open connections, unless `clientTracking` is false. */
-  clients: Set<WebSocket> | undefined = undefined;
+  /** The open connections. The property does not exist if `clientTracking` is false, as in ws. */
+  declare clients: Set<WebSocket> | undefined;
   /** @internal */
   _server: Server | null = null;
   /** @internal */

@@ -184,8 +184,8 @@ export class Connector {
     const { host, port, path } = address;
     const { given } = this.#tlsOf[kind];
     return {
-      // SNI allows names only (RFC 6066, section 3).
-      servername: isIP(host) === 0 ? host : '',
+      // SNI allows names only, without a trailing dot (RFC 6066, section 3).
+      servername: isIP(host) === 0 ? host.replace(/\.$/, '') : '',
       ALPNProtocols: ['http/1.1'],
       ...guardedSocketOptions(this.#openers.socket, fail),
       ...given,

@@ -341,7 +341,7 @@ describe('close', () => {
       );
       const client = scene.watch('client', new scene.ws(urlOf(wss)));
       const [[accepted]] = await Promise.all([once(wss, 'connection'), once(client, 'open')]);
-      scene.log('wss', wss.clients?.size);
+      scene.log('wss', wss.clients?.size, 'clients' in wss);
       wss.close(scene.callback('wss', 'close'));
       await new Promise(setImmediate);
       scene.log('wss', 'still open');

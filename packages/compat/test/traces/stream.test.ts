@@ -99,6 +99,14 @@ describe('createWebSocketStream', () => {
     await closedStream(stream);
   });
 
+  sameTrace('fails with the reason of a signal that was aborted before', async (scene) => {
+    const { client } = await scene.pair();
+    const signal = AbortSignal.abort();
+    const stream = scene.ws.createWebSocketStream(client, { signal });
+    stream.on('error', (error) => scene.log('stream', error));
+    await closedStream(stream);
+  });
+
   sameTrace('fails with the connection', async (scene) => {
     const { server, client, stream } = await streamPair(scene);
     (server as never as { _socket: Duplex })._socket.write(Buffer.from('8500', 'hex'));

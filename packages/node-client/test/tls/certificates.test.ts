@@ -207,6 +207,7 @@ describe.each(ways)('%s', (_, way) => {
     ['the address', { addresses: ['127.0.0.1'] }, '127.0.0.1', false],
     ['one of many names', { names: ['a', 'b', 'example.org'] }, 'example.org', 'example.org'],
     ['names one level below', { names: ['*.example.org'] }, 'www.example.org', 'www.example.org'],
+    ['the name without its last dot', { names: ['example.org'] }, 'example.org.', 'example.org'],
     ['the name in another case', { names: ['EXAMPLE.org'] }, 'example.ORG', 'example.org'],
     [
       'the name in Punycode',
