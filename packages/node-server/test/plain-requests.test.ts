@@ -1,4 +1,10 @@
-import { createServer, type RequestListener } from 'node:http';
+import { once } from 'node:events';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { serve } from '../src/index.ts';
 import { connectRaw, exchange, nothingUnhandled, parseAnswer, trapLeftovers } from './raw.ts';
@@ -82,6 +88,24 @@ describe('a plain request', () => {
     );
     expect(statusLine).toBe('HTTP/1.1 500 Internal Server Error');
     expect(reported).toMatchObject([{ code: 'ERR_INVALID_CHAR' }]);
+    await server.close();
+  });
+
+  it('ends at once when `request` fails after it has read the body', async () => {
+    let ended: boolean | undefined;
+    const request = async (req: IncomingMessage, res: ServerResponse): Promise<never> => {
+      req.resume();
+      await once(req, 'end');
+      setImmediate(() => {
+        ended = res.writableEnded;
+      });
+      throw new Error('mine');
+    };
+    const server = await serve({ host: '127.0.0.1', request, report: () => {} }, () => {});
+    const port = Number(new URL(server.url).port);
+    const bytes = 'POST / HTTP/1.1\r\nHost: good\r\nContent-Length: 2\r\n\r\nab';
+    expect((await exchange(port, Buffer.from(bytes))).status).toBe(500);
+    expect(ended).toBe(true);
     await server.close();
   });
 });

@@ -28,6 +28,8 @@ export function endRefusedSocket(socket: Duplex): void {
  * reason as {@link endRefusedSocket}.
  */
 export function endRefusedResponse(res: ServerResponse): void {
+  // The application has read the body before it failed: 'end' is not emitted again.
+  if (res.req.readableEnded) return void res.end();
   const drop = lingering(() => res.end());
   res.req.on('data', drop.chunk).on('end', drop.endNow);
   res.on('close', drop.closed);
