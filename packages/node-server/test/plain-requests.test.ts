@@ -108,4 +108,21 @@ describe('a plain request', () => {
     expect(ended).toBe(true);
     await server.close();
   });
+
+  it('has its body dropped when `request` fails after it has paused it', async () => {
+    let dropped: boolean | undefined;
+    const request: RequestListener = (req, res) => {
+      req.pause();
+      res.on('finish', () => {
+        dropped = req.readableEnded;
+      });
+      throw new Error('mine');
+    };
+    const server = await serve({ host: '127.0.0.1', request, report: () => {} }, () => {});
+    const port = Number(new URL(server.url).port);
+    const bytes = 'POST / HTTP/1.1\r\nHost: good\r\nContent-Length: 2\r\n\r\nab';
+    expect((await exchange(port, Buffer.from(bytes))).status).toBe(500);
+    expect(dropped).toBe(true);
+    await server.close();
+  });
 });
