@@ -109,9 +109,9 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
   readonly close?: CloseOptions | undefined;
   /**
    * Handling of a path without a route. `404` refuses it. `'leave'` ignores the request, without
-   * any check: another listener for 'upgrade' must answer it. Without one, the socket stays open.
-   * `serve` requires `server` and routes for `'leave'`; an `Upgrader` without routes ignores the
-   * option. Default: `404`.
+   * any check: another listener for 'upgrade' must answer it. Without one, the socket stays open,
+   * and a reset by its client is an uncaught error. `serve` requires `server` and routes for
+   * `'leave'`; an `Upgrader` without routes ignores the option. Default: `404`.
    */
   readonly unmatched?: 404 | 'leave' | undefined;
   /**

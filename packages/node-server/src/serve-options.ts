@@ -194,7 +194,8 @@ export function withCertificate(
       'reload: SNICallback and pskCallback cannot change; omit them, the server keeps its own',
     );
   }
-  return { ...others, ...renewed };
+  const given = Object.entries(renewed).filter(([, value]) => value !== undefined);
+  return { ...others, ...Object.fromEntries(given) };
 }
 
 function checkServer(options: ServeOptions<unknown>): void {

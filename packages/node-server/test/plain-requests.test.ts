@@ -1,6 +1,13 @@
+import { once } from 'node:events';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { serve } from '../src/index.ts';
-import { connectRaw, nothingUnhandled, parseAnswer, trapLeftovers } from './raw.ts';
+import { connectRaw, exchange, nothingUnhandled, parseAnswer, trapLeftovers } from './raw.ts';
 
 nothingUnhandled();
 trapLeftovers();
@@ -54,5 +61,68 @@ describe('a plain request', () => {
     expect(await answerTo('GET / HTTP/1.0\r\n\r\n')).toMatchObject({ status: 200 });
     const twice = 'GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n';
     expect(await answerTo(twice)).toMatchObject({ status: 400 });
+  });
+
+  it('with HEAD is refused where node:http rejects a body for it', async () => {
+    const http = createServer({ rejectNonStandardBodyWrites: true });
+    onTestFinished(() => void http.close());
+    const server = await serve({ server: http, host: '127.0.0.1' }, () => {});
+    const port = Number(new URL(server.url).port);
+    const answer = await exchange(port, Buffer.from('HEAD / HTTP/1.1\r\nHost: good\r\n\r\n'));
+    expect([answer.status, answer.body]).toEqual([426, '']);
+    await server.close();
+  });
+
+  it('gets 500 when `request` sets a reason that cannot be sent', async () => {
+    const request: RequestListener = (_req, res) => {
+      res.statusMessage = 'no €';
+      res.end();
+    };
+    const reported: unknown[] = [];
+    const report = (error: unknown): void => void reported.push(error);
+    const server = await serve({ host: '127.0.0.1', request, report }, () => {});
+    const port = Number(new URL(server.url).port);
+    const { statusLine } = await exchange(
+      port,
+      Buffer.from('GET / HTTP/1.1\r\nHost: good\r\n\r\n'),
+    );
+    expect(statusLine).toBe('HTTP/1.1 500 Internal Server Error');
+    expect(reported).toMatchObject([{ code: 'ERR_INVALID_CHAR' }]);
+    await server.close();
+  });
+
+  it('ends at once when `request` fails after it has read the body', async () => {
+    let ended: boolean | undefined;
+    const request = async (req: IncomingMessage, res: ServerResponse): Promise<never> => {
+      req.resume();
+      await once(req, 'end');
+      setImmediate(() => {
+        ended = res.writableEnded;
+      });
+      throw new Error('mine');
+    };
+    const server = await serve({ host: '127.0.0.1', request, report: () => {} }, () => {});
+    const port = Number(new URL(server.url).port);
+    const bytes = 'POST / HTTP/1.1\r\nHost: good\r\nContent-Length: 2\r\n\r\nab';
+    expect((await exchange(port, Buffer.from(bytes))).status).toBe(500);
+    expect(ended).toBe(true);
+    await server.close();
+  });
+
+  it('has its body dropped when `request` fails after it has paused it', async () => {
+    let dropped: boolean | undefined;
+    const request: RequestListener = (req, res) => {
+      req.pause();
+      res.on('finish', () => {
+        dropped = req.readableEnded;
+      });
+      throw new Error('mine');
+    };
+    const server = await serve({ host: '127.0.0.1', request, report: () => {} }, () => {});
+    const port = Number(new URL(server.url).port);
+    const bytes = 'POST / HTTP/1.1\r\nHost: good\r\nContent-Length: 2\r\n\r\nab';
+    expect((await exchange(port, Buffer.from(bytes))).status).toBe(500);
+    expect(dropped).toBe(true);
+    await server.close();
   });
 });

@@ -150,7 +150,7 @@ describe('reload', () => {
         /^reload: SNICallback and pskCallback cannot/,
       );
       expect(await certificateOf(server.url)).toBe(before);
-      server.reload({ key, cert });
+      server.reload({ key, cert, minVersion: undefined });
       const old = tls.connect({
         port: Number(new URL(server.url).port),
         host: '127.0.0.1',

@@ -50,8 +50,8 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
   readonly #acceptor: Acceptor;
   readonly #heads: PendingHeads;
   readonly #fallback: HttpServer | undefined;
-  /** Its timeouts ended with the close. */
-  #fallbackClosed = false;
+  /** `fallback` has listened or closed. From then on its timeouts run only while it listens. */
+  #fallbackMustListen = false;
 
   /** @throws TypeError or RangeError that names the bad or unknown option. */
   constructor(options: RawUpgraderOptions<Result> = {}) {
@@ -67,12 +67,11 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
     this.#fallback = fallback;
     if (fallback === undefined) return;
     startTimeouts(fallback);
-    fallback.on('close', () => {
-      this.#fallbackClosed = true;
-    });
-    fallback.on('listening', () => {
-      this.#fallbackClosed = false;
-    });
+    this.#fallbackMustListen = fallback.listening;
+    const mustListen = (): void => {
+      this.#fallbackMustListen = true;
+    };
+    fallback.on('listening', mustListen).on('close', mustListen);
   }
 
   /** The connections that are not closed yet. The set is live. */
@@ -201,7 +200,9 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
         const { stream, startedAt } = reading;
         const head = reading.head!;
         if (this.#isForFallback(head, router)) {
-          if (this.#fallbackClosed) return refuse(reading, fallbackIsClosed());
+          // `close` ends its timeouts at once, and 'close' comes after its last connection.
+          const isClosed = this.#fallbackMustListen && !this.#fallback!.listening;
+          if (isClosed) return refuse(reading, fallbackIsClosed());
           this.#giveToFallback(reading);
           return waiting?.reject(leftToFallback());
         }

@@ -28,8 +28,11 @@ export function endRefusedSocket(socket: Duplex): void {
  * reason as {@link endRefusedSocket}.
  */
 export function endRefusedResponse(res: ServerResponse): void {
+  // The application has read the body before it failed: 'end' is not emitted again.
+  if (res.req.readableEnded) return void res.end();
   const drop = lingering(() => res.end());
-  res.req.on('data', drop.chunk).on('end', drop.endNow);
+  // A listener alone does not resume a request that the application has paused.
+  res.req.on('data', drop.chunk).on('end', drop.endNow).resume();
   res.on('close', drop.closed);
 }
 

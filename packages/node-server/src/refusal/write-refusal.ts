@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { HandshakeError, HeaderPair } from '../errors.ts';
@@ -24,7 +24,8 @@ export function writeRefusalResponse(
   res: ServerResponse,
   { status, headers, body }: HandshakeError,
 ): void {
-  res.writeHead(status, {
+  // The application may have set another reason, even one that cannot be sent.
+  res.writeHead(status, STATUS_CODES[status], {
     ...Object.fromEntries(headers),
     Connection: connectionOf(headers),
     'Content-Type': 'text/plain; charset=utf-8',
@@ -32,7 +33,8 @@ export function writeRefusalResponse(
     'Content-Length': Buffer.byteLength(body),
     'Sec-WebSocket-Version': '13',
   });
-  res.write(body);
+  // With `rejectNonStandardBodyWrites`, node:http throws for a body that answers HEAD.
+  if (res.req.method !== 'HEAD') res.write(body);
 }
 
 /** Writes the refusal of an HTTP/2 request to its stream, unless the application has answered. */

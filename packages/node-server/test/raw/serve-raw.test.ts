@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import net from 'node:net';
+import net, { type AddressInfo } from 'node:net';
 import tls from 'node:tls';
 import { selfSigned } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -341,6 +341,11 @@ describe('fallback', () => {
     onTestFinished(() => void fallback.close());
     await once(fallback, 'listening');
     expect(await ask()).toBe('200');
+    const open = await connectRaw((fallback.address() as AddressInfo).port);
+    await open.write(Buffer.from('G'));
+    fallback.close();
+    expect(await ask()).toBe('503');
+    open.destroy();
   });
 
   it('keeps its sockets when the server closes', async () => {
