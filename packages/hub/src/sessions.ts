@@ -147,7 +147,9 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
   /** Delivers all publications, then closes all sessions. */
   async close({ timeout, code, reason, over }: ClosePlan): Promise<void> {
     this.closed = true;
-    await this.withLink((link) => link.returned());
+    // The constructor reports code that fails to load.
+    await this.#loaded?.catch(() => {});
+    await this.link?.returned();
     await this.fanOut.settled();
     const step = over / Math.max(this.byId.size - 1, 1);
     const start = this.platform.now();
@@ -171,7 +173,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
 
   async #stopLink(): Promise<void> {
     try {
-      await this.withLink((link) => link.stop());
+      await this.link?.stop();
     } catch (error) {
       this.failed(undefined, new BackplaneError('the backplane failed to close', { cause: error }));
     }
