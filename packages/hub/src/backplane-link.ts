@@ -105,6 +105,7 @@ export class BackplaneLink<Data>
         else this.#up();
         return;
       } catch (error) {
+        if (this.closed) break;
         // Reported once; `state` shows that the engine is still away.
         if (first) this.#down(error);
         await sleep(this.platform, RETRY_MS);

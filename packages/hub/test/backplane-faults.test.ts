@@ -800,6 +800,17 @@ describe('hub.close', () => {
     expect([session.state, errors.mock.calls.length]).toEqual(['closed', 1]);
   });
 
+  it('reports no outage when it ends the start of the engine', async () => {
+    const start = new Deferred<void>();
+    const { hub, errors } = node(new MemoryBroker(), 'a', {}, () => ({
+      start: () => start.promise,
+      close: async () => start.reject(new Error('closed')),
+    }));
+    await turns();
+    await hub.close();
+    expect(errors).toEqual([]);
+  });
+
   it('reports an engine that does not close', async () => {
     const { hub, errors } = node(new MemoryBroker(), 'a', {}, () => ({
       close: () => new Promise(() => {}),
