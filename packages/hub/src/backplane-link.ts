@@ -165,9 +165,9 @@ export class BackplaneLink<Data>
   async publishToOthers(
     room: string | undefined,
     message: PreparedMessage,
-    key: string | undefined,
-    history: HistoryBounds | undefined,
-    own: Promise<Position | undefined>,
+    key?: string,
+    history?: HistoryBounds,
+    own?: Promise<Position | undefined>,
   ): Promise<Position | undefined> {
     const away = this.#returned !== undefined;
     const sent = this.publish(room, message, key, history, undefined).catch((error: unknown) => {

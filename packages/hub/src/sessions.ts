@@ -33,7 +33,6 @@ import { type OverflowPolicy, Session, type SessionOwner } from './session.ts';
 
 /** Number of sessions that `Hub.close` closes in one turn of the event loop. */
 const CLOSE_BATCH = 64;
-const NO_POSITION: Promise<undefined> = /* @__PURE__ */ Promise.resolve(undefined);
 
 /** The backplanes of all hubs. A second hub would take the messages of the first one. */
 const used = /* @__PURE__ */ new WeakSet<Backplane>();
@@ -296,9 +295,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
 
   /** Sends a broadcast to the other nodes. */
   toOtherNodes(message: PreparedMessage): void {
-    const sent = this.withLink((link) =>
-      link.publishToOthers(undefined, message, undefined, undefined, NO_POSITION),
-    );
+    const sent = this.withLink((link) => link.publishToOthers(undefined, message));
     onRejection(sent, (error) => this.refused(error));
   }
 
