@@ -51,6 +51,19 @@ describe('the history of a node', () => {
     expect(await read(a, later)).toEqual({ texts: [], complete: true });
   });
 
+  it('is not complete while the engine is away', async () => {
+    const { broker, a, b } = setUp();
+    enter(a).join('r');
+    await turns();
+    const since = await a.room('r').publish('1');
+    a.on('error', () => {});
+    broker.disconnect(a.id);
+    await b.room('r').publish('missed');
+    expect(await read(a, since)).toEqual({ texts: [], complete: false });
+    broker.reconnect(a.id);
+    expect(await read(a, since)).toEqual({ texts: [], complete: false });
+  });
+
   it('is not complete after a gap', async () => {
     const { broker, a, b } = setUp();
     enter(a).join('r');
