@@ -38,6 +38,8 @@ export interface LinkOwner<Data> {
     key: string | undefined,
     except: Except<Data>,
   ): Promise<void>;
+  /** Messages of other nodes may be missing before now. */
+  interrupted(room: string): void;
   gap(room: string | undefined, from: Position | undefined): void;
   failed(session: undefined, error: unknown): void;
 }
@@ -290,8 +292,9 @@ export class BackplaneLink<Data>
 
   subscribed(name: string, late: boolean): void {
     const channel = this.#channels.get(name);
-    if (late) channel?.interrupted();
-    else channel?.subscribed();
+    if (late) return channel?.interrupted();
+    channel?.subscribed();
+    if (channel?.room !== undefined) this.#owner.interrupted(channel.room);
   }
 
   whenSubscribed(channel: string, ready: () => void): void {

@@ -318,6 +318,10 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     return this.everyone.arrive(publication, () => this.missed(undefined, undefined));
   }
 
+  interrupted(room: string): void {
+    this.rooms.interrupted(room);
+  }
+
   gap(room: string | undefined, from: Position | undefined): void {
     if (room !== undefined) this.rooms.interrupted(room);
     this.missed(room, from);
