@@ -165,13 +165,11 @@ export class Publications<Data> {
     const sent = this.sent.get(channel);
     const origin = sent?.through.get(counter);
     if (sent === undefined || origin === undefined) return undefined;
-    const later = [...sent.joined]
-      .filter(([, before]) => counter <= before)
-      .map(([session]) => session);
+    this.dropOrigins(channel, counter - 1);
     sent.through.delete(counter);
-    this.dropOrigins(channel, counter);
-    if (later.length === 0) return origin;
-    return { ...origin, except: new Set([...(origin.except ?? []), ...later]) };
+    // The rest has joined after the message.
+    if (sent.joined.size === 0) return origin;
+    return { ...origin, except: new Set([...(origin.except ?? []), ...sent.joined.keys()]) };
   }
 
   /**
