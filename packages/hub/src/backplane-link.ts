@@ -152,9 +152,9 @@ export class BackplaneLink<Data>
     history: HistoryBounds | undefined,
     origin: { readonly except: Except<Data> } | undefined,
   ): Promise<Position | undefined> {
-    const keep = history === undefined ? undefined : { size: history.size, ttl: history.ttl };
     this.#digests.schedule();
-    return this.#publications.publish({ channel: channelOf(room), message, key, keep, origin });
+    const channel = channelOf(room);
+    return this.#publications.publish({ channel, message, key, keep: history, origin });
   }
 
   /**
