@@ -38,6 +38,8 @@ export interface LinkOwner<Data> {
     key: string | undefined,
     except: Except<Data>,
   ): Promise<void>;
+  /** Messages of other nodes may be missing before now. */
+  interrupted(room: string): void;
   gap(room: string | undefined, from: Position | undefined): void;
   failed(session: undefined, error: unknown): void;
 }
@@ -105,6 +107,7 @@ export class BackplaneLink<Data>
         else this.#up();
         return;
       } catch (error) {
+        if (this.closed) break;
         // Reported once; `state` shows that the engine is still away.
         if (first) this.#down(error);
         await sleep(this.platform, RETRY_MS);
@@ -149,9 +152,9 @@ export class BackplaneLink<Data>
     history: HistoryBounds | undefined,
     origin: { readonly except: Except<Data> } | undefined,
   ): Promise<Position | undefined> {
-    const keep = history === undefined ? undefined : { size: history.size, ttl: history.ttl };
     this.#digests.schedule();
-    return this.#publications.publish({ channel: channelOf(room), message, key, keep, origin });
+    const channel = channelOf(room);
+    return this.#publications.publish({ channel, message, key, keep: history, origin });
   }
 
   /**
@@ -164,9 +167,9 @@ export class BackplaneLink<Data>
   async publishToOthers(
     room: string | undefined,
     message: PreparedMessage,
-    key: string | undefined,
-    history: HistoryBounds | undefined,
-    own: Promise<Position | undefined>,
+    key?: string,
+    history?: HistoryBounds,
+    own?: Promise<Position | undefined>,
   ): Promise<Position | undefined> {
     const away = this.#returned !== undefined;
     const sent = this.publish(room, message, key, history, undefined).catch((error: unknown) => {
@@ -289,8 +292,9 @@ export class BackplaneLink<Data>
 
   subscribed(name: string, late: boolean): void {
     const channel = this.#channels.get(name);
-    if (late) channel?.interrupted();
-    else channel?.subscribed();
+    if (late) return channel?.interrupted();
+    channel?.subscribed();
+    if (channel?.room !== undefined) this.#owner.interrupted(channel.room);
   }
 
   whenSubscribed(channel: string, ready: () => void): void {

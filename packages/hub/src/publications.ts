@@ -57,7 +57,7 @@ export interface Sent<Data> {
   digests: number;
   /** Messages with `through` that have not returned from the engine, by counter. */
   readonly through: Map<number, Origin<Data>>;
-  /** The members that have joined since, with the counter of the last message before. */
+  /** The members that have joined since, in that order, with the counter of the last message before. */
   readonly joined: Map<Session<Data>, number>;
 }
 
@@ -154,7 +154,10 @@ export class Publications<Data> {
   /** A session has joined: it gets the messages after this call. */
   joined(channel: string, session: Session<Data>): void {
     const sent = this.sent.get(channel);
-    if (sent !== undefined && sent.through.size > 0) sent.joined.set(session, sent.counter);
+    if (sent === undefined || sent.through.size === 0) return;
+    // At the end, because `dropOrigins` needs the order of the counters.
+    sent.joined.delete(session);
+    sent.joined.set(session, sent.counter);
   }
 
   /** Takes the origin of a message that has returned from the engine. */
@@ -162,13 +165,11 @@ export class Publications<Data> {
     const sent = this.sent.get(channel);
     const origin = sent?.through.get(counter);
     if (sent === undefined || origin === undefined) return undefined;
-    const later = [...sent.joined]
-      .filter(([, before]) => counter <= before)
-      .map(([session]) => session);
+    this.dropOrigins(channel, counter - 1);
     sent.through.delete(counter);
-    this.dropOrigins(channel, counter);
-    if (later.length === 0) return origin;
-    return { ...origin, except: new Set([...(origin.except ?? []), ...later]) };
+    // The rest has joined after the message.
+    if (sent.joined.size === 0) return origin;
+    return { ...origin, except: new Set([...(origin.except ?? []), ...sent.joined.keys()]) };
   }
 
   /**
@@ -182,7 +183,11 @@ export class Publications<Data> {
       if (earlier > counter) break;
       dropOrigin(sent, earlier);
     }
-    if (sent.through.size === 0) sent.joined.clear();
+    // In a busy room some message is always under way, so these sessions cannot wait for a pause.
+    for (const [session, before] of sent.joined) {
+      if (before > counter && sent.through.size > 0) break;
+      sent.joined.delete(session);
+    }
   }
 
   /** The channel has no message in the last 20 s. A later message continues above its counter. */

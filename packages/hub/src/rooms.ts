@@ -201,8 +201,9 @@ export class Rooms<Data> implements RoomOwner<Data> {
       }));
       return { messages, complete: found!.complete };
     }
-    // Without members this node receives no messages of other nodes.
-    const receives = !this.#crosses || this.membersOf(name).size > 0;
+    // Without members, and while the engine is away, this node receives no messages of other nodes.
+    const receives =
+      !this.#crosses || (this.membersOf(name).size > 0 && this.#hub.link?.state === 'up');
     if (history === undefined) return { messages: [], complete: since === undefined && receives };
     this.#histories.expire(history, platform.now());
     const { messages, complete } = history.read(since, most, (message) => this.#toMessage(message));

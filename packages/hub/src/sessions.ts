@@ -33,7 +33,6 @@ import { type OverflowPolicy, Session, type SessionOwner } from './session.ts';
 
 /** Number of sessions that `Hub.close` closes in one turn of the event loop. */
 const CLOSE_BATCH = 64;
-const NO_POSITION: Promise<undefined> = /* @__PURE__ */ Promise.resolve(undefined);
 
 /** The backplanes of all hubs. A second hub would take the messages of the first one. */
 const used = /* @__PURE__ */ new WeakSet<Backplane>();
@@ -147,7 +146,9 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
   /** Delivers all publications, then closes all sessions. */
   async close({ timeout, code, reason, over }: ClosePlan): Promise<void> {
     this.closed = true;
-    await this.withLink((link) => link.returned());
+    // The constructor reports code that fails to load.
+    await this.#loaded?.catch(() => {});
+    await this.link?.returned();
     await this.fanOut.settled();
     const step = over / Math.max(this.byId.size - 1, 1);
     const start = this.platform.now();
@@ -171,7 +172,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
 
   async #stopLink(): Promise<void> {
     try {
-      await this.withLink((link) => link.stop());
+      await this.link?.stop();
     } catch (error) {
       this.failed(undefined, new BackplaneError('the backplane failed to close', { cause: error }));
     }
@@ -294,9 +295,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
 
   /** Sends a broadcast to the other nodes. */
   toOtherNodes(message: PreparedMessage): void {
-    const sent = this.withLink((link) =>
-      link.publishToOthers(undefined, message, undefined, undefined, NO_POSITION),
-    );
+    const sent = this.withLink((link) => link.publishToOthers(undefined, message));
     onRejection(sent, (error) => this.refused(error));
   }
 
@@ -317,6 +316,10 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     if (room !== undefined) return this.rooms.arrived(room, message, key, except);
     const publication = { message, key, except, only: undefined };
     return this.everyone.arrive(publication, () => this.missed(undefined, undefined));
+  }
+
+  interrupted(room: string): void {
+    this.rooms.interrupted(room);
   }
 
   gap(room: string | undefined, from: Position | undefined): void {

@@ -781,6 +781,36 @@ describe('hub.close', () => {
     await rejected;
   });
 
+  it('closes the sessions when the code for the backplane fails to load', async () => {
+    const { Link } = backplaneCode;
+    vi.doMock('../src/backplane-link.ts', () => {
+      throw new Error('no such file');
+    });
+    onTestFinished(() => {
+      backplaneCode.Link = Link;
+      vi.doUnmock('../src/backplane-link.ts');
+    });
+    const backplane = memoryBackplane(new MemoryBroker());
+    backplaneCode.Link = undefined;
+    const hub = new Hub({ backplane });
+    const errors = vi.fn();
+    hub.on('error', errors);
+    const { session } = enter(hub, 'r');
+    await hub.close();
+    expect([session.state, errors.mock.calls.length]).toEqual(['closed', 1]);
+  });
+
+  it('reports no outage when it ends the start of the engine', async () => {
+    const start = new Deferred<void>();
+    const { hub, errors } = node(new MemoryBroker(), 'a', {}, () => ({
+      start: () => start.promise,
+      close: async () => start.reject(new Error('closed')),
+    }));
+    await turns();
+    await hub.close();
+    expect(errors).toEqual([]);
+  });
+
   it('reports an engine that does not close', async () => {
     const { hub, errors } = node(new MemoryBroker(), 'a', {}, () => ({
       close: () => new Promise(() => {}),

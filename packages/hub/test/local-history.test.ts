@@ -1,5 +1,6 @@
 // The history of a node whose backplane keeps none.
 import { connPair } from '@ws/conn';
+import { Deferred } from '@ws/conn/internal';
 import { Hub } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -49,6 +50,38 @@ describe('the history of a node', () => {
     const later = await a.room('r').publish('2');
     expect(await read(a, since)).toEqual({ texts: ['2'], complete: false });
     expect(await read(a, later)).toEqual({ texts: [], complete: true });
+  });
+
+  it('is not complete for the time before the answer to the subscription', async () => {
+    const broker = new MemoryBroker({ keeps: false });
+    const backplane = memoryBackplane(broker);
+    const answer = new Deferred<void>();
+    const subscribe = (channel: string): Promise<void> =>
+      answer.promise.then(() => backplane.subscribe(channel));
+    const a = new Hub({ ...OPTIONS, backplane: { ...backplane, subscribe } });
+    const b = new Hub({ ...OPTIONS, backplane: memoryBackplane(broker) });
+    enter(a).join('r');
+    await turns();
+    const since = await a.room('r').publish('1');
+    await b.room('r').publish('missed');
+    answer.resolve();
+    await turns();
+    const later = await a.room('r').publish('2');
+    expect(await read(a, since)).toEqual({ texts: ['2'], complete: false });
+    expect(await read(a, later)).toEqual({ texts: [], complete: true });
+  });
+
+  it('is not complete while the engine is away', async () => {
+    const { broker, a, b } = setUp();
+    enter(a).join('r');
+    await turns();
+    const since = await a.room('r').publish('1');
+    a.on('error', () => {});
+    broker.disconnect(a.id);
+    await b.room('r').publish('missed');
+    expect(await read(a, since)).toEqual({ texts: [], complete: false });
+    broker.reconnect(a.id);
+    expect(await read(a, since)).toEqual({ texts: [], complete: false });
   });
 
   it('is not complete after a gap', async () => {

@@ -266,8 +266,15 @@ class RedisBackplane implements Backplane {
   }
 
   async #unsubscribeFrom(name: string): Promise<void> {
+    try {
+      await this.#subscriber.run((driver) => driver.unsubscribe(name));
+    } catch (error) {
+      // The package `redis` restores the subscription with the connection. `#restore` then ends it.
+      if (!this.#subscriber.ready) return;
+      this.#subscribed.delete(name);
+      throw error;
+    }
     this.#subscribed.delete(name);
-    await this.#subscriber.run((driver) => driver.unsubscribe(name));
   }
 
   /** Ignores the error of a lost connection: the next connection makes the change. */

@@ -287,6 +287,22 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
       expect(all.messages.map((message) => String(message.bytes))).toEqual(['1', '2', '3']);
     });
 
+    it('ends a subscription whose end was under way when the connection was lost', async () => {
+      const server = await single.empty();
+      const relay = await Relay.start(server.port);
+      const { backplane, sink } = await node(client, { port: relay.port });
+      await backplane.subscribe('room/r');
+      await backplane.subscribe('room/s');
+      relay.freeze();
+      const ended = ['room/r', 'room/s'].map((channel) => backplane.unsubscribe(channel));
+      relay.cut();
+      await Promise.all(ended);
+      await backplane.subscribe('room/s');
+      relay.heal(server.port);
+      await sink.report('up');
+      expect(await adminOf(server.port).pubsub('CHANNELS')).toEqual(['ws:{room/s}']);
+    });
+
     it('connects with a user, a password and TLS', async () => {
       const { key, cert } = await selfSigned();
       const { port } = await startRedis(
