@@ -94,6 +94,15 @@ describe('several targets', () => {
     expect(String(between.reported[0])).toContain(dead);
   });
 
+  it('are not tried again when they are replaced while one is dialed', async () => {
+    const [up] = await targets(1);
+    const both = [await closedPort(), up!.url];
+    const between: Front = await front(both, {
+      director: () => void (between.proxy.targets = both),
+    });
+    expect(await statusOf(between)).toBe(101);
+  });
+
   it('can be replaced while connections are open', async () => {
     const [a, b] = await targets(2);
     const between = await front(a!.url);
