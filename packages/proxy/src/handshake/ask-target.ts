@@ -95,8 +95,9 @@ async function ask(
     exchange?.abandon();
     const failure = explained(error, backend, handshake);
     if (!isInstance(failure, ProxyError)) throw failure;
-    backend.connectFailed(cooldown);
+    // A client can cause these: many servers close without an answer to refuse a path.
     if (exchange?.isOpen || handshake.failure !== undefined) throw failure;
+    backend.connectFailed(cooldown);
     return failure;
   }
 }

@@ -26,7 +26,7 @@ export interface TargetState {
   readonly open: number;
   /** Failed connections so far. */
   readonly failed: number;
-  /** `down` after 3 failures in a row, for the time `cooldown`. */
+  /** `down` after 3 failed connections in a row, for the time `cooldown`. */
   readonly state: 'up' | 'down';
 }
 

@@ -205,4 +205,15 @@ describe('the target of a request', () => {
     expect(await statusOf(between)).toBe(502);
     expect(b!.heads).toEqual([]);
   });
+
+  it('stays up when it closes without an answer: a client can cause that', async () => {
+    const backend = await rawTarget(() => undefined);
+    const between = await front(backend.url);
+    for (let i = 0; i < 4; i++) {
+      const status = statusOf(between);
+      (await backend.next()).end();
+      expect(await status).toBe(502);
+    }
+    expect(between.proxy.targets).toMatchObject([{ state: 'up', failed: 0 }]);
+  });
 });
