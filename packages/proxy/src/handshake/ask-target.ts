@@ -3,6 +3,7 @@ import { TimeoutError } from '@ws/conn';
 import { HandshakeError } from '@ws/node-server';
 import {
   type Handshake,
+  isHost,
   isInstance,
   isThenable,
   linesOf,
@@ -136,7 +137,10 @@ async function directed(
   const headers = headersOf(lines);
   try {
     await handshake.waitForCall('director', director(req, headers));
-    if (!headers.has('host')) throw new TypeError('director: Host must not be deleted; set it');
+    const host = headers.get('host');
+    if (host === null || !isHost(host)) {
+      throw new TypeError(`director: Host must be host[:port], got ${JSON.stringify(host)}`);
+    }
     return checkedLines('director', headers);
   } catch (cause) {
     throw handshake.failure ?? serverFault('director', cause);
