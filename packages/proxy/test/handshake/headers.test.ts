@@ -102,6 +102,11 @@ describe('the headers for the target', () => {
     expect(head).toMatch(/\r\nX-Forwarded-Proto: https\r\n/i);
   });
 
+  it('have the port of the scheme that a trusted peer names', async () => {
+    const { head } = await through({ add: ['X-Forwarded-Proto: https'] }, { trust: () => true });
+    expect(head).toContain('\r\nX-Forwarded-Port: 443\r\n');
+  });
+
   it.each([
     [
       'throws',
