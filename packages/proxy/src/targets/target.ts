@@ -58,7 +58,7 @@ export class Backend implements TargetState {
   constructor(target: Target) {
     const { url, weight = 1, tls, headers = {} } = optionsOf(target);
     this.address = parseTarget(url);
-    this.url = this.address.url;
+    this.url = urlOf(this.address);
     assertOption('weight', weight, typeof weight === 'number', 'a number');
     if (!(weight > 0 && weight < Infinity)) {
       throw new RangeError(`weight: expected a number above 0, got ${weight}`);
@@ -105,6 +105,13 @@ export class Backend implements TargetState {
   answered(): void {
     this.#counts.failuresInRow = 0;
   }
+}
+
+/** Returns the URL of a target. That of a Unix socket names its file: other files are other targets. */
+function urlOf({ address, secure, path, url }: Address): string {
+  if (address.path === undefined) return url;
+  const file = encodeURIComponent(address.path).replaceAll('%2F', '/');
+  return `${secure ? 'wss' : 'ws'}+unix:${file}:${path}`;
 }
 
 /** One connector for each set of TLS options: a secure context is expensive. */

@@ -94,6 +94,14 @@ describe('several targets', () => {
     expect(String(between.reported[0])).toContain(dead);
   });
 
+  it('may be several Unix sockets, with URLs that name them again', async () => {
+    const urls = ['ws+unix:/run/a.sock:/', 'wss+unix:/run/b%3A%20c.sock:/live?key=1'];
+    const { proxy } = await front([urls[0]!, urls[1]!.replace(':', '://')]);
+    expect(proxy.targets.map(({ url }) => url)).toEqual(urls);
+    proxy.targets = proxy.targets.map(({ url }) => url);
+    expect(proxy.targets.map(({ url }) => url)).toEqual(urls);
+  });
+
   it('are not tried again when they are replaced while one is dialed', async () => {
     const [up] = await targets(1);
     const both = [await closedPort(), up!.url];
