@@ -143,10 +143,9 @@ function optionsOf(target: unknown): TargetOptions {
   if (typeof target !== 'object' || target === null || !('url' in target)) {
     throw new TypeError(`target: expected a URL or { url }, got ${typeName(target)}`);
   }
-  const state = target instanceof Backend ? { url: target.url } : target;
-  const unknown = Object.keys(state).find((name) => !OPTION_NAMES.includes(name));
+  const unknown = Object.keys(target).find((name) => !OPTION_NAMES.includes(name));
   if (unknown !== undefined) {
     throw new TypeError(`target: unknown option ${unknown}; known: ${OPTION_NAMES.join(', ')}`);
   }
-  return state as TargetOptions;
+  return target as TargetOptions;
 }
