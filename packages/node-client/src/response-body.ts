@@ -70,7 +70,9 @@ export class ResponseBody {
     const byte = bytes[at]!;
     if (byte !== 0x0a) {
       this.#line += String.fromCharCode(byte);
-      if (this.#line.length > MAX_LINE) this.ended = true;
+      // Only CRLF follows the data of a chunk. A target that never sends it would hold the client.
+      const isMalformed = this.#state === 'after data' && byte !== 0x0d;
+      if (isMalformed || this.#line.length > MAX_LINE) this.ended = true;
     } else this.#endLine();
     return at + 1;
   }

@@ -19,6 +19,7 @@ export { headerOf, headerPairs, mergeHeaders } from './headers.ts';
 export { ignore } from './http-socket.ts';
 export { Limits, type Reservation } from './limits.ts';
 export { checkUpgraderOptions, type UpgraderPlan } from './options.ts';
+export { isHost } from './origin.ts';
 export { endFailedHandshake, refusalOf } from './refusal/end-failed-handshake.ts';
 export { ErrorHook } from './refusal/error-hook.ts';
 export { endAnsweredSocket } from './refusal/linger.ts';

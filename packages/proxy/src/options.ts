@@ -71,7 +71,10 @@ export interface ProxyOptions extends FromUpgrader {
   readonly sticky?: ((req: IncomingMessage) => string | undefined) | undefined;
   /** The most targets that are tried for one request. Default: 2. */
   readonly attempts?: number | undefined;
-  /** Milliseconds for which a target that failed 3 times in a row is not asked. Default: 10 s. */
+  /**
+   * Milliseconds for which a target is not asked after 3 failed connections in a row. What a target
+   * does with an open connection does not count: a client can cause it. Default: 10 s.
+   */
   readonly cooldown?: number | undefined;
   /** Milliseconds until a target must have accepted the connection. Default: 5 s. */
   readonly connectTimeout?: number | undefined;

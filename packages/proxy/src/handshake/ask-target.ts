@@ -3,6 +3,7 @@ import { TimeoutError } from '@ws/conn';
 import { HandshakeError } from '@ws/node-server';
 import {
   type Handshake,
+  isHost,
   isInstance,
   isThenable,
   linesOf,
@@ -95,8 +96,9 @@ async function ask(
     exchange?.abandon();
     const failure = explained(error, backend, handshake);
     if (!isInstance(failure, ProxyError)) throw failure;
-    backend.connectFailed(cooldown);
+    // A client can cause these: many servers close without an answer to refuse a path.
     if (exchange?.isOpen || handshake.failure !== undefined) throw failure;
+    backend.connectFailed(cooldown);
     return failure;
   }
 }
@@ -135,7 +137,10 @@ async function directed(
   const headers = headersOf(lines);
   try {
     await handshake.waitForCall('director', director(req, headers));
-    if (!headers.has('host')) throw new TypeError('director: Host must not be deleted; set it');
+    const host = headers.get('host');
+    if (host === null || !isHost(host)) {
+      throw new TypeError(`director: Host must be host[:port], got ${JSON.stringify(host)}`);
+    }
     return checkedLines('director', headers);
   } catch (cause) {
     throw handshake.failure ?? serverFault('director', cause);

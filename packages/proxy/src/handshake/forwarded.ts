@@ -36,7 +36,9 @@ export function clientLines(
   const proto = encrypted ? 'https' : 'http';
   if (form === 'x' || form === 'both') {
     if (address !== undefined) append('X-Forwarded-For', address);
-    const port = /:(\d+)$/.exec(host)?.[1] ?? (encrypted ? '443' : '80');
+    // A trusted peer may have ended TLS and set only some of the headers.
+    const isSecure = /^(?:https|wss)\b/i.test(headerOf(lines, 'x-forwarded-proto') ?? proto);
+    const port = /:(\d+)$/.exec(host)?.[1] ?? (isSecure ? '443' : '80');
     for (const [part, value] of Object.entries({ Proto: proto, Host: host, Port: port })) {
       const name = `X-Forwarded-${part}`;
       // The first proxy knows the client's own values: a trusted peer's lines stay.

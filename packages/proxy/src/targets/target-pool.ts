@@ -113,7 +113,8 @@ export class TargetPool {
   }
 
   #untried(tried: readonly Backend[]): Backend[] {
-    return this.#backends.filter((each) => each.state === 'up' && !tried.includes(each));
+    // By URL: the targets may have been replaced since.
+    return this.#backends.filter((each) => each.state === 'up' && !tried.some(sameAs(each)));
   }
 
   #stickyKey(req: IncomingMessage): string | undefined {

@@ -26,7 +26,7 @@ export interface TargetState {
   readonly open: number;
   /** Failed connections so far. */
   readonly failed: number;
-  /** `down` after 3 failures in a row, for the time `cooldown`. */
+  /** `down` after 3 failed connections in a row, for the time `cooldown`. */
   readonly state: 'up' | 'down';
 }
 
@@ -58,7 +58,7 @@ export class Backend implements TargetState {
   constructor(target: Target) {
     const { url, weight = 1, tls, headers = {} } = optionsOf(target);
     this.address = parseTarget(url);
-    this.url = this.address.url;
+    this.url = urlOf(this.address);
     assertOption('weight', weight, typeof weight === 'number', 'a number');
     if (!(weight > 0 && weight < Infinity)) {
       throw new RangeError(`weight: expected a number above 0, got ${weight}`);
@@ -107,6 +107,13 @@ export class Backend implements TargetState {
   }
 }
 
+/** Returns the URL of a target. That of a Unix socket names its file: other files are other targets. */
+function urlOf({ address, secure, path, url }: Address): string {
+  if (address.path === undefined) return url;
+  const file = encodeURIComponent(address.path).replaceAll('%2F', '/');
+  return `${secure ? 'wss' : 'ws'}+unix:${file}:${path}`;
+}
+
 /** One connector for each set of TLS options: a secure context is expensive. */
 const connectors = new WeakMap<object, Connector>();
 /** The set of a target without any. */
@@ -136,10 +143,9 @@ function optionsOf(target: unknown): TargetOptions {
   if (typeof target !== 'object' || target === null || !('url' in target)) {
     throw new TypeError(`target: expected a URL or { url }, got ${typeName(target)}`);
   }
-  const state = target instanceof Backend ? { url: target.url } : target;
-  const unknown = Object.keys(state).find((name) => !OPTION_NAMES.includes(name));
+  const unknown = Object.keys(target).find((name) => !OPTION_NAMES.includes(name));
   if (unknown !== undefined) {
     throw new TypeError(`target: unknown option ${unknown}; known: ${OPTION_NAMES.join(', ')}`);
   }
-  return state as TargetOptions;
+  return target as TargetOptions;
 }

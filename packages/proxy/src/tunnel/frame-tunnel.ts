@@ -89,8 +89,6 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
     this.#sendDeath(direction);
     direction.sink.end();
     direction.source.destroy();
-    // Bytes for the dead source are dropped, until the sink ends.
-    direction.sink.resume();
     this.endSoon();
   }
 

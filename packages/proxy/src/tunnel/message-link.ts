@@ -85,14 +85,14 @@ export class MessageLink implements Link {
   async #end(owner: LinkOwner, toTarget: Promise<void>, toClient: Promise<void>): Promise<void> {
     const client = this.#client.closed.then(async (info) => {
       this.#endedBy ??= 'client';
-      await settledWithin(toTarget, LAST_MESSAGES_MS);
+      await settledWithin([toTarget, this.#target.closed], LAST_MESSAGES_MS);
       this.#sent ??= DEATH.client;
       void this.#target.close(DEATH.client);
       return info;
     });
     const target = this.#target.closed.then(async (info) => {
       this.#endedBy ??= 'target';
-      await settledWithin(toClient, LAST_MESSAGES_MS);
+      await settledWithin([toClient, this.#client.closed], LAST_MESSAGES_MS);
       this.#sent ??= DEATH.target;
       void this.#client.close(DEATH.target);
       return info;
@@ -154,12 +154,13 @@ export class MessageLink implements Link {
  */
 const LAST_MESSAGES_MS = 30_000;
 
-async function settledWithin(work: Promise<void>, ms: number): Promise<void> {
+/** Waits for the first of `promises`, for at most `ms`. */
+async function settledWithin(promises: readonly Promise<unknown>[], ms: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const timeUp = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, ms).unref();
   });
-  await Promise.race([work, timeUp]);
+  await Promise.race([...promises, timeUp]);
   clearTimeout(timer);
 }
 

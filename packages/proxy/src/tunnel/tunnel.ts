@@ -68,6 +68,8 @@ export abstract class Tunnel<D extends Direction> implements Link, DirectionOwne
     this.error ??= direction.source.errored ?? undefined;
     this.endedBy ??= this.nameOf(direction);
     this.sourceClosed(direction);
+    // Bytes for the closed socket are dropped. A peer that was paused would never show its FIN.
+    direction.sink.resume();
     if (--this.#open > 0) return this.endSoon();
     timersOf(nodePlatform).clear(this);
     const { code, reason } = this.closeInfo();

@@ -144,6 +144,14 @@ describe('a refusal of the target', () => {
     expect(text).toMatch(/\r\n\r\n3\r\nabc\r\n$/);
   });
 
+  it('ends at a malformed chunk, without a wait for the rest', async () => {
+    const { text } = await ask(
+      () => 'HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd',
+      { handshakeTimeout: false },
+    );
+    expect(text).toMatch(/\r\n\r\n3\r\nabc\r\n$/);
+  });
+
   it('comes after interim answers', async () => {
     const { text } = await ask(
       () =>

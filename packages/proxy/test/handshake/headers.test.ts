@@ -102,6 +102,11 @@ describe('the headers for the target', () => {
     expect(head).toMatch(/\r\nX-Forwarded-Proto: https\r\n/i);
   });
 
+  it('have the port of the scheme that a trusted peer names', async () => {
+    const { head } = await through({ add: ['X-Forwarded-Proto: https'] }, { trust: () => true });
+    expect(head).toContain('\r\nX-Forwarded-Port: 443\r\n');
+  });
+
   it.each([
     [
       'throws',
@@ -157,6 +162,8 @@ describe('the headers for the target', () => {
     ['sets Connection', (_: unknown, headers: Headers) => headers.set('connection', 'close')],
     ['sets Content-Length', (_: unknown, headers: Headers) => headers.set('content-length', '5')],
     ['deletes Host', (_: unknown, headers: Headers) => headers.delete('host')],
+    ['adds a Host', (_: unknown, headers: Headers) => headers.append('host', 'b')],
+    ['sets a malformed Host', (_: unknown, headers: Headers) => headers.set('host', 'a/b')],
   ])('are not sent when director %s', async (_, director) => {
     const { head, answer, reported } = await through({}, { director });
     expect([answer.status, head, reported.length]).toEqual([500, '', 1]);

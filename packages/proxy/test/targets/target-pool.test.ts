@@ -94,6 +94,23 @@ describe('several targets', () => {
     expect(String(between.reported[0])).toContain(dead);
   });
 
+  it('may be several Unix sockets, with URLs that name them again', async () => {
+    const urls = ['ws+unix:/run/a.sock:/', 'wss+unix:/run/b%3A%20c.sock:/live?key=1'];
+    const { proxy } = await front([urls[0]!, urls[1]!.replace(':', '://')]);
+    expect(proxy.targets.map(({ url }) => url)).toEqual(urls);
+    proxy.targets = proxy.targets.map(({ url }) => url);
+    expect(proxy.targets.map(({ url }) => url)).toEqual(urls);
+  });
+
+  it('are not tried again when they are replaced while one is dialed', async () => {
+    const [up] = await targets(1);
+    const both = [await closedPort(), up!.url];
+    const between: Front = await front(both, {
+      director: () => void (between.proxy.targets = both),
+    });
+    expect(await statusOf(between)).toBe(101);
+  });
+
   it('can be replaced while connections are open', async () => {
     const [a, b] = await targets(2);
     const between = await front(a!.url);
@@ -195,5 +212,16 @@ describe('the target of a request', () => {
     const between = await front([`ws://127.0.0.1:${port}`, b!.url]);
     expect(await statusOf(between)).toBe(502);
     expect(b!.heads).toEqual([]);
+  });
+
+  it('stays up when it closes without an answer: a client can cause that', async () => {
+    const backend = await rawTarget(() => undefined);
+    const between = await front(backend.url);
+    for (let i = 0; i < 4; i++) {
+      const status = statusOf(between);
+      (await backend.next()).end();
+      expect(await status).toBe(502);
+    }
+    expect(between.proxy.targets).toMatchObject([{ state: 'up', failed: 0 }]);
   });
 });

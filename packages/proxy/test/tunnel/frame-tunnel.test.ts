@@ -1,6 +1,8 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { nothingLeft } from '@ws/tests';
-import { describe, expect, it } from 'vitest';
-import { pair } from '../support.ts';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { front, openPair, pair, rawTarget } from '../support.ts';
 
 const KIB = 1024;
 
@@ -50,6 +52,26 @@ describe('the end of a pair, mode frames', () => {
     target.reset();
     await client.untilEnd();
     expect(client.frames).toEqual([]);
+  });
+
+  it('comes at once when a client is killed after its close frame and a stop of the target', async () => {
+    const backend = await rawTarget();
+    const between = await front(backend.url);
+    const upgraded = once(between.server, 'upgrade') as Promise<[unknown, Socket]>;
+    const { client, target, proxied } = await openPair(between, backend);
+    const [, socket] = await upgraded;
+    client.stream.pause();
+    // More than the system's buffers take: the proxy stops the target.
+    target.stream.write(target.encode(2, Buffer.alloc(32 * 1024 * KIB)));
+    await expect.poll(() => socket.writableNeedDrain).toBe(true);
+    await client.close(1000);
+    expect(await target.sees(1)).toEqual(['close 1000']);
+    // No close timeout passes.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    client.reset();
+    target.end();
+    expect(await proxied.closed).toMatchObject({ endedBy: 'client', code: 1000 });
   });
 
   it('has no frame when both are killed at once', async () => {

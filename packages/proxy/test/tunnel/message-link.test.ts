@@ -126,6 +126,23 @@ describe('the mode messages', () => {
     expect(await terminated.proxied.closed).toMatchObject({ endedBy: 'proxy', code: 1006 });
   });
 
+  it('ends when both are closed, while transform still waits', async () => {
+    let waits!: () => void;
+    const waiting = new Promise<void>((resolve) => (waits = resolve));
+    const toTarget = () => {
+      waits();
+      return new Promise<undefined>(() => {});
+    };
+    const { client, proxied } = await pair({ mode: 'messages', transform: { toTarget } });
+    await client.send(1, 'a');
+    await waiting;
+    // The time for the last messages does not pass.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    proxied.terminate();
+    expect(await proxied.closed).toMatchObject({ endedBy: 'proxy', code: 1006 });
+  });
+
   it('passes code and reason of a close', async () => {
     const { client, target } = await pair({ mode: 'messages' });
     // The target does not end its connection, and no close timeout passes.
