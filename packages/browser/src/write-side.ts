@@ -81,7 +81,8 @@ export class WriteSide {
 
   #sendEarly(): void {
     this.#earlyBytes = 0;
-    for (let data; (data = this.#early.shift()) !== undefined; ) this.#socket.send(data);
+    // `shift` would move all later messages each time: 6 s for 50,000.
+    for (const data of this.#early.splice(0)) this.#socket.send(data);
   }
 
   /** Resolves below the high-water mark; undefined while there is room. */

@@ -244,6 +244,16 @@ describe('fromWebSocket', () => {
     expect(conn.stats).toMatchObject({ messagesOut: 3, bytesOut: 2 });
   });
 
+  it('sends many of them without a stall', () => {
+    const socket = new FakeWebSocket();
+    const conn = fromWebSocket(socket);
+    for (let i = 0; i < 60_000; i++) void conn.send('a');
+    const start = performance.now();
+    socket.open();
+    expect(performance.now() - start).toBeLessThan(1000);
+    expect(socket.sent).toHaveLength(60_000);
+  });
+
   it('bounds what waits for a socket that connects', async () => {
     const conn = fromWebSocket(new FakeWebSocket(), { maxBufferedAmount: 3 });
     await conn.send('abc');
