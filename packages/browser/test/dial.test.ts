@@ -103,8 +103,8 @@ describe('dial', () => {
     [{ WebSocket: 'ws' }, TypeError, 'WebSocket'],
     [{ subprotocols: 5 }, TypeError, 'subprotocols: expected strings, got number'],
     [{ subprotocols: ['a', 5] }, TypeError, 'subprotocols: expected strings, got Array'],
-    ['chat', TypeError, 'dial: expected options, got string; known options: '],
-    [['chat'], TypeError, 'dial: expected options, got Array; known options: '],
+    ['chat', TypeError, 'dial: expected options, got string'],
+    [['chat'], TypeError, 'dial: expected options, got Array'],
     [null, TypeError, 'options'],
   ])('rejects the options %j', async (options, kind, text) => {
     const error = await rejection(dial('ws://h', options as never));
