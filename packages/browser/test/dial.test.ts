@@ -82,7 +82,10 @@ describe('dial', () => {
       expect(error).toBeInstanceOf(TypeError);
       expect(error.message).toContain(`dial: unknown option ${name}; known options: readLimit, `);
       expect(error.message).toContain('subprotocols, signal');
-      expect(error.message).toContain('use ?token= in the URL, a subprotocol or a cookie');
+      expect(error.message).toContain(
+        'the browser decides about headers, proxy, TLS, compression and pings; ' +
+          'to log in, use ?token= in the URL, a subprotocol or a cookie',
+      );
     },
   );
 
