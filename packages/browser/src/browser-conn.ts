@@ -310,7 +310,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
       if (this.#expired !== undefined) this.#expire(this.#expired);
       if (options === undefined) return this.#writes.send(payload);
       checkNames(method, options, ['compress', 'signal']);
-      return bounded<void>({ signal: options.signal }, (resolve, reject) => {
+      return bounded<void>(options, (resolve, reject) => {
         this.#writes.send(payload).then(resolve, reject);
         return reject;
       });
