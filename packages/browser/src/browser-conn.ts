@@ -487,7 +487,11 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     if (this.#state !== 'open') return;
     this.#state = 'closing';
     this.#writes.end(new CloseSentError());
-    this.#socket.close(code, reason);
+    const socket = this.#socket;
+    const close = (): void => socket.close(code, reason);
+    // A socket that closes while it connects never sends the messages that wait for it.
+    if (this.bufferedAmount > 0 && socket.readyState === 0) socket.addEventListener('open', close);
+    else close();
     this.#reads.drop();
   }
 

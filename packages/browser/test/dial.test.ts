@@ -247,6 +247,24 @@ describe('fromWebSocket', () => {
     expect(conn.stats).toMatchObject({ messagesOut: 3, bytesOut: 2 });
   });
 
+  it('sends it before it closes', async () => {
+    const socket = new FakeWebSocket();
+    const conn = fromWebSocket(socket);
+    await conn.send('a');
+    const closing = conn.close(3000, 'bye');
+    expect([conn.state, socket.closes]).toEqual(['closing', []]);
+    socket.open();
+    expect([socket.sent, socket.closes]).toEqual([['a'], [[3000, 'bye']]]);
+    socket.end(3000, 'bye');
+    expect(await closing).toEqual({ code: 3000, reason: 'bye', wasClean: true });
+  });
+
+  it('closes at once when nothing waits', () => {
+    const socket = new FakeWebSocket();
+    void fromWebSocket(socket).close();
+    expect(socket.closes).toEqual([[1000, '']]);
+  });
+
   it('sends many of them without a stall', () => {
     const socket = new FakeWebSocket();
     const conn = fromWebSocket(socket);
