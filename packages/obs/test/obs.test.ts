@@ -567,6 +567,7 @@ describe('a message that obs-websocket does not send', () => {
     ['{"op":99,"d":{}}', 'unknown op 99'],
     ['{"d":{}}', 'unknown op undefined'],
     ['{"op":5,"d":null}', 'a message: expected object, got '],
+    ['{"op":5,"d":{"eventData":{}}}', 'eventType: expected string, got undefined'],
     ['[]', 'a message: expected object, got '],
     ['{"op":7,"d":{"requestId":"__proto__"}}', 'an answer without a call: id "__proto__"'],
     ['{"op":7,"d":{"requestId":{"toString":1}}}', 'an answer without a call'],
