@@ -28,6 +28,7 @@ export async function open<T>(
   { dial, wait, subprotocols, waitsFor, login }: Plan<T>,
 ): Promise<T> {
   expect(typeof url === 'string' || url instanceof URL, 'url', 'a string or a URL', url);
+  wait.signal?.throwIfAborted();
   const scope = new AbortController();
   const waits = new Waits();
   const target = String(url);
