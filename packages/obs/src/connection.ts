@@ -68,7 +68,7 @@ export class ObsConnection {
 
   /**
    * Sends a request and returns the result of its answer. The promise is marked as handled when it
-   * rejects. A wrong argument is reported.
+   * rejects. Wrong arguments and errors of the encoding are reported.
    *
    * @param method - The method that the caller used, for the report.
    * @param name - The request, for messages.
@@ -96,7 +96,7 @@ export class ObsConnection {
       schedule(() => this.#send(id, data), id);
       return result;
     } catch (error) {
-      if (error instanceof TypeError || error instanceof RangeError) this.#report(error, method);
+      if (!(error instanceof WebSocketError)) this.#report(error, method);
       return rejected(error);
     }
   }
