@@ -2,6 +2,7 @@ import type { BorrowedMessage, CloseInfo, Report } from '@ws/conn';
 import {
   BackpressureError,
   handled,
+  isCloseError,
   portablePlatform,
   RESOLVED,
   rejected,
@@ -15,9 +16,6 @@ import { Listeners } from './listeners.ts';
 import type { ObsConn, Wait } from './options.ts';
 import { Waits } from './waits.ts';
 import { GOING_AWAY, NO_STATUS_RECEIVED, NORMAL_CLOSURE } from './wire.ts';
-
-/** Codes after which a loop over events ends without an error. */
-const NORMAL_ENDS: readonly number[] = [NORMAL_CLOSURE, GOING_AWAY, NO_STATUS_RECEIVED];
 
 /**
  * Sends the message of a request: see the promise of `Conn.send`. Sends nothing and returns
@@ -138,7 +136,8 @@ export class ObsConnection {
     const error = new ObsCloseError(info);
     this.#closeError = error;
     this.#waits.end(error);
-    this.listeners.end(NORMAL_ENDS.includes(info.code) ? undefined : error);
+    const isNormal = isCloseError(error, NORMAL_CLOSURE, GOING_AWAY, NO_STATUS_RECEIVED);
+    this.listeners.end(isNormal ? undefined : error);
     return info;
   }
 }
