@@ -310,7 +310,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
       if (this.#expired !== undefined) this.#expire(this.#expired);
       if (options === undefined) return this.#writes.send(payload);
       checkNames(method, options, ['compress', 'signal']);
-      return bounded<void>({ signal: options.signal }, (resolve, reject) => {
+      return bounded<void>(options, (resolve, reject) => {
         this.#writes.send(payload).then(resolve, reject);
         return reject;
       });
@@ -487,7 +487,11 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     if (this.#state !== 'open') return;
     this.#state = 'closing';
     this.#writes.end(new CloseSentError());
-    this.#socket.close(code, reason);
+    const socket = this.#socket;
+    const close = (): void => socket.close(code, reason);
+    // A socket that closes while it connects never sends the messages that wait for it.
+    if (this.bufferedAmount > 0 && socket.readyState === 0) socket.addEventListener('open', close);
+    else close();
     this.#reads.drop();
   }
 
@@ -556,10 +560,7 @@ export function checkClose(code: number, reason = ''): void {
     throw badType('close: expected a string as the reason', reason);
   }
   const { length } = encodeUtf8(reason);
-  if (length <= MAX_REASON) return;
-  throw new RangeError(
-    `close: expected a reason of at most ${MAX_REASON} bytes of UTF-8, got ${length}`,
-  );
+  whole('close: bytes of UTF-8 in the reason', length, 0, MAX_REASON);
 }
 
 /**

@@ -38,7 +38,7 @@ export async function dial(url: string | URL, options: DialOptions = {}): Promis
   const plan = checkDialOptions(options);
   const { handshakeTimeout: timeout, WebSocket, WebSocketStream, subprotocols: protocols } = plan;
   // A query may have a secret.
-  const name = `${target.protocol}//${target.host}${target.pathname}`;
+  const [name] = target.href.split('?');
   return bounded<BrowserConn>(
     { signal: options.signal, timeout: timeout === Infinity ? undefined : timeout },
     (resolve, reject) => {

@@ -22,8 +22,6 @@ declare const Blob: {
 };
 interface URL {
   readonly href: string;
-  readonly host: string;
-  readonly pathname: string;
   readonly username: string;
   readonly password: string;
   protocol: string;

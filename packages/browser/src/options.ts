@@ -71,7 +71,7 @@ export const DIAL_OPTION_NAMES: readonly string[] = [
 ];
 
 /** What to use instead of options that a page cannot have. */
-export const DIAL_HINT: string = `; a page sets no headers: ${LOGINS}`;
+export const DIAL_HINT: string = `; the browser decides about headers, proxy, TLS, compression and pings; to log in, ${LOGINS}`;
 
 /** @throws TypeError, RangeError that names the option. */
 export function checkConnOptions(options: BrowserConnOptions): BrowserConnSettings {

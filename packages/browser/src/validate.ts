@@ -44,9 +44,10 @@ export function checkNames(
   names: readonly string[],
   hint = '',
 ): void {
-  const isObject = kind(options) === 'Object';
-  const unknown = isObject ? Object.keys(options).find((name) => !names.includes(name)) : '';
+  if (kind(options) !== 'Object') throw badType(`${owner}: expected options`, options);
+  const unknown = Object.keys(options).find((name) => !names.includes(name));
   if (unknown === undefined) return;
-  const fault = isObject ? `unknown option ${unknown}` : `expected options, got ${kind(options)}`;
-  throw new TypeError(`${owner}: ${fault}; known options: ${names.join(', ')}${hint}`);
+  throw new TypeError(
+    `${owner}: unknown option ${unknown}; known options: ${names.join(', ')}${hint}`,
+  );
 }

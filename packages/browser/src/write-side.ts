@@ -21,7 +21,8 @@ export class WriteSide {
   #earlyBytes = 0;
   /** One promise for all writes above the high-water mark. */
   #drained: Promise<void> | undefined;
-  #settleDrained = nothing;
+  /** Looks at `bufferedAmount` at once, while a write waits. */
+  #look = nothing;
   /** Why no message is accepted any more. */
   #ended: { readonly reason: unknown } | undefined;
   /** Why nothing more is sent. */
@@ -81,30 +82,26 @@ export class WriteSide {
 
   #sendEarly(): void {
     this.#earlyBytes = 0;
-    for (let data; (data = this.#early.shift()) !== undefined; ) this.#socket.send(data);
+    // `shift` would move all later messages each time: 6 s for 50,000.
+    for (const data of this.#early.splice(0)) this.#socket.send(data);
   }
 
   /** Resolves below the high-water mark; undefined while there is room. */
   untilWritable(): Promise<void> | undefined {
     if (this.#isLow) return undefined;
-    this.#drained ??= handled(
-      new Promise((resolve, reject) => {
-        const poll = (ms: number): void => {
-          setTimeout(() => {
-            this.#settleDrained();
-            if (this.#drained !== undefined) poll(Math.min(ms * 2, LAST_POLL));
-          }, ms);
-        };
-        this.#settleDrained = () => {
-          if (this.#isLow) resolve();
-          else if (this.#failed) reject(this.#failed.reason);
-          else return;
-          this.#drained = undefined;
-        };
-        poll(FIRST_POLL);
-      }),
-    );
+    this.#drained ??= handled(this.#untilLow());
     return this.#drained;
+  }
+
+  async #untilLow(): Promise<void> {
+    for (let ms = FIRST_POLL; !this.#isLow; ms = Math.min(ms * 2, LAST_POLL)) {
+      if (this.#failed) throw this.#failed.reason;
+      await new Promise<void>((resolve) => {
+        this.#look = resolve;
+        setTimeout(resolve, ms);
+      });
+    }
+    this.#drained = undefined;
   }
 
   get #isLow(): boolean {
@@ -120,6 +117,6 @@ export class WriteSide {
   fail(reason: unknown): void {
     this.end(reason);
     this.#failed ??= { reason };
-    this.#settleDrained();
+    this.#look();
   }
 }

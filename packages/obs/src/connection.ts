@@ -2,6 +2,7 @@ import type { BorrowedMessage, CloseInfo, Report } from '@ws/conn';
 import {
   BackpressureError,
   handled,
+  isCloseError,
   portablePlatform,
   RESOLVED,
   rejected,
@@ -15,9 +16,6 @@ import { Listeners } from './listeners.ts';
 import type { ObsConn, Wait } from './options.ts';
 import { Waits } from './waits.ts';
 import { GOING_AWAY, NO_STATUS_RECEIVED, NORMAL_CLOSURE } from './wire.ts';
-
-/** Codes after which a loop over events ends without an error. */
-const NORMAL_ENDS: readonly number[] = [NORMAL_CLOSURE, GOING_AWAY, NO_STATUS_RECEIVED];
 
 /**
  * Sends the message of a request: see the promise of `Conn.send`. Sends nothing and returns
@@ -68,7 +66,7 @@ export class ObsConnection {
 
   /**
    * Sends a request and returns the result of its answer. The promise is marked as handled when it
-   * rejects. A wrong argument is reported.
+   * rejects. Wrong arguments and errors of the encoding are reported.
    *
    * @param method - The method that the caller used, for the report.
    * @param name - The request, for messages.
@@ -96,7 +94,7 @@ export class ObsConnection {
       schedule(() => this.#send(id, data), id);
       return result;
     } catch (error) {
-      if (error instanceof TypeError || error instanceof RangeError) this.#report(error, method);
+      if (!(error instanceof WebSocketError)) this.#report(error, method);
       return rejected(error);
     }
   }
@@ -138,7 +136,8 @@ export class ObsConnection {
     const error = new ObsCloseError(info);
     this.#closeError = error;
     this.#waits.end(error);
-    this.listeners.end(NORMAL_ENDS.includes(info.code) ? undefined : error);
+    const isNormal = isCloseError(error, NORMAL_CLOSURE, GOING_AWAY, NO_STATUS_RECEIVED);
+    this.listeners.end(isNormal ? undefined : error);
     return info;
   }
 }

@@ -8,7 +8,7 @@ import {
   resultsOf,
 } from './batch.ts';
 import { type ObsClose, ObsConnection } from './connection.ts';
-import { type Encoding, type Fields, fieldsOf } from './encoding.ts';
+import { type Encoding, type Fields, fieldsOf, typed } from './encoding.ts';
 import { ObsProtocolError } from './errors.ts';
 import type { Events, Requests, Responses } from './generated/protocol.ts';
 import {
@@ -245,7 +245,10 @@ export class Obs implements AsyncDisposable {
     const data = fieldsOf(d);
     switch (op) {
       case EVENT:
-        this.#connection.listeners.emit(data['eventType'] as string, data['eventData']);
+        this.#connection.listeners.emit(
+          typed('eventType', 'string', data['eventType']),
+          data['eventData'],
+        );
         break;
       case REQUEST_RESPONSE:
       case REQUEST_BATCH_RESPONSE:

@@ -1,5 +1,5 @@
 import type { Message } from '@ws/conn';
-import { WebSocketError } from '@ws/conn/parts';
+import { ReadPendingError, WebSocketError } from '@ws/conn/parts';
 import { decode, type Encoding, encode, type Fields } from './encoding.ts';
 import { ObsCloseError } from './errors.ts';
 import { expect, type ObsConn, type ObsDial, type Wait } from './options.ts';
@@ -28,6 +28,7 @@ export async function open<T>(
   { dial, wait, subprotocols, waitsFor, login }: Plan<T>,
 ): Promise<T> {
   expect(typeof url === 'string' || url instanceof URL, 'url', 'a string or a URL', url);
+  wait.signal?.throwIfAborted();
   const scope = new AbortController();
   const waits = new Waits();
   const target = String(url);
@@ -65,8 +66,8 @@ export async function open<T>(
 /**
  * Sends `fields`, if any, and reads the next message of the login.
  *
- * @throws (rejects) ObsCloseError when the connection ends; ObsProtocolError; the error of the
- *   encoding.
+ * @throws (rejects) ObsCloseError when the connection ends; ObsProtocolError; ReadPendingError when
+ *   the function `dial` reads; the error of the encoding.
  */
 export async function exchange(
   conn: ObsConn,
@@ -78,7 +79,10 @@ export async function exchange(
     if (fields !== undefined) await conn.send(encode(fields, encoding));
     message = await conn.readMessage();
   } catch (error) {
-    if (!(error instanceof WebSocketError)) throw error;
+    const isEnd = error instanceof WebSocketError && !(error instanceof ReadPendingError);
+    if (!isEnd) throw error;
+    // A peer that keeps TCP open would use up the time of the login.
+    conn.terminate();
     throw new ObsCloseError(await conn.closed);
   }
   return decode(message, encoding);

@@ -38,8 +38,8 @@ export interface OpenOptions {
   /** Default: `dial` of `@ws/node-client`; in browsers, of `@ws/browser`. */
   readonly dial?: ObsDial | undefined;
   /**
-   * Gets the errors of listeners, of wrong arguments, and of messages that obs-websocket does not
-   * send. Default: a line on the console, at most one per kind and second.
+   * Gets the errors of listeners, of wrong arguments, of `encode`, and of messages that
+   * obs-websocket does not send. Default: a line on the console, at most one per kind and second.
    */
   readonly report?: Report | undefined;
 }

@@ -2,6 +2,7 @@ import {
   addAbortListener,
   Deferred,
   portablePlatform,
+  rejected,
   removeAbortListener,
   TimeoutError,
 } from '@ws/conn/parts';
@@ -37,7 +38,6 @@ export class Waits {
    * TimeoutError, with the reason of the signal, or by {@link reject}.
    *
    * @param missing - Returns what does not come, for the message of the TimeoutError.
-   * @throws the reason of a signal that has aborted.
    */
   add<T>(
     id: string,
@@ -45,7 +45,7 @@ export class Waits {
     missing: () => string,
     finish: (value: never) => T,
   ): Promise<T> {
-    signal?.throwIfAborted();
+    if (signal?.aborted) return rejected(signal.reason);
     const deferred = new Deferred<unknown>();
     const until = portablePlatform.now() + timeout;
     const expired = (): void =>

@@ -1,7 +1,8 @@
 import { getEventListeners, once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
-import { TimeoutError } from '@ws/conn';
+import { acceptKey } from '@ws/codec';
+import { ReadPendingError, TimeoutError } from '@ws/conn';
 import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { connect, ObsCloseError, ObsProtocolError, WebSocketCloseCode } from '@ws/obs';
@@ -202,6 +203,40 @@ describe('connect', () => {
     const error = await rejection(connect(server.url));
     expect(error).toBeInstanceOf(ObsCloseError);
     expect(error).toMatchObject({ closeCode: 1006 });
+  });
+
+  it('does not wait for the end of TCP after a close frame', async () => {
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.once('data', (head) => {
+        const key = /sec-websocket-key: (.*)\r/i.exec(String(head))![1]!;
+        socket.write(
+          'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+            `Sec-WebSocket-Accept: ${acceptKey(key)}\r\n\r\n`,
+        );
+        // Close code 4009.
+        socket.write(Buffer.from('88020fa9', 'hex'));
+      });
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const error = await rejection(connect(`ws://127.0.0.1:${port}`, { timeout: 2_000 }));
+    expect(error).toMatchObject({ name: 'ObsCloseError', closeCode: 4009 });
+  });
+
+  it('rejects a connection that the dial function reads', async () => {
+    const fake = await startFake();
+    const error = await rejection(
+      connect(fake.url, {
+        dial: async (url, options) => {
+          const conn = await dial(url, options);
+          void conn.receive(() => {});
+          return conn;
+        },
+      }),
+    );
+    expect(error).toBeInstanceOf(ReadPendingError);
   });
 
   it('ends the connection of a dial that ignores its signal', async () => {

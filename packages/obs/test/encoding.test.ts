@@ -35,6 +35,23 @@ describe('the option encoding', () => {
     );
   });
 
+  it('rejects and reports a call that it cannot encode', async () => {
+    const { report, errors } = reports();
+    let broken = false;
+    const breaking = {
+      decode,
+      encode(value: unknown) {
+        if (broken) throw new Error('no room');
+        return encode(value);
+      },
+    };
+    const { obs } = await connected({}, { encoding: breaking, report });
+    broken = true;
+    const error = await rejection(obs.call('GetVersion'));
+    expect(error.message).toBe('no room');
+    expect(errors).toEqual([error]);
+  });
+
   it('reports a message that it cannot decode', async () => {
     const { report, first } = reports();
     const { fake, obs } = await connected({}, { encoding, report });

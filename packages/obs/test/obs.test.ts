@@ -125,6 +125,16 @@ describe('Obs.call', () => {
     expect(fake.requests).toEqual(['GetStats']);
   });
 
+  it('reports no reason of a signal, of whatever class', async () => {
+    const { report, errors } = reports();
+    const { fake, obs } = await connected({}, { report });
+    const signal = AbortSignal.abort(new TypeError('left the page'));
+    const error = await rejection(obs.call('GetStats', undefined, { signal }));
+    expect(error).toBe(signal.reason);
+    await obs.call('GetVersion');
+    expect([errors, fake.requests]).toEqual([[], ['GetVersion']]);
+  });
+
   it.each<[string, (fake: FakeObs, obs: Obs) => unknown, number]>([
     ['crashes', (fake) => fake.crash(), 1006],
     ['exits', (fake) => fake.kick(1001), 1001],
@@ -567,6 +577,7 @@ describe('a message that obs-websocket does not send', () => {
     ['{"op":99,"d":{}}', 'unknown op 99'],
     ['{"d":{}}', 'unknown op undefined'],
     ['{"op":5,"d":null}', 'a message: expected object, got '],
+    ['{"op":5,"d":{"eventData":{}}}', 'eventType: expected string, got undefined'],
     ['[]', 'a message: expected object, got '],
     ['{"op":7,"d":{"requestId":"__proto__"}}', 'an answer without a call: id "__proto__"'],
     ['{"op":7,"d":{"requestId":{"toString":1}}}', 'an answer without a call'],
