@@ -166,12 +166,13 @@ export class KeepAlive {
   }
 
   /** When a connection that was pinged expires, or its held ping is sent. */
-  #dueAt({ pingedAt, pingWait, inTransit }: KeepAliveTarget): number {
+  #dueAt({ pingedAt, pingWait, inTransit, paused }: KeepAliveTarget): number {
     const { interval, timeout } = this.#option;
     if (pingWait === undefined || pingWait.held) return pingedAt! + timeout;
     if (pingWait.transit !== undefined) return pingedAt! + pingWait.transit + timeout;
-    const stalled = Math.max(interval + timeout, transitTime(pingWait, inTransit));
-    // A peer that reads nothing may still send, for example its own pings: silence counts too.
-    return Math.max(pingWait.progressAt + stalled, pingedAt! + timeout);
+    const patience = Math.max(interval + timeout, transitTime(pingWait, inTransit));
+    const stalled = pingWait.progressAt + patience;
+    // A peer that reads nothing may still send, for example its own pings. While paused, nobody knows.
+    return paused ? stalled : Math.max(stalled, pingedAt! + timeout);
   }
 }

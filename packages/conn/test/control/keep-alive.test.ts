@@ -87,6 +87,15 @@ describe('KeepAlive', () => {
     expect(seen.slice(3)).toEqual(['ping at 400', 'dead at 410 after 110']);
   });
 
+  it('expires while the transport is paused and none of its bytes leave', async () => {
+    const { platform, target, seen } = patientOf({ interval: 100, timeout: 50 });
+    target.paused = true;
+    target.bytesOut = 1;
+    target.stalledSince = () => 0;
+    await platform.advance(1_000);
+    expect(seen.at(-1)).toMatch(/^dead at 200 /);
+  });
+
   it('measures a pause in whole milliseconds', async () => {
     const { platform, target } = patientOf({ interval: 100, timeout: 10 });
     await platform.advance(100.5);
