@@ -93,7 +93,7 @@ describe('a plain request', () => {
 
   it('ends at once when `request` fails after it has read the body', async () => {
     let ended: boolean | undefined;
-    const request = async (req: IncomingMessage, res: ServerResponse): Promise<never> => {
+    const fails = async (req: IncomingMessage, res: ServerResponse): Promise<never> => {
       req.resume();
       await once(req, 'end');
       setImmediate(() => {
@@ -101,6 +101,7 @@ describe('a plain request', () => {
       });
       throw new Error('mine');
     };
+    const request = fails as (req: IncomingMessage, res: ServerResponse) => void;
     const server = await serve({ host: '127.0.0.1', request, report: () => {} }, () => {});
     const port = Number(new URL(server.url).port);
     const bytes = 'POST / HTTP/1.1\r\nHost: good\r\nContent-Length: 2\r\n\r\nab';

@@ -113,10 +113,8 @@ function formatExtension(extension: Extension | undefined): string {
 }
 
 function checkToken(text: unknown): string {
-  if (typeof text !== 'string' || !isToken(text)) {
-    // JSON has no text for a BigInt or an object with a cycle.
-    const shown = typeof text === 'string' ? JSON.stringify(text) : kind(text);
-    throw new SyntaxError(`websocket: not a token: ${shown}`);
-  }
-  return text;
+  const isString = typeof text === 'string';
+  if (isString && isToken(text)) return text;
+  // JSON has no text for a BigInt or an object with a cycle.
+  throw new SyntaxError(`websocket: not a token: ${isString ? JSON.stringify(text) : kind(text)}`);
 }

@@ -89,9 +89,7 @@ describe('KeepAlive', () => {
 
   it('expires while the transport is paused and none of its bytes leave', async () => {
     const { platform, target, seen } = patientOf({ interval: 100, timeout: 50 });
-    target.paused = true;
-    target.bytesOut = 1;
-    target.stalledSince = () => 0;
+    Object.assign(target, { paused: true, bytesOut: 1, stalledSince: () => 0 });
     await platform.advance(1_000);
     expect(seen.at(-1)).toMatch(/^dead at 200 /);
   });
