@@ -215,7 +215,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     return attempt(() => {
       const schema = options?.schema;
       checkSchema(schema);
-      return this.#read('readJSON', options, 'schema').then((read) => parseJSON(read, schema));
+      return this.#read('readJSON', options, (read) => parseJSON(read, schema));
     });
   }
 
@@ -229,14 +229,23 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     return handled(message.then((read) => new WholeMessageReader(read)));
   }
 
-  #read(name: string, options?: WaitOptions, ...more: string[]): Promise<PageMessage> {
+  /** @param parse - Of `readJSON`: the wait ends with its promise. */
+  #read<T = PageMessage>(
+    name: string,
+    options?: WaitOptions,
+    parse?: (message: PageMessage) => Promise<T>,
+  ): Promise<T> {
     const start = (
-      resolve: (message: PageMessage | PromiseLike<PageMessage>) => void,
+      resolve: (result: T) => void,
       reject: (reason: unknown) => void,
-    ): ((reason: unknown) => void) => this.#reads.read(name, resolve, reject);
+    ): ((reason: unknown) => void) => {
+      const use = (message: PageMessage): unknown => parse!(message).then(resolve, reject);
+      return this.#reads.read(name, parse === undefined ? (resolve as () => void) : use, reject);
+    };
     if (options === undefined) return handled(new Promise(start));
     return attempt(() => {
-      checkNames(name, options, [...more, ...WAIT_OPTION_NAMES]);
+      const names = parse === undefined ? WAIT_OPTION_NAMES : ['schema', ...WAIT_OPTION_NAMES];
+      checkNames(name, options, names);
       return bounded(options, start);
     });
   }

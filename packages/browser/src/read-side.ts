@@ -24,7 +24,6 @@ export function isNormalEnd(error: unknown): boolean {
 
 /** Gets the next message; undefined at the end. */
 type Reader = (message: PageMessage | undefined) => void | Promise<void>;
-type Resolve<T> = (value: T | PromiseLike<T>) => void;
 type Reject = (reason: unknown) => void;
 
 /** Gives messages to one reader at a time, and queues those that wait. */
@@ -129,7 +128,7 @@ export class ReadSide {
   }
 
   /** Reads the next message. Returns what cancels the read; a message that it has got stays. */
-  read(caller: string, resolve: Resolve<PageMessage>, reject: Reject): Reject {
+  read(caller: string, resolve: (message: PageMessage) => unknown, reject: Reject): Reject {
     const reader: Reader = (message) => {
       this.#caller = '';
       if (message !== undefined) resolve(message);
@@ -137,9 +136,10 @@ export class ReadSide {
     };
     this.#start(caller, reader);
     return (reason) => {
-      if (this.#reader !== reader) return;
-      this.#reader = undefined;
-      this.#caller = '';
+      if (this.#reader === reader) {
+        this.#reader = undefined;
+        this.#caller = '';
+      }
       reject(reason);
     };
   }

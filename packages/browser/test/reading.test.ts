@@ -324,6 +324,20 @@ describe('BrowserConn.readJSON', () => {
     expect(await conn.readJSON({ schema })).toEqual({ a: 1 });
   });
 
+  it('waits no longer than its timeout and its signal for the schema', async () => {
+    const { conn, socket } = connected();
+    const validate = (): Promise<never> => new Promise(() => {});
+    const schema = { '~standard': { version: 1, vendor: 'test', validate } } as const;
+    const stop = new AbortController();
+    for (const text of ['1', '2', '3']) socket.message(text);
+    const late = await rejection(conn.readJSON({ schema, timeout: 1 }));
+    expect(late).toBeInstanceOf(TimeoutError);
+    const aborted = conn.readJSON({ schema, signal: stop.signal });
+    stop.abort(new Error('enough'));
+    expect((await rejection(aborted)).message).toBe('enough');
+    expect(await conn.readJSON()).toBe(3);
+  });
+
   it('rejects a message that is not JSON, and stays usable', async () => {
     const { conn, socket } = connected();
     socket.message('no');
