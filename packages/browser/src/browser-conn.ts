@@ -569,7 +569,10 @@ export function checkClose(code: number, reason = ''): void {
     throw badType('close: expected a string as the reason', reason);
   }
   const { length } = encodeUtf8(reason);
-  whole('close: bytes of UTF-8 in the reason', length, 0, MAX_REASON);
+  if (length <= MAX_REASON) return;
+  throw new RangeError(
+    `close: expected a reason of at most ${MAX_REASON} bytes of UTF-8, got ${length}`,
+  );
 }
 
 /**

@@ -42,9 +42,7 @@ describe('BrowserConn.close', () => {
   it('bounds the reason to 123 bytes of UTF-8', async () => {
     const { conn, socket } = connected();
     const error = await rejection(conn.close(1000, 'é'.repeat(62)));
-    expect(error.message).toBe(
-      'close: bytes of UTF-8 in the reason: expected a whole number from 0 to 123, got 124',
-    );
+    expect(error.message).toBe('close: expected a reason of at most 123 bytes of UTF-8, got 124');
     expect(await rejection(conn.close(1000, {} as never))).toBeInstanceOf(TypeError);
     void conn.close(1000, `${'é'.repeat(61)}x`);
     expect(socket.closes).toHaveLength(1);

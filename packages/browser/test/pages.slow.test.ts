@@ -169,7 +169,7 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch, stream }) => {
         return errors.map(String);`);
       const expected = [
         'RangeError: close: code other than 1000 in a page: expected a whole number from 3000 to 4999, got 1001',
-        'RangeError: close: bytes of UTF-8 in the reason: expected a whole number from 0 to 123, got 124',
+        'RangeError: close: expected a reason of at most 123 bytes of UTF-8, got 124',
         'UnsupportedError: websocket: ping is not available in a page',
         'TypeError: dial: unknown option headers; ',
         'TypeError: dial: ',
