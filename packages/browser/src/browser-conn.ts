@@ -229,7 +229,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     return handled(message.then((read) => new WholeMessageReader(read)));
   }
 
-  /** @param parse - Of `readJSON`: the wait ends with its promise. */
+  /** @param parse - Only for `readJSON`: the read settles as the promise of `parse` does. */
   #read<T = PageMessage>(
     name: string,
     options?: WaitOptions,
@@ -238,13 +238,15 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     const start = (
       resolve: (result: T) => void,
       reject: (reason: unknown) => void,
-    ): ((reason: unknown) => void) => {
-      const use = (message: PageMessage): unknown => parse!(message).then(resolve, reject);
-      return this.#reads.read(name, parse === undefined ? (resolve as () => void) : use, reject);
-    };
+    ): ((reason: unknown) => void) =>
+      this.#reads.read(
+        name,
+        parse ? (message) => parse(message).then(resolve, reject) : (resolve as () => void),
+        reject,
+      );
     if (options === undefined) return handled(new Promise(start));
     return attempt(() => {
-      const names = parse === undefined ? WAIT_OPTION_NAMES : ['schema', ...WAIT_OPTION_NAMES];
+      const names = parse ? ['schema', ...WAIT_OPTION_NAMES] : WAIT_OPTION_NAMES;
       checkNames(name, options, names);
       return bounded(options, start);
     });

@@ -127,7 +127,10 @@ export class ReadSide {
     this.serve();
   }
 
-  /** Reads the next message. Returns what cancels the read; a message that it has got stays. */
+  /**
+   * Reads the next message. Returns a function that rejects the read: a message that has not arrived
+   * is for the next read.
+   */
   read(caller: string, resolve: (message: PageMessage) => unknown, reject: Reject): Reject {
     const reader: Reader = (message) => {
       this.#caller = '';

@@ -247,7 +247,7 @@ describe('fromWebSocket', () => {
     expect(conn.stats).toMatchObject({ messagesOut: 3, bytesOut: 2 });
   });
 
-  it('sends it before it closes', async () => {
+  it('sends its messages before it closes', async () => {
     const socket = new FakeWebSocket();
     const conn = fromWebSocket(socket);
     await conn.send('a');

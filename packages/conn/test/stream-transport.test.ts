@@ -59,7 +59,7 @@ describe('streamTransport', () => {
     expect((error as Error).cause).toMatchObject({ message: 'Object', cause: failure });
   });
 
-  it('says that a stream was aborted when there is no reason', async () => {
+  it('has an error for a stream that is aborted without a reason', async () => {
     const [client, server] = pair();
     client.terminate();
     const { error } = await server.closed;

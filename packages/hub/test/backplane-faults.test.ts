@@ -800,7 +800,7 @@ describe('hub.close', () => {
     expect([session.state, errors.mock.calls.length]).toEqual(['closed', 1]);
   });
 
-  it('reports no outage when it ends the start of the engine', async () => {
+  it('reports no outage when it is called while the engine starts', async () => {
     const start = new Deferred<void>();
     const { hub, errors } = node(new MemoryBroker(), 'a', {}, () => ({
       start: () => start.promise,

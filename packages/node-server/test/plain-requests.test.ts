@@ -91,6 +91,15 @@ describe('a plain request', () => {
     await server.close();
   });
 
+  /** Sends a body to a `request` that fails. */
+  async function postTo(request: RequestListener): Promise<void> {
+    const server = await serve({ host: '127.0.0.1', request, report: () => {} }, () => {});
+    const port = Number(new URL(server.url).port);
+    const bytes = 'POST / HTTP/1.1\r\nHost: good\r\nContent-Length: 2\r\n\r\nab';
+    expect((await exchange(port, Buffer.from(bytes))).status).toBe(500);
+    await server.close();
+  }
+
   it('ends at once when `request` fails after it has read the body', async () => {
     let ended: boolean | undefined;
     const fails = async (req: IncomingMessage, res: ServerResponse): Promise<never> => {
@@ -102,12 +111,8 @@ describe('a plain request', () => {
       throw new Error('mine');
     };
     const request = fails as (req: IncomingMessage, res: ServerResponse) => void;
-    const server = await serve({ host: '127.0.0.1', request, report: () => {} }, () => {});
-    const port = Number(new URL(server.url).port);
-    const bytes = 'POST / HTTP/1.1\r\nHost: good\r\nContent-Length: 2\r\n\r\nab';
-    expect((await exchange(port, Buffer.from(bytes))).status).toBe(500);
+    await postTo(request);
     expect(ended).toBe(true);
-    await server.close();
   });
 
   it('has its body dropped when `request` fails after it has paused it', async () => {
@@ -119,11 +124,7 @@ describe('a plain request', () => {
       });
       throw new Error('mine');
     };
-    const server = await serve({ host: '127.0.0.1', request, report: () => {} }, () => {});
-    const port = Number(new URL(server.url).port);
-    const bytes = 'POST / HTTP/1.1\r\nHost: good\r\nContent-Length: 2\r\n\r\nab';
-    expect((await exchange(port, Buffer.from(bytes))).status).toBe(500);
+    await postTo(request);
     expect(dropped).toBe(true);
-    await server.close();
   });
 });

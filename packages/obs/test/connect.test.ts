@@ -225,7 +225,7 @@ describe('connect', () => {
     expect(error).toMatchObject({ name: 'ObsCloseError', closeCode: 4009 });
   });
 
-  it('rejects a connection that the dial function reads', async () => {
+  it('rejects when the function `dial` is itself reading from the connection', async () => {
     const fake = await startFake();
     const error = await rejection(
       connect(fake.url, {

@@ -125,7 +125,7 @@ describe('Obs.call', () => {
     expect(fake.requests).toEqual(['GetStats']);
   });
 
-  it('reports no reason of a signal, of whatever class', async () => {
+  it('does not report the reason of a signal, even a TypeError', async () => {
     const { report, errors } = reports();
     const { fake, obs } = await connected({}, { report });
     const signal = AbortSignal.abort(new TypeError('left the page'));

@@ -172,7 +172,8 @@ export class KeepAlive {
     if (pingWait.transit !== undefined) return pingedAt! + pingWait.transit + timeout;
     const patience = Math.max(interval + timeout, transitTime(pingWait, inTransit));
     const stalled = pingWait.progressAt + patience;
-    // A peer that reads nothing may still send, for example its own pings. While paused, nobody knows.
+    // A peer that reads nothing may still send, for example its own pings. This end does not see
+    // them while it is paused.
     return paused ? stalled : Math.max(stalled, pingedAt! + timeout);
   }
 }

@@ -107,10 +107,10 @@ describe.each(['server', 'client'] as const)('the heartbeat of a %s', (role) => 
     expect(await conn.closed).toMatchObject({ code: 1006, error: { code: 'WS_ERR_TIMEOUT' } });
   });
 
-  it('keeps a connection whose peer reads nothing and still sends', async () => {
+  it('keeps a connection whose peer reads nothing but sends', async () => {
     const { conn, platform, transport } = slow();
     void conn.send(new Uint8Array(1 << 20));
-    // The peer pings after each interval and a bit: each time the heartbeat of this end is due.
+    // The peer pings a little later than each interval. So the heartbeat is due before each ping.
     const ping = encodeFrame(PingMessage, new Uint8Array(0), {
       maskKey: role === 'server' ? 1 : undefined,
     });

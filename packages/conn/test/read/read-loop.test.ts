@@ -348,7 +348,7 @@ describe('an iterator', () => {
     expect((await next).value!.text()).toBe('still there');
   });
 
-  it('ends a call that waits when it is left, and the next read gets the message', async () => {
+  it('gives the message to the next read when an iterator is left while it waits', async () => {
     const { wire } = await batch([]);
     const iterator = wire.conn[Symbol.asyncIterator]();
     const next = iterator.next();
