@@ -48,7 +48,6 @@ describe('pooled memory', () => {
         // The pools are filled first: they keep up to 8 MiB.
         memory: 8 * MIB,
         // 28 connections act in one turn, and the test scans all sent bytes in another.
-        stallMs: 60,
         rounds: 1,
       },
       attack,

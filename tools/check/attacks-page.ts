@@ -20,7 +20,7 @@ const HEAD = `# Attacks
 
 Every line is an attack that the tests make, with the bound that they assert. Two more bounds apply to
 each attack, except where the line has its own: the attack holds at most 64 KiB of memory and two bytes
-for each byte received, and no turn of the event loop takes more than 20 ms of CPU time. No attack may
+for each byte received, and no turn of the event loop takes more than 60 ms of CPU time. No attack may
 cause an uncaught error or an unhandled rejection.
 
 A bound has the names that its test uses. These are frequent: \`close\` is our close code and \`status\` the

@@ -45,7 +45,10 @@ export interface Limits {
   readonly memory?: number;
   /** Further bytes for each byte received. Default with `memory`: 0. */
   readonly memoryPerByte?: number;
-  /** CPU time of one turn of the event loop, in ms. Default: 20. */
+  /**
+   * CPU time of one turn of the event loop, in ms. Default: 60, for slow machines; a usual one needs
+   * a third of it. Quadratic work takes seconds.
+   */
   readonly stallMs?: number;
   /**
    * Highest number of rounds. The first rounds compile code and fill pools, so memory and time
@@ -66,7 +69,7 @@ export type NamedLimit = readonly [figure: string, limit: string | number | Limi
 
 /** The limits of memory and stalls, which apply to every attack. */
 export function costLimits(bound: Limits): { memory: number; perByte: number; stall: number } {
-  const { memory, memoryPerByte, stallMs = 20 } = bound;
+  const { memory, memoryPerByte, stallMs = 60 } = bound;
   return {
     memory: memory ?? 64 * KIB,
     perByte: memoryPerByte ?? (memory === undefined ? 2 : 0),
