@@ -15,8 +15,8 @@ interface Listening {
   readonly subscription: NatsSubscription;
   /** The error with which the server refused the subscription. */
   refusal: Error | undefined;
-  /** Sequence of the last message. */
-  last: number;
+  /** Position of the last message; undefined for none since the stream was opened. */
+  last: Position | undefined;
 }
 
 /** A publication or round trip that rejects when the connection is lost. */
@@ -43,6 +43,8 @@ export class NatsBackplane implements Backplane {
   #sink: BackplaneSink | undefined;
   #state: 'starting' | 'up' | 'down' | 'ended' = 'starting';
   #cancelCheck: (() => void) | undefined;
+  /** The server is being asked whether the stream was created again. */
+  #expectsStream = false;
   /** The round trip that all calls of this turn share. */
   #roundTrip: Promise<void> | undefined;
 
@@ -149,7 +151,7 @@ export class NatsBackplane implements Backplane {
         else listening.refusal = error;
       },
     });
-    const listening: Listening = { subscription, refusal: undefined, last: 0 };
+    const listening: Listening = { subscription, refusal: undefined, last: undefined };
     this.#listening.set(channel, listening);
     const ended = (): void => this.#ended(channel, listening);
     subscription.closed.then(ended, ended);
@@ -172,12 +174,29 @@ export class NatsBackplane implements Backplane {
       return;
     }
     const { position, previous } = found;
-    if (position.offset <= listening.last) {
-      this.#lost(new Error('the stream was created again'));
+    const { last } = listening;
+    // The hub has missed a late message, and reads it from the history.
+    if (last !== undefined && position.offset <= last.offset) {
+      void this.#expectStream(last.epoch);
       return;
     }
-    listening.last = position.offset;
+    listening.last = position;
     this.#sink?.message(channel, message.data, position, previous);
+  }
+
+  /**
+   * An offset has not grown. Either the stream was created again, or the server has republished two
+   * messages in the wrong order: nats-server 2.9 does so when two nodes publish at once.
+   */
+  async #expectStream(epoch: string): Promise<void> {
+    if (this.#expectsStream) return;
+    this.#expectsStream = true;
+    try {
+      await this.#unlessLost(this.#log!.expect(epoch), undefined);
+    } catch (error) {
+      this.#lost(error as Error);
+    }
+    this.#expectsStream = false;
   }
 
   // The connection
@@ -232,7 +251,7 @@ export class NatsBackplane implements Backplane {
     }
     if (this.#state !== 'down') return;
     this.#state = 'up';
-    for (const listening of this.#listening.values()) listening.last = 0;
+    for (const listening of this.#listening.values()) listening.last = undefined;
     this.#sink?.up();
   }
 

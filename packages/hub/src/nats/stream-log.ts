@@ -58,6 +58,11 @@ export class StreamLog {
     return opened;
   }
 
+  /** Rejects if the stream no longer has this epoch. */
+  async expect(epoch: string): Promise<void> {
+    if (epochOf(await this.#open()) !== epoch) throw new Error('the stream was created again');
+  }
+
   async #open(): Promise<StreamInfo> {
     // The answer may lack messages that arrive before it, so compare with the earlier value.
     const seen = this.#seen;

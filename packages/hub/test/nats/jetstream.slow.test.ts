@@ -5,6 +5,7 @@ import { Hub, type HubOptions, type Position } from '@ws/hub';
 import { natsBackplane } from '@ws/hub/nats';
 import { lacksDaemon, nothingLeft } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
+import type { NatsMessage } from '../../src/nats/client.ts';
 import {
   becomes,
   cutOff,
@@ -34,6 +35,25 @@ async function kept(hub: Hub, room: string, since?: Position, limit?: number) {
 
 function publishAll(hub: Hub, room: string, messages: readonly string[]) {
   return Promise.all(messages.map((text) => hub.room(room).publish(text)));
+}
+
+/** A connection whose messages go through a function, which may hold them or drop them. */
+function receivingBy(
+  receives: (message: NatsMessage, receive: (message: NatsMessage) => void) => void,
+): NonNullable<NodeOptions['wrap']> {
+  return (connection) => ({
+    publish: (subject, payload) => connection.publish(subject, payload),
+    flush: () => connection.flush(),
+    status: () => connection.status(),
+    isClosed: () => connection.isClosed(),
+    subscribe: (subject, { callback }) =>
+      connection.subscribe(subject, {
+        callback: (error, message) => {
+          if (error !== null) callback(error, message);
+          else receives(message, (received) => callback(null, received));
+        },
+      }),
+  });
 }
 
 describe.skipIf(lacksDaemon('nats-server'))('natsBackplane with JetStream', () => {
@@ -68,8 +88,13 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane with JetStream', () =
 
   it('delivers a through room in one order to all nodes', async () => {
     const server = await natsServer();
-    const nodes = [await node(server), await node(server), await node(server)];
+    // Large enough for all messages: a node that gets two of them swapped reads the history.
+    const large: HubOptions = { rooms: { t: { history: { size: 1_000 }, delivery: 'through' } } };
+    const nodes = [await node(server, large), await node(server, large), await node(server, large)];
     const clients = await Promise.all(nodes.map((each) => each.enter('t')));
+    // The server may swap two messages. A node notices it from its second message on.
+    await nodes[0]!.hub.room('t').publish('first');
+    for (const { client } of clients) expect(await texts(client, 1)).toEqual(['first']);
     const sent = await Promise.all(
       nodes.map(({ hub }, i) =>
         publishAll(
@@ -104,21 +129,43 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane with JetStream', () =
     expect(a.gaps).toEqual([]);
   });
 
+  it.each(['r', 't'])(
+    'delivers the messages of room %s that arrive in the wrong order',
+    async (room) => {
+      const server = await natsServer();
+      let swapping = false;
+      let late: NatsMessage | undefined;
+      const a = await node(server, {
+        wrap: receivingBy((message, receive) => {
+          if (swapping && late === undefined) late = message;
+          else receive(message);
+          if (!swapping || late === undefined || late === message) return;
+          receive(late);
+          swapping = false;
+        }),
+      });
+      const b = await node(server);
+      const { client } = await a.enter(room);
+      await b.hub.room(room).publish('1');
+      expect(await texts(client, 1)).toEqual(['1']);
+      swapping = true;
+      await publishAll(b.hub, room, ['2', '3']);
+      await expect.poll(() => swapping).toBe(false);
+      await b.hub.room(room).publish('4');
+      expect(await texts(client, 3)).toEqual(['2', '3', '4']);
+      // Answered after the question whether the stream was created again.
+      await jetstreamManager(a.connection);
+      expect(a.hub.stats.backplane).toBe('up');
+      expect([...a.gaps, ...a.errors]).toEqual([]);
+    },
+  );
+
   it('repairs a message that did not arrive', async () => {
     const server = await natsServer();
     let losing = false;
     const a = await node(server, {
-      wrap: (connection) => ({
-        publish: (subject, payload) => connection.publish(subject, payload),
-        flush: () => connection.flush(),
-        status: () => connection.status(),
-        isClosed: () => connection.isClosed(),
-        subscribe: (subject, { callback }) =>
-          connection.subscribe(subject, {
-            callback: (error, message) => {
-              if (!losing) callback(error, message);
-            },
-          }),
+      wrap: receivingBy((message, receive) => {
+        if (!losing) receive(message);
       }),
     });
     const b = await node(server);
