@@ -196,10 +196,12 @@ export class BackplaneLink<Data>
     );
     const arrivals: Arrival[] = [];
     let { complete } = found;
+    let previous = complete ? since?.offset : undefined;
     for (const { offset, bytes } of found.messages) {
       const envelope = this.#decode(bytes);
       if (envelope?.message === undefined) complete = false;
-      else arrivals.push({ envelope, position: { epoch: found.epoch, offset } });
+      else arrivals.push({ envelope, position: { epoch: found.epoch, offset }, previous });
+      previous = offset;
     }
     return { arrivals, complete };
   }

@@ -26,6 +26,9 @@ export interface Arrival {
   readonly previous?: number | undefined;
 }
 
+/** The end of a repair. `again`: messages were lost during it. */
+type RepairResult = 'whole' | 'gap' | 'again';
+
 type Numbered = Pick<Arrival, 'position' | 'previous'>;
 
 /** The last message of a node. */
@@ -84,6 +87,8 @@ export class Channel {
   /** The messages that arrive during a repair; undefined without one. */
   #held: Arrival[] | undefined;
   #heldBytes = 0;
+  /** The engine has been away since the start of the repair, or before it. */
+  #outage = false;
 
   constructor(
     owner: ChannelOwner,
@@ -162,6 +167,7 @@ export class Channel {
     if (
       this.#held === undefined &&
       position !== undefined &&
+      !this.#isOld(position) &&
       this.#follows({ position, previous })
     ) {
       this.#last = position;
@@ -172,6 +178,7 @@ export class Channel {
 
   /** The engine was away: messages may be missing. */
   interrupted(): void {
+    this.#outage = true;
     // A repair reads the history after the outage.
     if (this.#held !== undefined) return;
     if (this.history === undefined || this.#last === undefined) this.#loseAll(this.#last);
@@ -247,41 +254,59 @@ export class Channel {
   }
 
   /**
-   * Delivers the missing messages from the history, then the ones that have arrived meanwhile.
+   * Delivers the missing messages from the history, and the ones that have arrived meanwhile.
    *
-   * @returns Whether the history had all missing messages.
+   * @returns Whether no message is missing.
    */
   async #fetchMissing(): Promise<boolean> {
-    this.#held = [];
-    this.#heldBytes = 0;
-    const since = this.#last;
-    let complete = false;
-    try {
-      const repaired = await this.#owner.repair(this, since);
-      ({ complete } = repaired);
-      for (const arrival of repaired.arrivals) {
-        const position = arrival.position!;
-        // A new epoch may repeat messages of the old one, with other offsets.
-        if (position.epoch === since?.epoch && !this.#isOld(position)) this.#deliverNext(arrival);
-      }
-    } catch {
-      // The gap below reports it.
-    }
-    const full = this.#heldTooMuch;
-    const held = this.#held;
+    let held: readonly Arrival[] = [];
+    let result: RepairResult;
+    do {
+      this.#held = [];
+      this.#heldBytes = 0;
+      for (const arrival of held) this.arrive(arrival);
+      result = await this.#repair(this.#last!);
+      held = this.#held.filter(({ position }) => position === undefined || !this.#isOld(position));
+    } while (result === 'again');
     this.#held = undefined;
-    const next = held[0];
-    // If the repair leaves the hole, report it: another repair would not end.
-    const isHole =
-      next?.position !== undefined && !this.#isOld(next.position) && !this.#follows(next);
-    if (!complete || full || isHole) {
-      this.#loseAll(since);
-      // Continues after the hole, with the messages that have arrived.
-      if (isHole) this.#last = before(next);
-      else if (next?.position === undefined && this.#last === since) this.#last = undefined;
-    }
+    this.#outage = false;
     for (const arrival of held) this.arrive(arrival);
-    return complete && !full && !isHole;
+    return result === 'whole';
+  }
+
+  async #repair(since: Position): Promise<RepairResult> {
+    const { arrivals, complete } = await this.#owner
+      .repair(this, since)
+      .catch(() => ({ arrivals: [], complete: false }));
+    // A new epoch may repeat messages of the old one, with other offsets.
+    const isLater = ({ position }: Arrival): boolean =>
+      position?.epoch === since.epoch && position.offset > since.offset;
+    // A held message may be late, and the history may have dropped it meanwhile.
+    const held = this.#held!.filter(isLater);
+    const sorted = [...held, ...arrivals.filter(isLater)].sort(byOffset);
+    const end = arrivals.at(-1)?.position!.offset ?? 0;
+    let hasGap = false;
+    for (const arrival of sorted) {
+      if (this.#isOld(arrival.position!)) continue;
+      if (!this.#follows(arrival)) {
+        // What was lost during the repair needs another one.
+        if (this.#last !== since && arrival.position!.offset > end) return 'again';
+        this.#loseAll(this.#last);
+        hasGap = true;
+      }
+      this.#deliverNext(arrival);
+    }
+    const other = this.#held!.find(
+      ({ position: at }) => at !== undefined && at.epoch !== since.epoch,
+    );
+    const isHole = other !== undefined && !this.#follows(other);
+    // Without an outage, the held messages show whether one is missing.
+    const isKnown = complete || (held.length > 0 && !this.#outage);
+    if (!hasGap && !isHole && isKnown && !this.#heldTooMuch) return 'whole';
+    if (!hasGap) this.#loseAll(this.#last);
+    // The next message follows the gap.
+    if (isHole || this.#last === since) this.#last = undefined;
+    return 'gap';
   }
 
   /**
@@ -294,6 +319,10 @@ export class Channel {
     const { epoch, offset } = before(arrival);
     return offset <= (last.epoch === epoch ? last.offset : 0);
   }
+}
+
+function byOffset(a: Arrival, b: Arrival): number {
+  return a.position!.offset - b.position!.offset;
 }
 
 function before({ position, previous }: Numbered): Position {

@@ -24,7 +24,7 @@ function channel(kept: readonly Arrival[], complete = true, platform = portableP
     platform,
     deliver: (_: Channel, { envelope }: Arrival) =>
       void delivered.push(new TextDecoder().decode(envelope.message!.bytes)),
-    repair: () => Promise.resolve({ arrivals: kept, complete }),
+    repair: () => Promise.resolve({ arrivals: [...kept], complete }),
     gap: (_: Channel, from: unknown) => void gaps.push(from),
   };
   const settings = { history: { size: 10, bytes: 1_000, ttl: 1_000 }, through: false };
@@ -47,7 +47,7 @@ describe('Channel on an engine whose offsets have holes', () => {
   });
 
   it('repairs a hole', async () => {
-    const { channel: r, delivered, gaps } = channel([arrival('2', 5), arrival('3', 8)]);
+    const { channel: r, delivered, gaps } = channel([arrival('2', 5, 3), arrival('3', 8, 5)]);
     r.arrive(arrival('1', 3, 0));
     r.arrive(arrival('3', 8, 5));
     r.arrive(arrival('4', 11, 8));
@@ -133,6 +133,8 @@ describe('Channel with history', () => {
     const { channel: r, delivered, gaps } = channel([], false);
     r.arrive(arrival('1', 3, 0));
     r.unreadable({ epoch: 'e', offset: 7 }, 3);
+    r.unreadable({ epoch: 'e', offset: 7 }, 3);
+    r.unreadable({ epoch: 'e', offset: 3 }, 0);
     r.arrive(arrival('2', 9, 7));
     await turn();
     expect(delivered).toEqual(['1', '2']);
@@ -179,6 +181,58 @@ describe('Channel with a repair that leaves the hole', () => {
     await turn();
     expect(delivered).toEqual(['1', '3']);
     expect(gaps).toEqual([{ epoch: 'e', offset: 1 }]);
+  });
+});
+
+describe('Channel with a repair that finds only a part of the missing messages', () => {
+  it('delivers the late messages among the held ones, without a gap', async () => {
+    const { channel: r, delivered, gaps } = channel([arrival('5', 9), arrival('6', 12, 9)], false);
+    r.arrive(arrival('1', 2, 0));
+    r.arrive(arrival('3', 6, 4));
+    r.arrive(arrival('4', 8, 6));
+    r.arrive(arrival('2', 4, 2));
+    r.arrive(arrival('5', 9, 8));
+    await turn();
+    expect(delivered).toEqual(['1', '2', '3', '4', '5', '6']);
+    expect(gaps).toEqual([]);
+  });
+
+  it('reports a gap where messages are missing, and delivers all others', async () => {
+    const { channel: r, delivered, gaps } = channel([arrival('7', 9), arrival('8', 10, 9)], false);
+    r.arrive(arrival('1', 2, 0));
+    r.arrive(arrival('2', 3, 2));
+    r.arrive(arrival('4', 5, 4));
+    r.arrive(arrival('6', 8, 7));
+    await turn();
+    expect(delivered).toEqual(['1', '2', '4', '6', '7', '8']);
+    expect(gaps).toEqual([
+      { epoch: 'e', offset: 3 },
+      { epoch: 'e', offset: 5 },
+    ]);
+  });
+
+  it('reports a gap after an outage, since later messages may be missing', async () => {
+    const { channel: r, delivered, gaps } = channel([], false);
+    r.arrive(arrival('1', 2, 0));
+    r.arrive(arrival('3', 4, 3));
+    r.arrive(arrival('2', 3, 2));
+    r.interrupted();
+    await turn();
+    expect(delivered).toEqual(['1', '2', '3']);
+    expect(gaps).toEqual([{ epoch: 'e', offset: 4 }]);
+  });
+
+  it('repairs again what is lost during the repair', async () => {
+    const kept = [arrival('2', 3, 2)];
+    const { channel: r, delivered, gaps } = channel(kept);
+    r.arrive(arrival('1', 2, 0));
+    r.arrive(arrival('3', 4, 3));
+    r.arrive(arrival('5', 6, 5));
+    await Promise.resolve();
+    kept.push(arrival('3', 4, 3), arrival('4', 5, 4));
+    await turn();
+    expect(delivered).toEqual(['1', '2', '3', '4', '5']);
+    expect(gaps).toEqual([]);
   });
 });
 

@@ -175,12 +175,8 @@ export class NatsBackplane implements Backplane {
     }
     const { position, previous } = found;
     const { last } = listening;
-    // The hub has missed a late message, and reads it from the history.
-    if (last !== undefined && position.offset <= last.offset) {
-      void this.#expectStream(last.epoch);
-      return;
-    }
-    listening.last = position;
+    if (last !== undefined && position.offset <= last.offset) void this.#expectStream(last.epoch);
+    else listening.last = position;
     this.#sink?.message(channel, message.data, position, previous);
   }
 
