@@ -283,7 +283,7 @@ export class Channel {
       position?.epoch === since.epoch && position.offset > since.offset;
     // A held message may be late, and the history may have dropped it meanwhile.
     const held = this.#held!.filter(isLater);
-    const sorted = [...held, ...arrivals.filter(isLater)].sort(byOffset);
+    const sorted = [...held, ...arrivals.filter(isLater)].toSorted(byOffset);
     const end = arrivals.at(-1)?.position!.offset ?? 0;
     let hasGap = false;
     for (const arrival of sorted) {
