@@ -3,8 +3,8 @@ import { ISOLATED } from './.config/isolated.ts';
 import { sources } from './.config/sources.ts';
 
 /**
- * Attacks are measured: they run after the shared tests, and a file measures code that the files
- * before it have compiled.
+ * `pnpm test` leaves most attacks to `pnpm long attacks`: they are measured. A file measures code
+ * that the files before it have compiled.
  */
 const ATTACKS = 'tests/attacks/**/*.test.ts';
 /** Suites of `pnpm long`. */

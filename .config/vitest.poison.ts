@@ -7,7 +7,8 @@ const EXCLUDED = [
   ...configDefaults.exclude,
   '**/*.long.test.ts',
   'packages/**/*.slow.test.ts',
-  'tests/{compression,end-to-end}/*.slow.test.ts',
+  'tests/compression/browser.slow.test.ts',
+  'tests/end-to-end/*.slow.test.ts',
   'fuzz/test/**',
   'packages/codec/test/allocation.test.ts',
   'packages/node-server/test/collected.test.ts',
@@ -20,7 +21,7 @@ const all = { lines: 95, branches: 95 };
 /**
  * `pnpm long poison`: tests run again with poisoned pools. Released memory is overwritten and checked when it is leased
  * again. Tests that measure memory are left out, since poison changes it, and most tests that start other programs.
- * `pnpm check coverage` runs a part of them and measures which code they run.
+ * `pnpm long coverage` runs a part of them and measures which code they run.
  */
 export default defineConfig({
   root: join(import.meta.dirname, '..'),

@@ -8,7 +8,7 @@ export default defineConfig({
   ssr: sources,
   test: {
     include: ['**/*.slow.test.ts'],
-    // `pnpm check coverage` runs them.
+    // `pnpm check poison` runs them.
     exclude: [...configDefaults.exclude, 'tests/pool-poison/**'],
     // Many of these tests wait for a process most of the time.
     maxWorkers: 3,

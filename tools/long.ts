@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { bin, type Command, list, node, pnpm, runTasks, source, type Task } from './run.ts';
+import { smokes } from './smoke.ts';
 
 const vitest = bin('vitest');
 
@@ -29,6 +30,10 @@ type Rows = Readonly<Record<string, Task>>;
 
 const SLOW = node(vitest, 'run', '--config', '.config/vitest.slow.ts');
 
+const ATTACKS = source('tools/check/attacks.ts', '--check');
+
+const POISON = node(vitest, 'run', '--config', '.config/vitest.poison.ts');
+
 const PACKED = [pnpm('--silent', 'run', 'build'), source('tools/check/packages.ts')];
 
 const LONG: Rows = {
@@ -36,9 +41,23 @@ const LONG: Rows = {
     what: 'tests that start programs and browsers: examples, conformance, snippets, proxies, …',
     commands: [pnpm('--silent', 'run', 'build'), SLOW],
   },
-  poison: {
-    what: 'tests again with poisoned pools',
-    commands: [node(vitest, 'run', '--config', '.config/vitest.poison.ts')],
+  poison: { what: 'tests again with poisoned pools', commands: [POISON] },
+  coverage: {
+    what: 'test coverage of codec and conn, measured with poisoned pools',
+    commands: [
+      [
+        ...POISON,
+        '--coverage',
+        'packages/codec',
+        'packages/conn',
+        'tests/compression',
+        'tests/pairs',
+      ],
+    ],
+  },
+  site: {
+    what: 'the site of the docs, its links, and in a browser: looks, search, keyboard, a live page',
+    commands: [pnpm('--silent', 'run', 'docs'), ...suite('tools/test/site')],
   },
   soak: { what: 'a server for hours: --minutes 10', commands: [source('tests/soak/run.ts')] },
   'soak-planted': { what: 'the soak reports planted leaks', commands: suite('tests/soak') },
@@ -96,10 +115,13 @@ const LONG: Rows = {
   },
   'mutation-codec': { what: 'mutation tests of codec', commands: [stryker('codec')] },
   'mutation-conn': { what: 'mutation tests of conn', commands: [stryker('conn')] },
-  attacks: { what: 'attacks with all their repetitions', commands: suite('tests/attacks') },
+  attacks: {
+    what: 'the attacks, with docs/attacks.md against them, and with all their repetitions',
+    commands: [ATTACKS, ...suite('tests/attacks')],
+  },
   'fuzz-planted': { what: 'the fuzzer finds planted bugs', commands: suite('fuzz/') },
   'conformance-ws': {
-    what: 'the conformance suite against ws, in both roles',
+    what: 'the whole conformance suite against ws and naive peers, in both roles',
     commands: suite('packages/conformance'),
   },
   compat: {
@@ -114,6 +136,18 @@ const LONG: Rows = {
     what: 'Next with a custom server; installs it from npm',
     commands: [pnpm('--silent', 'run', 'build'), ...suite('examples/next')],
   },
+  bench: {
+    what: 'every scenario of ws-bench, briefly',
+    commands: [
+      pnpm('--silent', 'run', 'build'),
+      [
+        'env',
+        'BENCH_SCENARIOS=compare,client,compat,micro,handshakes,broadcast,hub',
+        ...SLOW,
+        'bench/test/cli',
+      ],
+    ],
+  },
   compression: { what: 'every pair of compression settings', commands: suite('tests/compression') },
   gibibyte: { what: 'a message of 1 GiB', commands: suite('tests/end-to-end') },
   commonjs: {
@@ -127,7 +161,8 @@ const LONG: Rows = {
   runtimes: {
     what: 'Node 20.19 to 26, Bun and Deno; writes the table of docs/runtimes.md',
     commands: [
-      pnpm('--silent', 'check', 'build', 'runtimes'),
+      pnpm('--silent', 'run', 'build'),
+      ...smokes(['20.19.0', '20.20.2', '22.23.3', '24.21.0', '26.10.0']),
       source('tools/check/runtimes.ts', '--write'),
     ],
   },
@@ -145,15 +180,16 @@ else if (name === undefined || name === '--help') {
 
 /** The bounded part, after `pnpm check`, which builds the packages. */
 async function bounded(): Promise<void> {
+  // Attacks are measured: nothing else runs.
+  await runTasks({ attacks: { ...LONG['attacks']!, commands: [ATTACKS] } }, ['attacks']);
   await runTasks({ slow: { ...LONG['slow']!, commands: [SLOW] } }, ['slow']);
   // Otherwise a run in an endless loop hangs `.ci/run`, and its seed is lost.
   const short = (row: string): Rows => {
     const rows = withArguments(row, ['--minutes', '0.5']);
     return { [row]: { ...rows[row]!, minutes: 5 } };
   };
-  await runTasks(short('soak'), ['soak']);
   // Each uses one core.
-  await runTasks({ ...short('chaos'), ...short('pairs') }, ['chaos', 'pairs'], 2);
+  await runTasks({ ...short('soak'), ...short('pairs') }, ['soak', 'pairs'], 2);
 }
 
 /** The row, with `rest` appended to its last command. */

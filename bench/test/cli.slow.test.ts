@@ -1,4 +1,4 @@
-// The built command, in its own process. run.test.ts calls it in this process.
+// The built command, in its own process. command-line/run.test.ts calls it in this process.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -139,25 +139,33 @@ describe.skipIf(!built)('ws-bench load', { timeout: TEST_TIMEOUT_MS }, () => {
   });
 });
 
+/** A contest of each scenario, with a contender and a metric of its result. */
+const CONTESTS = [
+  ['compare', '64 x 1 x 16 B', 'receive', 'us'],
+  ['client', '1 send of', 'mini', 'us'],
+  ['compat', '64 x 16 x 16 B', 'compat', 'us'],
+  ['micro', '16 x 16 B', 'plain JS', 'ns'],
+  ['handshakes', '200 connections', 'bare', 'both'],
+  ['broadcast', '16 a turn', 'ours', 'us'],
+  ['hub', '1,000 members', 'hub', '16 us'],
+] as const;
+/** Each takes up to 20 s of two cores. `pnpm long bench` measures all of them. */
+const wanted = process.env['BENCH_SCENARIOS']?.split(',') ?? ['compare', 'micro'];
+
 describe.skipIf(!built)('a scenario', { timeout: TEST_TIMEOUT_MS }, () => {
   const brief = ['--quick', '--rounds', '1', '--json'];
 
-  it.each([
-    ['compare', '64 x 1 x 16 B', 'receive', 'us'],
-    ['client', '1 send of', 'mini', 'us'],
-    ['compat', '64 x 16 x 16 B', 'compat', 'us'],
-    ['micro', '16 x 16 B', 'plain JS', 'ns'],
-    ['handshakes', '200 connections', 'bare', 'both'],
-    ['broadcast', '16 a turn', 'ours', 'us'],
-    ['hub', '1,000 members', 'hub', '16 us'],
-  ])('measures %s: %s', async (name, only, contender, metric) => {
-    const { code, out, err } = await run(name, '--only', only, ...brief);
-    expect([code, err]).toEqual([0, '']);
-    const { contests, tables, head } = JSON.parse(out);
-    expect(contests[0].readings[contender][metric][0][0]).toBeGreaterThan(0);
-    expect(tables[0].labels[0]).toContain(contests[0].name);
-    expect(head.versions.ours).toBeDefined();
-  });
+  it.each(CONTESTS.filter(([name]) => wanted.includes(name)))(
+    'measures %s: %s',
+    async (name, only, contender, metric) => {
+      const { code, out, err } = await run(name, '--only', only, ...brief);
+      expect([code, err]).toEqual([0, '']);
+      const { contests, tables, head } = JSON.parse(out);
+      expect(contests[0].readings[contender][metric][0][0]).toBeGreaterThan(0);
+      expect(tables[0].labels[0]).toContain(contests[0].name);
+      expect(head.versions.ours).toBeDefined();
+    },
+  );
 
   it('writes CPU profiles of work without sockets', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'ws-bench-'));

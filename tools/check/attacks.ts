@@ -1,6 +1,5 @@
 // Runs the attacks and writes docs/attacks.md from their bounds. With --check it fails when the
 // page differs.
-// --report=FILE takes the JSON report of a test run that is done already.
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -29,9 +28,9 @@ interface Report {
 }
 
 const { values } = parseArgs({
-  options: { check: { type: 'boolean' }, report: { type: 'string' } },
+  options: { check: { type: 'boolean' } },
 });
-const report = values.report === undefined ? await runAttacks() : readReport(values.report);
+const report = await runAttacks();
 const survived: Survived[] = [];
 const faults: string[] = [];
 const files = new Set<string>();
@@ -64,17 +63,14 @@ async function runAttacks(): Promise<Report> {
   const folder = mkdtempSync(join(tmpdir(), 'attacks-'));
   try {
     const file = join(folder, 'report.json');
-    const reporters = ['--reporter=dot', '--reporter=json', `--outputFile.json=${file}`];
-    const args = ['run', ...FILTERS, '--maxWorkers=1', ...reporters];
-    await runAll([node(bin('vitest'), ...args)]);
-    return readReport(file);
+    const reporters = ['default', 'json', './tools/count-reporter.ts'].map(
+      (name) => `--reporter=${name}`,
+    );
+    await runAll([
+      node(bin('vitest'), 'run', ...FILTERS, ...reporters, `--outputFile.json=${file}`),
+    ]);
+    return JSON.parse(readFileSync(file, 'utf8')) as Report;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-function readReport(file: string): Report {
-  if (!existsSync(file))
-    throw new Error(`${file} is missing: run the whole of \`pnpm test\` first`);
-  return JSON.parse(readFileSync(file, 'utf8')) as Report;
 }

@@ -2,7 +2,7 @@
 // maps, and the size of the core.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import process from 'node:process';
 import { gunzipSync } from 'node:zlib';
 import { bin, type Command, node, pnpm } from '../run.ts';
@@ -17,20 +17,16 @@ rmSync(OUT, { recursive: true, force: true });
 mkdirSync(OUT, { recursive: true });
 
 let failed = 0;
-function run([program, ...args]: Command, cwd = '.'): void {
-  if (spawnSync(program, args, { cwd, stdio: 'inherit' }).status !== 0) failed++;
+function run([program, ...args]: Command): void {
+  if (spawnSync(program, args, { stdio: 'inherit' }).status !== 0) failed++;
 }
 
-for (const name of readdirSync('packages')) {
-  const folder = join('packages', name);
-  if (
-    (JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { private?: boolean })
-      .private
-  ) {
-    continue;
-  }
-  run(pnpm('-C', folder, 'pack', '--pack-destination', join('../..', OUT)));
-}
+const published = readdirSync('packages').filter((name) => {
+  const manifest = readFileSync(join('packages', name, 'package.json'), 'utf8');
+  return (JSON.parse(manifest) as { private?: boolean }).private !== true;
+});
+const filters = published.map((name) => `--filter=./packages/${name}`);
+run(pnpm('--recursive', ...filters, 'pack', '--pack-destination', resolve(OUT)));
 
 let packed = 0;
 let unpacked = 0;

@@ -1,7 +1,10 @@
 // The site of the docs, as a browser shows it. `pnpm run docs` builds it. With CI set nothing is
 // skipped: a missing build fails the test.
+import { once } from 'node:events';
 import { accessSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { join, posix, relative } from 'node:path';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { extname, join, posix, relative } from 'node:path';
 import { lacksChromium, launchChromium } from '@ws/tests/chromium';
 import axe, { type AxeResults } from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
@@ -10,7 +13,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 const root = join(import.meta.dirname, '../..');
 const site = join(root, '.out/site');
 const screenshots = join(root, '.out/screenshots');
-const ORIGIN = 'http://docs.example';
 const unbuilt = !existsSync(join(site, 'index.html')) && !process.env['CI'];
 if (unbuilt) console.log('skipped: the site of the docs; not built, pnpm run docs does it');
 
@@ -48,11 +50,19 @@ it.skipIf(unbuilt)('the site of the docs has the file and the anchor of every li
 
 describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
   let browser: Browser;
+  let server: Server;
+  let origin: string;
   beforeAll(async () => {
     accessSync(join(site, 'index.html'));
+    server = createServer(sendFile).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     browser = await launchChromium();
   }, 60_000);
-  afterAll(() => browser?.close(), 60_000);
+  afterAll(async () => {
+    await browser?.close();
+    server?.close();
+  }, 60_000);
 
   it.each([
     ['wide', 1440, 900],
@@ -70,7 +80,7 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
       ['/api/', 'API'],
       ['/api/@ws/conn/classes/Conn.html', 'Conn'],
     ] as const) {
-      await page.goto(ORIGIN + path);
+      await page.goto(origin + path);
       await page.getByRole('heading', { level: 1 }).filter({ hasText: heading }).waitFor();
       const overflow = 'document.documentElement.scrollWidth > window.innerWidth';
       expect([path, await page.evaluate(overflow)]).toEqual([path, false]);
@@ -94,7 +104,7 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
   ] as const)('has no fault that axe finds ($look)', { timeout: 120_000 }, async ({ options }) => {
     const { page } = await open({ ...options, reducedMotion: 'reduce' });
     for (const path of ['/', '/server.html', '/limits.html']) {
-      await page.goto(ORIGIN + path, { waitUntil: 'networkidle' });
+      await page.goto(origin + path, { waitUntil: 'networkidle' });
       expect([path, await page.getByRole('main').count()]).toEqual([path, 1]);
       expect([path, await faults(page)]).toEqual([path, []]);
     }
@@ -109,7 +119,7 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
     { timeout: 60_000 },
     async ({ look, options }) => {
       const { page, errors } = await open(options);
-      await page.goto(`${ORIGIN}/live.html`, { waitUntil: 'networkidle' });
+      await page.goto(`${origin}/live.html`, { waitUntil: 'networkidle' });
       await page.getByLabel('Message').fill('grüße');
       await page.getByRole('button', { name: 'Send' }).click();
       await page.getByText('client: got grüße back').waitFor();
@@ -130,7 +140,7 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
 
   it('shows the type and the docstring of a name under the pointer', async () => {
     const { page, errors } = await open({ viewport: { width: 1440, height: 900 } });
-    await page.goto(`${ORIGIN}/server.html`, { waitUntil: 'networkidle' });
+    await page.goto(`${origin}/server.html`, { waitUntil: 'networkidle' });
     await page.locator('[data-type]', { hasText: 'serve' }).first().hover();
     await page.getByText('function serve<').waitFor();
     await page.getByText('Starts a WebSocket server and resolves when it listens.').waitFor();
@@ -142,7 +152,7 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
 
   it('shows the types of a focused program by Enter', async () => {
     const { page, errors } = await open({ viewport: { width: 1440, height: 900 } });
-    await page.goto(`${ORIGIN}/server.html`, { waitUntil: 'networkidle' });
+    await page.goto(`${origin}/server.html`, { waitUntil: 'networkidle' });
     await page.locator('pre.twoslash').first().focus();
     await page.keyboard.press('Enter');
     await page.getByText('function serve<').waitFor();
@@ -158,7 +168,7 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
 
   it('shows the type of a tapped name', async () => {
     const { page } = await open({ viewport: { width: 390, height: 844 }, hasTouch: true });
-    await page.goto(`${ORIGIN}/server.html`, { waitUntil: 'networkidle' });
+    await page.goto(`${origin}/server.html`, { waitUntil: 'networkidle' });
     await page.locator('[data-type]', { hasText: 'serve' }).first().tap();
     await page.getByText('function serve<').waitFor();
     await page.close();
@@ -166,7 +176,7 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
 
   it('scrolls a chart sideways on a phone', async () => {
     const { page } = await open({ viewport: { width: 390, height: 844 } });
-    await page.goto(`${ORIGIN}/performance.html`, { waitUntil: 'networkidle' });
+    await page.goto(`${origin}/performance.html`, { waitUntil: 'networkidle' });
     const chart = page.locator('.picture').first();
     expect(await chart.evaluate((each) => each.scrollWidth > each.clientWidth)).toBe(true);
     expect(await chart.locator('img').evaluate((each) => each.clientWidth)).toBe(600);
@@ -175,7 +185,7 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
 
   it('finds guides before results and the API', { timeout: 60_000 }, async () => {
     const { page } = await open({ viewport: { width: 1440, height: 900 } });
-    await page.goto(`${ORIGIN}/server.html`, { waitUntil: 'networkidle' });
+    await page.goto(`${origin}/server.html`, { waitUntil: 'networkidle' });
     // A key that is pressed before Vue has mounted the page is lost.
     await page.waitForFunction("document.querySelector('#app').__vue_app__ !== undefined");
     await page.keyboard.press('Control+k');
@@ -199,7 +209,7 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
 
   it('has one main landmark, on a new page and after the way back', async () => {
     const { page } = await open({ viewport: { width: 1440, height: 900 } });
-    await page.goto(`${ORIGIN}/`, { waitUntil: 'networkidle' });
+    await page.goto(`${origin}/`, { waitUntil: 'networkidle' });
     await page.getByRole('link', { name: 'Start a server' }).click();
     await page.getByRole('heading', { level: 1, name: 'How do you serve' }).waitFor();
     expect(await page.getByRole('main').count()).toBe(1);
@@ -209,23 +219,39 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
     await page.close();
   });
 
-  /**
-   * A page of no server: the browser gets the files from here. `errors` has what was missing, and
-   * what scripts threw.
-   */
+  /** `errors` has what was missing, and what scripts threw. */
   async function open(options: BrowserContextOptions): Promise<{ page: Page; errors: string[] }> {
     const page = await browser.newPage(options);
     const errors: string[] = [];
     page.on('pageerror', (error) => errors.push(String(error)));
-    await page.route(`${ORIGIN}/**`, (route) => {
-      const path = decodeURIComponent(new URL(route.request().url()).pathname);
-      const file = join(site, path.endsWith('/') ? `${path}index.html` : path);
-      if (!existsSync(file)) errors.push(`there is no ${path}`);
-      return existsSync(file) ? route.fulfill({ path: file }) : route.fulfill({ status: 404 });
+    page.on('response', (response) => {
+      if (!response.ok()) errors.push(`${response.status()}: ${response.url()}`);
     });
     return { page, errors };
   }
 });
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.css': 'text/css',
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.svg': 'image/svg+xml',
+};
+
+function sendFile({ url }: IncomingMessage, response: ServerResponse): void {
+  const path = decodeURIComponent(new URL(url!, 'http://site').pathname);
+  const file = join(site, path.endsWith('/') ? `${path}index.html` : path);
+  if (!existsSync(file)) {
+    response.writeHead(404).end();
+    return;
+  }
+  const type = TYPES[extname(file)];
+  response.writeHead(200, {
+    ...(type !== undefined && { 'Content-Type': type }),
+    'Cache-Control': 'max-age=3600',
+  });
+  response.end(readFileSync(file));
+}
 
 /** Words in tables that stand on more than one line: a column that became too narrow for them. */
 const CUT_WORDS = `[...document.querySelectorAll('.vp-doc :is(td, th)')].flatMap((cell) => {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { get } from 'node:http';
 import { get as getTls } from 'node:https';
 import { text } from 'node:stream/consumers';
-import { CloseError, Dialer } from '@ws/node-client';
+import { Dialer } from '@ws/node-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ClientOptions, WebSocket } from 'ws';
 import { rejectsBadPorts } from './bad-ports.ts';
@@ -35,12 +35,11 @@ export function exampleEchoes(wanted: EchoExample): void {
     let example: Example;
     let ca: string | undefined;
     let dialer: Dialer;
-    const start = async (): Promise<Example> => startExample(name, await wanted.env?.());
 
     beforeAll(async () => {
       ca = await wanted.ca?.();
       dialer = new Dialer({ tls: { ca } });
-      example = await start();
+      example = await startExample(name, await wanted.env?.());
     });
     afterAll(() => example?.stop());
 
@@ -94,15 +93,10 @@ export function exampleEchoes(wanted: EchoExample): void {
     });
 
     rejectsBadPorts(name, wanted.env);
-    endsWithSilentClient(start, async (own) => dialer.dial(own.ws + path));
-
-    it('ends on SIGTERM with close code 1001 and exit code 0', async () => {
-      const conn = await dialer.dial(example.ws + path);
-      const end = example.stop('SIGTERM');
-      const error = await conn.readMessage().catch((reason: unknown) => reason);
-      expect(error).toBeInstanceOf(CloseError);
-      expect(error).toMatchObject({ closeCode: 1001 });
-      expect(await end, example.output()).toBe(0);
-    });
+    // The last test: it ends the example.
+    endsWithSilentClient(
+      async () => example,
+      async (own) => dialer.dial(own.ws + path),
+    );
   });
 }

@@ -31,13 +31,16 @@ async function expectCaught(fault: Fault, section: string): Promise<void> {
 }
 
 describe('the client suite', { timeout: 300_000 }, () => {
-  it('passes every case of a naive client without a fault', async () => {
+  // naive.long.test.ts has the whole suite.
+  it('passes a naive client without a fault in other chapters than 9, 12 and 14', async () => {
+    const chapters = [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 13];
     const results = await askClient((url) => naiveClient(url, true), {
+      only: chapters.map((chapter) => `${chapter}.*`),
       concurrency: 4,
-      // On a busy machine a large message takes seconds.
-      timeout: 30_000,
+      timeout: 8_000,
     });
     expect(differences(results)).toEqual([]);
+    expect(results.length).toBeGreaterThan(1000);
   });
 
   it.each(FAULTS_OF_LIMITS)('reports a client that %s in %s', expectCaught);

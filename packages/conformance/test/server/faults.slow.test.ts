@@ -68,12 +68,15 @@ async function expectCaught({ fault, chapter, by }: Planted): Promise<void> {
 }
 
 describe('a naive server', { timeout: 300_000 }, () => {
-  it('passes every case without a fault', async () => {
-    // On a busy machine a large message takes seconds.
-    const report = await reportOn([], { timeout: 30_000 });
+  // naive.long.test.ts has the whole suite.
+  it('passes every case of other chapters than 9, 12 and 14 without a fault', async () => {
+    const chapters = [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 13];
+    const report = await reportOn([], {
+      only: chapters.map((chapter) => `${chapter}.*`),
+      timeout: 30_000,
+    });
     expect(differences(report)).toEqual([]);
-    // It keeps no window, so the cases about windows do not apply, and has no TLS.
-    expect(report.counts.skipped).toBe(12 + serverSuiteCases(['14']).length);
+    expect(report.counts.pass).toBeGreaterThan(1000);
   });
 
   it.each(FAULTS_ALONE)('that $fault fails "$by"', expectCaught);

@@ -11,6 +11,8 @@ const BUSY = 30_000;
 
 /** Chapters without large messages. */
 const QUICK = ['1.1.*', '2.*', '5.*', '7.*'];
+/** Chapters in which compression changes what is read or written. */
+const COMPRESSED = ['1.*', '3.*', '6.*', '12.*', '13.*'];
 
 type Serve = (options: object, handler: (conn: Conn) => unknown) => Promise<RunningServer>;
 
@@ -42,13 +44,13 @@ describe('our server passes every case', { timeout: 300_000 }, () => {
   });
 
   it('with context takeover', async () => {
-    const report = await askOurs({ compression: 'takeover', readLimit: 32 * MIB });
+    const report = await askOurs({ compression: 'takeover', readLimit: 32 * MIB }, COMPRESSED);
     expect(differences(report)).toEqual([]);
-    expect(Object.keys(skips(report))).toEqual([NO_TLS]);
+    expect(skips(report)).toEqual({});
   });
 
   it('with compression without context takeover', async () => {
-    const report = await askOurs({ compression: true }, ['3.*', '12.*', '13.*']);
+    const report = await askOurs({ compression: true }, COMPRESSED);
     expect(differences(report)).toEqual([]);
     expect(Object.keys(skips(report))).toEqual([
       'the target requires messages without context takeover',
