@@ -3,8 +3,9 @@ import { ISOLATED } from './.config/isolated.ts';
 import { sources } from './.config/sources.ts';
 
 /**
- * `pnpm test` leaves most attacks to `pnpm long attacks`: they are measured. A file measures code
- * that the files before it have compiled.
+ * `pnpm test` leaves most attacks to `pnpm long attacks`, which runs nothing else meanwhile: they
+ * measure time and memory. They share workers, since a file measures code that earlier files have
+ * compiled.
  */
 const ATTACKS = 'tests/attacks/**/*.test.ts';
 /** Suites of `pnpm long`. */

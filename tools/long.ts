@@ -180,7 +180,7 @@ else if (name === undefined || name === '--help') {
 
 /** The bounded part, after `pnpm check`, which builds the packages. */
 async function bounded(): Promise<void> {
-  // Attacks are measured: nothing else runs.
+  // The attacks measure time and memory, so nothing else runs meanwhile.
   await runTasks({ attacks: { ...LONG['attacks']!, commands: [ATTACKS] } }, ['attacks']);
   await runTasks({ slow: { ...LONG['slow']!, commands: [SLOW] } }, ['slow']);
   // Otherwise a run in an endless loop hangs `.ci/run`, and its seed is lost.

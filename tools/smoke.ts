@@ -1,6 +1,6 @@
 import type { Command } from './run.ts';
 
-/** Built packages on one runtime: its command line before the program. */
+/** Commands that test the built packages on one runtime. `runtime` is the command that starts it. */
 function smoke(...runtime: [string, ...string[]]): Command[] {
   return [
     [...runtime, 'tools/runtime-smoke.mjs'],
@@ -8,7 +8,7 @@ function smoke(...runtime: [string, ...string[]]): Command[] {
   ];
 }
 
-/** Built packages on these versions of Node, on Bun and on Deno. npx downloads the runtimes. */
+/** Commands that test the built packages on these versions of Node, on Bun and on Deno. npx downloads the runtimes. */
 export function smokes(nodes: readonly string[]): Command[] {
   return [
     ...nodes.flatMap((version) => smoke('npx', '-y', '-p', `node@${version}`, 'node')),

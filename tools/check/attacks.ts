@@ -66,9 +66,11 @@ async function runAttacks(): Promise<Report> {
     const reporters = ['default', 'json', './tools/count-reporter.ts'].map(
       (name) => `--reporter=${name}`,
     );
-    await runAll([
+    // Also a failure that belongs to no attack, for example an unhandled error, fails the command.
+    const ok = await runAll([
       node(bin('vitest'), 'run', ...FILTERS, ...reporters, `--outputFile.json=${file}`),
     ]);
+    if (!ok) process.exitCode = 1;
     return JSON.parse(readFileSync(file, 'utf8')) as Report;
   } finally {
     rmSync(folder, { recursive: true, force: true });

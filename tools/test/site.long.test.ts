@@ -219,7 +219,7 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
     await page.close();
   });
 
-  /** `errors` has what was missing, and what scripts threw. */
+  /** Opens a page. `errors` lists the files that were not found and the errors of scripts. */
   async function open(options: BrowserContextOptions): Promise<{ page: Page; errors: string[] }> {
     const page = await browser.newPage(options);
     const errors: string[] = [];

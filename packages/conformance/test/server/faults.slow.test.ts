@@ -68,8 +68,8 @@ async function expectCaught({ fault, chapter, by }: Planted): Promise<void> {
 }
 
 describe('a naive server', { timeout: 300_000 }, () => {
-  // naive.long.test.ts has the whole suite.
-  it('passes every case of other chapters than 9, 12 and 14 without a fault', async () => {
+  // naive.long.test.ts runs the whole suite.
+  it('passes every case without a fault, except those of chapters 9, 12 and 14', async () => {
     const chapters = [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 13];
     const report = await reportOn([], {
       only: chapters.map((chapter) => `${chapter}.*`),
