@@ -67,7 +67,7 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch, stream }) => {
     });
 
     it('echoes messages of every size and kind', async () => {
-      const sizes = [0, 1, 125, 126, 65_535, 65_536, 1_000_000, 4 * 2 ** 20];
+      const sizes = [0, 1, 125, 126, 65_535, 65_536, 1_000_000];
       const wrong = await run(`
         const conn = await dial('/echo');
         const wrong = [];
