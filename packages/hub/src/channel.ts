@@ -26,9 +26,6 @@ export interface Arrival {
   readonly previous?: number | undefined;
 }
 
-/** The end of a repair. `again`: messages were lost during it. */
-type RepairResult = 'whole' | 'gap' | 'again';
-
 type Numbered = Pick<Arrival, 'position' | 'previous'>;
 
 /** The last message of a node. */
@@ -82,13 +79,15 @@ export class Channel {
   /** Number of gaps that this channel has reported. */
   #gaps = 0;
   #last: Position | undefined;
+  /** The last message before a gap of unknown size: any other message follows it. */
+  #beforeGap: Position | undefined;
   /** A gap was reported for the latest unreadable messages. */
   #unreadableReported = false;
   /** The messages that arrive during a repair; undefined without one. */
   #held: Arrival[] | undefined;
   #heldBytes = 0;
-  /** The engine has been away since the start of the repair, or before it. */
-  #outage = false;
+  /** Number of outages during the repair, or right before it. */
+  #outages = 0;
 
   constructor(
     owner: ChannelOwner,
@@ -134,14 +133,14 @@ export class Channel {
 
   /** Messages of a node are missing, up to this counter: repairs or reports it. */
   async #fetchUpTo(node: string, counter: number): Promise<void> {
-    if (this.history === undefined || this.#last === undefined) this.#gap(this.#last);
-    else if (await this.#fetchMissing()) {
-      // A message that the history lacks too has never reached the engine.
-      if (this.lastOf(node) >= counter) return;
-      this.#gap(this.#last);
+    if (this.history !== undefined && this.#last !== undefined) {
+      const isWhole = await this.#fetchMissing();
+      // Another repair may have started. Then the next digest is early enough.
+      if (!isWhole || this.#held !== undefined || this.lastOf(node) >= counter) return;
     }
-    // Later messages may have arrived during the repair.
-    this.#count(node, Math.max(counter, this.lastOf(node)));
+    // A message that the history lacks too has never reached the engine.
+    this.#gap(this.#last);
+    this.#count(node, counter);
   }
 
   /** Whether messages of a node are missing, up to the counter `last`. */
@@ -178,11 +177,11 @@ export class Channel {
 
   /** The engine was away: messages may be missing. */
   interrupted(): void {
-    this.#outage = true;
-    // A repair reads the history after the outage.
-    if (this.#held !== undefined) return;
-    if (this.history === undefined || this.#last === undefined) this.#loseAll(this.#last);
-    else void this.#fetchMissing();
+    if (this.#held === undefined && (this.history === undefined || this.#last === undefined)) {
+      return this.#loseAll(this.#last);
+    }
+    this.#outages++;
+    if (this.#held === undefined) void this.#fetchMissing();
   }
 
   /** Reports that messages of every node may be missing. */
@@ -190,6 +189,7 @@ export class Channel {
     this.#known.clear();
     this.#gap(from);
     this.#since += COVERED_MS;
+    this.#beforeGap = from;
   }
 
   #gap(from: Position | undefined): void {
@@ -259,38 +259,49 @@ export class Channel {
    * @returns Whether no message is missing.
    */
   async #fetchMissing(): Promise<boolean> {
+    const gaps = this.#gaps;
     let held: readonly Arrival[] = [];
-    let result: RepairResult;
+    let isUnfinished: boolean;
+    let lastRead: Position | undefined;
     do {
+      const since = this.#last!;
       this.#held = [];
       this.#heldBytes = 0;
       for (const arrival of held) this.arrive(arrival);
-      result = await this.#repair(this.#last!);
+      isUnfinished = await this.#repair(since, since === lastRead);
+      lastRead = since;
       held = this.#held.filter(({ position }) => position === undefined || !this.#isOld(position));
-    } while (result === 'again');
+    } while (isUnfinished);
     this.#held = undefined;
-    this.#outage = false;
+    this.#outages = 0;
     for (const arrival of held) this.arrive(arrival);
-    return result === 'whole';
+    return gaps === this.#gaps;
   }
 
-  async #repair(since: Position): Promise<RepairResult> {
+  /**
+   * @param isRepeated - The last read was the same, so a third one would find no more.
+   * @returns Whether the history may have more of the missing messages: it is read again.
+   */
+  async #repair(since: Position, isRepeated: boolean): Promise<boolean> {
+    const outages = this.#outages;
     const { arrivals, complete } = await this.#owner
       .repair(this, since)
       .catch(() => ({ arrivals: [], complete: false }));
     // A new epoch may repeat messages of the old one, with other offsets.
     const isLater = ({ position }: Arrival): boolean =>
       position?.epoch === since.epoch && position.offset > since.offset;
+    const found = arrivals.filter(isLater);
     // A held message may be late, and the history may have dropped it meanwhile.
     const held = this.#held!.filter(isLater);
-    const sorted = [...held, ...arrivals.filter(isLater)].toSorted(byOffset);
-    const end = arrivals.at(-1)?.position!.offset ?? 0;
+    // After a read that failed, another one would only delay the held messages.
+    const end = found.at(-1)?.position!.offset ?? (complete ? 0 : Infinity);
     let hasGap = false;
-    for (const arrival of sorted) {
+    for (const arrival of [...held, ...found].toSorted(byOffset)) {
       if (this.#isOld(arrival.position!)) continue;
       if (!this.#follows(arrival)) {
-        // What was lost during the repair needs another one.
-        if (this.#last !== since && arrival.position!.offset > end) return 'again';
+        // The missing messages were lost during the read.
+        const hasProgress = this.#last !== since || !isRepeated;
+        if (hasProgress && arrival.position!.offset > end) return true;
         this.#loseAll(this.#last);
         hasGap = true;
       }
@@ -300,13 +311,16 @@ export class Channel {
       ({ position: at }) => at !== undefined && at.epoch !== since.epoch,
     );
     const isHole = other !== undefined && !this.#follows(other);
-    // Without an outage, the held messages show whether one is missing.
-    const isKnown = complete || (held.length > 0 && !this.#outage);
-    if (!hasGap && !isHole && isKnown && !this.#heldTooMuch) return 'whole';
-    if (!hasGap) this.#loseAll(this.#last);
-    // The next message follows the gap.
-    if (isHole || this.#last === since) this.#last = undefined;
-    return 'gap';
+    if (!isHole) {
+      // Without an outage, the held messages show whether one is missing.
+      const isKnown = complete || (held.length > 0 && this.#outages === 0);
+      // An outage during the read may have cost later messages.
+      if (hasGap || (isKnown && !this.#heldTooMuch)) return this.#outages > outages;
+      // The read ends at its limit, or before messages that were too many to be held.
+      if (found.length > 0) return true;
+    }
+    this.#loseAll(this.#last);
+    return false;
   }
 
   /**
@@ -315,7 +329,7 @@ export class Channel {
    */
   #follows(arrival: Numbered): boolean {
     const last = this.#last;
-    if (last === undefined) return true;
+    if (last === undefined || last === this.#beforeGap) return true;
     const { epoch, offset } = before(arrival);
     return offset <= (last.epoch === epoch ? last.offset : 0);
   }

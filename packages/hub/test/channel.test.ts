@@ -1,11 +1,23 @@
 import { PreparedMessage, portablePlatform, TextMessage } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
 import { type Arrival, Channel } from '../src/channel.ts';
+import type { Position } from '../src/position.ts';
 
-function arrival(text: string, offset: number, previous?: number, epoch = 'e'): Arrival {
+interface Found {
+  readonly arrivals: readonly Arrival[];
+  readonly complete: boolean;
+}
+
+function arrival(
+  text: string,
+  offset: number,
+  previous?: number,
+  epoch = 'e',
+  node = 'n',
+): Arrival {
   const message = new PreparedMessage(TextMessage, text);
   const envelope = {
-    node: 'n',
+    node,
     counter: Number(text),
     previousMs: 1_000_000,
     exact: false,
@@ -17,6 +29,11 @@ function arrival(text: string, offset: number, previous?: number, epoch = 'e'): 
 
 /** A channel whose repairs find `kept`. */
 function channel(kept: readonly Arrival[], complete = true, platform = portablePlatform) {
+  return reading(() => Promise.resolve({ arrivals: [...kept], complete }), platform);
+}
+
+/** A channel whose repairs read the history by `read`. */
+function reading(read: (since: Position) => Promise<Found>, platform = portablePlatform) {
   const delivered: string[] = [];
   const gaps: unknown[] = [];
   const owner = {
@@ -24,7 +41,7 @@ function channel(kept: readonly Arrival[], complete = true, platform = portableP
     platform,
     deliver: (_: Channel, { envelope }: Arrival) =>
       void delivered.push(new TextDecoder().decode(envelope.message!.bytes)),
-    repair: () => Promise.resolve({ arrivals: [...kept], complete }),
+    repair: (_: Channel, since: Position | undefined) => read(since!),
     gap: (_: Channel, from: unknown) => void gaps.push(from),
   };
   const settings = { history: { size: 10, bytes: 1_000, ttl: 1_000 }, through: false };
@@ -247,5 +264,173 @@ describe('Channel in a new epoch', () => {
     await turn();
     expect(delivered).toEqual(['1', '3']);
     expect(gaps).toEqual([{ epoch: 'e', offset: 3 }]);
+  });
+});
+
+/** A channel whose reads of the history find `answers`, in this order, and fail after them. */
+function answering(...answers: readonly Found[]) {
+  let count = 0;
+  const refused = Promise.reject(new Error('refused'));
+  refused.catch(() => {});
+  const read = (): Promise<Found> => {
+    const answer = answers[count++];
+    return answer === undefined ? refused : Promise.resolve(answer);
+  };
+  return { ...reading(read), reads: () => count };
+}
+
+const whole = (...arrivals: readonly Arrival[]): Found => ({ arrivals, complete: true });
+const part = (...arrivals: readonly Arrival[]): Found => ({ arrivals, complete: false });
+
+describe('Channel whose history is read more than once', () => {
+  it('repairs what is lost during a read that finds nothing', async () => {
+    const { channel: r, delivered, gaps } = answering(whole(), whole(arrival('2', 2)));
+    r.arrive(arrival('1', 1));
+    r.interrupted();
+    r.arrive(arrival('3', 3));
+    await turn();
+    expect(delivered).toEqual(['1', '2', '3']);
+    expect(gaps).toEqual([]);
+  });
+
+  it('repairs what an outage during the read has cost', async () => {
+    const first = whole(arrival('2', 2), arrival('3', 3));
+    const { channel: r, delivered, gaps } = answering(first, whole(arrival('4', 4)));
+    r.arrive(arrival('1', 1));
+    r.arrive(arrival('3', 3));
+    r.interrupted();
+    await turn();
+    expect(delivered).toEqual(['1', '2', '3', '4']);
+    expect(gaps).toEqual([]);
+  });
+
+  it('repairs what an outage during the read has cost, after a gap too', async () => {
+    const {
+      channel: r,
+      delivered,
+      gaps,
+    } = answering(part(arrival('3', 3)), whole(arrival('4', 4)));
+    r.arrive(arrival('1', 1));
+    r.arrive(arrival('3', 3));
+    r.interrupted();
+    await turn();
+    expect(delivered).toEqual(['1', '3', '4']);
+    expect(gaps).toEqual([{ epoch: 'e', offset: 1 }]);
+  });
+
+  it('reads on after the limit of a read', async () => {
+    const first = part(arrival('2', 2), arrival('3', 3));
+    const { channel: r, delivered, gaps } = answering(first, whole(arrival('4', 4)));
+    r.arrive(arrival('1', 1));
+    r.interrupted();
+    await turn();
+    expect(delivered).toEqual(['1', '2', '3', '4']);
+    expect(gaps).toEqual([]);
+  });
+
+  it('reads the messages that were too many to be held', async () => {
+    const all = Array.from({ length: 10_010 }, (_, i) => arrival(String(i + 1), i + 1));
+    const { channel: r, delivered, gaps } = answering(whole(all[1]!), whole(...all.slice(10_000)));
+    for (const each of all) if (each !== all[1]) r.arrive(each);
+    await turn();
+    expect(delivered).toEqual(all.map((_, i) => String(i + 1)));
+    expect(gaps).toEqual([]);
+  });
+
+  it('reads once if the read fails, however many messages are missing', async () => {
+    const { channel: r, delivered, gaps, reads } = answering();
+    for (const offset of [1, 3, 5, 7]) r.arrive(arrival(String(offset), offset));
+    await turn();
+    expect(delivered).toEqual(['1', '3', '5', '7']);
+    expect(gaps).toHaveLength(3);
+    expect(reads()).toBe(1);
+  });
+
+  it('reports a lost message once, if a later read finds all others', async () => {
+    const of = (text: string, offset: number) => arrival(text, offset, undefined, 'e', 'm');
+    const { channel: r, delivered, gaps } = answering(part(of('3', 3)), whole(of('4', 4)));
+    r.arrive({ ...arrival('1', 0), position: undefined });
+    r.arrive(of('2', 1));
+    // Message 2 of node n had the offset 2.
+    r.digest(arrival('2', 0).envelope);
+    r.arrive(of('5', 5));
+    await turn();
+    expect(delivered).toEqual(['1', '2', '3', '4', '5']);
+    expect(gaps).toEqual([{ epoch: 'e', offset: 1 }]);
+  });
+
+  it('takes no message for lost that the next repair finds', async () => {
+    const second = whole(arrival('3', 2, 1, 'f'));
+    const { channel: r, delivered, gaps } = answering(whole(), second);
+    r.arrive(arrival('1', 1));
+    r.digest(arrival('3', 0).envelope);
+    r.arrive(arrival('2', 1, 0, 'f'));
+    r.arrive(arrival('4', 3, 2, 'f'));
+    await turn();
+    expect(delivered).toEqual(['1', '2', '3', '4']);
+    expect(gaps).toEqual([]);
+  });
+});
+
+describe('Channel after a failed repair', () => {
+  it('drops a message that arrives again', async () => {
+    const { channel: r, delivered, gaps } = answering();
+    r.arrive(arrival('1', 1));
+    r.interrupted();
+    await turn();
+    r.arrive(arrival('1', 1));
+    r.arrive(arrival('3', 3));
+    expect(delivered).toEqual(['1', '3']);
+    expect(gaps).toEqual([{ epoch: 'e', offset: 1 }]);
+  });
+
+  it('delivers a late message that a digest has announced', async () => {
+    const { channel: r, delivered, gaps } = answering();
+    r.arrive(arrival('1', 1));
+    r.digest(arrival('2', 0).envelope);
+    await turn();
+    r.arrive(arrival('2', 2));
+    r.digest(arrival('2', 0).envelope);
+    expect(delivered).toEqual(['1', '2']);
+    expect(gaps).toEqual([{ epoch: 'e', offset: 1 }]);
+  });
+});
+
+describe('Channel with an outage before its first message', () => {
+  it('reports no gap when late messages fill a hole', async () => {
+    const { channel: r, delivered, gaps } = answering();
+    r.interrupted();
+    expect(gaps).toEqual([undefined]);
+    r.arrive(arrival('1', 1));
+    r.arrive(arrival('3', 3));
+    r.arrive(arrival('2', 2));
+    await turn();
+    expect(delivered).toEqual(['1', '2', '3']);
+    expect(gaps).toEqual([undefined]);
+  });
+});
+
+describe('Channel whose epoch changes during a repair', () => {
+  it('reports messages that the new epoch lacks, and delivers none twice', async () => {
+    const { channel: r, delivered, gaps } = answering(whole(arrival('2', 2)));
+    r.arrive(arrival('1', 1));
+    r.arrive(arrival('3', 3));
+    r.arrive(arrival('6', 6, 5, 'f'));
+    await turn();
+    expect(delivered).toEqual(['1', '2', '3', '6']);
+    expect(gaps).toEqual([{ epoch: 'e', offset: 3 }]);
+  });
+
+  it('reports a gap in each place where messages are missing', async () => {
+    const { channel: r, delivered, gaps } = answering();
+    r.arrive(arrival('1', 1));
+    r.arrive(arrival('3', 3));
+    r.arrive(arrival('6', 6, 5, 'f'));
+    await turn();
+    expect(delivered).toEqual(['1', '3', '6']);
+    expect(gaps).toEqual([
+      { epoch: 'e', offset: 1 },
+      { epoch: 'e', offset: 3 },
+    ]);
   });
 });
