@@ -196,7 +196,7 @@ export class BackplaneLink<Data>
     );
     const arrivals: Arrival[] = [];
     let { complete } = found;
-    let previous = complete ? since?.offset : undefined;
+    let previous = (found.follows ?? complete) ? since?.offset : undefined;
     for (const { offset, bytes } of found.messages) {
       const envelope = this.#decode(bytes);
       if (envelope?.message === undefined) complete = false;

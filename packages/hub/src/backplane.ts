@@ -33,6 +33,9 @@ export interface Backplane {
   /**
    * The first `limit` messages after `since`, or the last `limit` messages without it. `complete`
    * when no message after `since` is missing. Absent when the engine keeps no history.
+   *
+   * `follows`, for an engine whose offsets have holes: no message is missing between `since` and
+   * the first of the messages. Default: `complete`.
    */
   history?(
     channel: string,
@@ -42,6 +45,7 @@ export interface Backplane {
     readonly messages: readonly { readonly offset: number; readonly bytes: Uint8Array }[];
     readonly epoch: string;
     readonly complete: boolean;
+    readonly follows?: boolean | undefined;
   }>;
   /** Disconnects. */
   close(): Promise<void>;

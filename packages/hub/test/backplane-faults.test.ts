@@ -498,6 +498,39 @@ describe('an outage', () => {
     expect(a.gaps).toEqual([]);
   });
 
+  it('causes no gap if the history has more messages than the bound of the room', async () => {
+    const broker = new MemoryBroker();
+    const rooms = (size: number) => ({ rooms: { r: { history: { size } } } });
+    // The offsets of this engine have holes.
+    const a = node(broker, 'a', rooms(2), (backplane) => ({
+      start: (sink, id) =>
+        backplane.start(
+          {
+            ...sink,
+            message: (channel, bytes, { epoch, offset } = { epoch: '', offset: 0 }) =>
+              sink.message(channel, bytes, { epoch, offset: offset * 10 }, (offset - 1) * 10),
+          },
+          id,
+        ),
+      async history(channel, since, limit) {
+        const before = { ...since!, offset: since!.offset / 10 };
+        const { messages, ...found } = await backplane.history!(channel, before, limit);
+        const moved = messages.map(({ offset, bytes }) => ({ offset: offset * 10, bytes }));
+        return { ...found, messages: moved, follows: true };
+      },
+    }));
+    const b = node(broker, 'b', rooms(100));
+    const { received } = enter(a.hub, 'r');
+    await turns();
+    await b.hub.room('r').publish('1');
+    broker.disconnect('a');
+    for (const text of ['2', '3', '4', '5', '6']) await b.hub.room('r').publish(text);
+    broker.reconnect('a');
+    await turns();
+    expect(received).toEqual(['1', '2', '3', '4', '5', '6']);
+    expect(a.gaps).toEqual([]);
+  });
+
   it('ends before the application reads the history', async () => {
     const broker = new MemoryBroker();
     let sink!: BackplaneSink;

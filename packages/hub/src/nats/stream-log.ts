@@ -157,8 +157,9 @@ export class StreamLog {
       since === undefined ? Infinity : limit,
     );
     const messages = since === undefined ? found.slice(-limit) : found;
-    const isAll = known && count <= limit && pending <= limit && found.length === pending;
-    return { messages, epoch, complete: isAll && (await this.#isWhole(token, after, epoch)) };
+    const isAll = count <= limit && pending <= limit && found.length === pending;
+    const follows = known && (await this.#isWhole(token, after, epoch));
+    return { messages, epoch, complete: isAll && follows, follows };
   }
 
   /** A sequence from which the room has `limit` messages or more, but not many more. */

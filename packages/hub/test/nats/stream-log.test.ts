@@ -11,10 +11,13 @@ interface Stream {
   readonly created?: readonly string[];
   /** Number of messages in the stream. */
   readonly stored?: number;
+  /** The first sequence of the room from the position on. Default: the position. */
+  readonly found?: number;
 }
 
 /** The history of a room in a stream whose server gives these answers. */
-function history({ fetched, pending, created = ['first'], stored = 9 }: Stream, since?: number) {
+function history(stream: Stream, since?: number) {
+  const { fetched, pending, created = ['first'], stored = 8, found = since } = stream;
   let asked = 0;
   const info = (): StreamInfo =>
     ({
@@ -30,7 +33,7 @@ function history({ fetched, pending, created = ['first'], stored = 9 }: Stream, 
   const manager = {
     streams: {
       info: () => Promise.resolve(info()),
-      getMessage: () => Promise.resolve({ seq: since }),
+      getMessage: () => Promise.resolve({ seq: found }),
     },
     consumers: {
       add: () => Promise.resolve({ name: 'c', num_pending: pending }),
@@ -70,9 +73,19 @@ describe('StreamLog.history', () => {
     expect(complete).toBe(false);
   });
 
+  it('follows the position when the server has more than the limit', async () => {
+    const { follows } = await history({ fetched: [7, 8, 9], pending: 4 }, 5);
+    expect(follows).toBe(true);
+  });
+
+  it('does not follow the position when the stream has dropped its message', async () => {
+    const { follows } = await history({ fetched: [7, 8, 9], pending: 4, found: 7 }, 5);
+    expect(follows).toBe(false);
+  });
+
   it('is incomplete without a position when the stream has dropped messages', async () => {
-    const { complete } = await history({ fetched: [9], pending: 1, stored: 8 });
+    const { complete } = await history({ fetched: [9], pending: 1 });
     expect(complete).toBe(false);
-    expect((await history({ fetched: [9], pending: 1 })).complete).toBe(true);
+    expect((await history({ fetched: [9], pending: 1, stored: 9 })).complete).toBe(true);
   });
 });
