@@ -95,7 +95,8 @@ export class Proxy {
 
   /**
    * The targets, as they are now. Assign a list to replace them: new requests go to the new ones, and
-   * open connections stay. Of a function: the targets that have connections.
+   * open connections stay. The list may contain objects of this one, which keep their options. Of a
+   * function: the targets that have connections.
    *
    * @throws TypeError, RangeError or SyntaxError for a list that is empty or has a malformed target.
    *   Nothing has changed then.

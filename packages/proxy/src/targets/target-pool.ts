@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { isThenable, serverFault, typeName, unexpectedResult } from '@ws/node-server/internal';
 import { ProxyError } from '../errors.ts';
 import { BALANCES, type BalanceName, stickyChoice } from './balance.ts';
-import { Backend, type Target, type TargetState } from './target.ts';
+import { Backend, stateOf, type Target, type TargetState } from './target.ts';
 
 /** Chooses the target of each request. It may be async. */
 export type TargetFunction = (
@@ -37,8 +37,9 @@ export class TargetPool {
   }
 
   get backends(): readonly TargetState[] {
-    const all = this.#choose === undefined ? this.#backends : [...this.#chosen.values()];
-    return all.map(({ url, open, failed, state }) => ({ url, open, failed, state }));
+    if (this.#choose === undefined) return this.#backends.map((each) => each.asTarget());
+    // Headers and TLS options are those of one request: these objects do not carry them.
+    return [...this.#chosen.values()].map(stateOf);
   }
 
   /**
@@ -151,10 +152,7 @@ function balanced(
 ): Backend {
   let chosen: Partial<TargetState> | undefined;
   try {
-    chosen = balance(
-      req,
-      up.map(({ url, open, failed, state }) => ({ url, open, failed, state })),
-    );
+    chosen = balance(req, up.map(stateOf));
   } catch (cause) {
     throw serverFault('balance', cause);
   }

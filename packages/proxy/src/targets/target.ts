@@ -4,7 +4,10 @@ import type { HeadersInput } from '@ws/node-server';
 import { assertOption, typeName } from '@ws/node-server/internal';
 import { checkedLines, type HeaderLine } from '../handshake/header-lines.ts';
 
-/** A backend: its URL (ws, wss, http, https, ws+unix or wss+unix), alone or with options. */
+/**
+ * A backend: its URL (ws, wss, http, https, ws+unix or wss+unix), alone or with options. An object of
+ * `proxy.targets` is one too, and keeps its options.
+ */
 export type Target = string | URL | TargetOptions;
 
 /** A backend with options. */
@@ -48,6 +51,7 @@ export class Backend implements TargetState {
   readonly address: Address;
   /** Finite and above 0. */
   readonly weight: number;
+  readonly tls: ConnectionOptions | undefined;
   readonly headers: readonly HeaderLine[];
   readonly connector: Connector;
   /** The state of weighted round robin. */
@@ -64,6 +68,7 @@ export class Backend implements TargetState {
       throw new RangeError(`weight: expected a number above 0, got ${weight}`);
     }
     this.weight = weight;
+    this.tls = tls;
     this.headers = checkedLines('target headers', headers);
     this.connector = connectorOf(tls);
   }
@@ -79,6 +84,13 @@ export class Backend implements TargetState {
   get state(): 'up' | 'down' {
     const { failuresInRow, downUntil } = this.#counts;
     return failuresInRow >= FAILURES && performance.now() < downUntil ? 'down' : 'up';
+  }
+
+  /** Returns a {@link Target} for the application: a target made of it has all options of `this`. */
+  asTarget(): TargetState {
+    const copy = stateOf(this);
+    origins.set(copy, this);
+    return copy;
   }
 
   /** Counts a handshake, until {@link leave}. */
@@ -106,6 +118,14 @@ export class Backend implements TargetState {
     this.#counts.failuresInRow = 0;
   }
 }
+
+/** Returns what the application may know of a target. */
+export function stateOf({ url, open, failed, state }: Backend): TargetState {
+  return { url, open, failed, state };
+}
+
+/** The targets of the results of {@link Backend.asTarget}. */
+const origins = new WeakMap<object, Backend>();
 
 /** Returns the URL of a target. That of a Unix socket names its file: other files are other targets. */
 function urlOf({ address, secure, path, url }: Address): string {
@@ -143,6 +163,8 @@ function optionsOf(target: unknown): TargetOptions {
   if (typeof target !== 'object' || target === null || !('url' in target)) {
     throw new TypeError(`target: expected a URL or { url }, got ${typeName(target)}`);
   }
+  const origin = origins.get(target);
+  if (origin !== undefined) return origin;
   const unknown = Object.keys(target).find((name) => !OPTION_NAMES.includes(name));
   if (unknown !== undefined) {
     throw new TypeError(`target: unknown option ${unknown}; known: ${OPTION_NAMES.join(', ')}`);

@@ -102,6 +102,22 @@ describe('several targets', () => {
     expect(proxy.targets.map(({ url }) => url)).toEqual(urls);
   });
 
+  it('keep their options and counts when the list is assigned again, also in part', async () => {
+    const [a, b] = await targets(2);
+    const between = await front([{ url: a!.url, headers: { 'X-Key': 'own' }, weight: 2 }, b!.url]);
+    const { proxied } = await openPair(between, a!);
+    const before = between.proxy.targets;
+    between.proxy.targets = [before[1]!];
+    expect(between.proxy.targets).toEqual([before[1]]);
+    between.proxy.targets = before.filter(({ url }) => url === a!.url);
+    expect(await statusOf(between)).toBe(101);
+    expect(a!.heads[1]).toContain('X-Key: own\r\n');
+    between.proxy.targets = [...between.proxy.targets, b!.url];
+    for (let i = 0; i < 3; i++) await statusOf(between);
+    expect([a!.heads.length, b!.heads.length]).toEqual([4, 1]);
+    proxied.terminate();
+  });
+
   it('are not tried again when they are replaced while one is dialed', async () => {
     const [up] = await targets(1);
     const both = [await closedPort(), up!.url];
@@ -149,6 +165,20 @@ describe('the target of a request', () => {
     }
     expect(backend.heads.map((head) => /^x-user: (.*)$/im.exec(head)?.[1])).toEqual(['ada', 'bob']);
     expect(between.proxy.targets).toMatchObject([{ url: backend.url, open: 2 }]);
+  });
+
+  it('has no headers of another request when its function returns an object of targets', async () => {
+    const backend = await rawTarget();
+    const between: Front = await front((req) =>
+      req.headers['x-name'] === 'ada'
+        ? { url: backend.url, headers: { 'X-User': 'ada' } }
+        : between.proxy.targets[0]!,
+    );
+    const client = await rawClient(between.port);
+    await client.upgrade({ add: ['X-Name: ada'] });
+    expect(await statusOf(between)).toBe(500);
+    expect(backend.heads).toHaveLength(1);
+    expect(String(between.reported[0])).toContain('unknown option open');
   });
 
   it.each([
