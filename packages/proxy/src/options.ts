@@ -72,8 +72,13 @@ export interface ProxyOptions extends FromUpgrader {
   /** The most targets that are tried for one request. Default: 2. */
   readonly attempts?: number | undefined;
   /**
-   * Milliseconds for which a target is not asked after 3 failed connections in a row. What a target
-   * does with an open connection does not count: a client can cause it. Default: 10 s.
+   * Milliseconds for which a target is not asked after 3 failures in a row. A failure is:
+   *
+   * - a connection that the target does not accept;
+   * - `handshakeTimeout`, when the target had at least half of it, has answered no request meanwhile,
+   *   and another target is up. Requests that wait at the same time count once.
+   *
+   * Nothing else counts, since a client can cause it. Default: 10 s.
    */
   readonly cooldown?: number | undefined;
   /** Milliseconds until a target must have accepted the connection. Default: 5 s. */

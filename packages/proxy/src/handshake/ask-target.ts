@@ -76,11 +76,12 @@ function isTrusted({ trust }: CheckedOptions, req: IncomingMessage): boolean {
  * @throws any other failure.
  */
 async function ask(
-  { plan, handshake, offer }: Question,
+  { plan, pool, handshake, offer }: Question,
   backend: Backend,
   request: string,
 ): Promise<Answer | ProxyError> {
   const { connectTimeout, cooldown, proxy } = plan;
+  const askedAt = performance.now();
   let exchange: Exchange | undefined;
   try {
     const isPlain = !backend.address.secure && proxy === false;
@@ -96,11 +97,33 @@ async function ask(
     exchange?.abandon();
     const failure = explained(error, backend, handshake);
     if (!isInstance(failure, ProxyError)) throw failure;
+    if (handshake.failure !== undefined) {
+      // The last target that is up stays up.
+      const isCounted = isSilent(failure, backend, askedAt, handshake) && pool.hasOther([backend]);
+      if (isCounted) backend.failedNow(cooldown);
+      throw failure;
+    }
     // A client can cause these: many servers close without an answer to refuse a path.
-    if (exchange?.isOpen || handshake.failure !== undefined) throw failure;
-    backend.connectFailed(cooldown);
+    if (exchange?.isOpen) throw failure;
+    backend.failedNow(cooldown);
     return failure;
   }
+}
+
+/**
+ * Whether a timeout shows that the target answers nothing. A client can ask for a path that hangs, so
+ * this request must be the only sign of the target since `askedAt`: a target that answers others is
+ * up, and requests that hang together are one failure.
+ */
+function isSilent(
+  { code }: ProxyError,
+  { judgedAt }: Backend,
+  askedAt: number,
+  { timeout }: Handshake,
+): boolean {
+  // Functions of the application may have used up most of the time.
+  const hadTime = performance.now() - askedAt >= timeout / 2;
+  return code === 'WS_ERR_PROXY_TIMEOUT' && hadTime && judgedAt < askedAt;
 }
 
 /** The time of the handshake is up: the target has not answered. */

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { isThenable, serverFault, typeName, unexpectedResult } from '@ws/node-server/internal';
 import { ProxyError } from '../errors.ts';
 import { BALANCES, type BalanceName, stickyChoice } from './balance.ts';
-import { Backend, stateOf, type Target, type TargetState } from './target.ts';
+import { Backend, stateOf, type Target, type TargetState, targetOf } from './target.ts';
 
 /** Chooses the target of each request. It may be async. */
 export type TargetFunction = (
@@ -37,7 +37,7 @@ export class TargetPool {
   }
 
   get backends(): readonly TargetState[] {
-    if (this.#choose === undefined) return this.#backends.map((each) => each.asTarget());
+    if (this.#choose === undefined) return this.#backends.map(targetOf);
     // Headers and TLS options are those of one request: these objects do not carry them.
     return [...this.#chosen.values()].map(stateOf);
   }

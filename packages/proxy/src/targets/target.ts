@@ -27,9 +27,9 @@ export interface TargetState {
   readonly url: string;
   /** Open connections and pending handshakes. */
   readonly open: number;
-  /** Failed connections so far. */
+  /** Failures so far, as the option `cooldown` counts them. */
   readonly failed: number;
-  /** `down` after 3 failed connections in a row, for the time `cooldown`. */
+  /** `down` after 3 failures in a row, for the time `cooldown`. */
   readonly state: 'up' | 'down';
 }
 
@@ -39,6 +39,8 @@ interface Counts {
   failed: number;
   failuresInRow: number;
   downUntil: number;
+  /** The time of the last answer or failure. */
+  judgedAt: number;
 }
 
 /** Failures in a row after which a target is down. */
@@ -56,7 +58,7 @@ export class Backend implements TargetState {
   readonly connector: Connector;
   /** The state of weighted round robin. */
   credit = 0;
-  #counts: Counts = { open: 0, failed: 0, failuresInRow: 0, downUntil: 0 };
+  #counts: Counts = { open: 0, failed: 0, failuresInRow: 0, downUntil: 0, judgedAt: 0 };
 
   /** @throws TypeError, RangeError or SyntaxError that names the fault. */
   constructor(target: Target) {
@@ -86,13 +88,6 @@ export class Backend implements TargetState {
     return failuresInRow >= FAILURES && performance.now() < downUntil ? 'down' : 'up';
   }
 
-  /** Returns a {@link Target} for the application: a target made of it has all options of `this`. */
-  asTarget(): TargetState {
-    const copy = stateOf(this);
-    origins.set(copy, this);
-    return copy;
-  }
-
   /** Counts a handshake, until {@link leave}. */
   enter(): void {
     this.#counts.open++;
@@ -102,20 +97,32 @@ export class Backend implements TargetState {
     this.#counts.open--;
   }
 
+  /** The time of the last answer or failure, by `performance.now()`. */
+  get judgedAt(): number {
+    return this.#counts.judgedAt;
+  }
+
   /** Takes over the counts of the target with this URL that `this` replaces. */
   continueFrom(before: Backend): void {
     this.#counts = before.#counts;
   }
 
   /** @param cooldown - Milliseconds until the target is asked again. */
-  connectFailed(cooldown: number): void {
+  failedNow(cooldown: number): void {
     this.#counts.failed++;
     this.#counts.failuresInRow++;
+    this.#counts.judgedAt = performance.now();
+    this.coolDown(cooldown);
+  }
+
+  /** A target with too many failures is down from now on. */
+  coolDown(cooldown: number): void {
     this.#counts.downUntil = performance.now() + cooldown;
   }
 
   answered(): void {
     this.#counts.failuresInRow = 0;
+    this.#counts.judgedAt = performance.now();
   }
 }
 
@@ -124,8 +131,15 @@ export function stateOf({ url, open, failed, state }: Backend): TargetState {
   return { url, open, failed, state };
 }
 
-/** The targets of the results of {@link Backend.asTarget}. */
+/** The targets of the results of {@link targetOf}. */
 const origins = new WeakMap<object, Backend>();
+
+/** As {@link stateOf}; a new target that is made of the result has all options of `backend`. */
+export function targetOf(backend: Backend): TargetState {
+  const state = stateOf(backend);
+  origins.set(state, backend);
+  return state;
+}
 
 /** Returns the URL of a target. That of a Unix socket names its file: other files are other targets. */
 function urlOf({ address, secure, path, url }: Address): string {

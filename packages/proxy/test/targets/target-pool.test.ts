@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { nothingLeft, rawClient, request, whenOver } from '@ws/tests';
+import { nothingLeft, rawClient, request, switchingProtocols, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import type { ProxyError } from '../../src/index.ts';
+import type { ProxyError, ProxyOptions } from '../../src/index.ts';
 import { type Front, front, openPair, rawTarget } from '../support.ts';
 
 /** The URL of a port on which nothing listens. */
@@ -138,6 +138,75 @@ describe('several targets', () => {
     expect(await target.sees(1)).toEqual(['text still here']);
     expect(() => void (between.proxy.targets = [])).toThrow('the list is empty');
     expect(between.proxy.targets).toMatchObject([{ url: b!.url }]);
+  });
+});
+
+describe('a target that accepts connections and never answers', () => {
+  nothingLeft();
+
+  /** @param answers - Whether the first target answers this request. The second answers all. */
+  async function withSilent(answers: (head: string) => boolean, options: ProxyOptions = {}) {
+    const silent = await rawTarget((head) =>
+      answers(head) ? switchingProtocols(head) : undefined,
+    );
+    const up = await rawTarget();
+    const between = await front([silent.url, up.url], {
+      handshakeTimeout: 200,
+      cooldown: 60_000,
+      balance: (_, all) => all.find(({ url }) => url === silent.url) ?? all[0]!,
+      ...options,
+    });
+    return { silent, up, between };
+  }
+
+  it('is down after 3 timeouts in a row while another target is up', async () => {
+    const { between, silent } = await withSilent(() => false);
+    for (const status of [504, 504, 504, 101, 101]) expect(await statusOf(between)).toBe(status);
+    expect(between.proxy.targets).toMatchObject([
+      { state: 'down', failed: 3 },
+      { state: 'up', failed: 0 },
+    ]);
+    expect(silent.heads).toHaveLength(3);
+  });
+
+  it('fails once for requests that wait at the same time', async () => {
+    const { between } = await withSilent(() => false);
+    const statuses = Promise.all([1, 2, 3, 4].map(() => statusOf(between)));
+    expect(await statuses).toEqual([504, 504, 504, 504]);
+    expect(between.proxy.targets).toMatchObject([{ state: 'up', failed: 1 }, {}]);
+  });
+
+  it('stays up when it answers other requests meanwhile', async () => {
+    const { between, silent } = await withSilent((head) => !head.includes('X-Slow'));
+    for (let i = 0; i < 4; i++) {
+      const slow = statusOf(between, ['X-Slow: 1']);
+      await silent.next();
+      expect(await statusOf(between)).toBe(101);
+      expect(await slow).toBe(504);
+    }
+    expect(between.proxy.targets).toMatchObject([{ state: 'up', failed: 0 }, {}]);
+  });
+
+  it('stays up when no other target is up', async () => {
+    const silent = await rawTarget(() => undefined);
+    const between = await front([silent.url, await closedPort()], {
+      handshakeTimeout: 100,
+      cooldown: 60_000,
+      balance: (_, all) => all.at(-1)!,
+    });
+    for (let i = 0; i < 7; i++) expect(await statusOf(between)).toBe(504);
+    expect(between.proxy.targets).toMatchObject([
+      { state: 'up', failed: 2 },
+      { state: 'down', failed: 3 },
+    ]);
+  });
+
+  it('stays up when director takes most of the time', async () => {
+    const director = () => new Promise((resolve) => void setTimeout(resolve, 150));
+    const { between, silent } = await withSilent(() => false, { director });
+    expect(await statusOf(between)).toBe(504);
+    expect(between.proxy.targets).toMatchObject([{ failed: 0 }, {}]);
+    expect(silent.heads).toHaveLength(1);
   });
 });
 
