@@ -72,7 +72,8 @@ export interface ProxyOptions extends FromUpgrader {
   /** The most targets that are tried for one request. Default: 2. */
   readonly attempts?: number | undefined;
   /**
-   * Milliseconds for which a target is not asked after 3 failures in a row. A failure is:
+   * Milliseconds for which a target is not asked after 3 failures in a row. After that time one
+   * request asks it, while others go to targets that are up. A failure is:
    *
    * - a connection that the target does not accept;
    * - `handshakeTimeout`, when the target had at least half of it, has answered no request meanwhile,

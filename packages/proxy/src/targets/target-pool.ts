@@ -19,6 +19,8 @@ export type Balance =
 export interface PoolPlan {
   readonly balance: Balance;
   readonly sticky: ((req: IncomingMessage) => string | undefined) | undefined;
+  /** In milliseconds. */
+  readonly cooldown: number;
 }
 
 /** The targets that the application has named. Nothing else is dialed. */
@@ -106,6 +108,8 @@ export class TargetPool {
       this.#chosen.set(backend.url, backend);
     }
     backend.enter();
+    // A target that has failed is asked by one request in each cooldown, until it answers.
+    if (this.hasOther([backend])) backend.coolDown(this.#plan.cooldown);
   }
 
   leave(backend: Backend): void {

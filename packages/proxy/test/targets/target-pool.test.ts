@@ -169,6 +169,28 @@ describe('a target that accepts connections and never answers', () => {
     expect(silent.heads).toHaveLength(3);
   });
 
+  it('is asked by one request after the cooldown, until it answers', async () => {
+    let hangs = true;
+    const { between, silent } = await withSilent(() => !hangs, { cooldown: 300 });
+    for (let i = 0; i < 3; i++) {
+      expect(await statusOf(between)).toBe(504);
+      await silent.next();
+    }
+    const stateOf = () => between.proxy.targets[0]!.state;
+    await expect.poll(stateOf, { timeout: 5_000 }).toBe('up');
+    const probe = statusOf(between);
+    await silent.next();
+    expect(stateOf()).toBe('down');
+    expect(await statusOf(between)).toBe(101);
+    expect(silent.heads).toHaveLength(4);
+    expect(await probe).toBe(504);
+    hangs = false;
+    await expect.poll(stateOf, { timeout: 5_000 }).toBe('up');
+    expect(await statusOf(between)).toBe(101);
+    expect(stateOf()).toBe('up');
+    expect(silent.heads).toHaveLength(5);
+  });
+
   it('fails once for requests that wait at the same time', async () => {
     const { between } = await withSilent(() => false);
     const statuses = Promise.all([1, 2, 3, 4].map(() => statusOf(between)));
@@ -202,8 +224,9 @@ describe('a target that accepts connections and never answers', () => {
   });
 
   it('stays up when director takes most of the time', async () => {
-    const director = () => new Promise((resolve) => void setTimeout(resolve, 150));
-    const { between, silent } = await withSilent(() => false, { director });
+    const director = () => new Promise((resolve) => void setTimeout(resolve, 600));
+    const options = { director, handshakeTimeout: 1_000 };
+    const { between, silent } = await withSilent(() => false, options);
     expect(await statusOf(between)).toBe(504);
     expect(between.proxy.targets).toMatchObject([{ failed: 0 }, {}]);
     expect(silent.heads).toHaveLength(1);
