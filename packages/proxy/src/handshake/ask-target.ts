@@ -87,7 +87,7 @@ async function ask(
     const isPlain = !backend.address.secure && proxy === false;
     const stream = isPlain
       ? undefined
-      : await openStream(backend, proxy, connectTimeout, handshake);
+      : await handshake.wait(openStream(backend, proxy, connectTimeout, handshake.signal));
     exchange = new Exchange(backend, stream, connectTimeout, request);
     const answer = await handshake.wait(exchange.answer);
     checkAnswer(answer, offer, backend);

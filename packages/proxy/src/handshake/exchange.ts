@@ -5,7 +5,7 @@ import { TimeoutError } from '@ws/conn';
 import { type TimerEntry, timersOf } from '@ws/conn/internal';
 import { chooseProxy, DialScope, type ProxyPlan } from '@ws/node-client/internal';
 import { nodePlatform } from '@ws/node-io';
-import { type Handshake, ignore, isInstance } from '@ws/node-server/internal';
+import { ignore, isInstance } from '@ws/node-server/internal';
 import { ProxyError } from '../errors.ts';
 import type { Backend } from '../targets/target.ts';
 
@@ -33,16 +33,16 @@ function unreachable(message: string, cause?: unknown): ProxyError {
 /**
  * Opens a stream through an outer proxy or with TLS.
  *
- * @throws ProxyError 502 or 504; the failure of the handshake.
+ * @param signal - That of the handshake.
+ * @throws ProxyError 502 or 504; the reason of `signal`.
  */
 export async function openStream(
   backend: Backend,
   proxy: ProxyPlan,
   timeout: number,
-  handshake: Handshake,
+  signal: AbortSignal,
 ): Promise<Duplex> {
   const { address, connector, url } = backend;
-  const { signal } = handshake;
   const scope = new DialScope(timeout, signal);
   scope.peer = String(address.address);
   try {

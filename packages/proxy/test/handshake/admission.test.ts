@@ -51,18 +51,37 @@ describe('a request to a proxy', () => {
     await openPair(between, backend);
   });
 
-  it('is 504 when no connection to its target opens in time', async () => {
-    // It accepts TCP and never answers the TLS handshake.
+  /** Starts a target that accepts TCP and never answers the TLS handshake. */
+  async function withoutTls(): Promise<{ url: string; accepted: Promise<unknown> }> {
     const silent = createServer((socket) => socket.on('error', () => {}).resume());
+    const accepted = once(silent, 'connection');
     silent.listen(0, '127.0.0.1');
     await once(silent, 'listening');
     whenOver(() => silent.close());
     const { port } = silent.address() as { port: number };
-    const between = await front(`wss://127.0.0.1:${port}`, { connectTimeout: 60 });
+    return { url: `wss://127.0.0.1:${port}`, accepted };
+  }
+
+  it.each([
+    ['connectTimeout', { connectTimeout: 60 }],
+    ['handshakeTimeout', { connectTimeout: 60_000, handshakeTimeout: 60 }],
+  ])('is 504 when no connection to its target opens within %s', async (option, options) => {
+    const between = await front((await withoutTls()).url, options);
     const client = await rawClient(between.port);
     expect((await client.upgrade()).status).toBe(504);
-    expect(String(between.reported[0])).toContain('(option connectTimeout)');
+    expect(String(between.reported[0])).toContain(`(option ${option})`);
     client.destroy();
+  });
+
+  it('ends the TLS handshake with its target when its client leaves', async () => {
+    const { url, accepted } = await withoutTls();
+    const between = await front(url, { connectTimeout: 60_000, handshakeTimeout: false });
+    const client = await rawClient(between.port);
+    await client.write(request());
+    await accepted;
+    client.reset();
+    expect(await (await between.next()).closed).toMatchObject({ status: 0, endedBy: 'client' });
+    expect(between.proxy.targets).toMatchObject([{ open: 0, failed: 0 }]);
   });
 
   it('aborts the signal of a target function when its client leaves', async () => {
