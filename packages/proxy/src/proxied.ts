@@ -7,7 +7,7 @@ import type { EndedBy, Flow, Link, LinkEnd, LinkOwner } from './tunnel/link.ts';
 
 /** How a request through the proxy ended. */
 export interface ProxiedInfo {
-  /** 101, the status of a refusal, or 0 when the client left before its answer. */
+  /** 101, the status of a refusal, or 0 when the client left without an answer. */
   readonly status: number;
   /** Who ended it first. */
   readonly endedBy: EndedBy;

@@ -35,6 +35,7 @@ import { type CheckedOptions, checkProxyOptions, type ProxyOptions } from './opt
 import { type Proxied, ProxiedConnection } from './proxied.ts';
 import type { Backend, Target, TargetState } from './targets/target.ts';
 import { type TargetFunction, TargetPool } from './targets/target-pool.ts';
+import type { EndedBy } from './tunnel/link.ts';
 
 /** Milliseconds between two sweeps over the connections, at most and at least. */
 const SLOWEST_SWEEP = 1_000;
@@ -125,7 +126,7 @@ export class Proxy {
       takeSocket(socket, head);
     } catch (error) {
       this.#reporter.failed(error, { where: 'upgrade', request: request.req });
-      proxied.settle(unopened(0, error));
+      proxied.settle(unopened(0, error, 'proxy'));
       return proxied;
     }
     this.#proxied.add(proxied);
@@ -269,7 +270,7 @@ export class Proxy {
     const error = new ProxyError('WS_ERR_PROXY_REFUSED', status, message);
     this.#reporter.failed(error, { where: 'upgrade', request: request.req, status });
     proxied.reservation!.cancel();
-    proxied.settle({ ...unopened(status, error), endedBy: 'target' });
+    proxied.settle(unopened(status, error, 'target'));
   }
 
   /** Answers a request that has failed. Never rejects. */
@@ -289,9 +290,8 @@ export class Proxy {
       () => proxied.reservation?.cancel(),
       () => {},
     );
-    const isGone = isInstance(error, TransportError);
-    const end = unopened(isGone ? 0 : (refusal?.status ?? 0), error);
-    proxied.settle(isGone ? { ...end, endedBy: 'client' } : end);
+    const endedBy = isInstance(error, TransportError) ? 'client' : 'proxy';
+    proxied.settle(unopened(refusal?.status ?? 0, error, endedBy));
   }
 }
 
@@ -302,8 +302,8 @@ function refusalFor(error: ProxyError): HandshakeError {
   return new HandshakeError(status, text, { body: `${STATUS_CODES[status]}\n`, cause: error });
 }
 
-function unopened(status: number, error: unknown) {
-  return { status, endedBy: 'proxy', code: CloseCode.AbnormalClosure, reason: '', error } as const;
+function unopened(status: number, error: unknown, endedBy: EndedBy) {
+  return { status, endedBy, code: CloseCode.AbnormalClosure, reason: '', error };
 }
 
 /**

@@ -84,6 +84,19 @@ describe('a request to a proxy', () => {
     expect(between.proxy.targets).toMatchObject([{ open: 0, failed: 0 }]);
   });
 
+  it('is 400, also in its info, when its client ends its half before the answer', async () => {
+    const backend = await rawTarget(() => undefined);
+    const between = await front(backend.url);
+    const client = await rawClient(between.port);
+    await client.write(request());
+    const target = await backend.next();
+    client.end();
+    expect(String(await client.untilEnd())).toMatch(/^HTTP\/1\.1 400 /);
+    expect(await (await between.next()).closed).toMatchObject({ status: 400, endedBy: 'client' });
+    await target.untilEnd();
+    target.end();
+  });
+
   it('aborts the signal of a target function when its client leaves', async () => {
     let asked!: (signal: AbortSignal) => void;
     const signal = new Promise<AbortSignal>((resolve) => {
