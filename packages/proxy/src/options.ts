@@ -84,7 +84,10 @@ export interface ProxyOptions extends FromUpgrader {
   readonly cooldown?: number | undefined;
   /** Milliseconds until a target must have accepted the connection. Default: 5 s. */
   readonly connectTimeout?: number | undefined;
-  /** Milliseconds without a byte in both directions. Default: 5 min. */
+  /**
+   * Milliseconds in which the proxy reads no byte from either side. Bytes that wait for a slow peer do
+   * not count: choose it longer than `highWaterMark` bytes take. Default: 5 min.
+   */
   readonly idleTimeout?: number | false | undefined;
   /**
    * The largest message in bytes, as on the wire; a larger one closes with 1009. No effect in the
