@@ -1,4 +1,4 @@
-import { masked, nothingLeft, rawClient, request, switchingProtocols } from '@ws/tests';
+import { masked, nothingLeft, rawClient, rawServer, request, switchingProtocols } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import type { ProxyError } from '../../src/index.ts';
 import { front, rawTarget } from '../support.ts';
@@ -41,6 +41,14 @@ describe.each(['frames', 'bytes', 'messages'] as const)(
       [
         'an extension that was not offered',
         (head: string) => switchingProtocols(head, 'Sec-WebSocket-Extensions: x\r\n'),
+      ],
+      [
+        'more than 10 interim answers before it',
+        (head: string) => 'HTTP/1.1 103 x\r\n\r\n'.repeat(11) + switchingProtocols(head),
+      ],
+      [
+        'a head of more than 16 KiB',
+        (head: string) => switchingProtocols(head, `X-A: ${'a'.repeat(20_000)}\r\n`),
       ],
       ['bytes that are not HTTP', () => 'SSH-2.0-OpenSSH_9.2\r\n\r\n'],
     ])('with %s is a 502, without a tunnel', async (_, answer) => {
@@ -182,6 +190,29 @@ describe('a request that the rules refuse', () => {
 
 describe('early bytes', () => {
   nothingLeft();
+
+  it.each([
+    ['frames', ['text hi', 'close 1014']],
+    ['bytes', ['text hi']],
+  ] as const)(
+    'pass when they come in one segment with interim answers, the 101 and a FIN, mode %s',
+    async (mode, seen) => {
+      const { url } = await rawServer(false, async (target) => {
+        const interim = 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n';
+        const answer = switchingProtocols(await target.head());
+        target.stream.end(`${interim}${answer}\x81\x02hi`, 'latin1');
+      });
+      const between = await front(url, { mode });
+      const client = await rawClient(between.port);
+      expect((await client.upgrade()).status).toBe(101);
+      client.startFrames();
+      expect(await client.sees(seen.length)).toEqual(seen);
+      await client.finish();
+      const info = await (await between.next()).closed;
+      expect(info).toMatchObject({ status: 101, endedBy: 'target' });
+      expect(client.frames).toHaveLength(seen.length);
+    },
+  );
 
   it.each(['frames', 'bytes'] as const)(
     'are the first frames on both sides, mode %s',
