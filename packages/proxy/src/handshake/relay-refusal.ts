@@ -10,7 +10,8 @@ const MAX_BODY = 1024 * 1024;
 /**
  * Passes a target's refusal to the client: status, headers and at most 1 MiB of the body. Both
  * sockets end then, so that no tunnel is left. The client can see that a body is not whole: it has
- * fewer bytes than its Content-Length, or no last chunk.
+ * fewer bytes than its Content-Length, or no last chunk. A client that still sends after the last byte
+ * was written has 2 s to read, as after every refusal.
  *
  * @param timeout - Milliseconds for the whole body of the target, and then for the client to take
  *   some bytes; Infinity for no bound.
