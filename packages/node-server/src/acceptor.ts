@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { Conn, type Platform, TimeoutError } from '@ws/conn';
+import { Conn, type Platform } from '@ws/conn';
 import { ResolvedOptions } from '@ws/conn/internal';
 import { assertOption } from '@ws/http-shared';
 import { socketTransport } from '@ws/node-io';
@@ -249,10 +249,7 @@ export class Acceptor {
   ): void {
     const overdue = (names: readonly string[]): void => {
       this.#overdue += names.length;
-      const { req: request, setup } = upgrade;
-      for (const where of names) {
-        setup.reporter.failed(overdueError(where, handshake.timeout), { where, request });
-      }
+      upgrade.setup.reporter.overdue(names, handshake.timeout, upgrade.req);
     };
     handshake.whenCallsSettled(() => reservation.cancel(), overdue);
   }
@@ -299,10 +296,4 @@ function runHandler({ conn, agreement }: OpenedConn, req: AppRequest): void {
 
 function releaseOnClose(reservation: Reservation, conn: Conn): void {
   void conn.closed.then(() => reservation.release());
-}
-
-function overdueError(name: string, ms: number): TimeoutError {
-  return new TimeoutError(
-    `${name} has not settled within ${ms} ms (option handshakeTimeout) and no longer counts against the limits; settle it when its signal aborts`,
-  );
 }

@@ -79,10 +79,25 @@ export class ErrorReporter {
     if (!ends.includes(error)) this.failed(error, { conn, where: 'handler', route });
   }
 
+  /**
+   * Reports calls of the application that continue after the time of their handshake.
+   *
+   * @param timeout - That time, in ms.
+   */
+  overdue(names: readonly string[], timeout: number, request: AppRequest): void {
+    for (const where of names) this.failed(overdueError(where, timeout), { where, request });
+  }
+
   /** Reports an error of a function whose caller continues. Never throws. */
   failed(error: unknown, context: ServerReportContext<AppRequest>): void {
     reportError(this.#report, nodePlatform, error, context);
   }
+}
+
+function overdueError(name: string, ms: number): TimeoutError {
+  return new TimeoutError(
+    `${name} has not settled within ${ms} ms (option handshakeTimeout) and no longer counts against the limits; settle it when its signal aborts`,
+  );
 }
 
 /** Returns the errors with which a connection ended: in `closed`, to a read and to a write. */

@@ -46,9 +46,15 @@ export interface ProxyOptions extends FromUpgrader {
   readonly mode?: Mode | undefined;
   /**
    * The last word on what the target gets. It changes `headers` in place and may be async. An error
-   * answers 500.
+   * answers 500. `signal` aborts when the client has left or `handshakeTimeout` is over.
    */
-  readonly director?: ((req: IncomingMessage, headers: Headers) => unknown) | undefined;
+  readonly director?:
+    | ((
+        req: IncomingMessage,
+        headers: Headers,
+        context: { readonly signal: AbortSignal },
+      ) => unknown)
+    | undefined;
   /** The last word on what the client gets. It changes `headers` in place. Synchronous. */
   readonly response?: ((headers: Headers, req: IncomingMessage) => void) | undefined;
   /**

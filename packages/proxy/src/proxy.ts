@@ -288,7 +288,7 @@ export class Proxy {
     // A call of the application may outlive its client.
     handshake.whenCallsSettled(
       () => proxied.reservation?.cancel(),
-      () => {},
+      (names) => this.#reporter.overdue(names, handshake.timeout, req),
     );
     const endedBy = isInstance(error, TransportError) ? 'client' : 'proxy';
     proxied.settle(unopened(refusal?.status ?? 0, error, endedBy));

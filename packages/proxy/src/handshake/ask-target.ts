@@ -159,7 +159,8 @@ async function directed(
 ): Promise<readonly HeaderLine[]> {
   const headers = headersOf(lines);
   try {
-    await handshake.waitForCall('director', director(req, headers));
+    const { signal } = handshake;
+    await handshake.waitForCall('director', director(req, headers, { signal }));
     const host = headers.get('host');
     if (host === null || !isHost(host)) {
       throw new TypeError(`director: Host must be host[:port], got ${JSON.stringify(host)}`);

@@ -145,6 +145,26 @@ describe('the headers for the target', () => {
     expect(head).not.toMatch(/cookie/i);
   });
 
+  it('report a director that ignores its signal', async () => {
+    const signals: AbortSignal[] = [];
+    const { head, answer, reported } = await through(
+      {},
+      {
+        handshakeTimeout: 200,
+        director: (_req, _headers, { signal }) => {
+          signals.push(signal);
+          return new Promise(() => {});
+        },
+      },
+    );
+    expect([answer.status, head, signals.map(({ aborted }) => aborted)]).toEqual([503, '', [true]]);
+    await expect
+      .poll(() => reported.map(String))
+      .toEqual([
+        expect.stringMatching(/director has not settled within 200 ms \(option handshakeTimeout\)/),
+      ]);
+  });
+
   it.each([
     [
       'throws',
