@@ -44,10 +44,10 @@ async function compile(program: string, declarations: string, compiler: string):
 
 describe('a program of ws', () => {
   test.each([
-    ['mts', '@types/ws', 'typescript'],
-    ['mts', 'this package', 'typescript'],
+    ['mts', '@types/ws', 'typescript-7'],
+    ['mts', 'this package', 'typescript-7'],
     ['mts', 'this package', 'typescript-5.4'],
-    ['cts', 'this package', 'typescript'],
+    ['cts', 'this package', 'typescript-7'],
   ] as const)('in %s compiles with %s and %s', async (kind, name, compiler) => {
     const program = join(import.meta.dirname, `types/program.${kind}`);
     expect(await compile(program, DECLARATIONS[name][kind], compiler)).toBe('');
