@@ -49,6 +49,8 @@ export function library(
           incremental: false,
           ignoreDeprecations: '6.0',
           stripInternal: true,
+          // `pnpm check types` checks the types: this would take as long as the build.
+          noCheck: true,
           ...(bundled.length > 0 && withSources(bundled)),
         },
       },
