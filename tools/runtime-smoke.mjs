@@ -73,6 +73,7 @@ const parts = {
     await client.writeJSON({ x: [1, 'ä'] });
     assert.deepEqual(await client.readJSON(), { x: [1, 'ä'] });
     await piping;
+    void server.discardReads();
     await client.close();
   },
 
@@ -344,7 +345,10 @@ const parts = {
     const clients = await Promise.all(Array.from({ length: 20 }, () => dial(server.url)));
     while (server.connections.size < 20) await new Promise((resolve) => setImmediate(resolve));
     assert.equal(broadcast(server.connections, 'to all'), 20);
-    for (const conn of clients) assert.equal((await conn.readMessage()).text(), 'to all');
+    for (const conn of clients) {
+      assert.equal((await conn.readMessage()).text(), 'to all');
+      void conn.discardReads();
+    }
     await server.close();
   },
 
@@ -379,7 +383,10 @@ const parts = {
     const [one, other] = await Promise.all([dial(server.url), dial(server.url)]);
     while (hub.room('lobby').members.size < 2) await new Promise((done) => setImmediate(done));
     await one.send('to all');
-    for (const conn of [one, other]) assert.equal((await conn.readMessage()).text(), 'to all');
+    for (const conn of [one, other]) {
+      assert.equal((await conn.readMessage()).text(), 'to all');
+      void conn.discardReads();
+    }
     await server.close();
     await hub.close();
   },
