@@ -1,10 +1,10 @@
 import { configDefaults, defineConfig } from 'vitest/config';
-import { ISOLATED } from './.config/isolated.ts';
+import { ISOLATED, ISOLATED_ATTACKS } from './.config/isolated.ts';
 import { sources } from './.config/sources.ts';
 
 /**
- * `pnpm test` leaves most attacks to `pnpm long attacks`, which runs nothing else meanwhile: they
- * measure time and memory. They share workers, since a file measures code that earlier files have
+ * `pnpm test` leaves the attacks to `pnpm long attacks`, which runs nothing else meanwhile: they
+ * measure time and memory. Most share workers, since a file measures code that earlier files have
  * compiled.
  */
 const ATTACKS = 'tests/attacks/**/*.test.ts';
@@ -32,8 +32,18 @@ export default defineConfig({
         test: {
           name: 'attacks',
           include: [ATTACKS],
-          exclude: [...configDefaults.exclude, LONG, ...ISOLATED],
+          exclude: [...configDefaults.exclude, LONG, ...ISOLATED_ATTACKS],
           isolate: false,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'isolated-attacks',
+          include: ISOLATED_ATTACKS,
+          exclude: [...configDefaults.exclude, LONG],
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
@@ -43,7 +53,7 @@ export default defineConfig({
         test: {
           name: 'isolated',
           include: ISOLATED,
-          exclude: [...configDefaults.exclude, LONG],
+          exclude: [...configDefaults.exclude, LONG, ...ISOLATED_ATTACKS],
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },

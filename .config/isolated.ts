@@ -10,7 +10,12 @@ export const ISOLATED = [
   'packages/codec/test/memory/{message-buffers,slab-pool}.test.ts',
   'packages/conn/test/memory/**/*.test.ts',
   'packages/node-server/test/collected.test.ts',
-  'tests/attacks/{lengths,pools}.test.ts',
   'tests/guard-rails/!(private-getters|source-characters).test.ts',
   'tests/pool-poison/**/*.test.ts',
+];
+
+/** Attacks of that kind. */
+export const ISOLATED_ATTACKS = [
+  'fuzz/laws/split-invariance.test.ts',
+  'tests/attacks/{lengths,pools}.test.ts',
 ];

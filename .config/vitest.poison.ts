@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { configDefaults, defineConfig } from 'vitest/config';
-import { ISOLATED } from './isolated.ts';
+import { ISOLATED, ISOLATED_ATTACKS } from './isolated.ts';
 import { sources } from './sources.ts';
 
 const EXCLUDED = [
@@ -36,7 +36,7 @@ export default defineConfig({
             'packages/{codec,conn,node-io,node-server,node-client}/test/**/*.test.ts',
             'tests/{attacks,compression,contracts,end-to-end,pairs}/**/*.test.ts',
           ],
-          exclude: [...EXCLUDED, ...ISOLATED],
+          exclude: [...EXCLUDED, ...ISOLATED, ...ISOLATED_ATTACKS],
           isolate: false,
         },
       },
@@ -44,7 +44,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'isolated',
-          include: ISOLATED,
+          include: [...ISOLATED, ...ISOLATED_ATTACKS],
           exclude: EXCLUDED,
         },
       },
