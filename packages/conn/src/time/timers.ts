@@ -15,6 +15,8 @@ export interface TimerEntry {
 const COARSE_FROM = 1_000;
 /** Length of a slot in ms. */
 const SLOT_MS = 64;
+/** A platform timer that fires so many ms after its time, or more, was held up by a busy process. */
+const LATE_MS = 10;
 /** The longest delay in ms that every platform takes; a longer one would fire at once. */
 const LONGEST = 2 ** 31 - 1;
 
@@ -112,8 +114,16 @@ export class Timers {
   }
 
   readonly #wake = (): void => {
+    const late = this.#platform.now() - this.#next;
+    // What has arrived in time, such as a pong, is read first: it clears its entry.
+    if (late >= LATE_MS) this.#platform.yield(this.#fireDue);
+    else this.#fireDue();
+  };
+
+  readonly #fireDue = (): void => {
     const now = this.#platform.now();
     this.#next = Infinity;
+    this.#cancel?.();
     this.#cancel = undefined;
     const due: number[] = [];
     this.#slots.forEach((_entries, slot) => {

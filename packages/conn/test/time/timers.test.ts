@@ -110,7 +110,7 @@ describe('Timers', () => {
     }
     // All of the first three are due when the platform gets to it.
     const now = platform.now.bind(platform);
-    platform.now = () => now() + 10;
+    platform.now = () => now() + 5;
     await expect(platform.advance(100)).rejects.toThrow('a bug');
     expect(rung).toEqual(['bad']);
     await platform.advance(1);
@@ -118,6 +118,32 @@ describe('Timers', () => {
     await platform.advance(5_000);
     expect(rung).toEqual(['bad', 'same tick', 'due as well', 'later']);
     expect([bad.slot, platform.timers]).toEqual([undefined, 0]);
+  });
+
+  it('let a busy process read first, and do not fire if that clears them', async () => {
+    const platform = new FakePlatform();
+    const timers = new Timers(platform);
+    const rung: string[] = [];
+    const answered = alarm(() => rung.push('answered'));
+    timers.set(answered, 100);
+    timers.set(
+      alarm(() => rung.push('unanswered')),
+      100,
+    );
+    // The process was busy for another second.
+    const now = platform.now.bind(platform);
+    platform.now = () => now() + 1_000;
+    const later = platform.yield.bind(platform);
+    platform.yield = (callback) => {
+      later(() => {
+        timers.clear(answered);
+        callback();
+      });
+    };
+    await platform.advance(100);
+    await platform.settle();
+    expect(rung).toEqual(['unanswered']);
+    expect(platform.timers).toBe(0);
   });
 
   it('fire in the next wake-up when they are reset with no delay', async () => {
@@ -225,9 +251,11 @@ describe('Timers', () => {
     }
     await platform.advance(40);
     wake();
+    await platform.settle();
     expect(rung).toEqual([10, 20, 30]);
     await platform.advance(10);
     wake();
+    await platform.settle();
     expect(rung).toEqual([10, 20, 30, 50]);
   });
 
