@@ -4,7 +4,6 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 
 const server = fileURLToPath(new URL('../server.ts', import.meta.url));
-const fromSources = ['--conditions=@ws/source', '--import', 'tsx'];
 
 /** The demo in its own process. */
 export interface Program {
@@ -18,7 +17,7 @@ export interface Program {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Starts the demo from its sources; resolves when it listens. */
+/** Starts the demo as `pnpm start` does, with the built packages; resolves when it listens. */
 export async function startProgram(port = '0', env: NodeJS.ProcessEnv = {}): Promise<Program> {
   const child = launch({ PORT: port, ...env });
   const exited = once(child, 'exit');
@@ -48,7 +47,7 @@ export async function failProgram(env: NodeJS.ProcessEnv): Promise<{ says: strin
 }
 
 function launch(env: NodeJS.ProcessEnv, stderr: 'inherit' | 'pipe' = 'inherit'): ChildProcess {
-  return spawn(process.execPath, [...fromSources, server], {
+  return spawn(process.execPath, ['--import', 'tsx', server], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', stderr],
   });

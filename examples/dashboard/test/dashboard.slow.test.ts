@@ -8,7 +8,7 @@ import { lacksChromium, launchChromium } from '@ws/tests/chromium';
 import {
   type Example,
   endsWithSilentClient,
-  rejectsBadPorts,
+  rejectsUsedPort,
   STACK,
   startExample,
 } from '@ws/tests/examples';
@@ -126,7 +126,7 @@ describe('examples/dashboard', () => {
     expect(ended).not.toMatch(STACK);
   });
 
-  rejectsBadPorts('dashboard');
+  rejectsUsedPort('dashboard');
 
   endsWithSilentClient(start, async ({ ws }) => dial(`${ws}/metrics`));
 });

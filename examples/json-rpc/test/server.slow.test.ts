@@ -3,7 +3,7 @@ import { type Conn, dial } from '@ws/node-client';
 import {
   type Example,
   endsWithSilentClient,
-  rejectsBadPorts,
+  rejectsUsedPort,
   startExample,
 } from '@ws/tests/examples';
 import * as v from 'valibot';
@@ -73,7 +73,7 @@ describe('examples/json-rpc', () => {
     });
   });
 
-  rejectsBadPorts('json-rpc');
+  rejectsUsedPort('json-rpc');
 
   endsWithSilentClient(
     () => startExample('json-rpc'),

@@ -3,7 +3,7 @@ import { get } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { connect } from '@ws/obs';
 import { lacksChromium, launchChromium } from '@ws/tests/chromium';
-import { type Example, rejectsBadPorts, startExample } from '@ws/tests/examples';
+import { type Example, rejectsUsedPort, startExample } from '@ws/tests/examples';
 import { FakeObs } from '@ws/tests/obs';
 import axe from 'axe-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -98,5 +98,5 @@ describe('examples/obs-switcher', () => {
     });
   });
 
-  rejectsBadPorts('obs-switcher');
+  rejectsUsedPort('obs-switcher');
 });

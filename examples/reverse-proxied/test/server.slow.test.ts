@@ -9,14 +9,14 @@ import {
   endsWithSilentClient,
   type ProxyName,
   type ReverseProxy,
-  rejectsBadPorts,
+  rejectsUsedPort,
   startExample,
   startReverseProxy,
 } from '@ws/tests/examples';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 describe('examples/reverse-proxied', () => {
-  rejectsBadPorts('reverse-proxied');
+  rejectsUsedPort('reverse-proxied');
 
   endsWithSilentClient(
     () => startExample('reverse-proxied'),

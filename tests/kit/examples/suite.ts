@@ -5,9 +5,9 @@ import { text } from 'node:stream/consumers';
 import { Dialer } from '@ws/node-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ClientOptions, WebSocket } from 'ws';
-import { rejectsBadPorts } from './bad-ports.ts';
 import { endsWithSilentClient } from './silent.ts';
 import { type Example, startExample } from './start.ts';
+import { rejectsUsedPort } from './used-port.ts';
 
 /** Expectations of {@link exampleEchoes}. */
 export interface EchoExample {
@@ -92,7 +92,7 @@ export function exampleEchoes(wanted: EchoExample): void {
       await expectPages();
     });
 
-    rejectsBadPorts(name, wanted.env);
+    rejectsUsedPort(name, wanted.env);
     // The last test: it ends the example.
     endsWithSilentClient(
       async () => example,
