@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { get as getPlain } from 'node:http';
 import { get } from 'node:https';
 import { text } from 'node:stream/consumers';
-import { Dialer, dial } from '@ws/node-client';
+import { type Conn, Dialer, dial } from '@ws/node-client';
 import { lacksDaemon, selfSigned } from '@ws/tests';
 import {
   type Example,
@@ -13,7 +13,7 @@ import {
   startExample,
   startReverseProxy,
 } from '@ws/tests/examples';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 describe('examples/reverse-proxied', () => {
   rejectsUsedPort('reverse-proxied');
@@ -24,19 +24,24 @@ describe('examples/reverse-proxied', () => {
   );
 });
 
-describe.each<ProxyName>(['nginx', 'haproxy'])('examples/reverse-proxied', (name) => {
+describe.each<{ name: ProxyName; signal: 'SIGINT' | 'SIGTERM' }>([
+  { name: 'nginx', signal: 'SIGINT' },
+  { name: 'haproxy', signal: 'SIGTERM' },
+])('examples/reverse-proxied', ({ name, signal }) => {
   describe.skipIf(lacksDaemon(name))(`behind ${name}`, () => {
     let example: Example;
     let proxy: ReverseProxy;
     let dialer: Dialer;
     let ca: string;
-    beforeEach(async () => {
+    /** Open connections, which the last test ends. */
+    const conns: Conn[] = [];
+    beforeAll(async () => {
       ca = (await selfSigned()).cert;
       dialer = new Dialer({ tls: { ca } });
       example = await startExample('reverse-proxied');
       proxy = await startReverseProxy(name, example.port);
     });
-    afterEach(async () => {
+    afterAll(async () => {
       await Promise.all([proxy?.close(), example?.stop()]);
     });
 
@@ -46,9 +51,9 @@ describe.each<ProxyName>(['nginx', 'haproxy'])('examples/reverse-proxied', (name
       const conn = await dialer.dial(`wss://${proxy.tlsHost}/`, {
         headers: { Origin: `https://${proxy.tlsHost}` },
       });
+      conns.push(conn);
       await conn.send('hello');
       expect((await conn.readMessage()).text()).toBe('hello');
-      await conn.close();
     });
 
     it('redirects pages and WebSockets in clear text to https with 301', async () => {
@@ -67,17 +72,18 @@ describe.each<ProxyName>(['nginx', 'haproxy'])('examples/reverse-proxied', (name
 
     it('allows 20 connections of a client, with any forwarded addresses of its own', async () => {
       const url = `ws://${proxy.host}/`;
-      const conns = await Promise.all(Array.from({ length: 20 }, async () => dialer.dial(url)));
+      while (conns.length < 20) conns.push(await dialer.dial(url));
       const more = dialer.dial(url, { headers: { 'X-Forwarded-For': '203.0.113.7' } });
       await expect(more).rejects.toMatchObject({ status: 429 });
-      await Promise.all(conns.map((conn) => conn.close()));
     });
 
-    it.each(['SIGINT', 'SIGTERM'] as const)('ends on %s: 1001, exit code 0', async (signal) => {
-      const conn = await dialer.dial(`wss://${proxy.tlsHost}/`);
-      void conn.discardReads();
+    it(`ends on ${signal}: 1001, exit code 0`, async () => {
+      for (const conn of conns) void conn.discardReads();
       const end = example.stop(signal);
-      expect(await conn.closed).toMatchObject({ code: 1001, wasClean: true });
+      const infos = await Promise.all(conns.map(({ closed }) => closed));
+      expect(infos).toEqual(
+        Array.from({ length: 20 }, () => expect.objectContaining({ code: 1001, wasClean: true })),
+      );
       expect(await end, example.output()).toBe(0);
     });
   });
