@@ -525,19 +525,10 @@ export class Connection
   }
 
   expired(ms: number, { interval, timeout }: Heartbeat): void {
-    const { bytesIn, bytesFlushed } = this;
-    // A process that was busy has yet to read the pong, or to see that its bytes have left.
-    this.platform.yield(() => {
-      if (this.ending) return;
-      if (this.bytesIn > bytesIn || this.bytesFlushed > bytesFlushed) {
-        this.shared.keepAlive?.start(this);
-        return;
-      }
-      const option = `option heartbeat: interval ${interval}, timeout ${timeout}`;
-      this.abort(
-        new TimeoutError(`no data from the peer for ${ms} ms (${option})`, { permanent: true }),
-      );
-    });
+    const option = `option heartbeat: interval ${interval}, timeout ${timeout}`;
+    this.abort(
+      new TimeoutError(`no data from the peer for ${ms} ms (${option})`, { permanent: true }),
+    );
   }
 
   fire(): void {

@@ -248,14 +248,17 @@ describe('the heartbeat', () => {
 
   it('keeps a connection whose pong waited until the busy process read it', async () => {
     const { conn, platform, feed, frame } = wired('server', { heartbeat });
-    const later = platform.yield.bind(platform);
+    await platform.advance(25_000);
+    const [now, later] = [platform.now.bind(platform), platform.yield.bind(platform)];
+    platform.now = () => now() + 30_000;
     platform.yield = (callback) => {
       later(() => {
         feed(frame(10, Uint8Array.of(0, 0, 0, 1)));
         callback();
       });
     };
-    await platform.advance(30_200);
+    await platform.advance(5_200);
+    await platform.settle();
     expect(conn.stats.rtt).toBeGreaterThanOrEqual(10_000);
     expect(conn.state).toBe('open');
     platform.yield = later;
