@@ -14,8 +14,5 @@ export const ISOLATED = [
   'tests/pool-poison/**/*.test.ts',
 ];
 
-/** Attacks of that kind. */
-export const ISOLATED_ATTACKS = [
-  'fuzz/laws/split-invariance.test.ts',
-  'tests/attacks/{lengths,pools}.test.ts',
-];
+/** Attacks that need a process each, for the same reasons. */
+export const ISOLATED_ATTACKS = ['tests/attacks/{lengths,pools}.test.ts'];

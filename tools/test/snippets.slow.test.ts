@@ -68,7 +68,7 @@ describe('every snippet', () => {
   it.each(all.map((snippet) => ({ title: titleOf(snippet), snippet })))(
     'type-checks: $title',
     ({ snippet }) => {
-      expect(faults.get(pathOf(snippet)) ?? []).toEqual([]);
+      expect(faults.get(fileOf(snippet))).toEqual([]);
     },
   );
 });
@@ -131,8 +131,12 @@ function titleOf({ file, line }: Snippet): string {
   return `${file}:${line}`;
 }
 
+function fileOf(snippet: Snippet): string {
+  return `${titleOf(snippet).replaceAll(/[^a-z0-9]+/gi, '_')}.ts`;
+}
+
 function pathOf(snippet: Snippet): string {
-  return join(folder, `${titleOf(snippet).replaceAll(/[^a-z0-9]+/gi, '_')}.ts`);
+  return join(folder, fileOf(snippet));
 }
 
 /**
@@ -222,26 +226,34 @@ async function startServer(snippet: Snippet): Promise<Serving> {
   };
 }
 
+/** A file with a type error, which shows that the compiler looks for them. */
+const PLANTED = 'planted.ts';
+
 /** Errors of the compiler for each file, with the options of the tests. */
 function typeFaults(compilerOptions: object = {}): Map<string, string[]> {
   const config = join(folder, 'tsconfig.json');
   const options = { noEmit: true, composite: false, incremental: false, ...compilerOptions };
   const content = { extends: join(root, 'tsconfig.json'), compilerOptions: options };
   writeFileSync(config, JSON.stringify({ ...content, include: ['*.ts'], references: [] }));
+  writeFileSync(join(folder, PLANTED), "export const n: number = 'text';\n");
   const tsc = join(root, 'node_modules/typescript-7/bin/tsc');
   const { stdout, stderr } = spawnSync(process.execPath, [tsc, '-p', config, '--listFiles'], {
     cwd: folder,
     encoding: 'utf8',
   });
   const lines = stdout.split('\n');
-  const faults = new Map<string, string[]>();
-  for (const path of all.map(pathOf)) {
-    if (!lines.includes(path)) throw new Error(`${path} was not read\n${stdout}${stderr}`);
-    faults.set(path, []);
+  const faults = new Map<string, string[]>([[PLANTED, []]]);
+  for (const name of all.map(fileOf)) {
+    if (!lines.some((line) => line.endsWith(`/${name}`))) {
+      throw new Error(`${name} was not read\n${stdout}${stderr}`);
+    }
+    faults.set(name, []);
   }
-  // Other files have options of their own: `pnpm check types`.
-  for (const [, file, ...fault] of stdout.matchAll(/^(.*?)\((\d+),\d+\): (.*)$/gm)) {
-    faults.get(join(folder, file!))?.push(`line ${fault.join(': ')}`);
+  // `pnpm check types` checks the other files, with their options.
+  for (const [, name, ...fault] of stdout.matchAll(/^([^/]+\.ts)\((\d+),\d+\): (.*)$/gm)) {
+    faults.get(name!)!.push(`line ${fault.join(': ')}`);
   }
+  if (faults.get(PLANTED)!.length !== 1) throw new Error(`no fault in ${PLANTED}\n${stdout}`);
+  faults.delete(PLANTED);
   return faults;
 }

@@ -34,8 +34,8 @@ export interface Backplane {
    * The first `limit` messages after `since`, or the last `limit` messages without it. `complete`
    * when no message after `since` is missing. Absent when the engine keeps no history.
    *
-   * `follows`, for an engine whose offsets have holes: no message is missing between `since` and
-   * the first of the messages. Default: `complete`.
+   * `follows` when no message is missing between `since` and the first returned message, for engines
+   * whose offsets have holes. Default: `complete`.
    */
   history?(
     channel: string,

@@ -135,7 +135,7 @@ export class Channel {
   async #fetchUpTo(node: string, counter: number): Promise<void> {
     if (this.history !== undefined && this.#last !== undefined) {
       const isWhole = await this.#fetchMissing();
-      // Another repair may have started. Then the next digest is early enough.
+      // Another repair may have started. Then the next digest checks again.
       if (!isWhole || this.#held !== undefined || this.lastOf(node) >= counter) return;
     }
     // A message that the history lacks too has never reached the engine.
@@ -265,11 +265,13 @@ export class Channel {
     let lastRead: Position | undefined;
     do {
       const since = this.#last!;
+      const outages = this.#outages;
       this.#held = [];
       this.#heldBytes = 0;
       for (const arrival of held) this.arrive(arrival);
       isUnfinished = await this.#repair(since, since === lastRead);
-      lastRead = since;
+      // After an outage the same read may find more.
+      lastRead = this.#outages === outages ? since : undefined;
       held = this.#held.filter(({ position }) => position === undefined || !this.#isOld(position));
     } while (isUnfinished);
     this.#held = undefined;
@@ -279,7 +281,7 @@ export class Channel {
   }
 
   /**
-   * @param isRepeated - The last read was the same, so a third one would find no more.
+   * @param isRepeated - The previous read was the same, so another one would find no more.
    * @returns Whether the history may have more of the missing messages: it is read again.
    */
   async #repair(since: Position, isRepeated: boolean): Promise<boolean> {
@@ -293,15 +295,15 @@ export class Channel {
     const found = arrivals.filter(isLater);
     // A held message may be late, and the history may have dropped it meanwhile.
     const held = this.#held!.filter(isLater);
-    // After a read that failed, another one would only delay the held messages.
-    const end = found.at(-1)?.position!.offset ?? (complete ? 0 : Infinity);
+    // What is missing after this offset was lost during the read. Not after a read that failed: another
+    // one would only delay the held messages.
+    const lastFound = found.at(-1)?.position!.offset ?? (complete ? 0 : Infinity);
     let hasGap = false;
     for (const arrival of [...held, ...found].toSorted(byOffset)) {
       if (this.#isOld(arrival.position!)) continue;
       if (!this.#follows(arrival)) {
-        // The missing messages were lost during the read.
-        const hasProgress = this.#last !== since || !isRepeated;
-        if (hasProgress && arrival.position!.offset > end) return true;
+        const mayFindMore = this.#last !== since || !isRepeated;
+        if (mayFindMore && arrival.position!.offset > lastFound) return true;
         this.#loseAll(this.#last);
         hasGap = true;
       }
@@ -314,10 +316,11 @@ export class Channel {
     if (!isHole) {
       // Without an outage, the held messages show whether one is missing.
       const isKnown = complete || (held.length > 0 && this.#outages === 0);
+      // The history has more: the read ended at its limit, or too many messages have arrived.
+      const hasMore = found.length > 0 || (complete && this.#last !== since);
+      if ((!isKnown || this.#heldTooMuch) && hasMore) return true;
       // An outage during the read may have cost later messages.
       if (hasGap || (isKnown && !this.#heldTooMuch)) return this.#outages > outages;
-      // The read ends at its limit, or before messages that were too many to be held.
-      if (found.length > 0) return true;
     }
     this.#loseAll(this.#last);
     return false;

@@ -239,7 +239,7 @@ describe('Channel with a repair that finds only a part of the missing messages',
     expect(gaps).toEqual([{ epoch: 'e', offset: 4 }]);
   });
 
-  it('repairs again what is lost during the repair', async () => {
+  it('repairs a loss during the repair', async () => {
     const kept = [arrival('2', 3, 2)];
     const { channel: r, delivered, gaps } = channel(kept);
     r.arrive(arrival('1', 2, 0));
@@ -279,12 +279,12 @@ function answering(...answers: readonly Found[]) {
   return { ...reading(read), reads: () => count };
 }
 
-const whole = (...arrivals: readonly Arrival[]): Found => ({ arrivals, complete: true });
-const part = (...arrivals: readonly Arrival[]): Found => ({ arrivals, complete: false });
+const complete = (...arrivals: readonly Arrival[]): Found => ({ arrivals, complete: true });
+const incomplete = (...arrivals: readonly Arrival[]): Found => ({ arrivals, complete: false });
 
 describe('Channel whose history is read more than once', () => {
-  it('repairs what is lost during a read that finds nothing', async () => {
-    const { channel: r, delivered, gaps } = answering(whole(), whole(arrival('2', 2)));
+  it('repairs a loss during a read that finds nothing', async () => {
+    const { channel: r, delivered, gaps } = answering(complete(), complete(arrival('2', 2)));
     r.arrive(arrival('1', 1));
     r.interrupted();
     r.arrive(arrival('3', 3));
@@ -293,9 +293,9 @@ describe('Channel whose history is read more than once', () => {
     expect(gaps).toEqual([]);
   });
 
-  it('repairs what an outage during the read has cost', async () => {
-    const first = whole(arrival('2', 2), arrival('3', 3));
-    const { channel: r, delivered, gaps } = answering(first, whole(arrival('4', 4)));
+  it('repairs a loss by an outage during the read', async () => {
+    const first = complete(arrival('2', 2), arrival('3', 3));
+    const { channel: r, delivered, gaps } = answering(first, complete(arrival('4', 4)));
     r.arrive(arrival('1', 1));
     r.arrive(arrival('3', 3));
     r.interrupted();
@@ -304,12 +304,12 @@ describe('Channel whose history is read more than once', () => {
     expect(gaps).toEqual([]);
   });
 
-  it('repairs what an outage during the read has cost, after a gap too', async () => {
+  it('repairs a loss by an outage during the read, after a gap too', async () => {
     const {
       channel: r,
       delivered,
       gaps,
-    } = answering(part(arrival('3', 3)), whole(arrival('4', 4)));
+    } = answering(incomplete(arrival('3', 3)), complete(arrival('4', 4)));
     r.arrive(arrival('1', 1));
     r.arrive(arrival('3', 3));
     r.interrupted();
@@ -319,8 +319,8 @@ describe('Channel whose history is read more than once', () => {
   });
 
   it('reads on after the limit of a read', async () => {
-    const first = part(arrival('2', 2), arrival('3', 3));
-    const { channel: r, delivered, gaps } = answering(first, whole(arrival('4', 4)));
+    const first = incomplete(arrival('2', 2), arrival('3', 3));
+    const { channel: r, delivered, gaps } = answering(first, complete(arrival('4', 4)));
     r.arrive(arrival('1', 1));
     r.interrupted();
     await turn();
@@ -330,11 +330,53 @@ describe('Channel whose history is read more than once', () => {
 
   it('reads the messages that were too many to be held', async () => {
     const all = Array.from({ length: 10_010 }, (_, i) => arrival(String(i + 1), i + 1));
-    const { channel: r, delivered, gaps } = answering(whole(all[1]!), whole(...all.slice(10_000)));
+    const {
+      channel: r,
+      delivered,
+      gaps,
+    } = answering(complete(all[1]!), complete(...all.slice(10_000)));
     for (const each of all) if (each !== all[1]) r.arrive(each);
     await turn();
     expect(delivered).toEqual(all.map((_, i) => String(i + 1)));
     expect(gaps).toEqual([]);
+  });
+
+  it('reads on after the limit of a read, after a gap too', async () => {
+    const first = incomplete(arrival('3', 3));
+    const { channel: r, delivered, gaps } = answering(first, complete(arrival('4', 4)));
+    r.arrive(arrival('1', 1));
+    r.interrupted();
+    await turn();
+    expect(delivered).toEqual(['1', '3', '4']);
+    expect(gaps).toEqual([{ epoch: 'e', offset: 1 }]);
+  });
+
+  it('reads the messages that were too many to be held during a read that finds nothing', async () => {
+    const all = Array.from({ length: 10_010 }, (_, i) => arrival(String(i + 1), i + 1));
+    const { channel: r, delivered, gaps } = answering(complete(), complete(...all.slice(10_000)));
+    r.arrive(all[0]!);
+    r.interrupted();
+    for (const each of all.slice(1)) r.arrive(each);
+    await turn();
+    expect(delivered).toEqual(all.map((_, i) => String(i + 1)));
+    expect(gaps).toEqual([]);
+  });
+
+  it('repairs a loss during the read after an outage', async () => {
+    const answers = [complete(), complete(), complete(arrival('2', 2))];
+    let reads = 0;
+    const room = reading(() => {
+      const answer = answers[reads++]!;
+      // The first read is interrupted, and message 2 is lost during the second one.
+      if (reads === 1) room.channel.interrupted();
+      if (reads === 2) room.channel.arrive(arrival('3', 3));
+      return Promise.resolve(answer);
+    });
+    room.channel.arrive(arrival('1', 1));
+    room.channel.interrupted();
+    await turn();
+    expect(room.delivered).toEqual(['1', '2', '3']);
+    expect(room.gaps).toEqual([]);
   });
 
   it('reads once if the read fails, however many messages are missing', async () => {
@@ -347,21 +389,25 @@ describe('Channel whose history is read more than once', () => {
   });
 
   it('reports a lost message once, if a later read finds all others', async () => {
-    const of = (text: string, offset: number) => arrival(text, offset, undefined, 'e', 'm');
-    const { channel: r, delivered, gaps } = answering(part(of('3', 3)), whole(of('4', 4)));
+    const ofNodeM = (text: string, offset: number) => arrival(text, offset, undefined, 'e', 'm');
+    const {
+      channel: r,
+      delivered,
+      gaps,
+    } = answering(incomplete(ofNodeM('3', 3)), complete(ofNodeM('4', 4)));
     r.arrive({ ...arrival('1', 0), position: undefined });
-    r.arrive(of('2', 1));
+    r.arrive(ofNodeM('2', 1));
     // Message 2 of node n had the offset 2.
     r.digest(arrival('2', 0).envelope);
-    r.arrive(of('5', 5));
+    r.arrive(ofNodeM('5', 5));
     await turn();
     expect(delivered).toEqual(['1', '2', '3', '4', '5']);
     expect(gaps).toEqual([{ epoch: 'e', offset: 1 }]);
   });
 
-  it('takes no message for lost that the next repair finds', async () => {
-    const second = whole(arrival('3', 2, 1, 'f'));
-    const { channel: r, delivered, gaps } = answering(whole(), second);
+  it('does not report a message that the next repair finds', async () => {
+    const second = complete(arrival('3', 2, 1, 'f'));
+    const { channel: r, delivered, gaps } = answering(complete(), second);
     r.arrive(arrival('1', 1));
     r.digest(arrival('3', 0).envelope);
     r.arrive(arrival('2', 1, 0, 'f'));
@@ -412,7 +458,7 @@ describe('Channel with an outage before its first message', () => {
 
 describe('Channel whose epoch changes during a repair', () => {
   it('reports messages that the new epoch lacks, and delivers none twice', async () => {
-    const { channel: r, delivered, gaps } = answering(whole(arrival('2', 2)));
+    const { channel: r, delivered, gaps } = answering(complete(arrival('2', 2)));
     r.arrive(arrival('1', 1));
     r.arrive(arrival('3', 3));
     r.arrive(arrival('6', 6, 5, 'f'));

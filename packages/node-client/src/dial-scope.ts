@@ -15,6 +15,7 @@ export class DialScope {
   readonly #controller = new AbortController();
   readonly #outer: AbortSignal | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
+  #afterReads: NodeJS.Immediate | undefined;
   /** The time at which the timeout is over, by `performance.now()`. */
   readonly #endsAt: number;
 
@@ -29,9 +30,13 @@ export class DialScope {
     }
     if (outer !== undefined) addAbortListener(outer, this.#onAbort);
     if (timeout === Infinity) return;
-    this.#timer = setTimeout(() => {
+    const expire = (): void => {
       const message = `handshake with ${this.peer} timed out after ${timeout} ms (option handshakeTimeout) while ${this.stage}`;
       this.#controller.abort(new TimeoutError(message));
+    };
+    // Reads the sockets first: the answer may have arrived in a busy process.
+    this.#timer = setTimeout(() => {
+      this.#afterReads = setImmediate(expire);
     }, timeout);
   }
 
@@ -63,6 +68,7 @@ export class DialScope {
   /** Removes the timer and the listener. */
   end(): void {
     clearTimeout(this.#timer);
+    clearImmediate(this.#afterReads);
     if (this.#outer !== undefined) removeAbortListener(this.#outer, this.#onAbort);
   }
 

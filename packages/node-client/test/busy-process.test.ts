@@ -1,57 +1,76 @@
-// What a peer sent in time counts, even if this process was too busy to read it in time.
+// A message that arrived in time counts, even if the busy process reads it later.
 import { once } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { dial } from '@ws/node-client';
 import { nothingLeft, whenOver } from '@ws/tests';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 const TIMEOUT_MS = 100;
-const BUSY_MS = 400;
-/** An echo in a thread of its own. */
+const BUSY_MS = 600;
+/** An echo server for another thread. */
 const SERVER = `
   const { parentPort } = require('node:worker_threads');
   const { WebSocketServer } = require('ws');
-  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  const verifyClient = (_, answer) => {
+    parentPort.postMessage('asked');
+    setTimeout(answer, 50, true);
+  };
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1', verifyClient });
   server.on('connection', (socket) => {
     socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
   });
   server.on('listening', () => parentPort.postMessage(server.address().port));`;
 
-nothingLeft();
-
-async function connected() {
+async function start() {
   const worker = new Worker(SERVER, { eval: true });
   const [port] = await once(worker, 'message');
   whenOver(() => worker.terminate());
-  return dial(`ws://127.0.0.1:${port}`);
+  return { url: `ws://127.0.0.1:${port}`, asked: once(worker, 'message') };
 }
 
-/** Blocks this thread, after what it has written has left. */
+async function connected() {
+  return dial((await start()).url);
+}
+
+/** Blocks this thread after its writes have left. */
 async function beBusy(): Promise<void> {
   await setImmediate();
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_MS);
 }
 
-it('a ping is answered', async () => {
-  await using conn = await connected();
-  void conn.discardReads();
-  const answer = conn.ping(undefined, { timeout: TIMEOUT_MS });
-  await beBusy();
-  expect(await answer).toBeGreaterThanOrEqual(TIMEOUT_MS);
-});
+describe('a busy process', () => {
+  nothingLeft();
 
-it('a closing handshake is clean', async () => {
-  const conn = await connected();
-  const end = conn.close(1000, '', { timeout: TIMEOUT_MS });
-  await beBusy();
-  expect(await end).toMatchObject({ code: 1000, wasClean: true });
-});
+  it('opens a connection', async () => {
+    const { url, asked } = await start();
+    const opened = dial(url, { handshakeTimeout: 4 * TIMEOUT_MS });
+    await asked;
+    await beBusy();
+    await using conn = await opened;
+    expect(conn.state).toBe('open');
+  });
 
-it('a read with a timeout gets its message', async () => {
-  await using conn = await connected();
-  void conn.send('hello');
-  const message = conn.readMessage({ timeout: TIMEOUT_MS });
-  await beBusy();
-  expect((await message).text()).toBe('hello');
+  it('sees the pong of its ping', async () => {
+    await using conn = await connected();
+    void conn.discardReads();
+    const answer = conn.ping(undefined, { timeout: TIMEOUT_MS });
+    await beBusy();
+    expect(await answer).toBeGreaterThanOrEqual(TIMEOUT_MS);
+  });
+
+  it('closes cleanly', async () => {
+    const conn = await connected();
+    const end = conn.close(1000, '', { timeout: TIMEOUT_MS });
+    await beBusy();
+    expect(await end).toMatchObject({ code: 1000, wasClean: true });
+  });
+
+  it('reads a message with a timeout', async () => {
+    await using conn = await connected();
+    void conn.send('hello');
+    const message = conn.readMessage({ timeout: TIMEOUT_MS });
+    await beBusy();
+    expect((await message).text()).toBe('hello');
+  });
 });

@@ -80,9 +80,9 @@ export class ErrorReporter {
   }
 
   /**
-   * Reports calls of the application that continue after the time of their handshake.
+   * Reports calls of the application that are still pending when the time of the handshake is up.
    *
-   * @param timeout - That time, in ms.
+   * @param timeout - The option handshakeTimeout, in ms.
    */
   overdue(names: readonly string[], timeout: number, request: AppRequest): void {
     for (const where of names) this.failed(overdueError(where, timeout), { where, request });

@@ -79,11 +79,12 @@ export interface ProxyOptions extends FromUpgrader {
   readonly attempts?: number | undefined;
   /**
    * Milliseconds for which a target is not asked after 3 failures in a row. After that time one
-   * request asks it, while others go to targets that are up. A failure is:
+   * request in each `cooldown` asks it, while others go to targets that are up, until it answers. A
+   * failure is:
    *
    * - a connection that the target does not accept;
-   * - `handshakeTimeout`, when the target had at least half of it, has answered no request meanwhile,
-   *   and another target is up. Requests that wait at the same time count once.
+   * - a `handshakeTimeout`, if the target had at least half of that time, has neither answered nor
+   *   failed since the request, and another target is up. Requests that wait together count once.
    *
    * Nothing else counts, since a client can cause it. Default: 10 s.
    */
@@ -92,7 +93,7 @@ export interface ProxyOptions extends FromUpgrader {
   readonly connectTimeout?: number | undefined;
   /**
    * Milliseconds in which the proxy reads no byte from either side. Bytes that wait for a slow peer do
-   * not count: choose it longer than `highWaterMark` bytes take. Default: 5 min.
+   * not count: choose more time than the peer needs to take `highWaterMark` bytes. Default: 5 min.
    */
   readonly idleTimeout?: number | false | undefined;
   /**

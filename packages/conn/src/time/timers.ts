@@ -15,8 +15,6 @@ export interface TimerEntry {
 const COARSE_FROM = 1_000;
 /** Length of a slot in ms. */
 const SLOT_MS = 64;
-/** A platform timer that fires so many ms after its time, or more, was held up by a busy process. */
-const LATE_MS = 10;
 /** The longest delay in ms that every platform takes; a longer one would fire at once. */
 const LONGEST = 2 ** 31 - 1;
 
@@ -114,14 +112,12 @@ export class Timers {
   }
 
   readonly #wake = (): void => {
-    const late = this.#platform.now() - this.#next;
-    // What has arrived in time, such as a pong, is read first: it clears its entry.
-    if (late >= LATE_MS) this.#platform.yield(this.#fireDue);
-    else this.#fireDue();
+    const now = this.#platform.now();
+    // Reads the sockets first: a pong that has arrived clears its entry, also in a busy process.
+    this.#platform.yield(() => this.#fireUntil(now));
   };
 
-  readonly #fireDue = (): void => {
-    const now = this.#platform.now();
+  #fireUntil(now: number): void {
     this.#next = Infinity;
     this.#cancel?.();
     this.#cancel = undefined;
@@ -145,7 +141,7 @@ export class Timers {
     } finally {
       this.#arm();
     }
-  };
+  }
 }
 
 export const timersOf: (platform: Platform) => Timers = /* @__PURE__ */ perPlatform(

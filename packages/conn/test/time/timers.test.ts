@@ -90,7 +90,7 @@ describe('Timers', () => {
   });
 
   it('fire the others when one throws, of its slot and of later ones, each once', async () => {
-    const platform = new FakePlatform();
+    const platform = new FakePlatform({ automatic: false });
     const timers = new Timers(platform);
     const rung: string[] = [];
     const bad = alarm(() => {

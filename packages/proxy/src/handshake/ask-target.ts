@@ -47,10 +47,17 @@ export async function askTarget(question: Question): Promise<Answer> {
   for (;;) {
     const choice = pool.choose(req, tried, handshake);
     const backend = isThenable(choice) ? await handshake.waitForCall('target', choice) : choice;
+    const chosenAt = performance.now();
     question.onTarget(backend);
-    const lines = targetLines(question, backend, fromClient);
-    const request = formatRequest(question, backend, isThenable(lines) ? await lines : lines);
-    const failure = await ask(question, backend, request);
+    let failure: Answer | ProxyError;
+    try {
+      const lines = targetLines(question, backend, fromClient);
+      const request = formatRequest(question, backend, isThenable(lines) ? await lines : lines);
+      failure = await ask(question, backend, request);
+    } catch (error) {
+      backend.endCooldown(chosenAt);
+      throw error;
+    }
     if ('head' in failure) return failure;
     tried.push(backend);
     if (tried.length >= plan.attempts || !pool.hasOther(tried)) throw failure;
@@ -100,30 +107,30 @@ async function ask(
     if (handshake.failure !== undefined) {
       // The last target that is up stays up.
       const isCounted = isSilent(failure, backend, askedAt, handshake) && pool.hasOther([backend]);
-      if (isCounted) backend.failedNow(cooldown);
+      if (isCounted) backend.countFailure(cooldown);
       throw failure;
     }
     // A client can cause these: many servers close without an answer to refuse a path.
     if (exchange?.isOpen) throw failure;
-    backend.failedNow(cooldown);
+    backend.countFailure(cooldown);
     return failure;
   }
 }
 
 /**
- * Whether a timeout shows that the target answers nothing. A client can ask for a path that hangs, so
- * this request must be the only sign of the target since `askedAt`: a target that answers others is
- * up, and requests that hang together are one failure.
+ * Whether a timeout counts as a failure of the target. A client can request a path that hangs. So it
+ * counts only if the target has neither answered nor failed since `askedAt`: one that answers others
+ * is up, and requests that hang together are one failure.
  */
 function isSilent(
   { code }: ProxyError,
-  { judgedAt }: Backend,
+  { lastResultAt }: Backend,
   askedAt: number,
   { timeout }: Handshake,
 ): boolean {
   // Functions of the application may have used up most of the time.
   const hadTime = performance.now() - askedAt >= timeout / 2;
-  return code === 'WS_ERR_PROXY_TIMEOUT' && hadTime && judgedAt < askedAt;
+  return code === 'WS_ERR_PROXY_TIMEOUT' && hadTime && lastResultAt < askedAt;
 }
 
 /** The time of the handshake is up: the target has not answered. */

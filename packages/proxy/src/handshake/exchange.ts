@@ -33,7 +33,7 @@ function unreachable(message: string, cause?: unknown): ProxyError {
 /**
  * Opens a stream through an outer proxy or with TLS.
  *
- * @param signal - That of the handshake.
+ * @param signal - The signal of the handshake.
  * @throws ProxyError 502 or 504; the reason of `signal`.
  */
 export async function openStream(

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { isThenable, serverFault, typeName, unexpectedResult } from '@ws/node-server/internal';
 import { ProxyError } from '../errors.ts';
 import { BALANCES, type BalanceName, stickyChoice } from './balance.ts';
-import { Backend, stateOf, type Target, type TargetState, targetOf } from './target.ts';
+import { assignableStateOf, Backend, stateOf, type Target, type TargetState } from './target.ts';
 
 /** Chooses the target of each request. It may be async. */
 export type TargetFunction = (
@@ -39,8 +39,8 @@ export class TargetPool {
   }
 
   get backends(): readonly TargetState[] {
-    if (this.#choose === undefined) return this.#backends.map(targetOf);
-    // Headers and TLS options are those of one request: these objects do not carry them.
+    if (this.#choose === undefined) return this.#backends.map(assignableStateOf);
+    // Headers and TLS options belong to one request, so these objects lack them.
     return [...this.#chosen.values()].map(stateOf);
   }
 
@@ -108,7 +108,7 @@ export class TargetPool {
       this.#chosen.set(backend.url, backend);
     }
     backend.enter();
-    // A target that has failed is asked by one request in each cooldown, until it answers.
+    // After too many failures, one request in each cooldown asks the target, until it answers.
     if (this.hasOther([backend])) backend.coolDown(this.#plan.cooldown);
   }
 

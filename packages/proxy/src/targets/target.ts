@@ -40,7 +40,7 @@ interface Counts {
   failuresInRow: number;
   downUntil: number;
   /** The time of the last answer or failure. */
-  judgedAt: number;
+  lastResultAt: number;
 }
 
 /** Failures in a row after which a target is down. */
@@ -58,7 +58,7 @@ export class Backend implements TargetState {
   readonly connector: Connector;
   /** The state of weighted round robin. */
   credit = 0;
-  #counts: Counts = { open: 0, failed: 0, failuresInRow: 0, downUntil: 0, judgedAt: 0 };
+  #counts: Counts = { open: 0, failed: 0, failuresInRow: 0, downUntil: 0, lastResultAt: 0 };
 
   /** @throws TypeError, RangeError or SyntaxError that names the fault. */
   constructor(target: Target) {
@@ -98,8 +98,8 @@ export class Backend implements TargetState {
   }
 
   /** The time of the last answer or failure, by `performance.now()`. */
-  get judgedAt(): number {
-    return this.#counts.judgedAt;
+  get lastResultAt(): number {
+    return this.#counts.lastResultAt;
   }
 
   /** Takes over the counts of the target with this URL that `this` replaces. */
@@ -107,35 +107,40 @@ export class Backend implements TargetState {
     this.#counts = before.#counts;
   }
 
-  /** @param cooldown - Milliseconds until the target is asked again. */
-  failedNow(cooldown: number): void {
+  /** @param cooldown - Milliseconds until the target is asked again, after too many failures. */
+  countFailure(cooldown: number): void {
     this.#counts.failed++;
     this.#counts.failuresInRow++;
-    this.#counts.judgedAt = performance.now();
+    this.#counts.lastResultAt = performance.now();
     this.coolDown(cooldown);
   }
 
-  /** A target with too many failures is down from now on. */
+  /** Starts the cooldown. It has an effect only after {@link FAILURES} in a row. */
   coolDown(cooldown: number): void {
     this.#counts.downUntil = performance.now() + cooldown;
   }
 
+  /** A request has ended without a result since `askedAt`: the next one asks, and not after a cooldown. */
+  endCooldown(askedAt: number): void {
+    if (this.#counts.lastResultAt < askedAt) this.#counts.downUntil = 0;
+  }
+
   answered(): void {
     this.#counts.failuresInRow = 0;
-    this.#counts.judgedAt = performance.now();
+    this.#counts.lastResultAt = performance.now();
   }
 }
 
-/** Returns what the application may know of a target. */
+/** Returns the public state of a target. */
 export function stateOf({ url, open, failed, state }: Backend): TargetState {
   return { url, open, failed, state };
 }
 
-/** The targets of the results of {@link targetOf}. */
+/** The target of each object that {@link assignableStateOf} has returned. */
 const origins = new WeakMap<object, Backend>();
 
-/** As {@link stateOf}; a new target that is made of the result has all options of `backend`. */
-export function targetOf(backend: Backend): TargetState {
+/** As {@link stateOf}. The setter of `proxy.targets` accepts the result, with all options of `backend`. */
+export function assignableStateOf(backend: Backend): TargetState {
   const state = stateOf(backend);
   origins.set(state, backend);
   return state;

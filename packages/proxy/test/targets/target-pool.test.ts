@@ -191,6 +191,23 @@ describe('a target that accepts connections and never answers', () => {
     expect(silent.heads).toHaveLength(5);
   });
 
+  it('is asked again at once when the client of that request leaves', async () => {
+    const { between, silent } = await withSilent(() => false, { cooldown: 1_000 });
+    for (let i = 0; i < 3; i++) {
+      expect(await statusOf(between)).toBe(504);
+      await silent.next();
+    }
+    const stateOf = () => between.proxy.targets[0]!.state;
+    await expect.poll(stateOf, { timeout: 5_000 }).toBe('up');
+    const client = await rawClient(between.port);
+    void client.write(request());
+    await silent.next();
+    expect(stateOf()).toBe('down');
+    client.reset();
+    await expect.poll(() => between.proxy.proxied.size).toBe(0);
+    expect(stateOf()).toBe('up');
+  });
+
   it('fails once for requests that wait at the same time', async () => {
     const { between } = await withSilent(() => false);
     const statuses = Promise.all([1, 2, 3, 4].map(() => statusOf(between)));
