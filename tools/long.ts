@@ -185,7 +185,7 @@ async function bounded(): Promise<void> {
   await runTasks({ slow: { ...LONG['slow']!, commands: [SLOW] } }, ['slow']);
   // Otherwise a run in an endless loop hangs `.ci/run`, and its seed is lost.
   const short = (row: string): Rows => {
-    const rows = withArguments(row, ['--minutes', '0.5']);
+    const rows = withArguments(row, ['--minutes', '0.25']);
     return { [row]: { ...rows[row]!, minutes: 5 } };
   };
   // Each uses one core.
