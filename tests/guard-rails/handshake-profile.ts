@@ -10,6 +10,12 @@ const OPENINGS = 200;
 /** A source file of a package, without the query that tsx adds. */
 const SOURCE = /\/packages\/([^?]+)/;
 
+/**
+ * Timers serve all connections: Node's, and those of `Timers`. `__name` is a helper of tsx, which is not
+ * in the packages.
+ */
+const UNCOUNTED = ['listOnTimeout', '#fireUntil', '__name'];
+
 type ByFile = Map<string, number>;
 
 const server = await serve({ host: '127.0.0.1' }, (conn) => conn.receive(() => {}));
@@ -50,8 +56,7 @@ async function profileOf(work: () => Promise<unknown>): Promise<HeapProfiler.Sam
  */
 function addUp(node: HeapProfiler.SamplingHeapProfileNode, caller: string, bytes: ByFile): void {
   const { functionName, url } = node.callFrame;
-  // Timers serve all connections. `__name` is a helper of tsx, which is not in the packages.
-  if (functionName === 'listOnTimeout' || functionName === '__name') return;
+  if (UNCOUNTED.includes(functionName)) return;
   const file = url === '' ? caller : (SOURCE.exec(url)?.[1] ?? '');
   if (file !== '') bytes.set(file, (bytes.get(file) ?? 0) + node.selfSize / OPENINGS);
   for (const child of node.children) addUp(child, file, bytes);
