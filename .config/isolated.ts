@@ -14,5 +14,5 @@ export const ISOLATED = [
   'tests/pool-poison/**/*.test.ts',
 ];
 
-/** Attacks that need a process each, for the same reasons. */
+/** The attacks that measure memory. Each of these files runs in its own process too. */
 export const ISOLATED_ATTACKS = ['tests/attacks/{lengths,pools}.test.ts'];

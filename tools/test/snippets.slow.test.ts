@@ -226,7 +226,7 @@ async function startServer(snippet: Snippet): Promise<Serving> {
   };
 }
 
-/** A file with a type error, which shows that the compiler looks for them. */
+/** A file with a type error. If the compiler does not report it, it has checked nothing. */
 const PLANTED = 'planted.ts';
 
 /** Errors of the compiler for each file, with the options of the tests. */

@@ -295,8 +295,8 @@ export class Channel {
     const found = arrivals.filter(isLater);
     // A held message may be late, and the history may have dropped it meanwhile.
     const held = this.#held!.filter(isLater);
-    // What is missing after this offset was lost during the read. Not after a read that failed: another
-    // one would only delay the held messages.
+    // A hole after this offset was lost during the read. A read that failed is not repeated, since that
+    // would only delay the held messages.
     const lastFound = found.at(-1)?.position!.offset ?? (complete ? 0 : Infinity);
     let hasGap = false;
     for (const arrival of [...held, ...found].toSorted(byOffset)) {

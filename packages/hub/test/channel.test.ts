@@ -328,7 +328,7 @@ describe('Channel whose history is read more than once', () => {
     expect(gaps).toEqual([]);
   });
 
-  it('reads the messages that were too many to be held', async () => {
+  it('reads what could not be held', async () => {
     const all = Array.from({ length: 10_010 }, (_, i) => arrival(String(i + 1), i + 1));
     const {
       channel: r,
@@ -351,7 +351,7 @@ describe('Channel whose history is read more than once', () => {
     expect(gaps).toEqual([{ epoch: 'e', offset: 1 }]);
   });
 
-  it('reads the messages that were too many to be held during a read that finds nothing', async () => {
+  it('reads what could not be held during a read that finds nothing', async () => {
     const all = Array.from({ length: 10_010 }, (_, i) => arrival(String(i + 1), i + 1));
     const { channel: r, delivered, gaps } = answering(complete(), complete(...all.slice(10_000)));
     r.arrive(all[0]!);

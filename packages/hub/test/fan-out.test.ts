@@ -291,7 +291,7 @@ describe('a pass over many members', () => {
       left.push(leaves());
       await nextTurn();
     }
-    // The connections that have ended are swept, one turn later because the timers are late.
+    // The connections that have ended are swept in the next turn.
     for (const fire of platform.timeouts.splice(0)) fire();
     await nextTurn();
     collectGarbage();

@@ -8,7 +8,7 @@ it('a naive server passes every case without a fault', { timeout: 300_000 }, asy
   try {
     const report = await runServerSuite(server.url, { timeout: 15_000 });
     expect(differences(report)).toEqual([]);
-    // The naive server keeps no window and has no TLS: cases about windows and TLS are skipped.
+    // The naive server has no TLS and keeps no window, so these cases are skipped.
     expect(report.counts.skipped).toBe(12 + serverSuiteCases(['14']).length);
   } finally {
     await server.close();

@@ -169,7 +169,7 @@ describe('a target that accepts connections and never answers', () => {
     expect(silent.heads).toHaveLength(3);
   });
 
-  it('is asked by one request after the cooldown, until it answers', async () => {
+  it('is asked by one request in each cooldown, until it answers', async () => {
     let hangs = true;
     const { between, silent } = await withSilent(() => !hangs, { cooldown: 300 });
     for (let i = 0; i < 3; i++) {
@@ -191,7 +191,7 @@ describe('a target that accepts connections and never answers', () => {
     expect(silent.heads).toHaveLength(5);
   });
 
-  it('is asked again at once when the client of that request leaves', async () => {
+  it('is asked by the next request if the client of the first one leaves', async () => {
     const { between, silent } = await withSilent(() => false, { cooldown: 1_000 });
     for (let i = 0; i < 3; i++) {
       expect(await statusOf(between)).toBe(504);
@@ -276,7 +276,7 @@ describe('the target of a request', () => {
     expect(between.proxy.targets).toMatchObject([{ url: backend.url, open: 2 }]);
   });
 
-  it('has no headers of another request when its function returns an object of targets', async () => {
+  it('answers 500 if its function returns an object of proxy.targets', async () => {
     const backend = await rawTarget();
     const between: Front = await front((req) =>
       req.headers['x-name'] === 'ada'
