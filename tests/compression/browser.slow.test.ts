@@ -2,8 +2,8 @@ import { type Conn } from '@ws/conn';
 import { configureCompression } from '@ws/node-io';
 import { serve } from '@ws/node-server';
 import { lacksChromium, launchChromium } from '@ws/tests/chromium';
-import type { Browser } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { BACKENDS, MIB, SIZES } from './support.ts';
 
 /** Timeout of a test on a busy machine. */
@@ -66,16 +66,15 @@ async function echo(conn: Conn): Promise<void> {
 
 describe.skipIf(lacksChromium())('compression with a browser', () => {
   let browser: Browser;
+  let page: Page;
 
   beforeAll(async () => {
     browser = await launchChromium();
+    page = await browser.newPage();
   }, SLOW_MS);
   afterAll(async () => {
     configureCompression({ backend: 'auto' });
     await browser?.close();
-  });
-  afterEach(async () => {
-    await Promise.all(browser.contexts().map((context) => context.close()));
   });
 
   it.each(
@@ -105,7 +104,6 @@ describe.skipIf(lacksChromium())('compression with a browser', () => {
         },
       );
       onTestFinished(async () => void (await server.close()));
-      const page = await browser.newPage();
       await page.goto(server.url.replace('ws:', 'http:'));
       const sizes = [...SIZES, MIB, 10];
       const seen: Seen = await page.evaluate(echoes(server.url, sizes));

@@ -72,16 +72,16 @@ const greet = async (conn: Conn, req: IncomingMessage): Promise<void> => {
 
 describe.skipIf(lacksChromium())('the handshake of a browser', () => {
   let browser: Browser;
+  let page: Page;
 
   beforeAll(async () => {
     browser = await launchChromium();
+    page = await browser.newPage();
   }, SLOW_MS);
   afterAll(async () => {
     await browser?.close();
   });
-  afterEach(async () => {
-    await Promise.all(browser.contexts().map((context) => context.close()));
-  });
+  afterEach(() => page.context().clearCookies());
 
   /** Starts a site: a page with these cookies and a WebSocket server. */
   async function site(
@@ -101,13 +101,8 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
     return { port: Number(new URL(server.url).port), requests };
   }
 
-  async function open(url: string, page?: Page): Promise<Page> {
-    const opened = page ?? (await (await browser.newContext()).newPage());
-    await opened.goto(url);
-    return opened;
-  }
-
-  const dial = (page: Page, url: string, protocols: string[] = []): Promise<Seen> =>
+  /** Dials from the page. */
+  const dial = (url: string, protocols: string[] = []): Promise<Seen> =>
     page.evaluate<Seen>(visit(url, protocols));
 
   describe('with an origin', () => {
@@ -115,8 +110,8 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
       'is accepted from a page of the same host, %s',
       async (host) => {
         const { port } = await site();
-        const page = await open(`http://${host}:${port}/`);
-        expect(await dial(page, `ws://${host}:${port}/`)).toMatchObject({
+        await page.goto(`http://${host}:${port}/`);
+        expect(await dial(`ws://${host}:${port}/`)).toMatchObject({
           events: ['open', 'close'],
           messages: [`origin http://${host}:${port}`, 'cookie none'],
           code: 4000,
@@ -129,8 +124,8 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
     it('is rejected from a page with another name or port of the same machine', async () => {
       const [{ port }, other] = await Promise.all([site(), site()]);
       for (const host of [`localhost:${other.port}`, `127.0.0.1:${port}`]) {
-        const page = await open(`http://${host}/`);
-        expect(await dial(page, `ws://127.0.0.1:${other.port}/`)).toMatchObject(REFUSED);
+        await page.goto(`http://${host}/`);
+        expect(await dial(`ws://127.0.0.1:${other.port}/`)).toMatchObject(REFUSED);
       }
       expect(other.requests).toEqual([]);
     });
@@ -138,32 +133,33 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
     it('is accepted from a page in allowedOrigins only', async () => {
       const [{ port }, stranger] = await Promise.all([site(), site()]);
       const other = await site({ allowedOrigins: [`http://127.0.0.1:${port}`] });
-      const page = await open(`http://127.0.0.1:${port}/`);
-      expect(await dial(page, `ws://127.0.0.1:${other.port}/`)).toMatchObject({ code: 4000 });
-      await open(`http://localhost:${port}/`, page);
-      expect(await dial(page, `ws://127.0.0.1:${other.port}/`)).toMatchObject(REFUSED);
-      await open(`http://127.0.0.1:${stranger.port}/`, page);
-      expect(await dial(page, `ws://127.0.0.1:${other.port}/`)).toMatchObject(REFUSED);
+      await page.goto(`http://127.0.0.1:${port}/`);
+      expect(await dial(`ws://127.0.0.1:${other.port}/`)).toMatchObject({ code: 4000 });
+      await page.goto(`http://localhost:${port}/`);
+      expect(await dial(`ws://127.0.0.1:${other.port}/`)).toMatchObject(REFUSED);
+      await page.goto(`http://127.0.0.1:${stranger.port}/`);
+      expect(await dial(`ws://127.0.0.1:${other.port}/`)).toMatchObject(REFUSED);
     });
 
     it('is accepted from a page that matches a wildcard', async () => {
       const { port } = await site();
       const other = await site({ allowedOrigins: [`http://*.localhost:${port}`] });
-      const page = await open(`http://app.localhost:${port}/`);
-      expect(await dial(page, `ws://127.0.0.1:${other.port}/`)).toMatchObject({
+      await page.goto(`http://app.localhost:${port}/`);
+      expect(await dial(`ws://127.0.0.1:${other.port}/`)).toMatchObject({
         code: 4000,
         messages: [`origin http://app.localhost:${port}`, 'cookie none'],
       });
-      await open(`http://localhost:${port}/`, page);
-      expect(await dial(page, `ws://127.0.0.1:${other.port}/`)).toMatchObject(REFUSED);
+      await page.goto(`http://localhost:${port}/`);
+      expect(await dial(`ws://127.0.0.1:${other.port}/`)).toMatchObject(REFUSED);
     });
 
     it('is rejected from a frame and a data: page, which have no origin', async () => {
       const { port, requests } = await site();
       const url = `ws://127.0.0.1:${port}/`;
-      const page = await open(`http://127.0.0.1:${port}/`);
+      await page.goto(`http://127.0.0.1:${port}/`);
       expect(await page.evaluate(visitFromSandbox(url))).toMatchObject(REFUSED);
-      expect(await dial(await open('data:text/html,hi'), url)).toMatchObject(REFUSED);
+      await page.goto('data:text/html,hi');
+      expect(await dial(url)).toMatchObject(REFUSED);
       expect(requests).toEqual([]);
     });
 
@@ -174,7 +170,7 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
         return true;
       };
       const { port } = await site({ checkOrigin });
-      const page = await open(`http://127.0.0.1:${port}/`);
+      await page.goto(`http://127.0.0.1:${port}/`);
       const seen = await page.evaluate(visitFromSandbox(`ws://127.0.0.1:${port}/`));
       expect(seen).toMatchObject({ code: 4000, messages: ['origin null', 'cookie none'] });
       expect(origins).toEqual(['null']);
@@ -190,8 +186,8 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
 
     it('passes HttpOnly cookies to authenticate', async () => {
       const { port } = await site({ authenticate }, cookies);
-      const page = await open(`http://127.0.0.1:${port}/`);
-      expect(await dial(page, `ws://127.0.0.1:${port}/`)).toMatchObject({
+      await page.goto(`http://127.0.0.1:${port}/`);
+      expect(await dial(`ws://127.0.0.1:${port}/`)).toMatchObject({
         code: 4000,
         cookie: 'theme=dark',
         messages: [expect.any(String), 'cookie sid=abc; theme=dark'],
@@ -200,16 +196,16 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
 
     it('is rejected without them, and the page sees an error and 1006', async () => {
       const { port, requests } = await site({ authenticate });
-      const page = await open(`http://127.0.0.1:${port}/`);
-      expect(await dial(page, `ws://127.0.0.1:${port}/`)).toMatchObject(REFUSED);
+      await page.goto(`http://127.0.0.1:${port}/`);
+      expect(await dial(`ws://127.0.0.1:${port}/`)).toMatchObject(REFUSED);
       expect(requests).toEqual([]);
     });
 
     it('sends them to another port of the same site', async () => {
       const { port } = await site({}, cookies);
       const other = await site({ authenticate, allowedOrigins: [`http://127.0.0.1:${port}`] });
-      const page = await open(`http://127.0.0.1:${port}/`);
-      expect(await dial(page, `ws://127.0.0.1:${other.port}/`)).toMatchObject({ code: 4000 });
+      await page.goto(`http://127.0.0.1:${port}/`);
+      expect(await dial(`ws://127.0.0.1:${other.port}/`)).toMatchObject({ code: 4000 });
     });
 
     it('omits SameSite cookies from a page of another site', async () => {
@@ -218,11 +214,11 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
         ...cookies,
         'lax=1; SameSite=Lax',
       ]);
-      const page = await open(`http://127.0.0.1:${other.port}/`);
-      await open(`http://localhost:${port}/`, page);
-      expect(await dial(page, `ws://127.0.0.1:${other.port}/`)).toMatchObject(REFUSED);
-      await open(`http://127.0.0.1:${other.port}/`, page);
-      expect(await dial(page, `ws://127.0.0.1:${other.port}/`)).toMatchObject({ code: 4000 });
+      await page.goto(`http://127.0.0.1:${other.port}/`);
+      await page.goto(`http://localhost:${port}/`);
+      expect(await dial(`ws://127.0.0.1:${other.port}/`)).toMatchObject(REFUSED);
+      await page.goto(`http://127.0.0.1:${other.port}/`);
+      expect(await dial(`ws://127.0.0.1:${other.port}/`)).toMatchObject({ code: 4000 });
     });
 
     it('stores the cookies of a 101', async () => {
@@ -240,11 +236,11 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
         http.close();
       });
       const { port } = http.address() as AddressInfo;
-      const page = await open(`http://127.0.0.1:${port}/`);
-      const first = await dial(page, `ws://127.0.0.1:${port}/`);
+      await page.goto(`http://127.0.0.1:${port}/`);
+      const first = await dial(`ws://127.0.0.1:${port}/`);
       expect(first).toMatchObject({ cookie: 'seen=1', code: 4000 });
       expect(first.messages[1]).toBe('cookie none');
-      const second = await dial(page, `ws://127.0.0.1:${port}/`);
+      const second = await dial(`ws://127.0.0.1:${port}/`);
       expect(second.messages[1]).toBe('cookie seen=1; hidden=2');
     });
   });
@@ -256,23 +252,23 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
       [[], ['a'], ''],
     ])('negotiates a subprotocol: of %j and %j, %j', async (offered, ours, chosen) => {
       const { port } = await site({ subprotocols: ours });
-      const page = await open(`http://127.0.0.1:${port}/`);
-      const seen = await dial(page, `ws://127.0.0.1:${port}/`, offered);
+      await page.goto(`http://127.0.0.1:${port}/`);
+      const seen = await dial(`ws://127.0.0.1:${port}/`, offered);
       expect(seen).toMatchObject({ events: ['open', 'close'], protocol: chosen });
     });
 
     it('fails without a common subprotocol', async () => {
       const { port } = await site({ subprotocols: ['c'] });
-      const page = await open(`http://127.0.0.1:${port}/`);
-      expect(await dial(page, `ws://127.0.0.1:${port}/`, ['a'])).toMatchObject(REFUSED);
+      await page.goto(`http://127.0.0.1:${port}/`);
+      expect(await dial(`ws://127.0.0.1:${port}/`, ['a'])).toMatchObject(REFUSED);
     });
 
     it('fails in the same way for every status', async () => {
       let refuse = 0;
       const { port } = await site({ authenticate: () => ({ refuse }) });
-      const page = await open(`http://127.0.0.1:${port}/`);
+      await page.goto(`http://127.0.0.1:${port}/`);
       for (refuse of [302, 400, 401, 403, 404, 429, 500, 503]) {
-        expect(await dial(page, `ws://127.0.0.1:${port}/`)).toMatchObject(REFUSED);
+        expect(await dial(`ws://127.0.0.1:${port}/`)).toMatchObject(REFUSED);
       }
     });
   });

@@ -1,6 +1,6 @@
 // The demo in a real browser. Screenshots go to .out/screenshots/ of the workspace.
 import { fileURLToPath } from 'node:url';
-import { lacksChromium, launchChromium } from '@ws/tests/chromium';
+import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import axe, { type AxeResults } from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -26,7 +26,7 @@ describe.skipIf(lacksChromium())('the chat page', () => {
   const errors: string[] = [];
 
   beforeAll(async () => {
-    [program, browser] = await Promise.all([startProgram(), launchChromium()]);
+    [program, browser] = await Promise.all([startProgram(), launchHeadlessShell()]);
   }, PATIENCE_MS);
   afterAll(async () => {
     await browser?.close();

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { lacksChromium, launchChromium } from '@ws/tests/chromium';
+import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import * as endpoint from '../endpoint.ts';
 import * as frames from '../frames.ts';
@@ -31,7 +31,7 @@ describe.skipIf(lacksChromium())('a page of a browser', () => {
       // A blank page has the origin "null".
       const [server, closed] = [serve(0, ['null']), serve(0)];
       await Promise.all([once(server, 'listening'), once(closed, 'listening')]);
-      const browser = await launchChromium();
+      const browser = await launchHeadlessShell();
       onTestFinished(async () => {
         await browser.close();
         server.close();

@@ -4,7 +4,7 @@ import { get } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { dial } from '@ws/node-client';
-import { lacksChromium, launchChromium } from '@ws/tests/chromium';
+import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import {
   type Example,
   endsWithSilentClient,
@@ -13,6 +13,7 @@ import {
   startExample,
 } from '@ws/tests/examples';
 import axe from 'axe-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const root = join(import.meta.dirname, '../../..');
@@ -54,68 +55,54 @@ describe('examples/dashboard', () => {
     await later.close();
   });
 
-  describe.skipIf(lacksChromium())('in a browser', () => {
+  describe.skipIf(lacksChromium())('in a browser', { timeout: 60_000 }, () => {
+    let browser: Browser;
+    beforeAll(async () => {
+      browser = await launchHeadlessShell();
+    }, 60_000);
+    afterAll(() => browser?.close());
+
     it.each([
       ['wide', 1280, 800],
       ['narrow', 375, 740],
-    ])(
-      'draws on a %s window, and axe finds nothing serious',
-      { timeout: 60_000 },
-      async (name, width, height) => {
-        const browser = await launchChromium();
-        try {
-          const page = await browser.newPage({ viewport: { width, height } });
-          const errors: string[] = [];
-          page.on('pageerror', (error) => errors.push(String(error)));
-          await page.goto(`${example.url}/`);
-          await page.getByText('live', { exact: true }).waitFor();
-          await page.waitForFunction(
-            `[...document.querySelectorAll('output')].every(({ textContent }) => textContent !== '')`,
-          );
-          // Wait until each chart has coloured pixels.
-          await page.waitForFunction(`[...document.querySelectorAll('canvas')].every((canvas) =>
+    ])('draws on a %s window, and axe finds nothing serious', async (name, width, height) => {
+      const page = await browser.newPage({ viewport: { width, height } });
+      const errors: string[] = [];
+      page.on('pageerror', (error) => errors.push(String(error)));
+      await page.goto(`${example.url}/`);
+      await page.getByText('live', { exact: true }).waitFor();
+      await page.waitForFunction(
+        `[...document.querySelectorAll('output')].every(({ textContent }) => textContent !== '')`,
+      );
+      // Wait until each chart has coloured pixels.
+      await page.waitForFunction(`[...document.querySelectorAll('canvas')].every((canvas) =>
           canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((byte) => byte !== 0))`);
-          const overflow = 'document.documentElement.scrollWidth > window.innerWidth';
-          expect(await page.evaluate(overflow)).toBe(false);
-          await mkdir(screenshots, { recursive: true });
-          await page.screenshot({
-            path: join(screenshots, `dashboard-${name}.png`),
-            fullPage: true,
-          });
-          await page.evaluate(axe.source);
-          const { violations } = await page.evaluate<{
-            violations: { id: string; impact: string }[];
-          }>('axe.run()');
-          expect(violations.filter(({ impact }) => /serious|critical/.test(impact))).toEqual([]);
-          expect(errors).toEqual([]);
-        } finally {
-          await browser.close();
-        }
-      },
-    );
-  });
+      const overflow = 'document.documentElement.scrollWidth > window.innerWidth';
+      expect(await page.evaluate(overflow)).toBe(false);
+      await mkdir(screenshots, { recursive: true });
+      await page.screenshot({ path: join(screenshots, `dashboard-${name}.png`), fullPage: true });
+      await page.evaluate(axe.source);
+      const { violations } = await page.evaluate<{
+        violations: { id: string; impact: string }[];
+      }>('axe.run()');
+      expect(violations.filter(({ impact }) => /serious|critical/.test(impact))).toEqual([]);
+      expect(errors).toEqual([]);
+      await page.close();
+    });
 
-  describe.skipIf(lacksChromium())('whose server restarts', () => {
-    it('shows that it is not connected, and connects again', { timeout: 60_000 }, async () => {
-      const browser = await launchChromium();
+    it('shows that it is not connected, and connects again, when its server restarts', async () => {
       const first = await start();
+      const page = await browser.newPage();
+      await page.goto(`${first.url}/`);
+      await page.getByText('live', { exact: true }).waitFor();
+      await first.stop();
+      await page.getByText('not connected', { exact: true }).waitFor();
+      const second = await startExample('dashboard', { EVERY_MS: '50', PORT: String(first.port) });
       try {
-        const page = await browser.newPage();
-        await page.goto(`${first.url}/`);
         await page.getByText('live', { exact: true }).waitFor();
-        await first.stop();
-        await page.getByText('not connected', { exact: true }).waitFor();
-        const second = await startExample('dashboard', {
-          EVERY_MS: '50',
-          PORT: String(first.port),
-        });
-        try {
-          await page.getByText('live', { exact: true }).waitFor();
-        } finally {
-          await second.stop();
-        }
       } finally {
-        await browser.close();
+        await second.stop();
+        await page.close();
       }
     });
   });

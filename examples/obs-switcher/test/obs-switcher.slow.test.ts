@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { get } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { connect } from '@ws/obs';
-import { lacksChromium, launchChromium } from '@ws/tests/chromium';
+import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import { type Example, rejectsUsedPort, startExample } from '@ws/tests/examples';
 import { FakeObs } from '@ws/tests/obs';
 import axe from 'axe-core';
@@ -47,7 +47,7 @@ describe('examples/obs-switcher', () => {
           },
         },
       });
-      const browser = await launchChromium();
+      const browser = await launchHeadlessShell();
       try {
         const page = await browser.newPage();
         const errors: string[] = [];

@@ -35,16 +35,15 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch, stream }) => {
 
     beforeAll(async () => {
       browser = await launch();
+      page = await browser.newPage();
+      page.on('pageerror', (error) => errors.push(String(error)));
     }, 60_000);
     afterAll(() => browser?.close(), 60_000);
     beforeEach(async () => {
       site = await startSite();
-      page = await browser.newPage();
-      page.on('pageerror', (error) => errors.push(String(error)));
       await page.goto(site.url);
     }, 60_000);
     afterEach(async () => {
-      await page.close();
       await site.server.close({ timeout: 100 });
       expect(errors.splice(0)).toEqual([]);
     }, 60_000);

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Obs } from '@ws/obs';
-import { launchChromium } from '@ws/tests/chromium';
+import { launchHeadlessShell } from '@ws/tests/chromium';
 import { startExample } from '@ws/tests/examples';
 
 const PICTURES = join(import.meta.dirname, '../../../../.out/screenshots');
@@ -50,7 +50,7 @@ export async function switchByPage(
   scene: string,
 ): Promise<SwitcherPage> {
   const example = await startExample('obs-switcher');
-  const browser = await launchChromium();
+  const browser = await launchHeadlessShell();
   try {
     const page = await browser.newPage({ viewport: { width: 800, height: 560 } });
     await page.goto(`${example.url}/`);
