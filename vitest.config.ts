@@ -23,7 +23,8 @@ export default defineConfig({
           exclude: [...configDefaults.exclude, LONG, ATTACKS, ...ISOLATED],
           // The files of a worker share its modules, which are loaded once.
           isolate: false,
-          maxWorkers: 2,
+          // One waits while two compute.
+          maxWorkers: 3,
           sequence: { groupOrder: 0 },
         },
       },
@@ -54,8 +55,8 @@ export default defineConfig({
           name: 'isolated',
           include: ISOLATED,
           exclude: [...configDefaults.exclude, LONG, ...ISOLATED_ATTACKS],
-          maxWorkers: 2,
-          sequence: { groupOrder: 1 },
+          maxWorkers: 3,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

@@ -166,8 +166,8 @@ describe('a client that disconnects while authenticate runs', () => {
       await call;
       client.stream.resetAndDestroy();
       await server.outcome(server.outcomes.length);
-      let status = 503;
-      while (n === 0 && status === 503 && performance.now() - start < 200) {
+      let status = n === 0 ? 503 : 0;
+      while (status === 503) {
         ({ status } = await exchange(server.port, request({ without: ['sec-websocket-key'] })));
       }
     }
