@@ -252,21 +252,29 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     });
   }
 
-  /** Iterates over the messages: see `Conn`. `break` leaves the connection open. */
+  /**
+   * Iterates over the messages: see `Conn`. `break` leaves the connection open. A pending `next` is
+   * done then: it takes no message.
+   */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
     const end = { done: true, value: undefined } as const;
+    let leave = nothing;
     return {
       next: () =>
         handled(
-          this.#read('for await').then(
-            (value) => ({ done: false, value }),
-            (error) => {
-              if (isNormalEnd(error)) return end;
-              throw error;
-            },
-          ),
+          new Promise((resolve, reject) => {
+            const stop = this.#reads.read(
+              'for await',
+              (value) => resolve({ done: false, value }),
+              (error) => (error === end || isNormalEnd(error) ? resolve(end) : reject(error)),
+            );
+            leave = () => stop(end);
+          }),
         ),
-      return: () => Promise.resolve(end),
+      return: async () => {
+        leave();
+        return end;
+      },
       [Symbol.asyncIterator]() {
         return this;
       },

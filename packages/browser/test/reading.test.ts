@@ -155,13 +155,27 @@ describe('BrowserConn, iterated', () => {
 });
 
 describe('the iterator of a BrowserConn', () => {
-  it('returns while a read is pending', async () => {
+  it('ends a pending read when it returns, as that of Conn, and loses no message', async () => {
     const { conn, socket } = connected();
     const messages = conn[Symbol.asyncIterator]();
     const pending = messages.next();
     expect(await messages.return!()).toEqual({ done: true, value: undefined });
+    expect(await pending).toEqual({ done: true, value: undefined });
+    const next = conn.readMessage();
     socket.message('a');
-    expect((await pending).value.text()).toBe('a');
+    expect((await next).text()).toBe('a');
+  });
+
+  it('leaves a read of another reader when it returns', async () => {
+    const { conn, socket } = connected();
+    socket.message('a');
+    const messages = conn[Symbol.asyncIterator]();
+    expect((await messages.next()).value.text()).toBe('a');
+    const next = conn.readMessage();
+    expect(await rejection(messages.next())).toMatchObject({ code: 'WS_ERR_READ_PENDING' });
+    await messages.return!();
+    socket.message('b');
+    expect((await next).text()).toBe('b');
   });
 });
 
