@@ -90,8 +90,6 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   #writers = 0;
   /** The number of the last call without `queue`: it closes all writers before its own. */
   #closeBefore = 0;
-  /** The error of a deadline that expired while nothing waited: the next write fails with it. */
-  #expired: TimeoutError | undefined;
   #cancelReadDeadline: () => void = nothing;
   #cancelWriteDeadline: () => void = nothing;
 
@@ -110,22 +108,20 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
 
   #listen(opened: () => void): void {
     const socket = this.#socket;
-    const on = (type: string, listener: (event: WebSocketEvent) => void): void =>
-      socket.addEventListener(type, listener);
     let connecting = socket.readyState === 0;
     socket.binaryType = 'arraybuffer';
-    on('open', () => {
+    socket.addEventListener('open', () => {
       connecting = false;
       opened();
       this.#reads.serve();
     });
-    on('message', ({ data }) => this.#reads.add(data));
-    on('error', ({ error }) => {
+    socket.addEventListener('message', ({ data }: WebSocketEvent) => this.#reads.add(data));
+    socket.addEventListener('error', ({ error }: WebSocketEvent) => {
       this.#cause = error;
       // Node 22 sends no close event after a dial that failed.
       if (connecting) setTimeout(() => this.#ended());
     });
-    on('close', ({ code, reason, wasClean }) => {
+    socket.addEventListener('close', ({ code, reason, wasClean }: WebSocketEvent) => {
       // Deno reports 0 for a broken connection.
       this.#ended(code || undefined, reason, wasClean);
     });
@@ -326,7 +322,6 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     return attempt(() => {
       const payload = payloadOf(method, type, data);
       checkType(method, type);
-      if (this.#expired !== undefined) this.#expire(this.#expired);
       if (options === undefined) return this.#writes.send(payload);
       checkNames(method, options, ['compress', 'signal']);
       return bounded<void>(options, (resolve, reject) => {
@@ -406,10 +401,14 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
 
   /** Sets a deadline for writes: see `Conn.setWriteDeadline`. */
   setWriteDeadline(at: Date | number | null): void {
-    this.#expired = undefined;
+    this.#writes.expired = nothing;
     this.#cancelWriteDeadline = deadline('write', at, this.#cancelWriteDeadline, (error) => {
-      if (this.bufferedAmount > 0) this.#expire(error);
-      else this.#expired = error;
+      this.#writes.expired = () => {
+        this.#failure ??= { error, code: 1006 };
+        this.#writes.fail(error);
+        this.terminate();
+      };
+      if (this.bufferedAmount > 0) this.#writes.expired();
     });
   }
 
@@ -524,13 +523,6 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     this.#socket.close(code);
     const cancel = after(CLOSE_TIMEOUT, () => this.terminate());
     void this.closed.then(cancel);
-  }
-
-  /** Ends the connection after a write deadline. */
-  #expire(error: TimeoutError): void {
-    this.#failure ??= { error, code: 1006 };
-    this.#writes.fail(error);
-    this.terminate();
   }
 
   #ended(code = 1006, reason = '', wasClean = false): void {

@@ -40,7 +40,7 @@ export async function dial(url: string | URL, options: DialOptions = {}): Promis
   // A query may have a secret.
   const [name] = target.href.split('?');
   return bounded<BrowserConn>(
-    { signal: options.signal, timeout: timeout === Infinity ? undefined : timeout },
+    { signal: options.signal, timeout },
     (resolve, reject) => {
       let stop: () => void;
       const failed = (cause: unknown): void =>

@@ -114,7 +114,8 @@ export function checkDialOptions(options: DialOptions): DialPlan {
     ...checkConnOptions(options),
     // The class checks their characters.
     subprotocols: protocols,
-    handshakeTimeout: boundOf('handshakeTimeout', handshakeTimeout),
+    handshakeTimeout:
+      handshakeTimeout === false ? undefined : whole('handshakeTimeout', handshakeTimeout),
     WebSocket,
     WebSocketStream: stream === 'auto' ? (WebSocketStream ?? web.WebSocketStream) : undefined,
   };

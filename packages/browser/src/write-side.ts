@@ -13,6 +13,8 @@ export class WriteSide {
   messages = 0;
   /** Bytes of the messages. */
   bytes = 0;
+  /** Ends the connection after an expired deadline. */
+  expired: () => void = nothing;
   readonly #socket: PageSocket;
   readonly #settings: BrowserConnSettings;
   readonly #closed: Promise<unknown>;
@@ -42,6 +44,7 @@ export class WriteSide {
 
   /** A rejected promise when no message is accepted any more. */
   get rejection(): Promise<never> | undefined {
+    this.expired();
     // A socket that closes would drop a message without an error.
     if (this.#ended === undefined && this.#socket.readyState < 2) return undefined;
     return handled(this.#rejectLate());
@@ -66,10 +69,12 @@ export class WriteSide {
     const { rejection, buffered } = this;
     if (rejection !== undefined) return rejection;
     // A UTF-16 unit has at most three bytes in UTF-8.
-    if (buffered > 0 && !waited && this.overflow(buffered, data.length * 3)) {
-      const full = this.overflow(buffered, bytesOf('', data).length);
-      if (full !== undefined) return rejected(full);
-    }
+    const full =
+      buffered > 0 &&
+      !waited &&
+      this.overflow(buffered, data.length * 3) &&
+      this.overflow(buffered, bytesOf('', data).length);
+    if (full) return rejected(full);
     if (socket.readyState > 0) socket.send(data);
     else {
       this.#early.push(data.slice());
@@ -88,9 +93,7 @@ export class WriteSide {
 
   /** Resolves below the high-water mark; undefined while there is room. */
   untilWritable(): Promise<void> | undefined {
-    if (this.#isLow) return undefined;
-    this.#drained ??= handled(this.#untilLow());
-    return this.#drained;
+    return this.#isLow ? undefined : (this.#drained ??= handled(this.#untilLow()));
   }
 
   async #untilLow(): Promise<void> {

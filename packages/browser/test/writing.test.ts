@@ -9,12 +9,15 @@ import {
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   BackpressureError,
+  type BrowserConn,
   CloseSentError,
+  type GatheringWriter,
   type MessageStreams,
   TimeoutError,
   UnsupportedError,
   WriteClosedError,
 } from '../src/index.ts';
+import { messageOf } from '../src/payload.ts';
 import { connected, isPending, rejection, stubReportError } from './support.ts';
 
 let reported: ReturnType<typeof vi.fn>;
@@ -280,6 +283,23 @@ describe('BrowserConn.setWriteDeadline', () => {
     expect(conn.state).toBe('open');
     expect(await rejection(conn.send('b'))).toBeInstanceOf(TimeoutError);
     expect(conn.state).toBe('closed');
+  });
+
+  it('fails the first call of nextWriter, of an open writer and of a backlog after the deadline', async () => {
+    const calls: ((conn: BrowserConn, writer: GatheringWriter) => Promise<unknown>)[] = [
+      (conn) => conn.nextWriter(TextMessage),
+      (_, writer) => writer.write('b'),
+      (_, writer) => writer.close(),
+      (conn) => conn.internals.sendWaiting(messageOf('b')),
+    ];
+    for (const call of calls) {
+      const { conn, socket } = connected();
+      const writer = await conn.nextWriter(TextMessage);
+      await writer.write('a');
+      conn.setWriteDeadline(0);
+      expect(await rejection(call(conn, writer))).toBeInstanceOf(TimeoutError);
+      expect([conn.state, socket.sent]).toEqual(['closed', []]);
+    }
   });
 });
 
