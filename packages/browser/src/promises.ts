@@ -46,7 +46,8 @@ export function bounded<T>(
   ) => (reason: unknown) => void,
   text = `timed out after ${timeout} ms (option timeout)`,
 ): Promise<T> {
-  if (signal !== undefined && kind(signal) !== 'AbortSignal') {
+  // A TaskSignal is an AbortSignal too.
+  if (signal !== undefined && !kind(signal).endsWith('Signal')) {
     throw badType('signal: expected an AbortSignal', signal);
   }
   const ms = timeout === undefined ? Infinity : whole('timeout', timeout);

@@ -70,6 +70,15 @@ describe('BrowserConn.readMessage', () => {
     expect((await conn.readMessage({ timeout: 1000 })).text()).toBe('next');
   });
 
+  it('takes a TaskSignal, which is an AbortSignal', async () => {
+    const { conn } = connected();
+    const stop = new AbortController();
+    Object.defineProperty(stop.signal, Symbol.toStringTag, { value: 'TaskSignal' });
+    const reading = rejection(conn.readMessage({ signal: stop.signal }));
+    stop.abort(new Error('stop'));
+    expect((await reading).message).toBe('stop');
+  });
+
   it('does not start with an aborted signal', async () => {
     const { conn, socket } = connected();
     expect(await rejection(conn.readMessage({ signal: AbortSignal.abort(5) }))).toBe(5);
