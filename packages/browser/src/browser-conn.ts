@@ -59,7 +59,7 @@ const WAIT_OPTION_NAMES = ['signal', 'timeout'];
  *
  * A promise of a BrowserConn that you ignore causes no unhandled rejection. {@link closed} reports
  * how the connection ended. Errors of your functions and of wrong arguments go to the global
- * `reportError`: they are in the page's console.
+ * `reportError`: they are in the page's console. Deno and Node print them.
  *
  * @typeParam Data - The type of {@link BrowserConn.data}.
  */
@@ -103,11 +103,6 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     this.#writes = new WriteSide(socket, settings, this.closed);
     const pull = (): void => socket.pull?.();
     this.#reads = new ReadSide(settings, (error, code) => this.#fail(error, code), pull);
-    this.#listen(opened);
-  }
-
-  #listen(opened: () => void): void {
-    const socket = this.#socket;
     let connecting = socket.readyState === 0;
     socket.binaryType = 'arraybuffer';
     socket.addEventListener('open', () => {

@@ -12,6 +12,7 @@ declare const TextEncoder: { new (): { encode(text: string): Uint8Array } };
 declare const setTimeout: (callback: () => void, ms?: number) => unknown;
 declare const clearTimeout: (timer: unknown) => void;
 // Node has no `reportError`. Pages have a `document`, pages and workers a `location`.
+declare var Deno: object | undefined;
 declare var reportError: ((error: unknown) => void) | undefined;
 declare var document: { readonly baseURI: string } | undefined;
 declare var location: { readonly href: string } | undefined;
