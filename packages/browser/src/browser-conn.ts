@@ -585,8 +585,8 @@ function deadline(
   expired: (error: TimeoutError) => void,
 ): () => void {
   const ms = at === null ? Infinity : +at - Date.now();
-  // NaN for undefined and bad dates.
-  if (Number.isNaN(ms) || typeof at === 'string')
+  // NaN for undefined and bad dates. `+` takes strings and booleans too.
+  if (Number.isNaN(ms) || /^[sb]/.test(typeof at))
     throw new TypeError('deadline: expected a Date, ms since 1970 or null');
   cancelBefore();
   const expire = (): void =>

@@ -120,5 +120,5 @@ export function checkDialOptions(options: DialOptions): DialPlan {
     WebSocketStream: stream === 'auto' ? (WebSocketStream ?? web.WebSocketStream) : undefined,
   };
   if (typeof (plan.WebSocketStream ?? WebSocket) === 'function') return plan;
-  throw new TypeError('dial: this runtime has no WebSocket; pass a class as the option WebSocket');
+  throw new TypeError('dial: no global WebSocket; pass a class as the option WebSocket');
 }

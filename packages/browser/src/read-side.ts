@@ -182,10 +182,9 @@ export class ReadSide {
   /** Whether `error` is that of a call after the end: the handler has not failed. */
   #isLate(error: unknown): boolean {
     const ended = this.#ended;
-    return (
-      (ended !== undefined && error === ended.reason) ||
-      ((ended !== undefined || this.#dropping) && error instanceof CloseSentError)
-    );
+    return error instanceof CloseSentError
+      ? ended !== undefined || this.#dropping
+      : ended !== undefined && error === ended.reason;
   }
 
   /** @throws ReadPendingError */

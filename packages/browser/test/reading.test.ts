@@ -530,7 +530,7 @@ describe('BrowserConn.setReadDeadline', () => {
     expect(vi.getTimerCount()).toBeLessThanOrEqual(before);
     socket.message('a');
     expect((await conn.readMessage()).text()).toBe('a');
-    for (const at of [NaN, new Date(NaN), 'now', '5', undefined]) {
+    for (const at of [NaN, new Date(NaN), 'now', '5', undefined, false, true]) {
       expect(() => conn.setReadDeadline(at as never)).toThrow(/deadline/);
     }
   });
