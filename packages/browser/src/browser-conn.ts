@@ -367,8 +367,10 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     }
     await before?.ended;
     const { rejection } = this.#writes;
-    if (rejection !== undefined) writer.abort();
-    await rejection;
+    if (rejection !== undefined) {
+      writer.abort();
+      return rejection;
+    }
     this.#openWriter = writer;
     if (turn < this.#closeBefore) void writer[Symbol.asyncDispose]();
     return writer;

@@ -428,6 +428,17 @@ describe('BrowserConn.nextWriter', () => {
     expect(socket.sent).toEqual([]);
   });
 
+  it('rejects a writer that waits when the connection ends while the one before opens', async () => {
+    for (let turns = 0; turns < 5; turns++) {
+      const { conn } = connected();
+      void conn.nextWriter(TextMessage);
+      const waits = rejection(conn.nextWriter(TextMessage, { queue: true }));
+      for (let i = 0; i < turns; i++) await Promise.resolve();
+      conn.terminate();
+      expect(await waits).toMatchObject({ closeCode: 1006 });
+    }
+  });
+
   it('bounds what it gathers', async () => {
     const { conn, socket } = connected({ maxBufferedAmount: 3 });
     const writer = await conn.nextWriter(TextMessage);
