@@ -34,6 +34,15 @@ describe('BrowserConn.readMessage', () => {
     expect(binary.data).toEqual(Uint8Array.of(1, 2, 3));
   });
 
+  it('keeps the text of a message whose bytes its owner changes, and sends the bytes', async () => {
+    const { conn, socket } = connected();
+    socket.message('abc');
+    const message = await conn.readMessage();
+    message.data[0] = 0x7a;
+    await conn.send(message);
+    expect([message.text(), socket.sent]).toEqual(['abc', ['zbc']]);
+  });
+
   it('keeps empty messages and a byte order mark', async () => {
     const { conn, socket } = connected();
     socket.message('');
