@@ -85,6 +85,9 @@ export function resultsOf({ results }: Fields): BatchResult[] {
 export function refusalOf(requestType: string, answer: Fields): ObsRequestError | undefined {
   const { result, code, comment } = fieldsOf(answer['requestStatus']);
   if (result === true) return undefined;
-  const status: RequestStatus = typeof code === 'number' ? (code as RequestStatus) : UNKNOWN_STATUS;
-  return new ObsRequestError(requestType, status, comment);
+  return new ObsRequestError(
+    requestType,
+    typeof code === 'number' ? (code as RequestStatus) : UNKNOWN_STATUS,
+    comment,
+  );
 }

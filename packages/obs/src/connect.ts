@@ -92,14 +92,20 @@ export function planConnect(
         challenge === undefined || password === undefined
           ? undefined
           : await proofOf(password, fieldsOf(challenge));
-      const identify = { rpcVersion, authentication, eventSubscriptions };
-      const { negotiatedRpcVersion } = await ask(IDENTIFIED, { op: IDENTIFY, d: identify });
-      const info = {
-        obsWebSocketVersion,
-        obsStudioVersion,
-        rpcVersion: typed('negotiatedRpcVersion', 'number', negotiatedRpcVersion),
-      };
-      return new Obs(conn, info as ObsInfo, encoding, report);
+      const { negotiatedRpcVersion } = await ask(IDENTIFIED, {
+        op: IDENTIFY,
+        d: { rpcVersion, authentication, eventSubscriptions },
+      });
+      return new Obs(
+        conn,
+        {
+          obsWebSocketVersion,
+          obsStudioVersion,
+          rpcVersion: typed('negotiatedRpcVersion', 'number', negotiatedRpcVersion),
+        } as ObsInfo,
+        encoding,
+        report,
+      );
     },
   };
 }

@@ -29,13 +29,15 @@ export type ObsClose = CloseInfo;
 /** A logged-in connection to OBS: requests with their answers, and events. */
 export class ObsConnection {
   readonly closed: Promise<CloseInfo>;
-  readonly listeners: Listeners = new Listeners((error, where) => this.#report(error, where));
   readonly #conn: ObsConn;
   readonly #encoding: Encoding | undefined;
   readonly #reporter: Report | undefined;
   readonly #waits = new Waits();
   #lastId = 0;
   #closeError: ObsCloseError | undefined;
+  readonly #report = (error: unknown, where: string): void =>
+    reportError(this.#reporter, portablePlatform, error, { where });
+  readonly listeners: Listeners = new Listeners(this.#report);
 
   /** @param receive - Gets each message. It may throw an ObsProtocolError. */
   constructor(
@@ -58,10 +60,6 @@ export class ObsConnection {
     // In a later turn: the code after `await connect()` can add listeners before the first event.
     // `closed` has the reason of a rejection.
     portablePlatform.yield(() => void handled(conn.receive(received)));
-  }
-
-  #report(error: unknown, where: string): void {
-    reportError(this.#reporter, portablePlatform, error, { where });
   }
 
   /**

@@ -39,8 +39,7 @@ export class Listeners {
     const failed = (error: unknown): void => this.#failed(error, `listener of ${event}`);
     const listeners = this.#byEvent.get(event);
     // A copy: a listener that another one adds gets the next event.
-    const called = [...(listeners ?? [])];
-    for (const listener of called) {
+    for (const listener of new Set(listeners)) {
       try {
         // Another listener may have removed it.
         if (listeners!.has(listener)) onRejection(listener[0](data), failed);
@@ -70,8 +69,9 @@ export class Listeners {
       this.on(type, (data) => {
         if (events.push({ type, data }) > MAX_EVENTS) {
           events = [];
-          const text = `more than ${MAX_EVENTS} events wait for the loop over events()`;
-          finish(new BackpressureError(text));
+          finish(
+            new BackpressureError(`more than ${MAX_EVENTS} events wait for the loop over events()`),
+          );
         }
         wake();
       }),

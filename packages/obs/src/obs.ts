@@ -200,9 +200,9 @@ export class Obs implements AsyncDisposable {
   };
 
   #release(): void {
-    const held = this.#held ?? [];
+    const held = this.#held;
     this.#held = undefined;
-    for (const send of held) this.#schedule(send);
+    held?.forEach(this.#schedule);
   }
 
   /**

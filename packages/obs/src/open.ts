@@ -59,7 +59,7 @@ export async function open<T>(
     throw error;
   } finally {
     // Clears the timer.
-    waits.end(undefined);
+    waits.end();
   }
 }
 

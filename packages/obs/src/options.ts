@@ -67,8 +67,12 @@ export function waitOf(
 ): Wait {
   checkOptionNames(method, options, ['signal', 'timeout', ...names], 'reject');
   const { signal, timeout } = options;
-  const isSignal = signal === undefined || typeof signal?.addEventListener === 'function';
-  expect(isSignal, 'signal', 'an AbortSignal', signal);
+  expect(
+    signal === undefined || typeof signal?.addEventListener === 'function',
+    'signal',
+    'an AbortSignal',
+    signal,
+  );
   return { signal, timeout: duration('timeout', timeout, 10_000, true) };
 }
 

@@ -77,7 +77,7 @@ export class Waits {
   }
 
   /** Rejects all promises. */
-  end(reason: unknown): void {
+  end(reason?: unknown): void {
     for (const id in this.#byId) this.reject(id, reason);
     this.#check();
   }
