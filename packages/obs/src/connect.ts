@@ -6,7 +6,7 @@ import { ObsProtocolError } from './errors.ts';
 import { checkSubscriptions, Obs, type ObsInfo } from './obs.ts';
 import { exchange, open, type Plan } from './open.ts';
 import { expectType, type OpenOptions, openWaitOf } from './options.ts';
-import { HELLO, IDENTIFIED, IDENTIFY } from './wire.ts';
+import { EVENT, HELLO, IDENTIFIED, IDENTIFY } from './wire.ts';
 
 /** Options of {@link connect}. */
 export interface ConnectOptions extends OpenOptions {
@@ -79,7 +79,9 @@ export function planConnect(
     waitsFor: 'Hello of obs-websocket 5 (before OBS 28, use connectV4 of @ws/obs/v4)',
     async login(conn) {
       const ask = async (op: number, fields?: Fields): Promise<Fields> => {
-        const answer = await exchange(conn, encoding, fields);
+        let answer = await exchange(conn, encoding, fields);
+        // The threads of OBS may send events before Identified.
+        while (answer['op'] === EVENT) answer = await exchange(conn, encoding);
         if (answer['op'] === op) return fieldsOf(answer['d']);
         throw new ObsProtocolError(`expected op ${op} of obs-websocket 5; is it another server?`);
       };

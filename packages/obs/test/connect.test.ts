@@ -87,6 +87,25 @@ describe('connect', () => {
     },
   );
 
+  it('drops events that OBS sends before Identified', async () => {
+    const fake = await startFake({ ignoresIdentify: true });
+    const obs = await connect(fake.url, {
+      dial: async (url, options) => {
+        const conn = await dial(url, options);
+        const send = conn.send.bind(conn);
+        conn.send = async (message) => {
+          await send(message);
+          conn.send = send;
+          for (let i = 0; i < 2; i++) fake.sendRaw('{"op":5,"d":{"eventType":"ExitStarted"}}');
+          fake.sendRaw('{"op":2,"d":{"negotiatedRpcVersion":1}}');
+        };
+        return conn;
+      },
+    });
+    expect(obs.info.rpcVersion).toBe(1);
+    await obs.close();
+  });
+
   it.each(['null', '{}', '{"salt":"x"}', '{"salt":{"toString":1},"challenge":"x"}'])(
     'rejects a server whose challenge is %s',
     async (authentication) => {
