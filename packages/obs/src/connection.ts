@@ -93,6 +93,8 @@ export class ObsConnection {
       return result;
     } catch (error) {
       if (!(error instanceof WebSocketError)) this.#report(error, method);
+      // `schedule` may throw after the wait has begun.
+      this.#waits.reject(id, error);
       return rejected(error);
     }
   }

@@ -431,7 +431,10 @@ describe('Obs.reidentify', () => {
     const { fake, obs } = await connected({ holdsReidentify: true });
     const done = obs.reidentify();
     const calls = Array.from({ length: 1_000 }, () => obs.call('GetStats'));
-    expect(await rejection(obs.call('GetStats'))).toBeInstanceOf(BackpressureError);
+    const { signal } = new AbortController();
+    const refused = obs.call('GetStats', undefined, { signal, timeout: false });
+    expect(await rejection(refused)).toBeInstanceOf(BackpressureError);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
     await fake.reidentified(1);
     fake.answerReidentify();
     await Promise.all([done, ...calls]);
