@@ -1,4 +1,4 @@
-import { type Fields, fieldsOf } from './encoding.ts';
+import { type Fields, fieldsOf, typed } from './encoding.ts';
 import { ObsProtocolError, ObsRequestError } from './errors.ts';
 import type { RequestStatus } from './generated/enums.ts';
 import type { Requests, Responses } from './generated/protocol.ts';
@@ -72,7 +72,7 @@ export function resultsOf({ results }: Fields): BatchResult[] {
   if (!Array.isArray(results)) throw new ObsProtocolError('an answer to a batch has no results');
   return results.map((result: unknown) => {
     const fields = fieldsOf(result);
-    const error = refusalOf(fields['requestType'] as string, fields);
+    const error = refusalOf(typed('requestType', 'string', fields['requestType']), fields);
     return { ...fields, error } as unknown as BatchResult;
   });
 }

@@ -31,7 +31,7 @@ export class ObsRequestError extends WebSocketError {
     const words = typeof comment === 'string' ? comment : '';
     const reason = status > 0 ? ` with status ${status}` : '';
     const why = words && `: ${printable(words)}`;
-    super(`OBS refused ${requestType}${reason}${why}`, 'WS_ERR_OBS_REQUEST');
+    super(`OBS refused ${printable(requestType)}${reason}${why}`, 'WS_ERR_OBS_REQUEST');
     this.requestType = requestType;
     this.status = status;
     this.comment = words;
@@ -98,7 +98,7 @@ export class ObsProtocolError extends WebSocketError {
   declare readonly code: 'WS_ERR_OBS_PROTOCOL';
 
   constructor(message: string, options?: ErrorOptions) {
-    super(message.slice(0, MAX_MESSAGE), 'WS_ERR_OBS_PROTOCOL', options);
+    super(printable(message.slice(0, MAX_MESSAGE)), 'WS_ERR_OBS_PROTOCOL', options);
   }
 
   override get name(): string {

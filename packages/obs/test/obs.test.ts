@@ -4,6 +4,7 @@ import {
   EventSubscription,
   type Obs,
   ObsCloseError,
+  ObsProtocolError,
   ObsRequestError,
   RequestStatus,
 } from '@ws/obs';
@@ -215,12 +216,34 @@ describe('Obs.batch', () => {
     const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
     const batch = obs.batch([{ requestType: 'GetStats' }, { requestType: 'GetStats' }]);
     await fake.requested('GetStats');
-    const accepted = '{"requestStatus":{"result":true,"code":100},"error":"mine"}';
+    const accepted =
+      '{"requestType":"GetStats","requestStatus":{"result":true,"code":100},"error":"mine"}';
     const refused = '{"requestType":"GetStats","requestStatus":{"result":false,"code":"600"}}';
     fake.sendRaw(`{"op":9,"d":{"requestId":"1","results":[${accepted},${refused}]}}`);
     const [first, second] = await batch;
     expect(first?.error).toBeUndefined();
     expect(second?.error).toMatchObject({ requestType: 'GetStats', status: RequestStatus.Unknown });
+  });
+
+  it('escapes the name of a refused request, which comes from OBS', async () => {
+    const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
+    const batch = obs.batch([{ requestType: 'GetStats' }]);
+    await fake.requested('GetStats');
+    const refused = '{"requestType":"\\u001b[2J","requestStatus":{"result":false,"code":600}}';
+    fake.sendRaw(`{"op":9,"d":{"requestId":"1","results":[${refused}]}}`);
+    const [result] = await batch;
+    expect(result?.error?.message).toContain('OBS refused \\u001b[2J with status 600');
+  });
+
+  it.each(['{"toString":1}', 'null'])('rejects for a result with the name %s', async (name) => {
+    const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
+    const batch = obs.batch([{ requestType: 'GetStats' }]);
+    await fake.requested('GetStats');
+    const refused = `{"requestType":${name},"requestStatus":{"result":false,"code":600}}`;
+    fake.sendRaw(`{"op":9,"d":{"requestId":"1","results":[${refused}]}}`);
+    const error = await rejection(batch);
+    expect(error).toBeInstanceOf(ObsProtocolError);
+    expect(error.message).toContain('requestType: expected string, got ');
   });
 
   it('resolves with the result of each request', async () => {
@@ -583,6 +606,7 @@ describe('a message that obs-websocket does not send', () => {
     ['{"op":5,"d":{"eventData":{}}}', 'eventType: expected string, got undefined'],
     ['[]', 'a message: expected object, got '],
     ['{"op":7,"d":{"requestId":"__proto__"}}', 'an answer without a call: id "__proto__"'],
+    ['{"op":7,"d":{"requestId":"\\u202e\\u009b"}}', 'call: id "\\u202e\\u009b"'],
     ['{"op":7,"d":{"requestId":{"toString":1}}}', 'an answer without a call'],
     [`{"op":7,"d":{"requestId":"${'9'.repeat(100_000)}"}}`, 'an answer without a call: id "999'],
   ])('is reported: %s', async (text, message) => {
