@@ -67,8 +67,19 @@ export function reconnectingObs(
     },
   );
   return {
-    async *[Symbol.asyncIterator]() {
-      for await (const conn of conns) yield opened.get(conn)!;
+    // No generator: its `return` would wait for the connect that it has to cancel.
+    [Symbol.asyncIterator]() {
+      const iterator = conns[Symbol.asyncIterator]();
+      return {
+        async next() {
+          const { done, value } = await iterator.next();
+          return done ? { done, value: undefined } : { done: false, value: opened.get(value)! };
+        },
+        async return() {
+          await iterator.return!();
+          return { done: true, value: undefined };
+        },
+      };
     },
   };
 }

@@ -1,3 +1,4 @@
+import { dial } from '@ws/node-client';
 import { type Obs, ObsCloseError, type ReconnectingObsOptions, reconnectingObs } from '@ws/obs';
 import { nothingUnhandled } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
@@ -39,6 +40,31 @@ describe('reconnectingObs', () => {
     }
     expect((await last!.call('GetVersion')).rpcVersion).toBe(1);
     await last!.close();
+  });
+
+  it('ends at once when return() is called during a wait or a connect', async () => {
+    let waiting!: AsyncIterator<Obs>;
+    let connecting!: AsyncIterator<Obs>;
+    const steps: unknown[] = [];
+    await new Promise<void>((failed) => {
+      const delays = { minDelay: 60_000, maxDelay: 60_000 };
+      waiting = iterate('ws://127.0.0.1:1', { ...delays, retry: () => failed() });
+      steps.push(waiting.next());
+    });
+    const fake = await startFake({ hello: false });
+    await new Promise<void>((dialed) => {
+      connecting = iterate(fake.url, {
+        timeout: false,
+        dial: (url, options) => {
+          dialed();
+          return dial(url, options);
+        },
+      });
+      steps.push(connecting.next());
+    });
+    const done = { done: true, value: undefined };
+    expect(await Promise.all([waiting.return?.(), connecting.return?.()])).toEqual([done, done]);
+    expect(await Promise.all(steps)).toEqual([done, done]);
   });
 
   it('throws for a wrong password', async () => {
