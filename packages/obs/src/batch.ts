@@ -41,7 +41,10 @@ export type BatchResult<T extends keyof Requests = keyof Requests> = {
 
 /** Options of `Obs.batch`. */
 export interface BatchOptions extends CallOptions {
-  /** Whether OBS stops at the first refused request. Default: false. */
+  /**
+   * Whether OBS stops at the first refused request. No effect with `execution: 'parallel'`.
+   * Default: false.
+   */
   readonly haltOnFailure?: boolean | undefined;
   /**
    * `'serial-realtime'`: one after the other, at once. `'serial-frame'`: one after the other, between

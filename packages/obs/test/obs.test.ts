@@ -285,6 +285,22 @@ describe('Obs.batch', () => {
     },
   );
 
+  it('resolves with the verdicts of a parallel batch in the order of their ends', async () => {
+    const later = new Promise<undefined>((resolve) => setImmediate(() => resolve(undefined)));
+    const { obs } = await connected({ respond: { StopStream: () => later } });
+    const results = await obs.batch(
+      [
+        { requestType: 'StopStream' },
+        { requestType: 'RemoveScene', requestData: { sceneName: 'None' } },
+      ],
+      { execution: 'parallel', haltOnFailure: true },
+    );
+    expect(results.map(({ requestType, error }) => [requestType, error?.status])).toEqual([
+      ['StopStream', RequestStatus.ResourceNotFound],
+      ['RemoveScene', undefined],
+    ]);
+  });
+
   it.each([
     [[{}], 'batch: expected an array of requests, got Object'],
     [[[], { execution: 'fast' }], 'execution: expected serial-realtime or'],

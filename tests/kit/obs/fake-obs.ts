@@ -286,7 +286,13 @@ export class FakeObs implements AsyncDisposable {
     const list = requests as readonly Data[];
     const answer = (each: Data): Promise<Data> => this.#answer(each, executionType as number);
     if (executionType === PARALLEL) {
-      return { requestId, results: await Promise.all(list.map(answer)) };
+      // Like OBS: the names have the order of the requests, the rest has the order of the ends.
+      const ended: Data[] = [];
+      await Promise.all(list.map(async (each) => ended.push(await answer(each))));
+      return {
+        requestId,
+        results: ended.map((result, i) => ({ ...result, requestType: list[i]!['requestType'] })),
+      };
     }
     const results: Data[] = [];
     for (const request of list) {
