@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { get } from 'node:http';
 import { text } from 'node:stream/consumers';
-import { connect } from '@ws/obs';
+import { connect, RequestStatus } from '@ws/obs';
 import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import { type Example, rejectsUsedPort, startExample } from '@ws/tests/examples';
-import { FakeObs } from '@ws/tests/obs';
+import { FakeObs, Refusal } from '@ws/tests/obs';
 import axe from 'axe-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -32,6 +32,35 @@ describe('examples/obs-switcher', () => {
   });
 
   describe.skipIf(lacksChromium())('in a browser', () => {
+    it('lists the scenes of an OBS that was not ready, and of another collection', {
+      timeout: 60_000,
+    }, async () => {
+      let asked = 0;
+      await using fake = await FakeObs.start({
+        respond: {
+          GetSceneList: () => {
+            if (asked++ === 0) throw new Refusal(RequestStatus.NotReady, 'OBS is not ready.');
+            const sceneName = `Scene ${asked}`;
+            return { currentProgramSceneName: sceneName, scenes: [{ sceneIndex: 0, sceneName }] };
+          },
+          GetSourceScreenshot: () => ({ imageData: PIXEL }),
+        },
+      });
+      const browser = await launchHeadlessShell();
+      try {
+        const page = await browser.newPage();
+        await page.goto(`${example.url}/`);
+        await page.getByLabel('Address').fill(fake.url);
+        await page.getByRole('button', { name: 'Connect' }).click();
+        await page.getByRole('button', { name: 'Scene 2', pressed: true }).waitFor();
+        await page.getByText('connected', { exact: true }).waitFor();
+        fake.emit('CurrentSceneCollectionChanged', { sceneCollectionName: 'Other' });
+        await page.getByRole('button', { name: 'Scene 3', pressed: true }).waitFor();
+      } finally {
+        await browser.close();
+      }
+    });
+
     it('switches scenes and shows the program, and axe finds nothing serious', {
       timeout: 60_000,
     }, async () => {
