@@ -102,6 +102,9 @@ export interface SceneItemTransform {
   readonly cropToBounds?: boolean;
 }
 
+/** The fields of `Of` that a request changes. */
+export type Changes<Of> = { readonly [Field in keyof Of]?: Of[Field] | undefined };
+
 /** A filter in a list. */
 export interface SourceFilter {
   readonly filterEnabled: boolean;
@@ -210,7 +213,7 @@ export interface FieldTypes {
   canvases: readonly Canvas[];
   filters: readonly SourceFilter[];
   inputAudioTracks: AudioTracks;
-  'SetInputAudioTracks.inputAudioTracks': Partial<AudioTracks>;
+  'SetInputAudioTracks.inputAudioTracks': Changes<AudioTracks>;
   'InputVolumeMeters.inputs': readonly InputVolumeMeter[];
   inputs: readonly Input[];
   keyModifiers: KeyModifiers;
@@ -220,7 +223,7 @@ export interface FieldTypes {
   'SceneItemListReindexed.sceneItems': readonly Pick<SceneItem, 'sceneItemId' | 'sceneItemIndex'>[];
   sceneItems: readonly SceneItem[];
   sceneItemTransform: SceneItemTransform;
-  'SetSceneItemTransform.sceneItemTransform': Partial<SceneItemTransform>;
+  'SetSceneItemTransform.sceneItemTransform': Changes<SceneItemTransform>;
   scenes: readonly Scene[];
   transitions: readonly SceneTransition[];
 

@@ -14,6 +14,18 @@ describe('the types of Obs', () => {
       obs.call('SetCurrentProgramScene', { sceneName: 'x' }),
       obs.call('SetCurrentProgramScene', { sceneUuid: 'x' }),
       obs.call('DuplicateSceneItem', { sceneName: 'x', sceneItemId: 1 }),
+      obs.call('SetInputAudioTracks', { inputName: 'x', inputAudioTracks: { 1: undefined } }),
+      obs.call('SetSceneItemTransform', {
+        sceneName: 'x',
+        sceneItemId: 1,
+        sceneItemTransform: { positionX: 1, rotation: undefined },
+      }),
+      obs.call('SetSceneItemTransform', {
+        sceneName: 'x',
+        sceneItemId: 1,
+        // @ts-expect-error -- no such field
+        sceneItemTransform: { x: 1 },
+      }),
       // @ts-expect-error -- the scene is missing
       obs.call('SetCurrentProgramScene'),
       // @ts-expect-error -- the scene is missing
