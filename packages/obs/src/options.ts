@@ -33,7 +33,10 @@ export interface OpenOptions {
   readonly password?: string | undefined;
   /** Cancels the connect at any stage. No effect after the connect has settled. */
   readonly signal?: AbortSignal | undefined;
-  /** Time in ms to connect and to authenticate; `false`: no bound. Default: 10,000. */
+  /**
+   * Time in ms to connect and to authenticate; `false`: no bound. Default: 10,000. The default
+   * `dial` has its own bound of 45 s for the handshake, its option `handshakeTimeout`.
+   */
   readonly timeout?: number | false | undefined;
   /** Default: `dial` of `@ws/node-client`; in browsers, of `@ws/browser`. */
   readonly dial?: ObsDial | undefined;
