@@ -4,10 +4,13 @@ import { type ConnectOptions, DEFAULT_URL, planConnect } from './connect.ts';
 import { ObsCloseError, ObsProtocolError } from './errors.ts';
 import type { Obs } from './obs.ts';
 import { open } from './open.ts';
-import { expectType, type ObsConn } from './options.ts';
+import { expect, expectType, type ObsConn } from './options.ts';
 import { MESSAGE_DECODE_ERROR, SESSION_INVALIDATED } from './wire.ts';
 
-/** Options of {@link reconnectingObs}: those of `connect` and of `reconnecting`. */
+/**
+ * Options of {@link reconnectingObs}: those of `connect` and of `reconnecting`. Here `dial` has to
+ * return a whole `Conn` or `BrowserConn`.
+ */
 export interface ReconnectingObsOptions
   extends ConnectOptions,
     Pick<ReconnectOptions, 'minDelay' | 'maxDelay' | 'stopCodes' | 'retry' | 'signal'> {}
@@ -54,6 +57,8 @@ export function reconnectingObs(
         ...plan,
         wait: { ...plan.wait, signal },
         async login(conn) {
+          // `reconnecting` would reject it, and leave the connection open.
+          expect('internals' in conn, 'dial', 'a promise of a Conn or a BrowserConn', conn);
           opened.set(conn, await plan.login(conn));
           return conn as Conn;
         },

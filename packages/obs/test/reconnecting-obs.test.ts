@@ -1,5 +1,11 @@
 import { dial } from '@ws/node-client';
-import { type Obs, ObsCloseError, type ReconnectingObsOptions, reconnectingObs } from '@ws/obs';
+import {
+  type Obs,
+  ObsCloseError,
+  type ObsConn,
+  type ReconnectingObsOptions,
+  reconnectingObs,
+} from '@ws/obs';
 import { nothingUnhandled } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { rejection, startFake } from './support.ts';
@@ -111,6 +117,28 @@ describe('reconnectingObs', () => {
     abort.abort();
     expect(await iterator.next()).toEqual({ done: true, value: undefined });
     expect(await obs.closed).toMatchObject({ code: 1000 });
+  });
+
+  it('throws for a part of a connection from `dial`, and ends that connection', async () => {
+    const fake = await startFake();
+    let whole!: ObsConn;
+    const iterator = iterate(fake.url, {
+      dial: async (url, options) => {
+        whole = await dial(url, options);
+        return {
+          close: () => whole.close(),
+          closed: whole.closed,
+          readMessage: () => whole.readMessage(),
+          receive: (handler) => whole.receive(handler),
+          send: (data) => whole.send(data),
+          terminate: () => whole.terminate(),
+        };
+      },
+    });
+    const error = await rejection(iterator.next());
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toContain('dial: expected a promise of a Conn');
+    expect(await whole.closed).toMatchObject({ code: 1006 });
   });
 
   it('throws for a wrong option at once', () => {
