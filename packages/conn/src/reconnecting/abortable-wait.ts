@@ -21,17 +21,21 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
 /**
  * Waits for `work`, or until `signal` aborts.
  *
+ * @returns The result of `work`; undefined after the abort.
  * @throws (rejects) the error of `work`. An error after the abort is ignored.
  */
-export async function untilAborted(signal: AbortSignal, work: unknown): Promise<void> {
+export async function untilAborted<T>(
+  signal: AbortSignal,
+  work: Promise<T>,
+): Promise<T | undefined> {
   let done!: () => void;
-  const aborted = new Promise<void>((resolve) => {
-    done = resolve;
-    if (signal.aborted) resolve();
+  const aborted = new Promise<undefined>((resolve) => {
+    done = () => resolve(undefined);
+    if (signal.aborted) done();
     else signal.addEventListener('abort', done);
   });
   try {
-    await Promise.race([work, aborted]);
+    return await Promise.race([work, aborted]);
   } finally {
     signal.removeEventListener('abort', done);
   }

@@ -145,7 +145,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   async #prepareConn(conn: C): Promise<void> {
     const work = this.#prepare?.(conn) as Partial<PromiseLike<unknown>> | undefined;
     if (typeof work?.then !== 'function') return;
-    await untilAborted(this.#ended.signal, Promise.race([work, rejectsAtEnd(conn)]));
+    await untilAborted<unknown>(this.#ended.signal, Promise.race([work, rejectsAtEnd(conn)]));
   }
 
   /** Closes a connection whose work has failed. Whether the peer ended it before, for good. */

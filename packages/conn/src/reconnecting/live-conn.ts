@@ -158,26 +158,50 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    * Iterates over the messages of all connections, in their order. When the loop has not begun the
    * last connection, the next dial waits for the loop or for a message to send. When the loop is 64
    * connections behind, the dial waits for the loop. The iteration ends with this object, and throws
-   * the error that ended it. `break` leaves this object open.
+   * the error that ended it. `break` leaves this object open. A pending `next` is done then: it takes
+   * no message.
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Message, undefined> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message, undefined> {
+    const left = new AbortController();
+    const messages = this.#messages(left.signal);
+    return {
+      next: () => handled(messages.next()),
+      return() {
+        left.abort();
+        return messages.return(undefined);
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+
+  /** @param left - Ends a pending `next`, whose message is for the next reader. */
+  async *#messages(left: AbortSignal): AsyncGenerator<Message, undefined> {
     this.#readers++;
     try {
-      let link = await this.#firstLink();
+      let link = await this.#firstLink(left);
       while (link !== undefined) {
         const { conn } = link;
         this.#begin(link);
+        const iterator = conn[Symbol.asyncIterator]();
+        const leave = (): void => void iterator.return?.();
+        left.addEventListener('abort', leave);
         try {
-          for (;;) yield await conn.readMessage();
+          for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
+            yield next.value;
+          }
         } catch (error) {
           if (!isErrorOf(conn, error) || conn.state === 'open') throw error;
+        } finally {
+          left.removeEventListener('abort', leave);
         }
-        link = await this.#linkAfter(link);
+        link = await untilAborted(left, this.#linkAfter(link));
       }
     } finally {
       this.#readerLeft();
     }
-    if (this.#ended?.error !== undefined) throw this.#ended.error;
+    if (this.#ended?.error !== undefined && !left.aborted) throw this.#ended.error;
     return undefined;
   }
 
@@ -293,9 +317,11 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     if (this.#conn === undefined) this.#dialForMessage();
   }
 
-  /** The connection that a new reader begins with; undefined at the end. */
-  async #firstLink(): Promise<Link<C> | undefined> {
-    return this.#conn === undefined ? this.#nextLink.promise : this.#lastLink;
+  /** The connection that a new reader begins with; undefined at the end, and when it has left. */
+  async #firstLink(left?: AbortSignal): Promise<Link<C> | undefined> {
+    if (this.#conn !== undefined) return this.#lastLink;
+    const next = this.#nextLink.promise;
+    return left === undefined ? next : untilAborted(left, next);
   }
 
   async #linkAfter(link: Link<C>): Promise<Link<C> | undefined> {

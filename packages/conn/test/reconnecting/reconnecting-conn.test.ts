@@ -383,6 +383,41 @@ describe('reading from a ReconnectingConn', () => {
     expect(seen).toEqual(['a', 'b', 'c']);
   });
 
+  it('ends a pending next when the iterator returns: the message is for the next reader', async () => {
+    const all = dials();
+    const client = live(all);
+    const iterator = client[Symbol.asyncIterator]();
+    const first = iterator.next();
+    const server = await all.server(0);
+    await server.send('first');
+    expect((await first).value!.text()).toBe('first');
+    const pending = iterator.next();
+    expect(await iterator.return!()).toEqual({ done: true, value: undefined });
+    expect(await pending).toEqual({ done: true, value: undefined });
+    await server.send('second');
+    for await (const message of client) {
+      expect(message.text()).toBe('second');
+      break;
+    }
+    expect(client.state).toBe('open');
+  });
+
+  it('ends a pending next that waits for a connection when the iterator returns', async () => {
+    const client = live(dials(...Array.from({ length: 99 }, () => new Error('refused'))));
+    const iterator = client[Symbol.asyncIterator]();
+    const pending = iterator.next();
+    await iterator.return!();
+    expect(await pending).toEqual({ done: true, value: undefined });
+    expect(await iterator.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it('causes no unhandled rejection when the error of next is ignored', async () => {
+    const client = live(dials(new Error('refused')), { retry: () => false });
+    void client[Symbol.asyncIterator]().next();
+    await client.closed;
+    await new Promise((resolve) => void setImmediate(resolve));
+  });
+
   it('rejects receive while the iteration waits for a message', async () => {
     const client = live(dials());
     await next(client, 'open');
