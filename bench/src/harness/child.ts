@@ -135,6 +135,6 @@ async function reply(id: number, work: () => unknown): Promise<void> {
   } catch (error) {
     answered = { id, error: error instanceof Error ? error.message : String(error) };
   }
-  // The parent may have exited.
-  if (process.connected) process.send!(answered);
+  // The parent may have exited. Without a callback, a failed write would end the process with a stack trace.
+  if (process.connected) process.send!(answered, () => {});
 }
