@@ -1,5 +1,5 @@
 // The built command, in its own process. command-line/run.test.ts calls it in this process.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -73,6 +73,27 @@ function folder(): string {
   ended.push(() => rmSync(path, { recursive: true }));
   return path;
 }
+
+describe.skipIf(!built)('the output of ws-bench', { timeout: TEST_TIMEOUT_MS }, () => {
+  const into = (target: string) =>
+    spawnSync('bash', ['-c', `node '${cli}' --help ${target}; echo \${PIPESTATUS[0]}`], {
+      encoding: 'utf8',
+    });
+
+  it('may be closed by its reader', () => {
+    // The reader ends before the command prints.
+    const { stdout, stderr } = into('| true');
+    expect([stdout, stderr]).toEqual(['0\n', '']);
+  });
+
+  it.skipIf(!existsSync('/dev/full'))('fails in one line on a full disk', () => {
+    const { stdout, stderr } = into('> /dev/full');
+    expect([stdout, stderr]).toEqual([
+      '1\n',
+      'the output cannot be written: ENOSPC: no space left on device, write\n',
+    ]);
+  });
+});
 
 describe.skipIf(!built)('ws-bench load', { timeout: TEST_TIMEOUT_MS }, () => {
   const brief = ['--connections', '4', '--duration', '150ms'];
