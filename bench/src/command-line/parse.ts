@@ -59,6 +59,8 @@ function parse(args: readonly string[], command: Command) {
   } catch (error) {
     const { message } = error as Error;
     const [, option] = /^Unknown option '([^']+)'/.exec(message) ?? [];
-    throw new UsageError(option === undefined ? message : `unknown option ${option}; see --help`);
+    if (option !== undefined) throw new UsageError(`unknown option ${option}; see --help`);
+    // Node's text has three lines.
+    throw new UsageError(message.replace(/argument is ambiguous[^]*/, 'needs a value; see --help'));
   }
 }

@@ -126,8 +126,7 @@ function withoutCommand(args: readonly string[], { out, err }: Output): number {
     out(HELP);
     return 0;
   }
-  if (word !== undefined) err(`there is no command '${word}'\n\n`);
-  err(HELP);
+  err(word === undefined ? HELP : `there is no command '${word}'; see --help\n`);
   return 2;
 }
 

@@ -79,6 +79,14 @@ describe('runCli', () => {
     const { code, out, err } = await run(...args);
     expect([code, out, err]).toEqual([2, '', expect.stringContaining(message)]);
   });
+
+  it.each([
+    [['lode'], "there is no command 'lode'; see --help\n"],
+    [['micro', '--rounds', '-1'], "Option '--rounds' needs a value; see --help\n"],
+    [['micro', '--rounds', '--quick'], "Option '--rounds' needs a value; see --help\n"],
+  ])('rejects %j in one line', async (args, message) => {
+    expect(await run(...args)).toEqual({ code: 2, out: '', err: message });
+  });
 });
 
 describe('ws-bench record', () => {
