@@ -6,12 +6,31 @@ import { compare } from './differential.ts';
 /** Requests between two lines about progress. */
 const REPORT_EVERY = 100_000;
 
-const { values } = parseArgs({
-  options: {
-    cases: { type: 'string', default: '10000000' },
-    seed: { type: 'string', default: String(Date.now() % 2 ** 32) },
-  },
-});
+function refuse(message: string): never {
+  console.error(message);
+  process.exit(2);
+}
+
+function parse() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        cases: { type: 'string', default: '10000000' },
+        seed: { type: 'string', default: String(Date.now() % 2 ** 32) },
+      },
+    });
+    return values;
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+}
+
+const values = parse();
+// A run without a request would succeed.
+if (!/^[1-9]\d{0,11}$/.test(values.cases)) {
+  refuse(`--cases: not a whole number above 0: ${values.cases}`);
+}
+if (!/^\d{1,10}$/.test(values.seed)) refuse(`--seed: not a whole number: ${values.seed}`);
 const [cases, seed] = [Number(values.cases), Number(values.seed)];
 console.log(`${cases} requests, seed ${seed}`);
 
