@@ -1,6 +1,6 @@
 // `pnpm check`: every check except the tests, in one table, two at once. `.ci/run` calls it too.
 import process from 'node:process';
-import { bin, list, node, pnpm, runTasks, source, type Task } from './run.ts';
+import { allowClosedOutput, bin, list, node, pnpm, runTasks, source, type Task } from './run.ts';
 import { smokes } from './smoke.ts';
 
 const vitest = bin('vitest');
@@ -73,6 +73,7 @@ function long(filter: string): string[] {
   return ['--config', '.config/vitest.long.ts', filter];
 }
 
+allowClosedOutput();
 const names = process.argv.slice(2);
 if (names.includes('--help')) {
   console.log(

@@ -2,7 +2,17 @@
 // (`--ci`).
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
-import { bin, type Command, list, node, pnpm, runTasks, source, type Task } from './run.ts';
+import {
+  allowClosedOutput,
+  bin,
+  type Command,
+  list,
+  node,
+  pnpm,
+  runTasks,
+  source,
+  type Task,
+} from './run.ts';
 import { smokes } from './smoke.ts';
 
 const vitest = bin('vitest');
@@ -172,6 +182,7 @@ const LONG: Rows = {
   },
 };
 
+allowClosedOutput();
 const [name, ...args] = process.argv.slice(2);
 if (name === '--ci') await bounded();
 else if (name === undefined || name === '--help') {
@@ -194,8 +205,8 @@ async function bounded(): Promise<void> {
 
 /** The row, with `rest` appended to its last command. */
 function withArguments(row: string, rest: readonly string[]): Rows {
-  const task = LONG[row];
-  if (task === undefined) return {};
+  if (!Object.hasOwn(LONG, row)) return {};
+  const task = LONG[row]!;
   const last = task.commands.at(-1)!;
   return { [row]: { ...task, commands: [...task.commands.slice(0, -1), [...last, ...rest]] } };
 }

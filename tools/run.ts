@@ -53,6 +53,7 @@ export async function runAll(
   minutes?: number,
 ): Promise<boolean> {
   for (const [program, ...args] of commands) {
+    if (stoppedBy !== undefined) return false;
     const output = collect === undefined ? 'inherit' : 'pipe';
     const child = spawn(program, args, {
       stdio: ['inherit', output, output],
@@ -66,7 +67,16 @@ export async function runAll(
         stream.setEncoding('utf8').on('data', collect);
       }
     }
-    const stop = (signal: NodeJS.Signals): void => void child.kill(signal);
+    const closeOutput = (): void => {
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    };
+    const stop = (signal: NodeJS.Signals): void => {
+      stoppedBy = signal;
+      // A stopped program may leave a child that keeps the output open, such as the native tsc.
+      if (!child.kill(signal)) closeOutput();
+      else child.once('exit', closeOutput);
+    };
     process.on('SIGINT', stop).on('SIGTERM', stop);
     const [code] = (await once(child, 'close')) as [number | null];
     process.off('SIGINT', stop).off('SIGTERM', stop);
@@ -77,6 +87,9 @@ export async function runAll(
   }
   return true;
 }
+
+/** The signal that ends this process. No more programs start then. */
+let stoppedBy: NodeJS.Signals | undefined;
 
 const isWindows = process.platform === 'win32';
 
@@ -96,7 +109,7 @@ export interface Task {
 
 /**
  * Runs the named tasks in the order of the table, each once, and prints the time of each. A failure
- * or an unknown name sets the exit code.
+ * or an unknown name sets the exit code. SIGINT and SIGTERM end the programs and this process.
  *
  * @param lanes - Number of tasks that run at once. With several, the output of a task is printed
  *   when it ends.
@@ -128,6 +141,7 @@ export async function runTasks(
 
   async function runTask(name: string, { commands, after, env, minutes }: Task): Promise<void> {
     if (after !== undefined) await running.get(after);
+    if (stoppedBy !== undefined) return;
     const start = performance.now();
     console.log(together ? `== ${name}: started` : `== ${name}`);
     let output = '';
@@ -140,9 +154,21 @@ export async function runTasks(
   }
 
   await Promise.all(Array.from({ length: together ? lanes : 1 }, lane));
+  if (stoppedBy !== undefined) {
+    // The listeners are gone, so this ends the process, and a shell sees the signal.
+    process.kill(process.pid, stoppedBy);
+    return;
+  }
   if (failed.length === 0) return;
   console.error(`failed: ${failed.join(', ')}`);
   process.exitCode = 1;
+}
+
+/** Ends the output, not the program, when its reader closes the pipe, for example `| head`. */
+export function allowClosedOutput(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
 }
 
 /** The table as text for `--help`. */
