@@ -7,7 +7,9 @@ const CLEAR = '\r\u001b[K';
 
 stdout.on('error', (error: NodeJS.ErrnoException) => {
   // The reader closed the pipe, for example `| head`.
-  if (error.code !== 'EPIPE') throw error;
+  if (error.code === 'EPIPE') return;
+  stderr.write(`ws-conform: ${error.message}\n`);
+  process.exit(2);
 });
 
 process.exitCode = await main(process.argv.slice(2), {

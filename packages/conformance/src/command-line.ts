@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import process from 'node:process';
 import {
   addressOf,
@@ -180,10 +181,17 @@ const FILE_OPTIONS = Object.keys(FILES) as (keyof typeof FILES)[];
 
 /** A run takes seconds to minutes: fail before it when a file is not writable. */
 function openFiles(values: Values): void {
+  const options = new Map<string, string>();
   for (const option of FILE_OPTIONS) {
     const file = values[option];
-    if (file !== undefined) appendFileSync(file, '');
+    if (file === undefined) continue;
+    const other = options.get(resolve(file));
+    if (other !== undefined) {
+      throw new Error(`--${other} and --${option} name the same file, ${file}; give them two`);
+    }
+    options.set(resolve(file), option);
   }
+  for (const file of options.keys()) appendFileSync(file, '');
 }
 
 function writeReports(

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { parseArgs } from 'node:util';
 import type { RequestSettings } from './attempts/server-attempt.ts';
 import type { ListenTls } from './run/client-host.ts';
@@ -106,12 +107,7 @@ export interface CommandLine {
 
 /** @throws Error for an unknown option, or a client's command that is not after `--`. */
 export function parse(args: readonly string[]): CommandLine {
-  const { values, positionals, tokens } = parseArgs({
-    args: [...args],
-    options: OPTIONS,
-    allowPositionals: true,
-    tokens: true,
-  });
+  const { values, positionals, tokens } = parseTokens(args);
   const end = tokens.find(({ kind }) => kind === 'option-terminator');
   const command = end === undefined ? [] : args.slice(end.index + 1);
   const [role, ...words] = positionals.slice(0, positionals.length - command.length);
@@ -119,6 +115,16 @@ export function parse(args: readonly string[]): CommandLine {
     throw new Error(`${words[0]} is not an option; put the client's command after --`);
   }
   return { values, role, rest: role === 'client' ? command : [...words, ...command] };
+}
+
+function parseTokens(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true, tokens: true });
+  } catch (error) {
+    // Node adds sentences about arguments that start with a dash.
+    const text = (error as Error).message.replace(/argument is ambiguous\b/, 'needs a value');
+    throw new Error(`${text.replace(/\.\s[^]*/, '')}; see --help`, { cause: error });
+  }
 }
 
 const SERVER_OPTIONS = [
@@ -169,15 +175,29 @@ export function requestSettings(values: Values): RequestSettings {
     host: values.host === undefined ? undefined : lineOf('host', values.host),
     connect: connect === undefined ? undefined : addressOf('connect', connect),
     proxy: proxy === undefined ? undefined : proxyOf(proxy),
-    tls: { ca: pem(ca), cert: pem(cert), key: pem(key) },
+    tls: checkedTls({ ca: pem(ca), cert: pem(cert), key: pem(key) }),
     echoes: values['no-echo'] !== true,
     allBytes: values.dump !== undefined,
   };
 }
 
+/** @throws Error when OpenSSL rejects a file. Otherwise each case would fail by it. */
+function checkedTls<T extends SecureContextOptions>(tls: T): T {
+  try {
+    createSecureContext(tls);
+  } catch (error) {
+    throw new Error(`--cert and --key cannot be used: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  return tls;
+}
+
 /** The certificate with which the suite listens for clients; undefined without TLS. */
 export function listenTls({ cert, key }: Values): ListenTls | undefined {
-  return cert === undefined || key === undefined ? undefined : { cert: pem(cert), key: pem(key) };
+  return cert === undefined || key === undefined
+    ? undefined
+    : checkedTls({ cert: pem(cert), key: pem(key) });
 }
 
 function pem(file: string): string;

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -40,6 +40,9 @@ function deferred<T>(): [promise: Promise<T>, resolve: (value: T) => void] {
   });
   return [promise, resolve];
 }
+
+/** A file that is not PEM. */
+const NO_PEM = fileURLToPath(import.meta.url);
 
 const endings: (() => unknown)[] = [];
 afterEach(async () => {
@@ -528,7 +531,17 @@ describe('ws-conform', () => {
     [['server'], /expected one server URL, got 0/],
     [['server', 'ws://127.0.0.1:1', 'ws://127.0.0.1:2'], /expected one server URL, got 2/],
     [['server', 'http://127.0.0.1:1'], /not a ws: or wss: URL/],
-    [['server', 'nonsense'], /Invalid URL/],
+    [['server', 'nonsense'], /^ws-conform: the URL is invalid; expected ws:\/\/HOST:PORT\n$/],
+    [['server', 'ws://user:secret@a:99999'], /^ws-conform: the URL is invalid; [^@]*$/],
+    [['server', 'ws://127.0.0.1:1', '--timeout', '-1'], /'--timeout' needs a value; see --help\n$/],
+    [
+      ['server', 'ws://127.0.0.1:1', '--json', 'a', '--html', './a'],
+      /^ws-conform: --json and --html name the same file, \.\/a; give them two\n$/,
+    ],
+    [
+      ['server', 'wss://127.0.0.1:1', '--cert', NO_PEM, '--key', NO_PEM],
+      /^ws-conform: --cert and --key cannot be used: .*no start line\n$/,
+    ],
     [['server', 'ws://127.0.0.1:1/#top'], /has a fragment/],
     [['server', 'ws://user:secret@127.0.0.1:1'], /^ws-conform: the URL has credentials, [^@]*$/],
     [['server', 'ws://127.0.0.1:1', '--only', '99.*'], /no case matches 99\.\*/],
@@ -567,12 +580,18 @@ describe('ws-conform', () => {
     [['server', 'ws://127.0.0.1:1', '--origin', 'a b'], /--origin must be printable/],
     [['server', 'ws://127.0.0.1:1', '--host', ''], /--host must be printable/],
     [['client', '--no-echo', '--', 'true'], /--no-echo applies to server only/],
-    [['server', '--nonsense'], /Unknown option '--nonsense'/],
+    [['server', '--nonsense'], /^ws-conform: Unknown option '--nonsense'; see --help\n$/],
   ] as const)('exits with 2 for %j', async (args, says) => {
     const { code, error } = await run(...args);
     expect(code).toBe(2);
     expect(error).toMatch(/^ws-conform: /);
     expect(error).toMatch(says);
+  });
+
+  it('reports the address of --connect when no server listens there', async () => {
+    const { code, error } = await run('server', 'ws://a.example', '--connect', '127.0.0.1:1');
+    expect(code).toBe(3);
+    expect(error).toContain('no connection to 127.0.0.1:1: ');
   });
 
   it('exits with 2 when a report file is not writable', async () => {
@@ -602,6 +621,14 @@ describe.concurrent('ws-conform as a process', () => {
     const args = ['-c', script, 'sh', process.execPath, ...bin, 'server', '--list'];
     const printed = await promisify(execFile)('sh', args);
     expect(printed).toEqual({ stdout: '1 framing\n', stderr: '' });
+  });
+
+  it.skipIf(!existsSync('/dev/full'))('reports a full disk in one line', async () => {
+    const args = ['-c', '"$@" > /dev/full', 'sh', process.execPath, ...bin, '--help'];
+    await expect(promisify(execFile)('sh', args)).rejects.toMatchObject({
+      code: 2,
+      stderr: 'ws-conform: ENOSPC: no space left on device, write\n',
+    });
   });
 
   it.for(['SIGINT', 'SIGTERM'] as const)('kills its client on %s', async (signal, test) => {

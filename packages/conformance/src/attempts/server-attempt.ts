@@ -79,6 +79,11 @@ export interface RequestSettings {
 /** The offer that most browsers send. */
 export const DEFLATE_OFFER = 'permessage-deflate; client_max_window_bits';
 
+/** The address as a URL has it. */
+function hostText({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+}
+
 /** One run of a case against a server. It opens the connections. */
 export class ServerAttempt extends TargetAttempt {
   readonly url: URL;
@@ -162,7 +167,8 @@ export class ServerAttempt extends TargetAttempt {
     // Its peer reports an error later.
     tcp.on('error', () => {});
     this.onDispose(() => tcp.destroy());
-    await this.#connected(tcp, 'connect', (proxy ?? this.url).host);
+    const to = this.#connect === undefined ? this.url.host : hostText(this.#connect);
+    await this.#connected(tcp, 'connect', proxy?.host ?? to);
     if (proxy !== undefined) {
       start = performance.now();
       await openTunnel(tcp, proxy, target, this.timeout);

@@ -105,6 +105,8 @@ export async function runServerSuite(
 
 /** @throws TypeError unless it is a ws: or wss: URL without credentials and fragment. */
 export function serverUrl(url: string): URL {
+  // Without the text of an invalid URL, which may have a password.
+  if (!URL.canParse(url)) throw new TypeError('the URL is invalid; expected ws://HOST:PORT');
   const target = new URL(url);
   if (target.protocol !== 'ws:' && target.protocol !== 'wss:') {
     throw new TypeError(`${url} is not a ws: or wss: URL`);
