@@ -36,7 +36,7 @@ export async function runCli(
   try {
     command = parseCommand(args, names);
   } catch (error) {
-    if (error instanceof UsageError) return refuse(error.message, names);
+    if (error instanceof UsageError) return refuse(error.message);
     throw error;
   }
   if (command.kind === 'help') {
@@ -55,7 +55,7 @@ export async function runCli(
     try {
       input = Uint8Array.from(readFileSync(file));
     } catch (error) {
-      return refuse((error as Error).message, names);
+      return refuse(`--replay: ${(error as Error).message}`);
     }
     return (await replay(common, target, input)) ? 0 : 1;
   }
@@ -68,8 +68,8 @@ export async function runCli(
   return clean ? 0 : 1;
 }
 
-function refuse(message: string, names: CommandNames): number {
-  console.error(`${message}\n\n${usage(names)}`);
+function refuse(message: string): number {
+  console.error(`${message}; see --help`);
   return 2;
 }
 

@@ -105,7 +105,9 @@ function readArguments(args: readonly string[]) {
       },
     });
   } catch (error) {
-    throw new UsageError((error as Error).message);
+    // Node adds sentences about arguments that start with a dash.
+    const text = (error as Error).message.replace(/argument is ambiguous\b/, 'needs a value');
+    throw new UsageError(text.replace(/\.\s[^]*/, ''));
   }
 }
 

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { runCli } from '../harness/cli.ts';
 import { lawNames } from '../harness/laws.ts';
@@ -91,11 +93,14 @@ describe('runCli', () => {
 
   it.each([
     [['frame-headers'], 'unknown target: frame-headers'],
-    [['utf8', '--replay', 'no-such-file'], 'ENOENT'],
+    [['utf8', '--replay', 'no-such-file'], '--replay: ENOENT'],
+    [['utf8', '--minutes', '-1'], "Option '--minutes' needs a value"],
+    [['--speed', '1'], "Unknown option '--speed'"],
   ])('returns 2 for %j', async (args, message) => {
     const { code, out, err } = await run(...args);
     expect([code, out]).toEqual([2, '']);
     expect(err).toContain(message);
+    expect(err).toMatch(/^[^\n]+; see --help\n$/);
   });
 });
 
@@ -106,6 +111,13 @@ describe.concurrent('pnpm fuzz', { timeout: 60_000 }, () => {
     const { code, out, err } = await fuzz('--speed', '1');
     expect([code, out]).toEqual([2, '']);
     expect(err).toContain("Unknown option '--speed'");
+  });
+
+  it('may lose the reader of its list', async () => {
+    const script = `"$0" --conditions=@ws/source --import tsx fuzz/run.ts --list | true`;
+    const all = ['-o', 'pipefail', '-c', script, process.execPath];
+    const cwd = join(import.meta.dirname, '../..');
+    expect(await promisify(execFile)('bash', all, { cwd })).toEqual({ stdout: '', stderr: '' });
   });
 
   it('prints its seed, its speed and its progress', async () => {
