@@ -294,6 +294,20 @@ describe('docs/compression.md', () => {
   });
 });
 
+describe('the READMEs of the examples', () => {
+  const commands = readdirSync(join(root, 'examples')).flatMap((name) => {
+    const readme = readFileSync(join(root, 'examples', name, 'README.md'), 'utf8');
+    const printed = readme.matchAll(/npm --prefix (\S+) (?:run --silent )?(\w+)/g);
+    return [...printed].map(([, folder, script]) => [folder!, script!] as const);
+  });
+
+  it.each(commands)('%s has the script %s', (folder, script) => {
+    const manifest = readFileSync(join(root, folder, 'package.json'), 'utf8');
+    const { scripts = {} } = JSON.parse(manifest) as { readonly scripts?: object };
+    expect(Object.keys(scripts)).toContain(script);
+  });
+});
+
 describe('docs/performance.md', () => {
   it('has the bound of each checked size, and no size above its bound', () => {
     const bounds = JSON.parse(readFileSync(join(root, '.size-limit.json'), 'utf8')) as {
