@@ -161,7 +161,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    * the error that ended it. `break` leaves this object open. A pending `next` is done then: it takes
    * no message.
    */
-  [Symbol.asyncIterator](): AsyncIterableIterator<Message, undefined> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
     const left = new AbortController();
     const messages = this.#messages(left.signal);
     return {
@@ -237,10 +237,10 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    * @returns {@link closed}.
    * @throws (rejects) TypeError, RangeError for an invalid code or reason. Nothing ends then.
    */
-  close(code?: number, reason?: string): Promise<ReconnectingEnd> {
+  close(code = 1000, reason?: string): Promise<ReconnectingEnd> {
     if (this.#closing || this.#ended !== undefined) return this.closed;
     try {
-      this.#plan.checkClose(code ?? 1000, reason);
+      this.#plan.checkClose(code, reason);
     } catch (error) {
       return rejected(error);
     }
@@ -255,7 +255,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     await this.close();
   }
 
-  async #closeConn(conn: C, code: number | undefined, reason: string | undefined): Promise<void> {
+  async #closeConn(conn: C, code: number, reason: string | undefined): Promise<void> {
     const timeUp = new AbortController();
     const timer = setTimeout(() => timeUp.abort(), internalsOf(conn)!.closeTimeout);
     await untilAborted(timeUp.signal, this.#backlogSent);

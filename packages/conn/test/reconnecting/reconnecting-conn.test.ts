@@ -654,6 +654,7 @@ describe('ReconnectingConn.close', () => {
     await next(client, 'open');
     void (await all.server(0)).discardReads();
     await expect(client.close(1006)).rejects.toBeInstanceOf(RangeError);
+    await expect(client.close(null as never)).rejects.toBeInstanceOf(TypeError);
     expect(client.state).toBe('open');
     const [one, two] = [client.close(), client.close(4000)];
     expect(await one).toBe(await two);
