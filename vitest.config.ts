@@ -23,7 +23,7 @@ export default defineConfig({
           exclude: [...configDefaults.exclude, LONG, ATTACKS, ...ISOLATED],
           // The files of a worker share its modules, which are loaded once.
           isolate: false,
-          // One waits while two compute.
+          // For two cores: many tests wait for a peer or for a timer.
           maxWorkers: 3,
           sequence: { groupOrder: 0 },
         },

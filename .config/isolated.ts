@@ -17,7 +17,7 @@ export const ISOLATED = [
 /** The attacks that measure memory. Each of these files runs in its own process too. */
 export const ISOLATED_ATTACKS = ['tests/attacks/{lengths,pools}.test.ts'];
 
-/** The same of `pnpm long slow`. */
+/** The same for `pnpm long slow`. The two about silence replace modules. */
 export const ISOLATED_SLOW = [
   'fuzz/**/*.slow.test.ts',
   'packages/hub/test/{nats,redis}/silence.slow.test.ts',

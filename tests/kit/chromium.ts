@@ -41,9 +41,12 @@ export async function launchHeadlessShell(): Promise<Browser> {
   return launch(process.env['CHROMIUM_BIN'] || findProgram(SHELL) || findChromium());
 }
 
-async function launch(executablePath: string | undefined, without?: string[]): Promise<Browser> {
+async function launch(
+  executablePath: string | undefined,
+  without: string[] = [],
+): Promise<Browser> {
   if (executablePath === undefined) throw new Error('chromium: not on the PATH, nor CHROMIUM_BIN');
-  return chromium.launch({ executablePath, args: FLAGS, ignoreDefaultArgs: without ?? [] });
+  return chromium.launch({ executablePath, args: FLAGS, ignoreDefaultArgs: without });
 }
 
 /** The path of Chromium: `CHROMIUM_BIN`, or the first on the PATH. */

@@ -244,8 +244,8 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   }
 
   /**
-   * Iterates over the messages: see `Conn`. `break` leaves the connection open. A pending `next` is
-   * done then: it takes no message.
+   * Iterates over the messages: see `Conn`. `break` leaves the connection open. `return()` ends
+   * a pending `next`, which then takes no message.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
     const end = { done: true, value: undefined } as const;
@@ -587,7 +587,7 @@ function deadline(
   expired: (error: TimeoutError) => void,
 ): () => void {
   const ms = at === null ? Infinity : +at - Date.now();
-  // NaN for undefined and bad dates. `+` takes strings and booleans too.
+  // NaN for undefined and bad dates. `+` would make numbers of strings and booleans.
   if (Number.isNaN(ms) || /^[sb]/.test(typeof at))
     throw new TypeError('deadline: expected a Date, ms since 1970 or null');
   cancelBefore();

@@ -13,7 +13,7 @@ export class WriteSide {
   messages = 0;
   /** Bytes of the messages. */
   bytes = 0;
-  /** Ends the connection after an expired deadline. */
+  /** Ends the connection once the write deadline has passed; does nothing before. */
   expired: () => void = nothing;
   readonly #socket: PageSocket;
   readonly #settings: BrowserConnSettings;
@@ -42,7 +42,10 @@ export class WriteSide {
     return this.#earlyBytes + this.#socket.bufferedAmount;
   }
 
-  /** A rejected promise when no message is accepted any more. */
+  /**
+   * A rejected promise when no message is accepted any more. A write deadline that has passed takes
+   * effect here.
+   */
   get rejection(): Promise<never> | undefined {
     this.expired();
     // A socket that closes would drop a message without an error.

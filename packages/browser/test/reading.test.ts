@@ -184,7 +184,7 @@ describe('the iterator of a BrowserConn', () => {
     expect((await next).text()).toBe('a');
   });
 
-  it('leaves a read of another reader when it returns', async () => {
+  it('does not end the read of another reader when it returns', async () => {
     const { conn, socket } = connected();
     socket.message('a');
     const messages = conn[Symbol.asyncIterator]();

@@ -93,7 +93,7 @@ export class ObsConnection {
       return result;
     } catch (error) {
       if (!(error instanceof WebSocketError)) this.#report(error, method);
-      // `schedule` may throw after the wait has begun.
+      // When `schedule` throws, the wait has begun.
       this.#waits.reject(id, error);
       return rejected(error);
     }

@@ -102,7 +102,7 @@ export interface SceneItemTransform {
   readonly cropToBounds?: boolean;
 }
 
-/** The fields of `Of` that a request changes. */
+/** Some fields of `Of`: those that a request changes. */
 export type Changes<Of> = { readonly [Field in keyof Of]?: Of[Field] | undefined };
 
 /** A filter in a list. */

@@ -1,4 +1,5 @@
 import type { Conn } from '@ws/conn';
+import { handled } from '@ws/conn/parts';
 import { type ReconnectOptions, reconnecting } from '@ws/conn/reconnecting';
 import { type ConnectOptions, DEFAULT_URL, planConnect } from './connect.ts';
 import { ObsCloseError, ObsProtocolError } from './errors.ts';
@@ -76,10 +77,14 @@ export function reconnectingObs(
     [Symbol.asyncIterator]() {
       const iterator = conns[Symbol.asyncIterator]();
       return {
-        async next() {
-          const { done, value } = await iterator.next();
-          return done ? { done, value: undefined } : { done: false, value: opened.get(value)! };
-        },
+        next: () =>
+          handled(
+            iterator
+              .next()
+              .then(({ done, value }) =>
+                done ? { done, value: undefined } : { done: false, value: opened.get(value)! },
+              ),
+          ),
         async return() {
           await iterator.return!();
           return { done: true, value: undefined };

@@ -48,6 +48,13 @@ describe('reconnectingObs', () => {
     await last!.close();
   });
 
+  it('causes no unhandled rejection when nobody awaits next', async () => {
+    const fake = await startFake({ password: 'secret' });
+    const obses = iterate(fake.url, { password: 'wrong' });
+    void obses.next();
+    await expect(obses.next()).resolves.toEqual({ done: true, value: undefined });
+  });
+
   it('ends at once when return() is called during a wait or a connect', async () => {
     let waiting!: AsyncIterator<Obs>;
     let connecting!: AsyncIterator<Obs>;

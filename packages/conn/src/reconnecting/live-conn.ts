@@ -158,8 +158,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    * Iterates over the messages of all connections, in their order. When the loop has not begun the
    * last connection, the next dial waits for the loop or for a message to send. When the loop is 64
    * connections behind, the dial waits for the loop. The iteration ends with this object, and throws
-   * the error that ended it. `break` leaves this object open. A pending `next` is done then: it takes
-   * no message.
+   * the error that ended it. `break` leaves this object open. `return()` ends a pending `next`,
+   * which then takes no message.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
     const left = new AbortController();
@@ -317,7 +317,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     if (this.#conn === undefined) this.#dialForMessage();
   }
 
-  /** The connection that a new reader begins with; undefined at the end, and when it has left. */
+  /** The connection that a new reader begins with; undefined when this object or the reader ends first. */
   async #firstLink(left?: AbortSignal): Promise<Link<C> | undefined> {
     if (this.#conn !== undefined) return this.#lastLink;
     const next = this.#nextLink.promise;
