@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { BinaryMessage, type Conn, type Message, TextMessage } from '@ws/conn';
+import { BinaryMessage, type BorrowedMessage, type Conn, TextMessage } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
 import type { RawData, WebSocket } from 'ws';
 import { nothingLeft } from '../kit/index.ts';
@@ -25,7 +25,7 @@ export function expectSame(sent: Sent, type: number, bytes: Uint8Array): void {
   expect(Buffer.compare(bytes, Buffer.from(sent as string))).toBe(0);
 }
 
-type Take = (message: Pick<Message, 'type' | 'data'>) => void;
+type Take = (message: Pick<BorrowedMessage, 'type' | 'data'>) => void;
 
 /** Every way of reading: passes `count` messages to `take` and stops. */
 export const waysOfReading: readonly (readonly [

@@ -8,7 +8,9 @@ interface AbortSignal {
 declare const TextDecoder: {
   new (label: 'utf-8', options: { ignoreBOM: true }): { decode(bytes: Uint8Array): string };
 };
-declare const TextEncoder: { new (): { encode(text: string): Uint8Array } };
+declare const TextEncoder: {
+  new (): { encode(text: string): ReturnType<Uint8ArrayConstructor['of']> };
+};
 declare const setTimeout: (callback: () => void, ms?: number) => unknown;
 declare const clearTimeout: (timer: unknown) => void;
 // Node has no `reportError`. Pages have a `document`, pages and workers a `location`.
@@ -19,7 +21,9 @@ declare var location: { readonly href: string } | undefined;
 declare const console: { error(error: unknown): void };
 declare const URL: { new (url: string | URL, base?: string): URL };
 declare const Blob: {
-  new (parts: readonly Uint8Array[]): { stream(): ReadableStream<Uint8Array> };
+  new (
+    parts: readonly Uint8Array[],
+  ): { stream(): ReadableStream<ReturnType<Uint8ArrayConstructor['of']>> };
 };
 interface URL {
   readonly href: string;

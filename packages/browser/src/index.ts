@@ -14,6 +14,7 @@ export type {
   MessageReaderLike,
   MessageWriterLike,
   NextWriterOptions,
+  OwnedBytes,
   SchemaOutput,
   StandardSchema,
   WaitOptions,

@@ -1,4 +1,4 @@
-import type { DataType, MessageReaderLike } from '@ws/conn';
+import type { DataType, MessageReaderLike, OwnedBytes } from '@ws/conn';
 import { decodeUtf8, type PageMessage } from './payload.ts';
 import { attempt } from './promises.ts';
 import { badType } from './validate.ts';
@@ -17,7 +17,7 @@ import { badType } from './validate.ts';
  */
 export class WholeMessageReader implements MessageReaderLike {
   readonly type: DataType;
-  #rest: Uint8Array;
+  #rest: OwnedBytes;
 
   /** @internal */
   constructor({ type, data }: PageMessage) {
@@ -35,16 +35,16 @@ export class WholeMessageReader implements MessageReaderLike {
     });
   }
 
-  readable(): ReadableStream<Uint8Array> {
+  readable(): ReadableStream<OwnedBytes> {
     return new Blob([this.#take()]).stream();
   }
 
-  async *[Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
+  async *[Symbol.asyncIterator](): AsyncIterableIterator<OwnedBytes> {
     const rest = this.#take();
     if (rest.length > 0) yield rest;
   }
 
-  async bytes(): Promise<Uint8Array> {
+  async bytes(): Promise<OwnedBytes> {
     return this.#take();
   }
 
@@ -56,7 +56,7 @@ export class WholeMessageReader implements MessageReaderLike {
     return JSON.parse(await this.text());
   }
 
-  #take(most = Infinity): Uint8Array {
+  #take(most = Infinity): OwnedBytes {
     const piece = this.#rest.subarray(0, most);
     this.#rest = this.#rest.subarray(most);
     return piece;

@@ -1,8 +1,8 @@
-import type { ConnLike } from '@ws/conn';
+import type { ConnLike, OwnedBytes } from '@ws/conn';
 
 /** The result of `BrowserConn.toStreams`. */
 export interface MessageStreams {
-  readonly readable: ReadableStream<string | Uint8Array>;
+  readonly readable: ReadableStream<string | OwnedBytes>;
   readonly writable: WritableStream<string | Uint8Array>;
 }
 
@@ -10,7 +10,7 @@ export interface MessageStreams {
 export function streamsOf(conn: ConnLike): MessageStreams {
   const messages = conn[Symbol.asyncIterator]();
   return {
-    readable: new ReadableStream<string | Uint8Array>(
+    readable: new ReadableStream<string | OwnedBytes>(
       {
         pull: async (controller) => {
           const { done, value } = await messages.next();

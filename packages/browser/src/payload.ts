@@ -1,16 +1,16 @@
-import type { DataType, MessageData } from '@ws/conn';
+import type { DataType, MessageData, OwnedBytes } from '@ws/conn';
 import { BackpressureError, BinaryMessage, kind, Message, TextMessage } from '@ws/conn/parts';
 import { badType } from './validate.ts';
 
 // Created by the first use: jsdom of Jest has neither.
-let encoder: { encode(text: string): Uint8Array } | undefined;
+let encoder: { encode(text: string): OwnedBytes } | undefined;
 let decoder: { decode(bytes: Uint8Array): string } | undefined;
 
 /** Up to this many characters a loop is 10 times as fast as the browser's encoder. */
 const SHORT = 64;
 
 /** Encodes `text` in new memory. Lone surrogates become U+FFFD. */
-export function encodeUtf8(text: string): Uint8Array {
+export function encodeUtf8(text: string): OwnedBytes {
   const { length } = text;
   if (length <= SHORT) {
     const bytes = new Uint8Array(length);
@@ -32,7 +32,7 @@ export function decodeUtf8(bytes: Uint8Array): string {
  */
 export class PageMessage extends Message {
   /** @internal */
-  constructor(type: DataType, data: Uint8Array, text?: string) {
+  constructor(type: DataType, data: OwnedBytes, text?: string) {
     // The browser has decoded a text already.
     super(type, data, { decodeUtf8: () => text ?? decodeUtf8(data) });
   }
@@ -76,7 +76,7 @@ export function payloadOf(method: string, type: number, data: MessageData): stri
 }
 
 /** @throws TypeError for other data, and for bytes that were transferred. */
-export function bytesOf(method: string, data: MessageData): Uint8Array {
+export function bytesOf(method: string, data: MessageData): OwnedBytes {
   if (typeof data === 'string') return encodeUtf8(data);
   // A message may be of another copy of `@ws/conn` in the page.
   const bytes: unknown = (data as Message)?.data ?? data;

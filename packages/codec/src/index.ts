@@ -75,6 +75,7 @@ export {
   type MessageBuffersOptions,
   sharedMessageBuffers,
 } from './memory/message-buffers.ts';
+export type { OwnedBytes } from './memory/owned-bytes.ts';
 export type { Slab, SlabSource } from './memory/slab.ts';
 export { SlabPool, type SlabPoolOptions, sharedSlabPool } from './memory/slab-pool.ts';
 export { debugPools } from './pool-guard.ts';

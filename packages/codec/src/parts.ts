@@ -6,3 +6,4 @@
  */
 export { BackpressureError, ProtocolError, WebSocketError } from './errors.ts';
 export { BinaryMessage, TextMessage } from './frames/opcode.ts';
+export type { OwnedBytes } from './memory/owned-bytes.ts';

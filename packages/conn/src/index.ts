@@ -5,6 +5,7 @@ export {
   ContinuationFrame,
   formatCloseMessage,
   isValidCloseCode,
+  type OwnedBytes,
   PingMessage,
   PongMessage,
   ProtocolError,

@@ -1,3 +1,4 @@
+import type { OwnedBytes } from '@ws/codec/parts';
 import type { Conn } from './conn.ts';
 import { handled } from './time/promises.ts';
 import { kind } from './validate.ts';
@@ -26,7 +27,7 @@ import { utf8 } from './write/payload.ts';
  * }
  * ```
  */
-export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Uint8Array> {
+export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<OwnedBytes> {
   if (typeof term !== 'string') {
     throw new TypeError(`joinMessages: expected a string, got ${kind(term)}`);
   }
@@ -40,7 +41,7 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Uint8
   };
 }
 
-async function* join(conn: Conn, end: Uint8Array): AsyncGenerator<Uint8Array, never, undefined> {
+async function* join(conn: Conn, end: OwnedBytes): AsyncGenerator<OwnedBytes, never, undefined> {
   for (;;) {
     yield* await conn.nextReader();
     if (end.length > 0) yield end.slice();

@@ -1,4 +1,4 @@
-import { type BinaryMessage, TextMessage } from '@ws/codec/parts';
+import { type BinaryMessage, type OwnedBytes, TextMessage } from '@ws/codec/parts';
 import { copyOf } from './memory/copy.ts';
 import type { Lease } from './memory/lease.ts';
 import type { Platform } from './platform/platform.ts';
@@ -34,10 +34,10 @@ export class Message {
    * messages go along, and the connection ends with 1011. A view of another type over the buffer starts at
    * `data.byteOffset`, a multiple of 8.
    */
-  readonly data: Uint8Array;
+  readonly data: OwnedBytes;
   readonly #platform: TextDecoding;
 
-  constructor(type: DataType, data: Uint8Array, platform: TextDecoding) {
+  constructor(type: DataType, data: OwnedBytes, platform: TextDecoding) {
     this.type = type;
     this.data = data;
     this.#platform = platform;

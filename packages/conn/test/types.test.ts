@@ -25,6 +25,7 @@ import {
   type MessageHandler,
   type MessageReader,
   type MessageWriter,
+  type OwnedBytes,
   type PingPongHandler,
   type Platform,
   PreparedMessage,
@@ -58,15 +59,15 @@ describe('the types of reading', () => {
     expectTypeOf<Awaits<Conn['receive']>>().toEqualTypeOf<CloseInfo>();
     expectTypeOf<Awaits<Conn['discardReads']>>().toEqualTypeOf<CloseInfo>();
     expectTypeOf<Conn>().toExtend<AsyncIterable<Message>>();
-    expectTypeOf<MessageReader>().toExtend<AsyncIterable<Uint8Array>>();
+    expectTypeOf<MessageReader>().toExtend<AsyncIterable<OwnedBytes>>();
     expectTypeOf<ReturnType<MessageReader['readable']>>().toEqualTypeOf<
-      ReadableStream<Uint8Array>
+      ReadableStream<OwnedBytes>
     >();
     expectTypeOf<Awaits<MessageReader['read']>>().toEqualTypeOf<number>();
-    expectTypeOf<Awaits<MessageReader['bytes']>>().toEqualTypeOf<Uint8Array>();
+    expectTypeOf<Awaits<MessageReader['bytes']>>().toEqualTypeOf<OwnedBytes>();
     expectTypeOf<Awaits<MessageReader['text']>>().toEqualTypeOf<string>();
     expectTypeOf<Awaits<MessageReader['json']>>().toEqualTypeOf<unknown>();
-    expectTypeOf(joinMessages).returns.toExtend<AsyncIterable<Uint8Array>>();
+    expectTypeOf(joinMessages).returns.toExtend<AsyncIterable<OwnedBytes>>();
   });
 
   it('distinguish messages by their type', () => {
@@ -74,7 +75,8 @@ describe('the types of reading', () => {
     expectTypeOf<DataType>().toEqualTypeOf<1 | 2>();
     expectTypeOf<typeof TextMessage>().toEqualTypeOf<1>();
     expectTypeOf<typeof BinaryMessage>().toEqualTypeOf<2>();
-    expectTypeOf<Message['data']>().toEqualTypeOf<Uint8Array>();
+    expectTypeOf<Message['data']>().toEqualTypeOf<OwnedBytes>();
+    expectTypeOf<OwnedBytes>().toEqualTypeOf<Uint8Array<ArrayBuffer>>();
     expectTypeOf<Message['json']>().returns.toEqualTypeOf<unknown>();
     expectTypeOf<BorrowedMessage['copy']>().returns.toEqualTypeOf<Message>();
     expectTypeOf<BorrowedMessage>().not.toExtend<Message>();
@@ -133,7 +135,7 @@ describe('the types of handlers', () => {
     expectTypeOf<MessageHandler>().parameters.toEqualTypeOf<[BorrowedMessage]>();
     expectTypeOf<(message: BorrowedMessage) => Promise<void>>().toExtend<MessageHandler>();
     expectTypeOf<() => void>().toExtend<MessageHandler>();
-    expectTypeOf<PingPongHandler>().parameters.toEqualTypeOf<[Uint8Array]>();
+    expectTypeOf<PingPongHandler>().parameters.toEqualTypeOf<[OwnedBytes]>();
     expectTypeOf<CloseHandler>().parameters.toEqualTypeOf<[number, string]>();
     expectTypeOf<Conn['setPingHandler']>().parameters.toEqualTypeOf<[PingPongHandler | null]>();
     expectTypeOf<Conn['closeHandler']>().returns.toEqualTypeOf<CloseHandler>();

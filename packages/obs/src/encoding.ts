@@ -1,4 +1,4 @@
-import type { Message } from '@ws/conn';
+import type { BorrowedMessage } from '@ws/conn';
 import { kind } from '@ws/conn/parts';
 import { ObsProtocolError } from './errors.ts';
 
@@ -25,7 +25,7 @@ export function encode(fields: unknown, encoding: Encoding | undefined): string 
  * @throws ObsProtocolError when the message is no object.
  */
 export function decode(
-  message: Pick<Message, 'data' | 'json'>,
+  message: Pick<BorrowedMessage, 'data' | 'json'>,
   encoding: Encoding | undefined,
 ): Fields {
   let value: unknown;

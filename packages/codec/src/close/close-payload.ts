@@ -1,6 +1,7 @@
 import { ProtocolError } from '../errors.ts';
 import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
 import { isBytes } from '../masking/mask.ts';
+import type { OwnedBytes } from '../memory/owned-bytes.ts';
 import { kind } from '../options.ts';
 import { readText, writeText } from '../text/utf8-text.ts';
 import { CloseCode, isValidCloseCode } from './close-code.ts';
@@ -35,7 +36,7 @@ export interface ClosePayload {
  * console.log(frame.length); // 7
  * ```
  */
-export function formatCloseMessage(code: number, reason = ''): Uint8Array {
+export function formatCloseMessage(code: number, reason = ''): OwnedBytes {
   if (typeof code !== 'number') {
     throw new TypeError(
       `websocket: a close code is a number, got ${kind(code)}; the reason is the second argument`,

@@ -13,6 +13,7 @@ import {
 } from '../frames/opcode.ts';
 import { isBytes } from '../masking/mask.ts';
 import { MaskKeys } from '../masking/mask-key.ts';
+import type { OwnedBytes } from '../memory/owned-bytes.ts';
 import { NO_BYTES, type SlabSource } from '../memory/slab.ts';
 import { utf8Length } from '../text/utf8.ts';
 import {
@@ -41,8 +42,8 @@ export interface EndpointCloseInfo {
 /** What the peer did. `data` is owned by the receiver. */
 export type EndpointEvent =
   | { readonly kind: 'text'; readonly text: string }
-  | { readonly kind: 'binary'; readonly data: Uint8Array }
-  | { readonly kind: 'ping' | 'pong'; readonly data: Uint8Array }
+  | { readonly kind: 'binary'; readonly data: OwnedBytes }
+  | { readonly kind: 'ping' | 'pong'; readonly data: OwnedBytes }
   | ({ readonly kind: 'close' } & EndpointCloseInfo);
 
 /**
@@ -236,7 +237,7 @@ export class Endpoint {
    *
    * @returns Owned by the caller. Empty when nothing waits.
    */
-  output(): Uint8Array;
+  output(): OwnedBytes;
   /**
    * The same without a copy.
    *
@@ -244,7 +245,7 @@ export class Endpoint {
    *   reads the chunk.
    */
   output(write: (chunk: Uint8Array, release: () => void) => void): void;
-  output(write?: (chunk: Uint8Array, release: () => void) => void): Uint8Array | undefined {
+  output(write?: (chunk: Uint8Array, release: () => void) => void): OwnedBytes | undefined {
     this.#encodeLast();
     if (write === undefined) return this.#encoder.bytes();
     this.#encoder.flush(write);
@@ -257,7 +258,7 @@ export class Endpoint {
    *
    * @returns Owned by the caller. Empty before the close frame, and after a fault.
    */
-  rest(): Uint8Array {
+  rest(): OwnedBytes {
     return this.#rest.slice();
   }
 

@@ -1,13 +1,14 @@
 import { CloseCode } from '../close/close-code.ts';
 import { ProtocolError } from '../errors.ts';
 import { ContinuationFrame, TextMessage } from '../frames/opcode.ts';
+import type { OwnedBytes } from '../memory/owned-bytes.ts';
 import { NO_BYTES } from '../memory/slab.ts';
 import { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from '../text/utf8.ts';
 
 /** A complete message: text, or bytes that the receiver owns. */
 export type CompleteMessage =
   | { readonly kind: 'text'; readonly text: string }
-  | { readonly kind: 'binary'; readonly data: Uint8Array };
+  | { readonly kind: 'binary'; readonly data: OwnedBytes };
 
 /**
  * Joins the data frames of a message. Its memory is at most twice the bytes that have arrived, and

@@ -4,6 +4,7 @@ import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
 import { checkRange, isBytes, rotate } from '../masking/mask.ts';
 import { existingSimd } from '../masking/simd.ts';
 import { detachedChunk } from '../memory/detached-chunk.ts';
+import type { OwnedBytes } from '../memory/owned-bytes.ts';
 import { ReceiveRing } from '../memory/ring.ts';
 import { NO_BYTES } from '../memory/slab.ts';
 import {
@@ -308,7 +309,7 @@ export class FrameDecoder {
   }
 
   /** As {@link view}, but a copy in new memory, which the caller owns. */
-  copy(): Uint8Array {
+  copy(): OwnedBytes {
     return new Uint8Array(this.view());
   }
 
@@ -319,7 +320,7 @@ export class FrameDecoder {
    *
    * @returns A copy, which the caller owns. The decoder keeps the bytes.
    */
-  rest(): Uint8Array {
+  rest(): OwnedBytes {
     const { bytes, base, size } = this.#ring;
     // The input is the tail in ON_TAIL.
     const tail = bytes.subarray(this.#state === ON_TAIL ? base : base - size, base);

@@ -1,4 +1,5 @@
 import { isBytes, unmask } from '../masking/mask.ts';
+import type { OwnedBytes } from '../memory/owned-bytes.ts';
 import { FrameHeader, headerSize } from './header.ts';
 
 /** Options of {@link encodeFrame}. */
@@ -36,7 +37,7 @@ export function encodeFrame(
   opcode: number,
   payload: Uint8Array,
   options: EncodeFrameOptions = {},
-): Uint8Array {
+): OwnedBytes {
   const { fin = true, rsv = 0, maskKey } = options;
   if (!isBytes(payload)) throw new TypeError('payload must be a Uint8Array');
   const header = new FrameHeader();

@@ -9,6 +9,7 @@ import {
 } from '../limits.ts';
 import { checkRange, isBytes, rotateBigEndian } from '../masking/mask.ts';
 import { xorAscii } from '../memory/copy.ts';
+import type { OwnedBytes } from '../memory/owned-bytes.ts';
 import { LARGEST_SLAB } from '../memory/slab.ts';
 import { SlabWriter } from '../memory/slab-writer.ts';
 import { isHigh } from '../text/utf8.ts';
@@ -242,7 +243,7 @@ export class FrameEncoder {
    *
    * @returns Owned by the caller; empty when nothing is pending.
    */
-  bytes(): Uint8Array {
+  bytes(): OwnedBytes {
     const all = new Uint8Array(this.pending);
     let at = 0;
     this.flush((chunk, release) => {

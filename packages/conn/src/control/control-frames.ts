@@ -1,4 +1,5 @@
 import { PingMessage } from '@ws/codec';
+import type { OwnedBytes } from '@ws/codec/parts';
 import { copyOf } from '../memory/copy.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { MessageDecoder } from '../read/message-decoder.ts';
@@ -6,7 +7,7 @@ import type { SendQueue } from '../write/send-queue.ts';
 import { Pings } from './pings.ts';
 
 /** Called with the payload of a ping or a pong: at most 125 bytes, which the handler owns. */
-export type PingPongHandler = (payload: Uint8Array) => void | PromiseLike<void>;
+export type PingPongHandler = (payload: OwnedBytes) => void | PromiseLike<void>;
 /** Called with the code and the reason of the peer's close frame; 1005 when it had no code. */
 export type CloseHandler = (code: number, reason: string) => void | PromiseLike<void>;
 

@@ -1,3 +1,5 @@
+import type { OwnedBytes } from '@ws/codec/parts';
+
 /**
  * Writes below this size in bytes are copied. Others are referenced: a copy would cost more than the
  * promise that waits for the release, and would need two slabs.
@@ -12,7 +14,7 @@ const SHORT = 40;
  * subclass may not copy, as that of Node's Buffer. V8 does not fill the copy of a typed array with
  * zeros first.
  */
-export function copyOf(bytes: Uint8Array, start = 0, end: number = bytes.length): Uint8Array {
+export function copyOf(bytes: Uint8Array, start = 0, end: number = bytes.length): OwnedBytes {
   if (end - start > SHORT) return new Uint8Array(bytes.subarray(start, end));
   const copy = new Uint8Array(end - start);
   copyInto(copy, 0, bytes, start, end);

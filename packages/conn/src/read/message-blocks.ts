@@ -1,3 +1,4 @@
+import type { OwnedBytes } from '@ws/codec/parts';
 import { copyOf } from '../memory/copy.ts';
 import type { Platform } from '../platform/platform.ts';
 
@@ -26,7 +27,7 @@ const LARGEST_BLOCK = 16_384;
  * none. The block of a message never has more than eight times the size of the message.
  */
 class MessageBlocks {
-  #block: Uint8Array = NONE;
+  #block: OwnedBytes = NONE;
   #used = 0;
   #owner: object | undefined;
 
@@ -45,7 +46,7 @@ class MessageBlocks {
     end: number,
     owner: object,
     platform: Platform,
-  ): Uint8Array {
+  ): OwnedBytes {
     const size = end - start;
     const following = bytes.length - end;
     // `following` is negative when the chunk was detached.

@@ -1,3 +1,4 @@
+import type { OwnedBytes } from '@ws/codec/parts';
 import { ReadPendingError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
@@ -41,7 +42,7 @@ export interface PieceSource {
  * for await (const piece of reader) console.log(piece.length); // 14
  * ```
  */
-export class MessageReader implements AsyncIterable<Uint8Array> {
+export class MessageReader implements AsyncIterable<OwnedBytes> {
   /** `TextMessage` or `BinaryMessage`. */
   readonly type: DataType;
   readonly #pieces: PieceQueue;
@@ -82,9 +83,9 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
    * Iterates over the message's bytes as they arrive, in pieces that you own. Leaving the loop
    * drops the rest.
    */
-  [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<OwnedBytes> {
     let left = false;
-    const next = async (): Promise<IteratorResult<Uint8Array, undefined>> => {
+    const next = async (): Promise<IteratorResult<OwnedBytes, undefined>> => {
       if (left) return { done: true, value: undefined };
       try {
         const piece = await this.#held('a loop over a message');
@@ -108,8 +109,8 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
   }
 
   /** The message's bytes as a web stream. Cancelling it drops the rest. */
-  readable(): ReadableStream<Uint8Array> {
-    return new ReadableStream<Uint8Array>(
+  readable(): ReadableStream<OwnedBytes> {
+    return new ReadableStream<OwnedBytes>(
       {
         pull: async (controller) => {
           const piece = await this.#held('a web stream of a message');
@@ -123,7 +124,7 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
   }
 
   /** Reads the rest of the message. You own the bytes. */
-  bytes(): Promise<Uint8Array> {
+  bytes(): Promise<OwnedBytes> {
     if (this.#pieces.reading) return this.#clash();
     return this.#rejectionIfFailed() ?? this.#holding(() => this.#bytes());
   }
@@ -142,7 +143,7 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
     return handled(this.text().then((text) => JSON.parse(text) as unknown));
   }
 
-  async #bytes(): Promise<Uint8Array> {
+  async #bytes(): Promise<OwnedBytes> {
     let all = new Uint8Array(0);
     let length = 0;
     for (;;) {
@@ -163,7 +164,7 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
   }
 
   /** A copy of the next piece, for a loop or a web stream that reads to the end of the message. */
-  async #held(holder: string): Promise<Uint8Array | undefined> {
+  async #held(holder: string): Promise<OwnedBytes | undefined> {
     const pieces = this.#pieces;
     if (pieces.reading) return this.#clash();
     pieces.holder = holder;

@@ -1,3 +1,4 @@
+import type { OwnedBytes } from '@ws/codec/parts';
 import type { CloseInfo } from '../close-info.ts';
 import { CloseSentError, ReadPendingError, type TimeoutError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
@@ -555,15 +556,15 @@ function restDropped(cause: string): { readonly reason: ReadPendingError } {
 
 /**
  * Returns the message of `decoder` as a view of its chunk. Undefined when the message is small,
- * when the chunk is too large for it or is part of other memory, and when the message does not start
+ * when the chunk is too large for it, is part of other memory or in shared memory, and when the message does not start
  * at a multiple of 8 bytes, as a Float64Array over it requires.
  */
-function viewOfChunk(decoder: MessageDecoder): Uint8Array | undefined {
+function viewOfChunk(decoder: MessageDecoder): OwnedBytes | undefined {
   const { bytes, start, end } = decoder;
   const size = end - start;
   if (size < CHUNK_VIEW_FROM || (start & 7) !== 0 || size * MAX_CHUNK_RATIO < bytes.length) {
     return undefined;
   }
   const buffer = decoder.wholeBuffer;
-  return buffer === null ? undefined : new Uint8Array(buffer, start, size);
+  return buffer instanceof ArrayBuffer ? new Uint8Array(buffer, start, size) : undefined;
 }

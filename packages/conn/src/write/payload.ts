@@ -1,5 +1,6 @@
 import { BinaryMessage } from '@ws/codec';
 import { MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
+import type { OwnedBytes } from '@ws/codec/parts';
 import { copyOf } from '../memory/copy.ts';
 import { BorrowedMessage, type DataType, Message } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -91,7 +92,7 @@ export function isBorrowed(value: unknown): value is BorrowedMessage {
 }
 
 /** Returns `text` as UTF-8 in new memory. Lone surrogates become U+FFFD. */
-export function utf8(text: string, platform: Platform = portablePlatform): Uint8Array {
+export function utf8(text: string, platform: Platform = portablePlatform): OwnedBytes {
   const room = new Uint8Array(text.length * 3);
   return copyOf(room, 0, platform.writeUtf8(room, 0, text));
 }
