@@ -67,7 +67,7 @@ describe('a compressed message', () => {
     transport.feed(Buffer.concat([empty, empty, plain, naiveEncode(2, 'packed', { rsv: 0x40 })]));
     const { data } = await conn.readMessage();
     const reader = await conn.nextReader();
-    structuredClone(data.buffer, { transfer: [data.buffer as ArrayBuffer] });
+    structuredClone(data.buffer, { transfer: [data.buffer] });
     await expect(reader.bytes()).rejects.toMatchObject({
       code: 'WS_ERR_TRANSPORT',
       cause: { message: expect.stringContaining('detached') },

@@ -138,7 +138,7 @@ describe('messages that are read in sequence', () => {
     for (let i = 0; i < 16; i++) {
       const { data } = await next;
       seen.push(data.length, data[0]!, data[199]!);
-      const buffer = data.buffer as ArrayBuffer;
+      const buffer = data.buffer;
       structuredClone(buffer, { transfer: [buffer] });
       expect(data.length).toBe(0);
       if (i < 15) next = wire.conn.readMessage();
@@ -161,7 +161,7 @@ describe('messages that are read in sequence', () => {
 
 describe('a chunk whose buffer the application transferred', () => {
   const transfer = ({ data }: Message): void => {
-    structuredClone(data.buffer, { transfer: [data.buffer as ArrayBuffer] });
+    structuredClone(data.buffer, { transfer: [data.buffer] });
   };
   const reads = {
     readMessage: (conn: Conn) => conn.readMessage(),
