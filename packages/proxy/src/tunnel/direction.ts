@@ -114,9 +114,17 @@ function onDrain(this: Owned): void {
   this[DIRECTION]!.reverse!.drained();
 }
 
-/** Ends a socket so that its peer sees a reset, where the socket can. */
+/** Destroys a socket. Its peer sees a reset where the socket can send one: plain TCP without a FIN in flight. */
 export function reset(socket: Duplex): void {
-  if (socket instanceof Socket && !(socket instanceof TLSSocket) && !socket.destroyed) {
-    socket.resetAndDestroy();
-  } else socket.destroy();
+  // Node cannot reset with a FIN in flight: 'close' would never come.
+  const isEnding = socket.writableEnded && !socket.writableFinished;
+  if (!(socket instanceof Socket) || socket instanceof TLSSocket || isEnding) {
+    return void socket.destroy();
+  }
+  try {
+    if (!socket.destroyed) socket.resetAndDestroy();
+  } catch {
+    // Node throws for a Unix socket.
+    socket.destroy();
+  }
 }
