@@ -67,9 +67,12 @@ export class ProtocolError extends WebSocketError {
     closeCode: number,
     faults: readonly string[],
     code: ProtocolErrorCode = 'WS_ERR_PROTOCOL',
-    options?: ErrorOptions,
+    options?: ErrorOptions & {
+      /** What may be wrong, for the end of the message. */
+      readonly hint?: string | undefined;
+    },
   ) {
-    super(faults.join(', '), code, options);
+    super(faults.join(', ') + (options?.hint ? `; ${options.hint}` : ''), code, options);
     this.closeCode = closeCode;
     this.faults = faults;
   }

@@ -13,6 +13,11 @@ declare namespace WebAssembly {
   }
 }
 
+interface ErrorConstructor {
+  /** Of V8; other engines may lack it. */
+  captureStackTrace?(error: Error, method?: (...args: never[]) => unknown): void;
+}
+
 declare const crypto: { getRandomValues(words: Int32Array): Int32Array };
 
 declare class TextEncoder {

@@ -8,7 +8,9 @@
  *
  * @module
  */
+
 export { isControl } from './frames/opcode.ts';
+export { checked, fromCaller, isMistake } from './from-caller.ts';
 export { offerDeflate } from './handshake/deflate-offer.ts';
 export { hasToken } from './handshake/token-list.ts';
 export { MAX_CONTROL_PAYLOAD } from './limits.ts';

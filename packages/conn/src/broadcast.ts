@@ -1,4 +1,5 @@
 import { BinaryMessage, TextMessage } from '@ws/codec';
+import { checked, fromCaller } from '@ws/codec/internal';
 import { Conn, connectionOf } from './conn.ts';
 import { onRejection } from './on-rejection.ts';
 import { checkOptionNames, kind } from './validate.ts';
@@ -44,20 +45,13 @@ export function broadcast<C extends Conn>(
   data: MessageData | PreparedMessage,
   options: BroadcastOptions<C> = {},
 ): number {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`broadcast: expected options, got ${kind(options)}`);
-  }
-  checkOptionNames('broadcast', options, BROADCAST_OPTION_NAMES, 'ignore');
-  const { filter, except } = options;
-  if (filter !== undefined && typeof filter !== 'function') {
-    throw new TypeError(`filter: expected a function, got ${kind(filter)}`);
-  }
-  const message = preparedOf(data);
-  const left = leftOut(except);
+  const { filter, message, left } = checked(() => checkBroadcast(data, options), broadcast);
   const chosen: C[] = [];
   for (const conn of conns) {
     if (!(conn instanceof Conn)) {
-      throw new TypeError(`broadcast: expected Conns, got ${kind(conn)}`);
+      const error = new TypeError(`broadcast: expected Conns, got ${kind(conn)}`);
+      fromCaller(error, broadcast);
+      throw error;
     }
     if (left?.has(conn) !== true && (filter === undefined || passes(filter, conn))) {
       chosen.push(conn);
@@ -69,6 +63,19 @@ export function broadcast<C extends Conn>(
     if (sendPrepared(conn, message, false)) accepted++;
   }
   return accepted;
+}
+
+/** @throws TypeError as {@link broadcast}. */
+function checkBroadcast<C extends Conn>(
+  data: MessageData | PreparedMessage,
+  options: BroadcastOptions<C>,
+) {
+  checkOptionNames('broadcast', options, BROADCAST_OPTION_NAMES, 'ignore');
+  const { filter, except } = options;
+  if (filter !== undefined && typeof filter !== 'function') {
+    throw new TypeError(`filter: expected a function, got ${kind(filter)}`);
+  }
+  return { filter, message: preparedOf(data), left: leftOut(except) };
 }
 
 /** A promise is no yes: the filter would let all connections through. */

@@ -7,6 +7,7 @@ import {
   type Role,
   TextMessage,
 } from '@ws/codec';
+import { checked, fromCaller } from '@ws/codec/internal';
 import {
   badType,
   checkReadOptions,
@@ -16,6 +17,7 @@ import {
   functionOrNull,
   isControlType,
 } from './arguments.ts';
+import { checkTransport } from './check-transport.ts';
 import type { CloseInfo, ConnState } from './close-info.ts';
 import type { ConnInternals } from './conn-internals.ts';
 import { Connection } from './connection/connection.ts';
@@ -191,9 +193,11 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError
    */
   get on(): never {
-    throw new TypeError(
+    const error = new TypeError(
       'a Conn emits no events; read with receive(handler) or for await, and await conn.closed',
     );
+    fromCaller(error, Object.getOwnPropertyDescriptor(Conn.prototype, 'on')!, 'get');
+    throw error;
   }
 
   /**
@@ -201,11 +205,18 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * code that creates the Conn reaches its first `await`. That code can set handlers before the
    * first frame is parsed.
    *
-   * @throws TypeError, RangeError for a bad option. The transport was not started then.
+   * @throws TypeError, RangeError for a bad option, TypeError for another object than a transport.
+   *   The transport was not started then.
    */
   constructor(transport: Transport, options: ConnOptions) {
-    const { role, platform, settings, subprotocol, extensions, deflate } =
-      options instanceof ResolvedOptions ? options : resolveOptions(options);
+    const resolved = checked(
+      () => {
+        checkTransport(transport);
+        return options instanceof ResolvedOptions ? options : resolveOptions(options);
+      },
+      new.target,
+    );
+    const { role, platform, settings, subprotocol, extensions, deflate } = resolved;
     this.subprotocol = subprotocol;
     this.extensions = extensions;
     const shared = sharedFor(role, platform, settings, deflate !== undefined);
@@ -554,6 +565,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     try {
       text = formatJSON(value);
     } catch (error) {
+      fromCaller(error, this, 'writeJSON');
       this.#connection.report(error, 'writeJSON');
       return rejected(error);
     }
@@ -657,9 +669,14 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @see RFC 7692, section 6
    */
   enableWriteCompression(on: boolean): void {
-    if (typeof on !== 'boolean') {
-      throw new TypeError(`enableWriteCompression: expected true or false, got ${kind(on)}`);
-    }
+    checked(
+      () => {
+        if (typeof on === 'boolean') return;
+        throw new TypeError(`enableWriteCompression: expected true or false, got ${kind(on)}`);
+      },
+      this,
+      'enableWriteCompression',
+    );
     const { deflate } = this.#connection;
     if (deflate !== undefined) deflate.compressor.enabled = on;
   }
@@ -672,9 +689,13 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError, RangeError for another value, also when no compression was agreed on.
    */
   setCompressionLevel(level: number): void {
-    const checked = compressionLevel('setCompressionLevel', level);
+    const known = checked(
+      () => compressionLevel('setCompressionLevel', level),
+      this,
+      'setCompressionLevel',
+    );
     const { deflate } = this.#connection;
-    if (deflate !== undefined) deflate.compressor.level = checked;
+    if (deflate !== undefined) deflate.compressor.level = known;
   }
 
   /**
@@ -686,7 +707,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError, RangeError for another value.
    */
   setReadLimit(bytes: number | false): void {
-    this.#connection.setReadLimit(readLimit(bytes));
+    this.#connection.setReadLimit(checked(() => readLimit(bytes), this, 'setReadLimit'));
   }
 
   /**
@@ -698,7 +719,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError, RangeError for another value.
    */
   setReadDeadline(at: Date | number | null): void {
-    this.#connection.setReadDeadline(at);
+    checked(() => this.#connection.setReadDeadline(at), this, 'setReadDeadline');
   }
 
   /**
@@ -710,7 +731,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError, RangeError for another value.
    */
   setWriteDeadline(at: Date | number | null): void {
-    this.#connection.setWriteDeadline(at);
+    checked(() => this.#connection.setWriteDeadline(at), this, 'setWriteDeadline');
   }
 
   /**
@@ -722,7 +743,11 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError when `handler` is neither a function nor null.
    */
   setPingHandler(handler: PingPongHandler | null): void {
-    this.#connection.controlFrames.pingHandler = functionOrNull('setPingHandler', handler);
+    this.#connection.controlFrames.pingHandler = checked(
+      () => functionOrNull('setPingHandler', handler),
+      this,
+      'setPingHandler',
+    );
   }
 
   /**
@@ -732,7 +757,11 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError when `handler` is neither a function nor null.
    */
   setPongHandler(handler: PingPongHandler | null): void {
-    this.#connection.controlFrames.pongHandler = functionOrNull('setPongHandler', handler);
+    this.#connection.controlFrames.pongHandler = checked(
+      () => functionOrNull('setPongHandler', handler),
+      this,
+      'setPongHandler',
+    );
   }
 
   /**
@@ -744,7 +773,11 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError when `handler` is neither a function nor null.
    */
   setCloseHandler(handler: CloseHandler | null): void {
-    this.#connection.controlFrames.closeHandler = functionOrNull('setCloseHandler', handler);
+    this.#connection.controlFrames.closeHandler = checked(
+      () => functionOrNull('setCloseHandler', handler),
+      this,
+      'setCloseHandler',
+    );
   }
 
   /** The current ping handler; the default one sends the pong. */

@@ -1,3 +1,4 @@
+import { checked } from '@ws/codec/internal';
 import type { OwnedBytes } from '@ws/codec/parts';
 import type { Conn } from './conn.ts';
 import { handled } from './time/promises.ts';
@@ -28,9 +29,10 @@ import { utf8 } from './write/payload.ts';
  * ```
  */
 export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<OwnedBytes> {
-  if (typeof term !== 'string') {
+  checked(() => {
+    if (typeof term === 'string') return;
     throw new TypeError(`joinMessages: expected a string, got ${kind(term)}`);
-  }
+  }, joinMessages);
   const pieces = join(conn, utf8(term));
   return {
     next: () => handled(pieces.next()),

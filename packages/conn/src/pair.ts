@@ -1,5 +1,5 @@
 import { formatExtensions, negotiateDeflate } from '@ws/codec';
-import { offerDeflate } from '@ws/codec/internal';
+import { checked, offerDeflate } from '@ws/codec/internal';
 import { Conn } from './conn.ts';
 import { deflateLimits } from './deflate/negotiate.ts';
 import { copyOf } from './memory/copy.ts';
@@ -12,7 +12,7 @@ import {
 import type { Platform } from './platform/platform.ts';
 import { portablePlatform } from './platform/portable-platform.ts';
 import type { Transport, TransportSink } from './transport.ts';
-import { checkOptionNames, kind } from './validate.ts';
+import { checkOptionNames } from './validate.ts';
 
 /** Options of {@link connPair}, for both ends. */
 export interface ConnPairOptions extends ConnSettings {
@@ -51,9 +51,10 @@ const CONN_PAIR_OPTION_NAMES: readonly string[] = [
  * ```
  */
 export function connPair(options: ConnPairOptions = {}): [client: Conn, server: Conn] {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`connPair: expected options, got ${kind(options)}`);
-  }
+  return checked(() => makePair(options), connPair);
+}
+
+function makePair(options: ConnPairOptions): [client: Conn, server: Conn] {
   checkOptionNames('connPair', options, CONN_PAIR_OPTION_NAMES, 'ignore');
   const { client, server, ...common } = options;
   if (client !== undefined) checkOptionNames('client', client, connSettingNames, 'ignore');

@@ -1,3 +1,4 @@
+import { checked } from '@ws/codec/internal';
 import { copyOf } from './memory/copy.ts';
 import { portablePlatform } from './platform/portable-platform.ts';
 import type { Transport, TransportSink } from './transport.ts';
@@ -66,6 +67,10 @@ const CHUNKS_PER_TURN = 16;
  * ```
  */
 export function streamTransport(streams: StreamPair): Transport {
+  return checked(() => transportOf(streams), streamTransport);
+}
+
+function transportOf(streams: StreamPair): Transport {
   if (typeof streams !== 'object' || streams === null) {
     throw new TypeError(`streamTransport: expected { readable, writable }, got ${kind(streams)}`);
   }

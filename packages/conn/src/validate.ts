@@ -82,7 +82,8 @@ export function checkOptionNames(
   hints: Readonly<Record<string, string>> = NO_HINTS,
 ): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new TypeError(`${owner}: expected an object of options, got ${kind(options)}`);
+    const hint = numberHint(options, known);
+    throw new TypeError(`${owner}: expected an object of options, got ${kind(options)}${hint}`);
   }
   // `Object.keys` would allocate at every call with options.
   for (const name in options) {
@@ -92,6 +93,15 @@ export function checkOptionNames(
     const cure = cureFor(name, known, hints);
     throw new TypeError(`${owner}: unknown option ${name}; ${cure}`);
   }
+}
+
+/** What a number in place of the options may be. */
+const NUMBER_OPTIONS: readonly string[] = ['timeout', 'port'];
+
+function numberHint(value: unknown, known: readonly string[]): string {
+  if (typeof value !== 'number') return '';
+  const name = NUMBER_OPTIONS.find((each) => known.includes(each));
+  return name === undefined ? '' : `; write { ${name}: ${value} }`;
 }
 
 function cureFor(

@@ -11,6 +11,7 @@ import {
   PongMessage,
   TextMessage,
 } from '../frames/opcode.ts';
+import { checked } from '../from-caller.ts';
 import { isBytes } from '../masking/mask.ts';
 import { MaskKeys } from '../masking/mask-key.ts';
 import type { OwnedBytes } from '../memory/owned-bytes.ts';
@@ -96,7 +97,7 @@ export class Endpoint {
 
   /** @throws TypeError or RangeError that names the invalid or unknown option. */
   constructor(options: EndpointOptions) {
-    const settings = endpointSettings(options);
+    const settings = checked(() => endpointSettings(options), Endpoint);
     const { role, readLimit, random } = settings;
     this.#settings = settings;
     // With holdLimit 0 the payload is checked as it arrives, also that of an incomplete frame.
@@ -184,7 +185,7 @@ export class Endpoint {
    *   for other data.
    */
   send(data: EndpointData): boolean {
-    const bytes = typeof data === 'string' ? undefined : bytesOf(data);
+    const bytes = typeof data === 'string' ? undefined : bytesOf(data, this, 'send');
     if (!this.#canSend()) return false;
     this.#checkRoom(data, bytes);
     if (bytes === undefined) this.#encoder.text(TextMessage, true, 0, data as string);
@@ -201,7 +202,7 @@ export class Endpoint {
    * @see RFC 6455, section 5.5.2
    */
   ping(data: EndpointData = NO_BYTES): boolean {
-    return this.#control(PingMessage, data);
+    return this.#control(PingMessage, data, 'ping');
   }
 
   /**
@@ -213,7 +214,7 @@ export class Endpoint {
    * @see RFC 6455, section 5.5.3
    */
   pong(data: EndpointData = NO_BYTES): boolean {
-    return this.#control(PongMessage, data);
+    return this.#control(PongMessage, data, 'pong');
   }
 
   /**
@@ -225,7 +226,7 @@ export class Endpoint {
    * @see RFC 6455, section 7.1.2
    */
   close(code: number = CloseCode.NormalClosure, reason = ''): void {
-    const payload = formatCloseMessage(code, reason);
+    const payload = checked(() => formatCloseMessage(code, reason), this, 'close');
     if (this.#closeCalled || this.#closeInfo !== undefined) return;
     this.#closeCalled = true;
     this.#closePayload = payload;
@@ -337,8 +338,8 @@ export class Endpoint {
     return unsentClose || this.#encoder.pending > 0 || this.#pong !== undefined;
   }
 
-  #control(opcode: number, data: EndpointData): boolean {
-    const payload = controlPayload(data);
+  #control(opcode: number, data: EndpointData, method: string): boolean {
+    const payload = controlPayload(data, this, method);
     if (!this.#canSend()) return false;
     this.#checkRoom(data, payload);
     this.#encoder.frame(opcode, true, 0, payload);

@@ -1,3 +1,4 @@
+import { fromCaller } from '../from-caller.ts';
 import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
 import { kind } from '../options.ts';
 import { utf8Length, writeUtf8 } from '../text/utf8.ts';
@@ -8,9 +9,10 @@ export type EndpointData = string | ArrayBufferLike | ArrayBufferView;
 /**
  * Returns a view of the bytes of `data`, without a copy.
  *
+ * @param endpoint - Its method `method` got the data.
  * @throws TypeError for other data, and for bytes whose buffer is detached or has shrunk.
  */
-export function bytesOf(data: unknown): Uint8Array {
+export function bytesOf(data: unknown, endpoint: object, method: string): Uint8Array {
   if (ArrayBuffer.isView(data)) {
     // Without its memory a typed array looks empty, and only its methods throw.
     if (data.byteLength === 0) (data as Partial<Uint8Array>).indexOf?.(0);
@@ -21,7 +23,9 @@ export function bytesOf(data: unknown): Uint8Array {
     return new Uint8Array(data as ArrayBufferLike);
   }
   const hint = tag === 'Object' || tag === 'Array' ? '; JSON.stringify makes a string of it' : '';
-  throw new TypeError(`data: expected a string or bytes, got ${tag}${hint}`);
+  const error = new TypeError(`data: expected a string or bytes, got ${tag}${hint}`);
+  fromCaller(error, endpoint, method);
+  throw error;
 }
 
 /**
@@ -30,12 +34,16 @@ export function bytesOf(data: unknown): Uint8Array {
  * @throws TypeError as {@link bytesOf} does, RangeError for more than 125 bytes (RFC 6455, section
  *   5.5).
  */
-export function controlPayload(data: unknown): Uint8Array {
-  const size = typeof data === 'string' ? utf8Length(data) : bytesOf(data).length;
+export function controlPayload(data: unknown, endpoint: object, method: string): Uint8Array {
+  const size = typeof data === 'string' ? utf8Length(data) : bytesOf(data, endpoint, method).length;
   if (size > MAX_CONTROL_PAYLOAD) {
-    throw new RangeError(`data: expected at most ${MAX_CONTROL_PAYLOAD} bytes, got ${size}`);
+    const error = new RangeError(
+      `data: expected at most ${MAX_CONTROL_PAYLOAD} bytes, got ${size}`,
+    );
+    fromCaller(error, endpoint, method);
+    throw error;
   }
-  if (typeof data !== 'string') return bytesOf(data);
+  if (typeof data !== 'string') return bytesOf(data, endpoint, method);
   const bytes = new Uint8Array(size);
   writeUtf8(bytes, 0, data);
   return bytes;

@@ -535,7 +535,7 @@ export class FrameDecoder {
     this.rsv = b0 & RSV;
     this.length = b1 & 0x7f;
     const faults = frameFaults(b0, b1, this.#masked, this.#allowedRsv, this.#open !== 0);
-    return this.#fail(CloseCode.ProtocolError, faults);
+    return this.#fail(CloseCode.ProtocolError, faults, maskHint(faults, this.#masked));
   }
 
   #failOverLimit(): DecodeEvent {
@@ -543,12 +543,12 @@ export class FrameDecoder {
     return this.#fail(closeCode, [fault]);
   }
 
-  #fail(closeCode: number, faults: readonly string[]): DecodeEvent {
+  #fail(closeCode: number, faults: readonly string[], hint?: string): DecodeEvent {
     this.#setInput(NO_BYTES, 0, 0);
     this.#tail.chunk = NO_BYTES;
     this.#show(NO_BYTES, 0, 0);
     this.#state = FAULTED;
-    this.error = new ProtocolError(closeCode, faults);
+    this.error = new ProtocolError(closeCode, faults, 'WS_ERR_PROTOCOL', { hint });
     // Last: the pool's release function may throw. The memory for {@link writable} stays: a read
     // into it may be in progress.
     this.#ring.clear();
@@ -567,6 +567,19 @@ export class FrameDecoder {
     this.start = start;
     this.end = end;
   }
+}
+
+/**
+ * The likely cause when the MASK bit alone is wrong. In a stream that is no WebSocket, other bits
+ * are wrong too.
+ *
+ * @param masked - Whether this end expects masked frames.
+ */
+function maskHint([fault, ...others]: readonly string[], masked: boolean): string | undefined {
+  if (fault !== 'bad MASK' || others.length > 0) return undefined;
+  return masked
+    ? "a frame without a mask: does the peer have role 'server' too?"
+    : "a frame with a mask: does the peer have role 'client' too?";
 }
 
 /** The masking key at `at`, little-endian, as the kernels use it. */

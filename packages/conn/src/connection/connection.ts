@@ -6,6 +6,7 @@ import {
   parseCloseMessage,
   WebSocketError,
 } from '@ws/codec';
+import { fromCaller, isMistake } from '@ws/codec/internal';
 import type { CloseInfo, ConnState } from '../close-info.ts';
 import { ControlFrames, type ControlHandlerName } from '../control/control-frames.ts';
 import type { KeepAliveTarget, PingWait } from '../control/keep-alive.ts';
@@ -440,6 +441,7 @@ export class Connection
    * WebSocketError is the connection's, and `closed` has its cause.
    */
   rejected(error: unknown, where: string): Promise<never> {
+    if (isMistake(error)) fromCaller(error, this.conn, where);
     this.reportMistake(error, where);
     return rejected(error);
   }
@@ -541,8 +543,8 @@ export class Connection
   setReadDeadline(at: Date | number | null): void {
     if (this.state === 'closed') return void untilOf(at);
     const rare = this.#rareParts();
-    rare.readDeadline ??= new Deadline(this.platform, (ms) => {
-      this.readSide.expire(deadlineError('read', ms));
+    rare.readDeadline ??= new Deadline(this.platform, (when) => {
+      this.readSide.expire(deadlineError('read', when));
     });
     rare.readDeadline.set(at);
   }
@@ -550,8 +552,8 @@ export class Connection
   setWriteDeadline(at: Date | number | null): void {
     if (this.state === 'closed') return void untilOf(at);
     const rare = this.#rareParts();
-    rare.writeDeadline ??= new Deadline(this.platform, (ms) => {
-      this.sendQueue.expire(deadlineError('write', ms), this.writeSide.waitingBytes);
+    rare.writeDeadline ??= new Deadline(this.platform, (when) => {
+      this.sendQueue.expire(deadlineError('write', when), this.writeSide.waitingBytes);
     });
     // The send queue also stores an expired deadline. Clear it there too.
     this.#writeSide?.sendQueue.clearExpired();
@@ -644,7 +646,8 @@ export class Connection
   }
 }
 
-function deadlineError(call: 'read' | 'write', ms: number): TimeoutError {
+/** @param when - As {@link Deadline} describes it. */
+function deadlineError(call: 'read' | 'write', when: string): TimeoutError {
   const setter = call === 'read' ? 'setReadDeadline' : 'setWriteDeadline';
-  return new TimeoutError(`${call} timeout after ${ms} ms (${setter})`, { permanent: true });
+  return new TimeoutError(`${call} timeout${when} (${setter})`, { permanent: true });
 }

@@ -52,7 +52,7 @@ declare const WritableStream: {
   }): WritableStream<W>;
 };
 interface ErrorConstructor {
-  captureStackTrace?(error: Error): void;
+  captureStackTrace?(error: Error, method?: (...args: never[]) => unknown): void;
   stackTraceLimit?: number;
 }
 declare const console: { error(text: string): void };

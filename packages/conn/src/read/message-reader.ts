@@ -1,3 +1,4 @@
+import { fromCaller, isMistake } from '@ws/codec/internal';
 import type { OwnedBytes } from '@ws/codec/parts';
 import { ReadPendingError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
@@ -232,6 +233,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   }
 
   #mistake<T>(error: unknown): Promise<T> {
+    if (isMistake(error)) fromCaller(error, this, 'read');
     this.#source.reportMistake(error, 'read');
     return rejected(error);
   }

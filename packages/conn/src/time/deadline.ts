@@ -9,11 +9,13 @@ import { type TimerEntry, timersOf } from './timers.ts';
 export class Deadline implements TimerEntry {
   slot: number | undefined;
   readonly #platform: Platform;
-  readonly #onExpired: (ms: number) => void;
+  readonly #onExpired: (when: string) => void;
+  #at: Date | number | null = null;
   /** Time from the call that set it to the deadline. */
   #ms = 0;
 
-  constructor(platform: Platform, onExpired: (ms: number) => void) {
+  /** @param onExpired - Gets the end of a message that says when: ` after 5 ms`. */
+  constructor(platform: Platform, onExpired: (when: string) => void) {
     this.#platform = platform;
     this.#onExpired = onExpired;
   }
@@ -22,18 +24,32 @@ export class Deadline implements TimerEntry {
   set(at: Date | number | null): void {
     const ms = untilOf(at);
     timersOf(this.#platform).clear(this);
-    this.#ms = Math.max(0, ms);
+    this.#at = at;
+    this.#ms = ms;
     if (ms <= 0) this.fire();
     else if (ms !== Infinity) timersOf(this.#platform).set(this, ms);
   }
 
   fire(): void {
-    this.#onExpired(this.#ms);
+    this.#onExpired(this.#ms > 0 ? ` after ${this.#ms} ms` : passed(this.#at));
   }
 
   clear(): void {
     timersOf(this.#platform).clear(this);
   }
+}
+
+/** In ms since 1970. A smaller number is a duration by mistake. */
+const EARLIEST = Date.UTC(1971);
+/** The largest time of a Date. */
+const LATEST = 8.64e15;
+
+/** Describes a deadline that had passed when it was set. */
+function passed(at: Date | number | null): string {
+  const time = Number(at);
+  const name = Math.abs(time) <= LATEST ? new Date(time).toISOString() : String(time);
+  const isDuration = typeof at === 'number' && at > 0 && at < EARLIEST;
+  return `: the deadline ${name} has passed${isDuration ? `; pass Date.now() + ${at}` : ''}`;
 }
 
 /**

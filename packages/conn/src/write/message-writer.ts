@@ -1,5 +1,5 @@
 import { ContinuationFrame, type Slab, type SlabSource } from '@ws/codec';
-import { isControl, MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
+import { fromCaller, isControl, isMistake, MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
 import { WriteClosedError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { leaseOf } from '../memory/lease.ts';
@@ -135,6 +135,7 @@ export class MessageWriter implements AsyncDisposable {
       hold(bytes, written);
       return this.#watch(written);
     } catch (error) {
+      if (isMistake(error)) fromCaller(error, this, 'write');
       this.#sink.reportMistake(error, 'MessageWriter');
       return rejected(error);
     }

@@ -20,8 +20,8 @@ export function dataTypeOf(data: MessageData): DataType {
   return data instanceof BorrowedMessage || data instanceof Message ? data.type : BinaryMessage;
 }
 
-/** What to write instead of an object, by the method that got it. */
-const OBJECT_HINTS: Readonly<Record<string, string>> = {
+/** What to write instead of other data, by the method that got it. */
+const HINTS: Readonly<Record<string, string>> = {
   send: '; writeJSON sends objects, and options come after the data',
   writeMessage: '; writeJSON sends objects, and options come after the data',
   ping: '; options are the second argument',
@@ -45,7 +45,7 @@ export function bytesOf(data: unknown, method: string): Uint8Array {
   if (ArrayBuffer.isView(data) || data instanceof ArrayBuffer || kind(data) === 'SharedArrayBuffer')
     return viewOf(data as ArrayBufferView | ArrayBuffer);
   const isObject = typeof data === 'object' && data !== null;
-  const hint = isObject ? (OBJECT_HINTS[method] ?? '') : '';
+  const hint = isObject || method === 'ping' ? (HINTS[method] ?? '') : '';
   throw new TypeError(`${method}: expected a string or bytes, got ${kind(data)}${hint}`);
 }
 

@@ -6,7 +6,7 @@ import {
   parseCloseMessage,
   TextMessage,
 } from '@ws/codec';
-import { MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
+import { checked, MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
 import { CompressedVariants } from '../deflate/compressed-variants.ts';
 import type { Compressor } from '../deflate/compressor.ts';
 import { copyOf } from '../memory/copy.ts';
@@ -41,18 +41,21 @@ export class PreparedMessage {
    */
   constructor(type: number, data: MessageData) {
     const isControl = type === CloseMessage || type === PingMessage || type === PongMessage;
-    if (type !== TextMessage && type !== BinaryMessage && !isControl) {
-      throw new TypeError(`websocket: bad write message type: ${String(type)}`);
-    }
     this.type = type;
-    if (typeof data === 'string') this.bytes = utf8(data);
-    else this.bytes = copyOf(bytesOf(data, 'new PreparedMessage'));
-    if (isControl && this.bytes.length > MAX_CONTROL_PAYLOAD) {
-      throw new RangeError(
-        `websocket: invalid control frame: ${this.bytes.length} bytes of payload, at most ${MAX_CONTROL_PAYLOAD} are allowed`,
-      );
-    }
-    if (type === CloseMessage) checkClosePayload(this.bytes);
+    this.bytes = checked(() => {
+      if (type !== TextMessage && type !== BinaryMessage && !isControl) {
+        throw new TypeError(`websocket: bad write message type: ${String(type)}`);
+      }
+      const bytes =
+        typeof data === 'string' ? utf8(data) : copyOf(bytesOf(data, 'new PreparedMessage'));
+      if (isControl && bytes.length > MAX_CONTROL_PAYLOAD) {
+        throw new RangeError(
+          `websocket: invalid control frame: ${bytes.length} bytes of payload, at most ${MAX_CONTROL_PAYLOAD} are allowed`,
+        );
+      }
+      if (type === CloseMessage) checkClosePayload(bytes);
+      return bytes;
+    }, PreparedMessage);
   }
 
   /**
