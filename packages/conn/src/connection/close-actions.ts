@@ -157,7 +157,7 @@ export class ConnectionCloseActions implements CloseActions {
     if (deflate === undefined) return;
     deflate.compressor.destroy();
     try {
-      readSide.moveOutOfPools();
+      readSide.leavePools();
     } catch {
       // There is no memory for a copy: the unread input is dropped.
       readSide.stop();

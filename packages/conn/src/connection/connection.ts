@@ -356,10 +356,7 @@ export class Connection
   // The read side's calls
 
   get parsesRest(): boolean {
-    // After the transport is closed, the rest of the input is parsed, so that it holds no pooled
-    // memory. Compressed input could need much memory: it stays unparsed, and `release` moves it
-    // out of the pools.
-    return this.#closeHandshake?.phase === CLOSED && this.deflate === undefined;
+    return this.#closeHandshake?.phase === CLOSED;
   }
 
   /** Whether no code has read so far, and no handler runs that may still begin. */

@@ -215,7 +215,7 @@ export class Decompressor {
    * may still be unread. The engine and the history no longer count there. Collected input moves to
    * private memory.
    */
-  moveOutOfPools(): void {
+  leavePools(): void {
     const shared = this.#shared;
     if (shared === undefined) return;
     this.#shared = undefined;
@@ -227,7 +227,7 @@ export class Decompressor {
     }
     shared.uncount(this.#history?.held ?? 0);
     this.#history?.moveTo(own);
-    this.#collected?.moveOutOfPools();
+    this.#collected?.leavePools();
     const lease = this.#collectedLease;
     if (lease === undefined) return;
     this.#collectedLease = undefined;

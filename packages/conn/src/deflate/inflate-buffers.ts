@@ -17,16 +17,16 @@ export class InflateBuffers implements LeaseHome {
   acquire(bytes: number): Lease {
     const size = classOf(bytes);
     const lease = this.#free[size]!.pop() ?? new Lease(new Uint8Array(SIZES[size]), this);
-    this.#guard?.lend(lease.bytes);
+    this.#guard?.lend(lease.memory);
     lease.lendAgain();
     return lease;
   }
 
   takeBack(lease: Lease): boolean {
-    const { byteLength } = lease.bytes;
+    const { byteLength } = lease.memory;
     // The application gave the buffer to another thread.
     if (byteLength === 0) return false;
-    this.#guard?.takeBack(lease.bytes);
+    this.#guard?.takeBack(lease.memory);
     const size = classOf(byteLength);
     const free = this.#free[size]!;
     if (free.length >= KEPT[size]) return false;

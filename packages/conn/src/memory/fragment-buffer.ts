@@ -1,5 +1,4 @@
 import type { FrameDecoder } from '@ws/codec';
-import { copyOf } from './copy.ts';
 import { Lease } from './lease.ts';
 
 /**
@@ -12,12 +11,22 @@ const BELIEVED = 16;
  * Assembles a message that is not whole in one chunk. A header alone takes no memory. Memory
  * doubles with the bytes that have arrived. It grows further, to at most 16 times the received
  * bytes, only when the header announces that much and the pool has free memory.
+ *
+ * The frame decoder may write straight into the memory. Only this class sets and clears the
+ * decoder's target, together with the lease: the decoder never points to released memory.
  */
 export class FragmentBuffer {
   /** Bytes so far. */
   length = 0;
+  readonly #frames: FrameDecoder | undefined;
   #expected = 0;
   #lease: Lease | undefined;
+  #pooled = true;
+
+  /** @param frames - Decodes the frames that {@link offer} assembles. */
+  constructor(frames?: FrameDecoder) {
+    this.#frames = frames;
+  }
 
   /** A frame with `bytes` of payload follows in pieces. */
   expect(bytes: number): void {
@@ -30,14 +39,15 @@ export class FragmentBuffer {
   }
 
   /**
-   * Lets `decoder` write the next piece of an {@link incomplete} frame directly into the buffer.
-   * Does nothing while no further byte has arrived: call it again with the next chunk.
+   * Lets the frame decoder write the next piece of an {@link incomplete} frame directly into the
+   * buffer. Does nothing while no further byte has arrived: call it again with the next chunk.
    */
-  offer(decoder: FrameDecoder): void {
-    const { available } = decoder;
+  offer(): void {
+    const frames = this.#frames!;
+    const { available } = frames;
     if (available === 0) return;
     if (this.#isFull()) this.#grow(this.length + available);
-    decoder.assembleInto(this.#lease!.bytes, this.length);
+    frames.assembleInto(this.#lease!.bytes, this.length);
   }
 
   /** The decoder wrote `bytes` to the place of {@link offer}. */
@@ -60,8 +70,7 @@ export class FragmentBuffer {
    * message.
    */
   complete(): Lease | undefined {
-    const lease = this.#lease;
-    this.#lease = undefined;
+    const lease = this.#replace(undefined);
     this.length = 0;
     this.#expected = 0;
     return lease;
@@ -71,12 +80,20 @@ export class FragmentBuffer {
     this.complete()?.release();
   }
 
-  /** Moves the received part out of pooled memory: the rest of the message may never arrive. */
-  moveOutOfPools(): void {
-    const lease = this.#lease;
-    if (lease === undefined) return;
-    this.#lease = Lease.of(copyOf(lease.bytes, 0, this.length));
-    lease.release();
+  /** Takes memory from the pools again: another connection uses this buffer. */
+  usePools(): void {
+    this.#pooled = true;
+  }
+
+  /**
+   * Takes no more memory from the pools, and moves the received bytes out of them: the connection
+   * has ended, and its messages may never be read.
+   */
+  leavePools(): void {
+    this.#pooled = false;
+    if (this.#lease === undefined) return;
+    this.#move(Lease.of(new Uint8Array(this.length)));
+    if (this.incomplete) this.offer();
   }
 
   #isFull(): boolean {
@@ -88,12 +105,26 @@ export class FragmentBuffer {
    * two, so memory doubles.
    */
   #grow(arrived: number): void {
-    const grown =
-      Lease.acquireFree(Math.min(this.#expected, arrived * BELIEVED)) ?? Lease.acquire(arrived);
-    const lease = this.#lease;
-    this.#lease = grown;
-    if (lease === undefined) return;
-    grown.bytes.set(lease.bytes.subarray(0, this.length));
-    lease.release();
+    this.#move(
+      this.#pooled
+        ? (Lease.acquireFree(Math.min(this.#expected, arrived * BELIEVED)) ??
+            Lease.acquire(arrived))
+        : Lease.of(new Uint8Array(arrived * 2)),
+    );
+  }
+
+  #move(to: Lease): void {
+    const from = this.#replace(to);
+    if (from === undefined) return;
+    to.bytes.set(from.bytes.subarray(0, this.length));
+    from.release();
+  }
+
+  /** Replaces the memory and returns the earlier one, to which the decoder no longer writes. */
+  #replace(lease: Lease | undefined): Lease | undefined {
+    const before = this.#lease;
+    this.#frames?.deliverInPlace();
+    this.#lease = lease;
+    return before;
   }
 }

@@ -12,12 +12,13 @@ export interface LeaseHome {
  * no write refers to its bytes: each such write holds a pin.
  */
 export class Lease {
-  readonly bytes: Uint8Array;
+  /** The memory, also while it is free: for the pool only. */
+  readonly memory: Uint8Array;
   readonly #home: LeaseHome;
   #pins = 1;
 
   constructor(bytes: Uint8Array, home: LeaseHome) {
-    this.bytes = bytes;
+    this.memory = bytes;
     this.#home = home;
     // Memory of no pool is never lent again. Listing it here would keep it for ever when its
     // connection has died.
@@ -43,6 +44,16 @@ export class Lease {
     return new Lease(bytes, nowhere);
   }
 
+  /**
+   * The memory of the message.
+   *
+   * @throws Error after the last release: another message may own the memory.
+   */
+  get bytes(): Uint8Array {
+    if (this.#pins === 0) throw new Error('the memory of a message was used after its release');
+    return this.memory;
+  }
+
   /** Whether the memory is lent. That of a kept lease may be free. */
   get isLent(): boolean {
     return this.#pins > 0;
@@ -62,9 +73,9 @@ export class Lease {
    */
   readonly release = (): void => {
     // A second release must not lend the bytes twice. It is ignored; with pool debugging it throws.
-    if (this.#pins === 0) return poolGuard('message')?.takeBack(this.bytes);
+    if (this.#pins === 0) return poolGuard('message')?.takeBack(this.memory);
     if (--this.#pins > 0 || this.#home.takeBack(this)) return;
-    const { buffer } = this.bytes;
+    const { buffer } = this.memory;
     const others = leased.get(buffer);
     const at = others === undefined ? -1 : others.indexOf(this);
     if (at < 0) return;
@@ -74,8 +85,8 @@ export class Lease {
 }
 
 const messageBuffers: LeaseHome = {
-  takeBack({ bytes }) {
-    sharedMessageBuffers().give(bytes);
+  takeBack({ memory }) {
+    sharedMessageBuffers().give(memory);
     return false;
   },
 };
@@ -90,11 +101,11 @@ const leased = new Map<ArrayBufferLike, Lease[]>();
 
 /** The lease that contains `view`, if it is part of a pooled message that is lent now. */
 export function leaseOf(view: Uint8Array): Lease | undefined {
-  return leased.get(view.buffer)?.find(({ bytes, isLent }) => {
+  return leased.get(view.buffer)?.find(({ memory, isLent }) => {
     return (
       isLent &&
-      view.byteOffset >= bytes.byteOffset &&
-      view.byteOffset + view.byteLength <= bytes.byteOffset + bytes.byteLength
+      view.byteOffset >= memory.byteOffset &&
+      view.byteOffset + view.byteLength <= memory.byteOffset + memory.byteLength
     );
   });
 }

@@ -37,8 +37,8 @@ export interface DecodeLoopOwner extends DecodeContext {
   /** Lends decoders to connections with the same settings. */
   readonly shared: { readonly decoders: Pool<MessageDecoder>; createDecoder(): MessageDecoder };
   /**
-   * Whether the rest of the input is parsed although the read-ahead is full, because the transport
-   * is closed.
+   * Whether plain messages are parsed although the read-ahead is full, because the transport is
+   * closed. A compressed message waits for its reader: it may become much larger.
    */
   readonly parsesRest: boolean;
   /** Starts a pass of the loop. False when a pass is already running. */
@@ -213,12 +213,12 @@ export abstract class DecodeLoop {
   }
 
   /**
-   * Moves unread compressed input and the history out of pooled memory, because the transport is
-   * closed.
+   * Moves the message under way, unread compressed input and the history out of pooled memory,
+   * because the transport is closed.
    */
-  moveOutOfPools(): void {
-    if (this.decoder !== undefined) this.decoder.moveOutOfPools();
-    else this.owner.deflate?.decompressor.moveOutOfPools();
+  leavePools(): void {
+    if (this.decoder !== undefined) this.decoder.leavePools();
+    else this.owner.deflate?.decompressor.leavePools();
   }
 
   /** Parses while a read waits, in a new pass unless a pass is already running. */
@@ -323,7 +323,8 @@ export abstract class DecodeLoop {
   #continues(decoder: MessageDecoder, ahead: boolean): boolean {
     if (this.readWaits || this.dropping) return true;
     if (!ahead) return false;
-    return this.hasRoom ? !decoder.inflatersBusy : this.owner.parsesRest;
+    if (this.hasRoom) return !decoder.inflatersBusy;
+    return this.owner.parsesRest && !decoder.inflatesNext;
   }
 
   protected get observed(): boolean {

@@ -105,9 +105,9 @@ export class InflatingDecoder extends MessageDecoder implements InflateWaiter {
     decompressor.destroy();
   }
 
-  override moveOutOfPools(): void {
-    super.moveOutOfPools();
-    this.#parts.decompressor.moveOutOfPools();
+  override leavePools(): void {
+    super.leavePools();
+    this.#parts.decompressor.leavePools();
   }
 
   override destroy(): void {

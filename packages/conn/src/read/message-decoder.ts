@@ -115,7 +115,7 @@ export class MessageDecoder {
   chunkUsed = false;
   /** The chunk that is being parsed, if it is large enough to be freed. */
   #freeable: Uint8Array | undefined;
-  protected readonly fragments: FragmentBuffer = new FragmentBuffer();
+  protected readonly fragments: FragmentBuffer;
   readonly #isUtf8: ((bytes: Uint8Array) => boolean) | undefined;
   readonly #maxEmptyFragments: number;
   protected payloadUse: PayloadUse = DELIVERED;
@@ -145,11 +145,13 @@ export class MessageDecoder {
       readBufferSize: settings.readBufferSize,
       allowedRsv,
     });
+    this.fragments = new FragmentBuffer(this.frames);
   }
 
   /** Attaches this decoder to the connection that `context` belongs to. */
   attach(context: DecodeContext, payloadUse: PayloadUse, streaming: boolean): void {
     this.context = context;
+    this.fragments.usePools();
     this.payloadUse = payloadUse;
     this.streaming = streaming;
     this.#lastFrame = context.framesIn + FRAMES_PER_TURN;
@@ -225,7 +227,7 @@ export class MessageDecoder {
     this.#freeable = chunk.length < FREE_FROM ? undefined : chunk;
     this.chunkUsed = false;
     this.frames.push(chunk);
-    if (this.fragments.incomplete) this.fragments.offer(this.frames);
+    if (this.fragments.incomplete) this.fragments.offer();
   }
 
   next(): DecodedEvent {
@@ -294,7 +296,6 @@ export class MessageDecoder {
   turnIntoPieces(): { lease: Lease | undefined; length: number } | undefined {
     if (this.delivery !== WHOLE || this.payloadUse === IGNORED) return undefined;
     this.delivery = PIECES;
-    this.frames.deliverInPlace();
     const { length } = this.fragments;
     return { lease: this.fragments.complete(), length };
   }
@@ -318,15 +319,11 @@ export class MessageDecoder {
       this.skip();
     }
     this.fragments.drop();
-    this.frames.deliverInPlace();
   }
 
-  /**
-   * Moves the message under way out of pooled memory: the connection has ended, and the message is
-   * unread.
-   */
-  moveOutOfPools(): void {
-    this.fragments.moveOutOfPools();
+  /** The connection has ended: messages under way need no pooled memory from now on. */
+  leavePools(): void {
+    this.fragments.leavePools();
   }
 
   /** Releases the memory of the message of the last event: it is not delivered. */
@@ -423,7 +420,7 @@ export class MessageDecoder {
     }
     if (this.payloadUse !== DELIVERED || this.#compressed) return NOTHING;
     this.fragments.expect(this.frames.length);
-    this.fragments.offer(this.frames);
+    this.fragments.offer();
     return NOTHING;
   }
 
@@ -436,7 +433,7 @@ export class MessageDecoder {
     const assembles = this.delivery === WHOLE && this.payloadUse === DELIVERED;
     if (assembles) this.fragments.arrived(end - start);
     if (!this.checkText(buf, start, end)) return FAULT;
-    if (assembles && this.fragments.incomplete) this.fragments.offer(this.frames);
+    if (assembles && this.fragments.incomplete) this.fragments.offer();
     if (this.delivery !== PIECES) return NOTHING;
     this.lease = undefined;
     this.show(buf, start, end);
@@ -540,6 +537,11 @@ export class MessageDecoder {
   /** Whether the next step would need an inflater and all are in use. */
   get inflatersBusy(): boolean {
     return false;
+  }
+
+  /** Whether the next step inflates a part of a message. */
+  get inflatesNext(): boolean {
+    return this.inflating;
   }
 
   /** Whether parsing continues in a later turn only. */

@@ -22,16 +22,16 @@ function assembled(ends: readonly number[]): FragmentBuffer {
   const wire = encodeFrame(2, PAYLOAD, { maskKey: 0x37fa213d });
   const header = wire.length - PAYLOAD.length;
   const frames = new FrameDecoder({ role: 'server', holdLimit: 0 });
-  const buffer = new FragmentBuffer();
+  const buffer = new FragmentBuffer(frames);
   let fed = 0;
   for (const end of [0, ...ends]) {
     frames.push(wire.slice(fed, header + end));
     fed = header + end;
-    if (buffer.incomplete) buffer.offer(frames);
+    if (buffer.incomplete) buffer.offer();
     for (let event = frames.next(); event > 0; event = frames.next()) {
       if (event === FRAME_BEGIN) buffer.expect(frames.length);
       if (event === FRAME_DATA) buffer.arrived(frames.end - frames.start);
-      if (buffer.incomplete) buffer.offer(frames);
+      if (buffer.incomplete) buffer.offer();
     }
   }
   return buffer;
@@ -40,8 +40,9 @@ function assembled(ends: readonly number[]): FragmentBuffer {
 /** Size of the memory for `ends`, in bytes. */
 function sizeAfter(...ends: readonly number[]): number | undefined {
   const lease = assembled(ends).complete();
+  const size = lease?.bytes.length;
   lease?.release();
-  return lease?.bytes.length;
+  return size;
 }
 
 describe('FragmentBuffer', () => {

@@ -22,10 +22,23 @@ describe('a Lease that a transport releases twice', () => {
     const late = conn.Lease.acquire(100_000);
     late.release();
     const next = conn.Lease.acquire(100_000);
-    expect(next.bytes).toBe(late.bytes);
+    expect(next.memory).toBe(late.memory);
     late.release();
     expect(codec.sharedMessageBuffers().lent).toBe(1);
     expect(conn.Lease.acquire(100_000).bytes).not.toBe(next.bytes);
+  });
+
+  it('shows its memory only while it is lent', async () => {
+    const { conn } = await fresh();
+    const pooled = conn.Lease.acquire(100);
+    const kept = new conn.InflateBuffers().acquire(100);
+    for (const lease of [pooled, kept]) {
+      lease.pin();
+      lease.release();
+      expect(lease.bytes.length).toBeGreaterThanOrEqual(100);
+      lease.release();
+      expect(() => lease.bytes).toThrow('used after its release');
+    }
   });
 
   it('returns to the pool once', async () => {
