@@ -11,6 +11,7 @@ import { requestHead } from './targets/request-head.ts';
 import { responseHead } from './targets/response-head.ts';
 import { serverHandshake } from './targets/server-handshake.ts';
 import { subprotocolHeader } from './targets/subprotocol-header.ts';
+import { twoConnections } from './targets/two-connections.ts';
 import { utf8 } from './targets/utf8.ts';
 
 /** All targets, from frames to connections. */
@@ -28,4 +29,5 @@ export const targets: readonly Target[] = [
   inflate(),
   fixedDeflater(),
   apiSequence(),
+  twoConnections(),
 ];

@@ -129,6 +129,10 @@ const LONG: Rows = {
     what: 'the attacks, with docs/attacks.md against them, and with all their repetitions',
     commands: [ATTACKS, ...suite('tests/attacks')],
   },
+  'two-connections': {
+    what: 'random programs over two connections: no byte of one in the messages of the other',
+    commands: [source('fuzz/run.ts', 'two-connections', '--minutes', '1')],
+  },
   'fuzz-planted': { what: 'the fuzzer finds planted bugs', commands: suite('fuzz/') },
   'conformance-ws': {
     what: 'the whole conformance suite against ws and naive peers, in both roles',
@@ -200,7 +204,8 @@ async function bounded(): Promise<void> {
     return { [row]: { ...rows[row]!, minutes: 5 } };
   };
   // Each uses one core.
-  await runTasks({ ...short('soak'), ...short('pairs') }, ['soak', 'pairs'], 2);
+  const rows = ['soak', 'pairs', 'two-connections'];
+  await runTasks(Object.assign({}, ...rows.map(short)) as Rows, rows, 2);
 }
 
 /** The row, with `rest` appended to its last command. */

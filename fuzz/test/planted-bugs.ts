@@ -28,6 +28,7 @@ import { requestHead } from '../targets/request-head.ts';
 import { responseHead } from '../targets/response-head.ts';
 import { serverHandshake } from '../targets/server-handshake.ts';
 import { subprotocolHeader } from '../targets/subprotocol-header.ts';
+import { twoConnections } from '../targets/two-connections.ts';
 import { utf8 } from '../targets/utf8.ts';
 
 /** A target whose code under test has one rule removed. */
@@ -78,6 +79,26 @@ function withoutDrain(transport: Transport): Transport {
     start({
       data: (chunk) => sink.data(chunk),
       drain: () => {},
+      end: () => sink.end(),
+      close: (error) => sink.close(error),
+    });
+  return transport;
+}
+
+/** The memory that {@link withSharedMemory} delivers again and again. */
+const sharedMemory = new Uint8Array(65_536);
+
+/** Delivers the chunks of all transports in the same memory. */
+function withSharedMemory(transport: Transport): Transport {
+  const start = transport.start.bind(transport);
+  transport.start = (sink) =>
+    start({
+      data: (chunk) => {
+        if (chunk.length > sharedMemory.length) return sink.data(chunk);
+        sharedMemory.set(chunk);
+        sink.data(sharedMemory.subarray(0, chunk.length));
+      },
+      drain: () => sink.drain(),
       end: () => sink.end(),
       close: (error) => sink.close(error),
     });
@@ -241,6 +262,13 @@ export const plantedBugs: readonly PlantedBug[] = [
     target: apiSequence((transport, options) => new Conn(withoutDrain(transport), options)),
     executions: 3_000,
     input: hex('00 00 00 00 01 00 00 00 00 00 00 00 00 00 00'),
+  },
+  {
+    bug: 'chunks of two connections in the same memory',
+    target: twoConnections((transport, options) => new Conn(withSharedMemory(transport), options)),
+    executions: 3_000,
+    // A message of each side arrives before the first one is read.
+    input: hex('00 00 00 00 09 01 09 0c 00 0d 00 10 00'),
   },
 ];
 

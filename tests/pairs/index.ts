@@ -1,2 +1,3 @@
 export { anyCommands, anySetup, type Command, type End, type Setup } from './commands.ts';
+export { compressingPlatform, DEFLATE } from './compressing-platform.ts';
 export { type MakeConn, runCommands } from './model.ts';
