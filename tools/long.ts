@@ -84,7 +84,7 @@ const LONG: Rows = {
     commands: [source('fuzz/run.ts', 'laws')],
   },
   hub: {
-    what: 'three nodes and 200 clients while nodes, Redis or NATS are killed or cut off: 3 seeds; turns of large rooms',
+    what: 'three nodes and 500 members while nodes, Redis, NATS and JetStream are killed, stopped or cut off: HUB_SEEDS=1-20 HUB_ENGINES=redis,nats,jetstream HUB_FAULTS=10; turns of large rooms',
     commands: [
       node(
         vitest,
@@ -97,7 +97,10 @@ const LONG: Rows = {
       ),
       node(vitest, 'run', '--config', '.config/vitest.long.ts', 'packages/hub'),
     ],
-    env: { HUB_SEEDS: '1,2,3', HUB_FAULTS: '12' },
+    env: {
+      HUB_SEEDS: process.env['HUB_SEEDS'] ?? '1,2,3',
+      HUB_FAULTS: process.env['HUB_FAULTS'] ?? '10',
+    },
   },
   proxy: {
     what: '1 GiB past a slow reader, Firefox, and all cases of ws-conform through a proxy',

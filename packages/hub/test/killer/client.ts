@@ -1,4 +1,4 @@
-import { type EventEmitter, once } from 'node:events';
+import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import type { Log } from './history-checker.ts';
 
@@ -6,36 +6,34 @@ import type { Log } from './history-checker.ts';
 export class Client {
   readonly run: string;
   readonly rooms: readonly string[];
+  /** The connection has ended. */
+  ended = false;
+  /** The client does not read now. */
+  slow = false;
   readonly #name: string;
   readonly #socket: WebSocket;
   readonly #logs: Log[];
   readonly #current = new Map<string, Log>();
-  readonly #changed: EventEmitter;
-  #ended = false;
 
-  /**
-   * @param logs - Gets the logs of the client.
-   * @param changed - Emits `change` after each event of the client.
-   */
+  /** @param logs - Gets the logs of the client. */
   constructor(
     address: { readonly run: string; readonly port: number },
     number: number,
     rooms: readonly string[],
     logs: Log[],
-    changed: EventEmitter,
   ) {
     this.run = address.run;
     this.rooms = rooms;
     this.#name = `client ${number} of ${address.run}`;
     this.#logs = logs;
-    this.#changed = changed;
     for (const room of rooms) this.#enter(room);
     this.#socket = new WebSocket(`ws://127.0.0.1:${address.port}/?${rooms.join(',')}`);
-    this.#socket.on('message', (data: Buffer) => this.#receive(data.toString()));
+    this.#socket.on('message', (data: Buffer) => this.#receive(data));
     this.#socket.on('error', () => {});
     this.#socket.on('close', () => this.#end());
   }
 
+  /** Rejects when the node is away. */
   async open(): Promise<void> {
     await once(this.#socket, 'open');
   }
@@ -47,17 +45,33 @@ export class Client {
 
   /** Whether the node has answered {@link ask}, or the connection has ended. */
   isIn(room: string): boolean | undefined {
-    return this.#ended ? undefined : this.#current.has(room);
+    return this.ended ? undefined : this.#current.has(room);
   }
 
-  #receive(text: string): void {
+  /** Ends the connection without a close frame. */
+  tear(): void {
+    this.#socket.terminate();
+  }
+
+  /** Reads nothing for `ms`. */
+  async pause(ms: number): Promise<void> {
+    this.slow = true;
+    this.#socket.pause();
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    this.#socket.resume();
+    this.slow = false;
+  }
+
+  #receive(data: Buffer): void {
+    // A large message ends with zeros.
+    const end = data.indexOf(0);
+    const text = data.toString('latin1', 0, end < 0 ? data.length : end);
     const [room, from, number] = text.split(' ') as [string, string, string?];
     const log = this.#current.get(room);
     if (from === 'joined') this.#enter(room);
     else if (log === undefined) throw new Error(`${this.#name}: ${text} after it has left`);
     else if (from === 'left') this.#leave(room, log);
     else log.events.push(number === undefined ? 'gap' : { run: from, number: +number });
-    this.#changed.emit('change');
   }
 
   #enter(room: string): void {
@@ -73,8 +87,7 @@ export class Client {
   }
 
   #end(): void {
-    this.#ended = true;
+    this.ended = true;
     for (const log of this.#current.values()) log.ended = true;
-    this.#changed.emit('change');
   }
 }

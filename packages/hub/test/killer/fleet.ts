@@ -1,18 +1,25 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { EventEmitter, once } from 'node:events';
+import { once } from 'node:events';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import type { Position } from '@ws/hub';
-import type { Random } from '@ws/tests';
+import { Random } from '@ws/tests';
 import type { Relay } from '../nats/relay.ts';
 import { Client } from './client.ts';
 import type { Log } from './history-checker.ts';
-import { type FromNode, PUBLISH_MS, ROOMS, type ToNode } from './protocol.ts';
+import { type FromNode, LARGE, NAMES, PUBLISH_MS, type ToNode } from './protocol.ts';
 
 const NODE = fileURLToPath(new URL('node.ts', import.meta.url));
-const NAMES = Object.keys(ROOMS);
 /** Pause after clients have joined a room again, in ms. */
 const REJOIN_MS = 10 * PUBLISH_MS;
+/** Time between two looks at the nodes and clients, in ms. */
+const POLL_MS = 10;
+/** Longest wait for anything, in ms. A node takes seconds to start on a busy machine. */
+const PATIENCE_MS = 90_000;
+/** Longest wait for a last message, in ms: the digests after it have come by then. */
+const DIGESTS_MS = 20_000;
+/** Each of so many clients is in the room of large messages too. */
+const LARGE_SHARE = 40;
 
 /** A process of the fleet. A process that starts in the place of a killed one has another `run`. */
 interface Running {
@@ -22,16 +29,20 @@ interface Running {
   state: string;
   /** Number of its own outages. */
   downs: number;
+  /** Its clients connect. */
+  accepts: boolean;
+  /** All its publications have settled. */
+  stopped: boolean;
 }
 
 /**
- * A gap that a node has reported, with the numbers of the fault, of the outage, of the node's own
+ * A gap that a node has reported, with the numbers of the step, of the outage, of the node's own
  * outages, and of its new subscriptions to the room before it.
  */
 interface Gap {
   readonly run: string;
   readonly room: string;
-  readonly fault: number;
+  readonly step: number;
   readonly outage: number;
   readonly downs: number;
   readonly rejoins: number;
@@ -41,10 +52,11 @@ interface Gap {
 export class Fleet {
   readonly gaps: Gap[] = [];
   readonly logs: Log[] = [];
+  readonly notes: string[] = [];
   /** By room, node and number: the publications that have resolved. */
   readonly accepted = new Map<string, Map<string, Map<number, Position | undefined>>>();
-  /** Number of the latest fault. */
-  fault = 0;
+  /** Number of the latest step. */
+  step = 0;
   /**
    * Number of the latest outage: a time in which at least one node is down. On a busy machine an
    * engine that does not answer in time causes outages without a fault.
@@ -53,49 +65,72 @@ export class Fleet {
   readonly #engine: string;
   readonly #relays: readonly Relay[];
   readonly #running: Running[] = [];
-  readonly #changed = new EventEmitter();
   #runs = 0;
-  readonly #clients: Client[] = [];
+  #clients: Client[] = [];
+  #clientNumber = 0;
+  /** Number of clients of each node. */
+  #share = 0;
   /** By node and room: how often all clients have left and joined again. */
-  readonly rejoins = new Map<string, number>();
-  #rejoined: Promise<void> | undefined;
+  readonly #rejoins = new Map<string, number>();
+  #disturbing: Promise<unknown> = Promise.resolve();
+  /** Why the clients are no longer disturbed. */
+  #failure: unknown;
   #finishing = false;
+  readonly #startedAt = performance.now();
 
   constructor(engine: string, relays: readonly Relay[]) {
     this.#engine = engine;
     this.#relays = relays;
-    for (const room of NAMES) this.accepted.set(room, new Map());
+    for (const room of [...NAMES, LARGE]) this.accepted.set(room, new Map());
+  }
+
+  note(text: string): void {
+    this.notes.push(`${((performance.now() - this.#startedAt) / 1_000).toFixed(1)} ${text}`);
   }
 
   /** Starts all nodes and `clients` clients of them. */
-  async start(clients: number, random: Random): Promise<void> {
+  async start(clients: number, seed: number): Promise<void> {
+    this.#share = Math.ceil(clients / this.#relays.length);
     await Promise.all(this.#relays.map((_, index) => this.#launch(index)));
     await this.allUp();
-    await this.#connectAll(clients, (i) => i % this.#relays.length);
+    await Promise.all(this.#relays.map((_, index) => this.#refill(index)));
     for (const index of this.#relays.keys()) this.#publish(index);
-    this.#rejoined = this.#rejoin(random);
+    this.#disturbing = Promise.all([
+      this.#rejoin(new Random(seed)),
+      this.#disturb(new Random(seed)),
+    ]);
+    this.#disturbing.catch((error: unknown) => {
+      this.#failure = error;
+    });
   }
 
   /** Kills a node. Its clients connect again when it has restarted. */
   async killNode(index: number): Promise<void> {
-    const { process: child, run } = this.#running[index]!;
-    const clients = this.#clients.filter((client) => client.run === run).length;
+    const { process: child } = this.#running[index]!;
     const exited = once(child, 'exit');
     child.kill('SIGKILL');
     await exited;
     await this.#launch(index);
     await this.allUp();
-    await this.#connectAll(clients, () => index);
+    await this.#refill(index);
     this.#publish(index);
+  }
+
+  /** Stops a node for `ms`. */
+  async stopNode(index: number, ms: number): Promise<void> {
+    const { process: child } = this.#running[index]!;
+    child.kill('SIGSTOP');
+    await sleep(ms);
+    child.kill('SIGCONT');
   }
 
   /** Resolves when the node `index` has noticed an outage. */
   async isDown(index: number): Promise<void> {
-    await this.#until(() => this.#running[index]!.state === 'down');
+    await this.#until(`node ${index} is down`, () => this.#running[index]!.state !== 'up');
   }
 
   async allUp(): Promise<void> {
-    await this.#until(() => this.#running.every(({ state }) => state === 'up'));
+    await this.#until('all nodes are up', () => this.#running.every(({ state }) => state === 'up'));
   }
 
   /** Resolves when each node has had `count` publications accepted since the call, in each room. */
@@ -103,7 +138,7 @@ export class Fleet {
     const published = ({ run }: Running): number[] =>
       NAMES.map((room) => this.#acceptedOf(room, run).size);
     const before = this.#running.map(published);
-    await this.#until(() =>
+    await this.#until('all nodes publish', () =>
       this.#running.every((node, i) =>
         published(node).every((size, room) => size >= before[i]![room]! + count),
       ),
@@ -113,27 +148,34 @@ export class Fleet {
   /** Stops the publishers, and waits until their last messages have reached all clients. */
   async finish(): Promise<void> {
     this.#finishing = true;
-    await this.#rejoined;
-    // Each client then has the messages of all nodes.
-    await this.#until(() =>
-      this.logs.every((log) => log.ended || this.#running.every(({ run }) => hasFrom(log, run))),
-    );
+    await this.#disturbing;
+    this.note('finish');
     await this.more(2);
     for (const { process: child } of this.#running) child.send('stop' satisfies ToNode);
-    const has = (log: Log, room: string, run: string): boolean => {
-      const last = Math.max(...this.#acceptedOf(room, run).keys());
+    await this.#until('all publications settle', () =>
+      this.#running.every(({ stopped }) => stopped),
+    );
+    const has = (log: Log, run: string): boolean => {
+      const last = Math.max(0, ...this.#acceptedOf(roomOf(log), run).keys());
       return log.events.some(
         (event) => event !== 'gap' && event.run === run && event.number >= last,
       );
     };
-    await this.#until(() =>
-      this.#running.every(({ run }) =>
-        this.logs.every((log) => log.ended || has(log, roomOf(log), run)),
-      ),
-    );
+    const missing = new Set(this.logs);
+    const areComplete = (): boolean => {
+      for (const log of missing) {
+        if (log.ended || this.#running.every(({ run }) => has(log, run))) missing.delete(log);
+      }
+      return missing.size === 0;
+    };
+    // The checks report the rest.
+    const end = performance.now() + DIGESTS_MS;
+    while (!areComplete() && performance.now() < end) await sleep(POLL_MS);
+    this.note(`finished, ${missing.size} logs lack a last message`);
   }
 
   close(): void {
+    this.#finishing = true;
     for (const { process: child } of this.#running) child.kill('SIGKILL');
   }
 
@@ -145,25 +187,35 @@ export class Fleet {
       [...args, this.#engine, String(this.#relays[index]!.port), run],
       { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
     );
-    const running: Running = { run, process: child, port: 0, state: 'starting', downs: 0 };
+    const running: Running = {
+      run,
+      process: child,
+      port: 0,
+      state: 'starting',
+      downs: 0,
+      accepts: false,
+      stopped: false,
+    };
     this.#running[index] = running;
     child.on('message', (event: FromNode) => this.#report(running, event));
-    await this.#until(() => running.port > 0);
+    await this.#until(`${run} listens`, () => running.port > 0);
   }
 
   #report(node: Running, event: FromNode): void {
     const { run, downs } = node;
-    const { fault, outage } = this;
+    const { step, outage } = this;
     if (event.type === 'listening') node.port = event.port;
+    else if (event.type === 'stopped') node.stopped = true;
     else if (event.type === 'state') this.#becomes(node, event.state);
+    else if (event.type === 'error') this.note(`${run}: ${event.text}`);
     else if (event.type === 'gap') {
-      const rejoins = this.rejoins.get(`${run} ${event.room}`) ?? 0;
-      this.gaps.push({ run, room: event.room, fault, outage, downs, rejoins });
+      const rejoins = this.#rejoins.get(`${run} ${event.room}`) ?? 0;
+      this.gaps.push({ run, room: event.room, step, outage, downs, rejoins });
     } else this.#acceptedOf(event.room, run).set(event.number, event.position);
-    this.#changed.emit('change');
   }
 
   #becomes(node: Running, state: string): void {
+    this.note(`${node.run} is ${state}`);
     if (state === 'down' && this.#running.every((other) => other.state !== 'down')) this.outage++;
     if (state === 'down') node.downs++;
     node.state = state;
@@ -175,18 +227,19 @@ export class Fleet {
     return ofRoom.get(run)!;
   }
 
-  /** Connects clients side by side, each to the node of its number. */
-  async #connectAll(count: number, nodeOf: (number: number) => number): Promise<void> {
-    const opening = Array.from({ length: count }, (_, i) => this.#connect(nodeOf(i), i));
-    this.#clients.push(...(await Promise.all(opening)));
-  }
-
-  /** Connects a client, which joins two of the rooms. */
-  async #connect(index: number, number: number): Promise<Client> {
-    const rooms = [NAMES[number % 4]!, NAMES[(number + 1 + (Math.floor(number / 4) % 3)) % 4]!];
-    const client = new Client(this.#running[index]!, number, rooms, this.logs, this.#changed);
-    await client.open();
-    return client;
+  /** Connects the clients that a node lacks, side by side. A node that is killed meanwhile refuses. */
+  async #refill(index: number): Promise<void> {
+    const node = this.#running[index]!;
+    this.#clients = this.#clients.filter((client) => !client.ended);
+    const has = this.#clients.filter(({ run }) => run === node.run).length;
+    const opening = Array.from({ length: this.#share - has }, async () => {
+      const number = this.#clientNumber++;
+      const client = new Client(node, number, roomsOf(number), this.logs);
+      await client.open();
+      this.#clients.push(client);
+    });
+    await Promise.allSettled(opening);
+    node.accepts = true;
   }
 
   /**
@@ -199,17 +252,39 @@ export class Fleet {
       const room = random.pick(NAMES);
       const step = random.pick([1, 2]);
       const clients = this.#clients
-        .filter((client) => client.run === run && client.rooms.includes(room))
+        .filter((client) => client.run === run && client.rooms.includes(room) && !client.slow)
         .filter((client, i) => i % step === 0 && client.isIn(room) === true);
       if (step === 1)
-        this.rejoins.set(`${run} ${room}`, (this.rejoins.get(`${run} ${room}`) ?? 0) + 1);
+        this.#rejoins.set(`${run} ${room}`, (this.#rejoins.get(`${run} ${room}`) ?? 0) + 1);
       for (const client of clients) client.ask('-', room);
-      await this.#until(() => clients.every((client) => client.isIn(room) !== true));
-      await new Promise((resolve) => setTimeout(resolve, PUBLISH_MS));
+      await this.#until('clients leave', () =>
+        clients.every((client) => client.isIn(room) !== true),
+      );
+      await sleep(PUBLISH_MS);
       for (const client of clients) if (client.isIn(room) === false) client.ask('+', room);
-      await this.#until(() => clients.every((client) => client.isIn(room) !== false));
-      await new Promise((resolve) => setTimeout(resolve, REJOIN_MS));
+      await this.#until('clients join', () =>
+        clients.every((client) => client.isIn(room) !== false),
+      );
+      await sleep(REJOIN_MS);
     }
+  }
+
+  /** Until {@link finish}, clients read slowly or lose their connection, and others replace them. */
+  async #disturb(random: Random): Promise<void> {
+    const pauses: Promise<void>[] = [];
+    while (!this.#finishing) {
+      const client = random.pick(this.#clients);
+      const slow = random.pick(this.#clients.filter(({ rooms }) => rooms.includes(LARGE)));
+      if (!client.ended && !client.slow) client.tear();
+      if (slow !== undefined && !slow.ended && !slow.slow) {
+        pauses.push(slow.pause(500 + random.below(6_000)));
+      }
+      for (const [index, { accepts }] of this.#running.entries()) {
+        if (accepts) await this.#refill(index);
+      }
+      await sleep(100);
+    }
+    await Promise.all(pauses);
   }
 
   /** A client that has messages of another node gets all messages of a node that starts now. */
@@ -218,14 +293,28 @@ export class Fleet {
     for (const log of this.logs) {
       const own = log.name.endsWith(run);
       const others = log.events.some((event) => event !== 'gap' && !log.name.endsWith(event.run));
-      if (own || others) log.startedAt.set(run, log.events.length);
+      if (!log.ended && (own || others)) log.startedAt.set(run, log.events.length);
     }
     child.send('publish' satisfies ToNode);
   }
 
-  async #until(isTrue: () => boolean): Promise<void> {
-    while (!isTrue()) await once(this.#changed, 'change');
+  async #until(what: string, isTrue: () => boolean): Promise<void> {
+    const end = performance.now() + PATIENCE_MS;
+    while (!isTrue()) {
+      await sleep(POLL_MS);
+      if (this.#failure !== undefined) throw this.#failure;
+      if (performance.now() < end) continue;
+      throw new Error(`for ${PATIENCE_MS} ms not: ${what}\n${this.notes.join('\n')}`);
+    }
   }
+}
+
+/** Each client joins two of the rooms, and some the one of large messages. */
+function roomsOf(number: number): string[] {
+  const { length } = NAMES;
+  const step = 1 + (Math.floor(number / length) % (length - 1));
+  const rooms = [NAMES[number % length]!, NAMES[(number + step) % length]!];
+  return number % LARGE_SHARE === 0 ? [...rooms, LARGE] : rooms;
 }
 
 /** The room of a log. */
@@ -233,6 +322,6 @@ export function roomOf({ name }: Log): string {
   return name.split(' ', 1)[0]!;
 }
 
-function hasFrom({ events }: Log, run: string): boolean {
-  return events.some((event) => event !== 'gap' && event.run === run);
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

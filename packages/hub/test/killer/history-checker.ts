@@ -21,26 +21,36 @@ export type Accepted = ReadonlyMap<string, ReadonlyMap<number, Position | undefi
 
 export interface Totals {
   received: number;
+  /** Messages that came twice. */
+  readonly doubles: string[];
+  /** Messages in the wrong order. */
+  readonly disorders: string[];
+  /** Lost messages with a gap in their place. */
   holes: number;
-  unreported: string[];
+  /** Lost messages without a gap in their place. */
+  readonly unreported: string[];
 }
 
 /**
- * Checks the log of one connection: no duplicate, each node in order, and a gap in the place of
- * each hole: after the last message before the hole, and before the first one after it.
+ * Checks the log of one connection: no double, each node in order, and a gap in the place of each
+ * hole: after the last message before the hole, and before the first one after it.
  */
 export function checkLog(log: Log, accepted: Accepted, totals: Totals): void {
   const places = new Map<string, Map<number, number>>();
+  const highest = new Map<string, number>();
   const gaps = log.events.flatMap((event, place) => (event === 'gap' ? [place] : []));
   for (const [place, event] of log.events.entries()) {
     if (event === 'gap') continue;
-    const numbers = places.get(event.run) ?? new Map<number, number>();
-    places.set(event.run, numbers);
-    const last = [...numbers.keys()].at(-1) ?? 0;
-    if (event.number <= last) {
-      throw new Error(`${log.name}: ${event.run} ${event.number} after ${last}`);
+    const { run, number } = event;
+    const numbers = places.get(run) ?? new Map<number, number>();
+    places.set(run, numbers);
+    const last = highest.get(run) ?? 0;
+    if (number <= last) {
+      const list = numbers.has(number) ? totals.doubles : totals.disorders;
+      list.push(`${log.name}: ${run} ${number} after ${last}`);
     }
-    numbers.set(event.number, place);
+    highest.set(run, Math.max(number, last));
+    numbers.set(number, place);
     totals.received++;
   }
   for (const [run, numbers] of accepted) {
@@ -54,11 +64,11 @@ export function checkLog(log: Log, accepted: Accepted, totals: Totals): void {
       const before = known.findLast((other) => other < number)!;
       const after = known.find((other) => other > number);
       if (after === undefined && log.ended) continue;
-      totals.holes++;
       const from = received.get(before)!;
       const to = after === undefined ? Infinity : received.get(after)!;
-      if (gaps.some((place) => place > from && place < to)) continue;
-      totals.unreported.push(`${log.name}: ${run} ${number}, after ${before}, before ${after}`);
+      if (gaps.some((place) => place > from && place < to)) totals.holes++;
+      else
+        totals.unreported.push(`${log.name}: ${run} ${number}, after ${before}, before ${after}`);
     }
   }
 }
@@ -67,7 +77,7 @@ export function checkLog(log: Log, accepted: Accepted, totals: Totals): void {
  * Checks that one order of all messages exists of which each log is a subsequence: the order of the
  * engine.
  */
-export function checkOrder(room: string, logs: readonly Log[]): void {
+export function checkOrder(room: string, logs: readonly Log[], { disorders }: Totals): void {
   const next = new Map<string, Set<string>>();
   const before = new Map<string, number>();
   for (const { events } of logs) {
@@ -94,17 +104,21 @@ export function checkOrder(room: string, logs: readonly Log[]): void {
       if (left === 0) free.push(after);
     }
   }
-  if (sorted < next.size) throw new Error(`${room}: the connections have different orders`);
+  if (sorted < next.size) disorders.push(`${room}: the connections have different orders`);
 }
 
 /** Checks that a log has the order of the engine's offsets. */
-export function checkOffsets({ name, events }: Log, accepted: Accepted): void {
+export function checkOffsets(
+  { name, events }: Log,
+  accepted: Accepted,
+  { disorders }: Totals,
+): void {
   let last: Position | undefined;
   for (const event of events) {
     const position = event === 'gap' ? undefined : accepted.get(event.run)?.get(event.number);
     if (position === undefined) continue;
     if (last?.epoch === position.epoch && position.offset <= last.offset) {
-      throw new Error(`${name}: offset ${position.offset} after ${last.offset}`);
+      disorders.push(`${name}: offset ${position.offset} after ${last.offset}`);
     }
     last = position;
   }

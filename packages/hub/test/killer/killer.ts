@@ -1,109 +1,170 @@
 import { Random } from '@ws/tests';
 import type { Relay } from '../nats/relay.ts';
+import type { Engine } from './engines.ts';
 import { Fleet, roomOf } from './fleet.ts';
 import { checkLog, checkOffsets, checkOrder, type Totals } from './history-checker.ts';
 
-export const FAULTS = ['engine', 'node', 'cut', 'blackhole'] as const;
-export type Fault = (typeof FAULTS)[number];
+/**
+ * A killed or stopped (SIGSTOP) server of the engine, a killed or stopped node, a node that is cut
+ * off, whose connection tears in the middle of a message, or whose network is silent, and a cut
+ * route between two servers.
+ */
+export type Fault =
+  | 'engine'
+  | 'engine-stop'
+  | 'node'
+  | 'node-stop'
+  | 'cut'
+  | 'tear'
+  | 'blackhole'
+  | 'route';
 
-/** An engine that the killer kills and starts again. */
-export interface Engine {
-  readonly name: 'redis' | 'nats';
-  /** Rooms whose messages all nodes receive in the same order. */
-  readonly ordered: readonly string[];
-  relay(): Promise<Relay>;
-  stop(): Promise<void>;
-  start(): Promise<void>;
+/** A fault of one node, or of its server. */
+interface Strike {
+  readonly fault: Fault;
+  readonly node: number;
+  /** How long it lasts. A killed or disconnected node counts from the time at which it notices. */
+  readonly ms: number;
 }
 
 /** The result of {@link kill}. */
 export interface Result extends Totals {
   readonly seed: number;
-  readonly faults: readonly Fault[];
-  readonly clients: number;
+  /** The faults of each step: one, or two at the same time. */
+  readonly steps: readonly string[];
+  readonly members: number;
   readonly published: number;
   readonly outages: number;
   readonly gaps: number;
   /** Gaps beyond one for each node, room and outage, and gaps without an outage. */
   readonly wrongGaps: readonly string[];
+  /** The times in s of faults, outages and errors. */
+  readonly notes: readonly string[];
 }
 
+const NODES = 3;
+const DURATIONS = [0, 500, 2_000, 5_500];
+/** Faults of the same server or route, which end each other. */
+const SAME: Partial<Record<Fault, Fault>> = { engine: 'engine-stop', 'engine-stop': 'engine' };
+
 /**
- * Three nodes and 200 clients, while a seeded sequence of `count` faults of these `kinds` kills the
- * engine or a node, cuts a node off, or freezes its network.
- *
- * @throws Error for a duplicate or a wrong order.
+ * Three nodes and their members, some of which read slowly or lose their connection, while a seeded
+ * sequence of `count` faults of these `kinds` strikes the engine, the nodes, and what is between them.
  */
 export async function kill(
   engine: Engine,
   seed: number,
   kinds: readonly Fault[],
   count: number,
+  members: number,
 ): Promise<Result> {
-  const random = new Random(seed);
-  const relays = [await engine.relay(), await engine.relay(), await engine.relay()];
+  const steps = plan(new Random(seed), kinds, count);
+  const { servers } = engine;
+  const relays: Relay[] = [];
+  while (relays.length < NODES) {
+    relays.push(await servers[relays.length % servers.length]!.relay());
+  }
   const fleet = new Fleet(engine.name, relays);
-  const clients = 200;
-  const faults: Fault[] = [];
-  /** By fault: the number of outages before it. */
+  /** By step: the number of outages before it. */
   const outages: number[] = [];
   try {
-    await fleet.start(clients, new Random(seed));
-    await fleet.more(5);
-    // Each kind of fault occurs, in a random order.
-    let left: Fault[] = [];
-    for (let i = 0; i < count; i++) {
-      if (left.length === 0) left = [...kinds];
-      const fault = random.pick(left);
-      left = left.filter((other) => other !== fault);
-      faults.push(fault);
+    await fleet.start(members, seed);
+    await fleet.more(3);
+    for (const step of steps) {
       outages.push(fleet.outage);
-      fleet.fault++;
-      await strike(engine, fleet, relays, fault, random.pick([0, 1, 2]));
+      fleet.step++;
+      fleet.note(`step ${fleet.step}: ${textOf(step)}`);
+      await Promise.all(step.map((each) => strike(engine, fleet, relays, each)));
       await fleet.allUp();
-      await fleet.more(5);
+      await fleet.more(3);
     }
     await fleet.finish();
   } finally {
     fleet.close();
   }
-  const totals: Totals = { received: 0, holes: 0, unreported: [] };
+  const totals = { received: 0, doubles: [], disorders: [], holes: 0, unreported: [] };
   for (const log of fleet.logs) checkLog(log, fleet.accepted.get(roomOf(log))!, totals);
-  for (const room of engine.ordered) {
+  for (const [room, accepted] of fleet.accepted) {
+    if (!engine.ordered.some((kind) => room.startsWith(kind))) continue;
     const logs = fleet.logs.filter((log) => roomOf(log) === room);
-    checkOrder(room, logs);
-    for (const log of logs) checkOffsets(log, fleet.accepted.get(room)!);
+    checkOrder(room, logs, totals);
+    for (const log of logs) checkOffsets(log, accepted, totals);
   }
   return {
     seed,
-    faults,
-    clients,
+    steps: steps.map(textOf),
+    members,
     published: publishedBy(fleet),
     ...totals,
     gaps: fleet.gaps.length,
-    wrongGaps: wrongGaps(fleet, faults, outages),
+    // With several servers an outage of one costs messages of several nodes.
+    wrongGaps: servers.length > 1 ? [] : wrongGaps(fleet, steps, outages),
     outages: fleet.outage,
+    notes: fleet.notes,
   };
 }
 
+/** Each kind of fault occurs, in a random order. A third of the steps has two faults. */
+function plan(random: Random, kinds: readonly Fault[], count: number): Strike[][] {
+  const steps: Strike[][] = [];
+  let left: Fault[] = [];
+  for (let i = 0; i < count; i++) {
+    if (left.length === 0) left = [...kinds];
+    const fault = random.pick(left);
+    left = left.filter((other) => other !== fault);
+    const next = { fault, node: random.below(NODES), ms: random.pick(DURATIONS) };
+    const [last] = steps.slice(-1);
+    const pairs = random.once(3) && last?.length === 1;
+    if (pairs && last[0]!.fault !== fault && last[0]!.fault !== SAME[fault]) last.push(next);
+    else steps.push([next]);
+  }
+  return steps;
+}
+
+function textOf(step: readonly Strike[]): string {
+  return step.map(({ fault, node, ms }) => `${fault} ${node} ${ms}`).join(' + ');
+}
+
 async function strike(
-  engine: Engine,
+  { servers, route }: Engine,
   fleet: Fleet,
   relays: readonly Relay[],
-  fault: Fault,
-  index: number,
+  { fault, node, ms }: Strike,
 ): Promise<void> {
-  if (fault === 'node') return fleet.killNode(index);
-  if (fault === 'engine') {
-    await engine.stop();
-    for (const node of relays.keys()) await fleet.isDown(node);
-    await engine.start();
-    return;
+  const server = servers[node % servers.length]!;
+  const relay = relays[node]!;
+  switch (fault) {
+    case 'engine':
+      await server.stop();
+      for (let i = node % servers.length; i < NODES; i += servers.length) await fleet.isDown(i);
+      await sleep(ms);
+      return server.start();
+    case 'engine-stop':
+      server.signal('SIGSTOP');
+      await sleep(ms);
+      return server.signal('SIGCONT');
+    case 'node':
+      return fleet.killNode(node);
+    case 'node-stop':
+      return fleet.stopNode(node, ms);
+    case 'cut':
+    case 'blackhole':
+      if (fault === 'cut') relay.cut();
+      else relay.freeze();
+      await fleet.isDown(node);
+      await sleep(ms);
+      return relay.mend();
+    case 'tear':
+      return relay.tear();
+    case 'route':
+      route!.cut();
+      await sleep(ms);
+      return route!.mend();
   }
-  if (fault === 'cut') relays[index]!.cut();
-  else relays[index]!.freeze();
-  await fleet.isDown(index);
-  relays[index]!.mend();
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function publishedBy({ accepted }: Fleet): number {
@@ -119,21 +180,23 @@ function publishedBy({ accepted }: Fleet): number {
  */
 function wrongGaps(
   { gaps }: Fleet,
-  faults: readonly Fault[],
+  steps: readonly (readonly Strike[])[],
   outages: readonly number[],
 ): string[] {
   const seen = new Set<string>();
-  return gaps.flatMap(({ run, room, fault, outage, downs, rejoins }) => {
-    const before = outages[fault - 1] ?? 0;
+  return gaps.flatMap(({ run, room, step, outage, downs, rejoins }) => {
+    const [strike, second] = steps[step - 1] ?? [];
+    if (second !== undefined) return [];
+    const before = outages[step - 1] ?? 0;
     const outageKey = `${run} ${room}: outage ${outage}.${downs}`;
     const rejoinKey = `${run} ${room}: rejoin ${rejoins}`;
     // Another fault may cause a gap before its outage is reported.
-    const isCalm = outage === before && (fault === 0 || faults[fault - 1] === 'node');
+    const isCalm = outage === before && (strike === undefined || strike.fault === 'node');
     const key = isCalm || seen.has(outageKey) ? rejoinKey : outageKey;
     // On a busy machine there are more outages than faults, and nodes return one after the other.
-    const isChecked = isCalm || (fault > 0 && outage === before + 1);
+    const isChecked = isCalm || (step > 0 && outage === before + 1);
     const isWrong = seen.has(key) || (key === rejoinKey && rejoins === 0);
     seen.add(key);
-    return isChecked && isWrong ? [`${faults[fault - 1] ?? 'no fault'} ${fault}, ${key}`] : [];
+    return isChecked && isWrong ? [`${strike?.fault ?? 'no fault'} ${step}, ${key}`] : [];
   });
 }

@@ -8,7 +8,16 @@ import { redisBackplane } from '@ws/hub/redis';
 import { serve } from '@ws/node-server';
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
-import { type FromNode, PUBLISH_MS, ROOMS, type ToNode } from './protocol.ts';
+import {
+  type FromNode,
+  LARGE,
+  LARGE_BYTES,
+  LARGE_MS,
+  NAMES,
+  PUBLISH_MS,
+  ROOMS,
+  type ToNode,
+} from './protocol.ts';
 
 const [engine, port, run] = process.argv.slice(2) as [string, string, string];
 
@@ -26,8 +35,14 @@ async function backplane(): Promise<Backplane> {
     servers: `127.0.0.1:${port}`,
     maxReconnectAttempts: -1,
     reconnectTimeWait: 50,
+    waitOnFirstConnect: true,
+    // A node of a cluster stays on the server behind its relay.
+    ignoreClusterUpdates: true,
   });
-  return natsBackplane(connection, { jetstream: jetstream(connection) });
+  return natsBackplane(
+    connection,
+    engine === 'jetstream' ? { jetstream: jetstream(connection) } : {},
+  );
 }
 
 function report(event: FromNode): void {
@@ -40,7 +55,11 @@ const hub = new Hub({
   rooms: ROOMS,
   maxQueuedMessages: 10_000,
 });
-hub.on('error', () => {});
+hub.on('error', (_, error) => {
+  const { message, cause } = error as Error;
+  const why = cause instanceof Error ? `: ${cause.message}` : '';
+  report({ type: 'error', text: message + why });
+});
 hub.on('gap', (room) => {
   if (room === undefined) return;
   report({ type: 'gap', room });
@@ -70,30 +89,44 @@ setInterval(() => {
   report({ type: 'state', state });
 }, 10);
 
-let publisher: NodeJS.Timeout | undefined;
+let publishers: NodeJS.Timeout[] = [];
 const numbers = new Map<string, number>();
+const pending = new Set<Promise<void>>();
 
-/** Publishes the next number of each room in turn. */
+/** Publishes the next number of a room. */
+function publish(room: string, padding: string): void {
+  const number = (numbers.get(room) ?? 0) + 1;
+  numbers.set(room, number);
+  const published = hub
+    .room(room)
+    .publish(`${room} ${run} ${number}${padding}`)
+    .then(
+      (position) => report({ type: 'accepted', room, number, position }),
+      () => {},
+    )
+    .finally(() => pending.delete(published));
+  pending.add(published);
+}
+
+/** Publishes in each room in turn. */
 function publishAll(): void {
-  const names = Object.keys(ROOMS);
   let turn = 0;
-  publisher = setInterval(() => {
-    const room = names[turn++ % names.length]!;
-    const number = (numbers.get(room) ?? 0) + 1;
-    numbers.set(room, number);
-    hub
-      .room(room)
-      .publish(`${room} ${run} ${number}`)
-      .then(
-        (position) => report({ type: 'accepted', room, number, position }),
-        () => {},
-      );
-  }, PUBLISH_MS);
+  const padding = '\0'.repeat(LARGE_BYTES);
+  publishers = [
+    setInterval(() => publish(NAMES[turn++ % NAMES.length]!, ''), PUBLISH_MS),
+    setInterval(() => publish(LARGE, padding), LARGE_MS),
+  ];
+}
+
+async function stop(): Promise<void> {
+  for (const publisher of publishers) clearInterval(publisher);
+  await Promise.all(pending);
+  report({ type: 'stopped' });
 }
 
 process.on('message', (command: ToNode) => {
   if (command === 'publish') publishAll();
-  else clearInterval(publisher);
+  else void stop();
 });
 process.on('disconnect', () => process.exit());
 report({ type: 'listening', port: Number(new URL(server.url).port) });

@@ -1,21 +1,45 @@
 import type { HubOptions, Position } from '@ws/hub';
 
-/** The rooms of the killer, with each way of delivery, with and without history. */
-export const ROOMS = {
+/** The kinds of rooms, with each way of delivery, with and without history. */
+const KINDS = {
   plain: {},
   through: { delivery: 'through' },
   kept: { history: true },
   ordered: { history: true, delivery: 'through' },
 } as const satisfies HubOptions['rooms'];
 
-/** Interval of the publications of a node, in ms. */
-export const PUBLISH_MS = 40;
+export type Kind = keyof typeof KINDS;
+
+/** Number of rooms of each kind. */
+const COPIES = 4;
+
+/** The options of the rooms. */
+export const ROOMS: HubOptions['rooms'] = Object.fromEntries(
+  Object.entries(KINDS).map(([kind, options]) => [`${kind}/*`, options]),
+);
+
+/** The names of the rooms. */
+export const NAMES: readonly string[] = Object.keys(KINDS).flatMap((kind) =>
+  Array.from({ length: COPIES }, (_, i) => `${kind}/${i}`),
+);
+
+/** A room of large messages: a member that does not read them exceeds the bounds of the hub. */
+export const LARGE = 'plain/large';
+/** Bytes of a large message. */
+export const LARGE_BYTES = 100_000;
+/** Interval of the large messages of a node, in ms. */
+export const LARGE_MS = 200;
+
+/** Interval of the publications of a node, in ms. Each is for the next room. */
+export const PUBLISH_MS = 20;
 
 /** What a node reports to the killer. */
 export type FromNode =
   | { readonly type: 'listening'; readonly port: number }
   | { readonly type: 'state'; readonly state: string }
   | { readonly type: 'gap'; readonly room: string }
+  | { readonly type: 'error'; readonly text: string }
+  | { readonly type: 'stopped' }
   | {
       readonly type: 'accepted';
       readonly room: string;

@@ -9,12 +9,15 @@ export interface Relay {
   /** Forwards nothing until {@link mend}; connections stay open. */
   freeze(): void;
   mend(): void;
+  /** Forwards half of the next chunk of each connection, and ends it. New connections work. */
+  tear(): void;
   close(): Promise<void>;
 }
 
 /** @param target - The port of 127.0.0.1 to connect to; undefined when nothing listens. */
 export async function startRelay(target: () => number | undefined): Promise<Relay> {
   const pairs = new Set<readonly [Socket, Socket]>();
+  const torn = new WeakSet<Socket>();
   let isCut = false;
   let isFrozen = false;
   const server = createServer((near) => {
@@ -25,7 +28,11 @@ export async function startRelay(target: () => number | undefined): Promise<Rela
     const pair = [near, far] as const;
     pairs.add(pair);
     for (const [from, to] of [pair, [far, near]] as const) {
-      from.on('data', (chunk) => void to.write(chunk));
+      from.on('data', (chunk) => {
+        if (!torn.has(near)) return void to.write(chunk);
+        to.write(chunk.subarray(0, chunk.length >> 1));
+        from.destroy();
+      });
       from.on('close', () => {
         to.destroy();
         pairs.delete(pair);
@@ -52,6 +59,9 @@ export async function startRelay(target: () => number | undefined): Promise<Rela
       isCut = false;
       isFrozen = false;
       for (const pair of pairs) for (const socket of pair) socket.resume();
+    },
+    tear() {
+      for (const [near] of pairs) torn.add(near);
     },
     async close() {
       server.close();

@@ -22,6 +22,8 @@ export interface TestServer {
   relay(): Promise<Relay>;
   stop(signal?: NodeJS.Signals): Promise<void>;
   start(): Promise<void>;
+  /** Sends SIGSTOP or SIGCONT to the server. */
+  signal(signal: NodeJS.Signals): void;
 }
 
 /** User id of the daemons that root starts; see the kit's `startDaemon`. */
@@ -44,6 +46,9 @@ export async function natsServer(config = ''): Promise<TestServer> {
       daemon?.process.kill(signal);
       await daemon?.close();
       daemon = undefined;
+    },
+    signal(signal) {
+      daemon?.process.kill(signal);
     },
     async start() {
       daemon = await startDaemon({
