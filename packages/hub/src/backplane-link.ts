@@ -8,6 +8,7 @@ import { BackplaneError } from './errors.ts';
 import { Limit } from './limit.ts';
 import type { Position } from './position.ts';
 import { type Except, Publications, type PublicationsOwner } from './publications.ts';
+import { Reports } from './reports.ts';
 import type { HistoryBounds } from './room-history.ts';
 import type { Session } from './session.ts';
 import { Subscriptions, type SubscriptionsOwner } from './subscriptions.ts';
@@ -18,6 +19,8 @@ const ANSWER_MS = 5_000;
 /** Longest wait for messages to return before the hub closes, and interval of the checks, in ms. */
 const RETURN_MS = 1_000;
 const RETURN_CHECK_MS = 10;
+/** Longest wait for the last digests before the hub leaves the engine, in ms. */
+const LAST_DIGESTS_MS = 1_000;
 /** Pause before a failed start is tried again, in ms. */
 const RETRY_MS = 1_000;
 const MAX_TWINS = 100;
@@ -26,22 +29,30 @@ const MAX_REPAIRS = 64;
 
 export type { Except } from './publications.ts';
 
+/** A fault that is reported together with others of its kind. */
+interface FaultOf {
+  readonly text: (count: number) => string;
+  readonly cause: unknown;
+}
+
 export interface LinkOwner<Data> {
   readonly platform: Platform;
   /**
    * Delivers a message of another node, or of this node with `through`, to the members. Resolves
-   * when each of them has it, or has it waiting.
+   * when each of them has it, or has it waiting: to its position, if this node keeps the history.
    */
   arrived(
     room: string | undefined,
     message: PreparedMessage,
     key: string | undefined,
     except: Except<Data>,
-  ): Promise<void>;
+  ): Promise<Position | undefined>;
   /** Messages of other nodes may be missing before now. */
   interrupted(room: string): void;
   gap(room: string | undefined, from: Position | undefined): void;
   failed(session: undefined, error: unknown): void;
+  /** A publication was refused. */
+  refused(error: unknown): void;
 }
 
 /** Publishes the messages of this node on a backplane, and receives the messages of other nodes. */
@@ -66,8 +77,14 @@ export class BackplaneLink<Data>
   readonly #twins = new Set<string>();
   /** Resolves when the engine returns; undefined before its start and while it is up. */
   #returned: Deferred<void> | undefined;
+  /** The engine has not answered for the time that the end of the hub waits. */
+  #isSilent = false;
   /** Number of messages that reached this node only, in the current outage. */
   #localOnly = 0;
+  /** Faults that another program or an ACL can repeat as often as it likes. */
+  readonly #floods: Reports<string, FaultOf> = new Reports((_, count, { text, cause }) =>
+    this.#report(text(count), { cause }),
+  );
 
   constructor(backplane: Backplane, id: string, owner: LinkOwner<Data>) {
     this.backplane = backplane;
@@ -174,7 +191,7 @@ export class BackplaneLink<Data>
     const away = this.#returned !== undefined;
     const sent = this.publish(room, message, key, history, undefined).catch((error: unknown) => {
       if (this.#returned !== undefined) this.#localOnly++;
-      else if (away) this.#owner.failed(undefined, error);
+      else if (away) this.#owner.refused(error);
       else throw error;
       return undefined;
     });
@@ -228,12 +245,16 @@ export class BackplaneLink<Data>
     while (this.#publications.awaitsReturn && this.platform.now() < end) {
       await sleep(this.platform, RETURN_CHECK_MS);
     }
+    this.#isSilent = this.#publications.awaitsAnswer && this.platform.now() >= end;
   }
 
   async stop(): Promise<void> {
     this.closed = true;
     this.#returned?.reject(new Error('the hub was closed'));
-    this.#digests.stop();
+    if (!this.#isSilent) {
+      await withTimeout(this.platform, LAST_DIGESTS_MS, this.#sendLastDigests()).catch(() => {});
+    }
+    this.#digests.end();
     this.#publications.stop();
     try {
       await withTimeout(this.platform, ANSWER_MS, this.backplane.close());
@@ -243,6 +264,12 @@ export class BackplaneLink<Data>
     // Waits until the pending publications have rejected, so that they are counted.
     await new Promise<void>((resolve) => this.platform.yield(resolve));
     this.#reportLocalOnly();
+    this.#floods.endAll();
+  }
+
+  async #sendLastDigests(): Promise<void> {
+    if (this.state === 'up') await this.#publications.answered();
+    await this.#digests.sendLast();
   }
 
   // Called by channels, subscriptions and publications
@@ -303,8 +330,19 @@ export class BackplaneLink<Data>
     this.#subscriptions.whenSettled(channel, ready);
   }
 
-  failed(session: undefined, error: unknown): void {
-    this.#owner.failed(session, error);
+  channelRefused(channel: string, cause: unknown): void {
+    const name = JSON.stringify(channel);
+    this.#flood('channel', {
+      text: (count) =>
+        count === 1
+          ? `the backplane refused channel ${name}`
+          : `the backplane refused ${count} channels, the last of them ${name}`,
+      cause,
+    });
+  }
+
+  #flood(kind: string, fault: FaultOf): void {
+    this.#floods.add(kind, 1, fault, this.platform);
   }
 
   // Called by the engine
@@ -348,7 +386,13 @@ export class BackplaneLink<Data>
         );
       }
     } catch (error) {
-      this.#report('invalid bytes on the backplane', { cause: error });
+      this.#flood('invalid', {
+        text: (count) =>
+          count === 1
+            ? 'invalid bytes on the backplane'
+            : `${count} invalid messages on the backplane`,
+        cause: error,
+      });
     }
     return undefined;
   }

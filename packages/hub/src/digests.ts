@@ -35,12 +35,28 @@ export class Digests<Data> {
     this.#cancel ??= this.#owner.platform.setTimer(DIGEST_MS, () => void this.#sendAll());
   }
 
-  stop(): void {
+  end(): void {
     this.#stopped = true;
     this.#cancel?.();
   }
 
+  /**
+   * Sends the next digests now, so that the other nodes learn what this node has lost. Channels with
+   * a loss come first, because the end of the hub does not wait for long.
+   */
+  async sendLast(): Promise<void> {
+    this.end();
+    await this.#sendSome(({ lost }) => lost > 0);
+    await this.#sendSome(({ lost }) => lost === 0);
+  }
+
   async #sendAll(): Promise<void> {
+    await this.#sendSome(() => true);
+    this.#cancel = undefined;
+    if (this.#publications.sent.size > 0) this.schedule();
+  }
+
+  async #sendSome(isDue: (entry: Sent<Data>) => boolean): Promise<void> {
     const { sent } = this.#publications;
     // A channel that starts meanwhile waits for the next time.
     let left = sent.size;
@@ -48,15 +64,13 @@ export class Digests<Data> {
     for (const [channel, entry] of sent) {
       // During an outage digests would be lost. After it the nodes report a gap anyway.
       if (this.#owner.state !== 'up' || left-- === 0) break;
-      const digest = this.#next(channel, entry);
+      const digest = isDue(entry) ? this.#next(channel, entry) : undefined;
       if (digest !== undefined) batch.push(this.#send(channel, digest));
       if (batch.length < BATCH) continue;
       await Promise.all(batch);
       batch = [];
     }
     await Promise.all(batch);
-    this.#cancel = undefined;
-    if (sent.size > 0) this.schedule();
   }
 
   /** The digest of a channel; undefined while a message has no answer, and after the last digest. */
@@ -68,7 +82,7 @@ export class Digests<Data> {
       const { counter, publishedAt } = entry;
       return this.#publications.encode(entry, counter + 1, publishedAt, undefined);
     }
-    if (entry.through.size === 0) this.#publications.forget(channel, entry);
+    if (entry.through.size === 0) this.#publications.rest(channel, entry);
     return undefined;
   }
 

@@ -5,15 +5,19 @@ import { encodeEnvelope } from './envelope.ts';
 import { BackplaneError } from './errors.ts';
 import type { Position } from './position.ts';
 import type { Session } from './session.ts';
+import { setAnswerTimer } from './with-timeout.ts';
 
 /** Longest wait of a publication for the engine, in ms. */
 const PUBLISH_TIMEOUT_MS = 5_000;
 /** Bound of the publications that wait for the return of the engine. */
 const MAX_WAITING = 1_000;
-/** Bound of the bytes that the engine has not answered. */
+/** Bounds of the publications that the engine has not answered. */
+const MAX_UNANSWERED = 10_000;
 const MAX_UNANSWERED_BYTES = 134_217_728;
 /** Bound of the channels that this node has published on in the last 20 s. */
 const MAX_CHANNELS = 1_000_000;
+/** Bound of the quiet channels whose counters are remembered. Each costs about 150 bytes. */
+const MAX_QUIET = 100_000;
 /** Digests after the last message of a channel. A digest may be lost too, so there are several. */
 const DIGESTS = 3;
 /**
@@ -28,8 +32,11 @@ export type Except<Data> = ReadonlySet<Session<Data>> | undefined;
 /** A message with `through` that has not returned from the engine. */
 export interface Origin<Data> {
   readonly except: Except<Data>;
-  /** Resolves when the members of this node have the message, or when it is lost. */
-  readonly returned: Deferred<void>;
+  /**
+   * Resolves when the members of this node have the message, to its position in the history of this
+   * node, or when the message is lost.
+   */
+  readonly returned: Deferred<Position | undefined>;
 }
 
 /** A message for a channel. */
@@ -42,8 +49,8 @@ export interface Outgoing<Data> {
   readonly origin: { readonly except: Except<Data> } | undefined;
 }
 
-/** The publications of this node on one channel. */
-export interface Sent<Data> {
+/** The numbers of this node on one channel. */
+interface Counted {
   /** Counter of the first message. */
   readonly first: number;
   /** Counter of the last message, and the time of its publication by the platform's clock. */
@@ -51,6 +58,10 @@ export interface Sent<Data> {
   publishedAt: number;
   /** Counter of the last message that did not reach the engine. */
   lost: number;
+}
+
+/** The publications of this node on one channel. */
+export interface Sent<Data> extends Counted {
   /** Number of messages that the engine has not answered. A late answer does not count. */
   unanswered: number;
   /** Number of digests still to send. */
@@ -82,8 +93,14 @@ export class Publications<Data> {
   readonly #waiting = new Set<Publication<Data>>();
   /** The publications that the engine has not answered. */
   readonly #given = new Set<Publication<Data>>();
+  #unanswered = 0;
   #unansweredBytes = 0;
-  /** The largest counter of the channels that {@link forget} has removed. */
+  /**
+   * Channels without a message in the last 20 s, in the order of their last one. Their next message
+   * continues the count, so that a node that missed the last message and its digests learns of it.
+   */
+  readonly #quiet = new Map<string, Counted>();
+  /** The largest counter of the channels that were dropped from `#quiet`. */
   #highest = 0;
 
   constructor(owner: PublicationsOwner) {
@@ -97,14 +114,16 @@ export class Publications<Data> {
       return rejected(new BackplaneError(`${MAX_CHANNELS} rooms had messages in the last 20 s`));
     }
     const publication = this.#number(outgoing);
-    const before = this.#unansweredBytes;
+    const [messages, bytes] = [this.#unanswered++, this.#unansweredBytes];
     this.#unansweredBytes += outgoing.message.bytes.length;
-    publication.cancelTimer = this.#owner.platform.setTimer(PUBLISH_TIMEOUT_MS, () => {
+    publication.cancelTimer = setAnswerTimer(this.#owner.platform, PUBLISH_TIMEOUT_MS, () => {
       this.#late(publication);
     });
     const isUp = this.#owner.state === 'up';
-    if (before > 0 && this.#unansweredBytes > MAX_UNANSWERED_BYTES) {
-      this.#refuse(publication, `${before} bytes already wait for the backplane`);
+    const isTooMuch = this.#unansweredBytes > MAX_UNANSWERED_BYTES && messages > 0;
+    if (messages >= MAX_UNANSWERED || isTooMuch) {
+      const already = `${messages} messages (${bytes} bytes)`;
+      this.#refuse(publication, `${already} already wait for the backplane; await publish`);
     } else if (isUp || this.#waiting.size < MAX_WAITING) {
       this.#waiting.add(publication);
       if (isUp) this.#release(publication);
@@ -116,13 +135,15 @@ export class Publications<Data> {
   /** Resolves to the answer of the engine, when the members of this node have the message too. */
   async #afterReturn(
     answer: Promise<Position | undefined>,
-    returned: Deferred<void>,
+    returned: Deferred<Position | undefined>,
   ): Promise<Position | undefined> {
     const position = await answer;
-    const cancel = this.#owner.platform.setTimer(PUBLISH_TIMEOUT_MS, () => returned.resolve());
-    await returned.promise;
+    const cancel = setAnswerTimer(this.#owner.platform, PUBLISH_TIMEOUT_MS, () =>
+      returned.resolve(undefined),
+    );
+    const own = await returned.promise;
     cancel();
-    return position;
+    return position ?? own;
   }
 
   /** Gives the waiting publications to the engine, which is up again. */
@@ -134,6 +155,16 @@ export class Publications<Data> {
   stop(): void {
     for (const publication of this.#waiting) this.#refuse(publication, CLOSED);
     this.#waiting.clear();
+  }
+
+  /** Whether the engine has not answered all publications that it was given. */
+  get awaitsAnswer(): boolean {
+    return this.#given.size > 0;
+  }
+
+  /** Resolves when the engine has answered all publications that it was given. */
+  async answered(): Promise<void> {
+    await Promise.allSettled(Array.from(this.#given, ({ result }) => result.promise));
   }
 
   /** Rejects the publications that the engine has not answered before its end. */
@@ -148,7 +179,7 @@ export class Publications<Data> {
 
   /** Counter of the last message on a channel. */
   lastCounter(channel: string): number {
-    return this.sent.get(channel)?.counter ?? this.#highest;
+    return (this.sent.get(channel) ?? this.#quiet.get(channel))?.counter ?? this.#highest;
   }
 
   /** A session has joined: it gets the messages after this call. */
@@ -190,10 +221,19 @@ export class Publications<Data> {
     }
   }
 
-  /** The channel has no message in the last 20 s. A later message continues above its counter. */
-  forget(channel: string, { counter }: Sent<Data>): void {
-    this.#highest = Math.max(this.#highest, counter);
+  /**
+   * The channel has no message in the last 20 s. A later message continues its count or, if there
+   * are too many such channels, starts to count above it.
+   */
+  rest(channel: string, { first, counter, publishedAt, lost }: Sent<Data>): void {
     this.sent.delete(channel);
+    this.#quiet.set(channel, { first, counter, publishedAt, lost });
+    if (this.#quiet.size <= MAX_QUIET) return;
+    for (const [oldest, dropped] of this.#quiet) {
+      this.#highest = Math.max(this.#highest, dropped.counter);
+      this.#quiet.delete(oldest);
+      return;
+    }
   }
 
   /**
@@ -229,7 +269,7 @@ export class Publications<Data> {
     sent.unanswered++;
     const counter = ++sent.counter;
     const result = new Deferred<Position | undefined>();
-    let returned: Deferred<void> | undefined;
+    let returned: Deferred<Position | undefined> | undefined;
     if (origin !== undefined && this.#owner.receives(channel)) {
       returned = new Deferred();
       sent.through.set(counter, { ...origin, returned });
@@ -239,11 +279,18 @@ export class Publications<Data> {
   }
 
   #start(channel: string): Sent<Data> {
-    const sent: Sent<Data> = {
+    const { first, counter, publishedAt, lost } = this.#quiet.get(channel) ?? {
       first: this.#highest + 1,
       counter: this.#highest,
       publishedAt: 0,
       lost: 0,
+    };
+    this.#quiet.delete(channel);
+    const sent: Sent<Data> = {
+      first,
+      counter,
+      publishedAt,
+      lost,
       unanswered: 0,
       digests: 0,
       through: new Map(),
@@ -305,6 +352,7 @@ export class Publications<Data> {
 
   #settle(publication: Publication<Data>): void {
     publication.cancelTimer?.();
+    this.#unanswered--;
     this.#unansweredBytes -= publication.message.bytes.length;
     this.#answered(publication);
   }
@@ -318,7 +366,7 @@ export class Publications<Data> {
 const CLOSED = 'the hub was closed';
 
 function dropOrigin<Data>({ through }: Sent<Data>, counter: number): void {
-  through.get(counter)?.returned.resolve();
+  through.get(counter)?.returned.resolve(undefined);
   through.delete(counter);
 }
 
@@ -331,7 +379,7 @@ interface Publication<Data> extends Outgoing<Data> {
   /** The answer of the engine. */
   readonly result: Deferred<Position | undefined>;
   /** See {@link Origin}. */
-  readonly returned: Deferred<void> | undefined;
+  readonly returned: Deferred<Position | undefined> | undefined;
   /** Whether it counts as unanswered. */
   counts: boolean;
   cancelTimer: (() => void) | undefined;

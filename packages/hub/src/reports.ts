@@ -36,6 +36,11 @@ export class Reports<Key, Detail> {
     this.#report(key, count, detail);
   }
 
+  /** As {@link end}, for all keys. */
+  endAll(): void {
+    for (const key of this.#recent.keys()) this.end(key);
+  }
+
   /** Reports the remaining events of the key now. */
   end(key: Key): void {
     const recent = this.#recent.get(key);

@@ -44,6 +44,7 @@ interface RoomState<Data> {
   readonly history: RoomHistory | undefined;
 }
 
+const NO_POSITION = RESOLVED as Promise<undefined>;
 const NO_MEMBERS: ReadonlySet<never> = /* @__PURE__ */ new Set();
 
 /** The rooms of one hub, by name. */
@@ -168,13 +169,14 @@ export class Rooms<Data> implements RoomOwner<Data> {
     message: PreparedMessage,
     key: string | undefined,
     except: ReadonlySet<Session<Data>> | undefined,
-  ): Promise<void> {
+  ): Promise<Position | undefined> {
     const state = this.#states.get(name);
-    if (state === undefined) return RESOLVED;
+    if (state === undefined) return NO_POSITION;
     const kept = this.#keep(name, state, message);
-    return state.audience.arrive({ message, key, except, only: undefined }, () => {
+    const delivered = state.audience.arrive({ message, key, except, only: undefined }, () => {
       this.#hub.missed(name, kept && { ...kept, offset: kept.offset - 1 });
     });
+    return positioned(delivered, kept);
   }
 
   /** Messages of other nodes may be missing in a room. */
@@ -229,9 +231,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
     const state = keeps ? this.#state(name, settings) : this.#states.get(name);
     const delivered = state?.audience.publish(publication) ?? RESOLVED;
     const position = keeps ? this.#keep(name, state, publication.message) : undefined;
-    return position === undefined
-      ? (delivered as Promise<undefined>)
-      : delivered.then(() => position);
+    return positioned(delivered, position);
   }
 
   /**
@@ -323,6 +323,16 @@ export class Rooms<Data> implements RoomOwner<Data> {
     this.#hub.link?.close(name);
     if (history === undefined || history.length === 0) this.#states.delete(name);
   }
+}
+
+/** Resolves when `delivered` does, to the position of the message if it has one. */
+function positioned(
+  delivered: Promise<void>,
+  position: Position | undefined,
+): Promise<Position | undefined> {
+  return position === undefined
+    ? (delivered as Promise<undefined>)
+    : delivered.then(() => position);
 }
 
 /** @throws TypeError for other values than a position. */

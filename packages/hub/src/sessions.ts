@@ -312,10 +312,11 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     message: PreparedMessage,
     key: string | undefined,
     except: Except<Data>,
-  ): Promise<void> {
+  ): Promise<Position | undefined> {
     if (room !== undefined) return this.rooms.arrived(room, message, key, except);
     const publication = { message, key, except, only: undefined };
-    return this.everyone.arrive(publication, () => this.missed(undefined, undefined));
+    const delivered = this.everyone.arrive(publication, () => this.missed(undefined, undefined));
+    return delivered as Promise<undefined>;
   }
 
   interrupted(room: string): void {

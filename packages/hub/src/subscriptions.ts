@@ -1,6 +1,5 @@
 import type { Platform } from '@ws/conn';
 import type { Backplane } from './backplane.ts';
-import { BackplaneError } from './errors.ts';
 import { sleep, withTimeout } from './with-timeout.ts';
 
 /** Shortest and longest pause before a refused subscription is tried again, in ms. */
@@ -23,7 +22,8 @@ export interface SubscriptionsOwner {
    * @param late - It has refused before, so messages may be missing.
    */
   subscribed(channel: string, late: boolean): void;
-  failed(session: undefined, error: unknown): void;
+  /** The engine has refused a channel, which is tried again. */
+  channelRefused(channel: string, cause: unknown): void;
 }
 
 /** Subscribes to the channels that this node receives, and to no others. */
@@ -94,8 +94,7 @@ export class Subscriptions {
   /** Tries a refused change again, with growing pauses. Reports the first refusal only. */
   async #retry(channel: string, refusal: unknown): Promise<void> {
     if (this.#owner.closed) return;
-    const why = `the backplane refused channel ${JSON.stringify(channel)}`;
-    this.#owner.failed(undefined, new BackplaneError(why, { cause: refusal }));
+    this.#owner.channelRefused(channel, refusal);
     this.#refused.add(channel);
     for (let pause = RETRY_MS; this.#isWrong(channel); pause = Math.min(2 * pause, MAX_RETRY_MS)) {
       await sleep(this.#owner.platform, pause);

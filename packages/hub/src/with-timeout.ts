@@ -2,6 +2,25 @@ import type { Platform } from '@ws/conn';
 import { Deferred } from '@ws/conn/internal';
 import { BackplaneError } from './errors.ts';
 
+/** Time in which a process that stood still reads the answers that have arrived meanwhile, in ms. */
+const GRACE_MS = 200;
+
+/**
+ * Calls `late` after `ms`, unless the returned function is called before. A process that stood still
+ * runs its timers before it reads from its sockets. So the last part of the wait is a timer of its
+ * own, which starts when the process runs again.
+ */
+export function setAnswerTimer(
+  platform: Pick<Platform, 'setTimer'>,
+  ms: number,
+  late: () => void,
+): () => void {
+  let cancel = platform.setTimer(ms - GRACE_MS, () => {
+    cancel = platform.setTimer(GRACE_MS, late);
+  });
+  return () => cancel();
+}
+
 /** Settles as `promise` does, or rejects with a {@link BackplaneError} after `ms`. */
 export async function withTimeout<T>(
   platform: Platform,
@@ -9,7 +28,7 @@ export async function withTimeout<T>(
   promise: Promise<T>,
 ): Promise<T> {
   const late = new Deferred<never>();
-  const cancel = platform.setTimer(ms, () => {
+  const cancel = setAnswerTimer(platform, ms, () => {
     late.reject(new BackplaneError(`the backplane has not answered for ${ms} ms`));
   });
   try {

@@ -69,7 +69,7 @@ describe('a hub whose engine is up', () => {
     void hub.room('r').publish(big);
     await expect(hub.room('r').publish(big)).rejects.toMatchObject({
       code: 'WS_ERR_BACKPLANE',
-      message: expect.stringContaining('80000000 bytes already wait'),
+      message: expect.stringContaining('1 messages (80000000 bytes) already wait'),
     });
   });
 

@@ -2,6 +2,7 @@ import { portablePlatform } from '@ws/conn';
 import { Deferred, onRejection, RESOLVED } from '@ws/conn/internal';
 import type { Backplane, BackplaneSink } from '../backplane.ts';
 import type { Position } from '../position.ts';
+import { setAnswerTimer } from '../with-timeout.ts';
 import type { NatsConnection, NatsMessage, NatsStatus, NatsSubscription } from './client.ts';
 import type { StreamLog } from './stream-log.ts';
 import { subjectToken } from './subject-token.ts';
@@ -266,13 +267,13 @@ export class NatsBackplane implements Backplane {
   async #flush(): Promise<void> {
     await RESOLVED;
     this.#roundTrip = undefined;
-    const cancel = portablePlatform.setTimer(ANSWER_MS, () => {
+    const answered = setAnswerTimer(portablePlatform, ANSWER_MS, () => {
       this.#lost(new Error(`NATS has not answered for ${ANSWER_MS} ms`));
     });
     try {
       await this.#unlessLost(this.#connection.flush(), undefined);
     } finally {
-      cancel();
+      answered();
     }
     // An iterator reports a refusal some microtasks after the answer.
     await new Promise<void>((resolve) => portablePlatform.defer(resolve));

@@ -1,4 +1,6 @@
+import { portablePlatform } from '@ws/conn';
 import { kind } from '@ws/conn/internal';
+import { setAnswerTimer } from '../with-timeout.ts';
 import type { Driver, DriverEvents, RedisClient } from './driver.ts';
 import { ioredisDriver } from './ioredis.ts';
 import { nodeRedisDriver } from './node-redis.ts';
@@ -53,9 +55,9 @@ export class Connection {
   async run(command: (driver: Driver) => Promise<unknown>): Promise<unknown> {
     if (!this.ready) throw new Error('Redis is not connected');
     let lost!: (error: Error) => void;
-    const timer = setTimeout(() => {
+    const answered = setAnswerTimer(portablePlatform, ANSWER_MS, () => {
       this.#replace(new Error(`Redis has not answered for ${ANSWER_MS} ms`));
-    }, ANSWER_MS);
+    });
     try {
       return await new Promise((resolve, reject) => {
         lost = reject;
@@ -63,7 +65,7 @@ export class Connection {
         command(this.#driver).then(resolve, reject);
       });
     } finally {
-      clearTimeout(timer);
+      answered();
       this.#unanswered.delete(lost);
     }
   }

@@ -81,16 +81,21 @@ class RedisBackplane implements Backplane {
   constructor(client: RedisClient, prefix: string, sharded: boolean) {
     this.#prefix = prefix;
     this.#publishScript = publishScript(sharded ? 'SPUBLISH' : 'PUBLISH');
-    const events = {
-      ready: () => void this.#restore(),
-      lost: (error: Error, forgotten: boolean) => {
+    const ready = (): void => void this.#restore();
+    this.#commands = new Connection(client, sharded, {
+      ready,
+      // The other connection has the subscriptions.
+      lost: (error) => this.#down(error),
+      message: () => {},
+    });
+    this.#subscriber = new Connection(client, sharded, {
+      ready,
+      lost: (error, forgotten) => {
         if (forgotten) this.#subscribed.clear();
         this.#down(error);
       },
-      message: (name: string, frame: RedisBytes) => this.#receive(name, frame),
-    };
-    this.#commands = new Connection(client, sharded, events);
-    this.#subscriber = new Connection(client, sharded, events);
+      message: (name, frame) => this.#receive(name, frame),
+    });
   }
 
   /**

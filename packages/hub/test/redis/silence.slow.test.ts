@@ -50,6 +50,30 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
       await backplane.publish('r', bytes('2'));
     });
 
+    it('keeps its connections when this process stands still', async () => {
+      const { port } = await server.empty();
+      const { backplane, sink } = await node(client, { port });
+      const published = backplane.publish('r', bytes('1'));
+      await new Promise((resolve) => setImmediate(resolve));
+      const end = performance.now() + 500;
+      while (performance.now() < end);
+      await published;
+      expect(sink.reports).toEqual([]);
+    });
+
+    it('ends the subscriptions of rooms that empty while its connection for commands is away', async () => {
+      const { port } = await server.empty();
+      const { backplane, sink } = await node(client, { port });
+      const channels = Array.from({ length: 5 }, (_, i) => `r${i}`);
+      await Promise.all(channels.map((channel) => backplane.subscribe(channel)));
+      const admin = adminOf(port);
+      await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+      await sink.report('down');
+      await Promise.all(channels.slice(1).map((channel) => backplane.unsubscribe(channel)));
+      await sink.report('up');
+      await expect.poll(() => admin.pubsub('CHANNELS')).toEqual(['ws:{r0}']);
+    });
+
     it('restores the other channels when the server refuses one', async () => {
       const { port } = await startRedis();
       const relay = await Relay.start(port);

@@ -1,0 +1,44 @@
+import { type Conn, connPair } from '@ws/conn';
+import { type Backplane, Hub, type HubOptions, type Session } from '@ws/hub';
+import { type MemoryBroker, memoryBackplane } from '@ws/hub/testing';
+import { vi } from 'vitest';
+
+/** A hub on the broker. `change` replaces methods of its backplane. */
+export function node(
+  broker: MemoryBroker,
+  id: string,
+  options: HubOptions = {},
+  change: (backplane: Backplane) => Partial<Backplane> = () => ({}),
+): { hub: Hub; gaps: string[]; errors: string[] } {
+  const backplane = memoryBackplane(broker);
+  const hub = new Hub({ id, ...options, backplane: { ...backplane, ...change(backplane) } });
+  const gaps: string[] = [];
+  const errors: string[] = [];
+  // A gap without a room is a gap of the broadcasts.
+  hub.on('gap', (room) => void (room !== undefined && gaps.push(room)));
+  hub.on('error', (_, error) => void errors.push(String(error)));
+  return { hub, gaps, errors };
+}
+
+/** A session in rooms, and the texts that its client has received. */
+export function enter(
+  hub: Hub,
+  ...rooms: string[]
+): { client: Conn; received: string[]; session: Session } {
+  const [client, server] = connPair();
+  const session = hub.add(server);
+  for (const room of rooms) session.join(room);
+  const received: string[] = [];
+  client.receive((message) => void received.push(message.text())).catch(() => {});
+  return { client, received, session };
+}
+
+export async function turns(): Promise<void> {
+  for (let i = 0; i < 8; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Advances the fake clock. */
+export async function wait(ms: number): Promise<void> {
+  await vi.advanceTimersByTimeAsync(ms);
+  await turns();
+}

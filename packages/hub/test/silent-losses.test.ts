@@ -1,0 +1,148 @@
+import { MemoryBroker } from '@ws/hub/testing';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { enter, node, turns, wait } from './nodes.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** Time after which a quiet room has sent all its digests, in ms. */
+const QUIET_MS = 80_000;
+
+describe('a node that publishes after a quiet time', () => {
+  it('causes no gap when nothing is lost', async () => {
+    const broker = new MemoryBroker();
+    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
+    const { received } = enter(b.hub, 'r');
+    await turns();
+    for (const text of ['1', '2', '3']) {
+      await a.hub.room('r').publish(text);
+      await wait(QUIET_MS);
+    }
+    enter(b.hub, 's');
+    await turns();
+    await a.hub.room('s').publish('1');
+    await turns();
+    expect(received).toEqual(['1', '2', '3']);
+    expect(b.gaps).toEqual([]);
+  });
+
+  it.each([
+    ['with history', { history: true }],
+    ['without history', {}],
+  ])('tells a node that missed the last message and its digests (%s)', async (_, room) => {
+    const broker = new MemoryBroker();
+    const rooms = { r: room };
+    const [a, b] = [node(broker, 'a', { rooms }), node(broker, 'b', { rooms })];
+    const { received } = enter(b.hub, 'r');
+    await wait(10_000);
+    await a.hub.room('r').publish('1');
+    broker.drop(1, 'b');
+    broker.disconnect('a');
+    void a.hub.room('r').publish('2');
+    await wait(10_000);
+    broker.reconnect('a');
+    for (let ms = 0; ms < QUIET_MS; ms += 1_000) {
+      // The digests are lost too.
+      broker.drop(1_000, 'b');
+      await wait(1_000);
+    }
+    broker.drop(-1_000 * (QUIET_MS / 1_000), 'b');
+    await a.hub.room('r').publish('3');
+    await turns();
+    expect(received.at(-1)).toBe('3');
+    expect(b.gaps).toEqual(['r']);
+  });
+});
+
+describe('a node that closes soon after an outage', () => {
+  it('tells the other nodes what it has lost', async () => {
+    const broker = new MemoryBroker();
+    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
+    const { received } = enter(b.hub, 'r');
+    await turns();
+    await a.hub.room('r').publish('1');
+    broker.disconnect('a');
+    void a.hub.room('r').publish('2');
+    await wait(5_300);
+    broker.reconnect('a');
+    await a.hub.close();
+    await turns();
+    expect(received).toEqual(['1']);
+    expect(b.gaps).toEqual(['r']);
+  });
+
+  it('waits a second for an engine that does not answer', async () => {
+    const broker = new MemoryBroker();
+    const a = node(broker, 'a', {}, () => ({ publish: () => new Promise(() => {}) }));
+    await turns();
+    void a.hub.room('r').publish('1');
+    let closed = false;
+    void a.hub.close().then(() => {
+      closed = true;
+    });
+    await wait(999);
+    expect(closed).toBe(false);
+    await wait(1);
+    expect(closed).toBe(true);
+  });
+});
+
+describe('a publication in a through room', () => {
+  it.each([true, false])('resolves to its position (the engine keeps it: %s)', async (keeps) => {
+    const broker = new MemoryBroker({ keeps });
+    const rooms = { r: { history: true, delivery: 'through' } } as const;
+    const a = node(broker, 'a', { rooms });
+    enter(a.hub, 'r');
+    await turns();
+    const position = await a.hub.room('r').publish('1');
+    const { messages } = await a.hub.room('r').history();
+    expect(messages.map((kept) => kept.position)).toEqual([position]);
+  });
+});
+
+describe('errors that others can repeat', () => {
+  it('are reported once a second (invalid messages)', async () => {
+    const broker = new MemoryBroker();
+    const { hub, errors, gaps } = node(broker, 'a');
+    enter(hub, 'r');
+    await turns();
+    for (let i = 0; i < 10_000; i++) broker.inject('room/r', Uint8Array.of(1, 2, 3));
+    await wait(3_000);
+    expect(errors).toEqual([
+      expect.stringContaining('invalid bytes on the backplane'),
+      expect.stringContaining('9999 invalid messages on the backplane'),
+    ]);
+    expect(gaps).toEqual(['r']);
+  });
+
+  it('are reported once a second (refused rooms)', async () => {
+    const { hub, errors } = node(new MemoryBroker(), 'a', {}, () => ({
+      subscribe: (channel) =>
+        channel === 'all' ? Promise.resolve() : Promise.reject(new Error('NOPERM')),
+    }));
+    await turns();
+    enter(hub, ...Array.from({ length: 100 }, (_, i) => `r${i}`));
+    await wait(1_500);
+    expect(errors).toEqual([
+      expect.stringContaining('refused channel "room/r0"'),
+      expect.stringContaining('refused 99 channels, the last of them "room/r99"'),
+    ]);
+  });
+});
+
+describe('publications that the engine does not answer', () => {
+  it('are at most 10,000', async () => {
+    const a = node(new MemoryBroker(), 'a', {}, () => ({ publish: () => new Promise(() => {}) }));
+    await turns();
+    for (let i = 0; i < 10_000; i++) void a.hub.room('r').publish('x');
+    await expect(a.hub.room('r').publish('x')).rejects.toMatchObject({
+      code: 'WS_ERR_BACKPLANE',
+      message: expect.stringContaining('10000 messages (10000 bytes) already wait'),
+    });
+  });
+});
