@@ -89,6 +89,11 @@ export class Direction implements Flow {
     this.#owner.closed(this);
   }
 
+  /** Bytes that pass before the sink ends; 0 while nothing ends it. */
+  get beforeEnd(): number {
+    return this.sink.writableEnded ? this.sink.writableLength : 0;
+  }
+
   #isFull(): boolean {
     const { sink } = this;
     return sink.writableNeedDrain && sink.writableLength >= this.#highWaterMark;

@@ -21,6 +21,8 @@ export interface FrameDirectionOwner extends DirectionOwner {
   closes(code: number, reason: string): void;
   /** The source has sent a close frame. */
   closeReceived(direction: FrameDirection): void;
+  /** A close frame of the proxy has passed that waited for the end of a frame. */
+  closePassed(): void;
   /** The source has sent more than `maxMessageSize` in one message. */
   tooBig(direction: FrameDirection): void;
 }
@@ -110,6 +112,15 @@ export class FrameDirection extends Direction {
     return this.closeSent || this.closeReceived;
   }
 
+  /** A close frame of the proxy waits for the end of a frame. */
+  get isClosePending(): boolean {
+    return this.#pending !== undefined;
+  }
+
+  override get beforeEnd(): number {
+    return super.beforeEnd + (this.isClosePending ? this.#passing + this.sink.writableLength : 0);
+  }
+
   /** Drops the start of a frame whose rest will never come. */
   dropHeld(): void {
     this.#held = undefined;
@@ -154,7 +165,10 @@ export class FrameDirection extends Direction {
     const end = Math.min(this.#passing, chunk.length);
     this.#passing -= end;
     this.forward(end === chunk.length ? chunk : chunk.subarray(0, end));
-    if (this.#passing === 0 && this.#pending !== undefined) this.#writeClose(this.#pending);
+    if (this.#passing > 0 || this.#pending === undefined) return end;
+    this.#writeClose(this.#pending);
+    this.#pending = undefined;
+    this.#owner.closePassed();
     return end;
   }
 

@@ -13,6 +13,8 @@ import { Tunnel } from './tunnel.ts';
 export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectionOwner {
   /** The proxy has begun to close, so it ends the sockets after the peers' close frames. */
   #closing = false;
+  /** A source has sent more than `maxMessageSize`, so the proxy ends the sockets after its close frames. */
+  #tooBig = false;
   /** The first close frame. */
   #first: { readonly code: number; readonly reason: string } | undefined;
   /** Of the client and the target; undefined without a heartbeat. */
@@ -43,11 +45,19 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
     this.error ??= new ReadLimitError(this.plan.client.readLimit);
     this.endedBy ??= 'proxy';
     const reverse = this.#reverseOf(direction);
+    this.#tooBig = true;
     direction.dropHeld();
     reverse.sendClose(CloseCode.MessageTooBig);
     this.#sendDeath(direction);
-    this.endSinks();
+    // The rest of the message is dropped. A source that waited for its sink must be read.
+    direction.source.resume();
+    this.#endAfterFrames();
     this.endSoon();
+  }
+
+  closePassed(): void {
+    if (this.#tooBig) this.#endAfterFrames();
+    else this.#endIfAnswered();
   }
 
   override tick(now: number): void {
@@ -94,6 +104,14 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
 
   #sendDeath(direction: FrameDirection): void {
     direction.sendClose(direction === this.in ? CloseCode.GoingAway : CloseCode.BadGateway);
+  }
+
+  /**
+   * Ends both sockets, unless a close frame waits for the end of a frame: many servers stop in the
+   * middle of a frame when they see a FIN.
+   */
+  #endAfterFrames(): void {
+    if (!this.in.isClosePending && !this.out.isClosePending) this.endSinks();
   }
 
   #endIfAnswered(): void {

@@ -98,10 +98,9 @@ export abstract class Tunnel<D extends Direction> implements Link, DirectionOwne
     timersOf(nodePlatform).set(this, CLOSE_TIMEOUT);
   }
 
-  /** Bytes in front of the end of the sockets that have ended. */
+  /** Bytes in front of the ends of both sockets. */
   get #unsent(): number {
-    const sinks = [this.in.sink, this.out.sink].filter(({ writableEnded }) => writableEnded);
-    return sinks.reduce((sum, { writableLength }) => sum + writableLength, 0);
+    return this.in.beforeEnd + this.out.beforeEnd;
   }
 
   protected nameOf(direction: D): 'client' | 'target' {

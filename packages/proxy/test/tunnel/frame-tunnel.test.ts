@@ -152,6 +152,65 @@ describe('the end of a pair, mode frames', () => {
     expect(await proxied.closed).toMatchObject({ endedBy: 'proxy' });
   });
 
+  it.each([
+    { who: 'client', code: 1001 },
+    { who: 'target', code: 1014 },
+  ] as const)(
+    'is 1009 for a $who over maxMessageSize, after the frame that goes to it',
+    async ({ who, code }) => {
+      const opened = await pair({ maxMessageSize: 200 * KIB });
+      const [sender, other] =
+        who === 'client' ? [opened.client, opened.target] : [opened.target, opened.client];
+      const frame = other.encode(2, Buffer.alloc(200 * KIB, 7), false);
+      await other.write(frame.subarray(0, 100 * KIB));
+      await expect
+        .poll(() => opened.proxied.stats[who === 'client' ? 'out' : 'in'].bytes)
+        .toBe(100 * KIB);
+      await sender.write(sender.encode(2, Buffer.alloc(300 * KIB)).subarray(0, 150 * KIB));
+      expect(await other.sees(1)).toEqual([`close ${code}`]);
+      expect([sender.frames, other.ended]).toEqual([[], false]);
+      await other.write(frame.subarray(100 * KIB), other.encode(1, 'dropped'));
+      expect(await sender.sees(2)).toEqual([`binary... <${200 * KIB}>`, 'close 1009']);
+      await Promise.all([sender.finish(), other.finish()]);
+      expect(await opened.proxied.closed).toMatchObject({ endedBy: 'proxy', code: 1009 });
+      expect([sender.frames.length, other.frames.length]).toEqual([2, 1]);
+    },
+  );
+
+  it('is 1009 and 1001 when both send more than maxMessageSize at once', async () => {
+    const { client, target, proxied } = await pair({ maxMessageSize: 100 * KIB });
+    for (const peer of [client, target]) {
+      await peer.write(peer.encode(2, Buffer.alloc(100 * KIB), false).subarray(0, 90 * KIB));
+    }
+    await expect.poll(() => proxied.stats.in.bytes + proxied.stats.out.bytes).toBe(180 * KIB);
+    for (const peer of [client, target]) {
+      const rest = peer.encode(2, Buffer.alloc(100 * KIB), false).subarray(90 * KIB);
+      await peer.write(rest, peer.encode(0, 'x'));
+    }
+    const seen = await Promise.all([client.sees(2), target.sees(2)]);
+    expect(seen.map((frames) => frames[0])).toEqual(Array(2).fill(`binary... <${100 * KIB}>`));
+    expect([
+      ['close 1009', 'close 1001'],
+      ['close 1014', 'close 1009'],
+    ]).toContainEqual(seen.map((frames) => frames[1]));
+    await Promise.all([client.finish(), target.finish()]);
+    expect(await proxied.closed).toMatchObject({ endedBy: 'proxy', code: 1009 });
+  });
+
+  it('comes without the rest of a frame that stops while 1009 waits for its end', async () => {
+    const { client, target, proxied } = await pair({ maxMessageSize: 200 * KIB });
+    await target.write(target.encode(2, Buffer.alloc(200 * KIB)).subarray(0, 100 * KIB));
+    await client.until(() => proxied.stats.out.bytes === 100 * KIB);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    await client.write(client.encode(2, Buffer.alloc(300 * KIB)).subarray(0, 150 * KIB));
+    expect(await target.sees(1)).toEqual(['close 1001']);
+    vi.advanceTimersByTime(10_000);
+    await client.untilEnd();
+    expect(client.frames).toEqual([]);
+    expect(await proxied.closed).toMatchObject({ endedBy: 'proxy', code: 1009 });
+  });
+
   it('is 1009 for a malformed length with maxMessageSize, which some peers accept', async () => {
     const { client, target, proxied } = await pair({ maxMessageSize: 1_024 });
     // Two bytes, whose length is written in the form for 126 bytes and more.
