@@ -38,7 +38,7 @@ function extensionsFault(head: ResponseHead, offer: Offer): string | undefined {
   if (!head.has('sec-websocket-extensions')) return undefined;
   const accepted = parseExtensions(head.list('sec-websocket-extensions'));
   const offered = parseExtensions(offer.extensions) ?? [];
-  const names = offered.map(({ name }) => name);
-  if (accepted?.every(({ name }) => names.includes(name))) return undefined;
+  const names = new Set(offered.map(({ name }) => name));
+  if (accepted?.every(({ name }) => names.has(name))) return undefined;
   return 'its Sec-WebSocket-Extensions were not offered';
 }

@@ -36,14 +36,14 @@ export function endToEnd(
   lines: readonly HeaderLine[],
   drops: (name: string) => boolean = () => false,
 ): HeaderLine[] {
-  const named: string[] = [];
+  const named = new Set<string>();
   for (const [name, value] of lines) {
     if (name.length !== 10 || name.toLowerCase() !== 'connection') continue;
-    for (const each of value.split(',')) named.push(plainName(each.trim()));
+    for (const each of value.split(',')) named.add(plainName(each.trim()));
   }
   return lines.filter(([name]) => {
     const plain = plainName(name);
-    return !OWNED.has(plain) && !named.includes(plain) && !drops(plain);
+    return !OWNED.has(plain) && !named.has(plain) && !drops(plain);
   });
 }
 

@@ -6,6 +6,8 @@ import type { HeaderLine } from './header-lines.ts';
 
 /** Most bytes of a refusal's body that pass to the client. */
 const MAX_BODY = 1024 * 1024;
+/** Bytes of the target that are read in one turn: a chunk of the body may have one byte. */
+const BYTES_A_TURN = 64 * 1024;
 
 /**
  * Passes a target's refusal to the client: status, headers and at most 1 MiB of the body. Both
@@ -24,12 +26,8 @@ export function relayRefusal(
   timeout: number,
 ): Promise<void> {
   return new Promise((resolve) => {
-    const body = new ResponseBody(head, MAX_BODY, (bytes) => {
-      if (chunked) client.write(`${bytes.length.toString(16)}\r\n`);
-      // A client that does not read stops the target.
-      if (!client.write(bytes)) stream.pause();
-      if (chunked) client.write('\r\n');
-    });
+    let pieces: Uint8Array[] = [];
+    const body = new ResponseBody(head, MAX_BODY, (bytes) => pieces.push(bytes));
     const { length } = body;
     const chunked = length === undefined && !body.ended;
     // RFC 9110, section 15.5.22: a 426 names the protocol.
@@ -39,11 +37,13 @@ export function relayRefusal(
     if (chunked) own.push(['Transfer-Encoding', 'chunked']);
     if (length !== undefined) own.push(['Content-Length', `${length}`]);
     const timer = timeout === Infinity ? undefined : setTimeout(() => finish(), timeout);
-    const onDrain = (): unknown => stream.resume();
+    let waiting = rest;
+    let nextTurn: NodeJS.Immediate | undefined;
     const finish = (): void => {
       clearTimeout(timer);
-      client.off('drain', onDrain).off('close', finish);
-      stream.off('data', onData).off('close', finish).off('end', finish);
+      clearImmediate(nextTurn);
+      client.off('drain', proceed).off('close', finish);
+      stream.off('data', onData).off('close', onEnd).off('end', onEnd);
       stream.destroy();
       if (stream.readableEnded) body.end();
       if (chunked && body.whole) client.write('0\r\n\r\n');
@@ -51,14 +51,40 @@ export function relayRefusal(
       endAnsweredSocket(client, undefined, timeout);
       resolve();
     };
-    const onData = (bytes: Uint8Array): void => {
-      body.push(bytes);
-      if (body.ended) finish();
+    /** Reads some of `waiting`, then waits for the next turn, or for a client that does not read. */
+    const proceed = (): void => {
+      clearImmediate(nextTurn);
+      if (waiting.length === 0) return isOver() ? finish() : void stream.resume();
+      const part = waiting.subarray(0, BYTES_A_TURN);
+      waiting = waiting.subarray(part.length);
+      body.push(part);
+      const bytes = Buffer.concat(pieces);
+      pieces = [];
+      if (bytes.length > 0) client.write(chunked ? chunkOf(bytes) : bytes);
+      if (body.ended) return finish();
+      if (!client.writableNeedDrain) nextTurn = setImmediate(proceed);
+    };
+    const onData = (bytes: Buffer): void => {
+      stream.pause();
+      waiting = bytes;
+      proceed();
+    };
+    const isOver = (): boolean => stream.destroyed || stream.readableEnded;
+    const onEnd = (): void => {
+      if (waiting.length === 0) finish();
     };
     client.write(responseHead(head.status, [...own, ...lines]), 'latin1');
-    client.on('drain', onDrain).on('close', finish);
-    if (!body.ended && rest.length > 0) body.push(rest);
-    if (body.ended || stream.destroyed || stream.readableEnded) return finish();
-    stream.on('data', onData).on('end', finish).on('close', finish).resume();
+    client.on('drain', proceed).on('close', finish);
+    if (body.ended) return finish();
+    stream.on('data', onData).on('end', onEnd).on('close', onEnd);
+    proceed();
   });
 }
+
+/** Formats a chunk of a chunked body (RFC 9112, section 7.1). */
+function chunkOf(bytes: Uint8Array): Buffer {
+  const size = Buffer.from(`${bytes.length.toString(16)}\r\n`);
+  return Buffer.concat([size, bytes, CRLF]);
+}
+
+const CRLF = Buffer.from('\r\n');

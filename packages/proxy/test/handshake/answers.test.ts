@@ -112,7 +112,7 @@ describe('a refusal of the target', () => {
         'HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\nX: y\r\n\r\n',
     );
     expect(text).toMatch(
-      /\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n$/,
+      /\r\nTransfer-Encoding: chunked\r\n\r\n13\r\nabc0123456789abcdef\r\n0\r\n\r\n$/,
     );
   });
 
