@@ -217,6 +217,11 @@ export class Handshake {
     }
   }
 
+  /** Ends the waits with `reason`: {@link failure} has it, if nothing failed before. */
+  abort(reason: Error): void {
+    this.#fail(reason);
+  }
+
   /** Ends the watch. Errors of the socket are still caught. */
   release(): void {
     this.#deadline.stop();

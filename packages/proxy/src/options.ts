@@ -84,7 +84,8 @@ export interface ProxyOptions extends FromUpgrader {
    *
    * - a connection that the target does not accept;
    * - a `handshakeTimeout`, if the target had at least half of that time, has neither answered nor
-   *   failed since the request, and another target is up. Requests that wait together count once.
+   *   failed since the request, and another target is up. Requests that wait together count once. A
+   *   path that the target has never answered counts only while it has answered nothing at all.
    *
    * Nothing else counts, since a client can cause it. Default: 10 s.
    */

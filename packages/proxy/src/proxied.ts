@@ -1,7 +1,7 @@
 import { channel } from 'node:diagnostics_channel';
 import type { Duplex } from 'node:stream';
 import { Deferred } from '@ws/conn/internal';
-import type { Reservation } from '@ws/node-server/internal';
+import type { Reservation, UpgradeRequest } from '@ws/node-server/internal';
 import type { Backend } from './targets/target.ts';
 import type { EndedBy, Flow, Link, LinkEnd, LinkOwner } from './tunnel/link.ts';
 
@@ -50,6 +50,8 @@ const NOTHING: Flow = { bytes: 0, frames: 0, messages: 0 };
 export class ProxiedConnection implements Proxied, LinkOwner {
   backend: Backend | undefined;
   link: Link | undefined;
+  /** The request, until a target has answered it or it has failed. */
+  pending: UpgradeRequest | undefined;
   /** What counts against the limits of the proxy. */
   reservation: Reservation | undefined;
   readonly #client: Duplex;

@@ -131,16 +131,18 @@ export class Proxy {
     }
     this.#proxied.add(proxied);
     const upgrade = new UpgradeRequest(this.#setup, request, head, undefined, startedAt);
+    proxied.pending = upgrade;
     try {
       await this.#open(proxied, upgrade);
     } catch (error) {
+      proxied.pending = undefined;
       await this.#refuse(proxied, upgrade, error);
     }
     return proxied;
   }
 
   /**
-   * Refuses new requests with 503 and closes every connection: with a close frame to both sides in
+   * Refuses new requests, and those that wait for a target, with 503. Closes every connection: with a close frame to both sides in
    * the modes `frames` and `messages`, with a FIN in `bytes`. Resolves when all have ended. A second
    * call returns the same promise.
    *
@@ -160,7 +162,10 @@ export class Proxy {
 
   async #close(timeout: number, code: number): Promise<void> {
     const all = [...this.#proxied];
-    for (const { link } of all) link?.close(code);
+    for (const { link, pending } of all) {
+      link?.close(code);
+      pending?.acquireHandshake().abort(isClosing());
+    }
     const terminate = (): void => {
       for (const each of this.#proxied) each.terminate();
     };
@@ -186,6 +191,7 @@ export class Proxy {
       offer: offerFor(plan, facts),
       onTarget: (backend) => this.#enter(proxied, backend),
     });
+    proxied.pending = undefined;
     try {
       this.#checkOpen();
       const headers = answerLines(plan, answer, req);
@@ -228,7 +234,7 @@ export class Proxy {
 
   /** @throws HandshakeError 503 while the proxy is closing. */
   #checkOpen(): void {
-    if (this.#closing !== undefined) throw new HandshakeError(503, 'the proxy is closing');
+    if (this.#closing !== undefined) throw isClosing();
   }
 
   readonly #transformFailed = (error: unknown): void => {
@@ -293,6 +299,10 @@ export class Proxy {
     const endedBy = isInstance(error, TransportError) ? 'client' : 'proxy';
     proxied.settle(unopened(refusal?.status ?? 0, error, endedBy));
   }
+}
+
+function isClosing(): HandshakeError {
+  return new HandshakeError(503, 'the proxy is closing');
 }
 
 /** The client learns the status only: the message names the target. */

@@ -83,7 +83,7 @@ function isTrusted({ trust }: CheckedOptions, req: IncomingMessage): boolean {
  * @throws any other failure.
  */
 async function ask(
-  { plan, pool, handshake, offer }: Question,
+  { plan, pool, handshake, offer, req }: Question,
   backend: Backend,
   request: string,
 ): Promise<Answer | ProxyError> {
@@ -98,7 +98,7 @@ async function ask(
     exchange = new Exchange(backend, stream, connectTimeout, request);
     const answer = await handshake.wait(exchange.answer);
     checkAnswer(answer, offer, backend);
-    backend.answered();
+    backend.answered(req.url!);
     return answer;
   } catch (error) {
     exchange?.abandon();
@@ -106,7 +106,10 @@ async function ask(
     if (!isInstance(failure, ProxyError)) throw failure;
     if (handshake.failure !== undefined) {
       // The last target that is up stays up.
-      const isCounted = isSilent(failure, backend, askedAt, handshake) && pool.hasOther([backend]);
+      const isCounted =
+        isSilent(failure, backend, askedAt, handshake) &&
+        !backend.mayBeSlow(req.url!) &&
+        pool.hasOther([backend]);
       if (isCounted) backend.countFailure(cooldown);
       throw failure;
     }

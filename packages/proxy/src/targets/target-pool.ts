@@ -28,8 +28,8 @@ export class TargetPool {
   readonly #plan: PoolPlan;
   readonly #choose: TargetFunction | undefined;
   #backends: readonly Backend[] = [];
-  /** The targets of a function that have connections now. */
-  readonly #chosen = new Map<string, Backend>();
+  /** The targets that have connections now, by URL. A list may lack them: they were replaced. */
+  readonly #open = new Map<string, Backend>();
 
   /** @throws TypeError, RangeError or SyntaxError that names the fault. */
   constructor(target: string | URL | readonly Target[] | TargetFunction, plan: PoolPlan) {
@@ -41,11 +41,11 @@ export class TargetPool {
   get backends(): readonly TargetState[] {
     if (this.#choose === undefined) return this.#backends.map(assignableStateOf);
     // Headers and TLS options belong to one request, so these objects lack them.
-    return [...this.#chosen.values()].map(stateOf);
+    return [...this.#open.values()].map(stateOf);
   }
 
   /**
-   * Replaces the targets. A target that stays keeps its counts.
+   * Replaces the targets. A target that stays, or that still has connections, keeps its counts.
    *
    * @throws TypeError, RangeError or SyntaxError that names the fault. Nothing has changed then.
    */
@@ -65,7 +65,7 @@ export class TargetPool {
   }
 
   #known(backend: Backend): Backend {
-    const before = this.#backends.find(sameAs(backend));
+    const before = this.#backends.find(sameAs(backend)) ?? this.#open.get(backend.url);
     if (before !== undefined) backend.continueFrom(before);
     return backend;
   }
@@ -101,12 +101,10 @@ export class TargetPool {
 
   /** Counts a handshake with `backend`, until {@link leave}. */
   enter(backend: Backend): void {
-    if (this.#choose !== undefined) {
-      // Only the counts are shared: headers and TLS options are those of one request.
-      const before = this.#chosen.get(backend.url);
-      if (before !== undefined) backend.continueFrom(before);
-      this.#chosen.set(backend.url, backend);
-    }
+    // Only the counts are shared: headers and TLS options of a function's target are those of one request.
+    const before = this.#open.get(backend.url);
+    if (before !== undefined) backend.continueFrom(before);
+    this.#open.set(backend.url, backend);
     backend.enter();
     // After too many failures, one request in each cooldown asks the target, until it answers.
     if (this.hasOther([backend])) backend.coolDown(this.#plan.cooldown);
@@ -114,7 +112,7 @@ export class TargetPool {
 
   leave(backend: Backend): void {
     backend.leave();
-    if (backend.open === 0) this.#chosen.delete(backend.url);
+    if (backend.open === 0) this.#open.delete(backend.url);
   }
 
   #untried(tried: readonly Backend[]): Backend[] {

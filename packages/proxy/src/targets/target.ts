@@ -41,10 +41,15 @@ interface Counts {
   downUntil: number;
   /** The time of the last answer or failure. */
   lastResultAt: number;
+  /** Paths of which the target has answered requests, the newest last. */
+  readonly answered: Set<string>;
 }
 
 /** Failures in a row after which a target is down. */
 const FAILURES = 3;
+/** Most paths that are kept of a target, and characters of each. */
+const MAX_PATHS = 256;
+const MAX_PATH = 256;
 
 /** One target of the application, and what is known of it. */
 export class Backend implements TargetState {
@@ -58,7 +63,14 @@ export class Backend implements TargetState {
   readonly connector: Connector;
   /** The state of weighted round robin. */
   credit = 0;
-  #counts: Counts = { open: 0, failed: 0, failuresInRow: 0, downUntil: 0, lastResultAt: 0 };
+  #counts: Counts = {
+    open: 0,
+    failed: 0,
+    failuresInRow: 0,
+    downUntil: 0,
+    lastResultAt: 0,
+    answered: new Set(),
+  };
 
   /** @throws TypeError, RangeError or SyntaxError that names the fault. */
   constructor(target: Target) {
@@ -125,10 +137,27 @@ export class Backend implements TargetState {
     if (this.#counts.lastResultAt < askedAt) this.#counts.downUntil = 0;
   }
 
-  answered(): void {
+  /** @param url - That of the request. */
+  answered(url: string): void {
     this.#counts.failuresInRow = 0;
     this.#counts.lastResultAt = performance.now();
+    const { answered } = this.#counts;
+    const path = pathOf(url);
+    answered.delete(path);
+    answered.add(path);
+    if (answered.size > MAX_PATHS) answered.delete(answered.values().next().value!);
   }
+
+  /** Whether the target answers other paths, and has never answered this one: the path may be slow. */
+  mayBeSlow(url: string): boolean {
+    const { answered } = this.#counts;
+    return answered.size > 0 && !answered.has(pathOf(url));
+  }
+}
+
+/** Returns the path of a request, or its start. */
+function pathOf(url: string): string {
+  return url.slice(0, MAX_PATH).replace(/\?.*/, '');
 }
 
 /** Returns the public state of a target. */

@@ -1,9 +1,16 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { nothingLeft, rawClient, request, switchingProtocols, whenOver } from '@ws/tests';
-import { describe, expect, it } from 'vitest';
+import {
+  nothingLeft,
+  type RequestChange,
+  rawClient,
+  request,
+  switchingProtocols,
+  whenOver,
+} from '@ws/tests';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { ProxyError, ProxyOptions } from '../../src/index.ts';
-import { type Front, front, openPair, rawTarget } from '../support.ts';
+import { type Front, front, openPair, type RawTarget, rawTarget } from '../support.ts';
 
 /** The URL of a port on which nothing listens. */
 async function closedPort(): Promise<string> {
@@ -14,9 +21,9 @@ async function closedPort(): Promise<string> {
   return `ws://127.0.0.1:${port}`;
 }
 
-async function statusOf({ port }: Front, add: string[] = []): Promise<number> {
+async function statusOf({ port }: Front, change: RequestChange = {}): Promise<number> {
   const client = await rawClient(port);
-  const { status } = await client.upgrade({ add });
+  const { status } = await client.upgrade(change);
   client.destroy();
   await client.closed;
   return status;
@@ -58,7 +65,7 @@ describe('several targets', () => {
     );
     const placeOf = async (key: string): Promise<number> => {
       const before = all.map(({ heads }) => heads.length);
-      await statusOf(between, [`Cookie: ${key}`]);
+      await statusOf(between, { add: [`Cookie: ${key}`] });
       return all.findIndex(({ heads }, i) => heads.length > before[i]!);
     };
     const keys = Array.from({ length: 12 }, (_, i) => `user=${i}`);
@@ -84,12 +91,14 @@ describe('several targets', () => {
   });
 
   it('are 502 when none accepts connections, then 503 until the cooldown is over', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
     const dead = await closedPort();
     const between = await front(dead, { cooldown: 50, attempts: 1 });
     for (let i = 0; i < 3; i++) expect(await statusOf(between)).toBe(502);
-    const statuses = new Set<number>();
-    while (!statuses.has(503)) statuses.add(await statusOf(between));
-    while ((await statusOf(between)) !== 502);
+    expect(await statusOf(between)).toBe(503);
+    vi.advanceTimersByTime(50);
+    expect(await statusOf(between)).toBe(502);
     expect((between.reported[0] as ProxyError).code).toBe('WS_ERR_PROXY_TARGET');
     expect(String(between.reported[0])).toContain(dead);
   });
@@ -118,6 +127,22 @@ describe('several targets', () => {
     proxied.terminate();
   });
 
+  it('keep the counts of their open connections when they come back', async () => {
+    const [a, b] = await targets(2);
+    const between = await front([a!.url, b!.url]);
+    const { client, proxied } = await openPair(between, a!);
+    const before = between.proxy.targets;
+    between.proxy.targets = [b!.url];
+    between.proxy.targets = before;
+    expect(between.proxy.targets).toMatchObject([{ open: 1 }, { open: 0 }]);
+    between.proxy.targets = [b!.url];
+    between.proxy.targets = [a!.url];
+    expect(between.proxy.targets).toMatchObject([{ open: 1 }]);
+    proxied.terminate();
+    await client.finish();
+    await expect.poll(() => between.proxy.targets[0]!.open).toBe(0);
+  });
+
   it('are not tried again when they are replaced while one is dialed', async () => {
     const [up] = await targets(1);
     const both = [await closedPort(), up!.url];
@@ -144,6 +169,17 @@ describe('several targets', () => {
 describe('a target that accepts connections and never answers', () => {
   nothingLeft();
 
+  const TIMEOUT = 200;
+
+  beforeEach(() => {
+    // The clock of the proxy: no request is late because the machine is busy.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    vi.advanceTimersByTime(1);
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
   /** @param answers - Whether the first target answers this request. The second answers all. */
   async function withSilent(answers: (head: string) => boolean, options: ProxyOptions = {}) {
     const silent = await rawTarget((head) =>
@@ -151,7 +187,7 @@ describe('a target that accepts connections and never answers', () => {
     );
     const up = await rawTarget();
     const between = await front([silent.url, up.url], {
-      handshakeTimeout: 200,
+      handshakeTimeout: TIMEOUT,
       cooldown: 60_000,
       balance: (_, all) => all.find(({ url }) => url === silent.url) ?? all[0]!,
       ...options,
@@ -159,9 +195,24 @@ describe('a target that accepts connections and never answers', () => {
     return { silent, up, between };
   }
 
+  /** Sends a request that `silent` gets, and lets its time pass. */
+  async function statusInTime(
+    between: Front,
+    silent: RawTarget,
+    change: RequestChange = {},
+  ): Promise<number> {
+    // After the last result of the target.
+    vi.advanceTimersByTime(1);
+    const status = statusOf(between, change);
+    await silent.next();
+    vi.advanceTimersByTime(TIMEOUT);
+    return status;
+  }
+
   it('is down after 3 timeouts in a row while another target is up', async () => {
     const { between, silent } = await withSilent(() => false);
-    for (const status of [504, 504, 504, 101, 101]) expect(await statusOf(between)).toBe(status);
+    for (let i = 0; i < 3; i++) expect(await statusInTime(between, silent)).toBe(504);
+    for (let i = 0; i < 2; i++) expect(await statusOf(between)).toBe(101);
     expect(between.proxy.targets).toMatchObject([
       { state: 'down', failed: 3 },
       { state: 'up', failed: 0 },
@@ -171,21 +222,22 @@ describe('a target that accepts connections and never answers', () => {
 
   it('is asked by one request in each cooldown, until it answers', async () => {
     let hangs = true;
-    const { between, silent } = await withSilent(() => !hangs, { cooldown: 300 });
-    for (let i = 0; i < 3; i++) {
-      expect(await statusOf(between)).toBe(504);
-      await silent.next();
-    }
+    const { between, silent } = await withSilent(() => !hangs, { cooldown: 1_000 });
+    for (let i = 0; i < 3; i++) expect(await statusInTime(between, silent)).toBe(504);
     const stateOf = () => between.proxy.targets[0]!.state;
-    await expect.poll(stateOf, { timeout: 5_000 }).toBe('up');
+    expect(stateOf()).toBe('down');
+    vi.advanceTimersByTime(1_000);
+    expect(stateOf()).toBe('up');
     const probe = statusOf(between);
     await silent.next();
     expect(stateOf()).toBe('down');
     expect(await statusOf(between)).toBe(101);
     expect(silent.heads).toHaveLength(4);
+    vi.advanceTimersByTime(TIMEOUT);
     expect(await probe).toBe(504);
     hangs = false;
-    await expect.poll(stateOf, { timeout: 5_000 }).toBe('up');
+    vi.advanceTimersByTime(1_000);
+    expect(stateOf()).toBe('up');
     expect(await statusOf(between)).toBe(101);
     expect(stateOf()).toBe('up');
     expect(silent.heads).toHaveLength(5);
@@ -193,12 +245,10 @@ describe('a target that accepts connections and never answers', () => {
 
   it('is asked by the next request if the client of the first one leaves', async () => {
     const { between, silent } = await withSilent(() => false, { cooldown: 1_000 });
-    for (let i = 0; i < 3; i++) {
-      expect(await statusOf(between)).toBe(504);
-      await silent.next();
-    }
+    for (let i = 0; i < 3; i++) expect(await statusInTime(between, silent)).toBe(504);
     const stateOf = () => between.proxy.targets[0]!.state;
-    await expect.poll(stateOf, { timeout: 5_000 }).toBe('up');
+    vi.advanceTimersByTime(1_000);
+    expect(stateOf()).toBe('up');
     const client = await rawClient(between.port);
     void client.write(request());
     await silent.next();
@@ -209,8 +259,10 @@ describe('a target that accepts connections and never answers', () => {
   });
 
   it('fails once for requests that wait at the same time', async () => {
-    const { between } = await withSilent(() => false);
+    const { between, silent } = await withSilent(() => false);
     const statuses = Promise.all([1, 2, 3, 4].map(() => statusOf(between)));
+    for (let i = 0; i < 4; i++) await silent.next();
+    vi.advanceTimersByTime(TIMEOUT);
     expect(await statuses).toEqual([504, 504, 504, 504]);
     expect(between.proxy.targets).toMatchObject([{ state: 'up', failed: 1 }, {}]);
   });
@@ -218,22 +270,39 @@ describe('a target that accepts connections and never answers', () => {
   it('stays up when it answers other requests meanwhile', async () => {
     const { between, silent } = await withSilent((head) => !head.includes('X-Slow'));
     for (let i = 0; i < 4; i++) {
-      const slow = statusOf(between, ['X-Slow: 1']);
+      const slow = statusOf(between, { add: ['X-Slow: 1'] });
       await silent.next();
       expect(await statusOf(between)).toBe(101);
+      await silent.next();
+      vi.advanceTimersByTime(TIMEOUT);
       expect(await slow).toBe(504);
     }
     expect(between.proxy.targets).toMatchObject([{ state: 'up', failed: 0 }, {}]);
   });
 
+  it('stays up after timeouts of a path that it has never answered', async () => {
+    let hangs = false;
+    const { between, silent } = await withSilent((head) => !hangs && !head.includes('/slow'));
+    expect(await statusOf(between)).toBe(101);
+    await silent.next();
+    for (let i = 0; i < 4; i++) {
+      const change = { line: `GET /slow?n=${i} HTTP/1.1` };
+      expect(await statusInTime(between, silent, change)).toBe(504);
+    }
+    expect(between.proxy.targets).toMatchObject([{ state: 'up', failed: 0 }, {}]);
+    hangs = true;
+    for (let i = 0; i < 3; i++) expect(await statusInTime(between, silent)).toBe(504);
+    expect(between.proxy.targets).toMatchObject([{ state: 'down', failed: 3 }, {}]);
+  });
+
   it('stays up when no other target is up', async () => {
     const silent = await rawTarget(() => undefined);
     const between = await front([silent.url, await closedPort()], {
-      handshakeTimeout: 100,
+      handshakeTimeout: TIMEOUT,
       cooldown: 60_000,
       balance: (_, all) => all.at(-1)!,
     });
-    for (let i = 0; i < 7; i++) expect(await statusOf(between)).toBe(504);
+    for (let i = 0; i < 7; i++) expect(await statusInTime(between, silent)).toBe(504);
     expect(between.proxy.targets).toMatchObject([
       { state: 'up', failed: 2 },
       { state: 'down', failed: 3 },
@@ -241,10 +310,19 @@ describe('a target that accepts connections and never answers', () => {
   });
 
   it('stays up when director takes most of the time', async () => {
-    const director = () => new Promise((resolve) => void setTimeout(resolve, 600));
-    const options = { director, handshakeTimeout: 1_000 };
-    const { between, silent } = await withSilent(() => false, options);
-    expect(await statusOf(between)).toBe(504);
+    let directs!: () => void;
+    const directing = new Promise<void>((resolve) => (directs = resolve));
+    const director = () => {
+      directs();
+      return new Promise((resolve) => void setTimeout(resolve, 120));
+    };
+    const { between, silent } = await withSilent(() => false, { director });
+    const status = statusOf(between);
+    await directing;
+    vi.advanceTimersByTime(120);
+    await silent.next();
+    vi.advanceTimersByTime(TIMEOUT - 120);
+    expect(await status).toBe(504);
     expect(between.proxy.targets).toMatchObject([{ failed: 0 }, {}]);
     expect(silent.heads).toHaveLength(1);
   });
@@ -256,7 +334,7 @@ describe('the target of a request', () => {
   it('may be chosen by a function', async () => {
     const [a, b] = await targets(2);
     const between = await front(async (req) => (req.headers['x-to'] === 'b' ? b! : a!).url);
-    await statusOf(between, ['X-To: b']);
+    await statusOf(between, { add: ['X-To: b'] });
     await statusOf(between);
     expect([a!.heads.length, b!.heads.length]).toEqual([1, 1]);
   });
@@ -328,6 +406,36 @@ describe('the target of a request', () => {
     expect(between.reported[0]).toMatchObject({ code: 'WS_ERR_PROXY_TIMEOUT' });
     expect(String(between.reported[0])).toContain('(option handshakeTimeout)');
     (await backend.next()).end();
+  });
+
+  it('is given up at proxy.close, and its client gets 503', async () => {
+    const backend = await rawTarget(() => undefined);
+    const between = await front(backend.url);
+    const status = statusOf(between);
+    const target = await backend.next();
+    await between.proxy.close({ timeout: false });
+    expect(await status).toBe(503);
+    expect(await (await between.next()).closed).toMatchObject({ status: 503, endedBy: 'proxy' });
+    await target.untilEnd();
+    target.end();
+    expect(between.proxy.targets).toMatchObject([{ open: 0, failed: 0 }]);
+  });
+
+  it('is not asked when authenticate waits at proxy.close', async () => {
+    const [backend] = await targets(1);
+    let signal: AbortSignal | undefined;
+    const between = await front(backend!.url, {
+      authenticate: (_, context) => {
+        signal = context.signal;
+        return new Promise<never>((_resolve, reject) => {
+          context.signal.addEventListener('abort', () => reject(context.signal.reason));
+        });
+      },
+    });
+    const status = statusOf(between);
+    await expect.poll(() => signal).toBeDefined();
+    await between.proxy.close({ timeout: false });
+    expect([await status, backend!.heads, signal!.aborted]).toEqual([503, [], true]);
   });
 
   it('is given up when the client leaves before the answer', async () => {
