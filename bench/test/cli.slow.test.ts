@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import { type Conn, serve, type WebSocketServer } from '@ws/node-server';
+import { type Conn, serve, type WsServer } from '@ws/node-server';
 import { afterEach, describe, expect, it } from 'vitest';
 
 const cli = join(import.meta.dirname, '../dist/cli.js');
@@ -60,7 +60,7 @@ function run(...args: string[]): Promise<Ended> {
 }
 
 /** Starts a server in this process, which is faster than `ws-bench serve`. */
-async function startServer(handle: (conn: Conn) => unknown): Promise<WebSocketServer> {
+async function startServer(handle: (conn: Conn) => unknown): Promise<WsServer> {
   const server = await serve({ host: '127.0.0.1' }, async (conn) => {
     await Promise.resolve(handle(conn)).catch(() => {});
   });

@@ -1,7 +1,7 @@
 // The demo: the chat page on /, the chat on /chat and an echo on /echo, on one port.
 import process from 'node:process';
 import { redisBackplane } from '@ws/hub/redis';
-import { serve, type WebSocketServer } from '@ws/node-server';
+import { serve, type WsServer } from '@ws/node-server';
 import { createClient } from 'redis';
 import { createChat } from './chat.ts';
 import { page } from './page.ts';
@@ -37,7 +37,7 @@ try {
 }
 
 /** SIGINT and SIGTERM close every connection with 1001 and end the process. A second one exits at once. */
-function endWith(server: WebSocketServer): void {
+function endWith(server: WsServer): void {
   let since: number | undefined;
   const end = (): void => {
     if (since === undefined) {

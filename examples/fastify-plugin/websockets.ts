@@ -1,10 +1,10 @@
-import { type ConnHandler, type ServeOptions, serve, type WebSocketServer } from '@ws/node-server';
+import { type ConnHandler, type ServeOptions, serve, type WsServer } from '@ws/node-server';
 import fp from 'fastify-plugin';
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** The server of the plugin `websockets`. */
-    readonly websockets: WebSocketServer;
+    readonly websockets: WsServer;
   }
 }
 

@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import type { Diagnostics, WebSocketServer } from '@ws/node-server';
+import type { Diagnostics, WsServer } from '@ws/node-server';
 import { Counter, Gauge, type Registry } from 'prom-client';
 
 /**
@@ -7,7 +7,7 @@ import { Counter, Gauge, type Registry } from 'prom-client';
  *
  * @returns A function that ends the counting.
  */
-export function countWebSockets({ connections }: WebSocketServer, registry: Registry): () => void {
+export function countWebSockets({ connections }: WsServer, registry: Registry): () => void {
   const registers = [registry];
   const labelled = (name: string, help: string, label: string): Counter =>
     new Counter({ name, help, labelNames: [label], registers });

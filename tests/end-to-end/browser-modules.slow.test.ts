@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import process from 'node:process';
-import { serve, type WebSocketServer } from '@ws/node-server';
+import { serve, type WsServer } from '@ws/node-server';
 import { lacksChromium, launchChromium } from '@ws/tests/chromium';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -35,7 +35,7 @@ function answer(req: IncomingMessage, res: ServerResponse): void {
 }
 
 describe.skipIf(unbuilt || lacksChromium())('in a page', () => {
-  let server: WebSocketServer;
+  let server: WsServer;
   let browser: Browser;
   let page: Page;
   const errors: string[] = [];

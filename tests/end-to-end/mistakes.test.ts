@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { createServer, type Server as HttpServer, type IncomingMessage, request } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
-import { connPair } from '@ws/conn';
+import { type AddressInfo, createServer as createTcpServer, type Server, Socket } from 'node:net';
+import { Conn, connPair } from '@ws/conn';
 import { type ClientConn, Dialer, dial, reconnecting } from '@ws/node-client';
 import { type ConnHandler, type ServeOptions, serve } from '@ws/node-server';
-import { nothingLeft, selfSigned, whenOver } from '@ws/tests';
+import { newSelfSigned, nothingLeft, selfSigned, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 
 // What a developer sees after a mistake. Each row makes one mistake. The message says what happened
@@ -15,6 +15,8 @@ interface Mistake {
   readonly mistake: string;
   readonly make: () => unknown;
   readonly says: string;
+  /** Not an argument: the error comes with the state of the connection. */
+  readonly isLater?: boolean;
 }
 
 /** Arguments as JavaScript, without types, may pass them. */
@@ -44,6 +46,13 @@ async function dialed(url: string, options: Any = {}): Promise<ClientConn> {
   const client = await dial(url, options);
   whenOver(() => client.terminate());
   return client;
+}
+
+/** A certificate, and a key that does not belong to it. */
+async function keyOfAnother(): Promise<{ key: string; cert: string }> {
+  const { cert } = await selfSigned();
+  const { key } = await newSelfSigned();
+  return { key, cert };
 }
 
 const wrongArguments: readonly Mistake[] = [
@@ -84,6 +93,7 @@ const wrongArguments: readonly Mistake[] = [
   },
   {
     mistake: 'the result of a dial taken apart',
+    isLater: true,
     make: async () => {
       const { conn: taken } = (await dialed(await served({}))) as Any;
       return taken;
@@ -117,6 +127,7 @@ const wrongArguments: readonly Mistake[] = [
   },
   {
     mistake: 'a port that is in use',
+    isLater: true,
     make: async () => {
       const { port } = new URL(await served({}));
       await serve({ host: '127.0.0.1', port: Number(port) }, nothing);
@@ -131,7 +142,30 @@ const wrongArguments: readonly Mistake[] = [
   {
     mistake: 'a port instead of the options',
     make: () => serveWrongly(8080),
-    says: 'serve: expected an object of options, got number',
+    says: 'serve: expected an object of options, got number; write serve({ port: 8080 }, handler)',
+  },
+  {
+    mistake: 'a port that is a string instead of the options',
+    make: () => serveWrongly('8080'),
+    says: 'serve: expected an object of options, got string; write serve({ port: 8080 }, handler)',
+  },
+  {
+    mistake: 'the handler as the first argument',
+    make: () => (serve as Any)(nothing),
+    says: 'serve: the options come first; write serve({ port: 8080 }, handler)',
+  },
+  {
+    mistake: 'a server instead of the options',
+    make: () => serveWrongly(createServer()),
+    says: 'serve: expected an object of options, got a server; write { server }',
+  },
+  {
+    mistake: 'the URL of a server that does not listen yet',
+    make: async () => {
+      const server = await serve({ server: createServer() }, nothing);
+      await dial(server.url);
+    },
+    says: 'malformed WebSocket URL: it is empty; server.url is empty until the server listens',
   },
   {
     mistake: 'no handler',
@@ -157,6 +191,45 @@ const wrongArguments: readonly Mistake[] = [
     mistake: 'the path of a certificate instead of its text',
     make: () => serveWrongly({ tls: { key: './key.pem', cert: './cert.pem' } }),
     says: 'tls: key, cert, ca and pfx are the contents of the files, not their paths',
+  },
+  {
+    mistake: 'the key of another certificate',
+    make: async () => {
+      await serve({ tls: await keyOfAnother() }, nothing);
+    },
+    says: 'tls: key does not belong to cert',
+  },
+  {
+    mistake: 'the key of another certificate in a dial',
+    make: async () => {
+      await dial('wss://127.0.0.1:9', { tls: await keyOfAnother() });
+    },
+    says: 'tls: key does not belong to cert',
+  },
+  {
+    mistake: 'the path of a certificate in a dial',
+    make: () => dial('wss://127.0.0.1:9', { tls: { key: './key.pem', cert: './cert.pem' } }),
+    says: 'tls: key, cert, ca and pfx are the contents of the files, not their paths',
+  },
+  {
+    mistake: 'a socket as a transport',
+    make: () => new Conn(new Socket() as Any, { role: 'client' }),
+    says: 'new Conn: expected a Transport, got Socket; after a handshake, socketTransport(socket) of @ws/node-io',
+  },
+  {
+    mistake: 'a number of ms as the options of a read',
+    make: () => conn().readMessage(500),
+    says: 'readMessage: expected an object of options, got number; write { timeout: 500 }',
+  },
+  {
+    mistake: 'a number of ms as a deadline',
+    isLater: true,
+    make: () => {
+      const reader = conn();
+      reader.setReadDeadline(5000);
+      return reader.readMessage();
+    },
+    says: 'the deadline 1970-01-01T00:00:05.000Z has passed; pass Date.now() + 5000 (setReadDeadline)',
   },
   {
     mistake: 'an object given to send',
@@ -190,6 +263,7 @@ const wrongArguments: readonly Mistake[] = [
   },
   {
     mistake: 'two reads at once',
+    isLater: true,
     make: () => {
       const reader = conn();
       void reader.receive(nothing);
@@ -199,6 +273,7 @@ const wrongArguments: readonly Mistake[] = [
   },
   {
     mistake: 'a write after close',
+    isLater: true,
     make: () => {
       const closing = conn();
       void closing.close();
@@ -233,6 +308,7 @@ const wrongArguments: readonly Mistake[] = [
   },
   {
     mistake: 'a borrowed message that is kept',
+    isLater: true,
     make: async () => {
       const [client, server] = connPair();
       let kept: Any;
@@ -245,6 +321,7 @@ const wrongArguments: readonly Mistake[] = [
   },
   {
     mistake: '400 writes without an await',
+    isLater: true,
     make: async () => {
       const writer = conn();
       let last: unknown;
@@ -270,6 +347,23 @@ const failedConnections: readonly Mistake[] = [
     mistake: 'wss: for a server without TLS',
     make: async () => dial((await served({})).replace('ws:', 'wss:')),
     says: 'the server does not speak TLS there; use ws:',
+  },
+  {
+    mistake: 'ws: for a server with TLS',
+    make: async () => dial((await served({ tls: await selfSigned() })).replace('wss:', 'ws:')),
+    says: 'perhaps the server speaks TLS; use wss:',
+  },
+  {
+    mistake: 'ws: for a server that answers with a TLS alert',
+    make: async () => {
+      const alert = createTcpServer((socket) => {
+        socket
+          .on('error', nothing)
+          .once('data', () => socket.end(Buffer.of(21, 3, 1, 0, 2, 2, 10)));
+      });
+      await dial(await listening(alert));
+    },
+    says: 'the answer is not HTTP; check host and port; perhaps the server speaks TLS; use wss:',
   },
   {
     mistake: 'a certificate that is self-signed',
@@ -389,6 +483,15 @@ const failedConnections: readonly Mistake[] = [
 
 describe('the error of', () => {
   nothingLeft();
+
+  it.each(wrongArguments.filter(({ isLater }) => isLater !== true))(
+    '$mistake has a stack that starts at the line of the caller',
+    async ({ make }) => {
+      const error = await errorOf(make);
+      const [, first] = error.stack!.split(/\n +at /);
+      expect(first).toMatch(HERE);
+    },
+  );
 
   it.each([...wrongArguments, ...failedConnections])(
     '$mistake says what to do and names the line of the caller',

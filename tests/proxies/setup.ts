@@ -5,7 +5,7 @@ import {
   type Routes,
   type ServeOptions,
   serve,
-  type WebSocketServer,
+  type WsServer,
 } from '@ws/node-server';
 import { selfSigned } from '@ws/tests';
 import { type ProxyName, type ReverseProxy, startReverseProxy } from '@ws/tests/examples';
@@ -13,7 +13,7 @@ import { type ProxyName, type ReverseProxy, startReverseProxy } from '@ws/tests/
 /** Our server behind a reverse proxy. */
 export interface Setup {
   readonly proxy: ReverseProxy;
-  readonly server: WebSocketServer;
+  readonly server: WsServer;
   /** Trusts the certificate of the proxy. */
   readonly dialer: Dialer;
   /** URLs of the proxy. */

@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import { sharedSlabPool } from '@ws/codec';
-import { type Refusal, serve, type WebSocketServer } from '@ws/node-server';
+import { type Refusal, serve, type WsServer } from '@ws/node-server';
 import type { SelfSigned } from '../kit/self-signed.ts';
 import { answer } from './child.ts';
 import { handlers, Intended, Rooms } from './handlers.ts';
@@ -30,7 +30,7 @@ export interface ServerPlan {
 const monitor = new ProcessMonitor();
 const lasting = new AbortController().signal;
 const rooms = new Rooms();
-const servers: WebSocketServer[] = [];
+const servers: WsServer[] = [];
 const reported: string[] = [];
 /** Leaks of a faulty server. */
 const planted: unknown[] = [];

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { type CloseInfo, type Conn, serve, type WebSocketServer } from '@ws/node-server';
+import { type CloseInfo, type Conn, serve, type WsServer } from '@ws/node-server';
 import { ENDED_BY_SIGINT, startExample } from '@ws/tests/examples';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
@@ -15,7 +15,7 @@ const PATIENCE_MS = 60_000;
 async function feed(port: number, ...does: ((conn: Conn) => unknown)[]) {
   const asked: unknown[] = [];
   let n = 0;
-  const server: WebSocketServer = await serve({ host: '127.0.0.1', port }, async (conn) => {
+  const server: WsServer = await serve({ host: '127.0.0.1', port }, async (conn) => {
     asked.push(await conn.readJSON());
     await does[n++]?.(conn);
     await conn.discardReads();

@@ -21,6 +21,7 @@ import {
   CloseError,
   CloseSentError,
   type ConnInternals,
+  errorOf,
   handled,
   rejected,
   TextMessage,
@@ -538,7 +539,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
       code: code === 1006 ? (failure?.code ?? code) : code,
       reason,
       wasClean,
-      ...(failure && { error: failure.error }),
+      ...(failure && { error: errorOf(failure.error) }),
     });
   }
 

@@ -57,8 +57,12 @@ export function planReconnectingConn(
   };
 }
 
+/** A failed dial is no fault of the page: an uncaught error would say so. */
+const byDefault: Report = (error, { where }) =>
+  where === 'dial' ? console.error(error) : report(error);
+
 /** An error of `own`, also of its promise, is reported as an uncaught one is. */
-function reportTo(own: Report = report): Report {
+function reportTo(own: Report = byDefault): Report {
   return (error, context) => {
     try {
       onRejection(own(error, context), report);

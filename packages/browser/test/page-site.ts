@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import process from 'node:process';
-import { type CloseInfo, type Conn, serve, type WebSocketServer } from '@ws/node-server';
+import { type CloseInfo, type Conn, serve, type WsServer } from '@ws/node-server';
 
 const STANDALONE = join(import.meta.dirname, '../dist/standalone.js');
 /** No script of the page's text, and no eval. */
@@ -21,7 +21,7 @@ export function lacksStandalone(): boolean {
 /** A site with the built module, and servers for a page. */
 export interface Site {
   readonly url: string;
-  readonly server: WebSocketServer;
+  readonly server: WsServer;
   /** How the next connection ended, in the order of their starts. */
   nextEnd(): Promise<CloseInfo>;
   /** Bytes that `/flood` has sent. */

@@ -10,8 +10,11 @@ export interface CloseInfo {
   readonly reason: string;
   /** Whether both close frames were exchanged (RFC 6455, section 7.1.4). */
   readonly wasClean: boolean;
-  /** The fault that ended the connection; absent when there was none. */
-  readonly error?: unknown;
+  /**
+   * The fault that ended the connection; absent when there was none. For a value that is no Error,
+   * thrown by a handler, it is an Error with that value as `cause`.
+   */
+  readonly error?: Error | undefined;
 }
 
 /**

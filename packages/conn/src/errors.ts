@@ -302,6 +302,31 @@ export function untraced<T extends Error>(create: () => T): T {
   }
 }
 
+/** `value` as an Error: functions of an application may throw any value. */
+export function errorOf(value: unknown): Error | undefined {
+  if (value === undefined || isErrorObject(value)) return value;
+  return new Error(`a value was thrown that is not an Error: ${textOfValue(value)}`, {
+    cause: value,
+  });
+}
+
+/** Also for an Error of another realm. */
+function isErrorObject(value: unknown): value is Error {
+  try {
+    return value instanceof Error || Object.prototype.toString.call(value) === '[object Error]';
+  } catch {
+    return false;
+  }
+}
+
+function textOfValue(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return typeof value;
+  }
+}
+
 /** The error of a connection whose transport threw or rejected in `method`. */
 export function transportFailed(method: string, cause: unknown): TransportError {
   const why = causeText(cause);

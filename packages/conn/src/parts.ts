@@ -12,6 +12,7 @@ export {
   BackpressureError,
   CloseError,
   CloseSentError,
+  errorOf,
   isCloseError,
   isUnexpectedCloseError,
   JSONError,

@@ -54,6 +54,7 @@ describe('ConnLike', () => {
 
 describe('the types of reading', () => {
   it('match the results of each way to read', () => {
+    expectTypeOf<Awaited<Conn['closed']>['error']>().toEqualTypeOf<Error | undefined>();
     expectTypeOf<Awaits<Conn['readMessage']>>().toEqualTypeOf<Message>();
     expectTypeOf<Awaits<Conn['nextReader']>>().toEqualTypeOf<MessageReader>();
     expectTypeOf<Awaits<Conn['receive']>>().toEqualTypeOf<CloseInfo>();

@@ -49,16 +49,15 @@ export class Connector {
   readonly #tlsOf: Readonly<Record<PeerKind, TlsOptions>>;
 
   /**
-   * @throws the error of `tls.createSecureContext` for bad TLS options; TypeError for options that
-   *   conflict.
+   * @throws TypeError for TLS options that OpenSSL cannot use, and for options that conflict.
    */
   constructor(openers: StreamOpeners) {
     const { tls, proxyTls } = openers;
     this.#openers = openers;
     this.#tlsOf = {
-      server: new TlsOptions(tls, true),
-      redirect: new TlsOptions(tls, false),
-      proxy: new TlsOptions(proxyTls, true),
+      server: new TlsOptions('tls', tls, true),
+      redirect: new TlsOptions('tls', tls, false),
+      proxy: new TlsOptions('proxyTls', proxyTls, true),
     };
     // Errors in the options appear here, before any dial.
     if (tls !== undefined) this.#tlsOf.server.secureContext('');

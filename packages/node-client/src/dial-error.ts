@@ -30,15 +30,18 @@ const NOT_TLS_ADVICE: Readonly<Record<PlainPeer, string>> = {
 /**
  * The error of a dial whose connection failed. The message says what failed, the message of
  * `cause`, and what that means.
+ *
+ * @param advice - The end of the message.
  */
 export function dialError(
   what: string,
   cause: unknown,
   peer: PlainPeer = 'server',
+  advice = '',
 ): TransportError {
   const why = [causeText(cause), meaningOf(cause, peer)].filter((text) => text !== '');
   const message = why.length === 0 ? what : `${what}: ${excerpt(why.join('; '), 300)}`;
-  return new TransportError(message, { cause });
+  return new TransportError(message + advice, { cause });
 }
 
 function meaningOf(cause: unknown, peer: PlainPeer): string {

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { type Extension } from '@ws/codec';
+import { checked } from '@ws/codec/internal';
 import { TimeoutError, type Transport, TransportError } from '@ws/conn';
 import { checkOptionNames } from '@ws/conn/internal';
 import { isInstance } from '@ws/http-shared';
@@ -74,8 +75,8 @@ export class Dialer {
 
   /** @throws TypeError, RangeError or SyntaxError that names the option. */
   constructor(options: DialerOptions = {}) {
-    this.#plan = checkDialerOptions(options);
-    this.#connector = new Connector(this.#plan);
+    this.#plan = checked(() => checkDialerOptions(options), Dialer);
+    this.#connector = checked(() => new Connector(this.#plan), Dialer);
   }
 
   /**
@@ -87,7 +88,8 @@ export class Dialer {
    */
   async dial(url: string | URL, options: DialOptions = {}): Promise<ClientConn> {
     const { proxy, followRedirects } = this.#plan;
-    const attempt = this.#prepare(url, options);
+    // The caller of this method, or of the function `dial`, which calls it.
+    const attempt = checked(() => checked(() => this.#prepare(url, options), this, 'dial'), dial);
     const open = async (target: Target, scope: DialScope): Promise<GuardedStream> => {
       const via = await chooseProxy(proxy, target, scope);
       return this.#connector.open(target, via, sameServer(target, attempt.target), scope);
@@ -111,8 +113,8 @@ export class Dialer {
     url: string | URL,
     options: DialOptions = {},
   ): Promise<ClientConn> {
-    const attempt = this.#prepare(url, options);
-    const guarded = adopt('handshake', stream);
+    const attempt = checked(() => this.#prepare(url, options), this, 'handshake');
+    const guarded = checked(() => adopt('handshake', stream), this, 'handshake');
     const open = async ({ secure, address }: Target, scope: DialScope): Promise<GuardedStream> => {
       return secure ? this.#connector.secure(guarded, address, scope) : guarded;
     };
@@ -160,7 +162,11 @@ export class Dialer {
         const text = `${await this.#withCookies(request, target, scope)}\r\n`;
         guarded = await open(target, scope);
         scope.stage = 'waiting for the answer';
-        const response = await exchange(guarded.stream, { method: 'GET', text }, scope);
+        const response = await exchange(
+          guarded.stream,
+          { method: 'GET', text, secure: target.secure },
+          scope,
+        );
         await this.#keepCookies(response, target, scope);
         const next = redirects === 0 ? undefined : redirectOf(response, target);
         if (next === undefined) {
@@ -299,9 +305,12 @@ export async function dial(
   url: string | URL,
   options: DialOptions & DialerOptions = {},
 ): Promise<ClientConn> {
-  checkNotSubprotocols(options);
-  checkOptionNames('dial', options, OPTION_NAMES, 'reject', OPTION_HINTS);
+  checked(() => {
+    checkNotSubprotocols(options);
+    checkOptionNames('dial', options, OPTION_NAMES, 'reject', OPTION_HINTS);
+  }, dial);
   const { headers, subprotocols, signal, ...ofDialer } = options;
-  const dialer = Object.keys(ofDialer).length === 0 ? defaultDialer : new Dialer(ofDialer);
+  const dialer =
+    Object.keys(ofDialer).length === 0 ? defaultDialer : checked(() => new Dialer(ofDialer), dial);
   return dialer.dial(url, { headers, subprotocols, signal });
 }

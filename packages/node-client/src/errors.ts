@@ -42,17 +42,22 @@ export class BadHandshakeError extends WebSocketError {
   readonly status: number;
   /** The response's headers as in node:http, names in lower case. */
   readonly headers: IncomingHttpHeaders;
-  /**
-   * The first bytes of the response's body: at most 1,024, and at most those of the first 500 ms
-   * or of half the time that `handshakeTimeout` leaves. Yours to keep.
-   */
-  readonly body: Buffer;
+  /** A private field: `util.inspect` prints the bytes of a public one on many lines. */
+  readonly #body: Buffer;
 
   constructor(message: string, response: RefusedResponse = NO_RESPONSE, options?: ErrorOptions) {
     super(`bad handshake: ${message}${firstLine(response)}`, 'WS_ERR_BAD_HANDSHAKE', options);
     this.status = response.status;
     this.headers = response.headers;
-    this.body = response.body;
+    this.#body = response.body;
+  }
+
+  /**
+   * The first bytes of the response's body: at most 1,024, and at most those of the first 500 ms
+   * or of half the time that `handshakeTimeout` leaves. Yours to keep.
+   */
+  get body(): Buffer {
+    return this.#body;
   }
 
   override get name(): string {

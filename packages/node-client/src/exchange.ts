@@ -14,6 +14,8 @@ export interface HttpRequest {
   readonly method: 'GET' | 'CONNECT';
   /** The whole request in Latin-1. */
   readonly text: string;
+  /** Whether the stream is encrypted. */
+  readonly secure: boolean;
 }
 
 /** One response. */
@@ -61,11 +63,24 @@ export async function exchange(
 interface Labels {
   readonly peer: string;
   readonly answer: string;
+  /** The likely cause when a peer without encryption breaks the connection at once. */
+  readonly perhaps: string;
 }
 const LABELS: Readonly<Record<HttpRequest['method'], Labels>> = {
-  GET: { peer: 'the server', answer: 'the answer' },
-  CONNECT: { peer: 'the proxy', answer: 'the answer of the proxy' },
+  GET: {
+    peer: 'the server',
+    answer: 'the answer',
+    perhaps: 'perhaps the server speaks TLS; use wss:',
+  },
+  CONNECT: {
+    peer: 'the proxy',
+    answer: 'the answer of the proxy',
+    perhaps: 'perhaps the proxy speaks TLS; use https:',
+  },
 };
+
+/** The first byte of a TLS alert (RFC 8446, section 5.1): the answer to a request without TLS. */
+const TLS_ALERT = 0x15;
 
 /**
  * One pending request. The first event decides: a response, the end of the stream, an exceeded
@@ -77,6 +92,7 @@ class Exchange {
   readonly #method: HttpRequest['method'];
   readonly #scope: DialScope;
   readonly #labels: Labels;
+  readonly #secure: boolean;
   #resolve!: (answer: HttpResponse) => void;
   #reject!: (reason: unknown) => void;
   #head = createHead(MAX_HEAD);
@@ -86,8 +102,9 @@ class Exchange {
   /** Collects the body of a refusal, after its head. */
   #body: RefusalBody | undefined;
 
-  constructor(stream: Duplex, { method, text }: HttpRequest, scope: DialScope) {
+  constructor(stream: Duplex, { method, text, secure }: HttpRequest, scope: DialScope) {
     this.#stream = stream;
+    this.#secure = secure;
     this.#method = method;
     this.#scope = scope;
     this.#labels = LABELS[method];
@@ -105,6 +122,9 @@ class Exchange {
 
   readonly #onData = (chunk: Buffer): void => {
     if (this.#body !== undefined) return this.#body.push(chunk);
+    if (this.#received === 0 && chunk[0] === TLS_ALERT) {
+      return this.#fail(faultOf(TLS_ANSWER, this.#labels, this.#advice));
+    }
     for (let rest = chunk; ; ) {
       const head = this.#head;
       const verdict = head.push(rest);
@@ -176,8 +196,12 @@ class Exchange {
   readonly #onError = (error: Error): void => {
     // After the response head an error concerns the body only.
     if (this.#body !== undefined) this.#body.complete();
-    else this.#fail(broken(error, this.#labels));
+    else this.#fail(broken(error, this.#labels, this.#received === 0 ? this.#advice : ''));
   };
+
+  get #advice(): string {
+    return this.#secure ? '' : `; ${this.#labels.perhaps}`;
+  }
 
   readonly #onEnd = (): void => this.#onError(this.#stream.errored ?? hangUp());
 
@@ -213,18 +237,24 @@ function isLast(head: ResponseHead): boolean {
   return head.minor === 0 || /close/i.test(head.list('connection') + head.list('proxy-connection'));
 }
 
-function faultOf({ status, message }: HeadFault, { answer }: Labels): BadHandshakeError {
+const TLS_ANSWER: HeadFault = { status: 400, message: 'a TLS alert' };
+
+function faultOf(
+  { status, message }: HeadFault,
+  { answer }: Labels,
+  advice = '',
+): BadHandshakeError {
   if (status === 431) {
     return new BadHandshakeError(`the head of ${answer} is larger than ${MAX_HEAD} bytes`);
   }
   // The prefix of the codes of node:http's parser: callers may know it.
   const cause = Object.assign(new Error(message), { code: 'HPE_INVALID_HEAD' });
-  const text = `${answer} is not HTTP; check host and port`;
+  const text = `${answer} is not HTTP; check host and port${advice}`;
   return new BadHandshakeError(text, undefined, { cause });
 }
 
-function broken(error: Error, { peer }: Labels): Error {
-  return dialError(`the connection broke before ${peer} answered`, error);
+function broken(error: Error, { peer }: Labels, advice: string): Error {
+  return dialError(`the connection broke before ${peer} answered`, error, 'server', advice);
 }
 
 /** The error of node:http for a stream that ended before the response. */

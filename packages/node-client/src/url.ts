@@ -58,6 +58,7 @@ export function parseTarget(url: string | URL): Target {
   if (typeof text !== 'string') {
     throw new TypeError(`url: expected a string or a URL, got ${typeof text}`);
   }
+  if (text === '') throw malformed('it is empty; server.url is empty until the server listens');
   if (/[\u0000-\u001f\u007f]/.test(text)) throw malformed('it contains a control character');
   if (text !== text.trim()) throw malformed('it begins or ends with a space');
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase();

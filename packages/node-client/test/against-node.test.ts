@@ -49,7 +49,11 @@ async function readBy(
 const TEXT = 'GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
 
 function byDialer(stream: Duplex, read: (answer: Read) => void): void {
-  exchange(stream, { method: 'GET', text: TEXT }, new DialScope(Infinity, undefined)).then(
+  exchange(
+    stream,
+    { method: 'GET', secure: false, text: TEXT },
+    new DialScope(Infinity, undefined),
+  ).then(
     ({ status, upgraded, headers, head }) => {
       const opens = status === 101 && upgraded;
       read({ status, upgraded: opens, headers, frames: opens ? head.toString('latin1') : '' });

@@ -1,8 +1,9 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { NO_BYTES } from '@ws/codec/internal';
+import { checked, NO_BYTES } from '@ws/codec/internal';
 import type { Transport, TransportSink } from '@ws/conn';
+import { kind } from '@ws/conn/internal';
 import { freeMemory } from './free-memory.ts';
 import { nodePlatform } from './node-platform.ts';
 
@@ -59,6 +60,16 @@ export function socketTransport(
   options: SocketTransportOptions = {},
 ): Transport {
   const highWaterMark = options.highWaterMark ?? 64 * 1024;
+  checked(() => checkSocket(socket, highWaterMark), socketTransport);
+  return new SocketTransport(socket, options.head, highWaterMark);
+}
+
+function checkSocket(socket: Duplex, highWaterMark: number): void {
+  if (typeof (socket as Partial<Duplex> | null | undefined)?.pipe !== 'function') {
+    throw new TypeError(
+      `socketTransport: expected a socket or another Duplex, got ${kind(socket)}`,
+    );
+  }
   if (!Number.isSafeInteger(highWaterMark) || highWaterMark < 1) {
     throw new RangeError(
       `highWaterMark: expected a whole number of 1 or more, got ${highWaterMark}`,
@@ -68,7 +79,6 @@ export function socketTransport(
   if (socket.readableObjectMode || socket.writableObjectMode) {
     throw new TypeError('the stream is in object mode and has no bytes');
   }
-  return new SocketTransport(socket, options.head, highWaterMark);
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { fromCaller, isMistake } from '@ws/codec/internal';
 import { Conn, type Platform } from '@ws/conn';
 import { ResolvedOptions } from '@ws/conn/internal';
 import { assertOption } from '@ws/http-shared';
@@ -87,11 +88,15 @@ export class Acceptor {
     };
   }
 
-  /** @throws (rejects with) TypeError or RangeError that names the bad option. */
-  close(options: CloseOptions): Promise<CloseResult> {
+  /**
+   * @param upgrader - Its method `close` was called.
+   * @throws (rejects with) TypeError or RangeError that names the bad option.
+   */
+  close(options: CloseOptions, upgrader: object): Promise<CloseResult> {
     try {
       return this.work.close(checkCloseOptions(options, this.setup.plan.close));
     } catch (error) {
+      if (isMistake(error)) fromCaller(error, upgrader, 'close');
       return Promise.reject(error);
     }
   }

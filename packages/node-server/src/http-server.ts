@@ -8,6 +8,7 @@ import {
 import { isIPv6, type Server as NetServer } from 'node:net';
 import { resolve } from 'node:path';
 import { Server as TlsServer } from 'node:tls';
+import { withReadableKeys } from '@ws/http-shared';
 import { clientErrorListener } from './refusal/client-error.ts';
 import type { OnRefused } from './refusal/refusals.ts';
 import type { ListenAddress, ServeOptions } from './serve-options.ts';
@@ -69,17 +70,7 @@ export function makeServer<Result>(
 }
 
 function tlsServer(options: ServerOptions): HttpsServer {
-  return withReadableKeys(() => createTlsServer(options));
-}
-
-/** @throws TypeError for a key or a certificate that OpenSSL cannot read. */
-export function withReadableKeys<Made>(make: () => Made): Made {
-  try {
-    return make();
-  } catch (cause) {
-    const hint = 'key, cert, ca and pfx are the contents of the files, not their paths';
-    throw new TypeError(`tls: ${hint} (${String(cause)})`, { cause });
-  }
+  return withReadableKeys('tls', () => createTlsServer(options));
 }
 
 /**

@@ -93,7 +93,7 @@ export {
 export type { NoParams, RouteParams } from './route-table.ts';
 export type { RunningServer } from './running-server.ts';
 export type { Subprotocols } from './select-subprotocol.ts';
-export { serve, type WebSocketServer } from './serve.ts';
+export { serve, type WsServer } from './serve.ts';
 export type { ListenOptions, ServeOptions } from './serve-options.ts';
 export type { ServerStats } from './stats.ts';
 export type { TrustProxy } from './trust-proxy.ts';

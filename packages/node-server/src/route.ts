@@ -1,3 +1,4 @@
+import { checked } from '@ws/codec/internal';
 import { checkOptionNames } from '@ws/conn/internal';
 import { assertOption } from '@ws/http-shared';
 import type { ConnHandler } from './conn-handler.ts';
@@ -94,6 +95,9 @@ type RoutesOnly<Pattern extends string, Auth, Req> = {
   readonly [P in Pattern | 'call']?: P extends 'call' ? never : Routes<P, Auth, Req>[P];
 };
 
+// oxlint-disable-next-line typescript/no-explicit-any -- of any route
+type AnyHandler = ConnHandler<any, any, any>;
+
 const ROUTE_OPTION_NAMES = upgraderOptionNames.filter(
   (name) => !(SERVER_ONLY as readonly string[]).includes(name),
 );
@@ -142,6 +146,11 @@ export function route(
   handler: ConnHandler<any, any, any>,
 ): Route<any, any, any> {
   // oxlint-enable typescript/no-explicit-any
+  return checked(() => makeRoute(options, handler), route);
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any -- as above
+function makeRoute(options: RouteOptions<any, any>, handler: AnyHandler): Route<any, any, any> {
   for (const name of SERVER_ONLY) {
     if ((options as UpgraderOptions<unknown> | null)?.[name] === undefined) continue;
     throw new TypeError(`route: ${name} counts for the whole server; set it there`);

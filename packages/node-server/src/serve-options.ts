@@ -1,6 +1,6 @@
 import { Server as HttpServer, type RequestListener } from 'node:http';
 import { Server as HttpsServer, type ServerOptions } from 'node:https';
-import type { ListenOptions as NetListenOptions } from 'node:net';
+import { type ListenOptions as NetListenOptions, Server as NetServer } from 'node:net';
 import process from 'node:process';
 import type { SecureContextOptions } from 'node:tls';
 import { checkOptionNames } from '@ws/conn/internal';
@@ -101,6 +101,7 @@ const MAX_SOCKET_PATH = 107;
  * @throws TypeError or RangeError that names the option.
  */
 export function checkServeOptions(options: ServeOptions<unknown>, isRouted: boolean): void {
+  checkIsOptions('serve', options);
   checkOptionNames('serve', options, serveOptionNames, 'ignore', HINTS);
   const { tls, server, request } = options;
   checkAddress(options);
@@ -112,6 +113,28 @@ export function checkServeOptions(options: ServeOptions<unknown>, isRouted: bool
   if (options.unmatched === 'leave' && (server === undefined || !isRouted)) {
     throw new TypeError(
       "unmatched: 'leave' needs the option server and routes; otherwise no other listener could answer",
+    );
+  }
+}
+
+/**
+ * Checks the first argument of `serve` and `serveRaw` for a value that other libraries take there.
+ *
+ * @throws TypeError that says what to write instead.
+ */
+export function checkIsOptions(owner: string, options: unknown): void {
+  if (typeof options === 'function') {
+    throw new TypeError(
+      `${owner}: the options come first; write ${owner}({ port: 8080 }, handler)`,
+    );
+  }
+  if (options instanceof NetServer) {
+    throw new TypeError(`${owner}: expected an object of options, got a server; write { server }`);
+  }
+  if (typeof options === 'number' || typeof options === 'string') {
+    const port = /^\d+$/.test(`${options}`) ? `{ port: ${options} }` : '{ port, host }';
+    throw new TypeError(
+      `${owner}: expected an object of options, got ${typeof options}; write ${owner}(${port}, handler)`,
     );
   }
 }

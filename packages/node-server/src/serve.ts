@@ -3,7 +3,9 @@ import { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
+import { checked, fromCaller, isMistake } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
+import { withReadableKeys } from '@ws/http-shared';
 import type { AnyHandlers } from './acceptor.ts';
 import { requestOfNode } from './check-request.ts';
 import {
@@ -44,7 +46,7 @@ import { acceptorOf, Upgrader } from './upgrader.ts';
  * @typeParam Auth - The type of `data` of its connections.
  */
 // oxlint-disable-next-line typescript/no-explicit-any -- code that ignores `data` names no type
-export interface WebSocketServer<Auth = any> extends RunningServer<Auth> {
+export interface WsServer<Auth = any> extends RunningServer<Auth> {
   /** The HTTP server: the option `server`, or the one that `serve` has created. */
   readonly http: HttpServer | HttpsServer;
 }
@@ -70,9 +72,11 @@ export interface WebSocketServer<Auth = any> extends RunningServer<Auth> {
 export async function serve<Result = undefined, Pattern extends string = string>(
   options: ServeOptions<Result>,
   handlerOrRoutes: HandlerOrRoutes<Pattern, AuthOf<Result>>,
-): Promise<WebSocketServer<AuthOf<Result>>> {
-  checkServeOptions(options as ServeOptions<unknown>, typeof handlerOrRoutes !== 'function');
-  const running = new HttpWebSocketServer(options, handlerOrRoutes);
+): Promise<WsServer<AuthOf<Result>>> {
+  const running = checked(() => {
+    checkServeOptions(options as ServeOptions<unknown>, typeof handlerOrRoutes !== 'function');
+    return new HttpWsServer(options, handlerOrRoutes);
+  }, serve);
   try {
     await running.listen();
   } catch (error) {
@@ -89,9 +93,7 @@ const answering = new WeakSet<HttpServer | HttpsServer>();
 const leaving = new WeakSet<object>();
 
 /** An Upgrader and its HTTP server. */
-class HttpWebSocketServer<Result, Pattern extends string>
-  implements WebSocketServer<AuthOf<Result>>
-{
+class HttpWsServer<Result, Pattern extends string> implements WsServer<AuthOf<Result>> {
   readonly http: HttpServer | HttpsServer;
   readonly #options: ServeOptions<Result>;
   readonly #upgrader: Upgrader<Result>;
@@ -224,11 +226,16 @@ class HttpWebSocketServer<Result, Pattern extends string>
   }
 
   reload(tls: SecureContextOptions): void {
+    checked(() => this.#reload(tls), this, 'reload');
+  }
+
+  #reload(tls: SecureContextOptions): void {
     if (!(this.http instanceof HttpsServer)) {
       throw new TypeError('reload: the server has no TLS; pass the option tls to serve');
     }
     const renewed = withCertificate(this.#tls, tls);
-    this.http.setSecureContext(renewed);
+    const { http } = this;
+    withReadableKeys('reload', () => http.setSecureContext(renewed));
     this.#tls = renewed;
   }
 
@@ -238,6 +245,7 @@ class HttpWebSocketServer<Result, Pattern extends string>
       this.#closed ??= this.#close(plan);
       return this.#closed;
     } catch (error) {
+      if (isMistake(error)) fromCaller(error, this, 'close');
       return Promise.reject(error);
     }
   }

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { checked } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
 import { checkOptionNames } from '@ws/conn/internal';
 import { assertOption } from '@ws/http-shared';
@@ -49,7 +50,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
 
   /** @throws TypeError or RangeError that names the bad or unknown option. */
   constructor(options: UpgraderOptions<Result> = {}) {
-    this.#acceptor = new Acceptor(options as AnyUpgraderOptions);
+    this.#acceptor = checked(() => new Acceptor(options as AnyUpgraderOptions), Upgrader);
   }
 
   /** The connections that are not closed yet. The set is live. */
@@ -115,7 +116,8 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
   handler<Pattern extends string = string>(
     handlerOrRoutes: HandlerOrRoutes<Pattern, AuthOf<Result>>,
   ): UpgradeListener {
-    const router = this.#acceptor.routerOf(handlerOrRoutes as AnyHandlers);
+    const handlers = handlerOrRoutes as AnyHandlers;
+    const router = checked(() => this.#acceptor.routerOf(handlers), this, 'handler');
     const leaves = this.#acceptor.setup.plan.unmatched === 'leave';
     return (req, socket, head) => {
       if (leaves && !router.has(req.url ?? '')) return;
@@ -134,7 +136,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
    * @throws (rejects with) TypeError or RangeError that names the bad option.
    */
   close(options: CloseOptions = {}): Promise<CloseResult> {
-    return this.#acceptor.close(options);
+    return this.#acceptor.close(options, this);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -10,7 +10,7 @@ import {
   type Conn,
   type ServeOptions,
   serve,
-  type WebSocketServer,
+  type WsServer,
 } from '../src/index.ts';
 import {
   connectRaw,
@@ -27,7 +27,7 @@ trapLeftovers();
 
 /** A server that keeps the responses to plain requests. */
 async function keeping(options: ServeOptions = {}): Promise<{
-  server: WebSocketServer;
+  server: WsServer;
   connect: () => Promise<RawPeer>;
   next: (path: string) => Promise<ServerResponse>;
 }> {
@@ -240,12 +240,12 @@ describe('serve().close', () => {
 describe('serve().close and handlers', () => {
   /** A server whose handler has begun. */
   async function started(
-    handler: (conn: Conn, server: () => WebSocketServer) => unknown,
+    handler: (conn: Conn, server: () => WsServer) => unknown,
     routed: boolean,
-  ): Promise<{ server: WebSocketServer; client: RawPeer }> {
+  ): Promise<{ server: WsServer; client: RawPeer }> {
     const began = new EventEmitter();
     const begins = once(began, 'began');
-    let made: WebSocketServer | undefined;
+    let made: WsServer | undefined;
     const run = (conn: Conn): unknown => {
       began.emit('began');
       return handler(conn, () => made!);

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import tls from 'node:tls';
 import { newSelfSigned, selfSigned } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type ServeOptions, serve, type WebSocketServer } from '../src/index.ts';
+import { type ServeOptions, serve, type WsServer } from '../src/index.ts';
 import { connectRaw, nothingUnhandled, trapLeftovers } from './raw.ts';
 
 nothingUnhandled();
@@ -89,7 +89,7 @@ describe('the address of serve', () => {
     ['close without options', { close: null as never }, /^close: expected an object/],
   ])('rejects %s', async (_, options, message) => {
     const outcome = await serve(options, () => {}).catch((error: unknown) => error);
-    if (!(outcome instanceof Error)) await (outcome as WebSocketServer).close();
+    if (!(outcome instanceof Error)) await (outcome as WsServer).close();
     expect(outcome).toMatchObject({ message: expect.stringMatching(message) });
   });
 

@@ -8,7 +8,7 @@ import tls from 'node:tls';
 import { selfSigned } from '@ws/tests';
 import { afterEach, describe, expect, expectTypeOf, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { type Conn, serve, type WebSocketServer } from '../src/index.ts';
+import { type Conn, serve, type WsServer } from '../src/index.ts';
 import {
   connectRaw,
   exchange,
@@ -23,7 +23,7 @@ import {
 nothingUnhandled();
 trapLeftovers();
 
-const running: WebSocketServer[] = [];
+const running: WsServer[] = [];
 afterEach(async () => {
   for (const server of running.splice(0)) await server.close({ timeout: 1 });
 });
@@ -36,7 +36,7 @@ const started = (async (...args: Parameters<typeof serve>) => {
 }) as typeof serve;
 
 const echo = (conn: Conn): unknown => conn.receive((message) => conn.send(message));
-const portOf = (server: WebSocketServer): number => Number(new URL(server.url).port);
+const portOf = (server: WsServer): number => Number(new URL(server.url).port);
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** An open client of the package ws. */

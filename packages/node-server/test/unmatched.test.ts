@@ -2,13 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import {
-  type Conn,
-  type ServeOptions,
-  serve,
-  Upgrader,
-  type WebSocketServer,
-} from '../src/index.ts';
+import { type Conn, type ServeOptions, serve, Upgrader, type WsServer } from '../src/index.ts';
 import { connectRaw, exchange, nothingUnhandled, request, trapLeftovers } from './raw.ts';
 
 nothingUnhandled();
@@ -30,7 +24,7 @@ async function attached(
   http: Server,
   path: string,
   options: ServeOptions = {},
-): Promise<{ server: WebSocketServer; reported: unknown[]; conns: Conn[] }> {
+): Promise<{ server: WsServer; reported: unknown[]; conns: Conn[] }> {
   const reported: unknown[] = [];
   const conns: Conn[] = [];
   const routes = {

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { type Conn, serve, type WebSocketServer } from '@ws/node-server';
+import { type Conn, serve, type WsServer } from '@ws/node-server';
 import { readProtocol, sampleOf } from './protocol.ts';
 
 interface Protocol {
@@ -26,7 +26,7 @@ export class FakeObsV4 implements AsyncDisposable {
   readonly #protocol = readProtocol('protocol-v4.json') as Protocol;
   readonly #conns = new Set<Conn>();
   readonly #scenes = ['Scene', 'Camera'];
-  #server!: WebSocketServer;
+  #server!: WsServer;
   #scene = 'Scene';
 
   private constructor(password: string | undefined) {

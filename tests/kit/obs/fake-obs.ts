@@ -1,4 +1,4 @@
-import { type Conn, type Message, serve, type WebSocketServer } from '@ws/node-server';
+import { type Conn, type Message, serve, type WsServer } from '@ws/node-server';
 import { type Data, FakeScenes, Refusal, type Respond, Status } from './fake-scenes.ts';
 import { Fault, isObject, Session } from './fake-session.ts';
 import { checkData, type Field } from './field-check.ts';
@@ -47,7 +47,7 @@ export class FakeObs implements AsyncDisposable {
   readonly #protocol = readProtocol('protocol-v5.json') as Protocol;
   readonly #sessions = new Set<Session>();
   readonly #respond: Record<string, Respond>;
-  #server!: WebSocketServer;
+  #server!: WsServer;
   /** Types of the requests so far. */
   readonly requests: string[] = [];
   readonly #awaited = new Map<string, () => void>();

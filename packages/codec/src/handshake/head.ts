@@ -12,6 +12,8 @@ export interface HeadFault {
   readonly status: 400 | 431;
   /** Names the fault. Contains nothing of the peer's bytes. */
   readonly message: string;
+  /** None. With this field a fault has the type of a `Refusal`. */
+  readonly headers?: undefined;
 }
 
 /** Limits of a head. */

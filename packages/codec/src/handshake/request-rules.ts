@@ -17,7 +17,7 @@ export interface Refusal {
   /** Names the broken rule. Contains nothing of the request. */
   readonly message: string;
   /** Headers that the answer must have. Default: none. */
-  readonly headers?: readonly (readonly [name: string, value: string])[];
+  readonly headers?: readonly (readonly [name: string, value: string])[] | undefined;
 }
 
 /** One rule for the request of an opening handshake. */

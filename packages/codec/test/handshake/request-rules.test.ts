@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
-import { checkRequest, RequestHead, requestRules } from '@ws/codec';
+import { checkRequest, type Refusal, RequestHead, requestRules } from '@ws/codec';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, expectTypeOf, it } from 'vitest';
 import { isHost } from '../../src/handshake/host.ts';
 import { REQUEST } from './heads.ts';
 
@@ -116,5 +116,17 @@ describe('isHost', () => {
     ['a@b', false],
   ])('%s: %s', (host, expected) => {
     expect(isHost(host)).toBe(expected);
+  });
+});
+
+describe('the fault of a head', () => {
+  it('is a Refusal, and has the fields of one', () => {
+    const head = new RequestHead();
+    head.push(Buffer.from('GET / HTTP/1.1\r\nbad line\r\n\r\n'));
+    const refusal = head.fault ?? checkRequest(head);
+    // Without an annotation, as a program writes it.
+    expectTypeOf(refusal?.headers).toEqualTypeOf<Refusal['headers']>();
+    expect(refusal?.headers).toBeUndefined();
+    expect(refusal?.status).toBe(400);
   });
 });

@@ -4,6 +4,7 @@ import {
   CloseError,
   CloseSentError,
   causeText,
+  errorOf,
   TimeoutError,
   TransportError,
   UNEXPECTED_EOF,
@@ -533,7 +534,7 @@ function completeClose(handshake: CloseHandshake, { error }: CloseEvents['transp
 function closeInfo(handshake: CloseHandshake, flushed: boolean): CloseInfo {
   const { received, failed, sent, abortError } = handshake;
   const wasClean = received !== undefined && sent && flushed && failed === undefined;
-  const error = failed === undefined ? abortError : failed.error;
+  const error = errorOf(failed === undefined ? abortError : failed.error);
   return {
     code: received?.code ?? failed?.code ?? CloseCode.AbnormalClosure,
     reason: received?.reason ?? '',

@@ -12,7 +12,7 @@ import type { MessageData } from '../write/payload.ts';
 import { untilAborted } from './abortable-wait.ts';
 import { ConnectionSeries } from './connection-series.ts';
 import { MessageBacklog } from './message-backlog.ts';
-import type { LivePlan } from './options.ts';
+import type { DialFunction, LivePlan } from './options.ts';
 import { isErrorOf } from './reconnecting.ts';
 
 /**
@@ -90,7 +90,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   constructor(plan: LivePlan<C>) {
     this.#plan = plan;
     this.#backlog = new MessageBacklog(plan);
-    this.#series = new ConnectionSeries(plan, plan.onOpen);
+    this.#series = new ConnectionSeries({ ...plan, dial: reportsFirst(plan) }, plan.onOpen);
     this.closed = this.#end.promise;
     void this.#run();
   }
@@ -411,6 +411,20 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   #endReason(): unknown {
     return this.#ended?.error ?? new CloseSentError();
   }
+}
+
+/** The dial function of `plan`. It reports its first failure: the dials after it are silent. */
+function reportsFirst<C extends ConnLike>({ dial, report }: LivePlan<C>): DialFunction<C> {
+  let reported = false;
+  return async (options) => {
+    try {
+      return await dial(options);
+    } catch (error) {
+      if (!reported && !options.signal.aborted) report(error, { where: 'dial' });
+      reported = true;
+      throw error;
+    }
+  };
 }
 
 /** @throws (rejects) the error of the handler, unless it is the end of the connection. */

@@ -1,3 +1,4 @@
+import { checked } from '@ws/codec/internal';
 import type { Conn } from '../conn.ts';
 import type { ConnLike } from '../conn-like.ts';
 import { LiveConn } from './live-conn.ts';
@@ -30,6 +31,6 @@ export class ReconnectingConn<C extends ConnLike = Conn> extends LiveConn<C> {
    * @throws TypeError or RangeError that names the option.
    */
   constructor(dial: DialFunction<C>, options: ReconnectingConnOptions<C> = {}) {
-    super(planReconnectingConn(dial, options));
+    super(checked(() => planReconnectingConn(dial, options), ReconnectingConn));
   }
 }

@@ -1,3 +1,4 @@
+import { checked } from '@ws/codec/internal';
 import { ProtocolError, WebSocketError } from '@ws/codec/parts';
 import { internalsOf } from '../conn-internals.ts';
 import type { ConnLike } from '../conn-like.ts';
@@ -60,7 +61,7 @@ export function reconnecting<C extends ConnLike>(
   options: ReconnectOptions = {},
   handler?: (conn: C) => unknown,
 ): AsyncIterable<C> | Promise<void> {
-  return start(() => planReconnect(dial, options), handler);
+  return start(() => checked(() => planReconnect(dial, options), reconnecting), handler);
 }
 
 /**
@@ -74,8 +75,8 @@ export function start<C extends ConnLike>(
   handler: ((conn: C) => unknown) | undefined,
 ): AsyncIterable<C> | Promise<void> {
   if (handler !== undefined) return handleAll(plan, handler);
-  const checked = plan();
-  return { [Symbol.asyncIterator]: () => connectionsOf(checked) };
+  const known = plan();
+  return { [Symbol.asyncIterator]: () => connectionsOf(known) };
 }
 
 /** The body of the caller's loop is the handler of each connection. */
@@ -90,14 +91,14 @@ async function handleAll<C extends ConnLike>(
   if (typeof handler !== 'function') {
     throw new TypeError(`handler: expected a function, got ${kind(handler)}`);
   }
-  const checked = plan();
-  for await (const conn of connectionsOf(checked)) {
+  const known = plan();
+  for await (const conn of connectionsOf(known)) {
     try {
       await handler(conn);
     } catch (error) {
       const isOwn = isErrorOf(conn, error);
       await internalsOf(conn)!.closeAfterError();
-      if (!isOwn && !isAbort(error, checked.signal)) throw error;
+      if (!isOwn && !isAbort(error, known.signal)) throw error;
     }
   }
 }

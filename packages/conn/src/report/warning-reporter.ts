@@ -141,9 +141,10 @@ function titleOf(error: Error): string {
 /** Where an error comes from, what follows, and what to do. */
 function whereText({ conn, where, route, status }: ReportContext): string {
   const place = route === undefined ? where : `${where} of ${route}`;
+  const retries = where === 'dial' ? '; later dials that fail are not reported, see retry' : '';
   const closes = HANDLERS.includes(where) ? '; an open connection closes with 1011' : '';
   const refused = status === undefined ? '' : `; the request is refused with ${status}`;
-  return `In ${printable(place)}${connText(conn)}${closes}${refused}. The option report gets such errors.`;
+  return `In ${printable(place)}${connText(conn)}${retries}${closes}${refused}. The option report gets such errors.`;
 }
 
 function connText(conn: ReportContext['conn']): string {

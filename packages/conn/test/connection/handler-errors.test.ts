@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { PongMessage } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
 import { CloseError, CloseSentError } from '../../src/index.ts';
@@ -171,5 +172,49 @@ describe.each(['server', 'client'] as const)('a handler of a %s that fails at th
     next.catch(() => {});
     await platform.settle();
     await expect(next).rejects.toBe(foreign);
+  });
+});
+
+describe('the `error` of `closed`', () => {
+  const unprintable = {
+    toString() {
+      throw new Error('of the application');
+    },
+  };
+  it.each<[string, unknown, string]>([
+    ['a number', 5, 'a value was thrown that is not an Error: 5'],
+    ['null', null, 'a value was thrown that is not an Error: null'],
+    [
+      'an object that cannot be printed',
+      unprintable,
+      'a value was thrown that is not an Error: object',
+    ],
+  ])('is an Error when a handler throws %s', async (_, thrown, message) => {
+    const { conn, feed, frame, platform, transport } = wired('server', { report: () => {} });
+    const received = conn.receive(() => {
+      throw thrown;
+    });
+    feed(frame(1, 'x'));
+    await expect(received).rejects.toBe(thrown);
+    await platform.settle();
+    transport.sink!.close();
+    const { error } = await conn.closed;
+    expect(error).toBeInstanceOf(Error);
+    expect(error?.message).toBe(message);
+    expect(error?.cause).toBe(thrown);
+  });
+
+  it('is the Error that a handler throws, also one of another realm', async () => {
+    const foreign = runInNewContext("new TypeError('mine')") as Error;
+    for (const thrown of [new Error('mine'), foreign]) {
+      const { conn, feed, frame, platform, transport } = wired('server', { report: () => {} });
+      void conn.receive(() => {
+        throw thrown;
+      });
+      feed(frame(1, 'x'));
+      await platform.settle();
+      transport.sink!.close();
+      expect((await conn.closed).error).toBe(thrown);
+    }
   });
 });

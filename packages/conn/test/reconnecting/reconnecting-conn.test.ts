@@ -687,3 +687,60 @@ describe('ReconnectingConn.on', () => {
     expect(() => client.on(event as never, listener as never)).toThrow(message);
   });
 });
+
+describe('ReconnectingConn.report', () => {
+  /** Records what `report` gets. */
+  function recorder() {
+    const seen: { error: unknown; where: string }[] = [];
+    return {
+      seen,
+      report: (error: unknown, { where }: { where: string }) => void seen.push({ error, where }),
+    };
+  }
+
+  it('gets the first failed dial, and no later one', async () => {
+    const { seen, report } = recorder();
+    const first = new Error('refused');
+    const client = live(dials(first, new Error('again'), new Error('and again')), { report });
+    await next(client, 'open');
+    expect(seen).toEqual([{ error: first, where: 'dial' }]);
+  });
+
+  it('gets a first failure that comes after a connection', async () => {
+    const { seen, report } = recorder();
+    const all = dials(undefined, new Error('restarts'), new Error('restarts'));
+    const client = live(all, { report });
+    await next(client, 'open');
+    const reopened = next(client, 'open');
+    (await all.server(0)).terminate();
+    await reopened;
+    expect(seen.map(({ where }) => where)).toEqual(['dial']);
+  });
+
+  it('gets no dial that `close` has ended', async () => {
+    const { seen, report } = recorder();
+    const dial = ({ signal }: { signal: AbortSignal }): Promise<Conn> =>
+      new Promise(
+        (_, reject) => void signal.addEventListener('abort', () => reject(signal.reason)),
+      );
+    const client = new ReconnectingConn(dial, { report });
+    await Promise.resolve();
+    await client.close();
+    expect(seen).toEqual([]);
+  });
+
+  it('is a warning by default', async () => {
+    const warned = new Promise<string>((resolve) => {
+      const { error } = console;
+      console.error = (text: string) => {
+        console.error = error;
+        resolve(text);
+      };
+    });
+    const client = live(dials(new Error('nothing listens there')));
+    const text = await warned;
+    expect(text).toContain('Error: nothing listens there');
+    expect(text).toContain('In dial; later dials that fail are not reported, see retry.');
+    await client.close();
+  });
+});

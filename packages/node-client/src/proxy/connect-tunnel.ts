@@ -28,7 +28,7 @@ export async function connectTunnel(
   const path = address.toString();
   const lines = `Host: ${path}\r\n${authorization(proxy)}Connection: close\r\n`;
   const text = `CONNECT ${path} HTTP/1.1\r\n${lines}\r\n`;
-  const response = await exchange(stream, { method: 'CONNECT', text }, scope);
+  const response = await exchange(stream, { method: 'CONNECT', text, secure: proxy.secure }, scope);
   if (response.status === 200) return;
   const message = `the proxy ${String(proxy.address)} answered ${describeStatus(response.status)}, not 200`;
   throw new BadHandshakeError(message, response);

@@ -1,3 +1,4 @@
+import { checked } from '@ws/codec/internal';
 import { LiveConn } from '@ws/conn/internal';
 import type { ClientConn } from '../client-conn.ts';
 import { planReconnectingConn, type ReconnectingConnOptions } from './reconnecting-options.ts';
@@ -21,6 +22,6 @@ import { planReconnectingConn, type ReconnectingConnOptions } from './reconnecti
 export class ReconnectingConn extends LiveConn<ClientConn> {
   /** @throws TypeError, RangeError or SyntaxError for a bad URL or option. */
   constructor(url: string | URL, options: ReconnectingConnOptions = {}) {
-    super(planReconnectingConn(url, options));
+    super(checked(() => planReconnectingConn(url, options), ReconnectingConn));
   }
 }

@@ -1,3 +1,4 @@
+import { checked } from '@ws/codec/internal';
 import { startReconnecting } from '@ws/conn/internal';
 import type { ClientConn } from '../client-conn.ts';
 import { planReconnecting, type ReconnectingOptions } from './reconnecting-options.ts';
@@ -57,5 +58,8 @@ export function reconnecting(
   options: ReconnectingOptions = {},
   handler?: (conn: ClientConn) => unknown,
 ): AsyncIterable<ClientConn> | Promise<void> {
-  return startReconnecting(() => planReconnecting(url, options), handler);
+  return startReconnecting(
+    () => checked(() => planReconnecting(url, options), reconnecting),
+    handler,
+  );
 }

@@ -1,5 +1,5 @@
 import { type ConnectionOptions, createSecureContext, type SecureContext } from 'node:tls';
-import { typeName } from '@ws/http-shared';
+import { typeName, withReadableKeys } from '@ws/http-shared';
 
 /** Options that identify the client, or that apply to one certain server. */
 const IDENTITY_OPTIONS: ReadonlySet<string> = new Set<keyof ConnectionOptions>([
@@ -66,16 +66,19 @@ function isProtocols(value: unknown): boolean {
 /** TLS options for one kind of peer, and the secure context made of them. */
 export class TlsOptions {
   readonly given: ConnectionOptions;
+  readonly #option: string;
   readonly #isNamedServer: boolean;
   #secureContext: SecureContext | undefined;
 
   /**
+   * @param option - `tls` or `proxyTls`, for messages.
    * @param isNamedServer - Whether the peer is the server that the caller named. Other peers get
    *   only the options about whom to trust: a client certificate, an expected name or a session
    *   must not go to another server.
    */
-  constructor(tls: ConnectionOptions | undefined, isNamedServer: boolean) {
+  constructor(option: string, tls: ConnectionOptions | undefined, isNamedServer: boolean) {
     const all = tls ?? {};
+    this.#option = option;
     this.#isNamedServer = isNamedServer;
     this.given = isNamedServer
       ? all
@@ -87,7 +90,7 @@ export class TlsOptions {
    * certificates.
    *
    * @param label - Name of the peer, for messages.
-   * @throws the error of `tls.createSecureContext` for bad options; TypeError for a given
+   * @throws TypeError for keys and certificates that OpenSSL cannot use, and for a given
    *   `secureContext`, which may identify the client, if the peer is not the named server.
    */
   secureContext(label: string): SecureContext {
@@ -97,7 +100,8 @@ export class TlsOptions {
         `tls.secureContext: it is only for the server of the URL, not for ${label}; give ca, cert, key, ... instead`,
       );
     }
-    this.#secureContext ??= secureContext ?? createSecureContext(this.given);
+    this.#secureContext ??=
+      secureContext ?? withReadableKeys(this.#option, () => createSecureContext(this.given));
     return this.#secureContext;
   }
 }

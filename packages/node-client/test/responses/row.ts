@@ -39,6 +39,11 @@ export const no = (status: number, phrase: string, body?: string): Outcome => {
   return refused(status, `the server answered ${`${status} ${phrase}`.trim()}, not 101`, body);
 };
 export const notHttp: Outcome = refused(0, 'the answer is not HTTP; check host and port', '');
+export const tlsAlert: Outcome = refused(
+  0,
+  'the answer is not HTTP; check host and port; perhaps the server speaks TLS; use wss:',
+  '',
+);
 export const tooLarge: Outcome = refused(
   0,
   'the head of the answer is larger than 16384 bytes',

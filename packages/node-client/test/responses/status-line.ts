@@ -10,6 +10,7 @@ import {
   type Row,
   refusal,
   refused,
+  tlsAlert,
   tooLarge,
 } from './row.ts';
 
@@ -76,7 +77,7 @@ export const statusLines: Row[] = [
   ['an SMTP banner', '220 mail ESMTP\r\n', notHttp],
   ['a Redis error', '-ERR unknown command\r\n', notHttp],
   ['an HTTP/2 frame', '\x00\x00\x12\x04\x00\x00\x00\x00\x00', notHttp],
-  ['a TLS alert', '\x15\x03\x01\x00\x02\x02\x46', notHttp],
+  ['a TLS alert', '\x15\x03\x01\x00\x02\x02\x46', tlsAlert],
   ['a WebSocket frame', '\x81\x05hello', notHttp],
   ['a request', 'GET / HTTP/1.1\r\n\r\n', notHttp],
   ['another protocol of the same form', 'ICY 200 OK\r\n\r\n', notHttp],

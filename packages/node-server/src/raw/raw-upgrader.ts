@@ -2,6 +2,7 @@ import type { Server as HttpServer } from 'node:http';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { RequestFacts, RequestHead } from '@ws/codec';
+import { checked } from '@ws/codec/internal';
 import type { Conn, Transport } from '@ws/conn';
 import { assertOption, TransportDuplex } from '@ws/http-shared';
 import { Acceptor, type AnyHandlers } from '../acceptor.ts';
@@ -55,13 +56,14 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
 
   /** @throws TypeError or RangeError that names the bad or unknown option. */
   constructor(options: RawUpgraderOptions<Result> = {}) {
-    checkRawOptions(options as RawUpgraderOptions<unknown>);
+    checked(() => checkRawOptions(options as RawUpgraderOptions<unknown>), RawUpgrader);
     const { onRequest, onHost, onHeader, onBeforeUpgrade, fallback } = options;
     const callbacks = { onRequest, onHost, onHeader, onBeforeUpgrade };
     const hasCallbacks = Object.values(callbacks).some((callback) => callback !== undefined);
-    this.#acceptor = new Acceptor(
-      pickUpgraderOptions(options) as AnyUpgraderOptions,
-      hasCallbacks ? callbacks : undefined,
+    const ofUpgrader = pickUpgraderOptions(options) as AnyUpgraderOptions;
+    this.#acceptor = checked(
+      () => new Acceptor(ofUpgrader, hasCallbacks ? callbacks : undefined),
+      RawUpgrader,
     );
     this.#heads = new PendingHeads(this.#acceptor.setup.plan.handshakeTimeout);
     this.#fallback = fallback;
@@ -172,7 +174,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
    * @throws (rejects with) TypeError or RangeError that names the bad option.
    */
   async close(options: CloseOptions = {}): Promise<CloseResult> {
-    const result = await this.#acceptor.close(options);
+    const result = await this.#acceptor.close(options, this);
     this.#heads.destroyAll();
     return result;
   }

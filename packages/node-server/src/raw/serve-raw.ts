@@ -6,8 +6,10 @@ import {
   Server as TlsServer,
 } from 'node:tls';
 import type { RequestFacts } from '@ws/codec';
+import { checked, fromCaller, isMistake } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
 import { checkOptionNames } from '@ws/conn/internal';
+import { withReadableKeys } from '@ws/http-shared';
 import {
   type CloseOptions,
   type ClosePlan,
@@ -15,13 +17,14 @@ import {
   checkCloseOptions,
 } from '../close-options.ts';
 import { ErrorReporter } from '../error-reporter.ts';
-import { listenOn, maxSockets, urlOf, withReadableKeys } from '../http-server.ts';
+import { listenOn, maxSockets, urlOf } from '../http-server.ts';
 import { SocketLimits } from '../limits.ts';
 import { type AuthOf, serverHints, upgraderOptionNames } from '../options.ts';
 import type { HandlerOrRoutes } from '../route.ts';
 import type { RunningServer } from '../running-server.ts';
 import {
   checkAddress,
+  checkIsOptions,
   checkTls,
   type ListenAddress,
   serveHints,
@@ -91,10 +94,13 @@ export async function serveRaw<Result = undefined, Pattern extends string = stri
   options: RawServeOptions<Result>,
   handlerOrRoutes: HandlerOrRoutes<Pattern, AuthOf<Result>, RequestFacts>,
 ): Promise<RawServer<AuthOf<Result>>> {
-  checkOptionNames('serveRaw', options, NAMES, 'ignore', HINTS);
-  checkAddress(options);
-  if (options.tls !== undefined) checkTls(options.tls);
-  const running = new StreamServer(options, handlerOrRoutes);
+  const running = checked(() => {
+    checkIsOptions('serveRaw', options);
+    checkOptionNames('serveRaw', options, NAMES, 'ignore', HINTS);
+    checkAddress(options);
+    if (options.tls !== undefined) checkTls(options.tls);
+    return new StreamServer(options, handlerOrRoutes);
+  }, serveRaw);
   await running.listen();
   return running;
 }
@@ -151,11 +157,16 @@ class StreamServer<Result, Pattern extends string> implements RawServer<AuthOf<R
   }
 
   reload(tls: SecureContextOptions): void {
-    if (!(this.net instanceof TlsServer)) {
+    checked(() => this.#reload(tls), this, 'reload');
+  }
+
+  #reload(tls: SecureContextOptions): void {
+    const { net } = this;
+    if (!(net instanceof TlsServer)) {
       throw new TypeError('reload: the server has no TLS; pass the option tls to serveRaw');
     }
     const renewed = withCertificate(this.#tls, tls);
-    this.net.setSecureContext(renewed);
+    withReadableKeys('reload', () => net.setSecureContext(renewed));
     this.#tls = renewed;
   }
 
@@ -165,6 +176,7 @@ class StreamServer<Result, Pattern extends string> implements RawServer<AuthOf<R
       this.#closed ??= this.#close(plan);
       return this.#closed;
     } catch (error) {
+      if (isMistake(error)) fromCaller(error, this, 'close');
       return Promise.reject(error);
     }
   }
@@ -191,7 +203,7 @@ class StreamServer<Result, Pattern extends string> implements RawServer<AuthOf<R
     const alpn = tls.ALPNCallback === undefined ? { ALPNProtocols: ['http/1.1'] } : {};
     const failed = (error: unknown, where: string): void => this.#reporter.failed(error, { where });
     const options = { allowHalfOpen: true, ...bound, ...alpn, ...tls, ...guardedTls(tls, failed) };
-    const server = withReadableKeys(() => createTlsServer(options));
+    const server = withReadableKeys('tls', () => createTlsServer(options));
     // The TLS handshake has failed, so no client can read an answer.
     return server.on('tlsClientError', (_error, socket) => void socket.destroy());
   }

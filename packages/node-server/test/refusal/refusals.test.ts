@@ -3,12 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import net from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import {
-  type RefusedRequest,
-  type ServeOptions,
-  serve,
-  type WebSocketServer,
-} from '../../src/index.ts';
+import { type RefusedRequest, type ServeOptions, serve, type WsServer } from '../../src/index.ts';
 import {
   connectRaw,
   exchange,
@@ -24,7 +19,7 @@ trapLeftovers();
 /** A server, and what it publishes on the channel of refusals. */
 async function watched(
   options: ServeOptions<unknown>,
-): Promise<{ server: WebSocketServer; port: number; seen: RefusedRequest[] }> {
+): Promise<{ server: WsServer; port: number; seen: RefusedRequest[] }> {
   const seen: RefusedRequest[] = [];
   const see = (event: unknown): void => void seen.push(event as RefusedRequest);
   subscribe('@ws:refuse', see);
