@@ -1,5 +1,5 @@
 /** What the codes of OpenSSL for keys and certificates mean. */
-const MEANINGS: ReadonlyMap<unknown, string> = new Map([
+const MEANINGS: ReadonlyMap<string | undefined, string> = new Map([
   ['ERR_OSSL_X509_KEY_VALUES_MISMATCH', 'key does not belong to cert'],
   ['ERR_OSSL_X509_KEY_TYPE_MISMATCH', 'key does not belong to cert'],
   ['ERR_OSSL_BAD_DECRYPT', 'key is encrypted, and passphrase does not fit it'],
@@ -23,13 +23,13 @@ export function withReadableKeys<Made>(option: string, make: () => Made): Made {
 }
 
 function meaningOf(cause: unknown): string {
-  const { code, message } = cause as { code?: unknown; message?: unknown };
+  const { code, message } = cause as NodeJS.ErrnoException;
   // OpenSSL has no code for a wrong passphrase of a PKCS #12 file.
   const isSealed = message === 'mac verify failure';
   const meaning = isSealed ? 'passphrase does not fit pfx' : MEANINGS.get(code);
   if (meaning !== undefined) return `${meaning} (${String(cause)})`;
   // Other codes, of a wrong type or of unknown ciphers, are not about the contents of files.
-  const isContent = code === undefined || String(code).startsWith('ERR_OSSL_');
-  if (!isContent) return String(message);
+  const isContent = code === undefined || code.startsWith('ERR_OSSL_');
+  if (!isContent) return message;
   return `key, cert, ca and pfx are the contents of the files, not their paths (${String(cause)})`;
 }
