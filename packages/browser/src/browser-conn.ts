@@ -23,7 +23,9 @@ import {
   type ConnInternals,
   errorOf,
   handled,
-  rejected,
+  portablePlatform,
+  Refusal,
+  rejectedLater,
   TextMessage,
   TimeoutError,
 } from '@ws/conn/parts';
@@ -158,6 +160,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     return {
       messagesIn: this.#reads.messages,
       messagesOut: this.#writes.messages,
+      messagesRefused: this.#writes.refused,
       bytesIn: this.#reads.bytes,
       bytesOut: this.#writes.bytes,
       framesIn: NaN,
@@ -320,10 +323,16 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
       checkType(method, type);
       if (options === undefined) return this.#writes.send(payload);
       checkNames(method, options, ['compress', 'signal']);
-      return bounded<void>(options, (resolve, reject) => {
-        this.#writes.send(payload).then(resolve, reject);
+      let refused: Promise<void> | undefined;
+      const sent = bounded<void>(options, (resolve, reject) => {
+        const written = this.#writes.send(payload);
+        if (written instanceof Refusal) {
+          refused = written;
+          resolve();
+        } else written.then(resolve, reject);
         return reject;
       });
+      return refused ?? sent;
     });
   }
 
@@ -464,12 +473,12 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
 
   /** @throws (rejects) UnsupportedError */
   ping(_data?: unknown, _options?: PingOptions): Promise<never> {
-    return rejected(new UnsupportedError('ping'));
+    return rejectedLater(portablePlatform, new UnsupportedError('ping'));
   }
 
   /** @throws (rejects) UnsupportedError */
   writeControl(_type: number, _data?: unknown, _deadline?: unknown): Promise<never> {
-    return rejected(new UnsupportedError('writeControl'));
+    return rejectedLater(portablePlatform, new UnsupportedError('writeControl'));
   }
 
   /** @throws UnsupportedError, except for null. */

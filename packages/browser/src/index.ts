@@ -39,7 +39,12 @@ export {
   WebSocketError,
   WriteClosedError,
 } from '@ws/conn/parts';
-export type { ReconnectingEnd, ReconnectingState, RetryDecision } from '@ws/conn/reconnecting';
+export type {
+  ReconnectingEnd,
+  ReconnectingState,
+  ReconnectingStats,
+  RetryDecision,
+} from '@ws/conn/reconnecting';
 export { BrowserConn } from './browser-conn.ts';
 export { dial, fromWebSocket } from './dial.ts';
 export { UnsupportedError } from './errors.ts';

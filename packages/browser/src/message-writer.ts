@@ -1,5 +1,5 @@
 import type { MessageData, MessageWriterLike } from '@ws/conn';
-import { RESOLVED, rejected, WriteClosedError } from '@ws/conn/parts';
+import { portablePlatform, RESOLVED, rejectedLater, WriteClosedError } from '@ws/conn/parts';
 import { bytesOf, payloadOf } from './payload.ts';
 import { attempt, nothing } from './promises.ts';
 import type { WriteSide } from './write-side.ts';
@@ -47,7 +47,7 @@ export class GatheringWriter implements MessageWriterLike {
       const full = this.#writes.overflow(0, this.#length);
       if (full === undefined) return RESOLVED;
       this.abort();
-      return rejected(full);
+      return this.#writes.refuse(full);
     });
   }
 
@@ -90,6 +90,8 @@ export class GatheringWriter implements MessageWriterLike {
   }
 
   #closed(): Promise<never> | undefined {
-    return this.#writes.rejection ?? (this.#over ? rejected(new WriteClosedError()) : undefined);
+    const { rejection } = this.#writes;
+    if (rejection !== undefined || !this.#over) return rejection;
+    return rejectedLater(portablePlatform, new WriteClosedError());
   }
 }

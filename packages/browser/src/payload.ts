@@ -96,9 +96,10 @@ export function overflow(
   size: number,
   name: string,
   most: number,
+  effect = '',
 ): BackpressureError | undefined {
   if (buffered + size <= most) return undefined;
   return new BackpressureError(
-    `${buffered} bytes are already buffered; ${size} more would exceed ${name} (${most})`,
+    `${effect}${buffered} bytes are already buffered; ${size} more would exceed ${name} (${most})`,
   );
 }

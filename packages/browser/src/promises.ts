@@ -1,5 +1,12 @@
 import type { WaitOptions } from '@ws/conn';
-import { handled, kind, rejected, TimeoutError } from '@ws/conn/parts';
+import {
+  handled,
+  kind,
+  portablePlatform,
+  rejected,
+  rejectedLater,
+  TimeoutError,
+} from '@ws/conn/parts';
 import { badType, whole } from './validate.ts';
 
 /** The most ms that `setTimeout` takes: 24 days. */
@@ -51,7 +58,7 @@ export function bounded<T>(
     throw badType('signal: expected an AbortSignal', signal);
   }
   const ms = timeout === undefined ? Infinity : whole('timeout', timeout);
-  if (signal?.aborted) return rejected(signal.reason);
+  if (signal?.aborted) return rejectedLater(portablePlatform, signal.reason);
   let settled = nothing;
   const promise = new Promise<T>((resolve, reject) => {
     const stop = start(resolve, reject);

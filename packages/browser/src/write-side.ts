@@ -1,7 +1,14 @@
-import { type BackpressureError, handled, RESOLVED, rejected } from '@ws/conn/parts';
+import {
+  type BackpressureError,
+  handled,
+  portablePlatform,
+  RESOLVED,
+  type Refusal,
+  rejectedLater,
+} from '@ws/conn/parts';
 import type { BrowserConnSettings } from './options.ts';
 import { bytesOf, overflow } from './payload.ts';
-import { nothing } from './promises.ts';
+import { nothing, report } from './promises.ts';
 import type { PageSocket } from './web-types.ts';
 
 /** The first and the longest time in ms between two looks at `bufferedAmount`, which has no event. */
@@ -13,6 +20,9 @@ export class WriteSide {
   messages = 0;
   /** Bytes of the messages. */
   bytes = 0;
+  /** Messages that were not sent, because they exceed `maxBufferedAmount`. */
+  refused = 0;
+  #refusalReported = false;
   /** Ends the connection once the write deadline has passed; does nothing before. */
   expired: () => void = nothing;
   readonly #socket: PageSocket;
@@ -50,18 +60,15 @@ export class WriteSide {
     this.expired();
     // A socket that closes would drop a message without an error.
     if (this.#ended === undefined && this.#socket.readyState < 2) return undefined;
-    return handled(this.#rejectLate());
-  }
-
-  /** In a later turn, so that a loop that ignores the error blocks no other work. */
-  async #rejectLate(): Promise<never> {
-    await (this.#ended ? new Promise<void>((resolve) => void setTimeout(resolve)) : this.#closed);
-    throw this.#ended!.reason;
+    const reject = (): Promise<never> => rejectedLater(portablePlatform, this.#ended!.reason);
+    return this.#ended ? reject() : handled(this.#closed.then(reject));
   }
 
   /** The error of a message of `size` bytes that exceeds `maxBufferedAmount`, if it does. */
   overflow(buffered: number, size: number): BackpressureError | undefined {
-    return overflow(buffered, size, 'maxBufferedAmount', this.#settings.maxBufferedAmount);
+    const { maxBufferedAmount } = this.#settings;
+    const effect = 'the message was not sent: ';
+    return overflow(buffered, size, 'maxBufferedAmount', maxBufferedAmount, effect);
   }
 
   /** @param waited - Whether the message has waited for room: `maxBufferedAmount` does not apply. */
@@ -77,7 +84,7 @@ export class WriteSide {
       !waited &&
       this.overflow(buffered, data.length * 3) &&
       this.overflow(buffered, bytesOf('', data).length);
-    if (full) return rejected(full);
+    if (full) return this.refuse(full);
     if (socket.readyState > 0) socket.send(data);
     else {
       this.#early.push(data.slice());
@@ -86,6 +93,15 @@ export class WriteSide {
     this.messages++;
     this.bytes += this.buffered - buffered;
     return this.untilWritable() ?? RESOLVED;
+  }
+
+  /** Counts a message that was not sent. The first one whose promise no code awaits is reported. */
+  refuse(error: BackpressureError): Refusal {
+    this.refused++;
+    return rejectedLater(portablePlatform, error, () => {
+      if (!this.#refusalReported) report(error);
+      this.#refusalReported = true;
+    });
   }
 
   #sendEarly(): void {

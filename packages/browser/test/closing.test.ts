@@ -183,6 +183,7 @@ describe('what a page lacks', () => {
     expect(conn.stats).toEqual({
       messagesIn: 0,
       messagesOut: 0,
+      messagesRefused: 0,
       bytesIn: 0,
       bytesOut: 0,
       framesIn: NaN,

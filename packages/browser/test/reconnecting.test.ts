@@ -225,7 +225,9 @@ describe('ReconnectingConn', () => {
     const { WebSocket } = socketClass();
     const live = new ReconnectingConn('ws://h', { WebSocket, maxQueuedBytes: 3 });
     const waits = live.send('abc');
-    expect(await rejection(live.send('d'))).toMatchObject({ code: 'WS_ERR_BACKPRESSURE' });
+    const refused = rejection(live.send('d'));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(await refused).toMatchObject({ code: 'WS_ERR_BACKPRESSURE' });
     const { unsent } = await live.close();
     expect(unsent.map((message) => message.text())).toEqual(['abc']);
     await rejection(waits);

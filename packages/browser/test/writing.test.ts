@@ -489,3 +489,60 @@ describe('BrowserConn.toStreams', () => {
     }
   });
 });
+
+describe('a message that was refused', () => {
+  const settings = { maxBufferedAmount: 10 };
+
+  it.each<[string, (conn: BrowserConn) => Promise<unknown>]>([
+    ['send', (conn) => conn.send('x'.repeat(20))],
+    [
+      'send with a signal',
+      (conn) => conn.send('x'.repeat(20), { signal: new AbortController().signal }),
+    ],
+    ['writeJSON', (conn) => conn.writeJSON('x'.repeat(20))],
+    [
+      'a write of a MessageWriter',
+      async (conn) => {
+        const writer = await conn.nextWriter(TextMessage);
+        void writer.write('x'.repeat(20));
+      },
+    ],
+  ])('by %s is counted, and the first is reported', async (_, write) => {
+    const { conn, socket } = connected(settings);
+    socket.bufferedAmount = 5;
+    void write(conn);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await expect(conn.send('x'.repeat(20))).rejects.toThrow(
+      'the message was not sent: 5 bytes are already buffered',
+    );
+    expect(conn.stats.messagesRefused).toBe(2);
+    expect(reported).toHaveBeenCalledTimes(1);
+    expect(reported).toHaveBeenCalledWith(expect.any(BackpressureError));
+  });
+
+  it('is not reported when the caller waits', async () => {
+    const { conn, socket } = connected(settings);
+    socket.bufferedAmount = 5;
+    await expect(conn.send('x'.repeat(20))).rejects.toBeInstanceOf(BackpressureError);
+    conn.send('x'.repeat(20)).catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect([conn.stats.messagesRefused, reported.mock.calls]).toEqual([2, []]);
+  });
+
+  it('and retried in a loop lets timers run', async () => {
+    const { conn, socket } = connected(settings);
+    socket.bufferedAmount = 5;
+    setTimeout(() => {
+      socket.bufferedAmount = 0;
+    }, 1);
+    let tries = 0;
+    for (let sent = false; !sent && tries < 100_000; tries++) {
+      sent = await conn.send('x'.repeat(20)).then(
+        () => true,
+        () => false,
+      );
+    }
+    expect(tries).toBeLessThan(100_000);
+    expect(socket.sent).toEqual(['x'.repeat(20)]);
+  });
+});

@@ -44,6 +44,7 @@ import type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
 import type { ConnStats } from './stats.ts';
 import { untilOf } from './time/deadline.ts';
 import { handled, RESOLVED, rejected } from './time/promises.ts';
+import { rejectedLater } from './time/refusal.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import type { Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
@@ -263,6 +264,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     return {
       messagesIn: connection.messagesIn,
       messagesOut: connection.messagesOut,
+      messagesRefused: connection.messagesRefused,
       framesIn: connection.framesIn,
       framesOut: connection.framesOut,
       bytesIn: connection.bytesIn,
@@ -517,7 +519,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     }
     const { signal } = options;
     if (signal === undefined) return write();
-    if (signal.aborted) return rejected(signal.reason);
+    if (signal.aborted) return rejectedLater(connection.platform, signal.reason);
     const written = write();
     if (written === RESOLVED) return RESOLVED;
     return withTimeout(

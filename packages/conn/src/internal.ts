@@ -51,6 +51,7 @@ export { start as startReconnecting } from './reconnecting/reconnecting.ts';
 export { reportError } from './report/report.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
 export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
+export { rejectedLater } from './time/refusal.ts';
 export { type TimerEntry, timersOf } from './time/timers.ts';
 export { bound, checkOptionNames, duration, kind, range, whole } from './validate.ts';
 export {

@@ -6,6 +6,11 @@ export interface ConnStats {
   readonly messagesIn: number;
   /** Messages whose last frame was accepted for sending. */
   readonly messagesOut: number;
+  /**
+   * Messages that were not sent, because they would have exceeded `maxBufferedAmount`: writes that
+   * rejected with a BackpressureError, and messages of `broadcast`.
+   */
+  readonly messagesRefused: number;
   /** Data and control frames. */
   readonly framesIn: number;
   /** Data and control frames. */

@@ -122,6 +122,7 @@ describe('stats', () => {
       bytesIn: 9 + 7 + 7 + 7,
       pingsIn: 1,
       messagesOut: 1,
+      messagesRefused: 0,
       framesOut: 3,
       bytesOut: 7 + 3 + 3,
       pingsOut: 1,

@@ -1,5 +1,5 @@
-import type { Platform, PreparedMessage } from '@ws/conn';
-import { Deferred, rejected } from '@ws/conn/internal';
+import { type Platform, type PreparedMessage, portablePlatform } from '@ws/conn';
+import { Deferred, rejectedLater } from '@ws/conn/internal';
 import type { Backplane, Keep } from './backplane.ts';
 import { encodeEnvelope } from './envelope.ts';
 import { BackplaneError } from './errors.ts';
@@ -25,6 +25,12 @@ const DIGESTS = 3;
  * repairs an outage of its own from the history learns of this loss only by a digest.
  */
 const DIGESTS_OF_LOSS = 12;
+
+/** A promise rejects at once only after a wait: a caller may retry in a loop. */
+type When = typeof AT_ONCE | typeof LATER;
+const AT_ONCE = 'at once';
+/** In a later turn of the event loop. */
+const LATER = 'later';
 
 /** The sessions that do not get a message. An envelope does not contain them. */
 export type Except<Data> = ReadonlySet<Session<Data>> | undefined;
@@ -111,7 +117,8 @@ export class Publications<Data> {
   publish(outgoing: Outgoing<Data>): Promise<Position | undefined> {
     const { channel } = outgoing;
     if (!this.sent.has(channel) && this.sent.size >= MAX_CHANNELS) {
-      return rejected(new BackplaneError(`${MAX_CHANNELS} rooms had messages in the last 20 s`));
+      const error = new BackplaneError(`${MAX_CHANNELS} rooms had messages in the last 20 s`);
+      return rejectedLater(portablePlatform, error);
     }
     const publication = this.#number(outgoing);
     const [messages, bytes] = [this.#unanswered++, this.#unansweredBytes];
@@ -123,11 +130,12 @@ export class Publications<Data> {
     const isTooMuch = this.#unansweredBytes > MAX_UNANSWERED_BYTES && messages > 0;
     if (messages >= MAX_UNANSWERED || isTooMuch) {
       const already = `${messages} messages (${bytes} bytes)`;
-      this.#refuse(publication, `${already} already wait for the backplane; await publish`);
+      this.#refuse(publication, `${already} already wait for the backplane; await publish`, LATER);
     } else if (isUp || this.#waiting.size < MAX_WAITING) {
       this.#waiting.add(publication);
       if (isUp) this.#release(publication);
-    } else this.#refuse(publication, `${MAX_WAITING} messages already wait for the backplane`);
+    } else
+      this.#refuse(publication, `${MAX_WAITING} messages already wait for the backplane`, LATER);
     const { result, returned } = publication;
     return returned === undefined ? result.promise : this.#afterReturn(result.promise, returned);
   }
@@ -153,7 +161,7 @@ export class Publications<Data> {
 
   /** Rejects the waiting publications. */
   stop(): void {
-    for (const publication of this.#waiting) this.#refuse(publication, CLOSED);
+    for (const publication of this.#waiting) this.#refuse(publication, CLOSED, AT_ONCE);
     this.#waiting.clear();
   }
 
@@ -169,7 +177,7 @@ export class Publications<Data> {
 
   /** Rejects the publications that the engine has not answered before its end. */
   end(): void {
-    for (const publication of this.#given) this.#fail(publication, CLOSED);
+    for (const publication of this.#given) this.#fail(publication, CLOSED, AT_ONCE);
   }
 
   /** Whether messages with `through` have not returned from the engine. */
@@ -323,7 +331,7 @@ export class Publications<Data> {
       const bytes = this.encode(sent, counter, previousAt, publication);
       result.resolve(await this.#owner.backplane.publish(channel, bytes, keep));
     } catch (error) {
-      this.#fail(publication, 'the backplane refused a message', error);
+      this.#fail(publication, 'the backplane refused a message', LATER, error);
     }
     this.#given.delete(publication);
     this.#settle(publication);
@@ -332,22 +340,29 @@ export class Publications<Data> {
   /** The publication has waited too long. A message that the engine has may still arrive. */
   #late(publication: Publication<Data>): void {
     const why = `the backplane has not answered for ${PUBLISH_TIMEOUT_MS} ms`;
-    if (this.#waiting.delete(publication)) return this.#refuse(publication, why);
+    if (this.#waiting.delete(publication)) return this.#refuse(publication, why, AT_ONCE);
     publication.result.reject(new BackplaneError(why));
     this.#answered(publication);
   }
 
   /** Rejects a publication that was not sent. The engine will not return it, so no origin is kept. */
-  #refuse(publication: Publication<Data>, why: string): void {
+  #refuse(publication: Publication<Data>, why: string, when: When): void {
     dropOrigin(publication.sent, publication.counter);
-    this.#fail(publication, why);
+    this.#fail(publication, why, when);
     this.#settle(publication);
   }
 
-  #fail({ sent, counter, keep, result }: Publication<Data>, why: string, cause?: unknown): void {
+  #fail(
+    { sent, counter, keep, result }: Publication<Data>,
+    why: string,
+    when: When,
+    cause?: unknown,
+  ): void {
     sent.lost = Math.max(sent.lost, counter);
     if (keep !== undefined) sent.digests = DIGESTS_OF_LOSS;
-    result.reject(new BackplaneError(why, cause === undefined ? {} : { cause }));
+    const error = new BackplaneError(why, cause === undefined ? {} : { cause });
+    if (when === LATER) result.resolve(rejectedLater(portablePlatform, error));
+    else result.reject(error);
   }
 
   #settle(publication: Publication<Data>): void {

@@ -1,5 +1,11 @@
-import { Message, type MessageData, type Platform, type PreparedMessage } from '@ws/conn';
-import { onRejection, RESOLVED, whole } from '@ws/conn/internal';
+import {
+  Message,
+  type MessageData,
+  type Platform,
+  type PreparedMessage,
+  portablePlatform,
+} from '@ws/conn';
+import { onRejection, RESOLVED, rejectedLater, whole } from '@ws/conn/internal';
 import { Audience, type Publication } from './audience.ts';
 import type { BackplaneLink } from './backplane-link.ts';
 import { checkText } from './checks.ts';
@@ -127,16 +133,21 @@ export class Rooms<Data> implements RoomOwner<Data> {
     data: MessageData | PreparedMessage,
     options: PublishOptions<Data>,
   ): Promise<Position | undefined> {
-    const published = this.#publish(name, data, options);
-    onRejection(published, (error) => this.#hub.refused(error));
-    return published;
+    try {
+      const published = this.#publish(name, data, options) ?? NO_POSITION;
+      onRejection(published, (error) => this.#hub.refused(error));
+      return published;
+    } catch (error) {
+      this.#hub.refused(error);
+      return rejectedLater(portablePlatform, error);
+    }
   }
 
-  async #publish(
+  #publish(
     name: string,
     data: MessageData | PreparedMessage,
     options: PublishOptions<Data>,
-  ): Promise<Position | undefined> {
+  ): Promise<Position | undefined> | undefined {
     if (this.#hub.closed) throw new HubClosedError('publish');
     checkPublishOptions('publish', options, PUBLISH_NAMES);
     const settings = this.#states.get(name)?.settings ?? this.#hub.settings.room(name);
@@ -184,7 +195,17 @@ export class Rooms<Data> implements RoomOwner<Data> {
     this.#states.get(name)?.history?.interrupt();
   }
 
-  async history(
+  history(
+    name: string,
+    since: Position | undefined,
+    limit: number | undefined,
+  ): Promise<{ messages: Kept[]; complete: boolean }> {
+    return this.#read(name, since, limit).catch((error: unknown) =>
+      rejectedLater(portablePlatform, error),
+    );
+  }
+
+  async #read(
     name: string,
     since: Position | undefined,
     limit: number | undefined,

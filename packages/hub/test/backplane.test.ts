@@ -1,6 +1,7 @@
 import { type Conn, connPair } from '@ws/conn';
 import { Hub, type HubOptions, type Session } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
+import { retryUntilTimer } from '@ws/tests';
 import { describe, expect, it, vi } from 'vitest';
 
 function node(broker: MemoryBroker, options: HubOptions = {}) {
@@ -172,8 +173,32 @@ describe('a node', () => {
     broker.disconnect();
     const published = Array.from({ length: 1_001 }, (_, i) => hub.room('r').publish(`${i}`));
     await expect(published.at(-1)).rejects.toMatchObject({ code: 'WS_ERR_BACKPLANE' });
+    const retried = await retryUntilTimer(() => hub.room('r').publish('again'));
+    expect(retried).toMatchObject({ code: 'WS_ERR_BACKPLANE' });
     broker.reconnect();
     await Promise.all(published.slice(0, -1));
+  });
+
+  it.each(['publish', 'history'] as const)(
+    'lets timers run in a loop of %s that the engine rejects',
+    async (method) => {
+      const backplane = {
+        ...memoryBackplane(new MemoryBroker()),
+        [method]: () => Promise.reject(new Error('not permitted')),
+      };
+      const hub = new Hub({ backplane, rooms: { r: { history: true, delivery: 'through' } } });
+      await turns();
+      const room = hub.room('r');
+      const call = { publish: () => room.publish('x'), history: () => room.history() }[method];
+      expect(await retryUntilTimer(call)).toMatchObject({ code: 'WS_ERR_BACKPLANE' });
+    },
+  );
+
+  it('lets timers run in a loop of publish after the end of the hub', async () => {
+    const { hub } = node(new MemoryBroker());
+    await hub.close();
+    const publish = (): Promise<unknown> => hub.room('r').publish('x');
+    expect(await retryUntilTimer(publish)).toMatchObject({ code: 'WS_ERR_HUB_CLOSED' });
   });
 
   it('rejects a message that the engine rejects', async () => {

@@ -92,9 +92,10 @@ export class ObsConnection {
       schedule(() => this.#send(id, data), id);
       return result;
     } catch (error) {
-      if (!(error instanceof WebSocketError)) this.#report(error, method);
       // When `schedule` throws, the wait has begun.
       this.#waits.reject(id, error);
+      if (error instanceof WebSocketError) return rejectedLater(portablePlatform, error);
+      this.#report(error, method);
       return rejected(error);
     }
   }

@@ -2,7 +2,7 @@ import {
   addAbortListener,
   Deferred,
   portablePlatform,
-  rejected,
+  rejectedLater,
   removeAbortListener,
   TimeoutError,
 } from '@ws/conn/parts';
@@ -45,7 +45,7 @@ export class Waits {
     missing: () => string,
     finish: (value: never) => T,
   ): Promise<T> {
-    if (signal?.aborted) return rejected(signal.reason);
+    if (signal?.aborted) return rejectedLater(portablePlatform, signal.reason);
     const deferred = new Deferred<unknown>();
     const until = portablePlatform.now() + timeout;
     const expired = (): void =>

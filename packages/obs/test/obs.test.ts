@@ -8,7 +8,7 @@ import {
   ObsRequestError,
   RequestStatus,
 } from '@ws/obs';
-import { nothingUnhandled } from '@ws/tests';
+import { nothingUnhandled, retryUntilTimer } from '@ws/tests';
 import { type FakeObs, noAnswer } from '@ws/tests/obs';
 import { describe, expect, it } from 'vitest';
 import { connected, rejection, reports } from './support.ts';
@@ -474,9 +474,14 @@ describe('Obs.reidentify', () => {
     const refused = obs.call('GetStats', undefined, { signal, timeout: false });
     expect(await rejection(refused)).toBeInstanceOf(BackpressureError);
     expect(getEventListeners(signal, 'abort')).toEqual([]);
+    const retried = await retryUntilTimer(() => obs.call('GetStats'));
+    expect(retried).toBeInstanceOf(BackpressureError);
     await fake.reidentified(1);
     fake.answerReidentify();
     await Promise.all([done, ...calls]);
+    const aborted = AbortSignal.abort('stop');
+    const call = (): Promise<unknown> => obs.call('GetStats', undefined, { signal: aborted });
+    expect(await retryUntilTimer(call)).toBe('stop');
   });
 
   it('rejects held calls when the connection ends', async () => {

@@ -11,7 +11,13 @@ import type { CloseInfo, ConnState } from '../close-info.ts';
 import { ControlFrames, type ControlHandlerName } from '../control/control-frames.ts';
 import type { KeepAliveTarget, PingWait } from '../control/keep-alive.ts';
 import type { PerMessageDeflate } from '../deflate/negotiate.ts';
-import { causeText, TimeoutError, TransportError, transportFailed } from '../errors.ts';
+import {
+  type BackpressureError,
+  causeText,
+  TimeoutError,
+  TransportError,
+  transportFailed,
+} from '../errors.ts';
 import { onRejection } from '../on-rejection.ts';
 import type { Heartbeat, Settings } from '../options.ts';
 import type { Observer } from '../platform/observer.ts';
@@ -25,7 +31,8 @@ import { reportError } from '../report/report.ts';
 import type { ReportedConn } from '../report/report-context.ts';
 import { Deadline, untilOf } from '../time/deadline.ts';
 import type { EndOfTurnTask } from '../time/end-of-turn.ts';
-import { Deferred, RESOLVED, rejected, rejectedLater, resolvedLater } from '../time/promises.ts';
+import { Deferred, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
+import { type Refusal, rejectedLater } from '../time/refusal.ts';
 import type { Transport, TransportSink } from '../transport.ts';
 import { checkClosePayload } from '../write/prepared-message.ts';
 import type { SendQueue } from '../write/send-queue.ts';
@@ -43,6 +50,9 @@ class RareParts {
   readDeadline: Deadline | undefined = undefined;
   writeDeadline: Deadline | undefined = undefined;
   closed: Deferred<CloseInfo> | undefined = undefined;
+  messagesRefused = 0;
+  /** Whether a refusal that no code awaits was reported. */
+  refusalReported = false;
 }
 
 /**
@@ -438,9 +448,33 @@ export class Connection
    * WebSocketError is the connection's, and `closed` has its cause.
    */
   rejected(error: unknown, where: string): Promise<never> {
+    if (error instanceof WebSocketError) return rejectedLater(this.platform, error);
     if (isMistake(error)) fromCaller(error, this.conn, where);
-    this.reportMistake(error, where);
+    this.report(error, where);
     return rejected(error);
+  }
+
+  get messagesRefused(): number {
+    return this.#rare?.messagesRefused ?? 0;
+  }
+
+  countRefused(): void {
+    this.#rareParts().messagesRefused++;
+  }
+
+  refuseMessage(error: BackpressureError): Refusal {
+    this.countRefused();
+    return this.refuse(error, 'writeMessage');
+  }
+
+  /** The first refusal that no code awaits is reported: it has no other trace. */
+  refuse(error: BackpressureError, where: string): Refusal {
+    const rare = this.#rareParts();
+    return rejectedLater(this.platform, error, () => {
+      if (rare.refusalReported) return;
+      rare.refusalReported = true;
+      this.report(error, where);
+    });
   }
 
   /** Calls the observer of the platform. Its error has no effect on the connection. */
@@ -494,7 +528,9 @@ export class Connection
     if (!this.sendQueue.open) return rejectedLater(this.platform, this.sendQueue.error);
     checkClosePayload(payload);
     this.sendClose(payload, undefined);
-    return this.#closeHandshake?.sent === true ? RESOLVED : rejected(this.sendQueue.error);
+    return this.#closeHandshake?.sent === true
+      ? RESOLVED
+      : rejectedLater(this.platform, this.sendQueue.error);
   }
 
   sendHeartbeat(): void {

@@ -1,8 +1,10 @@
 import { PingMessage } from '@ws/codec';
 import type { OwnedBytes } from '@ws/codec/parts';
+import type { BackpressureError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { MessageDecoder } from '../read/message-decoder.ts';
+import type { Refusal } from '../time/refusal.ts';
 import type { SendQueue } from '../write/send-queue.ts';
 import { Pings } from './pings.ts';
 
@@ -17,6 +19,8 @@ export type ControlHandlerName = 'ping handler' | 'pong handler';
 /** The connection of {@link ControlFrames}. */
 export interface ControlFramesOwner {
   readonly sendQueue: SendQueue;
+  /** See `SendQueueOwner.refuse`. */
+  refuse(error: BackpressureError, where: 'ping'): Refusal;
   /** A ping handler or a pong handler threw, or its promise rejected. */
   controlHandlerFailed(error: unknown, where: ControlHandlerName): void;
 }
@@ -42,7 +46,9 @@ export class ControlFrames {
 
   /** The unanswered pings, created with the first one. */
   get pings(): Pings {
-    this.#pings ??= new Pings(this.#platform, this.#maxPendingPings);
+    this.#pings ??= new Pings(this.#platform, this.#maxPendingPings, (error) =>
+      this.#owner.refuse(error, 'ping'),
+    );
     return this.#pings;
   }
 

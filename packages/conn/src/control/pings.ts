@@ -1,6 +1,7 @@
 import { BackpressureError, TimeoutError } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
-import { Deferred, rejected, rejectedLater } from '../time/promises.ts';
+import { Deferred } from '../time/promises.ts';
+import { type Refusal, rejectedLater } from '../time/refusal.ts';
 import { type TimerEntry, timersOf } from '../time/timers.ts';
 
 class Ping implements TimerEntry {
@@ -33,15 +34,18 @@ export class Pings {
   rtt: number = NaN;
   readonly #platform: Platform;
   readonly #most: number;
+  readonly #refuse: (error: BackpressureError) => Refusal;
   readonly #pending: Ping[] = [];
   #count = 0;
   #heartbeat: { readonly payload: Uint8Array; readonly sentAt: number } | undefined;
   /** Why no pong can arrive any more. */
   #over: { readonly reason: unknown } | undefined;
 
-  constructor(platform: Platform, most: number) {
+  /** @param refuse - Returns the promise of a ping that exceeds `most`. */
+  constructor(platform: Platform, most: number, refuse: (error: BackpressureError) => Refusal) {
     this.#platform = platform;
     this.#most = most;
+    this.#refuse = refuse;
   }
 
   /** A payload that no other ping of this connection has. */
@@ -64,7 +68,7 @@ export class Pings {
   ): Promise<number> {
     if (this.#over !== undefined) return rejectedLater(this.#platform, this.#over.reason);
     if (this.#pending.length >= this.#most) {
-      return rejected(
+      return this.#refuse(
         new BackpressureError(`${this.#most} pings are unanswered (option maxPendingPings)`),
       );
     }

@@ -4,7 +4,8 @@ import { ReadPendingError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
-import { handled, rejected, rejectedLater } from '../time/promises.ts';
+import { handled, rejected } from '../time/promises.ts';
+import { rejectedLater } from '../time/refusal.ts';
 import { kind } from '../validate.ts';
 import type { PieceQueue } from './piece-queue.ts';
 
@@ -240,10 +241,15 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
 
   #end<T>(end: T): Promise<T> {
     const { failure } = this.#pieces;
-    return failure === undefined ? Promise.resolve(end) : rejected<T>(failure.reason);
+    return failure === undefined
+      ? Promise.resolve(end)
+      : rejectedLater<T>(this.#platform, failure.reason);
   }
 
   #clash<T>(): Promise<T> {
-    return rejected<T>(new ReadPendingError('a read of the message', 'another'));
+    return rejectedLater<T>(
+      this.#platform,
+      new ReadPendingError('a read of the message', 'another'),
+    );
   }
 }

@@ -4,7 +4,7 @@ import { CloseSentError, ReadPendingError, type TimeoutError } from '../errors.t
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { type DataType, Message } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
-import { rejected } from '../time/promises.ts';
+import { rejectedLater } from '../time/refusal.ts';
 import { DecodeLoop, type DecodeLoopOwner } from './decode-loop.ts';
 import { CHECKED_ONLY, type DecodedEvent, IGNORED, MESSAGE, STEP } from './decoded-event.ts';
 import { messageBlocks } from './message-blocks.ts';
@@ -301,7 +301,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
    */
   next(iterator: object): Promise<IteratorResult<Message, undefined>> {
     const clash = this.#clash('for await');
-    if (clash !== undefined) return rejected(clash);
+    if (clash !== undefined) return rejectedLater(this.platform, clash);
     const message = this.#take('for await', false);
     if (message !== undefined) return Promise.resolve({ done: false, value: message as Message });
     const pending = new PendingResult(iterator);
@@ -311,7 +311,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
 
   #read(name: string, streams: boolean): Promise<ReadResult> {
     const clash = this.#clash(name);
-    if (clash !== undefined) return rejected(clash);
+    if (clash !== undefined) return rejectedLater(this.platform, clash);
     const result = this.#take(name, streams);
     if (result !== undefined) return Promise.resolve(result);
     const pending = new PendingMessage(name);
@@ -462,14 +462,14 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
    */
   receive(handler: MessageHandler): Promise<CloseInfo> {
     const clash = this.#clash('receive');
-    if (clash !== undefined) return rejected(clash);
+    if (clash !== undefined) return rejectedLater(this.platform, clash);
     return this.#startReceive(new ReceiveCall(handler));
   }
 
   /** Drops every message. Resolves as {@link receive} does. */
   discard(): Promise<CloseInfo> {
     const clash = this.#clash('discardReads');
-    if (clash !== undefined) return rejected(clash);
+    if (clash !== undefined) return rejectedLater(this.platform, clash);
     this.#dropPieces('discardReads began');
     if (!this.dropping) this.setPayloadUse(CHECKED_ONLY);
     this.drop();

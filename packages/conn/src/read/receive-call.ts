@@ -3,7 +3,7 @@ import type { CloseInfo } from '../close-info.ts';
 import { Lease } from '../memory/lease.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
-import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
+import { Deferred, RESOLVED } from '../time/promises.ts';
 import { rejectWithEnd } from './pending-read.ts';
 
 /** The callback of `receive`, called with each message. */
@@ -114,8 +114,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   end(error: unknown): void {
     if (this.#outcome === undefined && this.#observer !== undefined) {
       // No code awaits the call, so its stack would name no caller.
-      this.#settled = rejected(error);
-      return this.#notifyObserver();
+      return this.reject(error);
     }
     this.#outcome ??= new Deferred();
     this.#notifyObserver();

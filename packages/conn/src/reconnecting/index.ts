@@ -3,7 +3,7 @@
  *
  * @module
  */
-export type { ReconnectingEnd, ReconnectingState } from './live-conn.ts';
+export type { ReconnectingEnd, ReconnectingState, ReconnectingStats } from './live-conn.ts';
 export type {
   DialFunction,
   ReconnectingConnOptions,

@@ -1,12 +1,13 @@
 import type { CloseInfo } from '../close-info.ts';
 import { internalsOf } from '../conn-internals.ts';
 import type { ConnLike } from '../conn-like.ts';
-import { CloseSentError, ReadPendingError } from '../errors.ts';
+import { BackpressureError, CloseSentError, ReadPendingError } from '../errors.ts';
 import type { Message } from '../message.ts';
 import { onRejection } from '../on-rejection.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
 import type { MessageHandler } from '../read/receive-call.ts';
-import { Deferred, handled, RESOLVED, rejected, rejectedLater } from '../time/promises.ts';
+import { Deferred, handled, RESOLVED, rejected } from '../time/promises.ts';
+import { Refusal, rejectedLater } from '../time/refusal.ts';
 import { kind } from '../validate.ts';
 import type { MessageData } from '../write/payload.ts';
 import { untilAborted } from './abortable-wait.ts';
@@ -27,6 +28,12 @@ export interface ReconnectingEnd {
   readonly error?: unknown;
   /** The messages that no connection has accepted, in the order of the calls. */
   readonly unsent: readonly Message[];
+}
+
+/** The counters of a `ReconnectingConn`. */
+export interface ReconnectingStats {
+  /** Messages that `send` has refused with a BackpressureError. They are not in `unsent`. */
+  readonly messagesRefused: number;
 }
 
 /** The listeners of {@link LiveConn.on}. */
@@ -85,6 +92,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   #sendingBacklog = false;
   /** Resolves when the connection has accepted the backlog, or has ended. */
   #backlogSent: Promise<void> = RESOLVED;
+  #refused = 0;
+  #refusalReported = false;
 
   /** @internal */
   constructor(plan: LivePlan<C>) {
@@ -99,6 +108,11 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     if (this.conn !== undefined) return 'open';
     if (this.#ended !== undefined || this.#closing) return 'closed';
     return this.#conn === undefined ? this.#series.phase : 'waiting';
+  }
+
+  /** A snapshot of the counters, over all connections. */
+  get stats(): ReconnectingStats {
+    return { messagesRefused: this.#refused };
   }
 
   /** The open connection; undefined unless `state` is `open`. */
@@ -123,14 +137,28 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       return rejectedLater(portablePlatform, this.#endReason());
     }
     const { conn } = this;
-    if (conn !== undefined && !this.#sendingBacklog) return conn.send(data);
+    if (conn !== undefined && !this.#sendingBacklog) return this.#counted(conn.send(data));
     try {
       const sent = handled(this.#backlog.add(data));
       if (this.#conn === undefined) this.#dialForMessage();
       return sent;
     } catch (error) {
-      return rejected(error);
+      if (!(error instanceof BackpressureError)) return rejected(error);
+      return this.#counted(rejectedLater(portablePlatform, error, () => this.#ignored(error)));
     }
+  }
+
+  /** Counts a message whose `sent` is rejected with a BackpressureError. */
+  #counted(sent: Promise<void>): Promise<void> {
+    if (sent instanceof Refusal && sent.reason instanceof BackpressureError) this.#refused++;
+    return sent;
+  }
+
+  /** Reports the first refused message whose promise no code awaits. */
+  #ignored(error: unknown): void {
+    if (this.#refusalReported) return;
+    this.#refusalReported = true;
+    this.#plan.report(error, { where: 'send' });
   }
 
   /**
@@ -146,7 +174,9 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     if (typeof handler !== 'function') {
       return rejected(new TypeError(`receive: expected a function, got ${kind(handler)}`));
     }
-    if (this.#receiver !== undefined) return rejected(new ReadPendingError('receive', 'receive'));
+    if (this.#receiver !== undefined) {
+      return rejectedLater(portablePlatform, new ReadPendingError('receive', 'receive'));
+    }
     const receiver: Receiver = { handler, ended: new Deferred() };
     this.#receiver = receiver;
     if (this.#ended !== undefined) settleReceiver(receiver, this.#ended);

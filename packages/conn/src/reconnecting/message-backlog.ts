@@ -70,12 +70,12 @@ export class MessageBacklog {
     const { maxQueuedBytes, maxQueuedMessages } = this.#bounds;
     if (this.#count >= maxQueuedMessages) {
       throw new BackpressureError(
-        `${this.#count} messages wait for a connection, as many as maxQueuedMessages allows`,
+        `the message was not sent: ${this.#count} messages wait for a connection, as many as maxQueuedMessages allows`,
       );
     }
     if (this.#bytes + bytes > maxQueuedBytes) {
       throw new BackpressureError(
-        `${this.#bytes} bytes wait for a connection; ${bytes} more would exceed maxQueuedBytes (${maxQueuedBytes})`,
+        `the message was not sent: ${this.#bytes} bytes wait for a connection; ${bytes} more would exceed maxQueuedBytes (${maxQueuedBytes})`,
       );
     }
   }

@@ -1,3 +1,5 @@
+import { Refusal } from './refusal.ts';
+
 /**
  * The shared resolved promise that every write returns while there is room. It saves an allocation
  * per write.
@@ -11,32 +13,20 @@ const ignore = (): void => {};
  * still get the rejection.
  */
 export function handled<T>(promise: Promise<T>): Promise<T> {
-  promise.then(ignore, ignore);
+  // A Refusal is always handled, and notes each other call of `then`.
+  if (!(promise instanceof Refusal)) promise.then(ignore, ignore);
   return promise;
 }
 
-/** A promise that is rejected and marked as handled. */
-export function rejected<T = never>(reason: unknown): Promise<T> {
-  return handled(Promise.reject<T>(reason));
-}
-
 /**
- * A promise that is rejected in a later turn of the event loop, and marked as handled. It is for
- * calls after the end of a connection: a loop that ignores the error then blocks no other work of
- * the process.
+ * A promise that is rejected and marked as handled: for a mistake in the arguments. A call that a
+ * caller may retry returns the promise of {@link rejectedLater}.
  */
-export function rejectedLater<T = never>(
-  platform: { yield(callback: () => void): void },
-  reason: unknown,
-): Promise<T> {
-  return handled(
-    new Promise<T>((_, reject) => {
-      platform.yield(() => reject(reason));
-    }),
-  );
+export function rejected<T = never>(mistake: unknown): Promise<T> {
+  return handled(Promise.reject<T>(mistake));
 }
 
-/** A promise that resolves in a later turn of the event loop, see {@link rejectedLater}. */
+/** A promise that resolves in a later turn of the event loop: a loop of calls blocks no other work. */
 export function resolvedLater<T>(
   platform: { yield(callback: () => void): void },
   value: T,

@@ -2,7 +2,8 @@ import { TimeoutError } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
 import { duration, kind } from '../validate.ts';
 import { addAbortListener, removeAbortListener } from './abort-listeners.ts';
-import { Deferred, rejected } from './promises.ts';
+import { Deferred } from './promises.ts';
+import { Refusal, rejectedLater } from './refusal.ts';
 import { type TimerEntry, timersOf } from './timers.ts';
 
 /**
@@ -37,9 +38,10 @@ export function withTimeout<T>(
   checkWaitOptions(wait);
   const ms = duration('timeout', wait.timeout, Infinity, false);
   const { signal } = wait;
-  if (signal?.aborted) return rejected(signal.reason);
+  if (signal?.aborted) return rejectedLater(platform, signal.reason);
   const started = start();
-  if (signal === undefined && ms === Infinity) return started;
+  // A Refusal settles in the next turn.
+  if ((signal === undefined && ms === Infinity) || started instanceof Refusal) return started;
   const outcome = new Deferred<T>();
   const entry: TimerEntry = {
     slot: undefined,

@@ -3,7 +3,7 @@ import { utf8Length } from '@ws/codec/internal';
 import { BackpressureError } from '../errors.ts';
 import type { Settings } from '../options.ts';
 import type { Platform } from '../platform/platform.ts';
-import { Deferred, rejected } from '../time/promises.ts';
+import { Deferred } from '../time/promises.ts';
 
 /**
  * Most bytes and frames that one turn of the event loop writes. Above either number a write
@@ -37,8 +37,8 @@ export function hasRoom(settings: Settings, buffered: number, size: number): boo
 }
 
 /**
- * Returns a promise rejected with a BackpressureError when a write for which {@link hasRoom} is
- * false would exceed `maxBufferedAmount`, else undefined: the size of a text was only estimated.
+ * Returns a BackpressureError when a write for which {@link hasRoom} is false would exceed
+ * `maxBufferedAmount`, else undefined: the size of a text was only estimated.
  *
  * @param buffered - As in {@link hasRoom}.
  * @param size - Size of the write in bytes, or in UTF-16 units when `text` is given.
@@ -48,7 +48,7 @@ export function overLimit(
   buffered: number,
   size: number,
   text: string | undefined,
-): Promise<void> | undefined {
+): BackpressureError | undefined {
   const { maxBufferedAmount: limit } = settings;
   // To measure a long text costs more than to send it. A unit has at least one byte, so a text that
   // is over the limit with its units is not measured.
@@ -56,10 +56,8 @@ export function overLimit(
   const bytes = measured ? utf8Length(text) : size;
   if (buffered + bytes <= limit) return undefined;
   const least = text === undefined || measured ? '' : 'at least ';
-  return rejected(
-    new BackpressureError(
-      `${buffered} bytes are already buffered and ${least}${bytes} more would exceed maxBufferedAmount (${limit}); await your writes`,
-    ),
+  return new BackpressureError(
+    `the message was not sent: ${buffered} bytes are already buffered and ${least}${bytes} more would exceed maxBufferedAmount (${limit}); await your writes`,
   );
 }
 

@@ -4,7 +4,8 @@ import { WriteClosedError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { leaseOf } from '../memory/lease.ts';
 import type { Platform } from '../platform/platform.ts';
-import { handled, RESOLVED, rejected, rejectedLater } from '../time/promises.ts';
+import { handled, RESOLVED, rejected } from '../time/promises.ts';
+import { type Refusal, rejectedLater } from '../time/refusal.ts';
 import { detachedError } from './copy-or-reference.ts';
 import { bytesOf, type MessageData, utf8 } from './payload.ts';
 
@@ -15,9 +16,9 @@ export interface FragmentSink {
   /** Number of the writes that `held` counts in bytes. */
   heldWrites: number;
   /** A rejected promise when no message is accepted any more. */
-  rejectionIfClosed(): Promise<void> | undefined;
+  rejectionIfClosed(): Refusal | undefined;
   /** A rejected promise when `size` more bytes would exceed the limit of buffered bytes. */
-  rejectionFor(size: number): Promise<void> | undefined;
+  rejectionFor(size: number): Refusal | undefined;
   /** Whether the connection has not ended. An expired write deadline does not end it. */
   readonly open: boolean;
   /** Sends `bytes[start, end)` as a fragment. Resolves when there is room for the next one. */
@@ -216,17 +217,21 @@ export class MessageWriter implements AsyncDisposable {
     this.#stream?.error(error);
   }
 
-  #rejectionIfClosed(): Promise<void> | undefined {
+  #rejectionIfClosed(): Refusal | undefined {
     if (this.#over === undefined) return this.#sink.rejectionIfClosed();
     return rejectedLater(this.#platform, this.#over);
   }
 
   /** A rejected promise when `size` more bytes of a waiting write are too many. Aborts then. */
-  #rejectionFor(size: number): Promise<void> | undefined {
+  #rejectionFor(size: number): Refusal | undefined {
     const closed = this.#rejectionIfClosed();
     if (closed !== undefined) return closed;
     const rejection = this.#sink.rejectionFor(size);
-    return rejection === undefined ? undefined : this.#watch(rejection);
+    if (rejection === undefined) return undefined;
+    // At once: a later call in this turn must not complete the message without this write.
+    this.#over ??= rejection.reason;
+    rejection.after(() => this.#giveUp(rejection.reason));
+    return rejection;
   }
 
   /** Aborts the message when `call` fails. */
@@ -262,7 +267,7 @@ export class MessageWriter implements AsyncDisposable {
   /** Runs `step` after the earlier calls. */
   #after(step: () => Promise<void>): Promise<void> {
     const before = this.#pending;
-    const pending = before === undefined ? attempt(step) : before.then(step);
+    const pending = before === undefined ? this.#attempt(step) : before.then(step);
     if (pending === RESOLVED) return RESOLVED;
     this.#pending = handled(pending);
     const idle = (): void => {
@@ -270,6 +275,18 @@ export class MessageWriter implements AsyncDisposable {
     };
     pending.then(idle, idle);
     return pending;
+  }
+
+  /**
+   * Runs `step`. Returns a rejected promise when `step` throws, for example the error of a buffer
+   * pool.
+   */
+  #attempt(step: () => Promise<void>): Promise<void> {
+    try {
+      return step();
+    } catch (error) {
+      return rejectedLater(this.#platform, error);
+    }
   }
 
   /** Adds `bytes[at, length)`, fragment by fragment. */
@@ -348,7 +365,7 @@ export class MessageWriter implements AsyncDisposable {
       if (fin) this.#sink.complete(this.#type, this.#bytes);
       return sent;
     } catch (error) {
-      return rejected(error);
+      return rejectedLater(this.#platform, error);
     }
   }
 
@@ -364,18 +381,6 @@ export class MessageWriter implements AsyncDisposable {
     this.#slab = undefined;
     this.#fill = 0;
     slab?.release();
-  }
-}
-
-/**
- * Runs `step`. Returns a rejected promise when `step` throws, for example the error of a buffer
- * pool.
- */
-function attempt(step: () => Promise<void>): Promise<void> {
-  try {
-    return step();
-  } catch (error) {
-    return rejected(error);
   }
 }
 

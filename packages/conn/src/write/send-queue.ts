@@ -14,7 +14,8 @@ import { onRejection } from '../on-rejection.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
 import type { Observer } from '../platform/observer.ts';
 import { viewOf } from '../platform/platform.ts';
-import { Deferred, RESOLVED, rejected, rejectedLater } from '../time/promises.ts';
+import { Deferred, RESOLVED } from '../time/promises.ts';
+import { type Refusal, rejectedLater } from '../time/refusal.ts';
 import type { Transport } from '../transport.ts';
 import { kind } from '../validate.ts';
 import { hasRoom, isTurnFull, overLimit, type TurnBudget, WaitingWriters } from './backpressure.ts';
@@ -58,6 +59,10 @@ export interface SendQueueOwner extends UnsentFramesOwner {
   observe(event: (observer: Observer) => unknown): void;
   /** Reports an error unless it is the connection's. */
   reportMistake(error: unknown, where: string): void;
+  /** Counts a message that exceeds `maxBufferedAmount`, and returns the promise of its writer. */
+  refuseMessage(error: BackpressureError): Refusal;
+  /** Returns the promise of a call that exceeds a bound. `where` is the method of the caller. */
+  refuse(error: BackpressureError, where: string): Refusal;
   /** Aborts when `result` of a transport's method is a promise that rejects. */
   watchTransport(method: 'cork' | 'uncork' | 'end', result: unknown): void;
 }
@@ -374,17 +379,15 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
    * @param waitingBytes - Bytes that were accepted earlier and are not in this queue yet, with the
    *   cost of each write that waits.
    */
-  rejectionFor(
-    size: number,
-    text: string | undefined,
-    waitingBytes: number,
-  ): Promise<void> | undefined {
+  rejectionFor(size: number, text: string | undefined, waitingBytes: number): Refusal | undefined {
     const rejection = this.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
     // A UTF-16 unit has three bytes at most. Only text close to the limit is measured.
     if (this.#hasRoom(text === undefined ? size : size * 3, waitingBytes)) return undefined;
-    const { settings } = this.owner.shared;
-    return overLimit(settings, this.bufferedAmount + waitingBytes, size, text);
+    const { owner } = this;
+    const { settings } = owner.shared;
+    const error = overLimit(settings, this.bufferedAmount + waitingBytes, size, text);
+    return error === undefined ? undefined : owner.refuseMessage(error);
   }
 
   /** Whether a message of `size` bytes is accepted now. `waitingBytes` as in {@link rejectionFor}. */
@@ -401,7 +404,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   }
 
   /** A rejected promise when no message is accepted any more. */
-  rejectionIfClosed(): Promise<void> | undefined {
+  rejectionIfClosed(): Refusal | undefined {
     const { error } = this;
     if (error === undefined) return undefined;
     // The write after the deadline ends the connection. The deadline itself does not.
@@ -476,7 +479,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     } catch (error) {
       if (own) this.owner.abort(unwritten(error));
       else this.owner.reportMistake(error, 'writeControl');
-      return rejected(error);
+      return rejectedLater(this.owner.shared.platform, error);
     }
     if (this.unsentBytes >= LARGEST_SLAB) this.#write();
     else this.owner.flushAtEndOfTurn();
@@ -494,11 +497,10 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const { maxPendingPings } = this.owner.shared.settings;
     this.#controls ??= new ControlQueue();
     if (this.#controls.add(opcode, bytes, start, end, own, maxPendingPings)) return RESOLVED;
-    return rejected(
-      new BackpressureError(
-        `${this.#controlFrames()} pings are already waiting for the peer (option maxPendingPings)`,
-      ),
+    const error = new BackpressureError(
+      `${this.#controlFrames()} pings are already waiting for the peer (option maxPendingPings)`,
     );
+    return this.owner.refuse(error, 'writeControl');
   }
 
   /**

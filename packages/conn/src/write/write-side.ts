@@ -4,6 +4,7 @@ import { type Compressor, StreamCompressor } from '../deflate/compressor.ts';
 import { SCRATCH } from '../deflate/engine-pool.ts';
 import type { DataType } from '../message.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
+import type { Refusal } from '../time/refusal.ts';
 import { BackgroundDeflate } from './background-deflate.ts';
 import { WRITE_COST } from './backpressure.ts';
 import { detachedError, owned, type RetainedBytes, retain } from './copy-or-reference.ts';
@@ -100,11 +101,11 @@ export class WriteSide implements FragmentSink {
     return this.waitingBytes + writes * WRITE_COST;
   }
 
-  rejectionIfClosed(): Promise<void> | undefined {
+  rejectionIfClosed(): Refusal | undefined {
     return this.sendQueue.rejectionIfClosed();
   }
 
-  rejectionFor(size: number): Promise<void> | undefined {
+  rejectionFor(size: number): Refusal | undefined {
     return this.sendQueue.rejectionFor(size, undefined, this.#waitingCost());
   }
 
@@ -297,7 +298,7 @@ export class WriteSide implements FragmentSink {
    */
   nextWriter(type: number, queue: boolean, compress?: boolean): Promise<MessageWriter> {
     const rejection = this.rejectionIfClosed();
-    if (rejection !== undefined) return rejection as Promise<never>;
+    if (rejection !== undefined) return rejection;
     const open = (): MessageWriter => {
       const { platform, slabs, settings } = this.#owner.shared;
       const writer = new MessageWriter(type, this, platform, slabs, settings.writeBufferSize);
@@ -314,7 +315,7 @@ export class WriteSide implements FragmentSink {
     const before = this.#writer;
     if (!this.#isBusy()) return Promise.resolve(open());
     const tooMany = this.rejectionFor(0);
-    if (tooMany !== undefined) return tooMany as Promise<never>;
+    if (tooMany !== undefined) return tooMany;
     if (queue) return this.#enqueue(0, openInTurn);
     this.#skipQueue++;
     let waits = true;

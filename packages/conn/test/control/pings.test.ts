@@ -3,13 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { Pings } from '../../src/control/pings.ts';
 import { BackpressureError, Conn, PongMessage } from '../../src/index.ts';
 import { Deferred } from '../../src/time/promises.ts';
+import { rejectedLater } from '../../src/time/refusal.ts';
 import { identityPlatform, NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 import { wired } from '../wired.ts';
 
 /** Pings whose frames are dropped, and the result of each. */
 function pingsOf(most = 10) {
   const platform = new FakePlatform();
-  const pings = new Pings(platform, most);
+  const pings = new Pings(platform, most, (error) => rejectedLater(platform, error));
   const seen: string[] = [];
   const ping = (name: string, timeout = Infinity): Promise<number> => {
     const answer = pings.add(Buffer.from(name), timeout, () => Promise.resolve());

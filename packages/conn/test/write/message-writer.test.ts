@@ -3,6 +3,7 @@ import { FakePlatform, naiveDecode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { BinaryMessage, PingMessage, TextMessage, WriteClosedError } from '../../src/index.ts';
 import { Deferred, RESOLVED } from '../../src/time/promises.ts';
+import { rejectedLater } from '../../src/time/refusal.ts';
 import { type FragmentSink, MessageWriter } from '../../src/write/message-writer.ts';
 import { type Wired, wired } from '../wired.ts';
 
@@ -22,8 +23,9 @@ function writerOf(type: number = TextMessage, pool: SlabSource = sharedSlabPool(
     heldWrites: 0,
     open: true,
     rejectionIfClosed: () =>
-      state.refused === undefined ? undefined : Promise.reject(state.refused),
-    rejectionFor: () => (state.refusal === undefined ? undefined : Promise.reject(state.refusal)),
+      state.refused === undefined ? undefined : rejectedLater(platform, state.refused),
+    rejectionFor: () =>
+      state.refusal === undefined ? undefined : rejectedLater(platform, state.refusal),
     fragment(opcode, fin, bytes, start, end) {
       if (state.throws !== undefined) throw state.throws;
       chunks.push(bytes);

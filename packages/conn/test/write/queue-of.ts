@@ -4,6 +4,7 @@ import { expect } from 'vitest';
 import { ConnShared } from '../../src/connection/shared.ts';
 import { BinaryMessage, type BufferPool, type ConnSettings } from '../../src/index.ts';
 import { resolveSettings } from '../../src/options.ts';
+import { rejectedLater } from '../../src/time/refusal.ts';
 import { SendQueue, type SendQueueOwner } from '../../src/write/send-queue.ts';
 
 /** A transport that records the order of its calls. */
@@ -71,6 +72,8 @@ export function queueOf(
     flushAtEndOfTurn: () => void asked.push('flush'),
     observe: (event) => void event(observer),
     reportMistake: () => {},
+    refuseMessage: (error) => rejectedLater(platform, error),
+    refuse: (error) => rejectedLater(platform, error),
     watchTransport: () => {},
     abort(error) {
       aborted.push(error);

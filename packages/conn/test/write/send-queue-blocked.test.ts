@@ -10,9 +10,12 @@ import {
 import { RESOLVED } from '../../src/time/promises.ts';
 import { bytesOf, queueOf, stateOf } from './queue-of.ts';
 
+const REFUSED =
+  'the message was not sent: 50 bytes are already buffered and 51 more would exceed maxBufferedAmount (100); await your writes';
+
 describe('the buffered amount', () => {
   it('is limited to maxBufferedAmount, counted as UTF-8', async () => {
-    const { sendQueue, block } = queueOf({ maxBufferedAmount: 100, highWaterMark: 50 });
+    const { sendQueue, block, errorOf } = queueOf({ maxBufferedAmount: 100, highWaterMark: 50 });
     block(48);
     expect(sendQueue.bufferedAmount).toBe(50);
     expect(sendQueue.rejectionFor(50, undefined, 0)).toBeUndefined();
@@ -25,16 +28,17 @@ describe('the buffered amount', () => {
       [51, 'x'.repeat(51), 0],
       [26, 'é'.repeat(26), 0],
     ] as const)
-      await expect(sendQueue.rejectionFor(size, text, waiting)).rejects.toBeInstanceOf(
+      expect(await errorOf(sendQueue.rejectionFor(size, text, waiting))).toBeInstanceOf(
         BackpressureError,
       );
-    await expect(sendQueue.rejectionFor(51, undefined, 0)).rejects.toThrow(
-      '50 bytes are already buffered and 51 more would exceed maxBufferedAmount (100); await your writes',
-    );
-    await expect(sendQueue.text(TextMessage, 'x'.repeat(51))).rejects.toThrow(BackpressureError);
-    await expect(sendQueue.message(TextMessage, new Uint8Array(51), 0, 51)).rejects.toThrow(
+    expect(await errorOf(sendQueue.rejectionFor(51, undefined, 0))).toMatchObject({
+      message: `websocket: ${REFUSED}`,
+    });
+    expect(await errorOf(sendQueue.text(TextMessage, 'x'.repeat(51)))).toBeInstanceOf(
       BackpressureError,
     );
+    const message = sendQueue.message(TextMessage, new Uint8Array(51), 0, 51);
+    expect(await errorOf(message)).toBeInstanceOf(BackpressureError);
     expect(await stateOf(sendQueue.message(TextMessage, new Uint8Array(51), 0, 51, true))).toBe(
       'pending',
     );
@@ -181,9 +185,9 @@ describe('SendQueue after its end', () => {
 
 describe('bytes that wait for an open writer', () => {
   it('count against maxBufferedAmount', async () => {
-    const { sendQueue } = queueOf({ maxBufferedAmount: 100, highWaterMark: 50 });
+    const { sendQueue, errorOf } = queueOf({ maxBufferedAmount: 100, highWaterMark: 50 });
     expect(sendQueue.rejectionFor(40, undefined, 60)).toBeUndefined();
-    await expect(sendQueue.rejectionFor(40, undefined, 61)).rejects.toBeInstanceOf(
+    expect(await errorOf(sendQueue.rejectionFor(40, undefined, 61))).toBeInstanceOf(
       BackpressureError,
     );
   });

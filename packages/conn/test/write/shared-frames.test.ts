@@ -470,7 +470,11 @@ class World {
     }
     const reached = ends.filter(({ conn, expired }) => conn.state === 'open' && !expired);
     let accepted = reached.length;
-    for (const { conn } of reached) conn.writeMessage(type, data).catch(() => accepted--);
+    for (const { conn } of reached) {
+      const { messagesRefused } = conn.stats;
+      conn.writeMessage(type, data).catch(() => {});
+      accepted -= conn.stats.messagesRefused - messagesRefused;
+    }
     await ready();
     return accepted;
   }
