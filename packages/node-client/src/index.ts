@@ -56,7 +56,12 @@ export {
   WriteClosedError,
   type WriteOptions,
 } from '@ws/conn';
-export type { ReconnectingEnd, ReconnectingState, ReconnectingStats, RetryDecision } from '@ws/conn/reconnecting';
+export type {
+  ReconnectingEnd,
+  ReconnectingState,
+  ReconnectingStats,
+  RetryDecision,
+} from '@ws/conn/reconnecting';
 export {
   type CompressionBackend,
   type CompressionSettings,
