@@ -207,7 +207,7 @@ describe('a message that was refused', () => {
     ],
     ['catch', (promise) => promise.catch(() => {})],
     ['then', (promise) => promise.then(undefined, () => {})],
-    ['Promise.all', (promise) => Promise.all([promise, 1]).catch(() => {})],
+    ['Promise.all', (promise) => Promise.all([promise, promise]).catch(() => {})],
     ['return of an async function', (promise) => (async () => promise)().catch(() => {})],
   ])('is counted and not reported with %s', async (_, wait) => {
     const { conn, platform, report } = await refusing();
