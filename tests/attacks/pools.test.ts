@@ -84,7 +84,7 @@ describe('pooled memory', () => {
         .catch(() => {});
       feed(frame('server', 2, 'lent'));
       await platform.settle();
-      expect(thrown(() => lent!.data)).toContain('used after its handler was done');
+      expect(thrown(() => lent!.borrow())).toContain('used after its handler was done');
       await end();
       return {
         poison: [...poison].map((byte) => `0x${byte.toString(16).toUpperCase()}`).join(),

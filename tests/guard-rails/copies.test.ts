@@ -163,7 +163,7 @@ describe('a message of several reads', () => {
     const lent = new Set<ArrayBufferLike>();
     const written = memoryOfLargeWrites(transport);
     const echoing = conn.receive((message) => {
-      lent.add(message.data.buffer);
+      lent.add(message.borrow().buffer);
       return conn.send(message);
     });
     await turn();

@@ -96,7 +96,7 @@ const READS: readonly { says: string; chunksOf: (role: Role) => Uint8Array[] }[]
 
 /** Ways to read everything without keeping it. */
 const WAYS: readonly { says: string; run: (conn: Conn) => Promise<unknown> }[] = [
-  { says: 'receive', run: (conn) => conn.receive((message) => void message.data) },
+  { says: 'receive', run: (conn) => conn.receive((message) => void message.borrow()) },
   { says: 'receive, echoing', run: (conn) => conn.receive((message) => conn.send(message)) },
   {
     says: 'receive, waiting',

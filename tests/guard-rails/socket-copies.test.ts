@@ -33,7 +33,7 @@ function bytesFrom(memory: ArrayBufferLike, writes: readonly (readonly Place[])[
 function echoing(lent: ArrayBufferLike[]): (conn: Conn) => Promise<unknown> {
   return (conn) =>
     conn.receive((message) => {
-      lent.push(message.data.buffer);
+      lent.push(message.borrow().buffer);
       return conn.send(message);
     });
 }

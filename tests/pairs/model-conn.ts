@@ -207,7 +207,7 @@ export class ModelConn {
 
   /** Handles every third message in a later turn, and every third one after a round trip. */
   #handle(message: BorrowedMessage): Promise<void> | undefined {
-    const bytes = Buffer.from(message.data);
+    const bytes = Buffer.from(message.borrow());
     this.#take(bytes);
     if (this.#throws) {
       this.#stopped = 'the handler of receive had thrown';
@@ -219,7 +219,8 @@ export class ModelConn {
       () => this.conn.ping().catch(() => {}),
     ];
     return waits[this.received.length % 3]!()?.then(() => {
-      if (!bytes.equals(message.data)) this.violation ??= 'the bytes of a pending handler changed';
+      if (!bytes.equals(message.borrow()))
+        this.violation ??= 'the bytes of a pending handler changed';
     });
   }
 

@@ -73,7 +73,7 @@ describe('runCommands', () => {
       make: planted((conn) => ({
         receive: (handler) =>
           conn.receive((message) =>
-            handler(replaced(message, { data: message.data.subarray(0, -1) })),
+            handler(replaced(message, { borrow: () => message.borrow().subarray(0, -1) })),
           ),
       })),
     },

@@ -204,7 +204,9 @@ export function flowSuite(connector: Connector): void {
       const random = new Random(7);
       await Promise.all(
         connections.map(async ({ conn, peer }, at) => {
-          conn.receive((message) => void conn.send(bytes ? message.data : message)).catch(() => {});
+          conn
+            .receive((message) => void conn.send(bytes ? message.borrow() : message))
+            .catch(() => {});
           const seed = (i: number): number => 1 + at * 1_000 + i;
           for (let i = 0; i < 3 * sizes.length; i++) {
             // While the peer does not read, our writes wait and messages of the other connections arrive.

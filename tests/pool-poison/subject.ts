@@ -99,8 +99,8 @@ export class Subject {
     const { conn, delivered } = this;
     if (reading === 'receive' || reading === 'echo') {
       await conn.receive((message) => {
-        delivered.take(message.data);
-        if (reading === 'echo') return conn.writeMessage(message.type, message.data);
+        delivered.take(message.borrow());
+        if (reading === 'echo') return conn.writeMessage(message.type, message.borrow());
         return undefined;
       });
     } else if (reading === 'messages') {

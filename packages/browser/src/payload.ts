@@ -42,6 +42,11 @@ export class PageMessage extends Message {
     return this.data.length;
   }
 
+  /** As `data`: in a page nothing is borrowed. */
+  borrow(): Uint8Array {
+    return this.data;
+  }
+
   /** A copy of the message. */
   copy(): Message {
     return new PageMessage(this.type, this.data.slice());

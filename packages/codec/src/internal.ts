@@ -17,5 +17,5 @@ export { MAX_CONTROL_PAYLOAD } from './limits.ts';
 export { detachedChunk } from './memory/detached-chunk.ts';
 export { Pool } from './memory/pool.ts';
 export { LARGEST_SLAB, NO_BYTES } from './memory/slab.ts';
-export { poolGuard } from './pool-guard.ts';
+export { poolGuard, poolsAreDebugged } from './pool-guard.ts';
 export { utf8Length } from './text/utf8.ts';

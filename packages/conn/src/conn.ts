@@ -401,10 +401,11 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /**
    * Calls `handler` with every message until the connection ends. This is the fastest way to read:
-   * it allocates nothing for a message.
+   * it allocates nothing for a message. `data`, `text()`, `json()` and `copy()` return values that
+   * you may keep.
    *
-   * The {@link BorrowedMessage} is valid until the handler returns. If the handler returns a
-   * promise, the message is valid until that settles, and the next message waits for it. Meanwhile
+   * The {@link BorrowedMessage} object is valid until the handler returns. If the handler returns a
+   * promise, the object is valid until that settles, and the next message waits for it. Meanwhile
    * pings are answered and messages are read ahead.
    *
    * @returns How the connection ended, for close codes 1000, 1001 and 1005.

@@ -1,3 +1,4 @@
+import { poolsAreDebugged } from '@ws/codec/internal';
 import { type BinaryMessage, type OwnedBytes, TextMessage } from '@ws/codec/parts';
 import { copyOf } from './memory/copy.ts';
 import type { Lease } from './memory/lease.ts';
@@ -5,6 +6,9 @@ import type { Platform } from './platform/platform.ts';
 
 /** The part of a platform that a message needs. */
 export type TextDecoding = Pick<Platform, 'decodeUtf8'>;
+
+/** The part of a platform that a borrowed message needs. */
+export type MessagePlatform = Pick<Platform, 'decodeUtf8' | 'overwritesLentBytes'>;
 
 /** The type of a data message: `TextMessage` (1) or `BinaryMessage` (2). */
 export type DataType = typeof TextMessage | typeof BinaryMessage;
@@ -61,25 +65,35 @@ export class Message {
   json(): unknown {
     return JSON.parse(this.text());
   }
+
+  /** As {@link text}, so that `String(message)` and `JSON.parse(message)` see the payload. */
+  toString(): string {
+    return this.text();
+  }
+
+  /** As {@link text}: `JSON.stringify` writes a message as a string. */
+  toJSON(): string {
+    return this.text();
+  }
 }
 
 /**
- * The message that the handler of `receive` gets. Later messages use the same object again. It is
- * valid until the handler returns or, when the handler returned a promise, until that promise
- * settles. `copy()` returns a {@link Message} to keep.
+ * The message that the handler of `receive` gets. Later messages use the same object again. The
+ * object is valid until the handler returns or, when the handler returned a promise, until that
+ * promise settles. The results of its methods are yours to keep, except that of {@link borrow}.
  *
- * `send` and `writeMessage` accept it directly and create no view of its bytes.
+ * `send` and `writeMessage` accept it directly. They copy nothing and create no view of its bytes.
  *
  * @example
  * ```ts
- * import { connPair, type Message } from '@ws/conn';
+ * import { connPair } from '@ws/conn';
  *
  * const [client, server] = connPair();
- * const kept: Message[] = [];
- * void server.receive((message) => void kept.push(message.copy()));
+ * const kept: Uint8Array[] = [];
+ * void server.receive((message) => void kept.push(message.data));
  * await client.send('hello');
  * await client.close();
- * console.log(kept[0]?.text()); // hello
+ * console.log(kept[0]?.length); // 5
  * ```
  */
 export class BorrowedMessage {
@@ -95,35 +109,51 @@ export class BorrowedMessage {
   /** Whether the bytes may be read: only while the handler has the message. */
   #valid = false;
   #view: Uint8Array | undefined;
+  #data: OwnedBytes | undefined;
+  /** @internal Whether the lent bytes are overwritten when the handler has finished. */
+  readonly overwritten: boolean;
   readonly #platform: TextDecoding;
 
   /** @internal */
-  constructor(platform: TextDecoding) {
+  constructor(platform: MessagePlatform) {
     this.#platform = platform;
+    this.overwritten = platform.overwritesLentBytes === true || poolsAreDebugged();
     this.bytes = NONE;
   }
 
   /** `TextMessage` (1) or `BinaryMessage` (2). */
   get type(): DataType {
+    this.check();
     return this.#type;
   }
 
   /** Whether this is a text message. */
   get isText(): boolean {
-    return this.#type === TextMessage;
+    return this.type === TextMessage;
   }
 
   /** Bytes of payload. */
   get length(): number {
+    this.check();
     return this.end - this.start;
   }
 
   /**
-   * A view of the payload, created on first use. Borrowed: it shows other bytes after the handler
-   * has finished. Its buffer is larger than the message and contains other messages: transfer the
-   * bytes of {@link copy} to another thread, not these.
+   * The payload, which you own: a copy, made at the first access. Until the handler has finished,
+   * each access returns the same bytes.
    */
-  get data(): Uint8Array {
+  get data(): OwnedBytes {
+    this.check();
+    this.#data ??= copyOf(this.bytes, this.start, this.end);
+    return this.#data;
+  }
+
+  /**
+   * A view of the payload, without a copy. The bytes are borrowed: they are valid until the handler
+   * has finished, and show other data later. The buffer of the view is larger than the message and
+   * contains other messages: transfer {@link data} to another thread, not this view.
+   */
+  borrow(): Uint8Array {
     this.check();
     // Not `subarray`: a chunk of Node is a Buffer, whose `slice` does not copy.
     const { bytes } = this;
@@ -144,6 +174,16 @@ export class BorrowedMessage {
    */
   json(): unknown {
     return JSON.parse(this.text());
+  }
+
+  /** As {@link text}, so that `String(message)` and `JSON.parse(message)` see the payload. */
+  toString(): string {
+    return this.text();
+  }
+
+  /** As {@link text}: `JSON.stringify` writes a message as a string. */
+  toJSON(): string {
+    return this.text();
   }
 
   /** A copy of the message, to keep. */
@@ -172,6 +212,7 @@ export class BorrowedMessage {
   takeBack(): void {
     this.#valid = false;
     this.#view = undefined;
+    this.#data = undefined;
   }
 
   /** @internal Releases the memory: no other message follows in it. */
@@ -183,7 +224,7 @@ export class BorrowedMessage {
   check(): void {
     if (!this.#valid) {
       throw new TypeError(
-        'a BorrowedMessage was used after its handler was done; keep copy() instead',
+        'a BorrowedMessage was used after its handler was done; keep its data or a copy() instead',
       );
     }
   }

@@ -2,6 +2,7 @@ import { Buffer, isAscii, isUtf8, transcode } from 'node:buffer';
 import { randomFillSync } from 'node:crypto';
 import type { Platform } from '@ws/conn';
 import { TurnQueue } from '@ws/conn/internal';
+import { debug } from './debug.ts';
 import { nodeDeflate } from './deflate/zlib-deflate.ts';
 import { diagnostics } from './diagnostics.ts';
 
@@ -220,5 +221,8 @@ export const nodePlatform: Platform = {
     process.emitWarning(text);
   },
   deflate: nodeDeflate,
+  get overwritesLentBytes() {
+    return debug.enabled;
+  },
   observer: diagnostics,
 };

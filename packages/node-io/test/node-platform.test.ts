@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { nodePlatform } from '../src/index.ts';
@@ -266,5 +267,28 @@ describe('nodePlatform.view', () => {
   it('does not keep large memory alive', () => {
     const large = new Uint8Array(65_537);
     expect(nodePlatform.view!(large, 0, 1)).not.toBe(nodePlatform.view!(large, 0, 1));
+  });
+});
+
+describe('nodePlatform.overwritesLentBytes', () => {
+  it.each([
+    ['ws', true],
+    ['', false],
+  ])('with NODE_DEBUG=%s is %s', (value, expected) => {
+    const program = `
+      import { connPair } from '@ws/conn';
+      import { nodePlatform } from '@ws/node-io';
+      const [client, server] = connPair({ platform: nodePlatform });
+      let view;
+      void server.receive((message) => { view = message.borrow(); });
+      await client.send('borrowed');
+      await client.close();
+      console.log(view[0] === 0xdd);`;
+    const { stdout } = spawnSync(
+      process.execPath,
+      ['--conditions=@ws/source', '--import', 'tsx', '--input-type=module', '-e', program],
+      { cwd: import.meta.dirname, env: { ...process.env, NODE_DEBUG: value }, encoding: 'utf8' },
+    );
+    expect(stdout.trim()).toBe(String(expected));
   });
 });

@@ -30,7 +30,7 @@ export function decode(
 ): Fields {
   let value: unknown;
   try {
-    value = encoding === undefined ? message.json() : encoding.decode(new Uint8Array(message.data));
+    value = encoding === undefined ? message.json() : encoding.decode(message.data);
   } catch (cause) {
     throw new ObsProtocolError('a message cannot be decoded', { cause });
   }

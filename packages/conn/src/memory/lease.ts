@@ -1,5 +1,6 @@
 import { sharedMessageBuffers } from '@ws/codec';
 import { poolGuard } from '@ws/codec/internal';
+import { copyOf } from './copy.ts';
 
 /** The owner of the memory of a {@link Lease}. */
 export interface LeaseHome {
@@ -42,6 +43,11 @@ export class Lease {
   /** A lease of `bytes` that belong to no pool. */
   static of(bytes: Uint8Array): Lease {
     return new Lease(bytes, nowhere);
+  }
+
+  /** A lease of a copy of `bytes[start, end)`. The last release fills the copy with 0xDD. */
+  static overwritten(bytes: Uint8Array, start: number, end: number): Lease {
+    return new Lease(copyOf(bytes, start, end), overwritten);
   }
 
   /**
@@ -87,6 +93,13 @@ export class Lease {
 const messageBuffers: LeaseHome = {
   takeBack({ memory }) {
     sharedMessageBuffers().give(memory);
+    return false;
+  },
+};
+
+const overwritten: LeaseHome = {
+  takeBack({ memory }) {
+    if (memory.byteLength > 0) memory.fill(0xdd);
     return false;
   },
 };

@@ -63,6 +63,12 @@ export interface Platform {
    * belong to it.
    */
   readonly base?: Platform | undefined;
+  /**
+   * Whether the bytes that a handler of `receive` has borrowed are overwritten with 0xDD when the
+   * handler has finished, so that a test finds a view that was kept. For debugging: each message
+   * costs a copy. Default: whether `debugPools` was called.
+   */
+  readonly overwritesLentBytes?: boolean | undefined;
   /** Receives the events of connections. Absent when no program can subscribe. */
   readonly observer?: Observer | undefined;
 }

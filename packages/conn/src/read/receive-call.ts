@@ -1,4 +1,3 @@
-import { poolGuard } from '@ws/codec/internal';
 import type { CloseInfo } from '../close-info.ts';
 import { Lease } from '../memory/lease.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
@@ -149,15 +148,15 @@ export class ReceiveCall extends Promise<CloseInfo> {
     lease: Lease | undefined,
     owner: ReceiveCallOwner,
   ): void {
-    if (lease === undefined && start < end && poolGuard('message') !== undefined) {
-      return this.#callWithCopy(type, bytes, start, end, owner);
-    }
     // Each connection has its own BorrowedMessage. A handler that keeps this object never sees
     // bytes of another connection.
     this.#borrowed ??= new BorrowedMessage(owner.platform);
     const borrowed = this.#borrowed;
-    borrowed.lend(type, bytes, start, end);
-    borrowed.lease = lease;
+    if (borrowed.overwritten) this.#lendCopy(type, bytes, start, end, lease);
+    else {
+      borrowed.lend(type, bytes, start, end);
+      borrowed.lease = lease;
+    }
     try {
       const result = this.handler!(borrowed);
       // Writes return `RESOLVED` while there is room. That promise has already resolved, so the
@@ -171,20 +170,23 @@ export class ReceiveCall extends Promise<CloseInfo> {
     }
   }
 
-  /**
-   * Pool debugging: the handler gets pooled memory, which is overwritten when the handler has
-   * finished.
-   */
-  #callWithCopy(
+  /** For debugging: lends a copy, which is overwritten when the handler has finished. */
+  #lendCopy(
     type: DataType,
     bytes: Uint8Array,
     start: number,
     end: number,
-    owner: ReceiveCallOwner,
+    lease: Lease | undefined,
   ): void {
-    const lease = Lease.acquire(end - start);
-    lease.bytes.set(bytes.subarray(start, end));
-    this.call(type, lease.bytes, 0, end - start, lease, owner);
+    const borrowed = this.#borrowed!;
+    let copy: Lease;
+    try {
+      copy = Lease.overwritten(bytes, start, end);
+    } finally {
+      lease?.release();
+    }
+    borrowed.lend(type, copy.bytes, 0, end - start);
+    borrowed.lease = copy;
   }
 
   /**

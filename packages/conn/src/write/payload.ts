@@ -41,7 +41,8 @@ export function bytesOf(data: unknown, method: string): Uint8Array {
     if (data.byteLength === 0) viewOf(data);
     return data;
   }
-  if (data instanceof Message || data instanceof BorrowedMessage) return bytesOf(data.data, method);
+  if (data instanceof Message) return bytesOf(data.data, method);
+  if (data instanceof BorrowedMessage) return bytesOf(data.borrow(), method);
   if (ArrayBuffer.isView(data) || data instanceof ArrayBuffer || kind(data) === 'SharedArrayBuffer')
     return viewOf(data as ArrayBufferView | ArrayBuffer);
   const isObject = typeof data === 'object' && data !== null;

@@ -463,7 +463,7 @@ describe('a message of the peer', () => {
     const { conn, source, transport, sent } = compressing();
     const answers: Promise<unknown>[] = [];
     void conn.receive((message) => {
-      const buffer = message.data.buffer as ArrayBuffer;
+      const buffer = message.borrow().buffer as ArrayBuffer;
       structuredClone(buffer, { transfer: [buffer] });
       answers.push(
         conn.send(message).then(

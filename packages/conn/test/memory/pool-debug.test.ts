@@ -14,27 +14,28 @@ debugPools();
 /** Nothing is compressed here. */
 const NO_SOURCE = {} as DeflateSource;
 
+const isOverwritten = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0xdd);
 const isPoison = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0xdb);
 
 describe('the debug mode of pools', () => {
   it.each([1, 100, 5_000, 60_000, 200_000])(
-    'fills a borrowed message of %d bytes with 0xDB when the handler has returned',
+    'fills a borrowed message of %d bytes with 0xDD when the handler has returned',
     async (size) => {
       const { conn, platform, feed, frame } = wired('server');
       const views: Uint8Array[] = [];
       let kept: BorrowedMessage | undefined;
       const reading = conn.receive((message) => {
-        expect(message.data.every((byte) => byte === 7) && message.data.length).toBe(size);
+        expect(message.borrow().every((byte) => byte === 7) && message.length).toBe(size);
         kept = message;
-        views.push(message.data);
+        views.push(message.borrow());
       });
       feed(frame(2, new Uint8Array(size).fill(7)));
       await platform.settle();
-      expect(views.map(isPoison)).toEqual([true]);
-      expect(() => kept!.data).toThrow('after its handler was done');
+      expect(views.map(isOverwritten)).toEqual([true]);
+      expect(() => kept!.borrow()).toThrow('after its handler was done');
       feed(frame(2, new Uint8Array(size).fill(7)));
       await platform.settle();
-      expect(views.map(isPoison)).toEqual([true, true]);
+      expect(views.map(isOverwritten)).toEqual([true, true]);
       conn.terminate();
       await expect(reading).rejects.toThrow('1006');
     },
@@ -45,7 +46,7 @@ describe('the debug mode of pools', () => {
     let finish = (): void => {};
     let view: Uint8Array = new Uint8Array(0);
     const reading = conn.receive((message) => {
-      view = message.data;
+      view = message.borrow();
       return new Promise<void>((resolve) => {
         finish = resolve;
       });
@@ -55,14 +56,16 @@ describe('the debug mode of pools', () => {
     expect(view).toEqual(new Uint8Array(50).fill(7));
     finish();
     await platform.settle();
-    expect(isPoison(view)).toBe(true);
+    expect(isOverwritten(view)).toBe(true);
     conn.terminate();
     await expect(reading).rejects.toThrow('1006');
   });
 
   it('echoes borrowed messages whole and in order', async () => {
     const [client, server] = connPair();
-    const serving = server.receive((message) => server.writeMessage(message.type, message.data));
+    const serving = server.receive((message) =>
+      server.writeMessage(message.type, message.borrow()),
+    );
     const writer = async (): Promise<void> => {
       for (const size of [3, 4_000, 70_000, 300_000]) {
         await client.send(new Uint8Array(size).fill(size & 0xff));

@@ -289,21 +289,23 @@ describe('receive', () => {
     }
   });
 
-  it('makes at most one view of a message', async () => {
+  it('makes at most one view and one copy of a message', async () => {
     const { conn, feed, frame, platform } = wired('server');
     const views: boolean[] = [];
-    void conn.receive((message) => void views.push(message.data === message.data));
+    void conn.receive((message) => {
+      views.push(message.borrow() === message.borrow(), message.data === message.data);
+    });
     feed(frame(2, 'a'));
     await platform.settle();
-    expect(views).toEqual([true]);
+    expect(views).toEqual([true, true]);
   });
 
   it('lends a view whose slice is a copy, also of a Buffer', async () => {
     const { conn, frame, platform, transport } = wired('server');
     const kept: Uint8Array[] = [];
     void conn.receive((message) => {
-      kept.push(message.data.slice());
-      message.data.fill(0);
+      kept.push(message.borrow().slice());
+      message.borrow().fill(0);
     });
     transport.sink!.data(Buffer.from(frame(2, 'abc')));
     await platform.settle();

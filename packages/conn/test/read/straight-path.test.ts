@@ -205,16 +205,16 @@ async function traceOf(scene: Scene, platform: FakePlatform): Promise<readonly s
       case 'receive':
         return conn.receive((message) => {
           // An echo returns the promise of its write, and no other one.
-          if ((scene.acts.get(number) ?? 'echo') === 'wait') return act(message.data, message);
+          if ((scene.acts.get(number) ?? 'echo') === 'wait') return act(message.borrow(), message);
           if (scene.acts.get(number) === 'throw') {
             number++;
             throw new Error('thrown');
           }
-          void act(message.data, message).catch(() => {});
+          void act(message.borrow(), message).catch(() => {});
           return undefined;
         });
       case 'async receive':
-        return conn.receive((message) => act(message.data, message));
+        return conn.receive((message) => act(message.borrow(), message));
       case 'discardReads':
         return conn.discardReads();
       case 'loop':

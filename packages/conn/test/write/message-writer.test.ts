@@ -375,7 +375,7 @@ describe('MessageWriter.write', () => {
     const writer = await conn.nextWriter(BinaryMessage);
     const written: Promise<void>[] = [];
     void conn.receive((message) => {
-      written.push(writer.write(asBytes ? message.data : message));
+      written.push(writer.write(asBytes ? message.borrow() : message));
     });
     // Each comes in two chunks, so that it is put together in memory from the pool.
     for (const value of [1, 2, 3]) {

@@ -519,7 +519,7 @@ describe('a borrowed message', () => {
     void conn.receive((message) => {
       void conn.send(message);
       void conn.writeMessage(BinaryMessage, message);
-      void conn.writeMessage(message.type, message.data.subarray(1));
+      void conn.writeMessage(message.type, message.borrow().subarray(1));
     });
     feed(frame(1, 'abc'), frame(2, 'xyz'));
     await platform.settle();
