@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { callIfAllowed } from '@ws/node-io/internal';
 import { bytesOf, EMPTY, isBlob } from './bytes.ts';
 import { abort, connect } from './client-handshake.ts';
 import type { ClientOptions } from './client-options.ts';
@@ -246,10 +247,8 @@ export class WebSocket extends EventEmitter {
     this._sender = new Sender(socket, this._extensions, options.generateMask, this);
     this._stream = socket;
     own(socket, this);
-    // Other streams than sockets may lack these methods.
-    const { setTimeout, setNoDelay } = socket as Partial<Socket>;
-    setTimeout?.call(socket, 0);
-    setNoDelay?.call(socket);
+    callIfAllowed(socket, 'setTimeout', 0);
+    callIfAllowed(socket, 'setNoDelay', true);
     if (head.length > 0) socket.unshift(head);
     listen(socket);
     this._readyState = OPEN;

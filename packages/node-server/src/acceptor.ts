@@ -1,10 +1,10 @@
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { fromCaller, isMistake } from '@ws/codec/internal';
 import { Conn, type Platform } from '@ws/conn';
 import { ResolvedOptions } from '@ws/conn/internal';
 import { assertOption } from '@ws/http-shared';
 import { socketTransport } from '@ws/node-io';
+import { remoteAddressOf } from '@ws/node-io/internal';
 import { type CloseOptions, type CloseResult, checkCloseOptions } from './close-options.ts';
 import type { ConnHandler } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
@@ -104,9 +104,7 @@ export class Acceptor {
   /** Records a refusal that is written outside a handshake. */
   recordRefusal(error: HandshakeError, socket: Duplex, request: ServerRequest | undefined): void {
     const address =
-      request === undefined
-        ? (socket as Partial<Socket>).remoteAddress
-        : this.#limits.addressOrNone(request);
+      request === undefined ? remoteAddressOf(socket) : this.#limits.addressOrNone(request);
     this.#refusals.record(error, request, address);
   }
 

@@ -7,6 +7,7 @@ import {
   type RequestStep,
 } from '@ws/codec';
 import { hasToken } from '@ws/codec/internal';
+import { remoteAddressOf } from '@ws/node-io/internal';
 import { HandshakeError } from './errors.ts';
 import { RequestHeaders } from './headers.ts';
 import type { AppRequest, ServerRequest } from './server-request.ts';
@@ -47,7 +48,7 @@ class NodeRequestFacts implements RequestFacts {
   }
 
   get remoteAddress(): string | undefined {
-    return this.#req.socket.remoteAddress;
+    return remoteAddressOf(this.#req.socket);
   }
 
   has(name: Field): boolean {

@@ -1,5 +1,6 @@
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { TransportError } from '@ws/conn';
+import { remoteAddressOf } from '@ws/node-io/internal';
 import type { HandshakeRequest } from './handshake-request.ts';
 import type { ServerRequest } from './server-request.ts';
 
@@ -20,11 +21,11 @@ export type FindAddress = (request: Pick<ServerRequest, 'facts' | 'socket'>) => 
  *   not count.
  */
 export function peerAddress({ facts, socket }: Parameters<FindAddress>[0]): string | undefined {
-  const stream = socket as Partial<Socket>;
   // Other code that parsed the request may not know the address.
-  const remoteAddress = facts.remoteAddress ?? stream.remoteAddress;
+  const remoteAddress = facts.remoteAddress ?? remoteAddressOf(socket);
   // A socket keeps its `localAddress` once it was read: 96 bytes.
-  if (remoteAddress === undefined && stream.localAddress !== undefined) {
+  const isSocket = remoteAddress === undefined && socket instanceof Socket;
+  if (isSocket && socket.localAddress !== undefined) {
     throw new TransportError('the client closed the connection before the end of the handshake');
   }
   return remoteAddress;

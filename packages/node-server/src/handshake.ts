@@ -1,9 +1,9 @@
 import type { ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TimeoutError, type TransportError } from '@ws/conn';
 import { isThenable } from '@ws/http-shared';
 import { hasTransport } from '@ws/node-io';
+import { callIfAllowed } from '@ws/node-io/internal';
 import { assertOpen, ClientPresence, disconnectError } from './client-presence.ts';
 import { HandshakeError } from './errors.ts';
 import { HandshakeDeadline } from './handshake-deadline.ts';
@@ -118,7 +118,7 @@ export class Handshake {
     this.#presence.awaitsEarlierResponses = false;
     if (!this.#socket.writable) throw disconnectError(this.#socket);
     // After the last response http.Server sets its keepAliveTimeout on the socket.
-    (this.#socket as Partial<Socket>).setTimeout?.(0);
+    callIfAllowed(this.#socket, 'setTimeout', 0);
   }
 
   /**

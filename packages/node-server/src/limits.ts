@@ -1,5 +1,6 @@
 import { isIPv6, type Socket } from 'node:net';
 import { ipv6Groups } from '@ws/http-shared';
+import { remoteAddressOf } from '@ws/node-io/internal';
 import type { ClientAddress, FindAddress } from './client-address.ts';
 import { HandshakeError, serverFault, unexpectedResult } from './errors.ts';
 import { quoted } from './quote.ts';
@@ -163,7 +164,7 @@ export class SocketLimits {
 
   /** Counts a socket until it closes. @returns false when its client has too many. */
   add(socket: Socket): boolean {
-    const { remoteAddress } = socket;
+    const remoteAddress = remoteAddressOf(socket);
     if (this.#max === Infinity || remoteAddress === undefined) return true;
     return this.#addTo(addressGroup(remoteAddress), socket);
   }

@@ -6,6 +6,7 @@ import type { SecureContextOptions } from 'node:tls';
 import { checked, fromCaller, isMistake } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
 import { withReadableKeys } from '@ws/http-shared';
+import { remoteAddressOf } from '@ws/node-io/internal';
 import type { AnyHandlers } from './acceptor.ts';
 import { requestOfNode } from './check-request.ts';
 import {
@@ -285,7 +286,7 @@ class HttpWsServer<Result, Pattern extends string> implements WsServer<AuthOf<Re
     );
     this.http.on('connection', (socket: Socket) => {
       // Node caches the address. The system forgets it at a reset.
-      void socket.remoteAddress;
+      void remoteAddressOf(socket);
       if (!limits.add(socket)) socket.destroy();
     });
     if (this.http instanceof HttpsServer) this.http.on('connection', this.#onRawSocket);

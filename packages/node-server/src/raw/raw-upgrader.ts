@@ -1,10 +1,10 @@
 import type { Server as HttpServer } from 'node:http';
-import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { RequestFacts, RequestHead } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import type { Conn, Transport } from '@ws/conn';
 import { assertOption, TransportDuplex } from '@ws/http-shared';
+import { remoteAddressOf } from '@ws/node-io/internal';
 import { Acceptor, type AnyHandlers } from '../acceptor.ts';
 import { disconnectError } from '../client-presence.ts';
 import type { CloseOptions, CloseResult } from '../close-options.ts';
@@ -210,7 +210,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
         }
         const refusal = headRefusal(head);
         if (refusal !== undefined) return refuse(reading, refusal);
-        head.remoteAddress = (stream as Partial<Socket>).remoteAddress;
+        head.remoteAddress = remoteAddressOf(stream);
         const request = requestOf(head, stream);
         const { setup } = this.#acceptor;
         accept(new UpgradeRequest(setup, request, rest, router, startedAt));

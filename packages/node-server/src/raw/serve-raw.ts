@@ -10,6 +10,7 @@ import { checked, fromCaller, isMistake } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
 import { checkOptionNames } from '@ws/conn/internal';
 import { withReadableKeys } from '@ws/http-shared';
+import { remoteAddressOf } from '@ws/node-io/internal';
 import {
   type CloseOptions,
   type ClosePlan,
@@ -218,7 +219,7 @@ class StreamServer<Result, Pattern extends string> implements RawServer<AuthOf<R
     );
     return (socket) => {
       // Node caches the address. The system forgets it at a reset.
-      void socket.remoteAddress;
+      void remoteAddressOf(socket);
       if (!limits.add(socket)) socket.destroy();
       else if (tls !== undefined) this.#keepForClose(socket);
     };

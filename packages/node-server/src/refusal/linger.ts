@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { callIfAllowed } from '@ws/node-io/internal';
 import { detachReader } from '../http-socket.ts';
 
 /** Time in ms that a refused peer has to read the answer and to close. */
@@ -50,18 +50,17 @@ export function endAnsweredSocket(
 ): void {
   const answer = response ?? socket;
   if (answer.writableFinished) return endRefusedSocket(socket);
-  const tcp = socket as Partial<Socket>;
   const onStall = (): void => {
     // Without these bytes the application is slow, not the client.
     if (answer.writableEnded || socket.writableLength > 0) socket.destroy();
   };
   answer.once('finish', () => {
-    tcp.setTimeout?.(0);
+    callIfAllowed(socket, 'setTimeout', 0);
     endRefusedSocket(socket);
   });
   if (stallTimeout === Infinity) return;
   // Node restarts a socket's timeout whenever the system takes bytes.
-  tcp.setTimeout?.(stallTimeout);
+  callIfAllowed(socket, 'setTimeout', stallTimeout);
   socket.on('timeout', onStall);
 }
 

@@ -5,6 +5,7 @@ import { TimeoutError } from '@ws/conn';
 import { type TimerEntry, timersOf } from '@ws/conn/internal';
 import { chooseProxy, DialScope, type ProxyPlan } from '@ws/node-client/internal';
 import { nodePlatform } from '@ws/node-io';
+import { callIfAllowed } from '@ws/node-io/internal';
 import { ignore, isInstance } from '@ws/node-server/internal';
 import { ProxyError } from '../errors.ts';
 import type { Backend } from '../targets/target.ts';
@@ -48,11 +49,11 @@ export async function openStream(
   try {
     const via = await chooseProxy(proxy, address, scope);
     const guarded = await connector.open(address, via, true, scope);
-    const stream: Duplex & { setNoDelay?: (on: boolean) => unknown } = guarded.stream;
+    const { stream } = guarded;
     stream.on('error', ignore);
     guarded.release();
     // Frames are small and written whole: Nagle's algorithm would only delay them.
-    stream.setNoDelay?.(true);
+    callIfAllowed(stream, 'setNoDelay', true);
     return stream;
   } catch (cause) {
     if (signal.aborted) throw signal.reason;

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { remoteAddressOf } from '@ws/node-io/internal';
 import { headerOf, mergeHeaders } from '@ws/node-server/internal';
 import { endToEnd, type HeaderLine, pairsOf } from './header-lines.ts';
 
@@ -30,9 +31,9 @@ export function clientLines(
     const before = lines.filter(([each]) => each.toLowerCase() === name.toLowerCase());
     added.push([name, [...before.map(([, text]) => text), value].join(', ')]);
   };
-  const { remoteAddress, encrypted } = req.socket as Partial<TLSSocket>;
+  const { encrypted } = req.socket as Partial<TLSSocket>;
   // An IPv4 address that is mapped into IPv6 is written as IPv4.
-  const address = remoteAddress?.replace(/^::ffff:(?=\d+\.)|%.*$/gi, '');
+  const address = remoteAddressOf(req.socket)?.replace(/^::ffff:(?=\d+\.)|%.*$/gi, '');
   const proto = encrypted ? 'https' : 'http';
   if (form === 'x' || form === 'both') {
     if (address !== undefined) append('X-Forwarded-For', address);
