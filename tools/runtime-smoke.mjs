@@ -90,6 +90,7 @@ const parts = {
     });
     const conn = await pageDial(server.url, { subprotocols: ['a', 'b'], highWaterMark: 1000 });
     assert.equal(conn.subprotocol, 'b');
+    let sent = 0;
     for (const size of [0, 1, 125, 126, 65_535, 65_536, 1_000_000]) {
       const bytes = new Uint8Array(size).fill(size);
       await conn.send(bytes);
@@ -97,7 +98,17 @@ const parts = {
       const text = 'é'.repeat(size / 2);
       await conn.send(text);
       assert.equal((await conn.readMessage()).text(), text);
+      sent += size + 2 * text.length;
     }
+    assert.equal(conn.stats.bytesOut, sent);
+    // A mistake is reported, and does not end the process: `reportError` of Deno would.
+    const { error: print } = console;
+    const printed = [];
+    console.error = (error) => void printed.push(error);
+    await assert.rejects(conn.send(5), TypeError);
+    await new Promise((resolve) => setTimeout(resolve));
+    console.error = print;
+    if (globalThis.reportError === undefined || deno) assert.equal(printed.length, 1);
     let n = 0;
     const reading = conn.receive((message) => {
       assert.equal(message.text(), String(n++));

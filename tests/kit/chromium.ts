@@ -1,6 +1,9 @@
 import process from 'node:process';
 import { type Browser, chromium } from 'playwright-core';
+import puppeteer, { type Browser as TabBrowser } from 'puppeteer-core';
 import { findProgram } from './programs.ts';
+
+export type { TabBrowser };
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
 const SHELL = 'chromium-headless-shell';
@@ -47,6 +50,24 @@ async function launch(
 ): Promise<Browser> {
   if (executablePath === undefined) throw new Error('chromium: not on the PATH, nor CHROMIUM_BIN');
   return chromium.launch({ executablePath, args: FLAGS, ignoreDefaultArgs: without });
+}
+
+/**
+ * Starts Chromium so that a tab behind another one is hidden and its timers are throttled, as those of
+ * users. Playwright shows each page as visible. The caller closes it.
+ */
+export async function launchChromiumTabs(): Promise<TabBrowser> {
+  const executablePath = findChromium();
+  if (executablePath === undefined) throw new Error('chromium: not on the PATH, nor CHROMIUM_BIN');
+  return puppeteer.launch({
+    executablePath,
+    args: FLAGS,
+    ignoreDefaultArgs: [
+      '--disable-background-timer-throttling',
+      '--disable-backgrounding-occluded-windows',
+      '--disable-renderer-backgrounding',
+    ],
+  });
 }
 
 /** The path of Chromium: `CHROMIUM_BIN`, or the first on the PATH. */

@@ -10,7 +10,7 @@ import {
   DIAL_OPTION_NAMES,
   type DialOptions,
 } from './options.ts';
-import { bounded } from './promises.ts';
+import { bounded, nothing } from './promises.ts';
 import { targetOf } from './url.ts';
 import { badType, checkNames } from './validate.ts';
 import type { PageSocket, WebSocketLike } from './web-types.ts';
@@ -42,7 +42,7 @@ export async function dial(url: string | URL, options: DialOptions = {}): Promis
   return bounded<BrowserConn>(
     { signal: options.signal, timeout },
     (resolve, reject) => {
-      let stop: () => void;
+      let stop = nothing;
       const failed = (cause: unknown): void =>
         reject(new TransportError(`could not connect to ${name}; ${CAUSE_HIDDEN}`, { cause }));
       const use = (socket: PageSocket): void => {
@@ -67,7 +67,10 @@ export async function dial(url: string | URL, options: DialOptions = {}): Promis
           );
         }
       } catch (cause) {
-        throw new TypeError(`dial: ${name} was refused: ${String(cause)}`, { cause });
+        // Firefox throws these where the standard fails the connection: the policy of the page forbids
+        // the URL, or the page is of https and the URL of ws.
+        if (/^(NS_|SecurityError)/.test(String((cause as Error | undefined)?.name))) failed(cause);
+        else throw new TypeError(`dial: ${name} was refused: ${String(cause)}`, { cause });
       }
       return (reason) => {
         reject(reason);

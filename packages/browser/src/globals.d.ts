@@ -16,8 +16,17 @@ declare const clearTimeout: (timer: unknown) => void;
 // Node has no `reportError`. Pages have a `document`, pages and workers a `location`.
 declare var Deno: object | undefined;
 declare var reportError: ((error: unknown) => void) | undefined;
-declare var document: { readonly baseURI: string } | undefined;
+declare var document: { readonly baseURI: string; readonly hidden: boolean } | undefined;
 declare var location: { readonly href: string } | undefined;
+declare const performance: { now(): number };
+declare var MessageChannel:
+  | {
+      new (): {
+        readonly port1: { onmessage: (() => void) | null; close(): void };
+        readonly port2: { postMessage(message: null): void };
+      };
+    }
+  | undefined;
 declare const console: { error(error: unknown): void };
 declare const URL: { new (url: string | URL, base?: string): URL };
 declare const Blob: {

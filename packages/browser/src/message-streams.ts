@@ -1,4 +1,5 @@
 import type { ConnLike, OwnedBytes } from '@ws/conn';
+import { ERROR_CLOSE_CODE } from './read-side.ts';
 
 /** The result of `BrowserConn.toStreams`. */
 export interface MessageStreams {
@@ -22,7 +23,12 @@ export function streamsOf(conn: ConnLike): MessageStreams {
       { highWaterMark: 0 },
     ),
     writable: new WritableStream<string | Uint8Array>({
-      write: (data) => conn.send(data),
+      write: (data) =>
+        conn.send(data).catch((error: unknown) => {
+          // The stream has failed: nothing can close it, and with it the connection, any more.
+          void conn.close(ERROR_CLOSE_CODE);
+          throw error;
+        }),
       close: () => conn.close(),
       abort: () => conn.terminate(),
     }),

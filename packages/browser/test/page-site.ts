@@ -56,6 +56,15 @@ export async function startSite(port = 0): Promise<Site> {
         for (let i = 0; i < Number(params.count); i++) await conn.send(String(i));
         await conn.close();
       },
+      // Answers once it has read so many bytes.
+      '/read/:bytes': async (conn, _req, { params }) => {
+        watch(conn);
+        let left = Number(params.bytes);
+        for await (const message of conn) {
+          left -= message.data.length;
+          if (left === 0) await conn.send('all');
+        }
+      },
       '/flood': async (conn) => {
         watch(conn);
         const chunk = new Uint8Array(64 * 1024);

@@ -36,7 +36,10 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch, stream }) => {
     beforeAll(async () => {
       browser = await launch();
       page = await browser.newPage();
-      page.on('pageerror', (error) => errors.push(String(error)));
+      page.on('pageerror', (error) => {
+        // Firefox reports each connection that the policy forbids, at any time.
+        if (!String(error).startsWith('Error: Content-Security-Policy')) errors.push(String(error));
+      });
     }, 60_000);
     afterAll(() => browser?.close(), 60_000);
     beforeEach(async () => {
@@ -197,6 +200,36 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch, stream }) => {
         const { code, wasClean } = await conn.closed;
         return [error.closeCode, code, wasClean, error.message.includes('network tab')];`);
       expect(info).toEqual([1006, 1006, false, true]);
+    });
+
+    it('rejects a dial that the policy of the page forbids, and tries it again', async () => {
+      const seen = await run(`
+        const error = await rejection(dial('ws://example.invalid/'));
+        const live = new ws.ReconnectingConn('ws://example.invalid/', {
+          stream: ${stream ? "'auto'" : 'false'}, minDelay: 1, retry: (_, { tries }) => tries < 3,
+        });
+        const end = await live.closed;
+        return [error.name, end.error.name, error.message];`);
+      expect(seen).toEqual([
+        'TransportError',
+        'TransportError',
+        expect.stringContaining('could not connect to ws://example.invalid/'),
+      ]);
+    });
+
+    it('echoes 4 MiB of bytes and of text', async () => {
+      const same = await run(`
+        const conn = await dial('/echo');
+        const bytes = new Uint8Array(4 * 2 ** 20).map((_, i) => i * 7);
+        await conn.send(bytes);
+        const { data } = await conn.readMessage({ timeout: 40_000 });
+        const text = 'aé你😀'.repeat(4 * 2 ** 20 / 10);
+        await conn.send(text);
+        const back = (await conn.readMessage({ timeout: 40_000 })).text();
+        const { bytesOut, bytesIn } = conn.stats;
+        await conn.close();
+        return [data.length, data.every((byte, i) => byte === bytes[i]), back === text, bytesOut === bytesIn];`);
+      expect(same).toEqual([4 * 2 ** 20, true, true, true]);
     });
 
     it('closes for a message over readLimit', async () => {

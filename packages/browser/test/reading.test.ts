@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import type { BorrowedMessage } from '@ws/conn';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
@@ -539,7 +540,23 @@ describe('BrowserConn.setReadDeadline', () => {
     expect(vi.getTimerCount()).toBeLessThanOrEqual(before);
     socket.message('a');
     expect((await conn.readMessage()).text()).toBe('a');
-    for (const at of [NaN, new Date(NaN), 'now', '5', undefined, false, true]) {
+    const elsewhere = runInNewContext('new Date(Date.now() + 1e6)') as Date;
+    conn.setReadDeadline(elsewhere);
+    conn.setReadDeadline(null);
+    const wrong = [
+      NaN,
+      new Date(NaN),
+      'now',
+      '5',
+      undefined,
+      false,
+      true,
+      [],
+      [5],
+      { valueOf: () => 5 },
+      5n,
+    ];
+    for (const at of wrong) {
       expect(() => conn.setReadDeadline(at as never)).toThrow(/deadline/);
     }
   });

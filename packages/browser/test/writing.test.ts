@@ -182,9 +182,19 @@ describe('a write above the high-water mark', () => {
     expect(looksAgain).not.toHaveBeenCalled();
   });
 
-  it('looks again after 4, 8, 16, 32 and each 50 ms', async () => {
+  it('looks in each turn for 20 ms, then after 4, 8, 16, 32 and each 50 ms', async () => {
     vi.useFakeTimers();
     const before = vi.getTimerCount();
+    const turns: (() => void)[] = [];
+    let closed = 0;
+    // In a browser, an event of a MessagePort is a turn.
+    vi.stubGlobal(
+      'MessageChannel',
+      class {
+        port1 = { onmessage: () => {}, close: () => closed++ };
+        port2 = { postMessage: () => turns.push(() => this.port1.onmessage()) };
+      },
+    );
     const { conn, socket } = connected({ highWaterMark: 1 });
     socket.blocked = true;
     const sent = conn.send('ab');
@@ -193,12 +203,48 @@ describe('a write above the high-water mark', () => {
     Object.defineProperty(socket, 'bufferedAmount', {
       get: () => (looks.push(Date.now() - start), 2),
     });
+    await vi.advanceTimersByTimeAsync(0);
+    // In the next microtask.
+    expect(looks).toEqual([0]);
+    for (let ms = 0; turns.length > 0; ms += 5) {
+      turns.shift()!();
+      await vi.advanceTimersByTimeAsync(5);
+    }
     await vi.advanceTimersByTimeAsync(170);
-    expect(looks).toEqual([4, 12, 28, 60, 110, 160]);
+    expect(looks).toEqual([0, 0, 5, 10, 15, 20, 24, 32, 48, 80, 130, 180]);
     socket.end();
     await rejection(sent);
     await vi.advanceTimersByTimeAsync(100);
+    expect(closed).toBe(1);
     expect(vi.getTimerCount()).toBeLessThanOrEqual(before);
+  });
+
+  it('starts no timer while the browser sends within 20 ms', async () => {
+    // The clock stands still.
+    vi.useFakeTimers({ toFake: ['performance', 'setTimeout'] });
+    const { conn, socket } = connected({ highWaterMark: 1 });
+    for (let i = 0; i < 100; i++) {
+      socket.blocked = true;
+      const sending = conn.send('ab');
+      setImmediate(() => {
+        socket.bufferedAmount = 0;
+      });
+      await sending;
+    }
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('uses timers where there is no MessageChannel', async () => {
+    vi.stubGlobal('MessageChannel', undefined);
+    vi.useFakeTimers();
+    const { conn, socket } = connected({ highWaterMark: 1 });
+    socket.blocked = true;
+    const sending = conn.send('ab');
+    await vi.advanceTimersByTimeAsync(3);
+    expect(await isPending(sending)).toBe(true);
+    socket.bufferedAmount = 0;
+    await vi.advanceTimersByTimeAsync(1);
+    await sending;
   });
 
   it('rejects over maxBufferedAmount, and sends nothing of the message', async () => {
@@ -458,7 +504,27 @@ describe('BrowserConn.nextWriter', () => {
   });
 });
 
+describe('BrowserConn.stats', () => {
+  it('has the bytes of messages that a runtime sends at once', async () => {
+    const { conn } = connected();
+    for (const data of ['a', 'é', '密', '😀', '\ud83d', '\ude00a', Uint8Array.of(1, 2)]) {
+      await conn.send(data);
+    }
+    expect(conn.stats).toMatchObject({ messagesOut: 7, bytesOut: 1 + 2 + 3 + 4 + 3 + 4 + 2 });
+  });
+});
+
 describe('BrowserConn.toStreams', () => {
+  it('closes with 3011 when a chunk is no message, since a failed stream cannot', async () => {
+    const { conn, socket } = connected();
+    const writer = conn.toStreams().writable.getWriter();
+    writer.closed.catch(() => {});
+    expect(await rejection(writer.write({} as never))).toBeInstanceOf(TypeError);
+    expect(socket.closes).toEqual([[3011, '']]);
+    socket.end(3011);
+    expect(await conn.closed).toMatchObject({ code: 3011, wasClean: true });
+  });
+
   it('has readable and writable messages', async () => {
     const { conn, socket } = connected();
     const { readable, writable } = conn.toStreams();
