@@ -5,7 +5,7 @@ import { type Encoding, type Fields, fieldsOf, typed } from './encoding.ts';
 import { ObsProtocolError } from './errors.ts';
 import { checkSubscriptions, Obs, type ObsInfo } from './obs.ts';
 import { exchange, open, type Plan } from './open.ts';
-import { expectType, type OpenOptions, openWaitOf } from './options.ts';
+import { expectType, type OpenOptions, openWaitOf, readLimitOf } from './options.ts';
 import { EVENT, HELLO, IDENTIFIED, IDENTIFY } from './wire.ts';
 
 /** Options of {@link connect}. */
@@ -74,6 +74,7 @@ export function planConnect(
   }
   return {
     dial,
+    readLimit: readLimitOf(options),
     wait,
     subprotocols: [`obswebsocket.${encoding === undefined ? 'json' : 'msgpack'}`],
     waitsFor: 'Hello of obs-websocket 5 (before OBS 28, use connectV4 of @ws/obs/v4)',
@@ -90,6 +91,8 @@ export function planConnect(
         obsWebSocketVersion = '',
         obsStudioVersion,
       } = await ask(HELLO);
+      typed('obsWebSocketVersion', 'string', obsWebSocketVersion);
+      if (obsStudioVersion !== undefined) typed('obsStudioVersion', 'string', obsStudioVersion);
       const authentication =
         challenge === undefined || password === undefined
           ? undefined

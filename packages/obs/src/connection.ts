@@ -1,7 +1,7 @@
 import type { BorrowedMessage, CloseInfo, Report } from '@ws/conn';
 import {
   BackpressureError,
-  handled,
+  CloseError,
   isCloseError,
   portablePlatform,
   RESOLVED,
@@ -23,6 +23,9 @@ import { GOING_AWAY, NO_STATUS_RECEIVED, NORMAL_CLOSURE } from './wire.ts';
  */
 export type Send = () => Promise<void> | undefined;
 
+/** The time in ms between two reports of malformed messages. */
+const REPORT_INTERVAL = 1_000;
+
 /** How a connection to OBS ended: as of a Conn. `code` may be a `WebSocketCloseCode`. */
 export type ObsClose = CloseInfo;
 
@@ -35,6 +38,10 @@ export class ObsConnection {
   readonly #waits = new Waits();
   #lastId = 0;
   #closeError: ObsCloseError | undefined;
+  /** Why this end has ended the connection. */
+  #failure: Error | undefined;
+  /** Malformed messages since the last report of one; undefined when none was in the last second. */
+  #unreported: number | undefined;
   readonly #report = (error: unknown, where: string): void =>
     reportError(this.#reporter, portablePlatform, error, { where });
   readonly listeners: Listeners = new Listeners(this.#report);
@@ -54,12 +61,32 @@ export class ObsConnection {
       try {
         receive(decode(message, encoding));
       } catch (error) {
-        this.#report(error, 'receive');
+        this.#malformed(error);
       }
     };
     // In a later turn: the code after `await connect()` can add listeners before the first event.
-    // `closed` has the reason of a rejection.
-    portablePlatform.yield(() => void handled(conn.receive(received)));
+    portablePlatform.yield(() => {
+      // A peer may keep TCP open after its close frame: calls do not wait for that.
+      conn.receive(received).catch((error: unknown) => {
+        if (error instanceof CloseError)
+          this.#lost({ code: error.closeCode, reason: error.reason });
+      });
+    });
+  }
+
+  /** Reports a malformed message, at most one a second: a peer could fill the log. */
+  #malformed(error: unknown): void {
+    if (this.#unreported !== undefined) {
+      this.#unreported++;
+      return;
+    }
+    this.#report(error, 'receive');
+    this.#unreported = 0;
+    portablePlatform.setTimer(REPORT_INTERVAL, () => {
+      const count = this.#unreported;
+      this.#unreported = undefined;
+      if (count) this.#malformed(new ObsProtocolError(`${count} more malformed messages`));
+    });
   }
 
   /**
@@ -84,12 +111,18 @@ export class ObsConnection {
     schedule: (send: Send, id: string) => void = (send) => void send(),
   ): Promise<T> {
     const id = String(++this.#lastId);
+    let isSent = false;
+    const missing = (): string =>
+      isSent ? `${name}: no answer` : `${name}: not sent, no answer of OBS to a reidentify`;
     try {
       const bounds = wait();
       const data = encode(message(id), this.#encoding);
       if (this.#closeError !== undefined) return rejectedLater(portablePlatform, this.#closeError);
-      const result = this.#waits.add(id, bounds, () => `${name}: no answer`, finish);
-      schedule(() => this.#send(id, data), id);
+      const result = this.#waits.add(id, bounds, missing, finish);
+      schedule(() => {
+        isSent = true;
+        return this.#send(id, data);
+      }, id);
       return result;
     } catch (error) {
       // When `schedule` throws, the wait has begun.
@@ -133,12 +166,25 @@ export class ObsConnection {
     return this.closed;
   }
 
-  #ended(info: CloseInfo): CloseInfo {
+  /** Ends the connection at once, with `error` as the cause. */
+  fail(error: Error): void {
+    this.#failure ??= error;
+    this.#conn.terminate();
+  }
+
+  #ended(end: CloseInfo): CloseInfo {
+    const info = this.#failure === undefined ? end : { ...end, error: this.#failure };
+    this.#lost(info);
+    return info;
+  }
+
+  /** Nothing more comes. */
+  #lost(info: Pick<CloseInfo, 'code' | 'reason' | 'error'>): void {
+    if (this.#closeError !== undefined) return;
     const error = new ObsCloseError(info);
     this.#closeError = error;
     this.#waits.end(error);
     const isNormal = isCloseError(error, NORMAL_CLOSURE, GOING_AWAY, NO_STATUS_RECEIVED);
     this.listeners.end(isNormal ? undefined : error);
-    return info;
   }
 }

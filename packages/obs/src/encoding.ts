@@ -1,8 +1,12 @@
 import type { BorrowedMessage } from '@ws/conn';
 import { kind } from '@ws/conn/parts';
 import { ObsProtocolError } from './errors.ts';
+import { expect } from './options.ts';
 
-/** A binary encoding of messages: MessagePack, for example `@msgpack/msgpack`. */
+/**
+ * A binary encoding of messages: MessagePack, for example `@msgpack/msgpack`. OBS knows the types of
+ * JSON only. So `encode` gets what JSON makes of the data: a Date is a string, as with JSON itself.
+ */
 export interface Encoding {
   encode(value: unknown): Uint8Array;
   /** @param bytes - Yours: the decoded value may contain views of them. */
@@ -12,11 +16,18 @@ export interface Encoding {
 /** The fields of a message. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** Returns the bytes or the text of a message. */
+/**
+ * Returns the bytes or the text of a message.
+ *
+ * @throws TypeError when `encode` of the encoding returns no bytes.
+ */
 export function encode(fields: unknown, encoding: Encoding | undefined): string | Uint8Array {
   const text = JSON.stringify(fields);
+  if (encoding === undefined) return text;
   // Other encodings may write an undefined field as null, which OBS rejects. JSON leaves it out.
-  return encoding === undefined ? text : encoding.encode(JSON.parse(text));
+  const bytes: unknown = encoding.encode(JSON.parse(text));
+  expect(ArrayBuffer.isView(bytes), 'encoding.encode', 'bytes as the result', bytes);
+  return bytes as Uint8Array;
 }
 
 /**

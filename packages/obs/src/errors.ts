@@ -51,6 +51,11 @@ const CURES: Readonly<Record<number, string>> = {
   [UNSUPPORTED_RPC_VERSION]: 'check the option rpcVersion',
 };
 
+/** Whether a message of OBS was too long. The class may be that of another copy of `@ws/conn`. */
+function isReadLimit(error: unknown): boolean {
+  return (error as { code?: unknown } | undefined)?.code === 'WS_ERR_READ_LIMIT';
+}
+
 /**
  * The connection to OBS has ended. Every pending call rejects with it, and every later one.
  * `closeCode` is a `WebSocketCloseCode` (4000 and above) when obs-websocket closed the connection,
@@ -70,8 +75,8 @@ const CURES: Readonly<Record<number, string>> = {
  */
 export class ObsCloseError extends CloseError {
   /** @param info - How the connection ended. `info.error` becomes the `cause`. */
-  constructor({ code, reason, error }: CloseInfo) {
-    super(code, reason, CURES[code]);
+  constructor({ code, reason, error }: Pick<CloseInfo, 'code' | 'reason' | 'error'>) {
+    super(code, reason, isReadLimit(error) ? 'raise the option readLimit' : CURES[code]);
     if (error !== undefined) this.cause = error;
   }
 

@@ -1,4 +1,4 @@
-import { BackpressureError, range } from '@ws/conn/parts';
+import { BackpressureError, portablePlatform, range, TimeoutError } from '@ws/conn/parts';
 import {
   type BatchOptions,
   type BatchRequest,
@@ -61,6 +61,13 @@ export interface ReidentifyOptions extends CallOptions {
   readonly eventSubscriptions?: number | undefined;
 }
 
+/**
+ * A Reidentify without an answer holds all later calls. The connection ends this many ms after its
+ * timeout: a server that has lost one answer does not send it later.
+ */
+const OVERDUE = 30_000;
+/** The most ms of a timer. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 /** Calls that wait for the answer to a Reidentify. */
 const MAX_HELD = 1_000;
 
@@ -93,6 +100,8 @@ export class Obs implements AsyncDisposable {
   #held: (() => unknown)[] | undefined;
   /** The id of the last Reidentify: its answer has none. */
   #reidentifyId: string | undefined;
+  /** Cancels the end of the connection when that answer is overdue. */
+  #cancelOverdue = (): void => {};
 
   /** @internal */
   constructor(
@@ -103,6 +112,7 @@ export class Obs implements AsyncDisposable {
   ) {
     this.info = info;
     this.#connection = new ObsConnection(conn, encoding, report, (fields) => this.#receive(fields));
+    void this.closed.then(() => this.#cancelOverdue());
   }
 
   /** How the connection ended. Resolves when it has closed; never rejects. */
@@ -165,15 +175,21 @@ export class Obs implements AsyncDisposable {
   }
 
   /**
-   * Changes which events OBS sends. Resolves when the change is in force.
+   * Changes which events OBS sends. Resolves when the change is in force. Calls wait for OBS's answer
+   * to it. Without an answer, the connection ends 30 s after the `timeout` of this call.
    *
    * @throws (rejects) as {@link call}.
    */
   reidentify(options: ReidentifyOptions = {}): Promise<void> {
+    let timeout = 0;
     return this.#connection.request(
       'reidentify',
       'reidentify',
-      () => waitOf('reidentify', options, 'eventSubscriptions'),
+      () => {
+        const wait = waitOf('reidentify', options, 'eventSubscriptions');
+        ({ timeout } = wait);
+        return wait;
+      },
       () => {
         const { eventSubscriptions } = options;
         checkSubscriptions(eventSubscriptions);
@@ -186,6 +202,7 @@ export class Obs implements AsyncDisposable {
           if (sent === undefined) return;
           this.#held = [];
           this.#reidentifyId = id;
+          this.#expectAnswer(timeout + OVERDUE);
           // OBS does not answer what it did not get.
           sent.catch(() => this.#release());
         }),
@@ -199,7 +216,17 @@ export class Obs implements AsyncDisposable {
     else throw new BackpressureError(`${MAX_HELD} calls wait for OBS's answer to a reidentify`);
   };
 
+  /** Ends the connection after `ms` milliseconds without the answer to a Reidentify. */
+  #expectAnswer(ms: number): void {
+    if (ms === Infinity) return;
+    const text = `reidentify: no answer for ${ms} ms; the connection has ended`;
+    this.#cancelOverdue = portablePlatform.setTimer(Math.min(ms, LONGEST_TIMER), () =>
+      this.#connection.fail(new TimeoutError(text, { permanent: true })),
+    );
+  }
+
   #release(): void {
+    this.#cancelOverdue();
     const held = this.#held;
     this.#held = undefined;
     held?.forEach(this.#schedule);

@@ -8,6 +8,7 @@ import { Waits } from './waits.ts';
 /** How to connect and log in. */
 export interface Plan<T> {
   readonly dial: ObsDial;
+  readonly readLimit: number | false;
   readonly wait: Wait;
   /** The subprotocols to offer. */
   readonly subprotocols: readonly string[];
@@ -25,7 +26,7 @@ export interface Plan<T> {
  */
 export async function open<T>(
   url: string | URL,
-  { dial, wait, subprotocols, waitsFor, login }: Plan<T>,
+  { dial, readLimit, wait, subprotocols, waitsFor, login }: Plan<T>,
 ): Promise<T> {
   expect(typeof url === 'string' || url instanceof URL, 'url', 'a string or a URL', url);
   wait.signal?.throwIfAborted();
@@ -34,7 +35,7 @@ export async function open<T>(
   const target = String(url);
   let conn: ObsConn | undefined;
   const connect = async (): Promise<T> => {
-    conn = await dial(target, { signal: scope.signal, subprotocols });
+    conn = await dial(target, { signal: scope.signal, subprotocols, readLimit });
     expect(typeof conn?.receive === 'function', 'dial', 'a promise of a connection', conn);
     // The dial has ended after the wait.
     if (scope.signal.aborted) conn.terminate();

@@ -1,5 +1,5 @@
 import type { Conn, Report } from '@ws/conn';
-import { checkOptionNames, duration, kind } from '@ws/conn/parts';
+import { checkOptionNames, duration, kind, range } from '@ws/conn/parts';
 
 /** The parts of a connection that this package uses. Every `Conn` and every `BrowserConn` fits. */
 export type ObsConn = Pick<
@@ -13,7 +13,12 @@ export type ObsConn = Pick<
  */
 export type ObsDial = (
   url: string,
-  options: { readonly signal: AbortSignal; readonly subprotocols?: readonly string[] },
+  options: {
+    readonly signal: AbortSignal;
+    readonly subprotocols?: readonly string[];
+    /** The option of `connect`. */
+    readonly readLimit?: number | false;
+  },
 ) => Promise<ObsConn>;
 
 /** Bounds of the wait for an answer. */
@@ -38,6 +43,12 @@ export interface OpenOptions {
    * `dial` has its own bound of 45 s for the handshake, its option `handshakeTimeout`.
    */
   readonly timeout?: number | false | undefined;
+  /**
+   * The longest message of OBS that is accepted, in bytes; `false` for no limit. A longer one ends
+   * the connection: a screenshot or a list of scenes may have many MiB. A function `dial` has to pass
+   * it on. Default: 64 MiB.
+   */
+  readonly readLimit?: number | false | undefined;
   /** Default: `dial` of `@ws/node-client`; in browsers, of `@ws/browser`. */
   readonly dial?: ObsDial | undefined;
   /**
@@ -49,6 +60,15 @@ export interface OpenOptions {
 
 /** The types of the options that {@link CallOptions} lacks. */
 const OPEN_OPTIONS = { password: 'string', dial: 'function', report: 'function' } as const;
+
+/** Default of `readLimit`, in bytes. */
+const READ_LIMIT = 64 * 2 ** 20;
+
+/** @throws TypeError, RangeError that names the option. */
+export function readLimitOf({ readLimit = READ_LIMIT }: OpenOptions): number | false {
+  if (readLimit !== false) range('readLimit', readLimit, 1, Number.MAX_SAFE_INTEGER);
+  return readLimit;
+}
 
 /** Checked {@link CallOptions}. */
 export interface Wait {
@@ -86,7 +106,7 @@ export function openWaitOf(
   ...names: readonly string[]
 ): Wait {
   const own = Object.keys(OPEN_OPTIONS) as (keyof typeof OPEN_OPTIONS)[];
-  const wait = waitOf(method, options, ...own, ...names);
+  const wait = waitOf(method, options, ...own, 'readLimit', ...names);
   for (const name of own) {
     if (options[name] !== undefined) expectType(name, OPEN_OPTIONS[name], options[name]);
   }

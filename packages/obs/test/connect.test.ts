@@ -87,6 +87,34 @@ describe('connect', () => {
     },
   );
 
+  it.each(['{"obsWebSocketVersion":5}', '{"obsStudioVersion":{}}', '{"obsWebSocketVersion":null}'])(
+    'rejects a server whose Hello has the data %s',
+    async (data) => {
+      const fake = await startFake({ hello: `{"op":0,"d":${data}}` });
+      const error = await rejection(connect(fake.url));
+      expect(error).toBeInstanceOf(ObsProtocolError);
+      expect(error.message).toContain('Version: expected string, got ');
+    },
+  );
+
+  it.each([
+    [{}, 64 * 2 ** 20],
+    [{ readLimit: 5_000 }, 5_000],
+    [{ readLimit: false }, false],
+  ] as const)('gives a function `dial` the limit of %o', async (options, readLimit) => {
+    const fake = await startFake();
+    const limits: unknown[] = [];
+    const obs = await connect(fake.url, {
+      ...options,
+      dial: (url, given) => {
+        limits.push(given.readLimit);
+        return dial(url, given);
+      },
+    });
+    expect(limits).toEqual([readLimit]);
+    await obs.close();
+  });
+
   it('drops events that OBS sends before Identified', async () => {
     const fake = await startFake({ ignoresIdentify: true });
     const obs = await connect(fake.url, {
@@ -303,6 +331,8 @@ describe('connect', () => {
     [{ password: 1 }, 'password: expected a string, got number'],
     [{ rpcVersion: 0 }, 'rpcVersion: expected a whole number from 1'],
     [{ eventSubscriptions: -1 }, 'eventSubscriptions: expected a whole number from 0'],
+    [{ readLimit: 0 }, 'readLimit: expected a whole number from 1'],
+    [{ readLimit: '5' }, 'readLimit: expected a'],
     [{ timeout: 0 }, 'timeout: expected a whole number of 1 or more'],
     [{ encoding: {} }, 'encoding.encode: expected a function'],
     [{ encoding: { encode() {} } }, 'encoding.decode: expected a function'],

@@ -52,6 +52,45 @@ describe('the option encoding', () => {
     expect(errors).toEqual([error]);
   });
 
+  it('rejects and reports a call when encode returns no bytes', async () => {
+    for (const [wrong, kind] of [
+      [undefined, 'undefined'],
+      [Promise.resolve(), 'Promise'],
+    ]) {
+      const { report, errors } = reports();
+      let broken = false;
+      const breaking = { decode, encode: (value: unknown) => (broken ? wrong : encode(value)) };
+      const { obs } = await connected({}, { encoding: breaking as never, report });
+      broken = true;
+      const error = await rejection(obs.call('GetVersion'));
+      expect(error).toBeInstanceOf(TypeError);
+      expect(error.message).toBe(`encoding.encode: expected bytes as the result, got ${kind}`);
+      expect(errors).toEqual([error]);
+    }
+  });
+
+  it('sends the same values as JSON', async () => {
+    const values = {
+      at: new Date(0),
+      none: undefined,
+      list: [undefined, NaN],
+      own: { toJSON: () => 1 },
+    };
+    const seen: unknown[] = [];
+    for (const options of [{}, { encoding }]) {
+      const { obs } = await connected(
+        { respond: { CallVendorRequest: (data) => (seen.push(data), {}) } },
+        options,
+      );
+      const data = { vendorName: 'x', requestType: 'y', requestData: values };
+      await obs.call('CallVendorRequest', data as never);
+    }
+    expect(seen[1]).toEqual(seen[0]);
+    expect(seen[0]).toMatchObject({
+      requestData: { at: '1970-01-01T00:00:00.000Z', list: [null, null], own: 1 },
+    });
+  });
+
   it('reports a message that it cannot decode', async () => {
     const { report, first } = reports();
     const { fake, obs } = await connected({}, { encoding, report });

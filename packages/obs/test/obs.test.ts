@@ -1,5 +1,6 @@
 import { getEventListeners } from 'node:events';
-import { BackpressureError, TimeoutError } from '@ws/conn';
+import { BackpressureError, portablePlatform, TimeoutError } from '@ws/conn';
+import { dial } from '@ws/node-client';
 import {
   EventSubscription,
   type Obs,
@@ -10,7 +11,7 @@ import {
 } from '@ws/obs';
 import { nothingUnhandled, retryUntilTimer } from '@ws/tests';
 import { type FakeObs, noAnswer } from '@ws/tests/obs';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { connected, rejection, reports } from './support.ts';
 
 /** Resolves with the next event. */
@@ -105,6 +106,46 @@ describe('Obs.call', () => {
     for (const call of [longer, never]) {
       expect(await rejection(call)).toBeInstanceOf(ObsCloseError);
     }
+  });
+
+  it('takes an answer of 20 MiB', async () => {
+    const imageData = 'x'.repeat(20 * 2 ** 20);
+    const { obs } = await connected({ respond: { GetSourceScreenshot: () => ({ imageData }) } });
+    const data = { sourceName: 'Camera', imageFormat: 'png' };
+    expect((await obs.call('GetSourceScreenshot', data)).imageData).toHaveLength(20 * 2 ** 20);
+  });
+
+  it('names the option readLimit for a longer answer', async () => {
+    const { obs } = await connected(
+      { respond: { GetSourceScreenshot: () => ({ imageData: 'x'.repeat(2_000) }) } },
+      { readLimit: 1_000 },
+    );
+    const data = { sourceName: 'Camera', imageFormat: 'png' };
+    const error = await rejection(obs.call('GetSourceScreenshot', data));
+    expect(error).toMatchObject({ name: 'ObsCloseError', closeCode: 1009 });
+    expect(error.message).toContain('raise the option readLimit');
+    expect(error.cause).toMatchObject({ name: 'ReadLimitError', limit: 1_000 });
+  });
+
+  it('does not wait for the end of TCP after a close frame of OBS', async () => {
+    const { fake, obs } = await connected(
+      { respond: { GetStats: noAnswer } },
+      {
+        dial: async (url, options) => {
+          const conn = await dial(url, options);
+          // The end of TCP does not come.
+          Object.defineProperty(conn, 'closed', { value: new Promise(() => {}) });
+          return conn;
+        },
+      },
+    );
+    const call = obs.call('GetStats');
+    const events = obs.events('ExitStarted')[Symbol.asyncIterator]().next();
+    await fake.requested('GetStats');
+    fake.kick(4009, 'wrong');
+    expect(await rejection(call)).toMatchObject({ closeCode: 4009, reason: 'wrong' });
+    expect(await rejection(events)).toMatchObject({ closeCode: 4009 });
+    expect(await rejection(obs.call('GetStats'))).toMatchObject({ closeCode: 4009 });
   });
 
   it('leaves no listener on its signal', async () => {
@@ -466,6 +507,49 @@ describe('Obs.reidentify', () => {
     expect(fake.requests).toEqual(['GetStudioModeEnabled']);
   });
 
+  it('says in the error of a call that waits for its answer', async () => {
+    const { obs } = await connected({ holdsReidentify: true });
+    void obs.reidentify();
+    const held = await rejection(obs.call('GetVersion', undefined, { timeout: 20 }));
+    expect(held.message).toContain(
+      'GetVersion: not sent, no answer of OBS to a reidentify for 20 ms (option timeout)',
+    );
+  });
+
+  it('ends the connection when its answer is 30 s overdue', async () => {
+    const timers: [number, () => void][] = [];
+    const setTimer = vi.spyOn(portablePlatform, 'setTimer').mockImplementation((ms, fire) => {
+      timers.push([ms, fire]);
+      return () => {};
+    });
+    onTestFinished(() => setTimer.mockRestore());
+    const { fake, obs } = await connected({ holdsReidentify: true });
+    const calls = [obs.reidentify({ timeout: 500 }), obs.call('GetVersion')];
+    await fake.reidentified(1);
+    timers.find(([ms]) => ms === 30_500)![1]();
+    const { code, error } = await obs.closed;
+    expect([code, error]).toEqual([1006, expect.any(TimeoutError)]);
+    expect((error as Error).message).toContain('reidentify: no answer for 30500 ms');
+    for (const call of calls) {
+      expect(await rejection(call)).toMatchObject({ name: 'ObsCloseError', cause: error });
+    }
+  });
+
+  it('keeps the connection after a late answer', async () => {
+    const cancel = vi.fn();
+    const setTimer = vi
+      .spyOn(portablePlatform, 'setTimer')
+      .mockImplementation((ms) => (ms === 30_500 ? cancel : () => {}));
+    onTestFinished(() => setTimer.mockRestore());
+    const { fake, obs } = await connected({ holdsReidentify: true });
+    void obs.reidentify({ timeout: 500 });
+    await fake.reidentified(1);
+    expect(cancel).not.toHaveBeenCalled();
+    fake.answerReidentify();
+    await obs.call('GetVersion');
+    expect(cancel).toHaveBeenCalledTimes(1);
+  });
+
   it('holds at most 1,000 calls', async () => {
     const { fake, obs } = await connected({ holdsReidentify: true });
     const done = obs.reidentify();
@@ -639,6 +723,30 @@ describe('a message that obs-websocket does not send', () => {
     expect(error.message).toContain(message);
     expect(error.message.length).toBeLessThan(300);
     expect((await obs.call('GetVersion')).rpcVersion).toBe(1);
+  });
+
+  it('is counted when another one was reported within a second', async () => {
+    const timers: (() => void)[] = [];
+    const setTimer = vi.spyOn(portablePlatform, 'setTimer').mockImplementation((ms, fire) => {
+      if (ms === 1_000) timers.push(fire);
+      return () => {};
+    });
+    onTestFinished(() => setTimer.mockRestore());
+    const { report, errors } = reports();
+    const { fake, obs } = await connected({}, { report });
+    for (let i = 0; i < 5_000; i++) fake.sendRaw('{"op":99,"d":{}}');
+    await obs.call('GetVersion');
+    expect(errors).toMatchObject([{ code: 'WS_ERR_OBS_PROTOCOL' }]);
+    timers.shift()!();
+    expect(errors[1]).toMatchObject({
+      code: 'WS_ERR_OBS_PROTOCOL',
+      message: expect.stringContaining('4999 more malformed messages') as string,
+    });
+    timers.shift()!();
+    fake.sendRaw('{"op":99,"d":{}}');
+    await obs.call('GetVersion');
+    expect(errors).toHaveLength(3);
+    expect(timers).toHaveLength(1);
   });
 
   it('is ignored when it is a second answer, or an event with the name of a prototype', async () => {

@@ -3,7 +3,7 @@ import { proofOf } from '../authentication.ts';
 import { type Fields, typed } from '../encoding.ts';
 import { ObsProtocolError, ObsRequestError } from '../errors.ts';
 import { exchange, open } from '../open.ts';
-import { type ObsConn, type OpenOptions, openWaitOf } from '../options.ts';
+import { type ObsConn, type OpenOptions, openWaitOf, readLimitOf } from '../options.ts';
 import { UNKNOWN_STATUS } from '../wire.ts';
 import { ObsV4 } from './obs-v4.ts';
 
@@ -33,6 +33,7 @@ export async function connectV4(
   const { password, dial = defaultDial } = options;
   return open(url, {
     dial,
+    readLimit: readLimitOf(options),
     wait,
     subprotocols: [],
     waitsFor: 'answer of obs-websocket 4 (for OBS 28 and later use connect of @ws/obs)',
