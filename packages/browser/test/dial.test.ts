@@ -140,16 +140,12 @@ describe('dial', () => {
   );
 
   it('rejects when the socket was closed from the start, as in Chromium by a policy', async () => {
-    let socket!: FakeWebSocket;
-    class Closed extends FakeWebSocket {
+    const { WebSocket, sockets } = socketClass();
+    class Closed extends WebSocket {
       override readyState = 3;
-      constructor() {
-        super();
-        socket = this;
-      }
     }
     const dialing = dial('ws://h', { WebSocket: Closed });
-    socket.fail(undefined);
+    sockets[0]!.fail(undefined);
     expect(await rejection(dialing)).toBeInstanceOf(TransportError);
   });
 

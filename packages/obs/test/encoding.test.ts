@@ -52,21 +52,19 @@ describe('the option encoding', () => {
     expect(errors).toEqual([error]);
   });
 
-  it('rejects and reports a call when encode returns no bytes', async () => {
-    for (const [wrong, kind] of [
-      [undefined, 'undefined'],
-      [Promise.resolve(), 'Promise'],
-    ]) {
-      const { report, errors } = reports();
-      let broken = false;
-      const breaking = { decode, encode: (value: unknown) => (broken ? wrong : encode(value)) };
-      const { obs } = await connected({}, { encoding: breaking as never, report });
-      broken = true;
-      const error = await rejection(obs.call('GetVersion'));
-      expect(error).toBeInstanceOf(TypeError);
-      expect(error.message).toBe(`encoding.encode: expected bytes as the result, got ${kind}`);
-      expect(errors).toEqual([error]);
-    }
+  it.each([
+    ['undefined', undefined],
+    ['Promise', Promise.resolve()],
+  ])('rejects and reports a call when encode returns no bytes: %s', async (kind, wrong) => {
+    const { report, errors } = reports();
+    let broken = false;
+    const breaking = { decode, encode: (value: unknown) => (broken ? wrong : encode(value)) };
+    const { obs } = await connected({}, { encoding: breaking as never, report });
+    broken = true;
+    const error = await rejection(obs.call('GetVersion'));
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toBe(`encoding.encode: expected bytes as the result, got ${kind}`);
+    expect(errors).toEqual([error]);
   });
 
   it('sends the same values as JSON', async () => {
