@@ -74,7 +74,7 @@ export function closingSuite(connector: Connector): void {
         const answers: string[] = [];
         ws.on('message', (data) => answers.push((data as Buffer).toString()));
         ws.send('first');
-        ws.send('dropped');
+        ws.send('second');
         await expect(reading).rejects.toMatchObject({ closeCode: 4003 });
         expect(await over()).toEqual({
           code: 4003,
@@ -82,7 +82,7 @@ export function closingSuite(connector: Connector): void {
           wasClean: true,
         });
         expect(await peer).toEqual({ code: 4003, reason: 'within' });
-        expect([handled, answers]).toEqual([1, ['first']]);
+        expect([handled, answers]).toEqual([2, ['first']]);
       });
 
       it('ends with our answer after all unread messages are read', async () => {
@@ -104,7 +104,7 @@ export function closingSuite(connector: Connector): void {
         expect(lengths).toEqual(sent.map((bytes) => bytes.length));
       });
 
-      it('drops unread messages when our end closes, also while reading is paused', async () => {
+      it('keeps unread messages up to readAhead when our end closes and reads no further', async () => {
         const { conn, ws, peer, over } = await open.ws();
         for (let i = 0; i < 10; i++) ws.send(pattern(70_000));
         const { data } = await conn.readMessage();
@@ -112,7 +112,12 @@ export function closingSuite(connector: Connector): void {
         await conn.close(4005);
         expect((await over()).wasClean).toBe(true);
         expect(await peer).toEqual({ code: 4005, reason: '' });
-        await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 4005 });
+        let unread = 0;
+        const read = async (): Promise<never> => {
+          for (; ; unread++) expect((await conn.readMessage()).data).toEqual(data);
+        };
+        await expect(read()).rejects.toMatchObject({ closeCode: 4005 });
+        expect(unread + conn.stats.messagesDropped).toBe(9);
       });
 
       it('happens once for two calls of close, with the first code', async () => {

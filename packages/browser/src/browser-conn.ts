@@ -165,6 +165,8 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
       messagesIn: this.#reads.messages,
       messagesOut: this.#writes.messages,
       messagesRefused: this.#writes.refused,
+      // A page gets no message after its close.
+      messagesDropped: 0,
       bytesIn: this.#reads.bytes,
       bytesOut: this.#writes.bytes,
       framesIn: NaN,

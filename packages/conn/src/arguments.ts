@@ -25,11 +25,21 @@ export function badType(type: unknown): TypeError {
 const WRITE_OPTION_NAMES = ['compress', 'signal'];
 const READ_JSON_OPTION_NAMES = ['schema', ...WAIT_OPTION_NAMES];
 const WRITER_OPTION_NAMES = ['queue', 'compress'];
+const CLOSE_OPTION_NAMES = ['discard', ...WAIT_OPTION_NAMES];
 
 /** Checks the options of `method`, which has no other options than {@link WaitOptions}. */
 export function checkWaits(method: string, options: object): void {
   checkOptionNames(method, options, WAIT_OPTION_NAMES, 'ignore');
   checkWaitOptions(options);
+}
+
+/** Checks the options of `close`. */
+export function checkCloseOptions(options: { discard?: unknown }): void {
+  checkOptionNames('close', options, CLOSE_OPTION_NAMES, 'ignore');
+  checkWaitOptions(options);
+  const { discard } = options;
+  if (discard === undefined || typeof discard === 'boolean') return;
+  throw new TypeError(`discard: expected true or false, got ${kind(discard)}`);
 }
 
 export function checkWriteOptions(method: string, options: { compress?: unknown }): void {

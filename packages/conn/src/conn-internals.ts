@@ -1,4 +1,5 @@
 import type { CloseInfo } from './close-info.ts';
+import type { ConnLike } from './conn-like.ts';
 import type { Message } from './message.ts';
 
 /**
@@ -10,6 +11,8 @@ export interface ConnInternals {
   readonly failure: unknown;
   /** The longest time of a closing handshake, in ms. */
   readonly closeTimeout: number;
+  /** As `closed`, without saying that the last message is handled. */
+  whenClosed?(): Promise<CloseInfo>;
   /** The application's handler runs: a close frame waits for the messages before it. */
   handlerStarted?(): void;
   /**
@@ -23,6 +26,11 @@ export interface ConnInternals {
   untilWritable(): Promise<void> | undefined;
   /** Sends a message that has waited for room. `maxBufferedAmount` does not apply to it. */
   sendWaiting(message: Message): Promise<void>;
+}
+
+/** As `conn.closed`, for the library's own use: it does not say that the last message is handled. */
+export function closedOf(conn: ConnLike): Promise<CloseInfo> {
+  return internalsOf(conn)?.whenClosed?.() ?? conn.closed;
 }
 
 /** The internals of `conn`; undefined for a value that is not a connection of this family. */

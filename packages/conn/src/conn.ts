@@ -10,6 +10,7 @@ import {
 import { checked, fromCaller } from '@ws/codec/internal';
 import {
   badType,
+  checkCloseOptions,
   checkReadOptions,
   checkWaits,
   checkWriteOptions,
@@ -94,6 +95,12 @@ export interface NextWriterOptions {
   readonly compress?: boolean | undefined;
 }
 
+/** Options of {@link Conn.close}. */
+export interface ConnCloseOptions extends WaitOptions {
+  /** `true` drops the messages before the peer's close frame, also unread ones. Default: false. */
+  readonly discard?: boolean | undefined;
+}
+
 /** The inner connection of a Conn, for the functions of this package that work on Conns. */
 export let connectionOf: (conn: Conn) => Connection;
 
@@ -133,6 +140,20 @@ export function observeReceive(
  */
 export function handlerSettled(conn: Conn): void {
   connectionOf(conn).handlerSettled();
+}
+
+/** As `Conn.closed`, for the library's own use: it does not say that the last message is handled. */
+export function closedOf(conn: Conn): Promise<CloseInfo> {
+  return connectionOf(conn).closed;
+}
+
+/**
+ * The promise of a `receive` or `discardReads` that is pending after the application's handler of
+ * `conn` has settled, if there is one.
+ */
+export function unfinishedReceive(conn: Conn): Promise<unknown> | undefined {
+  const { handlerRuns, receiveCall } = connectionOf(conn);
+  return handlerRuns ? undefined : receiveCall;
 }
 
 /** Whether a read or a write of `conn` rejects with `error`, because `conn` has ended with it. */
@@ -248,8 +269,13 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     return this.#connection.state;
   }
 
-  /** How the connection ended. Resolves when the transport has closed; never rejects. */
+  /**
+   * How the connection ended. Resolves when the transport has closed; never rejects. Reading it after
+   * a {@link readMessage} says that you have handled that message: a close frame of the peer is then
+   * answered at once.
+   */
   get closed(): Promise<CloseInfo> {
+    this.#connection.closedIsRead();
     return this.#connection.closed;
   }
 
@@ -265,6 +291,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       messagesIn: connection.messagesIn,
       messagesOut: connection.messagesOut,
       messagesRefused: connection.messagesRefused,
+      messagesDropped: connection.messagesDropped,
       framesIn: connection.framesIn,
       framesOut: connection.framesOut,
       bytesIn: connection.bytesIn,
@@ -806,15 +833,22 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /**
    * Runs the closing handshake (RFC 6455, section 7): sends a close frame after all accepted
-   * messages, waits for the close frame of the peer and for the end of the transport. Messages that
-   * arrive meanwhile are dropped. If a handshake is already running, the call waits for its end.
+   * messages, waits for the close frame of the peer and for the end of the transport. If a handshake
+   * is already running, the call waits for its end.
+   *
+   * Messages that arrive before the peer's close frame are still delivered: to a handler of
+   * {@link receive}, to a loop, to pending and to later reads. The returned promise may resolve while
+   * some of them are unread. Writes reject with {@link CloseSentError}. Where no code reads, or a
+   * reader makes no progress for half of the time, messages beyond `readAhead` are dropped and counted
+   * in `stats.messagesDropped`, so that the peer's close frame is reached.
    *
    * @param code - 1000 to 1003, 1007 to 1014 or 3000 to 4999.
    * @param reason - At most 123 bytes of UTF-8.
    * @param options - `timeout`: the time in ms that the handshake may take, default `closeTimeout`;
    *   then the transport is destroyed. The answer of the peer does not restart it. A later call
    *   with a `timeout` can only shorten it. `signal`: an abort destroys the transport at once; if
-   *   it has already aborted, nothing is sent.
+   *   it has already aborted, nothing is sent. `discard`: true drops unread and later messages at
+   *   once; pending reads wait for the peer's close frame.
    * @returns How the connection ended.
    * @throws (rejects) TypeError, RangeError for a bad argument; nothing is sent then. The reason of
    *   `signal`.
@@ -822,11 +856,11 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   close(
     code: number = CloseCode.NormalClosure,
     reason = '',
-    options: WaitOptions = {},
+    options: ConnCloseOptions = {},
   ): Promise<CloseInfo> {
     const connection = this.#connection;
     try {
-      checkWaits('close', options);
+      checkCloseOptions(options);
       if (typeof reason === 'object') {
         throw new TypeError('close: expected a reason; options are the third argument');
       }
@@ -842,7 +876,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
         connection.platform,
         { signal: options.signal },
         () => {
-          connection.sendClose(payload, timeout);
+          connection.sendClose(payload, timeout, options.discard === true);
           const closed = connection.whenClosed();
           if (timeout === undefined) return closed;
           return keepAliveFor(connection.platform, timeout, closed);
@@ -875,6 +909,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     const connection = this.#connection;
     return {
       failure: connection.failure,
+      whenClosed: () => connection.closed,
       closeTimeout: connection.settings.closeTimeout,
       handlerStarted: () => handlerStarted(this),
       handlerSettled: () => handlerSettled(this),

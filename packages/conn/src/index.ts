@@ -18,6 +18,7 @@ export { type BroadcastOptions, broadcast } from './broadcast.ts';
 export type { CloseInfo, ConnState } from './close-info.ts';
 export {
   Conn,
+  type ConnCloseOptions,
   type NextWriterOptions,
   type PingOptions,
   type WriteOptions,

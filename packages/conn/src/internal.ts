@@ -7,11 +7,13 @@
 export { utf8Length } from '@ws/codec/internal';
 export { preparedOf, sendPrepared, sendRun } from './broadcast.ts';
 export {
+  closedOf,
   endedWith,
   handlerSettled,
   handlerStarted,
   observeReceive,
   platformOf,
+  unfinishedReceive,
   untilWritable,
 } from './conn.ts';
 export { Compressor, StreamCompressor } from './deflate/compressor.ts';

@@ -11,6 +11,11 @@ export interface ConnStats {
    * rejected with a BackpressureError, and messages of `broadcast`.
    */
   readonly messagesRefused: number;
+  /**
+   * Messages that arrived and that no reader got: after a close, a failed handler or an expired read
+   * deadline.
+   */
+  readonly messagesDropped: number;
   /** Data and control frames. */
   readonly framesIn: number;
   /** Data and control frames. */

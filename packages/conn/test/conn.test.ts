@@ -123,6 +123,7 @@ describe('stats', () => {
       pingsIn: 1,
       messagesOut: 1,
       messagesRefused: 0,
+      messagesDropped: 0,
       framesOut: 3,
       bytesOut: 7 + 3 + 3,
       pingsOut: 1,

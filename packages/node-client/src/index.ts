@@ -13,6 +13,7 @@ export {
   CloseSentError,
   type CompressionOptions,
   Conn,
+  type ConnCloseOptions,
   type ConnPairOptions,
   type ConnSettings,
   type ConnState,

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { fromCaller, isMistake } from '@ws/codec/internal';
 import { Conn, type Platform } from '@ws/conn';
-import { ResolvedOptions } from '@ws/conn/internal';
+import { closedOf, ResolvedOptions } from '@ws/conn/internal';
 import { assertOption } from '@ws/http-shared';
 import { socketTransport } from '@ws/node-io';
 import { remoteAddressOf } from '@ws/node-io/internal';
@@ -298,5 +298,5 @@ function runHandler({ conn, agreement }: OpenedConn, req: AppRequest): void {
 }
 
 function releaseOnClose(reservation: Reservation, conn: Conn): void {
-  void conn.closed.then(() => reservation.release());
+  void closedOf(conn).then(() => reservation.release());
 }

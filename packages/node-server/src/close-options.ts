@@ -18,6 +18,11 @@ export interface CloseOptions {
    * once. Default: 0.
    */
   readonly over?: number | undefined;
+  /**
+   * `true` drops the messages that clients send before they see the close frame. Default: false,
+   * which delivers them.
+   */
+  readonly discard?: boolean | undefined;
 }
 
 /** The result of a close. */
@@ -38,12 +43,18 @@ export type ClosePlan = {
 /** Most bytes in the reason of a close frame (RFC 6455, section 5.5). */
 const MAX_REASON = 123;
 
-const NAMES: readonly (keyof CloseOptions)[] = ['timeout', 'code', 'reason', 'over'];
+const NAMES: readonly (keyof CloseOptions)[] = ['timeout', 'code', 'reason', 'over', 'discard'];
 const HINTS: Readonly<Record<string, string>> = {
   ...optionHints(NAMES),
   closeTimeout: 'use timeout',
 };
-const DEFAULTS: ClosePlan = { timeout: 30_000, code: CloseCode.GoingAway, reason: '', over: 0 };
+const DEFAULTS: ClosePlan = {
+  timeout: 30_000,
+  code: CloseCode.GoingAway,
+  reason: '',
+  over: 0,
+  discard: false,
+};
 
 /**
  * @param defaults - The values of the options that are left out.
@@ -59,9 +70,15 @@ export function checkCloseOptions(
     );
   }
   checkOptionNames('close', options, NAMES, 'ignore', HINTS);
-  const { code = defaults.code, reason = defaults.reason, over = defaults.over } = options;
+  const {
+    code = defaults.code,
+    reason = defaults.reason,
+    over = defaults.over,
+    discard = defaults.discard,
+  } = options;
   assertOption('close.code', code, typeof code === 'number', 'a number');
   assertOption('close.reason', reason, typeof reason === 'string', 'a string');
+  assertOption('close.discard', discard, typeof discard === 'boolean', 'true or false');
   if (!isValidCloseCode(code)) {
     throw new RangeError(`close.code: expected a code that may be sent, got ${code}`);
   }
@@ -74,5 +91,6 @@ export function checkCloseOptions(
     code,
     reason,
     over: over === 0 ? 0 : duration('close.over', over, 0, false),
+    discard,
   };
 }

@@ -8,7 +8,7 @@ import {
   TimeoutError,
   TransportError,
 } from '@ws/conn';
-import { endedWith, reportError } from '@ws/conn/internal';
+import { closedOf, endedWith, reportError } from '@ws/conn/internal';
 import { isInstance } from '@ws/http-shared';
 import { nodePlatform } from '@ws/node-io';
 import { failedFunction, HandshakeError } from './errors.ts';
@@ -73,10 +73,10 @@ export class ErrorReporter {
     wasOpen: boolean,
     route: string | undefined,
   ): Promise<void> {
-    // Each writer gets its own CloseSentError, and only after the connection began to close.
+    // The connection began to close before the handler failed.
     if (error instanceof CloseSentError && !wasOpen) return;
-    const ends = await endErrorsOf(conn);
-    if (!ends.includes(error)) this.failed(error, { conn, where: 'handler', route });
+    await closedWithin(conn, END_WAIT_MS);
+    if (!endedWith(conn, error)) this.failed(error, { conn, where: 'handler', route });
   }
 
   /**
@@ -100,27 +100,13 @@ function overdueError(name: string, ms: number): TimeoutError {
   );
 }
 
-/** Returns the errors with which a connection ended: in `closed`, to a read and to a write. */
-async function endErrorsOf(conn: Conn): Promise<unknown[]> {
+/** Waits until `conn` has closed, for at most `ms`. */
+async function closedWithin(conn: Conn, ms: number): Promise<void> {
   let timer!: NodeJS.Timeout;
   const timedOut = new Promise<undefined>((resolve) => {
-    // A busy process can be late with both: the read and the write below reject a turn later.
-    timer = setTimeout(() => setImmediate(resolve, undefined), END_WAIT_MS);
+    // A busy process can be late with both.
+    timer = setTimeout(() => setImmediate(resolve, undefined), ms);
   });
-  // Our close frame was sent, so each of these settles when the connection ends.
-  const ends = [
-    conn.closed.then(({ error }) => error),
-    failureOf(conn.readMessage()),
-    failureOf(conn.send('')),
-  ];
-  const known = await Promise.all(ends.map((end) => Promise.race([end, timedOut])));
+  await Promise.race([closedOf(conn), timedOut]);
   clearTimeout(timer);
-  return known;
-}
-
-function failureOf(work: Promise<unknown>): Promise<unknown> {
-  return work.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
 }

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import type { Conn } from '@ws/conn';
+import { closedOf, unfinishedReceive } from '@ws/conn/internal';
 import type { ClosePlan, CloseResult } from './close-options.ts';
 
 /** Milliseconds by which the server's own timeout comes before that of each connection. */
@@ -79,10 +80,21 @@ export class PendingWork {
     this.leaveSocket(socket);
   }
 
-  /** Forgets a connection that has closed. */
+  /**
+   * Forgets a connection that has closed. During a {@link close}, a handler of `receive` with unread
+   * messages counts as a handler of the server.
+   */
   closeConn(conn: Conn): void {
     this.connections.delete(conn);
+    const receiving = this.isClosing ? unfinishedReceive(conn) : undefined;
+    if (receiving !== undefined) this.#waitFor(receiving);
     this.progress();
+  }
+
+  #waitFor(receiving: Promise<unknown>): void {
+    this.beginHandler();
+    const ended = (): void => this.endHandler();
+    receiving.then(ended, ended);
   }
 
   beginHandler(): void {
@@ -116,7 +128,7 @@ export class PendingWork {
     const remaining = [...this.connections];
     for (const conn of remaining) conn.terminate();
     for (const socket of this.#sockets) socket.destroy();
-    await Promise.all(remaining.map((conn) => conn.closed));
+    await Promise.all(remaining.map(closedOf));
     // Handlers of these connections settle within this turn.
     if (remaining.length > 0) await setImmediate();
     return {
@@ -137,10 +149,10 @@ export class PendingWork {
     }
   }
 
-  #sendClose(conn: Conn, { code, reason, timeout }: ClosePlan): void {
+  #sendClose(conn: Conn, { code, reason, timeout, discard }: ClosePlan): void {
     // The connection must not end earlier by its own timeout: then no client would be terminated.
     const ms = Math.max(this.#lastFrameAt - performance.now(), 0) + timeout + CONN_SLACK_MS;
-    void conn.close(code, reason, { timeout: Math.min(Math.ceil(ms), MAX_DELAY_MS) });
+    void conn.close(code, reason, { timeout: Math.min(Math.ceil(ms), MAX_DELAY_MS), discard });
   }
 
   #isIdle(): boolean {

@@ -1,10 +1,11 @@
 import type { Role, WebSocketError } from '@ws/codec';
 import type { CloseInfo } from '../close-info.ts';
 import type { PerMessageDeflate } from '../deflate/negotiate.ts';
-import { CloseSentError, transportFailed } from '../errors.ts';
+import { transportFailed } from '../errors.ts';
 import { onRejection } from '../on-rejection.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { ReadSide } from '../read/read-side.ts';
+import type { ReceiveCall } from '../read/receive-call.ts';
 import type { TimerEntry, Timers } from '../time/timers.ts';
 import type { Transport } from '../transport.ts';
 import type { WriteSide } from '../write/write-side.ts';
@@ -19,9 +20,15 @@ export interface CloseTarget extends TimerEntry {
   readonly deflate: PerMessageDeflate | undefined;
   readonly readSide: ReadSide;
   readonly writeSide: WriteSide;
+  readonly paused: boolean;
+  readonly receiveCall: ReceiveCall | undefined;
+  /** As `CloseActions.readerPatience`. */
+  readonly readerPatience: number;
   callCloseHandler(code: number, reason: string): Promise<void> | undefined;
   balance(): void;
   scheduleEndOfTurn(): void;
+  /** Runs `use`. An error of a property of the transport ends this connection only. */
+  guardTransport(use: () => void): void;
   /** The transport is closed. */
   close(error: Error): void;
   /** Clears every timer of the connection. */
@@ -58,6 +65,37 @@ export class ConnectionCloseActions implements CloseActions {
     return this.#connection.writeSide.sendQueue.unsent;
   }
 
+  get unparsed(): boolean {
+    const { readSide } = this.#connection;
+    return readSide.pending && !readSide.stopped;
+  }
+
+  get readAheadFull(): boolean {
+    const { paused, readSide } = this.#connection;
+    if (readSide.stopped || readSide.dropping) return false;
+    return paused || (!readSide.hasRoom && !readSide.wantsInput);
+  }
+
+  get readerPatience(): number {
+    return this.#connection.readerPatience;
+  }
+
+  get allRead(): boolean {
+    return this.#connection.readSide.idle;
+  }
+
+  get inReceiveHandler(): boolean {
+    return this.#connection.receiveCall?.inCall === true;
+  }
+
+  get readProgress(): number {
+    return this.#connection.readSide.progress;
+  }
+
+  isCloseSent(error: unknown): boolean {
+    return this.#connection.writeSide.sendQueue.isCloseSent(error);
+  }
+
   sendAccepted(): void {
     this.#connection.writeSide.sendAccepted();
   }
@@ -80,7 +118,7 @@ export class ConnectionCloseActions implements CloseActions {
   }
 
   cutWrites(): void {
-    this.#connection.writeSide.sendQueue.cut(new CloseSentError());
+    this.#connection.writeSide.sendQueue.cut();
   }
 
   endTransport(): void {
@@ -90,7 +128,9 @@ export class ConnectionCloseActions implements CloseActions {
   destroyTransportWhenSent(): void {
     const connection = this.#connection;
     connection.platform.yield(() => {
-      if (connection.writeSide.sendQueue.bufferedAmount === 0) this.destroyTransport();
+      connection.guardTransport(() => {
+        if (connection.writeSide.sendQueue.bufferedAmount === 0) this.destroyTransport();
+      });
     });
   }
 
@@ -123,6 +163,11 @@ export class ConnectionCloseActions implements CloseActions {
   dropMessages(): void {
     this.#connection.readSide.start();
     this.#connection.readSide.dropAll();
+  }
+
+  dropExcess(): void {
+    this.#connection.readSide.dropExcess();
+    this.#connection.scheduleEndOfTurn();
   }
 
   endReading(reason: unknown): void {

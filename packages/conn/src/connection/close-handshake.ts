@@ -2,7 +2,6 @@ import { CloseCode, formatCloseMessage, type Role, type WebSocketError } from '@
 import type { CloseInfo, ConnState } from '../close-info.ts';
 import {
   CloseError,
-  CloseSentError,
   causeText,
   errorOf,
   TimeoutError,
@@ -34,10 +33,16 @@ export const CLOSED = 4;
 export type Phase = 0 | 1 | 2 | 3 | 4;
 
 /**
- * Most input in bytes that is read and dropped after our close frame. Closing a socket with unread
+ * Most input in bytes that is dropped after our close frame. Closing a socket with unread
  * input sends a reset, and the peer may then lose our close frame.
  */
 const MAX_DROPPED = 1_048_576;
+
+/**
+ * Time in ms after which the message of a single read counts as handled. A handler of `receive` that
+ * has closed the connection gets as long for its next message.
+ */
+export const SINGLE_READ_TIME = 250;
 
 /** Says whose message and whose limit a close frame with 1009 is about. */
 const SENT_TOO_BIG = 'a message of this end is larger than the limit of the peer';
@@ -49,13 +54,20 @@ type HandlerName = 'receive' | 'ping handler' | 'pong handler' | 'close handler'
 export interface CloseEvents {
   /**
    * `close`, or a close frame by `writeControl`; `timeout` in ms bounds the handshake. Default:
-   * {@link CloseActions.closeTimeout}.
+   * {@link CloseActions.closeTimeout}. `discard`: messages before the peer's close frame are
+   * dropped.
    */
-  ourClose: { readonly payload: Uint8Array; readonly timeout: number | undefined };
+  ourClose: {
+    readonly payload: Uint8Array;
+    readonly timeout: number | undefined;
+    readonly discard: boolean;
+  };
   /** The peer's close frame was parsed. */
   peerClose: { readonly code: number; readonly reason: string };
   /** The peer ended its side of the transport. */
   peerEof: undefined;
+  /** The turn ends: the input that has arrived is parsed as far as the read-ahead has room. */
+  inputParsed: undefined;
   /** All input before the end is read, or dropped. */
   inputRead: undefined;
   /** The close handler has finished. */
@@ -83,6 +95,21 @@ export interface CloseActions {
   readonly acceptsClose: boolean;
   /** Whether accepted frames still wait for the transport. */
   readonly unsent: boolean;
+  /** Whether input has arrived that is not parsed. */
+  readonly unparsed: boolean;
+  /** Whether no input is parsed, because the read-ahead is full and no read waits. */
+  readonly readAheadFull: boolean;
+  /**
+   * The time in ms that the reader gets for its next read: 0 when no code reads, Infinity when a
+   * loop or a handler reads.
+   */
+  readonly readerPatience: number;
+  /** Whether the code that closes was called by the handler of `receive`. */
+  readonly inReceiveHandler: boolean;
+  /** Whether every message that has arrived was given to a reader, and no handler is at work. */
+  readonly allRead: boolean;
+  /** A number that changes when a reader takes a message, or a part of one. */
+  readonly readProgress: number;
   /** Sends all accepted messages. Messages that are not compressed yet are sent uncompressed. */
   sendAccepted(): void;
   /**
@@ -108,8 +135,12 @@ export interface CloseActions {
   parseRest(): void;
   /** Ends parsing and releases the memory of the input. */
   stopInput(): void;
+  /** Whether `error` is the one with which writes reject after our close frame. */
+  isCloseSent(error: unknown): boolean;
   /** Drops the queued messages and all later messages. */
   dropMessages(): void;
+  /** Drops the messages for which the read-ahead has no room. Queued messages can still be read. */
+  dropExcess(): void;
   /** Ends reading: pending reads reject with `reason`. */
   endReading(reason: unknown): void;
   /** Calls the close handler. Returns undefined when the user set none. */
@@ -141,8 +172,9 @@ export interface CloseActions {
  * and the facts of the close, and decides what each event does. The first event creates it, so an
  * idle connection has none.
  *
- * Reading ends when all input is parsed, all messages are read and no handler is at work. Our own
- * close frame drops messages, so reading then ends at once.
+ * Reading ends when all input is parsed, all messages are read and no handler is at work. After our
+ * own close frame, messages are delivered until the peer's close frame. Where no code reads, those
+ * for which the read-ahead has no room are dropped.
  */
 export class CloseHandshake {
   phase: Phase = OPEN;
@@ -170,6 +202,17 @@ export class CloseHandshake {
   readonly actions: CloseActions;
   /** We have destroyed the transport, which reports its close later. */
   destroyed = false;
+  /** The latest time of our answer to the peer's close frame, in ms of {@link CloseActions.now}. */
+  answerBy: number = Infinity;
+  /** Longest time in ms without progress of a reader after our close frame. */
+  longestStall: number = Infinity;
+  /**
+   * When a reader that made no progress since {@link stalledAt} loses the messages for which the
+   * read-ahead has no room. The alarm is set to this time while it is finite.
+   */
+  stallDeadline: number = Infinity;
+  /** {@link CloseActions.readProgress} when the stall began. */
+  stalledAt = 0;
   #dropped = 0;
 
   constructor(actions: CloseActions) {
@@ -182,13 +225,14 @@ export class CloseHandshake {
   }
 
   /**
-   * Whether `error` says only that a write came after the answer to the peer's close frame, or to
-   * the end of its stream. Messages before that may still be unread.
+   * Whether `error` says only that a write came after our close frame, or after the end of the
+   * peer's stream. Messages before that may still be unread.
    */
   isLateAnswer(error: unknown): boolean {
-    if (this.failed !== undefined) return false;
-    if (this.received !== undefined) return this.sent && error instanceof CloseSentError;
-    return this.eof && this.phase !== OPEN && error === this.endReason?.reason;
+    if (this.failed !== undefined || error === undefined) return false;
+    if (this.sent && this.actions.isCloseSent(error)) return true;
+    if (!this.sent && !this.eof) return false;
+    return this.phase !== OPEN && error === this.endReason?.reason;
   }
 
   handle<E extends keyof CloseEvents>(event: E, detail: CloseEvents[E]): void {
@@ -196,8 +240,8 @@ export class CloseHandshake {
   }
 
   /**
-   * Counts input after our close frame. Counting starts when the frame is sent: before that the
-   * peer cannot know of the close.
+   * Counts input that is dropped after our close frame. Counting starts when the frame is sent:
+   * before that the peer cannot know of the close.
    */
   countDropped(bytes: number): void {
     if (!this.sent || this.actions.unsent) return;
@@ -226,6 +270,7 @@ const TABLE: {
   ourClose: [startHandshake, startHandshake, startHandshake, shorten, ignore],
   peerClose: [peerCloses, peerCloses, peerCloses, peerCloses, recordPeerClose],
   peerEof: [peerEnds, peerEnds, peerEnds, peerEndsWhileClosing, ignore],
+  inputParsed: [ignore, waitForReader, ignore, continueReading, ignore],
   inputRead: [endReading, answerAndEndReading, ignore, endReading, endReading],
   handlerDone: [ignore, ignore, echo, ignore, ignore],
   fault: [fail, fail, fail, fail, recordFault],
@@ -238,7 +283,7 @@ const TABLE: {
   ],
   terminate: [terminate, terminate, terminate, terminate, terminate],
   abort: [abort, abort, abort, abort, abort],
-  alarm: [ignore, answerNow, echo, giveUp, ignore],
+  alarm: [ignore, answerNow, echo, onClosingAlarm, ignore],
   transportClosed: [completeClose, completeClose, completeClose, completeClose, ignore],
 };
 
@@ -246,24 +291,73 @@ function ignore(): void {}
 
 function startHandshake(
   handshake: CloseHandshake,
-  { payload, timeout }: CloseEvents['ourClose'],
+  { payload, timeout, discard }: CloseEvents['ourClose'],
 ): void {
-  const { actions, phase } = handshake;
+  const { actions } = handshake;
+  if (actions.acceptsClose) actions.sendAccepted();
+  // A transport may report its close within `write`.
   if (!actions.acceptsClose) return;
-  actions.sendAccepted();
   sendClose(handshake, payload);
-  // A close handler that answers by itself drops no message before the peer's close frame.
-  if (phase !== ANSWERING) actions.dropMessages();
-  setAlarm(handshake, timeout ?? actions.closeTimeout, timeoutOption(timeout));
-  // A peer cannot send a close frame after the end of its stream.
-  if (handshake.received !== undefined || handshake.eof) closeTransport(handshake);
+  const ms = timeout ?? actions.closeTimeout;
+  setAlarm(handshake, ms, timeoutOption(timeout));
+  // A handler that closes often awaits the close, and takes no message until then.
+  handshake.longestStall = Math.min(ms / 2, actions.inReceiveHandler ? SINGLE_READ_TIME : ms);
+  if (discard) actions.dropMessages();
+  if (handshake.received !== undefined) closeTransport(handshake);
+  else if (handshake.eof) endAfterInput(handshake);
   actions.balance();
   actions.scheduleEndOfTurn();
 }
 
-/** A later `close` with its own timeout. */
-function shorten(handshake: CloseHandshake, { timeout }: CloseEvents['ourClose']): void {
+/** A later `close`. */
+function shorten(handshake: CloseHandshake, { timeout, discard }: CloseEvents['ourClose']): void {
+  const { actions } = handshake;
   if (timeout !== undefined) setAlarm(handshake, timeout, timeoutOption(timeout));
+  if (!discard) return;
+  actions.dropMessages();
+  actions.balance();
+  actions.scheduleEndOfTurn();
+}
+
+/** After our close frame: messages are delivered until the peer's close frame. */
+function continueReading(handshake: CloseHandshake): void {
+  if (handshake.received !== undefined) return;
+  watchReader(handshake);
+  if (handshake.eof) endAfterInput(handshake);
+}
+
+/** The peer has ended its stream. Its close frame may be in the unparsed input. */
+function endAfterInput(handshake: CloseHandshake): void {
+  const { actions } = handshake;
+  if (actions.unparsed) return;
+  actions.stopInput();
+  endTransport(handshake);
+}
+
+/**
+ * The peer's close frame may be behind a full read-ahead. Where no code reads, or a reader makes no
+ * progress, the messages for which there is no room are dropped.
+ */
+function watchReader(handshake: CloseHandshake): void {
+  const { actions } = handshake;
+  if (!handshake.sent || !actions.readAheadFull || handshake.stallDeadline !== Infinity) return;
+  const patience = Math.min(actions.readerPatience, handshake.longestStall);
+  if (patience <= 0) return actions.dropExcess();
+  const at = actions.now() + patience;
+  if (at >= handshake.deadline) return;
+  handshake.stallDeadline = at;
+  handshake.stalledAt = actions.readProgress;
+  actions.setAlarm(patience);
+}
+
+function onClosingAlarm(handshake: CloseHandshake): void {
+  const { actions } = handshake;
+  if (handshake.stallDeadline === Infinity) return giveUp(handshake);
+  handshake.stallDeadline = Infinity;
+  actions.setAlarm(Math.max(0, handshake.deadline - actions.now()));
+  if (handshake.received !== undefined || !actions.readAheadFull) return;
+  if (actions.readProgress === handshake.stalledAt) actions.dropExcess();
+  else watchReader(handshake);
 }
 
 function sendClose(handshake: CloseHandshake, payload: Uint8Array): void {
@@ -292,13 +386,21 @@ function peerCloses(handshake: CloseHandshake, detail: CloseEvents['peerClose'])
 }
 
 /**
- * The messages before the peer's close frame, or before the end of its stream, have half of
- * `closeTimeout` to be handled: a peer with the same `closeTimeout` still gets the answer.
+ * The messages before the peer's close frame, or before the end of its stream, have at most half of
+ * `closeTimeout` to be handled: a peer with the same `closeTimeout` still gets the answer. When only
+ * the last message is unhandled, its reader has {@link CloseActions.readerPatience}.
  */
 function waitForReader(handshake: CloseHandshake): void {
-  if (handshake.phase !== OPEN) return;
-  handshake.phase = ENDING;
-  setAlarm(handshake, handshake.actions.closeTimeout / 2);
+  const { actions } = handshake;
+  if (handshake.phase === OPEN) {
+    handshake.phase = ENDING;
+    handshake.answerBy = actions.now() + actions.closeTimeout / 2;
+  }
+  if (handshake.phase !== ENDING) return;
+  const left = Math.max(0, handshake.answerBy - actions.now());
+  // Without patience, the end of the turn answers.
+  const patience = actions.allRead ? actions.readerPatience : 0;
+  actions.setAlarm(patience > 0 ? Math.min(left, patience) : left);
 }
 
 /**
@@ -329,10 +431,9 @@ function peerEnds(handshake: CloseHandshake): void {
 function peerEndsWhileClosing(handshake: CloseHandshake): void {
   const { actions } = handshake;
   handshake.eof = true;
-  if (handshake.sent) actions.parseRest();
   handshake.endReason ??= { reason: unexpectedEof() };
-  actions.stopInput();
-  endTransport(handshake);
+  if (handshake.sent) actions.parseRest();
+  endAfterInput(handshake);
   actions.scheduleEndOfTurn();
 }
 
@@ -361,6 +462,9 @@ function answer(handshake: CloseHandshake): void {
     return;
   }
   handshake.phase = ANSWERING;
+  // The peer has waited since its close frame: a late close handler has half of the rest.
+  const left = handshake.answerBy - actions.now();
+  actions.setAlarm(Math.max(left, actions.closeTimeout / 4));
   const handled = actions.callCloseHandler(received.code, received.reason);
   if (handled === undefined) {
     handshake.handle('handlerDone', undefined);
@@ -376,15 +480,10 @@ function answer(handshake: CloseHandshake): void {
   );
 }
 
-/**
- * Half of `closeTimeout` has passed, so the peer gets its answer although earlier messages are not
- * handled.
- */
+/** The reader's time has passed: the peer gets its answer although a message may be unhandled. */
 function answerNow(handshake: CloseHandshake): void {
   answer(handshake);
-  const { closeTimeout } = handshake.actions;
-  // The peer has waited since its close frame: the close handler has half of the rest.
-  setAlarm(handshake, handshake.phase === ANSWERING ? closeTimeout / 4 : closeTimeout);
+  if (handshake.phase !== ANSWERING) setAlarm(handshake, handshake.actions.closeTimeout);
 }
 
 /**
@@ -396,6 +495,8 @@ function echo(handshake: CloseHandshake): void {
   if (handshake.destroyed) handshake.phase = CLOSING;
   else {
     actions.sendAccepted();
+    // A transport may report its close within `write`.
+    if (!actions.acceptsClose) return;
     sendCloseCode(handshake, handshake.received!.code, '');
     closeTransport(handshake);
   }
@@ -423,10 +524,17 @@ function endTransport({ actions }: CloseHandshake): void {
 function fail(handshake: CloseHandshake, { error, code, reason }: CloseEvents['fault']): void {
   if (handshake.failed !== undefined) return;
   const { actions } = handshake;
+  if (handshake.destroyed) {
+    // The transport has ended for another reason, and no frame follows.
+    actions.stopInput();
+    return actions.scheduleEndOfTurn();
+  }
   recordFault(handshake, { error });
   handshake.failed = { error, code };
   if (!handshake.sent) {
     actions.cutWrites();
+    // A transport may fail or report its close within `write`.
+    if (handshake.destroyed || handshake.info !== undefined) return;
     sendCloseCode(handshake, code, reason);
   }
   handshake.phase = CLOSING;
@@ -456,9 +564,12 @@ function onHandlerFailed(
   handshake: CloseHandshake,
   { error, where }: CloseEvents['handlerFailed'],
 ): void {
-  const { actions, phase, eof, sent, destroyed } = handshake;
+  const { actions } = handshake;
   const isEnd = isKnownEnd(handshake, error);
-  if (!isEnd && !(sent && error instanceof CloseSentError)) actions.report(error, where);
+  const isLate = handshake.sent && actions.isCloseSent(error);
+  if (!isEnd && !isLate) actions.report(error, where);
+  // `report` may have closed or terminated the connection.
+  const { phase, eof, sent, destroyed } = handshake;
   if (where === 'receive') {
     actions.dropMessages();
     if (phase === CLOSED || destroyed || eof || isEnd) return endReceive(handshake, error, isEnd);
@@ -551,6 +662,8 @@ function setAlarm(handshake: CloseHandshake, ms: number, option = 'closeTimeout'
   if (phase === CLOSING) {
     handshake.deadline = at;
     handshake.timeoutText = `${ms} ms (option ${option})`;
+    if (handshake.stallDeadline < at) return;
+    handshake.stallDeadline = Infinity;
   }
   actions.setAlarm(ms);
 }

@@ -25,7 +25,15 @@ import type { Platform } from '../platform/platform.ts';
 import type { MessageDecoder } from '../read/message-decoder.ts';
 import { closeFrameOf } from '../read/message-faults.ts';
 import { isNormalEnd, type PendingRead } from '../read/pending-read.ts';
-import { ReadSide, type ReadSideOwner } from '../read/read-side.ts';
+import {
+  DONE,
+  type LastRead,
+  LOOP_READ,
+  NO_READ,
+  ReadSide,
+  type ReadSideOwner,
+  SINGLE_READ,
+} from '../read/read-side.ts';
 import type { ReceiveCall } from '../read/receive-call.ts';
 import { reportError } from '../report/report.ts';
 import type { ReportedConn } from '../report/report-context.ts';
@@ -38,14 +46,25 @@ import { checkClosePayload } from '../write/prepared-message.ts';
 import type { SendQueue } from '../write/send-queue.ts';
 import { WriteSide, type WriteSideOwner } from '../write/write-side.ts';
 import { type CloseTarget, ConnectionCloseActions } from './close-actions.ts';
-import { CLOSED, type CloseEvents, CloseHandshake, isKnownEnd, OPEN } from './close-handshake.ts';
+import {
+  CLOSED,
+  type CloseEvents,
+  CloseHandshake,
+  isKnownEnd,
+  OPEN,
+  SINGLE_READ_TIME,
+} from './close-handshake.ts';
 import { FlowControl, type FlowControlOwner } from './flow-control.ts';
 import { ACTIVE, RECEIVER, type SweepTarget, UNLISTED } from './idle-sweep.ts';
 import type { ConnShared } from './shared.ts';
 
+/** Before any time of the platform's clock. */
+const NEVER = -1;
+
 /** Parts that few connections need, each created on first use. An idle connection has none. */
 class RareParts {
   controlFrames: ControlFrames | undefined = undefined;
+  messagesDropped = 0;
   flowControl: FlowControl | undefined = undefined;
   readDeadline: Deadline | undefined = undefined;
   writeDeadline: Deadline | undefined = undefined;
@@ -87,9 +106,14 @@ export class Connection
   reader: PendingRead | undefined;
   receiveCall: ReceiveCall | undefined;
   messageTaken = false;
-  readStarted = false;
+  lastRead: LastRead = NO_READ;
   /** Whether the application's handler of this connection is running. */
   handlerRuns = false;
+  /**
+   * Since when the message of a single read is taken and nothing else happens, in whole ms of the
+   * platform's clock; {@link NEVER} while other work goes on.
+   */
+  idleSince: number = NEVER;
 
   bytesIn = 0;
   framesIn = 0;
@@ -198,6 +222,14 @@ export class Connection
     return this.sendQueue.bufferedAmount + this.#writeSide.waitingBytes;
   }
 
+  get messagesDropped(): number {
+    return this.#rare?.messagesDropped ?? 0;
+  }
+
+  countDropped(messages: number): void {
+    if (messages > 0) this.#rareParts().messagesDropped += messages;
+  }
+
   /** The last round trip of a ping, in ms; NaN before the first. */
   get rtt(): number {
     return this.#rare?.controlFrames?.rtt ?? NaN;
@@ -232,8 +264,9 @@ export class Connection
     try {
       this.bytesIn += chunk.length;
       if (this.shared.keepAlive !== undefined) this.heardAt = Math.ceil(this.platform.now());
-      this.#closeHandshake?.countDropped(chunk.length);
-      if (!this.readSide.stopped) this.readSide.push(chunk);
+      const { readSide } = this;
+      if (readSide.stopped || readSide.dropping) this.#closeHandshake?.countDropped(chunk.length);
+      if (!readSide.stopped && this.#closeHandshake?.destroyed !== true) readSide.push(chunk);
     } catch (error) {
       this.parsingFailed(error);
     }
@@ -359,6 +392,7 @@ export class Connection
   dropIdleParts(): void {
     if (this.#inPass || this.#endOfTurnScheduled) return;
     this.receiveCall?.dropIdle();
+    this.#noteIdle();
     if (this.#readSide?.droppable === true) this.#readSide = undefined;
     if (this.#writeSide?.droppable === true) this.#writeSide = undefined;
   }
@@ -369,21 +403,51 @@ export class Connection
     return this.#closeHandshake?.phase === CLOSED;
   }
 
-  /** Whether no code has read so far, and no handler runs that may still begin. */
+  /** Whether no code reads, and no handler runs that may still begin. */
   #isUnattended(): boolean {
-    return !this.readStarted && !this.handlerRuns;
+    return this.lastRead === DONE || (this.lastRead === NO_READ && !this.handlerRuns);
+  }
+
+  get readerPatience(): number {
+    if (this.#isUnattended()) return 0;
+    if (this.lastRead === LOOP_READ || this.handlerRuns) return Infinity;
+    const idle = this.idleSince === NEVER ? 0 : this.platform.now() - this.idleSince;
+    return Math.max(0, SINGLE_READ_TIME - idle);
+  }
+
+  /** The message of a single read counts as handled some time after this call. */
+  #noteIdle(): void {
+    if (!this.messageTaken || this.lastRead !== SINGLE_READ || this.idleSince !== NEVER) return;
+    this.idleSince = Math.ceil(this.platform.now());
+  }
+
+  /**
+   * The application reads `closed`: it has handled the message of its last single read, and reads
+   * no further.
+   */
+  closedIsRead(): void {
+    if (!this.messageTaken || this.lastRead !== SINGLE_READ) return;
+    this.messageTaken = false;
+    this.lastRead = DONE;
+    if (this.#closeHandshake !== undefined) this.scheduleEndOfTurn();
   }
 
   parsed(ahead: boolean): void {
+    if (this.#closeHandshake === undefined) return;
+    const { endReason } = this.#closeHandshake;
+    if (endReason !== undefined) this.#parsedAtEnd(endReason, ahead);
+    if (ahead) this.#handle('inputParsed', undefined);
+  }
+
+  #parsedAtEnd(endReason: { readonly reason: unknown }, ahead: boolean): void {
     const { readSide } = this;
-    const endReason = this.#closeHandshake?.endReason;
-    if (endReason === undefined) return;
     if (!readSide.pending) readSide.stop();
     const { stopped } = readSide;
     if (stopped) this.#rare?.controlFrames?.end(endReason.reason);
     if (stopped) readSide.endMessage(endReason);
-    const handled = this.#isUnattended() || (readSide.idle && !this.messageTaken);
-    const allRead = stopped && handled && (ahead || readSide.readWaits);
+    this.#noteIdle();
+    const handled = readSide.idle && (!this.messageTaken || this.readerPatience <= 0);
+    const allRead = stopped && (handled || this.#isUnattended()) && (ahead || readSide.readWaits);
     if (allRead || readSide.dropping) this.#handle('inputRead', undefined);
   }
 
@@ -512,6 +576,8 @@ export class Connection
   /** Pauses the transport when no read waits and the read-ahead is full, and resumes it later. */
   balance(): void {
     const { readSide } = this;
+    // A closed transport delivers nothing.
+    if (this.#closeHandshake?.phase === CLOSED) return;
     if (this.paused) {
       if (readSide.wantsInput || readSide.isLow) this.#rare!.flowControl!.resume();
     } else if (!readSide.hasRoom && !readSide.wantsInput) {
@@ -527,7 +593,7 @@ export class Connection
     if (type !== CloseMessage) return this.sendQueue.control(type, payload, 0, payload.length);
     if (!this.sendQueue.open) return rejectedLater(this.platform, this.sendQueue.error);
     checkClosePayload(payload);
-    this.sendClose(payload, undefined);
+    this.sendClose(payload, undefined, false);
     return this.#closeHandshake?.sent === true
       ? RESOLVED
       : rejectedLater(this.platform, this.sendQueue.error);
@@ -567,8 +633,18 @@ export class Connection
   }
 
   fire(): void {
-    if (this.ending) this.#handle('alarm', undefined);
-    else this.shared.keepAlive?.fire(this, this.platform.now());
+    this.guardTransport(() => {
+      if (this.ending) this.#handle('alarm', undefined);
+      else this.shared.keepAlive?.fire(this, this.platform.now());
+    });
+  }
+
+  guardTransport(use: () => void): void {
+    try {
+      use();
+    } catch (cause) {
+      this.abort(transportFailed('report its bufferedAmount', cause));
+    }
   }
 
   // The user's calls
@@ -586,7 +662,9 @@ export class Connection
     if (this.state === 'closed') return void untilOf(at);
     const rare = this.#rareParts();
     rare.writeDeadline ??= new Deadline(this.platform, (when) => {
-      this.sendQueue.expire(deadlineError('write', when), this.writeSide.waitingBytes);
+      this.guardTransport(() => {
+        this.sendQueue.expire(deadlineError('write', when), this.writeSide.waitingBytes);
+      });
     });
     // The send queue also stores an expired deadline. Clear it there too.
     this.#writeSide?.sendQueue.clearExpired();
@@ -597,9 +675,15 @@ export class Connection
     return this.#closeHandshake?.failed?.error;
   }
 
-  /** Whether this connection has ended with `error`. */
+  /** Whether this connection has ended with `error`, or rejects reads or writes with it. */
   endedWith(error: unknown): boolean {
-    return this.#closeHandshake !== undefined && isKnownEnd(this.#closeHandshake, error);
+    const handshake = this.#closeHandshake;
+    if (handshake !== undefined && isKnownEnd(handshake, error)) return true;
+    return this.isCloseSent(error) || this.#readSide?.endedWith(error) === true;
+  }
+
+  isCloseSent(error: unknown): boolean {
+    return this.#writeSide?.sendQueue.isCloseSent(error) === true;
   }
 
   endsNormally(reason: unknown): boolean {
@@ -621,10 +705,10 @@ export class Connection
 
   /**
    * Starts the closing handshake (RFC 6455, section 7.1.2). After our close frame, `timeout` may
-   * shorten the handshake.
+   * shorten the handshake. `discard`: messages before the peer's close frame are dropped.
    */
-  sendClose(payload: Uint8Array, timeout: number | undefined): void {
-    this.#handle('ourClose', { payload, timeout });
+  sendClose(payload: Uint8Array, timeout: number | undefined, discard: boolean): void {
+    this.#handle('ourClose', { payload, timeout, discard });
   }
 
   /** Destroys the transport without a close frame. Queued messages and unsent frames are lost. */

@@ -24,6 +24,8 @@ export interface FlowControlOwner {
   stalledSince(now: number): number;
   observe(event: (observer: Observer) => unknown): void;
   abort(error: TimeoutError | TransportError): void;
+  /** Runs `use`. An error of a property of the transport ends this connection only. */
+  guardTransport(use: () => void): void;
   /** Aborts when `result` of a transport's method is a promise that rejects. */
   watchTransport(method: 'pause' | 'resume', result: unknown): void;
 }
@@ -45,6 +47,10 @@ class BlockedCheck implements TimerEntry {
   }
 
   fire(): void {
+    this.#owner.guardTransport(() => this.#check());
+  }
+
+  #check(): void {
     const owner = this.#owner;
     const now = owner.platform.now();
     const ms = Math.round(now - owner.stalledSince(now));
@@ -130,6 +136,10 @@ export class FlowControl implements TimerEntry {
   }
 
   fire(): void {
+    this.#owner.guardTransport(() => this.#expire());
+  }
+
+  #expire(): void {
     const { settings, bufferedAmount } = this.#owner;
     const waiting =
       bufferedAmount === 0

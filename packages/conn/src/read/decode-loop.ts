@@ -67,6 +67,8 @@ export interface DecodeLoopOwner extends DecodeContext {
   faulted(decoder: MessageDecoder): void;
   /** Calls the observer of the platform, and reports its error. */
   observe(event: (observer: Observer) => unknown): void;
+  /** Counts messages that have arrived and that no reader gets. */
+  countDropped(messages: number): void;
   /** Parsing threw, for example because memory could not be allocated. */
   parsingFailed(error: unknown): void;
 }
@@ -300,6 +302,7 @@ export abstract class DecodeLoop {
           break;
         case SKIPPED:
           if (this.observed) this.#observe(decoder);
+          if (this.dropping) owner.countDropped(1);
           break;
         case STEP:
           break;

@@ -13,6 +13,10 @@ export class MessageQueue {
     return this.#messages.length === 0;
   }
 
+  get length(): number {
+    return this.#messages.length;
+  }
+
   push(message: Message): void {
     this.#messages.push(message);
     this.cost += message.data.length + MESSAGE_COST;

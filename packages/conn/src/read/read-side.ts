@@ -1,6 +1,6 @@
 import type { OwnedBytes } from '@ws/codec/parts';
 import type { CloseInfo } from '../close-info.ts';
-import { CloseSentError, ReadPendingError, type TimeoutError } from '../errors.ts';
+import { ReadPendingError, type TimeoutError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { type DataType, Message } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -28,6 +28,18 @@ const CHUNK_VIEW_FROM = 256;
  */
 const MAX_CHUNK_RATIO = 20;
 
+// The last read of a connection (type LastRead).
+
+/** No read was ever started. */
+export const NO_READ = 0;
+/** A single read: `readMessage`, `readJSON` or `nextReader`. */
+export const SINGLE_READ = 1;
+/** `for await`, `receive` or `discardReads`: the same code reads the next message. */
+export const LOOP_READ = 2;
+/** A single read; then the application has read `closed`, so it reads no further. */
+export const DONE = 3;
+export type LastRead = 0 | 1 | 2 | 3;
+
 /** The connection of a read side. */
 export interface ReadSideOwner extends DecodeLoopOwner {
   readonly settings: { readonly readAhead: number };
@@ -41,8 +53,11 @@ export interface ReadSideOwner extends DecodeLoopOwner {
    * that message.
    */
   messageTaken: boolean;
-  /** Whether any read was ever started. */
-  readStarted: boolean;
+  lastRead: LastRead;
+  /** Since when the message of a single read is taken, see `Connection`. A read resets it. */
+  idleSince: number;
+  /** Whether `error` is the one with which writes reject after our close frame. */
+  isCloseSent(error: unknown): boolean;
   /** Whether reading ends normally with `reason`. A handler may fail with any CloseError. */
   endsNormally(reason: unknown): boolean;
   /** The handler of `receive` failed. */
@@ -79,6 +94,10 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     return this.#ended !== undefined;
   }
 
+  endedWith(error: unknown): boolean {
+    return this.#ended !== undefined && this.#ended.reason === error;
+  }
+
   get readWaits(): boolean {
     const { receiveCall } = this.owner;
     if (receiveCall === undefined) {
@@ -103,6 +122,11 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   /** Bytes that are held for later reads, plus the fixed costs of messages, pieces and chunks. */
   #readAhead(): number {
     return (this.#queue?.cost ?? 0) + (this.#pieces?.cost ?? 0) + (this.decoder?.held ?? 0);
+  }
+
+  /** A number that changes when a reader takes a message, or a piece of one. */
+  get progress(): number {
+    return this.owner.messagesIn - (this.#queue?.length ?? 0) - (this.#pieces?.cost ?? 0);
   }
 
   /** Whether every message is read and no handler is at work. */
@@ -146,9 +170,18 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     if (this.#ended !== undefined) this.#pieces?.end(this.#ended);
   }
 
-  /** Drops the queued messages and all later messages. Used after our close frame. */
+  /** Drops the queued messages and all later messages. */
   dropAll(): void {
+    this.owner.countDropped(this.#queue?.length ?? 0);
     this.drop();
+    this.setPayloadUse(IGNORED);
+  }
+
+  /**
+   * Drops all messages from now on. Queued messages and pieces can still be read. Of a message under
+   * way, the reader gets the pieces that have arrived, then the error of the end.
+   */
+  dropExcess(): void {
     this.setPayloadUse(IGNORED);
   }
 
@@ -218,7 +251,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
         this.#queue ??= new MessageQueue();
         this.#queue.push(new Message(type, copyOf(bytes, start, end), this.platform));
       }
-    }
+    } else if (this.dropping) this.owner.countDropped(1);
     lease?.release();
     return taken;
   }
@@ -302,6 +335,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   next(iterator: object): Promise<IteratorResult<Message, undefined>> {
     const clash = this.#clash('for await');
     if (clash !== undefined) return rejectedLater(this.platform, clash);
+    this.owner.lastRead = LOOP_READ;
     const message = this.#take('for await', false);
     if (message !== undefined) return Promise.resolve({ done: false, value: message as Message });
     const pending = new PendingResult(iterator);
@@ -312,11 +346,17 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   #read(name: string, streams: boolean): Promise<ReadResult> {
     const clash = this.#clash(name);
     if (clash !== undefined) return rejectedLater(this.platform, clash);
+    this.#singleRead();
     const result = this.#take(name, streams);
     if (result !== undefined) return Promise.resolve(result);
     const pending = new PendingMessage(name);
     this.#wait(pending);
     return pending.promise;
+  }
+
+  #singleRead(): void {
+    this.owner.lastRead = SINGLE_READ;
+    this.owner.idleSince = -1;
   }
 
   /**
@@ -339,7 +379,6 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
       const message = this.#owned(decoder);
       decoder.lease?.release();
       owner.messageTaken = true;
-      owner.readStarted = true;
       return message;
     } catch (error) {
       owner.parsingFailed(error);
@@ -353,7 +392,6 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     if (next !== undefined) return next;
     if (this.#pieces !== undefined) this.#dropPieces(`${name} began`);
     this.owner.messageTaken = false;
-    this.owner.readStarted = true;
     const ready = streams ? this.#readyReader() : this.#queue?.shift();
     if (ready !== undefined) {
       this.owner.messageTaken = true;
@@ -448,8 +486,14 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     return true;
   }
 
-  /** Ends the pending read of `iterator`, whose loop was left. Later messages are for the next read. */
+  /**
+   * The loop over `iterator` was left: ends its pending read. Its last message is handled as that of
+   * a single read. Later messages are for the next read.
+   */
   leave(iterator: object): void {
+    if (this.owner.receiveCall === undefined && this.owner.lastRead === LOOP_READ) {
+      this.#singleRead();
+    }
     const { reader } = this.owner;
     if (!(reader instanceof PendingResult) || reader.iterator !== iterator) return;
     this.owner.reader = undefined;
@@ -479,7 +523,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   #startReceive(receiveCall: ReceiveCall): Promise<CloseInfo> {
     this.#dropPieces(`${receiveCall.name} began`);
     this.owner.messageTaken = false;
-    this.owner.readStarted = true;
+    this.owner.lastRead = LOOP_READ;
     this.owner.receiveCall = receiveCall;
     const ended = this.#ended !== undefined;
     this.#serveQueue();
@@ -539,10 +583,10 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     receiveCall.releaseChunk();
     const { reason } = ended;
     const { thrown } = receiveCall;
-    // Two errors of a handler do not count as failures: CloseSentError, when its write was rejected
-    // because our close frame was sent, and the reason of the end itself.
+    // Two errors of a handler do not count as failures: that of a write after our close frame, and
+    // the reason of the end itself.
     const error = thrown === undefined ? reason : thrown.error;
-    if (error !== reason && !(error instanceof CloseSentError)) receiveCall.reject(error);
+    if (error !== reason && !this.owner.isCloseSent(error)) receiveCall.reject(error);
     else if (ended.normally) receiveCall.resolve(this.owner.closed);
     else receiveCall.end(reason);
   }

@@ -58,6 +58,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
   #settled: Promise<CloseInfo> | undefined;
   #observer: ReceiveObserver<object> | undefined;
   #subject: object | undefined;
+  /** Whether the handler has returned a promise that has not settled. */
+  #waits = false;
 
   /** Safe for any value: `instanceof` would call a trap of a Proxy. */
   static is(value: unknown): value is ReceiveCall {
@@ -76,6 +78,11 @@ export class ReceiveCall extends Promise<CloseInfo> {
   /** Whether the handler has a message and has not finished with it. */
   get busy(): boolean {
     return this.#borrowed?.lent === true;
+  }
+
+  /** Whether the code that asks was called by the handler, before the handler has returned. */
+  get inCall(): boolean {
+    return this.busy && !this.#waits;
   }
 
   /** `await`, `catch` and `Promise.all` call this on a subclass of Promise. */
@@ -194,13 +201,16 @@ export class ReceiveCall extends Promise<CloseInfo> {
    * every call.
    */
   #waitFor(result: PromiseLike<void>, owner: ReceiveCallOwner): void {
+    this.#waits = true;
     // `Promise.resolve` wraps foreign thenables and returns native promises unchanged.
     Promise.resolve(result).then(
       () => {
+        this.#waits = false;
         this.#release();
         owner.handlerSettled();
       },
       (error: unknown) => {
+        this.#waits = false;
         this.#release();
         if (owner.isLateAnswer(error)) owner.handlerSettled();
         else this.#fail(error, owner);

@@ -1,5 +1,5 @@
 import type { CloseInfo } from '../close-info.ts';
-import { internalsOf } from '../conn-internals.ts';
+import { closedOf, internalsOf } from '../conn-internals.ts';
 import type { ConnLike } from '../conn-like.ts';
 import { CloseError } from '../errors.ts';
 import { onRejection } from '../on-rejection.ts';
@@ -102,7 +102,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     if (conn === undefined) return;
     // The body of the loop has ended.
     internalsOf(conn)!.handlerSettled?.();
-    await untilAborted(this.#ended.signal, conn.closed);
+    await untilAborted(this.#ended.signal, closedOf(conn));
     // The loop does not end before the connection that `signal` closes.
     await this.#closing;
   }
@@ -188,7 +188,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   #opened(conn: C): C {
     const openedAt = performance.now();
     this.#conn = conn;
-    void conn.closed.then((info) => this.#closed(info, performance.now() - openedAt));
+    void closedOf(conn).then((info) => this.#closed(info, performance.now() - openedAt));
     return conn;
   }
 
@@ -223,7 +223,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   readonly #onAbort = (): void => {
     this.#end();
     void this.#conn?.close();
-    this.#closing = this.#conn?.closed;
+    this.#closing = this.#conn === undefined ? undefined : closedOf(this.#conn);
   };
 
   #end(): void {
@@ -251,6 +251,6 @@ async function callDial<C extends ConnLike>(
 
 /** Rejects when `conn` has closed. */
 async function rejectsAtEnd(conn: ConnLike): Promise<never> {
-  const { code, reason, error } = await conn.closed;
+  const { code, reason, error } = await closedOf(conn);
   throw error ?? new CloseError(code, reason);
 }

@@ -1,5 +1,5 @@
 import type { CloseInfo } from '../close-info.ts';
-import { internalsOf } from '../conn-internals.ts';
+import { closedOf, internalsOf } from '../conn-internals.ts';
 import type { ConnLike } from '../conn-like.ts';
 import { BackpressureError, CloseSentError, ReadPendingError } from '../errors.ts';
 import type { Message } from '../message.ts';
@@ -314,7 +314,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#backlogSent = this.#sendBacklog(conn);
     const link = this.#addLink(conn);
     this.#emit('open', conn);
-    const info = await conn.closed;
+    const info = await closedOf(conn);
     this.#conn = undefined;
     this.#emit('close', info);
     // After the end no code has to read first: `close` may be awaited where a message is handled.
@@ -355,7 +355,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   }
 
   async #linkAfter(link: Link<C>): Promise<Link<C> | undefined> {
-    await link.conn.closed;
+    await closedOf(link.conn);
     return link.next ?? this.#nextLink.promise;
   }
 

@@ -121,9 +121,15 @@ export class WaitingWriters {
     this.#referenced.add(write);
   }
 
-  /** While `error` is set, a write whose bytes are released rejects with `error`. */
-  setReleaseError(error: WebSocketError | undefined): void {
+  /**
+   * While `error` is set, a write whose bytes are released rejects with `error`.
+   *
+   * @returns The error that was set before.
+   */
+  setReleaseError(error: WebSocketError | undefined): WebSocketError | undefined {
+    const before = this.#releaseError;
     this.#releaseError = error;
+    return before;
   }
 
   /** The bytes of `write` were released. Rejects the write while a release error is set. */

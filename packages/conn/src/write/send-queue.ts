@@ -88,14 +88,26 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   #turnFrames = 0;
   /** Why no message is accepted any more. */
   #error: WebSocketError | typeof CLOSE_SENT | undefined;
+  /** The error of writes after the close frame, once one was rejected. */
+  #closeSent: CloseSentError | undefined;
   /** The error of a write deadline that has expired: the next message ends the connection. */
   #expired: WebSocketError | undefined;
   #end: typeof OPEN | typeof ENDING | typeof ENDED = OPEN;
 
   /** Why no message is accepted any more. */
   get error(): WebSocketError | undefined {
-    if (this.#error === CLOSE_SENT) this.#error = new CloseSentError();
+    if (this.#error === CLOSE_SENT) this.#error = this.#closeSentError();
     return this.#error;
+  }
+
+  #closeSentError(): CloseSentError {
+    this.#closeSent ??= new CloseSentError();
+    return this.#closeSent;
+  }
+
+  /** Whether `error` is the one with which this queue rejects writes after the close frame. */
+  isCloseSent(error: unknown): boolean {
+    return error !== undefined && error === this.#closeSent;
   }
 
   /** Bytes that were accepted and not yet handed to the operating system. */
@@ -463,7 +475,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
    * At most one pong of each origin waits.
    *
    * @param own - Whether the library sends the frame. No caller then checks the promise, so a
-   *   failure ends the connection.
+   *   failure ends the connection. After the close frame the call has no effect.
    */
   control(
     opcode: number,
@@ -472,7 +484,9 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     end: number,
     own = false,
   ): Promise<void> {
-    if (!this.open) return rejectedLater(this.owner.shared.platform, this.error);
+    if (!this.open) {
+      return own ? RESOLVED : rejectedLater(this.owner.shared.platform, this.error);
+    }
     if (this.#blocked) return this.#enqueueControl(opcode, bytes, start, end, own);
     try {
       this.#count(opcode, this.encode(opcode, true, 0, bytes, start, end));
@@ -584,13 +598,15 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
    * Drops the frames that a blocked transport has not taken, and rejects their writers. The rest of
    * a frame that was partly written stays in the queue.
    */
-  cut(error: WebSocketError): void {
+  cut(): void {
+    const error = this.#closeSentError();
     this.#write();
     this.#controls = undefined;
-    this.#waiting?.setReleaseError(error);
+    const before = this.#waiting?.setReleaseError(error);
     this.encoder?.truncate();
     this.releaseEncoder();
-    this.#waiting?.setReleaseError(undefined);
+    // A transport that has failed within the write above still has the bytes of other writes.
+    this.#waiting?.setReleaseError(before);
     this.#waiting?.drained(error);
   }
 

@@ -24,8 +24,15 @@ class RecordedActions implements CloseActions {
   /** There is a buffer for a close frame. */
   hasBuffer = true;
   acceptsClose = true;
+  readonly unparsed = false;
+  readAheadFull = false;
+  readerPatience = Infinity;
+  readonly inReceiveHandler = false;
+  readonly allRead = true;
+  readProgress = 0;
   inputStopped = false;
   messagesDropped = false;
+  excessDropped = false;
   transportEnded = false;
   transportDropped = false;
   released = false;
@@ -75,6 +82,15 @@ class RecordedActions implements CloseActions {
 
   dropMessages(): void {
     this.messagesDropped = true;
+  }
+
+  dropExcess(): void {
+    this.excessDropped = true;
+    this.readAheadFull = false;
+  }
+
+  isCloseSent(): boolean {
+    return false;
   }
 
   endReading(reason: unknown): void {
@@ -174,6 +190,7 @@ function modelEcho(model: Model): void {
 function modelFault(model: Model, code: number, error: unknown): void {
   if (model.failedWith !== undefined) return;
   model.inputStopped = true;
+  if (model.transportDropped && !model.gone) return;
   model.end = error;
   if (model.gone) return;
   model.failedWith = code;
@@ -269,10 +286,15 @@ const ourClose = (code: number): Event =>
       if (model.gone || model.refused || model.weSent !== undefined) return;
       model.weSent = code;
       model.handlerRuns = false;
+      if (model.peerEnded) model.inputStopped = true;
       endTransportIfDue(model);
     },
     ({ handshake }) =>
-      handshake.handle('ourClose', { payload: formatCloseMessage(code), timeout: 100 }),
+      handshake.handle('ourClose', {
+        payload: formatCloseMessage(code),
+        timeout: 100,
+        discard: false,
+      }),
   );
 
 const peerClose = (code: number): Event =>
@@ -467,7 +489,7 @@ describe.each(['server', 'client'] as const)('CloseHandshake of a %s', (role) =>
   const closed = { code: 4000, reason: 'enough' };
   const lostError = new ProtocolError(CloseCode.ProtocolError, ['lost']);
   const failed = { error: broken, code: CloseCode.ProtocolError, reason: '' };
-  const send = { payload: formatCloseMessage(1000), timeout: 100 };
+  const send = { payload: formatCloseMessage(1000), timeout: 100, discard: false };
 
   it.each<{
     when: string;
@@ -715,6 +737,7 @@ describe.each(['server', 'client'] as const)('the closing handshake of a %s', (r
     expect(await peer.sees(1)).toEqual(['close 1000']);
     peer.end();
     expect(await closing).toMatchObject({ code: 1005, wasClean: true });
+    expect((await conn.readMessage()).text()).toBe('unread');
     await expect(conn.readMessage()).rejects.toBeInstanceOf(CloseError);
   });
 

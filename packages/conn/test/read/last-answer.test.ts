@@ -112,18 +112,35 @@ describe('the answer to the last message', () => {
     expect(await conn.closed).toMatchObject({ code: end === 'FIN' ? 1006 : 1000 });
   });
 
-  it.each(ends)('is not waited for longer than closeTimeout: %s', async (end) => {
+  it.each(ends)('is waited for 250 ms after a single read: %s', async (end) => {
     const { conn, platform, transport, frame, sent } = server(false);
     const message = conn.readMessage();
     transport.feed(frame(1, 'last'));
     await message;
     if (end !== 'FIN') transport.feed(frame(8, CLOSE_1000));
     if (end !== 'close') transport.feedEnd();
-    await platform.advance(1000);
+    await platform.advance(240);
     expect([sent(), conn.state]).toEqual([[], 'open']);
-    await platform.advance(5000);
+    await platform.advance(20);
     expect(sent()).toEqual(end === 'FIN' ? [] : ['close 1000']);
     expect(conn.state).not.toBe('open');
+  });
+
+  it.each(ends)('is waited for half of closeTimeout in a loop: %s', async (end) => {
+    const { conn, platform, transport, frame, sent } = server(false);
+    const loop = (async () => {
+      for await (const _ of conn) await new Promise(() => {});
+    })();
+    transport.feed(frame(1, 'last'));
+    await platform.settle();
+    if (end !== 'FIN') transport.feed(frame(8, CLOSE_1000));
+    if (end !== 'close') transport.feedEnd();
+    await platform.advance(2_400);
+    expect([sent(), conn.state]).toEqual([[], 'open']);
+    await platform.advance(200);
+    expect(sent()).toEqual(end === 'FIN' ? [] : ['close 1000']);
+    expect(conn.state).not.toBe('open');
+    void loop;
   });
 
   it('is waited for from the close frame on, not again from the FIN', async () => {
@@ -132,11 +149,11 @@ describe('the answer to the last message', () => {
     transport.feed(frame(1, 'last'));
     await message;
     transport.feed(frame(8, CLOSE_1000));
-    await platform.advance(2000);
-    transport.feedEnd();
-    await platform.advance(400);
-    expect(sent()).toEqual([]);
     await platform.advance(200);
+    transport.feedEnd();
+    await platform.advance(40);
+    expect(sent()).toEqual([]);
+    await platform.advance(20);
     expect(sent()).toEqual(['close 1000']);
   });
 

@@ -268,18 +268,21 @@ describe('the promise of receive', () => {
     const { handler, go, seen } = gate();
     const order: string[] = [];
     const end = conn.receive(handler).then(({ code }) => order.push(`end ${code}`));
-    feed(frame(1, 'a'), frame(1, 'never read'));
+    feed(frame(1, 'a'), frame(1, 'b'));
     await platform.settle();
     const closed = conn.close(1000);
     feed(frame(8, Uint8Array.of(0x03, 0xe8)));
     transport.feedEnd();
     await closed;
     await platform.settle();
-    order.push('handler');
+    order.push('first handler');
+    go();
+    await platform.settle();
+    order.push('second handler');
     go();
     await end;
-    expect(order).toEqual(['handler', 'end 1000']);
-    expect(seen).toEqual(['a']);
+    expect(order).toEqual(['first handler', 'second handler', 'end 1000']);
+    expect(seen).toEqual(['a', 'b']);
   });
 
   it('and all later reads reject with the error of a handler that failed after the end', async () => {

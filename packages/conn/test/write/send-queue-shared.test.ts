@@ -216,7 +216,7 @@ describe('a message that other connections send too', () => {
     transport.takesOne = true;
     transport.drain();
     transport.drain();
-    sendQueue.cut(new TransportError('ended'));
+    sendQueue.cut();
     transport.takesOne = false;
     transport.drain();
     expect(sent()).toEqual(['binary \0', 'ping p', 'binary <10001>']);
