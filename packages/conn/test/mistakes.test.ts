@@ -10,6 +10,7 @@ import {
   streamTransport,
   TextMessage,
 } from '../src/index.ts';
+import { DetachedBytes } from '../src/write/copy-or-reference.ts';
 import { wired } from './wired.ts';
 
 /** Calls with a wrong argument, by name. Each throws or rejects. */
@@ -135,5 +136,48 @@ describe('a deadline', () => {
       `read timeout: the deadline ${when} has passed (setReadDeadline)`,
     );
     conn.terminate();
+  });
+});
+
+describe('a buffer that is transferred while its write waits', () => {
+  const size = 100_000;
+  const transfer = ({ buffer }: Uint8Array<ArrayBuffer>): void =>
+    void structuredClone(buffer, { transfer: [buffer] });
+  const text = 'bytes of a pending write were detached; leave them alone until its promise settles';
+
+  it('is reported, and is the error of the connection', async () => {
+    const reported: unknown[] = [];
+    const { conn, platform, transport } = wired('server', {
+      report: (error, { where }) => void reported.push([(error as Error).message, where]),
+    });
+    transport.block();
+    void conn.send('fills the transport');
+    await platform.settle();
+    const bytes = new Uint8Array(size);
+    const written = conn.send(bytes);
+    transfer(bytes);
+    transport.drain();
+    await expect(written).rejects.toThrow(text);
+    await platform.settle();
+    transport.sink!.close();
+    expect((await conn.closed).error?.message).toContain(text);
+    expect(reported).toEqual([[`websocket: ${text}`, 'writeMessage']]);
+  });
+
+  it('is reported when the transport has the bytes', async () => {
+    const reported: unknown[] = [];
+    const { conn, transport } = wired('server', { report: (error) => void reported.push(error) });
+    const error = new DetachedBytes();
+    transport.sink!.close(error);
+    expect((await conn.closed).error?.message).toContain(text);
+    expect(reported).toEqual([error]);
+  });
+
+  it('is the only error of a transport that is reported', async () => {
+    const reported: unknown[] = [];
+    const { conn, transport } = wired('server', { report: (error) => void reported.push(error) });
+    transport.sink!.close(new TypeError('terminated'));
+    await conn.closed;
+    expect(reported).toEqual([]);
   });
 });

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { checked, NO_BYTES } from '@ws/codec/internal';
 import type { Transport, TransportSink } from '@ws/conn';
-import { kind } from '@ws/conn/internal';
+import { DetachedBytes, kind } from '@ws/conn/internal';
 import { freeMemory } from './free-memory.ts';
 import { nodePlatform } from './node-platform.ts';
 
@@ -273,11 +273,7 @@ class SocketTransport implements Transport {
     while (backlog.waits && socket.writable) {
       const room = MAX_QUEUED - socket.writableLength;
       const { left } = backlog;
-      if (left <= 0) {
-        const text =
-          'bytes of a pending write were detached; do not transfer them before the promise of the write settles';
-        return this.destroy(new TypeError(text));
-      }
+      if (left <= 0) return this.destroy(new DetachedBytes());
       // Waits for room for a large piece.
       if (left > room && room < MAX_QUEUED / 2) {
         // What others have queued has no callback of ours: that of an empty write follows it.

@@ -273,7 +273,7 @@ describe.each([
     structuredClone(chunk.buffer, { transfer: [chunk.buffer] });
     pair.peer.resume();
     await sink.seen('close');
-    expect(sink.error?.message).toMatch(/^bytes of a pending write were detached/);
+    expect(sink.error?.message).toContain('bytes of a pending write were detached');
   });
 
   it('ends with an error when a release function throws, and calls the others', async () => {

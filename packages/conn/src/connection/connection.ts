@@ -42,6 +42,7 @@ import type { EndOfTurnTask } from '../time/end-of-turn.ts';
 import { Deferred, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
 import { type Refusal, rejectedLater } from '../time/refusal.ts';
 import type { Transport, TransportSink } from '../transport.ts';
+import { DetachedBytes } from '../write/copy-or-reference.ts';
 import { checkClosePayload } from '../write/prepared-message.ts';
 import type { SendQueue } from '../write/send-queue.ts';
 import { WriteSide, type WriteSideOwner } from '../write/write-side.ts';
@@ -281,6 +282,7 @@ export class Connection
   }
 
   close(error?: Error): void {
+    if (error instanceof DetachedBytes) this.reportMistake(error, 'writeMessage');
     const readSide = this.#readSide;
     // Before the first pass, the peer's close frame may be in the input.
     const early = readSide?.starting === true && readSide.pending;

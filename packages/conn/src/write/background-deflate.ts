@@ -2,7 +2,7 @@ import type { Compressor } from '../deflate/compressor.ts';
 import { copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import { Deferred, handled } from '../time/promises.ts';
-import { detachedError, owned, type RetainedBytes } from './copy-or-reference.ts';
+import { DetachedBytes, owned, type RetainedBytes } from './copy-or-reference.ts';
 import type { PreparedMessage } from './prepared-message.ts';
 import type { SendQueue } from './send-queue.ts';
 
@@ -104,7 +104,7 @@ export class BackgroundDeflate {
 
   #sent(variant: Uint8Array | undefined, { bytes, start, end }: RetainedBytes): Promise<void> {
     const { size } = this;
-    if (end > bytes.byteLength) throw detachedError();
+    if (end > bytes.byteLength) throw new DetachedBytes();
     if (variant === undefined || variant.length === 0 || variant.length >= size) {
       return this.#sendQueue.message(this.#type, bytes, start, end, true);
     }

@@ -35,11 +35,13 @@ export function retain(
   return { bytes, start, end, ours: false, release: lease?.release ?? nothing };
 }
 
-/** The error of a write whose bytes were detached while it waited. */
-export function detachedError(): TypeError {
-  return new TypeError(
-    'websocket: bytes of a pending write were detached; leave them alone until its promise settles',
-  );
+/** The bytes of a pending write were detached: a mistake of the application, which `report` gets. */
+export class DetachedBytes extends TypeError {
+  constructor() {
+    super(
+      'websocket: bytes of a pending write were detached; leave them alone until its promise settles',
+    );
+  }
 }
 
 function nothing(): void {}

@@ -6,7 +6,7 @@ import { leaseOf } from '../memory/lease.ts';
 import type { Platform } from '../platform/platform.ts';
 import { handled, RESOLVED, rejected } from '../time/promises.ts';
 import { type Refusal, rejectedLater } from '../time/refusal.ts';
-import { detachedError } from './copy-or-reference.ts';
+import { DetachedBytes } from './copy-or-reference.ts';
 import { bytesOf, type MessageData, utf8 } from './payload.ts';
 
 /** Sends the fragments of a writer. */
@@ -295,7 +295,7 @@ export class MessageWriter implements AsyncDisposable {
     while (from < length) {
       const rejection = this.#sink.rejectionIfClosed();
       if (rejection !== undefined) return rejection;
-      if (bytes.byteLength < length) return rejected(detachedError());
+      if (bytes.byteLength < length) return rejected(new DetachedBytes());
       if (isControl(this.#type) && this.#fill + length - from > MAX_CONTROL_PAYLOAD)
         return this.#tooLong();
       if (this.#fill === this.#size) {

@@ -6,7 +6,13 @@ import {
   type WebSocketError,
 } from '@ws/codec';
 import { LARGEST_SLAB, utf8Length } from '@ws/codec/internal';
-import { BackpressureError, CloseError, CloseSentError, TransportError } from '../errors.ts';
+import {
+  BackpressureError,
+  CloseError,
+  CloseSentError,
+  causeText,
+  TransportError,
+} from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { leaseOf } from '../memory/lease.ts';
 import type { DataType } from '../message.ts';
@@ -20,6 +26,7 @@ import type { Transport } from '../transport.ts';
 import { kind } from '../validate.ts';
 import { hasRoom, isTurnFull, overLimit, type TurnBudget, WaitingWriters } from './backpressure.ts';
 import { ControlQueue } from './control-queue.ts';
+import { DetachedBytes } from './copy-or-reference.ts';
 import type { PreparedMessage } from './prepared-message.ts';
 import { type Batch, type BatchSender, REFERENCE_FROM, sharedFrames } from './shared-frames.ts';
 import { UnsentFrames, type UnsentFramesOwner } from './unsent-frames.ts';
@@ -675,19 +682,23 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const release = encoder.segRelease(0);
     encoder.shift(1);
     try {
-      if (end > bytes.byteLength) {
-        throw new TransportError(
-          'bytes of a pending write were detached; leave them alone until its promise settles',
-        );
-      }
+      if (end > bytes.byteLength) throw new DetachedBytes();
       this.#give(viewOf(this.owner.shared.platform, bytes, start, end), release);
     } catch (cause) {
       // A part of the frame may have been sent, so no frame may follow it.
       this.#blocked = true;
-      this.owner.abort(cause instanceof TransportError ? cause : unwritten(cause));
+      this.#writeFailed(cause);
       // Not before the transport is destroyed, which may still use the bytes.
       release?.();
     }
+  }
+
+  #writeFailed(cause: unknown): void {
+    const { owner } = this;
+    const isMistake = cause instanceof DetachedBytes;
+    if (isMistake) owner.reportMistake(cause, 'writeMessage');
+    if (isMistake) owner.abort(new TransportError(causeText(cause), { cause }));
+    else owner.abort(cause instanceof TransportError ? cause : unwritten(cause));
   }
 
   #writeControls(): void {

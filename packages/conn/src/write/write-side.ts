@@ -7,7 +7,7 @@ import { RSV1 } from '../platform/deflate-engine.ts';
 import type { Refusal } from '../time/refusal.ts';
 import { BackgroundDeflate } from './background-deflate.ts';
 import { WRITE_COST } from './backpressure.ts';
-import { detachedError, owned, type RetainedBytes, retain } from './copy-or-reference.ts';
+import { DetachedBytes, owned, type RetainedBytes, retain } from './copy-or-reference.ts';
 import { type FragmentSink, MessageWriter } from './message-writer.ts';
 import { utf8 } from './payload.ts';
 import type { PreparedMessage } from './prepared-message.ts';
@@ -172,7 +172,7 @@ export class WriteSide implements FragmentSink {
     if (!this.#compresses(size, compress))
       return sendQueue.message(type, bytes, start, end, preaccepted);
     // An engine would read beyond a detached or shrunk buffer and crash the process.
-    if (end > bytes.byteLength) throw detachedError();
+    if (end > bytes.byteLength) throw new DetachedBytes();
     const rejection = preaccepted
       ? sendQueue.rejectionIfClosed()
       : sendQueue.rejectionFor(size, undefined, 0);
