@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 /** The class of Node's Buffers, with the constructor of `Uint8Array`. */
 const NodeBuffer = (Buffer as unknown as { [Symbol.species]: unknown })[Symbol.species] as new (
   memory: ArrayBufferLike,
@@ -39,7 +41,8 @@ export function join(parts: readonly Buffer[]): Buffer {
  */
 export function bytesOf(data: unknown): Uint8Array {
   if (data instanceof Uint8Array) return data;
-  if (data instanceof ArrayBuffer) return new Uint8Array(data);
+  // Also of another realm.
+  if (types.isArrayBuffer(data)) return new Uint8Array(data);
   if (ArrayBuffer.isView(data)) {
     return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   }

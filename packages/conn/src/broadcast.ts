@@ -1,7 +1,7 @@
 import { BinaryMessage, TextMessage } from '@ws/codec';
 import { checked, fromCaller } from '@ws/codec/internal';
 import { Conn, connectionOf } from './conn.ts';
-import { onRejection } from './on-rejection.ts';
+import { isThenable, onRejection } from './on-rejection.ts';
 import { checkOptionNames, kind } from './validate.ts';
 import { dataTypeOf, type MessageData } from './write/payload.ts';
 import { PreparedMessage } from './write/prepared-message.ts';
@@ -83,7 +83,7 @@ function checkBroadcast<C extends Conn>(
 /** A promise is no yes: the filter would let all connections through. */
 function passes<C extends Conn>(filter: (conn: C) => boolean, conn: C): boolean {
   const result: unknown = filter(conn);
-  if (result instanceof Promise) {
+  if (isThenable(result)) {
     onRejection(result, () => {});
     throw new TypeError('filter: expected true or false, got a promise; it must be synchronous');
   }

@@ -304,17 +304,23 @@ export function untraced<T extends Error>(create: () => T): T {
 
 /** `value` as an Error: functions of an application may throw any value. */
 export function errorOf(value: unknown): Error | undefined {
-  if (value === undefined || isErrorObject(value)) return value;
+  if (value === undefined || isError(value)) return value;
   return new Error(`a value was thrown that is not an Error: ${textOfValue(value)}`, {
     cause: value,
   });
 }
 
-/** Also for an Error of another realm. */
-function isErrorObject(value: unknown): value is Error {
+/**
+ * Whether `value` is an Error. In Jest and in a vm context, the errors of Node's modules belong to
+ * another realm: they are no instances of this realm's Error. Never throws.
+ */
+export function isError(value: unknown): value is Error {
   try {
-    return value instanceof Error || Object.prototype.toString.call(value) === '[object Error]';
+    if (value instanceof Error) return true;
+    const { message, stack } = (value ?? {}) as Partial<Error>;
+    return typeof message === 'string' && typeof stack === 'string';
   } catch {
+    // A getter, or a trap of a Proxy.
     return false;
   }
 }
@@ -346,7 +352,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
  */
 export function causeText(cause: unknown): string {
   try {
-    return cause instanceof Error ? textOf(cause) : '';
+    return isError(cause) ? textOf(cause) : '';
   } catch {
     // A getter or a trap of the error throws.
     return '';

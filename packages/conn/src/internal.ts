@@ -5,6 +5,7 @@
  * @module
  */
 export { utf8Length } from '@ws/codec/internal';
+export { isUint8Array } from './brand.ts';
 export { preparedOf, sendPrepared, sendRun } from './broadcast.ts';
 export {
   closedOf,
@@ -23,8 +24,8 @@ export { FixedDeflater, roomToDeflate } from './deflate/fixed-deflater.ts';
 export type { InflateWaiter } from './deflate/inflate-budget.ts';
 export { deflateLimits } from './deflate/negotiate.ts';
 export { type Compression, DEFAULT_COMPRESSION } from './deflate/settings.ts';
-export { causeText, printable } from './errors.ts';
-export { onRejection } from './on-rejection.ts';
+export { causeText, isError, printable } from './errors.ts';
+export { isThenable, onRejection } from './on-rejection.ts';
 export {
   connSettingNames,
   ResolvedOptions,

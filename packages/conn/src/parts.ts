@@ -7,6 +7,7 @@
  */
 export { CloseCode } from '@ws/codec';
 export { BinaryMessage, TextMessage, WebSocketError } from '@ws/codec/parts';
+export { isDate, isUint8Array } from './brand.ts';
 export type { ConnInternals } from './conn-internals.ts';
 export {
   BackpressureError,

@@ -1,4 +1,5 @@
 import { checked } from '@ws/codec/internal';
+import { isError } from './errors.ts';
 import { copyOf } from './memory/copy.ts';
 import { portablePlatform } from './platform/portable-platform.ts';
 import type { Transport, TransportSink } from './transport.ts';
@@ -239,7 +240,7 @@ function bytesOf(chunk: unknown): Uint8Array {
 }
 
 function asError(error: unknown): Error {
-  if (error instanceof Error) return error;
+  if (isError(error)) return error;
   if (error === undefined) return new Error('a stream was aborted or cancelled without a reason');
   // `String` of an object may throw.
   return new Error(typeof error === 'string' ? error : kind(error), { cause: error });

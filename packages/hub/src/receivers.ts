@@ -1,4 +1,4 @@
-import { kind, onRejection } from '@ws/conn/internal';
+import { isThenable, kind, onRejection } from '@ws/conn/internal';
 import { checkKeyedOptions } from './checks.ts';
 import type { PublishOptions } from './session.ts';
 import { Session } from './session.ts';
@@ -61,7 +61,7 @@ function passes<Data>(
   session: Session<Data>,
 ): boolean {
   const result: unknown = filter(session);
-  if (!(result instanceof Promise)) return Boolean(result);
+  if (!isThenable(result)) return Boolean(result);
   onRejection(result, () => {});
   throw new TypeError(
     'filter: expected true or false, got a promise; the function must be synchronous',

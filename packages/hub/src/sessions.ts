@@ -8,7 +8,7 @@ import {
   ReadPendingError,
   WebSocketError,
 } from '@ws/conn';
-import { handled, onRejection, platformOf, reportError } from '@ws/conn/internal';
+import { handled, isThenable, onRejection, platformOf, reportError } from '@ws/conn/internal';
 import { Audience } from './audience.ts';
 import type { Backplane } from './backplane.ts';
 import { backplaneCode } from './backplane-code.ts';
@@ -219,7 +219,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     for (const listener of this.listeners.of(event)) {
       try {
         const result: unknown = (listener as (...args: unknown[]) => unknown)(...args);
-        if (!isPromise(result)) continue;
+        if (!isThenable(result)) continue;
         pending ??= [];
         pending.push(result.then(undefined, (error) => this.#listenerFailed(session, error)));
       } catch (error) {
@@ -345,7 +345,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
         throw new RoomRefusedError(room, 'a join listener threw');
       }
       if (result === false) return false;
-      if (isPromise(result)) (pending ??= []).push(handled(Promise.resolve(result)));
+      if (isThenable(result)) (pending ??= []).push(handled(Promise.resolve(result)));
     }
     if (pending === undefined) return true;
     return Promise.all(pending).then(
@@ -363,8 +363,4 @@ type Refusal = BackplaneError | OverflowError;
 
 function isRefusal(error: unknown): error is Refusal {
   return error instanceof BackplaneError || error instanceof OverflowError;
-}
-
-function isPromise(value: unknown): value is Promise<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value;
 }

@@ -1,3 +1,4 @@
+import vm from 'node:vm';
 import { connPair } from '@ws/conn';
 import { Hub, type HubOptions, RoomRefusedError } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
@@ -54,11 +55,18 @@ describe('a room', () => {
     await expect(hub.room('r').publish('x', options as never)).rejects.toThrow(message);
   });
 
-  it('refuses a filter that returns a promise', async () => {
+  it.each<[string, () => unknown]>([
+    ['a promise', () => Promise.reject(new Error('ignored'))],
+    ['a promise of another realm', () => vm.runInNewContext('Promise.resolve(false)')],
+    // oxlint-disable-next-line unicorn/no-thenable -- a query of a database
+    ['a query', () => ({ then: (done: (value: boolean) => void) => done(false) })],
+  ])('refuses a filter that returns %s', async (_, returns) => {
     const hub = new Hub();
     session(hub).join('r');
-    const filter = (() => Promise.reject(new Error('ignored'))) as never;
+    const filter = returns as never;
     await expect(hub.room('r').publish('x', { filter })).rejects.toThrow('must be synchronous');
+    expect(() => hub.broadcast('x', { filter })).toThrow('must be synchronous');
+    expect(hub.stats.delivered).toBe(0);
   });
 });
 

@@ -1,3 +1,4 @@
+import { isError } from '@ws/conn/internal';
 import { rawHeaderValues } from '@ws/http-shared';
 import { describeStatus } from './check-response.ts';
 import { BadHandshakeError, quote } from './errors.ts';
@@ -64,7 +65,7 @@ function resolve(location: string, from: Target): Target {
 }
 
 function redirectError(response: HttpResponse, why: string, cause?: unknown): BadHandshakeError {
-  const reason = cause instanceof Error ? `: ${cause.message}` : '';
+  const reason = isError(cause) ? `: ${cause.message}` : '';
   return new BadHandshakeError(
     `the server answered ${describeStatus(response.status)}, not 101; it ${why}${reason}`,
     response,

@@ -42,6 +42,11 @@ const UNIX: ReadonlyMap<string, boolean> = new Map([
 /** A host, with or without a port, at the start of a text without a scheme. */
 const BARE_HOST = /^(?:\/\/)?((?:[\w.-]+|\[[\da-f:.]+\])(?::\d+)?)(?=[/?#]|$)/i;
 
+/** Whether `value` is a URL, also of another realm (a vm context, Jest). */
+export function isURL(value: unknown): value is URL {
+  return Object.prototype.toString.call(value) === '[object URL]';
+}
+
 /**
  * Reads a URL of scheme ws, wss, http, https, ws+unix or wss+unix. A fragment is removed.
  *
@@ -54,7 +59,7 @@ const BARE_HOST = /^(?:\/\/)?((?:[\w.-]+|\[[\da-f:.]+\])(?::\d+)?)(?=[/?#]|$)/i;
  *   URL.
  */
 export function parseTarget(url: string | URL): Target {
-  const text = url instanceof URL ? url.href : url;
+  const text = isURL(url) ? url.href : url;
   if (typeof text !== 'string') {
     throw new TypeError(`url: expected a string or a URL, got ${typeof text}`);
   }

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { TimeoutError, type TransportError } from '@ws/conn';
+import { isUint8Array } from '@ws/conn/internal';
 import { isThenable } from '@ws/http-shared';
 import { hasTransport } from '@ws/node-io';
 import { callIfAllowed } from '@ws/node-io/internal';
@@ -291,7 +292,7 @@ export function takeSocket(socket: Duplex, head: Uint8Array): void {
     throw new Error('websocket: upgrade was called before for this socket');
   }
   sockets.add(socket);
-  if (head instanceof Uint8Array) return;
+  if (isUint8Array(head)) return;
   socket.on('error', ignore);
   socket.destroy();
   throw new TypeError("head: expected the bytes that the listener for 'upgrade' gets");

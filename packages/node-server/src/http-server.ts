@@ -8,6 +8,7 @@ import {
 import { isIPv6, type Server as NetServer } from 'node:net';
 import { resolve } from 'node:path';
 import { Server as TlsServer } from 'node:tls';
+import { isError } from '@ws/conn/internal';
 import { withReadableKeys } from '@ws/http-shared';
 import { clientErrorListener } from './refusal/client-error.ts';
 import type { OnRefused } from './refusal/refusals.ts';
@@ -96,7 +97,7 @@ export async function listenOn(
  */
 function listenError(error: unknown): unknown {
   const { code, address, port } = error as { code?: string; address?: string; port?: number };
-  if (!(error instanceof Error)) return error;
+  if (!isError(error)) return error;
   // An event has created it: its stack does not name the caller of `serve`.
   Error.captureStackTrace(error);
   if (code !== 'EADDRINUSE') return error;

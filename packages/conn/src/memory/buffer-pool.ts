@@ -1,6 +1,7 @@
 import { type Slab, type SlabSource } from '@ws/codec';
 import { poolGuard } from '@ws/codec/internal';
-import { onRejection } from '../on-rejection.ts';
+import { isUint8Array } from '../brand.ts';
+import { isThenable, onRejection } from '../on-rejection.ts';
 
 /**
  * Lends write buffers, as gorilla/websocket's `BufferPool`. A connection takes a buffer when it
@@ -31,11 +32,11 @@ export function slabsOf(
   return {
     take(minBytes: number): Slab {
       const pooled: unknown = pool.get();
-      if (pooled instanceof Uint8Array) {
+      if (isUint8Array(pooled)) {
         if (pooled.length >= minBytes) return slab(pooled, pool, putFailed);
         // Too small for this frame: it goes back to the pool.
         slab(pooled, pool, putFailed).release();
-      } else if (pooled instanceof Promise) {
+      } else if (isThenable(pooled)) {
         onRejection(pooled, () => {});
         throw new TypeError(
           'writeBufferPool: expected a Uint8Array or undefined from get, got a promise',

@@ -1,5 +1,6 @@
 import { fromCaller, isMistake } from '@ws/codec/internal';
 import type { OwnedBytes } from '@ws/codec/parts';
+import { isUint8Array } from '../brand.ts';
 import { ReadPendingError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
@@ -69,7 +70,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
    *   of the connection, and the error that ended the connection.
    */
   read(into: Uint8Array): Promise<number> {
-    if (!(into instanceof Uint8Array)) {
+    if (!isUint8Array(into)) {
       return this.#mistake(new TypeError(`read: expected a Uint8Array, got ${kind(into)}`));
     }
     if (into.length === 0) return this.#mistake(new RangeError('read: no room in an empty array'));

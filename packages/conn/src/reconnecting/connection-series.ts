@@ -2,7 +2,7 @@ import type { CloseInfo } from '../close-info.ts';
 import { closedOf, internalsOf } from '../conn-internals.ts';
 import type { ConnLike } from '../conn-like.ts';
 import { CloseError } from '../errors.ts';
-import { onRejection } from '../on-rejection.ts';
+import { isThenable, onRejection } from '../on-rejection.ts';
 import { addAbortListener, removeAbortListener } from '../time/abort-listeners.ts';
 import { kind } from '../validate.ts';
 import { sleep, untilAborted } from './abortable-wait.ts';
@@ -179,7 +179,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     const again: unknown = retry?.(error, { tries: this.#tries, delay: this.#delay });
     if (again !== undefined && typeof again !== 'boolean') {
       onRejection(again, () => {});
-      const got = again instanceof Promise ? 'a promise; it must be synchronous' : kind(again);
+      const got = isThenable(again) ? 'a promise; it must be synchronous' : kind(again);
       throw new TypeError(`retry: expected true, false or undefined, got ${got}`, { cause: error });
     }
     if (!(again ?? extra < Infinity)) throw error;

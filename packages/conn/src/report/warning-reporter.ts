@@ -1,3 +1,4 @@
+import { isError } from '../errors.ts';
 import { type Platform, perPlatform } from '../platform/platform.ts';
 import { kind } from '../validate.ts';
 import type { ReportContext } from './report-context.ts';
@@ -171,15 +172,6 @@ function textBy(print: () => string): string | undefined {
     return print();
   } catch {
     return undefined;
-  }
-}
-
-/** `instanceof` throws when a trap of a Proxy throws. */
-function isError(value: unknown): value is Error {
-  try {
-    return value instanceof Error;
-  } catch {
-    return false;
   }
 }
 

@@ -1,3 +1,4 @@
+import { isDate } from '../brand.ts';
 import type { Platform } from '../platform/platform.ts';
 import { kind } from '../validate.ts';
 import { type TimerEntry, timersOf } from './timers.ts';
@@ -46,7 +47,7 @@ const LATEST = 8.64e15;
 
 /** Describes a deadline that had passed when it was set. */
 function passed(at: Date | number | null): string {
-  const time = Number(at);
+  const time = isDate(at) ? Date.prototype.getTime.call(at) : Number(at);
   const name = Math.abs(time) <= LATEST ? new Date(time).toISOString() : String(time);
   const isDuration = typeof at === 'number' && at > 0 && at < EARLIEST;
   return `: the deadline ${name} has passed${isDuration ? `; pass Date.now() + ${at}` : ''}`;
@@ -60,7 +61,7 @@ function passed(at: Date | number | null): string {
  */
 export function untilOf(at: Date | number | null): number {
   if (at === null) return Infinity;
-  const time = at instanceof Date ? at.getTime() : at;
+  const time = isDate(at) ? Date.prototype.getTime.call(at) : at;
   if (typeof time !== 'number') {
     throw new TypeError(`deadline: expected a Date, ms since 1970 or null, got ${kind(at)}`);
   }

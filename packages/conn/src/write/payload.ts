@@ -1,6 +1,7 @@
 import { BinaryMessage } from '@ws/codec';
 import { MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
 import type { OwnedBytes } from '@ws/codec/parts';
+import { isBuffer } from '../brand.ts';
 import { copyOf } from '../memory/copy.ts';
 import { BorrowedMessage, type DataType, Message } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -43,14 +44,13 @@ export function bytesOf(data: unknown, method: string): Uint8Array {
   }
   if (data instanceof Message) return bytesOf(data.data, method);
   if (data instanceof BorrowedMessage) return bytesOf(data.borrow(), method);
-  if (ArrayBuffer.isView(data) || data instanceof ArrayBuffer || kind(data) === 'SharedArrayBuffer')
-    return viewOf(data as ArrayBufferView | ArrayBuffer);
+  if (ArrayBuffer.isView(data) || isBuffer(data)) return viewOf(data);
   const isObject = typeof data === 'object' && data !== null;
   const hint = isObject || method === 'ping' ? (HINTS[method] ?? '') : '';
   throw new TypeError(`${method}: expected a string or bytes, got ${kind(data)}${hint}`);
 }
 
-function viewOf(data: ArrayBufferView | ArrayBuffer): Uint8Array {
+function viewOf(data: ArrayBufferView | ArrayBufferLike): Uint8Array {
   try {
     if (!ArrayBuffer.isView(data)) return new Uint8Array(data);
     // Without its memory a typed array looks empty, and only its methods throw.

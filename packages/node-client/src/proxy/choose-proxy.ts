@@ -1,6 +1,6 @@
 import { typeName } from '@ws/http-shared';
 import type { DialScope } from '../dial-scope.ts';
-import type { Target } from '../url.ts';
+import { isURL, type Target } from '../url.ts';
 import { type Proxy, parseProxy } from './proxy.ts';
 import { proxyFromEnvironment } from './proxy-environment.ts';
 
@@ -43,7 +43,7 @@ export function checkProxy(option: unknown): ProxyPlan {
   if (option === undefined) return 'env';
   if (option === false || option === 'env') return option;
   if (typeof option === 'function') return option as Extract<ProxyOption, () => unknown>;
-  if (option instanceof URL) return parseProxy(option, 'proxy');
+  if (isURL(option)) return parseProxy(option, 'proxy');
   const got =
     typeof option === 'string' ? 'a string; a URL is given as new URL(...)' : typeName(option);
   throw new TypeError(`proxy: expected 'env', a URL, a function or false, got ${got}`);
@@ -70,7 +70,7 @@ export async function chooseProxy(
   const chosen = await scope.race(Promise.resolve().then(() => option({ url, signal })));
   scope.stage = 'connecting';
   if (chosen === undefined) return undefined;
-  if (!(chosen instanceof URL)) {
+  if (!isURL(chosen)) {
     throw new TypeError(
       `proxy: expected a URL or undefined from the function, got ${typeName(chosen)}`,
     );

@@ -26,7 +26,7 @@ import {
   handshakeTimeoutOf,
 } from '../options.ts';
 import { checkSubprotocols, type HeadersInput, makeRequest } from '../request.ts';
-import { parseTarget } from '../url.ts';
+import { isURL, parseTarget } from '../url.ts';
 import { extraDelay } from './dial-failure.ts';
 
 /** Options of `reconnecting`, together with those of its `Dialer` and of each dial. */
@@ -96,7 +96,7 @@ function makeDial(
   checkDialOptions({ signal: options.signal });
   // Copies: the caller may change the URL or the headers later, and an iterator would yield its
   // headers only once.
-  const href = url instanceof URL ? url.href : url;
+  const href = isURL(url) ? url.href : url;
   const headersFunction = typeof headers === 'function' ? headers : undefined;
   const fixedHeaders = typeof headers === 'function' ? {} : copyHeaders(headers);
   const target = parseTarget(href);

@@ -3,6 +3,7 @@ import { Duplex } from 'node:stream';
 import type { RequestFacts, RequestHead } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import type { Conn, Transport } from '@ws/conn';
+import { isUint8Array } from '@ws/conn/internal';
 import { assertOption, TransportDuplex } from '@ws/http-shared';
 import { remoteAddressOf } from '@ws/node-io/internal';
 import { Acceptor, type AnyHandlers } from '../acceptor.ts';
@@ -123,7 +124,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
   upgrade(stream: Duplex, early: Uint8Array = NO_BYTES): Promise<Conn<AuthOf<Result>>> {
     return new Promise((resolve, reject) => {
       assertOption('stream', stream, stream instanceof Duplex, 'a Duplex');
-      assertOption('early', early, early instanceof Uint8Array, 'a Uint8Array');
+      assertOption('early', early, isUint8Array(early), 'a Uint8Array');
       if (isReadingHead(stream) || isTaken(stream)) {
         throw new Error('websocket: upgrade was called before for this stream');
       }
@@ -156,7 +157,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
   ): Promise<Conn<AuthOf<Result>>> {
     const isHead = typeof head === 'object' && head !== null && typeof head.once === 'function';
     assertOption('head', head, isHead, 'RequestFacts, a RequestHead for example');
-    assertOption('early', early, early instanceof Uint8Array, 'a Uint8Array');
+    assertOption('early', early, isUint8Array(early), 'a Uint8Array');
     const socket = streamOf(stream);
     const request = requestOf(head, socket);
     const { setup } = this.#acceptor;

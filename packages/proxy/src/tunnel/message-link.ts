@@ -1,5 +1,6 @@
 import { CloseCode } from '@ws/codec';
 import { type CloseInfo, type Conn, isCloseError, type Message, type MessageData } from '@ws/conn';
+import { isError } from '@ws/conn/internal';
 import { isThenable } from '@ws/node-server/internal';
 import type { EndedBy, Flow, Link, LinkOwner } from './link.ts';
 
@@ -99,8 +100,7 @@ export class MessageLink implements Link {
     });
     const [ofClient, ofTarget] = await Promise.all([client, target]);
     const first = this.#endedBy === 'target' ? ofTarget : ofClient;
-    const error =
-      first.error instanceof Error && !isCloseError(first.error) ? first.error : undefined;
+    const error = isError(first.error) && !isCloseError(first.error) ? first.error : undefined;
     const { reason } = first;
     const code = first.code === CloseCode.AbnormalClosure ? this.#sent! : first.code;
     owner.linkEnded({ endedBy: this.#endedBy!, code, reason, error });
