@@ -1,36 +1,34 @@
 // Values of other realms (a vm context, Jest) are no instances of the classes of this realm. The
-// getters and methods below accept them, and throw for all other values.
+// getters of the classes accept them, and throw for all other values.
 
-const TypedArray = /* @__PURE__ */ Object.getPrototypeOf(Uint8Array.prototype) as object;
-const tagOf = /* @__PURE__ */ getterOf(TypedArray, Symbol.toStringTag);
-const byteLengthOf = /* @__PURE__ */ getterOf(ArrayBuffer.prototype, 'byteLength');
-const sharedLengthOf =
-  typeof SharedArrayBuffer === 'function'
-    ? /* @__PURE__ */ getterOf(SharedArrayBuffer.prototype, 'byteLength')
-    : undefined;
-
-function getterOf(prototype: object, name: PropertyKey): (this: unknown) => unknown {
-  return Object.getOwnPropertyDescriptor(prototype, name)!.get!;
-}
+const TypedArray = /* @__PURE__ */ Object.getPrototypeOf(
+  /* @__PURE__ */ Object.getPrototypeOf(/* @__PURE__ */ new Uint8Array(0)),
+) as object;
 
 /** Whether `value` is a Uint8Array of any realm. */
 export function isUint8Array(value: unknown): value is Uint8Array {
-  return tagOf.call(value) === 'Uint8Array';
+  return Reflect.get(TypedArray, Symbol.toStringTag, value) === 'Uint8Array';
 }
 
 /** Whether `value` is an ArrayBuffer or a SharedArrayBuffer of any realm. */
 export function isBuffer(value: unknown): value is ArrayBufferLike {
-  return accepts(byteLengthOf, value) || (!!sharedLengthOf && accepts(sharedLengthOf, value));
+  const lengthOf = (Class: { readonly prototype: object }): unknown =>
+    Reflect.get(Class.prototype, 'byteLength', value);
+  return (
+    succeeds(() => lengthOf(ArrayBuffer)) ||
+    // Pages without cross-origin isolation have no such class.
+    succeeds(() => lengthOf(SharedArrayBuffer))
+  );
 }
 
 /** Whether `value` is a Date of any realm. */
 export function isDate(value: unknown): value is Date {
-  return accepts(Date.prototype.getTime, value);
+  return succeeds(() => Date.prototype.getTime.call(value as Date));
 }
 
-function accepts(method: (this: never) => unknown, value: unknown): boolean {
+function succeeds(call: () => unknown): boolean {
   try {
-    method.call(value as never);
+    call();
     return true;
   } catch {
     return false;

@@ -17,7 +17,7 @@ import { ReconnectingConn } from '../src/reconnecting/index.ts';
 import { WarningReporter } from '../src/report/warning-reporter.ts';
 import { wired } from './wired.ts';
 
-const there = <T>(code: string): T => vm.runInNewContext(code) as T;
+const there = (code: string): never => vm.runInNewContext(code) as never;
 
 const bytes: [string, ArrayBufferLike | ArrayBufferView][] = [
   ['ArrayBuffer', there('Uint8Array.of(1, 2).buffer')],
@@ -49,7 +49,7 @@ describe('bytes of another realm', () => {
     const [client, server] = connPair();
     await client.send('hello');
     const reader = await server.nextReader();
-    const into = there<Uint8Array>('new Uint8Array(8)');
+    const into: Uint8Array = there('new Uint8Array(8)');
     expect(await reader.read(into)).toBe(5);
     expect(Buffer.from(into).toString()).toBe('hello\0\0\0');
     client.terminate();
@@ -79,7 +79,7 @@ it('a Date of another realm is a deadline', async () => {
   const { conn, platform } = wired('server');
   conn.setReadDeadline(there('new Date(Date.now() + 1000)'));
   conn.setWriteDeadline(there('new Date(Date.now() + 1000)'));
-  await conn.writeControl(PingMessage, '', there<Date>('new Date(Date.now() + 1000)'));
+  await conn.writeControl(PingMessage, '', there('new Date(Date.now() + 1000)'));
   const read = conn.readMessage();
   await platform.advance(1_100);
   await expect(read).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
@@ -106,6 +106,7 @@ describe('a filter of broadcast that returns a thenable', () => {
 
   it('accepts a then that cannot be called', () => {
     const [, server] = connPair();
+    // oxlint-disable-next-line unicorn/no-thenable -- it is none
     const filter = (): never => ({ then: 1 }) as never;
     expect(broadcast([server], 'x', { filter })).toBe(1);
   });
@@ -130,7 +131,7 @@ describe('other functions that are synchronous by contract', () => {
 });
 
 describe('an error of another realm', () => {
-  const error = there<Error>(
+  const error: Error = there(
     'Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET", cause: new TypeError("deep") })',
   );
 
