@@ -21,7 +21,7 @@ export interface Connection extends EventEmitter {
   readonly _autoPong: boolean;
   readonly _maxPendingAutoPongs: number;
   /** In ms. */
-  readonly _closeTimeout: number;
+  readonly _closeTimeout: number | undefined;
   _readyState: ReadyState;
   _closeCode: number;
   _closeMessage: Buffer;

@@ -74,7 +74,7 @@ export function keyOf(
   generateMask: ((key: Buffer) => void) | undefined,
   key: Buffer = Buffer.alloc(4),
 ): number {
-  if (generateMask === undefined) return maskKeys.next();
+  if (!generateMask) return maskKeys.next();
   generateMask(key);
   return key.readInt32BE(0);
 }

@@ -93,7 +93,8 @@ export class MessageParser<T> implements InflateWaiter {
     this.#role = options.isServer ? 'server' : 'client';
     this._extensions = options.extensions ?? NO_EXTENSIONS;
     this.#deflate = this._extensions[EXTENSION];
-    this.#synchronous = options.allowSynchronousEvents ?? true;
+    const { allowSynchronousEvents = true } = options;
+    this.#synchronous = allowSynchronousEvents;
     this.#skipsUtf8 = options.skipUTF8Validation ?? false;
     this._maxPayload = limitOf(options.maxPayload);
     this.#maxFragments = limitOf(options.maxFragments);

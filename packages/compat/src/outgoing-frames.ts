@@ -66,7 +66,8 @@ export class OutgoingFrames implements BatchSender {
     this.stream = stream;
     this.coalesces = stream instanceof Socket;
     this.#isTls = stream instanceof TLSSocket;
-    if (generateMask === undefined) return;
+    // null has no function either, as in ws.
+    if (!generateMask) return;
     this.#ownEncoder = createEncoder(true, () => keyOf(generateMask));
   }
 

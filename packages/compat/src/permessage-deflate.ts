@@ -84,7 +84,8 @@ export class PerMessageDeflate {
 
   /** Size in bytes below which messages are not compressed without context takeover. */
   get threshold(): number {
-    return this.#options.threshold ?? 1024;
+    const { threshold = 1024 } = this.#options;
+    return threshold;
   }
 
   /** The parameters of a client's offer. */

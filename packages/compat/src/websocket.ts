@@ -111,7 +111,7 @@ export class WebSocket extends EventEmitter {
   /** @internal */
   _closeTimer: NodeJS.Timeout | undefined = undefined;
   /** @internal */
-  _closeTimeout = 30_000;
+  _closeTimeout: number | undefined = undefined;
   /** @internal */
   _errorEmitted = false;
   /** @internal */
@@ -171,7 +171,8 @@ export class WebSocket extends EventEmitter {
   /** @internal */
   _configure({ autoPong, closeTimeout, maxPendingAutoPongs = 0 }: ServerSideOptions): void {
     this._autoPong = Boolean(autoPong);
-    this._closeTimeout = closeTimeout ?? this._closeTimeout;
+    // As in ws: without the option, which servers and clients always set, the timer's default of 1 ms.
+    this._closeTimeout = closeTimeout;
     this._maxPendingAutoPongs = maxPendingAutoPongs | 0;
   }
 

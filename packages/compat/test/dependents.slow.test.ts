@@ -10,7 +10,7 @@ import { programs, sameWithWs } from './dependents/compare.ts';
 const folder = join(import.meta.dirname, '..');
 
 /** Packages around ws, each with a program over its public API. */
-const DEPENDENTS = ['engine.io', 'socket.io', 'graphql-ws', 'y-websocket'];
+const DEPENDENTS = ['engine.io', 'socket.io', 'graphql-ws', 'y-websocket', 'fastify-websocket'];
 
 describe('a loader', () => {
   test.each([
