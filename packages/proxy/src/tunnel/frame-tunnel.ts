@@ -39,6 +39,8 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
   closeReceived(direction: FrameDirection): void {
     this.endedBy ??= this.nameOf(direction);
     if (this.#closing) this.#endIfAnswered();
+    // Nothing may follow two close frames. The peers have a while to end their sockets.
+    if (this.in.isClosed && this.out.isClosed) this.endSoon();
   }
 
   tooBig(direction: FrameDirection): void {

@@ -101,6 +101,21 @@ describe('the end of a pair, mode frames', () => {
     expect(await proxied.closed).toMatchObject({ endedBy: 'client', code: 4001, reason: 'done' });
   });
 
+  it('comes 5 s after the close frames of peers that do not end their sockets', async () => {
+    const { client, target, proxied } = await pair();
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    await client.close(4001);
+    expect(await target.sees(1)).toEqual(['close 4001']);
+    await target.close(4001);
+    expect(await client.sees(1)).toEqual(['close 4001']);
+    vi.advanceTimersByTime(4_900);
+    expect([client.ended, target.ended]).toEqual([false, false]);
+    vi.advanceTimersByTime(200);
+    await Promise.all([client.finish(), target.finish()]);
+    expect(await proxied.closed).toMatchObject({ endedBy: 'client', code: 4001 });
+  });
+
   it('has no frame of the proxy after the close frame of a peer', async () => {
     const { client, target, proxied, front } = await pair();
     await client.close(4001);
