@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -59,9 +59,18 @@ export async function runAll(
       stdio: ['inherit', output, output],
       shell: program === 'npx' && isWindows,
       env: { ...process.env, ...env },
-      // A program in an endless loop ignores other signals.
-      ...(minutes !== undefined && { timeout: minutes * 60_000, killSignal: 'SIGKILL' }),
+      // A group, so that a signal ends what the program has started, too: tsc starts a native one.
+      detached: !isWindows,
     });
+    let isLate = false;
+    const late = setTimeout(
+      () => {
+        isLate = true;
+        // A program in an endless loop ignores other signals.
+        kill(child, 'SIGKILL');
+      },
+      minutes === undefined ? LONGEST_TIMER : minutes * 60_000,
+    );
     if (collect !== undefined) {
       for (const stream of [child.stdout!, child.stderr!]) {
         stream.setEncoding('utf8').on('data', collect);
@@ -73,20 +82,34 @@ export async function runAll(
     };
     const stop = (signal: NodeJS.Signals): void => {
       stoppedBy = signal;
-      // A stopped program may leave a child that keeps the output open, such as the native tsc.
-      if (!child.kill(signal)) closeOutput();
+      // A stopped program may leave a child that keeps the output open.
+      if (!kill(child, signal)) closeOutput();
       else child.once('exit', closeOutput);
     };
     process.on('SIGINT', stop).on('SIGTERM', stop);
     const [code] = (await once(child, 'close')) as [number | null];
     process.off('SIGINT', stop).off('SIGTERM', stop);
-    if (child.signalCode === 'SIGKILL' && minutes !== undefined) {
+    clearTimeout(late);
+    if (isLate) {
       console.error(`killed, at most ${minutes} minutes: ${args.join(' ')}`);
     }
     if (code !== 0) return false;
   }
   return true;
 }
+
+/** Sends a signal to a program and to what it has started. False when all of them have ended. */
+function kill(child: ChildProcess, signal: NodeJS.Signals): boolean {
+  if (isWindows) return child.kill(signal);
+  try {
+    return process.kill(-child.pid!, signal);
+  } catch {
+    return false;
+  }
+}
+
+/** The most ms of a timer. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** The signal that ends this process. No more programs start then. */
 let stoppedBy: NodeJS.Signals | undefined;

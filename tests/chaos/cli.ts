@@ -1,5 +1,5 @@
 import process from 'node:process';
-import { parseArgs } from 'node:util';
+import { commandLine } from '../kit/command-line.ts';
 import { chaos, type RunResult } from './run.ts';
 import { drawScript, scriptText } from './script.ts';
 
@@ -15,50 +15,18 @@ const usage = `usage: pnpm long chaos [--messages <n> | --minutes <n>] [--seed <
 
 Exit code 0: every message arrived or its loss was reported. 1: a violation. 2: wrong usage.`;
 
-function refuse(why: string): never {
-  console.error(`${why}\n\n${usage}`);
-  process.exit(2);
-}
-
-function parse() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        messages: { type: 'string', default: '1e7' },
-        minutes: { type: 'string' },
-        seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
-        connection: { type: 'string' },
-        times: { type: 'string', default: '200' },
-        help: { type: 'boolean', default: false },
-      },
-    });
-    return values;
-  } catch (error) {
-    return refuse((error as Error).message);
-  }
-}
-
-/** Reads a number such as `1e8`; only minutes may have a fraction. */
-function number(name: string, text: string): number {
-  const value = Number(text);
-  const whole = name === 'minutes' || Number.isSafeInteger(value);
-  if (text.trim() !== '' && value >= 0 && value < Infinity && whole) return value;
-  return refuse(`--${name}: not a valid number: ${text}`);
-}
-
-const options = parse();
-if (options.help) {
-  console.log(usage);
-  process.exit(0);
-}
-const seed = number('seed', options.seed);
-const times = number('times', options.times);
-const messages = number('messages', options.messages);
-const only =
-  options.connection === undefined
-    ? undefined
-    : drawScript(seed, number('connection', options.connection));
-const limit = options.minutes === undefined ? undefined : number('minutes', options.minutes) * 60;
+const { values: options, number } = commandLine(usage, {
+  messages: { type: 'string', default: '1e7' },
+  minutes: { type: 'string' },
+  seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
+  connection: { type: 'string' },
+  times: { type: 'string', default: '200' },
+});
+const seed = number('seed');
+const times = number('times');
+const messages = number('messages');
+const only = options.connection === undefined ? undefined : drawScript(seed, number('connection'));
+const limit = options.minutes === undefined ? undefined : number('minutes') * 60;
 console.log(`seed ${seed}`);
 
 const started = performance.now();

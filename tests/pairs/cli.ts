@@ -1,6 +1,6 @@
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import fc from 'fast-check';
+import { commandLine } from '../kit/command-line.ts';
 import { turn } from '../kit/index.ts';
 import { anyCommands, anySetup } from './commands.ts';
 import { runCommands } from './model.ts';
@@ -15,41 +15,14 @@ const usage = `usage: pnpm long pairs [--minutes <n>] [--seed <n>] [--path <path
 Runs random sequences of operations on both ends of a connection, and compares the outcome with a model.
 Exit code 0: the model holds. 1: it does not. 2: wrong usage.`;
 
-function refuse(why: string): never {
-  console.error(`${why}\n\n${usage}`);
-  process.exit(2);
-}
-
-function parse() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        minutes: { type: 'string', default: '10' },
-        seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
-        path: { type: 'string', default: '' },
-        help: { type: 'boolean', default: false },
-      },
-    });
-    return values;
-  } catch (error) {
-    return refuse((error as Error).message);
-  }
-}
-
-/** Reads a number of at least 0; only minutes may have a fraction. */
-function number(name: 'minutes' | 'seed', text: string): number {
-  const form = name === 'minutes' ? /^\d{1,6}(?:\.\d+)?$/ : /^\d{1,10}$/;
-  return form.test(text) ? Number(text) : refuse(`--${name}: not a valid number: ${text}`);
-}
-
-const options = parse();
-if (options.help) {
-  console.log(usage);
-  process.exit(0);
-}
-const seed = number('seed', options.seed);
-const minutes = number('minutes', options.minutes);
-const { path } = options;
+const { values, number, refuse } = commandLine(usage, {
+  minutes: { type: 'string', default: '10' },
+  seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
+  path: { type: 'string', default: '' },
+});
+const seed = number('seed');
+const minutes = number('minutes');
+const { path } = values;
 if (!/^(?:\d+(?::\d+)*)?$/.test(path)) refuse(`--path: not a path of a report: ${path}`);
 console.log(`seed ${seed}`);
 

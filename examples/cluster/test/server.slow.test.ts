@@ -3,7 +3,7 @@ import { type Conn, dial } from '@ws/node-client';
 import {
   type Example,
   endsWithSilentClient,
-  rejectsUsedPort,
+  rejectsWrongPort,
   STACK,
   startExample,
 } from '@ws/tests/examples';
@@ -97,7 +97,7 @@ describe('examples/cluster', () => {
     expect(refused).not.toMatch(STACK);
   });
 
-  rejectsUsedPort('cluster');
+  rejectsWrongPort('cluster');
 
   endsWithSilentClient(start, async ({ ws }) => (await join(ws)).conn);
 });

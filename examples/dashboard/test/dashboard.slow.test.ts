@@ -8,7 +8,7 @@ import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import {
   type Example,
   endsWithSilentClient,
-  rejectsUsedPort,
+  rejectsWrongPort,
   STACK,
   startExample,
 } from '@ws/tests/examples';
@@ -113,7 +113,7 @@ describe('examples/dashboard', () => {
     expect(ended).not.toMatch(STACK);
   });
 
-  rejectsUsedPort('dashboard');
+  rejectsWrongPort('dashboard');
 
   endsWithSilentClient(start, async ({ ws }) => dial(`${ws}/metrics`));
 });

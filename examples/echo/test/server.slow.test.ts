@@ -4,7 +4,7 @@ import { dial } from '@ws/node-client';
 import {
   type Example,
   endsWithSilentClient,
-  rejectsUsedPort,
+  rejectsWrongPort,
   startExample,
 } from '@ws/tests/examples';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -48,7 +48,7 @@ describe('examples/echo', () => {
     expect(stderr).toMatch(/SyntaxError/);
   });
 
-  rejectsUsedPort('echo');
+  rejectsWrongPort('echo');
 
   endsWithSilentClient(
     () => startExample('echo'),

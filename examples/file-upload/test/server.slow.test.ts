@@ -9,7 +9,7 @@ import { BinaryMessage, dial, isCloseError } from '@ws/node-client';
 import {
   type Example,
   endsWithSilentClient,
-  rejectsUsedPort,
+  rejectsWrongPort,
   startExample,
 } from '@ws/tests/examples';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -165,5 +165,5 @@ describe('examples/file-upload', () => {
 
   endsWithSilentClient(start, async ({ ws }) => dial(ws));
 
-  rejectsUsedPort('file-upload');
+  rejectsWrongPort('file-upload');
 });

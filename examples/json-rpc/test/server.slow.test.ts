@@ -3,7 +3,7 @@ import { type Conn, dial } from '@ws/node-client';
 import {
   type Example,
   endsWithSilentClient,
-  rejectsUsedPort,
+  rejectsWrongPort,
   startExample,
 } from '@ws/tests/examples';
 import * as v from 'valibot';
@@ -73,7 +73,7 @@ describe('examples/json-rpc', () => {
     });
   });
 
-  rejectsUsedPort('json-rpc');
+  rejectsWrongPort('json-rpc');
 
   endsWithSilentClient(
     () => startExample('json-rpc'),

@@ -3,7 +3,7 @@ import { get } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { connect, RequestStatus } from '@ws/obs';
 import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
-import { type Example, rejectsUsedPort, startExample } from '@ws/tests/examples';
+import { type Example, rejectsWrongPort, startExample } from '@ws/tests/examples';
 import { FakeObs, Refusal } from '@ws/tests/obs';
 import axe from 'axe-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -127,5 +127,5 @@ describe('examples/obs-switcher', () => {
     });
   });
 
-  rejectsUsedPort('obs-switcher');
+  rejectsWrongPort('obs-switcher');
 });

@@ -9,14 +9,14 @@ import {
   endsWithSilentClient,
   type ProxyName,
   type ReverseProxy,
-  rejectsUsedPort,
+  rejectsWrongPort,
   startExample,
   startReverseProxy,
 } from '@ws/tests/examples';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 describe('examples/reverse-proxied', () => {
-  rejectsUsedPort('reverse-proxied');
+  rejectsWrongPort('reverse-proxied');
 
   endsWithSilentClient(
     () => startExample('reverse-proxied'),

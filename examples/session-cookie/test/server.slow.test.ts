@@ -4,7 +4,7 @@ import { type ClientConn, dial } from '@ws/node-client';
 import {
   type Example,
   endsWithSilentClient,
-  rejectsUsedPort,
+  rejectsWrongPort,
   STACK,
   startExample,
 } from '@ws/tests/examples';
@@ -209,7 +209,7 @@ describe('examples/session-cookie', () => {
     expect(await end, own.output()).toBe(0);
   });
 
-  rejectsUsedPort('session-cookie');
+  rejectsWrongPort('session-cookie');
 
   endsWithSilentClient(
     () => startExample('session-cookie'),

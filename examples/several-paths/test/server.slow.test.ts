@@ -2,7 +2,7 @@ import { dial, isCloseError } from '@ws/node-client';
 import {
   type Example,
   endsWithSilentClient,
-  rejectsUsedPort,
+  rejectsWrongPort,
   startExample,
 } from '@ws/tests/examples';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -57,7 +57,7 @@ describe('examples/several-paths', () => {
     },
   );
 
-  rejectsUsedPort('several-paths');
+  rejectsWrongPort('several-paths');
 
   endsWithSilentClient(
     () => startExample('several-paths'),

@@ -1,17 +1,20 @@
 // `pnpm long browser`: echoes of 16 bytes of text per second in Chromium, by a BrowserConn and by a
 // bare WebSocket, in turns. The server is the same process for both.
-import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { launchChromium } from '@ws/tests/chromium';
+import { commandLine } from '@ws/tests/command-line';
 import { startSite } from './page-site.ts';
 
-const { values } = parseArgs({
-  args: process.argv.slice(2),
-  options: {
-    rounds: { type: 'string', default: '21' },
-    messages: { type: 'string', default: '10000' },
-  },
+const usage = `usage: pnpm long browser [--rounds <n>] [--messages <n>]
+
+  --rounds    measured rounds; default: 21
+  --messages  messages of a round; default: 10,000
+  --help      this text`;
+
+const { number } = commandLine(usage, {
+  rounds: { type: 'string', default: '21' },
+  messages: { type: 'string', default: '10000' },
 });
+const [rounds, messages] = [number('rounds', 1), number('messages', 1)];
 
 /** Echoes `messages`, 64 at a time. Each way returns its messages per second. */
 const PAGE = `
@@ -77,7 +80,7 @@ try {
 
   const run = async (name: 'bare' | 'ours'): Promise<Cost> => {
     const before = await cpuOfPages();
-    const script = `(async () => { ${PAGE}; return ${name}(${Number(values.messages)}); })()`;
+    const script = `(async () => { ${PAGE}; return ${name}(${messages}); })()`;
     const messagesPerSecond = await page.evaluate<number>(script);
     return { messagesPerSecond, cpu: (await cpuOfPages()) - before };
   };
@@ -85,7 +88,7 @@ try {
   const speeds: number[] = [];
   const costs: number[] = [];
   // Round 0 warms up.
-  for (let round = 0; round <= Number(values.rounds); round++) {
+  for (let round = 0; round <= rounds; round++) {
     let bare: Cost;
     let ours: Cost;
     if (round % 2 === 0) {

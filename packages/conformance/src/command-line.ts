@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import process from 'node:process';
 import {
@@ -191,7 +191,12 @@ function openFiles(values: Values): void {
     }
     options.set(resolve(file), option);
   }
-  for (const file of options.keys()) appendFileSync(file, '');
+  for (const file of options.keys()) {
+    const isNew = !existsSync(file);
+    appendFileSync(file, '');
+    // A run that reports nothing leaves no empty report.
+    if (isNew) rmSync(file);
+  }
 }
 
 function writeReports(

@@ -432,6 +432,29 @@ describe('ws-conform', () => {
     expect(error).toContain(says);
   });
 
+  it('says in words that a wss: URL leads to a server without TLS', async () => {
+    const url = (await ours()).replace('ws:', 'wss:');
+    const { code, error } = await run('server', url);
+    expect(code).toBe(3);
+    expect(error).toMatch(
+      /^ws-conform: could not ask wss:\S+: no connection to \S+: TLS failed \(.+\); a server without TLS has a ws: URL\n$/,
+    );
+    expect(error).not.toMatch(/SSL routines|EPROTO|\.c:/);
+  });
+
+  it.each(['http://127.0.0.1:1', 'ws://127.0.0.1:1'])('leaves no report for %s', async (url) => {
+    const folder = mkdtempSync(join(tmpdir(), 'ws-conform-'));
+    endings.push(() => rmSync(folder, { recursive: true }));
+    const old = join(folder, 'old.json');
+    writeFileSync(old, '{}');
+    const files = [join(folder, 'r.json'), join(folder, 'r.html')] as const;
+    const { code } = await run('server', url, '--json', files[0], '--html', files[1]);
+    expect([2, 3]).toContain(code);
+    expect(files.map((file) => existsSync(file))).toEqual([false, false]);
+    await run('server', url, '--json', old);
+    expect(readFileSync(old, 'utf8')).toBe('{}');
+  });
+
   it('waits at --listen for a client that it does not start', async () => {
     const [announced, announce] = deferred<string>();
     const ended = main(['client', '--listen', '127.0.0.1:0', '--only', '1.1.1'], {

@@ -2,4 +2,4 @@ export { type ProxyName, type ReverseProxy, startReverseProxy } from './reverse-
 export { endsWithSilentClient } from './silent.ts';
 export { ENDED_BY_SIGINT, type Example, startExample } from './start.ts';
 export { type EchoExample, exampleEchoes } from './suite.ts';
-export { rejectsUsedPort, STACK } from './used-port.ts';
+export { rejectsWrongPort, STACK } from './wrong-port.ts';

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ClientOptions, WebSocket } from 'ws';
 import { endsWithSilentClient } from './silent.ts';
 import { type Example, startExample } from './start.ts';
-import { rejectsUsedPort } from './used-port.ts';
+import { rejectsWrongPort } from './wrong-port.ts';
 
 /** Expectations of {@link exampleEchoes}. */
 export interface EchoExample {
@@ -92,7 +92,7 @@ export function exampleEchoes(wanted: EchoExample): void {
       await expectPages();
     });
 
-    rejectsUsedPort(name, wanted.env);
+    rejectsWrongPort(name, wanted.env);
     // The last test: it ends the example.
     endsWithSilentClient(
       async () => example,

@@ -197,7 +197,7 @@ export class ServerAttempt extends TargetAttempt {
       );
       const onError = (error: Error): void => {
         clearTimeout(timer);
-        fail(new Unreachable(`no connection to ${to}: ${error.message.trim()}`));
+        fail(new Unreachable(`no connection to ${to}: ${reasonOf(error)}`));
       };
       socket.once('error', onError);
       socket.once(event, () => {
@@ -322,4 +322,10 @@ function addressOf({ hostname, port, protocol }: URL): { host: string; port: num
 
 function alpnOf({ alpnProtocol }: TLSSocket): string | undefined {
   return typeof alpnProtocol === 'string' ? alpnProtocol : undefined;
+}
+
+/** Why a connection failed, in one line. OpenSSL's own text has addresses and files of its source. */
+function reasonOf(error: Error & { readonly library?: string; readonly reason?: string }): string {
+  if (error.library === undefined) return error.message.trim();
+  return `TLS failed (${error.reason ?? 'no reason'}); a server without TLS has a ws: URL`;
 }

@@ -15,13 +15,17 @@ function run(...args: string[]): Promise<{ code: unknown; out: string; error: st
 
 describe('pnpm long raw', () => {
   it.each([
-    [['--cases', 'x'], '--cases: not a whole number above 0: x\n'],
+    [['--cases', 'x'], '--cases: not a valid number: x\n'],
     // Otherwise a run without a request succeeds.
-    [['--cases', '0'], '--cases: not a whole number above 0: 0\n'],
-    [['--seed', '-'], '--seed: not a whole number: -\n'],
+    [['--cases', '0'], '--cases: not a valid number: 0\n'],
+    [['--seed', '-'], '--seed: not a valid number: -\n'],
     [['--nope'], "Unknown option '--nope'\n"],
   ])('rejects %j', async (args, error) => {
-    expect(await run(...args)).toEqual({ code: 2, out: '', error });
+    expect(await run(...args)).toEqual({
+      code: 2,
+      out: '',
+      error: expect.stringContaining(`${error}\nusage: pnpm long raw`) as string,
+    });
   });
 
   it('repeats the requests of a seed', async () => {

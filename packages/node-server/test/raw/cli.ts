@@ -1,37 +1,25 @@
 // `pnpm long raw`: what node:http refuses, a raw upgrade refuses.
 import process from 'node:process';
-import { parseArgs } from 'node:util';
+import { commandLine } from '@ws/tests/command-line';
 import { compare } from './differential.ts';
 
 /** Requests between two lines about progress. */
 const REPORT_EVERY = 100_000;
 
-function refuse(message: string): never {
-  console.error(message);
-  process.exit(2);
-}
+const usage = `usage: pnpm long raw [--cases <n>] [--seed <n>]
 
-function parse() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        cases: { type: 'string', default: '10000000' },
-        seed: { type: 'string', default: String(Date.now() % 2 ** 32) },
-      },
-    });
-    return values;
-  } catch (error) {
-    return refuse((error as Error).message);
-  }
-}
+  --cases  number of requests; default: 10,000,000
+  --seed   repeats an earlier run; default: a new one, printed
+  --help   this text
 
-const values = parse();
+Exit code 0: a raw upgrade refuses what node:http refuses. 2: wrong usage.`;
+
+const { number } = commandLine(usage, {
+  cases: { type: 'string', default: '10000000' },
+  seed: { type: 'string', default: String(Date.now() % 2 ** 32) },
+});
 // A run without a request would succeed.
-if (!/^[1-9]\d{0,11}$/.test(values.cases)) {
-  refuse(`--cases: not a whole number above 0: ${values.cases}`);
-}
-if (!/^\d{1,10}$/.test(values.seed)) refuse(`--seed: not a whole number: ${values.seed}`);
-const [cases, seed] = [Number(values.cases), Number(values.seed)];
+const [cases, seed] = [number('cases', 1), number('seed')];
 console.log(`${cases} requests, seed ${seed}`);
 
 // Most requests end with an error, and nothing reads its stack trace.

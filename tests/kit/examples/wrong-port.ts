@@ -1,0 +1,39 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { expect, it } from 'vitest';
+import { startExample } from './start.ts';
+
+/** A line of a stack trace. No example prints one for a wrong setting. */
+export const STACK: RegExp = /^\s+at .*:\d+:\d+\)?$/m;
+
+/**
+ * Tests that an example exits and prints the reason, without a stack trace, when its port is in use or
+ * no port at all.
+ *
+ * @param env - Environment variables besides PORT. Default: none.
+ */
+export function rejectsWrongPort(
+  name: string,
+  env?: () => Promise<Readonly<Record<string, string>>>,
+): void {
+  it('exits with the reason for a used port', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    try {
+      const { port } = other.address() as AddressInfo;
+      const refused = await startExample(name, { ...(await env?.()), PORT: `${port}` }).catch(
+        String,
+      );
+      expect(refused).toMatch(new RegExp(`EADDRINUSE.*${port}`));
+      expect(refused).not.toMatch(STACK);
+    } finally {
+      other.close();
+    }
+  });
+
+  it.each(['http', '65536', '-1'])('exits with the reason for the port %s', async (port) => {
+    const refused = await startExample(name, { ...(await env?.()), PORT: port }).catch(String);
+    expect(refused).toMatch(/port.*(?:65535|65536)/i);
+    expect(refused).not.toMatch(STACK);
+  });
+}
