@@ -26,7 +26,7 @@ export interface HttpResponse {
   readonly headers: IncomingHttpHeaders;
   /** Names and values in turn, as received. */
   readonly rawHeaders: readonly string[];
-  /** The first bytes after the head; empty for a proxy's 200. */
+  /** The first bytes after the head; empty when a proxy has opened the tunnel. */
   readonly body: Buffer;
   /** The bytes that came with a 101: the first frames. */
   readonly head: Buffer;
@@ -35,15 +35,13 @@ export interface HttpResponse {
 }
 
 /** Most bytes up to the end of the response head, including interim responses (1xx). */
-const MAX_HEAD = 16 * 1024;
-/** Most header lines of one response. */
-const MAX_LINES = 100;
+const MAX_HEAD = 64 * 1024;
 const MAX_INTERIM = 10;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /**
  * Sends a request over `stream` and reads its response, whatever the status. After a 101 or a
- * proxy's 200 the stream is paused and has none of our listeners. Bytes that followed a proxy's 200
+ * tunnel's 2xx the stream is paused and has none of our listeners. Bytes that followed a tunnel's 2xx
  * are the next to be read from it.
  *
  * @throws BadHandshakeError with status 0 when the response is not HTTP or exceeds a bound;
@@ -95,7 +93,7 @@ class Exchange {
   readonly #secure: boolean;
   #resolve!: (answer: HttpResponse) => void;
   #reject!: (reason: unknown) => void;
-  #head = createHead(MAX_HEAD);
+  #head: ResponseHead;
   /** Bytes of heads so far. */
   #received = 0;
   #interim = 0;
@@ -106,6 +104,7 @@ class Exchange {
     this.#stream = stream;
     this.#secure = secure;
     this.#method = method;
+    this.#head = this.#createHead();
     this.#scope = scope;
     this.#labels = LABELS[method];
     this.response = new Promise((resolve, reject) => {
@@ -142,18 +141,14 @@ class Exchange {
       }
       // No answer may follow then: node:http refuses one too.
       if (isLast(head)) return this.#fail(faultOf(LAST_INTERIM, this.#labels));
-      this.#head = createHead(MAX_HEAD - this.#received);
+      this.#head = this.#createHead();
     }
   };
 
   /** @param rest - The bytes after the head. */
   #onHead(head: ResponseHead, rest: Buffer): void {
     const response = toHttpResponse(head);
-    if (response.rawHeaders.length > 2 * MAX_LINES) {
-      const { answer } = this.#labels;
-      return this.#failBy(response, `the head of ${answer} has more than ${MAX_LINES} lines`);
-    }
-    if (head.status !== (this.#method === 'GET' ? 101 : 200)) {
+    if (this.#method === 'GET' ? head.status !== 101 : !isSuccess(head.status)) {
       return this.#readBody(head, response, rest);
     }
     this.#settle();
@@ -185,6 +180,11 @@ class Exchange {
     this.#reject(error);
   }
 
+  #createHead(): ResponseHead {
+    const limits = { maxBytes: Math.max(1, MAX_HEAD - this.#received) };
+    return this.#method === 'GET' ? new ResponseHead(limits) : new TunnelHead(limits);
+  }
+
   /** Removes our listeners from the stream and the signal. */
   #settle(): void {
     this.#body?.stop();
@@ -208,9 +208,16 @@ class Exchange {
   readonly #onAbort = (): void => this.#fail(this.#scope.signal.reason);
 }
 
-function createHead(maxBytes: number): ResponseHead {
-  // The lines are counted later, when the status is known. Their bytes bound them until then.
-  return new ResponseHead({ maxBytes: Math.max(1, maxBytes), maxLines: MAX_HEAD });
+/** Whether a proxy has opened the tunnel: any 2xx does (RFC 9110, section 9.3.6). */
+export function isSuccess(status: number): boolean {
+  return status >= 200 && status <= 299;
+}
+
+/** The answer to CONNECT. The fields that announce a body have no meaning when it opens the tunnel. */
+class TunnelHead extends ResponseHead {
+  protected override hasUnclearBody(): boolean {
+    return !isSuccess(this.status) && super.hasUnclearBody();
+  }
 }
 
 /** Returns a response without the bytes after its head. */

@@ -81,8 +81,8 @@ describe('Dialer.dial', () => {
     ],
     ['a 100 before', (r: SeenRequest) => `HTTP/1.1 100 Continue\r\n\r\n${r.ok()}`],
     [
-      'a head of nearly 16 KiB',
-      (r: SeenRequest) => r.ok(`X: ${'a'.repeat(16 * 1024 - r.ok().length - 5)}\r\n`),
+      'a head of nearly 64 KiB',
+      (r: SeenRequest) => r.ok(`X: ${'a'.repeat(64 * 1024 - r.ok().length - 5)}\r\n`),
     ],
   ])('takes an answer with %s', async (_, bytes) => {
     const server = await rawServer(says((request) => bytes(request)));

@@ -12,10 +12,14 @@ export interface TunnelProxy extends RawServer {
   readonly passed: () => string;
 }
 
-/** Starts a {@link TunnelProxy}: `https` speaks TLS with the certificate of `certificate`. */
+/**
+ * Starts a {@link TunnelProxy}: `https` speaks TLS with the certificate of `certificate`.
+ * `answer` is that to each CONNECT.
+ */
 export async function tunnelProxy(
   port: number,
   scheme: 'http' | 'https' = 'http',
+  answer = 'HTTP/1.1 200 Connection established\r\n\r\n',
 ): Promise<TunnelProxy> {
   const requests: string[] = [];
   let passed = '';
@@ -25,7 +29,7 @@ export async function tunnelProxy(
       passed += chunk.toString('latin1');
     });
     splice(socket, port);
-    socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+    socket.write(answer);
   };
   const server = await (scheme === 'http' ? rawServer(reply) : rawTlsServer(reply));
   const proxy = new URL(`${scheme}://127.0.0.1:${server.port}`);

@@ -20,6 +20,7 @@ export { ignore } from './http-socket.ts';
 export { Limits, type Reservation } from './limits.ts';
 export { checkUpgraderOptions, type UpgraderPlan } from './options.ts';
 export { isHost } from './origin.ts';
+export { giveBackPlainRequest } from './plain-upgrade.ts';
 export { endFailedHandshake, refusalOf } from './refusal/end-failed-handshake.ts';
 export { ErrorHook } from './refusal/error-hook.ts';
 export { endAnsweredSocket } from './refusal/linger.ts';

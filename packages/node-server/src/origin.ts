@@ -25,13 +25,19 @@ interface Origin extends HostPort {
 
 const DEFAULT_PORT: ReadonlyMap<string, string> = new Map([
   ['http', '80'],
-  ['ws', '80'],
   ['https', '443'],
-  ['wss', '443'],
+]);
+
+/** URLSession and Starscream send the URL of the server as the origin. */
+const PAGE_SCHEME: ReadonlyMap<string, string> = new Map([
+  ['ws', 'http'],
+  ['wss', 'https'],
 ]);
 
 // Each has one character class and no alternatives, so both run in linear time.
 const HOST_PORT = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::([0-9]{0,5}))?$/;
+/** RFC 3986, section 2.1: two digits follow a percent sign. */
+const BAD_PERCENT = /%(?![0-9A-Fa-f]{2})/;
 const ORIGIN = /^([A-Za-z][A-Za-z0-9+\-.]*):\/\/([^/?#\\,%]+)(?:[/?#].*)?$/;
 const ALLOWED = /^([^/*]*:\/\/)(\*\.)?([^/?#@*]+)$/;
 
@@ -46,7 +52,7 @@ const NULL = 'null';
 /** Reads `host[:port]`. The port defaults to the one of `scheme`. */
 export function parseHostPort(text: string, scheme: string): HostPort | undefined {
   const [, host, port] = HOST_PORT.exec(text) ?? [];
-  if (host === undefined || Number(port) > 65_535) return undefined;
+  if (host === undefined || Number(port) > 65_535 || BAD_PERCENT.test(host)) return undefined;
   const name = host.startsWith('[') ? parseIPv6(host.slice(1, -1)) : host.toLowerCase();
   if (name === undefined) return undefined;
   return {
@@ -76,7 +82,8 @@ export function isHost(text: string): boolean {
 function parseOrigin(text: string): Origin | undefined {
   const [, scheme, authority] = ORIGIN.exec(text) ?? [];
   if (scheme === undefined || authority === undefined) return undefined;
-  const name = scheme.toLowerCase();
+  const lower = scheme.toLowerCase();
+  const name = PAGE_SCHEME.get(lower) ?? lower;
   const place = parseHostPort(authority.slice(authority.lastIndexOf('@') + 1), name);
   return place && { scheme: name, ...place };
 }
@@ -92,7 +99,8 @@ const PAGE_SCHEMES: ReadonlySet<string> = new Set(['http', 'https']);
 /**
  * The default check: returns whether `origin` has the host and port that the request was sent to. A
  * missing port is the default port of the origin's scheme, so the check works behind a proxy that
- * ends TLS. Case is ignored. Only http and https name a host that a page was loaded from.
+ * ends TLS. Case is ignored. Only http and https name a host that a page was loaded from; ws and wss
+ * count as these.
  */
 export function isSameHost(origin: string, host: string, pages: SameHost = true): boolean {
   if (pages !== false && isPlainSameHost(origin, host, pages)) return true;

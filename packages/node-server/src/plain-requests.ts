@@ -1,9 +1,9 @@
-import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import type { RequestListener, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { isThenable } from '@ws/http-shared';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError } from './errors.ts';
-import { RequestHeaders } from './headers.ts';
+import { type FieldLookups, RequestHeaders } from './headers.ts';
 import { isHost } from './origin.ts';
 import { endRefusedResponse } from './refusal/linger.ts';
 import type { OnRefused } from './refusal/refusals.ts';
@@ -106,8 +106,8 @@ export class PlainRequests {
 
   /** Listener for 'request'. */
   readonly onRequest: RequestListener = (req, res) => {
-    const fault = hostFault(req);
-    if (fault !== undefined) this.#refuse(res, new HandshakeError(400, fault));
+    const fault = plainRequestFault(new RequestHeaders(req), req.httpVersion);
+    if (fault !== undefined) this.#refuse(res, fault);
     else if (this.#begin(res)) this.#serve(req, res);
   };
 
@@ -173,16 +173,21 @@ function makeLast(res: ServerResponse): void {
   if (!res.headersSent) res.setHeader('Connection', 'close');
 }
 
-/** @see RFC 9112, section 3.2 */
-function hostFault(req: IncomingMessage): string | undefined {
-  const [host, ...others] = new RequestHeaders(req).lines('host');
-  if (others.length > 0) return "not an HTTP request: 'Host' header is repeated";
+/**
+ * Returns the refusal of a plain request whose Host is missing, repeated or malformed.
+ *
+ * @see RFC 9112, section 3.2
+ */
+export function plainRequestFault(
+  fields: FieldLookups,
+  version: string,
+): HandshakeError | undefined {
+  const refuse = (what: string): HandshakeError => {
+    return new HandshakeError(400, `not an HTTP request: 'Host' header is ${what}`);
+  };
+  const [host, ...others] = fields.lines('host');
+  if (others.length > 0) return refuse('repeated');
   // An empty host is valid: it is that of a target without an authority.
-  if (host !== undefined && host !== '' && !isHost(host)) {
-    return "not an HTTP request: 'Host' header is not a valid host";
-  }
-  if (host === undefined && req.httpVersion === '1.1') {
-    return "not an HTTP request: 'Host' header is missing";
-  }
-  return undefined;
+  if (host !== undefined && host !== '' && !isHost(host)) return refuse('not a valid host');
+  return host === undefined && version === '1.1' ? refuse('missing') : undefined;
 }

@@ -28,6 +28,7 @@ import {
   PlainRequests,
   upgradeRequired,
 } from './plain-requests.ts';
+import { giveBackPlainRequest } from './plain-upgrade.ts';
 import type { OnRefused } from './refusal/refusals.ts';
 import type { HandlerOrRoutes } from './route.ts';
 import type { RunningServer } from './running-server.ts';
@@ -156,7 +157,8 @@ class HttpWsServer<Result, Pattern extends string> implements WsServer<AuthOf<Re
       // Another server of ours has answered, and has left other paths to this one.
       if (server !== undefined && isTaken(socket)) return;
       upgrade(req, socket, head);
-      if (routes === undefined || isTaken(socket) || !this.#isLastOfOurs) return;
+      if (routes === undefined || routes.has(req.url ?? '') || !this.#isLastOfOurs) return;
+      if (giveBackPlainRequest(req, socket, head)) return;
       const request = requestOfNode(req, socket);
       acceptor.serve(new UpgradeRequest(acceptor.setup, request, head, routes, performance.now()));
     };

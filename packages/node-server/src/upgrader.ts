@@ -11,6 +11,7 @@ import type { UpgradeListener } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
 import { type HeadersInput, headerPairs } from './headers.ts';
 import type { AnyUpgraderOptions, AuthOf, UpgraderOptions } from './options.ts';
+import { giveBackPlainRequest } from './plain-upgrade.ts';
 import type { HandlerOrRoutes } from './route.ts';
 import type { Router } from './route-table.ts';
 import type { ServerStats } from './stats.ts';
@@ -89,7 +90,8 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
 
   /**
    * Makes a listener for 'upgrade' that runs a handler for each connection. The listener answers
-   * refusals itself. The option `report` gets the errors of handlers.
+   * refusals itself. The option `report` gets the errors of handlers. A request whose Upgrade does not
+   * name `websocket`, such as `h2c`, goes to the server's listeners for 'request'.
    *
    * The handler starts within the 'upgrade' event, unless the handshake waits: for a promise of
    * `checkOrigin`, `authenticate` or `headers`, or for an earlier response on the socket.
@@ -121,6 +123,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     const leaves = this.#acceptor.setup.plan.unmatched === 'leave';
     return (req, socket, head) => {
       if (leaves && !router.has(req.url ?? '')) return;
+      if (giveBackPlainRequest(req, socket, head)) return;
       this.#acceptor.serve(this.#request(req, socket, head, router));
     };
   }

@@ -17,6 +17,10 @@ describe('isSameHost', () => {
     ['http://user:secret@example.org', 'example.org'],
     ['http://example.org/path?query', 'example.org'],
     ['http://example.org:', 'example.org'],
+    ['ws://example.org', 'example.org'],
+    ['wss://example.org', 'example.org'],
+    ['WSS://Example.org', 'example.org:443'],
+    ['ws://example.org', 'example.org:80'],
   ])('lets %s in at %s', (origin, host) => {
     expect(isSameHost(origin, host)).toBe(true);
   });
@@ -56,8 +60,6 @@ describe('isSameHost', () => {
     ['x-evil://example.org', 'example.org'],
     ['x-evil://example.org:8080', 'example.org:8080'],
     ['app://local', 'local'],
-    ['ws://example.org', 'example.org'],
-    ['wss://example.org', 'example.org'],
     ['httpx://example.org', 'example.org'],
   ])('keeps %s out at %s', (origin, host) => {
     expect(isSameHost(origin, host)).toBe(false);

@@ -9,6 +9,7 @@ import {
   ErrorHook,
   ErrorReporter,
   endFailedHandshake,
+  giveBackPlainRequest,
   isInstance,
   Limits,
   Refusals,
@@ -68,8 +69,13 @@ export class Proxy {
   #timer: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
-  /** Listens for 'upgrade' of a node:http or node:https server. */
-  readonly handler: UpgradeListener = (req, socket, head) => void this.upgrade(req, socket, head);
+  /**
+   * Listens for 'upgrade' of a node:http or node:https server. A request whose Upgrade does not name
+   * `websocket`, such as `h2c`, goes to the server's listeners for 'request'.
+   */
+  readonly handler: UpgradeListener = (req, socket, head) => {
+    if (!giveBackPlainRequest(req, socket, head)) void this.upgrade(req, socket, head);
+  };
 
   /** @throws TypeError, RangeError or SyntaxError that names the fault. */
   constructor(

@@ -18,9 +18,9 @@ export interface HeadFault {
 
 /** Limits of a head. */
 export interface HeadLimits {
-  /** Most bytes of the whole head, with its empty line. Default 16 KiB. */
+  /** Most bytes of the whole head, with its empty line. Default 16 KiB; 64 KiB of a response. */
   maxBytes?: number;
-  /** Most header lines. Default 100. */
+  /** Most header lines. Default 100; only the bytes bound those of a response. */
   maxLines?: number;
 }
 
@@ -84,9 +84,14 @@ export abstract class Head {
   readonly #maxLines: number;
 
   /** @throws TypeError or RangeError that names the invalid limit. */
-  constructor(owner: string, limits: HeadLimits, names: readonly string[]) {
+  constructor(
+    owner: string,
+    limits: HeadLimits,
+    names: readonly string[],
+    defaults: Required<HeadLimits>,
+  ) {
     checkOptionNames(owner, limits, names);
-    const { maxBytes = 16_384, maxLines = 100 } = limits;
+    const { maxBytes = defaults.maxBytes, maxLines = defaults.maxLines } = limits;
     this.#maxBytes = whole('maxBytes', maxBytes);
     this.#maxLines = whole('maxLines', maxLines);
   }
@@ -121,7 +126,9 @@ export abstract class Head {
     if (this.#done || this.#fault !== undefined) return this.#verdict();
     const last = Math.min(chunk.length, this.#maxBytes - this.#size);
     const at = this.#readBytes(chunk, 0, last);
-    if (this.#verdict() === 'more' && this.#size + at === this.#maxBytes) this.tooLarge();
+    if (this.#verdict() === 'more' && this.#size + at === this.#maxBytes) {
+      this.tooLarge(`the head is larger than ${this.#maxBytes} bytes`);
+    }
     if (this.#fault === undefined) this.#keep(chunk, at);
     if (this.#done) this.#finish(at);
     else this.#bounds.length = 0;
@@ -220,8 +227,8 @@ export abstract class Head {
     this.#bytes = NO_BYTES;
   }
 
-  protected tooLarge(): void {
-    this.fail('the head is too large', 431);
+  protected tooLarge(message: string): void {
+    this.fail(message, 431);
   }
 
   #read(byte: number, at: number): void {
@@ -266,7 +273,7 @@ export abstract class Head {
     } else if (!isTokenByte(byte)) {
       this.fail('malformed header name');
     } else if (this.#lines === this.#maxLines) {
-      this.tooLarge();
+      this.tooLarge(`the head has more than ${this.#maxLines} lines`);
     } else {
       this.#lines++;
       this.#bounds.push(at);
@@ -337,13 +344,13 @@ export abstract class Head {
   }
 
   #finish(at: number): void {
-    if (this.#hasUnclearBody()) this.fail('the length of the body is not clear');
+    if (this.hasUnclearBody()) this.fail('the length of the body is not clear');
     else this.check();
     if (this.#done) this.#end = at;
   }
 
   /** Two readers may disagree about such a body, which is request smuggling. */
-  #hasUnclearBody(): boolean {
+  protected hasUnclearBody(): boolean {
     const lengths = this.#find('content-length');
     const codings = this.lines('transfer-encoding');
     if (lengths.length + codings.length > 1) return true;

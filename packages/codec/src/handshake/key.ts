@@ -1,12 +1,12 @@
-// Sixteen bytes are 21 characters and two more bits, so the last character before the padding is
-// one of four. Any other has stray bits. A lax decoder drops them, and then two texts are the same
-// key.
-const KEY = /^[A-Za-z0-9+/]{21}[AQgw]==$/;
+// Sixteen bytes are 21 characters and two more bits. The other bits of the last character have no
+// meaning: the key that RFC 6455, section 4.1 prints has some. The accept value counts the characters
+// as sent, so a key of other spare bits has another value.
+const KEY = /^[A-Za-z0-9+/]{22}==$/;
 
 /**
- * Whether `value` is a `Sec-WebSocket-Key`: 16 bytes in canonical base64, 24 characters.
+ * Whether `value` is a `Sec-WebSocket-Key`: 24 characters of base64 that decode to 16 bytes.
  *
- * @see RFC 6455, section 4.2.1
+ * @see RFC 6455, sections 4.1 and 4.2.1
  *
  * @example
  * ```ts

@@ -12,6 +12,8 @@ export interface RequestHeadLimits extends HeadLimits {
 /** RFC 9112, section 3.2: origin form or absolute form. User info is not allowed. */
 const TARGET = /^(?:\/|[A-Za-z]+:\/\/[\w\-.~!$&'()*+,;=%:[\]]+(?:[/?]|$))/;
 const VERSION = 'HTTP/1.';
+/** As in node:http. */
+const DEFAULTS = { maxBytes: 16_384, maxLines: 100 };
 
 // The parts of the request line.
 const IN_METHOD = 0;
@@ -51,7 +53,7 @@ export class RequestHead extends Head implements RequestFacts {
 
   /** @throws TypeError or RangeError that names the invalid limit. */
   constructor(limits: RequestHeadLimits = {}) {
-    super('RequestHead', limits, ['maxBytes', 'maxTarget', 'maxLines']);
+    super('RequestHead', limits, ['maxBytes', 'maxTarget', 'maxLines'], DEFAULTS);
     const { maxTarget = 8192 } = limits;
     this.#maxTarget = whole('maxTarget', maxTarget);
   }
@@ -92,7 +94,9 @@ export class RequestHead extends Head implements RequestFacts {
   }
 
   #readTarget(byte: number, at: number): boolean {
-    if (at - this.#targetStart === this.#maxTarget) this.tooLarge();
+    if (at - this.#targetStart === this.#maxTarget) {
+      this.tooLarge(`the request target is longer than ${this.#maxTarget} bytes`);
+    }
     return isVisibleByte(byte);
   }
 

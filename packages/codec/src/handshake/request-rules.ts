@@ -1,5 +1,5 @@
 import { parseExtensions } from './extensions.ts';
-import { isHost, isRequestTarget } from './host.ts';
+import { isDecodable, isHost, isRequestTarget } from './host.ts';
 import { isWebSocketKey } from './key.ts';
 import type { RequestFacts } from './request-facts.ts';
 import { hasToken } from './token-list.ts';
@@ -117,6 +117,13 @@ function makeRules(): RequestRule[] {
       holds: (facts) => isRequestTarget(facts.target, facts.list('host')),
       status: 400,
       message: `${BAD} request target is neither a path nor a URI of the host`,
+    },
+    {
+      // The routes of two servers would disagree about such a path.
+      step: 'request',
+      holds: (facts) => isDecodable(facts.target),
+      status: 400,
+      message: `${BAD} path is not percent-encoded UTF-8 or has a NUL`,
     },
     {
       // A check of the origin would see only one of several lines. A browser sends one.

@@ -2,6 +2,8 @@ import { CR, isTextByte, SPACE } from './byte-class.ts';
 import { Head, type HeadLimits } from './head.ts';
 
 const VERSION = 'HTTP/1.';
+/** Proxies add lines without a bound of their number: the bytes bound them. */
+const DEFAULTS = { maxBytes: 65_536, maxLines: 65_536 };
 /** Indexes in the status line `HTTP/1.1 101 Switching Protocols`. */
 const MINOR_AT = 7;
 const STATUS_AT = 9;
@@ -35,7 +37,7 @@ export class ResponseHead extends Head {
 
   /** @throws TypeError or RangeError that names the invalid limit. */
   constructor(limits: HeadLimits = {}) {
-    super('ResponseHead', limits, ['maxBytes', 'maxLines']);
+    super('ResponseHead', limits, ['maxBytes', 'maxLines'], DEFAULTS);
   }
 
   /** The status, 100 to 999. 0 until its digits have arrived. */

@@ -170,14 +170,19 @@ describe('RequestHead', () => {
   });
 
   it.each([
-    ['a target', { maxTarget: 4 }, bytes('GET /123\x80')],
-    ['a head', { maxBytes: 8 }, bytes('GET /123\x80')],
+    [
+      'a target',
+      { maxTarget: 4 },
+      bytes('GET /123\x80'),
+      'the request target is longer than 4 bytes',
+    ],
+    ['a head', { maxBytes: 8 }, bytes('GET /123\x80'), 'the head is larger than 8 bytes'],
   ])(
     'refuses %s over its limit with 431, also when the byte over it is invalid',
-    (_, limits, all) => {
+    (_, limits, all, message) => {
       const head = new RequestHead(limits);
       expect(head.push(all)).toBe('fault');
-      expect(head.fault).toEqual({ status: 431, message: 'the head is too large' });
+      expect(head.fault).toEqual({ status: 431, message });
     },
   );
 

@@ -84,7 +84,7 @@ describe('checkRequest', () => {
   it('has the steps in their order', () => {
     const steps = requestRules.map(({ step }) => step);
     expect(steps).toEqual([
-      ...Array<string>(10).fill('request'),
+      ...Array<string>(11).fill('request'),
       'origin',
       ...Array<string>(2).fill('offers'),
     ]);

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { describeStatus } from '../check-response.ts';
 import type { DialScope } from '../dial-scope.ts';
 import { BadHandshakeError } from '../errors.ts';
-import { exchange } from '../exchange.ts';
+import { exchange, isSuccess } from '../exchange.ts';
 import { headerLine } from '../request.ts';
 import type { DialAddress } from '../url.ts';
 import type { Proxy } from './proxy.ts';
@@ -29,8 +29,8 @@ export async function connectTunnel(
   const lines = `Host: ${path}\r\n${authorization(proxy)}Connection: close\r\n`;
   const text = `CONNECT ${path} HTTP/1.1\r\n${lines}\r\n`;
   const response = await exchange(stream, { method: 'CONNECT', text, secure: proxy.secure }, scope);
-  if (response.status === 200) return;
-  const message = `the proxy ${String(proxy.address)} answered ${describeStatus(response.status)}, not 200`;
+  if (isSuccess(response.status)) return;
+  const message = `the proxy ${String(proxy.address)} answered ${describeStatus(response.status)}, not 2xx`;
   throw new BadHandshakeError(message, response);
 }
 

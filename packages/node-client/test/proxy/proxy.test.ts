@@ -686,7 +686,7 @@ describe('a refusal by a proxy', () => {
     const error = (await inVain('ws://h/', { proxy })) as BadHandshakeError;
     expect(error).toBeInstanceOf(BadHandshakeError);
     expect(error.message).toBe(
-      `websocket: bad handshake: the proxy 127.0.0.1:${via.port} answered 407 Proxy Authentication Required, not 200`,
+      `websocket: bad handshake: the proxy 127.0.0.1:${via.port} answered 407 Proxy Authentication Required, not 2xx`,
     );
     expect(error.status).toBe(407);
     expect(error.headers['proxy-authenticate']).toBe('Basic realm="x"');

@@ -1,4 +1,4 @@
-import { accept, instead, open, plus, type Row, refused, tooManyLines } from './row.ts';
+import { accept, instead, open, plus, type Row, refused } from './row.ts';
 
 const answersNot = (value: string) =>
   refused(101, `Sec-WebSocket-Accept is "${value}", which does not match our key`);
@@ -33,7 +33,7 @@ export const accepts: Row[] = [
   [
     'a second Accept after 1,500 lines',
     (r) => plus(...Array<string>(1500).fill('a:b'), accept(r))(r),
-    tooManyLines(101),
+    refused(101, 'more than one Sec-WebSocket-Accept header'),
   ],
   [
     'an Accept under another name',

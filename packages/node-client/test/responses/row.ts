@@ -46,12 +46,9 @@ export const tlsAlert: Outcome = refused(
 );
 export const tooLarge: Outcome = refused(
   0,
-  'the head of the answer is larger than 16384 bytes',
+  'the head of the answer is larger than 65536 bytes',
   '',
 );
-export const tooManyLines = (status: number): Outcome => {
-  return refused(status, 'the head of the answer has more than 100 lines', '');
-};
 /** The stream ended first. */
 export const broken: Outcome = { is: 'broken' };
 export const open: Outcome = { is: 'open', subprotocol: '', text: undefined };

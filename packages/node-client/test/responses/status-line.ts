@@ -41,7 +41,7 @@ export const statusLines: Row[] = [
     no(403, 'Forbidden', ''),
   ],
   ['a reason with a control character', line('HTTP/1.1 101 \x1b[2J'), notHttp],
-  ['a reason of 17,000 bytes', `HTTP/1.1 101 ${'a'.repeat(17_000)}\r\n\r\n`, tooLarge],
+  ['a reason of 66,000 bytes', `HTTP/1.1 101 ${'a'.repeat(66_000)}\r\n\r\n`, tooLarge],
   ['HTTP/1.0', line('HTTP/1.0 101 S'), refused(101, 'HTTP/1.0, not HTTP/1.1')],
   ['HTTP/2.0', line('HTTP/2.0 101 S'), notHttp],
   ['HTTP/0.9', line('HTTP/0.9 101 S'), notHttp],
@@ -115,13 +115,13 @@ export const interims: Row[] = [
   ['one of HTTP/1.0, then 101', (r) => `HTTP/1.0 103 H\r\n\r\n${r.ok()}`, notHttp],
   ['one, then nonsense', `${interim(103, 1)}nonsense\r\n\r\n`, notHttp],
   [
-    'one with 17,000 bytes of headers',
-    `HTTP/1.1 103 Wait\r\nX: ${'a'.repeat(17_000)}\r\n\r\n`,
+    'one with 66,000 bytes of headers',
+    `HTTP/1.1 103 Wait\r\nX: ${'a'.repeat(66_000)}\r\n\r\n`,
     tooLarge,
   ],
   [
-    'nine with 2,000 bytes of headers each, then 101',
-    (r) => `HTTP/1.1 103 Wait\r\nX: ${'a'.repeat(2000)}\r\n\r\n`.repeat(9) + r.ok(),
+    'nine with 8,000 bytes of headers each, then 101',
+    (r) => `HTTP/1.1 103 Wait\r\nX: ${'a'.repeat(8000)}\r\n\r\n`.repeat(9) + r.ok(),
     tooLarge,
   ],
   [

@@ -1,7 +1,6 @@
 import type { RequestHead } from '@ws/codec';
-import { hasToken } from '@ws/codec/internal';
 import type { HandshakeError } from '../errors.ts';
-import { plainRequestRefusal } from '../plain-requests.ts';
+import { plainRequestFault, plainRequestRefusal } from '../plain-requests.ts';
 import { notAnHttpRequest } from '../refusal/client-error.ts';
 
 /**
@@ -13,10 +12,9 @@ export function headRefusal(head: RequestHead): HandshakeError | undefined {
   if (fault?.status === 431) return notAnHttpRequest('HPE_HEADER_OVERFLOW', fault.message);
   if (fault !== undefined) return notAnHttpRequest('HPE_INVALID', fault.message);
   if (head.wantsWebSocket) return undefined;
-  // node:http emits 'upgrade' for another protocol, too. The rules then say what is missing.
-  const isOther = !hasToken(head.list('upgrade'), 'websocket') && head.has('upgrade');
-  if (isOther && hasToken(head.list('connection'), 'upgrade')) return undefined;
-  return plainRequestRefusal(head.has('sec-websocket-key'));
+  return (
+    plainRequestFault(head, head.version) ?? plainRequestRefusal(head.has('sec-websocket-key'))
+  );
 }
 
 /** Returns the refusal of a head that has not arrived. */

@@ -51,7 +51,7 @@ describe('serveRaw', () => {
       'an unknown upgrade',
       'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n',
       426,
-      "the client is not using the websocket protocol: 'websocket' token not found in 'Upgrade' header\n",
+      'this is a WebSocket server\n',
     ],
     [
       'a malformed head',

@@ -8,12 +8,14 @@ trapLeftovers();
 const HOST_ONCE = /'Host' header must occur exactly once/;
 const NO_HOST = /'Host' header is not a valid host/;
 const CONNECTION = /this is a WebSocket server/;
-const UPGRADE = /'websocket' token not found in 'Upgrade' header/;
 const VERSION = /unsupported version: 13 not found in 'Sec-Websocket-Version' header/;
 const KEYS = /'Sec-WebSocket-Key' header must be Base64 encoded value of 16-byte in length/;
 const ORIGIN = /^origin \S+ does not match host \S+/;
-const other = { upgrade: 'websocket', connection: 'close, Upgrade' };
-const only13 = { ...other, 'sec-websocket-version': '13' };
+const only13 = {
+  upgrade: 'websocket',
+  connection: 'close, Upgrade',
+  'sec-websocket-version': '13',
+};
 
 // biome-ignore format: a table
 const HOST: readonly Row[] = [
@@ -66,17 +68,17 @@ const CONNECTION_AND_UPGRADE: readonly Row[] = [
   { says: 'no Upgrade', without: ['upgrade'], status: 426, text: CONNECTION, headers: only13, plain: true },
   { says: 'neither', without: ['connection', 'upgrade'], status: 426, text: CONNECTION, headers: only13, plain: true },
   { says: 'an empty Upgrade', set: ['Upgrade:'], status: 426, text: CONNECTION, headers: only13, plain: true },
-  { says: 'a foreign protocol', set: ['Upgrade: h2c'], status: 426, text: UPGRADE, headers: other },
-  { says: 'TLS for a protocol', set: ['Upgrade: TLS/1.0'], status: 426, text: UPGRADE, headers: other },
-  { says: 'a longer token', set: ['Upgrade: websockets'], status: 426, text: UPGRADE, headers: other },
-  { says: 'a shorter token', set: ['Upgrade: web'], status: 426, text: UPGRADE, headers: other },
-  { says: 'two words in a token', set: ['Upgrade: x websocket'], status: 426, text: UPGRADE, headers: other },
-  { says: 'a word after the token', set: ['Upgrade: websocket x'], status: 426, text: UPGRADE, headers: other },
-  { says: 'a token with a version', set: ['Upgrade: websocket/13'], status: 426, text: UPGRADE, headers: other },
-  { says: 'a token with a parameter', set: ['Upgrade: websocket; x'], status: 426, text: UPGRADE, headers: other },
-  { says: 'a token in quotes', set: ['Upgrade: "websocket"'], status: 426, text: UPGRADE, headers: other },
-  { says: 'a semicolon for a comma', set: ['Upgrade: foo; websocket'], status: 426, text: UPGRADE, headers: other },
-  { says: 'the Kelvin sign in a token', set: ['Upgrade: websoc\xe2\x84\xaaet'], status: 426, text: UPGRADE, headers: other },
+  { says: 'a foreign protocol', set: ['Upgrade: h2c'], status: 426, text: CONNECTION, headers: only13, plain: true },
+  { says: 'TLS for a protocol', set: ['Upgrade: TLS/1.0'], status: 426, text: CONNECTION, headers: only13, plain: true },
+  { says: 'a longer token', set: ['Upgrade: websockets'], status: 426, text: CONNECTION, headers: only13, plain: true },
+  { says: 'a shorter token', set: ['Upgrade: web'], status: 426, text: CONNECTION, headers: only13, plain: true },
+  { says: 'two words in a token', set: ['Upgrade: x websocket'], status: 426, text: CONNECTION, headers: only13, plain: true },
+  { says: 'a word after the token', set: ['Upgrade: websocket x'], status: 426, text: CONNECTION, headers: only13, plain: true },
+  { says: 'a token with a version', set: ['Upgrade: websocket/13'], status: 426, text: CONNECTION, headers: only13, plain: true },
+  { says: 'a token with a parameter', set: ['Upgrade: websocket; x'], status: 426, text: CONNECTION, headers: only13, plain: true },
+  { says: 'a token in quotes', set: ['Upgrade: "websocket"'], status: 426, text: CONNECTION, headers: only13, plain: true },
+  { says: 'a semicolon for a comma', set: ['Upgrade: foo; websocket'], status: 426, text: CONNECTION, headers: only13, plain: true },
+  { says: 'the Kelvin sign in a token', set: ['Upgrade: websoc\xe2\x84\xaaet'], status: 426, text: CONNECTION, headers: only13, plain: true },
   { says: 'other letters', set: ['Upgrade: WebSocket', 'Connection: uPGRADE'], status: 101 },
   { says: 'lists', set: ['Upgrade: foo/2, websocket', 'Connection: keep-alive, Upgrade'], status: 101 },
   { says: 'lists over several lines', set: ['Connection: keep-alive', 'Upgrade: foo/2'], add: ['Upgrade: websocket', 'Connection: Upgrade'], status: 101 },
@@ -105,7 +107,6 @@ const VERSION_AND_KEY: readonly Row[] = [
   { says: 'a key of 8 KB', set: [`Sec-WebSocket-Key: ${'A'.repeat(8_190)}==`], status: 400, text: KEYS },
   { says: 'a key without padding', set: ['Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ'], status: 400, text: KEYS },
   { says: 'a key with half its padding', set: ['Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ='], status: 400, text: KEYS },
-  { says: 'a key with bits left over', set: ['Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR=='], status: 400, text: KEYS },
   { says: 'a key with a star', set: ['Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25*ZQ=='], status: 400, text: KEYS },
   { says: 'a key in base64url', set: ['Sec-WebSocket-Key: _-hlIHNhbXBsZSBub25jZQ=='], status: 400, text: KEYS },
   { says: 'a key with a space', set: ['Sec-WebSocket-Key: dGhlIHNhbXBs ZSBub25jZQ=='], status: 400, text: KEYS },

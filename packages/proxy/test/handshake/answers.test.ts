@@ -47,8 +47,8 @@ describe.each(['frames', 'bytes', 'messages'] as const)(
         (head: string) => 'HTTP/1.1 103 x\r\n\r\n'.repeat(11) + switchingProtocols(head),
       ],
       [
-        'a head of more than 16 KiB',
-        (head: string) => switchingProtocols(head, `X-A: ${'a'.repeat(20_000)}\r\n`),
+        'a head of more than 64 KiB',
+        (head: string) => switchingProtocols(head, `X-A: ${'a'.repeat(66_000)}\r\n`),
       ],
       ['bytes that are not HTTP', () => 'SSH-2.0-OpenSSH_9.2\r\n\r\n'],
     ])('with %s is a 502, without a tunnel', async (_, answer) => {

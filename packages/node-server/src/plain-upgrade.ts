@@ -1,0 +1,80 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { hasToken } from '@ws/codec/internal';
+import { checkNoHeaderDropped } from './check-request.ts';
+import { RequestHeaders } from './headers.ts';
+import { currentResponse, ignore } from './http-socket.ts';
+
+/** Fields of an upgrade to another protocol (RFC 7540, section 3.2.1), in lower case. */
+const UPGRADE_FIELDS: ReadonlySet<string> = new Set(['upgrade', 'http2-settings']);
+
+type Parse = (this: Server, socket: Duplex) => void;
+
+/**
+ * Gives a request whose Upgrade does not name `websocket` back to its server, which emits 'request'
+ * for it: a server may ignore an Upgrade (RFC 9110, section 7.8). curl and Java's HttpClient offer
+ * `h2c` with ordinary requests. node:http emits 'upgrade' for them once that event has a listener.
+ *
+ * @returns Whether the request was given back. Its socket must not be used then. Without a listener for
+ *   'request' it is not: nothing would answer.
+ */
+export function giveBackPlainRequest(
+  req: IncomingMessage,
+  socket: Duplex,
+  head: Uint8Array,
+): boolean {
+  const { server } = req.socket as { server?: Server };
+  const parse = server && parserOf(server);
+  if (parse === undefined || server!.listenerCount('request') === 0) return false;
+  if (req.method === 'CONNECT' || req.httpVersionMajor !== 1) return false;
+  if (hasToken(new RequestHeaders(req).list('upgrade'), 'websocket')) return false;
+  try {
+    checkNoHeaderDropped(req);
+  } catch {
+    // The rules refuse it.
+    return false;
+  }
+  // The new parser queues no response after one of the old parser.
+  const earlier = currentResponse(socket);
+  if (earlier === undefined) parseAgain(server!, parse, req, socket, head);
+  else earlier.once('close', () => parseAgain(server!, parse, req, socket, head));
+  return true;
+}
+
+/** Returns Node's own listener for connections. */
+function parserOf(server: Server): Parse | undefined {
+  const listeners = [...server.listeners('secureConnection'), ...server.listeners('connection')];
+  return listeners.find(({ name }) => name === 'connectionListener') as Parse | undefined;
+}
+
+function parseAgain(
+  server: Server,
+  parse: Parse,
+  req: IncomingMessage,
+  socket: Duplex,
+  head: Uint8Array,
+): void {
+  if (socket.destroyed) return;
+  socket.unshift(Buffer.concat([Buffer.from(headWithoutUpgrade(req), 'latin1'), head]));
+  parse.call(server, socket);
+  // Node's parser has taken the handle of the socket. This listener makes it read the stream instead,
+  // with the bytes that were unshifted.
+  socket.on('data', ignore).resume();
+}
+
+function headWithoutUpgrade({ method, url, httpVersion, rawHeaders }: IncomingMessage): string {
+  let head = `${method} ${url} HTTP/${httpVersion}\r\n`;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!;
+    const value = rawHeaders[i + 1]!;
+    const field = name.toLowerCase();
+    if (UPGRADE_FIELDS.has(field)) continue;
+    head += `${name}: ${field === 'connection' ? withoutUpgradeTokens(value) : value}\r\n`;
+  }
+  return `${head}\r\n`;
+}
+
+function withoutUpgradeTokens(connection: string): string {
+  const tokens = connection.split(',').map((token) => token.trim());
+  return tokens.filter((token) => !UPGRADE_FIELDS.has(token.toLowerCase())).join(', ');
+}
