@@ -28,8 +28,16 @@ interface Pass<Data> {
   readonly ended: Deferred<void>;
   /** The members that the pass has not visited. */
   readonly members: Iterator<Session<Data>>;
-  /** Whether `members` are the ones that the publications select. */
-  readonly selects: boolean;
+  /** Which publications the members get; undefined if they get all, unless they are excepted. */
+  readonly selection: Selection<Data> | undefined;
+}
+
+/** Publications by their receivers: a pass then asks no publication about each member. */
+interface Selection<Data> {
+  /** Numbers of the publications for all members, in order. */
+  readonly common: readonly number[];
+  /** Numbers of the publications for selected members, in order. */
+  readonly own: ReadonlyMap<Session<Data>, readonly number[]>;
 }
 
 /**
@@ -143,8 +151,8 @@ export class Audience<Data> implements Job {
 
   run(budget: number): number {
     this.#pass ??= this.#begin();
-    const { publications, messages, first, members, selects } = this.#pass;
-    const cost = WRITE_COST + publications.length;
+    const { publications, messages, first, members, selection } = this.#pass;
+    let cost = WRITE_COST + publications.length;
     for (let rest = budget; ; rest -= cost) {
       if (rest <= 0) return rest;
       const { done, value: member } = members.next();
@@ -153,12 +161,17 @@ export class Audience<Data> implements Job {
         return rest;
       }
       // A selected session may have left.
-      if (selects && !this.members.has(member)) continue;
+      if (selection !== undefined && !this.members.has(member)) continue;
       const from = this.#firsts?.get(member);
       if (messages !== undefined && from === undefined && member.deliverAll(messages)) continue;
+      const start = Math.max((from ?? 0) - first, 0);
       // A listener of `sent` may publish: that is for the next pass.
-      for (let i = Math.max((from ?? 0) - first, 0); i < publications.length; i++) {
-        deliver(member, publications[i]!);
+      if (selection === undefined) {
+        for (let i = start; i < publications.length; i++) deliver(member, publications[i]!);
+      } else {
+        const numbers = numbersOf(selection, member);
+        cost = WRITE_COST + numbers.length;
+        for (const i of numbers) if (i >= start) deliver(member, publications[i]!);
       }
     }
   }
@@ -169,28 +182,17 @@ export class Audience<Data> implements Job {
     for (const [session, number] of this.#firsts ?? []) {
       if (number <= first) this.#firsts!.delete(session);
     }
-    const receivers = this.#receivers(publications);
-    const members = receivers.values();
-    const selects = receivers !== this.members;
+    const selection = selectionOf(publications);
+    const isForSome = selection?.common.length === 0;
+    const members = isForSome ? selection.own.keys() : this.members.values();
     const isForAll = publications.every(({ except, only }) => (except ?? only) === undefined);
     const messages = isForAll ? publications.map(({ message }) => message) : undefined;
-    const pass = { publications, messages, first, ended: this.#delivered!, members, selects };
+    const pass = { publications, messages, first, ended: this.#delivered!, members, selection };
     this.#number += publications.length;
     this.#waiting = [];
     this.#waitingBytes = 0;
     this.#delivered = undefined;
     return pass;
-  }
-
-  /** All members, or the ones that the publications select. */
-  #receivers(publications: readonly Publication<Data>[]): ReadonlySet<Session<Data>> {
-    const [{ only }] = publications as [Publication<Data>];
-    if (only === undefined || publications.some((each) => each.only === undefined)) {
-      return this.members;
-    }
-    return publications.length === 1
-      ? only
-      : new Set(publications.flatMap((each) => [...each.only!]));
   }
 
   #end({ ended }: Pass<Data>): void {
@@ -206,4 +208,31 @@ function deliver<Data>(
 ): void {
   if (except?.has(member) === true || only?.has(member) === false) return;
   member.deliver(message, key);
+}
+
+function selectionOf<Data>(
+  publications: readonly Publication<Data>[],
+): Selection<Data> | undefined {
+  if (publications.every(({ only }) => only === undefined)) return undefined;
+  const common: number[] = [];
+  const own = new Map<Session<Data>, number[]>();
+  for (const [i, { only }] of publications.entries()) {
+    if (only === undefined) common.push(i);
+    for (const member of only ?? []) {
+      const numbers = own.get(member);
+      if (numbers === undefined) own.set(member, [i]);
+      else numbers.push(i);
+    }
+  }
+  return { common, own };
+}
+
+/** Numbers of the publications for a member, in order. */
+function numbersOf<Data>(
+  { common, own }: Selection<Data>,
+  member: Session<Data>,
+): readonly number[] {
+  const numbers = own.get(member);
+  if (numbers === undefined) return common;
+  return common.length === 0 ? numbers : [...common, ...numbers].toSorted((a, b) => a - b);
 }

@@ -13,6 +13,16 @@ export interface HubCloseOptions {
   readonly over?: number | undefined;
 }
 
+/** The result of `Hub.close`. */
+export interface HubCloseResult {
+  /** Sessions that ended within the timeout. */
+  readonly closed: number;
+  /** Sessions that were terminated after it. */
+  readonly terminated: number;
+  /** Listeners whose promises are still pending. */
+  readonly handlersPending: number;
+}
+
 /** {@link HubCloseOptions} with every default filled in. */
 export type ClosePlan = {
   readonly [Name in keyof HubCloseOptions]-?: NonNullable<HubCloseOptions[Name]>;

@@ -92,7 +92,8 @@ export class OverflowError extends WebSocketError {
 }
 
 /**
- * A session may not join a room: a `join` listener refused, or a bound on rooms is reached.
+ * A session may not join a room: the option `mayJoin` has not admitted it, a bound on rooms is
+ * reached, or a `join` listener threw or returned a value.
  *
  * @example
  * ```ts
@@ -114,8 +115,8 @@ export class RoomRefusedError extends WebSocketError {
   declare readonly code: 'WS_ERR_ROOM_REFUSED';
   readonly room: string;
 
-  constructor(room: string, why: string) {
-    super(`room ${JSON.stringify(room)} refused: ${why}`, 'WS_ERR_ROOM_REFUSED');
+  constructor(room: string, why: string, options?: ErrorOptions) {
+    super(`room ${JSON.stringify(room)} refused: ${why}`, 'WS_ERR_ROOM_REFUSED', options);
     this.room = room;
   }
 

@@ -4,10 +4,23 @@ import { checkOneOf } from './checks.ts';
 import type { Position } from './position.ts';
 import type { OverflowPolicy, Session } from './session.ts';
 
+/** What a server knows about a connection beside its request. */
+export interface ConnectContext {
+  /** The result of the server's `authenticate`. */
+  readonly auth?: unknown;
+  /** The parameters of the route, such as `id` in `/rooms/:id`. */
+  readonly params?: Readonly<Record<string, string>>;
+}
+
 /** The listeners of a {@link Hub}. Each may be async. */
 export interface HubEvents<Data = unknown> {
-  /** A session was added. */
-  connect(session: Session<Data>): unknown;
+  /**
+   * A session was added.
+   *
+   * @param ctx - What the server passed to `hub.handler`, for example `params` of the route;
+   *   undefined after `hub.add`.
+   */
+  connect(session: Session<Data>, ctx: ConnectContext | undefined): unknown;
   /** A session has ended and has left its rooms. Called exactly once for each session. */
   disconnect(session: Session<Data>, info: CloseInfo): unknown;
   /**
@@ -46,8 +59,12 @@ export interface HubEvents<Data = unknown> {
    * undefined. `from`: position of the last message before the gap, if it is known.
    */
   gap(room: string | undefined, from?: Position): unknown;
-  /** A session wants to join a room. Return false, or a promise of false, to refuse. */
-  join(session: Session<Data>, room: string): boolean | void | Promise<boolean | void>;
+  /**
+   * A session may join a room, and is not a member yet: with a promise, it becomes a member when the
+   * promise has resolved. The option `mayJoin` decides who may join. A listener that returns a value,
+   * or a promise of one, is a rule in the wrong place: the join fails with a `RoomRefusedError`.
+   */
+  join(session: Session<Data>, room: string): void | PromiseLike<void>;
   /** A session has left a room, or has ended. */
   leave(session: Session<Data>, room: string): unknown;
 }

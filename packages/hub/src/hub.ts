@@ -1,9 +1,9 @@
 import { CloseCode, Conn, type MessageData, type PreparedMessage } from '@ws/conn';
 import { checkOptionNames, kind, rejected } from '@ws/conn/internal';
 import { checkString } from './checks.ts';
-import { checkCloseOptions, type HubCloseOptions } from './close-options.ts';
+import { checkCloseOptions, type HubCloseOptions, type HubCloseResult } from './close-options.ts';
 import { HubClosedError } from './errors.ts';
-import type { HubEvents } from './events.ts';
+import type { ConnectContext, HubEvents } from './events.ts';
 import { type HubOptions, resolveOptions } from './options.ts';
 import { prepare } from './prepare.ts';
 import {
@@ -66,16 +66,12 @@ export class Hub<Data = unknown> implements AsyncDisposable {
   readonly id: string;
   /**
    * The handler for `serve`, `Upgrader` and routes. It adds each connection, and settles when the
-   * connection has ended. The result of the server's `authenticate` becomes `session.data`.
+   * connection has ended. Listeners of `connect` get its `ctx`, with the `params` of the route. The result of the server's `authenticate` becomes `session.data`.
    * Our servers set it as `conn.data`; another server passes it as `ctx.auth`.
    */
-  readonly handler: (
-    conn: Conn,
-    request?: unknown,
-    ctx?: { readonly auth?: unknown },
-  ) => Promise<void>;
+  readonly handler: (conn: Conn, request?: unknown, ctx?: ConnectContext) => Promise<void>;
   readonly #sessions: Sessions<Data>;
-  #closing: Promise<void> | undefined;
+  #closing: Promise<HubCloseResult> | undefined;
 
   /** @throws TypeError or RangeError that names the option. */
   constructor(options: HubOptions<Data> = {}) {
@@ -86,7 +82,7 @@ export class Hub<Data = unknown> implements AsyncDisposable {
       conn.data ??= ctx?.auth;
       await (this.closed
         ? conn.close(CloseCode.GoingAway)
-        : this.add(conn, { request }).conn.closed);
+        : this.#add(conn, { request }, ctx).conn.closed);
     };
   }
 
@@ -122,12 +118,16 @@ export class Hub<Data = unknown> implements AsyncDisposable {
    *   added before, and for the id of another session.
    */
   add(conn: Conn<Data>, init: SessionInit<Data> = {}): Session<Data> {
+    return this.#add(conn, init, undefined);
+  }
+
+  #add(conn: Conn<Data>, init: SessionInit<Data>, ctx: ConnectContext | undefined): Session<Data> {
     if (!(conn instanceof Conn)) throw new TypeError(`hub.add: expected a Conn, got ${kind(conn)}`);
     checkOptionNames('hub.add', init, ['id', 'data', 'request'], 'ignore');
     if (this.closed) throw new HubClosedError('hub.add');
     const { id = crypto.randomUUID() } = init;
     checkString('id', id);
-    return this.#sessions.add(conn, id, init);
+    return this.#sessions.add(conn, id, init, ctx);
   }
 
   /**
@@ -167,7 +167,7 @@ export class Hub<Data = unknown> implements AsyncDisposable {
     data: MessageData | PreparedMessage,
     options: Omit<PublishOptions<Data>, 'key'> = {},
   ): number {
-    if (this.closed) throw new HubClosedError('hub.broadcast');
+    if (this.#sessions.ended) throw new HubClosedError('hub.broadcast');
     checkPublishOptions('hub.broadcast', options, BROADCAST_NAMES);
     const { everyone } = this.#sessions;
     const message = prepare(data);
@@ -190,7 +190,7 @@ export class Hub<Data = unknown> implements AsyncDisposable {
    *   values than sessions. Nothing is sent then.
    */
   multiple(sessions: Iterable<Session<Data>>, data: MessageData | PreparedMessage): number {
-    if (this.closed) throw new HubClosedError('hub.multiple');
+    if (this.#sessions.ended) throw new HubClosedError('hub.multiple');
     const { everyone } = this.#sessions;
     const only = sessionsOf('hub.multiple', sessions);
     for (const session of only) {
@@ -204,11 +204,15 @@ export class Hub<Data = unknown> implements AsyncDisposable {
 
   /**
    * Refuses new sessions, delivers all published messages, closes all sessions, and leaves the
-   * backplane. A second call returns the promise of the first.
+   * backplane. Publications are refused when all sessions have ended and the promises of their
+   * listeners have settled, `timeout` ms after the last close frame at the latest. A second call
+   * returns the promise of the first.
    *
+   * @returns Resolves to the numbers of sessions that ended and that were terminated, and of
+   *   listeners that still run.
    * @throws (rejects) TypeError or RangeError that names the option; the hub stays open then.
    */
-  close(options: HubCloseOptions = {}): Promise<void> {
+  close(options: HubCloseOptions = {}): Promise<HubCloseResult> {
     if (this.#closing !== undefined) return this.#closing;
     try {
       const plan = checkCloseOptions(options);

@@ -1,5 +1,5 @@
 export type { Backplane, BackplaneSink, Keep } from './backplane.ts';
-export type { HubCloseOptions } from './close-options.ts';
+export type { HubCloseOptions, HubCloseResult } from './close-options.ts';
 export {
   BackplaneError,
   HubClosedError,
@@ -7,7 +7,7 @@ export {
   RoomRefusedError,
   SessionClosedError,
 } from './errors.ts';
-export type { HubEvents } from './events.ts';
+export type { ConnectContext, HubEvents } from './events.ts';
 export { Hub, type HubStats, type SessionInit } from './hub.ts';
 export type { HistoryOptions, HubOptions, RoomOptions } from './options.ts';
 export type { Overflow } from './overflow.ts';

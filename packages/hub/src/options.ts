@@ -4,6 +4,7 @@ import { checkOneOf, checkText, checkWellFormed } from './checks.ts';
 import { MAX_ID_BYTES } from './envelope.ts';
 import { type Overflow, POLICIES } from './overflow.ts';
 import type { HistoryBounds } from './room-history.ts';
+import type { Session } from './session.ts';
 
 /** The bounds of a room's history. */
 export interface HistoryOptions {
@@ -53,6 +54,14 @@ export interface HubOptions<Data = unknown> {
   readonly maxHistoryBytes?: number | undefined;
   /** Longest name of a room, in bytes of UTF-8. Default: 256. */
   readonly maxNameBytes?: number | undefined;
+  /**
+   * Decides who may join a room: only `true`, or a promise of `true`, admits the session. With a
+   * promise, `session.join` returns before the session is a member. A function that throws or
+   * rejects admits no session, and the event `error` reports it. Default: every join is granted.
+   */
+  readonly mayJoin?:
+    | ((session: Session<Data>, room: string) => boolean | PromiseLike<boolean>)
+    | undefined;
   /** Ms for which delivery may occupy the event loop at a time. Default: 8. */
   readonly slice?: number | undefined;
   /**
@@ -80,6 +89,7 @@ export interface HubSettings<Data> {
   readonly maxHistoryBytes: number;
   readonly maxNameBytes: number;
   readonly slice: number;
+  readonly mayJoin: HubOptions<Data>['mayJoin'];
   /** The settings of the room `name`. */
   readonly room: (name: string) => RoomSettings;
 }
@@ -96,6 +106,7 @@ const NAMES: readonly (keyof HubOptions)[] = [
   'maxNameBytes',
   'slice',
   'rooms',
+  'mayJoin',
 ];
 const ROOM_NAMES: readonly (keyof RoomOptions)[] = ['history', 'delivery'];
 const HISTORY_NAMES: readonly (keyof HistoryOptions)[] = ['size', 'bytes', 'ttl'];
@@ -114,9 +125,13 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
     maxHistoryBytes = 256 * MIB,
     maxNameBytes = 256,
     rooms = {},
+    mayJoin,
   } = options;
   checkText('id', id, 1, MAX_ID_BYTES);
   checkWellFormed('id', id);
+  if (mayJoin !== undefined && typeof mayJoin !== 'function') {
+    throw new TypeError(`mayJoin: expected a function, got ${kind(mayJoin)}`);
+  }
   if (typeof overflow !== 'function') checkOneOf('overflow', overflow, [...POLICIES, 'latest']);
   return {
     id,
@@ -129,6 +144,7 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
     maxHistoryBytes: whole('maxHistoryBytes', maxHistoryBytes),
     maxNameBytes: whole('maxNameBytes', maxNameBytes),
     slice: duration('slice', options.slice, 8, false),
+    mayJoin,
     room: roomSettings(rooms),
   };
 }

@@ -24,15 +24,26 @@ export interface RoomsOwner<Data> {
   readonly settings: HubSettings<Data>;
   readonly platform: Platform;
   readonly fanOut: FanOut;
-  readonly closed: boolean;
+  /** No message is published any more. */
+  readonly ended: boolean;
   /** Undefined without a backplane, and before its code is loaded. */
   readonly link: BackplaneLink<Data> | undefined;
   /** Undefined without a backplane. */
   withLink<T>(use: (link: BackplaneLink<Data>) => Promise<T>): Promise<T> | undefined;
   /** See `HubStats.published`. */
   publishedCount: number;
-  /** Calls the listeners of `join`. Returns whether the session may join. */
-  mayJoin(session: Session<Data>, room: string): boolean | Promise<boolean>;
+  /**
+   * Asks the option `mayJoin`. Returns a promise when it does.
+   *
+   * @throws (also rejects) {@link RoomRefusedError}
+   */
+  admit(session: Session<Data>, room: string): Promise<void> | undefined;
+  /**
+   * Calls the listeners of `join`. Returns a promise when one of them does.
+   *
+   * @throws (also rejects) {@link RoomRefusedError}
+   */
+  announceJoin(session: Session<Data>, room: string): Promise<void> | undefined;
   /** Calls the listeners of an event. */
   emit(event: 'leave', session: Session<Data>, ...args: [Session<Data>, string]): unknown;
   failed(session: Session<Data> | undefined, error: unknown): void;
@@ -92,13 +103,18 @@ export class Rooms<Data> implements RoomOwner<Data> {
     const room = this.room(name);
     if (session.isIn(name) || session.joining?.has(name)) return room;
     this.#checkBounds(session, name);
-    const may = this.#hub.mayJoin(session, name);
-    if (may === false) throw new RoomRefusedError(name, 'a join listener refused');
-    if (may === true) {
-      // The listener may have joined other rooms.
+    const admitted = this.#hub.admit(session, name);
+    const announced = admitted ?? this.#hub.announceJoin(session, name);
+    if (announced === undefined) {
+      // A listener may have joined other rooms, or this one.
+      if (session.isIn(name)) return room;
       this.#checkBounds(session, name);
       this.#enter(session, name);
-    } else this.#enterLater(session, name, may);
+    } else {
+      onRejection(this.#enterLater(session, name, announced, admitted === undefined), (error) =>
+        this.#hub.failed(session, error),
+      );
+    }
     return room;
   }
 
@@ -148,7 +164,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
     data: MessageData | PreparedMessage,
     options: PublishOptions<Data>,
   ): Promise<Position | undefined> | undefined {
-    if (this.#hub.closed) throw new HubClosedError('publish');
+    if (this.#hub.ended) throw new HubClosedError('publish');
     checkPublishOptions('publish', options, PUBLISH_NAMES);
     const settings = this.#states.get(name)?.settings ?? this.#hub.settings.room(name);
     if (settings.through && options.filter !== undefined) {
@@ -293,20 +309,31 @@ export class Rooms<Data> implements RoomOwner<Data> {
     if (this.#crosses) history?.interrupt();
   }
 
-  /** Enters when the listeners of `join` allow it, unless the session leaves or ends before. */
-  #enterLater(session: Session<Data>, name: string, may: Promise<boolean>): void {
+  /**
+   * Enters after a promise of `mayJoin` or of the listeners of `join`, unless the session leaves or
+   * ends before.
+   *
+   * @param isAnnounced - The listeners of `join` have been called.
+   */
+  async #enterLater(
+    session: Session<Data>,
+    name: string,
+    promise: Promise<void>,
+    isAnnounced: boolean,
+  ): Promise<void> {
     session.joining ??= new Map();
     const { joining } = session;
-    joining.set(name, may);
-    const entered = may.then((agreed) => {
-      if (joining.get(name) !== may) return;
-      joining.delete(name);
-      if (session.state === 'closed') return;
-      if (!agreed) throw new RoomRefusedError(name, 'a join listener refused');
-      this.#checkBounds(session, name);
-      this.#enter(session, name);
-    });
-    onRejection(entered, (error) => this.#hub.failed(session, error));
+    joining.set(name, promise);
+    const isWanted = (): boolean => joining.get(name) === promise && session.state === 'open';
+    try {
+      await promise;
+      if (isWanted() && !isAnnounced) await this.#hub.announceJoin(session, name);
+      if (!isWanted()) return;
+    } finally {
+      if (joining.get(name) === promise) joining.delete(name);
+    }
+    this.#checkBounds(session, name);
+    this.#enter(session, name);
   }
 
   #state(name: string, settings: RoomSettings = this.#hub.settings.room(name)): RoomState<Data> {

@@ -66,8 +66,8 @@ export class Session<Data = unknown> {
   readonly conn: Conn<Data>;
   /** The request of the handshake, from the server or from `Hub.add`. */
   readonly request: unknown;
-  /** @internal The joins that wait for a listener's promise, by room; undefined before the first. */
-  joining: Map<string, Promise<boolean>> | undefined = undefined;
+  /** @internal The joins that wait for a promise, by room; undefined before the first. */
+  joining: Map<string, Promise<void>> | undefined = undefined;
   readonly #hub: SessionOwner<Data>;
   /** The name of one joined room, or of several. Most sessions are in one room and need no Set. */
   #joined: string | Set<string> | undefined;
@@ -174,9 +174,9 @@ export class Session<Data = unknown> {
   }
 
   /**
-   * Joins a room. The session gets the messages that are published after this call. When a listener
-   * of `join` returns a promise, the session joins after it resolves, and `error` reports a
-   * refusal.
+   * Joins a room. The session gets the messages that are published after this call. When the option
+   * `mayJoin` or a listener of `join` returns a promise, the session joins after it resolves, and
+   * `error` reports a refusal.
    *
    * @returns The room.
    * @throws {@link RoomRefusedError}, {@link SessionClosedError}; TypeError or RangeError for an

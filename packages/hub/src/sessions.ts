@@ -6,24 +6,20 @@ import {
   type PreparedMessage,
   portablePlatform,
   ReadPendingError,
+  TimeoutError,
   WebSocketError,
 } from '@ws/conn';
-import { handled, isThenable, onRejection, platformOf, reportError } from '@ws/conn/internal';
+import { Deferred, isThenable, onRejection, platformOf, reportError } from '@ws/conn/internal';
 import { Audience } from './audience.ts';
 import type { Backplane } from './backplane.ts';
 import { backplaneCode } from './backplane-code.ts';
 import type { BackplaneLink, Except, LinkOwner } from './backplane-link.ts';
 import { checkOneOf } from './checks.ts';
-import type { ClosePlan } from './close-options.ts';
-import {
-  BackplaneError,
-  HubClosedError,
-  OverflowError,
-  RoomRefusedError,
-  SessionClosedError,
-} from './errors.ts';
-import { type HubEvents, Listeners } from './events.ts';
+import type { ClosePlan, HubCloseResult } from './close-options.ts';
+import { BackplaneError, HubClosedError, OverflowError, SessionClosedError } from './errors.ts';
+import { type ConnectContext, type HubEvents, Listeners } from './events.ts';
 import { FanOut } from './fan-out.ts';
+import { admit, announceJoin, type JoinsOwner } from './joins.ts';
 import type { HubSettings } from './options.ts';
 import { POLICIES } from './overflow.ts';
 import type { Position } from './position.ts';
@@ -38,7 +34,9 @@ const CLOSE_BATCH = 64;
 const used = /* @__PURE__ */ new WeakSet<Backplane>();
 
 /** The sessions of one hub, with its listeners and counters. */
-export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, LinkOwner<Data> {
+export class Sessions<Data>
+  implements SessionOwner<Data>, RoomsOwner<Data>, LinkOwner<Data>, JoinsOwner<Data>
+{
   readonly settings: HubSettings<Data>;
   readonly byId: Map<string, Session<Data>> = new Map();
   readonly fanOut: FanOut = new FanOut(this);
@@ -50,11 +48,20 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
   readonly listeners: Listeners<Data> = new Listeners();
   /** The platform of the first connection: the hub uses its clock and timers. */
   platform: Platform = portablePlatform;
+  /** No session is added any more. */
   closed = false;
+  /** No message is published any more: all sessions have ended. */
+  ended = false;
   publishedCount = 0;
   deliveredCount = 0;
   droppedCount = 0;
   gapCount = 0;
+  /** Calls of listeners whose promises are pending. */
+  #handlers = 0;
+  /** Resolves when no promise of a listener is pending. */
+  #idle: Deferred<void> | undefined;
+  /** Sessions that had not ended in time, since the start of {@link close}. */
+  #terminated = 0;
   readonly #ofConn = new WeakMap<Conn<Data>, Session<Data>>();
   readonly #drops: Reports<Session<Data>, OverflowPolicy | 'latest'> = new Reports(
     (session, dropped, policy) => this.emit('overflow', session, session, { dropped, policy }),
@@ -108,6 +115,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     conn: Conn<Data>,
     id: string,
     { data, request }: { readonly data?: Data; readonly request?: unknown },
+    ctx: ConnectContext | undefined,
   ): Session<Data> {
     if (this.#ofConn.has(conn))
       throw new TypeError('hub.add: the connection already has a session');
@@ -121,14 +129,14 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     this.byId.set(id, session);
     this.everyone.join(session);
     this.watchPongs(session);
-    this.emit('connect', session, session);
+    this.emit('connect', session, session, ctx);
     onRejection(
       conn.receive(
         (message) => this.emit('message', session, session, message) as Promise<void> | undefined,
       ),
       (error) => {
         // Otherwise the connection has ended.
-        if (error instanceof ReadPendingError) this.#listenerFailed(session, error);
+        if (error instanceof ReadPendingError) this.listenerFailed(session, error);
       },
     );
     void conn.closed.then((info) => this.#end(session, info));
@@ -143,22 +151,49 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     });
   }
 
-  /** Delivers all publications, then closes all sessions. */
-  async close({ timeout, code, reason, over }: ClosePlan): Promise<void> {
+  /**
+   * Delivers all publications, then closes all sessions. Those that are still open may publish until
+   * the last one has ended, and so may their listeners.
+   */
+  async close({ timeout, code, reason, over }: ClosePlan): Promise<HubCloseResult> {
     this.closed = true;
     // The constructor reports code that fails to load.
     await this.#loaded?.catch(() => {});
-    await this.link?.returned();
-    await this.fanOut.settled();
-    const step = over / Math.max(this.byId.size - 1, 1);
+    await this.#delivered();
+    const { size } = this.byId;
+    const step = over / Math.max(size - 1, 1);
     const start = this.platform.now();
     await this.#forEach(async (session, i) => {
       await this.#whileOpen(session, start + i * step - this.platform.now());
       void session.closeWithin(code, reason, timeout);
     });
+    const end = this.platform.now() + timeout;
     await this.#forEach(({ conn }) => conn.closed);
+    await this.#untilIdle(end - this.platform.now());
+    await this.#delivered();
+    this.ended = true;
     await this.#stopLink();
     this.#refusals.end(this);
+    const terminated = this.#terminated;
+    return { closed: size - terminated, terminated, handlersPending: this.#handlers };
+  }
+
+  /** Resolves when the members have all messages that were published. */
+  async #delivered(): Promise<void> {
+    await this.link?.returned();
+    await this.fanOut.settled();
+  }
+
+  /** Resolves when no promise of a listener is pending, or after `ms`. */
+  async #untilIdle(ms: number): Promise<void> {
+    // The listeners of `disconnect` are called some microtasks after the end of a connection.
+    await new Promise<void>((next) => this.platform.yield(next));
+    if (this.#handlers === 0 || ms <= 0) return;
+    const idle = new Deferred<void>();
+    this.#idle = idle;
+    const cancel = this.platform.setTimer(ms, () => idle.resolve(), true);
+    await idle.promise;
+    cancel();
   }
 
   /** Calls `visit` for each session, a few in each turn of the event loop. */
@@ -196,8 +231,9 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     this.everyone.members.delete(session);
     this.rooms.leaveAll(session);
     this.#drops.end(session);
-    const { code, reason } = info;
-    if (code !== CloseCode.AbnormalClosure && info.error === undefined) {
+    const { code, reason, error } = info;
+    if (this.closed && error instanceof TimeoutError) this.#terminated++;
+    if (code !== CloseCode.AbnormalClosure && error === undefined) {
       this.emit('close', session, session, code, reason);
     }
     this.emit('disconnect', session, session, info);
@@ -221,21 +257,24 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
         const result: unknown = (listener as (...args: unknown[]) => unknown)(...args);
         if (!isThenable(result)) continue;
         pending ??= [];
-        pending.push(result.then(undefined, (error) => this.#listenerFailed(session, error)));
+        pending.push(result.then(undefined, (error) => this.listenerFailed(session, error)));
       } catch (error) {
-        this.#listenerFailed(session, error);
+        this.listenerFailed(session, error);
       }
     }
-    return pending && Promise.all(pending);
+    if (pending === undefined) return undefined;
+    this.#handlers++;
+    return Promise.all(pending).finally(() => {
+      this.#handlers--;
+      if (this.#handlers === 0) this.#idle?.resolve();
+    });
   }
 
-  #listenerFailed(session: Session<Data> | undefined, error: unknown): void {
+  /** A listener threw or rejected. */
+  listenerFailed(session: Session<Data> | undefined, error: unknown): void {
     // The session or the hub was closed while the listener ran. That is not a fault of the listener.
     const ended = error instanceof SessionClosedError;
-    if (
-      (ended && session?.state === 'closed') ||
-      (error instanceof HubClosedError && this.closed)
-    ) {
+    if ((ended && session?.state === 'closed') || (error instanceof HubClosedError && this.ended)) {
       return;
     }
     // A publication was refused. That is not the fault of this session.
@@ -334,27 +373,12 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     else this.emit('gap', undefined, room, from);
   }
 
-  mayJoin(session: Session<Data>, room: string): boolean | Promise<boolean> {
-    let pending: Promise<unknown>[] | undefined;
-    for (const listener of this.listeners.of('join')) {
-      let result: unknown;
-      try {
-        result = listener(session, room);
-      } catch (error) {
-        this.#listenerFailed(session, error);
-        throw new RoomRefusedError(room, 'a join listener threw');
-      }
-      if (result === false) return false;
-      if (isThenable(result)) (pending ??= []).push(handled(Promise.resolve(result)));
-    }
-    if (pending === undefined) return true;
-    return Promise.all(pending).then(
-      (results) => !results.includes(false),
-      (error) => {
-        this.#listenerFailed(session, error);
-        return false;
-      },
-    );
+  admit(session: Session<Data>, room: string): Promise<void> | undefined {
+    return admit(this, session, room);
+  }
+
+  announceJoin(session: Session<Data>, room: string): Promise<void> | undefined {
+    return announceJoin(this, session, room);
   }
 }
 

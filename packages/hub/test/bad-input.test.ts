@@ -72,10 +72,9 @@ describe('a room', () => {
 
 describe('a join', () => {
   it('is refused by a promise of false, which error reports', async () => {
-    const hub = new Hub();
+    const hub = new Hub({ mayJoin: (_, room) => Promise.resolve(room === 'open') });
     const failed = vi.fn();
     hub.on('error', failed);
-    hub.on('join', (_, room) => Promise.resolve(room === 'open'));
     const one = session(hub);
     one.join('open');
     one.join('secret');

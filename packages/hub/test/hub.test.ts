@@ -99,9 +99,8 @@ describe('a hub', () => {
     expect(error).toHaveBeenCalledExactlyOnceWith(session, new Error('mistake'));
   });
 
-  it('refuses a join when a listener returns false', async () => {
-    const hub = new Hub();
-    hub.on('join', (_, room) => room !== 'secret');
+  it('refuses a join when mayJoin returns false', async () => {
+    const hub = new Hub({ mayJoin: (_, room) => room !== 'secret' });
     const { session } = enter(hub);
     expect(() => session.join('secret')).toThrow(RoomRefusedError);
     session.join('open');

@@ -207,7 +207,7 @@ describe('Close, CloseWithMsg and IsClosed', () => {
     expect(() => hub.multiple([session], 'x')).toThrow(HubClosedError);
     expect(() => hub.add(connPair()[1])).toThrow(HubClosedError);
     await expect(room.publish('x')).rejects.toThrow(HubClosedError);
-    await expect(hub.close()).resolves.toBeUndefined();
+    await expect(hub.close()).resolves.toMatchObject({ closed: 1 });
   });
 });
 

@@ -1,0 +1,100 @@
+import { once } from 'node:events';
+import { connPair } from '@ws/conn';
+import { Hub } from '@ws/hub';
+import { serve } from '@ws/node-server';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { WebSocket } from 'ws';
+import { enter, turns, wait } from './nodes.ts';
+
+describe('hub.close', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  });
+
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('lets sessions that are still open publish', async () => {
+    const hub = new Hub();
+    const errors = vi.fn();
+    hub.on('error', errors);
+    hub.on('message', (_, message) => hub.room('r').publish(message.text()));
+    const members = [enter(hub, 'r'), enter(hub, 'r'), enter(hub, 'r')];
+    const closed = hub.close({ over: 3_000 });
+    await wait(300);
+    const last = members[2]!;
+    expect([members[0]!.session.state, last.session.state]).toEqual(['closed', 'open']);
+    await last.client.send('during the drain');
+    await turns();
+    hub.broadcast('all');
+    await wait(3_000);
+    await closed;
+    expect(last.received).toEqual(['during the drain', 'all']);
+    expect(errors).not.toHaveBeenCalled();
+    await expect(hub.room('r').publish('late')).rejects.toMatchObject({
+      code: 'WS_ERR_HUB_CLOSED',
+    });
+  });
+
+  it('refuses a new session at once', () => {
+    const hub = new Hub();
+    enter(hub);
+    void hub.close({ over: 200 });
+    expect(() => hub.add(connPair()[1])).toThrow('the hub is closed');
+  });
+
+  it('waits for the listeners of the last messages, which may publish', async () => {
+    const hub = new Hub();
+    const published: Promise<unknown>[] = [];
+    hub.on('message', async (_, message) => {
+      const text = message.text();
+      await turns();
+      published.push(hub.room('r').publish(text));
+    });
+    const { client } = enter(hub, 'r');
+    await client.send('last');
+    await turns();
+    expect(await hub.close()).toEqual({ closed: 1, terminated: 0, handlersPending: 0 });
+    await expect(Promise.all(published)).resolves.toEqual([undefined]);
+  });
+
+  it('counts sessions and listeners that do not end in time', async () => {
+    const hub = new Hub();
+    hub.on('message', () => new Promise(() => {}));
+    const { client } = enter(hub);
+    await client.send('x');
+    // The client does not read the close frame while it handles this message.
+    const [busy, server] = connPair();
+    busy.receive(() => new Promise(() => {})).catch(() => {});
+    hub.add(server).send('x');
+    await turns();
+    const closed = hub.close({ timeout: 1_000 });
+    for (let i = 0; i < 3; i++) await wait(1_000);
+    expect(await closed).toEqual({ closed: 1, terminated: 1, handlersPending: 1 });
+  });
+});
+
+describe('the event connect', () => {
+  it('has the parameters of the route', async () => {
+    const hub = new Hub();
+    hub.on('connect', (session, ctx) => session.join(`room/${ctx?.params?.['name']}`));
+    await using server = await serve(
+      { host: '127.0.0.1', port: 0 },
+      { '/rooms/:name': hub.handler },
+    );
+    const socket = new WebSocket(`${server.url}/rooms/lobby`);
+    await once(socket, 'open');
+    await expect.poll(() => hub.room('room/lobby').members.size).toBe(1);
+    socket.close();
+    expect(await hub.close()).toMatchObject({ terminated: 0 });
+  });
+
+  it('has no context after hub.add', () => {
+    const hub = new Hub();
+    const connected = vi.fn();
+    hub.on('connect', connected);
+    const session = hub.add(connPair()[1]);
+    expect(connected.mock.calls).toEqual([[session, undefined]]);
+  });
+});
