@@ -241,11 +241,12 @@ export class BackplaneLink<Data>
 
   /** Resolves when the messages with `through` have returned, after {@link RETURN_MS} at most. */
   async returned(): Promise<void> {
+    if (this.#isSilent) return;
     const end = this.platform.now() + RETURN_MS;
     while (this.#publications.awaitsReturn && this.platform.now() < end) {
       await sleep(this.platform, RETURN_CHECK_MS);
     }
-    this.#isSilent = this.#publications.awaitsAnswer && this.platform.now() >= end;
+    this.#isSilent = this.#publications.awaitsReturn;
   }
 
   async stop(): Promise<void> {

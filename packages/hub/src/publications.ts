@@ -165,11 +165,6 @@ export class Publications<Data> {
     this.#waiting.clear();
   }
 
-  /** Whether the engine has not answered all publications that it was given. */
-  get awaitsAnswer(): boolean {
-    return this.#given.size > 0;
-  }
-
   /** Resolves when the engine has answered all publications that it was given. */
   async answered(): Promise<void> {
     await Promise.allSettled(Array.from(this.#given, ({ result }) => result.promise));

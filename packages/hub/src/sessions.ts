@@ -169,8 +169,10 @@ export class Sessions<Data>
     });
     const end = this.platform.now() + timeout;
     await this.#forEach(({ conn }) => conn.closed);
-    await this.#untilIdle(end - this.platform.now());
-    await this.#delivered();
+    if (size > 0) {
+      await this.#untilIdle(end - this.platform.now());
+      await this.#delivered();
+    }
     this.ended = true;
     await this.#stopLink();
     this.#refusals.end(this);
