@@ -108,6 +108,16 @@ export function platformOf(conn: Conn): Platform {
   return connectionOf(conn).platform;
 }
 
+/** See `WriteSide.compresses`. */
+export function isCompressing(conn: Conn, size: number): boolean {
+  return connectionOf(conn).writeSide.compresses(size);
+}
+
+/** See `WriteSide.sendUncompressed`. */
+export function sendUncompressed(conn: Conn, send: () => void): void {
+  connectionOf(conn).writeSide.sendUncompressed(send);
+}
+
 /** See `WriteSide.untilWritable`. */
 export function untilWritable(conn: Conn): Promise<void> | undefined {
   return connectionOf(conn).writeSide.untilWritable();

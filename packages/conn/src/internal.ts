@@ -12,8 +12,10 @@ export {
   endedWith,
   handlerSettled,
   handlerStarted,
+  isCompressing,
   observeReceive,
   platformOf,
+  sendUncompressed,
   unfinishedReceive,
   untilWritable,
 } from './conn.ts';

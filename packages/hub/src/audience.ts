@@ -26,6 +26,8 @@ interface Pass<Data> {
   /** Number of the first publication. */
   readonly first: number;
   readonly ended: Deferred<void>;
+  /** Of members whose compressor has not taken all messages yet. */
+  readonly compressed: Promise<void>[];
   /** The members that the pass has not visited. */
   readonly members: Iterator<Session<Data>>;
   /** Which publications the members get; undefined if they get all, unless they are excepted. */
@@ -173,6 +175,8 @@ export class Audience<Data> implements Job {
         cost = WRITE_COST + numbers.length;
         for (const i of numbers) if (i >= start) deliver(member, publications[i]!);
       }
+      const { compressed } = member;
+      if (compressed !== undefined) this.#pass.compressed.push(compressed);
     }
   }
 
@@ -187,7 +191,15 @@ export class Audience<Data> implements Job {
     const members = isForSome ? selection.own.keys() : this.members.values();
     const isForAll = publications.every(({ except, only }) => (except ?? only) === undefined);
     const messages = isForAll ? publications.map(({ message }) => message) : undefined;
-    const pass = { publications, messages, first, ended: this.#delivered!, members, selection };
+    const pass = {
+      publications,
+      messages,
+      first,
+      ended: this.#delivered!,
+      compressed: [],
+      members,
+      selection,
+    };
     this.#number += publications.length;
     this.#waiting = [];
     this.#waitingBytes = 0;
@@ -195,9 +207,11 @@ export class Audience<Data> implements Job {
     return pass;
   }
 
-  #end({ ended }: Pass<Data>): void {
+  #end({ ended, compressed }: Pass<Data>): void {
     this.#pass = undefined;
-    ended.resolve();
+    // Paces a loop that awaits its publications.
+    if (compressed.length === 0) ended.resolve();
+    else ended.resolve(Promise.all(compressed).then(() => {}));
     if (this.#delivered === undefined) this.#firsts = undefined;
   }
 }

@@ -1,5 +1,5 @@
 import { CloseCode, formatCloseMessage } from '@ws/conn';
-import { checkOptionNames, duration } from '@ws/conn/internal';
+import { checkOptionNames, duration, kind } from '@ws/conn/internal';
 
 /** The options of `Hub.close`. */
 export interface HubCloseOptions {
@@ -11,6 +11,8 @@ export interface HubCloseOptions {
   readonly reason?: string | undefined;
   /** Ms over which the close frames are spread. Default: 0. */
   readonly over?: number | undefined;
+  /** Drops the messages that a peer sends before its close frame. Default: false. */
+  readonly discard?: boolean | undefined;
 }
 
 /** The result of `Hub.close`. */
@@ -28,20 +30,24 @@ export type ClosePlan = {
   readonly [Name in keyof HubCloseOptions]-?: NonNullable<HubCloseOptions[Name]>;
 };
 
-const NAMES: readonly (keyof HubCloseOptions)[] = ['timeout', 'code', 'reason', 'over'];
+const NAMES: readonly (keyof HubCloseOptions)[] = ['timeout', 'code', 'reason', 'over', 'discard'];
 
 /** @throws TypeError or RangeError that names the option. */
 export function checkCloseOptions(options: HubCloseOptions): ClosePlan {
   checkOptionNames('hub.close', options, NAMES, 'ignore');
-  const { code = CloseCode.GoingAway, reason = '', over = 0 } = options;
+  const { code = CloseCode.GoingAway, reason = '', over = 0, discard = false } = options;
   // For 1005 the payload is empty: no frame may contain that code (RFC 6455, section 7.4.1).
   if (formatCloseMessage(code, reason).length === 0) {
     throw new RangeError(`hub.close: close code ${code} must not be sent`);
+  }
+  if (typeof discard !== 'boolean') {
+    throw new TypeError(`discard: expected true or false, got ${kind(discard)}`);
   }
   return {
     timeout: duration('timeout', options.timeout, 30_000, false),
     code,
     reason,
+    discard,
     over: over === 0 ? 0 : duration('over', over, 0, false),
   };
 }

@@ -5,7 +5,15 @@ import {
   type MessageData,
   type PreparedMessage,
 } from '@ws/conn';
-import { platformOf, sendPrepared, sendRun, untilWritable } from '@ws/conn/internal';
+import {
+  Deferred,
+  isCompressing,
+  platformOf,
+  sendPrepared,
+  sendRun,
+  sendUncompressed,
+  untilWritable,
+} from '@ws/conn/internal';
 import { checkKeyedOptions } from './checks.ts';
 import { SessionClosedError } from './errors.ts';
 import type { Position } from './position.ts';
@@ -73,6 +81,12 @@ export class Session<Data = unknown> {
   #joined: string | Set<string> | undefined;
   #keys: Map<string, unknown> | undefined;
   #waiting: WaitingMessages | undefined;
+  /** Whether {@link #sendWaiting} will be called. */
+  #resumes = false;
+  /** Whether {@link #giveUpCompression} is due at the end of the turn. */
+  #givesUp = false;
+  /** Resolves when no message waits only for a compressor. */
+  #compressed: Deferred<void> | undefined;
   /** Whether {@link close} sends what waits. */
   #closing = false;
 
@@ -210,10 +224,14 @@ export class Session<Data = unknown> {
     return this.conn.close(code, reason);
   }
 
-  /** @internal As {@link close}, with a timeout in ms for the closing handshake. */
-  closeWithin(code: number, reason: string, timeout: number): Promise<CloseInfo> {
+  /** @internal As {@link close}, with the options of `Conn.close`. */
+  closeWith(
+    code: number,
+    reason: string,
+    options: { readonly timeout: number; readonly discard: boolean },
+  ): Promise<CloseInfo> {
     this.#flushWaiting();
-    return this.conn.close(code, reason, { timeout });
+    return this.conn.close(code, reason, options);
   }
 
   /** @internal Sends a message now or, if the peer reads too slowly, later. */
@@ -248,7 +266,23 @@ export class Session<Data = unknown> {
   end(): number {
     const lost = this.#waiting?.clear() ?? 0;
     this.#waiting = undefined;
+    this.#settleCompressed();
     return lost;
+  }
+
+  /**
+   * @internal Resolves when a compressor has taken the messages that wait for it. Undefined when none
+   * waits, or when the messages wait for the peer.
+   */
+  get compressed(): Promise<void> | undefined {
+    if (this.#waiting === undefined || !isCompressing(this.conn, 0)) return undefined;
+    this.#compressed ??= new Deferred();
+    return this.#compressed.promise;
+  }
+
+  #settleCompressed(): void {
+    this.#compressed?.resolve();
+    this.#compressed = undefined;
   }
 
   /**
@@ -273,7 +307,12 @@ export class Session<Data = unknown> {
     const replaceable = overflow === 'latest' && !tooLong ? key : undefined;
     let dropped = replaceable !== undefined && waiting.remove(replaceable) ? 1 : 0;
     let policy: OverflowPolicy | 'latest' = 'latest';
-    if (!this.#hasRoom(waiting, length)) {
+    if (this.#hasRoom(waiting, length)) {
+      // Within the bounds.
+    } else if (isCompressing(this.conn, waiting.bytes + length)) {
+      // The peer is not slow, so the bounds do not apply.
+      this.#giveUpCompression();
+    } else {
       policy = hub.policyFor(this);
       if (policy === 'close') {
         hub.overflowed(this, waiting.clear() + 1, policy);
@@ -292,6 +331,27 @@ export class Session<Data = unknown> {
     return true;
   }
 
+  /**
+   * Sends what waits for a compressor without compression, at the end of the turn: the peer gets it as
+   * fast as it reads.
+   */
+  #giveUpCompression(): void {
+    if (this.#givesUp) return;
+    this.#givesUp = true;
+    platformOf(this.conn).defer(() => {
+      this.#givesUp = false;
+      if (!isCompressing(this.conn, 0)) return;
+      sendUncompressed(this.conn, () => {
+        const waiting = this.#waiting;
+        for (let first = waiting?.first(); first !== undefined; first = waiting!.first()) {
+          if (this.state === 'closed' || !sendPrepared(this.conn, first, false)) return;
+          waiting!.shift();
+          this.#hub.delivered(this, first);
+        }
+      });
+    });
+  }
+
   #hasRoom(waiting: WaitingMessages, bytes: number): boolean {
     const { maxQueuedMessages, maxQueuedBytes } = this.#hub.settings;
     return waiting.messages < maxQueuedMessages && waiting.bytes + bytes <= maxQueuedBytes;
@@ -299,6 +359,9 @@ export class Session<Data = unknown> {
 
   /** @param writable - Resolves when the connection takes messages again, see `untilWritable`. */
   #resumeAfter(writable: Promise<void> | undefined): void {
+    if (!isCompressing(this.conn, 0)) this.#settleCompressed();
+    if (this.#resumes) return;
+    this.#resumes = true;
     // Without a promise, the bytes of this turn alone exceed `maxBufferedAmount`.
     if (writable === undefined) platformOf(this.conn).yield(() => this.#sendWaiting(true));
     // A rejection means that the connection has ended; the hub removes the session.
@@ -316,6 +379,7 @@ export class Session<Data = unknown> {
    *   any case. That ends a connection whose write deadline has expired.
    */
   #sendWaiting(afterTurn: boolean): void {
+    this.#resumes = false;
     const waiting = this.#waiting;
     let force = afterTurn;
     for (let first = waiting?.first(); first !== undefined; first = waiting!.first()) {
@@ -330,6 +394,7 @@ export class Session<Data = unknown> {
       force = false;
     }
     this.#waiting = undefined;
+    this.#settleCompressed();
   }
 
   /** @param forced - The connection fails to send the message, for example for lack of memory. */

@@ -155,7 +155,7 @@ export class Sessions<Data>
    * Delivers all publications, then closes all sessions. Those that are still open may publish until
    * the last one has ended, and so may their listeners.
    */
-  async close({ timeout, code, reason, over }: ClosePlan): Promise<HubCloseResult> {
+  async close({ timeout, code, reason, over, discard }: ClosePlan): Promise<HubCloseResult> {
     this.closed = true;
     // The constructor reports code that fails to load.
     await this.#loaded?.catch(() => {});
@@ -165,7 +165,7 @@ export class Sessions<Data>
     const start = this.platform.now();
     await this.#forEach(async (session, i) => {
       await this.#whileOpen(session, start + i * step - this.platform.now());
-      void session.closeWithin(code, reason, timeout);
+      void session.closeWith(code, reason, { timeout, discard });
     });
     const end = this.platform.now() + timeout;
     await this.#forEach(({ conn }) => conn.closed);

@@ -146,6 +146,11 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     return !held && this.#error === undefined && this.#end === OPEN;
   }
 
+  /** Whether the transport is above its high-water mark. */
+  get blocked(): boolean {
+    return this.#blocked;
+  }
+
   /** Whether {@link flush} has something to write. */
   get pending(): boolean {
     return this.unsent && !this.#blocked;

@@ -343,6 +343,22 @@ export class WriteSide implements FragmentSink {
     return this.#isBusy() ? this.#enqueue(0, () => {}) : this.sendQueue.untilDrained();
   }
 
+  /** Whether messages wait for a compressor and for nothing else, and `size` more bytes may wait. */
+  compresses(size: number): boolean {
+    return this.#background !== undefined && !this.sendQueue.blocked && this.accepts(size);
+  }
+
+  /** Calls `send`, whose messages stay uncompressed and follow those that wait for a compressor. */
+  sendUncompressed(send: () => void): void {
+    const wasFlushing = this.#flushing;
+    this.sendAccepted();
+    try {
+      send();
+    } finally {
+      this.#flushing = wasFlushing;
+    }
+  }
+
   /** Whether a message of `size` bytes would be accepted now. */
   accepts(size: number): boolean {
     return this.sendQueue.accepts(size, this.#waitingCost());
