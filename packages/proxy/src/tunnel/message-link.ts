@@ -1,6 +1,6 @@
 import { CloseCode } from '@ws/codec';
 import { type CloseInfo, type Conn, isCloseError, type Message, type MessageData } from '@ws/conn';
-import { isError } from '@ws/conn/internal';
+import { closedOf, handlerSettled, handlerStarted } from '@ws/conn/internal';
 import { isThenable } from '@ws/node-server/internal';
 import type { EndedBy, Flow, Link, LinkOwner } from './link.ts';
 
@@ -20,16 +20,33 @@ export interface Transform {
   readonly toClient?: TransformMessage | undefined;
 }
 
+/** One direction of a {@link MessageLink}. */
+interface Pump {
+  readonly side: 'client' | 'target';
+  readonly from: Conn;
+  readonly to: Conn;
+  /** Resolves when no more messages pass. */
+  ended: Promise<void>;
+  /** Whether it waits for a message. */
+  idle: boolean;
+}
+
 /**
  * The mode `messages`: two connections. Each message is passed on as a stream, before it is
  * complete, unless a function changes it.
+ *
+ * A close frame of one side passes after its messages. Its answer waits for the messages that the
+ * other side sends before its own close frame.
  */
 export class MessageLink implements Link {
   readonly #client: Conn;
   readonly #target: Conn;
+  readonly #toTarget: Pump;
   readonly #report: (error: unknown) => void;
   readonly #idleTimeout: number;
   #endedBy: EndedBy | undefined;
+  /** The code of {@link close}. */
+  #closing: number | undefined;
   /** The first close code of the proxy; 1006 after `terminate`. */
   #sent: number | undefined;
   #seen = 0;
@@ -48,8 +65,11 @@ export class MessageLink implements Link {
     this.#target = target;
     this.#idleTimeout = idleTimeout;
     this.#report = report;
-    const toTarget = this.#pump(client, target, transform.toTarget);
-    const toClient = this.#pump(target, client, transform.toClient);
+    const toTarget = this.#pump('client', client, target, transform.toTarget);
+    const toClient = this.#pump('target', target, client, transform.toClient);
+    client.setCloseHandler((code, reason) => this.#onClose(toTarget, toClient, code, reason));
+    target.setCloseHandler((code, reason) => this.#onClose(toClient, toTarget, code, reason));
+    this.#toTarget = toTarget;
     void this.#end(owner, toTarget, toClient);
   }
 
@@ -61,11 +81,16 @@ export class MessageLink implements Link {
     return flowOf(this.#target);
   }
 
+  /**
+   * The target gets its close frame after the last message of the client. No message can follow a
+   * close frame, so the messages of the target end here.
+   */
   close(code: number): void {
     this.#endedBy ??= 'proxy';
     this.#sent ??= code;
+    this.#closing ??= code;
     void this.#client.close(code);
-    void this.#target.close(code);
+    void this.#toTarget.ended.then(() => this.#target.close(code));
   }
 
   terminate(): void {
@@ -83,59 +108,77 @@ export class MessageLink implements Link {
     } else if (now - this.#activeAt >= this.#idleTimeout) this.close(CloseCode.GoingAway);
   }
 
-  async #end(owner: LinkOwner, toTarget: Promise<void>, toClient: Promise<void>): Promise<void> {
-    const client = this.#client.closed.then(async (info) => {
-      this.#endedBy ??= 'client';
-      await settledWithin([toTarget, this.#target.closed], LAST_MESSAGES_MS);
-      this.#sent ??= DEATH.client;
-      void this.#target.close(DEATH.client);
+  async #end(owner: LinkOwner, toTarget: Pump, toClient: Pump): Promise<void> {
+    const endOf = async ({ side, from, to, ended }: Pump): Promise<CloseInfo> => {
+      const info = await closedOf(from);
+      this.#endedBy ??= side;
+      const ms = this.#closing === undefined ? LAST_MESSAGES_MS : CLOSING_MS;
+      await settledWithin([ended, closedOf(to)], ms);
+      this.#sent ??= DEATH[side];
+      void to.close(this.#closing ?? DEATH[side]);
       return info;
-    });
-    const target = this.#target.closed.then(async (info) => {
-      this.#endedBy ??= 'target';
-      await settledWithin([toClient, this.#client.closed], LAST_MESSAGES_MS);
-      this.#sent ??= DEATH.target;
-      void this.#client.close(DEATH.target);
-      return info;
-    });
-    const [ofClient, ofTarget] = await Promise.all([client, target]);
+    };
+    const [ofClient, ofTarget] = await Promise.all([endOf(toTarget), endOf(toClient)]);
     const first = this.#endedBy === 'target' ? ofTarget : ofClient;
-    const error = isError(first.error) && !isCloseError(first.error) ? first.error : undefined;
+    const error =
+      first.error instanceof Error && !isCloseError(first.error) ? first.error : undefined;
     const { reason } = first;
     const code = first.code === CloseCode.AbnormalClosure ? this.#sent! : first.code;
     owner.linkEnded({ endedBy: this.#endedBy!, code, reason, error });
   }
 
+  #pump(side: Pump['side'], from: Conn, to: Conn, transform: TransformMessage | undefined): Pump {
+    const ended = Promise.resolve();
+    const pump: Pump = { side, from, to, ended, idle: false };
+    // A close frame of the peer waits for a slow sink.
+    handlerStarted(from);
+    pump.ended = this.#run(pump, transform);
+    return pump;
+  }
+
   /** Passes messages on until one of the connections ends. Never rejects. */
-  async #pump(from: Conn, to: Conn, transform: TransformMessage | undefined): Promise<void> {
+  async #run(pump: Pump, transform: TransformMessage | undefined): Promise<void> {
+    const { from, to } = pump;
     try {
-      if (transform === undefined) for (;;) await passMessage(from, to);
-      for (;;) await this.#transformMessage(from, to, transform);
+      if (transform === undefined) for (;;) await passMessage(pump);
+      for (;;) await this.#transformMessage(pump, transform);
     } catch (error) {
       // Inside a message the read rejects before the answer to the close frame changes the state.
       const isClosed = from.state !== 'open' || (isCloseError(error) && to.state === 'open');
-      if (isClosed) return this.#passEnd(error, from, to);
+      if (isClosed) {
+        const isClose = isCloseError(error);
+        const code = isClose ? error.closeCode : CloseCode.AbnormalClosure;
+        return this.#passEnd(pump, code, isClose ? error.reason : '');
+      }
       if (to.state === 'open') this.close(CloseCode.InternalServerErr);
       void from.discardReads();
+    } finally {
+      handlerSettled(from);
     }
   }
 
-  /**
-   * Passes the end of `from` on as soon as reading fails: its connection may end much later, when a
-   * peer does not answer.
-   */
-  #passEnd(error: unknown, from: Conn, to: Conn): void {
-    const side = from === this.#client ? 'client' : 'target';
-    this.#endedBy ??= side;
-    const code = isCloseError(error) ? error.closeCode : CloseCode.AbnormalClosure;
-    const reason = isCloseError(error) ? error.reason : '';
-    const wasClean = code !== CloseCode.AbnormalClosure;
-    if (!wasClean) this.#sent ??= DEATH[side];
-    void to.close(...passedOn({ code, reason, wasClean }, DEATH[side]));
+  /** The close handler of one side: its close frame passes, and the answer waits for the other side. */
+  async #onClose(pump: Pump, reverse: Pump, code: number, reason: string): Promise<void> {
+    // When the last messages take long, the handler is called before they have passed.
+    if (!pump.idle) return;
+    this.#passEnd(pump, code, reason);
+    await reverse.ended;
   }
 
-  async #transformMessage(from: Conn, to: Conn, transform: TransformMessage): Promise<void> {
+  /** Passes the end of `from` on: its connection may end much later, when a peer does not answer. */
+  #passEnd({ side, to }: Pump, code: number, reason: string): void {
+    this.#endedBy ??= side;
+    const wasClean = code !== CloseCode.AbnormalClosure;
+    if (!wasClean) this.#sent ??= DEATH[side];
+    if (this.#closing !== undefined) void to.close(this.#closing);
+    else void to.close(...passedOn({ code, reason, wasClean }, DEATH[side]));
+  }
+
+  async #transformMessage(pump: Pump, transform: TransformMessage): Promise<void> {
+    const { from, to } = pump;
+    pump.idle = true;
     const message = await from.readMessage();
+    pump.idle = false;
     let result: Message | MessageData | undefined;
     try {
       const changed = transform(message);
@@ -153,6 +196,8 @@ export class MessageLink implements Link {
  * then passes the end on. Without it, the other side is told that the first one has died.
  */
 const LAST_MESSAGES_MS = 30_000;
+/** The same after {@link MessageLink.close}. */
+const CLOSING_MS = 5_000;
 
 /** Waits for the first of `promises`, for at most `ms`. */
 async function settledWithin(promises: readonly Promise<unknown>[], ms: number): Promise<void> {
@@ -173,8 +218,11 @@ const PIECE_SIZE = 64 * 1024;
 const pieces: Uint8Array[] = [];
 const MOST_PIECES = 64;
 
-async function passMessage(from: Conn, to: Conn): Promise<void> {
+async function passMessage(pump: Pump): Promise<void> {
+  const { from, to } = pump;
+  pump.idle = true;
   const reader = await from.nextReader();
+  pump.idle = false;
   const writer = await to.nextWriter(reader.type);
   const piece = pieces.pop() ?? new Uint8Array(PIECE_SIZE);
   // After a failure the writer stays open: the close code of the link may follow any fragment.

@@ -80,6 +80,87 @@ describe('the mode messages', () => {
     expect(texts).toEqual(['1', '2', '3']);
   });
 
+  it.each(['client', 'target'] as const)(
+    'passes what the %s sends between the close frames of the other and its own',
+    async (who) => {
+      const opened = await pair({ mode: 'messages' });
+      const [sender, closer] =
+        who === 'client' ? [opened.client, opened.target] : [opened.target, opened.client];
+      await closer.send(1, 'last');
+      await closer.close(4001, 'bye');
+      expect(await sender.sees(2)).toEqual(['text last', 'close 4001 bye']);
+      for (const text of ['1', '2', '3']) await sender.send(1, text);
+      await sender.close(4001);
+      expect(await closer.sees(4)).toEqual(['text 1', 'text 2', 'text 3', 'close 4001']);
+      opened.target.end();
+      await opened.client.finish();
+      expect(await opened.proxied.closed).toMatchObject({ code: 4001, reason: 'bye' });
+    },
+  );
+
+  it('answers a close when the other side does not', async () => {
+    const { client, target } = await pair({ mode: 'messages' });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    await client.close(4001);
+    expect(await target.sees(1)).toEqual(['close 4001']);
+    await target.send(1, 'late');
+    expect(await client.sees(1)).toEqual(['text late']);
+    vi.advanceTimersByTime(2_600);
+    expect(await client.sees(2)).toEqual(['text late', 'close 4001']);
+    vi.advanceTimersByTime(10_000);
+    await Promise.all([client.finish(), target.finish()]);
+  });
+
+  it('passes what the client sends before its close frame at proxy.close', async () => {
+    const { client, target, proxied, front } = await pair({ mode: 'messages' });
+    const closing = front.proxy.close({ timeout: 60_000 });
+    expect(await client.sees(1)).toEqual(['close 1001']);
+    for (const text of ['1', '2', '3']) await client.send(1, text);
+    await target.until(({ frames }) => frames.length === 3);
+    await client.close(1001);
+    expect(await target.sees(4)).toEqual(['text 1', 'text 2', 'text 3', 'close 1001']);
+    await target.close(1001);
+    target.end();
+    await client.finish();
+    await closing;
+    expect(await proxied.closed).toMatchObject({ endedBy: 'proxy', code: 1001 });
+  });
+
+  it.each([0, 5, 50])('loses no message of a client to a handler of %i ms', async (ms) => {
+    const texts: string[] = [];
+    let end!: () => void;
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    const server = await serve({ port: 0, host: '127.0.0.1' }, async (conn) => {
+      await conn.receive(async (message) => {
+        if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+        texts.push(message.text());
+      });
+      end();
+    });
+    whenOver(() => server.close({ timeout: 1 }));
+    const { proxy, url } = await front(server.url, { mode: 'messages' });
+    const conn = await dial(url);
+    const sent: string[] = [];
+    let closes = false;
+    void conn.closed.then(() => (closes = true));
+    const reading = conn.readMessage().catch(() => (closes = true));
+    let closing: Promise<void> | undefined;
+    while (!closes) {
+      const text = `${sent.length}`;
+      try {
+        await conn.send(text);
+        sent.push(text);
+      } catch {
+        break;
+      }
+      if (sent.length === 20) closing = proxy.close();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await Promise.all([closing, ended, reading]);
+    expect(texts.slice(0, sent.length)).toEqual(sent);
+  });
+
   it('closes both with 1011 when transform throws, and reports it', async () => {
     const { url, reported } = await echo({
       transform: {
