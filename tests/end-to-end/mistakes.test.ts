@@ -317,7 +317,7 @@ const wrongArguments: readonly Mistake[] = [
       await client.ping();
       kept.text();
     },
-    says: 'a BorrowedMessage was used after its handler was done; keep copy() instead',
+    says: 'a BorrowedMessage was used after its handler was done; keep its data or a copy() instead',
   },
   {
     mistake: '400 writes without an await',

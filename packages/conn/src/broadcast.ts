@@ -25,9 +25,9 @@ const BROADCAST_OPTION_NAMES = ['filter', 'except'];
  * @param data - A string is sent as text, bytes as binary, a message that was read or a
  *   {@link PreparedMessage} with its own type.
  * @returns How many connections accepted the message. `stats.messagesRefused` of a connection counts
- *   the messages that exceeded its `maxBufferedAmount`; `report` does not get them. A later failure is not reported: the message
- *   is lost when the connection ends while it still waits, for example for an open MessageWriter.
- *   Await `writePreparedMessage` where that matters.
+ *   the messages that exceeded its `maxBufferedAmount`, and `report` gets the first one. A later
+ *   failure is not reported: the message is lost when the connection ends while it still waits, for
+ *   example for an open MessageWriter. Await `writePreparedMessage` where that matters.
  * @throws TypeError for other data, an element that is not a Conn, or a filter that is not a
  *   function or returns a promise; what `filter` throws. Nothing is sent then.
  *
@@ -62,7 +62,9 @@ export function broadcast<C extends Conn>(
   // A Set has no duplicates.
   for (const conn of conns instanceof Set ? chosen : new Set(chosen)) {
     if (sendPrepared(conn, message, false)) accepted++;
-    else if (connectionOf(conn).writeSide.error === undefined) connectionOf(conn).countRefused();
+    else if (connectionOf(conn).writeSide.error === undefined) {
+      connectionOf(conn).skipBroadcast(message.bytes.length);
+    }
   }
   return accepted;
 }

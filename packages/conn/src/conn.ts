@@ -224,11 +224,11 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @deprecated
    * @throws TypeError
    */
-  get on(): never {
+  on(): never {
     const error = new TypeError(
       'a Conn emits no events; read with receive(handler) or for await, and await conn.closed',
     );
-    fromCaller(error, Object.getOwnPropertyDescriptor(Conn.prototype, 'on')!, 'get');
+    fromCaller(error, this, 'on');
     throw error;
   }
 

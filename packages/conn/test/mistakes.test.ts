@@ -22,7 +22,7 @@ const MISTAKES: readonly (readonly [string, (conn: Conn) => unknown])[] = [
   ['new PreparedMessage', () => new PreparedMessage(TextMessage, 5 as never)],
   ['joinMessages', (conn) => joinMessages(conn, 5 as never)],
   ['streamTransport', () => streamTransport(5 as never)],
-  ['conn.on', (conn) => conn.on],
+  ['conn.on', (conn) => conn.on()],
   ['setReadLimit', (conn) => conn.setReadLimit('x' as never)],
   ['setReadDeadline', (conn) => conn.setReadDeadline('x' as never)],
   ['setWriteDeadline', (conn) => conn.setWriteDeadline('x' as never)],
@@ -179,5 +179,13 @@ describe('a buffer that is transferred while its write waits', () => {
     transport.sink!.close(new TypeError('terminated'));
     await conn.closed;
     expect(reported).toEqual([]);
+  });
+});
+
+describe('a test for an emitter', () => {
+  it('reads `on` of a Conn without an error', () => {
+    const { conn } = wired('server');
+    expect(typeof conn.on).toBe('function');
+    conn.terminate();
   });
 });

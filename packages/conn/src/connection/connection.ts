@@ -42,6 +42,7 @@ import type { EndOfTurnTask } from '../time/end-of-turn.ts';
 import { Deferred, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
 import { type Refusal, rejectedLater } from '../time/refusal.ts';
 import type { Transport, TransportSink } from '../transport.ts';
+import { overLimit } from '../write/backpressure.ts';
 import { DetachedBytes } from '../write/copy-or-reference.ts';
 import { checkClosePayload } from '../write/prepared-message.ts';
 import type { SendQueue } from '../write/send-queue.ts';
@@ -526,6 +527,17 @@ export class Connection
 
   countRefused(): void {
     this.#rareParts().messagesRefused++;
+  }
+
+  /** A broadcast skips this connection, whose buffer has no room for `size` bytes. */
+  skipBroadcast(size: number): void {
+    this.countRefused();
+    const rare = this.#rareParts();
+    const error = overLimit(this.settings, this.bufferedAmount, size, undefined);
+    if (rare.refusalReported || error === undefined) return;
+    rare.refusalReported = true;
+    // Not within the loop of the broadcast: `report` may close connections.
+    this.platform.yield(() => this.report(error, 'broadcast'));
   }
 
   refuseMessage(error: BackpressureError): Refusal {

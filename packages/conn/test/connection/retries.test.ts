@@ -239,12 +239,15 @@ describe('a message that was refused', () => {
     expect(sent().at(-1)).toContain('close 1011');
   });
 
-  it('by broadcast is counted, and not reported', async () => {
+  it('by broadcast is counted, and the first is reported', async () => {
     const { conn, platform, report } = await refusing();
     expect(broadcast([conn], new Uint8Array(200))).toBe(0);
-    await platform.settle();
-    expect(conn.stats.messagesRefused).toBe(1);
+    expect(broadcast([conn], new Uint8Array(200))).toBe(0);
     expect(report).not.toHaveBeenCalled();
+    await platform.settle();
+    expect(conn.stats.messagesRefused).toBe(2);
+    expect(report).toHaveBeenCalledTimes(1);
+    expect(report.mock.calls[0]![1]).toMatchObject({ where: 'broadcast' });
   });
 
   it('is not counted after the end', async () => {
