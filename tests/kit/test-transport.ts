@@ -27,8 +27,6 @@ export class TestTransport implements Transport {
   releasesRun = 0;
   /** Number of writes after `end`, `destroy` or `close`. They are dropped. */
   ignoredWrites = 0;
-  /** Number of chunks that the connection has freed. */
-  freed = 0;
   /** Number of `cork` calls minus `uncork` calls. */
   corked = 0;
   paused = false;
@@ -131,12 +129,6 @@ export class TestTransport implements Transport {
     if (this.bufferedAmount <= this.#highWaterMark) return true;
     this.#owesDrain = true;
     return false;
-  }
-
-  /** Overwrites the chunk: a connection that still reads it gets wrong bytes. */
-  free(chunk: Uint8Array): void {
-    this.freed++;
-    chunk.fill(0xee);
   }
 
   cork(): void {

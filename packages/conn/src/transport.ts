@@ -47,12 +47,6 @@ export interface Transport {
   cork?(): void;
   /** Sends the writes since `cork`. */
   uncork?(): void;
-  /**
-   * Frees a large chunk that `data` has delivered: the connection keeps no view of it. Called at
-   * most once for a chunk, for most chunks never, perhaps inside `sink.data`, and perhaps after
-   * `sink.close`. Without this method the garbage collector frees all chunks.
-   */
-  free?(chunk: Uint8Array): void;
   /** Asks for no more `data` until `resume`. Bytes under way may still be delivered. */
   pause(): void;
   /** Asks for `data` again. */

@@ -294,7 +294,6 @@ const TRANSPORT: Readonly<Record<TransportFunction, Readonly<Record<Wrong, objec
     },
     cork: failing(),
     uncork: failing(),
-    free: failing(),
     pause: failing(),
     resume: failing(),
     end: failing(),
@@ -317,7 +316,6 @@ const CALLS: Readonly<Record<TransportFunction, (end: TransportEnd) => unknown>>
   write: ({ conn }) => conn.send('x'),
   cork: sendLarge,
   uncork: sendLarge,
-  free: receivePart,
   pause: fillReadAhead,
   resume: async (end) => {
     await fillReadAhead(end);
@@ -329,11 +327,6 @@ const CALLS: Readonly<Record<TransportFunction, (end: TransportEnd) => unknown>>
   end: ({ transport }) => transport.feedEnd(),
   destroy: ({ conn }) => conn.terminate(),
 };
-
-function receivePart({ conn, transport }: TransportEnd): void {
-  void conn.readMessage();
-  transport.feed(`82 ff 0000000000010000 00000000${'01'.repeat(20_000)}`);
-}
 
 interface TransportEnd {
   readonly conn: Conn;

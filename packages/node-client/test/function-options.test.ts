@@ -320,7 +320,6 @@ const TRANSPORT: Readonly<Record<FunctionsOf<Transport>, Readonly<Record<Wrong, 
   destroy: ignored,
   cork: ignored,
   uncork: ignored,
-  free: ignored,
 };
 
 describe.each(Object.entries(TRANSPORT))('the Transport of netDial', (name, outcomes) => {
@@ -350,7 +349,7 @@ describe.each(Object.entries(TRANSPORT))('the Transport of netDial', (name, outc
           return typeof value === 'function' ? value.bind(target) : value;
         },
       }) as unknown as Transport;
-    const optional = ['cork', 'uncork', 'free'].includes(name);
+    const optional = ['cork', 'uncork'].includes(name);
     await check(ws(), { netDial }, optional ? 'opens' : typeError('netDial: '));
     socket.destroy();
   });

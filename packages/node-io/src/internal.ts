@@ -3,5 +3,4 @@
  *
  * @module
  */
-export { freeNow } from './free-memory.ts';
 export { callIfAllowed, remoteAddressOf } from './socket-calls.ts';

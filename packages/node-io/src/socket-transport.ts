@@ -4,7 +4,6 @@ import { TLSSocket } from 'node:tls';
 import { checked, NO_BYTES } from '@ws/codec/internal';
 import type { Transport, TransportSink } from '@ws/conn';
 import { DetachedBytes, kind } from '@ws/conn/internal';
-import { freeMemory } from './free-memory.ts';
 import { nodePlatform } from './node-platform.ts';
 
 /** Options of {@link socketTransport}. */
@@ -25,8 +24,7 @@ export interface SocketTransportOptions {
  * Nagle's algorithm and the idle timeout are off, every error of the socket is caught, and a FIN of
  * the peer ends only the peer's half.
  *
- * The bytes of a `net.Socket` or `tls.TLSSocket` are passed on without a copy. Chunks of a large
- * message may be freed after use, unless the socket has another `data` listener. The bytes of any
+ * The bytes of a `net.Socket` or `tls.TLSSocket` are passed on without a copy. The bytes of any
  * other Duplex are copied in both directions: that stream may keep them. Such a stream must emit
  * `close` when it is destroyed, as Node's streams do by default.
  *
@@ -321,13 +319,6 @@ class SocketTransport implements Transport {
 
   uncork(): void {
     this.underlying.uncork();
-  }
-
-  free(chunk: Uint8Array): void {
-    const { underlying } = this;
-    const ours = (underlying as Owned)[OWNER] === undefined ? 0 : 1;
-    // Another listener may keep the chunk, or read its length after us.
-    if (underlying.listenerCount('data') === ours) freeMemory(chunk);
   }
 
   pause(): void {

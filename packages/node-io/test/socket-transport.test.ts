@@ -66,25 +66,6 @@ describe.each([
     expect(answer.toString()).toBe('pong');
   });
 
-  it('frees a chunk that is all of its memory, from 16 MiB in a second on', () => {
-    const transport = socketTransport(pair.ours);
-    record(transport);
-    const counted = new Uint8Array(65_536);
-    for (let i = 0; i < 256; i++) transport.free!(counted);
-    const whole = new Uint8Array(65_536);
-    transport.free!(whole);
-    expect([whole.length, whole.buffer.byteLength]).toEqual([0, 0]);
-  });
-
-  it('leaves chunks alone while the socket has another listener', () => {
-    const transport = socketTransport(pair.ours);
-    record(transport);
-    pair.ours.on('data', () => {});
-    const whole = new Uint8Array(65_536);
-    transport.free!(whole);
-    expect(whole.length).toBe(65_536);
-  });
-
   it('writes behind bytes that others have queued', async () => {
     pair.ours.cork();
     pair.ours.write(new Uint8Array(300_000));
@@ -102,16 +83,6 @@ describe.each([
     transport.end();
     await once(pair.peer, 'end');
     expect(seen).toBe(400_000);
-  });
-
-  it('leaves memory alone that is not all of a chunk, shared or not transferable', () => {
-    const transport = socketTransport(pair.ours);
-    record(transport);
-    const part = new Uint8Array(65_536).subarray(1);
-    const shared = new Uint8Array(new SharedArrayBuffer(8));
-    const wasm = new Uint8Array(new Memory({ initial: 1 }).buffer);
-    for (const chunk of [part, shared, wasm, new Uint8Array(0)]) transport.free!(chunk);
-    expect([part.length, shared.length, wasm.length]).toEqual([65_535, 8, 65_536]);
   });
 
   it('delivers early bytes first, and nothing before start has returned', async () => {

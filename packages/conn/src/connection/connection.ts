@@ -362,16 +362,8 @@ export class Connection
     this.#inPass = false;
   }
 
-  freeChunk(chunk: Uint8Array): void {
-    try {
-      this.watchTransport('free', this.transport.free?.(chunk));
-    } catch (cause) {
-      this.abort(transportFailed('free', cause));
-    }
-  }
-
   onInflateTurn(): void {
-    this.readSide.onInflateTurn();
+    this.readSide.continue();
   }
 
   flushAtEndOfTurn(): void {
@@ -594,7 +586,7 @@ export class Connection
     if (this.#closeHandshake?.phase === CLOSED) return;
     if (this.paused) {
       if (readSide.wantsInput || readSide.isLow) this.#rare!.flowControl!.resume();
-    } else if (!readSide.hasRoom && !readSide.wantsInput) {
+    } else if (readSide.isFull && !readSide.wantsInput) {
       const rare = this.#rareParts();
       rare.flowControl ??= new FlowControl(this);
       rare.flowControl.pause();

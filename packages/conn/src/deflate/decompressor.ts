@@ -10,6 +10,7 @@ import {
   type InflateStatus,
 } from '../platform/deflate-engine.ts';
 import { type EnginePool, type InflateResources, PrivateEngines } from './engine-pool.ts';
+import type { InflaterWaiter } from './inflater-pool.ts';
 import type { PooledEngine } from './pooled-engine.ts';
 import { HistoryRing } from './window.ts';
 
@@ -60,8 +61,7 @@ export class Decompressor {
   #finals = 0;
   /** Plain bytes of the message so far. */
   #plain = 0;
-  /** All engines are in use: the message is collected and inflated when it is complete. */
-  #collecting = false;
+  /** The first part of a message that is inflated when it is complete. */
   #collected: FragmentBuffer | undefined;
   #collectedLease: Lease | undefined;
 
@@ -78,7 +78,8 @@ export class Decompressor {
 
   /** Bytes held for the message under way: collected input, and plain text as history. */
   get waitingBytes(): number {
-    return (this.#collected?.length ?? 0) + (this.#takeover ? 0 : (this.#history?.held ?? 0));
+    const collected = this.#collectedLease === undefined ? this.#collected?.length : this.left;
+    return (collected ?? 0) + (this.#takeover ? 0 : (this.#history?.held ?? 0));
   }
 
   /** Bytes of memory held for the plain text of earlier messages. */
@@ -86,9 +87,19 @@ export class Decompressor {
     return this.#shared === undefined ? 0 : (this.#history?.held ?? 0);
   }
 
-  /** Whether the next step would need an engine and all are in use. */
+  /** Whether the message is complete, its next step would need an engine, and all are in use. */
   get inflatersBusy(): boolean {
-    return this.#engine === undefined && !this.#engines.inflaters.mayLease;
+    return this.#engine === undefined && this.#last && !this.#engines.inflaters.mayLease;
+  }
+
+  /** `waiter` continues when an engine is free. */
+  awaitInflater(waiter: InflaterWaiter): void {
+    this.#shared?.inflaters.wait(waiter);
+  }
+
+  /** `waiter` waits no more. */
+  leaveInflaters(waiter: InflaterWaiter): void {
+    this.#shared?.inflaters.leave(waiter);
   }
 
   /** Bytes of input not inflated yet. */
@@ -110,21 +121,36 @@ export class Decompressor {
   beginMessage(): void {
     this.#finals = 0;
     this.#plain = 0;
-    this.#collecting = !this.#engines.inflaters.mayLease;
   }
 
   /** Adds compressed bytes, which stay where they are until {@link step} has used them. */
   feed(bytes: Uint8Array, start: number, end: number, last: boolean): void {
     this.#show(bytes, start, end, last);
-    if (!this.#collecting || (last && this.#collected === undefined)) return;
-    this.#collected ??= new FragmentBuffer();
-    this.#collected.append(bytes, start, end);
+  }
+
+  /** Whether the message is inflated when it is complete. */
+  #collects(): boolean {
+    if (this.#collected !== undefined) return true;
+    return !this.#last && !this.#engines.inflaters.mayLeaseEarly;
+  }
+
+  /** Adds the input to the message that is inflated when it is complete. */
+  #collect(): void {
+    const last = this.#last;
+    this.#collected ??= this.#newBuffer();
+    this.#collected.append(this.#bytes, this.#at, this.#end);
     this.#show(NONE, 0, 0, last);
     if (!last) return;
     const { length } = this.#collected;
     this.#collectedLease = this.#collected.complete();
     this.#collected = undefined;
     this.#show(this.#collectedLease?.bytes ?? NONE, 0, length, true);
+  }
+
+  #newBuffer(): FragmentBuffer {
+    const buffer = new FragmentBuffer();
+    if (this.#shared === undefined) buffer.leavePools();
+    return buffer;
   }
 
   /**
@@ -138,7 +164,10 @@ export class Decompressor {
   step(output: Uint8Array, room: number, limit: number): number {
     this.more = false;
     this.cost = 0;
-    if (this.#collecting && !this.#last) return 0;
+    if (this.#engine === undefined && this.#collects()) {
+      this.#collect();
+      if (!this.#last) return 0;
+    }
     try {
       this.#engine ??= this.#open();
       return this.#run(this.#engine, output, room, limit);

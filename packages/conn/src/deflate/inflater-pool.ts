@@ -1,16 +1,31 @@
 import type { DeflateSource, Inflater } from '../platform/deflate-engine.ts';
+import type { Platform } from '../platform/platform.ts';
 import { type EngineKeeper, FreeEngines, PooledEngine } from './pooled-engine.ts';
 
 /**
- * Most messages that are inflated piece by piece at the same time. Further messages are inflated
- * when they are complete.
+ * Most leased inflaters while no read waits: a complete message without a reader may fill the
+ * read-ahead and keep its inflater.
  */
 const MAX_LEASED = 256;
+/**
+ * Most leased inflaters at which a message gets one before it is complete. Further messages are
+ * inflated when they are complete. So peers that send half a message leave inflaters for the others.
+ */
+const MAX_LEASED_EARLY = MAX_LEASED / 2;
+
+/** A decoder that waits until an inflater is free. */
+export interface InflaterWaiter {
+  readonly platform: Platform;
+  /** Continues. Never throws. */
+  onInflateTurn(): void;
+}
 
 /** Leases inflaters to connections. */
 export interface InflaterSource {
-  /** Whether an inflater may be leased for a whole message. */
+  /** Whether an inflater may be leased for a complete message that no read waits for. */
   readonly mayLease: boolean;
+  /** Whether an inflater may be leased for a message that is not complete. */
+  readonly mayLeaseEarly: boolean;
   acquire(owner: object): PooledEngine<Inflater>;
   release(engine: PooledEngine<Inflater>): void;
   /** Closes an inflater that failed for another reason than its input. */
@@ -26,7 +41,10 @@ export interface InflaterSource {
 export class InflaterPool implements InflaterSource {
   readonly #keeper: EngineKeeper;
   readonly #free = new FreeEngines<Inflater>();
+  readonly #waiters = new Set<InflaterWaiter>();
   #leased = 0;
+  /** Whether {@link #wake} is scheduled. */
+  #waking = false;
 
   constructor(keeper: EngineKeeper) {
     this.#keeper = keeper;
@@ -38,6 +56,44 @@ export class InflaterPool implements InflaterSource {
 
   get mayLease(): boolean {
     return this.#leased < MAX_LEASED;
+  }
+
+  get mayLeaseEarly(): boolean {
+    return this.#leased < MAX_LEASED_EARLY;
+  }
+
+  /** `waiter` continues in a later turn in which {@link mayLease}. */
+  wait(waiter: InflaterWaiter): void {
+    this.#waiters.add(waiter);
+  }
+
+  leave(waiter: InflaterWaiter): void {
+    this.#waiters.delete(waiter);
+  }
+
+  #ended(): void {
+    this.#leased--;
+    this.#wakeLater();
+  }
+
+  #wakeLater(): void {
+    if (this.#waking || !this.mayLease) return;
+    for (const { platform } of this.#waiters) {
+      this.#waking = true;
+      platform.yield(() => this.#wake());
+      return;
+    }
+  }
+
+  /** Lets the first waiter continue. It may find that it needs no inflater: then the next one may. */
+  #wake(): void {
+    this.#waking = false;
+    for (const waiter of this.#waiters) {
+      this.#waiters.delete(waiter);
+      waiter.onInflateTurn();
+      break;
+    }
+    this.#wakeLater();
   }
 
   /**
@@ -57,7 +113,7 @@ export class InflaterPool implements InflaterSource {
 
   release(engine: PooledEngine<Inflater>): void {
     const keeper = this.#keeper;
-    this.#leased--;
+    this.#ended();
     if (engine.generation !== keeper.source.generation) return engine.close();
     engine.usedAtSweep = keeper.sweeps;
     this.#free.release(engine);
@@ -65,7 +121,7 @@ export class InflaterPool implements InflaterSource {
   }
 
   discard(engine: PooledEngine<Inflater>): void {
-    this.#leased--;
+    this.#ended();
     engine.close();
   }
 
@@ -74,7 +130,7 @@ export class InflaterPool implements InflaterSource {
    * end.
    */
   endLease(): void {
-    this.#leased--;
+    this.#ended();
   }
 
   /** Closes free inflaters unused since sweep `sweep`. */
@@ -90,6 +146,7 @@ export class InflaterPool implements InflaterSource {
 /** Creates an inflater for each message, and closes it after the message. */
 export class UnpooledInflaters implements InflaterSource {
   readonly mayLease = false;
+  readonly mayLeaseEarly = false;
   readonly #source: DeflateSource;
 
   constructor(source: DeflateSource) {

@@ -18,8 +18,6 @@ export interface DecodeContext {
   readonly readLimit: number;
   /** Set where compressed messages are agreed. */
   readonly deflate: InflateParts | undefined;
-  /** Frees a chunk that is no longer used. */
-  freeChunk(chunk: Uint8Array): void;
   /** The decoder waited for its turn to inflate, and the turn has come. */
   onInflateTurn(): void;
 }
@@ -31,6 +29,5 @@ export const DETACHED_CONTEXT: DecodeContext = {
   pingsIn: 0,
   readLimit: Infinity,
   deflate: undefined,
-  freeChunk() {},
   onInflateTurn() {},
 };

@@ -98,7 +98,7 @@ export abstract class DecodeLoop {
 
   /** Whether a read waits for the next message. */
   abstract get readWaits(): boolean;
-  /** Whether the read-ahead has room. */
+  /** Whether the messages that wait for a reader leave room for more. Unparsed input does not count. */
   abstract get hasRoom(): boolean;
   /** Whether the pending read takes its message as a stream. */
   protected abstract get streams(): boolean;
@@ -185,7 +185,6 @@ export abstract class DecodeLoop {
   releaseIfIdle(): void {
     const { decoder } = this;
     if (decoder === undefined || this.#stage === PARSING) return;
-    decoder.releaseParsed();
     if (!decoder.idle) return;
     this.decoder = undefined;
     decoder.detach();
@@ -225,17 +224,22 @@ export abstract class DecodeLoop {
 
   /** Parses while a read waits, in a new pass unless a pass is already running. */
   parseForReads(): ReadResult | undefined {
-    const outermost = this.owner.beginPass();
-    const result = this.parse(false);
-    if (outermost) this.owner.endPass();
-    return result;
+    return this.#parseInPass(false);
   }
 
-  /** Continues after a wait for the turn to inflate: for a read that waits, else ahead. */
-  onInflateTurn(): void {
+  /**
+   * Continues after a wait for a later turn, or for an inflater: for a read that waits, else ahead.
+   * So control frames are handled without a reader.
+   */
+  continue(): void {
+    this.#parseInPass(!this.readWaits);
+  }
+
+  #parseInPass(ahead: boolean): ReadResult | undefined {
     const outermost = this.owner.beginPass();
-    this.parse(!this.readWaits);
+    const result = this.parse(ahead);
     if (outermost) this.owner.endPass();
+    return result;
   }
 
   /**
@@ -326,8 +330,10 @@ export abstract class DecodeLoop {
   #continues(decoder: MessageDecoder, ahead: boolean): boolean {
     if (this.readWaits || this.dropping) return true;
     if (!ahead) return false;
-    if (this.hasRoom) return !decoder.inflatersBusy;
-    return this.owner.parsesRest && !decoder.inflatesNext;
+    if (!this.hasRoom) return this.owner.parsesRest && !decoder.inflatesNext;
+    if (!decoder.inflatersBusy) return true;
+    decoder.awaitInflater();
+    return false;
   }
 
   protected get observed(): boolean {
@@ -346,7 +352,7 @@ export abstract class DecodeLoop {
     decoder.yielding = true;
     this.owner.platform.yield(() => {
       decoder.renewBudget();
-      this.parseForReads();
+      this.continue();
     });
   }
 }

@@ -71,6 +71,7 @@ export class InflatingDecoder extends MessageDecoder implements InflateWaiter {
   }
 
   override detach(): void {
+    this.#parts.decompressor.leaveInflaters(this);
     super.detach();
     this.#parts = NO_INFLATE_PARTS;
   }
@@ -79,8 +80,12 @@ export class InflatingDecoder extends MessageDecoder implements InflateWaiter {
     return this.inflating && this.#parts.decompressor.inflatersBusy;
   }
 
-  override get held(): number {
-    return super.held + this.#parts.decompressor.waitingBytes;
+  override get assembled(): number {
+    return super.assembled + this.#parts.decompressor.waitingBytes;
+  }
+
+  override awaitInflater(): void {
+    this.#parts.decompressor.awaitInflater(this);
   }
 
   onInflateTurn(): void {
@@ -107,12 +112,14 @@ export class InflatingDecoder extends MessageDecoder implements InflateWaiter {
 
   override leavePools(): void {
     super.leavePools();
+    this.#parts.decompressor.leaveInflaters(this);
     this.#parts.decompressor.leavePools();
   }
 
   override destroy(): void {
     super.destroy();
     this.#parts.inflateBudget.leave(this);
+    this.#parts.decompressor.leaveInflaters(this);
     this.#parts.decompressor.destroy();
   }
 
@@ -212,6 +219,6 @@ export class InflatingDecoder extends MessageDecoder implements InflateWaiter {
     }
     if (this.payloadUse === DELIVERED) this.fragments.append(lease.bytes, 0, size);
     lease.release();
-    return whole ? this.assembled() : NOTHING;
+    return whole ? this.deliverAssembled() : NOTHING;
   }
 }

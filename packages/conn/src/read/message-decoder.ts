@@ -56,8 +56,6 @@ import { emptyFragments, frameError, invalidText } from './message-faults.ts';
  * reader streams fragments of one byte.
  */
 const FRAMES_PER_TURN = 1_000;
-/** Bytes. Smaller chunks are garbage collected, which costs less than freeing them. */
-const FREE_FROM = 16 * 1024;
 
 /**
  * Turns chunks of frames into messages: `push()` accepts a chunk, and each `next()` returns one
@@ -108,13 +106,6 @@ export class MessageDecoder {
   readonly #chunks = new ChunkQueue();
   /** Whether the frame decoder has parsed every byte pushed to it. */
   #exhausted = true;
-  /**
-   * Whether something may still use bytes of the chunk under way, so that it is not freed. The
-   * caller of `next()` may reset it when nothing uses the bytes of the last event any more.
-   */
-  chunkUsed = false;
-  /** The chunk that is being parsed, if it is large enough to be freed. */
-  #freeable: Uint8Array | undefined;
   protected readonly fragments: FragmentBuffer;
   readonly #isUtf8: ((bytes: Uint8Array) => boolean) | undefined;
   readonly #maxEmptyFragments: number;
@@ -202,9 +193,14 @@ export class MessageDecoder {
     return this.#wholeBuffer;
   }
 
-  /** Bytes that the decoder holds: unparsed chunks and the message under way. */
-  get held(): number {
-    return this.#chunks.cost + this.fragments.length;
+  /** Bytes that are held of the message under way. */
+  get assembled(): number {
+    return this.fragments.length;
+  }
+
+  /** Bytes of the chunks that are not parsed yet, plus a cost for each chunk. */
+  get unparsed(): number {
+    return this.#chunks.cost;
   }
 
   /** Whether `next()` may return an event without another chunk. */
@@ -224,8 +220,6 @@ export class MessageDecoder {
   }
 
   #parseNext(chunk: Uint8Array): void {
-    this.#freeable = chunk.length < FREE_FROM ? undefined : chunk;
-    this.chunkUsed = false;
     this.frames.push(chunk);
     if (this.fragments.incomplete) this.fragments.offer();
   }
@@ -255,7 +249,6 @@ export class MessageDecoder {
         case FAILED:
           return this.fault(frameError(this.frames.error, this.limit));
         case NEED_MORE: {
-          this.#freeChunk();
           const chunk = this.#chunks.shift();
           if (chunk === undefined) {
             this.#exhausted = true;
@@ -268,25 +261,6 @@ export class MessageDecoder {
       }
       if (event !== NOTHING || this.budgetSpent) return event;
     }
-  }
-
-  /** Frees the parsed chunk if nothing uses its bytes any more. */
-  #freeChunk(): void {
-    const chunk = this.#freeable;
-    this.#freeable = undefined;
-    if (chunk !== undefined && !this.chunkUsed) this.context.freeChunk(chunk);
-  }
-
-  /**
-   * Releases the last chunk when all its bytes are parsed: another `next()` would return NOTHING.
-   */
-  releaseParsed(): void {
-    if (this.#exhausted || !this.#chunks.empty || this.pendingEvents !== 0) return;
-    if (this.inflating || !this.frames.atFrameBoundary) return;
-    this.frames.next();
-    this.#freeChunk();
-    this.#exhausted = true;
-    this.showNothing();
   }
 
   /**
@@ -335,7 +309,6 @@ export class MessageDecoder {
   /** Releases all memory and ends parsing. */
   destroy(): void {
     this.#chunks.clear();
-    this.#freeable = undefined;
     this.#exhausted = true;
     this.pendingEvents = 0;
     this.delivery = NO_MESSAGE;
@@ -349,7 +322,6 @@ export class MessageDecoder {
 
   #frame(): DecodedEvent {
     const frames = this.frames;
-    this.chunkUsed = true;
     // Dropped frames cost little, and must not wait: the transport is not paused for them.
     const bounded = this.payloadUse !== IGNORED;
     if (++this.context.framesIn >= this.#lastFrame && bounded) this.budgetSpent = true;
@@ -426,7 +398,6 @@ export class MessageDecoder {
 
   #data(): DecodedEvent {
     const { buf, start, end } = this.frames;
-    if (this.#compressed || this.delivery === PIECES) this.chunkUsed = true;
     if (this.#compressed) return this.feed(buf, start, end, false);
     // The limit may have been lowered since the frame began.
     if (!this.checkLength()) return FAULT;
@@ -510,11 +481,11 @@ export class MessageDecoder {
     if (!this.complete()) return FAULT;
     if (delivery === PIECES) return END;
     if (delivery === UNWANTED) return SKIPPED;
-    return this.assembled();
+    return this.deliverAssembled();
   }
 
   /** Announces the message in the fragment buffer. */
-  protected assembled(): DecodedEvent {
+  protected deliverAssembled(): DecodedEvent {
     const lease = this.fragments.complete();
     this.lease = lease;
     if (lease === undefined) this.showNothing();
@@ -538,6 +509,9 @@ export class MessageDecoder {
   get inflatersBusy(): boolean {
     return false;
   }
+
+  /** Continues when an inflater is free. */
+  awaitInflater(): void {}
 
   /** Whether the next step inflates a part of a message. */
   get inflatesNext(): boolean {

@@ -1,7 +1,7 @@
 import type { OwnedBytes } from '@ws/codec/parts';
 import type { CloseInfo } from '../close-info.ts';
 import { ReadPendingError, type TimeoutError } from '../errors.ts';
-import { COPY_BELOW, copyOf } from '../memory/copy.ts';
+import { copyOf } from '../memory/copy.ts';
 import { type DataType, Message } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
 import { rejectedLater } from '../time/refusal.ts';
@@ -111,7 +111,12 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   }
 
   get hasRoom(): boolean {
-    return this.#readAhead() <= this.owner.settings.readAhead;
+    return this.#unread() <= this.owner.settings.readAhead;
+  }
+
+  /** Whether the read-ahead is full: no more input is wanted, unless a read waits for it. */
+  get isFull(): boolean {
+    return this.#readAhead() > this.owner.settings.readAhead;
   }
 
   /** Whether the read-ahead is at most half full. */
@@ -119,9 +124,14 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     return this.#readAhead() <= this.owner.settings.readAhead / 2;
   }
 
-  /** Bytes that are held for later reads, plus the fixed costs of messages, pieces and chunks. */
+  /** Bytes of messages that wait for a reader or for their rest, plus a cost for each message. */
+  #unread(): number {
+    return (this.#queue?.cost ?? 0) + (this.#pieces?.cost ?? 0) + (this.decoder?.assembled ?? 0);
+  }
+
+  /** {@link #unread}, plus the unparsed chunks. */
   #readAhead(): number {
-    return (this.#queue?.cost ?? 0) + (this.#pieces?.cost ?? 0) + (this.decoder?.held ?? 0);
+    return this.#unread() + (this.decoder?.unparsed ?? 0);
   }
 
   /** A number that changes when a reader takes a message, or a piece of one. */
@@ -223,15 +233,11 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     const { receiveCall } = this.owner;
     const waits = receiveCall?.handler !== undefined && !receiveCall.busy && !this.#hasQueued();
     const plain = waits && this.delivering && !this.observed;
-    let { chunkUsed } = decoder;
     for (;;) {
       const event = decoder.next();
       if (event !== MESSAGE || !plain) return event;
       this.#call(receiveCall, decoder);
       if (receiveCall.busy || this.#ended !== undefined || !this.delivering) return STEP;
-      // A write may refer to a large message, and copies a small one.
-      if (decoder.length >= COPY_BELOW) chunkUsed = true;
-      decoder.chunkUsed = chunkUsed;
     }
   }
 

@@ -100,7 +100,6 @@ const scene: fc.Arbitrary<Scene> = fc.record({
       fc.oneof(
         fc.integer({ min: 1, max: 9 }),
         fc.integer({ min: 1, max: 4_000 }),
-        // Large enough to be freed.
         fc.constant(60_000),
       ),
       fc.boolean(),

@@ -187,7 +187,7 @@ describe('MessageWriter', () => {
     expect(seen[1]).toMatch(/^broken: .*detached/);
   });
 
-  it('copies what waits of less than 32 KiB: the chunk of a borrowed message may be freed', async () => {
+  it('copies what waits of less than 32 KiB: the caller may transfer the buffer', async () => {
     const { writer, seen, block } = writerOf(BinaryMessage);
     const room = block();
     const pieces = ['abcdefgh', 'ij'].map((text) => Uint8Array.from(Buffer.from(text)));

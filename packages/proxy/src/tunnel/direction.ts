@@ -1,7 +1,6 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { freeNow } from '@ws/node-io/internal';
 import type { Flow } from './link.ts';
 
 /** What a tunnel does at the end of a direction's source. */
@@ -34,7 +33,6 @@ export class Direction implements Flow {
   reverse: Direction | undefined = undefined;
   readonly #owner: DirectionOwner;
   /** Chunks that wait in the sink. */
-  #queued: Uint8Array[] | undefined = undefined;
   readonly #highWaterMark: number;
 
   constructor(source: Duplex, sink: Duplex, owner: DirectionOwner, highWaterMark: number) {
@@ -67,15 +65,10 @@ export class Direction implements Flow {
     if (chunk.length === 0 || !this.sink.writable) return;
     if (this.sink.write(chunk) || !this.#isFull()) return;
     this.source.pause();
-    this.#queued ??= [];
-    this.#queued.push(chunk);
   }
 
   /** The sink has taken all bytes. */
   drained(): void {
-    // With a slow reader the garbage collector comes too late: 20 MiB would lie around.
-    this.#queued?.forEach(freeNow);
-    this.#queued = undefined;
     this.source.resume();
   }
 
