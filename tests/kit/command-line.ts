@@ -21,14 +21,19 @@ export interface CommandLine<O extends Options> {
  * Reads the options of this process. `--help` prints `usage` and ends the process with 0, an unknown
  * option with 2.
  */
-export function commandLine<const O extends Options>(usage: string, options: O): CommandLine<O> {
+export function commandLine<const O extends Options>(
+  usage: string,
+  options: O,
+  args: readonly string[] = process.argv.slice(2),
+): CommandLine<O> {
   const refuse = (why: string): never => {
     console.error(`${why}\n\n${usage}`);
     process.exit(2);
   };
   const parse = (): Values<O> & { readonly help?: unknown } => {
     try {
-      return parseArgs({ options: { ...options, help: { type: 'boolean' } } }).values as Values<O>;
+      return parseArgs({ args: [...args], options: { ...options, help: { type: 'boolean' } } })
+        .values as Values<O>;
     } catch (error) {
       return refuse((error as Error).message);
     }

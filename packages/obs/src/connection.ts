@@ -15,7 +15,7 @@ import { ObsCloseError, ObsProtocolError } from './errors.ts';
 import { Listeners } from './listeners.ts';
 import type { ObsConn, Wait } from './options.ts';
 import { Waits } from './waits.ts';
-import { GOING_AWAY, NO_STATUS_RECEIVED, NORMAL_CLOSURE } from './wire.ts';
+import { ABNORMAL_CLOSURE, GOING_AWAY, NO_STATUS_RECEIVED, NORMAL_CLOSURE } from './wire.ts';
 
 /**
  * Sends the message of a request: see the promise of `Conn.send`. Sends nothing and returns
@@ -66,10 +66,12 @@ export class ObsConnection {
     };
     // In a later turn: the code after `await connect()` can add listeners before the first event.
     portablePlatform.yield(() => {
-      // A peer may keep TCP open after its close frame: calls do not wait for that.
+      // A peer may keep TCP open after its close frame: calls do not wait for that. Without a close
+      // frame, 1006, the transport has ended already, and `closed` has the cause.
       conn.receive(received).catch((error: unknown) => {
-        if (error instanceof CloseError)
+        if (error instanceof CloseError && error.closeCode !== ABNORMAL_CLOSURE) {
           this.#lost({ code: error.closeCode, reason: error.reason });
+        }
       });
     });
   }

@@ -18,6 +18,7 @@ export const UNKNOWN_STATUS = 0;
 export const NORMAL_CLOSURE = 1000;
 export const GOING_AWAY = 1001;
 export const NO_STATUS_RECEIVED = 1005;
+export const ABNORMAL_CLOSURE = 1006;
 
 // Close codes of obs-websocket.
 export const MESSAGE_DECODE_ERROR = 4002;

@@ -112,7 +112,8 @@ describe('Obs.call', () => {
     const imageData = 'x'.repeat(20 * 2 ** 20);
     const { obs } = await connected({ respond: { GetSourceScreenshot: () => ({ imageData }) } });
     const data = { sourceName: 'Camera', imageFormat: 'png' };
-    expect((await obs.call('GetSourceScreenshot', data)).imageData).toHaveLength(20 * 2 ** 20);
+    const { imageData: answer } = await obs.call('GetSourceScreenshot', data, { timeout: false });
+    expect(answer).toHaveLength(20 * 2 ** 20);
   });
 
   it('names the option readLimit for a longer answer', async () => {
@@ -146,6 +147,16 @@ describe('Obs.call', () => {
     expect(await rejection(call)).toMatchObject({ closeCode: 4009, reason: 'wrong' });
     expect(await rejection(events)).toMatchObject({ closeCode: 4009 });
     expect(await rejection(obs.call('GetStats'))).toMatchObject({ closeCode: 4009 });
+  });
+
+  it('has the cause of a connection that broke', async () => {
+    const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
+    const call = obs.call('GetStats');
+    await fake.requested('GetStats');
+    fake.crash();
+    const { code, error } = await obs.closed;
+    expect([code, error]).toEqual([1006, expect.any(Error)]);
+    expect((await rejection(call)).cause).toBe(error);
   });
 
   it('leaves no listener on its signal', async () => {

@@ -14,6 +14,7 @@ describe('the constants of the wire', () => {
       NORMAL_CLOSURE,
       GOING_AWAY,
       NO_STATUS_RECEIVED,
+      ABNORMAL_CLOSURE,
       MESSAGE_DECODE_ERROR,
       AUTHENTICATION_FAILED,
       UNSUPPORTED_RPC_VERSION,
@@ -34,7 +35,12 @@ describe('the constants of the wire', () => {
       UNSUPPORTED_RPC_VERSION,
       SESSION_INVALIDATED,
     });
-    expect(named(CloseCode)).toMatchObject({ NORMAL_CLOSURE, GOING_AWAY, NO_STATUS_RECEIVED });
+    expect(named(CloseCode)).toMatchObject({
+      NORMAL_CLOSURE,
+      GOING_AWAY,
+      NO_STATUS_RECEIVED,
+      ABNORMAL_CLOSURE,
+    });
     expect(UNKNOWN_STATUS).toBe(RequestStatus.Unknown);
     expect(RequestBatchExecutionType).toMatchObject({
       SerialRealtime: 0,
