@@ -3,7 +3,7 @@ export interface CloseInfo {
   /**
    * The code of the peer's close frame, 1005 when that frame had no code. Without a close frame of
    * the peer: the code with which this end failed the connection, or 1006 (RFC 6455, section
-   * 7.1.5).
+   * 7.1.5). So it is 1006 when the peer answers `close(4000)` with the end of its stream.
    */
   readonly code: number;
   /** The reason of the peer's close frame, else `''`. */

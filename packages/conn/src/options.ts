@@ -65,8 +65,8 @@ export interface ConnSettings {
    */
   readonly readBufferSize?: number | undefined;
   /**
-   * Payload in bytes of a fragment of `nextWriter`, and smallest size of a write buffer. Default:
-   * 4,096.
+   * Payload in bytes of a fragment of `nextWriter`, and smallest size of a write buffer; at most
+   * 16 MiB. Default: 4,096.
    */
   readonly writeBufferSize?: number | undefined;
   /** Lends the write buffers while frames are unsent. Default: a pool shared by the thread. */
@@ -236,7 +236,7 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
     heartbeat: resolve('heartbeat', heartbeat),
     maxPendingPings: resolve('maxPendingPings', whole),
     readBufferSize: resolve('readBufferSize', (name, value) => range(name, value, 1, 1024 * KIB)),
-    writeBufferSize: resolve('writeBufferSize', whole),
+    writeBufferSize: resolve('writeBufferSize', (name, value) => range(name, value, 1, 16 * MIB)),
     writeBufferPool: resolve('writeBufferPool', bufferPool),
     compression: resolve('compression', compression),
     report: resolve('report', reportFunction),
