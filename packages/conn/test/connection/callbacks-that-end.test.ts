@@ -136,10 +136,10 @@ describe('pings after our close frame', () => {
       void conn.close();
       await platform.settle();
       let yielded = 0;
-      const { yield: original } = platform;
+      const original = platform.yield.bind(platform);
       platform.yield = (callback) => {
         yielded++;
-        original.call(platform, callback);
+        original(callback);
       };
       feed(...Array.from({ length: 100 }, () => frame(9, 'x')));
       await platform.settle();
