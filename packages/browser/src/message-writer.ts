@@ -1,5 +1,11 @@
 import type { MessageData, MessageWriterLike } from '@ws/conn';
-import { portablePlatform, RESOLVED, rejectedLater, WriteClosedError } from '@ws/conn/parts';
+import {
+  portablePlatform,
+  RESOLVED,
+  rejectedLater,
+  SurrogatePairs,
+  WriteClosedError,
+} from '@ws/conn/parts';
 import { bytesOf, payloadOf } from './payload.ts';
 import { attempt, nothing } from './promises.ts';
 import type { WriteSide } from './write-side.ts';
@@ -23,6 +29,7 @@ export class GatheringWriter implements MessageWriterLike {
   readonly #writes: WriteSide;
   #pieces: Uint8Array[] = [];
   #length = 0;
+  readonly #pairs = new SurrogatePairs();
   #over = false;
   #finish = nothing;
   /** @internal Resolves when the writer was closed or aborted. */
@@ -39,11 +46,12 @@ export class GatheringWriter implements MessageWriterLike {
   /** Adds a copy of `data`. Above `maxBufferedAmount` the message is dropped. */
   write(data: MessageData): Promise<void> {
     return attempt(() => {
-      const piece = bytesOf('write', data).slice();
+      const isText = typeof data === 'string';
+      const piece = bytesOf('write', isText ? this.#pairs.join(data) : data).slice();
       const closed = this.#closed();
       if (closed !== undefined) return closed;
-      this.#length += piece.length;
-      this.#pieces.push(piece);
+      if (!isText && piece.length > 0) this.#addRest();
+      this.#add(piece);
       const full = this.#writes.overflow(0, this.#length);
       if (full === undefined) return RESOLVED;
       this.abort();
@@ -54,6 +62,7 @@ export class GatheringWriter implements MessageWriterLike {
   close(): Promise<void> {
     const closed = this.#closed();
     if (closed !== undefined) return closed;
+    this.#addRest();
     const message = new Uint8Array(this.#length);
     let at = 0;
     for (const piece of this.#pieces) {
@@ -62,6 +71,16 @@ export class GatheringWriter implements MessageWriterLike {
     }
     this.abort();
     return this.#writes.send(payloadOf('', this.#type, message));
+  }
+
+  #add(piece: Uint8Array): void {
+    this.#length += piece.length;
+    this.#pieces.push(piece);
+  }
+
+  /** Adds the half of a surrogate pair that no text follows. */
+  #addRest(): void {
+    this.#add(bytesOf('write', this.#pairs.takeRest()));
   }
 
   /** Drops the message: nothing of it was sent. */

@@ -612,3 +612,21 @@ describe('a message that was refused', () => {
     expect(socket.sent).toEqual(['x'.repeat(20)]);
   });
 });
+
+it.each<[string, (string | Uint8Array)[]]>([
+  ['😀', ['\ud83d', '\ude00']],
+  ['a\ufffd', ['a\ud83d']],
+  ['\ufffdbc', ['\ud83d', Buffer.from('b'), 'c']],
+])(
+  'a MessageWriter joins a surrogate pair that is split over two writes: %s',
+  async (expected, parts) => {
+    const { conn, socket } = connected();
+    const writer = await conn.nextWriter(TextMessage);
+    for (const part of parts) await writer.write(part);
+    await writer.close();
+    const stream = (await conn.nextWriter(TextMessage)).writable().getWriter();
+    for (const part of parts) await stream.write(part);
+    await stream.close();
+    expect(socket.sent).toEqual([expected, expected]);
+  },
+);

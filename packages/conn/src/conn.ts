@@ -560,6 +560,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     if (signal.aborted) return rejectedLater(connection.platform, signal.reason);
     const written = write();
     if (written === RESOLVED) return RESOLVED;
+    connection.writeSide.charge(written);
     return withTimeout(
       connection.platform,
       { signal },
@@ -776,9 +777,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /**
    * Sets a handler for pings, called with the payload (owned bytes) instead of answering with a
-   * pong. `null` restores the default answer. An error of the handler closes the connection with
-   * 1011. An error after our close frame, or the error that ended the connection, does not change
-   * the close.
+   * pong. While its promise is pending, only the newest ping waits for the next call. `null`
+   * restores the default answer. An error of the handler closes the connection with 1011. An error
+   * after our close frame, or the error that ended the connection, does not change the close.
    *
    * @throws TypeError when `handler` is neither a function nor null.
    */
@@ -792,7 +793,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /**
    * Sets a handler for pongs, called with the payload (owned bytes) after {@link ping} was
-   * resolved. `null` removes it. An error of the handler closes the connection with 1011.
+   * resolved. While its promise is pending, only the newest pong waits. `null` removes it. An error of the handler closes the connection with 1011.
    *
    * @throws TypeError when `handler` is neither a function nor null.
    */

@@ -27,6 +27,7 @@ export type { InflateWaiter } from './deflate/inflate-budget.ts';
 export { deflateLimits } from './deflate/negotiate.ts';
 export { type Compression, DEFAULT_COMPRESSION } from './deflate/settings.ts';
 export { causeText, isError, printable } from './errors.ts';
+export { Fifo } from './fifo.ts';
 export { isThenable, onRejection } from './on-rejection.ts';
 export {
   connSettingNames,

@@ -33,19 +33,42 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
     if (typeof term === 'string') return;
     throw new TypeError(`joinMessages: expected a string, got ${kind(term)}`);
   }, joinMessages);
-  const pieces = join(conn, utf8(term));
+  const left = new AbortController();
+  const pieces = join(conn, utf8(term), left.signal);
   return {
     next: () => handled(pieces.next()),
-    return: () => pieces.return(undefined as never),
+    return() {
+      left.abort();
+      return pieces.return(undefined);
+    },
     [Symbol.asyncIterator]() {
       return this;
     },
   };
 }
 
-async function* join(conn: Conn, end: OwnedBytes): AsyncGenerator<OwnedBytes, never, undefined> {
-  for (;;) {
-    yield* await conn.nextReader();
-    if (end.length > 0) yield end.slice();
+/** @param left - Ends a pending `next`, whose message is for the next read. */
+async function* join(
+  conn: Conn,
+  end: Uint8Array,
+  left: AbortSignal,
+): AsyncGenerator<OwnedBytes, undefined, undefined> {
+  try {
+    for (;;) {
+      const reader = await conn.nextReader({ signal: left });
+      const pieces = reader[Symbol.asyncIterator]();
+      const leave = (): void => void pieces.return?.();
+      left.addEventListener('abort', leave);
+      try {
+        yield* pieces;
+      } finally {
+        left.removeEventListener('abort', leave);
+      }
+      if (left.aborted) return undefined;
+      if (end.length > 0) yield end.slice();
+    }
+  } catch (error) {
+    if (left.aborted) return undefined;
+    throw error;
   }
 }

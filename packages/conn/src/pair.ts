@@ -84,6 +84,8 @@ function agree(
 }
 
 const HIGH_WATER_MARK = 65_536;
+/** Deliveries to one end before the event loop has a turn. */
+const DELIVERIES_PER_TURN = 64;
 
 /**
  * Two transports that deliver to each other. Delivery is deferred as with a socket, never within
@@ -115,6 +117,7 @@ class MemoryTransport implements Transport {
   /** The runtime's timers when a delivery was scheduled: fake timers may have dropped it. */
   #scheduledBy: unknown;
   #writerWaits = false;
+  #deliveries = 0;
 
   constructor(platform: Platform, localAddr: string) {
     this.#platform = platform;
@@ -184,7 +187,9 @@ class MemoryTransport implements Transport {
   #schedule(): void {
     if (this.#scheduledBy === setTimeout || this.#sink === undefined) return;
     this.#scheduledBy = setTimeout;
-    this.#platform.defer(this.#deliver);
+    // In Node.js `defer` runs before timers and I/O. A few deliveries later they get their turn.
+    if (++this.#deliveries % DELIVERIES_PER_TURN === 0) this.#platform.yield(this.#deliver);
+    else this.#platform.defer(this.#deliver);
   }
 
   readonly #deliver = (): void => {

@@ -42,3 +42,4 @@ export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts
 export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
 export { Refusal, rejectedLater } from './time/refusal.ts';
 export { checkOptionNames, duration, kind, range } from './validate.ts';
+export { SurrogatePairs } from './write/surrogate-pairs.ts';

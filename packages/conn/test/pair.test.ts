@@ -1,4 +1,5 @@
-import { transportContract } from '@ws/tests';
+import { nodePlatform } from '@ws/node-io';
+import { retryUntilTimer, transportContract } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { connPair, transportPair } from '../src/pair.ts';
 import { portablePlatform } from '../src/platform/portable-platform.ts';
@@ -17,4 +18,15 @@ describe('connPair', () => {
   ])('rejects an unknown option of %s: %j', (owner, options) => {
     expect(() => connPair(options as never)).toThrow(new RegExp(`^${owner}: unknown option `));
   });
+});
+
+it('a pair on the platform of Node.js lets timers run between two messages', async () => {
+  const [client, server] = connPair({ platform: nodePlatform });
+  void server.receive((message) => void server.send(message));
+  const roundTrip = async (): Promise<void> => {
+    await client.send('x');
+    await client.readMessage();
+  };
+  await expect(retryUntilTimer(roundTrip)).resolves.toBeUndefined();
+  client.terminate();
 });

@@ -2,8 +2,10 @@ import { PingMessage } from '@ws/codec';
 import type { OwnedBytes } from '@ws/codec/parts';
 import type { BackpressureError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
+import { isThenable } from '../on-rejection.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { MessageDecoder } from '../read/message-decoder.ts';
+import { RESOLVED } from '../time/promises.ts';
 import type { Refusal } from '../time/refusal.ts';
 import type { SendQueue } from '../write/send-queue.ts';
 import { Pings } from './pings.ts';
@@ -37,6 +39,8 @@ export class ControlFrames {
   readonly #platform: Platform;
   readonly #maxPendingPings: number;
   #pings: Pings | undefined;
+  #pingRun: HandlerRun | undefined;
+  #pongRun: HandlerRun | undefined;
 
   constructor(owner: ControlFramesOwner, platform: Platform, maxPendingPings: number) {
     this.#owner = owner;
@@ -60,7 +64,8 @@ export class ControlFrames {
   callPingHandler({ bytes, start, end }: MessageDecoder): boolean {
     const handler = this.pingHandler;
     if (handler === undefined) return false;
-    this.#run('ping handler', () => handler(copyOf(bytes, start, end)));
+    this.#pingRun ??= new HandlerRun();
+    this.#call('ping handler', this.#pingRun, handler, copyOf(bytes, start, end));
     return true;
   }
 
@@ -68,7 +73,9 @@ export class ControlFrames {
   handlePong({ bytes, start, end }: MessageDecoder): void {
     this.#pings?.pong(bytes, start, end);
     const handler = this.pongHandler;
-    if (handler !== undefined) this.#run('pong handler', () => handler(copyOf(bytes, start, end)));
+    if (handler === undefined) return;
+    this.#pongRun ??= new HandlerRun();
+    this.#call('pong handler', this.#pongRun, handler, copyOf(bytes, start, end));
   }
 
   /**
@@ -100,9 +107,42 @@ export class ControlFrames {
     this.pings.end(error);
   }
 
-  #run(name: ControlHandlerName, call: () => void | PromiseLike<void>): void {
-    (async () => call())().catch((error: unknown) => {
-      this.#owner.controlHandlerFailed(error, name);
-    });
+  #call(
+    name: ControlHandlerName,
+    run: HandlerRun,
+    handler: PingPongHandler,
+    payload: OwnedBytes,
+  ): void {
+    if (run.busy) {
+      run.newest = { handler, payload };
+      return;
+    }
+    const failed = (error: unknown): void => this.#owner.controlHandlerFailed(error, name);
+    try {
+      const result: unknown = handler(payload);
+      if (!isThenable(result)) return;
+      run.busy = true;
+      const settled = Promise.resolve(result).then(undefined, failed);
+      void settled.then(() => this.#continue(name, run));
+    } catch (error) {
+      // In a microtask, as for a promise: the decoder is at work.
+      void RESOLVED.then(() => failed(error));
+    }
   }
+
+  #continue(name: ControlHandlerName, run: HandlerRun): void {
+    const { newest } = run;
+    run.busy = false;
+    run.newest = undefined;
+    if (newest !== undefined) this.#call(name, run, newest.handler, newest.payload);
+  }
+}
+
+/**
+ * The calls of one async handler. While its promise is pending, only the newest frame waits: the
+ * peer may send any number (RFC 6455, section 5.5.3, allows this for pings).
+ */
+class HandlerRun {
+  busy = false;
+  newest: { readonly handler: PingPongHandler; readonly payload: OwnedBytes } | undefined;
 }

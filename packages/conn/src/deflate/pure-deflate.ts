@@ -1,3 +1,4 @@
+import { Fifo } from '../fifo.ts';
 import type { DeflateJob, Deflater, DeflateSource } from '../platform/deflate-engine.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
 import { FixedDeflater, roomToDeflate } from './fixed-deflater.ts';
@@ -108,14 +109,14 @@ class LargeMessage {
  * messages together do not make a turn longer.
  */
 class LargeMessages {
-  readonly #waiting = new Set<LargeMessage>();
+  readonly #waiting = new Fifo<LargeMessage>();
   #scheduled = false;
 
   /** @returns Cancels the message. */
   add(message: LargeMessage): () => void {
     this.#schedule();
-    this.#waiting.add(message);
-    return () => this.#waiting.delete(message);
+    const entry = this.#waiting.add(message);
+    return () => void this.#waiting.remove(entry);
   }
 
   #schedule(): void {
@@ -126,11 +127,11 @@ class LargeMessages {
 
   readonly #run = (): void => {
     this.#scheduled = false;
-    const [first] = this.#waiting;
+    const first = this.#waiting.peek();
     if (first === undefined) return;
     const output = first.nextChunk();
-    if (output !== false) this.#waiting.delete(first);
-    if (this.#waiting.size > 0) this.#schedule();
+    if (output !== false) this.#waiting.shift();
+    if (this.#waiting.length > 0) this.#schedule();
     if (output !== false) first.done(output);
   };
 }

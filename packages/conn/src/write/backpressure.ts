@@ -137,9 +137,12 @@ export class WaitingWriters {
     if (this.#releaseError !== undefined) write.reject(this.#releaseError);
   }
 
-  /** Resolves a write whose bytes were released. No effect on a write that was rejected. */
-  resolveReference(write: Deferred<void>): void {
-    write.resolve();
+  /**
+   * Resolves a write whose bytes were released, with `next` if given. No effect on a write that was
+   * rejected.
+   */
+  resolveReference(write: Deferred<void>, next: Promise<void> | undefined): void {
+    write.resolve(next);
     if (this.#referenced?.delete(write) !== true || this.#referenced.size > 0) return;
     this.#referenced = undefined;
   }

@@ -8,6 +8,7 @@ import { handled, RESOLVED, rejected } from '../time/promises.ts';
 import { type Refusal, rejectedLater } from '../time/refusal.ts';
 import { DetachedBytes } from './copy-or-reference.ts';
 import { bytesOf, type MessageData, utf8 } from './payload.ts';
+import { SurrogatePairs } from './surrogate-pairs.ts';
 
 /** Sends the fragments of a writer. */
 export interface FragmentSink {
@@ -69,6 +70,9 @@ export class MessageWriter implements AsyncDisposable {
   /** The write buffer, leased from the first buffered byte until the message ends. */
   #slab: Slab | undefined;
   #fill = 0;
+  /** @internal Calls of {@link write}. */
+  calls = 0;
+  readonly #pairs = new SurrogatePairs();
   #sent = false;
   /** The last fragment was sent. */
   #complete = false;
@@ -103,7 +107,8 @@ export class MessageWriter implements AsyncDisposable {
   /**
    * Adds data to the message.
    *
-   * @param data - A string (encoded per call, lone surrogates become U+FFFD), an ArrayBuffer or any
+   * @param data - A string (lone surrogates become U+FFFD; a pair may be split over
+   *   two calls), an ArrayBuffer or any
    *   view. Do not change bytes until the promise settles; the bytes of a {@link BorrowedMessage}
    *   are protected. Empty data sends nothing.
    * @returns A promise that resolves when the data was taken and there is room for more. Calls may
@@ -116,6 +121,7 @@ export class MessageWriter implements AsyncDisposable {
    *   more than 125 bytes of a control frame.
    */
   write(data: MessageData): Promise<void> {
+    this.calls++;
     try {
       const waits = this.#pending !== undefined;
       // Text that is over the limit already with its units is not encoded.
@@ -155,11 +161,18 @@ export class MessageWriter implements AsyncDisposable {
     this.#over = new WriteClosedError();
     return this.#watch(
       this.#after(() => {
-        const sent = this.#flush(true);
-        if (this.#complete) this.#reportDone();
-        return sent;
+        if (this.#pairs.half === '') return this.#finish();
+        const half = utf8(this.#pairs.takeRest(), this.#platform);
+        const put = this.#put(half, 0, half.length);
+        return put === RESOLVED ? this.#finish() : put.then(() => this.#finish());
       }),
     );
+  }
+
+  #finish(): Promise<void> {
+    const sent = this.#flush(true);
+    if (this.#complete) this.#reportDone();
+    return sent;
   }
 
   /**
@@ -201,6 +214,11 @@ export class MessageWriter implements AsyncDisposable {
   /** Calls {@link close} if the writer is still open: for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#over === undefined ? this.close() : RESOLVED;
+  }
+
+  /** @internal Whether no call is pending. */
+  get idle(): boolean {
+    return this.#pending === undefined;
   }
 
   /** @internal Finishes the message after its pending calls, because a later `nextWriter` waits. */
@@ -260,8 +278,14 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   #bytesOf(data: MessageData): Uint8Array {
-    if (typeof data === 'string') return utf8(data, this.#platform);
-    return bytesOf(data, 'write');
+    if (typeof data === 'string') return utf8(this.#pairs.join(data), this.#platform);
+    const bytes = bytesOf(data, 'write');
+    if (this.#pairs.half === '' || bytes.length === 0) return bytes;
+    const half = utf8(this.#pairs.takeRest(), this.#platform);
+    const both = new Uint8Array(half.length + bytes.length);
+    both.set(half);
+    both.set(bytes, half.length);
+    return both;
   }
 
   /** Runs `step` after the earlier calls. */

@@ -93,6 +93,13 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   #waiting: WaitingWriters | undefined;
   #turnBytes = 0;
   #turnFrames = 0;
+  /** Referenced bytes that the transport has released within `write`, and their frames. */
+  #releasedBytes = 0;
+  #releasedFrames = 0;
+  /** {@link SendQueueOwner.bytesOut} after the last frame of a compressed message of several frames. */
+  #compressedEnd = 0;
+  /** Bytes that waiting calls with a signal are charged. */
+  charged = 0;
   /** Why no message is accepted any more. */
   #error: WebSocketError | typeof CLOSE_SENT | undefined;
   /** The error of writes after the close frame, once one was rejected. */
@@ -247,7 +254,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const before = behind ? undefined : this.batch;
     if (alone || (behind && length < REFERENCE_FROM)) {
       return rsv === 0
-        ? this.message(opcode, payload, 0, length, true)
+        ? this.#sendOwned(opcode, payload)
         : this.compressed(opcode, payload, 0, length, plain);
     }
     if (rsv !== 0) this.#turnBytes += plain * DEFLATE_COST;
@@ -260,6 +267,16 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     }
     const sent = this.#accepted(batch.size - (before === undefined ? 0 : before.size));
     if (this.#isObserved()) this.#observe(opcode, plain);
+    return sent;
+  }
+
+  /** Sends a whole message whose bytes never change: the promise does not wait for their release. */
+  #sendOwned(opcode: DataType, payload: Uint8Array): Promise<void> {
+    const { length } = payload;
+    const rejection = this.rejectionIfClosed();
+    if (rejection !== undefined) return rejection;
+    const sent = this.#accepted(this.encode(opcode, true, 0, payload, 0, length, ignoreRelease));
+    if (this.#isObserved()) this.#observe(opcode, length);
     return sent;
   }
 
@@ -310,6 +327,11 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     return this.#paced(this.encode(opcode, fin, rsv, copyOf(bytes, start, end), 0, end - start));
   }
 
+  /** The fragments that were accepted so far belong to a compressed message of several frames. */
+  markCompressed(): void {
+    this.#compressedEnd = this.owner.bytesOut;
+  }
+
   /** Counts a message of `bytes` whose last fragment was accepted. */
   complete(type: number, bytes: number): void {
     this.owner.messagesOut++;
@@ -337,10 +359,11 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
       isReleased = true;
       lease?.release();
       waiting.released(written);
+      this.#countRelease(end - start);
       // A failing transport releases all bytes, then reports its end. When this microtask runs, the
       // write is already rejected.
       void RESOLVED.then(() => {
-        waiting.resolveReference(written);
+        waiting.resolveReference(written, this.#afterReleases());
         this.#renewBudget();
       });
     };
@@ -349,6 +372,18 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     waiting.reference(written);
     void this.#accepted(encoded);
     return written.promise;
+  }
+
+  /** A transport that releases bytes within `write` waits for no I/O, and a loop would starve it. */
+  #countRelease(bytes: number): void {
+    this.#releasedBytes = this.writing ? this.#releasedBytes + bytes : 0;
+    this.#releasedFrames = this.writing ? this.#releasedFrames + 1 : 0;
+  }
+
+  /** What a write waits for after its bytes were released: the next turn, when this one is full. */
+  #afterReleases(): Promise<void> | undefined {
+    if (!isTurnFull(this.#releasedBytes, this.#releasedFrames)) return undefined;
+    return this.#waitingWriters().forNextTurn(this.owner.shared.platform, this);
   }
 
   #accepted(encoded: number): Promise<void> {
@@ -377,16 +412,28 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     return this.#waiting;
   }
 
-  /** Allows writers as much as a new turn does. */
+  /** A new turn of the event loop has begun. */
   resetBudget(): void {
+    this.#resetTurn();
+    this.#releasedBytes = 0;
+    this.#releasedFrames = 0;
+  }
+
+  /** Allows writers as much as a new turn does. */
+  #resetTurn(): void {
     this.#turnBytes = 0;
     this.#turnFrames = 0;
+  }
+
+  /** Whether this turn has written enough. */
+  get turnFull(): boolean {
+    return isTurnFull(this.#turnBytes, this.#turnFrames);
   }
 
   /** Resets the budget of the turn when all earlier frames are sent and no writer waits. */
   #renewBudget(): void {
     const idle = !this.unsent && !this.#blocked;
-    if (idle && (this.#waiting === undefined || this.#waiting.empty)) this.resetBudget();
+    if (idle && (this.#waiting === undefined || this.#waiting.empty)) this.#resetTurn();
   }
 
   /** Reports that a message which has waited cannot be sent. */
@@ -410,7 +457,8 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (this.#hasRoom(text === undefined ? size : size * 3, waitingBytes)) return undefined;
     const { owner } = this;
     const { settings } = owner.shared;
-    const error = overLimit(settings, this.bufferedAmount + waitingBytes, size, text);
+    const buffered = this.bufferedAmount + waitingBytes + this.charged;
+    const error = overLimit(settings, buffered, size, text);
     return error === undefined ? undefined : owner.refuseMessage(error);
   }
 
@@ -421,10 +469,10 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
 
   #hasRoom(size: number, waitingBytes: number): boolean {
     const { settings } = this.owner.shared;
-    const unsent = waitingBytes + this.unsentBytes;
+    const unsent = waitingBytes + this.charged + this.unsentBytes;
     if (!this.#blocked && size + unsent <= settings.maxBufferedAmount) return true;
     this.#write();
-    return hasRoom(settings, this.bufferedAmount + waitingBytes, size);
+    return hasRoom(settings, this.bufferedAmount + waitingBytes + this.charged, size);
   }
 
   /** A rejected promise when no message is accepted any more. */
@@ -499,7 +547,9 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (!this.open) {
       return own ? RESOLVED : rejectedLater(this.owner.shared.platform, this.error);
     }
-    if (this.#blocked) return this.#enqueueControl(opcode, bytes, start, end, own);
+    // Heartbeat pings do not go between the frames of a compressed message: see `holdsHeartbeat`.
+    const follows = own && opcode === PingMessage && this.#holdsCompressed();
+    if (this.#blocked && !follows) return this.#enqueueControl(opcode, bytes, start, end, own);
     try {
       this.#count(opcode, this.encode(opcode, true, 0, bytes, start, end));
     } catch (error) {
@@ -511,6 +561,11 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     else this.owner.flushAtEndOfTurn();
     if (own || !isTurnFull(this.#turnBytes, ++this.#turnFrames)) return RESOLVED;
     return this.#waitingWriters().forNextTurn(this.owner.shared.platform, this);
+  }
+
+  /** Whether frames of a compressed message of several frames are unsent. */
+  #holdsCompressed(): boolean {
+    return this.#compressedEnd > this.owner.bytesOut - this.unsentBytes;
   }
 
   #enqueueControl(
@@ -564,7 +619,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
    * so the budget of the turn restarts.
    */
   flush(): void {
-    this.resetBudget();
+    this.#resetTurn();
     this.#write();
   }
 
@@ -725,6 +780,8 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     this.#flushedWhenBlocked = this.bytesFlushed;
   }
 }
+
+function ignoreRelease(): void {}
 
 /** The error of a transport whose `write` returned neither true nor false. */
 function badResult(result: unknown): TypeError {

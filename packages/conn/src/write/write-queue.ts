@@ -1,8 +1,10 @@
+import { Fifo, type FifoEntry } from '../fifo.ts';
 import { Deferred, handled } from '../time/promises.ts';
 
 interface Waiting {
   /** Bytes of the write. */
   readonly size: number;
+  readonly promise: Promise<unknown>;
   /** Begins the write, because it is now the first in the queue. */
   start(): void;
   /** Rejects the write before it has begun. */
@@ -16,8 +18,8 @@ interface Waiting {
 export class WriteQueue {
   /** Bytes of all waiting writes. */
   bytes = 0;
-  /** By the promise of the write, in the order of the calls. */
-  readonly #waiting = new Map<Promise<unknown>, Waiting>();
+  readonly #waiting = new Fifo<Waiting>();
+  readonly #byPromise = new Map<Promise<unknown>, FifoEntry<Waiting>>();
   readonly #startFailed: (error: unknown) => void;
 
   /** @param startFailed - Called when a write fails as it begins; its promise rejects too. */
@@ -26,11 +28,16 @@ export class WriteQueue {
   }
 
   get length(): number {
-    return this.#waiting.size;
+    return this.#waiting.length;
   }
 
   get empty(): boolean {
-    return this.#waiting.size === 0;
+    return this.#waiting.length === 0;
+  }
+
+  /** The promise of the first write: it changes when that write begins. */
+  get first(): Promise<unknown> | undefined {
+    return this.#waiting.peek()?.promise;
   }
 
   /**
@@ -39,9 +46,11 @@ export class WriteQueue {
    */
   enqueue<T>(size: number, start: () => T | PromiseLike<T>, drop?: () => void): Promise<T> {
     const started = new Deferred<T>();
+    const { promise } = started;
     this.bytes += size;
-    this.#waiting.set(started.promise, {
+    const entry = this.#waiting.add({
       size,
+      promise,
       start: () => {
         try {
           started.resolve(start());
@@ -55,24 +64,24 @@ export class WriteQueue {
         started.reject(error);
       },
     });
-    return handled(started.promise);
+    this.#byPromise.set(promise, entry);
+    return handled(promise);
   }
 
   /** Starts the first write. */
   advance(): void {
-    for (const [promise, next] of this.#waiting) {
-      this.#waiting.delete(promise);
-      this.bytes -= next.size;
-      next.start();
-      return;
-    }
+    const next = this.#waiting.shift();
+    if (next === undefined) return;
+    this.#byPromise.delete(next.promise);
+    this.bytes -= next.size;
+    next.start();
   }
 
   rejectAll(error: unknown): void {
-    const waiting = [...this.#waiting.values()];
+    const { length } = this;
     this.bytes = 0;
-    this.#waiting.clear();
-    for (const one of waiting) one.reject(error);
+    this.#byPromise.clear();
+    for (let i = 0; i < length; i++) this.#waiting.shift()?.reject(error);
   }
 
   /**
@@ -80,10 +89,11 @@ export class WriteQueue {
    * write has begun.
    */
   cancel(promise: Promise<unknown>, reason: unknown): void {
-    const one = this.#waiting.get(promise);
-    if (one === undefined) return;
-    this.#waiting.delete(promise);
-    this.bytes -= one.size;
-    one.reject(reason);
+    const entry = this.#byPromise.get(promise);
+    if (entry === undefined) return;
+    this.#byPromise.delete(promise);
+    this.#waiting.remove(entry);
+    this.bytes -= entry.value.size;
+    entry.value.reject(reason);
   }
 }

@@ -2,12 +2,15 @@ import { ContinuationFrame, type WebSocketError } from '@ws/codec';
 import { isControl, utf8Length } from '@ws/codec/internal';
 import { type Compressor, StreamCompressor } from '../deflate/compressor.ts';
 import { SCRATCH } from '../deflate/engine-pool.ts';
+import { TimeoutError } from '../errors.ts';
 import type { DataType } from '../message.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
-import type { Refusal } from '../time/refusal.ts';
+import { Refusal } from '../time/refusal.ts';
+import { timersOf } from '../time/timers.ts';
 import { BackgroundDeflate } from './background-deflate.ts';
 import { WRITE_COST } from './backpressure.ts';
 import { DetachedBytes, owned, type RetainedBytes, retain } from './copy-or-reference.ts';
+import { IdleWriterAlarm } from './idle-writer-alarm.ts';
 import { type FragmentSink, MessageWriter } from './message-writer.ts';
 import { utf8 } from './payload.ts';
 import type { PreparedMessage } from './prepared-message.ts';
@@ -18,6 +21,8 @@ import { WriteQueue } from './write-queue.ts';
 export interface WriteSideOwner extends SendQueueOwner {
   /** Present when permessage-deflate was agreed on. */
   readonly deflate: { readonly compressor: Compressor } | undefined;
+  /** Reports an error that has no other trace. */
+  report(error: unknown, where: string): void;
   /** Sends a control frame; a close frame starts the closing handshake. */
   control(type: number, payload: Uint8Array): Promise<void>;
   /** The last frame of a compressed message of several frames was accepted. */
@@ -48,6 +53,9 @@ export class WriteSide implements FragmentSink {
   /** The close frame is about to be sent: messages are no longer compressed. */
   #flushing = false;
   #queue: WriteQueue | undefined;
+  /** Whether the queue is being sent, in this turn or in later ones. */
+  #advancing = false;
+  #idleAlarm: IdleWriterAlarm | undefined;
   /** Waiting calls of `nextWriter` without `queue`. Each of them finishes the writers before it. */
   #skipQueue = 0;
 
@@ -62,15 +70,26 @@ export class WriteSide implements FragmentSink {
     return this.#owner.shared.nextKey !== undefined;
   }
 
-  /** Whether the next message must wait for an earlier one. */
+  /** Whether an earlier message is under way. */
   #isBusy(): boolean {
     return this.#writer !== undefined || this.#background !== undefined;
+  }
+
+  /**
+   * Whether a message must wait for earlier ones. While the queue is sent, a new message joins it:
+   * an observer may write, and the rest may be sent in a later turn.
+   */
+  #mustWait(preaccepted: boolean): boolean {
+    return this.#isBusy() || (this.#advancing && !preaccepted);
   }
 
   /** Whether a new write side could replace this one: no write is open or waits. */
   get droppable(): boolean {
     const open =
-      this.#isBusy() || this.#stream !== undefined || this.#flushing || this.waitingBytes > 0;
+      this.#mustWait(false) ||
+      this.#stream !== undefined ||
+      this.#flushing ||
+      this.waitingBytes > 0;
     const queued = this.#queue?.empty === false || this.#skipQueue > 0;
     return !open && !queued && this.sendQueue.droppable;
   }
@@ -99,6 +118,17 @@ export class WriteSide implements FragmentSink {
     if (queue === undefined && this.heldWrites === 0) return this.waitingBytes;
     const writes = this.heldWrites + (queue === undefined ? 0 : queue.length);
     return this.waitingBytes + writes * WRITE_COST;
+  }
+
+  /** Charges a write that waits and whose caller watches a signal, until `written` settles. */
+  charge(written: Promise<void>): void {
+    if (written instanceof Refusal) return;
+    const { sendQueue } = this;
+    sendQueue.charged += WRITE_COST;
+    const free = (): void => {
+      sendQueue.charged -= WRITE_COST;
+    };
+    written.then(free, free);
   }
 
   rejectionIfClosed(): Refusal | undefined {
@@ -132,7 +162,7 @@ export class WriteSide implements FragmentSink {
     preaccepted = false,
   ): Promise<void> {
     const { sendQueue } = this;
-    if (this.#isBusy()) {
+    if (this.#mustWait(preaccepted)) {
       const rejection = sendQueue.rejectionFor(text.length, text, this.#waitingCost());
       if (rejection !== undefined) return rejection;
       return this.#enqueue(utf8Length(text), () => this.text(type, text, compress, true));
@@ -168,7 +198,7 @@ export class WriteSide implements FragmentSink {
     const { sendQueue } = this;
     const size = end - start;
     const preaccepted = retained !== undefined;
-    if (this.#isBusy()) return this.#enqueueMessage(type, bytes, start, end, compress);
+    if (this.#mustWait(preaccepted)) return this.#enqueueMessage(type, bytes, start, end, compress);
     if (!this.#compresses(size, compress))
       return sendQueue.message(type, bytes, start, end, preaccepted);
     // An engine would read beyond a detached or shrunk buffer and crash the process.
@@ -214,7 +244,8 @@ export class WriteSide implements FragmentSink {
       ? sendQueue.rejectionIfClosed()
       : sendQueue.rejectionFor(length, undefined, this.#waitingCost());
     if (rejection !== undefined) return rejection;
-    if (this.#isBusy()) return this.#enqueue(length, () => this.prepared(message, true));
+    if (this.#mustWait(preaccepted))
+      return this.#enqueue(length, () => this.prepared(message, true));
     if (compressor === undefined || !this.#compresses(length, undefined)) {
       return sendQueue.sendShared(type, bytes, 0, length);
     }
@@ -232,7 +263,9 @@ export class WriteSide implements FragmentSink {
 
   /** See {@link SendQueue.sendRun}. */
   sendRun(messages: readonly PreparedMessage[]): boolean {
-    return this.#compressor === undefined && !this.#isBusy() && this.sendQueue.sendRun(messages);
+    return (
+      this.#compressor === undefined && !this.#mustWait(false) && this.sendQueue.sendRun(messages)
+    );
   }
 
   #compresses(size: number, compress: boolean | undefined): boolean {
@@ -313,7 +346,7 @@ export class WriteSide implements FragmentSink {
       return writer;
     };
     const before = this.#writer;
-    if (!this.#isBusy()) return Promise.resolve(open());
+    if (!this.#mustWait(false)) return Promise.resolve(open());
     const tooMany = this.rejectionFor(0);
     if (tooMany !== undefined) return tooMany;
     if (queue) return this.#enqueue(0, openInTurn);
@@ -340,7 +373,7 @@ export class WriteSide implements FragmentSink {
    * Undefined when it has room now. Rejects at the end.
    */
   untilWritable(): Promise<void> | undefined {
-    return this.#isBusy() ? this.#enqueue(0, () => {}) : this.sendQueue.untilDrained();
+    return this.#mustWait(false) ? this.#enqueue(0, () => {}) : this.sendQueue.untilDrained();
   }
 
   /** Whether messages wait for a compressor and for nothing else, and `size` more bytes may wait. */
@@ -379,7 +412,9 @@ export class WriteSide implements FragmentSink {
     try {
       const size = stream.fragment(bytes, start, end, fin);
       if (fin) this.#endStream();
-      return this.sendQueue.fragment(opcode, fin, stream.output, 0, size, end - start, rsv);
+      const sent = this.sendQueue.fragment(opcode, fin, stream.output, 0, size, end - start, rsv);
+      this.sendQueue.markCompressed();
+      return sent;
     } catch (error) {
       this.#compressor!.forget();
       throw error;
@@ -410,11 +445,30 @@ export class WriteSide implements FragmentSink {
     this.#writer = undefined;
     this.#endStream();
     if (this.#compressor !== undefined) this.#owner.compressedStreamEnded();
+    this.#idleAlarm?.stop();
     this.#advance();
+    this.#idleAlarm?.start();
   }
 
+  /** Sends the waiting messages: as many as fit in this turn, and the rest in later turns. */
   #advance(): void {
-    while (!this.#isBusy() && this.#queue?.empty === false) this.#queue.advance();
+    const queue = this.#queue;
+    if (queue === undefined || this.#advancing) return;
+    this.#advancing = true;
+    while (!this.#isBusy() && !queue.empty) {
+      if (!this.#flushing && this.sendQueue.turnFull) {
+        this.#owner.shared.platform.yield(() => this.#continue());
+        return;
+      }
+      queue.advance();
+    }
+    this.#advancing = false;
+  }
+
+  #continue(): void {
+    this.sendQueue.resetBudget();
+    this.#advancing = false;
+    this.#advance();
   }
 
   /**
@@ -426,6 +480,8 @@ export class WriteSide implements FragmentSink {
     const background = this.#background;
     this.#background = undefined;
     background?.sendPlain();
+    // Also when the rest of the queue waits for a later turn.
+    this.#advancing = false;
     this.#advance();
   }
 
@@ -446,6 +502,7 @@ export class WriteSide implements FragmentSink {
     writer?.fail(this.error!);
     background?.drop(this.error!);
     this.#endStream();
+    this.#idleAlarm?.stop();
     this.#queue?.rejectAll(this.error!);
   }
 
@@ -460,7 +517,24 @@ export class WriteSide implements FragmentSink {
       return begun;
     };
     const queued = this.#queue.enqueue(size, begin, drop);
+    if (this.#writer !== undefined) this.#watchWriter();
     return queued;
+  }
+
+  #watchWriter(): void {
+    this.#idleAlarm ??= new IdleWriterAlarm(
+      timersOf(this.#owner.shared.platform),
+      () => {
+        const message = this.#queue?.first;
+        if (this.#writer === undefined || message === undefined) return undefined;
+        return { writer: this.#writer, message };
+      },
+      (ms) => {
+        const text = `a message has waited ${ms} ms for an idle MessageWriter; close() the writer`;
+        this.#owner.report(new TimeoutError(text), 'nextWriter');
+      },
+    );
+    this.#idleAlarm.start();
   }
 }
 

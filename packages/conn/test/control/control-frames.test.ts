@@ -383,3 +383,53 @@ describe('the round trip', () => {
     expect(conn.stats.rtt).toBeNaN();
   });
 });
+
+describe.each([
+  ['ping', 9, 'setPingHandler'],
+  ['pong', 10, 'setPongHandler'],
+] as const)('an async %s handler', (_, opcode, set) => {
+  it('is called with the newest frame when it has settled: nothing else waits', async () => {
+    const { conn, platform, feed, frame } = wired('server');
+    void conn.discardReads();
+    const seen: string[] = [];
+    let settle!: () => void;
+    conn[set]((payload) => {
+      seen.push(Buffer.from(payload).toString());
+      return new Promise<void>((resolve) => {
+        settle = resolve;
+      });
+    });
+    await platform.settle();
+    for (let i = 0; i < 1_000; i++) feed(frame(opcode, `${i}`));
+    await platform.settle();
+    expect(seen).toEqual(['0']);
+    settle();
+    await platform.settle();
+    expect(seen).toEqual(['0', '999']);
+    settle();
+    await platform.settle();
+    feed(frame(opcode, 'later'));
+    await platform.settle();
+    expect(seen).toEqual(['0', '999', 'later']);
+    conn.terminate();
+  });
+
+  it('that rejects closes the connection, and gets no frame that waited', async () => {
+    const { conn, platform, feed, frame, sent } = wired('server', { report: () => {} });
+    void conn.discardReads();
+    conn[set](() => Promise.reject(new Error('no')));
+    feed(frame(opcode, 'a'), frame(opcode, 'b'));
+    await platform.settle();
+    expect(sent()).toEqual(['close 1011']);
+  });
+
+  it('that returns nothing is called for each frame', async () => {
+    const { conn, platform, feed, frame } = wired('server');
+    void conn.discardReads();
+    let calls = 0;
+    conn[set](() => void calls++);
+    feed(...Array.from({ length: 100 }, () => frame(opcode, 'x')));
+    await platform.settle();
+    expect(calls).toBe(100);
+  });
+});

@@ -1,7 +1,14 @@
-import { FakePlatform, naiveEncode, TestTransport } from '@ws/tests';
+import { randomBytes } from 'node:crypto';
+import { FakePlatform, inWords, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Pings } from '../../src/control/pings.ts';
-import { BackpressureError, Conn, PongMessage } from '../../src/index.ts';
+import {
+  BackpressureError,
+  BinaryMessage,
+  Conn,
+  PongMessage,
+  pureDeflate,
+} from '../../src/index.ts';
 import { Deferred } from '../../src/time/promises.ts';
 import { rejectedLater } from '../../src/time/refusal.ts';
 import { identityPlatform, NO_TAKEOVER } from '../deflate/inflating-platform.ts';
@@ -251,5 +258,50 @@ describe('a ping of a compressed connection', () => {
     await platform.settle();
     await expect(answer).rejects.toMatchObject({ message: 'websocket: reset' });
     expect((await conn.readMessage()).data).toHaveLength(500);
+  });
+});
+
+/** Takes one write at a time. */
+class SlowTransport extends TestTransport {
+  override write(chunk: Uint8Array, release?: () => void): boolean {
+    this.block();
+    return super.write(chunk, release);
+  }
+}
+
+describe('a ping of the heartbeat', () => {
+  it('waits for the last frame of a compressed message, also on a slow transport', async () => {
+    const platform = Object.assign(new FakePlatform(), { deflate: pureDeflate });
+    const transport = new SlowTransport({ highWaterMark: 0 });
+    const conn = new Conn(transport, {
+      role: 'server',
+      platform,
+      deflate: NO_TAKEOVER,
+      compression: 'shared',
+      heartbeat: { interval: 40, timeout: 5_000 },
+    });
+    await platform.settle();
+    void conn.send('in the way');
+    await platform.settle();
+    const writer = await conn.nextWriter(BinaryMessage, { compress: true });
+    for (let i = 0; i < 40; i++) void writer.write(randomBytes(5_000));
+    void writer.close();
+    transport.drain();
+    await platform.settle();
+    await platform.advance(90);
+    for (let i = 0; i < 100; i++) {
+      transport.drain();
+      await platform.settle();
+    }
+    const words = naiveDecode(transport.sent, 'client', { allowedRsv: 0x40 }).frames.map(inWords);
+    const kinds = words.map((frame) => frame.split(/[. ]/)[0]);
+    expect(kinds).toEqual([
+      'text',
+      'binary',
+      ...Array.from({ length: kinds.length - 3 }, () => kinds[2]),
+      'ping',
+    ]);
+    expect(kinds.length).toBeGreaterThan(6);
+    conn.terminate();
   });
 });

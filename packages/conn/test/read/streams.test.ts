@@ -627,3 +627,34 @@ describe('joinMessages', () => {
     expect(Buffer.concat(all).toString()).toBe('one\n\ntwo!\n');
   });
 });
+
+describe('return() of joinMessages while next() is pending', () => {
+  it('ends that next, and the next read gets the message', async () => {
+    const [client, server] = connPair();
+    const pieces = joinMessages(server, '\n');
+    const pending = pieces.next();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(await pieces.return!()).toEqual({ done: true, value: undefined });
+    expect(await pending).toEqual({ done: true, value: undefined });
+    await client.send('for the next read');
+    expect((await server.readMessage()).text()).toBe('for the next read');
+    expect(await pieces.next()).toEqual({ done: true, value: undefined });
+    client.terminate();
+  });
+
+  it('drops the rest of a message that has begun', async () => {
+    const [client, server] = connPair();
+    const writer = await client.nextWriter(TextMessage);
+    await writer.write('x'.repeat(5_000));
+    const pieces = joinMessages(server);
+    expect((await pieces.next()).value).toHaveLength(4_096);
+    const pending = pieces.next();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(await pieces.return!()).toEqual({ done: true, value: undefined });
+    expect(await pending).toEqual({ done: true, value: undefined });
+    await writer.close();
+    await client.send('next');
+    expect((await server.readMessage()).text()).toBe('next');
+    client.terminate();
+  });
+});

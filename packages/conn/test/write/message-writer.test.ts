@@ -1,7 +1,13 @@
 import { type SlabSource, sharedSlabPool } from '@ws/codec';
 import { FakePlatform, naiveDecode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { BinaryMessage, PingMessage, TextMessage, WriteClosedError } from '../../src/index.ts';
+import {
+  BinaryMessage,
+  connPair,
+  PingMessage,
+  TextMessage,
+  WriteClosedError,
+} from '../../src/index.ts';
 import { Deferred, RESOLVED } from '../../src/time/promises.ts';
 import { rejectedLater } from '../../src/time/refusal.ts';
 import { type FragmentSink, MessageWriter } from '../../src/write/message-writer.ts';
@@ -531,5 +537,63 @@ describe('overlapping calls of a MessageWriter', () => {
     room.resolve();
     await platform.settle();
     expect(written).toBe(true);
+  });
+});
+
+describe('a surrogate pair that is split over two writes', () => {
+  const text = async (write: (writer: MessageWriter) => Promise<unknown>): Promise<string> => {
+    const [client, server] = connPair();
+    const writer = await client.nextWriter(TextMessage);
+    await write(writer);
+    const message = await server.readMessage();
+    client.terminate();
+    return message.text();
+  };
+
+  it.each<[string, string, (string | Uint8Array)[]]>([
+    ['is joined', '😀', ['\ud83d', '\ude00']],
+    ['is joined behind and before other text', 'a😀b', ['a\ud83d', '', '\ude00b']],
+    ['is joined over three pairs', '😀😀', ['\ud83d', '\ude00\ud83d', '\ude00']],
+    ['stays alone at the end', 'a\ufffd', ['a\ud83d']],
+    ['stays alone before other text', '\ufffdb', ['\ud83d', 'b']],
+    ['stays alone before another half', '\ufffd😀', ['\ud83d', '\ud83d', '\ude00']],
+    ['stays alone before bytes', '\ufffdbc', ['\ud83d', Buffer.from('b'), 'c']],
+    ['stays alone at the start', '\ufffdb', ['\ude00b']],
+  ])('%s: %s', async (_, expected, parts) => {
+    const written = await text(async (writer) => {
+      for (const part of parts) void writer.write(part);
+      await writer.close();
+    });
+    expect(written).toBe(expected);
+    const streamed = await text(async (writer) => {
+      const stream = writer.writable().getWriter();
+      for (const part of parts) await stream.write(part);
+      await stream.close();
+    });
+    expect(streamed).toBe(expected);
+  });
+
+  it('is joined at the border of two fragments', async () => {
+    const written = await text(async (writer) => {
+      await writer.write(`${'x'.repeat(4_095)}\ud83d`);
+      await writer.write('\ude00');
+      await writer.close();
+    });
+    expect(written).toBe(`${'x'.repeat(4_095)}😀`);
+    const alone = await text(async (writer) => {
+      await writer.write(`${'x'.repeat(4_095)}\ud83d`);
+      await writer.close();
+    });
+    expect(alone).toBe(`${'x'.repeat(4_095)}\ufffd`);
+  });
+
+  it('keeps its half after a TypeError', async () => {
+    const written = await text(async (writer) => {
+      await writer.write('\ud83d');
+      await writer.write({} as never).catch(() => {});
+      await writer.write('\ude00');
+      await writer.close();
+    });
+    expect(written).toBe('😀');
   });
 });

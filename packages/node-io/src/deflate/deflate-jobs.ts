@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { constants, deflateRaw } from 'node:zlib';
 import type { DeflateJob } from '@ws/conn';
+import { Fifo } from '@ws/conn/internal';
 import { deflateSettings, TAIL } from './settings.ts';
 
 /** Largest piece of output, in bytes. zlib takes a turn of the event loop for each piece. */
@@ -30,7 +31,7 @@ export type Compress = (
 export class DeflateJobs {
   readonly #compress: Compress;
   readonly #most: number;
-  readonly #waiting = new Set<Entry>();
+  readonly #waiting = new Fifo<Entry>();
   #running = 0;
 
   constructor(
@@ -49,18 +50,18 @@ export class DeflateJobs {
       job,
       done,
     };
-    this.#waiting.add(entry);
+    const waiting = this.#waiting.add(entry);
     this.#startWaiting();
     return () => {
       entry.done = undefined;
-      this.#waiting.delete(entry);
+      this.#waiting.remove(waiting);
     };
   }
 
   #startWaiting(): void {
-    for (const entry of this.#waiting) {
-      if (this.#running === this.#most) return;
-      this.#waiting.delete(entry);
+    while (this.#running < this.#most) {
+      const entry = this.#waiting.shift();
+      if (entry === undefined) return;
       this.#running++;
       this.#start(entry);
     }
