@@ -137,7 +137,7 @@ const TRICKS = pairs({
     ['http://good:8080', 'http://good@evil', 'http://evil/good', 'http://evil#good'],
     ['http://evil?good', 'http://evil\\@good', 'http://evil,http://good', 'http://good%00.evil'],
     ['http://good:evil', 'http://good:99999', 'http://', 'good', 'http:good'],
-    ['javascript:alert(1)', 'file://good', 'x-evil://good', 'ws://good'],
+    ['javascript:alert(1)', 'file://good', 'x-evil://good', 'ws://good.evil'],
   ].flat(),
   'good:8080': ['http://good'],
   'good:80': ['https://good'],
