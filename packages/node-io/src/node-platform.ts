@@ -5,6 +5,7 @@ import { TurnQueue } from '@ws/conn/internal';
 import { debug } from './debug.ts';
 import { nodeDeflate } from './deflate/zlib-deflate.ts';
 import { diagnostics } from './diagnostics.ts';
+import { warnOfOldNode } from './node-version.ts';
 
 // Crossovers between two ways, in ns per call with Node 20 and random text.
 
@@ -23,6 +24,9 @@ const TRANSCODE_TEXT_FROM = 3000;
 
 /** The major version; Bun and Deno name the one that they are like. */
 const NODE = Number.parseInt(process.versions.node, 10);
+
+warnOfOldNode(process.versions.node, (text) => process.emitWarning(text));
+
 // From these versions on, Buffer is as fast for long text as the detours below, and makes less
 // garbage (16 KiB of mixed scripts decoded: 44.9 and 8.3 µs with Node 20, 6.8 and 8.2 with Node 26).
 // A Node without ICU has no `transcode`.

@@ -28,6 +28,8 @@ const END_ERRORS = [
 /** Time in ms to wait for the end of a connection whose handler has failed. */
 const END_WAIT_MS = 100;
 
+let reportedNothing = false;
+
 /** Reports the errors of the application's own functions to the option `report`. */
 export class ErrorReporter {
   readonly #report: ServerReport<AppRequest> | undefined;
@@ -86,6 +88,19 @@ export class ErrorReporter {
    */
   overdue(names: readonly string[], timeout: number, request: AppRequest): void {
     for (const where of names) this.failed(overdueError(where, timeout), { where, request });
+  }
+
+  /**
+   * Reports, once in a process, that `authenticate` has returned undefined. Each client gets 401 then,
+   * and a forgotten `return` looks like wrong credentials.
+   */
+  nothingReturned(request: AppRequest, route: string | undefined): void {
+    if (reportedNothing) return;
+    reportedNothing = true;
+    const error = new TypeError(
+      'authenticate returned undefined, which refuses with 401; return true to admit without data, false to refuse (reported once)',
+    );
+    this.failed(error, { where: 'authenticate', request, route });
   }
 
   /** Reports an error of a function whose caller continues. Never throws. */

@@ -25,6 +25,11 @@ export class PendingWork {
   opened = 0;
   /** Handlers whose promise has not settled. */
   handlers = 0;
+  /**
+   * Whether requests that are refused during a close hold it. On a server of the user, which stays
+   * open, clients that retry would hold it until its timeout.
+   */
+  refusalsHoldClose = true;
   /** HTTP responses that are not sent yet. `serve` sets it. */
   pendingResponses: () => number = () => 0;
   /** Sockets with an unanswered request, or with a refusal that the client is still reading. */
@@ -56,6 +61,8 @@ export class PendingWork {
    * {@link openConn}, {@link leaveSocket} or the close of its socket.
    */
   beginRequest(socket: Duplex): void {
+    // A request that comes during a close is always refused.
+    if (this.isClosing && !this.refusalsHoldClose) return;
     // The application has waited, and its client has left: 'close' will not be emitted again.
     if (socket.closed) return;
     this.#sockets.add(socket);

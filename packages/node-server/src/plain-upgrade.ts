@@ -8,6 +8,9 @@ import { currentResponse, ignore } from './http-socket.ts';
 /** Fields of an upgrade to another protocol (RFC 7540, section 3.2.1), in lower case. */
 const UPGRADE_FIELDS: ReadonlySet<string> = new Set(['upgrade', 'http2-settings']);
 
+/** The requests that were given back: several listeners of ours may get one. */
+const givenBack = new WeakSet<IncomingMessage>();
+
 type Parse = (this: Server, socket: Duplex) => void;
 
 /**
@@ -23,6 +26,7 @@ export function giveBackPlainRequest(
   socket: Duplex,
   head: Uint8Array,
 ): boolean {
+  if (givenBack.has(req)) return true;
   const { server } = req.socket as { server?: Server };
   const parse = server && parserOf(server);
   if (parse === undefined || server!.listenerCount('request') === 0) return false;
@@ -34,6 +38,7 @@ export function giveBackPlainRequest(
     // The rules refuse it.
     return false;
   }
+  givenBack.add(req);
   // The new parser queues no response after one of the old parser.
   const earlier = currentResponse(socket);
   if (earlier === undefined) parseAgain(server!, parse, req, socket, head);

@@ -19,6 +19,7 @@ import type { UpgradeListener } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
 import { isTaken } from './handshake.ts';
 import { listenOn, makeServer, urlOf } from './http-server.ts';
+import { isLastLeaving, noteLeaving } from './leaving-listeners.ts';
 import { SocketLimits } from './limits.ts';
 import { type AuthOf, pickUpgraderOptions } from './options.ts';
 import {
@@ -91,9 +92,6 @@ export async function serve<Result = undefined, Pattern extends string = string>
 /** HTTP servers whose upgrades are all answered, so that no other listener gets one. */
 const answering = new WeakSet<HttpServer | HttpsServer>();
 
-/** The listeners for 'upgrade' of servers with `unmatched: 'leave'`. */
-const leaving = new WeakSet<object>();
-
 /** An Upgrader and its HTTP server. */
 class HttpWsServer<Result, Pattern extends string> implements WsServer<AuthOf<Result>> {
   readonly http: HttpServer | HttpsServer;
@@ -147,6 +145,7 @@ class HttpWsServer<Result, Pattern extends string> implements WsServer<AuthOf<Re
       const { work } = acceptor;
       const plain = new PlainRequests(request ?? this.#answer426, () => work.progress(), refused);
       work.pendingResponses = () => plain.pending;
+      work.refusalsHoldClose = true;
       this.#plain = plain;
       this.#onRequest = plain.onRequest;
     } else {
@@ -157,22 +156,20 @@ class HttpWsServer<Result, Pattern extends string> implements WsServer<AuthOf<Re
       // Another server of ours has answered, and has left other paths to this one.
       if (server !== undefined && isTaken(socket)) return;
       upgrade(req, socket, head);
-      if (routes === undefined || routes.has(req.url ?? '') || !this.#isLastOfOurs) return;
+      if (
+        routes === undefined ||
+        routes.has(req.url ?? '') ||
+        !isLastLeaving(this.http, this.#onUpgrade)
+      ) {
+        return;
+      }
       if (giveBackPlainRequest(req, socket, head)) return;
       const request = requestOfNode(req, socket);
       acceptor.serve(new UpgradeRequest(acceptor.setup, request, head, routes, performance.now()));
     };
     const leaves = options.unmatched === 'leave';
     const routes = leaves ? acceptor.routerOf(handlerOrRoutes as AnyHandlers) : undefined;
-    if (leaves) leaving.add(this.#onUpgrade);
-  }
-
-  /** Whether no listener of others gets a request that this server leaves. */
-  get #isLastOfOurs(): boolean {
-    const listeners = this.http.listeners('upgrade');
-    return (
-      listeners.at(-1) === this.#onUpgrade && listeners.every((listener) => leaving.has(listener))
-    );
+    if (leaves) noteLeaving(this.#onUpgrade);
   }
 
   get url(): string {

@@ -242,7 +242,10 @@ export class UpgradeRequest implements ServerRequest {
       handshake,
       'authenticate',
       () => authenticate(this.req, { signal: handshake.signal, ...context }),
-      (result) => this.#agree(match, { auth: readAuth(result), ...context }),
+      (result) => {
+        if (result === undefined) this.setup.reporter.nothingReturned(this.req, this.route);
+        return this.#agree(match, { auth: readAuth(result), ...context });
+      },
       thrownByAuthenticate,
     );
   }

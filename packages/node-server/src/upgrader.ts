@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { checked } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
@@ -9,7 +9,9 @@ import { requestOfNode } from './check-request.ts';
 import type { CloseOptions, CloseResult } from './close-options.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
+import { isTaken } from './handshake.ts';
 import { type HeadersInput, headerPairs } from './headers.ts';
+import { isLastLeaving, noteLeaving } from './leaving-listeners.ts';
 import type { AnyUpgraderOptions, AuthOf, UpgraderOptions } from './options.ts';
 import { giveBackPlainRequest } from './plain-upgrade.ts';
 import type { HandlerOrRoutes } from './route.ts';
@@ -52,6 +54,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
   /** @throws TypeError or RangeError that names the bad or unknown option. */
   constructor(options: UpgraderOptions<Result> = {}) {
     this.#acceptor = checked(() => new Acceptor(options as AnyUpgraderOptions), Upgrader);
+    this.#acceptor.work.refusalsHoldClose = false;
   }
 
   /** The connections that are not closed yet. The set is live. */
@@ -121,11 +124,17 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     const handlers = handlerOrRoutes as AnyHandlers;
     const router = checked(() => this.#acceptor.routerOf(handlers), this, 'handler');
     const leaves = this.#acceptor.setup.plan.unmatched === 'leave';
-    return (req, socket, head) => {
-      if (leaves && !router.has(req.url ?? '')) return;
+    const listener: UpgradeListener = (req, socket, head) => {
+      if (leaves && !router.has(req.url ?? '')) {
+        const { server } = req.socket as { server?: Server };
+        // Nothing else would answer the request.
+        if (server === undefined || isTaken(socket) || !isLastLeaving(server, listener)) return;
+      }
       if (giveBackPlainRequest(req, socket, head)) return;
       this.#acceptor.serve(this.#request(req, socket, head, router));
     };
+    if (leaves) noteLeaving(listener);
+    return listener;
   }
 
   /**

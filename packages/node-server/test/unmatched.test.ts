@@ -112,6 +112,36 @@ describe("unmatched: 'leave'", () => {
     expect(await statusOf(port, '/a')).toBe(101);
   });
 
+  it('answers 404 when all listeners of Upgraders leave the path', async () => {
+    const { http, port } = await listening();
+    for (const path of ['/a', '/b']) {
+      const upgrader = new Upgrader({ unmatched: 'leave' });
+      http.on('upgrade', upgrader.handler({ [path]: (conn: Conn) => conn.terminate() }));
+    }
+    expect(await statusOf(port, '/a')).toBe(101);
+    expect(await statusOf(port, '/b')).toBe(101);
+    expect(await statusOf(port, '/c')).toBe(404);
+  });
+
+  it('gives a page once for an upgrade to another protocol', async () => {
+    const { http, port } = await listening();
+    let pages = 0;
+    http.on('request', (_req, res) => {
+      pages++;
+      res.setHeader('Connection', 'close').end('page');
+    });
+    for (const path of ['/a', '/b']) {
+      const upgrader = new Upgrader({ unmatched: 'leave' });
+      http.on('upgrade', upgrader.handler({ [path]: (conn: Conn) => conn.terminate() }));
+    }
+    for (const path of ['/a', '/b', '/c']) {
+      const line = `GET ${path} HTTP/1.1`;
+      const { status, body } = await exchange(port, request({ line, set: ['Upgrade: h2c'] }));
+      expect([status, body]).toEqual([200, 'page']);
+    }
+    expect(pages).toBe(3);
+  });
+
   it('works for a listener of an Upgrader', async () => {
     const { http, port } = await listening();
     const upgrader = new Upgrader({ unmatched: 'leave' });

@@ -1,4 +1,5 @@
-import { availableParallelism } from 'node:os';
+// A named import would end a Node without this function before it is named as too old.
+import os from 'node:os';
 import { constants, deflateRaw } from 'node:zlib';
 import type { DeflateJob } from '@ws/conn';
 import { Fifo } from '@ws/conn/internal';
@@ -35,7 +36,7 @@ export class DeflateJobs {
   #running = 0;
 
   constructor(
-    most: number = Math.max(1, Math.min(4, availableParallelism() - 1)),
+    most: number = Math.max(1, Math.min(4, os.availableParallelism() - 1)),
     compress: Compress = deflateRaw,
   ) {
     this.#most = most;

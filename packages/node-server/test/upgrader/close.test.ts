@@ -198,6 +198,27 @@ describe('close of an Upgrader', () => {
     expect(handled).toBe(0);
   });
 
+  it('does not wait for clients that come during it', async () => {
+    const handled = new EventEmitter();
+    const upgrader = new Upgrader();
+    const handler: Handler = async () => {
+      await once(handled, 'done');
+    };
+    const server = await listening(upgrader.handler(handler) as () => void);
+    const client = polite(await connected(server));
+    client.stream.write(request());
+    await client.until(() => client.received.includes('101'));
+    const closing = upgrader.close({ timeout: 60_000 });
+    const late = await connected(server);
+    late.stream.write(request());
+    await late.until(() => late.received.includes('503'));
+    handled.emit('done');
+    // The refused client has not ended its half.
+    expect(await closing).toEqual({ closed: 1, terminated: 0, handlersPending: 0 });
+    expect(late.stream.closed).toBe(false);
+    late.stream.destroy();
+  });
+
   it('closes connections of upgrade', async () => {
     const upgrader = new Upgrader({ authenticate: () => ({ user: 'ada' }) });
     const server = await listening(upgrader);
