@@ -37,7 +37,7 @@ import {
   resolveOptions,
 } from './options.ts';
 import type { Platform } from './platform/platform.ts';
-import { formatJSON, parseJSON } from './read/json.ts';
+import { formatJSON, parseJSON, parseMessage } from './read/json.ts';
 import { MessageIterator } from './read/message-iterator.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import { type MessageHandler, ReceiveCall, type ReceiveObserver } from './read/receive-call.ts';
@@ -376,12 +376,25 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     const connection = this.#connection;
     const failed = (error: unknown): void => connection.report(error, 'readJSON');
     let reading: Promise<Message> | undefined;
+    /** The message, while its schema is not done. */
+    let unparsed: Message | undefined;
+    /** Set when the wait ended after the message had arrived and before its schema began. */
+    let cancelled: { readonly reason: unknown } | undefined;
     const parse = async (): Promise<unknown> => {
       try {
         reading = connection.readSide.read('readJSON');
         const message = await reading;
-        reading = undefined;
-        return await parseJSON(message, schema, failed);
+        if (schema === undefined) return parseMessage(message);
+        if (cancelled !== undefined) {
+          connection.readSide.takeBack(message);
+          throw cancelled.reason;
+        }
+        unparsed = message;
+        try {
+          return await parseJSON(message, schema, failed);
+        } finally {
+          unparsed = undefined;
+        }
       } catch (error) {
         // Last, as in `Deferred.rejectWithCaller`: otherwise the stack would not name the caller.
         void handled(value);
@@ -389,9 +402,12 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       }
     };
     const value = withTimeout(connection.platform, wait, parse, (_started, reason) => {
-      // The message has arrived: only the schema is not done.
-      if (reading === undefined) return true;
-      return connection.readSide.giveUp(reading, reason);
+      if (unparsed !== undefined) connection.readSide.takeBack(unparsed);
+      else if (!connection.readSide.giveUp(reading!, reason)) {
+        cancelled = { reason };
+        return false;
+      }
+      return true;
     });
     return value;
   }

@@ -14,7 +14,7 @@ export async function parseJSON(
   schema: StandardSchema | undefined,
   failed: (error: JSONError) => void,
 ): Promise<unknown> {
-  const value = parse(message);
+  const value = parseMessage(message);
   if (schema === undefined) return value;
   let issues;
   let why;
@@ -39,7 +39,8 @@ function valueOf(result: { readonly value: unknown }): unknown {
   throw new TypeError('the schema returned neither a value nor issues');
 }
 
-function parse(message: Message): unknown {
+/** @throws JSONError when `message` is not JSON. */
+export function parseMessage(message: Message): unknown {
   const text = message.text();
   if (text.trim() === '') throw new JSONError('unexpected EOF: an empty message is not JSON');
   try {

@@ -22,6 +22,12 @@ export class MessageQueue {
     this.cost += message.data.length + MESSAGE_COST;
   }
 
+  /** Adds a message before all others. */
+  unshift(message: Message): void {
+    this.#messages.unshift(message);
+    this.cost += message.data.length + MESSAGE_COST;
+  }
+
   shift(): Message | undefined {
     const message = this.#messages.shift();
     if (message !== undefined) this.cost -= message.data.length + MESSAGE_COST;

@@ -65,6 +65,8 @@ export interface ReadSideOwner extends DecodeLoopOwner {
   /** As `ReceiveCallOwner.isLateAnswer`. */
   isLateAnswer(error: unknown): boolean;
   reportMistake(error: unknown, where: string): void;
+  /** Schedules the connection's work at the end of the turn. */
+  scheduleEndOfTurn(): void;
 }
 
 /**
@@ -490,6 +492,18 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     this.streaming = false;
     reader.reject(reason);
     return true;
+  }
+
+  /** Takes `message` back: its read was cancelled. It is for the pending read, or the next one. */
+  takeBack(message: Message): void {
+    if (!this.delivering) return;
+    this.owner.messageTaken = false;
+    this.#queue ??= new MessageQueue();
+    this.#queue.unshift(message);
+    const { reader } = this.owner;
+    if (reader === undefined) this.#serveQueue();
+    else this.#give(reader.streams ? this.#readyReader()! : this.#queue.shift()!);
+    this.owner.scheduleEndOfTurn();
   }
 
   /**

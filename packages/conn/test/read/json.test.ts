@@ -94,8 +94,68 @@ describe('readJSON', () => {
     const reason = new Error('enough');
     abort.abort(reason);
     await expect(aborted).rejects.toBe(reason);
-    expect(await conn.readJSON()).toBe(3);
+    // Neither read has lost a message.
+    expect([await conn.readJSON(), await conn.readJSON(), await conn.readJSON()]).toEqual([
+      1, 2, 3,
+    ]);
   });
+
+  const SCHEMAS = {
+    none: undefined,
+    'a synchronous one': schemaOf((value) => ({ value })),
+    'an asynchronous one': schemaOf((value) => Promise.resolve({ value })),
+    'one that never settles': schemaOf(() => new Promise(() => {})),
+  };
+
+  it.each(Object.keys(SCHEMAS) as (keyof typeof SCHEMAS)[])(
+    'loses no message when it is aborted any number of microtasks after the message; schema: %s',
+    async (name) => {
+      const schema = SCHEMAS[name];
+      for (let microtasks = 0; microtasks < 20; microtasks++) {
+        const { conn, feed, frame, platform } = wired('server');
+        await platform.settle();
+        const abort = new AbortController();
+        const options = { signal: abort.signal, ...(schema === undefined ? {} : { schema }) };
+        const read = (conn.readJSON(options as object) as Promise<unknown>).then(
+          (value) => [value],
+          () => [],
+        );
+        feed(frame(1, '"one"'), frame(1, '"two"'));
+        for (let i = 0; i < microtasks; i++) await Promise.resolve();
+        abort.abort(new Error('stop'));
+        const all = await read;
+        while (all.length < 2) all.push(await conn.readJSON());
+        expect(all).toEqual(['one', 'two']);
+        conn.terminate();
+      }
+    },
+  );
+
+  it.each(['readMessage', 'nextReader', 'receive', 'for await'])(
+    'gives the message of an aborted call to a %s that is pending already',
+    async (way) => {
+      const { conn, feed, frame, platform } = wired('server');
+      await platform.settle();
+      const abort = new AbortController();
+      const schema = schemaOf(() => new Promise(() => {}));
+      const aborted = conn.readJSON({ schema, signal: abort.signal });
+      feed(frame(1, '"one"'));
+      await platform.settle();
+      const got: string[] = [];
+      const loop = async (): Promise<void> => {
+        for await (const message of conn) got.push(message.text());
+      };
+      if (way === 'readMessage') void conn.readMessage().then((m) => got.push(m.text()));
+      else if (way === 'receive') void conn.receive((m) => void got.push(m.text()));
+      else if (way === 'for await') void loop().catch(() => {});
+      else void conn.nextReader().then(async (reader) => got.push(await reader.text()));
+      abort.abort(new Error('stop'));
+      await expect(aborted).rejects.toThrow('stop');
+      await platform.settle();
+      expect(got).toEqual(['"one"']);
+      conn.terminate();
+    },
+  );
 
   it('rejects an invalid schema before it reads', async () => {
     const { conn, feed, frame } = wired('server');
