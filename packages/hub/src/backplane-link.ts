@@ -26,6 +26,8 @@ const RETRY_MS = 1_000;
 const MAX_TWINS = 100;
 /** Bound of the repairs at a time. After an outage all rooms with history need one. */
 const MAX_REPAIRS = 64;
+/** Bound of the reads at a time that the application asks for, beside the repairs. */
+const MAX_READS = 32;
 
 export type { Except } from './publications.ts';
 
@@ -72,6 +74,9 @@ export class BackplaneLink<Data>
   readonly #publications: Publications<Data>;
   readonly #digests: Digests<Data>;
   readonly #repairs = new Limit(MAX_REPAIRS);
+  readonly #reads = new Limit(MAX_READS);
+  /** The reads that have not begun: equal ones share an answer. */
+  readonly #waitingReads = new Map<string, ReturnType<BackplaneLink<Data>['history']>>();
   readonly #newerNodes = new Set<number>();
   /** The first nodes with the id of this one: each is reported once. */
   readonly #twins = new Set<string>();
@@ -198,6 +203,47 @@ export class BackplaneLink<Data>
     if (away) return own;
     const [position, ownPosition] = await Promise.all([sent, own]);
     return position ?? ownPosition;
+  }
+
+  /**
+   * As {@link history}, a few at a time: after an outage or a restart all clients ask at once. The
+   * engine has {@link ANSWER_MS} for each read from its turn on.
+   */
+  sharedHistory(
+    room: string | undefined,
+    since: Position | undefined,
+    limit: number,
+  ): ReturnType<BackplaneLink<Data>['history']> {
+    const key = JSON.stringify([room, since?.epoch, since?.offset, limit]);
+    const waiting = this.#waitingReads.get(key);
+    if (waiting !== undefined) return waiting;
+    const read = this.#readInTurn(key, room, since, limit);
+    this.#waitingReads.set(key, read);
+    return read;
+  }
+
+  async #readInTurn(
+    key: string,
+    ...read: Parameters<BackplaneLink<Data>['history']>
+  ): ReturnType<BackplaneLink<Data>['history']> {
+    try {
+      // An outage holds up no place of the limit.
+      await withTimeout(this.platform, ANSWER_MS, this.#untilUp());
+      return await this.#reads.run(async () => {
+        // Equal reads of this turn share the answer too.
+        await new Promise<void>((resolve) => this.platform.defer(resolve));
+        this.#waitingReads.delete(key);
+        if (this.#returned !== undefined) throw new BackplaneError('the backplane is away');
+        return this.history(...read);
+      });
+    } finally {
+      this.#waitingReads.delete(key);
+    }
+  }
+
+  async #untilUp(): Promise<void> {
+    await this.started;
+    await this.#returned?.promise;
   }
 
   /** Reads the history of the engine. Messages after it arrive, if this node receives them. */

@@ -233,7 +233,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
     const { platform } = this.#hub;
     if (bounds === undefined || most === undefined) return { messages: [], complete: false };
     if (this.#engineKeeps) {
-      const found = await this.#hub.withLink((link) => link.history(name, since, most));
+      const found = await this.#hub.withLink((link) => link.sharedHistory(name, since, most));
       const messages = found!.arrivals.map(({ envelope, position }) => ({
         position: position!,
         message: this.#toMessage(envelope.message!),

@@ -37,6 +37,8 @@ export interface JetStreamClient {
   publish(subject: string, payload: Uint8Array): Promise<{ readonly seq: number }>;
   readonly consumers: {
     get(stream: string, consumer: string): Promise<Consumer>;
+    /** Asks the server nothing. */
+    getConsumerFromInfo?(info: ConsumerInfo): Consumer;
   };
   jetstreamManager(checkAPI: boolean): Promise<JetStreamManager>;
 }
@@ -44,7 +46,7 @@ export interface JetStreamClient {
 /** The part of its `JetStreamManager` that this package uses. */
 export interface JetStreamManager {
   readonly streams: {
-    info(stream: string): Promise<StreamInfo>;
+    info(stream: string, options?: { readonly subjects_filter: string }): Promise<StreamInfo>;
     add(config: StreamConfig): Promise<StreamInfo>;
     update(stream: string, config: StreamConfig): Promise<StreamInfo>;
     /** The first message of a subject at or after `seq`; null if there is none. */
@@ -78,6 +80,8 @@ export interface StreamInfo {
     readonly messages: number;
     readonly first_seq: number;
     readonly last_seq: number;
+    /** Number of messages by subject, if `subjects_filter` asks for it. */
+    readonly subjects?: Readonly<Record<string, number>>;
   };
 }
 
@@ -91,7 +95,7 @@ interface ConsumerConfig {
   readonly num_replicas: number;
 }
 
-interface ConsumerInfo {
+export interface ConsumerInfo {
   readonly name: string;
   readonly num_pending: number;
 }

@@ -1,7 +1,9 @@
+import { portablePlatform } from '@ws/conn';
 import { onRejection } from '@ws/conn/internal';
 import type { Backplane } from '../backplane.ts';
 import type { Position } from '../position.ts';
 import type {
+  ConsumerInfo,
   JetStreamClient,
   JetStreamManager,
   NatsMessage,
@@ -10,6 +12,12 @@ import type {
 } from './client.ts';
 
 const NS_PER_MS = 1_000_000;
+/** Longest pause before the bounds of the stream are read again, in ms. It doubles each time. */
+const PAUSE_MS = 20;
+/** Bound of the times that the bounds of the stream are raised. */
+const MAX_ROUNDS = 8;
+/** A read of the last messages of a room may find so many more, so that it needs fewer steps. */
+const MAX_SURPLUS = 50;
 /** Longest time for a fetch from the stream, in ms. */
 const FETCH_MS = 4_000;
 
@@ -48,9 +56,13 @@ export class StreamLog {
     this.#live = live;
   }
 
-  /** Creates the stream or raises its bounds if needed, and reads its epoch. */
-  open(): Promise<StreamInfo> {
-    const opened = this.#open();
+  /**
+   * Creates the stream or raises its bounds if needed, and reads its epoch.
+   *
+   * @param subject - The answer has the number of its messages.
+   */
+  open(subject?: string): Promise<StreamInfo> {
+    const opened = this.#open(subject);
     this.#opened = opened;
     onRejection(opened, () => {
       if (this.#opened === opened) this.#opened = undefined;
@@ -63,38 +75,52 @@ export class StreamLog {
     if (epochOf(await this.#open()) !== epoch) throw new Error('the stream was created again');
   }
 
-  async #open(): Promise<StreamInfo> {
+  async #open(subject?: string): Promise<StreamInfo> {
     // The answer may lack messages that arrive before it, so compare with the earlier value.
     const seen = this.#seen;
     const { streams } = await this.#manager;
-    let info = await this.#findOrCreate(streams);
-    const { config, state } = info;
-    if (config.republish?.dest !== `${this.#live}.>`) {
-      throw new Error(
-        `stream ${this.#name} does not republish to ${this.#live}.>; delete it, or change the option prefix`,
-      );
-    }
-    const lostItsEnd = epochOf(info) === this.#epoch && state.last_seq < seen;
-    const changed = {
-      ...config,
-      ...(lostItsEnd && { description: nextDescription(config) }),
-      max_msgs_per_subject: raised(config.max_msgs_per_subject, this.#size),
-      max_age: raised(config.max_age, this.#ttl * NS_PER_MS),
-    };
-    if (
-      lostItsEnd ||
-      changed.max_msgs_per_subject !== config.max_msgs_per_subject ||
-      changed.max_age !== config.max_age
-    ) {
-      info = await streams.update(this.#name, changed);
+    const ask = (): Promise<StreamInfo> =>
+      subject === undefined
+        ? streams.info(this.#name)
+        : streams.info(this.#name, { subjects_filter: subject });
+    let info = await this.#findOrCreate(streams, ask);
+    for (let round = 0; ; round++) {
+      const { config, state } = info;
+      if (config.republish?.dest !== `${this.#live}.>`) {
+        throw new Error(
+          `stream ${this.#name} does not republish to ${this.#live}.>; delete it, or change the option prefix`,
+        );
+      }
+      const lostItsEnd = epochOf(info) === this.#epoch && state.last_seq < seen;
+      const changed = {
+        ...config,
+        ...(lostItsEnd && { description: nextDescription(config) }),
+        max_msgs_per_subject: raised(config.max_msgs_per_subject, this.#size),
+        max_age: raised(config.max_age, this.#ttl * NS_PER_MS),
+      };
+      if (
+        !lostItsEnd &&
+        changed.max_msgs_per_subject === config.max_msgs_per_subject &&
+        changed.max_age === config.max_age
+      ) {
+        break;
+      }
+      if (round === MAX_ROUNDS) throw new Error(`other nodes lower the bounds of ${this.#name}`);
+      await streams.update(this.#name, changed);
+      // Another node may have read the former bounds too, and may write lower ones after this update.
+      await pause(Math.random() * PAUSE_MS * 2 ** round);
+      info = await ask();
     }
     const epoch = epochOf(info);
-    if (epoch !== this.#epoch) this.#seen = state.last_seq;
+    if (epoch !== this.#epoch) this.#seen = info.state.last_seq;
     this.#epoch = epoch;
     return info;
   }
 
-  #findOrCreate(streams: JetStreamManager['streams']): Promise<StreamInfo> {
+  #findOrCreate(
+    streams: JetStreamManager['streams'],
+    ask: () => Promise<StreamInfo>,
+  ): Promise<StreamInfo> {
     const config = {
       name: this.#name,
       description: '@ws/hub, numbering 1',
@@ -104,12 +130,11 @@ export class StreamLog {
       republish: { src: `${this.#stored}.>`, dest: `${this.#live}.>` },
     };
     return (
-      streams
-        .info(this.#name)
+      ask()
         .catch(() => streams.add(config))
         // Another node may have created the stream meanwhile, with other bounds.
         .catch((error) =>
-          streams.info(this.#name).catch(() => {
+          ask().catch(() => {
             throw error;
           }),
         )
@@ -144,78 +169,85 @@ export class StreamLog {
   }
 
   async history(token: string, since: Position | undefined, limit: number): Promise<HistoryResult> {
-    const info = await this.open();
+    const subject = `${this.#stored}.${token}`;
+    const info = await this.open(subject);
     const epoch = epochOf(info);
     const known = since === undefined || since.epoch === epoch;
     const after = known && since !== undefined ? since.offset : 0;
-    let from = after + 1;
-    const count = await this.#withConsumer(token, from, (_, pending) => pending);
-    if (since === undefined && count > limit) from = await this.#startOfLast(token, limit, info);
-    const { found, pending } = await this.#read(
-      token,
-      from,
-      since === undefined ? Infinity : limit,
-    );
-    const messages = since === undefined ? found.slice(-limit) : found;
-    const isAll = count <= limit && pending <= limit && found.length === pending;
+    if (since === undefined) {
+      const last = await this.#lastOf(subject, limit, info);
+      if (last !== undefined) return { messages: last, epoch, complete: false };
+    }
+    const consumer = await this.#consumer(subject, after + 1);
+    const { num_pending: pending } = consumer;
+    const messages = await this.#read(consumer, Math.min(pending, limit));
+    const isAll = pending <= limit && messages.length === pending;
     const follows = known && (await this.#isWhole(token, after, epoch));
     return { messages, epoch, complete: isAll && follows, follows };
   }
 
-  /** A sequence from which the room has `limit` messages or more, but not many more. */
-  async #startOfLast(token: string, limit: number, { state }: StreamInfo): Promise<number> {
-    let [low, high] = [state.first_seq, state.last_seq + 1];
-    while (high - low > 1) {
-      const middle = Math.floor((low + high) / 2);
-      const count = await this.#withConsumer(token, middle, (_, pending) => pending);
-      if (count < limit) high = middle;
-      else low = middle;
-      if (count >= limit && count <= 2 * limit) break;
-    }
-    return low;
-  }
-
-  /** Reads at most `limit` of the `pending` messages of a room from a sequence on. */
-  #read(
-    token: string,
-    from: number,
+  /** The last `limit` messages of a room; undefined if it has no more than these. */
+  async #lastOf(
+    subject: string,
     limit: number,
-  ): Promise<{ found: HistoryResult['messages']; pending: number }> {
-    return this.#withConsumer(token, from, async (name, pending) => {
-      const found: { offset: number; bytes: Uint8Array }[] = [];
-      const wanted = Math.min(pending, limit);
-      if (wanted === 0) return { found, pending };
-      const consumer = await this.#client.consumers.get(this.#name, name);
-      const fetched = await consumer.fetch({ max_messages: wanted, expires: FETCH_MS });
-      for await (const { seq, data } of fetched) found.push({ offset: seq, bytes: data });
-      return { found, pending };
-    });
+    { state }: StreamInfo,
+  ): Promise<HistoryResult['messages'] | undefined> {
+    const count = state.subjects?.[subject] ?? 0;
+    if (count <= limit) return undefined;
+    // The room has `count` messages from `low` on, and `rest` messages from `high` on.
+    let [low, high] = [state.first_seq, state.last_seq + 1];
+    let [from, rest] = [count, 0];
+    for (let round = 0; ; round++) {
+      // The messages of a busy room are spread evenly. Otherwise every second step halves the range.
+      const share = round % 2 === 0 ? (1.5 * limit + 1 - rest) / (from - rest) : 0.5;
+      const guess = high - Math.ceil((high - low) * share);
+      const start = Math.min(Math.max(guess, low), high - 1);
+      const consumer = await this.#consumer(subject, start);
+      const { num_pending: pending } = consumer;
+      if (pending >= limit && (pending <= MAX_SURPLUS + 3 * limit || high - low <= 1)) {
+        return (await this.#read(consumer, pending)).slice(-limit);
+      }
+      this.#delete(consumer);
+      if (pending >= limit) [low, from] = [start, pending];
+      else [high, rest] = [start, pending];
+      // The room has lost messages meanwhile.
+      if (high <= state.first_seq || from <= rest) return undefined;
+    }
   }
 
-  /**
-   * Creates a consumer of a room for one use.
-   *
-   * @param use - Takes its name, and the number of messages from the sequence `from` on.
-   */
-  async #withConsumer<T>(
-    token: string,
-    from: number,
-    use: (name: string, pending: number) => T | Promise<T>,
-  ): Promise<T> {
+  /** Reads `wanted` messages, and deletes the consumer. */
+  async #read(consumer: ConsumerInfo, wanted: number): Promise<HistoryResult['messages']> {
+    const found: { offset: number; bytes: Uint8Array }[] = [];
+    try {
+      if (wanted === 0) return found;
+      const { consumers } = this.#client;
+      const messages = await (
+        consumers.getConsumerFromInfo?.(consumer) ??
+        (await consumers.get(this.#name, consumer.name))
+      ).fetch({ max_messages: wanted, expires: FETCH_MS });
+      for await (const { seq, data } of messages) found.push({ offset: seq, bytes: data });
+      return found;
+    } finally {
+      this.#delete(consumer);
+    }
+  }
+
+  /** Creates a consumer of a room from a sequence on, for one use. */
+  async #consumer(subject: string, from: number): Promise<ConsumerInfo> {
     const { consumers } = await this.#manager;
-    const { name, num_pending: pending } = await consumers.add(this.#name, {
-      filter_subject: `${this.#stored}.${token}`,
+    return consumers.add(this.#name, {
+      filter_subject: subject,
       deliver_policy: 'by_start_sequence',
       opt_start_seq: from,
       ack_policy: 'none',
       mem_storage: true,
       num_replicas: 1,
     });
-    try {
-      return await use(name, pending);
-    } finally {
-      onRejection(consumers.delete(this.#name, name), () => {});
-    }
+  }
+
+  #delete({ name }: ConsumerInfo): void {
+    const deleted = this.#manager.then(({ consumers }) => consumers.delete(this.#name, name));
+    onRejection(deleted, () => {});
   }
 
   /**
@@ -232,6 +264,10 @@ export class StreamLog {
     const query = { seq: after, next_by_subj: `${this.#stored}.${token}` };
     return (await streams.getMessage(this.#name, query))?.seq === after;
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => void portablePlatform.setTimer(ms, resolve));
 }
 
 /** The bound of a stream, raised to `wanted`. 0 or less means no bound. */

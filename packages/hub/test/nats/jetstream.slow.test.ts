@@ -292,6 +292,34 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane with JetStream', () =
     expect(await texts(client, 50)).toEqual(sent);
   });
 
+  it('keeps the highest bounds of two nodes that raise them at once', async () => {
+    const server = await natsServer();
+    const low = await node(server, { rooms: { low: { history: { size: 10, ttl: 10_000 } } } });
+    const high = await node(server, { rooms: { high: { history: { size: 5_000, ttl: 60_000 } } } });
+    await Promise.all([low.hub.room('low').publish('1'), high.hub.room('high').publish('1')]);
+    const manager = await jetstreamManager(low.connection);
+    const { config } = await manager.streams.info(STREAM);
+    expect(config).toMatchObject({ max_msgs_per_subject: 5_000, max_age: 60_000_000_000 });
+  });
+
+  it('serves 3,000 reads at once, while publications go through', async () => {
+    const server = await natsServer();
+    const a = await node(server, { rooms: { '*': { history: { size: 1_000 } } } });
+    for (let i = 0; i < 50; i++) {
+      const rooms = Array.from({ length: 100 }, (_, room) => a.hub.room(`r${room}`));
+      await Promise.all(rooms.map((room) => room.publish(`${i}`)));
+    }
+    const reads = Array.from({ length: 3_000 }, (_, i) =>
+      a.hub.room(`r${i % 100}`).history(undefined, 20),
+    );
+    await a.hub.room('r0').publish('meanwhile');
+    for (const { messages, complete } of await Promise.all(reads)) {
+      expect(messages.length).toBeGreaterThanOrEqual(20);
+      expect(complete).toBe(false);
+    }
+    expect([a.gaps, a.errors]).toEqual([[], []]);
+  });
+
   it('does not store messages of rooms without history', async () => {
     const server = await natsServer();
     const [a, b] = [await node(server), await node(server)];
