@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -45,6 +45,14 @@ describe('a bundle for browsers', () => {
       expect(text.length).toBeLessThan(40_000);
     },
   );
+});
+
+describe('a module for pages without a bundler', () => {
+  it.for(['browser', 'obs'])('of @ws/%s is one file: it imports nothing', (name, { skip }) => {
+    const file = join(root, 'packages', name, 'dist/standalone.js');
+    if (!existsSync(file)) skip('not built');
+    expect(readFileSync(file, 'utf8')).not.toMatch(/\bfrom ?"|\bimport ?["(]/);
+  });
 });
 
 interface Bundle {

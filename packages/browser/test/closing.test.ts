@@ -184,6 +184,7 @@ describe('what a page lacks', () => {
       messagesIn: 0,
       messagesOut: 0,
       messagesRefused: 0,
+      messagesDropped: 0,
       bytesIn: 0,
       bytesOut: 0,
       framesIn: NaN,
