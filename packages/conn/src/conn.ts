@@ -809,7 +809,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /**
    * Sets a handler for pongs, called with the payload (owned bytes) after {@link ping} was
-   * resolved. While its promise is pending, only the newest pong waits. `null` removes it. An error of the handler closes the connection with 1011.
+   * resolved. While its promise is pending, only the newest pong waits. `null` removes it. An error
+   * of the handler closes the connection with 1011.
    *
    * @throws TypeError when `handler` is neither a function nor null.
    */

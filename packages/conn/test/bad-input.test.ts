@@ -165,14 +165,14 @@ describe('MessageWriter.write', () => {
     }
   });
 
-  it('sends lone surrogates as U+FFFD, separately for each write', async () => {
+  it('joins a surrogate pair of two writes, and sends a lone surrogate as U+FFFD', async () => {
     const { conn, platform, sent } = wired('server');
     const writer = await conn.nextWriter(TextMessage);
     await writer.write('a\ud83d');
-    await writer.write('\ude00b');
+    await writer.write('\ude00b\ude00');
     await writer.close();
     await platform.settle();
-    expect(sent()).toEqual(['text a\ufffd\ufffdb']);
+    expect(sent()).toEqual(['text a😀b\ufffd']);
   });
 
   it('fails a piped stream at a chunk of an invalid type', async () => {

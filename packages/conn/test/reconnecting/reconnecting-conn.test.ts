@@ -744,3 +744,27 @@ describe('ReconnectingConn.report', () => {
     await client.close();
   });
 });
+
+describe('a second reader of a ReconnectingConn', () => {
+  const loop = async (client: ReconnectingConn<Conn>): Promise<void> => {
+    for await (const _ of client);
+  };
+  const receive = (client: ReconnectingConn<Conn>): Promise<void> => client.receive(() => {});
+
+  it.each<[string, typeof loop, typeof loop]>([
+    ['for await while for await is pending', loop, loop],
+    ['for await while receive is pending', receive, loop],
+    ['receive while for await is pending', loop, receive],
+    ['receive while receive is pending', receive, receive],
+  ])('gets a clear error, and the first continues: %s', async (words, first, second) => {
+    const made = dials();
+    const client = new ReconnectingConn(made.dial, fast);
+    const reading = first(client);
+    await made.server(0);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await expect(second(client)).rejects.toThrow(`${words}; read in one place at a time`);
+    expect(client.state).toBe('open');
+    await client.close();
+    await reading;
+  });
+});
