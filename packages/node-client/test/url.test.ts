@@ -82,7 +82,7 @@ describe('parseTarget', () => {
     ['localhost:8080', 'it has no scheme; write ws://localhost:8080'],
     ['127.0.0.1:8080/feed', 'it has no scheme; write ws://127.0.0.1:8080'],
     ['example.org:443?a=secret', 'it has no scheme; write ws://example.org:443'],
-    ['', 'it has no scheme'],
+    ['', 'it is empty; server.url is empty until the server listens'],
     ['example.org', 'it has no scheme; write ws://example.org'],
     ['example', 'it has no scheme; write ws://example'],
     ['example/feed?a=secret', 'it has no scheme; write ws://example'],

@@ -3,4 +3,4 @@
  *
  * @module
  */
-export { callIfAllowed, remoteAddressOf } from './socket-calls.ts';
+export { callIfAllowed, localAddressOf, remoteAddressOf } from './socket-calls.ts';

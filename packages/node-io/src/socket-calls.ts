@@ -19,8 +19,17 @@ export function callIfAllowed(stream: Duplex, name: Setter, value: boolean | num
 
 /** Returns the address of the peer; undefined for a stream without one. */
 export function remoteAddressOf(stream: Duplex): string | undefined {
+  return addressOf(stream, 'remoteAddress');
+}
+
+/** Returns the address of this end; undefined for a stream without one. */
+export function localAddressOf(stream: Duplex): string | undefined {
+  return addressOf(stream, 'localAddress');
+}
+
+function addressOf(stream: Duplex, name: 'remoteAddress' | 'localAddress'): string | undefined {
   try {
-    return (stream as Partial<Socket>).remoteAddress;
+    return (stream as Partial<Socket>)[name];
   } catch {
     return undefined;
   }

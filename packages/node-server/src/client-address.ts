@@ -1,6 +1,5 @@
-import { Socket } from 'node:net';
 import { TransportError } from '@ws/conn';
-import { remoteAddressOf } from '@ws/node-io/internal';
+import { localAddressOf, remoteAddressOf } from '@ws/node-io/internal';
 import type { HandshakeRequest } from './handshake-request.ts';
 import type { ServerRequest } from './server-request.ts';
 
@@ -24,8 +23,7 @@ export function peerAddress({ facts, socket }: Parameters<FindAddress>[0]): stri
   // Other code that parsed the request may not know the address.
   const remoteAddress = facts.remoteAddress ?? remoteAddressOf(socket);
   // A socket keeps its `localAddress` once it was read: 96 bytes.
-  const isSocket = remoteAddress === undefined && socket instanceof Socket;
-  if (isSocket && socket.localAddress !== undefined) {
+  if (remoteAddress === undefined && localAddressOf(socket) !== undefined) {
     throw new TransportError('the client closed the connection before the end of the handshake');
   }
   return remoteAddress;

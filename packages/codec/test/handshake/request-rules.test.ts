@@ -92,6 +92,16 @@ describe('checkRequest', () => {
 });
 
 describe('isHost', () => {
+  it.each(['a%41', 'example.org:', '[::1]:', '*.example.org', "a!$&'()b", 'a;b', 'a=b', 'a,b'])(
+    'accepts %s, which the grammar of RFC 3986 allows',
+    (host) => expect(isHost(host)).toBe(true),
+  );
+
+  it.each(['%', 'a%4', 'a%zz', '', ':80', 'a b', 'a@b', '[v1.x]', 'a:65536'])(
+    'rejects %j',
+    (host) => expect(isHost(host)).toBe(false),
+  );
+
   it('agrees with node:net about addresses in brackets', () => {
     const group = fc.constantFrom('', '', '0', 'f', 'ffff', '12345', 'g', '1.2.3.4', '256.1.1.1');
     const random = fc.array(group, { maxLength: 9 }).map((groups) => groups.join(':'));
