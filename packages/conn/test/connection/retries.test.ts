@@ -1,11 +1,11 @@
 // A loop that retries a refused call must not starve timers and I/O: what it waits for comes by them.
-import { FakePlatform, retryUntilTimer } from '@ws/tests';
+import { FakePlatform, retryUntilTimer, TestTransport } from '@ws/tests';
 import { describe, expect, it, vi } from 'vitest';
 import {
   BackpressureError,
   BinaryMessage,
   broadcast,
-  type Conn,
+  Conn,
   type ConnSettings,
   connPair,
   PingMessage,
@@ -15,16 +15,14 @@ import {
 import { ReconnectingConn } from '../../src/reconnecting/index.ts';
 import { wired } from '../wired.ts';
 
-/** A server whose peer reads nothing, and that has no room for another message. */
-function full(settings: ConnSettings = {}): Conn {
-  const [, server] = connPair({
-    maxBufferedAmount: 200_000,
-    heartbeat: false,
-    report: () => {},
-    ...settings,
-  });
-  for (let i = 0; i < 12; i++) void server.send(new Uint8Array(60_000));
-  return server;
+/** A server whose transport is blocked, and that has no room for another message. */
+function full(): Conn {
+  const transport = new TestTransport();
+  const settings = { maxBufferedAmount: 200_000, heartbeat: false, report: () => {} } as const;
+  const conn = new Conn(transport, { role: 'server', ...settings });
+  transport.block();
+  void conn.send(new Uint8Array(100_000));
+  return conn;
 }
 
 const writes: [string, (conn: Conn) => Promise<unknown>][] = [
