@@ -14,7 +14,7 @@ async function floodOf(mode: 'reads' | 'unread', pings: number): Promise<ClientF
   return JSON.parse(await textOf(child.stdout!)) as ClientFlood;
 }
 
-describe('a client that 14 servers flood with pings, which read no pong', () => {
+describe('a client that gets a flood of pings from 14 servers that read no pong', () => {
   it('stays below 200 MiB while it reads', async () => {
     const attack = claim('a flood of pings from 14 servers that read no pong', 'CWE-770');
     const bound = {

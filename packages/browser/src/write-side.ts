@@ -12,13 +12,13 @@ import { nothing, report } from './promises.ts';
 import type { PageSocket } from './web-types.ts';
 
 /**
- * `bufferedAmount` has no event. For this many ms a wait looks at it in each turn of the event loop:
+ * `bufferedAmount` has no event. For this many ms a wait checks it in each turn of the event loop:
  * most waits are shorter than the shortest timer.
  */
 const TURNS = 20;
 /** The same in a hidden page, whose timers take a second: 64 KiB in 62 ms are 1 MiB/s. */
 const HIDDEN_TURNS = 100;
-/** The first and the longest time in ms between two later looks. */
+/** The first and the longest time in ms between two later checks. */
 const FIRST_POLL = 4;
 const LAST_POLL = 50;
 

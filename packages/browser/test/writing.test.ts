@@ -595,7 +595,7 @@ describe('a message that was refused', () => {
     expect([conn.stats.messagesRefused, reported.mock.calls]).toEqual([2, []]);
   });
 
-  it('and retried in a loop lets timers run', async () => {
+  it('lets timers run when a loop retries it', async () => {
     const { conn, socket } = connected(settings);
     socket.bufferedAmount = 5;
     setTimeout(() => {

@@ -237,7 +237,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * code that creates the Conn reaches its first `await`. That code can set handlers before the
    * first frame is parsed.
    *
-   * @throws TypeError, RangeError for a bad option, TypeError for another object than a transport.
+   * @throws TypeError, RangeError for a bad option. TypeError when the first argument is no transport.
    *   The transport was not started then.
    */
   constructor(transport: Transport, options: ConnOptions) {
@@ -867,7 +867,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * Messages that arrive before the peer's close frame are still delivered: to a handler of
    * {@link receive}, to a loop, to pending and to later reads. The returned promise may resolve while
    * some of them are unread. Writes reject with {@link CloseSentError}. Where no code reads, or a
-   * reader makes no progress for half of the time, messages beyond `readAhead` are dropped and counted
+   * reader makes no progress for half of the timeout, messages beyond `readAhead` are dropped and counted
    * in `stats.messagesDropped`, so that the peer's close frame is reached.
    *
    * @param code - 1000 to 1003, 1007 to 1014 or 3000 to 4999.

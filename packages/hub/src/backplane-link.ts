@@ -26,7 +26,7 @@ const RETRY_MS = 1_000;
 const MAX_TWINS = 100;
 /** Bound of the repairs at a time. After an outage all rooms with history need one. */
 const MAX_REPAIRS = 64;
-/** Bound of the reads at a time that the application asks for, beside the repairs. */
+/** Most reads of the application at a time. Repairs are not counted. */
 const MAX_READS = 32;
 
 export type { Except } from './publications.ts';
@@ -227,7 +227,7 @@ export class BackplaneLink<Data>
     ...read: Parameters<BackplaneLink<Data>['history']>
   ): ReturnType<BackplaneLink<Data>['history']> {
     try {
-      // An outage holds up no place of the limit.
+      // A read takes no place of the limit during an outage.
       await withTimeout(this.platform, ANSWER_MS, this.#untilUp());
       return await this.#reads.run(async () => {
         // Equal reads of this turn share the answer too.

@@ -61,8 +61,8 @@ export interface HubEvents<Data = unknown> {
   gap(room: string | undefined, from?: Position): unknown;
   /**
    * A session may join a room, and is not a member yet: with a promise, it becomes a member when the
-   * promise has resolved. The option `mayJoin` decides who may join. A listener that returns a value,
-   * or a promise of one, is a rule in the wrong place: the join fails with a `RoomRefusedError`.
+   * promise has resolved. The option `mayJoin` decides who may join. When a listener returns a
+   * value, or a promise of one, the join fails with a `RoomRefusedError`.
    */
   join(session: Session<Data>, room: string): void | PromiseLike<void>;
   /** A session has left a room, or has ended. */

@@ -2,13 +2,13 @@ import type { Platform } from '@ws/conn';
 import { Deferred } from '@ws/conn/internal';
 import { BackplaneError } from './errors.ts';
 
-/** Time in which a process that stood still reads the answers that have arrived meanwhile, in ms. */
+/** Time in ms in which a process that was suspended reads the answers that have arrived. */
 const GRACE_MS = 200;
 
 /**
- * Calls `late` after `ms`, unless the returned function is called before. A process that stood still
- * runs its timers before it reads from its sockets. So the last part of the wait is a timer of its
- * own, which starts when the process runs again.
+ * Calls `late` after `ms`, unless the returned function is called before. A process that was
+ * suspended runs its timers before it reads from its sockets. So the last part of the wait is a
+ * second timer, which starts when the process runs again.
  */
 export function setAnswerTimer(
   platform: Pick<Platform, 'setTimer'>,

@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { setAnswerTimer } from '../src/with-timeout.ts';
 
 describe('setAnswerTimer', () => {
-  it('lets a process that stood still read the answer first', async () => {
+  it('lets a suspended process read the answer first', async () => {
     const late = vi.fn();
     const answered = setAnswerTimer(portablePlatform, 250, late);
     const end = performance.now() + 300;

@@ -180,7 +180,7 @@ export class ObsConnection {
     return info;
   }
 
-  /** Nothing more comes. */
+  /** No more messages arrive. */
   #lost(info: Pick<CloseInfo, 'code' | 'reason' | 'error'>): void {
     if (this.#closeError !== undefined) return;
     const error = new ObsCloseError(info);

@@ -66,7 +66,7 @@ export interface ReidentifyOptions extends CallOptions {
  * timeout: a server that has lost one answer does not send it later.
  */
 const OVERDUE = 30_000;
-/** The most ms of a timer. */
+/** The longest delay of a timer, in ms. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 /** Calls that wait for the answer to a Reidentify. */
 const MAX_HELD = 1_000;

@@ -398,7 +398,7 @@ export class Connection
     return this.#closeHandshake?.phase === CLOSED;
   }
 
-  /** Whether no code reads, and no handler runs that may still begin. */
+  /** Whether no code reads, and no handler runs that may still begin to read. */
   #isUnattended(): boolean {
     return this.lastRead === DONE || (this.lastRead === NO_READ && !this.handlerRuns);
   }

@@ -97,7 +97,7 @@ export class Decompressor {
     this.#shared?.inflaters.wait(waiter);
   }
 
-  /** `waiter` waits no more. */
+  /** `waiter` no longer waits. */
   leaveInflaters(waiter: InflaterWaiter): void {
     this.#shared?.inflaters.leave(waiter);
   }

@@ -228,8 +228,8 @@ export abstract class DecodeLoop {
   }
 
   /**
-   * Continues after a wait for a later turn, or for an inflater: for a read that waits, else ahead.
-   * So control frames are handled without a reader.
+   * Continues after a wait for a later turn, or for an inflater. Without a waiting read it fills the
+   * read-ahead, so control frames are handled without a reader.
    */
   continue(): void {
     this.#parseInPass(!this.readWaits);

@@ -1,4 +1,4 @@
-// Many compressed messages that are not complete, or that nobody reads. Inflaters are bounded.
+// Many compressed messages that are not complete, or that are unread. Inflaters are bounded.
 import { naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Conn } from '../../src/index.ts';
@@ -93,7 +93,7 @@ describe('compressed messages that half have arrived on 300 connections', () => 
   });
 });
 
-describe('large compressed messages that nobody reads on 300 connections', () => {
+describe('unread large compressed messages on 300 connections', () => {
   it('hold at most 256 inflaters, and the others continue by themselves', async () => {
     const platform = identityPlatform();
     const inflaters = { open: 0, most: 0 };

@@ -44,7 +44,7 @@ describe.each([
   });
 });
 
-describe('pings after messages that nobody reads', () => {
+describe('pings after unread messages', () => {
   it('are answered while the messages have room', async () => {
     const { conn, platform, transport, feed, frame, sent } = wired('server');
     await platform.settle();

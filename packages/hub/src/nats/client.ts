@@ -37,7 +37,7 @@ export interface JetStreamClient {
   publish(subject: string, payload: Uint8Array): Promise<{ readonly seq: number }>;
   readonly consumers: {
     get(stream: string, consumer: string): Promise<Consumer>;
-    /** Asks the server nothing. */
+    /** Sends no request to the server. */
     getConsumerFromInfo?(info: ConsumerInfo): Consumer;
   };
   jetstreamManager(checkAPI: boolean): Promise<JetStreamManager>;

@@ -16,7 +16,7 @@ const NS_PER_MS = 1_000_000;
 const PAUSE_MS = 20;
 /** Bound of the times that the bounds of the stream are raised. */
 const MAX_ROUNDS = 8;
-/** A read of the last messages of a room may find so many more, so that it needs fewer steps. */
+/** Most messages beyond the wanted ones that one read fetches. The surplus saves steps. */
 const MAX_SURPLUS = 50;
 /** Longest time for a fetch from the stream, in ms. */
 const FETCH_MS = 4_000;

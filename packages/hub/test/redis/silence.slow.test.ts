@@ -50,7 +50,7 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
       await backplane.publish('r', bytes('2'));
     });
 
-    it('keeps its connections when this process stands still', async () => {
+    it('keeps its connections when this process is suspended', async () => {
       const { port } = await server.empty();
       const { backplane, sink } = await node(client, { port });
       const published = backplane.publish('r', bytes('1'));

@@ -41,13 +41,13 @@ interface Counts {
   downUntil: number;
   /** The time of the last answer or failure. */
   lastResultAt: number;
-  /** Paths of which the target has answered requests, the newest last. */
+  /** Paths whose requests the target has answered, the newest last. */
   readonly answered: Set<string>;
 }
 
 /** Failures in a row after which a target is down. */
 const FAILURES = 3;
-/** Most paths that are kept of a target, and characters of each. */
+/** Most paths that are kept for a target, and most characters of each. */
 const MAX_PATHS = 256;
 const MAX_PATH = 256;
 
@@ -137,7 +137,7 @@ export class Backend implements TargetState {
     if (this.#counts.lastResultAt < askedAt) this.#counts.downUntil = 0;
   }
 
-  /** @param url - That of the request. */
+  /** @param url - The URL of the request. */
   answered(url: string): void {
     this.#counts.failuresInRow = 0;
     this.#counts.lastResultAt = performance.now();

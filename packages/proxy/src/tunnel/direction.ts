@@ -112,7 +112,7 @@ function onDrain(this: Owned): void {
   this[DIRECTION]!.reverse!.drained();
 }
 
-/** Destroys a socket. Its peer sees a reset where the socket can send one: plain TCP without a FIN in flight. */
+/** Destroys a socket. The peer of plain TCP sees a reset, unless a FIN is in flight. */
 export function reset(socket: Duplex): void {
   // Node cannot reset with a FIN in flight: 'close' would never come.
   const isEnding = socket.writableEnded && !socket.writableFinished;

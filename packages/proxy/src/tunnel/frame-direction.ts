@@ -21,7 +21,7 @@ export interface FrameDirectionOwner extends DirectionOwner {
   closes(code: number, reason: string): void;
   /** The source has sent a close frame. */
   closeReceived(direction: FrameDirection): void;
-  /** A close frame of the proxy has passed that waited for the end of a frame. */
+  /** A close frame of the proxy, which waited for the end of a frame, has passed. */
   closePassed(): void;
   /** The source has sent more than `maxMessageSize` in one message. */
   tooBig(direction: FrameDirection): void;

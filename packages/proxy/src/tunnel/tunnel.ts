@@ -98,7 +98,7 @@ export abstract class Tunnel<D extends Direction> implements Link, DirectionOwne
     timersOf(nodePlatform).set(this, CLOSE_TIMEOUT);
   }
 
-  /** Bytes in front of the ends of both sockets. */
+  /** Bytes that pass before both sockets end. */
   get #unsent(): number {
     return this.in.beforeEnd + this.out.beforeEnd;
   }
