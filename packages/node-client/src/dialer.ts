@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { type Extension } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import { TimeoutError, type Transport, TransportError } from '@ws/conn';
-import { checkOptionNames } from '@ws/conn/internal';
+import { checkOptionNames, rejectedLater } from '@ws/conn/internal';
 import { isInstance } from '@ws/http-shared';
 import { nodePlatform, socketTransport } from '@ws/node-io';
 import {
@@ -158,7 +158,8 @@ export class Dialer {
         const { target, request } = attempt;
         scope.peer = target.address.toString();
         scope.stage = 'connecting';
-        scope.signal.throwIfAborted();
+        // In a later turn: a caller that dials again with this signal blocks no other work.
+        if (scope.signal.aborted) await rejectedLater(nodePlatform, scope.signal.reason);
         const text = `${await this.#withCookies(request, target, scope)}\r\n`;
         guarded = await open(target, scope);
         scope.stage = 'waiting for the answer';

@@ -1,5 +1,6 @@
 // One signal of the caller for many dials and iterations.
 import { getEventListeners, once } from 'node:events';
+import { retryUntilTimer } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Dialer, reconnecting } from '../src/index.ts';
 import { rawServer } from './servers.ts';
@@ -97,6 +98,12 @@ describe('one signal', () => {
       expect(getEventListeners(signal, 'abort')).toEqual([]);
       conn.terminate();
     }
+  });
+
+  it('that has aborted lets timers run when a loop dials again and again', async () => {
+    const signal = AbortSignal.abort('stop');
+    const dialer = new Dialer();
+    expect(await retryUntilTimer(() => dialer.dial('ws://127.0.0.1:1', { signal }))).toBe('stop');
   });
 
   it('that has aborted rejects a dial with its reason, and no connection is opened', async () => {

@@ -1,5 +1,5 @@
 import type { Message } from '@ws/conn';
-import { ReadPendingError, WebSocketError } from '@ws/conn/parts';
+import { portablePlatform, ReadPendingError, rejectedLater, WebSocketError } from '@ws/conn/parts';
 import { decode, type Encoding, encode, type Fields } from './encoding.ts';
 import { ObsCloseError } from './errors.ts';
 import { expect, type ObsConn, type ObsDial, type Wait } from './options.ts';
@@ -29,7 +29,7 @@ export async function open<T>(
   { dial, readLimit, wait, subprotocols, waitsFor, login }: Plan<T>,
 ): Promise<T> {
   expect(typeof url === 'string' || url instanceof URL, 'url', 'a string or a URL', url);
-  wait.signal?.throwIfAborted();
+  if (wait.signal?.aborted) await rejectedLater(portablePlatform, wait.signal.reason);
   const scope = new AbortController();
   const waits = new Waits();
   const target = String(url);

@@ -6,7 +6,7 @@ import { ReadPendingError, TimeoutError } from '@ws/conn';
 import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { connect, ObsCloseError, ObsProtocolError, WebSocketCloseCode } from '@ws/obs';
-import { nothingUnhandled } from '@ws/tests';
+import { nothingUnhandled, retryUntilTimer } from '@ws/tests';
 import { FakeObsV4 } from '@ws/tests/obs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { connected, rejection, startFake } from './support.ts';
@@ -210,6 +210,8 @@ describe('connect', () => {
     expect((await rejection(connecting)).message).toBe('enough');
     const aborted = AbortSignal.abort(new Error('never'));
     expect((await rejection(connect(fake.url, { signal: aborted }))).message).toBe('never');
+    const call = (): Promise<unknown> => connect(fake.url, { signal: aborted });
+    expect(await retryUntilTimer(call)).toBe(aborted.reason);
   });
 
   it('rejects with the reason of a signal that aborts during Identify, and closes', async () => {

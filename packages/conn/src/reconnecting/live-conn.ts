@@ -1,3 +1,4 @@
+import { checked, fromCaller } from '@ws/codec/internal';
 import type { CloseInfo } from '../close-info.ts';
 import { closedOf, internalsOf } from '../conn-internals.ts';
 import type { ConnLike } from '../conn-like.ts';
@@ -6,7 +7,7 @@ import type { Message } from '../message.ts';
 import { onRejection } from '../on-rejection.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
 import type { MessageHandler } from '../read/receive-call.ts';
-import { Deferred, handled, RESOLVED, rejected } from '../time/promises.ts';
+import { Deferred, handled, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
 import { Refusal, rejectedLater } from '../time/refusal.ts';
 import { kind } from '../validate.ts';
 import type { MessageData } from '../write/payload.ts';
@@ -143,7 +144,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       if (this.#conn === undefined) this.#dialForMessage();
       return sent;
     } catch (error) {
-      if (!(error instanceof BackpressureError)) return rejected(error);
+      if (!(error instanceof BackpressureError)) return this.#mistake(error, 'send');
       return this.#counted(rejectedLater(portablePlatform, error, () => this.#ignored(error)));
     }
   }
@@ -161,6 +162,13 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#plan.report(error, { where: 'send' });
   }
 
+  /** Returns a promise that rejects with `error`, which is about an argument, and reports it. */
+  #mistake(error: unknown, where: string): Promise<never> {
+    fromCaller(error, this, where);
+    this.#plan.report(error, { where });
+    return rejected(error);
+  }
+
   /**
    * Calls `handler` with every message of every connection.
    *
@@ -172,7 +180,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    */
   receive(handler: MessageHandler): Promise<void> {
     if (typeof handler !== 'function') {
-      return rejected(new TypeError(`receive: expected a function, got ${kind(handler)}`));
+      const error = new TypeError(`receive: expected a function, got ${kind(handler)}`);
+      return this.#mistake(error, 'receive');
     }
     if (this.#receiver !== undefined) {
       return rejectedLater(portablePlatform, new ReadPendingError('receive', 'receive'));
@@ -210,6 +219,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   async *#messages(left: AbortSignal): AsyncGenerator<Message, undefined> {
     this.#readers++;
     try {
+      // In a later turn, so that code that begins one loop after the other blocks no other work.
+      if (this.#ended !== undefined) await resolvedLater(portablePlatform, undefined);
       let link = await this.#firstLink(left);
       while (link !== undefined) {
         const { conn } = link;
@@ -246,12 +257,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     event: Event,
     listener: ListenersOf<C>[Event],
   ): () => void {
-    if (event !== 'open' && event !== 'close') {
-      throw new TypeError(`on: expected 'open' or 'close', got ${String(event)}`);
-    }
-    if (typeof listener !== 'function') {
-      throw new TypeError(`on: expected a function, got ${kind(listener)}`);
-    }
+    checked(() => checkListener(event, listener), this, 'on');
     // An object for each call: the same function may listen twice.
     const entry = { listener };
     const entries = this.#listeners[event];
@@ -272,7 +278,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     try {
       this.#plan.checkClose(code, reason);
     } catch (error) {
-      return rejected(error);
+      return this.#mistake(error, 'close');
     }
     this.#closing = true;
     const conn = this.#conn;
@@ -440,6 +446,15 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   /** The error of a call after the end. */
   #endReason(): unknown {
     return this.#ended?.error ?? new CloseSentError();
+  }
+}
+
+function checkListener(event: unknown, listener: unknown): void {
+  if (event !== 'open' && event !== 'close') {
+    throw new TypeError(`on: expected 'open' or 'close', got ${String(event)}`);
+  }
+  if (typeof listener !== 'function') {
+    throw new TypeError(`on: expected a function, got ${kind(listener)}`);
   }
 }
 

@@ -126,6 +126,18 @@ describe('a loop that retries', () => {
     await live.close();
   });
 
+  it('a loop over a ReconnectingConn that has ended lets timers run', async () => {
+    const live = new ReconnectingConn(() => Promise.reject(new Error('no dial')), {
+      retry: () => false,
+      report: () => {},
+    });
+    await live.closed;
+    const read = async (): Promise<void> => {
+      for await (const message of live) message.text();
+    };
+    expect(await retryUntilTimer(read)).toMatchObject({ message: 'no dial' });
+  });
+
   it('gets the message through once the peer has read', async () => {
     const [client, server] = connPair({ maxBufferedAmount: 200_000, heartbeat: false });
     setTimeout(() => void client.discardReads(), 5);

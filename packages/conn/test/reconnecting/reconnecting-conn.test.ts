@@ -34,6 +34,23 @@ function next(conn: ReconnectingConn, event: 'open' | 'close'): Promise<unknown>
 
 const text = async (conn: Conn): Promise<string> => (await conn.readMessage()).text();
 
+describe('a mistake in an argument that nobody awaits', () => {
+  it.each<[string, (client: ReconnectingConn) => Promise<unknown>]>([
+    ['send', (client) => client.send({} as never)],
+    ['receive', (client) => client.receive('x' as never)],
+    ['close', (client) => client.close('x' as never)],
+  ])('is reported: %s', async (where, call) => {
+    const reports: unknown[] = [];
+    const client = live(
+      { ...dials(), dial: () => new Promise(() => {}) },
+      { report: (error, context) => reports.push([(error as Error).name, context.where]) },
+    );
+    void call(client);
+    await new Promise((resolve) => void setImmediate(resolve));
+    expect(reports).toEqual([['TypeError', where]]);
+  });
+});
+
 describe('ReconnectingConn.send', () => {
   it('sends what waited in the order of the calls, before later messages', async () => {
     const all = dials(new Error('refused'));
@@ -120,7 +137,7 @@ describe('ReconnectingConn.send', () => {
   });
 
   it('rejects other data with a TypeError, and keeps the messages', async () => {
-    const client = live({ ...dials(), dial: () => new Promise(() => {}) });
+    const client = live({ ...dials(), dial: () => new Promise(() => {}) }, { report: () => {} });
     const kept = client.send('kept');
     await expect(client.send({} as never)).rejects.toThrow('writeJSON sends objects');
     const { unsent } = await client.close();
