@@ -337,7 +337,7 @@ describe.each(BACKENDS)('compressed input on %s', (backend) => {
 
   it('is not inflated after our close frame', async () => {
     const wired = wiredOn(backend);
-    void wired.conn.close();
+    void wired.conn.close(1000, '', { discard: true });
     await turns();
     wired.feed(...wired.packed(BinaryMessage, pack(Buffer.alloc(MIB))));
     wired.feed(...wired.packed(BinaryMessage, hex('07 07 07')));

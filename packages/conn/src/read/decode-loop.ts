@@ -185,6 +185,7 @@ export abstract class DecodeLoop {
   releaseIfIdle(): void {
     const { decoder } = this;
     if (decoder === undefined || this.#stage === PARSING) return;
+    decoder.releaseParsed();
     if (!decoder.idle) return;
     this.decoder = undefined;
     decoder.detach();

@@ -150,7 +150,6 @@ export class InflatingDecoder extends MessageDecoder implements InflateWaiter {
   }
 
   #endDropped(): DecodedEvent {
-    this.acceptText();
     this.complete();
     this.showNothing();
     this.lease = undefined;
@@ -217,8 +216,11 @@ export class InflatingDecoder extends MessageDecoder implements InflateWaiter {
       this.show(lease.bytes, 0, size);
       return MESSAGE;
     }
-    if (this.payloadUse === DELIVERED) this.fragments.append(lease.bytes, 0, size);
-    lease.release();
+    try {
+      if (this.payloadUse === DELIVERED) this.fragments.append(lease.bytes, 0, size);
+    } finally {
+      lease.release();
+    }
     return whole ? this.deliverAssembled() : NOTHING;
   }
 }

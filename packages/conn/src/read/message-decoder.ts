@@ -79,8 +79,8 @@ export class MessageDecoder {
   start = 0;
   end = 0;
   /**
-   * Pooled memory of the message or piece. The code that takes the message releases it. Undefined
-   * for memory of a chunk.
+   * Pooled memory of the message or piece. The decoder owns it until {@link dropMessage}, or until
+   * the code that takes the message sets it to undefined. Undefined for memory of a chunk.
    */
   lease: Lease | undefined;
   /** The error of the event FAULT. */
@@ -264,6 +264,18 @@ export class MessageDecoder {
   }
 
   /**
+   * Drops the last chunk when all its bytes are parsed: another `next()` would return NOTHING. So
+   * connections with a handler at work share a decoder.
+   */
+  releaseParsed(): void {
+    if (this.#exhausted || !this.#chunks.empty || this.pendingEvents !== 0) return;
+    if (this.inflating || !this.frames.atFrameBoundary) return;
+    this.frames.next();
+    this.#exhausted = true;
+    this.showNothing();
+  }
+
+  /**
    * Delivers the rest of the message under way in pieces. Its bytes so far are the first piece; the
    * caller releases their lease. Undefined when no message is under way, or it cannot be streamed.
    */
@@ -300,7 +312,7 @@ export class MessageDecoder {
     this.fragments.leavePools();
   }
 
-  /** Releases the memory of the message of the last event: it is not delivered. */
+  /** Releases the memory of the message of the last event: it is copied, or not delivered. */
   dropMessage(): void {
     this.lease?.release();
     this.lease = undefined;
@@ -308,6 +320,7 @@ export class MessageDecoder {
 
   /** Releases all memory and ends parsing. */
   destroy(): void {
+    this.dropMessage();
     this.#chunks.clear();
     this.#exhausted = true;
     this.pendingEvents = 0;
@@ -343,9 +356,8 @@ export class MessageDecoder {
       this.type = opcode as DataType;
       if (opcode === TextMessage) {
         const { buf, start, end } = frames;
-        if (utf8Step(UTF8_ACCEPT, buf, start, end, this.#isUtf8) !== UTF8_ACCEPT) {
-          return this.fault(invalidText());
-        }
+        const valid = utf8Step(UTF8_ACCEPT, buf, start, end, this.#isUtf8) === UTF8_ACCEPT;
+        if (!valid && this.payloadUse !== IGNORED) return this.fault(invalidText());
       }
       this.context.messagesIn++;
       this.length = frames.length;
@@ -450,14 +462,9 @@ export class MessageDecoder {
   protected checkText(bytes: Uint8Array, start: number, end: number): boolean {
     if (this.type !== TextMessage || start === end) return true;
     this.#utf8 = utf8Step(this.#utf8, bytes, start, end, this.#isUtf8);
-    if (this.#utf8 !== UTF8_REJECT) return true;
+    if (this.#utf8 !== UTF8_REJECT || this.payloadUse === IGNORED) return true;
     this.error = invalidText();
     return false;
-  }
-
-  /** Resets the text check, because the message is dropped. */
-  protected acceptText(): void {
-    this.#utf8 = UTF8_ACCEPT;
   }
 
   /**
@@ -466,7 +473,8 @@ export class MessageDecoder {
   protected complete(): boolean {
     this.delivery = NO_MESSAGE;
     this.bound();
-    if (this.type === TextMessage && this.#utf8 !== UTF8_ACCEPT) {
+    const checked = this.type === TextMessage && this.payloadUse !== IGNORED;
+    if (checked && this.#utf8 !== UTF8_ACCEPT) {
       this.error = invalidText();
       return false;
     }

@@ -245,7 +245,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
 
   protected deliver(decoder: MessageDecoder): Message | undefined {
     const { receiveCall } = this.owner;
-    const { type, bytes, start, end, lease } = decoder;
+    const { type, bytes, start, end } = decoder;
     let taken: Message | undefined;
     if (this.delivering) {
       if (receiveCall !== undefined && !receiveCall.busy && !this.#hasQueued()) {
@@ -260,11 +260,11 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
         this.#queue.push(new Message(type, copyOf(bytes, start, end), this.platform));
       }
     } else if (this.dropping) this.owner.countDropped(1);
-    lease?.release();
+    decoder.dropMessage();
     return taken;
   }
 
-  /** Returns the message of `decoder` for a reader. The caller releases the lease. */
+  /** Returns the message of `decoder` for a reader. The caller calls `dropMessage`. */
   #owned(decoder: MessageDecoder): Message {
     const { platform } = this;
     const { type, bytes, start, end, lease } = decoder;
@@ -275,7 +275,9 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     return new Message(type, data, platform);
   }
 
-  #call(receiveCall: ReceiveCall, { type, bytes, start, end, lease }: MessageDecoder): void {
+  #call(receiveCall: ReceiveCall, decoder: MessageDecoder): void {
+    const { type, bytes, start, end, lease } = decoder;
+    if (lease !== undefined) decoder.lease = undefined;
     receiveCall.call(type, bytes, start, end, lease, this);
     if (this.#ended !== undefined) this.#finishReceive();
   }
@@ -285,12 +287,13 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     return this.#give(this.#readerOf(decoder.type));
   }
 
-  protected addPiece({ bytes, start, end, lease }: MessageDecoder): void {
+  protected addPiece(decoder: MessageDecoder): void {
+    const { bytes, start, end, lease } = decoder;
     // A small piece is copied: a view would keep its whole chunk.
     const small = (end - start) * 2 < bytes.buffer.byteLength;
     if (small || lease !== undefined) this.#pieces?.pushCopy(bytes, start, end);
     else this.#pieces?.push(bytes.subarray(start, end));
-    lease?.release();
+    decoder.dropMessage();
   }
 
   protected endPieces(): void {
@@ -385,7 +388,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
         return undefined;
       }
       const message = this.#owned(decoder);
-      decoder.lease?.release();
+      decoder.dropMessage();
       owner.messageTaken = true;
       return message;
     } catch (error) {
@@ -440,8 +443,11 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     if (begun === undefined) return undefined;
     const reader = this.#readerOf(decoder!.type);
     if (begun.lease !== undefined) {
-      this.#pieces!.pushCopy(begun.lease.bytes, 0, begun.length);
-      begun.lease.release();
+      try {
+        this.#pieces!.pushCopy(begun.lease.bytes, 0, begun.length);
+      } finally {
+        begun.lease.release();
+      }
     }
     return reader;
   }

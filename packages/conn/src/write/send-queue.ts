@@ -26,7 +26,7 @@ import type { Transport } from '../transport.ts';
 import { kind } from '../validate.ts';
 import { hasRoom, isTurnFull, overLimit, type TurnBudget, WaitingWriters } from './backpressure.ts';
 import { ControlQueue } from './control-queue.ts';
-import { DetachedBytes } from './copy-or-reference.ts';
+import { ChangedBytes, DetachedBytes, watchChanges } from './copy-or-reference.ts';
 import type { PreparedMessage } from './prepared-message.ts';
 import { type Batch, type BatchSender, REFERENCE_FROM, sharedFrames } from './shared-frames.ts';
 import { UnsentFrames, type UnsentFramesOwner } from './unsent-frames.ts';
@@ -352,11 +352,13 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const written = new Deferred<void>();
     const lease = leaseOf(bytes);
     const waiting = this.#waitingWriters();
+    const check = watchChanges(bytes, start, end);
     let isReleased = false;
     const release = (): void => {
       // A second release would free bytes that another write still refers to.
       if (isReleased) return;
       isReleased = true;
+      if (check !== undefined) this.#rejectIfChanged(written, check);
       lease?.release();
       waiting.released(written);
       this.#countRelease(end - start);
@@ -372,6 +374,20 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     waiting.reference(written);
     void this.#accepted(encoded);
     return written.promise;
+  }
+
+  #rejectIfChanged(written: Deferred<void>, check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      written.reject(error);
+      this.bytesChanged(error);
+    }
+  }
+
+  /** Ends the connection, because its peer may have wrong bytes of a message. */
+  bytesChanged(error: unknown): void {
+    if (this.#error === undefined) this.#writeFailed(error);
   }
 
   /** A transport that releases bytes within `write` waits for no I/O, and a loop would starve it. */
@@ -755,7 +771,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
 
   #writeFailed(cause: unknown): void {
     const { owner } = this;
-    const isMistake = cause instanceof DetachedBytes;
+    const isMistake = cause instanceof DetachedBytes || cause instanceof ChangedBytes;
     if (isMistake) owner.reportMistake(cause, 'writeMessage');
     if (isMistake) owner.abort(new TransportError(causeText(cause), { cause }));
     else owner.abort(cause instanceof TransportError ? cause : unwritten(cause));

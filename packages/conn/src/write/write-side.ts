@@ -9,7 +9,13 @@ import { Refusal } from '../time/refusal.ts';
 import { timersOf } from '../time/timers.ts';
 import { BackgroundDeflate } from './background-deflate.ts';
 import { WRITE_COST } from './backpressure.ts';
-import { DetachedBytes, owned, type RetainedBytes, retain } from './copy-or-reference.ts';
+import {
+  ChangedBytes,
+  DetachedBytes,
+  owned,
+  type RetainedBytes,
+  retain,
+} from './copy-or-reference.ts';
 import { IdleWriterAlarm } from './idle-writer-alarm.ts';
 import { type FragmentSink, MessageWriter } from './message-writer.ts';
 import { utf8 } from './payload.ts';
@@ -222,7 +228,11 @@ export class WriteSide implements FragmentSink {
     const retained = retain(bytes, start, end, this.#copiesAll());
     const send = (): Promise<void> => {
       try {
+        retained.check?.();
         return this.message(type, retained.bytes, retained.start, retained.end, compress, retained);
+      } catch (error) {
+        if (error instanceof ChangedBytes) this.sendQueue.bytesChanged(error);
+        throw error;
       } finally {
         retained.release();
       }

@@ -4,7 +4,13 @@ import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { EnginePool } from '../../src/deflate/engine-pool.ts';
 import { InflateBuffers } from '../../src/deflate/inflate-buffers.ts';
-import { type BorrowedMessage, connPair } from '../../src/index.ts';
+import {
+  type BorrowedMessage,
+  Conn,
+  connPair,
+  type Transport,
+  type TransportSink,
+} from '../../src/index.ts';
 import { slabsOf } from '../../src/memory/buffer-pool.ts';
 import type { DeflateSource } from '../../src/platform/deflate-engine.ts';
 import { wired } from '../wired.ts';
@@ -59,6 +65,79 @@ describe('the debug mode of pools', () => {
     expect(isOverwritten(view)).toBe(true);
     conn.terminate();
     await expect(reading).rejects.toThrow('1006');
+  });
+
+  /** A server whose transport holds all bytes until `release`. */
+  function holding() {
+    const held: (() => void)[] = [];
+    let sink: TransportSink | undefined;
+    /** The peer takes all bytes. */
+    const release = (): void => {
+      while (held.length > 0) {
+        for (const free of held.splice(0)) free();
+        sink!.drain();
+      }
+    };
+    const transport: Transport = {
+      bufferedAmount: 1,
+      start: (to) => {
+        sink = to;
+      },
+      write: (_bytes, free) => {
+        if (free !== undefined) held.push(free);
+        return false;
+      },
+      pause: () => {},
+      resume: () => {},
+      end: () => {},
+      destroy: (error) => {
+        queueMicrotask(() => {
+          for (const free of held.splice(0)) free();
+          sink!.close(error);
+        });
+      },
+    };
+    const platform = new FakePlatform();
+    const options = { role: 'server', platform, heartbeat: false, report: () => {} } as const;
+    return { conn: new Conn(transport, options), platform, release };
+  }
+
+  it('ends a connection whose referenced bytes were changed before their release', async () => {
+    const { conn, platform, release } = holding();
+    const mine = new Uint8Array(50_000);
+    const changed = conn.send(mine);
+    await platform.settle();
+    mine[7] = 1;
+    release();
+    await expect(changed).rejects.toThrow('byte 7 of a pending write was changed');
+    expect(await conn.closed).toMatchObject({
+      code: 1006,
+      error: { message: expect.stringContaining('byte 7 of a pending write was changed') },
+    });
+  });
+
+  it('ends a connection whose waiting bytes were changed in the write queue', async () => {
+    const { conn, platform } = holding();
+    const writer = await conn.nextWriter(2);
+    const mine = new Uint8Array(50_000);
+    const changed = conn.send(mine);
+    await platform.settle();
+    mine[49_999] = 1;
+    void writer.close();
+    await expect(changed).rejects.toThrow('byte 49999 of a pending write was changed');
+    expect(await conn.closed).toMatchObject({ code: 1006 });
+  });
+
+  it('lets a caller change the bytes once the promise has settled', async () => {
+    const { conn, platform, release } = holding();
+    const mine = new Uint8Array(50_000);
+    const sent = conn.send(mine);
+    await platform.settle();
+    release();
+    await sent;
+    mine.fill(1);
+    expect(conn.state).toBe('open');
+    conn.terminate();
   });
 
   it('echoes borrowed messages whole and in order', async () => {

@@ -1,11 +1,10 @@
-import { BinaryMessage, TextMessage } from '@ws/codec';
+import { BinaryMessage, sharedMessageBuffers, TextMessage } from '@ws/codec';
 import { FakePlatform, naiveEncode } from '@ws/tests';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { resolveSettings } from '../../src/options.ts';
 import {
-  CHECKED_ONLY,
   DELIVERED,
-  type DecodedEvent,
+  IGNORED,
   MESSAGE,
   NOTHING,
   type PayloadUse,
@@ -50,6 +49,32 @@ describe('MessageDecoder', () => {
     expect(decoder.next()).toBe(NOTHING);
     expect([decoder.bytes.length, decoder.assembled, decoder.idle]).toEqual([0, 0, true]);
   });
+
+  it('releases the memory of a message that was not taken, when it is destroyed', () => {
+    const decoder = attached();
+    const { lent } = sharedMessageBuffers();
+    const frame = naiveEncode(BinaryMessage, Buffer.alloc(5_000), MASK);
+    decoder.push(new Uint8Array(frame.subarray(0, 3_000)));
+    expect(decoder.next()).toBe(NOTHING);
+    decoder.push(new Uint8Array(frame.subarray(3_000)));
+    expect([decoder.next(), sharedMessageBuffers().lent]).toEqual([MESSAGE, lent + 1]);
+    decoder.destroy();
+    decoder.destroy();
+    expect(sharedMessageBuffers().lent).toBe(lent);
+  });
+
+  it.each([[[0xff]], [[0x61, 0xe2, 0x82]]])(
+    'accepts any bytes as the text of a message that is ignored: %s',
+    (bytes) => {
+      const frames = [true, false].flatMap((fin) => [
+        naiveEncode(TextMessage, Uint8Array.from(bytes), { ...MASK, fin }),
+        ...(fin ? [] : [naiveEncode(0, Uint8Array.from(bytes), MASK)]),
+      ]);
+      const decoder = attached(IGNORED);
+      decoder.push(new Uint8Array(Buffer.concat([...frames, PING_FRAME])));
+      expect([decoder.next(), decoder.next(), decoder.next()]).toEqual([MESSAGE, MESSAGE, PING]);
+    },
+  );
 
   it('is not idle during a message', () => {
     const decoder = attached();
