@@ -59,6 +59,25 @@ describe('hub.close', () => {
     await expect(Promise.all(published)).resolves.toEqual([undefined]);
   });
 
+  it.each([
+    [false, ['1', '2', '3']],
+    [true, []],
+  ])(
+    'gives the listeners what a client sends before it sees the close (discard: %s)',
+    async (discard, texts) => {
+      const hub = new Hub();
+      const received: string[] = [];
+      hub.on('message', (_, message) => void received.push(message.text()));
+      const { client } = enter(hub);
+      await turns();
+      const closed = hub.close({ discard });
+      for (const text of ['1', '2', '3']) void client.send(text);
+      await turns();
+      expect(await closed).toEqual({ closed: 1, terminated: 0, handlersPending: 0 });
+      expect(received).toEqual(texts);
+    },
+  );
+
   it('counts sessions and listeners that do not end in time', async () => {
     const hub = new Hub();
     hub.on('message', () => new Promise(() => {}));

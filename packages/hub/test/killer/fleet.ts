@@ -25,6 +25,8 @@ const LARGE_SHARE = 40;
 interface Running {
   readonly run: string;
   readonly process: ChildProcess;
+  /** Number of the step in which it started. */
+  readonly step: number;
   port: number;
   state: string;
   /** Number of its own outages. */
@@ -46,6 +48,8 @@ interface Gap {
   readonly outage: number;
   readonly downs: number;
   readonly rejoins: number;
+  /** The node has started in this step, so its first subscriptions are new. */
+  readonly isNew: boolean;
 }
 
 /** Three processes with hubs on one engine, and their clients. Records all that they report. */
@@ -190,6 +194,7 @@ export class Fleet {
     const running: Running = {
       run,
       process: child,
+      step: this.step,
       port: 0,
       state: 'starting',
       downs: 0,
@@ -210,7 +215,8 @@ export class Fleet {
     else if (event.type === 'error') this.note(`${run}: ${event.text}`);
     else if (event.type === 'gap') {
       const rejoins = this.#rejoins.get(`${run} ${event.room}`) ?? 0;
-      this.gaps.push({ run, room: event.room, step, outage, downs, rejoins });
+      const isNew = step > 0 && node.step === step;
+      this.gaps.push({ run, room: event.room, step, outage, downs, rejoins, isNew });
     } else this.#acceptedOf(event.room, run).set(event.number, event.position);
   }
 

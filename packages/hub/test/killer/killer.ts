@@ -184,7 +184,7 @@ function wrongGaps(
   outages: readonly number[],
 ): string[] {
   const seen = new Set<string>();
-  return gaps.flatMap(({ run, room, step, outage, downs, rejoins }) => {
+  return gaps.flatMap(({ run, room, step, outage, downs, rejoins, isNew }) => {
     const [strike, second] = steps[step - 1] ?? [];
     if (second !== undefined) return [];
     const before = outages[step - 1] ?? 0;
@@ -195,7 +195,7 @@ function wrongGaps(
     const key = isCalm || seen.has(outageKey) ? rejoinKey : outageKey;
     // On a busy machine there are more outages than faults, and nodes return one after the other.
     const isChecked = isCalm || (step > 0 && outage === before + 1);
-    const isWrong = seen.has(key) || (key === rejoinKey && rejoins === 0);
+    const isWrong = seen.has(key) || (key === rejoinKey && rejoins === 0 && !isNew);
     seen.add(key);
     return isChecked && isWrong ? [`${strike?.fault ?? 'no fault'} ${step}, ${key}`] : [];
   });
