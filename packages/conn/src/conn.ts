@@ -867,8 +867,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * Messages that arrive before the peer's close frame are still delivered: to a handler of
    * {@link receive}, to a loop, to pending and to later reads. The returned promise may resolve while
    * some of them are unread. Writes reject with {@link CloseSentError}. Where no code reads, or a
-   * reader makes no progress for half of the timeout, messages beyond `readAhead` are dropped and counted
-   * in `stats.messagesDropped`, so that the peer's close frame is reached.
+   * reader makes no progress for half of the timeout, messages beyond `readAhead` are dropped and
+   * counted in `stats.messagesDropped`, so that the peer's close frame is reached. A handler of
+   * {@link receive} that calls `close` itself has 250 ms instead.
    *
    * @param code - 1000 to 1003, 1007 to 1014 or 3000 to 4999.
    * @param reason - At most 123 bytes of UTF-8.
