@@ -67,8 +67,9 @@ export interface ReconnectingConnOptions<C extends ConnLike = Conn> extends Reco
   /** The most messages that wait for a connection. `false` for no bound. Default: 1,000. */
   readonly maxQueuedMessages?: number | false | undefined;
   /**
-   * Gets the error of the first dial that fails, with `where: 'dial'`, and the errors of the
-   * listeners of `on`. Later failed dials are in `retry`. Default: a warning with the stack, at most
+   * Gets the error of the first dial that fails, with `where: 'dial'`, the first refused message
+   * that no code awaits, wrong arguments, and the errors of the listeners of `on`. `retry` gets the
+   * later failed dials. Default: a warning with the stack, at most
    * one for each kind of error and second.
    */
   readonly report?: Report | undefined;
