@@ -174,9 +174,9 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    *
    * @param handler - As for `Conn.receive`. The connection closes with 1011 when the handler fails.
    *   An error other than a WebSocketError of that connection ends this object.
-   * @returns Resolves at the end.
-   * @throws (rejects) The error that ended this object; ReadPendingError when `receive` was called
-   *   before; TypeError when `handler` is not a function.
+   * @returns Resolves at the end, when the handler has finished with the last message.
+   * @throws (rejects) The error that ended this object; the error of the handler; ReadPendingError
+   *   when `receive` was called before; TypeError when `handler` is not a function.
    */
   receive(handler: MessageHandler): Promise<void> {
     if (typeof handler !== 'function') {
@@ -396,6 +396,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
         await receiveFrom(link, receiver);
         link = await this.#linkAfter(link);
       }
+      settleReceiver(receiver, this.#ended!);
     } catch (error) {
       this.#readerLeft();
       if (error instanceof ReadPendingError) {
@@ -405,6 +406,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       // The handler may have failed with a message of an earlier connection.
       if (this.#conn !== undefined) await internalsOf(this.#conn)!.closeAfterError();
       this.#finish({ error });
+      receiver.ended.reject(error);
     }
   }
 
@@ -440,7 +442,6 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     const reason = this.#endReason();
     for (const sent of waiting) sent.reject(reason);
     this.#nextLink.resolve(undefined);
-    if (this.#receiver !== undefined) settleReceiver(this.#receiver, this.#ended);
   }
 
   /** The error of a call after the end. */

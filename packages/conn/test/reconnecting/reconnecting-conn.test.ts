@@ -655,6 +655,39 @@ describe('ReconnectingConn.close', () => {
     expect(client.state).toBe('closed');
   });
 
+  it('resolves receive after the handler has finished with the last message', async () => {
+    const all = dials();
+    const client = live(all);
+    await next(client, 'open');
+    const server = await all.server(0);
+    let handled = 0;
+    const receiving = client.receive(async () => {
+      await new Promise((resolve) => void setImmediate(resolve));
+      handled++;
+    });
+    for (let i = 0; i < 20; i++) await server.send('x');
+    await Promise.all([server.close(), client.close()]);
+    expect(handled).toBeLessThan(20);
+    await receiving;
+    expect(handled).toBe(20);
+  });
+
+  it('rejects receive with an error of the handler after close', async () => {
+    const all = dials();
+    const client = live(all, { report: () => {} });
+    await next(client, 'open');
+    const server = await all.server(0);
+    const error = new Error('the last message');
+    const receiving = client.receive(async (message) => {
+      const last = message.text() === '19';
+      await new Promise((resolve) => void setImmediate(resolve));
+      if (last) throw error;
+    });
+    for (let i = 0; i < 20; i++) await server.send(String(i));
+    await Promise.all([server.close(), client.close()]);
+    await expect(receiving).rejects.toBe(error);
+  });
+
   it('may be awaited in the handler of receive', async () => {
     const all = dials();
     const client = live(all);
