@@ -5,6 +5,7 @@ import { TimeoutError, type Transport, TransportError } from '@ws/conn';
 import { checkOptionNames, rejectedLater } from '@ws/conn/internal';
 import { isInstance } from '@ws/http-shared';
 import { nodePlatform, socketTransport } from '@ws/node-io';
+import { prepareReadBuffer } from '@ws/node-io/internal';
 import {
   deflateOf,
   describeStatus,
@@ -87,7 +88,9 @@ export class Dialer {
    * @throws (rejects with) the errors listed at {@link Dialer}.
    */
   async dial(url: string | URL, options: DialOptions = {}): Promise<ClientConn> {
-    const { proxy, followRedirects } = this.#plan;
+    const { proxy, followRedirects, readBuffer } = this.#plan;
+    // Usually it is ready when the server answers.
+    if (readBuffer) void prepareReadBuffer();
     // The caller of this method, or of the function `dial`, which calls it.
     const attempt = checked(() => checked(() => this.#prepare(url, options), this, 'dial'), dial);
     const open = async (target: Target, scope: DialScope): Promise<GuardedStream> => {
@@ -227,8 +230,9 @@ export class Dialer {
     if (guarded.stream.destroyed) {
       throw dialError('the connection broke during the handshake', guarded.error);
     }
-    const { highWaterMark } = this.#plan;
-    const transport = socketTransport(guarded.stream, { head: response.head, highWaterMark });
+    const { highWaterMark, readBuffer } = this.#plan;
+    const { head } = response;
+    const transport = socketTransport(guarded.stream, { head, highWaterMark, readBuffer });
     // Release the guard only now: the transport has its own listener for 'error'.
     guarded.release();
     const options = {

@@ -8,6 +8,7 @@ import {
   resolveSettings,
 } from '@ws/conn/internal';
 import { assertOption, optionHints, transportHighWaterMark, typeName } from '@ws/http-shared';
+import { wantsReadBuffer } from '@ws/node-io/internal';
 import type { CookieJar } from './cookies.ts';
 import type { NetDial } from './net-dial.ts';
 import { checkProxy, type ProxyOption, type ProxyPlan } from './proxy/choose-proxy.ts';
@@ -27,6 +28,12 @@ export interface DialerOptions extends ConnSettings, SocketOptions {
    * Default: 45,000.
    */
   readonly handshakeTimeout?: number | false | undefined;
+  /**
+   * Whether sockets read into one buffer of the thread, where Node can do that
+   * (`readBufferState()` of `@ws/node-io`). `false` reads by 'data' events. Default: true on Linux,
+   * false elsewhere, where it was not measured.
+   */
+  readonly readBuffer?: boolean | undefined;
   /**
    * The proxy to connect through: `'env'` for the one of the environment, a URL, a function, or
    * `false` for none; see {@link ProxyOption}. With a proxy, `netDial` opens the stream to it, or
@@ -92,6 +99,7 @@ export interface DialOptions {
 /** The names of {@link DialerOptions}. */
 export const DIALER_OPTION_NAMES: readonly (keyof DialerOptions)[] = [
   'handshakeTimeout',
+  'readBuffer',
   'proxy',
   'followRedirects',
   'tls',
@@ -141,6 +149,7 @@ const HEARTBEAT: Heartbeat = { interval: 20_000, timeout: 20_000 };
 export interface DialerPlan {
   /** Milliseconds; Infinity for no bound. */
   readonly handshakeTimeout: number;
+  readonly readBuffer: boolean;
   readonly proxy: ProxyPlan;
   /** 0 for none. */
   readonly followRedirects: number;
@@ -168,6 +177,7 @@ export function checkDialerOptions(options: DialerOptions): DialerPlan {
   const conn = connSettingNames.map((name) => [name, settings[name]]);
   return {
     handshakeTimeout: handshakeTimeoutOf(options),
+    readBuffer: wantsReadBuffer(options.readBuffer),
     proxy: checkProxy(options.proxy),
     followRedirects: redirectCount(options.followRedirects),
     tls: tlsOption('tls', options.tls),

@@ -7,4 +7,5 @@ export {
 } from './deflate/zlib-deflate.ts';
 export type { Diagnostics, MessageSeen } from './diagnostics.ts';
 export { nodePlatform } from './node-platform.ts';
+export { type ReadBufferState, readBufferState } from './read-buffer.ts';
 export { hasTransport, type SocketTransportOptions, socketTransport } from './socket-transport.ts';

@@ -4,7 +4,9 @@ import { TLSSocket } from 'node:tls';
 import { checked, NO_BYTES } from '@ws/codec/internal';
 import type { Transport, TransportSink } from '@ws/conn';
 import { DetachedBytes, kind } from '@ws/conn/internal';
+import { debug } from './debug.ts';
 import { nodePlatform } from './node-platform.ts';
+import { prepareReadBuffer, readInto, releaseSocket, wantsReadBuffer } from './read-buffer.ts';
 
 /** Options of {@link socketTransport}. */
 export interface SocketTransportOptions {
@@ -17,6 +19,12 @@ export interface SocketTransportOptions {
    * `write` returns false while more bytes than this are buffered in the socket. Default: 64 KiB.
    */
   readonly highWaterMark?: number | undefined;
+  /**
+   * Whether the socket reads into the buffer that all sockets of the thread share, where Node can
+   * do that ({@link readBufferState}). Without it Node creates a chunk of 64 KiB for each read.
+   * Default: true on Linux, false elsewhere, where it was not measured.
+   */
+  readonly readBuffer?: boolean | undefined;
 }
 
 /**
@@ -30,7 +38,8 @@ export interface SocketTransportOptions {
  *
  * @param socket - Open or connecting, without a `data` listener and without an encoding.
  * @throws RangeError when `highWaterMark` is not a whole number of 1 or more. Error when the socket
- *   is a transport already. TypeError for a stream in object mode.
+ *   is a transport already. TypeError for a stream in object mode, and for a `readBuffer` that is
+ *   not a boolean.
  *
  * @example
  * ```ts
@@ -59,7 +68,8 @@ export function socketTransport(
 ): Transport {
   const highWaterMark = options.highWaterMark ?? 64 * 1024;
   checked(() => checkSocket(socket, highWaterMark), socketTransport);
-  return new SocketTransport(socket, options.head, highWaterMark);
+  const readBuffer = checked(() => wantsReadBuffer(options.readBuffer), socketTransport);
+  return new SocketTransport(socket, options.head, highWaterMark, readBuffer);
 }
 
 function checkSocket(socket: Duplex, highWaterMark: number): void {
@@ -140,6 +150,7 @@ class SocketTransport implements Transport {
   readonly underlying: Socket | Duplex;
   readonly #highWaterMark: number;
   readonly #kind: typeof TCP | typeof TLS | typeof OTHER;
+  readonly #readBuffer: boolean;
   /** Early bytes of a socket that had already read its end. */
   #head: Uint8Array | undefined;
   #sink: TransportSink | undefined;
@@ -160,9 +171,16 @@ class SocketTransport implements Transport {
   #remoteHost: string | undefined;
   #remotePort: number | undefined;
 
-  constructor(socket: Socket | Duplex, head: Uint8Array | undefined, highWaterMark: number) {
+  constructor(
+    socket: Socket | Duplex,
+    head: Uint8Array | undefined,
+    highWaterMark: number,
+    readBuffer: boolean,
+  ) {
     this.underlying = socket;
     this.#highWaterMark = highWaterMark;
+    this.#readBuffer = readBuffer && socket instanceof Socket;
+    if (this.#readBuffer) void prepareReadBuffer();
     this.#kind = socket instanceof TLSSocket ? TLS : socket instanceof Socket ? TCP : OTHER;
     // A FIN must not end our half: queued bytes still have to be sent (RFC 6455, section 7.1.1).
     socket.allowHalfOpen = true;
@@ -239,9 +257,17 @@ class SocketTransport implements Transport {
     if (socket.readableEnded) process.nextTick(endOwner, socket);
     socket.on('close', onClose);
     socket.on('end', onEnd);
-    socket.on('data', onData);
+    this.#startReading(socket);
     // A listener alone does not resume a socket that was paused before.
     socket.resume();
+  }
+
+  #startReading(socket: Socket | Duplex): void {
+    const intoBuffer = this.#readBuffer && readInto(socket as Socket, onBuffer);
+    if (!intoBuffer) socket.on('data', onData);
+    if (debug.enabled) {
+      debug('%s reads %s', this.remoteAddr ?? '?', intoBuffer ? 'into the buffer' : "by 'data'");
+    }
   }
 
   write(chunk: Uint8Array, release?: () => void): boolean {
@@ -519,6 +545,11 @@ function onData(this: Owned, chunk: Uint8Array): void {
   this[OWNER]?.data(chunk);
 }
 
+/** The next read overwrites the buffer, and the connection keeps its chunks. */
+function onBuffer(this: Socket & Owned, buffer: Uint8Array, end: number): void {
+  this[OWNER]?.data(buffer.slice(0, end));
+}
+
 function onEnd(this: Owned): void {
   endOwner(this);
 }
@@ -539,6 +570,7 @@ function closeOwner(socket: Duplex & Owned): void {
   const owner = socket[OWNER];
   if (owner === undefined) return;
   socket[OWNER] = undefined;
+  if (socket instanceof Socket) releaseSocket(socket);
   socket.off('data', onData);
   socket.off('end', onEnd);
   socket.off('close', onClose);

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
-import net from 'node:net';
+import net, { type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { Conn, type Transport } from '@ws/conn';
 import { FakePlatform } from '@ws/tests';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { hasTransport, socketTransport } from '../src/index.ts';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { hasTransport, type SocketTransportOptions, socketTransport } from '../src/index.ts';
+import { prepareReadBuffer } from '../src/internal.ts';
 import { duplexPair, type Pair, readAll, record, tcpPair, tlsPair } from './sockets.ts';
 
 /** An uncaught error fails the test. */
@@ -45,18 +46,23 @@ it('refuses a stream in object mode, which counts chunks instead of bytes', () =
 });
 
 describe.each([
-  { over: 'TCP', connect: tcpPair },
-  { over: 'TLS', connect: tlsPair },
-  { over: 'a Duplex in memory', connect: duplexPair },
-])('socketTransport over $over', ({ over, connect }) => {
+  { over: 'TCP', connect: tcpPair, readBuffer: false },
+  { over: 'TCP, with the read buffer', connect: tcpPair, readBuffer: true },
+  { over: 'TLS', connect: tlsPair, readBuffer: false },
+  { over: 'TLS, with the read buffer', connect: tlsPair, readBuffer: true },
+  { over: 'a Duplex in memory', connect: duplexPair, readBuffer: true },
+])('socketTransport over $over', ({ over, connect, readBuffer }) => {
+  const transportOf = (socket: Socket | Duplex, options?: SocketTransportOptions): Transport =>
+    socketTransport(socket, { ...options, readBuffer });
   let pair: Pair;
+  beforeAll(prepareReadBuffer);
   beforeEach(async () => {
     pair = await connect();
   });
   afterEach(() => pair.dispose());
 
   it('carries bytes both ways', async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     const sink = record(transport);
     pair.peer.write('ping');
     await sink.seen('data');
@@ -69,7 +75,7 @@ describe.each([
   it('writes behind bytes that others have queued', async () => {
     pair.ours.cork();
     pair.ours.write(new Uint8Array(300_000));
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     const sink = record(transport);
     const released = new Promise<void>((resolve) => {
       expect(transport.write(new Uint8Array(100_000), resolve)).toBe(false);
@@ -87,7 +93,7 @@ describe.each([
 
   it('delivers early bytes first, and nothing before start has returned', async () => {
     const head = text('early ');
-    const transport = socketTransport(pair.ours, { head });
+    const transport = transportOf(pair.ours, { head });
     pair.peer.write('late');
     await turn();
     await turn();
@@ -100,7 +106,7 @@ describe.each([
   });
 
   it('holds early bytes back while paused', async () => {
-    const transport = socketTransport(pair.ours, { head: text('early') });
+    const transport = transportOf(pair.ours, { head: text('early') });
     const sink = record(transport);
     transport.pause();
     await turn();
@@ -113,13 +119,13 @@ describe.each([
 
   it('resumes a paused socket', async () => {
     pair.ours.pause();
-    const sink = record(socketTransport(pair.ours));
+    const sink = record(transportOf(pair.ours));
     pair.peer.write('x');
     await sink.seen('data');
   });
 
   it('reads at most 256 KiB per turn of the event loop, and continues in the next', async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     const total = 4 * 1024 * 1024;
     for (let i = 0; i < total; i += 65_536) pair.peer.write(Buffer.alloc(65_536));
     // More bytes than one turn may read.
@@ -135,7 +141,7 @@ describe.each([
   });
 
   it('stays paused when it is paused while it yields', async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     for (let i = 0; i < 64; i++) pair.peer.write(Buffer.alloc(65_536));
     for (let i = 0; i < 20; i++) await turn();
     const sink = record(transport);
@@ -151,7 +157,7 @@ describe.each([
   });
 
   it('delivers nothing between pause and resume', async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     const sink = record(transport);
     pair.peer.write('one');
     await sink.seen('data');
@@ -166,7 +172,7 @@ describe.each([
   });
 
   it('delivers chunks that it does not keep', async () => {
-    const sink = record(socketTransport(pair.ours));
+    const sink = record(transportOf(pair.ours));
     const sent = Buffer.from('mine');
     pair.peer.write(sent);
     await sink.seen('data');
@@ -175,7 +181,7 @@ describe.each([
   });
 
   it('returns false above the high-water mark, then drain, and releases every chunk once', async () => {
-    const transport = socketTransport(pair.ours, { highWaterMark: 100_000 });
+    const transport = transportOf(pair.ours, { highWaterMark: 100_000 });
     const sink = record(transport);
     const chunk = Buffer.alloc(64 * 1024, 7);
     const released: number[] = [];
@@ -201,7 +207,7 @@ describe.each([
   });
 
   it('gives the socket at most 256 KiB at a time, and releases a chunk once at its end', async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     const sink = record(transport);
     const chunk = Buffer.alloc(8 * 1024 * 1024).map((_, i) => i >> 12);
     let released = 0;
@@ -223,7 +229,7 @@ describe.each([
   });
 
   it('releases the waiting chunks when it is destroyed', async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     const sink = record(transport);
     const released: string[] = [];
     transport.write(Buffer.alloc(8 * 1024 * 1024), () => released.push('first'));
@@ -237,7 +243,7 @@ describe.each([
   });
 
   it('ends with an error when waiting bytes are detached', async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     const sink = record(transport);
     const chunk = new Uint8Array(16 * 1024 * 1024);
     transport.write(chunk);
@@ -248,7 +254,7 @@ describe.each([
   });
 
   it('ends with an error when a release function throws, and calls the others', async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     const sink = record(transport);
     const mine = new Error('mine');
     let released = 0;
@@ -264,7 +270,7 @@ describe.each([
   });
 
   it('calls all release functions at its close although they throw', async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     const sink = record(transport);
     const mine = new Error('mine');
     let released = 0;
@@ -281,7 +287,7 @@ describe.each([
   });
 
   it('drains once for each false', async () => {
-    const transport = socketTransport(pair.ours, { highWaterMark: 1 });
+    const transport = transportOf(pair.ours, { highWaterMark: 1 });
     const sink = record(transport);
     pair.peer.resume();
     const chunk = Buffer.alloc(8 * 1024 * 1024);
@@ -294,7 +300,7 @@ describe.each([
   });
 
   it('sends what is written between cork and uncork in order', async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     record(transport);
     let released = 0;
     const release = (): void => void released++;
@@ -310,7 +316,7 @@ describe.each([
   });
 
   it('ends after all written bytes, and reads on', async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     const sink = record(transport);
     const big = Buffer.alloc(3 * 1024 * 1024, 1);
     transport.write(big);
@@ -325,7 +331,7 @@ describe.each([
   });
 
   it('continues to write after the peer has ended', async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     const sink = record(transport);
     const big = Buffer.alloc(6 * 1024 * 1024, 2);
     let released = 0;
@@ -343,7 +349,7 @@ describe.each([
   });
 
   it('writes no byte after end, and releases its chunks', async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     record(transport);
     transport.end();
     transport.end();
@@ -354,7 +360,7 @@ describe.each([
   });
 
   it('closes once after destroy, releases unsent chunks, and accepts no more', async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     const sink = record(transport);
     let released = 0;
     const chunk = Buffer.alloc(8 * 1024 * 1024);
@@ -377,7 +383,7 @@ describe.each([
   });
 
   it('closes without an error after destroy without one', async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     const sink = record(transport);
     transport.destroy();
     await sink.seen('close');
@@ -385,7 +391,7 @@ describe.each([
   });
 
   it('delivers nothing after destroy, also of what it has read', async () => {
-    const transport = socketTransport(pair.ours, { head: text('one') });
+    const transport = transportOf(pair.ours, { head: text('one') });
     const sink = record(transport);
     sink.onData = () => transport.destroy();
     pair.peer.write('two');
@@ -394,7 +400,7 @@ describe.each([
   });
 
   it('catches an error of the socket, also after the close', async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     const sink = record(transport);
     pair.ours.emit('error', new Error('first'));
     await sink.seen('close');
@@ -403,7 +409,7 @@ describe.each([
   });
 
   it('catches an error before start, and reports it at start', async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     pair.ours.destroy(new Error('before start'));
     await new Promise((resolve) => pair.ours.on('close', resolve));
     const sink = record(transport);
@@ -419,13 +425,13 @@ describe.each([
     pair.ours.allowHalfOpen = true;
     pair.peer.end();
     await once(pair.ours, 'end');
-    const sink = record(socketTransport(pair.ours, { head: text('early') }));
+    const sink = record(transportOf(pair.ours, { head: text('early') }));
     await sink.seen('end');
     expect(sink.calls).toEqual(['data', 'end']);
   });
 
   it('delivers early bytes before an end that arrives before start', async () => {
-    const transport = socketTransport(pair.ours, { head: text('early') });
+    const transport = transportOf(pair.ours, { head: text('early') });
     pair.peer.end();
     for (let i = 0; i < 5; i++) await turn();
     const sink = record(transport);
@@ -437,7 +443,7 @@ describe.each([
     const names = ['data', 'end', 'close', 'drain', 'timeout', 'finish'];
     const counts = (): number[] => names.map((name) => pair.ours.listenerCount(name));
     const before = counts();
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     const sink = record(transport);
     transport.write(Buffer.alloc(4 * 1024 * 1024));
     transport.destroy();
@@ -450,14 +456,14 @@ describe.each([
 
   it('rejects a socket that has a transport', () => {
     expect(hasTransport(pair.ours)).toBe(false);
-    socketTransport(pair.ours);
+    transportOf(pair.ours);
     expect(hasTransport(pair.ours)).toBe(true);
-    expect(() => socketTransport(pair.ours)).toThrow('is a transport already');
+    expect(() => transportOf(pair.ours)).toThrow('is a transport already');
   });
 
   it('fails on a socket with an encoding set', async () => {
     pair.ours.setEncoding('utf8');
-    const sink = record(socketTransport(pair.ours));
+    const sink = record(transportOf(pair.ours));
     pair.peer.write('text');
     await sink.seen('close');
     expect(sink.error).toBeInstanceOf(TypeError);
@@ -465,7 +471,7 @@ describe.each([
   });
 
   it('names both ends when they have addresses', async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     expect(transport.underlying).toBe(pair.ours);
     if (!(pair.ours instanceof net.Socket)) {
       expect([transport.localAddr, transport.remoteAddr]).toEqual([undefined, undefined]);
@@ -481,12 +487,12 @@ describe.each([
   });
 
   it(`releases a chunk ${over === 'TLS' ? 'after' : 'inside'} the write`, async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = transportOf(pair.ours);
     record(transport);
     pair.peer.resume();
     let released = 0;
     transport.write(text('small'), () => released++);
-    expect(released).toBe(over === 'TLS' ? 0 : 1);
+    expect(released).toBe(over.startsWith('TLS') ? 0 : 1);
     transport.write(text('small'), () => released++);
     while (released < 2 || transport.bufferedAmount > 0) await turn();
     expect(transport.bufferedAmount).toBe(0);
@@ -494,17 +500,20 @@ describe.each([
 });
 
 describe.each([
-  { over: 'TCP', connect: tcpPair },
-  { over: 'TLS', connect: tlsPair },
-])('socketTransport over $over', ({ connect }) => {
+  { over: 'TCP', connect: tcpPair, readBuffer: false },
+  { over: 'TCP, with the read buffer', connect: tcpPair, readBuffer: true },
+  { over: 'TLS', connect: tlsPair, readBuffer: false },
+  { over: 'TLS, with the read buffer', connect: tlsPair, readBuffer: true },
+])('socketTransport over $over', ({ connect, readBuffer }) => {
   let pair: Pair;
+  beforeAll(prepareReadBuffer);
   beforeEach(async () => {
     pair = await connect();
   });
   afterEach(() => pair.dispose());
 
   it('closes with ECONNRESET when the peer resets, and releases unsent chunks', async () => {
-    const transport = socketTransport(pair.ours);
+    const transport = socketTransport(pair.ours, { readBuffer });
     const sink = record(transport);
     let released = 0;
     for (let i = 0; i < 10; i++) transport.write(Buffer.alloc(1024 * 1024), () => released++);
@@ -521,7 +530,7 @@ describe.each([
     ['reset by the peer', (pair: Pair) => void pair.peerTcp?.resetAndDestroy()],
     ['destroyed', (_: Pair, transport: Transport) => transport.destroy()],
   ])('releases unsent bytes only with its end, when %s', async (_, ends) => {
-    const transport = socketTransport(pair.ours);
+    const transport = socketTransport(pair.ours, { readBuffer });
     const order: string[] = [];
     const release = (): void => {
       order.push('release');

@@ -4,7 +4,7 @@ import { Conn, type Platform } from '@ws/conn';
 import { closedOf, ResolvedOptions } from '@ws/conn/internal';
 import { assertOption } from '@ws/http-shared';
 import { socketTransport } from '@ws/node-io';
-import { remoteAddressOf } from '@ws/node-io/internal';
+import { prepareReadBuffer, remoteAddressOf } from '@ws/node-io/internal';
 import { type CloseOptions, type CloseResult, checkCloseOptions } from './close-options.ts';
 import type { ConnHandler } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
@@ -69,6 +69,7 @@ export class Acceptor {
    */
   constructor(options: AnyUpgraderOptions, callbacks?: HeadCallbacks) {
     const plan = checkUpgraderOptions(options);
+    if (plan.readBuffer) void prepareReadBuffer();
     this.#options = pickUpgraderOptions(options);
     this.#platform = platformOfServer((conn) => this.work.closeConn(conn as Conn));
     this.#limits = new Limits(plan.limits);
@@ -261,12 +262,12 @@ export class Acceptor {
   #open(upgrade: UpgradeRequest, agreement: Agreement): OpenedConn {
     const { socket } = upgrade;
     const { bound, context, subprotocol, extensions, deflate } = agreement;
-    const { settings, highWaterMark } = bound.setup.plan;
+    const { settings, highWaterMark, readBuffer } = bound.setup.plan;
     upgrade.prepareAnswer();
     socket.write(switchingProtocols(agreement), 'latin1');
     const head = upgrade.takeEarlyBytes();
     const conn = new Conn(
-      socketTransport(socket, { head, highWaterMark }),
+      socketTransport(socket, { head, highWaterMark, readBuffer }),
       new ResolvedOptions(
         'server',
         this.#platform,

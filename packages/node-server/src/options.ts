@@ -9,6 +9,7 @@ import {
   type Settings,
 } from '@ws/conn/internal';
 import { assertOption, optionHints, transportHighWaterMark } from '@ws/http-shared';
+import { wantsReadBuffer } from '@ws/node-io/internal';
 import { HostPolicy } from './allowed-hosts.ts';
 import type { ClientAddress } from './client-address.ts';
 import { type CloseOptions, type ClosePlan, checkCloseOptions } from './close-options.ts';
@@ -119,6 +120,12 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
    */
   readonly handshakeTimeout?: number | false | undefined;
   /**
+   * Whether sockets read into one buffer of the thread, where Node can do that
+   * (`readBufferState()` of `@ws/node-io`). `false` reads by 'data' events. Default: true on Linux,
+   * false elsewhere, where it was not measured.
+   */
+  readonly readBuffer?: boolean | undefined;
+  /**
    * Most pending handshakes; more get 503. A handshake is pending until client and application are
    * done, or `handshakeTimeout` is over. `false` for no bound. Default: 1,024.
    */
@@ -190,6 +197,7 @@ export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
   'close',
   'unmatched',
   'handshakeTimeout',
+  'readBuffer',
   'maxHandshakes',
   'maxConnections',
   'maxConnectionsPerAddress',
@@ -243,6 +251,7 @@ export interface UpgraderPlan {
   readonly close: ClosePlan;
   /** Milliseconds; Infinity for no bound. */
   readonly handshakeTimeout: number;
+  readonly readBuffer: boolean;
   readonly limits: LimitValues;
   readonly unmatched: 404 | 'leave';
   readonly error: AnyUpgraderOptions['error'];
@@ -297,6 +306,7 @@ export function checkUpgraderOptions(options: AnyUpgraderOptions): UpgraderPlan 
     close: checkCloseOptions(options.close),
     unmatched,
     handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),
+    readBuffer: wantsReadBuffer(options.readBuffer),
     limits: {
       maxHandshakes: checkCount('maxHandshakes', options.maxHandshakes, 1024),
       maxConnections: checkCount('maxConnections', options.maxConnections, Infinity),

@@ -6,7 +6,7 @@ import type { SecureContextOptions } from 'node:tls';
 import { checked, fromCaller, isMistake } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
 import { withReadableKeys } from '@ws/http-shared';
-import { remoteAddressOf } from '@ws/node-io/internal';
+import { prepareReadBuffer, remoteAddressOf } from '@ws/node-io/internal';
 import type { AnyHandlers } from './acceptor.ts';
 import { requestOfNode } from './check-request.ts';
 import {
@@ -198,7 +198,11 @@ class HttpWsServer<Result, Pattern extends string> implements WsServer<AuthOf<Re
     http.on('listening', this.#onListening);
     if (http.listening) this.#onListening();
     const listens = server === undefined || namesAddress(this.#options as ServeOptions<unknown>);
-    if (listens && !http.listening) await listenOn(http, this.#options);
+    if (listens && !http.listening) {
+      // So that the first connections use it too. The promise never rejects.
+      if (acceptorOf(this.#upgrader).setup.plan.readBuffer) await prepareReadBuffer();
+      await listenOn(http, this.#options);
+    }
     // Node emits 'error' when it cannot accept a connection, for example without free file
     // descriptors.
     if (server === undefined) {

@@ -10,7 +10,7 @@ import { checked, fromCaller, isMistake } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
 import { checkOptionNames } from '@ws/conn/internal';
 import { withReadableKeys } from '@ws/http-shared';
-import { remoteAddressOf } from '@ws/node-io/internal';
+import { prepareReadBuffer, remoteAddressOf, wantsReadBuffer } from '@ws/node-io/internal';
 import {
   type CloseOptions,
   type ClosePlan,
@@ -150,6 +150,7 @@ class StreamServer<Result, Pattern extends string> implements RawServer<AuthOf<R
   }
 
   async listen(): Promise<void> {
+    if (wantsReadBuffer(this.#options.readBuffer)) await prepareReadBuffer();
     await listenOn(this.net, this.#options);
     this.#url = urlOf(this.net, this.#options);
     // Node emits 'error' when it cannot accept a connection, for example without free file

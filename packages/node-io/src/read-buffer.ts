@@ -1,0 +1,307 @@
+import { Buffer } from 'node:buffer';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, Socket } from 'node:net';
+import process from 'node:process';
+import { clearTimeout, setTimeout } from 'node:timers';
+import { markAsUntransferable } from 'node:worker_threads';
+
+/** Bytes of the buffer: the most that one read returns. */
+const SIZE = 64 * 1024;
+
+/** Bound of the self-test in ms. */
+const TEST_TIMEOUT = 2000;
+
+/**
+ * Receives `buffer[0, end)` of the socket `this`. The bytes are valid during the call: the next
+ * read of any socket overwrites them. It must not throw, and must not write an empty chunk: on a
+ * TLS socket that reads again at once.
+ */
+export type BufferSink = (this: Socket, buffer: Uint8Array, end: number) => void;
+
+/** Whether the sockets of this thread read into one buffer. */
+export interface ReadBufferState {
+  /** `untested` until the self-test has ended. */
+  readonly state: 'on' | 'off' | 'untested';
+  /** Why, in words. */
+  readonly reason: string;
+}
+
+/** The own symbols of a `net.Socket` that its documented option `onread` sets. */
+interface Keys {
+  /** The buffer that the handle reads into. */
+  readonly buffer: symbol;
+  /** Called with each read; its result `false` stops reading. */
+  readonly callback: symbol;
+}
+
+type OnRead = (this: ReadingSocket, end: number, buffer: Uint8Array) => boolean;
+
+/** The parts of a socket that Node does not document. */
+type ReadingSocket = Socket & {
+  [key: symbol]: unknown;
+  [SINK]?: BufferSink | undefined;
+  readonly _handle?: Handle | null;
+};
+
+interface Handle {
+  readonly _parent?: Handle | null;
+  useUserBuffer?(buffer: Uint8Array): void;
+}
+
+const SINK = Symbol('sink');
+
+/** Undefined until the self-test has passed. */
+let keys: Keys | undefined;
+/** Created by the self-test. */
+let shared: Uint8Array | undefined;
+let testing: Promise<void> | undefined;
+let current: ReadBufferState = { state: 'untested', reason: 'no socket has asked for it yet' };
+
+/**
+ * Returns whether the sockets of this thread read into one buffer. Without it, each read of each
+ * socket creates a chunk of 64 KiB.
+ *
+ * A self-test runs when the first server, client or transport of the thread asks for the buffer. It
+ * opens two connections on 127.0.0.1. The state is `off` where the test fails, and in Bun and Deno.
+ * Sockets that start earlier, and sockets that Node cannot read this way, use `data` events.
+ *
+ * @example
+ * ```ts
+ * import { readBufferState } from '@ws/node-io';
+ *
+ * console.log(readBufferState().state); // untested
+ * ```
+ */
+export function readBufferState(): ReadBufferState {
+  return current;
+}
+
+/**
+ * Whether sockets with the option `readBuffer` read into the buffer, where they can. The default is
+ * true on Linux only, where it was measured.
+ *
+ * @throws TypeError when the option is not a boolean.
+ */
+export function wantsReadBuffer(readBuffer: boolean | undefined): boolean {
+  if (readBuffer !== undefined && typeof readBuffer !== 'boolean') {
+    throw new TypeError(`readBuffer: expected true or false, got ${String(readBuffer)}`);
+  }
+  return readBuffer ?? process.platform === 'linux';
+}
+
+/** Runs the self-test of this thread, once. The promise never rejects. */
+export function prepareReadBuffer(): Promise<void> {
+  testing ??= runTest();
+  return testing;
+}
+
+/**
+ * Reads `socket` into the buffer of the thread. Bytes that wait in the stream come first. When
+ * another listener for the socket's bytes is added, the stream gets copies of all later bytes, and
+ * `false` is returned from then on by {@link readsIntoBuffer}.
+ *
+ * @returns False, without a change, for a socket that cannot: use `data` events.
+ */
+export function readInto(socket: Socket, sink: BufferSink): boolean {
+  if (keys === undefined || !canReadInto(socket, keys)) return false;
+  attach(socket, keys, sink);
+  return true;
+}
+
+/** Whether `socket` reads into the buffer now. */
+export function readsIntoBuffer(socket: Socket): boolean {
+  return keys !== undefined && (socket as ReadingSocket)[keys.callback] === onRead;
+}
+
+/**
+ * Ends {@link readInto}. The stream gets copies of all later bytes, for `data` events, `pipe` and
+ * every other consumer.
+ */
+export function releaseSocket(socket: Socket): void {
+  const reading = socket as ReadingSocket;
+  if (reading[SINK] === undefined) return;
+  pushFromNowOn(reading);
+  reading[SINK] = undefined;
+  reading.off('newListener', onNewListener);
+  reading.off('data', onData);
+}
+
+async function runTest(): Promise<void> {
+  try {
+    const unable = unsupported();
+    if (unable === undefined) {
+      keys = await selfTest();
+      current = { state: 'on', reason: 'the self-test has passed' };
+    } else current = { state: 'off', reason: unable };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    current = { state: 'off', reason: `the self-test has failed: ${why}` };
+  }
+}
+
+function unsupported(): string | undefined {
+  if (process.versions['bun'] !== undefined) return 'Bun has its own sockets';
+  if ('Deno' in globalThis) return 'Deno has its own sockets';
+  const { permission } = process as { permission?: { has(scope: string): boolean } };
+  // Before Node 25 the permission model has no scope for the network, and allows it.
+  const scoped = Number.parseInt(process.versions.node, 10) >= 25;
+  if (scoped && permission?.has('net') === false) return 'no permission to use the network';
+  return undefined;
+}
+
+/**
+ * Finds the symbols by value, on sockets that no other library has seen. Their names may change.
+ *
+ * @throws Error when one is missing.
+ */
+function findKeys(): Keys {
+  const callback = (): boolean => true;
+  const buffer = new Uint8Array(1);
+  const nextBuffer = (): Uint8Array => buffer;
+  const fixed = new Socket({ onread: { buffer, callback } } as object) as ReadingSocket;
+  const changing = new Socket({ onread: { buffer: nextBuffer, callback } } as object);
+  const plain = new Socket() as ReadingSocket;
+  const found = {
+    buffer: keyOf(fixed, buffer),
+    callback: keyOf(fixed, callback),
+    nextBuffer: keyOf(changing as ReadingSocket, nextBuffer),
+  };
+  const unused = [plain[found.buffer], plain[found.callback], fixed[found.nextBuffer]];
+  if (unused.some((value) => value !== null)) throw new Error('onread of net.Socket has changed');
+  return found;
+}
+
+function keyOf(socket: ReadingSocket, value: unknown): symbol {
+  const key = Object.getOwnPropertySymbols(socket).find((key) => socket[key] === value);
+  if (key === undefined) throw new Error('onread of net.Socket has changed');
+  return key;
+}
+
+/** The handles of sockets hold the bare address, so this memory is never freed or transferred. */
+function createBuffer(): Uint8Array {
+  const bytes = new Uint8Array(SIZE);
+  markAsUntransferable(bytes.buffer);
+  return bytes;
+}
+
+function canReadInto(socket: Socket, { buffer, callback }: Keys): socket is ReadingSocket {
+  if (!(socket instanceof Socket) || socket.destroyed || socket.connecting) return false;
+  const reading = socket as ReadingSocket;
+  if (typeof reading._handle?.useUserBuffer !== 'function') return false;
+  // Another user of `onread`, or a second copy of this package.
+  if (reading[buffer] !== null && reading[callback] !== pushCopy) return false;
+  if (socket.readableEncoding !== null) return false;
+  if (socket.listenerCount('data') + socket.listenerCount('readable') > 0) return false;
+  return ['TCP', 'Pipe'].includes(lowestHandle(reading._handle).constructor.name);
+}
+
+/** Below TLS. TLS over a stream in JavaScript can deliver bytes at any time. */
+function lowestHandle(handle: Handle): Handle {
+  let lowest = handle;
+  while (lowest._parent) lowest = lowest._parent;
+  return lowest;
+}
+
+function attach(socket: ReadingSocket, { buffer, callback }: Keys, sink: BufferSink): void {
+  socket[SINK] = sink;
+  // A handle that has a buffer keeps it.
+  if (socket[buffer] === null) {
+    socket[buffer] = shared;
+    socket._handle!.useUserBuffer!(shared!);
+  }
+  socket[callback] = onRead;
+  socket.on('newListener', onNewListener);
+  // Bytes that were unshifted or arrived in a pause are in the stream.
+  socket.on('data', onData);
+}
+
+/** TLS reads on for a while after `pause()`. What comes then follows the bytes in the stream. */
+const onRead: OnRead = function (end, buffer) {
+  if (this.readableLength > 0 || this.isPaused()) return pushCopy.call(this, end, buffer);
+  this[SINK]!(buffer, end);
+  return true;
+};
+
+const pushCopy: OnRead = function (end, buffer) {
+  return this.push(Buffer.from(buffer.subarray(0, end)));
+};
+
+function onData(this: ReadingSocket, chunk: Uint8Array): void {
+  this[SINK]?.(chunk, chunk.length);
+}
+
+/** A second consumer gets all bytes too. */
+function onNewListener(this: ReadingSocket, event: string | symbol, listener: unknown): void {
+  if (listener !== onData && (event === 'data' || event === 'readable')) pushFromNowOn(this);
+}
+
+function pushFromNowOn(socket: ReadingSocket): void {
+  if (readsIntoBuffer(socket)) socket[keys!.callback] = pushCopy;
+}
+
+/** Sent by the clients of the self-test. */
+const TEXTS = ['one ', 'two '].map((text) => text.repeat(5000));
+
+/**
+ * Two connections whose bytes wait before the first read, and their ends. Every read must arrive in
+ * the shared buffer, for the right socket.
+ *
+ * @throws Error when anything else happens, or nothing within {@link TEST_TIMEOUT}.
+ */
+async function selfTest(): Promise<Keys> {
+  const found = findKeys();
+  shared ??= createBuffer();
+  const server = createServer({ pauseOnConnect: true });
+  const sockets: Socket[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer for ${TEST_TIMEOUT} ms`)), TEST_TIMEOUT);
+  });
+  try {
+    const received = await Promise.race([exchange(server, sockets, found), timeout]);
+    if (received.toSorted().join() !== TEXTS.join()) throw new Error('other bytes arrived');
+    return found;
+  } finally {
+    clearTimeout(timer);
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  }
+}
+
+/** Sends each text over a connection of its own, and returns what arrives in the buffer. */
+async function exchange(server: Server, sockets: Socket[], found: Keys): Promise<string[]> {
+  // `exclusive`: in a cluster another worker would get the connections.
+  server.listen({ port: 0, host: '127.0.0.1', exclusive: true });
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const accepted = accept(server, TEXTS.length);
+  const clients = TEXTS.map((text) => connect({ port, host: '127.0.0.1' }).resume().end(text));
+  sockets.push(...clients);
+  await Promise.all(clients.map((client) => once(client, 'finish')));
+  const ours = await accepted;
+  sockets.push(...ours);
+  return Promise.all(ours.map((socket) => readAll(socket, found)));
+}
+
+function accept(server: Server, count: number): Promise<Socket[]> {
+  const accepted: Socket[] = [];
+  return new Promise((resolve, reject) => {
+    server.on('error', reject).on('connection', (socket) => {
+      accepted.push(socket);
+      if (accepted.length === count) resolve(accepted);
+    });
+  });
+}
+
+function readAll(socket: Socket, found: Keys): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let received = '';
+    socket.on('error', reject).on('close', () => resolve(received));
+    if (!canReadInto(socket, found)) return reject(new Error('a socket has no handle'));
+    attach(socket, found, function (buffer, end) {
+      if (buffer !== shared || this !== socket) reject(new Error('bytes arrived elsewhere'));
+      received += Buffer.from(buffer.subarray(0, end)).toString('latin1');
+    });
+    socket.resume();
+  });
+}
