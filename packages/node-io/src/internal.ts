@@ -3,5 +3,5 @@
  *
  * @module
  */
-export { prepareReadBuffer, wantsReadBuffer } from './read-buffer.ts';
+export { prepareReadBuffer, readsIntoBuffer, wantsReadBuffer } from './read-buffer.ts';
 export { callIfAllowed, localAddressOf, remoteAddressOf } from './socket-calls.ts';
