@@ -234,7 +234,7 @@ describe.each(BACKENDS)('compressed streams on %s', (backend) => {
       .receive(({ data }) => {
         handled++;
         try {
-          structuredClone(data.buffer, { transfer: [data.buffer as ArrayBuffer] });
+          structuredClone(data.buffer, { transfer: [data.buffer] });
         } catch {
           // The pool of Buffer cannot be transferred. In newer versions of Node it is larger.
         }

@@ -12,9 +12,9 @@ export interface CommandLine<O extends Options> {
    *
    * @param least - The smallest value. Default: 0.
    */
-  number(name: keyof O & string, least?: number): number;
+  readonly number: (this: void, name: keyof O & string, least?: number) => number;
   /** Prints the reason and the usage, and ends the process with 2. */
-  refuse(why: string): never;
+  readonly refuse: (this: void, why: string) => never;
 }
 
 /**
@@ -33,7 +33,7 @@ export function commandLine<const O extends Options>(
   const parse = (): Values<O> & { readonly help?: unknown } => {
     try {
       return parseArgs({ args: [...args], options: { ...options, help: { type: 'boolean' } } })
-        .values as Values<O>;
+        .values;
     } catch (error) {
       return refuse((error as Error).message);
     }

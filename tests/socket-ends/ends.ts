@@ -39,7 +39,7 @@ function frame(role: FarRole, opcode: number, payload: Uint8Array | string): Uin
 const LARGE = Buffer.alloc(400_000, 'x');
 
 /** The far end of a connection: its role, and whether a handshake comes before the frames. */
-export type FarRole = Role | 'bare client' | 'bare server';
+type FarRole = Role | 'bare client' | 'bare server';
 
 /** A moment of a connection: what the far end has done before the end. */
 type Moment = (far: Duplex, role: FarRole) => Promise<void>;

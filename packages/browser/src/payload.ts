@@ -13,7 +13,7 @@ export const MESSAGE_COST = 320;
 const SHORT = 64;
 
 /** Encodes `text` in new memory. Lone surrogates become U+FFFD. */
-export function encodeUtf8(text: string): OwnedBytes {
+function encodeUtf8(text: string): OwnedBytes {
   const { length } = text;
   if (length <= SHORT) {
     const bytes = new Uint8Array(length);

@@ -1,5 +1,4 @@
 import type { CloseInfo } from './close-info.ts';
-import type { ConnLike } from './conn-like.ts';
 import type { Message } from './message.ts';
 
 /**
@@ -29,7 +28,7 @@ export interface ConnInternals {
 }
 
 /** As `conn.closed`, for the library's own use: it does not say that the last message is handled. */
-export function closedOf(conn: ConnLike): Promise<CloseInfo> {
+export function closedOf(conn: { readonly closed: Promise<CloseInfo> }): Promise<CloseInfo> {
   return internalsOf(conn)?.whenClosed?.() ?? conn.closed;
 }
 

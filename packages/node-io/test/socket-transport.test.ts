@@ -20,12 +20,6 @@ afterEach(async () => {
   expect(uncaught.splice(0)).toEqual([]);
 });
 
-const { Memory } = (
-  globalThis as unknown as {
-    WebAssembly: { Memory: new (size: { initial: number }) => { buffer: ArrayBuffer } };
-  }
-).WebAssembly;
-
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const text = (s: string): Uint8Array => new TextEncoder().encode(s);
 

@@ -4,7 +4,7 @@ import { natsServer } from '../nats/setup.ts';
 import type { Kind } from './protocol.ts';
 
 /** A server of an engine. Nodes connect to it through relays. */
-export interface Server {
+interface Server {
   relay(): Promise<Relay>;
   stop(): Promise<void>;
   start(): Promise<void>;
