@@ -99,7 +99,6 @@ export interface DialOptions {
 /** The names of {@link DialerOptions}. */
 export const DIALER_OPTION_NAMES: readonly (keyof DialerOptions)[] = [
   'handshakeTimeout',
-  'readBuffer',
   'proxy',
   'followRedirects',
   'tls',
@@ -109,6 +108,7 @@ export const DIALER_OPTION_NAMES: readonly (keyof DialerOptions)[] = [
   ...SOCKET_OPTION_NAMES,
   'jar',
   'subprotocols',
+  'readBuffer',
   ...connSettingNames,
 ];
 

@@ -36,7 +36,8 @@ async function connected() {
   const socket = ours as net.Socket;
   const peer = peerTcp!;
   peer.on('error', () => {});
-  const conn = new Conn(socketTransport(socket), {
+  // By 'data' events Node reads a chunk although the connection has paused the socket.
+  const conn = new Conn(socketTransport(socket, { readBuffer: false }), {
     role: 'server',
     platform: nodePlatform,
     compression: true,

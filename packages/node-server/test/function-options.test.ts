@@ -146,7 +146,7 @@ const OTHERS = new Set(
     'maxHandshakes maxConnections maxConnectionsPerAddress trustProxy close unmatched readLimit',
     'maxEmptyFragments readAhead idleReadTimeout highWaterMark maxBufferedAmount',
     'closeTimeout heartbeat maxPendingPings readBufferSize writeBufferSize',
-    'writeBufferPool compression',
+    'writeBufferPool compression readBuffer',
   ]
     .join(' ')
     .split(' '),
