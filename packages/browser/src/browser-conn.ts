@@ -239,12 +239,26 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     const start = (
       resolve: (result: T) => void,
       reject: (reason: unknown) => void,
-    ): ((reason: unknown) => void) =>
-      this.#reads.read(
-        name,
-        parse ? (message) => parse(message).then(resolve, reject) : (resolve as () => void),
-        reject,
-      );
+    ): ((reason: unknown) => void) => {
+      if (!parse) return this.#reads.read(name, resolve as () => void, reject);
+      let unparsed: PageMessage | undefined;
+      const parsed =
+        <V>(settle: (value: V) => void) =>
+        (value: V): void => {
+          unparsed = undefined;
+          settle(value);
+        };
+      const read = (message: PageMessage): unknown => {
+        unparsed = message;
+        return parse(message).then(parsed(resolve), parsed(reject));
+      };
+      const stop = this.#reads.read(name, read, reject);
+      return (reason) => {
+        if (unparsed) this.#reads.takeBack(unparsed);
+        unparsed = undefined;
+        stop(reason);
+      };
+    };
     if (options === undefined) return handled(new Promise(start));
     return attempt(() => {
       const names = parse ? ['schema', ...WAIT_OPTION_NAMES] : WAIT_OPTION_NAMES;
