@@ -150,6 +150,9 @@ describe.each(BACKENDS)('the end of a compressed connection on %s', (backend) =>
         conn.send(`${noise}${i}`).catch((error: { code: unknown }) => refused.push(error.code));
         expect(conn.bufferedAmount).toBeLessThanOrEqual(500_000);
       }
+      // The queue continues in a later turn after each 1 MiB.
+      await idle(source);
+      await turns();
       await idle(source);
       expect(conn.stats.messagesOut).toBe(20 - refused.length);
       expect([...new Set(refused)]).toEqual(['WS_ERR_BACKPRESSURE']);
