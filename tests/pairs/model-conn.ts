@@ -325,10 +325,7 @@ export class ModelConn {
   }
 
   close(code: number, size: number): void {
-    if (this.conn.state === 'open') {
-      this.closeCode ??= code;
-      this.#stops = 'our close frame';
-    }
+    if (this.conn.state === 'open') this.closeCode ??= code;
     const wait = this.wait(size);
     this.#closeHasSignal ||= wait !== undefined;
     this.#ignored.push(this.conn.close(code, 'enough', wait));
