@@ -9,6 +9,7 @@ export const ISOLATED = [
   'packages/conn/test/platform/portable-platform.test.ts',
   'packages/codec/test/memory/{message-buffers,slab-pool}.test.ts',
   'packages/conn/test/memory/**/*.test.ts',
+  'packages/conn/test/read/partial-message-at-end.test.ts',
   'packages/node-server/test/collected.test.ts',
   'tests/guard-rails/!(private-getters|source-characters).test.ts',
   'tests/pool-poison/**/*.test.ts',

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { isIPv6 } from 'node:net';
 import { elementsOf, hasListToken, isKey, subprotocolsOf } from './header-fields.ts';
 import { CONTROLS, type Head, linesOf } from './http-head.ts';
@@ -26,7 +27,7 @@ export function statusOf(head: Head): number {
   if (method !== 'GET') return 405;
   if (versions.length !== 1) return 400;
   if (versions[0] !== '13') return 426;
-  if (!targetsThisHost(target, host)) return 400;
+  if (!targetsThisHost(target, host) || !isText(target.split('?')[0]!)) return 400;
   if (origins.length > 1) return 400;
   if (origins.length === 1 && !isSameOrigin(origins[0]!, host)) return 403;
   if (keys.length !== 1 || !isKey(keys[0]!)) return 400;
@@ -50,7 +51,9 @@ function authorityOf(text: string): Authority | undefined {
     if (!host.endsWith(']') || !/^[\da-f:.]+$/i.test(address) || !isIPv6(address)) return undefined;
     return { host: new URL(`ws://[${address}]`).hostname, port };
   }
-  return /^[\w\-.~!$&'()*+,;=%]+$/.test(host) ? { host: host.toLowerCase(), port } : undefined;
+  return /^(?:[\w\-.~!$&'()*+,;=]|%[\da-f]{2})+$/i.test(host)
+    ? { host: host.toLowerCase(), port }
+    : undefined;
 }
 
 function targetsThisHost(target: string, host: string): boolean {
@@ -60,10 +63,22 @@ function targetsThisHost(target: string, host: string): boolean {
   return authority !== undefined && authority.toLowerCase() === host.toLowerCase();
 }
 
-/** Schemes of pages, with their default ports. No page has an origin of another scheme. */
+/** Whether percent-encoded bytes are UTF-8 without NUL (RFC 3986, section 2.1). */
+function isText(encoded: string): boolean {
+  if (/%(?![\da-f]{2})/i.test(encoded)) return false;
+  const bytes = Buffer.from(
+    encoded.replace(/%(..)/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+    'latin1',
+  );
+  return isUtf8(bytes) && !bytes.includes(0);
+}
+
+/** Schemes with their default ports. Some apps send the URL of the server as their origin. */
 const PORTS: ReadonlyMap<string, string> = new Map([
   ['http', '80'],
+  ['ws', '80'],
   ['https', '443'],
+  ['wss', '443'],
 ]);
 
 function isSameOrigin(origin: string, host: string): boolean {

@@ -116,7 +116,7 @@ describe('readJSON', () => {
         await platform.settle();
         const abort = new AbortController();
         const options = { signal: abort.signal, ...(schema === undefined ? {} : { schema }) };
-        const read = conn.readJSON<unknown>(options as object).then(
+        const read = conn.readJSON(options as object).then(
           (value) => [value],
           () => [],
         );

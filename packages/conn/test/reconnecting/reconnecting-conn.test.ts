@@ -796,10 +796,10 @@ describe('ReconnectingConn.report', () => {
 });
 
 describe('a second reader of a ReconnectingConn', () => {
-  const loop = async (client: ReconnectingConn<Conn>): Promise<void> => {
+  const loop = async (client: ReconnectingConn): Promise<void> => {
     for await (const _ of client);
   };
-  const receive = (client: ReconnectingConn<Conn>): Promise<void> => client.receive(() => {});
+  const receive = (client: ReconnectingConn): Promise<void> => client.receive(() => {});
 
   it.each<[string, typeof loop, typeof loop]>([
     ['for await while for await is pending', loop, loop],
