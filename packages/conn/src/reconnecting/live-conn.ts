@@ -2,7 +2,7 @@ import { checked, fromCaller } from '@ws/codec/internal';
 import type { CloseInfo } from '../close-info.ts';
 import { closedOf, internalsOf } from '../conn-internals.ts';
 import type { ConnLike } from '../conn-like.ts';
-import { BackpressureError, CloseSentError, ReadPendingError } from '../errors.ts';
+import { BackpressureError, CloseSentError, errorOf, ReadPendingError } from '../errors.ts';
 import type { Message } from '../message.ts';
 import { onRejection } from '../on-rejection.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
@@ -25,8 +25,11 @@ export type ReconnectingState = 'connecting' | 'open' | 'waiting' | 'closed';
 
 /** How a `ReconnectingConn` ended. */
 export interface ReconnectingEnd {
-  /** The error that ended it; absent after `close`, `signal`, and a close code of `stopCodes`. */
-  readonly error?: unknown;
+  /**
+   * The error that ended it; absent after `close`, `signal`, and a close code of `stopCodes`. For a
+   * value that is no Error, thrown by a function of yours, it is an Error with that value as `cause`.
+   */
+  readonly error?: Error | undefined;
   /** The messages that no connection has accepted, in the order of the calls. */
   readonly unsent: readonly Message[];
 }
@@ -436,7 +439,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       unsent.push(message);
       waiting.push(sent);
     }
-    this.#ended = { ...end, unsent };
+    const error = errorOf(end.error);
+    this.#ended = { ...(error === undefined ? {} : { error }), unsent };
     void this.#series.return();
     this.#end.resolve(this.#ended);
     const reason = this.#endReason();

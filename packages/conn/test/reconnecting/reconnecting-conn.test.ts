@@ -465,6 +465,14 @@ describe('reading from a ReconnectingConn', () => {
     await expect(loop).rejects.toBe(failure);
     expect(await client.closed).toEqual({ error: failure, unsent: [] });
   });
+
+  it('has an Error for a thrown value that is none, with the value as its cause', async () => {
+    const thrown: unknown = 'refused';
+    const client = live(dials(thrown as Error), { retry: () => false });
+    const { error } = await client.closed;
+    expect(error?.message).toContain('refused');
+    expect(error?.cause).toBe(thrown);
+  });
 });
 
 describe('a reader of a ReconnectingConn that is busy when the connection breaks', () => {
