@@ -17,11 +17,14 @@ const METHODS: readonly (keyof Transport)[] = [
  */
 export function checkTransport(transport: unknown): void {
   const given = Object(transport) as Partial<Record<string, unknown>>;
-  const missing = METHODS.find((name) => typeof given[name] !== 'function');
-  if (missing === undefined) return;
-  throw new TypeError(
-    `new Conn: expected a Transport, got ${className(transport)}; ${cureFor(given, missing)}`,
-  );
+  // No closure: each connection comes here.
+  for (let i = 0; i < METHODS.length; i++) {
+    const name = METHODS[i]!;
+    if (typeof given[name] === 'function') continue;
+    throw new TypeError(
+      `new Conn: expected a Transport, got ${className(transport)}; ${cureFor(given, name)}`,
+    );
+  }
 }
 
 /** For example `Socket`: most objects of Node have no tag of their own. */

@@ -26,6 +26,7 @@ export function giveBackPlainRequest(
   socket: Duplex,
   head: Uint8Array,
 ): boolean {
+  if (asksForWebSocket(req)) return false;
   if (givenBack.has(req)) return true;
   const { server } = req.socket as { server?: Server };
   const parse = server && parserOf(server);
@@ -44,6 +45,16 @@ export function giveBackPlainRequest(
   if (earlier === undefined) parseAgain(server!, parse, req, socket, head);
   else earlier.once('close', () => parseAgain(server!, parse, req, socket, head));
   return true;
+}
+
+/** The usual upgrade: one header line with one token. Allocates nothing worth a count. */
+function asksForWebSocket({ rawHeaders }: IncomingMessage): boolean {
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!;
+    if (name.length !== 7 || name.toLowerCase() !== 'upgrade') continue;
+    return rawHeaders[i + 1]!.toLowerCase() === 'websocket';
+  }
+  return false;
 }
 
 /** Returns Node's own listener for connections. */
