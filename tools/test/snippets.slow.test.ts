@@ -192,7 +192,9 @@ const REPORT_PORT = `data:text/javascript,${encodeURIComponent(`
   import net from 'node:net';
   const { listen } = net.Server.prototype;
   net.Server.prototype.listen = function (...args) {
-    this.once('listening', () => process.connected && process.send(this.address().port ?? 0));
+    // The self-test of the read buffer has a server of its own.
+    const isOwn = args[0]?.exclusive === true;
+    if (!isOwn) this.once('listening', () => process.connected && process.send(this.address().port ?? 0));
     process.channel?.unref();
     return listen.apply(this, args);
   };
