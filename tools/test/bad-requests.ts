@@ -93,8 +93,9 @@ export async function throwBadRequests(port: number): Promise<void> {
 }
 
 /** Resolves with the status line that a good handshake gets. */
-export async function goodHandshake(port: number): Promise<string> {
-  const answer = await send(port, 'a good handshake', Buffer.from(GOOD), false);
+export async function goodHandshake(port: number, path = '/'): Promise<string> {
+  const request = GOOD.replace('GET / ', `GET ${path} `);
+  const answer = await send(port, 'a good handshake', Buffer.from(request), false);
   return answer.split('\r\n', 1)[0]!;
 }
 

@@ -111,7 +111,8 @@ describe.skipIf(!built).concurrent('a snippet', { timeout: 60_000 }, () => {
     async ({ snippet }) => {
       await using server = await startServer(snippet);
       await throwBadRequests(server.port);
-      expect(await goodHandshake(server.port)).toBe('HTTP/1.1 101 Switching Protocols');
+      const status = await goodHandshake(server.port, pathOfRoute(snippet));
+      expect(status).toBe('HTTP/1.1 101 Switching Protocols');
       expect(server.child.exitCode).toBe(null);
     },
   );
@@ -144,6 +145,12 @@ function pathOf(snippet: Snippet): string {
  */
 function isServer({ code }: Snippet): boolean {
   return /port: 8080|listen\(8080/.test(code);
+}
+
+/** A path of the only route of a snippet; `/` without a route of its own. */
+function pathOfRoute({ code }: Snippet): string {
+  const [, route = '/'] = /\{ '(\/[^']+)': hub\.handler \}/.exec(code) ?? [];
+  return route.replaceAll(':', '');
 }
 
 function isClient(snippet: Snippet): boolean {

@@ -468,7 +468,7 @@ describe('reading from a ReconnectingConn', () => {
 
   it('has an Error for a thrown value that is none, with the value as its cause', async () => {
     const thrown: unknown = 'refused';
-    const client = live(dials(thrown as Error), { retry: () => false });
+    const client = live(dials(thrown), { retry: () => false });
     const { error } = await client.closed;
     expect(error?.message).toContain('refused');
     expect(error?.cause).toBe(thrown);
