@@ -47,7 +47,7 @@ export function giveBackPlainRequest(
   return true;
 }
 
-/** The usual upgrade: one header line with one token. Allocates nothing worth a count. */
+/** Whether the first Upgrade line is `websocket` alone, as in nearly every upgrade. */
 function asksForWebSocket({ rawHeaders }: IncomingMessage): boolean {
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!;
