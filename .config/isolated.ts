@@ -4,7 +4,7 @@
  */
 export const ISOLATED = [
   'fuzz/**/*.test.ts',
-  'packages/codec/test/{allocation,pool-guard,frames/decoder,masking/{mask,simd*}}.test.ts',
+  'packages/codec/test/{allocation,pool-guard,frames/decoder,masking/{mask,move,simd*}}.test.ts',
   'packages/browser/test/{closing,dial,reading,writing}.test.ts',
   'packages/conn/test/platform/portable-platform.test.ts',
   'packages/codec/test/memory/{message-buffers,slab-pool}.test.ts',

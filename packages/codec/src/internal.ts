@@ -14,6 +14,7 @@ export { checked, fromCaller, isMistake } from './from-caller.ts';
 export { offerDeflate } from './handshake/deflate-offer.ts';
 export { hasToken } from './handshake/token-list.ts';
 export { MAX_CONTROL_PAYLOAD } from './limits.ts';
+export { moveUnmasked } from './masking/move.ts';
 export { detachedChunk } from './memory/detached-chunk.ts';
 export { Pool } from './memory/pool.ts';
 export { LARGEST_SLAB, NO_BYTES } from './memory/slab.ts';

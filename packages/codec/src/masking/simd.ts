@@ -18,8 +18,14 @@ const BLOCKS_BYTES = 16 * 1024 * 1024;
 /** Page size of WebAssembly. One page contains the stage and the gap before the blocks. */
 const PAGE = 64 * 1024;
 
+/** The exports of the module, see `simd-module.ts`. */
+interface Kernels {
+  xor(at: number, end: number, key: number): void;
+  move(at: number, end: number, key: number, to: number): number;
+}
+
 /**
- * A WebAssembly memory of fixed size and the SIMD kernel for it. The size is fixed because growth
+ * A WebAssembly memory of fixed size and the SIMD kernels for it. The size is fixed because growth
  * would detach every view. There is one per thread: a process can reserve only some thousands.
  */
 export class Simd {
@@ -30,7 +36,13 @@ export class Simd {
    * address is an index in a view plus the view's `byteOffset`. A call costs about 4 ns, then 70
    * GB/s and more.
    */
-  readonly xor: (at: number, end: number, key: number) => void;
+  readonly xor: Kernels['xor'];
+  /**
+   * Copies the memory's bytes `[at, end)` to `to` and XORs them on the way. The ranges are the same
+   * or do not overlap. Returns 0 when every copied byte is ASCII. As fast as {@link xor} in the
+   * first-level cache, 1.3 times as long beyond it.
+   */
+  readonly move: Kernels['move'];
   readonly #stage: Uint8Array;
   /**
    * View of the part of the stage that was copied out last. Traffic repeats its sizes, and a new
@@ -38,12 +50,10 @@ export class Simd {
    */
   #rest: Uint8Array;
 
-  constructor(
-    memory: { readonly buffer: ArrayBuffer },
-    xor: (at: number, end: number, key: number) => void,
-  ) {
+  constructor(memory: { readonly buffer: ArrayBuffer }, { xor, move }: Kernels) {
     this.buffer = memory.buffer;
     this.xor = xor;
+    this.move = move;
     this.#stage = new Uint8Array(memory.buffer, 0, STAGE_BYTES);
     this.#rest = this.#stage;
     this.blocks = new SimdBlocks(memory.buffer, BLOCKS_AT, BLOCKS_BYTES, poolsAreDebugged());
@@ -91,8 +101,8 @@ export function simd(): Simd | undefined {
     const pages = 1 + BLOCKS_BYTES / PAGE;
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     const module = new WebAssembly.Module(simdModule(pages));
-    const { xor } = new WebAssembly.Instance(module, { m: { m: memory } }).exports;
-    shared = new Simd(memory, xor as Simd['xor']);
+    const { exports } = new WebAssembly.Instance(module, { m: { m: memory } });
+    shared = new Simd(memory, exports as unknown as Kernels);
   } catch {
     // No WebAssembly (--jitless), no SIMD, a content security policy, or no address space: the
     // plain kernels do the work.

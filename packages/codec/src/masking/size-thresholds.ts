@@ -39,3 +39,17 @@ export const SIMD_FROM = 8;
  * because copies to such an address are slow.
  */
 export const STAGE_FROM: number = HAS_FAST_BIGINT ? 8192 : Infinity;
+/**
+ * Below this many bytes, single bytes move as fast as by the SIMD kernel. Moving, in ns:
+ *
+ *   bytes                                8    16    32   125  1024  16384  65536
+ *   single bytes                        14    23    41   144  1100
+ *   both in the SIMD memory             13    13    13    14    25    240   1400
+ *   one in it, with a view              50    60    80   130   160    630   2300
+ */
+export const MOVE_FROM = 8;
+/**
+ * Below this many bytes, single bytes move faster than by the SIMD kernel when one array is outside
+ * of its memory: that needs a view.
+ */
+export const MOVE_OUTSIDE_FROM = 128;

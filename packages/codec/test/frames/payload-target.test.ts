@@ -76,7 +76,7 @@ describe('PayloadTarget', () => {
 
   it('uses the SIMD kernel in its memory, from the first address on', () => {
     const xor = vi.fn<Simd['xor']>(simd()!.xor);
-    const counting = new Simd(simd()!, xor);
+    const counting = new Simd(simd()!, { xor, move: simd()!.move });
     const first = new Uint8Array(simd()!.buffer, 0, 200);
     const other = new Uint8Array(simd()!.buffer, 256, 200);
     for (const target of [first, other, new Uint8Array(200)]) {
