@@ -1,4 +1,4 @@
-import { callRelease, rejectPromise } from '../callbacks.ts';
+import { callRelease } from '../callbacks.ts';
 import { CloseCode } from '../close/close-code.ts';
 import { formatCloseMessage } from '../close/close-payload.ts';
 import {
@@ -8,30 +8,17 @@ import {
   MAX_SHORT_PAYLOAD,
 } from '../limits.ts';
 import { checkRange, isBytes, rotateBigEndian } from '../masking/mask.ts';
-import { xorAscii } from '../memory/copy.ts';
 import type { OwnedBytes } from '../memory/owned-bytes.ts';
 import { LARGEST_SLAB } from '../memory/slab.ts';
 import { SlabWriter } from '../memory/slab-writer.ts';
-import { isHigh } from '../text/utf8.ts';
 import { encoderOptions, type FrameEncoderOptions } from './encoder-options.ts';
+import { LONGEST_PIECE, pieceOf } from './frame-writer.ts';
 import { checkFrameFields, headerSize, writeHeader } from './header.ts';
 import { CloseMessage } from './opcode.ts';
 import { FIN, MASK, RSV } from './rules.ts';
 
-/**
- * Up to this many UTF-16 units, a loop over the characters is faster than the call of a native
- * encoder.
- */
-const SHORT_TEXT = 16;
-
-/** A long text is written in pieces of at least this many UTF-16 units, except its last one. */
+/** A text that may not fit a slab is written in pieces of at least this many UTF-16 units. */
 const SHORTEST_PIECE = 1024;
-/**
- * And of at most this many. V8 copies a piece of ASCII, and writes other text character by
- * character. 16 KiB of ASCII with an `é` at the end take 0.8 times as long as `Buffer.from` in
- * pieces, and 2.0 times as long in one piece (Node 20).
- */
-const LONGEST_PIECE = 4096;
 
 /**
  * Writes frames to slabs. Small frames share a segment. Reading {@link segments}, a full slab or a
@@ -55,7 +42,6 @@ export class FrameEncoder {
   // and 19 ns with `#` (Node 20). Commands: `node --print-bytecode --print-bytecode-filter=frame`,
   // `pnpm bench codec`.
   private readonly out: SlabWriter;
-  private readonly maskBit: number;
   /** Size in bytes of a header with a 7-bit length. */
   private readonly shortHeader: number;
   /**
@@ -63,23 +49,19 @@ export class FrameEncoder {
    * referenced.
    */
   private readonly smallUpTo: number;
-  private readonly nextKey: () => number;
-  readonly #keySize: number;
+  readonly #masks: boolean;
   readonly #borrowFrom: number;
-  readonly #writeUtf8: (into: Uint8Array, at: number, text: string) => number;
 
   /** @throws TypeError for an invalid role or function, RangeError for a number out of range. */
   constructor(options: FrameEncoderOptions) {
     const known = encoderOptions(options);
     const masks = known.role === 'client';
-    this.out = new SlabWriter(known.pool, known.slabBytes, masks);
-    this.maskBit = masks ? MASK : 0;
-    this.#keySize = masks ? 4 : 0;
-    this.shortHeader = 2 + this.#keySize;
+    const nextKey = masks ? known.nextKey : undefined;
+    this.out = new SlabWriter(known.pool, known.slabBytes, nextKey, known.writeUtf8);
+    this.shortHeader = masks ? 6 : 2;
     this.smallUpTo = masks ? MAX_16_BIT_PAYLOAD : Math.min(MAX_16_BIT_PAYLOAD, known.borrowFrom);
-    this.nextKey = known.nextKey;
+    this.#masks = masks;
     this.#borrowFrom = known.borrowFrom;
-    this.#writeUtf8 = known.writeUtf8;
   }
 
   /** Bytes that were appended and not yet removed by {@link shift}. */
@@ -132,11 +114,7 @@ export class FrameEncoder {
       (opcode < 8 || (fin && length <= MAX_CONTROL_PAYLOAD)) &&
       release === undefined
     ) {
-      const key = this.writeSmallHeader((fin ? FIN : 0) | rsv | opcode, length);
-      const at = out.pos + header;
-      out.fill(at, payload, start, end, key);
-      out.pos = at + length;
-      return header + length;
+      return out.frame((fin ? FIN : 0) | rsv | opcode, payload, start, end);
     }
     return this.#anyFrame(opcode, fin, rsv, payload, start, end, release);
   }
@@ -160,29 +138,11 @@ export class FrameEncoder {
 
     out.reserve(most);
     const { pos } = out;
-    if (units <= SHORT_TEXT) {
-      const key = this.writeShortHeader(b0, units);
-      const at = pos + this.shortHeader;
-      if (xorAscii(text, out.view, at, key)) {
-        out.pos = at + units;
-        return this.shortHeader + units;
-      }
+    const length = out.text(b0, text);
+    if (length !== units && isBadFrame(opcode, fin, rsv, length)) {
+      out.pos = pos;
+      throwBadFrame(opcode, fin, rsv);
     }
-    // Nearly all text is ASCII: assume one byte per unit for the header, and move the text if that
-    // was wrong.
-    const guess = pos + headerSize(units) + this.#keySize;
-    const length =
-      units <= LONGEST_PIECE
-        ? this.#writeUtf8(out.bytes, guess, text)
-        : this.#writePieces(guess, text);
-    if (length !== units) {
-      checkWritten(length, units);
-      if (isBadFrame(opcode, fin, rsv, length)) throwBadFrame(opcode, fin, rsv);
-    }
-    const at = pos + headerSize(length) + this.#keySize;
-    if (at !== guess) out.bytes.copyWithin(at, guess, guess + length);
-    out.mask(at, at + length, this.#writeHeader(b0, length));
-    out.pos = at + length;
     return out.pos - pos;
   }
 
@@ -353,12 +313,12 @@ export class FrameEncoder {
     const length = end - start;
     if (isBadFrame(opcode, fin, rsv, length)) throwBadFrame(opcode, fin, rsv);
     const b0 = (fin ? FIN : 0) | rsv | opcode;
-    if (this.#keySize === 0 && length > this.#borrowFrom) {
+    if (!this.#masks && length > this.#borrowFrom) {
       this.#reference(b0, payload, start, end, release);
       return headerSize(length) + length;
     }
     const { out } = this;
-    const header = headerSize(length) + this.#keySize;
+    const header = out.headerSize(length);
     const size = header + length;
     let key = size <= LARGEST_SLAB ? this.#open(b0, length, size) : this.#openLarge(b0, length);
     const first = out.sealed.count;
@@ -383,32 +343,15 @@ export class FrameEncoder {
     return size;
   }
 
-  /** Writes text to the slab at `at`, in pieces. Returns its length in bytes. */
-  #writePieces(at: number, text: string): number {
-    let end = at;
-    for (let i = 0; i < text.length; ) {
-      const piece = pieceOf(text, i, LONGEST_PIECE);
-      end += this.#writePiece(end, piece);
-      i += piece.length;
-    }
-    return end - at;
-  }
-
-  #writePiece(at: number, piece: string): number {
-    const length = this.#writeUtf8(this.out.bytes, at, piece);
-    checkWritten(length, piece.length);
-    return length;
-  }
-
   /** Appends text that may not fit a slab. */
   #longText(b0: number, text: string): number {
     // Counting the bytes takes 35 times as long as writing them. So the size of the header is
     // guessed. The guess is right for ASCII, and for every text of 65,536 UTF-16 units or more.
     const length = this.#writeLongText(b0, text, headerSize(text.length));
-    if (length >= 0) return headerSize(length) + this.#keySize + length;
+    if (length >= 0) return this.out.headerSize(length) + length;
     const again = this.#writeLongText(b0, text, headerSize(-1 - length));
     if (again < 0) throw new Error('writeUtf8 wrote the same text in two different lengths');
-    return headerSize(again) + this.#keySize + again;
+    return this.out.headerSize(again) + again;
   }
 
   /**
@@ -418,12 +361,12 @@ export class FrameEncoder {
    */
   #writeLongText(b0: number, text: string, header: number): number {
     const { out } = this;
-    const room = header + this.#keySize;
+    const room = header + (this.#masks ? 4 : 0);
     out.reserve(Math.max(room, LARGEST_SLAB - out.pos));
     const first = out.sealed.count;
     const from = out.pos;
     const { bytes, view } = out;
-    const firstKey = this.maskBit === 0 ? 0 : this.nextKey();
+    const firstKey = out.nextKey?.() ?? 0;
     let key = firstKey;
     let length = 0;
     out.pos += room;
@@ -436,7 +379,7 @@ export class FrameEncoder {
           continue;
         }
         const piece = pieceOf(text, i, Math.min(fits, LONGEST_PIECE));
-        const n = this.#writePiece(out.pos, piece);
+        const n = out.piece(out.pos, piece);
         out.mask(out.pos, out.pos + n, key);
         key = rotateBigEndian(key, n);
         out.pos += n;
@@ -452,8 +395,8 @@ export class FrameEncoder {
       return -1 - length;
     }
     out.endLarge();
-    const at = writeHeader(bytes, from, b0, this.maskBit, length);
-    if (this.maskBit !== 0) view.setInt32(at, firstKey);
+    const at = writeHeader(bytes, from, b0, this.#masks ? MASK : 0, length);
+    if (this.#masks) view.setInt32(at, firstKey);
     return length;
   }
 
@@ -476,63 +419,18 @@ export class FrameEncoder {
    * Makes room and writes the header of a frame that continues in further slabs. Returns its key.
    */
   #openLarge(b0: number, length: number): number {
-    const header = headerSize(length) + this.#keySize;
-    return this.#open(b0, length, Math.max(header, LARGEST_SLAB - this.out.pos));
+    const { out } = this;
+    return this.#open(b0, length, Math.max(out.headerSize(length), LARGEST_SLAB - out.pos));
   }
 
   /** Makes room for `room` bytes and writes a header there. Returns the key. */
   #open(b0: number, length: number, room: number): number {
     const { out } = this;
     out.reserve(room);
-    const key = this.#writeHeader(b0, length);
-    out.pos += headerSize(length) + this.#keySize;
+    const key = out.header(b0, length);
+    out.pos += out.headerSize(length);
     return key;
   }
-
-  /**
-   * Writes a header for `length` bytes at `out.pos` without moving `pos`. Returns the key,
-   * big-endian, or 0 when the frame is not masked.
-   */
-  #writeHeader(b0: number, length: number): number {
-    if (length <= MAX_16_BIT_PAYLOAD) return this.writeSmallHeader(b0, length);
-    const { out } = this;
-    const at = writeHeader(out.bytes, out.pos, b0, this.maskBit, length);
-    if (this.maskBit === 0) return 0;
-    const key = this.nextKey();
-    out.view.setInt32(at, key);
-    return key;
-  }
-
-  /** The same for at most {@link MAX_16_BIT_PAYLOAD} bytes, with the widest stores. */
-  private writeSmallHeader(b0: number, length: number): number {
-    if (length <= MAX_SHORT_PAYLOAD) return this.writeShortHeader(b0, length);
-    const { pos, view } = this.out;
-    view.setInt32(pos, (b0 << 24) | ((this.maskBit | 126) << 16) | length);
-    if (this.maskBit === 0) return 0;
-    const key = this.nextKey();
-    view.setInt32(pos + 4, key);
-    return key;
-  }
-
-  /** The same for at most {@link MAX_SHORT_PAYLOAD} bytes. */
-  private writeShortHeader(b0: number, length: number): number {
-    const { pos, view } = this.out;
-    view.setInt16(pos, (b0 << 8) | this.maskBit | length);
-    if (this.maskBit === 0) return 0;
-    const key = this.nextKey();
-    view.setInt32(pos + 2, key);
-    return key;
-  }
-}
-
-/**
- * At most `most` UTF-16 units of `text` from `start` on. A surrogate pair is one character: it is
- * not cut.
- */
-function pieceOf(text: string, start: number, most: number): string {
-  const end = start + most;
-  const cutsPair = end < text.length && isHigh(text.charCodeAt(end - 1));
-  return text.slice(start, cutsPair ? end - 1 : end);
 }
 
 function nothing(): void {}
@@ -553,18 +451,5 @@ function throwBadFrame(opcode: number, fin: boolean, rsv: number): never {
     fin
       ? `the payload of a control frame has at most ${MAX_CONTROL_PAYLOAD} bytes`
       : 'a control frame must not be fragmented',
-  );
-}
-
-/**
- * With a wrong length, the encoder would mask memory after the text, which may belong to another
- * connection.
- */
-function checkWritten(length: unknown, units: number): void {
-  if (Number.isInteger(length) && (length as number) >= 0 && (length as number) <= 3 * units)
-    return;
-  rejectPromise('writeUtf8', length);
-  throw new TypeError(
-    `writeUtf8 must return the number of bytes it wrote, at most ${3 * units} here, not ${String(length)}`,
   );
 }

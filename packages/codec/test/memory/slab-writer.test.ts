@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { simd } from '../../src/masking/simd.ts';
 import { LARGEST_SLAB } from '../../src/memory/slab.ts';
 import { SlabWriter } from '../../src/memory/slab-writer.ts';
+import { writeUtf8 } from '../../src/text/utf8.ts';
 import { bytes } from '../support.ts';
 
 const KEY = 0x37fa213d;
@@ -45,7 +46,7 @@ function contents({ sealed }: SlabWriter): Uint8Array[] {
 describe('SlabWriter', () => {
   it('holds no memory before a reserve, and after it has sealed', () => {
     const pool = new SlabPool({ debug: true });
-    const out = new SlabWriter(pool, 4096, false);
+    const out = new SlabWriter(pool, 4096, undefined, writeUtf8);
     const empty = { pos: 0, limit: 0 };
     expect(out).toMatchObject(empty);
     out.seal();
@@ -63,7 +64,7 @@ describe('SlabWriter', () => {
 
   it('releases an unused slab', () => {
     const pool = new SlabPool({ debug: true });
-    const out = new SlabWriter(pool, 4096, false);
+    const out = new SlabWriter(pool, 4096, undefined, writeUtf8);
     out.reserve(10);
     expect(pool.lent).toBe(1);
     out.seal();
@@ -72,7 +73,7 @@ describe('SlabWriter', () => {
 
   it('moves rarely, also where a pool lends no more than it is asked for', () => {
     const { asked, pool } = exactPool();
-    const out = new SlabWriter(pool, 4096, false);
+    const out = new SlabWriter(pool, 4096, undefined, writeUtf8);
     for (let i = 0; i < 640; i++) append(out, bytes(100));
     append(out, bytes(1000));
     expect(asked).toEqual([4096, 8192, 16384, 32768, LARGEST_SLAB]);
@@ -81,7 +82,7 @@ describe('SlabWriter', () => {
 
   it('moves to a larger slab as the pending bytes grow, and takes another when one is full', () => {
     const pool = new SlabPool({ debug: true });
-    const out = new SlabWriter(pool, 4096, false);
+    const out = new SlabWriter(pool, 4096, undefined, writeUtf8);
     append(out, bytes(4096, 1));
     const { bytes: first } = out;
     out.reserve(0);
@@ -105,7 +106,7 @@ describe('SlabWriter', () => {
 
   it('leases a first slab of the configured size, or with room for as much as recent turns', () => {
     const { asked, pool } = exactPool();
-    const out = new SlabWriter(pool, 300, false);
+    const out = new SlabWriter(pool, 300, undefined, writeUtf8);
     for (const n of [10, 10, 1000, 10, 10, 10, 10]) {
       append(out, bytes(n));
       out.seal();
@@ -115,7 +116,7 @@ describe('SlabWriter', () => {
 
   it('moves no bytes in a turn of the same size as the turn before', () => {
     const { asked, pool } = exactPool();
-    const out = new SlabWriter(pool, 4096, false);
+    const out = new SlabWriter(pool, 4096, undefined, writeUtf8);
     for (let turn = 0; turn < 3; turn++) {
       for (let i = 0; i < 16; i++) append(out, bytes(1028));
       out.seal();
@@ -124,14 +125,14 @@ describe('SlabWriter', () => {
   });
 
   it('begins with a larger slab when more is reserved', () => {
-    const out = new SlabWriter(new SlabPool(), 4096, false);
+    const out = new SlabWriter(new SlabPool(), 4096, undefined, writeUtf8);
     out.reserve(5000);
     expect(out.limit).toBe(16384);
   });
 
   it('uses at most the largest slab of a larger memory', () => {
     const pool = { take: () => ({ bytes: new Uint8Array(LARGEST_SLAB + 1), release: () => {} }) };
-    const out = new SlabWriter(pool, 4096, false);
+    const out = new SlabWriter(pool, 4096, undefined, writeUtf8);
     out.reserve(10);
     expect(out.limit).toBe(LARGEST_SLAB);
   });
@@ -144,7 +145,7 @@ describe('SlabWriter', () => {
       }),
     };
     for (const pool of [new SlabPool(), foreign]) {
-      const out = new SlabWriter(pool, 4096, true);
+      const out = new SlabWriter(pool, 4096, () => KEY, writeUtf8);
       append(out, bytes(3, 9));
       append(out, bytes(n), KEY);
       append(out, bytes(n), KEY);
@@ -159,7 +160,7 @@ describe('SlabWriter', () => {
 
   it('copies ranges of several payloads in any order', () => {
     const chunks = [bytes(1000, 1), Buffer.from(bytes(1000, 2)), bytes(1000, 3).subarray(500)];
-    const out = new SlabWriter(new SlabPool(), 4096, false);
+    const out = new SlabWriter(new SlabPool(), 4096, undefined, writeUtf8);
     const expected: number[] = [];
     out.reserve(4096);
     for (const i of [0, 0, 1, 0, 2, 2, 1]) {
@@ -174,7 +175,7 @@ describe('SlabWriter', () => {
 
   it('keeps no payload after a seal', () => {
     const payload = bytes(1000);
-    const out = new SlabWriter(new SlabPool(), 4096, false);
+    const out = new SlabWriter(new SlabPool(), 4096, undefined, writeUtf8);
     out.reserve(1000);
     out.fill(0, payload, 0, 500, 0);
     out.pos = 500;
@@ -187,7 +188,12 @@ describe('SlabWriter', () => {
   it('uses the SIMD kernel in its memory, from the first address on', () => {
     const xor = vi.spyOn(simd()!, 'xor');
     for (const memory of [new Uint8Array(simd()!.buffer, 0, 64), new Uint8Array(64)]) {
-      const out = new SlabWriter({ take: () => ({ bytes: memory, release: () => {} }) }, 64, true);
+      const out = new SlabWriter(
+        { take: () => ({ bytes: memory, release: () => {} }) },
+        64,
+        () => KEY,
+        writeUtf8,
+      );
       append(out, bytes(20));
       append(out, bytes(20), KEY);
       expect(memory.slice(0, 40)).toEqual(Uint8Array.of(...bytes(20), ...masked(bytes(20))));
@@ -203,8 +209,8 @@ describe('SlabWriter', () => {
     vi.resetModules();
     const fresh = await import('../../src/memory/slab-writer.ts');
     const pool = { take: () => ({ bytes: new Uint8Array(64), release: () => {} }) };
-    new fresh.SlabWriter(pool, 64, false).reserve(1);
-    new fresh.SlabWriter(pool, 64, true).reserve(1);
+    new fresh.SlabWriter(pool, 64, undefined, writeUtf8).reserve(1);
+    new fresh.SlabWriter(pool, 64, () => KEY, writeUtf8).reserve(1);
     expect(Memory).not.toHaveBeenCalled();
   });
 
@@ -218,7 +224,7 @@ describe('SlabWriter', () => {
         return new BigInt64Array(this.bytes.buffer);
       },
     };
-    const out = new SlabWriter({ take: () => slab }, 64, true);
+    const out = new SlabWriter({ take: () => slab }, 64, () => KEY, writeUtf8);
     append(out, bytes(11), KEY);
     append(out, bytes(11), KEY);
     expect(taken).toBe(0);
@@ -229,7 +235,7 @@ describe('SlabWriter', () => {
 
   it('writes through its view to the same memory', () => {
     const pool = { take: () => ({ bytes: new Uint8Array(50).subarray(7), release: () => {} }) };
-    const out = new SlabWriter(pool, 16, false);
+    const out = new SlabWriter(pool, 16, undefined, writeUtf8);
     out.reserve(4);
     out.view.setInt32(0, 0x01020304);
     expect(out.bytes.slice(0, 4)).toEqual(Uint8Array.of(1, 2, 3, 4));
@@ -237,7 +243,7 @@ describe('SlabWriter', () => {
   });
 
   it('records where the next frame begins after a frame of several slabs', () => {
-    const out = new SlabWriter(new SlabPool(), 4096, false);
+    const out = new SlabWriter(new SlabPool(), 4096, undefined, writeUtf8);
     append(out, bytes(10));
     out.nextSlab();
     append(out, bytes(20));
@@ -255,7 +261,7 @@ describe('SlabWriter', () => {
   });
 
   it('records no boundary for a frame within its slab', () => {
-    const out = new SlabWriter(new SlabPool(), 4096, false);
+    const out = new SlabWriter(new SlabPool(), 4096, undefined, writeUtf8);
     append(out, bytes(10));
     out.endLarge();
     append(out, bytes(10));
@@ -265,7 +271,7 @@ describe('SlabWriter', () => {
 
   it('removes the appended bytes', () => {
     const pool = new SlabPool({ debug: true });
-    const out = new SlabWriter(pool, 4096, false);
+    const out = new SlabWriter(pool, 4096, undefined, writeUtf8);
     append(out, bytes(10));
     append(out, bytes(20));
     out.nextSlab();
