@@ -4,10 +4,10 @@
  */
 export const ISOLATED = [
   'fuzz/**/*.test.ts',
-  'packages/codec/test/{allocation,pool-guard,frames/decoder,masking/{mask,move,simd*}}.test.ts',
+  'packages/codec/test/{allocation,pool-guard,frames/decoder,masking/{mask,simd*}}.test.ts',
   'packages/browser/test/{closing,dial,reading,writing}.test.ts',
   'packages/conn/test/platform/portable-platform.test.ts',
-  'packages/codec/test/memory/{message-buffers,slab-pool}.test.ts',
+  'packages/codec/test/memory/{message-buffers,move,slab-pool}.test.ts',
   'packages/conn/test/memory/**/*.test.ts',
   'packages/conn/test/read/partial-message-at-end.test.ts',
   'packages/node-server/test/collected.test.ts',

@@ -60,12 +60,14 @@ export class PoolGuard {
 
   /**
    * @internal Leases a piece of `size` bytes for the first time, with a guard on either side.
-   *   `memory` is at least `2 * GUARD_BYTES` larger.
+   *   `memory` is at least `2 * GUARD_BYTES + headroom` larger.
+   * @param headroom - Bytes between the first guard and the piece. They belong to the leaseholder.
    */
-  enclose(memory: Uint8Array, size: number): Uint8Array {
-    const bytes = new Uint8Array(memory.buffer, memory.byteOffset + GUARD_BYTES, size);
+  enclose(memory: Uint8Array, size: number, headroom = 0): Uint8Array {
+    const start = GUARD_BYTES + headroom;
+    const bytes = new Uint8Array(memory.buffer, memory.byteOffset + start, size);
     this.#around.set(bytes, memory);
-    memory.fill(POISON, 0, size + 2 * GUARD_BYTES);
+    memory.fill(POISON, 0, start + size + GUARD_BYTES);
     this.lend(bytes);
     return bytes;
   }
@@ -96,7 +98,8 @@ export class PoolGuard {
   takeBack(bytes: Uint8Array): void {
     if (!this.#lent.delete(bytes)) throw this.releasedTwice(bytes);
     const around = this.#around.get(bytes);
-    if (around !== undefined) this.#checkGuards(around, bytes.length);
+    // A detached buffer has no guards either.
+    if (around !== undefined && around.byteLength > 0) this.#checkGuards(around, bytes);
     poison(bytes);
     this.#releases.set(bytes, new Error('released here'));
   }
@@ -108,15 +111,13 @@ export class PoolGuard {
     return new Error(`${this.#what} released twice`, { cause });
   }
 
-  #checkGuards(around: Uint8Array, size: number): void {
-    // The buffer was detached, and its guards with it.
-    if (around.byteLength === 0) return;
-    for (const start of [0, GUARD_BYTES + size]) {
+  #checkGuards(around: Uint8Array, bytes: Uint8Array): void {
+    const first = bytes.byteOffset - around.byteOffset;
+    for (const start of [0, first + bytes.length]) {
       const at = firstChange(around.subarray(start, start + GUARD_BYTES));
       if (at === -1) continue;
-      const byte = start + at - GUARD_BYTES;
       throw new Error(
-        `${this.#what} of ${size} bytes: byte ${byte} is outside of it and was written to`,
+        `${this.#what} of ${bytes.length} bytes: byte ${start + at - first} is outside of it and was written to`,
       );
     }
   }

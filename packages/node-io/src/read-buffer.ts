@@ -4,9 +4,10 @@ import { type AddressInfo, connect, createServer, type Server, Socket } from 'no
 import process from 'node:process';
 import { clearTimeout, setTimeout } from 'node:timers';
 import { markAsUntransferable } from 'node:worker_threads';
+import { simdReadBuffer } from '@ws/codec/internal';
 
-/** Bytes of the buffer: the most that one read returns. */
-const SIZE = 64 * 1024;
+/** Bytes of the buffer where there is no SIMD memory: the most that one read returns. */
+const SIZE = 256 * 1024;
 
 /** Bound of the self-test in ms. */
 const TEST_TIMEOUT = 2000;
@@ -177,8 +178,13 @@ function keyOf(socket: ReadingSocket, value: unknown): symbol {
   return key;
 }
 
-/** The handles of sockets hold the bare address, so this memory is never freed or transferred. */
+/**
+ * The handles of sockets hold the bare address, so this memory is never freed or transferred. In the
+ * SIMD memory, messages are unmasked while they move out of it.
+ */
 function createBuffer(): Uint8Array {
+  const inSimd = simdReadBuffer();
+  if (inSimd !== undefined) return inSimd;
   const bytes = new Uint8Array(SIZE);
   markAsUntransferable(bytes.buffer);
   return bytes;

@@ -111,10 +111,9 @@ const OWNER = Symbol('transport');
  * Bytes after which a socket pauses until the next turn of the event loop. They are counted since
  * the last such pause, over any number of turns: to notice a new turn would cost a callback for
  * each turn with input. A slow connection therefore also pauses once per 192 KiB, for one turn.
- * libuv then reads at most
- * 64 KiB more, 256 KiB together. Without the pause libuv (`uv__read` in Node 20) reads 2 MiB of a
- * socket that always has more, which is 350,000 of the smallest frames, before any other socket or
- * timer.
+ * A turn gets at most one read more: 64 KiB, or 256 KiB into the shared buffer. Without the pause
+ * libuv (`uv__read` in Node 20) reads 32 times of a socket that always has more. In 8 MiB are
+ * 1,400,000 of the smallest frames, before any other socket or timer.
  */
 const YIELD_AFTER = 192 * 1024;
 

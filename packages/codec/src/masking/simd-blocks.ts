@@ -1,11 +1,19 @@
 import { checkPoison, poison } from '../pool-guard.ts';
 
+/**
+ * Bytes of memory in front of every block and message buffer. The leaseholder may write there: a
+ * frame header in front of a payload that is sent from its buffer.
+ */
+export const HEADROOM = 16;
 /** The smallest block has `2 ** MIN_ORDER` bytes, which is 4 KiB. */
 const MIN_ORDER = 12;
+/** Memory of the smallest block with its headroom. A block of n times the size has n of them. */
+const UNIT = 2 ** MIN_ORDER + HEADROOM;
 
 /**
  * Leases blocks of a fixed memory by the buddy rule: a free block is halved until it fits, and two
- * free halves become one block again. Sizes are powers of two from 4 KiB on.
+ * free halves become one block again. Sizes are powers of two from 4 KiB on, and {@link HEADROOM}
+ * bytes before each block belong to it.
  *
  * The blocks are the nodes of a binary tree in an array: node 1 is the whole memory, node n has the
  * halves 2n and 2n + 1. `#room[n]` is the size of the largest free block in node n: its power of
@@ -22,15 +30,20 @@ export class SimdBlocks {
   readonly #lent: Uint8Array;
   readonly #debug: boolean;
 
+  /** Memory that {@link SimdBlocks} of `bytes` bytes need, with the headrooms. */
+  static memoryFor(bytes: number): number {
+    return (bytes / 2 ** MIN_ORDER) * UNIT;
+  }
+
   /**
-   * Manages `buffer[offset, offset + bytes)`; `bytes` is a power of two. With `debug`, free memory
-   * is filled with 0xDB and checked at its next lease.
+   * Manages blocks of `bytes` bytes together, a power of two, in `buffer` from `offset` on. With
+   * `debug`, free memory is filled with 0xDB and checked at its next lease.
    */
   constructor(buffer: ArrayBuffer, offset: number, bytes: number, debug = false) {
     this.#buffer = buffer;
     this.#offset = offset;
     this.#debug = debug;
-    if (debug) poison(new Uint8Array(buffer, offset, bytes));
+    if (debug) poison(new Uint8Array(buffer, offset, SimdBlocks.memoryFor(bytes)));
     this.#order = 31 - Math.clz32(bytes);
     this.#room = new Uint8Array(2 << (this.#order - MIN_ORDER));
     this.#lent = new Uint8Array(this.#room.length);
@@ -66,10 +79,13 @@ export class SimdBlocks {
   release(block: Uint8Array): boolean {
     if (block.buffer !== this.#buffer) return false;
     const order = 31 - Math.clz32(block.length);
-    const node = (1 << (this.#order - order)) + (block.byteOffset - this.#offset) / block.length;
+    const at = block.byteOffset - HEADROOM;
+    const index = (at - this.#offset) / SimdBlocks.memoryFor(block.length);
+    const node = (1 << (this.#order - order)) + index;
     if (this.#lent[node] !== 1 || this.#views.get(node) !== block) return false;
     this.#lent[node] = 0;
-    if (this.#debug) poison(block);
+    // The headroom is a part of a larger block.
+    if (this.#debug) poison(new Uint8Array(this.#buffer, at, HEADROOM + block.length));
     this.#room[node] = order;
     this.#updateParents(node, order);
     return true;
@@ -90,7 +106,8 @@ export class SimdBlocks {
     let view = this.#views.get(node);
     if (view === undefined) {
       const index = node - (1 << (31 - Math.clz32(node)));
-      view = new Uint8Array(this.#buffer, this.#offset + index * 2 ** order, 2 ** order);
+      const at = this.#offset + index * SimdBlocks.memoryFor(2 ** order);
+      view = new Uint8Array(this.#buffer, at + HEADROOM, 2 ** order);
       this.#views.set(node, view);
     }
     this.#lent[node] = 1;

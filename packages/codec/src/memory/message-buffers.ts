@@ -1,4 +1,5 @@
 import { simd } from '../masking/simd.ts';
+import { HEADROOM } from '../masking/simd-blocks.ts';
 import { GUARD_BYTES, type PoolGuard, poolGuard } from '../pool-guard.ts';
 
 /** Options of {@link MessageBuffers}. */
@@ -17,7 +18,7 @@ export interface MessageBuffersOptions {
 }
 
 const SMALLEST = 4096;
-const LARGEST_IN_SIMD = 4 * 1024 * 1024;
+const LARGEST_IN_SIMD = 16 * 1024 * 1024;
 const MAX_FREE_BYTES = 8 * 1024 * 1024;
 
 /**
@@ -40,7 +41,7 @@ export class MessageBuffers {
   readonly #maxFreeBytes: number;
   readonly #simd: boolean;
   readonly #guard: PoolGuard | undefined;
-  /** Bytes that a buffer needs for its guards. */
+  /** Bytes that a buffer needs for its guards and for the headroom between them. */
   readonly #guards: number;
   /** Free ordinary buffers by their size, a power of two. */
   readonly #free = new Map<number, Uint8Array[]>();
@@ -55,7 +56,7 @@ export class MessageBuffers {
     if (!(this.#maxFreeBytes >= 0)) throw new RangeError('maxFreeBytes must be 0 or more');
     this.#simd = options.simd ?? true;
     this.#guard = poolGuard('message buffer', options.debug);
-    this.#guards = this.#guard === undefined ? 0 : 2 * GUARD_BYTES;
+    this.#guards = this.#guard === undefined ? 0 : 2 * GUARD_BYTES + HEADROOM;
   }
 
   /**
@@ -73,7 +74,8 @@ export class MessageBuffers {
 
   /**
    * Leases a buffer of at least `bytes` bytes: the next power of two, 4 KiB or more. Its contents
-   * are arbitrary. The caller owns it until {@link give}.
+   * are arbitrary. The caller owns it until {@link give}, and with it the 16 bytes of memory before
+   * its first byte, for example for a frame header.
    *
    * @throws RangeError when `bytes` is not an integer of 0 or more, or too large for the engine.
    *   With `debug`, Error when the buffer was written to after its release.
@@ -82,8 +84,9 @@ export class MessageBuffers {
     const free = this.takeFree(bytes);
     if (free !== undefined) return free;
     const size = sizeFor(bytes);
-    const memory = new Uint8Array(size + this.#guards);
-    const buffer = this.#guard?.enclose(memory, size) ?? memory;
+    const buffer =
+      this.#guard?.enclose(new Uint8Array(size + this.#guards), size, HEADROOM) ??
+      new Uint8Array(new ArrayBuffer(HEADROOM + size), HEADROOM);
     this.#ordinary.add(buffer);
     this.#lent++;
     return buffer;
@@ -101,7 +104,7 @@ export class MessageBuffers {
     const block = fits ? simd()?.blocks.acquire(size + this.#guards) : undefined;
     if (block !== undefined) {
       this.#lent++;
-      return this.#guard?.enclose(block, size) ?? block;
+      return this.#guard?.enclose(block, size, HEADROOM) ?? block;
     }
     const buffer = this.#free.get(size)?.pop();
     if (buffer === undefined) return undefined;

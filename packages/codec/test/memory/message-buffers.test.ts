@@ -17,17 +17,41 @@ describe('MessageBuffers', () => {
   });
 
   it('leases the SIMD memory first, then ordinary memory', () => {
-    const buffers = new MessageBuffers({ maxFreeBytes: 3 * 4_194_304, debug: false });
-    const lent = Array.from({ length: 8 }, () => buffers.take(4_194_304));
+    const MIB = 1024 * 1024;
+    const buffers = new MessageBuffers({ maxFreeBytes: 3 * 16 * MIB, debug: false });
+    const lent = Array.from({ length: 8 }, () => buffers.take(16 * MIB));
     const inside = lent.filter((buffer) => buffer.buffer === simd()!.buffer);
     expect(inside.length).toBeGreaterThan(0);
     expect(inside.length).toBeLessThanOrEqual(4);
     for (const buffer of lent) buffers.give(buffer);
-    expect(buffers.freeBytes).toBe(3 * 4_194_304);
-    const again = Array.from({ length: 8 }, () => buffers.take(4_194_304));
+    expect(buffers.freeBytes).toBe(3 * 16 * MIB);
+    const again = Array.from({ length: 8 }, () => buffers.take(16 * MIB));
     expect(buffers.freeBytes).toBe(0);
     expect(again.filter((buffer) => lent.includes(buffer)).length).toBeGreaterThanOrEqual(6);
     for (const buffer of again) buffers.give(buffer);
+  });
+
+  it.each([
+    { inSimd: true, debug: false },
+    { inSimd: true, debug: true },
+    { inSimd: false, debug: false },
+    { inSimd: false, debug: true },
+  ])('lends 16 bytes before each buffer: SIMD $inSimd, debug $debug', ({ inSimd, debug }) => {
+    const buffers = new MessageBuffers({ simd: inSimd, debug });
+    for (let round = 0; round < 3; round++) {
+      const lent = [1, 4096, 65_536, 65_536, 1_048_576].map((bytes) => buffers.take(bytes));
+      const whole = lent.map(
+        ({ buffer, byteOffset, length }) => new Uint8Array(buffer, byteOffset - 16, 16 + length),
+      );
+      whole.forEach((bytes, i) => bytes.fill(i));
+      whole.forEach((bytes, i) => expect(bytes.every((byte) => byte === i)).toBe(true));
+      for (const buffer of lent) buffers.give(buffer);
+    }
+  });
+
+  it('needs 16 bytes for the headroom of a large buffer, not the next power of two', () => {
+    const buffers = new MessageBuffers({ simd: false, debug: false });
+    expect(buffers.take(65_536).buffer.byteLength).toBe(65_536 + 16);
   });
 
   it('reuses ordinary memory by size', () => {
@@ -88,6 +112,15 @@ describe('MessageBuffers', () => {
       expect(() => buffers.give(buffer)).toThrow('message buffer released twice');
       expect(() => buffers.give(new Uint8Array(8192))).toThrow('not leased from this pool');
       expect(buffers.lent).toBe(0);
+    });
+
+    it('throws after a write before the headroom of a buffer', () => {
+      const buffers = made();
+      const buffer = buffers.take(4096);
+      new Uint8Array(buffer.buffer)[buffer.byteOffset - 17] = 1;
+      expect(() => buffers.give(buffer)).toThrow(
+        'message buffer of 4096 bytes: byte -17 is outside of it and was written to',
+      );
     });
 
     it('throws after a write beyond a buffer', () => {

@@ -1,8 +1,8 @@
-import { copyRange } from '../memory/copy.ts';
-import { NO_BYTES } from '../memory/slab.ts';
-import { xorAnywhere } from './mask.ts';
-import { existingSimd } from './simd.ts';
-import { MOVE_FROM, MOVE_OUTSIDE_FROM } from './size-thresholds.ts';
+import { xorAnywhere } from '../masking/mask.ts';
+import { existingSimd } from '../masking/simd.ts';
+import { MOVE_FROM, MOVE_OUTSIDE_FROM } from '../masking/size-thresholds.ts';
+import { copyRange } from './copy.ts';
+import { NO_BYTES } from './slab.ts';
 
 const OUTSIDE = -1;
 
