@@ -60,9 +60,9 @@ export default defineConfig({
         },
       },
     ],
-    // For a busy machine: a test takes a second or two at most.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // For a busy machine: a test takes a few seconds at most.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     expect: { poll: { timeout: 60_000 } },
   },
 });

@@ -51,7 +51,6 @@ describe('bytes of the application', () => {
             await platform.settle();
             changed += isAll(messages[0]!.data, 7) && isAll(messages[1]!.data, 9) ? 0 : 1;
             if (i % 4 === 3) transport.takeSent();
-            // The comparisons of the test are not one stall.
             await turn();
           }
           expect(conn.state).toBe('open');

@@ -47,6 +47,9 @@ async function dearest(texts: readonly string[], read: (text: string) => unknown
   return Math.max(...costs);
 }
 
+/** Measured: 0.01 to 0.15 ms. A parser that backtracks needs 10 ms for 4 kB, 150 ms for 16 kB. */
+const MS_EACH = 5;
+
 /** Returns the text at the longest accepted length, and at the longest that fits into a head. */
 const atLimits = (text: (length: number) => string): string[] => [text(4_096), text(15_900)];
 
@@ -122,7 +125,7 @@ describe('a client that offers', () => {
       ...atLimits((length) => `a${'; b'.repeat(length / 3 - 1)}=`),
     ];
     const attack = claim('an extension header for a backtracking parser', 'CVE-2020-7662');
-    await survives(attack, { status: 400, ms: lowestAtMost(1) }, async (watch) => {
+    await survives(attack, { status: 400, ms: lowestAtMost(MS_EACH) }, async (watch) => {
       const replies = await sendRequests(
         watch,
         target,
@@ -142,7 +145,7 @@ describe('a client that offers', () => {
       ...atLimits((length) => `${' ,'.repeat(length / 2 - 1)}"`),
     ];
     const attack = claim('a subprotocol header for a backtracking parser', 'CVE-2021-32640');
-    await survives(attack, { status: 400, ms: lowestAtMost(1) }, async (watch) => {
+    await survives(attack, { status: 400, ms: lowestAtMost(MS_EACH) }, async (watch) => {
       const replies = await sendRequests(
         watch,
         target,
@@ -165,7 +168,7 @@ describe('a client that offers', () => {
     };
     const kept = keptPerOffer(read, sixteen);
     const attack = claim('800 offers of permessage-deflate', 'RFC 6455, 9.1');
-    const bound = { status: 400, fitting: 101, ms: lowestAtMost(1), kept: atMost(8) };
+    const bound = { status: 400, fitting: 101, ms: lowestAtMost(MS_EACH), kept: atMost(8) };
     await survives(attack, bound, async (watch) => {
       const [first, ...rest] = await sendRequests(watch, target, [
         extended(sixteen),

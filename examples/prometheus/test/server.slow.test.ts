@@ -9,7 +9,7 @@ describe('examples/prometheus', () => {
 
   /** The samples about WebSockets. */
   async function scrape(): Promise<string[]> {
-    const url = await vi.waitUntil(() => /^http:.*$/m.exec(example.output())?.[0]);
+    const url = await vi.waitUntil(() => /^http:.*$/m.exec(example.output())?.[0], 60_000);
     const response = await fetch(url);
     expect(response.headers.get('content-type')).toContain('text/plain');
     return (await response.text()).split('\n').filter((line) => line.startsWith('ws_'));

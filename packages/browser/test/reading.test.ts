@@ -227,7 +227,7 @@ describe('BrowserConn.receive', () => {
     socket.end(1000);
     expect(order).toEqual(['start a']);
     go();
-    await vi.waitFor(() => expect(order).toEqual(['start a', 'end a', 'start b']));
+    await expect.poll(() => order).toEqual(['start a', 'end a', 'start b']);
     expect(await isPending(done)).toBe(true);
     go();
     expect((await done).code).toBe(1000);

@@ -37,7 +37,10 @@ function stubPage(): { online(): void; visible(state: string): void; listeners()
 }
 
 async function socketAt(sockets: FakeWebSocket[], i: number): Promise<FakeWebSocket> {
-  await vi.waitFor(() => expect(sockets.length).toBeGreaterThan(i), { interval: 0 });
+  await vi.waitFor(() => expect(sockets.length).toBeGreaterThan(i), {
+    interval: 0,
+    timeout: 60_000,
+  });
   return sockets[i]!;
 }
 

@@ -549,7 +549,7 @@ describe('BrowserConn.toStreams', () => {
     for (const [end, closed] of ends) {
       const { conn, socket } = connected();
       const ended = end(conn.toStreams());
-      await vi.waitFor(() => expect(socket.closes).toEqual([closed]));
+      await expect.poll(() => socket.closes).toEqual([closed]);
       socket.end(1000);
       await ended;
     }

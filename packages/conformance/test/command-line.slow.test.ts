@@ -668,12 +668,12 @@ describe.concurrent('ws-conform as a process', () => {
       const text = readFileSync(file, 'utf8');
       expect(text).toMatch(/\d\n/);
       return Number(text);
-    }, 20_000);
+    }, 60_000);
     child.kill(signal);
     const [, ended] = await once(child, 'exit');
     expect(ended).toBe(signal);
     expect(JSON.parse(readFileSync(json, 'utf8'))).toMatchObject({ complete: false, results: [] });
-    await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow('ESRCH'), 5000);
+    await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow('ESRCH'), 60_000);
   });
 });
 

@@ -1,6 +1,12 @@
 export const KIB = 1024;
 export const MIB = 1024 * KIB;
 
+/**
+ * Highest CPU time of one turn of the event loop, in ms, in the cheapest round. The costliest turn
+ * takes 70 ms, and twice that on a busy machine. Quadratic work takes seconds.
+ */
+export const STALL_MS = 1_000;
+
 /** A limit on one figure of an outcome. */
 export interface Limit {
   readonly atMost?: number;
@@ -46,11 +52,6 @@ export interface Limits {
   /** Further bytes for each byte received. Default with `memory`: 0. */
   readonly memoryPerByte?: number;
   /**
-   * CPU time of one turn of the event loop, in ms. Default: 60, for slow machines; a usual one needs
-   * a third of it. Quadratic work takes seconds.
-   */
-  readonly stallMs?: number;
-  /**
    * Highest number of rounds. The first rounds compile code and fill pools, so memory and time
    * count from the cheapest round. No round follows once all bounds hold. Default: 12.
    */
@@ -67,17 +68,16 @@ export type Bound = Attack & Limits;
 /** One figure and its limit. */
 export type NamedLimit = readonly [figure: string, limit: string | number | Limit];
 
-/** The limits of memory and stalls, which apply to every attack. */
-export function costLimits(bound: Limits): { memory: number; perByte: number; stall: number } {
-  const { memory, memoryPerByte, stallMs = 60 } = bound;
+/** The limit of memory, which applies to every attack. */
+export function memoryLimit(bound: Limits): { memory: number; perByte: number } {
+  const { memory, memoryPerByte } = bound;
   return {
     memory: memory ?? 64 * KIB,
     perByte: memoryPerByte ?? (memory === undefined ? 2 : 0),
-    stall: stallMs,
   };
 }
 
-const NOT_FIGURES = new Set('attack source memory memoryPerByte stallMs rounds warmUps'.split(' '));
+const NOT_FIGURES = new Set('attack source memory memoryPerByte rounds warmUps'.split(' '));
 
 /** The limits on figures of the outcome. */
 export function outcomeLimits(bound: Limits): NamedLimit[] {

@@ -9,6 +9,7 @@ export {
   type Limits,
   lowestAtMost,
   MIB,
+  STALL_MS,
 } from './bounds.ts';
 export { type Outcome, survives, warmUp } from './survives.ts';
 export { threadTime } from './thread-time.ts';

@@ -1,7 +1,14 @@
 import { poolGuard } from '@ws/codec/internal';
 import { expect } from 'vitest';
 import { turn } from '../../kit/fake-platform.ts';
-import { type Attack, costLimits, type Limits, type NamedLimit, outcomeLimits } from './bounds.ts';
+import {
+  type Attack,
+  type Limits,
+  memoryLimit,
+  type NamedLimit,
+  outcomeLimits,
+  STALL_MS,
+} from './bounds.ts';
 import { record } from './record.ts';
 import { type Cost, type Watch, Watcher } from './watch.ts';
 
@@ -34,10 +41,10 @@ export async function survives<T extends Outcome>(
   const { rounds = 12, warmUps = 0 } = bound;
   await warmUp(run, warmUps);
   const limits = outcomeLimits(bound);
-  const { memory, stall, perByte } = costLimits(bound);
+  const { memory, perByte } = memoryLimit(bound);
   const costs: NamedLimit[] = [
+    ['stall', { atMost: STALL_MS }],
     ['memory', { atMost: memory }],
-    ['stall', { atMost: stall }],
     ...limits.filter(isNoisy),
   ];
   // Pools in debug mode take memory and time for their checks.

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
 import {
   BadHandshakeError,
@@ -275,7 +275,7 @@ describe('reconnecting to a server of ws', () => {
     await connected(iterator);
     await first.stop();
     const next = connected(iterator);
-    await vi.waitFor(() => expect(failures.length).toBeGreaterThan(2), { interval: 2 });
+    await expect.poll(() => failures.length, { interval: 2 }).toBeGreaterThan(2);
     expect(failures[0]).toMatchObject({ cause: { code: 'ECONNREFUSED' } });
     const second = await wsServer(first.port);
     const accepted = once(second.server, 'connection') as Promise<[WebSocket]>;

@@ -115,7 +115,7 @@ describe('the waits of reconnecting', () => {
     const next = iterator.next();
     await failure;
     // Timers without a reference are not among them.
-    await vi.waitFor(() => expect(timers()).toBeGreaterThan(before));
+    await expect.poll(timers).toBeGreaterThan(before);
     const waiting = timers();
     await iterator.return?.();
     await next;

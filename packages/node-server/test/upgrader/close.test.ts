@@ -1,4 +1,5 @@
 import { EventEmitter, once } from 'node:events';
+import { turn } from '@ws/tests';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   type CloseOptions,
@@ -88,7 +89,12 @@ describe.each([
     });
     polite(await open());
     await open();
-    expect(await closing.close({ timeout: 60 })).toEqual({
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const closed = closing.close({ timeout: 60 });
+    while (closing.connections.size > 1) await turn();
+    vi.advanceTimersByTime(60);
+    expect(await closed).toEqual({
       closed: 1,
       terminated: 1,
       handlersPending: 2,

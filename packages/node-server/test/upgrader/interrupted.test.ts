@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { type Socket } from 'node:net';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   type Conn,
   type HandshakeError,
@@ -54,7 +54,7 @@ describe('a client that disconnects during a check', () => {
     const client = await connected(server);
     client.stream.write(request());
     expect(await server.outcome()).toBeInstanceOf(TransportError);
-    await vi.waitFor(() => expect(state).toBe(true));
+    await expect.poll(() => state).toBe(true);
   });
 });
 
