@@ -246,7 +246,10 @@ export class BackplaneLink<Data>
     await this.#returned?.promise;
   }
 
-  /** Reads the history of the engine. Messages after it arrive, if this node receives them. */
+  /**
+   * Reads the history of the engine, with the records of losses. Messages after it arrive, if this
+   * node receives them.
+   */
   async history(
     room: string | undefined,
     since: Position | undefined,
@@ -262,7 +265,7 @@ export class BackplaneLink<Data>
     let previous = (found.follows ?? complete) ? since?.offset : undefined;
     for (const { offset, bytes } of found.messages) {
       const envelope = this.#decode(bytes);
-      if (envelope?.message === undefined) complete = false;
+      if (envelope === undefined) complete = false;
       else arrivals.push({ envelope, position: { epoch: found.epoch, offset }, previous });
       previous = offset;
     }
@@ -406,7 +409,10 @@ export class BackplaneLink<Data>
     if (envelope === undefined) return channel.unreadable(position, previous);
     const { node, counter, message } = envelope;
     if (node !== this.node && idOf(node) === this.#id) this.#reportTwin(node);
-    if (message !== undefined) return channel.arrive({ envelope, position, previous });
+    // A digest with a position is the record of a loss, in its place in the history.
+    if (message !== undefined || position !== undefined) {
+      return channel.arrive({ envelope, position, previous });
+    }
     channel.digest(envelope);
     // With history the messages may follow, since a repair holds them or the digest overtook them.
     if (node !== this.node || (channel.history !== undefined && channel.lastOf(node) < counter)) {
@@ -453,6 +459,7 @@ export class BackplaneLink<Data>
   /** Sends the waiting publications, and reports those that have waited too long. */
   #engineReturned(): void {
     this.state = 'up';
+    void this.#digests.recordLosses();
     this.#publications.resume();
     this.#returned?.resolve();
     this.#returned = undefined;

@@ -18,7 +18,10 @@ const QUIET_MS = 2_500;
 /** A gap also covers messages that were published so many ms after it. */
 const COVERED_MS = 500;
 
-/** A message that has arrived from the engine, of another node or of this one. */
+/**
+ * A message that has arrived from the engine, of another node or of this one. With a digest it is
+ * the record of a loss in a history.
+ */
 export interface Arrival {
   readonly envelope: Envelope;
   readonly position: Position | undefined;
@@ -219,13 +222,16 @@ export class Channel {
 
   /**
    * Delivers a message, unless a later one of its node was delivered. Reports missing messages
-   * before it: with history, its offset follows, so they never reached the engine.
+   * before it: with history, its offset follows, so they never reached the engine. A digest has no
+   * message, and repeats the counter of a lost one.
    */
   #deliver(arrival: Arrival): void {
     const { envelope } = arrival;
-    const { node, counter } = envelope;
+    const { node, counter, message } = envelope;
     if (counter <= this.lastOf(node)) return;
-    if (this.#lacks(envelope, counter - 1)) this.#gap(this.#last);
+    if (this.#lacks(envelope, message === undefined ? counter : counter - 1)) {
+      this.#gap(this.#last);
+    }
     this.#count(node, counter);
     this.#owner.deliver(this, arrival);
   }

@@ -15,7 +15,8 @@ import { BinaryMessage, PreparedMessage, TextMessage } from '@ws/conn';
  *     …   payload
  *
  * Numbers are big-endian. A digest has no payload. It repeats the counter of the node's last
- * message, which is its previous message.
+ * message, which is its previous message. In a history, a digest repeats the counter of a message
+ * that never reached it.
  */
 export const VERSION = 1;
 const DIGEST = 3;

@@ -22,7 +22,8 @@ const MAX_QUIET = 100_000;
 const DIGESTS = 3;
 /**
  * The same after a message that never reached the history of its room: a minute of them. A node that
- * repairs an outage of its own from the history learns of this loss only by a digest.
+ * repairs an outage of its own from the history learns of a loss by them, if the history has no
+ * record of it.
  */
 const DIGESTS_OF_LOSS = 12;
 
@@ -62,8 +63,9 @@ interface Counted {
   /** Counter of the last message, and the time of its publication by the platform's clock. */
   counter: number;
   publishedAt: number;
-  /** Counter of the last message that did not reach the engine. */
+  /** Counter of the last message that did not reach the engine, and the time of its publication. */
   lost: number;
+  lostAt: number;
 }
 
 /** The publications of this node on one channel. */
@@ -72,6 +74,11 @@ export interface Sent<Data> extends Counted {
   unanswered: number;
   /** Number of digests still to send. */
   digests: number;
+  /**
+   * The bounds of the history that lacks a message which the members of this node have: the history
+   * gets a record of the loss. Undefined without such a message, and when the record is sent.
+   */
+  lacking: Keep | undefined;
   /** Messages with `through` that have not returned from the engine, by counter. */
   readonly through: Map<number, Origin<Data>>;
   /** The members that have joined since, in that order, with the counter of the last message before. */
@@ -228,9 +235,9 @@ export class Publications<Data> {
    * The channel has no message in the last 20 s. A later message continues its count or, if there
    * are too many such channels, starts to count above it.
    */
-  rest(channel: string, { first, counter, publishedAt, lost }: Sent<Data>): void {
+  rest(channel: string, { first, counter, publishedAt, lost, lostAt }: Sent<Data>): void {
     this.sent.delete(channel);
-    this.#quiet.set(channel, { first, counter, publishedAt, lost });
+    this.#quiet.set(channel, { first, counter, publishedAt, lost, lostAt });
     if (this.#quiet.size <= MAX_QUIET) return;
     for (const [oldest, dropped] of this.#quiet) {
       this.#highest = Math.max(this.#highest, dropped.counter);
@@ -267,8 +274,9 @@ export class Publications<Data> {
     const { channel, origin } = outgoing;
     const sent = this.sent.get(channel) ?? this.#start(channel);
     const { publishedAt: previousAt } = sent;
+    const publishedAt = this.#owner.platform.now();
     sent.digests = DIGESTS;
-    sent.publishedAt = this.#owner.platform.now();
+    sent.publishedAt = publishedAt;
     sent.unanswered++;
     const counter = ++sent.counter;
     const result = new Deferred<Position | undefined>();
@@ -277,25 +285,24 @@ export class Publications<Data> {
       returned = new Deferred();
       sent.through.set(counter, { ...origin, returned });
     }
-    const own = { sent, counter, previousAt, result, returned, counts: true };
+    const own = { sent, counter, publishedAt, previousAt, result, returned, counts: true };
     return { ...outgoing, ...own, cancelTimer: undefined };
   }
 
   #start(channel: string): Sent<Data> {
-    const { first, counter, publishedAt, lost } = this.#quiet.get(channel) ?? {
+    const counted = this.#quiet.get(channel) ?? {
       first: this.#highest + 1,
       counter: this.#highest,
       publishedAt: 0,
       lost: 0,
+      lostAt: 0,
     };
     this.#quiet.delete(channel);
     const sent: Sent<Data> = {
-      first,
-      counter,
-      publishedAt,
-      lost,
+      ...counted,
       unanswered: 0,
       digests: 0,
+      lacking: undefined,
       through: new Map(),
       joined: new Map(),
     };
@@ -348,13 +355,20 @@ export class Publications<Data> {
   }
 
   #fail(
-    { sent, counter, keep, result }: Publication<Data>,
+    { sent, counter, publishedAt, keep, origin, result }: Publication<Data>,
     why: string,
     when: When,
     cause?: unknown,
   ): void {
-    sent.lost = Math.max(sent.lost, counter);
-    if (keep !== undefined) sent.digests = DIGESTS_OF_LOSS;
+    if (counter > sent.lost) {
+      sent.lost = counter;
+      sent.lostAt = publishedAt;
+    }
+    if (keep !== undefined) {
+      sent.digests = DIGESTS_OF_LOSS;
+      // No member has a lost message with `through`.
+      if (origin === undefined) sent.lacking = keep;
+    }
     const error = new BackplaneError(why, cause === undefined ? {} : { cause });
     if (when === LATER) result.resolve(rejectedLater(portablePlatform, error));
     else result.reject(error);
@@ -384,6 +398,7 @@ function dropOrigin<Data>({ through }: Sent<Data>, counter: number): void {
 interface Publication<Data> extends Outgoing<Data> {
   readonly sent: Sent<Data>;
   readonly counter: number;
+  readonly publishedAt: number;
   /** Time at which the previous message of the channel was published. */
   readonly previousAt: number;
   /** The answer of the engine. */

@@ -234,11 +234,12 @@ export class Rooms<Data> implements RoomOwner<Data> {
     if (bounds === undefined || most === undefined) return { messages: [], complete: false };
     if (this.#engineKeeps) {
       const found = await this.#hub.withLink((link) => link.sharedHistory(name, since, most));
-      const messages = found!.arrivals.map(({ envelope, position }) => ({
-        position: position!,
-        message: this.#toMessage(envelope.message!),
-      }));
-      return { messages, complete: found!.complete };
+      const { arrivals, complete } = found!;
+      const messages = arrivals.flatMap(({ envelope: { message }, position }) =>
+        message === undefined ? [] : [{ position: position!, message: this.#toMessage(message) }],
+      );
+      // The rest are records of losses.
+      return { messages, complete: complete && messages.length === arrivals.length };
     }
     // Without members, and while the engine is away, this node receives no messages of other nodes.
     const receives =
