@@ -24,8 +24,8 @@ import {
   errorOf,
   handled,
   kind,
+  LateRejection,
   portablePlatform,
-  Refusal,
   rejectedLater,
   TextMessage,
   TimeoutError,
@@ -347,7 +347,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
       let refused: Promise<void> | undefined;
       const sent = bounded<void>(options, (resolve, reject) => {
         const written = this.#writes.send(payload);
-        if (written instanceof Refusal) {
+        if (written instanceof LateRejection) {
           refused = written;
           resolve();
         } else written.then(resolve, reject);

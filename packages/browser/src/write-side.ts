@@ -1,9 +1,9 @@
 import {
   type BackpressureError,
   handled,
+  type LateRejection,
   portablePlatform,
   RESOLVED,
-  type Refusal,
   rejectedLater,
 } from '@ws/conn/parts';
 import type { BrowserConnSettings } from './options.ts';
@@ -108,7 +108,7 @@ export class WriteSide {
   }
 
   /** Counts a message that was not sent. The first one whose promise no code awaits is reported. */
-  refuse(error: BackpressureError): Refusal {
+  refuse(error: BackpressureError): LateRejection {
     this.refused++;
     return rejectedLater(portablePlatform, error, () => {
       if (!this.#refusalReported) report(error);

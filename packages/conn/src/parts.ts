@@ -40,6 +40,6 @@ export { start as startReconnecting } from './reconnecting/reconnecting.ts';
 export { reportError } from './report/report.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
 export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
-export { Refusal, rejectedLater } from './time/refusal.ts';
+export { LateRejection, rejectedLater } from './time/refusal.ts';
 export { checkOptionNames, duration, kind, range } from './validate.ts';
 export { SurrogatePairs } from './write/surrogate-pairs.ts';

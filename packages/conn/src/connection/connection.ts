@@ -40,7 +40,7 @@ import type { ReportedConn } from '../report/report-context.ts';
 import { Deadline, untilOf } from '../time/deadline.ts';
 import type { EndOfTurnTask } from '../time/end-of-turn.ts';
 import { Deferred, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
-import { type Refusal, rejectedLater } from '../time/refusal.ts';
+import { type LateRejection, rejectedLater } from '../time/refusal.ts';
 import type { Transport, TransportSink } from '../transport.ts';
 import { overLimit } from '../write/backpressure.ts';
 import { DetachedBytes } from '../write/copy-or-reference.ts';
@@ -532,13 +532,13 @@ export class Connection
     this.platform.yield(() => this.report(error, 'broadcast'));
   }
 
-  refuseMessage(error: BackpressureError): Refusal {
+  refuseMessage(error: BackpressureError): LateRejection {
     this.countRefused();
     return this.refuse(error, 'writeMessage');
   }
 
   /** The first refusal that no code awaits is reported: it has no other trace. */
-  refuse(error: BackpressureError, where: string): Refusal {
+  refuse(error: BackpressureError, where: string): LateRejection {
     const rare = this.#rareParts();
     return rejectedLater(this.platform, error, () => {
       if (rare.refusalReported) return;

@@ -6,7 +6,7 @@ import { isThenable } from '../on-rejection.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { MessageDecoder } from '../read/message-decoder.ts';
 import { RESOLVED } from '../time/promises.ts';
-import type { Refusal } from '../time/refusal.ts';
+import type { LateRejection } from '../time/refusal.ts';
 import type { SendQueue } from '../write/send-queue.ts';
 import { Pings } from './pings.ts';
 
@@ -22,7 +22,7 @@ export type ControlHandlerName = 'ping handler' | 'pong handler';
 export interface ControlFramesOwner {
   readonly sendQueue: SendQueue;
   /** See `SendQueueOwner.refuse`. */
-  refuse(error: BackpressureError, where: 'ping'): Refusal;
+  refuse(error: BackpressureError, where: 'ping'): LateRejection;
   /** A ping handler or a pong handler threw, or its promise rejected. */
   controlHandlerFailed(error: unknown, where: ControlHandlerName): void;
 }

@@ -1,7 +1,7 @@
 import { BackpressureError, TimeoutError } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
 import { Deferred } from '../time/promises.ts';
-import { type Refusal, rejectedLater } from '../time/refusal.ts';
+import { type LateRejection, rejectedLater } from '../time/refusal.ts';
 import { type TimerEntry, timersOf } from '../time/timers.ts';
 
 class Ping implements TimerEntry {
@@ -34,7 +34,7 @@ export class Pings {
   rtt: number = NaN;
   readonly #platform: Platform;
   readonly #most: number;
-  readonly #refuse: (error: BackpressureError) => Refusal;
+  readonly #refuse: (error: BackpressureError) => LateRejection;
   readonly #pending: Ping[] = [];
   #count = 0;
   #heartbeat: { readonly payload: Uint8Array; readonly sentAt: number } | undefined;
@@ -42,7 +42,11 @@ export class Pings {
   #over: { readonly reason: unknown } | undefined;
 
   /** @param refuse - Returns the promise of a ping that exceeds `most`. */
-  constructor(platform: Platform, most: number, refuse: (error: BackpressureError) => Refusal) {
+  constructor(
+    platform: Platform,
+    most: number,
+    refuse: (error: BackpressureError) => LateRejection,
+  ) {
     this.#platform = platform;
     this.#most = most;
     this.#refuse = refuse;

@@ -8,7 +8,7 @@ import { onRejection } from '../on-rejection.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
 import type { MessageHandler } from '../read/receive-call.ts';
 import { Deferred, handled, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
-import { Refusal, rejectedLater } from '../time/refusal.ts';
+import { LateRejection, rejectedLater } from '../time/refusal.ts';
 import { kind } from '../validate.ts';
 import type { MessageData } from '../write/payload.ts';
 import { untilAborted } from './abortable-wait.ts';
@@ -154,7 +154,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 
   /** Counts a message whose `sent` is rejected with a BackpressureError. */
   #counted(sent: Promise<void>): Promise<void> {
-    if (sent instanceof Refusal && sent.reason instanceof BackpressureError) this.#refused++;
+    if (sent instanceof LateRejection && sent.reason instanceof BackpressureError) this.#refused++;
     return sent;
   }
 

@@ -1,4 +1,4 @@
-import { Refusal } from './refusal.ts';
+import { LateRejection } from './refusal.ts';
 
 /**
  * The shared resolved promise that every write returns while there is room. It saves an allocation
@@ -13,8 +13,8 @@ const ignore = (): void => {};
  * still get the rejection.
  */
 export function handled<T>(promise: Promise<T>): Promise<T> {
-  // A Refusal is always handled, and notes each other call of `then`.
-  if (!(promise instanceof Refusal)) promise.then(ignore, ignore);
+  // A LateRejection is always handled, and notes each other call of `then`.
+  if (!(promise instanceof LateRejection)) promise.then(ignore, ignore);
   return promise;
 }
 

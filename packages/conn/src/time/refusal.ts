@@ -5,7 +5,7 @@ import { type Platform, perPlatform } from '../platform/platform.ts';
  * loop that retries blocks no other work of the process. Its rejection is never reported as
  * unhandled.
  */
-export class Refusal<T = never> extends Promise<T> {
+export class LateRejection<T = never> extends Promise<T> {
   /** `then` and `catch` return plain promises. */
   static override get [Symbol.species](): PromiseConstructor {
     return Promise;
@@ -52,10 +52,10 @@ export class Refusal<T = never> extends Promise<T> {
   }
 }
 
-/** The refusals of one turn of the event loop. One `yield` serves them all. */
-class Refusals {
+/** The late rejections of one turn of the event loop. One `yield` serves them all. */
+class LateRejections {
   readonly #platform: Platform;
-  #waiting: Refusal<unknown>[] = [];
+  #waiting: LateRejection<unknown>[] = [];
   /** The runtime's timers at the last `yield`. Fake timers drop callbacks when they are removed. */
   #scheduledBy: unknown;
 
@@ -63,8 +63,8 @@ class Refusals {
     this.#platform = platform;
   }
 
-  add(refusal: Refusal<unknown>): void {
-    this.#waiting.push(refusal);
+  add(rejection: LateRejection<unknown>): void {
+    this.#waiting.push(rejection);
     if (this.#waiting.length > 1 && this.#scheduledBy === setTimeout) return;
     this.#scheduledBy = setTimeout;
     this.#platform.yield(this.#settleAll);
@@ -73,18 +73,18 @@ class Refusals {
   readonly #settleAll = (): void => {
     const due = this.#waiting;
     this.#waiting = [];
-    for (const refusal of due) refusal.settle();
+    for (const rejection of due) rejection.settle();
   };
 }
 
-const refusalsOf: (platform: Platform) => Refusals = /* @__PURE__ */ perPlatform(
-  (platform) => new Refusals(platform),
+const lateRejectionsOf: (platform: Platform) => LateRejections = /* @__PURE__ */ perPlatform(
+  (platform) => new LateRejections(platform),
 );
 
 /**
  * Returns the promise of a call that is refused with `reason`. All packages use this function for
- * calls that fail without a wait and that a caller may retry. All refusals of one turn share one
- * `yield`.
+ * calls that fail without a wait and that a caller may retry. All late rejections of one turn share
+ * one `yield`.
  *
  * @param ignored - Called before the promise rejects when no code waits for the promise.
  *   Never throws.
@@ -93,8 +93,8 @@ export function rejectedLater<T = never>(
   platform: Platform,
   reason: unknown,
   ignored?: () => void,
-): Refusal<T> {
-  const refusal = new Refusal<T>(reason, ignored);
-  refusalsOf(platform).add(refusal);
-  return refusal;
+): LateRejection<T> {
+  const rejection = new LateRejection<T>(reason, ignored);
+  lateRejectionsOf(platform).add(rejection);
+  return rejection;
 }

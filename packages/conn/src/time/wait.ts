@@ -3,7 +3,7 @@ import type { Platform } from '../platform/platform.ts';
 import { duration, kind } from '../validate.ts';
 import { addAbortListener, removeAbortListener } from './abort-listeners.ts';
 import { Deferred } from './promises.ts';
-import { Refusal, rejectedLater } from './refusal.ts';
+import { LateRejection, rejectedLater } from './refusal.ts';
 import { type TimerEntry, timersOf } from './timers.ts';
 
 /**
@@ -40,8 +40,8 @@ export function withTimeout<T>(
   const { signal } = wait;
   if (signal?.aborted) return rejectedLater(platform, signal.reason);
   const started = start();
-  // A Refusal settles in the next turn.
-  if ((signal === undefined && ms === Infinity) || started instanceof Refusal) return started;
+  // A LateRejection settles in the next turn.
+  if ((signal === undefined && ms === Infinity) || started instanceof LateRejection) return started;
   const outcome = new Deferred<T>();
   const entry: TimerEntry = {
     slot: undefined,

@@ -5,7 +5,7 @@ import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { leaseOf } from '../memory/lease.ts';
 import type { Platform } from '../platform/platform.ts';
 import { handled, RESOLVED, rejected } from '../time/promises.ts';
-import { type Refusal, rejectedLater } from '../time/refusal.ts';
+import { type LateRejection, rejectedLater } from '../time/refusal.ts';
 import { DetachedBytes } from './copy-or-reference.ts';
 import { bytesOf, type MessageData, utf8 } from './payload.ts';
 import { SurrogatePairs } from './surrogate-pairs.ts';
@@ -17,9 +17,9 @@ export interface FragmentSink {
   /** Number of the writes that `held` counts in bytes. */
   heldWrites: number;
   /** A rejected promise when no message is accepted any more. */
-  rejectionIfClosed(): Refusal | undefined;
+  rejectionIfClosed(): LateRejection | undefined;
   /** A rejected promise when `size` more bytes would exceed the limit of buffered bytes. */
-  rejectionFor(size: number): Refusal | undefined;
+  rejectionFor(size: number): LateRejection | undefined;
   /** Whether the connection has not ended. An expired write deadline does not end it. */
   readonly open: boolean;
   /** Sends `bytes[start, end)` as a fragment. Resolves when there is room for the next one. */
@@ -235,13 +235,13 @@ export class MessageWriter implements AsyncDisposable {
     this.#stream?.error(error);
   }
 
-  #rejectionIfClosed(): Refusal | undefined {
+  #rejectionIfClosed(): LateRejection | undefined {
     if (this.#over === undefined) return this.#sink.rejectionIfClosed();
     return rejectedLater(this.#platform, this.#over);
   }
 
   /** A rejected promise when `size` more bytes of a waiting write are too many. Aborts then. */
-  #rejectionFor(size: number): Refusal | undefined {
+  #rejectionFor(size: number): LateRejection | undefined {
     const closed = this.#rejectionIfClosed();
     if (closed !== undefined) return closed;
     const rejection = this.#sink.rejectionFor(size);

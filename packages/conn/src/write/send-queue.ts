@@ -21,7 +21,7 @@ import { RSV1 } from '../platform/deflate-engine.ts';
 import type { Observer } from '../platform/observer.ts';
 import { viewOf } from '../platform/platform.ts';
 import { Deferred, RESOLVED } from '../time/promises.ts';
-import { type Refusal, rejectedLater } from '../time/refusal.ts';
+import { type LateRejection, rejectedLater } from '../time/refusal.ts';
 import type { Transport } from '../transport.ts';
 import { kind } from '../validate.ts';
 import { hasRoom, isTurnFull, overLimit, type TurnBudget, WaitingWriters } from './backpressure.ts';
@@ -67,9 +67,9 @@ export interface SendQueueOwner extends UnsentFramesOwner {
   /** Reports an error unless it is the connection's. */
   reportMistake(error: unknown, where: string): void;
   /** Counts a message that exceeds `maxBufferedAmount`, and returns the promise of its writer. */
-  refuseMessage(error: BackpressureError): Refusal;
+  refuseMessage(error: BackpressureError): LateRejection;
   /** Returns the promise of a call that exceeds a bound. `where` is the method of the caller. */
-  refuse(error: BackpressureError, where: string): Refusal;
+  refuse(error: BackpressureError, where: string): LateRejection;
   /** Aborts when `result` of a transport's method is a promise that rejects. */
   watchTransport(method: 'cork' | 'uncork' | 'end', result: unknown): void;
 }
@@ -466,7 +466,11 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
    * @param waitingBytes - Bytes that were accepted earlier and are not in this queue yet, with the
    *   cost of each write that waits.
    */
-  rejectionFor(size: number, text: string | undefined, waitingBytes: number): Refusal | undefined {
+  rejectionFor(
+    size: number,
+    text: string | undefined,
+    waitingBytes: number,
+  ): LateRejection | undefined {
     const rejection = this.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
     // A UTF-16 unit has three bytes at most. Only text close to the limit is measured.
@@ -492,7 +496,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   }
 
   /** A rejected promise when no message is accepted any more. */
-  rejectionIfClosed(): Refusal | undefined {
+  rejectionIfClosed(): LateRejection | undefined {
     const { error } = this;
     if (error === undefined) return undefined;
     // The write after the deadline ends the connection. The deadline itself does not.

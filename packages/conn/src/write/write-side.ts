@@ -5,7 +5,7 @@ import { SCRATCH } from '../deflate/engine-pool.ts';
 import { TimeoutError } from '../errors.ts';
 import type { DataType } from '../message.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
-import { Refusal } from '../time/refusal.ts';
+import { LateRejection } from '../time/refusal.ts';
 import { timersOf } from '../time/timers.ts';
 import { BackgroundDeflate } from './background-deflate.ts';
 import { WRITE_COST } from './backpressure.ts';
@@ -128,7 +128,7 @@ export class WriteSide implements FragmentSink {
 
   /** Charges a write that waits and whose caller watches a signal, until `written` settles. */
   charge(written: Promise<void>): void {
-    if (written instanceof Refusal) return;
+    if (written instanceof LateRejection) return;
     const { sendQueue } = this;
     sendQueue.charged += WRITE_COST;
     const free = (): void => {
@@ -137,11 +137,11 @@ export class WriteSide implements FragmentSink {
     written.then(free, free);
   }
 
-  rejectionIfClosed(): Refusal | undefined {
+  rejectionIfClosed(): LateRejection | undefined {
     return this.sendQueue.rejectionIfClosed();
   }
 
-  rejectionFor(size: number): Refusal | undefined {
+  rejectionFor(size: number): LateRejection | undefined {
     return this.sendQueue.rejectionFor(size, undefined, this.#waitingCost());
   }
 
