@@ -161,8 +161,7 @@ export class Dialer {
         const { target, request } = attempt;
         scope.peer = target.address.toString();
         scope.stage = 'connecting';
-        // In a later turn: a caller that dials again with this signal blocks no other work.
-        if (scope.signal.aborted) await rejectedLater(nodePlatform, scope.signal.reason);
+        scope.signal.throwIfAborted();
         const text = `${await this.#withCookies(request, target, scope)}\r\n`;
         guarded = await open(target, scope);
         scope.stage = 'waiting for the answer';
@@ -192,7 +191,9 @@ export class Dialer {
       // Events create most errors, so their stacks do not name the caller of the dial.
       if (isDialError(reason)) Error.captureStackTrace(reason);
       publishDialFailure(first.target.url, reason);
-      throw reason;
+      // A function of the options may fail at once, and an aborted signal does: a caller that dials
+      // again blocks no other work.
+      return rejectedLater(nodePlatform, reason);
     } finally {
       scope.end();
     }

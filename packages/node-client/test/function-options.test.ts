@@ -11,6 +11,7 @@ import {
   CertificateAuthority,
   type FunctionsOf,
   mine,
+  retryUntilTimer,
   type SelfSigned,
   WRONG_FUNCTIONS,
   type Wrong,
@@ -19,6 +20,9 @@ import {
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   type CookieJar,
+  Dialer,
+  type DialerOptions,
+  dial,
   type ReconnectingOptions,
   reconnecting,
   TimeoutError,
@@ -352,5 +356,23 @@ describe.each(Object.entries(TRANSPORT))('the Transport of netDial', (name, outc
     const optional = ['cork', 'uncork'].includes(name);
     await check(ws(), { netDial }, optional ? 'opens' : typeError('netDial: '));
     socket.destroy();
+  });
+});
+
+describe('an option function that throws at once', () => {
+  const fails = (): never => {
+    throw new Error('mine');
+  };
+  const jar = { getCookieString: fails, setCookie: fails };
+
+  it.each<[string, string, DialerOptions]>([
+    ['proxy', 'ws://127.0.0.1:1/', { proxy: fails }],
+    ['netDial', 'ws://127.0.0.1:1/', { netDial: fails }],
+    ['netDialTLS', 'wss://127.0.0.1:1/', { netDialTLS: fails }],
+    ['jar.getCookieString', 'ws://127.0.0.1:1/', { jar }],
+  ])('lets timers run when a loop dials again and again: %s', async (_, url, options) => {
+    const dialer = new Dialer(options);
+    expect(String(await retryUntilTimer(() => dialer.dial(url)))).toMatch('mine');
+    expect(String(await retryUntilTimer(() => dial(url, options)))).toMatch('mine');
   });
 });
