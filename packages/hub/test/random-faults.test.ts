@@ -56,7 +56,7 @@ class Simulation {
 
   #received(id: string, text: string): void {
     const [room, run, number] = text.split(',') as [string, string, string];
-    const event = run === 'gap' ? run : { run, number: Number(number) };
+    const event = run === 'gap' ? { gap: 0 } : { run, number: Number(number) };
     this.#current.get(`${id} ${room}`)!.events.push(event);
   }
 
@@ -68,7 +68,7 @@ class Simulation {
       session.leave(room);
       this.#current.get(key)!.ended = true;
     } else {
-      const log = { name: key, events: [], startedAt: new Map(), ended: false };
+      const log = { name: key, run: id, events: [], startedAt: new Map(), ended: false };
       this.logs.push(log);
       this.#current.set(key, log);
       session.join(room);

@@ -71,12 +71,13 @@ export class Client {
     if (from === 'joined') this.#enter(room);
     else if (log === undefined) throw new Error(`${this.#name}: ${text} after it has left`);
     else if (from === 'left') this.#leave(room, log);
-    else log.events.push(number === undefined ? 'gap' : { run: from, number: +number });
+    else log.events.push(from === 'gap' ? { gap: +number! } : { run: from, number: +number! });
   }
 
   #enter(room: string): void {
     const name = `${room} ${this.#name}`;
-    const log: Log = { name, events: [], startedAt: new Map(), ended: false };
+    const { run } = this;
+    const log: Log = { name, run, events: [], startedAt: new Map(), ended: false };
     this.#current.set(room, log);
     this.#logs.push(log);
   }

@@ -38,14 +38,15 @@ interface Running {
 }
 
 /**
- * A gap that a node has reported, with the numbers of the step, of the outage, of the node's own
- * outages, and of its new subscriptions to the room before it.
+ * A gap that a node has reported, with the numbers of the step, of the node's own outages, and of
+ * its new subscriptions to the room before it.
  */
 interface Gap {
   readonly run: string;
   readonly room: string;
+  /** Its number on its node. */
+  readonly number: number;
   readonly step: number;
-  readonly outage: number;
   readonly downs: number;
   readonly rejoins: number;
   /** The node has started in this step, so its first subscriptions are new. */
@@ -59,6 +60,8 @@ export class Fleet {
   readonly notes: string[] = [];
   /** By room, node and number: the publications that have resolved. */
   readonly accepted = new Map<string, Map<string, Map<number, Position | undefined>>>();
+  /** By room and node: the number of the last message. */
+  readonly #last = new Map<string, Map<string, number>>();
   /** Number of the latest step. */
   step = 0;
   /**
@@ -162,7 +165,7 @@ export class Fleet {
     const has = (log: Log, run: string): boolean => {
       const last = Math.max(0, ...this.#acceptedOf(roomOf(log), run).keys());
       return log.events.some(
-        (event) => event !== 'gap' && event.run === run && event.number >= last,
+        (event) => !('gap' in event) && event.run === run && event.number >= last,
       );
     };
     const missing = new Set(this.logs);
@@ -208,7 +211,7 @@ export class Fleet {
 
   #report(node: Running, event: FromNode): void {
     const { run, downs } = node;
-    const { step, outage } = this;
+    const { step } = this;
     if (event.type === 'listening') node.port = event.port;
     else if (event.type === 'stopped') node.stopped = true;
     else if (event.type === 'state') this.#becomes(node, event.state);
@@ -216,8 +219,15 @@ export class Fleet {
     else if (event.type === 'gap') {
       const rejoins = this.#rejoins.get(`${run} ${event.room}`) ?? 0;
       const isNew = step > 0 && node.step === step;
-      this.gaps.push({ run, room: event.room, step, outage, downs, rejoins, isNew });
-    } else this.#acceptedOf(event.room, run).set(event.number, event.position);
+      const { room, number } = event;
+      this.gaps.push({ run, room, number, step, downs, rejoins, isNew });
+    } else {
+      const last = this.lastOf(event.room);
+      last.set(run, Math.max(last.get(run) ?? 0, event.number));
+      if (event.type === 'accepted') {
+        this.#acceptedOf(event.room, run).set(event.number, event.position);
+      }
+    }
   }
 
   #becomes(node: Running, state: string): void {
@@ -225,6 +235,12 @@ export class Fleet {
     if (state === 'down' && this.#running.every((other) => other.state !== 'down')) this.outage++;
     if (state === 'down') node.downs++;
     node.state = state;
+  }
+
+  /** By node: the number of its last message in a room that it has reported. */
+  lastOf(room: string): Map<string, number> {
+    if (!this.#last.has(room)) this.#last.set(room, new Map());
+    return this.#last.get(room)!;
   }
 
   #acceptedOf(room: string, run: string): Map<number, Position | undefined> {
@@ -297,8 +313,8 @@ export class Fleet {
   #publish(index: number): void {
     const { run, process: child } = this.#running[index]!;
     for (const log of this.logs) {
-      const own = log.name.endsWith(run);
-      const others = log.events.some((event) => event !== 'gap' && !log.name.endsWith(event.run));
+      const own = log.run === run;
+      const others = log.events.some((event) => !('gap' in event) && event.run !== log.run);
       if (!log.ended && (own || others)) log.startedAt.set(run, log.events.length);
     }
     child.send('publish' satisfies ToNode);

@@ -1,11 +1,13 @@
 import type { Position } from '@ws/hub';
 
-/** A message of a node in a room, or the place of a gap. */
-type Event = { readonly run: string; readonly number: number } | 'gap';
+/** A message of a node in a room, or the place of a gap, with the number of the gap on its node. */
+type Event = { readonly run: string; readonly number: number } | { readonly gap: number };
 
 /** What one connection has received in one room. */
 export interface Log {
   readonly name: string;
+  /** The node of the connection. */
+  readonly run: string;
   readonly events: Event[];
   /**
    * By node that started later: the number of events before its first publication. The connection
@@ -38,9 +40,9 @@ export interface Totals {
 export function checkLog(log: Log, accepted: Accepted, totals: Totals): void {
   const places = new Map<string, Map<number, number>>();
   const highest = new Map<string, number>();
-  const gaps = log.events.flatMap((event, place) => (event === 'gap' ? [place] : []));
+  const gaps = log.events.flatMap((event, place) => ('gap' in event ? [place] : []));
   for (const [place, event] of log.events.entries()) {
-    if (event === 'gap') continue;
+    if ('gap' in event) continue;
     const { run, number } = event;
     const numbers = places.get(run) ?? new Map<number, number>();
     places.set(run, numbers);
@@ -74,6 +76,32 @@ export function checkLog(log: Log, accepted: Accepted, totals: Totals): void {
 }
 
 /**
+ * The numbers of the gaps that a log needs: the first one in the place of each hole.
+ *
+ * @param published - The number of the last message of each node in the room.
+ */
+export function neededGaps(log: Log, published: ReadonlyMap<string, number>): Set<number> {
+  const needed = new Set<number>();
+  const gaps = log.events.flatMap((event, place) => ('gap' in event ? [{ ...event, place }] : []));
+  const need = (from: number, to: number): void => {
+    const found = gaps.find(({ place }) => place > from && place < to);
+    if (found !== undefined) needed.add(found.gap);
+  };
+  const last = new Map<string, { number: number; place: number }>();
+  for (const [run, started] of log.startedAt) last.set(run, { number: 0, place: started - 1 });
+  for (const [place, event] of log.events.entries()) {
+    if ('gap' in event) continue;
+    const before = last.get(event.run);
+    if (before !== undefined && event.number > before.number + 1) need(before.place, place);
+    last.set(event.run, { number: event.number, place });
+  }
+  for (const [run, { number, place }] of last) {
+    if (published.get(run)! > number) need(place, Infinity);
+  }
+  return needed;
+}
+
+/**
  * Checks that one order of all messages exists of which each log is a subsequence: the order of the
  * engine.
  */
@@ -83,7 +111,7 @@ export function checkOrder(room: string, logs: readonly Log[], { disorders }: To
   for (const { events } of logs) {
     let previous: string | undefined;
     for (const event of events) {
-      if (event === 'gap') continue;
+      if ('gap' in event) continue;
       const name = `${event.run} ${event.number}`;
       if (!next.has(name)) next.set(name, new Set());
       const after = previous === undefined ? undefined : next.get(previous)!;
@@ -115,7 +143,7 @@ export function checkOffsets(
 ): void {
   let last: Position | undefined;
   for (const event of events) {
-    const position = event === 'gap' ? undefined : accepted.get(event.run)?.get(event.number);
+    const position = 'gap' in event ? undefined : accepted.get(event.run)?.get(event.number);
     if (position === undefined) continue;
     if (last?.epoch === position.epoch && position.offset <= last.offset) {
       disorders.push(`${name}: offset ${position.offset} after ${last.offset}`);

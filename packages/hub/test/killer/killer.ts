@@ -2,8 +2,7 @@ import { Random } from '@ws/tests';
 import type { Relay } from '../nats/relay.ts';
 import type { Engine } from './engines.ts';
 import { Fleet, roomOf } from './fleet.ts';
-import { checkLog, checkOffsets, checkOrder, type Totals } from './history-checker.ts';
-import { LARGE } from './protocol.ts';
+import { checkLog, checkOffsets, checkOrder, neededGaps, type Totals } from './history-checker.ts';
 
 /**
  * A killed or stopped (SIGSTOP) server of the engine, a killed or stopped node, a node that is cut
@@ -37,7 +36,7 @@ export interface Result extends Totals {
   readonly published: number;
   readonly outages: number;
   readonly gaps: number;
-  /** Gaps beyond one for each node, room and outage, and gaps without an outage. */
+  /** Gaps without a lost message, beyond one for each node, room and outage. */
   readonly wrongGaps: readonly string[];
   /** The times in s of faults, outages and errors. */
   readonly notes: readonly string[];
@@ -66,13 +65,10 @@ export async function kill(
     relays.push(await servers[relays.length % servers.length]!.relay());
   }
   const fleet = new Fleet(engine.name, relays);
-  /** By step: the number of outages before it. */
-  const outages: number[] = [];
   try {
     await fleet.start(members, seed);
     await fleet.more(3);
     for (const step of steps) {
-      outages.push(fleet.outage);
       fleet.step++;
       fleet.note(`step ${fleet.step}: ${textOf(step)}`);
       await Promise.all(step.map((each) => strike(engine, fleet, relays, each)));
@@ -98,8 +94,7 @@ export async function kill(
     published: publishedBy(fleet),
     ...totals,
     gaps: fleet.gaps.length,
-    // With several servers an outage of one costs messages of several nodes.
-    wrongGaps: servers.length > 1 ? [] : wrongGaps(fleet, steps, outages),
+    wrongGaps: wrongGaps(fleet, steps.map(textOf)),
     outages: fleet.outage,
     notes: fleet.notes,
   };
@@ -175,30 +170,26 @@ function publishedBy({ accepted }: Fleet): number {
 }
 
 /**
- * The gaps that the promise forbids: a second one for a node, room and outage, and one while the
- * engine is up. A new subscription may cause one more: a message that the network has delayed looks
- * as if the message before it came after the subscription.
+ * The gaps that the promise forbids. A gap is right in the place of a lost message, and once in each
+ * room after an outage of its node. A new subscription may cause one more: a message that the
+ * network has delayed looks as if the message before it came after the subscription.
  */
-function wrongGaps(
-  { gaps }: Fleet,
-  steps: readonly (readonly Strike[])[],
-  outages: readonly number[],
-): string[] {
+function wrongGaps(fleet: Fleet, steps: readonly string[]): string[] {
+  const needed = new Set<string>();
+  for (const log of fleet.logs) {
+    const numbers = neededGaps(log, fleet.lastOf(roomOf(log)));
+    for (const number of numbers) needed.add(`${log.run} ${number}`);
+  }
   const seen = new Set<string>();
-  return gaps.flatMap(({ run, room, step, outage, downs, rejoins, isNew }) => {
-    const [strike, second] = steps[step - 1] ?? [];
-    // The engine may have the second of two large messages, and the answers to both are lost.
-    if (second !== undefined || room === LARGE) return [];
-    const before = outages[step - 1] ?? 0;
-    const outageKey = `${run} ${room}: outage ${outage}.${downs}`;
-    const rejoinKey = `${run} ${room}: rejoin ${rejoins}`;
-    // Another fault may cause a gap before its outage is reported.
-    const isCalm = outage === before && (strike === undefined || strike.fault === 'node');
-    const key = isCalm || seen.has(outageKey) ? rejoinKey : outageKey;
-    // On a busy machine there are more outages than faults, and nodes return one after the other.
-    const isChecked = isCalm || (step > 0 && outage === before + 1);
-    const isWrong = seen.has(key) || (key === rejoinKey && rejoins === 0 && !isNew);
-    seen.add(key);
-    return isChecked && isWrong ? [`${strike?.fault ?? 'no fault'} ${step}, ${key}`] : [];
+  return fleet.gaps.flatMap(({ run, room, number, step, downs, rejoins, isNew }) => {
+    const isFirst = (cause: string): boolean => {
+      const { size } = seen;
+      return seen.add(`${run} ${room}: ${cause}`).size > size;
+    };
+    const isAfterOutage = downs > 0 && isFirst(`outage ${downs}`);
+    if (isAfterOutage || needed.has(`${run} ${number}`)) return [];
+    if ((rejoins > 0 || isNew) && isFirst(`join ${rejoins}`)) return [];
+    const during = `${steps[step - 1] ?? 'no fault'} (step ${step})`;
+    return [`${run} ${room}: gap ${number}, outage ${downs}, join ${rejoins}, ${during}`];
   });
 }

@@ -55,16 +55,29 @@ const hub = new Hub({
   rooms: ROOMS,
   maxQueuedMessages: 10_000,
 });
+let state = 'down';
+/** Reports the state when it has changed: before the errors and gaps that follow. */
+function look(): void {
+  if (hub.stats.backplane === state) return;
+  state = hub.stats.backplane;
+  report({ type: 'state', state });
+}
+setInterval(look, 10);
+
+let gaps = 0;
 hub.on('error', (_, error) => {
+  look();
   const { message, cause } = error as Error;
   const why = cause instanceof Error ? `: ${cause.message}` : '';
   report({ type: 'error', text: message + why });
 });
 hub.on('gap', (room) => {
   if (room === undefined) return;
-  report({ type: 'gap', room });
+  look();
+  const number = ++gaps;
+  report({ type: 'gap', room, number });
   // The members get it in the order of the room: it says where the hole may be.
-  void hub.room(room).publish(`${room} gap`, { local: true });
+  void hub.room(room).publish(`${room} gap ${number}`, { local: true });
 });
 hub.on('connect', (session) => {
   const [, query] = (session.request as { url: string }).url.split('?');
@@ -82,13 +95,6 @@ hub.on('message', (session, message) => {
 });
 const server = await serve({ host: '127.0.0.1', port: 0 }, hub.handler);
 
-let state = 'down';
-setInterval(() => {
-  if (hub.stats.backplane === state) return;
-  state = hub.stats.backplane;
-  report({ type: 'state', state });
-}, 10);
-
 let publishers: NodeJS.Timeout[] = [];
 const numbers = new Map<string, number>();
 const pending = new Set<Promise<void>>();
@@ -102,7 +108,7 @@ function publish(room: string, padding: string): void {
     .publish(`${room} ${run} ${number}${padding}`)
     .then(
       (position) => report({ type: 'accepted', room, number, position }),
-      () => {},
+      () => report({ type: 'refused', room, number }),
     )
     .finally(() => pending.delete(published));
   pending.add(published);

@@ -37,7 +37,7 @@ export const PUBLISH_MS = 20;
 export type FromNode =
   | { readonly type: 'listening'; readonly port: number }
   | { readonly type: 'state'; readonly state: string }
-  | { readonly type: 'gap'; readonly room: string }
+  | { readonly type: 'gap'; readonly room: string; readonly number: number }
   | { readonly type: 'error'; readonly text: string }
   | { readonly type: 'stopped' }
   | {
@@ -45,7 +45,8 @@ export type FromNode =
       readonly room: string;
       readonly number: number;
       readonly position: Position | undefined;
-    };
+    }
+  | { readonly type: 'refused'; readonly room: string; readonly number: number };
 
 /** A command to a node: starts or stops its publications. */
 export type ToNode = 'publish' | 'stop';
