@@ -1,5 +1,5 @@
 import { connPair } from '@ws/conn';
-import { Hub, type RoomOptions, type Session } from '@ws/hub';
+import { Hub, type Position, type RoomOptions, type Session } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { Random } from '@ws/tests';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -28,7 +28,7 @@ class Simulation {
   readonly broker: MemoryBroker;
   readonly logs: Log[] = [];
   /** By room and node: the messages whose `publish` has resolved. */
-  readonly accepted = new Map<string, Map<string, Map<number, undefined>>>();
+  readonly accepted = new Map<string, Map<string, Map<number, Position | undefined>>>();
   readonly #nodes = new Map<string, { readonly hub: Hub; readonly session: Session }>();
   readonly #published = new Map<string, number>();
   /** By node and room: the log of a member. */
@@ -84,7 +84,7 @@ class Simulation {
       .hub.room(room)
       .publish(`${key},${number}`)
       .then(
-        () => this.accepted.get(room)!.get(id)!.set(number, undefined),
+        (position) => this.accepted.get(room)!.get(id)!.set(number, position),
         () => {},
       );
   }
@@ -107,10 +107,30 @@ class Simulation {
     if (random.once(2)) broker.release();
   }
 
-  async end(): Promise<void> {
+  /** Ends all faults, and waits until the hubs have noticed all losses. */
+  async mend(): Promise<void> {
     this.broker.release();
     this.broker.reconnect();
     await advance(30_000);
+  }
+
+  /** Reads the history of a room on each node, from the position of each message. */
+  async checkHistory(room: string): Promise<void> {
+    for (const [run, numbers] of this.accepted.get(room)!) {
+      for (const [number, position] of numbers) {
+        if (position === undefined) continue;
+        const later = [...numbers.keys()].filter((other) => other > number);
+        for (const { hub } of this.#nodes.values()) {
+          const { messages, complete } = await hub.room(room).history(position);
+          const texts = messages.map(({ message }) => message.text());
+          const missing = later.filter((other) => !texts.includes(`${room},${run},${other}`));
+          expect(complete ? missing : [], `after ${number} of ${run} in ${room}`).toEqual([]);
+        }
+      }
+    }
+  }
+
+  async end(): Promise<void> {
     const closed = Promise.all(Array.from(this.#nodes.values(), ({ hub }) => hub.close()));
     await advance(60_000);
     await closed;
@@ -126,6 +146,11 @@ describe.each([
     await advance(1);
     for (const id of NODES) for (const room of Object.keys(ROOMS)) simulation.move(id, room);
     for (let i = 0; i < STEPS; i++) await simulation.step();
+    await simulation.mend();
+    // Positions of a node are unknown to the others, and the reads of this node are its own matter.
+    if (keeps) {
+      for (const room of ['kept', 'through and kept']) await simulation.checkHistory(room);
+    }
     await simulation.end();
     const totals: Totals = { received: 0, doubles: [], disorders: [], holes: 0, unreported: [] };
     for (const log of simulation.logs) {

@@ -44,8 +44,8 @@ describe.each(NAMES)(`three nodes and ${MEMBERS} members over %s`, { timeout }, 
           `${disorders.length} out of order, ${result.holes} lost with a gap, ` +
           `${unreported.length} lost without, ${result.gaps} gaps, ${wrongGaps.length} wrong, ${s} s`,
       );
-      const fails = unreported.length + doubles.length + disorders.length + wrongGaps.length > 0;
-      if (fails) console.log(`${steps.join('\n')}\n${result.notes.join('\n')}`);
+      const faults = [...unreported, ...doubles, ...disorders, ...wrongGaps];
+      if (faults.length > 0) console.log([...steps, ...result.notes, ...faults].join('\n'));
       expect(result.received).toBeGreaterThan(0);
       expect({ unreported, doubles, disorders, wrongGaps }).toEqual({
         unreported: [],

@@ -176,7 +176,10 @@ function publishedBy({ accepted }: Fleet): number {
  */
 function wrongGaps(fleet: Fleet, steps: readonly string[]): string[] {
   const needed = new Set<string>();
+  /** A gap right before the end of its node reaches no member. */
+  const logged = new Set<string>();
   for (const log of fleet.logs) {
+    for (const event of log.events) if ('gap' in event) logged.add(`${log.run} ${event.gap}`);
     const numbers = neededGaps(log, fleet.lastOf(roomOf(log)));
     for (const number of numbers) needed.add(`${log.run} ${number}`);
   }
@@ -187,7 +190,8 @@ function wrongGaps(fleet: Fleet, steps: readonly string[]): string[] {
       return seen.add(`${run} ${room}: ${cause}`).size > size;
     };
     const isAfterOutage = downs > 0 && isFirst(`outage ${downs}`);
-    if (isAfterOutage || needed.has(`${run} ${number}`)) return [];
+    const name = `${run} ${number}`;
+    if (isAfterOutage || needed.has(name) || !logged.has(name)) return [];
     if ((rejoins > 0 || isNew) && isFirst(`join ${rejoins}`)) return [];
     const during = `${steps[step - 1] ?? 'no fault'} (step ${step})`;
     return [`${run} ${room}: gap ${number}, outage ${downs}, join ${rejoins}, ${during}`];
