@@ -1,11 +1,8 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { execFileSync } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import process from 'node:process';
 import { UsageError } from '../command-line/usage-error.ts';
-import { pinned } from './child.ts';
-
-/** Limit for the first output of Bun, in ms. */
-const START_TIMEOUT_MS = 20_000;
 
 /** The path and the version of Bun. */
 export interface Bun {
@@ -13,15 +10,28 @@ export interface Bun {
   readonly version: string;
 }
 
+/** Why Bun cannot run on this machine. */
+export interface NoBun {
+  readonly lacks: string;
+}
+
 /**
- * Finds Bun on the `PATH`. Nothing is downloaded.
+ * Finds Bun: that of the npm package, or else that of the `PATH`.
  *
  * @param given - A path from the user. It must be Bun.
- * @returns undefined when Bun is not installed.
  * @throws UsageError when the given path is not Bun.
  */
-export function findBun(given: string | undefined): Bun | undefined {
-  const path = given ?? 'bun';
+export function findBun(given: string | undefined): Bun | NoBun {
+  if (given !== undefined) {
+    const found = bunAt(given);
+    if ('lacks' in found) throw new UsageError(`--bun: ${found.lacks}`);
+    return found;
+  }
+  const tried = [...installedPaths(), 'bun'].map(bunAt);
+  return tried.find((found) => 'path' in found) ?? tried[0]!;
+}
+
+function bunAt(path: string): Bun | NoBun {
   let version: string;
   try {
     version = execFileSync(path, ['--version'], {
@@ -30,63 +40,28 @@ export function findBun(given: string | undefined): Bun | undefined {
       stdio: ['ignore', 'pipe', 'ignore'],
     }).trim();
   } catch (error) {
-    if (given === undefined) return undefined;
-    const { code = 'a failure' } = error as NodeJS.ErrnoException;
-    throw new UsageError(`--bun: '${path} --version' cannot be run: ${code}`);
+    const { code, signal } = error as NodeJS.ErrnoException & { signal?: string };
+    return { lacks: `'${path} --version' cannot be run: ${code ?? signal ?? 'it fails'}` };
   }
   if (/^\d+\.\d+\.\d+/.test(version)) return { path, version };
-  throw new UsageError(`--bun: '${path}' is not bun: its version is '${version}'`);
+  return { lacks: `'${path}' is not bun: its version is '${version}'` };
 }
 
-/** A server in Bun. */
-export class BunServer {
-  readonly port: number;
-  readonly #process: ChildProcess;
-
-  private constructor(port: number, process: ChildProcess) {
-    this.port = port;
-    this.#process = process;
-  }
-
-  static async start({ path }: Bun, core: number | undefined): Promise<BunServer> {
-    const script = fileURLToPath(new URL('./bun-worker.js', import.meta.url));
-    const [command, ...args] = pinned(core, [path, 'run', script]);
-    // Nothing is written to its standard input. Its end tells the server that this process has
-    // exited.
-    const child = spawn(command!, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-    child.stdin.on('error', () => {});
-    const timer = setTimeout(() => child.kill('SIGKILL'), START_TIMEOUT_MS);
+/**
+ * The binaries of the optional dependency `bun`. Its own command needs an install script, which pnpm
+ * does not run.
+ */
+function installedPaths(): string[] {
+  const windows = process.platform === 'win32';
+  const system = windows ? 'windows' : process.platform;
+  const arch = process.arch === 'arm64' ? 'aarch64' : process.arch;
+  return ['', '-musl'].flatMap((libc) => {
     try {
-      const port = await new Promise<number>((resolve, reject) => {
-        child.once('error', reject);
-        child.once('exit', (code) => reject(new Error(`bun exited early: ${code}`)));
-        createInterface(child.stdout).once('line', (line) => resolve(Number(line)));
-      });
-      return new BunServer(port, child);
-    } finally {
-      clearTimeout(timer);
+      const bun = createRequire(import.meta.url).resolve('bun/package.json');
+      const name = `@oven/bun-${system}-${arch}${libc}/package.json`;
+      return join(dirname(createRequire(bun).resolve(name)), 'bin', windows ? 'bun.exe' : 'bun');
+    } catch {
+      return [];
     }
-  }
-
-  /** Microseconds of CPU of the process, all threads together. */
-  cpu(): Promise<number> {
-    return this.#ask('cpu');
-  }
-
-  /** The 99th percentile of the delay of its event loop in ms, since the last call. */
-  delay(): Promise<number> {
-    return this.#ask('delay');
-  }
-
-  /** Kills the process and waits for its exit. */
-  async end(): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
-    const exited = new Promise((resolve) => this.#process.once('exit', resolve));
-    this.#process.kill('SIGKILL');
-    await exited;
-  }
-
-  async #ask(what: string): Promise<number> {
-    return (await (await fetch(`http://127.0.0.1:${this.port}/${what}`)).json()) as number;
-  }
+  });
 }

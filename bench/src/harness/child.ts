@@ -34,6 +34,8 @@ export interface ChildOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Folder of the script. Default: that of this command. */
   readonly folder?: string | undefined;
+  /** The program that runs the script. Default: this Node. */
+  readonly runtime?: string | undefined;
 }
 
 /** A command line that runs on one core. */
@@ -55,10 +57,10 @@ export class Child<A extends Answers> {
    * @param core - The only core for the process; undefined for any.
    */
   constructor(script: string, core: number | undefined, options: ChildOptions = {}) {
-    const { flags = [], env = {}, folder } = options;
+    const { flags = [], env = {}, folder, runtime = process.execPath } = options;
     const path =
       folder === undefined ? fileURLToPath(new URL(script, import.meta.url)) : join(folder, script);
-    const [command, ...args] = pinned(core, [process.execPath, ...flags, path]);
+    const [command, ...args] = pinned(core, [runtime, ...flags, path]);
     this.#process = spawn(command!, args, {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

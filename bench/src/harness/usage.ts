@@ -6,10 +6,10 @@ import { getHeapSpaceStatistics } from 'node:v8';
 export interface Usage {
   /** Microseconds of CPU, all threads together. */
   readonly cpu: number;
-  /** Milliseconds of garbage collection. */
-  readonly gc: number;
-  /** The longest collection since the last call, in ms. */
-  readonly pause: number;
+  /** Milliseconds of garbage collection. Node alone reports it. */
+  readonly gc?: number;
+  /** The longest collection since the last call, in ms. Node alone reports it. */
+  readonly pause?: number;
 }
 
 /** The memory of a process, in bytes. */
@@ -19,7 +19,7 @@ export interface Memory {
   /** Used bytes of the JavaScript heap. */
   readonly heap: number;
   /** Bytes that V8 holds for the young generation, used or not. */
-  readonly young: number;
+  readonly young?: number;
 }
 
 let gc = 0;

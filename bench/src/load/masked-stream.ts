@@ -1,3 +1,5 @@
+import { maskedFrame } from './corpus.ts';
+
 const BINARY = 0x82;
 
 /** The bytes that a sink must receive: masked binary messages of one size, in a fixed order. */
@@ -5,16 +7,14 @@ export class MaskedStream {
   readonly #payloads: readonly Buffer[];
   readonly #header: Buffer;
   #next = 0;
-  #rest: Buffer | undefined;
+  #rest: Buffer[] = [];
+  #length = 0;
 
-  /** @param payloads - Of one size below 64 KiB. */
+  /** @param payloads - Of one size. */
   constructor(payloads: readonly Buffer[]) {
     this.#payloads = payloads;
     const { length } = payloads[0]!;
-    this.#header =
-      length < 126
-        ? Buffer.of(BINARY, 0x80 | length)
-        : Buffer.of(BINARY, 0xfe, length >> 8, length & 0xff);
+    this.#header = maskedFrame(BINARY, Buffer.alloc(length), 0).subarray(0, -4 - length);
   }
 
   /**
@@ -22,15 +22,19 @@ export class MaskedStream {
    * @throws Error for a byte that differs.
    */
   push(chunk: Buffer): number {
-    const bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
+    this.#rest.push(chunk);
+    this.#length += chunk.length;
     const frame = this.#header.length + 4 + this.#payloads[0]!.length;
+    if (this.#length < frame) return 0;
+    const bytes = this.#rest.length === 1 ? chunk : Buffer.concat(this.#rest, this.#length);
     let at = 0;
     let messages = 0;
     for (; bytes.length - at >= frame; at += frame) {
       this.#compare(bytes, at);
       messages++;
     }
-    this.#rest = at < bytes.length ? bytes.subarray(at) : undefined;
+    this.#rest = at < bytes.length ? [bytes.subarray(at)] : [];
+    this.#length -= at;
     return messages;
   }
 

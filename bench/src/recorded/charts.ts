@@ -11,9 +11,10 @@ import {
   type ResultSet,
   type Results,
   readSets,
+  resultsPage,
 } from './documents.ts';
 import { fillMarkers } from './markers.ts';
-import { PAGES, sectionsOf } from './sections.ts';
+import { chartedTable, PAGES, pageOfSet, sectionsOf } from './sections.ts';
 import { strayFigures } from './stray-figures.ts';
 import { workspaceRoot } from './workspace.ts';
 
@@ -23,8 +24,9 @@ const HELP = `ws-bench charts: ${SUMMARY}
 
 usage: ws-bench charts [--check]
 
-Writes ${CHARTS}/*.svg and the tables of ${Object.keys(PAGES).join(', ')}
-from ${RESULTS}/node-*/*.json. Most tables are of the oldest Node there.
+Writes ${CHARTS}/*.svg, the tables of ${Object.keys(PAGES).join(', ')}
+and every table into ${RESULTS}/node-*/README.md, from the documents beside it. The first three and the
+charts show the oldest Node there.
 
 options
   --check  write nothing; fail for a chart or a table that differs from its result, for a figure
@@ -75,18 +77,20 @@ interface Outdated {
 export async function outdated(root: string): Promise<Outdated[]> {
   const sets = readSets(root);
   const pages = Object.keys(PAGES).map((path) => ({ path, content: filled(root, path, sets) }));
-  return [...pages, ...(await drawn(root, sets[0]?.results ?? new Map()))].filter(
+  const tables = sets.map((set) => ({ path: resultsPage(set.name), content: pageOfSet(set) }));
+  return [...pages, ...tables, ...(await drawn(root, sets[0]?.results ?? new Map()))].filter(
     ({ path, content }) => contentOf(root, path) !== content,
   );
 }
 
-/** The chart of the first table of each result. */
+/** The chart of each result. */
 async function drawn(root: string, results: Results): Promise<Outdated[]> {
   const charts = new Map<string, string | undefined>();
   const folder = join(root, CHARTS);
   for (const name of existsSync(folder) ? readdirSync(folder) : []) charts.set(name, undefined);
-  for (const [scenario, { head, tables }] of results) {
-    if (tables[0] !== undefined) charts.set(chartName(scenario), await chartOf(tables[0], head));
+  for (const [scenario, document] of results) {
+    const table = chartedTable(document);
+    if (table !== undefined) charts.set(chartName(scenario), await chartOf(table, document.head));
   }
   return [...charts].map(([name, content]) => ({ path: `${CHARTS}/${name}`, content }));
 }

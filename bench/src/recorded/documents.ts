@@ -10,6 +10,11 @@ export const RESULTS = 'bench/results';
 /** Folder of the charts of the pages, relative to the root. */
 export const CHARTS = 'docs/charts';
 
+/** The page with every table of a set, relative to the root. */
+export function resultsPage(set: string): string {
+  return `${RESULTS}/${set}/README.md`;
+}
+
 /** The file of the chart of a scenario in {@link CHARTS}. */
 export function chartName(scenario: string): string {
   return `${scenario}.svg`;

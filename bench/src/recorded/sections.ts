@@ -1,36 +1,40 @@
 import { dirname, relative } from 'node:path/posix';
 import { machineLine, versionLine } from '../report/head.ts';
 import { markdownOf, type Table } from '../report/table.ts';
-import { CHARTS, chartName, commandOf, type Recorded, type ResultSet } from './documents.ts';
-import { fasterRivals } from './faster-rivals.ts';
+import { verdictOf } from '../report/verdict.ts';
+import {
+  CHARTS,
+  chartName,
+  commandOf,
+  type Recorded,
+  type ResultSet,
+  resultsPage,
+} from './documents.ts';
 import { GOALS } from './goals.ts';
 import { goalsTable } from './goals-table.ts';
 import { HUB_GOALS } from './hub-goals.ts';
 
-/** Writes a section from sets of results. `folder` contains the charts, relative to the page. */
+/** Writes a section from sets of results. `folder` contains the page. */
 type Section = (sets: readonly ResultSet[], folder: string) => string;
 
-/** Writes the paragraphs of one scenario. */
-type Write = (document: Recorded, folder: string) => readonly string[];
+/** Writes the paragraphs of one scenario. `tables` is the page with all its tables. */
+type Write = (document: Recorded, folder: string, tables: string) => readonly string[];
 
 /** The generated sections of each page by name. */
 export const PAGES: Readonly<Record<string, Readonly<Record<string, Section>>>> = {
   'README.md': {
-    echo: oldest('compare', summary),
+    echo: oldest('compare', chart),
   },
   'docs/performance.md': {
-    echo: oldest('compare', first),
-    more: oldest('compare', rest),
-    client: oldest('client', all),
-    handshakes: oldest('handshakes', all),
-    memory: oldest('memory', all),
-    broadcast: oldest('broadcast', all),
-    hub: oldest('hub', all),
-    stream: oldest('stream', all),
-    codec: oldest('codec', all),
-    micro: oldest('micro', all),
-    compression: oldest('deflate', all),
-    newest,
+    echo: oldest('compare', summary),
+    client: oldest('client', chart),
+    handshakes: oldest('handshakes', chart),
+    memory: oldest('memory', chart),
+    broadcast: oldest('broadcast', chart),
+    hub: oldest('hub', chart),
+    stream: oldest('stream', chart),
+    compression: oldest('deflate', chart),
+    results: listOf,
   },
   'bench/GOALS.md': {
     goals: ([set]) => goalsTable(GOALS, set?.results ?? new Map()),
@@ -38,11 +42,8 @@ export const PAGES: Readonly<Record<string, Readonly<Record<string, Section>>>> 
   },
 };
 
-/** The README shows the first rows of the first table: the plain echoes from 16 B to 1 MiB. */
+/** The charts and the summary show the first rows of `compare`: the plain echoes from 16 B to 1 MiB. */
 const SUMMARY_ROWS = 5;
-
-/** The scenarios that a page shows on the newest Node too. */
-const MAIN = ['compare', 'client', 'handshakes', 'memory', 'broadcast', 'hub', 'deflate'] as const;
 
 /**
  * The sections of a page by name.
@@ -51,74 +52,85 @@ const MAIN = ['compare', 'client', 'handshakes', 'memory', 'broadcast', 'hub', '
  * @param sets - That of the oldest Node first.
  */
 export function sectionsOf(path: string, sets: readonly ResultSet[]): Map<string, string> {
-  const folder = relative(dirname(path), CHARTS);
+  const folder = dirname(path);
   return new Map(
     Object.entries(PAGES[path]!).map(([name, section]) => [name, section(sets, folder)]),
   );
+}
+
+/** The page with every table of a set. */
+export function pageOfSet({ name, results }: ResultSet): string {
+  const scenarios = [...results].map(([scenario, document]) =>
+    [`## ${scenario}`, ...tablesOf(document), ...notMeasured(document), originOf(document)].join(
+      '\n\n',
+    ),
+  );
+  const title = `# What was measured on ${name.replace('node-', 'Node ')}?`;
+  const intro =
+    '`pnpm bench charts` writes this page from the files beside it. ' +
+    '[bench](../../README.md) says how each scenario measures, and what its contenders are.';
+  return `${[title, intro, ...scenarios].join('\n\n')}\n`;
+}
+
+/** The scenarios without a chart: their tables are for maintainers. */
+const WITHOUT_CHART: readonly string[] = ['codec', 'micro'];
+
+/** The table that the chart of a scenario shows: the first one, or its first rows. */
+export function chartedTable({ head, tables: [table] }: Recorded): Table | undefined {
+  if (table === undefined || WITHOUT_CHART.includes(head.scenario)) return undefined;
+  return head.scenario === 'compare' ? firstRows(table) : table;
 }
 
 /** A scenario on the oldest Node. Without a result it names the command that measures one. */
 function oldest(scenario: string, write: Write): Section {
   return ([set], folder) => {
     const document = set?.results.get(scenario);
-    const paragraphs = document === undefined ? [] : write(document, folder);
-    return document === undefined || paragraphs.length === 0
+    const paragraphs =
+      document === undefined ? [] : write(document, folder, resultsPage(set!.name));
+    return paragraphs.length === 0
       ? `No result is recorded yet. \`npx -y pnpm@10.34.9 bench ${scenario}\` measures it.`
-      : [...paragraphs, ...notMeasured(document), originOf(document)].join('\n\n');
+      : paragraphs.join('\n\n');
   };
 }
 
-/** The first table of each main scenario on the newest Node. */
-function newest(sets: readonly ResultSet[]): string {
-  const set = sets.slice(1).at(-1);
-  if (set === undefined) return 'No result of a newer Node is recorded yet.';
-  const documents = MAIN.flatMap((scenario) => set.results.get(scenario) ?? []);
-  return documents
-    .flatMap((document) => [...document.tables.slice(0, 1).flatMap(compared), originOf(document)])
-    .join('\n\n');
-}
-
-/** The first table as a chart and as text. */
-function first({ head, tables: [table] }: Recorded, folder: string): string[] {
+/** The chart, with a link to the tables. */
+function chart(document: Recorded, folder: string, tables: string): string[] {
+  const table = chartedTable(document);
   if (table === undefined) return [];
-  return [chartLink(head.scenario, table, folder), ...compared(table)];
+  const { scenario } = document.head;
+  const picture = `${relative(folder, CHARTS)}/${chartName(scenario)}`;
+  const link = `[All tables of ${scenario}](${relative(folder, tables)}#${scenario})`;
+  return [`![${table.title}: ${table.unit}](${picture})`, `${link}.`];
 }
 
-/** As {@link first}, with the first rows of the text only, and every row where a rival is faster. */
-function summary({ head, tables: [table] }: Recorded, folder: string): string[] {
+/** The chart, its table, and who is ahead. */
+function summary(document: Recorded, folder: string, tables: string): string[] {
+  const table = chartedTable(document);
   if (table === undefined) return [];
-  const rows = markdownOf(firstRows(table, SUMMARY_ROWS));
-  return [chartLink(head.scenario, table, folder), rows, ...fasterRivals(table)];
+  const [picture, link] = chart(document, folder, tables);
+  return [picture!, markdownOf(table), ...verdictOf(table), `${link} ${originOf(document)}`];
 }
 
-function firstRows(table: Table, count: number): Table {
-  const labels = table.labels.slice(0, count);
-  const series = table.series.map((one) => ({ ...one, values: one.values.slice(0, count) }));
+/** The pages of all sets. */
+function listOf(sets: readonly ResultSet[], folder: string): string {
+  if (sets.length === 0) return 'No result is recorded yet.';
+  return sets
+    .map(({ name }) => {
+      const label = name.replace('node-', 'Node ');
+      return `- [${label}](${relative(folder, resultsPage(name))})`;
+    })
+    .join('\n');
+}
+
+function firstRows(table: Table): Table {
+  const labels = table.labels.slice(0, SUMMARY_ROWS);
+  const series = table.series.map((one) => ({ ...one, values: one.values.slice(0, SUMMARY_ROWS) }));
   return { ...table, labels, series };
 }
 
-function chartLink(scenario: string, { title, unit }: Table, folder: string): string {
-  return `![${title}: ${unit}](${folder}/${chartName(scenario)})`;
-}
-
-/** Every contender, and the rows where a rival is faster. */
-function compared(table: Table): string[] {
-  return [markdownOf(table), ...fasterRivals(table)];
-}
-
-function rest({ tables }: Recorded): string[] {
-  return tables.slice(1).map(foldedIfWide);
-}
-
-function all(document: Recorded, folder: string): string[] {
-  return [...first(document, folder), ...rest(document)];
-}
-
-/** A wide table is folded, so that a page stays readable. */
-function foldedIfWide(table: Table): string {
-  if (table.series.length * table.labels.length < 40) return markdownOf(table);
-  const { title } = table;
-  return `<details><summary>${title}</summary>\n\n${markdownOf(table)}\n\n</details>`;
+/** Every table, and who is ahead in the first one. */
+function tablesOf({ tables }: Recorded): string[] {
+  return tables.flatMap((table, i) => [markdownOf(table), ...(i === 0 ? verdictOf(table) : [])]);
 }
 
 /** What the machine of a result could not run. */

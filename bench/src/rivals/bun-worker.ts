@@ -1,81 +1,117 @@
-// A server for Bun, with its own API: it echoes, or publishes to a room. Its first line of output is
-// its port. It exits at the end of its standard input, which ends with the process that started it.
+// A server for Bun, with its own API, in its own process: it echoes, or publishes to a room.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { answer } from '../harness/child.ts';
 import { delay } from '../harness/delay.ts';
-import { roomPayloads } from '../load/room-messages.ts';
+import type { Memory, Usage } from '../harness/usage.ts';
+import { jsonReply, makePayloads } from '../load/echo-corpus.ts';
+import { ROOM_MESSAGES } from '../load/room-messages.ts';
+import type { BroadcastTask, ServerPlan } from './echo-servers.ts';
+import type { RoomServerAnswers } from './room-server-worker.ts';
+import type { RoomPlan } from './room-servers.ts';
+import type { ServerAnswers } from './server-worker.ts';
+import { certificate } from './tls.ts';
 
 /** The used parts of Bun. */
 interface BunLike {
   serve(options: object): ServerLike;
+  gc(force: boolean): void;
 }
 
 interface ServerLike {
   readonly port: number;
-  upgrade(request: Request, options: { data: Data }): boolean;
+  upgrade(request: Request): boolean;
   publish(topic: string, data: Buffer): number;
 }
 
-/** Bytes of a message of the room; undefined for an echo. */
-type Data = { readonly size: number | undefined };
-
 interface WebSocketLike {
-  readonly data: Data;
-  send(data: unknown): void;
+  send(data: unknown, compress?: boolean): void;
   subscribe(topic: string): void;
 }
 
-const LIMIT = 64 * 1024 * 1024;
-const ADDRESS = { port: 0, hostname: '127.0.0.1' };
-const { Bun } = globalThis as unknown as { Bun: BunLike };
-
-const ROOM = 'all';
-/** A member of a room with messages of so many bytes. */
-const ROOM_PATH = /^\/room\/(\d+)$/;
-
-/** Answers to GET requests, as JSON. */
-const ANSWERS: Readonly<Record<string, () => number>> = {
-  /** Microseconds of CPU. */
-  '/cpu': () => {
-    const { user, system } = process.cpuUsage();
-    return user + system;
-  },
-  '/delay': delay,
-};
-
-const server: ServerLike = Bun.serve({
-  ...ADDRESS,
-  fetch(request: Request): Response | undefined {
-    const { pathname } = new URL(request.url);
-    const answer = ANSWERS[pathname];
-    if (answer !== undefined) return Response.json(answer());
-    const size = ROOM_PATH.exec(pathname)?.[1];
-    const data = { size: size === undefined ? undefined : Number(size) };
-    return server.upgrade(request, { data }) ? undefined : new Response(null, { status: 400 });
-  },
-  websocket: {
-    maxPayloadLength: LIMIT,
-    perMessageDeflate: false,
-    // Most members only receive. By default Bun closes them.
-    idleTimeout: 0,
-    open: (socket: WebSocketLike) => {
-      if (socket.data.size !== undefined) socket.subscribe(ROOM);
-    },
-    message: (socket: WebSocketLike, data: unknown) => {
-      const { size } = socket.data;
-      if (size === undefined) socket.send(data);
-      else publish(size, Number(data));
-    },
-  },
-});
-
-let payloads: readonly Buffer[] | undefined;
-let next = 0;
-
-function publish(size: number, count: number): void {
-  payloads ??= roomPayloads(size);
-  for (let left = count; left > 0; left--) {
-    server.publish(ROOM, Buffer.from(payloads[next++ % payloads.length]!));
-  }
+/** The events of a socket. */
+interface Events {
+  open?(socket: WebSocketLike): void;
+  message(socket: WebSocketLike, data: string | Buffer): void;
 }
 
-process.stdin.once('end', () => process.exit()).resume();
-console.log(server.port);
+/** Limit of a message and of the bytes that wait for a peer: more than any row sends. */
+const LIMIT = 64 * 1024 * 1024;
+const ROOM = 'all';
+const { Bun } = globalThis as unknown as { Bun: BunLike };
+
+let server: ServerLike;
+
+async function listen(plan: ServerPlan | RoomPlan): Promise<number> {
+  const { tls, compression } = plan as ServerPlan;
+  const room = roomOf(plan);
+  server = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    fetch: (request: Request) =>
+      server.upgrade(request) ? undefined : new Response(null, { status: 400 }),
+    websocket: {
+      maxPayloadLength: LIMIT,
+      perMessageDeflate: compressionOf(compression),
+      // Most connections are idle. By default Bun closes them.
+      idleTimeout: 0,
+      ...(room === undefined
+        ? { backpressureLimit: LIMIT, ...echoOf(plan as ServerPlan) }
+        : eventsOf(room)),
+    },
+    ...(tls === true && { tls: await certificate() }),
+  });
+  return server.port;
+}
+
+function roomOf(plan: ServerPlan | RoomPlan): BroadcastTask | undefined {
+  if ('size' in plan) return { size: plan.size, count: ROOM_MESSAGES };
+  return typeof plan.task === 'object' ? plan.task : undefined;
+}
+
+function echoOf({ task, compression }: ServerPlan): Events {
+  const compress = compression !== undefined;
+  return {
+    message:
+      task === 'json'
+        ? (socket, data) => socket.send(jsonReply(data as string))
+        : (socket, data) => socket.send(data, compress),
+  };
+}
+
+/** A member sends a number; the server then publishes that number of messages in one turn. */
+function eventsOf({ size, count }: BroadcastTask): Events {
+  const payloads = makePayloads({ content: 'binary', sizes: [size], count });
+  let next = 0;
+  return {
+    open: (socket) => socket.subscribe(ROOM),
+    message: (_, data) => {
+      for (let left = Number(data); left > 0; left--) {
+        server.publish(ROOM, Buffer.from(payloads[next++ % count]!));
+      }
+    },
+  };
+}
+
+function compressionOf(compression: ServerPlan['compression']): object | false {
+  if (compression === undefined) return false;
+  return compression.mode === 'shared'
+    ? { compress: 'shared', decompress: 'shared' }
+    : { compress: 'dedicated', decompress: 'dedicated' };
+}
+
+function usage(): Usage {
+  const { user, system } = process.cpuUsage();
+  return { cpu: user + system };
+}
+
+async function memory(collect: boolean): Promise<Memory> {
+  for (let i = 0; collect && i < 4; i++) {
+    Bun.gc(true);
+    await sleep(50);
+  }
+  const { rss, heapUsed } = process.memoryUsage();
+  return { resident: rss, heap: heapUsed };
+}
+
+answer({ listen, usage, memory, delay } satisfies Pick<ServerAnswers, 'usage' | 'memory'> &
+  Pick<RoomServerAnswers, 'delay'> & { listen: typeof listen });

@@ -5,8 +5,6 @@ import { WebSocket } from 'ws';
 import { answer } from '../harness/child.ts';
 import { type Usage, usage } from '../harness/usage.ts';
 import { clientPayloads, type SinkPlan } from '../load/client-turns.ts';
-import { maskedFrame } from '../load/corpus.ts';
-import { openSocket } from '../load/handshake.ts';
 import { corkedSend } from './cork.ts';
 import { maskOfWs } from './masks.ts';
 
@@ -38,7 +36,6 @@ const CLIENTS: Readonly<Record<string, Open>> = {
   ws: openPlainWs,
   'ws, native mask': openPlainWs,
   'ws, corked': openCorkedWs,
-  mini: openMini,
 };
 
 async function openOurs(port: number, received: Received): Promise<Send> {
@@ -63,29 +60,6 @@ async function openWs(port: number, received: Received): Promise<WebSocket> {
   socket.on('error', () => {});
   await once(socket, 'open');
   return socket;
-}
-
-/** Frames by hand: one write for each turn, and replies that are counted by their size. */
-async function openMini(port: number, received: Received): Promise<Send> {
-  const { socket } = await openSocket({ port });
-  let bytes = 0;
-  let size = 0;
-  let turn: Buffer[] = [];
-  socket.on('error', () => {});
-  socket.on('data', ({ length }) => {
-    bytes += length;
-    const messages = Math.floor(bytes / size);
-    bytes -= messages * size;
-    if (messages > 0) received(messages);
-  });
-  const flush = (): void => {
-    socket.write(Buffer.concat(turn));
-    turn = [];
-  };
-  return (data) => {
-    size = data.length + (data.length < 126 ? 2 : 4);
-    if (turn.push(maskedFrame(0x82, data, 0x5ca1ab1e)) === 1) process.nextTick(flush);
-  };
 }
 
 /** The turns of one connection. */

@@ -12,6 +12,7 @@ import { ECHO_EVENT, type SessionName } from '../load/session.ts';
 import type { ContenderName } from './contenders.ts';
 import { corkedSend } from './cork.ts';
 import { MiniEcho } from './mini.ts';
+import { echoFromOneBuffer } from './one-buffer.ts';
 import { engineIo, IO_OPTIONS, socketIo, swapWs } from './socket-io.ts';
 import { certificate } from './tls.ts';
 
@@ -55,8 +56,8 @@ export async function listen(plan: ServerPlan): Promise<number> {
   const pem = tls === true ? await certificate() : undefined;
   if (contender === 'receive' || contender === 'loop') return listenOurs(plan, pem);
   if (contender === 'serveRaw') return listenServeRaw(port, host, pem);
-  if (contender === 'raw' || contender === 'mini') {
-    const attach = contender === 'raw' ? echoBytes : echoFrames;
+  if (contender === 'raw1' || contender === 'mini') {
+    const attach = contender === 'raw1' ? echoFromOneBuffer : echoFrames;
     const accept = (socket: Socket): void => answerFirst(socket, attach);
     const server = pem === undefined ? createServer(accept) : createTlsServer(pem, accept);
     return listening(server, port, host);

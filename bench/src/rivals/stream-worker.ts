@@ -9,6 +9,7 @@ import { makePayloads } from '../load/echo-corpus.ts';
 import { isWs } from './contenders.ts';
 import { listening } from './echo-servers.ts';
 import { maskOfWs } from './masks.ts';
+import { readIntoOneBuffer } from './one-buffer.ts';
 
 const CHUNK = 64 * 1024;
 const RING = 1024 * 1024;
@@ -18,7 +19,7 @@ const SAMPLE_INTERVAL_MS = 20;
 /**
  * The writers: ours in frames of the default size and of 64 KiB, `ws` by its stream, and plain TCP.
  */
-export type StreamName = 'ours' | 'ours, 64 KiB frames' | 'ws' | 'ws, native mask' | 'raw';
+export type StreamName = 'ours' | 'ours, 64 KiB frames' | 'ws' | 'ws, native mask' | 'raw1';
 
 interface ListenRequest {
   readonly name: StreamName;
@@ -88,7 +89,7 @@ let reading: (() => Promise<ResourceUse>) | undefined;
 
 async function listen({ name, bytes }: ListenRequest): Promise<number> {
   const verifier = new Verifier(bytes);
-  const port = await (name === 'raw'
+  const port = await (name === 'raw1'
     ? listenRaw(verifier)
     : isWs(name)
       ? listenWs(verifier)
@@ -136,14 +137,15 @@ function listenWs(verifier: Verifier): Promise<number> {
 function listenRaw(verifier: Verifier): Promise<number> {
   return listening(
     createServer((socket) => {
-      socket.on('data', (chunk) => verifier.take(chunk)).on('error', () => {});
+      socket.on('error', () => {});
+      readIntoOneBuffer(socket, (chunk) => verifier.take(chunk));
     }),
   );
 }
 
 function write({ name, port, bytes }: WriteRequest): Promise<ResourceUse> {
   return measure(() => {
-    if (name === 'raw') return writeStream(connect(port, '127.0.0.1'), bytes);
+    if (name === 'raw1') return writeStream(connect(port, '127.0.0.1'), bytes);
     return isWs(name) ? writeWs(port, bytes) : writeOurs(name, port, bytes);
   });
 }

@@ -14,7 +14,7 @@ import {
 } from './scenario.ts';
 
 const RECEIVERS = 1000;
-const CONTENDERS: readonly string[] = ['ours', 'ws', BASE, 'ws, corked'];
+const CONTENDERS: readonly string[] = ['ours', 'ws', BASE, 'bun'];
 
 interface Room extends BroadcastTask {
   readonly name: string;
@@ -53,7 +53,7 @@ export const broadcast: Scenario = {
   summary:
     'one message to many receivers, alone, 16 in a turn, and with receivers that do not read',
   help: `One receiver requests a number of messages. The server sends them to all receivers in that turn: ours
-with broadcast(conns, data), ws with a send to each client. The next request follows when every receiver
+with broadcast(conns, data), ws with a send to each client, Bun with publish. The next request follows when every receiver
 that reads has all messages. Every received byte is compared with the expected one.
 `,
   full: { processes: 3, rounds: 3, ms: 500, warmUpMs: 500 },

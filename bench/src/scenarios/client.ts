@@ -5,38 +5,49 @@ import type { SinkAnswers } from '../load/sink-worker.ts';
 import { metricTable, ratioTable } from '../report/contest-tables.ts';
 import type { Table } from '../report/table.ts';
 import type { ClientAnswers } from '../rivals/client-worker.ts';
-import { BASE } from '../rivals/contenders.ts';
+import { BASE, NATIVE } from '../rivals/contenders.ts';
 import { type Environment, maskOf, type Scenario, startChild } from './scenario.ts';
 
-const CONNECTIONS = 64;
-const CONTENDERS: readonly string[] = ['ours', 'ws', BASE, 'ws, corked', 'mini'];
+const CONTENDERS: readonly string[] = ['ours', 'ws', NATIVE, BASE];
 
-const TURNS: Readonly<Record<string, SinkPlan>> = {
-  '1 send of 16 B in a turn': { up: 1, down: 1, size: 16 },
-  '16 sends of 16 B in a turn': { up: 16, down: 1, size: 16 },
-  '16 sends of 1 KiB in a turn': { up: 16, down: 1, size: 1024 },
-  '16 receives of 16 B for 1 send': { up: 1, down: 16, size: 16 },
-  '16 receives of 1 KiB for 1 send': { up: 1, down: 16, size: 1024 },
+/** The work of a client, on so many connections. */
+interface Work extends SinkPlan {
+  readonly connections: number;
+}
+
+const KIB = 1024;
+const WORK: Readonly<Record<string, Work>> = {
+  '64 x 1 x 16 B': { connections: 64, up: 1, down: 1, size: 16 },
+  '64 x 16 x 16 B': { connections: 64, up: 16, down: 16, size: 16 },
+  '64 x 16 x 1 KiB': { connections: 64, up: 16, down: 16, size: KIB },
+  '16 x 1 x 64 KiB': { connections: 16, up: 1, down: 1, size: 64 * KIB },
+  '4 x 1 x 1 MiB': { connections: 4, up: 1, down: 1, size: KIB * KIB },
+  '16 sends of 16 B, 1 receive': { connections: 64, up: 16, down: 1, size: 16 },
+  '16 sends of 1 KiB, 1 receive': { connections: 64, up: 16, down: 1, size: KIB },
+  '1 send of 16 B, 16 receives': { connections: 64, up: 1, down: 16, size: 16 },
+  '1 send of 1 KiB, 16 receives': { connections: 64, up: 1, down: 16, size: KIB },
 };
 
 /** `ws-bench client`. */
 export const client: Scenario = {
   name: 'client',
-  summary: 'our client next to that of ws: sending and receiving, one and 16 in a turn',
-  help: `${CONNECTIONS} connections take turns: some sends in one turn of the event loop, then a wait for the answer.
+  summary:
+    'our client next to that of ws: the rows of compare, and sending or receiving 16 in a turn',
+  help: `Each connection takes turns: some sends in one turn of the event loop, then a wait for the answer.
 The other end unmasks and compares each message.
 
-  mini  frames by hand, one write a turn, no check of what it receives
+  64 x 16 x 16 B  connections x messages sent in a turn, and received after it x bytes of a message
 `,
   full: { processes: 3, rounds: 3, ms: 300, warmUpMs: 300 },
-  minutes: 2,
+  minutes: 3,
   quick: { processes: 1, rounds: 2, ms: 300, warmUpMs: 300 },
   contests: (environment) =>
-    Object.entries(TURNS).map(([name, plan]) => clientContest(environment, name, plan)),
+    Object.entries(WORK).map(([name, work]) => clientContest(environment, name, work)),
   tables,
 };
 
-function clientContest(environment: Environment, contest: string, plan: SinkPlan): Contest {
+function clientContest(environment: Environment, contest: string, work: Work): Contest {
+  const { connections, ...plan } = work;
   return {
     name: contest,
     contenders: CONTENDERS,
@@ -45,7 +56,7 @@ function clientContest(environment: Environment, contest: string, plan: SinkPlan
       const script = './client-worker.js';
       const { child, name } = startChild<ClientAnswers>(script, contender, contest, environment);
       const port = await sink.ask('listen', plan);
-      await child.ask('open', { client: name, port, connections: CONNECTIONS, plan });
+      await child.ask('open', { client: name, port, connections, plan });
       let sent = 0;
       return {
         mask: await maskOf(name, child),

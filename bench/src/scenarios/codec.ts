@@ -2,7 +2,7 @@ import type { ContestResult } from '../harness/runner.ts';
 import { codecKernels } from '../kernels/codec.ts';
 import { metricTable, ratioTable } from '../report/contest-tables.ts';
 import type { Table } from '../report/table.ts';
-import { BASE } from '../rivals/contenders.ts';
+import { NATIVE } from '../rivals/contenders.ts';
 import { kernelContests } from './kernel-contests.ts';
 import type { Scenario } from './scenario.ts';
 
@@ -27,14 +27,14 @@ of ws emits an event with a Buffer for each message. 'micro' and 'compare' measu
 };
 
 function tables(results: readonly ContestResult[]): Table[] {
-  const withWs = results.filter(({ readings }) => readings[BASE] !== undefined);
+  const withWs = results.filter(({ readings }) => readings[NATIVE] !== undefined);
   const finding = withWs.filter(({ name }) => name.startsWith(FIND));
   const checking = withWs.filter(({ name }) => name.startsWith(CHECK));
   const encoding = withWs.filter((one) => !finding.includes(one) && !checking.includes(one));
   const ratio = (title: string, some: readonly ContestResult[]): Table =>
     ratioTable(
-      { title, unit: `speed, as times that of ${BASE}`, note: 'More is better.', results: some },
-      BASE,
+      { title, unit: `speed, as times that of ${NATIVE}`, note: 'More is better.', results: some },
+      NATIVE,
       'ns',
     );
   return [

@@ -2,7 +2,7 @@ import { type Contest, type ContestResult, spreadOver } from '../harness/runner.
 import { spreadOf } from '../harness/statistics.ts';
 import { contenderTable, metricTable, ratioTable } from '../report/contest-tables.ts';
 import type { Table } from '../report/table.ts';
-import { BASE } from '../rivals/contenders.ts';
+import { BASE, KEEPING, NATIVE } from '../rivals/contenders.ts';
 import { ECHO_WARM_UP, echoContest, QUICK_ECHO_WARM_UP, startEcho, type Workload } from './echo.ts';
 import { garbageContest } from './garbage.ts';
 import { allowedConnections, type Environment, type Scenario } from './scenario.ts';
@@ -14,11 +14,14 @@ const MANY = 10_000;
 const LATENCY = 'latency at ';
 const GARBAGE = 'garbage ';
 
-const WS: readonly string[] = ['ws', 'ws, native mask', 'ws, corked'];
 const OURS: readonly string[] = ['receive', 'loop'];
-const ALL: readonly string[] = [...OURS, ...WS, 'bun', 'mini', 'raw'];
-/** `mini` and `raw` know no application, and Bun has no such task here. */
-const LIBRARIES: readonly string[] = [...OURS, ...WS];
+/** The contenders whose application can answer with other bytes. */
+const ANSWERING: readonly string[] = [...OURS, 'ws', NATIVE, BASE, 'bun'];
+const ALL: readonly string[] = [...ANSWERING, 'raw1'];
+/** The contenders for messages of the size where new memory costs most. */
+const LARGE: readonly string[] = [...ALL, KEEPING];
+/** The contenders of slow contests. */
+const FEW: readonly string[] = ['receive', NATIVE, BASE, 'bun', 'raw1'];
 
 function workload(
   connections: number,
@@ -38,18 +41,14 @@ const CELLS: readonly (readonly [
   ['64 x 1 x 16 B', workload(64, 1, 16), ALL],
   ['64 x 16 x 16 B', workload(64, 16, 16), ALL],
   ['64 x 16 x 1 KiB', workload(64, 16, KIB), ALL],
-  ['16 x 1 x 64 KiB', workload(16, 1, 64 * KIB), ALL],
-  ['4 x 1 x 1 MiB', workload(4, 1, MIB), ALL],
+  ['16 x 1 x 64 KiB', workload(16, 1, 64 * KIB), LARGE],
+  ['4 x 1 x 1 MiB', workload(4, 1, MIB), LARGE],
   ['64 x 16 x mixed sizes', workload(64, 16, [16, 300, 64, 5000, 16, 1200, 40, 20_000]), ALL],
-  ['text 64 x 16 x 128 B ASCII', workload(64, 16, 128, { content: 'ascii' }), LIBRARIES],
-  ['text 64 x 16 x 128 B mixed scripts', workload(64, 16, 128, { content: 'mixed' }), LIBRARIES],
-  ['text 16 x 4 x 16 KiB ASCII', workload(16, 4, 16 * KIB, { content: 'ascii' }), LIBRARIES],
-  [
-    'text 16 x 4 x 16 KiB mixed scripts',
-    workload(16, 4, 16 * KIB, { content: 'mixed' }),
-    LIBRARIES,
-  ],
-  ['JSON parse and reply 64 x 16', workload(64, 16, 0, { content: 'json' }), LIBRARIES],
+  ['text 64 x 16 x 128 B ASCII', workload(64, 16, 128, { content: 'ascii' }), ALL],
+  ['text 64 x 16 x 128 B mixed scripts', workload(64, 16, 128, { content: 'mixed' }), ALL],
+  ['text 16 x 4 x 16 KiB ASCII', workload(16, 4, 16 * KIB, { content: 'ascii' }), ALL],
+  ['text 16 x 4 x 16 KiB mixed scripts', workload(16, 4, 16 * KIB, { content: 'mixed' }), ALL],
+  ['JSON parse and reply 64 x 16', workload(64, 16, 0, { content: 'json' }), ANSWERING],
   ['wss 64 x 16 x 16 B', workload(64, 16, 16, { tls: true }), ALL],
   ['wss 16 x 1 x 64 KiB', workload(16, 1, 64 * KIB, { tls: true }), ALL],
 ];
@@ -67,20 +66,20 @@ const GROWTHS: readonly Growth[] = [
     title: '10 to 10,000 active connections, cost of a message',
     small: ['10 x 1 x 16 B', workload(10, 1, 16), 1],
     large: ['10,000 x 1 x 16 B', workload(MANY, 1, 16), 1],
-    contenders: ['receive', BASE, 'raw'],
+    contenders: FEW,
   },
   {
     title: '1 to 16 MiB a message, cost of a byte',
     small: ['1 x 1 x 1 MiB', workload(1, 1, MIB), 1],
     large: ['1 x 1 x 16 MiB', workload(1, 1, 16 * MIB), 16],
-    contenders: ['receive', BASE, 'raw'],
+    contenders: FEW,
   },
   {
     title: '1,000 to 100,000 fragments, cost of a fragment',
     small: ['1,000 fragments', workload(1, 1, 10_000, { fragments: 1000 }), 1],
     large: ['100,000 fragments', workload(1, 1, 1_000_000, { fragments: 100_000 }), 100],
     // `ws` rejects more than 16,384 fragments by default.
-    contenders: OURS,
+    contenders: [...OURS, 'bun', 'raw1'],
   },
 ];
 
@@ -91,8 +90,9 @@ load compares every byte of the echoes.
   receive   our server with conn.receive(handler)
   loop      our server with for await (const message of conn), as the README shows it
   ws        as it is installed; 'native mask': with bufferutil; 'corked': also corked by its application
-  mini      60 lines of JavaScript that parse, unmask and write once for each read; no checks
-  raw       a TCP server that echoes bytes: no frames, no masks
+  bun       Bun's own server
+  raw1      the limit: a TCP echo of bytes whose sockets read into one buffer; no frames, no masks
+  kept      glibc keeps the memory of messages up to 64 MiB
 
 The tables: messages per CPU second relative to '${BASE}', and in thousands; latency at fixed
 rates; garbage collection; heap bytes of a message; cost of a unit on a large scale.
@@ -101,7 +101,7 @@ rates; garbage collection; heap bytes of a message; cost of a unit on a large sc
 /** `ws-bench compare`. */
 export const compare: Scenario = {
   name: 'compare',
-  summary: 'echo next to ws, a minimal server, raw TCP and Bun; latency, TLS, garbage and growth',
+  summary: 'echo next to ws, Bun and raw TCP; latency, TLS, garbage and growth',
   help: HELP,
   full: { processes: 3, rounds: 3, ms: 300, warmUpMs: ECHO_WARM_UP },
   minutes: 19,
@@ -111,24 +111,20 @@ export const compare: Scenario = {
 };
 
 function contests(environment: Environment): Contest[] {
-  const installed = (names: readonly string[]): string[] =>
-    names.filter((name) => name !== 'bun' || environment.bun !== undefined);
   const most = allowedConnections(MANY);
   const idle = allowedConnections(IDLE);
   return [
-    ...CELLS.map(([name, traffic, names]) =>
-      echoContest(environment, name, traffic, withoutBunTls(installed(names), traffic)),
-    ),
+    ...CELLS.map(([name, traffic, names]) => echoContest(environment, name, traffic, names)),
     {
       ...echoContest(
         environment,
         `64 x 16 x 16 B beside ${idle} idle`,
         workload(64, 16, 16, { idle }),
-        installed(ALL),
+        ALL,
       ),
       alone: true,
     },
-    ...latencyContests(environment, installed(ALL)),
+    ...latencyContests(environment, ALL),
     ...[16, KIB].map((size) => garbageContest(environment, `${GARBAGE}32 x 16 x ${size} B`, size)),
     ...GROWTHS.flatMap(({ small, large, contenders }) =>
       [small, large].map(([name, traffic]) => ({
@@ -142,10 +138,6 @@ function contests(environment: Environment): Contest[] {
       })),
     ),
   ];
-}
-
-function withoutBunTls(names: readonly string[], { tls }: Workload): string[] {
-  return names.filter((name) => name !== 'bun' || tls !== true);
 }
 
 /** Fixed rates: shares of what `ws` can do with the same messages. */
@@ -163,10 +155,10 @@ function latencyContests(environment: Environment, contenders: readonly string[]
   );
 }
 
-/** Messages per second of `ws` in a closed loop. */
+/** Messages per second of `ws` without corks in a closed loop. */
 async function measureRate(environment: Environment, traffic: Workload): Promise<number> {
   const { load } = environment;
-  const server = await startEcho(environment, 'rate', BASE, traffic);
+  const server = await startEcho(environment, 'rate', NATIVE, traffic);
   try {
     const run = { group: server.group, depth: traffic.depth, ms: 1000 };
     await load.ask('run', run);
@@ -218,7 +210,7 @@ function tables(results: readonly ContestResult[]): Table[] {
       {
         title: 'Garbage',
         unit: 'heap bytes for a message, without a collection',
-        note: 'Less is better. The part of raw is that of sockets of Node.',
+        note: 'Less is better. The part of raw1 is that of sockets of Node.',
         results: garbage,
       },
       'heap',
@@ -264,7 +256,7 @@ function growthTable(results: readonly ContestResult[]): Table {
     {
       title: 'Growth',
       unit: 'cost of a unit on the large scale, as times that on the small one',
-      note: 'One means linear. The kernel and the sockets of Node grow too: see raw.',
+      note: 'One means linear. The kernel and the sockets of Node grow too: see raw1.',
       results: [...pairs.keys()],
       labels: measured.map(({ title }) => title),
     },

@@ -4,7 +4,7 @@ import type { SessionName } from '../load/session.ts';
 import { contenderTable, ratioTable } from '../report/contest-tables.ts';
 import { packageVersion } from '../report/head.ts';
 import type { Table } from '../report/table.ts';
-import { BASE } from '../rivals/contenders.ts';
+import { NATIVE } from '../rivals/contenders.ts';
 import { broadcastContest } from './broadcast.ts';
 import { ECHO_WARM_UP, echoContest, QUICK_ECHO_WARM_UP, type Workload } from './echo.ts';
 import { byTurn, roomContest } from './hub-rooms.ts';
@@ -12,7 +12,7 @@ import { memoryContest } from './memory.ts';
 import type { Environment, Scenario } from './scenario.ts';
 
 const KIB = 1024;
-const CONTENDERS: readonly string[] = ['compat', 'ws', BASE];
+const CONTENDERS: readonly string[] = ['compat', 'ws', NATIVE];
 const PAIR: readonly string[] = ['compat', 'ws'];
 const MEMBERS = 1000;
 const IDLE = 5000;

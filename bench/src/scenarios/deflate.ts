@@ -22,8 +22,7 @@ const CELLS: readonly (readonly [size: number, depth: number])[] = [
 ];
 const MODES: readonly EchoCompression['mode'][] = ['shared', 'takeover'];
 
-/** `ws` by its default level, and by ours. */
-const BASE = 'ws, native mask, level 6';
+const BASE = 'ws, corked, level 6';
 /**
  * Equal levels first: with an own compressor for each connection, as `ws` has. Then the defaults:
  * ours is level 1 and 16 own compressors, that of `ws` is level 6.
@@ -32,10 +31,11 @@ const CONTENDERS: Readonly<Record<string, Omit<EchoCompression, 'mode'>>> = {
   'receive, level 6, own': { level: 6, takeoverEngines: CONNECTIONS },
   [BASE]: { level: 6 },
   'receive, level 1, own': { level: 1, takeoverEngines: CONNECTIONS },
-  'ws, native mask, level 1': { level: 1 },
+  'ws, corked, level 1': { level: 1 },
   'receive, level 1 (default)': { level: 1 },
   'ws, level 6 (default)': { level: 6 },
-  'ws, corked, level 6': { level: 6 },
+  // Its level cannot be set.
+  bun: { level: 6 },
 };
 
 /** `ws-bench deflate`. */
@@ -84,7 +84,7 @@ function contests(environment: Environment) {
       memoryContest(
         environment,
         `${IDLE} ${MEMORY} connections, ${mode}`,
-        ['receive, level 1 (default)', 'ws, level 6 (default)'],
+        ['receive, level 1 (default)', 'ws, level 6 (default)', 'bun'],
         IDLE,
         { content: 'ascii', compression: (contender) => compressionOf(contender, mode) },
         40,

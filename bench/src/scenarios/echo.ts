@@ -1,4 +1,3 @@
-import { BunServer } from '../harness/bun.ts';
 import type { Child } from '../harness/child.ts';
 import type { Contest, Reading, Running } from '../harness/runner.ts';
 import type { CorpusPlan } from '../load/corpus.ts';
@@ -57,12 +56,10 @@ const OFFERS: Readonly<Record<EchoCompression['mode'], string>> = {
 
 /** A server, and its connections in the load. */
 export interface EchoServer {
-  readonly child: Child<ServerAnswers> | undefined;
+  readonly child: Child<ServerAnswers>;
   readonly port: number;
   readonly mask: string | undefined;
   readonly group: number;
-  /** Microseconds of CPU, and ms of garbage collection where the process reports them. */
-  readonly usage: () => Promise<{ cpu: number; gc?: number; pause?: number }>;
   /** Opens another group of connections. Returns its number. */
   readonly openMore: (connections: number) => Promise<number>;
   readonly end: () => Promise<unknown>;
@@ -133,12 +130,6 @@ async function startServer(
   contender: string,
   workload: Workload,
 ): Promise<StartedServer> {
-  const { bun, cores } = environment;
-  if (contender === 'bun') {
-    const server = await BunServer.start(bun!, cores.server);
-    const usage = async (): Promise<{ cpu: number }> => ({ cpu: await server.cpu() });
-    return { child: undefined, port: server.port, mask: undefined, usage, end: () => server.end() };
-  }
   const { child, name } = startChild<ServerAnswers>(
     './server-worker.js',
     contender,
@@ -149,13 +140,7 @@ async function startServer(
   try {
     const port = await child.ask('listen', serverPlan(name, contender, workload));
     const mask = await maskOf(name, child);
-    return {
-      child,
-      port,
-      mask,
-      usage: () => child.ask('usage', undefined),
-      end: () => child.end(),
-    };
+    return { child, port, mask, end: () => child.end() };
   } catch (error) {
     await child.end();
     throw error;
@@ -194,7 +179,7 @@ function corpusOf(
     // More messages than are in flight, so that a lost or doubled one is detected.
     count: Math.max(depth + 1, Math.min(64, Math.floor(CORPUS / most))),
     fragments,
-    raw: contender === 'raw' || contender === 'bare',
+    raw: contender === 'raw1' || contender === 'bare',
     session,
   };
 }
@@ -210,14 +195,14 @@ function sorted(offer: string): string {
  */
 async function echoWindow(
   load: Child<LoadAnswers>,
-  { group, usage }: EchoServer,
+  { group, child }: EchoServer,
   { depth, rate }: Workload,
   ms: number,
 ): Promise<Reading> {
   const asked = await rate?.();
-  const before = await usage();
+  const before = await child.ask('usage', undefined);
   const ran = await load.ask('run', { group, depth, ms, rate: asked });
-  const after = await usage();
+  const after = await child.ask('usage', undefined);
   const { messages, compressed } = await load.ask('check', group);
   if (messages !== ran.messages) {
     throw new Error(`${ran.messages} echoes were counted, but ${messages} verified`);

@@ -1,4 +1,5 @@
 import type { Contest, Running } from '../harness/runner.ts';
+import { BASE } from '../rivals/contenders.ts';
 import { startEcho, type Workload } from './echo.ts';
 import type { Environment } from './scenario.ts';
 
@@ -27,7 +28,7 @@ export function garbageContest(environment: Environment, name: string, size: num
   };
   return {
     name,
-    contenders: ['receive', 'loop', 'ws', 'mini', 'raw'],
+    contenders: ['receive', 'loop', BASE, 'raw1'],
     async start(contender): Promise<Running> {
       const { load } = environment;
       const { child, group, mask, end } = await startEcho(environment, name, contender, workload);
@@ -39,10 +40,10 @@ export function garbageContest(environment: Environment, name: string, size: num
       return {
         mask,
         async window() {
-          const first = await child!.ask('heap', true);
-          const before = await child!.ask('heap', false);
+          const first = await child.ask('heap', true);
+          const before = await child.ask('heap', false);
           await echo();
-          const after = await child!.ask('heap', false);
+          const after = await child.ask('heap', false);
           // Both differences contain the cost of a request.
           return { heap: (after - before - (before - first)) / (CONNECTIONS * EACH) };
         },

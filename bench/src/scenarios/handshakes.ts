@@ -2,13 +2,23 @@ import type { Contest, ContestResult, Reading, Running } from '../harness/runner
 import type { EchoPlan } from '../load/echo-corpus.ts';
 import { metricTable, ratioTable } from '../report/contest-tables.ts';
 import type { Table } from '../report/table.ts';
-import { BASE, type ContenderName } from '../rivals/contenders.ts';
+import type { ContenderName } from '../rivals/contenders.ts';
 import type { ServerAnswers } from '../rivals/server-worker.ts';
 import { type Environment, maskOf, type Scenario, startChild } from './scenario.ts';
 
 /** Connections of a window: few enough that the ports of this machine suffice. */
 const CONNECTIONS: readonly number[] = [200, 2000];
-const CONTENDERS: readonly ContenderName[] = ['receive', 'loop', 'serveRaw', 'ws', BASE, 'bare'];
+/** Masks and corks change nothing here. */
+const BASE = 'ws';
+const CONTENDERS: readonly ContenderName[] = [
+  'receive',
+  'loop',
+  'serveRaw',
+  BASE,
+  'bun',
+  'bare',
+  'raw1',
+];
 /** Openings before the first reading. V8 still compiles then: they cost up to four times as much. */
 const WARM_UP = 4000;
 /** No message is sent. */
@@ -24,6 +34,7 @@ before, between and after.
   serveRaw  ours without node:http: @ws/node-server/raw
   bare      a socket from the 'upgrade' event of Node's http server: it parses no frame, and echoes
             the close frame as bytes
+  raw1      the same without Node's http server, and all sockets read into one buffer
 `,
   full: { processes: 3, rounds: 3, ms: 0, warmUpMs: 0 },
   minutes: 1,

@@ -1,4 +1,3 @@
-import { BunServer } from '../harness/bun.ts';
 import { Child } from '../harness/child.ts';
 import type { Contest, ContestResult, Reading } from '../harness/runner.ts';
 import { hasPortsFor, type Published, type PublishRequest } from '../load/room-load.ts';
@@ -10,7 +9,7 @@ import { type Environment, lackOfFiles, startChild, startProcesses } from './sce
 /** All contenders. `ws` masks nothing that a server sends, so native masks are the same. */
 const ALL: readonly string[] = ['hub', 'broadcast', 'ws', 'ws, corked', 'socket.io', 'bun'];
 /** The contenders of the largest room, whose processes take long to start. */
-const FEW: readonly string[] = ['hub', 'broadcast', 'ws', 'bun'];
+const FEW: readonly string[] = ['hub', 'broadcast', 'ws, corked', 'bun'];
 
 /** Members, and the contenders that have so many. */
 const MEMBERS: readonly (readonly [members: number, contenders: readonly string[]])[] = [
@@ -47,7 +46,7 @@ export function roomContest(
   const name = `${members.toLocaleString('en')} members`;
   return {
     name,
-    contenders: installed(environment, contenders),
+    contenders,
     lacks: lackOfFiles(members) ?? lackOfPorts(members),
     alone: members >= LARGE,
     once: members >= LARGE,
@@ -120,8 +119,7 @@ async function startRoom(
   ends.push(() => load.end());
   const { port, ...server } = await startServer(environment, contest, contender, ends);
   const protocol = contender.startsWith('socket.io') ? 'socket.io' : 'plain';
-  const path = contender === 'bun' ? { path: `/room/${SIZE}` } : {};
-  await load.ask('open', { port, protocol, members, size: SIZE, ...path });
+  await load.ask('open', { port, protocol, members, size: SIZE });
   return { ...server, load };
 }
 
@@ -131,11 +129,6 @@ async function startServer(
   contender: string,
   ends: (() => Promise<unknown>)[],
 ): Promise<Omit<Room, 'load'> & { readonly port: number }> {
-  if (contender === 'bun') {
-    const bun = await BunServer.start(environment.bun!, environment.cores.server);
-    ends.push(() => bun.end());
-    return { port: bun.port, cpu: () => bun.cpu(), delay: () => bun.delay() };
-  }
   const script = './room-server-worker.js';
   const { child, name } = startChild<RoomServerAnswers>(script, contender, contest, environment);
   ends.push(() => child.end());
@@ -144,10 +137,6 @@ async function startServer(
     cpu: async () => (await child.ask('usage', undefined)).cpu,
     delay: () => child.ask('delay', undefined),
   };
-}
-
-function installed({ bun }: Environment, contenders: readonly string[]): readonly string[] {
-  return contenders.filter((name) => name !== 'bun' || bun !== undefined);
 }
 
 function lackOfPorts(members: number): string | undefined {

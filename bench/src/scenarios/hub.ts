@@ -3,6 +3,7 @@ import { type ContestResult, spreadOver } from '../harness/runner.ts';
 import { contenderTable, metricTable, ratioTable } from '../report/contest-tables.ts';
 import { packageVersion } from '../report/head.ts';
 import type { Table } from '../report/table.ts';
+import { BASE } from '../rivals/contenders.ts';
 import {
   IN_MEMORY_CONTEST,
   inMemoryContest,
@@ -57,11 +58,11 @@ function tables(results: readonly ContestResult[]): Table[] {
     ratioTable(
       {
         title: 'A room: 100 B to each member',
-        unit: 'messages to a member per CPU second of the server, relative to a loop of ws',
+        unit: 'messages to a member per CPU second of the server, relative to ws, corked',
         note: 'More is better.',
         results: rooms,
       },
-      'ws',
+      BASE,
       'us',
     ),
     metricTable(

@@ -2,7 +2,7 @@ import type { Timing } from '../harness/batches.ts';
 import type { SharedContest } from '../harness/runner.ts';
 import type { Kernels } from '../kernels/kernels.ts';
 import type { KernelAnswers } from '../kernels/kernels-worker.ts';
-import { BASE, BEFORE, isOurs } from '../rivals/contenders.ts';
+import { BEFORE, isOurs, NATIVE } from '../rivals/contenders.ts';
 import { type Environment, startChild } from './scenario.ts';
 
 interface Timed {
@@ -25,17 +25,17 @@ async function timeAll(
   rounds: number,
 ): ReturnType<SharedContest['measure']> {
   const { before } = environment;
-  const native = await timeIn(environment, BASE, contest, rounds);
+  const native = await timeIn(environment, NATIVE, contest, rounds);
   const { ws, ...readings } = native.times as Record<string, Timing>;
   const masks: Record<string, string> = {};
   if (ws !== undefined) {
     const plain = await timeIn(environment, 'ws', contest, rounds);
-    readings[BASE] = ws;
+    readings[NATIVE] = ws;
     readings['ws'] = plain.times['ws']!;
-    Object.assign(masks, { ws: plain.mask, [BASE]: native.mask });
+    Object.assign(masks, { ws: plain.mask, [NATIVE]: native.mask });
   }
   if (before !== undefined) {
-    const { times } = await timeIn(environment, `${BASE}${BEFORE}`, contest, rounds);
+    const { times } = await timeIn(environment, `${NATIVE}${BEFORE}`, contest, rounds);
     for (const name of Object.keys(times).filter(isOurs))
       readings[`${name}${BEFORE}`] = times[name]!;
   }

@@ -26,6 +26,8 @@ export const memory: Scenario = {
 of 1 KiB. The growth of the process is read twice: as an operator sees it, and after forced collections.
 
   bare  a socket from the 'upgrade' event of Node's http server with a listener that echoes bytes
+  raw1  a socket without Node's http server; all of them read into one buffer
+  bun   its heap is that of JavaScript alone, not of its sockets
 `,
   full: { processes: 3, rounds: 1, ms: 0, warmUpMs: 0 },
   minutes: 3,
@@ -35,7 +37,7 @@ of 1 KiB. The growth of the process is read twice: as an operator sees it, and a
       memoryContest(
         environment,
         `${size} idle connections`,
-        ['receive', 'loop', 'serveRaw', 'ws', 'ws, native mask', 'bare'],
+        ['receive', 'loop', 'serveRaw', 'ws', 'bun', 'bare', 'raw1'],
         size,
         { content: 'ascii' },
       ),
@@ -86,15 +88,15 @@ async function growth(
     await load.ask('check', of);
   };
   await echo(group);
-  const before = await child!.ask('memory', false);
+  const before = await child.ask('memory', false);
   await echo(await openMore(connections));
-  const after = await child!.ask('memory', false);
-  const collected = await child!.ask('memory', true);
+  const after = await child.ask('memory', false);
+  const collected = await child.ask('memory', true);
   const per = (metric: keyof Memory, now: Memory): number =>
-    (now[metric] - before[metric]) / connections;
+    (now[metric]! - before[metric]!) / connections;
   return {
     resident: per('resident', after),
-    young: per('young', after),
+    ...(after.young !== undefined && { young: per('young', after) }),
     collected: per('resident', collected),
     heap: per('heap', collected),
   };

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { Command, Report, Values } from '../command-line/command.ts';
 import { wholeNumber } from '../command-line/option-values.ts';
 import { UsageError } from '../command-line/usage-error.ts';
-import { type Bun, findBun } from '../harness/bun.ts';
+import { type Bun, findBun, type NoBun } from '../harness/bun.ts';
 import { Child } from '../harness/child.ts';
 import { type Cores, chooseCores, coresLine } from '../harness/cores.ts';
 import {
@@ -18,14 +18,16 @@ import type { LoadAnswers } from '../load/load-worker.ts';
 import { machine, machineLine, openFileLimit, packageVersion } from '../report/head.ts';
 import { StepBar } from '../report/progress-bar.ts';
 import { type Table, textOf } from '../report/table.ts';
+import { verdictOf } from '../report/verdict.ts';
 import { BEFORE, environmentOf, isOurs, isWs } from '../rivals/contenders.ts';
+import { hasOneBuffer } from '../rivals/one-buffer.ts';
 
 /** What the contests of a scenario run in. */
 export interface Environment {
   readonly cores: Cores;
   /** Started on first use. */
   readonly load: Child<LoadAnswers>;
-  readonly bun: Bun | undefined;
+  readonly bun: Bun | NoBun;
   /** Folder for CPU profiles of the measured processes. */
   readonly profile: string | undefined;
   /** Folder of the built benchmark of another checkout, whose library is measured too. */
@@ -82,7 +84,7 @@ options
   --processes N    fresh processes of each contender; default: ${full.processes}
   --rounds N       windows of each process; default: ${full.rounds}
   --seed N         of the order of the contenders, as an earlier report has it; default: random
-  --bun PATH       path of Bun; default: found on the PATH
+  --bun PATH       path of Bun; default: the one of npm, or else of the PATH
   --against DIR    measures our library in the built checkout DIR too, as '${BEFORE.trim()}'
   --profile DIR    write CPU profiles of the measured processes of Node to DIR; slows them down
   --quick          a first impression, with --processes ${quick.processes} --rounds ${quick.rounds} and short windows; do not quote its figures
@@ -130,11 +132,7 @@ async function run(scenario: Scenario, values: Values): Promise<Report> {
   };
   try {
     const chosen = choose(scenario, environment, String(values['only']));
-    const notMeasured = chosen.flatMap((contest) =>
-      'measure' in contest || contest.lacks === undefined
-        ? []
-        : [`${contest.name}: ${contest.lacks}`],
-    );
+    const notMeasured = [...lackingContenders(chosen, environment), ...lackingContests(chosen)];
     const results = await measure(chosen, environment, plan);
     const tables = scenario.tables(results);
     const document: ScenarioDocument = {
@@ -155,7 +153,8 @@ async function run(scenario: Scenario, values: Values): Promise<Report> {
         ...masksOf(results).map(([name, mask]) => `${name}: masks by ${mask}`),
         ...notMeasured.map((line) => `not measured: ${line}`),
         '',
-        ...tables.map(textOf),
+        ...tables.slice(0, 1).flatMap((table) => [textOf(table), ...verdictText(table)]),
+        ...tables.slice(1).map(textOf),
       ].join('\n'),
     };
   } finally {
@@ -187,7 +186,9 @@ async function measure(
   environment: Environment,
   plan: Plan,
 ): Promise<ContestResult[]> {
-  const possible = chosen.filter((one) => 'measure' in one || one.lacks === undefined);
+  const possible = chosen
+    .filter((one) => 'measure' in one || one.lacks === undefined)
+    .map((one) => withPossible(one, environment));
   const progress = new StepBar(possible.length);
   try {
     const results: ContestResult[] = [];
@@ -201,6 +202,41 @@ async function measure(
   }
 }
 
+/** Why this machine cannot run some of the contenders, by name. */
+export function lackingContenders(
+  chosen: readonly (Contest | SharedContest)[],
+  environment: Environment,
+): string[] {
+  const names = new Set(chosen.flatMap((one) => ('measure' in one ? [] : one.contenders)));
+  return [...names].flatMap((name) => {
+    const lacks = lackOf(name, environment);
+    return lacks === undefined ? [] : [`${name}: ${lacks}`];
+  });
+}
+
+function lackingContests(chosen: readonly (Contest | SharedContest)[]): string[] {
+  return chosen.flatMap((one) =>
+    'measure' in one || one.lacks === undefined ? [] : [`${one.name}: ${one.lacks}`],
+  );
+}
+
+/** The contest without the contenders that this machine cannot run. */
+export function withPossible<C extends Contest | SharedContest>(
+  contest: C,
+  environment: Environment,
+): C {
+  if ('measure' in contest) return contest;
+  const contenders = contest.contenders.filter((name) => lackOf(name, environment) === undefined);
+  return { ...contest, contenders };
+}
+
+/** Why this machine cannot run a contender; undefined when it can. */
+function lackOf(contender: string, { bun }: Environment): string | undefined {
+  if (contender === 'bun' && 'lacks' in bun) return bun.lacks;
+  if (contender === 'raw1' && !hasOneBuffer()) return 'onread of net.Socket has changed';
+  return undefined;
+}
+
 /** Adds a twin of each contender of ours, from the other checkout. */
 function withBefore<C extends Contest | SharedContest>(contest: C, { before }: Environment): C {
   if (before === undefined || 'measure' in contest) return contest;
@@ -208,17 +244,22 @@ function withBefore<C extends Contest | SharedContest>(contest: C, { before }: E
   return { ...contest, contenders: [...contest.contenders, ...twins] };
 }
 
-/** Starts the process of a contender. */
+/** Starts the process of a contender: `script` by Node, or the server of Bun. */
 export function startChild<A extends Record<string, (argument: never) => unknown>>(
   script: string,
   contender: string,
   contest: string,
-  { cores, profile, before }: Environment,
+  { cores, bun, profile, before }: Environment,
   options: { readonly flags?: readonly string[]; readonly allCores?: boolean } = {},
 ): { child: Child<A>; name: string } {
   const name = contender.replace(BEFORE, '');
   const { flags = [], allCores = false } = options;
-  const child = new Child<A>(script, allCores ? undefined : cores.server, {
+  const core = allCores ? undefined : cores.server;
+  if (name === 'bun') {
+    const { path } = bun as Bun;
+    return { child: new Child<A>('./bun-worker.js', core, { runtime: path }), name };
+  }
+  const child = new Child<A>(script, core, {
     flags: [...flags, ...profileFlags(profile, `${contest} ${contender}`)],
     env: environmentOf(name),
     folder: name === contender ? undefined : before,
@@ -268,18 +309,23 @@ function masksOf(results: readonly ContestResult[]): [name: string, mask: string
   );
 }
 
+/** The verdict for a terminal. */
+function verdictText(table: Table): string[] {
+  return verdictOf(table).map((paragraph) => `${paragraph.replaceAll('`', '')}\n`);
+}
+
 /** The versions of what the contenders used. */
 function versionsOf(
   scenario: Scenario,
   results: readonly ContestResult[],
-  bun: Bun | undefined,
+  bun: Bun | NoBun,
 ): Record<string, string> {
   const names = new Set(results.flatMap(({ readings }) => Object.keys(readings)));
   const masks = masksOf(results).map(([, mask]) => mask);
   return {
     ...([...names].some(isWs) && { ws: packageVersion('ws') }),
     ...(masks.includes('bufferutil') && { bufferutil: packageVersion('bufferutil') }),
-    ...(names.has('bun') && { bun: bun!.version }),
+    ...(names.has('bun') && { bun: (bun as Bun).version }),
     ...scenario.versions?.(names),
   };
 }

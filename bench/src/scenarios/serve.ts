@@ -10,7 +10,7 @@ const LIMIT = 16 * 1024 ** 2;
 /** Bun has its own process. */
 const SERVERS: readonly ContenderName[] = CONTENDERS.filter((name) => name !== 'bun');
 
-const SUMMARY = 'an echo server as a target for load: each contender of compare';
+const SUMMARY = 'an echo server as a target for load, ours or another one';
 
 const HELP = `ws-bench serve: ${SUMMARY}
 

@@ -2,12 +2,12 @@ import { Child } from '../harness/child.ts';
 import type { Contest, ContestResult, Running } from '../harness/runner.ts';
 import { metricTable } from '../report/contest-tables.ts';
 import type { Table } from '../report/table.ts';
-import { BASE, environmentOf } from '../rivals/contenders.ts';
+import { environmentOf, NATIVE } from '../rivals/contenders.ts';
 import type { StreamAnswers, StreamName } from '../rivals/stream-worker.ts';
 import { type Environment, maskOf, type Scenario, startChild } from './scenario.ts';
 
 const MIB = 1024 * 1024;
-const CONTENDERS: readonly StreamName[] = ['ours', 'ours, 64 KiB frames', 'ws', BASE, 'raw'];
+const CONTENDERS: readonly StreamName[] = ['ours', 'ours, 64 KiB frames', 'ws', NATIVE, 'raw1'];
 /** Sizes of the message. */
 const MIBS: readonly number[] = [256, 1024];
 
@@ -17,8 +17,9 @@ export const stream: Scenario = {
   summary: 'one message of 1 GiB between two processes, next to ws streams and to TCP',
   help: `A client writes a message in pieces of 64 KiB and waits for backpressure. A server reads it. Each runs
 in a fresh process: ours uses nextWriter and nextReader, ws uses createWebSocketStream, which makes a
-message of each piece, and raw is a TCP socket. The client masks its bytes, except over TCP. Every byte
-is compared with the expected one. A corked ws is missing: its pieces fill a write alone.
+message of each piece, and raw1 is a TCP socket that reads into one buffer. The client masks its bytes,
+except over TCP. Every byte is compared with the expected one. A corked ws is missing: its pieces fill a
+write alone. Bun is missing: it reads no message in pieces.
 `,
   full: { processes: 3, rounds: 1, ms: 0, warmUpMs: 0 },
   minutes: 2,

@@ -6,6 +6,12 @@ import { describe, expect, it } from 'vitest';
 import { findBun } from '../../src/harness/bun.ts';
 
 describe('findBun', () => {
+  it('finds the one of npm, or says why it cannot run', () => {
+    const found = findBun(undefined);
+    if ('lacks' in found) expect(found.lacks).toContain('--version');
+    else expect(found.version).toMatch(/^\d+\./);
+  });
+
   it.each([
     ['/no/such/file', "--bun: '/no/such/file --version' cannot be run: ENOENT"],
     [import.meta.dirname, 'cannot be run: EACCES'],

@@ -3,6 +3,15 @@ import { describe, expect, it } from 'vitest';
 import { makePayloads } from '../../src/load/echo-corpus.ts';
 import { MaskedStream } from '../../src/load/masked-stream.ts';
 
+it('counts messages of 64 KiB and more', () => {
+  const payloads = makePayloads({ content: 'binary', sizes: [70_000], count: 2 });
+  const stream = new MaskedStream(payloads);
+  const frames = payloads.map((payload) => encodeFrame(2, payload, { maskKey: 0x1234567 }));
+  const bytes = Buffer.concat(frames);
+  expect(stream.push(bytes.subarray(0, 100_000))).toBe(1);
+  expect(stream.push(bytes.subarray(100_000))).toBe(1);
+});
+
 describe.each([16, 1024])('MaskedStream of %i bytes', (size) => {
   const payloads = makePayloads({ content: 'binary', sizes: [size], count: 3 });
   const frames = payloads.map((payload, i) =>

@@ -4,20 +4,21 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { faults, outdated, writePages } from '../../src/recorded/charts.ts';
 import { documentText } from '../../src/recorded/documents.ts';
-import { fasterRivals } from '../../src/recorded/faster-rivals.ts';
 import { fillMarkers } from '../../src/recorded/markers.ts';
 import { PAGES } from '../../src/recorded/sections.ts';
 import { strayFigures } from '../../src/recorded/stray-figures.ts';
+import { verdictOf } from '../../src/report/verdict.ts';
 
 const TABLE = {
   title: 'Echo',
   unit: 'times those of ws',
+  note: 'More is better.',
   labels: ['64 x 16 x 16 B'],
   series: [
     { name: 'receive', values: [{ median: 8, least: 7, most: 10 }] },
     { name: 'ws', values: [{ median: 1, least: 1, most: 1 }] },
     { name: 'ws, corked', values: [9] },
-    { name: 'raw', values: [16] },
+    { name: 'raw1', values: [16] },
   ],
 };
 
@@ -45,12 +46,14 @@ function compareResult(more = ''): object {
         readings: {
           receive: { us: [[1], [2]] },
           ws: { us: [[12], [24]] },
-          raw: { us: [[0.5], [1]] },
+          raw1: { us: [[0.5], [1]] },
         },
       },
     ],
   };
 }
+
+const TABLES = 'bench/results/node-20/README.md';
 
 describe('outdated', () => {
   let root: string;
@@ -83,64 +86,66 @@ describe('outdated', () => {
   it('names the command that measures a missing result', async () => {
     await writePages(root);
     expect(page('README.md')).toContain('`npx -y pnpm@10.34.9 bench compare`');
-    expect(page('docs/performance.md')).toContain('`npx -y pnpm@10.34.9 bench codec`');
-    expect(page('bench/GOALS.md')).toContain('| ≥ 11.0 | ≥ 12.5 | not measured yet |');
+    expect(page('docs/performance.md')).toContain('`npx -y pnpm@10.34.9 bench stream`');
+    expect(page('bench/GOALS.md')).toContain('| ≥ 12.0 | ≥ 15.0 | not measured yet |');
   });
 
   it('writes every contender, where a rival is ahead, and the origin', async () => {
     await record('compare', compareResult());
+    for (const path of ['docs/performance.md', TABLES]) {
+      expect(page(path)).toContain(
+        '| 64 x 16 x 16 B | 8.00 (7.00 to 10.0) | 1.00 (1.00 to 1.00) | 9.00 | 16.0 |',
+      );
+      expect(page(path)).toContain(
+        '- 64 x 16 x 16 B. `receive`: `raw1` 2.00 (TCP without frames); `ws, corked` 1.13 (it writes once a turn too).',
+      );
+    }
     const readme = page('README.md');
-    expect(readme).toContain(
-      '| 64 x 16 x 16 B | 8.00 (7.00 to 10.0) | 1.00 (1.00 to 1.00) | 9.00 | 16.0 |',
-    );
-    expect(readme).toContain(
-      '- `ws, corked` (it writes once a turn too, where its application corks): 64 x 16 x 16 B 9.00 (`receive` 8.00)',
-    );
-    expect(readme).not.toContain('`raw` 16.0');
-    expect(readme).toContain(
-      '<sub>`ws-bench compare`: 2 x A CPU, 8 GiB, linux 6.1 x64; server on core 0, load on core 1; ' +
+    expect(readme).not.toContain('| 64 x 16 x 16 B |');
+    expect(readme).toContain('[All tables of compare](bench/results/node-20/README.md#compare).');
+    expect(page('docs/performance.md')).toContain(
+      '[All tables of compare](../bench/results/node-20/README.md#compare). <sub>`ws-bench compare`: 2 x A CPU, 8 GiB, linux 6.1 x64; server on core 0, load on core 1; ' +
         'node 20.20.0, ours at 1a2b3c4, ws 8.23.0; 2026-01-02; 3 processes, 3 rounds of 700 ms, seed 7.</sub>',
     );
   });
 
-  it('shows five rows in the README, and names a rival of every row', async () => {
+  it('shows five rows of compare, and every row beside the results', async () => {
     const labels = Array.from({ length: 6 }, (_, row) => `row ${row}`);
     const series = [
       { name: 'receive', values: labels.map(() => 1) },
       { name: 'bun', values: labels.map(() => 2) },
     ];
     await record('compare', { ...compareResult(), tables: [{ ...TABLE, labels, series }] });
-    expect(page('README.md')).toContain('| row 4 |');
-    expect(page('README.md')).not.toContain('| row 5 |');
-    expect(page('README.md')).toContain('row 5 2.00 (`receive` 1.00)');
-    expect(page('docs/performance.md')).toContain('| row 5 |');
+    expect(page('docs/performance.md')).toContain('| row 4 |');
+    expect(page('docs/performance.md')).not.toContain('| row 5 |');
+    expect(page('docs/charts/compare.svg')).toContain('row 4');
+    expect(page('docs/charts/compare.svg')).not.toContain('row 5');
+    expect(page(TABLES)).toContain('| row 5 | 1.00 | 2.00 |');
+    expect(page(TABLES)).toContain('- row 5. `receive`: `bun` 2.00 (native code).');
   });
 
-  it('shows the oldest Node everywhere, and the first tables of the newest one', async () => {
+  it('shows the oldest Node on the pages, and links to the tables of each', async () => {
     const inSet = (node: string, title: string): object => ({
       ...compareResult(),
       head: { ...head('compare'), versions: { node } },
       tables: [{ ...TABLE, title }],
     });
     await record('compare', inSet('20.20.0', 'By the oldest'), 'node-20');
-    expect(page('docs/performance.md')).toContain('No result of a newer Node is recorded yet.');
     await record('compare', inSet('100.0.0', 'By the newest'), 'node-100');
-    await record('compare', inSet('24.1.0', 'By another'), 'node-24');
     const performance = page('docs/performance.md');
-    for (const title of ['By the oldest', 'By the newest']) {
-      expect(performance).toContain(`**${title}**`);
-    }
-    expect(performance).toContain('node 100.0.0');
-    expect(performance).not.toContain('By another');
-    expect(page('README.md')).toContain('**By the oldest**');
+    expect(performance).toContain('**By the oldest**');
+    expect(performance).not.toContain('By the newest');
+    expect(performance).toContain('- [Node 100](../bench/results/node-100/README.md)');
+    expect(page('bench/results/node-100/README.md')).toContain('**By the newest**');
+    expect(page('README.md')).toContain('![By the oldest: times those of ws]');
     expect(page('docs/charts/compare.svg')).toContain('By the oldest');
   });
 
   it('compares results with the goals', async () => {
     await record('compare', compareResult());
     const goals = page('bench/GOALS.md');
-    expect(goals).toContain('of ws | ≥ 11.0 | ≥ 12.5 | 12.0 (12.0 to 12.0), met |');
-    expect(goals).toContain('of raw | ≥ 0.78 | ≥ 0.85 | 0.50 (0.50 to 0.50), **missed** |');
+    expect(goals).toContain('of ws | ≥ 12.0 | ≥ 15.0 | 12.0 (12.0 to 12.0), met |');
+    expect(goals).toContain('of raw1 | ≥ 0.78 | ≥ 0.90 | 0.50 (0.50 to 0.50), **missed** |');
   });
 
   it('gives no verdict without pinned cores', async () => {
@@ -165,8 +170,11 @@ describe('outdated', () => {
 
   it('lists a page with a changed table, and keeps the text around the markers', async () => {
     await record('compare', compareResult());
-    put('README.md', page('README.md').replace('8.00 (7.00', '9.00 (7.00'));
-    expect((await outdated(root)).map(({ path }) => path)).toEqual(['README.md']);
+    for (const path of ['docs/performance.md', TABLES]) {
+      put(path, page(path).replace('8.00 (7.00', '9.00 (7.00'));
+    }
+    const paths = (await outdated(root)).map(({ path }) => path);
+    expect(paths).toEqual(['docs/performance.md', TABLES]);
     expect(page('docs/performance.md')).toMatch(
       /^# A page\n[^]*<!-- end of bench -->\n\nwords\n<!-- bench: /,
     );
@@ -192,19 +200,44 @@ describe('outdated', () => {
   });
 });
 
-describe('fasterRivals', () => {
-  it('says nothing of a table where less is better', () => {
-    expect(fasterRivals({ ...TABLE, note: 'Less is better.' })).toEqual([]);
+describe('verdictOf', () => {
+  it('names who is ahead of each way of reading, the furthest first, by how much and why', () => {
+    const series = [
+      { name: 'receive', values: [2, 4] },
+      { name: 'loop', values: [1, 3] },
+      { name: 'ws', values: [1.5, 1] },
+      { name: 'ws, corked', values: [1.2, 1] },
+      { name: 'bun', values: [3, 1] },
+    ];
+    expect(verdictOf({ ...TABLE, labels: ['64 x 1 x 16 B', 'text'], series })).toEqual([
+      'Ahead of us in each row, by how many times, and why:',
+      '- 64 x 1 x 16 B. `receive`: `bun` 1.50 (native code). `loop`: `bun` 3.00 (native code); ' +
+        '`ws` 1.50, `ws, corked` 1.20 (a loop creates a promise and a message each time).',
+      'No other contender is ahead in the other rows.',
+    ]);
   });
 
-  it('does not call a rival faster that shows the same figure', () => {
+  it('inverts a table where less is better', () => {
+    const labels = ['5000 idle connections'];
+    const verdict = verdictOf({ ...TABLE, labels, note: 'Less is better.' }).join();
+    expect(verdict).toContain('`ws` 8.00 (fewer objects for a connection)');
+    expect(verdict).not.toContain('raw1');
+  });
+
+  it.each([
+    ['of a table without a direction', { ...TABLE, note: 'One means linear.' }],
+    ['without a contender of ours', { ...TABLE, series: TABLE.series.slice(1) }],
+  ])('says nothing %s', (_, table) => expect(verdictOf(table)).toEqual([]));
+
+  it('does not call a rival ahead that has the same figure', () => {
     const series = [
       { name: 'receive', values: [0.751] },
       { name: 'ws', values: [0.754] },
       { name: 'bun', values: [0.756] },
     ];
-    expect(fasterRivals({ ...TABLE, series }).join()).not.toContain('`ws`');
-    expect(fasterRivals({ ...TABLE, series }).join()).toMatch(/`bun` .* 0\.76 \(`receive` 0\.75\)/);
+    const verdict = verdictOf({ ...TABLE, series }).join();
+    expect(verdict).not.toContain('`ws`');
+    expect(verdict).toContain('`bun` 1.01');
   });
 });
 

@@ -33,12 +33,19 @@ beforeEach(() => {
     put(path, places.join('\n'));
   }
   put('bench/package.json', '{}');
-  put(`bench/results/${currentSet()}/removed.json`, '{ "head": {}, "tables": [] }');
+  put(`bench/results/${currentSet()}/removed.json`, resultOf('removed', '20.0.0', '1a2b3c4'));
   git('init', '--quiet');
   git('add', '.');
   git('commit', '--quiet', '-m', 'first');
 });
 afterEach(() => rmSync(root, { recursive: true }));
+
+function resultOf(scenario: string, node: string, commit: string): string {
+  const machine = { cpu: 'A CPU', cores: 2, memory: 2 ** 33, system: 'linux' };
+  const head = { scenario, command: scenario, date: '', machine, versions: { node }, commit };
+  const table = { title: `Table of ${scenario}`, unit: 'times', labels: [], series: [] };
+  return JSON.stringify({ head, tables: [table] });
+}
 
 /** Records documents with this commit and version. Returns the exit code and what was measured. */
 async function run(
@@ -50,10 +57,7 @@ async function run(
   const code = await record(root, SCENARIOS, (name, file) => {
     measured.push(name);
     if (failing.includes(name)) return false;
-    const machine = { cpu: 'A CPU', cores: 2, memory: 2 ** 33, system: 'linux' };
-    const head = { scenario: name, command: name, date: '', machine, versions: { node }, commit };
-    const table = { title: `Table of ${name}`, unit: 'times', labels: [], series: [] };
-    put(file, JSON.stringify({ head, tables: [table] }));
+    put(file, resultOf(name, node, commit));
     return true;
   });
   return [code, measured];

@@ -23,7 +23,8 @@ const cases: [ServerPlan, EchoPlan][] = [
     { ...binary, sizes: [2 ** 21], count: 1 },
   ],
   [{ contender: 'mini' }, binary],
-  [{ contender: 'raw' }, raw],
+  [{ contender: 'raw1' }, raw],
+  [{ contender: 'raw1', tls: true }, raw],
   [{ contender: 'bare' }, raw],
   ...(['receive', 'ws', 'mini'] as const).map((contender): [ServerPlan, EchoPlan] => [
     { contender, tls: true },
