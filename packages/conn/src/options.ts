@@ -65,11 +65,14 @@ export interface ConnSettings {
    */
   readonly readBufferSize?: number | undefined;
   /**
-   * Payload in bytes of a fragment of `nextWriter`, and smallest size of a write buffer; at most
-   * 16 MiB. Default: 4,096.
+   * Payload in bytes of a fragment of `nextWriter`, and smallest buffer that is created for a
+   * `writeBufferPool`; at most 16 MiB. Default: 4,096.
    */
   readonly writeBufferSize?: number | undefined;
-  /** Lends the write buffers while frames are unsent. Default: a pool shared by the thread. */
+  /**
+   * Lends buffers for unsent frames of less than 64 KiB. Larger frames get memory for themselves.
+   * Default: all connections of the thread share one buffer.
+   */
   readonly writeBufferPool?: BufferPool | undefined;
   /**
    * permessage-deflate (RFC 7692). `true`: {@link CompressionOptions} with their defaults. Default:

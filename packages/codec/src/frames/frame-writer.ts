@@ -11,7 +11,7 @@ import {
 import { existingSimd, type Simd } from '../masking/simd.ts';
 import { WORDS_FROM } from '../masking/size-thresholds.ts';
 import { copyInto, VIEW_FROM, xorAscii, xorCopy } from '../memory/copy.ts';
-import { NO_BYTES, type Slab } from '../memory/slab.ts';
+import { LARGEST_SLAB, NO_BYTES, type Slab } from '../memory/slab.ts';
 import { isHigh } from '../text/utf8.ts';
 import { headerSize, writeHeader } from './header.ts';
 import { MASK } from './rules.ts';
@@ -81,7 +81,7 @@ export class FrameWriter {
     this.slab = slab;
     this.bytes = bytes;
     this.view = slab.view ?? new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    this.limit = bytes.length;
+    this.limit = Math.min(bytes.length, LARGEST_SLAB);
     this.words = undefined;
     // A slab is in the SIMD memory only when that exists.
     this.simd = existingSimd();
@@ -121,8 +121,10 @@ export class FrameWriter {
   frame(b0: number, payload: Uint8Array, start: number, end: number): number {
     const { pos } = this;
     const length = end - start;
-    const key = this.header(b0, length);
     const at = pos + this.headerSize(length);
+    // Bytes behind the slab are not ours. The condition is false for NaN too.
+    if (!(at + length <= this.limit)) throw new RangeError('the frame does not fit the slab');
+    const key = this.header(b0, length);
     this.fill(at, payload, start, end, key);
     this.pos = at + length;
     return this.pos - pos;

@@ -107,6 +107,5 @@ export class SlabWriter extends FrameWriter {
     const slab = takeSlab(this.#pool, least, this.nextKey !== undefined);
     this.#lease = slab;
     this.use(slab);
-    this.limit = Math.min(slab.bytes.length, LARGEST_SLAB);
   }
 }

@@ -1,8 +1,7 @@
-import { FrameEncoder, type Role, type SlabSource, sharedSlabPool } from '@ws/codec';
+import { type Role, type SlabSource, sharedSlabPool } from '@ws/codec';
 import { Pool } from '@ws/codec/internal';
 import { KeepAlive } from '../control/keep-alive.ts';
 import { slabsOf } from '../memory/buffer-pool.ts';
-import { COPY_BELOW } from '../memory/copy.ts';
 import type { Settings } from '../options.ts';
 import { type Platform, perPlatform, platformFunctions } from '../platform/platform.ts';
 import { InflatingDecoder } from '../read/inflating-decoder.ts';
@@ -10,13 +9,13 @@ import { MessageDecoder } from '../read/message-decoder.ts';
 import { reportError } from '../report/report.ts';
 import { type EndOfTurn, endOfTurnOf } from '../time/end-of-turn.ts';
 import { type Timers, timersOf } from '../time/timers.ts';
+import { FrameSlab, threadSlab } from '../write/frame-slab.ts';
 import type { WriteShared } from '../write/unsent-frames.ts';
 import { type IdleSweep, idleSweepOf } from './idle-sweep.ts';
 
 /**
- * Most free decoders, and most free encoders, kept for the connections of one {@link ConnShared}. A
- * connection has a decoder only while it has unparsed input, and an encoder only while it has
- * unsent frames.
+ * Most free decoders kept for the connections of one {@link ConnShared}. A connection has a decoder
+ * only while it has unparsed input.
  */
 const MAX_FREE = 64;
 
@@ -34,9 +33,11 @@ export class ConnShared implements WriteShared {
   readonly keepAlive: KeepAlive | undefined;
   readonly idleSweep: IdleSweep;
   readonly decoders: Pool<MessageDecoder> = new Pool(MAX_FREE);
-  readonly encoders: Pool<FrameEncoder> = new Pool(MAX_FREE);
+  /** Lends the write buffer of a MessageWriter. */
   readonly slabs: SlabSource;
+  readonly slab: FrameSlab;
   readonly nextKey: (() => number) | undefined;
+  readonly writeUtf8: (into: Uint8Array, at: number, text: string) => number;
   readonly #deflates: boolean;
 
   constructor(role: Role, platform: Platform, settings: Settings, deflates: boolean) {
@@ -49,13 +50,18 @@ export class ConnShared implements WriteShared {
     this.keepAlive = heartbeat === false ? undefined : new KeepAlive(this.timers, heartbeat);
     this.idleSweep = idleSweepOf(platform);
     this.#deflates = deflates;
-    this.nextKey = role === 'client' ? platformFunctions(platform).nextKey : undefined;
-    this.slabs =
-      writeBufferPool === undefined
-        ? sharedSlabPool()
-        : slabsOf(writeBufferPool, writeBufferSize, (error) => {
-            reportError(settings.report, platform, error, { where: 'writeBufferPool' });
-          });
+    const { nextKey, writeUtf8 } = platformFunctions(platform);
+    this.nextKey = role === 'client' ? nextKey : undefined;
+    this.writeUtf8 = writeUtf8;
+    if (writeBufferPool === undefined) {
+      this.slabs = sharedSlabPool();
+      this.slab = threadSlab();
+    } else {
+      this.slabs = slabsOf(writeBufferPool, writeBufferSize, (error) => {
+        reportError(settings.report, platform, error, { where: 'writeBufferPool' });
+      });
+      this.slab = new FrameSlab(this.slabs, writeBufferSize, false);
+    }
   }
 
   createDecoder(): MessageDecoder {
@@ -63,18 +69,6 @@ export class ConnShared implements WriteShared {
     return this.#deflates
       ? new InflatingDecoder(role, settings, platform)
       : new MessageDecoder(role, settings, platform);
-  }
-
-  createEncoder(): FrameEncoder {
-    const { role, platform, settings, slabs, nextKey } = this;
-    return new FrameEncoder({
-      role,
-      pool: slabs,
-      slabBytes: settings.writeBufferSize,
-      borrowFrom: COPY_BELOW - 1,
-      writeUtf8: platformFunctions(platform).writeUtf8,
-      nextKey,
-    });
   }
 }
 

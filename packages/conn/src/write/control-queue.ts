@@ -1,4 +1,4 @@
-import { type FrameEncoder, PongMessage } from '@ws/codec';
+import { PongMessage } from '@ws/codec';
 import { copyOf } from '../memory/copy.ts';
 
 /** A waiting ping or pong. */
@@ -10,8 +10,8 @@ interface ControlFrame {
 }
 
 /**
- * Pings and pongs that wait for a blocked transport. They overtake queued messages, as
- * {@link mayOvertake} decides. At most two pongs wait: the newest answer and the newest pong of the
+ * Pings and pongs that wait for a blocked transport. They overtake queued messages between two
+ * frames (RFC 6455, section 5.4). At most two pongs wait: the newest answer and the newest pong of the
  * user.
  */
 export class ControlQueue {
@@ -42,18 +42,6 @@ export class ControlQueue {
     } else if (this.#frames.length > maxPings) return false;
     this.#frames.push({ opcode, payload: copyOf(bytes, start, end), own });
     return true;
-  }
-
-  /**
-   * Whether the frames are sent before the next segment of `encoder`, which has one. They never
-   * split a frame, but may be sent between two fragments of a message (RFC 6455, section 5.4). A
-   * segment that ends a long frame and begins another one is split between the two.
-   */
-  mayOvertake(encoder: FrameEncoder): boolean {
-    if (this.#frames.length === 0) return false;
-    if (encoder.segStartsFrame(0)) return true;
-    encoder.splitSegment(0);
-    return false;
   }
 
   /** Removes all frames and returns them, oldest first. */

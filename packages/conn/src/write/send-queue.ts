@@ -1,10 +1,4 @@
-import {
-  CloseMessage,
-  encodeFrame,
-  type FrameEncoder,
-  PingMessage,
-  type WebSocketError,
-} from '@ws/codec';
+import { CloseMessage, encodeFrame, PingMessage, type WebSocketError } from '@ws/codec';
 import { LARGEST_SLAB, utf8Length } from '@ws/codec/internal';
 import {
   BackpressureError,
@@ -29,7 +23,7 @@ import { ControlQueue } from './control-queue.ts';
 import { ChangedBytes, DetachedBytes, watchChanges } from './copy-or-reference.ts';
 import type { PreparedMessage } from './prepared-message.ts';
 import { type Batch, type BatchSender, REFERENCE_FROM, sharedFrames } from './shared-frames.ts';
-import { UnsentFrames, type UnsentFramesOwner } from './unsent-frames.ts';
+import { keepMemory, LEND_FROM, UnsentFrames, type UnsentFramesOwner } from './unsent-frames.ts';
 
 /** Compressing a byte takes as long as writing this many plain bytes. */
 const DEFLATE_COST = 8;
@@ -82,7 +76,10 @@ export interface SendQueueOwner extends UnsentFramesOwner {
  */
 export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   declare protected readonly owner: SendQueueOwner;
+  /** Whether the transport is above its high-water mark. */
   #blocked = false;
+  /** Whether the write loop runs. */
+  #writing = false;
   /** When the transport was blocked last, in ms of the platform's clock. */
   #blockedAt = 0;
   /** {@link bytesFlushed} at that time. */
@@ -147,9 +144,8 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
    * messages are accepted.
    */
   get droppable(): boolean {
-    const unsent =
-      this.encoder !== undefined || this.batch !== undefined || this.#controlFrames() > 0;
-    const held = unsent || this.#blocked || this.writing || this.#waiting?.empty === false;
+    const unsent = this.unsent || this.#controlFrames() > 0;
+    const held = unsent || this.#blocked || this.#writing || this.#waiting?.empty === false;
     return !held && this.#error === undefined && this.#end === OPEN;
   }
 
@@ -210,7 +206,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const sent =
       size >= COPY_BELOW && shared.nextKey === undefined
         ? this.#reference(opcode, bytes, start, end)
-        : this.#accepted(this.encode(opcode, true, 0, bytes, start, end));
+        : this.#accepted(this.encode(FIN | opcode, bytes, start, end));
     if (this.#isObserved()) this.#observe(opcode, size);
     return sent;
   }
@@ -232,7 +228,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const rejection = this.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
     this.#turnBytes += plain * DEFLATE_COST;
-    const sent = this.#accepted(this.encode(opcode, true, RSV1, bytes, start, end));
+    const sent = this.#accepted(this.#encodeOwned(FIN | RSV1 | opcode, bytes, start, end));
     if (this.#isObserved()) this.#observe(opcode, plain);
     return sent;
   }
@@ -260,12 +256,14 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (rsv !== 0) this.#turnBytes += plain * DEFLATE_COST;
     const frames = sharedFrames(shared.platform);
     const batch = frames.extend(before, FIN | rsv | opcode, payload);
-    if (behind) this.reference(batch);
+    const size = batch.size - (before === undefined ? 0 : before.size);
+    if (behind) this.referenceShared(batch);
     else {
       this.batch = batch;
+      this.unsentBytes = batch.size;
       if (before === undefined) frames.flushAtEndOfTurn(this);
     }
-    const sent = this.#accepted(batch.size - (before === undefined ? 0 : before.size));
+    const sent = this.#accepted(size);
     if (this.#isObserved()) this.#observe(opcode, plain);
     return sent;
   }
@@ -275,9 +273,16 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const { length } = payload;
     const rejection = this.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
-    const sent = this.#accepted(this.encode(opcode, true, 0, payload, 0, length, ignoreRelease));
+    const sent = this.#accepted(this.#encodeOwned(FIN | opcode, payload, 0, length));
     if (this.#isObserved()) this.#observe(opcode, length);
     return sent;
+  }
+
+  /** Encodes a frame whose payload never changes: a large one is referenced. */
+  #encodeOwned(b0: number, bytes: Uint8Array, start: number, end: number): number {
+    return end - start >= COPY_BELOW && this.owner.shared.nextKey === undefined
+      ? this.reference(b0, bytes, start, end, keepMemory)
+      : this.encode(b0, bytes, start, end);
   }
 
   /**
@@ -289,7 +294,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   sendRun(messages: readonly PreparedMessage[]): boolean {
     const { owner } = this;
     const { shared } = owner;
-    const idle = !this.#blocked && this.unsentBytes === 0 && this.batch === undefined;
+    const idle = !this.#blocked && this.unsentBytes === 0;
     const plain = shared.nextKey === undefined && !this.#isObserved();
     const fits = shared.settings.maxBufferedAmount >= LARGEST_SLAB;
     if (!idle || !plain || !fits || this.#error !== undefined) return false;
@@ -297,6 +302,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const batch = frames.run(messages);
     if (batch === undefined) return false;
     this.batch = batch;
+    this.unsentBytes = batch.size;
     frames.flushAtEndOfTurn(this);
     owner.messagesOut += messages.length;
     owner.framesOut += messages.length;
@@ -321,10 +327,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     rsv = 0,
   ): Promise<void> {
     this.#turnBytes += plain * DEFLATE_COST;
-    // The encoder would refer to a large fragment, and the writer uses its buffer again at once.
-    const copied = end - start >= COPY_BELOW && this.owner.shared.nextKey === undefined;
-    if (!copied) return this.#paced(this.encode(opcode, fin, rsv, bytes, start, end));
-    return this.#paced(this.encode(opcode, fin, rsv, copyOf(bytes, start, end), 0, end - start));
+    return this.#paced(this.encode((fin ? FIN : 0) | rsv | opcode, bytes, start, end));
   }
 
   /** The fragments that were accepted so far belong to a compressed message of several frames. */
@@ -369,7 +372,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
         this.#renewBudget();
       });
     };
-    const encoded = this.encode(opcode, true, 0, bytes, start, end, release);
+    const encoded = this.reference(FIN | opcode, bytes, start, end, release);
     lease?.pin();
     waiting.reference(written);
     void this.#accepted(encoded);
@@ -392,8 +395,8 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
 
   /** A transport that releases bytes within `write` waits for no I/O, and a loop would starve it. */
   #countRelease(bytes: number): void {
-    this.#releasedBytes = this.writing ? this.#releasedBytes + bytes : 0;
-    this.#releasedFrames = this.writing ? this.#releasedFrames + 1 : 0;
+    this.#releasedBytes = this.#writing ? this.#releasedBytes + bytes : 0;
+    this.#releasedFrames = this.#writing ? this.#releasedFrames + 1 : 0;
   }
 
   /** What a write waits for after its bytes were released: the next turn, when this one is full. */
@@ -571,7 +574,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const follows = own && opcode === PingMessage && this.#holdsCompressed();
     if (this.#blocked && !follows) return this.#enqueueControl(opcode, bytes, start, end, own);
     try {
-      this.#count(opcode, this.encode(opcode, true, 0, bytes, start, end));
+      this.#count(opcode, this.encode(FIN | opcode, bytes, start, end));
     } catch (error) {
       if (own) this.owner.abort(unwritten(error));
       else this.owner.reportMistake(error, 'writeControl');
@@ -613,7 +616,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
    */
   close(payload: Uint8Array): boolean {
     try {
-      this.#count(CloseMessage, this.encode(CloseMessage, true, 0, payload, 0, payload.length));
+      this.#count(CloseMessage, this.encode(FIN | CloseMessage, payload, 0, payload.length));
     } catch (error) {
       const failure = unwritten(error);
       this.#error = failure;
@@ -690,8 +693,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     this.#write();
     this.#controls = undefined;
     const before = this.#waiting?.setReleaseError(error);
-    this.encoder?.truncate();
-    this.releaseEncoder();
+    this.truncate();
     // A transport that has failed within the write above still has the bytes of other writes.
     this.#waiting?.setReleaseError(before);
     this.#waiting?.drained(error);
@@ -706,15 +708,13 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     this.#controls = undefined;
     this.#blocked = true;
     this.#waiting?.rejectAll(error ?? this.error!);
-    this.batch = undefined;
-    this.encoder?.discard();
-    this.releaseEncoder();
+    this.discard();
   }
 
   #write(): void {
     // A transport may call back within `write`. The running loop then sees the change.
-    if (this.writing) return;
-    this.writing = true;
+    if (this.#writing) return;
+    this.#writing = true;
     try {
       // A transport that calls back may add frames behind those that are written now.
       while (!this.#blocked && (this.unsent || this.#controlFrames() > 0)) this.#writeFrames();
@@ -726,51 +726,69 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
       // A part of the frame may have been sent, so no frame may follow it.
       this.owner.abort(unwritten(error));
     } finally {
-      this.writing = false;
-      this.releaseEncoder();
+      this.#writing = false;
     }
   }
 
   #writeFrames(): void {
     if (this.batch !== undefined) return this.#writeBatch(this.batch);
-    const encoder = this.encoder;
-    const several = encoder !== undefined && encoder.segments > 1;
-    const { owner } = this;
-    const { transport } = owner;
-    if (several) owner.watchTransport('cork', transport.cork?.());
-    while (encoder !== undefined && !this.#blocked && encoder.segments > 0) {
-      if (this.#controls?.mayOvertake(encoder) === true) this.#writeControls();
-      else this.#writeSegment(encoder);
+    this.joinTail();
+    const { segments, owner } = this;
+    const { slab } = owner.shared;
+    const waiting = segments === undefined ? 0 : segments.length;
+    const several = waiting > 1 || (waiting === 1 && slab.hasFramesOf(this));
+    if (several) owner.watchTransport('cork', owner.transport.cork?.());
+    // Pings and pongs overtake waiting messages, but never split a frame.
+    while (!this.#blocked && segments !== undefined && segments.length > 0) {
+      if (segments.peek()!.startsFrame) this.#writeControls();
+      if (!this.#blocked) this.#writeSegment();
     }
-    if (!this.#blocked && this.#controlFrames() > 0) this.#writeControls();
-    if (several) owner.watchTransport('uncork', transport.uncork?.());
+    if (!this.#blocked) this.#writeControls();
+    if (!this.#blocked && slab.hasFramesOf(this)) this.#writeSlab();
+    if (several) owner.watchTransport('uncork', owner.transport.uncork?.());
   }
 
   #writeBatch(batch: Batch): void {
-    const { transport, shared } = this.owner;
-    const bytes = batch.view(shared.platform);
+    const { arena, start, end, size } = batch;
     this.batch = undefined;
-    // A view in the buffer of a slow transport keeps the whole arena alive.
-    const referenced = transport.bufferedAmount === 0 || batch.size >= REFERENCE_FROM;
-    this.#give(referenced ? bytes : viewOf(shared.platform, copyOf(bytes), 0, bytes.length));
+    this.unsentBytes -= size;
+    const { platform } = this.owner.shared;
+    if (this.#mayKeep(size, REFERENCE_FROM)) return this.#give(batch.view(platform));
+    this.#give(viewOf(platform, copyOf(arena.bytes, start, end), 0, size));
   }
 
-  #writeSegment(encoder: FrameEncoder): void {
-    const bytes = encoder.segBuf(0);
-    const start = encoder.segStart(0);
-    const end = encoder.segEnd(0);
-    const release = encoder.segRelease(0);
-    encoder.shift(1);
-    try {
-      if (end > bytes.byteLength) throw new DetachedBytes();
-      this.#give(viewOf(this.owner.shared.platform, bytes, start, end), release);
-    } catch (cause) {
-      // A part of the frame may have been sent, so no frame may follow it.
-      this.#blocked = true;
-      this.#writeFailed(cause);
-      // Not before the transport is destroyed, which may still use the bytes.
-      release?.();
+  #writeSlab(): void {
+    const { slab, platform } = this.owner.shared;
+    const { bytes, start, end } = slab;
+    this.unsentBytes -= end - start;
+    if (this.#mayKeep(end - start, LEND_FROM)) {
+      return this.#give(viewOf(platform, bytes, start, end), slab.lend());
     }
+    const copy = copyOf(bytes, start, end);
+    slab.drop(this);
+    this.#give(viewOf(platform, copy, 0, copy.length), keepMemory);
+  }
+
+  /**
+   * Whether the transport gets a view of memory that other connections use too. A slow one would keep
+   * more memory alive than its bytes, unless they are many.
+   */
+  #mayKeep(bytes: number, many: number): boolean {
+    return this.owner.transport.bufferedAmount === 0 || bytes >= many;
+  }
+
+  #writeSegment(): void {
+    const { bytes, start, end, release } = this.shift();
+    if (end > bytes.byteLength) this.#notWritten(new DetachedBytes(), release);
+    else this.#give(viewOf(this.owner.shared.platform, bytes, start, end), release);
+  }
+
+  /** A part of a frame may have been sent, so no frame may follow it. */
+  #notWritten(cause: unknown, release: (() => void) | undefined): void {
+    this.#blocked = true;
+    this.#writeFailed(cause);
+    // Not before the transport is destroyed, which may still use the bytes.
+    release?.();
   }
 
   #writeFailed(cause: unknown): void {
@@ -782,7 +800,8 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   }
 
   #writeControls(): void {
-    for (const { opcode, payload } of this.#controls!.takeAll()) {
+    if (this.#controls === undefined) return;
+    for (const { opcode, payload } of this.#controls.takeAll()) {
       const frame = encodeFrame(opcode, payload, { maskKey: this.owner.shared.nextKey?.() });
       this.#count(opcode, frame.length);
       this.#give(frame);
@@ -791,17 +810,19 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
 
   #give(bytes: Uint8Array, release?: () => void): void {
     this.#drained = false;
-    const hasRoom: unknown = this.owner.transport.write(bytes, release);
-    if (hasRoom === true) return;
-    if (hasRoom !== false) throw badResult(hasRoom);
+    try {
+      const hasRoom: unknown = this.owner.transport.write(bytes, release);
+      if (hasRoom === true) return;
+      if (hasRoom !== false) throw badResult(hasRoom);
+    } catch (cause) {
+      return this.#notWritten(cause, release);
+    }
     if (this.#drained) return;
     this.#blocked = true;
     this.#blockedAt = this.owner.shared.platform.now();
     this.#flushedWhenBlocked = this.bytesFlushed;
   }
 }
-
-function ignoreRelease(): void {}
 
 /** The error of a transport whose `write` returned neither true nor false. */
 function badResult(result: unknown): TypeError {

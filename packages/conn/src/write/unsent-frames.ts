@@ -1,25 +1,28 @@
-import { type FrameEncoder, FrameHeader, type SlabSource } from '@ws/codec';
-import type { Pool } from '@ws/codec/internal';
+import { type SlabSource, sharedMessageBuffers, unmask } from '@ws/codec';
+import { headerSize, LARGEST_SLAB, pieceOf, writeHeader } from '@ws/codec/internal';
+import { Fifo } from '../fifo.ts';
+import { copyInto } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import type { Settings } from '../options.ts';
 import type { Platform } from '../platform/platform.ts';
+import type { FrameCoding, FrameSlab, SlabUser } from './frame-slab.ts';
 import type { Batch } from './shared-frames.ts';
 
-const header = /* @__PURE__ */ new FrameHeader();
+/** First byte of a frame: the last of its message. */
+const FIN = 0x80;
+const MASK = 0x80;
+/** Room for the largest header, in front of a payload. */
+const HEADROOM = 16;
+/** UTF-16 units of a long text that are encoded at once. */
+const PIECE = 4_096;
 
 /** The objects that connections with the same role, platform and settings share for writing. */
-export interface WriteShared {
+export interface WriteShared extends FrameCoding {
   readonly platform: Platform;
   readonly settings: Settings;
-  readonly encoders: Pool<FrameEncoder>;
-  createEncoder(): FrameEncoder;
+  readonly slab: FrameSlab;
   /** Lends the write buffer of a MessageWriter. */
   readonly slabs: SlabSource;
-  /**
-   * Returns the next masking key; undefined on a server, which masks nothing (RFC 6455, section
-   * 5.1).
-   */
-  readonly nextKey: (() => number) | undefined;
 }
 
 /** The connection of unsent frames. */
@@ -29,112 +32,266 @@ export interface UnsentFramesOwner {
   flushAtEndOfTurn(): void;
 }
 
+/** Bytes that a transport gets as one chunk. */
+export interface Segment {
+  bytes: Uint8Array;
+  readonly start: number;
+  end: number;
+  /** Whether a frame begins at `start`. A referenced payload continues the frame before it. */
+  readonly startsFrame: boolean;
+  /** Called once when the bytes are no longer read. */
+  readonly release: (() => void) | undefined;
+}
+
 /**
- * Base class of SendQueue: the accepted frames that the transport does not have yet. An encoder
- * holds them, and is leased only while frames are unsent.
- *
- * Frames that other connections send too are encoded once, as a batch in shared memory. A batch
- * exists only while no other frame is unsent: the next frame of this connection first copies the
- * batch into a slab.
+ * From this many bytes on, frames may wait in the slab, or in a slow transport as a view of it: the
+ * slab has at most twice their size. Fewer are copied.
  */
-export abstract class UnsentFrames {
+export const LEND_FROM: number = LARGEST_SLAB / 2;
+
+/**
+ * Base class of SendQueue: the accepted frames that the transport does not have yet.
+ *
+ * - The newest small frames are in the slab of the thread.
+ * - Segments are before them: referenced payloads, large frames, and frames that had to leave the
+ *   slab for another connection. These are copied and follow each other in one segment, so that one
+ *   turn is one write.
+ * - Frames that other connections send too are encoded once, as a batch in shared memory. A batch
+ *   exists only while no other frame is unsent: the next frame of this connection follows a copy.
+ */
+export abstract class UnsentFrames implements SlabUser {
   protected readonly owner: UnsentFramesOwner;
-  protected encoder: FrameEncoder | undefined;
+  /** Bytes of all unsent frames. */
+  protected unsentBytes = 0;
+  protected segments: Fifo<Segment> | undefined;
+  /** The last segment, if it is a copy that may grow. */
+  #tail: Segment | undefined;
   /**
-   * The unsent frames when they are shared. The encoder is empty and the transport not blocked
-   * then.
+   * The unsent frames when they are shared. The slab has none of this connection then, and the
+   * transport is not blocked.
    */
   protected batch: Batch | undefined;
-  /** Whether the write loop runs. */
-  protected writing = false;
 
   constructor(owner: UnsentFramesOwner) {
     this.owner = owner;
   }
 
-  protected get unsentBytes(): number {
-    if (this.batch !== undefined) return this.batch.size;
-    return this.encoder === undefined ? 0 : this.encoder.pending;
+  /** Encodes a frame with a copy of `bytes[start, end)`. Returns its size in bytes. */
+  protected encode(b0: number, bytes: Uint8Array, start: number, end: number): number {
+    const { shared } = this.owner;
+    const length = end - start;
+    if (this.batch !== undefined) this.#unshare(this.batch);
+    if (length > LARGEST_SLAB - HEADROOM) {
+      const memory = sharedMessageBuffers().take(HEADROOM + length);
+      copyInto(memory, HEADROOM, bytes, start, end);
+      return this.#addLarge(b0, memory, length);
+    }
+    const { slab } = shared;
+    try {
+      return this.#counted(slab.reserve(this, shared, length).frame(b0, bytes, start, end));
+    } catch (error) {
+      slab.dropUnused(this);
+      throw error;
+    }
   }
 
-  /** Encodes one frame after the unsent ones; returns its size in bytes. */
-  protected encode(
-    opcode: number,
-    fin: boolean,
-    rsv: number,
+  /** Encodes a whole text message. Returns the size of the frame in bytes. */
+  protected encodeText(opcode: DataType, text: string): number {
+    const { shared } = this.owner;
+    if (this.batch !== undefined) this.#unshare(this.batch);
+    const most = 3 * text.length;
+    if (most > LARGEST_SLAB - HEADROOM) return this.#encodeLongText(opcode, text);
+    const { slab } = shared;
+    try {
+      const out = slab.reserve(this, shared, most);
+      const { pos } = out;
+      out.text(FIN | opcode, text);
+      return this.#counted(out.pos - pos);
+    } catch (error) {
+      slab.dropUnused(this);
+      throw error;
+    }
+  }
+
+  /**
+   * Encodes an unmasked frame whose payload is `bytes[start, end)` itself. The bytes must not change
+   * until `release` is called. Returns its size in bytes.
+   */
+  protected reference(
+    b0: number,
     bytes: Uint8Array,
     start: number,
     end: number,
-    release?: () => void,
+    release: (() => void) | undefined,
   ): number {
-    const encoder = this.#acquireEncoder();
-    try {
-      return encoder.frame(opcode, fin, rsv, bytes, start, end, release);
-    } catch (error) {
-      this.#encodeFailed(encoder);
-      throw error;
-    }
-  }
-
-  /** Encodes a whole text message; returns its size in bytes. */
-  protected encodeText(opcode: DataType, text: string): number {
-    const encoder = this.#acquireEncoder();
-    try {
-      return encoder.text(opcode, true, 0, text);
-    } catch (error) {
-      this.#encodeFailed(encoder);
-      throw error;
-    }
+    const { shared } = this.owner;
+    if (this.batch !== undefined) this.#unshare(this.batch);
+    const length = end - start;
+    const out = shared.slab.reserve(this, shared, HEADROOM);
+    out.header(b0, length);
+    const header = out.headerSize(length);
+    out.pos += header;
+    this.unsentBytes += header + length;
+    this.#add({ bytes, start, end, startsFrame: false, release });
+    return header + length;
   }
 
   /** Adds a shared frame after the unsent ones, without a copy. */
-  protected reference({ arena, start, end }: Batch): void {
-    this.#acquireEncoder().encoded(arena.bytes, start, end);
+  protected referenceShared({ arena, start, end }: Batch): void {
+    this.unsentBytes += end - start;
+    this.#add({ bytes: arena.bytes, start, end, startsFrame: true, release: undefined });
   }
 
-  #encodeFailed(encoder: FrameEncoder): void {
-    // Releases a slab that was taken for the frame.
-    if (encoder.pending === 0) encoder.discard();
-    this.releaseEncoder();
+  #counted(size: number): number {
+    this.unsentBytes += size;
+    return size;
   }
 
-  #acquireEncoder(): FrameEncoder {
-    this.encoder ??= this.owner.shared.encoders.acquire() ?? this.owner.shared.createEncoder();
-    if (this.batch !== undefined) this.#unshare(this.batch, this.encoder);
-    return this.encoder;
+  /** Encodes text in memory that grows when the text is not ASCII. */
+  #encodeLongText(opcode: DataType, text: string): number {
+    const { writeUtf8 } = this.owner.shared;
+    const buffers = sharedMessageBuffers();
+    // Counting the bytes takes 35 times as long as writing them.
+    let memory = buffers.take(HEADROOM + text.length + 2 * PIECE);
+    let end = HEADROOM;
+    try {
+      for (let i = 0; i < text.length; ) {
+        const piece = pieceOf(text, i, PIECE);
+        if (memory.length - end < 3 * piece.length) {
+          const larger = buffers.take(end + 3 * (text.length - i));
+          copyInto(larger, 0, memory, 0, end);
+          buffers.give(memory);
+          memory = larger;
+        }
+        end += writeUtf8(memory, end, piece);
+        i += piece.length;
+      }
+    } catch (error) {
+      buffers.give(memory);
+      throw error;
+    }
+    return this.#addLarge(FIN | opcode, memory, end - HEADROOM);
+  }
+
+  /** Adds a frame whose payload is in `memory` behind the headroom. Masks it if this end masks. */
+  #addLarge(b0: number, memory: Uint8Array, length: number): number {
+    const buffers = sharedMessageBuffers();
+    const { nextKey } = this.owner.shared;
+    const keySize = nextKey === undefined ? 0 : 4;
+    const start = HEADROOM - headerSize(length) - keySize;
+    const end = HEADROOM + length;
+    try {
+      writeHeader(memory, start, b0, nextKey === undefined ? 0 : MASK, length);
+      if (nextKey !== undefined) {
+        const key = nextKey();
+        for (let i = 0; i < 4; i++) memory[HEADROOM - 4 + i] = key >>> (24 - 8 * i);
+        unmask(memory, HEADROOM, end, key);
+      }
+    } catch (error) {
+      buffers.give(memory);
+      throw error;
+    }
+    let isLent = true;
+    const release = (): void => {
+      if (isLent) buffers.give(memory);
+      isLent = false;
+    };
+    this.unsentBytes += end - start;
+    this.#add({ bytes: memory, start, end, startsFrame: true, release });
+    return end - start;
+  }
+
+  #add(segment: Segment): void {
+    this.spill();
+    this.segments ??= new Fifo();
+    this.segments.add(segment);
+    this.#tail = undefined;
+  }
+
+  spill(): void {
+    const { slab } = this.owner.shared;
+    if (!slab.hasFramesOf(this)) return slab.drop(this);
+    const { bytes, start, end } = slab;
+    if (end - start < LEND_FROM) {
+      this.#keep(bytes, start, end);
+      slab.drop(this);
+      return;
+    }
+    this.segments ??= new Fifo();
+    this.segments.add({ bytes, start, end, startsFrame: true, release: slab.lend() });
+    this.#tail = undefined;
+  }
+
+  /** Copies frames to memory of this connection, of at most twice their size. */
+  #keep(bytes: Uint8Array, start: number, end: number): void {
+    const size = end - start;
+    let tail = this.#tail;
+    if (tail === undefined || tail.end + size > LARGEST_SLAB) {
+      const memory = new Uint8Array(size);
+      tail = { bytes: memory, start: 0, end: 0, startsFrame: true, release: keepMemory };
+      this.segments ??= new Fifo();
+      this.segments.add(tail);
+      this.#tail = tail;
+    } else if (tail.bytes.length < tail.end + size) {
+      const larger = new Uint8Array(Math.min(LARGEST_SLAB, 2 * (tail.end + size)));
+      copyInto(larger, 0, tail.bytes, 0, tail.end);
+      tail.bytes = larger;
+    }
+    copyInto(tail.bytes, tail.end, bytes, start, end);
+    tail.end += size;
+  }
+
+  /** Lets the frames in the slab follow the copied ones in the same segment. */
+  protected joinTail(): void {
+    if (this.#tail !== undefined) this.spill();
+  }
+
+  /** Removes the first segment, which the transport gets. */
+  protected shift(): Segment {
+    const segment = this.segments!.shift()!;
+    if (segment === this.#tail) this.#tail = undefined;
+    this.unsentBytes -= segment.end - segment.start;
+    return segment;
+  }
+
+  /** Drops all frames, except the rest of a frame of which the transport has the first part. */
+  protected truncate(): void {
+    const first = this.segments?.peek();
+    const rest = first?.startsFrame === false ? this.shift() : undefined;
+    this.discard();
+    if (rest === undefined) return;
+    this.unsentBytes = rest.end - rest.start;
+    this.segments!.add(rest);
+  }
+
+  /** Drops all frames and releases their memory. */
+  protected discard(): void {
+    this.owner.shared.slab.drop(this);
+    this.batch = undefined;
+    while (this.segments !== undefined && this.segments.length > 0) this.shift().release?.();
+    this.unsentBytes = 0;
   }
 
   /**
-   * Releases an empty encoder. A running write loop still uses the encoder, and calls this method
-   * when it ends.
-   */
-  protected releaseEncoder(): void {
-    const encoder = this.encoder;
-    if (encoder === undefined || this.writing || encoder.pending > 0) return;
-    this.encoder = undefined;
-    this.owner.shared.encoders.release(encoder);
-  }
-
-  /**
-   * Copies the shared frames into the encoder, so that more frames can follow in the same write.
+   * Copies the shared frames into the slab, so that more frames can follow in the same write.
    *
    * @throws the error of the buffer pool. The batch stays unchanged.
    */
-  #unshare(batch: Batch, encoder: FrameEncoder): void {
-    const bytes = batch.view(this.owner.shared.platform);
-    try {
-      for (let at = 0; at < bytes.length; at += header.length) {
-        at += header.read(bytes, at);
-        const { opcode, rsv, length } = header;
-        encoder.frame(opcode, true, rsv, bytes, at, at + length);
-      }
-    } catch (error) {
-      encoder.discard();
-      this.releaseEncoder();
-      throw error;
+  #unshare(batch: Batch): void {
+    const { shared } = this.owner;
+    const { arena, start, end, size } = batch;
+    if (size > LARGEST_SLAB - HEADROOM)
+      this.#add({ bytes: arena.bytes, start, end, startsFrame: true, release: undefined });
+    else {
+      const out = shared.slab.reserve(this, shared, size);
+      out.fill(out.pos, arena.bytes, start, end, 0);
+      out.pos += size;
     }
     this.batch = undefined;
     // The copied frames must be flushed even when the next frame cannot be encoded.
     this.owner.flushAtEndOfTurn();
   }
 }
+
+/** The release of memory that nothing uses again. */
+export function keepMemory(): void {}

@@ -1,12 +1,13 @@
 import { BinaryMessage, ContinuationFrame, type Role, TextMessage } from '@ws/codec';
 import { FakePlatform, naiveDecode } from '@ws/tests';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type Conn, connectionOf } from '../../src/conn.ts';
 import type { ConnShared } from '../../src/connection/shared.ts';
 import { broadcast, PreparedMessage } from '../../src/index.ts';
 import type { BorrowedMessage } from '../../src/message.ts';
 import type { ConnSettings } from '../../src/options.ts';
 import { type Wired, wired } from '../wired.ts';
+import { countingPool, noBuffer } from '../write/queue-of.ts';
 
 function kitOf(conn: Conn): ConnShared {
   return connectionOf(conn).shared;
@@ -42,7 +43,7 @@ describe('connections of one role, platform and settings', () => {
     expect(shared('server', { heartbeat: false })).not.toBe(beating);
   });
 
-  it('share one decoder and one encoder as long as they work in sequence', async () => {
+  it('share one decoder as long as they work in sequence', async () => {
     const all = several(50);
     for (const { conn } of all) void conn.receive((message) => conn.send(message));
     const { platform } = all[0]!;
@@ -50,8 +51,7 @@ describe('connections of one role, platform and settings', () => {
     for (const { frame, feed } of all) feed(frame(TextMessage, 'hello'));
     await platform.settle();
     expect(all.map(payloads)).toEqual(all.map(() => ['hello']));
-    const { decoders, encoders } = kitOf(all[0]!.conn);
-    expect(encoders.size).toBe(1);
+    const { decoders } = kitOf(all[0]!.conn);
     expect(decoders.size).toBeLessThanOrEqual(64);
     expect(decoders.size).toBeGreaterThan(0);
   });
@@ -180,9 +180,7 @@ describe('connections of one role, platform and settings', () => {
     const expected = ['message 0', 'message 1', 'message 2'];
     expect(others.map(payloads)).toEqual([expected, expected]);
     expect([throws!.conn.state, breaks!.conn.state]).toEqual(['closing', 'closing']);
-    const { decoders, encoders } = kitOf(throws!.conn);
-    expect(decoders.size).toBeGreaterThan(0);
-    expect(encoders.size).toBeGreaterThan(0);
+    expect(kitOf(throws!.conn).decoders.size).toBeGreaterThan(0);
   });
 
   it('never show each other a borrowed message that a handler retains too long', async () => {
@@ -255,22 +253,25 @@ describe('connections of one role, platform and settings', () => {
     expect(conn.stats.messagesIn).toBe(2);
   });
 
-  it('keep an encoder for as long as the transport is blocked', async () => {
-    const [one] = several(1);
-    const { platform, conn, transport } = one!;
-    const { encoders } = kitOf(conn);
+  it('lease no buffer for the frames of a blocked transport while others write', async () => {
+    const pool = countingPool();
+    const [blocked, other] = several(2, { writeBufferPool: pool });
+    const { platform, conn, transport } = blocked!;
     transport.block();
     void conn.send('hello');
     await platform.settle();
-    void conn.send('world');
-    await platform.settle();
-    expect(encoders.size).toBe(0);
-    expect(conn.bufferedAmount).toBeGreaterThan(0);
+    for (const text of ['big ', 'world']) {
+      void conn.send(text);
+      await other!.conn.send(text);
+      await platform.settle();
+    }
+    // That of the bytes in the blocked transport.
+    expect(pool.lent).toBe(1);
     transport.drain();
     await platform.settle();
-    expect(payloads(one!)).toEqual(['hello', 'world']);
-    expect(encoders.size).toBe(1);
-    expect(conn.bufferedAmount).toBe(0);
+    expect(payloads(blocked!)).toEqual(['hello', 'big ', 'world']);
+    expect(payloads(other!)).toEqual(['big ', 'world']);
+    expect([pool.lent, conn.bufferedAmount]).toEqual([0, 0]);
   });
 });
 
@@ -301,23 +302,15 @@ describe('an idle connection', () => {
     },
   ];
 
-  it.each(idle)('keeps no encoder, after $after', async ({ after, act }) => {
-    const pool = {
-      get: () => {
-        throw new Error('the pool is empty');
-      },
-      put: () => {},
-    };
-    const settings = after === 'a pool that failed' ? { writeBufferPool: pool } : {};
-    const all = several(5, settings);
-    const { platform, conn } = all[0]!;
+  it.each(idle)('keeps no write buffer, after $after', async ({ after, act }) => {
+    const pool = countingPool();
+    const writeBufferPool = after === 'a pool that failed' ? noBuffer : pool;
+    const all = several(5, { writeBufferPool });
+    const { platform } = all[0]!;
     await platform.settle();
-    const shared = kitOf(conn);
-    const taken = vi.spyOn(shared.encoders, 'acquire');
-    const given = vi.spyOn(shared.encoders, 'release');
     for (const end of all) await Promise.resolve(act(end)).catch(() => {});
     await platform.settle();
-    expect(given).toHaveBeenCalledTimes(taken.mock.calls.length);
+    expect(pool.lent).toBe(0);
     for (const { transport } of all) expect(transport.destroyed).toBe(false);
   });
 

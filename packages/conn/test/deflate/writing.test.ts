@@ -336,13 +336,15 @@ describe('an exhausted buffer pool', () => {
   it('rejects each write, compressed or not', async () => {
     const failure = new Error('the pool is empty');
     let isEmpty = false;
-    const get = (): Uint8Array => {
+    const get = (): undefined => {
       if (isEmpty) throw failure;
-      return new Uint8Array(4096);
     };
-    const { conn, transport, sent } = compressing({ writeBufferPool: { get, put: () => {} } });
+    const { conn, transport, sent } = compressing({
+      writeBufferSize: 1,
+      writeBufferPool: { get, put: () => {} },
+    });
     transport.block();
-    void conn.send('going');
+    void conn.send(bytes(5));
     await sent();
     isEmpty = true;
     await expect(conn.send(a(200))).rejects.toBe(failure);

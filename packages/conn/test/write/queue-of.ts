@@ -84,7 +84,7 @@ export function queueOf(
   transport.start({ data() {}, end() {}, close() {}, drain: () => sendQueue.drained() });
   return {
     sendQueue,
-    encoders: shared.encoders,
+    shared,
     platform,
     transport,
     owner,
@@ -124,3 +124,17 @@ export const noBuffer: BufferPool = {
   },
   put() {},
 };
+
+/** A buffer pool that counts the buffers that are lent. */
+export function countingPool(size = 65_536): BufferPool & { lent: number } {
+  return {
+    lent: 0,
+    get() {
+      this.lent++;
+      return new Uint8Array(size);
+    },
+    put() {
+      this.lent--;
+    },
+  };
+}

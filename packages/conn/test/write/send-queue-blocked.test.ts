@@ -200,14 +200,13 @@ describe('bytes that wait for an open writer', () => {
 
 describe('a transport that accepts one piece at a time', () => {
   it('receives a large frame whole, before the frames that were queued meanwhile', () => {
-    const { sendQueue, transport, sent } = queueOf({}, { role: 'client' });
+    const { sendQueue, transport, sent } = queueOf();
     transport.takesOne = true;
     void sendQueue.message(BinaryMessage, new Uint8Array(200_000), 0, 200_000);
-    expect(transport.writes).toHaveLength(1);
+    expect(transport.calls).toEqual(['cork', 'write 10', 'uncork']);
     const ping = sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
     expect([sendQueue.unsent, ping]).toEqual([true, RESOLVED]);
     while (transport.bufferedAmount > 0) transport.drain();
-    expect(transport.writes.length).toBeGreaterThan(3);
     expect(sent()).toEqual(['binary <200000>', 'ping p']);
   });
 

@@ -9,7 +9,7 @@ import {
 } from '../../src/index.ts';
 import { RESOLVED } from '../../src/time/promises.ts';
 import type { SendQueue } from '../../src/write/send-queue.ts';
-import { bytesOf, noBuffer, queueOf, stateOf } from './queue-of.ts';
+import { bytesOf, countingPool, noBuffer, queueOf, stateOf } from './queue-of.ts';
 
 describe.each(['server', 'client'] as const)('SendQueue of a %s', (role) => {
   it('gathers the frames of one turn, and hands them over in one write', async () => {
@@ -238,41 +238,50 @@ describe('SendQueue without an observer of messages', () => {
   });
 });
 
-describe('the encoder of a send queue', () => {
-  it('is acquired with the first frame and released when nothing is pending', () => {
-    const { sendQueue, transport, encoders } = queueOf();
-    expect(encoders.size).toBe(0);
-    transport.block();
+describe('the buffer of a send queue', () => {
+  it('is leased with the first frame and released when the transport has the frames', () => {
+    const pool = countingPool();
+    const { sendQueue, transport } = queueOf({ writeBufferPool: pool }, { mark: 100 });
     void sendQueue.text(TextMessage, 'a');
+    expect(pool.lent).toBe(1);
+    transport.block();
     sendQueue.flush();
-    expect(encoders.size).toBe(1);
-    void sendQueue.text(TextMessage, 'b');
-    sendQueue.flush();
-    expect(encoders.size).toBe(0);
+    expect(pool.lent).toBe(1);
     transport.drain();
-    expect(encoders.size).toBe(1);
+    expect(pool.lent).toBe(0);
   });
 
   it.each(['cut', 'destroy'] as const)('is released by %s', (end) => {
-    const { sendQueue, encoders, block } = queueOf();
-    block();
+    const pool = countingPool();
+    const { sendQueue } = queueOf({ writeBufferPool: pool });
     void sendQueue.text(TextMessage, 'a');
-    expect(encoders.size).toBe(0);
     sendQueue[end](new TransportError('gone'));
-    expect(encoders.size).toBe(1);
+    expect(pool.lent).toBe(0);
   });
 
-  it('is released when the buffer pool fails', () => {
-    const { sendQueue, encoders } = queueOf({ writeBufferPool: noBuffer });
+  it('is released when a frame cannot be encoded', () => {
+    const pool = countingPool();
+    const { sendQueue, shared } = queueOf({ writeBufferPool: pool });
+    Object.assign(shared, {
+      writeUtf8: () => {
+        throw new Error('no text');
+      },
+    });
+    expect(() => sendQueue.text(TextMessage, 'a'.repeat(20))).toThrow('no text');
+    expect([pool.lent, sendQueue.bufferedAmount]).toEqual([0, 0]);
+  });
+
+  it('is not leased when the buffer pool fails', () => {
+    const { sendQueue } = queueOf({ writeBufferPool: noBuffer });
     expect(() => sendQueue.text(TextMessage, 'a')).toThrow('no memory');
     expect(() => sendQueue.message(BinaryMessage, bytesOf('a'), 0, 1)).toThrow('no memory');
-    expect(encoders.size).toBe(1);
+    expect([sendQueue.unsent, sendQueue.bufferedAmount]).toEqual([false, 0]);
   });
 
-  it('is not used for shared frames', () => {
-    const { sendQueue, encoders } = queueOf();
+  it('is not leased for shared frames', () => {
+    const pool = countingPool();
+    const { sendQueue } = queueOf({ writeBufferPool: pool });
     void sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
-    sendQueue.flush();
-    expect(encoders.size).toBe(0);
+    expect(pool.lent).toBe(0);
   });
 });
