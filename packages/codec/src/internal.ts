@@ -10,7 +10,7 @@
  */
 
 export { FrameWriter, pieceOf } from './frames/frame-writer.ts';
-export { headerSize, writeHeader } from './frames/header.ts';
+export { headerSize } from './frames/header.ts';
 export { isControl } from './frames/opcode.ts';
 export { checked, fromCaller, isMistake } from './from-caller.ts';
 export { offerDeflate } from './handshake/deflate-offer.ts';

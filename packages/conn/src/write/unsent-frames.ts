@@ -1,5 +1,5 @@
-import { type SlabSource, sharedMessageBuffers, unmask } from '@ws/codec';
-import { headerSize, LARGEST_SLAB, pieceOf, writeHeader } from '@ws/codec/internal';
+import { FrameHeader, type SlabSource, sharedMessageBuffers, unmask } from '@ws/codec';
+import { HEADROOM, headerSize, LARGEST_SLAB, pieceOf } from '@ws/codec/internal';
 import { Fifo } from '../fifo.ts';
 import { copyInto } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
@@ -10,9 +10,8 @@ import type { Batch } from './shared-frames.ts';
 
 /** First byte of a frame: the last of its message. */
 const FIN = 0x80;
-const MASK = 0x80;
-/** Room for the largest header, in front of a payload. */
-const HEADROOM = 16;
+/** Largest payload in bytes that is written to the slab: there is room for its header. */
+const SLAB_PAYLOAD = LARGEST_SLAB - HEADROOM;
 /** UTF-16 units of a long text that are encoded at once. */
 const PIECE = 4_096;
 
@@ -81,9 +80,9 @@ export abstract class UnsentFrames implements SlabUser {
     const { shared } = this.owner;
     const length = end - start;
     if (this.batch !== undefined) this.#unshare(this.batch);
-    if (length > LARGEST_SLAB - HEADROOM) {
-      const memory = sharedMessageBuffers().take(HEADROOM + length);
-      copyInto(memory, HEADROOM, bytes, start, end);
+    if (length > SLAB_PAYLOAD) {
+      const memory = sharedMessageBuffers().take(length);
+      copyInto(memory, 0, bytes, start, end);
       return this.#addLarge(b0, memory, length);
     }
     const { slab } = shared;
@@ -100,7 +99,7 @@ export abstract class UnsentFrames implements SlabUser {
     const { shared } = this.owner;
     if (this.batch !== undefined) this.#unshare(this.batch);
     const most = 3 * text.length;
-    if (most > LARGEST_SLAB - HEADROOM) return this.#encodeLongText(opcode, text);
+    if (most > SLAB_PAYLOAD) return this.#encodeLongText(opcode, text);
     const { slab } = shared;
     try {
       const out = slab.reserve(this, shared, most);
@@ -152,8 +151,8 @@ export abstract class UnsentFrames implements SlabUser {
     const { writeUtf8 } = this.owner.shared;
     const buffers = sharedMessageBuffers();
     // Counting the bytes takes 35 times as long as writing them.
-    let memory = buffers.take(HEADROOM + text.length + 2 * PIECE);
-    let end = HEADROOM;
+    let memory = buffers.take(text.length + 2 * PIECE);
+    let end = 0;
     try {
       for (let i = 0; i < text.length; ) {
         const piece = pieceOf(text, i, PIECE);
@@ -170,23 +169,21 @@ export abstract class UnsentFrames implements SlabUser {
       buffers.give(memory);
       throw error;
     }
-    return this.#addLarge(FIN | opcode, memory, end - HEADROOM);
+    return this.#addLarge(FIN | opcode, memory, end);
   }
 
-  /** Adds a frame whose payload is in `memory` behind the headroom. Masks it if this end masks. */
+  /**
+   * Adds a frame whose payload is `memory[0, length)`, which the message buffers have lent. Masks it
+   * if this end masks.
+   */
   #addLarge(b0: number, memory: Uint8Array, length: number): number {
     const buffers = sharedMessageBuffers();
     const { nextKey } = this.owner.shared;
-    const keySize = nextKey === undefined ? 0 : 4;
-    const start = HEADROOM - headerSize(length) - keySize;
-    const end = HEADROOM + length;
+    let frame: Uint8Array;
     try {
-      writeHeader(memory, start, b0, nextKey === undefined ? 0 : MASK, length);
-      if (nextKey !== undefined) {
-        const key = nextKey();
-        for (let i = 0; i < 4; i++) memory[HEADROOM - 4 + i] = key >>> (24 - 8 * i);
-        unmask(memory, HEADROOM, end, key);
-      }
+      const key = nextKey?.();
+      frame = frameAround(memory, b0, length, key);
+      if (key !== undefined) unmask(memory, 0, length, key);
     } catch (error) {
       buffers.give(memory);
       throw error;
@@ -196,9 +193,10 @@ export abstract class UnsentFrames implements SlabUser {
       if (isLent) buffers.give(memory);
       isLent = false;
     };
-    this.unsentBytes += end - start;
-    this.#add({ bytes: memory, start, end, startsFrame: true, release });
-    return end - start;
+    const end = frame.length;
+    this.unsentBytes += end;
+    this.#add({ bytes: frame, start: 0, end, startsFrame: true, release });
+    return end;
   }
 
   #add(segment: Segment): void {
@@ -280,7 +278,7 @@ export abstract class UnsentFrames implements SlabUser {
   #unshare(batch: Batch): void {
     const { shared } = this.owner;
     const { arena, start, end, size } = batch;
-    if (size > LARGEST_SLAB - HEADROOM)
+    if (size > SLAB_PAYLOAD)
       this.#add({ bytes: arena.bytes, start, end, startsFrame: true, release: undefined });
     else {
       const out = shared.slab.reserve(this, shared, size);
@@ -291,6 +289,30 @@ export abstract class UnsentFrames implements SlabUser {
     // The copied frames must be flushed even when the next frame cannot be encoded.
     this.owner.flushAtEndOfTurn();
   }
+}
+
+const header = /* @__PURE__ */ new FrameHeader();
+
+/**
+ * Returns the frame with the payload `memory[0, length)`. Its header is in the {@link HEADROOM} of
+ * `memory`, which the message buffers have lent.
+ */
+function frameAround(
+  memory: Uint8Array,
+  b0: number,
+  length: number,
+  key: number | undefined,
+): Uint8Array {
+  header.fin = (b0 & FIN) !== 0;
+  header.rsv = b0 & 0x70;
+  header.opcode = b0 & 0x0f;
+  header.length = length;
+  header.masked = key !== undefined;
+  header.maskKey = key ?? 0;
+  const size = headerSize(length) + (key === undefined ? 0 : 4);
+  const frame = new Uint8Array(memory.buffer, memory.byteOffset - size, size + length);
+  header.write(frame);
+  return frame;
 }
 
 /** The release of memory that nothing uses again. */
