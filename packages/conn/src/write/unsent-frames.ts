@@ -199,8 +199,13 @@ export abstract class UnsentFrames implements SlabUser {
     return end;
   }
 
+  /** Adds a segment after the frames in the slab, which stay there: both leave soon. */
   #add(segment: Segment): void {
-    this.spill();
+    if (this.owner.shared.slab.hasFramesOf(this)) this.#lend();
+    this.#push(segment);
+  }
+
+  #push(segment: Segment): void {
     this.segments ??= new Fifo();
     this.segments.add(segment);
     this.#tail = undefined;
@@ -208,16 +213,18 @@ export abstract class UnsentFrames implements SlabUser {
 
   spill(): void {
     const { slab } = this.owner.shared;
-    if (!slab.hasFramesOf(this)) return slab.drop(this);
     const { bytes, start, end } = slab;
-    if (end - start < LEND_FROM) {
+    if (slab.hasFramesOf(this)) {
+      if (end - start >= LEND_FROM) return this.#lend();
       this.#keep(bytes, start, end);
-      slab.drop(this);
-      return;
     }
-    this.segments ??= new Fifo();
-    this.segments.add({ bytes, start, end, startsFrame: true, release: slab.lend() });
-    this.#tail = undefined;
+    slab.drop(this);
+  }
+
+  #lend(): void {
+    const { slab } = this.owner.shared;
+    const { bytes, start, end } = slab;
+    this.#push({ bytes, start, end, startsFrame: true, release: slab.lend() });
   }
 
   /** Copies frames to memory of this connection, of at most twice their size. */
@@ -227,8 +234,7 @@ export abstract class UnsentFrames implements SlabUser {
     if (tail === undefined || tail.end + size > LARGEST_SLAB) {
       const memory = new Uint8Array(size);
       tail = { bytes: memory, start: 0, end: 0, startsFrame: true, release: keepMemory };
-      this.segments ??= new Fifo();
-      this.segments.add(tail);
+      this.#push(tail);
       this.#tail = tail;
     } else if (tail.bytes.length < tail.end + size) {
       const larger = new Uint8Array(Math.min(LARGEST_SLAB, 2 * (tail.end + size)));
