@@ -1,5 +1,6 @@
 export * from '../contracts/deflate-contract.ts';
 export * from '../contracts/transport-contract.ts';
+export * from './caller-line.ts';
 export * from './certificate-authority.ts';
 export { whenOver } from './cleanups.ts';
 export * from './daemon.ts';

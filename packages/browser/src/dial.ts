@@ -12,7 +12,7 @@ import {
 } from './options.ts';
 import { bounded, nothing } from './promises.ts';
 import { targetOf } from './url.ts';
-import { badType, checkNames } from './validate.ts';
+import { badType, checked, checkNames } from './validate.ts';
 import type { PageSocket, WebSocketLike } from './web-types.ts';
 
 /**
@@ -33,6 +33,10 @@ import type { PageSocket, WebSocketLike } from './web-types.ts';
  * ```
  */
 export async function dial(url: string | URL, options: DialOptions = {}): Promise<BrowserConn> {
+  return checked(() => open(url, options), dial);
+}
+
+function open(url: string | URL, options: DialOptions): Promise<BrowserConn> {
   checkNames('dial', options, DIAL_OPTION_NAMES, DIAL_HINT);
   const target = targetOf(url);
   const plan = checkDialOptions(options);
@@ -100,9 +104,11 @@ export function fromWebSocket(
   socket: WebSocketLike,
   options: BrowserConnOptions = {},
 ): BrowserConn {
-  checkNames('fromWebSocket', options, CONN_OPTION_NAMES);
-  if (typeof socket?.addEventListener !== 'function' || !(socket.readyState < 2)) {
-    throw badType('fromWebSocket: expected an open WebSocket', socket);
-  }
-  return new BrowserConn(socket, checkConnOptions(options));
+  return checked(() => {
+    checkNames('fromWebSocket', options, CONN_OPTION_NAMES);
+    if (typeof socket?.addEventListener !== 'function' || !(socket.readyState < 2)) {
+      throw badType('fromWebSocket: expected an open WebSocket', socket);
+    }
+    return new BrowserConn(socket, checkConnOptions(options));
+  }, fromWebSocket);
 }

@@ -5,6 +5,9 @@ interface AbortSignal {
   addEventListener(type: 'abort', listener: () => void): void;
   removeEventListener(type: 'abort', listener: () => void): void;
 }
+interface ErrorConstructor {
+  captureStackTrace?(error: object, called: unknown): void;
+}
 declare const TextDecoder: {
   new (label: 'utf-8', options: { ignoreBOM: true }): { decode(bytes: Uint8Array): string };
 };

@@ -1,6 +1,7 @@
 import { LiveConn } from '@ws/conn/parts';
 import type { BrowserConn } from './browser-conn.ts';
 import { planReconnectingConn, type ReconnectingConnOptions } from './reconnecting-options.ts';
+import { checked } from './validate.ts';
 
 /**
  * A client that keeps a page connected to one URL: messages that are sent while there is no
@@ -20,6 +21,6 @@ import { planReconnectingConn, type ReconnectingConnOptions } from './reconnecti
 export class ReconnectingConn extends LiveConn<BrowserConn> {
   /** @throws TypeError, RangeError or SyntaxError for a bad URL or option. */
   constructor(url: string | URL, options: ReconnectingConnOptions = {}) {
-    super(planReconnectingConn(url, options));
+    super(checked(() => planReconnectingConn(url, options), ReconnectingConn));
   }
 }

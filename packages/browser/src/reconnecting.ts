@@ -1,6 +1,7 @@
 import { startReconnecting } from '@ws/conn/parts';
 import type { BrowserConn } from './browser-conn.ts';
 import { planReconnecting, type ReconnectingOptions } from './reconnecting-options.ts';
+import { checked } from './validate.ts';
 
 /**
  * Keeps a page connected to one URL: dials again when a connection has ended.
@@ -40,5 +41,8 @@ export function reconnecting(
   options: ReconnectingOptions = {},
   handler?: (conn: BrowserConn) => unknown,
 ): AsyncIterable<BrowserConn> | Promise<void> {
-  return startReconnecting(() => planReconnecting(url, options), handler);
+  return startReconnecting(
+    () => checked(() => planReconnecting(url, options), reconnecting),
+    handler,
+  );
 }

@@ -1,5 +1,18 @@
 import { kind } from '@ws/conn/parts';
 
+/**
+ * Runs the checks of the arguments of a public function. In V8 the stack of their error starts at
+ * its caller.
+ */
+export function checked<T>(check: () => T, called: unknown): T {
+  try {
+    return check();
+  } catch (error) {
+    Error.captureStackTrace?.(error as object, called);
+    throw error;
+  }
+}
+
 /** The error of a value of another type. */
 export function badType(expected: string, value: unknown): TypeError {
   return new TypeError(`${expected}, got ${kind(value)}`);

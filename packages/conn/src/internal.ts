@@ -4,7 +4,7 @@
  *
  * @module
  */
-export { utf8Length } from '@ws/codec/internal';
+export { checked, utf8Length } from '@ws/codec/internal';
 export { isUint8Array } from './brand.ts';
 export { preparedOf, sendPrepared, sendRun } from './broadcast.ts';
 export {

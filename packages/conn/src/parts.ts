@@ -6,6 +6,7 @@
  * @module
  */
 export { CloseCode } from '@ws/codec';
+export { checked } from '@ws/codec/internal';
 export { BinaryMessage, TextMessage, WebSocketError } from '@ws/codec/parts';
 export { isDate, isUint8Array } from './brand.ts';
 export type { ConnInternals } from './conn-internals.ts';

@@ -1,18 +1,12 @@
 import { CloseCode, Conn, type MessageData, type PreparedMessage } from '@ws/conn';
-import { checkOptionNames, kind, rejected } from '@ws/conn/internal';
+import { checked, checkOptionNames, kind, rejected } from '@ws/conn/internal';
 import { checkString } from './checks.ts';
 import { checkCloseOptions, type HubCloseOptions, type HubCloseResult } from './close-options.ts';
 import { HubClosedError } from './errors.ts';
 import type { ConnectContext, HubEvents } from './events.ts';
 import { type HubOptions, resolveOptions } from './options.ts';
 import { prepare } from './prepare.ts';
-import {
-  BROADCAST_NAMES,
-  checkPublishOptions,
-  chosen,
-  exceptions,
-  sessionsOf,
-} from './receivers.ts';
+import { BROADCAST_NAMES, chosen, publicationOf, sessionsOf } from './receivers.ts';
 import type { PublishOptions, Room, Session } from './session.ts';
 import { Sessions } from './sessions.ts';
 
@@ -75,9 +69,8 @@ export class Hub<Data = unknown> implements AsyncDisposable {
 
   /** @throws TypeError or RangeError that names the option. */
   constructor(options: HubOptions<Data> = {}) {
-    const settings = resolveOptions(options);
-    this.id = settings.id;
-    this.#sessions = new Sessions(settings);
+    this.#sessions = checked(() => new Sessions(resolveOptions(options)), Hub);
+    this.id = this.#sessions.settings.id;
     this.handler = async (conn, request, ctx) => {
       conn.data ??= ctx?.auth;
       await (this.closed
@@ -118,7 +111,7 @@ export class Hub<Data = unknown> implements AsyncDisposable {
    *   added before, and for the id of another session.
    */
   add(conn: Conn<Data>, init: SessionInit<Data> = {}): Session<Data> {
-    return this.#add(conn, init, undefined);
+    return checked(() => this.#add(conn, init, undefined), this, 'add');
   }
 
   #add(conn: Conn<Data>, init: SessionInit<Data>, ctx: ConnectContext | undefined): Session<Data> {
@@ -139,7 +132,7 @@ export class Hub<Data = unknown> implements AsyncDisposable {
    * @throws TypeError for an unknown event, or a listener that is not a function.
    */
   on<E extends keyof HubEvents<Data>>(event: E, listener: HubEvents<Data>[E]): () => void {
-    const remove = this.#sessions.listeners.add(event, listener);
+    const remove = checked(() => this.#sessions.listeners.add(event, listener), this, 'on');
     if (event === 'pong') {
       for (const session of this.sessions.values()) this.#sessions.watchPongs(session);
     }
@@ -152,7 +145,7 @@ export class Hub<Data = unknown> implements AsyncDisposable {
    * @throws TypeError or RangeError for an invalid name.
    */
   room(name: string): Room<Data> {
-    return this.#sessions.rooms.room(name);
+    return checked(() => this.#sessions.rooms.room(name), this, 'room');
   }
 
   /**
@@ -168,10 +161,12 @@ export class Hub<Data = unknown> implements AsyncDisposable {
     options: Omit<PublishOptions<Data>, 'key'> = {},
   ): number {
     if (this.#sessions.ended) throw new HubClosedError('hub.broadcast');
-    checkPublishOptions('hub.broadcast', options, BROADCAST_NAMES);
     const { everyone } = this.#sessions;
-    const message = prepare(data);
-    const except = exceptions(options.except);
+    const { message, except } = checked(
+      () => publicationOf('hub.broadcast', data, options, BROADCAST_NAMES),
+      this,
+      'broadcast',
+    );
     const only = chosen(everyone.members, options.filter);
     void everyone.publish({ message, key: undefined, except, only });
     if (options.local !== true && options.filter === undefined) {
@@ -192,11 +187,14 @@ export class Hub<Data = unknown> implements AsyncDisposable {
   multiple(sessions: Iterable<Session<Data>>, data: MessageData | PreparedMessage): number {
     if (this.#sessions.ended) throw new HubClosedError('hub.multiple');
     const { everyone } = this.#sessions;
-    const only = sessionsOf('hub.multiple', sessions);
+    const [only, message] = checked(
+      () => [sessionsOf('hub.multiple', sessions), prepare(data)],
+      this,
+      'multiple',
+    );
     for (const session of only) {
       if (session.state === 'closed' || !everyone.members.has(session)) only.delete(session);
     }
-    const message = prepare(data);
     if (only.size > 0) void everyone.publish({ message, key: undefined, except: undefined, only });
     this.#sessions.publishedCount++;
     return only.size;
@@ -215,7 +213,7 @@ export class Hub<Data = unknown> implements AsyncDisposable {
   close(options: HubCloseOptions = {}): Promise<HubCloseResult> {
     if (this.#closing !== undefined) return this.#closing;
     try {
-      const plan = checkCloseOptions(options);
+      const plan = checked(() => checkCloseOptions(options), this, 'close');
       this.#closing = this.#sessions.close(plan);
       return this.#closing;
     } catch (error) {

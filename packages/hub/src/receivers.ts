@@ -1,5 +1,7 @@
+import type { MessageData, PreparedMessage } from '@ws/conn';
 import { isThenable, kind, onRejection } from '@ws/conn/internal';
 import { checkKeyedOptions } from './checks.ts';
+import { prepare } from './prepare.ts';
 import type { PublishOptions } from './session.ts';
 import { Session } from './session.ts';
 
@@ -8,24 +10,30 @@ export const BROADCAST_NAMES: readonly (keyof PublishOptions)[] = ['except', 'fi
 /** The options of `publish`. */
 export const PUBLISH_NAMES: readonly (keyof PublishOptions)[] = [...BROADCAST_NAMES, 'key'];
 
-/** @throws TypeError or RangeError that names the option. */
-export function checkPublishOptions<Data>(
+/**
+ * Checks the arguments of a publication.
+ *
+ * @returns `except`: the option as a Set, or undefined without it.
+ * @throws TypeError for invalid data; TypeError or RangeError that names the option.
+ */
+export function publicationOf<Data>(
   owner: string,
+  data: MessageData | PreparedMessage,
   options: PublishOptions<Data>,
   names: readonly string[],
-): void {
+): { message: PreparedMessage; except: ReadonlySet<Session<Data>> | undefined } {
   checkKeyedOptions(owner, options, names);
-  const { filter } = options;
-  if (filter === undefined || typeof filter === 'function') return;
-  throw new TypeError(`filter: expected a function, got ${kind(filter)}`);
-}
-
-/** The option `except` as a Set; undefined without it. */
-export function exceptions<Data>(
-  except: PublishOptions<Data>['except'],
-): ReadonlySet<Session<Data>> | undefined {
-  if (except === undefined) return undefined;
-  return sessionsOf('except', except instanceof Session ? [except] : except);
+  const { filter, except } = options;
+  if (filter !== undefined && typeof filter !== 'function') {
+    throw new TypeError(`filter: expected a function, got ${kind(filter)}`);
+  }
+  return {
+    message: prepare(data),
+    except:
+      except === undefined
+        ? undefined
+        : sessionsOf('except', except instanceof Session ? [except] : except),
+  };
 }
 
 /** @throws TypeError for another value than an iterable of sessions. */

@@ -5,7 +5,7 @@ import {
   type PreparedMessage,
   portablePlatform,
 } from '@ws/conn';
-import { onRejection, RESOLVED, rejectedLater, whole } from '@ws/conn/internal';
+import { checked, onRejection, RESOLVED, rejectedLater, whole } from '@ws/conn/internal';
 import { Audience, type Publication } from './audience.ts';
 import type { BackplaneLink } from './backplane-link.ts';
 import { checkText } from './checks.ts';
@@ -14,8 +14,7 @@ import type { FanOut } from './fan-out.ts';
 import { Histories } from './histories.ts';
 import type { HubSettings, RoomSettings } from './options.ts';
 import type { Position } from './position.ts';
-import { prepare } from './prepare.ts';
-import { checkPublishOptions, chosen, exceptions, PUBLISH_NAMES } from './receivers.ts';
+import { chosen, PUBLISH_NAMES, publicationOf } from './receivers.ts';
 import { type Kept, RoomHistory } from './room-history.ts';
 import { type PublishOptions, Room, type RoomOwner, type Session } from './session.ts';
 
@@ -100,7 +99,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
 
   /** See `Session.join`. */
   join(session: Session<Data>, name: string): Room<Data> {
-    const room = this.room(name);
+    const room = checked(() => this.room(name), session, 'join');
     if (session.isIn(name) || session.joining?.has(name)) return room;
     this.#checkBounds(session, name);
     const admitted = this.#hub.admit(session, name);
@@ -165,15 +164,17 @@ export class Rooms<Data> implements RoomOwner<Data> {
     options: PublishOptions<Data>,
   ): Promise<Position | undefined> | undefined {
     if (this.#hub.ended) throw new HubClosedError('publish');
-    checkPublishOptions('publish', options, PUBLISH_NAMES);
+    const { message, except } = checked(
+      () => publicationOf('publish', data, options, PUBLISH_NAMES),
+      Room.prototype,
+      'publish',
+    );
     const settings = this.#states.get(name)?.settings ?? this.#hub.settings.room(name);
     if (settings.through && options.filter !== undefined) {
       throw new TypeError(
         "filter: not allowed in a room with delivery 'through', whose messages cross nodes",
       );
     }
-    const message = prepare(data);
-    const except = exceptions(options.except);
     const only = chosen(this.membersOf(name), options.filter);
     const { key } = options;
     const { history } = settings;
@@ -226,9 +227,15 @@ export class Rooms<Data> implements RoomOwner<Data> {
     since: Position | undefined,
     limit: number | undefined,
   ): Promise<{ messages: Kept[]; complete: boolean }> {
-    checkPosition(since);
     const bounds = this.#hub.settings.room(name).history;
-    const most = limit === undefined ? bounds?.size : whole('limit', limit);
+    const most = checked(
+      () => {
+        checkPosition(since);
+        return limit === undefined ? bounds?.size : whole('limit', limit);
+      },
+      Room.prototype,
+      'history',
+    );
     const history = this.#states.get(name)?.history;
     const { platform } = this.#hub;
     if (bounds === undefined || most === undefined) return { messages: [], complete: false };

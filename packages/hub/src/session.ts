@@ -6,6 +6,7 @@ import {
   type PreparedMessage,
 } from '@ws/conn';
 import {
+  checked,
   Deferred,
   isCompressing,
   platformOf,
@@ -183,8 +184,15 @@ export class Session<Data = unknown> {
     options: { readonly key?: string | undefined } = {},
   ): boolean {
     if (this.state === 'closed') throw new SessionClosedError('session.send');
-    checkKeyedOptions('session.send', options, SEND_OPTION_NAMES);
-    return this.deliver(prepare(data), options.key);
+    const message = checked(
+      () => {
+        checkKeyedOptions('session.send', options, SEND_OPTION_NAMES);
+        return prepare(data);
+      },
+      this,
+      'send',
+    );
+    return this.deliver(message, options.key);
   }
 
   /**

@@ -1,4 +1,4 @@
-import { range } from '@ws/conn/parts';
+import { checked, range } from '@ws/conn/parts';
 import { dial as defaultDial } from '@ws/node-client';
 import { proofOf } from './authentication.ts';
 import { type Encoding, type Fields, fieldsOf, typed } from './encoding.ts';
@@ -47,16 +47,17 @@ export async function connect(
   url: string | URL = DEFAULT_URL,
   options: ConnectOptions = {},
 ): Promise<Obs> {
-  return open(url, planConnect('connect', options));
+  return open(checked(() => planConnect('connect', url, options), connect));
 }
 
-/** @throws TypeError, RangeError that names the option. */
+/** @throws TypeError, RangeError that names the argument or the option. */
 export function planConnect(
   method: string,
+  url: string | URL,
   options: ConnectOptions,
   ...names: readonly string[]
 ): Plan<Obs> {
-  const wait = openWaitOf(method, options, ...OPTION_NAMES, ...names);
+  const wait = openWaitOf(method, url, options, ...OPTION_NAMES, ...names);
   const {
     password,
     eventSubscriptions,
@@ -73,6 +74,7 @@ export function planConnect(
     }
   }
   return {
+    url,
     dial,
     readLimit: readLimitOf(options),
     wait,

@@ -2,6 +2,7 @@ import type { BorrowedMessage, CloseInfo, Report } from '@ws/conn';
 import {
   BackpressureError,
   CloseError,
+  checked,
   isCloseError,
   portablePlatform,
   RESOLVED,
@@ -95,7 +96,8 @@ export class ObsConnection {
    * Sends a request and returns the result of its answer. The promise is marked as handled when it
    * rejects. Wrong arguments and errors of the encoding are reported.
    *
-   * @param method - The method that the caller used, for the report.
+   * @param client - The object of the application.
+   * @param method - Its method that was called.
    * @param name - The request, for messages.
    * @param wait - Returns the bounds, or throws for a wrong option.
    * @param message - Returns the message for an id, or throws for a wrong argument.
@@ -105,6 +107,7 @@ export class ObsConnection {
    *   TimeoutError, the reason of the signal, BackpressureError.
    */
   request<T>(
+    client: object,
     method: string,
     name: string,
     wait: () => Wait,
@@ -117,8 +120,11 @@ export class ObsConnection {
     const missing = (): string =>
       isSent ? `${name}: no answer` : `${name}: not sent, no answer of OBS to a reidentify`;
     try {
-      const bounds = wait();
-      const data = encode(message(id), this.#encoding);
+      const bounds = checked(wait, client, method);
+      const data = encode(
+        checked(() => message(id), client, method),
+        this.#encoding,
+      );
       if (this.#closeError !== undefined) return rejectedLater(portablePlatform, this.#closeError);
       const result = this.#waits.add(id, bounds, missing, finish);
       schedule(() => {

@@ -134,6 +134,7 @@ export class Obs implements AsyncDisposable {
   call<T extends RequestType>(type: T, ...args: CallArguments<T>): Promise<Responses[T]>;
   call(type: RequestType, data?: object, options?: CallOptions): Promise<unknown> {
     return this.#connection.request(
+      this,
       'call',
       type,
       () => waitOf('call', options),
@@ -165,6 +166,7 @@ export class Obs implements AsyncDisposable {
     options?: BatchOptions,
   ): Promise<BatchResult<R[number]['requestType']>[]> {
     return this.#connection.request(
+      this,
       'batch',
       'batch',
       () => waitOf('batch', options, 'execution', 'haltOnFailure'),
@@ -183,6 +185,7 @@ export class Obs implements AsyncDisposable {
   reidentify(options: ReidentifyOptions = {}): Promise<void> {
     let timeout = 0;
     return this.#connection.request(
+      this,
       'reidentify',
       'reidentify',
       () => {

@@ -7,6 +7,7 @@ import { Waits } from './waits.ts';
 
 /** How to connect and log in. */
 export interface Plan<T> {
+  readonly url: string | URL;
   readonly dial: ObsDial;
   readonly readLimit: number | false;
   readonly wait: Wait;
@@ -21,14 +22,17 @@ export interface Plan<T> {
 /**
  * Dials `url` and logs in, within the bounds of `wait`. The connection ends when the login fails.
  *
- * @throws (rejects) the error of the dial or of the login, a TimeoutError, the reason of the signal;
- *   TypeError when `url` is neither a string nor a URL.
+ * @throws (rejects) the error of the dial or of the login, a TimeoutError, the reason of the signal.
  */
-export async function open<T>(
-  url: string | URL,
-  { dial, readLimit, wait, subprotocols, waitsFor, login }: Plan<T>,
-): Promise<T> {
-  expect(typeof url === 'string' || url instanceof URL, 'url', 'a string or a URL', url);
+export async function open<T>({
+  url,
+  dial,
+  readLimit,
+  wait,
+  subprotocols,
+  waitsFor,
+  login,
+}: Plan<T>): Promise<T> {
   if (wait.signal?.aborted) await rejectedLater(portablePlatform, wait.signal.reason);
   const scope = new AbortController();
   const waits = new Waits();

@@ -99,12 +99,14 @@ export function waitOf(
   return { signal, timeout: duration('timeout', timeout, 10_000, true) };
 }
 
-/** As {@link waitOf}, for a method that also takes {@link OpenOptions}. */
+/** As {@link waitOf}, for a method that takes a URL and {@link OpenOptions}. */
 export function openWaitOf(
   method: string,
+  url: unknown,
   options: OpenOptions,
   ...names: readonly string[]
 ): Wait {
+  expect(url instanceof URL || typeof url === 'string', 'url', 'a URL', url);
   const own = Object.keys(OPEN_OPTIONS) as (keyof typeof OPEN_OPTIONS)[];
   const wait = waitOf(method, options, ...own, 'readLimit', ...names);
   for (const name of own) {

@@ -1,5 +1,5 @@
 import type { Conn } from '@ws/conn';
-import { handled } from '@ws/conn/parts';
+import { checked, handled } from '@ws/conn/parts';
 import { type ReconnectOptions, reconnecting } from '@ws/conn/reconnecting';
 import { type ConnectOptions, DEFAULT_URL, planConnect } from './connect.ts';
 import { ObsCloseError, ObsProtocolError } from './errors.ts';
@@ -42,19 +42,23 @@ const STOP_CODES: readonly number[] = [1008, SESSION_INVALIDATED];
  * refused handshake with status 4xx, except 408, 425 and 429; TypeError, RangeError, SyntaxError.
  *
  * @param url - Default: `ws://127.0.0.1:4455`.
- * @throws TypeError, RangeError for a wrong option.
+ * @throws TypeError, RangeError for a wrong argument.
  */
 export function reconnectingObs(
   url: string | URL = DEFAULT_URL,
   options: ReconnectingObsOptions = {},
 ): AsyncIterable<Obs> {
-  const plan = planConnect('reconnectingObs', options, ...OPTION_NAMES);
+  return checked(() => iterable(url, options), reconnectingObs);
+}
+
+function iterable(url: string | URL, options: ReconnectingObsOptions): AsyncIterable<Obs> {
+  const plan = planConnect('reconnectingObs', url, options, ...OPTION_NAMES);
   const { minDelay, maxDelay, stopCodes = STOP_CODES, signal, retry } = options;
   if (retry !== undefined) expectType('retry', 'function', retry);
   const opened = new WeakMap<ObsConn, Obs>();
   const conns = reconnecting(
     ({ signal }) =>
-      open(url, {
+      open({
         ...plan,
         wait: { ...plan.wait, signal },
         async login(conn) {

@@ -157,7 +157,7 @@ describe('connect', () => {
   it.each([null, 4455, {}])('rejects %o as a URL', async (url) => {
     const error = await rejection(connect(url as never));
     expect(error).toBeInstanceOf(TypeError);
-    expect(error.message).toContain('url: expected a string or a URL, got ');
+    expect(error.message).toContain('url: expected a URL, got ');
   });
 
   it('names connectV4 when no Hello comes, as from obs-websocket 4', async () => {

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { CloseCode, isValidCloseCode } from '@ws/codec';
+import { checked } from '@ws/codec/internal';
 import { TransportError } from '@ws/conn';
 import { duration } from '@ws/conn/internal';
 import { HandshakeError, type UpgradeListener } from '@ws/node-server';
@@ -156,9 +157,7 @@ export class Proxy {
    */
   close(options: ProxyCloseOptions = {}): Promise<void> {
     try {
-      const timeout = duration('timeout', options.timeout, 30_000, true);
-      const { code = CloseCode.GoingAway } = options;
-      if (!isValidCloseCode(code)) throw new RangeError(`code: ${code} must not be sent`);
+      const { timeout, code } = checked(() => checkCloseOptions(options), this, 'close');
       this.#closing ??= this.#close(timeout, code);
       return this.#closing;
     } catch (error) {
@@ -307,6 +306,14 @@ export class Proxy {
   }
 }
 
+/** @throws TypeError or RangeError that names the option. */
+function checkCloseOptions(options: ProxyCloseOptions): { timeout: number; code: number } {
+  const timeout = duration('timeout', options.timeout, 30_000, true);
+  const { code = CloseCode.GoingAway } = options;
+  if (!isValidCloseCode(code)) throw new RangeError(`code: ${code} must not be sent`);
+  return { timeout, code };
+}
+
 function isClosing(): HandshakeError {
   return new HandshakeError(503, 'the proxy is closing');
 }
@@ -343,5 +350,5 @@ export function createProxy(
   target: string | URL | readonly Target[] | TargetFunction,
   options: ProxyOptions = {},
 ): Proxy {
-  return new Proxy(target, options);
+  return checked(() => new Proxy(target, options), createProxy);
 }

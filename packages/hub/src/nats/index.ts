@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkOptionNames, kind } from '@ws/conn/internal';
+import { checked, checkOptionNames, kind } from '@ws/conn/internal';
 import type { Backplane } from '../backplane.ts';
 import type { JetStreamClient, NatsConnection } from './client.ts';
 import { NatsBackplane } from './nats-backplane.ts';
@@ -62,6 +62,10 @@ export function natsBackplane(
   connection: NatsConnection,
   options: NatsBackplaneOptions = {},
 ): Backplane {
+  return checked(() => backplaneOf(connection, options), natsBackplane);
+}
+
+function backplaneOf(connection: NatsConnection, options: NatsBackplaneOptions): Backplane {
   if (typeof connection?.subscribe !== 'function' || typeof connection.status !== 'function') {
     throw new TypeError(
       `natsBackplane: expected a connection of @nats-io/transport-node, got ${kind(connection)}`,

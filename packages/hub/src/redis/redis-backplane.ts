@@ -1,4 +1,4 @@
-import { checkOptionNames, kind } from '@ws/conn/internal';
+import { checked, checkOptionNames, kind } from '@ws/conn/internal';
 import type { Backplane, BackplaneSink } from '../backplane.ts';
 import type { Position } from '../position.ts';
 import { Connection } from './connection.ts';
@@ -51,6 +51,10 @@ export function redisBackplane(
   client: RedisClient,
   options: RedisBackplaneOptions = {},
 ): Backplane {
+  return checked(() => backplaneOf(client, options), redisBackplane);
+}
+
+function backplaneOf(client: RedisClient, options: RedisBackplaneOptions): Backplane {
   checkOptionNames('redisBackplane', options, ['prefix', 'sharded'], 'ignore');
   const { prefix = 'ws:', sharded = false } = options;
   if (typeof sharded !== 'boolean') {

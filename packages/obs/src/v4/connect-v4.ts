@@ -1,3 +1,4 @@
+import { checked } from '@ws/conn/parts';
 import { dial as defaultDial } from '@ws/node-client';
 import { proofOf } from '../authentication.ts';
 import { type Fields, typed } from '../encoding.ts';
@@ -29,9 +30,10 @@ export async function connectV4(
   url: string | URL = 'ws://127.0.0.1:4444',
   options: OpenOptions = {},
 ): Promise<ObsV4> {
-  const wait = openWaitOf('connectV4', options);
+  const wait = checked(() => openWaitOf('connectV4', url, options), connectV4);
   const { password, dial = defaultDial } = options;
-  return open(url, {
+  return open({
+    url,
     dial,
     readLimit: readLimitOf(options),
     wait,

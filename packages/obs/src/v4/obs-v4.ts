@@ -61,6 +61,7 @@ export class ObsV4 implements AsyncDisposable {
   send<T extends RequestTypeV4>(type: T, ...args: SendArguments<T>): Promise<ResponsesV4[T]>;
   send(type: RequestTypeV4, data?: object, options?: CallOptions): Promise<unknown> {
     return this.#connection.request(
+      this,
       'send',
       type,
       () => waitOf('send', options),
