@@ -1,6 +1,6 @@
 import {
   acceptDeflate,
-  type Extension,
+  type ExtensionOffer,
   formatExtensions,
   isWebSocketKey,
   negotiateDeflate,
@@ -93,7 +93,7 @@ describe('permessage-deflate', () => {
   );
   const offer = fc
     .tuple(fc.constantFrom('permessage-deflate', 'x'), fc.array(entry, { maxLength: 4 }))
-    .map(([name, params]): Extension => ({ name, params: new Map(params) }));
+    .map(([name, params]): ExtensionOffer => ({ name, params: new Map(params) }));
   const limit = fc.option(fc.integer({ min: 8, max: 15 }), { nil: undefined });
   const limits = fc.record({
     serverNoContextTakeover: fc.boolean(),

@@ -2,7 +2,7 @@ import {
   acceptDeflate,
   type DeflateLimits,
   type DeflateParameters,
-  type Extension,
+  type ExtensionOffer,
   formatExtensions,
   negotiateDeflate,
   ProtocolError,
@@ -84,9 +84,9 @@ export function extensionsHeader(
 
   /** Checks that the client of the offer reads the server's parameters from the answer. */
   function checkAnswer(
-    answer: Extension,
+    answer: ExtensionOffer,
     parameters: DeflateParameters,
-    offers: readonly Extension[],
+    offers: readonly ExtensionOffer[],
     limits: DeflateLimits,
   ): void {
     const offer = offers.find((one) => negotiate([one], limits) !== undefined)!;
@@ -102,7 +102,7 @@ export function extensionsHeader(
 
 function compareAcceptance(
   answer: string,
-  offer: Extension | undefined,
+  offer: ExtensionOffer | undefined,
   element: Element | undefined,
   parse: typeof parseExtensions,
   accept: typeof acceptDeflate,
@@ -139,7 +139,7 @@ function limitsOf(read: Input): DeflateLimits {
   };
 }
 
-function print(list: readonly Extension[] | undefined): string | undefined {
+function print(list: readonly ExtensionOffer[] | undefined): string | undefined {
   return list
     ?.map(
       ({ name, params, repeated = false }) => `${name} ${repeated} ${JSON.stringify([...params])}`,

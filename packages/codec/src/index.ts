@@ -45,7 +45,7 @@ export {
   type DeflateParameters,
   negotiateDeflate,
 } from './handshake/deflate-offer.ts';
-export { type Extension, formatExtensions, parseExtensions } from './handshake/extensions.ts';
+export { type ExtensionOffer, formatExtensions, parseExtensions } from './handshake/extensions.ts';
 export {
   formatRefusal,
   formatRequest,
@@ -78,5 +78,26 @@ export {
 export type { OwnedBytes } from './memory/owned-bytes.ts';
 export type { Slab, SlabSource } from './memory/slab.ts';
 export { SlabPool, type SlabPoolOptions, sharedSlabPool } from './memory/slab-pool.ts';
+export type { DataType, Extension } from './messages/extension.ts';
+export {
+  type MessageCounters,
+  MessageDecoder,
+  type MessageDecoderOptions,
+} from './messages/message-decoder.ts';
+export {
+  CHECKED_ONLY,
+  CLOSE,
+  DELIVERED,
+  IGNORED,
+  MESSAGE,
+  MESSAGE_BEGIN,
+  MESSAGE_DATA,
+  type MessageEvent,
+  type PayloadUse,
+  PING,
+  PONG,
+  SKIPPED,
+  STEP,
+} from './messages/message-event.ts';
 export { debugPools } from './pool-guard.ts';
 export { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from './text/utf8.ts';

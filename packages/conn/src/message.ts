@@ -1,7 +1,7 @@
+import type { Lease } from '@ws/codec/internal';
 import { poolsAreDebugged } from '@ws/codec/internal';
 import { type BinaryMessage, type OwnedBytes, TextMessage } from '@ws/codec/parts';
 import { copyOf } from './memory/copy.ts';
-import type { Lease } from './memory/lease.ts';
 import type { Platform } from './platform/platform.ts';
 
 /** The part of a platform that a message needs. */

@@ -6,10 +6,12 @@ export interface TransportSink {
   /**
    * Bytes arrived.
    *
-   * @param chunk - Given away: the connection may change it in place and keep it. A transport that
-   *   cannot give its memory away copies it first.
+   * @param chunk - Lent for this call. The connection may change its bytes, and copies what it
+   *   keeps.
+   * @param end - Only `chunk[0, end)` has arrived, so that a transport can lend a part of a buffer
+   *   without a view of it. Default: all of `chunk`.
    */
-  data(chunk: Uint8Array): void;
+  data(chunk: Uint8Array, end?: number): void;
   /** The transport is below its high-water mark again, after a `write` that returned false. */
   drain(): void;
   /** The peer has ended its side (a FIN). Writes are still possible. */

@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import {
   acceptDeflate,
   type DeflateParameters,
-  type Extension,
+  type ExtensionOffer,
   type ProtocolError,
   parseExtensions,
 } from '@ws/codec';
@@ -79,7 +79,7 @@ export function subprotocolOf(response: CheckedResponse): string {
  */
 export function deflateOf(
   response: CheckedResponse,
-  offers: readonly Extension[],
+  offers: readonly ExtensionOffer[],
 ): DeflateParameters | undefined {
   const [accepted] = parseExtensions(extensionsOf(response)) ?? [];
   return accepted && acceptDeflate(accepted, offers);
@@ -94,7 +94,10 @@ export function extensionsOf(response: CheckedResponse): string {
  * A response may accept offered extensions only (RFC 6455, section 9.1; RFC 7692, section 7.1, for
  * parameters).
  */
-function extensionFaults(rawHeaders: readonly string[], offers: readonly Extension[]): string[] {
+function extensionFaults(
+  rawHeaders: readonly string[],
+  offers: readonly ExtensionOffer[],
+): string[] {
   const lines = rawHeaderValues(rawHeaders, 'sec-websocket-extensions');
   if (lines.length === 0) return [];
   const shown = quote(lines.join(', '));

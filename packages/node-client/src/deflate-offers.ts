@@ -1,10 +1,10 @@
-import type { Extension } from '@ws/codec';
+import type { ExtensionOffer } from '@ws/codec';
 import { offerDeflate } from '@ws/codec/internal';
 import { type Compression, deflateLimits } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 
 /** Returns the offers of permessage-deflate for one dial: the memory budget decides too. */
-export function deflateOffers(compression: Compression | false): readonly Extension[] {
+export function deflateOffers(compression: Compression | false): readonly ExtensionOffer[] {
   const limits = deflateLimits(compression, 'client', nodePlatform);
   if (compression === false || limits === undefined) return [];
   const offer = offerDeflate(limits);

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { type Extension } from '@ws/codec';
+import { type ExtensionOffer } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import { TimeoutError, type Transport, TransportError } from '@ws/conn';
 import { checkOptionNames, rejectedLater } from '@ws/conn/internal';
@@ -226,7 +226,7 @@ export class Dialer {
   #handOver(
     guarded: GuardedStream,
     response: HttpResponse,
-    offers: readonly Extension[],
+    offers: readonly ExtensionOffer[],
   ): ClientConn {
     if (guarded.stream.destroyed) {
       throw dialError('the connection broke during the handshake', guarded.error);

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
-import { type Extension, formatRequest, parseTokenList } from '@ws/codec';
+import { type ExtensionOffer, formatRequest, parseTokenList } from '@ws/codec';
 import { type HeaderEntries, type HeaderValue, headerEntries } from '@ws/http-shared';
 import { quote } from './errors.ts';
 import type { Target } from './url.ts';
@@ -22,7 +22,7 @@ export interface HandshakeRequest {
   /** The offered subprotocols. */
   readonly subprotocols: readonly string[];
   /** The offers of permessage-deflate, in order of preference; empty for none. */
-  readonly offers: readonly Extension[];
+  readonly offers: readonly ExtensionOffer[];
   /** Whether the caller gave a Cookie header. It replaces the jar's cookies. */
   readonly hasCookie: boolean;
 }
@@ -56,7 +56,7 @@ export function makeRequest(
   target: Target,
   headers: HeadersInput,
   subprotocols: readonly string[],
-  offers: readonly Extension[] = [],
+  offers: readonly ExtensionOffer[] = [],
 ): HandshakeRequest {
   const own = readHeaders(headers);
   const hosts = own.filter(([name]) => name.toLowerCase() === 'host');

@@ -39,6 +39,11 @@ export interface FrameDecoderOptions {
   pool?: SlabSource;
   /** Whether to unmask with WebAssembly SIMD where it is available and faster. Default true. */
   simd?: boolean;
+  /**
+   * Whether to unmask payload in place. With false it stays masked, and `FrameDecoder.key` is its
+   * masking key. Default true.
+   */
+  unmask?: boolean;
 }
 
 /**
@@ -48,7 +53,7 @@ export interface FrameDecoderOptions {
 export function decoderOptions(options: FrameDecoderOptions): Required<FrameDecoderOptions> {
   const { role, allowedRsv = 0, maxFramePayload = Infinity } = options;
   const { holdLimit = MAX_TAIL, readBufferSize = 4096 } = options;
-  const { pool = sharedSlabPool(), simd = true } = options;
+  const { pool = sharedSlabPool(), simd = true, unmask = true } = options;
   if (role !== 'client' && role !== 'server') {
     throw new TypeError("role must be 'client' or 'server'");
   }
@@ -68,5 +73,5 @@ export function decoderOptions(options: FrameDecoderOptions): Required<FrameDeco
       `readBufferSize must be an integer of 1 to ${MAX_READ_BUFFER}, not ${readBufferSize}`,
     );
   }
-  return { role, allowedRsv, maxFramePayload, holdLimit, readBufferSize, pool, simd };
+  return { role, allowedRsv, maxFramePayload, holdLimit, readBufferSize, pool, simd, unmask };
 }

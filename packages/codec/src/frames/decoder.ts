@@ -1,8 +1,9 @@
 import { CloseCode } from '../close/close-code.ts';
 import { ProtocolError } from '../errors.ts';
 import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
-import { checkRange, isBytes, rotate } from '../masking/mask.ts';
+import { checkRange, rotate } from '../masking/mask.ts';
 import { existingSimd } from '../masking/simd.ts';
+import { copyRange } from '../memory/copy.ts';
 import { detachedChunk } from '../memory/detached-chunk.ts';
 import type { OwnedBytes } from '../memory/owned-bytes.ts';
 import { ReceiveRing } from '../memory/ring.ts';
@@ -107,6 +108,11 @@ export class FrameDecoder {
   /** Index after the payload's last byte in {@link buf}. */
   end = 0;
   /**
+   * With the option `unmask: false`, the masking key for the byte at {@link start}: little-endian,
+   * so its lowest byte applies to that byte. 0 for frames without a mask.
+   */
+  key = 0;
+  /**
    * Largest payload of a data frame, in bytes. A larger frame fails with close code 1009 as soon as
    * its length is known, before any of its payload is delivered. The value may change at any time
    * and applies from the next header. Infinity: no limit. A value that is not a number, such as NaN
@@ -125,6 +131,7 @@ export class FrameDecoder {
   readonly #verdicts: Uint8Array;
   readonly #holdLimit: number;
   readonly #useSimd: boolean;
+  readonly #unmasks: boolean;
   readonly #ring: ReceiveRing;
   readonly #unmasker: Unmasker;
   readonly #tail: Tail;
@@ -154,6 +161,7 @@ export class FrameDecoder {
     this.#verdicts = firstByteVerdicts(allowedRsv);
     this.#holdLimit = known.holdLimit;
     this.#useSimd = known.simd;
+    this.#unmasks = known.unmask;
     this.#ring = new ReceiveRing(known.pool, known.readBufferSize, this.#masked && known.simd);
     this.#unmasker = new Unmasker(this.#ring, known.simd);
     this.#tail = new Tail(this.#ring, this.#masked ? 4 : 0, known.holdLimit);
@@ -167,6 +175,17 @@ export class FrameDecoder {
     return this.#state === ON_TAIL && this.#tail.chunkPos === this.#tail.chunk.length;
   }
 
+  /** Payload bytes of the current frame that {@link next} has not delivered. */
+  get missing(): number {
+    return this.#remaining;
+  }
+
+  /** Bytes that were pushed and that {@link next} has not read. */
+  get unread(): number {
+    const { chunk, chunkPos } = this.#tail;
+    return this.#inputEnd - this.#pos + chunk.length - chunkPos;
+  }
+
   /** Payload bytes of the current frame that have arrived and that `next` has not delivered. */
   get available(): number {
     return Math.min(this.#remaining, this.#inputEnd - this.#pos);
@@ -177,16 +196,17 @@ export class FrameDecoder {
    * place. Do not touch or reuse the chunk before `next()` has returned NEED_MORE. Ignored after
    * FAILED.
    *
-   * @throws TypeError when `chunk` is not a Uint8Array, Error while events of earlier input are
-   *   pending.
+   * @param end - Only `chunk[0, end)` is part of the stream. Default: all of it.
+   * @throws TypeError when `chunk` is not a Uint8Array, RangeError when `end` is not inside it,
+   *   Error while events of earlier input are pending.
    */
-  push(chunk: Uint8Array): void {
-    if (!isBytes(chunk)) throw new TypeError('chunk must be a Uint8Array');
+  push(chunk: Uint8Array, end: number = chunk?.length): void {
+    checkRange(chunk, 0, end);
     if (!this.#ready()) return;
     if (this.#ring.size === 0) {
-      this.#setInput(chunk, 0, chunk.length);
+      this.#setInput(chunk, 0, end);
     } else {
-      this.#tail.chunk = chunk;
+      this.#tail.chunk = end === chunk.length ? chunk : chunk.subarray(0, end);
       this.#tail.chunkPos = 0;
       this.#state = IN_TAIL;
     }
@@ -287,7 +307,8 @@ export class FrameDecoder {
     this.rsv = b0 & RSV;
     this.length = length;
     if (verdict === DATA_FRAME) this.#open = b0 >= FIN ? 0 : OPEN;
-    if (key !== 0) this.#unmasker.unmask(bytes, at, end, inputEnd, key);
+    if (!this.#unmasks) this.key = key;
+    else if (key !== 0) this.#unmasker.unmask(bytes, at, end, inputEnd, key);
     // The comparison avoids most stores: storing an object costs a write barrier, and most frames
     // are in the same chunk as the frame before.
     if (this.buf !== bytes) this.buf = bytes;
@@ -331,6 +352,45 @@ export class FrameDecoder {
     all.set(input, tail.length);
     all.set(chunk, tail.length + input.length);
     return all;
+  }
+
+  /**
+   * Moves the {@link unread} bytes to the start of `memory`, which replaces the chunk. The memory is
+   * the caller's: it must stay valid until `next()` returns NEED_MORE. The bytes of the last event
+   * are no longer valid.
+   *
+   * @throws RangeError when `memory` is too small.
+   */
+  moveInput(memory: Uint8Array): void {
+    if (this.#state === ON_TAIL) this.#endTail(AT_HEADER);
+    const tail = this.#tail;
+    const { chunk, chunkPos } = tail;
+    if (chunkPos < chunk.length) {
+      const rest = chunk.subarray(chunkPos);
+      memory.set(rest);
+      tail.chunk = memory.subarray(0, rest.length);
+      tail.chunkPos = 0;
+    } else {
+      const rest = this.#bytes.subarray(this.#pos, this.#inputEnd);
+      memory.set(rest);
+      this.#setInput(memory, 0, rest.length);
+    }
+  }
+
+  /**
+   * Appends `chunk[0, end)` to the unread bytes in the `memory` of {@link moveInput}.
+   *
+   * @returns False, without a change, when they do not fit in.
+   */
+  appendInput(memory: Uint8Array, chunk: Uint8Array, end: number): boolean {
+    const tail = this.#tail;
+    const inTail = tail.chunk.length > 0;
+    const at = inTail ? tail.chunk.length : this.#inputEnd;
+    if (at + end > memory.length) return false;
+    copyRange(memory, chunk, 0, end, at);
+    if (inTail) tail.chunk = memory.subarray(0, at + end);
+    else this.#inputEnd = at + end;
+    return true;
   }
 
   /**
@@ -463,7 +523,8 @@ export class FrameDecoder {
       target.append(bytes, pos, pos + n, landing, this.#key);
       this.#show(target.target, target.at - n, target.at);
     } else {
-      if (this.#key !== 0) this.#unmasker.unmask(bytes, pos, pos + n, inputEnd, this.#key);
+      if (!this.#unmasks) this.key = this.#key;
+      else if (this.#key !== 0) this.#unmasker.unmask(bytes, pos, pos + n, inputEnd, this.#key);
       this.#show(bytes, pos, pos + n);
     }
     this.#pos = pos + n;

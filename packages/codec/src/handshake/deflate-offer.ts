@@ -1,6 +1,6 @@
 import { CloseCode } from '../close/close-code.ts';
 import { ProtocolError } from '../errors.ts';
-import type { Extension } from './extensions.ts';
+import type { ExtensionOffer } from './extensions.ts';
 
 // RFC 7692, section 7.1, in short. Each side has two parameters. `*_no_context_takeover`: that side
 // resets its window after each message. `*_max_window_bits`: its window is at most 2^bits bytes.
@@ -57,7 +57,7 @@ export interface DeflateAgreement {
   /** The parameters for both ends. */
   readonly parameters: DeflateParameters;
   /** The server's answer for `Sec-WebSocket-Extensions`: `formatExtensions([answer])`. */
-  readonly answer: Extension;
+  readonly answer: ExtensionOffer;
 }
 
 /**
@@ -80,7 +80,7 @@ export interface DeflateAgreement {
  * ```
  */
 export function negotiateDeflate(
-  offers: readonly Extension[],
+  offers: readonly ExtensionOffer[],
   limits: DeflateLimits = {},
 ): DeflateAgreement | undefined {
   const wanted = withDefaults(limits);
@@ -112,14 +112,14 @@ export function negotiateDeflate(
 }
 
 /** A client's offer of permessage-deflate. */
-interface DeflateOffer extends Extension {
+interface DeflateOffer extends ExtensionOffer {
   /**
    * The same offer without its parameters for no context takeover; undefined when the offer has no
    * such parameters. Some servers ignore parameters without a value and answer
    * `permessage-deflate` alone. That answer is invalid for this offer, but valid for a second offer
    * after it (RFC 7692, section 7.1.1.1).
    */
-  readonly fallback: Extension | undefined;
+  readonly fallback: ExtensionOffer | undefined;
 }
 
 /**
@@ -168,7 +168,10 @@ export function offerDeflate(limits: DeflateLimits = {}): DeflateOffer {
  * console.log(parameters.serverNoContextTakeover); // true
  * ```
  */
-export function acceptDeflate(answer: Extension, offers: readonly Extension[]): DeflateParameters {
+export function acceptDeflate(
+  answer: ExtensionOffer,
+  offers: readonly ExtensionOffer[],
+): DeflateParameters {
   const ownFaults = faultsOf(answer, 'answer');
   let fewest: readonly string[] | undefined;
   for (const offer of offers) {
@@ -182,7 +185,7 @@ export function acceptDeflate(answer: Extension, offers: readonly Extension[]): 
 }
 
 /** The parameters of an answer that fits `offer`. */
-function agreedParameters(answer: Extension, offer: Extension): DeflateParameters {
+function agreedParameters(answer: ExtensionOffer, offer: ExtensionOffer): DeflateParameters {
   return {
     serverNoContextTakeover: answer.params.has(SERVER_NO_TAKEOVER),
     // RFC 7692, sections 7.1.1.2 and 7.1.2.2: our offer for our own side binds us, answered or not.
@@ -194,7 +197,7 @@ function agreedParameters(answer: Extension, offer: Extension): DeflateParameter
 }
 
 /** The faults of an offer or an answer alone. */
-function faultsOf(extension: Extension, kind: 'offer' | 'answer'): string[] {
+function faultsOf(extension: ExtensionOffer, kind: 'offer' | 'answer'): string[] {
   const faults: string[] = [];
   if (extension.name !== NAME) faults.push(`${extension.name} is not ${NAME}`);
   if (extension.repeated) faults.push('repeated parameter');
@@ -214,7 +217,7 @@ function faultsOf(extension: Extension, kind: 'offer' | 'answer'): string[] {
 }
 
 /** The parts of an answer that do not fit its offer. */
-function mismatches(answer: Extension, offer: Extension): string[] {
+function mismatches(answer: ExtensionOffer, offer: ExtensionOffer): string[] {
   const faults: string[] = [];
   if (offer.params.has(SERVER_NO_TAKEOVER) && !answer.params.has(SERVER_NO_TAKEOVER)) {
     faults.push(`${SERVER_NO_TAKEOVER} was offered and not answered`);
@@ -229,7 +232,7 @@ function mismatches(answer: Extension, offer: Extension): string[] {
 }
 
 /** The window bits of a valid element; 15 when it has none. */
-function bitsOf(extension: Extension, name: string): number {
+function bitsOf(extension: ExtensionOffer, name: string): number {
   const value = extension.params.get(name);
   return value === undefined || value === true ? MAX_BITS : Number(value);
 }

@@ -7,7 +7,7 @@ const MAX_EXTENSIONS = 16;
 const MAX_PARAMS = 16;
 
 /** One element of `Sec-WebSocket-Extensions`: a client's offer or a server's answer. */
-export interface Extension {
+export interface ExtensionOffer {
   /** A token, in its original case. */
   readonly name: string;
   /**
@@ -40,10 +40,10 @@ export interface Extension {
  * }
  * ```
  */
-export function parseExtensions(value: string): Extension[] | undefined {
+export function parseExtensions(value: string): ExtensionOffer[] | undefined {
   if (value.length > MAX_LENGTH) return undefined;
   const scan = new Scanner(value);
-  const list: Extension[] = [];
+  const list: ExtensionOffer[] = [];
   do {
     scan.space();
     if (scan.sees(',') || scan.done) continue;
@@ -54,7 +54,7 @@ export function parseExtensions(value: string): Extension[] | undefined {
   return scan.done ? list : undefined;
 }
 
-function readExtension(scan: Scanner): Extension | undefined {
+function readExtension(scan: Scanner): ExtensionOffer | undefined {
   const name = scan.token();
   if (name === undefined) return undefined;
   const params = new Map<string, string | true>();
@@ -95,12 +95,12 @@ function readValue(scan: Scanner): string | undefined {
  * console.log(formatExtensions(parseExtensions('a;x="1" ,b') ?? [])); // a; x=1, b
  * ```
  */
-export function formatExtensions(list: readonly Extension[]): string {
+export function formatExtensions(list: readonly ExtensionOffer[]): string {
   if (!Array.isArray(list)) throw new TypeError(`extensions: expected an array, got ${kind(list)}`);
   return Array.from(list, formatExtension).join(', ');
 }
 
-function formatExtension(extension: Extension | undefined): string {
+function formatExtension(extension: ExtensionOffer | undefined): string {
   if (typeof extension?.params?.[Symbol.iterator] !== 'function') {
     throw new TypeError(`extensions: expected { name, params: new Map() }, got ${kind(extension)}`);
   }

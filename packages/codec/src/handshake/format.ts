@@ -1,7 +1,7 @@
 import { checkOptionNames, kind } from '../options.ts';
 import { utf8Length } from '../text/utf8.ts';
 import { acceptKey } from './accept-key.ts';
-import { type Extension, formatExtensions } from './extensions.ts';
+import { type ExtensionOffer, formatExtensions } from './extensions.ts';
 import { formatLine, formatLines, type HeaderLines } from './header-lines.ts';
 import { isHost, isRequestTarget } from './host.ts';
 import { isWebSocketKey } from './key.ts';
@@ -12,7 +12,7 @@ export interface RequestOptions {
   /** Offered subprotocols, in order of preference. Default: none. */
   subprotocols?: readonly string[];
   /** Offered extensions, or the value of `Sec-WebSocket-Extensions`. Default: none. */
-  extensions?: readonly Extension[] | string;
+  extensions?: readonly ExtensionOffer[] | string;
   /** Further headers, such as `Origin` or `Authorization`. */
   headers?: HeaderLines;
 }
@@ -22,7 +22,7 @@ export interface SwitchingOptions {
   /** The subprotocol, one of the offered names. Default: none. */
   subprotocol?: string;
   /** The accepted extensions, or the value of `Sec-WebSocket-Extensions`. Default: none. */
-  extensions?: readonly Extension[] | string;
+  extensions?: readonly ExtensionOffer[] | string;
   /** Further headers, such as `Set-Cookie`. */
   headers?: HeaderLines;
 }
@@ -175,7 +175,10 @@ const REASONS: { readonly [status: number]: string } = {
   503: 'Service Unavailable',
 };
 
-function formatNegotiated(protocol: string, extensions: readonly Extension[] | string): string {
+function formatNegotiated(
+  protocol: string,
+  extensions: readonly ExtensionOffer[] | string,
+): string {
   const list = typeof extensions === 'string' ? extensions : formatExtensions(extensions);
   return (
     (protocol === '' ? '' : formatLine('Sec-WebSocket-Protocol', protocol)) +

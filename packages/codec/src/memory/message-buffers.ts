@@ -49,6 +49,8 @@ export class MessageBuffers {
   readonly #ordinary = new WeakSet<Uint8Array>();
   #freeBytes = 0;
   #lent = 0;
+  /** @internal Leased buffers that no message has: they are kept with their leases. */
+  parked = 0;
 
   /** @throws RangeError when `maxFreeBytes` is negative or not a number. */
   constructor(options: MessageBuffersOptions = {}) {
@@ -64,7 +66,7 @@ export class MessageBuffers {
    * in tests.
    */
   get lent(): number {
-    return this.#lent;
+    return this.#lent - this.parked;
   }
 
   /** Free bytes of ordinary memory that are kept for reuse. */

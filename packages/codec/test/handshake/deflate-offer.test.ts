@@ -2,7 +2,7 @@ import {
   acceptDeflate,
   type DeflateLimits,
   type DeflateParameters,
-  type Extension,
+  type ExtensionOffer,
   formatExtensions,
   negotiateDeflate,
   ProtocolError,
@@ -19,13 +19,13 @@ const plain: DeflateParameters = {
   clientMaxWindowBits: 15,
 };
 
-function parse(value: string): Extension[] {
+function parse(value: string): ExtensionOffer[] {
   const list = parseExtensions(value);
   if (list === undefined) throw new Error(`malformed in the test: ${value}`);
   return list;
 }
 
-function only(value: string): Extension {
+function only(value: string): ExtensionOffer {
   const [first] = parse(value);
   return first!;
 }

@@ -1,9 +1,9 @@
-import { type Extension, formatExtensions, parseExtensions } from '@ws/codec';
+import { type ExtensionOffer, formatExtensions, parseExtensions } from '@ws/codec';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 /** Elements as plain text, for comparison: `[['a', ['x=1', 'y']]]`. */
-function plain(list: readonly Extension[] | undefined): unknown {
+function plain(list: readonly ExtensionOffer[] | undefined): unknown {
   return list?.map(({ name, params, repeated }) => [
     name,
     [...params].map(([key, value]) => (value === true ? key : `${key}=${value}`)),

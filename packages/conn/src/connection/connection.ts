@@ -1,6 +1,7 @@
 import {
   CloseCode,
   CloseMessage,
+  type MessageDecoder,
   PongMessage,
   type ProtocolError,
   parseCloseMessage,
@@ -22,8 +23,7 @@ import { onRejection } from '../on-rejection.ts';
 import type { Heartbeat, Settings } from '../options.ts';
 import type { Observer } from '../platform/observer.ts';
 import type { Platform } from '../platform/platform.ts';
-import type { MessageDecoder } from '../read/message-decoder.ts';
-import { closeFrameOf } from '../read/message-faults.ts';
+import { closeFrameOf, decodeError } from '../read/message-faults.ts';
 import { isNormalEnd, type PendingRead } from '../read/pending-read.ts';
 import {
   DONE,
@@ -156,6 +156,7 @@ export class Connection
     this.transport = transport;
     this.shared = shared;
     this.deflate = deflate;
+    if (deflate !== undefined) deflate.inflation.owner = this;
     this.readLimit = shared.settings.readLimit;
     this.#readSide = new ReadSide(this);
     this.heardAt = Math.ceil(shared.platform.now());
@@ -262,13 +263,13 @@ export class Connection
 
   // The transport's calls
 
-  data(chunk: Uint8Array): void {
+  data(chunk: Uint8Array, end: number = chunk.length): void {
     try {
-      this.bytesIn += chunk.length;
+      this.bytesIn += end;
       if (this.shared.keepAlive !== undefined) this.heardAt = Math.ceil(this.platform.now());
       const { readSide } = this;
-      if (readSide.stopped || readSide.dropping) this.#closeHandshake?.countDropped(chunk.length);
-      if (!readSide.stopped && this.#closeHandshake?.destroyed !== true) readSide.push(chunk);
+      if (readSide.stopped || readSide.dropping) this.#closeHandshake?.countDropped(end);
+      if (!readSide.stopped && this.#closeHandshake?.destroyed !== true) readSide.push(chunk, end);
     } catch (error) {
       this.parsingFailed(error);
     }
@@ -470,7 +471,7 @@ export class Connection
   }
 
   faulted({ error }: MessageDecoder): void {
-    this.#failBy(error);
+    this.#failBy(decodeError(error!, this.readLimit));
   }
 
   /** A parsing error must not reach the transport, where it would end the process. */

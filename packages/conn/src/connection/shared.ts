@@ -1,11 +1,10 @@
-import { type Role, type SlabSource, sharedSlabPool } from '@ws/codec';
+import { MessageDecoder, type Role, type SlabSource, sharedSlabPool } from '@ws/codec';
 import { Pool } from '@ws/codec/internal';
 import { KeepAlive } from '../control/keep-alive.ts';
 import { slabsOf } from '../memory/buffer-pool.ts';
 import type { Settings } from '../options.ts';
+import { RSV1 } from '../platform/deflate-engine.ts';
 import { type Platform, perPlatform, platformFunctions } from '../platform/platform.ts';
-import { InflatingDecoder } from '../read/inflating-decoder.ts';
-import { MessageDecoder } from '../read/message-decoder.ts';
 import { reportError } from '../report/report.ts';
 import { type EndOfTurn, endOfTurnOf } from '../time/end-of-turn.ts';
 import { type Timers, timersOf } from '../time/timers.ts';
@@ -65,10 +64,12 @@ export class ConnShared implements WriteShared {
   }
 
   createDecoder(): MessageDecoder {
-    const { role, settings, platform } = this;
-    return this.#deflates
-      ? new InflatingDecoder(role, settings, platform)
-      : new MessageDecoder(role, settings, platform);
+    return new MessageDecoder({
+      role: this.role,
+      maxEmptyFragments: this.settings.maxEmptyFragments,
+      allowedRsv: this.#deflates ? RSV1 : 0,
+      isUtf8: platformFunctions(this.platform).isUtf8,
+    });
   }
 }
 

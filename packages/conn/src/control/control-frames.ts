@@ -1,10 +1,10 @@
+import type { MessageDecoder } from '@ws/codec';
 import { PingMessage } from '@ws/codec';
 import type { OwnedBytes } from '@ws/codec/parts';
 import type { BackpressureError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 import { isThenable } from '../on-rejection.ts';
 import type { Platform } from '../platform/platform.ts';
-import type { MessageDecoder } from '../read/message-decoder.ts';
 import { RESOLVED } from '../time/promises.ts';
 import type { LateRejection } from '../time/refusal.ts';
 import type { SendQueue } from '../write/send-queue.ts';

@@ -1,6 +1,5 @@
+import { type Lease, MessageMemory } from '@ws/codec/internal';
 import { copyOf } from '../memory/copy.ts';
-import { FragmentBuffer } from '../memory/fragment-buffer.ts';
-import type { Lease } from '../memory/lease.ts';
 import {
   CORRUPT,
   DONE,
@@ -58,11 +57,13 @@ export class Decompressor {
   #at = 0;
   #end = 0;
   #last = false;
+  /** Whether the input is in memory of the caller. */
+  #lent = false;
   #finals = 0;
   /** Plain bytes of the message so far. */
   #plain = 0;
   /** The first part of a message that is inflated when it is complete. */
-  #collected: FragmentBuffer | undefined;
+  #collected: MessageMemory | undefined;
   #collectedLease: Lease | undefined;
 
   /**
@@ -107,11 +108,6 @@ export class Decompressor {
     return this.#end - this.#at;
   }
 
-  /** Whether the input was transferred to another thread. */
-  get inputDetached(): boolean {
-    return this.#bytes.byteLength < this.#end;
-  }
-
   /** Whether the message ends with the input fed last. */
   get last(): boolean {
     return this.#last;
@@ -123,9 +119,17 @@ export class Decompressor {
     this.#plain = 0;
   }
 
-  /** Adds compressed bytes, which stay where they are until {@link step} has used them. */
+  /** Adds compressed bytes, lent until {@link step} has used them, or until {@link keepInput}. */
   feed(bytes: Uint8Array, start: number, end: number, last: boolean): void {
     this.#show(bytes, start, end, last);
+    this.#lent = true;
+  }
+
+  /** Copies the unused input, if it is lent. */
+  keepInput(): void {
+    if (!this.#lent) return;
+    const rest = copyOf(this.#bytes, this.#at, this.#end);
+    this.#show(rest, 0, rest.length, this.#last);
   }
 
   /** Whether the message is inflated when it is complete. */
@@ -138,17 +142,17 @@ export class Decompressor {
   #collect(): void {
     const last = this.#last;
     this.#collected ??= this.#newBuffer();
-    this.#collected.append(this.#bytes, this.#at, this.#end);
+    this.#collected.append(this.#bytes, this.#at, this.#end, 0, false);
     this.#show(NONE, 0, 0, last);
     if (!last) return;
     const { length } = this.#collected;
-    this.#collectedLease = this.#collected.complete();
+    this.#collectedLease = this.#collected.takeLease();
     this.#collected = undefined;
-    this.#show(this.#collectedLease?.bytes ?? NONE, 0, length, true);
+    this.#show(this.#collectedLease.bytes, 0, length, true);
   }
 
-  #newBuffer(): FragmentBuffer {
-    const buffer = new FragmentBuffer();
+  #newBuffer(): MessageMemory {
+    const buffer = new MessageMemory();
     if (this.#shared === undefined) buffer.leavePools();
     return buffer;
   }
@@ -303,6 +307,7 @@ export class Decompressor {
     this.#at = start;
     this.#end = end;
     this.#last = last;
+    this.#lent = false;
   }
 }
 

@@ -4,7 +4,6 @@ import type { Platform } from '../platform/platform.ts';
 import { DeflaterPool } from './deflater-pool.ts';
 import { FixedDeflater } from './fixed-deflater.ts';
 import { InflateBudget } from './inflate-budget.ts';
-import { InflateBuffers } from './inflate-buffers.ts';
 import { InflaterPool, type InflaterSource, UnpooledInflaters } from './inflater-pool.ts';
 import type { EngineKeeper } from './pooled-engine.ts';
 import type { HistoryMemory } from './window.ts';
@@ -37,8 +36,6 @@ export class EnginePool implements InflateResources, EngineKeeper {
   /** For small messages, which need no engine. */
   readonly fixedDeflater: FixedDeflater = new FixedDeflater();
   readonly inflateBudget: InflateBudget;
-  /** Buffers for inflated payload. */
-  readonly inflateBuffers: InflateBuffers = new InflateBuffers();
   /** Buffer for the UTF-8 of the text that is compressed next. */
   readonly plain: Uint8Array = new Uint8Array(SCRATCH);
   /**

@@ -3,8 +3,7 @@ import type { Platform } from '../platform/platform.ts';
 import { Compressor } from './compressor.ts';
 import { Decompressor } from './decompressor.ts';
 import { enginePoolOf } from './engine-pool.ts';
-import type { InflateBudget } from './inflate-budget.ts';
-import type { InflateBuffers } from './inflate-buffers.ts';
+import { Inflation } from './inflation.ts';
 import type { Compression } from './settings.ts';
 
 /**
@@ -44,10 +43,9 @@ export function deflateLimits(
  * @throws TypeError when the platform has no engine.
  */
 export class PerMessageDeflate {
-  readonly decompressor: Decompressor;
+  readonly inflation: Inflation;
   readonly compressor: Compressor;
-  readonly inflateBudget: InflateBudget;
-  readonly inflateBuffers: InflateBuffers;
+  readonly #decompressor: Decompressor;
 
   constructor(
     parameters: DeflateParameters,
@@ -62,8 +60,6 @@ export class PerMessageDeflate {
       );
     }
     const engines = enginePoolOf(deflate, platform);
-    this.inflateBudget = engines.inflateBudget;
-    this.inflateBuffers = engines.inflateBuffers;
     const server = {
       takeover: !parameters.serverNoContextTakeover,
       bits: parameters.serverMaxWindowBits,
@@ -76,11 +72,12 @@ export class PerMessageDeflate {
     // A sender may always forget its history. A receiver must keep it unless that was excluded.
     const remembers = ours.takeover && compression.mode === 'takeover';
     this.compressor = new Compressor(engines, compression, remembers, ours.bits);
-    this.decompressor = new Decompressor(engines, theirs.takeover, theirs.bits);
+    this.#decompressor = new Decompressor(engines, theirs.takeover, theirs.bits);
+    this.inflation = new Inflation(this.#decompressor, engines.inflateBudget, platform);
   }
 
   /** Bytes of memory held for the histories of both directions. */
   get held(): number {
-    return this.decompressor.held + this.compressor.held;
+    return this.#decompressor.held + this.compressor.held;
   }
 }

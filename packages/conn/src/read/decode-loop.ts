@@ -1,26 +1,33 @@
-import type { Pool } from '@ws/codec/internal';
-import type { Observer } from '../platform/observer.ts';
-import type { Platform } from '../platform/platform.ts';
-import type { DecodeContext } from './decode-context.ts';
 import {
-  BEGIN,
   CLOSE,
   DELIVERED,
-  type DecodedEvent,
-  END,
-  FAULT,
+  FAILED,
   IGNORED,
   MESSAGE,
-  NOTHING,
+  MESSAGE_BEGIN,
+  MESSAGE_DATA,
+  type MessageCounters,
+  type MessageDecoder,
+  type MessageEvent,
+  NEED_MORE,
+  type OwnedBytes,
   type PayloadUse,
-  PIECE,
   PING,
   PONG,
   SKIPPED,
   STEP,
-} from './decoded-event.ts';
-import type { MessageDecoder } from './message-decoder.ts';
+} from '@ws/codec';
+import type { Pool } from '@ws/codec/internal';
+import type { PerMessageDeflate } from '../deflate/negotiate.ts';
+import type { Observer } from '../platform/observer.ts';
+import type { Platform } from '../platform/platform.ts';
 import type { ReadResult } from './pending-read.ts';
+
+/**
+ * Frames of one connection that are parsed in one turn of the event loop: less than 1 ms, if the
+ * reader streams fragments of one byte.
+ */
+const FRAMES_PER_TURN = 1_000;
 
 // Stages of the decode loop.
 
@@ -30,10 +37,14 @@ const READY = 1;
 const PARSING = 2;
 
 /** The connection of a decode loop. */
-export interface DecodeLoopOwner extends DecodeContext {
+export interface DecodeLoopOwner extends MessageCounters {
   /** The `Conn`, for the observer. */
   readonly conn: object;
   readonly platform: Platform;
+  /** The longest message, in bytes. */
+  readonly readLimit: number;
+  /** Set where permessage-deflate is agreed. */
+  readonly deflate: PerMessageDeflate | undefined;
   /** Lends decoders to connections with the same settings. */
   readonly shared: { readonly decoders: Pool<MessageDecoder>; createDecoder(): MessageDecoder };
   /**
@@ -90,7 +101,10 @@ export abstract class DecodeLoop {
   #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
   #payloadUse: PayloadUse = DELIVERED;
   /** An event that was parsed before the loop began. The loop handles it first. */
-  protected unhandled: DecodedEvent | undefined;
+  protected unhandled: MessageEvent | undefined;
+  /** Whether this turn's share of frames is used up. */
+  #spent = false;
+  #yielding = false;
 
   constructor(owner: DecodeLoopOwner) {
     this.owner = owner;
@@ -111,20 +125,23 @@ export abstract class DecodeLoop {
    * Returns the next event of `decoder`. Gives messages straight to a waiting handler of `receive`
    * instead, and returns the first other event.
    */
-  protected abstract handOver(decoder: MessageDecoder): DecodedEvent;
-  /** A message in pieces begins. Delivers or returns its reader as {@link deliver} does. */
+  protected abstract handOver(decoder: MessageDecoder): MessageEvent;
+  /** Makes memory for a message that a reader keeps; `following`: bytes after it in the input. */
+  abstract allocate(size: number, following: number): OwnedBytes;
+  /**
+   * A message in pieces begins, with its first piece. Delivers or returns its reader as {@link
+   * deliver} does.
+   */
   protected abstract begin(decoder: MessageDecoder): ReadResult | undefined;
   /** Adds a piece to the message that {@link begin} announced. */
   protected abstract addPiece(decoder: MessageDecoder): void;
-  /** The message that {@link begin} announced is complete. */
-  protected abstract endPieces(): void;
   /** The loop has stopped. Later messages are not results of the call that ran the loop. */
   protected abstract loopStopped(): void;
 
   /** Whether the loop wants input even when the read-ahead is full. */
   get wantsInput(): boolean {
     if (this.stopped || this.dropping) return true;
-    return this.#stage !== STARTING && this.readWaits && this.decoder?.delayed !== true;
+    return this.#stage !== STARTING && this.readWaits && !this.#spent && !this.inflatesLater;
   }
 
   /** Whether unparsed bytes are held. */
@@ -134,7 +151,7 @@ export abstract class DecodeLoop {
 
   /** Whether the input waits for its turn to inflate. */
   get inflatesLater(): boolean {
-    return this.decoder?.waiting === true;
+    return this.owner.deflate?.inflation.waiting === true;
   }
 
   /** Whether messages are dropped, after our close frame. */
@@ -149,7 +166,7 @@ export abstract class DecodeLoop {
 
   /** Whether a new decode loop could replace this one: its state is the same as after `start`. */
   get droppable(): boolean {
-    const kept = this.decoder !== undefined || this.stopped;
+    const kept = this.decoder !== undefined || this.stopped || this.#spent;
     return !kept && this.#stage === READY && this.#payloadUse === DELIVERED;
   }
 
@@ -167,17 +184,21 @@ export abstract class DecodeLoop {
     if (this.#stage === STARTING) this.#stage = READY;
   }
 
-  /** Takes ownership of a chunk and parses it while a read waits. */
-  push(chunk: Uint8Array): void {
+  /** Takes `chunk[0, end)`, lent for this call, and parses it while a read waits. */
+  push(chunk: Uint8Array, end: number): void {
     this.decoder ??= this.#acquireDecoder();
-    this.decoder.push(chunk);
+    this.decoder.push(chunk, end);
     this.parseForReads();
+    this.decoder?.keep();
   }
 
   #acquireDecoder(): MessageDecoder {
-    const { shared } = this.owner;
-    const decoder = shared.decoders.acquire() ?? shared.createDecoder();
-    decoder.attach(this.owner, this.#payloadUse, this.streams && !this.dropping);
+    const { owner } = this;
+    const decoder = owner.shared.decoders.acquire() ?? owner.shared.createDecoder();
+    decoder.attach(owner, owner.readLimit, owner.deflate?.inflation, this);
+    decoder.setPayloadUse(this.#payloadUse);
+    decoder.streaming = this.streams && !this.dropping;
+    decoder.stopAt = owner.framesIn + FRAMES_PER_TURN;
     return decoder;
   }
 
@@ -186,8 +207,9 @@ export abstract class DecodeLoop {
     const { decoder } = this;
     if (decoder === undefined || this.#stage === PARSING) return;
     decoder.releaseParsed();
-    if (!decoder.idle) return;
+    if (!decoder.idle || this.#spent) return;
     this.decoder = undefined;
+    this.owner.deflate?.inflation.leaveInflaters();
     decoder.detach();
     this.owner.shared.decoders.release(decoder);
   }
@@ -203,8 +225,8 @@ export abstract class DecodeLoop {
 
   protected setPayloadUse(use: PayloadUse): void {
     this.#payloadUse = use;
-    if (this.decoder !== undefined) this.decoder.setPayloadUse(use);
-    else if (use === IGNORED) this.owner.deflate?.decompressor.destroy();
+    this.decoder?.setPayloadUse(use);
+    if (use === IGNORED) this.owner.deflate?.inflation.destroy();
   }
 
   /** Ends parsing and releases the memory of the input. */
@@ -219,8 +241,8 @@ export abstract class DecodeLoop {
    * because the transport is closed.
    */
   leavePools(): void {
-    if (this.decoder !== undefined) this.decoder.leavePools();
-    else this.owner.deflate?.decompressor.leavePools();
+    this.decoder?.leavePools();
+    this.owner.deflate?.inflation.leavePools();
   }
 
   /** Parses while a read waits, in a new pass unless a pass is already running. */
@@ -264,7 +286,7 @@ export abstract class DecodeLoop {
     } finally {
       this.#stage = READY;
     }
-    if (this.decoder?.budgetSpent === true) this.#continueInNextTurn();
+    if (this.#spent) this.#continueInNextTurn();
     this.owner.parsed(ahead);
     this.loopStopped();
     this.owner.balance();
@@ -276,34 +298,38 @@ export abstract class DecodeLoop {
    * ends in this turn.
    */
   parseRest(): void {
-    this.decoder?.liftFrameBound();
+    this.#spent = false;
+    if (this.decoder !== undefined) this.decoder.stopAt = Infinity;
     this.parse(true);
+  }
+
+  /** Whether this turn's share of frames is used up. Dropped frames cost little. */
+  protected spends(decoder: MessageDecoder): boolean {
+    this.#spent = this.owner.framesIn >= decoder.stopAt && !this.dropping;
+    return this.#spent;
   }
 
   #parse(decoder: MessageDecoder, ahead: boolean): ReadResult | undefined {
     const { owner } = this;
     let result: ReadResult | undefined;
-    while (!this.stopped && this.#continues(decoder, ahead)) {
+    while (!this.stopped && this.#continues(decoder, ahead) && !this.spends(decoder)) {
       const event = this.unhandled ?? this.handOver(decoder);
       this.unhandled = undefined;
       switch (event) {
-        case NOTHING:
+        case NEED_MORE:
           return result;
         case MESSAGE:
           if (this.observed) this.#observe(decoder);
           // The observer may have terminated the connection: no message is delivered after that.
-          if (this.stopped) decoder.dropMessage();
-          else result = this.deliver(decoder) ?? result;
+          if (!this.stopped) result = this.deliver(decoder) ?? result;
           break;
-        case BEGIN:
-          result = this.begin(decoder) ?? result;
+        case MESSAGE_BEGIN:
+          if (decoder.fin && this.observed) this.#observe(decoder);
+          if (!this.stopped) result = this.begin(decoder) ?? result;
           break;
-        case PIECE:
-          this.addPiece(decoder);
-          break;
-        case END:
-          if (this.observed) this.#observe(decoder);
-          if (!this.stopped) this.endPieces();
+        case MESSAGE_DATA:
+          if (decoder.fin && this.observed) this.#observe(decoder);
+          if (!this.stopped) this.addPiece(decoder);
           break;
         case SKIPPED:
           if (this.observed) this.#observe(decoder);
@@ -320,7 +346,7 @@ export abstract class DecodeLoop {
         case CLOSE:
           owner.closeReceived(decoder);
           break;
-        case FAULT:
+        case FAILED:
           owner.faulted(decoder);
           break;
       }
@@ -331,9 +357,11 @@ export abstract class DecodeLoop {
   #continues(decoder: MessageDecoder, ahead: boolean): boolean {
     if (this.readWaits || this.dropping) return true;
     if (!ahead) return false;
-    if (!this.hasRoom) return this.owner.parsesRest && !decoder.inflatesNext;
-    if (!decoder.inflatersBusy) return true;
-    decoder.awaitInflater();
+    const { transforming } = decoder;
+    if (!this.hasRoom) return this.owner.parsesRest && !transforming;
+    const inflation = transforming ? this.owner.deflate?.inflation : undefined;
+    if (inflation?.inflatersBusy !== true) return true;
+    inflation.awaitInflater();
     return false;
   }
 
@@ -348,11 +376,12 @@ export abstract class DecodeLoop {
 
   /** Continues in the next turn: this turn's share of frames is used up. */
   #continueInNextTurn(): void {
-    const decoder = this.decoder!;
-    if (decoder.yielding) return;
-    decoder.yielding = true;
+    if (this.#yielding) return;
+    this.#yielding = true;
     this.owner.platform.yield(() => {
-      decoder.renewBudget();
+      this.#yielding = false;
+      this.#spent = false;
+      if (this.decoder !== undefined) this.decoder.stopAt = this.owner.framesIn + FRAMES_PER_TURN;
       this.continue();
     });
   }

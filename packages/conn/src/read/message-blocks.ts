@@ -1,5 +1,4 @@
 import type { OwnedBytes } from '@ws/codec/parts';
-import { copyOf } from '../memory/copy.ts';
 import type { Platform } from '../platform/platform.ts';
 
 /**
@@ -37,26 +36,16 @@ class MessageBlocks {
   }
 
   /**
-   * Copies `bytes[start, end)` for a reader of `owner`. The copy goes into a block when more bytes
+   * Memory of `size` bytes for a message of `owner`: in a block when at least as many bytes
    * follow in the chunk.
    */
-  copy(
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    owner: object,
-    platform: Platform,
-  ): OwnedBytes {
-    const size = end - start;
-    const following = bytes.length - end;
-    // `following` is negative when the chunk was detached.
-    const alone = size <= SMALL || size > LARGE || following < 0;
-    if (alone || !this.#fits(size, following, owner, platform)) return copyOf(bytes, start, end);
-    const copy = new Uint8Array(this.#block.buffer, this.#used, size);
-    copy.set(new Uint8Array(bytes.buffer, bytes.byteOffset + start, size));
+  take(size: number, following: number, owner: object, platform: Platform): OwnedBytes {
+    const alone = size <= SMALL || size > LARGE;
+    if (alone || !this.#fits(size, following, owner, platform)) return new Uint8Array(size);
+    const bytes = new Uint8Array(this.#block.buffer, this.#used, size);
     // Each message starts at a multiple of 8 bytes, so that typed arrays of numbers can view it.
     this.#used = (this.#used + size + 7) & ~7;
-    return copy;
+    return bytes;
   }
 
   /**

@@ -128,6 +128,7 @@ export class PieceQueue {
       into.set(piece.subarray(this.#read, this.#read + n), at);
       at += n;
       this.#read += n;
+      this.cost -= n;
       if (this.#read === piece.length) this.#drop(piece);
     }
     return at;
@@ -157,8 +158,8 @@ export class PieceQueue {
 
   #drop(piece: Uint8Array): void {
     this.#pieces.shift();
+    this.cost -= piece.length - this.#read + PIECE_COST;
     this.#read = 0;
-    this.cost -= piece.length + PIECE_COST;
   }
 
   #notify(): void {

@@ -1,14 +1,19 @@
-import type { OwnedBytes } from '@ws/codec/parts';
+import {
+  CHECKED_ONLY,
+  IGNORED,
+  MESSAGE,
+  type MessageDecoder,
+  type MessageEvent,
+  type OwnedBytes,
+  STEP,
+} from '@ws/codec';
 import type { CloseInfo } from '../close-info.ts';
 import { ReadPendingError, type TimeoutError } from '../errors.ts';
-import { copyOf } from '../memory/copy.ts';
 import { type DataType, Message } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
 import { rejectedLater } from '../time/refusal.ts';
 import { DecodeLoop, type DecodeLoopOwner } from './decode-loop.ts';
-import { CHECKED_ONLY, type DecodedEvent, IGNORED, MESSAGE, STEP } from './decoded-event.ts';
 import { messageBlocks } from './message-blocks.ts';
-import type { MessageDecoder } from './message-decoder.ts';
 import { MessageQueue } from './message-queue.ts';
 import { MessageReader, type PieceSource } from './message-reader.ts';
 import {
@@ -19,14 +24,6 @@ import {
 } from './pending-read.ts';
 import { PieceQueue } from './piece-queue.ts';
 import { type MessageHandler, ReceiveCall, type ReceiveCallOwner } from './receive-call.ts';
-
-/** Bytes. A smaller message is copied: a view of the chunk would cost more. */
-const CHUNK_VIEW_FROM = 256;
-/**
- * A message that the caller keeps also keeps its chunk alive. The chunk has at most this many times
- * the size of the message.
- */
-const MAX_CHUNK_RATIO = 20;
 
 // The last read of a connection (type LastRead).
 
@@ -131,9 +128,9 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     return (this.#queue?.cost ?? 0) + (this.#pieces?.cost ?? 0) + (this.decoder?.assembled ?? 0);
   }
 
-  /** {@link #unread}, plus the unparsed chunks. */
+  /** {@link #unread}, plus the chunks that wait for the parsing of an earlier one. */
   #readAhead(): number {
-    return this.#unread() + (this.decoder?.unparsed ?? 0);
+    return this.#unread() + (this.decoder?.waiting ?? 0);
   }
 
   /** A number that changes when a reader takes a message, or a piece of one. */
@@ -226,53 +223,51 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
 
   // Events of the loop
 
+  /** Whether the handler of `receive` has no message and takes the next one. */
+  #handlerWaits(receiveCall: ReceiveCall | undefined): receiveCall is ReceiveCall {
+    return receiveCall?.handler !== undefined && !receiveCall.busy && !this.#hasQueued();
+  }
+
   /**
    * The common messages: whole, and for a waiting handler that has no message. One loop parses them
    * and calls the handler. It declines at any other event, while messages are queued, observed or
    * dropped, and after a call that left the handler busy or ended reading.
    */
-  protected handOver(decoder: MessageDecoder): DecodedEvent {
+  protected handOver(decoder: MessageDecoder): MessageEvent {
     const { receiveCall } = this.owner;
-    const waits = receiveCall?.handler !== undefined && !receiveCall.busy && !this.#hasQueued();
-    const plain = waits && this.delivering && !this.observed;
+    const lends = this.#handlerWaits(receiveCall);
+    decoder.owns = !lends;
+    const plain = lends && this.delivering && !this.observed;
     for (;;) {
       const event = decoder.next();
       if (event !== MESSAGE || !plain) return event;
       this.#call(receiveCall, decoder);
-      if (receiveCall.busy || this.#ended !== undefined || !this.delivering) return STEP;
+      const over = receiveCall.busy || this.#ended !== undefined || !this.delivering;
+      if (over || this.spends(decoder)) return STEP;
     }
   }
 
   protected deliver(decoder: MessageDecoder): Message | undefined {
     const { receiveCall } = this.owner;
-    const { type, bytes, start, end } = decoder;
-    let taken: Message | undefined;
-    if (this.delivering) {
-      if (receiveCall !== undefined && !receiveCall.busy && !this.#hasQueued()) {
-        this.#call(receiveCall, decoder);
-        return undefined;
-      }
-      if (this.#directRead !== '' || this.owner.reader !== undefined) {
-        taken = this.#give(this.#owned(decoder));
-      } else {
-        // The message may wait for long. It gets its own memory, so that it keeps no block alive.
-        this.#queue ??= new MessageQueue();
-        this.#queue.push(new Message(type, copyOf(bytes, start, end), this.platform));
-      }
-    } else if (this.dropping) this.owner.countDropped(1);
-    decoder.dropMessage();
-    return taken;
+    if (!this.delivering) {
+      if (this.dropping) this.owner.countDropped(1);
+      return undefined;
+    }
+    if (this.#handlerWaits(receiveCall)) {
+      this.#call(receiveCall, decoder);
+      return undefined;
+    }
+    const message = new Message(decoder.type, decoder.data(), this.platform);
+    if (this.#directRead !== '' || this.owner.reader !== undefined) return this.#give(message);
+    this.#queue ??= new MessageQueue();
+    this.#queue.push(message);
+    return undefined;
   }
 
-  /** Returns the message of `decoder` for a reader. The caller calls `dropMessage`. */
-  #owned(decoder: MessageDecoder): Message {
-    const { platform } = this;
-    const { type, bytes, start, end, lease } = decoder;
-    const data =
-      lease === undefined
-        ? (viewOfChunk(decoder) ?? messageBlocks.copy(bytes, start, end, this, platform))
-        : copyOf(bytes, start, end);
-    return new Message(type, data, platform);
+  allocate(size: number, following: number): OwnedBytes {
+    const waits = this.#directRead !== '' || this.owner.reader !== undefined;
+    // A queued message may wait for long. It gets its own memory, so that it keeps no block alive.
+    return waits ? messageBlocks.take(size, following, this, this.platform) : new Uint8Array(size);
   }
 
   #call(receiveCall: ReceiveCall, decoder: MessageDecoder): void {
@@ -284,20 +279,14 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
 
   protected begin(decoder: MessageDecoder): MessageReader | undefined {
     decoder.streaming = false;
-    return this.#give(this.#readerOf(decoder.type));
+    const reader = this.#readerOf(decoder.type);
+    this.addPiece(decoder);
+    return this.#give(reader);
   }
 
-  protected addPiece(decoder: MessageDecoder): void {
-    const { bytes, start, end, lease } = decoder;
-    // A small piece is copied: a view would keep its whole chunk.
-    const small = (end - start) * 2 < bytes.buffer.byteLength;
-    if (small || lease !== undefined) this.#pieces?.pushCopy(bytes, start, end);
-    else this.#pieces?.push(bytes.subarray(start, end));
-    decoder.dropMessage();
-  }
-
-  protected endPieces(): void {
-    this.#pieces?.end();
+  protected addPiece({ bytes, start, end, fin }: MessageDecoder): void {
+    this.#pieces?.pushCopy(bytes, start, end);
+    if (fin) this.#pieces?.end();
   }
 
   /**
@@ -381,17 +370,20 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     if (!this.ready || !owner.settled || this.#hasQueued() || this.#pieces !== undefined) {
       return undefined;
     }
+    if (this.unhandled !== undefined) return undefined;
     try {
+      decoder.owns = true;
+      this.#directRead = 'a loop';
       const event = decoder.next();
+      this.#directRead = '';
       if (event !== MESSAGE) {
         this.unhandled = event;
         return undefined;
       }
-      const message = this.#owned(decoder);
-      decoder.dropMessage();
       owner.messageTaken = true;
-      return message;
+      return new Message(decoder.type, decoder.data(), this.platform);
     } catch (error) {
+      this.#directRead = '';
       owner.parsingFailed(error);
       return undefined;
     }
@@ -442,13 +434,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     const begun = this.#ended === undefined ? decoder?.turnIntoPieces() : undefined;
     if (begun === undefined) return undefined;
     const reader = this.#readerOf(decoder!.type);
-    if (begun.lease !== undefined) {
-      try {
-        this.#pieces!.pushCopy(begun.lease.bytes, 0, begun.length);
-      } finally {
-        begun.lease.release();
-      }
-    }
+    this.#pieces!.push(begun);
     return reader;
   }
 
@@ -622,19 +608,4 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
 function restDropped(cause: string): { readonly reason: ReadPendingError } {
   const message = `the rest of this message was dropped, because ${cause}; read it to its end first`;
   return { reason: new ReadPendingError('a read of a message', cause, message) };
-}
-
-/**
- * Returns the message of `decoder` as a view of its chunk. Undefined when the message is small,
- * when the chunk is too large for it, is part of other memory or in shared memory, and when the message does not start
- * at a multiple of 8 bytes, as a Float64Array over it requires.
- */
-function viewOfChunk(decoder: MessageDecoder): OwnedBytes | undefined {
-  const { bytes, start, end } = decoder;
-  const size = end - start;
-  if (size < CHUNK_VIEW_FROM || (start & 7) !== 0 || size * MAX_CHUNK_RATIO < bytes.length) {
-    return undefined;
-  }
-  const buffer = decoder.wholeBuffer;
-  return buffer instanceof ArrayBuffer ? new Uint8Array(buffer, start, size) : undefined;
 }

@@ -1,5 +1,5 @@
+import { Lease } from '@ws/codec/internal';
 import type { CloseInfo } from '../close-info.ts';
-import { Lease } from '../memory/lease.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
 import { Deferred, RESOLVED } from '../time/promises.ts';

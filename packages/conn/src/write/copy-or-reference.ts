@@ -1,6 +1,5 @@
-import { poolsAreDebugged } from '@ws/codec/internal';
+import { leaseOf, poolsAreDebugged } from '@ws/codec/internal';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
-import { leaseOf } from '../memory/lease.ts';
 
 /**
  * Bytes of a pending write. The bytes do not change until `release` is called. Call it exactly

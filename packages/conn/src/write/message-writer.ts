@@ -1,8 +1,7 @@
 import { ContinuationFrame, type Slab, type SlabSource } from '@ws/codec';
-import { fromCaller, isControl, isMistake, MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
+import { fromCaller, isControl, isMistake, leaseOf, MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
 import { WriteClosedError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
-import { leaseOf } from '../memory/lease.ts';
 import type { Platform } from '../platform/platform.ts';
 import { handled, RESOLVED, rejected } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';

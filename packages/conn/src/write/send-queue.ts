@@ -1,5 +1,5 @@
 import { CloseMessage, encodeFrame, PingMessage, type WebSocketError } from '@ws/codec';
-import { LARGEST_SLAB, utf8Length } from '@ws/codec/internal';
+import { LARGEST_SLAB, leaseOf, utf8Length } from '@ws/codec/internal';
 import {
   BackpressureError,
   CloseError,
@@ -8,7 +8,6 @@ import {
   TransportError,
 } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
-import { leaseOf } from '../memory/lease.ts';
 import type { DataType } from '../message.ts';
 import { onRejection } from '../on-rejection.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';

@@ -1,11 +1,12 @@
 // What the sending side holds on to; the engines here put out nothing of worth.
+
+import { Lease, leaseOf } from '@ws/codec/internal';
 import { FakePlatform, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Compressor } from '../../src/deflate/compressor.ts';
 import { enginePoolOf, SCRATCH } from '../../src/deflate/engine-pool.ts';
 import { Conn } from '../../src/index.ts';
 import { type Compression, resolveSettings } from '../../src/internal.ts';
-import { Lease, leaseOf } from '../../src/memory/lease.ts';
 import type { Deflater, DeflateSource, Inflater } from '../../src/platform/deflate-engine.ts';
 import { NO_TAKEOVER } from './inflating-platform.ts';
 

@@ -37,11 +37,11 @@ describe('PieceQueue', () => {
     expect(pieces.shift()).toBeUndefined();
   });
 
-  it('counts the bytes of partly read pieces, and a constant for each piece', () => {
+  it('counts the unread bytes, and a constant for each piece', () => {
     const pieces = inflowOf([1, 2, 3], [4, 5]);
     expect(pieces.cost).toBe(5 + 2 * PIECE);
     taken(pieces, 2);
-    expect(pieces.cost).toBe(5 + 2 * PIECE);
+    expect(pieces.cost).toBe(3 + 2 * PIECE);
     taken(pieces, 1);
     expect(pieces.cost).toBe(2 + PIECE);
     pieces.shift();

@@ -3,7 +3,6 @@ import { FakePlatform } from '@ws/tests';
 import { describe, expect, it, vi } from 'vitest';
 import { connectionOf } from '../../src/conn.ts';
 import { TextMessage } from '../../src/index.ts';
-import { PieceQueue } from '../../src/read/piece-queue.ts';
 import { wired } from '../wired.ts';
 
 /** What a queued message of 100 bytes is charged. */
@@ -344,27 +343,6 @@ describe('a piece of a stream', () => {
     await expect(conn.nextReader()).rejects.toMatchObject({ closeCode: 1000 });
     await platform.settle();
     expect(sent()).toEqual(['close 1000']);
-  });
-
-  it.each([
-    { part: 'smaller', pong: 100, kept: 10 },
-    { part: 'larger', pong: 1, kept: 15 },
-  ])('retains its chunk unless it is the smaller part of it: the $part', async (given) => {
-    const { conn, frame, transport } = wired('client');
-    const next = conn.nextReader();
-    transport.feed(frame(2, 'x', { fin: false }));
-    const reader = await next;
-    const shift = vi.spyOn(PieceQueue.prototype, 'shift');
-    try {
-      const chunk = Buffer.concat([frame(10, Buffer.alloc(given.pong)), frame(0, 'at the end')]);
-      const text = reader.text();
-      transport.feed(Uint8Array.from(chunk));
-      expect(await text).toBe('xat the end');
-      const pieces = shift.mock.results.map(({ value }) => value as Uint8Array);
-      expect(pieces.at(-1)!.buffer.byteLength).toBe(given.kept);
-    } finally {
-      shift.mockRestore();
-    }
   });
 });
 

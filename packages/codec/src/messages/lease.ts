@@ -1,9 +1,12 @@
-import { sharedMessageBuffers } from '@ws/codec';
-import { poolGuard } from '@ws/codec/internal';
-import { copyOf } from './copy.ts';
+import { sharedMessageBuffers } from '../memory/message-buffers.ts';
+import { type PoolGuard, poolGuard } from '../pool-guard.ts';
+
+/** Sizes in bytes of the leases that are lent again, and the number of free ones kept of each. */
+const SIZES = [4_096, 16_384, 65_536] as const;
+const KEPT = [64, 16, 8] as const;
 
 /** The owner of the memory of a {@link Lease}. */
-export interface LeaseHome {
+interface LeaseHome {
   /** Takes the memory back. Returns whether the lease object is kept and lent again. */
   takeBack(lease: Lease): boolean;
 }
@@ -18,6 +21,7 @@ export class Lease {
   readonly #home: LeaseHome;
   #pins = 1;
 
+  /** @internal Use {@link Lease.acquire} or {@link Lease.of}. */
   constructor(bytes: Uint8Array, home: LeaseHome) {
     this.memory = bytes;
     this.#home = home;
@@ -29,15 +33,19 @@ export class Lease {
     else others.push(this);
   }
 
-  /** Leases at least `bytes` bytes of the thread's message buffers. */
+  /** Leases at least `bytes` bytes of the thread's message memory. */
   static acquire(bytes: number): Lease {
-    return new Lease(sharedMessageBuffers().take(bytes), messageBuffers);
+    const size = classOf(bytes);
+    if (size === SIZES.length) return new Lease(sharedMessageBuffers().take(bytes), large);
+    kept ??= new KeptLeases();
+    return kept.take(size);
   }
 
-  /** The same, if the pool has that much free memory; else undefined. */
+  /** The same, if that much memory is free; else undefined. */
   static acquireFree(bytes: number): Lease | undefined {
+    if (classOf(bytes) < SIZES.length) return Lease.acquire(bytes);
     const free = sharedMessageBuffers().takeFree(bytes);
-    return free === undefined ? undefined : new Lease(free, messageBuffers);
+    return free === undefined ? undefined : new Lease(free, large);
   }
 
   /** A lease of `bytes` that belong to no pool. */
@@ -47,7 +55,9 @@ export class Lease {
 
   /** A lease of a copy of `bytes[start, end)`. The last release fills the copy with 0xDD. */
   static overwritten(bytes: Uint8Array, start: number, end: number): Lease {
-    return new Lease(copyOf(bytes, start, end), overwritten);
+    const copy = new Uint8Array(end - start);
+    copy.set(bytes.subarray(start, end));
+    return new Lease(copy, overwritten);
   }
 
   /**
@@ -69,7 +79,7 @@ export class Lease {
     this.#pins++;
   }
 
-  /** Lends a kept lease again. */
+  /** @internal Lends a kept lease again. */
   lendAgain(): void {
     this.#pins = 1;
   }
@@ -90,7 +100,47 @@ export class Lease {
   };
 }
 
-const messageBuffers: LeaseHome = {
+/**
+ * Leases that are kept with their memory. A message that fits in one costs no allocation.
+ */
+class KeptLeases implements LeaseHome {
+  readonly #free: Lease[][] = SIZES.map(() => []);
+  readonly #guard: PoolGuard | undefined = poolGuard('message');
+
+  take(size: number): Lease {
+    const lease = this.#free[size]!.pop();
+    if (lease === undefined) {
+      const memory = sharedMessageBuffers().take(SIZES[size]!);
+      this.#guard?.lend(memory);
+      return new Lease(memory, this);
+    }
+    sharedMessageBuffers().parked--;
+    this.#guard?.lend(lease.memory);
+    lease.lendAgain();
+    return lease;
+  }
+
+  takeBack(lease: Lease): boolean {
+    const { memory } = lease;
+    // The application gave the buffer to another thread.
+    const detached = memory.byteLength === 0;
+    if (!detached) this.#guard?.takeBack(memory);
+    const size = classOf(memory.byteLength);
+    const free = this.#free[size]!;
+    if (detached || free.length >= KEPT[size]!) {
+      sharedMessageBuffers().give(memory);
+      return false;
+    }
+    sharedMessageBuffers().parked++;
+    free.push(lease);
+    return true;
+  }
+}
+
+/** Created by the first lease: `debugPools` comes before. */
+let kept: KeptLeases | undefined;
+
+const large: LeaseHome = {
   takeBack({ memory }) {
     sharedMessageBuffers().give(memory);
     return false;
@@ -121,4 +171,11 @@ export function leaseOf(view: Uint8Array): Lease | undefined {
       view.byteOffset + view.byteLength <= memory.byteOffset + memory.byteLength
     );
   });
+}
+
+/** Index of the smallest of {@link SIZES} that holds `bytes`; their number when none does. */
+function classOf(bytes: number): number {
+  if (bytes <= SIZES[0]) return 0;
+  if (bytes <= SIZES[1]) return 1;
+  return bytes <= SIZES[2] ? 2 : 3;
 }

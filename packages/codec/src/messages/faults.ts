@@ -1,0 +1,23 @@
+import { CloseCode } from '../close/close-code.ts';
+import { ProtocolError } from '../errors.ts';
+
+/** The error for more than `limit` empty fragments in a row. */
+export function emptyFragments(limit: number): ProtocolError {
+  return new ProtocolError(CloseCode.PolicyViolation, [
+    `more than ${limit} empty fragments in a row`,
+  ]);
+}
+
+/** The error for a text message that is not UTF-8 (RFC 6455, section 8.1). */
+export function invalidText(): ProtocolError {
+  return new ProtocolError(
+    CloseCode.InvalidFramePayloadData,
+    ['invalid UTF-8 in text message'],
+    'WS_ERR_INVALID_UTF8',
+  );
+}
+
+/** The error for a message of more than `limit` bytes (RFC 6455, section 7.4.1). */
+export function tooBig(limit: number): ProtocolError {
+  return new ProtocolError(CloseCode.MessageTooBig, [`message of more than ${limit} bytes`]);
+}

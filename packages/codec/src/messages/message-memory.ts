@@ -1,0 +1,117 @@
+import { moveUnmasked } from '../memory/move.ts';
+import type { OwnedBytes } from '../memory/owned-bytes.ts';
+import { NO_BYTES } from '../memory/slab.ts';
+import { Lease } from './lease.ts';
+
+/**
+ * The announced length is trusted up to this many times the received bytes. A message of 1 MiB
+ * that comes in chunks of 64 KiB is not moved again.
+ */
+const BELIEVED = 32;
+
+/**
+ * Memory of the message under way, contiguous over all its frames and reads. Payload moves into it
+ * once, unmasked on the way.
+ *
+ * The memory is leased, or the caller's own: then it has exactly the size of the message at the
+ * end. A header alone takes no memory. Memory doubles with the bytes that have arrived. It grows
+ * further, to at most 32 times the received bytes, only when the header announces that much.
+ */
+export class MessageMemory {
+  /** Bytes so far. */
+  length = 0;
+  /** The memory. Its first {@link length} bytes are the message. */
+  bytes: Uint8Array = NO_BYTES;
+  /** The lease of {@link bytes}. */
+  lease: Lease | undefined;
+  /** Length that the frames so far have announced. */
+  #announced = 0;
+  /** Whether the last frame of the message has announced its length. */
+  #final = false;
+  #pooled = true;
+
+  /** A frame with `bytes` of payload follows; `fin`: the message ends with it. */
+  announce(bytes: number, fin: boolean): void {
+    this.#announced = this.length + bytes;
+    this.#final = fin;
+  }
+
+  /**
+   * Moves payload to the end of the message.
+   *
+   * @param own - Whether memory that is allocated now is of the caller.
+   * @param key - Little-endian masking key for the first byte; 0 for plain bytes.
+   * @returns Whether all of it is ASCII.
+   */
+  append(from: Uint8Array, start: number, end: number, key: number, own: boolean): boolean {
+    if (start === end) return true;
+    const at = this.length;
+    const length = at + end - start;
+    if (length > this.bytes.length) this.#grow(length, own);
+    this.length = length;
+    return moveUnmasked(this.bytes, at, from, start, end, key);
+  }
+
+  /** The message in memory of the caller, of exact size. Empties this object. */
+  takeOwn(): OwnedBytes {
+    const { bytes, length, lease } = this;
+    // Memory of the pools has a lease, so other memory is ordinary.
+    const exact = lease === undefined && bytes.length === length;
+    const own = exact ? (bytes as OwnedBytes) : new Uint8Array(bytes.subarray(0, length));
+    this.drop();
+    return own;
+  }
+
+  /** The lease of the message, which is at its start. Empties this object. */
+  takeLease(): Lease {
+    const lease = this.lease ?? Lease.of(this.bytes);
+    this.#clear();
+    return lease;
+  }
+
+  drop(): void {
+    this.lease?.release();
+    this.#clear();
+  }
+
+  #clear(): void {
+    this.bytes = NO_BYTES;
+    this.lease = undefined;
+    this.length = 0;
+    this.#announced = 0;
+    this.#final = false;
+  }
+
+  /** Takes memory from the pools again: another connection uses this object. */
+  usePools(): void {
+    this.#pooled = true;
+  }
+
+  /**
+   * Takes no more memory from the pools, and moves the received bytes out of them: the connection
+   * has ended, and its messages may never be read.
+   */
+  leavePools(): void {
+    this.#pooled = false;
+    if (this.lease !== undefined) this.#moveTo(new Uint8Array(this.length), undefined);
+  }
+
+  #grow(needed: number, own: boolean): void {
+    const believed = Math.min(Math.max(this.#announced, needed), needed * BELIEVED);
+    if (own || !this.#pooled) {
+      // Of the last frame the size is known; before it, memory doubles.
+      const size = this.#final ? believed : Math.max(believed, 2 * this.bytes.length);
+      return this.#moveTo(new Uint8Array(size), undefined);
+    }
+    const lease = Lease.acquireFree(believed) ?? Lease.acquire(needed);
+    this.#moveTo(lease.bytes, lease);
+  }
+
+  #moveTo(bytes: Uint8Array, lease: Lease | undefined): void {
+    const { length } = this;
+    if (length > 0) bytes.set(this.bytes.subarray(0, length));
+    this.lease?.release();
+    this.bytes = bytes;
+    this.lease = lease;
+  }
+}

@@ -1,0 +1,211 @@
+import { naiveEncode } from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+import {
+  BinaryMessage,
+  CHECKED_ONLY,
+  FAILED,
+  IGNORED,
+  MESSAGE,
+  MESSAGE_BEGIN,
+  MESSAGE_DATA,
+  MessageDecoder,
+  NEED_MORE,
+  type PayloadUse,
+  PING,
+  SKIPPED,
+  STEP,
+  sharedMessageBuffers,
+  TextMessage,
+} from '../../src/index.ts';
+import type { Extension } from '../../src/messages/extension.ts';
+
+const MASK = { mask: 0x01020304 };
+const PING_FRAME = naiveEncode(9, Buffer.from('hello'), MASK);
+
+function decoderOf(use?: PayloadUse): MessageDecoder {
+  const decoder = new MessageDecoder({ role: 'server' });
+  if (use !== undefined) decoder.setPayloadUse(use);
+  return decoder;
+}
+
+describe('MessageDecoder', () => {
+  it.each([
+    {
+      of: 'a message',
+      frame: naiveEncode(BinaryMessage, Buffer.alloc(60_000), MASK),
+      event: MESSAGE,
+    },
+    { of: 'a text', frame: naiveEncode(TextMessage, Buffer.from('hello'), MASK), event: MESSAGE },
+    { of: 'a ping', frame: naiveEncode(9, Buffer.from('hello'), MASK), event: PING },
+  ])('releases the chunk of $of once it is parsed', ({ frame, event }) => {
+    const decoder = decoderOf();
+    decoder.push(new Uint8Array(frame));
+    expect(decoder.next()).toBe(event);
+    expect(decoder.bytes.length).toBeGreaterThan(0);
+    expect(decoder.idle).toBe(false);
+    expect(decoder.next()).toBe(NEED_MORE);
+    expect([decoder.bytes.length, decoder.assembled, decoder.idle]).toEqual([0, 0, true]);
+  });
+
+  it('releases the memory of a message that was not taken, when it is destroyed', () => {
+    const decoder = decoderOf();
+    decoder.owns = false;
+    const { lent } = sharedMessageBuffers();
+    const frame = naiveEncode(BinaryMessage, Buffer.alloc(5_000), MASK);
+    decoder.push(new Uint8Array(frame.subarray(0, 3_000)));
+    expect(decoder.next()).toBe(NEED_MORE);
+    decoder.push(new Uint8Array(frame.subarray(3_000)));
+    expect([decoder.next(), sharedMessageBuffers().lent]).toEqual([MESSAGE, lent + 1]);
+    decoder.destroy();
+    decoder.destroy();
+    expect(sharedMessageBuffers().lent).toBe(lent);
+  });
+
+  it.each([[[0xff]], [[0x61, 0xe2, 0x82]]])(
+    'accepts any bytes as the text of a message that is ignored: %s',
+    (bytes) => {
+      const frames = [true, false].flatMap((fin) => [
+        naiveEncode(TextMessage, Uint8Array.from(bytes), { ...MASK, fin }),
+        ...(fin ? [] : [naiveEncode(0, Uint8Array.from(bytes), MASK)]),
+      ]);
+      const decoder = decoderOf(IGNORED);
+      decoder.push(new Uint8Array(Buffer.concat([...frames, PING_FRAME])));
+      expect([decoder.next(), decoder.next(), decoder.next()]).toEqual([SKIPPED, SKIPPED, PING]);
+    },
+  );
+
+  it('is not idle during a message', () => {
+    const decoder = decoderOf();
+    const first = naiveEncode(TextMessage, Buffer.from('hel'), { ...MASK, fin: false });
+    decoder.push(new Uint8Array(first.subarray(0, 3)));
+    expect([decoder.next(), decoder.idle]).toEqual([NEED_MORE, false]);
+    decoder.push(new Uint8Array(first.subarray(3)));
+    expect([decoder.next(), decoder.idle]).toEqual([NEED_MORE, false]);
+    decoder.push(new Uint8Array(naiveEncode(0, Buffer.from('lo'), MASK)));
+    expect(decoder.next()).toBe(MESSAGE);
+    expect([decoder.next(), decoder.idle]).toEqual([NEED_MORE, true]);
+  });
+
+  it('refers to no byte of a chunk after keep()', () => {
+    const frames = [
+      naiveEncode(TextMessage, Buffer.from('hel'), { ...MASK, fin: false }),
+      PING_FRAME,
+      naiveEncode(0, Buffer.from('lo'), MASK),
+      naiveEncode(BinaryMessage, Buffer.alloc(70_000, 1), MASK),
+      naiveEncode(TextMessage, Buffer.from('end'), MASK),
+    ];
+    const all = new Uint8Array(Buffer.concat(frames));
+    for (const size of [1, 7, 1_000, 65_536, all.length]) {
+      for (const eager of [true, false]) {
+        const decoder = decoderOf();
+        const seen: unknown[] = [];
+        const read = (): void => {
+          for (let event; (event = decoder.next()) > NEED_MORE; ) {
+            const data = Buffer.from(decoder.data());
+            seen.push(event, data.length > 100 ? data.length : data.toString());
+          }
+        };
+        for (let at = 0; at < all.length; at += size) {
+          const chunk = all.slice(at, at + size);
+          decoder.push(chunk);
+          if (eager) read();
+          decoder.keep();
+          chunk.fill(0xff);
+        }
+        read();
+        const expected = [PING, 'hello', MESSAGE, 'hello', MESSAGE, 70_000, MESSAGE, 'end'];
+        expect(seen).toEqual(expected);
+        expect(decoder.idle).toBe(true);
+      }
+    }
+    expect(sharedMessageBuffers().lent).toBe(0);
+  });
+
+  it('delivers pieces as they arrive, and the last one says so', () => {
+    const decoder = decoderOf();
+    const whole = naiveEncode(BinaryMessage, Buffer.from('whole'), MASK);
+    const part = naiveEncode(BinaryMessage, Buffer.from('part'), { ...MASK, fin: false });
+    const empty = naiveEncode(0, Buffer.alloc(0), MASK);
+    const seen: unknown[] = [];
+    for (const chunk of [whole, part.subarray(0, 6), part.subarray(6), empty]) {
+      decoder.streaming = true;
+      decoder.push(new Uint8Array(chunk));
+      for (let event; (event = decoder.next()) > NEED_MORE; ) {
+        seen.push([event, Buffer.from(decoder.data()).toString(), decoder.fin]);
+      }
+    }
+    expect(seen).toEqual([
+      [MESSAGE_BEGIN, 'whole', true],
+      [MESSAGE_BEGIN, '', false],
+      [MESSAGE_DATA, 'part', false],
+      [MESSAGE_DATA, '', true],
+    ]);
+  });
+
+  it('checks a text whose payload is not wanted', () => {
+    const decoder = decoderOf(CHECKED_ONLY);
+    decoder.push(new Uint8Array(naiveEncode(TextMessage, Buffer.from('good'), MASK)));
+    expect([decoder.next(), decoder.next()]).toEqual([SKIPPED, NEED_MORE]);
+    decoder.push(new Uint8Array(naiveEncode(TextMessage, Uint8Array.of(0xff), MASK)));
+    expect([decoder.next(), decoder.next()]).toEqual([FAILED, FAILED]);
+    expect(decoder.error?.closeCode).toBe(1007);
+  });
+
+  it('undoes an extension, and gives it other messages untouched', () => {
+    const decoder = new MessageDecoder({ role: 'server', allowedRsv: 0x20 });
+    decoder.extension = new Doubling();
+    const rsv = naiveEncode(TextMessage, Buffer.from('abc'), { ...MASK, rsv: 0x20 });
+    const plain = naiveEncode(TextMessage, Buffer.from('abc'), MASK);
+    decoder.push(new Uint8Array(Buffer.concat([rsv, plain])));
+    const seen: string[] = [];
+    for (let event; (event = decoder.next()) > NEED_MORE; ) {
+      if (event !== STEP) seen.push(Buffer.from(decoder.data()).toString());
+    }
+    expect(seen).toEqual(['aabbcc', 'abc']);
+  });
+});
+
+/** Says each byte twice. */
+class Doubling implements Extension {
+  readonly rsv = 0x20;
+  readonly held = 0;
+  done = false;
+  #input: number[] = [];
+  #last = false;
+
+  get more(): boolean {
+    return !this.done;
+  }
+
+  get unread(): number {
+    return this.#input.length;
+  }
+
+  begin(): void {
+    this.done = false;
+  }
+
+  feed(bytes: Uint8Array, start: number, end: number, last: boolean): void {
+    this.#input.push(...bytes.subarray(start, end));
+    this.#last = last;
+  }
+
+  ready(): boolean {
+    return true;
+  }
+
+  step(into: Uint8Array): number {
+    const [byte] = this.#input.splice(0, 1);
+    if (byte !== undefined) into.fill(byte, 0, 2);
+    this.done = this.#last && this.#input.length === 0;
+    return byte === undefined ? 0 : 2;
+  }
+
+  keep(): void {}
+
+  endMessage(): void {}
+
+  destroy(): void {
+    this.#input = [];
+  }
+}
