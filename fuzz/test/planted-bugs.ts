@@ -77,7 +77,7 @@ function withoutDrain(transport: Transport): Transport {
   const start = transport.start.bind(transport);
   transport.start = (sink) =>
     start({
-      data: (chunk) => sink.data(chunk),
+      data: (chunk, end) => sink.data(chunk, end),
       drain: () => {},
       end: () => sink.end(),
       close: (error) => sink.close(error),
@@ -85,24 +85,24 @@ function withoutDrain(transport: Transport): Transport {
   return transport;
 }
 
-/** The memory that {@link withSharedMemory} delivers again and again. */
+/** The memory that {@link withSharedMemory} reuses too early. */
 const sharedMemory = new Uint8Array(65_536);
 const SHARED_FROM = 5_000;
 
-/** Delivers the large chunks of all transports in the same memory. */
+/** Delivers chunks in a later microtask, and keeps the large ones of all transports in one memory. */
 function withSharedMemory(transport: Transport): Transport {
   const start = transport.start.bind(transport);
   transport.start = (sink) =>
     start({
-      data: (chunk) => {
-        const { length } = chunk;
-        if (length < SHARED_FROM || length > sharedMemory.length) return sink.data(chunk);
-        sharedMemory.set(chunk);
-        sink.data(sharedMemory.subarray(0, length));
+      data: (chunk, length = chunk.length) => {
+        const isLarge = length >= SHARED_FROM && length <= sharedMemory.length;
+        const bytes = isLarge ? sharedMemory : chunk.slice(0, length);
+        if (isLarge) sharedMemory.set(chunk.subarray(0, length));
+        queueMicrotask(() => sink.data(bytes, length));
       },
       drain: () => sink.drain(),
-      end: () => sink.end(),
-      close: (error) => sink.close(error),
+      end: () => queueMicrotask(() => sink.end()),
+      close: (error) => queueMicrotask(() => sink.close(error)),
     });
   return transport;
 }

@@ -93,7 +93,7 @@ describe('transportContract', () => {
       (near) => ({
         start(sink) {
           near.start({
-            data: (chunk) => sink.data(chunk),
+            data: (chunk, end) => sink.data(chunk, end),
             drain: () => sink.drain(),
             end: () => sink.end(),
             close: (error) => {

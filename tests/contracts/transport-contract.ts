@@ -74,9 +74,9 @@ const rules: Readonly<Record<string, TransportRule['check']>> = {
     await sink.until('end');
     expect(Buffer.from(sink.received).toString()).toBe('early');
   },
-  'delivers owned chunks, which the receiver may change': async ({ near, far }) => {
+  'lends chunks, which the receiver may change during the call': async ({ near, far }) => {
     const [, right] = start(near, far);
-    right.onData = (chunk) => void chunk.fill(0xff);
+    right.onData = (chunk) => void chunk.fill(0xdd);
     const sent = Buffer.from('one chunk');
     near.write(sent);
     await right.until(() => right.size >= sent.length);
@@ -84,6 +84,26 @@ const rules: Readonly<Record<string, TransportRule['check']>> = {
     await right.until(() => right.size >= 2 * sent.length);
     expect(sent.toString()).toBe('one chunk');
     expect(Buffer.from(right.received).toString()).toBe('one chunkone chunk');
+  },
+  'delivers nothing within a delivery': async ({ near, far }) => {
+    const [left, right] = start(near, far);
+    let deepest = 0;
+    for (const [sink, transport] of [
+      [left, near],
+      [right, far],
+    ] as const) {
+      let depth = 0;
+      sink.onData = () => {
+        deepest = Math.max(deepest, ++depth);
+        transport.pause();
+        transport.resume();
+        if (sink.size < 100_000) transport.write(new Uint8Array(5000));
+        depth--;
+      };
+    }
+    for (const piece of pieces([1, 1000, 70_000])) near.write(piece);
+    await right.until(() => right.size >= 100_000);
+    expect(deepest).toBe(1);
   },
   'sends the bytes of a view, and not the memory around it': async ({ near, far }) => {
     const [, right] = start(near, far);

@@ -8,6 +8,7 @@ export * from './fake-platform.ts';
 export * from './frame-peer.ts';
 export * from './heap.ts';
 export * from './hex.ts';
+export * from './lend.ts';
 export * from './naive-decoder.ts';
 export * from './naive-encoder.ts';
 export * from './naive-utf8.ts';

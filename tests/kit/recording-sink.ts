@@ -31,10 +31,10 @@ export class RecordingSink implements TransportSink {
     while (!holds()) await new Promise<void>((resolve) => this.#waiting.add(resolve));
   }
 
-  data(chunk: Uint8Array): void {
-    this.chunks.push(Uint8Array.from(chunk));
-    this.size += chunk.length;
-    this.onData?.(chunk);
+  data(chunk: Uint8Array, end: number = chunk.length): void {
+    this.chunks.push(Uint8Array.from(chunk.subarray(0, end)));
+    this.size += end;
+    this.onData?.(chunk.subarray(0, end));
     this.#note('data');
   }
 

@@ -1,4 +1,5 @@
 import type { Platform, Transport, TransportSink } from '@ws/conn';
+import { lend } from './lend.ts';
 
 /** Behaviour of a {@link SteppedTransport}. */
 export interface SteppedTransportOptions {
@@ -97,7 +98,7 @@ export class SteppedTransport implements Transport {
     const most = Math.max(size, cuts[this.#steps++ % cuts.length]!);
     if (this.peer.#paused || this.peer.#destroyed) return;
     const chunk = this.#take(most);
-    if (chunk.length > 0) this.peer.#sink.data(chunk);
+    if (chunk.length > 0) lend(this.peer.#sink, chunk);
     if (this.#needsDrain && this.#bytes <= this.#options.highWaterMark) {
       this.#needsDrain = false;
       this.#sink.drain();

@@ -1,5 +1,6 @@
 import type { Transport, TransportSink } from '@ws/conn';
 import { hex } from './hex.ts';
+import { lend } from './lend.ts';
 
 /** Options of a {@link TestTransport}. */
 export interface TestTransportOptions {
@@ -77,7 +78,7 @@ export class TestTransport implements Transport {
 
   /** Delivers bytes in spite of `pause`, as if they had been in flight. */
   feedLate(bytes: Uint8Array | string): void {
-    this.#sinkOf().data(typeof bytes === 'string' ? hex(bytes) : Uint8Array.from(bytes));
+    lend(this.#sinkOf(), typeof bytes === 'string' ? hex(bytes) : bytes);
   }
 
   /** Delivers a FIN after all fed bytes. */
@@ -172,7 +173,7 @@ export class TestTransport implements Transport {
     while (!this.paused && !this.#closing) {
       const next = this.#arriving.shift();
       if (next === undefined) return;
-      if (next !== 'end') this.#sinkOf().data(next);
+      if (next !== 'end') lend(this.#sinkOf(), next);
       else {
         this.#peerEnded = true;
         this.#sinkOf().end();

@@ -1,4 +1,5 @@
 import type { Transport, TransportSink } from '@ws/conn';
+import { lend } from '@ws/tests';
 
 /** The transport of a connection with the test at its other end. */
 export interface Wire {
@@ -9,7 +10,7 @@ export interface Wire {
   holds: boolean;
   /** Sends waiting bytes, unless held. */
   leave(): void;
-  /** Delivers bytes, which the connection then owns. */
+  /** Delivers bytes. */
   feed(chunk: Uint8Array): void;
   /** Breaks the connection. */
   destroy(error?: Error): void;
@@ -110,7 +111,7 @@ export class MemoryWire implements Wire, Transport {
     while (!this.paused && !this.destroyed) {
       const chunk = this.#arriving.shift();
       if (chunk === undefined) return;
-      this.#sink!.data(chunk);
+      lend(this.#sink!, chunk);
     }
   }
 

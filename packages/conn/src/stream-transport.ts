@@ -40,9 +40,9 @@ const CHUNKS_PER_TURN = 16;
  * Makes a transport of two WHATWG streams of bytes, for example of a WebTransport stream, of
  * `Deno.connect`, or of Node's `Duplex.toWeb`.
  *
- * A chunk of `readable` belongs to the connection, which may change it: copy the chunks
- * of a stream that has a second reader, by `tee` for example. Each chunk that is written is a copy, because
- * `writable` may keep it.
+ * The connection may change a chunk of `readable`, and keeps none: copy the chunks of a stream that
+ * has a second reader, by `tee` for example. Each chunk that is written is a copy, because `writable`
+ * may keep it.
  *
  * @param streams - Neither stream may have a reader or a writer yet.
  * @throws TypeError when a stream is missing or already has a reader or a writer.

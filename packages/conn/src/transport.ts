@@ -1,6 +1,5 @@
 /**
- * The connection, as a {@link Transport} calls it. All four methods are synchronous and never
- * throw.
+ * The connection, as a {@link Transport} calls it. All methods are synchronous and never throw.
  */
 export interface TransportSink {
   /**
@@ -12,6 +11,12 @@ export interface TransportSink {
    *   without a view of it. Default: all of `chunk`.
    */
   data(chunk: Uint8Array, end?: number): void;
+  /**
+   * The bytes of the `data` call that runs are lost: the memory was used again within the call. The
+   * connection reads no more of them, and fails with 1011 and `error`. For transports that cannot
+   * rule this out.
+   */
+  overwritten?(error: Error): void;
   /** The transport is below its high-water mark again, after a `write` that returned false. */
   drain(): void;
   /** The peer has ended its side (a FIN). Writes are still possible. */

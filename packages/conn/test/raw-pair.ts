@@ -15,7 +15,7 @@ class TransportPeer extends FramePeer<void> {
     super(role);
     this.#transport = transport;
     transport.start({
-      data: (chunk) => this.take(Buffer.from(chunk)),
+      data: (chunk, end) => this.take(Buffer.from(chunk.subarray(0, end))),
       drain: () => {},
       end: () => {
         this.ended = true;

@@ -5,7 +5,7 @@ import { isThenable } from './promises.ts';
 /** The part of a Transport of `@ws/conn` that a stream uses. */
 interface ByteTransport {
   start(sink: {
-    data(chunk: Uint8Array): void;
+    data(chunk: Uint8Array, end?: number): void;
     drain(): void;
     end(): void;
     close(error?: Error): void;
@@ -60,8 +60,10 @@ export class TransportDuplex extends Duplex {
    */
   start(): void {
     const started: unknown = this.#transport.start({
-      data: (chunk) => {
-        if (!this.push(chunk)) this.#call('pause');
+      data: (chunk, end) => {
+        // The stream keeps the bytes, and the transport lends them for the call. Not the method of a
+        // Buffer, which copies nothing.
+        if (!this.push(Uint8Array.prototype.slice.call(chunk, 0, end))) this.#call('pause');
       },
       drain: () => this.#onDrain?.(),
       end: () => void this.push(null),

@@ -9,15 +9,23 @@ import { simdReadBuffer } from '@ws/codec/internal';
 /** Bytes of the buffer where there is no SIMD memory: the most that one read returns. */
 const SIZE = 256 * 1024;
 
-/** Bound of the self-test in ms. */
-const TEST_TIMEOUT = 2000;
+/** Bound of the self-test in ms: an overloaded machine takes seconds. */
+const TEST_TIMEOUT = 10_000;
 
 /**
- * Receives `buffer[0, end)` of the socket `this`. The bytes are valid during the call: the next
- * read of any socket overwrites them. It must not throw, and must not write an empty chunk: on a
- * TLS socket that reads again at once.
+ * Receives the bytes of sockets. One object serves all sockets: it gets the socket with each call.
+ * Its methods must not throw.
  */
-export type BufferSink = (this: Socket, buffer: Uint8Array, end: number) => void;
+export interface BufferSink {
+  /** `buffer[0, end)` was read. The bytes are lent for the call, and may be changed. */
+  data(socket: Socket, buffer: Uint8Array, end: number): void;
+  /**
+   * Another read has overwritten the bytes of the call of `data` that runs: its caller must not use
+   * them, nor the bytes that this socket reads within the call. A write of an empty chunk to a TLS
+   * socket does that: TLS then passes on at once what it has decrypted.
+   */
+  overwritten(socket: Socket): void;
+}
 
 /** Whether the sockets of this thread read into one buffer. */
 export interface ReadBufferState {
@@ -56,6 +64,8 @@ let keys: Keys | undefined;
 /** Created by the self-test. */
 let shared: Uint8Array | undefined;
 let testing: Promise<void> | undefined;
+/** The socket whose bytes are lent now. */
+let borrower: ReadingSocket | undefined;
 let current: ReadBufferState = { state: 'untested', reason: 'no socket has asked for it yet' };
 
 /**
@@ -221,19 +231,33 @@ function attach(socket: ReadingSocket, { buffer, callback }: Keys, sink: BufferS
   socket.on('data', onData);
 }
 
-/** TLS reads on for a while after `pause()`. What comes then follows the bytes in the stream. */
 const onRead: OnRead = function (end, buffer) {
+  // TLS reads on for a while after `pause()`. What comes then follows the bytes in the stream.
   if (this.readableLength > 0 || this.isPaused()) return pushCopy.call(this, end, buffer);
-  this[SINK]!(buffer, end);
+  const outer = borrower;
+  if (outer !== undefined) reportOverwritten(outer);
+  borrower = this;
+  try {
+    this[SINK]!.data(this, buffer, end);
+  } finally {
+    borrower = undefined;
+  }
   return true;
 };
 
 const pushCopy: OnRead = function (end, buffer) {
+  if (borrower !== undefined) reportOverwritten(borrower);
   return this.push(Buffer.from(buffer.subarray(0, end)));
 };
 
+/** The bytes of this read have replaced those that `socket` was lent. */
+function reportOverwritten(socket: ReadingSocket): void {
+  borrower = undefined;
+  socket[SINK]?.overwritten(socket);
+}
+
 function onData(this: ReadingSocket, chunk: Uint8Array): void {
-  this[SINK]?.(chunk, chunk.length);
+  this[SINK]?.data(this, chunk, chunk.length);
 }
 
 /** A second consumer gets all bytes too. */
@@ -304,9 +328,12 @@ function readAll(socket: Socket, found: Keys): Promise<string> {
     let received = '';
     socket.on('error', reject).on('close', () => resolve(received));
     if (!canReadInto(socket, found)) return reject(new Error('a socket has no handle'));
-    attach(socket, found, function (buffer, end) {
-      if (buffer !== shared || this !== socket) reject(new Error('bytes arrived elsewhere'));
-      received += Buffer.from(buffer.subarray(0, end)).toString('latin1');
+    attach(socket, found, {
+      data(from, buffer, end) {
+        if (buffer !== shared || from !== socket) reject(new Error('bytes arrived elsewhere'));
+        received += Buffer.from(buffer.subarray(0, end)).toString('latin1');
+      },
+      overwritten: () => reject(new Error('a read ran within another one')),
     });
     socket.resume();
   });

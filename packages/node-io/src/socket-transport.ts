@@ -2,11 +2,17 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { checked, NO_BYTES } from '@ws/codec/internal';
-import type { Transport, TransportSink } from '@ws/conn';
+import { type Transport, TransportError, type TransportSink } from '@ws/conn';
 import { DetachedBytes, kind } from '@ws/conn/internal';
 import { debug } from './debug.ts';
 import { nodePlatform } from './node-platform.ts';
-import { prepareReadBuffer, readInto, releaseSocket, wantsReadBuffer } from './read-buffer.ts';
+import {
+  type BufferSink,
+  prepareReadBuffer,
+  readInto,
+  releaseSocket,
+  wantsReadBuffer,
+} from './read-buffer.ts';
 
 /** Options of {@link socketTransport}. */
 export interface SocketTransportOptions {
@@ -262,7 +268,7 @@ class SocketTransport implements Transport {
   }
 
   #startReading(socket: Socket | Duplex): void {
-    const intoBuffer = this.#readBuffer && readInto(socket as Socket, onBuffer);
+    const intoBuffer = this.#readBuffer && readInto(socket as Socket, FROM_BUFFER);
     if (!intoBuffer) socket.on('data', onData);
     if (debug.enabled) {
       debug('%s reads %s', this.remoteAddr ?? '?', intoBuffer ? 'into the buffer' : "by 'data'");
@@ -399,26 +405,35 @@ class SocketTransport implements Transport {
     if (drains) this.#sink?.drain();
   }
 
-  data(chunk: Uint8Array): void {
+  data(chunk: Uint8Array, end: number): void {
     if (this.underlying.destroyed) return;
     if (typeof chunk === 'string') {
       return this.destroy(
         new TypeError('the socket has an encoding and reads no bytes; do not call setEncoding()'),
       );
     }
-    this.#arrived += chunk.length;
+    this.#arrived += end;
     if (this.#arrived >= YIELD_AFTER && (this.#paused & BY_EVENT_LOOP) === 0) {
       this.#paused |= BY_EVENT_LOOP;
       this.underlying.pause();
       nodePlatform.yield(() => this.resumeAfterYield());
     }
-    this.#sink?.data(this.#kind === OTHER ? new Uint8Array(chunk) : chunk);
+    this.#sink?.data(this.#kind === OTHER ? new Uint8Array(chunk) : chunk, end);
+  }
+
+  /** The call of `sink.data` that runs has lost its bytes. */
+  overwritten(): void {
+    const error = new TransportError(
+      'a read within a handler has overwritten the bytes of the connection; do not write to its socket',
+    );
+    if (this.#sink?.overwritten === undefined) this.destroy(error);
+    else this.#sink.overwritten(error);
   }
 
   ended(): void {
     const head = this.#head;
     this.#head = undefined;
-    if (head !== undefined) this.data(head);
+    if (head !== undefined) this.data(head, head.length);
     if (!this.underlying.destroyed) this.#sink?.end();
   }
 
@@ -541,13 +556,17 @@ function onConnect(this: Socket & Owned): void {
 }
 
 function onData(this: Owned, chunk: Uint8Array): void {
-  this[OWNER]?.data(chunk);
+  this[OWNER]?.data(chunk, chunk.length);
 }
 
-/** The next read overwrites the buffer, and the connection keeps its chunks. */
-function onBuffer(this: Socket & Owned, buffer: Uint8Array, end: number): void {
-  this[OWNER]?.data(buffer.slice(0, end));
-}
+const FROM_BUFFER: BufferSink = {
+  data(socket: Socket & Owned, buffer, end) {
+    socket[OWNER]?.data(buffer, end);
+  },
+  overwritten(socket: Socket & Owned) {
+    socket[OWNER]?.overwritten();
+  },
+};
 
 function onEnd(this: Owned): void {
   endOwner(this);

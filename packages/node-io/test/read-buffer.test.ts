@@ -39,9 +39,14 @@ class Collected {
   #arrived: () => void = () => {};
 
   constructor() {
-    this.sink = (buffer, end) => {
-      this.buffers.add(buffer);
-      this.add(buffer.subarray(0, end));
+    this.sink = {
+      data: (_socket, buffer, end) => {
+        this.buffers.add(buffer);
+        this.add(buffer.subarray(0, end));
+      },
+      overwritten: () => {
+        throw new Error('a read ran within another one');
+      },
     };
   }
 
@@ -170,12 +175,15 @@ describe.each(rows)('readInto over $over', ({ connect }) => {
     const sent = pattern(2_000_000);
     const socket = socketOf(pair);
     let pauses = 0;
-    readInto(socket, function (buffer, end) {
-      got.add(buffer.subarray(0, end));
-      if (pauses++ < 20) {
-        this.pause();
-        setImmediate(() => this.resume());
-      }
+    readInto(socket, {
+      ...got.sink,
+      data(_socket, buffer, end) {
+        got.add(buffer.subarray(0, end));
+        if (pauses++ < 20) {
+          socket.pause();
+          setImmediate(() => socket.resume());
+        }
+      },
     });
     socket.resume();
     pair.peer.write(sent);
@@ -219,10 +227,13 @@ describe.each(rows)('readInto over $over', ({ connect }) => {
     const socket = socketOf(pair);
     const got = new Collected();
     const sent = pattern(600_000);
-    readInto(socket, function (buffer, end) {
-      got.add(buffer.subarray(0, end));
-      releaseSocket(this);
-      this.on('data', (chunk: Buffer) => got.add(chunk));
+    readInto(socket, {
+      ...got.sink,
+      data(_socket, buffer, end) {
+        got.add(buffer.subarray(0, end));
+        releaseSocket(socket);
+        socket.on('data', (chunk: Buffer) => got.add(chunk));
+      },
     });
     socket.resume();
     pair.peer.write(sent);

@@ -107,11 +107,12 @@ export class Recorder implements TransportSink {
   onDrain: (() => void) | undefined;
   #waiters: { until: () => boolean; resolve: () => void }[] = [];
 
-  data(chunk: Uint8Array): void {
-    this.chunks.push(chunk);
-    this.bytes += chunk.length;
+  data(chunk: Uint8Array, end: number = chunk.length): void {
+    const copy = Uint8Array.from(chunk.subarray(0, end));
+    this.chunks.push(copy);
+    this.bytes += end;
     this.#note('data');
-    this.onData?.(chunk);
+    this.onData?.(copy);
   }
 
   drain(): void {

@@ -263,16 +263,24 @@ export class Connection
 
   // The transport's calls
 
-  data(chunk: Uint8Array, end: number = chunk.length): void {
+  data(chunk: Uint8Array, end?: number): void {
     try {
-      this.bytesIn += end;
+      // Not a default of the parameter, which is outside of this `try`.
+      const length = end ?? chunk.length;
+      this.bytesIn += length;
       if (this.shared.keepAlive !== undefined) this.heardAt = Math.ceil(this.platform.now());
       const { readSide } = this;
-      if (readSide.stopped || readSide.dropping) this.#closeHandshake?.countDropped(end);
-      if (!readSide.stopped && this.#closeHandshake?.destroyed !== true) readSide.push(chunk, end);
+      if (readSide.stopped || readSide.dropping) this.#closeHandshake?.countDropped(length);
+      if (!readSide.stopped && this.#closeHandshake?.destroyed !== true) {
+        readSide.push(chunk, length);
+      }
     } catch (error) {
       this.parsingFailed(error);
     }
+  }
+
+  overwritten(error: Error): void {
+    this.fail(error, CloseCode.InternalServerErr, '');
   }
 
   drain(): void {
