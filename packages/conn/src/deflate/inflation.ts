@@ -56,7 +56,7 @@ export class Inflation implements Extension, InflateWaiter {
   }
 
   ready(): boolean {
-    return this.#budget.request(this);
+    return !this.waiting && this.#budget.request(this);
   }
 
   step(into: Uint8Array, limit: number): number {
