@@ -183,7 +183,7 @@ export class FrameDecoder {
   /** Bytes that were pushed and that {@link next} has not read. */
   get unread(): number {
     const { chunk, chunkPos } = this.#tail;
-    return this.#inputEnd - this.#pos + chunk.length - chunkPos;
+    return this.#inputEnd - this.#pos + Math.max(0, chunk.length - chunkPos);
   }
 
   /** Payload bytes of the current frame that have arrived and that `next` has not delivered. */
@@ -388,8 +388,13 @@ export class FrameDecoder {
     const at = inTail ? tail.chunk.length : this.#inputEnd;
     if (at + end > memory.length) return false;
     copyRange(memory, chunk, 0, end, at);
-    if (inTail) tail.chunk = memory.subarray(0, at + end);
-    else this.#inputEnd = at + end;
+    if (inTail) {
+      tail.chunk = memory.subarray(0, at + end);
+    } else {
+      // The input may be a view of the first bytes: of an earlier tail.
+      this.#bytes = memory;
+      this.#inputEnd = at + end;
+    }
     return true;
   }
 

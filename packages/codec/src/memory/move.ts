@@ -13,8 +13,6 @@ let lastFrom: Uint8Array = NO_BYTES;
 let lastFromAddress = OUTSIDE;
 let lastTo: Uint8Array = NO_BYTES;
 let lastToAddress = OUTSIDE;
-/** An array over more memory than this is not kept as the last one, so that it can be garbage. */
-const MOST_KEPT = 64 * 1024;
 
 /**
  * Copies `from[start, end)` to `to[toAt]` and XORs the bytes on the way. It allocates nothing when
@@ -63,7 +61,7 @@ function moveInPlace(at: number, end: number, key: number): boolean {
 
 function findSource(from: Uint8Array): number {
   const address = addressOf(from);
-  if (address !== OUTSIDE || from.buffer.byteLength <= MOST_KEPT) {
+  if (address !== OUTSIDE) {
     lastFrom = from;
     lastFromAddress = address;
   }

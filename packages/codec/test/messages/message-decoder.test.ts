@@ -121,6 +121,28 @@ describe('MessageDecoder', () => {
     expect(sharedMessageBuffers().lent).toBe(0);
   });
 
+  it.each([1, 2, 3, 5])('reads at any time between chunks of %d bytes', (size) => {
+    const all = naiveEncode(TextMessage, Buffer.from('abcdef'), MASK);
+    const chunks = Math.ceil(all.length / size);
+    for (let reads = 0; reads < 1 << chunks; reads++) {
+      const decoder = decoderOf();
+      let event: number = NEED_MORE;
+      for (let i = 0; i < chunks; i++) {
+        const chunk = new Uint8Array(all.subarray(i * size, (i + 1) * size));
+        decoder.push(chunk);
+        if (((reads >> i) & 1) === 1) event = decoder.next();
+        if (event === NEED_MORE) decoder.keep();
+        chunk.fill(0xff);
+      }
+      if (event === NEED_MORE) event = decoder.next();
+      expect([reads, event, Buffer.from(decoder.data()).toString()]).toEqual([
+        reads,
+        MESSAGE,
+        'abcdef',
+      ]);
+    }
+  });
+
   it('delivers pieces as they arrive, and the last one says so', () => {
     const decoder = decoderOf();
     const whole = naiveEncode(BinaryMessage, Buffer.from('whole'), MASK);
