@@ -1,9 +1,7 @@
 import { makePayloads } from './echo-corpus.ts';
 
-/** Number of different messages, fewer where they are large. */
+/** Number of different messages. */
 const DIFFERENT = 64;
-/** Limit for all of them together, in bytes. */
-const MOST = 4 * 1024 * 1024;
 
 /** The traffic of a client: a turn of messages, then a wait for the answer. */
 export interface SinkPlan {
@@ -17,9 +15,5 @@ export interface SinkPlan {
 
 /** The messages of a client in order. They repeat. */
 export function clientPayloads({ size }: SinkPlan): Buffer[] {
-  return makePayloads({
-    content: 'binary',
-    sizes: [size],
-    count: Math.min(DIFFERENT, Math.floor(MOST / size)),
-  });
+  return makePayloads({ content: 'binary', sizes: [size], count: DIFFERENT });
 }

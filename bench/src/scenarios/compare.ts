@@ -92,7 +92,7 @@ load compares every byte of the echoes.
   ws        as it is installed; 'native mask': with bufferutil; 'corked': also corked by its application
   bun       Bun's own server
   raw1      the limit: a TCP echo of bytes whose sockets read into one buffer; no frames, no masks
-  kept      glibc keeps the memory of messages up to 64 MiB
+  kept      'memory kept': MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ are 64 MiB
 
 The tables: messages per CPU second relative to '${BASE}', and in thousands; latency at fixed
 rates; garbage collection; heap bytes of a message; cost of a unit on a large scale.
@@ -104,7 +104,7 @@ export const compare: Scenario = {
   summary: 'echo next to ws, Bun and raw TCP; latency, TLS, garbage and growth',
   help: HELP,
   full: { processes: 3, rounds: 3, ms: 300, warmUpMs: ECHO_WARM_UP },
-  minutes: 19,
+  minutes: 21,
   quick: { processes: 1, rounds: 2, ms: 300, warmUpMs: QUICK_ECHO_WARM_UP },
   contests,
   tables,
