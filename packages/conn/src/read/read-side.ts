@@ -258,6 +258,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
       return undefined;
     }
     const message = new Message(decoder.type, decoder.data(), this.platform);
+    decoder.release();
     if (this.#directRead !== '' || this.owner.reader !== undefined) return this.#give(message);
     this.#queue ??= new MessageQueue();
     this.#queue.push(message);
@@ -284,9 +285,11 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     return this.#give(reader);
   }
 
-  protected addPiece({ bytes, start, end, fin }: MessageDecoder): void {
+  protected addPiece(decoder: MessageDecoder): void {
+    const { bytes, start, end, fin } = decoder;
     this.#pieces?.pushCopy(bytes, start, end);
     if (fin) this.#pieces?.end();
+    decoder.release();
   }
 
   /**
