@@ -5,6 +5,11 @@ import { copyRange } from './copy.ts';
 import { NO_BYTES } from './slab.ts';
 
 const OUTSIDE = -1;
+/**
+ * Largest array in bytes that V8 stores inside the array object. Reading its `buffer` would move it
+ * out.
+ */
+const ON_HEAP = 64;
 
 // The arrays that were used last, and their addresses in the SIMD memory or OUTSIDE. Reading
 // `buffer` and `byteOffset` takes longer than moving 125 bytes, and a thread reads into one buffer
@@ -37,7 +42,7 @@ export function moveUnmasked(
   key: number,
 ): boolean {
   const n = end - start;
-  if (n < MOVE_FROM) return moveBytes(to, toAt, from, start, end, key);
+  if (n < MOVE_FROM || to.length <= ON_HEAP) return moveBytes(to, toAt, from, start, end, key);
   const source = from === lastFrom ? lastFromAddress : findSource(from);
   const target = to === lastTo ? lastToAddress : findTarget(to);
   if (source !== OUTSIDE && target !== OUTSIDE) {
