@@ -114,12 +114,14 @@ export function hasTransport(socket: Duplex): boolean {
 
 const OWNER = Symbol('transport');
 /**
- * Bytes after which a socket pauses until the next turn of the event loop. They are counted since
- * the last such pause, over any number of turns: to notice a new turn would cost a callback for
- * each turn with input. A slow connection therefore also pauses once per 192 KiB, for one turn.
- * A turn gets at most one read more: 64 KiB, or 256 KiB into the shared buffer. Without the pause
- * libuv (`uv__read` in Node 20) reads 32 times of a socket that always has more. In 8 MiB are
- * 1,400,000 of the smallest frames, before any other socket or timer.
+ * Bytes after which a socket pauses until the next turn of the event loop. A turn gets at most one
+ * read more: 64 KiB, or one read of 256 KiB into the shared buffer alone. Without the pause libuv
+ * (`uv__read` in Node 20) reads 32 times of a socket that always has more. In 8 MiB are 1,400,000
+ * of the smallest frames, before any other socket or timer.
+ *
+ * A read that does not fill the shared buffer ends the turn of a TCP socket, so the count restarts.
+ * Elsewhere the count goes on over any number of turns, since a callback for each turn with input
+ * costs more: a slow connection also pauses once per 192 KiB, for one turn.
  */
 const YIELD_AFTER = 192 * 1024;
 
@@ -412,7 +414,9 @@ class SocketTransport implements Transport {
         new TypeError('the socket has an encoding and reads no bytes; do not call setEncoding()'),
       );
     }
-    this.#arrived += end;
+    // The turn of this socket ends with this read.
+    if (this.#kind === TCP && end < chunk.length) this.#arrived = 0;
+    else this.#arrived += end;
     if (this.#arrived >= YIELD_AFTER && (this.#paused & BY_EVENT_LOOP) === 0) {
       this.#paused |= BY_EVENT_LOOP;
       this.underlying.pause();
