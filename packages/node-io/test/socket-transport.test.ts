@@ -3,7 +3,7 @@ import net, { type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { Conn, type Transport } from '@ws/conn';
 import { FakePlatform } from '@ws/tests';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { hasTransport, type SocketTransportOptions, socketTransport } from '../src/index.ts';
 import { prepareReadBuffer } from '../src/internal.ts';
 import { duplexPair, type Pair, readAll, record, tcpPair, tlsPair } from './sockets.ts';
@@ -132,6 +132,17 @@ describe.each([
       seen = sink.bytes;
     }
     expect(most).toBeLessThanOrEqual(256 * 1024);
+  });
+
+  it('pauses for a turn only when reads fill the shared buffer, over TCP', async () => {
+    const sink = record(transportOf(pair.ours));
+    const pause = vi.spyOn(pair.ours, 'pause');
+    for (let sent = 0; sent < 1_000_000; sent += 50_000) {
+      pair.peer.write(Buffer.alloc(50_000));
+      await sink.seen(() => sink.bytes === sent + 50_000);
+    }
+    const never = over === 'TCP, with the read buffer';
+    expect(pause.mock.calls.length === 0).toBe(never);
   });
 
   it('stays paused when it is paused while it yields', async () => {
