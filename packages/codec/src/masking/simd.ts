@@ -81,6 +81,28 @@ export class Simd {
     }
   }
 
+  /**
+   * As {@link move}, from and to other memory: copies a piece to the stage, XORs it, copies it on.
+   * Returns 0 when every byte is ASCII.
+   */
+  moveForeign(
+    to: Uint8Array,
+    toAt: number,
+    from: Uint8Array,
+    start: number,
+    end: number,
+    key: number,
+  ): number {
+    let high = 0;
+    for (let at = start; at < end; at += STAGE_BYTES) {
+      const n = Math.min(STAGE_BYTES, end - at);
+      this.#stage.set(new Uint8Array(from.buffer, from.byteOffset + at, n));
+      high |= this.move(0, n, key, 0);
+      to.set(this.#staged(n), toAt + at - start);
+    }
+    return high;
+  }
+
   /** The first `n` bytes of the stage. */
   #staged(n: number): Uint8Array {
     if (n === STAGE_BYTES) return this.#stage;

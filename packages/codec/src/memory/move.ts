@@ -1,6 +1,6 @@
 import { xorAnywhere } from '../masking/mask.ts';
-import { existingSimd } from '../masking/simd.ts';
-import { MOVE_FROM, MOVE_OUTSIDE_FROM } from '../masking/size-thresholds.ts';
+import { existingSimd, simd } from '../masking/simd.ts';
+import { MOVE_FROM, MOVE_OUTSIDE_FROM, STAGE_FROM } from '../masking/size-thresholds.ts';
 import { copyRange } from './copy.ts';
 import { NO_BYTES } from './slab.ts';
 
@@ -30,8 +30,8 @@ let lastToAddress = OUTSIDE;
  * @param from - Any memory. Its bytes in the range are arbitrary afterwards: they may be unmasked
  *   before they are copied.
  * @param key - Little-endian: its lowest byte applies to `start`. 0 copies.
- * @returns True when all moved bytes are ASCII. False when one is not, and when nothing but a
- *   second pass would show it: neither array is in the SIMD memory.
+ * @returns True when all moved bytes are ASCII. False when one is not, and when only a second pass
+ *   would show it: the SIMD kernel has not moved them.
  */
 export function moveUnmasked(
   to: Uint8Array,
@@ -53,6 +53,10 @@ export function moveUnmasked(
     const ascii = moveInPlace(source + start, source + end, key);
     copyRange(to, from, start, end, toAt);
     return ascii;
+  }
+  if (target === OUTSIDE && n >= STAGE_FROM && key !== 0) {
+    const fast = simd();
+    if (fast !== undefined) return fast.moveForeign(to, toAt, from, start, end, key) === 0;
   }
   copyRange(to, from, start, end, toAt);
   if (target !== OUTSIDE) return moveInPlace(target + toAt, target + toAt + n, key);
