@@ -2,7 +2,7 @@ import type { Compressor } from '../deflate/compressor.ts';
 import { copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import { Deferred, handled } from '../time/promises.ts';
-import { DetachedBytes, owned, type RetainedBytes } from './copy-or-reference.ts';
+import { ChangedBytes, DetachedBytes, owned, type RetainedBytes } from './copy-or-reference.ts';
 import type { PreparedMessage } from './prepared-message.ts';
 import type { SendQueue } from './send-queue.ts';
 
@@ -83,7 +83,7 @@ export class BackgroundDeflate {
     if (retained.ours) return retained.bytes;
     if (retained.end > retained.bytes.byteLength) return undefined;
     const bytes = copyOf(retained.bytes, retained.start, retained.end);
-    this.#retained = owned(bytes);
+    this.#retained = { ...owned(bytes), check: retained.check };
     retained.release();
     return bytes;
   }
@@ -95,15 +95,20 @@ export class BackgroundDeflate {
       this.#written.resolve(this.#sent(variant, retained));
     } catch (error) {
       this.#compressor.forget();
-      this.#sendQueue.reportMistake(error);
+      if (error instanceof ChangedBytes) this.#sendQueue.bytesChanged(error);
+      else this.#sendQueue.reportMistake(error);
       this.#written.reject(error);
     } finally {
       retained.release();
     }
   }
 
-  #sent(variant: Uint8Array | undefined, { bytes, start, end }: RetainedBytes): Promise<void> {
+  #sent(
+    variant: Uint8Array | undefined,
+    { bytes, start, end, check }: RetainedBytes,
+  ): Promise<void> {
     const { size } = this;
+    check?.();
     if (end > bytes.byteLength) throw new DetachedBytes();
     if (variant === undefined || variant.length === 0 || variant.length >= size) {
       return this.#sendQueue.message(this.#type, bytes, start, end, true);
