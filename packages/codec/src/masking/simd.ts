@@ -22,6 +22,8 @@ const READ_BYTES = 256 * 1024;
 const BLOCKS_AT = READ_AT + READ_BYTES + 2048 + 144;
 /** Size of all blocks. Only address space until it is used. */
 const BLOCKS_BYTES = 64 * 1024 * 1024;
+/** The part of it that `debugPools` uses, which fills it at the start. */
+const DEBUGGED_BYTES = 16 * 1024 * 1024;
 const PAGES = Math.ceil((BLOCKS_AT + SimdBlocks.memoryFor(BLOCKS_BYTES)) / PAGE);
 
 /** The exports of the module, see `simd-module.ts`. */
@@ -65,7 +67,9 @@ export class Simd {
     this.#stage = new Uint8Array(memory.buffer, 0, STAGE_BYTES);
     this.#rest = this.#stage;
     this.readBuffer = new Uint8Array(memory.buffer, READ_AT, READ_BYTES);
-    this.blocks = new SimdBlocks(memory.buffer, BLOCKS_AT, BLOCKS_BYTES, poolsAreDebugged());
+    const debug = poolsAreDebugged();
+    const bytes = debug ? DEBUGGED_BYTES : BLOCKS_BYTES;
+    this.blocks = new SimdBlocks(memory.buffer, BLOCKS_AT, bytes, debug);
   }
 
   /**
