@@ -10,12 +10,12 @@ import {
 import { checkRange, isBytes, rotateBigEndian } from '../masking/mask.ts';
 import type { OwnedBytes } from '../memory/owned-bytes.ts';
 import { LARGEST_SLAB } from '../memory/slab.ts';
-import { SlabWriter } from '../memory/slab-writer.ts';
 import { encoderOptions, type FrameEncoderOptions } from './encoder-options.ts';
 import { LONGEST_PIECE, pieceOf } from './frame-writer.ts';
 import { checkFrameFields, headerSize, writeHeader } from './header.ts';
 import { CloseMessage } from './opcode.ts';
 import { FIN, MASK, RSV } from './rules.ts';
+import { SlabWriter } from './slab-writer.ts';
 
 /** A text that may not fit a slab is written in pieces of at least this many UTF-16 units. */
 const SHORTEST_PIECE = 1024;

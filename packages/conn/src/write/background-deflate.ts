@@ -1,10 +1,11 @@
 import type { Compressor } from '../deflate/compressor.ts';
 import { copyOf } from '../memory/copy.ts';
-import type { DataType } from '../message.ts';
 import { Deferred, handled } from '../time/promises.ts';
-import { ChangedBytes, DetachedBytes, owned, type RetainedBytes } from './copy-or-reference.ts';
+import { owned, type RetainedBytes } from './copy-or-reference.ts';
 import type { PreparedMessage } from './prepared-message.ts';
-import type { SendQueue } from './send-queue.ts';
+
+/** Sends a message. `variant` is absent when the message could not be compressed. */
+export type SendDeflated = (variant: Uint8Array | undefined, plain: RetainedBytes) => Promise<void>;
 
 /**
  * A large accepted message that another thread compresses. Later messages wait for this message.
@@ -15,25 +16,21 @@ export class BackgroundDeflate {
   readonly promise: Promise<void>;
   /** The promise that the caller has, if the message waited in the write queue first. */
   queuedPromise: Promise<unknown> | undefined;
-  readonly #type: DataType;
-  readonly #sendQueue: SendQueue;
+  readonly #send: SendDeflated;
   readonly #compressor: Compressor;
   readonly #written = new Deferred<void>();
   #retained: RetainedBytes;
   #cancel: (() => void) | undefined;
   #over = false;
 
-  /** @param retained - The bytes of the message; they are released when they are copied or sent. */
-  constructor(
-    type: DataType,
-    retained: RetainedBytes,
-    sendQueue: SendQueue,
-    compressor: Compressor,
-  ) {
-    this.#type = type;
+  /**
+   * @param retained - The bytes of the message; they are released when they are copied or sent.
+   * @param send - Called once with the compressed variant, unless the message is dropped.
+   */
+  constructor(retained: RetainedBytes, compressor: Compressor, send: SendDeflated) {
     this.#retained = retained;
-    this.#sendQueue = sendQueue;
     this.#compressor = compressor;
+    this.#send = send;
     this.size = retained.end - retained.start;
     this.promise = handled(this.#written.promise);
   }
@@ -47,7 +44,7 @@ export class BackgroundDeflate {
   begin(prepared: PreparedMessage | undefined, next: () => void): void {
     const done = (variant: Uint8Array | undefined): void => {
       if (this.#over) return;
-      this.#send(variant);
+      this.#finish(variant);
       next();
     };
     if (prepared !== undefined) {
@@ -62,7 +59,7 @@ export class BackgroundDeflate {
   /** Sends the message now, uncompressed. */
   sendPlain(): void {
     this.#cancel?.();
-    this.#send(undefined);
+    this.#finish(undefined);
   }
 
   /** Cancels the message. */
@@ -88,32 +85,15 @@ export class BackgroundDeflate {
     return bytes;
   }
 
-  #send(variant: Uint8Array | undefined): void {
+  #finish(variant: Uint8Array | undefined): void {
     this.#over = true;
     const retained = this.#retained;
     try {
-      this.#written.resolve(this.#sent(variant, retained));
+      this.#written.resolve(this.#send(variant, retained));
     } catch (error) {
-      this.#compressor.forget();
-      if (error instanceof ChangedBytes) this.#sendQueue.bytesChanged(error);
-      else this.#sendQueue.reportMistake(error);
       this.#written.reject(error);
     } finally {
       retained.release();
     }
-  }
-
-  #sent(
-    variant: Uint8Array | undefined,
-    { bytes, start, end, check }: RetainedBytes,
-  ): Promise<void> {
-    const { size } = this;
-    check?.();
-    if (end > bytes.byteLength) throw new DetachedBytes();
-    if (variant === undefined || variant.length === 0 || variant.length >= size) {
-      return this.#sendQueue.message(this.#type, bytes, start, end, true);
-    }
-    this.#compressor.recordSent(bytes, start, end);
-    return this.#sendQueue.compressed(this.#type, variant, 0, variant.length, size);
   }
 }

@@ -39,11 +39,11 @@ export class FrameSlab {
   readonly #size: number;
   /** Whether an empty slab stays leased. */
   readonly #keeps: boolean;
-  readonly #out: FrameWriter = new FrameWriter(undefined, writeNothing);
+  /** The user's frames are `out.bytes[start, out.pos)`. Transports still read the bytes before. */
+  readonly out: FrameWriter = new FrameWriter(undefined, writeNothing);
+  start = 0;
   #memory: Memory | undefined;
   #user: SlabUser | undefined;
-  /** Index of the user's first byte. Transports still read those before it. */
-  #start = 0;
 
   constructor(source: SlabSource, size: number, keeps: boolean) {
     this.#source = source;
@@ -58,7 +58,7 @@ export class FrameSlab {
    * @throws the error of the buffer pool.
    */
   reserve(user: SlabUser, coding: FrameCoding, length: number): FrameWriter {
-    const out = this.#out;
+    const out = this.out;
     if (this.#user !== user) this.#changeUser(user, coding);
     const room = out.headerSize(length) + length;
     if (out.limit - out.pos < room) this.#makeRoom(user, coding, room);
@@ -68,33 +68,20 @@ export class FrameSlab {
   #changeUser(user: SlabUser, { nextKey, writeUtf8 }: FrameCoding): void {
     this.#user?.spill();
     this.#user = user;
-    this.#out.nextKey = nextKey;
-    this.#out.writeUtf8 = writeUtf8;
+    this.out.nextKey = nextKey;
+    this.out.writeUtf8 = writeUtf8;
   }
 
   /** Whether the slab has frames of `user`. */
   hasFramesOf(user: SlabUser): boolean {
-    return this.#user === user && this.#out.pos > this.#start;
-  }
-
-  /** Memory of the user's frames, from {@link start} to {@link end}. */
-  get bytes(): Uint8Array {
-    return this.#out.bytes;
-  }
-
-  get start(): number {
-    return this.#start;
-  }
-
-  get end(): number {
-    return this.#out.pos;
+    return this.#user === user && this.out.pos > this.start;
   }
 
   /** The user's frames leave for a transport. Returns the function that releases their bytes. */
   lend(): () => void {
     const memory = this.#memory!;
     memory.lent++;
-    this.#start = this.#out.pos;
+    this.start = this.out.pos;
     this.#endUse();
     let isLent = true;
     return () => {
@@ -110,7 +97,7 @@ export class FrameSlab {
   /** Drops the frames of `user`. */
   drop(user: SlabUser): void {
     if (this.#user !== user) return;
-    this.#out.pos = this.#start;
+    this.out.pos = this.start;
     this.#endUse();
     this.#clearUnused();
   }
@@ -123,7 +110,7 @@ export class FrameSlab {
   /** Keeps no reference to a connection. */
   #endUse(): void {
     this.#user = undefined;
-    const out = this.#out;
+    const out = this.out;
     out.nextKey = undefined;
     out.writeUtf8 = writeNothing;
     out.forgetPayload();
@@ -132,24 +119,24 @@ export class FrameSlab {
   #clearUnused(): void {
     if (this.#user !== undefined || this.#memory === undefined || this.#memory.lent > 0) return;
     if (this.#keeps) {
-      this.#start = 0;
-      this.#out.pos = 0;
+      this.start = 0;
+      this.out.pos = 0;
     } else this.#leave();
   }
 
   /** Moves the user's frames to a slab with more room, or lets the user take them out. */
   #makeRoom(user: SlabUser, coding: FrameCoding, room: number): void {
-    const out = this.#out;
-    if (out.pos - this.#start + room > LARGEST_SLAB) {
+    const out = this.out;
+    if (out.pos - this.start + room > LARGEST_SLAB) {
       user.spill();
       this.#changeUser(user, coding);
       if (out.limit - out.pos >= room) return;
     }
     const { bytes, pos } = out;
-    const used = pos - this.#start;
+    const used = pos - this.start;
     const most = Math.min(2 * used, LARGEST_SLAB);
     const slab = this.#source.take(Math.max(used + room, most, this.#size), true);
-    copyInto(slab.bytes, 0, bytes, this.#start, pos);
+    copyInto(slab.bytes, 0, bytes, this.start, pos);
     if (this.#memory !== undefined) this.#leave();
     this.#memory = { slab, lent: 0 };
     out.use(slab);
@@ -160,8 +147,8 @@ export class FrameSlab {
   #leave(): void {
     const { slab, lent } = this.#memory!;
     this.#memory = undefined;
-    this.#start = 0;
-    this.#out.leave();
+    this.start = 0;
+    this.out.leave();
     if (lent === 0) slab.release();
   }
 }

@@ -1,5 +1,5 @@
 import { CloseMessage, encodeFrame, PingMessage, type WebSocketError } from '@ws/codec';
-import { LARGEST_SLAB, leaseOf, utf8Length } from '@ws/codec/internal';
+import { LARGEST_SLAB, leaseOf } from '@ws/codec/internal';
 import {
   BackpressureError,
   CloseError,
@@ -10,14 +10,12 @@ import {
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import { onRejection } from '../on-rejection.ts';
-import { RSV1 } from '../platform/deflate-engine.ts';
-import type { Observer } from '../platform/observer.ts';
 import { viewOf } from '../platform/platform.ts';
 import { Deferred, RESOLVED } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
 import type { Transport } from '../transport.ts';
 import { kind } from '../validate.ts';
-import { hasRoom, isTurnFull, overLimit, type TurnBudget, WaitingWriters } from './backpressure.ts';
+import { hasRoom, isTurnFull, type TurnBudget, WaitingWriters } from './backpressure.ts';
 import { ControlQueue } from './control-queue.ts';
 import { ChangedBytes, DetachedBytes, watchChanges } from './copy-or-reference.ts';
 import type { PreparedMessage } from './prepared-message.ts';
@@ -42,12 +40,10 @@ const CLOSE_SENT = 'close sent';
 
 /** The connection of a send queue. */
 export interface SendQueueOwner extends UnsentFramesOwner {
-  /** Frames, messages, bytes and pings that were accepted. The send queue counts them. */
+  /** Frames, bytes and pings that were accepted. The send queue counts them. */
   framesOut: number;
-  messagesOut: number;
   bytesOut: number;
   pingsOut: number;
-  readonly conn: object;
   readonly transport: Transport;
   /** Whether `flush` is called at the end of this turn anyway. */
   readonly flushScheduled: boolean;
@@ -55,12 +51,8 @@ export interface SendQueueOwner extends UnsentFramesOwner {
   markReceiver(): void;
   /** Ends the connection without a close frame: the stream of frames is broken. */
   abort(error: WebSocketError): void;
-  /** Calls the observer of the platform, and reports its error. */
-  observe(event: (observer: Observer) => unknown): void;
   /** Reports an error unless it is the connection's. */
   reportMistake(error: unknown, where: string): void;
-  /** Counts a message that exceeds `maxBufferedAmount`, and returns the promise of its writer. */
-  refuseMessage(error: BackpressureError): LateRejection;
   /** Returns the promise of a call that exceeds a bound. `where` is the method of the caller. */
   refuse(error: BackpressureError, where: string): LateRejection;
   /** Aborts when `result` of a transport's method is a promise that rejects. */
@@ -94,8 +86,6 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   #releasedFrames = 0;
   /** {@link SendQueueOwner.bytesOut} after the last frame of a compressed message of several frames. */
   #compressedEnd = 0;
-  /** Bytes that waiting calls with a signal are charged. */
-  charged = 0;
   /** Why no message is accepted any more. */
   #error: WebSocketError | typeof CLOSE_SENT | undefined;
   /** The error of writes after the close frame, once one was rejected. */
@@ -170,91 +160,52 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     return this.#controls === undefined ? 0 : this.#controls.length;
   }
 
-  // Messages
+  // Frames
 
-  /**
-   * Sends a whole text message.
-   *
-   * @param preaccepted - The message was accepted earlier and has waited. The limits no longer
-   *   apply to the message.
-   */
-  text(opcode: DataType, text: string, preaccepted = false): Promise<void> {
-    const rejection = preaccepted
-      ? this.rejectionIfClosed()
-      : this.rejectionFor(text.length, text, 0);
-    if (rejection !== undefined) return rejection;
-    const sent = this.#accepted(this.encodeText(opcode, text));
-    if (this.#isObserved()) this.#observe(opcode, utf8Length(text));
-    return sent;
+  /** Sends a text message as one frame. */
+  text(opcode: DataType, text: string): Promise<void> {
+    return this.#paced(this.encodeText(opcode, text));
   }
 
-  /** Sends `bytes[start, end)` as a whole message; `preaccepted` as in {@link text}. */
-  message(
-    opcode: DataType,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    preaccepted = false,
-  ): Promise<void> {
-    const size = end - start;
-    const rejection = preaccepted
-      ? this.rejectionIfClosed()
-      : this.rejectionFor(size, undefined, 0);
-    if (rejection !== undefined) return rejection;
-    const { shared } = this.owner;
-    const sent =
-      size >= COPY_BELOW && shared.nextKey === undefined
-        ? this.#reference(opcode, bytes, start, end)
-        : this.#accepted(this.encode(FIN | opcode, bytes, start, end));
-    if (this.#isObserved()) this.#observe(opcode, size);
-    return sent;
+  /** Sends a frame with a copy of `bytes[start, end)`. */
+  copied(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
+    return this.#paced(this.encode(b0, bytes, start, end));
   }
 
   /**
-   * Sends a whole compressed message that was accepted.
-   *
-   * @param bytes - The compressed variant is `bytes[start, end)`. Do not change a variant of
-   *   {@link COPY_BELOW} bytes or more afterwards.
-   * @param plain - Size of the message in bytes before it was compressed.
+   * Sends a frame with `bytes[start, end)` of a caller. A server references {@link COPY_BELOW} bytes
+   * and more: the promise then waits until the transport has released them.
    */
-  compressed(
-    opcode: DataType,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    plain: number,
-  ): Promise<void> {
-    const rejection = this.rejectionIfClosed();
-    if (rejection !== undefined) return rejection;
-    this.#turnBytes += plain * DEFLATE_COST;
-    const sent = this.#accepted(this.#encodeOwned(FIN | RSV1 | opcode, bytes, start, end));
-    if (this.#isObserved()) this.#observe(opcode, plain);
-    return sent;
+  frame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
+    return end - start >= COPY_BELOW && this.owner.shared.nextKey === undefined
+      ? this.#reference(b0, bytes, start, end)
+      : this.copied(b0, bytes, start, end);
+  }
+
+  /** Sends a frame with `bytes[start, end)`, which never change. */
+  owned(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
+    return end - start >= COPY_BELOW && this.owner.shared.nextKey === undefined
+      ? this.#paced(this.reference(b0, bytes, start, end, keepMemory))
+      : this.copied(b0, bytes, start, end);
   }
 
   /**
-   * Sends a whole message that was accepted and that other connections send too. It is encoded once
-   * for all of them, unless this connection masks or the payload exceeds the largest slab. Behind
-   * frames that are not shared, and while the transport is blocked, a short message is copied.
+   * Sends a frame that other connections send too. It is encoded once for all of them, unless this
+   * connection masks or the payload exceeds the largest slab. Behind frames that are not shared, and
+   * while the transport is blocked, a short one is copied.
    *
-   * @param payload - The message, or its compressed variant when `rsv` has RSV1. It never changes.
-   * @param plain - Size of the message in bytes before it was compressed.
+   * @param payload - Never changes.
    */
-  sendShared(opcode: DataType, payload: Uint8Array, rsv: number, plain: number): Promise<void> {
+  shared(b0: number, payload: Uint8Array): Promise<void> {
     const { length } = payload;
     const { shared } = this.owner;
     const alone = shared.nextKey !== undefined || length > LARGEST_SLAB;
     // A transport that calls back within a write may be blocked while a batch is unsent.
     const behind = this.#blocked || (this.batch === undefined && this.unsentBytes > 0);
+    if (alone || (behind && length < REFERENCE_FROM)) return this.owned(b0, payload, 0, length);
     const before = behind ? undefined : this.batch;
-    if (alone || (behind && length < REFERENCE_FROM)) {
-      return rsv === 0
-        ? this.#sendOwned(opcode, payload)
-        : this.compressed(opcode, payload, 0, length, plain);
-    }
-    if (rsv !== 0) this.#turnBytes += plain * DEFLATE_COST;
     const frames = sharedFrames(shared.platform);
-    const batch = frames.extend(before, FIN | rsv | opcode, payload);
+    const batch = frames.extend(before, b0, payload);
     const size = batch.size - (before === undefined ? 0 : before.size);
     if (behind) this.referenceShared(batch);
     else {
@@ -262,26 +213,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
       this.unsentBytes = batch.size;
       if (before === undefined) frames.flushAtEndOfTurn(this);
     }
-    const sent = this.#accepted(size);
-    if (this.#isObserved()) this.#observe(opcode, plain);
-    return sent;
-  }
-
-  /** Sends a whole message whose bytes never change: the promise does not wait for their release. */
-  #sendOwned(opcode: DataType, payload: Uint8Array): Promise<void> {
-    const { length } = payload;
-    const rejection = this.rejectionIfClosed();
-    if (rejection !== undefined) return rejection;
-    const sent = this.#accepted(this.#encodeOwned(FIN | opcode, payload, 0, length));
-    if (this.#isObserved()) this.#observe(opcode, length);
-    return sent;
-  }
-
-  /** Encodes a frame whose payload never changes: a large one is referenced. */
-  #encodeOwned(b0: number, bytes: Uint8Array, start: number, end: number): number {
-    return end - start >= COPY_BELOW && this.owner.shared.nextKey === undefined
-      ? this.reference(b0, bytes, start, end, keepMemory)
-      : this.encode(b0, bytes, start, end);
+    return this.#paced(size);
   }
 
   /**
@@ -290,20 +222,18 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
    *
    * @returns False when nothing was sent.
    */
-  sendRun(messages: readonly PreparedMessage[]): boolean {
+  run(messages: readonly PreparedMessage[]): boolean {
     const { owner } = this;
     const { shared } = owner;
-    const idle = !this.#blocked && this.unsentBytes === 0;
-    const plain = shared.nextKey === undefined && !this.#isObserved();
+    const idle = !this.#blocked && this.unsentBytes === 0 && this.#error === undefined;
     const fits = shared.settings.maxBufferedAmount >= LARGEST_SLAB;
-    if (!idle || !plain || !fits || this.#error !== undefined) return false;
+    if (!idle || !fits || shared.nextKey !== undefined) return false;
     const frames = sharedFrames(shared.platform);
     const batch = frames.run(messages);
     if (batch === undefined) return false;
     this.batch = batch;
     this.unsentBytes = batch.size;
     frames.flushAtEndOfTurn(this);
-    owner.messagesOut += messages.length;
     owner.framesOut += messages.length;
     owner.bytesOut += batch.size;
     this.#turnFrames += messages.length;
@@ -311,22 +241,9 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     return true;
   }
 
-  /**
-   * Sends a copy of `bytes[start, end)` as a fragment of a message that is written as a stream.
-   *
-   * @param plain - Size of a compressed fragment in bytes before it was compressed.
-   */
-  fragment(
-    opcode: number,
-    fin: boolean,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    plain = 0,
-    rsv = 0,
-  ): Promise<void> {
-    this.#turnBytes += plain * DEFLATE_COST;
-    return this.#paced(this.encode((fin ? FIN : 0) | rsv | opcode, bytes, start, end));
+  /** Compressing `bytes` counts as work of this turn. */
+  countDeflated(bytes: number): void {
+    this.#turnBytes += bytes * DEFLATE_COST;
   }
 
   /** The fragments that were accepted so far belong to a compressed message of several frames. */
@@ -334,23 +251,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     this.#compressedEnd = this.owner.bytesOut;
   }
 
-  /** Counts a message of `bytes` whose last fragment was accepted. */
-  complete(type: number, bytes: number): void {
-    this.owner.messagesOut++;
-    if (this.#isObserved()) this.#observe(type, bytes);
-  }
-
-  #isObserved(): boolean {
-    return this.owner.shared.platform.observer?.messageOut !== undefined;
-  }
-
-  /** The message is accepted, so an error of the observer does not reject its write. */
-  #observe(type: number, bytes: number): void {
-    const { owner } = this;
-    owner.observe((observer) => observer.messageOut?.(owner.conn, type, bytes));
-  }
-
-  #reference(opcode: DataType, bytes: Uint8Array, start: number, end: number): Promise<void> {
+  #reference(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
     const written = new Deferred<void>();
     const lease = leaseOf(bytes);
     const waiting = this.#waitingWriters();
@@ -371,10 +272,10 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
         this.#renewBudget();
       });
     };
-    const encoded = this.reference(FIN | opcode, bytes, start, end, release);
+    const encoded = this.reference(b0, bytes, start, end, release);
     lease?.pin();
     waiting.reference(written);
-    void this.#accepted(encoded);
+    void this.#paced(encoded);
     return written.promise;
   }
 
@@ -402,11 +303,6 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   #afterReleases(): Promise<void> | undefined {
     if (!isTurnFull(this.#releasedBytes, this.#releasedFrames)) return undefined;
     return this.#waitingWriters().forNextTurn(this.owner.shared.platform, this);
-  }
-
-  #accepted(encoded: number): Promise<void> {
-    this.owner.messagesOut++;
-    return this.#paced(encoded);
   }
 
   /** Counts a frame of `encoded` bytes and returns the promise of its writer. */
@@ -454,47 +350,20 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (idle && (this.#waiting === undefined || this.#waiting.empty)) this.#resetTurn();
   }
 
-  /** Reports that a message which has waited cannot be sent. */
-  reportMistake(error: unknown): void {
-    this.owner.reportMistake(error, 'writeMessage');
-  }
-
   // Limits
 
   /**
-   * A rejected promise when a message must not be accepted.
+   * Whether `size` more bytes may wait. Writes first when they may not.
    *
-   * @param size - Size in bytes, or in UTF-16 units when `text` is given.
-   * @param waitingBytes - Bytes that were accepted earlier and are not in this queue yet, with the
-   *   cost of each write that waits.
+   * @param waiting - Bytes that were accepted earlier and are not in this queue yet.
    */
-  rejectionFor(
-    size: number,
-    text: string | undefined,
-    waitingBytes: number,
-  ): LateRejection | undefined {
-    const rejection = this.rejectionIfClosed();
-    if (rejection !== undefined) return rejection;
-    // A UTF-16 unit has three bytes at most. Only text close to the limit is measured.
-    if (this.#hasRoom(text === undefined ? size : size * 3, waitingBytes)) return undefined;
-    const { owner } = this;
-    const { settings } = owner.shared;
-    const buffered = this.bufferedAmount + waitingBytes + this.charged;
-    const error = overLimit(settings, buffered, size, text);
-    return error === undefined ? undefined : owner.refuseMessage(error);
-  }
-
-  /** Whether a message of `size` bytes is accepted now. `waitingBytes` as in {@link rejectionFor}. */
-  accepts(size: number, waitingBytes: number): boolean {
-    return this.#error === undefined && this.#hasRoom(size, waitingBytes);
-  }
-
-  #hasRoom(size: number, waitingBytes: number): boolean {
+  hasRoom(size: number, waiting: number): boolean {
     const { settings } = this.owner.shared;
-    const unsent = waitingBytes + this.charged + this.unsentBytes;
-    if (!this.#blocked && size + unsent <= settings.maxBufferedAmount) return true;
+    if (!this.#blocked && size + waiting + this.unsentBytes <= settings.maxBufferedAmount) {
+      return true;
+    }
     this.#write();
-    return hasRoom(settings, this.bufferedAmount + waitingBytes + this.charged, size);
+    return hasRoom(settings, this.bufferedAmount + waiting, size);
   }
 
   /** A rejected promise when no message is accepted any more. */
@@ -758,7 +627,8 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
 
   #writeSlab(): void {
     const { slab, platform } = this.owner.shared;
-    const { bytes, start, end } = slab;
+    const { out, start } = slab;
+    const { bytes, pos: end } = out;
     this.unsentBytes -= end - start;
     if (this.#mayKeep(end - start, LEND_FROM)) {
       return this.#give(viewOf(platform, bytes, start, end), slab.lend());

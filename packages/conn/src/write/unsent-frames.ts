@@ -87,7 +87,9 @@ export abstract class UnsentFrames implements SlabUser {
     }
     const { slab } = shared;
     try {
-      return this.#counted(slab.reserve(this, shared, length).frame(b0, bytes, start, end));
+      const size = slab.reserve(this, shared, length).frame(b0, bytes, start, end);
+      this.unsentBytes += size;
+      return size;
     } catch (error) {
       slab.dropUnused(this);
       throw error;
@@ -105,7 +107,9 @@ export abstract class UnsentFrames implements SlabUser {
       const out = slab.reserve(this, shared, most);
       const { pos } = out;
       out.text(FIN | opcode, text);
-      return this.#counted(out.pos - pos);
+      const size = out.pos - pos;
+      this.unsentBytes += size;
+      return size;
     } catch (error) {
       slab.dropUnused(this);
       throw error;
@@ -139,11 +143,6 @@ export abstract class UnsentFrames implements SlabUser {
   protected referenceShared({ arena, start, end }: Batch): void {
     this.unsentBytes += end - start;
     this.#add({ bytes: arena.bytes, start, end, startsFrame: true, release: undefined });
-  }
-
-  #counted(size: number): number {
-    this.unsentBytes += size;
-    return size;
   }
 
   /** Encodes text in memory that grows when the text is not ASCII. */
@@ -213,7 +212,8 @@ export abstract class UnsentFrames implements SlabUser {
 
   spill(): void {
     const { slab } = this.owner.shared;
-    const { bytes, start, end } = slab;
+    const { out, start } = slab;
+    const { bytes, pos: end } = out;
     if (slab.hasFramesOf(this)) {
       if (end - start >= LEND_FROM) return this.#lend();
       this.#keep(bytes, start, end);
@@ -223,7 +223,8 @@ export abstract class UnsentFrames implements SlabUser {
 
   #lend(): void {
     const { slab } = this.owner.shared;
-    const { bytes, start, end } = slab;
+    const { out, start } = slab;
+    const { bytes, pos: end } = out;
     this.#push({ bytes, start, end, startsFrame: true, release: slab.lend() });
   }
 

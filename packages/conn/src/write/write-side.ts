@@ -1,14 +1,16 @@
 import { ContinuationFrame, type WebSocketError } from '@ws/codec';
-import { isControl, utf8Length } from '@ws/codec/internal';
+import { isControl, NO_BYTES, utf8Length } from '@ws/codec/internal';
 import { type Compressor, StreamCompressor } from '../deflate/compressor.ts';
 import { SCRATCH } from '../deflate/engine-pool.ts';
-import { TimeoutError } from '../errors.ts';
+import { type BackpressureError, TimeoutError } from '../errors.ts';
 import type { DataType } from '../message.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
+import type { Observer } from '../platform/observer.ts';
+import { RESOLVED } from '../time/promises.ts';
 import { LateRejection } from '../time/refusal.ts';
 import { timersOf } from '../time/timers.ts';
 import { BackgroundDeflate } from './background-deflate.ts';
-import { WRITE_COST } from './backpressure.ts';
+import { overLimit, WRITE_COST } from './backpressure.ts';
 import {
   ChangedBytes,
   DetachedBytes,
@@ -23,12 +25,22 @@ import type { PreparedMessage } from './prepared-message.ts';
 import { SendQueue, type SendQueueOwner } from './send-queue.ts';
 import { WriteQueue } from './write-queue.ts';
 
+/** First byte of the only frame of a message, without its opcode. */
+const FIN = 0x80;
+
 /** The connection of a write side. */
 export interface WriteSideOwner extends SendQueueOwner {
+  /** Messages that were accepted. The write side counts them. */
+  messagesOut: number;
+  readonly conn: object;
   /** Present when permessage-deflate was agreed on. */
   readonly deflate: { readonly compressor: Compressor } | undefined;
+  /** Calls the observer of the platform, and reports its error. */
+  observe(event: (observer: Observer) => unknown): void;
   /** Reports an error that has no other trace. */
   report(error: unknown, where: string): void;
+  /** Counts a message that exceeds `maxBufferedAmount`, and returns the promise of its writer. */
+  refuseMessage(error: BackpressureError): LateRejection;
   /** Sends a control frame; a close frame starts the closing handshake. */
   control(type: number, payload: Uint8Array): Promise<void>;
   /** The last frame of a compressed message of several frames was accepted. */
@@ -50,6 +62,8 @@ export class WriteSide implements FragmentSink {
   held = 0;
   /** Number of the writes that `held` counts in bytes. */
   heldWrites = 0;
+  /** Bytes that waiting calls with a signal are charged. */
+  #charged = 0;
   #writer: MessageWriter | undefined;
   /** The compressor of the open writer's message, and the `compress` option of that writer. */
   #stream: StreamCompressor | undefined;
@@ -118,21 +132,20 @@ export class WriteSide implements FragmentSink {
     return this.held + (this.#queue?.bytes ?? 0) + (this.#background?.size ?? 0);
   }
 
-  /** {@link waitingBytes} plus the cost of each waiting write, for the limit of buffered bytes. */
+  /** Bytes that wait for the limit of buffered bytes: with the cost of each waiting write. */
   #waitingCost(): number {
     const queue = this.#queue;
-    if (queue === undefined && this.heldWrites === 0) return this.waitingBytes;
+    if (queue === undefined && this.heldWrites === 0) return this.waitingBytes + this.#charged;
     const writes = this.heldWrites + (queue === undefined ? 0 : queue.length);
-    return this.waitingBytes + writes * WRITE_COST;
+    return this.waitingBytes + this.#charged + writes * WRITE_COST;
   }
 
   /** Charges a write that waits and whose caller watches a signal, until `written` settles. */
   charge(written: Promise<void>): void {
     if (written instanceof LateRejection) return;
-    const { sendQueue } = this;
-    sendQueue.charged += WRITE_COST;
+    this.#charged += WRITE_COST;
     const free = (): void => {
-      sendQueue.charged -= WRITE_COST;
+      this.#charged -= WRITE_COST;
     };
     written.then(free, free);
   }
@@ -141,8 +154,27 @@ export class WriteSide implements FragmentSink {
     return this.sendQueue.rejectionIfClosed();
   }
 
-  rejectionFor(size: number): LateRejection | undefined {
-    return this.sendQueue.rejectionFor(size, undefined, this.#waitingCost());
+  /**
+   * A rejected promise when a message must not be accepted.
+   *
+   * @param size - Size in bytes, or in UTF-16 units when `text` is given.
+   */
+  rejectionFor(size: number, text?: string): LateRejection | undefined {
+    const { sendQueue } = this;
+    const rejection = sendQueue.rejectionIfClosed();
+    if (rejection !== undefined) return rejection;
+    const waiting = this.#waitingCost();
+    // A UTF-16 unit has three bytes at most. Only text close to the limit is measured.
+    if (sendQueue.hasRoom(text === undefined ? size : size * 3, waiting)) return undefined;
+    const { settings } = this.#owner.shared;
+    const error = overLimit(settings, sendQueue.bufferedAmount + waiting, size, text);
+    return error === undefined ? undefined : this.#owner.refuseMessage(error);
+  }
+
+  /** Whether a message of `size` bytes would be accepted now. */
+  accepts(size: number): boolean {
+    const { sendQueue } = this;
+    return sendQueue.error === undefined && sendQueue.hasRoom(size, this.#waitingCost());
   }
 
   /** Cancels the write that returned `promise`, if the write still waits. */
@@ -168,23 +200,15 @@ export class WriteSide implements FragmentSink {
     preaccepted = false,
   ): Promise<void> {
     const { sendQueue } = this;
-    if (this.#mustWait(preaccepted)) {
-      const rejection = sendQueue.rejectionFor(text.length, text, this.#waitingCost());
-      if (rejection !== undefined) return rejection;
-      return this.#enqueue(utf8Length(text), () => this.text(type, text, compress, true));
-    }
-    if (!this.#compressesText(text, compress)) return sendQueue.text(type, text, preaccepted);
     const rejection = preaccepted
       ? sendQueue.rejectionIfClosed()
-      : sendQueue.rejectionFor(text.length, text, 0);
+      : this.rejectionFor(text.length, text);
     if (rejection !== undefined) return rejection;
-    const { plain } = this.#compressor!.engines;
-    const { platform } = this.#owner.shared;
-    if (text.length * 3 > SCRATCH) {
-      const retained = owned(utf8(text, platform));
-      return this.#compressAndSend(type, retained.bytes, 0, retained.end, retained);
+    if (this.#mustWait(preaccepted)) {
+      return this.#enqueue(utf8Length(text), () => this.text(type, text, compress, true));
     }
-    return this.#compressAndSend(type, plain, 0, platform.writeUtf8(plain, 0, text));
+    if (this.#compressesText(text, compress)) return this.#compressText(type, text);
+    return this.#accepted(type, text, sendQueue.text(type, text));
   }
 
   /**
@@ -204,15 +228,51 @@ export class WriteSide implements FragmentSink {
     const { sendQueue } = this;
     const size = end - start;
     const preaccepted = retained !== undefined;
+    const rejection = preaccepted ? sendQueue.rejectionIfClosed() : this.rejectionFor(size);
+    if (rejection !== undefined) return rejection;
     if (this.#mustWait(preaccepted)) return this.#enqueueMessage(type, bytes, start, end, compress);
-    if (!this.#compresses(size, compress))
-      return sendQueue.message(type, bytes, start, end, preaccepted);
+    if (!this.#compresses(size, compress)) return this.#sendPlain(type, bytes, start, end);
     // An engine would read beyond a detached or shrunk buffer and crash the process.
     if (end > bytes.byteLength) throw new DetachedBytes();
-    const rejection = preaccepted
-      ? sendQueue.rejectionIfClosed()
-      : sendQueue.rejectionFor(size, undefined, 0);
-    return rejection ?? this.#compressAndSend(type, bytes, start, end, retained);
+    return this.#compressAndSend(type, bytes, start, end, retained);
+  }
+
+  /** Sends an accepted message, uncompressed. */
+  #sendPlain(type: DataType, bytes: Uint8Array, start: number, end: number): Promise<void> {
+    return this.#accepted(type, end - start, this.sendQueue.frame(FIN | type, bytes, start, end));
+  }
+
+  /**
+   * Sends an accepted message that is compressed.
+   *
+   * @param bytes - The compressed variant is `bytes[0, size)`. Do not change a variant of {@link
+   *   COPY_BELOW} bytes or more afterwards.
+   * @param plain - Size of the message in bytes before it was compressed.
+   */
+  sendCompressed(type: DataType, bytes: Uint8Array, size: number, plain: number): Promise<void> {
+    const { sendQueue } = this;
+    const rejection = sendQueue.rejectionIfClosed();
+    if (rejection !== undefined) return rejection;
+    sendQueue.countDeflated(plain);
+    return this.#accepted(type, plain, sendQueue.owned(FIN | RSV1 | type, bytes, 0, size));
+  }
+
+  /** Counts a message whose frames were accepted, and returns `sent`. */
+  #accepted(type: number, size: number | string, sent: Promise<void>): Promise<void> {
+    this.#owner.messagesOut++;
+    if (this.#isObserved()) this.#observe(type, size);
+    return sent;
+  }
+
+  #isObserved(): boolean {
+    return this.#owner.shared.platform.observer?.messageOut !== undefined;
+  }
+
+  /** The message is accepted, so an error of the observer does not reject its write. */
+  #observe(type: number, size: number | string): void {
+    const owner = this.#owner;
+    const bytes = typeof size === 'string' ? utf8Length(size) : size;
+    owner.observe((observer) => observer.messageOut?.(owner.conn, type, bytes));
   }
 
   #enqueueMessage(
@@ -223,8 +283,6 @@ export class WriteSide implements FragmentSink {
     compress: boolean | undefined,
   ): Promise<void> {
     const size = end - start;
-    const rejection = this.sendQueue.rejectionFor(size, undefined, this.#waitingCost());
-    if (rejection !== undefined) return rejection;
     const retained = retain(bytes, start, end, this.#copiesAll());
     const send = (): Promise<void> => {
       try {
@@ -250,32 +308,32 @@ export class WriteSide implements FragmentSink {
     const { length } = bytes;
     const compressor = this.#compressor;
     const { sendQueue } = this;
-    const rejection = preaccepted
-      ? sendQueue.rejectionIfClosed()
-      : sendQueue.rejectionFor(length, undefined, this.#waitingCost());
+    const rejection = preaccepted ? sendQueue.rejectionIfClosed() : this.rejectionFor(length);
     if (rejection !== undefined) return rejection;
     if (this.#mustWait(preaccepted))
       return this.#enqueue(length, () => this.prepared(message, true));
-    if (compressor === undefined || !this.#compresses(length, undefined)) {
-      return sendQueue.sendShared(type, bytes, 0, length);
-    }
-    const variant = variantOf(message, compressor);
+    const compresses = compressor !== undefined && this.#compresses(length, undefined);
+    const variant = compresses ? variantOf(message, compressor) : NO_BYTES;
     if (variant === undefined) return this.#compressInBackground(type, owned(bytes), message);
-    if (variant.length === 0) return sendQueue.sendShared(type, bytes, 0, length);
-    compressor.recordSent(bytes, 0, length);
+    if (variant.length === 0) {
+      return this.#accepted(type, length, sendQueue.shared(FIN | type, bytes));
+    }
+    compressor!.recordSent(bytes, 0, length);
     try {
-      return sendQueue.sendShared(type, variant, RSV1, length);
+      sendQueue.countDeflated(length);
+      return this.#accepted(type, length, sendQueue.shared(FIN | RSV1 | type, variant));
     } catch (error) {
-      compressor.forget();
+      compressor!.forget();
       throw error;
     }
   }
 
-  /** See {@link SendQueue.sendRun}. */
+  /** See {@link SendQueue.run}. */
   sendRun(messages: readonly PreparedMessage[]): boolean {
-    return (
-      this.#compressor === undefined && !this.#mustWait(false) && this.sendQueue.sendRun(messages)
-    );
+    const alone = this.#compressor !== undefined || this.#mustWait(false) || this.#isObserved();
+    if (alone || !this.sendQueue.run(messages)) return false;
+    this.#owner.messagesOut += messages.length;
+    return true;
   }
 
   #compresses(size: number, compress: boolean | undefined): boolean {
@@ -288,6 +346,16 @@ export class WriteSide implements FragmentSink {
     return this.#compresses(text.length, compress) || this.#compresses(utf8Length(text), compress);
   }
 
+  #compressText(type: DataType, text: string): Promise<void> {
+    const { platform } = this.#owner.shared;
+    if (text.length * 3 > SCRATCH) {
+      const retained = owned(utf8(text, platform));
+      return this.#compressAndSend(type, retained.bytes, 0, retained.end, retained);
+    }
+    const { plain } = this.#compressor!.engines;
+    return this.#compressAndSend(type, plain, 0, platform.writeUtf8(plain, 0, text));
+  }
+
   /** Compresses an accepted message, on this thread or, when it is large, on another one. */
   #compressAndSend(
     type: DataType,
@@ -296,7 +364,6 @@ export class WriteSide implements FragmentSink {
     end: number,
     retained?: RetainedBytes,
   ): Promise<void> {
-    const { sendQueue } = this;
     const compressor = this.#compressor!;
     if (compressor.isLarge(end - start)) {
       // A reference is released when the message leaves the write queue, so only a copy can be
@@ -307,8 +374,8 @@ export class WriteSide implements FragmentSink {
     }
     try {
       const size = compressor.deflate(bytes, start, end);
-      if (size === 0) return sendQueue.message(type, bytes, start, end, true);
-      return sendQueue.compressed(type, compressor.takeOutput(), 0, size, end - start);
+      if (size === 0) return this.#sendPlain(type, bytes, start, end);
+      return this.sendCompressed(type, compressor.takeOutput(), size, end - start);
     } catch (error) {
       compressor.forget();
       throw error;
@@ -320,7 +387,10 @@ export class WriteSide implements FragmentSink {
     retained: RetainedBytes,
     prepared: PreparedMessage | undefined,
   ): Promise<void> {
-    const background = new BackgroundDeflate(type, retained, this.sendQueue, this.#compressor!);
+    const compressor = this.#compressor!;
+    const background = new BackgroundDeflate(retained, compressor, (variant, plain) => {
+      return this.#sendDeflated(type, variant, plain, compressor);
+    });
     this.#background = background;
     try {
       background.begin(prepared, () => {
@@ -333,6 +403,28 @@ export class WriteSide implements FragmentSink {
       background.sendPlain();
     }
     return background.promise;
+  }
+
+  #sendDeflated(
+    type: DataType,
+    variant: Uint8Array | undefined,
+    { bytes, start, end, check }: RetainedBytes,
+    compressor: Compressor,
+  ): Promise<void> {
+    try {
+      check?.();
+      if (end > bytes.byteLength) throw new DetachedBytes();
+      if (variant === undefined || variant.length === 0 || variant.length >= end - start) {
+        return this.rejectionIfClosed() ?? this.#sendPlain(type, bytes, start, end);
+      }
+      compressor.recordSent(bytes, start, end);
+      return this.sendCompressed(type, variant, variant.length, end - start);
+    } catch (error) {
+      compressor.forget();
+      if (error instanceof ChangedBytes) this.sendQueue.bytesChanged(error);
+      else this.reportMistake(error, 'writeMessage');
+      throw error;
+    }
   }
 
   /**
@@ -402,11 +494,6 @@ export class WriteSide implements FragmentSink {
     }
   }
 
-  /** Whether a message of `size` bytes would be accepted now. */
-  accepts(size: number): boolean {
-    return this.sendQueue.accepts(size, this.#waitingCost());
-  }
-
   fragment(
     opcode: number,
     fin: boolean,
@@ -417,12 +504,15 @@ export class WriteSide implements FragmentSink {
     if (isControl(opcode)) return this.#owner.control(opcode, bytes.subarray(start, end));
     if (opcode !== ContinuationFrame) this.#stream = this.#streamFor(fin, end - start);
     const stream = this.#stream;
-    if (stream === undefined) return this.sendQueue.fragment(opcode, fin, bytes, start, end);
+    const b0 = (fin ? FIN : 0) | opcode;
+    // Copied: the writer uses its buffer again at once.
+    if (stream === undefined) return this.sendQueue.copied(b0, bytes, start, end);
     const rsv = opcode === ContinuationFrame ? 0 : RSV1;
     try {
       const size = stream.fragment(bytes, start, end, fin);
       if (fin) this.#endStream();
-      const sent = this.sendQueue.fragment(opcode, fin, stream.output, 0, size, end - start, rsv);
+      this.sendQueue.countDeflated(end - start);
+      const sent = this.sendQueue.copied(b0 | rsv, stream.output, 0, size);
       this.sendQueue.markCompressed();
       return sent;
     } catch (error) {
@@ -447,7 +537,7 @@ export class WriteSide implements FragmentSink {
   }
 
   complete(type: number, bytes: number): void {
-    if (!isControl(type)) this.sendQueue.complete(type, bytes);
+    if (!isControl(type)) void this.#accepted(type, bytes, RESOLVED);
   }
 
   writerDone(writer: MessageWriter): void {

@@ -4,13 +4,13 @@ import { naiveDecode } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TransportError } from '../../src/index.ts';
-import { bytesOf, countingPool, queueOf } from './queue-of.ts';
+import { countingPool, queueOf } from './queue-of.ts';
 
 type Queue = ReturnType<typeof queueOf>;
 
 /** Sends a message of `size` bytes that are all `fill`. */
-function send({ sendQueue }: Queue, fill: number, size: number): void {
-  void sendQueue.message(BinaryMessage, new Uint8Array(size).fill(fill), 0, size);
+function send({ writer }: Queue, fill: number, size: number): void {
+  void writer.message(BinaryMessage, new Uint8Array(size).fill(fill), 0, size, undefined);
 }
 
 /** The payloads that left, each as its size and its bytes without repetition. */
@@ -78,10 +78,10 @@ describe('bytes that a slow transport keeps', () => {
   });
 
   it('keep no larger memory alive behind earlier bytes', () => {
-    const { sendQueue, transport } = queueOf({}, { mark: 100_000 });
+    const { sendQueue, writer, transport } = queueOf({}, { mark: 100_000 });
     transport.block();
     for (const text of ['first', 'second']) {
-      void sendQueue.text(TextMessage, text);
+      void writer.text(TextMessage, text, undefined);
       sendQueue.flush();
     }
     expect(transport.chunks[1]!.buffer.byteLength).toBe(2 + 'second'.length);
@@ -148,8 +148,8 @@ describe.each(['server', 'client'] as const)('frames of a %s', (role) => {
       for (const piece of ['a', 'aé', '漢', '😀', '\ud800']) {
         const queue = queueOf({ maxBufferedAmount: 1_000_000 }, { role });
         const text = piece.repeat(units).slice(0, units);
-        void queue.sendQueue.text(TextMessage, 'before');
-        void queue.sendQueue.text(TextMessage, text);
+        void queue.writer.text(TextMessage, 'before', undefined);
+        void queue.writer.text(TextMessage, text, undefined);
         queue.sendQueue.flush();
         const { frames } = naiveDecode(queue.transport.sent, peer);
         const expected = new TextEncoder().encode(text);
@@ -162,8 +162,8 @@ describe.each(['server', 'client'] as const)('frames of a %s', (role) => {
   it('leave the bytes of the caller unchanged', () => {
     for (const size of [20, 1_000, 70_000]) {
       const bytes = new Uint8Array(size).fill(7);
-      const { sendQueue } = queueOf({}, { role });
-      void sendQueue.message(BinaryMessage, bytes, 0, size);
+      const { sendQueue, writer } = queueOf({}, { role });
+      void writer.message(BinaryMessage, bytes, 0, size, undefined);
       sendQueue.flush();
       expect([...new Set(bytes)]).toEqual([7]);
     }
@@ -186,18 +186,18 @@ describe('any writes of several connections', () => {
         const expected: string[][] = queues.map(() => []);
         for (const [i, { does, who, size }] of steps.entries()) {
           const queue = queues[who]!;
-          const { sendQueue, transport } = queue;
+          const { sendQueue, writer, transport } = queue;
           if (does === 'flush') sendQueue.flush();
           else if (does === 'block') transport.block();
           else if (does === 'drain') transport.drain();
           else {
             if (does === 'bytes') send(queue, i, size);
             if (does === 'text') {
-              void sendQueue.text(TextMessage, String.fromCharCode(i).repeat(size));
+              void writer.text(TextMessage, String.fromCharCode(i).repeat(size), undefined);
             }
             if (does === 'fragment') {
               const bytes = new Uint8Array(size).fill(i);
-              void sendQueue.fragment(BinaryMessage, true, bytes, 0, size);
+              void writer.fragment(BinaryMessage, true, bytes, 0, size);
               bytes.fill(255);
             }
             expected[who]!.push(`${size} of ${size === 0 ? '' : i}`);

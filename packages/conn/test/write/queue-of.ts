@@ -5,7 +5,7 @@ import { ConnShared } from '../../src/connection/shared.ts';
 import { BinaryMessage, type BufferPool, type ConnSettings } from '../../src/index.ts';
 import { resolveSettings } from '../../src/options.ts';
 import { rejectedLater } from '../../src/time/refusal.ts';
-import { SendQueue, type SendQueueOwner } from '../../src/write/send-queue.ts';
+import { WriteSide, type WriteSideOwner } from '../../src/write/write-side.ts';
 
 /** A transport that records the order of its calls. */
 class RecordingTransport extends TestTransport {
@@ -37,7 +37,7 @@ export interface QueueOptions {
   readonly platform?: FakePlatform;
 }
 
-/** A send queue with a fake owner, and the calls that the owner receives. */
+/** A write side with its send queue and a fake owner, and the calls that the owner receives. */
 export function queueOf(
   settings: ConnSettings = {},
   {
@@ -59,7 +59,7 @@ export function queueOf(
   const shared = new ConnShared(role, platform, resolveSettings(settings, role), false);
   const asked: string[] = [];
   const aborted: WebSocketError[] = [];
-  const owner: SendQueueOwner & { flushScheduled: boolean } = {
+  const owner: WriteSideOwner & { flushScheduled: boolean } = {
     shared,
     framesOut: 0,
     messagesOut: 0,
@@ -75,15 +75,22 @@ export function queueOf(
     refuseMessage: (error) => rejectedLater(platform, error),
     refuse: (error) => rejectedLater(platform, error),
     watchTransport: () => {},
+    deflate: undefined,
+    report: () => {},
+    control: () => Promise.resolve(),
+    compressedStreamEnded: () => {},
+    writerBroken: () => {},
     abort(error) {
       aborted.push(error);
       sendQueue.stopAccepting(error);
     },
   };
-  const sendQueue = new SendQueue(owner);
+  const writer = new WriteSide(owner);
+  const { sendQueue } = writer;
   transport.start({ data() {}, end() {}, close() {}, drain: () => sendQueue.drained() });
   return {
     sendQueue,
+    writer,
     shared,
     platform,
     transport,
@@ -103,11 +110,14 @@ export function queueOf(
     /** Blocks the transport after a frame of `payload` bytes. */
     block: (payload = 0): void => {
       transport.block();
-      void sendQueue.message(BinaryMessage, new Uint8Array(payload), 0, payload);
+      void writer.message(BinaryMessage, new Uint8Array(payload), 0, payload, undefined);
       sendQueue.flush();
     },
   };
 }
+
+/** First byte of the only frame of a message, without its opcode. */
+export const FIN = 0x80;
 
 /** The current state of a promise. */
 export async function stateOf(promise: Promise<unknown>): Promise<unknown> {

@@ -8,6 +8,7 @@ import {
   TransportError,
 } from '../../src/index.ts';
 import { RESOLVED } from '../../src/time/promises.ts';
+import { owned } from '../../src/write/copy-or-reference.ts';
 import { bytesOf, queueOf, stateOf } from './queue-of.ts';
 
 const REFUSED =
@@ -15,33 +16,34 @@ const REFUSED =
 
 describe('the buffered amount', () => {
   it('is limited to maxBufferedAmount, counted as UTF-8', async () => {
-    const { sendQueue, block, errorOf } = queueOf({ maxBufferedAmount: 100, highWaterMark: 50 });
+    const { sendQueue, writer, block, errorOf } = queueOf({
+      maxBufferedAmount: 100,
+      highWaterMark: 50,
+    });
     block(48);
     expect(sendQueue.bufferedAmount).toBe(50);
-    expect(sendQueue.rejectionFor(50, undefined, 0)).toBeUndefined();
-    expect(sendQueue.rejectionFor(40, undefined, 10)).toBeUndefined();
-    expect(sendQueue.rejectionFor(50, 'x'.repeat(50), 0)).toBeUndefined();
-    expect(sendQueue.rejectionFor(25, 'é'.repeat(25), 0)).toBeUndefined();
-    for (const [size, text, waiting] of [
-      [51, undefined, 0],
-      [40, undefined, 11],
-      [51, 'x'.repeat(51), 0],
-      [26, 'é'.repeat(26), 0],
+    expect(writer.rejectionFor(50)).toBeUndefined();
+    expect(sendQueue.hasRoom(40, 10)).toBe(true);
+    expect(sendQueue.hasRoom(40, 11)).toBe(false);
+    expect(writer.rejectionFor(50, 'x'.repeat(50))).toBeUndefined();
+    expect(writer.rejectionFor(25, 'é'.repeat(25))).toBeUndefined();
+    for (const [size, text] of [
+      [51, undefined],
+      [51, 'x'.repeat(51)],
+      [26, 'é'.repeat(26)],
     ] as const)
-      expect(await errorOf(sendQueue.rejectionFor(size, text, waiting))).toBeInstanceOf(
-        BackpressureError,
-      );
-    expect(await errorOf(sendQueue.rejectionFor(51, undefined, 0))).toMatchObject({
+      expect(await errorOf(writer.rejectionFor(size, text))).toBeInstanceOf(BackpressureError);
+    expect(await errorOf(writer.rejectionFor(51))).toMatchObject({
       message: `websocket: ${REFUSED}`,
     });
-    expect(await errorOf(sendQueue.text(TextMessage, 'x'.repeat(51)))).toBeInstanceOf(
+    expect(await errorOf(writer.text(TextMessage, 'x'.repeat(51), undefined))).toBeInstanceOf(
       BackpressureError,
     );
-    const message = sendQueue.message(TextMessage, new Uint8Array(51), 0, 51);
+    const message = writer.message(TextMessage, new Uint8Array(51), 0, 51, undefined);
     expect(await errorOf(message)).toBeInstanceOf(BackpressureError);
-    expect(await stateOf(sendQueue.message(TextMessage, new Uint8Array(51), 0, 51, true))).toBe(
-      'pending',
-    );
+    const bytes = new Uint8Array(51);
+    const waited = writer.message(TextMessage, bytes, 0, 51, undefined, owned(bytes));
+    expect(await stateOf(waited)).toBe('pending');
   });
 
   it.each([
@@ -52,32 +54,32 @@ describe('the buffered amount', () => {
     { says: 'the mark is above it', highWaterMark: 101, blocks: true, accepted: false },
   ])('allows a message of any size while $says: $accepted', (row) => {
     const { highWaterMark, blocks, accepted } = row;
-    const { sendQueue, block } = queueOf({ maxBufferedAmount: 100, highWaterMark });
+    const { writer, block } = queueOf({ maxBufferedAmount: 100, highWaterMark });
     if (blocks) block(48);
-    expect(sendQueue.rejectionFor(1_000, undefined, 0) === undefined).toBe(accepted);
+    expect(writer.rejectionFor(1_000) === undefined).toBe(accepted);
   });
 
   it('is handed over before a message is rejected for it', () => {
-    const { sendQueue, transport } = queueOf({ maxBufferedAmount: 100, highWaterMark: 10 });
-    void sendQueue.text(TextMessage, 'x'.repeat(60));
-    expect(sendQueue.rejectionFor(38, undefined, 0)).toBeUndefined();
+    const { writer, transport } = queueOf({ maxBufferedAmount: 100, highWaterMark: 10 });
+    void writer.text(TextMessage, 'x'.repeat(60), undefined);
+    expect(writer.rejectionFor(38)).toBeUndefined();
     expect(transport.writes).toEqual([]);
-    expect(sendQueue.rejectionFor(39, undefined, 0)).toBeUndefined();
+    expect(writer.rejectionFor(39)).toBeUndefined();
     expect(transport.writes).toHaveLength(1);
   });
 });
 
 describe('a blocked transport', () => {
   it('delays writers from the high-water mark on, until it is below the mark', async () => {
-    const { sendQueue, transport, platform } = queueOf({ highWaterMark: 100 }, { mark: 9 });
+    const { sendQueue, writer, transport, platform } = queueOf({ highWaterMark: 100 }, { mark: 9 });
     transport.block();
-    void sendQueue.text(TextMessage, 'x'.repeat(10));
+    void writer.text(TextMessage, 'x'.repeat(10), undefined);
     sendQueue.flush();
     expect(sendQueue.bufferedAmount).toBe(12);
     expect(sendQueue.pending).toBe(false);
-    expect(sendQueue.text(TextMessage, 'x'.repeat(85))).toBe(RESOLVED);
+    expect(writer.text(TextMessage, 'x'.repeat(85), undefined)).toBe(RESOLVED);
     expect(sendQueue.bufferedAmount).toBe(99);
-    const waiting = sendQueue.text(TextMessage, '');
+    const waiting = writer.text(TextMessage, '', undefined);
     expect([sendQueue.unsent, sendQueue.pending]).toEqual([true, false]);
     expect(await stateOf(waiting)).toBe('pending');
     transport.drain();
@@ -86,18 +88,18 @@ describe('a blocked transport', () => {
   });
 
   it('keeps writers waiting after a partial drain', async () => {
-    const { sendQueue, transport, platform } = queueOf({ highWaterMark: 100 });
+    const { sendQueue, writer, transport, platform } = queueOf({ highWaterMark: 100 });
     transport.block();
-    void sendQueue.text(TextMessage, '');
+    void writer.text(TextMessage, '', undefined);
     sendQueue.flush();
-    const waiting = sendQueue.text(TextMessage, 'x'.repeat(98));
+    const waiting = writer.text(TextMessage, 'x'.repeat(98), undefined);
     transport.drain();
     transport.block();
     await platform.settle();
     expect(await stateOf(waiting)).toBe('resolved');
-    void sendQueue.text(TextMessage, '');
+    void writer.text(TextMessage, '', undefined);
     sendQueue.flush();
-    const again = sendQueue.text(TextMessage, 'x'.repeat(120));
+    const again = writer.text(TextMessage, 'x'.repeat(120), undefined);
     transport.takesOne = true;
     transport.drain();
     await platform.settle();
@@ -108,19 +110,19 @@ describe('a blocked transport', () => {
   });
 
   it('receives no flush', () => {
-    const { sendQueue, asked, block } = queueOf();
+    const { writer, asked, block } = queueOf();
     block();
     asked.length = 0;
-    void sendQueue.text(TextMessage, 'x');
+    void writer.text(TextMessage, 'x', undefined);
     expect(asked).toEqual([]);
   });
 
   it('ends once, after all accepted messages', () => {
-    const { sendQueue, transport, sent, block } = queueOf();
+    const { sendQueue, writer, transport, sent, block } = queueOf();
     block();
     let ends = 0;
     transport.end = () => void ends++;
-    void sendQueue.text(TextMessage, 'waits');
+    void writer.text(TextMessage, 'waits', undefined);
     sendQueue.end();
     expect(ends).toBe(0);
     transport.drain();
@@ -131,10 +133,10 @@ describe('a blocked transport', () => {
   });
 
   it('receives none of the waiting frames after cut()', async () => {
-    const { sendQueue, transport, sent, platform, block } = queueOf({ highWaterMark: 10 });
+    const { sendQueue, writer, transport, sent, platform, block } = queueOf({ highWaterMark: 10 });
     block();
-    const waiting = sendQueue.text(TextMessage, 'x'.repeat(20));
-    const referenced = sendQueue.message(BinaryMessage, new Uint8Array(70_000), 0, 70_000);
+    const waiting = writer.text(TextMessage, 'x'.repeat(20), undefined);
+    const referenced = writer.message(BinaryMessage, new Uint8Array(70_000), 0, 70_000, undefined);
     void sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
     sendQueue.cut();
     const error = await waiting.catch((reason: unknown) => reason);
@@ -147,9 +149,9 @@ describe('a blocked transport', () => {
   });
 
   it('receives no write after destroy()', async () => {
-    const { sendQueue, transport, sent, platform, block } = queueOf({ highWaterMark: 10 });
+    const { sendQueue, writer, transport, sent, platform, block } = queueOf({ highWaterMark: 10 });
     block();
-    const waiting = sendQueue.text(TextMessage, 'x'.repeat(20));
+    const waiting = writer.text(TextMessage, 'x'.repeat(20), undefined);
     void sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
     const error = new TransportError('gone');
     sendQueue.destroy(error);
@@ -164,14 +166,14 @@ describe('a blocked transport', () => {
 
 describe('SendQueue after its end', () => {
   it('rejects with the first reason', async () => {
-    const { sendQueue, errorOf } = queueOf();
+    const { sendQueue, writer, errorOf } = queueOf();
     expect(sendQueue.rejectionIfClosed()).toBeUndefined();
     const error = new TransportError('gone');
     sendQueue.stopAccepting(error);
     sendQueue.stopAccepting(new TransportError('again'));
-    expect(await errorOf(sendQueue.text(TextMessage, 'x'))).toBe(error);
+    expect(await errorOf(writer.text(TextMessage, 'x', undefined))).toBe(error);
     expect(await errorOf(sendQueue.rejectionIfClosed())).toBe(error);
-    expect(await errorOf(sendQueue.rejectionFor(1, undefined, 0))).toBe(error);
+    expect(await errorOf(writer.rejectionFor(1))).toBe(error);
   });
 
   it('does not end a destroyed transport', () => {
@@ -184,25 +186,22 @@ describe('SendQueue after its end', () => {
 });
 
 describe('bytes that wait for an open writer', () => {
-  it('count against maxBufferedAmount', async () => {
-    const { sendQueue, errorOf } = queueOf({ maxBufferedAmount: 100, highWaterMark: 50 });
-    expect(sendQueue.rejectionFor(40, undefined, 60)).toBeUndefined();
-    expect(await errorOf(sendQueue.rejectionFor(40, undefined, 61))).toBeInstanceOf(
-      BackpressureError,
-    );
+  it('count against maxBufferedAmount', () => {
+    const { sendQueue } = queueOf({ maxBufferedAmount: 100, highWaterMark: 50 });
+    expect([sendQueue.hasRoom(40, 60), sendQueue.hasRoom(40, 61)]).toEqual([true, false]);
   });
 
   it('do not limit a single message, at any mark, when there are none', () => {
-    const { sendQueue } = queueOf({ maxBufferedAmount: 100, highWaterMark: 101 });
-    expect(sendQueue.rejectionFor(1_000, undefined, 0)).toBeUndefined();
+    const { writer } = queueOf({ maxBufferedAmount: 100, highWaterMark: 101 });
+    expect(writer.rejectionFor(1_000)).toBeUndefined();
   });
 });
 
 describe('a transport that accepts one piece at a time', () => {
   it('receives a large frame whole, before the frames that were queued meanwhile', () => {
-    const { sendQueue, transport, sent } = queueOf();
+    const { sendQueue, writer, transport, sent } = queueOf();
     transport.takesOne = true;
-    void sendQueue.message(BinaryMessage, new Uint8Array(200_000), 0, 200_000);
+    void writer.message(BinaryMessage, new Uint8Array(200_000), 0, 200_000, undefined);
     expect(transport.calls).toEqual(['cork', 'write 10', 'uncork']);
     const ping = sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
     expect([sendQueue.unsent, ping]).toEqual([true, RESOLVED]);
@@ -211,10 +210,10 @@ describe('a transport that accepts one piece at a time', () => {
   });
 
   it('needs no cork', () => {
-    const { sendQueue, transport, sent } = queueOf();
+    const { writer, transport, sent } = queueOf();
     Object.assign(transport, { cork: undefined, uncork: undefined });
-    void sendQueue.text(TextMessage, 'before');
-    void sendQueue.message(BinaryMessage, new Uint8Array(65_537), 0, 65_537);
+    void writer.text(TextMessage, 'before', undefined);
+    void writer.message(BinaryMessage, new Uint8Array(65_537), 0, 65_537, undefined);
     expect(sent()).toEqual(['text before', 'binary <65537>']);
   });
 
@@ -231,23 +230,23 @@ describe('a transport that accepts one piece at a time', () => {
 
 describe('the limits of a write', () => {
   it('delay a write that reaches the mark of a blocked transport', async () => {
-    const { sendQueue, block } = queueOf({ highWaterMark: 100 });
+    const { writer, block } = queueOf({ highWaterMark: 100 });
     block();
-    expect(await stateOf(sendQueue.text(TextMessage, 'x'.repeat(96)))).toBe('pending');
+    expect(await stateOf(writer.text(TextMessage, 'x'.repeat(96), undefined))).toBe('pending');
   });
 
   it('delay a write that reaches 1 MiB in a turn', () => {
-    const { sendQueue } = queueOf();
+    const { writer } = queueOf();
     const payload = new Uint8Array(32_764);
     for (let i = 0; i < 31; i++)
-      expect(sendQueue.message(BinaryMessage, payload, 0, payload.length)).toBe(RESOLVED);
-    expect(sendQueue.message(BinaryMessage, payload, 0, payload.length)).not.toBe(RESOLVED);
+      expect(writer.message(BinaryMessage, payload, 0, payload.length, undefined)).toBe(RESOLVED);
+    expect(writer.message(BinaryMessage, payload, 0, payload.length, undefined)).not.toBe(RESOLVED);
   });
 
   it('allow a write to an empty queue up to the limit', () => {
-    const { sendQueue, block } = queueOf({ maxBufferedAmount: 100, highWaterMark: 20 });
+    const { writer, block } = queueOf({ maxBufferedAmount: 100, highWaterMark: 20 });
     block(28);
-    expect(sendQueue.rejectionFor(70, undefined, 0)).toBeUndefined();
-    expect(sendQueue.rejectionFor(23, 'é'.repeat(23), 0)).toBeUndefined();
+    expect(writer.rejectionFor(70)).toBeUndefined();
+    expect(writer.rejectionFor(23, 'é'.repeat(23))).toBeUndefined();
   });
 });

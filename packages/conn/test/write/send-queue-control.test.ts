@@ -11,13 +11,14 @@ import {
   TransportError,
 } from '../../src/index.ts';
 import { RESOLVED } from '../../src/time/promises.ts';
+import { owned } from '../../src/write/copy-or-reference.ts';
 import { bytesOf, noBuffer, queueOf } from './queue-of.ts';
 
 describe('control frames', () => {
   it('pass all frames that wait for a blocked transport, with the newest pong of each kind', () => {
-    const { sendQueue, transport, owner, sent, block } = queueOf();
+    const { sendQueue, writer, transport, owner, sent, block } = queueOf();
     block();
-    void sendQueue.text(TextMessage, 'waits');
+    void writer.text(TextMessage, 'waits', undefined);
     const payload = bytesOf('1');
     for (const own of [true, false]) {
       for (const digit of '123') {
@@ -34,12 +35,12 @@ describe('control frames', () => {
   });
 
   it('pass between waiting frames, but not into a frame', () => {
-    const { sendQueue, transport, sent, block } = queueOf({}, { mark: 0 });
+    const { sendQueue, writer, transport, sent, block } = queueOf({}, { mark: 0 });
     block();
-    void sendQueue.message(BinaryMessage, new Uint8Array(70_000), 0, 70_000);
+    void writer.message(BinaryMessage, new Uint8Array(70_000), 0, 70_000, undefined);
     transport.drain();
     transport.block();
-    void sendQueue.message(BinaryMessage, new Uint8Array(70_000), 0, 70_000);
+    void writer.message(BinaryMessage, new Uint8Array(70_000), 0, 70_000, undefined);
     void sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
     transport.drain();
     expect(sent()).toEqual(['binary', 'binary <70000>', 'binary <70000>', 'ping p']);
@@ -77,16 +78,16 @@ describe('control frames', () => {
 
 describe('the close frame', () => {
   it('leaves after all accepted messages, and no message is accepted after it', async () => {
-    const { sendQueue, owner, asked, sent, errorOf } = queueOf();
-    void sendQueue.text(TextMessage, 'before');
+    const { sendQueue, writer, owner, asked, sent, errorOf } = queueOf();
+    void writer.text(TextMessage, 'before', undefined);
     asked.length = 0;
     expect(sendQueue.close(Uint8Array.of(0x03, 0xe8))).toBe(true);
     expect([asked, sendQueue.open]).toEqual([['flush'], false]);
     for (const refused of [
-      sendQueue.text(TextMessage, 'after'),
-      sendQueue.message(BinaryMessage, bytesOf('after'), 0, 5),
-      sendQueue.message(BinaryMessage, bytesOf('after'), 0, 5, true),
-      sendQueue.compressed(BinaryMessage, bytesOf('after'), 0, 5, 5),
+      writer.text(TextMessage, 'after', undefined),
+      writer.message(BinaryMessage, bytesOf('after'), 0, 5, undefined),
+      writer.message(BinaryMessage, bytesOf('after'), 0, 5, undefined, owned(bytesOf('after'))),
+      writer.sendCompressed(BinaryMessage, bytesOf('after'), 5, 5),
       sendQueue.control(PingMessage, bytesOf('after'), 0, 5),
     ])
       expect(await errorOf(refused)).toBeInstanceOf(CloseSentError);
@@ -115,10 +116,10 @@ describe('a blocked transport with queued frames', () => {
   });
 
   it.each(['server', 'client'] as const)('keeps a fragment of a %s unchanged', (role) => {
-    const { sendQueue, transport, block } = queueOf({}, { role, mark: 0 });
+    const { writer, transport, block } = queueOf({}, { role, mark: 0 });
     block();
     const bytes = new Uint8Array(70_002).fill(1);
-    void sendQueue.fragment(BinaryMessage, true, bytes, 1, 70_001);
+    void writer.fragment(BinaryMessage, true, bytes, 1, 70_001);
     bytes.fill(2);
     transport.drain();
     const { frames } = naiveDecode(transport.sent, role === 'server' ? 'client' : 'server');
@@ -130,11 +131,11 @@ describe('an expired write deadline', () => {
   const error = new TimeoutError('the write deadline is past');
 
   it('ends the connection at the next write, and allows control frames until then', async () => {
-    const { sendQueue, aborted, sent, errorOf } = queueOf();
+    const { sendQueue, writer, aborted, sent, errorOf } = queueOf();
     sendQueue.expire(error, 0);
     expect([aborted, sendQueue.open]).toEqual([[], true]);
     expect(sendQueue.control(PingMessage, bytesOf('p'), 0, 1)).toBe(RESOLVED);
-    expect(await errorOf(sendQueue.text(TextMessage, 'late'))).toBe(error);
+    expect(await errorOf(writer.text(TextMessage, 'late', undefined))).toBe(error);
     expect(aborted).toEqual([error]);
     sendQueue.flush();
     expect(sent()).toEqual(['ping p']);
@@ -144,17 +145,17 @@ describe('an expired write deadline', () => {
     { says: 'something waits here', bytes: 1, waiting: 0 },
     { says: 'something waits behind a writer', bytes: 0, waiting: 1 },
   ])('ends the connection at once when $says', ({ bytes, waiting }) => {
-    const { sendQueue, aborted } = queueOf();
-    if (bytes > 0) void sendQueue.text(TextMessage, 'x');
+    const { sendQueue, writer, aborted } = queueOf();
+    if (bytes > 0) void writer.text(TextMessage, 'x', undefined);
     sendQueue.expire(error, waiting);
     expect(aborted).toEqual([error]);
   });
 
   it('can be moved, and has no effect then', async () => {
-    const { sendQueue, aborted } = queueOf();
+    const { sendQueue, writer, aborted } = queueOf();
     sendQueue.expire(error, 0);
     sendQueue.clearExpired();
-    expect(sendQueue.text(TextMessage, 'x')).toBe(RESOLVED);
+    expect(writer.text(TextMessage, 'x', undefined)).toBe(RESOLVED);
     expect(aborted).toEqual([]);
   });
 
@@ -168,7 +169,7 @@ describe('an expired write deadline', () => {
     gone.sendQueue.destroy(new TransportError('gone'));
     gone.sendQueue.clearExpired();
     expect([gone.sendQueue.error, gone.sendQueue.open]).toEqual([error, false]);
-    expect(await gone.errorOf(gone.sendQueue.text(TextMessage, 'x'))).toBe(error);
+    expect(await gone.errorOf(gone.writer.text(TextMessage, 'x', undefined))).toBe(error);
     expect(gone.aborted).toEqual([]);
   });
 });

@@ -9,29 +9,29 @@ import {
   TransportError,
 } from '../../src/index.ts';
 import { RESOLVED } from '../../src/time/promises.ts';
-import { bytesOf, noBuffer, queueOf, stateOf } from './queue-of.ts';
+import { bytesOf, FIN, noBuffer, queueOf, stateOf } from './queue-of.ts';
 
 describe('a compressed or shared message', () => {
   it('has its compression in its first byte, and counts as its plain bytes', () => {
-    const { sendQueue, transport, owner, watched } = queueOf();
-    void sendQueue.compressed(BinaryMessage, Uint8Array.of(9, 1, 2, 9), 1, 3, 500);
+    const { sendQueue, writer, transport, owner, watched } = queueOf();
+    void writer.sendCompressed(BinaryMessage, Uint8Array.of(1, 2, 9), 2, 500);
     sendQueue.flush();
-    void sendQueue.sendShared(TextMessage, Uint8Array.of(3), 0x40, 600);
-    void sendQueue.sendShared(TextMessage, Uint8Array.of(4), 0, 700);
+    void sendQueue.shared(FIN | TextMessage | 0x40, Uint8Array.of(3));
+    void writer.prepared(new PreparedMessage(TextMessage, Uint8Array.of(4)));
     sendQueue.flush();
     expect([...transport.sent]).toEqual([0xc2, 2, 1, 2, 0xc1, 1, 3, 0x81, 1, 4]);
-    expect(watched).toEqual(['2 of 500', '1 of 600', '1 of 700']);
-    expect(owner).toMatchObject({ framesOut: 3, messagesOut: 3, bytesOut: 10 });
+    expect(watched).toEqual(['2 of 500', '1 of 1']);
+    expect(owner).toMatchObject({ framesOut: 3, messagesOut: 2, bytesOut: 10 });
   });
 
   it('is serialized once for all senders, and separated for those with other frames', () => {
-    const { sendQueue, transport, asked } = queueOf();
-    void sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
+    const { sendQueue, writer, transport, asked } = queueOf();
+    void sendQueue.shared(FIN | TextMessage, bytesOf('all'));
     expect([sendQueue.pending, sendQueue.bufferedAmount, asked]).toEqual([true, 5, []]);
-    void sendQueue.text(TextMessage, 'mine');
+    void writer.text(TextMessage, 'mine', undefined);
     expect(sendQueue.bufferedAmount).toBe(11);
     expect(asked).toContain('flush');
-    void sendQueue.sendShared(TextMessage, bytesOf('all again'), 0, 9);
+    void sendQueue.shared(FIN | TextMessage, bytesOf('all again'));
     sendQueue.flush();
     expect(transport.writes).toHaveLength(1);
     expect(naiveDecode(transport.sent, 'client').frames.map(inWords)).toEqual([
@@ -43,7 +43,7 @@ describe('a compressed or shared message', () => {
 
   it('leaves with the shared flush, unless its owner flushes itself', () => {
     const { sendQueue, transport, owner, asked, platform } = queueOf();
-    void sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
+    void sendQueue.shared(FIN | TextMessage, bytesOf('all'));
     owner.flushScheduled = true;
     platform.runDeferred();
     expect(transport.writes).toEqual([]);
@@ -60,7 +60,7 @@ describe('a compressed or shared message', () => {
     transport.write = () => {
       throw cause;
     };
-    void sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
+    void sendQueue.shared(FIN | TextMessage, bytesOf('all'));
     sendQueue.flushBatch();
     expect(aborted).toEqual([expect.any(TransportError)]);
     expect(aborted[0]).toMatchObject({ cause, message: 'websocket: a frame could not be written' });
@@ -69,10 +69,10 @@ describe('a compressed or shared message', () => {
 
 describe('a message that is written as a stream', () => {
   it('counts once, with its last fragment', () => {
-    const { sendQueue, owner, sent, watched } = queueOf();
-    expect(sendQueue.fragment(TextMessage, false, bytesOf('-ab-'), 1, 3)).toBe(RESOLVED);
-    void sendQueue.fragment(0, true, bytesOf('-ab-'), 3, 4);
-    sendQueue.complete(TextMessage, 3);
+    const { sendQueue, writer, owner, sent, watched } = queueOf();
+    expect(writer.fragment(TextMessage, false, bytesOf('-ab-'), 1, 3)).toBe(RESOLVED);
+    void writer.fragment(0, true, bytesOf('-ab-'), 3, 4);
+    writer.complete(TextMessage, 3);
     sendQueue.flush();
     expect(sent()).toEqual(['text... ab', 'cont -']);
     expect(owner).toMatchObject({ framesOut: 2, messagesOut: 1, bytesOut: 7 });
@@ -80,9 +80,9 @@ describe('a message that is written as a stream', () => {
   });
 
   it('is copied, also when its fragments are large', () => {
-    const { sendQueue, transport } = queueOf();
+    const { sendQueue, writer, transport } = queueOf();
     const bytes = new Uint8Array(70_002).fill(1);
-    void sendQueue.fragment(BinaryMessage, true, bytes, 1, 70_001);
+    void writer.fragment(BinaryMessage, true, bytes, 1, 70_001);
     bytes.fill(2);
     sendQueue.flush();
     const [frame] = naiveDecode(transport.sent, 'client').frames;
@@ -93,7 +93,7 @@ describe('a message that is written as a stream', () => {
 describe('a message that other connections send too', () => {
   it('is masked by a client', () => {
     const { sendQueue, sent } = queueOf({}, { role: 'client' });
-    void sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
+    void sendQueue.shared(FIN | TextMessage, bytesOf('all'));
     sendQueue.flush();
     expect(sent()).toEqual(['text all']);
   });
@@ -107,7 +107,7 @@ describe('a message that other connections send too', () => {
       });
       block(9);
       transport.writes.length = 0;
-      void sendQueue.sendShared(TextMessage, bytesOf('all'), rsv, 3);
+      void sendQueue.shared(FIN | TextMessage | rsv, bytesOf('all'));
       void sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
       expect(transport.writes).toEqual([]);
       expect(sendQueue.bufferedAmount).toBe(16);
@@ -119,26 +119,21 @@ describe('a message that other connections send too', () => {
   it('is referenced when it is large, and copied once for all otherwise', async () => {
     const { sendQueue, transport, platform } = queueOf({}, { mark: 200_000 });
     transport.block();
-    const large = sendQueue.sendShared(BinaryMessage, new Uint8Array(65_537), 0, 65_537);
-    const copied = sendQueue.sendShared(BinaryMessage, new Uint8Array(32_767), 0, 32_767);
+    const large = sendQueue.shared(FIN | BinaryMessage, new Uint8Array(65_537));
+    const copied = sendQueue.shared(FIN | BinaryMessage, new Uint8Array(32_767));
     sendQueue.flush();
     await platform.settle();
     expect([await stateOf(large), await stateOf(copied)]).toEqual(['resolved', 'resolved']);
     transport.drain();
     await platform.settle();
     expect(await stateOf(large)).toBe('resolved');
-    expect(sendQueue.sendShared(BinaryMessage, new Uint8Array(65_536), 0, 65_536)).toBe(RESOLVED);
-  });
-
-  it('counts its plain size when it is uncompressed', () => {
-    const { sendQueue } = queueOf();
-    expect(sendQueue.sendShared(TextMessage, bytesOf('x'), 0, 200_000)).toBe(RESOLVED);
+    expect(sendQueue.shared(FIN | BinaryMessage, new Uint8Array(65_536))).toBe(RESOLVED);
   });
 
   it('leaves at the end of the turn', () => {
     const { sendQueue, transport, platform } = queueOf();
-    void sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
-    void sendQueue.sendShared(TextMessage, bytesOf('too'), 0, 3);
+    void sendQueue.shared(FIN | TextMessage, bytesOf('all'));
+    void sendQueue.shared(FIN | TextMessage, bytesOf('too'));
     expect(transport.writes).toEqual([]);
     platform.runDeferred();
     expect([transport.writes.length, transport.sent.length]).toEqual([1, 10]);
@@ -146,13 +141,13 @@ describe('a message that other connections send too', () => {
 
   it('is a copy for each connection whose transport still holds earlier bytes', () => {
     const quick = queueOf({}, { mark: 1_000 });
-    void quick.sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
+    void quick.sendQueue.shared(FIN | TextMessage, bytesOf('all'));
     quick.sendQueue.flush();
     const slow = queueOf({}, { mark: 1_000 });
     slow.transport.block();
-    void slow.sendQueue.text(TextMessage, 'before');
+    void slow.writer.text(TextMessage, 'before', undefined);
     slow.sendQueue.flush();
-    void slow.sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
+    void slow.sendQueue.shared(FIN | TextMessage, bytesOf('all'));
     slow.sendQueue.flush();
     expect(quick.transport.chunks[0]!.buffer.byteLength).toBeGreaterThan(5);
     expect(slow.transport.chunks[1]!.buffer.byteLength).toBe(5);
@@ -171,8 +166,8 @@ describe('a message that other connections send too', () => {
     const queues = [0, 1].map(() => {
       const queue = queueOf({}, { platform, mark: state === 'slow' ? 1_000_000 : 0 });
       queue.block(1);
-      void queue.sendQueue.sendShared(BinaryMessage, payload, 0, size);
-      void queue.sendQueue.sendShared(TextMessage, short, 0, 5);
+      void queue.sendQueue.shared(FIN | BinaryMessage, payload);
+      void queue.sendQueue.shared(FIN | TextMessage, short);
       queue.sendQueue.flush();
       queue.transport.drain();
       return queue;
@@ -190,17 +185,17 @@ describe('a message that other connections send too', () => {
   });
 
   it('is sent once when a write calls back and then blocks the transport', () => {
-    const { sendQueue, sent, transport } = queueOf();
+    const { sendQueue, writer, sent, transport } = queueOf();
     const write = transport.write.bind(transport);
     transport.write = (chunk, release) => {
       transport.write = write;
-      void sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
+      void sendQueue.shared(FIN | TextMessage, bytesOf('all'));
       transport.block();
       return write(chunk, release);
     };
-    void sendQueue.text(TextMessage, 'first');
+    void writer.text(TextMessage, 'first', undefined);
     sendQueue.flush();
-    void sendQueue.sendShared(BinaryMessage, new Uint8Array(9_000), 0, 9_000);
+    void sendQueue.shared(FIN | BinaryMessage, new Uint8Array(9_000));
     transport.drain();
     sendQueue.flush();
     expect(sent()).toEqual(['text first', 'text all', 'binary <9000>']);
@@ -210,7 +205,7 @@ describe('a message that other connections send too', () => {
     const { sendQueue, sent, transport, block } = queueOf();
     block(1);
     for (const size of [10_001, 10_002]) {
-      void sendQueue.sendShared(BinaryMessage, new Uint8Array(size), 0, size);
+      void sendQueue.shared(FIN | BinaryMessage, new Uint8Array(size));
     }
     void sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
     transport.takesOne = true;
@@ -224,15 +219,15 @@ describe('a message that other connections send too', () => {
   });
 
   it('stays whole when the next frame finds no buffer', () => {
-    const { sendQueue, sent } = queueOf({ writeBufferPool: noBuffer });
-    for (const text of ['one', 'two']) void sendQueue.sendShared(TextMessage, bytesOf(text), 0, 3);
-    expect(() => sendQueue.text(TextMessage, 'mine')).toThrow('no memory');
+    const { sendQueue, writer, sent } = queueOf({ writeBufferPool: noBuffer });
+    for (const text of ['one', 'two']) void sendQueue.shared(FIN | TextMessage, bytesOf(text));
+    expect(() => writer.text(TextMessage, 'mine', undefined)).toThrow('no memory');
     sendQueue.flush();
     expect(sent()).toEqual(['text one', 'text two']);
   });
 });
 
-describe('SendQueue.sendRun', () => {
+describe('WriteSide.sendRun', () => {
   const messages = [
     new PreparedMessage(TextMessage, 'a'),
     new PreparedMessage(BinaryMessage, Uint8Array.of(98, 99)),
@@ -246,12 +241,12 @@ describe('SendQueue.sendRun', () => {
   }
 
   it('sends the messages in order, in one write that all queues share', () => {
-    const { sendQueue, transport, owner, platform } = unobserved();
-    expect(sendQueue.sendRun(messages)).toBe(true);
+    const { sendQueue, writer, transport, owner, platform } = unobserved();
+    expect(writer.sendRun(messages)).toBe(true);
     expect(owner).toMatchObject({ framesOut: 2, messagesOut: 2, bytesOut: 7 });
     expect(sendQueue.bufferedAmount).toBe(7);
     sendQueue.flushBatch();
-    expect(sendQueue.sendRun(messages)).toBe(true);
+    expect(writer.sendRun(messages)).toBe(true);
     platform.runDeferred();
     const frames = [0x81, 1, 97, 0x82, 2, 98, 99];
     expect([...transport.sent]).toEqual([...frames, ...frames]);
@@ -260,9 +255,9 @@ describe('SendQueue.sendRun', () => {
   });
 
   it('serializes the messages again in the next turn', () => {
-    const { sendQueue, transport, platform } = unobserved();
+    const { writer, transport, platform } = unobserved();
     for (let turn = 0; turn < 2; turn++) {
-      expect(sendQueue.sendRun(messages)).toBe(true);
+      expect(writer.sendRun(messages)).toBe(true);
       platform.runDeferred();
     }
     expect(transport.chunks[1]!.byteOffset).toBeGreaterThan(transport.chunks[0]!.byteOffset);
@@ -272,30 +267,30 @@ describe('SendQueue.sendRun', () => {
     ['for a client, which masks', unobserved({}, { role: 'client' })],
     ['with an observer', queueOf()],
     ['with a small maxBufferedAmount', unobserved({ maxBufferedAmount: 1_000 })],
-  ])('sends nothing %s', (_, { sendQueue }) => {
-    expect(sendQueue.sendRun(messages)).toBe(false);
+  ])('sends nothing %s', (_, { sendQueue, writer }) => {
+    expect(writer.sendRun(messages)).toBe(false);
     expect(sendQueue.bufferedAmount).toBe(0);
   });
 
   it('sends nothing after an unsent frame, while the transport is blocked, and after the end', () => {
-    const { sendQueue, transport, sent } = unobserved();
-    void sendQueue.text(TextMessage, 'mine');
-    expect(sendQueue.sendRun(messages)).toBe(false);
+    const { sendQueue, writer, transport, sent } = unobserved();
+    void writer.text(TextMessage, 'mine', undefined);
+    expect(writer.sendRun(messages)).toBe(false);
     transport.takesOne = true;
     sendQueue.flush();
-    expect(sendQueue.sendRun(messages)).toBe(false);
+    expect(writer.sendRun(messages)).toBe(false);
     transport.takesOne = false;
     transport.drain();
     sendQueue.stopAccepting(new TransportError('ended'));
-    expect(sendQueue.sendRun(messages)).toBe(false);
+    expect(writer.sendRun(messages)).toBe(false);
     sendQueue.flush();
     expect(sent()).toEqual(['text mine']);
   });
 
   it('sends nothing if the messages exceed a slab together', () => {
-    const { sendQueue } = unobserved();
+    const { writer } = unobserved();
     const large = new PreparedMessage(BinaryMessage, new Uint8Array(LARGEST_SLAB / 2));
-    expect(sendQueue.sendRun([large, large])).toBe(false);
-    expect(sendQueue.sendRun([large])).toBe(true);
+    expect(writer.sendRun([large, large])).toBe(false);
+    expect(writer.sendRun([large])).toBe(true);
   });
 });

@@ -4,19 +4,19 @@ import {
   BinaryMessage,
   PingMessage,
   PongMessage,
+  PreparedMessage,
   TextMessage,
   TransportError,
 } from '../../src/index.ts';
 import { RESOLVED } from '../../src/time/promises.ts';
-import type { SendQueue } from '../../src/write/send-queue.ts';
-import { bytesOf, countingPool, noBuffer, queueOf, stateOf } from './queue-of.ts';
+import { bytesOf, countingPool, FIN, noBuffer, queueOf, stateOf } from './queue-of.ts';
 
 describe.each(['server', 'client'] as const)('SendQueue of a %s', (role) => {
   it('gathers the frames of one turn, and hands them over in one write', async () => {
-    const { sendQueue, transport, owner, asked, watched, sent } = queueOf({}, { role });
+    const { sendQueue, writer, transport, owner, asked, watched, sent } = queueOf({}, { role });
     expect([sendQueue.pending, sendQueue.unsent]).toEqual([false, false]);
-    expect(sendQueue.text(TextMessage, 'ä')).toBe(RESOLVED);
-    expect(sendQueue.message(BinaryMessage, bytesOf('-abc-'), 1, 4)).toBe(RESOLVED);
+    expect(writer.text(TextMessage, 'ä', undefined)).toBe(RESOLVED);
+    expect(writer.message(BinaryMessage, bytesOf('-abc-'), 1, 4, undefined)).toBe(RESOLVED);
     expect(sendQueue.control(PingMessage, bytesOf('-p-'), 1, 2)).toBe(RESOLVED);
     expect([sendQueue.pending, sendQueue.unsent]).toEqual([true, true]);
     expect(transport.writes).toEqual([]);
@@ -32,25 +32,25 @@ describe.each(['server', 'client'] as const)('SendQueue of a %s', (role) => {
   });
 
   it('hands frames over as soon as they fill the largest slab', () => {
-    const { sendQueue, transport, asked } = queueOf({}, { role });
+    const { sendQueue, writer, transport, asked } = queueOf({}, { role });
     const header = role === 'server' ? 4 : 8;
     const half = new Uint8Array(32_768 - header);
-    void sendQueue.message(BinaryMessage, half, 0, half.length);
-    void sendQueue.message(BinaryMessage, half, 1, half.length);
+    void writer.message(BinaryMessage, half, 0, half.length, undefined);
+    void writer.message(BinaryMessage, half, 1, half.length, undefined);
     expect([transport.writes.length, asked]).toEqual([0, ['flush', 'flush']]);
     sendQueue.flush();
-    void sendQueue.message(BinaryMessage, half, 0, half.length);
-    void sendQueue.message(BinaryMessage, half, 0, half.length);
+    void writer.message(BinaryMessage, half, 0, half.length, undefined);
+    void writer.message(BinaryMessage, half, 0, half.length, undefined);
     expect([transport.writes.length, asked]).toEqual([2, ['flush', 'flush', 'flush']]);
   });
 
   it('hands a flood of control frames over in the same way', () => {
-    const { sendQueue, transport, asked } = queueOf({}, { role });
+    const { sendQueue, writer, transport, asked } = queueOf({}, { role });
     const header = role === 'server' ? 4 : 8;
     const control = role === 'server' ? 2 : 6;
     const sendTwo = (first: number, second: number): void => {
-      void sendQueue.message(BinaryMessage, new Uint8Array(first), 0, first);
-      void sendQueue.message(BinaryMessage, new Uint8Array(second), 0, second);
+      void writer.message(BinaryMessage, new Uint8Array(first), 0, first, undefined);
+      void writer.message(BinaryMessage, new Uint8Array(second), 0, second, undefined);
     };
     const size = 32_768 - header;
     sendTwo(size, size - control - 10);
@@ -67,10 +67,10 @@ describe('a large message', () => {
   const size = 65_537;
 
   it('is referenced, unmasked, until the transport has sent it', async () => {
-    const { sendQueue, platform, transport, owner, watched } = queueOf({}, { mark: 100 });
+    const { sendQueue, writer, platform, transport, owner, watched } = queueOf({}, { mark: 100 });
     transport.block();
     const bytes = new Uint8Array(size);
-    const written = sendQueue.message(BinaryMessage, bytes, 0, size);
+    const written = writer.message(BinaryMessage, bytes, 0, size, undefined);
     expect(owner).toMatchObject({ framesOut: 1, messagesOut: 1, bytesOut: size + 10 });
     expect(watched).toEqual([`2 of ${size}`]);
     sendQueue.flush();
@@ -83,9 +83,11 @@ describe('a large message', () => {
   });
 
   it('settles with its own bytes, not with those of another message', async () => {
-    const { sendQueue, platform, transport } = queueOf({}, { mark: 200_000 });
+    const { sendQueue, writer, platform, transport } = queueOf({}, { mark: 200_000 });
     transport.block();
-    const both = [0, 1].map(() => sendQueue.message(BinaryMessage, new Uint8Array(size), 0, size));
+    const both = [0, 1].map(() =>
+      writer.message(BinaryMessage, new Uint8Array(size), 0, size, undefined),
+    );
     sendQueue.flush();
     transport.drain(2);
     await platform.settle();
@@ -99,9 +101,11 @@ describe('a large message', () => {
     ['of less than 32 KiB', 'server', 32_767],
     ['of a client, which masks it', 'client', size],
   ] as const)('%s is copied', async (_, role, length) => {
-    const { sendQueue, transport, sent } = queueOf({}, { role });
+    const { sendQueue, writer, transport, sent } = queueOf({}, { role });
     const bytes = new Uint8Array(length).fill(1);
-    expect(await stateOf(sendQueue.message(BinaryMessage, bytes, 0, length))).toBe('resolved');
+    expect(await stateOf(writer.message(BinaryMessage, bytes, 0, length, undefined))).toBe(
+      'resolved',
+    );
     bytes.fill(2);
     sendQueue.flush();
     expect(sent()).toEqual([`binary <${length}>`]);
@@ -111,9 +115,9 @@ describe('a large message', () => {
   });
 
   it('leaves in the same burst as the frames around it', () => {
-    const { sendQueue, transport } = queueOf();
-    void sendQueue.text(TextMessage, 'before');
-    void sendQueue.message(BinaryMessage, new Uint8Array(size), 0, size);
+    const { writer, transport } = queueOf();
+    void writer.text(TextMessage, 'before', undefined);
+    void writer.message(BinaryMessage, new Uint8Array(size), 0, size, undefined);
     expect(transport.calls[0]).toBe('cork');
     expect(transport.calls.at(-1)).toBe('uncork');
     expect(transport.calls.filter((call) => call.startsWith('write'))).toEqual([
@@ -123,10 +127,10 @@ describe('a large message', () => {
   });
 
   it('whose bytes are detached ends the connection, and reports why', async () => {
-    const { sendQueue, transport, aborted, platform, block } = queueOf();
+    const { writer, transport, aborted, platform, block } = queueOf();
     block();
     const bytes = new Uint8Array(size);
-    void sendQueue.message(BinaryMessage, bytes, 0, size);
+    void writer.message(BinaryMessage, bytes, 0, size, undefined);
     structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
     transport.drain();
     await platform.settle();
@@ -135,36 +139,39 @@ describe('a large message', () => {
   });
 
   it('rejects with the reason when the connection ends before it was sent', async () => {
-    const { sendQueue, platform, block, errorOf } = queueOf();
+    const { sendQueue, writer, platform, block, errorOf } = queueOf();
     block();
-    const written = sendQueue.message(BinaryMessage, new Uint8Array(size), 0, size);
+    const written = writer.message(BinaryMessage, new Uint8Array(size), 0, size, undefined);
     const error = new TransportError('gone');
     sendQueue.destroy(error);
     await platform.settle();
     await expect(written).rejects.toBe(error);
     expect([sendQueue.unsent, sendQueue.error]).toEqual([false, error]);
-    expect(await errorOf(sendQueue.text(TextMessage, 'x'))).toBe(error);
+    expect(await errorOf(writer.text(TextMessage, 'x', undefined))).toBe(error);
   });
 });
 
 describe('a turn with many writes', () => {
   it('defers the thousandth write and later ones to the next turn', async () => {
-    const { sendQueue, platform } = queueOf();
-    for (let i = 0; i < 999; i++) expect(sendQueue.text(TextMessage, 'x')).toBe(RESOLVED);
-    const late = [sendQueue.text(TextMessage, 'x'), sendQueue.text(TextMessage, 'x')];
+    const { writer, platform } = queueOf();
+    for (let i = 0; i < 999; i++) expect(writer.text(TextMessage, 'x', undefined)).toBe(RESOLVED);
+    const late = [
+      writer.text(TextMessage, 'x', undefined),
+      writer.text(TextMessage, 'x', undefined),
+    ];
     expect(late[1]).toBe(late[0]);
     expect(platform.yielded).toBe(1);
     expect(await stateOf(late[0]!)).toBe('pending');
     platform.runYielded();
     expect(await stateOf(late[0]!)).toBe('resolved');
-    for (let i = 0; i < 999; i++) expect(sendQueue.text(TextMessage, 'x')).toBe(RESOLVED);
-    expect(sendQueue.text(TextMessage, 'x')).not.toBe(RESOLVED);
+    for (let i = 0; i < 999; i++) expect(writer.text(TextMessage, 'x', undefined)).toBe(RESOLVED);
+    expect(writer.text(TextMessage, 'x', undefined)).not.toBe(RESOLVED);
   });
 
   it('ends with the flush', () => {
-    const { sendQueue } = queueOf();
+    const { sendQueue, writer } = queueOf();
     for (let turn = 0; turn < 3; turn++) {
-      for (let i = 0; i < 999; i++) expect(sendQueue.text(TextMessage, 'x')).toBe(RESOLVED);
+      for (let i = 0; i < 999; i++) expect(writer.text(TextMessage, 'x', undefined)).toBe(RESOLVED);
       sendQueue.flush();
     }
   });
@@ -173,66 +180,48 @@ describe('a turn with many writes', () => {
     { after: 'a chunk whose answers were handed over', ends: 'endOfChunk' },
     { after: 'a drain', ends: 'drained' },
   ] as const)('ends after $after', ({ ends }) => {
-    const { sendQueue, transport } = queueOf();
+    const { sendQueue, writer, transport } = queueOf();
     const payload = new Uint8Array(32_764);
     for (let i = 0; i < 40; i++) {
-      expect(sendQueue.message(BinaryMessage, payload, 0, payload.length)).toBe(RESOLVED);
+      expect(writer.message(BinaryMessage, payload, 0, payload.length, undefined)).toBe(RESOLVED);
       sendQueue[ends]();
     }
     expect(transport.writes).toHaveLength(40);
   });
 
   it('counts bytes: the write that reaches 1 MiB waits', () => {
-    const { sendQueue } = queueOf();
+    const { writer } = queueOf();
     const payload = new Uint8Array(32_764);
     for (let i = 0; i < 31; i++)
-      expect(sendQueue.message(BinaryMessage, payload, 0, payload.length)).toBe(RESOLVED);
-    expect(sendQueue.message(BinaryMessage, payload, 1, payload.length)).toBe(RESOLVED);
-    expect(sendQueue.text(TextMessage, '')).not.toBe(RESOLVED);
+      expect(writer.message(BinaryMessage, payload, 0, payload.length, undefined)).toBe(RESOLVED);
+    expect(writer.message(BinaryMessage, payload, 1, payload.length, undefined)).toBe(RESOLVED);
+    expect(writer.text(TextMessage, '', undefined)).not.toBe(RESOLVED);
   });
 
-  const one = Uint8Array.of(1);
-
-  it.each([
-    {
-      what: 'a compressed message',
-      send: (sendQueue: SendQueue, plain: number) =>
-        sendQueue.compressed(BinaryMessage, one, 0, 1, plain),
-    },
-    {
-      what: 'a compressed fragment',
-      send: (sendQueue: SendQueue, plain: number) => {
-        return sendQueue.fragment(BinaryMessage, false, one, 0, 1, plain, 0x40);
-      },
-    },
-    {
-      what: 'a compressed message that others send too',
-      send: (sendQueue: SendQueue, plain: number) =>
-        sendQueue.sendShared(BinaryMessage, one, 0x40, plain),
-    },
-  ])('counts eight times the plain bytes of $what', ({ send }) => {
+  it('counts eight times the plain bytes of a compressed message', () => {
+    const send = (plain: number): Promise<void> => {
+      return queueOf().writer.sendCompressed(BinaryMessage, Uint8Array.of(1), 1, plain);
+    };
     // With its frame of three bytes.
-    const below = queueOf();
-    expect(send(below.sendQueue, 131_071)).toBe(RESOLVED);
-    const reached = queueOf();
-    expect(send(reached.sendQueue, 131_072)).not.toBe(RESOLVED);
+    expect(send(131_071)).toBe(RESOLVED);
+    expect(send(131_072)).not.toBe(RESOLVED);
   });
 });
 
-describe('SendQueue without an observer of messages', () => {
+describe('WriteSide without an observer of messages', () => {
   it.each([
     ['no observer', undefined],
     ['one that asks for other things', {}],
   ])('sends as well, with %s', (_, observer) => {
-    const { sendQueue, platform, owner, transport } = queueOf();
+    const { sendQueue, writer, platform, owner, transport } = queueOf();
     Object.assign(platform, { observer });
-    void sendQueue.text(TextMessage, 'a');
-    void sendQueue.message(BinaryMessage, bytesOf('b'), 0, 1);
-    void sendQueue.compressed(BinaryMessage, bytesOf('c'), 0, 1, 1);
-    void sendQueue.fragment(TextMessage, true, bytesOf('d'), 0, 1);
-    sendQueue.complete(TextMessage, 1);
+    void writer.text(TextMessage, 'a', undefined);
+    void writer.message(BinaryMessage, bytesOf('b'), 0, 1, undefined);
+    void writer.sendCompressed(BinaryMessage, bytesOf('c'), 1, 1);
+    void writer.fragment(TextMessage, true, bytesOf('d'), 0, 1);
+    writer.complete(TextMessage, 1);
     sendQueue.flush();
-    void sendQueue.sendShared(TextMessage, bytesOf('e'), 0, 1);
+    void writer.prepared(new PreparedMessage(TextMessage, 'e'));
     sendQueue.flush();
     expect([owner.messagesOut, transport.sent.length]).toEqual([5, 15]);
   });
@@ -241,8 +230,8 @@ describe('SendQueue without an observer of messages', () => {
 describe('the buffer of a send queue', () => {
   it('is leased with the first frame and released when the transport has the frames', () => {
     const pool = countingPool();
-    const { sendQueue, transport } = queueOf({ writeBufferPool: pool }, { mark: 100 });
-    void sendQueue.text(TextMessage, 'a');
+    const { sendQueue, writer, transport } = queueOf({ writeBufferPool: pool }, { mark: 100 });
+    void writer.text(TextMessage, 'a', undefined);
     expect(pool.lent).toBe(1);
     transport.block();
     sendQueue.flush();
@@ -253,35 +242,35 @@ describe('the buffer of a send queue', () => {
 
   it.each(['cut', 'destroy'] as const)('is released by %s', (end) => {
     const pool = countingPool();
-    const { sendQueue } = queueOf({ writeBufferPool: pool });
-    void sendQueue.text(TextMessage, 'a');
+    const { sendQueue, writer } = queueOf({ writeBufferPool: pool });
+    void writer.text(TextMessage, 'a', undefined);
     sendQueue[end](new TransportError('gone'));
     expect(pool.lent).toBe(0);
   });
 
   it('is released when a frame cannot be encoded', () => {
     const pool = countingPool();
-    const { sendQueue, shared } = queueOf({ writeBufferPool: pool });
+    const { sendQueue, writer, shared } = queueOf({ writeBufferPool: pool });
     Object.assign(shared, {
       writeUtf8: () => {
         throw new Error('no text');
       },
     });
-    expect(() => sendQueue.text(TextMessage, 'a'.repeat(20))).toThrow('no text');
+    expect(() => writer.text(TextMessage, 'a'.repeat(20), undefined)).toThrow('no text');
     expect([pool.lent, sendQueue.bufferedAmount]).toEqual([0, 0]);
   });
 
   it('is not leased when the buffer pool fails', () => {
-    const { sendQueue } = queueOf({ writeBufferPool: noBuffer });
-    expect(() => sendQueue.text(TextMessage, 'a')).toThrow('no memory');
-    expect(() => sendQueue.message(BinaryMessage, bytesOf('a'), 0, 1)).toThrow('no memory');
+    const { sendQueue, writer } = queueOf({ writeBufferPool: noBuffer });
+    expect(() => writer.text(TextMessage, 'a', undefined)).toThrow('no memory');
+    expect(() => writer.message(BinaryMessage, bytesOf('a'), 0, 1, undefined)).toThrow('no memory');
     expect([sendQueue.unsent, sendQueue.bufferedAmount]).toEqual([false, 0]);
   });
 
   it('is not leased for shared frames', () => {
     const pool = countingPool();
     const { sendQueue } = queueOf({ writeBufferPool: pool });
-    void sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
+    void sendQueue.shared(FIN | TextMessage, bytesOf('all'));
     expect(pool.lent).toBe(0);
   });
 });

@@ -1,8 +1,8 @@
 import { callRelease, takeSlab } from '../callbacks.ts';
-import { FrameWriter, type WriteUtf8 } from '../frames/frame-writer.ts';
-import { copyInto } from './copy.ts';
-import { Segments } from './segments.ts';
-import { LARGEST_SLAB, type Slab, type SlabSource } from './slab.ts';
+import { copyInto } from '../memory/copy.ts';
+import { Segments } from '../memory/segments.ts';
+import { LARGEST_SLAB, type Slab, type SlabSource } from '../memory/slab.ts';
+import { FrameWriter, type WriteUtf8 } from './frame-writer.ts';
 
 const NONE = -1;
 

@@ -1,8 +1,8 @@
 import { type Slab, SlabPool, type SlabSource } from '@ws/codec';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { SlabWriter } from '../../src/frames/slab-writer.ts';
 import { simd } from '../../src/masking/simd.ts';
 import { LARGEST_SLAB } from '../../src/memory/slab.ts';
-import { SlabWriter } from '../../src/memory/slab-writer.ts';
 import { writeUtf8 } from '../../src/text/utf8.ts';
 import { bytes } from '../support.ts';
 
@@ -207,7 +207,7 @@ describe('SlabWriter', () => {
     });
     vi.stubGlobal('WebAssembly', { Memory });
     vi.resetModules();
-    const fresh = await import('../../src/memory/slab-writer.ts');
+    const fresh = await import('../../src/frames/slab-writer.ts');
     const pool = { take: () => ({ bytes: new Uint8Array(64), release: () => {} }) };
     new fresh.SlabWriter(pool, 64, undefined, writeUtf8).reserve(1);
     new fresh.SlabWriter(pool, 64, () => KEY, writeUtf8).reserve(1);
