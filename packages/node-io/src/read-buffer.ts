@@ -234,16 +234,19 @@ function attach(socket: ReadingSocket, { buffer, callback }: Keys, sink: BufferS
 const onRead: OnRead = function (end, buffer) {
   // TLS reads on for a while after `pause()`. What comes then follows the bytes in the stream.
   if (this.readableLength > 0 || this.isPaused()) return pushCopy.call(this, end, buffer);
-  const outer = borrower;
-  if (outer !== undefined) reportOverwritten(outer);
-  borrower = this;
+  lend(this, buffer, end);
+  return true;
+};
+
+function lend(socket: ReadingSocket, buffer: Uint8Array, end: number): void {
+  if (borrower !== undefined) reportOverwritten(borrower);
+  borrower = socket;
   try {
-    this[SINK]!.data(this, buffer, end);
+    socket[SINK]!.data(socket, buffer, end);
   } finally {
     borrower = undefined;
   }
-  return true;
-};
+}
 
 const pushCopy: OnRead = function (end, buffer) {
   if (borrower !== undefined) reportOverwritten(borrower);

@@ -74,11 +74,7 @@ export function simdModule(pages: number): Uint8Array {
   return Uint8Array.from(
     [
       [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // "\0asm", version 1
-      section(1, [
-        2,
-        ...[FUNCTION_TYPE, 3, I32, I32, I32, 0],
-        ...[FUNCTION_TYPE, 4, I32, I32, I32, I32, 1, I32],
-      ]),
+      section(1, [2, ...functionType(3, []), ...functionType(4, [I32])]),
       // memory m.m, minimum = maximum
       section(2, [1, ...name('m'), ...name('m'), 0x02, 0x01, ...leb(pages), ...leb(pages)]),
       section(3, [2, 0, 1]), // two functions, by their types
@@ -181,6 +177,12 @@ function whileLeft(step: number, indices: number[], body: number[]): number[] {
 
 function section(id: number, body: number[]): number[] {
   return [id, ...leb(body.length), ...body];
+}
+
+/** The type of a function of `parameters` numbers. */
+function functionType(parameters: number, results: number[]): number[] {
+  const i32s = Array<number>(parameters).fill(I32);
+  return [FUNCTION_TYPE, parameters, ...i32s, results.length, ...results];
 }
 
 /** A function: its locals, then its instructions. */

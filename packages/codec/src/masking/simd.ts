@@ -28,8 +28,8 @@ const PAGES = Math.ceil((BLOCKS_AT + SimdBlocks.memoryFor(BLOCKS_BYTES)) / PAGE)
 
 /** The exports of the module, see `simd-module.ts`. */
 interface Kernels {
-  xor(at: number, end: number, key: number): void;
-  move(at: number, end: number, key: number, to: number): number;
+  readonly xor: (at: number, end: number, key: number) => void;
+  readonly move: (at: number, end: number, key: number, to: number) => number;
 }
 
 /**

@@ -112,8 +112,13 @@ describe.each(PLACES)('moveUnmasked from %s to %s the SIMD memory', (source, tar
     const to = memory[target](4096);
     const place = fc.integer({ min: 0, max: 2000 });
     const key = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
+    const data = fc.uint8Array({ maxLength: 2000 });
     const property = fc.property(
-      ...[fc.uint8Array({ maxLength: 2000 }), place, place, key, fc.boolean()],
+      data,
+      place,
+      place,
+      key,
+      fc.boolean(),
       (data, toAt, start, key, clean) => {
         const payload = clean ? data.map((byte) => byte & 0x7f) : data;
         const n = payload.length;
