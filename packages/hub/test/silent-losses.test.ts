@@ -157,10 +157,10 @@ describe('a history that lacks a message which members have', () => {
   it('gets the record when the engine refuses it at first', async () => {
     const broker = new MemoryBroker();
     let refuses = true;
-    const a = node(broker, 'a', { rooms }, ({ publish }) => ({
+    const a = node(broker, 'a', { rooms }, (inner) => ({
       publish: async (...args) => {
         if (refuses && args[2] !== undefined) throw new Error('OOM');
-        return publish(...args);
+        return inner.publish(...args);
       },
     }));
     await turns();

@@ -193,7 +193,7 @@ export class Dialer {
       publishDialFailure(first.target.url, reason);
       // A function of the options may fail at once, and an aborted signal does: a caller that dials
       // again blocks no other work.
-      return rejectedLater(nodePlatform, reason);
+      return await rejectedLater(nodePlatform, reason);
     } finally {
       scope.end();
     }

@@ -300,7 +300,10 @@ export class MessageDecoder {
           break;
         case FAILED:
           return this.#fail(this.#frames.error);
-        default:
+        case FRAME_END:
+          event = NEED_MORE;
+          break;
+        case NEED_MORE:
           return this.#exhausted();
       }
       if (event !== NEED_MORE) return event;
@@ -489,7 +492,7 @@ export class MessageDecoder {
     const frames = this.#frames;
     const complete = frames.missing === 0;
     const event = this.#payload(complete && frames.fin);
-    // Consumes FRAME_END.
+    // A frame whose end is not read is pending: no chunk could be pushed.
     if (complete) frames.next();
     return event;
   }

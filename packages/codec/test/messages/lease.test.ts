@@ -1,6 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
+import type * as Codec from '../../src/index.ts';
+import type * as Leases from '../../src/messages/lease.ts';
 
-type Fresh = typeof import('../../src/index.ts') & typeof import('../../src/messages/lease.ts');
+type Fresh = typeof Codec & typeof Leases;
 
 /** The package once more, with pools of its own. */
 async function fresh(): Promise<Fresh> {

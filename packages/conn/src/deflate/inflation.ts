@@ -1,7 +1,6 @@
-import type { Extension } from '@ws/codec';
+import { CloseCode, type Extension, ProtocolError } from '@ws/codec';
 import { RSV1 } from '../platform/deflate-engine.ts';
 import type { Platform } from '../platform/platform.ts';
-import { invalidDeflate } from '../read/message-faults.ts';
 import type { Decompressor } from './decompressor.ts';
 import type { InflateBudget, InflateWaiter } from './inflate-budget.ts';
 
@@ -108,4 +107,13 @@ export class Inflation implements Extension, InflateWaiter {
     this.#budget.leave(this);
     this.leaveInflaters();
   }
+}
+
+/** RFC 7692, section 7.2.2, names no code: 1007 fits, as for any payload of the wrong format. */
+function invalidDeflate(): ProtocolError {
+  return new ProtocolError(
+    CloseCode.InvalidFramePayloadData,
+    ['invalid DEFLATE data in compressed message'],
+    'WS_ERR_INVALID_DEFLATE',
+  );
 }

@@ -26,12 +26,3 @@ export function decodeError(error: ProtocolError, readLimit: number): WebSocketE
   const tooBig = error.closeCode === CloseCode.MessageTooBig && readLimit !== Infinity;
   return tooBig ? new ReadLimitError(readLimit) : error;
 }
-
-/** RFC 7692, section 7.2.2, names no code: 1007 fits, as for any payload of the wrong format. */
-export function invalidDeflate(): ProtocolError {
-  return new ProtocolError(
-    CloseCode.InvalidFramePayloadData,
-    ['invalid DEFLATE data in compressed message'],
-    'WS_ERR_INVALID_DEFLATE',
-  );
-}
