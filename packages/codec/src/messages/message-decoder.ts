@@ -1,5 +1,12 @@
 import { ProtocolError } from '../errors.ts';
-import { FAILED, FRAME, FRAME_BEGIN, FRAME_DATA, NEED_MORE } from '../frames/decode-event.ts';
+import {
+  FAILED,
+  FRAME,
+  FRAME_BEGIN,
+  FRAME_DATA,
+  FRAME_END,
+  NEED_MORE,
+} from '../frames/decode-event.ts';
 import { FrameDecoder } from '../frames/decoder.ts';
 import {
   BinaryMessage,
