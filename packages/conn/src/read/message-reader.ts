@@ -74,12 +74,16 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
       return this.#mistake(new TypeError(`read: expected a Uint8Array, got ${kind(into)}`));
     }
     if (into.length === 0) return this.#mistake(new RangeError('read: no room in an empty array'));
-    return this.#once((pieces) => {
-      // The caller transferred the array to another thread. A result of 0 would mean the end of the
-      // message.
-      if (into.length === 0) throw new RangeError('read: the array was detached while it waited');
-      return pieces.take(into);
-    }, 0);
+    return this.#once(
+      (pieces) => {
+        // The caller transferred the array to another thread. A result of 0 would mean the end of the
+        // message.
+        if (into.length === 0) throw new RangeError('read: the array was detached while it waited');
+        return pieces.take(into);
+      },
+      0,
+      into,
+    );
   }
 
   /**
@@ -193,11 +197,15 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     );
   }
 
-  /** Runs {@link #next}. Rejects another read while this one is pending. */
-  #once<T>(take: (pieces: PieceQueue) => T, end: T): Promise<T> {
+  /**
+   * Runs {@link #next}. Rejects another read while this one is pending. Bytes that arrive go
+   * straight to `into`.
+   */
+  #once<T>(take: (pieces: PieceQueue) => T, end: T, into?: Uint8Array): Promise<T> {
     if (this.#pieces.reading) return this.#clash();
     const failed = this.#rejectionIfFailed<T>();
     if (failed !== undefined) return failed;
+    if (into !== undefined && this.#pieces.empty) this.#pieces.fill(into);
     if (this.#pieces.empty && !this.#pieces.over) this.#source.more(this.#pieces);
     if (!this.#pieces.empty || this.#pieces.over) return this.#next(take, end);
     return this.#holding(() => this.#next(take, end));

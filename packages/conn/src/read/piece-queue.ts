@@ -36,9 +36,17 @@ export class PieceQueue {
   #tail: Uint8Array = NONE;
   #tailLength = 0;
   #news: Deferred<void> | undefined;
+  /** Memory of the read that waits. The next bytes go there: its first {@link #filled} ones have. */
+  #into: Uint8Array | undefined;
+  #filled = 0;
 
   get empty(): boolean {
-    return this.#pieces.length === 0 && this.#tailLength === 0;
+    return this.#pieces.length === 0 && this.#tailLength === 0 && this.#filled === 0;
+  }
+
+  /** The next bytes go to `into`, as many as fit, until {@link take} takes them. */
+  fill(into: Uint8Array): void {
+    this.#into = into;
   }
 
   /** Name of the read of this message that is pending. `''` when there is none. */
@@ -59,16 +67,29 @@ export class PieceQueue {
    * Adds a copy of `bytes[start, end)`. Small pieces that are unread are merged, so that fragments
    * of one byte cost a few buffers.
    */
-  pushCopy(bytes: Uint8Array, start: number, end: number): void {
+  pushCopy(bytes: Uint8Array, from: number, end: number): void {
+    if (this.over || this.#dropped) return;
+    const start = this.#into === undefined ? from : this.#fillWith(this.#into, bytes, from, end);
     const size = end - start;
     if (size >= MERGED) return this.push(copyOf(bytes, start, end));
-    if (this.over || this.#dropped || size === 0) return;
+    if (size === 0) return;
     if (this.#tailLength + size > MERGED) this.#endTail();
     const length = this.#tailLength + size;
     if (length > this.#tail.length) this.#growTail(length);
     copyInto(this.#tail, this.#tailLength, bytes, start, end);
     this.#added(this.#tailLength === 0 ? size + PIECE_COST : size);
     this.#tailLength = length;
+  }
+
+  /** Returns the index of the first byte that does not fit. */
+  #fillWith(into: Uint8Array, bytes: Uint8Array, start: number, end: number): number {
+    const n = Math.min(end - start, into.length - this.#filled);
+    if (n <= 0) return start;
+    copyInto(into, this.#filled, bytes, start, start + n);
+    this.#filled += n;
+    if (this.#filled === into.length) this.demanding = false;
+    this.#notify();
+    return start + n;
   }
 
   #added(cost: number): void {
@@ -115,12 +136,16 @@ export class PieceQueue {
     this.#tail = NONE;
     this.#tailLength = 0;
     this.#read = 0;
+    this.#into = undefined;
+    this.#filled = 0;
     this.cost = 0;
   }
 
   /** Copies unread bytes to `into`, as many as fit. Returns their number. */
   take(into: Uint8Array): number {
-    let at = 0;
+    let at = this.#filled;
+    this.#into = undefined;
+    this.#filled = 0;
     while (at < into.length) {
       const piece = this.#first();
       if (piece === undefined) break;

@@ -48,6 +48,19 @@ describe('PieceQueue', () => {
     expect(pieces.cost).toBe(0);
   });
 
+  it('gives the next bytes to a read that waits, and keeps what does not fit', () => {
+    const pieces = new PieceQueue();
+    const into = new Uint8Array(4);
+    pieces.fill(into);
+    pieces.pushCopy(Uint8Array.of(0, 1, 2, 3), 1, 4);
+    pieces.pushCopy(Uint8Array.of(4, 5, 6), 0, 3);
+    expect([...into]).toEqual([1, 2, 3, 4]);
+    expect([pieces.empty, pieces.cost]).toEqual([false, 2 + PIECE]);
+    expect(pieces.take(into)).toBe(4);
+    expect(taken(pieces, 4)).toEqual([5, 6]);
+    expect([pieces.empty, pieces.cost]).toEqual([true, 0]);
+  });
+
   it.each([false, true])('ends with a failure after unread bytes were dropped', (over) => {
     const pieces = inflowOf([1, 2, 3], [4, 5]);
     taken(pieces, 2);
