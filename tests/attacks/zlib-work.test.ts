@@ -111,7 +111,7 @@ describe.each(BACKENDS)('zlib on %s', (backend) => {
               closes.push(closeCodeIn(wired.sent()));
               source.failure = undefined;
               transport.break();
-              expect(await received).toBe(failure);
+              expect(await received).toMatchObject({ code: 'WS_ERR_TRANSPORT', cause: failure });
               await conn.closed;
               watch.sent(2 * whole.length);
             }

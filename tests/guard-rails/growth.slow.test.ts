@@ -67,8 +67,8 @@ async function expectLinear(cost: Cost): Promise<void> {
   const few = await cost(FEW);
   const many = await cost(MANY);
   // The doubling buffer may have just grown for many and be full for few: one more copy of each
-  // byte.
-  expect(many).toBeLessThanOrEqual(10 * few + MANY * FRAGMENT.length);
+  // byte. The frames of later turns are copied out of the chunk, with their headers.
+  expect(many).toBeLessThanOrEqual(10 * few + 2 * MANY * FRAGMENT.length);
 }
 
 describe.each(ROLES)('a %s that reads', (role) => {
@@ -98,13 +98,14 @@ describe.each(ROLES)('a %s that writes a message in pieces', (role) => {
 });
 
 // Messages are assembled in a buffer that doubles: each byte is copied there, and moved less than
-// twice on growth, at worst when the buffer lacks one byte.
-const ASSEMBLED = 3;
+// twice on growth, at worst when the buffer lacks one byte. Above 16 MiB the buffer is in ordinary
+// memory, where unmasking takes one more copy.
+const ASSEMBLED = 4;
 
 describe.each([
   { role: 'server', echoed: ASSEMBLED },
-  // A client masks what it sends.
-  { role: 'client', echoed: ASSEMBLED + 1 },
+  // A client masks what it sends, in a slab and through the memory of the SIMD kernel.
+  { role: 'client', echoed: ASSEMBLED + 2 },
 ] as const)('a message that a $role echoes', ({ role, echoed }) => {
   it.each([1, 3, 16, 33])(
     'costs a constant number of copies per byte at %d MiB',

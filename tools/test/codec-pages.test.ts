@@ -67,7 +67,7 @@ describe('a page that reads frames', () => {
   /** Loads a reader in its first state, and the encoder of its peer. */
   async function read(snippet: Snippet) {
     const { receive, printed } = await load<Reader>(snippet, 'receive');
-    const masks = /FrameDecoder\(\{ role: 'server'/.test(snippet.code);
+    const masks = /Decoder\(\{ role: 'server'/.test(snippet.code);
     return {
       receive,
       size: () => sizeOf(printed),
@@ -84,6 +84,7 @@ describe('a page that reads frames', () => {
         'docs/codec.md',
         'packages/codec/README.md',
         'packages/codec/src/frames/decoder.ts',
+        'packages/codec/src/messages/message-decoder.ts',
       ]),
     );
   });

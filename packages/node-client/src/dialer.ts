@@ -191,6 +191,7 @@ export class Dialer {
       // Events create most errors, so their stacks do not name the caller of the dial.
       if (isDialError(reason)) Error.captureStackTrace(reason);
       publishDialFailure(first.target.url, reason);
+      scope.end();
       // A function of the options may fail at once, and an aborted signal does: a caller that dials
       // again blocks no other work.
       return await rejectedLater(nodePlatform, reason);

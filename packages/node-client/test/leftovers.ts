@@ -1,6 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { prepareReadBuffer } from '@ws/node-io/internal';
 import { expect } from 'vitest';
 import { type DialAddress, Dialer, type DialerOptions, type DialOptions } from '../src/index.ts';
 import { closing } from './servers.ts';
@@ -58,6 +59,8 @@ export async function inVain(
   };
   const dialer = new Dialer({ netDial, ...options });
   const signal = dialOptions.signal ?? new AbortController().signal;
+  // Its self-test has a timer and sockets.
+  await prepareReadBuffer();
   const before = timers();
   const error = await dialer.dial(url, { ...dialOptions, signal }).then(
     (conn) => {

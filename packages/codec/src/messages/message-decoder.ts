@@ -96,17 +96,21 @@ const WIRE_SLACK = 65_536;
  * contiguous over all frames and chunks.
  *
  * ```ts
- * import { FAILED, MESSAGE, MessageDecoder, NEED_MORE } from '@ws/codec';
+ * import { CLOSE, MessageDecoder, NEED_MORE } from '@ws/codec';
  *
  * const decoder = new MessageDecoder({ role: 'client', readLimit: 1024 * 1024 });
+ * let ended = false;
  *
  * function receive(chunk: Uint8Array): void {
+ *   if (ended) return;
  *   decoder.push(chunk);
  *   let event: number;
- *   while ((event = decoder.next()) > NEED_MORE) {
- *     if (event === MESSAGE) console.log(decoder.type, decoder.data());
+ *   while (!ended && (event = decoder.next()) > NEED_MORE) {
+ *     // Here: messages, and the payloads of control frames.
+ *     console.log(event, decoder.data());
+ *     ended = event === CLOSE;
  *   }
- *   if (event === FAILED) throw decoder.error!;
+ *   if (decoder.error !== undefined) throw decoder.error;
  * }
  *
  * receive(Uint8Array.of(0x01, 1, 0x68));
@@ -447,7 +451,7 @@ export class MessageDecoder {
     this.#counters.framesIn++;
     if (opcode >= CloseMessage) return this.#controlFrame(opcode);
     const common = frames.fin && opcode !== ContinuationFrame && frames.rsv === 0;
-    if (!common || this.streaming || this.#use !== DELIVERED || length > this.#limit) {
+    if (!common || this.streaming || this.#use === IGNORED || length > this.#limit) {
       return this.#startFrame() ? this.#payload(frames.fin) : FAILED;
     }
     // The straight way of nearly every message: whole, plain, in one piece.
@@ -465,11 +469,14 @@ export class MessageDecoder {
       }
     }
     this.#counters.messagesIn++;
-    return MESSAGE;
+    if (this.#use === DELIVERED) return MESSAGE;
+    this.release();
+    return SKIPPED;
   }
 
   #memoryOf(length: number): Uint8Array {
-    if (this.owns) return this.#allocator.allocate(length, this.#frames.unread);
+    if (this.owns && this.#use === DELIVERED)
+      return this.#allocator.allocate(length, this.#frames.unread);
     this.lease = Lease.acquire(length);
     return this.lease.bytes;
   }

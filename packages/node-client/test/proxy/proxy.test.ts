@@ -4,6 +4,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { type Duplex, duplexPair } from 'node:stream';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { socketTransport } from '@ws/node-io';
+import { prepareReadBuffer } from '@ws/node-io/internal';
 import { generate } from 'selfsigned';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
@@ -245,6 +246,8 @@ describe('a dial through an HTTPS proxy', () => {
     const { cert: ca } = await certificate();
     const server = await (scheme === 'ws' ? rawServer : rawTlsServer)(greets);
     const via = await tunnelProxy(server.port, 'https');
+    // Its self-test has a timer and sockets.
+    await prepareReadBuffer();
     const before = process
       .getActiveResourcesInfo()
       .filter((name) => /TCP|Timeout/.test(name)).length;

@@ -1,5 +1,6 @@
 import { getEventListeners, once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { prepareReadBuffer } from '@ws/node-io/internal';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { type Conn, type ReconnectingOptions, reconnecting } from '../../src/index.ts';
@@ -36,6 +37,8 @@ describe('the signal of reconnecting', () => {
     let asked = silent;
     const server = await answers(() => asked());
     const { iterator, controller, signal } = controlled(server.url);
+    // Its self-test has a timer and sockets.
+    await prepareReadBuffer();
     const before = timers();
     asked = () => controller.abort();
     expect(await iterator.next()).toEqual(done);
