@@ -205,7 +205,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     if (this.#pieces.reading) return this.#clash();
     const failed = this.#rejectionIfFailed<T>();
     if (failed !== undefined) return failed;
-    if (into !== undefined && this.#pieces.empty) this.#pieces.fill(into);
+    if (into !== undefined && this.#pieces.empty) this.#pieces.fillNext(into);
     if (this.#pieces.empty && !this.#pieces.over) this.#source.more(this.#pieces);
     if (!this.#pieces.empty || this.#pieces.over) return this.#next(take, end);
     return this.#holding(() => this.#next(take, end));

@@ -45,7 +45,7 @@ export class PieceQueue {
   }
 
   /** The next bytes go to `into`, as many as fit, until {@link take} takes them. */
-  fill(into: Uint8Array): void {
+  fillNext(into: Uint8Array): void {
     this.#into = into;
   }
 

@@ -51,7 +51,7 @@ describe('PieceQueue', () => {
   it('gives the next bytes to a read that waits, and keeps what does not fit', () => {
     const pieces = new PieceQueue();
     const into = new Uint8Array(4);
-    pieces.fill(into);
+    pieces.fillNext(into);
     pieces.pushCopy(Uint8Array.of(0, 1, 2, 3), 1, 4);
     pieces.pushCopy(Uint8Array.of(4, 5, 6), 0, 3);
     expect([...into]).toEqual([1, 2, 3, 4]);
