@@ -101,7 +101,7 @@ export function interruptedStreamSuite(connector: Connector): void {
         const writing = (async (): Promise<never> => {
           for (;;) await writer.write(pattern(9_000));
         })();
-        // The promise of an own function is not the library's: it may reject before `all` does.
+        // It may reject before `all` does.
         writing.catch(() => {});
         const behind = [conn.send('x'), conn.nextWriter(1, { queue: true })];
         await peer.frame(3);

@@ -22,7 +22,6 @@ export { moveUnmasked } from './memory/move.ts';
 export { Pool } from './memory/pool.ts';
 export { LARGEST_SLAB, NO_BYTES } from './memory/slab.ts';
 export type { DataType, Extension } from './messages/extension.ts';
-export { invalidText } from './messages/faults.ts';
 export { Lease, leaseOf } from './messages/lease.ts';
 export { MessageMemory } from './messages/message-memory.ts';
 export { poolGuard, poolsAreDebugged } from './pool-guard.ts';

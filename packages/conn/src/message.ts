@@ -1,6 +1,6 @@
-import type { Lease } from '@ws/codec/internal';
-import { poolsAreDebugged } from '@ws/codec/internal';
-import { type BinaryMessage, type OwnedBytes, TextMessage } from '@ws/codec/parts';
+import type { DataType } from '@ws/codec';
+import { type Lease, poolsAreDebugged } from '@ws/codec/internal';
+import { type OwnedBytes, TextMessage } from '@ws/codec/parts';
 import { copyOf } from './memory/copy.ts';
 import type { Platform } from './platform/platform.ts';
 
@@ -10,8 +10,7 @@ export type TextDecoding = Pick<Platform, 'decodeUtf8'>;
 /** The part of a platform that a borrowed message needs. */
 export type MessagePlatform = Pick<Platform, 'decodeUtf8' | 'overwritesLentBytes'>;
 
-/** The type of a data message: `TextMessage` (1) or `BinaryMessage` (2). */
-export type DataType = typeof TextMessage | typeof BinaryMessage;
+export type { DataType };
 
 /**
  * The message that `readMessage` and `for await` return. Its bytes are yours: keep or change them.
@@ -32,10 +31,10 @@ export class Message {
   /**
    * The payload, which you own. For a text message: its UTF-8, already validated.
    *
-   * `data.buffer` may be up to 20 times as large and contain other messages of this connection, also
-   * unread ones. Messages never overlap, so you may change the bytes of `data`, but no others of the
-   * buffer. Before you transfer the bytes to another thread, call `data.slice()`: otherwise unread
-   * messages go along, and the connection ends with 1011. A view of another type over the buffer starts at
+   * From 4 KiB on, `data.buffer` has the message alone. Below, it may be up to eight times as large
+   * and contain other messages of this connection, also unread ones: call `data.slice()` before you
+   * transfer the bytes to another thread. Messages never overlap, so you may change the bytes of
+   * `data`, but no others of the buffer. A view of another type over the buffer starts at
    * `data.byteOffset`, a multiple of 8.
    */
   readonly data: OwnedBytes;

@@ -1,6 +1,6 @@
 import type { BinaryMessage, TextMessage } from '../frames/opcode.ts';
 
-/** The type of a data message. */
+/** The type of a data message: `TextMessage` (1) or `BinaryMessage` (2). */
 export type DataType = typeof TextMessage | typeof BinaryMessage;
 
 /**

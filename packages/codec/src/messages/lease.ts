@@ -1,8 +1,9 @@
 import { sharedMessageBuffers } from '../memory/message-buffers.ts';
 import { type PoolGuard, poolGuard } from '../pool-guard.ts';
 
-/** Sizes in bytes of the leases that are lent again, and the number of free ones kept of each. */
+/** Sizes in bytes of the leases that are kept for the next message. */
 const SIZES = [4_096, 16_384, 65_536] as const;
+/** Most free leases that are kept of each size. */
 const KEPT = [64, 16, 8] as const;
 
 /** The owner of the memory of a {@link Lease}. */

@@ -159,6 +159,8 @@ export class MessageDecoder {
   readonly #memory = new MessageMemory();
   /** The payload of a control frame is copied here: its frame may end in another chunk. */
   readonly #control = new Uint8Array(MAX_CONTROL_PAYLOAD);
+  /** Whether {@link bytes} are the caller's: a message, and no more. */
+  #owned = false;
   #counters: MessageCounters = { framesIn: 0, messagesIn: 0, pingsIn: 0 };
   #allocator: MessageAllocator = exact;
   #extension: Extension | undefined;
@@ -239,9 +241,7 @@ export class MessageDecoder {
   /** The payload of the last event, in memory of the caller. */
   data(): OwnedBytes {
     const { bytes, start, end } = this;
-    const whole = this.owns && this.lease === undefined && start === 0 && end === bytes.length;
-    if (whole && bytes !== this.#control) return bytes as OwnedBytes;
-    return new Uint8Array(bytes.subarray(start, end));
+    return this.#owned ? (bytes as OwnedBytes) : new Uint8Array(bytes.subarray(start, end));
   }
 
   /**
@@ -253,6 +253,8 @@ export class MessageDecoder {
   push(chunk: Uint8Array, end: number = chunk.length): void {
     if (end === 0) return;
     if (this.#pending && this.#frames.unread > 0) return this.#append(chunk, end);
+    // The input of the extension may be in the rest.
+    if (this.#transforming) this.#extension!.keep();
     this.#releaseRest();
     this.#frames.push(chunk, end);
     this.#pending = true;
@@ -322,7 +324,7 @@ export class MessageDecoder {
     }
   }
 
-  /** @internal Releases the memory of the last message: it is copied, or not delivered. */
+  /** @internal Releases the memory of the last message. Call it once the message is copied. */
   release(): void {
     this.lease?.release();
     this.lease = undefined;
@@ -457,13 +459,15 @@ export class MessageDecoder {
     // The straight way of nearly every message: whole, plain, in one piece.
     this.type = opcode as DataType;
     this.length = length;
-    if (length === 0) {
+    const unwanted = this.#use !== DELIVERED && opcode !== TextMessage;
+    if (length === 0 || unwanted) {
       this.#show(NO_BYTES, 0, 0);
     } else {
       const { buf, start, end } = frames;
       const into = this.#memoryOf(length);
       const ascii = moveUnmasked(into, 0, buf, start, end, frames.key);
       this.#show(into, 0, length);
+      this.#owned = this.lease === undefined;
       if (opcode === TextMessage && !ascii && !this.#isText(into, length)) {
         return this.#fail(invalidText());
       }
@@ -475,8 +479,9 @@ export class MessageDecoder {
   }
 
   #memoryOf(length: number): Uint8Array {
-    if (this.owns && this.#use === DELIVERED)
+    if (this.owns && this.#use === DELIVERED) {
       return this.#allocator.allocate(length, this.#frames.unread);
+    }
     this.lease = Lease.acquire(length);
     return this.lease.bytes;
   }
@@ -619,7 +624,11 @@ export class MessageDecoder {
     const memory = this.#memory;
     const { length } = memory;
     if (length === 0) return this.#show(NO_BYTES, 0, 0);
-    if (this.owns) return this.#show(memory.takeOwn(), 0, length);
+    if (this.owns) {
+      this.#show(memory.takeOwn(), 0, length);
+      this.#owned = true;
+      return;
+    }
     const lease = memory.takeLease();
     this.lease = lease;
     this.#show(lease.bytes, 0, length);
@@ -679,6 +688,7 @@ export class MessageDecoder {
     if (this.bytes !== bytes) this.bytes = bytes;
     this.start = start;
     this.end = end;
+    this.#owned = false;
   }
 
   #fail(error: ProtocolError | undefined): typeof FAILED {

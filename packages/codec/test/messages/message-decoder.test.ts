@@ -18,6 +18,7 @@ import {
   TextMessage,
 } from '../../src/index.ts';
 import type { Extension } from '../../src/messages/extension.ts';
+import { Lease } from '../../src/messages/lease.ts';
 
 const MASK = { mask: 0x01020304 };
 const PING_FRAME = naiveEncode(9, Buffer.from('hello'), MASK);
@@ -186,7 +187,80 @@ describe('MessageDecoder', () => {
     }
     expect(seen).toEqual(['aabbcc', 'abc']);
   });
+
+  it('lets an extension wait with input that the decoder has copied before', () => {
+    const decoder = new MessageDecoder({ role: 'server', allowedRsv: 0x20 });
+    const extension = new Waiting();
+    decoder.extension = extension;
+    const chunkOf = (text: string, rsv: number): Uint8Array =>
+      new Uint8Array(naiveEncode(TextMessage, Buffer.from(text), { ...MASK, rsv }));
+    const first = chunkOf('waits', 0x20);
+    decoder.push(first);
+    decoder.keep();
+    first.fill(0xff);
+    expect([decoder.next(), decoder.next()]).toEqual([STEP, NEED_MORE]);
+    decoder.push(chunkOf('later', 0));
+    // What another connection may do meanwhile.
+    const other = Lease.acquire(100);
+    other.bytes.fill(0xff);
+    other.release();
+    extension.waits = false;
+    const seen: string[] = [];
+    while (decoder.next() > NEED_MORE) seen.push(Buffer.from(decoder.data()).toString());
+    expect(seen).toEqual(['waits', 'later']);
+  });
+
+  it('gives the caller memory of its own for each event', () => {
+    const decoder = decoderOf();
+    decoder.streaming = true;
+    const all = naiveEncode(BinaryMessage, Buffer.from('abcdef'), MASK);
+    const chunks = [all.subarray(0, 6), all.subarray(6)].map((part) => new Uint8Array(part));
+    const pieces: Uint8Array[] = [];
+    for (const chunk of chunks) {
+      decoder.push(chunk);
+      while (decoder.next() > NEED_MORE) pieces.push(decoder.data());
+      chunk.fill(0xff);
+    }
+    expect(Buffer.concat(pieces).toString()).toBe('abcdef');
+  });
 });
+
+/** Changes no byte, and may wait. */
+class Waiting implements Extension {
+  readonly rsv = 0x20;
+  readonly held = 0;
+  readonly done = true;
+  readonly more = false;
+  waits = true;
+  #input: Uint8Array = new Uint8Array(0);
+
+  get unread(): number {
+    return this.#input.length;
+  }
+
+  begin(): void {}
+
+  feed(bytes: Uint8Array, start: number, end: number): void {
+    this.#input = bytes.subarray(start, end);
+  }
+
+  ready(): boolean {
+    return !this.waits;
+  }
+
+  step(into: Uint8Array): number {
+    into.set(this.#input);
+    return this.#input.length;
+  }
+
+  keep(): void {
+    this.#input = this.#input.slice();
+  }
+
+  endMessage(): void {}
+
+  destroy(): void {}
+}
 
 /** Says each byte twice. */
 class Doubling implements Extension {

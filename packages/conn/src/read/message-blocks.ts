@@ -40,7 +40,7 @@ class MessageBlocks {
    * follow in the chunk.
    */
   take(size: number, following: number, owner: object, platform: Platform): OwnedBytes {
-    const alone = size <= SMALL || size > LARGE;
+    const alone = size <= SMALL || size >= LARGE;
     if (alone || !this.#fits(size, following, owner, platform)) return new Uint8Array(size);
     const bytes = new Uint8Array(this.#block.buffer, this.#used, size);
     // Each message starts at a multiple of 8 bytes, so that typed arrays of numbers can view it.

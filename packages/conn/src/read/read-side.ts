@@ -298,7 +298,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
    */
   protected loopStopped(): void {
     this.#directRead = '';
-    this.owner.receiveCall?.releaseChunk();
+    this.owner.receiveCall?.forgetBytes();
   }
 
   /** Gives `result` to the pending read, or returns it for the read whose call runs the loop. */
@@ -595,7 +595,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     if (receiveCall === undefined || ended === undefined) return;
     if (receiveCall.busy || this.#hasQueued()) return;
     this.owner.receiveCall = undefined;
-    receiveCall.releaseChunk();
+    receiveCall.forgetBytes();
     const { reason } = ended;
     const { thrown } = receiveCall;
     // Two errors of a handler do not count as failures: that of a write after our close frame, and

@@ -237,8 +237,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
     if (!this.busy) this.#borrowed = undefined;
   }
 
-  /** Releases the last chunk, because no further message comes from it. */
-  releaseChunk(): void {
+  /** Keeps no reference to the memory of the last message. */
+  forgetBytes(): void {
     if (!this.busy) this.#borrowed?.releaseBytes();
   }
 }

@@ -82,9 +82,9 @@ const lateRejectionsOf: (platform: Platform) => LateRejections = /* @__PURE__ */
 );
 
 /**
- * Returns the promise of a call that is refused with `reason`. All packages use this function for
- * calls that fail without a wait and that a caller may retry. All late rejections of one turn share
- * one `yield`.
+ * Returns the promise of a call that is refused with `reason`. It rejects in a later turn of the
+ * event loop, so that a loop of retries blocks no other work. All packages use it for calls that a
+ * caller may retry. The rejections of one turn share one `yield`.
  *
  * @param ignored - Called before the promise rejects when no code waits for the promise.
  *   Never throws.

@@ -409,7 +409,7 @@ export class MessageWriter implements AsyncDisposable {
 
 /**
  * The bytes of a write that waits: a copy of less than 32 KiB. A small message of a `receive` handler
- * lies in a chunk of the transport, which the write must not keep.
+ * lies in memory of the next messages, which the write must not keep.
  */
 function kept(bytes: Uint8Array, start: number, end: number): Uint8Array {
   return end - start < COPY_BELOW ? copyOf(bytes, start, end) : bytes;

@@ -121,7 +121,7 @@ describe('an error that never settles', () => {
   it('keeps its place until the time is up, then the socket ends after its bytes', async () => {
     const asked = new EventEmitter();
     const upgrader = new Upgrader({
-      handshakeTimeout: 60,
+      handshakeTimeout: 1_500,
       maxHandshakes: 1,
       maxConnections: 1,
       error: (_req, socket, status) => {
