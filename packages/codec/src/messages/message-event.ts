@@ -2,24 +2,32 @@ import type { FAILED, NEED_MORE } from '../frames/decode-event.ts';
 
 // Events of MessageDecoder.next(), besides NEED_MORE and FAILED.
 
-/** A whole message: `bytes[start, end)`, of `type`. */
+/** A whole message of `type`: `bytes[start, end)`. See {@link MessageDecoder}. */
 export const MESSAGE = 1;
-/** A ping, with the payload `bytes[start, end)`. */
+/** A ping, with the payload `bytes[start, end)`. See {@link MessageDecoder}. */
 export const PING = 2;
-/** A pong, with the payload `bytes[start, end)`. */
+/** A pong, with the payload `bytes[start, end)`. See {@link MessageDecoder}. */
 export const PONG = 3;
-/** A close frame, with the payload `bytes[start, end)`. */
+/** A close frame, with the payload `bytes[start, end)`. See {@link MessageDecoder}. */
 export const CLOSE = 4;
-/** A message in pieces begins, because `streaming` was set. It has the first piece. */
+/**
+ * A message in pieces begins, because `streaming` was set. The event has the first piece.
+ *
+ * See {@link MessageDecoder}.
+ */
 export const MESSAGE_BEGIN = 5;
-/** The next piece of the message that MESSAGE_BEGIN announced. */
+/** The next piece of the message that MESSAGE_BEGIN announced. See {@link MessageDecoder}. */
 export const MESSAGE_DATA = 6;
-/** A message whose payload is not wanted is complete. */
+/** A message whose payload is not wanted is complete. See {@link MessageDecoder}. */
 export const SKIPPED = 7;
-/** Work was done, without an event of the stream. The caller may stop here and continue later. */
+/**
+ * Work was done, without an event of the stream. The caller may stop here and continue later.
+ *
+ * See {@link MessageDecoder}.
+ */
 export const STEP = 8;
 
-/** What `MessageDecoder.next()` returns. */
+/** What {@link MessageDecoder.next} returns. */
 export type MessageEvent =
   | typeof FAILED
   | typeof NEED_MORE
@@ -34,10 +42,15 @@ export type MessageEvent =
 
 // The uses of a message's payload (type PayloadUse). A decoder only moves down this list.
 
-/** Messages are assembled and delivered. */
+/** Messages are assembled and delivered. See {@link MessageDecoder.setPayloadUse}. */
 export const DELIVERED = 0;
-/** Messages are checked, and SKIPPED. */
+/** Messages are checked, and SKIPPED. See {@link MessageDecoder.setPayloadUse}. */
 export const CHECKED_ONLY = 1;
-/** Messages are SKIPPED. Their payload is neither checked nor given to an extension. */
+/**
+ * Messages are SKIPPED. Their payload is neither checked nor given to an extension.
+ *
+ * See {@link MessageDecoder.setPayloadUse}.
+ */
 export const IGNORED = 2;
+/** What a decoder does with payload, see {@link MessageDecoder.setPayloadUse}. */
 export type PayloadUse = typeof DELIVERED | typeof CHECKED_ONLY | typeof IGNORED;
