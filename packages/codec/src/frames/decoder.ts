@@ -582,7 +582,10 @@ export class FrameDecoder {
     if (this.#pos < this.#inputEnd || chunkPos < chunk.length || isPending) {
       throw new Error('events are pending: call next() until it returns NEED_MORE');
     }
-    if (this.#state === ON_TAIL) this.#ring.clear();
+    if (this.#state === ON_TAIL) {
+      this.#tail.chunk = NO_BYTES;
+      this.#ring.clear();
+    }
     if (this.#state !== IN_PAYLOAD) this.#state = AT_HEADER;
     return true;
   }

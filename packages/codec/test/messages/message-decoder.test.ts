@@ -210,6 +210,23 @@ describe('MessageDecoder', () => {
     expect(seen).toEqual(['waits', 'later']);
   });
 
+  it('appends chunks after a frame that was cut between two chunks', () => {
+    const decoder = new MessageDecoder({ role: 'client' });
+    const ping = naiveEncode(9, Buffer.from('hi'));
+    for (const part of [ping.subarray(0, 1), ping.subarray(1)]) {
+      decoder.push(new Uint8Array(part));
+      decoder.next();
+      decoder.keep();
+    }
+    const seen: string[] = [];
+    for (const text of ['AB', 'CD', 'EF']) {
+      decoder.push(new Uint8Array(naiveEncode(BinaryMessage, Buffer.from(text))));
+      decoder.keep();
+    }
+    while (decoder.next() > NEED_MORE) seen.push(Buffer.from(decoder.data()).toString());
+    expect(seen).toEqual(['AB', 'CD', 'EF']);
+  });
+
   it('gives the caller memory of its own for each event', () => {
     const decoder = decoderOf();
     decoder.streaming = true;

@@ -206,6 +206,8 @@ export abstract class DecodeLoop {
   releaseIfIdle(): void {
     const { decoder } = this;
     if (decoder === undefined || this.#stage === PARSING) return;
+    // The decoder has the payload of that event.
+    if (this.unhandled !== undefined) return;
     decoder.releaseParsed();
     if (!decoder.idle || this.#spent) return;
     this.decoder = undefined;
@@ -323,13 +325,14 @@ export abstract class DecodeLoop {
           // The observer may have terminated the connection: no message is delivered after that.
           if (!this.stopped) result = this.deliver(decoder) ?? result;
           break;
+        // The observer comes last: its writes may bring the next chunk, which replaces the piece.
         case MESSAGE_BEGIN:
+          result = this.begin(decoder) ?? result;
           if (decoder.fin && this.observed) this.#observe(decoder);
-          if (!this.stopped) result = this.begin(decoder) ?? result;
           break;
         case MESSAGE_DATA:
+          this.addPiece(decoder);
           if (decoder.fin && this.observed) this.#observe(decoder);
-          if (!this.stopped) this.addPiece(decoder);
           break;
         case SKIPPED:
           if (this.observed) this.#observe(decoder);

@@ -78,12 +78,20 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
       (pieces) => {
         // The caller transferred the array to another thread. A result of 0 would mean the end of the
         // message.
-        if (into.length === 0) throw new RangeError('read: the array was detached while it waited');
+        if (into.length === 0) throw this.#detached();
         return pieces.take(into);
       },
       0,
       into,
     );
+  }
+
+  /** The error of a read whose array was detached. Bytes in it are lost, and with them the message. */
+  #detached(): RangeError {
+    const cause = 'the array of a read was detached';
+    if (this.#pieces.fills) this.#source.dropRest(this.#pieces, cause);
+    this.#pieces.fillNext(undefined);
+    return new RangeError('read: the array was detached while it waited');
   }
 
   /**

@@ -44,8 +44,13 @@ export class PieceQueue {
     return this.#pieces.length === 0 && this.#tailLength === 0 && this.#filled === 0;
   }
 
+  /** Whether bytes went to the array of {@link fillNext}. */
+  get fills(): boolean {
+    return this.#filled > 0;
+  }
+
   /** The next bytes go to `into`, as many as fit, until {@link take} takes them. */
-  fillNext(into: Uint8Array): void {
+  fillNext(into: Uint8Array | undefined): void {
     this.#into = into;
   }
 

@@ -4,6 +4,7 @@ import {
   MESSAGE,
   type MessageDecoder,
   type MessageEvent,
+  NEED_MORE,
   type OwnedBytes,
   STEP,
 } from '@ws/codec';
@@ -373,14 +374,15 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     if (!this.ready || !owner.settled || this.#hasQueued() || this.#pieces !== undefined) {
       return undefined;
     }
-    if (this.unhandled !== undefined) return undefined;
+    if (this.unhandled !== undefined || owner.framesIn >= decoder.stopAt) return undefined;
     try {
       decoder.owns = true;
       this.#directRead = 'a loop';
       const event = decoder.next();
       this.#directRead = '';
       if (event !== MESSAGE) {
-        this.unhandled = event;
+        // Input that comes later must be read before these two count again.
+        if (event !== NEED_MORE && event !== STEP) this.unhandled = event;
         return undefined;
       }
       owner.messageTaken = true;

@@ -95,6 +95,52 @@ describe('frames of one turn', () => {
     }
   });
 
+  it('bound a loop of reads too', async () => {
+    let read = 0;
+    const target = manual(async (conn) => {
+      for await (const message of conn) read += message.data.length > 0 ? 1 : 0;
+    });
+    target.feed(numbered(target, 1_500));
+    for (let i = 0; i < 10_000; i++) await Promise.resolve();
+    expect([read, target.conn.stats.framesIn]).toEqual([TURN, TURN]);
+    await target.platform.settle();
+    expect(read).toBe(1_500);
+  });
+
+  it.each([TURN - 2, TURN - 1, TURN, TURN + 1])(
+    'leave the payload of the frame after %d messages to a loop of reads',
+    async (count) => {
+      const bye = Buffer.concat([Uint8Array.of(0x0f, 0xa0), Buffer.from('bye')]);
+      for (const last of ['ping', 'close']) {
+        const target = wired('server');
+        let end: unknown;
+        const reading = (async () => {
+          for await (const _ of target.conn);
+        })().catch((error: unknown) => (end = error));
+        await target.platform.settle();
+        const frame = last === 'ping' ? target.frame(9, 'payload') : target.frame(8, bye);
+        target.feed(numbered(target, count), frame);
+        await target.platform.settle();
+        expect(target.sent()).toEqual([last === 'ping' ? 'pong payload' : 'close 4000']);
+        target.conn.terminate();
+        await reading;
+        if (last === 'close') expect(end).toMatchObject({ closeCode: 4000, reason: 'bye' });
+      }
+    },
+  );
+
+  it('leave the input that comes with the end of the transport to be read', async () => {
+    const target = manual(async (conn) => {
+      for await (const _ of conn);
+    });
+    target.feed(numbered(target, TURN));
+    for (let i = 0; i < 10_000; i++) await Promise.resolve();
+    target.feed(target.frame(1, 'after'), target.frame(8, CLOSE));
+    target.transport.sink!.close();
+    await target.platform.settle();
+    expect(await target.conn.closed).toMatchObject({ code: 1000 });
+  });
+
   it('are all parsed when the transport closes, so that a close frame among them counts', async () => {
     const texts: string[] = [];
     const target = manual((conn) => conn.receive((message) => void texts.push(message.text())));

@@ -1,5 +1,6 @@
 import { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import {
   BinaryMessage,
@@ -10,6 +11,7 @@ import {
   TextMessage,
   WriteClosedError,
 } from '../../src/index.ts';
+import type { Observer } from '../../src/platform/observer.ts';
 import { rawPair, turns } from '../raw-pair.ts';
 import { wired } from '../wired.ts';
 
@@ -656,5 +658,28 @@ describe('return() of joinMessages while next() is pending', () => {
     await client.send('next');
     expect((await server.readMessage()).text()).toBe('next');
     client.terminate();
+  });
+});
+
+describe('the last piece of a message', () => {
+  it('is copied before an observer writes, and its write brings the next chunk', async () => {
+    const platform = new FakePlatform();
+    const { conn, feed, frame, transport } = wired('server', {}, 0, platform);
+    // So many bytes are written at once.
+    const observer: Observer = { messageIn: () => void conn.send(new Uint8Array(1_000_000)) };
+    Object.assign(platform, { observer });
+    const next = conn.nextReader();
+    feed(frame(2, 'first-', { fin: false }));
+    const reader = await next;
+    await reader.read(new Uint8Array(10));
+    const write = transport.write.bind(transport);
+    transport.write = (chunk, release) => {
+      transport.write = write;
+      transport.feed(frame(1, 'Z'.repeat(100)));
+      return write(chunk, release);
+    };
+    feed(frame(0, 'last piece '.repeat(10)));
+    await platform.settle();
+    expect(await reader.text()).toBe('last piece '.repeat(10));
   });
 });
