@@ -46,6 +46,8 @@ interface Gap {
   readonly room: string;
   /** Its number on its node. */
   readonly number: number;
+  /** Time of the report by the clock of the machine, in ms. */
+  readonly at: number;
   readonly step: number;
   readonly downs: number;
   readonly rejoins: number;
@@ -60,8 +62,8 @@ export class Fleet {
   readonly notes: string[] = [];
   /** By room, node and number: the publications that have resolved. */
   readonly accepted = new Map<string, Map<string, Map<number, Position | undefined>>>();
-  /** By room and node: the number of the last message. */
-  readonly #last = new Map<string, Map<string, number>>();
+  /** By room, node and number: the time of each publication that has settled. */
+  readonly published = new Map<string, Map<string, Map<number, number>>>();
   /** Number of the latest step. */
   step = 0;
   /**
@@ -88,7 +90,10 @@ export class Fleet {
   constructor(engine: string, relays: readonly Relay[]) {
     this.#engine = engine;
     this.#relays = relays;
-    for (const room of [...NAMES, LARGE]) this.accepted.set(room, new Map());
+    for (const room of [...NAMES, LARGE]) {
+      this.accepted.set(room, new Map());
+      this.published.set(room, new Map());
+    }
   }
 
   note(text: string): void {
@@ -219,11 +224,10 @@ export class Fleet {
     else if (event.type === 'gap') {
       const rejoins = this.#rejoins.get(`${run} ${event.room}`) ?? 0;
       const isNew = step > 0 && node.step === step;
-      const { room, number } = event;
-      this.gaps.push({ run, room, number, step, downs, rejoins, isNew });
+      const { room, number, at } = event;
+      this.gaps.push({ run, room, number, at, step, downs, rejoins, isNew });
     } else {
-      const last = this.lastOf(event.room);
-      last.set(run, Math.max(last.get(run) ?? 0, event.number));
+      this.#ofRoom(this.published, event.room, run).set(event.number, event.at);
       if (event.type === 'accepted') {
         this.#acceptedOf(event.room, run).set(event.number, event.position);
       }
@@ -237,14 +241,12 @@ export class Fleet {
     node.state = state;
   }
 
-  /** By node: the number of its last message in a room that it has reported. */
-  lastOf(room: string): Map<string, number> {
-    if (!this.#last.has(room)) this.#last.set(room, new Map());
-    return this.#last.get(room)!;
+  #acceptedOf(room: string, run: string): Map<number, Position | undefined> {
+    return this.#ofRoom(this.accepted, room, run);
   }
 
-  #acceptedOf(room: string, run: string): Map<number, Position | undefined> {
-    const ofRoom = this.accepted.get(room)!;
+  #ofRoom<T>(rooms: Map<string, Map<string, Map<number, T>>>, room: string, run: string) {
+    const ofRoom = rooms.get(room)!;
     if (!ofRoom.has(run)) ofRoom.set(run, new Map());
     return ofRoom.get(run)!;
   }

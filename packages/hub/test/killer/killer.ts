@@ -170,17 +170,19 @@ function publishedBy({ accepted }: Fleet): number {
 }
 
 /**
- * The gaps that the promise forbids. A gap is right in the place of a lost message, and once in each
- * room after an outage of its node. A new subscription may cause one more: a message that the
+ * The gaps that the promise forbids. A gap is right in the place of a lost message, if no gap after
+ * its publication is there, and once in each room after an outage of its node. A new subscription may cause one more: a message that the
  * network has delayed looks as if the message before it came after the subscription.
  */
 function wrongGaps(fleet: Fleet, steps: readonly string[]): string[] {
   const needed = new Set<string>();
   /** A gap right before the end of its node reaches no member. */
   const logged = new Set<string>();
+  const times = new Map(fleet.gaps.map(({ run, number, at }) => [`${run} ${number}`, at]));
   for (const log of fleet.logs) {
+    const timeOf = (gap: number): number => times.get(`${log.run} ${gap}`)!;
     for (const event of log.events) if ('gap' in event) logged.add(`${log.run} ${event.gap}`);
-    const numbers = neededGaps(log, fleet.lastOf(roomOf(log)));
+    const numbers = neededGaps(log, fleet.published.get(roomOf(log))!, timeOf);
     for (const number of numbers) needed.add(`${log.run} ${number}`);
   }
   const seen = new Set<string>();

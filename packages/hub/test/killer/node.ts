@@ -75,7 +75,7 @@ hub.on('gap', (room) => {
   if (room === undefined) return;
   look();
   const number = ++gaps;
-  report({ type: 'gap', room, number });
+  report({ type: 'gap', room, number, at: Date.now() });
   // The members get it in the order of the room: it says where the hole may be.
   void hub.room(room).publish(`${room} gap ${number}`, { local: true });
 });
@@ -103,12 +103,13 @@ const pending = new Set<Promise<void>>();
 function publish(room: string, padding: string): void {
   const number = (numbers.get(room) ?? 0) + 1;
   numbers.set(room, number);
+  const at = Date.now();
   const published = hub
     .room(room)
     .publish(`${room} ${run} ${number}${padding}`)
     .then(
-      (position) => report({ type: 'accepted', room, number, position }),
-      () => report({ type: 'refused', room, number }),
+      (position) => report({ type: 'accepted', room, number, at, position }),
+      () => report({ type: 'refused', room, number, at }),
     )
     .finally(() => pending.delete(published));
   pending.add(published);

@@ -37,16 +37,23 @@ export const PUBLISH_MS = 20;
 export type FromNode =
   | { readonly type: 'listening'; readonly port: number }
   | { readonly type: 'state'; readonly state: string }
-  | { readonly type: 'gap'; readonly room: string; readonly number: number }
+  | { readonly type: 'gap'; readonly room: string; readonly number: number; readonly at: number }
   | { readonly type: 'error'; readonly text: string }
   | { readonly type: 'stopped' }
   | {
       readonly type: 'accepted';
       readonly room: string;
       readonly number: number;
+      /** Time of the publication by the clock of the machine, in ms. */
+      readonly at: number;
       readonly position: Position | undefined;
     }
-  | { readonly type: 'refused'; readonly room: string; readonly number: number };
+  | {
+      readonly type: 'refused';
+      readonly room: string;
+      readonly number: number;
+      readonly at: number;
+    };
 
 /** A command to a node: starts or stops its publications. */
 export type ToNode = 'publish' | 'stop';
