@@ -25,8 +25,6 @@ const LARGE_SHARE = 40;
 interface Running {
   readonly run: string;
   readonly process: ChildProcess;
-  /** Number of the step in which it started. */
-  readonly step: number;
   port: number;
   state: string;
   /** Number of its own outages. */
@@ -38,8 +36,7 @@ interface Running {
 }
 
 /**
- * A gap that a node has reported, with the numbers of the step, of the node's own outages, and of
- * its new subscriptions to the room before it.
+ * A gap that a node has reported, with the numbers of the step and of the node's own outages.
  */
 interface Gap {
   readonly run: string;
@@ -50,9 +47,6 @@ interface Gap {
   readonly at: number;
   readonly step: number;
   readonly downs: number;
-  readonly rejoins: number;
-  /** The node has started in this step, so its first subscriptions are new. */
-  readonly isNew: boolean;
 }
 
 /** Three processes with hubs on one engine, and their clients. Records all that they report. */
@@ -79,8 +73,6 @@ export class Fleet {
   #clientNumber = 0;
   /** Number of clients of each node. */
   #share = 0;
-  /** By node and room: how often all clients have left and joined again. */
-  readonly #rejoins = new Map<string, number>();
   #disturbing: Promise<unknown> = Promise.resolve();
   /** Why the clients are no longer disturbed. */
   #failure: unknown;
@@ -202,7 +194,6 @@ export class Fleet {
     const running: Running = {
       run,
       process: child,
-      step: this.step,
       port: 0,
       state: 'starting',
       downs: 0,
@@ -222,10 +213,8 @@ export class Fleet {
     else if (event.type === 'state') this.#becomes(node, event.state);
     else if (event.type === 'error') this.note(`${run}: ${event.text}`);
     else if (event.type === 'gap') {
-      const rejoins = this.#rejoins.get(`${run} ${event.room}`) ?? 0;
-      const isNew = step > 0 && node.step === step;
       const { room, number, at } = event;
-      this.gaps.push({ run, room, number, at, step, downs, rejoins, isNew });
+      this.gaps.push({ run, room, number, at, step, downs });
     } else {
       this.#ofRoom(this.published, event.room, run).set(event.number, event.at);
       if (event.type === 'accepted') {
@@ -278,8 +267,6 @@ export class Fleet {
       const clients = this.#clients
         .filter((client) => client.run === run && client.rooms.includes(room) && !client.slow)
         .filter((client, i) => i % step === 0 && client.isIn(room) === true);
-      if (step === 1)
-        this.#rejoins.set(`${run} ${room}`, (this.#rejoins.get(`${run} ${room}`) ?? 0) + 1);
       for (const client of clients) client.ask('-', room);
       await this.#until('clients leave', () =>
         clients.every((client) => client.isIn(room) !== true),

@@ -75,49 +75,6 @@ export function checkLog(log: Log, accepted: Accepted, totals: Totals): void {
   }
 }
 
-/** The times of the messages of a room by the clock of the machine, in ms: by node and number. */
-export type Times = ReadonlyMap<string, ReadonlyMap<number, number>>;
-
-/**
- * The numbers of the gaps that a log needs in the place of a hole: the first one, and each one after
- * which it has lost messages that were published later than the gap before.
- *
- * @param timeOf - Time at which a gap was reported, in ms.
- */
-export function neededGaps(
-  log: Log,
-  published: Times,
-  timeOf: (gap: number) => number,
-): Set<number> {
-  const needed = new Set<number>();
-  const gaps = log.events.flatMap((event, place) => ('gap' in event ? [{ ...event, place }] : []));
-  const need = (run: string, first: number, from: number, next: number, to: number): void => {
-    const times = [...(published.get(run) ?? [])].flatMap(([number, at]) =>
-      number >= first && number < next ? [at] : [],
-    );
-    let latest = Math.max(...times);
-    for (const { gap, place } of gaps) {
-      if (place <= from || place >= to || latest === -Infinity) continue;
-      needed.add(gap);
-      if (latest <= timeOf(gap)) latest = -Infinity;
-    }
-  };
-  const last = new Map<string, { number: number; place: number }>();
-  for (const [run, started] of log.startedAt) last.set(run, { number: 0, place: started - 1 });
-  for (const [place, event] of log.events.entries()) {
-    if ('gap' in event) continue;
-    const before = last.get(event.run);
-    if (before !== undefined && event.number > before.number + 1) {
-      need(event.run, before.number + 1, before.place, event.number, place);
-    }
-    last.set(event.run, { number: event.number, place });
-  }
-  for (const [run, { number, place }] of last) {
-    need(run, number + 1, place, Infinity, Infinity);
-  }
-  return needed;
-}
-
 /**
  * Checks that one order of all messages exists of which each log is a subsequence: the order of the
  * engine.

@@ -2,7 +2,8 @@ import { Random } from '@ws/tests';
 import type { Relay } from '../nats/relay.ts';
 import type { Engine } from './engines.ts';
 import { Fleet, roomOf } from './fleet.ts';
-import { checkLog, checkOffsets, checkOrder, neededGaps, type Totals } from './history-checker.ts';
+import { judgeGaps } from './gap-checker.ts';
+import { checkLog, checkOffsets, checkOrder, type Totals } from './history-checker.ts';
 
 /**
  * A killed or stopped (SIGSTOP) server of the engine, a killed or stopped node, a node that is cut
@@ -170,32 +171,27 @@ function publishedBy({ accepted }: Fleet): number {
 }
 
 /**
- * The gaps that the promise forbids. A gap is right in the place of a lost message, if no gap after
- * its publication is there, and once in each room after an outage of its node. A new subscription may cause one more: a message that the
- * network has delayed looks as if the message before it came after the subscription.
+ * The gaps that the promise forbids. A gap is right in the place of a lost message, and once in each
+ * room after an outage of its node.
  */
 function wrongGaps(fleet: Fleet, steps: readonly string[]): string[] {
-  const needed = new Set<string>();
-  /** A gap right before the end of its node reaches no member. */
-  const logged = new Set<string>();
   const times = new Map(fleet.gaps.map(({ run, number, at }) => [`${run} ${number}`, at]));
+  const needed = new Set<string>();
+  const unneeded = new Set<string>();
   for (const log of fleet.logs) {
-    const timeOf = (gap: number): number => times.get(`${log.run} ${gap}`)!;
-    for (const event of log.events) if ('gap' in event) logged.add(`${log.run} ${event.gap}`);
-    const numbers = neededGaps(log, fleet.published.get(roomOf(log))!, timeOf);
-    for (const number of numbers) needed.add(`${log.run} ${number}`);
+    const nameOf = (gap: number): string => `${log.run} ${gap}`;
+    const published = fleet.published.get(roomOf(log))!;
+    const judged = judgeGaps(log, published, (gap) => times.get(nameOf(gap))!);
+    for (const gap of judged.needed) needed.add(nameOf(gap));
+    for (const gap of judged.unneeded) unneeded.add(nameOf(gap));
   }
-  const seen = new Set<string>();
-  return fleet.gaps.flatMap(({ run, room, number, step, downs, rejoins, isNew }) => {
-    const isFirst = (cause: string): boolean => {
-      const { size } = seen;
-      return seen.add(`${run} ${room}: ${cause}`).size > size;
-    };
-    const isAfterOutage = downs > 0 && isFirst(`outage ${downs}`);
+  const outages = new Set<string>();
+  return fleet.gaps.flatMap(({ run, room, number, step, downs }) => {
     const name = `${run} ${number}`;
-    if (isAfterOutage || needed.has(name) || !logged.has(name)) return [];
-    if ((rejoins > 0 || isNew) && isFirst(`join ${rejoins}`)) return [];
-    const during = `${steps[step - 1] ?? 'no fault'} (step ${step})`;
-    return [`${run} ${room}: gap ${number}, outage ${downs}, join ${rejoins}, ${during}`];
+    const outage = `${run} ${room}: outage ${downs}`;
+    const isFirst = downs > 0 && !outages.has(outage);
+    outages.add(outage);
+    if (isFirst || needed.has(name) || !unneeded.has(name)) return [];
+    return [`${outage}, gap ${number}, ${steps[step - 1] ?? 'no fault'} (step ${step})`];
   });
 }
