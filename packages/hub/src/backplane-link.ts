@@ -11,6 +11,7 @@ import { type Except, Publications, type PublicationsOwner } from './publication
 import { Reports } from './reports.ts';
 import type { HistoryBounds } from './room-history.ts';
 import type { Session } from './session.ts';
+import { type Found, SharedReads } from './shared-reads.ts';
 import { Subscriptions, type SubscriptionsOwner } from './subscriptions.ts';
 import { sleep, withTimeout } from './with-timeout.ts';
 
@@ -26,8 +27,6 @@ const RETRY_MS = 1_000;
 const MAX_TWINS = 100;
 /** Bound of the repairs at a time. After an outage all rooms with history need one. */
 const MAX_REPAIRS = 64;
-/** Most reads of the application at a time. Repairs are not counted. */
-const MAX_READS = 32;
 
 export type { Except } from './publications.ts';
 
@@ -74,9 +73,8 @@ export class BackplaneLink<Data>
   readonly #publications: Publications<Data>;
   readonly #digests: Digests<Data>;
   readonly #repairs = new Limit(MAX_REPAIRS);
-  readonly #reads = new Limit(MAX_READS);
-  /** The reads that have not begun: equal ones share an answer. */
-  readonly #waitingReads = new Map<string, ReturnType<BackplaneLink<Data>['history']>>();
+  /** The reads of the application. */
+  readonly #reads: SharedReads;
   readonly #newerNodes = new Set<number>();
   /** The first nodes with the id of this one: each is reported once. */
   readonly #twins = new Set<string>();
@@ -99,6 +97,14 @@ export class BackplaneLink<Data>
     this.#subscriptions = new Subscriptions(this);
     this.#publications = new Publications(this);
     this.#digests = new Digests(this, this.#publications);
+    this.#reads = new SharedReads({
+      platform: this.platform,
+      untilUp: () => withTimeout(this.platform, ANSWER_MS, this.#untilUp()),
+      history: async (...read) => {
+        if (this.#returned !== undefined) throw new BackplaneError('the backplane is away');
+        return this.history(...read);
+      },
+    });
     this.started = handled(this.#start());
     this.open(undefined, { history: undefined, through: false });
   }
@@ -205,40 +211,13 @@ export class BackplaneLink<Data>
     return position ?? ownPosition;
   }
 
-  /**
-   * As {@link history}, a few at a time: after an outage or a restart all clients ask at once. The
-   * engine has {@link ANSWER_MS} for each read from its turn on.
-   */
+  /** As {@link history}, shared and a few at a time. The engine has {@link ANSWER_MS} for each read. */
   sharedHistory(
     room: string | undefined,
     since: Position | undefined,
     limit: number,
-  ): ReturnType<BackplaneLink<Data>['history']> {
-    const key = JSON.stringify([room, since?.epoch, since?.offset, limit]);
-    const waiting = this.#waitingReads.get(key);
-    if (waiting !== undefined) return waiting;
-    const read = this.#readInTurn(key, room, since, limit);
-    this.#waitingReads.set(key, read);
-    return read;
-  }
-
-  async #readInTurn(
-    key: string,
-    ...read: Parameters<BackplaneLink<Data>['history']>
-  ): ReturnType<BackplaneLink<Data>['history']> {
-    try {
-      // A read takes no place of the limit during an outage.
-      await withTimeout(this.platform, ANSWER_MS, this.#untilUp());
-      return await this.#reads.run(async () => {
-        // Equal reads of this turn share the answer too.
-        await new Promise<void>((resolve) => this.platform.defer(resolve));
-        this.#waitingReads.delete(key);
-        if (this.#returned !== undefined) throw new BackplaneError('the backplane is away');
-        return this.history(...read);
-      });
-    } finally {
-      this.#waitingReads.delete(key);
-    }
+  ): Promise<Found> {
+    return this.#reads.read(room, since, limit);
   }
 
   async #untilUp(): Promise<void> {
@@ -254,7 +233,7 @@ export class BackplaneLink<Data>
     room: string | undefined,
     since: Position | undefined,
     limit: number,
-  ): Promise<{ arrivals: Arrival[]; complete: boolean }> {
+  ): Promise<Found> {
     const found = await withTimeout(
       this.platform,
       ANSWER_MS,
@@ -338,10 +317,7 @@ export class BackplaneLink<Data>
   }
 
   /** Reads the history when it is the channel's turn, after the end of an outage. */
-  repair(
-    channel: Channel,
-    since: Position | undefined,
-  ): Promise<{ arrivals: readonly Arrival[]; complete: boolean }> {
+  repair(channel: Channel, since: Position | undefined): Promise<Found> {
     const { room, history } = channel;
     return this.#repairs.run(async () => {
       if (!this.#isOpen(channel)) return { arrivals: [], complete: false };

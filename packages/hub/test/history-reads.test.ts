@@ -1,3 +1,4 @@
+import type { Position } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
 import { describe, expect, it } from 'vitest';
 import { node, turns } from './nodes.ts';
@@ -25,6 +26,74 @@ describe('reads of the history of an engine', () => {
       expect(messages.map(({ message }) => message.text())).toEqual([`${i % 100}`]);
     }
     expect([reads, most]).toEqual([100, 32]);
+  });
+
+  it('share an answer when they have different positions and limits', async () => {
+    let reads = 0;
+    const rooms = { '*': { history: { size: 20 } } };
+    const { hub } = node(new MemoryBroker(), 'a', { rooms }, (backplane) => ({
+      history(...args) {
+        reads++;
+        return backplane.history!(...args);
+      },
+    }));
+    await turns();
+    const room = hub.room('r');
+    const positions: (Position | undefined)[] = [undefined];
+    for (let i = 0; i < 50; i++) positions.push(await room.publish(`${i}`));
+    const { epoch } = positions[1]!;
+    positions.push({ epoch, offset: 0 }, { epoch, offset: 70 }, { epoch: 'other', offset: 40 });
+    const cases = positions.flatMap((since) =>
+      [undefined, 1, 5, 19, 20, 30].map((limit) => ({ since, limit })),
+    );
+    const alone: Awaited<ReturnType<typeof room.history>>[] = [];
+    for (const { since, limit } of cases) alone.push(await room.history(since, limit));
+    reads = 0;
+    const shared = await Promise.all(cases.map(({ since, limit }) => room.history(since, limit)));
+    for (const [i, { messages, complete }] of shared.entries()) {
+      const text = JSON.stringify(cases[i]);
+      expect(complete, text).toBe(alone[i]!.complete);
+      const offsets = messages.map(({ position }) => position.offset);
+      expect(offsets, text).toEqual(alone[i]!.messages.map(({ position }) => position.offset));
+    }
+    // Without a position, of another history, from the first position, from the oldest message and
+    // from the future.
+    expect(reads).toBeLessThanOrEqual(6);
+  });
+
+  it('of a storm are one for each room', async () => {
+    let reads = 0;
+    const rooms = { '*': { history: true } };
+    const { hub } = node(new MemoryBroker(), 'a', { rooms }, (backplane) => ({
+      history(...args) {
+        reads++;
+        return backplane.history!(...args);
+      },
+    }));
+    await turns();
+    const names = Array.from({ length: 100 }, (_, i) => `r${i}`);
+    const positions: (Position | undefined)[][] = [];
+    for (let i = 0; i < 30; i++) {
+      positions.push(await Promise.all(names.map((name) => hub.room(name).publish(`${i}`))));
+    }
+    const storm = positions.flatMap((row) =>
+      row.map((since, room) => hub.room(names[room]!).history(since)),
+    );
+    for (const [i, { messages, complete }] of (await Promise.all(storm)).entries()) {
+      expect([messages.length, complete]).toEqual([29 - Math.floor(i / 100), true]);
+    }
+    expect(reads).toBe(100);
+  });
+
+  it('reject together when the engine refuses', async () => {
+    const rooms = { r: { history: true } };
+    const { hub } = node(new MemoryBroker(), 'a', { rooms }, () => ({
+      history: () => Promise.reject(new Error('refused')),
+    }));
+    await turns();
+    const since = await hub.room('r').publish('1');
+    const reads = [hub.room('r').history(since), hub.room('r').history({ ...since!, offset: 0 })];
+    for (const { status } of await Promise.allSettled(reads)) expect(status).toBe('rejected');
   });
 
   it('share no answer with a read that has begun', async () => {

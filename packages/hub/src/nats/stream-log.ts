@@ -21,7 +21,18 @@ const MAX_SURPLUS = 50;
 /** Longest time for a fetch from the stream, in ms. */
 const FETCH_MS = 4_000;
 
+/** Most messages that a read fetches one by one. A consumer costs the server as much as 20 of them. */
+const MAX_SINGLE = 8;
+
 type HistoryResult = Awaited<ReturnType<NonNullable<Backplane['history']>>>;
+type Stored = HistoryResult['messages'][number];
+
+/** Messages of a room in a row. */
+interface Part {
+  readonly messages: readonly Stored[];
+  /** The room has no later ones. */
+  readonly isAll: boolean;
+}
 
 /**
  * The messages of rooms with history, in one stream for all rooms. The stream republishes each
@@ -42,6 +53,9 @@ export class StreamLog {
   #ttl = 1_000;
   /** The result of the last call of {@link open}; undefined if it failed. */
   #opened: Promise<StreamInfo> | undefined;
+  /** See {@link #stateFromNow}: the last request, and the next one. */
+  #state: Promise<StreamInfo> | undefined;
+  #nextState: Promise<StreamInfo> | undefined;
 
   /**
    * @param stored - Prefix of the subjects that the stream stores.
@@ -170,20 +184,45 @@ export class StreamLog {
 
   async history(token: string, since: Position | undefined, limit: number): Promise<HistoryResult> {
     const subject = `${this.#stored}.${token}`;
+    if (since !== undefined && since.epoch === this.#epoch) {
+      const { epoch, offset } = since;
+      const part = await this.#after(subject, offset, limit);
+      const follows = await this.#isWhole(subject, offset, epoch);
+      return { messages: part.messages, epoch, complete: part.isAll && follows, follows };
+    }
     const info = await this.open(subject);
     const epoch = epochOf(info);
-    const known = since === undefined || since.epoch === epoch;
-    const after = known && since !== undefined ? since.offset : 0;
     if (since === undefined) {
       const last = await this.#lastOf(subject, limit, info);
       if (last !== undefined) return { messages: last, epoch, complete: false };
     }
-    const consumer = await this.#consumer(subject, after + 1);
+    const { messages, isAll } = await this.#from(subject, 1, limit);
+    const follows = since === undefined && (await this.#isWhole(subject, 0, epoch));
+    return { messages, epoch, complete: isAll && follows, follows };
+  }
+
+  /** Reads the first `limit` messages of a room after a sequence. */
+  async #after(subject: string, after: number, limit: number): Promise<Part> {
+    const { streams } = await this.#manager;
+    const messages: Stored[] = [];
+    for (let seq = after + 1; ; seq = messages.at(-1)!.offset + 1) {
+      const next = await streams.getMessage(this.#name, { seq, next_by_subj: subject });
+      if (next === null) return { messages, isAll: true };
+      if (messages.length === limit) return { messages, isAll: false };
+      if (messages.length === MAX_SINGLE) {
+        const rest = await this.#from(subject, next.seq, limit - messages.length);
+        return { messages: [...messages, ...rest.messages], isAll: rest.isAll };
+      }
+      messages.push({ offset: next.seq, bytes: next.data });
+    }
+  }
+
+  /** Reads the first `limit` messages of a room from a sequence on, by a consumer. */
+  async #from(subject: string, seq: number, limit: number): Promise<Part> {
+    const consumer = await this.#consumer(subject, seq);
     const { num_pending: pending } = consumer;
     const messages = await this.#read(consumer, Math.min(pending, limit));
-    const isAll = pending <= limit && messages.length === pending;
-    const follows = known && (await this.#isWhole(token, after, epoch));
-    return { messages, epoch, complete: isAll && follows, follows };
+    return { messages, isAll: pending <= limit && messages.length === pending };
   }
 
   /** The last `limit` messages of a room; undefined if it has no more than these. */
@@ -217,7 +256,7 @@ export class StreamLog {
 
   /** Reads `wanted` messages, and deletes the consumer. */
   async #read(consumer: ConsumerInfo, wanted: number): Promise<HistoryResult['messages']> {
-    const found: { offset: number; bytes: Uint8Array }[] = [];
+    const found: Stored[] = [];
     try {
       if (wanted === 0) return found;
       const { consumers } = this.#client;
@@ -254,15 +293,26 @@ export class StreamLog {
    * Whether the stream has all messages of the room after the offset `after`. A stream drops the
    * oldest messages first. So it has all later messages while it has the message at `after`.
    */
-  async #isWhole(token: string, after: number, epoch: string): Promise<boolean> {
-    const { streams } = await this.#manager;
-    const info = await streams.info(this.#name);
+  async #isWhole(subject: string, after: number, epoch: string): Promise<boolean> {
+    const info = await this.#stateFromNow();
     if (epochOf(info) !== epoch) return false;
     const { messages, last_seq: last } = info.state;
     if (messages === last || last === after) return true;
     if (after === 0) return false;
-    const query = { seq: after, next_by_subj: `${this.#stored}.${token}` };
+    const { streams } = await this.#manager;
+    const query = { seq: after, next_by_subj: subject };
     return (await streams.getMessage(this.#name, query))?.seq === after;
+  }
+
+  /** The stream at a time after this call. The calls that wait for the same answer share the next one. */
+  #stateFromNow(): Promise<StreamInfo> {
+    this.#nextState ??= (async () => {
+      await this.#state?.catch(() => {});
+      this.#nextState = undefined;
+      this.#state = this.open();
+      return this.#state;
+    })();
+    return this.#nextState;
   }
 }
 

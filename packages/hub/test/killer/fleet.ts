@@ -15,7 +15,7 @@ const REJOIN_MS = 10 * PUBLISH_MS;
 /** Time between two looks at the nodes and clients, in ms. */
 const POLL_MS = 10;
 /** Longest wait for anything, in ms. A node takes seconds to start on a busy machine. */
-const PATIENCE_MS = 90_000;
+const PATIENCE_MS = 240_000;
 /** Longest wait for a last message, in ms: the digests after it have come by then. */
 const DIGESTS_MS = 20_000;
 /** Each of so many clients is in the room of large messages too. */

@@ -1,0 +1,114 @@
+import type { Platform } from '@ws/conn';
+import { Deferred } from '@ws/conn/internal';
+import type { Arrival } from './channel.ts';
+import { Limit } from './limit.ts';
+import type { Position } from './position.ts';
+
+/** Most reads of the engine at a time. */
+const MAX_READS = 32;
+
+/** A part of a history. */
+export interface Found {
+  readonly arrivals: readonly Arrival[];
+  /** No message after the position is missing; without a position, no message at all. */
+  readonly complete: boolean;
+}
+
+export interface SharedReadsOwner {
+  readonly platform: Platform;
+  /** Resolves when the engine is up, or rejects after some seconds. */
+  untilUp(): Promise<void>;
+  /** Reads the first `limit` messages after `since`, or the last ones without it. */
+  history(room: string | undefined, since: Position | undefined, limit: number): Promise<Found>;
+}
+
+/** A read of the application. */
+interface Read {
+  readonly since: Position | undefined;
+  readonly limit: number;
+  readonly answer: Deferred<Found>;
+}
+
+/**
+ * Reads of histories, a few at a time: after an outage or a restart all clients ask at once. Those
+ * of a room share an answer of the engine, which has the messages after the earliest position.
+ */
+export class SharedReads {
+  readonly #owner: SharedReadsOwner;
+  readonly #limit = new Limit(MAX_READS);
+  /** The reads that have not begun, by room, epoch and kind. */
+  readonly #waiting = new Map<string, Read[]>();
+
+  constructor(owner: SharedReadsOwner) {
+    this.#owner = owner;
+  }
+
+  read(room: string | undefined, since: Position | undefined, limit: number): Promise<Found> {
+    const read = { since, limit, answer: new Deferred<Found>() };
+    this.#add(room, read);
+    return read.answer.promise;
+  }
+
+  #add(room: string | undefined, read: Read): void {
+    const key = JSON.stringify([room, read.since?.epoch]);
+    const waiting = this.#waiting.get(key);
+    if (waiting !== undefined) return void waiting.push(read);
+    const reads = [read];
+    this.#waiting.set(key, reads);
+    void this.#run(key, room, reads);
+  }
+
+  async #run(key: string, room: string | undefined, reads: readonly Read[]): Promise<void> {
+    try {
+      // A read takes no place of the limit during an outage.
+      await this.#owner.untilUp();
+      await this.#limit.run(async () => {
+        // Reads of this turn share the answer too.
+        await new Promise<void>((resolve) => this.#owner.platform.defer(resolve));
+        this.#waiting.delete(key);
+        await this.#answer(room, reads);
+      });
+    } catch (error) {
+      this.#waiting.delete(key);
+      for (const { answer } of reads) answer.reject(error);
+    }
+  }
+
+  async #answer(room: string | undefined, reads: readonly Read[]): Promise<void> {
+    const earliest = reads.reduce((a, b) => (offsetOf(b) < offsetOf(a) ? b : a));
+    const limit = Math.max(...reads.map((read) => read.limit));
+    const found = await this.#owner.history(room, earliest.since, limit);
+    for (const read of reads) {
+      const part = offsetOf(read) === offsetOf(earliest) ? first(found, read) : partOf(found, read);
+      // The read of the next earliest position answers the rest.
+      if (part === undefined) this.#add(room, read);
+      else read.answer.resolve(part);
+    }
+  }
+}
+
+function offsetOf({ since }: Read): number {
+  return since?.offset ?? 0;
+}
+
+/** The answer to a read from the earliest position. */
+function first({ arrivals, complete }: Found, { since, limit }: Read): Found {
+  if (arrivals.length <= limit) return { arrivals, complete };
+  const part = since === undefined ? arrivals.slice(-limit) : arrivals.slice(0, limit);
+  return { arrivals: part, complete: false };
+}
+
+/** The answer to a read from a later position; undefined if it is not known. */
+function partOf({ arrivals, complete }: Found, { since, limit }: Read): Found | undefined {
+  const { offset } = since!;
+  // No message has a position from the future.
+  if (offset > (arrivals.at(-1)?.position!.offset ?? 0)) return undefined;
+  const start = arrivals.findIndex(({ position }) => position!.offset > offset);
+  const later = start < 0 ? [] : arrivals.slice(start);
+  if (complete) return { arrivals: later.slice(0, limit), complete: later.length <= limit };
+  // The history has dropped messages after the position.
+  const isTooOld = start === 0 && later[0]!.position!.offset > offset + 1;
+  return isTooOld || later.length > limit
+    ? { arrivals: later.slice(0, limit), complete: false }
+    : undefined;
+}
