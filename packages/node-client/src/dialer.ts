@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream';
+import { Duplex } from 'node:stream';
 import { type ExtensionOffer } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import { TimeoutError, type Transport, TransportError } from '@ws/conn';
@@ -229,12 +229,16 @@ export class Dialer {
     response: HttpResponse,
     offers: readonly ExtensionOffer[],
   ): ClientConn {
-    if (guarded.stream.destroyed) {
+    const { destroyed, readableEnded } = guarded.stream;
+    const hasEnded = destroyed && readableEnded && guarded.error === undefined;
+    if (destroyed && !hasEnded) {
       throw dialError('the connection broke during the handshake', guarded.error);
     }
     const { highWaterMark, readBuffer } = this.#plan;
     const { head } = response;
-    const transport = socketTransport(guarded.stream, { head, highWaterMark, readBuffer });
+    // A stream may destroy itself at its end. The messages before the end are in the head.
+    const stream = hasEnded ? endedStream() : guarded.stream;
+    const transport = socketTransport(stream, { head, highWaterMark, readBuffer });
     // Release the guard only now: the transport has its own listener for 'error'.
     guarded.release();
     const options = {
@@ -248,6 +252,16 @@ export class Dialer {
     const { status, headers } = response;
     return new ClientConn(transport, options, { status, headers });
   }
+}
+
+/** A stream without bytes. What is written to it is lost. */
+function endedStream(): Duplex {
+  return new Duplex({
+    read() {
+      this.push(null);
+    },
+    write: (_chunk, _encoding, written) => written(),
+  });
 }
 
 /** One request to one server. Each redirect creates a new attempt. */

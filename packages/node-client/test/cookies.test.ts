@@ -93,32 +93,40 @@ describe('Dialer with a jar', () => {
     conn.terminate();
   });
 
-  it('keeps what a server sends right after the 101, and its end', async () => {
-    const stream = new Duplex({
-      allowHalfOpen: false,
-      read() {},
-      write(chunk: Buffer, _encoding, written) {
-        const request = seen(String(chunk));
-        if (request.key !== '') {
-          stream.push(`${request.ok(COOKIES)}\x81\x02hi\x88\x02\x03\xe8`, 'latin1');
-        }
-        written();
-      },
-    });
-    const ended = once(stream, 'end');
-    const jar: CookieJar = {
-      getCookieString: () => '',
-      async setCookie() {
-        // As node:net reads a FIN: a paused socket ends too.
-        stream.push(null);
-        stream.read(0);
-        await ended;
-      },
-    };
-    const conn = await new Dialer({ jar, netDial: () => stream }).dial('ws://h/');
-    expect((await conn.readMessage()).text()).toBe('hi');
-    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
-  });
+  it.each([
+    ['stays open', false],
+    ['destroys itself', true],
+  ])(
+    'keeps what a server sends right after the 101, and its end (the stream %s)',
+    async (_, destroys) => {
+      const stream = new Duplex({
+        allowHalfOpen: false,
+        read() {},
+        write(chunk: Buffer, _encoding, written) {
+          const request = seen(String(chunk));
+          if (request.key !== '') {
+            stream.push(`${request.ok(COOKIES)}\x81\x02hi\x88\x02\x03\xe8`, 'latin1');
+          }
+          written();
+        },
+      });
+      if (destroys) stream.on('end', () => stream.destroy());
+      const ended = once(stream, destroys ? 'close' : 'end');
+      const jar: CookieJar = {
+        getCookieString: () => '',
+        async setCookie() {
+          // As node:net reads a FIN: a paused socket ends too.
+          stream.push(null);
+          stream.read(0);
+          await ended;
+        },
+      };
+      const conn = await new Dialer({ jar, netDial: () => stream }).dial('ws://h/');
+      expect((await conn.readMessage()).text()).toBe('hi');
+      await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
+      await conn.closed;
+    },
+  );
 
   it.each<[string, (request: SeenRequest) => string]>([
     ['is refused', () => `HTTP/1.1 401 No\r\nContent-Length: 0\r\n${COOKIES}\r\n`],

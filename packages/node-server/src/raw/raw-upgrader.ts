@@ -28,6 +28,12 @@ import { checkRawOptions, type RawUpgraderOptions } from './raw-options.ts';
 const NO_BYTES = Buffer.alloc(0);
 const noHeaders = (): typeof NO_HEADERS => NO_HEADERS;
 
+/**
+ * Makes refusals hold the close of an upgrader. `serveRaw` has closed its server then, so no client
+ * can try again.
+ */
+export let holdByRefusals: <Result>(upgrader: RawUpgrader<Result>) => void;
+
 /** The end of a reading that `upgrade` waits for. */
 interface Waiting {
   resolve(conn: Conn | Promise<Conn>): void;
@@ -55,6 +61,12 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
   /** `fallback` has listened or closed. From then on its timeouts run only while it listens. */
   #fallbackMustListen = false;
 
+  static {
+    holdByRefusals = (upgrader) => {
+      upgrader.#acceptor.work.refusalsHoldClose = true;
+    };
+  }
+
   /** @throws TypeError or RangeError that names the bad or unknown option. */
   constructor(options: RawUpgraderOptions<Result> = {}) {
     checked(() => checkRawOptions(options as RawUpgraderOptions<unknown>), RawUpgrader);
@@ -66,6 +78,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
       () => new Acceptor(ofUpgrader, hasCallbacks ? callbacks : undefined),
       RawUpgrader,
     );
+    this.#acceptor.work.refusalsHoldClose = false;
     this.#heads = new PendingHeads(this.#acceptor.setup.plan.handshakeTimeout);
     this.#fallback = fallback;
     if (fallback === undefined) return;

@@ -34,7 +34,7 @@ import {
 import type { ServerStats } from '../stats.ts';
 import { guardedTls } from '../tls-callbacks.ts';
 import { type RawUpgraderOptions, rawOptionNames } from './raw-options.ts';
-import { RawUpgrader } from './raw-upgrader.ts';
+import { holdByRefusals, RawUpgrader } from './raw-upgrader.ts';
 
 /** Options of {@link serveRaw}, together with those of a {@link RawUpgrader}. */
 export interface RawServeOptions<Result = undefined>
@@ -128,6 +128,7 @@ class StreamServer<Result, Pattern extends string> implements RawServer<AuthOf<R
     this.#options = options;
     this.#tls = tls ?? {};
     this.#upgrader = new RawUpgrader<Result>(own);
+    holdByRefusals(this.#upgrader);
     this.#closePlan = checkCloseOptions(options.close);
     this.#reporter = new ErrorReporter(options.report);
     const listener = this.#upgrader.listener(handlerOrRoutes);

@@ -406,4 +406,27 @@ describe('the options of a RawUpgrader', () => {
     await closing;
     await half.gone;
   });
+
+  it('does not wait at a close for clients that come during it', async () => {
+    const upgrader = new RawUpgrader();
+    let end!: () => void;
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    const listener = upgrader.listener(() => ended);
+    const first = new Wire();
+    listener(first);
+    first.push(request());
+    await first.answered();
+    const closing = upgrader.close({ timeout: 60_000 });
+    first.push(Buffer.from('88820000000003e9', 'hex'));
+    first.push(null);
+    const late = new Wire();
+    listener(late);
+    late.push(request());
+    expect(parseAnswer(await late.answered()).status).toBe(503);
+    end();
+    // The refused client has not ended its half.
+    expect(await closing).toEqual({ closed: 1, terminated: 0, handlersPending: 0 });
+    expect(late.closed).toBe(false);
+    late.destroy();
+  });
 });
