@@ -25,6 +25,7 @@ const FLOORS = {
     ['close'],
     ['handshake'],
     ['frames'],
+    ['messages'],
     ['endpoint'],
     ['index', 'internal', 'parts'],
   ],

@@ -1,8 +1,7 @@
 import { CloseCode } from '../close/close-code.ts';
 import { formatCloseMessage, parseCloseMessage } from '../close/close-payload.ts';
 import { BackpressureError, ProtocolError } from '../errors.ts';
-import { FRAME, FRAME_BEGIN, FRAME_DATA, FRAME_END, NEED_MORE } from '../frames/decode-event.ts';
-import { FrameDecoder } from '../frames/decoder.ts';
+import { NEED_MORE } from '../frames/decode-event.ts';
 import { FrameEncoder } from '../frames/encoder.ts';
 import {
   BinaryMessage,
@@ -16,13 +15,14 @@ import { isBytes } from '../masking/mask.ts';
 import { MaskKeys } from '../masking/mask-key.ts';
 import type { OwnedBytes } from '../memory/owned-bytes.ts';
 import { NO_BYTES, type SlabSource } from '../memory/slab.ts';
+import { MessageDecoder } from '../messages/message-decoder.ts';
+import { CLOSE, MESSAGE, PING, PONG } from '../messages/message-event.ts';
 import { utf8Length } from '../text/utf8.ts';
 import {
   type EndpointOptions,
   type EndpointSettings,
   endpointSettings,
 } from './endpoint-options.ts';
-import { MessageBuilder } from './message-builder.ts';
 import { bytesOf, controlPayload, type EndpointData } from './payload.ts';
 
 /** How the connection of an `Endpoint` ended. */
@@ -82,9 +82,8 @@ const MAX_REASON = 123;
  */
 export class Endpoint {
   readonly #settings: EndpointSettings;
-  readonly #decoder: FrameDecoder;
+  readonly #decoder: MessageDecoder;
   readonly #encoder: FrameEncoder;
-  readonly #builder: MessageBuilder;
   /** Payload of the newest ping that is not answered. */
   #pong: Uint8Array | undefined = undefined;
   /** Payload of our close frame. It is encoded by `output`, after all messages. */
@@ -98,15 +97,9 @@ export class Endpoint {
   /** @throws TypeError or RangeError that names the invalid or unknown option. */
   constructor(options: EndpointOptions) {
     const settings = checked(() => endpointSettings(options), Endpoint);
-    const { role, readLimit, random } = settings;
+    const { role, readLimit, maxEmptyFragments, random } = settings;
     this.#settings = settings;
-    // With holdLimit 0 the payload is checked as it arrives, also that of an incomplete frame.
-    this.#decoder = new FrameDecoder({
-      role,
-      holdLimit: 0,
-      maxFramePayload: readLimit,
-      pool: HEAP,
-    });
+    this.#decoder = new MessageDecoder({ role, readLimit, maxEmptyFragments, pool: HEAP });
     const keys = random && new MaskKeys(random);
     this.#encoder = new FrameEncoder({
       role,
@@ -115,7 +108,6 @@ export class Endpoint {
       borrowFrom: Infinity,
       nextKey: keys && (() => keys.next()),
     });
-    this.#builder = new MessageBuilder(readLimit, settings.maxEmptyFragments);
   }
 
   /**
@@ -151,8 +143,8 @@ export class Endpoint {
     const events: EndpointEvent[] = [];
     if (this.#closeInfo !== undefined) return events;
     try {
-      // The decoder unmasks in place.
-      this.#decoder.push(new Uint8Array(chunk));
+      // Without an extension the decoder unmasks payload while it copies it: the chunk stays as it is.
+      this.#decoder.push(bytesOf(chunk, this, 'receive'));
       this.#read(events);
     } catch (error) {
       this.#fail(asProtocolError(error), events);
@@ -268,40 +260,24 @@ export class Endpoint {
     let event: number;
     // A close frame is the last one that is read (RFC 6455, section 5.5.1).
     while (this.#closeInfo === undefined && (event = decoder.next()) > NEED_MORE) {
-      if (decoder.opcode >= CloseMessage) this.#readControl(events);
-      else this.#readData(event, events);
+      if (event === MESSAGE) events.push(message(decoder));
+      else if (event === PING) this.#ping(decoder.data(), events);
+      else if (event === PONG) events.push({ kind: 'pong', data: decoder.data() });
+      else if (event === CLOSE) this.#close(decoder.data(), events);
     }
     if (decoder.error !== undefined) throw this.#withOptionName(decoder.error);
   }
 
-  #readControl(events: EndpointEvent[]): void {
-    const { opcode } = this.#decoder;
-    const data = this.#decoder.copy();
-    if (opcode === CloseMessage) {
-      const { code, reason } = parseCloseMessage(data);
-      this.#closePayload ??= formatCloseMessage(code);
-      this.#rest = this.#decoder.rest();
-      this.#finish({ code, reason, wasClean: true }, events);
-    } else if (opcode === PingMessage) {
-      if (this.#settings.autoPong) this.#pong = data.slice();
-      events.push({ kind: 'ping', data });
-    } else {
-      events.push({ kind: 'pong', data });
-    }
+  #ping(data: OwnedBytes, events: EndpointEvent[]): void {
+    if (this.#settings.autoPong) this.#pong = data.slice();
+    events.push({ kind: 'ping', data });
   }
 
-  #readData(event: number, events: EndpointEvent[]): void {
-    const decoder = this.#decoder;
-    const { buf, start, end, fin } = decoder;
-    if (event === FRAME || event === FRAME_BEGIN) {
-      this.#builder.beginFrame(decoder.opcode, decoder.length, fin);
-      decoder.maxFramePayload = this.#builder.room;
-    }
-    if (event === FRAME || event === FRAME_DATA) this.#builder.append(buf, start, end);
-    if ((event === FRAME || event === FRAME_END) && fin) {
-      events.push(this.#builder.finish());
-      decoder.maxFramePayload = this.#builder.room;
-    }
+  #close(payload: Uint8Array, events: EndpointEvent[]): void {
+    const { code, reason } = parseCloseMessage(payload);
+    this.#closePayload ??= formatCloseMessage(code);
+    this.#rest = this.#decoder.rest();
+    this.#finish({ code, reason, wasClean: true }, events);
   }
 
   /** Returns the fault of a frame. That of a frame over the limit names the option. */
@@ -323,8 +299,7 @@ export class Endpoint {
 
   #finish(info: EndpointCloseInfo, events: EndpointEvent[]): void {
     this.#closeInfo = info;
-    this.#decoder.reset();
-    this.#builder.clear();
+    this.#decoder.destroy();
     events.push({ kind: 'close', ...info });
   }
 
@@ -370,6 +345,16 @@ export class Endpoint {
     this.#encoder.frame(CloseMessage, true, 0, this.#closePayload);
     this.#closeSent = true;
   }
+}
+
+let textDecoder: TextDecoder | undefined;
+
+/** The event for the complete message of `decoder`. A byte order mark of a text is kept. */
+function message(decoder: MessageDecoder): EndpointEvent {
+  const data = decoder.data();
+  if (decoder.type !== TextMessage) return { kind: 'binary', data };
+  textDecoder ??= new TextDecoder('utf-8', { ignoreBOM: true });
+  return { kind: 'text', text: textDecoder.decode(data) };
 }
 
 /** Any other error than a fault of the peer is a detached chunk or a failed allocation. */

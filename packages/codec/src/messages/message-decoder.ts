@@ -20,7 +20,8 @@ import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
 import { xorAnywhere } from '../masking/mask.ts';
 import { moveUnmasked } from '../memory/move.ts';
 import type { OwnedBytes } from '../memory/owned-bytes.ts';
-import { NO_BYTES } from '../memory/slab.ts';
+import { NO_BYTES, type SlabSource } from '../memory/slab.ts';
+import { sharedSlabPool } from '../memory/slab-pool.ts';
 import { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from '../text/utf8.ts';
 import type { DataType, Extension } from './extension.ts';
 import { emptyFragments, invalidText, tooBig } from './faults.ts';
@@ -53,6 +54,8 @@ export interface MessageDecoderOptions {
    * Reserved bits that the {@link Extension} of `attach` may use, as wire bits. Default 0.
    */
   readonly allowedRsv?: number;
+  /** Source of the memory for incomplete headers. Default: the thread's shared pool. */
+  readonly pool?: SlabSource;
   /** The platform's check of a whole text, as of {@link utf8Step}. */
   readonly isUtf8?: ((bytes: Uint8Array) => boolean) | undefined;
 }
@@ -187,10 +190,11 @@ export class MessageDecoder {
 
   /** @throws TypeError or RangeError that names the invalid option. */
   constructor(options: MessageDecoderOptions) {
-    const { role, allowedRsv = 0, readLimit = Infinity, maxEmptyFragments = 1024 } = options;
+    const { role, allowedRsv = 0, pool = sharedSlabPool() } = options;
+    const { readLimit = Infinity, maxEmptyFragments = 1024 } = options;
     // With holdLimit 0 data frames are delivered as their bytes arrive. So bad text fails at its
     // first bad byte, and payload moves once.
-    this.#frames = new FrameDecoder({ role, holdLimit: 0, allowedRsv, unmask: false });
+    this.#frames = new FrameDecoder({ role, holdLimit: 0, allowedRsv, unmask: false, pool });
     this.#isUtf8 = options.isUtf8;
     this.#maxEmptyFragments = maxEmptyFragments;
     this.#limit = readLimit;
@@ -242,6 +246,14 @@ export class MessageDecoder {
   data(): OwnedBytes {
     const { bytes, start, end } = this;
     return this.#owned ? (bytes as OwnedBytes) : new Uint8Array(bytes.subarray(start, end));
+  }
+
+  /**
+   * The bytes that {@link next} has not read. After CLOSE they belong to the protocol that follows
+   * on the same stream, if there is one.
+   */
+  rest(): OwnedBytes {
+    return this.#frames.rest();
   }
 
   /**

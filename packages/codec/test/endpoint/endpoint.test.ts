@@ -6,6 +6,8 @@ import {
   formatCloseMessage,
   ProtocolError,
   parseCloseMessage,
+  sharedMessageBuffers,
+  sharedSlabPool,
 } from '@ws/codec';
 import { hex, naiveDecode } from '@ws/tests';
 import fc from 'fast-check';
@@ -282,6 +284,20 @@ describe('Endpoint', () => {
     for (let i = 0; i < 50; i++) many.receive(chunk);
     expect(memory() - before).toBeLessThan(30 * MIB);
     expect(trace(many.receive(frame(0, 'x')))[0]).toHaveLength('binary '.length + 2 * 500_002);
+  });
+
+  it('holds no pooled memory, so that it can be dropped at any time', () => {
+    const before = [sharedSlabPool().lent, sharedMessageBuffers().lent];
+    const half = [
+      frame(8, 'x').subarray(0, 3),
+      frame(2, new Uint8Array(70_000)).subarray(0, 66_000),
+    ];
+    for (const bytes of [...half, frame(1, 'a', false)]) {
+      const endpoint = server();
+      endpoint.send('not written');
+      expect(endpoint.receive(bytes)).toEqual([]);
+    }
+    expect([sharedSlabPool().lent, sharedMessageBuffers().lent]).toEqual(before);
   });
 
   it('throws a BackpressureError when too much output waits', () => {

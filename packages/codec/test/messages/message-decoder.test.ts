@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   BinaryMessage,
   CHECKED_ONLY,
+  CLOSE,
   FAILED,
   IGNORED,
   MESSAGE,
@@ -225,6 +226,27 @@ describe('MessageDecoder', () => {
     }
     while (decoder.next() > NEED_MORE) seen.push(Buffer.from(decoder.data()).toString());
     expect(seen).toEqual(['AB', 'CD', 'EF']);
+  });
+
+  it.each([1, 4, 1000])('returns the bytes after a close frame, in chunks of %d', (size) => {
+    const decoder = new MessageDecoder({ role: 'client' });
+    const after = Buffer.from('another protocol');
+    const stream = Buffer.concat([naiveEncode(8, Buffer.alloc(0)), after]);
+    let closed = false;
+    const rest: Uint8Array[] = [];
+    for (let at = 0; at < stream.length; at += size) {
+      const chunk = new Uint8Array(stream.subarray(at, at + size));
+      if (closed) {
+        rest.push(chunk);
+        continue;
+      }
+      decoder.push(chunk);
+      closed = decoder.next() === CLOSE;
+      decoder.keep();
+      chunk.fill(0xff);
+      if (closed) rest.push(decoder.rest());
+    }
+    expect(Buffer.concat(rest).toString()).toBe('another protocol');
   });
 
   it('gives the caller memory of its own for each event', () => {
