@@ -1,6 +1,7 @@
 import type {
   CloseHandler,
   CloseInfo,
+  ConnCloseOptions,
   ConnLike,
   ConnState,
   ConnStats,
@@ -55,6 +56,7 @@ const MAX_REASON = 123;
 /** The `readyState` of a socket that has ended. */
 const CLOSED = 3;
 const WAIT_OPTION_NAMES = ['signal', 'timeout'];
+const CLOSE_OPTION_NAMES = ['discard', ...WAIT_OPTION_NAMES];
 
 /**
  * A WebSocket connection in a page, with the methods of `Conn`. `dial` and `fromWebSocket` create
@@ -165,7 +167,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
       messagesIn: this.#reads.messages,
       messagesOut: this.#writes.messages,
       messagesRefused: this.#writes.refused,
-      // A page gets no message after its close.
+      // Those that a close drops are not counted.
       messagesDropped: 0,
       bytesIn: this.#reads.bytes,
       bytesOut: this.#writes.bytes,
@@ -443,21 +445,24 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   // Ending
 
   /**
-   * Runs the closing handshake: see `Conn.close`.
+   * Runs the closing handshake: see `Conn.close`. Messages that have arrived can still be read. A
+   * WebSocket drops those that arrive later. A WebSocketStream keeps up to `maxQueuedBytes` of them.
    *
    * @param code - 1000 or 3000 to 4999: browsers allow no other.
    * @param reason - At most 123 bytes of UTF-8.
    * @param options - `timeout`: ms after which the connection counts as closed, with 1006. Default:
    *   5,000. The browser may continue to send what it has. `signal`: ends it at once.
+   *   `discard`: true drops unread and later messages.
    */
-  close(code = 1000, reason = '', options: WaitOptions = {}): Promise<CloseInfo> {
+  close(code = 1000, reason = '', options: ConnCloseOptions = {}): Promise<CloseInfo> {
     return attempt(() => {
-      checkNames('close', options, WAIT_OPTION_NAMES);
-      checkClose(code, reason);
+      checkNames('close', options, CLOSE_OPTION_NAMES);
+      checkClose(code, reason, options);
       const { signal, timeout = CLOSE_TIMEOUT } = options;
       return bounded<CloseInfo>({ signal, timeout }, (resolve, reject) => {
         void this.closed.then(resolve);
         this.#close(code, reason);
+        if (options.discard) this.#reads.drop();
         return (cause) => {
           if (signal?.aborted) reject(cause);
           this.terminate();
@@ -534,12 +539,12 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     if (this.#state !== 'open') return;
     this.#state = 'closing';
     this.#writes.end(new CloseSentError());
+    this.#reads.closing = true;
     const socket = this.#socket;
     const close = (): void => socket.close(code, reason);
     // A socket that closes while it connects never sends the messages that wait for it.
     if (this.bufferedAmount > 0 && socket.readyState === 0) socket.addEventListener('open', close);
     else close();
-    this.#reads.drop();
   }
 
   /** Fails an open connection. A close that has begun stays as it is. */
@@ -593,8 +598,15 @@ function checkType(method: string, type: unknown): asserts type is DataType {
   throw new TypeError(`${method}: expected TextMessage (1) or BinaryMessage (2) as the type`);
 }
 
-/** @throws TypeError, RangeError for a code or a reason that browsers refuse. */
-export function checkClose(code: number, reason = ''): void {
+/** @throws TypeError, RangeError for a code or a reason that browsers refuse, or another `discard`. */
+export function checkClose(
+  code: number,
+  reason = '',
+  { discard }: Pick<ConnCloseOptions, 'discard'> = {},
+): void {
+  if (discard !== undefined && typeof discard !== 'boolean') {
+    throw badType('discard: expected true or false', discard);
+  }
   if (code !== 1000) whole('close: code other than 1000 in a page', code, 3000, 4999);
   if (typeof reason !== 'string') {
     throw badType('close: expected a string as the reason', reason);

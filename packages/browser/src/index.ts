@@ -5,6 +5,7 @@
  */
 export type {
   CloseInfo,
+  ConnCloseOptions,
   ConnLike,
   ConnState,
   ConnStats,
@@ -40,6 +41,7 @@ export {
   WriteClosedError,
 } from '@ws/conn/parts';
 export type {
+  ReconnectingCloseOptions,
   ReconnectingEnd,
   ReconnectingState,
   ReconnectingStats,

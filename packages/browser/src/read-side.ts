@@ -42,6 +42,8 @@ export class ReadSide {
   #caller = '';
   /** Undefined without a call, and while its handler is at work. */
   #reader: Reader | undefined;
+  /** Our close frame was sent: writes reject, and the handler may let that error pass. */
+  closing = false;
   #dropping = false;
   /** Why reading ended. Queued messages can still be read. */
   #ended: { readonly reason: unknown } | undefined;
@@ -189,7 +191,7 @@ export class ReadSide {
   #isLate(error: unknown): boolean {
     const ended = this.#ended;
     return error instanceof CloseSentError
-      ? ended !== undefined || this.#dropping
+      ? ended !== undefined || this.closing
       : ended !== undefined && error === ended.reason;
   }
 

@@ -52,7 +52,10 @@ export function planReconnectingConn(
     // That of each connection is another bound with the same name.
     dial: makeDial(url, { ...options, maxQueuedBytes: undefined }),
     extraDelay,
-    checkClose,
+    checkClose(code, reason, options) {
+      checkNames('close', options, ['discard']);
+      checkClose(code, reason, options);
+    },
     report: reportTo(options.report),
   };
 }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { CloseError, UnsupportedError } from '../src/index.ts';
+import { CloseError, CloseSentError, UnsupportedError } from '../src/index.ts';
 import { connected, isPending, rejection, stubReportError } from './support.ts';
 
 beforeEach(() => void stubReportError());
@@ -44,14 +44,70 @@ describe('BrowserConn.close', () => {
     const error = await rejection(conn.close(1000, 'é'.repeat(62)));
     expect(error.message).toBe('close: expected a reason of at most 123 bytes of UTF-8, got 124');
     expect(await rejection(conn.close(1000, {} as never))).toBeInstanceOf(TypeError);
+    expect((await rejection(conn.close(1000, '', { discard: 1 } as never))).message).toBe(
+      'discard: expected true or false, got number',
+    );
     void conn.close(1000, `${'é'.repeat(61)}x`);
     expect(socket.closes).toHaveLength(1);
   });
 
-  it('drops what arrives, and ends reads with the CloseError', async () => {
+  it('lets reads have what arrives before the end, then the CloseError', async () => {
     const { conn, socket } = connected();
     socket.message('queued');
     void conn.close();
+    // Some WebSockets outside of pages have messages until the close frame of the peer.
+    socket.message('late');
+    expect((await conn.readMessage()).text()).toBe('queued');
+    socket.end(1000);
+    expect((await conn.readMessage()).text()).toBe('late');
+    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
+  });
+
+  it('lets the handler of receive have what has arrived', async () => {
+    const { conn, socket } = connected();
+    const texts: string[] = [];
+    const receiving = conn.receive(async (message) => {
+      texts.push(message.text());
+      await conn.send('answer').catch((error: unknown) => {
+        if (!(error instanceof CloseSentError)) throw error;
+      });
+    });
+    for (const text of ['a', 'b', 'c']) socket.message(text);
+    void conn.close();
+    socket.end(1000);
+    expect(await receiving).toMatchObject({ code: 1000, wasClean: true });
+    expect(texts).toEqual(['a', 'b', 'c']);
+  });
+
+  it('lets the error of a late answer end no connection', async () => {
+    const { conn, socket } = connected();
+    const texts: string[] = [];
+    const receiving = conn.receive((message) => {
+      texts.push(message.text());
+      return conn.send('answer');
+    });
+    void conn.close();
+    for (const text of ['a', 'b']) socket.message(text);
+    socket.end(1000);
+    expect(await receiving).toMatchObject({ code: 1000 });
+    expect(texts).toEqual(['a', 'b']);
+  });
+
+  it('bounds what waits by maxQueuedBytes', async () => {
+    const { conn, socket } = connected({ maxQueuedBytes: 1 });
+    socket.message('first');
+    void conn.close();
+    socket.message('dropped');
+    socket.end(1000);
+    expect((await conn.readMessage()).text()).toBe('first');
+    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
+  });
+
+  it.each(['at once', 'in a second call'])('drops all of it with discard (%s)', async (when) => {
+    const { conn, socket } = connected();
+    socket.message('queued');
+    if (when !== 'at once') void conn.close();
+    void conn.close(1000, '', { discard: true });
     const reading = conn.readMessage();
     socket.message('late');
     expect(await isPending(reading)).toBe(true);

@@ -149,9 +149,12 @@ describe('a BrowserConn over a WebSocketStream', () => {
     }
   });
 
-  it('drops what arrives after close', async () => {
+  it.each([
+    [5, false],
+    [0, true],
+  ])('keeps %i messages that arrive after close when discard is %s', async (kept, discard) => {
     const { conn, stream } = await connectedStream();
-    void conn.close();
+    void conn.close(1000, '', { discard });
     for (let i = 0; i < 5; i++) {
       stream.message('late');
       await settled();
@@ -159,7 +162,7 @@ describe('a BrowserConn over a WebSocketStream', () => {
     expect(stream.pulls).toBeGreaterThan(4);
     stream.end({ closeCode: 1000 });
     expect(await conn.closed).toMatchObject({ code: 1000 });
-    expect(conn.stats.messagesIn).toBe(0);
+    expect(conn.stats.messagesIn).toBe(kept);
   });
 
   it('closes the stream of an aborted dial', async () => {

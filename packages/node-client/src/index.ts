@@ -58,6 +58,7 @@ export {
   type WriteOptions,
 } from '@ws/conn';
 export type {
+  ReconnectingCloseOptions,
   ReconnectingEnd,
   ReconnectingState,
   ReconnectingStats,

@@ -6,6 +6,7 @@
 export type { ReconnectingEnd, ReconnectingState, ReconnectingStats } from './live-conn.ts';
 export type {
   DialFunction,
+  ReconnectingCloseOptions,
   ReconnectingConnOptions,
   ReconnectOptions,
   RetryDecision,

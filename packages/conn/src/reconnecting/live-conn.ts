@@ -14,7 +14,7 @@ import type { MessageData } from '../write/payload.ts';
 import { untilAborted } from './abortable-wait.ts';
 import { ConnectionSeries } from './connection-series.ts';
 import { MessageBacklog } from './message-backlog.ts';
-import type { DialFunction, LivePlan } from './options.ts';
+import type { DialFunction, LivePlan, ReconnectingCloseOptions } from './options.ts';
 import { isErrorOf } from './reconnecting.ts';
 
 /**
@@ -67,6 +67,7 @@ interface Link<C> {
  * keeps what came over each of them, up to its read-ahead.
  */
 const MAX_UNREAD = 64;
+const DISCARD = { discard: true } as const;
 
 /**
  * The base of both classes `ReconnectingConn`: that of this package takes a dial function, that of
@@ -92,6 +93,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   #ended: ReconnectingEnd | undefined;
   /** Whether `close` was called. */
   #closing = false;
+  /** Whether `close` with `discard` was called: readers get no more messages. */
+  #discarding = false;
   /** Whether the backlog is being sent. Later messages join it. */
   #sendingBacklog = false;
   /** Resolves when the connection has accepted the backlog, or has ended. */
@@ -233,6 +236,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
         left.addEventListener('abort', leave);
         try {
           for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
+            if (this.#discarding) break;
             yield next.value;
           }
         } catch (error) {
@@ -273,18 +277,29 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    * `closeTimeout`, then closes. Without an open connection it ends at once. Messages that still
    * wait are `unsent`.
    *
+   * @param options - `discard`: true drops unread and later messages of all connections. A second
+   *   call may ask for that. Default: readers get them, as after `Conn.close`.
    * @returns {@link closed}.
-   * @throws (rejects) TypeError, RangeError for an invalid code or reason. Nothing ends then.
+   * @throws (rejects) TypeError, RangeError for an invalid code, reason or option. Nothing ends then.
    */
-  close(code = 1000, reason?: string): Promise<ReconnectingEnd> {
-    if (this.#closing || this.#ended !== undefined) return this.closed;
+  close(
+    code = 1000,
+    reason?: string,
+    options: ReconnectingCloseOptions = {},
+  ): Promise<ReconnectingEnd> {
     try {
-      this.#plan.checkClose(code, reason);
+      this.#plan.checkClose(code, reason, options);
     } catch (error) {
       return this.#mistake(error, 'close');
     }
-    this.#closing = true;
+    this.#discarding ||= options.discard === true;
     const conn = this.#conn;
+    if (this.#closing || this.#ended !== undefined) {
+      // A second call can only drop messages.
+      if (this.#discarding && conn?.state === 'closing') void conn.close(code, '', DISCARD);
+      return this.closed;
+    }
+    this.#closing = true;
     if (conn === undefined) this.#finish({});
     else void this.#closeConn(conn, code, reason);
     return this.closed;
@@ -300,7 +315,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     await untilAborted(timeUp.signal, this.#backlogSent);
     clearTimeout(timer);
     // A code that this connection cannot send, 1005 for example, must not leave it open.
-    await conn.close(code, reason).catch(() => conn.close());
+    const close = { discard: this.#discarding };
+    await conn.close(code, reason, close).catch(() => conn.close(1000, '', close));
   }
 
   async #run(): Promise<void> {
@@ -392,11 +408,13 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   /** Ends this object when the handler fails; another error is the end of one connection. */
   async #receiveAll(receiver: Receiver): Promise<void> {
     this.#readers++;
+    const handler: MessageHandler = (message) =>
+      this.#discarding ? undefined : receiver.handler(message);
     try {
       let link = await this.#firstLink();
       while (link !== undefined) {
         this.#begin(link);
-        await receiveFrom(link, receiver);
+        await receiveFrom(link, handler);
         link = await this.#linkAfter(link);
       }
       settleReceiver(receiver, this.#ended!);
@@ -480,7 +498,7 @@ function reportsFirst<C extends ConnLike>({ dial, report }: LivePlan<C>): DialFu
 /** @throws (rejects) the error of the handler, unless it is the end of the connection. */
 async function receiveFrom<C extends ConnLike>(
   { conn }: Link<C>,
-  { handler }: Receiver,
+  handler: MessageHandler,
 ): Promise<void> {
   try {
     await conn.receive(handler);

@@ -1,5 +1,6 @@
 import { type CloseCode, formatCloseMessage } from '@ws/codec';
-import type { Conn } from '../conn.ts';
+import { checkCloseOptions } from '../arguments.ts';
+import type { Conn, ConnCloseOptions } from '../conn.ts';
 import type { ConnLike } from '../conn-like.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
 import { type Report, reportError } from '../report/report.ts';
@@ -97,9 +98,16 @@ export interface LivePlan<C extends ConnLike = Conn> extends ReconnectPlan<C> {
   readonly maxQueuedMessages: number;
   /** Gets the errors of listeners. */
   readonly report: Report;
-  /** @throws TypeError, RangeError for an invalid close code or reason. */
-  readonly checkClose: (code: number, reason: string | undefined) => void;
+  /** @throws TypeError, RangeError for an invalid close code, reason or option. */
+  readonly checkClose: (
+    code: number,
+    reason: string | undefined,
+    options: ReconnectingCloseOptions,
+  ) => void;
 }
+
+/** Options of `ReconnectingConn.close`. */
+export type ReconnectingCloseOptions = Pick<ConnCloseOptions, 'discard'>;
 
 export const RECONNECT_OPTION_NAMES: readonly (keyof ReconnectOptions)[] = [
   'minDelay',
@@ -152,7 +160,11 @@ export function planLive<C extends ConnLike>(
   return {
     ...liveOptions(options),
     report: (error, context) => reportError(report, portablePlatform, error, context),
-    checkClose: (code, reason) => void formatCloseMessage(code, reason),
+    checkClose(code, reason, options) {
+      void formatCloseMessage(code, reason);
+      checkOptionNames('close', options, ['discard'], 'ignore');
+      checkCloseOptions(options);
+    },
   };
 }
 

@@ -706,6 +706,52 @@ describe('ReconnectingConn.close', () => {
     expect(await client.closed).toEqual({ unsent: [] });
   });
 
+  it.each(['receive', 'a loop'])('drops unread messages of all connections: %s', async (reader) => {
+    const all = dials();
+    const client = live(all);
+    const texts: string[] = [];
+    const closed = new Deferred<void>();
+    const work = async (message: { text(): string }): Promise<void> => {
+      texts.push(message.text());
+      await closed.promise;
+    };
+    const reading =
+      reader === 'receive'
+        ? client.receive(work)
+        : (async () => {
+            for await (const message of client) await work(message);
+          })();
+    await next(client, 'open');
+    const first = await all.server(0);
+    for (const text of ['0', '1', '2']) await first.send(text);
+    await first.close(4000);
+    const second = all.server(1);
+    // A message lets the next dial follow, also while a reader is behind.
+    void client.send('dial').catch(() => {});
+    void (await second).discardReads();
+    await (await second).send('3');
+    const ended = client.close();
+    void client.close(1000, '', { discard: true });
+    closed.resolve();
+    await ended;
+    await reading;
+    expect(texts).toEqual(['0']);
+  });
+
+  it('delivers unread messages of all connections by default', async () => {
+    const all = dials();
+    const client = live(all);
+    await next(client, 'open');
+    const server = await all.server(0);
+    for (const text of ['0', '1', '2']) await server.send(text);
+    void server.discardReads();
+    const texts: string[] = [];
+    const reading = client.receive((message) => void texts.push(message.text()));
+    await client.close();
+    await reading;
+    expect(texts).toEqual(['0', '1', '2']);
+  });
+
   it('has no effect the second time, and with a bad code', async () => {
     const all = dials();
     const client = live(all);
@@ -713,6 +759,9 @@ describe('ReconnectingConn.close', () => {
     void (await all.server(0)).discardReads();
     await expect(client.close(1006)).rejects.toBeInstanceOf(RangeError);
     await expect(client.close(null as never)).rejects.toBeInstanceOf(TypeError);
+    for (const options of [{ discard: 1 }, { timeout: 1 }, null]) {
+      await expect(client.close(1000, '', options as never)).rejects.toBeInstanceOf(TypeError);
+    }
     expect(client.state).toBe('open');
     const [one, two] = [client.close(), client.close(4000)];
     expect(await one).toBe(await two);
