@@ -24,5 +24,6 @@ export * from './retry.ts';
 export * from './self-signed.ts';
 export * from './stepped-transport.ts';
 export * from './test-transport.ts';
+export * from './toy-extension.ts';
 export * from './upgrade-request.ts';
 export * from './wrong-functions.ts';

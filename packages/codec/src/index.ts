@@ -79,6 +79,7 @@ export type { OwnedBytes } from './memory/owned-bytes.ts';
 export type { Slab, SlabSource } from './memory/slab.ts';
 export { SlabPool, type SlabPoolOptions, sharedSlabPool } from './memory/slab-pool.ts';
 export type { DataType, Extension } from './messages/extension.ts';
+export { ExtensionChain } from './messages/extension-chain.ts';
 export {
   type MessageCounters,
   MessageDecoder,

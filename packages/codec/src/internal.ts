@@ -21,7 +21,7 @@ export { HEADROOM } from './masking/simd-blocks.ts';
 export { moveUnmasked } from './memory/move.ts';
 export { Pool } from './memory/pool.ts';
 export { LARGEST_SLAB, NO_BYTES } from './memory/slab.ts';
-export type { DataType, Extension } from './messages/extension.ts';
+export { encoded } from './messages/extension.ts';
 export { Lease, leaseOf } from './messages/lease.ts';
 export { MessageMemory } from './messages/message-memory.ts';
 export { poolGuard, poolsAreDebugged } from './pool-guard.ts';

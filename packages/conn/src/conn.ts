@@ -24,9 +24,10 @@ import type { ConnInternals } from './conn-internals.ts';
 import { Connection } from './connection/connection.ts';
 import { sharedFor } from './connection/shared.ts';
 import type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
-import { PerMessageDeflate } from './deflate/negotiate.ts';
+import { PerMessageDeflate } from './deflate/per-message-deflate.ts';
 import { DEFAULT_COMPRESSION } from './deflate/settings.ts';
 import { TimeoutError } from './errors.ts';
+import { joined } from './extensions.ts';
 import { COPY_BELOW, copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
 import {
@@ -248,10 +249,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       },
       new.target,
     );
-    const { role, platform, settings, subprotocol, extensions, deflate } = resolved;
+    const { role, platform, settings, subprotocol, extensions, deflate, custom } = resolved;
     this.subprotocol = subprotocol;
     this.extensions = extensions;
-    const shared = sharedFor(role, platform, settings, deflate !== undefined);
+    const shared = sharedFor(role, platform, settings);
     const agreed =
       deflate === undefined
         ? undefined
@@ -261,7 +262,13 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
             role,
             platform,
           );
-    this.#connection = new Connection(this, transport, shared, agreed);
+    this.#connection = new Connection(
+      this,
+      transport,
+      shared,
+      joined(agreed === undefined ? custom : [agreed, ...custom]),
+      agreed,
+    );
     this.#connection.observe((observer) => observer.opened?.(this));
   }
 
@@ -309,7 +316,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       pingsIn: connection.pingsIn,
       pingsOut: connection.pingsOut,
       rtt: connection.rtt,
-      compressionBytes: connection.deflate === undefined ? 0 : connection.deflate.held,
+      compressionBytes: connection.deflate === undefined ? 0 : connection.deflate.historyBytes,
     };
   }
 

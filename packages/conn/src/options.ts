@@ -1,9 +1,10 @@
-import type { DeflateParameters, Role } from '@ws/codec';
+import type { DeflateParameters, Extension, Role } from '@ws/codec';
 import {
   type Compression,
   type CompressionOptions,
   DEFAULT_COMPRESSION,
 } from './deflate/settings.ts';
+import { checkedExtensions } from './extensions.ts';
 import type { BufferPool } from './memory/buffer-pool.ts';
 import type { Platform } from './platform/platform.ts';
 import { portablePlatform } from './platform/portable-platform.ts';
@@ -99,8 +100,13 @@ export interface ConnOptions extends ConnSettings {
   readonly platform?: Platform | undefined;
   /** The subprotocol that the handshake agreed on. Default: `''`. */
   readonly subprotocol?: string | undefined;
-  /** The extensions that the handshake agreed on, as in the response's header. Default: `''`. */
-  readonly extensions?: string | undefined;
+  /**
+   * The extensions that the handshake agreed on. A string describes them for {@link
+   * Conn.extensions}, as in the response's header. An array (unstable) has extensions of your own,
+   * in the order of that header; `deflate` comes before them. Each is used by this connection only.
+   * Default: `''`.
+   */
+  readonly extensions?: string | readonly Extension[] | undefined;
   /**
    * The agreed parameters of permessage-deflate (RFC 7692, section 7.1). Default: no compression.
    */
@@ -118,6 +124,7 @@ export class ResolvedOptions implements ConnOptions {
   readonly subprotocol: string;
   readonly extensions: string;
   readonly deflate: DeflateParameters | undefined;
+  readonly custom: readonly Extension[];
 
   constructor(
     role: Role,
@@ -126,6 +133,7 @@ export class ResolvedOptions implements ConnOptions {
     subprotocol: string,
     extensions: string,
     deflate: DeflateParameters | undefined,
+    custom: readonly Extension[] = [],
   ) {
     this.role = role;
     this.platform = platform;
@@ -133,6 +141,7 @@ export class ResolvedOptions implements ConnOptions {
     this.subprotocol = subprotocol;
     this.extensions = extensions;
     this.deflate = deflate;
+    this.custom = custom;
   }
 }
 
@@ -210,7 +219,9 @@ export function resolveOptions(options: ConnOptions): ResolvedOptions {
   checkOptionNames('new Conn', options, CONN_OPTION_NAMES, 'ignore');
   const settings = resolveSettings(options, role);
   const deflate = deflateParameters(options.deflate);
-  return new ResolvedOptions(role, platform, settings, subprotocol, extensions, deflate);
+  const custom = typeof extensions === 'string' ? [] : checkedExtensions(extensions, deflate);
+  const described = typeof extensions === 'string' ? extensions : '';
+  return new ResolvedOptions(role, platform, settings, subprotocol, described, deflate, custom);
 }
 
 /**

@@ -127,8 +127,8 @@ export class FrameDecoder {
 
   readonly #masked: boolean;
   readonly #maskBit: number;
-  readonly #allowedRsv: number;
-  readonly #verdicts: Uint8Array;
+  #allowedRsv: number;
+  #verdicts: Uint8Array;
   readonly #holdLimit: number;
   readonly #useSimd: boolean;
   readonly #unmasks: boolean;
@@ -165,6 +165,12 @@ export class FrameDecoder {
     this.#ring = new ReceiveRing(known.pool, known.readBufferSize, this.#masked && known.simd);
     this.#unmasker = new Unmasker(this.#ring, known.simd);
     this.#tail = new Tail(this.#ring, this.#masked ? 4 : 0, known.holdLimit);
+  }
+
+  /** @internal The reserved bits of the negotiated extensions. Set it between two messages. */
+  set allowedRsv(bits: number) {
+    this.#allowedRsv = bits;
+    this.#verdicts = firstByteVerdicts(bits);
   }
 
   /** Whether the stream may end here: no byte of an incomplete frame has arrived. */

@@ -4,26 +4,36 @@ import type { BinaryMessage, TextMessage } from '../frames/opcode.ts';
 export type DataType = typeof TextMessage | typeof BinaryMessage;
 
 /**
- * An extension of one connection (RFC 6455, section 9): it uses reserved bits of data frames and
- * changes the payload of the messages that have them. permessage-deflate is one (RFC 7692).
+ * An extension of one connection (RFC 6455, section 9): it changes the payload of messages, and
+ * marks those messages with reserved bits of their first frame. permessage-deflate is one (RFC
+ * 7692). It holds the state of both directions, so each connection has one of its own.
  *
  * The way in: {@link begin} for the first frame of a message, then {@link feed} for each piece of
  * payload, then {@link step} while {@link more} is true, and {@link endMessage} after the last byte.
+ *
+ * The way out: {@link wants} for each message, and {@link encode} for each of its fragments.
  *
  * Unstable: it may change in a minor version.
  */
 export interface Extension {
   /** The reserved bits that it uses, as wire bits: `0x40` RSV1, `0x20` RSV2, `0x10` RSV3. */
   readonly rsv: number;
-  /** Whether {@link step} has work to do. */
+
+  /** Whether {@link step} has more work to do. One step follows each {@link feed} in any case. */
   readonly more: boolean;
   /** Bytes of input that {@link step} has not used. */
   readonly unread: number;
   /** Bytes that the extension holds for the message under way. They count against the read-ahead. */
   readonly held: number;
+  /** The last {@link step} has produced the last byte of the message. */
+  readonly done: boolean;
 
-  /** A message whose first frame has reserved bits of this extension begins. */
-  begin(type: DataType): void;
+  /**
+   * A message begins.
+   *
+   * @param rsv - The bits of {@link rsv} that its first frame has: at least one.
+   */
+  begin(type: DataType, rsv: number): void;
   /**
    * Takes payload of the message, unmasked; `last`: the message ends with it.
    *
@@ -36,19 +46,54 @@ export interface Extension {
    */
   ready(): boolean;
   /**
-   * Writes the next plain bytes to `into`.
+   * Writes the next plain bytes to `into`, at most as many as it has room for.
    *
    * @param limit - Plain bytes that the rest of the message may have. `into` may have room for more.
    * @returns Number of bytes; more than `limit`: the message is too long.
    * @throws ProtocolError for payload that it cannot decode.
    */
   step(into: Uint8Array, limit: number): number;
-  /** The last {@link step} has produced the last byte of the message. */
-  readonly done: boolean;
   /** Lent input is no longer valid after this call: copies what is unread. */
   keep(): void;
-  /** The message is complete. */
+  /** The message that arrived is complete. */
   endMessage(): void;
-  /** No further message is wanted: drops the message under way, and releases all memory. */
+  /** No further message is wanted: drops the message that arrives, and releases its memory. */
   destroy(): void;
+
+  /**
+   * Whether to change the next message that is sent.
+   *
+   * @param size - Its size in bytes; Infinity when it is sent in fragments.
+   * @param compress - The option `compress` of the write; false also where the connection closes and
+   *   leaves out what takes time. An extension that does not compress ignores it.
+   */
+  wants(size: number, compress: boolean | undefined): boolean;
+  /**
+   * Encodes a fragment of a message into {@link output}.
+   *
+   * @param bytes - Borrowed for the call. Neither changed nor kept.
+   * @param first - Whether the message begins with the fragment.
+   * @param last - Whether it ends with it.
+   * @returns Number of bytes; -1 for the first fragment: the whole message is left as it is.
+   * @throws Any error: the message is not sent. After its first fragment, the connection fails.
+   */
+  encode(bytes: Uint8Array, start: number, end: number, first: boolean, last: boolean): number;
+  /** `output[0, n)` is what {@link encode} has made. It is used before the next call. */
+  readonly output: Uint8Array;
+  /** The reserved bits of the message that {@link encode} has begun. Default: all of {@link rsv}. */
+  readonly sentRsv?: number;
+  /** The message that was encoded is complete, or given up: {@link output} is not used further. */
+  endOutput(): void;
+}
+
+/** Returns `size`, which {@link Extension.step} has returned for these arguments. */
+export function stepped(size: number, into: Uint8Array, limit: number): number {
+  if (size >= 0 && (size <= into.length || size > limit)) return size;
+  throw new RangeError(`Extension.step: returned ${size}, for an array of ${into.length} bytes`);
+}
+
+/** Returns `size`, which {@link Extension.encode} has returned; `first` is its argument. */
+export function encoded(size: number, { output }: Extension, first: boolean): number {
+  if (size >= (first ? -1 : 0) && size <= output.length) return size;
+  throw new RangeError(`Extension.encode: returned ${size}, for ${output.length} bytes of output`);
 }

@@ -23,8 +23,8 @@ import type { OwnedBytes } from '../memory/owned-bytes.ts';
 import { NO_BYTES, type SlabSource } from '../memory/slab.ts';
 import { sharedSlabPool } from '../memory/slab-pool.ts';
 import { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from '../text/utf8.ts';
-import type { DataType, Extension } from './extension.ts';
-import { emptyFragments, invalidText, tooBig } from './faults.ts';
+import { type DataType, type Extension, stepped } from './extension.ts';
+import { emptyFragments, invalidText, reservedBits, tooBig } from './faults.ts';
 import { Lease } from './lease.ts';
 import {
   CLOSE,
@@ -50,10 +50,6 @@ export interface MessageDecoderOptions {
   readonly readLimit?: number;
   /** Most empty fragments in a row. More fail with 1008. Default 1024. */
   readonly maxEmptyFragments?: number;
-  /**
-   * Reserved bits that the {@link Extension} of `attach` may use, as wire bits. Default 0.
-   */
-  readonly allowedRsv?: number;
   /** Source of the memory for incomplete headers. Default: the thread's shared pool. */
   readonly pool?: SlabSource;
   /** The platform's check of a whole text, as of {@link utf8Step}. */
@@ -190,11 +186,11 @@ export class MessageDecoder {
 
   /** @throws TypeError or RangeError that names the invalid option. */
   constructor(options: MessageDecoderOptions) {
-    const { role, allowedRsv = 0, pool = sharedSlabPool() } = options;
+    const { role, pool = sharedSlabPool() } = options;
     const { readLimit = Infinity, maxEmptyFragments = 1024 } = options;
     // With holdLimit 0 data frames are delivered as their bytes arrive. So bad text fails at its
     // first bad byte, and payload moves once.
-    this.#frames = new FrameDecoder({ role, holdLimit: 0, allowedRsv, unmask: false, pool });
+    this.#frames = new FrameDecoder({ role, holdLimit: 0, unmask: false, pool });
     this.#isUtf8 = options.isUtf8;
     this.#maxEmptyFragments = maxEmptyFragments;
     this.#limit = readLimit;
@@ -211,9 +207,12 @@ export class MessageDecoder {
     this.#bound();
   }
 
-  /** Sets the extension of the connection. Only between two messages. */
+  /**
+   * Sets the extension of the connection. Only between two messages. An {@link ExtensionChain} joins
+   * several.
+   */
   set extension(extension: Extension | undefined) {
-    this.#extension = extension;
+    this.#useExtension(extension);
     this.#bound();
   }
 
@@ -412,6 +411,12 @@ export class MessageDecoder {
     rest.release();
   }
 
+  #useExtension(extension: Extension | undefined): void {
+    if (extension === this.#extension) return;
+    this.#extension = extension;
+    this.#frames.allowedRsv = extension === undefined ? 0 : extension.rsv;
+  }
+
   /** @internal Begins the work for a connection. The decoder is {@link idle}. */
   attach(
     counters: MessageCounters,
@@ -420,7 +425,7 @@ export class MessageDecoder {
     allocator: MessageAllocator,
   ): void {
     this.#counters = counters;
-    this.#extension = extension;
+    this.#useExtension(extension);
     this.#allocator = allocator;
     this.#pooled = true;
     this.#memory.usePools();
@@ -430,7 +435,7 @@ export class MessageDecoder {
   /** @internal Ends {@link attach}. The decoder is {@link idle}. */
   detach(): void {
     this.#counters = NONE_COUNTED;
-    this.#extension = undefined;
+    this.#useExtension(undefined);
     this.#allocator = exact;
     this.#use = DELIVERED;
     this.streaming = false;
@@ -503,7 +508,8 @@ export class MessageDecoder {
   }
 
   #controlFrame(opcode: number): MessageEvent {
-    const { buf, start, end, key } = this.#frames;
+    const { buf, start, end, key, rsv } = this.#frames;
+    if (rsv !== 0) return this.#fail(reservedBits(rsv));
     moveUnmasked(this.#control, 0, buf, start, end, key);
     this.#show(this.#control, 0, end - start);
     if (opcode === CloseMessage) return CLOSE;
@@ -533,8 +539,12 @@ export class MessageDecoder {
    * `error`.
    */
   #startFrame(): boolean {
-    const { opcode, length, fin } = this.#frames;
+    const { opcode, length, fin, rsv } = this.#frames;
     if (opcode !== ContinuationFrame) this.#startMessage(opcode as DataType);
+    else if (rsv !== 0) {
+      this.error = reservedBits(rsv);
+      return false;
+    }
     if (length > 0 || fin) this.#emptyFragments = 0;
     else if (++this.#emptyFragments > this.#maxEmptyFragments) {
       this.error = emptyFragments(this.#maxEmptyFragments);
@@ -558,7 +568,9 @@ export class MessageDecoder {
     this.#wireLength = 0;
     this.#emptyFragments = 0;
     this.#extended = this.#frames.rsv !== 0;
-    if (this.#extended && this.#use !== IGNORED) this.#extension!.begin(type);
+    if (this.#extended && this.#use !== IGNORED) {
+      this.#extension!.begin(type, this.#frames.rsv);
+    }
   }
 
   /** Takes the payload, or a piece of it; `last`: the message ends with it. */
@@ -658,7 +670,7 @@ export class MessageDecoder {
     const lease = Lease.acquire(Math.min(expected, LARGEST_STEP));
     let event: MessageEvent = FAILED;
     try {
-      const size = extension.step(lease.bytes, limit);
+      const size = stepped(extension.step(lease.bytes, limit), lease.bytes, limit);
       this.#transforming = extension.more;
       this.length += size;
       if (this.#checkLength() && this.#checkText(lease.bytes, 0, size, false)) {

@@ -1,6 +1,6 @@
-import type { Role, WebSocketError } from '@ws/codec';
+import type { Extension, Role, WebSocketError } from '@ws/codec';
 import type { CloseInfo } from '../close-info.ts';
-import type { PerMessageDeflate } from '../deflate/negotiate.ts';
+import type { PerMessageDeflate } from '../deflate/per-message-deflate.ts';
 import { transportFailed } from '../errors.ts';
 import { onRejection } from '../on-rejection.ts';
 import type { Platform } from '../platform/platform.ts';

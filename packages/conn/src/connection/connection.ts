@@ -1,6 +1,7 @@
 import {
   CloseCode,
   CloseMessage,
+  type Extension,
   type MessageDecoder,
   PongMessage,
   type ProtocolError,
@@ -11,7 +12,7 @@ import { fromCaller, isMistake } from '@ws/codec/internal';
 import type { CloseInfo, ConnState } from '../close-info.ts';
 import { ControlFrames, type ControlHandlerName } from '../control/control-frames.ts';
 import type { KeepAliveTarget, PingWait } from '../control/keep-alive.ts';
-import type { PerMessageDeflate } from '../deflate/negotiate.ts';
+import type { PerMessageDeflate } from '../deflate/per-message-deflate.ts';
 import {
   type BackpressureError,
   causeText,
@@ -99,6 +100,8 @@ export class Connection
   readonly conn: ReportedConn;
   readonly transport: Transport;
   readonly shared: ConnShared;
+  /** The agreed extension, or all of them as one. */
+  readonly extension: Extension | undefined;
   /** Set where permessage-deflate is agreed. */
   readonly deflate: PerMessageDeflate | undefined;
   /**
@@ -150,13 +153,15 @@ export class Connection
     conn: ReportedConn,
     transport: Transport,
     shared: ConnShared,
+    extension: Extension | undefined,
     deflate: PerMessageDeflate | undefined,
   ) {
     this.conn = conn;
     this.transport = transport;
     this.shared = shared;
+    this.extension = extension;
     this.deflate = deflate;
-    if (deflate !== undefined) deflate.inflation.owner = this;
+    if (deflate !== undefined) deflate.owner = this;
     this.readLimit = shared.settings.readLimit;
     this.#readSide = new ReadSide(this);
     this.heardAt = Math.ceil(shared.platform.now());
@@ -633,10 +638,10 @@ export class Connection
   }
 
   get holdsHeartbeat(): boolean {
-    return this.#writeSide?.streamsCompressed === true;
+    return this.#writeSide?.streamsEncoded === true;
   }
 
-  compressedStreamEnded(): void {
+  encodedStreamEnded(): void {
     if (this.pingWait !== undefined) this.shared.keepAlive?.release(this, this.platform.now());
   }
 

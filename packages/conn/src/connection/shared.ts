@@ -3,7 +3,6 @@ import { Pool } from '@ws/codec/internal';
 import { KeepAlive } from '../control/keep-alive.ts';
 import { slabsOf } from '../memory/buffer-pool.ts';
 import type { Settings } from '../options.ts';
-import { RSV1 } from '../platform/deflate-engine.ts';
 import { type Platform, perPlatform, platformFunctions } from '../platform/platform.ts';
 import { reportError } from '../report/report.ts';
 import { type EndOfTurn, endOfTurnOf } from '../time/end-of-turn.ts';
@@ -19,8 +18,7 @@ import { type IdleSweep, idleSweepOf } from './idle-sweep.ts';
 const MAX_FREE = 64;
 
 /**
- * Shared by connections with the same role, platform and settings. Connections with compression
- * share another object than connections without. It has the pools from which a connection acquires
+ * Shared by connections with the same role, platform and settings. It has the pools from which a connection acquires
  * memory for its work; the connection releases that memory when it is idle.
  */
 export class ConnShared implements WriteShared {
@@ -37,9 +35,8 @@ export class ConnShared implements WriteShared {
   readonly slab: FrameSlab;
   readonly nextKey: (() => number) | undefined;
   readonly writeUtf8: (into: Uint8Array, at: number, text: string) => number;
-  readonly #deflates: boolean;
 
-  constructor(role: Role, platform: Platform, settings: Settings, deflates: boolean) {
+  constructor(role: Role, platform: Platform, settings: Settings) {
     const { heartbeat, writeBufferPool, writeBufferSize } = settings;
     this.role = role;
     this.platform = platform;
@@ -48,7 +45,6 @@ export class ConnShared implements WriteShared {
     this.endOfTurn = endOfTurnOf(platform);
     this.keepAlive = heartbeat === false ? undefined : new KeepAlive(this.timers, heartbeat);
     this.idleSweep = idleSweepOf(platform);
-    this.#deflates = deflates;
     const { nextKey, writeUtf8 } = platformFunctions(platform);
     this.nextKey = role === 'client' ? nextKey : undefined;
     this.writeUtf8 = writeUtf8;
@@ -67,37 +63,25 @@ export class ConnShared implements WriteShared {
     return new MessageDecoder({
       role: this.role,
       maxEmptyFragments: this.settings.maxEmptyFragments,
-      allowedRsv: this.#deflates ? RSV1 : 0,
       isUtf8: platformFunctions(this.platform).isUtf8,
     });
   }
 }
 
-/** The ConnShared without and with compression for one settings object. */
-interface SharedOfSettings {
-  plain?: ConnShared;
-  deflating?: ConnShared;
-}
-
-const sharedOf: (platform: Platform) => WeakMap<Settings, SharedOfSettings> =
-  /* @__PURE__ */ perPlatform(() => new WeakMap<Settings, SharedOfSettings>());
+const sharedOf: (platform: Platform) => WeakMap<Settings, ConnShared> = /* @__PURE__ */ perPlatform(
+  () => new WeakMap<Settings, ConnShared>(),
+);
 
 /**
- * Returns the {@link ConnShared} of this platform, these settings and this use of compression. The
- * role is no key: each settings object is used in one role only.
+ * Returns the {@link ConnShared} of this platform and these settings. The role is no key: each
+ * settings object is used in one role only.
  */
-export function sharedFor(
-  role: Role,
-  platform: Platform,
-  settings: Settings,
-  deflates: boolean,
-): ConnShared {
+export function sharedFor(role: Role, platform: Platform, settings: Settings): ConnShared {
   const ofPlatform = sharedOf(platform);
-  let both = ofPlatform.get(settings);
-  if (both === undefined) {
-    both = {};
-    ofPlatform.set(settings, both);
+  let shared = ofPlatform.get(settings);
+  if (shared === undefined) {
+    shared = new ConnShared(role, platform, settings);
+    ofPlatform.set(settings, shared);
   }
-  if (deflates) return (both.deflating ??= new ConnShared(role, platform, settings, true));
-  return (both.plain ??= new ConnShared(role, platform, settings, false));
+  return shared;
 }

@@ -1,6 +1,7 @@
 import {
   CLOSE,
   DELIVERED,
+  type Extension,
   FAILED,
   IGNORED,
   MESSAGE,
@@ -18,7 +19,7 @@ import {
   STEP,
 } from '@ws/codec';
 import type { Pool } from '@ws/codec/internal';
-import type { PerMessageDeflate } from '../deflate/negotiate.ts';
+import type { PerMessageDeflate } from '../deflate/per-message-deflate.ts';
 import type { Observer } from '../platform/observer.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { ReadResult } from './pending-read.ts';
@@ -43,6 +44,8 @@ export interface DecodeLoopOwner extends MessageCounters {
   readonly platform: Platform;
   /** The longest message, in bytes. */
   readonly readLimit: number;
+  /** The agreed extension, or all of them as one. */
+  readonly extension: Extension | undefined;
   /** Set where permessage-deflate is agreed. */
   readonly deflate: PerMessageDeflate | undefined;
   /** Lends decoders to connections with the same settings. */
@@ -151,7 +154,7 @@ export abstract class DecodeLoop {
 
   /** Whether the input waits for its turn to inflate. */
   get inflatesLater(): boolean {
-    return this.owner.deflate?.inflation.waiting === true;
+    return this.owner.deflate?.waiting === true;
   }
 
   /** Whether messages are dropped, after our close frame. */
@@ -195,7 +198,7 @@ export abstract class DecodeLoop {
   #acquireDecoder(): MessageDecoder {
     const { owner } = this;
     const decoder = owner.shared.decoders.acquire() ?? owner.shared.createDecoder();
-    decoder.attach(owner, owner.readLimit, owner.deflate?.inflation, this);
+    decoder.attach(owner, owner.readLimit, owner.extension, this);
     decoder.setPayloadUse(this.#payloadUse);
     decoder.streaming = this.streams && !this.dropping;
     decoder.stopAt = owner.framesIn + FRAMES_PER_TURN;
@@ -211,7 +214,7 @@ export abstract class DecodeLoop {
     decoder.releaseParsed();
     if (!decoder.idle || this.#spent) return;
     this.decoder = undefined;
-    this.owner.deflate?.inflation.leaveInflaters();
+    this.owner.deflate?.leaveInflaters();
     decoder.detach();
     this.owner.shared.decoders.release(decoder);
   }
@@ -228,7 +231,7 @@ export abstract class DecodeLoop {
   protected setPayloadUse(use: PayloadUse): void {
     this.#payloadUse = use;
     this.decoder?.setPayloadUse(use);
-    if (use === IGNORED) this.owner.deflate?.inflation.destroy();
+    if (use === IGNORED) this.owner.extension?.destroy();
   }
 
   /** Ends parsing and releases the memory of the input. */
@@ -236,6 +239,7 @@ export abstract class DecodeLoop {
     if (this.stopped) return;
     this.stopped = true;
     this.decoder?.destroy();
+    this.owner.extension?.destroy();
   }
 
   /**
@@ -244,7 +248,7 @@ export abstract class DecodeLoop {
    */
   leavePools(): void {
     this.decoder?.leavePools();
-    this.owner.deflate?.inflation.leavePools();
+    this.owner.deflate?.leavePools();
   }
 
   /** Parses while a read waits, in a new pass unless a pass is already running. */
@@ -362,9 +366,9 @@ export abstract class DecodeLoop {
     if (!ahead) return false;
     const { transforming } = decoder;
     if (!this.hasRoom) return this.owner.parsesRest && !transforming;
-    const inflation = transforming ? this.owner.deflate?.inflation : undefined;
-    if (inflation?.inflatersBusy !== true) return true;
-    inflation.awaitInflater();
+    const deflate = transforming ? this.owner.deflate : undefined;
+    if (deflate?.inflatersBusy !== true) return true;
+    deflate.awaitInflater();
     return false;
   }
 

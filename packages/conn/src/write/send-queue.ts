@@ -22,8 +22,8 @@ import type { PreparedMessage } from './prepared-message.ts';
 import { type Batch, type BatchSender, REFERENCE_FROM, sharedFrames } from './shared-frames.ts';
 import { keepMemory, LEND_FROM, UnsentFrames, type UnsentFramesOwner } from './unsent-frames.ts';
 
-/** Compressing a byte takes as long as writing this many plain bytes. */
-const DEFLATE_COST = 8;
+/** Encoding a byte takes at most as long as writing this many plain bytes: compressing does. */
+const ENCODE_COST = 8;
 const FIN = 0x80;
 
 // States of the transport's writing side.
@@ -84,8 +84,8 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   /** Referenced bytes that the transport has released within `write`, and their frames. */
   #releasedBytes = 0;
   #releasedFrames = 0;
-  /** {@link SendQueueOwner.bytesOut} after the last frame of a compressed message of several frames. */
-  #compressedEnd = 0;
+  /** {@link SendQueueOwner.bytesOut} after the last frame of an encoded message of several frames. */
+  #encodedEnd = 0;
   /** Why no message is accepted any more. */
   #error: WebSocketError | typeof CLOSE_SENT | undefined;
   /** The error of writes after the close frame, once one was rejected. */
@@ -241,14 +241,14 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     return true;
   }
 
-  /** Compressing `bytes` counts as work of this turn. */
-  countDeflated(bytes: number): void {
-    this.#turnBytes += bytes * DEFLATE_COST;
+  /** Encoding `bytes` by an extension counts as work of this turn. */
+  countEncoded(bytes: number): void {
+    this.#turnBytes += bytes * ENCODE_COST;
   }
 
-  /** The fragments that were accepted so far belong to a compressed message of several frames. */
-  markCompressed(): void {
-    this.#compressedEnd = this.owner.bytesOut;
+  /** The fragments that were accepted so far belong to an encoded message of several frames. */
+  markEncoded(): void {
+    this.#encodedEnd = this.owner.bytesOut;
   }
 
   #reference(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
@@ -439,7 +439,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
       return own ? RESOLVED : rejectedLater(this.owner.shared.platform, this.error);
     }
     // Heartbeat pings do not go between the frames of a compressed message: see `holdsHeartbeat`.
-    const follows = own && opcode === PingMessage && this.#holdsCompressed();
+    const follows = own && opcode === PingMessage && this.#holdsEncoded();
     if (this.#blocked && !follows) return this.#enqueueControl(opcode, bytes, start, end, own);
     try {
       this.#count(opcode, this.encode(FIN | opcode, bytes, start, end));
@@ -454,9 +454,9 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     return this.#waitingWriters().forNextTurn(this.owner.shared.platform, this);
   }
 
-  /** Whether frames of a compressed message of several frames are unsent. */
-  #holdsCompressed(): boolean {
-    return this.#compressedEnd > this.owner.bytesOut - this.unsentBytes;
+  /** Whether frames of an encoded message of several frames are unsent. */
+  #holdsEncoded(): boolean {
+    return this.#encodedEnd > this.owner.bytesOut - this.unsentBytes;
   }
 
   #enqueueControl(

@@ -1,8 +1,9 @@
-import { ContinuationFrame, type WebSocketError } from '@ws/codec';
-import { isControl, NO_BYTES, utf8Length } from '@ws/codec/internal';
-import { type Compressor, StreamCompressor } from '../deflate/compressor.ts';
-import { SCRATCH } from '../deflate/engine-pool.ts';
+import { ContinuationFrame, type Extension, type WebSocketError } from '@ws/codec';
+import { encoded, isControl, Lease, NO_BYTES, utf8Length } from '@ws/codec/internal';
+import type { Compressor } from '../deflate/compressor.ts';
+import type { PerMessageDeflate } from '../deflate/per-message-deflate.ts';
 import { type BackpressureError, TimeoutError } from '../errors.ts';
+import { COPY_BELOW } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
 import type { Observer } from '../platform/observer.ts';
@@ -33,8 +34,10 @@ export interface WriteSideOwner extends SendQueueOwner {
   /** Messages that were accepted. The write side counts them. */
   messagesOut: number;
   readonly conn: object;
-  /** Present when permessage-deflate was agreed on. */
-  readonly deflate: { readonly compressor: Compressor } | undefined;
+  /** The agreed extension, or all of them as one. */
+  readonly extension: Extension | undefined;
+  /** Set where permessage-deflate is agreed. */
+  readonly deflate: PerMessageDeflate | undefined;
   /** Calls the observer of the platform, and reports its error. */
   observe(event: (observer: Observer) => unknown): void;
   /** Reports an error that has no other trace. */
@@ -43,8 +46,8 @@ export interface WriteSideOwner extends SendQueueOwner {
   refuseMessage(error: BackpressureError): LateRejection;
   /** Sends a control frame; a close frame starts the closing handshake. */
   control(type: number, payload: Uint8Array): Promise<void>;
-  /** The last frame of a compressed message of several frames was accepted. */
-  compressedStreamEnded(): void;
+  /** The last frame of an encoded message of several frames was accepted. */
+  encodedStreamEnded(): void;
   /** A message that was partly sent cannot be completed: the connection fails. */
   writerBroken(reason: unknown): void;
 }
@@ -57,6 +60,8 @@ export interface WriteSideOwner extends SendQueueOwner {
 export class WriteSide implements FragmentSink {
   readonly sendQueue: SendQueue;
   readonly #owner: WriteSideOwner;
+  readonly #extension: Extension | undefined;
+  /** Set where permessage-deflate is the only extension: other connections may send its results. */
   readonly #compressor: Compressor | undefined;
   /** Bytes of the open writer's writes that wait for its earlier writes. */
   held = 0;
@@ -65,8 +70,9 @@ export class WriteSide implements FragmentSink {
   /** Bytes that waiting calls with a signal are charged. */
   #charged = 0;
   #writer: MessageWriter | undefined;
-  /** The compressor of the open writer's message, and the `compress` option of that writer. */
-  #stream: StreamCompressor | undefined;
+  /** Whether the extension encodes the message of the open writer. */
+  #encodesStream = false;
+  /** The `compress` option of the open writer. */
   #compress: boolean | undefined;
   /** The large message that another thread compresses. */
   #background: BackgroundDeflate | undefined;
@@ -81,7 +87,9 @@ export class WriteSide implements FragmentSink {
 
   constructor(owner: WriteSideOwner) {
     this.#owner = owner;
-    this.#compressor = owner.deflate?.compressor;
+    const { extension, deflate } = owner;
+    this.#extension = extension;
+    this.#compressor = extension === deflate ? deflate?.compressor : undefined;
     this.sendQueue = new SendQueue(owner);
   }
 
@@ -106,17 +114,14 @@ export class WriteSide implements FragmentSink {
   /** Whether a new write side could replace this one: no write is open or waits. */
   get droppable(): boolean {
     const open =
-      this.#mustWait(false) ||
-      this.#stream !== undefined ||
-      this.#flushing ||
-      this.waitingBytes > 0;
+      this.#mustWait(false) || this.#encodesStream || this.#flushing || this.waitingBytes > 0;
     const queued = this.#queue?.empty === false || this.#skipQueue > 0;
     return !open && !queued && this.sendQueue.droppable;
   }
 
-  /** Whether a compressed message of several frames is open. */
-  get streamsCompressed(): boolean {
-    return this.#stream !== undefined;
+  /** Whether an encoded message of several frames is open. */
+  get streamsEncoded(): boolean {
+    return this.#encodesStream;
   }
 
   get error(): WebSocketError | undefined {
@@ -207,7 +212,7 @@ export class WriteSide implements FragmentSink {
     if (this.#mustWait(preaccepted)) {
       return this.#enqueue(utf8Length(text), () => this.text(type, text, compress, true));
     }
-    if (this.#compressesText(text, compress)) return this.#compressText(type, text);
+    if (this.#encodesText(text, compress)) return this.#encodeText(type, text);
     return this.#accepted(type, text, sendQueue.text(type, text));
   }
 
@@ -231,10 +236,10 @@ export class WriteSide implements FragmentSink {
     const rejection = preaccepted ? sendQueue.rejectionIfClosed() : this.rejectionFor(size);
     if (rejection !== undefined) return rejection;
     if (this.#mustWait(preaccepted)) return this.#enqueueMessage(type, bytes, start, end, compress);
-    if (!this.#compresses(size, compress)) return this.#sendPlain(type, bytes, start, end);
+    if (!this.#encodes(size, compress)) return this.#sendPlain(type, bytes, start, end);
     // An engine would read beyond a detached or shrunk buffer and crash the process.
     if (end > bytes.byteLength) throw new DetachedBytes();
-    return this.#compressAndSend(type, bytes, start, end, retained);
+    return this.#encodeAndSend(type, bytes, start, end, retained);
   }
 
   /** Sends an accepted message, uncompressed. */
@@ -245,15 +250,14 @@ export class WriteSide implements FragmentSink {
   /**
    * Sends an accepted message that is compressed.
    *
-   * @param bytes - The compressed variant is `bytes[0, size)`. Do not change a variant of {@link
-   *   COPY_BELOW} bytes or more afterwards.
+   * @param bytes - The compressed variant is `bytes[0, size)`. Do not change it afterwards.
    * @param plain - Size of the message in bytes before it was compressed.
    */
   sendCompressed(type: DataType, bytes: Uint8Array, size: number, plain: number): Promise<void> {
     const { sendQueue } = this;
     const rejection = sendQueue.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
-    sendQueue.countDeflated(plain);
+    sendQueue.countEncoded(plain);
     return this.#accepted(type, plain, sendQueue.owned(FIN | RSV1 | type, bytes, 0, size));
   }
 
@@ -312,15 +316,16 @@ export class WriteSide implements FragmentSink {
     if (rejection !== undefined) return rejection;
     if (this.#mustWait(preaccepted))
       return this.#enqueue(length, () => this.prepared(message, true));
-    const compresses = compressor !== undefined && this.#compresses(length, undefined);
-    const variant = compresses ? variantOf(message, compressor) : NO_BYTES;
+    const encodes = this.#encodes(length, undefined);
+    if (encodes && compressor === undefined) return this.#encodeAndSend(type, bytes, 0, length);
+    const variant = encodes ? variantOf(message, compressor!) : NO_BYTES;
     if (variant === undefined) return this.#compressInBackground(type, owned(bytes), message);
     if (variant.length === 0) {
       return this.#accepted(type, length, sendQueue.shared(FIN | type, bytes));
     }
     compressor!.recordSent(bytes, 0, length);
     try {
-      sendQueue.countDeflated(length);
+      sendQueue.countEncoded(length);
       return this.#accepted(type, length, sendQueue.shared(FIN | RSV1 | type, variant));
     } catch (error) {
       compressor!.forget();
@@ -330,55 +335,64 @@ export class WriteSide implements FragmentSink {
 
   /** See {@link SendQueue.run}. */
   sendRun(messages: readonly PreparedMessage[]): boolean {
-    const alone = this.#compressor !== undefined || this.#mustWait(false) || this.#isObserved();
+    const alone = this.#extension !== undefined || this.#mustWait(false) || this.#isObserved();
     if (alone || !this.sendQueue.run(messages)) return false;
     this.#owner.messagesOut += messages.length;
     return true;
   }
 
-  #compresses(size: number, compress: boolean | undefined): boolean {
-    return !this.#flushing && this.#compressor?.wants(size, compress) === true;
+  /** Whether the extension changes a message. At the end of the connection, messages wait for none. */
+  #encodes(size: number, compress: boolean | undefined): boolean {
+    return this.#extension?.wants(size, this.#flushing ? false : compress) === true;
   }
 
-  #compressesText(text: string, compress: boolean | undefined): boolean {
+  #encodesText(text: string, compress: boolean | undefined): boolean {
     // A UTF-16 unit has three bytes at most.
-    if (!this.#compresses(text.length * 3, compress)) return false;
-    return this.#compresses(text.length, compress) || this.#compresses(utf8Length(text), compress);
+    if (!this.#encodes(text.length * 3, compress)) return false;
+    return this.#encodes(text.length, compress) || this.#encodes(utf8Length(text), compress);
   }
 
-  #compressText(type: DataType, text: string): Promise<void> {
+  #encodeText(type: DataType, text: string): Promise<void> {
     const { platform } = this.#owner.shared;
-    if (text.length * 3 > SCRATCH) {
+    const most = text.length * 3;
+    if (most >= COPY_BELOW) {
       const retained = owned(utf8(text, platform));
-      return this.#compressAndSend(type, retained.bytes, 0, retained.end, retained);
+      return this.#encodeAndSend(type, retained.bytes, 0, retained.end, retained);
     }
-    const { plain } = this.#compressor!.engines;
-    return this.#compressAndSend(type, plain, 0, platform.writeUtf8(plain, 0, text));
+    const { bytes, release } = Lease.acquire(most);
+    try {
+      return this.#encodeAndSend(type, bytes, 0, platform.writeUtf8(bytes, 0, text));
+    } finally {
+      release();
+    }
   }
 
-  /** Compresses an accepted message, on this thread or, when it is large, on another one. */
-  #compressAndSend(
+  /** Encodes an accepted message, on this thread or, when it is large, on another one. */
+  #encodeAndSend(
     type: DataType,
     bytes: Uint8Array,
     start: number,
     end: number,
     retained?: RetainedBytes,
   ): Promise<void> {
-    const compressor = this.#compressor!;
-    if (compressor.isLarge(end - start)) {
+    if (this.#compressor?.isLarge(end - start) === true) {
       // A reference is released when the message leaves the write queue, so only a copy can be
       // reused.
       const ours =
         retained?.ours === true ? retained : retain(bytes, start, end, this.#copiesAll());
       return this.#compressInBackground(type, ours, undefined);
     }
+    const extension = this.#extension!;
     try {
-      const size = compressor.deflate(bytes, start, end);
-      if (size === 0) return this.#sendPlain(type, bytes, start, end);
-      return this.sendCompressed(type, compressor.takeOutput(), size, end - start);
-    } catch (error) {
-      compressor.forget();
-      throw error;
+      const size = encoded(extension.encode(bytes, start, end, true, true), extension, true);
+      if (size < 0) return this.#sendPlain(type, bytes, start, end);
+      const { output, sentRsv = extension.rsv } = extension;
+      const { sendQueue } = this;
+      sendQueue.countEncoded(end - start);
+      const sent = sendQueue.copied(FIN | sentRsv | type, output, 0, size);
+      return this.#accepted(type, end - start, sent);
+    } finally {
+      extension.endOutput();
     }
   }
 
@@ -502,38 +516,38 @@ export class WriteSide implements FragmentSink {
     end: number,
   ): Promise<void> {
     if (isControl(opcode)) return this.#owner.control(opcode, bytes.subarray(start, end));
-    if (opcode !== ContinuationFrame) this.#stream = this.#streamFor(fin, end - start);
-    const stream = this.#stream;
+    const first = opcode !== ContinuationFrame;
     const b0 = (fin ? FIN : 0) | opcode;
+    // Only the size of the first fragment is known.
+    if (first) this.#encodesStream = this.#encodes(fin ? end - start : Infinity, this.#compress);
+    const size = this.#encodesStream ? this.#encodeFragment(bytes, start, end, first, fin) : -1;
     // Copied: the writer uses its buffer again at once.
-    if (stream === undefined) return this.sendQueue.copied(b0, bytes, start, end);
-    const rsv = opcode === ContinuationFrame ? 0 : RSV1;
-    try {
-      const size = stream.fragment(bytes, start, end, fin);
-      if (fin) this.#endStream();
-      this.sendQueue.countDeflated(end - start);
-      const sent = this.sendQueue.copied(b0 | rsv, stream.output, 0, size);
-      this.sendQueue.markCompressed();
-      return sent;
-    } catch (error) {
-      this.#compressor!.forget();
-      throw error;
-    }
+    if (size < 0) return this.sendQueue.copied(b0, bytes, start, end);
+    const { output, rsv, sentRsv = rsv } = this.#extension!;
+    this.sendQueue.countEncoded(end - start);
+    const sent = this.sendQueue.copied(first ? b0 | sentRsv : b0, output, 0, size);
+    this.sendQueue.markEncoded();
+    if (fin) this.#endStream();
+    return sent;
   }
 
-  /** Returns the compressor for a new message. Only the size of the first fragment is known. */
-  #streamFor(fin: boolean, size: number): StreamCompressor | undefined {
-    const compressor = this.#compressor;
-    if (compressor === undefined) return undefined;
-    const { threshold } = compressor.compression;
-    if (!this.#compresses(fin ? size : Math.max(size, threshold), this.#compress)) return undefined;
-    const engine = compressor.engines.deflaters.acquireForStream(compressor.key);
-    return engine === undefined ? undefined : new StreamCompressor(compressor, engine);
+  /** Returns -1 when the extension leaves the message as it is. */
+  #encodeFragment(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    first: boolean,
+    fin: boolean,
+  ): number {
+    const extension = this.#extension!;
+    const size = encoded(extension.encode(bytes, start, end, first, fin), extension, first);
+    if (size < 0) this.#endStream();
+    return size;
   }
 
   #endStream(): void {
-    this.#stream?.end();
-    this.#stream = undefined;
+    if (this.#encodesStream) this.#extension!.endOutput();
+    this.#encodesStream = false;
   }
 
   complete(type: number, bytes: number): void {
@@ -544,7 +558,7 @@ export class WriteSide implements FragmentSink {
     if (this.#writer !== writer) return;
     this.#writer = undefined;
     this.#endStream();
-    if (this.#compressor !== undefined) this.#owner.compressedStreamEnded();
+    if (this.#extension !== undefined) this.#owner.encodedStreamEnded();
     this.#idleAlarm?.stop();
     this.#advance();
     this.#idleAlarm?.start();

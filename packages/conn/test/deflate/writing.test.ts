@@ -397,10 +397,11 @@ describe('a message in fragments', () => {
     const { conn, sent } = compressing({ writeBufferSize: 10 });
     for (let i = 0; i < 70; i++) {
       const writer = await conn.nextWriter(TextMessage, { compress: true });
-      await writer.write(a(5));
+      await writer.write(a(15));
       await writer.close();
     }
-    expect(new Set(await sent())).toEqual(new Set(['*text aa']));
+    const plain = (await sent()).filter((frame) => !/^(\*text\.\.\.|cont) aa/.test(frame));
+    expect(plain).toEqual([]);
   });
 
   it('is sent uncompressed when all engines are in use', async () => {

@@ -56,7 +56,7 @@ export function queueOf(
   };
   Object.assign(platform, { observer });
   const transport = new RecordingTransport({ highWaterMark: mark });
-  const shared = new ConnShared(role, platform, resolveSettings(settings, role), false);
+  const shared = new ConnShared(role, platform, resolveSettings(settings, role));
   const asked: string[] = [];
   const aborted: WebSocketError[] = [];
   const owner: WriteSideOwner & { flushScheduled: boolean } = {
@@ -75,10 +75,11 @@ export function queueOf(
     refuseMessage: (error) => rejectedLater(platform, error),
     refuse: (error) => rejectedLater(platform, error),
     watchTransport: () => {},
+    extension: undefined,
     deflate: undefined,
     report: () => {},
     control: () => Promise.resolve(),
-    compressedStreamEnded: () => {},
+    encodedStreamEnded: () => {},
     writerBroken: () => {},
     abort(error) {
       aborted.push(error);

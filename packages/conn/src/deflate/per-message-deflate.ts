@@ -1,0 +1,207 @@
+import {
+  CloseCode,
+  type DeflateParameters,
+  type Extension,
+  ProtocolError,
+  type Role,
+} from '@ws/codec';
+import { RSV1 } from '../platform/deflate-engine.ts';
+import type { Platform } from '../platform/platform.ts';
+import { Compressor, StreamCompressor } from './compressor.ts';
+import { Decompressor } from './decompressor.ts';
+import { enginePoolOf } from './engine-pool.ts';
+import type { InflateBudget, InflateWaiter } from './inflate-budget.ts';
+import type { Compression } from './settings.ts';
+
+/** Charged for each step on top of its plain bytes. */
+const STEP_COST = 64;
+
+/**
+ * permessage-deflate as both ends agreed on it, seen from one end (RFC 7692). On the way in it
+ * inflates messages step by step; above the thread's {@link InflateBudget} it waits for a later turn.
+ */
+export class PerMessageDeflate implements Extension, InflateWaiter {
+  readonly rsv: number = RSV1;
+  readonly platform: Platform;
+  readonly compressor: Compressor;
+  previousWaiter: InflateWaiter | undefined = undefined;
+  nextWaiter: InflateWaiter | undefined = undefined;
+  waiting = false;
+  /** Whether the last step has made the last byte of the message. */
+  done = false;
+  output: Uint8Array;
+  /** The connection, which continues to parse when its turn has come. */
+  owner: { onInflateTurn(): void } | undefined = undefined;
+  readonly #decompressor: Decompressor;
+  readonly #budget: InflateBudget;
+  /** Compresses the message that is sent in fragments. */
+  #stream: StreamCompressor | undefined;
+
+  /** @throws TypeError when the platform has no engine. */
+  constructor(
+    parameters: DeflateParameters,
+    compression: Compression,
+    role: Role,
+    platform: Platform,
+  ) {
+    const { deflate } = platform;
+    if (deflate === undefined) {
+      throw new TypeError(
+        'deflate: the platform has no engine to compress with; leave the option out, or add pureDeflate to the platform',
+      );
+    }
+    const engines = enginePoolOf(deflate, platform);
+    const server = {
+      takeover: !parameters.serverNoContextTakeover,
+      bits: parameters.serverMaxWindowBits,
+    };
+    const client = {
+      takeover: !parameters.clientNoContextTakeover,
+      bits: parameters.clientMaxWindowBits,
+    };
+    const [ours, theirs] = role === 'server' ? [server, client] : [client, server];
+    // A sender may always forget its history. A receiver must keep it unless that was excluded.
+    const remembers = ours.takeover && compression.mode === 'takeover';
+    this.platform = platform;
+    this.compressor = new Compressor(engines, compression, remembers, ours.bits);
+    this.output = engines.output;
+    this.#decompressor = new Decompressor(engines, theirs.takeover, theirs.bits);
+    this.#budget = engines.inflateBudget;
+  }
+
+  /** Bytes of memory held for the histories of both directions. */
+  get historyBytes(): number {
+    return this.#decompressor.held + this.compressor.held;
+  }
+
+  // The way in
+
+  get more(): boolean {
+    return this.#decompressor.more;
+  }
+
+  get unread(): number {
+    return this.#decompressor.left;
+  }
+
+  get held(): number {
+    return this.#decompressor.waitingBytes;
+  }
+
+  begin(): void {
+    this.#decompressor.beginMessage();
+  }
+
+  feed(bytes: Uint8Array, start: number, end: number, last: boolean): void {
+    this.#decompressor.feed(bytes, start, end, last);
+  }
+
+  keep(): void {
+    this.#decompressor.keepInput();
+  }
+
+  ready(): boolean {
+    return !this.waiting && this.#budget.request(this);
+  }
+
+  step(into: Uint8Array, limit: number): number {
+    const decompressor = this.#decompressor;
+    // One byte above the limit is enough to detect an excess.
+    const size = decompressor.step(into, Math.min(into.length, limit + 1), limit);
+    this.#budget.charge(Math.max(size, 0) + STEP_COST + decompressor.cost, this.platform);
+    if (size < 0) throw invalidDeflate();
+    this.done = decompressor.last && !decompressor.more;
+    return size;
+  }
+
+  endMessage(): void {
+    this.#decompressor.endMessage();
+    this.#budget.messageComplete(this);
+  }
+
+  destroy(): void {
+    this.#budget.leave(this);
+    this.leaveInflaters();
+    this.#decompressor.destroy();
+  }
+
+  onInflateTurn(): void {
+    this.owner?.onInflateTurn();
+  }
+
+  /** Whether the next step would need an inflater and all are in use. */
+  get inflatersBusy(): boolean {
+    return this.#decompressor.inflatersBusy;
+  }
+
+  /** The connection continues when an inflater is free. */
+  awaitInflater(): void {
+    this.#decompressor.awaitInflater(this);
+  }
+
+  /** The connection has parsed all input: it waits for no inflater. */
+  leaveInflaters(): void {
+    this.#decompressor.leaveInflaters(this);
+  }
+
+  /** The connection has ended: it leaves the pools, and its messages may still be read. */
+  leavePools(): void {
+    this.leaveInflaters();
+    this.#decompressor.leavePools();
+  }
+
+  // The way out
+
+  wants(size: number, compress: boolean | undefined): boolean {
+    return this.compressor.wants(size, compress);
+  }
+
+  encode(bytes: Uint8Array, start: number, end: number, first: boolean, last: boolean): number {
+    try {
+      return first && last
+        ? this.#whole(bytes, start, end)
+        : this.#fragment(bytes, start, end, first, last);
+    } catch (error) {
+      this.compressor.forget();
+      throw error;
+    }
+  }
+
+  #whole(bytes: Uint8Array, start: number, end: number): number {
+    const size = this.compressor.deflate(bytes, start, end);
+    this.output = this.compressor.takeOutput();
+    return size === 0 ? -1 : size;
+  }
+
+  #fragment(bytes: Uint8Array, start: number, end: number, first: boolean, last: boolean): number {
+    if (first) this.#stream = this.#streamFor();
+    const stream = this.#stream;
+    if (stream === undefined) return -1;
+    const size = stream.fragment(bytes, start, end, last);
+    this.output = stream.output;
+    return size;
+  }
+
+  /** Undefined when too many messages are sent in fragments already: this one is not compressed. */
+  #streamFor(): StreamCompressor | undefined {
+    const { compressor } = this;
+    const engine = compressor.engines.deflaters.acquireForStream(compressor.key);
+    return engine === undefined ? undefined : new StreamCompressor(compressor, engine);
+  }
+
+  endOutput(): void {
+    this.#stream?.end();
+    this.#stream = undefined;
+    // A buffer that was created for a large message is not kept.
+    this.output = this.compressor.engines.output;
+  }
+}
+
+/** RFC 7692, section 7.2.2, names no code: 1007 fits, as for any payload of the wrong format. */
+function invalidDeflate(): ProtocolError {
+  return new ProtocolError(
+    CloseCode.InvalidFramePayloadData,
+    ['invalid DEFLATE data in compressed message'],
+    'WS_ERR_INVALID_DEFLATE',
+  );
+}

@@ -1,0 +1,168 @@
+// An extension of the application, on both sides of a connection.
+import { naiveDecode, TestTransport, ToyExtension } from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+import {
+  BinaryMessage,
+  Conn,
+  type ConnOptions,
+  PreparedMessage,
+  portablePlatform,
+  pureDeflate,
+  TextMessage,
+} from '../src/index.ts';
+import { transportPair } from '../src/pair.ts';
+import { NO_TAKEOVER } from './deflate/inflating-platform.ts';
+
+const RSV2 = 0x20;
+const RSV3 = 0x10;
+
+/** A client and a server with an extension of their own each. */
+function joinedByToys() {
+  const [near, far] = transportPair(portablePlatform);
+  const toys = [new ToyExtension(RSV2, 3), new ToyExtension(RSV2, 3)] as const;
+  const silent = { report: () => {} };
+  return {
+    toys,
+    client: new Conn(near, { ...silent, role: 'client', extensions: [toys[0]] }),
+    server: new Conn(far, { ...silent, role: 'server', extensions: [toys[1]] }),
+  };
+}
+
+describe('ConnOptions.extensions', () => {
+  it.each(['client', 'server'] as const)('changes what the %s sends, and back', async (role) => {
+    const { toys, ...ends } = joinedByToys();
+    const from = ends[role];
+    const to = ends[role === 'client' ? 'server' : 'client'];
+    await from.send('text');
+    await from.writeMessage(BinaryMessage, Uint8Array.of(1, 2, 3));
+    await from.writeJSON({ a: 1 });
+    await from.writePreparedMessage(new PreparedMessage(TextMessage, 'prepared'));
+    const writer = await from.nextWriter(TextMessage);
+    await writer.write('x'.repeat(10_000));
+    await writer.write('y');
+    await writer.close();
+    expect((await to.readMessage()).text()).toBe('text');
+    expect((await to.readMessage()).data).toEqual(Uint8Array.of(1, 2, 3));
+    expect(await to.readJSON()).toEqual({ a: 1 });
+    expect((await to.readMessage()).text()).toBe('prepared');
+    const reader = await to.nextReader();
+    expect(await reader.text()).toBe(`${'x'.repeat(10_000)}y`);
+    await Promise.all([from.close(), to.close()]);
+    for (const toy of toys) expect(toy.log).toContain('destroy');
+  });
+
+  it('sets its bit on the first frame of a message only', async () => {
+    const transport = new TestTransport();
+    const conn = new Conn(transport, { role: 'server', extensions: [new ToyExtension(RSV2, 3)] });
+    const writer = await conn.nextWriter(TextMessage);
+    await writer.write('a'.repeat(5_000));
+    await writer.close();
+    await conn.send('b');
+    void conn.ping('c');
+    // The frames are written at the end of the turn.
+    await new Promise(setImmediate);
+    const { frames } = naiveDecode(transport.sent, 'client', { allowedRsv: RSV2 });
+    expect(frames.map(({ opcode, rsv, fin }) => [opcode, rsv, fin])).toEqual([
+      [1, RSV2, false],
+      [0, 0, true],
+      [1, RSV2, true],
+      [9, 0, true],
+    ]);
+    conn.terminate();
+  });
+
+  it('delivers to `receive` and to the iterator', async () => {
+    const { client, server } = joinedByToys();
+    const seen: string[] = [];
+    const received = server.receive((message) => {
+      seen.push(message.text());
+      return server.send(message);
+    });
+    for (const text of ['a', 'bc', '']) await client.send(text);
+    for (const text of ['a', 'bc', '']) expect((await client.readMessage()).text()).toBe(text);
+    await client.close();
+    await received;
+    expect(seen).toEqual(['a', 'bc', '']);
+  });
+
+  it('encodes also what is sent while the connection closes', async () => {
+    const { client, server, toys } = joinedByToys();
+    const writer = await client.nextWriter(TextMessage);
+    await writer.write('first');
+    void client.send('second');
+    void writer.close();
+    void client.close();
+    expect((await server.readMessage()).text()).toBe('first');
+    expect((await server.readMessage()).text()).toBe('second');
+    await server.closed;
+    expect(toys[1].log.filter((line) => line.startsWith('begin'))).toHaveLength(2);
+  });
+
+  it('joins several, and permessage-deflate before them', async () => {
+    const [near, far] = transportPair(portablePlatform);
+    const options = (): Pick<ConnOptions, 'extensions' | 'deflate'> => ({
+      extensions: [new ToyExtension(RSV2, 3), new ToyExtension(RSV3, 5)],
+      deflate: NO_TAKEOVER,
+    });
+    const platform = { ...portablePlatform, deflate: pureDeflate };
+    const client = new Conn(near, { ...options(), role: 'client', platform });
+    const server = new Conn(far, { ...options(), role: 'server', platform });
+    const long = 'compressible '.repeat(1000);
+    for (const text of ['short', long]) {
+      void client.send(text);
+      void client.writePreparedMessage(new PreparedMessage(TextMessage, text));
+      expect((await server.readMessage()).text()).toBe(text);
+      expect((await server.readMessage()).text()).toBe(text);
+    }
+    // Compressed, and then doubled twice.
+    expect(client.stats.bytesOut).toBeLessThan(2000);
+    const writer = await server.nextWriter(TextMessage);
+    for (let i = 0; i < 10; i++) await writer.write(long);
+    await writer.close();
+    expect((await client.readMessage()).text()).toBe(long.repeat(10));
+  });
+
+  it('rejects a message that the extension cannot encode, and sends the next one', async () => {
+    const { client, server, toys } = joinedByToys();
+    const { encode } = toys[0];
+    toys[0].encode = () => {
+      throw new Error('no key');
+    };
+    await expect(client.send('a')).rejects.toThrow('no key');
+    toys[0].encode = () => 5_000_000;
+    await expect(client.send('b')).rejects.toThrow(/^Extension\.encode: returned 5000000, for/);
+    toys[0].encode = encode;
+    await client.send('c');
+    expect((await server.readMessage()).text()).toBe('c');
+  });
+
+  it('fails the connection with 1011 when the extension cannot decode', async () => {
+    const { client, server, toys } = joinedByToys();
+    toys[1].step = () => {
+      throw new Error('no key');
+    };
+    await client.send('a');
+    await expect(server.readMessage()).rejects.toThrow('no key');
+    expect(await client.closed).toMatchObject({ code: 1011 });
+  });
+
+  it.each([
+    ['a number', 5, 'extensions: expected a string or an array, got number'],
+    ['a string in the array', ['x'], 'extensions[0]: expected an Extension, got string'],
+    ['an object of another kind', [{ rsv: 32 }], 'extensions[0]: an Extension has a method begin'],
+    [
+      'a bit that is none',
+      [new ToyExtension(8, 0)],
+      'extensions[0].rsv: expected a sum of 0x40, 0x20 and 0x10, got 8',
+    ],
+    [
+      'a bit that two share',
+      [new ToyExtension(RSV2, 0), new ToyExtension(RSV2, 0)],
+      'extensions[1].rsv: another extension uses the same reserved bit',
+    ],
+  ])('throws a TypeError for %s', (_, extensions, message) => {
+    const [transport] = transportPair(portablePlatform);
+    const options = { role: 'client', extensions } as unknown as ConnOptions;
+    expect(() => new Conn(transport, options)).toThrow(new TypeError(message));
+  });
+});
