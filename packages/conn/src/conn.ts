@@ -551,7 +551,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       if (typeof data === 'string') return connection.writeSide.text(type, data, compress);
       if (!(data instanceof Uint8Array) && isBorrowed(data)) {
         data.check();
-        return connection.writeSide.message(type, data.bytes, data.start, data.end, compress);
+        const { bytes, start, end, lease } = data;
+        return connection.writeSide.message(type, bytes, start, end, compress, undefined, lease);
       }
       let bytes = bytesOf(data, method);
       if (bytes.length >= COPY_BELOW && isUnstable(bytes)) bytes = copyOf(bytes);

@@ -21,6 +21,8 @@ export class Lease {
   readonly memory: Uint8Array;
   readonly #home: LeaseHome;
   #pins = 1;
+  /** First byte of the frame header that is in front of the memory; 0 while there is none. */
+  #header = 0;
 
   /** @internal Use {@link Lease.acquire} or {@link Lease.of}. */
   constructor(bytes: Uint8Array, home: LeaseHome) {
@@ -83,6 +85,17 @@ export class Lease {
   /** @internal Lends a kept lease again. */
   lendAgain(): void {
     this.#pins = 1;
+    this.#header = 0;
+  }
+
+  /**
+   * Whether a frame with the whole message may have its header in front of the memory: it is of the
+   * message buffers, and no frame with another first byte is there.
+   */
+  takesHeader(b0: number): boolean {
+    if (this.#home === nowhere || this.#home === overwritten) return false;
+    if (this.#header === 0) this.#header = b0;
+    return this.#header === b0;
   }
 
   /**

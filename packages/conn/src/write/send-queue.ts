@@ -1,5 +1,5 @@
 import { CloseMessage, encodeFrame, PingMessage, type WebSocketError } from '@ws/codec';
-import { LARGEST_SLAB, leaseOf } from '@ws/codec/internal';
+import { LARGEST_SLAB, type Lease, leaseOf } from '@ws/codec/internal';
 import {
   BackpressureError,
   CloseError,
@@ -175,11 +175,23 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   /**
    * Sends a frame with `bytes[start, end)` of a caller. A server references {@link COPY_BELOW} bytes
    * and more: the promise then waits until the transport has released them.
+   *
+   * @param lease - The memory of a borrowed message with these bytes. A pin keeps it, so the promise
+   *   does not wait.
    */
-  frame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    return end - start >= COPY_BELOW && this.owner.shared.nextKey === undefined
-      ? this.#reference(b0, bytes, start, end)
-      : this.copied(b0, bytes, start, end);
+  frame(
+    b0: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    lease: Lease | undefined,
+  ): Promise<void> {
+    if (end - start < COPY_BELOW || this.owner.shared.nextKey !== undefined) {
+      return this.copied(b0, bytes, start, end);
+    }
+    return lease !== undefined && start === 0 && lease.takesHeader(b0)
+      ? this.#paced(this.encodePinned(b0, lease, end))
+      : this.#reference(b0, bytes, start, end);
   }
 
   /** Sends a frame with `bytes[start, end)`, which never change. */

@@ -1,5 +1,5 @@
 import { FrameHeader, type SlabSource, sharedMessageBuffers, unmask } from '@ws/codec';
-import { HEADROOM, headerSize, LARGEST_SLAB, pieceOf } from '@ws/codec/internal';
+import { HEADROOM, headerSize, LARGEST_SLAB, type Lease, pieceOf } from '@ws/codec/internal';
 import { Fifo } from '../fifo.ts';
 import { copyInto } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
@@ -139,6 +139,17 @@ export abstract class UnsentFrames implements SlabUser {
     return header + length;
   }
 
+  /**
+   * Encodes an unmasked frame whose payload is the start of leased memory, with the header in front.
+   * Returns its size in bytes.
+   */
+  protected encodePinned(b0: number, lease: Lease, length: number): number {
+    if (this.batch !== undefined) this.#unshare(this.batch);
+    const frame = frameAround(lease.bytes, b0, length, undefined);
+    lease.pin();
+    return this.#addFrame(frame, lease.release);
+  }
+
   /** Adds a shared frame after the unsent ones, without a copy. */
   protected referenceShared({ arena, start, end }: Batch): void {
     this.unsentBytes += end - start;
@@ -187,9 +198,14 @@ export abstract class UnsentFrames implements SlabUser {
       buffers.give(memory);
       throw error;
     }
+    return this.#addFrame(frame, () => buffers.give(memory));
+  }
+
+  /** @param give - Called at the first release. */
+  #addFrame(frame: Uint8Array, give: () => void): number {
     let isLent = true;
     const release = (): void => {
-      if (isLent) buffers.give(memory);
+      if (isLent) give();
       isLent = false;
     };
     const end = frame.length;
@@ -301,8 +317,8 @@ export abstract class UnsentFrames implements SlabUser {
 const header = /* @__PURE__ */ new FrameHeader();
 
 /**
- * Returns the frame with the payload `memory[0, length)`. Its header is in the {@link HEADROOM} of
- * `memory`, which the message buffers have lent.
+ * Returns the frame with the payload `memory[0, length)`. Its header is in the {@link HEADROOM}
+ * before `memory`, which the message buffers have lent.
  */
 function frameAround(
   memory: Uint8Array,

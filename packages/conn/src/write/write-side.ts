@@ -221,6 +221,7 @@ export class WriteSide implements FragmentSink {
    *
    * @param retained - The same bytes, given when the message has waited in the write queue. Such a
    *   message was accepted earlier.
+   * @param lease - The memory of the bytes, if they are a borrowed message.
    */
   message(
     type: DataType,
@@ -229,6 +230,7 @@ export class WriteSide implements FragmentSink {
     end: number,
     compress: boolean | undefined,
     retained?: RetainedBytes,
+    lease?: Lease,
   ): Promise<void> {
     const { sendQueue } = this;
     const size = end - start;
@@ -236,15 +238,22 @@ export class WriteSide implements FragmentSink {
     const rejection = preaccepted ? sendQueue.rejectionIfClosed() : this.rejectionFor(size);
     if (rejection !== undefined) return rejection;
     if (this.#mustWait(preaccepted)) return this.#enqueueMessage(type, bytes, start, end, compress);
-    if (!this.#encodes(size, compress)) return this.#sendPlain(type, bytes, start, end);
+    if (!this.#encodes(size, compress)) return this.#sendPlain(type, bytes, start, end, lease);
     // An engine would read beyond a detached or shrunk buffer and crash the process.
     if (end > bytes.byteLength) throw new DetachedBytes();
     return this.#encodeAndSend(type, bytes, start, end, retained);
   }
 
   /** Sends an accepted message, uncompressed. */
-  #sendPlain(type: DataType, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    return this.#accepted(type, end - start, this.sendQueue.frame(FIN | type, bytes, start, end));
+  #sendPlain(
+    type: DataType,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    lease?: Lease,
+  ): Promise<void> {
+    const sent = this.sendQueue.frame(FIN | type, bytes, start, end, lease);
+    return this.#accepted(type, end - start, sent);
   }
 
   /**

@@ -199,7 +199,7 @@ describe('a failing buffer pool', () => {
     const errors: unknown[] = [];
     const { conn, frame, transport } = ends[0]!;
     void conn.receive(async (message) => {
-      await conn.send(message).catch((error: unknown) => errors.push(error));
+      await conn.send(message.borrow()).catch((error: unknown) => errors.push(error));
     });
     pool.fails = true;
     const bytes = frame(BinaryMessage, new Uint8Array(200_000));
