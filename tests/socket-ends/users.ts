@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Role } from '@ws/codec';
 import { WebSocket, WebSocketServer } from '@ws/compat';
 import { Conn } from '@ws/conn';
+import { Hub } from '@ws/hub';
 import { Dialer, dial } from '@ws/node-client';
 import { nodePlatform, socketTransport } from '@ws/node-io';
 import { serve, Upgrader } from '@ws/node-server';
@@ -49,6 +50,15 @@ function dialing(open: (near: Duplex) => Promise<Conn>): SocketUser {
   };
 }
 
+/** A hub whose sessions send all that they get to a room with history. */
+function echoHub(): Hub {
+  const hub = new Hub({ rooms: { r: { history: true } } });
+  hub.on('connect', (session) => session.join('r'));
+  hub.on('message', (_session, message) => hub.room('r').publish(message.data));
+  hub.on('error', ignore);
+  return hub;
+}
+
 /** A connection without a handshake of ours: the far end has written or read it before. */
 function bare(role: Role): SocketUser {
   const conns: Conn[] = [];
@@ -87,6 +97,24 @@ export const USERS: Readonly<Record<string, () => SocketUser | Promise<SocketUse
       role: 'server',
       take: (near) => void http.emit('connection', near),
       stop: () => server.close(STOP),
+    };
+  },
+  async 'a hub by serve'() {
+    const hub = echoHub();
+    const server = await serve({ ...OPTIONS, port: 0, host: '127.0.0.1' }, hub.handler);
+    return {
+      role: 'server',
+      take: (near) => void server.http.emit('connection', near),
+      stop: () => Promise.all([hub.close(STOP), server.close(STOP)]),
+    };
+  },
+  async 'a hub by serveRaw'() {
+    const hub = echoHub();
+    const server = await serveRaw({ ...OPTIONS, port: 0, host: '127.0.0.1' }, hub.handler);
+    return {
+      role: 'server',
+      take: (near) => void server.net.emit('connection', near as Socket),
+      stop: () => Promise.all([hub.close(STOP), server.close(STOP)]),
     };
   },
   Upgrader() {
