@@ -60,6 +60,7 @@ export default defineConfig({
         },
       },
     ],
+    setupFiles: ['tests/kit/compare-bytes.ts'],
     // For a busy machine: a test takes a few seconds at most.
     testTimeout: 120_000,
     hookTimeout: 120_000,

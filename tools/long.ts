@@ -149,6 +149,13 @@ const LONG: Rows = {
       node(vitest, 'run', '--config', '.config/vitest.long.ts', 'packages/compat'),
     ],
   },
+  examples: {
+    what: 'the examples with more wrong ports',
+    commands: [
+      pnpm('--silent', 'run', 'build'),
+      ['env', 'NO_PORTS=http,65536,-1', ...SLOW, 'examples/'],
+    ],
+  },
   frameworks: {
     what: 'Next with a custom server; installs it from npm',
     commands: [pnpm('--silent', 'run', 'build'), ...suite('examples/next')],

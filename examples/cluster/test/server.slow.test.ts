@@ -3,6 +3,7 @@ import { type Conn, dial } from '@ws/node-client';
 import {
   type Example,
   endsWithSilentClient,
+  rejectedExample,
   rejectsWrongPort,
   STACK,
   startExample,
@@ -92,7 +93,7 @@ describe('examples/cluster', () => {
   });
 
   it('rejects an invalid number of processes', async () => {
-    const refused = await startExample('cluster', { WORKERS: 'some' }).catch(String);
+    const refused = await rejectedExample('cluster', { WORKERS: 'some' });
     expect(refused).toMatch(/^RangeError: WORKERS: expected a number from 1 on, got "some"$/m);
     expect(refused).not.toMatch(STACK);
   });

@@ -8,6 +8,7 @@ import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import {
   type Example,
   endsWithSilentClient,
+  rejectedExample,
   rejectsWrongPort,
   STACK,
   startExample,
@@ -108,7 +109,7 @@ describe('examples/dashboard', () => {
   });
 
   it('rejects an invalid time between samples', async () => {
-    const ended = await startExample('dashboard', { EVERY_MS: 'abc' }).catch(String);
+    const ended = await rejectedExample('dashboard', { EVERY_MS: 'abc' });
     expect(ended).toContain('EVERY_MS: expected 1 to 999999999, got "abc"\n');
     expect(ended).not.toMatch(STACK);
   });

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { selfSigned } from '@ws/tests';
-import { exampleEchoes, STACK, startExample } from '@ws/tests/examples';
+import { exampleEchoes, rejectedExample, STACK } from '@ws/tests/examples';
 import { afterAll, expect, it } from 'vitest';
 
 const folder = mkdtempSync(join(tmpdir(), 'ws-https-'));
@@ -24,7 +24,7 @@ exampleEchoes({
 });
 
 it('reports a missing file', async () => {
-  const ended = await startExample('https-server', { TLS_KEY: join(folder, 'none') }).catch(String);
+  const ended = await rejectedExample('https-server', { TLS_KEY: join(folder, 'none') });
   expect(ended).toMatch(/ENOENT: .*none/);
   expect(ended).not.toMatch(STACK);
 }, 30_000);

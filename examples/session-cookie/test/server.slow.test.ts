@@ -4,6 +4,7 @@ import { type ClientConn, dial } from '@ws/node-client';
 import {
   type Example,
   endsWithSilentClient,
+  rejectedExample,
   rejectsWrongPort,
   STACK,
   startExample,
@@ -118,7 +119,7 @@ describe('examples/session-cookie', () => {
   });
 
   it('rejects 1.5 as SESSION_SECONDS', async () => {
-    const ended = await startExample('session-cookie', { SESSION_SECONDS: '1.5' }).catch(String);
+    const ended = await rejectedExample('session-cookie', { SESSION_SECONDS: '1.5' });
     expect(ended).toContain('SESSION_SECONDS: expected 1 to 999999999, got "1.5"\n');
     expect(ended).not.toMatch(STACK);
   });

@@ -1,5 +1,5 @@
 export { type ProxyName, type ReverseProxy, startReverseProxy } from './reverse-proxy.ts';
 export { endsWithSilentClient } from './silent.ts';
-export { ENDED_BY_SIGINT, type Example, startExample } from './start.ts';
+export { ENDED_BY_SIGINT, type Example, rejectedExample, startExample } from './start.ts';
 export { type EchoExample, exampleEchoes } from './suite.ts';
 export { rejectsWrongPort, STACK } from './wrong-port.ts';

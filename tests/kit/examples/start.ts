@@ -57,18 +57,13 @@ export async function startExample(
     detached: true,
   });
   const exited = once(child, 'exit');
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
-    });
-  }
-  const url = await firstUrl(child, () => output);
+  const output = collect(child);
+  const url = await firstUrl(child, output);
   return {
     url,
     ws: url.replace(/^http/, 'ws'),
     port: Number(new URL(url).port),
-    output: () => output,
+    output,
     async stop(signal = 'SIGTERM') {
       const over = child.exitCode !== null || child.signalCode !== null;
       if (!over) process.kill(signal === 'SIGINT' ? -child.pid! : child.pid!, signal);
@@ -78,9 +73,45 @@ export async function startExample(
   };
 }
 
+/**
+ * Runs an example with settings that it rejects, and resolves with its output. Without npm, which takes half of the time.
+ *
+ * @throws (rejects with) Error when the program serves.
+ */
+export async function rejectedExample(
+  name: string,
+  env: Readonly<Record<string, string>>,
+): Promise<string> {
+  const child = spawn(
+    process.execPath,
+    ['--conditions=@ws/source', '--import', 'tsx', 'server.ts'],
+    {
+      cwd: join(root, 'examples', name),
+      env: { ...withoutNpm(process.env), PORT: '0', ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
+  const output = collect(child);
+  const url = await firstUrl(child, output).catch(() => undefined);
+  if (url === undefined) return output();
+  child.kill();
+  throw new Error(`examples/${name} serves ${url}`);
+}
+
 /** Removes the settings that npm and pnpm pass to child processes, for example the shell for scripts. */
 function withoutNpm(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !/^npm_/i.test(name)));
+}
+
+/** Returns a function that gives the output so far. */
+function collect(child: ChildProcess): () => string {
+  let output = '';
+  for (const stream of [child.stdout!, child.stderr!]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+  }
+  return () => output;
 }
 
 function firstUrl(child: ChildProcess, output: () => string): Promise<string> {

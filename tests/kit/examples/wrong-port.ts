@@ -1,10 +1,13 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { expect, it } from 'vitest';
-import { startExample } from './start.ts';
+import { rejectedExample } from './start.ts';
 
 /** A line of a stack trace. No example prints one for a wrong setting. */
 export const STACK: RegExp = /^\s+at .*:\d+:\d+\)?$/m;
+
+/** Each costs a start of each example. `pnpm long examples` tries more. */
+const NO_PORTS = process.env['NO_PORTS']?.split(',') ?? ['http'];
 
 /**
  * Tests that an example exits and prints the reason, without a stack trace, when its port is in use or
@@ -21,9 +24,7 @@ export function rejectsWrongPort(
     await once(other, 'listening');
     try {
       const { port } = other.address() as AddressInfo;
-      const refused = await startExample(name, { ...(await env?.()), PORT: `${port}` }).catch(
-        String,
-      );
+      const refused = await rejectedExample(name, { ...(await env?.()), PORT: `${port}` });
       expect(refused).toMatch(new RegExp(`EADDRINUSE.*${port}`));
       expect(refused).not.toMatch(STACK);
     } finally {
@@ -31,8 +32,8 @@ export function rejectsWrongPort(
     }
   });
 
-  it.each(['http', '65536', '-1'])('exits with the reason for the port %s', async (port) => {
-    const refused = await startExample(name, { ...(await env?.()), PORT: port }).catch(String);
+  it.each(NO_PORTS)('exits with the reason for the port %s', async (port) => {
+    const refused = await rejectedExample(name, { ...(await env?.()), PORT: port });
     expect(refused).toMatch(/port.*(?:65535|65536)/i);
     expect(refused).not.toMatch(STACK);
   });
