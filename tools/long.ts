@@ -40,6 +40,8 @@ type Rows = Readonly<Record<string, Task>>;
 
 const SLOW = node(vitest, 'run', '--config', '.config/vitest.slow.ts');
 
+const DATA_EVENTS = node(vitest, 'run', '--config', '.config/vitest.data-events.ts');
+
 const ATTACKS = source('tools/check/attacks.ts', '--check');
 
 const POISON = node(vitest, 'run', '--config', '.config/vitest.poison.ts');
@@ -172,6 +174,10 @@ const LONG: Rows = {
       ],
     ],
   },
+  'data-events': {
+    what: 'tests of sockets again, without the read buffer of the thread',
+    commands: [DATA_EVENTS],
+  },
   compression: { what: 'every pair of compression settings', commands: suite('tests/compression') },
   gibibyte: { what: 'a message of 1 GiB', commands: suite('tests/end-to-end') },
   commonjs: {
@@ -213,9 +219,11 @@ async function bounded(): Promise<void> {
     const rows = withArguments(row, ['--minutes', '0.25']);
     return { [row]: { ...rows[row]!, minutes: 5 } };
   };
-  // Each uses one core.
+  // Each uses one core. The attacks are left to `pnpm long data-events`: they measure.
+  const sockets = ['packages', 'tests/contracts', 'tests/end-to-end'];
   const rows = ['soak', 'pairs', 'two-connections'];
-  await runTasks(Object.assign({}, ...rows.map(short)) as Rows, rows, 2);
+  const tasks = Object.assign(withArguments('data-events', sockets), ...rows.map(short)) as Rows;
+  await runTasks(tasks, ['data-events', ...rows], 2);
 }
 
 /** The row, with `rest` appended to its last command. */
