@@ -1,4 +1,4 @@
-import { CloseCode, type FrameDecoder, type Role } from '@ws/codec';
+import { CloseCode, type FrameDecoder, type MessageDecoder, type Role } from '@ws/codec';
 import { RSV1 } from './decoder-pool.ts';
 
 /** An error with a code that never changes, and the close code that the peer gets. */
@@ -61,10 +61,13 @@ function invalidOpcode(opcode: number): FaultError {
 const RSV1_FAULT = ['RSV1 must be clear', 'WS_ERR_UNEXPECTED_RSV_1'] as const;
 
 /** The error of ws for the fault that a decoder reports. `deflates`: RSV1 is negotiated. */
-export function errorOfDecoder(decoder: FrameDecoder, role: Role, deflates: boolean): FaultError {
-  const { faults } = decoder.error!;
+export function errorOfDecoder(decoder: MessageDecoder, role: Role, deflates: boolean): FaultError {
+  const { code, faults } = decoder.error!;
   const [first = ''] = faults;
-  if (first.startsWith('frame over the limit')) return tooLong();
+  if (code === 'WS_ERR_INVALID_DEFLATE') return invalidDeflate();
+  if (first.startsWith('frame over the limit') || first.startsWith('message of more')) {
+    return tooLong();
+  }
   if (first.startsWith('non-minimal')) {
     return frameFault('payload length is not minimal', 'WS_ERR_NON_MINIMAL_PAYLOAD_LENGTH');
   }
@@ -72,7 +75,7 @@ export function errorOfDecoder(decoder: FrameDecoder, role: Role, deflates: bool
     const error = new RangeError('Unsupported WebSocket frame: payload length > 2^53 - 1');
     return fault(error, CloseCode.MessageTooBig, 'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH');
   }
-  return errorOfHeader(decoder, faults, role, deflates);
+  return errorOfHeader(decoder.frame, faults, role, deflates);
 }
 
 /** The first fault in the order in which ws looks for them. */

@@ -1,39 +1,35 @@
 import { getDefaultHighWaterMark } from 'node:stream';
 import {
-  CloseMessage,
+  BinaryMessage,
+  CLOSE,
   FAILED,
-  FRAME,
-  FRAME_BEGIN,
-  FRAME_DATA,
-  FRAME_END,
-  type FrameDecoder,
+  MESSAGE,
+  type MessageDecoder,
   NEED_MORE,
-  PingMessage,
+  PING,
+  PONG,
   type Role,
+  STEP,
+  TextMessage,
 } from '@ws/codec';
-import { isControl } from '@ws/codec/internal';
-import type { Platform } from '@ws/conn';
-import type { InflateWaiter } from '@ws/conn/internal';
-import { bufferOver, copyOf, EMPTY, emptyBuffer } from './bytes.ts';
+import { bufferOver, copyOf, emptyBuffer } from './bytes.ts';
 import { readClose } from './control-payload.ts';
-import { acquireDecoder, RSV1, releaseDecoder } from './decoder-pool.ts';
-import { errorOfDecoder, type FaultError, invalidText, tooManyParts } from './errors.ts';
-import { INFLATED, inflateInto, POSTPONED } from './inflate-message.ts';
+import { acquireDecoder, releaseDecoder } from './decoder-pool.ts';
+import {
+  errorOfDecoder,
+  type FaultError,
+  invalidText,
+  outOfMemory,
+  tooManyParts,
+} from './errors.ts';
 import {
   type ActiveExtensions,
   NO_EXTENSIONS,
   type ParserEvents,
   type ParserOptions,
 } from './parser-events.ts';
-import { EXTENSION, engines, limitOf, type PerMessageDeflate } from './permessage-deflate.ts';
-import { platform } from './platform.ts';
-import {
-  type BinaryType,
-  converted,
-  isValidText,
-  type RawData,
-  ReceivedMessage,
-} from './received-message.ts';
+import { EXTENSION, limitOf, type PerMessageDeflate } from './permessage-deflate.ts';
+import { type BinaryType, converted, isValidText, type RawData } from './received-message.ts';
 
 // States of a parser.
 const READY = 0;
@@ -44,18 +40,11 @@ const WAITING = 2;
 /** The input is over: a close frame or a fault came. */
 const DONE = 3;
 
-const TEXT = 1;
 /** Bytes of waiting input. ws parses in a Writable, whose default this is. */
 const HIGH_WATER_MARK = /* @__PURE__ */ getDefaultHighWaterMark(false);
 
 /** Turns the bytes of a socket into messages and control frames. */
-export class MessageParser<T> implements InflateWaiter {
-  // For the queue of connections that wait for their turn to inflate.
-  previousWaiter: InflateWaiter | undefined = undefined;
-  nextWaiter: InflateWaiter | undefined = undefined;
-  waiting = false;
-  readonly platform: Platform = platform;
-
+export class MessageParser<T> {
   binaryType: BinaryType;
   /** Most plain bytes of a message; 0 for no limit. Programs look at it, as with ws. */
   readonly _maxPayload: number;
@@ -75,17 +64,17 @@ export class MessageParser<T> implements InflateWaiter {
 
   #state = READY;
   #ending = false;
-  #decoder: FrameDecoder | undefined;
-  /** The input of the decoder. */
-  #chunk: Buffer = EMPTY;
+  #decoder: MessageDecoder | undefined;
   /** Chunks that wait. */
   #queue: Buffer[] | undefined;
   /** Bytes of the chunks since the last time when none waited. */
   #unread = 0;
   /** Chunks that came since the last complete frame. */
   #chunks = 0;
-  /** The message under way. */
-  #message: ReceivedMessage | undefined;
+  /** Complete frames of the message under way. */
+  #frames = 0;
+  /** The ends of the frames in a binary message that has several. The last one may be missing. */
+  #frameEnds: number[] | undefined;
 
   constructor(target: T, events: ParserEvents<T>, options: ParserOptions) {
     this.#target = target;
@@ -132,6 +121,7 @@ export class MessageParser<T> implements InflateWaiter {
     if (this.#state !== DONE) this.#stop();
   }
 
+  /** The thread's budget for inflating has room again. */
   onInflateTurn(): void {
     if (this.#state === WAITING) this.#run();
   }
@@ -165,15 +155,13 @@ export class MessageParser<T> implements InflateWaiter {
   #handle(chunk: Buffer | undefined): void {
     if (chunk !== undefined) this.#push(chunk);
     while (this.#state === RUNNING) {
-      if (this.#message?.inflating) this.#inflate(this.#message);
-      else if (this.#decoder === undefined || !this.#advance(this.#decoder)) {
-        const next = this.#queue?.shift();
-        if (next !== undefined) {
-          this.#push(next);
-        } else {
-          this.#state = READY;
-          this.#unread = 0;
-        }
+      if (this.#decoder !== undefined && this.#advance(this.#decoder)) continue;
+      const next = this.#queue?.shift();
+      if (next !== undefined) {
+        this.#push(next);
+      } else {
+        this.#state = READY;
+        this.#unread = 0;
       }
     }
   }
@@ -195,177 +183,126 @@ export class MessageParser<T> implements InflateWaiter {
       return this.#fail(tooManyParts('buffered chunks'));
     }
     this.#chunks++;
-    this.#chunk = chunk;
-    this.#decoder ??= acquireDecoder(this.#role, this.#deflate !== undefined);
-    this.#bound(this.#decoder);
+    this.#decoder ??= this.#acquire();
     this.#decoder.push(chunk);
   }
 
-  /** Sets the largest payload of the next frame. */
-  #bound(decoder: FrameDecoder): void {
-    const limit = this._maxPayload;
-    decoder.maxFramePayload = limit === 0 ? Infinity : limit - (this.#message?.length ?? 0);
+  #acquire(): MessageDecoder {
+    const extension = this.#deflate?.extension;
+    if (extension !== undefined) extension.owner = this;
+    return acquireDecoder(this.#role, this._maxPayload || Infinity, extension);
   }
 
   /** Handles events of the decoder. Returns false when the decoder needs more bytes. */
-  #advance(decoder: FrameDecoder): boolean {
-    for (;;) {
-      switch (decoder.next()) {
-        case FRAME:
-          this.#chunks = 1;
-          if (isControl(decoder.opcode)) this.#control(decoder);
-          else this.#data(decoder);
+  #advance(decoder: MessageDecoder): boolean {
+    while (this.#state === RUNNING) {
+      const { transforming } = decoder;
+      switch (this.#next(decoder)) {
+        case MESSAGE:
+          if (transforming || this.#endFrame()) this.#message(decoder);
           break;
-        case FRAME_BEGIN:
-          this.#beginFrame(decoder);
+        case STEP:
+          this.#step(decoder, transforming);
           break;
-        case FRAME_DATA:
-          this.#addPiece(decoder, this.#message!);
+        case PING:
+          this.#control(decoder, true);
           break;
-        case FRAME_END:
-          this.#chunks = 1;
-          this.#endFrame(decoder, this.#message!);
+        case PONG:
+          this.#control(decoder, false);
+          break;
+        case CLOSE:
+          this.#close(decoder);
           break;
         case FAILED:
           this.#fail(errorOfDecoder(decoder, this.#role, this.#deflate !== undefined));
-          return true;
+          break;
         case NEED_MORE:
-          this.#rest(decoder);
-          return false;
+          if (!decoder.transforming) {
+            this.#rest(decoder);
+            return false;
+          }
+          // The thread's budget for inflating is spent: onInflateTurn() follows.
+          this.#state = WAITING;
+          break;
       }
-      if (this.#state !== RUNNING || this.#message?.inflating) return true;
+    }
+    return true;
+  }
+
+  #next(decoder: MessageDecoder): number {
+    try {
+      return decoder.next();
+    } catch (error) {
+      if (!decoder.transforming) throw error;
+      this.#fail(outOfMemory(error as Error));
+      return STEP;
     }
   }
 
-  /** Between two frames, the decoder returns to the pool. */
-  #rest(decoder: FrameDecoder): void {
-    this.#chunk = EMPTY;
-    if (!decoder.atFrameBoundary) return;
-    this.#chunks = 0;
-    if (this.#message === undefined) this.#release();
+  /** Between two messages, the decoder returns to the pool. */
+  #rest(decoder: MessageDecoder): void {
+    const { idle } = decoder;
+    if (idle || decoder.frame.atFrameBoundary) this.#chunks = 0;
+    if (idle) this.#release();
   }
 
   #release(): void {
     const decoder = this.#decoder;
     if (decoder === undefined) return;
     this.#decoder = undefined;
-    releaseDecoder(decoder, this.#role, this.#deflate !== undefined);
+    releaseDecoder(decoder, this.#role);
   }
 
-  // Data frames
-
-  #data(decoder: FrameDecoder): void {
-    const { opcode, fin, rsv } = decoder;
-    if (fin && opcode !== 0 && rsv === 0) {
-      const payload = this.#payload(decoder);
-      if (opcode === TEXT) return this.#deliverText(payload);
-      return this.#emitMessage(converted(payload, this.binaryType), true);
-    }
-    const message = this.#open(decoder);
-    if (!this.#countFrame(message)) return;
-    if (message.compressed) {
-      const { buf, start, end } = decoder;
-      this.#feed(message, buf, start, end, fin);
-    } else {
-      message.add(this.#payload(decoder));
-      if (fin) this.#complete(message);
-    }
+  /**
+   * A part of a message was handled.
+   *
+   * @param inflated - Whether it was inflated.
+   */
+  #step(decoder: MessageDecoder, inflated: boolean): void {
+    if (this.#state !== RUNNING || decoder.frame.missing > 0) return;
+    // A compressed frame is complete before its last bytes are inflated.
+    if (!inflated && !this.#endFrame()) return;
+    if (!decoder.transforming && decoder.type === BinaryMessage) this.#noteEnd(decoder.length);
   }
 
-  /** A data frame begins, and with it a message unless one is under way. */
-  #open(decoder: FrameDecoder): ReceivedMessage {
-    const { opcode, rsv, length } = decoder;
-    if (opcode !== 0) {
-      this.#message = new ReceivedMessage(opcode, (rsv & RSV1) !== 0);
-      if (this.#message.compressed) this.#deflate!.decompressor.beginMessage();
-    }
-    const message = this.#message!;
-    message.openFrame(length);
-    this.#bound(decoder);
-    return message;
+  #noteEnd(length: number): void {
+    const ends = (this.#frameEnds ??= []);
+    if (length > (ends.at(-1) ?? 0)) ends.push(length);
   }
 
-  /** Returns false after a fault. */
-  #countFrame(message: ReceivedMessage): boolean {
-    const isAllowed = this.#maxFragments === 0 || ++message.frames <= this.#maxFragments;
+  /** A data frame is complete. Returns false after a fault. */
+  #endFrame(): boolean {
+    this.#chunks = 1;
+    const isAllowed = this.#maxFragments === 0 || ++this.#frames <= this.#maxFragments;
     if (!isAllowed) this.#fail(tooManyParts('message fragments'));
     return isAllowed;
   }
 
-  #beginFrame(decoder: FrameDecoder): void {
-    const message = this.#open(decoder);
-    if (!message.compressed) message.beginFrame(decoder);
-  }
-
-  #addPiece(decoder: FrameDecoder, message: ReceivedMessage): void {
-    const { buf, start, end } = decoder;
-    if (message.compressed) this.#feed(message, buf, start, end, false);
-    else if (message.keepsPieces) message.addPiece(this.#payload(decoder));
-  }
-
-  #endFrame(decoder: FrameDecoder, message: ReceivedMessage): void {
-    if (!this.#countFrame(message)) return;
-    if (message.compressed) return this.#feed(message, EMPTY, 0, 0, decoder.fin);
-    message.endFrame(decoder);
-    if (decoder.fin) this.#complete(message);
-  }
-
-  /** The payload: a view of the chunk, or a copy of a payload that came in several chunks. */
-  #payload({ buf, start, end }: FrameDecoder): Buffer {
-    if (start === end) return emptyBuffer();
-    return buf === this.#chunk ? bufferOver(buf, start, end) : copyOf(buf, start, end);
-  }
-
-  #complete(message: ReceivedMessage): void {
-    this.#message = undefined;
-    this.#bound(this.#decoder!);
-    if (message.opcode === TEXT) this.#deliverText(message.bytes);
-    else this.#emitMessage(message.as(this.binaryType), true);
-  }
-
-  #deliverText(bytes: Buffer): void {
-    if (!this.#skipsUtf8 && !isValidText(bytes)) return this.#fail(invalidText());
-    this.#emitMessage(bytes, false);
-  }
-
-  #emitMessage(data: RawData, isBinary: boolean): void {
+  #message(decoder: MessageDecoder): void {
+    const ends = this.#frameEnds;
+    this.#frames = 0;
+    this.#frameEnds = undefined;
+    const { start, end } = decoder;
+    const bytes = start === end ? emptyBuffer() : bufferOver(decoder.bytes, start, end);
+    const isBinary = decoder.type !== TextMessage;
+    if (!isBinary && !this.#skipsUtf8 && !isValidText(bytes)) return this.#fail(invalidText());
+    const data = isBinary ? converted(bytes, this.binaryType, ends) : bytes;
     if (this.#synchronous) this.#events.message(this.#target, data, isBinary);
     else this.#later(() => this.#events.message(this.#target, data, isBinary));
   }
 
-  // Compressed messages
-
-  #feed(
-    message: ReceivedMessage,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    last: boolean,
-  ): void {
-    this.#deflate!.decompressor.feed(bytes, start, end, last);
-    message.inflating = true;
-    message.whole = last;
-  }
-
-  #inflate(message: ReceivedMessage): void {
-    const result = inflateInto(message, this.#deflate!, this);
-    if (result === POSTPONED) this.#state = WAITING;
-    else if (result !== INFLATED) this.#fail(result);
-    else message.inflating = false;
-    if (result !== INFLATED || !message.whole) return;
-    this.#deflate!.decompressor.endMessage();
-    engines().inflateBudget.messageComplete(this);
-    this.#complete(message);
-  }
-
   // Control frames
 
-  #control(decoder: FrameDecoder): void {
-    if (decoder.opcode === CloseMessage) return this.#close(decoder);
+  #control(decoder: MessageDecoder, isPing: boolean): void {
     const payload = this.#payload(decoder);
-    const isPing = decoder.opcode === PingMessage;
     if (this.#synchronous) this.#emitControl(isPing, payload);
     else this.#later(() => this.#emitControl(isPing, payload));
+  }
+
+  /** The payload of a control frame. */
+  #payload({ bytes, start, end }: MessageDecoder): Buffer {
+    this.#chunks = 1;
+    return start === end ? emptyBuffer() : copyOf(bytes, start, end);
   }
 
   #emitControl(isPing: boolean, payload: Buffer): void {
@@ -373,7 +310,7 @@ export class MessageParser<T> implements InflateWaiter {
     else this.#events.pong(this.#target, payload);
   }
 
-  #close(decoder: FrameDecoder): void {
+  #close(decoder: MessageDecoder): void {
     const payload = this.#payload(decoder);
     const result = readClose(payload, !this.#skipsUtf8);
     if (result instanceof Error) return this.#fail(result);
@@ -390,8 +327,8 @@ export class MessageParser<T> implements InflateWaiter {
   /** No input is handled from now on. */
   #stop(): void {
     this.#state = DONE;
-    this.#queue = this.#message = undefined;
-    if (this.#deflate !== undefined) engines().inflateBudget.leave(this);
+    this.#queue = this.#frameEnds = undefined;
+    this.#decoder?.destroy();
     this.#release();
   }
 }

@@ -1,14 +1,13 @@
 import type { ZlibOptions } from 'node:zlib';
+import { ProtocolError } from '@ws/codec';
 import {
-  Compressor,
+  type Compressor,
   DEFAULT_COMPRESSION,
-  Decompressor,
-  type EnginePool,
-  enginePoolOf,
+  PerMessageDeflate as DeflateExtension,
   StreamCompressor,
 } from '@ws/conn/internal';
 import { bytesOf, copyOf, join } from './bytes.ts';
-import { type FaultError, invalidDeflate, outOfMemory, tooLong } from './errors.ts';
+import { invalidDeflate, outOfMemory, tooLong } from './errors.ts';
 import type { ExtensionParameters } from './extension.ts';
 import { platform } from './platform.ts';
 
@@ -44,8 +43,6 @@ const CLIENT_ALONE = 'client_no_context_takeover';
 /** zlib's default, which ws uses. */
 const DEFAULT_LEVEL = -1;
 const MAX_BITS = 15;
-/** No message in memory has more bytes. */
-const UNLIMITED = 2 ** 32;
 
 const CLOSED_EARLY = 'The deflate stream was closed while data was being processed';
 
@@ -63,8 +60,7 @@ export class PerMessageDeflate {
   readonly _maxPayload: number;
   readonly #options: PerMessageDeflateOptions;
   readonly #isServer: boolean;
-  #compressor: Compressor | undefined;
-  #decompressor: Decompressor | undefined;
+  #extension: DeflateExtension | undefined;
   /** The message that {@link compress} is in the middle of. */
   #stream: StreamCompressor | undefined;
   /** Plain bytes of the message that {@link decompress} is in the middle of. */
@@ -115,9 +111,9 @@ export class PerMessageDeflate {
   cleanup(): void {
     this.#stream?.end();
     this.#stream = undefined;
-    this.#compressor?.destroy();
-    this.#decompressor?.destroy();
-    this.#compressor = this.#decompressor = undefined;
+    this.#extension?.compressor.destroy();
+    this.#extension?.destroy();
+    this.#extension = undefined;
     for (const [immediate, callback] of this.#pending) {
       clearImmediate(immediate);
       callback?.(new Error(CLOSED_EARLY));
@@ -131,20 +127,26 @@ export class PerMessageDeflate {
   }
 
   get compressor(): Compressor {
-    if (this.#compressor === undefined) {
-      const level = this.#options.zlibDeflateOptions?.level ?? DEFAULT_LEVEL;
-      const compression = { ...DEFAULT_COMPRESSION, level, threshold: 0 };
-      const bits = this.#bits(this.#isServer);
-      this.#compressor = new Compressor(engines(), compression, !this.sendsAlone, bits);
-    }
-    return this.#compressor;
+    return this.extension.compressor;
   }
 
-  get decompressor(): Decompressor {
-    const isServer = !this.#isServer;
-    const keepsHistory = !this.#isAlone(isServer);
-    this.#decompressor ??= new Decompressor(engines(), keepsHistory, this.#bits(isServer));
-    return this.#decompressor;
+  /** Both directions of the connection. */
+  get extension(): DeflateExtension {
+    this.#extension ??= this.#create();
+    return this.#extension;
+  }
+
+  #create(): DeflateExtension {
+    const parameters = {
+      serverNoContextTakeover: this.#isAlone(true),
+      clientNoContextTakeover: this.#isAlone(false),
+      serverMaxWindowBits: this.#bits(true),
+      clientMaxWindowBits: this.#bits(false),
+    };
+    const level = this.#options.zlibDeflateOptions?.level ?? DEFAULT_LEVEL;
+    const compression = { ...DEFAULT_COMPRESSION, mode: 'takeover', level, threshold: 0 } as const;
+    const role = this.#isServer ? 'server' : 'client';
+    return new DeflateExtension(parameters, compression, role, platform);
   }
 
   /**
@@ -155,20 +157,6 @@ export class PerMessageDeflate {
     const { compressor } = this;
     const engine = compressor.engines.deflaters.acquireForStream(compressor.key);
     return engine === undefined ? undefined : new StreamCompressor(compressor, engine);
-  }
-
-  /** Inflates the next part of a message, of which `before` bytes are inflated. */
-  step(before: number): Buffer | FaultError {
-    const { output } = engines();
-    const left = (this._maxPayload || UNLIMITED) - before;
-    let size: number;
-    try {
-      size = this.decompressor.step(output, Math.min(output.length, left + 1), left);
-    } catch (error) {
-      return outOfMemory(error as Error);
-    }
-    if (size < 0) return invalidDeflate();
-    return size > left ? tooLong() : copyOf(output, 0, size);
   }
 
   /**
@@ -194,23 +182,36 @@ export class PerMessageDeflate {
   /** As {@link compress}, for the other direction. */
   decompress(data: Buffer, fin: boolean, callback: Callback): void {
     this.#later(callback, false, () => {
-      const { decompressor } = this;
-      if (this.#inflated === undefined) decompressor.beginMessage();
+      const { extension } = this;
+      if (this.#inflated === undefined) extension.begin();
       this.#inflated ??= 0;
-      decompressor.feed(data, 0, data.length, fin);
+      extension.feed(data, 0, data.length, fin);
       const parts: Buffer[] = [];
       do {
-        const part = this.step(this.#inflated);
-        if (part instanceof Error) throw part;
+        const part = this.#step(extension, this.#inflated);
         this.#inflated += part.length;
         parts.push(part);
-      } while (decompressor.more);
+      } while (extension.more);
       if (fin) {
         this.#inflated = undefined;
-        decompressor.endMessage();
+        extension.endMessage();
       }
       return join(parts);
     });
+  }
+
+  /** Inflates the next part of a message, of which `before` bytes are inflated. */
+  #step(extension: DeflateExtension, before: number): Buffer {
+    const { output } = this.compressor.engines;
+    const left = (this._maxPayload || Infinity) - before;
+    let size: number;
+    try {
+      size = extension.step(output, left);
+    } catch (error) {
+      throw error instanceof ProtocolError ? invalidDeflate() : outOfMemory(error as Error);
+    }
+    if (size > left) throw tooLong();
+    return copyOf(output, 0, size);
   }
 
   /** Whether the server, or else the client, compresses each message separately. */
@@ -295,11 +296,6 @@ export class PerMessageDeflate {
 /** Limits become 32-bit integers, as in ws; 0 is no limit. */
 export function limitOf(limit: number | undefined): number {
   return Math.max(0, (limit ?? 0) | 0);
-}
-
-/** The engines of this thread. */
-export function engines(): EnginePool {
-  return enginePoolOf(platform.deflate!, platform);
 }
 
 /** Checks the parameters of one element of the header. They are replaced in place, as in ws. */

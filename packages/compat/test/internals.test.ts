@@ -584,12 +584,12 @@ test('many messages of a peer that does not read stay in order', async () => {
   await new Promise((resolve) => wss.close(resolve));
 });
 
-test('a Receiver with an unknown binaryType gives the bytes of every message', async () => {
+test('a Receiver with an unknown binaryType gives the frames of each message, as ws does', async () => {
   const receiver = new Receiver({ binaryType: 'unknown' as never });
   const messages: unknown[] = [];
   receiver.on('message', (data) => messages.push(data));
   receiver.write(Buffer.from('0201018001ff', 'hex'));
   receiver.end(Buffer.from('820102', 'hex'));
   await once(receiver, 'finish');
-  expect(messages).toEqual([[Buffer.of(1, 0xff)], [Buffer.of(2)]]);
+  expect(messages).toEqual([[Buffer.of(1), Buffer.of(0xff)], [Buffer.of(2)]]);
 });

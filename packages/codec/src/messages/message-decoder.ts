@@ -52,6 +52,18 @@ export interface MessageDecoderOptions {
   readonly maxEmptyFragments?: number;
   /** Source of the memory for incomplete headers. Default: the thread's shared pool. */
   readonly pool?: SlabSource;
+  /**
+   * Whether {@link readLimit} also bounds the payload of a message on the wire. Default false: with
+   * an extension, a message may have twice as many bytes there, and 64 KiB.
+   */
+  readonly limitsWire?: boolean;
+  /**
+   * Whether chunks are given to the decoder. Then a message that is whole in its chunk is not moved:
+   * `bytes[start, end)` is its place in the chunk. Default false.
+   */
+  readonly ownsChunks?: boolean;
+  /** Whether texts are checked (RFC 6455, section 8.1). Default true. */
+  readonly checksText?: boolean;
   /** The platform's check of a whole text, as of {@link utf8Step}. */
   readonly isUtf8?: ((bytes: Uint8Array) => boolean) | undefined;
 }
@@ -155,6 +167,9 @@ export class MessageDecoder {
   readonly #frames: FrameDecoder;
   readonly #isUtf8: ((bytes: Uint8Array) => boolean) | undefined;
   readonly #maxEmptyFragments: number;
+  readonly #limitsWire: boolean;
+  readonly #checksText: boolean;
+  readonly #ownsChunks: boolean;
   readonly #memory = new MessageMemory();
   /** The payload of a control frame is copied here: its frame may end in another chunk. */
   readonly #control = new Uint8Array(MAX_CONTROL_PAYLOAD);
@@ -190,9 +205,14 @@ export class MessageDecoder {
     const { readLimit = Infinity, maxEmptyFragments = 1024 } = options;
     // With holdLimit 0 data frames are delivered as their bytes arrive. So bad text fails at its
     // first bad byte, and payload moves once.
-    this.#frames = new FrameDecoder({ role, holdLimit: 0, unmask: false, pool });
+    // Payload in a chunk that is given is unmasked at once: the other steps then get no key.
+    const unmask = options.ownsChunks ?? false;
+    this.#frames = new FrameDecoder({ role, holdLimit: 0, unmask, pool });
+    this.#ownsChunks = unmask;
     this.#isUtf8 = options.isUtf8;
     this.#maxEmptyFragments = maxEmptyFragments;
+    this.#limitsWire = options.limitsWire ?? false;
+    this.#checksText = options.checksText ?? true;
     this.#limit = readLimit;
     this.#bound();
   }
@@ -224,6 +244,11 @@ export class MessageDecoder {
   /** Whether the stream is between two messages and all input is parsed. */
   get idle(): boolean {
     return !this.pending && this.#delivery === NO_MESSAGE && this.#frames.atFrameBoundary;
+  }
+
+  /** @internal The frame of the last event. After FAILED the header that has the fault, if one has. */
+  get frame(): FrameDecoder {
+    return this.#frames;
   }
 
   /** Whether the next step is one of the extension. */
@@ -310,25 +335,26 @@ export class MessageDecoder {
       let event: MessageEvent;
       if (this.#transforming) {
         event = this.#step();
-        if (event !== NEED_MORE || this.#transforming) return event;
-      }
-      switch (this.#frames.next()) {
-        case FRAME:
-          event = this.#frame();
-          break;
-        case FRAME_BEGIN:
-          event = this.#frameBegins();
-          break;
-        case FRAME_DATA:
-          event = this.#data();
-          break;
-        case FAILED:
-          return this.#fail(this.#frames.error);
-        case FRAME_END:
-          event = NEED_MORE;
-          break;
-        case NEED_MORE:
-          return this.#exhausted();
+        if (this.#transforming) return event;
+      } else {
+        switch (this.#frames.next()) {
+          case FRAME:
+            event = this.#frame();
+            break;
+          case FRAME_BEGIN:
+            event = this.#frameBegins();
+            break;
+          case FRAME_DATA:
+            event = this.#data();
+            break;
+          case FAILED:
+            return this.#fail(this.#frames.error);
+          case FRAME_END:
+            event = NEED_MORE;
+            break;
+          case NEED_MORE:
+            return this.#exhausted();
+        }
       }
       if (event !== NEED_MORE) return event;
       if (this.#counters.framesIn >= this.stopAt) return STEP;
@@ -422,7 +448,7 @@ export class MessageDecoder {
     counters: MessageCounters,
     readLimit: number,
     extension: Extension | undefined,
-    allocator: MessageAllocator,
+    allocator: MessageAllocator = exact,
   ): void {
     this.#counters = counters;
     this.#useExtension(extension);
@@ -456,12 +482,11 @@ export class MessageDecoder {
 
   /** Bounds the payload of the next frame by the rest of the message's limit. */
   #bound(): void {
-    const open = this.#delivery !== NO_MESSAGE;
+    const used = this.#delivery === NO_MESSAGE ? 0 : this.#wireLength;
     // The next frame may have reserved bits, so with an extension the bound allows for them.
-    this.#frames.maxFramePayload =
-      this.#extension === undefined
-        ? this.#limit - (open ? this.length : 0)
-        : this.#limit * 2 + WIRE_SLACK - (open ? this.#wireLength : 0);
+    const exact = this.#extension === undefined || this.#limitsWire;
+    const slack = exact ? 0 : this.#limit + WIRE_SLACK;
+    this.#frames.maxFramePayload = this.#limit + slack - used;
   }
 
   #frame(): MessageEvent {
@@ -479,13 +504,18 @@ export class MessageDecoder {
     const unwanted = this.#use !== DELIVERED && opcode !== TextMessage;
     if (length === 0 || unwanted) {
       this.#show(NO_BYTES, 0, 0);
+    } else if (this.#ownsChunks) {
+      const { buf, start, end } = frames;
+      this.#show(buf, start, end);
+      if (opcode === TextMessage && !this.#isText(buf, start, end))
+        return this.#fail(invalidText());
     } else {
       const { buf, start, end } = frames;
       const into = this.#memoryOf(length);
       const ascii = moveUnmasked(into, 0, buf, start, end, frames.key);
       this.#show(into, 0, length);
       this.#owned = this.lease === undefined;
-      if (opcode === TextMessage && !ascii && !this.#isText(into, length)) {
+      if (opcode === TextMessage && !ascii && !this.#isText(into, 0, length)) {
         return this.#fail(invalidText());
       }
     }
@@ -503,8 +533,9 @@ export class MessageDecoder {
     return this.lease.bytes;
   }
 
-  #isText(bytes: Uint8Array, length: number): boolean {
-    return utf8Step(UTF8_ACCEPT, bytes, 0, length, this.#isUtf8) === UTF8_ACCEPT;
+  #isText(bytes: Uint8Array, start: number, end: number): boolean {
+    if (!this.#checksText) return true;
+    return utf8Step(UTF8_ACCEPT, bytes, start, end, this.#isUtf8) === UTF8_ACCEPT;
   }
 
   #controlFrame(opcode: number): MessageEvent {
@@ -616,7 +647,7 @@ export class MessageDecoder {
 
   /** Checks the next bytes of a text; `ascii`: they are known to be ASCII. */
   #checkText(bytes: Uint8Array, start: number, end: number, ascii: boolean): boolean {
-    if (this.type !== TextMessage || start === end) return true;
+    if (this.type !== TextMessage || start === end || !this.#checksText) return true;
     if (ascii && this.#utf8 === UTF8_ACCEPT) return true;
     this.#utf8 = utf8Step(this.#utf8, bytes, start, end, this.#isUtf8);
     if (this.#utf8 !== UTF8_REJECT) return true;

@@ -1,4 +1,4 @@
-import { naiveEncode, ToyExtension } from '@ws/tests';
+import { hex, naiveEncode, ToyExtension } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import {
   BinaryMessage,
@@ -216,6 +216,51 @@ describe('MessageDecoder', () => {
     }
     while (decoder.next() > NEED_MORE) seen.push(Buffer.from(decoder.data()).toString());
     expect(seen).toEqual(['AB', 'CD', 'EF']);
+  });
+
+  it('delivers a message where it is in the chunk, with ownsChunks', () => {
+    const decoder = new MessageDecoder({ role: 'server', ownsChunks: true });
+    const text = naiveEncode(TextMessage, Buffer.from('whole'), MASK);
+    const parts = [
+      naiveEncode(BinaryMessage, Buffer.from('ab'), { ...MASK, fin: false }),
+      naiveEncode(0, Buffer.from('cd'), MASK),
+    ];
+    const chunk = new Uint8Array(Buffer.concat([text, ...parts]));
+    decoder.push(chunk);
+    expect([decoder.next(), decoder.bytes, decoder.start, decoder.end]).toEqual([
+      MESSAGE,
+      chunk,
+      6,
+      11,
+    ]);
+    expect(Buffer.from(chunk.subarray(6, 11)).toString()).toBe('whole');
+    expect([decoder.next(), Buffer.from(decoder.data()).toString()]).toEqual([MESSAGE, 'abcd']);
+    expect(decoder.bytes.buffer).not.toBe(chunk.buffer);
+    decoder.push(new Uint8Array(naiveEncode(TextMessage, Buffer.of(0xff), MASK)));
+    expect([decoder.next(), decoder.error?.closeCode]).toEqual([FAILED, 1007]);
+  });
+
+  it.each([
+    ['of more bytes on the wire than readLimit', {}, MESSAGE],
+    ['with limitsWire, fails it', { limitsWire: true }, FAILED],
+  ])('takes a message of an extension %s', (_, options, last) => {
+    const decoder = new MessageDecoder({ role: 'server', readLimit: 3, ...options });
+    decoder.extension = new ToyExtension(0x20, 3);
+    decoder.push(
+      new Uint8Array(naiveEncode(BinaryMessage, Buffer.from('aabb'), { ...MASK, rsv: 0x20 })),
+    );
+    let event: number;
+    do event = decoder.next();
+    while (event === STEP);
+    expect([event, decoder.error?.closeCode]).toEqual([last, last === FAILED ? 1009 : undefined]);
+  });
+
+  it('leaves texts to the caller with checksText: false', () => {
+    const decoder = new MessageDecoder({ role: 'client', checksText: false });
+    const texts = [naiveEncode(TextMessage, Buffer.of(0xff), { fin: false }), hex('80 01 e2')];
+    decoder.push(new Uint8Array(Buffer.concat([...texts, hex('81 01 ff')])));
+    expect([decoder.next(), decoder.data()]).toEqual([MESSAGE, Uint8Array.of(0xff, 0xe2)]);
+    expect([decoder.next(), decoder.data()]).toEqual([MESSAGE, Uint8Array.of(0xff)]);
   });
 
   it.each([1, 4, 1000])('returns the bytes after a close frame, in chunks of %d', (size) => {
