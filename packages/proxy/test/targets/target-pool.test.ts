@@ -12,14 +12,8 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 
 import type { ProxyError, ProxyOptions } from '../../src/index.ts';
 import { type Front, front, openPair, type RawTarget, rawTarget } from '../support.ts';
 
-/** The URL of a port on which nothing listens. */
-async function closedPort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return `ws://127.0.0.1:${port}`;
-}
+/** The URL of a port on which nothing listens. The system gives this one to no other program. */
+const DEAD = 'ws://127.0.0.1:1';
 
 async function statusOf({ port }: Front, change: RequestChange = {}): Promise<number> {
   const client = await rawClient(port);
@@ -82,7 +76,7 @@ describe('several targets', () => {
 
   it('are tried in turn when one refuses connections, which is down after 3 failures', async () => {
     const [up] = await targets(1);
-    const between = await front([await closedPort(), up!.url], { cooldown: 60_000 });
+    const between = await front([DEAD, up!.url], { cooldown: 60_000 });
     for (let i = 0; i < 8; i++) expect(await statusOf(between)).toBe(101);
     expect(between.proxy.targets).toMatchObject([
       { state: 'down', failed: 3 },
@@ -93,14 +87,13 @@ describe('several targets', () => {
   it('are 502 when none accepts connections, then 503 until the cooldown is over', async () => {
     vi.useFakeTimers({ toFake: ['performance'] });
     onTestFinished(() => void vi.useRealTimers());
-    const dead = await closedPort();
-    const between = await front(dead, { cooldown: 50, attempts: 1 });
+    const between = await front(DEAD, { cooldown: 50, attempts: 1 });
     for (let i = 0; i < 3; i++) expect(await statusOf(between)).toBe(502);
     expect(await statusOf(between)).toBe(503);
     vi.advanceTimersByTime(50);
     expect(await statusOf(between)).toBe(502);
     expect((between.reported[0] as ProxyError).code).toBe('WS_ERR_PROXY_TARGET');
-    expect(String(between.reported[0])).toContain(dead);
+    expect(String(between.reported[0])).toContain(DEAD);
   });
 
   it('may be several Unix sockets, with URLs that name them again', async () => {
@@ -145,7 +138,7 @@ describe('several targets', () => {
 
   it('are not tried again when they are replaced while one is dialed', async () => {
     const [up] = await targets(1);
-    const both = [await closedPort(), up!.url];
+    const both = [DEAD, up!.url];
     const between: Front = await front(both, {
       director: () => void (between.proxy.targets = both),
     });
@@ -297,7 +290,7 @@ describe('a target that accepts connections and never answers', () => {
 
   it('stays up when no other target is up', async () => {
     const silent = await rawTarget(() => undefined);
-    const between = await front([silent.url, await closedPort()], {
+    const between = await front([silent.url, DEAD], {
       handshakeTimeout: TIMEOUT,
       cooldown: 60_000,
       balance: (_, all) => all.at(-1)!,
