@@ -57,6 +57,7 @@ describe('the mode bytes', () => {
     for (; !socket.isPaused(); await turn()) client.stream.write(chunk);
     client.end();
     const closing = between.proxy.close({ timeout: false });
+    await once(socket, 'end');
     target.stream.resume();
     target.end();
     await Promise.all([client.closed, target.closed, closing]);
