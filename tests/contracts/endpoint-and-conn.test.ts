@@ -1,9 +1,10 @@
-// An Endpoint and a Conn report the same for every stream: two implementations of RFC 6455.
+// An Endpoint and a Conn report the same for every stream, and what a naive reader finds in it. Both
+// decode with MessageDecoder, so the naive reader is the second implementation of RFC 6455.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Endpoint, type EndpointEvent, encodeFrame, type Role, TextMessage } from '@ws/codec';
 import { Conn } from '@ws/conn';
-import { TestTransport } from '@ws/tests';
+import { naiveDecode, TestTransport } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
@@ -44,8 +45,56 @@ async function connEvents({ role, readLimit, chunks }: Stream): Promise<string[]
   return [...events, `close ${code} ${reason} ${wasClean}`];
 }
 
+/** The events of the complete frames. The last one is a close event if a frame ends the stream. */
+function naiveEvents({ role, readLimit, chunks }: Stream): string[] {
+  const { frames, failure } = naiveDecode(Buffer.concat(chunks), role);
+  const events: string[] = [];
+  let type = 0;
+  let payload = Buffer.alloc(0);
+  for (const { opcode, fin, payload: bytes } of frames) {
+    if (opcode === 8) return [...events, naiveClose(Buffer.from(bytes))];
+    if (opcode > 8) {
+      events.push(`${opcode === 9 ? 'ping' : 'pong'} ${printed(bytes)}`);
+      continue;
+    }
+    if (opcode > 0) [type, payload] = [opcode, Buffer.alloc(0)];
+    payload = Buffer.concat([payload, bytes]);
+    if (payload.length > readLimit) return [...events, 'close 1009  false'];
+    const text = type === TextMessage ? textOf(payload, fin) : '';
+    if (text === undefined) return [...events, 'close 1007  false'];
+    if (fin) events.push(type === TextMessage ? `text ${text}` : `binary ${printed(payload)}`);
+  }
+  return failure === undefined ? events : [...events, `close ${failure.closeCode}  false`];
+}
+
+function naiveClose(payload: Buffer): string {
+  if (payload.length === 0) return 'close 1005  true';
+  const code = payload.length === 1 ? 0 : payload.readUInt16BE();
+  const isKnown = code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code);
+  if (!isKnown && (code < 3000 || code > 4999)) return 'close 1002  false';
+  const reason = textOf(payload.subarray(2), true);
+  return reason === undefined ? 'close 1007  false' : `close ${code} ${reason} true`;
+}
+
+/** Undefined for bytes that are no UTF-8. `whole`: no further bytes follow. */
+function textOf(bytes: Uint8Array, whole: boolean): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes, {
+      stream: !whole,
+    });
+  } catch {
+    return undefined;
+  }
+}
+
 async function compare(stream: Stream): Promise<void> {
-  expect(await connEvents(stream)).toEqual(endpointEvents(stream));
+  const events = endpointEvents(stream);
+  expect(await connEvents(stream)).toEqual(events);
+  const naive = naiveEvents(stream);
+  // The end of the stream, or a frame that is cut off, gives another close event.
+  const ends = naive.at(-1)?.startsWith('close') === true;
+  expect(ends ? events : events.slice(0, naive.length)).toEqual(naive);
+  if (!ends) expect(events.slice(naive.length)).toEqual([expect.stringMatching(/^close/)]);
 }
 
 /** The bytes in pieces of these lengths, in turn. */

@@ -13,6 +13,7 @@ import {
 import { checked } from '../from-caller.ts';
 import { isBytes } from '../masking/mask.ts';
 import { MaskKeys } from '../masking/mask-key.ts';
+import { existingSimd } from '../masking/simd.ts';
 import type { OwnedBytes } from '../memory/owned-bytes.ts';
 import { NO_BYTES, type SlabSource } from '../memory/slab.ts';
 import { MessageDecoder } from '../messages/message-decoder.ts';
@@ -143,8 +144,11 @@ export class Endpoint {
     const events: EndpointEvent[] = [];
     if (this.#closeInfo !== undefined) return events;
     try {
-      // Without an extension the decoder unmasks payload while it copies it: the chunk stays as it is.
-      this.#decoder.push(bytesOf(chunk, this, 'receive'));
+      const bytes = bytesOf(chunk, this, 'receive');
+      // The decoder unmasks payload while it copies it. Only in the memory of the SIMD kernel it
+      // unmasks in place.
+      const copies = bytes.buffer === existingSimd()?.buffer;
+      this.#decoder.push(copies ? bytes.slice() : bytes);
       this.#read(events);
     } catch (error) {
       this.#fail(asProtocolError(error), events);

@@ -116,6 +116,15 @@ describe('Endpoint', () => {
     expect(trace(endpoint.receive(frame(2, 'x').subarray(6)))).toEqual(['binary 78']);
   });
 
+  it.each([100, 1000, 100_000])('leaves a chunk of %d bytes in SIMD memory unchanged', (size) => {
+    const sent = join([frame(2, new Uint8Array(size).fill(1)), frame(1, 'x'.repeat(size))]);
+    const chunk = sharedMessageBuffers().take(sent.length);
+    chunk.set(sent);
+    expect(server().receive(chunk.subarray(0, sent.length))).toHaveLength(2);
+    expect(Buffer.compare(chunk.subarray(0, sent.length), sent)).toBe(0);
+    sharedMessageBuffers().give(chunk);
+  });
+
   it('gives owned bytes, which share no memory', () => {
     const endpoint = server();
     const events = endpoint.receive(join([frame(2, 'abc'), frame(2, 'def'), frame(9, 'g')]));
