@@ -60,7 +60,7 @@ async function perConnection(
 /** Objects that few connections need, or only active ones. */
 const NONE = {
   BorrowedMessage: 0,
-  CloseHandshake: 0,
+  Closing: 0,
   ControlFrames: 0,
   Deferred: 0,
   FlowControl: 0,

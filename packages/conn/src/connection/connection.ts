@@ -48,15 +48,7 @@ import { DetachedBytes } from '../write/copy-or-reference.ts';
 import { checkClosePayload } from '../write/prepared-message.ts';
 import type { SendQueue } from '../write/send-queue.ts';
 import { WriteSide, type WriteSideOwner } from '../write/write-side.ts';
-import { type CloseTarget, ConnectionCloseActions } from './close-actions.ts';
-import {
-  CLOSED,
-  type CloseEvents,
-  CloseHandshake,
-  isKnownEnd,
-  OPEN,
-  SINGLE_READ_TIME,
-} from './close-handshake.ts';
+import { Closing, SINGLE_READ_TIME } from './closing.ts';
 import { FlowControl, type FlowControlOwner } from './flow-control.ts';
 import { ACTIVE, RECEIVER, type SweepTarget, UNLISTED } from './idle-sweep.ts';
 import type { ConnShared } from './shared.ts';
@@ -79,7 +71,7 @@ class RareParts {
 
 /**
  * One connection, inside its `Conn`: joins the transport, the read side, the write side, control
- * frames and the closing handshake. Parts that few connections need are created on first use.
+ * frames and the close. Parts that few connections need are created on first use.
  *
  * A pass, from `beginPass` to `endPass`, is one run of the loop that parses. When a pass has
  * parsed all input and no pull reader has a message, frames written in it are sent at once.
@@ -91,7 +83,6 @@ export class Connection
     ReadSideOwner,
     WriteSideOwner,
     FlowControlOwner,
-    CloseTarget,
     KeepAliveTarget,
     SweepTarget,
     EndOfTurnTask
@@ -143,7 +134,8 @@ export class Connection
   /** The read side and the write side are absent while the connection is idle. */
   #readSide: ReadSide | undefined;
   #writeSide: WriteSide | undefined;
-  #closeHandshake: CloseHandshake | undefined;
+  /** Absent until the connection begins to end. */
+  #closing: Closing | undefined;
   #rare: RareParts | undefined;
   #inPass = false;
   /** Whether {@link onEndOfTurn} is scheduled. */
@@ -168,7 +160,7 @@ export class Connection
     const started: unknown = transport.start(this);
     this.watchTransport('start', started);
     // After `start`, which may throw: no timer may keep a connection that was never created.
-    if (this.#closeHandshake === undefined) shared.keepAlive?.start(this);
+    if (this.#closing === undefined) shared.keepAlive?.start(this);
     // The code that receives this connection first runs its synchronous part. No frame is parsed
     // before that.
     this.scheduleEndOfTurn();
@@ -219,7 +211,7 @@ export class Connection
     const rare = this.#rareParts();
     if (rare.controlFrames !== undefined) return rare.controlFrames;
     const frames = new ControlFrames(this, this.platform, this.settings.maxPendingPings);
-    if (this.#readSide?.stopped === true) frames.end(this.#closeHandshake?.endReason?.reason);
+    if (this.#readSide?.stopped === true) frames.end(this.#closing?.end.reading?.reason);
     rare.controlFrames = frames;
     return frames;
   }
@@ -244,7 +236,7 @@ export class Connection
   }
 
   get state(): ConnState {
-    return this.#closeHandshake === undefined ? 'open' : this.#closeHandshake.state;
+    return this.#closing === undefined ? 'open' : this.#closing.state;
   }
 
   /** Resolves when the transport is closed. */
@@ -252,7 +244,7 @@ export class Connection
     const rare = this.#rareParts();
     if (rare.closed !== undefined) return rare.closed.promise;
     rare.closed = new Deferred<CloseInfo>();
-    const info = this.#closeHandshake?.info;
+    const info = this.#closing?.end.info;
     if (info !== undefined) rare.closed.resolve(info);
     return rare.closed.promise;
   }
@@ -262,7 +254,7 @@ export class Connection
    * that a loop of calls blocks no other work.
    */
   whenClosed(): Promise<CloseInfo> {
-    const info = this.#closeHandshake?.info;
+    const info = this.#closing?.end.info;
     return info === undefined ? this.closed : resolvedLater(this.platform, info);
   }
 
@@ -275,8 +267,8 @@ export class Connection
       this.bytesIn += length;
       if (this.shared.keepAlive !== undefined) this.heardAt = Math.ceil(this.platform.now());
       const { readSide } = this;
-      if (readSide.stopped || readSide.dropping) this.#closeHandshake?.countDropped(length);
-      if (!readSide.stopped && this.#closeHandshake?.destroyed !== true) {
+      if (readSide.stopped || readSide.dropping) this.#closing?.countDropped(length);
+      if (!readSide.stopped && this.#closing?.end.destroyed !== true) {
         readSide.push(chunk, length);
       }
     } catch (error) {
@@ -293,7 +285,7 @@ export class Connection
   }
 
   end(): void {
-    this.#handle('peerEof', undefined);
+    this.#begin().peerEof();
   }
 
   close(error?: Error): void {
@@ -303,7 +295,7 @@ export class Connection
     const early = readSide?.starting === true && readSide.pending;
     if (early || (this.deflate !== undefined && this.#inflatesRest())) {
       this.platform.yield(() => this.close(error));
-    } else this.#handle('transportClosed', { error });
+    } else this.#begin().transportClosed(error);
   }
 
   /**
@@ -337,7 +329,7 @@ export class Connection
     const { readSide } = this;
     this.#inPass = false;
     if (this.paused) this.#rare!.flowControl!.renewalDue = true;
-    const endIsDue = this.#closeHandshake?.endReason !== undefined && !readSide.ended;
+    const endIsDue = this.#closing?.end.reading !== undefined && !readSide.ended;
     const reading = readSide.pending || !readSide.idle || this.messageTaken;
     if (reading || endIsDue) this.scheduleEndOfTurn();
     else this.#writeSide?.sendQueue.endOfChunk();
@@ -346,7 +338,7 @@ export class Connection
   }
 
   get settled(): boolean {
-    const ends = this.#closeHandshake !== undefined;
+    const ends = this.#closing !== undefined;
     return this.#endOfTurnScheduled && !this.#inPass && !this.paused && !ends;
   }
 
@@ -358,7 +350,7 @@ export class Connection
 
   onEndOfTurn(): void {
     this.#endOfTurnScheduled = false;
-    const idle = this.#readSide === undefined && this.#closeHandshake === undefined;
+    const idle = this.#readSide === undefined && this.#closing === undefined;
     // An idle connection that only writes creates no read side.
     if (!idle || this.paused) this.#parseAhead();
     const flowControl = this.#rare?.flowControl;
@@ -390,7 +382,7 @@ export class Connection
 
   /** Lists this connection for the sweep of idle connections. */
   #markActive(visits: number = ACTIVE): void {
-    if (this.activity >= visits || this.#closeHandshake !== undefined) return;
+    if (this.activity >= visits || this.#closing !== undefined) return;
     this.shared.idleSweep.add(this, visits);
   }
 
@@ -409,7 +401,7 @@ export class Connection
   // The read side's calls
 
   get parsesRest(): boolean {
-    return this.#closeHandshake?.phase === CLOSED;
+    return this.#closing?.closed === true;
   }
 
   /** Whether no code reads, and no handler runs that may still begin to read. */
@@ -438,26 +430,27 @@ export class Connection
     if (!this.messageTaken || this.lastRead !== SINGLE_READ) return;
     this.messageTaken = false;
     this.lastRead = DONE;
-    if (this.#closeHandshake !== undefined) this.scheduleEndOfTurn();
+    if (this.#closing !== undefined) this.scheduleEndOfTurn();
   }
 
   parsed(ahead: boolean): void {
-    if (this.#closeHandshake === undefined) return;
-    const { endReason } = this.#closeHandshake;
-    if (endReason !== undefined) this.#parsedAtEnd(endReason, ahead);
-    if (ahead) this.#handle('inputParsed', undefined);
+    const closing = this.#closing;
+    if (closing === undefined) return;
+    const { reading } = closing.end;
+    if (reading !== undefined) this.#parsedAtEnd(closing, reading, ahead);
+    if (ahead) closing.inputParsed();
   }
 
-  #parsedAtEnd(endReason: { readonly reason: unknown }, ahead: boolean): void {
+  #parsedAtEnd(closing: Closing, end: { readonly reason: unknown }, ahead: boolean): void {
     const { readSide } = this;
     if (!readSide.pending) readSide.stop();
     const { stopped } = readSide;
-    if (stopped) this.#rare?.controlFrames?.end(endReason.reason);
-    if (stopped) readSide.endMessage(endReason);
+    if (stopped) this.#rare?.controlFrames?.end(end.reason);
+    if (stopped) readSide.endMessage(end);
     this.#noteIdle();
     const handled = readSide.idle && (!this.messageTaken || this.readerPatience <= 0);
     const allRead = stopped && (handled || this.#isUnattended()) && (ahead || readSide.readWaits);
-    if (allRead || readSide.dropping) this.#handle('inputRead', undefined);
+    if (allRead || readSide.dropping) closing.inputRead();
   }
 
   /**
@@ -474,13 +467,13 @@ export class Connection
   }
 
   closeReceived({ bytes, start, end }: MessageDecoder): void {
-    let payload: CloseEvents['peerClose'];
+    let payload: ReturnType<typeof parseCloseMessage>;
     try {
       payload = parseCloseMessage(bytes.subarray(start, end));
     } catch (error) {
       return this.#failBy(error as ProtocolError);
     }
-    this.#handle('peerClose', payload);
+    this.#begin().peerClose(payload.code, payload.reason);
   }
 
   faulted({ error }: MessageDecoder): void {
@@ -498,15 +491,15 @@ export class Connection
   }
 
   handlerFailed(error: unknown): void {
-    this.#handle('handlerFailed', { error, where: 'receive' });
+    this.#begin().handlerFailed(error, 'receive');
   }
 
   isLateAnswer(error: unknown): boolean {
-    return this.#closeHandshake?.isLateAnswer(error) === true;
+    return this.#closing?.isLateAnswer(error) === true;
   }
 
   controlHandlerFailed(error: unknown, where: ControlHandlerName): void {
-    this.#handle('handlerFailed', { error, where });
+    this.#begin().handlerFailed(error, where);
   }
 
   // Reports
@@ -589,15 +582,14 @@ export class Connection
   }
 
   get ending(): boolean {
-    const handshake = this.#closeHandshake;
-    return handshake !== undefined && (handshake.phase !== OPEN || handshake.destroyed);
+    return this.#closing?.begun === true;
   }
 
   /** Pauses the transport when no read waits and the read-ahead is full, and resumes it later. */
   balance(): void {
     const { readSide } = this;
     // A closed transport delivers nothing.
-    if (this.#closeHandshake?.phase === CLOSED) return;
+    if (this.#closing?.closed === true) return;
     if (this.paused) {
       if (readSide.wantsInput || readSide.isLow) this.#rare!.flowControl!.resume();
     } else if (readSide.isFull && !readSide.wantsInput) {
@@ -614,7 +606,7 @@ export class Connection
     if (!this.sendQueue.open) return rejectedLater(this.platform, this.sendQueue.error);
     checkClosePayload(payload);
     this.sendClose(payload, undefined, false);
-    return this.#closeHandshake?.sent === true
+    return this.#closing?.end.sent === true
       ? RESOLVED
       : rejectedLater(this.platform, this.sendQueue.error);
   }
@@ -654,7 +646,7 @@ export class Connection
 
   fire(): void {
     this.guardTransport(() => {
-      if (this.ending) this.#handle('alarm', undefined);
+      if (this.ending) this.#closing!.alarm();
       else this.shared.keepAlive?.fire(this, this.platform.now());
     });
   }
@@ -692,13 +684,12 @@ export class Connection
   }
 
   get failure(): unknown {
-    return this.#closeHandshake?.failed?.error;
+    return this.#closing?.end.failed?.error;
   }
 
   /** Whether this connection has ended with `error`, or rejects reads or writes with it. */
   endedWith(error: unknown): boolean {
-    const handshake = this.#closeHandshake;
-    if (handshake !== undefined && isKnownEnd(handshake, error)) return true;
+    if (this.#closing?.isKnownEnd(error) === true) return true;
     return this.isCloseSent(error) || this.#readSide?.endedWith(error) === true;
   }
 
@@ -714,7 +705,7 @@ export class Connection
   handlerSettled(): void {
     this.handlerRuns = false;
     this.messageTaken = false;
-    if (this.#closeHandshake !== undefined) this.scheduleEndOfTurn();
+    if (this.#closing !== undefined) this.scheduleEndOfTurn();
   }
 
   /** Sets the longest message in bytes. The limit also applies to the message under way. */
@@ -728,46 +719,64 @@ export class Connection
    * shorten the handshake. `discard`: messages before the peer's close frame are dropped.
    */
   sendClose(payload: Uint8Array, timeout: number | undefined, discard: boolean): void {
-    this.#handle('ourClose', { payload, timeout, discard });
+    this.#begin().ourClose(payload, timeout, discard);
   }
 
   /** Destroys the transport without a close frame. Queued messages and unsent frames are lost. */
   terminate(): void {
-    this.#handle('terminate', undefined);
+    this.#begin().terminate();
   }
 
   /** Destroys the transport without a close frame. Reads, writes and `closed` report `error`. */
   abort(error: WebSocketError): void {
-    this.#handle('abort', { error });
+    this.#begin().abort(error);
   }
 
   /** Fails the connection with a close frame of `code` (RFC 6455, section 7.1.7). */
   fail(error: unknown, code: number, reason: string): void {
-    this.#handle('fault', { error, code, reason });
+    this.#begin().fault(error, code, reason);
   }
 
   writerBroken(error: unknown): void {
     this.fail(error, CloseCode.InternalServerErr, '');
   }
 
-  #handle<E extends keyof CloseEvents>(event: E, detail: CloseEvents[E]): void {
-    this.#closeHandshake ??= this.#createCloseHandshake();
-    this.#closeHandshake.handle(event, detail);
+  #begin(): Closing {
+    if (this.#closing === undefined) {
+      // A connection that ends keeps its read side and write side: they store how it ended.
+      this.shared.idleSweep.remove(this);
+      this.#closing = new Closing(this);
+    }
+    return this.#closing;
   }
 
-  #createCloseHandshake(): CloseHandshake {
-    // A connection that ends keeps its read side and write side: they store how it ended.
-    this.shared.idleSweep.remove(this);
-    return new CloseHandshake(new ConnectionCloseActions(this));
-  }
-
-  // The closing handshake's calls
+  // The calls of Closing
 
   callCloseHandler(code: number, reason: string): Promise<void> | undefined {
     return this.#rare?.controlFrames?.callCloseHandler(code, reason);
   }
 
-  stopTimers(): void {
+  /**
+   * The transport is closed: stops timers, rejects writes and releases pooled memory.
+   *
+   * @param error - Why the transport has closed; undefined after our close frame.
+   */
+  release(error: WebSocketError | undefined): void {
+    const { deflate, readSide, writeSide } = this;
+    this.#stopTimers();
+    writeSide.sendQueue.destroy(error);
+    writeSide.end();
+    if (deflate === undefined) return;
+    deflate.compressor.destroy();
+    try {
+      readSide.leavePools();
+    } catch {
+      // There is no memory for a copy: the unread input is dropped.
+      readSide.stop();
+    }
+  }
+
+  #stopTimers(): void {
     this.shared.timers.clear(this);
     this.#rare?.flowControl?.stop();
     this.#rare?.readDeadline?.clear();
@@ -776,7 +785,7 @@ export class Connection
 
   settle(info: CloseInfo): void {
     // Compressed input may stay unparsed: a pong in it comes too late.
-    this.#rare?.controlFrames?.end(this.#closeHandshake?.endReason?.reason);
+    this.#rare?.controlFrames?.end(this.#closing?.end.reading?.reason);
     this.#rare?.closed?.resolve(info);
     this.observe((observer) => observer.closed?.(this.conn, info));
     this.scheduleEndOfTurn();

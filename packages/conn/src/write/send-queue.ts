@@ -186,9 +186,8 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     end: number,
     lease: Lease | undefined,
   ): Promise<void> {
-    if (end - start < COPY_BELOW || this.owner.shared.nextKey !== undefined) {
-      return this.copied(b0, bytes, start, end);
-    }
+    const references = end - start >= COPY_BELOW && this.owner.shared.nextKey === undefined;
+    if (!references) return this.copied(b0, bytes, start, end);
     return lease !== undefined && start === 0 && lease.takesHeader(b0)
       ? this.#paced(this.encodePinned(b0, lease, end))
       : this.#reference(b0, bytes, start, end);

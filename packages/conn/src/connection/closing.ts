@@ -1,0 +1,620 @@
+import { CloseCode, formatCloseMessage, type WebSocketError } from '@ws/codec';
+import type { CloseInfo, ConnState } from '../close-info.ts';
+import {
+  CloseError,
+  causeText,
+  errorOf,
+  TimeoutError,
+  TransportError,
+  transportFailed,
+  UNEXPECTED_EOF,
+  untraced,
+} from '../errors.ts';
+import { onRejection } from '../on-rejection.ts';
+import type { Connection } from './connection.ts';
+
+// The phases of a close (RFC 6455, section 7). A connection only moves down this list:
+//
+//     OPEN ──────── peer's close frame or FIN ───────▶ ENDING
+//      │                                                 │ its messages are handled, or too late
+//      │                                                 ├── FIN ──────────────▶ CLOSING
+//      │                                                 ▼
+//      │                                             ANSWERING  the close handler runs
+//      │                                                 │ done, or too late: we echo the code
+//      ├── our close frame, or a fault ──────────────────┤ (section 5.5.1)
+//      ▼                                                 ▼
+//     CLOSING ◀──────────────────────────────────────────┘
+//      │   waits for the peer's close frame, then for the end of the transport (section 7.1.1)
+//      ▼
+//     CLOSED  from every phase, when the transport reports its close
+
+/** Neither end has sent a close frame, and the transport still delivers. */
+const OPEN = 0;
+/** The peer sent its close frame or ended its stream. Some messages before that are unread. */
+const ENDING = 1;
+/** The close handler runs. */
+const ANSWERING = 2;
+/** Our close frame is accepted for sending, or none is due. */
+const CLOSING = 3;
+/** The transport is closed. Messages that were read ahead can still be read. */
+const CLOSED = 4;
+
+/**
+ * Most input in bytes that is dropped after our close frame. Closing a socket with unread input
+ * sends a reset, and the peer may then lose our close frame.
+ */
+const MAX_DROPPED = 1_048_576;
+
+/**
+ * Time in ms after which the message of a single read counts as handled. A handler of `receive` that
+ * has closed the connection gets as long for its next message.
+ */
+export const SINGLE_READ_TIME = 250;
+
+/** Says whose message and whose limit a close frame with 1009 is about. */
+const SENT_TOO_BIG = 'a message of this end is larger than the limit of the peer';
+
+/** Names a handler in reports. */
+type HandlerName = 'receive' | 'ping handler' | 'pong handler' | 'close handler';
+
+/** How a connection ends, as far as it is known. */
+class End {
+  /** Why reading will end: set by the first close frame, end of the stream, or fault. */
+  reading: { readonly reason: unknown } | undefined;
+  /** The peer has ended its side of the transport. */
+  eof = false;
+  /** Our close frame was accepted for sending. */
+  sent = false;
+  /** The peer's close frame. */
+  received: { readonly code: number; readonly reason: string } | undefined;
+  /** We failed the connection: the peer or a handler broke a rule (section 7.1.7). */
+  failed: { readonly error: unknown; readonly code: number } | undefined;
+  /** We have destroyed the transport, which reports its close later. */
+  destroyed = false;
+  /** Why we destroyed the transport, or why it closed. Reported unless the close is clean. */
+  error: unknown;
+  /** What `closed` resolves with, once the transport has closed. */
+  info: CloseInfo | undefined;
+}
+
+/**
+ * The close of a connection (RFC 6455, section 7): a method for each event. Only this class decides
+ * how a connection ends. The first event creates it, so an idle connection has none.
+ *
+ * Reading ends when all input is parsed, all messages are read and no handler is at work. After our
+ * own close frame, messages are delivered until the peer's close frame. Where no code reads, those
+ * for which the read-ahead has no room are dropped.
+ */
+export class Closing {
+  readonly end: End = new End();
+  readonly #connection: Connection;
+  #phase: 0 | 1 | 2 | 3 | 4 = OPEN;
+  /**
+   * When the transport is destroyed, in ms of the platform's clock. The event that starts the phase
+   * CLOSING sets it. Later events may only shorten it.
+   */
+  #deadline = Infinity;
+  /** The timeout that the deadline ends, and its option, for the error. */
+  #timeoutText = '';
+  /** The latest time of our answer to the peer's close frame. */
+  #answerBy = Infinity;
+  /** Longest time in ms without progress of a reader after our close frame. */
+  #longestStall = Infinity;
+  /**
+   * When a reader that made no progress since {@link #stalledAt} loses the messages for which the
+   * read-ahead has no room. The alarm is set to this time while it is finite.
+   */
+  #stallDeadline = Infinity;
+  /** The reader's progress when the stall began. */
+  #stalledAt = 0;
+  #dropped = 0;
+  /** `destroy` of the transport was called, for a failure or after the last byte. */
+  #destroyed = false;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  get closed(): boolean {
+    return this.#phase === CLOSED;
+  }
+
+  /** Whether the connection has begun to end. */
+  get begun(): boolean {
+    return this.#phase !== OPEN || this.end.destroyed;
+  }
+
+  get state(): ConnState {
+    if (this.#phase === CLOSED) return 'closed';
+    return this.#phase < ANSWERING && !this.end.destroyed ? 'open' : 'closing';
+  }
+
+  /**
+   * Whether `error` is the end of this connection, as its reads, writes and pings report it. After
+   * our close frame, writes reject with a CloseSentError; every error is then without effect.
+   */
+  isKnownEnd(error: unknown): boolean {
+    if (error === undefined) return false;
+    return this.end.reading?.reason === error || this.end.error === error;
+  }
+
+  /**
+   * Whether `error` says only that a write came after our close frame, or after the end of the
+   * peer's stream. Messages before that may still be unread.
+   */
+  isLateAnswer(error: unknown): boolean {
+    const { failed, sent, eof, reading } = this.end;
+    if (failed !== undefined || error === undefined) return false;
+    if (sent && this.#connection.isCloseSent(error)) return true;
+    if (!sent && !eof) return false;
+    return this.#phase !== OPEN && error === reading?.reason;
+  }
+
+  // Our close frame
+
+  /**
+   * `close`, or a close frame by `writeControl` (section 7.1.2). A later call may only shorten the
+   * handshake.
+   *
+   * @param timeout - Bounds the handshake, in ms. Default: `closeTimeout`.
+   * @param discard - Messages before the peer's close frame are dropped.
+   */
+  ourClose(payload: Uint8Array, timeout: number | undefined, discard: boolean): void {
+    if (this.#phase === CLOSED) return;
+    if (this.#phase === CLOSING) {
+      if (timeout !== undefined) this.#setAlarm(timeout, timeoutOption(timeout));
+      if (!discard) return;
+      this.#dropMessages();
+    } else {
+      const connection = this.#connection;
+      const { writeSide } = connection;
+      if (writeSide.open) writeSide.sendAccepted();
+      // A transport may report its close within `write`.
+      if (!writeSide.open) return;
+      this.#sendClose(payload);
+      const ms = timeout ?? this.#closeTimeout;
+      this.#setAlarm(ms, timeoutOption(timeout));
+      // A handler that closes often awaits the close, and takes no message until then.
+      const inHandler = connection.receiveCall?.inCall === true;
+      this.#longestStall = Math.min(ms / 2, inHandler ? SINGLE_READ_TIME : ms);
+      if (discard) this.#dropMessages();
+      if (this.end.received !== undefined) this.#closeTransport();
+      else if (this.end.eof) this.#endAfterInput();
+    }
+    this.#connection.balance();
+    this.#connection.scheduleEndOfTurn();
+  }
+
+  #sendClose(payload: Uint8Array): void {
+    const { writeSide } = this.#connection;
+    this.#phase = CLOSING;
+    this.end.sent = writeSide.sendQueue.close(payload);
+    writeSide.end();
+  }
+
+  /** Sends a close frame of `code`. Without memory for its payload, the transport is destroyed. */
+  #sendCloseCode(code: number, reason: string): void {
+    let payload: Uint8Array;
+    try {
+      payload = formatCloseMessage(code, reason);
+    } catch (cause) {
+      this.#phase = CLOSING;
+      return this.abort(new TransportError('a close frame could not be written', { cause }));
+    }
+    this.#sendClose(payload);
+  }
+
+  // The end of the peer
+
+  /**
+   * The peer's close frame was parsed. It comes before the end of the peer's stream, even when that
+   * end is seen first. So its reason replaces that of the stream's end.
+   */
+  peerClose(code: number, reason: string): void {
+    const { end } = this;
+    // The answer to our own close frame repeats its code.
+    const note = code === CloseCode.MessageTooBig && !end.sent ? SENT_TOO_BIG : '';
+    end.received = { code, reason };
+    this.#connection.readSide.stop();
+    end.reading = { reason: untraced(() => new CloseError(code, reason, note)) };
+    if (this.#phase === CLOSED) return;
+    if (end.sent) this.#closeTransport();
+    else this.#waitForReader();
+  }
+
+  /** The peer has ended its side of the transport. Its close frame may be in the unread input. */
+  peerEof(): void {
+    if (this.#phase === CLOSED) return;
+    const { end } = this;
+    end.eof = true;
+    end.reading ??= { reason: unexpectedEof() };
+    if (this.#phase === CLOSING) {
+      if (end.sent) this.#connection.readSide.parseRest();
+      this.#endAfterInput();
+    } else this.#waitForReader();
+    this.#connection.scheduleEndOfTurn();
+  }
+
+  /** The turn ends: the input that has arrived is parsed as far as the read-ahead has room. */
+  inputParsed(): void {
+    if (this.#phase === ENDING) return this.#waitForReader();
+    if (this.#phase !== CLOSING || this.end.received !== undefined) return;
+    this.#watchReader();
+    if (this.end.eof) this.#endAfterInput();
+  }
+
+  /** All input before the end is read, or dropped. */
+  inputRead(): void {
+    if (this.#phase === ENDING) this.#answer();
+    if (this.#phase !== ANSWERING) this.#endReading();
+  }
+
+  #endReading(): void {
+    const { reading } = this.end;
+    if (reading !== undefined) this.#connection.readSide.end(reading.reason);
+  }
+
+  /**
+   * The messages before the peer's close frame, or before the end of its stream, have at most half
+   * of `closeTimeout` to be handled: a peer with the same `closeTimeout` still gets the answer. When
+   * only the last message is unhandled, its reader has `readerPatience`.
+   */
+  #waitForReader(): void {
+    const { readSide, readerPatience } = this.#connection;
+    if (this.#phase === OPEN) {
+      this.#phase = ENDING;
+      this.#answerBy = this.#now() + this.#closeTimeout / 2;
+    }
+    if (this.#phase !== ENDING) return;
+    const left = Math.max(0, this.#answerBy - this.#now());
+    // Without patience, the end of the turn answers.
+    const patience = readSide.idle ? readerPatience : 0;
+    this.#setAlarm(patience > 0 ? Math.min(left, patience) : left);
+  }
+
+  /**
+   * Answers the peer's close frame, or the end of its stream. Returns whether the close handler runs.
+   */
+  #answer(): boolean {
+    const { end } = this;
+    const connection = this.#connection;
+    if (end.destroyed) {
+      this.#phase = CLOSING;
+      return false;
+    }
+    if (end.received === undefined) {
+      const { writeSide } = connection;
+      this.#phase = CLOSING;
+      this.#setAlarm(this.#closeTimeout);
+      writeSide.sendAccepted();
+      writeSide.sendQueue.stopAccepting(end.reading!.reason as WebSocketError);
+      writeSide.end();
+      this.#endTransport();
+      return false;
+    }
+    this.#phase = ANSWERING;
+    // The peer has waited since its close frame: a late close handler has half of the rest.
+    this.#setAlarm(Math.max(this.#answerBy - this.#now(), this.#closeTimeout / 4));
+    const handled = connection.callCloseHandler(end.received.code, end.received.reason);
+    if (handled === undefined) {
+      this.#handlerDone();
+      return false;
+    }
+    handled.then(
+      () => this.#handlerDone(),
+      (error: unknown) => {
+        this.handlerFailed(error, 'close handler');
+        // If the error is no failure, the peer still gets its answer.
+        this.#handlerDone();
+      },
+    );
+    return true;
+  }
+
+  /**
+   * The close handler is done, or takes too long. Unless it has sent a close frame, ours repeats the
+   * code of the peer's (section 5.5.1).
+   */
+  #handlerDone(): void {
+    if (this.#phase !== ANSWERING) return;
+    const { writeSide } = this.#connection;
+    if (this.end.destroyed) this.#phase = CLOSING;
+    else {
+      writeSide.sendAccepted();
+      // A transport may report its close within `write`.
+      if (!writeSide.open) return;
+      this.#sendCloseCode(this.end.received!.code, '');
+      this.#closeTransport();
+    }
+    this.#connection.scheduleEndOfTurn();
+  }
+
+  // After our close frame
+
+  /** The server closes TCP first, the client waits for it (section 7.1.1). */
+  #closeTransport(): void {
+    const { shared, writeSide } = this.#connection;
+    if (this.end.eof) this.#endTransport();
+    else if (shared.role === 'server') writeSide.sendQueue.end();
+    if (this.#deadline === Infinity) this.#setAlarm(this.#closeTimeout);
+  }
+
+  /** The peer has ended its stream. Its close frame may be in the unparsed input. */
+  #endAfterInput(): void {
+    const { readSide } = this.#connection;
+    if (readSide.pending && !readSide.stopped) return;
+    readSide.stop();
+    this.#endTransport();
+  }
+
+  /**
+   * The peer has ended its side of the transport. Ours ends after all accepted frames, and the
+   * transport is destroyed once they are sent.
+   */
+  #endTransport(): void {
+    const connection = this.#connection;
+    connection.sendQueue.end();
+    connection.platform.yield(() => {
+      connection.guardTransport(() => {
+        if (connection.sendQueue.bufferedAmount === 0) this.#destroyTransport();
+      });
+    });
+  }
+
+  /**
+   * The peer's close frame may be behind a full read-ahead. Where no code reads, or a reader makes
+   * no progress, the messages for which there is no room are dropped.
+   */
+  #watchReader(): void {
+    const { readSide, readerPatience } = this.#connection;
+    if (!this.end.sent || !this.#readAheadFull() || this.#stallDeadline !== Infinity) return;
+    const patience = Math.min(readerPatience, this.#longestStall);
+    if (patience <= 0) return this.#dropExcess();
+    const at = this.#now() + patience;
+    if (at >= this.#deadline) return;
+    this.#stallDeadline = at;
+    this.#stalledAt = readSide.progress;
+    this.#startTimer(patience);
+  }
+
+  /** Whether no input is parsed, because the read-ahead is full and no read waits. */
+  #readAheadFull(): boolean {
+    const { paused, readSide } = this.#connection;
+    if (readSide.stopped || readSide.dropping) return false;
+    return paused || (!readSide.hasRoom && !readSide.wantsInput);
+  }
+
+  /** Drops the messages for which the read-ahead has no room. Queued messages can still be read. */
+  #dropExcess(): void {
+    this.#connection.readSide.dropExcess();
+    this.#connection.scheduleEndOfTurn();
+  }
+
+  /** Drops the queued messages and all later ones. */
+  #dropMessages(): void {
+    const { readSide } = this.#connection;
+    readSide.start();
+    readSide.dropAll();
+  }
+
+  /**
+   * Counts input that is dropped after our close frame. Counting starts when the frame is sent:
+   * before that the peer cannot know of the close.
+   */
+  countDropped(bytes: number): void {
+    if (!this.end.sent || this.#connection.sendQueue.unsent) return;
+    this.#dropped += bytes;
+    if (this.#dropped <= MAX_DROPPED) return;
+    this.abort(
+      new TransportError(`the peer sent more than ${MAX_DROPPED} bytes after our close frame`),
+    );
+  }
+
+  // Failures
+
+  /**
+   * The peer broke a rule, or a part of the connection failed: it fails with `code` (section 7.1.7).
+   * All failures use this method.
+   */
+  fault(error: unknown, code: number, reason: string): void {
+    const { end } = this;
+    if (end.failed !== undefined) return;
+    const connection = this.#connection;
+    if (this.#phase !== CLOSED && end.destroyed) {
+      // The transport has ended for another reason, and no frame follows.
+      connection.readSide.stop();
+      return connection.scheduleEndOfTurn();
+    }
+    // It replaces a known reason for the end: the parser reached the fault earlier in the stream.
+    connection.readSide.stop();
+    end.reading = { reason: error };
+    connection.scheduleEndOfTurn();
+    if (this.#phase === CLOSED) return;
+    end.failed = { error, code };
+    if (!end.sent) {
+      connection.sendQueue.cut();
+      // A transport may fail or report its close within `write`.
+      if (this.#over()) return;
+      this.#sendCloseCode(code, reason);
+    }
+    this.#phase = CLOSING;
+    connection.sendQueue.end();
+    this.#setAlarm(this.#closeTimeout);
+    connection.balance();
+  }
+
+  #over(): boolean {
+    return this.end.destroyed || this.end.info !== undefined;
+  }
+
+  /**
+   * A handler failed: the connection fails with 1011. This is the rule for all four kinds of
+   * handler. The error changes nothing for the peer after our close frame, or when the error is the
+   * end of this connection: that end made the handler fail. `receive` rejects with any other error,
+   * and `report` gets it.
+   */
+  handlerFailed(error: unknown, where: HandlerName): void {
+    const { end } = this;
+    const connection = this.#connection;
+    const isEnd = this.isKnownEnd(error);
+    const isLate = end.sent && connection.isCloseSent(error);
+    if (!isEnd && !isLate) connection.report(error, where);
+    // `report` may have closed or terminated the connection.
+    const ended = this.#phase === CLOSED || end.destroyed || isEnd;
+    if (where === 'receive') {
+      this.#dropMessages();
+      if (ended || end.eof) {
+        // No close code is sent any more.
+        if (!isEnd) {
+          connection.readSide.stop();
+          connection.readSide.end(error);
+        }
+        return connection.scheduleEndOfTurn();
+      }
+    }
+    if (!ended && !end.sent) this.fault(error, CloseCode.InternalServerErr, '');
+  }
+
+  /** `terminate`: the transport is destroyed without a close frame. */
+  terminate(): void {
+    const { end } = this;
+    end.destroyed = true;
+    this.#dropMessages();
+    this.#connection.readSide.stop();
+    end.reading ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
+    // The transport reports its close later. Frames written until then would be lost, so later
+    // writes reject from now on.
+    this.#destroy(end.reading.reason as WebSocketError);
+  }
+
+  /** The transport is destroyed because of `error`. */
+  abort(error: WebSocketError): void {
+    const { end } = this;
+    end.destroyed = true;
+    end.error ??= error;
+    end.reading ??= { reason: error };
+    this.#destroy(error);
+  }
+
+  /** Rejects writes with `error`, and destroys the transport. */
+  #destroy(error: WebSocketError): void {
+    this.#connection.sendQueue.fail(error);
+    this.#destroyTransport();
+  }
+
+  #destroyTransport(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    try {
+      const destroyed: unknown = this.#connection.transport.destroy();
+      onRejection(destroyed, (error) => this.#notDestroyed(error));
+    } catch (error) {
+      this.#notDestroyed(error);
+    }
+  }
+
+  /** A transport that could not be destroyed may never report its close. The connection ends now. */
+  #notDestroyed(cause: unknown): void {
+    const connection = this.#connection;
+    connection.report(cause, 'transport.destroy');
+    connection.platform.defer(() => connection.close(transportFailed('destroy', cause)));
+  }
+
+  // Time
+
+  /** Bounds the current phase to `ms`, or to the deadline if that is earlier. */
+  #setAlarm(ms: number, option = 'closeTimeout'): void {
+    const at = this.#now() + ms;
+    if (this.#phase === CLOSED || at >= this.#deadline) return;
+    if (this.#phase === CLOSING) {
+      this.#deadline = at;
+      this.#timeoutText = `${ms} ms (option ${option})`;
+      if (this.#stallDeadline < at) return;
+      this.#stallDeadline = Infinity;
+    }
+    this.#startTimer(ms);
+  }
+
+  /** The time of the alarm is over. */
+  alarm(): void {
+    if (this.#phase === ENDING) {
+      // The peer gets its answer although a message may be unhandled.
+      if (!this.#answer()) this.#setAlarm(this.#closeTimeout);
+    } else if (this.#phase === ANSWERING) this.#handlerDone();
+    else if (this.#phase === CLOSING) this.#closingAlarm();
+  }
+
+  #closingAlarm(): void {
+    if (this.#stallDeadline === Infinity) return this.#giveUp();
+    this.#stallDeadline = Infinity;
+    this.#startTimer(Math.max(0, this.#deadline - this.#now()));
+    if (this.end.received !== undefined || !this.#readAheadFull()) return;
+    if (this.#connection.readSide.progress === this.#stalledAt) this.#dropExcess();
+    else this.#watchReader();
+  }
+
+  #giveUp(): void {
+    const text = `the peer did not finish the closing handshake within ${this.#timeoutText}`;
+    const error = new TimeoutError(text, { permanent: true });
+    this.end.reading ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
+    this.abort(error);
+  }
+
+  #startTimer(ms: number): void {
+    this.#connection.shared.timers.set(this.#connection, ms);
+  }
+
+  #now(): number {
+    return this.#connection.platform.now();
+  }
+
+  get #closeTimeout(): number {
+    return this.#connection.settings.closeTimeout;
+  }
+
+  // The end of the transport
+
+  /** The transport is closed, with its error if it had one. */
+  transportClosed(error: Error | undefined): void {
+    if (this.#phase === CLOSED) return;
+    const { end } = this;
+    const connection = this.#connection;
+    this.#phase = CLOSED;
+    const broken = brokenBy(error);
+    end.reading ??= { reason: broken ?? unexpectedEof() };
+    end.error ??= broken ?? end.reading.reason;
+    const flushed = !connection.sendQueue.unsent;
+    connection.release(end.sent ? undefined : (end.error as WebSocketError));
+    // The unread input may contain the peer's close frame.
+    if (end.received === undefined) connection.readSide.parseRest();
+    end.info = this.#info(flushed);
+    connection.settle(end.info);
+  }
+
+  /** @param flushed - The transport took our close frame before it closed. */
+  #info(flushed: boolean): CloseInfo {
+    const { received, failed, sent } = this.end;
+    const wasClean = received !== undefined && sent && flushed && failed === undefined;
+    const error = errorOf(failed === undefined ? this.end.error : failed.error);
+    return {
+      code: received?.code ?? failed?.code ?? CloseCode.AbnormalClosure,
+      reason: received?.reason ?? '',
+      wasClean,
+      ...(wasClean || error === undefined ? {} : { error }),
+    };
+  }
+}
+
+/** Names the option of the timeout: that of a call of `close`, or the default. */
+function timeoutOption(timeout: number | undefined): string {
+  return timeout === undefined ? 'closeTimeout' : 'timeout of close';
+}
+
+function unexpectedEof(): CloseError {
+  return untraced(() => new CloseError(CloseCode.AbnormalClosure, UNEXPECTED_EOF));
+}
+
+function brokenBy(error: Error | undefined): TransportError | undefined {
+  if (error === undefined || error instanceof TransportError) return error;
+  return untraced(() => new TransportError(causeText(error), { cause: error }));
+}
