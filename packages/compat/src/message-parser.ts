@@ -29,7 +29,7 @@ import {
   type ParserOptions,
 } from './parser-events.ts';
 import { EXTENSION, limitOf, type PerMessageDeflate } from './permessage-deflate.ts';
-import { type BinaryType, converted, isValidText, type RawData } from './received-message.ts';
+import { type BinaryType, converted, isValidText } from './received-message.ts';
 
 // States of a parser.
 const READY = 0;

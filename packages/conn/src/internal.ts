@@ -19,9 +19,8 @@ export {
   unfinishedReceive,
   untilWritable,
 } from './conn.ts';
-export { Compressor, StreamCompressor } from './deflate/compressor.ts';
-export { Decompressor } from './deflate/decompressor.ts';
-export { type EnginePool, enginePoolOf, historyBytesOf } from './deflate/engine-pool.ts';
+export { type Compressor, StreamCompressor } from './deflate/compressor.ts';
+export { historyBytesOf } from './deflate/engine-pool.ts';
 export { FixedDeflater, roomToDeflate } from './deflate/fixed-deflater.ts';
 export { deflateLimits } from './deflate/negotiate.ts';
 export { PerMessageDeflate } from './deflate/per-message-deflate.ts';
