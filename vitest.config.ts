@@ -19,7 +19,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'shared',
-          include: ['{bench,examples,packages,tests,tools}/**/*.test.ts'],
+          include: ['{bench,examples,fuzz,packages,tests,tools}/**/*.test.ts'],
           exclude: [...configDefaults.exclude, LONG, ATTACKS, ...ISOLATED],
           // The files of a worker share its modules, which are loaded once.
           isolate: false,

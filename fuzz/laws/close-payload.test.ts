@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { formatCloseMessage, isValidCloseCode, ProtocolError, parseCloseMessage } from '@ws/codec';
+import { codePoint } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { check } from './check.ts';
@@ -7,7 +8,7 @@ import { check } from './check.ts';
 const code = fc.oneof(fc.nat(0xffff), fc.constantFrom(1000, 1001, 1005, 1006, 1015, 3000, 4999));
 const bytes = fc.oneof(
   fc.uint8Array({ maxLength: 130 }),
-  fc.string({ unit: 'binary', maxLength: 40 }).map((text) => Uint8Array.from(Buffer.from(text))),
+  fc.string({ unit: codePoint, maxLength: 40 }).map((text) => Uint8Array.from(Buffer.from(text))),
 );
 
 describe('close payloads', () => {

@@ -9,6 +9,7 @@ import {
   parseTokenList,
 } from '@ws/codec';
 import { hasToken } from '@ws/codec/internal';
+import { codePoint } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EXTENSIONS, TOKENS } from '../oracles/header-fields.ts';
@@ -20,7 +21,7 @@ const shard = fc.oneof(
 );
 const field = fc.oneof(
   { weight: 6, arbitrary: fc.string({ unit: shard, maxLength: 24 }) },
-  fc.string({ unit: 'binary', maxLength: 40 }),
+  fc.string({ unit: codePoint, maxLength: 40 }),
 );
 
 describe('parseExtensions', () => {

@@ -3,6 +3,7 @@ export * from '../contracts/transport-contract.ts';
 export * from './caller-line.ts';
 export * from './certificate-authority.ts';
 export { whenOver } from './cleanups.ts';
+export * from './code-point.ts';
 export * from './daemon.ts';
 export * from './fake-platform.ts';
 export * from './frame-peer.ts';

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from '@ws/codec';
-import { hex, naiveUtf8 } from '@ws/tests';
+import { codePoint, hex, naiveUtf8 } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { utf8Length, writeUtf8 } from '../../src/text/utf8.ts';
@@ -44,7 +44,7 @@ describe.each([
 
   it('returns the same state for every cut of a text', () => {
     const any = fc.oneof(
-      fc.string({ unit: 'binary', maxLength: 150 }).map(utf8),
+      fc.string({ unit: codePoint, maxLength: 150 }).map(utf8),
       fc.uint8Array({ maxLength: 8 }),
       fc.constantFrom(
         hex`f0 9f 98`,
