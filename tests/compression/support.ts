@@ -17,6 +17,7 @@ import {
   nodeDeflate,
   nodePlatform,
 } from '@ws/node-io';
+import { onTestFailed } from 'vitest';
 import {
   type NaiveFrameOptions,
   naiveDecode,
@@ -289,10 +290,10 @@ export function someText(random: Random, size: number, kind: Kind): string {
     .replace(/[\ud800-\udbff]$/, 'x');
 }
 
-/** Random numbers of a test. Prints the seed, which `COMPRESSION_SEED` sets. */
+/** Random numbers of a test. Prints the seed when it fails; `COMPRESSION_SEED` sets it. */
 export function seeded(title: string): Random {
   const seed = Number(process.env['COMPRESSION_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-  console.log(`${title}: COMPRESSION_SEED=${seed}`);
+  onTestFailed(() => console.log(`${title}: COMPRESSION_SEED=${seed}`));
   return new Random(seed);
 }
 

@@ -204,7 +204,7 @@ describe('a client that disconnects while authenticate runs', () => {
 /** Counts the calls of the hook `error`, which settle when they are released. */
 class SlowHook {
   calls = 0;
-  readonly called = new EventEmitter();
+  readonly called = new EventEmitter().setMaxListeners(0);
   readonly releases: (() => void)[] = [];
 
   readonly error = (): Promise<void> => {
