@@ -6,5 +6,10 @@ import { sources } from './sources.ts';
 export default defineConfig({
   root: join(import.meta.dirname, '..'),
   ssr: sources,
-  test: { include: ['**/*.long.test.ts'], fileParallelism: false, testTimeout: 60_000 },
+  test: {
+    include: ['**/*.long.test.ts'],
+    fileParallelism: false,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+  },
 });

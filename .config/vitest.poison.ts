@@ -52,7 +52,7 @@ export default defineConfig({
     setupFiles: ['tests/pool-poison/setup.ts'],
     maxWorkers: 2,
     // Each lease costs one or two passes over its memory.
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     coverage: {
       provider: 'v8',
       include: ['packages/codec/src/**/*.ts', 'packages/conn/src/**/*.ts'],

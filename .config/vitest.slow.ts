@@ -33,8 +33,8 @@ export default defineConfig({
     // Many of these tests wait for a process most of the time.
     maxWorkers: 3,
     // Programs and browsers start slowly on a busy machine.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     expect: { poll: { timeout: 60_000 } },
     reporters: ['default', './tools/count-reporter.ts'],
   },

@@ -104,7 +104,7 @@ describe('runCli', () => {
   });
 });
 
-describe.concurrent('pnpm fuzz', { timeout: 60_000 }, () => {
+describe.concurrent('pnpm fuzz', () => {
   const fuzz = (...args: string[]) => runCommand('run.ts', args);
 
   it('exits with 2 for a bad option', async () => {

@@ -6,7 +6,7 @@ import { twoConnections } from '../targets/two-connections.ts';
 const PROGRAMS = 100;
 
 describe('two connections of one process', () => {
-  it('keep their messages apart in random programs', { timeout: 60_000 }, async () => {
+  it('keep their messages apart in random programs', async () => {
     const target = twoConnections();
     const random = new Random(1);
     for (let i = 0; i < PROGRAMS; i++) {

@@ -7,7 +7,7 @@ import { SlowClient, targetServer } from './target-server.ts';
 describe('peers without a complete head', () => {
   nothingLeft();
 
-  it('are disconnected after 10 s', { timeout: 60_000 }, async () => {
+  it('are disconnected after 10 s', async () => {
     const target = await targetServer();
     await survives(
       { attack: 'slow peers against the default timeout' },

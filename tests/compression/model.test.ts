@@ -23,7 +23,7 @@ const anyCompression: fc.Arbitrary<CompressionOptions> = fc.record({
 describe.each(BACKENDS)('two ends that compress on %s', (backend) => {
   nothingLeft();
 
-  it('deliver every message, for random commands', { timeout: 60_000 }, async () => {
+  it('deliver every message, for random commands', async () => {
     const platform = platformOn(new CountingSource(backend));
     await fc.assert(
       fc.asyncProperty(

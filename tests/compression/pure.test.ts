@@ -13,7 +13,7 @@ describe('pureDeflate', () => {
 
   it.each(
     SETTINGS.slice(0, 4).map((compression) => [JSON.stringify(compression), compression] as const),
-  )('carries every size by every route with %s', { timeout: 30_000 }, async (name, compression) => {
+  )('carries every size by every route with %s', async (name, compression) => {
     const pairs: [Conn, Conn][] = Array.from({ length: 2 }, () =>
       connPair({ platform, compression, maxBufferedAmount: false }),
     );

@@ -49,12 +49,12 @@ describe.skipIf(unbuilt || lacksChromium())('in a page', () => {
     page = await browser.newPage();
     page.on('pageerror', (error) => errors.push(String(error)));
     await page.goto(server.url.replace('ws', 'http'));
-  }, 60_000);
+  });
   afterAll(async () => {
     await browser?.close();
     await server?.close();
     expect(errors).toEqual([]);
-  }, 60_000);
+  });
 
   /** Runs the body of an async function in the page. */
   const run = (body: string): Promise<unknown> => page.evaluate(`(async () => {${body}})()`);

@@ -3,6 +3,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { getHeapSnapshot } from 'node:v8';
 import type { Conn } from '@ws/conn';
 import { serve } from '@ws/node-server';
@@ -10,6 +11,9 @@ import { ACCEPT } from '../kit/upgrade-request.ts';
 
 /** Objects and their bytes on the JavaScript heap, by class. */
 export type LiveObjects = Record<string, { readonly count: number; readonly bytes: number }>;
+
+/** In this time the sweep of idle connections passes twice: both have a timer of this process. */
+const SWEPT_MS = 200;
 
 /** What the server of a `Handler` does with a connection. */
 const HANDLERS = {
@@ -74,8 +78,9 @@ async function listen(handler: Handler): Promise<number> {
   return Number(new URL(server.url).port);
 }
 
-process.on('message', () => {
-  void liveObjects().then((objects) => process.send!(objects));
+process.on('message', async () => {
+  await sleep(SWEPT_MS);
+  process.send!(await liveObjects());
 });
 process.on('disconnect', () => process.exit());
 process.send!(await listen(process.argv[2] as Handler));

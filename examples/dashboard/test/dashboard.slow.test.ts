@@ -56,11 +56,11 @@ describe('examples/dashboard', () => {
     await later.close();
   });
 
-  describe.skipIf(lacksChromium())('in a browser', { timeout: 60_000 }, () => {
+  describe.skipIf(lacksChromium())('in a browser', () => {
     let browser: Browser;
     beforeAll(async () => {
       browser = await launchHeadlessShell();
-    }, 60_000);
+    });
     afterAll(() => browser?.close());
 
     it.each([

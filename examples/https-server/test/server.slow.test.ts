@@ -27,4 +27,4 @@ it('reports a missing file', async () => {
   const ended = await rejectedExample('https-server', { TLS_KEY: join(folder, 'none') });
   expect(ended).toMatch(/ENOENT: .*none/);
   expect(ended).not.toMatch(STACK);
-}, 30_000);
+});

@@ -20,11 +20,11 @@ describe.each(BROWSERS)('a hidden page in $name', ({ lacks, launch }) => {
     beforeAll(async () => {
       site = await startSite();
       browser = await launch();
-    }, 60_000);
+    });
     afterAll(async () => {
       await browser?.close();
       await site.server.close({ timeout: 100 });
-    }, 60_000);
+    });
 
     it('waits for its writes without a timer', async () => {
       const page = await browser.newPage();

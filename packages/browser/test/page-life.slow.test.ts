@@ -29,18 +29,18 @@ describe.skipIf(lacksStandalone() || lacksChromium())('a page', () => {
 
   beforeAll(async () => {
     browser = await launchChromium();
-  }, 60_000);
-  afterAll(() => browser?.close(), 60_000);
+  });
+  afterAll(() => browser?.close());
   beforeEach(async () => {
     site = await startSite();
     context = await browser.newContext();
     page = await context.newPage();
     await page.goto(site.url);
-  }, 60_000);
+  });
   afterEach(async () => {
     await context.close();
     await site.server.close({ timeout: 100 });
-  }, 60_000);
+  });
 
   const run = <T>(body: string): Promise<T> =>
     page.evaluate(`(async () => {

@@ -40,16 +40,16 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch, stream }) => {
         // Firefox reports each connection that the policy forbids, at any time.
         if (!String(error).startsWith('Error: Content-Security-Policy')) errors.push(String(error));
       });
-    }, 60_000);
-    afterAll(() => browser?.close(), 60_000);
+    });
+    afterAll(() => browser?.close());
     beforeEach(async () => {
       site = await startSite();
       await page.goto(site.url);
-    }, 60_000);
+    });
     afterEach(async () => {
       await site.server.close({ timeout: 100 });
       expect(errors.splice(0)).toEqual([]);
-    }, 60_000);
+    });
 
     /** Runs the body of an async function in the page. */
     const run = async <T>(body: string): Promise<T> =>

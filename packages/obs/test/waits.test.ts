@@ -5,7 +5,7 @@ const MANY = 200_000;
 const BOUND = { timeout: 60_000, signal: undefined };
 
 // A list that is searched takes minutes for so many calls.
-describe('Waits', { timeout: 30_000 }, () => {
+describe('Waits', () => {
   it('settles many waits in any order, and ends the rest', async () => {
     const waits = new Waits();
     const promises = Array.from({ length: MANY }, (_, i) =>

@@ -143,7 +143,7 @@ describe.each(['server', 'client'] as const)('FrameDecoder as a %s', (role) => {
       ),
       { numRuns: 40 },
     );
-  }, 60_000);
+  });
 
   it('agrees with the naive decoder about arbitrary bytes', () => {
     fc.assert(

@@ -144,7 +144,7 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
       }),
       { numRuns: 60 },
     );
-  }, 60_000);
+  });
 
   it('fills a slab to its last byte, and takes another for the next', () => {
     const pool = new SlabPool({ debug: true });

@@ -24,7 +24,7 @@ afterEach(async () => {
 });
 
 // Tests the programs of the workflow without the Autobahn container.
-describe('the programs for the Autobahn suite', { timeout: 60_000 }, () => {
+describe('the programs for the Autobahn suite', () => {
   it('echo as a client', async () => {
     const report = await runClientSuite(command('echo-client'), {
       only: ['1.1.*', '1.2.*', '8.2.*', '12.1.*'],

@@ -17,7 +17,7 @@ const run = (code: string, options: ClientSuiteOptions): Promise<SuiteReport> =>
 
 const NOT_CONNECTED = /the client did not connect for this case/;
 
-describe.concurrent('runClientSuite', { timeout: 60_000 }, () => {
+describe.concurrent('runClientSuite', () => {
   it('passes the ten lines of the README', async () => {
     const report = await run(WS + SNIPPET, { only: ['1.1.*', '8.1.*', '8.16.*', '11.3.*'] });
     expect(report.results.filter(({ verdict }) => verdict !== 'pass').map(lineOf)).toEqual([]);

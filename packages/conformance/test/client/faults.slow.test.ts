@@ -46,7 +46,7 @@ describe('the client suite', { timeout: 300_000 }, () => {
   it.each(FAULTS_OF_LIMITS)('reports a client that %s in %s', expectCaught);
 });
 
-describe.concurrent('the client suite', { timeout: 60_000 }, () => {
+describe.concurrent('the client suite', () => {
   it.each(Object.entries(LIBERTIES))('passes a client that %s', async (liberty, only) => {
     const client = (url: string): Promise<void> => naiveClient(url, false, liberty as Fault);
     expect(differences(await askClient(client, { only, concurrency: 4 }))).toEqual([]);

@@ -75,7 +75,7 @@ function faulty(fault: keyof typeof FAULTS): EchoClient {
     });
 }
 
-describe('chapter 14 of the client suite', { timeout: 60_000 }, () => {
+describe('chapter 14 of the client suite', () => {
   it.each([
     ['our client', ours],
     ['ws', ofWs],

@@ -82,7 +82,7 @@ describe('a naive server', { timeout: 300_000 }, () => {
   it.each(FAULTS_ALONE)('that $fault fails "$by"', expectCaught);
 });
 
-describe.concurrent('a naive server', { timeout: 60_000 }, () => {
+describe.concurrent('a naive server', () => {
   it.each(Object.keys(LIBERTIES) as Liberty[])('that %s fails no case', async (liberty) => {
     const report = await reportOn([liberty], { only: LIBERTIES[liberty], timeout: 10_000 });
     expect(differences(report)).toEqual([]);

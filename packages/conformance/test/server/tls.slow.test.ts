@@ -21,7 +21,7 @@ async function reportOn(fault: TlsFault | undefined, only: string): Promise<Suit
   }
 }
 
-describe('chapter 14 of the server suite', { timeout: 60_000 }, () => {
+describe('chapter 14 of the server suite', () => {
   it('passes a naive server behind TLS', async () => {
     const report = await reportOn(undefined, '14');
     expect(differences(report)).toEqual([]);

@@ -5,7 +5,7 @@ import { TurnQueue } from '../../src/platform/turn-queue.ts';
 const MANY = 100_000;
 
 // An array that is shifted takes 60 s for so many callbacks.
-describe('TurnQueue', { timeout: 30_000 }, () => {
+describe('TurnQueue', () => {
   it('runs many callbacks in their order', async () => {
     const turns = new TurnQueue((run) => void setImmediate(run));
     let ran = 0;
