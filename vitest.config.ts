@@ -3,9 +3,8 @@ import { ISOLATED, ISOLATED_ATTACKS } from './.config/isolated.ts';
 import { sources } from './.config/sources.ts';
 
 /**
- * `pnpm test` leaves the attacks to `pnpm long attacks`, which runs nothing else meanwhile: they
- * measure time and memory. Most share workers, since a file measures code that earlier files have
- * compiled.
+ * `pnpm test` leaves the attacks to `pnpm long attacks`, since they measure time and memory. Most
+ * share workers, since a file measures code that earlier files have compiled.
  */
 const ATTACKS = 'tests/attacks/**/*.test.ts';
 /** Suites of `pnpm long`. */

@@ -23,7 +23,7 @@ export default defineConfig({
       ...ISOLATED,
       ...ISOLATED_ATTACKS,
     ],
-    setupFiles: ['tests/kit/data-events.ts'],
+    setupFiles: ['tests/kit/setup.ts', 'tests/kit/data-events.ts'],
     isolate: false,
     maxWorkers: 3,
     testTimeout: 60_000,

@@ -49,7 +49,7 @@ export default defineConfig({
         },
       },
     ],
-    setupFiles: ['tests/pool-poison/setup.ts'],
+    setupFiles: ['tests/kit/setup.ts', 'tests/pool-poison/setup.ts'],
     maxWorkers: 2,
     // Each lease costs one or two passes over its memory.
     testTimeout: 120_000,

@@ -30,6 +30,7 @@ export default defineConfig({
         },
       },
     ],
+    setupFiles: ['tests/kit/setup.ts'],
     // Many of these tests wait for a process most of the time.
     maxWorkers: 3,
     // Programs and browsers start slowly on a busy machine.

@@ -211,19 +211,22 @@ else if (name === undefined || name === '--help') {
 
 /** The bounded part, after `pnpm check`, which builds the packages. */
 async function bounded(): Promise<void> {
-  // The attacks measure time and memory, so nothing else runs meanwhile.
-  await runTasks({ attacks: { ...LONG['attacks']!, commands: [ATTACKS] } }, ['attacks']);
-  await runTasks({ slow: { ...LONG['slow']!, commands: [SLOW] } }, ['slow']);
   // Otherwise a run in an endless loop hangs `.ci/run`, and its seed is lost.
-  const short = (row: string): Rows => {
-    const rows = withArguments(row, ['--minutes', '0.25']);
+  const short = (row: string, ...more: readonly string[]): Rows => {
+    const rows = withArguments(row, ['--minutes', '0.25', ...more]);
     return { [row]: { ...rows[row]!, minutes: 5 } };
   };
-  // Each uses one core. The attacks are left to `pnpm long data-events`: they measure.
-  const sockets = ['packages', 'tests/contracts', 'tests/end-to-end'];
-  const rows = ['soak', 'pairs', 'two-connections'];
-  const tasks = Object.assign(withArguments('data-events', sockets), ...rows.map(short)) as Rows;
-  await runTasks(tasks, ['data-events', ...rows], 2);
+  // Much of the time of `slow` and `soak` is waiting. The attacks measure CPU time and memory of
+  // their own processes.
+  const rows: Rows = {
+    slow: { ...LONG['slow']!, commands: [SLOW], live: true },
+    attacks: { ...LONG['attacks']!, commands: [ATTACKS] },
+    ...withArguments('data-events', ['packages/node-io', 'test/peers', 'tests/contracts']),
+    ...short('soak', '--connections', '2000'),
+    ...short('pairs'),
+    ...short('two-connections'),
+  };
+  await runTasks(rows, Object.keys(rows), 2);
 }
 
 /** The row, with `rest` appended to its last command. */

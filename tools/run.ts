@@ -128,6 +128,8 @@ export interface Task {
   readonly env?: Readonly<Record<string, string>>;
   /** Each program is killed after this time. Default: none. */
   readonly minutes?: number;
+  /** Its output is printed at once, also beside other tasks. At most one task of a run. */
+  readonly live?: boolean;
 }
 
 /**
@@ -135,7 +137,7 @@ export interface Task {
  * or an unknown name sets the exit code. SIGINT and SIGTERM end the programs and this process.
  *
  * @param lanes - Number of tasks that run at once. With several, the output of a task is printed
- *   when it ends.
+ *   when it ends, unless it is `live`.
  */
 export async function runTasks(
   tasks: Readonly<Record<string, Task>>,
@@ -162,16 +164,19 @@ export async function runTasks(
     }
   }
 
-  async function runTask(name: string, { commands, after, env, minutes }: Task): Promise<void> {
+  async function runTask(
+    name: string,
+    { commands, after, env, minutes, live }: Task,
+  ): Promise<void> {
     if (after !== undefined) await running.get(after);
     if (stoppedBy !== undefined) return;
     const start = performance.now();
     console.log(together ? `== ${name}: started` : `== ${name}`);
     let output = '';
-    const collect = together ? (text: string) => (output += text) : undefined;
+    const collect = together && !live ? (text: string) => (output += text) : undefined;
     const ok = await runAll(commands, collect, env, minutes);
     const seconds = Math.round((performance.now() - start) / 1000);
-    if (together) process.stdout.write(`== ${name}\n${output}`);
+    if (collect !== undefined) process.stdout.write(`== ${name}\n${output}`);
     console.log(`== ${name}: ${ok ? 'ok' : 'FAILED'} (${seconds} s)`);
     if (!ok) failed.push(name);
   }

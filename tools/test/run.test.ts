@@ -27,6 +27,17 @@ it('runs each task once, after the one that it names', async () => {
   expect(await readFile(file, 'utf8')).toBe('first second ');
 });
 
+it('collects the output of tasks that run at once, except of a live one', async () => {
+  const write = vi.mocked(process.stdout.write);
+  const task = (text: string): Task => ({
+    what: '',
+    commands: [[process.execPath, '-e', `process.stdout.write('${text}')`]],
+  });
+  const tasks = { live: { ...task(''), live: true }, other: task('text') };
+  await runTasks(tasks, ['live', 'other'], 2);
+  expect(write.mock.calls.map(([text]) => text)).toEqual(['== other\ntext']);
+});
+
 it('kills a program that does not end in its time, and reports it', async () => {
   const error = vi.spyOn(console, 'error').mockImplementation(() => {});
   const loop = [process.execPath, '-e', 'for (;;);'] as const;
