@@ -190,7 +190,7 @@ describe('the tasks of the README of ws', () => {
       const all = names.map((name) => client(scene, name, urlOf(wss)));
       await Promise.all(all.map((ws) => once(ws, 'open')));
       while (wss.clients.size < all.length) await once(wss, 'connection');
-      const arrived = all.map((ws, i) => (itself || i > 0 ? messages(ws, 2) : undefined));
+      const arrived = all.slice(itself ? 0 : 1).map((ws) => messages(ws, 2));
       all[0]!.send('text');
       all[0]!.send(Buffer.from('bytes'));
       await Promise.all(arrived);

@@ -47,7 +47,7 @@ describe.skipIf(lacksDaemon('nats-server'))('a storm of reconnects over JetStrea
         try {
           const read = await room.history(since, since === undefined ? 20 : undefined);
           const welcome: Welcome = { count: read.messages.length, complete: read.complete };
-          await session.send(JSON.stringify(welcome));
+          session.send(JSON.stringify(welcome));
         } catch (error) {
           failures.push(error);
         }
