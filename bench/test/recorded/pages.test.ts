@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { faults, outdated, writePages } from '../../src/recorded/charts.ts';
 import { documentText } from '../../src/recorded/documents.ts';
 import { fillMarkers } from '../../src/recorded/markers.ts';
@@ -59,6 +59,8 @@ describe('outdated', () => {
   let root: string;
 
   beforeEach(() => {
+    // The names of written files.
+    vi.spyOn(process.stdout, 'write').mockReturnValue(true);
     root = mkdtempSync(join(tmpdir(), 'ws-pages-'));
     for (const [path, sections] of Object.entries(PAGES)) {
       const places = Object.keys(sections).map(
@@ -68,7 +70,10 @@ describe('outdated', () => {
     }
   });
 
-  afterEach(() => rmSync(root, { recursive: true, force: true }));
+  afterEach(() => {
+    vi.restoreAllMocks();
+    rmSync(root, { recursive: true, force: true });
+  });
 
   function put(path: string, content: string): void {
     mkdirSync(dirname(join(root, path)), { recursive: true });

@@ -147,9 +147,9 @@ describe('serveRaw, serve and an Upgrader', () => {
     const all = await servers();
     const names = Object.keys(FAULTS);
     const different: string[] = [];
-    for (const first of names) {
+    for (const [i, first] of names.entries()) {
       await Promise.all(
-        names.map(async (second) => {
+        names.slice(i).map(async (second) => {
           const bytes = requestWith([FAULTS[first]!, FAULTS[second]!]);
           const statuses = await Promise.all(all.map(([, port]) => statusOf(port, bytes)));
           const isSame = new Set(statuses).size === 1 && !statuses.includes(500);
