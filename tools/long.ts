@@ -178,6 +178,10 @@ const LONG: Rows = {
     what: 'tests of sockets again, without the read buffer of the thread',
     commands: [DATA_EVENTS],
   },
+  ends: {
+    what: 'every way in which a connection can end: all states, and all sequences of six events',
+    commands: suite('packages/conn/test/connection/every-end'),
+  },
   compression: { what: 'every pair of compression settings', commands: suite('tests/compression') },
   gibibyte: { what: 'a message of 1 GiB', commands: suite('tests/end-to-end') },
   commonjs: {

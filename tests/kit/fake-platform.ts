@@ -50,6 +50,12 @@ export class FakePlatform implements Platform {
     return this.#timers.size;
   }
 
+  /** Time in ms to the next timer; undefined when none is pending. */
+  get nextTimer(): number | undefined {
+    const next = this.#nextTimer();
+    return next === undefined ? undefined : next.due - this.#now;
+  }
+
   /** Number of deferred callbacks. */
   get deferred(): number {
     return this.#deferred.length;
