@@ -92,13 +92,18 @@ describe.each(BACKENDS)('compressed frames on %s', (backend) => {
   });
 
   describe('are sent', () => {
-    it('as in RFC 7692', async () => {
+    it('as in RFC 7692 when they get smaller, in one frame or in fragments', async () => {
       const { conn, sent } = wiredOn(backend, { compression: { level: 6 } });
-      const writer = await conn.nextWriter(TEXT, { compress: true });
-      await writer.write('Hello');
-      await writer.close();
+      for (const text of ['Hello', 'Hello Hello Hello Hello']) {
+        const writer = await conn.nextWriter(TEXT, { compress: true });
+        await writer.write(text);
+        await writer.close();
+      }
       await turns();
-      expect(sent()).toMatchObject([{ opcode: TEXT, rsv: RSV1, fin: true, payload: HELLO }]);
+      expect(sent().map(({ rsv, payload }) => [rsv, toHex(payload).slice(0, 14)])).toEqual([
+        [0, '48 65 6c 6c 6f'],
+        [RSV1, 'f2 48 cd c9 c9'],
+      ]);
     });
 
     it('with RSV1, without the tail, with a reference to the previous message', async () => {

@@ -124,7 +124,7 @@ describe('ConnOptions.extensions', () => {
 
   it('rejects a message that the extension cannot encode, and sends the next one', async () => {
     const { client, server, toys } = joinedByToys();
-    const { encode } = toys[0];
+    const encode = toys[0].encode.bind(toys[0]);
     toys[0].encode = () => {
       throw new Error('no key');
     };

@@ -47,7 +47,7 @@ export class ExtensionChain implements Extension {
 
   begin(type: DataType, rsv: number): void {
     this.done = false;
-    this.#decoders = this.#extensions.filter((each) => (each.rsv & rsv) !== 0).reverse();
+    this.#decoders = this.#extensions.filter((each) => (each.rsv & rsv) !== 0).toReversed();
     this.#busy = this.#decoders.map(() => false);
     for (const each of this.#decoders) each.begin(type, each.rsv & rsv);
   }

@@ -1,6 +1,5 @@
 import { CloseCode } from '../close/close-code.ts';
 import { ProtocolError } from '../errors.ts';
-import type { Extension } from './extension.ts';
 
 /** The error for more than `limit` empty fragments in a row. */
 export function emptyFragments(limit: number): ProtocolError {
@@ -24,8 +23,8 @@ export function tooBig(limit: number): ProtocolError {
 }
 
 /**
- * The error for a frame inside of a message, or a control frame, that has reserved bits: an {@link
- * Extension} gives them a meaning on the first frame of a message only (RFC 6455, section 5.2).
+ * The error for a frame inside of a message, or a control frame, that has reserved bits: an
+ * extension gives them a meaning on the first frame of a message only (RFC 6455, section 5.2).
  */
 export function reservedBits(rsv: number): ProtocolError {
   const set = [0x40, 0x20, 0x10].flatMap((bit, i) => ((rsv & bit) === 0 ? [] : `RSV${i + 1} set`));

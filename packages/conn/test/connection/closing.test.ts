@@ -1,7 +1,4 @@
-import { CloseCode, formatCloseMessage, parseCloseMessage, type Role } from '@ws/codec';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { CloseInfo } from '../../src/close-info.ts';
 import {
   broadcast,
   CloseError,

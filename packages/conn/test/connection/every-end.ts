@@ -43,7 +43,7 @@ const CLOSE_TIMEOUT = 4_000;
 const MINE = new Error('mine');
 
 /** A connection in the middle of its life: the first message of the peer is at its handler. */
-export class Subject {
+class Subject {
   readonly conn: Conn;
   readonly platform = new FakePlatform();
   readonly transport = new CountingTransport();
@@ -231,7 +231,7 @@ export class Subject {
 }
 
 /** What can happen to a connection. */
-export const EVENTS: Readonly<Record<string, (subject: Subject) => unknown>> = {
+const EVENTS: Readonly<Record<string, (subject: Subject) => unknown>> = {
   'we close': ({ conn }) => void conn.close(1000, 'ours').catch(() => {}),
   'the peer closes': (subject) => subject.feed(8, '\x03\xe9theirs'),
   'the peer ends its stream': (subject) => subject.feedEnd(),
