@@ -3,7 +3,7 @@
  * creates once or leaves behind, or loads modules again.
  */
 export const ISOLATED = [
-  'fuzz/{laws/{conversation,two-conns},test/{corpus,two-connections}}.test.ts',
+  'fuzz/{laws/{conversation,two-conns},test/{corpus,planted,two-connections}}.test.ts',
   'packages/codec/test/{allocation,pool-guard,frames/decoder,masking/{mask,simd*}}.test.ts',
   'packages/browser/test/{closing,dial,reading,writing}.test.ts',
   'packages/conn/test/platform/portable-platform.test.ts',

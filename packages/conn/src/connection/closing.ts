@@ -15,17 +15,17 @@ import type { Connection } from './connection.ts';
 
 // The phases of a close (RFC 6455, section 7). A connection only moves down this list:
 //
-//     OPEN ──────── peer's close frame or FIN ───────▶ ENDING
-//      │                                                 │ its messages are handled, or too late
-//      │                                                 ├── FIN ──────────────▶ CLOSING
-//      │                                                 ▼
-//      │                                             ANSWERING  the close handler runs
-//      │                                                 │ done, or too late: we echo the code
-//      ├── our close frame, or a fault ──────────────────┤ (section 5.5.1)
-//      ▼                                                 ▼
-//     CLOSING ◀──────────────────────────────────────────┘
-//      │   waits for the peer's close frame, then for the end of the transport (section 7.1.1)
-//      ▼
+//     OPEN -------- peer's close frame or FIN -------> ENDING
+//      |                                                 | its messages are handled, or too late
+//      |                                                 +-- FIN --------------> CLOSING
+//      |                                                 v
+//      |                                             ANSWERING  the close handler runs
+//      |                                                 | done, or too late: we echo the code
+//      +-- our close frame, or a fault ------------------+ (section 5.5.1)
+//      v                                                 v
+//     CLOSING <------------------------------------------+
+//      |   waits for the peer's close frame, then for the end of the transport (section 7.1.1)
+//      v
 //     CLOSED  from every phase, when the transport reports its close
 
 /** Neither end has sent a close frame, and the transport still delivers. */
@@ -172,7 +172,7 @@ export class Closing {
       // A transport may report its close within `write`.
       if (!writeSide.open) return;
       this.#sendClose(payload);
-      const ms = timeout ?? this.#closeTimeout;
+      const ms = timeout ?? this.#closeTimeout();
       this.#setAlarm(ms, timeoutOption(timeout));
       // A handler that closes often awaits the close, and takes no message until then.
       const inHandler = connection.receiveCall?.inCall === true;
@@ -263,7 +263,7 @@ export class Closing {
     const { readSide, readerPatience } = this.#connection;
     if (this.#phase === OPEN) {
       this.#phase = ENDING;
-      this.#answerBy = this.#now() + this.#closeTimeout / 2;
+      this.#answerBy = this.#now() + this.#closeTimeout() / 2;
     }
     if (this.#phase !== ENDING) return;
     const left = Math.max(0, this.#answerBy - this.#now());
@@ -285,7 +285,7 @@ export class Closing {
     if (end.received === undefined) {
       const { writeSide } = connection;
       this.#phase = CLOSING;
-      this.#setAlarm(this.#closeTimeout);
+      this.#setAlarm(this.#closeTimeout());
       writeSide.sendAccepted();
       writeSide.sendQueue.stopAccepting(end.reading!.reason as WebSocketError);
       writeSide.end();
@@ -294,7 +294,7 @@ export class Closing {
     }
     this.#phase = ANSWERING;
     // The peer has waited since its close frame: a late close handler has half of the rest.
-    this.#setAlarm(Math.max(this.#answerBy - this.#now(), this.#closeTimeout / 4));
+    this.#setAlarm(Math.max(this.#answerBy - this.#now(), this.#closeTimeout() / 4));
     const handled = connection.callCloseHandler(end.received.code, end.received.reason);
     if (handled === undefined) {
       this.#handlerDone();
@@ -336,7 +336,7 @@ export class Closing {
     const { shared, writeSide } = this.#connection;
     if (this.end.eof) this.#endTransport();
     else if (shared.role === 'server') writeSide.sendQueue.end();
-    if (this.#deadline === Infinity) this.#setAlarm(this.#closeTimeout);
+    if (this.#deadline === Infinity) this.#setAlarm(this.#closeTimeout());
   }
 
   /** The peer has ended its stream. Its close frame may be in the unparsed input. */
@@ -439,7 +439,7 @@ export class Closing {
     }
     this.#phase = CLOSING;
     connection.sendQueue.end();
-    this.#setAlarm(this.#closeTimeout);
+    this.#setAlarm(this.#closeTimeout());
     connection.balance();
   }
 
@@ -539,7 +539,7 @@ export class Closing {
   alarm(): void {
     if (this.#phase === ENDING) {
       // The peer gets its answer although a message may be unhandled.
-      if (!this.#answer()) this.#setAlarm(this.#closeTimeout);
+      if (!this.#answer()) this.#setAlarm(this.#closeTimeout());
     } else if (this.#phase === ANSWERING) this.#handlerDone();
     else if (this.#phase === CLOSING) this.#closingAlarm();
   }
@@ -568,7 +568,7 @@ export class Closing {
     return this.#connection.platform.now();
   }
 
-  get #closeTimeout(): number {
+  #closeTimeout(): number {
     return this.#connection.settings.closeTimeout;
   }
 
