@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { currentSet } from '../../src/recorded/documents.ts';
 import { record } from '../../src/recorded/record.ts';
 import { PAGES } from '../../src/recorded/sections.ts';
@@ -25,6 +25,8 @@ function git(...args: string[]): string {
 }
 
 beforeEach(() => {
+  vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
   root = mkdtempSync(join(tmpdir(), 'ws-record-'));
   for (const [path, sections] of Object.entries(PAGES)) {
     const places = Object.keys(sections).map(
@@ -38,7 +40,10 @@ beforeEach(() => {
   git('add', '.');
   git('commit', '--quiet', '-m', 'first');
 });
-afterEach(() => rmSync(root, { recursive: true }));
+afterEach(() => {
+  vi.restoreAllMocks();
+  rmSync(root, { recursive: true });
+});
 
 function resultOf(scenario: string, node: string, commit: string): string {
   const machine = { cpu: 'A CPU', cores: 2, memory: 2 ** 33, system: 'linux' };
