@@ -439,7 +439,7 @@ const parts = {
   },
 
   /** After the others: a server or a client has started the self-test. */
-  'reads into one buffer: Node on Linux'() {
+  'one read buffer on Node for Linux, none elsewhere'() {
     const on = process.platform === 'linux' && !bun && !deno && !withoutBuffer;
     assert.equal(readBufferState().state, on ? 'on' : 'off', readBufferState().reason);
   },

@@ -78,9 +78,10 @@ async function listen(handler: Handler): Promise<number> {
   return Number(new URL(server.url).port);
 }
 
-process.on('message', async () => {
+const count = async (): Promise<void> => {
   await sleep(SWEPT_MS);
   process.send!(await liveObjects());
-});
+};
+process.on('message', () => void count());
 process.on('disconnect', () => process.exit());
 process.send!(await listen(process.argv[2] as Handler));

@@ -28,7 +28,7 @@ it('runs each task once, after the one that it names', async () => {
 });
 
 it('collects the output of tasks that run at once, except of a live one', async () => {
-  const write = vi.mocked(process.stdout.write);
+  const write = vi.spyOn(process.stdout, 'write');
   const task = (text: string): Task => ({
     what: '',
     commands: [[process.execPath, '-e', `process.stdout.write('${text}')`]],
