@@ -24,8 +24,8 @@ function architecture(): string {
     [left, 220, 220, '@ws/hub', 'rooms, sessions'],
     [middle, 220, 220, '@ws/node-io', 'sockets and Node'],
     [right, 220, 220, '@ws/browser', "a page's WebSocket"],
-    [left, 320, 726, '@ws/conn', 'frames to messages: Conn, in any runtime'],
-    [left, 420, 726, '@ws/codec', 'bytes to frames: no I/O, no timer'],
+    [left, 320, 726, '@ws/conn', 'reads and writes: Conn, in any runtime'],
+    [left, 420, 726, '@ws/codec', 'bytes to messages: no I/O, no timer'],
   ];
   const arrows = [
     'M383 77v42',
@@ -57,15 +57,15 @@ function byte(): string {
     text(outgoing + 160, 32, 'a byte goes out', 'bold'),
     ...column(incoming, [
       ['socket', 'a chunk of bytes'],
-      ['transport', 'gives the chunk to the connection'],
-      ['frame decoder', 'header, rules, unmask in place'],
-      ['message decoder', 'joins, inflates, UTF-8, limits'],
+      ['transport', 'lends the chunk to the connection'],
+      ['frame decoder', 'header, rules'],
+      ['message decoder', 'unmasks, joins, inflates, UTF-8, limits'],
       ['read side', 'a pending read gets the message'],
     ]),
     ...column(outgoing, [
       ['your write', 'checked against the limits'],
-      ['compressor', 'only if both ends agreed'],
-      ['frame encoder', 'header and payload in a slab'],
+      ['extension', 'compresses, if both ends agreed'],
+      ['frame writer', 'header and payload in a slab'],
       ['send queue', 'one write for each turn'],
       ['socket', 'the slab is released when sent'],
     ]),

@@ -54,6 +54,12 @@ export function bound(name: string, value: unknown): number {
   return whole(name, value);
 }
 
+/** @throws RangeError when `value` is not a number of 0 or more. Infinity is one. */
+export function notNegative(name: string, value: number): void {
+  if (typeof value === 'number' && value >= 0) return;
+  throw new RangeError(`${name}: expected a number of 0 or more, got ${String(value)}`);
+}
+
 /** Names the type of a value for a message: that of `typeof`, the class of an object, or `null`. */
 export function kind(value: unknown): string {
   if (value === null) return 'null';

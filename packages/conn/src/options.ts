@@ -60,10 +60,7 @@ export interface ConnSettings {
   readonly heartbeat?: false | Heartbeat | undefined;
   /** The most unanswered pings of `ping()`. Default: 64. */
   readonly maxPendingPings?: number | undefined;
-  /**
-   * First size in bytes of the buffer for a transport that reads into memory of the library, at
-   * most 1 MiB. Default: 4,096.
-   */
+  /** Accepted, from 1 byte to 1 MiB, and without effect: a transport has read memory of its own. */
   readonly readBufferSize?: number | undefined;
   /**
    * Payload in bytes of a fragment of `nextWriter`, and smallest buffer that is created for a

@@ -1,6 +1,6 @@
 /** All input is consumed or kept: push the next chunk. See {@link FrameDecoder}. */
 export const NEED_MORE = 0;
-/** A whole frame. Its unmasked payload is `buf[start, end)`. See {@link FrameDecoder}. */
+/** A whole frame. Its payload is `buf[start, end)`, unmasked unless the option `unmask` is false. See {@link FrameDecoder}. */
 export const FRAME = 1;
 /**
  * The header of a frame that is delivered in pieces: it is incomplete and too large to hold.

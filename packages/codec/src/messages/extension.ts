@@ -41,8 +41,8 @@ export interface Extension {
    */
   feed(bytes: Uint8Array, start: number, end: number, last: boolean): void;
   /**
-   * Whether the next {@link step} may run now. Otherwise the extension resumes the connection later,
-   * in a way of its own.
+   * Whether the next {@link step} may run now. Otherwise the extension itself tells the caller when
+   * to call `next()` of the decoder again: this interface has no method for that.
    */
   ready(): boolean;
   /**

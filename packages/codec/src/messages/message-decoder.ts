@@ -22,6 +22,7 @@ import { moveUnmasked } from '../memory/move.ts';
 import type { OwnedBytes } from '../memory/owned-bytes.ts';
 import { NO_BYTES, type SlabSource } from '../memory/slab.ts';
 import { sharedSlabPool } from '../memory/slab-pool.ts';
+import { notNegative } from '../options.ts';
 import { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from '../text/utf8.ts';
 import { type DataType, type Extension, stepped } from './extension.ts';
 import { emptyFragments, invalidText, reservedBits, tooBig } from './faults.ts';
@@ -46,7 +47,7 @@ import { MessageMemory } from './message-memory.ts';
 export interface MessageDecoderOptions {
   /** The end of the connection that decodes. */
   readonly role: Role;
-  /** Longest message in bytes. It can be changed at any time. Default Infinity. */
+  /** Longest message in bytes, see {@link MessageDecoder.readLimit}. Default Infinity. */
   readonly readLimit?: number;
   /** Most empty fragments in a row. More fail with 1008. Default 1024. */
   readonly maxEmptyFragments?: number;
@@ -159,7 +160,7 @@ export class MessageDecoder {
   owns = true;
 
   /**
-   * @internal From this number of frames on, `next()` returns STEP after a frame without an event:
+   * @internal When that many frames have come, `next()` returns STEP after a frame without an event:
    *   the caller gives way to other work.
    */
   stopAt: number = Infinity;
@@ -203,6 +204,8 @@ export class MessageDecoder {
   constructor(options: MessageDecoderOptions) {
     const { role, pool = sharedSlabPool() } = options;
     const { readLimit = Infinity, maxEmptyFragments = 1024 } = options;
+    notNegative('readLimit', readLimit);
+    notNegative('maxEmptyFragments', maxEmptyFragments);
     // With holdLimit 0 data frames are delivered as their bytes arrive. So bad text fails at its
     // first bad byte, and payload moves once.
     // Payload in a chunk that is given is unmasked at once: the other steps then get no key.
@@ -223,6 +226,7 @@ export class MessageDecoder {
   }
 
   set readLimit(bytes: number) {
+    notNegative('readLimit', bytes);
     this.#limit = bytes;
     this.#bound();
   }
@@ -283,8 +287,8 @@ export class MessageDecoder {
   /**
    * Adds `chunk[0, end)`.
    *
-   * @param chunk - Lent until {@link next} has returned NEED_MORE, or until {@link keep}. The
-   *   decoder may change it.
+   * @param chunk - Lent until {@link next} has returned NEED_MORE while {@link pending} is false, or
+   *   until {@link keep}. The decoder may change it.
    */
   push(chunk: Uint8Array, end: number = chunk.length): void {
     if (end === 0) return;
@@ -406,7 +410,7 @@ export class MessageDecoder {
     if (this.#delivery === PIECES) this.#delivery = UNWANTED;
   }
 
-  /** Changes the use of the payload, from now on. `use` never needs more of it than before. */
+  /** Changes the use of the payload, from DELIVERED to CHECKED_ONLY to IGNORED and never back. */
   setPayloadUse(use: PayloadUse): void {
     if (use === this.#use) return;
     this.#use = use;

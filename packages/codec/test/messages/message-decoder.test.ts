@@ -31,6 +31,15 @@ function decoderOf(use?: PayloadUse): MessageDecoder {
 
 describe('MessageDecoder', () => {
   it.each([
+    [{ readLimit: -1 }, 'readLimit: expected a number of 0 or more, got -1'],
+    [{ readLimit: '5' }, 'readLimit: expected a number of 0 or more, got 5'],
+    [{ maxEmptyFragments: NaN }, 'maxEmptyFragments: expected a number of 0 or more, got NaN'],
+  ])('throws for %o', (options, message) => {
+    const make = () => new MessageDecoder({ role: 'client', ...options } as never);
+    expect(make).toThrow(new RangeError(message));
+  });
+
+  it.each([
     {
       of: 'a message',
       frame: naiveEncode(BinaryMessage, Buffer.alloc(60_000), MASK),

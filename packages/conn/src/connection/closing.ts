@@ -27,6 +27,9 @@ import type { Connection } from './connection.ts';
 //      |   waits for the peer's close frame, then for the end of the transport (section 7.1.1)
 //      v
 //     CLOSED  from every phase, when the transport reports its close
+//
+// Our close frame and a fault lead from every phase before CLOSING to it. `terminate` and `abort` set
+// `end.aborted`, and keep the phase.
 
 /** Neither end has sent a close frame, and the transport still delivers. */
 const OPEN = 0;
@@ -69,8 +72,8 @@ class End {
   received: { readonly code: number; readonly reason: string } | undefined;
   /** We failed the connection: the peer or a handler broke a rule (section 7.1.7). */
   failed: { readonly error: unknown; readonly code: number } | undefined;
-  /** We have destroyed the transport, which reports its close later. */
-  destroyed = false;
+  /** `terminate` or `abort` was called. The transport reports its close later. */
+  aborted = false;
   /** Why we destroyed the transport, or why it closed. Reported unless the close is clean. */
   error: unknown;
   /** What `closed` resolves with, once the transport has closed. */
@@ -101,12 +104,12 @@ export class Closing {
   /** Longest time in ms without progress of a reader after our close frame. */
   #longestStall = Infinity;
   /**
-   * When a reader that made no progress since {@link #stalledAt} loses the messages for which the
+   * When a reader that made no progress since {@link #progressAtStall} loses the messages for which the
    * read-ahead has no room. The alarm is set to this time while it is finite.
    */
   #stallDeadline = Infinity;
   /** The reader's progress when the stall began. */
-  #stalledAt = 0;
+  #progressAtStall = 0;
   #dropped = 0;
   /** `destroy` of the transport was called, for a failure or after the last byte. */
   #destroyed = false;
@@ -121,12 +124,12 @@ export class Closing {
 
   /** Whether the connection has begun to end. */
   get begun(): boolean {
-    return this.#phase !== OPEN || this.end.destroyed;
+    return this.#phase !== OPEN || this.end.aborted;
   }
 
   get state(): ConnState {
     if (this.#phase === CLOSED) return 'closed';
-    return this.#phase < ANSWERING && !this.end.destroyed ? 'open' : 'closing';
+    return this.#phase < ANSWERING && !this.end.aborted ? 'open' : 'closing';
   }
 
   /**
@@ -278,7 +281,7 @@ export class Closing {
   #answer(): boolean {
     const { end } = this;
     const connection = this.#connection;
-    if (end.destroyed) {
+    if (end.aborted) {
       this.#phase = CLOSING;
       return false;
     }
@@ -318,7 +321,7 @@ export class Closing {
   #handlerDone(): void {
     if (this.#phase !== ANSWERING) return;
     const { writeSide } = this.#connection;
-    if (this.end.destroyed) this.#phase = CLOSING;
+    if (this.end.aborted) this.#phase = CLOSING;
     else {
       writeSide.sendAccepted();
       // A transport may report its close within `write`.
@@ -373,7 +376,7 @@ export class Closing {
     const at = this.#now() + patience;
     if (at >= this.#deadline) return;
     this.#stallDeadline = at;
-    this.#stalledAt = readSide.progress;
+    this.#progressAtStall = readSide.progress;
     this.#startTimer(patience);
   }
 
@@ -420,7 +423,7 @@ export class Closing {
     const { end } = this;
     if (end.failed !== undefined) return;
     const connection = this.#connection;
-    if (this.#phase !== CLOSED && end.destroyed) {
+    if (this.#phase !== CLOSED && end.aborted) {
       // The transport has ended for another reason, and no frame follows.
       connection.readSide.stop();
       return connection.scheduleEndOfTurn();
@@ -444,7 +447,7 @@ export class Closing {
   }
 
   #over(): boolean {
-    return this.end.destroyed || this.end.info !== undefined;
+    return this.end.aborted || this.end.info !== undefined;
   }
 
   /**
@@ -460,7 +463,7 @@ export class Closing {
     const isLate = end.sent && connection.isCloseSent(error);
     if (!isEnd && !isLate) connection.report(error, where);
     // `report` may have closed or terminated the connection.
-    const ended = this.#phase === CLOSED || end.destroyed || isEnd;
+    const ended = this.#phase === CLOSED || end.aborted || isEnd;
     if (where === 'receive') {
       this.#dropMessages();
       if (ended || end.eof) {
@@ -478,7 +481,7 @@ export class Closing {
   /** `terminate`: the transport is destroyed without a close frame. */
   terminate(): void {
     const { end } = this;
-    end.destroyed = true;
+    end.aborted = true;
     this.#dropMessages();
     this.#connection.readSide.stop();
     end.reading ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
@@ -490,7 +493,7 @@ export class Closing {
   /** The transport is destroyed because of `error`. */
   abort(error: WebSocketError): void {
     const { end } = this;
-    end.destroyed = true;
+    end.aborted = true;
     end.error ??= error;
     end.reading ??= { reason: error };
     this.#destroy(error);
@@ -549,7 +552,7 @@ export class Closing {
     this.#stallDeadline = Infinity;
     this.#startTimer(Math.max(0, this.#deadline - this.#now()));
     if (this.end.received !== undefined || !this.#readAheadFull()) return;
-    if (this.#connection.readSide.progress === this.#stalledAt) this.#dropExcess();
+    if (this.#connection.readSide.progress === this.#progressAtStall) this.#dropExcess();
     else this.#watchReader();
   }
 

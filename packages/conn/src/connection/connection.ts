@@ -268,7 +268,7 @@ export class Connection
       if (this.shared.keepAlive !== undefined) this.heardAt = Math.ceil(this.platform.now());
       const { readSide } = this;
       if (readSide.stopped || readSide.dropping) this.#closing?.countDropped(length);
-      if (!readSide.stopped && this.#closing?.end.destroyed !== true) {
+      if (!readSide.stopped && this.#closing?.end.aborted !== true) {
         readSide.push(chunk, length);
       }
     } catch (error) {

@@ -157,7 +157,7 @@ export abstract class DecodeLoop {
     return this.owner.deflate?.waiting === true;
   }
 
-  /** Whether messages are dropped, after our close frame. */
+  /** Whether all messages are dropped, unchecked. */
   get dropping(): boolean {
     return this.#payloadUse === IGNORED;
   }
