@@ -31,7 +31,7 @@ export interface Extension {
   /**
    * A message begins.
    *
-   * @param rsv - The bits of {@link rsv} that its first frame has: at least one.
+   * @param rsv - The bits of the extension that its first frame has: at least one.
    */
   begin(type: DataType, rsv: number): void;
   /**
