@@ -86,7 +86,7 @@ export class ToyExtension implements Extension {
     return this.output.length;
   }
 
-  endOutput(): void {
-    this.log.push('sent');
+  endOutput(sent: boolean): void {
+    this.log.push(sent ? 'sent' : 'not sent');
   }
 }

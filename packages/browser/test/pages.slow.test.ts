@@ -243,13 +243,13 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch, stream }) => {
       expect(await site.nextEnd()).toMatchObject({ code: 3009 });
     });
 
-    it('delivers no message after close()', async () => {
+    it('delivers no message after close() with discard', async () => {
       const seen = await run(`
         const conn = await dial('/count/1000');
         let n = 0;
         void conn.receive(() => { n++; }).catch(() => {});
         while (n < 5) await new Promise((resolve) => setTimeout(resolve, 1));
-        const closing = conn.close(4000);
+        const closing = conn.close(4000, '', { discard: true });
         const atClose = n;
         const { code } = await closing;
         return [n === atClose, [1000, 4000].includes(code)];`);

@@ -61,6 +61,7 @@ export class MessageParser<T> {
   readonly #skipsUtf8: boolean;
   readonly #maxFragments: number;
   readonly #maxChunks: number;
+  #resume: (() => void) | undefined;
 
   #state = READY;
   #ending = false;
@@ -189,7 +190,7 @@ export class MessageParser<T> {
 
   #acquire(): MessageDecoder {
     const extension = this.#deflate?.extension;
-    if (extension !== undefined) extension.owner = this;
+    if (extension !== undefined) extension.resume = this.#resume ??= () => this.onInflateTurn();
     return acquireDecoder(this.#role, this._maxPayload || Infinity, extension);
   }
 

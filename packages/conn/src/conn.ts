@@ -496,8 +496,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *   {@link writeControl}.
    * @param data - A string, an ArrayBuffer, any view, or a message that was read. A client copies
    *   all data during the call, a server less than 32 KiB. A server references larger data: do not
-   *   change it until the promise settles. The library itself protects the bytes of a
-   *   BorrowedMessage. Lone surrogates in a string are sent as U+FFFD. Bytes that are sent as text
+   *   change it until the promise settles. The library keeps the memory of a BorrowedMessage until
+   *   it is sent: do not change what `borrow()` returned after the call. Lone surrogates in a string are sent as U+FFFD. Bytes that are sent as text
    *   must be valid UTF-8; they are not checked.
    * @param options - `signal` ends the wait. A message that waits for an open MessageWriter, or for
    *   its compression on another thread, is not sent then. A message that is already queued is

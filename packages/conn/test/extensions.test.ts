@@ -1,5 +1,6 @@
 // An extension of the application, on both sides of a connection.
-import { naiveDecode, TestTransport, ToyExtension } from '@ws/tests';
+import { type Extension, sharedMessageBuffers } from '@ws/codec';
+import { naiveDecode, naiveEncode, TestTransport, ToyExtension } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import {
   BinaryMessage,
@@ -134,6 +135,96 @@ describe('ConnOptions.extensions', () => {
     toys[0].encode = encode;
     await client.send('c');
     expect((await server.readMessage()).text()).toBe('c');
+  });
+
+  it('is not referred to by later messages when it was not sent', async () => {
+    const [near, far] = transportPair(portablePlatform);
+    const platform = { ...portablePlatform, deflate: pureDeflate };
+    let empty = false;
+    const writeBufferPool = {
+      get(): undefined {
+        if (empty) throw new Error('the pool is empty');
+      },
+      put() {},
+    };
+    const options = {
+      platform,
+      deflate: { ...NO_TAKEOVER, serverNoContextTakeover: false, clientNoContextTakeover: false },
+      compression: { mode: 'takeover', threshold: 0, sendHistory: 32_768 },
+      report: () => {},
+    } as const;
+    const toys = [new ToyExtension(RSV2, 3), new ToyExtension(RSV2, 3)] as const;
+    const client = new Conn(near, {
+      ...options,
+      role: 'client',
+      extensions: [toys[0]],
+      writeBufferPool,
+    });
+    const server = new Conn(far, { ...options, role: 'server', extensions: [toys[1]] });
+    const texts = ['abc'.repeat(500), 'xyz'.repeat(500)] as const;
+    await client.send(texts[0]);
+    expect((await server.readMessage()).text()).toBe(texts[0]);
+    empty = true;
+    await client.send(texts[1]).catch(() => {});
+    empty = false;
+    const encode = toys[0].encode.bind(toys[0]);
+    toys[0].encode = () => {
+      throw new Error('no key');
+    };
+    await client.send(texts[1]).catch(() => {});
+    const writer = await client.nextWriter(TextMessage);
+    await writer.write(texts[1]).catch(() => {});
+    await writer.close().catch(() => {});
+    toys[0].encode = encode;
+    await client.send(texts[1]);
+    expect((await server.readMessage()).text()).toBe(texts[1]);
+  });
+
+  it('may wait, and resumes the connection', async () => {
+    const { client, server, toys } = joinedByToys();
+    const toy: Extension = toys[1];
+    let ready = false;
+    toys[1].ready = () => ready;
+    await client.send('later');
+    const read = server.readMessage();
+    await new Promise(setImmediate);
+    ready = true;
+    toy.resume!();
+    expect((await read).text()).toBe('later');
+  });
+
+  it('gives its memory back when the transport breaks with unread messages', async () => {
+    const { lent } = sharedMessageBuffers();
+    const transport = new TestTransport();
+    const toy = new ToyExtension(RSV2, 3);
+    const conn = new Conn(transport, { role: 'server', readAhead: 1000, extensions: [toy] });
+    await new Promise(setImmediate);
+    const frame = naiveEncode(BinaryMessage, new Uint8Array(1000), { mask: 1, rsv: RSV2 });
+    transport.feed(Buffer.concat(Array(20).fill(frame)));
+    await new Promise(setImmediate);
+    transport.break();
+    await conn.closed;
+    expect(sharedMessageBuffers().lent).toBe(lent);
+    for (let i = 0; i < 20; i++) expect((await conn.readMessage()).data).toHaveLength(500);
+    await expect(conn.readMessage()).rejects.toThrow('1006');
+    expect(toy.log.at(-1)).toBe('destroy');
+  });
+
+  it('cannot keep the connection from its end', async () => {
+    const { client, toys } = joinedByToys();
+    toys[0].destroy = () => {
+      throw new Error('mine');
+    };
+    client.terminate();
+    expect((await client.closed).code).toBe(1006);
+  });
+
+  it('gets the size in bytes of the text that it encodes', async () => {
+    const { client, toys } = joinedByToys();
+    await client.send('€'.repeat(400));
+    expect(toys[0].log.filter((line) => line.startsWith('wants')).at(-1)).toBe(
+      'wants 1200 undefined',
+    );
   });
 
   it('fails the connection with 1011 when the extension cannot decode', async () => {

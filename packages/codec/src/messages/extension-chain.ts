@@ -8,6 +8,8 @@ const STEP = 65_536;
 /**
  * Several extensions as one: on the way out each changes what the ones before it have made, on the
  * way in the last of them comes first (RFC 6455, section 9.1).
+ *
+ * @see {@link MessageDecoder.extension}, which takes one
  */
 export class ExtensionChain implements Extension {
   readonly rsv: number;
@@ -27,6 +29,10 @@ export class ExtensionChain implements Extension {
   constructor(extensions: readonly Extension[]) {
     this.#extensions = extensions;
     this.rsv = extensions.reduce((bits, { rsv }) => bits | rsv, 0);
+  }
+
+  set resume(resume: (() => void) | undefined) {
+    for (const each of this.#extensions) each.resume = resume;
   }
 
   get more(): boolean {
@@ -104,9 +110,9 @@ export class ExtensionChain implements Extension {
   }
 
   destroy(): void {
-    for (const each of this.#extensions) each.destroy();
     this.#decoders = [];
     this.#busy = [];
+    forEach(this.#extensions, (each) => each.destroy());
   }
 
   wants(size: number, compress: boolean | undefined): boolean {
@@ -118,21 +124,38 @@ export class ExtensionChain implements Extension {
     if (first) this.sentRsv = 0;
     let [input, from, to] = [bytes, start, end];
     for (const each of first ? this.#wanting : this.#encoders) {
+      // Before the call, which may throw: `endOutput` follows in any case.
+      if (first) this.#encoders.push(each);
       const size = encoded(each.encode(input, from, to, first, last), each, first);
-      if (size < 0) continue;
-      if (first) {
-        this.#encoders.push(each);
-        this.sentRsv |= each.sentRsv ?? each.rsv;
+      if (size < 0) {
+        this.#encoders.pop();
+        each.endOutput(true);
+        continue;
       }
+      if (first) this.sentRsv |= each.sentRsv ?? each.rsv;
       [input, from, to] = [each.output, 0, size];
     }
     this.output = input;
     return this.#encoders.length > 0 ? to : -1;
   }
 
-  endOutput(): void {
+  endOutput(sent: boolean): void {
+    const encoders = this.#encoders;
     this.output = NO_BYTES;
-    for (const each of this.#encoders) each.endOutput();
     this.#encoders = [];
+    forEach(encoders, (each) => each.endOutput(sent));
   }
+}
+
+/** Calls `use` for all, and then throws the first error. */
+function forEach(extensions: readonly Extension[], use: (each: Extension) => void): void {
+  const errors: unknown[] = [];
+  for (const each of extensions) {
+    try {
+      use(each);
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
 }

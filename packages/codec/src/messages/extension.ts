@@ -41,8 +41,7 @@ export interface Extension {
    */
   feed(bytes: Uint8Array, start: number, end: number, last: boolean): void;
   /**
-   * Whether the next {@link step} may run now. Otherwise the extension itself tells the caller when
-   * to call `next()` of the decoder again: this interface has no method for that.
+   * Whether the next {@link step} may run now. Otherwise the extension calls {@link resume} later.
    */
   ready(): boolean;
   /**
@@ -57,8 +56,13 @@ export interface Extension {
   keep(): void;
   /** The message that arrived is complete. */
   endMessage(): void;
-  /** No further message is wanted: drops the message that arrives, and releases its memory. */
+  /**
+   * No further message is wanted: drops the message that arrives, and releases its memory. A
+   * connection calls it when all of its input is read or dropped, perhaps more than once.
+   */
   destroy(): void;
+  /** A connection sets it. An extension that was not {@link ready} calls it once it is. */
+  resume?: (() => void) | undefined;
 
   /**
    * Whether to change the next message that is sent.
@@ -82,8 +86,13 @@ export interface Extension {
   readonly output: Uint8Array;
   /** The reserved bits of the message that {@link encode} has begun. Default: all of {@link rsv}. */
   readonly sentRsv?: number;
-  /** The message that was encoded is complete, or given up: {@link output} is not used further. */
-  endOutput(): void;
+  /**
+   * The message that was encoded is complete, or given up: {@link output} is not used further.
+   *
+   * @param sent - Whether it is sent, as it was encoded or left. Otherwise the peer gets nothing of
+   *   it, or the connection ends: later messages must not refer back to it.
+   */
+  endOutput(sent: boolean): void;
 }
 
 /** Returns `size`, which {@link Extension.step} has returned for these arguments. */
@@ -93,7 +102,10 @@ export function stepped(size: number, into: Uint8Array, limit: number): number {
 }
 
 /** Returns `size`, which {@link Extension.encode} has returned; `first` is its argument. */
-export function encoded(size: number, { output }: Extension, first: boolean): number {
+export function encoded(size: number, extension: Extension, first: boolean): number {
+  const { output, rsv, sentRsv = rsv } = extension;
+  if ((sentRsv & ~rsv) !== 0)
+    throw new RangeError(`Extension.sentRsv: ${sentRsv} is not of its rsv`);
   if (size >= (first ? -1 : 0) && size <= output.length) return size;
   throw new RangeError(`Extension.encode: returned ${size}, for ${output.length} bytes of output`);
 }

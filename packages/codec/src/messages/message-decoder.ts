@@ -418,7 +418,11 @@ export class MessageDecoder {
     if (use !== IGNORED) return;
     this.streaming = false;
     this.skip();
+    this.#endTransforming();
     this.#extension?.destroy();
+  }
+
+  #endTransforming(): void {
     if (!this.#transforming) return;
     // All of the message may have arrived: then no later frame completes it.
     this.#transforming = false;
@@ -474,7 +478,6 @@ export class MessageDecoder {
   /** Releases all memory and ends parsing. */
   destroy(): void {
     this.release();
-    this.#extension?.destroy();
     this.#transforming = false;
     this.#delivery = NO_MESSAGE;
     this.#memory.drop();
@@ -482,6 +485,7 @@ export class MessageDecoder {
     this.#frames.reset();
     this.#exhausted();
     this.#bound();
+    this.#extension?.destroy();
   }
 
   /** Bounds the payload of the next frame by the rest of the message's limit. */
@@ -576,10 +580,8 @@ export class MessageDecoder {
   #startFrame(): boolean {
     const { opcode, length, fin, rsv } = this.#frames;
     if (opcode !== ContinuationFrame) this.#startMessage(opcode as DataType);
-    else if (rsv !== 0) {
-      this.error = reservedBits(rsv);
-      return false;
-    }
+    else if (rsv !== 0) this.error = reservedBits(rsv);
+    if (this.error !== undefined) return false;
     if (length > 0 || fin) this.#emptyFragments = 0;
     else if (++this.#emptyFragments > this.#maxEmptyFragments) {
       this.error = emptyFragments(this.#maxEmptyFragments);
@@ -603,8 +605,11 @@ export class MessageDecoder {
     this.#wireLength = 0;
     this.#emptyFragments = 0;
     this.#extended = this.#frames.rsv !== 0;
-    if (this.#extended && this.#use !== IGNORED) {
+    if (!this.#extended || this.#use === IGNORED) return;
+    try {
       this.#extension!.begin(type, this.#frames.rsv);
+    } catch (error) {
+      this.#failBy(error);
     }
   }
 
@@ -617,7 +622,11 @@ export class MessageDecoder {
     if (!this.#checkLength()) return FAILED;
     if (this.#extended) {
       xorAnywhere(buf, start, end, key);
-      this.#extension!.feed(buf, start, end, last);
+      try {
+        this.#extension!.feed(buf, start, end, last);
+      } catch (error) {
+        return this.#failBy(error);
+      }
       this.#transforming = true;
       return STEP;
     }
@@ -712,8 +721,7 @@ export class MessageDecoder {
         event = this.#stepped(lease, size, extension.done);
       }
     } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      this.#fail(error);
+      this.#failBy(error);
     } finally {
       if (this.lease !== lease) lease.release();
     }
@@ -748,6 +756,12 @@ export class MessageDecoder {
     this.start = start;
     this.end = end;
     this.#owned = false;
+  }
+
+  /** The extension has thrown `error`. Throws it again unless it is a fault of the peer. */
+  #failBy(error: unknown): typeof FAILED {
+    if (!(error instanceof ProtocolError)) throw error;
+    return this.#fail(error);
   }
 
   #fail(error: ProtocolError | undefined): typeof FAILED {

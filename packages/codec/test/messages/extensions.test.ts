@@ -6,6 +6,7 @@ import {
   ExtensionChain,
   MessageDecoder,
   NEED_MORE,
+  ProtocolError,
   STEP,
   TextMessage,
 } from '../../src/index.ts';
@@ -44,7 +45,7 @@ function encode(extension: Extension, ...fragments: string[]): Buffer {
       rsv: i === 0 ? sentRsv : 0,
     });
   });
-  extension.endOutput();
+  extension.endOutput(true);
   return Buffer.concat(frames);
 }
 
@@ -99,6 +100,26 @@ describe('an Extension', () => {
     expect(() => decoder.next()).toThrow(
       /^Extension\.step: returned \d+, for an array of \d+ bytes$/,
     );
+  });
+
+  it.each(['begin', 'feed', 'step'] as const)(
+    'fails with the code of its error in %s',
+    (method) => {
+      const toy = new ToyExtension(RSV2, 3);
+      const frames = encode(toy, 'a');
+      toy[method] = () => {
+        throw new ProtocolError(1007, ['not of this extension']);
+      };
+      expect(decode(toy, frames).error?.closeCode).toBe(1007);
+    },
+  );
+
+  it('may not mark a message with bits that are not its own', () => {
+    const toy = Object.assign(new ToyExtension(RSV2, 3), { sentRsv: RSV1 });
+    const chain = new ExtensionChain([toy]);
+    chain.wants(1, undefined);
+    const bytes = Buffer.from('a');
+    expect(() => chain.encode(bytes, 0, 1, true, true)).toThrow(/^Extension\.sentRsv: 64/);
   });
 
   it('is bounded by the limit of the message', () => {
@@ -163,5 +184,27 @@ describe('ExtensionChain', () => {
       most = Math.max(most, toys[0]!.unread);
     }
     expect(most).toBeLessThanOrEqual(65_536);
+  });
+
+  it('ends the output of each extension that has begun, also when one throws', () => {
+    const toys = [new ToyExtension(RSV2, 3), new ToyExtension(RSV3, 5)];
+    toys[1]!.encode = () => {
+      throw new Error('no key');
+    };
+    const chain = new ExtensionChain(toys);
+    chain.wants(1, undefined);
+    expect(() => chain.encode(Buffer.from('a'), 0, 1, true, true)).toThrow('no key');
+    chain.endOutput(false);
+    for (const { log } of toys) expect(log.at(-1)).toBe('not sent');
+  });
+
+  it('destroys all of them, also when one throws', () => {
+    const toys = [new ToyExtension(RSV2, 3), new ToyExtension(RSV3, 5)];
+    toys[0]!.destroy = () => {
+      throw new Error('mine');
+    };
+    const chain = new ExtensionChain(toys);
+    expect(() => chain.destroy()).toThrow('mine');
+    expect(toys[1]!.log).toEqual(['destroy']);
   });
 });

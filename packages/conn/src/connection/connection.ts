@@ -153,7 +153,7 @@ export class Connection
     this.shared = shared;
     this.extension = extension;
     this.deflate = deflate;
-    if (deflate !== undefined) deflate.owner = this;
+    if (extension !== undefined) extension.resume = () => this.onInflateTurn();
     this.readLimit = shared.settings.readLimit;
     this.#readSide = new ReadSide(this);
     this.heardAt = Math.ceil(shared.platform.now());
@@ -762,12 +762,12 @@ export class Connection
    * @param error - Why the transport has closed; undefined after our close frame.
    */
   release(error: WebSocketError | undefined): void {
-    const { deflate, readSide, writeSide } = this;
+    const { deflate, extension, readSide, writeSide } = this;
     this.#stopTimers();
     writeSide.sendQueue.destroy(error);
     writeSide.end();
-    if (deflate === undefined) return;
-    deflate.compressor.destroy();
+    if (extension === undefined) return;
+    deflate?.compressor.destroy();
     try {
       readSide.leavePools();
     } catch {

@@ -30,8 +30,7 @@ export class PerMessageDeflate implements Extension, InflateWaiter {
   /** Whether the last step has made the last byte of the message. */
   done = false;
   output: Uint8Array;
-  /** The connection, which continues to parse when its turn has come. */
-  owner: { onInflateTurn(): void } | undefined = undefined;
+  resume: (() => void) | undefined = undefined;
   readonly #decompressor: Decompressor;
   readonly #budget: InflateBudget;
   /** Compresses the message that is sent in fragments. */
@@ -126,7 +125,7 @@ export class PerMessageDeflate implements Extension, InflateWaiter {
   }
 
   onInflateTurn(): void {
-    this.owner?.onInflateTurn();
+    this.resume?.();
   }
 
   /** Whether the next step would need an inflater and all are in use. */
@@ -157,14 +156,8 @@ export class PerMessageDeflate implements Extension, InflateWaiter {
   }
 
   encode(bytes: Uint8Array, start: number, end: number, first: boolean, last: boolean): number {
-    try {
-      return first && last
-        ? this.#whole(bytes, start, end)
-        : this.#fragment(bytes, start, end, first, last);
-    } catch (error) {
-      this.compressor.forget();
-      throw error;
-    }
+    if (first && last) return this.#whole(bytes, start, end);
+    return this.#fragment(bytes, start, end, first, last);
   }
 
   #whole(bytes: Uint8Array, start: number, end: number): number {
@@ -189,9 +182,10 @@ export class PerMessageDeflate implements Extension, InflateWaiter {
     return engine === undefined ? undefined : new StreamCompressor(compressor, engine);
   }
 
-  endOutput(): void {
+  endOutput(sent: boolean): void {
     this.#stream?.end();
     this.#stream = undefined;
+    if (!sent) this.compressor.forget();
     // A buffer that was created for a large message is not kept.
     this.output = this.compressor.engines.output;
   }

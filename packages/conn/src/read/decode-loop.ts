@@ -81,6 +81,8 @@ export interface DecodeLoopOwner extends MessageCounters {
   faulted(decoder: MessageDecoder): void;
   /** Calls the observer of the platform, and reports its error. */
   observe(event: (observer: Observer) => unknown): void;
+  /** Passes an error of the application to the option `report`. */
+  report(error: unknown, where: string): void;
   /** Counts messages that have arrived and that no reader gets. */
   countDropped(messages: number): void;
   /** Parsing threw, for example because memory could not be allocated. */
@@ -230,16 +232,29 @@ export abstract class DecodeLoop {
 
   protected setPayloadUse(use: PayloadUse): void {
     this.#payloadUse = use;
-    this.decoder?.setPayloadUse(use);
-    if (use === IGNORED) this.owner.extension?.destroy();
+    this.#guard(() => {
+      this.decoder?.setPayloadUse(use);
+      if (use === IGNORED) this.owner.extension?.destroy();
+    });
   }
 
   /** Ends parsing and releases the memory of the input. */
   stop(): void {
     if (this.stopped) return;
     this.stopped = true;
-    this.decoder?.destroy();
-    this.owner.extension?.destroy();
+    this.#guard(() => {
+      this.decoder?.destroy();
+      this.owner.extension?.destroy();
+    });
+  }
+
+  /** Runs `use`, which destroys the extension. Its error is reported: the connection ends anyway. */
+  #guard(use: () => void): void {
+    try {
+      use();
+    } catch (error) {
+      this.owner.report(error, 'extension');
+    }
   }
 
   /**

@@ -188,9 +188,11 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   ): Promise<void> {
     const references = end - start >= COPY_BELOW && this.owner.shared.nextKey === undefined;
     if (!references) return this.copied(b0, bytes, start, end);
-    return lease !== undefined && start === 0 && lease.takesHeader(b0)
-      ? this.#paced(this.encodePinned(b0, lease, end))
-      : this.#reference(b0, bytes, start, end);
+    if (lease === undefined || start !== 0 || !lease.takesHeader(b0)) {
+      return this.#reference(b0, bytes, start, end);
+    }
+    const check = watchChanges(bytes, start, end);
+    return this.#paced(this.encodePinned(b0, lease, end, () => this.#failIfChanged(check)));
   }
 
   /** Sends a frame with `bytes[start, end)`, which never change. */
@@ -295,6 +297,14 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
       check();
     } catch (error) {
       written.reject(error);
+      this.bytesChanged(error);
+    }
+  }
+
+  #failIfChanged(check: (() => void) | undefined): void {
+    try {
+      check?.();
+    } catch (error) {
       this.bytesChanged(error);
     }
   }

@@ -141,13 +141,16 @@ export abstract class UnsentFrames implements SlabUser {
 
   /**
    * Encodes an unmasked frame whose payload is the start of leased memory, with the header in front.
-   * Returns its size in bytes.
+   * Returns its size in bytes. Calls `released` before the memory may be used again.
    */
-  protected encodePinned(b0: number, lease: Lease, length: number): number {
+  protected encodePinned(b0: number, lease: Lease, length: number, released: () => void): number {
     if (this.batch !== undefined) this.#unshare(this.batch);
     const frame = frameAround(lease.bytes, b0, length, undefined);
     lease.pin();
-    return this.#addFrame(frame, lease.release);
+    return this.#addFrame(frame, () => {
+      released();
+      lease.release();
+    });
   }
 
   /** Adds a shared frame after the unsent ones, without a copy. */

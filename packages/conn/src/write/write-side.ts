@@ -28,6 +28,7 @@ import { WriteQueue } from './write-queue.ts';
 
 /** First byte of the only frame of a message, without its opcode. */
 const FIN = 0x80;
+const OPCODE = 0x0f;
 
 /** The connection of a write side. */
 export interface WriteSideOwner extends SendQueueOwner {
@@ -358,7 +359,9 @@ export class WriteSide implements FragmentSink {
   #encodesText(text: string, compress: boolean | undefined): boolean {
     // A UTF-16 unit has three bytes at most.
     if (!this.#encodes(text.length * 3, compress)) return false;
-    return this.#encodes(text.length, compress) || this.#encodes(utf8Length(text), compress);
+    // Counting the bytes takes long, so it comes last. Several extensions need the exact size.
+    if (this.#compressor !== undefined && this.#encodes(text.length, compress)) return true;
+    return this.#encodes(utf8Length(text), compress);
   }
 
   #encodeText(type: DataType, text: string): Promise<void> {
@@ -392,17 +395,22 @@ export class WriteSide implements FragmentSink {
       return this.#compressInBackground(type, ours, undefined);
     }
     const extension = this.#extension!;
+    let done = false;
+    let sent: Promise<void>;
     try {
       const size = encoded(extension.encode(bytes, start, end, true, true), extension, true);
-      if (size < 0) return this.#sendPlain(type, bytes, start, end);
+      if (size < 0) {
+        done = true;
+        return this.#sendPlain(type, bytes, start, end);
+      }
       const { output, sentRsv = extension.rsv } = extension;
-      const { sendQueue } = this;
-      sendQueue.countEncoded(end - start);
-      const sent = sendQueue.copied(FIN | sentRsv | type, output, 0, size);
-      return this.#accepted(type, end - start, sent);
+      this.sendQueue.countEncoded(end - start);
+      sent = this.sendQueue.copied(FIN | sentRsv | type, output, 0, size);
+      done = true;
     } finally {
-      extension.endOutput();
+      extension.endOutput(done);
     }
+    return this.#accepted(type, end - start, sent);
   }
 
   #compressInBackground(
@@ -529,34 +537,39 @@ export class WriteSide implements FragmentSink {
     const b0 = (fin ? FIN : 0) | opcode;
     // Only the size of the first fragment is known.
     if (first) this.#encodesStream = this.#encodes(fin ? end - start : Infinity, this.#compress);
-    const size = this.#encodesStream ? this.#encodeFragment(bytes, start, end, first, fin) : -1;
     // Copied: the writer uses its buffer again at once.
-    if (size < 0) return this.sendQueue.copied(b0, bytes, start, end);
-    const { output, rsv, sentRsv = rsv } = this.#extension!;
-    this.sendQueue.countEncoded(end - start);
-    const sent = this.sendQueue.copied(first ? b0 | sentRsv : b0, output, 0, size);
-    this.sendQueue.markEncoded();
-    if (fin) this.#endStream();
+    if (!this.#encodesStream) return this.sendQueue.copied(b0, bytes, start, end);
+    try {
+      return this.#encodeFragment(b0, bytes, start, end);
+    } catch (error) {
+      this.#endStream(false);
+      throw error;
+    }
+  }
+
+  #encodeFragment(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
+    const { sendQueue } = this;
+    const extension = this.#extension!;
+    const first = (b0 & OPCODE) !== ContinuationFrame;
+    const fin = b0 >= FIN;
+    const size = encoded(extension.encode(bytes, start, end, first, fin), extension, first);
+    if (size < 0) {
+      this.#endStream(true);
+      return sendQueue.copied(b0, bytes, start, end);
+    }
+    const { output, sentRsv = extension.rsv } = extension;
+    sendQueue.countEncoded(end - start);
+    const sent = sendQueue.copied(first ? b0 | sentRsv : b0, output, 0, size);
+    sendQueue.markEncoded();
+    if (fin) this.#endStream(true);
     return sent;
   }
 
-  /** Returns -1 when the extension leaves the message as it is. */
-  #encodeFragment(
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    first: boolean,
-    fin: boolean,
-  ): number {
-    const extension = this.#extension!;
-    const size = encoded(extension.encode(bytes, start, end, first, fin), extension, first);
-    if (size < 0) this.#endStream();
-    return size;
-  }
-
-  #endStream(): void {
-    if (this.#encodesStream) this.#extension!.endOutput();
+  /** @param sent - Whether the message is sent to its end, or was left as it is. */
+  #endStream(sent: boolean): void {
+    if (!this.#encodesStream) return;
     this.#encodesStream = false;
+    this.#extension!.endOutput(sent);
   }
 
   complete(type: number, bytes: number): void {
@@ -566,7 +579,7 @@ export class WriteSide implements FragmentSink {
   writerDone(writer: MessageWriter): void {
     if (this.#writer !== writer) return;
     this.#writer = undefined;
-    this.#endStream();
+    this.#endStream(false);
     if (this.#extension !== undefined) this.#owner.encodedStreamEnded();
     this.#idleAlarm?.stop();
     this.#advance();
@@ -624,7 +637,7 @@ export class WriteSide implements FragmentSink {
     this.#background = undefined;
     writer?.fail(this.error!);
     background?.drop(this.error!);
-    this.#endStream();
+    this.#endStream(false);
     this.#idleAlarm?.stop();
     this.#queue?.rejectAll(this.error!);
   }
