@@ -191,8 +191,13 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (lease === undefined || start !== 0 || !lease.takesHeader(b0)) {
       return this.#reference(b0, bytes, start, end);
     }
-    const check = watchChanges(bytes, start, end);
-    return this.#paced(this.encodePinned(b0, lease, end, () => this.#failIfChanged(check)));
+    return this.#pinned(b0, lease, end);
+  }
+
+  // A method of its own: its function would cost each call of `frame` an object.
+  #pinned(b0: number, lease: Lease, length: number): Promise<void> {
+    const check = watchChanges(lease.bytes, 0, length);
+    return this.#paced(this.encodePinned(b0, lease, length, () => this.#failIfChanged(check)));
   }
 
   /** Sends a frame with `bytes[start, end)`, which never change. */
