@@ -38,10 +38,11 @@ function tableOf(files: readonly [string, number][]): string {
 }
 
 describe('a handshake', () => {
-  // Measured: 2,940 and 3,520 bytes. The connection, its transport and its pending read are half of
-  // it. An async function on the way adds 400 bytes or more.
+  // Measured: 3,020 and 3,520 bytes, and up to 100 more on a busy machine, where more timers run. The
+  // connection, its transport and its pending read are half of it. An async function on the way adds
+  // 400 bytes or more.
   it.each([
-    { says: 'of a plain client', upgradeRequest: request(), bound: 3 * KIB },
+    { says: 'of a plain client', upgradeRequest: request(), bound: 3.2 * KIB },
     {
       says: 'of a browser',
       upgradeRequest: request({

@@ -65,6 +65,12 @@ export async function startSite(port = 0): Promise<Site> {
           if (left === 0) await conn.send('all');
         }
       },
+      // 4 MiB, and then nothing: the events of an endless flood can keep Firefox from closing.
+      '/burst': async (conn) => {
+        watch(conn);
+        for (let i = 0; i < 64; i++) await conn.send(new Uint8Array(64 * 1024));
+        await conn.discardReads();
+      },
       '/flood': async (conn) => {
         watch(conn);
         const chunk = new Uint8Array(64 * 1024);

@@ -313,7 +313,7 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch, stream }) => {
 
     it.runIf(!stream)('closes with 3008 when it does not read, and names the bound', async () => {
       const seen = await run(`
-        const conn = await dial('/flood', { maxQueuedBytes: 2 ** 20 });
+        const conn = await dial('/burst', { maxQueuedBytes: 2 ** 20 });
         const { code, error } = await conn.closed;
         let n = 0;
         for (;;) {

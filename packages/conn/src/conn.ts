@@ -262,13 +262,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
             role,
             platform,
           );
-    this.#connection = new Connection(
-      this,
-      transport,
-      shared,
-      joined(agreed === undefined ? custom : [agreed, ...custom]),
-      agreed,
-    );
+    this.#connection = new Connection(this, transport, shared, joined(agreed, custom), agreed);
     this.#connection.observe((observer) => observer.opened?.(this));
   }
 

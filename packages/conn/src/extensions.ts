@@ -52,7 +52,12 @@ export function checkedExtensions(
   return extensions;
 }
 
-/** Returns these extensions as one; undefined when there are none. */
-export function joined(extensions: readonly Extension[]): Extension | undefined {
-  return extensions.length > 1 ? new ExtensionChain(extensions) : extensions[0];
+/** Returns the extensions as one; undefined when there are none. */
+export function joined(
+  deflate: Extension | undefined,
+  custom: readonly Extension[],
+): Extension | undefined {
+  if (custom.length === 0) return deflate;
+  const all = deflate === undefined ? custom : [deflate, ...custom];
+  return all.length > 1 ? new ExtensionChain(all) : all[0];
 }

@@ -110,6 +110,8 @@ export interface ConnOptions extends ConnSettings {
   readonly deflate?: DeflateParameters | undefined;
 }
 
+const NO_EXTENSIONS: readonly Extension[] = [];
+
 /**
  * Options of a `Conn` whose settings are checked already. An adapter resolves the settings of all
  * its connections once, with {@link resolveSettings}.
@@ -130,7 +132,7 @@ export class ResolvedOptions implements ConnOptions {
     subprotocol: string,
     extensions: string,
     deflate: DeflateParameters | undefined,
-    custom: readonly Extension[] = [],
+    custom: readonly Extension[] = NO_EXTENSIONS,
   ) {
     this.role = role;
     this.platform = platform;
@@ -216,7 +218,8 @@ export function resolveOptions(options: ConnOptions): ResolvedOptions {
   checkOptionNames('new Conn', options, CONN_OPTION_NAMES, 'ignore');
   const settings = resolveSettings(options, role);
   const deflate = deflateParameters(options.deflate);
-  const custom = typeof extensions === 'string' ? [] : checkedExtensions(extensions, deflate);
+  const custom =
+    typeof extensions === 'string' ? NO_EXTENSIONS : checkedExtensions(extensions, deflate);
   const described = typeof extensions === 'string' ? extensions : '';
   return new ResolvedOptions(role, platform, settings, subprotocol, described, deflate, custom);
 }

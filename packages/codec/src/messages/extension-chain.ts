@@ -53,7 +53,10 @@ export class ExtensionChain implements Extension {
 
   begin(type: DataType, rsv: number): void {
     this.done = false;
-    this.#decoders = this.#extensions.filter((each) => (each.rsv & rsv) !== 0).toReversed();
+    this.#decoders = [];
+    for (const each of this.#extensions) {
+      if ((each.rsv & rsv) !== 0) this.#decoders.unshift(each);
+    }
     this.#busy = this.#decoders.map(() => false);
     for (const each of this.#decoders) each.begin(type, each.rsv & rsv);
   }
