@@ -219,6 +219,17 @@ describe('ConnOptions.extensions', () => {
     expect((await client.closed).code).toBe(1006);
   });
 
+  it('cannot keep the connection from its end in the middle of a message that is sent', async () => {
+    const { client, server, toys } = joinedByToys();
+    const writer = await client.nextWriter(TextMessage);
+    await writer.write('a'.repeat(10_000));
+    toys[0].endOutput = () => {
+      throw new Error('mine');
+    };
+    server.terminate();
+    expect((await client.closed).code).toBe(1006);
+  });
+
   it('gets the size in bytes of the text that it encodes', async () => {
     const { client, toys } = joinedByToys();
     await client.send('€'.repeat(400));

@@ -30,8 +30,8 @@ interface Read {
 }
 
 /**
- * Reads of histories, a few at a time: after an outage or a restart all clients ask at once. Those
- * of a room share an answer of the engine, which has the messages after the earliest position.
+ * Reads histories, a few at a time: after an outage or a restart all clients ask at once. Reads of
+ * the same room share one answer of the engine. It begins at the earliest position that they ask for.
  */
 export class SharedReads {
   readonly #owner: SharedReadsOwner;

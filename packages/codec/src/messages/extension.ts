@@ -58,7 +58,7 @@ export interface Extension {
   endMessage(): void;
   /**
    * No further message is wanted: drops the message that arrives, and releases its memory. A
-   * connection calls it when all of its input is read or dropped, perhaps more than once.
+   * connection calls it once all of its input is read or dropped. It may call it again.
    */
   destroy(): void;
   /** A connection sets it. An extension that was not {@link ready} calls it once it is. */
@@ -87,7 +87,7 @@ export interface Extension {
   /** The reserved bits of the message that {@link encode} has begun. Default: all of {@link rsv}. */
   readonly sentRsv?: number;
   /**
-   * The message that was encoded is complete, or given up: {@link output} is not used further.
+   * The message that was encoded is complete, or given up. {@link output} is no longer used.
    *
    * @param sent - Whether it is sent, as it was encoded or left. Otherwise the peer gets nothing of
    *   it, or the connection ends: later messages must not refer back to it.

@@ -54,8 +54,8 @@ export interface MessageDecoderOptions {
   /** Source of the memory for incomplete headers. Default: the thread's shared pool. */
   readonly pool?: SlabSource;
   /**
-   * Whether {@link readLimit} also bounds the payload of a message on the wire. Default false: with
-   * an extension, a message may have twice as many bytes there, and 64 KiB.
+   * Whether {@link readLimit} also bounds the payload of a message on the wire. Default false: a
+   * message of an extension may then have twice as many bytes there, plus 64 KiB.
    */
   readonly limitsWire?: boolean;
   /**

@@ -162,7 +162,7 @@ describe('ExtensionChain', () => {
     expect(decode(chain, frames).messages).toEqual(['onetwo']);
   });
 
-  it('leaves the message as it is when all of them do', () => {
+  it('leaves a message unchanged when no extension changes it', () => {
     const toy = new ToyExtension(RSV2, 3);
     const chain = new ExtensionChain([toy]);
     toy.wants = () => false;

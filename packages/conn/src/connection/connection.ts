@@ -93,7 +93,7 @@ export class Connection
   readonly shared: ConnShared;
   /** The agreed extension, or all of them as one. */
   readonly extension: Extension | undefined;
-  /** Set where permessage-deflate is agreed. */
+  /** Set when both ends have agreed on permessage-deflate. */
   readonly deflate: PerMessageDeflate | undefined;
   /**
    * The pending read, and the pending `receive`. They are stored here because the connection drops
@@ -153,7 +153,7 @@ export class Connection
     this.shared = shared;
     this.extension = extension;
     this.deflate = deflate;
-    if (extension !== undefined) extension.resume = () => this.onInflateTurn();
+    if (extension !== undefined) this.#resumeBy(extension);
     this.readLimit = shared.settings.readLimit;
     this.#readSide = new ReadSide(this);
     this.heardAt = Math.ceil(shared.platform.now());
@@ -172,6 +172,11 @@ export class Connection
 
   get settings(): Settings {
     return this.shared.settings;
+  }
+
+  // A method of its own: its function would cost each constructor an object.
+  #resumeBy(extension: Extension): void {
+    extension.resume = () => this.readSide.continue();
   }
 
   get readSide(): ReadSide {
@@ -366,10 +371,6 @@ export class Connection
     this.#inPass = true;
     readSide.parse(true);
     this.#inPass = false;
-  }
-
-  onInflateTurn(): void {
-    this.readSide.continue();
   }
 
   flushAtEndOfTurn(): void {

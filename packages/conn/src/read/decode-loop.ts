@@ -46,7 +46,7 @@ export interface DecodeLoopOwner extends MessageCounters {
   readonly readLimit: number;
   /** The agreed extension, or all of them as one. */
   readonly extension: Extension | undefined;
-  /** Set where permessage-deflate is agreed. */
+  /** Set when both ends have agreed on permessage-deflate. */
   readonly deflate: PerMessageDeflate | undefined;
   /** Lends decoders to connections with the same settings. */
   readonly shared: { readonly decoders: Pool<MessageDecoder>; createDecoder(): MessageDecoder };
@@ -232,26 +232,21 @@ export abstract class DecodeLoop {
 
   protected setPayloadUse(use: PayloadUse): void {
     this.#payloadUse = use;
-    this.#guard(() => {
+    try {
       this.decoder?.setPayloadUse(use);
       if (use === IGNORED) this.owner.extension?.destroy();
-    });
+    } catch (error) {
+      this.owner.report(error, 'extension');
+    }
   }
 
   /** Ends parsing and releases the memory of the input. */
   stop(): void {
     if (this.stopped) return;
     this.stopped = true;
-    this.#guard(() => {
+    try {
       this.decoder?.destroy();
       this.owner.extension?.destroy();
-    });
-  }
-
-  /** Runs `use`, which destroys the extension. Its error is reported: the connection ends anyway. */
-  #guard(use: () => void): void {
-    try {
-      use();
     } catch (error) {
       this.owner.report(error, 'extension');
     }

@@ -37,7 +37,7 @@ export interface WriteSideOwner extends SendQueueOwner {
   readonly conn: object;
   /** The agreed extension, or all of them as one. */
   readonly extension: Extension | undefined;
-  /** Set where permessage-deflate is agreed. */
+  /** Set when both ends have agreed on permessage-deflate. */
   readonly deflate: PerMessageDeflate | undefined;
   /** Calls the observer of the platform, and reports its error. */
   observe(event: (observer: Observer) => unknown): void;
@@ -62,7 +62,7 @@ export class WriteSide implements FragmentSink {
   readonly sendQueue: SendQueue;
   readonly #owner: WriteSideOwner;
   readonly #extension: Extension | undefined;
-  /** Set where permessage-deflate is the only extension: other connections may send its results. */
+  /** Set when permessage-deflate is the only extension: other connections may send its results. */
   readonly #compressor: Compressor | undefined;
   /** Bytes of the open writer's writes that wait for its earlier writes. */
   held = 0;
@@ -569,7 +569,12 @@ export class WriteSide implements FragmentSink {
   #endStream(sent: boolean): void {
     if (!this.#encodesStream) return;
     this.#encodesStream = false;
-    this.#extension!.endOutput(sent);
+    try {
+      this.#extension!.endOutput(sent);
+    } catch (error) {
+      // The connection may be about to end.
+      this.#owner.report(error, 'extension');
+    }
   }
 
   complete(type: number, bytes: number): void {

@@ -201,7 +201,7 @@ export class StreamLog {
     return { messages, epoch, complete: isAll && follows, follows };
   }
 
-  /** Reads the first `limit` messages of a room after a sequence. */
+  /** Reads the first `limit` messages of a room after this sequence number. */
   async #after(subject: string, after: number, limit: number): Promise<Part> {
     const { streams } = await this.#manager;
     const messages: Stored[] = [];

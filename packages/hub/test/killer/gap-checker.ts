@@ -3,7 +3,10 @@ import type { Log } from './history-checker.ts';
 /** The times of the messages of a room by the clock of the machine, in ms: by node and number. */
 export type Times = ReadonlyMap<string, ReadonlyMap<number, number>>;
 
-/** The numbers of the gaps of one log. Other gaps are in the place of an unknown number of messages. */
+/**
+ * The gaps of one log, by their number in it. A gap that is in neither set stands for messages whose
+ * number nobody knows.
+ */
 interface Judgement {
   /** In the place of a lost message. */
   readonly needed: Set<number>;
