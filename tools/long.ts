@@ -182,6 +182,10 @@ const LONG: Rows = {
     what: 'every way in which a connection can end: all states, and all sequences of six events',
     commands: suite('packages/conn/test/connection/every-end'),
   },
+  calls: {
+    what: 'how many of our functions an echo, a send, an upgrade and a dial call, beside ws: --list echo',
+    commands: [source('tools/calls.ts')],
+  },
   compression: { what: 'every pair of compression settings', commands: suite('tests/compression') },
   gibibyte: { what: 'a message of 1 GiB', commands: suite('tests/end-to-end') },
   commonjs: {
