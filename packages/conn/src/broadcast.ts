@@ -62,7 +62,7 @@ export function broadcast<C extends Conn>(
   // A Set has no duplicates.
   for (const conn of conns instanceof Set ? chosen : new Set(chosen)) {
     if (sendPrepared(conn, message, false)) accepted++;
-    else if (connectionOf(conn).writeSide.error === undefined) {
+    else if (connectionOf(conn).sendQueue.writeEnd === undefined) {
       connectionOf(conn).skipBroadcast(message.bytes.length);
     }
   }
@@ -101,14 +101,14 @@ function passes<C extends Conn>(filter: (conn: C) => boolean, conn: C): boolean 
  */
 export function sendPrepared(conn: Conn, message: PreparedMessage, waited: boolean): boolean {
   const { type, bytes } = message;
-  const { writeSide } = connectionOf(conn);
-  if (!waited && !writeSide.accepts(bytes.length)) return false;
+  const { writer } = connectionOf(conn);
+  if (!waited && !writer.accepts(bytes.length)) return false;
   if (type !== TextMessage && type !== BinaryMessage) {
     void conn.writePreparedMessage(message);
     return true;
   }
   try {
-    void writeSide.prepared(message, true);
+    void writer.sendPrepared(message, true);
     return true;
   } catch {
     // For example no memory for the compressor of this connection. The others still get the
@@ -124,7 +124,7 @@ export function sendPrepared(conn: Conn, message: PreparedMessage, waited: boole
  * @returns False when nothing was sent: send the messages one by one.
  */
 export function sendRun(conn: Conn, messages: readonly PreparedMessage[]): boolean {
-  return connectionOf(conn).writeSide.sendRun(messages);
+  return connectionOf(conn).writer.sendRun(messages);
 }
 
 /** @throws TypeError for data that cannot be sent. */

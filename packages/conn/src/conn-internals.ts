@@ -21,7 +21,7 @@ export interface ConnInternals {
   handlerSettled?(): void;
   /** Closes the connection after an error of the application. */
   closeAfterError(): Promise<CloseInfo>;
-  /** See `WriteSide.untilWritable`. */
+  /** See `Writer.untilWritable`. */
   untilWritable(): Promise<void> | undefined;
   /** Sends a message that has waited for room. `maxBufferedAmount` does not apply to it. */
   sendWaiting(message: Message): Promise<void>;

@@ -109,19 +109,19 @@ export function platformOf(conn: Conn): Platform {
   return connectionOf(conn).platform;
 }
 
-/** See `WriteSide.compresses`. */
+/** See `Writer.compresses`. */
 export function isCompressing(conn: Conn, size: number): boolean {
-  return connectionOf(conn).writeSide.compresses(size);
+  return connectionOf(conn).writer.compresses(size);
 }
 
-/** See `WriteSide.sendUncompressed`. */
+/** See `Writer.sendUncompressed`. */
 export function sendUncompressed(conn: Conn, send: () => void): void {
-  connectionOf(conn).writeSide.sendUncompressed(send);
+  connectionOf(conn).writer.sendUncompressed(send);
 }
 
-/** See `WriteSide.untilWritable`. */
+/** See `Writer.untilWritable`. */
 export function untilWritable(conn: Conn): Promise<void> | undefined {
-  return connectionOf(conn).writeSide.untilWritable();
+  return connectionOf(conn).writer.untilWritable();
 }
 
 /** The application's handler of `conn` runs: a close frame waits for the messages before it. */
@@ -542,15 +542,15 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       return connection.rejected(badType(type), method);
     }
     try {
-      if (typeof data === 'string') return connection.writeSide.text(type, data, compress);
+      if (typeof data === 'string') return connection.writer.sendText(type, data, compress);
       if (!(data instanceof Uint8Array) && isBorrowed(data)) {
         data.check();
         const { bytes, start, end, lease } = data;
-        return connection.writeSide.message(type, bytes, start, end, compress, undefined, lease);
+        return connection.writer.sendBytes(type, bytes, start, end, compress, undefined, lease);
       }
       let bytes = bytesOf(data, method);
       if (bytes.length >= COPY_BELOW && isUnstable(bytes)) bytes = copyOf(bytes);
-      return connection.writeSide.message(type, bytes, 0, bytes.length, compress);
+      return connection.writer.sendBytes(type, bytes, 0, bytes.length, compress);
     } catch (error) {
       return connection.rejected(error, method);
     }
@@ -578,13 +578,13 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     if (signal.aborted) return rejectedLater(connection.platform, signal.reason);
     const written = write();
     if (written === RESOLVED) return RESOLVED;
-    connection.writeSide.charge(written);
+    connection.writer.charge(written);
     return withTimeout(
       connection.platform,
       { signal },
       () => written,
       (_written, reason) => {
-        connection.writeSide.giveUp(written, reason);
+        connection.writer.giveUp(written, reason);
         return true;
       },
     );
@@ -610,7 +610,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     } catch (error) {
       return this.#connection.rejected(error, 'nextWriter');
     }
-    return this.#connection.writeSide.nextWriter(type, options.queue === true, options.compress);
+    return this.#connection.writer.nextWriter(type, options.queue === true, options.compress);
   }
 
   /**
@@ -644,7 +644,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     }
     if (isControlType(message.type)) return this.writeControl(message.type, message.bytes);
     try {
-      return this.#connection.writeSide.prepared(message);
+      return this.#connection.writer.sendPrepared(message);
     } catch (error) {
       return this.#connection.rejected(error, 'writePreparedMessage');
     }
@@ -945,10 +945,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       handlerStarted: () => handlerStarted(this),
       handlerSettled: () => handlerSettled(this),
       closeAfterError: () => this.close(CloseCode.InternalServerErr),
-      untilWritable: () => connection.writeSide.untilWritable(),
+      untilWritable: () => connection.writer.untilWritable(),
       sendWaiting: ({ type, data }) => {
         try {
-          return connection.writeSide.message(type, data, 0, data.length, undefined, owned(data));
+          return connection.writer.sendBytes(type, data, 0, data.length, undefined, owned(data));
         } catch (error) {
           return connection.rejected(error, 'send');
         }

@@ -170,10 +170,10 @@ export class Closing {
       this.#dropMessages();
     } else {
       const connection = this.#connection;
-      const { writeSide } = connection;
-      if (writeSide.open) writeSide.sendAccepted();
+      const { sendQueue, writer } = connection;
+      if (sendQueue.open) writer.sendAccepted();
       // A transport may report its close within `write`.
-      if (!writeSide.open) return;
+      if (!sendQueue.open) return;
       this.#sendClose(payload);
       const ms = timeout ?? this.#closeTimeout();
       this.#setAlarm(ms, timeoutOption(timeout));
@@ -189,10 +189,10 @@ export class Closing {
   }
 
   #sendClose(payload: Uint8Array): void {
-    const { writeSide } = this.#connection;
+    const { sendQueue, writer } = this.#connection;
     this.#phase = CLOSING;
-    this.end.sent = writeSide.sendQueue.close(payload);
-    writeSide.end();
+    this.end.sent = sendQueue.close(payload);
+    writer.rejectWaiting();
   }
 
   /** Sends a close frame of `code`. Without memory for its payload, the transport is destroyed. */
@@ -286,12 +286,12 @@ export class Closing {
       return false;
     }
     if (end.received === undefined) {
-      const { writeSide } = connection;
+      const { sendQueue, writer } = connection;
       this.#phase = CLOSING;
       this.#setAlarm(this.#closeTimeout());
-      writeSide.sendAccepted();
-      writeSide.sendQueue.stopAccepting(end.reading!.reason as WebSocketError);
-      writeSide.end();
+      writer.sendAccepted();
+      sendQueue.stopAccepting(end.reading!.reason as WebSocketError);
+      writer.rejectWaiting();
       this.#endTransport();
       return false;
     }
@@ -320,12 +320,12 @@ export class Closing {
    */
   #handlerDone(): void {
     if (this.#phase !== ANSWERING) return;
-    const { writeSide } = this.#connection;
+    const { sendQueue, writer } = this.#connection;
     if (this.end.aborted) this.#phase = CLOSING;
     else {
-      writeSide.sendAccepted();
+      writer.sendAccepted();
       // A transport may report its close within `write`.
-      if (!writeSide.open) return;
+      if (!sendQueue.open) return;
       this.#sendCloseCode(this.end.received!.code, '');
       this.#closeTransport();
     }
@@ -336,9 +336,9 @@ export class Closing {
 
   /** The server closes TCP first, the client waits for it (section 7.1.1). */
   #closeTransport(): void {
-    const { shared, writeSide } = this.#connection;
+    const { sendQueue, shared } = this.#connection;
     if (this.end.eof) this.#endTransport();
-    else if (shared.role === 'server') writeSide.sendQueue.end();
+    else if (shared.role === 'server') sendQueue.end();
     if (this.#deadline === Infinity) this.#setAlarm(this.#closeTimeout());
   }
 

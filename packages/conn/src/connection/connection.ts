@@ -46,12 +46,12 @@ import type { Transport, TransportSink } from '../transport.ts';
 import { overLimit } from '../write/backpressure.ts';
 import { DetachedBytes } from '../write/copy-or-reference.ts';
 import { checkClosePayload } from '../write/prepared-message.ts';
-import type { SendQueue } from '../write/send-queue.ts';
-import { WriteSide, type WriteSideOwner } from '../write/write-side.ts';
 import { Closing, SINGLE_READ_TIME } from './closing.ts';
 import { FlowControl, type FlowControlOwner } from './flow-control.ts';
 import { ACTIVE, RECEIVER, type SweepTarget, UNLISTED } from './idle-sweep.ts';
+import type { SendQueue } from './send-queue.ts';
 import type { ConnShared } from './shared.ts';
+import { Writer } from './writer.ts';
 
 /** Before any time of the platform's clock. */
 const NEVER = -1;
@@ -81,7 +81,6 @@ export class Connection
   implements
     TransportSink,
     ReadSideOwner,
-    WriteSideOwner,
     FlowControlOwner,
     KeepAliveTarget,
     SweepTarget,
@@ -133,7 +132,7 @@ export class Connection
 
   /** The read side and the write side are absent while the connection is idle. */
   #readSide: ReadSide | undefined;
-  #writeSide: WriteSide | undefined;
+  #writer: Writer | undefined;
   /** Absent until the connection begins to end. */
   #closing: Closing | undefined;
   #rare: RareParts | undefined;
@@ -183,8 +182,8 @@ export class Connection
     return this.#readSide ?? this.#createReadSide();
   }
 
-  get writeSide(): WriteSide {
-    return this.#writeSide ?? this.#createWriteSide();
+  get writer(): Writer {
+    return this.#writer ?? this.#createWriter();
   }
 
   #createReadSide(): ReadSide {
@@ -195,11 +194,11 @@ export class Connection
     return readSide;
   }
 
-  #createWriteSide(): WriteSide {
-    const writeSide = new WriteSide(this);
-    this.#writeSide = writeSide;
+  #createWriter(): Writer {
+    const writer = new Writer(this);
+    this.#writer = writer;
     this.#markActive();
-    return writeSide;
+    return writer;
   }
 
   #rareParts(): RareParts {
@@ -208,7 +207,7 @@ export class Connection
   }
 
   get sendQueue(): SendQueue {
-    return this.writeSide.sendQueue;
+    return this.writer.sendQueue;
   }
 
   /** Pings and the user's handlers of control frames. */
@@ -223,8 +222,8 @@ export class Connection
 
   /** Bytes accepted by writes and not yet handed to the operating system. */
   get bufferedAmount(): number {
-    if (this.#writeSide === undefined) return this.transport.bufferedAmount;
-    return this.sendQueue.bufferedAmount + this.#writeSide.waitingBytes;
+    if (this.#writer === undefined) return this.transport.bufferedAmount;
+    return this.sendQueue.bufferedAmount + this.#writer.waitingBytes;
   }
 
   get messagesDropped(): number {
@@ -286,7 +285,7 @@ export class Connection
   }
 
   drain(): void {
-    this.#writeSide?.sendQueue.drained();
+    this.#writer?.sendQueue.drained();
   }
 
   end(): void {
@@ -337,7 +336,7 @@ export class Connection
     const endIsDue = this.#closing?.end.reading !== undefined && !readSide.ended;
     const reading = readSide.pending || !readSide.idle || this.messageTaken;
     if (reading || endIsDue) this.scheduleEndOfTurn();
-    else this.#writeSide?.sendQueue.endOfChunk();
+    else this.#writer?.sendQueue.endOfChunk();
     readSide.releaseIfIdle();
     this.#markActive();
   }
@@ -360,7 +359,7 @@ export class Connection
     if (!idle || this.paused) this.#parseAhead();
     const flowControl = this.#rare?.flowControl;
     if (flowControl?.renewalDue === true) flowControl.renewTimeout();
-    this.#writeSide?.sendQueue.flush();
+    this.#writer?.sendQueue.flush();
     this.#readSide?.releaseIfIdle();
     this.#markActive();
   }
@@ -377,8 +376,9 @@ export class Connection
     if (!this.#inPass) this.scheduleEndOfTurn();
   }
 
+  /** Whether unsent frames are flushed later in this turn anyway. */
   get flushScheduled(): boolean {
-    return this.#endOfTurnScheduled;
+    return this.#endOfTurnScheduled || this.#inPass;
   }
 
   /** Lists this connection for the sweep of idle connections. */
@@ -396,7 +396,7 @@ export class Connection
     this.receiveCall?.dropIdle();
     this.#noteIdle();
     if (this.#readSide?.droppable === true) this.#readSide = undefined;
-    if (this.#writeSide?.droppable === true) this.#writeSide = undefined;
+    if (this.#writer?.droppable === true) this.#writer = undefined;
   }
 
   // The read side's calls
@@ -604,12 +604,12 @@ export class Connection
 
   control(type: number, payload: Uint8Array): Promise<void> {
     if (type !== CloseMessage) return this.sendQueue.control(type, payload, 0, payload.length);
-    if (!this.sendQueue.open) return rejectedLater(this.platform, this.sendQueue.error);
+    if (!this.sendQueue.open) return rejectedLater(this.platform, this.sendQueue.writeEnd!.error);
     checkClosePayload(payload);
     this.sendClose(payload, undefined, false);
     return this.#closing?.end.sent === true
       ? RESOLVED
-      : rejectedLater(this.platform, this.sendQueue.error);
+      : rejectedLater(this.platform, this.sendQueue.writeEnd!.error);
   }
 
   sendHeartbeat(): void {
@@ -617,8 +617,8 @@ export class Connection
   }
 
   get bytesFlushed(): number {
-    const writeSide = this.#writeSide;
-    if (writeSide !== undefined) return writeSide.sendQueue.bytesFlushed;
+    const writer = this.#writer;
+    if (writer !== undefined) return writer.sendQueue.bytesFlushed;
     return this.bytesOut - this.transport.bufferedAmount;
   }
 
@@ -627,11 +627,11 @@ export class Connection
   }
 
   stalledSince(now: number): number {
-    return this.#writeSide === undefined ? now : this.#writeSide.sendQueue.stalledSince(now);
+    return this.#writer === undefined ? now : this.#writer.sendQueue.stalledSince(now);
   }
 
   get holdsHeartbeat(): boolean {
-    return this.#writeSide?.streamsEncoded === true;
+    return this.#writer?.streamsEncoded === true;
   }
 
   encodedStreamEnded(): void {
@@ -676,11 +676,11 @@ export class Connection
     const rare = this.#rareParts();
     rare.writeDeadline ??= new Deadline(this.platform, (when) => {
       this.guardTransport(() => {
-        this.sendQueue.expire(deadlineError('write', when), this.writeSide.waitingBytes);
+        this.sendQueue.expire(deadlineError('write', when), this.writer.waitingBytes);
       });
     });
     // The send queue also stores an expired deadline. Clear it there too.
-    this.#writeSide?.sendQueue.clearExpired();
+    this.#writer?.sendQueue.clearExpired();
     rare.writeDeadline.set(at);
   }
 
@@ -695,7 +695,7 @@ export class Connection
   }
 
   isCloseSent(error: unknown): boolean {
-    return this.#writeSide?.sendQueue.isCloseSent(error) === true;
+    return this.#writer?.sendQueue.isCloseSent(error) === true;
   }
 
   endsNormally(reason: unknown): boolean {
@@ -763,10 +763,10 @@ export class Connection
    * @param error - Why the transport has closed; undefined after our close frame.
    */
   release(error: WebSocketError | undefined): void {
-    const { deflate, extension, readSide, writeSide } = this;
+    const { deflate, extension, readSide, writer } = this;
     this.#stopTimers();
-    writeSide.sendQueue.destroy(error);
-    writeSide.end();
+    writer.sendQueue.destroy(error);
+    writer.rejectWaiting();
     if (extension === undefined) return;
     deflate?.compressor.destroy();
     try {

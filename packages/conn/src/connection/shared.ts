@@ -7,8 +7,7 @@ import { type Platform, perPlatform, platformFunctions } from '../platform/platf
 import { reportError } from '../report/report.ts';
 import { type EndOfTurn, endOfTurnOf } from '../time/end-of-turn.ts';
 import { type Timers, timersOf } from '../time/timers.ts';
-import { FrameSlab, threadSlab } from '../write/frame-slab.ts';
-import type { WriteShared } from '../write/unsent-frames.ts';
+import { type FrameCoding, FrameSlab, threadSlab } from '../write/frame-slab.ts';
 import { type IdleSweep, idleSweepOf } from './idle-sweep.ts';
 
 /**
@@ -21,7 +20,7 @@ const MAX_FREE = 64;
  * Shared by connections with the same role, platform and settings. It has the pools from which a connection acquires
  * memory for its work; the connection releases that memory when it is idle.
  */
-export class ConnShared implements WriteShared {
+export class ConnShared implements FrameCoding {
   readonly role: Role;
   readonly platform: Platform;
   readonly settings: Settings;

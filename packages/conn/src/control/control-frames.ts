@@ -7,7 +7,6 @@ import { isThenable } from '../on-rejection.ts';
 import type { Platform } from '../platform/platform.ts';
 import { RESOLVED } from '../time/promises.ts';
 import type { LateRejection } from '../time/refusal.ts';
-import type { SendQueue } from '../write/send-queue.ts';
 import { Pings } from './pings.ts';
 
 /** Called with the payload of a ping or a pong: at most 125 bytes, which the handler owns. */
@@ -20,8 +19,16 @@ export type ControlHandlerName = 'ping handler' | 'pong handler';
 
 /** The connection of {@link ControlFrames}. */
 export interface ControlFramesOwner {
-  readonly sendQueue: SendQueue;
-  /** See `SendQueueOwner.refuse`. */
+  readonly sendQueue: {
+    control(
+      opcode: number,
+      bytes: Uint8Array,
+      start: number,
+      end: number,
+      own?: boolean,
+    ): Promise<void>;
+  };
+  /** See `Connection.refuse`. */
   refuse(error: BackpressureError, where: 'ping'): LateRejection;
   /** A ping handler or a pong handler threw, or its promise rejected. */
   controlHandlerFailed(error: unknown, where: ControlHandlerName): void;

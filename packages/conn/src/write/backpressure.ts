@@ -61,11 +61,6 @@ export function overLimit(
   );
 }
 
-/** The count of bytes and frames that a connection has written in this turn of the event loop. */
-export interface TurnBudget {
-  resetBudget(): void;
-}
-
 /**
  * The waiting writers of one connection. A send queue creates this object when the first writer has
  * to wait.
@@ -81,6 +76,9 @@ export class WaitingWriters {
   /** Writes whose bytes the send queue or the transport references. */
   #referenced: Set<Deferred<void>> | undefined;
   #releaseError: WebSocketError | undefined;
+  /** Referenced bytes of this turn that the transport has released within `write`, and their frames. */
+  #releasedBytes = 0;
+  #releasedFrames = 0;
 
   get empty(): boolean {
     return (
@@ -101,14 +99,14 @@ export class WaitingWriters {
     else drain?.reject(error);
   }
 
-  /** @param budget - Reset when the next turn begins. */
-  forNextTurn(platform: Platform, budget: TurnBudget): Promise<void> {
+  /** @param queue - Its budget is reset when the next turn begins. */
+  forNextTurn(platform: Platform, queue: { resetBudget(): void }): Promise<void> {
     if (this.#nextTurn === undefined) {
       const turn = new Deferred<void>();
       this.#nextTurn = turn;
       platform.yield(() => {
         this.#nextTurn = undefined;
-        budget.resetBudget();
+        queue.resetBudget();
         turn.resolve();
       });
     }
@@ -132,16 +130,32 @@ export class WaitingWriters {
     return before;
   }
 
-  /** The bytes of `write` were released. Rejects the write while a release error is set. */
-  released(write: Deferred<void>): void {
+  /**
+   * The `bytes` of `write` were released. Rejects the write while a release error is set.
+   *
+   * @param within - Whether the transport has released them within its `write`.
+   */
+  released(write: Deferred<void>, bytes: number, within: boolean): void {
     if (this.#releaseError !== undefined) write.reject(this.#releaseError);
+    this.#releasedBytes = within ? this.#releasedBytes + bytes : 0;
+    this.#releasedFrames = within ? this.#releasedFrames + 1 : 0;
+  }
+
+  /** Whether the transport has released as much within its writes as one turn may write. */
+  get releasesFillTurn(): boolean {
+    return isTurnFull(this.#releasedBytes, this.#releasedFrames);
+  }
+
+  resetReleases(): void {
+    this.#releasedBytes = 0;
+    this.#releasedFrames = 0;
   }
 
   /**
    * Resolves a write whose bytes were released, with `next` if given. No effect on a write that was
    * rejected.
    */
-  resolveReference(write: Deferred<void>, next: Promise<void> | undefined): void {
+  settle(write: Deferred<void>, next: Promise<void> | undefined): void {
     write.resolve(next);
     if (this.#referenced?.delete(write) !== true || this.#referenced.size > 0) return;
     this.#referenced = undefined;

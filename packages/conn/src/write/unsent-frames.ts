@@ -1,10 +1,8 @@
-import { FrameHeader, type SlabSource, sharedMessageBuffers, unmask } from '@ws/codec';
+import { FrameHeader, sharedMessageBuffers, unmask } from '@ws/codec';
 import { HEADROOM, headerSize, LARGEST_SLAB, type Lease, pieceOf } from '@ws/codec/internal';
 import { Fifo } from '../fifo.ts';
-import { copyInto } from '../memory/copy.ts';
+import { copyInto, copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
-import type { Settings } from '../options.ts';
-import type { Platform } from '../platform/platform.ts';
 import type { FrameCoding, FrameSlab, SlabUser } from './frame-slab.ts';
 import type { Batch } from './shared-frames.ts';
 
@@ -14,22 +12,6 @@ const FIN = 0x80;
 const SLAB_PAYLOAD = LARGEST_SLAB - HEADROOM;
 /** UTF-16 units of a long text that are encoded at once. */
 const PIECE = 4_096;
-
-/** The objects that connections with the same role, platform and settings share for writing. */
-export interface WriteShared extends FrameCoding {
-  readonly platform: Platform;
-  readonly settings: Settings;
-  readonly slab: FrameSlab;
-  /** Lends the write buffer of a MessageWriter. */
-  readonly slabs: SlabSource;
-}
-
-/** The connection of unsent frames. */
-export interface UnsentFramesOwner {
-  readonly shared: WriteShared;
-  /** Asks for a call of `flush` at the end of the turn. */
-  flushAtEndOfTurn(): void;
-}
 
 /** Bytes that a transport gets as one chunk. */
 export interface Segment {
@@ -49,7 +31,7 @@ export interface Segment {
 export const LEND_FROM: number = LARGEST_SLAB / 2;
 
 /**
- * Base class of SendQueue: the accepted frames that the transport does not have yet.
+ * The accepted frames of one connection that the transport does not have yet.
  *
  * - The newest small frames are in the slab of the thread.
  * - Segments are before them: referenced payloads, large frames, and frames that had to leave the
@@ -58,26 +40,28 @@ export const LEND_FROM: number = LARGEST_SLAB / 2;
  * - Frames that other connections send too are encoded once, as a batch in shared memory. A batch
  *   exists only while no other frame is unsent: the next frame of this connection follows a copy.
  */
-export abstract class UnsentFrames implements SlabUser {
-  protected readonly owner: UnsentFramesOwner;
-  /** Bytes of all unsent frames. */
-  protected unsentBytes = 0;
-  protected segments: Fifo<Segment> | undefined;
+export class UnsentFrames implements SlabUser {
+  /** Bytes of all frames. Only this class changes it. */
+  bytes = 0;
+  /** Absent until the first segment. Only this class changes it. */
+  segments: Fifo<Segment> | undefined;
+  /**
+   * The frames when they are shared. The slab has none of this connection then. Only this class
+   * changes it.
+   */
+  batch: Batch | undefined;
+  readonly #slab: FrameSlab;
+  readonly #coding: FrameCoding;
   /** The last segment, if it is a copy that may grow. */
   #tail: Segment | undefined;
-  /**
-   * The unsent frames when they are shared. The slab has none of this connection then, and the
-   * transport is not blocked.
-   */
-  protected batch: Batch | undefined;
 
-  constructor(owner: UnsentFramesOwner) {
-    this.owner = owner;
+  constructor(slab: FrameSlab, coding: FrameCoding) {
+    this.#slab = slab;
+    this.#coding = coding;
   }
 
-  /** Encodes a frame with a copy of `bytes[start, end)`. Returns its size in bytes. */
-  protected encode(b0: number, bytes: Uint8Array, start: number, end: number): number {
-    const { shared } = this.owner;
+  /** Adds a frame with a copy of `bytes[start, end)`. Returns its size in bytes. */
+  addCopy(b0: number, bytes: Uint8Array, start: number, end: number): number {
     const length = end - start;
     if (this.batch !== undefined) this.#unshare(this.batch);
     if (length > SLAB_PAYLOAD) {
@@ -85,65 +69,61 @@ export abstract class UnsentFrames implements SlabUser {
       copyInto(memory, 0, bytes, start, end);
       return this.#addLarge(b0, memory, length);
     }
-    const { slab } = shared;
     try {
-      const size = slab.reserve(this, shared, length).frame(b0, bytes, start, end);
-      this.unsentBytes += size;
+      const size = this.#slab.reserve(this, this.#coding, length).frame(b0, bytes, start, end);
+      this.bytes += size;
       return size;
     } catch (error) {
-      slab.dropUnused(this);
+      this.#slab.dropUnused(this);
       throw error;
     }
   }
 
-  /** Encodes a whole text message. Returns the size of the frame in bytes. */
-  protected encodeText(opcode: DataType, text: string): number {
-    const { shared } = this.owner;
+  /** Adds the frame of a whole text message. Returns its size in bytes. */
+  addText(opcode: DataType, text: string): number {
     if (this.batch !== undefined) this.#unshare(this.batch);
     const most = 3 * text.length;
-    if (most > SLAB_PAYLOAD) return this.#encodeLongText(opcode, text);
-    const { slab } = shared;
+    if (most > SLAB_PAYLOAD) return this.#addLongText(opcode, text);
     try {
-      const out = slab.reserve(this, shared, most);
+      const out = this.#slab.reserve(this, this.#coding, most);
       const { pos } = out;
       out.text(FIN | opcode, text);
       const size = out.pos - pos;
-      this.unsentBytes += size;
+      this.bytes += size;
       return size;
     } catch (error) {
-      slab.dropUnused(this);
+      this.#slab.dropUnused(this);
       throw error;
     }
   }
 
   /**
-   * Encodes an unmasked frame whose payload is `bytes[start, end)` itself. The bytes must not change
+   * Adds an unmasked frame whose payload is `bytes[start, end)` itself. The bytes must not change
    * until `release` is called. Returns its size in bytes.
    */
-  protected reference(
+  addReference(
     b0: number,
     bytes: Uint8Array,
     start: number,
     end: number,
     release: (() => void) | undefined,
   ): number {
-    const { shared } = this.owner;
     if (this.batch !== undefined) this.#unshare(this.batch);
     const length = end - start;
-    const out = shared.slab.reserve(this, shared, HEADROOM);
+    const out = this.#slab.reserve(this, this.#coding, HEADROOM);
     out.header(b0, length);
     const header = out.headerSize(length);
     out.pos += header;
-    this.unsentBytes += header + length;
+    this.bytes += header + length;
     this.#add({ bytes, start, end, startsFrame: false, release });
     return header + length;
   }
 
   /**
-   * Encodes an unmasked frame whose payload is the start of leased memory, with the header in front.
+   * Adds an unmasked frame whose payload is the start of leased memory, with the header in front.
    * Returns its size in bytes. Calls `released` before the memory may be used again.
    */
-  protected encodePinned(b0: number, lease: Lease, length: number, released: () => void): number {
+  addPinned(b0: number, lease: Lease, length: number, released: () => void): number {
     if (this.batch !== undefined) this.#unshare(this.batch);
     const frame = frameAround(lease.bytes, b0, length, undefined);
     lease.pin();
@@ -153,15 +133,21 @@ export abstract class UnsentFrames implements SlabUser {
     });
   }
 
-  /** Adds a shared frame after the unsent ones, without a copy. */
-  protected referenceShared({ arena, start, end }: Batch): void {
-    this.unsentBytes += end - start;
+  /** Makes `batch` the unsent frames: it has the frames of the earlier batch, if there is one. */
+  share(batch: Batch): void {
+    this.batch = batch;
+    this.bytes = batch.size;
+  }
+
+  /** Adds a shared frame after the others, without a copy. */
+  addShared({ arena, start, end }: Batch): void {
+    this.bytes += end - start;
     this.#add({ bytes: arena.bytes, start, end, startsFrame: true, release: undefined });
   }
 
-  /** Encodes text in memory that grows when the text is not ASCII. */
-  #encodeLongText(opcode: DataType, text: string): number {
-    const { writeUtf8 } = this.owner.shared;
+  /** Adds the frame of a text, encoded in memory that grows when the text is not ASCII. */
+  #addLongText(opcode: DataType, text: string): number {
+    const { writeUtf8 } = this.#coding;
     const buffers = sharedMessageBuffers();
     // Counting the bytes takes 35 times as long as writing them.
     let memory = buffers.take(text.length + 2 * PIECE);
@@ -191,7 +177,7 @@ export abstract class UnsentFrames implements SlabUser {
    */
   #addLarge(b0: number, memory: Uint8Array, length: number): number {
     const buffers = sharedMessageBuffers();
-    const { nextKey } = this.owner.shared;
+    const { nextKey } = this.#coding;
     let frame: Uint8Array;
     try {
       const key = nextKey?.();
@@ -212,14 +198,14 @@ export abstract class UnsentFrames implements SlabUser {
       isLent = false;
     };
     const end = frame.length;
-    this.unsentBytes += end;
+    this.bytes += end;
     this.#add({ bytes: frame, start: 0, end, startsFrame: true, release });
     return end;
   }
 
   /** Adds a segment after the frames in the slab, which stay there: both leave soon. */
   #add(segment: Segment): void {
-    if (this.owner.shared.slab.hasFramesOf(this)) this.#lend();
+    if (this.#slab.hasFramesOf(this)) this.#lend();
     this.#push(segment);
   }
 
@@ -230,7 +216,7 @@ export abstract class UnsentFrames implements SlabUser {
   }
 
   spill(): void {
-    const { slab } = this.owner.shared;
+    const slab = this.#slab;
     const { out, start } = slab;
     const { bytes, pos: end } = out;
     if (slab.hasFramesOf(this)) {
@@ -241,7 +227,7 @@ export abstract class UnsentFrames implements SlabUser {
   }
 
   #lend(): void {
-    const { slab } = this.owner.shared;
+    const slab = this.#slab;
     const { out, start } = slab;
     const { bytes, pos: end } = out;
     this.#push({ bytes, start, end, startsFrame: true, release: slab.lend() });
@@ -266,34 +252,57 @@ export abstract class UnsentFrames implements SlabUser {
   }
 
   /** Lets the frames in the slab follow the copied ones in the same segment. */
-  protected joinTail(): void {
+  joinTail(): void {
     if (this.#tail !== undefined) this.spill();
   }
 
+  /** Removes the batch, which the transport gets. */
+  takeBatch(): Batch {
+    const batch = this.batch!;
+    this.batch = undefined;
+    this.bytes -= batch.size;
+    return batch;
+  }
+
+  /** Lends the frames in the slab to the transport. Returns the function that releases them. */
+  lendSlab(): () => void {
+    this.bytes -= this.#slab.out.pos - this.#slab.start;
+    return this.#slab.lend();
+  }
+
+  /** Removes the frames from the slab and returns a copy of them. */
+  copySlab(): Uint8Array {
+    const slab = this.#slab;
+    const copy = copyOf(slab.out.bytes, slab.start, slab.out.pos);
+    this.bytes -= copy.length;
+    slab.drop(this);
+    return copy;
+  }
+
   /** Removes the first segment, which the transport gets. */
-  protected shift(): Segment {
+  shift(): Segment {
     const segment = this.segments!.shift()!;
     if (segment === this.#tail) this.#tail = undefined;
-    this.unsentBytes -= segment.end - segment.start;
+    this.bytes -= segment.end - segment.start;
     return segment;
   }
 
   /** Drops all frames, except the rest of a frame of which the transport has the first part. */
-  protected truncate(): void {
+  truncate(): void {
     const first = this.segments?.peek();
     const rest = first?.startsFrame === false ? this.shift() : undefined;
     this.discard();
     if (rest === undefined) return;
-    this.unsentBytes = rest.end - rest.start;
+    this.bytes = rest.end - rest.start;
     this.segments!.add(rest);
   }
 
   /** Drops all frames and releases their memory. */
-  protected discard(): void {
-    this.owner.shared.slab.drop(this);
+  discard(): void {
+    this.#slab.drop(this);
     this.batch = undefined;
     while (this.segments !== undefined && this.segments.length > 0) this.shift().release?.();
-    this.unsentBytes = 0;
+    this.bytes = 0;
   }
 
   /**
@@ -302,18 +311,15 @@ export abstract class UnsentFrames implements SlabUser {
    * @throws the error of the buffer pool. The batch stays unchanged.
    */
   #unshare(batch: Batch): void {
-    const { shared } = this.owner;
     const { arena, start, end, size } = batch;
     if (size > SLAB_PAYLOAD)
       this.#add({ bytes: arena.bytes, start, end, startsFrame: true, release: undefined });
     else {
-      const out = shared.slab.reserve(this, shared, size);
+      const out = this.#slab.reserve(this, this.#coding, size);
       out.fill(out.pos, arena.bytes, start, end, 0);
       out.pos += size;
     }
     this.batch = undefined;
-    // The copied frames must be flushed even when the next frame cannot be encoded.
-    this.owner.flushAtEndOfTurn();
   }
 }
 

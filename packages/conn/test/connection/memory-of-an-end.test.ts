@@ -39,9 +39,9 @@ const ENDS: readonly { says: string; decoder?: string; end: (wire: Wired) => voi
 
 /** The parts of `conn` that belong to a pool. */
 function leased(conn: Conn): object {
-  const { readSide, writeSide } = connectionOf(conn);
+  const { readSide, writer } = connectionOf(conn);
   const { decoder } = readSide as unknown as { decoder?: object };
-  const { encoder } = writeSide.sendQueue as unknown as { encoder?: object };
+  const { encoder } = writer.sendQueue as unknown as { encoder?: object };
   return { decoder: decoder?.constructor.name, encoder: encoder?.constructor.name };
 }
 

@@ -7,7 +7,7 @@ import { broadcast, PreparedMessage } from '../../src/index.ts';
 import type { BorrowedMessage } from '../../src/message.ts';
 import type { ConnSettings } from '../../src/options.ts';
 import { type Wired, wired } from '../wired.ts';
-import { countingPool, noBuffer } from '../write/queue-of.ts';
+import { countingPool, noBuffer } from './queue-of.ts';
 
 function kitOf(conn: Conn): ConnShared {
   return connectionOf(conn).shared;

@@ -4,13 +4,13 @@ import { naiveDecode } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TransportError } from '../../src/index.ts';
-import { countingPool, queueOf } from './queue-of.ts';
+import { countingPool, queueOf } from '../connection/queue-of.ts';
 
 type Queue = ReturnType<typeof queueOf>;
 
 /** Sends a message of `size` bytes that are all `fill`. */
 function send({ writer }: Queue, fill: number, size: number): void {
-  void writer.message(BinaryMessage, new Uint8Array(size).fill(fill), 0, size, undefined);
+  void writer.sendBytes(BinaryMessage, new Uint8Array(size).fill(fill), 0, size, undefined);
 }
 
 /** The payloads that left, each as its size and its bytes without repetition. */
@@ -81,7 +81,7 @@ describe('bytes that a slow transport keeps', () => {
     const { sendQueue, writer, transport } = queueOf({}, { mark: 100_000 });
     transport.block();
     for (const text of ['first', 'second']) {
-      void writer.text(TextMessage, text, undefined);
+      void writer.sendText(TextMessage, text, undefined);
       sendQueue.flush();
     }
     expect(transport.chunks[1]!.buffer.byteLength).toBe(2 + 'second'.length);
@@ -137,7 +137,7 @@ describe.each(['server', 'client'] as const)('frames of a %s', (role) => {
         queue.sendQueue.flush();
         const of = (fill: number, n: number): string => `${n} of ${n === 0 ? '' : fill}`;
         expect(payloads(queue, peer)).toEqual([of(1, before), of(2, size), of(3, 5)]);
-        expect(queue.owner.bytesOut).toBe(queue.transport.sent.length);
+        expect(queue.connection.bytesOut).toBe(queue.transport.sent.length);
       }
     },
   );
@@ -148,13 +148,13 @@ describe.each(['server', 'client'] as const)('frames of a %s', (role) => {
       for (const piece of ['a', 'aé', '漢', '😀', '\ud800']) {
         const queue = queueOf({ maxBufferedAmount: 1_000_000 }, { role });
         const text = piece.repeat(units).slice(0, units);
-        void queue.writer.text(TextMessage, 'before', undefined);
-        void queue.writer.text(TextMessage, text, undefined);
+        void queue.writer.sendText(TextMessage, 'before', undefined);
+        void queue.writer.sendText(TextMessage, text, undefined);
         queue.sendQueue.flush();
         const { frames } = naiveDecode(queue.transport.sent, peer);
         const expected = new TextEncoder().encode(text);
         expect(Buffer.compare(frames[1]!.payload, expected)).toBe(0);
-        expect(queue.owner.bytesOut).toBe(queue.transport.sent.length);
+        expect(queue.connection.bytesOut).toBe(queue.transport.sent.length);
       }
     },
   );
@@ -163,7 +163,7 @@ describe.each(['server', 'client'] as const)('frames of a %s', (role) => {
     for (const size of [20, 1_000, 70_000]) {
       const bytes = new Uint8Array(size).fill(7);
       const { sendQueue, writer } = queueOf({}, { role });
-      void writer.message(BinaryMessage, bytes, 0, size, undefined);
+      void writer.sendBytes(BinaryMessage, bytes, 0, size, undefined);
       sendQueue.flush();
       expect([...new Set(bytes)]).toEqual([7]);
     }
@@ -193,7 +193,7 @@ describe('any writes of several connections', () => {
           else {
             if (does === 'bytes') send(queue, i, size);
             if (does === 'text') {
-              void writer.text(TextMessage, String.fromCharCode(i).repeat(size), undefined);
+              void writer.sendText(TextMessage, String.fromCharCode(i).repeat(size), undefined);
             }
             if (does === 'fragment') {
               const bytes = new Uint8Array(size).fill(i);

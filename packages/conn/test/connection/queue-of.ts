@@ -1,11 +1,10 @@
 import type { Role, WebSocketError } from '@ws/codec';
 import { FakePlatform, inWords, naiveDecode, TestTransport } from '@ws/tests';
 import { expect } from 'vitest';
+import { Connection } from '../../src/connection/connection.ts';
 import { ConnShared } from '../../src/connection/shared.ts';
 import { BinaryMessage, type BufferPool, type ConnSettings } from '../../src/index.ts';
 import { resolveSettings } from '../../src/options.ts';
-import { rejectedLater } from '../../src/time/refusal.ts';
-import { WriteSide, type WriteSideOwner } from '../../src/write/write-side.ts';
 
 /** A transport that records the order of its calls. */
 class RecordingTransport extends TestTransport {
@@ -37,7 +36,10 @@ export interface QueueOptions {
   readonly platform?: FakePlatform;
 }
 
-/** A write side with its send queue and a fake owner, and the calls that the owner receives. */
+/**
+ * The writer and the send queue of a connection, and the calls that the connection receives: it
+ * flushes only when the test does.
+ */
 export function queueOf(
   settings: ConnSettings = {},
   {
@@ -47,7 +49,7 @@ export function queueOf(
   }: QueueOptions = {},
 ) {
   const watched: string[] = [];
-  const conn = {};
+  const conn = { role, subprotocol: '', localAddr: undefined, remoteAddr: undefined };
   const observer = {
     messageOut(of: object, type: number, bytes: number) {
       expect(of).toBe(conn);
@@ -56,46 +58,30 @@ export function queueOf(
   };
   Object.assign(platform, { observer });
   const transport = new RecordingTransport({ highWaterMark: mark });
-  const shared = new ConnShared(role, platform, resolveSettings(settings, role));
+  const shared = new ConnShared(
+    role,
+    platform,
+    resolveSettings({ heartbeat: false, ...settings }, role),
+  );
   const asked: string[] = [];
   const aborted: WebSocketError[] = [];
-  const owner: WriteSideOwner & { flushScheduled: boolean } = {
-    shared,
-    framesOut: 0,
-    messagesOut: 0,
-    bytesOut: 0,
-    pingsOut: 0,
-    conn,
-    transport,
-    flushScheduled: false,
-    markReceiver: () => {},
-    flushAtEndOfTurn: () => void asked.push('flush'),
-    observe: (event) => void event(observer),
-    reportMistake: () => {},
-    refuseMessage: (error) => rejectedLater(platform, error),
-    refuse: (error) => rejectedLater(platform, error),
-    watchTransport: () => {},
-    extension: undefined,
-    deflate: undefined,
-    report: () => {},
-    control: () => Promise.resolve(),
-    encodedStreamEnded: () => {},
-    writerBroken: () => {},
-    abort(error) {
-      aborted.push(error);
-      sendQueue.stopAccepting(error);
-    },
+  const connection = new Connection(conn, transport, shared, undefined, undefined);
+  const { writer, sendQueue } = connection;
+  connection.flushAtEndOfTurn = () => void asked.push('flush');
+  connection.abort = (error) => {
+    aborted.push(error);
+    sendQueue.stopAccepting(error);
   };
-  const writer = new WriteSide(owner);
-  const { sendQueue } = writer;
-  transport.start({ data() {}, end() {}, close() {}, drain: () => sendQueue.drained() });
+  // The first turn of the connection ends now, and not at the end of the turn.
+  connection.onEndOfTurn();
+  connection.onEndOfTurn = () => {};
   return {
     sendQueue,
     writer,
     shared,
     platform,
     transport,
-    owner,
+    connection,
     asked,
     aborted,
     watched,
@@ -111,7 +97,7 @@ export function queueOf(
     /** Blocks the transport after a frame of `payload` bytes. */
     block: (payload = 0): void => {
       transport.block();
-      void writer.message(BinaryMessage, new Uint8Array(payload), 0, payload, undefined);
+      void writer.sendBytes(BinaryMessage, new Uint8Array(payload), 0, payload, undefined);
       sendQueue.flush();
     },
   };

@@ -1,66 +1,43 @@
-import { ContinuationFrame, type Extension, type WebSocketError } from '@ws/codec';
+import { ContinuationFrame, type Extension } from '@ws/codec';
 import { encoded, isControl, Lease, NO_BYTES, utf8Length } from '@ws/codec/internal';
 import type { Compressor } from '../deflate/compressor.ts';
-import type { PerMessageDeflate } from '../deflate/per-message-deflate.ts';
-import { type BackpressureError, TimeoutError } from '../errors.ts';
+import { CloseError, CloseSentError, TimeoutError } from '../errors.ts';
 import { COPY_BELOW } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
-import type { Observer } from '../platform/observer.ts';
 import { RESOLVED } from '../time/promises.ts';
-import { LateRejection } from '../time/refusal.ts';
+import { LateRejection, rejectedLater } from '../time/refusal.ts';
 import { timersOf } from '../time/timers.ts';
-import { BackgroundDeflate } from './background-deflate.ts';
-import { overLimit, WRITE_COST } from './backpressure.ts';
+import { BackgroundDeflate } from '../write/background-deflate.ts';
+import { hasRoom, overLimit, WRITE_COST } from '../write/backpressure.ts';
 import {
   ChangedBytes,
   DetachedBytes,
   owned,
   type RetainedBytes,
   retain,
-} from './copy-or-reference.ts';
-import { IdleWriterAlarm } from './idle-writer-alarm.ts';
-import { type FragmentSink, MessageWriter } from './message-writer.ts';
-import { utf8 } from './payload.ts';
-import type { PreparedMessage } from './prepared-message.ts';
-import { SendQueue, type SendQueueOwner } from './send-queue.ts';
-import { WriteQueue } from './write-queue.ts';
+} from '../write/copy-or-reference.ts';
+import { IdleWriterAlarm } from '../write/idle-writer-alarm.ts';
+import { type FragmentSink, MessageWriter } from '../write/message-writer.ts';
+import { utf8 } from '../write/payload.ts';
+import type { PreparedMessage } from '../write/prepared-message.ts';
+import type { WriteEnd } from '../write/write-end.ts';
+import { WriteQueue } from '../write/write-queue.ts';
+import type { Connection } from './connection.ts';
+import { SendQueue } from './send-queue.ts';
 
 /** First byte of the only frame of a message, without its opcode. */
 const FIN = 0x80;
 const OPCODE = 0x0f;
-
-/** The connection of a write side. */
-export interface WriteSideOwner extends SendQueueOwner {
-  /** Messages that were accepted. The write side counts them. */
-  messagesOut: number;
-  readonly conn: object;
-  /** The agreed extension, or all of them as one. */
-  readonly extension: Extension | undefined;
-  /** Set when both ends have agreed on permessage-deflate. */
-  readonly deflate: PerMessageDeflate | undefined;
-  /** Calls the observer of the platform, and reports its error. */
-  observe(event: (observer: Observer) => unknown): void;
-  /** Reports an error that has no other trace. */
-  report(error: unknown, where: string): void;
-  /** Counts a message that exceeds `maxBufferedAmount`, and returns the promise of its writer. */
-  refuseMessage(error: BackpressureError): LateRejection;
-  /** Sends a control frame; a close frame starts the closing handshake. */
-  control(type: number, payload: Uint8Array): Promise<void>;
-  /** The last frame of an encoded message of several frames was accepted. */
-  encodedStreamEnded(): void;
-  /** A message that was partly sent cannot be completed: the connection fails. */
-  writerBroken(reason: unknown): void;
-}
 
 /**
  * Takes the messages of the callers. A whole message goes to the send queue at once. The message is
  * compressed if compression was agreed on and makes it smaller. While a MessageWriter is open, or a
  * large message is compressed on another thread, messages wait in the write queue.
  */
-export class WriteSide implements FragmentSink {
+export class Writer implements FragmentSink {
   readonly sendQueue: SendQueue;
-  readonly #owner: WriteSideOwner;
+  readonly #connection: Connection;
   readonly #extension: Extension | undefined;
   /** Set when permessage-deflate is the only extension: other connections may send its results. */
   readonly #compressor: Compressor | undefined;
@@ -86,17 +63,17 @@ export class WriteSide implements FragmentSink {
   /** Waiting calls of `nextWriter` without `queue`. Each of them finishes the writers before it. */
   #skipQueue = 0;
 
-  constructor(owner: WriteSideOwner) {
-    this.#owner = owner;
-    const { extension, deflate } = owner;
+  constructor(connection: Connection) {
+    this.#connection = connection;
+    const { extension, deflate } = connection;
     this.#extension = extension;
     this.#compressor = extension === deflate ? deflate?.compressor : undefined;
-    this.sendQueue = new SendQueue(owner);
+    this.sendQueue = new SendQueue(connection);
   }
 
   /** A masked frame never refers to the caller's bytes, so a client copies them. */
   #copiesAll(): boolean {
-    return this.#owner.shared.nextKey !== undefined;
+    return this.#connection.shared.nextKey !== undefined;
   }
 
   /** Whether an earlier message is under way. */
@@ -117,7 +94,7 @@ export class WriteSide implements FragmentSink {
     const open =
       this.#mustWait(false) || this.#encodesStream || this.#flushing || this.waitingBytes > 0;
     const queued = this.#queue?.empty === false || this.#skipQueue > 0;
-    return !open && !queued && this.sendQueue.droppable;
+    return !open && !queued && this.sendQueue.idle;
   }
 
   /** Whether an encoded message of several frames is open. */
@@ -125,10 +102,7 @@ export class WriteSide implements FragmentSink {
     return this.#encodesStream;
   }
 
-  get error(): WebSocketError | undefined {
-    return this.sendQueue.error;
-  }
-
+  /** Whether the connection has not ended. An expired write deadline does not end it. */
   get open(): boolean {
     return this.sendQueue.open;
   }
@@ -156,8 +130,20 @@ export class WriteSide implements FragmentSink {
     written.then(free, free);
   }
 
+  /** A rejected promise when no message is accepted any more. */
   rejectionIfClosed(): LateRejection | undefined {
-    return this.sendQueue.rejectionIfClosed();
+    const { writeEnd } = this.sendQueue;
+    return writeEnd === undefined ? undefined : this.#rejectionAtEnd(writeEnd);
+  }
+
+  #rejectionAtEnd({ error, expired }: WriteEnd): LateRejection {
+    // The write after the deadline ends the connection. The deadline itself does not.
+    if (expired) this.#connection.abort(error);
+    // The close has created the error. Its stack must name the late write instead.
+    if (error instanceof CloseSentError || error instanceof CloseError) {
+      Error.captureStackTrace?.(error);
+    }
+    return rejectedLater(this.#connection.platform, error);
   }
 
   /**
@@ -166,21 +152,30 @@ export class WriteSide implements FragmentSink {
    * @param size - Size in bytes, or in UTF-16 units when `text` is given.
    */
   rejectionFor(size: number, text?: string): LateRejection | undefined {
-    const { sendQueue } = this;
-    const rejection = sendQueue.rejectionIfClosed();
-    if (rejection !== undefined) return rejection;
-    const waiting = this.#waitingCost();
+    const { writeEnd } = this.sendQueue;
+    if (writeEnd !== undefined) return this.#rejectionAtEnd(writeEnd);
     // A UTF-16 unit has three bytes at most. Only text close to the limit is measured.
-    if (sendQueue.hasRoom(text === undefined ? size : size * 3, waiting)) return undefined;
-    const { settings } = this.#owner.shared;
-    const error = overLimit(settings, sendQueue.bufferedAmount + waiting, size, text);
-    return error === undefined ? undefined : this.#owner.refuseMessage(error);
+    if (this.#hasRoom(text === undefined ? size : size * 3)) return undefined;
+    const { settings } = this.#connection.shared;
+    const buffered = this.sendQueue.bufferedAmount + this.#waitingCost();
+    const error = overLimit(settings, buffered, size, text);
+    return error === undefined ? undefined : this.#connection.refuseMessage(error);
+  }
+
+  /** Whether `size` more bytes may wait. Hands frames to the transport first when they may not. */
+  #hasRoom(size: number): boolean {
+    const { sendQueue } = this;
+    const { settings } = this.#connection.shared;
+    const waiting = this.#waitingCost();
+    const unsent = waiting + sendQueue.frames.bytes;
+    if (!sendQueue.blocked && size + unsent <= settings.maxBufferedAmount) return true;
+    sendQueue.pump();
+    return hasRoom(settings, sendQueue.bufferedAmount + waiting, size);
   }
 
   /** Whether a message of `size` bytes would be accepted now. */
   accepts(size: number): boolean {
-    const { sendQueue } = this;
-    return sendQueue.error === undefined && sendQueue.hasRoom(size, this.#waitingCost());
+    return this.sendQueue.writeEnd === undefined && this.#hasRoom(size);
   }
 
   /** Cancels the write that returned `promise`, if the write still waits. */
@@ -199,22 +194,20 @@ export class WriteSide implements FragmentSink {
    * @param compress - The option of the caller.
    * @param preaccepted - The message was accepted earlier and has waited in the write queue.
    */
-  text(
+  sendText(
     type: DataType,
     text: string,
     compress: boolean | undefined,
     preaccepted = false,
   ): Promise<void> {
     const { sendQueue } = this;
-    const rejection = preaccepted
-      ? sendQueue.rejectionIfClosed()
-      : this.rejectionFor(text.length, text);
+    const rejection = preaccepted ? this.rejectionIfClosed() : this.rejectionFor(text.length, text);
     if (rejection !== undefined) return rejection;
     if (this.#mustWait(preaccepted)) {
-      return this.#enqueue(utf8Length(text), () => this.text(type, text, compress, true));
+      return this.#enqueue(utf8Length(text), () => this.sendText(type, text, compress, true));
     }
     if (this.#encodesText(text, compress)) return this.#encodeText(type, text);
-    return this.#accepted(type, text, sendQueue.text(type, text));
+    return this.#accepted(type, text, sendQueue.textFrame(type, text));
   }
 
   /**
@@ -224,7 +217,7 @@ export class WriteSide implements FragmentSink {
    *   message was accepted earlier.
    * @param lease - The memory of the bytes, if they are a borrowed message.
    */
-  message(
+  sendBytes(
     type: DataType,
     bytes: Uint8Array,
     start: number,
@@ -236,7 +229,7 @@ export class WriteSide implements FragmentSink {
     const { sendQueue } = this;
     const size = end - start;
     const preaccepted = retained !== undefined;
-    const rejection = preaccepted ? sendQueue.rejectionIfClosed() : this.rejectionFor(size);
+    const rejection = preaccepted ? this.rejectionIfClosed() : this.rejectionFor(size);
     if (rejection !== undefined) return rejection;
     if (this.#mustWait(preaccepted)) return this.#enqueueMessage(type, bytes, start, end, compress);
     if (!this.#encodes(size, compress)) return this.#sendPlain(type, bytes, start, end, lease);
@@ -253,7 +246,7 @@ export class WriteSide implements FragmentSink {
     end: number,
     lease?: Lease,
   ): Promise<void> {
-    const sent = this.sendQueue.frame(FIN | type, bytes, start, end, lease);
+    const sent = this.sendQueue.callerFrame(FIN | type, bytes, start, end, lease);
     return this.#accepted(type, end - start, sent);
   }
 
@@ -265,28 +258,28 @@ export class WriteSide implements FragmentSink {
    */
   sendCompressed(type: DataType, bytes: Uint8Array, size: number, plain: number): Promise<void> {
     const { sendQueue } = this;
-    const rejection = sendQueue.rejectionIfClosed();
+    const rejection = this.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
     sendQueue.countEncoded(plain);
-    return this.#accepted(type, plain, sendQueue.owned(FIN | RSV1 | type, bytes, 0, size));
+    return this.#accepted(type, plain, sendQueue.ownedFrame(FIN | RSV1 | type, bytes, 0, size));
   }
 
   /** Counts a message whose frames were accepted, and returns `sent`. */
   #accepted(type: number, size: number | string, sent: Promise<void>): Promise<void> {
-    this.#owner.messagesOut++;
+    this.#connection.messagesOut++;
     if (this.#isObserved()) this.#observe(type, size);
     return sent;
   }
 
   #isObserved(): boolean {
-    return this.#owner.shared.platform.observer?.messageOut !== undefined;
+    return this.#connection.shared.platform.observer?.messageOut !== undefined;
   }
 
   /** The message is accepted, so an error of the observer does not reject its write. */
   #observe(type: number, size: number | string): void {
-    const owner = this.#owner;
+    const connection = this.#connection;
     const bytes = typeof size === 'string' ? utf8Length(size) : size;
-    owner.observe((observer) => observer.messageOut?.(owner.conn, type, bytes));
+    connection.observe((observer) => observer.messageOut?.(connection.conn, type, bytes));
   }
 
   #enqueueMessage(
@@ -301,7 +294,14 @@ export class WriteSide implements FragmentSink {
     const send = (): Promise<void> => {
       try {
         retained.check?.();
-        return this.message(type, retained.bytes, retained.start, retained.end, compress, retained);
+        return this.sendBytes(
+          type,
+          retained.bytes,
+          retained.start,
+          retained.end,
+          compress,
+          retained,
+        );
       } catch (error) {
         if (error instanceof ChangedBytes) this.sendQueue.bytesChanged(error);
         throw error;
@@ -314,40 +314,40 @@ export class WriteSide implements FragmentSink {
 
   /**
    * Sends a prepared message, which caches its compressed variants; `preaccepted` as in
-   * {@link text}.
+   * {@link sendText}.
    */
-  prepared(message: PreparedMessage, preaccepted = false): Promise<void> {
+  sendPrepared(message: PreparedMessage, preaccepted = false): Promise<void> {
     const { bytes } = message;
     const type = message.type as DataType;
     const { length } = bytes;
     const compressor = this.#compressor;
     const { sendQueue } = this;
-    const rejection = preaccepted ? sendQueue.rejectionIfClosed() : this.rejectionFor(length);
+    const rejection = preaccepted ? this.rejectionIfClosed() : this.rejectionFor(length);
     if (rejection !== undefined) return rejection;
     if (this.#mustWait(preaccepted))
-      return this.#enqueue(length, () => this.prepared(message, true));
+      return this.#enqueue(length, () => this.sendPrepared(message, true));
     const encodes = this.#encodes(length, undefined);
     if (encodes && compressor === undefined) return this.#encodeAndSend(type, bytes, 0, length);
     const variant = encodes ? variantOf(message, compressor!) : NO_BYTES;
     if (variant === undefined) return this.#compressInBackground(type, owned(bytes), message);
     if (variant.length === 0) {
-      return this.#accepted(type, length, sendQueue.shared(FIN | type, bytes));
+      return this.#accepted(type, length, sendQueue.sharedFrame(FIN | type, bytes));
     }
     compressor!.recordSent(bytes, 0, length);
     try {
       sendQueue.countEncoded(length);
-      return this.#accepted(type, length, sendQueue.shared(FIN | RSV1 | type, variant));
+      return this.#accepted(type, length, sendQueue.sharedFrame(FIN | RSV1 | type, variant));
     } catch (error) {
       compressor!.forget();
       throw error;
     }
   }
 
-  /** See {@link SendQueue.run}. */
+  /** See {@link SendQueue.sharedRun}. */
   sendRun(messages: readonly PreparedMessage[]): boolean {
     const alone = this.#extension !== undefined || this.#mustWait(false) || this.#isObserved();
-    if (alone || !this.sendQueue.run(messages)) return false;
-    this.#owner.messagesOut += messages.length;
+    if (alone || !this.sendQueue.sharedRun(messages)) return false;
+    this.#connection.messagesOut += messages.length;
     return true;
   }
 
@@ -365,7 +365,7 @@ export class WriteSide implements FragmentSink {
   }
 
   #encodeText(type: DataType, text: string): Promise<void> {
-    const { platform } = this.#owner.shared;
+    const { platform } = this.#connection.shared;
     const most = text.length * 3;
     if (most >= COPY_BELOW) {
       const retained = owned(utf8(text, platform));
@@ -405,7 +405,7 @@ export class WriteSide implements FragmentSink {
       }
       const { output, sentRsv = extension.rsv } = extension;
       this.sendQueue.countEncoded(end - start);
-      sent = this.sendQueue.copied(FIN | sentRsv | type, output, 0, size);
+      sent = this.sendQueue.copiedFrame(FIN | sentRsv | type, output, 0, size);
       done = true;
     } finally {
       extension.endOutput(done);
@@ -466,7 +466,7 @@ export class WriteSide implements FragmentSink {
     const rejection = this.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
     const open = (): MessageWriter => {
-      const { platform, slabs, settings } = this.#owner.shared;
+      const { platform, slabs, settings } = this.#connection.shared;
       const writer = new MessageWriter(type, this, platform, slabs, settings.writeBufferSize);
       this.#writer = writer;
       this.#compress = compress;
@@ -532,13 +532,13 @@ export class WriteSide implements FragmentSink {
     start: number,
     end: number,
   ): Promise<void> {
-    if (isControl(opcode)) return this.#owner.control(opcode, bytes.subarray(start, end));
+    if (isControl(opcode)) return this.#connection.control(opcode, bytes.subarray(start, end));
     const first = opcode !== ContinuationFrame;
     const b0 = (fin ? FIN : 0) | opcode;
     // Only the size of the first fragment is known.
     if (first) this.#encodesStream = this.#encodes(fin ? end - start : Infinity, this.#compress);
     // Copied: the writer uses its buffer again at once.
-    if (!this.#encodesStream) return this.sendQueue.copied(b0, bytes, start, end);
+    if (!this.#encodesStream) return this.sendQueue.copiedFrame(b0, bytes, start, end);
     try {
       return this.#encodeFragment(b0, bytes, start, end);
     } catch (error) {
@@ -555,11 +555,11 @@ export class WriteSide implements FragmentSink {
     const size = encoded(extension.encode(bytes, start, end, first, fin), extension, first);
     if (size < 0) {
       this.#endStream(true);
-      return sendQueue.copied(b0, bytes, start, end);
+      return sendQueue.copiedFrame(b0, bytes, start, end);
     }
     const { output, sentRsv = extension.rsv } = extension;
     sendQueue.countEncoded(end - start);
-    const sent = sendQueue.copied(first ? b0 | sentRsv : b0, output, 0, size);
+    const sent = sendQueue.copiedFrame(first ? b0 | sentRsv : b0, output, 0, size);
     sendQueue.markEncoded();
     if (fin) this.#endStream(true);
     return sent;
@@ -573,7 +573,7 @@ export class WriteSide implements FragmentSink {
       this.#extension!.endOutput(sent);
     } catch (error) {
       // The connection may be about to end.
-      this.#owner.report(error, 'extension');
+      this.#connection.report(error, 'extension');
     }
   }
 
@@ -585,7 +585,7 @@ export class WriteSide implements FragmentSink {
     if (this.#writer !== writer) return;
     this.#writer = undefined;
     this.#endStream(false);
-    if (this.#extension !== undefined) this.#owner.encodedStreamEnded();
+    if (this.#extension !== undefined) this.#connection.encodedStreamEnded();
     this.#idleAlarm?.stop();
     this.#advance();
     this.#idleAlarm?.start();
@@ -598,7 +598,7 @@ export class WriteSide implements FragmentSink {
     this.#advancing = true;
     while (!this.#isBusy() && !queue.empty) {
       if (!this.#flushing && this.sendQueue.turnFull) {
-        this.#owner.shared.platform.yield(() => this.#continue());
+        this.#connection.shared.platform.yield(() => this.#continue());
         return;
       }
       queue.advance();
@@ -627,24 +627,25 @@ export class WriteSide implements FragmentSink {
   }
 
   reportMistake(error: unknown, where: string): void {
-    this.#owner.reportMistake(error, where);
+    this.#connection.reportMistake(error, where);
   }
 
   broken(reason: unknown): void {
-    this.#owner.writerBroken(reason);
+    this.#connection.writerBroken(reason);
   }
 
-  /** Fails the open writer and every queued write: the send queue accepts no message any more. */
-  end(): void {
+  /** Rejects the open writer and every waiting write: the send queue accepts no message any more. */
+  rejectWaiting(): void {
     const writer = this.#writer;
     const background = this.#background;
     this.#writer = undefined;
     this.#background = undefined;
-    writer?.fail(this.error!);
-    background?.drop(this.error!);
+    const end = this.sendQueue.writeEnd!;
+    writer?.fail(end.error);
+    background?.drop(end.error);
     this.#endStream(false);
     this.#idleAlarm?.stop();
-    this.#queue?.rejectAll(this.error!);
+    if (this.#queue?.empty === false) this.#queue.rejectAll(end.error);
   }
 
   #enqueue<T>(size: number, start: () => T | PromiseLike<T>, drop?: () => void): Promise<T> {
@@ -664,7 +665,7 @@ export class WriteSide implements FragmentSink {
 
   #watchWriter(): void {
     this.#idleAlarm ??= new IdleWriterAlarm(
-      timersOf(this.#owner.shared.platform),
+      timersOf(this.#connection.shared.platform),
       () => {
         const message = this.#queue?.first;
         if (this.#writer === undefined || message === undefined) return undefined;
@@ -672,7 +673,7 @@ export class WriteSide implements FragmentSink {
       },
       (ms) => {
         const text = `a message has waited ${ms} ms for an idle MessageWriter; close() the writer`;
-        this.#owner.report(new TimeoutError(text), 'nextWriter');
+        this.#connection.report(new TimeoutError(text), 'nextWriter');
       },
     );
     this.#idleAlarm.start();

@@ -13,12 +13,15 @@ import { bytesOf, countingPool, FIN, noBuffer, queueOf, stateOf } from './queue-
 
 describe.each(['server', 'client'] as const)('SendQueue of a %s', (role) => {
   it('gathers the frames of one turn, and hands them over in one write', async () => {
-    const { sendQueue, writer, transport, owner, asked, watched, sent } = queueOf({}, { role });
-    expect([sendQueue.pending, sendQueue.unsent]).toEqual([false, false]);
-    expect(writer.text(TextMessage, 'ä', undefined)).toBe(RESOLVED);
-    expect(writer.message(BinaryMessage, bytesOf('-abc-'), 1, 4, undefined)).toBe(RESOLVED);
+    const { sendQueue, writer, transport, connection, asked, watched, sent } = queueOf(
+      {},
+      { role },
+    );
+    expect(sendQueue.unsent).toBe(false);
+    expect(writer.sendText(TextMessage, 'ä', undefined)).toBe(RESOLVED);
+    expect(writer.sendBytes(BinaryMessage, bytesOf('-abc-'), 1, 4, undefined)).toBe(RESOLVED);
     expect(sendQueue.control(PingMessage, bytesOf('-p-'), 1, 2)).toBe(RESOLVED);
-    expect([sendQueue.pending, sendQueue.unsent]).toEqual([true, true]);
+    expect(sendQueue.unsent).toBe(true);
     expect(transport.writes).toEqual([]);
     expect(asked).toEqual(['flush', 'flush', 'flush']);
     const size = role === 'server' ? 12 : 24;
@@ -26,21 +29,21 @@ describe.each(['server', 'client'] as const)('SendQueue of a %s', (role) => {
     sendQueue.flush();
     expect(transport.calls).toEqual([`write ${size}`]);
     expect(sent()).toEqual(['text ä', 'binary abc', 'ping p']);
-    expect(owner).toMatchObject({ framesOut: 3, messagesOut: 2, bytesOut: size, pingsOut: 1 });
+    expect(connection).toMatchObject({ framesOut: 3, messagesOut: 2, bytesOut: size, pingsOut: 1 });
     expect(watched).toEqual(['1 of 2', '2 of 3']);
-    expect([sendQueue.pending, sendQueue.bufferedAmount]).toEqual([false, 0]);
+    expect([sendQueue.unsent, sendQueue.bufferedAmount]).toEqual([false, 0]);
   });
 
   it('hands frames over as soon as they fill the largest slab', () => {
     const { sendQueue, writer, transport, asked } = queueOf({}, { role });
     const header = role === 'server' ? 4 : 8;
     const half = new Uint8Array(32_768 - header);
-    void writer.message(BinaryMessage, half, 0, half.length, undefined);
-    void writer.message(BinaryMessage, half, 1, half.length, undefined);
+    void writer.sendBytes(BinaryMessage, half, 0, half.length, undefined);
+    void writer.sendBytes(BinaryMessage, half, 1, half.length, undefined);
     expect([transport.writes.length, asked]).toEqual([0, ['flush', 'flush']]);
     sendQueue.flush();
-    void writer.message(BinaryMessage, half, 0, half.length, undefined);
-    void writer.message(BinaryMessage, half, 0, half.length, undefined);
+    void writer.sendBytes(BinaryMessage, half, 0, half.length, undefined);
+    void writer.sendBytes(BinaryMessage, half, 0, half.length, undefined);
     expect([transport.writes.length, asked]).toEqual([2, ['flush', 'flush', 'flush']]);
   });
 
@@ -49,8 +52,8 @@ describe.each(['server', 'client'] as const)('SendQueue of a %s', (role) => {
     const header = role === 'server' ? 4 : 8;
     const control = role === 'server' ? 2 : 6;
     const sendTwo = (first: number, second: number): void => {
-      void writer.message(BinaryMessage, new Uint8Array(first), 0, first, undefined);
-      void writer.message(BinaryMessage, new Uint8Array(second), 0, second, undefined);
+      void writer.sendBytes(BinaryMessage, new Uint8Array(first), 0, first, undefined);
+      void writer.sendBytes(BinaryMessage, new Uint8Array(second), 0, second, undefined);
     };
     const size = 32_768 - header;
     sendTwo(size, size - control - 10);
@@ -67,11 +70,14 @@ describe('a large message', () => {
   const size = 65_537;
 
   it('is referenced, unmasked, until the transport has sent it', async () => {
-    const { sendQueue, writer, platform, transport, owner, watched } = queueOf({}, { mark: 100 });
+    const { sendQueue, writer, platform, transport, connection, watched } = queueOf(
+      {},
+      { mark: 100 },
+    );
     transport.block();
     const bytes = new Uint8Array(size);
-    const written = writer.message(BinaryMessage, bytes, 0, size, undefined);
-    expect(owner).toMatchObject({ framesOut: 1, messagesOut: 1, bytesOut: size + 10 });
+    const written = writer.sendBytes(BinaryMessage, bytes, 0, size, undefined);
+    expect(connection).toMatchObject({ framesOut: 1, messagesOut: 1, bytesOut: size + 10 });
     expect(watched).toEqual([`2 of ${size}`]);
     sendQueue.flush();
     expect(transport.chunks.at(-1)!.buffer === bytes.buffer).toBe(true);
@@ -86,7 +92,7 @@ describe('a large message', () => {
     const { sendQueue, writer, platform, transport } = queueOf({}, { mark: 200_000 });
     transport.block();
     const both = [0, 1].map(() =>
-      writer.message(BinaryMessage, new Uint8Array(size), 0, size, undefined),
+      writer.sendBytes(BinaryMessage, new Uint8Array(size), 0, size, undefined),
     );
     sendQueue.flush();
     transport.drain(2);
@@ -103,7 +109,7 @@ describe('a large message', () => {
   ] as const)('%s is copied', async (_, role, length) => {
     const { sendQueue, writer, transport, sent } = queueOf({}, { role });
     const bytes = new Uint8Array(length).fill(1);
-    expect(await stateOf(writer.message(BinaryMessage, bytes, 0, length, undefined))).toBe(
+    expect(await stateOf(writer.sendBytes(BinaryMessage, bytes, 0, length, undefined))).toBe(
       'resolved',
     );
     bytes.fill(2);
@@ -116,8 +122,8 @@ describe('a large message', () => {
 
   it('leaves in the same burst as the frames around it', () => {
     const { writer, transport } = queueOf();
-    void writer.text(TextMessage, 'before', undefined);
-    void writer.message(BinaryMessage, new Uint8Array(size), 0, size, undefined);
+    void writer.sendText(TextMessage, 'before', undefined);
+    void writer.sendBytes(BinaryMessage, new Uint8Array(size), 0, size, undefined);
     expect(transport.calls[0]).toBe('cork');
     expect(transport.calls.at(-1)).toBe('uncork');
     expect(transport.calls.filter((call) => call.startsWith('write'))).toEqual([
@@ -130,7 +136,7 @@ describe('a large message', () => {
     const { writer, transport, aborted, platform, block } = queueOf();
     block();
     const bytes = new Uint8Array(size);
-    void writer.message(BinaryMessage, bytes, 0, size, undefined);
+    void writer.sendBytes(BinaryMessage, bytes, 0, size, undefined);
     structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
     transport.drain();
     await platform.settle();
@@ -141,37 +147,40 @@ describe('a large message', () => {
   it('rejects with the reason when the connection ends before it was sent', async () => {
     const { sendQueue, writer, platform, block, errorOf } = queueOf();
     block();
-    const written = writer.message(BinaryMessage, new Uint8Array(size), 0, size, undefined);
+    const written = writer.sendBytes(BinaryMessage, new Uint8Array(size), 0, size, undefined);
     const error = new TransportError('gone');
     sendQueue.destroy(error);
     await platform.settle();
     await expect(written).rejects.toBe(error);
-    expect([sendQueue.unsent, sendQueue.error]).toEqual([false, error]);
-    expect(await errorOf(writer.text(TextMessage, 'x', undefined))).toBe(error);
+    expect([sendQueue.unsent, sendQueue.writeEnd?.error]).toEqual([false, error]);
+    expect(await errorOf(writer.sendText(TextMessage, 'x', undefined))).toBe(error);
   });
 });
 
 describe('a turn with many writes', () => {
   it('defers the thousandth write and later ones to the next turn', async () => {
     const { writer, platform } = queueOf();
-    for (let i = 0; i < 999; i++) expect(writer.text(TextMessage, 'x', undefined)).toBe(RESOLVED);
+    for (let i = 0; i < 999; i++)
+      expect(writer.sendText(TextMessage, 'x', undefined)).toBe(RESOLVED);
     const late = [
-      writer.text(TextMessage, 'x', undefined),
-      writer.text(TextMessage, 'x', undefined),
+      writer.sendText(TextMessage, 'x', undefined),
+      writer.sendText(TextMessage, 'x', undefined),
     ];
     expect(late[1]).toBe(late[0]);
     expect(platform.yielded).toBe(1);
     expect(await stateOf(late[0]!)).toBe('pending');
     platform.runYielded();
     expect(await stateOf(late[0]!)).toBe('resolved');
-    for (let i = 0; i < 999; i++) expect(writer.text(TextMessage, 'x', undefined)).toBe(RESOLVED);
-    expect(writer.text(TextMessage, 'x', undefined)).not.toBe(RESOLVED);
+    for (let i = 0; i < 999; i++)
+      expect(writer.sendText(TextMessage, 'x', undefined)).toBe(RESOLVED);
+    expect(writer.sendText(TextMessage, 'x', undefined)).not.toBe(RESOLVED);
   });
 
   it('ends with the flush', () => {
     const { sendQueue, writer } = queueOf();
     for (let turn = 0; turn < 3; turn++) {
-      for (let i = 0; i < 999; i++) expect(writer.text(TextMessage, 'x', undefined)).toBe(RESOLVED);
+      for (let i = 0; i < 999; i++)
+        expect(writer.sendText(TextMessage, 'x', undefined)).toBe(RESOLVED);
       sendQueue.flush();
     }
   });
@@ -183,7 +192,7 @@ describe('a turn with many writes', () => {
     const { sendQueue, writer, transport } = queueOf();
     const payload = new Uint8Array(32_764);
     for (let i = 0; i < 40; i++) {
-      expect(writer.message(BinaryMessage, payload, 0, payload.length, undefined)).toBe(RESOLVED);
+      expect(writer.sendBytes(BinaryMessage, payload, 0, payload.length, undefined)).toBe(RESOLVED);
       sendQueue[ends]();
     }
     expect(transport.writes).toHaveLength(40);
@@ -193,9 +202,9 @@ describe('a turn with many writes', () => {
     const { writer } = queueOf();
     const payload = new Uint8Array(32_764);
     for (let i = 0; i < 31; i++)
-      expect(writer.message(BinaryMessage, payload, 0, payload.length, undefined)).toBe(RESOLVED);
-    expect(writer.message(BinaryMessage, payload, 1, payload.length, undefined)).toBe(RESOLVED);
-    expect(writer.text(TextMessage, '', undefined)).not.toBe(RESOLVED);
+      expect(writer.sendBytes(BinaryMessage, payload, 0, payload.length, undefined)).toBe(RESOLVED);
+    expect(writer.sendBytes(BinaryMessage, payload, 1, payload.length, undefined)).toBe(RESOLVED);
+    expect(writer.sendText(TextMessage, '', undefined)).not.toBe(RESOLVED);
   });
 
   it('counts eight times the plain bytes of a compressed message', () => {
@@ -213,17 +222,17 @@ describe('WriteSide without an observer of messages', () => {
     ['no observer', undefined],
     ['one that asks for other things', {}],
   ])('sends as well, with %s', (_, observer) => {
-    const { sendQueue, writer, platform, owner, transport } = queueOf();
+    const { sendQueue, writer, platform, connection, transport } = queueOf();
     Object.assign(platform, { observer });
-    void writer.text(TextMessage, 'a', undefined);
-    void writer.message(BinaryMessage, bytesOf('b'), 0, 1, undefined);
+    void writer.sendText(TextMessage, 'a', undefined);
+    void writer.sendBytes(BinaryMessage, bytesOf('b'), 0, 1, undefined);
     void writer.sendCompressed(BinaryMessage, bytesOf('c'), 1, 1);
     void writer.fragment(TextMessage, true, bytesOf('d'), 0, 1);
     writer.complete(TextMessage, 1);
     sendQueue.flush();
-    void writer.prepared(new PreparedMessage(TextMessage, 'e'));
+    void writer.sendPrepared(new PreparedMessage(TextMessage, 'e'));
     sendQueue.flush();
-    expect([owner.messagesOut, transport.sent.length]).toEqual([5, 15]);
+    expect([connection.messagesOut, transport.sent.length]).toEqual([5, 15]);
   });
 });
 
@@ -231,7 +240,7 @@ describe('the buffer of a send queue', () => {
   it('is leased with the first frame and released when the transport has the frames', () => {
     const pool = countingPool();
     const { sendQueue, writer, transport } = queueOf({ writeBufferPool: pool }, { mark: 100 });
-    void writer.text(TextMessage, 'a', undefined);
+    void writer.sendText(TextMessage, 'a', undefined);
     expect(pool.lent).toBe(1);
     transport.block();
     sendQueue.flush();
@@ -243,7 +252,7 @@ describe('the buffer of a send queue', () => {
   it.each(['cut', 'destroy'] as const)('is released by %s', (end) => {
     const pool = countingPool();
     const { sendQueue, writer } = queueOf({ writeBufferPool: pool });
-    void writer.text(TextMessage, 'a', undefined);
+    void writer.sendText(TextMessage, 'a', undefined);
     sendQueue[end](new TransportError('gone'));
     expect(pool.lent).toBe(0);
   });
@@ -256,21 +265,23 @@ describe('the buffer of a send queue', () => {
         throw new Error('no text');
       },
     });
-    expect(() => writer.text(TextMessage, 'a'.repeat(20), undefined)).toThrow('no text');
+    expect(() => writer.sendText(TextMessage, 'a'.repeat(20), undefined)).toThrow('no text');
     expect([pool.lent, sendQueue.bufferedAmount]).toEqual([0, 0]);
   });
 
   it('is not leased when the buffer pool fails', () => {
     const { sendQueue, writer } = queueOf({ writeBufferPool: noBuffer });
-    expect(() => writer.text(TextMessage, 'a', undefined)).toThrow('no memory');
-    expect(() => writer.message(BinaryMessage, bytesOf('a'), 0, 1, undefined)).toThrow('no memory');
+    expect(() => writer.sendText(TextMessage, 'a', undefined)).toThrow('no memory');
+    expect(() => writer.sendBytes(BinaryMessage, bytesOf('a'), 0, 1, undefined)).toThrow(
+      'no memory',
+    );
     expect([sendQueue.unsent, sendQueue.bufferedAmount]).toEqual([false, 0]);
   });
 
   it('is not leased for shared frames', () => {
     const pool = countingPool();
     const { sendQueue } = queueOf({ writeBufferPool: pool });
-    void sendQueue.shared(FIN | TextMessage, bytesOf('all'));
+    void sendQueue.sharedFrame(FIN | TextMessage, bytesOf('all'));
     expect(pool.lent).toBe(0);
   });
 });

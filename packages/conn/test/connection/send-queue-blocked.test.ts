@@ -23,8 +23,7 @@ describe('the buffered amount', () => {
     block(48);
     expect(sendQueue.bufferedAmount).toBe(50);
     expect(writer.rejectionFor(50)).toBeUndefined();
-    expect(sendQueue.hasRoom(40, 10)).toBe(true);
-    expect(sendQueue.hasRoom(40, 11)).toBe(false);
+    expect([writer.accepts(50), writer.accepts(51)]).toEqual([true, false]);
     expect(writer.rejectionFor(50, 'x'.repeat(50))).toBeUndefined();
     expect(writer.rejectionFor(25, 'é'.repeat(25))).toBeUndefined();
     for (const [size, text] of [
@@ -36,13 +35,13 @@ describe('the buffered amount', () => {
     expect(await errorOf(writer.rejectionFor(51))).toMatchObject({
       message: `websocket: ${REFUSED}`,
     });
-    expect(await errorOf(writer.text(TextMessage, 'x'.repeat(51), undefined))).toBeInstanceOf(
+    expect(await errorOf(writer.sendText(TextMessage, 'x'.repeat(51), undefined))).toBeInstanceOf(
       BackpressureError,
     );
-    const message = writer.message(TextMessage, new Uint8Array(51), 0, 51, undefined);
+    const message = writer.sendBytes(TextMessage, new Uint8Array(51), 0, 51, undefined);
     expect(await errorOf(message)).toBeInstanceOf(BackpressureError);
     const bytes = new Uint8Array(51);
-    const waited = writer.message(TextMessage, bytes, 0, 51, undefined, owned(bytes));
+    const waited = writer.sendBytes(TextMessage, bytes, 0, 51, undefined, owned(bytes));
     expect(await stateOf(waited)).toBe('pending');
   });
 
@@ -61,7 +60,7 @@ describe('the buffered amount', () => {
 
   it('is handed over before a message is rejected for it', () => {
     const { writer, transport } = queueOf({ maxBufferedAmount: 100, highWaterMark: 10 });
-    void writer.text(TextMessage, 'x'.repeat(60), undefined);
+    void writer.sendText(TextMessage, 'x'.repeat(60), undefined);
     expect(writer.rejectionFor(38)).toBeUndefined();
     expect(transport.writes).toEqual([]);
     expect(writer.rejectionFor(39)).toBeUndefined();
@@ -73,14 +72,14 @@ describe('a blocked transport', () => {
   it('delays writers from the high-water mark on, until it is below the mark', async () => {
     const { sendQueue, writer, transport, platform } = queueOf({ highWaterMark: 100 }, { mark: 9 });
     transport.block();
-    void writer.text(TextMessage, 'x'.repeat(10), undefined);
+    void writer.sendText(TextMessage, 'x'.repeat(10), undefined);
     sendQueue.flush();
     expect(sendQueue.bufferedAmount).toBe(12);
-    expect(sendQueue.pending).toBe(false);
-    expect(writer.text(TextMessage, 'x'.repeat(85), undefined)).toBe(RESOLVED);
+    expect(sendQueue.unsent).toBe(false);
+    expect(writer.sendText(TextMessage, 'x'.repeat(85), undefined)).toBe(RESOLVED);
     expect(sendQueue.bufferedAmount).toBe(99);
-    const waiting = writer.text(TextMessage, '', undefined);
-    expect([sendQueue.unsent, sendQueue.pending]).toEqual([true, false]);
+    const waiting = writer.sendText(TextMessage, '', undefined);
+    expect([sendQueue.unsent, sendQueue.blocked]).toEqual([true, true]);
     expect(await stateOf(waiting)).toBe('pending');
     transport.drain();
     await platform.settle();
@@ -90,16 +89,16 @@ describe('a blocked transport', () => {
   it('keeps writers waiting after a partial drain', async () => {
     const { sendQueue, writer, transport, platform } = queueOf({ highWaterMark: 100 });
     transport.block();
-    void writer.text(TextMessage, '', undefined);
+    void writer.sendText(TextMessage, '', undefined);
     sendQueue.flush();
-    const waiting = writer.text(TextMessage, 'x'.repeat(98), undefined);
+    const waiting = writer.sendText(TextMessage, 'x'.repeat(98), undefined);
     transport.drain();
     transport.block();
     await platform.settle();
     expect(await stateOf(waiting)).toBe('resolved');
-    void writer.text(TextMessage, '', undefined);
+    void writer.sendText(TextMessage, '', undefined);
     sendQueue.flush();
-    const again = writer.text(TextMessage, 'x'.repeat(120), undefined);
+    const again = writer.sendText(TextMessage, 'x'.repeat(120), undefined);
     transport.takesOne = true;
     transport.drain();
     await platform.settle();
@@ -113,7 +112,7 @@ describe('a blocked transport', () => {
     const { writer, asked, block } = queueOf();
     block();
     asked.length = 0;
-    void writer.text(TextMessage, 'x', undefined);
+    void writer.sendText(TextMessage, 'x', undefined);
     expect(asked).toEqual([]);
   });
 
@@ -122,7 +121,7 @@ describe('a blocked transport', () => {
     block();
     let ends = 0;
     transport.end = () => void ends++;
-    void writer.text(TextMessage, 'waits', undefined);
+    void writer.sendText(TextMessage, 'waits', undefined);
     sendQueue.end();
     expect(ends).toBe(0);
     transport.drain();
@@ -135,8 +134,14 @@ describe('a blocked transport', () => {
   it('receives none of the waiting frames after cut()', async () => {
     const { sendQueue, writer, transport, sent, platform, block } = queueOf({ highWaterMark: 10 });
     block();
-    const waiting = writer.text(TextMessage, 'x'.repeat(20), undefined);
-    const referenced = writer.message(BinaryMessage, new Uint8Array(70_000), 0, 70_000, undefined);
+    const waiting = writer.sendText(TextMessage, 'x'.repeat(20), undefined);
+    const referenced = writer.sendBytes(
+      BinaryMessage,
+      new Uint8Array(70_000),
+      0,
+      70_000,
+      undefined,
+    );
     void sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
     sendQueue.cut();
     const error = await waiting.catch((reason: unknown) => reason);
@@ -151,13 +156,13 @@ describe('a blocked transport', () => {
   it('receives no write after destroy()', async () => {
     const { sendQueue, writer, transport, sent, platform, block } = queueOf({ highWaterMark: 10 });
     block();
-    const waiting = writer.text(TextMessage, 'x'.repeat(20), undefined);
+    const waiting = writer.sendText(TextMessage, 'x'.repeat(20), undefined);
     void sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
     const error = new TransportError('gone');
     sendQueue.destroy(error);
     sendQueue.destroy(new TransportError('again'));
     await expect(waiting).rejects.toBe(error);
-    expect([sendQueue.error, sendQueue.unsent]).toEqual([error, false]);
+    expect([sendQueue.writeEnd?.error, sendQueue.unsent]).toEqual([error, false]);
     sendQueue.flush();
     await platform.settle();
     expect([sent(), transport.writes.length]).toEqual([['binary'], 1]);
@@ -167,12 +172,12 @@ describe('a blocked transport', () => {
 describe('SendQueue after its end', () => {
   it('rejects with the first reason', async () => {
     const { sendQueue, writer, errorOf } = queueOf();
-    expect(sendQueue.rejectionIfClosed()).toBeUndefined();
+    expect(writer.rejectionIfClosed()).toBeUndefined();
     const error = new TransportError('gone');
     sendQueue.stopAccepting(error);
     sendQueue.stopAccepting(new TransportError('again'));
-    expect(await errorOf(writer.text(TextMessage, 'x', undefined))).toBe(error);
-    expect(await errorOf(sendQueue.rejectionIfClosed())).toBe(error);
+    expect(await errorOf(writer.sendText(TextMessage, 'x', undefined))).toBe(error);
+    expect(await errorOf(writer.rejectionIfClosed())).toBe(error);
     expect(await errorOf(writer.rejectionFor(1))).toBe(error);
   });
 
@@ -187,8 +192,9 @@ describe('SendQueue after its end', () => {
 
 describe('bytes that wait for an open writer', () => {
   it('count against maxBufferedAmount', () => {
-    const { sendQueue } = queueOf({ maxBufferedAmount: 100, highWaterMark: 50 });
-    expect([sendQueue.hasRoom(40, 60), sendQueue.hasRoom(40, 61)]).toEqual([true, false]);
+    const { writer } = queueOf({ maxBufferedAmount: 100, highWaterMark: 50 });
+    writer.held = 60;
+    expect([writer.accepts(40), writer.accepts(41)]).toEqual([true, false]);
   });
 
   it('do not limit a single message, at any mark, when there are none', () => {
@@ -201,7 +207,7 @@ describe('a transport that accepts one piece at a time', () => {
   it('receives a large frame whole, before the frames that were queued meanwhile', () => {
     const { sendQueue, writer, transport, sent } = queueOf();
     transport.takesOne = true;
-    void writer.message(BinaryMessage, new Uint8Array(200_000), 0, 200_000, undefined);
+    void writer.sendBytes(BinaryMessage, new Uint8Array(200_000), 0, 200_000, undefined);
     expect(transport.calls).toEqual(['cork', 'write 10', 'uncork']);
     const ping = sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
     expect([sendQueue.unsent, ping]).toEqual([true, RESOLVED]);
@@ -212,8 +218,8 @@ describe('a transport that accepts one piece at a time', () => {
   it('needs no cork', () => {
     const { writer, transport, sent } = queueOf();
     Object.assign(transport, { cork: undefined, uncork: undefined });
-    void writer.text(TextMessage, 'before', undefined);
-    void writer.message(BinaryMessage, new Uint8Array(65_537), 0, 65_537, undefined);
+    void writer.sendText(TextMessage, 'before', undefined);
+    void writer.sendBytes(BinaryMessage, new Uint8Array(65_537), 0, 65_537, undefined);
     expect(sent()).toEqual(['text before', 'binary <65537>']);
   });
 
@@ -232,15 +238,17 @@ describe('the limits of a write', () => {
   it('delay a write that reaches the mark of a blocked transport', async () => {
     const { writer, block } = queueOf({ highWaterMark: 100 });
     block();
-    expect(await stateOf(writer.text(TextMessage, 'x'.repeat(96), undefined))).toBe('pending');
+    expect(await stateOf(writer.sendText(TextMessage, 'x'.repeat(96), undefined))).toBe('pending');
   });
 
   it('delay a write that reaches 1 MiB in a turn', () => {
     const { writer } = queueOf();
     const payload = new Uint8Array(32_764);
     for (let i = 0; i < 31; i++)
-      expect(writer.message(BinaryMessage, payload, 0, payload.length, undefined)).toBe(RESOLVED);
-    expect(writer.message(BinaryMessage, payload, 0, payload.length, undefined)).not.toBe(RESOLVED);
+      expect(writer.sendBytes(BinaryMessage, payload, 0, payload.length, undefined)).toBe(RESOLVED);
+    expect(writer.sendBytes(BinaryMessage, payload, 0, payload.length, undefined)).not.toBe(
+      RESOLVED,
+    );
   });
 
   it('allow a write to an empty queue up to the limit', () => {

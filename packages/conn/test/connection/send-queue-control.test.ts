@@ -16,9 +16,9 @@ import { bytesOf, noBuffer, queueOf } from './queue-of.ts';
 
 describe('control frames', () => {
   it('pass all frames that wait for a blocked transport, with the newest pong of each kind', () => {
-    const { sendQueue, writer, transport, owner, sent, block } = queueOf();
+    const { sendQueue, writer, transport, connection, sent, block } = queueOf();
     block();
-    void writer.text(TextMessage, 'waits', undefined);
+    void writer.sendText(TextMessage, 'waits', undefined);
     const payload = bytesOf('1');
     for (const own of [true, false]) {
       for (const digit of '123') {
@@ -28,19 +28,23 @@ describe('control frames', () => {
     }
     void sendQueue.control(PingMessage, bytesOf('-ping-'), 1, 5);
     payload[0] = 0x78;
-    expect(owner).toMatchObject({ framesOut: 2, pingsOut: 0, bytesOut: 9 });
+    expect(connection).toMatchObject({ framesOut: 2, pingsOut: 0, bytesOut: 9 });
     transport.drain();
     expect(sent()).toEqual(['binary', 'pong 3', 'pong 3', 'ping ping', 'text waits']);
-    expect(owner).toMatchObject({ framesOut: 5, pingsOut: 1, bytesOut: transport.sent.length });
+    expect(connection).toMatchObject({
+      framesOut: 5,
+      pingsOut: 1,
+      bytesOut: transport.sent.length,
+    });
   });
 
   it('pass between waiting frames, but not into a frame', () => {
     const { sendQueue, writer, transport, sent, block } = queueOf({}, { mark: 0 });
     block();
-    void writer.message(BinaryMessage, new Uint8Array(70_000), 0, 70_000, undefined);
+    void writer.sendBytes(BinaryMessage, new Uint8Array(70_000), 0, 70_000, undefined);
     transport.drain();
     transport.block();
-    void writer.message(BinaryMessage, new Uint8Array(70_000), 0, 70_000, undefined);
+    void writer.sendBytes(BinaryMessage, new Uint8Array(70_000), 0, 70_000, undefined);
     void sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
     transport.drain();
     expect(sent()).toEqual(['binary', 'binary <70000>', 'binary <70000>', 'ping p']);
@@ -78,29 +82,29 @@ describe('control frames', () => {
 
 describe('the close frame', () => {
   it('leaves after all accepted messages, and no message is accepted after it', async () => {
-    const { sendQueue, writer, owner, asked, sent, errorOf } = queueOf();
-    void writer.text(TextMessage, 'before', undefined);
+    const { sendQueue, writer, connection, asked, sent, errorOf } = queueOf();
+    void writer.sendText(TextMessage, 'before', undefined);
     asked.length = 0;
     expect(sendQueue.close(Uint8Array.of(0x03, 0xe8))).toBe(true);
     expect([asked, sendQueue.open]).toEqual([['flush'], false]);
     for (const refused of [
-      writer.text(TextMessage, 'after', undefined),
-      writer.message(BinaryMessage, bytesOf('after'), 0, 5, undefined),
-      writer.message(BinaryMessage, bytesOf('after'), 0, 5, undefined, owned(bytesOf('after'))),
+      writer.sendText(TextMessage, 'after', undefined),
+      writer.sendBytes(BinaryMessage, bytesOf('after'), 0, 5, undefined),
+      writer.sendBytes(BinaryMessage, bytesOf('after'), 0, 5, undefined, owned(bytesOf('after'))),
       writer.sendCompressed(BinaryMessage, bytesOf('after'), 5, 5),
       sendQueue.control(PingMessage, bytesOf('after'), 0, 5),
     ])
       expect(await errorOf(refused)).toBeInstanceOf(CloseSentError);
     sendQueue.flush();
     expect(sent()).toEqual(['text before', 'close 1000']);
-    expect(owner).toMatchObject({ framesOut: 2, messagesOut: 1, pingsOut: 0 });
+    expect(connection).toMatchObject({ framesOut: 2, messagesOut: 1, pingsOut: 0 });
   });
 
   it('without a buffer ends the connection', () => {
     const { sendQueue, aborted, asked } = queueOf({ writeBufferPool: noBuffer });
     expect(sendQueue.close(Uint8Array.of(0x03, 0xe8))).toBe(false);
-    expect([aborted, asked]).toEqual([[sendQueue.error], []]);
-    expect(sendQueue.error).toBeInstanceOf(TransportError);
+    expect([aborted, asked]).toEqual([[sendQueue.writeEnd?.error], []]);
+    expect(sendQueue.writeEnd?.error).toBeInstanceOf(TransportError);
   });
 });
 
@@ -135,7 +139,7 @@ describe('an expired write deadline', () => {
     sendQueue.expire(error, 0);
     expect([aborted, sendQueue.open]).toEqual([[], true]);
     expect(sendQueue.control(PingMessage, bytesOf('p'), 0, 1)).toBe(RESOLVED);
-    expect(await errorOf(writer.text(TextMessage, 'late', undefined))).toBe(error);
+    expect(await errorOf(writer.sendText(TextMessage, 'late', undefined))).toBe(error);
     expect(aborted).toEqual([error]);
     sendQueue.flush();
     expect(sent()).toEqual(['ping p']);
@@ -146,7 +150,7 @@ describe('an expired write deadline', () => {
     { says: 'something waits behind a writer', bytes: 0, waiting: 1 },
   ])('ends the connection at once when $says', ({ bytes, waiting }) => {
     const { sendQueue, writer, aborted } = queueOf();
-    if (bytes > 0) void writer.text(TextMessage, 'x', undefined);
+    if (bytes > 0) void writer.sendText(TextMessage, 'x', undefined);
     sendQueue.expire(error, waiting);
     expect(aborted).toEqual([error]);
   });
@@ -155,7 +159,7 @@ describe('an expired write deadline', () => {
     const { sendQueue, writer, aborted } = queueOf();
     sendQueue.expire(error, 0);
     sendQueue.clearExpired();
-    expect(writer.text(TextMessage, 'x', undefined)).toBe(RESOLVED);
+    expect(writer.sendText(TextMessage, 'x', undefined)).toBe(RESOLVED);
     expect(aborted).toEqual([]);
   });
 
@@ -168,8 +172,8 @@ describe('an expired write deadline', () => {
     gone.sendQueue.expire(error, 0);
     gone.sendQueue.destroy(new TransportError('gone'));
     gone.sendQueue.clearExpired();
-    expect([gone.sendQueue.error, gone.sendQueue.open]).toEqual([error, false]);
-    expect(await gone.errorOf(gone.writer.text(TextMessage, 'x', undefined))).toBe(error);
+    expect([gone.sendQueue.writeEnd?.error, gone.sendQueue.open]).toEqual([error, false]);
+    expect(await gone.errorOf(gone.writer.sendText(TextMessage, 'x', undefined))).toBe(error);
     expect(gone.aborted).toEqual([]);
   });
 });

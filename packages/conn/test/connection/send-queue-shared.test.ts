@@ -1,6 +1,6 @@
 import { LARGEST_SLAB } from '@ws/codec/internal';
 import { FakePlatform, inWords, naiveDecode } from '@ws/tests';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   BinaryMessage,
   PingMessage,
@@ -13,25 +13,25 @@ import { bytesOf, FIN, noBuffer, queueOf, stateOf } from './queue-of.ts';
 
 describe('a compressed or shared message', () => {
   it('has its compression in its first byte, and counts as its plain bytes', () => {
-    const { sendQueue, writer, transport, owner, watched } = queueOf();
+    const { sendQueue, writer, transport, connection, watched } = queueOf();
     void writer.sendCompressed(BinaryMessage, Uint8Array.of(1, 2, 9), 2, 500);
     sendQueue.flush();
-    void sendQueue.shared(FIN | TextMessage | 0x40, Uint8Array.of(3));
-    void writer.prepared(new PreparedMessage(TextMessage, Uint8Array.of(4)));
+    void sendQueue.sharedFrame(FIN | TextMessage | 0x40, Uint8Array.of(3));
+    void writer.sendPrepared(new PreparedMessage(TextMessage, Uint8Array.of(4)));
     sendQueue.flush();
     expect([...transport.sent]).toEqual([0xc2, 2, 1, 2, 0xc1, 1, 3, 0x81, 1, 4]);
     expect(watched).toEqual(['2 of 500', '1 of 1']);
-    expect(owner).toMatchObject({ framesOut: 3, messagesOut: 2, bytesOut: 10 });
+    expect(connection).toMatchObject({ framesOut: 3, messagesOut: 2, bytesOut: 10 });
   });
 
   it('is serialized once for all senders, and separated for those with other frames', () => {
     const { sendQueue, writer, transport, asked } = queueOf();
-    void sendQueue.shared(FIN | TextMessage, bytesOf('all'));
-    expect([sendQueue.pending, sendQueue.bufferedAmount, asked]).toEqual([true, 5, []]);
-    void writer.text(TextMessage, 'mine', undefined);
+    void sendQueue.sharedFrame(FIN | TextMessage, bytesOf('all'));
+    expect([sendQueue.unsent, sendQueue.bufferedAmount, asked]).toEqual([true, 5, []]);
+    void writer.sendText(TextMessage, 'mine', undefined);
     expect(sendQueue.bufferedAmount).toBe(11);
     expect(asked).toContain('flush');
-    void sendQueue.shared(FIN | TextMessage, bytesOf('all again'));
+    void sendQueue.sharedFrame(FIN | TextMessage, bytesOf('all again'));
     sendQueue.flush();
     expect(transport.writes).toHaveLength(1);
     expect(naiveDecode(transport.sent, 'client').frames.map(inWords)).toEqual([
@@ -41,13 +41,13 @@ describe('a compressed or shared message', () => {
     ]);
   });
 
-  it('leaves with the shared flush, unless its owner flushes itself', () => {
-    const { sendQueue, transport, owner, asked, platform } = queueOf();
-    void sendQueue.shared(FIN | TextMessage, bytesOf('all'));
-    owner.flushScheduled = true;
+  it('leaves with the shared flush, unless its connection flushes itself', () => {
+    const { sendQueue, transport, connection, asked, platform } = queueOf();
+    const flushScheduled = vi.spyOn(connection, 'flushScheduled', 'get').mockReturnValue(true);
+    void sendQueue.sharedFrame(FIN | TextMessage, bytesOf('all'));
     platform.runDeferred();
     expect(transport.writes).toEqual([]);
-    owner.flushScheduled = false;
+    flushScheduled.mockReturnValue(false);
     sendQueue.flushBatch();
     expect([transport.writes.length, asked]).toEqual([1, []]);
     sendQueue.flushBatch();
@@ -60,7 +60,7 @@ describe('a compressed or shared message', () => {
     transport.write = () => {
       throw cause;
     };
-    void sendQueue.shared(FIN | TextMessage, bytesOf('all'));
+    void sendQueue.sharedFrame(FIN | TextMessage, bytesOf('all'));
     sendQueue.flushBatch();
     expect(aborted).toEqual([expect.any(TransportError)]);
     expect(aborted[0]).toMatchObject({ cause, message: 'websocket: a frame could not be written' });
@@ -69,13 +69,13 @@ describe('a compressed or shared message', () => {
 
 describe('a message that is written as a stream', () => {
   it('counts once, with its last fragment', () => {
-    const { sendQueue, writer, owner, sent, watched } = queueOf();
+    const { sendQueue, writer, connection, sent, watched } = queueOf();
     expect(writer.fragment(TextMessage, false, bytesOf('-ab-'), 1, 3)).toBe(RESOLVED);
     void writer.fragment(0, true, bytesOf('-ab-'), 3, 4);
     writer.complete(TextMessage, 3);
     sendQueue.flush();
     expect(sent()).toEqual(['text... ab', 'cont -']);
-    expect(owner).toMatchObject({ framesOut: 2, messagesOut: 1, bytesOut: 7 });
+    expect(connection).toMatchObject({ framesOut: 2, messagesOut: 1, bytesOut: 7 });
     expect(watched).toEqual(['1 of 3']);
   });
 
@@ -93,7 +93,7 @@ describe('a message that is written as a stream', () => {
 describe('a message that other connections send too', () => {
   it('is masked by a client', () => {
     const { sendQueue, sent } = queueOf({}, { role: 'client' });
-    void sendQueue.shared(FIN | TextMessage, bytesOf('all'));
+    void sendQueue.sharedFrame(FIN | TextMessage, bytesOf('all'));
     sendQueue.flush();
     expect(sent()).toEqual(['text all']);
   });
@@ -107,7 +107,7 @@ describe('a message that other connections send too', () => {
       });
       block(9);
       transport.writes.length = 0;
-      void sendQueue.shared(FIN | TextMessage | rsv, bytesOf('all'));
+      void sendQueue.sharedFrame(FIN | TextMessage | rsv, bytesOf('all'));
       void sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
       expect(transport.writes).toEqual([]);
       expect(sendQueue.bufferedAmount).toBe(16);
@@ -119,21 +119,21 @@ describe('a message that other connections send too', () => {
   it('is referenced when it is large, and copied once for all otherwise', async () => {
     const { sendQueue, transport, platform } = queueOf({}, { mark: 200_000 });
     transport.block();
-    const large = sendQueue.shared(FIN | BinaryMessage, new Uint8Array(65_537));
-    const copied = sendQueue.shared(FIN | BinaryMessage, new Uint8Array(32_767));
+    const large = sendQueue.sharedFrame(FIN | BinaryMessage, new Uint8Array(65_537));
+    const copied = sendQueue.sharedFrame(FIN | BinaryMessage, new Uint8Array(32_767));
     sendQueue.flush();
     await platform.settle();
     expect([await stateOf(large), await stateOf(copied)]).toEqual(['resolved', 'resolved']);
     transport.drain();
     await platform.settle();
     expect(await stateOf(large)).toBe('resolved');
-    expect(sendQueue.shared(FIN | BinaryMessage, new Uint8Array(65_536))).toBe(RESOLVED);
+    expect(sendQueue.sharedFrame(FIN | BinaryMessage, new Uint8Array(65_536))).toBe(RESOLVED);
   });
 
   it('leaves at the end of the turn', () => {
     const { sendQueue, transport, platform } = queueOf();
-    void sendQueue.shared(FIN | TextMessage, bytesOf('all'));
-    void sendQueue.shared(FIN | TextMessage, bytesOf('too'));
+    void sendQueue.sharedFrame(FIN | TextMessage, bytesOf('all'));
+    void sendQueue.sharedFrame(FIN | TextMessage, bytesOf('too'));
     expect(transport.writes).toEqual([]);
     platform.runDeferred();
     expect([transport.writes.length, transport.sent.length]).toEqual([1, 10]);
@@ -141,13 +141,13 @@ describe('a message that other connections send too', () => {
 
   it('is a copy for each connection whose transport still holds earlier bytes', () => {
     const quick = queueOf({}, { mark: 1_000 });
-    void quick.sendQueue.shared(FIN | TextMessage, bytesOf('all'));
+    void quick.sendQueue.sharedFrame(FIN | TextMessage, bytesOf('all'));
     quick.sendQueue.flush();
     const slow = queueOf({}, { mark: 1_000 });
     slow.transport.block();
-    void slow.writer.text(TextMessage, 'before', undefined);
+    void slow.writer.sendText(TextMessage, 'before', undefined);
     slow.sendQueue.flush();
-    void slow.sendQueue.shared(FIN | TextMessage, bytesOf('all'));
+    void slow.sendQueue.sharedFrame(FIN | TextMessage, bytesOf('all'));
     slow.sendQueue.flush();
     expect(quick.transport.chunks[0]!.buffer.byteLength).toBeGreaterThan(5);
     expect(slow.transport.chunks[1]!.buffer.byteLength).toBe(5);
@@ -166,8 +166,8 @@ describe('a message that other connections send too', () => {
     const queues = [0, 1].map(() => {
       const queue = queueOf({}, { platform, mark: state === 'slow' ? 1_000_000 : 0 });
       queue.block(1);
-      void queue.sendQueue.shared(FIN | BinaryMessage, payload);
-      void queue.sendQueue.shared(FIN | TextMessage, short);
+      void queue.sendQueue.sharedFrame(FIN | BinaryMessage, payload);
+      void queue.sendQueue.sharedFrame(FIN | TextMessage, short);
       queue.sendQueue.flush();
       queue.transport.drain();
       return queue;
@@ -177,9 +177,9 @@ describe('a message that other connections send too', () => {
     );
     expect(first!.buffer).toBe(second!.buffer);
     expect(first!.buffer.byteLength).toBeLessThanOrEqual(3 * size);
-    for (const { sent, sendQueue, owner } of queues) {
+    for (const { sent, sendQueue, connection } of queues) {
       expect(sent()).toEqual(['binary \0', `binary <${size}>`, 'text short']);
-      expect(owner.bytesOut).toBe(3 + size + (size < 65_536 ? 4 : 10) + 7);
+      expect(connection.bytesOut).toBe(3 + size + (size < 65_536 ? 4 : 10) + 7);
       expect(sendQueue.bufferedAmount).toBe(0);
     }
   });
@@ -189,13 +189,13 @@ describe('a message that other connections send too', () => {
     const write = transport.write.bind(transport);
     transport.write = (chunk, release) => {
       transport.write = write;
-      void sendQueue.shared(FIN | TextMessage, bytesOf('all'));
+      void sendQueue.sharedFrame(FIN | TextMessage, bytesOf('all'));
       transport.block();
       return write(chunk, release);
     };
-    void writer.text(TextMessage, 'first', undefined);
+    void writer.sendText(TextMessage, 'first', undefined);
     sendQueue.flush();
-    void sendQueue.shared(FIN | BinaryMessage, new Uint8Array(9_000));
+    void sendQueue.sharedFrame(FIN | BinaryMessage, new Uint8Array(9_000));
     transport.drain();
     sendQueue.flush();
     expect(sent()).toEqual(['text first', 'text all', 'binary <9000>']);
@@ -205,7 +205,7 @@ describe('a message that other connections send too', () => {
     const { sendQueue, sent, transport, block } = queueOf();
     block(1);
     for (const size of [10_001, 10_002]) {
-      void sendQueue.shared(FIN | BinaryMessage, new Uint8Array(size));
+      void sendQueue.sharedFrame(FIN | BinaryMessage, new Uint8Array(size));
     }
     void sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
     transport.takesOne = true;
@@ -219,15 +219,16 @@ describe('a message that other connections send too', () => {
   });
 
   it('stays whole when the next frame finds no buffer', () => {
-    const { sendQueue, writer, sent } = queueOf({ writeBufferPool: noBuffer });
-    for (const text of ['one', 'two']) void sendQueue.shared(FIN | TextMessage, bytesOf(text));
-    expect(() => writer.text(TextMessage, 'mine', undefined)).toThrow('no memory');
-    sendQueue.flush();
+    const { sendQueue, writer, sent, platform } = queueOf({ writeBufferPool: noBuffer });
+    for (const text of ['one', 'two']) void sendQueue.sharedFrame(FIN | TextMessage, bytesOf(text));
+    expect(() => writer.sendText(TextMessage, 'mine', undefined)).toThrow('no memory');
+    // No flush was asked for.
+    platform.runDeferred();
     expect(sent()).toEqual(['text one', 'text two']);
   });
 });
 
-describe('WriteSide.sendRun', () => {
+describe('Writer.sendRun', () => {
   const messages = [
     new PreparedMessage(TextMessage, 'a'),
     new PreparedMessage(BinaryMessage, Uint8Array.of(98, 99)),
@@ -241,9 +242,9 @@ describe('WriteSide.sendRun', () => {
   }
 
   it('sends the messages in order, in one write that all queues share', () => {
-    const { sendQueue, writer, transport, owner, platform } = unobserved();
+    const { sendQueue, writer, transport, connection, platform } = unobserved();
     expect(writer.sendRun(messages)).toBe(true);
-    expect(owner).toMatchObject({ framesOut: 2, messagesOut: 2, bytesOut: 7 });
+    expect(connection).toMatchObject({ framesOut: 2, messagesOut: 2, bytesOut: 7 });
     expect(sendQueue.bufferedAmount).toBe(7);
     sendQueue.flushBatch();
     expect(writer.sendRun(messages)).toBe(true);
@@ -274,7 +275,7 @@ describe('WriteSide.sendRun', () => {
 
   it('sends nothing after an unsent frame, while the transport is blocked, and after the end', () => {
     const { sendQueue, writer, transport, sent } = unobserved();
-    void writer.text(TextMessage, 'mine', undefined);
+    void writer.sendText(TextMessage, 'mine', undefined);
     expect(writer.sendRun(messages)).toBe(false);
     transport.takesOne = true;
     sendQueue.flush();
