@@ -584,6 +584,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     return {
       failure: this.#failure?.error,
       closeTimeout: CLOSE_TIMEOUT,
+      closed: this.closed,
       closeAfterError: () => this.close(ERROR_CLOSE_CODE),
       untilWritable: () => this.#writes.untilWritable(),
       sendWaiting: (message) => this.#writes.send(payloadOf('', message.type, message), true),

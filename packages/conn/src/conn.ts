@@ -940,8 +940,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     const connection = this.#connection;
     return {
       failure: connection.failure,
-      whenClosed: () => connection.closed,
       closeTimeout: connection.settings.closeTimeout,
+      closed: connection.closed,
       handlerStarted: () => handlerStarted(this),
       handlerSettled: () => handlerSettled(this),
       closeAfterError: () => this.close(CloseCode.InternalServerErr),

@@ -43,16 +43,6 @@ export {
 } from './platform/deflate-engine.ts';
 export { TurnQueue } from './platform/turn-queue.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
-export { LiveConn } from './reconnecting/live-conn.ts';
-export {
-  type LivePlan,
-  planLive,
-  policyOf,
-  RECONNECT_OPTION_NAMES,
-  RECONNECTING_CONN_OPTION_NAMES,
-  type ReconnectPlan,
-} from './reconnecting/options.ts';
-export { start as startReconnecting } from './reconnecting/reconnecting.ts';
 export { reportError } from './report/report.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
 export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';

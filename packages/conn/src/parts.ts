@@ -1,6 +1,6 @@
 /**
- * Exports for `@ws/browser` and `@ws/obs`, from files that do not import `Conn`: a page that uses
- * them does not contain it. Unstable: any release may change or remove a name. The classes are the
+ * Exports for the sibling packages, from files that do not import `Conn`: a page that uses them does
+ * not contain it. The reconnecting clients of `@ws/node-client` use them too. Unstable: any release may change or remove a name. The classes are the
  * same as those of `@ws/conn`.
  *
  * @module
@@ -28,10 +28,12 @@ export {
 export { BorrowedMessage, Message } from './message.ts';
 export { onRejection } from './on-rejection.ts';
 export { portablePlatform } from './platform/portable-platform.ts';
+export { isConnLike } from './reconnecting/internals.ts';
 export { LiveConn } from './reconnecting/live-conn.ts';
 export {
   type LivePlan,
   liveOptions,
+  planLive,
   policyOf,
   RECONNECT_OPTION_NAMES,
   RECONNECTING_CONN_OPTION_NAMES,

@@ -1,5 +1,5 @@
 import type { Conn } from '@ws/conn';
-import { checked, handled } from '@ws/conn/parts';
+import { checked, handled, isConnLike } from '@ws/conn/parts';
 import { type ReconnectOptions, reconnecting } from '@ws/conn/reconnecting';
 import { type ConnectOptions, DEFAULT_URL, planConnect } from './connect.ts';
 import { ObsCloseError, ObsProtocolError } from './errors.ts';
@@ -10,7 +10,7 @@ import { MESSAGE_DECODE_ERROR, SESSION_INVALIDATED } from './wire.ts';
 
 /**
  * Options of {@link reconnectingObs}: those of `connect` and of `reconnecting`. Here `dial` has to
- * return a whole `Conn` or `BrowserConn`.
+ * return a whole `ConnLike`, for example a `Conn` or a `BrowserConn`.
  */
 export interface ReconnectingObsOptions
   extends ConnectOptions,
@@ -63,7 +63,7 @@ function iterable(url: string | URL, options: ReconnectingObsOptions): AsyncIter
         wait: { ...plan.wait, signal },
         async login(conn) {
           // `reconnecting` would reject it, and leave the connection open.
-          expect('internals' in conn, 'dial', 'a promise of a Conn or a BrowserConn', conn);
+          expect(isConnLike(conn), 'dial', 'a promise of a Conn or a BrowserConn', conn);
           opened.set(conn, await plan.login(conn));
           return conn as Conn;
         },

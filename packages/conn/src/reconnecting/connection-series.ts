@@ -1,11 +1,12 @@
 import type { CloseInfo } from '../close-info.ts';
-import { closedOf, internalsOf } from '../conn-internals.ts';
 import type { ConnLike } from '../conn-like.ts';
 import { CloseError } from '../errors.ts';
 import { isThenable, onRejection } from '../on-rejection.ts';
 import { addAbortListener, removeAbortListener } from '../time/abort-listeners.ts';
+import { RESOLVED } from '../time/promises.ts';
 import { kind } from '../validate.ts';
 import { sleep, untilAborted } from './abortable-wait.ts';
+import { internalsOf, isConnLike } from './internals.ts';
 import type { ReconnectPlan } from './options.ts';
 import { onPageWake } from './page-wake.ts';
 import { retryDelay } from './retry-delay.ts';
@@ -31,14 +32,15 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   phase: Phase = 'connecting';
   readonly #plan: ReconnectPlan<C>;
   readonly #prepare: Prepare<C> | undefined;
+  readonly #conns: AsyncGenerator<C, undefined>;
   /** Aborted when no further connection is delivered. */
   readonly #ended = new AbortController();
-  #lastStep: Promise<unknown> = Promise.resolve();
-  /** Calls of `next` that have not settled. */
-  #pendingSteps = 0;
+  /** The last connection that was delivered. */
   #conn: C | undefined;
+  /** Resolves when that connection has closed. */
+  #closed: Promise<unknown> = RESOLVED;
   /** Set when `signal` closes a connection; settles when that connection has closed. */
-  #closing: Promise<CloseInfo> | undefined;
+  #closing: Promise<unknown> = RESOLVED;
   /** Dials since the start, or since the last connection that lasted `maxDelay`. */
   #tries = 0;
   /** Waits since the same time. */
@@ -52,6 +54,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   constructor(plan: ReconnectPlan<C>, prepare?: Prepare<C>) {
     this.#plan = plan;
     this.#prepare = prepare;
+    this.#conns = this.#run();
   }
 
   /** Aborts when no further connection is delivered. */
@@ -64,67 +67,59 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   }
 
   next(): Promise<IteratorResult<C, undefined>> {
-    this.#pendingSteps++;
-    const step = this.#lastStep.then(() => this.#step());
-    // A failed step ends the iteration; the next step sees that.
-    this.#lastStep = step.catch(() => {});
-    return step;
+    return this.#conns.next();
   }
 
   /** Cancels a dial or a wait. An open connection stays open. */
   return(): Promise<IteratorResult<C, undefined>> {
     this.#end();
-    // The body of the loop has ended.
-    if (this.#conn !== undefined) internalsOf(this.#conn)!.handlerSettled?.();
+    void this.#conns.return(undefined);
     return Promise.resolve({ done: true, value: undefined });
   }
 
-  async #step(): Promise<IteratorResult<C, undefined>> {
-    this.#listen();
+  async *#run(): AsyncGenerator<C, undefined> {
+    const { signal } = this.#ended;
     try {
-      await this.#waitForConn();
-      while (!this.#ended.signal.aborted) {
-        const conn = await this.#dialOnce();
-        if (conn !== undefined) return { done: false, value: conn };
+      for (this.#listen(); !signal.aborted; this.#listen()) {
+        await this.#wait();
+        const conn = signal.aborted ? undefined : await this.#dialOnce();
+        if (conn === undefined) continue;
+        try {
+          yield conn;
+        } finally {
+          // The body of the loop has ended.
+          internalsOf(conn).handlerSettled?.();
+        }
+        this.#listen();
+        await untilAborted(signal, this.#closed);
+        // The loop does not end before the connection that `signal` closes.
+        await this.#closing;
       }
-      return { done: true, value: undefined };
-    } catch (error) {
-      this.#end();
-      throw error;
     } finally {
-      this.#pendingSteps--;
+      this.#end();
     }
+    return undefined;
   }
 
-  /** Waits until the last connection has closed or the iteration has ended. */
-  async #waitForConn(): Promise<void> {
-    const conn = this.#conn;
-    if (conn === undefined) return;
-    // The body of the loop has ended.
-    internalsOf(conn)!.handlerSettled?.();
-    await untilAborted(this.#ended.signal, closedOf(conn));
-    // The loop does not end before the connection that `signal` closes.
-    await this.#closing;
-  }
-
-  /** Waits and dials once. Returns undefined when the dial failed or the iteration has ended. */
+  /** Returns undefined when the dial failed or the iteration has ended. */
   async #dialOnce(): Promise<C | undefined> {
     const { signal } = this.#ended;
-    await this.#wait();
-    if (signal.aborted) return undefined;
     this.#tries++;
     let conn: C | undefined;
+    let closed: Promise<CloseInfo>;
     try {
       conn = await this.#dial();
-      if (conn !== undefined) await this.#prepareConn(conn);
+      if (conn === undefined) return undefined;
+      ({ closed } = internalsOf(conn));
+      await this.#prepareConn(conn, closed);
     } catch (error) {
       const stops = conn !== undefined && (await this.#closesWithStopCode(conn));
       if (stops) this.#end();
       if (!signal.aborted) this.#failed(error, this.#extraDelay(error, conn !== undefined));
       return undefined;
     }
-    if (conn !== undefined && !signal.aborted) return this.#opened(conn);
-    await conn?.close();
+    if (!signal.aborted) return this.#opened(conn, closed);
+    await conn.close();
     return undefined;
   }
 
@@ -142,16 +137,16 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   }
 
   /** @throws (rejects) the error of the work, or the end of the connection before it. */
-  async #prepareConn(conn: C): Promise<void> {
+  async #prepareConn(conn: C, closed: Promise<CloseInfo>): Promise<void> {
     const work = this.#prepare?.(conn) as Partial<PromiseLike<unknown>> | undefined;
     if (typeof work?.then !== 'function') return;
-    await untilAborted<unknown>(this.#ended.signal, Promise.race([work, rejectsAtEnd(conn)]));
+    await untilAborted<unknown>(this.#ended.signal, Promise.race([work, rejectsAtEnd(closed)]));
   }
 
   /** Closes a connection whose work has failed. Whether the peer ended it before, for good. */
   async #closesWithStopCode(conn: C): Promise<boolean> {
     const wasOpen = conn.state === 'open';
-    const { code } = await internalsOf(conn)!.closeAfterError();
+    const { code } = await internalsOf(conn).closeAfterError();
     return !wasOpen && this.#plan.stopCodes.has(code);
   }
 
@@ -185,21 +180,21 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     if (!(again ?? extra < Infinity)) throw error;
   }
 
-  #opened(conn: C): C {
+  #opened(conn: C, closed: Promise<CloseInfo>): C {
     const openedAt = performance.now();
     this.#conn = conn;
-    void closedOf(conn).then((info) => this.#closed(info, performance.now() - openedAt));
+    this.#closed = closed.then((info) => this.#ends(info, performance.now() - openedAt));
     return conn;
   }
 
-  #closed({ code }: CloseInfo, lasted: number): void {
+  #ends({ code }: CloseInfo, lasted: number): void {
     this.phase = 'waiting';
     // A server that soon closes each new connection is like one that refuses it.
     if (lasted >= this.#plan.maxDelay) this.#tries = this.#waits = 0;
     this.#delay = retryDelay(++this.#waits, this.#plan, Math.random());
     if (this.#plan.stopCodes.has(code)) this.#end();
     // The caller may never call `next` again: the listener would leak.
-    if (this.#pendingSteps === 0) this.#unlisten();
+    this.#unlisten();
   }
 
   #listen(): void {
@@ -223,7 +218,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   readonly #onAbort = (): void => {
     this.#end();
     void this.#conn?.close();
-    this.#closing = this.#conn === undefined ? undefined : closedOf(this.#conn);
+    this.#closing = this.#closed;
   };
 
   #end(): void {
@@ -245,12 +240,12 @@ async function callDial<C extends ConnLike>(
   signal: AbortSignal,
 ): Promise<C> {
   const conn: unknown = await dial({ signal });
-  if (internalsOf(conn) !== undefined) return conn as C;
+  if (isConnLike(conn)) return conn as C;
   throw new NotAConn(conn);
 }
 
-/** Rejects when `conn` has closed. */
-async function rejectsAtEnd(conn: ConnLike): Promise<never> {
-  const { code, reason, error } = await closedOf(conn);
+/** Rejects when a connection has closed. */
+async function rejectsAtEnd(closed: Promise<CloseInfo>): Promise<never> {
+  const { code, reason, error } = await closed;
   throw error ?? new CloseError(code, reason);
 }

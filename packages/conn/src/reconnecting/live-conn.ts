@@ -1,6 +1,5 @@
 import { checked, fromCaller } from '@ws/codec/internal';
 import type { CloseInfo } from '../close-info.ts';
-import { closedOf, internalsOf } from '../conn-internals.ts';
 import type { ConnLike } from '../conn-like.ts';
 import { BackpressureError, CloseSentError, errorOf, ReadPendingError } from '../errors.ts';
 import type { Message } from '../message.ts';
@@ -12,7 +11,9 @@ import { LateRejection, rejectedLater } from '../time/refusal.ts';
 import { kind } from '../validate.ts';
 import type { MessageData } from '../write/payload.ts';
 import { untilAborted } from './abortable-wait.ts';
+import { ConnectionChain } from './connection-chain.ts';
 import { ConnectionSeries } from './connection-series.ts';
+import { internalsOf } from './internals.ts';
 import { MessageBacklog } from './message-backlog.ts';
 import type { DialFunction, LivePlan, ReconnectingCloseOptions } from './options.ts';
 import { isErrorOf } from './reconnecting.ts';
@@ -46,32 +47,11 @@ interface ListenersOf<C> {
   readonly close: (info: CloseInfo) => unknown;
 }
 
-/** One reader for all connections: `receive`, or the iteration over the messages. */
-interface Receiver {
-  readonly handler: MessageHandler;
-  readonly ended: Deferred<void>;
-}
-
-/** A connection in the order of the dials. Readers keep those that they have not read yet. */
-interface Link<C> {
-  readonly conn: C;
-  /** Number of the connection, from 1. */
-  readonly number: number;
-  next: Link<C> | undefined;
-  /** Resolves when the dial after this connection waits for no reader. */
-  readonly mayDial: Deferred<void>;
-}
-
-/**
- * Most connections that a reader may be behind when a message lets the next dial follow. A reader
- * keeps what came over each of them, up to its read-ahead.
- */
-const MAX_UNREAD = 64;
 const DISCARD = { discard: true } as const;
 
 /**
- * The base of both classes `ReconnectingConn`: that of this package takes a dial function, that of
- * node-client a URL.
+ * The base of the classes `ReconnectingConn`: that of this package takes a dial function, those of
+ * node-client and browser take a URL.
  */
 export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, AsyncDisposable {
   /** Resolves when it has ended; never rejects. */
@@ -81,15 +61,10 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   readonly #plan: LivePlan<C>;
   readonly #end = new Deferred<ReconnectingEnd>();
   readonly #listeners = { open: new Set<unknown>(), close: new Set<unknown>() };
-  /** Readers wait for it: the next connection resolves it, or the end with undefined. */
-  #nextLink = new Deferred<Link<C> | undefined>();
-  #lastLink: Link<C> | undefined;
-  /** Number of the newest connection that a reader has begun. */
-  #begun = 0;
+  readonly #chain = new ConnectionChain<C>();
   #conn: C | undefined;
-  #receiver: Receiver | undefined;
-  /** Iterations that have not ended, and `receive`. */
-  #readers = 0;
+  /** Whether `receive` was called. A call that another reader has refused does not count. */
+  #receives = false;
   #ended: ReconnectingEnd | undefined;
   /** Whether `close` was called. */
   #closing = false;
@@ -147,7 +122,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     if (conn !== undefined && !this.#sendingBacklog) return this.#counted(conn.send(data));
     try {
       const sent = handled(this.#backlog.add(data));
-      if (this.#conn === undefined) this.#dialForMessage();
+      if (this.#conn === undefined) this.#chain.messageWaits();
       return sent;
     } catch (error) {
       if (!(error instanceof BackpressureError)) return this.#mistake(error, 'send');
@@ -189,14 +164,11 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       const error = new TypeError(`receive: expected a function, got ${kind(handler)}`);
       return this.#mistake(error, 'receive');
     }
-    if (this.#receiver !== undefined) {
+    if (this.#receives) {
       return rejectedLater(portablePlatform, new ReadPendingError('receive', 'receive'));
     }
-    const receiver: Receiver = { handler, ended: new Deferred() };
-    this.#receiver = receiver;
-    if (this.#ended !== undefined) settleReceiver(receiver, this.#ended);
-    else void this.#receiveAll(receiver);
-    return receiver.ended.promise;
+    this.#receives = true;
+    return handled(this.#receiveAll(handler));
   }
 
   /**
@@ -223,34 +195,46 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 
   /** @param left - Ends a pending `next`, whose message is for the next reader. */
   async *#messages(left: AbortSignal): AsyncGenerator<Message, undefined> {
-    this.#readers++;
-    try {
-      // In a later turn, so that code that begins one loop after the other blocks no other work.
-      if (this.#ended !== undefined) await resolvedLater(portablePlatform, undefined);
-      let link = await this.#firstLink(left);
-      while (link !== undefined) {
-        const { conn } = link;
-        this.#begin(link);
-        const iterator = conn[Symbol.asyncIterator]();
-        const leave = (): void => void iterator.return?.();
-        left.addEventListener('abort', leave);
-        try {
-          for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
-            if (this.#discarding) break;
-            yield next.value;
-          }
-        } catch (error) {
-          if (!isErrorOf(conn, error) || conn.state === 'open') throw error;
-        } finally {
-          left.removeEventListener('abort', leave);
+    // In a later turn, so that code that begins one loop after the other blocks no other work.
+    if (this.#ended !== undefined) await resolvedLater(portablePlatform, undefined);
+    for await (const conn of this.#chain.read(left)) {
+      const iterator = conn[Symbol.asyncIterator]();
+      const leave = (): void => void iterator.return?.();
+      left.addEventListener('abort', leave);
+      try {
+        for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
+          if (this.#discarding) break;
+          yield next.value;
         }
-        link = await untilAborted(left, this.#linkAfter(link));
+      } catch (error) {
+        if (!isErrorOf(conn, error) || conn.state === 'open') throw error;
+      } finally {
+        left.removeEventListener('abort', leave);
       }
-    } finally {
-      this.#readerLeft();
     }
     if (this.#ended?.error !== undefined && !left.aborted) throw this.#ended.error;
     return undefined;
+  }
+
+  async #receiveAll(handler: MessageHandler): Promise<void> {
+    const left = new AbortController();
+    for await (const conn of this.#chain.read(left.signal)) {
+      try {
+        await conn.receive((message) => (this.#discarding ? undefined : handler(message)));
+      } catch (error) {
+        if (error instanceof ReadPendingError) this.#receives = false;
+        else if (isErrorOf(conn, error)) continue;
+        else await this.#handlerFailed(error);
+        throw error;
+      }
+    }
+    if (this.#ended?.error !== undefined) throw this.#ended.error;
+  }
+
+  async #handlerFailed(error: unknown): Promise<void> {
+    // The handler may have failed with a message of an earlier connection.
+    if (this.#conn !== undefined) await internalsOf(this.#conn).closeAfterError();
+    this.#finish({ error });
   }
 
   /**
@@ -311,7 +295,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 
   async #closeConn(conn: C, code: number, reason: string | undefined): Promise<void> {
     const timeUp = new AbortController();
-    const timer = setTimeout(() => timeUp.abort(), internalsOf(conn)!.closeTimeout);
+    const timer = setTimeout(() => timeUp.abort(), internalsOf(conn).closeTimeout);
     await untilAborted(timeUp.signal, this.#backlogSent);
     clearTimeout(timer);
     // A code that this connection cannot send, 1005 for example, must not leave it open.
@@ -337,98 +321,34 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#conn = conn;
     // First: a reader may send at once, and what waits comes before that.
     this.#backlogSent = this.#sendBacklog(conn);
-    const link = this.#addLink(conn);
+    const { closed } = internalsOf(conn);
+    this.#chain.opened(conn, closed);
     this.#emit('open', conn);
-    const info = await closedOf(conn);
+    const info = await closed;
     this.#conn = undefined;
+    this.#chain.closed();
     this.#emit('close', info);
     // After the end no code has to read first: `close` may be awaited where a message is handled.
-    if (this.#closing || this.#readers === 0) return;
-    this.#dialForMessage();
-    await untilAborted(this.#series.signal, link.mayDial.promise);
-  }
-
-  #addLink(conn: C): Link<C> {
-    const number = (this.#lastLink?.number ?? 0) + 1;
-    const link: Link<C> = { conn, number, next: undefined, mayDial: new Deferred() };
-    if (this.#lastLink !== undefined) this.#lastLink.next = link;
-    this.#lastLink = link;
-    this.#nextLink.resolve(link);
-    this.#nextLink = new Deferred();
-    return link;
-  }
-
-  /** The reader that is behind may be the one that waits for the message. */
-  #dialForMessage(): void {
-    const last = this.#lastLink;
-    if (last === undefined || this.#backlog.isEmpty) return;
-    if (last.number - this.#begun < MAX_UNREAD) last.mayDial.resolve();
-  }
-
-  /** A reader begins with the messages of `link`. */
-  #begin(link: Link<C>): void {
-    this.#begun = Math.max(this.#begun, link.number);
-    link.mayDial.resolve();
-    if (this.#conn === undefined) this.#dialForMessage();
-  }
-
-  /** The connection that a new reader begins with; undefined when this object or the reader ends first. */
-  async #firstLink(left?: AbortSignal): Promise<Link<C> | undefined> {
-    if (this.#conn !== undefined) return this.#lastLink;
-    const next = this.#nextLink.promise;
-    return left === undefined ? next : untilAborted(left, next);
-  }
-
-  async #linkAfter(link: Link<C>): Promise<Link<C> | undefined> {
-    await closedOf(link.conn);
-    return link.next ?? this.#nextLink.promise;
-  }
-
-  #readerLeft(): void {
-    if (--this.#readers === 0) this.#lastLink?.mayDial.resolve();
+    if (this.#closing) return;
+    if (!this.#backlog.isEmpty) this.#chain.messageWaits();
+    await untilAborted(this.#series.signal, this.#chain.mayDial());
   }
 
   async #sendBacklog(conn: C): Promise<void> {
     this.#sendingBacklog = true;
     while (conn.state === 'open' && !this.#backlog.isEmpty) {
-      const writable = internalsOf(conn)!.untilWritable();
+      const writable = internalsOf(conn).untilWritable();
       if (writable !== undefined) {
         // Keep the message in the backlog: accepted messages are lost when the connection breaks.
         await writable.catch(() => {});
         continue;
       }
       const { message, sent } = this.#backlog.shift()!;
-      const accepted = internalsOf(conn)!.sendWaiting(message);
+      const accepted = internalsOf(conn).sendWaiting(message);
       sent.resolve(accepted);
       await accepted.catch(() => {});
     }
     this.#sendingBacklog = false;
-  }
-
-  /** Ends this object when the handler fails; another error is the end of one connection. */
-  async #receiveAll(receiver: Receiver): Promise<void> {
-    this.#readers++;
-    const handler: MessageHandler = (message) =>
-      this.#discarding ? undefined : receiver.handler(message);
-    try {
-      let link = await this.#firstLink();
-      while (link !== undefined) {
-        this.#begin(link);
-        await receiveFrom(link, handler);
-        link = await this.#linkAfter(link);
-      }
-      settleReceiver(receiver, this.#ended!);
-    } catch (error) {
-      this.#readerLeft();
-      if (error instanceof ReadPendingError) {
-        this.#receiver = undefined;
-        return receiver.ended.reject(error);
-      }
-      // The handler may have failed with a message of an earlier connection.
-      if (this.#conn !== undefined) await internalsOf(this.#conn)!.closeAfterError();
-      this.#finish({ error });
-      receiver.ended.reject(error);
-    }
   }
 
   #emit<Event extends keyof ListenersOf<C>>(
@@ -463,7 +383,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#end.resolve(this.#ended);
     const reason = this.#endReason();
     for (const sent of waiting) sent.reject(reason);
-    this.#nextLink.resolve(undefined);
+    this.#chain.end();
   }
 
   /** The error of a call after the end. */
@@ -493,21 +413,4 @@ function reportsFirst<C extends ConnLike>({ dial, report }: LivePlan<C>): DialFu
       throw error;
     }
   };
-}
-
-/** @throws (rejects) the error of the handler, unless it is the end of the connection. */
-async function receiveFrom<C extends ConnLike>(
-  { conn }: Link<C>,
-  handler: MessageHandler,
-): Promise<void> {
-  try {
-    await conn.receive(handler);
-  } catch (error) {
-    if (error instanceof ReadPendingError || !isErrorOf(conn, error)) throw error;
-  }
-}
-
-function settleReceiver({ ended }: Receiver, { error }: ReconnectingEnd): void {
-  if (error === undefined) ended.resolve();
-  else ended.reject(error);
 }

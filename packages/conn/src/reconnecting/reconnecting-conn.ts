@@ -26,8 +26,8 @@ import {
  */
 export class ReconnectingConn<C extends ConnLike = Conn> extends LiveConn<C> {
   /**
-   * @param dial - Opens one connection. A result that is not a `Conn` ends this object with a
-   *   TypeError.
+   * @param dial - Opens one connection. A result that is no {@link ConnLike} ends this object
+   *   with a TypeError.
    * @throws TypeError or RangeError that names the option.
    */
   constructor(dial: DialFunction<C>, options: ReconnectingConnOptions<C> = {}) {

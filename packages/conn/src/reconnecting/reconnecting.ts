@@ -1,10 +1,10 @@
 import { checked } from '@ws/codec/internal';
 import { ProtocolError, WebSocketError } from '@ws/codec/parts';
-import { internalsOf } from '../conn-internals.ts';
 import type { ConnLike } from '../conn-like.ts';
 import { CloseError, CloseSentError, ReadLimitError, TransportError } from '../errors.ts';
 import { kind } from '../validate.ts';
 import { ConnectionSeries } from './connection-series.ts';
+import { internalsOf } from './internals.ts';
 import {
   type DialFunction,
   planReconnect,
@@ -30,7 +30,7 @@ import {
  * one of `stopCodes`, or when `signal` aborts, and with the error of a dial when `retry` returns
  * false for it.
  *
- * @param dial - Opens one connection. A result that is not a `Conn` ends everything with a
+ * @param dial - Opens one connection. A result that is no {@link ConnLike} ends everything with a
  *   TypeError.
  * @throws TypeError, RangeError for a bad argument or option; the form with a handler rejects with
  *   it.
@@ -81,7 +81,7 @@ export function start<C extends ConnLike>(
 
 /** The body of the caller's loop is the handler of each connection. */
 function connectionsOf<C extends ConnLike>(plan: ReconnectPlan<C>): ConnectionSeries<C> {
-  return new ConnectionSeries(plan, (conn) => internalsOf(conn)!.handlerStarted?.());
+  return new ConnectionSeries(plan, (conn) => internalsOf(conn).handlerStarted?.());
 }
 
 async function handleAll<C extends ConnLike>(
@@ -97,7 +97,7 @@ async function handleAll<C extends ConnLike>(
       await handler(conn);
     } catch (error) {
       const isOwn = isErrorOf(conn, error);
-      await internalsOf(conn)!.closeAfterError();
+      await internalsOf(conn).closeAfterError();
       if (!isOwn && !isAbort(error, known.signal)) throw error;
     }
   }
@@ -120,7 +120,7 @@ export function isErrorOf(conn: ConnLike, error: unknown): boolean {
     error instanceof CloseError ||
     error instanceof CloseSentError ||
     error instanceof TransportError;
-  return !isEnd || (conn.state !== 'open' && internalsOf(conn)!.failure !== error);
+  return !isEnd || (conn.state !== 'open' && internalsOf(conn).failure !== error);
 }
 
 /** A handler that passes `signal` on rejects with its reason, or with an AbortError of Node. */

@@ -1,5 +1,5 @@
 import { onTestFinished } from 'vitest';
-import { type Conn, connPair } from '../../src/index.ts';
+import { type Conn, type ConnLike, connPair } from '../../src/index.ts';
 
 export const fast = { minDelay: 1, maxDelay: 4 };
 
@@ -36,4 +36,14 @@ export function dials(...failures: readonly unknown[]): Dials {
       return servers[i] ?? new Promise((resolve) => void waiting.set(i, resolve));
     },
   };
+}
+
+/** The public methods of `conn`, in an object of another class. */
+export function connOfAnotherClass(conn: Conn): ConnLike {
+  return new Proxy({} as ConnLike, {
+    get(_, name) {
+      const value: unknown = name === 'internals' ? undefined : Reflect.get(conn, name);
+      return typeof value === 'function' ? value.bind(conn) : value;
+    },
+  });
 }

@@ -12,7 +12,7 @@ import {
 } from '../../src/index.ts';
 import { ReconnectingConn, type ReconnectingConnOptions } from '../../src/reconnecting/index.ts';
 import { Deferred } from '../../src/time/promises.ts';
-import { type Dials, dials, fast } from './dials.ts';
+import { connOfAnotherClass, type Dials, dials, fast } from './dials.ts';
 
 function live(all: Dials, options: ReconnectingConnOptions = {}): ReconnectingConn {
   const result = new ReconnectingConn(all.dial, { ...fast, ...options });
@@ -66,6 +66,19 @@ describe('ReconnectingConn.send', () => {
     expect((await server.readMessage()).data).toEqual(Uint8Array.of(1));
     expect(await text(server)).toBe('three');
     await Promise.all([...waiting, later]);
+  });
+
+  it('sends what waited over a connection of a class of the application', async () => {
+    const all = dials(new Error('refused'));
+    const dial = (options: { signal: AbortSignal }) => all.dial(options).then(connOfAnotherClass);
+    const client = new ReconnectingConn(dial, { ...fast, report: () => {} });
+    const waiting = [client.send('one'), client.send(Uint8Array.of(1))];
+    const server = await all.server(0);
+    expect(await text(server)).toBe('one');
+    expect((await server.readMessage()).data).toEqual(Uint8Array.of(1));
+    await Promise.all(waiting);
+    void server.discardReads();
+    expect(await client.close()).toEqual({ unsent: [] });
   });
 
   it('sends what waited before the answer to a message that was read ahead', async () => {

@@ -9,7 +9,7 @@ import {
   WebSocketError,
 } from '../../src/index.ts';
 import { reconnecting } from '../../src/reconnecting/index.ts';
-import { dials, fast } from './dials.ts';
+import { connOfAnotherClass, dials, fast } from './dials.ts';
 
 const texts = async (conn: Conn, into: string[]): Promise<void> => {
   for await (const message of conn) into.push(message.text());
@@ -181,6 +181,41 @@ describe('reconnecting', () => {
     [() => {}, { retry: 5 }, 'retry: expected a function, got number'],
   ])('throws for %s, %j', (dial, options, message) => {
     expect(() => reconnecting(dial as never, options as never)).toThrow(message);
+  });
+
+  it('takes connections of a class of the application', async () => {
+    const all = dials();
+    const dial = (options: { signal: AbortSignal }) => all.dial(options).then(connOfAnotherClass);
+    const failure = new Error('mine');
+    let connections = 0;
+    const running = reconnecting(dial, fast, async (conn) => {
+      if (++connections === 2) throw failure;
+      for await (const message of conn) await conn.send(message.text());
+    });
+    const first = await all.server(0);
+    await first.send('hello');
+    expect((await first.readMessage()).text()).toBe('hello');
+    await first.close(1012);
+    const second = await all.server(1);
+    await expect(second.readMessage()).rejects.toMatchObject({ closeCode: 1011 });
+    await expect(running).rejects.toBe(failure);
+  });
+
+  it('closes with 1000 where a class of the application cannot close with 1011', async () => {
+    const all = dials();
+    const dial = async (options: { signal: AbortSignal }) => {
+      const conn = connOfAnotherClass(await all.dial(options));
+      const close = (code?: number) =>
+        code === 1011 ? Promise.reject(new RangeError('1011')) : conn.close(code);
+      return new Proxy(conn, {
+        get: (_, name) => (name === 'close' ? close : Reflect.get(conn, name)),
+      });
+    };
+    const failure = new Error('mine');
+    const running = reconnecting(dial, fast, () => Promise.reject(failure));
+    const server = await all.server(0);
+    await expect(server.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
+    await expect(running).rejects.toBe(failure);
   });
 
   it('closes a connection that was dialed after the end', async () => {

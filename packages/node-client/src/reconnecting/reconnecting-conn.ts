@@ -1,5 +1,5 @@
 import { checked } from '@ws/codec/internal';
-import { LiveConn } from '@ws/conn/internal';
+import { LiveConn } from '@ws/conn/parts';
 import type { ClientConn } from '../client-conn.ts';
 import { planReconnectingConn, type ReconnectingConnOptions } from './reconnecting-options.ts';
 

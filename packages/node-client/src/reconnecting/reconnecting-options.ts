@@ -6,7 +6,7 @@ import {
   RECONNECT_OPTION_NAMES,
   RECONNECTING_CONN_OPTION_NAMES,
   type ReconnectPlan,
-} from '@ws/conn/internal';
+} from '@ws/conn/parts';
 import type {
   DialFunction,
   ReconnectingConnOptions as LiveOptions,

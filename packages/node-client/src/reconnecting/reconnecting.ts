@@ -1,5 +1,5 @@
 import { checked } from '@ws/codec/internal';
-import { startReconnecting } from '@ws/conn/internal';
+import { startReconnecting } from '@ws/conn/parts';
 import type { ClientConn } from '../client-conn.ts';
 import { planReconnecting, type ReconnectingOptions } from './reconnecting-options.ts';
 

@@ -1,0 +1,108 @@
+import type { CloseInfo } from '../close-info.ts';
+import { Deferred } from '../time/promises.ts';
+import { untilAborted } from './abortable-wait.ts';
+
+/**
+ * Most connections that a reader may be behind when a message lets the next dial follow. A reader
+ * keeps what came over each of them, up to its read-ahead.
+ */
+const MAX_UNREAD = 64;
+
+/** A connection in the order of the dials. Readers keep those that they have not read yet. */
+interface Link<C> {
+  readonly conn: C;
+  readonly closed: Promise<CloseInfo>;
+  /** Number of the connection, from 1. */
+  readonly number: number;
+  next: Link<C> | undefined;
+  /** Resolves when the dial after this connection waits for no reader. */
+  readonly mayDial: Deferred<void>;
+}
+
+/**
+ * The connections of one client, in the order of the dials. Each reader reads one after the other.
+ * The next dial waits until a reader has begun with the last connection.
+ */
+export class ConnectionChain<C> {
+  #last: Link<C> | undefined;
+  /** Whether the last connection is still in use. */
+  #isOpen = false;
+  /** Readers wait for it: the next connection resolves it, or the end with undefined. */
+  #next = new Deferred<Link<C> | undefined>();
+  /** Number of the newest connection that a reader has begun. */
+  #begun = 0;
+  #readers = 0;
+  /** Whether a message waits for the next connection. */
+  #messageWaits = false;
+
+  opened(conn: C, closed: Promise<CloseInfo>): void {
+    const number = (this.#last?.number ?? 0) + 1;
+    const link: Link<C> = { conn, closed, number, next: undefined, mayDial: new Deferred() };
+    if (this.#last !== undefined) this.#last.next = link;
+    this.#last = link;
+    this.#isOpen = true;
+    this.#messageWaits = false;
+    this.#next.resolve(link);
+    this.#next = new Deferred();
+  }
+
+  /** The last connection has closed. */
+  closed(): void {
+    this.#isOpen = false;
+  }
+
+  /** No connection follows. */
+  end(): void {
+    this.#next.resolve(undefined);
+  }
+
+  /** A message waits for the next connection: the reader that is behind may have sent it. */
+  messageWaits(): void {
+    this.#messageWaits = true;
+    this.#letDial();
+  }
+
+  /** Resolves when the next dial waits for no reader. */
+  async mayDial(): Promise<void> {
+    if (this.#readers > 0) await this.#last?.mayDial.promise;
+  }
+
+  /**
+   * The connections of one reader: the open one or the next one, and those after it.
+   *
+   * @param left - Ends the wait for a connection when it aborts.
+   */
+  async *read(left: AbortSignal): AsyncGenerator<C, undefined> {
+    this.#readers++;
+    try {
+      let link = this.#isOpen ? this.#last : await untilAborted(left, this.#next.promise);
+      while (link !== undefined) {
+        this.#begin(link);
+        yield link.conn;
+        link = await untilAborted(left, this.#after(link));
+      }
+    } finally {
+      this.#readers--;
+      if (this.#readers === 0) this.#last?.mayDial.resolve();
+    }
+    return undefined;
+  }
+
+  /** A reader begins with the messages of `link`. */
+  #begin(link: Link<C>): void {
+    this.#begun = Math.max(this.#begun, link.number);
+    link.mayDial.resolve();
+    this.#letDial();
+  }
+
+  async #after(link: Link<C>): Promise<Link<C> | undefined> {
+    await link.closed;
+    return link.next ?? this.#next.promise;
+  }
+
+  #letDial(): void {
+    const last = this.#last;
+    if (!this.#messageWaits || last === undefined) return;
+    if (last.number - this.#begun < MAX_UNREAD) last.mayDial.resolve();
+  }
+}
