@@ -126,7 +126,7 @@ export function untilWritable(conn: Conn): Promise<void> | undefined {
 
 /** The application's handler of `conn` runs: a close frame waits for the messages before it. */
 export function handlerStarted(conn: Conn): void {
-  connectionOf(conn).handlerRuns = true;
+  connectionOf(conn).reader.attention.handlerRuns = true;
 }
 
 /**
@@ -163,8 +163,8 @@ export function closedOf(conn: Conn): Promise<CloseInfo> {
  * `conn` has settled, if there is one.
  */
 export function unfinishedReceive(conn: Conn): Promise<unknown> | undefined {
-  const { handlerRuns, receiveCall } = connectionOf(conn);
-  return handlerRuns ? undefined : receiveCall;
+  const { reader } = connectionOf(conn);
+  return reader.attention.handlerRuns ? undefined : reader.receiveCall;
 }
 
 /** Whether a read or a write of `conn` rejects with `error`, because `conn` has ended with it. */
@@ -383,11 +383,11 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     let cancelled: { readonly reason: unknown } | undefined;
     const parse = async (): Promise<unknown> => {
       try {
-        reading = connection.readSide.read('readJSON');
+        reading = connection.reader.readMessage('readJSON');
         const message = await reading;
         if (schema === undefined) return parseMessage(message);
         if (cancelled !== undefined) {
-          connection.readSide.takeBack(message);
+          connection.reader.takeBack(message);
           throw cancelled.reason;
         }
         unparsed = message;
@@ -403,8 +403,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       }
     };
     const value = withTimeout(connection.platform, wait, parse, (_started, reason) => {
-      if (unparsed !== undefined) connection.readSide.takeBack(unparsed);
-      else if (!connection.readSide.giveUp(reading!, reason)) {
+      if (unparsed !== undefined) connection.reader.takeBack(unparsed);
+      else if (!connection.reader.giveUp(reading!, reason)) {
         cancelled = { reason };
         return false;
       }
@@ -423,14 +423,14 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    */
   nextReader(options?: WaitOptions): Promise<MessageReader> {
     const connection = this.#connection;
-    if (options === undefined) return connection.readSide.nextReader();
-    return this.#waitForRead('nextReader', options, () => connection.readSide.nextReader());
+    if (options === undefined) return connection.reader.nextReader();
+    return this.#waitForRead('nextReader', options, () => connection.reader.nextReader());
   }
 
   #read(name: string, options: WaitOptions | undefined): Promise<Message> {
     const connection = this.#connection;
-    if (options === undefined) return connection.readSide.read(name);
-    return this.#waitForRead(name, options, () => connection.readSide.read(name));
+    if (options === undefined) return connection.reader.readMessage(name);
+    return this.#waitForRead(name, options, () => connection.reader.readMessage(name));
   }
 
   #waitForRead<T>(name: string, options: WaitOptions, read: () => Promise<T>): Promise<T> {
@@ -438,7 +438,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     try {
       checkWaits(name, options);
       return withTimeout(connection.platform, options, read, (started, reason) =>
-        connection.readSide.giveUp(started, reason),
+        connection.reader.giveUp(started, reason),
       );
     } catch (error) {
       return connection.rejected(error, name);
@@ -450,7 +450,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * the {@link CloseError} for other codes. `break` leaves the connection open.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
-    return new MessageIterator(this.#connection);
+    return new MessageIterator(this.#connection.reader);
   }
 
   /**
@@ -472,7 +472,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       const error = new TypeError(`receive: expected a function, got ${kind(handler)}`);
       return this.#connection.rejected(error, 'receive');
     }
-    return this.#connection.readSide.receive(handler);
+    return this.#connection.reader.receive(handler);
   }
 
   /**
@@ -480,7 +480,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * programs that only write. Settles as {@link receive} does.
    */
   discardReads(): Promise<CloseInfo> {
-    return this.#connection.readSide.discard();
+    return this.#connection.reader.discard();
   }
 
   /**

@@ -11,6 +11,7 @@ import {
   untraced,
 } from '../errors.ts';
 import { onRejection } from '../on-rejection.ts';
+import { SINGLE_READ_TIME } from './attention.ts';
 import type { Connection } from './connection.ts';
 
 // The phases of a close (RFC 6455, section 7). A connection only moves down this list:
@@ -47,12 +48,6 @@ const CLOSED = 4;
  * sends a reset, and the peer may then lose our close frame.
  */
 const MAX_DROPPED = 1_048_576;
-
-/**
- * Time in ms after which the message of a single read counts as handled. A handler of `receive` that
- * has closed the connection gets as long for its next message.
- */
-export const SINGLE_READ_TIME = 250;
 
 /** Says whose message and whose limit a close frame with 1009 is about. */
 const SENT_TOO_BIG = 'a message of this end is larger than the limit of the peer';
@@ -178,7 +173,7 @@ export class Closing {
       const ms = timeout ?? this.#closeTimeout();
       this.#setAlarm(ms, timeoutOption(timeout));
       // A handler that closes often awaits the close, and takes no message until then.
-      const inHandler = connection.receiveCall?.inCall === true;
+      const inHandler = connection.reader.receiveCall?.inCall === true;
       this.#longestStall = Math.min(ms / 2, inHandler ? SINGLE_READ_TIME : ms);
       if (discard) this.#dropMessages();
       if (this.end.received !== undefined) this.#closeTransport();
@@ -218,7 +213,7 @@ export class Closing {
     // The answer to our own close frame repeats its code.
     const note = code === CloseCode.MessageTooBig && !end.sent ? SENT_TOO_BIG : '';
     end.received = { code, reason };
-    this.#connection.readSide.stop();
+    this.#connection.input.stop();
     end.reading = { reason: untraced(() => new CloseError(code, reason, note)) };
     if (this.#phase === CLOSED) return;
     if (end.sent) this.#closeTransport();
@@ -232,7 +227,7 @@ export class Closing {
     end.eof = true;
     end.reading ??= { reason: unexpectedEof() };
     if (this.#phase === CLOSING) {
-      if (end.sent) this.#connection.readSide.parseRest();
+      if (end.sent) this.#connection.input.parseRest();
       this.#endAfterInput();
     } else this.#waitForReader();
     this.#connection.scheduleEndOfTurn();
@@ -254,7 +249,7 @@ export class Closing {
 
   #endReading(): void {
     const { reading } = this.end;
-    if (reading !== undefined) this.#connection.readSide.end(reading.reason);
+    if (reading !== undefined) this.#connection.reader.end(reading.reason);
   }
 
   /**
@@ -263,7 +258,7 @@ export class Closing {
    * only the last message is unhandled, its reader has `readerPatience`.
    */
   #waitForReader(): void {
-    const { readSide, readerPatience } = this.#connection;
+    const { reader, readerPatience } = this.#connection;
     if (this.#phase === OPEN) {
       this.#phase = ENDING;
       this.#answerBy = this.#now() + this.#closeTimeout() / 2;
@@ -271,7 +266,7 @@ export class Closing {
     if (this.#phase !== ENDING) return;
     const left = Math.max(0, this.#answerBy - this.#now());
     // Without patience, the end of the turn answers.
-    const patience = readSide.idle ? readerPatience : 0;
+    const patience = reader.idle ? readerPatience : 0;
     this.#setAlarm(patience > 0 ? Math.min(left, patience) : left);
   }
 
@@ -344,9 +339,9 @@ export class Closing {
 
   /** The peer has ended its stream. Its close frame may be in the unparsed input. */
   #endAfterInput(): void {
-    const { readSide } = this.#connection;
-    if (readSide.pending && !readSide.stopped) return;
-    readSide.stop();
+    const { input } = this.#connection;
+    if (input.pending && !input.stopped) return;
+    input.stop();
     this.#endTransport();
   }
 
@@ -369,42 +364,49 @@ export class Closing {
    * no progress, the messages for which there is no room are dropped.
    */
   #watchReader(): void {
-    const { readSide, readerPatience } = this.#connection;
+    const { reader, readerPatience } = this.#connection;
     if (!this.end.sent || !this.#readAheadFull() || this.#stallDeadline !== Infinity) return;
     const patience = Math.min(readerPatience, this.#longestStall);
     if (patience <= 0) return this.#dropExcess();
     const at = this.#now() + patience;
     if (at >= this.#deadline) return;
     this.#stallDeadline = at;
-    this.#progressAtStall = readSide.progress;
+    this.#progressAtStall = reader.progress;
     this.#startTimer(patience);
   }
 
   /** Whether no input is parsed, because the read-ahead is full and no read waits. */
   #readAheadFull(): boolean {
-    const { paused, readSide } = this.#connection;
-    if (readSide.stopped || readSide.dropping) return false;
-    return paused || (!readSide.hasRoom && !readSide.wantsInput);
+    const { paused, input, reader } = this.#connection;
+    if (input.stopped || input.dropping) return false;
+    return paused || (!reader.hasRoom && !input.wanted);
   }
 
   /** Drops the messages for which the read-ahead has no room. Queued messages can still be read. */
   #dropExcess(): void {
-    this.#connection.readSide.dropExcess();
+    this.#connection.reader.dropExcess();
     this.#connection.scheduleEndOfTurn();
   }
 
   /** Drops the queued messages and all later ones. */
   #dropMessages(): void {
-    const { readSide } = this.#connection;
-    readSide.start();
-    readSide.dropAll();
+    const { input, reader } = this.#connection;
+    input.start();
+    reader.dropAll();
+  }
+
+  /** Whether `bytes` of input that have arrived are parsed. */
+  accepts(bytes: number): boolean {
+    const { input } = this.#connection;
+    if (input.stopped || input.dropping) this.#countDropped(bytes);
+    return !input.stopped && !this.end.aborted;
   }
 
   /**
    * Counts input that is dropped after our close frame. Counting starts when the frame is sent:
    * before that the peer cannot know of the close.
    */
-  countDropped(bytes: number): void {
+  #countDropped(bytes: number): void {
     if (!this.end.sent || this.#connection.sendQueue.unsent) return;
     this.#dropped += bytes;
     if (this.#dropped <= MAX_DROPPED) return;
@@ -425,11 +427,11 @@ export class Closing {
     const connection = this.#connection;
     if (this.#phase !== CLOSED && end.aborted) {
       // The transport has ended for another reason, and no frame follows.
-      connection.readSide.stop();
+      connection.input.stop();
       return connection.scheduleEndOfTurn();
     }
     // It replaces a known reason for the end: the parser reached the fault earlier in the stream.
-    connection.readSide.stop();
+    connection.input.stop();
     end.reading = { reason: error };
     connection.scheduleEndOfTurn();
     if (this.#phase === CLOSED) return;
@@ -469,8 +471,8 @@ export class Closing {
       if (ended || end.eof) {
         // No close code is sent any more.
         if (!isEnd) {
-          connection.readSide.stop();
-          connection.readSide.end(error);
+          connection.input.stop();
+          connection.reader.end(error);
         }
         return connection.scheduleEndOfTurn();
       }
@@ -483,7 +485,7 @@ export class Closing {
     const { end } = this;
     end.aborted = true;
     this.#dropMessages();
-    this.#connection.readSide.stop();
+    this.#connection.input.stop();
     end.reading ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
     // The transport reports its close later. Frames written until then would be lost, so later
     // writes reject from now on.
@@ -552,7 +554,7 @@ export class Closing {
     this.#stallDeadline = Infinity;
     this.#startTimer(Math.max(0, this.#deadline - this.#now()));
     if (this.end.received !== undefined || !this.#readAheadFull()) return;
-    if (this.#connection.readSide.progress === this.#progressAtStall) this.#dropExcess();
+    if (this.#connection.reader.progress === this.#progressAtStall) this.#dropExcess();
     else this.#watchReader();
   }
 
@@ -589,7 +591,7 @@ export class Closing {
     const flushed = !connection.sendQueue.unsent;
     connection.release(end.sent ? undefined : (end.error as WebSocketError));
     // The unread input may contain the peer's close frame.
-    if (end.received === undefined) connection.readSide.parseRest();
+    if (end.received === undefined) connection.input.parseRest();
     end.info = this.#info(flushed);
     connection.settle(end.info);
   }

@@ -11,7 +11,7 @@ import {
 import { fromCaller, isMistake } from '@ws/codec/internal';
 import type { CloseInfo, ConnState } from '../close-info.ts';
 import { ControlFrames, type ControlHandlerName } from '../control/control-frames.ts';
-import type { KeepAliveTarget, PingWait } from '../control/keep-alive.ts';
+import type { PingWait } from '../control/keep-alive.ts';
 import type { PerMessageDeflate } from '../deflate/per-message-deflate.ts';
 import {
   type BackpressureError,
@@ -25,36 +25,23 @@ import type { Heartbeat, Settings } from '../options.ts';
 import type { Observer } from '../platform/observer.ts';
 import type { Platform } from '../platform/platform.ts';
 import { closeFrameOf, decodeError } from '../read/message-faults.ts';
-import { isNormalEnd, type PendingRead } from '../read/pending-read.ts';
-import {
-  DONE,
-  type LastRead,
-  LOOP_READ,
-  NO_READ,
-  ReadSide,
-  type ReadSideOwner,
-  SINGLE_READ,
-} from '../read/read-side.ts';
-import type { ReceiveCall } from '../read/receive-call.ts';
+import { isNormalEnd } from '../read/pending-read.ts';
 import { reportError } from '../report/report.ts';
 import type { ReportedConn } from '../report/report-context.ts';
 import { Deadline, untilOf } from '../time/deadline.ts';
-import type { EndOfTurnTask } from '../time/end-of-turn.ts';
 import { Deferred, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
-import type { Transport, TransportSink } from '../transport.ts';
+import type { Transport } from '../transport.ts';
 import { overLimit } from '../write/backpressure.ts';
 import { DetachedBytes } from '../write/copy-or-reference.ts';
 import { checkClosePayload } from '../write/prepared-message.ts';
-import { Closing, SINGLE_READ_TIME } from './closing.ts';
-import { FlowControl, type FlowControlOwner } from './flow-control.ts';
-import { ACTIVE, RECEIVER, type SweepTarget, UNLISTED } from './idle-sweep.ts';
+import { Closing } from './closing.ts';
+import { FlowControl } from './flow-control.ts';
+import { Input } from './input.ts';
+import { Reader } from './reader.ts';
 import type { SendQueue } from './send-queue.ts';
 import type { ConnShared } from './shared.ts';
 import { Writer } from './writer.ts';
-
-/** Before any time of the platform's clock. */
-const NEVER = -1;
 
 /** Parts that few connections need, each created on first use. An idle connection has none. */
 class RareParts {
@@ -70,22 +57,10 @@ class RareParts {
 }
 
 /**
- * One connection, inside its `Conn`: joins the transport, the read side, the write side, control
- * frames and the close. Parts that few connections need are created on first use.
- *
- * A pass, from `beginPass` to `endPass`, is one run of the loop that parses. When a pass has
- * parsed all input and no pull reader has a message, frames written in it are sent at once.
- * Otherwise they are sent at the end of the turn, together with what the reader writes until then.
+ * One connection, inside its `Conn`: joins the transport, the input with its reader, the writer, control
+ * frames and the close.
  */
-export class Connection
-  implements
-    TransportSink,
-    ReadSideOwner,
-    FlowControlOwner,
-    KeepAliveTarget,
-    SweepTarget,
-    EndOfTurnTask
-{
+export class Connection {
   /** The `Conn`, for the observer and for reports. */
   readonly conn: ReportedConn;
   readonly transport: Transport;
@@ -94,21 +69,9 @@ export class Connection
   readonly extension: Extension | undefined;
   /** Set when both ends have agreed on permessage-deflate. */
   readonly deflate: PerMessageDeflate | undefined;
-  /**
-   * The pending read, and the pending `receive`. They are stored here because the connection drops
-   * an idle read side.
-   */
-  reader: PendingRead | undefined;
-  receiveCall: ReceiveCall | undefined;
-  messageTaken = false;
-  lastRead: LastRead = NO_READ;
-  /** Whether the application's handler of this connection is running. */
-  handlerRuns = false;
-  /**
-   * Since when the message of a single read is taken and nothing else happens, in whole ms of the
-   * platform's clock; {@link NEVER} while other work goes on.
-   */
-  idleSince: number = NEVER;
+  readonly input: Input;
+  readonly reader: Reader;
+  readonly writer: Writer;
 
   bytesIn = 0;
   framesIn = 0;
@@ -119,6 +82,8 @@ export class Connection
   messagesOut = 0;
   pingsOut = 0;
   readLimit: number;
+  /** Whether we have paused the transport. */
+  paused = false;
 
   /**
    * Slot of the connection's alarm in the timers. The alarm drives the heartbeat while the
@@ -128,15 +93,10 @@ export class Connection
   heardAt: number;
   pingedAt: number | undefined;
   pingWait: PingWait | undefined;
-  activity: number = UNLISTED;
 
-  /** The read side and the write side are absent while the connection is idle. */
-  #readSide: ReadSide | undefined;
-  #writer: Writer | undefined;
   /** Absent until the connection begins to end. */
   #closing: Closing | undefined;
   #rare: RareParts | undefined;
-  #inPass = false;
   /** Whether {@link onEndOfTurn} is scheduled. */
   #endOfTurnScheduled = false;
 
@@ -154,7 +114,9 @@ export class Connection
     this.deflate = deflate;
     if (extension !== undefined) this.#resumeBy(extension);
     this.readLimit = shared.settings.readLimit;
-    this.#readSide = new ReadSide(this);
+    this.input = new Input(this);
+    this.reader = new Reader(this, this.input);
+    this.writer = new Writer(this);
     this.heardAt = Math.ceil(shared.platform.now());
     const started: unknown = transport.start(this);
     this.watchTransport('start', started);
@@ -175,30 +137,7 @@ export class Connection
 
   // A method of its own: its function would cost each constructor an object.
   #resumeBy(extension: Extension): void {
-    extension.resume = () => this.readSide.continue();
-  }
-
-  get readSide(): ReadSide {
-    return this.#readSide ?? this.#createReadSide();
-  }
-
-  get writer(): Writer {
-    return this.#writer ?? this.#createWriter();
-  }
-
-  #createReadSide(): ReadSide {
-    const readSide = new ReadSide(this);
-    this.#readSide = readSide;
-    readSide.start();
-    this.#markActive();
-    return readSide;
-  }
-
-  #createWriter(): Writer {
-    const writer = new Writer(this);
-    this.#writer = writer;
-    this.#markActive();
-    return writer;
+    extension.resume = () => this.input.continue();
   }
 
   #rareParts(): RareParts {
@@ -214,16 +153,15 @@ export class Connection
   get controlFrames(): ControlFrames {
     const rare = this.#rareParts();
     if (rare.controlFrames !== undefined) return rare.controlFrames;
-    const frames = new ControlFrames(this, this.platform, this.settings.maxPendingPings);
-    if (this.#readSide?.stopped === true) frames.end(this.#closing?.end.reading?.reason);
+    const frames = new ControlFrames(this);
+    if (this.input.stopped) frames.end(this.#closing?.end.reading?.reason);
     rare.controlFrames = frames;
     return frames;
   }
 
   /** Bytes accepted by writes and not yet handed to the operating system. */
   get bufferedAmount(): number {
-    if (this.#writer === undefined) return this.transport.bufferedAmount;
-    return this.sendQueue.bufferedAmount + this.#writer.waitingBytes;
+    return this.sendQueue.bufferedAmount + this.writer.waitingBytes;
   }
 
   get messagesDropped(): number {
@@ -270,10 +208,8 @@ export class Connection
       const length = end ?? chunk.length;
       this.bytesIn += length;
       if (this.shared.keepAlive !== undefined) this.heardAt = Math.ceil(this.platform.now());
-      const { readSide } = this;
-      if (readSide.stopped || readSide.dropping) this.#closing?.countDropped(length);
-      if (!readSide.stopped && this.#closing?.end.aborted !== true) {
-        readSide.push(chunk, length);
+      if (this.#closing === undefined || this.#closing.accepts(length)) {
+        this.input.arrived(chunk, length);
       }
     } catch (error) {
       this.parsingFailed(error);
@@ -285,7 +221,7 @@ export class Connection
   }
 
   drain(): void {
-    this.#writer?.sendQueue.drained();
+    this.sendQueue.drained();
   }
 
   end(): void {
@@ -294,9 +230,8 @@ export class Connection
 
   close(error?: Error): void {
     if (error instanceof DetachedBytes) this.reportMistake(error, 'writeMessage');
-    const readSide = this.#readSide;
     // Before the first pass, the peer's close frame may be in the input.
-    const early = readSide?.starting === true && readSide.pending;
+    const early = this.input.starting && this.input.pending;
     if (early || (this.deflate !== undefined && this.#inflatesRest())) {
       this.platform.yield(() => this.close(error));
     } else this.#begin().transportClosed(error);
@@ -308,9 +243,9 @@ export class Connection
    * to inflate.
    */
   #inflatesRest(): boolean {
-    const { readSide } = this;
-    if (this.#endOfTurnScheduled && readSide.pending) readSide.parseRest();
-    return readSide.inflatesLater;
+    const { input } = this;
+    if (this.#endOfTurnScheduled && input.pending) input.parseRest();
+    return input.inflatesLater;
   }
 
   watchTransport(method: keyof Transport, result: unknown): void {
@@ -321,29 +256,27 @@ export class Connection
     onRejection(result, (cause) => this.abort(transportFailed(method, cause)));
   }
 
-  // Passes and turns
+  // Turns
 
-  beginPass(): boolean {
-    if (this.#inPass) return false;
-    this.#inPass = !this.readSide.starting;
-    return true;
-  }
-
-  endPass(): void {
-    const { readSide } = this;
-    this.#inPass = false;
+  /** A pass of the input has ended: sends what was written in it, unless the reader may write more. */
+  passEnded(): void {
+    const { input, reader } = this;
     if (this.paused) this.#rare!.flowControl!.renewalDue = true;
-    const endIsDue = this.#closing?.end.reading !== undefined && !readSide.ended;
-    const reading = readSide.pending || !readSide.idle || this.messageTaken;
-    if (reading || endIsDue) this.scheduleEndOfTurn();
-    else this.#writer?.sendQueue.endOfChunk();
-    readSide.releaseIfIdle();
-    this.#markActive();
+    const endIsDue = this.#closing?.end.reading !== undefined && !reader.ended;
+    if (input.pending || !reader.idle || reader.attention.messageTaken || endIsDue) {
+      this.scheduleEndOfTurn();
+    } else this.sendQueue.endOfChunk();
+    reader.forgetRead();
+    input.returnIfIdle();
   }
 
+  /**
+   * Whether the end of the turn is scheduled and nothing else is due after a read: no pass runs, the
+   * transport is not paused, the connection does not end.
+   */
   get settled(): boolean {
-    const ends = this.#closing !== undefined;
-    return this.#endOfTurnScheduled && !this.#inPass && !this.paused && !ends;
+    const busy = this.input.inPass || this.paused || this.#closing !== undefined;
+    return this.#endOfTurnScheduled && !busy;
   }
 
   scheduleEndOfTurn(): void {
@@ -354,104 +287,68 @@ export class Connection
 
   onEndOfTurn(): void {
     this.#endOfTurnScheduled = false;
-    const idle = this.#readSide === undefined && this.#closing === undefined;
-    // An idle connection that only writes creates no read side.
-    if (!idle || this.paused) this.#parseAhead();
+    this.input.parseAhead();
     const flowControl = this.#rare?.flowControl;
     if (flowControl?.renewalDue === true) flowControl.renewTimeout();
-    this.#writer?.sendQueue.flush();
-    this.#readSide?.releaseIfIdle();
-    this.#markActive();
-  }
-
-  #parseAhead(): void {
-    const { readSide } = this;
-    readSide.start();
-    this.#inPass = true;
-    readSide.parse(true);
-    this.#inPass = false;
+    this.sendQueue.flush();
+    this.reader.attention.turnEnds(this.platform);
+    this.reader.forgetRead();
+    this.input.returnIfIdle();
   }
 
   flushAtEndOfTurn(): void {
-    if (!this.#inPass) this.scheduleEndOfTurn();
+    if (!this.input.inPass) this.scheduleEndOfTurn();
   }
 
   /** Whether unsent frames are flushed later in this turn anyway. */
   get flushScheduled(): boolean {
-    return this.#endOfTurnScheduled || this.#inPass;
+    return this.#endOfTurnScheduled || this.input.inPass;
   }
 
-  /** Lists this connection for the sweep of idle connections. */
-  #markActive(visits: number = ACTIVE): void {
-    if (this.activity >= visits || this.#closing !== undefined) return;
-    this.shared.idleSweep.add(this, visits);
+  // The input's calls
+
+  /** Whether the connection has begun to end. */
+  get ends(): boolean {
+    return this.#closing !== undefined;
   }
 
-  markReceiver(): void {
-    this.#markActive(RECEIVER);
-  }
-
-  dropIdleParts(): void {
-    if (this.#inPass || this.#endOfTurnScheduled) return;
-    this.receiveCall?.dropIdle();
-    this.#noteIdle();
-    if (this.#readSide?.droppable === true) this.#readSide = undefined;
-    if (this.#writer?.droppable === true) this.#writer = undefined;
-  }
-
-  // The read side's calls
-
-  get parsesRest(): boolean {
+  get transportClosed(): boolean {
     return this.#closing?.closed === true;
   }
 
-  /** Whether no code reads, and no handler runs that may still begin to read. */
-  #isUnattended(): boolean {
-    return this.lastRead === DONE || (this.lastRead === NO_READ && !this.handlerRuns);
-  }
-
+  /** Time in ms that the reader of the last message has for its answer. */
   get readerPatience(): number {
-    if (this.#isUnattended()) return 0;
-    if (this.lastRead === LOOP_READ || this.handlerRuns) return Infinity;
-    const idle = this.idleSince === NEVER ? 0 : this.platform.now() - this.idleSince;
-    return Math.max(0, SINGLE_READ_TIME - idle);
+    return this.reader.attention.patience(this.platform.now());
   }
 
-  /** The message of a single read counts as handled some time after this call. */
-  #noteIdle(): void {
-    if (!this.messageTaken || this.lastRead !== SINGLE_READ || this.idleSince !== NEVER) return;
-    this.idleSince = Math.ceil(this.platform.now());
+  /** The application reads `closed`: it has handled the message of its last single read. */
+  closedIsRead(): void {
+    if (this.reader.attention.closedIsRead() && this.ends) this.scheduleEndOfTurn();
   }
 
   /**
-   * The application reads `closed`: it has handled the message of its last single read, and reads
-   * no further.
+   * The loop of the input has stopped while the connection ends. Ends reading when that is due.
+   *
+   * @param ahead - The loop also parsed into the read-ahead.
    */
-  closedIsRead(): void {
-    if (!this.messageTaken || this.lastRead !== SINGLE_READ) return;
-    this.messageTaken = false;
-    this.lastRead = DONE;
-    if (this.#closing !== undefined) this.scheduleEndOfTurn();
-  }
-
   parsed(ahead: boolean): void {
-    const closing = this.#closing;
-    if (closing === undefined) return;
+    const closing = this.#closing!;
     const { reading } = closing.end;
     if (reading !== undefined) this.#parsedAtEnd(closing, reading, ahead);
     if (ahead) closing.inputParsed();
   }
 
   #parsedAtEnd(closing: Closing, end: { readonly reason: unknown }, ahead: boolean): void {
-    const { readSide } = this;
-    if (!readSide.pending) readSide.stop();
-    const { stopped } = readSide;
+    const { input, reader } = this;
+    const { attention } = reader;
+    if (!input.pending) input.stop();
+    const { stopped } = input;
     if (stopped) this.#rare?.controlFrames?.end(end.reason);
-    if (stopped) readSide.endMessage(end);
-    this.#noteIdle();
-    const handled = readSide.idle && (!this.messageTaken || this.readerPatience <= 0);
-    const allRead = stopped && (handled || this.#isUnattended()) && (ahead || readSide.readWaits);
-    if (allRead || readSide.dropping) closing.inputRead();
+    if (stopped) reader.endMessage(end);
+    attention.turnEnds(this.platform);
+    const handled = reader.idle && (!attention.messageTaken || this.readerPatience <= 0);
+    const allRead = stopped && (handled || attention.absent) && (ahead || reader.waits);
+    if (allRead || input.dropping) closing.inputRead();
   }
 
   /**
@@ -573,13 +470,11 @@ export class Connection
 
   // Flow control
 
-  /** Whether we have paused the transport. */
-  get paused(): boolean {
-    return this.#rare?.flowControl?.paused === true;
-  }
-
+  /**
+   * Whether `receive` or `discard` is pending. No timeout runs then: a handler has no time limit.
+   */
   get receiving(): boolean {
-    return this.receiveCall !== undefined;
+    return this.reader.receiveCall !== undefined;
   }
 
   get ending(): boolean {
@@ -588,16 +483,18 @@ export class Connection
 
   /** Pauses the transport when no read waits and the read-ahead is full, and resumes it later. */
   balance(): void {
-    const { readSide } = this;
+    const { input, reader } = this;
     // A closed transport delivers nothing.
-    if (this.#closing?.closed === true) return;
+    if (this.transportClosed) return;
     if (this.paused) {
-      if (readSide.wantsInput || readSide.isLow) this.#rare!.flowControl!.resume();
-    } else if (readSide.isFull && !readSide.wantsInput) {
-      const rare = this.#rareParts();
-      rare.flowControl ??= new FlowControl(this);
-      rare.flowControl.pause();
-    }
+      if (input.wanted || reader.isLow) this.#rare!.flowControl!.resume();
+    } else if (reader.isFull && !input.wanted) this.#flowControl().pause();
+  }
+
+  #flowControl(): FlowControl {
+    const rare = this.#rareParts();
+    rare.flowControl ??= new FlowControl(this);
+    return rare.flowControl;
   }
 
   // Control frames and the heartbeat
@@ -617,9 +514,7 @@ export class Connection
   }
 
   get bytesFlushed(): number {
-    const writer = this.#writer;
-    if (writer !== undefined) return writer.sendQueue.bytesFlushed;
-    return this.bytesOut - this.transport.bufferedAmount;
+    return this.sendQueue.bytesFlushed;
   }
 
   get inTransit(): number {
@@ -627,11 +522,11 @@ export class Connection
   }
 
   stalledSince(now: number): number {
-    return this.#writer === undefined ? now : this.#writer.sendQueue.stalledSince(now);
+    return this.sendQueue.stalledSince(now);
   }
 
   get holdsHeartbeat(): boolean {
-    return this.#writer?.streamsEncoded === true;
+    return this.writer.streamsEncoded;
   }
 
   encodedStreamEnded(): void {
@@ -666,7 +561,7 @@ export class Connection
     if (this.state === 'closed') return void untilOf(at);
     const rare = this.#rareParts();
     rare.readDeadline ??= new Deadline(this.platform, (when) => {
-      this.readSide.expire(deadlineError('read', when));
+      this.reader.expire(deadlineError('read', when));
     });
     rare.readDeadline.set(at);
   }
@@ -680,7 +575,7 @@ export class Connection
       });
     });
     // The send queue also stores an expired deadline. Clear it there too.
-    this.#writer?.sendQueue.clearExpired();
+    this.sendQueue.clearExpired();
     rare.writeDeadline.set(at);
   }
 
@@ -691,11 +586,11 @@ export class Connection
   /** Whether this connection has ended with `error`, or rejects reads or writes with it. */
   endedWith(error: unknown): boolean {
     if (this.#closing?.isKnownEnd(error) === true) return true;
-    return this.isCloseSent(error) || this.#readSide?.endedWith(error) === true;
+    return this.isCloseSent(error) || this.reader.endedWith(error);
   }
 
   isCloseSent(error: unknown): boolean {
-    return this.#writer?.sendQueue.isCloseSent(error) === true;
+    return this.sendQueue.isCloseSent(error);
   }
 
   endsNormally(reason: unknown): boolean {
@@ -704,15 +599,16 @@ export class Connection
   }
 
   handlerSettled(): void {
-    this.handlerRuns = false;
-    this.messageTaken = false;
+    const { attention } = this.reader;
+    attention.handlerRuns = false;
+    attention.messageTaken = false;
     if (this.#closing !== undefined) this.scheduleEndOfTurn();
   }
 
   /** Sets the longest message in bytes. The limit also applies to the message under way. */
   setReadLimit(bytes: number): void {
     this.readLimit = bytes;
-    if (this.#readSide !== undefined) this.#readSide.readLimit = bytes;
+    this.input.readLimit = bytes;
   }
 
   /**
@@ -743,11 +639,7 @@ export class Connection
   }
 
   #begin(): Closing {
-    if (this.#closing === undefined) {
-      // A connection that ends keeps its read side and write side: they store how it ended.
-      this.shared.idleSweep.remove(this);
-      this.#closing = new Closing(this);
-    }
+    this.#closing ??= new Closing(this);
     return this.#closing;
   }
 
@@ -763,17 +655,17 @@ export class Connection
    * @param error - Why the transport has closed; undefined after our close frame.
    */
   release(error: WebSocketError | undefined): void {
-    const { deflate, extension, readSide, writer } = this;
+    const { deflate, extension, input, writer } = this;
     this.#stopTimers();
     writer.sendQueue.destroy(error);
     writer.rejectWaiting();
     if (extension === undefined) return;
     deflate?.compressor.destroy();
     try {
-      readSide.leavePools();
+      input.leavePools();
     } catch {
       // There is no memory for a copy: the unread input is dropped.
-      readSide.stop();
+      input.stop();
     }
   }
 

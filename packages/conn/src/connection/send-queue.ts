@@ -462,7 +462,6 @@ export class SendQueue implements BatchSender {
    * this turn anyway, the batch waits, so that more frames can be sent in the same write.
    */
   flushBatch(): void {
-    this.#connection.markReceiver();
     // The batch may have been sent earlier. If the frame after it could not be encoded, the batch was
     // copied, and no flush is scheduled.
     if (this.unsent && !this.#connection.flushScheduled) this.flush();

@@ -8,7 +8,6 @@ import { reportError } from '../report/report.ts';
 import { type EndOfTurn, endOfTurnOf } from '../time/end-of-turn.ts';
 import { type Timers, timersOf } from '../time/timers.ts';
 import { type FrameCoding, FrameSlab, threadSlab } from '../write/frame-slab.ts';
-import { type IdleSweep, idleSweepOf } from './idle-sweep.ts';
 
 /**
  * Most free decoders kept for the connections of one {@link ConnShared}. A connection has a decoder
@@ -27,7 +26,6 @@ export class ConnShared implements FrameCoding {
   readonly timers: Timers;
   readonly endOfTurn: EndOfTurn;
   readonly keepAlive: KeepAlive | undefined;
-  readonly idleSweep: IdleSweep;
   readonly decoders: Pool<MessageDecoder> = new Pool(MAX_FREE);
   /** Lends the write buffer of a MessageWriter. */
   readonly slabs: SlabSource;
@@ -43,7 +41,6 @@ export class ConnShared implements FrameCoding {
     this.timers = timersOf(platform);
     this.endOfTurn = endOfTurnOf(platform);
     this.keepAlive = heartbeat === false ? undefined : new KeepAlive(this.timers, heartbeat);
-    this.idleSweep = idleSweepOf(platform);
     const { nextKey, writeUtf8 } = platformFunctions(platform);
     this.nextKey = role === 'client' ? nextKey : undefined;
     this.writeUtf8 = writeUtf8;

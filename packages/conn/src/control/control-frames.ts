@@ -1,12 +1,10 @@
 import type { MessageDecoder } from '@ws/codec';
 import { PingMessage } from '@ws/codec';
 import type { OwnedBytes } from '@ws/codec/parts';
-import type { BackpressureError } from '../errors.ts';
+import type { Connection } from '../connection/connection.ts';
 import { copyOf } from '../memory/copy.ts';
 import { isThenable } from '../on-rejection.ts';
-import type { Platform } from '../platform/platform.ts';
 import { RESOLVED } from '../time/promises.ts';
-import type { LateRejection } from '../time/refusal.ts';
 import { Pings } from './pings.ts';
 
 /** Called with the payload of a ping or a pong: at most 125 bytes, which the handler owns. */
@@ -17,23 +15,6 @@ export type CloseHandler = (code: number, reason: string) => void | PromiseLike<
 /** Names a handler of control frames in reports. */
 export type ControlHandlerName = 'ping handler' | 'pong handler';
 
-/** The connection of {@link ControlFrames}. */
-export interface ControlFramesOwner {
-  readonly sendQueue: {
-    control(
-      opcode: number,
-      bytes: Uint8Array,
-      start: number,
-      end: number,
-      own?: boolean,
-    ): Promise<void>;
-  };
-  /** See `Connection.refuse`. */
-  refuse(error: BackpressureError, where: 'ping'): LateRejection;
-  /** A ping handler or a pong handler threw, or its promise rejected. */
-  controlHandlerFailed(error: unknown, where: ControlHandlerName): void;
-}
-
 /** Pings, pongs and the user's handlers of control frames. */
 export class ControlFrames {
   pingHandler: PingPongHandler | undefined;
@@ -42,25 +23,27 @@ export class ControlFrames {
   /** The defaults, once a getter of the Conn has returned them: it returns the same one again. */
   defaultPing: PingPongHandler | undefined;
   defaultClose: CloseHandler | undefined;
-  readonly #owner: ControlFramesOwner;
-  readonly #platform: Platform;
-  readonly #maxPendingPings: number;
+  readonly #connection: Connection;
   #pings: Pings | undefined;
   #pingRun: HandlerRun | undefined;
   #pongRun: HandlerRun | undefined;
 
-  constructor(owner: ControlFramesOwner, platform: Platform, maxPendingPings: number) {
-    this.#owner = owner;
-    this.#platform = platform;
-    this.#maxPendingPings = maxPendingPings;
+  constructor(connection: Connection) {
+    this.#connection = connection;
   }
 
   /** The unanswered pings, created with the first one. */
   get pings(): Pings {
-    this.#pings ??= new Pings(this.#platform, this.#maxPendingPings, (error) =>
-      this.#owner.refuse(error, 'ping'),
-    );
+    this.#pings ??= this.#createPings();
     return this.#pings;
+  }
+
+  #createPings(): Pings {
+    const connection = this.#connection;
+    const { platform, settings } = connection;
+    return new Pings(platform, settings.maxPendingPings, (error) =>
+      connection.refuse(error, 'ping'),
+    );
   }
 
   get rtt(): number {
@@ -99,13 +82,13 @@ export class ControlFrames {
    */
   sendHeartbeat(): void {
     const payload = this.pings.heartbeatPayload();
-    void this.#owner.sendQueue.control(PingMessage, payload, 0, payload.length, true);
+    void this.#connection.sendQueue.control(PingMessage, payload, 0, payload.length, true);
   }
 
   /** Sends a ping; resolves with the round trip in ms. */
   sendPing(payload: Uint8Array, timeout: number): Promise<number> {
     return this.pings.add(payload, timeout, (bytes) => {
-      return this.#owner.sendQueue.control(PingMessage, bytes, 0, bytes.length);
+      return this.#connection.sendQueue.control(PingMessage, bytes, 0, bytes.length);
     });
   }
 
@@ -124,7 +107,7 @@ export class ControlFrames {
       run.newest = { handler, payload };
       return;
     }
-    const failed = (error: unknown): void => this.#owner.controlHandlerFailed(error, name);
+    const failed = (error: unknown): void => this.#connection.controlHandlerFailed(error, name);
     try {
       const result: unknown = handler(payload);
       if (!isThenable(result)) return;

@@ -1,21 +1,21 @@
+import type { Reader } from '../connection/reader.ts';
 import type { Message } from '../message.ts';
-import type { ReadSide } from './read-side.ts';
 
 /** The iterator of a `for await` loop over a connection. A class needs no closures. */
 export class MessageIterator implements AsyncIterableIterator<Message, undefined> {
-  readonly #connection: { readonly readSide: ReadSide };
+  readonly #reader: Reader;
 
-  constructor(connection: { readonly readSide: ReadSide }) {
-    this.#connection = connection;
+  constructor(reader: Reader) {
+    this.#reader = reader;
   }
 
   next(): Promise<IteratorResult<Message, undefined>> {
-    return this.#connection.readSide.next(this);
+    return this.#reader.nextResult(this);
   }
 
   /** `break` leaves the connection open. A pending `next` is done: it takes no message. */
   return(): Promise<IteratorResult<Message, undefined>> {
-    this.#connection.readSide.leave(this);
+    this.#reader.leave(this);
     return Promise.resolve({ done: true, value: undefined });
   }
 

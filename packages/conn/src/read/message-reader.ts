@@ -1,6 +1,7 @@
 import { fromCaller, isMistake } from '@ws/codec/internal';
 import type { OwnedBytes } from '@ws/codec/parts';
 import { isUint8Array } from '../brand.ts';
+import type { Reader } from '../connection/reader.ts';
 import { ReadPendingError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
@@ -9,18 +10,6 @@ import { handled, rejected } from '../time/promises.ts';
 import { rejectedLater } from '../time/refusal.ts';
 import { kind } from '../validate.ts';
 import type { PieceQueue } from './piece-queue.ts';
-
-/** The read side of a reader. */
-export interface PieceSource {
-  /** Parses more input, because a read waits for the next piece. */
-  more(pieces: PieceQueue): void;
-  /** The reader has taken bytes. */
-  taken(pieces: PieceQueue): void;
-  /** The reader does not want the rest of the message: drop it. `cause` is for error messages. */
-  dropRest(pieces: PieceQueue, cause: string): void;
-  /** Reports a wrong argument. */
-  reportMistake(error: unknown, where: string): void;
-}
 
 /**
  * A message as a stream: its first bytes can be read before its last bytes have arrived. The
@@ -49,14 +38,14 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   /** `TextMessage` or `BinaryMessage`. */
   readonly type: DataType;
   readonly #pieces: PieceQueue;
-  readonly #source: PieceSource;
+  readonly #reader: Reader;
   readonly #platform: Platform;
 
   /** @internal */
-  constructor(type: DataType, pieces: PieceQueue, source: PieceSource, platform: Platform) {
+  constructor(type: DataType, pieces: PieceQueue, reader: Reader, platform: Platform) {
     this.type = type;
     this.#pieces = pieces;
-    this.#source = source;
+    this.#reader = reader;
     this.#platform = platform;
   }
 
@@ -89,7 +78,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   /** The error of a read whose array was detached. Bytes in it are lost, and with them the message. */
   #detached(): RangeError {
     const cause = 'the array of a read was detached';
-    if (this.#pieces.fills) this.#source.dropRest(this.#pieces, cause);
+    if (this.#pieces.fills) this.#reader.dropRest(this.#pieces, cause);
     this.#pieces.fillNext(undefined);
     return new RangeError('read: the array was detached while it waited');
   }
@@ -192,7 +181,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   /** A loop or a web stream does not want the rest of the message. */
   #leave(cause: string): void {
     this.#pieces.holder = '';
-    this.#source.dropRest(this.#pieces, cause);
+    this.#reader.dropRest(this.#pieces, cause);
   }
 
   /** Runs a read that waits. The message cannot be read in another way until it settles. */
@@ -214,7 +203,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     const failed = this.#rejectionIfFailed<T>();
     if (failed !== undefined) return failed;
     if (into !== undefined && this.#pieces.empty) this.#pieces.fillNext(into);
-    if (this.#pieces.empty && !this.#pieces.over) this.#source.more(this.#pieces);
+    if (this.#pieces.empty && !this.#pieces.over) this.#reader.more(this.#pieces);
     if (!this.#pieces.empty || this.#pieces.over) return this.#next(take, end);
     return this.#holding(() => this.#next(take, end));
   }
@@ -232,7 +221,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
    */
   #next<T>(take: (pieces: PieceQueue) => T, end: T): Promise<T> {
     const pieces = this.#pieces;
-    if (pieces.empty && !pieces.over) this.#source.more(pieces);
+    if (pieces.empty && !pieces.over) this.#reader.more(pieces);
     if (!pieces.empty) return this.#take(take);
     if (pieces.over) return this.#end(end);
     // A close may drop the piece before this callback runs. The callback then waits for the next
@@ -243,7 +232,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   #take<T>(take: (pieces: PieceQueue) => T): Promise<T> {
     try {
       const taken = take(this.#pieces);
-      this.#source.taken(this.#pieces);
+      this.#reader.taken(this.#pieces);
       return Promise.resolve(taken);
     } catch (error) {
       return this.#mistake(error);
@@ -252,7 +241,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
 
   #mistake<T>(error: unknown): Promise<T> {
     if (isMistake(error)) fromCaller(error, this, 'read');
-    this.#source.reportMistake(error, 'read');
+    this.#reader.reportMistake(error, 'read');
     return rejected(error);
   }
 

@@ -1,26 +1,12 @@
 import { Lease } from '@ws/codec/internal';
 import type { CloseInfo } from '../close-info.ts';
+import type { Reader } from '../connection/reader.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
-import type { Platform } from '../platform/platform.ts';
 import { Deferred, RESOLVED } from '../time/promises.ts';
 import { rejectWithEnd } from './pending-read.ts';
 
 /** The callback of `receive`, called with each message. */
 export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
-
-/** The read side of a {@link ReceiveCall}. */
-export interface ReceiveCallOwner {
-  readonly platform: Platform;
-  /** The promise of a handler resolved. */
-  handlerSettled(): void;
-  /** A handler threw, or its promise rejected. */
-  handlerFailed(error: unknown): void;
-  /**
-   * Whether `error` says only that the peer has closed before the handler's answer. The handler has
-   * not failed then, and gets the messages before the peer's close frame.
-   */
-  isLateAnswer(error: unknown): boolean;
-}
 
 /**
  * Gets the outcomes of many {@link ReceiveCall}s; `subject` says which one. One observer replaces
@@ -50,7 +36,10 @@ export class ReceiveCall extends Promise<CloseInfo> {
   readonly handler: MessageHandler | undefined;
   /** The error that the handler has thrown, or that its promise rejected with. */
   thrown: { readonly error: unknown } | undefined;
-  /** The object lent to the handler. Created on first use, and again after {@link dropIdle}. */
+  /** Whether the handler has a message and has not finished with it. */
+  busy = false;
+  readonly #reader: Reader;
+  /** The object lent to the handler, created with the first message. */
   #borrowed: BorrowedMessage | undefined;
   /** The outcome, once a caller awaits it or the call has failed. */
   #outcome: Deferred<CloseInfo> | undefined;
@@ -66,18 +55,14 @@ export class ReceiveCall extends Promise<CloseInfo> {
     return typeof value === 'object' && value !== null && #outcome in value;
   }
 
-  constructor(handler: MessageHandler | undefined) {
+  constructor(handler: MessageHandler | undefined, reader: Reader) {
     super(never);
     this.handler = handler;
+    this.#reader = reader;
   }
 
   get name(): string {
     return this.handler === undefined ? 'discardReads' : 'receive';
-  }
-
-  /** Whether the handler has a message and has not finished with it. */
-  get busy(): boolean {
-    return this.#borrowed?.lent === true;
   }
 
   /** Whether the code that asks was called by the handler, before the handler has returned. */
@@ -144,8 +129,6 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /**
    * Calls the handler with `bytes[start, end)`; `lease` is the pooled memory of the bytes, if any.
-   * While the handler is busy, the ReceiveCall keeps `owner`. Later messages may come from another
-   * read side.
    */
   call(
     type: DataType,
@@ -153,27 +136,27 @@ export class ReceiveCall extends Promise<CloseInfo> {
     start: number,
     end: number,
     lease: Lease | undefined,
-    owner: ReceiveCallOwner,
   ): void {
     // Each connection has its own BorrowedMessage. A handler that keeps this object never sees
     // bytes of another connection.
-    this.#borrowed ??= new BorrowedMessage(owner.platform);
+    this.#borrowed ??= new BorrowedMessage(this.#reader.platform);
     const borrowed = this.#borrowed;
     if (borrowed.overwritten) this.#lendCopy(type, bytes, start, end, lease);
     else {
       borrowed.lend(type, bytes, start, end);
       borrowed.lease = lease;
     }
+    this.busy = true;
     try {
       const result = this.handler!(borrowed);
       // Writes return `RESOLVED` while there is room. That promise has already resolved, so the
       // call does not wait for it.
       if (result === undefined || result === RESOLVED) this.#release();
-      else if (typeof result?.then === 'function') this.#waitFor(result, owner);
+      else if (typeof result?.then === 'function') this.#waitFor(result);
       else this.#release();
     } catch (error) {
       this.#release();
-      if (!owner.isLateAnswer(error)) this.#fail(error, owner);
+      if (!this.#reader.isLateAnswer(error)) this.#fail(error);
     }
   }
 
@@ -200,41 +183,37 @@ export class ReceiveCall extends Promise<CloseInfo> {
    * This code is a separate method: a closure in {@link call} would make V8 allocate a context at
    * every call.
    */
-  #waitFor(result: PromiseLike<void>, owner: ReceiveCallOwner): void {
+  #waitFor(result: PromiseLike<void>): void {
     this.#waits = true;
     // `Promise.resolve` wraps foreign thenables and returns native promises unchanged.
     Promise.resolve(result).then(
       () => {
         this.#waits = false;
         this.#release();
-        owner.handlerSettled();
+        this.#reader.handlerSettled();
       },
       (error: unknown) => {
         this.#waits = false;
         this.#release();
-        if (owner.isLateAnswer(error)) owner.handlerSettled();
-        else this.#fail(error, owner);
+        if (this.#reader.isLateAnswer(error)) this.#reader.handlerSettled();
+        else this.#fail(error);
       },
     );
   }
 
-  #fail(error: unknown, owner: ReceiveCallOwner): void {
+  #fail(error: unknown): void {
     this.thrown = { error };
-    owner.handlerFailed(error);
+    this.#reader.handlerFailed(error);
   }
 
   #release(): void {
+    this.busy = false;
     const borrowed = this.#borrowed!;
     borrowed.takeBack();
     const { lease } = borrowed;
     if (lease === undefined) return;
     borrowed.lease = undefined;
     lease.release();
-  }
-
-  /** Drops the object that was lent, unless the handler has it. */
-  dropIdle(): void {
-    if (!this.busy) this.#borrowed = undefined;
   }
 
   /** Keeps no reference to the memory of the last message. */

@@ -39,8 +39,8 @@ const ENDS: readonly { says: string; decoder?: string; end: (wire: Wired) => voi
 
 /** The parts of `conn` that belong to a pool. */
 function leased(conn: Conn): object {
-  const { readSide, writer } = connectionOf(conn);
-  const { decoder } = readSide as unknown as { decoder?: object };
+  const { input, writer } = connectionOf(conn);
+  const { decoder } = input;
   const { encoder } = writer.sendQueue as unknown as { encoder?: object };
   return { decoder: decoder?.constructor.name, encoder: encoder?.constructor.name };
 }

@@ -1,5 +1,6 @@
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
+import type { Reader } from '../../src/connection/reader.ts';
 import { ReadPendingError, TextMessage } from '../../src/index.ts';
 import { MessageReader } from '../../src/read/message-reader.ts';
 import { PieceQueue } from '../../src/read/piece-queue.ts';
@@ -10,17 +11,13 @@ function readerOf(...initial: readonly string[]) {
   const platform = new FakePlatform();
   const pieces = new PieceQueue();
   const asked: string[] = [];
-  const reader = new MessageReader(
-    TextMessage,
-    pieces,
-    {
-      more: () => void asked.push('more'),
-      taken: () => void asked.push('taken'),
-      dropRest: () => void asked.push('drop the rest'),
-      reportMistake: () => {},
-    },
-    platform,
-  );
+  const source: Partial<Reader> = {
+    more: () => void asked.push('more'),
+    taken: () => void asked.push('taken'),
+    dropRest: () => void asked.push('drop the rest'),
+    reportMistake: () => {},
+  };
+  const reader = new MessageReader(TextMessage, pieces, source as Reader, platform);
   const push = (piece: string): void => pieces.push(Uint8Array.from(Buffer.from(piece)));
   for (const piece of initial) push(piece);
   return { reader, pieces, platform, asked, push };

@@ -356,7 +356,7 @@ describe('discardReads', () => {
     drops.feed(drops.frame(2, Buffer.alloc(500), { fin: false }));
     await platform.settle();
     // Fewer than 100 bytes are held.
-    expect(connectionOf(drops.conn).readSide.hasRoom).toBe(true);
+    expect(connectionOf(drops.conn).reader.hasRoom).toBe(true);
     drops.feed(drops.frame(0, 'end'));
     await platform.settle();
     const { frame, feed, conn } = reads;

@@ -1,0 +1,368 @@
+import {
+  CLOSE,
+  DELIVERED,
+  FAILED,
+  IGNORED,
+  MESSAGE,
+  MESSAGE_BEGIN,
+  MESSAGE_DATA,
+  type MessageDecoder,
+  type MessageEvent,
+  NEED_MORE,
+  type PayloadUse,
+  PING,
+  PONG,
+  SKIPPED,
+  STEP,
+} from '@ws/codec';
+import type { ReadResult } from '../read/pending-read.ts';
+import type { Connection } from './connection.ts';
+
+/**
+ * Frames of one connection that are parsed in one turn of the event loop: less than 1 ms, if the
+ * reader streams fragments of one byte.
+ */
+const FRAMES_PER_TURN = 1_000;
+
+// Stages of the loop.
+
+/** Nothing is parsed yet: the code that created the connection first runs its synchronous part. */
+const STARTING = 0;
+const READY = 1;
+const PARSING = 2;
+
+/**
+ * The input of a connection: turns chunks into messages for the reader, and into control frames and
+ * faults for the connection. It leases a decoder while there is unparsed input.
+ *
+ * The loop parses a chunk while a read waits for messages. The rest stays unparsed until all ready
+ * microtasks have run. By then the caller may have started the next read; otherwise the rest is
+ * parsed into the read-ahead. So an echo loop of `await`s needs no queue, and pings are answered
+ * although no read is pending.
+ *
+ * A pass is one run of the loop, with what its events do. When a pass has parsed all input and no
+ * pull reader has a message, frames written in it are sent at once. Otherwise they are sent at the
+ * end of the turn, together with what the reader writes until then.
+ */
+export class Input {
+  /** Whether parsing has ended. The input then holds no pooled memory. */
+  stopped = false;
+  /** Leased while there is input. */
+  decoder: MessageDecoder | undefined;
+  /** Whether a pass runs. */
+  inPass = false;
+  readonly #connection: Connection;
+  #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
+  #use: PayloadUse = DELIVERED;
+  /** An event that was parsed before the loop began. The loop handles it first. */
+  #unhandled: MessageEvent | undefined;
+  /** Whether this turn's share of frames is used up. */
+  #spent = false;
+  #yielding = false;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** Whether more input is wanted even when the read-ahead is full. */
+  get wanted(): boolean {
+    if (this.stopped || this.dropping) return true;
+    if (this.#spent || this.#stage === STARTING || this.inflatesLater) return false;
+    return this.#connection.reader.waits;
+  }
+
+  /** Whether unparsed bytes are held. */
+  get pending(): boolean {
+    return this.decoder?.pending === true;
+  }
+
+  /** Whether the input waits for its turn to inflate. */
+  get inflatesLater(): boolean {
+    return this.#connection.deflate?.waiting === true;
+  }
+
+  /** Whether all messages are dropped, unchecked. */
+  get dropping(): boolean {
+    return this.#use === IGNORED;
+  }
+
+  /** Whether messages are delivered. */
+  get delivers(): boolean {
+    return this.#use === DELIVERED;
+  }
+
+  get starting(): boolean {
+    return this.#stage === STARTING;
+  }
+
+  /** Lets the loop parse: the code that created the connection has run its synchronous part. */
+  start(): void {
+    if (this.#stage === STARTING) this.#stage = READY;
+  }
+
+  /** Takes `chunk[0, end)`, lent for this call, and parses it while a read waits. */
+  arrived(chunk: Uint8Array, end: number): void {
+    this.decoder ??= this.#leaseDecoder();
+    this.decoder.push(chunk, end);
+    this.parse(false);
+    this.decoder?.keep();
+  }
+
+  #leaseDecoder(): MessageDecoder {
+    const connection = this.#connection;
+    const { shared, reader, readLimit, extension } = connection;
+    const decoder = shared.decoders.acquire() ?? shared.createDecoder();
+    decoder.attach(connection, readLimit, extension, reader);
+    if (this.#use !== DELIVERED) decoder.setPayloadUse(this.#use);
+    decoder.streaming = reader.pending?.streams === true && !this.dropping;
+    decoder.stopAt = connection.framesIn + FRAMES_PER_TURN;
+    return decoder;
+  }
+
+  /** Returns the decoder when all input is parsed. */
+  #returnDecoder(decoder: MessageDecoder): void {
+    if (!decoder.idle || this.#spent) return;
+    this.decoder = undefined;
+    this.#connection.deflate?.leaveInflaters();
+    decoder.detach();
+    this.#connection.shared.decoders.release(decoder);
+  }
+
+  /** Returns the decoder when no unparsed byte is left. */
+  returnIfIdle(): void {
+    const { decoder } = this;
+    if (decoder === undefined || this.#stage === PARSING) return;
+    // The decoder has the payload of that event.
+    if (this.#unhandled !== undefined) return;
+    decoder.releaseParsed();
+    this.#returnDecoder(decoder);
+  }
+
+  set readLimit(bytes: number) {
+    if (this.decoder !== undefined) this.decoder.readLimit = bytes;
+  }
+
+  /** Whether the next message is delivered in pieces. */
+  set streaming(streams: boolean) {
+    if (this.decoder !== undefined) this.decoder.streaming = streams && !this.dropping;
+  }
+
+  /** Changes the use of messages: see {@link MessageDecoder.setPayloadUse}. */
+  useFor(use: PayloadUse): void {
+    this.#use = use;
+    try {
+      this.decoder?.setPayloadUse(use);
+      if (use === IGNORED) this.#connection.extension?.destroy();
+    } catch (error) {
+      this.#connection.report(error, 'extension');
+    }
+  }
+
+  /** Ends parsing and releases the memory of the input. */
+  stop(): void {
+    if (this.stopped) return;
+    this.stopped = true;
+    try {
+      this.decoder?.destroy();
+      this.#connection.extension?.destroy();
+    } catch (error) {
+      this.#connection.report(error, 'extension');
+    }
+  }
+
+  /**
+   * Moves the message under way, unread compressed input and the history out of pooled memory,
+   * because the transport is closed.
+   */
+  leavePools(): void {
+    this.decoder?.leavePools();
+    this.#connection.deflate?.leavePools();
+  }
+
+  /**
+   * Continues after a wait for a later turn, or for an inflater. Without a waiting read it fills the
+   * read-ahead, so control frames are handled without a reader.
+   */
+  continue(): void {
+    this.parse(!this.#connection.reader.waits);
+  }
+
+  /**
+   * Runs the loop while a read waits for messages, in a new pass unless one is already running.
+   *
+   * @param ahead - Also parses into the read-ahead, while that has room.
+   * @returns The result of the read whose call runs the loop, if its message was parsed.
+   */
+  parse(ahead: boolean): ReadResult | undefined {
+    if (this.inPass) return this.#run(ahead);
+    this.inPass = this.#stage !== STARTING;
+    const result = this.#run(ahead);
+    this.inPass = false;
+    this.#connection.passEnded();
+    return result;
+  }
+
+  /** The end of the turn: parses into the read-ahead. The connection then sends what was written. */
+  parseAhead(): void {
+    this.start();
+    this.inPass = true;
+    this.#run(true);
+    this.inPass = false;
+  }
+
+  /**
+   * Parses all remaining input into the read-ahead, without the bound on frames: the connection
+   * ends in this turn.
+   */
+  parseRest(): void {
+    this.#spent = false;
+    if (this.decoder !== undefined) this.decoder.stopAt = Infinity;
+    this.#run(true);
+  }
+
+  #run(ahead: boolean): ReadResult | undefined {
+    const connection = this.#connection;
+    if (this.#stage !== READY) {
+      connection.balance();
+      return undefined;
+    }
+    this.#stage = PARSING;
+    const { decoder } = this;
+    let result: ReadResult | undefined;
+    try {
+      if (decoder !== undefined) result = this.#loop(decoder, ahead);
+    } catch (error) {
+      connection.parsingFailed(error);
+    } finally {
+      this.#stage = READY;
+    }
+    if (this.#spent) this.#continueInNextTurn();
+    if (connection.ends) connection.parsed(ahead);
+    connection.reader.loopStopped();
+    connection.balance();
+    return result;
+  }
+
+  #loop(decoder: MessageDecoder, ahead: boolean): ReadResult | undefined {
+    const connection = this.#connection;
+    const { reader } = connection;
+    let result: ReadResult | undefined;
+    while (!this.stopped && this.#continues(decoder, ahead)) {
+      if (this.#spends(decoder)) return result;
+      const event = this.#unhandled ?? this.#next(decoder);
+      this.#unhandled = undefined;
+      switch (event) {
+        case NEED_MORE:
+          this.#returnDecoder(decoder);
+          return result;
+        case MESSAGE:
+          if (this.#observed) this.#observe(decoder);
+          // The observer may have terminated the connection: no message is delivered after that.
+          if (!this.stopped) result = reader.deliver(decoder) ?? result;
+          break;
+        // The observer comes last: its writes may bring the next chunk, which replaces the piece.
+        case MESSAGE_BEGIN:
+          result = reader.beginMessage(decoder) ?? result;
+          if (decoder.fin && this.#observed) this.#observe(decoder);
+          break;
+        case MESSAGE_DATA:
+          reader.addPiece(decoder);
+          if (decoder.fin && this.#observed) this.#observe(decoder);
+          break;
+        case SKIPPED:
+          if (this.#observed) this.#observe(decoder);
+          if (this.dropping) connection.countDropped(1);
+          break;
+        case STEP:
+          break;
+        case PING:
+          connection.pinged(decoder);
+          break;
+        case PONG:
+          connection.ponged(decoder);
+          break;
+        case CLOSE:
+          connection.closeReceived(decoder);
+          break;
+        case FAILED:
+          connection.faulted(decoder);
+          break;
+      }
+    }
+    return result;
+  }
+
+  #continues(decoder: MessageDecoder, ahead: boolean): boolean {
+    const { reader, deflate, transportClosed } = this.#connection;
+    if (reader.waits || this.dropping) return true;
+    if (!ahead) return false;
+    const { transforming } = decoder;
+    // A compressed message waits for its reader: it may become much larger.
+    if (!reader.hasRoom) return transportClosed && !transforming;
+    if (!transforming || deflate?.inflatersBusy !== true) return true;
+    deflate.awaitInflater();
+    return false;
+  }
+
+  /** Whether this turn's share of frames is used up. Dropped frames cost little. */
+  #spends(decoder: MessageDecoder): boolean {
+    this.#spent = this.#connection.framesIn >= decoder.stopAt && !this.dropping;
+    return this.#spent;
+  }
+
+  /**
+   * The common messages: whole, and for a waiting handler that has no message. One loop parses them
+   * and calls the handler. It returns at any other event, while messages are queued, observed or
+   * dropped, and after a call that left the handler busy or ended reading.
+   */
+  #next(decoder: MessageDecoder): MessageEvent {
+    const { reader } = this.#connection;
+    const lends = reader.handlerWaits;
+    decoder.owns = !lends;
+    const plain = lends && this.delivers && !this.#observed;
+    for (;;) {
+      const event = decoder.next();
+      if (event !== MESSAGE || !plain) return event;
+      reader.callHandler(decoder);
+      if (!reader.handlerWaits || !this.delivers || this.#spends(decoder)) return STEP;
+    }
+  }
+
+  /**
+   * The common read of a loop: the next message of a chunk, in a turn whose end is scheduled. False
+   * at any other event, which the loop then handles.
+   */
+  nextMessage(decoder: MessageDecoder): boolean {
+    if (this.#stage !== READY || this.#unhandled !== undefined || this.#observed) return false;
+    if (this.#connection.framesIn >= decoder.stopAt) return false;
+    decoder.owns = true;
+    const event = decoder.next();
+    if (event === MESSAGE) return true;
+    // Input that comes later must be read before these two count again.
+    if (event !== NEED_MORE && event !== STEP) this.#unhandled = event;
+    return false;
+  }
+
+  get #observed(): boolean {
+    return this.#connection.platform.observer?.messageIn !== undefined;
+  }
+
+  #observe({ type, length }: MessageDecoder): void {
+    const connection = this.#connection;
+    connection.observe((observer) => observer.messageIn?.(connection.conn, type, length));
+  }
+
+  /** Continues in the next turn: this turn's share of frames is used up. */
+  #continueInNextTurn(): void {
+    if (this.#yielding) return;
+    this.#yielding = true;
+    this.#connection.platform.yield(() => {
+      this.#yielding = false;
+      this.#spent = false;
+      if (this.decoder !== undefined) {
+        this.decoder.stopAt = this.#connection.framesIn + FRAMES_PER_TURN;
+      }
+      this.continue();
+    });
+  }
+}
