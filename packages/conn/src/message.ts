@@ -96,7 +96,7 @@ export class Message {
  * ```
  */
 export class BorrowedMessage {
-  /** @internal The buffer that contains the payload. */
+  /** @internal The buffer that contains the payload; `NONE` unless the handler has the message. */
   bytes: Uint8Array;
   /** @internal */
   start = 0;
@@ -105,8 +105,6 @@ export class BorrowedMessage {
   /** @internal Pooled memory of the bytes, if any; released when the handler has finished. */
   lease: Lease | undefined = undefined;
   #type: DataType = 2;
-  /** Whether the bytes may be read: only while the handler has the message. */
-  #valid = false;
   #view: Uint8Array | undefined;
   #data: OwnedBytes | undefined;
   /** @internal Whether the lent bytes are overwritten when the handler has finished. */
@@ -192,37 +190,24 @@ export class BorrowedMessage {
     return new Message(this.#type, copyOf(this.bytes, this.start, this.end), this.#platform);
   }
 
-  /** @internal Whether a handler has the message. */
-  get lent(): boolean {
-    return this.#valid;
-  }
-
   /** @internal Lends `bytes[start, end)` to the handler. */
   lend(type: DataType, bytes: Uint8Array, start: number, end: number): void {
     this.#type = type;
-    // The comparison is cheaper than a store with its write barrier, and the chunk is usually the
-    // same.
-    if (this.bytes !== bytes) this.bytes = bytes;
+    this.bytes = bytes;
     this.start = start;
     this.end = end;
-    this.#valid = true;
   }
 
   /** @internal The handler has finished. */
   takeBack(): void {
-    this.#valid = false;
+    this.bytes = NONE;
     this.#view = undefined;
     this.#data = undefined;
   }
 
-  /** @internal Releases the memory: no other message follows in it. */
-  releaseBytes(): void {
-    this.bytes = NONE;
-  }
-
   /** @internal Throws when the handler has finished. */
   check(): void {
-    if (!this.#valid) {
+    if (this.bytes === NONE) {
       throw new TypeError(
         'a BorrowedMessage was used after its handler was done; keep its data or a copy() instead',
       );

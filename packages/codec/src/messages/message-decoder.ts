@@ -236,7 +236,7 @@ export class MessageDecoder {
    * several.
    */
   set extension(extension: Extension | undefined) {
-    this.#useExtension(extension);
+    if (extension !== this.#extension) this.#useExtension(extension);
     this.#bound();
   }
 
@@ -247,7 +247,8 @@ export class MessageDecoder {
 
   /** Whether the stream is between two messages and all input is parsed. */
   get idle(): boolean {
-    return !this.pending && this.#delivery === NO_MESSAGE && this.#frames.atFrameBoundary;
+    if (this.#pending || this.#transforming || this.#delivery !== NO_MESSAGE) return false;
+    return this.#frames.atFrameBoundary;
   }
 
   /** @internal The frame of the last event. After FAILED the header that has the fault, if one has. */
@@ -295,7 +296,7 @@ export class MessageDecoder {
     if (this.#pending && this.#frames.unread > 0) return this.#append(chunk, end);
     // The input of the extension may be in the rest.
     if (this.#transforming) this.#extension!.keep();
-    this.#releaseRest();
+    if (this.#rest !== undefined) this.#releaseRest();
     this.#frames.push(chunk, end);
     this.#pending = true;
   }
@@ -382,7 +383,7 @@ export class MessageDecoder {
   #exhausted(): typeof NEED_MORE {
     this.#pending = false;
     this.#show(NO_BYTES, 0, 0);
-    this.#releaseRest();
+    if (this.#rest !== undefined) this.#releaseRest();
     return NEED_MORE;
   }
 
@@ -446,7 +447,6 @@ export class MessageDecoder {
   }
 
   #useExtension(extension: Extension | undefined): void {
-    if (extension === this.#extension) return;
     this.#extension = extension;
     this.#frames.allowedRsv = extension === undefined ? 0 : extension.rsv;
   }
@@ -459,7 +459,7 @@ export class MessageDecoder {
     allocator: MessageAllocator = exact,
   ): void {
     this.#counters = counters;
-    this.#useExtension(extension);
+    if (extension !== this.#extension) this.#useExtension(extension);
     this.#allocator = allocator;
     this.#pooled = true;
     this.#memory.usePools();
@@ -469,7 +469,7 @@ export class MessageDecoder {
   /** @internal Ends {@link attach}. The decoder is {@link idle}. */
   detach(): void {
     this.#counters = NONE_COUNTED;
-    this.#useExtension(undefined);
+    if (this.#extension !== undefined) this.#useExtension(undefined);
     this.#allocator = exact;
     this.#use = DELIVERED;
     this.streaming = false;

@@ -207,7 +207,7 @@ export class Connection {
       // Not a default of the parameter, which is outside of this `try`.
       const length = end ?? chunk.length;
       this.bytesIn += length;
-      if (this.shared.keepAlive !== undefined) this.heardAt = Math.ceil(this.platform.now());
+      if (this.shared.keepAlive !== undefined) this.heardAt = Math.ceil(this.shared.platform.now());
       if (this.#closing === undefined || this.#closing.accepts(length)) {
         this.input.arrived(chunk, length);
       }
@@ -267,7 +267,7 @@ export class Connection {
       this.scheduleEndOfTurn();
     } else this.sendQueue.endOfChunk();
     reader.forgetRead();
-    input.returnIfIdle();
+    if (input.decoder !== undefined) input.returnIfIdle();
   }
 
   /**
@@ -293,7 +293,7 @@ export class Connection {
     this.sendQueue.flush();
     this.reader.attention.turnEnds(this.platform);
     this.reader.forgetRead();
-    this.input.returnIfIdle();
+    if (this.input.decoder !== undefined) this.input.returnIfIdle();
   }
 
   flushAtEndOfTurn(): void {
@@ -307,11 +307,6 @@ export class Connection {
 
   // The input's calls
 
-  /** Whether the connection has begun to end. */
-  get ends(): boolean {
-    return this.#closing !== undefined;
-  }
-
   get transportClosed(): boolean {
     return this.#closing?.closed === true;
   }
@@ -323,19 +318,22 @@ export class Connection {
 
   /** The application reads `closed`: it has handled the message of its last single read. */
   closedIsRead(): void {
-    if (this.reader.attention.closedIsRead() && this.ends) this.scheduleEndOfTurn();
+    const read = this.reader.attention.closedIsRead();
+    if (read && this.#closing !== undefined) this.scheduleEndOfTurn();
   }
 
   /**
-   * The loop of the input has stopped while the connection ends. Ends reading when that is due.
+   * The loop of the input has stopped. Ends reading when that is due.
    *
    * @param ahead - The loop also parsed into the read-ahead.
    */
-  parsed(ahead: boolean): void {
-    const closing = this.#closing!;
-    const { reading } = closing.end;
-    if (reading !== undefined) this.#parsedAtEnd(closing, reading, ahead);
-    if (ahead) closing.inputParsed();
+  inputStopped(ahead: boolean): void {
+    const closing = this.#closing;
+    const reading = closing?.end.reading;
+    if (reading !== undefined) this.#parsedAtEnd(closing!, reading, ahead);
+    if (ahead) closing?.inputParsed();
+    this.reader.loopStopped();
+    this.balance();
   }
 
   #parsedAtEnd(closing: Closing, end: { readonly reason: unknown }, ahead: boolean): void {
@@ -485,7 +483,7 @@ export class Connection {
   balance(): void {
     const { input, reader } = this;
     // A closed transport delivers nothing.
-    if (this.transportClosed) return;
+    if (this.#closing?.closed === true) return;
     if (this.paused) {
       if (input.wanted || reader.isLow) this.#rare!.flowControl!.resume();
     } else if (reader.isFull && !input.wanted) this.#flowControl().pause();

@@ -237,9 +237,7 @@ export class Input {
       this.#stage = READY;
     }
     if (this.#spent) this.#continueInNextTurn();
-    if (connection.ends) connection.parsed(ahead);
-    connection.reader.loopStopped();
-    connection.balance();
+    connection.inputStopped(ahead);
     return result;
   }
 
@@ -293,12 +291,12 @@ export class Input {
   }
 
   #continues(decoder: MessageDecoder, ahead: boolean): boolean {
-    const { reader, deflate, transportClosed } = this.#connection;
+    const { reader, deflate } = this.#connection;
     if (reader.waits || this.dropping) return true;
     if (!ahead) return false;
     const { transforming } = decoder;
     // A compressed message waits for its reader: it may become much larger.
-    if (!reader.hasRoom) return transportClosed && !transforming;
+    if (!reader.hasRoom) return this.#connection.transportClosed && !transforming;
     if (!transforming || deflate?.inflatersBusy !== true) return true;
     deflate.awaitInflater();
     return false;
@@ -319,12 +317,12 @@ export class Input {
     const { reader } = this.#connection;
     const lends = reader.handlerWaits;
     decoder.owns = !lends;
-    const plain = lends && this.delivers && !this.#observed;
+    const plain = lends && this.#use === DELIVERED && !this.#observed;
     for (;;) {
       const event = decoder.next();
       if (event !== MESSAGE || !plain) return event;
       reader.callHandler(decoder);
-      if (!reader.handlerWaits || !this.delivers || this.#spends(decoder)) return STEP;
+      if (!reader.handlerWaits || this.#use !== DELIVERED || this.#spends(decoder)) return STEP;
     }
   }
 
@@ -344,7 +342,7 @@ export class Input {
   }
 
   get #observed(): boolean {
-    return this.#connection.platform.observer?.messageIn !== undefined;
+    return this.#connection.shared.platform.observer?.messageIn !== undefined;
   }
 
   #observe({ type, length }: MessageDecoder): void {

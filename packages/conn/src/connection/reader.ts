@@ -113,7 +113,7 @@ export class Reader {
 
   /** Whether every message is read and no handler is at work. */
   get idle(): boolean {
-    if (this.#hasQueued() || this.receiveCall?.busy === true) return false;
+    if (this.#queue?.empty === false || this.receiveCall?.busy === true) return false;
     return this.#pieces === undefined || this.#pieces.empty;
   }
 
@@ -240,7 +240,6 @@ export class Reader {
    */
   loopStopped(): void {
     this.#directRead = '';
-    this.receiveCall?.forgetBytes();
   }
 
   /** Gives `result` to the pending read, or returns it for the read whose call runs the loop. */
@@ -534,7 +533,6 @@ export class Reader {
     if (call === undefined || ended === undefined) return;
     if (call.busy || this.#hasQueued()) return;
     this.receiveCall = undefined;
-    call.forgetBytes();
     const { reason } = ended;
     const { thrown } = call;
     // Two errors of a handler do not count as failures: that of a write after our close frame, and

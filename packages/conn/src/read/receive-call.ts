@@ -215,11 +215,6 @@ export class ReceiveCall extends Promise<CloseInfo> {
     borrowed.lease = undefined;
     lease.release();
   }
-
-  /** Keeps no reference to the memory of the last message. */
-  forgetBytes(): void {
-    if (!this.busy) this.#borrowed?.releaseBytes();
-  }
 }
 
 function notify<Subject extends object>(
