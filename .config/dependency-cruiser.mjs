@@ -40,10 +40,10 @@ const FLOORS = {
     ['message', 'deflate', 'report', 'extensions'],
     ['options'],
     ['time'],
-    ['connection', 'control', 'read', 'write'],
-    ['arguments', 'conn-internals'],
-    ['conn'],
-    ['conn-like'],
+    ['call-options'],
+    ['arguments', 'connection', 'control', 'read', 'write'],
+    ['conn', 'conn-internals'],
+    ['conn-like', 'inside'],
     ['broadcast', 'join', 'pair', 'reconnecting'],
     ['index', 'internal', 'parts'],
   ],
@@ -73,7 +73,7 @@ const FLOORS = {
 const PURE = 'codec|conn|browser';
 
 /** Folders that are read as one: the connection, and its parts that refer back to it. */
-const ONE_UNIT = '^packages/conn/src/(connection|control|read|write)/';
+const ONE_UNIT = '^packages/conn/src/((connection|control|read|write)/|conn(-internals)?.ts)';
 
 const forbidden = [
   {
@@ -154,7 +154,8 @@ const forbidden = [
 
 /** The names of a row that `member` may not import. */
 function strangers(floor, member) {
-  return floor.includes('connection') ? [] : floor.filter((other) => other !== member);
+  const isUnit = floor.includes('connection') || floor.includes('conn');
+  return isUnit ? [] : floor.filter((other) => other !== member);
 }
 
 /** A floor imports lower floors only. */

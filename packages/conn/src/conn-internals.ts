@@ -1,5 +1,9 @@
+import { CloseCode } from '@ws/codec';
 import type { CloseInfo } from './close-info.ts';
+import type { Conn } from './conn.ts';
+import type { Connection } from './connection/connection.ts';
 import type { Message } from './message.ts';
+import { owned } from './write/copy-or-reference.ts';
 
 /**
  * What a `Conn` and a `BrowserConn` of `@ws/browser` tell the reconnecting clients besides their
@@ -25,4 +29,26 @@ export interface ConnInternals {
   untilWritable(): Promise<void> | undefined;
   /** Sends a message that has waited for room. `maxBufferedAmount` does not apply to it. */
   sendWaiting(message: Message): Promise<void>;
+}
+
+export function internalsOf(conn: Conn, connection: Connection): ConnInternals {
+  const { attention } = connection.reader;
+  return {
+    failure: connection.failure,
+    closeTimeout: connection.settings.closeTimeout,
+    closed: connection.closed,
+    handlerStarted() {
+      attention.handlerRuns = true;
+    },
+    handlerSettled: () => connection.handlerSettled(),
+    closeAfterError: () => conn.close(CloseCode.InternalServerErr),
+    untilWritable: () => connection.writer.untilWritable(),
+    sendWaiting({ type, data }) {
+      try {
+        return connection.writer.sendBytes(type, data, 0, data.length, undefined, owned(data));
+      } catch (error) {
+        return connection.rejected(error, 'send');
+      }
+    },
+  };
 }

@@ -1,4 +1,5 @@
-import type { Conn, NextWriterOptions } from './conn.ts';
+import type { NextWriterOptions } from './call-options.ts';
+import type { Conn } from './conn.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import type { WaitOptions } from './time/wait.ts';
 import type { MessageWriter } from './write/message-writer.ts';

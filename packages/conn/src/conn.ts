@@ -1,5 +1,4 @@
 import {
-  BinaryMessage,
   CloseCode,
   CloseMessage,
   formatCloseMessage,
@@ -9,26 +8,29 @@ import {
 } from '@ws/codec';
 import { checked, fromCaller } from '@ws/codec/internal';
 import {
-  badType,
   checkCloseOptions,
   checkReadOptions,
   checkWaits,
-  checkWriteOptions,
   checkWriterOptions,
   functionOrNull,
   isControlType,
 } from './arguments.ts';
+import type {
+  ConnCloseOptions,
+  NextWriterOptions,
+  PingOptions,
+  WriteOptions,
+} from './call-options.ts';
 import { checkTransport } from './check-transport.ts';
 import type { CloseInfo, ConnState } from './close-info.ts';
-import type { ConnInternals } from './conn-internals.ts';
+import { type ConnInternals, internalsOf } from './conn-internals.ts';
 import { Connection } from './connection/connection.ts';
 import { sharedFor } from './connection/shared.ts';
 import type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
 import { PerMessageDeflate } from './deflate/per-message-deflate.ts';
 import { DEFAULT_COMPRESSION } from './deflate/settings.ts';
-import { TimeoutError } from './errors.ts';
 import { joined } from './extensions.ts';
-import { COPY_BELOW, copyOf } from './memory/copy.ts';
+import { copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
 import {
   type ConnOptions,
@@ -37,140 +39,24 @@ import {
   readLimit,
   resolveOptions,
 } from './options.ts';
-import type { Platform } from './platform/platform.ts';
-import { formatJSON, parseJSON, parseMessage } from './read/json.ts';
+import { formatJSON } from './read/json.ts';
 import { MessageIterator } from './read/message-iterator.ts';
 import type { MessageReader } from './read/message-reader.ts';
-import { type MessageHandler, ReceiveCall, type ReceiveObserver } from './read/receive-call.ts';
+import { readJSON } from './read/read-json.ts';
+import type { MessageHandler } from './read/receive-call.ts';
 import type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
 import type { ConnStats } from './stats.ts';
-import { untilOf } from './time/deadline.ts';
-import { handled, RESOLVED, rejected } from './time/promises.ts';
-import { rejectedLater } from './time/refusal.ts';
+import { rejected } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import type { Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
-import { owned } from './write/copy-or-reference.ts';
 import type { MessageWriter } from './write/message-writer.ts';
-import {
-  bytesOf,
-  controlPayload,
-  dataTypeOf,
-  isBorrowed,
-  isUnstable,
-  type MessageData,
-} from './write/payload.ts';
-import { checkClosePayload, PreparedMessage } from './write/prepared-message.ts';
-
-/** How long {@link Conn.ping} waits for the pong. */
-export interface PingOptions {
-  /** Ends the wait when it aborts; the promise rejects with its reason. */
-  readonly signal?: AbortSignal | undefined;
-  /**
-   * In ms, default 20,000; `false` waits until the connection ends. With this option the
-   * ping keeps the process alive until it settles.
-   */
-  readonly timeout?: number | false | undefined;
-}
-
-/** Options of {@link Conn.writeMessage} and the other writes. */
-export interface WriteOptions {
-  /**
-   * `false` sends the message uncompressed. `true` compresses it whatever its size, if
-   * permessage-deflate was agreed on and the result is smaller. Default: the setting of the
-   * connection.
-   */
-  readonly compress?: boolean | undefined;
-  /** Ends the wait when it aborts; the promise rejects with its reason. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** Options of {@link Conn.nextWriter}. */
-export interface NextWriterOptions {
-  /**
-   * `true` waits until the owner of an open writer closes it; `false` finishes that writer.
-   * Default: false.
-   */
-  readonly queue?: boolean | undefined;
-  /** As for {@link Conn.writeMessage}. It applies to the whole message. */
-  readonly compress?: boolean | undefined;
-}
-
-/** Options of {@link Conn.close}. */
-export interface ConnCloseOptions extends WaitOptions {
-  /** `true` drops the messages before the peer's close frame, also unread ones. Default: false. */
-  readonly discard?: boolean | undefined;
-}
+import { controlPayload, dataTypeOf, type MessageData } from './write/payload.ts';
+import { PreparedMessage } from './write/prepared-message.ts';
+import { writeControl, writeData } from './write/write-call.ts';
 
 /** The inner connection of a Conn, for the functions of this package that work on Conns. */
 export let connectionOf: (conn: Conn) => Connection;
-
-export function platformOf(conn: Conn): Platform {
-  return connectionOf(conn).platform;
-}
-
-/** See `Writer.compresses`. */
-export function isCompressing(conn: Conn, size: number): boolean {
-  return connectionOf(conn).writer.compresses(size);
-}
-
-/** See `Writer.sendUncompressed`. */
-export function sendUncompressed(conn: Conn, send: () => void): void {
-  connectionOf(conn).writer.sendUncompressed(send);
-}
-
-/** See `Writer.untilWritable`. */
-export function untilWritable(conn: Conn): Promise<void> | undefined {
-  return connectionOf(conn).writer.untilWritable();
-}
-
-/** The application's handler of `conn` runs: a close frame waits for the messages before it. */
-export function handlerStarted(conn: Conn): void {
-  connectionOf(conn).reader.attention.handlerRuns = true;
-}
-
-/**
- * Calls `observer` with `conn` when `result`, the promise of `receive` or `discardReads`, settles.
- * Costs less than `then`.
- *
- * @returns false when `result` is another value. The observer is not called then.
- */
-export function observeReceive(
-  result: unknown,
-  observer: ReceiveObserver<Conn>,
-  conn: Conn,
-): boolean {
-  if (!ReceiveCall.is(result)) return false;
-  result.observe(observer, conn);
-  return true;
-}
-
-/**
- * The application's handler of `conn` has settled, so the last message that was read is handled.
- * Then the connection answers a close frame that arrived after it.
- */
-export function handlerSettled(conn: Conn): void {
-  connectionOf(conn).handlerSettled();
-}
-
-/** As `Conn.closed`, for the library's own use: it does not say that the last message is handled. */
-export function closedOf(conn: Conn): Promise<CloseInfo> {
-  return connectionOf(conn).closed;
-}
-
-/**
- * The promise of a `receive` or `discardReads` that is pending after the application's handler of
- * `conn` has settled, if there is one.
- */
-export function unfinishedReceive(conn: Conn): Promise<unknown> | undefined {
-  const { reader } = connectionOf(conn);
-  return reader.attention.handlerRuns ? undefined : reader.receiveCall;
-}
-
-/** Whether a read or a write of `conn` rejects with `error`, because `conn` has ended with it. */
-export function endedWith(conn: Conn, error: unknown): boolean {
-  return connectionOf(conn).endedWith(error);
-}
 
 /**
  * A WebSocket connection over any {@link Transport} (RFC 6455).
@@ -364,53 +250,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   ): Promise<unknown> {
     try {
       checkReadOptions(options);
-      return this.#readJSON(options);
+      return readJSON(this.#connection, options);
     } catch (error) {
       return this.#connection.rejected(error, 'readJSON');
     }
-  }
-
-  #readJSON({
-    schema,
-    ...wait
-  }: WaitOptions & { readonly schema?: StandardSchema | undefined }): Promise<unknown> {
-    const connection = this.#connection;
-    const failed = (error: unknown): void => connection.report(error, 'readJSON');
-    let reading: Promise<Message> | undefined;
-    /** The message, while its schema is not done. */
-    let unparsed: Message | undefined;
-    /** Set when the wait ended after the message had arrived and before its schema began. */
-    let cancelled: { readonly reason: unknown } | undefined;
-    const parse = async (): Promise<unknown> => {
-      try {
-        reading = connection.reader.readMessage('readJSON');
-        const message = await reading;
-        if (schema === undefined) return parseMessage(message);
-        if (cancelled !== undefined) {
-          connection.reader.takeBack(message);
-          throw cancelled.reason;
-        }
-        unparsed = message;
-        try {
-          return await parseJSON(message, schema, failed);
-        } finally {
-          unparsed = undefined;
-        }
-      } catch (error) {
-        // Last, as in `Deferred.rejectWithCaller`: otherwise the stack would not name the caller.
-        void handled(value);
-        throw error;
-      }
-    };
-    const value = withTimeout(connection.platform, wait, parse, (_started, reason) => {
-      if (unparsed !== undefined) connection.reader.takeBack(unparsed);
-      else if (!connection.reader.giveUp(reading!, reason)) {
-        cancelled = { reason };
-        return false;
-      }
-      return true;
-    });
-    return value;
   }
 
   /**
@@ -504,56 +347,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @see RFC 6455, sections 5.6 and 6.1
    */
   writeMessage(type: number, data: MessageData, options?: WriteOptions): Promise<void> {
-    return this.#send('writeMessage', type, data, options);
-  }
-
-  /** @param method - The method that the caller used, for errors. */
-  #send(
-    method: string,
-    type: number,
-    data: MessageData,
-    options: WriteOptions | undefined,
-  ): Promise<void> {
-    if (options === undefined) return this.#write(method, type, data, undefined);
-    return this.#sendWithOptions(method, type, data, options);
-  }
-
-  /** A separate method: its closure would make V8 allocate a context at every {@link #send}. */
-  #sendWithOptions(
-    method: string,
-    type: number,
-    data: MessageData,
-    options: WriteOptions,
-  ): Promise<void> {
-    return this.#withSignal(method, options, () => {
-      return this.#write(method, type, data, options.compress);
-    });
-  }
-
-  #write(
-    method: string,
-    type: number,
-    data: MessageData,
-    compress: boolean | undefined,
-  ): Promise<void> {
-    const connection = this.#connection;
-    if (type !== TextMessage && type !== BinaryMessage) {
-      if (isControlType(type)) return this.writeControl(type, data);
-      return connection.rejected(badType(type), method);
-    }
-    try {
-      if (typeof data === 'string') return connection.writer.sendText(type, data, compress);
-      if (!(data instanceof Uint8Array) && isBorrowed(data)) {
-        data.check();
-        const { bytes, start, end, lease } = data;
-        return connection.writer.sendBytes(type, bytes, start, end, compress, undefined, lease);
-      }
-      let bytes = bytesOf(data, method);
-      if (bytes.length >= COPY_BELOW && isUnstable(bytes)) bytes = copyOf(bytes);
-      return connection.writer.sendBytes(type, bytes, 0, bytes.length, compress);
-    } catch (error) {
-      return connection.rejected(error, method);
-    }
+    return writeData(this.#connection, 'writeMessage', type, data, options);
   }
 
   /**
@@ -561,33 +355,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * {@link BorrowedMessage} with its own type.
    */
   send(data: MessageData, options?: WriteOptions): Promise<void> {
-    if (typeof data === 'string') return this.#send('send', TextMessage, data, options);
-    return this.#send('send', dataTypeOf(data), data, options);
-  }
-
-  /** Waits for a write until its signal aborts. */
-  #withSignal(method: string, options: WriteOptions, write: () => Promise<void>): Promise<void> {
-    const connection = this.#connection;
-    try {
-      checkWriteOptions(method, options);
-    } catch (error) {
-      return connection.rejected(error, method);
-    }
-    const { signal } = options;
-    if (signal === undefined) return write();
-    if (signal.aborted) return rejectedLater(connection.platform, signal.reason);
-    const written = write();
-    if (written === RESOLVED) return RESOLVED;
-    connection.writer.charge(written);
-    return withTimeout(
-      connection.platform,
-      { signal },
-      () => written,
-      (_written, reason) => {
-        connection.writer.giveUp(written, reason);
-        return true;
-      },
-    );
+    const type = typeof data === 'string' ? TextMessage : dataTypeOf(data);
+    return writeData(this.#connection, 'send', type, data, options);
   }
 
   /**
@@ -628,7 +397,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       this.#connection.report(error, 'writeJSON');
       return rejected(error);
     }
-    return this.#send('writeJSON', TextMessage, text, options);
+    return writeData(this.#connection, 'writeJSON', TextMessage, text, options);
   }
 
   /**
@@ -670,16 +439,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     data: MessageData = '',
     deadline?: Date | number | null,
   ): Promise<void> {
-    const { platform } = this.#connection;
-    try {
-      if (!isControlType(type)) throw badType(type);
-      const payload = controlPayload(data, platform, 'writeControl');
-      if (type === CloseMessage) checkClosePayload(payload);
-      if (deadline !== undefined && untilOf(deadline) <= 0) throw new TimeoutError('write timeout');
-      return this.#connection.control(type, payload);
-    } catch (error) {
-      return this.#connection.rejected(error, 'writeControl');
-    }
+    return writeControl(this.#connection, type, data, deadline);
   }
 
   /**
@@ -937,23 +697,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /** @internal For the reconnecting clients. */
   get internals(): ConnInternals {
-    const connection = this.#connection;
-    return {
-      failure: connection.failure,
-      closeTimeout: connection.settings.closeTimeout,
-      closed: connection.closed,
-      handlerStarted: () => handlerStarted(this),
-      handlerSettled: () => handlerSettled(this),
-      closeAfterError: () => this.close(CloseCode.InternalServerErr),
-      untilWritable: () => connection.writer.untilWritable(),
-      sendWaiting: ({ type, data }) => {
-        try {
-          return connection.writer.sendBytes(type, data, 0, data.length, undefined, owned(data));
-        } catch (error) {
-          return connection.rejected(error, 'send');
-        }
-      },
-    };
+    return internalsOf(this, this.#connection);
   }
 }
 

@@ -15,14 +15,14 @@ export {
   WebSocketError,
 } from '@ws/codec';
 export { type BroadcastOptions, broadcast } from './broadcast.ts';
+export type {
+  ConnCloseOptions,
+  NextWriterOptions,
+  PingOptions,
+  WriteOptions,
+} from './call-options.ts';
 export type { CloseInfo, ConnState } from './close-info.ts';
-export {
-  Conn,
-  type ConnCloseOptions,
-  type NextWriterOptions,
-  type PingOptions,
-  type WriteOptions,
-} from './conn.ts';
+export { Conn } from './conn.ts';
 export type { ConnLike, MessageReaderLike, MessageWriterLike } from './conn-like.ts';
 export type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
 export { pureDeflate } from './deflate/pure-deflate.ts';

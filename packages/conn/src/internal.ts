@@ -7,6 +7,14 @@
 export { checked, utf8Length } from '@ws/codec/internal';
 export { isUint8Array } from './brand.ts';
 export { preparedOf, sendPrepared, sendRun } from './broadcast.ts';
+export { type Compressor, StreamCompressor } from './deflate/compressor.ts';
+export { historyBytesOf } from './deflate/engine-pool.ts';
+export { FixedDeflater, roomToDeflate } from './deflate/fixed-deflater.ts';
+export { deflateLimits } from './deflate/negotiate.ts';
+export { PerMessageDeflate } from './deflate/per-message-deflate.ts';
+export { type Compression, DEFAULT_COMPRESSION } from './deflate/settings.ts';
+export { causeText, isError, printable } from './errors.ts';
+export { Fifo } from './fifo.ts';
 export {
   closedOf,
   endedWith,
@@ -18,15 +26,7 @@ export {
   sendUncompressed,
   unfinishedReceive,
   untilWritable,
-} from './conn.ts';
-export { type Compressor, StreamCompressor } from './deflate/compressor.ts';
-export { historyBytesOf } from './deflate/engine-pool.ts';
-export { FixedDeflater, roomToDeflate } from './deflate/fixed-deflater.ts';
-export { deflateLimits } from './deflate/negotiate.ts';
-export { PerMessageDeflate } from './deflate/per-message-deflate.ts';
-export { type Compression, DEFAULT_COMPRESSION } from './deflate/settings.ts';
-export { causeText, isError, printable } from './errors.ts';
-export { Fifo } from './fifo.ts';
+} from './inside.ts';
 export { isThenable, onRejection } from './on-rejection.ts';
 export {
   connSettingNames,

@@ -1,6 +1,7 @@
 import { type CloseCode, formatCloseMessage } from '@ws/codec';
 import { checkCloseOptions } from '../arguments.ts';
-import type { Conn, ConnCloseOptions } from '../conn.ts';
+import type { ConnCloseOptions } from '../call-options.ts';
+import type { Conn } from '../conn.ts';
 import type { ConnLike } from '../conn-like.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
 import { type Report, reportError } from '../report/report.ts';

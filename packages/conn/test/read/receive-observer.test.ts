@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { observeReceive } from '../../src/conn.ts';
 import { type Conn, connPair } from '../../src/index.ts';
+import { observeReceive } from '../../src/inside.ts';
 
 /** Records the outcomes that it gets. */
 function recorder() {

@@ -1,0 +1,72 @@
+// What the other packages ask of a Conn besides its public methods.
+import type { CloseInfo } from './close-info.ts';
+import { type Conn, connectionOf } from './conn.ts';
+import type { Platform } from './platform/platform.ts';
+import { ReceiveCall, type ReceiveObserver } from './read/receive-call.ts';
+
+export function platformOf(conn: Conn): Platform {
+  return connectionOf(conn).platform;
+}
+
+/** See `Writer.compresses`. */
+export function isCompressing(conn: Conn, size: number): boolean {
+  return connectionOf(conn).writer.compresses(size);
+}
+
+/** See `Writer.sendUncompressed`. */
+export function sendUncompressed(conn: Conn, send: () => void): void {
+  connectionOf(conn).writer.sendUncompressed(send);
+}
+
+/** See `Writer.untilWritable`. */
+export function untilWritable(conn: Conn): Promise<void> | undefined {
+  return connectionOf(conn).writer.untilWritable();
+}
+
+/** The application's handler of `conn` runs: a close frame waits for the messages before it. */
+export function handlerStarted(conn: Conn): void {
+  connectionOf(conn).reader.attention.handlerRuns = true;
+}
+
+/**
+ * Calls `observer` with `conn` when `result`, the promise of `receive` or `discardReads`, settles.
+ * Costs less than `then`.
+ *
+ * @returns false when `result` is another value. The observer is not called then.
+ */
+export function observeReceive(
+  result: unknown,
+  observer: ReceiveObserver<Conn>,
+  conn: Conn,
+): boolean {
+  if (!ReceiveCall.is(result)) return false;
+  result.observe(observer, conn);
+  return true;
+}
+
+/**
+ * The application's handler of `conn` has settled, so the last message that was read is handled.
+ * Then the connection answers a close frame that arrived after it.
+ */
+export function handlerSettled(conn: Conn): void {
+  connectionOf(conn).handlerSettled();
+}
+
+/** As `Conn.closed`, for the library's own use: it does not say that the last message is handled. */
+export function closedOf(conn: Conn): Promise<CloseInfo> {
+  return connectionOf(conn).closed;
+}
+
+/**
+ * The promise of a `receive` or `discardReads` that is pending after the application's handler of
+ * `conn` has settled, if there is one.
+ */
+export function unfinishedReceive(conn: Conn): Promise<unknown> | undefined {
+  const { reader } = connectionOf(conn);
+  return reader.attention.handlerRuns ? undefined : reader.receiveCall;
+}
+
+/** Whether a read or a write of `conn` rejects with `error`, because `conn` has ended with it. */
+export function endedWith(conn: Conn, error: unknown): boolean {
+  return connectionOf(conn).endedWith(error);
+}
