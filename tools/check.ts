@@ -28,6 +28,10 @@ const CHECKS: Readonly<Record<string, Task>> = {
       ),
     ],
   },
+  shape: {
+    what: 'files above 400 lines of code, interfaces with one implementation',
+    commands: [source('tools/check/shape.ts')],
+  },
   unused: { what: 'knip', commands: [node(bin('knip'), '--config', '.config/knip.json')] },
   docs: {
     what: 'typedoc: the API reference (after types)',

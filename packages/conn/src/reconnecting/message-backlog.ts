@@ -5,31 +5,28 @@ import { Message } from '../message.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
 import { Deferred } from '../time/promises.ts';
 import { bytesOf, dataTypeOf, type MessageData, utf8 } from '../write/payload.ts';
+import type { LivePlan } from './options.ts';
 
 /** A message that waits for a connection. */
-export interface WaitingMessage {
+interface WaitingMessage {
   readonly message: Message;
   /** Settles the promise of `send`. */
   readonly sent: Deferred<void>;
   next: WaitingMessage | undefined;
 }
 
-/** Bounds of a {@link MessageBacklog}; Infinity for none. */
-export interface BacklogBounds {
-  readonly maxQueuedBytes: number;
-  readonly maxQueuedMessages: number;
-}
+type Bounds = Pick<LivePlan, 'maxQueuedBytes' | 'maxQueuedMessages'>;
 
 /** Copies of the messages that wait for the next connection, in the order of the calls. */
 export class MessageBacklog {
-  readonly #bounds: BacklogBounds;
+  readonly #bounds: Bounds;
   // A list: to take the first entry of a long Set or array costs as much as to copy it.
   #first: WaitingMessage | undefined;
   #last: WaitingMessage | undefined;
   #count = 0;
   #bytes = 0;
 
-  constructor(bounds: BacklogBounds) {
+  constructor(bounds: Bounds) {
     this.#bounds = bounds;
   }
 
@@ -46,7 +43,7 @@ export class MessageBacklog {
   add(data: MessageData): Promise<void> {
     const message = copyMessage(data);
     this.#check(message.data.length);
-    const waiting = { message, sent: new Deferred<void>(), next: undefined };
+    const waiting: WaitingMessage = { message, sent: new Deferred(), next: undefined };
     if (this.#last === undefined) this.#first = waiting;
     else this.#last.next = waiting;
     this.#last = waiting;
