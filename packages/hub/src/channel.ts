@@ -81,6 +81,8 @@ export class Channel {
   readonly #known = new Map<string, Known>();
   /** Number of gaps that this channel has reported. */
   #gaps = 0;
+  /** The same at the last gap that stands for messages of every node. */
+  #allLost = 0;
   #last: Position | undefined;
   /** The last message before a gap of unknown size: any other message follows it. */
   #beforeGap: Position | undefined;
@@ -155,7 +157,8 @@ export class Channel {
     if (known !== undefined && last <= known.counter) return false;
     if (known?.gaps === this.#gaps) return true;
     // The last gap covers what was published before it: an outage may cost each node a message.
-    const margin = exact || known !== undefined || previousMs >= QUIET_MS ? 0 : MARGIN_MS;
+    const isCurrent = known !== undefined && known.gaps >= this.#allLost;
+    const margin = exact || isCurrent || previousMs >= QUIET_MS ? 0 : MARGIN_MS;
     return this.#headStart(envelope) >= margin;
   }
 
@@ -187,10 +190,13 @@ export class Channel {
     if (this.#held === undefined) void this.#fetchMissing();
   }
 
-  /** Reports that messages of every node may be missing. */
+  /**
+   * Reports that messages of every node may be missing. The counters stay known: a message that
+   * follows the last one of its node shows no loss, however late it is.
+   */
   #loseAll(from: Position | undefined): void {
-    this.#known.clear();
     this.#gap(from);
+    this.#allLost = this.#gaps;
     this.#since += COVERED_MS;
     this.#beforeGap = from;
   }

@@ -190,6 +190,57 @@ describe('Channel of a new subscription', () => {
   });
 });
 
+describe('Channel after an outage', () => {
+  /** A message of the node that published the one before it `previousMs` before it. */
+  function message(text: string, previousMs: number): Arrival {
+    const { envelope } = arrival(text, 1);
+    return { envelope: { ...envelope, previousMs }, position: undefined };
+  }
+
+  it('reports no second gap before a late message that follows its previous one', () => {
+    let now = 1_000;
+    const {
+      channel: r,
+      delivered,
+      gaps,
+    } = channel([], true, { ...portablePlatform, now: () => now });
+    r.arrive(message('1', 160));
+    r.interrupted();
+    expect(gaps).toHaveLength(1);
+    // The network of the other node was silent.
+    now += 9_600;
+    r.arrive(message('2', 160));
+    r.arrive(message('3', 160));
+    expect(gaps).toHaveLength(1);
+    expect(delivered).toEqual(['1', '2', '3']);
+  });
+
+  it('reports a second gap before a late message that does not', () => {
+    let now = 1_000;
+    const {
+      channel: r,
+      delivered,
+      gaps,
+    } = channel([], true, { ...portablePlatform, now: () => now });
+    r.arrive(message('1', 160));
+    r.interrupted();
+    now += 9_600;
+    r.arrive(message('3', 160));
+    expect(gaps).toHaveLength(2);
+    expect(delivered).toEqual(['1', '3']);
+  });
+
+  it('drops a message that arrives again', () => {
+    const { channel: r, delivered, gaps } = channel([]);
+    r.arrive(message('2', 160));
+    r.interrupted();
+    r.arrive(message('2', 160));
+    r.arrive(message('1', 160));
+    expect(delivered).toEqual(['2']);
+    expect(gaps).toHaveLength(1);
+  });
+});
+
 describe('Channel with a repair that leaves the hole', () => {
   it('reports a gap instead of repairing again', async () => {
     const { channel: r, delivered, gaps } = channel([]);
