@@ -358,6 +358,19 @@ describe.each([
     expect(sink.calls.filter((call) => call !== 'drain')).toEqual(['end', 'close']);
   });
 
+  it('closes after the end of the peer, and loses no byte that was written before', async () => {
+    const transport = transportOf(pair.ours);
+    const sink = record(transport);
+    pair.peer.end();
+    await sink.seen('end');
+    let released = 0;
+    transport.write(text('last'), () => released++);
+    transport.end();
+    expect((await readAll(pair.peer)).toString()).toBe('last');
+    await sink.seen('close');
+    expect([sink.error, released, sink.calls]).toEqual([undefined, 1, ['end', 'close']]);
+  });
+
   it('writes no byte after end, and releases its chunks', async () => {
     const transport = transportOf(pair.ours);
     record(transport);

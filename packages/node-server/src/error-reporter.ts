@@ -60,9 +60,9 @@ export class ErrorReporter {
    * connection, or the connection has reported it.
    */
   handlerFailed(conn: Conn, error: unknown, route: string | undefined): void {
-    // The usual end of a handler: its client has disconnected.
-    if (conn.state === 'closed' && endedWith(conn, error)) return;
     const wasOpen = conn.state === 'open';
+    // The usual end of a handler: its client has disconnected, and the connection ends without us.
+    if (!wasOpen && endedWith(conn, error)) return;
     void conn.close(CloseCode.InternalServerErr);
     if (END_ERRORS.some((End) => isInstance(error, End))) {
       void this.#reportUnlessOwnEnd(conn, error, wasOpen, route);
