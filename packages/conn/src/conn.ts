@@ -184,18 +184,19 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /** A snapshot of the counters. */
   get stats(): ConnStats {
     const connection = this.#connection;
+    const { rare } = connection;
     return {
       messagesIn: connection.messagesIn,
       messagesOut: connection.messagesOut,
-      messagesRefused: connection.messagesRefused,
-      messagesDropped: connection.messagesDropped,
+      messagesRefused: rare?.messagesRefused ?? 0,
+      messagesDropped: rare?.messagesDropped ?? 0,
       framesIn: connection.framesIn,
       framesOut: connection.framesOut,
       bytesIn: connection.bytesIn,
       bytesOut: connection.bytesOut,
       pingsIn: connection.pingsIn,
       pingsOut: connection.pingsOut,
-      rtt: connection.rtt,
+      rtt: rare?.controlFrames?.rtt ?? NaN,
       compressionBytes: connection.deflate === undefined ? 0 : connection.deflate.historyBytes,
     };
   }

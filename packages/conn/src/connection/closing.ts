@@ -2,17 +2,16 @@ import { CloseCode, formatCloseMessage, type WebSocketError } from '@ws/codec';
 import type { CloseInfo, ConnState } from '../close-info.ts';
 import {
   CloseError,
-  causeText,
   errorOf,
   TimeoutError,
   TransportError,
   transportFailed,
-  UNEXPECTED_EOF,
   untraced,
 } from '../errors.ts';
 import { onRejection } from '../on-rejection.ts';
 import { SINGLE_READ_TIME } from './attention.ts';
 import type { Connection } from './connection.ts';
+import { brokenBy, End, unexpectedEof } from './end.ts';
 
 // The phases of a close (RFC 6455, section 7). A connection only moves down this list:
 //
@@ -53,27 +52,7 @@ const MAX_DROPPED = 1_048_576;
 const SENT_TOO_BIG = 'a message of this end is larger than the limit of the peer';
 
 /** Names a handler in reports. */
-type HandlerName = 'receive' | 'ping handler' | 'pong handler' | 'close handler';
-
-/** How a connection ends, as far as it is known. */
-class End {
-  /** Why reading will end: set by the first close frame, end of the stream, or fault. */
-  reading: { readonly reason: unknown } | undefined;
-  /** The peer has ended its side of the transport. */
-  eof = false;
-  /** Our close frame was accepted for sending. */
-  sent = false;
-  /** The peer's close frame. */
-  received: { readonly code: number; readonly reason: string } | undefined;
-  /** We failed the connection: the peer or a handler broke a rule (section 7.1.7). */
-  failed: { readonly error: unknown; readonly code: number } | undefined;
-  /** `terminate` or `abort` was called. The transport reports its close later. */
-  aborted = false;
-  /** Why we destroyed the transport, or why it closed. Reported unless the close is clean. */
-  error: unknown;
-  /** What `closed` resolves with, once the transport has closed. */
-  info: CloseInfo | undefined;
-}
+export type HandlerName = 'receive' | 'ping handler' | 'pong handler' | 'close handler';
 
 /**
  * The close of a connection (RFC 6455, section 7): a method for each event. Only this class decides
@@ -143,7 +122,7 @@ export class Closing {
   isLateAnswer(error: unknown): boolean {
     const { failed, sent, eof, reading } = this.end;
     if (failed !== undefined || error === undefined) return false;
-    if (sent && this.#connection.isCloseSent(error)) return true;
+    if (sent && this.#connection.sendQueue.isCloseSent(error)) return true;
     if (!sent && !eof) return false;
     return this.#phase !== OPEN && error === reading?.reason;
   }
@@ -293,7 +272,8 @@ export class Closing {
     this.#phase = ANSWERING;
     // The peer has waited since its close frame: a late close handler has half of the rest.
     this.#setAlarm(Math.max(this.#answerBy - this.#now(), this.#closeTimeout() / 4));
-    const handled = connection.callCloseHandler(end.received.code, end.received.reason);
+    const { code, reason } = end.received;
+    const handled = connection.rare?.controlFrames?.callCloseHandler(code, reason);
     if (handled === undefined) {
       this.#handlerDone();
       return false;
@@ -462,7 +442,7 @@ export class Closing {
     const { end } = this;
     const connection = this.#connection;
     const isEnd = this.isKnownEnd(error);
-    const isLate = end.sent && connection.isCloseSent(error);
+    const isLate = end.sent && connection.sendQueue.isCloseSent(error);
     if (!isEnd && !isLate) connection.report(error, where);
     // `report` may have closed or terminated the connection.
     const ended = this.#phase === CLOSED || end.aborted || isEnd;
@@ -613,13 +593,4 @@ export class Closing {
 /** Names the option of the timeout: that of a call of `close`, or the default. */
 function timeoutOption(timeout: number | undefined): string {
   return timeout === undefined ? 'closeTimeout' : 'timeout of close';
-}
-
-function unexpectedEof(): CloseError {
-  return untraced(() => new CloseError(CloseCode.AbnormalClosure, UNEXPECTED_EOF));
-}
-
-function brokenBy(error: Error | undefined): TransportError | undefined {
-  if (error === undefined || error instanceof TransportError) return error;
-  return untraced(() => new TransportError(causeText(error), { cause: error }));
 }

@@ -28,33 +28,19 @@ import { closeFrameOf, decodeError } from '../read/message-faults.ts';
 import { isNormalEnd } from '../read/pending-read.ts';
 import { reportError } from '../report/report.ts';
 import type { ReportedConn } from '../report/report-context.ts';
-import { Deadline, untilOf } from '../time/deadline.ts';
+import { untilOf } from '../time/deadline.ts';
 import { Deferred, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
 import type { Transport } from '../transport.ts';
-import { overLimit } from '../write/backpressure.ts';
 import { DetachedBytes } from '../write/copy-or-reference.ts';
 import { checkClosePayload } from '../write/prepared-message.ts';
-import { Closing } from './closing.ts';
-import { FlowControl } from './flow-control.ts';
+import { Closing, type HandlerName } from './closing.ts';
 import { Input } from './input.ts';
+import { RareParts } from './rare-parts.ts';
 import { Reader } from './reader.ts';
 import type { SendQueue } from './send-queue.ts';
 import type { ConnShared } from './shared.ts';
 import { Writer } from './writer.ts';
-
-/** Parts that few connections need, each created on first use. An idle connection has none. */
-class RareParts {
-  controlFrames: ControlFrames | undefined = undefined;
-  messagesDropped = 0;
-  flowControl: FlowControl | undefined = undefined;
-  readDeadline: Deadline | undefined = undefined;
-  writeDeadline: Deadline | undefined = undefined;
-  closed: Deferred<CloseInfo> | undefined = undefined;
-  messagesRefused = 0;
-  /** Whether a refusal that no code awaits was reported. */
-  refusalReported = false;
-}
 
 /**
  * One connection, inside its `Conn`: joins the transport, the input with its reader, the writer, control
@@ -96,7 +82,8 @@ export class Connection {
 
   /** Absent until the connection begins to end. */
   #closing: Closing | undefined;
-  #rare: RareParts | undefined;
+  /** Absent until the first use of one of them. */
+  rare: RareParts | undefined;
   /** Whether {@link onEndOfTurn} is scheduled. */
   #endOfTurnScheduled = false;
 
@@ -141,8 +128,8 @@ export class Connection {
   }
 
   #rareParts(): RareParts {
-    this.#rare ??= new RareParts();
-    return this.#rare;
+    this.rare ??= new RareParts(this);
+    return this.rare;
   }
 
   get sendQueue(): SendQueue {
@@ -164,17 +151,8 @@ export class Connection {
     return this.sendQueue.bufferedAmount + this.writer.waitingBytes;
   }
 
-  get messagesDropped(): number {
-    return this.#rare?.messagesDropped ?? 0;
-  }
-
   countDropped(messages: number): void {
     if (messages > 0) this.#rareParts().messagesDropped += messages;
-  }
-
-  /** The last round trip of a ping, in ms; NaN before the first. */
-  get rtt(): number {
-    return this.#rare?.controlFrames?.rtt ?? NaN;
   }
 
   get state(): ConnState {
@@ -212,7 +190,7 @@ export class Connection {
         this.input.arrived(chunk, length);
       }
     } catch (error) {
-      this.parsingFailed(error);
+      this.input.failed(error);
     }
   }
 
@@ -261,7 +239,7 @@ export class Connection {
   /** A pass of the input has ended: sends what was written in it, unless the reader may write more. */
   passEnded(): void {
     const { input, reader } = this;
-    if (this.paused) this.#rare!.flowControl!.renewalDue = true;
+    if (this.paused) this.rare!.flowControl!.renewalDue = true;
     const endIsDue = this.#closing?.end.reading !== undefined && !reader.ended;
     if (input.pending || !reader.idle || reader.attention.messageTaken || endIsDue) {
       this.scheduleEndOfTurn();
@@ -288,7 +266,7 @@ export class Connection {
   onEndOfTurn(): void {
     this.#endOfTurnScheduled = false;
     this.input.parseAhead();
-    const flowControl = this.#rare?.flowControl;
+    const flowControl = this.rare?.flowControl;
     if (flowControl?.renewalDue === true) flowControl.renewTimeout();
     this.sendQueue.flush();
     this.reader.attention.turnEnds(this.platform);
@@ -341,7 +319,7 @@ export class Connection {
     const { attention } = reader;
     if (!input.pending) input.stop();
     const { stopped } = input;
-    if (stopped) this.#rare?.controlFrames?.end(end.reason);
+    if (stopped) this.rare?.controlFrames?.end(end.reason);
     if (stopped) reader.endMessage(end);
     attention.turnEnds(this.platform);
     const handled = reader.idle && (!attention.messageTaken || this.readerPatience <= 0);
@@ -354,48 +332,24 @@ export class Connection {
    * 5.5.2).
    */
   pinged(decoder: MessageDecoder): void {
-    if (this.#rare?.controlFrames?.callPingHandler(decoder) === true) return;
+    if (this.rare?.controlFrames?.callPingHandler(decoder) === true) return;
     void this.sendQueue.control(PongMessage, decoder.bytes, decoder.start, decoder.end, true);
   }
 
   ponged(decoder: MessageDecoder): void {
-    this.#rare?.controlFrames?.handlePong(decoder);
+    this.rare?.controlFrames?.handlePong(decoder);
   }
 
-  closeReceived({ bytes, start, end }: MessageDecoder): void {
-    let payload: ReturnType<typeof parseCloseMessage>;
-    try {
-      payload = parseCloseMessage(bytes.subarray(start, end));
-    } catch (error) {
-      return this.#failBy(error as ProtocolError);
-    }
-    this.#begin().peerClose(payload.code, payload.reason);
+  handlerFailed(error: unknown, where: HandlerName): void {
+    this.#begin().handlerFailed(error, where);
   }
 
-  faulted({ error }: MessageDecoder): void {
-    this.#failBy(decodeError(error!, this.readLimit));
-  }
-
-  /** A parsing error must not reach the transport, where it would end the process. */
-  parsingFailed(cause: unknown): void {
-    this.#failBy(new TransportError(`reading failed: ${causeText(cause)}`, { cause }));
-  }
-
-  #failBy(error: WebSocketError | undefined): void {
-    const { code, reason } = closeFrameOf(error);
-    this.fail(error, code, reason);
-  }
-
-  handlerFailed(error: unknown): void {
-    this.#begin().handlerFailed(error, 'receive');
+  peerClosed(code: number, reason: string): void {
+    this.#begin().peerClose(code, reason);
   }
 
   isLateAnswer(error: unknown): boolean {
     return this.#closing?.isLateAnswer(error) === true;
-  }
-
-  controlHandlerFailed(error: unknown, where: ControlHandlerName): void {
-    this.#begin().handlerFailed(error, where);
   }
 
   // Reports
@@ -416,23 +370,13 @@ export class Connection {
     return rejected(error);
   }
 
-  get messagesRefused(): number {
-    return this.#rare?.messagesRefused ?? 0;
-  }
-
   countRefused(): void {
     this.#rareParts().messagesRefused++;
   }
 
   /** A broadcast skips this connection, whose buffer has no room for `size` bytes. */
   skipBroadcast(size: number): void {
-    this.countRefused();
-    const rare = this.#rareParts();
-    const error = overLimit(this.settings, this.bufferedAmount, size, undefined);
-    if (rare.refusalReported || error === undefined) return;
-    rare.refusalReported = true;
-    // Not within the loop of the broadcast: `report` may close connections.
-    this.platform.yield(() => this.report(error, 'broadcast'));
+    this.#rareParts().skipBroadcast(size);
   }
 
   refuseMessage(error: BackpressureError): LateRejection {
@@ -440,14 +384,9 @@ export class Connection {
     return this.refuse(error, 'writeMessage');
   }
 
-  /** The first refusal that no code awaits is reported: it has no other trace. */
+  /** See {@link RareParts.refuse}. */
   refuse(error: BackpressureError, where: string): LateRejection {
-    const rare = this.#rareParts();
-    return rejectedLater(this.platform, error, () => {
-      if (rare.refusalReported) return;
-      rare.refusalReported = true;
-      this.report(error, where);
-    });
+    return this.#rareParts().refuse(error, where);
   }
 
   /** Calls the observer of the platform. Its error has no effect on the connection. */
@@ -468,13 +407,6 @@ export class Connection {
 
   // Flow control
 
-  /**
-   * Whether `receive` or `discard` is pending. No timeout runs then: a handler has no time limit.
-   */
-  get receiving(): boolean {
-    return this.reader.receiveCall !== undefined;
-  }
-
   get ending(): boolean {
     return this.#closing?.begun === true;
   }
@@ -485,14 +417,8 @@ export class Connection {
     // A closed transport delivers nothing.
     if (this.#closing?.closed === true) return;
     if (this.paused) {
-      if (input.wanted || reader.isLow) this.#rare!.flowControl!.resume();
-    } else if (reader.isFull && !input.wanted) this.#flowControl().pause();
-  }
-
-  #flowControl(): FlowControl {
-    const rare = this.#rareParts();
-    rare.flowControl ??= new FlowControl(this);
-    return rare.flowControl;
+      if (input.wanted || reader.isLow) this.rare!.flowControl!.resume();
+    } else if (reader.isFull && !input.wanted) this.#rareParts().pause();
   }
 
   // Control frames and the heartbeat
@@ -507,35 +433,8 @@ export class Connection {
       : rejectedLater(this.platform, this.sendQueue.writeEnd!.error);
   }
 
-  sendHeartbeat(): void {
-    this.controlFrames.sendHeartbeat();
-  }
-
-  get bytesFlushed(): number {
-    return this.sendQueue.bytesFlushed;
-  }
-
-  get inTransit(): number {
-    return this.transport.inTransit ?? 0;
-  }
-
-  stalledSince(now: number): number {
-    return this.sendQueue.stalledSince(now);
-  }
-
-  get holdsHeartbeat(): boolean {
-    return this.writer.streamsEncoded;
-  }
-
   encodedStreamEnded(): void {
     if (this.pingWait !== undefined) this.shared.keepAlive?.release(this, this.platform.now());
-  }
-
-  expired(ms: number, { interval, timeout }: Heartbeat): void {
-    const option = `option heartbeat: interval ${interval}, timeout ${timeout}`;
-    this.abort(
-      new TimeoutError(`no data from the peer for ${ms} ms (${option})`, { permanent: true }),
-    );
   }
 
   fire(): void {
@@ -557,24 +456,14 @@ export class Connection {
 
   setReadDeadline(at: Date | number | null): void {
     if (this.state === 'closed') return void untilOf(at);
-    const rare = this.#rareParts();
-    rare.readDeadline ??= new Deadline(this.platform, (when) => {
-      this.reader.expire(deadlineError('read', when));
-    });
-    rare.readDeadline.set(at);
+    this.#rareParts().setReadDeadline(at);
   }
 
   setWriteDeadline(at: Date | number | null): void {
     if (this.state === 'closed') return void untilOf(at);
-    const rare = this.#rareParts();
-    rare.writeDeadline ??= new Deadline(this.platform, (when) => {
-      this.guardTransport(() => {
-        this.sendQueue.expire(deadlineError('write', when), this.writer.waitingBytes);
-      });
-    });
     // The send queue also stores an expired deadline. Clear it there too.
     this.sendQueue.clearExpired();
-    rare.writeDeadline.set(at);
+    this.#rareParts().setWriteDeadline(at);
   }
 
   get failure(): unknown {
@@ -584,11 +473,7 @@ export class Connection {
   /** Whether this connection has ended with `error`, or rejects reads or writes with it. */
   endedWith(error: unknown): boolean {
     if (this.#closing?.isKnownEnd(error) === true) return true;
-    return this.isCloseSent(error) || this.reader.endedWith(error);
-  }
-
-  isCloseSent(error: unknown): boolean {
-    return this.sendQueue.isCloseSent(error);
+    return this.sendQueue.isCloseSent(error) || this.reader.endedWith(error);
   }
 
   endsNormally(reason: unknown): boolean {
@@ -632,20 +517,12 @@ export class Connection {
     this.#begin().fault(error, code, reason);
   }
 
-  writerBroken(error: unknown): void {
-    this.fail(error, CloseCode.InternalServerErr, '');
-  }
-
   #begin(): Closing {
     this.#closing ??= new Closing(this);
     return this.#closing;
   }
 
   // The calls of Closing
-
-  callCloseHandler(code: number, reason: string): Promise<void> | undefined {
-    return this.#rare?.controlFrames?.callCloseHandler(code, reason);
-  }
 
   /**
    * The transport is closed: stops timers, rejects writes and releases pooled memory.
@@ -669,22 +546,14 @@ export class Connection {
 
   #stopTimers(): void {
     this.shared.timers.clear(this);
-    this.#rare?.flowControl?.stop();
-    this.#rare?.readDeadline?.clear();
-    this.#rare?.writeDeadline?.clear();
+    this.rare?.stopTimers();
   }
 
   settle(info: CloseInfo): void {
     // Compressed input may stay unparsed: a pong in it comes too late.
-    this.#rare?.controlFrames?.end(this.#closing?.end.reading?.reason);
-    this.#rare?.closed?.resolve(info);
+    this.rare?.controlFrames?.end(this.#closing?.end.reading?.reason);
+    this.rare?.closed?.resolve(info);
     this.observe((observer) => observer.closed?.(this.conn, info));
     this.scheduleEndOfTurn();
   }
-}
-
-/** @param when - As {@link Deadline} describes it. */
-function deadlineError(call: 'read' | 'write', when: string): TimeoutError {
-  const setter = call === 'read' ? 'setReadDeadline' : 'setWriteDeadline';
-  return new TimeoutError(`${call} timeout${when} (${setter})`, { permanent: true });
 }

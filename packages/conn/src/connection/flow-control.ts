@@ -25,7 +25,7 @@ class BlockedCheck implements TimerEntry {
   #check(): void {
     const connection = this.#connection;
     const now = connection.platform.now();
-    const ms = Math.round(now - connection.stalledSince(now));
+    const ms = Math.round(now - connection.sendQueue.stalledSince(now));
     const { bufferedAmount } = connection;
     if (bufferedAmount === 0 || ms < BLOCKED_AFTER) return this.start();
     connection.observe((observer) => observer.blocked?.(connection.conn, bufferedAmount, ms));
@@ -53,7 +53,7 @@ export class FlowControl implements TimerEntry {
     this.#call('pause');
     // The timeout also runs while a message is inflated for a reader, since the reader may give up.
     // Each step of inflating restarts it.
-    if (!this.#connection.receiving) this.#startTimeout();
+    if (!this.#receiving) this.#startTimeout();
     if (this.#connection.platform.observer?.blocked !== undefined) this.#checkLater();
   }
 
@@ -84,12 +84,17 @@ export class FlowControl implements TimerEntry {
   /** Restarts the timeout, because a read has begun. */
   renewTimeout(): void {
     this.renewalDue = false;
-    if (this.#connection.receiving) this.#stopTimeout();
+    if (this.#receiving) this.#stopTimeout();
     else if (this.slot !== undefined) this.#startTimeout();
   }
 
   #stopTimeout(): void {
     this.#connection.shared.timers.clear(this);
+  }
+
+  /** No timeout runs while `receive` or `discardReads` is pending: a handler has no time limit. */
+  get #receiving(): boolean {
+    return this.#connection.reader.receiveCall !== undefined;
   }
 
   /** Stops all timers. */

@@ -12,9 +12,14 @@ import {
   type PayloadUse,
   PING,
   PONG,
+  ProtocolError,
+  parseCloseMessage,
   SKIPPED,
   STEP,
+  type WebSocketError,
 } from '@ws/codec';
+import { causeText, TransportError } from '../errors.ts';
+import { closeFrameOf, decodeError } from '../read/message-faults.ts';
 import type { ReadResult } from '../read/pending-read.ts';
 import type { Connection } from './connection.ts';
 
@@ -232,7 +237,7 @@ export class Input {
     try {
       if (decoder !== undefined) result = this.#loop(decoder, ahead);
     } catch (error) {
-      connection.parsingFailed(error);
+      this.failed(error);
     } finally {
       this.#stage = READY;
     }
@@ -280,10 +285,10 @@ export class Input {
           connection.ponged(decoder);
           break;
         case CLOSE:
-          connection.closeReceived(decoder);
+          this.#closeReceived(decoder);
           break;
         case FAILED:
-          connection.faulted(decoder);
+          this.#fail(decodeError(decoder.error!, connection.readLimit));
           break;
       }
     }
@@ -339,6 +344,26 @@ export class Input {
     // Input that comes later must be read before these two count again.
     if (event !== NEED_MORE && event !== STEP) this.#unhandled = event;
     return false;
+  }
+
+  #closeReceived({ bytes, start, end }: MessageDecoder): void {
+    try {
+      const { code, reason } = parseCloseMessage(bytes.subarray(start, end));
+      this.#connection.peerClosed(code, reason);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#fail(error);
+    }
+  }
+
+  /** A parsing error must not reach the transport, where it would end the process. */
+  failed(cause: unknown): void {
+    this.#fail(new TransportError(`reading failed: ${causeText(cause)}`, { cause }));
+  }
+
+  #fail(error: WebSocketError): void {
+    const { code, reason } = closeFrameOf(error);
+    this.#connection.fail(error, code, reason);
   }
 
   get #observed(): boolean {

@@ -314,7 +314,7 @@ export class Reader {
       this.attention.messageTaken = true;
       return new Message(decoder.type, decoder.data(), this.platform);
     } catch (error) {
-      connection.parsingFailed(error);
+      this.#input.failed(error);
       return undefined;
     } finally {
       this.#directRead = '';
@@ -522,7 +522,7 @@ export class Reader {
 
   /** The handler of `receive` threw, or its promise rejected. */
   handlerFailed(error: unknown): void {
-    this.#connection.handlerFailed(error);
+    this.#connection.handlerFailed(error, 'receive');
     this.#finishReceive();
   }
 
@@ -538,7 +538,7 @@ export class Reader {
     // Two errors of a handler do not count as failures: that of a write after our close frame, and
     // the reason of the end itself.
     const error = thrown === undefined ? reason : thrown.error;
-    if (error !== reason && !this.#connection.isCloseSent(error)) call.reject(error);
+    if (error !== reason && !this.#connection.sendQueue.isCloseSent(error)) call.reject(error);
     else if (ended.normally) call.resolve(this.#connection.closed);
     else call.end(reason);
   }

@@ -1,4 +1,4 @@
-import { ContinuationFrame, type Extension } from '@ws/codec';
+import { CloseCode, ContinuationFrame, type Extension } from '@ws/codec';
 import { encoded, isControl, Lease, NO_BYTES, utf8Length } from '@ws/codec/internal';
 import type { Compressor } from '../deflate/compressor.ts';
 import { CloseError, CloseSentError, TimeoutError } from '../errors.ts';
@@ -631,7 +631,7 @@ export class Writer implements FragmentSink {
   }
 
   broken(reason: unknown): void {
-    this.#connection.writerBroken(reason);
+    this.#connection.fail(reason, CloseCode.InternalServerErr, '');
   }
 
   /** Rejects the open writer and every waiting write: the send queue accepts no message any more. */

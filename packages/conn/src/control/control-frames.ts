@@ -107,7 +107,7 @@ export class ControlFrames {
       run.newest = { handler, payload };
       return;
     }
-    const failed = (error: unknown): void => this.#connection.controlHandlerFailed(error, name);
+    const failed = (error: unknown): void => this.#connection.handlerFailed(error, name);
     try {
       const result: unknown = handler(payload);
       if (!isThenable(result)) return;

@@ -1,5 +1,7 @@
+import type { Connection } from '../connection/connection.ts';
+import { TimeoutError } from '../errors.ts';
 import type { Heartbeat as HeartbeatOption } from '../options.ts';
-import type { TimerEntry, Timers } from '../time/timers.ts';
+import type { Timers } from '../time/timers.ts';
 
 /**
  * Why the timeout of a ping has not started, or is longer. Created only for a ping that waits, so
@@ -10,7 +12,7 @@ export interface PingWait {
   readonly held: boolean;
   /** Bytes that were accepted before the ping. */
   readonly ahead: number;
-  /** {@link KeepAliveTarget.bytesFlushed} when it last grew, and the time of that. */
+  /** {@link bytesFlushed} when it last grew, and the time of that. */
   flushed: number;
   progressAt: number;
   /** The same two when the wait began. Together they give the speed of the peer. */
@@ -30,45 +32,9 @@ function transitTime(
 }
 
 /**
- * A connection that {@link KeepAlive} watches. While the connection is open, its alarm drives the
- * heartbeat.
- */
-export interface KeepAliveTarget extends TimerEntry {
-  /**
-   * When the last bytes arrived, in whole ms of the platform's clock: a fraction would be a heap
-   * object.
-   */
-  heardAt: number;
-  /** When the peer was pinged, if no bytes have arrived since. */
-  pingedAt: number | undefined;
-  pingWait: PingWait | undefined;
-  /** Whether we paused the transport: silence says nothing about the peer then. */
-  readonly paused: boolean;
-  /** Bytes of all accepted frames. */
-  readonly bytesOut: number;
-  /** Bytes of {@link bytesOut} that the operating system has taken. */
-  readonly bytesFlushed: number;
-  /** Most bytes on the way to the peer that the operating systems hold and do not report. */
-  readonly inTransit: number;
-  /**
-   * Time in ms at which the transport was blocked, if it has sent nothing since. Otherwise `now`.
-   */
-  stalledSince(now: number): number;
-  /**
-   * Whether a compressed message of several frames is open. Some peers forget at a ping that the
-   * message is compressed, and then lose data.
-   */
-  readonly holdsHeartbeat: boolean;
-  /** Sends a ping. */
-  sendHeartbeat(): void;
-  /** The peer was silent for `ms`, a whole number. */
-  expired(ms: number, option: HeartbeatOption): void;
-}
-
-/**
  * The heartbeat (RFC 6455, section 5.5.2): pings silent peers and reports those that do not answer.
  * One object serves all connections of a kind. A chunk costs one store, to {@link
- * KeepAliveTarget.heardAt}.
+ * Connection.heardAt}.
  *
  * A peer can answer a ping only after it has read our older bytes. While such bytes wait in this
  * process, the timeout of the ping has not started. The connection then lives as long as some of
@@ -84,45 +50,53 @@ export class KeepAlive {
     this.#option = option;
   }
 
-  start(target: KeepAliveTarget): void {
-    this.#timers.set(target, this.#option.interval);
+  start(connection: Connection): void {
+    this.#timers.set(connection, this.#option.interval);
   }
 
-  /** The alarm of `target` has fired, at `now` in ms. */
-  fire(target: KeepAliveTarget, now: number): void {
+  /** The alarm of `connection` has fired, at `now` in ms. */
+  fire(connection: Connection, now: number): void {
     const { interval } = this.#option;
     // A paused socket reports neither bytes nor FIN nor RST. A ping still shows a reset.
-    if (target.paused) target.heardAt = Math.ceil(now);
-    const silence = now - target.heardAt;
-    const { pingedAt } = target;
-    if (pingedAt === undefined || target.heardAt >= pingedAt) {
-      target.pingedAt = undefined;
-      target.pingWait = undefined;
-      if (silence < interval && !target.paused) {
-        this.#timers.set(target, interval - silence);
+    if (connection.paused) connection.heardAt = Math.ceil(now);
+    const silence = now - connection.heardAt;
+    const { pingedAt } = connection;
+    if (pingedAt === undefined || connection.heardAt >= pingedAt) {
+      connection.pingedAt = undefined;
+      connection.pingWait = undefined;
+      if (silence < interval && !connection.paused) {
+        this.#timers.set(connection, interval - silence);
         return;
       }
-      this.#ping(target, now);
-    } else this.#updateWait(target, now);
-    const due = this.#dueAt(target);
-    if (now >= due) return target.expired(Math.round(silence), this.#option);
+      this.#ping(connection, now);
+    } else this.#updateWait(connection, now);
+    const due = this.#dueAt(connection);
+    if (now >= due) return this.#expire(connection, Math.round(silence));
     // Check again after one interval even if `timeout` is longer, so that silence after the pong
     // counts from there.
-    this.#timers.set(target, target.paused ? interval : Math.min(interval, due - now));
+    this.#timers.set(connection, connection.paused ? interval : Math.min(interval, due - now));
   }
 
   /** The compressed message of several frames has ended: a held ping is sent. */
-  release(target: KeepAliveTarget, now: number): void {
-    const { pingedAt, pingWait } = target;
+  release(connection: Connection, now: number): void {
+    const { pingedAt, pingWait } = connection;
     if (pingWait?.held !== true) return;
-    if (target.heardAt < pingedAt!) this.#send(target, now);
-    else target.pingWait = undefined;
+    if (connection.heardAt < pingedAt!) this.#send(connection, now);
+    else connection.pingWait = undefined;
   }
 
-  #ping(target: KeepAliveTarget, now: number): void {
-    if (!target.holdsHeartbeat) return this.#send(target, now);
-    target.pingedAt = now;
-    target.pingWait = {
+  #expire(connection: Connection, ms: number): void {
+    const { interval, timeout } = this.#option;
+    const option = `option heartbeat: interval ${interval}, timeout ${timeout}`;
+    const text = `no data from the peer for ${ms} ms (${option})`;
+    connection.abort(new TimeoutError(text, { permanent: true }));
+  }
+
+  #ping(connection: Connection, now: number): void {
+    // Some peers forget at a ping that a compressed message of several frames is open, and lose data.
+    if (!connection.writer.streamsEncoded) return this.#send(connection, now);
+    connection.pingedAt = now;
+    connection.pingWait = {
       held: true,
       ahead: 0,
       flushed: 0,
@@ -132,45 +106,47 @@ export class KeepAlive {
     };
   }
 
-  #send(target: KeepAliveTarget, now: number): void {
-    const { bytesOut, bytesFlushed } = target;
-    target.pingedAt = now;
-    target.pingWait = undefined;
+  #send(connection: Connection, now: number): void {
+    const { bytesOut, sendQueue } = connection;
+    const { bytesFlushed } = sendQueue;
+    connection.pingedAt = now;
+    connection.pingWait = undefined;
     if (bytesFlushed < bytesOut) {
-      target.pingWait = {
+      connection.pingWait = {
         held: false,
         ahead: bytesOut,
         flushed: bytesFlushed,
-        progressAt: target.stalledSince(now),
+        progressAt: sendQueue.stalledSince(now),
         firstFlushed: bytesFlushed,
         since: now,
       };
     }
-    target.sendHeartbeat();
+    connection.controlFrames.sendHeartbeat();
   }
 
-  #updateWait(target: KeepAliveTarget, now: number): void {
-    const { pingWait, bytesFlushed } = target;
+  #updateWait(connection: Connection, now: number): void {
+    const { pingWait } = connection;
+    const { bytesFlushed } = connection.sendQueue;
     if (pingWait === undefined || pingWait.transit !== undefined) return;
     if (pingWait.held) {
       // A held ping waits for at most its timeout.
-      if (now >= this.#dueAt(target)) this.#send(target, now);
+      if (now >= this.#dueAt(connection)) this.#send(connection, now);
     } else if (bytesFlushed > pingWait.flushed) {
       pingWait.flushed = bytesFlushed;
       pingWait.progressAt = now;
       if (bytesFlushed >= pingWait.ahead) {
-        target.pingedAt = now;
-        pingWait.transit = transitTime(pingWait, target.inTransit);
+        connection.pingedAt = now;
+        pingWait.transit = transitTime(pingWait, connection.transport.inTransit ?? 0);
       }
     }
   }
 
   /** When a connection that was pinged expires, or its held ping is sent. */
-  #dueAt({ pingedAt, pingWait, inTransit, paused }: KeepAliveTarget): number {
+  #dueAt({ pingedAt, pingWait, transport, paused }: Connection): number {
     const { interval, timeout } = this.#option;
     if (pingWait === undefined || pingWait.held) return pingedAt! + timeout;
     if (pingWait.transit !== undefined) return pingedAt! + pingWait.transit + timeout;
-    const patience = Math.max(interval + timeout, transitTime(pingWait, inTransit));
+    const patience = Math.max(interval + timeout, transitTime(pingWait, transport.inTransit ?? 0));
     const stalled = pingWait.progressAt + patience;
     // A peer that reads nothing may still send, for example its own pings. This end does not see
     // them while it is paused.

@@ -1,6 +1,7 @@
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { KeepAlive, type KeepAliveTarget } from '../../src/control/keep-alive.ts';
+import type { Connection } from '../../src/connection/connection.ts';
+import { KeepAlive } from '../../src/control/keep-alive.ts';
 import { Timers } from '../../src/time/timers.ts';
 
 /** A target and what has been done to it, with the times. */
@@ -9,7 +10,7 @@ function patientOf(option: { interval: number; timeout: number }) {
   const heartbeat = new KeepAlive(new Timers(platform), option);
   const seen: string[] = [];
   let rings = 0;
-  const target: KeepAliveTarget & { paused: boolean } = {
+  const target = {
     slot: undefined,
     heardAt: 0,
     pingedAt: undefined,
@@ -18,16 +19,29 @@ function patientOf(option: { interval: number; timeout: number }) {
     bytesOut: 0,
     bytesFlushed: 0,
     inTransit: 0,
-    stalledSince: (now) => now,
+    stalledSince: (now: number) => now,
     holdsHeartbeat: false,
     fire() {
       rings++;
-      heartbeat.fire(target, platform.now());
+      heartbeat.fire(connection, platform.now());
     },
-    sendHeartbeat: () => void seen.push(`ping at ${platform.now()}`),
-    expired: (ms) => void seen.push(`dead at ${platform.now()} after ${ms}`),
+    get transport() {
+      return { inTransit: target.inTransit };
+    },
+    get sendQueue() {
+      return { bytesFlushed: target.bytesFlushed, stalledSince: target.stalledSince };
+    },
+    get writer() {
+      return { streamsEncoded: target.holdsHeartbeat };
+    },
+    controlFrames: { sendHeartbeat: () => void seen.push(`ping at ${platform.now()}`) },
+    abort({ message }: Error) {
+      const [ms] = /\d+/.exec(message)!;
+      seen.push(`dead at ${platform.now()} after ${ms}`);
+    },
   };
-  heartbeat.start(target);
+  const connection = target as unknown as Connection;
+  heartbeat.start(connection);
   return { platform, target, seen, rings: () => rings };
 }
 

@@ -1,0 +1,34 @@
+import { CloseCode } from '@ws/codec';
+import type { CloseInfo } from '../close-info.ts';
+import { CloseError, causeText, TransportError, UNEXPECTED_EOF, untraced } from '../errors.ts';
+
+/** How a connection ends, as far as it is known. */
+export class End {
+  /** Why reading will end: set by the first close frame, end of the stream, or fault. */
+  reading: { readonly reason: unknown } | undefined;
+  /** The peer has ended its side of the transport. */
+  eof = false;
+  /** Our close frame was accepted for sending. */
+  sent = false;
+  /** The peer's close frame. */
+  received: { readonly code: number; readonly reason: string } | undefined;
+  /** We failed the connection: the peer or a handler broke a rule (section 7.1.7). */
+  failed: { readonly error: unknown; readonly code: number } | undefined;
+  /** `terminate` or `abort` was called. The transport reports its close later. */
+  aborted = false;
+  /** Why we destroyed the transport, or why it closed. Reported unless the close is clean. */
+  error: unknown;
+  /** What `closed` resolves with, once the transport has closed. */
+  info: CloseInfo | undefined;
+}
+
+/** Why reading ends when the peer's stream ends without a close frame. */
+export function unexpectedEof(): CloseError {
+  return untraced(() => new CloseError(CloseCode.AbnormalClosure, UNEXPECTED_EOF));
+}
+
+/** The error of a connection whose transport has closed with `error`. */
+export function brokenBy(error: Error | undefined): TransportError | undefined {
+  if (error === undefined || error instanceof TransportError) return error;
+  return untraced(() => new TransportError(causeText(error), { cause: error }));
+}
