@@ -37,7 +37,7 @@ const FLOORS = {
     ['errors', 'transport', 'close-info', 'memory', 'validate'],
     ['platform'],
     ['stream-transport'],
-    ['message', 'deflate', 'report', 'extensions'],
+    ['message', 'deflate', 'pure-deflate', 'report', 'extensions'],
     ['options'],
     ['time'],
     ['call-options'],
@@ -130,7 +130,7 @@ const forbidden = [
     from: { path: '^(examples|bench)/' },
     to: {
       path: '^packages/[^/]+/src',
-      pathNot: '^packages/[^/]+/src/((nats|raw|redis|testing)/)?index\\.ts$',
+      pathNot: '^packages/[^/]+/src/((nats|pure-deflate|raw|redis|testing)/)?index\\.ts$',
     },
   },
   {
@@ -140,7 +140,8 @@ const forbidden = [
     from: { path: '^(tests|fuzz)/' },
     to: {
       path: '^packages/[^/]+/src',
-      pathNot: '^packages/([^/]+/src/(raw/index|index|internal)|codec/src/frames/rules)\\.ts$',
+      pathNot:
+        '^packages/([^/]+/src/(raw/index|pure-deflate/index|index|internal)|codec/src/frames/rules)\\.ts$',
     },
   },
   ...Object.entries(PACKAGES).map(([name, below]) => ({

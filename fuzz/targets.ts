@@ -2,8 +2,8 @@ import type { Target } from './harness/target.ts';
 import { apiSequence } from './targets/api-sequence.ts';
 import { clientReply } from './targets/client-reply.ts';
 import { closePayload } from './targets/close-payload.ts';
+import { deflate } from './targets/deflate.ts';
 import { extensionsHeader } from './targets/extensions-header.ts';
-import { fixedDeflater } from './targets/fixed-deflater.ts';
 import { frameHeader } from './targets/frame-header.ts';
 import { frameStream } from './targets/frame-stream.ts';
 import { inflate } from './targets/inflate.ts';
@@ -27,7 +27,7 @@ export const targets: readonly Target[] = [
   serverHandshake(),
   clientReply(),
   inflate(),
-  fixedDeflater(),
+  deflate(),
   apiSequence(),
   twoConnections(),
 ];

@@ -12,15 +12,15 @@ import {
   utf8Step,
 } from '@ws/codec';
 import { Conn, type DeflateSource, type Transport } from '@ws/conn';
-import { FixedDeflater } from '@ws/conn/internal';
+import { pureDeflate } from '@ws/conn/pure-deflate';
 import { nodeDeflate } from '@ws/node-io';
 import { hex } from '@ws/tests';
 import type { Target } from '../harness/target.ts';
 import { apiSequence } from '../targets/api-sequence.ts';
 import { clientReply } from '../targets/client-reply.ts';
 import { closePayload } from '../targets/close-payload.ts';
+import { deflate } from '../targets/deflate.ts';
 import { extensionsHeader } from '../targets/extensions-header.ts';
-import { fixedDeflater } from '../targets/fixed-deflater.ts';
 import { frameHeader } from '../targets/frame-header.ts';
 import { frameStream } from '../targets/frame-stream.ts';
 import { inflate } from '../targets/inflate.ts';
@@ -105,13 +105,6 @@ function withSharedMemory(transport: Transport): Transport {
       close: (error) => queueMicrotask(() => sink.close(error)),
     });
   return transport;
-}
-
-/** Ignores the negotiated window. */
-function withLargestWindow(deflater: FixedDeflater): Pick<FixedDeflater, 'deflate'> {
-  return {
-    deflate: (bytes, start, end, output) => deflater.deflate(bytes, start, end, output, 15),
-  };
 }
 
 /** Resets its inflaters without the history of the stream. */
@@ -255,9 +248,9 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     bug: 'matches beyond the window',
-    target: fixedDeflater((base) => withLargestWindow(new FixedDeflater(base))),
+    target: deflate(() => pureDeflate.deflater(1, 15)),
     executions: 20_000,
-    input: hex('00 00 00 08 01 02 03 04 05 06 07 08 01 c8 03'),
+    input: hex('00 ff 00 08 01 02 03 04 05 06 07 08 01 c8 03'),
   },
   {
     bug: 'a lost drain event',

@@ -67,7 +67,7 @@ async function blast(
   source: CountingSource,
   chunks: readonly Buffer[],
   watch: Watch,
-  weighs: boolean,
+  weighs = true,
 ): Promise<Blast> {
   const wired = wiredOn(source.backend, { role, readLimit: LIMIT, source });
   const before = source.inflated;
@@ -100,8 +100,6 @@ describe.each(BACKENDS)('a bomb of 99 MiB on %s', (backend) => {
   nothingLeft();
 
   const source = new CountingSource(backend);
-  /** oneshot inflates a whole message or nothing. */
-  const isWeighed = backend === 'handle';
 
   it('ends at the read limit', async () => {
     const ways = ROLES.map((role) => ({ role, chunks: fragments(role, BOMB.length) }));
@@ -109,7 +107,7 @@ describe.each(BACKENDS)('a bomb of 99 MiB on %s', (backend) => {
     await survives(attack, BOUND, async (watch) => {
       const blasts = [];
       for (const { role, chunks } of ways) {
-        blasts.push(await blast(role, source, chunks, watch, isWeighed));
+        blasts.push(await blast(role, source, chunks, watch));
       }
       const closes = blasts.map(({ close }) => close);
       return { close: only([...closes, await claimed()]), ...most(blasts) };
@@ -140,7 +138,7 @@ describe.each(BACKENDS)('a bomb of 99 MiB on %s', (backend) => {
     await survives(attack, BOUND, async (watch) => {
       const blasts = [];
       for (const { role, size, chunks } of ways) {
-        blasts.push(await blast(role, source, chunks, watch, isWeighed && size === 11));
+        blasts.push(await blast(role, source, chunks, watch, size === 11));
       }
       return { close: only(blasts.map(({ close }) => close)), ...most(blasts) };
     });

@@ -181,7 +181,6 @@ describe.each(BACKENDS)('zlib on %s', (backend) => {
       'a compressed message that is complete after the close',
       'RFC 6455, 5.5.1',
     );
-    // The one-shot backend inflates 4 MiB in one step: 18 ms, and 43 on a busy machine.
     await survives(attack, { delivered: 0, warmUps: 3 }, async (watch) => {
       let delivered = 0;
       for (const role of ROLES) {

@@ -240,22 +240,3 @@ describe.each(BACKENDS)('compressed input on %s', (backend) => {
     await received.catch(() => {});
   });
 });
-
-describe('a message in many small pieces on oneshot', () => {
-  nothingLeft();
-
-  it('is not inflated again for each piece', async () => {
-    const source = new CountingSource('oneshot');
-    const { conn, feed, frame } = wiredOn('oneshot', { source, role: 'client' });
-    void conn.discardReads();
-    await turns();
-    const message = pack(Buffer.alloc(8 * MIB));
-    const first = message.subarray(0, message.length - 64);
-    feed(frame(BinaryMessage, first, { rsv: RSV1, fin: false }));
-    for (let i = message.length - 64; i < message.length; i++) {
-      feed(frame(0, message.subarray(i, i + 1), { fin: i === message.length - 1 }));
-    }
-    while (conn.stats.messagesIn === 0) await turns(1);
-    expect(source.extraCost).toBeLessThanOrEqual(5 * 8 * MIB);
-  });
-});

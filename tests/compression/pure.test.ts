@@ -1,5 +1,6 @@
 // Compression without zlib.
-import { type Conn, connPair, portablePlatform, pureDeflate } from '@ws/conn';
+import { type Conn, connPair, portablePlatform } from '@ws/conn';
+import { pureDeflate } from '@ws/conn/pure-deflate';
 import { describe, expect, it } from 'vitest';
 import { nothingLeft } from '../kit/index.ts';
 import { SETTINGS } from './pairs.ts';

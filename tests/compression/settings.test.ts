@@ -66,10 +66,15 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
     const byDefault = await size();
     expect(byDefault).toBe(await size(1));
     expect(byDefault).toBe(await size(9, 1));
-    expect(await size(9)).toBeLessThan(byDefault);
     expect(await size(undefined, 9)).toBe(await size(9));
-    expect(await size(-2)).toBeGreaterThan(byDefault);
     expect(await size(-1)).toBe(await size(6));
+    if (backend === 'pure') {
+      // It compresses in one way.
+      expect([await size(-2), await size(9)]).toEqual([byDefault, byDefault]);
+    } else {
+      expect(await size(9)).toBeLessThan(byDefault);
+      expect(await size(-2)).toBeGreaterThan(byDefault);
+    }
     expect(await size(0)).toBeGreaterThan(text.length);
   });
 
@@ -143,7 +148,8 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
     expect(source.jobs).toBe(3);
     const sizes = conns.map(({ conn }) => conn.stats.bytesOut);
     expect(new Set(sizes.slice(0, 4)).size).toBe(1);
-    expect(new Set(sizes).size).toBe(3);
+    // Plain JavaScript compresses in one way at every level.
+    expect(new Set(sizes).size).toBe(backend === 'pure' ? 2 : 3);
     // A broadcast reuses the compressed payloads.
     expect(
       broadcast(

@@ -11,12 +11,8 @@ import {
   type Platform,
   type Role,
 } from '@ws/conn';
-import {
-  type CompressionBackend,
-  configureCompression,
-  nodeDeflate,
-  nodePlatform,
-} from '@ws/node-io';
+import { pureDeflate } from '@ws/conn/pure-deflate';
+import { type CompressionBackend, nodeDeflate, nodePlatform } from '@ws/node-io';
 import { onTestFailed } from 'vitest';
 import {
   type NaiveFrameOptions,
@@ -28,7 +24,9 @@ import {
   whenOver,
 } from '../kit/index.ts';
 
-export const BACKENDS: readonly CompressionBackend[] = ['handle', 'oneshot'];
+/** The suite runs on each of them. */
+export const BACKENDS: readonly CompressionBackend[] = ['pure', 'handle'];
+const SOURCES = { pure: pureDeflate, handle: nodeDeflate };
 
 export const RSV1 = 0x40;
 export const CONTINUATION = 0;
@@ -51,15 +49,13 @@ export const TAKEOVER = {
 /** Called at the end of a job. */
 export type Done = (output: Uint8Array | undefined) => void;
 
-/** The zlib source of `nodePlatform` on one backend, with counters. */
+/** The engines of one backend, with counters. */
 export class CountingSource implements DeflateSource {
   generation = 0;
   memoryBudget = Infinity;
   /** Output and input bytes of the inflaters. */
   inflated = 0;
   used = 0;
-  /** Cost of bytes that were inflated again, and of restarts. */
-  extraCost = 0;
   /** Open engines. */
   inflaters = 0;
   deflaters = 0;
@@ -71,22 +67,23 @@ export class CountingSource implements DeflateSource {
   /** Error of every operation while set. */
   failure: Error | undefined;
   readonly backend: CompressionBackend;
+  readonly #engines: DeflateSource;
 
   constructor(backend: CompressionBackend) {
     this.backend = backend;
+    this.#engines = SOURCES[backend];
   }
 
   inflater(): Inflater {
     this.#fail();
     this.inflaters++;
-    const engine = this.#on(() => nodeDeflate.inflater());
+    const engine = this.#engines.inflater();
     return replaced(engine, {
       write: (...args) => {
         this.#fail();
         const [, , , , output, at, end] = args;
         if (at < 0 || end < at || end > output.length) throw new Error(`room [${at}, ${end})`);
         const status = engine.write(...args);
-        this.extraCost += engine.extraCost;
         this.used += engine.used;
         this.inflated += engine.produced;
         this.onInflated?.(engine.produced);
@@ -102,7 +99,7 @@ export class CountingSource implements DeflateSource {
   deflater(level: number, windowBits: number): Deflater {
     this.#fail();
     this.deflaters++;
-    const engine = this.#on(() => nodeDeflate.deflater(level, windowBits));
+    const engine = this.#engines.deflater(level, windowBits);
     return replaced(engine, {
       write: (...args) => {
         this.#fail();
@@ -127,20 +124,11 @@ export class CountingSource implements DeflateSource {
       end();
       done(this.failure === undefined ? output : undefined);
     };
-    const cancel = nodeDeflate.deflateLater(job, ended);
+    const cancel = this.#engines.deflateLater(job, ended);
     return () => {
       end();
       cancel();
     };
-  }
-
-  #on<T>(make: () => T): T {
-    configureCompression({ backend: this.backend });
-    try {
-      return make();
-    } finally {
-      configureCompression({ backend: 'auto' });
-    }
   }
 
   #fail(): void {

@@ -48,7 +48,7 @@ describe('deflateContract', () => {
     ],
     [
       'write beyond the output',
-      'fills the output with a bomb, then stops or reports that it is too long',
+      'fills the output with a bomb, then stops',
       spoiltInflaters((inflater) => ({
         write: (input, from, to, last, output, at, end) =>
           inflater.write(input, from, to, last, output, at, end + 1),

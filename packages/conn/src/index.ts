@@ -25,7 +25,6 @@ export type { CloseInfo, ConnState } from './close-info.ts';
 export { Conn } from './conn.ts';
 export type { ConnLike, MessageReaderLike, MessageWriterLike } from './conn-like.ts';
 export type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
-export { pureDeflate } from './deflate/pure-deflate.ts';
 export type { CompressionOptions } from './deflate/settings.ts';
 export {
   BackpressureError,

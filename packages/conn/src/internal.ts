@@ -9,7 +9,6 @@ export { isUint8Array } from './brand.ts';
 export { preparedOf, sendPrepared, sendRun } from './broadcast.ts';
 export { type Compressor, StreamCompressor } from './deflate/compressor.ts';
 export { historyBytesOf } from './deflate/engine-pool.ts';
-export { FixedDeflater, roomToDeflate } from './deflate/fixed-deflater.ts';
 export { deflateLimits } from './deflate/negotiate.ts';
 export { PerMessageDeflate } from './deflate/per-message-deflate.ts';
 export { type Compression, DEFAULT_COMPRESSION } from './deflate/settings.ts';
@@ -39,7 +38,6 @@ export {
   DONE as InflateDone,
   FINAL as InflateFinal,
   MORE as InflateMore,
-  TOO_LONG as InflateTooLong,
 } from './platform/deflate-engine.ts';
 export { TurnQueue } from './platform/turn-queue.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';

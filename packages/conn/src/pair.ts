@@ -16,7 +16,7 @@ import { checkOptionNames } from './validate.ts';
 
 /** Options of {@link connPair}, for both ends. */
 export interface ConnPairOptions extends ConnSettings {
-  /** The services of the runtime. Default: `portablePlatform`, which does not compress, see `pureDeflate`. */
+  /** The services of the runtime. Default: `portablePlatform`, which declines compression. */
   readonly platform?: Platform | undefined;
   /** The subprotocol of both ends. Default: `''`. */
   readonly subprotocol?: string | undefined;

@@ -8,10 +8,10 @@ import {
   type ConnOptions,
   PreparedMessage,
   portablePlatform,
-  pureDeflate,
   TextMessage,
 } from '../src/index.ts';
 import { transportPair } from '../src/pair.ts';
+import { pureDeflate } from '../src/pure-deflate/index.ts';
 import { NO_TAKEOVER } from './deflate/inflating-platform.ts';
 
 const RSV2 = 0x20;

@@ -44,7 +44,7 @@ export interface Diagnostics {
   readonly '@ws:dial:fail': { readonly url: string; readonly error: unknown };
   /**
    * The handles of zlib have failed their self-test in this thread, for the reason `error`:
-   * compression uses the documented functions, which are several times slower. Published once.
+   * compression uses plain JavaScript, which is slower. Published once.
    */
   readonly '@ws:compression:fail': { readonly error: unknown };
 }

@@ -15,6 +15,7 @@ const ENTRIES = [
   'conn',
   'conn/internal',
   'conn/parts',
+  'conn/pure-deflate',
   'conn/reconnecting',
   'hub',
   'hub/nats',

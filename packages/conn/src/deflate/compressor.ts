@@ -8,13 +8,6 @@ import { HistoryRing } from './window.ts';
 const TAIL = 4;
 /** Instead of a history: the deflater continues. */
 const KEEP = 0;
-/**
- * Messages of at most this size are compressed without zlib, in a quarter of its time. They have a
- * tenth more bytes at 128, a quarter more at 512. So the larger bound is for levels -2 and -1:
- * levels above 0 ask for smaller messages.
- */
-const SMALL = 128;
-const SMALL_BELOW_LEVEL_0 = 512;
 const NO_COMPRESSION = 0;
 
 /**
@@ -102,7 +95,6 @@ export class Compressor {
    * @throws what the platform throws, for example without memory.
    */
   deflate(bytes: Uint8Array, start: number, end: number): number {
-    if (!this.#takeover && this.#isSmall(end - start)) return this.#small(bytes, start, end);
     const { key, engines } = this;
     const remembers = this.#takeover && this.#remembers(key);
     if (this.#takeover && !remembers) {
@@ -120,7 +112,6 @@ export class Compressor {
 
   /** Compresses a message without context, for every connection with the same window and level. */
   deflateAlone(bytes: Uint8Array): number {
-    if (this.#isSmall(bytes.length)) return this.#small(bytes, 0, bytes.length);
     const engine = this.engines.deflaters.acquire(this.key);
     const n = this.#whole(engine, undefined, bytes, 0, bytes.length);
     this.engines.deflaters.release(engine);
@@ -163,17 +154,6 @@ export class Compressor {
     }
     engine.owner = undefined;
     return false;
-  }
-
-  #isSmall(size: number): boolean {
-    return size <= (this.level < 0 ? SMALL_BELOW_LEVEL_0 : SMALL);
-  }
-
-  #small(bytes: Uint8Array, start: number, end: number): number {
-    const { fixedDeflater, output } = this.engines;
-    this.#output = output;
-    const n = fixedDeflater.deflate(bytes, start, end, output, this.windowBits);
-    return n < end - start ? n : 0;
   }
 
   /** @param history - The context to start with; `KEEP` when the deflater has it already. */

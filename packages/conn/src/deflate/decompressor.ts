@@ -60,8 +60,6 @@ export class Decompressor {
   /** Whether the input is in memory of the caller. */
   #lent = false;
   #finals = 0;
-  /** Plain bytes of the message so far. */
-  #plain = 0;
   /** The first part of a message that is inflated when it is complete. */
   #collected: MessageMemory | undefined;
   #collectedLease: Lease | undefined;
@@ -116,7 +114,6 @@ export class Decompressor {
   /** A message begins. */
   beginMessage(): void {
     this.#finals = 0;
-    this.#plain = 0;
   }
 
   /** Adds compressed bytes, lent until {@link step} has used them, or until {@link keepInput}. */
@@ -160,12 +157,10 @@ export class Decompressor {
   /**
    * Inflates the next part into `output[0, room)`.
    *
-   * @param limit - Plain bytes that the rest of the message may have.
-   * @returns Number of plain bytes; more than `limit` means too many, -1 means invalid DEFLATE
-   *   data. Call again while `more` is true.
+   * @returns Number of plain bytes; -1 means invalid DEFLATE data. Call again while `more` is true.
    * @throws Any error of the platform, for example when memory is missing.
    */
-  step(output: Uint8Array, room: number, limit: number): number {
+  step(output: Uint8Array, room: number): number {
     this.more = false;
     this.cost = 0;
     if (this.#engine === undefined && this.#collects()) {
@@ -174,7 +169,7 @@ export class Decompressor {
     }
     try {
       this.#engine ??= this.#open();
-      return this.#run(this.#engine, output, room, limit);
+      return this.#run(this.#engine, output, room);
     } catch (error) {
       if (this.#engine !== undefined) this.#engines.inflaters.discard(this.#engine);
       this.#engine = undefined;
@@ -182,9 +177,8 @@ export class Decompressor {
     }
   }
 
-  #run(pooled: PooledEngine<Inflater>, output: Uint8Array, room: number, limit: number): number {
+  #run(pooled: PooledEngine<Inflater>, output: Uint8Array, room: number): number {
     const { engine } = pooled;
-    engine.limit = this.#plain + limit;
     let at = 0;
     const end = Math.min(this.#end, this.#at + STEP_INPUT);
     const last = this.#last && end === this.#end;
@@ -198,10 +192,10 @@ export class Decompressor {
         at,
         room,
       );
-      if (status < 0) {
+      if (status === CORRUPT) {
         // The engine cannot continue from invalid data: the next message resets it.
         pooled.owner = undefined;
-        return status === CORRUPT ? -1 : limit + 1;
+        return -1;
       }
       this.#at += engine.used;
       this.cost += engine.used * INPUT_COST + engine.extraCost;
@@ -211,7 +205,6 @@ export class Decompressor {
       if (this.#takeover || !complete) this.#remember(output, before, at);
       if (status !== FINAL) {
         this.more = status !== DONE || end < this.#end;
-        this.#plain += at;
         return at;
       }
       if (++this.#finals > MAX_FINALS) {

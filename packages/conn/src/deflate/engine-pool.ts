@@ -2,7 +2,6 @@ import { poolGuard } from '@ws/codec/internal';
 import type { DeflateSource } from '../platform/deflate-engine.ts';
 import type { Platform } from '../platform/platform.ts';
 import { DeflaterPool } from './deflater-pool.ts';
-import { FixedDeflater } from './fixed-deflater.ts';
 import { InflateBudget } from './inflate-budget.ts';
 import { InflaterPool, type InflaterSource, UnpooledInflaters } from './inflater-pool.ts';
 import type { EngineKeeper } from './pooled-engine.ts';
@@ -33,8 +32,6 @@ export class EnginePool implements InflateResources, EngineKeeper {
   readonly source: DeflateSource;
   readonly inflaters: InflaterPool;
   readonly deflaters: DeflaterPool;
-  /** For small messages, which need no engine. */
-  readonly fixedDeflater: FixedDeflater = new FixedDeflater();
   readonly inflateBudget: InflateBudget;
   /** Buffer for the UTF-8 of the text that is compressed next. */
   readonly plain: Uint8Array = new Uint8Array(SCRATCH);

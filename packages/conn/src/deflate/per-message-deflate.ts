@@ -46,7 +46,7 @@ export class PerMessageDeflate implements Extension, InflateWaiter {
     const { deflate } = platform;
     if (deflate === undefined) {
       throw new TypeError(
-        'deflate: the platform has no engine to compress with; leave the option out, or add pureDeflate to the platform',
+        'deflate: the platform has no engine to compress with; leave the option out, or add pureDeflate of @ws/conn/pure-deflate to the platform',
       );
     }
     const engines = enginePoolOf(deflate, platform);
@@ -106,7 +106,7 @@ export class PerMessageDeflate implements Extension, InflateWaiter {
   step(into: Uint8Array, limit: number): number {
     const decompressor = this.#decompressor;
     // One byte above the limit is enough to detect an excess.
-    const size = decompressor.step(into, Math.min(into.length, limit + 1), limit);
+    const size = decompressor.step(into, Math.min(into.length, limit + 1));
     this.#budget.charge(Math.max(size, 0) + STEP_COST + decompressor.cost, this.platform);
     if (size < 0) throw invalidDeflate();
     this.done = decompressor.last && !decompressor.more;

@@ -13,15 +13,10 @@ export const FINAL = 2;
 /** The input is not valid DEFLATE, or incomplete at the end of its message. */
 export const CORRUPT = -1;
 /**
- * The message has more than `limit` plain bytes. Engines that cannot stop in between return this
- * without output.
- */
-export const TOO_LONG = -2;
-/**
  * The result of {@link Inflater.write}: 0 when it needs more input, 1 when there is more output, 2
- * at the end of the stream, -1 for input that is not valid, -2 for a message that is too long.
+ * at the end of the stream, -1 for input that is not valid.
  */
-export type InflateStatus = 0 | 1 | 2 | -1 | -2;
+export type InflateStatus = 0 | 1 | 2 | -1;
 
 /** The plain bytes before a stream, which it may refer back to. */
 export interface History {
@@ -40,15 +35,8 @@ export interface Inflater {
   used: number;
   /** Bytes of output that the last `write` produced. */
   produced: number;
-  /**
-   * Cost of the last `write`, in plain bytes, in addition to its input and output: for slow steps,
-   * and for output that an engine produced again because it restarts with each call.
-   */
+  /** Cost of slow steps of the last `write`, in plain bytes, in addition to its input and output. */
   extraCost: number;
-  /**
-   * The most plain bytes that the whole message may have: for engines that cannot stop in between.
-   */
-  limit: number;
   /** Starts a new stream, also after `CORRUPT`. `history`: the bytes that it may refer back to. */
   reset(history: History | undefined): void;
   /**

@@ -54,8 +54,8 @@ export interface Platform {
   /** Prints a warning: the default of the option `report`. The text may have several lines. */
   warn(text: string): void;
   /**
-   * Compression engines (RFC 7692). Absent on a platform that does not compress. `pureDeflate` works
-   * on all platforms.
+   * Compression engines (RFC 7692). Absent on a platform that does not compress. `pureDeflate` of
+   * `@ws/conn/pure-deflate` works on all platforms.
    */
   readonly deflate?: DeflateSource | undefined;
   /**

@@ -33,12 +33,13 @@ function later(callback: () => void): void {
 }
 
 /**
- * The default platform of a Conn: it uses web globals only. It does not compress; `{
- * ...portablePlatform, deflate: pureDeflate }` does.
+ * The default platform of a Conn: it uses web globals only. It declines compression. `{
+ * ...portablePlatform, deflate: pureDeflate }` compresses.
  *
  * @example
  * ```ts
- * import { connPair, portablePlatform, pureDeflate } from '@ws/conn';
+ * import { connPair, portablePlatform } from '@ws/conn';
+ * import { pureDeflate } from '@ws/conn/pure-deflate';
  *
  * const platform = { ...portablePlatform, deflate: pureDeflate };
  * const [client] = connPair({ platform, compression: true });

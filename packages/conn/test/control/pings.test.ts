@@ -2,13 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { FakePlatform, inWords, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Pings } from '../../src/control/pings.ts';
-import {
-  BackpressureError,
-  BinaryMessage,
-  Conn,
-  PongMessage,
-  pureDeflate,
-} from '../../src/index.ts';
+import { BackpressureError, BinaryMessage, Conn, PongMessage } from '../../src/index.ts';
+import { pureDeflate } from '../../src/pure-deflate/index.ts';
 import { Deferred } from '../../src/time/promises.ts';
 import { rejectedLater } from '../../src/time/refusal.ts';
 import { identityPlatform, NO_TAKEOVER } from '../deflate/inflating-platform.ts';

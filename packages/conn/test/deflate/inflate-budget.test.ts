@@ -220,7 +220,6 @@ class Recorded implements Inflater {
   }
 
   readonly extraCost = 0;
-  limit = 0;
 
   reset(): void {}
 

@@ -12,7 +12,6 @@ class IdentityInflater implements Inflater {
   used = 0;
   produced = 0;
   extraCost = 0;
-  limit = Infinity;
 
   reset(): void {}
 

@@ -55,7 +55,7 @@ describe('a platform without engines', () => {
     const transport = new TestTransport();
     const make = (): Conn => new Conn(transport, { role: 'server', deflate: NO_TAKEOVER });
     expect(make).toThrow(
-      'deflate: the platform has no engine to compress with; leave the option out, or add pureDeflate to the platform',
+      'deflate: the platform has no engine to compress with; leave the option out, or add pureDeflate of @ws/conn/pure-deflate to the platform',
     );
     expect(transport.sink).toBeUndefined();
   });

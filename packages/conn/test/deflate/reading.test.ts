@@ -11,7 +11,6 @@ class Twice implements Inflater {
   used = 0;
   produced = 0;
   extraCost = 0;
-  limit = Infinity;
 
   constructor(outputs: Set<Uint8Array>) {
     this.outputs = outputs;

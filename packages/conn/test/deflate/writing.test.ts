@@ -1,5 +1,4 @@
-// Compressed messages, and writes that wait for them. The fake engines return two bytes each. They
-// get the messages above 128 bytes.
+// Compressed messages, and writes that wait for them. The fake engines return two bytes each.
 import { FakePlatform, inWords, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import {

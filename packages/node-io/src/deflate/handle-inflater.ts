@@ -17,7 +17,6 @@ let discarded: Uint8Array | undefined;
 export class HandleInflater implements Inflater {
   used = 0;
   produced = 0;
-  limit = 0;
   readonly extraCost = 0;
   readonly #zlib: ZlibHandle;
   readonly #stored: Uint8Array = (stored ??= new Uint8Array(STORED_HEADER + MAX_WINDOW));

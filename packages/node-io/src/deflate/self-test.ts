@@ -1,6 +1,5 @@
-import { type History } from '@ws/conn';
+import type { DeflateSource, History } from '@ws/conn';
 import { InflateCorrupt, InflateDone, InflateMore } from '@ws/conn/internal';
-import type { EngineFactory } from './engines.ts';
 
 /** Bytes of output room for a part of the text. */
 const ROOM = 500;
@@ -11,7 +10,7 @@ const ROOM = 500;
  *
  * @throws Error when an engine behaves differently.
  */
-export function selfTest({ inflater, deflater }: EngineFactory): void {
+export function selfTest(engines: Pick<DeflateSource, 'inflater' | 'deflater'>): void {
   const plain = new Uint8Array(600).map((_, i) => 97 + ((i * i) % 23));
   const history: History = {
     length: plain.length,
@@ -19,8 +18,8 @@ export function selfTest({ inflater, deflater }: EngineFactory): void {
   };
   const packed = new Uint8Array(1024);
   const output = new Uint8Array(1024);
-  const inflate = inflater();
-  const deflate = deflater(1, 15);
+  const inflate = engines.inflater();
+  const deflate = engines.deflater(1, 15);
   try {
     for (const context of [undefined, undefined, history, undefined, history]) {
       output.fill(0);
@@ -30,7 +29,6 @@ export function selfTest({ inflater, deflater }: EngineFactory): void {
       expect(whole && deflate.used === plain.length && size > 0, 'deflate');
 
       // The output room is too small for the first part; the rest follows.
-      inflate.limit = plain.length;
       inflate.reset(context);
       const first = inflate.write(packed, 0, size, true, output, 0, ROOM);
       expect(first === InflateMore && inflate.produced === ROOM, 'stop at the end of the output');
@@ -41,12 +39,9 @@ export function selfTest({ inflater, deflater }: EngineFactory): void {
         'inflate to the same bytes',
       );
 
-      inflate.limit = plain.length;
-
       inflate.reset(context);
       const cut = inflate.write(packed, 0, size - 1, true, output, 0, output.length);
       expect(cut === InflateCorrupt, 'find a message that is cut off');
-      inflate.limit = plain.length;
       inflate.reset(context);
       // A block of a type that does not exist (RFC 1951, section 3.2.3).
       packed[0] = 0x07;

@@ -1,15 +1,19 @@
+import * as zlib from 'node:zlib';
 import type { DeflateJob, Deflater, DeflateSource, Inflater } from '@ws/conn';
+import { pureDeflate } from '@ws/conn/pure-deflate';
 import { publishCompressionFailure } from '../diagnostics.ts';
 import { DeflateJobs } from './deflate-jobs.ts';
-import { type EngineFactory, handleEngines, oneshotEngines } from './engines.ts';
+import { HandleDeflater } from './handle-deflater.ts';
+import { HandleInflater } from './handle-inflater.ts';
 import { selfTest } from './self-test.ts';
 import type { ZlibStreams } from './zlib-handle.ts';
 
 /**
- * The way to use zlib. `handle` calls the native handles of its streams, which are shared and cheap
- * to reset. `oneshot` calls its documented functions, several times slower.
+ * The engines that compress and inflate on this thread. `handle` calls the native handles of zlib's
+ * streams, which are shared and cheap to reset. `pure` is plain JavaScript, `@ws/conn/pure-deflate`.
+ * With both, zlib's threads compress the messages above `asyncDeflateThreshold`.
  */
-export type CompressionBackend = 'handle' | 'oneshot';
+export type CompressionBackend = 'handle' | 'pure';
 
 /** Options of {@link configureCompression}. An option that is left out keeps its value. */
 export interface CompressionSettings {
@@ -23,11 +27,14 @@ export interface CompressionSettings {
 }
 
 const SETTINGS = ['memoryBudget', 'backend'];
-const BACKENDS = ['auto', 'handle', 'oneshot'];
+const BACKENDS = ['auto', 'handle', 'pure'];
 
-/** The engines for permessage-deflate on `node:zlib`. */
+/** Creates engines. */
+type Engines = Pick<DeflateSource, 'inflater' | 'deflater'>;
+
+/** The engines for permessage-deflate on Node: those of `node:zlib` where they work. */
 export class ZlibDeflate implements DeflateSource {
-  readonly #handle: EngineFactory;
+  readonly #handle: Engines;
   readonly #jobs: DeflateJobs = new DeflateJobs();
   generation = 0;
   #memoryBudget = 64 * 1024 * 1024;
@@ -37,8 +44,11 @@ export class ZlibDeflate implements DeflateSource {
   #fault: unknown;
 
   /** @param streams - Default: those of `node:zlib`. */
-  constructor(streams?: ZlibStreams) {
-    this.#handle = handleEngines(streams);
+  constructor(streams: ZlibStreams = zlib) {
+    this.#handle = {
+      inflater: () => new HandleInflater(streams),
+      deflater: (level, windowBits) => new HandleDeflater(streams, level, windowBits),
+    };
   }
 
   get memoryBudget(): number {
@@ -46,14 +56,14 @@ export class ZlibDeflate implements DeflateSource {
   }
 
   get backend(): CompressionBackend {
-    return (this.#backend ??= this.#handleFault() === null ? 'handle' : 'oneshot');
+    return (this.#backend ??= this.#handleFault() === null ? 'handle' : 'pure');
   }
 
   configure(settings: CompressionSettings): void {
     check(settings);
     const { memoryBudget, backend } = settings;
     if (backend === 'handle' && this.#handleFault() !== null) {
-      throw new Error(`backend: 'handle' does not work on this platform; use 'oneshot'`, {
+      throw new Error(`backend: 'handle' does not work on this platform; use 'pure'`, {
         cause: this.#handleFault(),
       });
     }
@@ -77,8 +87,8 @@ export class ZlibDeflate implements DeflateSource {
     return this.#jobs.add(job, done);
   }
 
-  get #engines(): EngineFactory {
-    return this.backend === 'handle' ? this.#handle : oneshotEngines;
+  get #engines(): Engines {
+    return this.backend === 'handle' ? this.#handle : pureDeflate;
   }
 
   #handleFault(): unknown {
@@ -127,7 +137,7 @@ function nameOf(value: unknown): string {
 }
 
 /**
- * `node:zlib` as the deflate engine of `nodePlatform`.
+ * The deflate engines of `nodePlatform`: those of `node:zlib` where they work.
  *
  * @example
  * ```ts
@@ -158,15 +168,15 @@ export function configureCompression(settings: CompressionSettings): void {
 }
 
 /**
- * Returns how this thread uses zlib. The first call tests whether the handle works, unless a backend
- * was set. `'oneshot'` without a setting means that the test has failed: `@ws:compression:fail` has
- * the reason.
+ * Returns the engines of this thread. The first call tests whether the handle works, unless a
+ * backend was set. `'pure'` without a setting means that the test has failed:
+ * `@ws:compression:fail` has the reason.
  *
  * @example
  * ```ts
  * import { compressionBackend } from '@ws/node-io';
  *
- * console.log(compressionBackend()); // handle, or oneshot
+ * console.log(compressionBackend()); // handle, or pure
  * ```
  */
 export function compressionBackend(): CompressionBackend {

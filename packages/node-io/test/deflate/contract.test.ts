@@ -1,5 +1,4 @@
 import { deflateContract } from '@ws/tests';
-import { handleEngines, oneshotEngines } from '../../src/deflate/engines.ts';
+import { ZlibDeflate } from '../../src/deflate/zlib-deflate.ts';
 
-deflateContract('zlib by its handle', handleEngines());
-deflateContract('zlib by its documented functions', oneshotEngines);
+deflateContract('zlib by its handle', new ZlibDeflate());

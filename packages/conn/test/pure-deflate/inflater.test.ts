@@ -2,11 +2,10 @@ import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
 import { hex, inflateWith } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { PureInflater } from '../../src/deflate/pure-inflater.ts';
+import { PureInflater } from '../../src/pure-deflate/inflater.ts';
 
 function inflater(): PureInflater {
   const engine = new PureInflater();
-  engine.limit = Infinity;
   engine.reset(undefined);
   return engine;
 }

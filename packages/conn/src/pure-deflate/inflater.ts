@@ -49,7 +49,6 @@ const CODES_COST = 1_024;
 export class PureInflater implements Inflater {
   used = 0;
   produced = 0;
-  limit = 0;
   extraCost = 0;
   readonly #window = new Uint8Array(WINDOW);
   /** Plain bytes since the reset, with the history: the last ones are in the window. */
@@ -113,8 +112,7 @@ export class PureInflater implements Inflater {
     this.#output = output;
     this.#at = at;
     this.#end = end;
-    let step: Step = NEXT;
-    while (step === NEXT) step = this.#step();
+    const step = this.#run();
     this.used = this.#from - from;
     this.produced = this.#at - at;
     this.#input = this.#output = NONE;
@@ -126,19 +124,30 @@ export class PureInflater implements Inflater {
 
   close(): void {}
 
-  /** A message ends in an empty stored block, before its size: 00 00 FF FF is not sent. */
+  /** Reads the 00 00 FF FF that the sender removed. A block must end there, without output. */
   #endMessage(): InflateStatus {
-    if (this.#state !== STORED_SIZE || this.#count > 0) {
-      this.#state = BROKEN;
-      return CORRUPT;
+    this.#input = TAIL;
+    this.#from = 0;
+    this.#to = TAIL.length;
+    this.#end = this.#at;
+    const step = this.#run();
+    this.#input = NONE;
+    const whole = this.#from === TAIL.length;
+    if (whole && step === FINAL) return FINAL;
+    if (whole && step === STARVED && this.#state === HEADER && this.#count === 0) {
+      this.#begun = false;
+      return DONE;
     }
-    if (this.#final) {
-      this.#state = ENDED;
-      return FINAL;
+    this.#state = BROKEN;
+    return CORRUPT;
+  }
+
+  /** Runs steps until one has a result, or needs input. */
+  #run(): Exclude<Step, typeof NEXT> {
+    for (;;) {
+      const step = this.#step();
+      if (step !== NEXT) return step;
     }
-    this.#state = HEADER;
-    this.#begun = false;
-    return DONE;
   }
 
   #step(): Step {
@@ -358,6 +367,7 @@ export class PureInflater implements Inflater {
 }
 
 const NONE = /* @__PURE__ */ new Uint8Array(0);
+const TAIL = /* @__PURE__ */ Uint8Array.of(0x00, 0x00, 0xff, 0xff);
 
 /** Bases and numbers of extra bits of lengths (RFC 1951, section 3.2.5). */
 const LENGTH_BASES = [
