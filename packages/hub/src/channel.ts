@@ -93,6 +93,8 @@ export class Channel {
   #heldBytes = 0;
   /** Number of outages during the repair, or right before it. */
   #outages = 0;
+  /** The message that has arrived last since then. */
+  #arrived: Position | undefined;
 
   constructor(
     owner: ChannelOwner,
@@ -117,8 +119,13 @@ export class Channel {
 
   arrive(arrival: Arrival): void {
     if (this.#held === undefined) return this.#accept(arrival);
+    this.#arrived = arrival.position;
+    this.#hold(arrival);
+  }
+
+  #hold(arrival: Arrival): void {
     this.#heldBytes += arrival.envelope.message?.bytes.length ?? 0;
-    if (!this.#heldTooMuch) this.#held.push(arrival);
+    if (!this.#heldTooMuch) this.#held!.push(arrival);
   }
 
   get #heldTooMuch(): boolean {
@@ -187,6 +194,7 @@ export class Channel {
       return this.#loseAll(this.#last);
     }
     this.#outages++;
+    this.#arrived = undefined;
     if (this.#held === undefined) void this.#fetchMissing();
   }
 
@@ -280,7 +288,7 @@ export class Channel {
       const outages = this.#outages;
       this.#held = [];
       this.#heldBytes = 0;
-      for (const arrival of held) this.arrive(arrival);
+      for (const arrival of held) this.#hold(arrival);
       isUnfinished = await this.#repair(since, since === lastRead);
       // After an outage the same read may find more.
       lastRead = this.#outages === outages ? since : undefined;
@@ -326,8 +334,9 @@ export class Channel {
     );
     const isHole = other !== undefined && !this.#follows(other);
     if (!isHole) {
-      // Without an outage, the held messages show whether one is missing.
-      const isKnown = complete || (held.length > 0 && this.#outages === 0);
+      // The last held message shows whether one before it is missing, if no outage came after it.
+      const follows = this.#outages === 0 || this.#arrived?.offset === this.#last!.offset;
+      const isKnown = complete || (held.length > 0 && follows);
       // The history has more: the read ended at its limit, or too many messages have arrived.
       const hasMore = found.length > 0 || (complete && this.#last !== since);
       if ((!isKnown || this.#heldTooMuch) && hasMore) return true;

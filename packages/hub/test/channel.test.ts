@@ -469,6 +469,44 @@ describe('Channel whose history is read more than once', () => {
   });
 });
 
+describe('Channel whose read fails after an outage', () => {
+  it('reports nothing when the messages that arrive meanwhile follow', async () => {
+    const { channel: r, delivered, gaps } = answering();
+    r.arrive(arrival('1', 1));
+    r.interrupted();
+    r.arrive(arrival('2', 2));
+    await turn();
+    r.arrive(arrival('3', 3));
+    expect(delivered).toEqual(['1', '2', '3']);
+    expect(gaps).toEqual([]);
+  });
+
+  it('reports a message that never reached the engine once', async () => {
+    const { channel: r, delivered, gaps } = answering();
+    r.arrive(arrival('1', 1));
+    r.interrupted();
+    r.arrive(arrival('3', 2));
+    await turn();
+    expect(delivered).toEqual(['1', '3']);
+    expect(gaps).toEqual([{ epoch: 'e', offset: 1 }]);
+  });
+
+  it.each([
+    ['all messages have arrived before it', []],
+    ['only an earlier message arrives after it', [arrival('2', 2)]],
+  ])('reports a gap when %s', async (_, since) => {
+    const { channel: r, delivered, gaps } = answering();
+    r.arrive(arrival('1', 1));
+    r.arrive(arrival('3', 3));
+    r.arrive(arrival('2', 2));
+    r.interrupted();
+    for (const late of since) r.arrive(late);
+    await turn();
+    expect(delivered).toEqual(['1', '2', '3']);
+    expect(gaps).toEqual([{ epoch: 'e', offset: 3 }]);
+  });
+});
+
 describe('Channel after a failed repair', () => {
   it('drops a message that arrives again', async () => {
     const { channel: r, delivered, gaps } = answering();
