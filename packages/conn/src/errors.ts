@@ -291,10 +291,13 @@ export class TransportError extends WebSocketError {
  */
 export function untraced<T extends Error>(create: () => T): T {
   const limit = Error.stackTraceLimit;
-  if (limit === undefined || !Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit')?.writable) {
+  if (limit === undefined) return create();
+  try {
+    Error.stackTraceLimit = 0;
+  } catch {
+    // The application has frozen Error.
     return create();
   }
-  Error.stackTraceLimit = 0;
   try {
     return create();
   } finally {
@@ -420,6 +423,7 @@ export function isUnexpectedCloseError(error: unknown, ...expected: number[]): e
  * forge log lines.
  */
 export function printable(text: string): string {
+  if (/^[ -~]*$/.test(text)) return text;
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => {
     const code = c.codePointAt(0)!.toString(16);
     return `\\u${code.length > 4 ? `{${code}}` : code.padStart(4, '0')}`;

@@ -243,6 +243,9 @@ export class Closing {
       this.#answerBy = this.#now() + this.#closeTimeout() / 2;
     }
     if (this.#phase !== ENDING) return;
+    const { input } = this.#connection;
+    // The end of the turn answers.
+    if (reader.handled && !input.pending) return;
     const left = Math.max(0, this.#answerBy - this.#now());
     // Without patience, the end of the turn answers.
     const patience = reader.idle ? readerPatience : 0;

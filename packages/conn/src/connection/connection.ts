@@ -322,8 +322,7 @@ export class Connection {
     if (stopped) this.rare?.controlFrames?.end(end.reason);
     if (stopped) reader.endMessage(end);
     attention.turnEnds(this.platform);
-    const handled = reader.idle && (!attention.messageTaken || this.readerPatience <= 0);
-    const allRead = stopped && (handled || attention.absent) && (ahead || reader.waits);
+    const allRead = stopped && (reader.handled || attention.absent) && (ahead || reader.waits);
     if (allRead || input.dropping) closing.inputRead();
   }
 
@@ -544,6 +543,10 @@ export class Connection {
     }
   }
 
+  #observeClose(info: CloseInfo): void {
+    this.observe((observer) => observer.closed?.(this.conn, info));
+  }
+
   #stopTimers(): void {
     this.shared.timers.clear(this);
     this.rare?.stopTimers();
@@ -553,7 +556,7 @@ export class Connection {
     // Compressed input may stay unparsed: a pong in it comes too late.
     this.rare?.controlFrames?.end(this.#closing?.end.reading?.reason);
     this.rare?.closed?.resolve(info);
-    this.observe((observer) => observer.closed?.(this.conn, info));
-    this.scheduleEndOfTurn();
+    if (this.platform.observer?.closed !== undefined) this.#observeClose(info);
+    if (!this.reader.ended || this.input.decoder !== undefined) this.scheduleEndOfTurn();
   }
 }

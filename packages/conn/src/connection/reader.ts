@@ -117,6 +117,13 @@ export class Reader {
     return this.#pieces === undefined || this.#pieces.empty;
   }
 
+  /** {@link idle}, and the reader of the last message has had the time for its answer. */
+  get handled(): boolean {
+    const { attention } = this;
+    if (!this.idle) return false;
+    return !attention.messageTaken || attention.patience(this.platform.now()) <= 0;
+  }
+
   #hasQueued(): boolean {
     return this.#queue !== undefined && !this.#queue.empty;
   }

@@ -2,7 +2,7 @@ import { Lease } from '@ws/codec/internal';
 import type { CloseInfo } from '../close-info.ts';
 import type { Reader } from '../connection/reader.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
-import { Deferred, RESOLVED } from '../time/promises.ts';
+import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import { rejectWithEnd } from './pending-read.ts';
 
 /** The callback of `receive`, called with each message. */
@@ -18,6 +18,15 @@ export interface ReceiveObserver<Subject extends object> {
 }
 
 const never = (): void => {};
+
+/** The error of a call that has rejected. */
+class Failure {
+  readonly error: unknown;
+
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
 
 /**
  * A pending `receive` or `discardReads`: the promise that the caller has, the handler, and the
@@ -43,8 +52,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
   #borrowed: BorrowedMessage | undefined;
   /** The outcome, once a caller awaits it or the call has failed. */
   #outcome: Deferred<CloseInfo> | undefined;
-  /** The promise of the end, when the call has settled before `#outcome` was created. */
-  #settled: Promise<CloseInfo> | undefined;
+  /** How the call has settled, when that was before `#outcome` was created. */
+  #settled: Promise<CloseInfo> | Failure | undefined;
   #observer: ReceiveObserver<object> | undefined;
   #subject: object | undefined;
   /** Whether the handler has returned a promise that has not settled. */
@@ -92,39 +101,41 @@ export class ReceiveCall extends Promise<CloseInfo> {
   resolve(info: Promise<CloseInfo>): void {
     if (this.#outcome === undefined) this.#settled = info;
     else this.#outcome.resolve(info);
-    this.#notifyObserver();
+    if (this.#observer !== undefined) notify(this.#observer, this.#subject!, info);
+    this.#forgetObserver();
   }
 
+  /** The rejected promise is made once code asks for it: most callers only observe. */
   reject(error: unknown): void {
-    this.#outcome ??= new Deferred();
-    this.#notifyObserver();
-    this.#outcome.reject(error);
+    if (this.#outcome === undefined) this.#settled = new Failure(error);
+    else this.#outcome.reject(error);
+    if (this.#observer !== undefined) this.#notifyOf(error, this.#observer, this.#subject!);
+    this.#forgetObserver();
+  }
+
+  #notifyOf(error: unknown, observer: ReceiveObserver<object>, subject: object): void {
+    void RESOLVED.then(() => observer.rejected(subject, error));
+  }
+
+  #forgetObserver(): void {
+    this.#observer = undefined;
+    this.#subject = undefined;
   }
 
   /** Reading has ended with `error`. */
   end(error: unknown): void {
-    if (this.#outcome === undefined && this.#observer !== undefined) {
-      // No code awaits the call, so its stack would name no caller.
-      return this.reject(error);
-    }
-    this.#outcome ??= new Deferred();
-    this.#notifyObserver();
+    // If no code awaits the call, its stack would name no caller.
+    if (this.#outcome === undefined) return this.reject(error);
+    if (this.#observer !== undefined) notify(this.#observer, this.#subject!, this.#outcome.promise);
+    this.#forgetObserver();
     rejectWithEnd(this.#outcome, error);
   }
 
   #promise(): Promise<CloseInfo> {
+    if (this.#settled instanceof Failure) this.#settled = rejected(this.#settled.error);
     if (this.#settled !== undefined) return this.#settled;
     this.#outcome ??= new Deferred();
     return this.#outcome.promise;
-  }
-
-  #notifyObserver(): void {
-    const observer = this.#observer;
-    const subject = this.#subject;
-    if (observer === undefined) return;
-    this.#observer = undefined;
-    this.#subject = undefined;
-    notify(observer, subject!, this.#promise());
   }
 
   /**
