@@ -125,7 +125,7 @@ describe('an argument of the wrong type', () => {
 const WHOLE = (
   [
     ['readLimit', 'maxEmptyFragments', 'readAhead', 'highWaterMark'],
-    ['maxBufferedAmount', 'maxPendingPings', 'readBufferSize', 'writeBufferSize'],
+    ['maxBufferedAmount', 'maxPendingPings', 'writeBufferSize'],
   ] as const
 ).flat() satisfies readonly (keyof ConnSettings)[];
 const TIMES = [

@@ -71,11 +71,5 @@ export function settingsSuite(connector: Connector): void {
       expect(taken).toBe(3);
       expect(free).toEqual([buffer]);
     });
-
-    it('accepts a readBufferSize, although a socket has its own read memory', async () => {
-      const { conn, peer } = await connector.raw(secure, { readBufferSize: 16 });
-      await peer.send(BINARY, pattern(5000, 3));
-      expect(Buffer.from((await conn.readMessage()).data).equals(pattern(5000, 3))).toBe(true);
-    });
   });
 }

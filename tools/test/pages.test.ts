@@ -231,7 +231,7 @@ describe('docs/limits.md', () => {
 
   it('has the default of every bound of a connection', () => {
     const defaults = rows('Of a connection');
-    const noBound = ['readBufferSize', 'heartbeat', 'writeBufferPool', 'compression', 'report'];
+    const noBound = ['heartbeat', 'writeBufferPool', 'compression', 'report'];
     for (const name of connSettingNames.filter((each) => !noBound.includes(each))) {
       expect([name, figure(defaults.get(name))]).toEqual([
         name,

@@ -60,8 +60,6 @@ export interface ConnSettings {
   readonly heartbeat?: false | Heartbeat | undefined;
   /** The most unanswered pings of `ping()`. Default: 64. */
   readonly maxPendingPings?: number | undefined;
-  /** Accepted, from 1 byte to 1 MiB, and without effect: a transport has read memory of its own. */
-  readonly readBufferSize?: number | undefined;
   /**
    * Payload in bytes of a fragment of `nextWriter`, and smallest buffer that is created for a
    * `writeBufferPool`; at most 16 MiB. Default: 4,096.
@@ -155,7 +153,6 @@ export interface Settings {
   readonly closeTimeout: number;
   readonly heartbeat: false | Heartbeat;
   readonly maxPendingPings: number;
-  readonly readBufferSize: number;
   readonly writeBufferSize: number;
   readonly writeBufferPool: BufferPool | undefined;
   readonly compression: Compression | false;
@@ -175,7 +172,6 @@ const SERVER: Settings = {
   closeTimeout: 5_000,
   heartbeat: { interval: 20_000, timeout: 20_000 },
   maxPendingPings: 64,
-  readBufferSize: 4096,
   writeBufferSize: 4096,
   writeBufferPool: undefined,
   compression: false,
@@ -251,7 +247,6 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
     closeTimeout: resolve('closeTimeout', (name, value) => duration(name, value, 0, false)),
     heartbeat: resolve('heartbeat', heartbeat),
     maxPendingPings: resolve('maxPendingPings', whole),
-    readBufferSize: resolve('readBufferSize', (name, value) => range(name, value, 1, 1024 * KIB)),
     writeBufferSize: resolve('writeBufferSize', (name, value) => range(name, value, 1, 16 * MIB)),
     writeBufferPool: resolve('writeBufferPool', bufferPool),
     compression: resolve('compression', compression),

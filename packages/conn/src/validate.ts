@@ -65,6 +65,11 @@ export function duration(
 
 const NO_HINTS: Readonly<Record<string, string>> = {};
 
+/** Names of options that any package had once, and what to do instead. */
+const FORMER: Readonly<Record<string, string>> = {
+  readBufferSize: 'it had no effect: leave it out',
+};
+
 /**
  * Checks that `options` is an object with known names only.
  *
@@ -111,6 +116,7 @@ function cureFor(
 ): string {
   // `constructor` and others are no hints.
   if (Object.hasOwn(hints, name)) return hints[name]!;
+  if (Object.hasOwn(FORMER, name)) return FORMER[name]!;
   // A list of one name is a hint itself.
   const near = known.length > 1 ? closestName(name, known) : undefined;
   return near === undefined ? `known options: ${known.join(', ')}` : `did you mean ${near}?`;

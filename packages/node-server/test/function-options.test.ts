@@ -145,7 +145,7 @@ const OTHERS = new Set(
     'port host socketPath listen tls server allowedOrigins allowedHosts sameHost handshakeTimeout',
     'maxHandshakes maxConnections maxConnectionsPerAddress trustProxy close unmatched readLimit',
     'maxEmptyFragments readAhead idleReadTimeout highWaterMark maxBufferedAmount',
-    'closeTimeout heartbeat maxPendingPings readBufferSize writeBufferSize',
+    'closeTimeout heartbeat maxPendingPings writeBufferSize',
     'writeBufferPool compression readBuffer',
   ]
     .join(' ')
