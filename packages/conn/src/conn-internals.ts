@@ -3,7 +3,6 @@ import type { CloseInfo } from './close-info.ts';
 import type { Conn } from './conn.ts';
 import type { Connection } from './connection/connection.ts';
 import type { Message } from './message.ts';
-import { owned } from './write/copy-or-reference.ts';
 
 /**
  * What a `Conn` and a `BrowserConn` of `@ws/browser` tell the reconnecting clients besides their
@@ -45,7 +44,7 @@ export function internalsOf(conn: Conn, connection: Connection): ConnInternals {
     untilWritable: () => connection.writer.untilWritable(),
     sendWaiting({ type, data }) {
       try {
-        return connection.writer.sendBytes(type, data, 0, data.length, undefined, owned(data));
+        return connection.writer.sendBacklog(type, data);
       } catch (error) {
         return connection.rejected(error, 'send');
       }

@@ -1,8 +1,8 @@
 import type { NextWriterOptions } from './call-options.ts';
 import type { Conn } from './conn.ts';
+import type { MessageWriter } from './connection/message-writer.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import type { WaitOptions } from './time/wait.ts';
-import type { MessageWriter } from './write/message-writer.ts';
 
 /** The methods of a {@link MessageReader}. */
 export type MessageReaderLike = Pick<

@@ -30,6 +30,11 @@ export class Fifo<T> {
     return this.#first?.value;
   }
 
+  /** The last value, which stays in the queue. */
+  get last(): T | undefined {
+    return this.#last?.value;
+  }
+
   /** Removes the first value and returns it; undefined when the queue is empty. */
   shift(): T | undefined {
     const first = this.#first;

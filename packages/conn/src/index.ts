@@ -24,6 +24,7 @@ export type {
 export type { CloseInfo, ConnState } from './close-info.ts';
 export { Conn } from './conn.ts';
 export type { ConnLike, MessageReaderLike, MessageWriterLike } from './conn-like.ts';
+export { MessageWriter } from './connection/message-writer.ts';
 export type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
 export type { CompressionOptions } from './deflate/settings.ts';
 export {
@@ -69,6 +70,5 @@ export {
 } from './stream-transport.ts';
 export type { WaitOptions } from './time/wait.ts';
 export type { Transport, TransportSink } from './transport.ts';
-export { MessageWriter } from './write/message-writer.ts';
 export type { MessageData } from './write/payload.ts';
 export { PreparedMessage } from './write/prepared-message.ts';

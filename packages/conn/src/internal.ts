@@ -47,7 +47,7 @@ export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
 export { rejectedLater } from './time/refusal.ts';
 export { type TimerEntry, timersOf } from './time/timers.ts';
 export { bound, checkOptionNames, duration, kind, range, whole } from './validate.ts';
-export { DetachedBytes } from './write/copy-or-reference.ts';
+export { DetachedBytes } from './write/pending-bytes.ts';
 export {
   type Batch,
   type BatchSender,

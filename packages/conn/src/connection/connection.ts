@@ -32,7 +32,7 @@ import { untilOf } from '../time/deadline.ts';
 import { Deferred, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
 import type { Transport } from '../transport.ts';
-import { DetachedBytes } from '../write/copy-or-reference.ts';
+import { DetachedBytes } from '../write/pending-bytes.ts';
 import { checkClosePayload } from '../write/prepared-message.ts';
 import { Closing, type HandlerName } from './closing.ts';
 import { Input } from './input.ts';
@@ -378,6 +378,7 @@ export class Connection {
     this.#rareParts().skipBroadcast(size);
   }
 
+  /** Counts a message that exceeds `maxBufferedAmount`, and returns the promise of its writer. */
   refuseMessage(error: BackpressureError): LateRejection {
     this.countRefused();
     return this.refuse(error, 'writeMessage');

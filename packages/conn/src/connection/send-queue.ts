@@ -10,7 +10,7 @@ import { rejectedLater } from '../time/refusal.ts';
 import { kind } from '../validate.ts';
 import { isTurnFull, WaitingWriters } from '../write/backpressure.ts';
 import { ControlQueue } from '../write/control-queue.ts';
-import { ChangedBytes, DetachedBytes, watchChanges } from '../write/copy-or-reference.ts';
+import { ChangedBytes, DetachedBytes, watchChanges } from '../write/pending-bytes.ts';
 import type { PreparedMessage } from '../write/prepared-message.ts';
 import { type BatchSender, REFERENCE_FROM, sharedFrames } from '../write/shared-frames.ts';
 import { keepMemory, LEND_FROM, UnsentFrames } from '../write/unsent-frames.ts';
@@ -82,16 +82,6 @@ export class SendQueue implements BatchSender {
    */
   stalledSince(now: number): number {
     return this.blocked && this.bytesFlushed === this.#flushedWhenBlocked ? this.#blockedAt : now;
-  }
-
-  /**
-   * Whether a new send queue could replace this one: no frame is unsent, no writer waits, and
-   * messages are accepted.
-   */
-  get idle(): boolean {
-    const held = this.unsent || this.#controls !== undefined || this.blocked || this.#writing;
-    const waits = held || this.#waiting?.empty === false;
-    return !waits && this.writeEnd === undefined && this.#end === OPEN;
   }
 
   /**

@@ -1,134 +1,72 @@
-import { CloseCode, ContinuationFrame, type Extension } from '@ws/codec';
-import { encoded, isControl, Lease, NO_BYTES, utf8Length } from '@ws/codec/internal';
+import { CloseCode } from '@ws/codec';
+import { isControl, type Lease, NO_BYTES, utf8Length } from '@ws/codec/internal';
 import type { Compressor } from '../deflate/compressor.ts';
 import { CloseError, CloseSentError, TimeoutError } from '../errors.ts';
+import { Fifo } from '../fifo.ts';
 import { COPY_BELOW } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
 import { RESOLVED } from '../time/promises.ts';
 import { LateRejection, rejectedLater } from '../time/refusal.ts';
 import { timersOf } from '../time/timers.ts';
-import { BackgroundDeflate } from '../write/background-deflate.ts';
 import { hasRoom, overLimit, WRITE_COST } from '../write/backpressure.ts';
-import {
-  ChangedBytes,
-  DetachedBytes,
-  owned,
-  type RetainedBytes,
-  retain,
-} from '../write/copy-or-reference.ts';
 import { IdleWriterAlarm } from '../write/idle-writer-alarm.ts';
-import { type FragmentSink, MessageWriter } from '../write/message-writer.ts';
 import { utf8 } from '../write/payload.ts';
+import { ChangedBytes, DetachedBytes } from '../write/pending-bytes.ts';
 import type { PreparedMessage } from '../write/prepared-message.ts';
 import type { WriteEnd } from '../write/write-end.ts';
-import { WriteQueue } from '../write/write-queue.ts';
 import type { Connection } from './connection.ts';
+import { MessageEncoder } from './message-encoder.ts';
+import { MessageWriter } from './message-writer.ts';
 import { SendQueue } from './send-queue.ts';
+import { type Waiting, WaitingForRoom, WaitingMessage, WaitingWriter } from './waiting-writes.ts';
 
 /** First byte of the only frame of a message, without its opcode. */
 const FIN = 0x80;
-const OPCODE = 0x0f;
 
 /**
- * Takes the messages of the callers. A whole message goes to the send queue at once. The message is
- * compressed if compression was agreed on and makes it smaller. While a MessageWriter is open, or a
- * large message is compressed on another thread, messages wait in the write queue.
+ * Takes the messages of the callers: checks the limits and keeps the order. A message goes to the
+ * send queue at once, or to the encoder if an extension changes it. While a MessageWriter is open, or
+ * another thread compresses a large message, messages wait.
  */
-export class Writer implements FragmentSink {
+export class Writer {
   readonly sendQueue: SendQueue;
+  /** The close frame is about to be sent: messages are no longer compressed, and wait for no turn. */
+  flushing = false;
   readonly #connection: Connection;
-  readonly #extension: Extension | undefined;
-  /** Set when permessage-deflate is the only extension: other connections may send its results. */
-  readonly #compressor: Compressor | undefined;
-  /** Bytes of the open writer's writes that wait for its earlier writes. */
-  held = 0;
-  /** Number of the writes that `held` counts in bytes. */
-  heldWrites = 0;
-  /** Bytes that waiting calls with a signal are charged. */
-  #charged = 0;
-  #writer: MessageWriter | undefined;
-  /** Whether the extension encodes the message of the open writer. */
-  #encodesStream = false;
-  /** The `compress` option of the open writer. */
+  /** Absent without an extension. */
+  readonly #encoder: MessageEncoder | undefined;
+  /** Accepted bytes that the send queue does not have yet. */
+  waitingBytes = 0;
+  /** Number of the writes that wait, also for a drain if the caller watches a signal. */
+  #waitingCalls = 0;
+  /** The open writer, and its option `compress`. */
+  #open: MessageWriter | undefined;
   #compress: boolean | undefined;
   /** The large message that another thread compresses. */
-  #background: BackgroundDeflate | undefined;
-  /** The close frame is about to be sent: messages are no longer compressed. */
-  #flushing = false;
-  #queue: WriteQueue | undefined;
-  /** Whether the queue is being sent, in this turn or in later ones. */
+  #compressing: WaitingMessage | undefined;
+  #waiting: Fifo<Waiting> | undefined;
+  /** Whether the waiting writes are being sent, in this turn or in later ones. */
   #advancing = false;
-  #idleAlarm: IdleWriterAlarm | undefined;
   /** Waiting calls of `nextWriter` without `queue`. Each of them finishes the writers before it. */
-  #skipQueue = 0;
+  #superseding = 0;
+  #idleAlarm: IdleWriterAlarm | undefined;
 
   constructor(connection: Connection) {
+    const { extension } = connection;
     this.#connection = connection;
-    const { extension, deflate } = connection;
-    this.#extension = extension;
-    this.#compressor = extension === deflate ? deflate?.compressor : undefined;
     this.sendQueue = new SendQueue(connection);
-  }
-
-  /** A masked frame never refers to the caller's bytes, so a client copies them. */
-  #copiesAll(): boolean {
-    return this.#connection.shared.nextKey !== undefined;
-  }
-
-  /** Whether an earlier message is under way. */
-  #isBusy(): boolean {
-    return this.#writer !== undefined || this.#background !== undefined;
-  }
-
-  /**
-   * Whether a message must wait for earlier ones. While the queue is sent, a new message joins it:
-   * an observer may write, and the rest may be sent in a later turn.
-   */
-  #mustWait(preaccepted: boolean): boolean {
-    return this.#isBusy() || (this.#advancing && !preaccepted);
-  }
-
-  /** Whether a new write side could replace this one: no write is open or waits. */
-  get droppable(): boolean {
-    const open =
-      this.#mustWait(false) || this.#encodesStream || this.#flushing || this.waitingBytes > 0;
-    const queued = this.#queue?.empty === false || this.#skipQueue > 0;
-    return !open && !queued && this.sendQueue.idle;
+    if (extension !== undefined) {
+      this.#encoder = new MessageEncoder(connection, this, extension);
+    }
   }
 
   /** Whether an encoded message of several frames is open. */
   get streamsEncoded(): boolean {
-    return this.#encodesStream;
+    return this.#encoder?.streams === true;
   }
 
-  /** Whether the connection has not ended. An expired write deadline does not end it. */
-  get open(): boolean {
-    return this.sendQueue.open;
-  }
-
-  /** Accepted bytes that the send queue does not have yet. */
-  get waitingBytes(): number {
-    return this.held + (this.#queue?.bytes ?? 0) + (this.#background?.size ?? 0);
-  }
-
-  /** Bytes that wait for the limit of buffered bytes: with the cost of each waiting write. */
-  #waitingCost(): number {
-    const queue = this.#queue;
-    if (queue === undefined && this.heldWrites === 0) return this.waitingBytes + this.#charged;
-    const writes = this.heldWrites + (queue === undefined ? 0 : queue.length);
-    return this.waitingBytes + this.#charged + writes * WRITE_COST;
-  }
-
-  /** Charges a write that waits and whose caller watches a signal, until `written` settles. */
-  charge(written: Promise<void>): void {
-    if (written instanceof LateRejection) return;
-    this.#charged += WRITE_COST;
-    const free = (): void => {
-      this.#charged -= WRITE_COST;
-    };
-    written.then(free, free);
-  }
+  // Limits
 
   /** A rejected promise when no message is accepted any more. */
   rejectionIfClosed(): LateRejection | undefined {
@@ -157,20 +95,8 @@ export class Writer implements FragmentSink {
     // A UTF-16 unit has three bytes at most. Only text close to the limit is measured.
     if (this.#hasRoom(text === undefined ? size : size * 3)) return undefined;
     const { settings } = this.#connection.shared;
-    const buffered = this.sendQueue.bufferedAmount + this.#waitingCost();
-    const error = overLimit(settings, buffered, size, text);
+    const error = overLimit(settings, this.sendQueue.bufferedAmount + this.#cost(), size, text);
     return error === undefined ? undefined : this.#connection.refuseMessage(error);
-  }
-
-  /** Whether `size` more bytes may wait. Hands frames to the transport first when they may not. */
-  #hasRoom(size: number): boolean {
-    const { sendQueue } = this;
-    const { settings } = this.#connection.shared;
-    const waiting = this.#waitingCost();
-    const unsent = waiting + sendQueue.frames.bytes;
-    if (!sendQueue.blocked && size + unsent <= settings.maxBufferedAmount) return true;
-    sendQueue.pump();
-    return hasRoom(settings, sendQueue.bufferedAmount + waiting, size);
   }
 
   /** Whether a message of `size` bytes would be accepted now. */
@@ -178,43 +104,59 @@ export class Writer implements FragmentSink {
     return this.sendQueue.writeEnd === undefined && this.#hasRoom(size);
   }
 
-  /** Cancels the write that returned `promise`, if the write still waits. */
-  giveUp(promise: Promise<unknown>, reason: unknown): void {
-    const background = this.#background;
-    if (background !== undefined && (background.queuedPromise ?? background.promise) === promise) {
-      this.#background = undefined;
-      background.drop(reason);
-      this.#advance();
-    } else this.#queue?.cancel(promise, reason);
+  /** Whether `size` more bytes may wait. Hands frames to the transport first when they may not. */
+  #hasRoom(size: number): boolean {
+    const { sendQueue } = this;
+    const { settings } = this.#connection.shared;
+    const cost = this.waitingBytes + this.#waitingCalls * WRITE_COST;
+    const most = size + cost + sendQueue.frames.bytes;
+    if (!sendQueue.blocked && most <= settings.maxBufferedAmount) return true;
+    sendQueue.pump();
+    return hasRoom(settings, sendQueue.bufferedAmount + this.#cost(), size);
   }
+
+  /** Bytes that wait for the limit of buffered bytes: with the cost of each waiting write. */
+  #cost(): number {
+    return this.waitingBytes + this.#waitingCalls * WRITE_COST;
+  }
+
+  /** Counts `bytes` as waiting until `written` settles. The write that returned it waits. */
+  countUntil(written: Promise<void>, bytes: number): void {
+    // Such a write was refused.
+    if (written instanceof LateRejection) return;
+    this.waitingBytes += bytes;
+    this.#waitingCalls++;
+    const free = (): void => {
+      this.waitingBytes -= bytes;
+      this.#waitingCalls--;
+    };
+    written.then(free, free);
+  }
+
+  // Messages
 
   /**
    * Sends a whole text message.
    *
    * @param compress - The option of the caller.
-   * @param preaccepted - The message was accepted earlier and has waited in the write queue.
    */
-  sendText(
-    type: DataType,
-    text: string,
-    compress: boolean | undefined,
-    preaccepted = false,
-  ): Promise<void> {
-    const { sendQueue } = this;
-    const rejection = preaccepted ? this.rejectionIfClosed() : this.rejectionFor(text.length, text);
+  sendText(type: DataType, text: string, compress: boolean | undefined): Promise<void> {
+    const rejection = this.rejectionFor(text.length, text);
     if (rejection !== undefined) return rejection;
-    if (this.#mustWait(preaccepted)) {
-      return this.#enqueue(utf8Length(text), () => this.sendText(type, text, compress, true));
+    if (this.#mustWait()) {
+      const bytes = utf8(text, this.#connection.platform);
+      return this.#wait(WaitingMessage.owning(type, bytes, compress));
     }
-    if (this.#encodesText(text, compress)) return this.#encodeText(type, text);
-    return this.#accepted(type, text, sendQueue.textFrame(type, text));
+    const encoder = this.#encoder;
+    if (encoder !== undefined && encoder.wantsText(text, compress)) {
+      return this.#encodeText(encoder, type, text);
+    }
+    return this.#accepted(type, text, this.sendQueue.textFrame(type, text));
   }
 
   /**
    * Sends `bytes[start, end)` as a whole message.
    *
-   * @param retained - The same bytes, given when the message has waited in the write queue. Such a
-   *   message was accepted earlier.
    * @param lease - The memory of the bytes, if they are a borrowed message.
    */
   sendBytes(
@@ -223,51 +165,80 @@ export class Writer implements FragmentSink {
     start: number,
     end: number,
     compress: boolean | undefined,
-    retained?: RetainedBytes,
     lease?: Lease,
   ): Promise<void> {
-    const { sendQueue } = this;
     const size = end - start;
-    const preaccepted = retained !== undefined;
-    const rejection = preaccepted ? this.rejectionIfClosed() : this.rejectionFor(size);
+    const rejection = this.rejectionFor(size);
     if (rejection !== undefined) return rejection;
-    if (this.#mustWait(preaccepted)) return this.#enqueueMessage(type, bytes, start, end, compress);
-    if (!this.#encodes(size, compress)) return this.#sendPlain(type, bytes, start, end, lease);
-    // An engine would read beyond a detached or shrunk buffer and crash the process.
-    if (end > bytes.byteLength) throw new DetachedBytes();
-    return this.#encodeAndSend(type, bytes, start, end, retained);
+    if (this.#mustWait())
+      return this.#wait(this.#waitingMessage(type, bytes, start, end, compress));
+    const encoder = this.#encoder;
+    if (encoder !== undefined && encoder.wants(size, compress)) {
+      // An engine would read beyond a detached or shrunk buffer and crash the process.
+      if (end > bytes.byteLength) throw new DetachedBytes();
+      return encoder.isLarge(size)
+        ? this.#compressLater(this.#waitingMessage(type, bytes, start, end, compress), encoder)
+        : this.#accepted(type, size, encoder.message(type, bytes, start, end));
+    }
+    const sent = this.sendQueue.callerFrame(FIN | type, bytes, start, end, lease);
+    return this.#accepted(type, size, sent);
   }
 
-  /** Sends an accepted message, uncompressed. */
-  #sendPlain(
+  /** Sends a message of a backlog: `maxBufferedAmount` does not apply. The bytes never change. */
+  sendBacklog(type: DataType, bytes: Uint8Array): Promise<void> {
+    const rejection = this.rejectionIfClosed();
+    if (rejection !== undefined) return rejection;
+    const write = WaitingMessage.owning(type, bytes, undefined);
+    return this.#mustWait() ? this.#wait(write) : this.#start(write);
+  }
+
+  /**
+   * Sends a prepared message, which caches its compressed variants.
+   *
+   * @param isAccepted - Whether the caller has checked the limits.
+   */
+  sendPrepared(message: PreparedMessage, isAccepted = false): Promise<void> {
+    const rejection = isAccepted
+      ? this.rejectionIfClosed()
+      : this.rejectionFor(message.bytes.length);
+    if (rejection !== undefined) return rejection;
+    if (this.#mustWait()) return this.#wait(WaitingMessage.prepared(message));
+    return this.#startPrepared(message, undefined);
+  }
+
+  /** See {@link SendQueue.sharedRun}. */
+  sendRun(messages: readonly PreparedMessage[]): boolean {
+    const alone = this.#encoder !== undefined || this.#mustWait() || this.#isObserved();
+    if (alone || !this.sendQueue.sharedRun(messages)) return false;
+    this.#connection.messagesOut += messages.length;
+    return true;
+  }
+
+  /**
+   * Whether a message must wait for earlier ones. While waiting writes are sent, a new message joins
+   * them: an observer may write, and the rest may be sent in a later turn.
+   */
+  #mustWait(): boolean {
+    return this.#open !== undefined || this.#compressing !== undefined || this.#advancing;
+  }
+
+  /** A masked frame never refers to the caller's bytes, so a client copies them. */
+  #waitingMessage(
     type: DataType,
     bytes: Uint8Array,
     start: number,
     end: number,
-    lease?: Lease,
-  ): Promise<void> {
-    const sent = this.sendQueue.callerFrame(FIN | type, bytes, start, end, lease);
-    return this.#accepted(type, end - start, sent);
-  }
-
-  /**
-   * Sends an accepted message that is compressed.
-   *
-   * @param bytes - The compressed variant is `bytes[0, size)`. Do not change it afterwards.
-   * @param plain - Size of the message in bytes before it was compressed.
-   */
-  sendCompressed(type: DataType, bytes: Uint8Array, size: number, plain: number): Promise<void> {
-    const { sendQueue } = this;
-    const rejection = this.rejectionIfClosed();
-    if (rejection !== undefined) return rejection;
-    sendQueue.countEncoded(plain);
-    return this.#accepted(type, plain, sendQueue.ownedFrame(FIN | RSV1 | type, bytes, 0, size));
+    compress: boolean | undefined,
+  ): WaitingMessage {
+    const copiesAll = this.#connection.shared.nextKey !== undefined;
+    return WaitingMessage.of(type, bytes, start, end, compress, copiesAll);
   }
 
   /** Counts a message whose frames were accepted, and returns `sent`. */
   #accepted(type: number, size: number | string, sent: Promise<void>): Promise<void> {
-    this.#connection.messagesOut++;
-    if (this.#isObserved()) this.#observe(type, size);
+    const connection = this.#connection;
+    connection.messagesOut++;
+    if (connection.shared.platform.observer?.messageOut !== undefined) this.#observe(type, size);
     return sent;
   }
 
@@ -282,181 +253,136 @@ export class Writer implements FragmentSink {
     connection.observe((observer) => observer.messageOut?.(connection.conn, type, bytes));
   }
 
-  #enqueueMessage(
-    type: DataType,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    compress: boolean | undefined,
-  ): Promise<void> {
-    const size = end - start;
-    const retained = retain(bytes, start, end, this.#copiesAll());
-    const send = (): Promise<void> => {
-      try {
-        retained.check?.();
-        return this.sendBytes(
-          type,
-          retained.bytes,
-          retained.start,
-          retained.end,
-          compress,
-          retained,
-        );
-      } catch (error) {
-        if (error instanceof ChangedBytes) this.sendQueue.bytesChanged(error);
-        throw error;
-      } finally {
-        retained.release();
-      }
-    };
-    return this.#enqueue(size, send, retained.release);
+  /** Sends an accepted text that the extension wants. */
+  #encodeText(encoder: MessageEncoder, type: DataType, text: string): Promise<void> {
+    const most = text.length * 3;
+    if (most < COPY_BELOW && !encoder.isLarge(most)) {
+      return this.#accepted(type, text, encoder.shortText(type, text));
+    }
+    const bytes = utf8(text, this.#connection.platform);
+    return encoder.isLarge(bytes.length)
+      ? this.#compressLater(WaitingMessage.owning(type, bytes, undefined), encoder)
+      : this.#accepted(type, bytes.length, encoder.message(type, bytes, 0, bytes.length));
   }
 
   /**
-   * Sends a prepared message, which caches its compressed variants; `preaccepted` as in
-   * {@link sendText}.
+   * Sends an accepted message that has waited, or lets another thread compress it.
+   *
+   * @returns The promise of `write` in the second case.
    */
-  sendPrepared(message: PreparedMessage, preaccepted = false): Promise<void> {
+  #start(write: WaitingMessage): Promise<void> {
+    const { type, bytes, start, end, compress, prepared } = write;
+    const encoder = this.#encoder;
+    if (prepared !== undefined) return this.#startPrepared(prepared, write);
+    if (encoder === undefined || !encoder.wants(end - start, compress)) {
+      return this.#sendPlain(write);
+    }
+    if (write.isDetached) throw new DetachedBytes();
+    return encoder.isLarge(end - start)
+      ? this.#compressLater(write, encoder)
+      : this.#accepted(type, end - start, encoder.message(type, bytes, start, end));
+  }
+
+  #sendPlain({ type, bytes, start, end, isOwned }: WaitingMessage): Promise<void> {
+    const { sendQueue } = this;
+    const sent = isOwned
+      ? sendQueue.ownedFrame(FIN | type, bytes, start, end)
+      : sendQueue.callerFrame(FIN | type, bytes, start, end, undefined);
+    return this.#accepted(type, end - start, sent);
+  }
+
+  /** @param write - The message, if it has waited. */
+  #startPrepared(message: PreparedMessage, write: WaitingMessage | undefined): Promise<void> {
     const { bytes } = message;
     const type = message.type as DataType;
     const { length } = bytes;
-    const compressor = this.#compressor;
     const { sendQueue } = this;
-    const rejection = preaccepted ? this.rejectionIfClosed() : this.rejectionFor(length);
-    if (rejection !== undefined) return rejection;
-    if (this.#mustWait(preaccepted))
-      return this.#enqueue(length, () => this.sendPrepared(message, true));
-    const encodes = this.#encodes(length, undefined);
-    if (encodes && compressor === undefined) return this.#encodeAndSend(type, bytes, 0, length);
-    const variant = encodes ? variantOf(message, compressor!) : NO_BYTES;
-    if (variant === undefined) return this.#compressInBackground(type, owned(bytes), message);
+    const encoder = this.#encoder;
+    if (encoder === undefined || !encoder.wants(length, undefined)) {
+      return this.#accepted(type, length, sendQueue.sharedFrame(FIN | type, bytes));
+    }
+    const { compressor } = encoder;
+    if (compressor === undefined) {
+      return this.#accepted(type, length, encoder.message(type, bytes, 0, length));
+    }
+    const variant = variantOf(message, compressor);
+    if (variant === undefined) {
+      return this.#compressLater(write ?? WaitingMessage.prepared(message), encoder);
+    }
     if (variant.length === 0) {
       return this.#accepted(type, length, sendQueue.sharedFrame(FIN | type, bytes));
     }
-    compressor!.recordSent(bytes, 0, length);
+    compressor.recordSent(bytes, 0, length);
     try {
       sendQueue.countEncoded(length);
       return this.#accepted(type, length, sendQueue.sharedFrame(FIN | RSV1 | type, variant));
     } catch (error) {
-      compressor!.forget();
+      compressor.forget();
       throw error;
     }
   }
 
-  /** See {@link SendQueue.sharedRun}. */
-  sendRun(messages: readonly PreparedMessage[]): boolean {
-    const alone = this.#extension !== undefined || this.#mustWait(false) || this.#isObserved();
-    if (alone || !this.sendQueue.sharedRun(messages)) return false;
-    this.#connection.messagesOut += messages.length;
-    return true;
-  }
+  // Compression on another thread
 
-  /** Whether the extension changes a message. At the end of the connection, messages wait for none. */
-  #encodes(size: number, compress: boolean | undefined): boolean {
-    return this.#extension?.wants(size, this.#flushing ? false : compress) === true;
-  }
-
-  #encodesText(text: string, compress: boolean | undefined): boolean {
-    // A UTF-16 unit has three bytes at most.
-    if (!this.#encodes(text.length * 3, compress)) return false;
-    // Counting the bytes takes long, so it comes last. Several extensions need the exact size.
-    if (this.#compressor !== undefined && this.#encodes(text.length, compress)) return true;
-    return this.#encodes(utf8Length(text), compress);
-  }
-
-  #encodeText(type: DataType, text: string): Promise<void> {
-    const { platform } = this.#connection.shared;
-    const most = text.length * 3;
-    if (most >= COPY_BELOW) {
-      const retained = owned(utf8(text, platform));
-      return this.#encodeAndSend(type, retained.bytes, 0, retained.end, retained);
-    }
-    const { bytes, release } = Lease.acquire(most);
+  /** Returns the promise of `write`. */
+  #compressLater(write: WaitingMessage, { compressor }: MessageEncoder): Promise<void> {
+    this.#compressing = write;
+    this.#add(write);
     try {
-      return this.#encodeAndSend(type, bytes, 0, platform.writeUtf8(bytes, 0, text));
-    } finally {
-      release();
-    }
-  }
-
-  /** Encodes an accepted message, on this thread or, when it is large, on another one. */
-  #encodeAndSend(
-    type: DataType,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    retained?: RetainedBytes,
-  ): Promise<void> {
-    if (this.#compressor?.isLarge(end - start) === true) {
-      // A reference is released when the message leaves the write queue, so only a copy can be
-      // reused.
-      const ours =
-        retained?.ours === true ? retained : retain(bytes, start, end, this.#copiesAll());
-      return this.#compressInBackground(type, ours, undefined);
-    }
-    const extension = this.#extension!;
-    let done = false;
-    let sent: Promise<void>;
-    try {
-      const size = encoded(extension.encode(bytes, start, end, true, true), extension, true);
-      if (size < 0) {
-        done = true;
-        return this.#sendPlain(type, bytes, start, end);
-      }
-      const { output, sentRsv = extension.rsv } = extension;
-      this.sendQueue.countEncoded(end - start);
-      sent = this.sendQueue.copiedFrame(FIN | sentRsv | type, output, 0, size);
-      done = true;
-    } finally {
-      extension.endOutput(done);
-    }
-    return this.#accepted(type, end - start, sent);
-  }
-
-  #compressInBackground(
-    type: DataType,
-    retained: RetainedBytes,
-    prepared: PreparedMessage | undefined,
-  ): Promise<void> {
-    const compressor = this.#compressor!;
-    const background = new BackgroundDeflate(retained, compressor, (variant, plain) => {
-      return this.#sendDeflated(type, variant, plain, compressor);
-    });
-    this.#background = background;
-    try {
-      background.begin(prepared, () => {
-        this.#background = undefined;
+      write.compressLater(compressor!, (variant) => {
+        if (this.#compressing !== write) return;
+        this.#compressed(write, variant);
         this.#advance();
       });
     } catch {
       // No thread is available: the message is sent uncompressed.
-      this.#background = undefined;
-      background.sendPlain();
+      this.#compressed(write, undefined);
     }
-    return background.promise;
+    return write.promise;
   }
 
-  #sendDeflated(
-    type: DataType,
-    variant: Uint8Array | undefined,
-    { bytes, start, end, check }: RetainedBytes,
-    compressor: Compressor,
-  ): Promise<void> {
+  /** Sends `variant` of the message; uncompressed when that is undefined or not smaller. */
+  #compressed(write: WaitingMessage, variant: Uint8Array | undefined): void {
+    const { type, bytes, start, end } = write;
+    const compressor = this.#encoder!.compressor!;
+    const plain = end - start;
+    this.#compressing = undefined;
+    this.#remove(write);
     try {
-      check?.();
-      if (end > bytes.byteLength) throw new DetachedBytes();
-      if (variant === undefined || variant.length === 0 || variant.length >= end - start) {
-        return this.rejectionIfClosed() ?? this.#sendPlain(type, bytes, start, end);
+      write.checkUnchanged();
+      if (write.isDetached) throw new DetachedBytes();
+      const rejection = this.rejectionIfClosed();
+      if (rejection !== undefined) return write.finish(rejection);
+      if (variant === undefined || variant.length === 0 || variant.length >= plain) {
+        return write.finish(this.#sendPlain(write));
       }
       compressor.recordSent(bytes, start, end);
-      return this.sendCompressed(type, variant, variant.length, end - start);
+      this.sendQueue.countEncoded(plain);
+      const sent = this.sendQueue.ownedFrame(FIN | RSV1 | type, variant, 0, variant.length);
+      write.finish(this.#accepted(type, plain, sent));
     } catch (error) {
       compressor.forget();
-      if (error instanceof ChangedBytes) this.sendQueue.bytesChanged(error);
-      else this.reportMistake(error, 'writeMessage');
-      throw error;
+      this.#failed(write, error);
     }
   }
+
+  /** Whether messages wait for a compressor and for nothing else, and `size` more bytes may wait. */
+  compresses(size: number): boolean {
+    return this.#compressing !== undefined && !this.sendQueue.blocked && this.accepts(size);
+  }
+
+  /** Calls `send`, whose messages stay uncompressed and follow those that wait for a compressor. */
+  sendUncompressed(send: () => void): void {
+    const wasFlushing = this.flushing;
+    this.sendAccepted();
+    try {
+      send();
+    } finally {
+      this.flushing = wasFlushing;
+    }
+  }
+
+  // Messages in fragments
 
   /**
    * Opens a writer for the next message. An open writer is finished first, after its pending calls.
@@ -465,66 +391,25 @@ export class Writer implements FragmentSink {
   nextWriter(type: number, queue: boolean, compress?: boolean): Promise<MessageWriter> {
     const rejection = this.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
-    const open = (): MessageWriter => {
-      const { platform, slabs, settings } = this.#connection.shared;
-      const writer = new MessageWriter(type, this, platform, slabs, settings.writeBufferSize);
-      this.#writer = writer;
-      this.#compress = compress;
-      return writer;
-    };
-    const openInTurn = (): MessageWriter => {
-      const writer = open();
-      // A waiting call without `queue` finishes this writer as soon as the writer is open.
-      if (this.#skipQueue > 0) writer.supersede();
-      return writer;
-    };
-    const before = this.#writer;
-    if (!this.#mustWait(false)) return Promise.resolve(open());
+    if (!this.#mustWait()) return Promise.resolve(this.#openWriter(type, compress));
     const tooMany = this.rejectionFor(0);
     if (tooMany !== undefined) return tooMany;
-    if (queue) return this.#enqueue(0, openInTurn);
-    this.#skipQueue++;
-    let waits = true;
-    const started = (): void => {
-      if (waits) this.#skipQueue--;
-      waits = false;
-    };
-    const opened = this.#enqueue(
-      0,
-      () => {
-        started();
-        return openInTurn();
-      },
-      started,
-    );
-    before?.supersede();
+    const open = this.#open;
+    const opened = this.#wait(new WaitingWriter(type, compress, !queue));
+    if (queue) return opened;
+    this.#superseding++;
+    open?.supersede();
     return opened;
   }
 
-  /**
-   * Resolves when the next message may have room: after an earlier message, or at a drain.
-   * Undefined when it has room now. Rejects at the end.
-   */
-  untilWritable(): Promise<void> | undefined {
-    return this.#mustWait(false) ? this.#enqueue(0, () => {}) : this.sendQueue.untilDrained();
+  #openWriter(type: number, compress: boolean | undefined): MessageWriter {
+    const writer = new MessageWriter(type, this.#connection, this);
+    this.#open = writer;
+    this.#compress = compress;
+    return writer;
   }
 
-  /** Whether messages wait for a compressor and for nothing else, and `size` more bytes may wait. */
-  compresses(size: number): boolean {
-    return this.#background !== undefined && !this.sendQueue.blocked && this.accepts(size);
-  }
-
-  /** Calls `send`, whose messages stay uncompressed and follow those that wait for a compressor. */
-  sendUncompressed(send: () => void): void {
-    const wasFlushing = this.#flushing;
-    this.sendAccepted();
-    try {
-      send();
-    } finally {
-      this.#flushing = wasFlushing;
-    }
-  }
-
+  /** Sends `bytes[start, end)` as a fragment. Resolves when there is room for the next one. */
   fragment(
     opcode: number,
     fin: boolean,
@@ -533,75 +418,106 @@ export class Writer implements FragmentSink {
     end: number,
   ): Promise<void> {
     if (isControl(opcode)) return this.#connection.control(opcode, bytes.subarray(start, end));
-    const first = opcode !== ContinuationFrame;
     const b0 = (fin ? FIN : 0) | opcode;
-    // Only the size of the first fragment is known.
-    if (first) this.#encodesStream = this.#encodes(fin ? end - start : Infinity, this.#compress);
+    if (this.#encoder !== undefined) {
+      return this.#encoder.fragment(b0, bytes, start, end, this.#compress);
+    }
     // Copied: the writer uses its buffer again at once.
-    if (!this.#encodesStream) return this.sendQueue.copiedFrame(b0, bytes, start, end);
-    try {
-      return this.#encodeFragment(b0, bytes, start, end);
-    } catch (error) {
-      this.#endStream(false);
-      throw error;
-    }
+    return this.sendQueue.copiedFrame(b0, bytes, start, end);
   }
 
-  #encodeFragment(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    const { sendQueue } = this;
-    const extension = this.#extension!;
-    const first = (b0 & OPCODE) !== ContinuationFrame;
-    const fin = b0 >= FIN;
-    const size = encoded(extension.encode(bytes, start, end, first, fin), extension, first);
-    if (size < 0) {
-      this.#endStream(true);
-      return sendQueue.copiedFrame(b0, bytes, start, end);
-    }
-    const { output, sentRsv = extension.rsv } = extension;
-    sendQueue.countEncoded(end - start);
-    const sent = sendQueue.copiedFrame(first ? b0 | sentRsv : b0, output, 0, size);
-    sendQueue.markEncoded();
-    if (fin) this.#endStream(true);
-    return sent;
-  }
-
-  /** @param sent - Whether the message is sent to its end, or was left as it is. */
-  #endStream(sent: boolean): void {
-    if (!this.#encodesStream) return;
-    this.#encodesStream = false;
-    try {
-      this.#extension!.endOutput(sent);
-    } catch (error) {
-      // The connection may be about to end.
-      this.#connection.report(error, 'extension');
-    }
-  }
-
+  /** The last fragment of a message of `bytes` was sent. */
   complete(type: number, bytes: number): void {
     if (!isControl(type)) void this.#accepted(type, bytes, RESOLVED);
   }
 
+  /** The writer is done: the next waiting write may begin. */
   writerDone(writer: MessageWriter): void {
-    if (this.#writer !== writer) return;
-    this.#writer = undefined;
-    this.#endStream(false);
-    if (this.#extension !== undefined) this.#connection.encodedStreamEnded();
+    if (this.#open !== writer) return;
+    this.#open = undefined;
+    this.#encoder?.endStream(false);
+    if (this.#encoder !== undefined) this.#connection.encodedStreamEnded();
     this.#idleAlarm?.stop();
     this.#advance();
     this.#idleAlarm?.start();
   }
 
-  /** Sends the waiting messages: as many as fit in this turn, and the rest in later turns. */
+  /**
+   * The writer was aborted after a fragment was sent: the message cannot be completed, so the
+   * connection fails.
+   */
+  writerBroken(reason: unknown): void {
+    this.#connection.fail(reason, CloseCode.InternalServerErr, '');
+  }
+
+  // Waiting writes
+
+  /**
+   * Resolves when the next message may have room: after an earlier message, or at a drain.
+   * Undefined when it has room now. Rejects at the end.
+   */
+  untilWritable(): Promise<void> | undefined {
+    return this.#mustWait() ? this.#wait(new WaitingForRoom()) : this.sendQueue.untilDrained();
+  }
+
+  #wait<Write extends Waiting>(write: Write): Write['promise'] {
+    this.#waiting ??= new Fifo();
+    write.entry = this.#waiting.add(write);
+    this.#add(write);
+    if (this.#open !== undefined) this.#watchWriter();
+    return write.promise;
+  }
+
+  #add({ size }: Waiting): void {
+    this.waitingBytes += size;
+    this.#waitingCalls++;
+  }
+
+  #remove({ size }: Waiting): void {
+    this.waitingBytes -= size;
+    this.#waitingCalls--;
+  }
+
+  #shift(): Waiting | undefined {
+    const write = this.#waiting?.shift();
+    if (write !== undefined) this.#remove(write);
+    return write;
+  }
+
+  /** The write that has just returned `promise`, if it waits for an earlier one. */
+  waitingWrite(promise: Promise<void>): Waiting | undefined {
+    if (this.#compressing?.promise === promise) return this.#compressing;
+    const last = this.#waiting?.last;
+    return last?.promise === promise ? last : undefined;
+  }
+
+  /** Rejects a write with `reason`, if it still waits. */
+  cancel(write: Waiting, reason: unknown): void {
+    if (this.#compressing === write) {
+      this.#compressing = undefined;
+      this.#remove(write);
+      write.reject(reason);
+      this.#advance();
+    } else if (write.entry !== undefined && this.#waiting?.remove(write.entry) === true) {
+      this.#remove(write);
+      write.reject(reason);
+    }
+  }
+
+  /** Sends the waiting writes: as many as fit in this turn, and the rest in later turns. */
   #advance(): void {
-    const queue = this.#queue;
-    if (queue === undefined || this.#advancing) return;
+    if (this.#waiting === undefined || this.#advancing) return;
     this.#advancing = true;
-    while (!this.#isBusy() && !queue.empty) {
-      if (!this.#flushing && this.sendQueue.turnFull) {
-        this.#connection.shared.platform.yield(() => this.#continue());
+    while (
+      this.#open === undefined &&
+      this.#compressing === undefined &&
+      this.#waiting.length > 0
+    ) {
+      if (!this.flushing && this.sendQueue.turnFull) {
+        this.#connection.platform.yield(() => this.#continue());
         return;
       }
-      queue.advance();
+      this.#begin(this.#shift()!);
     }
     this.#advancing = false;
   }
@@ -612,64 +528,81 @@ export class Writer implements FragmentSink {
     this.#advance();
   }
 
+  /** Begins a write whose earlier messages are sent. */
+  #begin(write: Waiting): void {
+    if (write instanceof WaitingMessage) this.#beginMessage(write);
+    else if (write instanceof WaitingWriter) this.#beginWriter(write);
+    else if (write instanceof WaitingForRoom) write.settle();
+  }
+
+  #beginMessage(write: WaitingMessage): void {
+    try {
+      write.checkUnchanged();
+      const sent = this.rejectionIfClosed() ?? this.#start(write);
+      // A message that another thread compresses settles later.
+      if (sent !== write.promise) write.finish(sent);
+    } catch (error) {
+      this.#failed(write, error);
+    }
+  }
+
+  #beginWriter(write: WaitingWriter): void {
+    if (write.supersedes) this.#superseding--;
+    const writer = this.#openWriter(write.type, write.compress);
+    // A waiting call without `queue` finishes this writer as soon as the writer is open.
+    if (this.#superseding > 0) writer.supersede();
+    write.settle(writer);
+  }
+
+  #failed(write: WaitingMessage, error: unknown): void {
+    if (error instanceof ChangedBytes) this.sendQueue.bytesChanged(error);
+    else this.#connection.reportMistake(error, 'writeMessage');
+    write.reject(error);
+  }
+
   /**
    * Sends all accepted messages, so that the close frame can follow. Messages that are not
    * compressed yet are sent uncompressed.
    */
   sendAccepted(): void {
-    this.#flushing = true;
-    const background = this.#background;
-    this.#background = undefined;
-    background?.sendPlain();
+    this.flushing = true;
+    const write = this.#compressing;
+    if (write !== undefined) {
+      write.cancelCompression();
+      this.#compressed(write, undefined);
+    }
     // Also when the rest of the queue waits for a later turn.
     this.#advancing = false;
     this.#advance();
   }
 
-  reportMistake(error: unknown, where: string): void {
-    this.#connection.reportMistake(error, where);
-  }
-
-  broken(reason: unknown): void {
-    this.#connection.fail(reason, CloseCode.InternalServerErr, '');
-  }
-
   /** Rejects the open writer and every waiting write: the send queue accepts no message any more. */
   rejectWaiting(): void {
-    const writer = this.#writer;
-    const background = this.#background;
-    this.#writer = undefined;
-    this.#background = undefined;
+    const open = this.#open;
+    const write = this.#compressing;
     const end = this.sendQueue.writeEnd!;
-    writer?.fail(end.error);
-    background?.drop(end.error);
-    this.#endStream(false);
+    this.#open = undefined;
+    this.#compressing = undefined;
+    open?.fail(end.error);
+    if (write !== undefined) {
+      this.#remove(write);
+      write.reject(end.error);
+    }
+    this.#encoder?.endStream(false);
     this.#idleAlarm?.stop();
-    if (this.#queue?.empty === false) this.#queue.rejectAll(end.error);
-  }
-
-  #enqueue<T>(size: number, start: () => T | PromiseLike<T>, drop?: () => void): Promise<T> {
-    this.#queue ??= new WriteQueue((error) => this.reportMistake(error, 'writeMessage'));
-    const begin = (): T | PromiseLike<T> => {
-      const begun = start();
-      // The caller has the promise of the queued write. Cancelling that promise must also cancel
-      // the background compression of its message.
-      if (this.#background !== undefined && this.#background.promise === begun)
-        this.#background.queuedPromise = queued;
-      return begun;
-    };
-    const queued = this.#queue.enqueue(size, begin, drop);
-    if (this.#writer !== undefined) this.#watchWriter();
-    return queued;
+    this.#superseding = 0;
+    for (let next = this.#shift(); next !== undefined; next = this.#shift()) {
+      next.reject(end.error);
+    }
   }
 
   #watchWriter(): void {
     this.#idleAlarm ??= new IdleWriterAlarm(
-      timersOf(this.#connection.shared.platform),
+      timersOf(this.#connection.platform),
       () => {
-        const message = this.#queue?.first;
-        if (this.#writer === undefined || message === undefined) return undefined;
-        return { writer: this.#writer, message };
+        const message = this.#waiting?.peek();
+        if (this.#open === undefined || message === undefined) return undefined;
+        return { writer: this.#open, message };
       },
       (ms) => {
         const text = `a message has waited ${ms} ms for an idle MessageWriter; close() the writer`;
@@ -688,6 +621,6 @@ function variantOf(message: PreparedMessage, compressor: Compressor): Uint8Array
   try {
     return message.variant(compressor);
   } catch {
-    return new Uint8Array(0);
+    return NO_BYTES;
   }
 }

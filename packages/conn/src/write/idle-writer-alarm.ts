@@ -7,7 +7,7 @@ const PATIENCE_MS = 5_000;
 export interface WriterWait {
   readonly writer: { readonly calls: number; readonly idle: boolean };
   /** The first message that waits. */
-  readonly message: Promise<unknown>;
+  readonly message: object;
 }
 
 /**

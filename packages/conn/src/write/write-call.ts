@@ -45,13 +45,15 @@ function writeWithOptions(
   if (signal.aborted) return rejectedLater(connection.platform, signal.reason);
   const written = write(connection, method, type, data, compress);
   if (written === RESOLVED) return RESOLVED;
-  connection.writer.charge(written);
+  const { writer } = connection;
+  const waiting = writer.waitingWrite(written);
+  writer.countUntil(written, 0);
   return withTimeout(
     connection.platform,
     { signal },
     () => written,
     (_written, reason) => {
-      connection.writer.giveUp(written, reason);
+      if (waiting !== undefined) writer.cancel(waiting, reason);
       return true;
     },
   );
@@ -74,7 +76,7 @@ function write(
     if (!(data instanceof Uint8Array) && isBorrowed(data)) {
       data.check();
       const { bytes, start, end, lease } = data;
-      return writer.sendBytes(type, bytes, start, end, compress, undefined, lease);
+      return writer.sendBytes(type, bytes, start, end, compress, lease);
     }
     let bytes = bytesOf(data, method);
     if (bytes.length >= COPY_BELOW && isUnstable(bytes)) bytes = copyOf(bytes);

@@ -8,7 +8,6 @@ import {
   TransportError,
 } from '../../src/index.ts';
 import { RESOLVED } from '../../src/time/promises.ts';
-import { owned } from '../../src/write/copy-or-reference.ts';
 import { bytesOf, queueOf, stateOf } from './queue-of.ts';
 
 const REFUSED =
@@ -41,7 +40,7 @@ describe('the buffered amount', () => {
     const message = writer.sendBytes(TextMessage, new Uint8Array(51), 0, 51, undefined);
     expect(await errorOf(message)).toBeInstanceOf(BackpressureError);
     const bytes = new Uint8Array(51);
-    const waited = writer.sendBytes(TextMessage, bytes, 0, 51, undefined, owned(bytes));
+    const waited = writer.sendBacklog(TextMessage, bytes);
     expect(await stateOf(waited)).toBe('pending');
   });
 
@@ -193,7 +192,7 @@ describe('SendQueue after its end', () => {
 describe('bytes that wait for an open writer', () => {
   it('count against maxBufferedAmount', () => {
     const { writer } = queueOf({ maxBufferedAmount: 100, highWaterMark: 50 });
-    writer.held = 60;
+    writer.waitingBytes = 60;
     expect([writer.accepts(40), writer.accepts(41)]).toEqual([true, false]);
   });
 

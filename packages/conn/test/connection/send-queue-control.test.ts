@@ -6,12 +6,12 @@ import {
   CloseSentError,
   PingMessage,
   PongMessage,
+  PreparedMessage,
   TextMessage,
   TimeoutError,
   TransportError,
 } from '../../src/index.ts';
 import { RESOLVED } from '../../src/time/promises.ts';
-import { owned } from '../../src/write/copy-or-reference.ts';
 import { bytesOf, noBuffer, queueOf } from './queue-of.ts';
 
 describe('control frames', () => {
@@ -90,8 +90,8 @@ describe('the close frame', () => {
     for (const refused of [
       writer.sendText(TextMessage, 'after', undefined),
       writer.sendBytes(BinaryMessage, bytesOf('after'), 0, 5, undefined),
-      writer.sendBytes(BinaryMessage, bytesOf('after'), 0, 5, undefined, owned(bytesOf('after'))),
-      writer.sendCompressed(BinaryMessage, bytesOf('after'), 5, 5),
+      writer.sendBacklog(BinaryMessage, bytesOf('after')),
+      writer.sendPrepared(new PreparedMessage(BinaryMessage, 'after'), true),
       sendQueue.control(PingMessage, bytesOf('after'), 0, 5),
     ])
       expect(await errorOf(refused)).toBeInstanceOf(CloseSentError);

@@ -209,7 +209,9 @@ describe('a turn with many writes', () => {
 
   it('counts eight times the plain bytes of a compressed message', () => {
     const send = (plain: number): Promise<void> => {
-      return queueOf().writer.sendCompressed(BinaryMessage, Uint8Array.of(1), 1, plain);
+      const { sendQueue } = queueOf();
+      sendQueue.countEncoded(plain);
+      return sendQueue.ownedFrame(FIN | BinaryMessage, Uint8Array.of(1), 0, 1);
     };
     // With its frame of three bytes.
     expect(send(131_071)).toBe(RESOLVED);
@@ -217,7 +219,7 @@ describe('a turn with many writes', () => {
   });
 });
 
-describe('WriteSide without an observer of messages', () => {
+describe('Writer without an observer of messages', () => {
   it.each([
     ['no observer', undefined],
     ['one that asks for other things', {}],
@@ -226,7 +228,7 @@ describe('WriteSide without an observer of messages', () => {
     Object.assign(platform, { observer });
     void writer.sendText(TextMessage, 'a', undefined);
     void writer.sendBytes(BinaryMessage, bytesOf('b'), 0, 1, undefined);
-    void writer.sendCompressed(BinaryMessage, bytesOf('c'), 1, 1);
+    void writer.sendBacklog(BinaryMessage, bytesOf('c'));
     void writer.fragment(TextMessage, true, bytesOf('d'), 0, 1);
     writer.complete(TextMessage, 1);
     sendQueue.flush();

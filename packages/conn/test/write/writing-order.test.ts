@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { broadcast, CloseMessage, PingMessage, TextMessage } from '../../src/index.ts';
 import { wired } from '../wired.ts';
 
-describe('the write queue of an open writer', () => {
-  it('accepts no text above maxBufferedAmount', async () => {
+describe('the writes that wait for an open writer', () => {
+  it('include no text above maxBufferedAmount', async () => {
     const { conn, platform, sent } = wired('server', { maxBufferedAmount: 100 });
     const writer = await conn.nextWriter(TextMessage);
     const first = conn.send('a'.repeat(60));
@@ -17,7 +17,7 @@ describe('the write queue of an open writer', () => {
     expect(sent()).toEqual(['text', `text ${'a'.repeat(60)}`]);
   });
 
-  it('sends its accepted messages, however full the send queue is then', async () => {
+  it('are sent, however full the send queue is then', async () => {
     for (const data of ['a'.repeat(700), Buffer.alloc(700, 'a')]) {
       const { conn, platform, transport, sent } = wired('server', { maxBufferedAmount: 300 });
       const writer = await conn.nextWriter(TextMessage);
@@ -33,7 +33,19 @@ describe('the write queue of an open writer', () => {
     }
   });
 
-  it('counts a borrowed message by its length, at any offset of its chunk', async () => {
+  it('are sent before a later broadcast, also when they need several turns', async () => {
+    const { conn, platform, sent } = wired('server', { maxBufferedAmount: false });
+    const writer = await conn.nextWriter(TextMessage);
+    const writes = Array.from({ length: 1_500 }, (_, i) => conn.send(`${i}`));
+    await writer.close();
+    expect(broadcast([conn], 'late')).toBe(1);
+    await Promise.all(writes);
+    await platform.settle();
+    expect(sent()).toHaveLength(1_502);
+    expect(sent().at(-1)).toBe('text late');
+  });
+
+  it('count a borrowed message by its length, at any offset of its chunk', async () => {
     const { conn, platform, feed, frame, sent } = wired('server', { maxBufferedAmount: 2_300 });
     await platform.settle();
     const writer = await conn.nextWriter(TextMessage);

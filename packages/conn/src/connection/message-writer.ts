@@ -1,46 +1,14 @@
-import { ContinuationFrame, type Slab, type SlabSource } from '@ws/codec';
+import { ContinuationFrame, type Slab } from '@ws/codec';
 import { fromCaller, isControl, isMistake, leaseOf, MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
 import { WriteClosedError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
-import type { Platform } from '../platform/platform.ts';
 import { handled, RESOLVED, rejected } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
-import { DetachedBytes } from './copy-or-reference.ts';
-import { bytesOf, type MessageData, utf8 } from './payload.ts';
-import { SurrogatePairs } from './surrogate-pairs.ts';
-
-/** Sends the fragments of a writer. */
-export interface FragmentSink {
-  /** Bytes of writes that wait for earlier writes. */
-  held: number;
-  /** Number of the writes that `held` counts in bytes. */
-  heldWrites: number;
-  /** A rejected promise when no message is accepted any more. */
-  rejectionIfClosed(): LateRejection | undefined;
-  /** A rejected promise when `size` more bytes would exceed the limit of buffered bytes. */
-  rejectionFor(size: number): LateRejection | undefined;
-  /** Whether the connection has not ended. An expired write deadline does not end it. */
-  readonly open: boolean;
-  /** Sends `bytes[start, end)` as a fragment. Resolves when there is room for the next one. */
-  fragment(
-    opcode: number,
-    fin: boolean,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-  ): Promise<void>;
-  /** The last fragment of a message of `bytes` was sent. */
-  complete(type: number, bytes: number): void;
-  /** The writer is done: the next queued write may start. */
-  writerDone(writer: MessageWriter): void;
-  /**
-   * The writer was aborted after a fragment was sent: the message cannot be completed, so the
-   * connection fails.
-   */
-  broken(reason: unknown): void;
-  /** Reports an error unless it is the connection's. */
-  reportMistake(error: unknown, where: string): void;
-}
+import { bytesOf, type MessageData, utf8 } from '../write/payload.ts';
+import { DetachedBytes } from '../write/pending-bytes.ts';
+import { SurrogatePairs } from '../write/surrogate-pairs.ts';
+import type { Connection } from './connection.ts';
+import type { Writer } from './writer.ts';
 
 /**
  * Writes one message as a stream. Each fragment has `writeBufferSize` bytes of payload and is sent
@@ -60,9 +28,8 @@ export interface FragmentSink {
  * ```
  */
 export class MessageWriter implements AsyncDisposable {
-  readonly #sink: FragmentSink;
-  readonly #platform: Platform;
-  readonly #pool: SlabSource;
+  readonly #connection: Connection;
+  readonly #writer: Writer;
   readonly #size: number;
   readonly #type: number;
   #opcode: number;
@@ -75,7 +42,7 @@ export class MessageWriter implements AsyncDisposable {
   #sent = false;
   /** The last fragment was sent. */
   #complete = false;
-  /** Whether the writer has reported to the sink that it is done. */
+  /** Whether the connection knows that this writer is done. */
   #reportedDone = false;
   /** Bytes of the message that were sent. */
   #bytes = 0;
@@ -89,16 +56,14 @@ export class MessageWriter implements AsyncDisposable {
   /** @internal */
   constructor(
     type: number,
-    sink: FragmentSink,
-    platform: Platform,
-    pool: SlabSource,
-    size: number,
+    connection: Connection,
+    writer: Writer,
+    size: number = connection.shared.settings.writeBufferSize,
   ) {
     this.#type = type;
     this.#opcode = type;
-    this.#sink = sink;
-    this.#platform = platform;
-    this.#pool = pool;
+    this.#connection = connection;
+    this.#writer = writer;
     // RFC 6455, section 5.5: a control frame is never fragmented.
     this.#size = isControl(type) ? MAX_CONTROL_PAYLOAD : size;
   }
@@ -137,12 +102,12 @@ export class MessageWriter implements AsyncDisposable {
       if (waits && units === 0) bytes = kept(bytes, 0, length);
       const written = this.#after(() => this.#put(bytes, 0, length));
       if (written === RESOLVED) return RESOLVED;
-      if (waits) this.#count(length, written);
+      if (waits) this.#writer.countUntil(written, length);
       hold(bytes, written);
       return this.#watch(written);
     } catch (error) {
       if (isMistake(error)) fromCaller(error, this, 'write');
-      this.#sink.reportMistake(error, 'MessageWriter');
+      this.#connection.reportMistake(error, 'MessageWriter');
       return rejected(error);
     }
   }
@@ -161,7 +126,7 @@ export class MessageWriter implements AsyncDisposable {
     return this.#watch(
       this.#after(() => {
         if (this.#pairs.half === '') return this.#finish();
-        const half = utf8(this.#pairs.takeRest(), this.#platform);
+        const half = utf8(this.#pairs.takeRest(), this.#connection.platform);
         const put = this.#put(half, 0, half.length);
         return put === RESOLVED ? this.#finish() : put.then(() => this.#finish());
       }),
@@ -235,15 +200,15 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   #rejectionIfClosed(): LateRejection | undefined {
-    if (this.#over === undefined) return this.#sink.rejectionIfClosed();
-    return rejectedLater(this.#platform, this.#over);
+    if (this.#over === undefined) return this.#writer.rejectionIfClosed();
+    return rejectedLater(this.#connection.platform, this.#over);
   }
 
   /** A rejected promise when `size` more bytes of a waiting write are too many. Aborts then. */
   #rejectionFor(size: number): LateRejection | undefined {
     const closed = this.#rejectionIfClosed();
     if (closed !== undefined) return closed;
-    const rejection = this.#sink.rejectionFor(size);
+    const rejection = this.#writer.rejectionFor(size);
     if (rejection === undefined) return undefined;
     // At once: a later call in this turn must not complete the message without this write.
     this.#over ??= rejection.reason;
@@ -255,7 +220,7 @@ export class MessageWriter implements AsyncDisposable {
   #watch(call: Promise<void>): Promise<void> {
     if (call !== RESOLVED) {
       call.then(undefined, (error: unknown) => {
-        this.#sink.reportMistake(error, 'MessageWriter');
+        this.#connection.reportMistake(error, 'MessageWriter');
         this.#giveUp(error);
       });
     }
@@ -269,18 +234,18 @@ export class MessageWriter implements AsyncDisposable {
     // After a part of a message no other message may follow, so the connection fails. Its end
     // rejects the queued writes.
     if (!this.#sent) this.#reportDone();
-    else if (this.#sink.open) {
+    else if (this.#writer.sendQueue.open) {
       this.#reportedDone = true;
       this.#releaseSlab();
-      this.#sink.broken(reason);
+      this.#writer.writerBroken(reason);
     }
   }
 
   #bytesOf(data: MessageData): Uint8Array {
-    if (typeof data === 'string') return utf8(this.#pairs.join(data), this.#platform);
+    if (typeof data === 'string') return utf8(this.#pairs.join(data), this.#connection.platform);
     const bytes = bytesOf(data, 'write');
     if (this.#pairs.half === '' || bytes.length === 0) return bytes;
-    const half = utf8(this.#pairs.takeRest(), this.#platform);
+    const half = utf8(this.#pairs.takeRest(), this.#connection.platform);
     const both = new Uint8Array(half.length + bytes.length);
     both.set(half);
     both.set(bytes, half.length);
@@ -308,7 +273,7 @@ export class MessageWriter implements AsyncDisposable {
     try {
       return step();
     } catch (error) {
-      return rejectedLater(this.#platform, error);
+      return rejectedLater(this.#connection.platform, error);
     }
   }
 
@@ -316,7 +281,7 @@ export class MessageWriter implements AsyncDisposable {
   #put(bytes: Uint8Array, at: number, length: number): Promise<void> {
     let from = at;
     while (from < length) {
-      const rejection = this.#sink.rejectionIfClosed();
+      const rejection = this.#writer.rejectionIfClosed();
       if (rejection !== undefined) return rejection;
       if (bytes.byteLength < length) return rejected(new DetachedBytes());
       if (isControl(this.#type) && this.#fill + length - from > MAX_CONTROL_PAYLOAD)
@@ -333,7 +298,7 @@ export class MessageWriter implements AsyncDisposable {
         continue;
       }
       const n = Math.min(this.#size - this.#fill, length - from);
-      this.#slab ??= this.#pool.take(this.#size);
+      this.#slab ??= this.#connection.shared.slabs.take(this.#size);
       this.#slab.bytes.set(bytes.subarray(from, from + n), this.#fill);
       this.#fill += n;
       from += n;
@@ -358,18 +323,6 @@ export class MessageWriter implements AsyncDisposable {
     );
   }
 
-  /** Counts bytes as waiting until `written` settles. */
-  #count(bytes: number, written: Promise<void>): void {
-    const sink = this.#sink;
-    sink.held += bytes;
-    sink.heldWrites++;
-    const free = (): void => {
-      sink.held -= bytes;
-      sink.heldWrites--;
-    };
-    written.then(free, free);
-  }
-
   #flush(fin: boolean): Promise<void> {
     const sent = this.#fragment(fin, this.#slab?.bytes ?? NOTHING, 0, this.#fill);
     this.#fill = 0;
@@ -377,18 +330,18 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   #fragment(fin: boolean, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    const rejection = this.#sink.rejectionIfClosed();
+    const rejection = this.#writer.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
     try {
-      const sent = this.#sink.fragment(this.#opcode, fin, bytes, start, end);
+      const sent = this.#writer.fragment(this.#opcode, fin, bytes, start, end);
       this.#opcode = isControl(this.#type) ? this.#type : ContinuationFrame;
       this.#sent = !isControl(this.#type);
       this.#bytes += end - start;
       this.#complete = fin;
-      if (fin) this.#sink.complete(this.#type, this.#bytes);
+      if (fin) this.#writer.complete(this.#type, this.#bytes);
       return sent;
     } catch (error) {
-      return rejectedLater(this.#platform, error);
+      return rejectedLater(this.#connection.platform, error);
     }
   }
 
@@ -396,7 +349,7 @@ export class MessageWriter implements AsyncDisposable {
     if (this.#reportedDone) return;
     this.#reportedDone = true;
     this.#releaseSlab();
-    this.#sink.writerDone(this);
+    this.#writer.writerDone(this);
   }
 
   #releaseSlab(): void {

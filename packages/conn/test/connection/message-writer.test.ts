@@ -1,6 +1,7 @@
 import { type SlabSource, sharedSlabPool } from '@ws/codec';
 import { FakePlatform, naiveDecode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
+import { MessageWriter } from '../../src/connection/message-writer.ts';
 import {
   BinaryMessage,
   connPair,
@@ -10,12 +11,13 @@ import {
 } from '../../src/index.ts';
 import { Deferred, RESOLVED } from '../../src/time/promises.ts';
 import { rejectedLater } from '../../src/time/refusal.ts';
-import { type FragmentSink, MessageWriter } from '../../src/write/message-writer.ts';
 import { type Wired, wired } from '../wired.ts';
+import { queueOf } from './queue-of.ts';
 
 /** A writer with fragments of four bytes, and what it asks of its connection. */
 function writerOf(type: number = TextMessage, pool: SlabSource = sharedSlabPool()) {
-  const platform = new FakePlatform();
+  const { connection, platform } = queueOf({}, { platform: new FakePlatform() });
+  Object.assign(connection.shared, { slabs: pool });
   const seen: string[] = [];
   const chunks: Uint8Array[] = [];
   const state: { room: Promise<void>; refused: unknown; refusal: unknown; throws: unknown } = {
@@ -24,34 +26,29 @@ function writerOf(type: number = TextMessage, pool: SlabSource = sharedSlabPool(
     refusal: undefined,
     throws: undefined,
   };
-  const sink: FragmentSink & { open: boolean } = {
-    held: 0,
-    heldWrites: 0,
-    open: true,
-    rejectionIfClosed: () =>
-      state.refused === undefined ? undefined : rejectedLater(platform, state.refused),
-    rejectionFor: () =>
-      state.refusal === undefined ? undefined : rejectedLater(platform, state.refusal),
-    fragment(opcode, fin, bytes, start, end) {
-      if (state.throws !== undefined) throw state.throws;
-      chunks.push(bytes);
-      const text = Buffer.from(bytes.subarray(start, end)).toString();
-      seen.push(`${opcode}${fin ? '' : '...'} ${text}`);
-      return state.room;
-    },
-    complete: (of, bytes) => void seen.push(`complete ${of} of ${bytes}`),
-    writerDone: (finished) => void seen.push(finished === writer ? 'done' : 'another is done'),
-    reportMistake: () => {},
-    broken: (reason) => void seen.push(`broken: ${(reason as Error).message}`),
+  const sink = connection.writer;
+  sink.rejectionIfClosed = () =>
+    state.refused === undefined ? undefined : rejectedLater(platform, state.refused);
+  sink.rejectionFor = () =>
+    state.refusal === undefined ? undefined : rejectedLater(platform, state.refusal);
+  sink.fragment = (opcode, fin, bytes, start, end) => {
+    if (state.throws !== undefined) throw state.throws;
+    chunks.push(bytes);
+    const text = Buffer.from(bytes.subarray(start, end)).toString();
+    seen.push(`${opcode}${fin ? '' : '...'} ${text}`);
+    return state.room;
   };
-  const writer = new MessageWriter(type, sink, platform, pool, 4);
+  sink.complete = (of, bytes) => void seen.push(`complete ${of} of ${bytes}`);
+  sink.writerDone = (finished) => void seen.push(finished === writer ? 'done' : 'another is done');
+  sink.writerBroken = (reason) => void seen.push(`broken: ${(reason as Error).message}`);
+  const writer = new MessageWriter(type, connection, sink, 4);
   /** The connection accepts fragments, and is full until the returned promise resolves. */
   const block = (): Deferred<void> => {
     const room = new Deferred<void>();
     state.room = room.promise;
     return room;
   };
-  return { writer, sink, state, seen, chunks, platform, block };
+  return { writer, sink, connection, state, seen, chunks, platform, block };
 }
 
 describe('MessageWriter', () => {
@@ -107,11 +104,11 @@ describe('MessageWriter', () => {
     const room = block();
     const writes = [writer.write('abcde'), writer.write('fg'), writer.write('hi')];
     const closed = writer.close();
-    expect([seen, sink.held]).toEqual([['1... abcd'], 4]);
+    expect([seen, sink.waitingBytes]).toEqual([['1... abcd'], 4]);
     room.resolve();
     await Promise.all([...writes, closed]);
     expect(seen).toEqual(['1... abcd', '0... efgh', '0 i', 'complete 1 of 9', 'done']);
-    expect(sink.held).toBe(0);
+    expect(sink.waitingBytes).toBe(0);
     const { writer: after } = writerOf();
     expect(await after.write('x')).toBeUndefined();
   });
@@ -250,8 +247,8 @@ describe('MessageWriter', () => {
   });
 
   it('of a message with a buffer of 125 bytes is no control frame', async () => {
-    const { platform, sink, seen } = writerOf();
-    const writer = new MessageWriter(TextMessage, sink, platform, sharedSlabPool(), 125);
+    const { connection, sink, seen } = writerOf();
+    const writer = new MessageWriter(TextMessage, connection, sink, 125);
     await writer.write('x'.repeat(126));
     await writer.close();
     expect(seen.slice(0, 2)).toEqual([`1... ${'x'.repeat(125)}`, '0 x']);
@@ -281,7 +278,7 @@ describe('MessageWriter', () => {
   it('aborts nothing when the connection has ended', async () => {
     const { writer, sink, seen } = writerOf();
     await writer.write('abcde');
-    sink.open = false;
+    sink.sendQueue.stopAccepting(new WriteClosedError());
     writer.abort();
     expect(seen).toHaveLength(1);
   });

@@ -1,0 +1,139 @@
+import { ContinuationFrame, type Extension } from '@ws/codec';
+import { encoded, Lease, utf8Length } from '@ws/codec/internal';
+import type { Compressor } from '../deflate/compressor.ts';
+import type { DataType } from '../message.ts';
+import type { Connection } from './connection.ts';
+import type { Writer } from './writer.ts';
+
+/** First byte of the only frame of a message, without its opcode. */
+const FIN = 0x80;
+const OPCODE = 0x0f;
+
+/** Encodes the messages of a connection by its extension, and sends them. */
+export class MessageEncoder {
+  /** Set when permessage-deflate is the only extension: other connections may send its results. */
+  readonly compressor: Compressor | undefined;
+  /** Whether the extension encodes the message of the open writer. */
+  streams = false;
+  readonly #connection: Connection;
+  readonly #writer: Writer;
+  readonly #extension: Extension;
+
+  constructor(connection: Connection, writer: Writer, extension: Extension) {
+    const { deflate } = connection;
+    this.#connection = connection;
+    this.#writer = writer;
+    this.#extension = extension;
+    this.compressor = extension === deflate ? deflate.compressor : undefined;
+  }
+
+  /**
+   * Whether the extension changes a message.
+   *
+   * @param size - In bytes; Infinity for a message in fragments.
+   * @param compress - The option of the caller.
+   */
+  wants(size: number, compress: boolean | undefined): boolean {
+    return this.#extension.wants(size, this.#writer.flushing ? false : compress);
+  }
+
+  wantsText(text: string, compress: boolean | undefined): boolean {
+    // A UTF-16 unit has three bytes at most.
+    if (!this.wants(text.length * 3, compress)) return false;
+    // Counting the bytes takes long, so it comes last. Several extensions need the exact size.
+    if (this.compressor !== undefined && this.wants(text.length, compress)) return true;
+    return this.wants(utf8Length(text), compress);
+  }
+
+  /** Whether another thread compresses a message of `size` bytes. */
+  isLarge(size: number): boolean {
+    return this.compressor?.isLarge(size) === true;
+  }
+
+  /** Sends a text of fewer than 32 KiB that the extension {@link wantsText wants}. */
+  shortText(type: DataType, text: string): Promise<void> {
+    const { bytes, release } = Lease.acquire(text.length * 3);
+    try {
+      const size = this.#connection.shared.platform.writeUtf8(bytes, 0, text);
+      return this.message(type, bytes, 0, size);
+    } finally {
+      release();
+    }
+  }
+
+  /** Sends `bytes[start, end)`, a message that the extension {@link wants}. */
+  message(type: DataType, bytes: Uint8Array, start: number, end: number): Promise<void> {
+    const extension = this.#extension;
+    const { sendQueue } = this.#writer;
+    let sent = false;
+    try {
+      const size = encoded(extension.encode(bytes, start, end, true, true), extension, true);
+      if (size < 0) {
+        sent = true;
+        return sendQueue.callerFrame(FIN | type, bytes, start, end, undefined);
+      }
+      const { output, sentRsv = extension.rsv } = extension;
+      sendQueue.countEncoded(end - start);
+      const accepted = sendQueue.copiedFrame(FIN | sentRsv | type, output, 0, size);
+      sent = true;
+      return accepted;
+    } finally {
+      extension.endOutput(sent);
+    }
+  }
+
+  /**
+   * Sends a fragment of a message.
+   *
+   * @param compress - The option of the writer.
+   */
+  fragment(
+    b0: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    compress: boolean | undefined,
+  ): Promise<void> {
+    // Only the size of the first fragment is known.
+    if ((b0 & OPCODE) !== ContinuationFrame) {
+      this.streams = this.wants(b0 >= FIN ? end - start : Infinity, compress);
+    }
+    if (!this.streams) return this.#writer.sendQueue.copiedFrame(b0, bytes, start, end);
+    try {
+      return this.#encodeFragment(b0, bytes, start, end);
+    } catch (error) {
+      this.endStream(false);
+      throw error;
+    }
+  }
+
+  #encodeFragment(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
+    const { sendQueue } = this.#writer;
+    const extension = this.#extension;
+    const first = (b0 & OPCODE) !== ContinuationFrame;
+    const fin = b0 >= FIN;
+    const size = encoded(extension.encode(bytes, start, end, first, fin), extension, first);
+    if (size < 0) {
+      this.endStream(true);
+      return sendQueue.copiedFrame(b0, bytes, start, end);
+    }
+    const { output, sentRsv = extension.rsv } = extension;
+    sendQueue.countEncoded(end - start);
+    const sent = sendQueue.copiedFrame(first ? b0 | sentRsv : b0, output, 0, size);
+    sendQueue.markEncoded();
+    if (fin) this.endStream(true);
+    return sent;
+  }
+
+  /** @param sent - Whether the message is sent to its end, or was left as it is. */
+  endStream(sent: boolean): void {
+    if (!this.streams) return;
+    this.streams = false;
+    try {
+      this.#extension.endOutput(sent);
+    } catch (error) {
+      // The connection may be about to end.
+      this.#connection.report(error, 'extension');
+    }
+  }
+}

@@ -1,0 +1,38 @@
+import { poolsAreDebugged } from '@ws/codec/internal';
+import { copyOf } from '../memory/copy.ts';
+
+/** The bytes of a pending write were detached: a mistake of the application, which `report` gets. */
+export class DetachedBytes extends TypeError {
+  constructor() {
+    super(
+      'websocket: bytes of a pending write were detached; leave them alone until its promise settles',
+    );
+  }
+}
+
+/** The bytes of a pending write have changed. Only found after `debugPools()`. */
+export class ChangedBytes extends TypeError {
+  constructor(index: number) {
+    super(
+      `websocket: byte ${index} of a pending write was changed; leave the bytes alone until its promise settles`,
+    );
+  }
+}
+
+/**
+ * With debug pools: returns a function that throws {@link ChangedBytes} when `bytes[start, end)` are
+ * no longer what they are now.
+ */
+export function watchChanges(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): (() => void) | undefined {
+  if (!poolsAreDebugged()) return undefined;
+  const before = copyOf(bytes, start, end);
+  return () => {
+    const at = before.findIndex((byte, i) => byte !== bytes[start + i]);
+    // Detached bytes have their own error.
+    if (at >= 0 && end <= bytes.byteLength) throw new ChangedBytes(at);
+  };
+}
