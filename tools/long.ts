@@ -168,7 +168,7 @@ const LONG: Rows = {
       pnpm('--silent', 'run', 'build'),
       [
         'env',
-        'BENCH_SCENARIOS=compare,client,compat,micro,handshakes,broadcast,hub',
+        'BENCH_SCENARIOS=compare,client,compat,micro,handshakes,ends,broadcast,hub',
         ...SLOW,
         'bench/test/cli',
       ],

@@ -160,16 +160,23 @@ describe.skipIf(!built)('ws-bench load', { timeout: TEST_TIMEOUT_MS }, () => {
   });
 });
 
-/** A contest of each scenario, with a contender and a metric of its result. */
-const CONTESTS = [
+/** A contest of each scenario, with a contender and a metric of its result, and more options. */
+const CONTESTS: readonly (readonly [
+  name: string,
+  only: string,
+  contender: string,
+  metric: string,
+  ...more: string[],
+])[] = [
   ['compare', '64 x 1 x 16 B', 'raw1', 'us'],
   ['client', '64 x 1 x 16 B', 'ours', 'us'],
   ['compat', '64 x 16 x 16 B', 'compat', 'us'],
   ['micro', '16 x 16 B', 'plain JS', 'ns'],
   ['handshakes', '200 connections', 'bare', 'both'],
+  ['ends', 'vanish', 'bare', 'us', '--connections', '500'],
   ['broadcast', '16 a turn', 'ours', 'us'],
   ['hub', '1,000 members', 'hub', '16 us'],
-] as const;
+];
 /** Each takes up to 20 s of two cores. `pnpm long bench` measures all of them. */
 const wanted = process.env['BENCH_SCENARIOS']?.split(',') ?? ['compare', 'micro'];
 
@@ -178,8 +185,8 @@ describe.skipIf(!built)('a scenario', { timeout: TEST_TIMEOUT_MS }, () => {
 
   it.each(CONTESTS.filter(([name]) => wanted.includes(name)))(
     'measures %s: %s',
-    async (name, only, contender, metric) => {
-      const { code, out, err } = await run(name, '--only', only, ...brief);
+    async (name, only, contender, metric, ...more) => {
+      const { code, out, err } = await run(name, '--only', only, ...more, ...brief);
       expect([code, err]).toEqual([0, '']);
       const { contests, tables, head } = JSON.parse(out);
       expect(contests[0].readings[contender][metric][0][0]).toBeGreaterThan(0);

@@ -11,6 +11,7 @@ import { codec } from '../scenarios/codec.ts';
 import { compare } from '../scenarios/compare.ts';
 import { compat } from '../scenarios/compat.ts';
 import { deflate } from '../scenarios/deflate.ts';
+import { ends } from '../scenarios/ends.ts';
 import { handshakes } from '../scenarios/handshakes.ts';
 import { hub } from '../scenarios/hub.ts';
 import { load } from '../scenarios/load.ts';
@@ -41,7 +42,8 @@ const SCENARIOS: Readonly<Record<string, Command>> = {
   ...Object.fromEntries(RECORDED.map((scenario) => [scenario.name, scenarioCommand(scenario)])),
   browser: scenarioCommand(browser),
   compat: scenarioCommand(compat),
-  // Its figures are on no page.
+  // The figures of these two are on no page.
+  ends: scenarioCommand(ends),
   obs: scenarioCommand(obs),
   proxy: scenarioCommand(proxy),
   load,

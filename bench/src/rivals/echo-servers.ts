@@ -236,7 +236,8 @@ export function answerFirst(socket: Socket, attach: (socket: Socket) => void): v
   });
 }
 
-function upgradeBare(server: ReturnType<typeof createHttpServer>): void {
+/** Sends bytes back on the sockets of the 'upgrade' event. */
+export function upgradeBare(server: ReturnType<typeof createHttpServer>): void {
   server.on('upgrade', ({ headers }, socket: Socket) => {
     socket.setTimeout(0);
     socket.setNoDelay(true);

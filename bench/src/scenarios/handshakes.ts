@@ -24,6 +24,23 @@ const WARM_UP = 4000;
 /** No message is sent. */
 const NOTHING: EchoPlan = { content: 'binary', sizes: [1], count: 1, fragments: 1, raw: false };
 
+/** Openings of a fresh process that `--cold` measures, in windows of the first of {@link CONNECTIONS}. */
+const COLD_OPENINGS = 2000;
+
+/** `ws-bench handshakes --cold`. */
+export const handshakesCold: Scenario = {
+  name: 'handshakes',
+  summary: `the first ${COLD_OPENINGS} openings of a fresh process, with their closes`,
+  help: '',
+  full: { processes: 9, rounds: 1, ms: 0, warmUpMs: 0 },
+  minutes: 1,
+  quick: { processes: 3, rounds: 1, ms: 0, warmUpMs: 0 },
+  contests: (environment) => [
+    { ...handshakeContest(environment, CONNECTIONS[0]!, COLD_OPENINGS), once: true },
+  ],
+  tables,
+};
+
 /** `ws-bench handshakes`. */
 export const handshakes: Scenario = {
   name: 'handshakes',
@@ -39,12 +56,14 @@ before, between and after.
   full: { processes: 3, rounds: 3, ms: 0, warmUpMs: 0 },
   minutes: 1,
   quick: { processes: 1, rounds: 2, ms: 0, warmUpMs: 0 },
+  variants: { cold: handshakesCold },
   contests: (environment) => CONNECTIONS.map((count) => handshakeContest(environment, count)),
   tables,
 };
 
-function handshakeContest(environment: Environment, connections: number): Contest {
-  const name = `${connections} connections`;
+/** @param cold - Openings of the only window of a process, without a warm-up. Default: warm. */
+function handshakeContest(environment: Environment, connections: number, cold = 0): Contest {
+  const name = cold === 0 ? `${connections} connections` : `first ${cold}`;
   return {
     name,
     contenders: CONTENDERS,
@@ -54,10 +73,23 @@ function handshakeContest(environment: Environment, connections: number): Contes
       const port = await child.ask('listen', { contender: started.name as ContenderName });
       const window = (): Promise<Reading> =>
         openAndClose(environment, port, connections, () => child.ask('usage', undefined));
+      const end = (): Promise<void> => child.end();
+      if (cold > 0) return { window: () => meanOf(window, cold / connections), end };
       for (let opened = 0; opened < WARM_UP; opened += connections) await window();
-      return { mask: await maskOf(started.name, child), window, end: () => child.end() };
+      return { mask: await maskOf(started.name, child), window, end };
     },
   };
+}
+
+/** The means of several windows. */
+async function meanOf(window: () => Promise<Reading>, count: number): Promise<Reading> {
+  let [open, both] = [0, 0];
+  for (let i = 0; i < count; i++) {
+    const reading = await window();
+    open += reading['open']! / count;
+    both += reading['both']! / count;
+  }
+  return { open, both };
 }
 
 async function openAndClose(

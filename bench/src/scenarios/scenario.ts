@@ -30,6 +30,8 @@ export interface Environment {
   readonly bun: Bun | NoBun;
   /** Folder for CPU profiles of the measured processes. */
   readonly profile: string | undefined;
+  /** The option `--connections` of a scenario that has {@link Scenario.connections}. */
+  readonly connections?: number;
   /** Folder of the built benchmark of another checkout, whose library is measured too. */
   readonly before: string | undefined;
 }
@@ -50,6 +52,10 @@ export interface Scenario {
   readonly quick: Extent;
   readonly contests: (environment: Environment) => readonly (Contest | SharedContest)[];
   readonly tables: (results: readonly ContestResult[]) => readonly Table[];
+  /** Default of the option `--connections`. Without it the scenario has no such option. */
+  readonly connections?: number;
+  /** Runs instead of this scenario when the flag of that name is given, `--cold` for example. */
+  readonly variants?: Readonly<Record<string, Scenario>>;
   /** Versions of what these contenders used, besides `ws` and Bun. Default: none. */
   readonly versions?: (contenders: ReadonlySet<string>) => Readonly<Record<string, string>>;
 }
@@ -67,7 +73,7 @@ export interface ScenarioDocument {
 
 /** The subcommand of a scenario. */
 export function scenarioCommand(scenario: Scenario): Command {
-  const { name, summary, help, full, minutes, quick } = scenario;
+  const { name, summary, help, full, minutes, quick, connections, variants = {} } = scenario;
   return {
     summary,
     help: `ws-bench ${name}: ${summary}
@@ -80,7 +86,7 @@ contender has a window of time, in a shuffled order, and ratios are taken within
 On two quiet cores it takes about ${minutes} min, with --quick about ${Math.ceil(minutes / 4)}.
 
 options
-  --only PART      only contests whose name contains PART
+${moreOptions(scenario)}  --only PART      only contests whose name contains PART
   --processes N    fresh processes of each contender; default: ${full.processes}
   --rounds N       windows of each process; default: ${full.rounds}
   --seed N         of the order of the contenders, as an earlier report has it; default: random
@@ -92,6 +98,8 @@ options
   --html FILE      also write a page with charts, for a browser
 `,
     options: {
+      ...(connections !== undefined && { connections: { type: 'string' } }),
+      ...Object.fromEntries(Object.keys(variants).map((flag) => [flag, { type: 'boolean' }])),
       only: { type: 'string', default: '' },
       processes: { type: 'string' },
       rounds: { type: 'string' },
@@ -100,8 +108,21 @@ options
       against: { type: 'string' },
       profile: { type: 'string' },
     },
-    run: (values) => run(scenario, values),
+    run: (values) => {
+      const [, variant = scenario] =
+        Object.entries(variants).find(([flag]) => values[flag] === true) ?? [];
+      return run(variant, values);
+    },
   };
+}
+
+/** The help of the options that only some scenarios have. */
+function moreOptions({ connections, variants = {} }: Scenario): string {
+  const rows = Object.entries(variants).map(([flag, { summary }]) => [`--${flag}`, summary]);
+  if (connections !== undefined) {
+    rows.push(['--connections N', `default: ${connections}, or fewer by the limit of open files`]);
+  }
+  return rows.map(([option, text]) => `  ${option!.padEnd(16)} ${text}\n`).join('');
 }
 
 async function run(scenario: Scenario, values: Values): Promise<Report> {
@@ -128,6 +149,9 @@ async function run(scenario: Scenario, values: Values): Promise<Report> {
       return load;
     },
     profile: values['profile'] as string | undefined,
+    ...(scenario.connections !== undefined && {
+      connections: wholeNumber(values, 'connections', scenario.connections),
+    }),
     before: against === undefined ? undefined : builtBench(against),
   };
   try {

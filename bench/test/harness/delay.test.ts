@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { delay, waitsOf } from '../../src/harness/delay.ts';
+import { delay, longestTurn, waitsOf } from '../../src/harness/delay.ts';
 
 describe('waitsOf', () => {
   it.each([
@@ -21,5 +21,16 @@ describe('delay', () => {
     await new Promise((resolve) => setTimeout(resolve, 5));
     expect(delay()).toBeGreaterThan(40);
     expect(delay()).toBe(0);
+  });
+});
+
+describe('longestTurn', () => {
+  it('reports a long turn since the last call', async () => {
+    longestTurn();
+    const until = performance.now() + 60;
+    while (performance.now() < until);
+    await new Promise((resolve) => setTimeout(resolve, 15));
+    expect(longestTurn()).toBeGreaterThan(40);
+    expect(longestTurn()).toBe(0);
   });
 });

@@ -10,7 +10,8 @@ import { client } from '../../src/scenarios/client.ts';
 import { codec } from '../../src/scenarios/codec.ts';
 import { compare } from '../../src/scenarios/compare.ts';
 import { deflate } from '../../src/scenarios/deflate.ts';
-import { handshakes } from '../../src/scenarios/handshakes.ts';
+import { ends } from '../../src/scenarios/ends.ts';
+import { handshakes, handshakesCold } from '../../src/scenarios/handshakes.ts';
 import { hub } from '../../src/scenarios/hub.ts';
 import { memory } from '../../src/scenarios/memory.ts';
 import { micro } from '../../src/scenarios/micro.ts';
@@ -34,7 +35,7 @@ const environment = {
 } satisfies Environment;
 
 const METRICS =
-  'us rate wire compressed gc pause busy p50 p99 p999 late heap open both resident young collected growth reader writer ns left message delay each share bytes wall';
+  'us rate wire compressed gc pause busy p50 p99 p999 late heap open both turn resident young collected growth reader writer ns left message delay each share bytes wall';
 /** A room has each metric for one message in a turn, and for 16. */
 const PREFIXES = ['', '1 ', '16 '];
 const metrics: Readings = Object.fromEntries(
@@ -70,44 +71,45 @@ const SCENARIOS = [
   obs,
 ];
 
-describe.each([...SCENARIOS, browser].map((scenario) => [scenario.name, scenario] as const))(
-  '%s',
-  (_, scenario) => {
-    const results = resultsOf(scenario);
-    const tables = scenario.tables(results);
+describe.each(
+  [...SCENARIOS, browser, ends, handshakesCold].map(
+    (scenario) => [scenario.name, scenario] as const,
+  ),
+)('%s', (_, scenario) => {
+  const results = resultsOf(scenario);
+  const tables = scenario.tables(results);
 
-    it('has contests with different names', () => {
-      const names = results.map(({ name }) => name);
-      expect(new Set(names).size).toBe(names.length);
-    });
+  it('has contests with different names', () => {
+    const names = results.map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+  });
 
-    it('shows every contest in a table, with a column for every contender', () => {
-      const shown = tables.flatMap(({ labels, series }) => [
-        ...labels,
-        ...series.map(({ name }) => name),
-      ]);
-      for (const { name, readings } of results) {
-        // The growth table has its own names.
-        if (name.endsWith('fragments')) continue;
-        expect(shown.some((label) => label.startsWith(name))).toBe(true);
-        for (const contender of Object.keys(readings)) expect(shown).toContain(contender);
-      }
-    });
+  it('shows every contest in a table, with a column for every contender', () => {
+    const shown = tables.flatMap(({ labels, series }) => [
+      ...labels,
+      ...series.map(({ name }) => name),
+    ]);
+    for (const { name, readings } of results) {
+      // The growth table has its own names.
+      if (name.endsWith('fragments')) continue;
+      expect(shown.some((label) => label.startsWith(name))).toBe(true);
+      for (const contender of Object.keys(readings)) expect(shown).toContain(contender);
+    }
+  });
 
-    it('has a value for every label', () => {
-      for (const { labels, series } of tables) {
-        expect(labels.length).toBeGreaterThan(0);
-        for (const { values } of series) expect(values).toHaveLength(labels.length);
-      }
-    });
+  it('has a value for every label', () => {
+    for (const { labels, series } of tables) {
+      expect(labels.length).toBeGreaterThan(0);
+      for (const { values } of series) expect(values).toHaveLength(labels.length);
+    }
+  });
 
-    it('has no table for contests that were not chosen', () => {
-      for (const { labels } of scenario.tables(results.slice(0, 1))) {
-        expect(labels.length).toBeGreaterThan(0);
-      }
-    });
-  },
-);
+  it('has no table for contests that were not chosen', () => {
+    for (const { labels } of scenario.tables(results.slice(0, 1))) {
+      expect(labels.length).toBeGreaterThan(0);
+    }
+  });
+});
 
 describe('goalsTable', () => {
   it('finds the figure of every goal', () => {
