@@ -5,7 +5,6 @@ import { type Connector, TRANSPORTS } from './connector.ts';
 import { pattern } from './pattern.ts';
 
 const KIB = 1024;
-const BINARY = 2;
 const PING = 9;
 const PONG = 10;
 

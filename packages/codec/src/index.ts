@@ -80,11 +80,8 @@ export type { Slab, SlabSource } from './memory/slab.ts';
 export { SlabPool, type SlabPoolOptions, sharedSlabPool } from './memory/slab-pool.ts';
 export type { DataType, Extension } from './messages/extension.ts';
 export { ExtensionChain } from './messages/extension-chain.ts';
-export {
-  type MessageCounters,
-  MessageDecoder,
-  type MessageDecoderOptions,
-} from './messages/message-decoder.ts';
+export { MessageDecoder } from './messages/message-decoder.ts';
+export type { MessageCounters, MessageDecoderOptions } from './messages/message-decoder-options.ts';
 export {
   CHECKED_ONLY,
   CLOSE,

@@ -27,6 +27,11 @@ import { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from '../text/utf8.ts';
 import { type DataType, type Extension, stepped } from './extension.ts';
 import { emptyFragments, invalidText, reservedBits, tooBig } from './faults.ts';
 import { Lease } from './lease.ts';
+import type {
+  MessageAllocator,
+  MessageCounters,
+  MessageDecoderOptions,
+} from './message-decoder-options.ts';
 import {
   CLOSE,
   DELIVERED,
@@ -42,45 +47,7 @@ import {
   STEP,
 } from './message-event.ts';
 import { MessageMemory } from './message-memory.ts';
-
-/** Options of {@link MessageDecoder}. */
-export interface MessageDecoderOptions {
-  /** The end of the connection that decodes. */
-  readonly role: Role;
-  /** Longest message in bytes, see {@link MessageDecoder.readLimit}. Default Infinity. */
-  readonly readLimit?: number;
-  /** Most empty fragments in a row. More fail with 1008. Default 1024. */
-  readonly maxEmptyFragments?: number;
-  /** Source of the memory for incomplete headers. Default: the thread's shared pool. */
-  readonly pool?: SlabSource;
-  /**
-   * Whether {@link readLimit} also bounds the payload of a message on the wire. Default false: a
-   * message of an extension may then have twice as many bytes there, plus 64 KiB.
-   */
-  readonly limitsWire?: boolean;
-  /**
-   * Whether chunks are given to the decoder. Then a message that is whole in its chunk is not moved:
-   * `bytes[start, end)` is its place in the chunk. Default false.
-   */
-  readonly ownsChunks?: boolean;
-  /** Whether texts are checked (RFC 6455, section 8.1). Default true. */
-  readonly checksText?: boolean;
-  /** The platform's check of a whole text, as of {@link utf8Step}. */
-  readonly isUtf8?: ((bytes: Uint8Array) => boolean) | undefined;
-}
-
-/** What has arrived on a connection. */
-export interface MessageCounters {
-  framesIn: number;
-  messagesIn: number;
-  pingsIn: number;
-}
-
-/** @internal Makes memory for messages that the caller keeps. */
-export interface MessageAllocator {
-  /** `following`: bytes that follow the message in its chunk. */
-  allocate(size: number, following: number): OwnedBytes;
-}
+import { UnreadInput } from './unread-input.ts';
 
 // The ways to deliver the message under way.
 const NO_MESSAGE = 0;
@@ -179,11 +146,7 @@ export class MessageDecoder {
   #counters: MessageCounters = { framesIn: 0, messagesIn: 0, pingsIn: 0 };
   #allocator: MessageAllocator = exact;
   #extension: Extension | undefined;
-  /** Unparsed bytes that were lent are in this memory after {@link keep}. */
-  #rest: Lease | undefined;
-  /** Bytes that were added to {@link #rest}. */
-  #appended = 0;
-  #pooled = true;
+  readonly #unread: UnreadInput;
   #limit: number;
   #use: PayloadUse = DELIVERED;
   #delivery: typeof NO_MESSAGE | typeof WHOLE | typeof PIECES | typeof UNWANTED = NO_MESSAGE;
@@ -211,6 +174,7 @@ export class MessageDecoder {
     // Payload in a chunk that is given is unmasked at once: the other steps then get no key.
     const unmask = options.ownsChunks ?? false;
     this.#frames = new FrameDecoder({ role, holdLimit: 0, unmask, pool });
+    this.#unread = new UnreadInput(this.#frames);
     this.#ownsChunks = unmask;
     this.#isUtf8 = options.isUtf8;
     this.#maxEmptyFragments = maxEmptyFragments;
@@ -268,7 +232,7 @@ export class MessageDecoder {
 
   /** Unparsed bytes that arrived while others were unparsed. */
   get waiting(): number {
-    return this.#appended === 0 ? 0 : Math.min(this.#appended, this.#frames.unread);
+    return this.#unread.waiting;
   }
 
   /** The payload of the last event, in memory of the caller. */
@@ -293,10 +257,13 @@ export class MessageDecoder {
    */
   push(chunk: Uint8Array, end: number = chunk.length): void {
     if (end === 0) return;
-    if (this.#pending && this.#frames.unread > 0) return this.#append(chunk, end);
+    if (this.#pending && this.#frames.unread > 0) {
+      this.keep();
+      return this.#unread.append(chunk, end);
+    }
     // The input of the extension may be in the rest.
     if (this.#transforming) this.#extension!.keep();
-    if (this.#rest !== undefined) this.#releaseRest();
+    if (this.#unread.held) this.#unread.release();
     this.#frames.push(chunk, end);
     this.#pending = true;
   }
@@ -304,28 +271,7 @@ export class MessageDecoder {
   /** Ends the loan of the chunk: what is unread is copied. */
   keep(): void {
     if (this.#transforming) this.#extension!.keep();
-    if (!this.#pending || this.#rest !== undefined) return;
-    const { unread } = this.#frames;
-    if (unread === 0) return;
-    this.#rest = this.#memoryFor(unread);
-    this.#frames.moveInput(this.#rest.bytes);
-  }
-
-  /** Adds lent bytes after the unread ones, in memory that doubles. */
-  #append(chunk: Uint8Array, end: number): void {
-    this.keep();
-    this.#appended += end;
-    const before = this.#rest!;
-    const frames = this.#frames;
-    if (frames.appendInput(before.bytes, chunk, end)) return;
-    this.#rest = this.#memoryFor(Math.max(frames.unread + end, 2 * frames.unread));
-    frames.moveInput(this.#rest.bytes);
-    before.release();
-    frames.appendInput(this.#rest.bytes, chunk, end);
-  }
-
-  #memoryFor(bytes: number): Lease {
-    return this.#pooled ? Lease.acquire(bytes) : Lease.of(new Uint8Array(bytes));
+    if (this.#pending) this.#unread.keep();
   }
 
   /**
@@ -383,14 +329,8 @@ export class MessageDecoder {
   #exhausted(): typeof NEED_MORE {
     this.#pending = false;
     this.#show(NO_BYTES, 0, 0);
-    if (this.#rest !== undefined) this.#releaseRest();
+    if (this.#unread.held) this.#unread.release();
     return NEED_MORE;
-  }
-
-  #releaseRest(): void {
-    this.#rest?.release();
-    this.#rest = undefined;
-    this.#appended = 0;
   }
 
   /**
@@ -436,14 +376,8 @@ export class MessageDecoder {
 
   /** @internal The connection has ended: messages under way need no pooled memory from now on. */
   leavePools(): void {
-    this.#pooled = false;
     this.#memory.leavePools();
-    const rest = this.#rest;
-    if (rest === undefined) return;
-    this.keep();
-    this.#rest = Lease.of(new Uint8Array(this.#frames.unread));
-    this.#frames.moveInput(this.#rest.bytes);
-    rest.release();
+    this.#unread.leavePools();
   }
 
   #useExtension(extension: Extension | undefined): void {
@@ -461,8 +395,8 @@ export class MessageDecoder {
     this.#counters = counters;
     if (extension !== this.#extension) this.#useExtension(extension);
     this.#allocator = allocator;
-    this.#pooled = true;
     this.#memory.usePools();
+    this.#unread.usePools();
     if (readLimit !== this.#limit) this.readLimit = readLimit;
   }
 
