@@ -60,7 +60,7 @@ function byte(): string {
       ['transport', 'lends the chunk to the connection'],
       ['frame decoder', 'header, rules'],
       ['message decoder', 'unmasks, joins, inflates, UTF-8, limits'],
-      ['read side', 'a pending read gets the message'],
+      ['reader', 'a pending read gets the message'],
     ]),
     ...column(outgoing, [
       ['your write', 'checked against the limits'],
