@@ -3,7 +3,7 @@ import type { ConnLike } from '../conn-like.ts';
 import { CloseError } from '../errors.ts';
 import { isThenable, onRejection } from '../on-rejection.ts';
 import { addAbortListener, removeAbortListener } from '../time/abort-listeners.ts';
-import { RESOLVED } from '../time/promises.ts';
+import { handled, RESOLVED } from '../time/promises.ts';
 import { kind } from '../validate.ts';
 import { sleep, untilAborted } from './abortable-wait.ts';
 import { internalsOf, isConnLike } from './internals.ts';
@@ -67,7 +67,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   }
 
   next(): Promise<IteratorResult<C, undefined>> {
-    return this.#conns.next();
+    return handled(this.#conns.next());
   }
 
   /** Cancels a dial or a wait. An open connection stays open. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   type Conn,
   connPair,
@@ -170,6 +170,16 @@ describe('reconnecting', () => {
     const dial = () => Promise.resolve({ conn: 1 } as unknown as Conn);
     const iterator = reconnecting(dial, fast)[Symbol.asyncIterator]();
     await expect(iterator.next()).rejects.toThrow('dial: expected a promise of a Conn, got Object');
+    expect(await iterator.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it('causes no unhandled rejection when the error of next is ignored', async () => {
+    const all = dials(new Error('refused'));
+    const retry = vi.fn(() => false);
+    const iterator = reconnecting(all.dial, { ...fast, retry })[Symbol.asyncIterator]();
+    void iterator.next();
+    await vi.waitFor(() => expect(retry).toHaveBeenCalled());
+    await new Promise((resolve) => void setImmediate(resolve));
     expect(await iterator.next()).toEqual({ done: true, value: undefined });
   });
 
