@@ -52,6 +52,21 @@ export function handlerSettled(conn: Conn): void {
   connectionOf(conn).handlerSettled();
 }
 
+/**
+ * As `Conn.close` with a timeout, without its promise and its checks: for a server that closes many
+ * connections and keeps the process alive itself.
+ *
+ * @param payload - A valid payload of a close frame.
+ */
+export function closeWith(
+  conn: Conn,
+  payload: Uint8Array,
+  timeout: number,
+  discard: boolean,
+): void {
+  connectionOf(conn).sendClose(payload, timeout, discard);
+}
+
 /** As `Conn.closed`, for the library's own use: it does not say that the last message is handled. */
 export function closedOf(conn: Conn): Promise<CloseInfo> {
   return connectionOf(conn).closed;

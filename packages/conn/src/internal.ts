@@ -16,6 +16,7 @@ export { causeText, isError, printable } from './errors.ts';
 export { Fifo } from './fifo.ts';
 export {
   closedOf,
+  closeWith,
   endedWith,
   handlerSettled,
   handlerStarted,

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
-import type { Conn } from '@ws/conn';
-import { closedOf, unfinishedReceive } from '@ws/conn/internal';
+import { type Conn, formatCloseMessage } from '@ws/conn';
+import { closedOf, closeWith, unfinishedReceive } from '@ws/conn/internal';
 import type { ClosePlan, CloseResult } from './close-options.ts';
 
 /** Milliseconds by which the server's own timeout comes before that of each connection. */
@@ -159,7 +159,8 @@ export class PendingWork {
   #sendClose(conn: Conn, { code, reason, timeout, discard }: ClosePlan): void {
     // The connection must not end earlier by its own timeout: then no client would be terminated.
     const ms = Math.max(this.#lastFrameAt - performance.now(), 0) + timeout + CONN_SLACK_MS;
-    void conn.close(code, reason, { timeout: Math.min(Math.ceil(ms), MAX_DELAY_MS), discard });
+    const payload = formatCloseMessage(code, reason);
+    closeWith(conn, payload, Math.min(Math.ceil(ms), MAX_DELAY_MS), discard);
   }
 
   #isIdle(): boolean {
