@@ -36,6 +36,8 @@ const FLOORS = {
     ['on-rejection'],
     ['errors', 'transport', 'close-info', 'memory', 'validate'],
     ['platform'],
+    ['scheduler'],
+    ['portable-platform'],
     ['stream-transport'],
     ['message', 'deflate', 'pure-deflate', 'report', 'extensions'],
     ['options'],

@@ -4,7 +4,15 @@ import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { FrameEncoder } from '@ws/codec';
 import { LARGEST_SLAB, Pool } from '@ws/codec/internal';
-import { type Batch, type BatchSender, REFERENCE_FROM, sharedFrames } from '@ws/conn/internal';
+import {
+  type Batch,
+  type BatchSender,
+  REFERENCE_FROM,
+  schedulerOf,
+  sharedFrames,
+  TurnCallback,
+  type TurnTask,
+} from '@ws/conn/internal';
 import { copyOf, EMPTY } from './bytes.ts';
 import { keyOf } from './frame-list.ts';
 import { platform } from './platform.ts';
@@ -36,7 +44,8 @@ const maskingEncoders = new Pool<FrameEncoder>(MAX_FREE);
  * that had one frame in each of its last turns, or had no turn with more, gets the first frame of a
  * turn without delay: a wait for the end of the turn would cost more than it saves.
  */
-export class OutgoingFrames implements BatchSender {
+export class OutgoingFrames implements BatchSender, TurnTask {
+  awaitsTurn = false;
   protected readonly stream: Duplex;
   /**
    * Whether frames may wait for the end of the turn. They share memory, which another stream than a
@@ -53,7 +62,6 @@ export class OutgoingFrames implements BatchSender {
   #batch: Batch | undefined;
   #callbacks: SendCallback[] | undefined;
   #held = false;
-  #scheduled = false;
   /** Plain bytes of the compressed messages that wait for the end of the turn. */
   protected compressed = 0;
   /** Turns with one frame since the last turn with more. The first frame of all does not wait. */
@@ -179,8 +187,8 @@ export class OutgoingFrames implements BatchSender {
     this.#give(copied ? copyOf(bytes, 0, bytes.length) : bytes, undefined, callbacks);
   }
 
-  flushScheduled(): void {
-    this.#scheduled = false;
+  /** The end of a turn with frames. */
+  onTurn(): void {
     this.flush();
   }
 
@@ -205,9 +213,7 @@ export class OutgoingFrames implements BatchSender {
     if (size > most || this.#encoder!.pending >= LARGEST_SLAB) return this.flush();
     if (this.#held) return;
     if (this.#leavesAtOnce() && !this.compressed) return this.flush();
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    due.push(this);
+    endOfTurn.add(this);
   }
 
   /** Whether a frame does not wait for others of its turn. */
@@ -216,7 +222,7 @@ export class OutgoingFrames implements BatchSender {
       this.#turn = turn;
       this.#singles = this.#count === 1 ? this.#singles + 1 : 0;
       this.#count = 0;
-      scheduleEndOfTurn();
+      countTurn();
     }
     return ++this.#count === 1 && this.#singles >= MIN_SINGLES;
   }
@@ -303,30 +309,16 @@ function createEncoder(masks: boolean, nextKey: (() => number) | undefined): Fra
   });
 }
 
-let due: OutgoingFrames[] = [];
+const { endOfTurn } = schedulerOf(platform);
 /** Counts the turns with frames. */
 let turn = 0;
-let turnEnds = false;
+const turnEnd = new TurnCallback(() => void turn++);
 let flushesAtExit = false;
 
-function scheduleEndOfTurn(): void {
-  if (turnEnds) return;
-  turnEnds = true;
-  platform.defer(endTurn);
+function countTurn(): void {
+  endOfTurn.add(turnEnd);
   if (flushesAtExit) return;
   // A program may end in the turn of its last message.
   flushesAtExit = true;
-  process.on('exit', flushDue);
-}
-
-function endTurn(): void {
-  turnEnds = false;
-  turn++;
-  flushDue();
-}
-
-function flushDue(): void {
-  const now = due;
-  due = [];
-  for (const frames of now) frames.flushScheduled();
+  process.on('exit', endOfTurn.run);
 }

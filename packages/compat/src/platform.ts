@@ -3,21 +3,10 @@ import { nodePlatform } from '@ws/node-io';
 
 const nextTick = process.nextTick.bind(process);
 const resolved = Promise.resolve();
-let deferred: (() => void)[] = [];
-
-function runDeferred(): void {
-  const due = deferred;
-  deferred = [];
-  for (const callback of due) callback();
-}
-
-function afterMicrotasks(): void {
-  nextTick(runDeferred);
-}
 
 /** Runs `callback` after all ready microtasks, before the next I/O. `callback` never throws. */
 function defer(callback: () => void): void {
-  if (deferred.push(callback) === 1) void resolved.then(afterMicrotasks);
+  void resolved.then(() => nextTick(callback));
 }
 
 /**

@@ -55,7 +55,7 @@ export type {
 } from './platform/deflate-engine.ts';
 export type { Observer } from './platform/observer.ts';
 export type { Platform } from './platform/platform.ts';
-export { portablePlatform } from './platform/portable-platform.ts';
+export { portablePlatform } from './portable-platform.ts';
 export { MessageReader } from './read/message-reader.ts';
 export type { MessageHandler } from './read/receive-call.ts';
 export type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';

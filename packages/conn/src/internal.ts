@@ -40,13 +40,15 @@ export {
   FINAL as InflateFinal,
   MORE as InflateMore,
 } from './platform/deflate-engine.ts';
-export { TurnQueue } from './platform/turn-queue.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
 export { reportError } from './report/report.ts';
+export { type Scheduler, schedulerOf } from './scheduler/scheduler.ts';
+export { type TaskQueue, TurnCallback, type TurnTask } from './scheduler/task-queue.ts';
+export type { TimerEntry } from './scheduler/timers.ts';
+export { YieldQueue } from './scheduler/yield-queue.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
 export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
 export { rejectedLater } from './time/refusal.ts';
-export { type TimerEntry, timersOf } from './time/timers.ts';
 export { bound, checkOptionNames, duration, kind, range, whole } from './validate.ts';
 export { DetachedBytes } from './write/pending-bytes.ts';
 export {

@@ -7,7 +7,7 @@ import {
 import { checkedExtensions } from './extensions.ts';
 import type { BufferPool } from './memory/buffer-pool.ts';
 import type { Platform } from './platform/platform.ts';
-import { portablePlatform } from './platform/portable-platform.ts';
+import { portablePlatform } from './portable-platform.ts';
 import type { Report } from './report/report.ts';
 import { bound, checkOptionNames, duration, kind, range, whole } from './validate.ts';
 

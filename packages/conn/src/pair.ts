@@ -10,7 +10,9 @@ import {
   resolveSettings,
 } from './options.ts';
 import type { Platform } from './platform/platform.ts';
-import { portablePlatform } from './platform/portable-platform.ts';
+import { portablePlatform } from './portable-platform.ts';
+import { type Scheduler, schedulerOf } from './scheduler/scheduler.ts';
+import { TurnCallback, type TurnTask } from './scheduler/task-queue.ts';
 import type { Transport, TransportSink } from './transport.ts';
 import { checkOptionNames } from './validate.ts';
 
@@ -99,10 +101,11 @@ export function transportPair(platform: Platform): [Transport, Transport] {
   return [near, far];
 }
 
-class MemoryTransport implements Transport {
+class MemoryTransport implements Transport, TurnTask {
+  awaitsTurn = false;
   readonly localAddr: string;
   peer!: MemoryTransport;
-  readonly #platform: Platform;
+  readonly #scheduler: Scheduler;
   #sink: TransportSink | undefined;
   /**
    * Chunks that were not delivered yet; the end of the peer follows them when `#peerEnded` is set.
@@ -114,13 +117,12 @@ class MemoryTransport implements Transport {
   #ended = false;
   #destroyed = false;
   #paused = false;
-  /** The runtime's timers when a delivery was scheduled: fake timers may have dropped it. */
-  #scheduledBy: unknown;
   #writerWaits = false;
-  #deliveries = 0;
+  /** Counts the deliveries to this end, with the next one. */
+  #deliveries = 1;
 
   constructor(platform: Platform, localAddr: string) {
-    this.#platform = platform;
+    this.#scheduler = schedulerOf(platform);
     this.localAddr = localAddr;
   }
 
@@ -170,11 +172,12 @@ class MemoryTransport implements Transport {
       this.peer.#peerEnded = true;
       this.peer.#schedule();
     }
-    this.#platform.defer(() => {
+    const closed = new TurnCallback(() => {
       this.#sink?.close(error);
       // Bytes to a destroyed transport are dropped, so the peer can continue to write.
       this.peer.#drainIfRoom();
     });
+    this.#scheduler.endOfTurn.add(closed);
   }
 
   #arrive(chunk: Uint8Array): void {
@@ -185,15 +188,16 @@ class MemoryTransport implements Transport {
   }
 
   #schedule(): void {
-    if (this.#scheduledBy === setTimeout || this.#sink === undefined) return;
-    this.#scheduledBy = setTimeout;
-    // In Node.js `defer` runs before timers and I/O. A few deliveries later they get their turn.
-    if (++this.#deliveries % DELIVERIES_PER_TURN === 0) this.#platform.yield(this.#deliver);
-    else this.#platform.defer(this.#deliver);
+    if (this.#sink === undefined) return;
+    const { endOfTurn, laterTurn } = this.#scheduler;
+    // In Node.js the end of a turn comes before timers and I/O. A few deliveries later they get
+    // their turn.
+    const yields = this.#deliveries % DELIVERIES_PER_TURN === 0;
+    (yields ? laterTurn : endOfTurn).add(this);
   }
 
-  readonly #deliver = (): void => {
-    this.#scheduledBy = undefined;
+  onTurn(): void {
+    this.#deliveries++;
     const sink = this.#sink!;
     while (!this.#paused && !this.#destroyed) {
       const chunk = this.#arriving.shift();
@@ -209,7 +213,7 @@ class MemoryTransport implements Transport {
       sink.end();
     }
     if (this.#ended) this.destroy();
-  };
+  }
 
   #drainIfRoom(): void {
     if (this.#destroyed || !this.#writerWaits || this.bufferedAmount >= HIGH_WATER_MARK) return;

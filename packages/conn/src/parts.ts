@@ -27,7 +27,7 @@ export {
 } from './errors.ts';
 export { BorrowedMessage, Message } from './message.ts';
 export { onRejection } from './on-rejection.ts';
-export { portablePlatform } from './platform/portable-platform.ts';
+export { portablePlatform } from './portable-platform.ts';
 export { isConnLike } from './reconnecting/internals.ts';
 export { LiveConn } from './reconnecting/live-conn.ts';
 export {

@@ -1,7 +1,7 @@
 import { checked } from '@ws/codec/internal';
 import { isError } from './errors.ts';
 import { copyOf } from './memory/copy.ts';
-import { portablePlatform } from './platform/portable-platform.ts';
+import { portablePlatform } from './portable-platform.ts';
 import type { Transport, TransportSink } from './transport.ts';
 import { kind } from './validate.ts';
 

@@ -2,7 +2,7 @@ import { nodePlatform } from '@ws/node-io';
 import { retryUntilTimer, transportContract } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { connPair, transportPair } from '../src/pair.ts';
-import { portablePlatform } from '../src/platform/portable-platform.ts';
+import { portablePlatform } from '../src/portable-platform.ts';
 
 transportContract('the memory transport of connPair', () => {
   const [near, far] = transportPair(portablePlatform);

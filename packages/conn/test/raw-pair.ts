@@ -4,7 +4,7 @@ import { Conn } from '../src/conn.ts';
 import type { ConnSettings } from '../src/options.ts';
 import { transportPair } from '../src/pair.ts';
 import type { Platform } from '../src/platform/platform.ts';
-import { portablePlatform } from '../src/platform/portable-platform.ts';
+import { portablePlatform } from '../src/portable-platform.ts';
 import type { Transport } from '../src/transport.ts';
 
 /** The raw peer at the other end of a Conn's transport. */

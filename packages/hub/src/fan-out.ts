@@ -1,5 +1,5 @@
 import type { Platform } from '@ws/conn';
-import { flushShared } from '@ws/conn/internal';
+import { flushShared, type Scheduler, schedulerOf, TurnCallback } from '@ws/conn/internal';
 
 /** Cost of a connection's write, in deliveries of a short message. */
 export const WRITE_COST = 32;
@@ -42,13 +42,16 @@ export class FanOut {
    * before the first delivery of the turn.
    */
   #end: number | undefined;
-  /** A batch is deferred to the end of the turn. */
-  #deferred = false;
-  /** The runtime's timers when the turn began. Fake timers drop callbacks when they are removed. */
-  #scheduledBy: unknown;
+  readonly #batch = new TurnCallback(() => this.#continue());
+  readonly #pause = new TurnCallback(() => this.#endTurn());
+  readonly #nextTurn = new TurnCallback(() => this.#beginNextTurn());
 
   constructor(owner: FanOutOwner) {
     this.#owner = owner;
+  }
+
+  get #scheduler(): Scheduler {
+    return schedulerOf(this.#owner.platform);
   }
 
   /** Whether no job is due. */
@@ -64,44 +67,33 @@ export class FanOut {
   /** Adds a job. */
   add(job: Job): void {
     this.#due.add(job);
-    if (this.#end === undefined || this.#scheduledBy !== setTimeout) {
-      this.#deferred = false;
-      this.#scheduledBy = setTimeout;
-      this.#beginTurn(this.#pause);
-    }
-    this.#defer();
+    if (this.#end === undefined) this.#beginTurn(this.#pause);
+    this.#scheduler.endOfTurn.add(this.#batch);
   }
 
   /** @param next - Called in the next turn. */
-  #beginTurn(next: () => void): void {
+  #beginTurn(next: TurnCallback): void {
     const { platform, settings } = this.#owner;
     this.#end = platform.now() + settings.slice;
-    platform.yield(next);
+    this.#scheduler.laterTurn.add(next);
   }
 
-  /** In Node the callbacks of `yield` follow I/O in the same turn, so this one waits for the next. */
-  readonly #pause = (): void => {
+  /** In Node a later turn may follow I/O in the same turn, so the deliveries wait for the next. */
+  #endTurn(): void {
     if (this.idle) this.#end = undefined;
-    else this.#owner.platform.yield(this.#nextTurn);
-  };
+    else this.#scheduler.laterTurn.add(this.#nextTurn);
+  }
 
-  readonly #nextTurn = (): void => {
+  #beginNextTurn(): void {
     this.#end = undefined;
     if (this.idle) return;
     this.#beginTurn(this.#nextTurn);
     this.#runBatches();
-  };
-
-  #defer(): void {
-    if (this.#deferred) return;
-    this.#deferred = true;
-    this.#owner.platform.defer(this.#continue);
   }
 
-  readonly #continue = (): void => {
-    this.#deferred = false;
+  #continue(): void {
     if (this.#owner.platform.now() < this.#end!) this.#runBatches();
-  };
+  }
 
   /**
    * Runs a batch, and defers the next one: Node first runs the callbacks of the writes, and their time
@@ -110,7 +102,7 @@ export class FanOut {
   #runBatches(): void {
     this.#runBatch();
     flushShared(this.#owner.platform);
-    if (!this.idle) this.#defer();
+    if (!this.idle) this.#scheduler.endOfTurn.add(this.#batch);
   }
 
   #runBatch(): void {

@@ -1,7 +1,7 @@
 import { Buffer, isAscii, isUtf8, transcode } from 'node:buffer';
 import { randomFillSync } from 'node:crypto';
 import type { Platform } from '@ws/conn';
-import { TurnQueue } from '@ws/conn/internal';
+import { YieldQueue } from '@ws/conn/internal';
 import { debug } from './debug.ts';
 import { nodeDeflate } from './deflate/zlib-deflate.ts';
 import { diagnostics } from './diagnostics.ts';
@@ -131,52 +131,10 @@ function utf8ToUtf16(text: Buffer): Buffer | undefined {
 }
 
 const resolved = Promise.resolve();
-/** A queue with more callbacks than this is dropped after its run. */
-const LONG = 1024;
-/**
- * Two queues, swapped by each call of {@link runDeferred}: a callback that is deferred during the
- * call runs in the next one. `spare` is undefined during the call. Entries are set to undefined:
- * `length = 0` would free the memory of the array.
- */
-let deferred: ((() => void) | undefined)[] = [];
-let spare: ((() => void) | undefined)[] | undefined;
-/** Number of callbacks in {@link deferred}. */
-let deferredCount = 0;
-/** The runtime's timers at the last `nextTick`: fake timers drop callbacks when they are removed. */
-let scheduledBy: unknown;
-
-function runDeferred(): void {
-  const callbacks = deferred;
-  const due = deferredCount;
-  deferred = spare ?? [];
-  spare = undefined;
-  deferredCount = 0;
-  let i = 0;
-  try {
-    while (i < due) take(callbacks, i++)();
-  } finally {
-    // Node reports the exception. The callbacks after it run in the next call.
-    while (i < due) defer(take(callbacks, i++));
-    spare = due > LONG ? undefined : callbacks;
-  }
-}
-
-function take(callbacks: ((() => void) | undefined)[], i: number): () => void {
-  const callback = callbacks[i]!;
-  callbacks[i] = undefined;
-  return callback;
-}
 
 function defer(callback: () => void): void {
-  deferred[deferredCount++] = callback;
   // From a timer or an I/O callback, a nextTick alone would run before the microtasks.
-  if (deferredCount > 1 && scheduledBy === setTimeout) return;
-  scheduledBy = setTimeout;
-  void resolved.then(afterMicrotasks);
-}
-
-function afterMicrotasks(): void {
-  process.nextTick(runDeferred);
+  void resolved.then(() => process.nextTick(callback));
 }
 
 function setTimer(ms: number, callback: () => void, keepAlive = false): () => void {
@@ -187,7 +145,7 @@ function setTimer(ms: number, callback: () => void, keepAlive = false): () => vo
   return () => clear(timer);
 }
 
-const turns = /* @__PURE__ */ new TurnQueue((run) => void setImmediate(run));
+const yielded = /* @__PURE__ */ new YieldQueue((run) => void setImmediate(run));
 
 /**
  * Node as a {@link Platform}: text by Buffer, masking keys by node:crypto, compression by
@@ -219,7 +177,7 @@ export const nodePlatform: Platform = {
   setTimer,
   defer,
   yield(callback) {
-    turns.add(callback);
+    yielded.add(callback);
   },
   warn(text) {
     process.emitWarning(text);

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { schedulerOf, TurnCallback } from '@ws/conn/internal';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { nodePlatform } from '../src/index.ts';
 
@@ -156,32 +157,6 @@ describe('nodePlatform.defer', () => {
   });
 });
 
-describe('a tick that is run within a tick', () => {
-  afterEach(() => void vi.restoreAllMocks());
-
-  it('loses no callback and calls none twice', async () => {
-    let tick = (): void => {};
-    vi.spyOn(process, 'nextTick').mockImplementation((callback) => {
-      tick = callback as () => void;
-    });
-    const ran: string[] = [];
-    nodePlatform.defer(() => {
-      nodePlatform.defer(() => {
-        ran.push('a');
-        nodePlatform.defer(() => ran.push('c'));
-        nodePlatform.defer(() => ran.push('d'));
-      });
-      nodePlatform.defer(() => ran.push('b'));
-      tick();
-    });
-    await Promise.resolve();
-    tick();
-    await Promise.resolve();
-    tick();
-    expect(ran).toEqual(['a', 'b', 'c', 'd']);
-  });
-});
-
 describe('fake timers that were removed', () => {
   afterEach(() => {
     vi.unstubAllGlobals();
@@ -193,12 +168,13 @@ describe('fake timers that were removed', () => {
     vi.stubGlobal('setTimeout', () => ({ unref() {} }));
     vi.stubGlobal('setImmediate', () => {});
     vi.spyOn(process, 'nextTick').mockImplementation(() => {});
+    const { endOfTurn } = schedulerOf(nodePlatform);
     nodePlatform.yield(() => ran.push('yielded'));
-    nodePlatform.defer(() => ran.push('deferred'));
+    endOfTurn.add(new TurnCallback(() => ran.push('deferred')));
     await Promise.resolve();
     vi.unstubAllGlobals();
     vi.restoreAllMocks();
-    nodePlatform.defer(() => ran.push('deferred later'));
+    endOfTurn.add(new TurnCallback(() => ran.push('deferred later')));
     nodePlatform.yield(() => ran.push('yielded later'));
     await new Promise((resolve) => setImmediate(resolve));
     expect(ran).toEqual(['deferred', 'deferred later', 'yielded', 'yielded later']);

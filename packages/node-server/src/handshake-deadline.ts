@@ -1,4 +1,4 @@
-import { type TimerEntry, timersOf } from '@ws/conn/internal';
+import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 
 /** The time that one handshake has, from its request to its answer. */
@@ -41,11 +41,11 @@ export class HandshakeDeadline implements TimerEntry {
   /** Starts the timer, with the time that remains, unless it runs already. */
   start(): void {
     if (this.timeout === Infinity || this.slot !== undefined) return;
-    timersOf(nodePlatform).set(this, this.remaining, true);
+    schedulerOf(nodePlatform).timers.set(this, this.remaining, true);
   }
 
   stop(): void {
-    timersOf(nodePlatform).clear(this);
+    schedulerOf(nodePlatform).timers.clear(this);
   }
 
   /** The timer has expired. */

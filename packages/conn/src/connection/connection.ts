@@ -84,8 +84,8 @@ export class Connection {
   #closing: Closing | undefined;
   /** Absent until the first use of one of them. */
   rare: RareParts | undefined;
-  /** Whether {@link onEndOfTurn} is scheduled. */
-  #endOfTurnScheduled = false;
+  /** Whether {@link onTurn} is due at the end of the turn. */
+  awaitsTurn = false;
 
   constructor(
     conn: ReportedConn,
@@ -222,7 +222,7 @@ export class Connection {
    */
   #inflatesRest(): boolean {
     const { input } = this;
-    if (this.#endOfTurnScheduled && input.pending) input.parseRest();
+    if (this.awaitsTurn && input.pending) input.parseRest();
     return input.inflatesLater;
   }
 
@@ -254,17 +254,15 @@ export class Connection {
    */
   get settled(): boolean {
     const busy = this.input.inPass || this.paused || this.#closing !== undefined;
-    return this.#endOfTurnScheduled && !busy;
+    return this.awaitsTurn && !busy;
   }
 
   scheduleEndOfTurn(): void {
-    if (this.#endOfTurnScheduled) return;
-    this.#endOfTurnScheduled = true;
-    this.shared.endOfTurn.add(this);
+    if (!this.awaitsTurn) this.shared.endOfTurn.add(this);
   }
 
-  onEndOfTurn(): void {
-    this.#endOfTurnScheduled = false;
+  /** The end of the turn. */
+  onTurn(): void {
     this.input.parseAhead();
     const flowControl = this.rare?.flowControl;
     if (flowControl?.renewalDue === true) flowControl.renewTimeout();
@@ -280,7 +278,7 @@ export class Connection {
 
   /** Whether unsent frames are flushed later in this turn anyway. */
   get flushScheduled(): boolean {
-    return this.#endOfTurnScheduled || this.input.inPass;
+    return this.awaitsTurn || this.input.inPass;
   }
 
   // The input's calls

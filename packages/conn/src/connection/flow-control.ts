@@ -1,5 +1,5 @@
 import { TimeoutError, transportFailed } from '../errors.ts';
-import type { TimerEntry } from '../time/timers.ts';
+import type { TimerEntry } from '../scheduler/timers.ts';
 import type { Connection } from './connection.ts';
 
 /** Time in ms without a read and without a written byte after which an observer is informed. */

@@ -214,7 +214,7 @@ export class Reader {
     const waits = this.#directRead !== '' || this.pending !== undefined;
     // A queued message may wait for long. It gets its own memory, so that it keeps no block alive.
     if (!waits) return new Uint8Array(size);
-    return messageBlocks.take(size, following, this, this.platform);
+    return messageBlocks.take(size, following, this, this.#connection.shared.endOfTurn);
   }
 
   /** Lends the message to the handler of `receive`, which {@link handlerWaits}. */

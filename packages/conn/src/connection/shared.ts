@@ -5,8 +5,9 @@ import { slabsOf } from '../memory/buffer-pool.ts';
 import type { Settings } from '../options.ts';
 import { type Platform, perPlatform, platformFunctions } from '../platform/platform.ts';
 import { reportError } from '../report/report.ts';
-import { type EndOfTurn, endOfTurnOf } from '../time/end-of-turn.ts';
-import { type Timers, timersOf } from '../time/timers.ts';
+import { schedulerOf } from '../scheduler/scheduler.ts';
+import type { TaskQueue } from '../scheduler/task-queue.ts';
+import type { Timers } from '../scheduler/timers.ts';
 import { type FrameCoding, FrameSlab, threadSlab } from '../write/frame-slab.ts';
 
 /**
@@ -24,7 +25,7 @@ export class ConnShared implements FrameCoding {
   readonly platform: Platform;
   readonly settings: Settings;
   readonly timers: Timers;
-  readonly endOfTurn: EndOfTurn;
+  readonly endOfTurn: TaskQueue;
   readonly keepAlive: KeepAlive | undefined;
   readonly decoders: Pool<MessageDecoder> = new Pool(MAX_FREE);
   /** Lends the write buffer of a MessageWriter. */
@@ -38,8 +39,9 @@ export class ConnShared implements FrameCoding {
     this.role = role;
     this.platform = platform;
     this.settings = settings;
-    this.timers = timersOf(platform);
-    this.endOfTurn = endOfTurnOf(platform);
+    const { endOfTurn, timers } = schedulerOf(platform);
+    this.timers = timers;
+    this.endOfTurn = endOfTurn;
     this.keepAlive = heartbeat === false ? undefined : new KeepAlive(this.timers, heartbeat);
     const { nextKey, writeUtf8 } = platformFunctions(platform);
     this.nextKey = role === 'client' ? nextKey : undefined;

@@ -6,9 +6,9 @@ import { Fifo } from '../fifo.ts';
 import { COPY_BELOW } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
+import { schedulerOf } from '../scheduler/scheduler.ts';
 import { RESOLVED } from '../time/promises.ts';
 import { LateRejection, rejectedLater } from '../time/refusal.ts';
-import { timersOf } from '../time/timers.ts';
 import { hasRoom, overLimit, WRITE_COST } from '../write/backpressure.ts';
 import { IdleWriterAlarm } from '../write/idle-writer-alarm.ts';
 import { utf8 } from '../write/payload.ts';
@@ -598,7 +598,7 @@ export class Writer {
 
   #watchWriter(): void {
     this.#idleAlarm ??= new IdleWriterAlarm(
-      timersOf(this.#connection.platform),
+      schedulerOf(this.#connection.platform).timers,
       () => {
         const message = this.#waiting?.peek();
         if (this.#open === undefined || message === undefined) return undefined;

@@ -1,7 +1,7 @@
 import type { Connection } from '../connection/connection.ts';
 import { TimeoutError } from '../errors.ts';
 import type { Heartbeat as HeartbeatOption } from '../options.ts';
-import type { Timers } from '../time/timers.ts';
+import type { Timers } from '../scheduler/timers.ts';
 
 /**
  * Why the timeout of a ping has not started, or is longer. Created only for a ping that waits, so

@@ -1,8 +1,9 @@
 import { BackpressureError, TimeoutError } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
+import { schedulerOf } from '../scheduler/scheduler.ts';
+import type { TimerEntry } from '../scheduler/timers.ts';
 import { Deferred } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
-import { type TimerEntry, timersOf } from '../time/timers.ts';
 
 class Ping implements TimerEntry {
   slot: number | undefined;
@@ -78,7 +79,7 @@ export class Pings {
     }
     const ping = new Ping(this, payload, this.#platform.now(), timeout);
     this.#pending.push(ping);
-    if (timeout !== Infinity) timersOf(this.#platform).set(ping, timeout);
+    if (timeout !== Infinity) schedulerOf(this.#platform).timers.set(ping, timeout);
     send(payload).catch((error: unknown) => this.drop(ping, error));
     return ping.answer.promise;
   }
@@ -94,7 +95,7 @@ export class Pings {
     const at = this.#pending.indexOf(ping);
     if (at < 0) return;
     this.#pending.splice(at, 1);
-    timersOf(this.#platform).clear(ping);
+    schedulerOf(this.#platform).timers.clear(ping);
     ping.answer.reject(reason);
   }
 
@@ -115,7 +116,7 @@ export class Pings {
   #answered(count: number): void {
     const now = this.#platform.now();
     for (const ping of this.#pending.splice(0, count)) {
-      timersOf(this.#platform).clear(ping);
+      schedulerOf(this.#platform).timers.clear(ping);
       this.rtt = now - ping.sentAt;
       ping.answer.resolve(this.rtt);
     }
@@ -125,7 +126,7 @@ export class Pings {
   end(error: unknown): void {
     this.#over ??= { reason: error };
     for (const ping of this.#pending.splice(0)) {
-      timersOf(this.#platform).clear(ping);
+      schedulerOf(this.#platform).timers.clear(ping);
       ping.answer.reject(error);
     }
   }

@@ -1,6 +1,8 @@
 import { poolGuard } from '@ws/codec/internal';
 import type { DeflateSource } from '../platform/deflate-engine.ts';
 import type { Platform } from '../platform/platform.ts';
+import { schedulerOf } from '../scheduler/scheduler.ts';
+import type { TimerEntry, Timers } from '../scheduler/timers.ts';
 import { DeflaterPool } from './deflater-pool.ts';
 import { InflateBudget } from './inflate-budget.ts';
 import { InflaterPool, type InflaterSource, UnpooledInflaters } from './inflater-pool.ts';
@@ -23,7 +25,8 @@ const MAX_FREE_HISTORIES = 64;
 export const SCRATCH = 32_767;
 
 /** The engines of a platform, and the memory of histories, shared by all of its connections. */
-export class EnginePool implements InflateResources, EngineKeeper {
+export class EnginePool implements InflateResources, EngineKeeper, TimerEntry {
+  slot: number | undefined;
   /** Bytes that the histories of all connections hold. */
   historyBytes = 0;
   /** The source's generation when the pool's engines were created. */
@@ -44,13 +47,12 @@ export class EnginePool implements InflateResources, EngineKeeper {
   readonly #platform: Platform;
   readonly #histories = new Map<number, Uint8Array[]>();
   readonly #guard = poolGuard('history');
-  /** The runtime's timers when the sweep was scheduled: fake timers may have dropped it. */
-  #scheduledBy: unknown;
-  #cancelSweep: (() => void) | undefined;
+  readonly #timers: Timers;
 
   constructor(source: DeflateSource, platform: Platform) {
     this.source = source;
     this.#platform = platform;
+    this.#timers = schedulerOf(platform).timers;
     this.inflateBudget = new InflateBudget();
     this.inflaters = new InflaterPool(this);
     this.deflaters = new DeflaterPool(this, platform);
@@ -90,16 +92,11 @@ export class EnginePool implements InflateResources, EngineKeeper {
   }
 
   sweepLater(): void {
-    if (this.#scheduledBy === setTimeout) return;
-    this.#cancelSweep?.();
-    this.#scheduledBy = setTimeout;
-    this.#cancelSweep = this.#platform.setTimer(IDLE, () => {
-      this.#scheduledBy = undefined;
-      this.#sweep();
-    });
+    this.#timers.setUnlessSet(this, IDLE);
   }
 
-  #sweep(): void {
+  /** Closes the engines that are idle. */
+  fire(): void {
     const last = this.sweeps++;
     this.inflaters.sweep(last);
     this.deflaters.sweep(last, this.#platform.now() - IDLE);

@@ -1,5 +1,5 @@
 import type { OwnedBytes } from '@ws/codec/parts';
-import type { Platform } from '../platform/platform.ts';
+import { type TaskQueue, TurnCallback } from '../scheduler/task-queue.ts';
 
 /**
  * Largest array in bytes that V8 stores inside the array object. That costs less than a view of a
@@ -39,9 +39,9 @@ class MessageBlocks {
    * Memory of `size` bytes for a message of `owner`: in a block when at least as many bytes
    * follow in the chunk.
    */
-  take(size: number, following: number, owner: object, platform: Platform): OwnedBytes {
+  take(size: number, following: number, owner: object, endOfTurn: TaskQueue): OwnedBytes {
     const alone = size <= SMALL || size >= LARGE;
-    if (alone || !this.#fits(size, following, owner, platform)) return new Uint8Array(size);
+    if (alone || !this.#fits(size, following, owner, endOfTurn)) return new Uint8Array(size);
     const bytes = new Uint8Array(this.#block.buffer, this.#used, size);
     // Each message starts at a multiple of 8 bytes, so that typed arrays of numbers can view it.
     this.#used = (this.#used + size + 7) & ~7;
@@ -52,7 +52,7 @@ class MessageBlocks {
    * Whether the block has room for `size` bytes. Starts a new block when at least `size` more bytes
    * follow in the chunk.
    */
-  #fits(size: number, following: number, owner: object, platform: Platform): boolean {
+  #fits(size: number, following: number, owner: object, endOfTurn: TaskQueue): boolean {
     // A block that the application gave to another thread has length 0.
     const { length } = this.#block;
     if (owner === this.#owner && this.#used + size <= length)
@@ -61,7 +61,7 @@ class MessageBlocks {
     this.#block = new Uint8Array(Math.min(size * MAX_BLOCK_RATIO, size + following, LARGEST_BLOCK));
     this.#used = 0;
     this.#owner = owner;
-    platform.defer(drop);
+    endOfTurn.add(new TurnCallback(drop));
     return true;
   }
 

@@ -4,7 +4,7 @@ import type { ConnLike } from '../conn-like.ts';
 import { BackpressureError, CloseSentError, errorOf, ReadPendingError } from '../errors.ts';
 import type { Message } from '../message.ts';
 import { onRejection } from '../on-rejection.ts';
-import { portablePlatform } from '../platform/portable-platform.ts';
+import { portablePlatform } from '../portable-platform.ts';
 import type { MessageHandler } from '../read/receive-call.ts';
 import { Deferred, handled, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
 import { LateRejection, rejectedLater } from '../time/refusal.ts';

@@ -2,7 +2,7 @@ import { TextMessage } from '@ws/codec/parts';
 import { BackpressureError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 import { Message } from '../message.ts';
-import { portablePlatform } from '../platform/portable-platform.ts';
+import { portablePlatform } from '../portable-platform.ts';
 import { Deferred } from '../time/promises.ts';
 import { bytesOf, dataTypeOf, type MessageData, utf8 } from '../write/payload.ts';
 import type { LivePlan } from './options.ts';

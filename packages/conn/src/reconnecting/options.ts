@@ -3,7 +3,7 @@ import { checkCloseOptions } from '../arguments.ts';
 import type { ConnCloseOptions } from '../call-options.ts';
 import type { Conn } from '../conn.ts';
 import type { ConnLike } from '../conn-like.ts';
-import { portablePlatform } from '../platform/portable-platform.ts';
+import { portablePlatform } from '../portable-platform.ts';
 import { type Report, reportError } from '../report/report.ts';
 import { checkWaitOptions } from '../time/wait.ts';
 import { bound, checkOptionNames, duration, kind } from '../validate.ts';

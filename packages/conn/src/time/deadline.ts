@@ -1,7 +1,8 @@
 import { isDate } from '../brand.ts';
 import type { Platform } from '../platform/platform.ts';
+import { schedulerOf } from '../scheduler/scheduler.ts';
+import type { TimerEntry } from '../scheduler/timers.ts';
 import { kind } from '../validate.ts';
-import { type TimerEntry, timersOf } from './timers.ts';
 
 /**
  * A point in time after which something is no longer allowed, as in Go. It can be moved until it
@@ -24,11 +25,11 @@ export class Deadline implements TimerEntry {
   /** Sets it to `at`, a Date or ms since 1970; null removes it. A past time expires at once. */
   set(at: Date | number | null): void {
     const ms = untilOf(at);
-    timersOf(this.#platform).clear(this);
+    schedulerOf(this.#platform).timers.clear(this);
     this.#at = at;
     this.#ms = ms;
     if (ms <= 0) this.fire();
-    else if (ms !== Infinity) timersOf(this.#platform).set(this, ms);
+    else if (ms !== Infinity) schedulerOf(this.#platform).timers.set(this, ms);
   }
 
   fire(): void {
@@ -36,7 +37,7 @@ export class Deadline implements TimerEntry {
   }
 
   clear(): void {
-    timersOf(this.#platform).clear(this);
+    schedulerOf(this.#platform).timers.clear(this);
   }
 }
 

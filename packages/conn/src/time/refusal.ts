@@ -1,16 +1,19 @@
-import { type Platform, perPlatform } from '../platform/platform.ts';
+import type { Platform } from '../platform/platform.ts';
+import { schedulerOf } from '../scheduler/scheduler.ts';
+import type { TurnTask } from '../scheduler/task-queue.ts';
 
 /**
  * The promise of a call that is refused at once. It rejects in a later turn of the event loop, so a
  * loop that retries blocks no other work of the process. Its rejection is never reported as
  * unhandled.
  */
-export class LateRejection<T = never> extends Promise<T> {
+export class LateRejection<T = never> extends Promise<T> implements TurnTask {
   /** `then` and `catch` return plain promises. */
   static override get [Symbol.species](): PromiseConstructor {
     return Promise;
   }
 
+  awaitsTurn = false;
   readonly reason: unknown;
   readonly #reject: (reason: unknown) => void;
   readonly #ignored: (() => void) | undefined;
@@ -43,7 +46,7 @@ export class LateRejection<T = never> extends Promise<T> {
   }
 
   /** Rejects the promise, and calls `ignored` when no code waits for the promise. */
-  settle(): void {
+  onTurn(): void {
     if (!this.#awaited) {
       this.after(() => {});
       this.#ignored?.();
@@ -52,39 +55,10 @@ export class LateRejection<T = never> extends Promise<T> {
   }
 }
 
-/** The late rejections of one turn of the event loop. One `yield` serves them all. */
-class LateRejections {
-  readonly #platform: Platform;
-  #waiting: LateRejection<unknown>[] = [];
-  /** The runtime's timers at the last `yield`. Fake timers drop callbacks when they are removed. */
-  #scheduledBy: unknown;
-
-  constructor(platform: Platform) {
-    this.#platform = platform;
-  }
-
-  add(rejection: LateRejection<unknown>): void {
-    this.#waiting.push(rejection);
-    if (this.#waiting.length > 1 && this.#scheduledBy === setTimeout) return;
-    this.#scheduledBy = setTimeout;
-    this.#platform.yield(this.#settleAll);
-  }
-
-  readonly #settleAll = (): void => {
-    const due = this.#waiting;
-    this.#waiting = [];
-    for (const rejection of due) rejection.settle();
-  };
-}
-
-const lateRejectionsOf: (platform: Platform) => LateRejections = /* @__PURE__ */ perPlatform(
-  (platform) => new LateRejections(platform),
-);
-
 /**
  * Returns the promise of a call that is refused with `reason`. It rejects in a later turn of the
  * event loop, so that a loop of retries blocks no other work. All packages use it for calls that a
- * caller may retry. The rejections of one turn share one `yield`.
+ * caller may retry.
  *
  * @param ignored - Called before the promise rejects when no code waits for the promise.
  *   Never throws.
@@ -95,6 +69,6 @@ export function rejectedLater<T = never>(
   ignored?: () => void,
 ): LateRejection<T> {
   const rejection = new LateRejection<T>(reason, ignored);
-  lateRejectionsOf(platform).add(rejection);
+  schedulerOf(platform).laterTurn.add(rejection);
   return rejection;
 }

@@ -1,10 +1,11 @@
 import { TimeoutError } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
+import { schedulerOf } from '../scheduler/scheduler.ts';
+import type { TimerEntry } from '../scheduler/timers.ts';
 import { duration, kind } from '../validate.ts';
 import { addAbortListener, removeAbortListener } from './abort-listeners.ts';
 import { Deferred } from './promises.ts';
 import { LateRejection, rejectedLater } from './refusal.ts';
-import { type TimerEntry, timersOf } from './timers.ts';
 
 /**
  * Bounds of a wait. For reads, `signal` and `timeout` end only the wait: the connection stays open,
@@ -49,14 +50,14 @@ export function withTimeout<T>(
   };
   const aborted = (): void => stop(signal?.reason);
   const forget = (): void => {
-    timersOf(platform).clear(entry);
+    schedulerOf(platform).timers.clear(entry);
     if (signal !== undefined) removeAbortListener(signal, aborted);
   };
   const stop = (reason: unknown): void => {
     forget();
     if (giveUp(started, reason)) outcome.reject(reason);
   };
-  if (ms !== Infinity) timersOf(platform).set(entry, ms, true);
+  if (ms !== Infinity) schedulerOf(platform).timers.set(entry, ms, true);
   if (signal !== undefined) addAbortListener(signal, aborted);
   // `start` may run code of the application.
   if (signal?.aborted) aborted();
@@ -76,8 +77,8 @@ export function withTimeout<T>(
 /** Keeps the process alive until `work` settles, for at most `ms`. Returns `work`. */
 export function keepAliveFor<T>(platform: Platform, ms: number, work: Promise<T>): Promise<T> {
   const entry: TimerEntry = { slot: undefined, fire() {} };
-  const settled = (): void => timersOf(platform).clear(entry);
-  timersOf(platform).set(entry, ms, true);
+  const settled = (): void => schedulerOf(platform).timers.clear(entry);
+  schedulerOf(platform).timers.set(entry, ms, true);
   work.then(settled, settled);
   return work;
 }

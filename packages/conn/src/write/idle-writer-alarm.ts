@@ -1,4 +1,4 @@
-import { type TimerEntry, type Timers } from '../time/timers.ts';
+import { type TimerEntry, type Timers } from '../scheduler/timers.ts';
 
 /** Time in ms that a message waits for an idle MessageWriter before it is reported. */
 const PATIENCE_MS = 5_000;

@@ -5,7 +5,7 @@ import { isBuffer } from '../brand.ts';
 import { copyOf } from '../memory/copy.ts';
 import { BorrowedMessage, type DataType, Message } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
-import { portablePlatform } from '../platform/portable-platform.ts';
+import { portablePlatform } from '../portable-platform.ts';
 import { kind } from '../validate.ts';
 
 /**

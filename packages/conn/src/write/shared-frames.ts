@@ -1,6 +1,8 @@
 import { FrameHeader } from '@ws/codec';
 import { LARGEST_SLAB } from '@ws/codec/internal';
 import { type Platform, perPlatform, viewOf } from '../platform/platform.ts';
+import { schedulerOf } from '../scheduler/scheduler.ts';
+import type { TurnTask } from '../scheduler/task-queue.ts';
 import type { PreparedMessage } from './prepared-message.ts';
 
 /**
@@ -90,7 +92,8 @@ const header = /* @__PURE__ */ new FrameHeader();
  * connection begins without a batch and calls {@link extend} for every frame. At the end of the
  * turn all connections are flushed, and connections with the same frames write the same bytes.
  */
-export class SharedFrames {
+export class SharedFrames implements TurnTask {
+  awaitsTurn = false;
   readonly #platform: Platform;
   #arena: Arena;
   /** The empty batch that all batches of this turn extend. */
@@ -141,15 +144,15 @@ export class SharedFrames {
 
   /** Calls `sender.flushBatch()` at the end of the turn. */
   flushAtEndOfTurn(sender: BatchSender): void {
-    if (this.#senders.push(sender) === 1) this.#platform.defer(this.#endTurn);
+    if (this.#senders.push(sender) === 1) schedulerOf(this.#platform).endOfTurn.add(this);
   }
 
-  readonly #endTurn = (): void => {
+  onTurn(): void {
     this.#empty = undefined;
     this.#messages = this.#run = undefined;
     if (last === this) lastPlatform = last = undefined;
     this.flush();
-  };
+  }
 
   /** Flushes the senders now. Later senders of this turn still share the frames. */
   flush(): void {

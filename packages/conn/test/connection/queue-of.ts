@@ -73,8 +73,8 @@ export function queueOf(
     sendQueue.stopAccepting(error);
   };
   // The first turn of the connection ends now, and not at the end of the turn.
-  connection.onEndOfTurn();
-  connection.onEndOfTurn = () => {};
+  platform.runDeferred();
+  connection.onTurn = () => {};
   return {
     sendQueue,
     writer,

@@ -2,12 +2,12 @@ import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import type { Connection } from '../../src/connection/connection.ts';
 import { KeepAlive } from '../../src/control/keep-alive.ts';
-import { Timers } from '../../src/time/timers.ts';
+import { schedulerOf } from '../../src/scheduler/scheduler.ts';
 
 /** A target and what has been done to it, with the times. */
 function patientOf(option: { interval: number; timeout: number }) {
   const platform = new FakePlatform();
-  const heartbeat = new KeepAlive(new Timers(platform), option);
+  const heartbeat = new KeepAlive(schedulerOf(platform).timers, option);
   const seen: string[] = [];
   let rings = 0;
   const target = {

@@ -85,12 +85,12 @@ describe('the engine pool of a source', () => {
     engines.deflaters.release(engines.deflaters.acquire(KEY));
     engines.deflaters.own(owner, KEY, 16);
     expect([source.open, platform.timers]).toEqual([3, 1]);
-    await platform.advance(MINUTE);
+    // A slot of the timers more.
+    await platform.advance(MINUTE + 64);
     engines.inflaters.release(engines.inflaters.acquire({}));
-    await platform.advance(MINUTE);
+    await platform.advance(MINUTE + 64);
     expect(source.open).toBe(1);
-    await platform.advance(MINUTE);
-    await platform.advance(MINUTE);
+    await platform.advance(2 * (MINUTE + 64));
     expect([source.open, platform.timers]).toEqual([0, 0]);
     engines.inflaters.release(engines.inflaters.acquire({}));
     expect([source.open, platform.timers]).toEqual([1, 1]);

@@ -5,7 +5,7 @@ import type { CloseInfo } from '../../src/close-info.ts';
 import type { Conn } from '../../src/conn.ts';
 import { connPair } from '../../src/pair.ts';
 import type { Observer } from '../../src/platform/observer.ts';
-import { portablePlatform } from '../../src/platform/portable-platform.ts';
+import { portablePlatform } from '../../src/portable-platform.ts';
 import { wired } from '../wired.ts';
 
 /** An observer that records its calls as readable lines. */

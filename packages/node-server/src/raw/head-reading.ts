@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { RequestHead } from '@ws/codec';
-import { type TimerEntry, timersOf } from '@ws/conn/internal';
+import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { GatheredBytes } from '../gathered-bytes.ts';
 import { ignore } from '../http-socket.ts';
@@ -105,7 +105,7 @@ export class PendingHeads implements TimerEntry {
   }
 
   destroyAll(): void {
-    timersOf(nodePlatform).clear(this);
+    schedulerOf(nodePlatform).timers.clear(this);
     for (const { stream } of this.#readings) stream.destroy();
   }
 
@@ -122,7 +122,7 @@ export class PendingHeads implements TimerEntry {
   #setTimer({ startedAt }: HeadReading): void {
     if (this.#timeout === Infinity) return;
     const remaining = startedAt + this.#timeout - performance.now();
-    timersOf(nodePlatform).set(this, Math.max(remaining, 0));
+    schedulerOf(nodePlatform).timers.set(this, Math.max(remaining, 0));
   }
 }
 

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ResponseHead } from '@ws/codec';
 import { TimeoutError } from '@ws/conn';
-import { type TimerEntry, timersOf } from '@ws/conn/internal';
+import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { chooseProxy, DialScope, type ProxyPlan } from '@ws/node-client/internal';
 import { nodePlatform } from '@ws/node-io';
 import { callIfAllowed } from '@ws/node-io/internal';
@@ -98,7 +98,7 @@ export class Exchange implements TimerEntry {
     });
     if (!this.isOpen) {
       this.#stream.once('connect', this.#onConnect);
-      timersOf(nodePlatform).set(this, connectTimeout, true);
+      schedulerOf(nodePlatform).timers.set(this, connectTimeout, true);
     }
     this.#stream.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onEnd);
     this.#stream.write(request, 'latin1');
@@ -119,7 +119,7 @@ export class Exchange implements TimerEntry {
 
   readonly #onConnect = (): void => {
     this.isOpen = true;
-    timersOf(nodePlatform).clear(this);
+    schedulerOf(nodePlatform).timers.clear(this);
   };
 
   readonly #onEnd = (): void => {
@@ -159,7 +159,7 @@ export class Exchange implements TimerEntry {
   }
 
   #settle(): void {
-    timersOf(nodePlatform).clear(this);
+    schedulerOf(nodePlatform).timers.clear(this);
     const stream = this.#stream.off('data', this.#onData);
     stream.off('end', this.#onEnd).off('close', this.#onEnd).off('connect', this.#onConnect);
   }

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '@ws/codec';
-import { type TimerEntry, timersOf } from '@ws/conn/internal';
+import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import type { CheckedOptions } from '../options.ts';
 import type { Direction, DirectionOwner } from './direction.ts';
@@ -71,7 +71,7 @@ export abstract class Tunnel<D extends Direction> implements Link, DirectionOwne
     // Bytes for the closed socket are dropped. A peer that was paused would never show its FIN.
     direction.sink.resume();
     if (--this.#open > 0) return this.endSoon();
-    timersOf(nodePlatform).clear(this);
+    schedulerOf(nodePlatform).timers.clear(this);
     const { code, reason } = this.closeInfo();
     this.#owner.linkEnded({ endedBy: this.endedBy, code, reason, error: this.error });
   }
@@ -95,7 +95,7 @@ export abstract class Tunnel<D extends Direction> implements Link, DirectionOwne
   protected endSoon(): void {
     if (this.slot !== undefined) return;
     this.#left = this.#unsent;
-    timersOf(nodePlatform).set(this, CLOSE_TIMEOUT);
+    schedulerOf(nodePlatform).timers.set(this, CLOSE_TIMEOUT);
   }
 
   /** Bytes that pass before both sockets end. */

@@ -1,5 +1,5 @@
-import type { Platform } from './platform.ts';
-import { TurnQueue } from './turn-queue.ts';
+import type { Platform } from './platform/platform.ts';
+import { YieldQueue } from './scheduler/yield-queue.ts';
 
 let decoder: InstanceType<typeof TextDecoder> | undefined;
 let encoder: InstanceType<typeof TextEncoder> | undefined;
@@ -26,10 +26,10 @@ function postMessage(run: () => void, Channel: NonNullable<typeof MessageChannel
   channel.port2.postMessage(null);
 }
 
-const turns = /* @__PURE__ */ new TurnQueue(post);
+const yielded = /* @__PURE__ */ new YieldQueue(post);
 
 function later(callback: () => void): void {
-  turns.add(callback);
+  yielded.add(callback);
 }
 
 /**

@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { Platform } from '../../src/platform/platform.ts';
+import type { Platform } from '../src/platform/platform.ts';
 
 /** Imports the portable platform again, without the `missing` globals. */
 async function hostOf(missing: string[] = []): Promise<{ portablePlatform: Platform }> {
   vi.resetModules();
   for (const name of missing) vi.stubGlobal(name, undefined);
-  return import('../../src/platform/portable-platform.ts');
+  return import('../src/portable-platform.ts');
 }
 
 afterEach(() => vi.unstubAllGlobals());

@@ -1,6 +1,7 @@
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { type TimerEntry, Timers, timersOf } from '../../src/time/timers.ts';
+import { schedulerOf } from '../../src/scheduler/scheduler.ts';
+import type { TimerEntry } from '../../src/scheduler/timers.ts';
 
 function alarm(fire: () => void): TimerEntry {
   return { slot: undefined, fire };
@@ -9,7 +10,7 @@ function alarm(fire: () => void): TimerEntry {
 describe('Timers', () => {
   it('never fire early, and fire short times to the millisecond', async () => {
     const platform = new FakePlatform();
-    const timers = new Timers(platform);
+    const timers = schedulerOf(platform).timers;
     const rung: [number, number][] = [];
     for (const ms of [1, 5, 999, 1_000, 1_001, 20_000]) {
       timers.set(
@@ -34,7 +35,7 @@ describe('Timers', () => {
       asked.push(ms);
       return () => {};
     };
-    const timers = new Timers(platform);
+    const timers = schedulerOf(platform).timers;
     timers.set(
       alarm(() => {}),
       2 ** 31 - 1,
@@ -45,7 +46,7 @@ describe('Timers', () => {
 
   it('share one timer of the platform', () => {
     const platform = new FakePlatform();
-    const timers = new Timers(platform);
+    const timers = schedulerOf(platform).timers;
     for (let i = 0; i < 10_000; i++)
       timers.set(
         alarm(() => {}),
@@ -56,7 +57,7 @@ describe('Timers', () => {
 
   it('do not fire after they are cleared', async () => {
     const platform = new FakePlatform();
-    const timers = new Timers(platform);
+    const timers = schedulerOf(platform).timers;
     let rung = 0;
     const alarms = Array.from({ length: 10 }, () => alarm(() => rung++));
     for (const one of alarms) timers.set(one, 2_000);
@@ -69,7 +70,7 @@ describe('Timers', () => {
 
   it('can set, move and clear others when they fire', async () => {
     const platform = new FakePlatform();
-    const timers = new Timers(platform);
+    const timers = schedulerOf(platform).timers;
     const order: string[] = [];
     const second = alarm(() => order.push('second'));
     const third = alarm(() => order.push('third'));
@@ -91,7 +92,7 @@ describe('Timers', () => {
 
   it('fire the others when one throws, of its slot and of later ones, each once', async () => {
     const platform = new FakePlatform({ automatic: false });
-    const timers = new Timers(platform);
+    const timers = schedulerOf(platform).timers;
     const rung: string[] = [];
     const bad = alarm(() => {
       rung.push('bad');
@@ -122,7 +123,7 @@ describe('Timers', () => {
 
   it('let a busy process read first, and do not fire if that clears them', async () => {
     const platform = new FakePlatform();
-    const timers = new Timers(platform);
+    const timers = schedulerOf(platform).timers;
     const rung: string[] = [];
     const answered = alarm(() => rung.push('answered'));
     timers.set(answered, 100);
@@ -148,7 +149,7 @@ describe('Timers', () => {
 
   it('fire in the next wake-up when they are reset with no delay', async () => {
     const platform = new FakePlatform();
-    const timers = new Timers(platform);
+    const timers = schedulerOf(platform).timers;
     const rung: string[] = [];
     const again = alarm(() => {
       rung.push('again');
@@ -167,7 +168,7 @@ describe('Timers', () => {
 
   it('fire an earlier one before a later one', async () => {
     const platform = new FakePlatform();
-    const timers = new Timers(platform);
+    const timers = schedulerOf(platform).timers;
     const order: number[] = [];
     timers.set(
       alarm(() => order.push(2)),
@@ -183,15 +184,9 @@ describe('Timers', () => {
     expect(order).toEqual([1, 2]);
   });
 
-  it('exist once for each platform', () => {
-    const platform = new FakePlatform();
-    expect(timersOf(platform)).toBe(timersOf(platform));
-    expect(timersOf(platform)).not.toBe(timersOf(new FakePlatform()));
-  });
-
   it('keep the earliest when a later one is set or cleared', async () => {
     const platform = new FakePlatform();
-    const timers = new Timers(platform);
+    const timers = schedulerOf(platform).timers;
     const rung: string[] = [];
     const late = alarm(() => rung.push('late'));
     timers.set(
@@ -208,7 +203,7 @@ describe('Timers', () => {
 
   it('fire the rest of a slot when one of them is cleared', async () => {
     const platform = new FakePlatform();
-    const timers = new Timers(platform);
+    const timers = schedulerOf(platform).timers;
     const rung: string[] = [];
     const second = alarm(() => rung.push('second'));
     timers.set(
@@ -223,7 +218,7 @@ describe('Timers', () => {
 
   it('move an entry that is set again', async () => {
     const platform = new FakePlatform();
-    const timers = new Timers(platform);
+    const timers = schedulerOf(platform).timers;
     const rung: number[] = [];
     const moved = alarm(() => rung.push(platform.now()));
     timers.set(moved, 100);
@@ -236,7 +231,7 @@ describe('Timers', () => {
 
   it('fire in the order of their times, also when the platform was late', async () => {
     const platform = new FakePlatform();
-    const timers = new Timers(platform);
+    const timers = schedulerOf(platform).timers;
     const rung: number[] = [];
     let wake = (): void => {};
     platform.setTimer = (_ms, callback) => {
@@ -267,7 +262,7 @@ describe('Timers', () => {
       asked.push(ms);
       return () => cancelled++;
     };
-    const timers = new Timers(platform);
+    const timers = schedulerOf(platform).timers;
     const alarms = [50, 70, 30].map((ms) => {
       const one = alarm(() => {});
       timers.set(one, ms);
@@ -284,7 +279,7 @@ describe('Timers', () => {
 
   it('fire together when they are long and close to each other', async () => {
     const platform = new FakePlatform();
-    const timers = new Timers(platform);
+    const timers = schedulerOf(platform).timers;
     const rung: number[] = [];
     for (const ms of [999, 1_000, 1_020]) {
       timers.set(
@@ -304,7 +299,7 @@ describe('Timers', () => {
       asked++;
       return setTimer(ms, callback);
     };
-    const timers = new Timers(platform);
+    const timers = schedulerOf(platform).timers;
     const rung: number[] = [];
     const first = alarm(() => rung.push(30));
     timers.set(first, 30);
@@ -326,7 +321,7 @@ describe('Timers', () => {
       kept.push(keepAlive);
       return setTimer(ms, callback);
     };
-    const timers = new Timers(platform);
+    const timers = schedulerOf(platform).timers;
     const short = alarm(() => {});
     const [one, other] = [alarm(() => {}), alarm(() => {})];
     timers.set(short, 10);
@@ -352,7 +347,7 @@ describe('Timers', () => {
       kept.push(keepAlive);
       return () => {};
     };
-    const timers = new Timers(platform);
+    const timers = schedulerOf(platform).timers;
     timers.set(
       alarm(() => {}),
       10,
@@ -375,7 +370,7 @@ describe('Timers', () => {
       kept.push(keepAlive);
       return () => {};
     };
-    const timers = new Timers(platform);
+    const timers = schedulerOf(platform).timers;
     const one = alarm(() => {});
     timers.set(one, 20, true);
     timers.set(one, 20);

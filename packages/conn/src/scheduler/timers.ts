@@ -1,4 +1,6 @@
-import { type Platform, perPlatform } from '../platform/platform.ts';
+import type { Platform } from '../platform/platform.ts';
+import type { RuntimeTimers } from './runtime-timers.ts';
+import type { TaskQueue, TurnTask } from './task-queue.ts';
 
 /** An object that is called at a set time. Not a closure, so that a connection needs none. */
 export interface TimerEntry {
@@ -23,8 +25,11 @@ const LONGEST = 2 ** 31 - 1;
  * the earliest slot has a platform timer. An idle connection with a heartbeat costs one entry in a
  * set.
  */
-export class Timers {
+export class Timers implements TurnTask {
+  awaitsTurn = false;
   readonly #platform: Platform;
+  readonly #endOfTurn: TaskQueue;
+  readonly #runtime: RuntimeTimers;
   readonly #slots = new Map<number, Set<TimerEntry>>();
   /** The entries that keep the process alive. */
   readonly #keepers = new Set<TimerEntry>();
@@ -32,13 +37,11 @@ export class Timers {
   #cancel: (() => void) | undefined;
   /** Whether the platform timer keeps the process alive. */
   #keepsAlive = false;
-  /** Whether {@link #unref} will run. */
-  #unrefScheduled = false;
-  /** The runtime's timers when the platform timer was set. Fake timers have another clock. */
-  #scheduledBy: unknown;
 
-  constructor(platform: Platform) {
+  constructor(platform: Platform, endOfTurn: TaskQueue, runtime: RuntimeTimers) {
     this.#platform = platform;
+    this.#endOfTurn = endOfTurn;
+    this.#runtime = runtime;
   }
 
   /**
@@ -46,6 +49,7 @@ export class Timers {
    * `keepAlive` it keeps the process alive until it fires or is cleared.
    */
   set(entry: TimerEntry, ms: number, keepAlive = false): void {
+    this.#runtime.check();
     this.clear(entry);
     if (keepAlive) this.#keepers.add(entry);
     const at = Math.ceil(this.#platform.now() + ms);
@@ -57,7 +61,13 @@ export class Timers {
     const isNext = slot < this.#next;
     if (isNext) this.#next = slot;
     const lacksKeeper = keepAlive && !this.#keepsAlive;
-    if (isNext || lacksKeeper || this.#scheduledBy !== setTimeout) this.#restart();
+    if (isNext || lacksKeeper) this.reschedule();
+  }
+
+  /** As {@link set}, unless `entry` is set already. */
+  setUnlessSet(entry: TimerEntry, ms: number): void {
+    this.#runtime.check();
+    if (entry.slot === undefined) this.set(entry, ms);
   }
 
   /** Cancels `entry`; no effect when it is not set. */
@@ -71,23 +81,16 @@ export class Timers {
     if (entries?.size === 0) this.#slots.delete(slot);
     // The platform timer may fire for no entry: cheaper than a search for the next slot now.
     if (this.#slots.size === 0) this.#arm();
-    else if (lastKeeper) this.#unrefLater();
+    else if (lastKeeper) this.#endOfTurn.add(this);
   }
 
   /**
    * Lets the process exit after this turn. In a loop of reads with a timeout, the next read often
    * begins in this turn and keeps the process alive too: it uses the same platform timer.
    */
-  #unrefLater(): void {
-    if (this.#unrefScheduled) return;
-    this.#unrefScheduled = true;
-    this.#platform.defer(this.#unref);
+  onTurn(): void {
+    if (this.#keepsAlive && this.#keepers.size === 0) this.reschedule();
   }
-
-  readonly #unref = (): void => {
-    this.#unrefScheduled = false;
-    if (this.#keepsAlive && this.#keepers.size === 0) this.#restart();
-  };
 
   #arm(): void {
     let next = Infinity;
@@ -96,13 +99,12 @@ export class Timers {
       if (slot < next) next = slot;
     });
     this.#next = next;
-    this.#restart();
+    this.reschedule();
   }
 
-  /** Sets the platform timer to `#next`. */
-  #restart(): void {
+  /** Sets the platform timer to the earliest slot. */
+  reschedule(): void {
     this.#cancel?.();
-    this.#scheduledBy = setTimeout;
     this.#cancel = undefined;
     this.#keepsAlive = this.#next !== Infinity && this.#keepers.size > 0;
     if (this.#next === Infinity) return;
@@ -143,7 +145,3 @@ export class Timers {
     }
   }
 }
-
-export const timersOf: (platform: Platform) => Timers = /* @__PURE__ */ perPlatform(
-  (platform) => new Timers(platform),
-);

@@ -1,18 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { connPair } from '../../src/index.ts';
-import { TurnQueue } from '../../src/platform/turn-queue.ts';
+import { YieldQueue } from '../../src/scheduler/yield-queue.ts';
 
 const MANY = 100_000;
 
 // An array that is shifted takes 60 s for so many callbacks.
-describe('TurnQueue', () => {
+describe('YieldQueue', () => {
   it('runs many callbacks in their order', async () => {
-    const turns = new TurnQueue((run) => void setImmediate(run));
+    const yielded = new YieldQueue((run) => void setImmediate(run));
     let ran = 0;
     let ordered = true;
     await new Promise<void>((resolve) => {
       for (let i = 0; i < MANY; i++) {
-        turns.add(() => {
+        yielded.add(() => {
           ordered &&= ran++ === i;
           if (ran === MANY) resolve();
         });

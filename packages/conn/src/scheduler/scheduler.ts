@@ -1,0 +1,33 @@
+import { type Platform, perPlatform } from '../platform/platform.ts';
+import { RuntimeTimers } from './runtime-timers.ts';
+import { TaskQueue } from './task-queue.ts';
+import { Timers } from './timers.ts';
+
+/**
+ * Calls the connections of one platform later: at the end of the turn, in a later turn, or at a set
+ * time. Each of the three costs the platform one callback, however many connections wait for it.
+ * When the runtime's timers were replaced, any call gives everything that waits to the runtime again.
+ */
+export class Scheduler {
+  /** Runs after all ready microtasks. */
+  readonly endOfTurn: TaskQueue;
+  /** Runs after pending I/O. */
+  readonly laterTurn: TaskQueue;
+  readonly timers: Timers;
+
+  constructor(platform: Platform) {
+    const runtime = new RuntimeTimers(() => {
+      this.endOfTurn.reschedule();
+      this.laterTurn.reschedule();
+      this.timers.reschedule();
+    });
+    this.endOfTurn = new TaskQueue((run) => platform.defer(run), runtime);
+    this.laterTurn = new TaskQueue((run) => platform.yield(run), runtime);
+    this.timers = new Timers(platform, this.endOfTurn, runtime);
+  }
+}
+
+/** Returns the scheduler of all connections of `platform`. */
+export const schedulerOf: (platform: Platform) => Scheduler = /* @__PURE__ */ perPlatform(
+  (platform) => new Scheduler(platform),
+);

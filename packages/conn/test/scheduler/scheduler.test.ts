@@ -1,0 +1,41 @@
+import { FakePlatform } from '@ws/tests';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { schedulerOf } from '../../src/scheduler/scheduler.ts';
+import { TurnCallback } from '../../src/scheduler/task-queue.ts';
+
+afterEach(() => void vi.useRealTimers());
+
+const nothing = (): void => {};
+
+describe('Scheduler', () => {
+  it('is one for each platform', () => {
+    const platform = new FakePlatform();
+    expect(schedulerOf(platform)).toBe(schedulerOf(platform));
+    expect(schedulerOf(platform)).not.toBe(schedulerOf(new FakePlatform()));
+  });
+
+  it.each(['endOfTurn', 'laterTurn', 'timers'] as const)(
+    'gives all that waits to the runtime again after its timers were replaced, at a call of %s',
+    async (part) => {
+      vi.useFakeTimers();
+      const platform = new FakePlatform({ automatic: false });
+      const scheduler = schedulerOf(platform);
+      const ran: string[] = [];
+      // The runtime drops these callbacks.
+      const { defer, setTimer } = platform;
+      const yieldTurn = platform.yield;
+      platform.defer = platform.yield = nothing;
+      platform.setTimer = () => nothing;
+      scheduler.endOfTurn.add(new TurnCallback(() => ran.push('end of turn')));
+      scheduler.laterTurn.add(new TurnCallback(() => ran.push('later turn')));
+      scheduler.timers.set({ slot: undefined, fire: () => ran.push('timer') }, 1_000);
+      Object.assign(platform, { defer, setTimer, yield: yieldTurn });
+      vi.useRealTimers();
+
+      if (part === 'timers') scheduler.timers.set({ slot: undefined, fire: nothing }, 5_000);
+      else scheduler[part].add(new TurnCallback(nothing));
+      await platform.advance(2_000);
+      expect(ran.sort()).toEqual(['end of turn', 'later turn', 'timer']);
+    },
+  );
+});
