@@ -73,7 +73,8 @@ export function queueOf(
     sendQueue.stopAccepting(error);
   };
   // The first turn of the connection ends now, and not at the end of the turn.
-  platform.runDeferred();
+  connection.onTurn();
+  connection.awaitsTurn = false;
   connection.onTurn = () => {};
   return {
     sendQueue,
