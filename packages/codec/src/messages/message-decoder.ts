@@ -263,7 +263,7 @@ export class MessageDecoder {
     }
     // The input of the extension may be in the rest.
     if (this.#transforming) this.#extension!.keep();
-    if (this.#unread.held) this.#unread.release();
+    if (this.#unread.copy !== undefined) this.#unread.release();
     this.#frames.push(chunk, end);
     this.#pending = true;
   }
@@ -329,7 +329,7 @@ export class MessageDecoder {
   #exhausted(): typeof NEED_MORE {
     this.#pending = false;
     this.#show(NO_BYTES, 0, 0);
-    if (this.#unread.held) this.#unread.release();
+    if (this.#unread.copy !== undefined) this.#unread.release();
     return NEED_MORE;
   }
 

@@ -4,19 +4,15 @@ import { Lease } from './lease.ts';
 /** The bytes of a lent chunk that are unread when the loan ends: a copy in pooled memory. */
 export class UnreadInput {
   readonly #frames: FrameDecoder;
-  #copy: Lease | undefined;
-  /** Bytes that were added to {@link #copy} after it was made. */
+  /** Undefined while the chunk has all unread bytes. */
+  copy: Lease | undefined;
+  /** Bytes that were added to {@link copy} after it was made. */
   #appended = 0;
   #pooled = true;
 
   /** @param frames - Reads the bytes. */
   constructor(frames: FrameDecoder) {
     this.#frames = frames;
-  }
-
-  /** Whether there is a copy. */
-  get held(): boolean {
-    return this.#copy !== undefined;
   }
 
   /** Bytes that arrived while others were unread. */
@@ -26,29 +22,29 @@ export class UnreadInput {
 
   /** Copies what is unread of the chunk. */
   keep(): void {
-    if (this.#copy !== undefined) return;
+    if (this.copy !== undefined) return;
     const { unread } = this.#frames;
     if (unread === 0) return;
-    this.#copy = this.#memoryFor(unread);
-    this.#frames.moveInput(this.#copy.bytes);
+    this.copy = this.#memoryFor(unread);
+    this.#frames.moveInput(this.copy.bytes);
   }
 
   /** Adds a copy of `chunk[0, end)` after the bytes that were kept, in memory that doubles. */
   append(chunk: Uint8Array, end: number): void {
     this.#appended += end;
-    const before = this.#copy!;
+    const before = this.copy!;
     const frames = this.#frames;
     if (frames.appendInput(before.bytes, chunk, end)) return;
-    this.#copy = this.#memoryFor(Math.max(frames.unread + end, 2 * frames.unread));
-    frames.moveInput(this.#copy.bytes);
+    this.copy = this.#memoryFor(Math.max(frames.unread + end, 2 * frames.unread));
+    frames.moveInput(this.copy.bytes);
     before.release();
-    frames.appendInput(this.#copy.bytes, chunk, end);
+    frames.appendInput(this.copy.bytes, chunk, end);
   }
 
   /** All bytes are read. */
   release(): void {
-    this.#copy?.release();
-    this.#copy = undefined;
+    this.copy?.release();
+    this.copy = undefined;
     this.#appended = 0;
   }
 
@@ -59,10 +55,10 @@ export class UnreadInput {
   /** Needs no pooled memory from now on. */
   leavePools(): void {
     this.#pooled = false;
-    const copy = this.#copy;
+    const copy = this.copy;
     if (copy === undefined) return;
-    this.#copy = Lease.of(new Uint8Array(this.#frames.unread));
-    this.#frames.moveInput(this.#copy.bytes);
+    this.copy = Lease.of(new Uint8Array(this.#frames.unread));
+    this.#frames.moveInput(this.copy.bytes);
     copy.release();
   }
 

@@ -326,8 +326,8 @@ export class Input {
     for (;;) {
       const event = decoder.next();
       if (event !== MESSAGE || !plain) return event;
-      reader.callHandler(decoder);
-      if (!reader.handlerWaits || this.#use !== DELIVERED || this.#spends(decoder)) return STEP;
+      const waits = reader.callHandler(decoder) && this.#use === DELIVERED;
+      if (!waits || this.#connection.framesIn >= decoder.stopAt) return STEP;
     }
   }
 

@@ -217,12 +217,18 @@ export class Reader {
     return messageBlocks.take(size, following, this, this.#connection.shared.endOfTurn);
   }
 
-  /** Lends the message to the handler of `receive`, which {@link handlerWaits}. */
-  callHandler(decoder: MessageDecoder): void {
+  /**
+   * Lends the message to the handler of `receive`, which {@link handlerWaits}. Returns whether it
+   * waits again.
+   */
+  callHandler(decoder: MessageDecoder): boolean {
     const { type, bytes, start, end, lease } = decoder;
     if (lease !== undefined) decoder.lease = undefined;
-    this.receiveCall!.call(type, bytes, start, end, lease);
-    if (this.#ended !== undefined) this.#finishReceive();
+    const call = this.receiveCall!;
+    call.call(type, bytes, start, end, lease);
+    if (this.#ended === undefined) return !call.busy;
+    this.#finishReceive();
+    return false;
   }
 
   /** A message in pieces begins, with its first piece. Delivers its reader as {@link deliver} does. */
