@@ -1,8 +1,11 @@
 import { ContinuationFrame, type Extension } from '@ws/codec';
-import { encoded, Lease, utf8Length } from '@ws/codec/internal';
+import { encoded, Lease, NO_BYTES, utf8Length } from '@ws/codec/internal';
 import type { Compressor } from '../deflate/compressor.ts';
 import type { DataType } from '../message.ts';
+import { RSV1 } from '../platform/deflate-engine.ts';
+import type { PreparedMessage } from '../write/prepared-message.ts';
 import type { Connection } from './connection.ts';
+import type { WaitingMessage } from './waiting-writes.ts';
 import type { Writer } from './writer.ts';
 
 /** First byte of the only frame of a message, without its opcode. */
@@ -83,6 +86,38 @@ export class MessageEncoder {
   }
 
   /**
+   * Sends a prepared message that the extension {@link wants}.
+   *
+   * @returns Undefined when another thread must compress it first.
+   */
+  prepared(message: PreparedMessage): Promise<void> | undefined {
+    const { bytes } = message;
+    const { length } = bytes;
+    const { compressor } = this;
+    const { sendQueue } = this.#writer;
+    if (compressor === undefined) return this.message(message.type as DataType, bytes, 0, length);
+    const variant = variantOf(message, compressor);
+    if (variant === undefined) return undefined;
+    if (variant.length === 0) return sendQueue.sharedFrame(FIN | message.type, bytes);
+    compressor.recordSent(bytes, 0, length);
+    try {
+      sendQueue.countEncoded(length);
+      return sendQueue.sharedFrame(FIN | RSV1 | message.type, variant);
+    } catch (error) {
+      compressor.forget();
+      throw error;
+    }
+  }
+
+  /** Sends a message that another thread has compressed to `variant`. */
+  variant({ type, bytes, start, end }: WaitingMessage, variant: Uint8Array): Promise<void> {
+    const { sendQueue } = this.#writer;
+    this.compressor!.recordSent(bytes, start, end);
+    sendQueue.countEncoded(end - start);
+    return sendQueue.ownedFrame(FIN | RSV1 | type, variant, 0, variant.length);
+  }
+
+  /**
    * Sends a fragment of a message.
    *
    * @param compress - The option of the writer.
@@ -135,5 +170,17 @@ export class MessageEncoder {
       // The connection may be about to end.
       this.#connection.report(error, 'extension');
     }
+  }
+}
+
+/**
+ * Returns {@link PreparedMessage.variant}. The variant is also empty when compressing fails for
+ * lack of memory.
+ */
+function variantOf(message: PreparedMessage, compressor: Compressor): Uint8Array | undefined {
+  try {
+    return message.variant(compressor);
+  } catch {
+    return NO_BYTES;
   }
 }

@@ -1,21 +1,21 @@
 import { CloseMessage, encodeFrame, PingMessage, type WebSocketError } from '@ws/codec';
-import { LARGEST_SLAB, type Lease, leaseOf } from '@ws/codec/internal';
-import { BackpressureError, CloseSentError, causeText, TransportError } from '../errors.ts';
+import { LARGEST_SLAB, type Lease } from '@ws/codec/internal';
+import { CloseSentError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
-import { onRejection } from '../on-rejection.ts';
 import { viewOf } from '../platform/platform.ts';
-import { Deferred, RESOLVED } from '../time/promises.ts';
+import { type Deferred, RESOLVED } from '../time/promises.ts';
 import { rejectedLater } from '../time/refusal.ts';
-import { kind } from '../validate.ts';
 import { isTurnFull, WaitingWriters } from '../write/backpressure.ts';
 import { ControlQueue } from '../write/control-queue.ts';
-import { ChangedBytes, DetachedBytes, watchChanges } from '../write/pending-bytes.ts';
+import { DetachedBytes, isChanged } from '../write/pending-bytes.ts';
 import type { PreparedMessage } from '../write/prepared-message.ts';
 import { type BatchSender, REFERENCE_FROM, sharedFrames } from '../write/shared-frames.ts';
 import { keepMemory, LEND_FROM, UnsentFrames } from '../write/unsent-frames.ts';
 import { WriteEnd } from '../write/write-end.ts';
+import { badResult, unwritten, writeFailure } from '../write/write-failure.ts';
 import type { Connection } from './connection.ts';
+import { ReferencedWrite } from './referenced-write.ts';
 
 /** Encoding a byte takes at most as long as writing this many plain bytes: compressing does. */
 const ENCODE_COST = 8;
@@ -126,12 +126,11 @@ export class SendQueue implements BatchSender {
     return this.#pinned(b0, lease, end);
   }
 
-  // A method of its own: its function would cost each call of `callerFrame` an object.
   #pinned(b0: number, lease: Lease, length: number): Promise<void> {
-    const check = watchChanges(lease.bytes, 0, length);
-    return this.#accepted(
-      this.frames.addPinned(b0, lease, length, () => this.#failIfChanged(check)),
-    );
+    const write = ReferencedWrite.ofLease(this, lease, length);
+    const size = this.frames.addPinned(b0, lease.bytes, length, write.release);
+    write.pin();
+    return this.#accepted(size);
   }
 
   /** Sends a frame with `bytes[start, end)`, which never change. */
@@ -205,48 +204,26 @@ export class SendQueue implements BatchSender {
   }
 
   #reference(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    const written = new Deferred<void>();
-    const lease = leaseOf(bytes);
-    const waiting = this.#waitingWriters();
-    const check = watchChanges(bytes, start, end);
-    let isReleased = false;
-    const release = (): void => {
-      // A second release would free bytes that another write still refers to.
-      if (isReleased) return;
-      isReleased = true;
-      if (check !== undefined) this.#rejectIfChanged(written, check);
-      lease?.release();
-      waiting.released(written, end - start, this.#writing);
-      // A failing transport releases all bytes, then reports its end. When this microtask runs, the
-      // write is already rejected.
-      void RESOLVED.then(() => {
-        // A loop of writes whose bytes are released at once waits for no I/O.
-        waiting.settle(written, waiting.releasesFillTurn ? this.#nextTurn() : undefined);
-        this.#renewBudget();
-      });
-    };
-    const size = this.frames.addReference(b0, bytes, start, end, release);
-    lease?.pin();
-    waiting.reference(written);
+    const write = ReferencedWrite.ofCaller(this, bytes, start, end);
+    const written = write.written!;
+    const size = this.frames.addReference(b0, bytes, start, end, write.release);
+    write.pin();
+    this.#waitingWriters().reference(written);
     void this.#accepted(size);
     return written.promise;
   }
 
-  #rejectIfChanged(written: Deferred<void>, check: () => void): void {
-    try {
-      check();
-    } catch (error) {
-      written.reject(error);
-      this.bytesChanged(error);
-    }
-  }
-
-  #failIfChanged(check: (() => void) | undefined): void {
-    try {
-      check?.();
-    } catch (error) {
-      this.bytesChanged(error);
-    }
+  /** The transport has released the `bytes` of a referenced write. */
+  released(written: Deferred<void>, bytes: number): void {
+    const waiting = this.#waitingWriters();
+    waiting.released(written, bytes, this.#writing);
+    // A failing transport releases all bytes, then reports its end. When this microtask runs, the
+    // write is already rejected.
+    void RESOLVED.then(() => {
+      // A loop of writes whose bytes are released at once waits for no I/O.
+      waiting.settle(written, waiting.releasesFillTurn ? this.#nextTurn() : undefined);
+      this.#renewBudget();
+    });
   }
 
   /** Ends the connection, because its peer may have wrong bytes of a message. */
@@ -398,10 +375,8 @@ export class SendQueue implements BatchSender {
   ): Promise<void> {
     const { maxPendingPings } = this.#connection.shared.settings;
     this.#controls ??= new ControlQueue();
-    if (this.#controls.add(opcode, bytes, start, end, own, maxPendingPings)) return RESOLVED;
-    const error = new BackpressureError(
-      `${this.#controls.length} pings are already waiting for the peer (option maxPendingPings)`,
-    );
+    const error = this.#controls.add(opcode, bytes, start, end, own, maxPendingPings);
+    if (error === undefined) return RESOLVED;
     return this.#connection.refuse(error, 'writeControl');
   }
 
@@ -609,11 +584,8 @@ export class SendQueue implements BatchSender {
   }
 
   #writeFailed(cause: unknown): void {
-    const connection = this.#connection;
-    const isMistake = cause instanceof DetachedBytes || cause instanceof ChangedBytes;
-    if (isMistake) connection.reportMistake(cause, 'writeMessage');
-    if (isMistake) connection.abort(new TransportError(causeText(cause), { cause }));
-    else connection.abort(cause instanceof TransportError ? cause : unwritten(cause));
+    if (isChanged(cause)) this.#connection.reportMistake(cause, 'writeMessage');
+    this.#connection.abort(writeFailure(cause));
   }
 
   #writeControls(): void {
@@ -641,15 +613,4 @@ export class SendQueue implements BatchSender {
     this.#blockedAt = this.#connection.shared.platform.now();
     this.#flushedWhenBlocked = this.bytesFlushed;
   }
-}
-
-/** The error of a transport whose `write` returned neither true nor false. */
-function badResult(result: unknown): TypeError {
-  onRejection(result, () => {});
-  return new TypeError(`transport.write: expected true or false, got ${kind(result)}`);
-}
-
-/** The error of a connection when a frame could not be encoded or the transport threw. */
-function unwritten(cause: unknown): TransportError {
-  return new TransportError('a frame could not be written', { cause });
 }

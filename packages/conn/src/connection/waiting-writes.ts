@@ -1,12 +1,16 @@
 import { type Lease, leaseOf } from '@ws/codec/internal';
 import type { Compressor } from '../deflate/compressor.ts';
-import type { FifoEntry } from '../fifo.ts';
+import { Fifo, type FifoEntry } from '../fifo.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import { Deferred, handled } from '../time/promises.ts';
 import { watchChanges } from '../write/pending-bytes.ts';
 import type { PreparedMessage } from '../write/prepared-message.ts';
+import type { WriteEnd } from '../write/write-end.ts';
+import type { Connection } from './connection.ts';
+import { IdleWriterAlarm } from './idle-writer-alarm.ts';
 import type { MessageWriter } from './message-writer.ts';
+import type { Writer } from './writer.ts';
 
 /**
  * A write that waits for an earlier message: a message must not begin before the previous one has
@@ -192,5 +196,96 @@ export class WaitingMessage extends WaitingWrite<void> {
     this.isOwned = true;
     this.#release();
     return this.bytes;
+  }
+}
+
+/**
+ * The writes of one connection that wait for earlier messages: first in, first out. The first of them
+ * creates this object.
+ */
+export class WaitingWrites {
+  /** Whether they are being sent, in this turn or in later ones. */
+  advancing = false;
+  /** Waiting calls of `nextWriter` without `queue`. Each of them finishes the writers before it. */
+  superseding = 0;
+  readonly #connection: Connection;
+  readonly #writer: Writer;
+  readonly #queue = new Fifo<Waiting>();
+  readonly #idleAlarm: IdleWriterAlarm;
+
+  constructor(connection: Connection, writer: Writer) {
+    this.#connection = connection;
+    this.#writer = writer;
+    this.#idleAlarm = new IdleWriterAlarm(connection, this);
+  }
+
+  get first(): Waiting | undefined {
+    return this.#queue.peek();
+  }
+
+  get last(): Waiting | undefined {
+    return this.#queue.last;
+  }
+
+  add(write: Waiting): void {
+    write.entry = this.#queue.add(write);
+    this.#writer.count(write);
+    if (write instanceof WaitingWriter && write.supersedes) this.superseding++;
+    this.#idleAlarm.start();
+  }
+
+  #shift(): Waiting | undefined {
+    const write = this.#queue.shift();
+    if (write === undefined) return undefined;
+    this.#writer.uncount(write);
+    if (write instanceof WaitingWriter && write.supersedes) this.superseding--;
+    return write;
+  }
+
+  /** Rejects a write with `reason`, if it still waits. */
+  cancel(write: WaitingMessage, reason: unknown): void {
+    if (write.entry === undefined || !this.#queue.remove(write.entry)) return;
+    this.#writer.uncount(write);
+    write.reject(reason);
+  }
+
+  /** Sends the writes: as many as fit in this turn, and the rest in later turns. */
+  advance(): void {
+    if (this.advancing) return;
+    const writer = this.#writer;
+    this.advancing = true;
+    while (!writer.busy && this.#queue.length > 0) {
+      if (!writer.flushing && writer.sendQueue.turnFull) {
+        this.#connection.platform.yield(() => this.#continue());
+        return;
+      }
+      writer.begin(this.#shift()!);
+    }
+    this.advancing = false;
+  }
+
+  #continue(): void {
+    this.#writer.sendQueue.resetBudget();
+    this.restart();
+  }
+
+  /** Sends the writes now, also when they wait for a later turn. */
+  restart(): void {
+    this.advancing = false;
+    this.advance();
+  }
+
+  /** The open writer is done: the next write may begin. */
+  writerDone(): void {
+    this.#idleAlarm.stop();
+    this.advance();
+    this.#idleAlarm.start();
+  }
+
+  rejectAll(end: WriteEnd): void {
+    this.#idleAlarm.stop();
+    for (let write = this.#shift(); write !== undefined; write = this.#shift()) {
+      write.reject(end.error);
+    }
   }
 }

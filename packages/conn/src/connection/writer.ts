@@ -1,16 +1,11 @@
 import { CloseCode } from '@ws/codec';
-import { isControl, type Lease, NO_BYTES, utf8Length } from '@ws/codec/internal';
-import type { Compressor } from '../deflate/compressor.ts';
-import { CloseError, CloseSentError, TimeoutError } from '../errors.ts';
-import { Fifo } from '../fifo.ts';
+import { isControl, type Lease, utf8Length } from '@ws/codec/internal';
+import { CloseError, CloseSentError } from '../errors.ts';
 import { COPY_BELOW } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
-import { RSV1 } from '../platform/deflate-engine.ts';
-import { schedulerOf } from '../scheduler/scheduler.ts';
 import { RESOLVED } from '../time/promises.ts';
 import { LateRejection, rejectedLater } from '../time/refusal.ts';
 import { hasRoom, overLimit, WRITE_COST } from '../write/backpressure.ts';
-import { IdleWriterAlarm } from '../write/idle-writer-alarm.ts';
 import { utf8 } from '../write/payload.ts';
 import { ChangedBytes, DetachedBytes } from '../write/pending-bytes.ts';
 import type { PreparedMessage } from '../write/prepared-message.ts';
@@ -19,7 +14,13 @@ import type { Connection } from './connection.ts';
 import { MessageEncoder } from './message-encoder.ts';
 import { MessageWriter } from './message-writer.ts';
 import { SendQueue } from './send-queue.ts';
-import { type Waiting, WaitingForRoom, WaitingMessage, WaitingWriter } from './waiting-writes.ts';
+import {
+  type Waiting,
+  WaitingForRoom,
+  WaitingMessage,
+  WaitingWriter,
+  WaitingWrites,
+} from './waiting-writes.ts';
 
 /** First byte of the only frame of a message, without its opcode. */
 const FIN = 0x80;
@@ -40,17 +41,13 @@ export class Writer {
   waitingBytes = 0;
   /** Number of the writes that wait, also for a drain if the caller watches a signal. */
   #waitingCalls = 0;
-  /** The open writer, and its option `compress`. */
-  #open: MessageWriter | undefined;
+  /** The open writer. Only this class changes it. */
+  open: MessageWriter | undefined;
+  /** The option of the open writer. */
   #compress: boolean | undefined;
   /** The large message that another thread compresses. */
   #compressing: WaitingMessage | undefined;
-  #waiting: Fifo<Waiting> | undefined;
-  /** Whether the waiting writes are being sent, in this turn or in later ones. */
-  #advancing = false;
-  /** Waiting calls of `nextWriter` without `queue`. Each of them finishes the writers before it. */
-  #superseding = 0;
-  #idleAlarm: IdleWriterAlarm | undefined;
+  #waiting: WaitingWrites | undefined;
 
   constructor(connection: Connection) {
     const { extension } = connection;
@@ -170,14 +167,13 @@ export class Writer {
     const size = end - start;
     const rejection = this.rejectionFor(size);
     if (rejection !== undefined) return rejection;
-    if (this.#mustWait())
-      return this.#wait(this.#waitingMessage(type, bytes, start, end, compress));
+    if (this.#mustWait()) return this.#wait(this.#retain(type, bytes, start, end, compress));
     const encoder = this.#encoder;
     if (encoder !== undefined && encoder.wants(size, compress)) {
       // An engine would read beyond a detached or shrunk buffer and crash the process.
       if (end > bytes.byteLength) throw new DetachedBytes();
       return encoder.isLarge(size)
-        ? this.#compressLater(this.#waitingMessage(type, bytes, start, end, compress), encoder)
+        ? this.#compressLater(this.#retain(type, bytes, start, end, compress), encoder)
         : this.#accepted(type, size, encoder.message(type, bytes, start, end));
     }
     const sent = this.sendQueue.callerFrame(FIN | type, bytes, start, end, lease);
@@ -208,7 +204,8 @@ export class Writer {
 
   /** See {@link SendQueue.sharedRun}. */
   sendRun(messages: readonly PreparedMessage[]): boolean {
-    const alone = this.#encoder !== undefined || this.#mustWait() || this.#isObserved();
+    const isObserved = this.#connection.shared.platform.observer?.messageOut !== undefined;
+    const alone = this.#encoder !== undefined || this.#mustWait() || isObserved;
     if (alone || !this.sendQueue.sharedRun(messages)) return false;
     this.#connection.messagesOut += messages.length;
     return true;
@@ -219,11 +216,16 @@ export class Writer {
    * them: an observer may write, and the rest may be sent in a later turn.
    */
   #mustWait(): boolean {
-    return this.#open !== undefined || this.#compressing !== undefined || this.#advancing;
+    return this.busy || this.#waiting?.advancing === true;
+  }
+
+  /** Whether an earlier message is under way. */
+  get busy(): boolean {
+    return this.open !== undefined || this.#compressing !== undefined;
   }
 
   /** A masked frame never refers to the caller's bytes, so a client copies them. */
-  #waitingMessage(
+  #retain(
     type: DataType,
     bytes: Uint8Array,
     start: number,
@@ -240,10 +242,6 @@ export class Writer {
     connection.messagesOut++;
     if (connection.shared.platform.observer?.messageOut !== undefined) this.#observe(type, size);
     return sent;
-  }
-
-  #isObserved(): boolean {
-    return this.#connection.shared.platform.observer?.messageOut !== undefined;
   }
 
   /** The message is accepted, so an error of the observer does not reject its write. */
@@ -301,25 +299,9 @@ export class Writer {
     if (encoder === undefined || !encoder.wants(length, undefined)) {
       return this.#accepted(type, length, sendQueue.sharedFrame(FIN | type, bytes));
     }
-    const { compressor } = encoder;
-    if (compressor === undefined) {
-      return this.#accepted(type, length, encoder.message(type, bytes, 0, length));
-    }
-    const variant = variantOf(message, compressor);
-    if (variant === undefined) {
-      return this.#compressLater(write ?? WaitingMessage.prepared(message), encoder);
-    }
-    if (variant.length === 0) {
-      return this.#accepted(type, length, sendQueue.sharedFrame(FIN | type, bytes));
-    }
-    compressor.recordSent(bytes, 0, length);
-    try {
-      sendQueue.countEncoded(length);
-      return this.#accepted(type, length, sendQueue.sharedFrame(FIN | RSV1 | type, variant));
-    } catch (error) {
-      compressor.forget();
-      throw error;
-    }
+    const sent = encoder.prepared(message);
+    if (sent !== undefined) return this.#accepted(type, length, sent);
+    return this.#compressLater(write ?? WaitingMessage.prepared(message), encoder);
   }
 
   // Compression on another thread
@@ -327,12 +309,12 @@ export class Writer {
   /** Returns the promise of `write`. */
   #compressLater(write: WaitingMessage, { compressor }: MessageEncoder): Promise<void> {
     this.#compressing = write;
-    this.#add(write);
+    this.count(write);
     try {
       write.compressLater(compressor!, (variant) => {
         if (this.#compressing !== write) return;
         this.#compressed(write, variant);
-        this.#advance();
+        this.#waiting?.advance();
       });
     } catch {
       // No thread is available: the message is sent uncompressed.
@@ -343,11 +325,10 @@ export class Writer {
 
   /** Sends `variant` of the message; uncompressed when that is undefined or not smaller. */
   #compressed(write: WaitingMessage, variant: Uint8Array | undefined): void {
-    const { type, bytes, start, end } = write;
-    const compressor = this.#encoder!.compressor!;
-    const plain = end - start;
+    const encoder = this.#encoder!;
+    const plain = write.end - write.start;
     this.#compressing = undefined;
-    this.#remove(write);
+    this.uncount(write);
     try {
       write.checkUnchanged();
       if (write.isDetached) throw new DetachedBytes();
@@ -356,12 +337,9 @@ export class Writer {
       if (variant === undefined || variant.length === 0 || variant.length >= plain) {
         return write.finish(this.#sendPlain(write));
       }
-      compressor.recordSent(bytes, start, end);
-      this.sendQueue.countEncoded(plain);
-      const sent = this.sendQueue.ownedFrame(FIN | RSV1 | type, variant, 0, variant.length);
-      write.finish(this.#accepted(type, plain, sent));
+      write.finish(this.#accepted(write.type, plain, encoder.variant(write, variant)));
     } catch (error) {
-      compressor.forget();
+      encoder.compressor!.forget();
       this.#failed(write, error);
     }
   }
@@ -394,17 +372,15 @@ export class Writer {
     if (!this.#mustWait()) return Promise.resolve(this.#openWriter(type, compress));
     const tooMany = this.rejectionFor(0);
     if (tooMany !== undefined) return tooMany;
-    const open = this.#open;
+    const open = this.open;
     const opened = this.#wait(new WaitingWriter(type, compress, !queue));
-    if (queue) return opened;
-    this.#superseding++;
-    open?.supersede();
+    if (!queue) open?.supersede();
     return opened;
   }
 
   #openWriter(type: number, compress: boolean | undefined): MessageWriter {
     const writer = new MessageWriter(type, this.#connection, this);
-    this.#open = writer;
+    this.open = writer;
     this.#compress = compress;
     return writer;
   }
@@ -433,13 +409,11 @@ export class Writer {
 
   /** The writer is done: the next waiting write may begin. */
   writerDone(writer: MessageWriter): void {
-    if (this.#open !== writer) return;
-    this.#open = undefined;
+    if (this.open !== writer) return;
+    this.open = undefined;
     this.#encoder?.endStream(false);
     if (this.#encoder !== undefined) this.#connection.encodedStreamEnded();
-    this.#idleAlarm?.stop();
-    this.#advance();
-    this.#idleAlarm?.start();
+    this.#waiting?.writerDone();
   }
 
   /**
@@ -461,75 +435,39 @@ export class Writer {
   }
 
   #wait<Write extends Waiting>(write: Write): Write['promise'] {
-    this.#waiting ??= new Fifo();
-    write.entry = this.#waiting.add(write);
-    this.#add(write);
-    if (this.#open !== undefined) this.#watchWriter();
+    this.#waiting ??= new WaitingWrites(this.#connection, this);
+    this.#waiting.add(write);
     return write.promise;
   }
 
-  #add({ size }: Waiting): void {
+  /** `write` waits from now on. */
+  count({ size }: Waiting): void {
     this.waitingBytes += size;
     this.#waitingCalls++;
   }
 
-  #remove({ size }: Waiting): void {
+  uncount({ size }: Waiting): void {
     this.waitingBytes -= size;
     this.#waitingCalls--;
   }
 
-  #shift(): Waiting | undefined {
-    const write = this.#waiting?.shift();
-    if (write !== undefined) this.#remove(write);
-    return write;
+  /** The message that has just returned `promise`, if it waits for an earlier one. */
+  waitingMessage(promise: Promise<void>): WaitingMessage | undefined {
+    const write = this.#compressing?.promise === promise ? this.#compressing : this.#waiting?.last;
+    return write instanceof WaitingMessage && write.promise === promise ? write : undefined;
   }
 
-  /** The write that has just returned `promise`, if it waits for an earlier one. */
-  waitingWrite(promise: Promise<void>): Waiting | undefined {
-    if (this.#compressing?.promise === promise) return this.#compressing;
-    const last = this.#waiting?.last;
-    return last?.promise === promise ? last : undefined;
-  }
-
-  /** Rejects a write with `reason`, if it still waits. */
-  cancel(write: Waiting, reason: unknown): void {
-    if (this.#compressing === write) {
-      this.#compressing = undefined;
-      this.#remove(write);
-      write.reject(reason);
-      this.#advance();
-    } else if (write.entry !== undefined && this.#waiting?.remove(write.entry) === true) {
-      this.#remove(write);
-      write.reject(reason);
-    }
-  }
-
-  /** Sends the waiting writes: as many as fit in this turn, and the rest in later turns. */
-  #advance(): void {
-    if (this.#waiting === undefined || this.#advancing) return;
-    this.#advancing = true;
-    while (
-      this.#open === undefined &&
-      this.#compressing === undefined &&
-      this.#waiting.length > 0
-    ) {
-      if (!this.flushing && this.sendQueue.turnFull) {
-        this.#connection.platform.yield(() => this.#continue());
-        return;
-      }
-      this.#begin(this.#shift()!);
-    }
-    this.#advancing = false;
-  }
-
-  #continue(): void {
-    this.sendQueue.resetBudget();
-    this.#advancing = false;
-    this.#advance();
+  /** Rejects a message with `reason`, if it still waits. */
+  cancel(write: WaitingMessage, reason: unknown): void {
+    if (this.#compressing !== write) return this.#waiting?.cancel(write, reason);
+    this.#compressing = undefined;
+    this.uncount(write);
+    write.reject(reason);
+    this.#waiting?.advance();
   }
 
   /** Begins a write whose earlier messages are sent. */
-  #begin(write: Waiting): void {
+  begin(write: Waiting): void {
     if (write instanceof WaitingMessage) this.#beginMessage(write);
     else if (write instanceof WaitingWriter) this.#beginWriter(write);
     else if (write instanceof WaitingForRoom) write.settle();
@@ -547,10 +485,9 @@ export class Writer {
   }
 
   #beginWriter(write: WaitingWriter): void {
-    if (write.supersedes) this.#superseding--;
     const writer = this.#openWriter(write.type, write.compress);
     // A waiting call without `queue` finishes this writer as soon as the writer is open.
-    if (this.#superseding > 0) writer.supersede();
+    if (this.#waiting!.superseding > 0) writer.supersede();
     write.settle(writer);
   }
 
@@ -571,56 +508,22 @@ export class Writer {
       write.cancelCompression();
       this.#compressed(write, undefined);
     }
-    // Also when the rest of the queue waits for a later turn.
-    this.#advancing = false;
-    this.#advance();
+    this.#waiting?.restart();
   }
 
   /** Rejects the open writer and every waiting write: the send queue accepts no message any more. */
   rejectWaiting(): void {
-    const open = this.#open;
+    const open = this.open;
     const write = this.#compressing;
     const end = this.sendQueue.writeEnd!;
-    this.#open = undefined;
+    this.open = undefined;
     this.#compressing = undefined;
     open?.fail(end.error);
     if (write !== undefined) {
-      this.#remove(write);
+      this.uncount(write);
       write.reject(end.error);
     }
     this.#encoder?.endStream(false);
-    this.#idleAlarm?.stop();
-    this.#superseding = 0;
-    for (let next = this.#shift(); next !== undefined; next = this.#shift()) {
-      next.reject(end.error);
-    }
-  }
-
-  #watchWriter(): void {
-    this.#idleAlarm ??= new IdleWriterAlarm(
-      schedulerOf(this.#connection.platform).timers,
-      () => {
-        const message = this.#waiting?.peek();
-        if (this.#open === undefined || message === undefined) return undefined;
-        return { writer: this.#open, message };
-      },
-      (ms) => {
-        const text = `a message has waited ${ms} ms for an idle MessageWriter; close() the writer`;
-        this.#connection.report(new TimeoutError(text), 'nextWriter');
-      },
-    );
-    this.#idleAlarm.start();
-  }
-}
-
-/**
- * Returns {@link PreparedMessage.variant}. The variant is also empty when compressing fails for
- * lack of memory.
- */
-function variantOf(message: PreparedMessage, compressor: Compressor): Uint8Array | undefined {
-  try {
-    return message.variant(compressor);
-  } catch {
-    return NO_BYTES;
+    this.#waiting?.rejectAll(end);
   }
 }

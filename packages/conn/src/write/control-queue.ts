@@ -1,4 +1,5 @@
 import { PongMessage } from '@ws/codec';
+import { BackpressureError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 
 /** A waiting ping or pong. */
@@ -17,14 +18,10 @@ interface ControlFrame {
 export class ControlQueue {
   #frames: ControlFrame[] = [];
 
-  get length(): number {
-    return this.#frames.length;
-  }
-
   /**
    * Adds a frame with a copy of `bytes[start, end)`.
    *
-   * @returns False when more than `maxPings` frames already wait; a pong is always added.
+   * @returns Why it was not added: more than `maxPings` frames wait. A pong is always added.
    */
   add(
     opcode: number,
@@ -33,15 +30,19 @@ export class ControlQueue {
     end: number,
     own: boolean,
     maxPings: number,
-  ): boolean {
+  ): BackpressureError | undefined {
     if (opcode === PongMessage) {
       // RFC 6455, section 5.5.3: an endpoint may answer only the most recent ping.
       this.#frames = this.#frames.filter((frame) => {
         return frame.opcode !== PongMessage || frame.own !== own;
       });
-    } else if (this.#frames.length > maxPings) return false;
+    } else if (this.#frames.length > maxPings) {
+      return new BackpressureError(
+        `${this.#frames.length} pings are already waiting for the peer (option maxPendingPings)`,
+      );
+    }
     this.#frames.push({ opcode, payload: copyOf(bytes, start, end), own });
-    return true;
+    return undefined;
   }
 
   /** Removes all frames and returns them, oldest first. */

@@ -19,6 +19,11 @@ export class ChangedBytes extends TypeError {
   }
 }
 
+/** Whether `error` says that the application has changed or detached bytes of a pending write. */
+export function isChanged(error: unknown): boolean {
+  return error instanceof DetachedBytes || error instanceof ChangedBytes;
+}
+
 /**
  * With debug pools: returns a function that throws {@link ChangedBytes} when `bytes[start, end)` are
  * no longer what they are now.

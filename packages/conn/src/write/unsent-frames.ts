@@ -1,5 +1,5 @@
 import { FrameHeader, sharedMessageBuffers, unmask } from '@ws/codec';
-import { HEADROOM, headerSize, LARGEST_SLAB, type Lease, pieceOf } from '@ws/codec/internal';
+import { HEADROOM, headerSize, LARGEST_SLAB, pieceOf } from '@ws/codec/internal';
 import { Fifo } from '../fifo.ts';
 import { copyInto, copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
@@ -120,17 +120,12 @@ export class UnsentFrames implements SlabUser {
   }
 
   /**
-   * Adds an unmasked frame whose payload is the start of leased memory, with the header in front.
-   * Returns its size in bytes. Calls `released` before the memory may be used again.
+   * Adds an unmasked frame whose payload is `memory[0, length)`, which the message buffers have lent.
+   * The header is in front of it. Returns the size of the frame in bytes.
    */
-  addPinned(b0: number, lease: Lease, length: number, released: () => void): number {
+  addPinned(b0: number, memory: Uint8Array, length: number, release: () => void): number {
     if (this.batch !== undefined) this.#unshare(this.batch);
-    const frame = frameAround(lease.bytes, b0, length, undefined);
-    lease.pin();
-    return this.#addFrame(frame, () => {
-      released();
-      lease.release();
-    });
+    return this.#addFrame(frameAround(memory, b0, length, undefined), release);
   }
 
   /** Makes `batch` the unsent frames: it has the frames of the earlier batch, if there is one. */

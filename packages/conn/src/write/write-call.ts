@@ -46,7 +46,7 @@ function writeWithOptions(
   const written = write(connection, method, type, data, compress);
   if (written === RESOLVED) return RESOLVED;
   const { writer } = connection;
-  const waiting = writer.waitingWrite(written);
+  const waiting = writer.waitingMessage(written);
   writer.countUntil(written, 0);
   return withTimeout(
     connection.platform,
