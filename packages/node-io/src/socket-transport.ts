@@ -239,6 +239,11 @@ class SocketTransport implements Transport {
     return this.#backlog === undefined ? writableLength : writableLength + this.#backlog.bytes;
   }
 
+  /** Whether no byte is queued and no write waits for its callback, which Node calls a tick later. */
+  get #isEmpty(): boolean {
+    return this.underlying.writableLength === 0 && this.#backlog?.pending !== true;
+  }
+
   /** What a stream over a Transport says of it. */
   get #described(): Pick<Partial<Transport>, 'bufferedAmount' | 'localAddr' | 'remoteAddr'> {
     return this.underlying as Partial<Transport>;
@@ -374,10 +379,9 @@ class SocketTransport implements Transport {
   end(): void {
     const socket = this.underlying;
     if (this.#backlog?.waits === true) this.#ending = true;
-    // Nothing is left to read or to send: the close of a TCP socket sends the same FIN as `end`, and
-    // saves a system call and its callback.
-    else if (this.#kind === TCP && socket.readableEnded && socket.writableLength === 0)
-      this.destroy();
+    // Nothing is left to read or to send, and no write waits for its callback: the close of a TCP
+    // socket sends the same FIN as `end`, and saves a system call and its callback.
+    else if (this.#kind === TCP && socket.readableEnded && this.#isEmpty) this.destroy();
     else if (socket.writable) socket.end();
   }
 
