@@ -10,9 +10,11 @@ import {
   Deferred,
   isCompressing,
   platformOf,
+  schedulerOf,
   sendPrepared,
   sendRun,
   sendUncompressed,
+  TurnCallback,
   untilWritable,
 } from '@ws/conn/internal';
 import { checkKeyedOptions } from './checks.ts';
@@ -346,7 +348,7 @@ export class Session<Data = unknown> {
   #giveUpCompression(): void {
     if (this.#givesUp) return;
     this.#givesUp = true;
-    platformOf(this.conn).defer(() => {
+    const sending = new TurnCallback(() => {
       this.#givesUp = false;
       if (!isCompressing(this.conn, 0)) return;
       sendUncompressed(this.conn, () => {
@@ -358,6 +360,7 @@ export class Session<Data = unknown> {
         }
       });
     });
+    schedulerOf(platformOf(this.conn)).endOfTurn.add(sending);
   }
 
   #hasRoom(waiting: WaitingMessages, bytes: number): boolean {

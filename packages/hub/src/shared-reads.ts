@@ -1,5 +1,5 @@
 import type { Platform } from '@ws/conn';
-import { Deferred } from '@ws/conn/internal';
+import { Deferred, schedulerOf, TurnCallback } from '@ws/conn/internal';
 import type { Arrival } from './channel.ts';
 import { Limit } from './limit.ts';
 import type { Position } from './position.ts';
@@ -64,7 +64,8 @@ export class SharedReads {
       await this.#owner.untilUp();
       await this.#limit.run(async () => {
         // Reads of this turn share the answer too.
-        await new Promise<void>((resolve) => this.#owner.platform.defer(resolve));
+        const { endOfTurn } = schedulerOf(this.#owner.platform);
+        await new Promise<void>((resolve) => endOfTurn.add(new TurnCallback(resolve)));
         this.#waiting.delete(key);
         await this.#answer(room, reads);
       });

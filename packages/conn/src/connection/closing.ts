@@ -9,6 +9,7 @@ import {
   untraced,
 } from '../errors.ts';
 import { onRejection } from '../on-rejection.ts';
+import { TurnCallback } from '../scheduler/task-queue.ts';
 import { SINGLE_READ_TIME } from './attention.ts';
 import type { Connection } from './connection.ts';
 import { brokenBy, End, unexpectedEof } from './end.ts';
@@ -505,7 +506,8 @@ export class Closing {
   #notDestroyed(cause: unknown): void {
     const connection = this.#connection;
     connection.report(cause, 'transport.destroy');
-    connection.platform.defer(() => connection.close(transportFailed('destroy', cause)));
+    const closed = new TurnCallback(() => connection.close(transportFailed('destroy', cause)));
+    connection.shared.endOfTurn.add(closed);
   }
 
   // Time
