@@ -43,7 +43,7 @@ const FLOORS = {
     ['options'],
     ['time'],
     ['call-options'],
-    ['arguments', 'connection', 'control', 'read', 'write'],
+    ['arguments', 'connection', 'control', 'read', 'writing'],
     ['conn', 'conn-internals'],
     ['conn-like', 'inside'],
     ['broadcast', 'join', 'pair', 'reconnecting'],

@@ -9,7 +9,7 @@ const HOT = [
   'conn/src/connection',
   'conn/src/memory',
   'conn/src/read',
-  'conn/src/write',
+  'conn/src/writing',
 ];
 
 function privateGetters(source: string): string[] {

@@ -3,8 +3,8 @@ import { checked, fromCaller } from '@ws/codec/internal';
 import { Conn, connectionOf } from './conn.ts';
 import { isThenable, onRejection } from './on-rejection.ts';
 import { checkOptionNames, kind } from './validate.ts';
-import { dataTypeOf, type MessageData } from './write/payload.ts';
-import { PreparedMessage } from './write/prepared-message.ts';
+import { dataTypeOf, type MessageData } from './writing/payload.ts';
+import { PreparedMessage } from './writing/prepared-message.ts';
 
 /** Which connections a {@link broadcast} leaves out. */
 export interface BroadcastOptions<C extends Conn = Conn> {

@@ -51,9 +51,9 @@ import { rejected } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import type { Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
-import { controlPayload, dataTypeOf, type MessageData } from './write/payload.ts';
-import { PreparedMessage } from './write/prepared-message.ts';
-import { writeControl, writeData } from './write/write-call.ts';
+import { controlPayload, dataTypeOf, type MessageData } from './writing/payload.ts';
+import { PreparedMessage } from './writing/prepared-message.ts';
+import { writeControl, writeData } from './writing/write-call.ts';
 
 /** The inner connection of a Conn, for the functions of this package that work on Conns. */
 export let connectionOf: (conn: Conn) => Connection;

@@ -70,5 +70,5 @@ export {
 } from './stream-transport.ts';
 export type { WaitOptions } from './time/wait.ts';
 export type { Transport, TransportSink } from './transport.ts';
-export type { MessageData } from './write/payload.ts';
-export { PreparedMessage } from './write/prepared-message.ts';
+export type { MessageData } from './writing/payload.ts';
+export { PreparedMessage } from './writing/prepared-message.ts';

@@ -50,11 +50,11 @@ export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts
 export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
 export { rejectedLater } from './time/refusal.ts';
 export { bound, checkOptionNames, duration, kind, range, whole } from './validate.ts';
-export { DetachedBytes } from './write/pending-bytes.ts';
+export { DetachedBytes } from './writing/pending-bytes.ts';
 export {
   type Batch,
   type BatchSender,
   flushShared,
   REFERENCE_FROM,
   sharedFrames,
-} from './write/shared-frames.ts';
+} from './writing/shared-frames.ts';

@@ -3,7 +3,7 @@ import type { OwnedBytes } from '@ws/codec/parts';
 import type { Conn } from './conn.ts';
 import { handled } from './time/promises.ts';
 import { kind } from './validate.ts';
-import { utf8 } from './write/payload.ts';
+import { utf8 } from './writing/payload.ts';
 
 /**
  * Joins all messages of a connection to one stream of bytes, as gorilla/websocket's `JoinMessages`.

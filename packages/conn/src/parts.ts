@@ -45,4 +45,4 @@ export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts
 export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
 export { LateRejection, rejectedLater } from './time/refusal.ts';
 export { checkOptionNames, duration, kind, range } from './validate.ts';
-export { SurrogatePairs } from './write/surrogate-pairs.ts';
+export { SurrogatePairs } from './writing/surrogate-pairs.ts';

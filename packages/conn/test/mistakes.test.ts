@@ -10,7 +10,7 @@ import {
   streamTransport,
   TextMessage,
 } from '../src/index.ts';
-import { DetachedBytes } from '../src/write/pending-bytes.ts';
+import { DetachedBytes } from '../src/writing/pending-bytes.ts';
 import { wired } from './wired.ts';
 
 /** Calls with a wrong argument, by name. Each throws or rejects. */

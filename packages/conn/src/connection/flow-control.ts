@@ -53,7 +53,7 @@ export class FlowControl implements TimerEntry {
     this.#call('pause');
     // The timeout also runs while a message is inflated for a reader, since the reader may give up.
     // Each step of inflating restarts it.
-    if (!this.#receiving) this.#startTimeout();
+    if (!this.#isReceiving()) this.#startTimeout();
     if (this.#connection.platform.observer?.blocked !== undefined) this.#checkLater();
   }
 
@@ -84,7 +84,7 @@ export class FlowControl implements TimerEntry {
   /** Restarts the timeout, because a read has begun. */
   renewTimeout(): void {
     this.renewalDue = false;
-    if (this.#receiving) this.#stopTimeout();
+    if (this.#isReceiving()) this.#stopTimeout();
     else if (this.slot !== undefined) this.#startTimeout();
   }
 
@@ -93,7 +93,7 @@ export class FlowControl implements TimerEntry {
   }
 
   /** No timeout runs while `receive` or `discardReads` is pending: a handler has no time limit. */
-  get #receiving(): boolean {
+  #isReceiving(): boolean {
     return this.#connection.reader.receiveCall !== undefined;
   }
 

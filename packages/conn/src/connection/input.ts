@@ -259,21 +259,21 @@ export class Input {
           this.#returnDecoder(decoder);
           return result;
         case MESSAGE:
-          if (this.#observed) this.#observe(decoder);
+          if (this.#isObserved()) this.#observe(decoder);
           // The observer may have terminated the connection: no message is delivered after that.
           if (!this.stopped) result = reader.deliver(decoder) ?? result;
           break;
         // The observer comes last: its writes may bring the next chunk, which replaces the piece.
         case MESSAGE_BEGIN:
           result = reader.beginMessage(decoder) ?? result;
-          if (decoder.fin && this.#observed) this.#observe(decoder);
+          if (decoder.fin && this.#isObserved()) this.#observe(decoder);
           break;
         case MESSAGE_DATA:
           reader.addPiece(decoder);
-          if (decoder.fin && this.#observed) this.#observe(decoder);
+          if (decoder.fin && this.#isObserved()) this.#observe(decoder);
           break;
         case SKIPPED:
-          if (this.#observed) this.#observe(decoder);
+          if (this.#isObserved()) this.#observe(decoder);
           if (this.dropping) connection.countDropped(1);
           break;
         case STEP:
@@ -322,7 +322,7 @@ export class Input {
     const { reader } = this.#connection;
     const lends = reader.handlerWaits;
     decoder.owns = !lends;
-    const plain = lends && this.#use === DELIVERED && !this.#observed;
+    const plain = lends && this.#use === DELIVERED && !this.#isObserved();
     for (;;) {
       const event = decoder.next();
       if (event !== MESSAGE || !plain) return event;
@@ -336,7 +336,7 @@ export class Input {
    * at any other event, which the loop then handles.
    */
   nextMessage(decoder: MessageDecoder): boolean {
-    if (this.#stage !== READY || this.#unhandled !== undefined || this.#observed) return false;
+    if (this.#stage !== READY || this.#unhandled !== undefined || this.#isObserved()) return false;
     if (this.#connection.framesIn >= decoder.stopAt) return false;
     decoder.owns = true;
     const event = decoder.next();
@@ -366,7 +366,7 @@ export class Input {
     this.#connection.fail(error, code, reason);
   }
 
-  get #observed(): boolean {
+  #isObserved(): boolean {
     return this.#connection.shared.platform.observer?.messageIn !== undefined;
   }
 

@@ -3,7 +3,7 @@ import { encoded, Lease, NO_BYTES, utf8Length } from '@ws/codec/internal';
 import type { Compressor } from '../deflate/compressor.ts';
 import type { DataType } from '../message.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
-import type { PreparedMessage } from '../write/prepared-message.ts';
+import type { PreparedMessage } from '../writing/prepared-message.ts';
 import type { Connection } from './connection.ts';
 import type { WaitingMessage } from './waiting-writes.ts';
 import type { Writer } from './writer.ts';

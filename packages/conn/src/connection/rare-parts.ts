@@ -4,7 +4,7 @@ import { type BackpressureError, TimeoutError } from '../errors.ts';
 import { Deadline } from '../time/deadline.ts';
 import type { Deferred } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
-import { overLimit } from '../write/backpressure.ts';
+import { overLimit } from '../writing/backpressure.ts';
 import type { Connection } from './connection.ts';
 import { FlowControl } from './flow-control.ts';
 

@@ -1,6 +1,6 @@
 import { type Lease, leaseOf } from '@ws/codec/internal';
 import { Deferred } from '../time/promises.ts';
-import { watchChanges } from '../write/pending-bytes.ts';
+import { watchChanges } from '../writing/pending-bytes.ts';
 import type { SendQueue } from './send-queue.ts';
 
 /**

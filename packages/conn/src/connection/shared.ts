@@ -8,7 +8,7 @@ import { reportError } from '../report/report.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TaskQueue } from '../scheduler/task-queue.ts';
 import type { Timers } from '../scheduler/timers.ts';
-import { type FrameCoding, FrameSlab, threadSlab } from '../write/frame-slab.ts';
+import { type FrameCoding, FrameSlab, threadSlab } from '../writing/frame-slab.ts';
 
 /**
  * Most free decoders kept for the connections of one {@link ConnShared}. A connection has a decoder

@@ -9,7 +9,7 @@ import type { MessageHandler } from '../read/receive-call.ts';
 import { Deferred, handled, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
 import { LateRejection, rejectedLater } from '../time/refusal.ts';
 import { kind } from '../validate.ts';
-import type { MessageData } from '../write/payload.ts';
+import type { MessageData } from '../writing/payload.ts';
 import { untilAborted } from './abortable-wait.ts';
 import { ConnectionChain } from './connection-chain.ts';
 import { ConnectionSeries } from './connection-series.ts';

@@ -4,7 +4,7 @@ import { copyOf } from '../memory/copy.ts';
 import { Message } from '../message.ts';
 import { portablePlatform } from '../portable-platform.ts';
 import { Deferred } from '../time/promises.ts';
-import { bytesOf, dataTypeOf, type MessageData, utf8 } from '../write/payload.ts';
+import { bytesOf, dataTypeOf, type MessageData, utf8 } from '../writing/payload.ts';
 import type { LivePlan } from './options.ts';
 
 /** A message that waits for a connection. */

@@ -1,7 +1,7 @@
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { BorrowedMessage } from '../../src/message.ts';
-import { bytesOf, controlPayload, isBorrowed, isUnstable } from '../../src/write/payload.ts';
+import { bytesOf, controlPayload, isBorrowed, isUnstable } from '../../src/writing/payload.ts';
 
 /** The TypeScript library of this target has no types for it. */
 const Resizable = ArrayBuffer as unknown as new (
