@@ -418,7 +418,8 @@ export class SendQueue implements BatchSender {
    * turn, so the budget of the turn restarts.
    */
   flush(): void {
-    this.#resetTurn();
+    this.#turnBytes = 0;
+    this.#turnFrames = 0;
     this.pump();
   }
 
@@ -434,7 +435,7 @@ export class SendQueue implements BatchSender {
 
   /** A received chunk was handled: sends the answers to it at once. */
   endOfChunk(): void {
-    if (this.unsent && !this.blocked) this.flush();
+    if (this.frames.bytes > 0 && !this.blocked) this.flush();
     else this.#renewBudget();
   }
 

@@ -216,7 +216,8 @@ export class Writer {
    * them: an observer may write, and the rest may be sent in a later turn.
    */
   #mustWait(): boolean {
-    return this.busy || this.#waiting?.advancing === true;
+    const busy = this.open !== undefined || this.#compressing !== undefined;
+    return busy || this.#waiting?.advancing === true;
   }
 
   /** Whether an earlier message is under way. */
