@@ -65,6 +65,7 @@ export type HandlerName = 'receive' | 'ping handler' | 'pong handler' | 'close h
  */
 export class Closing {
   readonly end: End = new End();
+  awaitsTurn = false;
   readonly #connection: Connection;
   #phase: 0 | 1 | 2 | 3 | 4 = OPEN;
   /**
@@ -217,7 +218,7 @@ export class Closing {
   inputParsed(): void {
     if (this.#phase === ENDING) return this.#waitForReader();
     if (this.#phase !== CLOSING || this.end.received !== undefined) return;
-    this.#watchReader();
+    if (this.end.sent && this.#readAheadFull()) this.#watchReader();
     if (this.end.eof) this.#endAfterInput();
   }
 
@@ -238,18 +239,17 @@ export class Closing {
    * only the last message is unhandled, its reader has `readerPatience`.
    */
   #waitForReader(): void {
-    const { reader, readerPatience } = this.#connection;
+    const { input, reader } = this.#connection;
     if (this.#phase === OPEN) {
       this.#phase = ENDING;
       this.#answerBy = this.#now() + this.#closeTimeout() / 2;
     }
     if (this.#phase !== ENDING) return;
-    const { input } = this.#connection;
     // The end of the turn answers.
     if (reader.handled && !input.pending) return;
     const left = Math.max(0, this.#answerBy - this.#now());
     // Without patience, the end of the turn answers.
-    const patience = reader.idle ? readerPatience : 0;
+    const patience = reader.idle ? this.#connection.readerPatience : 0;
     this.#setAlarm(patience > 0 ? Math.min(left, patience) : left);
   }
 
@@ -266,7 +266,6 @@ export class Closing {
     if (end.received === undefined) {
       const { sendQueue, writer } = connection;
       this.#phase = CLOSING;
-      this.#setAlarm(this.#closeTimeout());
       writer.sendAccepted();
       sendQueue.stopAccepting(end.reading!.reason as WebSocketError);
       writer.rejectWaiting();
@@ -316,8 +315,8 @@ export class Closing {
   /** The server closes TCP first, the client waits for it (section 7.1.1). */
   #closeTransport(): void {
     const { sendQueue, shared } = this.#connection;
-    if (this.end.eof) this.#endTransport();
-    else if (shared.role === 'server') sendQueue.end();
+    if (this.end.eof) return this.#endTransport();
+    if (shared.role === 'server') sendQueue.end();
     if (this.#deadline === Infinity) this.#setAlarm(this.#closeTimeout());
   }
 
@@ -334,12 +333,17 @@ export class Closing {
    * transport is destroyed once they are sent.
    */
   #endTransport(): void {
-    const connection = this.#connection;
-    connection.sendQueue.end();
-    connection.platform.yield(() => {
-      connection.guardTransport(() => {
-        if (connection.sendQueue.bufferedAmount === 0) this.#destroyTransport();
-      });
+    const { sendQueue, shared } = this.#connection;
+    sendQueue.end();
+    if (this.#phase !== CLOSED) shared.laterTurn.add(this);
+  }
+
+  /** A later turn than that of {@link #endTransport}: what was accepted is sent, or takes long. */
+  onTurn(): void {
+    if (this.#phase === CLOSED) return;
+    this.#connection.guardTransport(() => {
+      if (this.#connection.sendQueue.bufferedAmount === 0) this.#destroyTransport();
+      else if (this.#deadline === Infinity) this.#setAlarm(this.#closeTimeout());
     });
   }
 
@@ -349,7 +353,7 @@ export class Closing {
    */
   #watchReader(): void {
     const { reader, readerPatience } = this.#connection;
-    if (!this.end.sent || !this.#readAheadFull() || this.#stallDeadline !== Infinity) return;
+    if (this.#stallDeadline !== Infinity) return;
     const patience = Math.min(readerPatience, this.#longestStall);
     if (patience <= 0) return this.#dropExcess();
     const at = this.#now() + patience;

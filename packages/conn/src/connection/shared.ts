@@ -26,6 +26,7 @@ export class ConnShared implements FrameCoding {
   readonly settings: Settings;
   readonly timers: Timers;
   readonly endOfTurn: TaskQueue;
+  readonly laterTurn: TaskQueue;
   readonly keepAlive: KeepAlive | undefined;
   readonly decoders: Pool<MessageDecoder> = new Pool(MAX_FREE);
   /** Lends the write buffer of a MessageWriter. */
@@ -39,9 +40,10 @@ export class ConnShared implements FrameCoding {
     this.role = role;
     this.platform = platform;
     this.settings = settings;
-    const { endOfTurn, timers } = schedulerOf(platform);
+    const { endOfTurn, laterTurn, timers } = schedulerOf(platform);
     this.timers = timers;
     this.endOfTurn = endOfTurn;
+    this.laterTurn = laterTurn;
     this.keepAlive = heartbeat === false ? undefined : new KeepAlive(this.timers, heartbeat);
     const { nextKey, writeUtf8 } = platformFunctions(platform);
     this.nextKey = role === 'client' ? nextKey : undefined;
