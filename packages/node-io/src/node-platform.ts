@@ -132,9 +132,17 @@ function utf8ToUtf16(text: Buffer): Buffer | undefined {
 
 const resolved = Promise.resolve();
 
+/** The last callback of {@link defer}, and its tick. The scheduler has the same one in all turns. */
+let deferred: (() => void) | undefined;
+let tick: (() => void) | undefined;
+
 function defer(callback: () => void): void {
+  if (callback !== deferred) {
+    deferred = callback;
+    tick = () => process.nextTick(callback);
+  }
   // From a timer or an I/O callback, a nextTick alone would run before the microtasks.
-  void resolved.then(() => process.nextTick(callback));
+  void resolved.then(tick);
 }
 
 function setTimer(ms: number, callback: () => void, keepAlive = false): () => void {
