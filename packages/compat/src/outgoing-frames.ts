@@ -45,6 +45,7 @@ const maskingEncoders = new Pool<FrameEncoder>(MAX_FREE);
  * turn without delay: a wait for the end of the turn would cost more than it saves.
  */
 export class OutgoingFrames implements BatchSender, TurnTask {
+  /** @internal */
   awaitsTurn = false;
   protected readonly stream: Duplex;
   /**

@@ -235,8 +235,7 @@ class SocketTransport implements Transport {
 
   /** Bytes that wait for a callback of the socket. */
   get #queued(): number {
-    const { writableLength } = this.underlying;
-    return this.#backlog === undefined ? writableLength : writableLength + this.#backlog.bytes;
+    return this.underlying.writableLength + (this.#backlog?.bytes ?? 0);
   }
 
   /** Whether no byte is queued and no write waits for its callback, which Node calls a tick later. */

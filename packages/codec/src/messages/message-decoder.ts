@@ -13,14 +13,13 @@ import {
   CloseMessage,
   ContinuationFrame,
   PingMessage,
-  type Role,
   TextMessage,
 } from '../frames/opcode.ts';
 import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
 import { xorAnywhere } from '../masking/mask.ts';
 import { moveUnmasked } from '../memory/move.ts';
 import type { OwnedBytes } from '../memory/owned-bytes.ts';
-import { NO_BYTES, type SlabSource } from '../memory/slab.ts';
+import { NO_BYTES } from '../memory/slab.ts';
 import { sharedSlabPool } from '../memory/slab-pool.ts';
 import { notNegative } from '../options.ts';
 import { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from '../text/utf8.ts';

@@ -225,12 +225,9 @@ export class Closing {
   /** All input before the end is read, or dropped. */
   inputRead(): void {
     if (this.#phase === ENDING) this.#answer();
-    if (this.#phase !== ANSWERING) this.#endReading();
-  }
-
-  #endReading(): void {
     const { reading } = this.end;
-    if (reading !== undefined) this.#connection.reader.end(reading.reason);
+    if (this.#phase === ANSWERING || reading === undefined) return;
+    this.#connection.reader.end(reading.reason);
   }
 
   /**

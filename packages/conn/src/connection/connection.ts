@@ -4,27 +4,18 @@ import {
   type Extension,
   type MessageDecoder,
   PongMessage,
-  type ProtocolError,
-  parseCloseMessage,
   WebSocketError,
 } from '@ws/codec';
 import { fromCaller, isMistake } from '@ws/codec/internal';
 import type { CloseInfo, ConnState } from '../close-info.ts';
-import { ControlFrames, type ControlHandlerName } from '../control/control-frames.ts';
+import { ControlFrames } from '../control/control-frames.ts';
 import type { PingWait } from '../control/keep-alive.ts';
 import type { PerMessageDeflate } from '../deflate/per-message-deflate.ts';
-import {
-  type BackpressureError,
-  causeText,
-  TimeoutError,
-  TransportError,
-  transportFailed,
-} from '../errors.ts';
+import { type BackpressureError, transportFailed } from '../errors.ts';
 import { onRejection } from '../on-rejection.ts';
-import type { Heartbeat, Settings } from '../options.ts';
+import type { Settings } from '../options.ts';
 import type { Observer } from '../platform/observer.ts';
 import type { Platform } from '../platform/platform.ts';
-import { closeFrameOf, decodeError } from '../read/message-faults.ts';
 import { isNormalEnd } from '../read/pending-read.ts';
 import { reportError } from '../report/report.ts';
 import type { ReportedConn } from '../report/report-context.ts';

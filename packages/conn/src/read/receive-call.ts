@@ -109,11 +109,11 @@ export class ReceiveCall extends Promise<CloseInfo> {
   reject(error: unknown): void {
     if (this.#outcome === undefined) this.#settled = new Failure(error);
     else this.#outcome.reject(error);
-    if (this.#observer !== undefined) this.#notifyOf(error, this.#observer, this.#subject!);
+    if (this.#observer !== undefined) this.#notifyOf(this.#observer, this.#subject!, error);
     this.#forgetObserver();
   }
 
-  #notifyOf(error: unknown, observer: ReceiveObserver<object>, subject: object): void {
+  #notifyOf(observer: ReceiveObserver<object>, subject: object, error: unknown): void {
     void RESOLVED.then(() => observer.rejected(subject, error));
   }
 

@@ -22,20 +22,21 @@ describe('Scheduler', () => {
       const scheduler = schedulerOf(platform);
       const ran: string[] = [];
       // The runtime drops these callbacks.
-      const { defer, setTimer } = platform;
-      const yieldTurn = platform.yield;
-      platform.defer = platform.yield = nothing;
-      platform.setTimer = () => nothing;
+      const lost = [
+        vi.spyOn(platform, 'defer').mockImplementation(nothing),
+        vi.spyOn(platform, 'yield').mockImplementation(nothing),
+        vi.spyOn(platform, 'setTimer').mockReturnValue(nothing),
+      ];
       scheduler.endOfTurn.add(new TurnCallback(() => ran.push('end of turn')));
       scheduler.laterTurn.add(new TurnCallback(() => ran.push('later turn')));
       scheduler.timers.set({ slot: undefined, fire: () => ran.push('timer') }, 1_000);
-      Object.assign(platform, { defer, setTimer, yield: yieldTurn });
+      for (const call of lost) call.mockRestore();
       vi.useRealTimers();
 
       if (part === 'timers') scheduler.timers.set({ slot: undefined, fire: nothing }, 5_000);
       else scheduler[part].add(new TurnCallback(nothing));
       await platform.advance(2_000);
-      expect(ran.sort()).toEqual(['end of turn', 'later turn', 'timer']);
+      expect(ran.toSorted()).toEqual(['end of turn', 'later turn', 'timer']);
     },
   );
 });
