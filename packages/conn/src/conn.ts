@@ -335,14 +335,15 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @param data - A string, an ArrayBuffer, any view, or a message that was read. A client copies
    *   all data during the call, a server less than 32 KiB. A server references larger data: do not
    *   change it until the promise settles. The library keeps the memory of a BorrowedMessage until
-   *   it is sent: do not change what `borrow()` returned after the call. Lone surrogates in a string are sent as U+FFFD. Bytes that are sent as text
-   *   must be valid UTF-8; they are not checked.
+   *   it is sent: do not change what `borrow()` returned after the call. Lone surrogates in a string
+   *   are sent as U+FFFD. Bytes that are sent as text must be valid UTF-8; they are not checked.
    * @param options - `signal` ends the wait. A message that waits for an open MessageWriter, or for
    *   its compression on another thread, is not sent then. A message that is already queued is
    *   sent.
-   * @returns A promise that resolves at once below the high-water mark, else when the transport has
-   *   drained; for referenced data, when the transport has released the bytes. Await it, so that a
-   *   slow peer slows you down.
+   * @returns A promise that resolves at once below the high-water mark, though the bytes leave at the
+   *   end of the turn; else when the transport has drained; in the next turn when this one has
+   *   written 1 MiB or 1,000 frames; for referenced data, when the transport has released the bytes.
+   *   Await it, so that a slow peer slows you down.
    * @throws (rejects) {@link CloseSentError}, {@link BackpressureError}, {@link TransportError};
    *   TypeError for other data or another type. Nothing is sent then.
    * @see RFC 6455, sections 5.6 and 6.1
@@ -668,7 +669,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
         connection.platform,
         { signal: options.signal },
         () => {
-          connection.sendClose(payload, timeout, options.discard === true);
+          connection.startClose(payload, timeout, options.discard === true);
           const closed = connection.whenClosed();
           if (timeout === undefined) return closed;
           return keepAliveFor(connection.platform, timeout, closed);

@@ -64,7 +64,7 @@ export function closeWith(
   timeout: number,
   discard: boolean,
 ): void {
-  connectionOf(conn).sendClose(payload, timeout, discard);
+  connectionOf(conn).startClose(payload, timeout, discard);
 }
 
 /** As `Conn.closed`, for the library's own use: it does not say that the last message is handled. */

@@ -132,17 +132,20 @@ function utf8ToUtf16(text: Buffer): Buffer | undefined {
 
 const resolved = Promise.resolve();
 
-/** The last callback of {@link defer}, and its tick. The scheduler has the same one in all turns. */
+/** The callback of {@link defer} that waits for the microtasks: one in most turns. */
 let deferred: (() => void) | undefined;
-let tick: (() => void) | undefined;
 
 function defer(callback: () => void): void {
-  if (callback !== deferred) {
-    deferred = callback;
-    tick = () => process.nextTick(callback);
-  }
   // From a timer or an I/O callback, a nextTick alone would run before the microtasks.
-  void resolved.then(tick);
+  if (deferred !== undefined) return void resolved.then(() => process.nextTick(callback));
+  deferred = callback;
+  void resolved.then(afterMicrotasks);
+}
+
+function afterMicrotasks(): void {
+  const callback = deferred!;
+  deferred = undefined;
+  process.nextTick(callback);
 }
 
 function setTimer(ms: number, callback: () => void, keepAlive = false): () => void {

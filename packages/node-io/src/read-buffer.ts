@@ -20,9 +20,8 @@ export interface BufferSink {
   /** `buffer[0, end)` was read. The bytes are lent for the call, and may be changed. */
   data(socket: Socket, buffer: Uint8Array, end: number): void;
   /**
-   * Another read has overwritten the bytes of the call of `data` that runs: its caller must not use
-   * them, nor the bytes that this socket reads within the call. A write of an empty chunk to a TLS
-   * socket does that: TLS then passes on at once what it has decrypted.
+   * A second read, within the call of `data`, has replaced its bytes: use neither. A write of an empty
+   * chunk to a TLS socket can cause one: TLS then passes on at once what it has decrypted.
    */
   overwritten(socket: Socket): void;
 }
@@ -231,6 +230,7 @@ function attach(socket: ReadingSocket, { buffer, callback }: Keys, sink: BufferS
   socket.on('data', onData);
 }
 
+/** Node calls it for each read, with the socket as `this`. */
 const onRead: OnRead = function (end, buffer) {
   // TLS reads on for a while after `pause()`. What comes then follows the bytes in the stream.
   if (this.readableLength > 0 || this.isPaused()) return pushCopy.call(this, end, buffer);

@@ -264,8 +264,8 @@ class SocketTransport implements Transport {
     const socket = this.underlying;
     this.#sink = sink;
     // The socket closed during an asynchronous check of the handshake: it will emit no more events.
-    if (socket.closed) return void process.nextTick(closeOwner, socket);
-    if (socket.readableEnded) process.nextTick(endOwner, socket);
+    if (socket.closed) return void process.nextTick(reportClose, socket);
+    if (socket.readableEnded) process.nextTick(reportEnd, socket);
     socket.on('close', onClose);
     socket.on('end', onEnd);
     this.#startReading(socket);
@@ -581,10 +581,10 @@ const FROM_BUFFER: BufferSink = {
 };
 
 function onEnd(this: Owned): void {
-  endOwner(this);
+  reportEnd(this);
 }
 
-function endOwner(socket: Owned): void {
+function reportEnd(socket: Owned): void {
   socket[OWNER]?.ended();
 }
 
@@ -593,10 +593,10 @@ function onError(this: Owned, error: Error): void {
 }
 
 function onClose(this: Duplex & Owned): void {
-  closeOwner(this);
+  reportClose(this);
 }
 
-function closeOwner(socket: Duplex & Owned): void {
+function reportClose(socket: Duplex & Owned): void {
   const owner = socket[OWNER];
   if (owner === undefined) return;
   socket[OWNER] = undefined;

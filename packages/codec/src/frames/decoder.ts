@@ -566,7 +566,7 @@ export class FrameDecoder {
     this.#ring.clear();
   }
 
-  /** The frame is incomplete: its bytes so far become the tail, and the chunk is dropped. */
+  /** No whole frame is left: its bytes so far become the tail, and the chunk is dropped. */
   #keepTail(need: number): DecodeEvent {
     if (this.#state === AT_HEADER) this.#tail.keep(this.#bytes, this.#pos, this.#inputEnd, need);
     this.#state = AT_HEADER;

@@ -30,8 +30,7 @@ let lastToAddress = OUTSIDE;
  * @param from - Any memory. Its bytes in the range are arbitrary afterwards: they may be unmasked
  *   before they are copied.
  * @param key - Little-endian: its lowest byte applies to `start`. 0 copies.
- * @returns True when all moved bytes are ASCII. False when one is not, and when only a second pass
- *   would show it: the SIMD kernel has not moved them.
+ * @returns True: all moved bytes are ASCII. False: one is not, or this way of moving did not check.
  */
 export function moveUnmasked(
   to: Uint8Array,

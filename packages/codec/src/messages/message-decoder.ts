@@ -123,7 +123,7 @@ export class MessageDecoder {
    * @internal Whether the caller keeps the bytes of messages: they then are in ordinary memory of
    *   their size, which the {@link MessageAllocator} makes for a message that is whole in its chunk.
    */
-  owns = true;
+  callerKeeps = true;
 
   /**
    * @internal When that many frames have come, `next()` returns STEP after a frame without an event:
@@ -376,6 +376,7 @@ export class MessageDecoder {
   /** @internal The connection has ended: messages under way need no pooled memory from now on. */
   leavePools(): void {
     this.#memory.leavePools();
+    if (this.#transforming) this.#extension!.keep();
     this.#unread.leavePools();
   }
 
@@ -467,7 +468,7 @@ export class MessageDecoder {
   }
 
   #memoryOf(length: number): Uint8Array {
-    if (this.owns && this.#use === DELIVERED) {
+    if (this.callerKeeps && this.#use === DELIVERED) {
       return this.#allocator.allocate(length, this.#frames.unread);
     }
     this.lease = Lease.acquire(length);
@@ -565,7 +566,7 @@ export class MessageDecoder {
     }
     if (this.#delivery === WHOLE && use === DELIVERED) {
       const at = this.#memory.length;
-      const ascii = this.#memory.append(buf, start, end, key, this.owns);
+      const ascii = this.#memory.append(buf, start, end, key, this.callerKeeps);
       if (!this.#checkText(this.#memory.bytes, at, this.#memory.length, ascii)) return FAILED;
       return last ? this.#end() : NEED_MORE;
     }
@@ -625,7 +626,7 @@ export class MessageDecoder {
     const memory = this.#memory;
     const { length } = memory;
     if (length === 0) return this.#show(NO_BYTES, 0, 0);
-    if (this.owns) {
+    if (this.callerKeeps) {
       this.#show(memory.takeOwn(), 0, length);
       this.#owned = true;
       return;
@@ -671,7 +672,7 @@ export class MessageDecoder {
       return size === 0 ? NEED_MORE : this.#piece(lease.bytes, 0, size, false);
     }
     if (delivery === UNWANTED || this.#use !== DELIVERED) return last ? this.#end() : NEED_MORE;
-    if (last && this.#memory.length === 0 && !this.owns) {
+    if (last && this.#memory.length === 0 && !this.callerKeeps) {
       const event = this.#end();
       if (event !== MESSAGE) return event;
       this.lease = lease;
@@ -679,7 +680,7 @@ export class MessageDecoder {
       return MESSAGE;
     }
     this.#memory.announce(size, last);
-    this.#memory.append(lease.bytes, 0, size, 0, this.owns);
+    this.#memory.append(lease.bytes, 0, size, 0, this.callerKeeps);
     return last ? this.#end() : NEED_MORE;
   }
 

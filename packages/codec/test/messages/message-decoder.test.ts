@@ -59,7 +59,7 @@ describe('MessageDecoder', () => {
 
   it('releases the memory of a message that was not taken, when it is destroyed', () => {
     const decoder = decoderOf();
-    decoder.owns = false;
+    decoder.callerKeeps = false;
     const { lent } = sharedMessageBuffers();
     const frame = naiveEncode(BinaryMessage, Buffer.alloc(5_000), MASK);
     decoder.push(new Uint8Array(frame.subarray(0, 3_000)));

@@ -62,8 +62,14 @@ export class Attention {
     return true;
   }
 
-  /** A turn ends. The message of a single read counts as handled some time after this call. */
+  /** A turn with work of the connection ends: the message of a single read may still get an answer. */
   turnEnds(platform: Platform): void {
+    this.#idleSince = NEVER;
+    this.noteIdle(platform);
+  }
+
+  /** The message of a single read counts as handled some time after the first call. */
+  noteIdle(platform: Platform): void {
     if (!this.messageTaken || this.#lastRead !== SINGLE_READ || this.#idleSince !== NEVER) return;
     this.#idleSince = Math.ceil(platform.now());
   }

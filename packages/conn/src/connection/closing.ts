@@ -9,12 +9,12 @@ import {
   untraced,
 } from '../errors.ts';
 import { onRejection } from '../on-rejection.ts';
-import { TurnCallback } from '../scheduler/task-queue.ts';
+import { TurnCallback, type TurnTask } from '../scheduler/task-queue.ts';
 import { SINGLE_READ_TIME } from './attention.ts';
 import type { Connection } from './connection.ts';
 import { brokenBy, End, unexpectedEof } from './end.ts';
 
-// The phases of a close (RFC 6455, section 7). A connection only moves down this list:
+// The phases of a close (RFC 6455, section 7). A connection only moves down, to the right or into CLOSED:
 //
 //     OPEN -------- peer's close frame or FIN -------> ENDING
 //      |                                                 | its messages are handled, or too late
@@ -63,7 +63,7 @@ export type HandlerName = 'receive' | 'ping handler' | 'pong handler' | 'close h
  * own close frame, messages are delivered until the peer's close frame. Where no code reads, those
  * for which the read-ahead has no room are dropped.
  */
-export class Closing {
+export class Closing implements TurnTask {
   readonly end: End = new End();
   awaitsTurn = false;
   readonly #connection: Connection;
@@ -114,7 +114,7 @@ export class Closing {
    */
   isKnownEnd(error: unknown): boolean {
     if (error === undefined) return false;
-    return this.end.reading?.reason === error || this.end.error === error;
+    return this.end.readEnd?.reason === error || this.end.error === error;
   }
 
   /**
@@ -122,11 +122,11 @@ export class Closing {
    * peer's stream. Messages before that may still be unread.
    */
   isLateAnswer(error: unknown): boolean {
-    const { failed, sent, eof, reading } = this.end;
+    const { failed, sent, eof, readEnd } = this.end;
     if (failed !== undefined || error === undefined) return false;
     if (sent && this.#connection.sendQueue.isCloseSent(error)) return true;
     if (!sent && !eof) return false;
-    return this.#phase !== OPEN && error === reading?.reason;
+    return this.#phase !== OPEN && error === readEnd?.reason;
   }
 
   // Our close frame
@@ -150,21 +150,21 @@ export class Closing {
       if (sendQueue.open) writer.sendAccepted();
       // A transport may report its close within `write`.
       if (!sendQueue.open) return;
-      this.#sendClose(payload);
+      this.#addCloseFrame(payload);
       const ms = timeout ?? this.#closeTimeout();
       this.#setAlarm(ms, timeoutOption(timeout));
       // A handler that closes often awaits the close, and takes no message until then.
       const inHandler = connection.reader.receiveCall?.inCall === true;
-      this.#longestStall = Math.min(ms / 2, inHandler ? SINGLE_READ_TIME : ms);
+      this.#longestStall = inHandler ? Math.min(ms / 2, SINGLE_READ_TIME) : ms / 2;
       if (discard) this.#dropMessages();
-      if (this.end.received !== undefined) this.#closeTransport();
+      if (this.end.received !== undefined) this.#awaitTransportEnd();
       else if (this.end.eof) this.#endAfterInput();
     }
     this.#connection.balance();
     this.#connection.scheduleEndOfTurn();
   }
 
-  #sendClose(payload: Uint8Array): void {
+  #addCloseFrame(payload: Uint8Array): void {
     const { sendQueue, writer } = this.#connection;
     this.#phase = CLOSING;
     this.end.sent = sendQueue.close(payload);
@@ -180,7 +180,7 @@ export class Closing {
       this.#phase = CLOSING;
       return this.abort(new TransportError('a close frame could not be written', { cause }));
     }
-    this.#sendClose(payload);
+    this.#addCloseFrame(payload);
   }
 
   // The end of the peer
@@ -195,9 +195,9 @@ export class Closing {
     const note = code === CloseCode.MessageTooBig && !end.sent ? SENT_TOO_BIG : '';
     end.received = { code, reason };
     this.#connection.input.stop();
-    end.reading = { reason: untraced(() => new CloseError(code, reason, note)) };
+    end.readEnd = { reason: untraced(() => new CloseError(code, reason, note)) };
     if (this.#phase === CLOSED) return;
-    if (end.sent) this.#closeTransport();
+    if (end.sent) this.#awaitTransportEnd();
     else this.#waitForReader();
   }
 
@@ -206,7 +206,7 @@ export class Closing {
     if (this.#phase === CLOSED) return;
     const { end } = this;
     end.eof = true;
-    end.reading ??= { reason: unexpectedEof() };
+    end.readEnd ??= { reason: unexpectedEof() };
     if (this.#phase === CLOSING) {
       if (end.sent) this.#connection.input.parseRest();
       this.#endAfterInput();
@@ -214,20 +214,21 @@ export class Closing {
     this.#connection.scheduleEndOfTurn();
   }
 
-  /** The turn ends: the input that has arrived is parsed as far as the read-ahead has room. */
-  inputParsed(): void {
+  /** The input that has arrived is parsed as far as the read-ahead has room. */
+  allParsed(): void {
     if (this.#phase === ENDING) return this.#waitForReader();
     if (this.#phase !== CLOSING || this.end.received !== undefined) return;
     if (this.end.sent && this.#readAheadFull()) this.#watchReader();
+    // `allRead` may have done so in this turn already: then this has no effect.
     if (this.end.eof) this.#endAfterInput();
   }
 
   /** All input before the end is read, or dropped. */
-  inputRead(): void {
+  allRead(): void {
     if (this.#phase === ENDING) this.#answer();
-    const { reading } = this.end;
-    if (this.#phase === ANSWERING || reading === undefined) return;
-    this.#connection.reader.end(reading.reason);
+    const { readEnd } = this.end;
+    if (this.#phase === ANSWERING || readEnd === undefined) return;
+    this.#connection.reader.end(readEnd.reason);
   }
 
   /**
@@ -261,10 +262,12 @@ export class Closing {
       return false;
     }
     if (end.received === undefined) {
-      const { sendQueue, writer } = connection;
+      const { sendQueue, shared, writer } = connection;
       this.#phase = CLOSING;
+      // The alarm of the heartbeat must not ring in this phase.
+      shared.timers.clear(connection);
       writer.sendAccepted();
-      sendQueue.stopAccepting(end.reading!.reason as WebSocketError);
+      sendQueue.stopAccepting(end.readEnd!.reason as WebSocketError);
       writer.rejectWaiting();
       this.#endTransport();
       return false;
@@ -302,7 +305,7 @@ export class Closing {
       // A transport may report its close within `write`.
       if (!sendQueue.open) return;
       this.#sendCloseCode(this.end.received!.code, '');
-      this.#closeTransport();
+      this.#awaitTransportEnd();
     }
     this.#connection.scheduleEndOfTurn();
   }
@@ -310,7 +313,7 @@ export class Closing {
   // After our close frame
 
   /** The server closes TCP first, the client waits for it (section 7.1.1). */
-  #closeTransport(): void {
+  #awaitTransportEnd(): void {
     const { sendQueue, shared } = this.#connection;
     if (this.end.eof) return this.#endTransport();
     if (shared.role === 'server') sendQueue.end();
@@ -335,7 +338,10 @@ export class Closing {
     if (this.#phase !== CLOSED) shared.laterTurn.add(this);
   }
 
-  /** A later turn than that of {@link #endTransport}: what was accepted is sent, or takes long. */
+  /**
+   * A later turn than that of {@link #endTransport}: what was accepted is sent, or takes long. The
+   * transport of a socket has often destroyed itself by then.
+   */
   onTurn(): void {
     if (this.#phase === CLOSED) return;
     this.#connection.guardTransport(() => {
@@ -380,10 +386,10 @@ export class Closing {
     reader.dropAll();
   }
 
-  /** Whether `bytes` of input that have arrived are parsed. */
-  accepts(bytes: number): boolean {
+  /** Counts `bytes` of input that have arrived, if they are dropped. Returns whether they are parsed. */
+  takesInput(bytes: number): boolean {
     const { input } = this.#connection;
-    if (input.stopped || input.dropping) this.#countDropped(bytes);
+    if (input.stopped || input.dropping) this.#countDroppedInput(bytes);
     return !input.stopped && !this.end.aborted;
   }
 
@@ -391,7 +397,7 @@ export class Closing {
    * Counts input that is dropped after our close frame. Counting starts when the frame is sent:
    * before that the peer cannot know of the close.
    */
-  #countDropped(bytes: number): void {
+  #countDroppedInput(bytes: number): void {
     if (!this.end.sent || this.#connection.sendQueue.unsent) return;
     this.#dropped += bytes;
     if (this.#dropped <= MAX_DROPPED) return;
@@ -417,7 +423,7 @@ export class Closing {
     }
     // It replaces a known reason for the end: the parser reached the fault earlier in the stream.
     connection.input.stop();
-    end.reading = { reason: error };
+    end.readEnd = { reason: error };
     connection.scheduleEndOfTurn();
     if (this.#phase === CLOSED) return;
     end.failed = { error, code };
@@ -471,10 +477,10 @@ export class Closing {
     end.aborted = true;
     this.#dropMessages();
     this.#connection.input.stop();
-    end.reading ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
+    end.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
     // The transport reports its close later. Frames written until then would be lost, so later
     // writes reject from now on.
-    this.#destroy(end.reading.reason as WebSocketError);
+    this.#destroy(end.readEnd.reason as WebSocketError);
   }
 
   /** The transport is destroyed because of `error`. */
@@ -482,7 +488,7 @@ export class Closing {
     const { end } = this;
     end.aborted = true;
     end.error ??= error;
-    end.reading ??= { reason: error };
+    end.readEnd ??= { reason: error };
     this.#destroy(error);
   }
 
@@ -547,7 +553,7 @@ export class Closing {
   #giveUp(): void {
     const text = `the peer did not finish the closing handshake within ${this.#timeoutText}`;
     const error = new TimeoutError(text, { permanent: true });
-    this.end.reading ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
+    this.end.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
     this.abort(error);
   }
 
@@ -572,10 +578,10 @@ export class Closing {
     const connection = this.#connection;
     this.#phase = CLOSED;
     const broken = brokenBy(error);
-    end.reading ??= { reason: broken ?? unexpectedEof() };
-    end.error ??= broken ?? end.reading.reason;
+    end.readEnd ??= { reason: broken ?? unexpectedEof() };
+    end.error ??= broken ?? end.readEnd.reason;
     const flushed = !connection.sendQueue.unsent;
-    connection.release(end.sent ? undefined : (end.error as WebSocketError));
+    connection.cleanUp(end.sent ? undefined : (end.error as WebSocketError));
     // The unread input may contain the peer's close frame.
     if (end.received === undefined) connection.input.parseRest();
     end.info = this.#info(flushed);

@@ -2,6 +2,7 @@ import {
   CloseCode,
   CloseMessage,
   type Extension,
+  type MessageCounters,
   type MessageDecoder,
   PongMessage,
   WebSocketError,
@@ -19,10 +20,12 @@ import type { Platform } from '../platform/platform.ts';
 import { isNormalEnd } from '../read/pending-read.ts';
 import { reportError } from '../report/report.ts';
 import type { ReportedConn } from '../report/report-context.ts';
+import type { TurnTask } from '../scheduler/task-queue.ts';
+import type { TimerEntry } from '../scheduler/timers.ts';
 import { untilOf } from '../time/deadline.ts';
 import { Deferred, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
-import type { Transport } from '../transport.ts';
+import type { Transport, TransportSink } from '../transport.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
 import { checkClosePayload } from '../writing/prepared-message.ts';
 import { Closing, type HandlerName } from './closing.ts';
@@ -37,7 +40,7 @@ import { Writer } from './writer.ts';
  * One connection, inside its `Conn`: joins the transport, the input with its reader, the writer, control
  * frames and the close.
  */
-export class Connection {
+export class Connection implements TransportSink, TurnTask, TimerEntry, MessageCounters {
   /** The `Conn`, for the observer and for reports. */
   readonly conn: ReportedConn;
   readonly transport: Transport;
@@ -71,7 +74,7 @@ export class Connection {
   pingedAt: number | undefined;
   pingWait: PingWait | undefined;
 
-  /** Absent until the connection begins to end. */
+  /** Absent until the first event that may end the connection. */
   #closing: Closing | undefined;
   /** Absent until the first use of one of them. */
   rare: RareParts | undefined;
@@ -113,7 +116,7 @@ export class Connection {
     return this.shared.settings;
   }
 
-  // A method of its own: its function would cost each constructor an object.
+  // A method of its own: a closure in the constructor would cost each connection an object.
   #resumeBy(extension: Extension): void {
     extension.resume = () => this.input.continue();
   }
@@ -132,7 +135,7 @@ export class Connection {
     const rare = this.#rareParts();
     if (rare.controlFrames !== undefined) return rare.controlFrames;
     const frames = new ControlFrames(this);
-    if (this.input.stopped) frames.end(this.#closing?.end.reading?.reason);
+    if (this.input.stopped) frames.end(this.#closing?.end.readEnd?.reason);
     rare.controlFrames = frames;
     return frames;
   }
@@ -169,7 +172,7 @@ export class Connection {
     return info === undefined ? this.closed : resolvedLater(this.platform, info);
   }
 
-  // The transport's calls
+  // TransportSink: the calls of the transport
 
   data(chunk: Uint8Array, end?: number): void {
     try {
@@ -177,7 +180,7 @@ export class Connection {
       const length = end ?? chunk.length;
       this.bytesIn += length;
       if (this.shared.keepAlive !== undefined) this.heardAt = Math.ceil(this.shared.platform.now());
-      if (this.#closing === undefined || this.#closing.accepts(length)) {
+      if (this.#closing === undefined || this.#closing.takesInput(length)) {
         this.input.arrived(chunk, length);
       }
     } catch (error) {
@@ -194,7 +197,7 @@ export class Connection {
   }
 
   end(): void {
-    this.#begin().peerEof();
+    this.#closingOrNew().peerEof();
   }
 
   close(error?: Error): void {
@@ -203,7 +206,7 @@ export class Connection {
     const early = this.input.starting && this.input.pending;
     if (early || (this.deflate !== undefined && this.#inflatesRest())) {
       this.platform.yield(() => this.close(error));
-    } else this.#begin().transportClosed(error);
+    } else this.#closingOrNew().transportClosed(error);
   }
 
   /**
@@ -231,10 +234,10 @@ export class Connection {
   passEnded(): void {
     const { input, reader } = this;
     if (this.paused) this.rare!.flowControl!.renewalDue = true;
-    const endIsDue = this.#closing?.end.reading !== undefined && !reader.ended;
+    const endIsDue = this.#closing?.end.readEnd !== undefined && !reader.ended;
     if (input.pending || !reader.idle || reader.attention.messageTaken || endIsDue) {
       this.scheduleEndOfTurn();
-    } else this.sendQueue.endOfChunk();
+    } else this.sendQueue.endOfPass();
     reader.forgetRead();
     if (input.decoder !== undefined) input.returnIfIdle();
   }
@@ -243,7 +246,7 @@ export class Connection {
    * Whether the end of the turn is scheduled and nothing else is due after a read: no pass runs, the
    * transport is not paused, the connection does not end.
    */
-  get settled(): boolean {
+  get onlyTurnEndDue(): boolean {
     const busy = this.input.inPass || this.paused || this.#closing !== undefined;
     return this.awaitsTurn && !busy;
   }
@@ -258,11 +261,12 @@ export class Connection {
     const flowControl = this.rare?.flowControl;
     if (flowControl?.renewalDue === true) flowControl.renewTimeout();
     this.sendQueue.flush();
-    this.reader.attention.turnEnds(this.platform);
+    if (this.#closing === undefined) this.reader.attention.turnEnds(this.platform);
     this.reader.forgetRead();
     if (this.input.decoder !== undefined) this.input.returnIfIdle();
   }
 
+  /** A frame was accepted. A pass flushes when it ends, other code at the end of the turn. */
   flushAtEndOfTurn(): void {
     if (!this.input.inPass) this.scheduleEndOfTurn();
   }
@@ -294,25 +298,25 @@ export class Connection {
    *
    * @param ahead - The loop also parsed into the read-ahead.
    */
-  inputStopped(ahead: boolean): void {
+  loopEnded(ahead: boolean): void {
     const closing = this.#closing;
-    const reading = closing?.end.reading;
-    if (reading !== undefined) this.#parsedAtEnd(closing!, reading, ahead);
-    if (ahead) closing?.inputParsed();
+    const readEnd = closing?.end.readEnd;
+    if (readEnd !== undefined) this.#parsedAtEnd(closing!, readEnd, ahead);
+    if (ahead) closing?.allParsed();
     this.reader.loopStopped();
     this.balance();
   }
 
-  #parsedAtEnd(closing: Closing, end: { readonly reason: unknown }, ahead: boolean): void {
+  #parsedAtEnd(closing: Closing, readEnd: { readonly reason: unknown }, ahead: boolean): void {
     const { input, reader } = this;
     const { attention } = reader;
     if (!input.pending) input.stop();
     const { stopped } = input;
-    if (stopped) this.rare?.controlFrames?.end(end.reason);
-    if (stopped) reader.endMessage(end);
-    attention.turnEnds(this.platform);
+    if (stopped) this.rare?.controlFrames?.end(readEnd.reason);
+    if (stopped) reader.endMessage(readEnd);
+    attention.noteIdle(this.platform);
     const allRead = stopped && (reader.handled || attention.absent) && (ahead || reader.waits);
-    if (allRead || input.dropping) closing.inputRead();
+    if (allRead || input.dropping) closing.allRead();
   }
 
   /**
@@ -329,11 +333,11 @@ export class Connection {
   }
 
   handlerFailed(error: unknown, where: HandlerName): void {
-    this.#begin().handlerFailed(error, where);
+    this.#closingOrNew().handlerFailed(error, where);
   }
 
   peerClosed(code: number, reason: string): void {
-    this.#begin().peerClose(code, reason);
+    this.#closingOrNew().peerClose(code, reason);
   }
 
   isLateAnswer(error: unknown): boolean {
@@ -416,7 +420,7 @@ export class Connection {
     if (type !== CloseMessage) return this.sendQueue.control(type, payload, 0, payload.length);
     if (!this.sendQueue.open) return rejectedLater(this.platform, this.sendQueue.writeEnd!.error);
     checkClosePayload(payload);
-    this.sendClose(payload, undefined, false);
+    this.startClose(payload, undefined, false);
     return this.#closing?.end.sent === true
       ? RESOLVED
       : rejectedLater(this.platform, this.sendQueue.writeEnd!.error);
@@ -487,26 +491,26 @@ export class Connection {
    * Starts the closing handshake (RFC 6455, section 7.1.2). After our close frame, `timeout` may
    * shorten the handshake. `discard`: messages before the peer's close frame are dropped.
    */
-  sendClose(payload: Uint8Array, timeout: number | undefined, discard: boolean): void {
-    this.#begin().ourClose(payload, timeout, discard);
+  startClose(payload: Uint8Array, timeout: number | undefined, discard: boolean): void {
+    this.#closingOrNew().ourClose(payload, timeout, discard);
   }
 
   /** Destroys the transport without a close frame. Queued messages and unsent frames are lost. */
   terminate(): void {
-    this.#begin().terminate();
+    this.#closingOrNew().terminate();
   }
 
   /** Destroys the transport without a close frame. Reads, writes and `closed` report `error`. */
   abort(error: WebSocketError): void {
-    this.#begin().abort(error);
+    this.#closingOrNew().abort(error);
   }
 
   /** Fails the connection with a close frame of `code` (RFC 6455, section 7.1.7). */
   fail(error: unknown, code: number, reason: string): void {
-    this.#begin().fault(error, code, reason);
+    this.#closingOrNew().fault(error, code, reason);
   }
 
-  #begin(): Closing {
+  #closingOrNew(): Closing {
     this.#closing ??= new Closing(this);
     return this.#closing;
   }
@@ -518,7 +522,7 @@ export class Connection {
    *
    * @param error - Why the transport has closed; undefined after our close frame.
    */
-  release(error: WebSocketError | undefined): void {
+  cleanUp(error: WebSocketError | undefined): void {
     const { deflate, extension, input, writer } = this;
     this.#stopTimers();
     writer.sendQueue.destroy(error);
@@ -544,7 +548,7 @@ export class Connection {
 
   settle(info: CloseInfo): void {
     // Compressed input may stay unparsed: a pong in it comes too late.
-    this.rare?.controlFrames?.end(this.#closing?.end.reading?.reason);
+    this.rare?.controlFrames?.end(this.#closing?.end.readEnd?.reason);
     this.rare?.closed?.resolve(info);
     if (this.platform.observer?.closed !== undefined) this.#observeClose(info);
     if (!this.reader.ended || this.input.decoder !== undefined) this.scheduleEndOfTurn();

@@ -5,7 +5,7 @@ import { CloseError, causeText, TransportError, UNEXPECTED_EOF, untraced } from 
 /** How a connection ends, as far as it is known. */
 export class End {
   /** Why reading will end: set by the first close frame, end of the stream, or fault. */
-  reading: { readonly reason: unknown } | undefined;
+  readEnd: { readonly reason: unknown } | undefined;
   /** The peer has ended its side of the transport. */
   eof = false;
   /** Our close frame was accepted for sending. */

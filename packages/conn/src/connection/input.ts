@@ -76,7 +76,7 @@ export class Input {
     return this.#connection.reader.waits;
   }
 
-  /** Whether unparsed bytes are held. */
+  /** Whether the decoder may return an event without another chunk. */
   get pending(): boolean {
     return this.decoder?.pending === true;
   }
@@ -242,7 +242,7 @@ export class Input {
       this.#stage = READY;
     }
     if (this.#spent) this.#continueInNextTurn();
-    connection.inputStopped(ahead);
+    connection.loopEnded(ahead);
     return result;
   }
 
@@ -252,7 +252,7 @@ export class Input {
     let result: ReadResult | undefined;
     while (!this.stopped && this.#continues(decoder, ahead)) {
       if (this.#spends(decoder)) return result;
-      const event = this.#unhandled ?? this.#next(decoder);
+      const event = this.#unhandled ?? this.#serveHandler(decoder);
       this.#unhandled = undefined;
       switch (event) {
         case NEED_MORE:
@@ -314,14 +314,14 @@ export class Input {
   }
 
   /**
-   * The common messages: whole, and for a waiting handler that has no message. One loop parses them
-   * and calls the handler. It returns at any other event, while messages are queued, observed or
-   * dropped, and after a call that left the handler busy or ended reading.
+   * Nearly all messages go this way: whole, and for a handler of `receive` that is free. One loop parses
+   * them and calls the handler. It returns at any other event, while messages are queued, observed
+   * or dropped, and after a call that left the handler busy or ended reading.
    */
-  #next(decoder: MessageDecoder): MessageEvent {
+  #serveHandler(decoder: MessageDecoder): MessageEvent {
     const { reader } = this.#connection;
-    const lends = reader.handlerWaits;
-    decoder.owns = !lends;
+    const lends = reader.handlerFree;
+    decoder.callerKeeps = !lends;
     const plain = lends && this.#use === DELIVERED && !this.#isObserved();
     for (;;) {
       const event = decoder.next();
@@ -338,7 +338,7 @@ export class Input {
   nextMessage(decoder: MessageDecoder): boolean {
     if (this.#stage !== READY || this.#unhandled !== undefined || this.#isObserved()) return false;
     if (this.#connection.framesIn >= decoder.stopAt) return false;
-    decoder.owns = true;
+    decoder.callerKeeps = true;
     const event = decoder.next();
     if (event === MESSAGE) return true;
     // Input that comes later must be read before these two count again.

@@ -64,13 +64,13 @@ export class Reader {
   /** Whether a read waits for the next message. */
   get waits(): boolean {
     const call = this.receiveCall;
-    if (call !== undefined) return call.handler === undefined || this.handlerWaits;
+    if (call !== undefined) return call.handler === undefined || this.handlerFree;
     if (this.pending !== undefined || this.#directRead !== '') return true;
     return this.#pieces?.demanding === true;
   }
 
-  /** Whether the handler of `receive` has no message and takes the next one. */
-  get handlerWaits(): boolean {
+  /** Whether the handler of `receive` is free: it has no message, and takes the next one. */
+  get handlerFree(): boolean {
     const call = this.receiveCall;
     if (call === undefined || call.handler === undefined || call.busy) return false;
     return this.#queue === undefined || this.#queue.empty;
@@ -197,7 +197,7 @@ export class Reader {
       if (this.#input.dropping) this.#connection.countDropped(1);
       return undefined;
     }
-    if (this.handlerWaits) {
+    if (this.handlerFree) {
       this.callHandler(decoder);
       return undefined;
     }
@@ -209,7 +209,7 @@ export class Reader {
     return undefined;
   }
 
-  /** Makes memory for a message that a reader keeps; `following`: bytes after it in the input. */
+  /** The decoder's allocator: makes memory for a message that a reader keeps; `following`: bytes after it in the input. */
   allocate(size: number, following: number): OwnedBytes {
     const waits = this.#directRead !== '' || this.pending !== undefined;
     // A queued message may wait for long. It gets its own memory, so that it keeps no block alive.
@@ -218,7 +218,7 @@ export class Reader {
   }
 
   /**
-   * Lends the message to the handler of `receive`, which {@link handlerWaits}. Returns whether it
+   * Lends the message to the handler of `receive`, which {@link handlerFree}. Returns whether it
    * waits again.
    */
   callHandler(decoder: MessageDecoder): boolean {
@@ -319,7 +319,8 @@ export class Reader {
   #takeNext(): Message | undefined {
     const connection = this.#connection;
     const { decoder } = this.#input;
-    if (decoder === undefined || this.#ended !== undefined || !connection.settled) return undefined;
+    if (decoder === undefined || this.#ended !== undefined || !connection.onlyTurnEndDue)
+      return undefined;
     if (this.#pieces !== undefined || this.#hasQueued()) return undefined;
     this.#directRead = 'a loop';
     try {

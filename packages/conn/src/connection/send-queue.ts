@@ -6,7 +6,7 @@ import type { DataType } from '../message.ts';
 import { viewOf } from '../platform/platform.ts';
 import { type Deferred, RESOLVED } from '../time/promises.ts';
 import { rejectedLater } from '../time/refusal.ts';
-import { isTurnFull, WaitingWriters } from '../writing/backpressure.ts';
+import { isTurnFull, WritePromises } from '../writing/backpressure.ts';
 import { ControlQueue } from '../writing/control-queue.ts';
 import { DetachedBytes, isChanged } from '../writing/pending-bytes.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
@@ -29,7 +29,7 @@ const ENDED = 2;
 
 /**
  * The accepted frames of one connection, in their order. The queue collects frames in slabs and
- * hands them to the transport once a turn. While the transport is blocked, that is above its
+ * hands them to the transport at the end of a turn, or when they fill a slab. While the transport is blocked, that is above its
  * high-water mark, frames wait here. Pings and pongs then overtake queued messages between two
  * frames.
  */
@@ -39,7 +39,10 @@ export class SendQueue implements BatchSender {
   readonly frames: UnsentFrames;
   /** Why no message is accepted any more. Only this queue changes it. */
   writeEnd: WriteEnd | undefined;
-  /** Whether the transport is above its high-water mark. Only this queue changes it. */
+  /**
+   * Whether the transport gets no frame: it is above its high-water mark, or has failed. Only this
+   * queue changes it.
+   */
   blocked = false;
   /** When the transport was blocked last, in ms of the platform's clock. */
   #blockedAt = 0;
@@ -51,7 +54,7 @@ export class SendQueue implements BatchSender {
   #drained = false;
   /** Pings and pongs that wait for a blocked transport. */
   #controls: ControlQueue | undefined;
-  #waiting: WaitingWriters | undefined;
+  #waiting: WritePromises | undefined;
   /** Frames of this turn, and the bytes that they cost. */
   #turnFrames = 0;
   #turnBytes = 0;
@@ -96,12 +99,12 @@ export class SendQueue implements BatchSender {
 
   /** Sends a text message as one frame. */
   textFrame(opcode: DataType, text: string): Promise<void> {
-    return this.#accepted(this.frames.addText(opcode, text));
+    return this.#addedFrame(this.frames.addText(opcode, text));
   }
 
   /** Sends a frame with a copy of `bytes[start, end)`. */
   copiedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    return this.#accepted(this.frames.addCopy(b0, bytes, start, end));
+    return this.#addedFrame(this.frames.addCopy(b0, bytes, start, end));
   }
 
   /**
@@ -119,7 +122,7 @@ export class SendQueue implements BatchSender {
     lease: Lease | undefined,
   ): Promise<void> {
     const references = end - start >= COPY_BELOW && this.#connection.shared.nextKey === undefined;
-    if (!references) return this.#accepted(this.frames.addCopy(b0, bytes, start, end));
+    if (!references) return this.#addedFrame(this.frames.addCopy(b0, bytes, start, end));
     if (lease === undefined || start !== 0 || !lease.takesHeader(b0)) {
       return this.#reference(b0, bytes, start, end);
     }
@@ -130,13 +133,13 @@ export class SendQueue implements BatchSender {
     const write = ReferencedWrite.ofLease(this, lease, length);
     const size = this.frames.addPinned(b0, lease.bytes, length, write.release);
     write.pin();
-    return this.#accepted(size);
+    return this.#addedFrame(size);
   }
 
   /** Sends a frame with `bytes[start, end)`, which never change. */
   ownedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
     return end - start >= COPY_BELOW && this.#connection.shared.nextKey === undefined
-      ? this.#accepted(this.frames.addReference(b0, bytes, start, end, keepMemory))
+      ? this.#addedFrame(this.frames.addReference(b0, bytes, start, end, keepMemory))
       : this.copiedFrame(b0, bytes, start, end);
   }
 
@@ -166,7 +169,7 @@ export class SendQueue implements BatchSender {
       frames.share(batch);
       if (before === undefined) turn.flushAtEndOfTurn(this);
     }
-    return this.#accepted(size);
+    return this.#addedFrame(size);
   }
 
   /**
@@ -209,7 +212,7 @@ export class SendQueue implements BatchSender {
     const size = this.frames.addReference(b0, bytes, start, end, write.release);
     write.pin();
     this.#waitingWriters().reference(written);
-    void this.#accepted(size);
+    void this.#addedFrame(size);
     return written.promise;
   }
 
@@ -232,7 +235,7 @@ export class SendQueue implements BatchSender {
   }
 
   /** Counts a frame of `size` bytes and returns the promise of its writer. */
-  #accepted(size: number): Promise<void> {
+  #addedFrame(size: number): Promise<void> {
     const connection = this.#connection;
     connection.framesOut++;
     connection.bytesOut += size;
@@ -250,8 +253,8 @@ export class SendQueue implements BatchSender {
     return this.#waitingWriters().forNextTurn(this.#connection.platform, this);
   }
 
-  #waitingWriters(): WaitingWriters {
-    this.#waiting ??= new WaitingWriters();
+  #waitingWriters(): WritePromises {
+    this.#waiting ??= new WritePromises();
     return this.#waiting;
   }
 
@@ -433,8 +436,8 @@ export class SendQueue implements BatchSender {
     if (this.unsent && !this.#connection.flushScheduled) this.flush();
   }
 
-  /** A received chunk was handled: sends the answers to it at once. */
-  endOfChunk(): void {
+  /** A pass of the input has ended: sends what was written in it at once. */
+  endOfPass(): void {
     if (this.frames.bytes > 0 && !this.blocked) this.flush();
     else this.#renewBudget();
   }

@@ -148,7 +148,7 @@ export class Writer {
     if (encoder !== undefined && encoder.wantsText(text, compress)) {
       return this.#encodeText(encoder, type, text);
     }
-    return this.#accepted(type, text, this.sendQueue.textFrame(type, text));
+    return this.#countMessage(type, text, this.sendQueue.textFrame(type, text));
   }
 
   /**
@@ -174,10 +174,10 @@ export class Writer {
       if (end > bytes.byteLength) throw new DetachedBytes();
       return encoder.isLarge(size)
         ? this.#compressLater(this.#retain(type, bytes, start, end, compress), encoder)
-        : this.#accepted(type, size, encoder.message(type, bytes, start, end));
+        : this.#countMessage(type, size, encoder.message(type, bytes, start, end));
     }
     const sent = this.sendQueue.callerFrame(FIN | type, bytes, start, end, lease);
-    return this.#accepted(type, size, sent);
+    return this.#countMessage(type, size, sent);
   }
 
   /** Sends a message of a backlog: `maxBufferedAmount` does not apply. The bytes never change. */
@@ -238,10 +238,10 @@ export class Writer {
   }
 
   /** Counts a message whose frames were accepted, and returns `sent`. */
-  #accepted(type: number, size: number | string, sent: Promise<void>): Promise<void> {
+  #countMessage(type: number, payload: number | string, sent: Promise<void>): Promise<void> {
     const connection = this.#connection;
     connection.messagesOut++;
-    if (connection.shared.platform.observer?.messageOut !== undefined) this.#observe(type, size);
+    if (connection.shared.platform.observer?.messageOut !== undefined) this.#observe(type, payload);
     return sent;
   }
 
@@ -256,12 +256,12 @@ export class Writer {
   #encodeText(encoder: MessageEncoder, type: DataType, text: string): Promise<void> {
     const most = text.length * 3;
     if (most < COPY_BELOW && !encoder.isLarge(most)) {
-      return this.#accepted(type, text, encoder.shortText(type, text));
+      return this.#countMessage(type, text, encoder.shortText(type, text));
     }
     const bytes = utf8(text, this.#connection.platform);
     return encoder.isLarge(bytes.length)
       ? this.#compressLater(WaitingMessage.owning(type, bytes, undefined), encoder)
-      : this.#accepted(type, bytes.length, encoder.message(type, bytes, 0, bytes.length));
+      : this.#countMessage(type, bytes.length, encoder.message(type, bytes, 0, bytes.length));
   }
 
   /**
@@ -279,7 +279,7 @@ export class Writer {
     if (write.isDetached) throw new DetachedBytes();
     return encoder.isLarge(end - start)
       ? this.#compressLater(write, encoder)
-      : this.#accepted(type, end - start, encoder.message(type, bytes, start, end));
+      : this.#countMessage(type, end - start, encoder.message(type, bytes, start, end));
   }
 
   #sendPlain({ type, bytes, start, end, isOwned }: WaitingMessage): Promise<void> {
@@ -287,7 +287,7 @@ export class Writer {
     const sent = isOwned
       ? sendQueue.ownedFrame(FIN | type, bytes, start, end)
       : sendQueue.callerFrame(FIN | type, bytes, start, end, undefined);
-    return this.#accepted(type, end - start, sent);
+    return this.#countMessage(type, end - start, sent);
   }
 
   /** @param write - The message, if it has waited. */
@@ -298,10 +298,10 @@ export class Writer {
     const { sendQueue } = this;
     const encoder = this.#encoder;
     if (encoder === undefined || !encoder.wants(length, undefined)) {
-      return this.#accepted(type, length, sendQueue.sharedFrame(FIN | type, bytes));
+      return this.#countMessage(type, length, sendQueue.sharedFrame(FIN | type, bytes));
     }
     const sent = encoder.prepared(message);
-    if (sent !== undefined) return this.#accepted(type, length, sent);
+    if (sent !== undefined) return this.#countMessage(type, length, sent);
     return this.#compressLater(write ?? WaitingMessage.prepared(message), encoder);
   }
 
@@ -338,7 +338,7 @@ export class Writer {
       if (variant === undefined || variant.length === 0 || variant.length >= plain) {
         return write.finish(this.#sendPlain(write));
       }
-      write.finish(this.#accepted(write.type, plain, encoder.variant(write, variant)));
+      write.finish(this.#countMessage(write.type, plain, encoder.variant(write, variant)));
     } catch (error) {
       encoder.compressor!.forget();
       this.#failed(write, error);
@@ -405,7 +405,7 @@ export class Writer {
 
   /** The last fragment of a message of `bytes` was sent. */
   complete(type: number, bytes: number): void {
-    if (!isControl(type)) void this.#accepted(type, bytes, RESOLVED);
+    if (!isControl(type)) void this.#countMessage(type, bytes, RESOLVED);
   }
 
   /** The writer is done: the next waiting write may begin. */

@@ -57,7 +57,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   #observer: ReceiveObserver<object> | undefined;
   #subject: object | undefined;
   /** Whether the handler has returned a promise that has not settled. */
-  #waits = false;
+  #handlerPending = false;
 
   /** Safe for any value: `instanceof` would call a trap of a Proxy. */
   static is(value: unknown): value is ReceiveCall {
@@ -76,7 +76,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** Whether the code that asks was called by the handler, before the handler has returned. */
   get inCall(): boolean {
-    return this.busy && !this.#waits;
+    return this.busy && !this.#handlerPending;
   }
 
   /** `await`, `catch` and `Promise.all` call this on a subclass of Promise. */
@@ -195,16 +195,16 @@ export class ReceiveCall extends Promise<CloseInfo> {
    * every call.
    */
   #waitFor(result: PromiseLike<void>): void {
-    this.#waits = true;
+    this.#handlerPending = true;
     // `Promise.resolve` wraps foreign thenables and returns native promises unchanged.
     Promise.resolve(result).then(
       () => {
-        this.#waits = false;
+        this.#handlerPending = false;
         this.#release();
         this.#reader.handlerSettled();
       },
       (error: unknown) => {
-        this.#waits = false;
+        this.#handlerPending = false;
         this.#release();
         if (this.#reader.isLateAnswer(error)) this.#reader.handlerSettled();
         else this.#fail(error);

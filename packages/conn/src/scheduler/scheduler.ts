@@ -4,6 +4,8 @@ import { TaskQueue } from './task-queue.ts';
 import { Timers } from './timers.ts';
 
 /**
+ * A turn is one callback of the event loop with its microtasks.
+ *
  * Calls the connections of one platform later: at the end of the turn, in a later turn, or at a set
  * time. Each of the three costs the platform one callback, however many connections wait for it.
  * When the runtime's timers were replaced, any call gives everything that waits to the runtime again.

@@ -65,7 +65,7 @@ export function overLimit(
  * The waiting writers of one connection. A send queue creates this object when the first writer has
  * to wait.
  */
-export class WaitingWriters {
+export class WritePromises {
   /**
    * One promise for all writes above the high-water mark: one drain settles them all, and there may
    * be a million.

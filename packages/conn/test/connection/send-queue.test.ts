@@ -186,7 +186,7 @@ describe('a turn with many writes', () => {
   });
 
   it.each([
-    { after: 'a chunk whose answers were handed over', ends: 'endOfChunk' },
+    { after: 'a chunk whose answers were handed over', ends: 'endOfPass' },
     { after: 'a drain', ends: 'drained' },
   ] as const)('ends after $after', ({ ends }) => {
     const { sendQueue, writer, transport } = queueOf();
