@@ -622,3 +622,17 @@ describe('connPair', () => {
     expect(await server.closed).toMatchObject({ code: 1000, wasClean: true });
   });
 });
+
+describe('the end of the stream of a peer', () => {
+  it('is the reason of the end, although the transport reports its close later than the heartbeat rings', async () => {
+    const { conn, platform, transport } = wired('server', {
+      heartbeat: { interval: 1_000, timeout: 1_000 },
+    });
+    await platform.advance(900);
+    transport.destroy = () => {};
+    transport.feedEnd();
+    await platform.advance(500);
+    transport.sink!.close();
+    expect((await conn.closed).error?.message).toContain('unexpected EOF');
+  });
+});

@@ -52,6 +52,18 @@ describe('the answer to a close frame after one read', () => {
     expect(sent()).toEqual(['close 1000']);
   });
 
+  it('waits for a reader that has written less than 250 ms before', async () => {
+    const { conn, platform, feed, frame, sent } = await readOnce();
+    await platform.advance(200);
+    await conn.send('half of the answer');
+    await platform.advance(200);
+    feed(frame(8, CLOSE_1000));
+    await platform.settle();
+    expect(sent()).not.toContain('close 1000');
+    await platform.advance(250);
+    expect(sent()).toContain('close 1000');
+  });
+
   it('waits again for a message that was read later', async () => {
     const { conn, platform, feed, frame, sent } = await readOnce();
     await platform.advance(300);
