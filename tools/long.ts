@@ -112,7 +112,7 @@ const LONG: Rows = {
     ],
   },
   browser: {
-    what: 'all cases of ws-conform in Chromium; messages per second, compared with a bare WebSocket: --rounds 21',
+    what: 'all cases of ws-conform in Chromium; echoes and awaited writes of a page (Firefox too), compared with a bare WebSocket: --rounds 21',
     commands: [
       pnpm('--silent', '--filter', '@ws/browser', 'run', 'standalone'),
       [

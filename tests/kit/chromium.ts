@@ -55,13 +55,16 @@ async function launch(
 /**
  * Starts Chromium so that a tab behind another one is hidden and its timers are throttled, as those of
  * users. Playwright shows each page as visible. The caller closes it.
+ *
+ * @param networkEnabled - Whether Chromium reports each message to the driver, which slows it down.
  */
-export async function launchChromiumTabs(): Promise<TabBrowser> {
+export async function launchChromiumTabs(networkEnabled = true): Promise<TabBrowser> {
   const executablePath = findChromium();
   if (executablePath === undefined) throw new Error('chromium: not on the PATH, nor CHROMIUM_BIN');
   return puppeteer.launch({
     executablePath,
     args: FLAGS,
+    networkEnabled,
     ignoreDefaultArgs: [
       '--disable-background-timer-throttling',
       '--disable-backgrounding-occluded-windows',
