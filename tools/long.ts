@@ -220,17 +220,16 @@ else if (name === undefined || name === '--help') {
 /** The bounded part, after `pnpm check`, which builds the packages. */
 async function bounded(): Promise<void> {
   // Otherwise a run in an endless loop hangs `.ci/run`, and its seed is lost.
-  const short = (row: string, ...more: readonly string[]): Rows => {
-    const rows = withArguments(row, ['--minutes', '0.25', ...more]);
+  const short = (row: string): Rows => {
+    const rows = withArguments(row, ['--minutes', '0.25']);
     return { [row]: { ...rows[row]!, minutes: 5 } };
   };
-  // Much of the time of `slow` and `soak` is waiting. The attacks measure CPU time and memory of
+  // Much of the time of `slow` is waiting. The attacks measure CPU time and memory of
   // their own processes.
   const rows: Rows = {
     slow: { ...LONG['slow']!, commands: [SLOW], live: true },
     attacks: { ...LONG['attacks']!, commands: [ATTACKS] },
     ...withArguments('data-events', ['packages/node-io', 'test/peers', 'tests/contracts']),
-    ...short('soak', '--connections', '2000'),
     ...short('pairs'),
     ...short('two-connections'),
   };
