@@ -542,6 +542,8 @@ export class Closing implements TurnTask {
   }
 
   #closingAlarm(): void {
+    // An alarm of an earlier phase, in a connection that is destroyed.
+    if (this.#deadline === Infinity) return;
     if (this.#stallDeadline === Infinity) return this.#giveUp();
     this.#stallDeadline = Infinity;
     this.#startTimer(Math.max(0, this.#deadline - this.#now()));

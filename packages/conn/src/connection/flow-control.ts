@@ -51,6 +51,7 @@ export class FlowControl implements TimerEntry {
   pause(): void {
     this.#connection.paused = true;
     this.#call('pause');
+    if (this.#connection.transportClosed) return;
     // The timeout also runs while a message is inflated for a reader, since the reader may give up.
     // Each step of inflating restarts it.
     if (!this.#isReceiving()) this.#startTimeout();
