@@ -355,14 +355,13 @@ export class Closing implements TurnTask {
    * no progress, the messages for which there is no room are dropped.
    */
   #watchReader(): void {
-    const { reader, readerPatience } = this.#connection;
     if (this.#stallDeadline !== Infinity) return;
-    const patience = Math.min(readerPatience, this.#longestStall);
+    const patience = Math.min(this.#connection.readerPatience, this.#longestStall);
     if (patience <= 0) return this.#dropExcess();
     const at = this.#now() + patience;
     if (at >= this.#deadline) return;
     this.#stallDeadline = at;
-    this.#progressAtStall = reader.progress;
+    this.#progressAtStall = this.#connection.reader.progress;
     this.#startTimer(patience);
   }
 
@@ -542,8 +541,6 @@ export class Closing implements TurnTask {
   }
 
   #closingAlarm(): void {
-    // An alarm of an earlier phase, in a connection that is destroyed.
-    if (this.#deadline === Infinity) return;
     if (this.#stallDeadline === Infinity) return this.#giveUp();
     this.#stallDeadline = Infinity;
     this.#startTimer(Math.max(0, this.#deadline - this.#now()));
@@ -553,10 +550,11 @@ export class Closing implements TurnTask {
   }
 
   #giveUp(): void {
+    // An alarm of an earlier phase, in a connection that is destroyed.
+    if (this.#deadline === Infinity) return;
     const text = `the peer did not finish the closing handshake within ${this.#timeoutText}`;
-    const error = new TimeoutError(text, { permanent: true });
     this.end.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
-    this.abort(error);
+    this.abort(new TimeoutError(text, { permanent: true }));
   }
 
   #startTimer(ms: number): void {
