@@ -1,7 +1,6 @@
 /**
  * Each of these files runs in its own process: it measures allocations, checks what a process
- * creates once or leaves behind, loads modules again, or replaces the clock of the timers that all
- * files of a process share.
+ * creates once or leaves behind, or loads modules again.
  */
 export const ISOLATED = [
   'fuzz/{laws/{conversation,two-conns},test/{corpus,planted,two-connections}}.test.ts',
@@ -12,7 +11,6 @@ export const ISOLATED = [
   'packages/conn/test/memory/**/*.test.ts',
   'packages/conn/test/read/partial-message-at-end.test.ts',
   'packages/node-server/test/collected.test.ts',
-  'packages/proxy/test/targets/target-pool.test.ts',
   'tests/guard-rails/!(private-getters|source-characters).test.ts',
   'tests/pool-poison/**/*.test.ts',
 ];

@@ -68,7 +68,10 @@ export class Attention {
     this.noteIdle(platform);
   }
 
-  /** The message of a single read counts as handled some time after the first call. */
+  /**
+   * Nothing else happens. {@link SINGLE_READ_TIME} after the first call, the message of a single read
+   * counts as handled.
+   */
   noteIdle(platform: Platform): void {
     if (!this.messageTaken || this.#lastRead !== SINGLE_READ || this.#idleSince !== NEVER) return;
     this.#idleSince = Math.ceil(platform.now());

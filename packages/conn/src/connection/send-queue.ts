@@ -17,7 +17,7 @@ import { badResult, unwritten, writeFailure } from '../writing/write-failure.ts'
 import type { Connection } from './connection.ts';
 import { ReferencedWrite } from './referenced-write.ts';
 
-/** Encoding a byte takes at most as long as writing this many plain bytes: compressing does. */
+/** To encode a byte takes at most as long as to write this many plain bytes. To compress it does. */
 const ENCODE_COST = 8;
 const FIN = 0x80;
 
@@ -29,9 +29,9 @@ const ENDED = 2;
 
 /**
  * The accepted frames of one connection, in their order. The queue collects frames in slabs and
- * hands them to the transport at the end of a turn, or when they fill a slab. While the transport is blocked, that is above its
- * high-water mark, frames wait here. Pings and pongs then overtake queued messages between two
- * frames.
+ * hands them to the transport at the end of a turn, or when they fill a slab. While the transport is
+ * above its high-water mark, frames wait here. Pings and pongs then overtake queued messages between
+ * two frames.
  */
 export class SendQueue implements BatchSender {
   readonly #connection: Connection;
@@ -348,7 +348,7 @@ export class SendQueue implements BatchSender {
     if (!this.open) {
       return own ? RESOLVED : rejectedLater(this.#connection.platform, this.writeEnd!.error);
     }
-    // Heartbeat pings do not go between the frames of a compressed message: see `holdsHeartbeat`.
+    // Heartbeat pings do not go between the frames of a compressed message: see `KeepAlive`.
     const follows = own && opcode === PingMessage && this.#holdsEncoded();
     if (this.blocked && !follows) return this.#enqueueControl(opcode, bytes, start, end, own);
     try {

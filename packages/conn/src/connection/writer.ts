@@ -101,13 +101,13 @@ export class Writer {
     return this.sendQueue.writeEnd === undefined && this.#hasRoom(size);
   }
 
-  /** Whether `size` more bytes may wait. Hands frames to the transport first when they may not. */
+  /** Whether `size` more bytes may wait. If not, hands frames to the transport and asks again. */
   #hasRoom(size: number): boolean {
     const { sendQueue } = this;
     const { settings } = this.#connection.shared;
-    const cost = this.waitingBytes + this.#waitingCalls * WRITE_COST;
-    const most = size + cost + sendQueue.frames.bytes;
+    const most = size + this.#cost() + sendQueue.frames.bytes;
     if (!sendQueue.blocked && most <= settings.maxBufferedAmount) return true;
+    // A transport may call back, and so change the cost.
     sendQueue.pump();
     return hasRoom(settings, sendQueue.bufferedAmount + this.#cost(), size);
   }
@@ -216,8 +216,7 @@ export class Writer {
    * them: an observer may write, and the rest may be sent in a later turn.
    */
   #mustWait(): boolean {
-    const busy = this.open !== undefined || this.#compressing !== undefined;
-    return busy || this.#waiting?.advancing === true;
+    return this.busy || this.#waiting?.advancing === true;
   }
 
   /** Whether an earlier message is under way. */

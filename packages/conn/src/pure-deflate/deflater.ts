@@ -168,7 +168,7 @@ export class PureDeflater implements Deflater {
   }
 }
 
-/** Size in bytes of a chunk in a stored block, with the first byte of an empty stored block. */
+/** Bytes of a stored block for `size` bytes of text, and of the first byte of the empty block after it. */
 function storedSize(size: number): number {
   return STORED_HEADER + size + 1;
 }

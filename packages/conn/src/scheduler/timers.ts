@@ -142,6 +142,9 @@ export class Timers implements TurnTask {
       }
     } finally {
       this.#arm();
+      // A test may have advanced a fake clock over more slots since the wake.
+      const current = this.#platform.now();
+      if (current > now && this.#next <= current) this.#wake();
     }
   }
 }

@@ -122,6 +122,8 @@ export class UnsentFrames implements SlabUser {
   /**
    * Adds an unmasked frame whose payload is `memory[0, length)`, which the message buffers have lent.
    * The header is in front of it. Returns the size of the frame in bytes.
+   *
+   * @param release - A second call has no effect.
    */
   addPinned(b0: number, memory: Uint8Array, length: number, release: () => void): number {
     if (this.batch !== undefined) this.#unshare(this.batch);
@@ -182,16 +184,15 @@ export class UnsentFrames implements SlabUser {
       buffers.give(memory);
       throw error;
     }
-    return this.#addFrame(frame, () => buffers.give(memory));
+    let isLent = true;
+    return this.#addFrame(frame, () => {
+      // The same memory may belong to another write at a second release.
+      if (isLent) buffers.give(memory);
+      isLent = false;
+    });
   }
 
-  /** @param give - Called at the first release. */
-  #addFrame(frame: Uint8Array, give: () => void): number {
-    let isLent = true;
-    const release = (): void => {
-      if (isLent) give();
-      isLent = false;
-    };
+  #addFrame(frame: Uint8Array, release: () => void): number {
     const end = frame.length;
     this.bytes += end;
     this.#add({ bytes: frame, start: 0, end, startsFrame: true, release });

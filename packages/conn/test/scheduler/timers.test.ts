@@ -1,5 +1,6 @@
+import { nodePlatform } from '@ws/node-io';
 import { FakePlatform } from '@ws/tests';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { schedulerOf } from '../../src/scheduler/scheduler.ts';
 import type { TimerEntry } from '../../src/scheduler/timers.ts';
 
@@ -25,6 +26,22 @@ describe('Timers', () => {
       expect(at - ms).toBeLessThanOrEqual(ms < 1_000 ? 1 : 65);
     }
     expect(platform.timers).toBe(0);
+  });
+
+  it('ring for all times that a fake clock passes at once', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { timers } = schedulerOf(nodePlatform);
+    const rung: number[] = [];
+    for (const ms of [100, 200]) {
+      timers.set(
+        alarm(() => rung.push(ms)),
+        ms,
+      );
+    }
+    vi.advanceTimersByTime(300);
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(rung).toEqual([100, 200]);
   });
 
   it('request no longer delay than the platform accepts', async () => {
