@@ -20,7 +20,7 @@ export interface Manifest {
 /** Packages whose exports have this shape. The CommonJS of compat is one class, as that of ws. */
 export function dualPackages(root: string): string[] {
   return readdirSync(join(root, 'packages'))
-    .filter((name) => name !== 'compat' && name !== 'http-shared')
+    .filter((name) => name !== 'compat')
     .map((name) => join(root, 'packages', name, 'package.json'));
 }
 

@@ -1,7 +1,3 @@
 import { library } from '../../.config/tsup.ts';
 
-export default library(
-  ['src/index.ts', 'src/browser.ts', 'src/internal.ts'],
-  ['@ws/http-shared'],
-  'types="node"',
-);
+export default library(['src/index.ts', 'src/browser.ts', 'src/internal.ts'], [], 'types="node"');

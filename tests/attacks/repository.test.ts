@@ -7,10 +7,7 @@ import { nothingLeft } from '../peers/index.ts';
 import { atLeast, atMost, claim, survives } from './harness/index.ts';
 
 const root = join(import.meta.dirname, '../..');
-/** All packages except http-shared, which is private and bundled. */
-const folders = readdirSync(join(root, 'packages'))
-  .filter((name) => name !== 'http-shared')
-  .map((name) => join('packages', name));
+const folders = readdirSync(join(root, 'packages')).map((name) => join('packages', name));
 
 interface Manifest {
   readonly name: string;

@@ -125,8 +125,7 @@ describe('README.md', () => {
       const { engines } = JSON.parse(read(`packages/${name}/package.json`)) as {
         engines?: { node?: string };
       };
-      // http-shared is private.
-      if (engines !== undefined) expect(engines.node).toMatch(/^(?:>=|\^)20\.19\b/);
+      expect(engines?.node).toMatch(/^(?:>=|\^)20\.19\b/);
     }
   });
 

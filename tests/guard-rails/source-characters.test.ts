@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 const PACKAGES = join(import.meta.dirname, '../../packages');
-const LIBRARIES = ['codec', 'conn', 'http-shared', 'node-client', 'node-io', 'node-server', 'obs'];
+const LIBRARIES = ['codec', 'conn', 'node-client', 'node-io', 'node-server', 'obs'];
 
 describe.each(LIBRARIES)('the sources of %s', (library) => {
   // V8 stores a file with such a character, also in a comment, as two bytes per character. One in

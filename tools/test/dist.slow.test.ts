@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
-/** Published packages: the adapters bundle the private one. */
-const names = readdirSync(join(root, 'packages')).filter((name) => name !== 'http-shared');
+const names = readdirSync(join(root, 'packages'));
 const missing = names.filter((name) => !existsSync(join(root, 'packages', name, 'dist/index.js')));
 
 describe('a built package', () => {

@@ -14,7 +14,7 @@ const sourcesOf = (name: string): string[] => {
     .filter((file) => file.endsWith('.ts') && !file.includes('generated'))
     .map((file) => readFileSync(join(folder, file), 'utf8'));
 };
-const sources = [...packages, 'http-shared'].flatMap(sourcesOf);
+const sources = packages.flatMap(sourcesOf);
 
 /** Classes whose argument is the name of a call, not a message. */
 const NAMED =

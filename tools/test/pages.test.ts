@@ -31,8 +31,7 @@ describe('the list of pages', () => {
     .filter((name) => name.endsWith('.md') && name !== 'index.md')
     .map((name) => name.replace(/\.md$/, ''));
   const examples = readdirSync(join(root, 'examples'));
-  // Readers do not need http-shared: it is private and bundled.
-  const packages = readdirSync(join(root, 'packages')).filter((name) => name !== 'http-shared');
+  const packages = readdirSync(join(root, 'packages'));
   const folders = [
     ...examples.map((name) => `examples/${name}`),
     ...packages.map((name) => `packages/${name}`),

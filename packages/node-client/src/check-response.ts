@@ -7,7 +7,7 @@ import {
   parseExtensions,
 } from '@ws/codec';
 import { hasToken } from '@ws/codec/internal';
-import { acceptKey, rawHeaderValues } from '@ws/http-shared';
+import { acceptKey, rawHeaderValues } from '@ws/node-io/internal';
 import { quote } from './errors.ts';
 import type { HttpResponse } from './exchange.ts';
 import type { HandshakeRequest } from './request.ts';

@@ -1,5 +1,5 @@
 import { validateHeaderValue } from 'node:http';
-import { typeName } from '@ws/http-shared';
+import { typeName } from '@ws/node-io/internal';
 
 /** The part of a cookie jar that a handshake uses. `CookieJar` of tough-cookie implements it. */
 export interface CookieJar {

@@ -3,9 +3,8 @@ import { type ExtensionOffer } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import { TimeoutError, type Transport, TransportError } from '@ws/conn';
 import { checkOptionNames, rejectedLater } from '@ws/conn/internal';
-import { isInstance } from '@ws/http-shared';
 import { nodePlatform, socketTransport } from '@ws/node-io';
-import { prepareReadBuffer } from '@ws/node-io/internal';
+import { isInstance, prepareReadBuffer } from '@ws/node-io/internal';
 import {
   deflateOf,
   describeStatus,

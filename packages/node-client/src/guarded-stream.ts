@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { asError } from '@ws/http-shared';
+import { asError } from '@ws/node-io/internal';
 import { dialError } from './dial-error.ts';
 
 /**

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Transport } from '@ws/conn';
-import { TransportDuplex, typeName } from '@ws/http-shared';
 import { hasTransport } from '@ws/node-io';
+import { TransportDuplex, typeName } from '@ws/node-io/internal';
 import { dialError } from './dial-error.ts';
 import type { DialScope } from './dial-scope.ts';
 import { GuardedStream } from './guarded-stream.ts';

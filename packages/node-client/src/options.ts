@@ -7,8 +7,13 @@ import {
   duration,
   resolveSettings,
 } from '@ws/conn/internal';
-import { assertOption, optionHints, transportHighWaterMark, typeName } from '@ws/http-shared';
-import { wantsReadBuffer } from '@ws/node-io/internal';
+import {
+  assertOption,
+  optionHints,
+  transportHighWaterMark,
+  typeName,
+  wantsReadBuffer,
+} from '@ws/node-io/internal';
 import type { CookieJar } from './cookies.ts';
 import type { NetDial } from './net-dial.ts';
 import { checkProxy, type ProxyOption, type ProxyPlan } from './proxy/choose-proxy.ts';

@@ -1,5 +1,5 @@
 import { isError } from '@ws/conn/internal';
-import { rawHeaderValues } from '@ws/http-shared';
+import { rawHeaderValues } from '@ws/node-io/internal';
 import { describeStatus } from './check-response.ts';
 import { BadHandshakeError, quote } from './errors.ts';
 import type { HttpResponse } from './exchange.ts';

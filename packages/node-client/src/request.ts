@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { type ExtensionOffer, formatRequest, parseTokenList } from '@ws/codec';
-import { type HeaderEntries, type HeaderValue, headerEntries } from '@ws/http-shared';
+import { type HeaderEntries, type HeaderValue, headerEntries } from '@ws/node-io/internal';
 import { quote } from './errors.ts';
 import type { Target } from './url.ts';
 

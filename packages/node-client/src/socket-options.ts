@@ -1,5 +1,5 @@
 import { isIP, type LookupFunction } from 'node:net';
-import { assertOption, typeName } from '@ws/http-shared';
+import { assertOption, typeName } from '@ws/node-io/internal';
 import { guardedLookup } from './tls/tls-callbacks.ts';
 
 /**

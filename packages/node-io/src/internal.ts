@@ -3,5 +3,20 @@
  *
  * @module
  */
+
+export { acceptKey } from './http/accept-key.ts';
+export { asError, isInstance } from './http/errors.ts';
+export {
+  type HeaderEntries,
+  type HeaderValue,
+  headerEntries,
+  rawHeaderValues,
+} from './http/headers.ts';
+export { ipv6Groups } from './http/ipv6.ts';
+export { optionHints } from './http/option-hints.ts';
+export { assertOption, transportHighWaterMark, typeName } from './http/options.ts';
+export { describeResult, discardPromise, isThenable } from './http/promises.ts';
+export { withReadableKeys } from './http/readable-keys.ts';
+export { TransportDuplex } from './http/transport-duplex.ts';
 export { prepareReadBuffer, readsIntoBuffer, wantsReadBuffer } from './read-buffer.ts';
 export { callIfAllowed, localAddressOf, remoteAddressOf } from './socket-calls.ts';

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import { types } from 'node:util';
-import { assertOption } from '@ws/http-shared';
+import { assertOption } from '@ws/node-io/internal';
 import { HandshakeError, serverFault } from './errors.ts';
 import { type HeadersInput, headerPairs } from './headers.ts';
 import type { AuthOf, Refusal } from './options.ts';

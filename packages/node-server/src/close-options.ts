@@ -1,6 +1,6 @@
 import { CloseCode, isValidCloseCode } from '@ws/conn';
 import { checkOptionNames, duration } from '@ws/conn/internal';
-import { assertOption, optionHints, typeName } from '@ws/http-shared';
+import { assertOption, optionHints, typeName } from '@ws/node-io/internal';
 
 /** How a server closes: the option `close`, and the argument of the method `close`. */
 export interface CloseOptions {

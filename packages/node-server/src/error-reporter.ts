@@ -9,8 +9,8 @@ import {
   TransportError,
 } from '@ws/conn';
 import { closedOf, endedWith, reportError } from '@ws/conn/internal';
-import { isInstance } from '@ws/http-shared';
 import { nodePlatform } from '@ws/node-io';
+import { isInstance } from '@ws/node-io/internal';
 import { failedFunction, HandshakeError } from './errors.ts';
 import type { ServerReport, ServerReportContext } from './options.ts';
 import type { AppRequest } from './server-request.ts';

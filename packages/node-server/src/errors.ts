@@ -1,5 +1,5 @@
 import { WebSocketError } from '@ws/codec';
-import { discardPromise, isThenable, typeName } from '@ws/http-shared';
+import { discardPromise, isThenable, typeName } from '@ws/node-io/internal';
 
 /** A header of a response: name and value. */
 export type HeaderPair = readonly [name: string, value: string];

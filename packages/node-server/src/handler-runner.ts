@@ -5,7 +5,7 @@ import {
   observeReceive,
   type ReceiveObserver,
 } from '@ws/conn/internal';
-import { isThenable } from '@ws/http-shared';
+import { isThenable } from '@ws/node-io/internal';
 import type { ConnHandler, HandlerContext } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import type { PendingWork } from './pending-work.ts';

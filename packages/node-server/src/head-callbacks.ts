@@ -1,5 +1,5 @@
 import type { RequestFacts } from '@ws/codec';
-import { isThenable } from '@ws/http-shared';
+import { isThenable } from '@ws/node-io/internal';
 import { type Refuser, returnedRefusal, thrownBy } from './authenticate.ts';
 import { type HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
 import { type HeadersInput, NO_HEADERS, optionHeaderPairs } from './headers.ts';

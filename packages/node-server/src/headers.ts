@@ -6,7 +6,7 @@ import {
   type HeaderValue,
   headerEntries,
   typeName,
-} from '@ws/http-shared';
+} from '@ws/node-io/internal';
 import type { HandlerContext } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
 import type { HandshakeRequest } from './handshake-request.ts';

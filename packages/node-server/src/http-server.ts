@@ -9,7 +9,7 @@ import { isIPv6, type Server as NetServer } from 'node:net';
 import { resolve } from 'node:path';
 import { Server as TlsServer } from 'node:tls';
 import { isError } from '@ws/conn/internal';
-import { withReadableKeys } from '@ws/http-shared';
+import { withReadableKeys } from '@ws/node-io/internal';
 import { clientErrorListener } from './refusal/client-error.ts';
 import type { OnRefused } from './refusal/refusals.ts';
 import type { ListenAddress, ServeOptions } from './serve-options.ts';

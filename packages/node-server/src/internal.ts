@@ -9,7 +9,7 @@ export {
   isInstance,
   isThenable,
   typeName,
-} from '@ws/http-shared';
+} from '@ws/node-io/internal';
 export { requestOfNode } from './check-request.ts';
 export { ErrorReporter } from './error-reporter.ts';
 export { serverFault, unexpectedResult } from './errors.ts';

@@ -1,6 +1,5 @@
 import { isIPv6, type Socket } from 'node:net';
-import { ipv6Groups } from '@ws/http-shared';
-import { remoteAddressOf } from '@ws/node-io/internal';
+import { ipv6Groups, remoteAddressOf } from '@ws/node-io/internal';
 import type { ClientAddress, FindAddress } from './client-address.ts';
 import { HandshakeError, serverFault, unexpectedResult } from './errors.ts';
 import { quoted } from './quote.ts';

@@ -8,8 +8,12 @@ import {
   resolveSettings,
   type Settings,
 } from '@ws/conn/internal';
-import { assertOption, optionHints, transportHighWaterMark } from '@ws/http-shared';
-import { wantsReadBuffer } from '@ws/node-io/internal';
+import {
+  assertOption,
+  optionHints,
+  transportHighWaterMark,
+  wantsReadBuffer,
+} from '@ws/node-io/internal';
 import { HostPolicy } from './allowed-hosts.ts';
 import type { ClientAddress } from './client-address.ts';
 import { type CloseOptions, type ClosePlan, checkCloseOptions } from './close-options.ts';

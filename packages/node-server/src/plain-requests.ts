@@ -1,6 +1,6 @@
 import type { RequestListener, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { isThenable } from '@ws/http-shared';
+import { isThenable } from '@ws/node-io/internal';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError } from './errors.ts';
 import { type FieldLookups, RequestHeaders } from './headers.ts';

@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http';
-import { acceptKey } from '@ws/http-shared';
+import { acceptKey } from '@ws/node-io/internal';
 import type { HeaderPair } from './errors.ts';
 
 /** The variable parts of a 101. */

@@ -1,6 +1,6 @@
 import { checked } from '@ws/codec/internal';
 import { checkOptionNames } from '@ws/conn/internal';
-import { assertOption } from '@ws/http-shared';
+import { assertOption } from '@ws/node-io/internal';
 import type { ConnHandler } from './conn-handler.ts';
 import type { HandshakeRequest } from './handshake-request.ts';
 import {

@@ -4,7 +4,7 @@ import { type ListenOptions as NetListenOptions, Server as NetServer } from 'nod
 import process from 'node:process';
 import type { SecureContextOptions } from 'node:tls';
 import { checkOptionNames } from '@ws/conn/internal';
-import { assertOption, typeName } from '@ws/http-shared';
+import { assertOption, typeName } from '@ws/node-io/internal';
 import {
   serveOnlyNames,
   serverHints,

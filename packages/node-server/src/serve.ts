@@ -5,8 +5,7 @@ import type { Duplex } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
 import { checked, fromCaller, isMistake } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
-import { withReadableKeys } from '@ws/http-shared';
-import { prepareReadBuffer, remoteAddressOf } from '@ws/node-io/internal';
+import { prepareReadBuffer, remoteAddressOf, withReadableKeys } from '@ws/node-io/internal';
 import type { AnyHandlers } from './acceptor.ts';
 import { requestOfNode } from './check-request.ts';
 import {

@@ -1,5 +1,5 @@
 import type { TlsOptions } from 'node:tls';
-import { asError, describeResult, isThenable } from '@ws/http-shared';
+import { asError, describeResult, isThenable } from '@ws/node-io/internal';
 
 type Callbacks = Pick<TlsOptions, 'SNICallback' | 'ALPNCallback' | 'pskCallback'>;
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type DeflateAgreement, formatExtensions, type RequestFacts } from '@ws/codec';
-import { isThenable } from '@ws/http-shared';
+import { isThenable } from '@ws/node-io/internal';
 import { readAuth, thrownByAuthenticate } from './authenticate.ts';
 import { checkNoHeaderDropped, checkRequest } from './check-request.ts';
 import { assertOpen, disconnectError } from './client-presence.ts';

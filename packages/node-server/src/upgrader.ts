@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { checked } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
 import { checkOptionNames } from '@ws/conn/internal';
-import { assertOption } from '@ws/http-shared';
+import { assertOption } from '@ws/node-io/internal';
 import { Acceptor, type AnyHandlers } from './acceptor.ts';
 import { requestOfNode } from './check-request.ts';
 import type { CloseOptions, CloseResult } from './close-options.ts';

@@ -1,4 +1,4 @@
-import { typeName } from '@ws/http-shared';
+import { typeName } from '@ws/node-io/internal';
 import type { DialScope } from '../dial-scope.ts';
 import { isURL, type Target } from '../url.ts';
 import { type Proxy, parseProxy } from './proxy.ts';

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TransportError } from '@ws/conn';
-import { ipv6Groups } from '@ws/http-shared';
+import { ipv6Groups } from '@ws/node-io/internal';
 import { dialError } from '../dial-error.ts';
 import type { DialScope } from '../dial-scope.ts';
 import { BadHandshakeError } from '../errors.ts';

@@ -12,7 +12,7 @@ import type {
   ReconnectingConnOptions as LiveOptions,
   ReconnectOptions,
 } from '@ws/conn/reconnecting';
-import { assertOption } from '@ws/http-shared';
+import { assertOption } from '@ws/node-io/internal';
 import type { ClientConn } from '../client-conn.ts';
 import { DialScope } from '../dial-scope.ts';
 import { Dialer } from '../dialer.ts';

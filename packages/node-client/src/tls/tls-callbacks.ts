@@ -1,6 +1,6 @@
 import type { ConnectionOptions } from 'node:tls';
 import { isNativeError } from 'node:util/types';
-import { asError, describeResult, isThenable } from '@ws/http-shared';
+import { asError, describeResult, isThenable } from '@ws/node-io/internal';
 
 type Callbacks = Pick<ConnectionOptions, 'checkServerIdentity' | 'pskCallback' | 'lookup'>;
 

@@ -1,5 +1,5 @@
 import { type ConnectionOptions, createSecureContext, type SecureContext } from 'node:tls';
-import { typeName, withReadableKeys } from '@ws/http-shared';
+import { typeName, withReadableKeys } from '@ws/node-io/internal';
 
 /** Options that identify the client, or that apply to one certain server. */
 const IDENTITY_OPTIONS: ReadonlySet<string> = new Set<keyof ConnectionOptions>([

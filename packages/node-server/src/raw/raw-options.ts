@@ -1,7 +1,7 @@
 import { Server as HttpServer } from 'node:http';
 import type { RequestFacts } from '@ws/codec';
 import { checkOptionNames } from '@ws/conn/internal';
-import { assertOption, typeName } from '@ws/http-shared';
+import { assertOption, typeName } from '@ws/node-io/internal';
 import { type HeadCallbacks, headCallbackNames } from '../head-callbacks.ts';
 import { type UpgraderOptions, upgraderHints, upgraderOptionNames } from '../options.ts';
 

@@ -9,8 +9,12 @@ import type { RequestFacts } from '@ws/codec';
 import { checked, fromCaller, isMistake } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
 import { checkOptionNames } from '@ws/conn/internal';
-import { withReadableKeys } from '@ws/http-shared';
-import { prepareReadBuffer, remoteAddressOf, wantsReadBuffer } from '@ws/node-io/internal';
+import {
+  prepareReadBuffer,
+  remoteAddressOf,
+  wantsReadBuffer,
+  withReadableKeys,
+} from '@ws/node-io/internal';
 import {
   type CloseOptions,
   type ClosePlan,

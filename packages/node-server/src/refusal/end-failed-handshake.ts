@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { TransportError } from '@ws/conn';
-import { isInstance } from '@ws/http-shared';
+import { isInstance } from '@ws/node-io/internal';
 import { HandshakeError } from '../errors.ts';
 import type { Handshake } from '../handshake.ts';
 import {

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { isThenable } from '@ws/http-shared';
+import { isThenable } from '@ws/node-io/internal';
 import type { HandshakeError } from '../errors.ts';
 import type { AnyUpgraderOptions } from '../options.ts';
 import type { AppRequest } from '../server-request.ts';

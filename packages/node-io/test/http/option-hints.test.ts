@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { optionHints } from '../src/index.ts';
+import { optionHints } from '../../src/internal.ts';
 
 describe('optionHints', () => {
   it('translates names of other libraries to options that are known', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ipv6Groups } from '../src/index.ts';
+import { ipv6Groups } from '../../src/internal.ts';
 
 test.each([
   { address: '::', groups: [0, 0, 0, 0, 0, 0, 0, 0] },

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { assertOption, transportHighWaterMark } from '../src/index.ts';
+import { assertOption, transportHighWaterMark } from '../../src/internal.ts';
 
 test('assertOption names the option and the type that it has', () => {
   expect(() => assertOption('port', null, false, 'a number')).toThrow(

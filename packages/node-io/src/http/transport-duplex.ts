@@ -1,24 +1,7 @@
 import { Duplex } from 'node:stream';
+import type { Transport } from '@ws/conn';
 import { asError } from './errors.ts';
 import { isThenable } from './promises.ts';
-
-/** The part of a Transport of `@ws/conn` that a stream uses. */
-interface ByteTransport {
-  start(sink: {
-    data(chunk: Uint8Array, end?: number): void;
-    drain(): void;
-    end(): void;
-    close(error?: Error): void;
-  }): void;
-  write(chunk: Uint8Array, release?: () => void): boolean;
-  pause(): void;
-  resume(): void;
-  end(): void;
-  destroy(error?: Error): void;
-  readonly bufferedAmount?: number | undefined;
-  readonly localAddr?: string | undefined;
-  readonly remoteAddr?: string | undefined;
-}
 
 /**
  * A Duplex over a Transport, because node:http and node:tls accept only streams. A chunk counts as
@@ -26,13 +9,13 @@ interface ByteTransport {
  * the transport's backpressure.
  */
 export class TransportDuplex extends Duplex {
-  readonly #transport: ByteTransport;
+  readonly #transport: Transport;
   /** Ends the wait of the last write for a drain. */
   #onDrain: (() => void) | undefined;
   /** Size of the chunk whose write is pending. */
   #writing = 0;
 
-  constructor(transport: ByteTransport) {
+  constructor(transport: Transport) {
     // The transport closes after both ends: a destroy before that would drop what it still sends.
     super({ autoDestroy: false });
     this.#transport = transport;
@@ -40,7 +23,7 @@ export class TransportDuplex extends Duplex {
 
   /** Bytes that the transport has released and not sent yet: `writableLength` does not count them. */
   get bufferedAmount(): number {
-    return Math.max(0, (this.#transport.bufferedAmount ?? 0) - this.#writing);
+    return Math.max(0, this.#transport.bufferedAmount - this.#writing);
   }
 
   /** The address of this end, as the transport names it. */

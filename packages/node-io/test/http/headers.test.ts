@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { headerEntries, rawHeaderValues } from '../src/index.ts';
+import { headerEntries, rawHeaderValues } from '../../src/internal.ts';
 
 describe('headerEntries', () => {
   test.each([

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { describeResult, discardPromise, isThenable } from '../src/index.ts';
+import { describeResult, discardPromise, isThenable } from '../../src/internal.ts';
 
 class Thenable {
   // oxlint-disable-next-line unicorn/no-thenable -- it is the subject of the test
