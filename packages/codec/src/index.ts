@@ -78,7 +78,7 @@ export {
 export type { OwnedBytes } from './memory/owned-bytes.ts';
 export type { Slab, SlabSource } from './memory/slab.ts';
 export { SlabPool, type SlabPoolOptions, sharedSlabPool } from './memory/slab-pool.ts';
-export type { DataType, Extension } from './messages/extension.ts';
+export type { DataType, Extension, SharedEncoding } from './messages/extension.ts';
 export { ExtensionChain } from './messages/extension-chain.ts';
 export { MessageDecoder } from './messages/message-decoder.ts';
 export type { MessageCounters, MessageDecoderOptions } from './messages/message-decoder-options.ts';

@@ -111,7 +111,7 @@ export class PerMessageDeflate {
   cleanup(): void {
     this.#stream?.end();
     this.#stream = undefined;
-    this.#extension?.compressor.destroy();
+    this.#extension?.compressor.forget();
     this.#extension?.destroy();
     this.#extension = undefined;
     for (const [immediate, callback] of this.#pending) {

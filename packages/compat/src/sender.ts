@@ -259,13 +259,12 @@ export class Sender extends OutgoingFrames {
   /** Another thread compresses the message. Later frames wait for it. */
   #compressLater(job: Job, bytes: Uint8Array): void {
     const { compressor } = this.#deflate!;
-    const { engines, level, windowBits, history } = compressor;
     const { length } = bytes;
     this.#begin(length);
     this.#compressing = job;
     // A copy: the application may transfer its bytes while another thread reads them.
     const begin = (): Uint8Array => copyOf(bytes, 0, length);
-    engines.source.deflateLater({ begin, level, windowBits, history }, (output) => {
+    compressor.later(begin, false, (output) => {
       if (this.#compressing === undefined) return;
       this.#compressing = undefined;
       if (this.stream.destroyed) return this.#fail(job, closedWhile(COMPRESSING));

@@ -99,6 +99,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    */
   readonly extensions: string;
   readonly #connection: Connection;
+  /** Set when both ends have agreed on permessage-deflate. */
+  readonly #deflate: PerMessageDeflate | undefined;
 
   static {
     connectionOf = (conn) => conn.#connection;
@@ -139,7 +141,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     this.subprotocol = subprotocol;
     this.extensions = extensions;
     const shared = sharedFor(role, platform, settings);
-    const agreed =
+    this.#deflate =
       deflate === undefined
         ? undefined
         : new PerMessageDeflate(
@@ -148,7 +150,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
             role,
             platform,
           );
-    this.#connection = new Connection(this, transport, shared, joined(agreed, custom), agreed);
+    this.#connection = new Connection(this, transport, shared, joined(this.#deflate, custom));
     this.#connection.observe((observer) => observer.opened?.(this));
   }
 
@@ -197,7 +199,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       pingsIn: connection.pingsIn,
       pingsOut: connection.pingsOut,
       rtt: rare?.controlFrames?.rtt ?? NaN,
-      compressionBytes: connection.deflate === undefined ? 0 : connection.deflate.historyBytes,
+      compressionBytes: this.#deflate === undefined ? 0 : this.#deflate.historyBytes,
     };
   }
 
@@ -498,8 +500,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       this,
       'enableWriteCompression',
     );
-    const { deflate } = this.#connection;
-    if (deflate !== undefined) deflate.compressor.enabled = on;
+    if (this.#deflate !== undefined) this.#deflate.compressor.enabled = on;
   }
 
   /**
@@ -515,8 +516,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       this,
       'setCompressionLevel',
     );
-    const { deflate } = this.#connection;
-    if (deflate !== undefined) deflate.compressor.level = known;
+    if (this.#deflate !== undefined) this.#deflate.compressor.level = known;
   }
 
   /**

@@ -8,14 +8,14 @@ export function platformOf(conn: Conn): Platform {
   return connectionOf(conn).platform;
 }
 
-/** See `Writer.compresses`. */
-export function isCompressing(conn: Conn, size: number): boolean {
-  return connectionOf(conn).writer.compresses(size);
+/** See `Writer.encodesElsewhere`. */
+export function encodesElsewhere(conn: Conn, size: number): boolean {
+  return connectionOf(conn).writer.encodesElsewhere(size);
 }
 
-/** See `Writer.sendUncompressed`. */
-export function sendUncompressed(conn: Conn, send: () => void): void {
-  connectionOf(conn).writer.sendUncompressed(send);
+/** See `Writer.sendUnencoded`. */
+export function sendUnencoded(conn: Conn, send: () => void): void {
+  connectionOf(conn).writer.sendUnencoded(send);
 }
 
 /** See `Writer.untilWritable`. */

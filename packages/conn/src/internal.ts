@@ -17,13 +17,13 @@ export { Fifo } from './fifo.ts';
 export {
   closedOf,
   closeWith,
+  encodesElsewhere,
   endedWith,
   handlerSettled,
   handlerStarted,
-  isCompressing,
   observeReceive,
   platformOf,
-  sendUncompressed,
+  sendUnencoded,
   unfinishedReceive,
   untilWritable,
 } from './inside.ts';

@@ -1,5 +1,5 @@
 // An extension of the application, on both sides of a connection.
-import { type Extension, sharedMessageBuffers } from '@ws/codec';
+import { type Extension, type SharedEncoding, sharedMessageBuffers } from '@ws/codec';
 import { naiveDecode, naiveEncode, TestTransport, ToyExtension } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import {
@@ -266,5 +266,83 @@ describe('ConnOptions.extensions', () => {
     const [transport] = transportPair(portablePlatform);
     const options = { role: 'client', extensions } as unknown as ConnOptions;
     expect(() => new Conn(transport, options)).toThrow(new TypeError(message));
+  });
+});
+
+/** A toy that encodes a prepared message once for all, and long messages in a later turn. */
+class SharingToy extends ToyExtension {
+  readonly shared: SharedEncoding = {
+    key: 'toy',
+    isLarge: (size) => size > 1_000,
+    alone: (bytes) => this.#pairs(bytes),
+    later: (begin, alone, done) => {
+      this.log.push(alone ? 'later, alone' : 'later');
+      const started = setImmediate(() => done(this.#pairs(begin()!)));
+      return () => {
+        clearImmediate(started);
+        this.log.push('canceled');
+      };
+    },
+    recordSent: (_, start, end) => this.log.push(`recorded ${end - start}`),
+    forget: () => this.log.push('forgot'),
+  };
+
+  detach(): void {
+    this.log.push('detach');
+  }
+
+  /** A shared encoding is used only where it is shorter, so this one keeps the first half. */
+  #pairs(bytes: Uint8Array): Uint8Array {
+    this.log.push(`alone ${bytes.length}`);
+    const half = bytes.length >> 2;
+    this.encode(bytes, 0, half);
+    return this.output;
+  }
+}
+
+describe('Extension.shared', () => {
+  function sharing() {
+    const toys = [0, 1].map(() => new SharingToy(RSV2, 3));
+    const ends = toys.map((toy) => {
+      const [near, far] = transportPair(portablePlatform);
+      const server = new Conn(near, { role: 'server', extensions: [toy] });
+      const client = new Conn(far, { role: 'client', extensions: [new ToyExtension(RSV2, 3)] });
+      return { toy, server, client };
+    });
+    return ends as [(typeof ends)[0], (typeof ends)[0]];
+  }
+
+  it('encodes a prepared message once for all connections with its key', async () => {
+    const [one, two] = sharing();
+    const message = new PreparedMessage(TextMessage, 'abcdefgh');
+    await one.server.writePreparedMessage(message);
+    await two.server.writePreparedMessage(message);
+    expect((await one.client.readMessage()).text()).toBe('ab');
+    expect((await two.client.readMessage()).text()).toBe('ab');
+    expect(one.toy.log.filter((line) => line.startsWith('alone'))).toEqual(['alone 8']);
+    expect(two.toy.log.filter((line) => line.startsWith('alone'))).toEqual([]);
+    for (const { toy } of [one, two]) expect(toy.log).toContain('recorded 8');
+    for (const { server } of [one, two]) server.terminate();
+  });
+
+  it('encodes a large message on another thread, before the messages after it', async () => {
+    const [{ server, client, toy }] = sharing();
+    const sent = [server.send('x'.repeat(2_000)), server.send('short')];
+    expect((await client.readMessage()).text()).toBe('x'.repeat(500));
+    expect((await client.readMessage()).text()).toBe('short');
+    await Promise.all(sent);
+    expect(toy.log).toContain('later');
+    server.terminate();
+  });
+
+  it('sends a large message as it is when the connection closes', async () => {
+    const [{ server, client, toy }] = sharing();
+    const sent = server.send('x'.repeat(2_000));
+    const closed = server.close();
+    expect((await client.readMessage()).text()).toBe('x'.repeat(2_000));
+    await expect(client.readMessage()).rejects.toThrow('1000');
+    await Promise.all([sent, closed]);
+    expect(toy.log).toContain('canceled');
+    expect(toy.log).toContain('detach');
   });
 });

@@ -8,12 +8,12 @@ import {
 import {
   checked,
   Deferred,
-  isCompressing,
+  encodesElsewhere,
   platformOf,
   schedulerOf,
   sendPrepared,
   sendRun,
-  sendUncompressed,
+  sendUnencoded,
   TurnCallback,
   untilWritable,
 } from '@ws/conn/internal';
@@ -285,7 +285,7 @@ export class Session<Data = unknown> {
    * waits, or when the messages wait for the peer.
    */
   get compressed(): Promise<void> | undefined {
-    if (this.#waiting === undefined || !isCompressing(this.conn, 0)) return undefined;
+    if (this.#waiting === undefined || !encodesElsewhere(this.conn, 0)) return undefined;
     this.#compressed ??= new Deferred();
     return this.#compressed.promise;
   }
@@ -319,7 +319,7 @@ export class Session<Data = unknown> {
     let policy: OverflowPolicy | 'latest' = 'latest';
     if (this.#hasRoom(waiting, length)) {
       // Within the bounds.
-    } else if (isCompressing(this.conn, waiting.bytes + length)) {
+    } else if (encodesElsewhere(this.conn, waiting.bytes + length)) {
       // The peer is not slow, so the bounds do not apply.
       this.#giveUpCompression();
     } else {
@@ -350,8 +350,8 @@ export class Session<Data = unknown> {
     this.#givesUp = true;
     const sending = new TurnCallback(() => {
       this.#givesUp = false;
-      if (!isCompressing(this.conn, 0)) return;
-      sendUncompressed(this.conn, () => {
+      if (!encodesElsewhere(this.conn, 0)) return;
+      sendUnencoded(this.conn, () => {
         const waiting = this.#waiting;
         for (let first = waiting?.first(); first !== undefined; first = waiting!.first()) {
           if (this.state === 'closed' || !sendPrepared(this.conn, first, false)) return;
@@ -370,7 +370,7 @@ export class Session<Data = unknown> {
 
   /** @param writable - Resolves when the connection takes messages again, see `untilWritable`. */
   #resumeAfter(writable: Promise<void> | undefined): void {
-    if (!isCompressing(this.conn, 0)) this.#settleCompressed();
+    if (!encodesElsewhere(this.conn, 0)) this.#settleCompressed();
     if (this.#resumes) return;
     this.#resumes = true;
     // Without a promise, the bytes of this turn alone exceed `maxBufferedAmount`.

@@ -51,6 +51,10 @@ export class ExtensionChain implements Extension {
     return this.#decoders.reduce((sum, { [name]: bytes }) => sum + bytes, 0);
   }
 
+  get waiting(): boolean {
+    return this.#extensions.some((each) => each.waiting === true);
+  }
+
   begin(type: DataType, rsv: number): void {
     this.done = false;
     this.#decoders = [];
@@ -77,6 +81,10 @@ export class ExtensionChain implements Extension {
 
   ready(): boolean {
     return this.#decoders[this.#next()]!.ready();
+  }
+
+  readyAhead(): boolean {
+    return this.#decoders[this.#next()]!.readyAhead?.() !== false;
   }
 
   step(into: Uint8Array, limit: number): number {
@@ -116,6 +124,10 @@ export class ExtensionChain implements Extension {
     this.#decoders = [];
     this.#busy = [];
     forEach(this.#extensions, (each) => each.destroy());
+  }
+
+  detach(): void {
+    forEach(this.#extensions, (each) => each.detach?.());
   }
 
   wants(size: number, compress: boolean | undefined): boolean {

@@ -44,6 +44,13 @@ export interface Extension {
    * Whether the next {@link step} may run now. Otherwise the extension calls {@link resume} later.
    */
   ready(): boolean;
+  /** Whether it is not ready until a later turn of the thread, which is sure to come. Default: false. */
+  readonly waiting?: boolean;
+  /**
+   * As {@link ready}, for a message that no read waits for: the extension may leave what all
+   * connections share to the others. Default: true.
+   */
+  readyAhead?(): boolean;
   /**
    * Writes the next plain bytes to `into`, at most as many as it has room for.
    *
@@ -61,6 +68,13 @@ export interface Extension {
    * connection calls it once all of its input is read or dropped. It may call it again.
    */
   destroy(): void;
+  /**
+   * The transport is closed: no further message is sent, and messages that arrived may still be
+   * read. The extension gives up what it shares with other connections.
+   *
+   * @throws Any error: the messages that arrived are dropped.
+   */
+  detach?(): void;
   /** A connection sets it. An extension that was not {@link ready} calls it once it is. */
   resume?: (() => void) | undefined;
 
@@ -93,6 +107,45 @@ export interface Extension {
    *   it, or the connection ends: later messages must not refer back to it.
    */
   endOutput(sent: boolean): void;
+  /** How it encodes messages apart from the connection. Default: it does not. */
+  readonly shared?: SharedEncoding;
+}
+
+/**
+ * Encodes whole messages apart from their connection: once for many connections, or on another
+ * thread. Unstable, as {@link Extension}.
+ */
+export interface SharedEncoding {
+  /** Encodings with the same key make the same bytes of a message. No other kind of extension has it. */
+  readonly key: number | string;
+  /** Whether another thread encodes a message of `size` bytes. */
+  isLarge(size: number): boolean;
+  /**
+   * Encodes a message without the context of earlier ones, for every connection with this key.
+   *
+   * @returns Bytes of the caller; undefined: the message is left as it is.
+   * @throws Any error of the platform, for example without memory.
+   */
+  alone(bytes: Uint8Array): Uint8Array | undefined;
+  /**
+   * Encodes a message on another thread.
+   *
+   * @param begin - Called when the thread is free. Returns the bytes of the message, which nobody
+   *   changes; undefined: they are gone.
+   * @param alone - Whether to use no context of earlier messages.
+   * @param done - Called in a later turn with the result; undefined when that failed.
+   * @returns Cancels the call of `done`.
+   * @throws Any error of the platform when it cannot start. `done` is not called then.
+   */
+  later(
+    begin: () => Uint8Array | undefined,
+    alone: boolean,
+    done: (encoded: Uint8Array | undefined) => void,
+  ): () => void;
+  /** The connection sends the message `bytes[start, end)` as it was encoded by this object. */
+  recordSent(bytes: Uint8Array, start: number, end: number): void;
+  /** The message that was recorded last is not sent: later ones must not refer back to it. */
+  forget(): void;
 }
 
 /** Returns `size`, which {@link Extension.step} has returned for these arguments. */

@@ -11,7 +11,6 @@ import { fromCaller, isMistake } from '@ws/codec/internal';
 import type { CloseInfo, ConnState } from '../close-info.ts';
 import { ControlFrames } from '../control/control-frames.ts';
 import type { PingWait } from '../control/keep-alive.ts';
-import type { PerMessageDeflate } from '../deflate/per-message-deflate.ts';
 import { type BackpressureError, transportFailed } from '../errors.ts';
 import { onRejection } from '../on-rejection.ts';
 import type { Settings } from '../options.ts';
@@ -47,8 +46,6 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   readonly shared: ConnShared;
   /** The agreed extension, or all of them as one. */
   readonly extension: Extension | undefined;
-  /** Set when both ends have agreed on permessage-deflate. */
-  readonly deflate: PerMessageDeflate | undefined;
   readonly input: Input;
   readonly reader: Reader;
   readonly writer: Writer;
@@ -86,13 +83,11 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     transport: Transport,
     shared: ConnShared,
     extension: Extension | undefined,
-    deflate: PerMessageDeflate | undefined,
   ) {
     this.conn = conn;
     this.transport = transport;
     this.shared = shared;
     this.extension = extension;
-    this.deflate = deflate;
     if (extension !== undefined) this.#resumeBy(extension);
     this.readLimit = shared.settings.readLimit;
     this.input = new Input(this);
@@ -204,20 +199,20 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     if (error instanceof DetachedBytes) this.reportMistake(error, 'writeMessage');
     // Before the first pass, the peer's close frame may be in the input.
     const early = this.input.starting && this.input.pending;
-    if (early || (this.deflate !== undefined && this.#inflatesRest())) {
+    if (early || (this.extension !== undefined && this.#decodesRest())) {
       this.platform.yield(() => this.close(error));
     } else this.#closingOrNew().transportClosed(error);
   }
 
   /**
-   * Parses the input of this turn while the connection may still lease an inflater: the peer's
-   * close frame may follow a compressed message. Returns whether the input still waits for its turn
-   * to inflate.
+   * Parses the input of this turn while the extension may still use what connections share: the
+   * peer's close frame may follow an encoded message. Returns whether the input still waits for its
+   * turn to be decoded.
    */
-  #inflatesRest(): boolean {
+  #decodesRest(): boolean {
     const { input } = this;
     if (this.awaitsTurn && input.pending) input.parseRest();
-    return input.inflatesLater;
+    return input.decodesLater;
   }
 
   watchTransport(method: keyof Transport, result: unknown): void {
@@ -523,12 +518,11 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
    * @param error - Why the transport has closed; undefined after our close frame.
    */
   cleanUp(error: WebSocketError | undefined): void {
-    const { deflate, extension, input, writer } = this;
+    const { extension, input, writer } = this;
     this.#stopTimers();
     writer.sendQueue.destroy(error);
     writer.rejectWaiting();
     if (extension === undefined) return;
-    deflate?.compressor.destroy();
     try {
       input.leavePools();
     } catch {

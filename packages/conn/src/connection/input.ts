@@ -72,7 +72,7 @@ export class Input {
   /** Whether more input is wanted even when the read-ahead is full. */
   get wanted(): boolean {
     if (this.stopped || this.dropping) return true;
-    if (this.#spent || this.#stage === STARTING || this.inflatesLater) return false;
+    if (this.#spent || this.#stage === STARTING || this.decodesLater) return false;
     return this.#connection.reader.waits;
   }
 
@@ -81,9 +81,9 @@ export class Input {
     return this.decoder?.pending === true;
   }
 
-  /** Whether the input waits for its turn to inflate. */
-  get inflatesLater(): boolean {
-    return this.#connection.deflate?.waiting === true;
+  /** Whether the extension waits for its turn to decode. */
+  get decodesLater(): boolean {
+    return this.#connection.extension?.waiting === true;
   }
 
   /** Whether all messages are dropped, unchecked. */
@@ -128,7 +128,6 @@ export class Input {
   #returnDecoder(decoder: MessageDecoder): void {
     if (!decoder.idle || this.#spent) return;
     this.decoder = undefined;
-    this.#connection.deflate?.leaveInflaters();
     decoder.detach();
     this.#connection.shared.decoders.release(decoder);
   }
@@ -176,16 +175,16 @@ export class Input {
   }
 
   /**
-   * Moves the message under way, unread compressed input and the history out of pooled memory,
-   * because the transport is closed.
+   * Moves the message under way and the state of the extension out of shared memory, because the
+   * transport is closed.
    */
   leavePools(): void {
+    this.#connection.extension?.detach?.();
     this.decoder?.leavePools();
-    this.#connection.deflate?.leavePools();
   }
 
   /**
-   * Continues after a wait for a later turn, or for an inflater. Without a waiting read it fills the
+   * Continues after a wait for a later turn, or for the extension. Without a waiting read it fills the
    * read-ahead, so control frames are handled without a reader.
    */
   continue(): void {
@@ -296,15 +295,13 @@ export class Input {
   }
 
   #continues(decoder: MessageDecoder, ahead: boolean): boolean {
-    const { reader, deflate } = this.#connection;
+    const { reader, extension } = this.#connection;
     if (reader.waits || this.dropping) return true;
     if (!ahead) return false;
     const { transforming } = decoder;
-    // A compressed message waits for its reader: it may become much larger.
+    // An encoded message waits for its reader: it may become much larger.
     if (!reader.hasRoom) return this.#connection.transportClosed && !transforming;
-    if (!transforming || deflate?.inflatersBusy !== true) return true;
-    deflate.awaitInflater();
-    return false;
+    return !transforming || extension!.readyAhead?.() !== false;
   }
 
   /** Whether this turn's share of frames is used up. Dropped frames cost little. */

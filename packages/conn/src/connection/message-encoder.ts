@@ -1,8 +1,6 @@
-import { ContinuationFrame, type Extension } from '@ws/codec';
+import { ContinuationFrame, type Extension, type SharedEncoding } from '@ws/codec';
 import { encoded, Lease, NO_BYTES, utf8Length } from '@ws/codec/internal';
-import type { Compressor } from '../deflate/compressor.ts';
 import type { DataType } from '../message.ts';
-import { RSV1 } from '../platform/deflate-engine.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
 import type { Connection } from './connection.ts';
 import type { WaitingMessage } from './waiting-writes.ts';
@@ -14,8 +12,6 @@ const OPCODE = 0x0f;
 
 /** Encodes the messages of a connection by its extension, and sends them. */
 export class MessageEncoder {
-  /** Set when permessage-deflate is the only extension: other connections may send its results. */
-  readonly compressor: Compressor | undefined;
   /** Whether the extension encodes the message of the open writer. */
   streams = false;
   readonly #connection: Connection;
@@ -23,11 +19,9 @@ export class MessageEncoder {
   readonly #extension: Extension;
 
   constructor(connection: Connection, writer: Writer, extension: Extension) {
-    const { deflate } = connection;
     this.#connection = connection;
     this.#writer = writer;
     this.#extension = extension;
-    this.compressor = extension === deflate ? deflate.compressor : undefined;
   }
 
   /**
@@ -43,14 +37,17 @@ export class MessageEncoder {
   wantsText(text: string, compress: boolean | undefined): boolean {
     // A UTF-16 unit has three bytes at most.
     if (!this.wants(text.length * 3, compress)) return false;
-    // Counting the bytes takes long, so it comes last. Several extensions need the exact size.
-    if (this.compressor !== undefined && this.wants(text.length, compress)) return true;
     return this.wants(utf8Length(text), compress);
   }
 
-  /** Whether another thread compresses a message of `size` bytes. */
+  /** Whether another thread encodes a message of `size` bytes. */
   isLarge(size: number): boolean {
-    return this.compressor?.isLarge(size) === true;
+    return this.#extension.shared?.isLarge(size) === true;
+  }
+
+  /** The encoding of a message that {@link isLarge}. */
+  get shared(): SharedEncoding {
+    return this.#extension.shared!;
   }
 
   /** Sends a text of fewer than 32 KiB that the extension {@link wantsText wants}. */
@@ -88,33 +85,33 @@ export class MessageEncoder {
   /**
    * Sends a prepared message that the extension {@link wants}.
    *
-   * @returns Undefined when another thread must compress it first.
+   * @returns Undefined when another thread must encode it first.
    */
   prepared(message: PreparedMessage): Promise<void> | undefined {
     const { bytes } = message;
     const { length } = bytes;
-    const { compressor } = this;
     const { sendQueue } = this.#writer;
-    if (compressor === undefined) return this.message(message.type as DataType, bytes, 0, length);
-    const variant = variantOf(message, compressor);
+    const { shared, rsv } = this.#extension;
+    if (shared === undefined) return this.message(message.type as DataType, bytes, 0, length);
+    const variant = variantOf(message, shared);
     if (variant === undefined) return undefined;
     if (variant.length === 0) return sendQueue.sharedFrame(FIN | message.type, bytes);
-    compressor.recordSent(bytes, 0, length);
+    shared.recordSent(bytes, 0, length);
     try {
       sendQueue.countEncoded(length);
-      return sendQueue.sharedFrame(FIN | RSV1 | message.type, variant);
+      return sendQueue.sharedFrame(FIN | rsv | message.type, variant);
     } catch (error) {
-      compressor.forget();
+      shared.forget();
       throw error;
     }
   }
 
-  /** Sends a message that another thread has compressed to `variant`. */
+  /** Sends a message that another thread has encoded to `variant`. */
   variant({ type, bytes, start, end }: WaitingMessage, variant: Uint8Array): Promise<void> {
     const { sendQueue } = this.#writer;
-    this.compressor!.recordSent(bytes, start, end);
+    this.shared.recordSent(bytes, start, end);
     sendQueue.countEncoded(end - start);
-    return sendQueue.ownedFrame(FIN | RSV1 | type, variant, 0, variant.length);
+    return sendQueue.ownedFrame(FIN | this.#extension.rsv | type, variant, 0, variant.length);
   }
 
   /**
@@ -173,13 +170,10 @@ export class MessageEncoder {
   }
 }
 
-/**
- * Returns {@link PreparedMessage.variant}. The variant is also empty when compressing fails for
- * lack of memory.
- */
-function variantOf(message: PreparedMessage, compressor: Compressor): Uint8Array | undefined {
+/** Returns {@link PreparedMessage.variant}. The variant is also empty when there is no memory for it. */
+function variantOf(message: PreparedMessage, encoding: SharedEncoding): Uint8Array | undefined {
   try {
-    return message.variant(compressor);
+    return message.variant(encoding);
   } catch {
     return NO_BYTES;
   }

@@ -1,5 +1,5 @@
+import type { SharedEncoding } from '@ws/codec';
 import { type Lease, leaseOf } from '@ws/codec/internal';
-import type { Compressor } from '../deflate/compressor.ts';
 import { Fifo, type FifoEntry } from '../fifo.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
@@ -67,7 +67,7 @@ export class WaitingWriter extends WaitingWrite<MessageWriter> {
 }
 
 /**
- * A whole message that waits, for an earlier one or for another thread that compresses it. Its bytes
+ * A whole message that waits, for an earlier one or for another thread that encodes it. Its bytes
  * do not change meanwhile: fewer than {@link COPY_BELOW} are copied, more are referenced.
  */
 export class WaitingMessage extends WaitingWrite<void> {
@@ -152,7 +152,7 @@ export class WaitingMessage extends WaitingWrite<void> {
   }
 
   override reject(error: unknown): void {
-    this.cancelCompression();
+    this.cancelEncoding();
     super.reject(error);
     this.#release();
   }
@@ -163,22 +163,19 @@ export class WaitingMessage extends WaitingWrite<void> {
   }
 
   /**
-   * Compresses the message on another thread. A prepared message caches the result.
+   * Encodes the message on another thread. A prepared message caches the result.
    *
-   * @param done - Called with the compressed variant; undefined when that failed.
+   * @param done - Called with the encoded variant; undefined when that failed.
    * @throws the platform's error when it cannot start. `done` is not called then.
    */
-  compressLater(compressor: Compressor, done: (variant: Uint8Array | undefined) => void): void {
-    if (this.prepared !== undefined) {
-      this.#cancel = this.prepared.variantLater(compressor, done);
-      return;
-    }
-    const { engines, level, windowBits, history } = compressor;
-    const job = { begin: () => this.#own(), level, windowBits, history };
-    this.#cancel = engines.source.deflateLater(job, done);
+  encodeLater(encoding: SharedEncoding, done: (variant: Uint8Array | undefined) => void): void {
+    this.#cancel =
+      this.prepared === undefined
+        ? encoding.later(() => this.#own(), false, done)
+        : this.prepared.variantLater(encoding, done);
   }
 
-  cancelCompression(): void {
+  cancelEncoding(): void {
     this.#cancel?.();
     this.#cancel = undefined;
   }

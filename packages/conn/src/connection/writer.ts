@@ -28,11 +28,11 @@ const FIN = 0x80;
 /**
  * Takes the messages of the callers: checks the limits and keeps the order. A message goes to the
  * send queue at once, or to the encoder if an extension changes it. While a MessageWriter is open, or
- * another thread compresses a large message, messages wait.
+ * another thread encodes a large message, messages wait.
  */
 export class Writer {
   readonly sendQueue: SendQueue;
-  /** The close frame is about to be sent: messages are no longer compressed, and wait for no turn. */
+  /** The close frame is about to be sent: messages are no longer encoded, and wait for no turn. */
   flushing = false;
   readonly #connection: Connection;
   /** Absent without an extension. */
@@ -45,8 +45,8 @@ export class Writer {
   open: MessageWriter | undefined;
   /** The option of the open writer. */
   #compress: boolean | undefined;
-  /** The large message that another thread compresses. */
-  #compressing: WaitingMessage | undefined;
+  /** The large message that another thread encodes. */
+  #encoding: WaitingMessage | undefined;
   #waiting: WaitingWrites | undefined;
 
   constructor(connection: Connection) {
@@ -173,7 +173,7 @@ export class Writer {
       // An engine would read beyond a detached or shrunk buffer and crash the process.
       if (end > bytes.byteLength) throw new DetachedBytes();
       return encoder.isLarge(size)
-        ? this.#compressLater(this.#retain(type, bytes, start, end, compress), encoder)
+        ? this.#encodeLater(this.#retain(type, bytes, start, end, compress), encoder)
         : this.#countMessage(type, size, encoder.message(type, bytes, start, end));
     }
     const sent = this.sendQueue.callerFrame(FIN | type, bytes, start, end, lease);
@@ -189,7 +189,7 @@ export class Writer {
   }
 
   /**
-   * Sends a prepared message, which caches its compressed variants.
+   * Sends a prepared message, which caches its encoded variants.
    *
    * @param isAccepted - Whether the caller has checked the limits.
    */
@@ -221,7 +221,7 @@ export class Writer {
 
   /** Whether an earlier message is under way. */
   get busy(): boolean {
-    return this.open !== undefined || this.#compressing !== undefined;
+    return this.open !== undefined || this.#encoding !== undefined;
   }
 
   /** A masked frame never refers to the caller's bytes, so a client copies them. */
@@ -259,12 +259,12 @@ export class Writer {
     }
     const bytes = utf8(text, this.#connection.platform);
     return encoder.isLarge(bytes.length)
-      ? this.#compressLater(WaitingMessage.owning(type, bytes, undefined), encoder)
+      ? this.#encodeLater(WaitingMessage.owning(type, bytes, undefined), encoder)
       : this.#countMessage(type, bytes.length, encoder.message(type, bytes, 0, bytes.length));
   }
 
   /**
-   * Sends an accepted message that has waited, or lets another thread compress it.
+   * Sends an accepted message that has waited, or lets another thread encode it.
    *
    * @returns The promise of `write` in the second case.
    */
@@ -277,7 +277,7 @@ export class Writer {
     }
     if (write.isDetached) throw new DetachedBytes();
     return encoder.isLarge(end - start)
-      ? this.#compressLater(write, encoder)
+      ? this.#encodeLater(write, encoder)
       : this.#countMessage(type, end - start, encoder.message(type, bytes, start, end));
   }
 
@@ -301,33 +301,33 @@ export class Writer {
     }
     const sent = encoder.prepared(message);
     if (sent !== undefined) return this.#countMessage(type, length, sent);
-    return this.#compressLater(write ?? WaitingMessage.prepared(message), encoder);
+    return this.#encodeLater(write ?? WaitingMessage.prepared(message), encoder);
   }
 
-  // Compression on another thread
+  // Encoding on another thread
 
   /** Returns the promise of `write`. */
-  #compressLater(write: WaitingMessage, { compressor }: MessageEncoder): Promise<void> {
-    this.#compressing = write;
+  #encodeLater(write: WaitingMessage, { shared }: MessageEncoder): Promise<void> {
+    this.#encoding = write;
     this.count(write);
     try {
-      write.compressLater(compressor!, (variant) => {
-        if (this.#compressing !== write) return;
-        this.#compressed(write, variant);
+      write.encodeLater(shared, (variant) => {
+        if (this.#encoding !== write) return;
+        this.#encoded(write, variant);
         this.#waiting?.advance();
       });
     } catch {
-      // No thread is available: the message is sent uncompressed.
-      this.#compressed(write, undefined);
+      // No thread is available: the message is sent as it is.
+      this.#encoded(write, undefined);
     }
     return write.promise;
   }
 
-  /** Sends `variant` of the message; uncompressed when that is undefined or not smaller. */
-  #compressed(write: WaitingMessage, variant: Uint8Array | undefined): void {
+  /** Sends `variant` of the message; the message as it is when that is undefined or not smaller. */
+  #encoded(write: WaitingMessage, variant: Uint8Array | undefined): void {
     const encoder = this.#encoder!;
     const plain = write.end - write.start;
-    this.#compressing = undefined;
+    this.#encoding = undefined;
     this.uncount(write);
     try {
       write.checkUnchanged();
@@ -339,18 +339,18 @@ export class Writer {
       }
       write.finish(this.#countMessage(write.type, plain, encoder.variant(write, variant)));
     } catch (error) {
-      encoder.compressor!.forget();
+      encoder.shared.forget();
       this.#failed(write, error);
     }
   }
 
-  /** Whether messages wait for a compressor and for nothing else, and `size` more bytes may wait. */
-  compresses(size: number): boolean {
-    return this.#compressing !== undefined && !this.sendQueue.blocked && this.accepts(size);
+  /** Whether messages wait for another thread and for nothing else, and `size` more bytes may wait. */
+  encodesElsewhere(size: number): boolean {
+    return this.#encoding !== undefined && !this.sendQueue.blocked && this.accepts(size);
   }
 
-  /** Calls `send`, whose messages stay uncompressed and follow those that wait for a compressor. */
-  sendUncompressed(send: () => void): void {
+  /** Calls `send`, whose messages stay as they are and follow those that wait for another thread. */
+  sendUnencoded(send: () => void): void {
     const wasFlushing = this.flushing;
     this.sendAccepted();
     try {
@@ -453,14 +453,14 @@ export class Writer {
 
   /** The message that has just returned `promise`, if it waits for an earlier one. */
   waitingMessage(promise: Promise<void>): WaitingMessage | undefined {
-    const write = this.#compressing?.promise === promise ? this.#compressing : this.#waiting?.last;
+    const write = this.#encoding?.promise === promise ? this.#encoding : this.#waiting?.last;
     return write instanceof WaitingMessage && write.promise === promise ? write : undefined;
   }
 
   /** Rejects a message with `reason`, if it still waits. */
   cancel(write: WaitingMessage, reason: unknown): void {
-    if (this.#compressing !== write) return this.#waiting?.cancel(write, reason);
-    this.#compressing = undefined;
+    if (this.#encoding !== write) return this.#waiting?.cancel(write, reason);
+    this.#encoding = undefined;
     this.uncount(write);
     write.reject(reason);
     this.#waiting?.advance();
@@ -477,7 +477,7 @@ export class Writer {
     try {
       write.checkUnchanged();
       const sent = this.rejectionIfClosed() ?? this.#start(write);
-      // A message that another thread compresses settles later.
+      // A message that another thread encodes settles later.
       if (sent !== write.promise) write.finish(sent);
     } catch (error) {
       this.#failed(write, error);
@@ -499,14 +499,14 @@ export class Writer {
 
   /**
    * Sends all accepted messages, so that the close frame can follow. Messages that are not
-   * compressed yet are sent uncompressed.
+   * encoded yet are sent as they are.
    */
   sendAccepted(): void {
     this.flushing = true;
-    const write = this.#compressing;
+    const write = this.#encoding;
     if (write !== undefined) {
-      write.cancelCompression();
-      this.#compressed(write, undefined);
+      write.cancelEncoding();
+      this.#encoded(write, undefined);
     }
     this.#waiting?.restart();
   }
@@ -514,10 +514,10 @@ export class Writer {
   /** Rejects the open writer and every waiting write: the send queue accepts no message any more. */
   rejectWaiting(): void {
     const open = this.open;
-    const write = this.#compressing;
+    const write = this.#encoding;
     const end = this.sendQueue.writeEnd!;
     this.open = undefined;
-    this.#compressing = undefined;
+    this.#encoding = undefined;
     open?.fail(end.error);
     if (write !== undefined) {
       this.uncount(write);

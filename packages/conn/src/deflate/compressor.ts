@@ -1,3 +1,5 @@
+import type { SharedEncoding } from '@ws/codec';
+import { copyOf } from '../memory/copy.ts';
 import type { Deflater } from '../platform/deflate-engine.ts';
 import type { EnginePool } from './engine-pool.ts';
 import { deflaterKey, type PooledEngine } from './pooled-engine.ts';
@@ -15,7 +17,7 @@ const NO_COMPRESSION = 0;
  * owns a deflater that keeps its context, as long as enough deflaters are free. Otherwise each
  * message is compressed with a shared deflater.
  */
-export class Compressor {
+export class Compressor implements SharedEncoding {
   /** -2 to 9. */
   level: number;
   /** Whether messages without their own option `compress` are compressed. */
@@ -57,7 +59,7 @@ export class Compressor {
     return this.#history?.held ?? 0;
   }
 
-  /** The level and window bits that a deflater must have. */
+  /** The level and window bits that a deflater has. No other extension uses a number as its key. */
   get key(): number {
     return deflaterKey(this.level, this.windowBits);
   }
@@ -110,12 +112,22 @@ export class Compressor {
     return n;
   }
 
-  /** Compresses a message without context, for every connection with the same window and level. */
-  deflateAlone(bytes: Uint8Array): number {
+  /** Undefined when the message would not be smaller. */
+  alone(bytes: Uint8Array): Uint8Array | undefined {
     const engine = this.engines.deflaters.acquire(this.key);
     const n = this.#whole(engine, undefined, bytes, 0, bytes.length);
     this.engines.deflaters.release(engine);
-    return n;
+    return n === 0 ? undefined : copyOf(this.takeOutput(), 0, n);
+  }
+
+  later(
+    begin: () => Uint8Array | undefined,
+    alone: boolean,
+    done: (compressed: Uint8Array | undefined) => void,
+  ): () => void {
+    const { engines, level, windowBits } = this;
+    const history = alone ? undefined : this.#history;
+    return engines.source.deflateLater({ begin, level, windowBits, history }, done);
   }
 
   /**
@@ -137,10 +149,6 @@ export class Compressor {
   disown(): void {
     if (this.#engine?.owner === this) this.#engine.owner = undefined;
     this.#engine = undefined;
-  }
-
-  destroy(): void {
-    this.forget();
   }
 
   /** Whether the owned deflater has seen all messages. */

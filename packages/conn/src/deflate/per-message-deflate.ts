@@ -115,12 +115,13 @@ export class PerMessageDeflate implements Extension, InflateWaiter {
 
   endMessage(): void {
     this.#decompressor.endMessage();
+    this.#decompressor.leaveInflaters(this);
     this.#budget.messageComplete(this);
   }
 
   destroy(): void {
     this.#budget.leave(this);
-    this.leaveInflaters();
+    this.#decompressor.leaveInflaters(this);
     this.#decompressor.destroy();
   }
 
@@ -128,28 +129,24 @@ export class PerMessageDeflate implements Extension, InflateWaiter {
     this.resume?.();
   }
 
-  /** Whether the next step would need an inflater and all are in use. */
-  get inflatersBusy(): boolean {
-    return this.#decompressor.inflatersBusy;
-  }
-
-  /** The connection continues when an inflater is free. */
-  awaitInflater(): void {
+  /** A message without a reader leaves the last inflaters to those that have one. */
+  readyAhead(): boolean {
+    if (!this.#decompressor.inflatersBusy) return true;
     this.#decompressor.awaitInflater(this);
+    return false;
   }
 
-  /** The connection has parsed all input: it waits for no inflater. */
-  leaveInflaters(): void {
+  detach(): void {
+    this.compressor.forget();
     this.#decompressor.leaveInflaters(this);
-  }
-
-  /** The connection has ended: it leaves the pools, and its messages may still be read. */
-  leavePools(): void {
-    this.leaveInflaters();
     this.#decompressor.leavePools();
   }
 
   // The way out
+
+  get shared(): Compressor {
+    return this.compressor;
+  }
 
   wants(size: number, compress: boolean | undefined): boolean {
     return this.compressor.wants(size, compress);

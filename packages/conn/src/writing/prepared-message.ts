@@ -4,16 +4,16 @@ import {
   PingMessage,
   PongMessage,
   parseCloseMessage,
+  type SharedEncoding,
   TextMessage,
 } from '@ws/codec';
 import { checked, MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
-import { CompressedVariants } from '../deflate/compressed-variants.ts';
-import type { Compressor } from '../deflate/compressor.ts';
 import { copyOf } from '../memory/copy.ts';
+import { EncodedVariants } from './encoded-variants.ts';
 import { bytesOf, type MessageData, utf8 } from './payload.ts';
 
 /**
- * A message for many connections or many sends. Its bytes and its compressed variants are created
+ * A message for many connections or many sends. Its bytes and its encoded variants are created
  * once and shared. A client masks a copy with a new key at every send (RFC 6455, section 5.3).
  *
  * @example
@@ -32,7 +32,7 @@ export class PreparedMessage {
   readonly type: number;
   /** @internal A copy of the data. Later changes to the data do not affect it. */
   readonly bytes: Uint8Array;
-  #variants: CompressedVariants | undefined;
+  #variants: EncodedVariants | undefined;
 
   /**
    * @param type - `TextMessage` or `BinaryMessage`, or a control type.
@@ -59,13 +59,12 @@ export class PreparedMessage {
   }
 
   /**
-   * @internal Returns the message compressed by `compressor`, without context. Empty when the
-   *   compressed variant is not smaller. Undefined for a large message, which {@link variantLater}
-   *   compresses.
+   * @internal Returns the message as `encoding` makes it, without context. Empty when the message
+   *   is left as it is. Undefined for a large message, which {@link variantLater} encodes.
    */
-  variant(compressor: Compressor): Uint8Array | undefined {
-    this.#variants ??= new CompressedVariants(this.bytes);
-    return this.#variants.get(compressor);
+  variant(encoding: SharedEncoding): Uint8Array | undefined {
+    this.#variants ??= new EncodedVariants(this.bytes);
+    return this.#variants.get(encoding);
   }
 
   /**
@@ -73,11 +72,11 @@ export class PreparedMessage {
    *   cancels the call.
    */
   variantLater(
-    compressor: Compressor,
+    encoding: SharedEncoding,
     done: (variant: Uint8Array | undefined) => void,
   ): () => void {
-    this.#variants ??= new CompressedVariants(this.bytes);
-    return this.#variants.later(compressor, done);
+    this.#variants ??= new EncodedVariants(this.bytes);
+    return this.#variants.later(encoding, done);
   }
 }
 

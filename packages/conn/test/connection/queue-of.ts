@@ -65,7 +65,7 @@ export function queueOf(
   );
   const asked: string[] = [];
   const aborted: WebSocketError[] = [];
-  const connection = new Connection(conn, transport, shared, undefined, undefined);
+  const connection = new Connection(conn, transport, shared, undefined);
   const { writer, sendQueue } = connection;
   connection.flushAtEndOfTurn = () => void asked.push('flush');
   connection.abort = (error) => {
