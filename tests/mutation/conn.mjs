@@ -1,4 +1,4 @@
 import { options } from './options.mjs';
 
-/** The state machines. */
-export default options('conn', ['connection/close-*.ts', '{control,read,time,write}/*.ts']);
+/** The connection: its state machines, reads and writes. */
+export default options('conn', ['{connection,control,read,scheduler,time,writing}/*.ts']);
