@@ -119,7 +119,6 @@ export default defineConfig({
         text: 'Tasks',
         items: [
           page('Rooms and users', '/rooms'),
-          page('Send to one user', '/one-user'),
           page('Log in', '/login'),
           page('Run behind nginx', '/reverse-proxies'),
           page('Restart', '/restart'),
@@ -147,8 +146,7 @@ export default defineConfig({
           page('A Conn', '/conn'),
           page('Try it here', '/live'),
           page('Streams', '/streams'),
-          page('Backpressure', '/backpressure'),
-          page('Slow clients', '/slow-clients'),
+          page('Slow peers', '/backpressure'),
           page('Compression', '/compression'),
           page('Borrowed bytes', '/borrowed-bytes'),
         ],
@@ -156,13 +154,11 @@ export default defineConfig({
       {
         text: 'Production',
         items: [
-          page('Authentication', '/authentication'),
           page('Many nodes', '/many-nodes'),
           page('A proxy', '/proxy'),
           page('Scale', '/scale'),
           page('Security', '/security'),
           page('Attacks', '/attacks'),
-          page('Diagnostics', '/diagnostics'),
           page('Performance', '/performance'),
         ],
       },

@@ -4,7 +4,6 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { Endpoint } from '@ws/codec';
 import { type Conn, connPair, TextMessage } from '@ws/conn';
 import { dial, ReconnectingConn } from '@ws/node-client';
 import { serve } from '@ws/node-server';
@@ -29,12 +28,7 @@ function says(quote: string): void {
 /** The claims that other files show: a quote, the file, and the title of the test. */
 const SHOWN_ELSEWHERE: readonly (readonly [quote: string, file: string, title: string])[] = [
   [
-    'A connection runs over any transport.',
-    'tests/contracts/transport-contract.test.ts',
-    'transportContract',
-  ],
-  [
-    'The codec turns bytes into frames without creating an object per frame.',
+    '[The codec](docs/codec.md) works without a connection, and creates no object per frame.',
     'packages/codec/test/allocation.test.ts',
     'per frame, nothing is allocated',
   ],
@@ -43,14 +37,13 @@ const SHOWN_ELSEWHERE: readonly (readonly [quote: string, file: string, title: s
     'packages/conn/test/conn.test.ts',
     'propagates backpressure in both directions',
   ],
-  ['The names follow [gorilla/websocket]', 'tools/test/migration.test.ts', 'docs/from-gorilla.md'],
   [
     'There is no runtime dependency.',
     'tests/attacks/repository.test.ts',
     'adds no dependency, and runs no script during its installation',
   ],
   [
-    'This installs, builds and starts [a chat](examples/chat) on port 8080 (`PORT` selects another).',
+    'The first command installs, builds and starts [a chat](examples/chat) on port 8080 (`PORT` selects another).',
     'examples/chat/test/server.slow.test.ts',
     'sends members and messages to visitors',
   ],
@@ -90,12 +83,12 @@ const SHOWN_ELSEWHERE: readonly (readonly [quote: string, file: string, title: s
     'three thousand idle connections with compression',
   ],
   [
-    'If another library requires it (socket.io, graphql-ws, webpack-dev-server), [@ws/compat](docs/compat.md) can take its place.',
+    'If another library requires `ws` (socket.io, graphql-ws, webpack-dev-server), [@ws/compat](docs/compat.md) can take its place.',
     'packages/compat/test/dependents.long.test.ts',
     'webpack-dev-server',
   ],
   [
-    'Every error of the library has a `code`, such as `WS_ERR_TIMEOUT`.',
+    'every error has a `code`, such as `WS_ERR_TIMEOUT`: [its anchor]',
     'tools/test/error-messages.test.ts',
     'has an anchor for each code in the sources',
   ],
@@ -119,8 +112,8 @@ describe('README.md', () => {
   });
 
   it('says which Node the packages need, as their manifests do', () => {
-    says('with Node 20.19 or newer');
-    says('**Take `ws`** if you support Node before 20.19');
+    says('It needs Node ≥ 20.19.');
+    says('that is `ws`, also for Node before 20.19');
     for (const name of readdirSync(join(root, 'packages'))) {
       const { engines } = JSON.parse(read(`packages/${name}/package.json`)) as {
         engines?: { node?: string };
@@ -142,7 +135,7 @@ describe('the programs of README.md', () => {
   nothingLeft();
 
   it('show a server whose loop reads no message while the peer does not read', async () => {
-    says('while the peer does not read, `send` waits, and the loop reads no message');
+    says('While the peer does not read, `send` waits, and the loop reads no message.');
     const [client, server] = connPair();
     whenOver(() => client.terminate());
     let read = 0;
@@ -194,14 +187,6 @@ describe('the programs of README.md', () => {
     await waits;
     await live.close();
     expect(got).toEqual(['one', 'two']);
-  });
-
-  it('show a codec that works without a connection', () => {
-    says("// [ { kind: 'text', text: 'hello' } ]");
-    const client = new Endpoint({ role: 'client' });
-    const server = new Endpoint({ role: 'server' });
-    client.send('hello');
-    expect(server.receive(client.output())).toEqual([{ kind: 'text', text: 'hello' }]);
   });
 });
 

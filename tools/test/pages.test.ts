@@ -71,7 +71,7 @@ describe('the list of pages', () => {
 
   it('covers the questions of a new user', () => {
     const topics = `server client conn streams compression backpressure custom-transports codec errors close-codes
-      limits authentication reverse-proxies deployment testing performance from-ws from-gorilla runtimes`;
+      limits login reverse-proxies deployment testing performance from-ws from-gorilla runtimes`;
     expect(topics.split(/\s+/).filter((name) => !pages.includes(name))).toEqual([]);
     const programs = `chat echo json-rpc dashboard file-upload session-cookie express fastify hono koa cluster
       custom-transport reconnecting-client reverse-proxied`;

@@ -100,7 +100,7 @@ describe('rename-scope', () => {
     expect(read('LICENSE')).toContain('the @acme authors');
     expect(read('docs/index.md')).toContain("name: '@acme'");
     expect(read('docs/.vitepress/config.ts')).toContain("title: '@acme packages'");
-    expect(read('docs/diagnostics.md')).toContain("subscribe('@acme:close'");
+    expect(read('docs/monitoring.md')).toContain("subscribe('@acme:close'");
     expect(read('.github/ISSUE_TEMPLATE/config.yml')).toContain(
       `contact_links:\n  - name: A peer can harm others\n    url: ${address}/security/advisories/new\n`,
     );

@@ -103,12 +103,12 @@ function chart(document: Recorded, folder: string, tables: string): string[] {
   return [`![${table.title}: ${table.unit}](${picture})`, `${link}.`];
 }
 
-/** The chart, its table, and who is ahead. */
+/** The chart, and who is ahead. */
 function summary(document: Recorded, folder: string, tables: string): string[] {
   const table = chartedTable(document);
   if (table === undefined) return [];
   const [picture, link] = chart(document, folder, tables);
-  return [picture!, markdownOf(table), ...verdictOf(table), `${link} ${originOf(document)}`];
+  return [picture!, ...verdictOf(table), `${link} ${originOf(document)}`];
 }
 
 /** The pages of all sets. */
