@@ -10,11 +10,7 @@ import { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair } from './errors.ts';
 import { HandlerRunner } from './handler-runner.ts';
 import { type Handshake, takeSocket } from './handshake.ts';
-import type { HeadCallbacks } from './head-callbacks.ts';
 import { NO_HEADERS } from './headers.ts';
-import { isHttpReading } from './http-socket.ts';
-import { isHttp2, rejectHttp2 } from './http2.ts';
-import { Limits, type Reservation } from './limits.ts';
 import {
   type AnyUpgraderOptions,
   checkUpgraderOptions,
@@ -22,12 +18,16 @@ import {
   type UpgraderPlan,
 } from './options.ts';
 import { PendingWork } from './pending-work.ts';
-import { endFailedHandshake, refusalOf } from './refusal/end-failed-handshake.ts';
-import { ErrorHook, type HookCalls } from './refusal/error-hook.ts';
-import { Refusals } from './refusal/refusals.ts';
+import { ErrorHook, type HookCalls } from './policies/error-hook.ts';
+import { Limits, type Reservation } from './policies/limits.ts';
+import type { HeadCallbacks } from './raw/head-callbacks.ts';
+import { endFailedHandshake, refusalOf } from './responder/end-failed-handshake.ts';
+import { isHttpReading } from './responder/http-socket.ts';
+import { isHttp2, rejectHttp2 } from './responder/http2.ts';
+import { Refusals } from './responder/refusals.ts';
 import { switchingProtocols } from './response-head.ts';
-import { type HandlerOrRoutes, planRoute, Route } from './route.ts';
-import { anyPath, type NoParams, type Router, RouteTable } from './route-table.ts';
+import { type HandlerOrRoutes, planRoute, Route } from './routes/route.ts';
+import { anyPath, type NoParams, type Router, RouteTable } from './routes/route-table.ts';
 import { platformOfServer } from './server-platform.ts';
 import type { AppRequest, ServerRequest } from './server-request.ts';
 import type { ServerStats } from './stats.ts';

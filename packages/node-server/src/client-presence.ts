@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { TransportError } from '@ws/conn';
 import { EarlyBytes } from './early-bytes.ts';
-import { isHttpReading } from './http-socket.ts';
+import { isHttpReading } from './responder/http-socket.ts';
 
 /** Grace period in ms for refusing a client that has half-closed. */
 const HALF_CLOSED_GRACE_MS = 250;

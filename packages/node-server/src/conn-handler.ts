@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Conn } from '@ws/conn';
 import type { HandshakeRequest } from './handshake-request.ts';
-import type { NoParams, RouteParams } from './route-table.ts';
+import type { NoParams, RouteParams } from './routes/route-table.ts';
 
 /** The third argument of a {@link ConnHandler}. */
 export interface HandlerContext<Auth, Params = NoParams> {

@@ -9,7 +9,7 @@ import { isThenable } from '@ws/node-io/internal';
 import type { ConnHandler, HandlerContext } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import type { PendingWork } from './pending-work.ts';
-import type { NoParams } from './route-table.ts';
+import type { NoParams } from './routes/route-table.ts';
 import type { AppRequest } from './server-request.ts';
 
 /**

@@ -7,7 +7,7 @@ import { callIfAllowed, isThenable } from '@ws/node-io/internal';
 import { assertOpen, ClientPresence, disconnectError } from './client-presence.ts';
 import { HandshakeError } from './errors.ts';
 import { HandshakeDeadline } from './handshake-deadline.ts';
-import { earlierResponse, ignore, isAnswered } from './http-socket.ts';
+import { earlierResponse, ignore, isAnswered } from './responder/http-socket.ts';
 
 /** Sockets that belong to a handshake, or that were refused by one. */
 const sockets = new WeakSet<Duplex>();

@@ -10,7 +10,7 @@ import {
 import type { HandlerContext } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
 import type { HandshakeRequest } from './handshake-request.ts';
-import type { RouteParams } from './route-table.ts';
+import type { RouteParams } from './routes/route-table.ts';
 import type { AppRequest } from './server-request.ts';
 
 /**

@@ -10,8 +10,8 @@ import { resolve } from 'node:path';
 import { Server as TlsServer } from 'node:tls';
 import { isError } from '@ws/conn/internal';
 import { withReadableKeys } from '@ws/node-io/internal';
-import { clientErrorListener } from './refusal/client-error.ts';
-import type { OnRefused } from './refusal/refusals.ts';
+import { clientErrorListener } from './responder/client-error.ts';
+import type { OnRefused } from './responder/refusals.ts';
 import type { ListenAddress, ServeOptions } from './serve-options.ts';
 import { guardedTls } from './tls-callbacks.ts';
 

@@ -61,8 +61,6 @@ export {
   configureCompression,
   type MessageSeen,
 } from '@ws/node-io';
-export { isWebSocketUpgrade, subprotocols } from './check-request.ts';
-export type { ClientAddress } from './client-address.ts';
 export type { CloseOptions, CloseResult } from './close-options.ts';
 export type {
   AuthenticateContext,
@@ -79,8 +77,12 @@ export type {
   ServerReportContext,
   UpgraderOptions,
 } from './options.ts';
-export type { CheckOrigin, SameHost } from './origin.ts';
-export type { Diagnostics, RefusedRequest } from './refusal/refusals.ts';
+export type { ClientAddress } from './policies/client-address.ts';
+export type { CheckOrigin, SameHost } from './policies/origin.ts';
+export type { Subprotocols } from './policies/select-subprotocol.ts';
+export type { TrustProxy } from './policies/trust-proxy.ts';
+export { isWebSocketUpgrade, subprotocols } from './request.ts';
+export type { Diagnostics, RefusedRequest } from './responder/refusals.ts';
 export {
   type AuthenticatedRouteOptions,
   type HandlerOrRoutes,
@@ -90,12 +92,10 @@ export {
   type RouteOptions,
   type Routes,
   route,
-} from './route.ts';
-export type { NoParams, RouteParams } from './route-table.ts';
+} from './routes/route.ts';
+export type { NoParams, RouteParams } from './routes/route-table.ts';
 export type { RunningServer } from './running-server.ts';
-export type { Subprotocols } from './select-subprotocol.ts';
 export { serve, type WsServer } from './serve.ts';
 export type { ListenOptions, ServeOptions } from './serve-options.ts';
 export type { ServerStats } from './stats.ts';
-export type { TrustProxy } from './trust-proxy.ts';
 export { type UpgradeOptions, Upgrader } from './upgrader.ts';

@@ -14,8 +14,6 @@ import {
   transportHighWaterMark,
   wantsReadBuffer,
 } from '@ws/node-io/internal';
-import { HostPolicy } from './allowed-hosts.ts';
-import type { ClientAddress } from './client-address.ts';
 import { type CloseOptions, type ClosePlan, checkCloseOptions } from './close-options.ts';
 import type { AuthenticateContext } from './conn-handler.ts';
 import type { HandshakeError } from './errors.ts';
@@ -26,11 +24,13 @@ import {
   type HeadersSource,
   optionHeaderPairs,
 } from './headers.ts';
-import type { LimitValues } from './limits.ts';
-import { type CheckOrigin, OriginPolicy, type SameHost } from './origin.ts';
-import { isOneToken, type Subprotocols } from './select-subprotocol.ts';
+import { HostPolicy } from './policies/allowed-hosts.ts';
+import type { ClientAddress } from './policies/client-address.ts';
+import type { LimitValues } from './policies/limits.ts';
+import { type CheckOrigin, OriginPolicy, type SameHost } from './policies/origin.ts';
+import { isOneToken, type Subprotocols } from './policies/select-subprotocol.ts';
+import { forwardedAddress, type TrustProxy } from './policies/trust-proxy.ts';
 import type { AppRequest } from './server-request.ts';
-import { forwardedAddress, type TrustProxy } from './trust-proxy.ts';
 
 /** A result of `authenticate` that refuses the request. */
 export interface Refusal {

@@ -4,10 +4,10 @@ import { isThenable } from '@ws/node-io/internal';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError } from './errors.ts';
 import { type FieldLookups, RequestHeaders } from './headers.ts';
-import { isHost } from './origin.ts';
-import { endRefusedResponse } from './refusal/linger.ts';
-import type { OnRefused } from './refusal/refusals.ts';
-import { writeRefusalResponse } from './refusal/write-refusal.ts';
+import { isHost } from './policies/origin.ts';
+import { endRefusedResponse } from './responder/linger.ts';
+import type { OnRefused } from './responder/refusals.ts';
+import { writeRefusalResponse } from './responder/write-refusal.ts';
 import type { AppRequest } from './server-request.ts';
 
 /** Refuses a plain request with a line of text. Later requests on its connection are not served. */

@@ -1,9 +1,9 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { hasToken } from '@ws/codec/internal';
-import { checkNoHeaderDropped } from './check-request.ts';
 import { RequestHeaders } from './headers.ts';
-import { currentResponse, ignore } from './http-socket.ts';
+import { checkNoHeaderDropped } from './request.ts';
+import { currentResponse, ignore } from './responder/http-socket.ts';
 
 /** Fields of an upgrade to another protocol (RFC 7540, section 3.2.1), in lower case. */
 const UPGRADE_FIELDS: ReadonlySet<string> = new Set(['upgrade', 'http2-settings']);

@@ -7,7 +7,6 @@ import { checked, fromCaller, isMistake } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
 import { prepareReadBuffer, remoteAddressOf, withReadableKeys } from '@ws/node-io/internal';
 import type { AnyHandlers } from './acceptor.ts';
-import { requestOfNode } from './check-request.ts';
 import {
   type CloseOptions,
   type ClosePlan,
@@ -19,7 +18,6 @@ import { ErrorReporter } from './error-reporter.ts';
 import { isTaken } from './handshake.ts';
 import { listenOn, makeServer, urlOf } from './http-server.ts';
 import { isLastLeaving, noteLeaving } from './leaving-listeners.ts';
-import { SocketLimits } from './limits.ts';
 import { type AuthOf, pickUpgraderOptions } from './options.ts';
 import {
   defaultListeners,
@@ -29,8 +27,10 @@ import {
   upgradeRequired,
 } from './plain-requests.ts';
 import { giveBackPlainRequest } from './plain-upgrade.ts';
-import type { OnRefused } from './refusal/refusals.ts';
-import type { HandlerOrRoutes } from './route.ts';
+import { SocketLimits } from './policies/limits.ts';
+import { requestOfNode } from './request.ts';
+import type { OnRefused } from './responder/refusals.ts';
+import type { HandlerOrRoutes } from './routes/route.ts';
 import type { RunningServer } from './running-server.ts';
 import {
   checkServeOptions,

@@ -2,15 +2,12 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type DeflateAgreement, formatExtensions, type RequestFacts } from '@ws/codec';
 import { isThenable } from '@ws/node-io/internal';
-import { readAuth, thrownByAuthenticate } from './authenticate.ts';
-import { checkNoHeaderDropped, checkRequest } from './check-request.ts';
 import { assertOpen, disconnectError } from './client-presence.ts';
 import type { HandlerContext } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
 import type { HandlerRunner } from './handler-runner.ts';
 import { alreadyAnswered, Handshake, releaseSocket } from './handshake.ts';
-import { beforeUpgrade, checkHead, type HeadCallbacks } from './head-callbacks.ts';
 import {
   type HeadersInput,
   type HeadersSource,
@@ -19,14 +16,17 @@ import {
   NO_HEADERS,
   optionHeaderPairs,
 } from './headers.ts';
-import { earlierResponse, isAnswered, isHttpReading } from './http-socket.ts';
-import type { Reservation } from './limits.ts';
 import { negotiateCompression } from './negotiate-compression.ts';
 import type { UpgraderPlan } from './options.ts';
-import type { ErrorHook } from './refusal/error-hook.ts';
-import { decodePath, pathForm, queryOf, rawPath } from './request-target.ts';
-import { anyPath, type RouteMatch, type Router } from './route-table.ts';
-import { selectSubprotocol } from './select-subprotocol.ts';
+import { readAuth, thrownByAuthenticate } from './policies/authenticate.ts';
+import type { ErrorHook } from './policies/error-hook.ts';
+import type { Reservation } from './policies/limits.ts';
+import { selectSubprotocol } from './policies/select-subprotocol.ts';
+import { beforeUpgrade, checkHead, type HeadCallbacks } from './raw/head-callbacks.ts';
+import { checkNoHeaderDropped, checkRequest } from './request.ts';
+import { earlierResponse, isAnswered, isHttpReading } from './responder/http-socket.ts';
+import { decodePath, pathForm, queryOf, rawPath } from './routes/request-target.ts';
+import { anyPath, type RouteMatch, type Router } from './routes/route-table.ts';
 import type { AppRequest, ServerRequest } from './server-request.ts';
 
 /** The checked options of a server or of one of its routes, and the objects made from them. */

@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { requestOfNode } from '../src/check-request.ts';
-import { peerAddress } from '../src/client-address.ts';
 import { TransportError } from '../src/index.ts';
-import { addressGroup, Limits } from '../src/limits.ts';
+import { peerAddress } from '../src/policies/client-address.ts';
+import { addressGroup, Limits } from '../src/policies/limits.ts';
+import { requestOfNode } from '../src/request.ts';
 import type { ServerRequest } from '../src/server-request.ts';
 
 describe('addressGroup', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RequestHeaders } from '../src/headers.ts';
 import { Upgrader } from '../src/index.ts';
-import { isSameHost, OriginPolicy } from '../src/origin.ts';
+import { isSameHost, OriginPolicy } from '../src/policies/origin.ts';
 import type { AppRequest } from '../src/server-request.ts';
 
 describe('isSameHost', () => {

@@ -2,10 +2,10 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { BlockList } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { requestOfNode } from '../src/check-request.ts';
 import { serve } from '../src/index.ts';
+import { forwardedAddress } from '../src/policies/trust-proxy.ts';
+import { requestOfNode } from '../src/request.ts';
 import type { ServerRequest } from '../src/server-request.ts';
-import { forwardedAddress } from '../src/trust-proxy.ts';
 import { connectRaw, exchange, nothingUnhandled, request, trapLeftovers } from './raw.ts';
 
 nothingUnhandled();

@@ -3,7 +3,7 @@ import { RequestHead } from '@ws/codec';
 import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { GatheredBytes } from '../gathered-bytes.ts';
-import { ignore } from '../http-socket.ts';
+import { ignore } from '../responder/http-socket.ts';
 
 const READING = Symbol('head');
 

@@ -1,7 +1,7 @@
 import type { RequestHead } from '@ws/codec';
 import type { HandshakeError } from '../errors.ts';
 import { plainRequestFault, plainRequestRefusal } from '../plain-requests.ts';
-import { notAnHttpRequest } from '../refusal/client-error.ts';
+import { notAnHttpRequest } from '../responder/client-error.ts';
 
 /**
  * Returns the refusal of a head that is malformed, or that asks for no upgrade. Other faults are

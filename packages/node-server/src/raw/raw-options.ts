@@ -2,8 +2,8 @@ import { Server as HttpServer } from 'node:http';
 import type { RequestFacts } from '@ws/codec';
 import { checkOptionNames } from '@ws/conn/internal';
 import { assertOption, typeName } from '@ws/node-io/internal';
-import { type HeadCallbacks, headCallbackNames } from '../head-callbacks.ts';
 import { type UpgraderOptions, upgraderHints, upgraderOptionNames } from '../options.ts';
+import { type HeadCallbacks, headCallbackNames } from './head-callbacks.ts';
 
 /** Options of a raw upgrade, in addition to those of an Upgrader. */
 export interface RawOptions extends HeadCallbacks {

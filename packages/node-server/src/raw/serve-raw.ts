@@ -23,9 +23,9 @@ import {
 } from '../close-options.ts';
 import { ErrorReporter } from '../error-reporter.ts';
 import { listenOn, maxSockets, urlOf } from '../http-server.ts';
-import { SocketLimits } from '../limits.ts';
 import { type AuthOf, serverHints, upgraderOptionNames } from '../options.ts';
-import type { HandlerOrRoutes } from '../route.ts';
+import { SocketLimits } from '../policies/limits.ts';
+import type { HandlerOrRoutes } from '../routes/route.ts';
 import type { RunningServer } from '../running-server.ts';
 import {
   checkAddress,

@@ -1,9 +1,9 @@
 import type { RequestFacts } from '@ws/codec';
 import { isThenable } from '@ws/node-io/internal';
-import { type Refuser, returnedRefusal, thrownBy } from './authenticate.ts';
-import { type HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
-import { type HeadersInput, NO_HEADERS, optionHeaderPairs } from './headers.ts';
-import type { Refusal } from './options.ts';
+import { type HandshakeError, type HeaderPair, serverFault, unexpectedResult } from '../errors.ts';
+import { type HeadersInput, NO_HEADERS, optionHeaderPairs } from '../headers.ts';
+import type { Refusal } from '../options.ts';
+import { type Refuser, returnedRefusal, thrownBy } from '../policies/authenticate.ts';
 
 /** The request head, as the callbacks of a raw upgrade get it. */
 interface HeadFacts extends RequestFacts {

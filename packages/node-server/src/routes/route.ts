@@ -1,8 +1,8 @@
 import { checked } from '@ws/codec/internal';
 import { checkOptionNames } from '@ws/conn/internal';
 import { assertOption } from '@ws/node-io/internal';
-import type { ConnHandler } from './conn-handler.ts';
-import type { HandshakeRequest } from './handshake-request.ts';
+import type { ConnHandler } from '../conn-handler.ts';
+import type { HandshakeRequest } from '../handshake-request.ts';
 import {
   type AnyUpgraderOptions,
   type AuthOf,
@@ -11,9 +11,9 @@ import {
   type UpgraderPlan,
   upgraderHints,
   upgraderOptionNames,
-} from './options.ts';
+} from '../options.ts';
+import type { AppRequest } from '../server-request.ts';
 import type { NoParams, RouteParams } from './route-table.ts';
-import type { AppRequest } from './server-request.ts';
 
 /** The options that belong to a server and not to one of its routes. */
 const SERVER_ONLY = [

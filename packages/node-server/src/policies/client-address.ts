@@ -1,7 +1,7 @@
 import { TransportError } from '@ws/conn';
 import { localAddressOf, remoteAddressOf } from '@ws/node-io/internal';
-import type { HandshakeRequest } from './handshake-request.ts';
-import type { ServerRequest } from './server-request.ts';
+import type { HandshakeRequest } from '../handshake-request.ts';
+import type { ServerRequest } from '../server-request.ts';
 
 /**
  * Returns the address of the client that sent a request; undefined for a client that is not

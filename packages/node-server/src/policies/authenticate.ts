@@ -1,9 +1,9 @@
 import { STATUS_CODES } from 'node:http';
 import { types } from 'node:util';
 import { assertOption } from '@ws/node-io/internal';
-import { HandshakeError, serverFault } from './errors.ts';
-import { type HeadersInput, headerPairs } from './headers.ts';
-import type { AuthOf, Refusal } from './options.ts';
+import { HandshakeError, serverFault } from '../errors.ts';
+import { type HeadersInput, headerPairs } from '../headers.ts';
+import type { AuthOf, Refusal } from '../options.ts';
 
 /** A function of the application that may refuse a request. */
 export type Refuser = 'authenticate' | 'onRequest' | 'onHost' | 'onHeader' | 'onBeforeUpgrade';

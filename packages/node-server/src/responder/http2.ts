@@ -1,7 +1,7 @@
 import type { Http2ServerRequest } from 'node:http2';
-import { NOT_HTTP_1 } from './check-request.ts';
-import { HandshakeError } from './errors.ts';
-import { writeRefusalStream } from './refusal/write-refusal.ts';
+import { HandshakeError } from '../errors.ts';
+import { NOT_HTTP_1 } from '../request.ts';
+import { writeRefusalStream } from './write-refusal.ts';
 
 /** Returns whether a request comes from node:http2. */
 export function isHttp2(req: object | undefined): req is Http2ServerRequest {

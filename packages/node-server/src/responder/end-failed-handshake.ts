@@ -3,15 +3,15 @@ import { TransportError } from '@ws/conn';
 import { isInstance } from '@ws/node-io/internal';
 import { HandshakeError } from '../errors.ts';
 import type { Handshake } from '../handshake.ts';
+import type { ErrorHook } from '../policies/error-hook.ts';
+import type { AppRequest } from '../server-request.ts';
 import {
   earlierResponse,
   isAnswered,
   isHttpReading,
   ownResponse,
   WriteWatch,
-} from '../http-socket.ts';
-import type { AppRequest } from '../server-request.ts';
-import type { ErrorHook } from './error-hook.ts';
+} from './http-socket.ts';
 import { endAnsweredSocket, endRefusedSocket } from './linger.ts';
 import { writeRefusal } from './write-refusal.ts';
 

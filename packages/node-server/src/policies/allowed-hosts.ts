@@ -1,7 +1,7 @@
-import { HandshakeError } from './errors.ts';
-import type { FieldLookups } from './headers.ts';
+import { HandshakeError } from '../errors.ts';
+import type { FieldLookups } from '../headers.ts';
+import { quoted } from '../quote.ts';
 import { parseHostPort } from './origin.ts';
-import { quoted } from './quote.ts';
 
 const ENTRY = /^(\*\.)?([^*]*[^*:])$/;
 /** Labels separated by single dots. No parser reads such a text as more than one name. */

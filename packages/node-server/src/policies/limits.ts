@@ -1,9 +1,9 @@
 import { isIPv6, type Socket } from 'node:net';
 import { ipv6Groups, remoteAddressOf } from '@ws/node-io/internal';
+import { HandshakeError, serverFault, unexpectedResult } from '../errors.ts';
+import { quoted } from '../quote.ts';
+import type { AppRequest, ServerRequest } from '../server-request.ts';
 import type { ClientAddress, FindAddress } from './client-address.ts';
-import { HandshakeError, serverFault, unexpectedResult } from './errors.ts';
-import { quoted } from './quote.ts';
-import type { AppRequest, ServerRequest } from './server-request.ts';
 
 /** Limits of an Upgrader; `Infinity` for no bound. */
 export interface LimitValues {

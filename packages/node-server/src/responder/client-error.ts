@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { HandshakeError } from '../errors.ts';
-import { currentResponse, detachReader } from '../http-socket.ts';
+import { currentResponse, detachReader } from './http-socket.ts';
 import { endRefusedSocket } from './linger.ts';
 import type { OnRefused } from './refusals.ts';
 import { writeRefusal } from './write-refusal.ts';
