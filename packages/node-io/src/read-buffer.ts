@@ -106,9 +106,8 @@ export function prepareReadBuffer(): Promise<void> {
 }
 
 /**
- * Reads `socket` into the buffer of the thread. Bytes that wait in the stream come first. When
- * another listener for the socket's bytes is added, the stream gets copies of all later bytes, and
- * `false` is returned from then on by {@link readsIntoBuffer}.
+ * Reads `socket` into the buffer of the thread. Bytes that wait in the stream come first. While
+ * another listener for the socket's bytes exists, the stream gets copies.
  *
  * @returns False, without a change, for a socket that cannot: use `data` events.
  */
@@ -130,9 +129,8 @@ export function readsIntoBuffer(socket: Socket): boolean {
 export function releaseSocket(socket: Socket): void {
   const reading = socket as ReadingSocket;
   if (reading[SINK] === undefined) return;
-  pushFromNowOn(reading);
+  if (readsIntoBuffer(reading)) reading[keys!.callback] = pushCopy;
   reading[SINK] = undefined;
-  reading.off('newListener', onNewListener);
   reading.off('data', onData);
 }
 
@@ -225,15 +223,16 @@ function attach(socket: ReadingSocket, { buffer, callback }: Keys, sink: BufferS
     socket._handle!.useUserBuffer!(shared!);
   }
   socket[callback] = onRead;
-  socket.on('newListener', onNewListener);
   // Bytes that were unshifted or arrived in a pause are in the stream.
   socket.on('data', onData);
 }
 
 /** Node calls it for each read, with the socket as `this`. */
 const onRead: OnRead = function (end, buffer) {
-  // TLS reads on for a while after `pause()`. What comes then follows the bytes in the stream.
-  if (this.readableLength > 0 || this.isPaused()) return pushCopy.call(this, end, buffer);
+  // TLS reads on for a while after `pause()`. What comes then follows the bytes in the stream. A
+  // listener for 'readable' pauses the stream too.
+  const streams = this.readableLength > 0 || this.isPaused() || this.listenerCount('data') > 1;
+  if (streams) return pushCopy.call(this, end, buffer);
   lend(this, buffer, end);
   return true;
 };
@@ -261,15 +260,6 @@ function reportOverwritten(socket: ReadingSocket): void {
 
 function onData(this: ReadingSocket, chunk: Uint8Array): void {
   this[SINK]?.data(this, chunk, chunk.length);
-}
-
-/** A second consumer gets all bytes too. */
-function onNewListener(this: ReadingSocket, event: string | symbol, listener: unknown): void {
-  if (listener !== onData && (event === 'data' || event === 'readable')) pushFromNowOn(this);
-}
-
-function pushFromNowOn(socket: ReadingSocket): void {
-  if (readsIntoBuffer(socket)) socket[keys!.callback] = pushCopy;
 }
 
 /** Sent by the clients of the self-test. */
