@@ -476,9 +476,11 @@ describe('a message of the peer', () => {
     });
     transport.feed(Uint8Array.from(naiveEncode(1, Buffer.from(a(500)), { mask: 0x01020304 })));
     const frames = await sent();
-    // Where pools are made to debug the handler has a view of something else.
+    // Where pools are made to debug the handler has a view of something else. Newer versions of Node
+    // refuse to transfer pooled memory, so the handler throws.
     expect([
       [[], ['TypeError']],
+      [['close 1011'], []],
       [['*text aa'], ['sent']],
     ]).toContainEqual([frames, await Promise.all(answers)]);
     expect(source.overruns).toBe(false);
