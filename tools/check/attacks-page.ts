@@ -19,7 +19,7 @@ const HEAD = `# Attacks
 
 <!-- Written by tools/check/attacks.ts from the tests. Do not edit. -->
 
-Every line is an attack that the tests make, with the bound that they assert. An attack holds at most
+Every line is an attack that the tests make, with the bound that they assert and its source. An attack holds at most
 64 KiB of memory and two bytes for each byte received, except where its line has another bound. No turn of
 the event loop takes ${STALL_MS} ms of CPU time: that finds a hang, and noise of the machine does not reach it.
 No attack causes an uncaught error or an unhandled rejection.
@@ -27,24 +27,27 @@ No attack causes an uncaught error or an unhandled rejection.
 A bound has the names that its test uses. These are frequent: \`close\` is our close code and \`status\` the
 HTTP status of our refusal. \`opened\` and \`served\` count the connections and the pages that the attacker
 got. \`left\` is what is still held at the end, \`cases\` the number of variants that were tried.
-
-| attack | bound | source | test |
-|---|---|---|---|
 `;
 
 /**
- * The page of all attacks, in the order of files and tests. An attack that several tests repeat has
- * one line.
+ * The page of all attacks: a section for each file of tests. An attack that several tests repeat
+ * has one line.
  */
 export function attacksPage(survived: readonly Survived[]): string {
-  const lines = survived
-    .toSorted((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0))
-    .map(({ file, bound }) => {
-      const name = file.replace(/.*\//, '').replace('.test.ts', '');
-      const cells = [bound.attack, boundText(bound), bound.source ?? '', `[${name}](../${file})`];
-      return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;
-    });
-  return HEAD + [...new Set(lines)].join('');
+  const files = [...new Set(survived.map(({ file }) => file))].toSorted();
+  const sections = files.map((file) => {
+    const name = file.replace(/.*\//, '').replace('.test.ts', '');
+    const lines = survived.filter((each) => each.file === file).map(({ bound }) => lineOf(bound));
+    return `\n## [${name}](../${file})\n\n${[...new Set(lines)].join('')}`;
+  });
+  return HEAD + sections.join('');
+}
+
+/** `- a flood of pings: pings ≥ 300,000 (CWE-770)`. */
+function lineOf(bound: Bound): string {
+  const text = boundText(bound);
+  const source = bound.source === undefined ? '' : ` (${bound.source})`;
+  return `- ${bound.attack}${text === '' ? '' : `: ${text}`}${source}\n`;
 }
 
 /** A bound in words: `close 1002; read ≤ 14; memory ≤ 1 MiB`. */

@@ -17,18 +17,23 @@ export function sorted(results: readonly Tried[]): Tried[] {
   return results.toSorted((a, b) => collator.compare(order(a.runtime), order(b.runtime)));
 }
 
-/** A row for each part, a column for each runtime. */
+/** A row for the parts with the same outcomes, a column for each runtime. */
 function table(results: readonly Tried[]): string {
   const parts = [...new Set(results.flatMap((each) => Object.keys(each.parts)))];
   const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |\n`;
   const names = results.map(({ runtime }) => runtime[0]!.toUpperCase() + runtime.slice(1));
   const outcome = (ok: boolean | undefined): string =>
     ok === undefined ? 'not tried' : ok ? 'yes' : '**no**';
+  const rows = new Map<string, string[]>();
+  for (const part of parts) {
+    const cells = results.map((each) => outcome(each.parts[part])).join(' | ');
+    rows.set(cells, [...(rows.get(cells) ?? []), part]);
+  }
   const systems = [...new Set(results.map(({ system }) => system))];
   return [
     row([`on ${systems.join(', ')}`, ...names]),
     row(['---', ...names.map(() => '---')]),
-    ...parts.map((part) => row([part, ...results.map((each) => outcome(each.parts[part]))])),
+    ...[...rows].map(([cells, names]) => row([names.join('; '), cells])),
   ].join('');
 }
 

@@ -29,24 +29,20 @@ describe('boundText', () => {
 });
 
 describe('attacksPage', () => {
-  const line = (attack: string, file: string): string =>
-    `| ${attack} |  |  | [${file}](../x/${file}.test.ts) |`;
-
-  it('sorts by file, keeps the order within a file, and writes equal lines once', () => {
-    const attack = (name: string, file: string) => ({
+  it('has a section for each file, keeps the order within it, and writes equal lines once', () => {
+    const attack = (name: string, file: string, more = {}) => ({
       file: `x/${file}.test.ts`,
-      bound: { attack: name },
+      bound: { attack: name, ...more },
     });
     const page = attacksPage([
       attack('c', 'z'),
-      attack('b', 'y'),
-      attack('a', 'y'),
-      attack('b', 'y'),
+      attack('b', 'y', { close: 1002, source: 'RFC 6455, 5.2' }),
+      attack('a', 'y', { source: 'CWE-20' }),
+      attack('b', 'y', { close: 1002, source: 'RFC 6455, 5.2' }),
     ]);
-    expect(page.trimEnd().split('\n').slice(-3)).toEqual([
-      line('b', 'y'),
-      line('a', 'y'),
-      line('c', 'z'),
-    ]);
+    expect(page.slice(page.indexOf('\n## '))).toBe(
+      '\n## [y](../x/y.test.ts)\n\n- b: close 1002 (RFC 6455, 5.2)\n- a (CWE-20)\n' +
+        '\n## [z](../x/z.test.ts)\n\n- c\n',
+    );
   });
 });

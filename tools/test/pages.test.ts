@@ -177,8 +177,6 @@ describe('the sentence on options that take `false`', () => {
 
   it.each([
     ['limits.md', ' and the limits of handshakes and connections take `false`'],
-    ['conn.md', ' take `false` for no bound; the others always hold'],
-    ['server.md', ' take `false` for no bound; the others always hold'],
   ])('lists every such option of a connection in %s', (page, before) => {
     expect(takesFalse(page, before).toSorted()).toEqual(takes.toSorted());
   });
