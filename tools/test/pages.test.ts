@@ -175,11 +175,12 @@ describe('the sentence on options that take `false`', () => {
     .filter((name) => !NOT_A_BOUND.includes(name))
     .filter((name) => !throws(() => resolveSettings({ [name]: false }, 'server')));
 
-  it.each([
-    ['limits.md', ' and the limits of handshakes and connections take `false`'],
-  ])('lists every such option of a connection in %s', (page, before) => {
-    expect(takesFalse(page, before).toSorted()).toEqual(takes.toSorted());
-  });
+  it.each([['limits.md', ' and the limits of handshakes and connections take `false`']])(
+    'lists every such option of a connection in %s',
+    (page, before) => {
+      expect(takesFalse(page, before).toSorted()).toEqual(takes.toSorted());
+    },
+  );
 
   it('lists every such option of a server in server.md', () => {
     const { handshakeTimeout: _, limits } = checkUpgraderOptions({});
