@@ -22,6 +22,20 @@ function classesOf(byte: number): number {
   return (isToken ? TOKEN : 0) | (isText ? TEXT : 0) | (isVisible ? VISIBLE : 0);
 }
 
+/** Returns the index after the bytes of `bytes[at, end)` that form a token. */
+export function endOfToken(bytes: Uint8Array, at: number, end: number): number {
+  let next = at;
+  while (next < end && (CLASSES[bytes[next]!]! & TOKEN) !== 0) next++;
+  return next;
+}
+
+/** Returns the index after the bytes of `bytes[at, end)` that may occur in the value of a field. */
+export function endOfText(bytes: Uint8Array, at: number, end: number): number {
+  let next = at;
+  while (next < end && (CLASSES[bytes[next]!]! & TEXT) !== 0) next++;
+  return next;
+}
+
 /** Whether `byte` may occur in a token (RFC 9110, section 5.6.2). */
 export function isTokenByte(byte: number): boolean {
   return (CLASSES[byte]! & TOKEN) !== 0;

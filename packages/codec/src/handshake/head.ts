@@ -1,6 +1,16 @@
 import { isBytes } from '../masking/mask.ts';
 import { checkOptionNames, whole } from '../options.ts';
-import { COLON, CR, isTextByte, isTokenByte, LF, SPACE, TAB } from './byte-class.ts';
+import {
+  COLON,
+  CR,
+  endOfText,
+  endOfToken,
+  isTextByte,
+  isTokenByte,
+  LF,
+  SPACE,
+  TAB,
+} from './byte-class.ts';
 import { hasToken } from './token-list.ts';
 
 /** The result of `push`: the head continues, is complete, or is malformed. */
@@ -78,6 +88,8 @@ export abstract class Head {
   #lines = 0;
   /** Index of the first header line. */
   #linesStart = 0;
+  /** Whether the rest of the start line is text, as a reason phrase is. A subclass sets it. */
+  protected isInText = false;
   /** End of the current value without white space. */
   #valueEnd = 0;
   readonly #maxBytes: number;
@@ -141,7 +153,8 @@ export abstract class Head {
     while (at < last && !this.#done && this.#fault === undefined) {
       this.#read(chunk[at]!, this.#size + at);
       at++;
-      if (this.#state === NAME) at = skipName(chunk, at, last);
+      if (this.#state === NAME) at = endOfToken(chunk, at, last);
+      else if (this.#state === START_LINE && this.isInText) at = endOfText(chunk, at, last);
       else if (this.#state === VALUE) at = this.#skipValue(chunk, at, last);
     }
     return at;
@@ -183,7 +196,8 @@ export abstract class Head {
   /** Name and value of every header line, in order. Names are in their original case. */
   all(): [name: string, value: string][] {
     const all: [string, string][] = [];
-    for (let line = 0; line < this.#boundCount; line += BOUNDS_PER_LINE) {
+    const count = this.#boundCount;
+    for (let line = 0; line < count; line += BOUNDS_PER_LINE) {
       const name = this.text(this.#bounds[line]!, this.#bounds[line + 1]!);
       all.push([name, this.#value(line)]);
     }
@@ -288,8 +302,7 @@ export abstract class Head {
 
   /** Reads the bytes of a value in a row that {@link #read} would accept. */
   #skipValue(chunk: Uint8Array, at: number, last: number): number {
-    let next = at;
-    while (next < last && isTextByte(chunk[next]!)) next++;
+    const next = endOfText(chunk, at, last);
     let end = next;
     while (end > at && (chunk[end - 1] === SPACE || chunk[end - 1] === TAB)) end--;
     if (end > at) this.#valueEnd = this.#size + end;
@@ -391,7 +404,8 @@ export abstract class Head {
 
   /** Returns the first bound of the next line of a field, from `line` on; {@link NONE} without one. */
   #next(name: string, line: number): number {
-    for (; line < this.#boundCount; line += BOUNDS_PER_LINE) {
+    const count = this.#boundCount;
+    for (; line < count; line += BOUNDS_PER_LINE) {
       if (this.#isNamed(line, name)) return line;
     }
     return NONE;
@@ -401,7 +415,9 @@ export abstract class Head {
     const start = this.#bounds[line]!;
     if (this.#bounds[line + 1]! - start !== name.length) return false;
     for (let i = 0; i < name.length; i++) {
-      if (lowerCase(this.#bytes[start + i]!) !== lowerCase(name.charCodeAt(i))) return false;
+      const byte = this.#bytes[start + i]!;
+      const code = name.charCodeAt(i);
+      if (byte !== code && lowerCase(byte) !== lowerCase(code)) return false;
     }
     return true;
   }
@@ -409,12 +425,6 @@ export abstract class Head {
   #value(line: number): string {
     return this.text(this.#bounds[line + 2]!, this.#bounds[line + 3]!);
   }
-}
-
-/** Reads the bytes of a name in a row. */
-function skipName(chunk: Uint8Array, at: number, last: number): number {
-  while (at < last && isTokenByte(chunk[at]!)) at++;
-  return at;
 }
 
 /** Converts A to Z only, as HTTP compares names. */

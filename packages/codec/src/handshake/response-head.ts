@@ -63,7 +63,10 @@ export class ResponseHead extends Head {
       return this.#status > 0;
     }
     // RFC 9112, section 4: some servers leave out the space when there is no reason phrase.
-    if (at === REASON_AT) return byte === SPACE || byte === CR;
+    if (at === REASON_AT) {
+      this.isInText = true;
+      return byte === SPACE || byte === CR;
+    }
     return byte === CR || isTextByte(byte);
   }
 

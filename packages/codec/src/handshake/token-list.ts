@@ -53,7 +53,9 @@ function isElement(value: string, start: number, end: number, token: string): bo
   while (from < to && isSpace(value.charCodeAt(to - 1))) to--;
   if (to - from !== token.length) return false;
   for (let i = 0; i < token.length; i++) {
-    if (lowerCase(value.charCodeAt(from + i)) !== lowerCase(token.charCodeAt(i))) return false;
+    const code = value.charCodeAt(from + i);
+    const wanted = token.charCodeAt(i);
+    if (code !== wanted && lowerCase(code) !== lowerCase(wanted)) return false;
   }
   return true;
 }
