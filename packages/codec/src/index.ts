@@ -66,6 +66,14 @@ export {
   requestRules,
 } from './handshake/request-rules.ts';
 export { ResponseHead } from './handshake/response-head.ts';
+export {
+  checkResponse,
+  type HandshakeOffer,
+  type ResponseFacts,
+  type ResponsePart,
+  type ResponseRule,
+  responseRules,
+} from './handshake/response-rules.ts';
 export { parseSubprotocols } from './handshake/subprotocol.ts';
 export { parseTokenList } from './handshake/token-list.ts';
 export { unmask } from './masking/mask.ts';

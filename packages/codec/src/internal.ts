@@ -25,4 +25,5 @@ export { encoded } from './messages/extension.ts';
 export { Lease, leaseOf } from './messages/lease.ts';
 export { MessageMemory } from './messages/message-memory.ts';
 export { poolGuard, poolsAreDebugged } from './pool-guard.ts';
+export { excerpt, quote } from './text/excerpt.ts';
 export { utf8Length } from './text/utf8.ts';

@@ -10,7 +10,13 @@ import { request as requestByTls } from 'node:https';
 import { connect as connectTcp, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
-import { acceptKey } from '@ws/codec';
+import {
+  type HandshakeOffer,
+  type ResponseFacts,
+  type ResponsePart,
+  responseRules,
+} from '@ws/codec';
+import { acceptKey, rawHeaderValues } from '@ws/node-io/internal';
 import { type ClientOptions, withDefaults } from './client-options.ts';
 import { format, parse } from './extension.ts';
 import type { ActiveExtensions } from './parser-events.ts';
@@ -219,25 +225,21 @@ class ClientHandshake {
   }
 
   /** Takes over what the server has chosen. Returns the problem of an invalid response. */
-  #accept({ headers }: IncomingMessage): string | undefined {
-    if (headers.upgrade?.toLowerCase() !== 'websocket') return 'Invalid Upgrade header';
-    if (headers['sec-websocket-accept'] !== acceptKey(this.#key)) {
-      return 'Invalid Sec-WebSocket-Accept header';
-    }
-    const protocol = headers['sec-websocket-protocol'];
-    const problem = this.#subprotocolProblem(protocol);
-    if (problem !== undefined) return problem;
-    if (protocol) this.#client._protocol = protocol;
-    return this.#acceptExtensions(headers['sec-websocket-extensions']);
-  }
-
-  #subprotocolProblem(protocol: string | undefined): string | undefined {
+  #accept(response: IncomingMessage): string | undefined {
     const offered = this.#protocols;
-    if (protocol === undefined) {
-      return offered.length > 0 ? 'Server sent no subprotocol' : undefined;
+    const offer = { accept: acceptKey(this.#key), subprotocols: offered, extensions: [] };
+    const facts = factsOf(response);
+    if (isBroken('upgrade', facts, offer)) return 'Invalid Upgrade header';
+    if (isBroken('accept', facts, offer)) return 'Invalid Sec-WebSocket-Accept header';
+    const protocol = response.headers['sec-websocket-protocol'];
+    if (protocol === undefined && offered.length > 0) return 'Server sent no subprotocol';
+    if (isBroken('subprotocol', facts, offer)) {
+      return offered.length === 0
+        ? 'Server sent a subprotocol but none was requested'
+        : 'Server sent an invalid subprotocol';
     }
-    if (offered.length === 0) return 'Server sent a subprotocol but none was requested';
-    return offered.includes(protocol) ? undefined : 'Server sent an invalid subprotocol';
+    if (protocol) this.#client._protocol = protocol;
+    return this.#acceptExtensions(response.headers['sec-websocket-extensions']);
   }
 
   #acceptExtensions(header: string | undefined): string | undefined {
@@ -259,6 +261,23 @@ class ClientHandshake {
     this.#client._extensions = { [EXTENSION]: deflate };
     return undefined;
   }
+}
+
+/** The facts of a response that node:http has read. */
+function factsOf({ rawHeaders, statusCode = 0, httpVersion }: IncomingMessage): ResponseFacts {
+  const lines = (name: string): string[] => rawHeaderValues(rawHeaders, name.toLowerCase());
+  return {
+    status: statusCode,
+    version: httpVersion === '1.0' ? '1.0' : '1.1',
+    has: (name) => lines(name).length > 0,
+    lines,
+    list: (name) => lines(name).join(', '),
+  };
+}
+
+/** Whether a response breaks the rules about `part`. ws checks fewer parts, in an order of its own. */
+function isBroken(part: ResponsePart, facts: ResponseFacts, offer: HandshakeOffer): boolean {
+  return responseRules.some((rule) => rule.part === part && rule.fault(facts, offer) !== undefined);
 }
 
 function emitErrorAndClose(client: Client, error: Error): void {

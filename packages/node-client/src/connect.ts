@@ -1,17 +1,16 @@
 import { connect as connectTcp, isIP, Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, TLSSocket } from 'node:tls';
 import { TransportError } from '@ws/conn';
-import { dialError } from './dial-error.ts';
 import type { DialScope } from './dial-scope.ts';
-import { checkOpen, GuardedStream } from './guarded-stream.ts';
-import { callNetDial, type NetDial } from './net-dial.ts';
+import { dialError } from './errors.ts';
+import { callNetDial, checkOpen, GuardedStream, type NetDial } from './guarded-stream.ts';
+import type { SocketOptions } from './options.ts';
 import type { ProxyPlan } from './proxy/choose-proxy.ts';
 import { connectTunnel } from './proxy/connect-tunnel.ts';
 import type { Proxy } from './proxy/proxy.ts';
 import { socksTunnel } from './proxy/socks.ts';
-import { guardedSocketOptions, type SocketOptions } from './socket-options.ts';
 import { certificateAdvice } from './tls/certificate-advice.ts';
-import { guardedCallbacks } from './tls/tls-callbacks.ts';
+import { guardedCallbacks, guardedLookup } from './tls/tls-callbacks.ts';
 import { TlsOptions } from './tls/tls-options.ts';
 import type { DialAddress, Target } from './url.ts';
 
@@ -268,4 +267,14 @@ async function waitUntilOpen(
     stream.off('close', onClose);
     stream.off('error', onClose);
   }
+}
+
+/** Returns the options for one socket. `fail` gets the errors of `lookup`. */
+function guardedSocketOptions(
+  { lookup, ...others }: SocketOptions,
+  fail: (error: Error) => void,
+): SocketOptions {
+  return lookup === undefined
+    ? others
+    : { ...others, lookup: guardedLookup('lookup', lookup, fail) };
 }

@@ -1,5 +1,7 @@
-import { validateHeaderValue } from 'node:http';
+import { type IncomingHttpHeaders, validateHeaderValue } from 'node:http';
 import { typeName } from '@ws/node-io/internal';
+import type { DialScope } from './dial-scope.ts';
+import { headerLine } from './request.ts';
 
 /** The part of a cookie jar that a handshake uses. `CookieJar` of tough-cookie implements it. */
 export interface CookieJar {
@@ -18,8 +20,20 @@ export interface CookieJar {
   setCookie(cookie: string, url: string, options: { ignoreError: boolean }): unknown;
 }
 
-/** @throws TypeError for a result of a jar that a header cannot contain. */
-export function checkCookie(cookie: unknown): void {
+/**
+ * Returns the Cookie line of a request, with its CRLF; `''` for none.
+ *
+ * @throws the error of the jar; TypeError for a result that a header cannot contain.
+ */
+export async function cookieLine(jar: CookieJar, url: string, scope: DialScope): Promise<string> {
+  scope.stage = 'waiting for the cookie jar';
+  const cookie = await scope.race(jar.getCookieString(url));
+  checkCookie(cookie);
+  scope.stage = 'connecting';
+  return cookie === '' ? '' : headerLine('Cookie', cookie);
+}
+
+function checkCookie(cookie: unknown): void {
   if (typeof cookie !== 'string') {
     throw new TypeError(`jar: expected a string from getCookieString, got ${typeName(cookie)}`);
   }
@@ -37,8 +51,14 @@ export function checkCookie(cookie: unknown): void {
 /** Stores every cookie of a response in the jar, in order. */
 export async function storeCookies(
   jar: CookieJar,
-  cookies: readonly string[],
+  { 'set-cookie': cookies = [] }: IncomingHttpHeaders,
   url: string,
+  scope: DialScope,
 ): Promise<void> {
-  for (const cookie of cookies) await jar.setCookie(cookie, url, { ignoreError: true });
+  if (cookies.length === 0) return;
+  scope.stage = 'waiting for the cookie jar';
+  const store = async (): Promise<void> => {
+    for (const cookie of cookies) await jar.setCookie(cookie, url, { ignoreError: true });
+  };
+  await scope.race(store());
 }

@@ -1,7 +1,7 @@
 import { type Channel, channel } from 'node:diagnostics_channel';
 import { debuglog } from 'node:util';
+import { excerpt } from '@ws/codec/internal';
 import type { Diagnostics } from '@ws/node-io';
-import { excerpt } from './errors.ts';
 
 const debug = /* @__PURE__ */ debuglog('ws');
 const dial = /* @__PURE__ */ channelOf('@ws:dial');

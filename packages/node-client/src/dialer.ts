@@ -1,29 +1,17 @@
 import { Duplex } from 'node:stream';
-import { type ExtensionOffer } from '@ws/codec';
+import { acceptDeflate, checkResponse, type DeflateParameters, parseExtensions } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import { TimeoutError, type Transport, TransportError } from '@ws/conn';
 import { checkOptionNames, rejectedLater } from '@ws/conn/internal';
 import { nodePlatform, socketTransport } from '@ws/node-io';
-import { isInstance, prepareReadBuffer } from '@ws/node-io/internal';
-import {
-  deflateOf,
-  describeStatus,
-  extensionsOf,
-  faultsOf,
-  subprotocolOf,
-  tabFault,
-} from './check-response.ts';
+import { acceptKey, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
 import { ClientConn } from './client-conn.ts';
 import { Connector } from './connect.ts';
-import { checkCookie, storeCookies } from './cookies.ts';
-import { deflateOffers } from './deflate-offers.ts';
-import { dialError } from './dial-error.ts';
+import { cookieLine, storeCookies } from './cookies.ts';
 import { publishDial, publishDialFailure } from './dial-events.ts';
 import { DialScope } from './dial-scope.ts';
-import { BadHandshakeError } from './errors.ts';
-import { exchange, type HttpResponse } from './exchange.ts';
-import type { GuardedStream } from './guarded-stream.ts';
-import { adopt } from './net-dial.ts';
+import { BadHandshakeError, dialError } from './errors.ts';
+import { adopt, type GuardedStream } from './guarded-stream.ts';
 import {
   checkDialerOptions,
   checkDialOptions,
@@ -37,7 +25,8 @@ import {
 } from './options.ts';
 import { chooseProxy } from './proxy/choose-proxy.ts';
 import { redirectOf, sameServer } from './redirects.ts';
-import { checkSubprotocols, type HandshakeRequest, headerLine, makeRequest } from './request.ts';
+import { checkSubprotocols, deflateOffers, type HandshakeRequest, makeRequest } from './request.ts';
+import { describeStatus, exchange, type HttpResponse } from './response.ts';
 import { parseTarget, type Target } from './url.ts';
 
 /**
@@ -92,7 +81,7 @@ export class Dialer {
     if (readBuffer) void prepareReadBuffer();
     // The caller of this method, or of the function `dial`, which calls it.
     const attempt = checked(() => checked(() => this.#prepare(url, options), this, 'dial'), dial);
-    const open = async (target: Target, scope: DialScope): Promise<GuardedStream> => {
+    const open: OpenStream = async (target, scope) => {
       const via = await chooseProxy(proxy, target, scope);
       return this.#connector.open(target, via, sameServer(target, attempt.target), scope);
     };
@@ -117,7 +106,7 @@ export class Dialer {
   ): Promise<ClientConn> {
     const attempt = checked(() => this.#prepare(url, options), this, 'handshake');
     const guarded = checked(() => adopt('handshake', stream), this, 'handshake');
-    const open = async ({ secure, address }: Target, scope: DialScope): Promise<GuardedStream> => {
+    const open: OpenStream = async ({ secure, address }, scope) => {
       return secure ? this.#connector.secure(guarded, address, scope) : guarded;
     };
     return this.#handshake(attempt, options.signal, open, 0, guarded);
@@ -129,62 +118,30 @@ export class Dialer {
     const { subprotocols, headers = {} } = options;
     const subprotocolOffer =
       subprotocols === undefined ? this.#plan.subprotocols : checkSubprotocols(subprotocols);
-    return {
-      target,
-      request: makeRequest(
-        target,
-        headers,
-        subprotocolOffer,
-        deflateOffers(this.#plan.compression),
-      ),
-    };
+    const extensions = deflateOffers(this.#plan.compression);
+    return { target, request: makeRequest(target, headers, subprotocolOffer, extensions) };
   }
 
   /**
-   * Runs all steps of a dial: reads cookies, opens a stream, exchanges request and response, stores
-   * cookies, checks the response and creates the Conn. Each redirect restarts the steps.
+   * Runs one dial to its end, and bounds it. Every failure destroys the stream.
+   *
+   * @param given - A stream of the caller.
    */
   async #handshake(
     first: Attempt,
     signal: AbortSignal | undefined,
-    open: (target: Target, scope: DialScope) => Promise<GuardedStream>,
+    open: OpenStream,
     redirects: number,
     given?: GuardedStream,
   ): Promise<ClientConn> {
     const scope = new DialScope(this.#plan.handshakeTimeout, signal);
+    const run: Run = { scope, open, redirects, stream: given };
     publishDial(first.target.url);
-    let attempt = first;
-    let guarded = given;
     try {
-      for (let followed = 0; ; followed++) {
-        const { target, request } = attempt;
-        scope.peer = target.address.toString();
-        scope.stage = 'connecting';
-        scope.signal.throwIfAborted();
-        const text = `${await this.#withCookies(request, target, scope)}\r\n`;
-        guarded = await open(target, scope);
-        scope.stage = 'waiting for the answer';
-        const response = await exchange(
-          guarded.stream,
-          { method: 'GET', text, secure: target.secure },
-          scope,
-        );
-        await this.#keepCookies(response, target, scope);
-        const next = redirects === 0 ? undefined : redirectOf(response, target);
-        if (next === undefined) {
-          const faults = faultsOf(response, request);
-          // A tab beside the token is legal, but the parser of node:http misses a token before one.
-          if (faults.length === 0 && !response.upgraded) faults.push(tabFault(response));
-          if (faults.length > 0) throw new BadHandshakeError(faults.join(', '), response);
-          scope.signal.throwIfAborted();
-          return this.#handOver(guarded, response, request.offers);
-        }
-        if (followed === redirects) throw tooManyRedirects(response, followed);
-        guarded.destroy();
-        attempt = redirected(attempt, next);
-      }
+      scope.signal.throwIfAborted();
+      return await this.#follow(first, run);
     } catch (error) {
-      guarded?.destroy();
+      run.stream?.destroy();
       // After an abort every other error is a consequence of it.
       const reason: unknown = scope.signal.aborted ? scope.signal.reason : error;
       // Events create most errors, so their stacks do not name the caller of the dial.
@@ -199,42 +156,61 @@ export class Dialer {
     }
   }
 
-  /**
-   * Returns the request up to its empty line, with the jar's cookies unless the caller gave a
-   * Cookie header.
-   */
-  async #withCookies(request: HandshakeRequest, target: Target, scope: DialScope): Promise<string> {
+  /** Asks the server of the URL, and then those of its redirects, for a connection. */
+  async #follow(first: Attempt, run: Run): Promise<ClientConn> {
+    let attempt = first;
+    for (let followed = 0; ; followed++) {
+      const response = await this.#ask(attempt, run);
+      const next = run.redirects === 0 ? undefined : redirectOf(response, attempt.target);
+      if (next === undefined) return this.#accept(attempt.request, response, run);
+      if (followed === run.redirects) throw tooManyRedirects(response, followed);
+      run.stream!.destroy();
+      attempt = redirected(attempt, next);
+    }
+  }
+
+  /** Opens a stream, writes the request and reads the response. The jar sees both. */
+  async #ask({ target, request }: Attempt, run: Run): Promise<HttpResponse> {
+    const { scope } = run;
     const { jar } = this.#plan;
-    if (jar === undefined || request.hasCookie) return request.text;
-    scope.stage = 'waiting for the cookie jar';
-    const cookie = await scope.race(jar.getCookieString(target.cookieUrl));
-    checkCookie(cookie);
+    scope.peer = target.address.toString();
     scope.stage = 'connecting';
-    return cookie === '' ? request.text : request.text + headerLine('Cookie', cookie);
+    // A Cookie header of the caller replaces the jar's cookies.
+    const asksJar = jar !== undefined && !request.hasCookie;
+    const cookies = asksJar ? await cookieLine(jar, target.cookieUrl, scope) : '';
+    run.stream = await run.open(target, scope);
+    scope.stage = 'waiting for the answer';
+    const text = `${request.text}${cookies}\r\n`;
+    const { stream } = run.stream;
+    const response = await exchange(stream, { method: 'GET', text }, target.secure, scope);
+    // Of any response: a 401 may set cookies too.
+    if (jar !== undefined) await storeCookies(jar, response.headers, target.cookieUrl, scope);
+    return response;
   }
 
-  /** Stores the cookies of any response: a 401 may set cookies too. */
-  async #keepCookies(response: HttpResponse, target: Target, scope: DialScope): Promise<void> {
-    const { jar } = this.#plan;
-    const cookies = response.headers['set-cookie'];
-    if (jar === undefined || cookies === undefined) return;
-    scope.stage = 'waiting for the cookie jar';
-    await scope.race(storeCookies(jar, cookies, target.cookieUrl));
+  /**
+   * Checks the response and gives the stream to a new connection.
+   *
+   * @throws BadHandshakeError that names every fault.
+   */
+  #accept(request: HandshakeRequest, response: HttpResponse, { scope, stream }: Run): ClientConn {
+    if (response.status !== 101) throw refused(response);
+    const offer = { ...request, accept: acceptKey(request.key) };
+    const faults = checkResponse(response.facts, offer);
+    if (faults.length > 0) throw new BadHandshakeError(faults.join(', '), response);
+    scope.signal.throwIfAborted();
+    return this.#handOver(stream!, request, response);
   }
 
-  /** Gives the stream to a new connection. */
-  #handOver(
-    guarded: GuardedStream,
-    response: HttpResponse,
-    offers: readonly ExtensionOffer[],
-  ): ClientConn {
+  #handOver(guarded: GuardedStream, request: HandshakeRequest, response: HttpResponse): ClientConn {
     const { destroyed, readableEnded } = guarded.stream;
     const hasEnded = destroyed && readableEnded && guarded.error === undefined;
     if (destroyed && !hasEnded) {
       throw dialError('the connection broke during the handshake', guarded.error);
     }
     const { highWaterMark, readBuffer } = this.#plan;
-    const { head } = response;
+    const { status, headers, facts, head } = response;
+    const extensions = facts.list('sec-websocket-extensions');
     // A stream may destroy itself at its end. The messages before the end are in the head.
     const stream = hasEnded ? endedStream() : guarded.stream;
     const transport = socketTransport(stream, { head, highWaterMark, readBuffer });
@@ -244,13 +220,25 @@ export class Dialer {
       ...this.#plan.conn,
       role: 'client',
       platform: nodePlatform,
-      subprotocol: subprotocolOf(response),
-      extensions: extensionsOf(response),
-      deflate: deflateOf(response, offers),
+      subprotocol: facts.list('sec-websocket-protocol'),
+      extensions,
+      deflate: extensions === '' ? undefined : deflateOf(extensions, request),
     } as const;
-    const { status, headers } = response;
     return new ClientConn(transport, options, { status, headers });
   }
+}
+
+/** Opens the stream to a server. */
+type OpenStream = (target: Target, scope: DialScope) => Promise<GuardedStream>;
+
+/** What the attempts of one dial share. */
+interface Run {
+  readonly scope: DialScope;
+  readonly open: OpenStream;
+  /** Most redirects to follow. */
+  readonly redirects: number;
+  /** The stream of the current attempt. */
+  stream: GuardedStream | undefined;
 }
 
 /** A stream without bytes. What is written to it is lost. */
@@ -277,7 +265,7 @@ function redirected({ target, request }: Attempt, next: Target): Attempt {
   const headers = sameServer(target, next) ? request.callerHeaders : [];
   return {
     target: next,
-    request: makeRequest(next, headers, request.subprotocols, request.offers),
+    request: makeRequest(next, headers, request.subprotocols, request.extensions),
   };
 }
 
@@ -286,9 +274,23 @@ function isDialError(error: unknown): error is Error {
   return classes.some((each) => isInstance(error, each));
 }
 
-function tooManyRedirects(response: HttpResponse, followed: number): BadHandshakeError {
-  const message = `the server answered ${describeStatus(response.status)}, not 101; ${followed} redirects were followed, and followRedirects allows no more`;
+/** Returns the compression that a valid response has accepted. */
+function deflateOf(
+  accepted: string,
+  { extensions }: HandshakeRequest,
+): DeflateParameters | undefined {
+  const [answer] = parseExtensions(accepted) ?? [];
+  return answer && acceptDeflate(answer, extensions);
+}
+
+function refused(response: HttpResponse, why = ''): BadHandshakeError {
+  const message = `the server answered ${describeStatus(response.status)}, not 101${why}`;
   return new BadHandshakeError(message, response);
+}
+
+function tooManyRedirects(response: HttpResponse, followed: number): BadHandshakeError {
+  const why = `${followed} redirects were followed, and followRedirects allows no more`;
+  return refused(response, `; ${why}`);
 }
 
 /** The Dialer of {@link dial}, with the default of every option. */

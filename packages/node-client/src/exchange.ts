@@ -1,12 +1,5 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type HeadFault, ResponseHead } from '@ws/codec';
-import { dialError } from './dial-error.ts';
-import type { DialScope } from './dial-scope.ts';
-import { BadHandshakeError } from './errors.ts';
-import { checkOpen } from './guarded-stream.ts';
-import { incomingHeaders } from './incoming-headers.ts';
-import { MAX_BODY, RefusalBody } from './refusal-body.ts';
 
 /** One request over an open stream. */
 export interface HttpRequest {
@@ -14,198 +7,139 @@ export interface HttpRequest {
   readonly method: 'GET' | 'CONNECT';
   /** The whole request in Latin-1. */
   readonly text: string;
-  /** Whether the stream is encrypted. */
-  readonly secure: boolean;
 }
 
-/** One response. */
-export interface HttpResponse {
-  readonly status: number;
-  readonly httpVersion: string;
-  /** As in node:http. */
-  readonly headers: IncomingHttpHeaders;
-  /** Names and values in turn, as received. */
-  readonly rawHeaders: readonly string[];
-  /** The first bytes after the head; empty when a proxy has opened the tunnel. */
-  readonly body: Buffer;
-  /** The bytes that came with a 101: the first frames. */
-  readonly head: Buffer;
-  /** Whether Upgrade and Connection announce a WebSocket without a tab in Connection. */
-  readonly upgraded: boolean;
+/** The answer to a request: the head of its final response. */
+export interface Answer {
+  /**
+   * Paused, and without listeners of the exchange. After a tunnel's 2xx, the bytes that followed are
+   * the next to be read from it.
+   */
+  readonly stream: Duplex;
+  readonly head: ResponseHead;
+  /** The bytes that came with the head: the first frames, or the start of a body. */
+  readonly rest: Buffer;
 }
+
+/** Why a request has no answer. */
+export type ExchangeFailure =
+  /** The response is not HTTP, or exceeds a bound. `first`: in its first bytes. */
+  | { readonly kind: 'malformed'; readonly fault: HeadFault; readonly first: boolean }
+  /** More than {@link MAX_INTERIM} interim responses. `head` is the last one. */
+  | { readonly kind: 'interim'; readonly head: ResponseHead }
+  /** The stream has ended. `first`: before any byte. */
+  | { readonly kind: 'ended'; readonly error: Error | undefined; readonly first: boolean };
 
 /** Most bytes up to the end of the response head, including interim responses (1xx). */
-const MAX_HEAD = 64 * 1024;
-const MAX_INTERIM = 10;
-const NO_BYTES: Buffer = Buffer.alloc(0);
-
-/**
- * Sends a request over `stream` and reads its response, whatever the status. After a 101 or a
- * tunnel's 2xx the stream is paused and has none of our listeners. Bytes that followed a tunnel's 2xx
- * are the next to be read from it.
- *
- * @throws BadHandshakeError with status 0 when the response is not HTTP or exceeds a bound;
- *   TransportError when the stream ends; the reason of the scope's signal when that aborts.
- */
-export async function exchange(
-  stream: Duplex,
-  httpRequest: HttpRequest,
-  scope: DialScope,
-): Promise<HttpResponse> {
-  scope.signal.throwIfAborted();
-  checkOpen(stream);
-  return new Exchange(stream, httpRequest, scope).response;
-}
-
-/** Names in error messages. */
-interface Labels {
-  readonly peer: string;
-  readonly answer: string;
-  /** The likely cause when a peer without encryption breaks the connection at once. */
-  readonly perhaps: string;
-}
-const LABELS: Readonly<Record<HttpRequest['method'], Labels>> = {
-  GET: {
-    peer: 'the server',
-    answer: 'the answer',
-    perhaps: 'perhaps the server speaks TLS; use wss:',
-  },
-  CONNECT: {
-    peer: 'the proxy',
-    answer: 'the answer of the proxy',
-    perhaps: 'perhaps the proxy speaks TLS; use https:',
-  },
-};
+export const MAX_HEAD: number = 64 * 1024;
+/** Most interim responses (1xx) before the final one. */
+export const MAX_INTERIM = 10;
 
 /** The first byte of a TLS alert (RFC 8446, section 5.1): the answer to a request without TLS. */
 const TLS_ALERT = 0x15;
+const TLS_ANSWER: HeadFault = { status: 400, message: 'a TLS alert' };
+const LAST_INTERIM: HeadFault = {
+  status: 400,
+  message: 'an interim answer (1xx) ends the connection',
+};
 
 /**
- * One pending request. The first event decides: a response, the end of the stream, an exceeded
- * bound or an abort.
+ * One pending request: writes it and reads the head of its final response, whatever the status. The
+ * first event decides: a head, a fault, the end of the stream, or a call of `fail` or `stop`.
  */
-class Exchange {
-  readonly response: Promise<HttpResponse>;
+export class Exchange {
+  /** @throws (rejects with) what `errorOf` has made of a failure, and the argument of `fail`. */
+  readonly answer: Promise<Answer>;
   readonly #stream: Duplex;
   readonly #method: HttpRequest['method'];
-  readonly #scope: DialScope;
-  readonly #labels: Labels;
-  readonly #secure: boolean;
-  #resolve!: (answer: HttpResponse) => void;
+  readonly #errorOf: (failure: ExchangeFailure) => unknown;
+  #resolve!: (answer: Answer) => void;
   #reject!: (reason: unknown) => void;
   #head: ResponseHead;
   /** Bytes of heads so far. */
   #received = 0;
   #interim = 0;
-  /** Collects the body of a refusal, after its head. */
-  #body: RefusalBody | undefined;
 
-  constructor(stream: Duplex, { method, text, secure }: HttpRequest, scope: DialScope) {
+  /** @param stream - Open or still connecting. */
+  constructor(
+    stream: Duplex,
+    { method, text }: HttpRequest,
+    errorOf: (failure: ExchangeFailure) => unknown,
+  ) {
     this.#stream = stream;
-    this.#secure = secure;
     this.#method = method;
+    this.#errorOf = errorOf;
     this.#head = this.#createHead();
-    this.#scope = scope;
-    this.#labels = LABELS[method];
-    this.response = new Promise((resolve, reject) => {
+    this.answer = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    scope.signal.addEventListener('abort', this.#onAbort);
     stream.on('error', this.#onError).on('end', this.#onEnd).on('close', this.#onEnd);
     stream.on('data', this.#onData);
     // A 'data' listener alone does not resume a stream that its owner has paused.
     stream.resume();
     stream.write(text, 'latin1');
+    if (stream.destroyed) this.#onEnd();
+  }
+
+  /** Gives up the request. The stream stays open. */
+  fail(error: unknown): void {
+    this.stop();
+    this.#reject(error);
+  }
+
+  /** Removes the listeners from the stream, and pauses it. No effect after the first event. */
+  stop(): void {
+    const stream = this.#stream.off('data', this.#onData).off('error', this.#onError);
+    stream.off('end', this.#onEnd).off('close', this.#onEnd).pause();
   }
 
   readonly #onData = (chunk: Buffer): void => {
-    if (this.#body !== undefined) return this.#body.push(chunk);
-    if (this.#received === 0 && chunk[0] === TLS_ALERT) {
-      return this.#fail(faultOf(TLS_ANSWER, this.#labels, this.#advice));
-    }
+    const first = this.#received === 0;
+    if (first && chunk[0] === TLS_ALERT) return this.#malformed(TLS_ANSWER, first);
     for (let rest = chunk; ; ) {
       const head = this.#head;
       const verdict = head.push(rest);
-      if (verdict === 'fault') return this.#fail(faultOf(head.fault!, this.#labels));
+      if (verdict === 'fault') return this.#malformed(head.fault!, false);
       this.#received += verdict === 'more' ? rest.length : head.end;
       if (verdict === 'more') return;
       rest = rest.subarray(head.end);
       if (head.status >= 200 || head.status === 101) return this.#onHead(head, rest);
       if (++this.#interim > MAX_INTERIM) {
-        const who = this.#method === 'CONNECT' ? ' of the proxy' : '';
-        return this.#failBy(
-          toHttpResponse(head),
-          `more than ${MAX_INTERIM} interim answers (1xx)${who}`,
-        );
+        return this.fail(this.#errorOf({ kind: 'interim', head }));
       }
       // No answer may follow then: node:http refuses one too.
-      if (isLast(head)) return this.#fail(faultOf(LAST_INTERIM, this.#labels));
+      if (isLast(head)) return this.#malformed(LAST_INTERIM, false);
       this.#head = this.#createHead();
     }
   };
 
-  /** @param rest - The bytes after the head. */
   #onHead(head: ResponseHead, rest: Buffer): void {
-    const response = toHttpResponse(head);
-    if (this.#method === 'GET' ? head.status !== 101 : !isSuccess(head.status)) {
-      return this.#readBody(head, response, rest);
+    const stream = this.#stream;
+    this.stop();
+    // Both in this turn: in a later one the stream may have ended.
+    if (this.#method === 'CONNECT' && isSuccess(head.status) && rest.length > 0) {
+      stream.unshift(rest);
     }
-    this.#settle();
-    if (this.#method === 'CONNECT') {
-      // In this turn: in a later one the stream may have ended.
-      if (rest.length > 0) this.#stream.unshift(rest);
-      return this.#resolve(response);
-    }
-    // The server may end the stream before the cookies are stored. Its messages are still valid.
-    this.#stream.allowHalfOpen = true;
-    this.#resolve({ ...response, body: Buffer.from(rest.subarray(0, MAX_BODY)), head: rest });
+    // The peer may end the stream before the answer is used. Its messages are still valid.
+    if (head.status === 101) stream.allowHalfOpen = true;
+    this.#resolve({ stream, head, rest });
   }
 
-  #readBody(head: ResponseHead, response: HttpResponse, rest: Buffer): void {
-    this.#body = new RefusalBody(head, this.#scope.remaining, (body) => {
-      this.#settle();
-      this.#resolve({ ...response, body });
-    });
-    this.#body.push(rest);
+  #malformed(fault: HeadFault, first: boolean): void {
+    this.fail(this.#errorOf({ kind: 'malformed', fault, first }));
   }
 
-  /** Fails for a response that was read. */
-  #failBy(response: HttpResponse, message: string): void {
-    this.#fail(new BadHandshakeError(message, response));
-  }
+  readonly #onEnd = (): void => this.#onError(this.#stream.errored ?? undefined);
 
-  #fail(error: unknown): void {
-    this.#settle();
-    this.#reject(error);
-  }
+  readonly #onError = (error: Error | undefined): void => {
+    this.fail(this.#errorOf({ kind: 'ended', error, first: this.#received === 0 }));
+  };
 
   #createHead(): ResponseHead {
     const limits = { maxBytes: Math.max(1, MAX_HEAD - this.#received) };
     return this.#method === 'GET' ? new ResponseHead(limits) : new TunnelHead(limits);
   }
-
-  /** Removes our listeners from the stream and the signal. */
-  #settle(): void {
-    this.#body?.stop();
-    this.#scope.signal.removeEventListener('abort', this.#onAbort);
-    const stream = this.#stream.off('data', this.#onData).off('error', this.#onError);
-    stream.off('end', this.#onEnd).off('close', this.#onEnd).pause();
-  }
-
-  readonly #onError = (error: Error): void => {
-    // After the response head an error concerns the body only.
-    if (this.#body !== undefined) this.#body.complete();
-    else this.#fail(broken(error, this.#labels, this.#received === 0 ? this.#advice : ''));
-  };
-
-  get #advice(): string {
-    return this.#secure ? '' : `; ${this.#labels.perhaps}`;
-  }
-
-  readonly #onEnd = (): void => this.#onError(this.#stream.errored ?? hangUp());
-
-  readonly #onAbort = (): void => this.#fail(this.#scope.signal.reason);
 }
 
 /** Whether a proxy has opened the tunnel: any 2xx does (RFC 9110, section 9.3.6). */
@@ -220,51 +154,101 @@ class TunnelHead extends ResponseHead {
   }
 }
 
-/** Returns a response without the bytes after its head. */
-function toHttpResponse(head: ResponseHead): HttpResponse {
-  const rawHeaders = head.all().flat();
-  return {
-    status: head.status,
-    httpVersion: `1.${head.minor}`,
-    headers: incomingHeaders(rawHeaders),
-    rawHeaders,
-    body: NO_BYTES,
-    head: NO_BYTES,
-    upgraded: head.wantsWebSocket,
-  };
-}
-
-const LAST_INTERIM: HeadFault = {
-  status: 400,
-  message: 'an interim answer (1xx) ends the connection',
-};
-
 /** Whether an interim response says that the connection ends after it. */
 function isLast(head: ResponseHead): boolean {
-  return head.minor === 0 || /close/i.test(head.list('connection') + head.list('proxy-connection'));
+  return (
+    head.version === '1.0' || /close/i.test(head.list('connection') + head.list('proxy-connection'))
+  );
 }
 
-const TLS_ANSWER: HeadFault = { status: 400, message: 'a TLS alert' };
+/** Most bytes of one line of a chunked body. */
+const MAX_LINE = 1024;
 
-function faultOf(
-  { status, message }: HeadFault,
-  { answer }: Labels,
-  advice = '',
-): BadHandshakeError {
-  if (status === 431) {
-    return new BadHandshakeError(`the head of ${answer} is larger than ${MAX_HEAD} bytes`);
+/** Delimits the body of a response (RFC 9112, section 6.3) and removes its transfer coding. */
+export class ResponseBody {
+  /** Whether the whole body was read, or as much of it as may pass. */
+  ended: boolean;
+  /** Whether the whole body was read. */
+  whole: boolean;
+  /**
+   * The value of Content-Length. A 204 must not have one, and that of a 304 is not the length of its
+   * body (RFC 9110, section 8.6).
+   */
+  readonly length: number | undefined;
+  readonly #write: (bytes: Uint8Array) => void;
+  readonly #chunked: boolean;
+  /** Bytes left of the body, or of the current chunk. */
+  #left: number;
+  /** Bytes that may still pass. */
+  #allowance: number;
+  #line = '';
+  #state: 'size' | 'data' | 'after data' | 'trailer' = 'size';
+
+  /**
+   * @param most - Bytes that may pass.
+   * @param write - Gets the bytes of the body. It does not keep them.
+   */
+  constructor(head: ResponseHead, most: number, write: (bytes: Uint8Array) => void) {
+    const length = head.once('content-length');
+    this.#write = write;
+    this.#allowance = most;
+    this.#chunked = head.has('transfer-encoding');
+    const empty = head.status === 204 || head.status === 304;
+    this.#left = empty ? 0 : length === undefined ? Infinity : Number(length);
+    this.length = empty || this.#chunked || this.#left === Infinity ? undefined : this.#left;
+    if (this.#chunked) this.#left = 0;
+    this.ended = this.whole = empty || (!this.#chunked && this.#left === 0);
   }
-  // The prefix of the codes of node:http's parser: callers may know it.
-  const cause = Object.assign(new Error(message), { code: 'HPE_INVALID_HEAD' });
-  const text = `${answer} is not HTTP; check host and port${advice}`;
-  return new BadHandshakeError(text, undefined, { cause });
-}
 
-function broken(error: Error, { peer }: Labels, advice: string): Error {
-  return dialError(`the connection broke before ${peer} answered`, error, 'server', advice);
-}
+  /** The response has no more bytes: that ends a body without a length. */
+  end(): void {
+    this.whole ||= this.#left === Infinity && !this.ended;
+  }
 
-/** The error of node:http for a stream that ended before the response. */
-function hangUp(): Error {
-  return Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' });
+  push(bytes: Uint8Array): void {
+    if (!this.#chunked) return this.#take(bytes, 0);
+    let at = 0;
+    while (at < bytes.length && !this.ended) at = this.#pushChunked(bytes, at);
+  }
+
+  #take(bytes: Uint8Array, at: number): void {
+    const available = Math.min(bytes.length - at, this.#left);
+    const size = Math.min(available, this.#allowance);
+    if (size > 0 && !this.ended) this.#write(bytes.subarray(at, at + size));
+    this.#left -= size;
+    this.#allowance -= size;
+    if (!this.#chunked && this.#left === 0) this.whole = true;
+    if (this.whole || available > size) this.ended = true;
+  }
+
+  #pushChunked(bytes: Uint8Array, at: number): number {
+    if (this.#state === 'data') {
+      const size = Math.min(bytes.length - at, this.#left);
+      this.#take(bytes.subarray(at, at + size), 0);
+      if (this.#left === 0) this.#state = 'after data';
+      return at + size;
+    }
+    const byte = bytes[at]!;
+    if (byte !== 0x0a) {
+      this.#line += String.fromCharCode(byte);
+      // Only CRLF follows the data of a chunk. A target that never sends it would hold the client.
+      const isMalformed = this.#state === 'after data' && byte !== 0x0d;
+      if (isMalformed || this.#line.length > MAX_LINE) this.ended = true;
+    } else this.#endLine();
+    return at + 1;
+  }
+
+  #endLine(): void {
+    const line = this.#line.replace(/\r$/, '');
+    this.#line = '';
+    if (this.#state === 'after data') this.#state = 'size';
+    else if (this.#state === 'trailer') this.ended = this.whole = line === '';
+    else {
+      const size = /^([\da-f]{1,8})[ \t]*(?:;.*)?$/i.exec(line)?.[1];
+      // A malformed chunk ends the body: its rest has no meaning.
+      if (size === undefined) this.ended = true;
+      this.#left = Number.parseInt(size ?? '0', 16);
+      this.#state = this.#left === 0 ? 'trailer' : 'data';
+    }
+  }
 }

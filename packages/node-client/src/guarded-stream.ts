@@ -1,7 +1,11 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { asError } from '@ws/node-io/internal';
-import { dialError } from './dial-error.ts';
+import type { Transport } from '@ws/conn';
+import { hasTransport } from '@ws/node-io';
+import { asError, TransportDuplex, typeName } from '@ws/node-io/internal';
+import type { DialScope } from './dial-scope.ts';
+import { dialError } from './errors.ts';
+import type { DialAddress } from './url.ts';
 
 /**
  * Checks that a stream is open. On a stream that has ended, a request and node:tls would wait
@@ -84,4 +88,143 @@ function guardWrites(stream: Duplex): () => void {
   return () => {
     for (const each of undo) each();
   };
+}
+
+/**
+ * Opens a stream to `address`.
+ *
+ * @param address - Pass it to `net.connect`; as a string it reads `host:port`.
+ * @param context - `signal` aborts when the dial is cancelled or times out. A stream returned after
+ *   that is destroyed.
+ * @returns A Duplex, open or still connecting, or a Transport that is not started. It belongs to
+ *   the dialer, which destroys it when the handshake fails.
+ * @throws The dial rejects with a TransportError that has the error as `cause`.
+ */
+export type NetDial = (
+  address: DialAddress,
+  context: { readonly signal: AbortSignal },
+) => Duplex | Transport | PromiseLike<Duplex | Transport>;
+
+/**
+ * Calls the caller's function to open a stream. A stream that it returns after an abort is
+ * destroyed.
+ */
+export async function callNetDial(
+  name: string,
+  dial: NetDial,
+  { address, label }: { readonly address: DialAddress; readonly label: string },
+  scope: DialScope,
+): Promise<GuardedStream> {
+  // Called from a microtask, so the returned stream gets its guard before it can emit an event.
+  const dialed = Promise.resolve()
+    .then(() => dial(address, { signal: scope.signal }))
+    .then((stream) => guardStream(name, stream));
+  try {
+    return await scope.race(dialed);
+  } catch (error) {
+    if (scope.signal.aborted) {
+      void dialed.then(
+        (late) => late.destroy(),
+        () => {},
+      );
+    } else if (!(error instanceof UnusableStreamError)) {
+      throw dialError(`${name} to ${label} failed`, error);
+    }
+    throw error;
+  }
+}
+
+/** Streams that a dial has used. A second dial would write into the first one's connection. */
+const adoptedStreams = new WeakSet<Duplex | Transport>();
+
+/**
+ * Guards a stream of the caller and prepares it for a request.
+ *
+ * @throws UnusableStreamError for a stream that is not a stream of bytes, which is destroyed if it
+ *   is a Duplex; or for a stream that is already in use, which is left alone.
+ */
+function guardStream(name: string, stream: Duplex | Transport): GuardedStream {
+  const transport = isTransport(stream);
+  if (!transport && !isDuplex(stream)) {
+    const got = typeName(stream);
+    throw new UnusableStreamError(`${name}: expected a Duplex or a Transport, got ${got}`);
+  }
+  if (transport) checkTransport(name, stream);
+  if (adoptedStreams.has(stream) || (!transport && hasTransport(stream))) {
+    throw new UnusableStreamError(
+      `${name}: the stream is already in use; open a new one for each connection`,
+    );
+  }
+  adoptedStreams.add(stream);
+  if (transport) return new GuardedStream(startTransport(stream));
+  const guarded = new GuardedStream(stream);
+  if (stream.readableObjectMode || stream.readableEncoding !== null) {
+    guarded.destroy();
+    throw new UnusableStreamError(
+      `${name}: the stream has an encoding or object mode set and reads no bytes`,
+    );
+  }
+  // A corked stream would hold back the request.
+  while (stream.writableCorked > 0) stream.uncork();
+  return guarded;
+}
+
+function startTransport(transport: Transport): TransportDuplex {
+  const duplex = new TransportDuplex(transport);
+  try {
+    duplex.start();
+  } catch (error) {
+    // Later errors of the stream have no listener yet. The dial rejects with the first one.
+    duplex.on('error', () => {});
+    duplex.destroy();
+    throw error;
+  }
+  return duplex;
+}
+
+/**
+ * Takes over an open stream of the caller.
+ *
+ * @throws TypeError when it is not a stream of bytes or is already in use; TransportError for a
+ *   transport that does not start.
+ */
+export function adopt(name: string, stream: Duplex | Transport): GuardedStream {
+  try {
+    return guardStream(name, stream);
+  } catch (cause) {
+    if (cause instanceof UnusableStreamError) throw cause;
+    throw dialError(`${name}: the transport did not start`, cause);
+  }
+}
+
+/** A value that is not a stream of bytes, or a stream that is in use. */
+class UnusableStreamError extends TypeError {
+  override get name(): string {
+    return 'TypeError';
+  }
+}
+
+function isDuplex(stream: unknown): stream is Duplex {
+  // Not `pipe`: a Writable has it too.
+  return (['read', 'write', 'on', 'once', 'off', 'destroy'] as const).every((name) => {
+    return typeof (stream as Partial<Duplex> | null | undefined)?.[name] === 'function';
+  });
+}
+
+/** @throws UnusableStreamError that names the functions that it lacks. */
+function checkTransport(name: string, transport: Transport): void {
+  const missing = (['pause', 'resume', 'end', 'destroy'] as const).filter((method) => {
+    return typeof transport[method] !== 'function';
+  });
+  if (missing.length === 0) return;
+  throw new UnusableStreamError(`${name}: the Transport has no function ${missing.join(', ')}`);
+}
+
+function isTransport(stream: unknown): stream is Transport {
+  const transport = stream as Partial<Transport> | null | undefined;
+  return (
+    typeof transport?.start === 'function' &&
+    typeof transport.write === 'function' &&
+    !isDuplex(stream)
+  );
 }

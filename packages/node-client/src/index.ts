@@ -80,12 +80,11 @@ export {
   dial,
 } from './dialer.ts';
 export { BadHandshakeError, type RefusedResponse } from './errors.ts';
-export type { NetDial } from './net-dial.ts';
+export type { NetDial } from './guarded-stream.ts';
 export type { DialerOptions, DialOptions } from './options.ts';
 export type { ProxyOption, ProxyRequest } from './proxy/choose-proxy.ts';
-export { type Environment, proxyFromEnvironment } from './proxy/proxy-environment.ts';
-export { reconnecting } from './reconnecting/reconnecting.ts';
-export { ReconnectingConn } from './reconnecting/reconnecting-conn.ts';
+export { type Environment, proxyFromEnvironment } from './proxy/environment.ts';
+export { ReconnectingConn, reconnecting } from './reconnecting/reconnecting.ts';
 export type {
   FreshHeaders,
   ReconnectingConnOptions,

@@ -4,10 +4,16 @@
  * @module
  */
 export { Connector } from './connect.ts';
-export { deflateOffers } from './deflate-offers.ts';
 export { DialScope } from './dial-scope.ts';
+export {
+  type Answer,
+  Exchange,
+  type ExchangeFailure,
+  MAX_INTERIM,
+  ResponseBody,
+} from './exchange.ts';
 export type { GuardedStream } from './guarded-stream.ts';
 export { checkProxy, chooseProxy, type ProxyPlan } from './proxy/choose-proxy.ts';
-export { ResponseBody } from './response-body.ts';
+export { deflateOffers } from './request.ts';
 export { checkTls } from './tls/tls-options.ts';
 export { parseTarget, type Target } from './url.ts';

@@ -1,3 +1,4 @@
+import { isIP, type LookupFunction } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import type { ConnSettings, Heartbeat } from '@ws/conn';
 import {
@@ -15,11 +16,26 @@ import {
   wantsReadBuffer,
 } from '@ws/node-io/internal';
 import type { CookieJar } from './cookies.ts';
-import type { NetDial } from './net-dial.ts';
+import type { NetDial } from './guarded-stream.ts';
 import { checkProxy, type ProxyOption, type ProxyPlan } from './proxy/choose-proxy.ts';
 import { checkSubprotocols, type HeadersInput } from './request.ts';
-import { checkSocketOptions, SOCKET_OPTION_NAMES, type SocketOptions } from './socket-options.ts';
 import { checkTls } from './tls/tls-options.ts';
+
+/**
+ * Options of `net.connect` for the socket that the dialer opens, to the server or to a proxy. They
+ * have no effect on Unix sockets.
+ */
+export interface SocketOptions {
+  /**
+   * Finds the addresses of a host name. Not called for an IP address. An error that it throws or
+   * passes on is the cause of a TransportError. Default: `dns.lookup`.
+   */
+  readonly lookup?: LookupFunction | undefined;
+  /** The IP version of the addresses: 4, 6, or 0 for both. Default: 0. */
+  readonly family?: 0 | 4 | 6 | undefined;
+  /** The IP address to connect from. Default: chosen by the system. */
+  readonly localAddress?: string | undefined;
+}
 
 /** Options of a `Dialer`, together with the settings of its connections. */
 export interface DialerOptions extends ConnSettings, SocketOptions {
@@ -100,6 +116,9 @@ export interface DialOptions {
    */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** The names of {@link SocketOptions}. */
+const SOCKET_OPTION_NAMES: readonly (keyof SocketOptions)[] = ['lookup', 'family', 'localAddress'];
 
 /** The names of {@link DialerOptions}. */
 export const DIALER_OPTION_NAMES: readonly (keyof DialerOptions)[] = [
@@ -195,6 +214,32 @@ export function checkDialerOptions(options: DialerOptions): DialerPlan {
     conn: Object.fromEntries(conn) as ConnSettings,
     compression,
     highWaterMark: transportHighWaterMark(highWaterMark),
+  };
+}
+
+/** @throws TypeError or RangeError that names the option. */
+function checkSocketOptions(
+  options: SocketOptions & { readonly netDial?: unknown },
+): SocketOptions {
+  const { lookup, family, localAddress } = options;
+  if (lookup !== undefined) {
+    assertOption('lookup', lookup, typeof lookup === 'function', 'a function');
+  }
+  if (family !== undefined && ![0, 4, 6].includes(family)) {
+    throw new RangeError(`family: expected 0, 4 or 6, got ${String(family)}`);
+  }
+  if (localAddress !== undefined && isIP(localAddress) === 0) {
+    const got = typeof localAddress === 'string' ? localAddress : typeName(localAddress);
+    throw new TypeError(`localAddress: expected an IP address, got ${got}`);
+  }
+  const unused = SOCKET_OPTION_NAMES.find((name) => options[name] !== undefined);
+  if (options.netDial !== undefined && unused !== undefined) {
+    throw new TypeError(`${unused}: no effect with netDial, which opens the stream; use it there`);
+  }
+  return {
+    ...(lookup !== undefined && { lookup }),
+    ...(family !== undefined && { family }),
+    ...(localAddress !== undefined && { localAddress }),
   };
 }
 

@@ -1,8 +1,7 @@
+import { quote } from '@ws/codec/internal';
 import { isError } from '@ws/conn/internal';
-import { rawHeaderValues } from '@ws/node-io/internal';
-import { describeStatus } from './check-response.ts';
-import { BadHandshakeError, quote } from './errors.ts';
-import type { HttpResponse } from './exchange.ts';
+import { BadHandshakeError } from './errors.ts';
+import { describeStatus, type HttpResponse } from './response.ts';
 import { parseTarget, type Target, withPath } from './url.ts';
 
 /**
@@ -23,7 +22,7 @@ const SCHEMES: readonly string[] = ['ws', 'wss', 'http', 'https'];
  */
 export function redirectOf(response: HttpResponse, from: Target): Target | undefined {
   if (!REDIRECTS.has(response.status)) return undefined;
-  const locations = rawHeaderValues(response.rawHeaders, 'location');
+  const locations = response.facts.lines('location');
   const [location] = locations;
   if (location === undefined || location === '') throw redirectError(response, 'has no Location');
   if (locations.length > 1) throw redirectError(response, 'has more than one Location');

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
-import { type ExtensionOffer, formatRequest, parseTokenList } from '@ws/codec';
+import { type ExtensionOffer, formatRequest, type HandshakeOffer, parseTokenList } from '@ws/codec';
+import { offerDeflate, quote } from '@ws/codec/internal';
+import { type Compression, deflateLimits } from '@ws/conn/internal';
+import { nodePlatform } from '@ws/node-io';
 import { type HeaderEntries, type HeaderValue, headerEntries } from '@ws/node-io/internal';
-import { quote } from './errors.ts';
 import type { Target } from './url.ts';
 
 /**
@@ -12,17 +14,13 @@ import type { Target } from './url.ts';
 export type HeadersInput = HeaderEntries<HeaderValue | undefined>;
 
 /** The request of an opening handshake (RFC 6455, section 4.1). */
-export interface HandshakeRequest {
+export interface HandshakeRequest extends Omit<HandshakeOffer, 'accept'> {
   /** Sec-WebSocket-Key: 16 random bytes in base64. */
   readonly key: string;
   /** The request as sent, in Latin-1, up to its empty line. */
   readonly text: string;
   /** The caller's headers, without Sec-WebSocket-Protocol. */
   readonly callerHeaders: readonly (readonly [string, string])[];
-  /** The offered subprotocols. */
-  readonly subprotocols: readonly string[];
-  /** The offers of permessage-deflate, in order of preference; empty for none. */
-  readonly offers: readonly ExtensionOffer[];
   /** Whether the caller gave a Cookie header. It replaces the jar's cookies. */
   readonly hasCookie: boolean;
 }
@@ -56,7 +54,7 @@ export function makeRequest(
   target: Target,
   headers: HeadersInput,
   subprotocols: readonly string[],
-  offers: readonly ExtensionOffer[] = [],
+  extensions: readonly ExtensionOffer[] = [],
 ): HandshakeRequest {
   const own = readHeaders(headers);
   const hosts = own.filter(([name]) => name.toLowerCase() === 'host');
@@ -77,7 +75,7 @@ export function makeRequest(
   // The caller's Host changes the header only. The URL decides where to connect and which
   // certificate to expect.
   const host = hosts[0]?.[1] ?? target.host;
-  const handshake = formatRequest(target.path, host, key, { subprotocols, extensions: offers });
+  const handshake = formatRequest(target.path, host, key, { subprotocols, extensions });
   // formatRequest takes ASCII values only. The checked lines of the caller may have Latin-1, as in
   // node:http.
   const lines = own
@@ -89,7 +87,7 @@ export function makeRequest(
     text: handshake.slice(0, -'\r\n'.length) + lines.join(''),
     callerHeaders: own.filter(([name]) => name.toLowerCase() !== PROTOCOL),
     subprotocols: offered,
-    offers,
+    extensions,
     hasCookie,
   };
 }
@@ -155,4 +153,14 @@ export function checkSubprotocols(names: unknown): readonly string[] {
     seen.add(name);
   }
   return [...seen];
+}
+
+/** Returns the offers of permessage-deflate for one dial: the memory budget decides too. */
+export function deflateOffers(compression: Compression | false): readonly ExtensionOffer[] {
+  const limits = deflateLimits(compression, 'client', nodePlatform);
+  if (compression === false || limits === undefined) return [];
+  const offer = offerDeflate(limits);
+  // 'takeover' offers no takeover only above the memory budget. A bare answer would exceed it.
+  if (compression.mode === 'takeover' || offer.fallback === undefined) return [offer];
+  return [offer, offer.fallback];
 }

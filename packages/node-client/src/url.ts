@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { quote } from './errors.ts';
+import { quote } from '@ws/codec/internal';
 
 /** The address of a connection. `net.connect` accepts it; as a string it reads `host:port`. */
 export interface DialAddress {

@@ -2,11 +2,11 @@
 // `WS_HEAD_RUNS` sets the number of answers.
 import { type IncomingMessage, request } from 'node:http';
 import { type Duplex, duplexPair } from 'node:stream';
+import type { ResponseHead } from '@ws/codec';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DialScope } from '../src/dial-scope.ts';
-import { exchange } from '../src/exchange.ts';
-import { incomingHeaders } from '../src/incoming-headers.ts';
+import { exchange, incomingHeaders } from '../src/response.ts';
 
 const numRuns = Number(process.env['WS_HEAD_RUNS'] ?? 300);
 const timeout = 10_000 + 20 * numRuns;
@@ -49,13 +49,9 @@ async function readBy(
 const TEXT = 'GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
 
 function byDialer(stream: Duplex, read: (answer: Read) => void): void {
-  exchange(
-    stream,
-    { method: 'GET', secure: false, text: TEXT },
-    new DialScope(Infinity, undefined),
-  ).then(
-    ({ status, upgraded, headers, head }) => {
-      const opens = status === 101 && upgraded;
+  exchange(stream, { method: 'GET', text: TEXT }, false, new DialScope(Infinity, undefined)).then(
+    ({ status, facts, headers, head }) => {
+      const opens = status === 101 && (facts as ResponseHead).wantsWebSocket;
       read({ status, upgraded: opens, headers, frames: opens ? head.toString('latin1') : '' });
     },
     () => {},
@@ -164,7 +160,7 @@ describe('incomingHeaders', () => {
     const lines = names.flatMap((name) => [`${name}: 1`, `${name.toUpperCase()}: 2`]);
     const answer = Buffer.from(`HTTP/1.1 200 OK\r\n${lines.join('\r\n')}\r\n\r\n`);
     const nodes = await readBy(byNode, [answer]);
-    const raw = lines.flatMap((line) => line.split(': '));
-    expect(incomingHeaders(raw)).toStrictEqual(nodes?.headers);
+    const pairs = lines.map((line) => line.split(': ') as [string, string]);
+    expect(incomingHeaders(pairs)).toStrictEqual(nodes?.headers);
   });
 });

@@ -5,6 +5,7 @@ import { CloseCode, isValidCloseCode } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import { TransportError } from '@ws/conn';
 import { duration } from '@ws/conn/internal';
+import type { Answer } from '@ws/node-client/internal';
 import { HandshakeError, type UpgradeListener } from '@ws/node-server';
 import {
   ErrorHook,
@@ -23,7 +24,6 @@ import {
 } from '@ws/node-server/internal';
 import { ProxyError } from './errors.ts';
 import { askTarget } from './handshake/ask-target.ts';
-import type { Answer } from './handshake/exchange.ts';
 import type { HeaderLine } from './handshake/header-lines.ts';
 import {
   acceptedDeflate,

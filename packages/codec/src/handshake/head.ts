@@ -84,6 +84,8 @@ export abstract class Head {
    * a head that was cut, because they take more memory than its bytes.
    */
   readonly #bounds: number[] = [];
+  /** Number of bounds; 0 until the head is complete. */
+  #boundCount = 0;
   /** Number of header lines so far. */
   #lines = 0;
   /** Index of the first header line. */
@@ -196,8 +198,7 @@ export abstract class Head {
   /** Name and value of every header line, in order. Names are in their original case. */
   all(): [name: string, value: string][] {
     const all: [string, string][] = [];
-    const count = this.#boundCount;
-    for (let line = 0; line < count; line += BOUNDS_PER_LINE) {
+    for (let line = 0; line < this.#boundCount; line += BOUNDS_PER_LINE) {
       const name = this.text(this.#bounds[line]!, this.#bounds[line + 1]!);
       all.push([name, this.#value(line)]);
     }
@@ -213,8 +214,13 @@ export abstract class Head {
     return (
       hasToken(this.list('connection'), 'upgrade') &&
       hasToken(this.list('upgrade'), 'websocket') &&
-      !this.#find('connection').some((line) => this.#hasTab(line))
+      !this.hasTab('connection')
     );
+  }
+
+  /** Whether a tab is in a value of the field, or after it. */
+  hasTab(name: string): boolean {
+    return this.#find(name).some((line) => this.#hasTab(line));
   }
 
   /** Reads a byte of the start line. It ends at the CR that the grammar allows. */
@@ -237,6 +243,7 @@ export abstract class Head {
   /** Keeps the first fault. */
   protected fail(message: string, status: 400 | 431 = 400): void {
     this.#done = false;
+    this.#boundCount = 0;
     this.#fault ??= { status, message };
     this.#bytes = NO_BYTES;
   }
@@ -357,6 +364,7 @@ export abstract class Head {
   }
 
   #finish(at: number): void {
+    this.#boundCount = this.#bounds.length;
     if (this.hasUnclearBody()) this.fail('the length of the body is not clear');
     else this.check();
     if (this.#done) this.#end = at;
@@ -386,11 +394,6 @@ export abstract class Head {
     return this.#bytes[end] === CR && /^\d{1,15}$/.test(this.#value(line));
   }
 
-  /** Number of bounds; 0 until the head is complete. */
-  get #boundCount(): number {
-    return this.#done ? this.#bounds.length : 0;
-  }
-
   /** Returns the first bound of each line of a field, as an index in `#bounds`. */
   #find(name: string): number[] {
     const found: number[] = [];
@@ -404,16 +407,16 @@ export abstract class Head {
 
   /** Returns the first bound of the next line of a field, from `line` on; {@link NONE} without one. */
   #next(name: string, line: number): number {
-    const count = this.#boundCount;
-    for (; line < count; line += BOUNDS_PER_LINE) {
-      if (this.#isNamed(line, name)) return line;
+    for (; line < this.#boundCount; line += BOUNDS_PER_LINE) {
+      const length = this.#bounds[line + 1]! - this.#bounds[line]!;
+      if (length === name.length && this.#isNamed(line, name)) return line;
     }
     return NONE;
   }
 
+  /** Whether the name of a line, of equal length, is `name`. */
   #isNamed(line: number, name: string): boolean {
     const start = this.#bounds[line]!;
-    if (this.#bounds[line + 1]! - start !== name.length) return false;
     for (let i = 0; i < name.length; i++) {
       const byte = this.#bytes[start + i]!;
       const code = name.charCodeAt(i);

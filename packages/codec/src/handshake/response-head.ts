@@ -1,5 +1,6 @@
 import { CR, isTextByte, SPACE } from './byte-class.ts';
 import { Head, type HeadLimits } from './head.ts';
+import type { ResponseFacts } from './response-rules.ts';
 
 const VERSION = 'HTTP/1.';
 /** Proxies add lines without a bound of their number: the bytes bound them. */
@@ -16,14 +17,15 @@ const NINE = 0x39;
  * head. An interim response (status 100 to 199, except 101) is followed by another head, at `end`.
  *
  * ```ts
- * import { acceptKey, ResponseHead } from '@ws/codec';
+ * import { acceptKey, checkResponse, ResponseHead } from '@ws/codec';
  *
- * const key = 'dGhlIHNhbXBsZSBub25jZQ=='; // of the request
+ * // What the request has offered.
+ * const accept = acceptKey('dGhlIHNhbXBsZSBub25jZQ==');
+ * const offer = { accept, subprotocols: ['chat'], extensions: [] };
  * const head = new ResponseHead();
  *
  * function isOpen(chunk: Uint8Array): boolean {
- *   if (head.push(chunk) !== 'done' || head.status !== 101) return false;
- *   return head.wantsWebSocket && head.once('sec-websocket-accept') === acceptKey(key);
+ *   return head.push(chunk) === 'done' && checkResponse(head, offer).length === 0;
  * }
  *
  * console.log(isOpen(new TextEncoder().encode('HTTP/1.1 403 Forbidden\r\n\r\n'))); // false
@@ -31,7 +33,7 @@ const NINE = 0x39;
  *
  * @see RFC 9112, section 4; RFC 6455, section 4.1
  */
-export class ResponseHead extends Head {
+export class ResponseHead extends Head implements ResponseFacts {
   #status = 0;
   #minor = 0;
 
@@ -43,6 +45,11 @@ export class ResponseHead extends Head {
   /** The status, 100 to 999. 0 until its digits have arrived. */
   get status(): number {
     return this.#status < 100 ? 0 : this.#status;
+  }
+
+  /** The version of HTTP. */
+  get version(): '1.0' | '1.1' {
+    return this.#minor === 1 ? '1.1' : '1.0';
   }
 
   /** The minor version of HTTP/1: 0 or 1. */

@@ -1,8 +1,8 @@
 import { typeName } from '@ws/node-io/internal';
 import type { DialScope } from '../dial-scope.ts';
 import { isURL, type Target } from '../url.ts';
+import { proxyFromEnvironment } from './environment.ts';
 import { type Proxy, parseProxy } from './proxy.ts';
-import { proxyFromEnvironment } from './proxy-environment.ts';
 
 /** The argument of a function given as the option `proxy`. */
 export interface ProxyRequest {

@@ -1,4 +1,4 @@
-import { quote } from '../errors.ts';
+import { quote } from '@ws/codec/internal';
 import { type DialAddress, tcpAddress } from '../url.ts';
 
 /** A proxy, read from its URL. */

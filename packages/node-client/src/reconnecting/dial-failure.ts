@@ -1,8 +1,8 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { TimeoutError, TransportError } from '@ws/conn';
 import { BadHandshakeError } from '../errors.ts';
 import { isCertificateError } from '../tls/certificate-advice.ts';
 import { isCallbackError } from '../tls/tls-callbacks.ts';
-import { retryAfter } from './retry-after.ts';
 
 /**
  * When another dial may succeed after a failure: after the usual wait, after the longest wait, or
@@ -56,4 +56,21 @@ function adviceForCause(cause: unknown): RetryAdvice {
 function isProgrammingError(error: unknown): boolean {
   if (error instanceof ReferenceError || error instanceof SyntaxError) return true;
   return error instanceof TypeError && error.cause === undefined;
+}
+
+/**
+ * Returns the wait that Retry-After of a refusal asks for, in seconds or as a date (RFC 9110,
+ * section 10.2.3).
+ *
+ * @param now - Milliseconds since 1970.
+ * @returns Milliseconds; 0 without the header or for an invalid value.
+ */
+export function retryAfter(headers: IncomingHttpHeaders, now: number): number {
+  const value = headers['retry-after'];
+  if (value === undefined) return 0;
+  if (/^\d+$/.test(value)) return Number(value) * 1000;
+  // An HTTP date starts with the name of the day. Date.parse also accepts formats that HTTP does
+  // not allow.
+  const at = /^[A-Z][a-z]+, /.test(value) ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(at) ? 0 : Math.max(0, at - now);
 }

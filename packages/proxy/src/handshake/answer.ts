@@ -1,5 +1,12 @@
-import { parseExtensions, parseTokenList, type ResponseHead } from '@ws/codec';
-import { acceptKey } from '@ws/node-server/internal';
+import {
+  type HandshakeOffer,
+  parseExtensions,
+  parseTokenList,
+  type ResponseHead,
+  type ResponsePart,
+  responseRules,
+} from '@ws/codec';
+import { acceptKey } from '@ws/node-io/internal';
 
 /** What the request to a target has offered. */
 export interface Offer {
@@ -10,35 +17,33 @@ export interface Offer {
   readonly extensions: string;
 }
 
+const NO_UPGRADE = 'its 101 has not Upgrade: websocket and Connection: upgrade';
+
+/**
+ * What the 101 of a target gets wrong, by the part that breaks a rule. The parameters of extensions
+ * are between the client and the target.
+ */
+const FAULTS: Readonly<Partial<Record<ResponsePart, string>>> = {
+  version: 'its 101 is not HTTP/1.1',
+  upgrade: NO_UPGRADE,
+  connection: NO_UPGRADE,
+  accept: 'its Sec-WebSocket-Accept does not match the key',
+  extensions: 'its Sec-WebSocket-Extensions were not offered',
+  subprotocol: 'its Sec-WebSocket-Protocol was not offered',
+};
+
 /**
  * Returns why the 101 of a target is not a valid handshake; undefined when it is. Only then a tunnel
- * may be open (RFC 6455, section 4.1, the list after "the client MUST validate").
+ * may be open.
  */
 export function faultOf(head: ResponseHead, offer: Offer): string | undefined {
-  if (head.minor !== 1) return 'its 101 is not HTTP/1.1';
-  if (!head.wantsWebSocket || head.once('upgrade')?.toLowerCase() !== 'websocket') {
-    return 'its 101 has not Upgrade: websocket and Connection: upgrade';
-  }
-  if (head.once('sec-websocket-accept') !== acceptKey(offer.key)) {
-    return 'its Sec-WebSocket-Accept does not match the key';
-  }
-  return subprotocolFault(head, offer) ?? extensionsFault(head, offer);
-}
-
-function subprotocolFault(head: ResponseHead, offer: Offer): string | undefined {
-  const lines = head.lines('sec-websocket-protocol');
-  if (lines.length === 0) return undefined;
-  const offered = parseTokenList(offer.subprotocols) ?? [];
-  if (lines.length === 1 && offered.includes(lines[0]!)) return undefined;
-  return 'its Sec-WebSocket-Protocol was not offered';
-}
-
-/** The names must have been offered. The parameters are between the client and the target. */
-function extensionsFault(head: ResponseHead, offer: Offer): string | undefined {
-  if (!head.has('sec-websocket-extensions')) return undefined;
-  const accepted = parseExtensions(head.list('sec-websocket-extensions'));
-  const offered = parseExtensions(offer.extensions) ?? [];
-  const names = new Set(offered.map(({ name }) => name));
-  if (accepted?.every(({ name }) => names.has(name))) return undefined;
-  return 'its Sec-WebSocket-Extensions were not offered';
+  const offered: HandshakeOffer = {
+    accept: acceptKey(offer.key),
+    subprotocols: parseTokenList(offer.subprotocols) ?? [],
+    extensions: parseExtensions(offer.extensions) ?? [],
+  };
+  const broken = responseRules.find(({ part, fault }) => {
+    return FAULTS[part] !== undefined && fault(head, offered) !== undefined;
+  });
+  return broken && FAULTS[broken.part];
 }

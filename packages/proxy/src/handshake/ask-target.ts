@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { TimeoutError } from '@ws/conn';
+import type { Answer } from '@ws/node-client/internal';
 import { HandshakeError } from '@ws/node-server';
 import {
   type Handshake,
@@ -16,7 +17,7 @@ import type { CheckedOptions } from '../options.ts';
 import type { Backend } from '../targets/target.ts';
 import type { TargetPool } from '../targets/target-pool.ts';
 import { faultOf, type Offer } from './answer.ts';
-import { type Answer, Exchange, openStream, timedOut } from './exchange.ts';
+import { openStream, TargetExchange, timedOut } from './exchange.ts';
 import { clientLines } from './forwarded.ts';
 import { checkedLines, type HeaderLine, headersOf } from './header-lines.ts';
 import { targetPath } from './target-path.ts';
@@ -89,13 +90,13 @@ async function ask(
 ): Promise<Answer | ProxyError> {
   const { connectTimeout, cooldown, proxy } = plan;
   const askedAt = performance.now();
-  let exchange: Exchange | undefined;
+  let exchange: TargetExchange | undefined;
   try {
     const isPlain = !backend.address.secure && proxy === false;
     const stream = isPlain
       ? undefined
       : await handshake.wait(openStream(backend, proxy, connectTimeout, handshake.signal));
-    exchange = new Exchange(backend, stream, connectTimeout, request);
+    exchange = new TargetExchange(backend, stream, connectTimeout, request);
     const answer = await handshake.wait(exchange.answer);
     checkAnswer(answer, offer, backend);
     backend.answered(req.url!);

@@ -1,26 +1,21 @@
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { ResponseHead } from '@ws/codec';
 import { TimeoutError } from '@ws/conn';
 import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
-import { chooseProxy, DialScope, type ProxyPlan } from '@ws/node-client/internal';
+import {
+  type Answer,
+  chooseProxy,
+  DialScope,
+  Exchange,
+  type ExchangeFailure,
+  MAX_INTERIM,
+  type ProxyPlan,
+} from '@ws/node-client/internal';
 import { nodePlatform } from '@ws/node-io';
 import { callIfAllowed } from '@ws/node-io/internal';
 import { ignore, isInstance } from '@ws/node-server/internal';
 import { ProxyError } from '../errors.ts';
 import type { Backend } from '../targets/target.ts';
-
-/** Most interim responses (1xx) before the answer. */
-const MAX_INTERIM = 10;
-
-/** The head of a target's answer, and the stream that it came from. */
-export interface Answer {
-  /** Paused. `ignore` listens for its errors. */
-  readonly stream: Duplex;
-  readonly head: ResponseHead;
-  /** The bytes that came after the head: the first frames, or the start of a body. */
-  readonly rest: Buffer;
-}
 
 export function timedOut(what: string, option: string, ms: number, cause?: unknown): ProxyError {
   const message = `${what} within ${ms} ms (option ${option})`;
@@ -66,20 +61,15 @@ export async function openStream(
 }
 
 /** One request to a target, from its dial to the head of the answer. */
-export class Exchange implements TimerEntry {
+export class TargetExchange implements TimerEntry {
   /** Maintained by the timers of the process. */
   slot: number | undefined = undefined;
   /** The target has accepted the connection. */
   isOpen: boolean;
-  /** @throws (rejects with) ProxyError 502 or 504. The stream is destroyed then. */
-  readonly answer: Promise<Answer>;
   readonly #stream: Duplex;
   readonly #url: string;
   readonly #connectTimeout: number;
-  #resolve!: (answer: Answer) => void;
-  #reject!: (error: ProxyError) => void;
-  #head = new ResponseHead();
-  #interim = 0;
+  readonly #exchange: Exchange;
 
   /** @param stream - Undefined connects to the target: without TLS, and without an outer proxy. */
   constructor(
@@ -92,28 +82,35 @@ export class Exchange implements TimerEntry {
     this.#connectTimeout = connectTimeout;
     this.isOpen = stream !== undefined;
     this.#stream = stream ?? connect({ ...address.address, noDelay: true }).on('error', ignore);
-    this.answer = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
     if (!this.isOpen) {
       this.#stream.once('connect', this.#onConnect);
       schedulerOf(nodePlatform).timers.set(this, connectTimeout, true);
     }
-    this.#stream.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onEnd);
-    this.#stream.write(request, 'latin1');
-    this.#stream.resume();
-    if (this.#stream.destroyed) this.#onEnd();
+    // Written before the connection is open: the kernel sends it with the last part of the TCP handshake.
+    const toSend = { method: 'GET', text: request } as const;
+    this.#exchange = new Exchange(this.#stream, toSend, (failure) => this.#errorOf(failure));
+  }
+
+  /**
+   * The stream of the answer is paused, and `ignore` listens for its errors.
+   *
+   * @throws (rejects with) ProxyError 502 or 504. Call `abandon` then.
+   */
+  get answer(): Promise<Answer> {
+    return this.#exchange.answer;
   }
 
   /** The connection has taken too long. */
   fire(): void {
-    this.#fail(timedOut(`no connection to ${this.#url}`, 'connectTimeout', this.#connectTimeout));
+    const error = timedOut(`no connection to ${this.#url}`, 'connectTimeout', this.#connectTimeout);
+    this.#exchange.fail(error);
   }
 
   /** Ends the stream. */
   abandon(): void {
-    this.#settle();
+    schedulerOf(nodePlatform).timers.clear(this);
+    this.#stream.off('connect', this.#onConnect);
+    this.#exchange.stop();
     this.#stream.destroy();
   }
 
@@ -122,45 +119,21 @@ export class Exchange implements TimerEntry {
     schedulerOf(nodePlatform).timers.clear(this);
   };
 
-  readonly #onEnd = (): void => {
-    const cause = this.#stream.errored ?? undefined;
-    this.#fail(
-      this.isOpen
-        ? unreachable(`${this.#url}: it closed the connection before its answer`, cause)
-        : unreachable(`no connection to ${this.#url}: ${cause?.message}`, cause),
-    );
-  };
-
-  readonly #onData = (chunk: Buffer): void => {
-    for (let rest = chunk; ; ) {
-      const head = this.#head;
-      const verdict = head.push(rest);
-      if (verdict === 'more') return;
-      if (verdict === 'fault') return this.#malformed(`is not HTTP: ${head.fault!.message}`);
-      rest = rest.subarray(head.end);
-      if (head.status >= 200 || head.status === 101) {
-        this.#settle();
-        return this.#resolve({ stream: this.#stream.pause(), head, rest });
+  #errorOf(failure: ExchangeFailure): ProxyError {
+    const url = this.#url;
+    switch (failure.kind) {
+      case 'malformed':
+        return unreachable(`${url}: its answer is not HTTP: ${failure.fault.message}`);
+      case 'interim':
+        return unreachable(
+          `${url}: its answer has more than ${MAX_INTERIM} interim responses (1xx)`,
+        );
+      case 'ended': {
+        const { error } = failure;
+        return this.isOpen
+          ? unreachable(`${url}: it closed the connection before its answer`, error)
+          : unreachable(`no connection to ${url}: ${error?.message}`, error);
       }
-      if (++this.#interim > MAX_INTERIM) {
-        return this.#malformed(`has more than ${MAX_INTERIM} interim responses (1xx)`);
-      }
-      this.#head = new ResponseHead();
     }
-  };
-
-  #malformed(why: string): void {
-    this.#fail(unreachable(`${this.#url}: its answer ${why}`));
-  }
-
-  #fail(error: ProxyError): void {
-    this.abandon();
-    this.#reject(error);
-  }
-
-  #settle(): void {
-    schedulerOf(nodePlatform).timers.clear(this);
-    const stream = this.#stream.off('data', this.#onData);
-    stream.off('end', this.#onEnd).off('close', this.#onEnd).off('connect', this.#onConnect);
   }
 }

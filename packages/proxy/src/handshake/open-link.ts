@@ -10,7 +10,7 @@ import {
 } from '@ws/codec';
 import { Conn } from '@ws/conn';
 import { ResolvedOptions } from '@ws/conn/internal';
-import { deflateOffers } from '@ws/node-client/internal';
+import { type Answer, deflateOffers } from '@ws/node-client/internal';
 import { nodePlatform, socketTransport } from '@ws/node-io';
 import {
   type Agreement,
@@ -26,7 +26,6 @@ import { FrameTunnel } from '../tunnel/frame-tunnel.ts';
 import type { Link, LinkOwner } from '../tunnel/link.ts';
 import { MessageLink } from '../tunnel/message-link.ts';
 import type { Offer } from './answer.ts';
-import type { Answer } from './exchange.ts';
 import { checkedLines, endToEnd, type HeaderLine, headersOf } from './header-lines.ts';
 
 /** What the request to a target offers: in `messages`, extensions of the proxy's own. */

@@ -1,7 +1,6 @@
 import type { Duplex } from 'node:stream';
-import { ResponseBody } from '@ws/node-client/internal';
+import { type Answer, ResponseBody } from '@ws/node-client/internal';
 import { endAnsweredSocket, responseHead } from '@ws/node-server/internal';
-import type { Answer } from './exchange.ts';
 import type { HeaderLine } from './header-lines.ts';
 
 /** Most bytes of a refusal's body that pass to the client. */

@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { isExcluded, isLoopback } from '../../src/proxy/no-proxy.ts';
-import { type Environment, proxyFromEnvironment } from '../../src/proxy/proxy-environment.ts';
+import {
+  type Environment,
+  isExcluded,
+  isLoopback,
+  proxyFromEnvironment,
+} from '../../src/proxy/environment.ts';
 
 type Env = Record<string, string>;
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { retryAfter } from '../../src/reconnecting/retry-after.ts';
+import { retryAfter } from '../../src/reconnecting/dial-failure.ts';
 
 describe('retryAfter', () => {
   const now = Date.UTC(2026, 0, 2, 3, 4, 5);

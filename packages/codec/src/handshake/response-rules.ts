@@ -1,0 +1,209 @@
+import { quote } from '../text/excerpt.ts';
+import { acceptDeflate } from './deflate-offer.ts';
+import { type ExtensionOffer, parseExtensions } from './extensions.ts';
+import type { RequestFacts } from './request-facts.ts';
+import { hasToken } from './token-list.ts';
+
+/**
+ * What the rules of a client need to know about a response. {@link ResponseHead} implements it.
+ * Wrap the response of another HTTP parser to use the same rules.
+ *
+ * Names of fields ignore case.
+ */
+export interface ResponseFacts extends Pick<RequestFacts, 'version' | 'has' | 'lines' | 'list'> {
+  /** The status of HTTP. */
+  readonly status: number;
+  /**
+   * Whether a tab is in a value of the field, or after it. Some parsers find no token there.
+   * Without the method, no value has a tab.
+   */
+  hasTab?(name: string): boolean;
+}
+
+/** What the request of a handshake has offered: its response may accept nothing else. */
+export interface HandshakeOffer {
+  /** The value that `Sec-WebSocket-Accept` must have: {@link acceptKey} of the request's key. */
+  readonly accept: string;
+  /** The names of `Sec-WebSocket-Protocol`. */
+  readonly subprotocols: readonly string[];
+  /** The elements of `Sec-WebSocket-Extensions`. */
+  readonly extensions: readonly ExtensionOffer[];
+}
+
+/**
+ * The part of a response that a rule is about. `extensions` are their names, `parameters` those of
+ * permessage-deflate.
+ */
+export type ResponsePart =
+  | 'status'
+  | 'version'
+  | 'upgrade'
+  | 'connection'
+  | 'accept'
+  | 'extensions'
+  | 'parameters'
+  | 'subprotocol';
+
+/** One rule for the response of an opening handshake. */
+export interface ResponseRule {
+  readonly part: ResponsePart;
+  /**
+   * Returns why the response breaks the rule; undefined when it follows it. Values of the response
+   * are quoted and escaped. Never throws.
+   */
+  readonly fault: (response: ResponseFacts, offer: HandshakeOffer) => string | undefined;
+}
+
+/**
+ * The rules of a client for a response (RFC 6455, section 4.1, the list after "the client MUST
+ * validate"), in the order of that list.
+ *
+ * A client with words of its own finds the broken rule by its `part`. A reverse proxy leaves
+ * `parameters` out: they are between its client and its target.
+ *
+ * @example
+ * ```ts
+ * import { acceptKey, ResponseHead, responseRules } from '@ws/codec';
+ *
+ * const head = new ResponseHead();
+ * head.push(new TextEncoder().encode('HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n'));
+ * const accept = acceptKey('dGhlIHNhbXBsZSBub25jZQ==');
+ * const offer = { accept, subprotocols: [], extensions: [] };
+ * const broken = responseRules.find((rule) => rule.fault(head, offer) !== undefined);
+ * console.log(broken?.part); // upgrade
+ * ```
+ */
+export const responseRules: readonly ResponseRule[] = /* @__PURE__ */ makeRules();
+
+/** A function, so that bundlers can leave the table out. */
+function makeRules(): ResponseRule[] {
+  return [
+    { part: 'status', fault: statusFault },
+    {
+      // Section 4.2.2 requires HTTP/1.1. A 101 of HTTP/1.0 has no meaning (RFC 9110, section 15.2).
+      part: 'version',
+      fault: versionFault,
+    },
+    {
+      // The whole value, not one element of a list.
+      part: 'upgrade',
+      fault: (response) =>
+        faultOfOne(response, 'Upgrade', (value) =>
+          value.toLowerCase() === 'websocket' ? undefined : `is ${quote(value)}, not websocket`,
+        ),
+    },
+    { part: 'connection', fault: connectionFault },
+    {
+      part: 'accept',
+      fault: (response, { accept }) =>
+        faultOfOne(response, 'Sec-WebSocket-Accept', (value) =>
+          value === accept ? undefined : `is ${quote(value)}, which does not match our key`,
+        ),
+    },
+    {
+      part: 'extensions',
+      fault: (response, offer) =>
+        namesOnlyOffered(response, offer) ? undefined : extensionsFault(response, offer),
+    },
+    {
+      part: 'parameters',
+      fault: (response, offer) =>
+        namesOnlyOffered(response, offer) ? extensionsFault(response, offer) : undefined,
+    },
+    {
+      part: 'subprotocol',
+      fault: (response, { subprotocols }) => {
+        if (!response.has(PROTOCOL)) return undefined;
+        return faultOfOne(response, PROTOCOL, (value) =>
+          subprotocols.includes(value) ? undefined : `${quote(value)} was not offered`,
+        );
+      },
+    },
+  ];
+}
+
+/**
+ * Checks a response by {@link responseRules}.
+ *
+ * {@link ResponseHead} has an example.
+ *
+ * @returns Every fault, in the order of the rules; empty when the handshake is valid. A status other
+ *   than 101 is the only fault: the headers of such a response are not those of a handshake.
+ */
+export function checkResponse(response: ResponseFacts, offer: HandshakeOffer): string[] {
+  const faults: string[] = [];
+  for (const { part, fault } of responseRules) {
+    const found = fault(response, offer);
+    if (found === undefined) continue;
+    faults.push(found);
+    if (part === 'status') break;
+  }
+  return faults;
+}
+
+const PROTOCOL = 'Sec-WebSocket-Protocol';
+const EXTENSIONS = 'Sec-WebSocket-Extensions';
+const DEFLATE = 'permessage-deflate';
+
+function statusFault({ status }: ResponseFacts): string | undefined {
+  return status === 101 ? undefined : `status ${status}, not 101`;
+}
+
+function versionFault({ version }: ResponseFacts): string | undefined {
+  return version === '1.1' ? undefined : `HTTP/${version}, not HTTP/1.1`;
+}
+
+/** The fault of a field that must occur once; `check` returns that of its value. */
+function faultOfOne(
+  response: ResponseFacts,
+  name: string,
+  check: (value: string) => string | undefined,
+): string | undefined {
+  const values = response.lines(name);
+  if (values.length === 0) return `no ${name} header`;
+  if (values.length > 1) return `more than one ${name} header`;
+  const fault = check(values[0]!);
+  return fault && `${name} ${fault}`;
+}
+
+function connectionFault(response: ResponseFacts): string | undefined {
+  if (!response.has('connection')) return 'no Connection header';
+  const value = response.list('connection');
+  if (!hasToken(value, 'upgrade')) return `Connection is ${quote(value)}, without upgrade`;
+  // A tab beside the token is legal, but the parser of node:http misses a token before one.
+  if (!response.hasTab?.('connection')) return undefined;
+  return `Connection is ${quote(value)}, and a tab hides the token from other parsers`;
+}
+
+/** Section 9.1: a response accepts only extensions that were offered. */
+function namesOnlyOffered(response: ResponseFacts, { extensions }: HandshakeOffer): boolean {
+  if (!response.has(EXTENSIONS)) return true;
+  const accepted = parseExtensions(response.list(EXTENSIONS));
+  if (accepted === undefined) return false;
+  return accepted.every((one) => extensions.some(({ name }) => name === one.name));
+}
+
+/** The fault of an answer to the offer of extensions (RFC 7692, section 7.1, for parameters). */
+function extensionsFault(
+  response: ResponseFacts,
+  { extensions }: HandshakeOffer,
+): string | undefined {
+  if (!response.has(EXTENSIONS)) return undefined;
+  const shown = `${EXTENSIONS} ${quote(response.list(EXTENSIONS))}`;
+  if (extensions.length === 0) return `${shown} was not offered`;
+  const accepted = parseExtensions(response.list(EXTENSIONS));
+  if (accepted === undefined) return `malformed ${shown}`;
+  const isOffered = ({ name }: ExtensionOffer): boolean =>
+    extensions.some((offer) => offer.name === name);
+  // Other extensions than permessage-deflate check their own parameters.
+  const [first, ...others] = accepted.filter((one) => one.name === DEFLATE || !isOffered(one));
+  if (accepted.length === 0 || others.length > 0) return `${shown} does not name one extension`;
+  if (first === undefined) return undefined;
+  try {
+    acceptDeflate(first, extensions);
+    return undefined;
+  } catch (error) {
+    const { faults } = error as { readonly faults: readonly string[] };
+    return `${shown} does not match our offer: ${faults.map(quote).join(', ')}`;
+  }
+}

@@ -1,0 +1,196 @@
+import {
+  acceptKey,
+  checkResponse,
+  type HandshakeOffer,
+  ResponseHead,
+  responseRules,
+} from '@ws/codec';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { KEY, RESPONSE } from './heads.ts';
+
+const deflate = { name: 'permessage-deflate', params: new Map<string, string | true>() };
+const OFFER: HandshakeOffer = {
+  accept: acceptKey(KEY),
+  subprotocols: ['chat', 'superchat'],
+  extensions: [],
+};
+const WITH_DEFLATE: HandshakeOffer = { ...OFFER, extensions: [deflate] };
+
+/** The response of the RFC after `change`. */
+function head(change: (text: string) => string): ResponseHead {
+  const head = new ResponseHead();
+  expect(head.push(new TextEncoder().encode(change(RESPONSE)))).toBe('done');
+  return head;
+}
+
+/** Adds a header line. */
+const add =
+  (line: string) =>
+  (text: string): string =>
+    text.replace('Upgrade:', `${line}\r\nUpgrade:`);
+
+const swap =
+  (from: string | RegExp, to: string) =>
+  (text: string): string =>
+    text.replace(from, to);
+
+describe('checkResponse', () => {
+  it('accepts the response of RFC 6455, section 1.3', () => {
+    expect(
+      checkResponse(
+        head((text) => text),
+        OFFER,
+      ),
+    ).toEqual([]);
+  });
+
+  it.each<[string, (text: string) => string, string]>([
+    ['another status', swap('101', '200'), 'status 200, not 101'],
+    ['HTTP/1.0', swap('1.1', '1.0'), 'HTTP/1.0, not HTTP/1.1'],
+    ['no Upgrade', swap('Upgrade: websocket', 'X: y'), 'no Upgrade header'],
+    ['another protocol', swap('websocket', 'h2c'), 'Upgrade is "h2c", not websocket'],
+    [
+      'a list in Upgrade',
+      swap('websocket', 'h2c, websocket'),
+      'Upgrade is "h2c, websocket", not websocket',
+    ],
+    ['two Upgrades', add('Upgrade: websocket'), 'more than one Upgrade header'],
+    ['no Connection', swap('Connection: Upgrade', 'X: y'), 'no Connection header'],
+    [
+      'Connection: close',
+      swap('Connection: Upgrade', 'Connection: close'),
+      'Connection is "close", without upgrade',
+    ],
+    [
+      'a tab beside the token',
+      swap('Connection: Upgrade', 'Connection: Upgrade\t'),
+      'Connection is "Upgrade", and a tab hides the token from other parsers',
+    ],
+    ['no Accept', swap('-Accept', '-Other'), 'no Sec-WebSocket-Accept header'],
+    ['two Accepts', add('Sec-WebSocket-Accept: x'), 'more than one Sec-WebSocket-Accept header'],
+    [
+      'another Accept',
+      swap('s3pP', 'S3pP'),
+      'Sec-WebSocket-Accept is "S3pPLMBiTxaQ9kYGzzhZRbK+xOo=", which does not match our key',
+    ],
+    [
+      'a subprotocol that was not offered',
+      swap(': chat', ': Chat'),
+      'Sec-WebSocket-Protocol "Chat" was not offered',
+    ],
+    [
+      'two subprotocols',
+      add('Sec-WebSocket-Protocol: superchat'),
+      'more than one Sec-WebSocket-Protocol header',
+    ],
+    [
+      'an extension, none offered',
+      add('Sec-WebSocket-Extensions: x'),
+      'Sec-WebSocket-Extensions "x" was not offered',
+    ],
+  ])('finds %s', (_, change, fault) => {
+    expect(checkResponse(head(change), OFFER)).toEqual([fault]);
+  });
+
+  it.each<[string, string, string[]]>([
+    ['the offered extension', 'permessage-deflate', []],
+    ['a parameter that an answer may add', 'permessage-deflate; server_no_context_takeover', []],
+    ['a list that is malformed', 'a; =', ['malformed Sec-WebSocket-Extensions "a; ="']],
+    ['an empty list', '', ['Sec-WebSocket-Extensions "" does not name one extension']],
+    [
+      'the extension twice',
+      'permessage-deflate, permessage-deflate',
+      [
+        'Sec-WebSocket-Extensions "permessage-deflate, permessage-deflate" does not name one extension',
+      ],
+    ],
+    [
+      'another extension',
+      'x',
+      ['Sec-WebSocket-Extensions "x" does not match our offer: "x is not permessage-deflate"'],
+    ],
+    [
+      'a parameter that is unknown',
+      'permessage-deflate; y',
+      [
+        'Sec-WebSocket-Extensions "permessage-deflate; y" does not match our offer: "unknown parameter y"',
+      ],
+    ],
+  ])('compares the offer of extensions with %s', (_, list, faults) => {
+    const response = head(add(`Sec-WebSocket-Extensions: ${list}`));
+    expect(checkResponse(response, WITH_DEFLATE)).toEqual(faults);
+  });
+
+  it('leaves the parameters of other offered extensions to their owners', () => {
+    const offer = { ...OFFER, extensions: [deflate, { name: 'x', params: new Map() }] };
+    const response = head(add('Sec-WebSocket-Extensions: permessage-deflate, x; y=z'));
+    expect(checkResponse(response, offer)).toEqual([]);
+  });
+
+  it('reports every fault, in the order of the RFC', () => {
+    const all = head(
+      () => 'HTTP/1.0 101 x\r\nSec-WebSocket-Protocol: p\r\nSec-WebSocket-Extensions: e\r\n\r\n',
+    );
+    expect(checkResponse(all, OFFER)).toEqual([
+      'HTTP/1.0, not HTTP/1.1',
+      'no Upgrade header',
+      'no Connection header',
+      'no Sec-WebSocket-Accept header',
+      'Sec-WebSocket-Extensions "e" was not offered',
+      'Sec-WebSocket-Protocol "p" was not offered',
+    ]);
+  });
+
+  it('reports another status alone', () => {
+    expect(
+      checkResponse(
+        head(() => 'HTTP/1.1 403 Forbidden\r\n\r\n'),
+        OFFER,
+      ),
+    ).toEqual(['status 403, not 101']);
+  });
+
+  it('escapes the values of the server', () => {
+    const response = head(swap('websocket', 'web\u00f8'));
+    expect(checkResponse(response, OFFER)[0]).toMatch(/^[ -~]*$/);
+  });
+
+  it('takes the facts of another parser', () => {
+    const lines = new Map([
+      ['upgrade', ['websocket']],
+      ['connection', ['Upgrade']],
+      ['sec-websocket-accept', ['s3pPLMBiTxaQ9kYGzzhZRbK+xOo=']],
+    ]);
+    const facts = {
+      status: 101,
+      version: '1.1' as const,
+      has: (name: string) => lines.has(name.toLowerCase()),
+      lines: (name: string) => lines.get(name.toLowerCase()) ?? [],
+      list: (name: string) => (lines.get(name.toLowerCase()) ?? []).join(', '),
+    };
+    expect(checkResponse(facts, OFFER)).toEqual([]);
+  });
+
+  it('never throws, whatever the list of extensions', () => {
+    fc.assert(
+      fc.property(fc.stringMatching(/^[ -~]*$/), (list) => {
+        const response = head(() => `HTTP/1.1 101 x\r\nSec-WebSocket-Extensions: ${list}\r\n\r\n`);
+        expect(checkResponse(response, WITH_DEFLATE).length).toBeGreaterThanOrEqual(3);
+      }),
+    );
+  });
+});
+
+describe('responseRules', () => {
+  it.each([
+    ['permessage-deflate; y', ['parameters']],
+    ['x', ['extensions']],
+    ['permessage-deflate, x', ['extensions']],
+    ['', ['parameters']],
+  ])('tell names from parameters in %j', (list, parts) => {
+    const response = head(add(`Sec-WebSocket-Extensions: ${list}`));
+    const broken = responseRules.filter((rule) => rule.fault(response, WITH_DEFLATE) !== undefined);
+    expect(broken.map(({ part }) => part)).toEqual(parts);
+  });
+});
