@@ -2,12 +2,11 @@ import { ContinuationFrame, type Extension, type SharedEncoding } from '@ws/code
 import { encoded, Lease, NO_BYTES, utf8Length } from '@ws/codec/internal';
 import type { DataType } from '../message.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
+import { FIN } from '../writing/unsent-frames.ts';
 import type { Connection } from './connection.ts';
 import type { WaitingMessage } from './waiting-writes.ts';
 import type { Writer } from './writer.ts';
 
-/** First byte of the only frame of a message, without its opcode. */
-const FIN = 0x80;
 const OPCODE = 0x0f;
 
 /** Encodes the messages of a connection by its extension, and sends them. */

@@ -11,7 +11,7 @@ import { ControlQueue } from '../writing/control-queue.ts';
 import { DetachedBytes, isChanged } from '../writing/pending-bytes.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
 import { type BatchSender, REFERENCE_FROM, sharedFrames } from '../writing/shared-frames.ts';
-import { keepMemory, LEND_FROM, UnsentFrames } from '../writing/unsent-frames.ts';
+import { FIN, keepMemory, LEND_FROM, UnsentFrames } from '../writing/unsent-frames.ts';
 import { WriteEnd } from '../writing/write-end.ts';
 import { badResult, unwritten, writeFailure } from '../writing/write-failure.ts';
 import type { Connection } from './connection.ts';
@@ -19,7 +19,6 @@ import { ReferencedWrite } from './referenced-write.ts';
 
 /** To encode a byte takes at most as long as to write this many plain bytes. To compress it does. */
 const ENCODE_COST = 8;
-const FIN = 0x80;
 
 // States of the transport's writing side.
 const OPEN = 0;

@@ -9,6 +9,7 @@ import { hasRoom, overLimit, WRITE_COST } from '../writing/backpressure.ts';
 import { utf8 } from '../writing/payload.ts';
 import { ChangedBytes, DetachedBytes } from '../writing/pending-bytes.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
+import { FIN } from '../writing/unsent-frames.ts';
 import type { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { MessageEncoder } from './message-encoder.ts';
@@ -21,9 +22,6 @@ import {
   WaitingWriter,
   WaitingWrites,
 } from './waiting-writes.ts';
-
-/** First byte of the only frame of a message, without its opcode. */
-const FIN = 0x80;
 
 /**
  * Takes the messages of the callers: checks the limits and keeps the order. A message goes to the

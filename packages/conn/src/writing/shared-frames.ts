@@ -4,6 +4,7 @@ import { type Platform, perPlatform, viewOf } from '../platform/platform.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TurnTask } from '../scheduler/task-queue.ts';
 import type { PreparedMessage } from './prepared-message.ts';
+import { FIN } from './unsent-frames.ts';
 
 /**
  * Size of an arena in bytes. A batch that a slow transport still reads keeps the whole arena alive,
@@ -26,7 +27,6 @@ const MIN_FREE_BYTES = 4_096;
  */
 const MAX_SERIALIZED_BYTES = 262_144;
 const LONGEST_HEADER = 10;
-const FIN = 0x80;
 
 /** A queue that sends its batch at the end of the turn. */
 export interface BatchSender {
