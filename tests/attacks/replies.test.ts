@@ -91,10 +91,9 @@ it('control characters of a peer are escaped in every message', async () => {
   const note = (error: unknown): void => void messages.push(String(error));
   const target = await targetServer(
     {
-      // The default answer of the server, written by hand.
-      error: (_req, socket, status, error) => {
+      error: (_req, _socket, status, error) => {
         note(error);
-        socket.write(`HTTP/1.1 ${status} Refused\r\nConnection: close\r\n\r\n`);
+        return { status, body: '' };
       },
       report: note,
       subprotocols: (offered) => offered.join('\n'),

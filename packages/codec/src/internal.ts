@@ -14,6 +14,8 @@ export { headerSize } from './frames/header.ts';
 export { isControl } from './frames/opcode.ts';
 export { checked, fromCaller, isMistake } from './from-caller.ts';
 export { offerDeflate } from './handshake/deflate-offer.ts';
+export { refusalHead, responseHead, switchingHead } from './handshake/format.ts';
+export { linesOf } from './handshake/header-lines.ts';
 export { hasToken } from './handshake/token-list.ts';
 export { MAX_CONTROL_PAYLOAD } from './limits.ts';
 export { simdReadBuffer } from './masking/simd.ts';

@@ -1,15 +1,12 @@
-import type { Duplex } from 'node:stream';
 import { fromCaller, isMistake } from '@ws/codec/internal';
-import { Conn, type Platform } from '@ws/conn';
+import { Conn, type Platform, TransportError } from '@ws/conn';
 import { closedOf, ResolvedOptions } from '@ws/conn/internal';
-import { socketTransport } from '@ws/node-io';
-import { assertOption, prepareReadBuffer, remoteAddressOf } from '@ws/node-io/internal';
+import { assertOption, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
 import { type CloseOptions, type CloseResult, checkCloseOptions } from './close-options.ts';
 import type { ConnHandler } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair } from './errors.ts';
 import { HandlerRunner } from './handler-runner.ts';
-import { type Handshake, takeSocket } from './handshake.ts';
 import { NO_HEADERS } from './headers.ts';
 import {
   type AnyUpgraderOptions,
@@ -18,20 +15,18 @@ import {
   type UpgraderPlan,
 } from './options.ts';
 import { PendingWork } from './pending-work.ts';
-import { ErrorHook, type HookCalls } from './policies/error-hook.ts';
-import { Limits, type Reservation } from './policies/limits.ts';
+import { Limits } from './policies/limits.ts';
 import type { HeadCallbacks } from './raw/head-callbacks.ts';
-import { endFailedHandshake, refusalOf } from './responder/end-failed-handshake.ts';
-import { isHttpReading } from './responder/http-socket.ts';
 import { isHttp2, rejectHttp2 } from './responder/http2.ts';
 import { Refusals } from './responder/refusals.ts';
-import { switchingProtocols } from './response-head.ts';
+import type { Responder } from './responder/responder.ts';
 import { type HandlerOrRoutes, planRoute, Route } from './routes/route.ts';
 import { anyPath, type NoParams, type Router, RouteTable } from './routes/route-table.ts';
 import { platformOfServer } from './server-platform.ts';
 import type { AppRequest, ServerRequest } from './server-request.ts';
 import type { ServerStats } from './stats.ts';
 import type { Agreement, BoundHandler, Setup, UpgradeRequest } from './upgrade-request.ts';
+import { takeSocket } from './wait.ts';
 
 /** A handler for requests from anywhere. */
 type AnyHandler = ConnHandler<unknown, NoParams, AppRequest>;
@@ -55,10 +50,11 @@ export class Acceptor {
   /** For every request, except where its route has its own options. */
   readonly setup: Setup;
   readonly #options: AnyUpgraderOptions;
-  readonly #hookCalls: HookCalls;
   readonly #limits: Limits;
   readonly #refusals = new Refusals();
   #overdue = 0;
+  /** Pending calls of the option `error` of the server and its routes. */
+  #pendingHooks = 0;
   readonly #platform: Platform;
 
   /**
@@ -72,7 +68,6 @@ export class Acceptor {
     this.#options = pickUpgraderOptions(options);
     this.#platform = platformOfServer((conn) => this.work.closeConn(conn as Conn));
     this.#limits = new Limits(plan.limits);
-    this.#hookCalls = { pending: 0, max: plan.limits.maxHandshakes };
     this.setup = this.#setupOf(plan, callbacks);
   }
 
@@ -101,10 +96,17 @@ export class Acceptor {
     }
   }
 
-  /** Records a refusal that is written outside a handshake. */
-  recordRefusal(error: HandshakeError, socket: Duplex, request: ServerRequest | undefined): void {
-    const address =
-      request === undefined ? remoteAddressOf(socket) : this.#limits.addressOrNone(request);
+  /**
+   * Records a refusal that is written outside a handshake.
+   *
+   * @param peer - The address of the other end.
+   */
+  recordRefusal(
+    error: HandshakeError,
+    peer: string | undefined,
+    request: ServerRequest | undefined,
+  ): void {
+    const address = request === undefined ? peer : this.#limits.addressOrNone(request);
     this.#refusals.record(error, request, address);
   }
 
@@ -112,7 +114,6 @@ export class Acceptor {
     return {
       plan,
       reporter: new ErrorReporter(plan.report),
-      errorHook: new ErrorHook(plan.error, this.#hookCalls),
       callbacks,
     };
   }
@@ -151,20 +152,15 @@ export class Acceptor {
 
   /** Accepts a request and runs its handler, or refuses it. Never throws. */
   serve(upgrade: UpgradeRequest): void {
+    const failed = (error: unknown): void =>
+      upgrade.setup.reporter.handshakeFailed(error, upgrade.req, upgrade.route);
     try {
       const opened = this.#accept(upgrade, noHeaders);
-      if (opened instanceof Promise) this.#serveLater(upgrade, opened);
+      if (opened instanceof Promise) opened.then((each) => runHandler(each, upgrade.req), failed);
       else runHandler(opened, upgrade.req);
     } catch (error) {
-      upgrade.setup.reporter.handshakeFailed(error, upgrade.req, upgrade.route);
+      failed(error);
     }
-  }
-
-  #serveLater(upgrade: UpgradeRequest, opening: Promise<OpenedConn>): void {
-    opening.then(
-      (opened) => runHandler(opened, upgrade.req),
-      (error: unknown) => upgrade.setup.reporter.handshakeFailed(error, upgrade.req, upgrade.route),
-    );
   }
 
   /**
@@ -178,7 +174,8 @@ export class Acceptor {
   }
 
   /**
-   * Opens the connection within this call, unless the handshake has to wait.
+   * The story of an upgrade. The connection opens within this call, unless the handshake has to
+   * wait.
    *
    * @throws (or rejects with) the error of the handshake, after the refusal was written.
    */
@@ -186,32 +183,30 @@ export class Acceptor {
     upgrade: UpgradeRequest,
     extra: () => readonly HeaderPair[],
   ): OpenedConn | Promise<OpenedConn> {
-    const { incoming, socket, head } = upgrade;
+    const { incoming, head, responder } = upgrade;
     if (incoming !== undefined && isHttp2(incoming)) {
       const refusal = rejectHttp2(incoming);
       this.#refusals.record(refusal, upgrade, undefined);
       throw refusal;
     }
-    takeSocket(socket, head);
+    takeSocket(responder.stream, head);
     try {
-      const agreement = this.#negotiate(upgrade, extra());
+      this.#reserve(upgrade);
+      const agreement = upgrade.negotiate(extra());
       if (!(agreement instanceof Promise)) return this.#open(upgrade, agreement);
-      this.work.beginRequest(socket);
+      this.work.beginRequest(responder.stream);
       return this.#openLater(upgrade, agreement);
     } catch (error) {
-      this.work.beginRequest(socket);
+      this.work.beginRequest(responder.stream);
       return this.#refuse(upgrade, error);
     }
   }
 
-  #negotiate(
-    upgrade: UpgradeRequest,
-    extra: readonly HeaderPair[],
-  ): Agreement | Promise<Agreement> {
+  /** Counts the request. @throws HandshakeError at a limit, and while the server closes. */
+  #reserve(upgrade: UpgradeRequest): void {
     upgrade.address = this.#limits.addressOf(upgrade);
     if (this.work.isClosing) throw new HandshakeError(503, 'the server is closing');
     upgrade.reservation = this.#limits.reserve(upgrade.address);
-    return upgrade.negotiate(extra);
   }
 
   async #openLater(upgrade: UpgradeRequest, agreement: Promise<Agreement>): Promise<OpenedConn> {
@@ -222,21 +217,51 @@ export class Acceptor {
     }
   }
 
+  /** Writes the 101. From here on the connection owns the socket. */
+  #open(upgrade: UpgradeRequest, agreement: Agreement): OpenedConn {
+    const { responder } = upgrade;
+    const { bound, context, subprotocol, extensions, deflate } = agreement;
+    const { plan } = bound.setup;
+    upgrade.prepareAnswer();
+    responder.accept(agreement);
+    const conn = new Conn(
+      responder.transport(upgrade.takeEarlyBytes(), plan),
+      new ResolvedOptions(
+        'server',
+        this.#platform,
+        plan.settings,
+        subprotocol,
+        extensions,
+        deflate?.parameters,
+      ),
+    );
+    conn.data = context.auth;
+    upgrade.handOver();
+    this.work.openConn(conn, responder.stream);
+    const reservation = upgrade.reservation!;
+    reservation.endHandshake();
+    if (this.#limits.countConnections) void closedOf(conn).then(() => reservation.release());
+    else reservation.release();
+    return { conn, agreement };
+  }
+
   /** Writes the refusal of a handshake that has failed. @throws (rejects with) `error`, or the error of the hook. */
   async #refuse(upgrade: UpgradeRequest, error: unknown): Promise<never> {
-    const { req, socket, reservation } = upgrade;
-    const handshake = upgrade.acquireHandshake();
-    const refusal = refusalOf(error, socket);
+    const { req, responder, setup } = upgrade;
+    const refusal = refusalOf(error, responder);
     if (refusal !== undefined) this.#refusals.record(refusal, upgrade, upgrade.address);
+    const { maxHandshakes } = this.setup.plan.limits;
+    const hook = this.#pendingHooks < maxHandshakes ? setup.plan.error : undefined;
+    if (hook !== undefined) this.#pendingHooks++;
     try {
-      await endFailedHandshake(handshake, req, socket, refusal, upgrade.setup.errorHook);
+      await upgrade.refuse(refusal, hook);
     } catch (fault) {
       // The caller gets the error of the hook instead.
-      upgrade.setup.reporter.handshakeFailed(error, req, upgrade.route);
+      setup.reporter.handshakeFailed(error, req, upgrade.route);
       throw fault;
     } finally {
-      if (isHttpReading(socket)) this.work.leaveSocket(socket);
-      if (reservation !== undefined) this.#cancelWhenSettled(upgrade, handshake, reservation);
+      if (responder.isShared) this.work.leaveSocket(responder.stream);
+      this.#endWhenSettled(upgrade, hook !== undefined);
     }
     throw error;
   }
@@ -245,49 +270,17 @@ export class Acceptor {
    * Ends a reservation after the application's calls. The limits would not bound these calls
    * otherwise: a client that resets and connects again would start any number of them.
    */
-  #cancelWhenSettled(
-    upgrade: UpgradeRequest,
-    handshake: Handshake,
-    reservation: Reservation,
-  ): void {
+  #endWhenSettled(upgrade: UpgradeRequest, hasHook: boolean): void {
+    const handshake = upgrade.acquireHandshake();
+    const end = (): void => {
+      upgrade.reservation?.cancel();
+      if (hasHook) this.#pendingHooks--;
+    };
     const overdue = (names: readonly string[]): void => {
       this.#overdue += names.length;
       upgrade.setup.reporter.overdue(names, handshake.timeout, upgrade.req);
     };
-    handshake.whenCallsSettled(() => reservation.cancel(), overdue);
-  }
-
-  /** Writes the 101. From here on the connection owns the socket. */
-  #open(upgrade: UpgradeRequest, agreement: Agreement): OpenedConn {
-    const { socket } = upgrade;
-    const { bound, context, subprotocol, extensions, deflate } = agreement;
-    const { settings, highWaterMark, readBuffer } = bound.setup.plan;
-    upgrade.prepareAnswer();
-    socket.write(switchingProtocols(agreement), 'latin1');
-    const head = upgrade.takeEarlyBytes();
-    const conn = new Conn(
-      socketTransport(socket, { head, highWaterMark, readBuffer }),
-      new ResolvedOptions(
-        'server',
-        this.#platform,
-        settings,
-        subprotocol,
-        extensions,
-        deflate?.parameters,
-      ),
-    );
-    conn.data = context.auth;
-    upgrade.handOver();
-    this.work.openConn(conn, socket);
-    this.#keepReservation(upgrade.reservation!, conn);
-    return { conn, agreement };
-  }
-
-  /** Ends the handshake. Keeps the reservation until the close, if connections are counted. */
-  #keepReservation(reservation: Reservation, conn: Conn): void {
-    reservation.endHandshake();
-    if (this.#limits.countConnections) releaseOnClose(reservation, conn);
-    else reservation.release();
+    handshake.whenCallsSettled(end, overdue);
   }
 }
 
@@ -297,6 +290,13 @@ function runHandler({ conn, agreement }: OpenedConn, req: AppRequest): void {
   agreement.bound.runner!.run(conn, req, agreement.context);
 }
 
-function releaseOnClose(reservation: Reservation, conn: Conn): void {
-  void closedOf(conn).then(() => reservation.release());
+/**
+ * Returns the refusal for the error of a handshake; undefined for an error that is not answered.
+ */
+export function refusalOf(error: unknown, { stream }: Responder): HandshakeError | undefined {
+  if (isInstance(error, HandshakeError)) return error;
+  if (!isInstance(error, TransportError) || !stream.writable) return undefined;
+  // A client that has half-closed may still read this refusal.
+  const message = 'the client has ended its half of the connection before the answer';
+  return new HandshakeError(400, message, { cause: error });
 }

@@ -153,85 +153,50 @@ const FIELDS = [
   'sec-websocket-extensions',
 ] as const;
 type Field = (typeof FIELDS)[number];
+const KEPT: ReadonlySet<string> = new Set(FIELDS);
 
 /**
  * The lines of a request's header fields. `IncomingMessage.headers` joins some repeated fields and
  * drops others, but the handshake has rules about repetition. Other fields are not kept: a flood of
  * them would cost ten times their bytes.
- *
- * A field that occurs once is kept as its text, so that a usual request needs no list.
  */
 export class RequestHeaders implements FieldLookups {
-  readonly #values: FieldValues = {
-    host: undefined,
-    'transfer-encoding': undefined,
-    'content-length': undefined,
-    connection: undefined,
-    upgrade: undefined,
-    origin: undefined,
-    'x-forwarded-for': undefined,
-    'sec-websocket-version': undefined,
-    'sec-websocket-key': undefined,
-    'sec-websocket-protocol': undefined,
-    'sec-websocket-extensions': undefined,
-  };
+  /** A field that occurs once is kept as its text, so that a usual request needs no list. */
+  readonly #values = new Map<string, string | string[]>();
 
-  constructor(req: Pick<IncomingMessage, 'rawHeaders'>) {
-    const raw = req.rawHeaders;
+  /** @param req - One that an application has made may have no `rawHeaders`. */
+  constructor({ rawHeaders: raw = [] }: Partial<Pick<IncomingMessage, 'rawHeaders'>>) {
     for (let i = 0; i + 1 < raw.length; i += 2) {
-      const field = fieldOf(raw[i]!);
-      if (field !== undefined) this.#add(field, raw[i + 1]!);
+      const name = raw[i]!.toLowerCase();
+      if (!KEPT.has(name)) continue;
+      const line = raw[i + 1]!;
+      const before = this.#values.get(name);
+      if (before === undefined) this.#values.set(name, line);
+      else if (typeof before === 'string') this.#values.set(name, [before, line]);
+      else before.push(line);
     }
   }
 
   /** Whether the field occurs. */
   has(name: Field): boolean {
-    return this.#values[name] !== undefined;
+    return this.#values.has(name);
   }
 
   /** Returns the value of every line of the field. */
   lines(name: Field): readonly string[] {
-    const value = this.#values[name] ?? [];
+    const value = this.#values.get(name) ?? [];
     return typeof value === 'string' ? [value] : value;
   }
 
   /** Returns the field as one list over all its lines; `''` when it is missing. */
   list(name: Field): string {
-    const value = this.#values[name] ?? '';
+    const value = this.#values.get(name) ?? '';
     return typeof value === 'string' ? value : value.join(', ');
   }
 
   /** Returns the value of a field that occurs exactly once, otherwise undefined. */
   once(name: Field): string | undefined {
-    const value = this.#values[name];
+    const value = this.#values.get(name);
     return typeof value === 'string' ? value : undefined;
   }
-
-  #add(name: Field, line: string): void {
-    const before = this.#values[name];
-    if (before === undefined) this.#values[name] = line;
-    else if (typeof before === 'string') this.#values[name] = [before, line];
-    else before.push(line);
-  }
-}
-
-/** One line, or all lines of a field that occurs more than once. */
-type FieldValues = { [Name in Field]: string | string[] | undefined };
-
-/** Returns the field that has this name in any case. */
-function fieldOf(name: string): Field | undefined {
-  // By index: in code that is not optimized yet, an iterator creates an object for each step.
-  for (let i = 0; i < FIELDS.length; i++) if (isSameName(name, FIELDS[i]!)) return FIELDS[i];
-  return undefined;
-}
-
-/** `toLowerCase` would create a string for each header of a request. */
-function isSameName(name: string, field: Field): boolean {
-  if (name.length !== field.length) return false;
-  for (let i = 0; i < field.length; i++) {
-    const code = name.charCodeAt(i);
-    const isUpper = code >= 0x41 && code <= 0x5a;
-    if ((isUpper ? code + 0x20 : code) !== field.charCodeAt(i)) return false;
-  }
-  return true;
 }

@@ -72,6 +72,7 @@ export { HandshakeError, type HandshakeErrorOptions, type HeaderPair } from './e
 export type { HeadersInput, HeadersOption } from './headers.ts';
 export type {
   AuthOf,
+  ErrorAnswer,
   Refusal,
   ServerReport,
   ServerReportContext,

@@ -45,6 +45,25 @@ export interface Refusal {
   readonly body?: string | undefined;
 }
 
+/** A result of the option `error`: the answer of a refused request. */
+export interface ErrorAnswer {
+  /** The HTTP status, 300 to 599. */
+  readonly status: number;
+  /**
+   * Headers of the answer. Those that belong to the same status, `Allow` for example, are added.
+   * Default: none.
+   */
+  readonly headers?: HeadersInput | undefined;
+  /**
+   * Body of the answer: plain text, unless `headers` has a Content-Type. Default: the default body
+   * of the same status; the reason phrase of another one.
+   */
+  readonly body?: string | undefined;
+}
+
+/** The result of the option `error`. */
+type ErrorResult = ErrorAnswer | undefined | void;
+
 /**
  * The results of `authenticate` that a handler can get: all but refusals. Without `authenticate` it
  * is `undefined`.
@@ -155,15 +174,18 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
    */
   readonly clientAddress?: ClientAddress<Req> | undefined;
   /**
-   * Answers a refused request instead of the default: writes a whole response to `socket`, with
-   * `Connection: close`; may be async. The socket ends when the function settles, at the latest
-   * `handshakeTimeout` after the request. After a timeout (503) the socket ends as soon as the
-   * function returns. If the function has written nothing by then, the default is sent. While
-   * `maxHandshakes` calls are pending, other refusals get the default. `error.message` is for your
-   * log: it may name your routes.
+   * Returns the answer of a refused request, in place of the default; may be async. Without a result
+   * the default is sent, as after an error, and `handshakeTimeout` ms after the request. `socket`
+   * only names the client: do not write to it. While `maxHandshakes` calls are pending, other
+   * refusals get the default. `error.message` is for your log: it may name your routes.
    */
   readonly error?:
-    | ((req: Req, socket: Duplex, status: number, error: HandshakeError) => unknown)
+    | ((
+        req: Req,
+        socket: Duplex,
+        status: number,
+        error: HandshakeError,
+      ) => ErrorResult | PromiseLike<ErrorResult>)
     | undefined;
   /**
    * Gets the errors of your functions (the handler, `authenticate`, `checkOrigin`, ...) and of

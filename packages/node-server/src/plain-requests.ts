@@ -1,18 +1,28 @@
-import type { RequestListener, Server, ServerResponse } from 'node:http';
+import { type RequestListener, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { isThenable } from '@ws/node-io/internal';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError } from './errors.ts';
-import { type FieldLookups, RequestHeaders } from './headers.ts';
+import { type FieldLookups, headerOf, RequestHeaders } from './headers.ts';
 import { isHost } from './policies/origin.ts';
 import { endRefusedResponse } from './responder/linger.ts';
 import type { OnRefused } from './responder/refusals.ts';
-import { writeRefusalResponse } from './responder/write-refusal.ts';
 import type { AppRequest } from './server-request.ts';
 
 /** Refuses a plain request with a line of text. Later requests on its connection are not served. */
-function refusePlainRequest(res: ServerResponse, error: HandshakeError): void {
-  writeRefusalResponse(res, error);
+function refusePlainRequest(res: ServerResponse, { status, headers, body }: HandshakeError): void {
+  // The application may have set another reason, even one that cannot be sent.
+  res.writeHead(status, STATUS_CODES[status], {
+    ...Object.fromEntries(headers),
+    // RFC 9110, section 7.8: a sender of Upgrade lists it in Connection.
+    Connection: headerOf(headers, 'upgrade') === undefined ? 'close' : 'close, Upgrade',
+    'Content-Type': 'text/plain; charset=utf-8',
+    'X-Content-Type-Options': 'nosniff',
+    'Content-Length': Buffer.byteLength(body),
+    'Sec-WebSocket-Version': '13',
+  });
+  // With `rejectNonStandardBodyWrites`, node:http throws for a body that answers HEAD.
+  if (res.req.method !== 'HEAD') res.write(body);
   endRefusedResponse(res);
 }
 

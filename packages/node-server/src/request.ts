@@ -10,68 +10,38 @@ import { hasToken } from '@ws/codec/internal';
 import { remoteAddressOf } from '@ws/node-io/internal';
 import { HandshakeError } from './errors.ts';
 import { RequestHeaders } from './headers.ts';
+import { NodeHttpResponder } from './responder/node-http.ts';
 import type { AppRequest, ServerRequest } from './server-request.ts';
-
-/** A field that {@link RequestHeaders} keeps: the rules ask for these only. */
-type Field = Parameters<RequestHeaders['lines']>[0];
 
 /** Message for a request of another HTTP version. */
 export const NOT_HTTP_1: string =
   'the client is not using the websocket protocol: request is not HTTP/1.1';
 
 /** A request of node:http, for the codec's table of rules and for the steps between them. */
-class NodeRequestFacts implements RequestFacts {
+class NodeRequestFacts extends RequestHeaders implements RequestFacts {
+  readonly method: string;
+  readonly target: string;
+  readonly version: '1.0' | '1.1';
   readonly #req: IncomingMessage;
-  #headers: RequestHeaders | undefined;
 
   constructor(req: IncomingMessage) {
+    super(req);
     this.#req = req;
-  }
-
-  /** Read on first use: a limit refuses a request before. */
-  get headers(): RequestHeaders {
-    this.#headers ??= new RequestHeaders(this.#req);
-    return this.#headers;
-  }
-
-  get method(): string {
-    return this.#req.method ?? '';
-  }
-
-  get target(): string {
-    return this.#req.url ?? '';
-  }
-
-  get version(): '1.0' | '1.1' {
-    const { httpVersionMajor, httpVersionMinor } = this.#req;
-    return httpVersionMajor === 1 && httpVersionMinor >= 1 ? '1.1' : '1.0';
+    this.method = req.method ?? '';
+    this.target = req.url ?? '';
+    this.version = req.httpVersionMajor === 1 && req.httpVersionMinor >= 1 ? '1.1' : '1.0';
   }
 
   get remoteAddress(): string | undefined {
     return remoteAddressOf(this.#req.socket);
-  }
-
-  has(name: Field): boolean {
-    return this.headers.has(name);
-  }
-
-  once(name: Field): string | undefined {
-    return this.headers.once(name);
-  }
-
-  lines(name: Field): readonly string[] {
-    return this.headers.lines(name);
-  }
-
-  list(name: Field): string {
-    return this.headers.list(name);
   }
 }
 
 /** Describes a request that node:http has parsed. */
 export function requestOfNode(incoming: IncomingMessage, socket: Duplex): ServerRequest {
   const facts = new NodeRequestFacts(incoming);
-  return { req: incoming as AppRequest, facts, incoming, socket };
+  const responder = new NodeHttpResponder(incoming, socket);
+  return { req: incoming as AppRequest, facts, incoming, responder };
 }
 
 /**

@@ -15,7 +15,6 @@ import {
 } from './close-options.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
-import { isTaken } from './handshake.ts';
 import { listenOn, makeServer, urlOf } from './http-server.ts';
 import { isLastLeaving, noteLeaving } from './leaving-listeners.ts';
 import { type AuthOf, pickUpgraderOptions } from './options.ts';
@@ -41,6 +40,7 @@ import {
 import type { ServerStats } from './stats.ts';
 import { UpgradeRequest } from './upgrade-request.ts';
 import { acceptorOf, Upgrader } from './upgrader.ts';
+import { isTaken } from './wait.ts';
 
 /**
  * A running server, made by {@link serve}.
@@ -134,7 +134,7 @@ class HttpWsServer<Result, Pattern extends string> implements WsServer<AuthOf<Re
     this.#reporter = new ErrorReporter(options.report);
     const acceptor = acceptorOf(this.#upgrader);
     const refused: OnRefused = (error, socket, req) => {
-      acceptor.recordRefusal(error, socket, req && requestOfNode(req, socket));
+      acceptor.recordRefusal(error, remoteAddressOf(socket), req && requestOfNode(req, socket));
     };
     this.#answer426 = upgradeRequired(refused);
     const failed = (error: unknown, where: string): void => this.#reporter.failed(error, { where });

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import type { Duplex } from 'node:stream';
 import type { RequestFacts } from '@ws/codec';
+import type { Responder } from './responder/responder.ts';
 
 /**
  * The request that the application's functions get: an IncomingMessage from node:http, the facts
@@ -17,5 +17,6 @@ export interface ServerRequest {
   readonly facts: RequestFacts;
   /** The request of node:http; undefined when other code has parsed it. */
   readonly incoming: IncomingMessage | undefined;
-  readonly socket: Duplex;
+  /** For the answer. */
+  readonly responder: Responder;
 }

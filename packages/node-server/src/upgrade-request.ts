@@ -1,39 +1,43 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type DeflateAgreement, formatExtensions, type RequestFacts } from '@ws/codec';
-import { isThenable } from '@ws/node-io/internal';
-import { assertOpen, disconnectError } from './client-presence.ts';
+import {
+  type DeflateAgreement,
+  formatExtensions,
+  negotiateDeflate,
+  parseExtensions,
+  type RequestFacts,
+} from '@ws/codec';
+import { deflateLimits } from '@ws/conn/internal';
+import { nodePlatform } from '@ws/node-io';
 import type { HandlerContext } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
 import type { HandlerRunner } from './handler-runner.ts';
-import { alreadyAnswered, Handshake, releaseSocket } from './handshake.ts';
 import {
   type HeadersInput,
-  type HeadersSource,
   headerOf,
   mergeHeaders,
   NO_HEADERS,
   optionHeaderPairs,
 } from './headers.ts';
-import { negotiateCompression } from './negotiate-compression.ts';
 import type { UpgraderPlan } from './options.ts';
 import { readAuth, thrownByAuthenticate } from './policies/authenticate.ts';
-import type { ErrorHook } from './policies/error-hook.ts';
+import { answerOf, type ErrorHook, wroteItself } from './policies/error-hook.ts';
 import type { Reservation } from './policies/limits.ts';
 import { selectSubprotocol } from './policies/select-subprotocol.ts';
 import { beforeUpgrade, checkHead, type HeadCallbacks } from './raw/head-callbacks.ts';
 import { checkNoHeaderDropped, checkRequest } from './request.ts';
-import { earlierResponse, isAnswered, isHttpReading } from './responder/http-socket.ts';
+import type { Answer, Responder } from './responder/responder.ts';
 import { decodePath, pathForm, queryOf, rawPath } from './routes/request-target.ts';
 import { anyPath, type RouteMatch, type Router } from './routes/route-table.ts';
 import type { AppRequest, ServerRequest } from './server-request.ts';
+import { assertOpen, disconnectError, Handshake, releaseSocket } from './wait.ts';
 
 /** The checked options of a server or of one of its routes, and the objects made from them. */
 export interface Setup {
   readonly plan: UpgraderPlan;
   readonly reporter: ErrorReporter;
-  readonly errorHook: ErrorHook;
   /** Undefined for requests of node:http. */
   readonly callbacks: HeadCallbacks | undefined;
 }
@@ -58,12 +62,9 @@ export interface Agreement {
 }
 
 /**
- * A result, or a promise of it when the handshake has to wait. Most handshakes wait for nothing:
- * they end within the 'upgrade' event.
+ * One upgrade request, from its checks to its answer. {@link negotiate} is the order in which faults
+ * are answered.
  */
-type MaybeLater<T> = T | Promise<T>;
-
-/** One upgrade request, from its checks to the response that accepts it. */
 export class UpgradeRequest implements ServerRequest {
   /** That of the server, until a route has matched. */
   setup: Setup;
@@ -76,7 +77,7 @@ export class UpgradeRequest implements ServerRequest {
   readonly req: AppRequest;
   readonly facts: RequestFacts;
   readonly incoming: IncomingMessage | undefined;
-  readonly socket: Duplex;
+  readonly responder: Responder;
   /** The bytes after the request head. */
   readonly head: Uint8Array;
   /** The request target in origin form. */
@@ -93,7 +94,7 @@ export class UpgradeRequest implements ServerRequest {
    */
   constructor(
     setup: Setup,
-    { req, facts, incoming, socket }: ServerRequest,
+    { req, facts, incoming, responder }: ServerRequest,
     head: Uint8Array,
     router: Router<BoundHandler> | undefined,
     startedAt: number,
@@ -102,7 +103,7 @@ export class UpgradeRequest implements ServerRequest {
     this.req = req;
     this.facts = facts;
     this.incoming = incoming;
-    this.socket = socket;
+    this.responder = responder;
     this.head = head;
     this.#router = router;
     this.#startedAt = startedAt;
@@ -111,67 +112,54 @@ export class UpgradeRequest implements ServerRequest {
   /** Returns the Handshake, for a wait or a refusal. Created at the first call. */
   acquireHandshake(): Handshake {
     const { handshakeTimeout } = this.setup.plan;
-    this.#handshake ??= new Handshake(this.socket, this.head, handshakeTimeout, this.#startedAt);
+    this.#handshake ??= new Handshake(this.responder, this.head, handshakeTimeout, this.#startedAt);
     return this.#handshake;
   }
 
   /**
-   * All steps of a handshake, in the order in which faults are answered.
+   * Checks the request and agrees with the client. It is synchronous, unless a function of the
+   * application has a say, or earlier requests on the stream wait for their answers.
    *
    * @param extra - Headers of the application for the 101.
    * @throws the fault, or rejects with it.
    */
-  negotiate(extra: readonly HeaderPair[]): MaybeLater<Agreement> {
+  negotiate(extra: readonly HeaderPair[]): Agreement | Promise<Agreement> {
     this.#extra = extra;
     // Responses that a destroyed socket still carries never emit 'close'.
-    if (this.socket.destroyed) throw disconnectError(this.socket);
-    if (earlierResponse(this.req, this.socket) === undefined) return this.#checkRequest();
-    return this.#checkAfterEarlierResponses();
+    if (this.responder.stream.destroyed) throw disconnectError(this.responder.stream);
+    return this.responder.isQueued ? this.#negotiateInTurn() : this.#checkAndAgree();
   }
 
-  /**
-   * Ends the waits before the 101 is written.
-   *
-   * @throws TransportError when the client has disconnected, Error when the request is answered
-   *   already.
-   */
-  prepareAnswer(): void {
-    if (this.#handshake !== undefined) return this.#handshake.prepareAnswer(this.req);
-    if (isAnswered(this.req, this.socket)) throw alreadyAnswered();
-    assertOpen(this.socket);
+  async #negotiateInTurn(): Promise<Agreement> {
+    await this.responder.takeTurn(this.acquireHandshake());
+    return this.#checkAndAgree();
   }
 
-  /** Returns the bytes that the client has sent after its request so far, and forgets them. */
-  takeEarlyBytes(): Uint8Array {
-    return this.#handshake === undefined ? this.head : this.#handshake.takeEarlyBytes();
+  #checkAndAgree(): Agreement | Promise<Agreement> {
+    const match = this.#checkRequest();
+    const { plan } = this.setup;
+    if (asksApplication(plan)) return this.#askApplication(match);
+    if (!plan.origins.allows(this.facts)) throw plan.origins.refusal(this.facts);
+    checkRequest(this.facts, 'offers');
+    const agreement = this.#agree(match, this.#contextOf(match));
+    for (const pairs of plan.headers) addHeaders(agreement, pairs as readonly HeaderPair[]);
+    return this.#addLastHeaders(agreement);
   }
 
-  /** Gives the socket to a connection, which catches its errors from here on. */
-  handOver(): void {
-    releaseSocket(this.socket);
-    this.#handshake?.handOver();
-  }
-
-  async #checkAfterEarlierResponses(): Promise<Agreement> {
-    await this.acquireHandshake().waitForEarlierResponses(this.req);
-    return this.#checkRequest();
-  }
-
-  #checkRequest(): MaybeLater<Agreement> {
-    const { req, facts, incoming, socket } = this;
-    if (isAnswered(req, socket)) throw alreadyAnswered();
+  /** The checks before the one of the origin. Only the callbacks of raw requests are the application's. */
+  #checkRequest(): RouteMatch<BoundHandler> {
+    const { facts, incoming, responder } = this;
+    if (responder.isAnswered) throw alreadyAnswered();
     if (incoming !== undefined) checkNoHeaderDropped(incoming);
     checkRequest(facts, 'request');
-    if (isHttpReading(socket)) throw outsideUpgrade();
+    if (responder.isShared) throw outsideUpgrade();
     if (this.setup.callbacks !== undefined) checkHead(this.setup.callbacks, facts);
     const match = this.#findRoute();
-    if (this.#handshake !== undefined) {
-      this.#handshake.timeout = this.setup.plan.handshakeTimeout;
-    }
     rejectExtensionsHeader(this.#extra);
-    this.#checkHost();
+    const { hosts } = this.setup.plan;
+    if (!hosts.allows(facts)) throw hosts.refusal(facts);
     checkRequest(facts, 'origin');
-    return this.#checkOrigin(match);
+    return match;
   }
 
   /** Takes the setup of the route that matches. */
@@ -184,40 +172,65 @@ export class UpgradeRequest implements ServerRequest {
     const match = routes.match(this.#target);
     this.setup = match.handler.setup;
     this.route = match.route;
+    if (this.#handshake !== undefined) {
+      this.#handshake.timeout = this.setup.plan.handshakeTimeout;
+    }
     return match;
   }
 
-  #checkHost(): void {
-    if (this.setup.plan.hosts.allows(this.facts)) return;
-    throw this.setup.plan.hosts.refusal(this.facts);
-  }
-
-  #checkOrigin(match: RouteMatch<BoundHandler>): MaybeLater<Agreement> {
-    const { origins } = this.setup.plan;
-    if (origins.asksApplication) return this.#askForOrigin(match);
-    return this.#originChecked(match, origins.allows(this.facts, this.req));
-  }
-
-  #askForOrigin(match: RouteMatch<BoundHandler>): MaybeLater<Agreement> {
-    const { origins } = this.setup.plan;
-    return callApplication(
-      this.acquireHandshake(),
-      'checkOrigin',
-      () => origins.allows(this.facts, this.req),
-      (allowed) => this.#originChecked(match, allowed),
-    );
-  }
-
-  /** @param allowed - The result of `checkOrigin`, which may be anything. */
-  #originChecked(match: RouteMatch<BoundHandler>, allowed: unknown): MaybeLater<Agreement> {
+  /** The rest of {@link negotiate} where functions of the application have a say. */
+  async #askApplication(match: RouteMatch<BoundHandler>): Promise<Agreement> {
+    const { origins, authenticate, headers } = this.setup.plan;
+    const { req, facts } = this;
+    // Not as methods: `this` of the functions is undefined.
+    const { check } = origins;
+    const allowed: unknown =
+      check === undefined
+        ? origins.allows(facts)
+        : await this.#call('checkOrigin', () => check(req));
     // An Error or an object does not allow the request.
     if (allowed && typeof allowed !== 'boolean') {
       throw serverFault('checkOrigin', unexpectedResult('checkOrigin', 'true or false', allowed));
     }
-    if (!allowed) throw this.setup.plan.origins.refusal(this.facts);
-    checkRequest(this.facts, 'offers');
-    if (this.setup.plan.authenticate !== undefined) return this.#authenticate(match);
-    return this.#agree(match, this.#contextOf(match));
+    if (!allowed) throw origins.refusal(facts);
+    checkRequest(facts, 'offers');
+    let context = this.#contextOf(match);
+    if (authenticate !== undefined) {
+      const { auth: _auth, ...known } = context;
+      const { signal } = this.acquireHandshake();
+      const result = await this.#call(
+        'authenticate',
+        () => authenticate(req, { signal, ...known }),
+        thrownByAuthenticate,
+      );
+      if (result === undefined) this.setup.reporter.nothingReturned(req, this.route);
+      context = { auth: readAuth(result), ...known };
+    }
+    const agreement = this.#agree(match, context);
+    for (const source of headers) {
+      const pairs =
+        typeof source === 'function'
+          ? returnedHeaders(await this.#call('headers', () => source(req, context)))
+          : source;
+      addHeaders(agreement, pairs);
+    }
+    return this.#addLastHeaders(agreement);
+  }
+
+  /** Calls a function of the application, and waits for its result within the handshake timeout. */
+  async #call<T>(
+    name: string,
+    call: () => T | PromiseLike<T>,
+    refusalOf = (error: unknown): HandshakeError => serverFault(name, error),
+  ): Promise<T> {
+    const handshake = this.acquireHandshake();
+    handshake.checkClient();
+    try {
+      return await handshake.waitForCall(name, call());
+    } catch (error) {
+      // The client has disconnected, or the time is up. Report that as the cause.
+      throw handshake.failure ?? refusalOf(error);
+    }
   }
 
   /** The context of a request without authentication. */
@@ -233,71 +246,156 @@ export class UpgradeRequest implements ServerRequest {
     };
   }
 
-  #authenticate(match: RouteMatch<BoundHandler>): MaybeLater<Agreement> {
-    // Not as a method: `this` of the function is undefined.
-    const authenticate = this.setup.plan.authenticate!;
-    const handshake = this.acquireHandshake();
-    const { auth: _auth, ...context } = this.#contextOf(match);
-    return callApplication(
-      handshake,
-      'authenticate',
-      () => authenticate(this.req, { signal: handshake.signal, ...context }),
-      (result) => {
-        if (result === undefined) this.setup.reporter.nothingReturned(this.req, this.route);
-        return this.#agree(match, { auth: readAuth(result), ...context });
-      },
-      thrownByAuthenticate,
-    );
-  }
-
+  /** Chooses the subprotocol and the parameters of the compression. */
   #agree(
     { handler: bound }: RouteMatch<BoundHandler>,
     context: HandlerContext<unknown>,
-  ): MaybeLater<Agreement> {
-    const { plan } = this.setup;
+  ): Agreement {
     const { facts } = this;
-    const subprotocol = selectSubprotocol(facts, this.req, plan.subprotocols, this.#extra);
-    const deflate = negotiateCompression(facts, plan.settings.compression);
+    const { subprotocols, settings } = this.setup.plan;
+    const subprotocol = selectSubprotocol(facts, this.req, subprotocols, this.#extra);
+    const deflate = facts.has('sec-websocket-extensions')
+      ? agreeOnDeflate(facts, settings.compression)
+      : undefined;
     const extensions = deflate === undefined ? '' : formatExtensions([deflate.answer]);
     const key = facts.once('sec-websocket-key')!;
-    return this.#addHeaders(
-      { bound, context, key, subprotocol, extensions, deflate, headers: NO_HEADERS },
-      0,
-    );
+    return { bound, context, key, subprotocol, extensions, deflate, headers: NO_HEADERS };
   }
 
-  /** Adds the headers of the options, from the given source on, and then those of this request. */
-  #addHeaders(agreement: Agreement, from: number): MaybeLater<Agreement> {
-    const sources = this.setup.plan.headers;
-    for (let i = from; i < sources.length; i++) {
-      const source = sources[i]!;
-      if (typeof source === 'function') return this.#callHeaders(agreement, source, i + 1);
-      agreement.headers = mergeHeaders(agreement.headers, source);
-    }
+  /** Adds the headers of `onBeforeUpgrade`, and then those that are given with this request. */
+  #addLastHeaders(agreement: Agreement): Agreement {
     const { callbacks } = this.setup;
-    if (callbacks !== undefined) {
-      const last = beforeUpgrade(callbacks, this.facts);
-      agreement.headers = mergeHeaders(agreement.headers, last);
-    }
-    agreement.headers = mergeHeaders(agreement.headers, this.#extra);
+    if (callbacks !== undefined) addHeaders(agreement, beforeUpgrade(callbacks, this.facts));
+    if (this.#extra.length > 0) addHeaders(agreement, this.#extra.filter(isNoSubprotocol));
     return agreement;
   }
 
-  #callHeaders(
-    agreement: Agreement,
-    headers: Extract<HeadersSource, (...args: never) => unknown>,
-    next: number,
-  ): MaybeLater<Agreement> {
-    return callApplication(
-      this.acquireHandshake(),
-      'headers',
-      () => headers(this.req, agreement.context),
-      (input) => {
-        agreement.headers = mergeHeaders(agreement.headers, returnedHeaders(input));
-        return this.#addHeaders(agreement, next);
-      },
-    );
+  /**
+   * Ends the waits before the 101 is written.
+   *
+   * @throws TransportError when the client has disconnected, Error when the request is answered
+   *   already.
+   */
+  prepareAnswer(): void {
+    const handshake = this.#handshake;
+    handshake?.release();
+    if (handshake?.failure !== undefined) throw handshake.failure;
+    if (this.responder.isAnswered) throw alreadyAnswered();
+    assertOpen(this.responder.stream);
   }
+
+  /** Returns the bytes that the client has sent after its request so far, and forgets them. */
+  takeEarlyBytes(): Uint8Array {
+    return this.#handshake === undefined ? this.head : this.#handshake.takeEarlyBytes();
+  }
+
+  /** Gives the socket to a connection, which catches its errors from here on. */
+  handOver(): void {
+    releaseSocket(this.responder.stream);
+    this.#handshake?.handOver();
+  }
+
+  /**
+   * Answers a request whose handshake has failed, after the answers to earlier requests, and ends
+   * its stream.
+   *
+   * @param refusal - Undefined destroys the stream without an answer.
+   * @param hook - The option `error`; undefined while too many of its calls are pending.
+   * @throws the error of `hook`. The refusal is sent all the same.
+   */
+  async refuse(refusal: HandshakeError | undefined, hook?: ErrorHook): Promise<void> {
+    const { responder } = this;
+    const handshake = this.acquireHandshake();
+    handshake.release();
+    if (responder.isAnswered) return responder.endAnswered(handshake.timeout);
+    if (refusal === undefined || !(await this.#canAnswer(handshake))) {
+      responder.stream.destroy();
+    } else if (hook === undefined) {
+      responder.refuse(refusal, this.req.method);
+    } else {
+      await this.#askHook(handshake, refusal, hook);
+    }
+  }
+
+  /** @returns false when earlier answers do not end in time, or when the client has disconnected. */
+  async #canAnswer(handshake: Handshake): Promise<boolean> {
+    const { responder } = this;
+    if (!responder.isQueued) return responder.stream.writable;
+    // The handshake failed while it waited for these answers.
+    if (handshake.failure !== undefined) return false;
+    try {
+      await responder.takeTurn(handshake);
+      return true;
+    } catch {
+      return false;
+    } finally {
+      handshake.release();
+    }
+  }
+
+  async #askHook(handshake: Handshake, refusal: HandshakeError, hook: ErrorHook): Promise<void> {
+    const { responder, req } = this;
+    const { stream } = responder;
+    const before = bytesWritten(stream);
+    const hasWritten = (): boolean => stream.writableEnded || bytesWritten(stream) !== before;
+    let answer: Answer = refusal;
+    try {
+      const result = await handshake.waitForCall(
+        'error',
+        hook(req, stream, refusal.status, refusal),
+      );
+      if (!hasWritten()) answer = answerOf(refusal, result);
+    } catch (error) {
+      // The client has disconnected, or the time is up: the hook has not failed.
+      const { failure } = handshake;
+      if (failure === undefined || error !== failure) throw error;
+    } finally {
+      handshake.release();
+      if (hasWritten()) {
+        this.setup.reporter.failed(wroteItself(), { where: 'error', request: req });
+        stream.end();
+        responder.endAnswered(handshake.timeout);
+      } else {
+        responder.refuse(answer, req.method);
+      }
+    }
+  }
+}
+
+/** Whether a function of the application, which may be async, has a say. */
+function asksApplication({ origins, authenticate, headers }: UpgraderPlan): boolean {
+  return (
+    origins.check !== undefined ||
+    authenticate !== undefined ||
+    headers.some((source) => typeof source === 'function')
+  );
+}
+
+/**
+ * Takes the first offer of permessage-deflate that is valid (RFC 7692, section 5). All other
+ * extensions are declined.
+ *
+ * @returns Undefined when there is no valid offer, or when compression is off.
+ */
+function agreeOnDeflate(
+  facts: RequestFacts,
+  compression: UpgraderPlan['settings']['compression'],
+): DeflateAgreement | undefined {
+  const limits = deflateLimits(compression, 'server', nodePlatform);
+  if (limits === undefined) return undefined;
+  // A malformed header was refused before.
+  const offers = parseExtensions(facts.list('sec-websocket-extensions')) ?? [];
+  return negotiateDeflate(offers, limits);
+}
+
+/** Adds headers for the 101. Of a name that both have, only the new lines stay. */
+function addHeaders(agreement: Agreement, pairs: readonly HeaderPair[]): void {
+  agreement.headers = mergeHeaders(agreement.headers, pairs);
+}
+
+/** The subprotocol of this request was agreed on, and has its own line. */
+function isNoSubprotocol([name]: HeaderPair): boolean {
+  return name.toLowerCase() !== 'sec-websocket-protocol';
 }
 
 /** @throws HandshakeError 500 for headers that cannot be sent. */
@@ -309,45 +407,14 @@ function returnedHeaders(input: HeadersInput): HeaderPair[] {
   }
 }
 
-/**
- * Calls a function of the application and continues with its result. A promise is waited for,
- * within the handshake timeout.
- */
-function callApplication<T>(
-  handshake: Handshake,
-  name: string,
-  call: () => T | PromiseLike<T>,
-  next: (result: T) => MaybeLater<Agreement>,
-  refusalOf = (error: unknown): HandshakeError => serverFault(name, error),
-): MaybeLater<Agreement> {
-  handshake.checkClient();
-  let result: T;
-  try {
-    const called = call();
-    if (isThenable(called)) return waitForResult(handshake, name, called, next, refusalOf);
-    result = called;
-  } catch (error) {
-    throw refusalOf(error);
-  }
-  return next(result);
+/** Bytes that were written to a stream; undefined for one that does not count them. */
+function bytesWritten(stream: Duplex): number | undefined {
+  return (stream as Partial<Socket>).bytesWritten;
 }
 
-async function waitForResult<T>(
-  handshake: Handshake,
-  name: string,
-  work: PromiseLike<T>,
-  next: (result: T) => MaybeLater<Agreement>,
-  refusalOf: (error: unknown) => HandshakeError,
-): Promise<Agreement> {
-  let result: T;
-  try {
-    result = await handshake.waitForCall(name, work);
-  } catch (error) {
-    // The client has disconnected, or the time is up. Report that as the cause.
-    if (handshake.failure !== undefined) throw handshake.failure;
-    throw refusalOf(error);
-  }
-  return next(result);
+/** The error for a caller that upgrades a request which has an answer. */
+function alreadyAnswered(): Error {
+  return new Error('websocket: the request was already answered');
 }
 
 /**

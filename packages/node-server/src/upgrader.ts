@@ -8,7 +8,6 @@ import { Acceptor, type AnyHandlers } from './acceptor.ts';
 import type { CloseOptions, CloseResult } from './close-options.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
-import { isTaken } from './handshake.ts';
 import { type HeadersInput, headerPairs } from './headers.ts';
 import { isLastLeaving, noteLeaving } from './leaving-listeners.ts';
 import type { AnyUpgraderOptions, AuthOf, UpgraderOptions } from './options.ts';
@@ -18,6 +17,7 @@ import type { HandlerOrRoutes } from './routes/route.ts';
 import type { Router } from './routes/route-table.ts';
 import type { ServerStats } from './stats.ts';
 import { type BoundHandler, UpgradeRequest } from './upgrade-request.ts';
+import { isTaken } from './wait.ts';
 
 /** Options of {@link Upgrader.upgrade}. */
 export interface UpgradeOptions {
@@ -96,8 +96,8 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
    * refusals itself. The option `report` gets the errors of handlers. A request whose Upgrade does not
    * name `websocket`, such as `h2c`, goes to the server's listeners for 'request'.
    *
-   * The handler starts within the 'upgrade' event, unless the handshake waits: for a promise of
-   * `checkOrigin`, `authenticate` or `headers`, or for an earlier response on the socket.
+   * The handler starts within the 'upgrade' event, unless `checkOrigin`, `authenticate` or a function
+   * `headers` has a say, or an earlier response on the socket is pending.
    *
    * @param handlerOrRoutes - One handler for all connections, or handlers by path. With routes,
    *   other paths are refused with 404; see the option `unmatched`.

@@ -65,7 +65,7 @@ const CASES: Readonly<Record<string, Case>> = {
     nonsense: 101,
   },
   error: {
-    options: (fn) => ({ error: fn, authenticate: () => false }),
+    options: (fn) => ({ error: fn as () => undefined, authenticate: () => false }),
     fails: 401,
     hangs: 401,
     waits: true,

@@ -194,7 +194,7 @@ describe.each(Object.entries(OPTIONS))('%s', (name, optionsOf) => {
 
 describe.each(Object.entries(WAYS))('a function that %s', (_, way) => {
   it.each(VALUES)('%s as `error` gets the default answer', async (__, make) => {
-    const options = { error: way(make), authenticate: () => false };
+    const options = { error: way(make) as () => undefined, authenticate: () => false };
     const { status, reported } = await answerTo(options);
     expect(status).toBe(401);
     expect(reported).toHaveLength(1);

@@ -91,7 +91,7 @@ describe('sameHost', () => {
     const allows = (...origin: string[]): unknown => {
       const rawHeaders = ['Host', 'example.org', ...origin.flatMap((one) => ['Origin', one])];
       const req = { rawHeaders } as AppRequest;
-      return policy.allows(new RequestHeaders(req), req);
+      return policy.allows(new RequestHeaders(req));
     };
     expect(allows()).toBe(true);
     expect(allows('https://example.org')).toBe(true);
@@ -114,7 +114,7 @@ describe('sameHost', () => {
 describe('allowedOrigins', () => {
   const allows = (allowed: readonly string[], origin: string): unknown => {
     const req = { rawHeaders: ['Host', 'ws.internal', 'Origin', origin] } as AppRequest;
-    return new OriginPolicy(allowed, undefined).allows(new RequestHeaders(req), req);
+    return new OriginPolicy(allowed, undefined).allows(new RequestHeaders(req));
   };
 
   it.each([

@@ -338,9 +338,9 @@ describe('serve with routes', () => {
     const port = portOf(
       await started(
         {
-          error: (_req, socket, status, error) => {
+          error: (_req, _socket, status, error) => {
             told.push(error.message);
-            socket.write(`HTTP/1.1 ${status} Mine\r\nConnection: close\r\n\r\nmine`);
+            return { status, body: 'mine' };
           },
         },
         routes,

@@ -174,9 +174,10 @@ describe('serve().close', () => {
     { says: 'in the usual words', error: undefined, text: /closing/ },
     {
       says: 'in those of `error`',
-      error: ((_req, socket, status) => {
-        socket.write(`HTTP/1.1 ${status} No\r\nConnection: close\r\n\r\nmine`);
-      }) satisfies ServeOptions['error'],
+      error: ((_req, _socket, status) => ({
+        status,
+        body: 'mine',
+      })) satisfies ServeOptions['error'],
       text: /^mine$/,
     },
   ])(

@@ -8,9 +8,7 @@ import { duration } from '@ws/conn/internal';
 import type { Answer } from '@ws/node-client/internal';
 import { HandshakeError, type UpgradeListener } from '@ws/node-server';
 import {
-  ErrorHook,
   ErrorReporter,
-  endFailedHandshake,
   giveBackPlainRequest,
   isInstance,
   Limits,
@@ -18,7 +16,6 @@ import {
   refusalOf,
   requestOfNode,
   type Setup,
-  switchingProtocols,
   takeSocket,
   UpgradeRequest,
 } from '@ws/node-server/internal';
@@ -89,8 +86,7 @@ export class Proxy {
     this.#limits = new Limits(plan.limits);
     const reporter = new ErrorReporter(plan.report);
     this.#reporter = reporter;
-    const errorHook = new ErrorHook(undefined, { pending: 0, max: 0 });
-    this.#setup = { plan, reporter, errorHook, callbacks: undefined };
+    this.#setup = { plan, reporter, callbacks: undefined };
     const { interval, timeout } = client.heartbeat || { interval: Infinity, timeout: Infinity };
     const shortest = Math.min(idleTimeout, interval, timeout) / 4;
     this.#interval = Math.max(FASTEST_SWEEP, Math.min(SLOWEST_SWEEP, shortest));
@@ -181,7 +177,7 @@ export class Proxy {
 
   async #open(proxied: ProxiedConnection, request: UpgradeRequest): Promise<void> {
     const plan = this.#plan;
-    const { req, facts, socket } = request;
+    const { req, facts, responder } = request;
     request.address = this.#limits.addressOf(request);
     this.#checkOpen();
     proxied.reservation = this.#limits.reserve(request.address);
@@ -210,21 +206,21 @@ export class Proxy {
         ? agreement.extensions
         : answer.head.list('sec-websocket-extensions');
       const { key } = agreement;
-      socket.write(switchingProtocols({ key, subprotocol, extensions, headers }), 'latin1');
+      responder.accept({ key, subprotocol, extensions, headers });
       const early = request.takeEarlyBytes();
       handshake.handOver();
       proxied.link = isMessages
         ? openMessageLink(
             plan,
             proxied,
-            socket,
+            responder.stream,
             early,
             answer,
             agreement,
             deflate,
             this.#transformFailed,
           )
-        : openLink(plan, proxied, socket, early, answer);
+        : openLink(plan, proxied, responder.stream, early, answer);
     } catch (error) {
       answer.stream.destroy();
       throw error;
@@ -276,7 +272,12 @@ export class Proxy {
     lines: readonly HeaderLine[],
   ): Promise<void> {
     const { status } = answer.head;
-    await relayRefusal(request.socket, answer, lines, this.#plan.upgrader.handshakeTimeout);
+    await relayRefusal(
+      request.responder.stream,
+      answer,
+      lines,
+      this.#plan.upgrader.handshakeTimeout,
+    );
     const message = `${proxied.backend!.url} refused the handshake with ${status}`;
     const error = new ProxyError('WS_ERR_PROXY_REFUSED', status, message);
     this.#reporter.failed(error, { where: 'upgrade', request: request.req, status });
@@ -290,12 +291,12 @@ export class Proxy {
     request: UpgradeRequest,
     error: unknown,
   ): Promise<void> {
-    const { req, socket } = request;
+    const { req, responder } = request;
     const handshake = request.acquireHandshake();
-    const refusal = isInstance(error, ProxyError) ? refusalFor(error) : refusalOf(error, socket);
+    const refusal = isInstance(error, ProxyError) ? refusalFor(error) : refusalOf(error, responder);
     if (refusal !== undefined) this.#refusals.record(refusal, request, request.address);
     this.#reporter.handshakeFailed(error, req, undefined);
-    await endFailedHandshake(handshake, req, socket, refusal, this.#setup.errorHook);
+    await request.refuse(refusal);
     // A call of the application may outlive its client.
     handshake.whenCallsSettled(
       () => proxied.reservation?.cancel(),

@@ -122,12 +122,29 @@ export function formatSwitching(key: string, options: SwitchingOptions = {}): st
   const { subprotocol = '', extensions = [], headers } = options;
   checkKey(key);
   if (subprotocol !== '') checkSubprotocol(subprotocol);
-  return (
-    'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-    `Sec-WebSocket-Accept: ${acceptKey(key)}\r\n` +
-    formatNegotiated(subprotocol, extensions) +
-    `${formatLines(headers, SWITCHING_FIELDS)}\r\n`
-  );
+  const list = typeof extensions === 'string' ? extensions : formatExtensions(extensions);
+  if (list !== '') formatLine('Sec-WebSocket-Extensions', list);
+  const lines = formatLines(headers, SWITCHING_FIELDS);
+  return switchingHead(acceptKey(key), subprotocol, list, lines);
+}
+
+/**
+ * The head of every 101, from parts that are checked. {@link formatSwitching} checks them.
+ *
+ * @param accept - The result of {@link acceptKey}, or of a faster SHA-1 of the platform.
+ * @param subprotocol - `''` for none, as `extensions`.
+ * @param lines - Further header lines, each with its CRLF.
+ */
+export function switchingHead(
+  accept: string,
+  subprotocol: string,
+  extensions: string,
+  lines: string,
+): string {
+  let head = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n`;
+  if (subprotocol !== '') head += `Sec-WebSocket-Protocol: ${subprotocol}\r\n`;
+  if (extensions !== '') head += `Sec-WebSocket-Extensions: ${extensions}\r\n`;
+  return `${head}${lines}\r\n`;
 }
 
 /**
@@ -151,13 +168,34 @@ export function formatRefusal(
   }
   if (typeof text !== 'string') throw new TypeError(`text must be a string, not ${kind(text)}`);
   const lines = formatLines(headers, REFUSAL_FIELDS);
+  return refusalHead(status, REASONS[status] ?? '', lines, utf8Length(text)) + text;
+}
+
+/**
+ * The head of every refusal of a handshake, from parts that are checked. {@link formatRefusal}
+ * checks them.
+ *
+ * @param lines - Further header lines, each with its CRLF. A `Content-Type` or an
+ *   `X-Content-Type-Options` among them replaces the default.
+ * @param length - Bytes of the body; undefined for a status without one.
+ */
+export function refusalHead(
+  status: number,
+  reason: string,
+  lines: string,
+  length: number | undefined,
+): string {
   // RFC 9110, section 7.8: a sender of Upgrade lists it in Connection.
-  const connection = /^upgrade:/im.test(lines) ? 'close, Upgrade' : 'close';
-  return (
-    `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\nConnection: ${connection}\r\n` +
-    `Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n` +
-    `Content-Length: ${utf8Length(text)}\r\n${lines}\r\n${text}`
-  );
+  let fields = `Connection: ${/^upgrade:/im.test(lines) ? 'close, Upgrade' : 'close'}\r\n`;
+  if (!/^content-type:/im.test(lines)) fields += 'Content-Type: text/plain; charset=utf-8\r\n';
+  if (!/^x-content-type-options:/im.test(lines)) fields += 'X-Content-Type-Options: nosniff\r\n';
+  if (length !== undefined) fields += `Content-Length: ${length}\r\n`;
+  return responseHead(status, reason, fields + lines);
+}
+
+/** A status line and header lines, up to and including the empty line. */
+export function responseHead(status: number, reason: string, lines: string): string {
+  return `HTTP/1.1 ${status} ${reason}\r\n${lines}\r\n`;
 }
 
 /** Reason phrases of refusals. Another status has an empty one (RFC 9112, section 4). */

@@ -40,6 +40,13 @@ export function formatLines(headers: HeaderLines | undefined, own: readonly stri
   return text;
 }
 
+/** Writes header lines of pairs that are checked. */
+export function linesOf(pairs: readonly (readonly [name: string, value: string])[]): string {
+  let text = '';
+  for (const [name, value] of pairs) text += `${name}: ${value}\r\n`;
+  return text;
+}
+
 /** @throws TypeError for a value that could add a line or that has more than ASCII. */
 export function formatLine(name: string, value: unknown): string {
   if (typeof value !== 'string') {

@@ -23,7 +23,7 @@ export class TransportDuplex extends Duplex {
 
   /** Bytes that the transport has released and not sent yet: `writableLength` does not count them. */
   get bufferedAmount(): number {
-    return Math.max(0, this.#transport.bufferedAmount - this.#writing);
+    return Math.max(0, (this.#transport.bufferedAmount ?? 0) - this.#writing);
   }
 
   /** The address of this end, as the transport names it. */

@@ -1,5 +1,3 @@
-import { TransportError } from '@ws/conn';
-import { localAddressOf, remoteAddressOf } from '@ws/node-io/internal';
 import type { HandshakeRequest } from '../handshake-request.ts';
 import type { ServerRequest } from '../server-request.ts';
 
@@ -11,7 +9,9 @@ import type { ServerRequest } from '../server-request.ts';
 export type ClientAddress<Req = HandshakeRequest> = (req: Req) => string | undefined;
 
 /** Finds the address of the client without the application. */
-export type FindAddress = (request: Pick<ServerRequest, 'facts' | 'socket'>) => string | undefined;
+export type FindAddress = (
+  request: Pick<ServerRequest, 'facts' | 'responder'>,
+) => string | undefined;
 
 /**
  * The default of {@link ClientAddress}: the peer of the socket; undefined for a Unix socket.
@@ -19,12 +19,7 @@ export type FindAddress = (request: Pick<ServerRequest, 'facts' | 'socket'>) => 
  * @throws TransportError after a reset: the system has forgotten the address, so the request would
  *   not count.
  */
-export function peerAddress({ facts, socket }: Parameters<FindAddress>[0]): string | undefined {
+export function peerAddress({ facts, responder }: Parameters<FindAddress>[0]): string | undefined {
   // Other code that parsed the request may not know the address.
-  const remoteAddress = facts.remoteAddress ?? remoteAddressOf(socket);
-  // A socket keeps its `localAddress` once it was read: 96 bytes.
-  if (remoteAddress === undefined && localAddressOf(socket) !== undefined) {
-    throw new TransportError('the client closed the connection before the end of the handshake');
-  }
-  return remoteAddress;
+  return facts.remoteAddress ?? responder.peerAddress;
 }

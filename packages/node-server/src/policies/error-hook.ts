@@ -1,59 +1,41 @@
-import type { Duplex } from 'node:stream';
-import { isThenable } from '@ws/node-io/internal';
+import { STATUS_CODES } from 'node:http';
+import { inspect } from 'node:util';
+import { assertOption } from '@ws/node-io/internal';
 import type { HandshakeError } from '../errors.ts';
-import type { AnyUpgraderOptions } from '../options.ts';
-import type { AppRequest } from '../server-request.ts';
+import { headerPairs, mergeHeaders } from '../headers.ts';
+import type { AnyUpgraderOptions, ErrorAnswer } from '../options.ts';
+import type { Answer } from '../responder/responder.ts';
 
-/** The pending calls of the option `error` of a server and its routes. */
-export interface HookCalls {
-  pending: number;
-  /** Infinity for no bound. */
-  readonly max: number;
-}
+/** The option `error`. */
+export type ErrorHook = NonNullable<AnyUpgraderOptions['error']>;
+
+const USAGE = 'return { status, headers, body } instead of writing to the socket';
 
 /**
- * Calls the option `error` while fewer than `maxHandshakes` of its calls are pending. The limits do
- * not bound these calls: a request that a limit refuses has no reservation.
+ * Returns the answer for a refused request after the option `error` was asked.
+ *
+ * @param result - Its result. Anything but an object leaves the default answer: a hook may only log.
+ * @throws TypeError for a result that cannot be sent.
  */
-export class ErrorHook {
-  readonly #hook: AnyUpgraderOptions['error'];
-  readonly #calls: HookCalls;
-
-  constructor(hook: AnyUpgraderOptions['error'], calls: HookCalls) {
-    this.#hook = hook;
-    this.#calls = calls;
+export function answerOf(refusal: HandshakeError, result: unknown): Answer {
+  if (typeof result !== 'object' || result === null) return refusal;
+  const { status, headers, body } = result as Partial<ErrorAnswer>;
+  if (!Number.isInteger(status) || status! < 300 || status! > 599) {
+    const got = inspect(status, { depth: 0 });
+    throw new TypeError(`error: expected a status from 300 to 599, got ${got}; ${USAGE}`);
   }
+  if (body !== undefined) assertOption('error: body', body, typeof body === 'string', 'a string');
+  const own = headerPairs(headers);
+  // Headers of the refusal, `Allow` for example, belong to its status.
+  const isSame = status === refusal.status;
+  return {
+    status: status!,
+    headers: isSame ? mergeHeaders(refusal.headers, own) : own,
+    body: body ?? (isSame ? refusal.body : `${STATUS_CODES[status!] ?? 'Refused'}\n`),
+  };
+}
 
-  /** Whether there is a hook that may be called now. */
-  get isAvailable(): boolean {
-    return this.#hook !== undefined && this.#calls.pending < this.#calls.max;
-  }
-
-  /**
-   * Calls the hook. The call is pending until its result settles, at most `timeout` ms.
-   *
-   * @param timeout - Infinity for no bound.
-   * @throws the error of the hook.
-   */
-  call(req: AppRequest, socket: Duplex, refusal: HandshakeError, timeout: number): unknown {
-    // Not as a method: `this` of the hook is undefined.
-    const hook = this.#hook!;
-    const result = hook(req, socket, refusal.status, refusal);
-    if (!isThenable(result)) return result;
-    // A thenable of the application may settle twice or throw. A promise does neither.
-    const work = Promise.resolve(result);
-    void this.#count(work, timeout);
-    return work;
-  }
-
-  async #count(work: Promise<unknown>, timeout: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const timeUp = new Promise<void>((resolve) => {
-      if (timeout !== Infinity) timer = setTimeout(resolve, timeout).unref();
-    });
-    this.#calls.pending++;
-    await Promise.allSettled([Promise.race([work, timeUp])]);
-    clearTimeout(timer);
-    this.#calls.pending--;
-  }
+/** The error for a hook that has written to the socket itself, as it did in earlier versions. */
+export function wroteItself(): TypeError {
+  return new TypeError(`error: has written to the socket; ${USAGE}`);
 }

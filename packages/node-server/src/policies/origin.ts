@@ -167,7 +167,8 @@ export class OriginPolicy {
   readonly #sameHost: SameHost;
   /** The entries of `allowedOrigins`, for messages. */
   readonly #listed: string;
-  readonly #check: CheckOrigin<AppRequest> | undefined;
+  /** The option `checkOrigin`. It decides alone. */
+  readonly check: CheckOrigin<AppRequest> | undefined;
 
   /** @throws TypeError for an entry that is not an origin. */
   constructor(
@@ -179,20 +180,15 @@ export class OriginPolicy {
     this.#listed = allowed.join(', ');
     this.#allowsNull = allowed.includes(NULL);
     this.#allowed = allowed.filter((entry) => entry !== NULL).map(parseAllowed);
-    this.#check = check;
+    this.check = check;
   }
 
-  /** Whether a function of the application decides. */
-  get asksApplication(): boolean {
-    return this.#check !== undefined;
-  }
-
-  /** Returns the refusal of a request that {@link allows} has not allowed. */
+  /** Returns the refusal of a request that {@link check} or {@link allows} has not allowed. */
   refusal(headers: FieldLookups): HandshakeError {
     const [origin] = headers.lines('origin');
     const host = headers.list('host');
     const who = origin === undefined ? 'a request without origin' : `origin ${quoted(origin)}`;
-    if (this.#check !== undefined) {
+    if (this.check !== undefined) {
       return originRefusal(`${who} is not allowed`, 'checkOrigin decides that');
     }
     const cure = 'add it to allowedOrigins';
@@ -206,9 +202,8 @@ export class OriginPolicy {
     return originRefusal(`${who} does not match host ${quoted(host)}`, cure, listed);
   }
 
-  /** @throws the error of the application's check. */
-  allows(headers: FieldLookups, req: AppRequest): unknown {
-    if (this.#check !== undefined) return this.#check(req);
+  /** Decides by the lists, without {@link check}. */
+  allows(headers: FieldLookups): boolean {
     // Without Origin the client is not a browser. A client that can omit the header can also forge
     // it.
     if (!headers.has('origin')) return true;

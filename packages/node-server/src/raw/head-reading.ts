@@ -2,8 +2,7 @@ import type { Duplex } from 'node:stream';
 import { RequestHead } from '@ws/codec';
 import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
-import { GatheredBytes } from '../gathered-bytes.ts';
-import { ignore } from '../responder/http-socket.ts';
+import { GatheredBytes, ignore } from '../wait.ts';
 
 const READING = Symbol('head');
 

@@ -6,20 +6,17 @@ import type { Conn, Transport } from '@ws/conn';
 import { isUint8Array } from '@ws/conn/internal';
 import { assertOption, remoteAddressOf, TransportDuplex } from '@ws/node-io/internal';
 import { Acceptor, type AnyHandlers } from '../acceptor.ts';
-import { disconnectError } from '../client-presence.ts';
 import type { CloseOptions, CloseResult } from '../close-options.ts';
 import { HandshakeError } from '../errors.ts';
-import { isTaken } from '../handshake.ts';
 import { NO_HEADERS } from '../headers.ts';
 import { type AnyUpgraderOptions, type AuthOf, pickUpgraderOptions } from '../options.ts';
-import { ignore } from '../responder/http-socket.ts';
-import { endRefusedSocket } from '../responder/linger.ts';
-import { writeRefusal } from '../responder/write-refusal.ts';
+import { RawResponder } from '../responder/raw.ts';
 import type { HandlerOrRoutes } from '../routes/route.ts';
 import type { Router } from '../routes/route-table.ts';
 import type { AppRequest, ServerRequest } from '../server-request.ts';
 import type { ServerStats } from '../stats.ts';
 import { type BoundHandler, UpgradeRequest } from '../upgrade-request.ts';
+import { disconnectError, ignore, isTaken } from '../wait.ts';
 import { type HeadOwner, type HeadReading, isReadingHead, PendingHeads } from './head-reading.ts';
 import { headRefusal, incompleteRefusal } from './head-refusal.ts';
 import { checkRawOptions, type RawUpgraderOptions } from './raw-options.ts';
@@ -260,18 +257,18 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
 
   #refuse({ stream, head }: HeadReading, refusal: HandshakeError): void {
     const request = head?.fault === undefined && head?.method ? requestOf(head, stream) : undefined;
-    this.#acceptor.recordRefusal(refusal, stream, request);
+    this.#acceptor.recordRefusal(refusal, remoteAddressOf(stream), request);
     if (!stream.writable) return void stream.destroy();
     this.#acceptor.work.beginRequest(stream);
-    writeRefusal(stream, refusal, head?.method);
+    new RawResponder(stream).refuse(refusal, head?.method);
     if (stream.readableEnded) stream.destroy();
-    else endRefusedSocket(stream);
   }
 }
 
 /** Describes a request that was read here or by other code. */
-function requestOf(facts: RequestFacts, socket: Duplex): ServerRequest {
-  return { req: facts as AppRequest, facts, incoming: undefined, socket };
+function requestOf(facts: RequestFacts, stream: Duplex): ServerRequest {
+  const responder = new RawResponder(stream);
+  return { req: facts as AppRequest, facts, incoming: undefined, responder };
 }
 
 /** @throws TypeError for another value; the error of `transport.start`. */

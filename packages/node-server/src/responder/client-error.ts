@@ -1,10 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { HandshakeError } from '../errors.ts';
-import { currentResponse, detachReader } from './http-socket.ts';
-import { endRefusedSocket } from './linger.ts';
+import { detachReader } from './linger.ts';
+import { currentResponse } from './node-http.ts';
+import { RawResponder } from './raw.ts';
 import type { OnRefused } from './refusals.ts';
-import { writeRefusal } from './write-refusal.ts';
 
 /**
  * Answers to errors of Node's HTTP parser and its timeouts, by code. Every other `HPE_` code gets a
@@ -76,11 +76,10 @@ async function answerInOrder(
   clearTimeout(timer);
   if (!socket.writable || response?.headersSent) return void socket.destroy();
   refused(refusal, socket, undefined);
-  writeRefusal(socket, refusal, undefined);
+  new RawResponder(socket).refuse(refusal, undefined);
   // A peer that has ended in the middle of a request sends no more bytes that would need reading.
   // Over TLS such an end may also be a reset.
   if (socket.readableEnded) socket.destroy();
-  else endRefusedSocket(socket);
 }
 
 /**

@@ -1,7 +1,6 @@
 import type { Http2ServerRequest } from 'node:http2';
 import { HandshakeError } from '../errors.ts';
 import { NOT_HTTP_1 } from '../request.ts';
-import { writeRefusalStream } from './write-refusal.ts';
 
 /** Returns whether a request comes from node:http2. */
 export function isHttp2(req: object | undefined): req is Http2ServerRequest {
@@ -17,6 +16,13 @@ export function isHttp2(req: object | undefined): req is Http2ServerRequest {
  */
 export function rejectHttp2({ stream }: Http2ServerRequest): HandshakeError {
   const error = new HandshakeError(400, NOT_HTTP_1);
-  writeRefusalStream(stream, error);
+  // The application may have answered.
+  if (stream.headersSent || stream.destroyed) return error;
+  stream.respond({
+    ':status': error.status,
+    'content-type': 'text/plain; charset=utf-8',
+    'x-content-type-options': 'nosniff',
+  });
+  stream.end(error.body);
   return error;
 }

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { callIfAllowed } from '@ws/node-io/internal';
-import { detachReader } from './http-socket.ts';
+import { ignore } from '../wait.ts';
 
 /** Time in ms that a refused peer has to read the answer and to close. */
 const LINGER_MS = 2_000;
@@ -62,6 +62,14 @@ export function endAnsweredSocket(
   // Node restarts a socket's timeout whenever the system takes bytes.
   callIfAllowed(socket, 'setTimeout', stallTimeout);
   socket.on('timeout', onStall);
+}
+
+/** Removes every reader of a socket, Node's HTTP parser too, and pauses it. */
+export function detachReader(socket: Duplex): void {
+  socket.removeAllListeners('data');
+  // A 'data' listener makes Node detach its parser from the socket handle (`unconsume` in
+  // _http_server.js).
+  socket.on('data', ignore).pause();
 }
 
 interface Lingering {

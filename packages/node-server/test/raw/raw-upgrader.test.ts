@@ -83,11 +83,7 @@ describe('RawUpgrader.upgrade', () => {
 
   it.each([
     ['only logs', () => {}, 'HTTP/1.1 403 '],
-    [
-      'writes',
-      (_req: unknown, socket: Wire) => socket.write('HTTP/1.1 418 Own\r\n\r\n'),
-      'HTTP/1.1 418 ',
-    ],
+    ['returns one', () => ({ status: 418 }), 'HTTP/1.1 418 '],
     [
       'ends',
       (_req: unknown, socket: Wire) => socket.end('HTTP/1.1 418 Own\r\n\r\n'),

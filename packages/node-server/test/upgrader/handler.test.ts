@@ -178,14 +178,10 @@ describe('Upgrader.handler', () => {
   });
 
   it.each([
-    { says: 'no function of the application', options: {} },
+    { says: 'no options', options: {} },
     {
-      says: 'synchronous functions',
-      options: {
-        checkOrigin: () => true,
-        authenticate: () => true,
-        headers: () => ({ 'X-A': 'b' }),
-      },
+      says: 'functions that are synchronous',
+      options: { subprotocols: () => undefined, clientAddress: () => 'ada' },
     },
   ])("runs within the 'upgrade' event with $says", async ({ options }) => {
     const upgrader = new Upgrader(options);

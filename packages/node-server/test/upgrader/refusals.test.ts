@@ -48,84 +48,107 @@ describe('the answer to a refused request', () => {
 });
 
 describe('error', () => {
-  it('replaces the default answer', async () => {
+  it('returns the answer', async () => {
     const seen: unknown[] = [];
     const upgrader = new Upgrader({
-      error: async (req, socket, status, error) => {
+      error: async (req, _socket, status, error) => {
         await Promise.resolve();
         seen.push(req.url, status, error.status);
-        socket.write(`HTTP/1.1 ${status} No\r\nConnection: close\r\n\r\nmine`);
+        return { status: 418, headers: { 'Content-Type': 'text/html', 'X-A': 'b' }, body: '<p>' };
       },
     });
     const server = await listening(upgrader);
     const answer = await exchange(server.port, request({ without: ['sec-websocket-key'] }));
-    expect(answer.raw).toBe('HTTP/1.1 400 No\r\nConnection: close\r\n\r\nmine');
+    expect(answer).toMatchObject({ status: 418, body: '<p>' });
+    expect(Object.fromEntries(answer.headers)).toMatchObject({
+      connection: 'close',
+      'content-length': '3',
+      'content-type': 'text/html',
+      'x-content-type-options': 'nosniff',
+      'x-a': 'b',
+    });
     expect(seen).toEqual(['/chat', 400, 400]);
     expect(await server.outcome()).toBeInstanceOf(HandshakeError);
   });
 
+  it('keeps the headers and the body of the same status', async () => {
+    const server = await listening(new Upgrader({ error: () => ({ status: 405 }) }));
+    const answer = await exchange(server.port, request({ line: 'POST / HTTP/1.1' }));
+    expect(answer.status).toBe(405);
+    expect(answer.headers.get('allow')).toBe('GET');
+    expect(answer.body).toContain('request method is not GET');
+  });
+
+  it('has the reason phrase of another status as its body', async () => {
+    const server = await listening(new Upgrader({ error: () => ({ status: 404 }) }));
+    const answer = await exchange(server.port, request({ line: 'POST / HTTP/1.1' }));
+    expect(answer).toMatchObject({ status: 404, body: 'Not Found\n' });
+    expect(answer.headers.has('allow')).toBe(false);
+  });
+
   it.each([
-    {
-      says: 'throws',
-      hook: (): unknown => {
+    [
+      'throws',
+      () => {
         throw new Error('mine');
       },
-    },
-    { says: 'rejects', hook: (): unknown => Promise.reject(new Error('mine')) },
-  ])('that $says before it has written anything leaves the default answer', async ({ hook }) => {
-    const server = await listening(new Upgrader({ error: hook }));
+      'mine',
+    ],
+    ['rejects', () => Promise.reject(new Error('mine')), 'mine'],
+    ['returns no status', () => ({}), 'expected a status from 300 to 599, got undefined; return'],
+    ['returns a status of success', () => ({ status: 200 }), 'got 200'],
+    ['returns a body of bytes', () => ({ status: 400, body: Buffer.alloc(1) }), 'error: body:'],
+    ['returns a header that ends its line', () => ({ status: 400, headers: { a: '\n' } }), '"a"'],
+  ])('that %s leaves the default answer', async (_, hook, message) => {
+    const server = await listening(new Upgrader({ error: hook as never }));
     const answer = await exchange(server.port, request({ without: ['sec-websocket-key'] }));
     expect(answer.status).toBe(400);
     expect(answer.body).toContain('Sec-WebSocket-Key');
-    expect(await server.outcome()).toMatchObject({ message: 'mine' });
+    expect(String(await server.outcome())).toContain(message);
   });
 
   it.each<[string, () => unknown]>([
     ['nothing', () => undefined],
     ['a promise', async () => {}],
+    ['a number', () => 1],
   ])('that only logs leaves the default answer, if it returns %s', async (_, hook) => {
-    const upgrader = new Upgrader({ error: hook, authenticate: () => ({ refuse: 401 }) });
+    const upgrader = new Upgrader({
+      error: hook as () => undefined,
+      authenticate: () => ({ refuse: 401 }),
+    });
     const server = await listening(upgrader.handler(() => {}));
     const answer = await exchange(server.port, request());
     expect(answer).toMatchObject({ status: 401, body: 'Unauthorized\n' });
     expect(answer.raw.split('HTTP/1.1').length).toBe(2);
   });
 
-  it('that only ends the socket leaves no answer', async () => {
-    const upgrader = new Upgrader({ error: (_req, socket) => socket.end() });
-    const server = await listening(upgrader);
-    const client = await connected(server);
-    client.stream.write(request({ line: 'GET / HTTP/1.0' }));
-    await client.closed;
-    expect(client.received.length).toBe(0);
-  });
-
-  it('that throws in the middle of its answer drops the socket', async () => {
-    const fault = new Error('mine');
+  it.each<[string, (socket: Duplex) => unknown]>([
+    ['writes', (socket) => void socket.write('HTTP/1.1 400 No\r\nConnection: close\r\n\r\nmine')],
+    ['ends', (socket) => socket.end('HTTP/1.1 400 No\r\nConnection: close\r\n\r\nmine')],
+  ])('that %s its socket as before is reported, with the cure', async (_, write) => {
+    const reported: string[] = [];
     const upgrader = new Upgrader({
-      error: (_req, socket) => {
-        socket.write('HTTP/1.1 400 No\r\n');
-        throw fault;
-      },
+      error: (_req, socket) => void write(socket),
+      report: (error, { where }) => reported.push(`${where}: ${String(error)}`),
     });
     const server = await listening(upgrader);
-    const client = await connected(server);
-    client.stream.write(request({ line: 'GET / HTTP/1.0' }));
-    await client.closed;
-    expect(client.received.toString()).not.toContain('Content-Length');
-    expect(await server.outcome()).toBe(fault);
+    const answer = await exchange(server.port, request({ without: ['sec-websocket-key'] }));
+    expect(answer.raw).toBe('HTTP/1.1 400 No\r\nConnection: close\r\n\r\nmine');
+    expect(reported).toEqual([
+      'error: TypeError: error: has written to the socket; return { status, headers, body } instead of writing to the socket',
+    ]);
+    expect(await server.outcome()).toMatchObject({ status: 400 });
   });
 });
 
 describe('an error that never settles', () => {
-  it('keeps its place until the time is up, then the socket ends after its bytes', async () => {
+  it('gets the default answer when the time is up, and keeps its place until then', async () => {
     const asked = new EventEmitter();
     const upgrader = new Upgrader({
       handshakeTimeout: 1_500,
       maxHandshakes: 1,
       maxConnections: 1,
-      error: (_req, socket, status) => {
-        socket.write(`HTTP/1.1 ${status} No\r\nConnection: close\r\n\r\n`);
+      error: (_req, _socket, status) => {
         asked.emit('asked');
         return status === 400 ? new Promise(() => {}) : undefined;
       },
@@ -148,7 +171,7 @@ describe('an error that never settles', () => {
       maxHandshakes: 1,
       error: (_req, socket) => {
         asked.emit('asked');
-        return new Promise((resolve) => socket.once('close', resolve));
+        return new Promise((resolve) => socket.once('close', () => resolve()));
       },
     });
     const server = await listening(upgrader);
@@ -165,10 +188,7 @@ describe('an error that never settles', () => {
     const upgrader = new Upgrader({
       handshakeTimeout: 10,
       authenticate: () => new Promise(() => {}),
-      error: (_req, socket, status) => {
-        socket.write(`HTTP/1.1 ${status} No\r\nConnection: close\r\n\r\n`);
-        return new Promise(() => {});
-      },
+      error: () => new Promise(() => {}),
     });
     const server = await listening(upgrader);
     expect((await exchange(server.port, request())).status).toBe(503);

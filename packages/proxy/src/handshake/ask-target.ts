@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { linesOf } from '@ws/codec/internal';
 import { TimeoutError } from '@ws/conn';
 import type { Answer } from '@ws/node-client/internal';
 import { HandshakeError } from '@ws/node-server';
@@ -7,7 +8,6 @@ import {
   isHost,
   isInstance,
   isThenable,
-  linesOf,
   mergeHeaders,
   serverFault,
   unexpectedResult,

@@ -1,6 +1,8 @@
+import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { linesOf, responseHead } from '@ws/codec/internal';
 import { type Answer, ResponseBody } from '@ws/node-client/internal';
-import { endAnsweredSocket, responseHead } from '@ws/node-server/internal';
+import { endAnsweredSocket } from '@ws/node-server/internal';
 import type { HeaderLine } from './header-lines.ts';
 
 /** Most bytes of a refusal's body that pass to the client. */
@@ -72,7 +74,8 @@ export function relayRefusal(
     const onEnd = (): void => {
       if (waiting.length === 0) finish();
     };
-    client.write(responseHead(head.status, [...own, ...lines]), 'latin1');
+    const reason = STATUS_CODES[head.status] ?? 'Unknown';
+    client.write(responseHead(head.status, reason, linesOf([...own, ...lines])), 'latin1');
     client.on('drain', proceed).on('close', finish);
     if (body.ended) return finish();
     stream.on('data', onData).on('end', onEnd).on('close', onEnd);

@@ -1,0 +1,80 @@
+import { STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { linesOf, refusalHead, switchingHead } from '@ws/codec/internal';
+import { type Transport, TransportError } from '@ws/conn';
+import { socketTransport } from '@ws/node-io';
+import { acceptKey, localAddressOf, remoteAddressOf } from '@ws/node-io/internal';
+import type { HeaderPair } from '../errors.ts';
+import { headerOf } from '../headers.ts';
+import type { Handshake } from '../wait.ts';
+import { endAnsweredSocket, endRefusedSocket } from './linger.ts';
+import type { Acceptance, Answer, Responder } from './responder.ts';
+
+/** Answers a request on a stream of bytes, in HTTP/1.1. */
+export class RawResponder implements Responder {
+  readonly stream: Duplex;
+
+  constructor(stream: Duplex) {
+    this.stream = stream;
+  }
+
+  get peerAddress(): string | undefined {
+    const address = remoteAddressOf(this.stream);
+    // A socket keeps its `localAddress` once it was read: 96 bytes.
+    if (address === undefined && localAddressOf(this.stream) !== undefined) {
+      throw new TransportError('the client closed the connection before the end of the handshake');
+    }
+    return address;
+  }
+
+  get isAnswered(): boolean {
+    return this.stream.writableEnded && !this.stream.destroyed;
+  }
+
+  get isQueued(): boolean {
+    return false;
+  }
+
+  get isShared(): boolean {
+    return false;
+  }
+
+  async takeTurn(_handshake: Handshake): Promise<void> {}
+
+  accept({ key, subprotocol, extensions, headers }: Acceptance): void {
+    const lines = headers.length === 0 ? '' : linesOf(headers);
+    this.stream.write(switchingHead(acceptKey(key), subprotocol, extensions, lines), 'latin1');
+  }
+
+  transport(
+    head: Uint8Array,
+    { highWaterMark, readBuffer }: Parameters<Responder['transport']>[1],
+  ): Transport {
+    return socketTransport(this.stream, { head, highWaterMark, readBuffer });
+  }
+
+  refuse(answer: Answer, method: string | undefined): void {
+    if (this.stream.writable) this.stream.write(formatAnswer(answer, method));
+    endRefusedSocket(this.stream);
+  }
+
+  endAnswered(stallTimeout: number): void {
+    endAnsweredSocket(this.stream, undefined, stallTimeout);
+  }
+}
+
+/** @param method - A HEAD request gets no body. */
+function formatAnswer({ status, headers, body: text }: Answer, method: string | undefined): Buffer {
+  const fields: HeaderPair[] = [...headers];
+  if (headerOf(headers, 'sec-websocket-version') === undefined) {
+    fields.unshift(['Sec-WebSocket-Version', '13']);
+  }
+  if (headerOf(headers, 'date') === undefined) fields.unshift(['Date', new Date().toUTCString()]);
+  // RFC 9110, sections 15.4.5 and 9.3.2: a 304 has no content; the answer to HEAD has only its
+  // length.
+  const body = status === 304 ? undefined : Buffer.from(text);
+  const reason = STATUS_CODES[status] ?? 'Unknown';
+  const head = refusalHead(status, reason, linesOf(fields), body?.length);
+  const bytes = Buffer.from(head, 'latin1');
+  return method === 'HEAD' || body === undefined ? bytes : Buffer.concat([bytes, body]);
+}

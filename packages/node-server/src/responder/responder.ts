@@ -1,0 +1,74 @@
+import type { Duplex } from 'node:stream';
+import type { Transport } from '@ws/conn';
+import type { HeaderPair } from '../errors.ts';
+import type { Handshake } from '../wait.ts';
+
+/** The variable parts of the answer that accepts a handshake. */
+export interface Acceptance {
+  readonly key: string;
+  /** `''` for none, as `extensions`. */
+  readonly subprotocol: string;
+  readonly extensions: string;
+  /** The application's. */
+  readonly headers: readonly HeaderPair[];
+}
+
+/** An answer that refuses a handshake. */
+export interface Answer {
+  readonly status: number;
+  /** Those in addition to the defaults, or in their place. */
+  readonly headers: readonly HeaderPair[];
+  readonly body: string;
+}
+
+/**
+ * Answers one request. It is the only part of a handshake that knows what carries the answer: a
+ * stream of HTTP/1.1, alone or under node:http.
+ */
+export interface Responder {
+  /** Carries the connection after the handshake. Its events show what the client does before. */
+  readonly stream: Duplex;
+  /**
+   * Address of the other end; undefined for a Unix socket.
+   *
+   * @throws TransportError after a reset: the system has forgotten the address.
+   */
+  readonly peerAddress: string | undefined;
+  /** Whether the application has answered the request itself. */
+  readonly isAnswered: boolean;
+  /** Whether answers to earlier requests are pending. This answer has to come after theirs. */
+  readonly isQueued: boolean;
+  /** Whether an HTTP server still reads requests from the stream. Then it can carry no frames. */
+  readonly isShared: boolean;
+  /**
+   * Waits until earlier requests are answered. An answer that is written earlier would come before
+   * theirs, and the client would read their answers as frames.
+   *
+   * @throws as `Handshake.wait`.
+   */
+  takeTurn(handshake: Handshake): Promise<void>;
+  /** Writes the answer that accepts the handshake. */
+  accept(acceptance: Acceptance): void;
+  /**
+   * Makes the transport of an accepted connection.
+   *
+   * @param early - The bytes that the client has sent after its request.
+   */
+  transport(
+    early: Uint8Array,
+    options: { readonly highWaterMark: number; readonly readBuffer: boolean },
+  ): Transport;
+  /**
+   * Writes a refusal, and ends the stream when the client has read it.
+   *
+   * @param method - Of the request; undefined when the request was not parsed.
+   */
+  refuse(answer: Answer, method: string | undefined): void;
+  /**
+   * Ends the stream after an answer that the application has written.
+   *
+   * @param stallTimeout - Milliseconds in which the client must take some bytes of the answer;
+   *   Infinity for no bound.
+   */
+  endAnswered(stallTimeout: number): void;
+}
