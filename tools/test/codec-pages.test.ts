@@ -84,6 +84,7 @@ describe('a page that reads frames', () => {
         'docs/codec.md',
         'packages/codec/README.md',
         'packages/codec/src/frames/decoder.ts',
+        'packages/codec/src/messages/extension.ts',
         'packages/codec/src/messages/message-decoder.ts',
       ]),
     );

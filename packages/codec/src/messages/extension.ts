@@ -14,6 +14,98 @@ export type DataType = typeof TextMessage | typeof BinaryMessage;
  * The way out: {@link wants} for each message, and {@link encode} for each of its fragments.
  *
  * Unstable: it may change in a minor version.
+ *
+ * @example An extension that inverts each byte.
+ * ```ts
+ * import {
+ *   CLOSE,
+ *   encodeFrame,
+ *   type Extension,
+ *   MessageDecoder,
+ *   NEED_MORE,
+ *   STEP,
+ *   TextMessage,
+ * } from '@ws/codec';
+ *
+ * // Inverts each byte, and marks such a message with RSV2.
+ * class Inversion implements Extension {
+ *   readonly rsv = 0x20;
+ *   readonly held = 0;
+ *   more = false;
+ *   done = false;
+ *   output: Uint8Array = new Uint8Array(0);
+ *   #input: Uint8Array = new Uint8Array(0);
+ *   #last = false;
+ *
+ *   get unread(): number {
+ *     return this.#input.length;
+ *   }
+ *
+ *   begin(): void {}
+ *
+ *   feed(bytes: Uint8Array, start: number, end: number, last: boolean): void {
+ *     this.#input = bytes.subarray(start, end); // lent until keep()
+ *     this.#last = last;
+ *   }
+ *
+ *   ready(): boolean {
+ *     return true;
+ *   }
+ *
+ *   step(into: Uint8Array): number {
+ *     const size = Math.min(this.#input.length, into.length);
+ *     for (let i = 0; i < size; i++) into[i] = ~this.#input[i]!;
+ *     this.#input = this.#input.subarray(size);
+ *     this.more = this.#input.length > 0;
+ *     this.done = this.#last && !this.more;
+ *     return size;
+ *   }
+ *
+ *   keep(): void {
+ *     this.#input = this.#input.slice();
+ *   }
+ *
+ *   endMessage(): void {}
+ *
+ *   destroy(): void {
+ *     this.#input = new Uint8Array(0);
+ *     this.more = false;
+ *   }
+ *
+ *   wants(): boolean {
+ *     return true;
+ *   }
+ *
+ *   encode(bytes: Uint8Array, start: number, end: number): number {
+ *     this.output = bytes.slice(start, end).map((byte) => ~byte);
+ *     return this.output.length;
+ *   }
+ *
+ *   endOutput(): void {}
+ * }
+ *
+ * const decoder = new MessageDecoder({ role: 'server', readLimit: 2 ** 20 });
+ * decoder.extension = new Inversion(); // both ends have agreed on it
+ * let ended = false;
+ *
+ * function receive(chunk: Uint8Array): void {
+ *   if (ended) return;
+ *   decoder.push(chunk); // lent: the decoder may change it
+ *   let event: number;
+ *   while (!ended && (event = decoder.next()) > NEED_MORE) {
+ *     if (event === STEP) continue; // a part of the work is done
+ *     console.log(event, new TextDecoder().decode(decoder.data()));
+ *     ended = event === CLOSE;
+ *   }
+ *   if (decoder.error !== undefined) throw decoder.error;
+ * }
+ *
+ * const peer = new Inversion();
+ * const hello = new TextEncoder().encode('hello');
+ * const size = peer.encode(hello, 0, hello.length);
+ * const payload = peer.output.subarray(0, size);
+ * receive(encodeFrame(TextMessage, payload, { rsv: peer.rsv, maskKey: 0x12345678 })); // 1 hello
+ * ```
  */
 export interface Extension {
   /** The reserved bits that it uses, as wire bits: `0x40` RSV1, `0x20` RSV2, `0x10` RSV3. */
