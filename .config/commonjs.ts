@@ -17,10 +17,8 @@ const WHOLE = 'package.cjs';
  * - `NAME.cjs` for `require()`: the exports of the entry, out of the package's one CommonJS file;
  * - `NAME.mjs` for `import` in Node: the same exports, so that there is one copy of every class;
  * - `NAME.d.ts`: the declarations of `NAME.d.cts`.
- *
- * @param bundled - Private workspace packages that the output contains.
  */
-export function commonJS(bundled: readonly string[]): Plugin {
+export function commonJS(): Plugin {
   return {
     name: 'commonjs',
     setup(build) {
@@ -35,7 +33,7 @@ export function commonJS(bundled: readonly string[]): Plugin {
           format: 'cjs',
           platform: 'node',
           target: initialOptions.target ?? [],
-          plugins: [externals(bundled)],
+          plugins: [externals()],
           write: false,
         });
         // Apart from the bundling, so that functions and classes of the file keep their names. Node
@@ -69,13 +67,13 @@ export function commonJS(bundled: readonly string[]): Plugin {
   };
 }
 
-/** Leaves every package except the bundled ones to `require()`. */
-function externals(bundled: readonly string[]): Plugin {
+/** Leaves every package to `require()`. */
+function externals(): Plugin {
   return {
     name: 'externals',
     setup(build) {
       build.onResolve({ filter: /^[^./]/ }, ({ path, kind }) =>
-        kind === 'entry-point' || bundled.includes(path) ? undefined : { path, external: true },
+        kind === 'entry-point' ? undefined : { path, external: true },
       );
     },
   };

@@ -11,19 +11,17 @@ type Config = ReturnType<typeof defineConfig>;
  * The one build recipe of every published package: an ES module for each entry, CommonJS for each
  * public one, and types that both formats share.
  *
- * @param bundled - Private workspace packages that the output contains, types included.
  * @param reference - What the declarations use and a project's tsconfig may not include.
  */
 export function library(
   entry: string[] = ['src/index.ts'],
-  bundled: string[] = [],
   reference?: 'types="node"' | 'lib="es2022"' | 'lib="esnext.disposable"',
 ): Config {
   // `clean` of tsup would remove the files of the build beside it.
   rmSync('dist', { recursive: true, force: true });
   // tsup has no hook after the declarations.
   process.once('exit', shortenDeclarations);
-  const shared = { entry, noExternal: bundled, silent: true };
+  const shared = { entry, silent: true };
   return defineConfig([
     {
       ...shared,
@@ -34,7 +32,7 @@ export function library(
       treeshake: false,
       minifyIdentifiers: true,
       minifySyntax: true,
-      esbuildPlugins: [compact, commonJS(bundled)],
+      esbuildPlugins: [compact, commonJS()],
     },
     {
       ...shared,
@@ -51,7 +49,6 @@ export function library(
           stripInternal: true,
           // `pnpm check types` checks the types. A second check here doubles the time of a build.
           noCheck: true,
-          ...(bundled.length > 0 && withSources(bundled)),
         },
       },
     },
@@ -72,13 +69,4 @@ function shortenDeclarations(): void {
     const removed = INTERNAL.includes(file) ? COMMENT : EXAMPLE;
     writeFileSync(file, readFileSync(file, 'utf8').replaceAll(removed, ''));
   }
-}
-
-/** Makes the d.ts worker include the types of private packages. It leaves other packages external. */
-function withSources(packages: readonly string[]): object {
-  const source = (name: string): string => `../${name.replace('@ws/', '')}/src/index.ts`;
-  return {
-    rootDir: '..',
-    paths: Object.fromEntries(packages.map((name) => [name, [source(name)]])),
-  };
 }

@@ -8,6 +8,5 @@ export default library(
     'src/pure-deflate/index.ts',
     'src/reconnecting/index.ts',
   ],
-  [],
   'lib="esnext.disposable"',
 );

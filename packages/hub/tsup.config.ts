@@ -9,6 +9,5 @@ export default library(
     'src/redis/index.ts',
     'src/testing/index.ts',
   ],
-  [],
   'lib="esnext.disposable"',
 );

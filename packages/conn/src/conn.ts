@@ -300,9 +300,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * Calls `handler` with every message until the connection ends. This is the fastest way to read:
-   * it allocates nothing for a message. `data`, `text()`, `json()` and `copy()` return values that
-   * you may keep.
+   * Calls `handler` with every message until the connection ends. This is the fastest way to read,
+   * not the first to learn: it allocates nothing for a message, because it reuses the message
+   * object. Start with `for await`. `data`, `text()`, `json()` and `copy()` return values that you
+   * may keep.
    *
    * The {@link BorrowedMessage} object is valid until the handler returns. If the handler returns a
    * promise, the object is valid until that settles, and the next message waits for it. Meanwhile
@@ -323,7 +324,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /**
    * Reads and drops every message, so that pings, pongs and the close frame are handled: for
-   * programs that only write. Settles as {@link receive} does.
+   * programs that only write. Without it `close()` of such a program waits for the peer's close
+   * frame behind unread messages. Settles as {@link receive} does.
    */
   discardReads(): Promise<CloseInfo> {
     return this.#connection.reader.discard();

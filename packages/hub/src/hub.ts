@@ -178,7 +178,8 @@ export class Hub<Data = unknown> implements AsyncDisposable {
 
   /**
    * Sends a message to these sessions of this node at the end of the turn, in one order with
-   * {@link broadcast}. Skips sessions that are closed.
+   * {@link broadcast}. Skips sessions that are closed. The name is that of melody's
+   * `BroadcastMultiple`.
    *
    * @returns The number of sessions that are meant to get it.
    * @throws {@link HubClosedError}, {@link OverflowError}; TypeError for invalid data, or for other

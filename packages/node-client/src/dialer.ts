@@ -305,6 +305,7 @@ const OPTION_HINTS = /* @__PURE__ */ clientHints(OPTION_NAMES);
 /**
  * Opens a WebSocket connection. For many connections with the same options, create one
  * {@link Dialer}: each call with options of a Dialer checks them and reads the certificates again.
+ * `reconnecting` and `ReconnectingConn` dial again when a connection ends.
  *
  * @param url - As for {@link Dialer.dial}.
  * @param options - Options of one dial and of a {@link Dialer}.

@@ -4,7 +4,7 @@ import { asError, describeResult, isThenable } from '@ws/node-io/internal';
 
 type Callbacks = Pick<ConnectionOptions, 'checkServerIdentity' | 'pskCallback' | 'lookup'>;
 
-/** Errors of `checkServerIdentity` and `pskCallback`. The same peer fails in the same way again. */
+/** Errors of `checkServerIdentity` and `pskCallback`. */
 const callbackErrors = new WeakSet<object>();
 
 /** Returns whether `error` came from `checkServerIdentity` or `pskCallback`. */
@@ -26,41 +26,42 @@ export function guardedCallbacks(
   option: 'tls' | 'proxyTls',
 ): Callbacks {
   const { checkServerIdentity, pskCallback, lookup } = given;
-  const guarded: Callbacks = {};
+  // The same peer fails in the same way again.
   const reject = (error: Error): void => {
     callbackErrors.add(error);
     fail(error);
   };
+  const guarded: Callbacks = {};
   if (checkServerIdentity !== undefined) {
+    const label = `${option}.checkServerIdentity`;
     guarded.checkServerIdentity = (...args) =>
-      attempt(`${option}.checkServerIdentity`, reject, () => {
-        const verdict: unknown = checkServerIdentity(...args);
-        // Node takes `false` for a yes, and destroys the socket with any other value as its error.
-        if (verdict === undefined || verdict === null) return undefined;
-        if (isNativeError(verdict)) {
-          const error = asError(verdict, `${option}.checkServerIdentity`);
-          callbackErrors.add(error);
-          return error;
-        }
-        const got = describeResult(verdict);
-        throw new TypeError(
-          `${option}.checkServerIdentity: expected an Error or undefined, got ${got}`,
-        );
-      });
+      attempt(label, reject, () => identityError(label, checkServerIdentity(...args)));
   }
   if (pskCallback !== undefined) {
+    const label = `${option}.pskCallback`;
     guarded.pskCallback = (hint) =>
-      attempt(`${option}.pskCallback`, reject, () => {
-        const found: unknown = pskCallback(hint);
-        if (isPsk(found)) return found;
-        const got = describeResult(found);
-        throw new TypeError(
-          `${option}.pskCallback: expected { psk, identity } or null, got ${got}`,
-        );
-      }) ?? null;
+      attempt(label, reject, () => pskOf(label, pskCallback(hint))) ?? null;
   }
   if (lookup !== undefined) guarded.lookup = guardedLookup(`${option}.lookup`, lookup, fail);
   return guarded;
+}
+
+/** Node takes `false` for a yes, and destroys the socket with any other value as its error. */
+function identityError(label: string, verdict: unknown): Error | undefined {
+  if (verdict === undefined || verdict === null) return undefined;
+  if (!isNativeError(verdict)) throw unexpected(label, 'an Error or undefined', verdict);
+  const error = asError(verdict, label);
+  callbackErrors.add(error);
+  return error;
+}
+
+function pskOf(label: string, found: unknown): Psk {
+  if (isPsk(found)) return found;
+  throw unexpected(label, '{ psk, identity } or null', found);
+}
+
+function unexpected(label: string, expected: string, result: unknown): TypeError {
+  return new TypeError(`${label}: expected ${expected}, got ${describeResult(result)}`);
 }
 
 type Lookup = NonNullable<ConnectionOptions['lookup']>;
