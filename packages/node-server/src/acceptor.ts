@@ -24,7 +24,6 @@ import { type HandlerOrRoutes, planRoute, Route } from './routes/route.ts';
 import { anyPath, type NoParams, type Router, RouteTable } from './routes/route-table.ts';
 import { platformOfServer } from './server-platform.ts';
 import type { AppRequest, ServerRequest } from './server-request.ts';
-import type { ServerStats } from './stats.ts';
 import type { Agreement, BoundHandler, Setup, UpgradeRequest } from './upgrade-request.ts';
 import { takeSocket } from './wait.ts';
 
@@ -33,6 +32,28 @@ type AnyHandler = ConnHandler<unknown, NoParams, AppRequest>;
 
 /** One handler for all connections, or handlers by path, for requests from anywhere. */
 export type AnyHandlers = HandlerOrRoutes<string, unknown, AppRequest>;
+
+/** Counters of a server, since its start unless stated otherwise. */
+export interface ServerStats {
+  /** Connections opened. */
+  readonly opened: number;
+  /** Connections open now. */
+  readonly open: number;
+  /** Handshakes pending now. */
+  readonly handshakesPending: number;
+  /** Handlers running now. */
+  readonly handlersPending: number;
+  /**
+   * Requests refused, by HTTP status: also bytes that are no HTTP request, and plain requests that
+   * get 426.
+   */
+  readonly refused: { readonly [status: number]: number };
+  /**
+   * Calls of your functions (`authenticate`, `checkOrigin`, `headers`, `error`) that had not settled
+   * when the time of their handshake was up. They no longer count against the limits.
+   */
+  readonly overdue: number;
+}
 
 /** An open connection, and what its handshake has agreed on. */
 interface OpenedConn {

@@ -59,7 +59,6 @@ export function makeServer<Result>(
     tls === undefined
       ? createServer(strict)
       : tlsServer({ ...strict, ...tlsBound, ...tls, ...guardedTls(tls, failed) });
-  http.maxConnections = maxSockets(options);
   // `http.Server.close` (since Node 19) calls this. It would end connections whose last answer is
   // not sent yet.
   http.closeIdleConnections = () => {};

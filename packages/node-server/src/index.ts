@@ -61,6 +61,7 @@ export {
   configureCompression,
   type MessageSeen,
 } from '@ws/node-io';
+export type { ServerStats } from './acceptor.ts';
 export type { CloseOptions, CloseResult } from './close-options.ts';
 export type {
   AuthenticateContext,
@@ -95,8 +96,7 @@ export {
   route,
 } from './routes/route.ts';
 export type { NoParams, RouteParams } from './routes/route-table.ts';
-export type { RunningServer } from './running-server.ts';
 export { serve, type WsServer } from './serve.ts';
 export type { ListenOptions, ServeOptions } from './serve-options.ts';
-export type { ServerStats } from './stats.ts';
+export type { RunningServer } from './server-base.ts';
 export { type UpgradeOptions, Upgrader } from './upgrader.ts';

@@ -1,22 +1,12 @@
 import type { Server as HttpServer, RequestListener } from 'node:http';
-import { Server as HttpsServer } from 'node:https';
-import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import type { Server as HttpsServer } from 'node:https';
 import type { SecureContextOptions } from 'node:tls';
-import { checked, fromCaller, isMistake } from '@ws/codec/internal';
-import type { Conn } from '@ws/conn';
-import { prepareReadBuffer, remoteAddressOf, withReadableKeys } from '@ws/node-io/internal';
+import { checked } from '@ws/codec/internal';
+import { remoteAddressOf } from '@ws/node-io/internal';
 import type { AnyHandlers } from './acceptor.ts';
-import {
-  type CloseOptions,
-  type ClosePlan,
-  type CloseResult,
-  checkCloseOptions,
-} from './close-options.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
-import { listenOn, makeServer, urlOf } from './http-server.ts';
-import { isLastLeaving, noteLeaving } from './leaving-listeners.ts';
+import { makeServer } from './http-server.ts';
 import { type AuthOf, pickUpgraderOptions } from './options.ts';
 import {
   defaultListeners,
@@ -25,22 +15,12 @@ import {
   PlainRequests,
   upgradeRequired,
 } from './plain-requests.ts';
-import { giveBackPlainRequest } from './plain-upgrade.ts';
-import { SocketLimits } from './policies/limits.ts';
 import { requestOfNode } from './request.ts';
 import type { OnRefused } from './responder/refusals.ts';
 import type { HandlerOrRoutes } from './routes/route.ts';
-import type { RunningServer } from './running-server.ts';
-import {
-  checkServeOptions,
-  namesAddress,
-  type ServeOptions,
-  withCertificate,
-} from './serve-options.ts';
-import type { ServerStats } from './stats.ts';
-import { UpgradeRequest } from './upgrade-request.ts';
-import { acceptorOf, Upgrader } from './upgrader.ts';
-import { isTaken } from './wait.ts';
+import { checkServeOptions, namesAddress, type ServeOptions } from './serve-options.ts';
+import { type RunningServer, ServerBase } from './server-base.ts';
+import { acceptorOf, listenerOf, Upgrader } from './upgrader.ts';
 
 /**
  * A running server, made by {@link serve}.
@@ -76,8 +56,9 @@ export async function serve<Result = undefined, Pattern extends string = string>
   handlerOrRoutes: HandlerOrRoutes<Pattern, AuthOf<Result>>,
 ): Promise<WsServer<AuthOf<Result>>> {
   const running = checked(() => {
-    checkServeOptions(options as ServeOptions<unknown>, typeof handlerOrRoutes !== 'function');
-    return new HttpWsServer(options, handlerOrRoutes);
+    const own = options as ServeOptions<unknown>;
+    checkServeOptions(own, typeof handlerOrRoutes !== 'function');
+    return new HttpWsServer<AuthOf<Result>>(own, handlerOrRoutes as AnyHandlers);
   }, serve);
   try {
     await running.listen();
@@ -92,122 +73,72 @@ export async function serve<Result = undefined, Pattern extends string = string>
 const answering = new WeakSet<HttpServer | HttpsServer>();
 
 /** An Upgrader and its HTTP server. */
-class HttpWsServer<Result, Pattern extends string> implements WsServer<AuthOf<Result>> {
+class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
   readonly http: HttpServer | HttpsServer;
-  readonly #options: ServeOptions<Result>;
-  readonly #upgrader: Upgrader<Result>;
-  /** TCP connections under TLS. Node knows the others: see `closeAllConnections`. */
-  readonly #rawSockets = new Set<Duplex>();
-  readonly #reporter: ErrorReporter;
-  /** The option `close`. */
-  readonly #closePlan: ClosePlan;
-  #url = '';
-  /** The options of the certificate in use. */
-  #tls: SecureContextOptions;
+  readonly #options: ServeOptions<unknown>;
   /** Whether {@link answering} contains `http`. */
   #answersAll = false;
   readonly #onRequest: RequestListener;
   readonly #onUpgrade: UpgradeListener;
-  /** For a server of the user: answers only while every listener for 'request' is such a one. */
-  readonly #unlessOtherListeners: RequestListener = (req, res) => {
-    // A single listener of somebody else calls this one for what it leaves, as socket.io does.
-    const { http } = this;
-    const isLast = http.listenerCount('request') === 1 || !hasRequestListener(http);
-    if (isLast && !res.headersSent) this.#answer426(req, res);
-  };
-  readonly #answer426: RequestListener;
   /** Only for our own server. */
   readonly #plain: PlainRequests | undefined;
-  #closed: Promise<CloseResult> | undefined;
 
-  constructor(
-    options: ServeOptions<Result>,
-    handlerOrRoutes: HandlerOrRoutes<Pattern, AuthOf<Result>>,
-  ) {
-    const { server, tls = contextOf(server) } = options;
-    this.#options = options;
-    this.#tls = tls;
+  constructor(options: ServeOptions<unknown>, handlers: AnyHandlers) {
+    const { server } = options;
     // First, because it checks options that the HTTP server is made with.
-    this.#upgrader = new Upgrader<Result>(pickUpgraderOptions(options));
-    const upgrade = this.#upgrader.handler(handlerOrRoutes);
-    this.#closePlan = checkCloseOptions(options.close);
-    this.#reporter = new ErrorReporter(options.report);
-    const acceptor = acceptorOf(this.#upgrader);
+    const upgrader = new Upgrader(pickUpgraderOptions(options));
+    const acceptor = acceptorOf(upgrader);
+    const onUpgrade = listenerOf(upgrader, handlers, server !== undefined);
+    const reporter = new ErrorReporter(options.report);
     const refused: OnRefused = (error, socket, req) => {
-      acceptor.recordRefusal(error, remoteAddressOf(socket), req && requestOfNode(req, socket));
+      const request = req && requestOfNode(req, socket);
+      acceptor.recordRefusal(error, remoteAddressOf(socket), request);
     };
-    this.#answer426 = upgradeRequired(refused);
-    const failed = (error: unknown, where: string): void => this.#reporter.failed(error, { where });
-    this.http = server ?? makeServer(options, failed, refused);
-    const request = options.request && guardListener(options.request, this.#reporter);
+    const failed = (error: unknown, where: string): void => reporter.failed(error, { where });
+    const http = server ?? makeServer(options, failed, refused);
+    super('serve', http, acceptor, options, reporter, options.tls ?? contextOf(server));
+    this.http = http;
+    this.#onUpgrade = onUpgrade;
+    this.#options = options;
+    const request = options.request && guardListener(options.request, reporter);
+    const answer426 = upgradeRequired(refused);
     if (server === undefined) {
       const { work } = acceptor;
-      const plain = new PlainRequests(request ?? this.#answer426, () => work.progress(), refused);
+      const plain = new PlainRequests(request ?? answer426, () => work.progress(), refused);
       work.pendingResponses = () => plain.pending;
       work.refusalsHoldClose = true;
       this.#plain = plain;
       this.#onRequest = plain.onRequest;
     } else {
-      this.#onRequest = request ?? this.#unlessOtherListeners;
-      if (request === undefined) defaultListeners.add(this.#onRequest);
+      this.#onRequest = request ?? this.#unlessOtherListeners(answer426);
     }
-    this.#onUpgrade = (req, socket, head) => {
-      // Another server of ours has answered, and has left other paths to this one.
-      if (server !== undefined && isTaken(socket)) return;
-      upgrade(req, socket, head);
-      if (
-        routes === undefined ||
-        routes.has(req.url ?? '') ||
-        !isLastLeaving(this.http, this.#onUpgrade)
-      ) {
-        return;
-      }
-      if (giveBackPlainRequest(req, socket, head)) return;
-      const request = requestOfNode(req, socket);
-      acceptor.serve(new UpgradeRequest(acceptor.setup, request, head, routes, performance.now()));
+  }
+
+  /** For a server of the user: answers only while every listener for 'request' is such a one. */
+  #unlessOtherListeners(answer426: RequestListener): RequestListener {
+    const listener: RequestListener = (req, res) => {
+      // A single listener of somebody else calls this one for what it leaves, as socket.io does.
+      const { http } = this;
+      const isLast = http.listenerCount('request') === 1 || !hasRequestListener(http);
+      if (isLast && !res.headersSent) answer426(req, res);
     };
-    const leaves = options.unmatched === 'leave';
-    const routes = leaves ? acceptor.routerOf(handlerOrRoutes as AnyHandlers) : undefined;
-    if (leaves) noteLeaving(this.#onUpgrade);
+    defaultListeners.add(listener);
+    return listener;
   }
-
-  get url(): string {
-    return this.#url;
-  }
-
-  get connections(): ReadonlySet<Conn<AuthOf<Result>>> {
-    return this.#upgrader.connections;
-  }
-
-  get stats(): ServerStats {
-    return this.#upgrader.stats;
-  }
-
-  readonly #onListening = (): void => {
-    this.#url = urlOf(this.http, this.#options);
-  };
 
   async listen(): Promise<void> {
-    const { server } = this.#options;
     const { http } = this;
+    const own = this.#options.server === undefined;
     this.#claimUpgrades();
     if (!hasRequestListener(http)) http.on('request', this.#onRequest);
-    if (server === undefined) this.#listenToOwnServer();
-    http.on('upgrade', this.#onUpgrade);
-    http.on('listening', this.#onListening);
-    if (http.listening) this.#onListening();
-    const listens = server === undefined || namesAddress(this.#options as ServeOptions<unknown>);
-    if (listens && !http.listening) {
-      // So that the first connections use it too. The promise never rejects.
-      if (acceptorOf(this.#upgrader).setup.plan.readBuffer) await prepareReadBuffer();
-      await listenOn(http, this.#options);
-    }
-    // Node emits 'error' when it cannot accept a connection, for example without free file
-    // descriptors.
-    if (server === undefined) {
-      http.on('error', (error) => this.#reporter.failed(error, { where: 'server' }));
-    }
+    if (own) this.#listenToOwnServer();
+    http.on('upgrade', this.#onUpgrade).on('listening', this.#onListening);
+    if (own) await this.listenOnOwn();
+    else if (http.listening) this.noteUrl();
+    else if (namesAddress(this.#options)) await this.listenOnAddress();
   }
+
+  readonly #onListening = (): void => this.noteUrl();
 
   /** @throws TypeError when another server of ours answers every path. */
   #claimUpgrades(): void {
@@ -221,6 +152,14 @@ class HttpWsServer<Result, Pattern extends string> implements WsServer<AuthOf<Re
     this.#answersAll = true;
   }
 
+  #listenToOwnServer(): void {
+    // Without a listener for 'connect', http.Server destroys the socket of a CONNECT request
+    // without an answer.
+    this.http.on('connect', this.#onUpgrade);
+    this.http.on('checkExpectation', this.#plain!.onExpectation);
+    this.limitSockets();
+  }
+
   /** Removes our listeners from the HTTP server. */
   detach(): void {
     this.http.off('listening', this.#onListening);
@@ -228,76 +167,20 @@ class HttpWsServer<Result, Pattern extends string> implements WsServer<AuthOf<Re
     this.http.off('upgrade', this.#onUpgrade).off('request', this.#onRequest);
   }
 
-  reload(tls: SecureContextOptions): void {
-    checked(() => this.#reload(tls), this, 'reload');
+  protected override stopAccepting(): void {
+    if (this.#plain === undefined) return this.detach();
+    this.http.close();
+    this.#plain.drain();
   }
 
-  #reload(tls: SecureContextOptions): void {
-    if (!(this.http instanceof HttpsServer)) {
-      throw new TypeError('reload: the server has no TLS; pass the option tls to serve');
-    }
-    const renewed = withCertificate(this.#tls, tls);
-    const { http } = this;
-    withReadableKeys('reload', () => http.setSecureContext(renewed));
-    this.#tls = renewed;
+  protected override endIdleSockets(): void {
+    // Also kept-alive sockets whose requests are finished.
+    if (this.closesAllSockets) this.http.closeAllConnections();
   }
 
-  close(options: CloseOptions = {}): Promise<CloseResult> {
-    try {
-      const plan = checkCloseOptions(options, this.#closePlan);
-      this.#closed ??= this.#close(plan);
-      return this.#closed;
-    } catch (error) {
-      if (isMistake(error)) fromCaller(error, this, 'close');
-      return Promise.reject(error);
-    }
+  protected override get closesAllSockets(): boolean {
+    return this.#plain !== undefined;
   }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
-  }
-
-  async #close(plan: ClosePlan): Promise<CloseResult> {
-    const { http } = this;
-    const own = this.#plain !== undefined;
-    // `once` of node:events would reject at an 'error' of the server.
-    const httpClosed = own ? new Promise((done) => http.once('close', done)) : undefined;
-    if (this.#plain !== undefined) {
-      http.close();
-      this.#plain.drain();
-    } else this.detach();
-    const result = await acceptorOf(this.#upgrader).work.close(plan);
-    // Sockets without a request, and kept-alive sockets whose requests are finished.
-    if (own) http.closeAllConnections();
-    // Node does not know those whose TLS handshake is pending.
-    for (const socket of this.#rawSockets) socket.destroy();
-    await httpClosed;
-    return result;
-  }
-
-  #listenToOwnServer(): void {
-    // Without a listener for 'connect', http.Server destroys the socket of a CONNECT request
-    // without an answer.
-    this.http.on('connect', this.#onUpgrade);
-    this.http.on('checkExpectation', this.#plain!.onExpectation);
-    const { clientAddress, trustProxy, maxConnectionsPerAddress } = this.#options;
-    // With either option, only a request shows the client. Sockets are not counted then.
-    const isClientPeer = !clientAddress && !trustProxy;
-    const limits = new SocketLimits(
-      isClientPeer && maxConnectionsPerAddress ? maxConnectionsPerAddress : Infinity,
-    );
-    this.http.on('connection', (socket: Socket) => {
-      // Node caches the address. The system forgets it at a reset.
-      void remoteAddressOf(socket);
-      if (!limits.add(socket)) socket.destroy();
-    });
-    if (this.http instanceof HttpsServer) this.http.on('connection', this.#onRawSocket);
-  }
-
-  readonly #onRawSocket = (socket: Duplex): void => {
-    this.#rawSockets.add(socket);
-    socket.on('close', () => this.#rawSockets.delete(socket));
-  };
 }
 
 /**

@@ -4,18 +4,16 @@ import { checked } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
 import { checkOptionNames } from '@ws/conn/internal';
 import { assertOption } from '@ws/node-io/internal';
-import { Acceptor, type AnyHandlers } from './acceptor.ts';
+import { Acceptor, type AnyHandlers, type ServerStats } from './acceptor.ts';
 import type { CloseOptions, CloseResult } from './close-options.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
 import { type HeadersInput, headerPairs } from './headers.ts';
-import { isLastLeaving, noteLeaving } from './leaving-listeners.ts';
 import type { AnyUpgraderOptions, AuthOf, UpgraderOptions } from './options.ts';
 import { giveBackPlainRequest } from './plain-upgrade.ts';
 import { requestOfNode } from './request.ts';
 import type { HandlerOrRoutes } from './routes/route.ts';
 import type { Router } from './routes/route-table.ts';
-import type { ServerStats } from './stats.ts';
 import { type BoundHandler, UpgradeRequest } from './upgrade-request.ts';
 import { isTaken } from './wait.ts';
 
@@ -30,6 +28,27 @@ export interface UpgradeOptions {
 
 /** The part of an upgrader that `serve` works with. */
 export let acceptorOf: <Result>(upgrader: Upgrader<Result>) => Acceptor;
+
+/**
+ * As {@link Upgrader.handler}.
+ *
+ * @param ignoresTaken - Ignores sockets that another listener of ours has answered: it has left
+ *   other paths to this one.
+ */
+export let listenerOf: <Result>(
+  upgrader: Upgrader<Result>,
+  handlers: AnyHandlers,
+  ignoresTaken: boolean,
+) => UpgradeListener;
+
+/** Listeners for 'upgrade' that leave paths without a route to others. */
+const leaving = new WeakSet<object>();
+
+/** Whether no other listener gets a request that `listener` leaves: then it has to answer. */
+function isLastLeaving(server: Server, listener: object): boolean {
+  const listeners = server.listeners('upgrade');
+  return listeners.at(-1) === listener && listeners.every((other) => leaving.has(other));
+}
 
 /**
  * Upgrades requests of any node:http or node:https server to WebSocket connections.
@@ -49,6 +68,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
 
   static {
     acceptorOf = (upgrader) => upgrader.#acceptor;
+    listenerOf = (upgrader, handlers, ignoresTaken) => upgrader.#listener(handlers, ignoresTaken);
   }
 
   /** @throws TypeError or RangeError that names the bad or unknown option. */
@@ -121,19 +141,24 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
   handler<Pattern extends string = string>(
     handlerOrRoutes: HandlerOrRoutes<Pattern, AuthOf<Result>>,
   ): UpgradeListener {
-    const handlers = handlerOrRoutes as AnyHandlers;
-    const router = checked(() => this.#acceptor.routerOf(handlers), this, 'handler');
-    const leaves = this.#acceptor.setup.plan.unmatched === 'leave';
+    return checked(() => this.#listener(handlerOrRoutes as AnyHandlers, false), this, 'handler');
+  }
+
+  #listener(handlers: AnyHandlers, ignoresTaken: boolean): UpgradeListener {
+    const acceptor = this.#acceptor;
+    const router = acceptor.routerOf(handlers);
+    const leaves = acceptor.setup.plan.unmatched === 'leave';
     const listener: UpgradeListener = (req, socket, head) => {
+      if (ignoresTaken && isTaken(socket)) return;
       if (leaves && !router.has(req.url ?? '')) {
         const { server } = req.socket as { server?: Server };
         // Nothing else would answer the request.
         if (server === undefined || isTaken(socket) || !isLastLeaving(server, listener)) return;
       }
       if (giveBackPlainRequest(req, socket, head)) return;
-      this.#acceptor.serve(this.#request(req, socket, head, router));
+      acceptor.serve(this.#request(req, socket, head, router));
     };
-    if (leaves) noteLeaving(listener);
+    if (leaves) leaving.add(listener);
     return listener;
   }
 

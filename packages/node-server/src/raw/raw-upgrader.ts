@@ -5,7 +5,7 @@ import { checked } from '@ws/codec/internal';
 import type { Conn, Transport } from '@ws/conn';
 import { isUint8Array } from '@ws/conn/internal';
 import { assertOption, remoteAddressOf, TransportDuplex } from '@ws/node-io/internal';
-import { Acceptor, type AnyHandlers } from '../acceptor.ts';
+import { Acceptor, type AnyHandlers, type ServerStats } from '../acceptor.ts';
 import type { CloseOptions, CloseResult } from '../close-options.ts';
 import { HandshakeError } from '../errors.ts';
 import { NO_HEADERS } from '../headers.ts';
@@ -14,7 +14,6 @@ import { RawResponder } from '../responder/raw.ts';
 import type { HandlerOrRoutes } from '../routes/route.ts';
 import type { Router } from '../routes/route-table.ts';
 import type { AppRequest, ServerRequest } from '../server-request.ts';
-import type { ServerStats } from '../stats.ts';
 import { type BoundHandler, UpgradeRequest } from '../upgrade-request.ts';
 import { disconnectError, ignore, isTaken } from '../wait.ts';
 import { type HeadOwner, type HeadReading, isReadingHead, PendingHeads } from './head-reading.ts';
@@ -24,11 +23,11 @@ import { checkRawOptions, type RawUpgraderOptions } from './raw-options.ts';
 const NO_BYTES = Buffer.alloc(0);
 const noHeaders = (): typeof NO_HEADERS => NO_HEADERS;
 
-/**
- * Makes refusals hold the close of an upgrader. `serveRaw` has closed its server then, so no client
- * can try again.
- */
-export let holdByRefusals: <Result>(upgrader: RawUpgrader<Result>) => void;
+/** The parts of an upgrader that `serveRaw` works with. */
+export let partsOf: <Result>(upgrader: RawUpgrader<Result>) => {
+  readonly acceptor: Acceptor;
+  readonly heads: PendingHeads;
+};
 
 /** The end of a reading that `upgrade` waits for. */
 interface Waiting {
@@ -58,9 +57,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
   #fallbackMustListen = false;
 
   static {
-    holdByRefusals = (upgrader) => {
-      upgrader.#acceptor.work.refusalsHoldClose = true;
-    };
+    partsOf = (upgrader) => ({ acceptor: upgrader.#acceptor, heads: upgrader.#heads });
   }
 
   /** @throws TypeError or RangeError that names the bad or unknown option. */

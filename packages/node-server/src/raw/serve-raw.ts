@@ -1,44 +1,29 @@
-import { createServer, type Server as NetServer, type Socket } from 'node:net';
+import { createServer, type Server as NetServer } from 'node:net';
 import {
   createServer as createTlsServer,
-  type SecureContextOptions,
   type TlsOptions,
-  Server as TlsServer,
+  type Server as TlsServer,
 } from 'node:tls';
 import type { RequestFacts } from '@ws/codec';
-import { checked, fromCaller, isMistake } from '@ws/codec/internal';
-import type { Conn } from '@ws/conn';
+import { checked } from '@ws/codec/internal';
 import { checkOptionNames } from '@ws/conn/internal';
-import {
-  prepareReadBuffer,
-  remoteAddressOf,
-  wantsReadBuffer,
-  withReadableKeys,
-} from '@ws/node-io/internal';
-import {
-  type CloseOptions,
-  type ClosePlan,
-  type CloseResult,
-  checkCloseOptions,
-} from '../close-options.ts';
+import { withReadableKeys } from '@ws/node-io/internal';
+import type { AnyHandlers } from '../acceptor.ts';
 import { ErrorReporter } from '../error-reporter.ts';
-import { listenOn, maxSockets, urlOf } from '../http-server.ts';
 import { type AuthOf, serverHints, upgraderOptionNames } from '../options.ts';
-import { SocketLimits } from '../policies/limits.ts';
 import type { HandlerOrRoutes } from '../routes/route.ts';
-import type { RunningServer } from '../running-server.ts';
 import {
   checkAddress,
   checkIsOptions,
   checkTls,
   type ListenAddress,
   serveHints,
-  withCertificate,
 } from '../serve-options.ts';
-import type { ServerStats } from '../stats.ts';
+import { type BaseOptions, type RunningServer, ServerBase } from '../server-base.ts';
 import { guardedTls } from '../tls-callbacks.ts';
+import type { PendingHeads } from './head-reading.ts';
 import { type RawUpgraderOptions, rawOptionNames } from './raw-options.ts';
-import { holdByRefusals, RawUpgrader } from './raw-upgrader.ts';
+import { partsOf, RawUpgrader } from './raw-upgrader.ts';
 
 /** Options of {@link serveRaw}, together with those of a {@link RawUpgrader}. */
 export interface RawServeOptions<Result = undefined>
@@ -104,135 +89,69 @@ export async function serveRaw<Result = undefined, Pattern extends string = stri
     checkOptionNames('serveRaw', options, NAMES, 'ignore', HINTS);
     checkAddress(options);
     if (options.tls !== undefined) checkTls(options.tls);
-    return new StreamServer(options, handlerOrRoutes);
+    return new StreamServer<AuthOf<Result>>(
+      options as RawServeOptions<unknown>,
+      handlerOrRoutes as AnyHandlers,
+    );
   }, serveRaw);
   await running.listen();
   return running;
 }
 
 /** A RawUpgrader and its server of node:net or node:tls. */
-class StreamServer<Result, Pattern extends string> implements RawServer<AuthOf<Result>> {
+class StreamServer<Auth> extends ServerBase<Auth> implements RawServer<Auth> {
   readonly net: NetServer;
-  readonly #options: RawServeOptions<Result>;
-  readonly #upgrader: RawUpgrader<Result>;
-  readonly #reporter: ErrorReporter;
-  readonly #closePlan: ClosePlan;
-  /** TCP connections under TLS, also those whose TLS handshake is pending. */
-  readonly #underTls = new Set<Socket>();
-  #url = '';
-  /** The options of the certificate in use. */
-  #tls: SecureContextOptions;
-  #closed: Promise<CloseResult> | undefined;
+  readonly #heads: PendingHeads;
+  readonly #hasFallback: boolean;
 
-  constructor(
-    options: RawServeOptions<Result>,
-    handlerOrRoutes: HandlerOrRoutes<Pattern, AuthOf<Result>, RequestFacts>,
-  ) {
+  constructor(options: RawServeOptions<unknown>, handlers: AnyHandlers) {
     const { port: _port, host: _host, socketPath: _path, listen: _listen, tls, ...own } = options;
-    this.#options = options;
-    this.#tls = tls ?? {};
-    this.#upgrader = new RawUpgrader<Result>(own);
-    holdByRefusals(this.#upgrader);
-    this.#closePlan = checkCloseOptions(options.close);
-    this.#reporter = new ErrorReporter(options.report);
-    const listener = this.#upgrader.listener(handlerOrRoutes);
-    this.net = tls === undefined ? createServer({ allowHalfOpen: true }) : this.#makeTls(tls);
-    this.net.maxConnections = maxSockets(options);
-    this.net.on('connection', this.#limited());
-    this.net.on(tls === undefined ? 'connection' : 'secureConnection', listener);
+    const upgrader = new RawUpgrader(own);
+    const { acceptor, heads } = partsOf(upgrader);
+    const listener = upgrader.listener(handlers as HandlerOrRoutes<string, unknown, RequestFacts>);
+    const reporter = new ErrorReporter(options.report);
+    const net =
+      tls === undefined
+        ? createServer({ allowHalfOpen: true })
+        : tlsServer(tls, options.handshakeTimeout, reporter);
+    super('serveRaw', net, acceptor, options as BaseOptions, reporter, tls ?? {});
+    this.net = net;
+    this.#heads = heads;
+    this.#hasFallback = options.fallback !== undefined;
+    // The server has closed when a client could try again.
+    acceptor.work.refusalsHoldClose = true;
+    this.limitSockets();
+    net.on(tls === undefined ? 'connection' : 'secureConnection', listener);
   }
 
-  get url(): string {
-    return this.#url;
+  listen(): Promise<void> {
+    return this.listenOnOwn();
   }
 
-  get connections(): ReadonlySet<Conn<AuthOf<Result>>> {
-    return this.#upgrader.connections;
-  }
-
-  get stats(): ServerStats {
-    return this.#upgrader.stats;
-  }
-
-  async listen(): Promise<void> {
-    if (wantsReadBuffer(this.#options.readBuffer)) await prepareReadBuffer();
-    await listenOn(this.net, this.#options);
-    this.#url = urlOf(this.net, this.#options);
-    // Node emits 'error' when it cannot accept a connection, for example without free file
-    // descriptors.
-    this.net.on('error', (error) => this.#reporter.failed(error, { where: 'server' }));
-  }
-
-  reload(tls: SecureContextOptions): void {
-    checked(() => this.#reload(tls), this, 'reload');
-  }
-
-  #reload(tls: SecureContextOptions): void {
-    const { net } = this;
-    if (!(net instanceof TlsServer)) {
-      throw new TypeError('reload: the server has no TLS; pass the option tls to serveRaw');
-    }
-    const renewed = withCertificate(this.#tls, tls);
-    withReadableKeys('reload', () => net.setSecureContext(renewed));
-    this.#tls = renewed;
-  }
-
-  close(options: CloseOptions = {}): Promise<CloseResult> {
-    try {
-      const plan = checkCloseOptions(options, this.#closePlan);
-      this.#closed ??= this.#close(plan);
-      return this.#closed;
-    } catch (error) {
-      if (isMistake(error)) fromCaller(error, this, 'close');
-      return Promise.reject(error);
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
-  }
-
-  async #close(plan: ClosePlan): Promise<CloseResult> {
-    // `once` of node:events would reject at an 'error' of the server.
-    const netClosed = new Promise((done) => this.net.once('close', done));
+  protected override stopAccepting(): void {
     this.net.close();
-    const result = await this.#upgrader.close(plan);
-    // The sockets of the fallback stay open, and the server emits no 'close' until they end.
-    if (this.#options.fallback !== undefined) return result;
-    for (const socket of this.#underTls) socket.destroy();
-    await netClosed;
-    return result;
   }
 
-  #makeTls(tls: TlsOptions): TlsServer {
-    const { handshakeTimeout = 10_000 } = this.#options;
-    const bound = handshakeTimeout === false ? {} : { handshakeTimeout };
-    const alpn = tls.ALPNCallback === undefined ? { ALPNProtocols: ['http/1.1'] } : {};
-    const failed = (error: unknown, where: string): void => this.#reporter.failed(error, { where });
-    const options = { allowHalfOpen: true, ...bound, ...alpn, ...tls, ...guardedTls(tls, failed) };
-    const server = withReadableKeys('tls', () => createTlsServer(options));
-    // The TLS handshake has failed, so no client can read an answer.
-    return server.on('tlsClientError', (_error, socket) => void socket.destroy());
+  protected override endIdleSockets(): void {
+    this.#heads.destroyAll();
   }
 
-  /** Bounds the sockets of each client. */
-  #limited(): (socket: Socket) => void {
-    const { clientAddress, trustProxy, maxConnectionsPerAddress, tls } = this.#options;
-    // With either option, only a request shows the client. Sockets are not counted then.
-    const isClientPeer = !clientAddress && !trustProxy;
-    const limits = new SocketLimits(
-      isClientPeer && maxConnectionsPerAddress ? maxConnectionsPerAddress : Infinity,
-    );
-    return (socket) => {
-      // Node caches the address. The system forgets it at a reset.
-      void remoteAddressOf(socket);
-      if (!limits.add(socket)) socket.destroy();
-      else if (tls !== undefined) this.#keepForClose(socket);
-    };
+  /** The sockets of a fallback stay open, and the server emits no 'close' until they end. */
+  protected override get closesAllSockets(): boolean {
+    return !this.#hasFallback;
   }
+}
 
-  #keepForClose(socket: Socket): void {
-    this.#underTls.add(socket);
-    socket.on('close', () => this.#underTls.delete(socket));
-  }
+function tlsServer(
+  tls: TlsOptions,
+  handshakeTimeout: number | false | undefined,
+  reporter: ErrorReporter,
+): TlsServer {
+  const bound = handshakeTimeout === false ? {} : { handshakeTimeout: handshakeTimeout ?? 10_000 };
+  const alpn = tls.ALPNCallback === undefined ? { ALPNProtocols: ['http/1.1'] } : {};
+  const failed = (error: unknown, where: string): void => reporter.failed(error, { where });
+  const options = { allowHalfOpen: true, ...bound, ...alpn, ...tls, ...guardedTls(tls, failed) };
+  const server = withReadableKeys('tls', () => createTlsServer(options));
+  // The TLS handshake has failed, so no client can read an answer.
+  return server.on('tlsClientError', (_error, socket) => void socket.destroy());
 }

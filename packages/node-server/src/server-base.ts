@@ -1,0 +1,226 @@
+import type { Server as NetServer, Socket } from 'node:net';
+import type { SecureContextOptions, Server as TlsServer } from 'node:tls';
+import { checked, fromCaller, isMistake } from '@ws/codec/internal';
+import type { Conn } from '@ws/conn';
+import {
+  prepareReadBuffer,
+  remoteAddressOf,
+  wantsReadBuffer,
+  withReadableKeys,
+} from '@ws/node-io/internal';
+import type { Acceptor, ServerStats } from './acceptor.ts';
+import {
+  type CloseOptions,
+  type ClosePlan,
+  type CloseResult,
+  checkCloseOptions,
+} from './close-options.ts';
+import type { ErrorReporter } from './error-reporter.ts';
+import { listenOn, maxSockets, urlOf } from './http-server.ts';
+import type { UpgraderOptions } from './options.ts';
+import { SocketLimits } from './policies/limits.ts';
+import { type ListenAddress, withCertificate } from './serve-options.ts';
+
+/**
+ * A running server, whatever reads its requests.
+ *
+ * @typeParam Auth - The type of `data` of its connections.
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- code that ignores `data` names no type
+export interface RunningServer<Auth = any> extends AsyncDisposable {
+  /**
+   * The URL that the server listens on, for example `ws://127.0.0.1:8080`. It is `''` until your
+   * own `server` listens, and for a socket without an address: a Unix socket that came as a file
+   * descriptor.
+   */
+  readonly url: string;
+  /** The connections that are not closed yet. The set is live. */
+  readonly connections: ReadonlySet<Conn<Auth>>;
+  /** Counters, as they are now. */
+  readonly stats: ServerStats;
+  /**
+   * Replaces the certificate for new connections. Options that are left out keep their values. Open
+   * connections keep theirs.
+   *
+   * @throws TypeError on a server without TLS, and for options without a certificate; the error of
+   *   node:tls for one that is invalid. The server then keeps its certificate.
+   */
+  reload(tls: SecureContextOptions): void;
+  /**
+   * Stops accepting and sends every connection a close frame. Resolves when all connections are
+   * closed, pending answers are sent and the promises of all handlers have settled, at the latest
+   * `timeout` ms after the last close frame; the remaining connections are terminated then. A
+   * second call returns the same promise. Do not await `close` in a handler: each would wait for
+   * the other until `timeout`.
+   *
+   * @param options - Default: the option `close`.
+   * @throws (rejects with) TypeError or RangeError that names the bad option.
+   */
+  close(options?: CloseOptions): Promise<CloseResult>;
+}
+
+/** The options that both servers read. */
+export type BaseOptions = ListenAddress &
+  Pick<
+    UpgraderOptions,
+    | 'close'
+    | 'readBuffer'
+    | 'clientAddress'
+    | 'trustProxy'
+    | 'maxConnections'
+    | 'maxHandshakes'
+    | 'maxConnectionsPerAddress'
+  >;
+
+/**
+ * What the servers of `serve` and `serveRaw` have in common: the sockets and their limits, listening,
+ * the certificate and the close.
+ */
+export abstract class ServerBase<Auth> implements RunningServer<Auth> {
+  protected readonly acceptor: Acceptor;
+  readonly #owner: string;
+  readonly #net: NetServer;
+  readonly #options: BaseOptions;
+  readonly #reporter: ErrorReporter;
+  /** The option `close`. */
+  readonly #closePlan: ClosePlan;
+  /** TCP connections under TLS, also those whose TLS handshake is pending. */
+  readonly #underTls = new Set<Socket>();
+  /** The options of the certificate in use. */
+  #tls: SecureContextOptions;
+  #url = '';
+  #closed: Promise<CloseResult> | undefined;
+
+  /**
+   * @param owner - The function that made the server, for messages.
+   * @param tls - The options of the certificate.
+   */
+  constructor(
+    owner: 'serve' | 'serveRaw',
+    net: NetServer,
+    acceptor: Acceptor,
+    options: BaseOptions,
+    reporter: ErrorReporter,
+    tls: SecureContextOptions,
+  ) {
+    this.#owner = owner;
+    this.acceptor = acceptor;
+    this.#net = net;
+    this.#options = options;
+    this.#reporter = reporter;
+    this.#tls = tls;
+    this.#closePlan = checkCloseOptions(options.close);
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+
+  get connections(): ReadonlySet<Conn<Auth>> {
+    return this.acceptor.work.connections as ReadonlySet<Conn<Auth>>;
+  }
+
+  get stats(): ServerStats {
+    return this.acceptor.stats;
+  }
+
+  reload(tls: SecureContextOptions): void {
+    checked(() => this.#reload(tls), this, 'reload');
+  }
+
+  close(options: CloseOptions = {}): Promise<CloseResult> {
+    try {
+      const plan = checkCloseOptions(options, this.#closePlan);
+      this.#closed ??= this.#close(plan);
+      return this.#closed;
+    } catch (error) {
+      if (isMistake(error)) fromCaller(error, this, 'close');
+      return Promise.reject(error);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** Listens by the options of the address, on a server that was created for this one. */
+  protected async listenOnOwn(): Promise<void> {
+    await this.listenOnAddress();
+    // Node emits 'error' when it cannot accept a connection, for example without free file
+    // descriptors.
+    this.#net.on('error', (error) => this.#reporter.failed(error, { where: 'server' }));
+  }
+
+  protected async listenOnAddress(): Promise<void> {
+    // So that the first connections use it too. The promise never rejects.
+    if (wantsReadBuffer(this.#options.readBuffer)) await prepareReadBuffer();
+    await listenOn(this.#net, this.#options);
+    this.noteUrl();
+  }
+
+  /** Notes where the server listens. */
+  protected noteUrl(): void {
+    this.#url = urlOf(this.#net, this.#options);
+  }
+
+  /** Bounds the sockets of a server that was created for this one, and those of each client. */
+  protected limitSockets(): void {
+    const { clientAddress, trustProxy, maxConnectionsPerAddress } = this.#options;
+    // With either option, only a request shows the client. Sockets are not counted then.
+    const isClientPeer = !clientAddress && !trustProxy;
+    const limits = new SocketLimits(
+      isClientPeer && maxConnectionsPerAddress ? maxConnectionsPerAddress : Infinity,
+    );
+    this.#net.maxConnections = maxSockets(this.#options);
+    this.#net.on('connection', (socket: Socket) => {
+      // Node caches the address. The system forgets it at a reset.
+      void remoteAddressOf(socket);
+      if (!limits.add(socket)) socket.destroy();
+      else if (this.#secure !== undefined) this.#keepForClose(socket);
+    });
+  }
+
+  /** Ends the intake of requests, before the connections are closed. */
+  protected abstract stopAccepting(): void;
+
+  /** Ends the sockets without a request, after the connections are closed. */
+  protected abstract endIdleSockets(): void;
+
+  /** Whether a close waits for all sockets of the server. Those of the user stay open. */
+  protected abstract readonly closesAllSockets: boolean;
+
+  async #close(plan: ClosePlan): Promise<CloseResult> {
+    const { closesAllSockets } = this;
+    // `once` of node:events would reject at an 'error' of the server.
+    const closed = new Promise((done) => closesAllSockets && this.#net.once('close', done));
+    this.stopAccepting();
+    const result = await this.acceptor.work.close(plan);
+    this.endIdleSockets();
+    if (!closesAllSockets) return result;
+    // Node does not know those whose TLS handshake is pending.
+    for (const socket of this.#underTls) socket.destroy();
+    await closed;
+    return result;
+  }
+
+  #reload(tls: SecureContextOptions): void {
+    const server = this.#secure;
+    if (server === undefined) {
+      throw new TypeError(`reload: the server has no TLS; pass the option tls to ${this.#owner}`);
+    }
+    const renewed = withCertificate(this.#tls, tls);
+    withReadableKeys('reload', () => server.setSecureContext(renewed));
+    this.#tls = renewed;
+  }
+
+  /** The server with its TLS. In Bun an https.Server is no tls.Server. */
+  get #secure(): TlsServer | undefined {
+    const server = this.#net as TlsServer;
+    return typeof server.setSecureContext === 'function' ? server : undefined;
+  }
+
+  #keepForClose(socket: Socket): void {
+    this.#underTls.add(socket);
+    socket.on('close', () => this.#underTls.delete(socket));
+  }
+}
