@@ -13,6 +13,8 @@ export const MAYBE = 3;
 export interface Sent {
   readonly content: Content;
   state: typeof ACCEPTED | typeof REJECTED | typeof FAILED | typeof MAYBE;
+  /** Its promise or callback waits. A refusal may come after the arrival of later messages. */
+  open: boolean;
   /** The open streams before it. A broadcast has no promise: theirs report its loss. */
   readonly behind: readonly Sent[];
 }
@@ -26,35 +28,49 @@ export class DeliveryLog {
   received = 0;
   /** Number of unsettled promises and callbacks. */
   pending = 0;
-  /** The first violation of order, count or content. */
-  fault: string | undefined;
+  /** Messages that were open when a later one arrived, with the fault unless they are refused. */
+  readonly #passed: { readonly sent: Sent; readonly fault: string }[] = [];
+  #fault: string | undefined;
   /** Index of the first message that may arrive next. */
   #next = 0;
 
   /** Records a message. Call it before the library gets the message. */
   add(content: Content, behind: Iterable<Sent> = []): Sent {
-    const sent: Sent = { content, state: ACCEPTED, behind: [...behind] };
+    const sent: Sent = { content, state: ACCEPTED, open: false, behind: [...behind] };
     this.sent.push(sent);
     return sent;
+  }
+
+  /** The first violation of order, count or content. Every promise has to be settled. */
+  get fault(): string | undefined {
+    const lost = ({ sent: { state } }: { sent: Sent }): boolean =>
+      state !== REJECTED && state !== MAYBE;
+    return this.#fault ?? this.#passed.find(lost)?.fault;
   }
 
   /** Checks a received message: it must be the next sent one. */
   receive(text: boolean, data: string | Uint8Array): void {
     this.received++;
-    for (; this.#next < this.sent.length; this.#next++) {
-      const { content, state } = this.sent[this.#next]!;
-      if (state === REJECTED) continue;
-      if (isContent(content, text, data)) {
-        this.#next++;
+    let fault = `message ${this.received}: ${headOf(text, data)} came, and nothing was to come`;
+    const passed: Sent[] = [];
+    for (let i = this.#next; i < this.sent.length; i++) {
+      const sent = this.sent[i]!;
+      if (sent.state === REJECTED) continue;
+      if (isContent(sent.content, text, data)) {
+        this.#next = i + 1;
+        for (const each of passed) this.#passed.push({ sent: each, fault });
         return;
       }
-      if (state === MAYBE) continue;
-      const { tag, number, size } = content;
-      const due = `${content.text ? 'text' : 'bytes'} ${tag}:${number}:${size}`;
-      this.fault ??= `message ${this.received}: ${headOf(text, data)} came, ${due} was next`;
-      return;
+      if (sent.state === MAYBE) continue;
+      if (passed.length === 0) {
+        const { tag, number, size, text } = sent.content;
+        const due = `${text ? 'text' : 'bytes'} ${tag}:${number}:${size}`;
+        fault = fault.replace('and nothing was to come', `${due} was next`);
+      }
+      passed.push(sent);
+      if (!sent.open) break;
     }
-    this.fault ??= `message ${this.received}: ${headOf(text, data)} came, and nothing was to come`;
+    this.#fault ??= fault;
   }
 
   /** Number of accepted messages among the first `before` that have not arrived. */

@@ -94,14 +94,18 @@ function watch(endpoint: Endpoint, promise: Promise<unknown>): void {
 /** Records the result of a message. Resolves to true while the connection continues. */
 async function follow(endpoint: Endpoint, sent: Sent, written: Promise<void>): Promise<boolean> {
   endpoint.out.pending++;
+  sent.open = true;
   try {
     await written;
     return true;
   } catch (error) {
     const refused = error instanceof BackpressureError;
     if (sent.state === ACCEPTED) sent.state = refused ? REJECTED : FAILED;
+    // The peer may have received all others.
+    endpoint.onProgress();
     return refused;
   } finally {
+    sent.open = false;
     endpoint.out.pending--;
   }
 }

@@ -15,8 +15,13 @@ type Play = (connection: number, play: (endpoint: Endpoint) => Promise<void>) =>
 /** No timeouts: the machine may be busy for a minute. */
 const WS_NO_TIMEOUTS = { closeTimeout: 600_000, handshakeTimeout: 600_000 } as const;
 const NO_TIMEOUTS = { ...WS_NO_TIMEOUTS, heartbeat: false } as const;
-/** Buffers so small that writes are rejected and readers pause the socket. */
-const TIGHT = { maxBufferedAmount: 20_000, highWaterMark: 4_000, readAhead: 4_000 } as const;
+/** Buffers so small that writes are rejected, which is reported, and readers pause the socket. */
+const TIGHT = {
+  maxBufferedAmount: 20_000,
+  highWaterMark: 4_000,
+  readAhead: 4_000,
+  report() {},
+} as const;
 const WS_DEFLATE = { threshold: 64 } as const;
 
 /** One server for each library and compression. */

@@ -63,9 +63,11 @@ function send(
   const { out } = endpoint;
   const open = ws.readyState === ws.OPEN;
   out.pending++;
+  sent.open = true;
   return new Promise((resolve) => {
     ws.send(data, { ...options, fin }, (error) => {
       out.pending--;
+      sent.open = false;
       if (error != null && sent.state === ACCEPTED) sent.state = open ? FAILED : REJECTED;
       resolve(error == null);
     });

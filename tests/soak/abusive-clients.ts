@@ -2,13 +2,13 @@ import { constants, deflateRawSync } from 'node:zlib';
 import { formatCloseMessage } from '@ws/codec';
 import type { Random } from '../kit/random.ts';
 import type { RawPeer } from '../kit/raw-peer.ts';
-import { connectRaw, request, upgrade } from './raw-client.ts';
-import type { Behaviour, ClientKind, RunState } from './run-state.ts';
+import { type RequestChange, request } from '../kit/upgrade-request.ts';
+import type { Behaviour, ClientKind, Crowd } from './crowd.ts';
 
-type Run = (client: RawPeer, state: RunState, random: Random) => Promise<unknown> | void;
+type Run = (client: RawPeer, crowd: Crowd, random: Random) => Promise<unknown> | void;
 
 interface AttackOptions {
-  /** Default: `/echo/lent`. */
+  /** Default: `/echo`. */
   readonly path?: string;
   /** Offers compression; needs a server that accepts it. */
   readonly deflate?: boolean;
@@ -49,20 +49,20 @@ const BOMB = deflateRawSync(Buffer.alloc(16 * 1024 * 1024), {
  */
 export const abusiveClients: readonly ClientKind[] = [
   attack(3, 'silence', () => {}, { path: '/quiet' }),
-  attack(2, 'half a frame', async (client, state, random) => {
+  attack(2, 'half a frame', async (client, crowd, random) => {
     void client.send(2, BLOCK, false);
     void client.write(Uint8Array.of(0x80, 0xfe, 0x10));
     // Ends by silence, FIN or RST.
     const way = random.below(3);
-    await state.pause(random.below(1_000));
+    await crowd.pause(random.below(1_000));
     if (way === 1) client.end();
     else if (way === 2) client.reset();
   }),
   attack(2, 'FIN', (client) => client.end()),
   attack(2, 'RST', (client) => client.reset()),
-  attack(2, 'RST after data', async (client, state, random) => {
+  attack(2, 'RST after data', async (client, crowd, random) => {
     for (let i = 0; i < 8; i++) void client.send(2, BLOCK);
-    await state.pause(random.below(50));
+    await crowd.pause(random.below(50));
     client.reset();
   }),
   attack(4, 'invalid frame', (client, _, random) => {
@@ -83,25 +83,25 @@ export const abusiveClients: readonly ClientKind[] = [
     void client.send(1, '', false);
     for (let i = 0; i < 1_100; i++) void client.send(0, '', false);
   }),
-  attack(2, 'pings', async (client, state, random) => {
+  attack(2, 'pings', async (client, crowd, random) => {
     const paused = random.below(2) === 0;
     if (paused) client.stream.pause();
     for (let i = 0; i < 1_000; i++) void client.send(9, BLOCK.subarray(0, 125));
-    await state.pause(random.below(3_000));
+    await crowd.pause(random.below(3_000));
     client.reset();
   }),
-  attack(2, 'never reads', async (client, state, random) => {
+  attack(2, 'never reads', async (client, crowd, random) => {
     client.stream.pause();
     for (let i = 0; i < 24; i++) void client.send(2, BLOCK);
-    await state.pause(random.below(8_000));
+    await crowd.pause(random.below(8_000));
     client.destroy();
   }),
   attack(
     0.5,
     'never reads a flood',
-    async (client, state) => {
+    async (client, crowd) => {
       client.stream.pause();
-      await state.pause(6_000);
+      await crowd.pause(6_000);
       // A paused socket does not emit its close.
       client.stream.resume();
     },
@@ -111,11 +111,11 @@ export const abusiveClients: readonly ClientKind[] = [
     for (let i = 0; i < 300; i++) void client.send(8, formatCloseMessage(1000));
     void client.send(1, 'after close');
   }),
-  attack(1, 'a byte at a time', async (client, state) => {
+  attack(1, 'a byte at a time', async (client, crowd) => {
     const bytes = Buffer.from('8184000000007465737488820000000003e8', 'hex');
     for (const byte of bytes) {
       void client.write(Uint8Array.of(byte));
-      await state.pause(150);
+      await crowd.pause(150);
     }
   }),
   attack(2, 'deflate bomb', (client) => void client.send(1, BOMB.subarray(0, -4), { rsv: 0x40 }), {
@@ -131,11 +131,11 @@ export const abusiveClients: readonly ClientKind[] = [
   attack(
     2,
     'half a request',
-    async (client, state, random) => {
-      const whole = request('/echo/lent');
-      void client.write(whole.slice(0, random.below(whole.length - 1)));
+    async (client, crowd, random) => {
+      const whole = request({ line: 'GET /echo HTTP/1.1' });
+      void client.write(whole.subarray(0, random.below(whole.length - 1)));
       const way = random.below(3);
-      await state.pause(random.below(3_000));
+      await crowd.pause(random.below(3_000));
       if (way === 1) client.end();
       else if (way === 2) client.reset();
     },
@@ -144,9 +144,9 @@ export const abusiveClients: readonly ClientKind[] = [
   attack(
     2,
     'RST during authentication',
-    async (client, state, random) => {
-      void client.write(request('/echo/lent?slow'));
-      await state.pause(random.below(500));
+    async (client, crowd, random) => {
+      void client.write(request({ line: 'GET /echo?slow HTTP/1.1' }));
+      await crowd.pause(random.below(500));
       client.reset();
     },
     { early: true },
@@ -155,40 +155,73 @@ export const abusiveClients: readonly ClientKind[] = [
     1,
     'refused request',
     async (client, _, random) => {
-      const [status, path, asked] = random.pick([
+      const [status, path, change] = random.pick([
         [403, '/quiet?forbidden', {}],
-        [403, '/quiet', { origin: 'http://evil.example' }],
+        [403, '/quiet', { add: ['Origin: http://evil.example'] }],
         [404, '/nowhere', {}],
-        [426, '/quiet', { version: '8' }],
+        [426, '/quiet', { set: ['Sec-WebSocket-Version: 8'] }],
       ] as const);
-      const got = await upgrade(client, path, asked);
-      if (got !== status) throw new Error(`status ${got}, expected ${status}`);
+      await upgrade(client, path, change, status);
     },
     { early: true },
   ),
 ];
 
+/** An idle client, the cheapest kind: it answers pings and stays until the run is over. */
+export const idleClient: ClientKind = {
+  weight: 1,
+  name: 'idle',
+  behave: async (crowd, random) => {
+    const client = await crowd.connect(random.pick(crowd.addresses));
+    if (client === undefined) return;
+    await upgrade(client, '/quiet');
+    // The server counts any byte as a sign of life.
+    client.stream.on('data', ([first]: Buffer) => {
+      if (first === 0x89 && client.stream.writable) void client.send(10);
+    });
+    await crowd.untilOver(client.closed);
+    const early = !crowd.over;
+    if (random.below(2) === 0) void client.send(8);
+    else client.end();
+    await isEnded(client, crowd, client.closed);
+    if (early) throw new Error('the server closed the connection');
+  },
+};
+
 function behave(
   run: Run,
-  { path = '/echo/lent', deflate = false, early = false }: AttackOptions = {},
+  { path = '/echo', deflate = false, early = false }: AttackOptions = {},
 ): Behaviour {
-  return async (state, random) => {
-    const able = state.addresses.filter(({ compresses }) => compresses || !deflate);
-    if (able.length === 0) return;
-    const { url } = random.pick(able);
-    const client = await state.admit(() => connectRaw(state, url));
+  return async (crowd, random) => {
+    const able = crowd.addresses.filter(({ compresses }) => compresses || !deflate);
+    const client = await crowd.connect(random.pick(able));
     if (client === undefined) return;
-    if (!early) {
-      const status = await upgrade(client, path, { deflate });
-      if (status !== 101) {
-        client.destroy();
-        throw new Error(`status ${status}`);
-      }
-    }
-    await run(client, state, random);
-    const ended = await state.outlives(60_000, client.closed);
-    client.destroy();
-    if (!(await state.within(60_000, client.closed))) throw new Error('its socket never closed');
-    if (!ended) throw new Error('the server keeps the connection');
+    const add = deflate ? ['Sec-WebSocket-Extensions: permessage-deflate'] : [];
+    if (!early) await upgrade(client, path, { add });
+    await run(client, crowd, random);
+    await isEnded(client, crowd, crowd.untilOver(client.closed));
   };
+}
+
+/** Asks for an upgrade. Later bytes are discarded. */
+async function upgrade(
+  client: RawPeer,
+  path: string,
+  change?: RequestChange,
+  expected = 101,
+): Promise<void> {
+  const answer = client.upgrade({ ...change, line: `GET ${path} HTTP/1.1` });
+  const { status } = await answer.catch(() => ({ status: 0 }));
+  client.discard();
+  if (status === expected) return;
+  client.destroy();
+  throw new Error(`status ${status}, expected ${expected}`);
+}
+
+/** Waits until the server has ended the connection or the run is over. */
+async function isEnded(client: RawPeer, crowd: Crowd, ended: Promise<void>): Promise<void> {
+  const inTime = await crowd.within(60_000, ended);
+  client.destroy();
+  if (!(await crowd.within(60_000, client.closed))) throw new Error('its socket never closed');
+  if (!inTime) throw new Error('the server keeps the connection');
 }

@@ -1,7 +1,6 @@
 import { EventEmitter, getEventListeners } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as wait } from 'node:timers/promises';
 import { queryObjects } from 'node:v8';
 import { sharedMessageBuffers, sharedSlabPool } from '@ws/codec';
@@ -12,12 +11,11 @@ import { turn } from '../kit/fake-platform.ts';
 import { collectGarbage } from '../kit/heap.ts';
 
 /** Memory of a process in bytes after a garbage collection. */
-interface Memory {
+export interface Memory {
   readonly rss: number;
   readonly heap: number;
   /** Includes array buffers. */
   readonly external: number;
-  readonly arrayBuffers: number;
 }
 
 /** Resources that can be counted at any time. */
@@ -34,7 +32,7 @@ interface Handles {
 
 /** Resources that a process should have released. */
 export interface Leftovers extends Handles {
-  /** `Conn` objects that randomMessage refers to. */
+  /** Reachable `Conn` objects. */
   readonly conns: number;
   /** Reachable sockets of node:net and node:tls. */
   readonly sockets: number;
@@ -58,13 +56,6 @@ export interface Snapshot {
   readonly warnings: readonly string[];
 }
 
-/** The state of a process during the run. */
-export interface Sample {
-  readonly memory: Memory;
-  /** The longest delay of the event loop since the last sample, in ms. */
-  readonly delay: number;
-}
-
 /** Full texts kept of each kind of error. */
 const TEXTS = 20;
 const TURNS = 50;
@@ -79,7 +70,6 @@ export class ProcessMonitor {
   readonly #warnings: string[] = [];
   readonly #emitters = new Set<EventEmitter>([process]);
   readonly #signals = new Set<AbortSignal>();
-  readonly #delay: IntervalHistogram = monitorEventLoopDelay({ resolution: 10 });
 
   constructor() {
     const keep = (texts: string[], kind: string) => (error: unknown) => {
@@ -93,21 +83,12 @@ export class ProcessMonitor {
       // `queryObjects` emits one.
       if (warning.name !== 'ExperimentalWarning') warned(warning);
     });
-    this.#delay.enable();
   }
 
   /** Adds a permanent object to the count of listeners. */
   watch(lasting: EventEmitter | AbortSignal): void {
     if (lasting instanceof EventEmitter) this.#emitters.add(lasting);
     else this.#signals.add(lasting);
-  }
-
-  /** Collects garbage once and measures. */
-  sample(): Sample {
-    const delay = this.#delay.max / 1e6;
-    collectGarbage();
-    this.#delay.reset();
-    return { memory: memory(), delay };
   }
 
   /**
@@ -176,9 +157,11 @@ export class ProcessMonitor {
   }
 }
 
-function memory(): Memory {
-  const { rss, heapUsed, external, arrayBuffers } = process.memoryUsage();
-  return { rss, heap: heapUsed, external, arrayBuffers };
+/** Collects garbage and measures. */
+export function memory(): Memory {
+  collectGarbage();
+  const { rss, heapUsed, external } = process.memoryUsage();
+  return { rss, heap: heapUsed, external };
 }
 
 function openDescriptors(): number {

@@ -1,165 +1,190 @@
+import type { EventEmitter } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { setTimeout as wait } from 'node:timers/promises';
+import { sharedSlabPool } from '@ws/codec';
+import { type Conn, type Refusal, serve, type WsServer } from '@ws/node-server';
+import { chaos, type RunResult } from '../chaos/run.ts';
 import { selfSigned } from '../kit/self-signed.ts';
-import { Child } from './child.ts';
-import type { ClientPlan, ClientSample, ClientSnapshot } from './clients.ts';
-import type { Address, Plan } from './options.ts';
-import type { ServerPlan, ServerSample, ServerSnapshot } from './server.ts';
+import { abusiveClients, idleClient } from './abusive-clients.ts';
+import { type Address, Crowd } from './crowd.ts';
+import { type Memory, memory, ProcessMonitor, type Snapshot } from './process-monitor.ts';
 
-/** Snapshots before the first client, after the first wave and at the end. */
-export interface Course<C> {
-  readonly fresh: C;
-  readonly start: C;
-  readonly end: C;
+/** What a soak does. */
+export interface Plan {
+  /** Open connections of the crowd at a time. */
+  readonly connections: number;
+  /** How long clients come and leave after the first wave. */
+  readonly seconds: number;
+  /** Of all random decisions. */
+  readonly seed: number;
+  /** The crowd connects over TLS. */
+  readonly secure: boolean;
+  /** The server gets one fault of each kind, to test the verdict. Default: false. */
+  readonly faulty?: boolean;
 }
 
 /** All observations of a soak. */
 export interface Observed {
   readonly plan: Plan;
-  readonly server: Course<ServerSnapshot>;
-  readonly clients: Course<ClientSnapshot>;
-  readonly samples: readonly Moment[];
-  readonly totals: ClientSample;
-  /** The server after its close. */
-  readonly closed: ServerSnapshot;
+  /** Before the first client, after the first wave, after all have left, and after the servers' close. */
+  readonly fresh: Snapshot;
+  readonly start: Snapshot;
+  readonly end: Snapshot;
+  readonly closed: Snapshot;
+  readonly samples: readonly Sample[];
+  readonly crowd: Crowd;
+  /** The checked messages of this library and of `ws`. */
+  readonly talk: RunResult;
+  /** Errors that the servers reported. */
+  readonly reported: readonly string[];
 }
 
-/** Both processes at a moment. */
-export interface Moment {
-  /** Seconds since the first client. */
-  readonly at: number;
-  readonly server: ServerSample;
-  readonly clients: ClientSample;
+/** The process at a moment of the run. */
+interface Sample {
+  readonly open: number;
+  readonly memory: Memory;
 }
 
 /** Time between two samples in ms. */
 const SAMPLE_EVERY = 5_000;
-/** How long the first wave stays connected, in seconds. */
-const WAVE = 10;
-/** Shortest time with all clients connected, in seconds: enough for some samples. */
-const LEAST = 15;
+/** Longest time in ms for all clients to connect, on a busy machine. */
+const LONGEST = 300_000;
+const FLOOD = Buffer.alloc(64 * 1024, 'flood');
+const MODES = [false, 'shared', 'takeover'] as const;
 
-/** Runs a server process and a client process as planned. `log` gets the progress, one line per call. */
-export async function soak(plan: Plan, log: (line: string) => void): Promise<Observed> {
-  const server = new Child('the server', new URL('./server.ts', import.meta.url));
-  const clients = new Child('the clients', new URL('./clients.ts', import.meta.url));
-  try {
-    return await observe(plan, server, clients, log);
-  } finally {
-    await Promise.all([server.stop(), clients.stop()]);
-  }
-}
-
-async function observe(
-  plan: Plan,
-  server: Child,
-  clients: Child,
-  log: (line: string) => void,
-): Promise<Observed> {
-  const tls = plan.secure ? await selfSigned() : undefined;
-  const addresses = await server.ask<Address[]>('start', { plan, tls } satisfies ServerPlan);
-  await clients.ask('start', { ...plan, addresses, ca: tls?.cert } satisfies ClientPlan);
-  await clients.ask('greet');
-  const fresh = await both(server, clients);
-
-  const began = performance.now();
-  const look = async (): Promise<Moment> => {
-    const at = (performance.now() - began) / 1_000;
-    const moment = { at, ...(await sample(server, clients)) };
-    log(`  ${lineOf(moment)}`);
-    return moment;
-  };
-  const connectAll = async (seen?: Moment[]): Promise<number | undefined> => {
-    const came = await watch(clients.ask<number | undefined>('connectAll'), look, seen);
-    log(`  ${came === undefined ? 'not all connected' : `all after ${came.toFixed(1)} s`}`);
-    return came;
-  };
-  log('first wave, all connect and leave:');
-  await connectAll();
-  await clients.ask('stay', Math.min(WAVE, plan.seconds));
-  await watch(clients.ask('leave'), look);
-  const start = await both(server, clients, fresh);
-  log(`  ${memoryOf('server', start.server)}; ${memoryOf('clients', start.clients)}`);
-
-  log(`clients come and leave for ${plan.seconds} s:`);
-  const samples: Moment[] = [];
-  const stay = durationOf(plan.seconds, await connectAll(samples));
-  if (stay.extended) log(`  late: extended by ${stay.seconds} s`);
-  await watch(clients.ask('stay', stay.seconds), look, samples);
-  samples.push(await look());
-  log('all leave:');
-  await watch(clients.ask('leave'), look);
-
-  log('after all have left:');
-  await clients.ask('greet');
-  const end = await both(server, clients, fresh);
-  log(`  ${memoryOf('server', end.server)}; ${memoryOf('clients', end.clients)}`);
-  const totals = await clients.ask<ClientSample>('sample');
-  await server.ask('close');
-  const closed = await server.ask<ServerSnapshot>('snapshot');
-  return {
-    plan,
-    server: { fresh: fresh.server, start: start.server, end: end.server },
-    clients: { fresh: fresh.clients, start: start.clients, end: end.clients },
-    samples,
-    totals,
-    closed,
-  };
-}
-
-interface Both {
-  readonly server: ServerSnapshot;
-  readonly clients: ClientSnapshot;
-}
-
-async function both(server: Child, clients: Child, before?: Both): Promise<Both> {
-  const [atServer, atClients] = await Promise.all([
-    server.ask<ServerSnapshot>('snapshot', before?.server),
-    clients.ask<ClientSnapshot>('snapshot', before?.clients),
-  ]);
-  return { server: atServer, clients: atClients };
+/** The connections that have to be open for a verdict: at any time some are being opened. */
+export function nearlyAll({ connections }: Pick<Plan, 'connections'>): number {
+  return Math.floor(connections * 0.9);
 }
 
 /**
- * Remaining seconds after all clients were connected in `came` seconds: the rest of the `asked` seconds, extended on a slow
- * machine. 0 when they never were.
+ * A crowd of idle and of abusive clients, and beside it the endpoints of `tests/chaos`, which check each message, in
+ * one process. `log` gets the progress.
  */
-export function durationOf(
-  asked: number,
-  came: number | undefined,
-): { readonly seconds: number; readonly extended: boolean } {
-  if (came === undefined) return { seconds: 0, extended: false };
-  const left = asked - came;
-  const least = Math.min(asked, LEAST);
-  return { seconds: Math.max(left, least), extended: asked > LEAST && left < least };
+export async function soak(plan: Plan, log: (line: string) => void): Promise<Observed> {
+  const { connections, seconds, seed, secure, faulty = false } = plan;
+  const monitor = new ProcessMonitor();
+  const lasting = new AbortController().signal;
+  monitor.watch(lasting);
+  const reported: string[] = [];
+  const leak = faulty ? leaks(lasting) : () => false;
+  const tls = secure ? await selfSigned() : undefined;
+  const servers = await Promise.all(
+    MODES.map((compression) => start({ compression, tls }, monitor, reported, leak)),
+  );
+  const addresses = servers.map<Address>(({ url }, i) => ({
+    port: Number(new URL(url).port),
+    compresses: MODES[i] !== false,
+  }));
+  const crowd = new Crowd(addresses, tls?.cert, seed);
+  const come = async (count: number): Promise<void> => {
+    crowd.start(count, idleClient, abusiveClients);
+    const until = performance.now() + LONGEST;
+    while (crowd.open < 0.9 * count && performance.now() < until) await wait(100);
+    log(`${crowd.open} open`);
+  };
+
+  log('a few clients, for what each process creates once');
+  await chaos({ seed, messages: 1, round: 40 });
+  await come(20);
+  await crowd.leave();
+  const fresh = await monitor.snapshot();
+  log('first wave, all connect and leave');
+  await come(connections);
+  await wait(Math.min(10, seconds) * 1_000);
+  await crowd.leave();
+  const first = await monitor.snapshot(fresh);
+  log(`clients come and leave for ${seconds} s`);
+  await come(connections);
+  const samples: Sample[] = [];
+  const talk = await watch(plan, () => {
+    const taken = { open: crowd.open, memory: memory() };
+    samples.push(taken);
+    log(`${taken.open} open, ${crowd.opened} opened; ${textOf(taken.memory)}`);
+  });
+  log('all leave');
+  await crowd.leave();
+  const end = await monitor.snapshot(fresh);
+  await Promise.all(servers.map((server) => server.close()));
+  const closed = await monitor.snapshot(fresh);
+  return { plan, fresh, start: first, end, closed, samples, crowd, talk, reported };
 }
 
-/** Waits for `work` and takes samples meanwhile. */
-async function watch<Value>(
-  work: Promise<Value>,
-  look: () => Promise<Moment>,
-  seen: Moment[] = [],
-): Promise<Value> {
-  const over = work.then(() => true);
+/** Messages of this library and of `ws`. A separate function, so its timer is collected before the count. */
+async function watch({ seed, seconds }: Plan, sample: () => void): Promise<RunResult> {
+  const sampling = setInterval(sample, SAMPLE_EVERY);
+  const until = performance.now() + seconds * 1_000;
+  const talk = await chaos({ seed, round: 40, until: () => performance.now() >= until });
+  clearInterval(sampling);
+  sample();
+  return talk;
+}
+
+function start(
+  { compression, tls }: { compression: (typeof MODES)[number]; tls: object | undefined },
+  monitor: ProcessMonitor,
+  reported: string[],
+  leak: (conn: Conn) => boolean,
+): Promise<WsServer> {
+  const handle = (handler: (conn: Conn) => unknown) => (conn: Conn) =>
+    leak(conn) ? conn.close(1013) : handler(conn);
+  return serve(
+    {
+      host: '127.0.0.1',
+      tls: tls as never,
+      authenticate: (req, { signal }) => authenticate(req, signal, monitor),
+      report: (error) => {
+        if ((error as Error).name !== 'AbortError') reported.push(String((error as Error).stack));
+      },
+      compression,
+      handshakeTimeout: 20_000,
+      heartbeat: { interval: 6_000, timeout: 20_000 },
+      idleReadTimeout: 5_000,
+      closeTimeout: 2_000,
+      readLimit: 256 * 1024,
+      maxBufferedAmount: 1024 * 1024,
+      maxHandshakes: 4_096,
+    },
+    {
+      '/echo': handle((conn) => conn.receive((message) => conn.send(message))),
+      '/quiet': handle((conn) => conn.discardReads()),
+      '/flood': handle(flood),
+    },
+  );
+}
+
+/** Accepts every client except `?forbidden`; `?slow` after a delay. */
+async function authenticate(
+  req: IncomingMessage,
+  signal: AbortSignal,
+  monitor: ProcessMonitor,
+): Promise<Refusal | string> {
+  monitor.watch((req.socket as unknown as { server: EventEmitter }).server);
+  if (req.url?.endsWith('?forbidden')) return { refuse: 403, body: 'no access' };
+  if (req.url?.endsWith('?slow')) await wait(300, undefined, { signal });
+  return 'user';
+}
+
+/** Writes until the peer does not read for two seconds. */
+async function flood(conn: Conn): Promise<void> {
+  void conn.discardReads();
   for (;;) {
-    let timer: NodeJS.Timeout | undefined;
-    const later = new Promise<false>((resolve) => {
-      timer = setTimeout(resolve, SAMPLE_EVERY, false);
-    });
-    const isOver = await Promise.race([over, later]);
-    clearTimeout(timer);
-    if (isOver) return work;
-    seen.push(await look());
+    conn.setWriteDeadline(Date.now() + 2_000);
+    await conn.send(FLOOD);
   }
 }
 
-async function sample(
-  server: Child,
-  clients: Child,
-): Promise<{ server: ServerSample; clients: ClientSample }> {
-  const [atServer, atClients] = await Promise.all([
-    server.ask<ServerSample>('sample'),
-    clients.ask<ClientSample>('sample'),
-  ]);
-  return { server: atServer, clients: atClients };
+/** Leaks one object of each kind for each connection. Tells the server to close some at once. */
+function leaks(lasting: AbortSignal): (conn: Conn) => boolean {
+  const planted: unknown[] = [];
+  return (conn) => {
+    planted.push(conn, Buffer.alloc(256 * 1024));
+    setTimeout(() => {}, 3_600_000);
+    lasting.addEventListener('abort', () => {});
+    sharedSlabPool().take(1);
+    void Promise.reject(new Error('planted'));
+    return planted.length % 20 === 0;
+  };
 }
 
 /** Bytes in MiB as text. */
@@ -167,17 +192,6 @@ export function mib(bytes: number): string {
   return (bytes / 2 ** 20).toFixed(1);
 }
 
-function memoryOf(name: string, { memory }: Pick<ServerSample, 'memory'>): string {
-  const { rss, heap, external, arrayBuffers } = memory;
-  const figures = [`rss ${mib(rss)}`, `heap ${mib(heap)}`, `external ${mib(external)}`];
-  return `${name} ${figures.join(', ')} (buffers ${mib(arrayBuffers)}) MiB`;
-}
-
-function lineOf({ at, server, clients }: Moment): string {
-  return [
-    `${at.toFixed(0).padStart(4)} s: ${clients.open} open (${server.open} at the server)`,
-    `${clients.opened} opened, ${clients.ended} ended, ${clients.messages} messages, ${clients.faults} faults`,
-    `${memoryOf('server', server)}, delay ${server.delay.toFixed(0)} ms`,
-    `${memoryOf('clients', clients)}, delay ${clients.delay.toFixed(0)} ms`,
-  ].join('; ');
+function textOf({ rss, heap, external }: Memory): string {
+  return `rss ${mib(rss)}, heap ${mib(heap)}, external ${mib(external)} MiB`;
 }

@@ -1,6 +1,5 @@
-import { nearlyAll } from './options.ts';
 import type { Leftovers, Snapshot } from './process-monitor.ts';
-import { type Course, mib, type Observed } from './soak.ts';
+import { mib, nearlyAll, type Observed } from './soak.ts';
 
 /** A bound and its measured value. */
 export interface Row {
@@ -27,42 +26,36 @@ const NAMES: { readonly [K in keyof Leftovers]: string } = {
 };
 
 /** Judges the observations of a soak. */
-export function judge({ plan, server, clients, samples, closed }: Observed): Row[] {
+export function judge(observed: Observed): Row[] {
+  const { plan, fresh, start, end, closed, samples, crowd, talk, reported } = observed;
   const least = nearlyAll(plan);
-  const full = samples.filter(({ clients }) => clients.open >= least);
-  const rss = (of: 'server' | 'clients'): number[] => full.map((moment) => moment[of].memory.rss);
-  const open = samples.map(({ clients }) => clients.open);
-  // Clients take time to connect: samples count from the first one with all of them.
-  const first = open.findIndex((count) => count >= least);
-  const typical = median(open.slice(Math.max(0, first)));
-  const faults = [...clients.end.faults].map(([what, count]) => `${count} x ${what}`);
-  return [
-    row('connections at a time', `>= ${least}`, String(typical), typical >= least),
-    none('server: connections left', server.end.open),
-    none('clients: connections left', clients.end.open),
-    ...processRows('server', server, rss('server')),
-    ...processRows('clients', clients, rss('clients')),
-    noText('server: errors of its handlers', server.end.reported),
-    row('clients: faults', '0', faults.join('\n') || '0', faults.length === 0),
-    none('server, closed: sockets and servers', closed.left.handles),
-    none('server, closed: Conn objects', closed.left.conns),
-  ];
-}
-
-function processRows(name: string, course: Course<Snapshot>, rss: readonly number[]): Row[] {
-  const { fresh, start, end } = course;
+  const rss = samples.filter(({ open }) => open >= least).map(({ memory }) => memory.rss);
+  const typical = median(samples.map(({ open }) => open));
+  const faults = [...crowd.faults].map(([what, count]) => `${count} x ${what}`);
   // Pools have their own bound.
   const taken = ({ memory, pooled }: Snapshot): number => memory.heap + memory.external - pooled;
   return [
-    memoryRow(`${name}: heap and external, without pools, MiB`, taken(start), taken(end)),
-    rssRow(`${name}: RSS while all are connected, MiB`, rss),
+    row('connections at a time', `>= ${least}`, String(typical), typical >= least),
+    none('connections left', crowd.open),
+    memoryRow('heap and external, without pools, MiB', taken(start), taken(end)),
+    rssRow('RSS while all are connected, MiB', rss),
     ...(Object.keys(NAMES) as (keyof Leftovers)[]).map((key) => {
       const [bound, measured] = [fresh.left[key], end.left[key]];
-      return row(`${name}: ${NAMES[key]}`, `<= ${bound}`, String(measured), measured <= bound);
+      return row(NAMES[key], `<= ${bound}`, String(measured), measured <= bound);
     }),
-    row(`${name}: MiB kept in pools`, `<= ${mib(POOLED)}`, mib(end.pooled), end.pooled <= POOLED),
-    noText(`${name}: uncaught, unhandled`, end.uncaught),
-    noText(`${name}: warnings`, end.warnings),
+    row('MiB kept in pools', `<= ${mib(POOLED)}`, mib(end.pooled), end.pooled <= POOLED),
+    noText('uncaught, unhandled', end.uncaught),
+    noText('warnings', end.warnings),
+    noText('errors that the servers report', reported),
+    noText('faults of idle and abusive clients', faults),
+    noText('messages lost, changed or out of order', talk.findings),
+    none('closed: sockets and servers', closed.left.handles),
+    row(
+      'closed: Conn objects',
+      `<= ${fresh.left.conns}`,
+      String(closed.left.conns),
+      closed.left.conns <= fresh.left.conns,
+    ),
   ];
 }
 
@@ -94,8 +87,7 @@ function none(what: string, count: number): Row {
 }
 
 function noText(what: string, texts: readonly string[]): Row {
-  const first = texts.length === 0 ? '' : `: ${texts[0]}`;
-  return row(what, '0', `${texts.length}${first}`, texts.length === 0);
+  return row(what, '0', [texts.length, ...texts.slice(0, 5)].join('\n'), texts.length === 0);
 }
 
 /** The rows as a table of text. */

@@ -28,7 +28,7 @@ export function chooseCores(): Cores {
 }
 
 /** @param siblings - The threads of the physical core of a core. */
-export function twoCores(allowed: readonly number[], siblings: (core: number) => number[]): Cores {
+function twoCores(allowed: readonly number[], siblings: (core: number) => number[]): Cores {
   const physical = new Map(allowed.toReversed().map((core) => [Math.min(...siblings(core)), core]));
   const one = [...physical.values()].toSorted((a, b) => a - b);
   const [server, load] = one.length > 2 ? one.slice(1) : one;
@@ -48,7 +48,7 @@ function siblingsOf(core: number): number[] {
 }
 
 /** Parses a list of cores in the notation of Linux: `0-3,8`. */
-export function parseCores(list: string): number[] {
+function parseCores(list: string): number[] {
   return list
     .trim()
     .split(',')

@@ -51,7 +51,7 @@ function sample(): void {
 }
 
 /** Appends the waits of the events that arrive within `ms` between two turns, one for each ms. */
-export function waitsOf(ms: number, to: number[]): void {
+function waitsOf(ms: number, to: number[]): void {
   let wait = ms - RESOLUTION_MS;
   to.push(Math.max(0, wait));
   for (wait -= RESOLUTION_MS; wait > 0; wait -= RESOLUTION_MS) to.push(wait);

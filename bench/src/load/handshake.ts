@@ -95,7 +95,7 @@ function readHead(socket: Socket): Promise<{ head: string; rest: Buffer }> {
 }
 
 /** The extensions of an answer in a canonical form, with sorted parameters. */
-export function extensionsOf(head: string): string {
+function extensionsOf(head: string): string {
   const line = /^sec-websocket-extensions:(.*)$/im.exec(head)?.[1] ?? '';
   const [name = '', ...parameters] = line.split(';').map((part) => part.trim());
   return [name, ...parameters.toSorted()].join('; ');

@@ -193,7 +193,7 @@ export class RoomLoad {
 }
 
 /** Address of a client: undefined for the default. Linux accepts all of 127.0.0.0/8. */
-export function addressOf(index: number): string | undefined {
+function addressOf(index: number): string | undefined {
   const address = Math.floor(index / PORTS_OF_ADDRESS);
   return address === 0 ? undefined : `127.0.0.${1 + address}`;
 }

@@ -60,7 +60,7 @@ function runScenario(root: string, name: string, file: string, ...options: strin
  *
  * @returns The exit code.
  */
-export async function record(
+async function record(
   root: string,
   scenarios: readonly Recording[],
   measure: Measure,
