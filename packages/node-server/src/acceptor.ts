@@ -3,7 +3,7 @@ import { Conn, type Platform, TransportError } from '@ws/conn';
 import { closedOf, ResolvedOptions } from '@ws/conn/internal';
 import { assertOption, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
 import { type CloseOptions, type CloseResult, checkCloseOptions } from './close-options.ts';
-import type { ConnHandler } from './conn-handler.ts';
+import type { AppRequest, ConnHandler } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair } from './errors.ts';
 import { HandlerRunner } from './handler-runner.ts';
@@ -19,11 +19,10 @@ import { Limits } from './policies/limits.ts';
 import type { HeadCallbacks } from './raw/head-callbacks.ts';
 import { isHttp2, rejectHttp2 } from './responder/http2.ts';
 import { Refusals } from './responder/refusals.ts';
-import type { Responder } from './responder/responder.ts';
+import type { Responder, ServerRequest } from './responder/responder.ts';
 import { type HandlerOrRoutes, planRoute, Route } from './routes/route.ts';
 import { anyPath, type NoParams, type Router, RouteTable } from './routes/route-table.ts';
 import { platformOfServer } from './server-platform.ts';
-import type { AppRequest, ServerRequest } from './server-request.ts';
 import type { Agreement, BoundHandler, Setup, UpgradeRequest } from './upgrade-request.ts';
 import { takeSocket } from './wait.ts';
 
@@ -53,12 +52,6 @@ export interface ServerStats {
    * when the time of their handshake was up. They no longer count against the limits.
    */
   readonly overdue: number;
-}
-
-/** An open connection, and what its handshake has agreed on. */
-interface OpenedConn {
-  readonly conn: Conn;
-  readonly agreement: Agreement;
 }
 
 /**
@@ -177,8 +170,8 @@ export class Acceptor {
       upgrade.setup.reporter.handshakeFailed(error, upgrade.req, upgrade.route);
     try {
       const opened = this.#accept(upgrade, noHeaders);
-      if (opened instanceof Promise) opened.then((each) => runHandler(each, upgrade.req), failed);
-      else runHandler(opened, upgrade.req);
+      if (opened instanceof Promise) opened.then((conn) => runHandler(upgrade, conn), failed);
+      else runHandler(upgrade, opened);
     } catch (error) {
       failed(error);
     }
@@ -191,7 +184,7 @@ export class Acceptor {
    * @throws (rejects with) the error of the handshake, after the refusal was written.
    */
   async accept(upgrade: UpgradeRequest, extra: () => readonly HeaderPair[]): Promise<Conn> {
-    return (await this.#accept(upgrade, extra)).conn;
+    return this.#accept(upgrade, extra);
   }
 
   /**
@@ -200,10 +193,7 @@ export class Acceptor {
    *
    * @throws (or rejects with) the error of the handshake, after the refusal was written.
    */
-  #accept(
-    upgrade: UpgradeRequest,
-    extra: () => readonly HeaderPair[],
-  ): OpenedConn | Promise<OpenedConn> {
+  #accept(upgrade: UpgradeRequest, extra: () => readonly HeaderPair[]): Conn | Promise<Conn> {
     const { incoming, head, responder } = upgrade;
     if (incoming !== undefined && isHttp2(incoming)) {
       const refusal = rejectHttp2(incoming);
@@ -230,7 +220,7 @@ export class Acceptor {
     upgrade.reservation = this.#limits.reserve(upgrade.address);
   }
 
-  async #openLater(upgrade: UpgradeRequest, agreement: Promise<Agreement>): Promise<OpenedConn> {
+  async #openLater(upgrade: UpgradeRequest, agreement: Promise<Agreement>): Promise<Conn> {
     try {
       return this.#open(upgrade, await agreement);
     } catch (error) {
@@ -239,7 +229,7 @@ export class Acceptor {
   }
 
   /** Writes the 101. From here on the connection owns the socket. */
-  #open(upgrade: UpgradeRequest, agreement: Agreement): OpenedConn {
+  #open(upgrade: UpgradeRequest, agreement: Agreement): Conn {
     const { responder } = upgrade;
     const { bound, context, subprotocol, extensions, deflate } = agreement;
     const { plan } = bound.setup;
@@ -257,13 +247,14 @@ export class Acceptor {
       ),
     );
     conn.data = context.auth;
+    upgrade.agreement = agreement;
     upgrade.handOver();
     this.work.openConn(conn, responder.stream);
     const reservation = upgrade.reservation!;
     reservation.endHandshake();
     if (this.#limits.countConnections) void closedOf(conn).then(() => reservation.release());
     else reservation.release();
-    return { conn, agreement };
+    return conn;
   }
 
   /** Writes the refusal of a handshake that has failed. @throws (rejects with) `error`, or the error of the hook. */
@@ -307,8 +298,9 @@ export class Acceptor {
 
 const noHeaders = (): readonly HeaderPair[] => NO_HEADERS;
 
-function runHandler({ conn, agreement }: OpenedConn, req: AppRequest): void {
-  agreement.bound.runner!.run(conn, req, agreement.context);
+function runHandler({ req, agreement }: UpgradeRequest, conn: Conn): void {
+  const { bound, context } = agreement!;
+  bound.runner!.run(conn, req, context);
 }
 
 /**

@@ -1,8 +1,25 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { RequestFacts } from '@ws/codec';
 import type { Conn } from '@ws/conn';
-import type { HandshakeRequest } from './handshake-request.ts';
 import type { NoParams, RouteParams } from './routes/route-table.ts';
+
+/**
+ * The request that a callback gets, an IncomingMessage of `node:http`. Without `@types/node` the
+ * compiler replaces IncomingMessage by `any`, and `skipLibCheck` hides that. This type then has one
+ * property, whose name is the command to run. The condition tests `keyof`, because a condition on
+ * the missing type itself gives `any` again since TypeScript 5.5.
+ */
+export type HandshakeRequest = string extends keyof IncomingMessage
+  ? { readonly 'run npm install --save-dev @types/node': never }
+  : IncomingMessage;
+
+/**
+ * The request that the application's functions get: an IncomingMessage from node:http, the facts
+ * of the head from a raw stream. The steps of a handshake only pass it on, so one type is enough
+ * for the functions of both.
+ */
+export type AppRequest = IncomingMessage & RequestFacts;
 
 /** The third argument of a {@link ConnHandler}. */
 export interface HandlerContext<Auth, Params = NoParams> {

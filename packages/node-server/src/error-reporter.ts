@@ -11,9 +11,9 @@ import {
 import { closedOf, endedWith, reportError } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { isInstance } from '@ws/node-io/internal';
+import type { AppRequest } from './conn-handler.ts';
 import { failedFunction, HandshakeError } from './errors.ts';
 import type { ServerReport, ServerReportContext } from './options.ts';
-import type { AppRequest } from './server-request.ts';
 
 /** Errors with which reads and writes reject when a connection ends. */
 const END_ERRORS = [

@@ -6,11 +6,10 @@ import {
   type ReceiveObserver,
 } from '@ws/conn/internal';
 import { isThenable } from '@ws/node-io/internal';
-import type { ConnHandler, HandlerContext } from './conn-handler.ts';
+import type { AppRequest, ConnHandler, HandlerContext } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import type { PendingWork } from './pending-work.ts';
 import type { NoParams } from './routes/route-table.ts';
-import type { AppRequest } from './server-request.ts';
 
 /**
  * Runs the handler of a route for each of its connections, and observes the handler's promises: a

@@ -7,11 +7,9 @@ import {
   headerEntries,
   typeName,
 } from '@ws/node-io/internal';
-import type { HandlerContext } from './conn-handler.ts';
+import type { AppRequest, HandlerContext, HandshakeRequest } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
-import type { HandshakeRequest } from './handshake-request.ts';
 import type { RouteParams } from './routes/route-table.ts';
-import type { AppRequest } from './server-request.ts';
 
 /**
  * Headers for a response: a `Headers`, a Map, pairs, or an object. A list as a value is sent as

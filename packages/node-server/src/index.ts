@@ -79,10 +79,9 @@ export type {
   ServerReportContext,
   UpgraderOptions,
 } from './options.ts';
-export type { ClientAddress } from './policies/client-address.ts';
+export type { ClientAddress, TrustProxy } from './policies/client-address.ts';
 export type { CheckOrigin, SameHost } from './policies/origin.ts';
 export type { Subprotocols } from './policies/select-subprotocol.ts';
-export type { TrustProxy } from './policies/trust-proxy.ts';
 export { isWebSocketUpgrade, subprotocols } from './request.ts';
 export type { Diagnostics, RefusedRequest } from './responder/refusals.ts';
 export {

@@ -15,9 +15,8 @@ import {
   wantsReadBuffer,
 } from '@ws/node-io/internal';
 import { type CloseOptions, type ClosePlan, checkCloseOptions } from './close-options.ts';
-import type { AuthenticateContext } from './conn-handler.ts';
+import type { AppRequest, AuthenticateContext, HandshakeRequest } from './conn-handler.ts';
 import type { HandshakeError } from './errors.ts';
-import type { HandshakeRequest } from './handshake-request.ts';
 import {
   type HeadersInput,
   type HeadersOption,
@@ -26,11 +25,10 @@ import {
 } from './headers.ts';
 import { HostPolicy } from './policies/allowed-hosts.ts';
 import type { ClientAddress } from './policies/client-address.ts';
+import { forwardedAddress, type TrustProxy } from './policies/client-address.ts';
 import type { LimitValues } from './policies/limits.ts';
 import { type CheckOrigin, OriginPolicy, type SameHost } from './policies/origin.ts';
 import { isOneToken, type Subprotocols } from './policies/select-subprotocol.ts';
-import { forwardedAddress, type TrustProxy } from './policies/trust-proxy.ts';
-import type { AppRequest } from './server-request.ts';
 
 /** A result of `authenticate` that refuses the request. */
 export interface Refusal {

@@ -1,13 +1,13 @@
 import { type RequestListener, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { isThenable } from '@ws/node-io/internal';
+import type { AppRequest } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError } from './errors.ts';
 import { type FieldLookups, headerOf, RequestHeaders } from './headers.ts';
 import { isHost } from './policies/origin.ts';
 import { endRefusedResponse } from './responder/linger.ts';
 import type { OnRefused } from './responder/refusals.ts';
-import type { AppRequest } from './server-request.ts';
 
 /** Refuses a plain request with a line of text. Later requests on its connection are not served. */
 function refusePlainRequest(res: ServerResponse, { status, headers, body }: HandshakeError): void {

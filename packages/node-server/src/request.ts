@@ -8,10 +8,11 @@ import {
 } from '@ws/codec';
 import { hasToken } from '@ws/codec/internal';
 import { remoteAddressOf } from '@ws/node-io/internal';
+import type { AppRequest } from './conn-handler.ts';
 import { HandshakeError } from './errors.ts';
 import { RequestHeaders } from './headers.ts';
 import { NodeHttpResponder } from './responder/node-http.ts';
-import type { AppRequest, ServerRequest } from './server-request.ts';
+import type { ServerRequest } from './responder/responder.ts';
 
 /** Message for a request of another HTTP version. */
 export const NOT_HTTP_1: string =

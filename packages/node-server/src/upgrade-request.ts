@@ -10,7 +10,7 @@ import {
 } from '@ws/codec';
 import { deflateLimits } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
-import type { HandlerContext } from './conn-handler.ts';
+import type { AppRequest, HandlerContext } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
 import type { HandlerRunner } from './handler-runner.ts';
@@ -28,10 +28,16 @@ import type { Reservation } from './policies/limits.ts';
 import { selectSubprotocol } from './policies/select-subprotocol.ts';
 import { beforeUpgrade, checkHead, type HeadCallbacks } from './raw/head-callbacks.ts';
 import { checkNoHeaderDropped, checkRequest } from './request.ts';
-import type { Answer, Responder } from './responder/responder.ts';
-import { decodePath, pathForm, queryOf, rawPath } from './routes/request-target.ts';
-import { anyPath, type RouteMatch, type Router } from './routes/route-table.ts';
-import type { AppRequest, ServerRequest } from './server-request.ts';
+import type { Answer, Responder, ServerRequest } from './responder/responder.ts';
+import {
+  anyPath,
+  decodePath,
+  pathForm,
+  queryOf,
+  type RouteMatch,
+  type Router,
+  rawPath,
+} from './routes/route-table.ts';
 import { assertOpen, disconnectError, Handshake, releaseSocket } from './wait.ts';
 
 /** The checked options of a server or of one of its routes, and the objects made from them. */
@@ -74,6 +80,8 @@ export class UpgradeRequest implements ServerRequest {
   reservation: Reservation | undefined;
   /** The pattern of the route that has matched. */
   route: string | undefined;
+  /** Undefined until the connection is open. */
+  agreement: Agreement | undefined;
   readonly req: AppRequest;
   readonly facts: RequestFacts;
   readonly incoming: IncomingMessage | undefined;

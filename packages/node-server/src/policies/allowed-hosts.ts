@@ -1,6 +1,5 @@
-import { HandshakeError } from '../errors.ts';
+import { HandshakeError, quoted } from '../errors.ts';
 import type { FieldLookups } from '../headers.ts';
-import { quoted } from '../quote.ts';
 import { parseHostPort } from './origin.ts';
 
 const ENTRY = /^(\*\.)?([^*]*[^*:])$/;

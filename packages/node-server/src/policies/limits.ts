@@ -1,8 +1,8 @@
 import { isIPv6, type Socket } from 'node:net';
 import { ipv6Groups, remoteAddressOf } from '@ws/node-io/internal';
-import { HandshakeError, serverFault, unexpectedResult } from '../errors.ts';
-import { quoted } from '../quote.ts';
-import type { AppRequest, ServerRequest } from '../server-request.ts';
+import type { AppRequest } from '../conn-handler.ts';
+import { HandshakeError, quoted, serverFault, unexpectedResult } from '../errors.ts';
+import type { ServerRequest } from '../responder/responder.ts';
 import type { ClientAddress, FindAddress } from './client-address.ts';
 
 /** Limits of an Upgrader; `Infinity` for no bound. */

@@ -1,9 +1,7 @@
 import { isIPv6 } from 'node:net';
-import { HandshakeError } from '../errors.ts';
-import type { HandshakeRequest } from '../handshake-request.ts';
+import type { AppRequest, HandshakeRequest } from '../conn-handler.ts';
+import { HandshakeError, quoted } from '../errors.ts';
 import type { FieldLookups } from '../headers.ts';
-import { quoted } from '../quote.ts';
-import type { AppRequest } from '../server-request.ts';
 
 /**
  * Decides alone whether the origin of a request may connect; `false` refuses with 403. Throwing

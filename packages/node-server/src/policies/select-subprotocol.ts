@@ -1,8 +1,7 @@
 import { parseSubprotocols, parseTokenList } from '@ws/codec';
+import type { AppRequest, HandshakeRequest } from '../conn-handler.ts';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from '../errors.ts';
-import type { HandshakeRequest } from '../handshake-request.ts';
 import { type FieldLookups, headerOf } from '../headers.ts';
-import type { AppRequest } from '../server-request.ts';
 
 /**
  * The supported subprotocols in the server's order of preference, or a function that picks one of

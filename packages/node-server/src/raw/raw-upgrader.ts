@@ -7,17 +7,19 @@ import { isUint8Array } from '@ws/conn/internal';
 import { assertOption, remoteAddressOf, TransportDuplex } from '@ws/node-io/internal';
 import { Acceptor, type AnyHandlers, type ServerStats } from '../acceptor.ts';
 import type { CloseOptions, CloseResult } from '../close-options.ts';
+import type { AppRequest } from '../conn-handler.ts';
 import { HandshakeError } from '../errors.ts';
 import { NO_HEADERS } from '../headers.ts';
 import { type AnyUpgraderOptions, type AuthOf, pickUpgraderOptions } from '../options.ts';
+import { plainRequestFault, plainRequestRefusal } from '../plain-requests.ts';
+import { notAnHttpRequest } from '../responder/client-error.ts';
 import { RawResponder } from '../responder/raw.ts';
+import type { ServerRequest } from '../responder/responder.ts';
 import type { HandlerOrRoutes } from '../routes/route.ts';
 import type { Router } from '../routes/route-table.ts';
-import type { AppRequest, ServerRequest } from '../server-request.ts';
 import { type BoundHandler, UpgradeRequest } from '../upgrade-request.ts';
 import { disconnectError, ignore, isTaken } from '../wait.ts';
 import { type HeadOwner, type HeadReading, isReadingHead, PendingHeads } from './head-reading.ts';
-import { headRefusal, incompleteRefusal } from './head-refusal.ts';
 import { checkRawOptions, type RawUpgraderOptions } from './raw-options.ts';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -298,4 +300,25 @@ function fallbackIsClosed(): HandshakeError {
 
 function leftToFallback(): HandshakeError {
   return new HandshakeError(426, 'plain request; the server of the option fallback has the stream');
+}
+
+/**
+ * Returns the refusal of a head that is malformed, or that asks for no upgrade. Other faults are
+ * found by the rules of an Upgrader.
+ */
+function headRefusal(head: RequestHead): HandshakeError | undefined {
+  const { fault } = head;
+  if (fault?.status === 431) return notAnHttpRequest('HPE_HEADER_OVERFLOW', fault.message);
+  if (fault !== undefined) return notAnHttpRequest('HPE_INVALID', fault.message);
+  if (head.wantsWebSocket) return undefined;
+  return (
+    plainRequestFault(head, head.version) ?? plainRequestRefusal(head.has('sec-websocket-key'))
+  );
+}
+
+/** Returns the refusal of a head that has not arrived. */
+function incompleteRefusal(cause: 'end' | 'timeout'): HandshakeError {
+  return cause === 'end'
+    ? notAnHttpRequest('HPE_INVALID_EOF_STATE', 'the connection ended within the head')
+    : notAnHttpRequest('ERR_HTTP_REQUEST_TIMEOUT', '');
 }

@@ -5,7 +5,7 @@ import { debuglog } from 'node:util';
 import type { RequestFacts } from '@ws/codec';
 import type { Diagnostics as ConnDiagnostics } from '@ws/node-io';
 import type { HandshakeError } from '../errors.ts';
-import type { ServerRequest } from '../server-request.ts';
+import type { ServerRequest } from './responder.ts';
 
 /** A message of the channel `@ws:refuse` of `node:diagnostics_channel`. */
 export interface RefusedRequest {

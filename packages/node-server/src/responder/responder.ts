@@ -1,7 +1,22 @@
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { RequestFacts } from '@ws/codec';
 import type { Transport } from '@ws/conn';
+import type { AppRequest } from '../conn-handler.ts';
 import type { HeaderPair } from '../errors.ts';
 import type { Handshake } from '../wait.ts';
+
+/** A request, whatever has parsed it. */
+export interface ServerRequest {
+  /** For the application's functions. */
+  readonly req: AppRequest;
+  /** For the rules and the other steps of the handshake. */
+  readonly facts: RequestFacts;
+  /** The request of node:http; undefined when other code has parsed it. */
+  readonly incoming: IncomingMessage | undefined;
+  /** For the answer. */
+  readonly responder: Responder;
+}
 
 /** The variable parts of the answer that accepts a handshake. */
 export interface Acceptance {

@@ -1,8 +1,7 @@
 import { checked } from '@ws/codec/internal';
 import { checkOptionNames } from '@ws/conn/internal';
 import { assertOption } from '@ws/node-io/internal';
-import type { ConnHandler } from '../conn-handler.ts';
-import type { HandshakeRequest } from '../handshake-request.ts';
+import type { AppRequest, ConnHandler, HandshakeRequest } from '../conn-handler.ts';
 import {
   type AnyUpgraderOptions,
   type AuthOf,
@@ -12,7 +11,6 @@ import {
   upgraderHints,
   upgraderOptionNames,
 } from '../options.ts';
-import type { AppRequest } from '../server-request.ts';
 import type { NoParams, RouteParams } from './route-table.ts';
 
 /** The options that belong to a server and not to one of its routes. */

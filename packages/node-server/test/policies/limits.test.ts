@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { TransportError } from '../src/index.ts';
-import { peerAddress } from '../src/policies/client-address.ts';
-import { addressGroup, Limits } from '../src/policies/limits.ts';
-import { requestOfNode } from '../src/request.ts';
-import type { ServerRequest } from '../src/server-request.ts';
+import { TransportError } from '../../src/index.ts';
+import { peerAddress } from '../../src/policies/client-address.ts';
+import { addressGroup, Limits } from '../../src/policies/limits.ts';
+import { requestOfNode } from '../../src/request.ts';
+import type { ServerRequest } from '../../src/responder/responder.ts';
 
 describe('addressGroup', () => {
   it.each([

@@ -2,11 +2,11 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { BlockList } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { serve } from '../src/index.ts';
-import { forwardedAddress } from '../src/policies/trust-proxy.ts';
-import { requestOfNode } from '../src/request.ts';
-import type { ServerRequest } from '../src/server-request.ts';
-import { connectRaw, exchange, nothingUnhandled, request, trapLeftovers } from './raw.ts';
+import { serve } from '../../src/index.ts';
+import { forwardedAddress } from '../../src/policies/client-address.ts';
+import { requestOfNode } from '../../src/request.ts';
+import type { ServerRequest } from '../../src/responder/responder.ts';
+import { connectRaw, exchange, nothingUnhandled, request, trapLeftovers } from '../raw.ts';
 
 nothingUnhandled();
 trapLeftovers();

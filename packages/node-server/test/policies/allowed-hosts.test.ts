@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { describe, expect, it } from 'vitest';
-import { RequestHeaders } from '../src/headers.ts';
-import { Upgrader } from '../src/index.ts';
-import { HostPolicy } from '../src/policies/allowed-hosts.ts';
+import { RequestHeaders } from '../../src/headers.ts';
+import { Upgrader } from '../../src/index.ts';
+import { HostPolicy } from '../../src/policies/allowed-hosts.ts';
 import {
   type Answer,
   exchange,
@@ -10,7 +10,7 @@ import {
   request,
   TestServer,
   trapLeftovers,
-} from './raw.ts';
+} from '../raw.ts';
 
 nothingUnhandled();
 trapLeftovers();

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { RequestHeaders } from '../src/headers.ts';
-import { Upgrader } from '../src/index.ts';
-import { isSameHost, OriginPolicy } from '../src/policies/origin.ts';
-import type { AppRequest } from '../src/server-request.ts';
+import type { AppRequest } from '../../src/conn-handler.ts';
+import { RequestHeaders } from '../../src/headers.ts';
+import { Upgrader } from '../../src/index.ts';
+import { isSameHost, OriginPolicy } from '../../src/policies/origin.ts';
 
 describe('isSameHost', () => {
   it.each([

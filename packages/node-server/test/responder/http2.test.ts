@@ -9,8 +9,8 @@ import {
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { Upgrader } from '../src/index.ts';
-import { nothingUnhandled, trapLeftovers } from './raw.ts';
+import { Upgrader } from '../../src/index.ts';
+import { nothingUnhandled, trapLeftovers } from '../raw.ts';
 
 nothingUnhandled();
 trapLeftovers();

@@ -11,9 +11,9 @@ import {
   type ServeOptions,
   serve,
   Upgrader,
-} from '../src/index.ts';
-import { exchange, parseAnswer, request } from './raw.ts';
-import { connected, endAfterEach, listening } from './upgrade-server.ts';
+} from '../../src/index.ts';
+import { exchange, parseAnswer, request } from '../raw.ts';
+import { connected, endAfterEach, listening } from '../upgrade-server.ts';
 
 endAfterEach();
 
