@@ -20,7 +20,6 @@ export const ISOLATED_ATTACKS = ['tests/attacks/{lengths,pools}.test.ts'];
 
 /** The same for `pnpm long slow`. The two about silence replace modules. */
 export const ISOLATED_SLOW = [
-  'fuzz/**/*.slow.test.ts',
   'packages/hub/test/{nats,redis}/silence.slow.test.ts',
   'tests/guard-rails/*.slow.test.ts',
 ];

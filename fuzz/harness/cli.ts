@@ -11,25 +11,17 @@ import {
 } from './parse-command.ts';
 import { figuresOf, ProgressBar } from './progress-bar.ts';
 import type { Job } from './protocol.ts';
-import { type InputLimits, type RunOptions, runInWorker } from './supervisor.ts';
+import { runInWorker } from './supervisor.ts';
 import type { TargetList } from './target.ts';
-
-/** Options that all runs of one command share. */
-type CommonOptions = Pick<RunOptions, 'list' | 'limits'>;
 
 /**
  * Runs the command that the arguments ask for.
  *
  * @param args - Arguments of the command line, without the program's name.
  * @param list - URL of the module that exports the targets: a {@link TargetList}.
- * @param limits - Default: the limits of {@link runInWorker}.
  * @returns Exit code: 0 if nothing was found, 1 for a finding, 2 for invalid arguments.
  */
-export async function runCli(
-  args: readonly string[],
-  list: URL,
-  limits?: InputLimits,
-): Promise<number> {
+export async function runCli(args: readonly string[], list: URL): Promise<number> {
   const { targets }: TargetList = await import(list.href);
   const names: CommandNames = { targets: targets.map(({ name }) => name), laws: lawNames() };
   let command: Command;
@@ -48,7 +40,6 @@ export async function runCli(
     return 0;
   }
   if (command.kind === 'laws') return runLaws(command.laws, command.budget, command.seed);
-  const common = { list: list.href, ...(limits && { limits }) };
   if (command.kind === 'replay') {
     const { target, file } = command;
     let input: Uint8Array;
@@ -57,13 +48,13 @@ export async function runCli(
     } catch (error) {
       return refuse(`--replay: ${(error as Error).message}`);
     }
-    return (await replay(common, target, input)) ? 0 : 1;
+    return (await replay(list, target, input)) ? 0 : 1;
   }
   const { seed, minutes, keep } = command;
   console.log(`seed ${seed}, ${minutes} min for each target`);
   let clean = true;
   for (const target of command.targets) {
-    clean = (await fuzz(common, target, seed, 60 * minutes, keep)) && clean;
+    clean = (await fuzz(list, target, seed, 60 * minutes, keep)) && clean;
   }
   return clean ? 0 : 1;
 }
@@ -75,7 +66,7 @@ function refuse(message: string): number {
 
 /** @returns Whether nothing was found. */
 async function fuzz(
-  common: CommonOptions,
+  list: URL,
   target: string,
   seed: number,
   seconds: number,
@@ -83,7 +74,7 @@ async function fuzz(
 ): Promise<boolean> {
   const bar = new ProgressBar(target, seconds);
   let { progress, finding, inputs } = await runInWorker({
-    ...common,
+    list: list.href,
     target,
     job: { kind: 'search', seed, seconds },
     onProgress: (now) => bar.show(now),
@@ -92,7 +83,7 @@ async function fuzz(
   let files = '';
   if (keep && finding === undefined) {
     const job: Job = { kind: 'select', found: inputs };
-    ({ finding, inputs } = await runInWorker({ ...common, target, job }));
+    ({ finding, inputs } = await runInWorker({ list: list.href, target, job }));
     if (finding === undefined) files = `, ${inputs.length} files kept`;
   }
   const figures = figuresOf(progress, Math.min(bar.seconds, seconds));
@@ -114,9 +105,9 @@ function save(target: string, { input, text, signature }: Finding, seed: number)
 }
 
 /** @returns Whether the input breaks nothing. */
-async function replay(common: CommonOptions, target: string, input: Uint8Array): Promise<boolean> {
+async function replay(list: URL, target: string, input: Uint8Array): Promise<boolean> {
   const { finding } = await runInWorker({
-    ...common,
+    list: list.href,
     target,
     job: { kind: 'replay', input },
   });

@@ -4,18 +4,9 @@ import { CORPUS } from './corpus.ts';
 import type { Finding } from './finding.ts';
 import { InputSlot, type Progress, type WorkerReport, type WorkerTask } from './protocol.ts';
 
-/** Limits of one input. An input that exceeds one ends the worker and is a finding. */
-export interface InputLimits {
-  /** Milliseconds before an input counts as endless. Default: 30,000. */
-  readonly stuckMs: number;
-  /** MiB of the worker's heap. The process may grow by three times as much. Default: 1,024. */
-  readonly memoryMb: number;
-}
-
 export interface RunOptions extends Omit<WorkerTask, 'slot' | 'corpus'> {
   /** Default: the corpus of the repository. */
   readonly corpus?: string;
-  readonly limits?: InputLimits;
   readonly onProgress?: (progress: Progress) => void;
 }
 
@@ -26,8 +17,10 @@ export interface RunOutcome {
   readonly inputs: readonly Uint8Array[];
 }
 
-const DEFAULT_LIMITS: InputLimits = { stuckMs: 30_000, memoryMb: 1024 };
-const MIB = 1024 * 1024;
+/** Milliseconds before an input counts as endless. */
+const STUCK_MS = 30_000;
+/** MiB of the worker's heap. The process may grow by three times as much. */
+const MEMORY_MB = 1024;
 
 // Optimized code does not count the calls of a function that it inlines, and the point where V8
 // optimizes depends on time. A seed would not repeat its search, and a second selection would lose
@@ -39,7 +32,6 @@ setFlagsFromString('--no-opt');
  * the memory. Such an input is a finding.
  */
 export async function runInWorker({
-  limits = DEFAULT_LIMITS,
   onProgress,
   corpus = CORPUS.href,
   ...task
@@ -49,7 +41,7 @@ export async function runInWorker({
     workerData: { ...task, corpus, slot: slot.memory } satisfies WorkerTask,
     // The targets are tested from their sources, also in a worker of vitest.
     execArgv: ['--conditions=@ws/source'],
-    resourceLimits: { maxOldGenerationSizeMb: limits.memoryMb },
+    resourceLimits: { maxOldGenerationSizeMb: MEMORY_MB },
   });
   let progress: Progress = { executions: 0, edges: 0, inputs: 0 };
   let stop = (): void => {};
@@ -60,7 +52,7 @@ export async function runInWorker({
         const finding = { input, text: `${signature}: ${message}`, signature };
         resolve({ progress, finding, inputs: [] });
       };
-      stop = watchInputs(slot, limits, fail);
+      stop = watchInputs(slot, fail);
       worker.on('error', (error) => fail('thread', `failed with ${String(error)}`));
       worker.on('exit', () => fail('thread', 'exited before its report'));
       worker.on('message', (report: WorkerReport) => {
@@ -83,19 +75,18 @@ export async function runInWorker({
  */
 function watchInputs(
   slot: InputSlot,
-  { stuckMs, memoryMb }: InputLimits,
   fail: (signature: string, message: string) => void,
 ): () => void {
-  const maxRss = process.memoryUsage.rss() + 3 * memoryMb * MIB;
+  const maxRss = process.memoryUsage.rss() + 3 * MEMORY_MB * 1024 * 1024;
   let count = slot.count;
   let since = performance.now();
   const timer = setInterval(() => {
-    if (process.memoryUsage.rss() > maxRss) fail('memory', `grew by ${3 * memoryMb} MiB`);
+    if (process.memoryUsage.rss() > maxRss) fail('memory', `grew by ${3 * MEMORY_MB} MiB`);
     if (slot.count !== count) {
       ({ count } = slot);
       since = performance.now();
-    } else if (count > 0 && performance.now() - since > stuckMs) {
-      fail('stuck', `no end after ${stuckMs / 1000} s`);
+    } else if (count > 0 && performance.now() - since > STUCK_MS) {
+      fail('stuck', `no end after ${STUCK_MS / 1000} s`);
     }
   }, 100);
   return () => clearInterval(timer);

@@ -86,7 +86,7 @@ describe('PureDeflater', () => {
           expect(Buffer.concat(plain).equals(Buffer.concat(messages))).toBe(true);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 20 },
     );
   });
 
