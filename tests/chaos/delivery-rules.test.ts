@@ -101,6 +101,18 @@ describe('findViolations', () => {
     expect(findViolations(refused)[0]).toContain('came, and nothing was to come');
   });
 
+  it('judges a message that was open when a later one arrived by its promise', () => {
+    const late = outcome(2);
+    late.link.toServer.counter.whole = 3;
+    const { sent } = late.client.out;
+    sent[2]!.open = true;
+    late.client.out.receive(false, bytesOf(sent[3]!.content));
+    expect(findViolations(late)[0]).toContain('message 3: ');
+    // A refusal comes in a later turn.
+    sent[2]!.state = REJECTED;
+    expect(findViolations(late)).toEqual([]);
+  });
+
   it('reports unsettled promises and a wrong end of reading', () => {
     const open = cut(2);
     open.client.out.pending = 3;

@@ -61,6 +61,8 @@ describe('outdated', () => {
   beforeEach(() => {
     // The names of written files.
     vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+    // Results that are not recorded in full.
+    vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     root = mkdtempSync(join(tmpdir(), 'ws-pages-'));
     for (const [path, sections] of Object.entries(PAGES)) {
       const places = Object.keys(sections).map(

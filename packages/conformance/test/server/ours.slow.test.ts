@@ -11,8 +11,10 @@ const BUSY = 30_000;
 
 /** Chapters without large messages. */
 const QUICK = ['1.1.*', '2.*', '5.*', '7.*'];
+/** Chapters of compressed messages. */
+const DEFLATE = ['12.*', '13.*'];
 /** Chapters in which compression changes what is read or written. */
-const COMPRESSED = ['1.*', '3.*', '6.*', '12.*', '13.*'];
+const COMPRESSED = ['1.*', '3.*', '6.*', ...DEFLATE];
 
 type Serve = (options: object, handler: (conn: Conn) => unknown) => Promise<RunningServer>;
 
@@ -50,7 +52,7 @@ describe('our server passes every case', { timeout: 300_000 }, () => {
   });
 
   it('with compression without context takeover', async () => {
-    const report = await askOurs({ compression: true }, COMPRESSED);
+    const report = await askOurs({ compression: true }, DEFLATE);
     expect(differences(report)).toEqual([]);
     expect(Object.keys(skips(report))).toEqual([
       'the target requires messages without context takeover',
