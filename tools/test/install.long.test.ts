@@ -105,7 +105,7 @@ describe('the installed packages', () => {
       'finds a server that answers text with bytes',
       '2',
       1,
-      /^\d+ cases in [\d.]+ s: \d+ passed, [1-9]\d* failed, 0 non-strict, 0 advice, 0 skipped$/,
+      /^\d+ cases in [\d.]+ s: \d+ passed, [1-9]\d* failed \(1 cause\), 0 non-strict, 0 advice, 0 skipped$/,
     ],
   ])('run the command ws-conform %s', { timeout: 60_000 }, async (_, type, status, last) => {
     const server = start(write(join(project, 'conform'), `${status}.mjs`, answering(type)));
@@ -121,7 +121,7 @@ describe('the installed packages', () => {
   it('report an invalid command line of ws-conform', async () => {
     expect(await conform(['serve', 'ws://127.0.0.1'])).toEqual({
       status: 2,
-      errors: 'ws-conform: serve is neither server nor client; see --help\n',
+      errors: 'ws-conform: serve is none of server, client and matrix; did you mean server?\n',
       last: '',
     });
   });

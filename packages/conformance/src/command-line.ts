@@ -5,6 +5,7 @@ import process from 'node:process';
 import {
   addressOf,
   checkOptions,
+  commandOf,
   countOf,
   HELP,
   listenTls,
@@ -13,6 +14,7 @@ import {
   requiredOf,
   type Values,
 } from './command-options.ts';
+import { runMatrix } from './matrix-command.ts';
 import type { CaseFacts, CaseResult } from './model/case.ts';
 import { CHAPTERS } from './model/chapter.ts';
 import { badgeReport } from './report/badge.ts';
@@ -29,6 +31,7 @@ import { junitReport } from './report/junit.ts';
 import { failsRun } from './report/outcome.ts';
 import { summaryReport } from './report/summary.ts';
 import { caseText, textReport } from './report/text.ts';
+import { NotAskedError } from './run/client-command.ts';
 import { probeServer } from './run/probe.ts';
 import { clientSuiteCases, runClientSuite } from './run/run-client.ts';
 import { runServerSuite, serverSuiteCases } from './run/run-server.ts';
@@ -63,7 +66,7 @@ export async function main(args: readonly string[], output: Output): Promise<num
 }
 
 async function run(args: readonly string[], output: Output): Promise<number> {
-  const { values: given, role, rest } = parse(args);
+  const { values: given, role: word, rest } = parse(args);
   if (given.help === true || args.length === 0) {
     output.out(HELP);
     return args.length === 0 ? 2 : 0;
@@ -72,12 +75,9 @@ async function run(args: readonly string[], output: Output): Promise<number> {
     output.out(`${ownVersion()}\n`);
     return 0;
   }
-  if (role !== 'server' && role !== 'client') {
-    throw new Error(
-      `${role === undefined ? 'the first argument must be server or client' : `${role} is neither server nor client`}; see --help`,
-    );
-  }
+  const role = commandOf(word);
   checkOptions(role, given);
+  if (role === 'matrix') return runMatrix(rest, given, output);
   // Chosen here, so that the report of a stopped run has it.
   const values = role === 'server' ? { seed: String(randomInt(MAX_SEED)), ...given } : given;
   const cases = selected(role, values);
@@ -95,7 +95,7 @@ async function run(args: readonly string[], output: Output): Promise<number> {
   const ask = role === 'server' ? askServer : askClient;
   const report = await ask(rest, values, seen.onResult, output).finally(() => seen.end());
   if (typeof report === 'string') {
-    output.error(`ws-conform: could not ask ${rest[0]}: ${report}\n`);
+    output.error(`ws-conform: could not ask ${rest[0] ?? 'the client'}: ${report}\n`);
     return NOT_ASKED;
   }
   output.out(
@@ -327,12 +327,13 @@ function casesOf({ dump, only, exclude, floods }: Values): SuiteOptions {
   return { only: one ? [dump] : only, exclude, allBytes: one, floods: one || floods };
 }
 
+/** @returns The report, or why the client cannot be asked. */
 async function askClient(
   command: readonly string[],
   values: Values,
   onResult: OnResult,
   output: Output,
-): Promise<SuiteReport> {
+): Promise<SuiteReport | string> {
   const waits = command.length === 0;
   if (waits && (values.listen === undefined || values.each === true)) {
     throw new Error("the client's command is missing after --; see --help");
@@ -346,6 +347,9 @@ async function askClient(
     listen: values.listen === undefined ? undefined : addressOf('listen', values.listen),
     tls: listenTls(values),
     onListen: waits ? (at) => output.out(`waiting for a client at ${at}\n`) : undefined,
+  }).catch((error: unknown) => {
+    if (error instanceof NotAskedError) return error.message;
+    throw error;
   });
 }
 

@@ -4,16 +4,20 @@ import { parseArgs } from 'node:util';
 import type { RequestSettings } from './attempts/server-attempt.ts';
 import type { ListenTls } from './run/client-host.ts';
 import type { Capability } from './run/suite-report.ts';
+import { suggestion } from './suggest.ts';
 
 export const HELP = `ws-conform: tests a WebSocket server or client against RFC 6455 and RFC 7692
 
 usage: ws-conform server ws://… [options]
        ws-conform client [options] -- command…
        ws-conform client --listen HOST:PORT [options]
+       ws-conform matrix [NAME=]report.json… [--html FILE] [--only GLOB] [--exclude GLOB] [--verbose]
 
 server   tests the server at the URL; the server must echo each message with the same type and bytes
 client   starts the command with a URL, which replaces {url} or is appended; the client reads the number
          of cases from URL/getCaseCount, connects to URL/runCase?case=N for N from 1, and echoes each message
+matrix   shows reports of --json side by side: groups and cases by target, the differing cases first;
+         --verbose prints the other cases too
 
 cases
   --only GLOB         run only these chapters, sections or cases: --only 6 --only 7.3 --only '*.1'; repeatable
@@ -98,7 +102,12 @@ type Parsed = ReturnType<typeof parseArgs<{ options: typeof OPTIONS; allowPositi
 /** Values of the options. */
 export type Values = Parsed['values'];
 
-/** A command line: its options, the role, and the server's URL or the client's command. */
+const COMMANDS = ['server', 'client', 'matrix'] as const;
+
+/** The first argument. */
+export type Command = (typeof COMMANDS)[number];
+
+/** A command line: its options, and a server's URL, a client's command or files of a matrix. */
 export interface CommandLine {
   readonly values: Values;
   readonly role: string | undefined;
@@ -121,6 +130,11 @@ function parseTokens(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true, tokens: true });
   } catch (error) {
+    const [, option] = /^Unknown option '--([^']+)'/.exec((error as Error).message) ?? [];
+    if (option !== undefined) {
+      const guess = suggestion(option, Object.keys(OPTIONS), '--');
+      throw new Error(`unknown option --${option}${guess}`, { cause: error });
+    }
     // Node adds sentences about arguments that start with a dash.
     const text = (error as Error).message.replace(/argument is ambiguous\b/, 'needs a value');
     throw new Error(`${text.replace(/\.\s[^]*/, '')}; see --help`, { cause: error });
@@ -140,8 +154,26 @@ const SERVER_OPTIONS = [
 ] as const;
 const CLIENT_OPTIONS = ['each', 'listen'] as const;
 
-/** @throws Error for options that do not fit the role or each other. */
-export function checkOptions(role: string, values: Values): void {
+const MATRIX_OPTIONS: readonly string[] = ['html', 'only', 'exclude', 'verbose'];
+
+/** @throws Error unless the first argument is a command. */
+export function commandOf(word: string | undefined): Command {
+  const command = COMMANDS.find((one) => one === word);
+  if (command !== undefined) return command;
+  throw new Error(
+    word === undefined
+      ? 'the first argument must be server, client or matrix; see --help'
+      : `${word} is none of server, client and matrix${suggestion(word, COMMANDS)}`,
+  );
+}
+
+/** @throws Error for options that do not fit the command or each other. */
+export function checkOptions(role: Command, values: Values): void {
+  if (role === 'matrix') {
+    const foreign = Object.keys(values).find((option) => !MATRIX_OPTIONS.includes(option));
+    if (foreign !== undefined) throw new Error(`--${foreign} does not apply to matrix`);
+    return;
+  }
   const foreign = role === 'server' ? CLIENT_OPTIONS : SERVER_OPTIONS;
   for (const option of foreign) {
     if (values[option] !== undefined) {
@@ -216,7 +248,10 @@ export function requiredOf({ require = '' }: Values): Capability[] {
     .map((name) => {
       const known = CAPABILITIES.find((one) => one === name.trim());
       if (known !== undefined) return known;
-      throw new Error(`--require knows ${CAPABILITIES.join(' and ')}, not ${JSON.stringify(name)}`);
+      const guess = suggestion(name.trim(), CAPABILITIES);
+      throw new Error(
+        `--require knows ${CAPABILITIES.join(' and ')}, not ${JSON.stringify(name)}${guess}`,
+      );
     });
 }
 

@@ -16,22 +16,8 @@ import { WebSocketServer } from 'ws';
 import { main } from '../src/command-line.ts';
 import { runServerSuite, type SuiteReport } from '../src/index.ts';
 import { acceptOf } from '../src/wire/handshake.ts';
+import { run } from './run-command.ts';
 import { naiveServer } from './server/naive-server.ts';
-
-async function run(
-  ...args: readonly string[]
-): Promise<{ code: number; out: string; error: string }> {
-  let [out, error] = ['', ''];
-  const code = await main(args, {
-    out: (text) => {
-      out += text;
-    },
-    error: (text) => {
-      error += text;
-    },
-  });
-  return { code, out, error };
-}
 
 function deferred<T>(): [promise: Promise<T>, resolve: (value: T) => void] {
   let resolve!: (value: T) => void;
@@ -177,7 +163,7 @@ describe('ws-conform', () => {
       /<testsuite name="server 1 framing" tests="2" failures="2" errors="0" skipped="0">/,
     );
     expect(xml).toMatch(/name="1\.1\.2 [^"]*" time="[\d.]+"><failure message="the message came/);
-    expect(readFileSync(badge, 'utf8')).toContain('aria-label="RFC 6455: 2 failed"');
+    expect(readFileSync(badge, 'utf8')).toContain('aria-label="RFC 6455: 1 interoperability"');
   });
 
   it('sends --header and --subprotocol with every request', async () => {
@@ -492,7 +478,8 @@ describe('ws-conform', () => {
   it('exits with 3 when the command of a client does not start', async () => {
     expect(await run('client', '--only', '1.1', '--', './no-such-client')).toMatchObject({
       code: 3,
-      error: 'ws-conform: could not ask ./no-such-client\n',
+      out: '',
+      error: 'ws-conform: could not ask ./no-such-client: spawn ./no-such-client ENOENT\n',
     });
   });
 
@@ -511,8 +498,17 @@ describe('ws-conform', () => {
     const files = ['--json', json, '--html', html];
     const { code, error } = await run('server', server.url, '--only', '2.1.*', ...files);
     expect({ code, error }).toEqual({ code: 1, error: `wrote ${json}\nwrote ${html}\n` });
-    const report: SuiteReport & { version: number } = JSON.parse(readFileSync(json, 'utf8'));
-    expect(report).toMatchObject({ version: 1, role: 'server', target: server.url });
+    const report: SuiteReport & { version: number; findings: unknown } = JSON.parse(
+      readFileSync(json, 'utf8'),
+    );
+    expect(report).toMatchObject({ version: 2, role: 'server', target: server.url });
+    expect(report.findings).toMatchObject([
+      {
+        verdict: 'fail',
+        weight: 'interoperability',
+        cases: report.results.slice(1).map(({ id, title }) => ({ id, title })),
+      },
+    ]);
     expect(report.counts).toMatchObject({ pass: 1, fail: 12 });
     expect(report.results[0]).toMatchObject({ verdict: 'pass', transcript: [] });
     expect(report.results[1]).toMatchObject({
@@ -550,7 +546,18 @@ describe('ws-conform', () => {
   });
 
   it.each([
-    [['serve', 'ws://127.0.0.1:1'], /serve is neither server nor client/],
+    [
+      ['serve', 'ws://127.0.0.1:1'],
+      /^ws-conform: serve is none of server, client and matrix; did you mean server\?\n$/,
+    ],
+    [['test'], /test is none of server, client and matrix; see --help\n$/],
+    [['server', '--olny', '1'], /^ws-conform: unknown option --olny; did you mean --only\?\n$/],
+    [['server', '--concurency=2'], /unknown option --concurency; did you mean --concurrency\?\n$/],
+    [['server', '--exp', 'x'], /unknown option --exp; did you mean --expect\?\n$/],
+    [
+      ['server', 'ws://a', '--require', 'compresion'],
+      /"compresion"; did you mean compression\?\n$/,
+    ],
     [['server'], /expected one server URL, got 0/],
     [['server', 'ws://127.0.0.1:1', 'ws://127.0.0.1:2'], /expected one server URL, got 2/],
     [['server', 'http://127.0.0.1:1'], /not a ws: or wss: URL/],
@@ -603,7 +610,7 @@ describe('ws-conform', () => {
     [['server', 'ws://127.0.0.1:1', '--origin', 'a b'], /--origin must be printable/],
     [['server', 'ws://127.0.0.1:1', '--host', ''], /--host must be printable/],
     [['client', '--no-echo', '--', 'true'], /--no-echo applies to server only/],
-    [['server', '--nonsense'], /^ws-conform: Unknown option '--nonsense'; see --help\n$/],
+    [['server', '--nonsense'], /^ws-conform: unknown option --nonsense; see --help\n$/],
   ] as const)('exits with 2 for %j', async (args, says) => {
     const { code, error } = await run(...args);
     expect(code).toBe(2);

@@ -108,7 +108,7 @@ function atOnce(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 8.1',
     level: 'advice',
-    expects: 'the target fails the connection with 1007 as soon as the deciding byte arrives',
+    expects: 'the target fails the connection with 1007 before the message is complete',
   });
   for (const { title, bytes, decidedAt } of DECIDED) {
     add(`${title}, in an incomplete frame`, async (attempt) => {
@@ -308,7 +308,7 @@ function atOnceInPieces(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 8.1',
     level: 'advice',
-    expects: 'the target fails the connection with 1007 before the last piece',
+    expects: 'the target fails the connection with 1007 before the message is complete',
   });
   const whole = Buffer.concat(GOOD_BAD_GOOD);
   const [good, bad, end] = GOOD_BAD_GOOD.map(({ length }) => length) as [number, number, number];

@@ -12,7 +12,7 @@ import { reserved } from '../chapters/reserved.ts';
 import { segmentation } from '../chapters/segmentation.ts';
 import { utf8Texts } from '../chapters/utf8.ts';
 import type { Case } from '../model/case.ts';
-import type { Chapter } from '../model/chapter.ts';
+import { type Chapter, casesOf } from '../model/chapter.ts';
 import { clientClosing } from './closing.ts';
 import { handshake } from './handshake.ts';
 import { masks } from './masks.ts';
@@ -39,4 +39,4 @@ const chapters: readonly Chapter<ClientAttempt>[] = [
 /**
  * All cases for clients in the order of their ids: chapters for both roles and for clients only.
  */
-export const clientCases: readonly Case<ClientAttempt>[] = chapters.flatMap(({ cases }) => cases);
+export const clientCases: readonly Case<ClientAttempt>[] = casesOf('client', chapters);

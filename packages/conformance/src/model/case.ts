@@ -1,3 +1,5 @@
+import type { Weight } from './weights.ts';
+
 /** The requirement level of a rule: MUST or SHOULD (RFC 2119), or advice that is in no RFC. */
 export type Level = 'must' | 'should' | 'advice';
 
@@ -22,6 +24,8 @@ export interface CaseFacts {
   readonly section: string;
   /** Requirement level of the rule. */
   readonly level: Level;
+  /** Effect of a difference. */
+  readonly weight: Weight;
 }
 
 /** One test of a target. `Context` is the attempt that opens the connections of the case. */

@@ -1,4 +1,5 @@
 import type { Case, Level } from './case.ts';
+import { weightOf } from './weights.ts';
 
 /**
  * Chapter titles by number, for both roles. The subjects of 1 to 7, 9 and 10 are those of the
@@ -45,7 +46,7 @@ export interface SectionFacts {
 /** Collects the cases of one chapter and numbers them. */
 export class Chapter<Context> {
   readonly number: number;
-  readonly cases: Case<Context>[] = [];
+  readonly cases: Omit<Case<Context>, 'weight'>[] = [];
   #sections = 0;
 
   constructor(number: number) {
@@ -75,6 +76,16 @@ export class Chapter<Context> {
       });
     };
   }
+}
+
+/** Lists the cases of a role, in the order of the chapters. */
+export function casesOf<Context>(
+  role: 'server' | 'client',
+  chapters: readonly Chapter<Context>[],
+): Case<Context>[] {
+  return chapters
+    .flatMap(({ cases }) => cases)
+    .map((one) => ({ ...one, weight: weightOf(role, one.id) }));
 }
 
 /** Adds a case to a section. */

@@ -29,6 +29,7 @@ function patternOf(glob: string): RegExp {
 }
 
 /** Returns the description of a case without its `run` function. */
-export function factsOf({ id, chapter, title, expects, section, level }: CaseFacts): CaseFacts {
-  return { id, chapter, title, expects, section, level };
+export function factsOf(one: CaseFacts): CaseFacts {
+  const { id, chapter, title, expects, section, level, weight } = one;
+  return { id, chapter, title, expects, section, level, weight };
 }

@@ -1,5 +1,5 @@
 import type { SuiteReport } from '../run/suite-report.ts';
-import { findingsOf, idsText } from './findings.ts';
+import { findingsOf, idsText, titlesText } from './findings.ts';
 import { failsRun } from './outcome.ts';
 
 /** GitHub shows this many annotations of a step. */
@@ -13,15 +13,15 @@ const MAX_ANNOTATIONS = 10;
 export function githubReport(report: SuiteReport, strict = false): string {
   return findingsOf(report.results)
     .slice(0, MAX_ANNOTATIONS)
-    .map(({ verdict, results }) => {
-      const [{ title, because, section }] = results as [(typeof results)[0]];
+    .map(({ verdict, weight, results }) => {
+      const [{ because, section }] = results as [(typeof results)[0]];
       const kind = failsRun(verdict, strict)
         ? 'error'
         : verdict === 'advice'
           ? 'notice'
           : 'warning';
-      const name = `${report.role}: ${verdict} ${idsText(results)} (${section})`;
-      return `::${kind} title=${propertyText(name)}::${dataText(`${title}: ${because.join('; ')}`)}\n`;
+      const name = `${report.role}: ${verdict} ${idsText(results)} (${section}, ${weight})`;
+      return `::${kind} title=${propertyText(name)}::${dataText(`${titlesText(results)}: ${because.join('; ')}`)}\n`;
     })
     .join('');
 }

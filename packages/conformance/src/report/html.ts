@@ -1,9 +1,16 @@
 import type { CaseResult, Verdict } from '../model/case.ts';
+import { WEIGHTS } from '../model/weights.ts';
 import { countsOf, type SuiteReport } from '../run/suite-report.ts';
 import { badgeReport } from './badge.ts';
-import { type Finding, findingsOf } from './findings.ts';
+import {
+  type Finding,
+  type FindingCounts,
+  findingCountsOf,
+  findingsOf,
+  titlesText,
+} from './findings.ts';
 import { escapeMarkup } from './markup.ts';
-import { byChapter, countsText, lineText } from './text.ts';
+import { byChapter, countsText, explainedIn, lineText } from './text.ts';
 
 const STYLE = `
 :root { color-scheme: light dark; --pass: #1a7f37; --fail: #c62828; --non-strict: #9a6700; --advice: #0969da; --skipped: #6e7781; --error: #8250df; --line: #d0d7de; --soft: #f6f8fa }
@@ -17,6 +24,7 @@ details { border-bottom: 1px solid var(--line) }
 details details { margin-left: 1rem }
 pre { font-size: .8rem; white-space: pre-wrap; background: var(--soft); padding: .75rem; border-radius: .4rem }
 dl { margin: 0 0 .5rem } dt { font-weight: 600 } dd { margin: 0 0 .25rem }
+.weights { width: auto } .weight { font-size: .8em; border: 1px solid currentColor; border-radius: .3rem; padding: 0 .3rem }
 .verdict { font-weight: 600 } .pass { color: var(--pass) } .fail { color: var(--fail) }
 .non-strict { color: var(--non-strict) } .skipped { color: var(--skipped) }
 .advice { color: var(--advice) } .error { color: var(--error) }
@@ -73,21 +81,26 @@ export function htmlReport(report: SuiteReport): string {
   const verdicts = VERDICTS.filter((verdict) => verdict !== 'error' || report.counts.error > 0);
   const chapters = byChapter(report.results).map(
     ({ number, title, results }) =>
-      `<details class="chapter" id="chapter${number}"><summary><b>${number} ${escapeMarkup(title)}</b> ${countsText(countsOf(results))}</summary>${results.map((one) => caseHtml(one, examples.has(one.id))).join('')}</details>`,
+      `<details class="chapter" id="chapter${number}"><summary><b>${number} ${escapeMarkup(title)}</b> ${casesText(results)}</summary>${results.map((one) => caseHtml(one, examples.has(one.id))).join('')}</details>`,
   );
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeMarkup(title)}</title><style>${STYLE}</style></head><body>
 ${badgeReport(report)}<h1>${escapeMarkup(title)}</h1>
-<p>${report.results.length} cases, ${escapeMarkup(report.started)}, ${(report.ms / 1000).toFixed(1)} s: ${countsText(report.counts)}</p>
+<p>${report.results.length} cases, ${escapeMarkup(report.started)}, ${(report.ms / 1000).toFixed(1)} s: ${casesText(report.results)}</p>
 ${barHtml(report.results, 'all')}
 ${matrixHtml(report.results, verdicts)}
-${findings.length > 0 ? `<h2>findings</h2>${findings.map(findingHtml).join('')}` : ''}
+${findings.length > 0 ? `<h2>findings</h2>${weightsHtml(findingCountsOf(findings))}${findings.map(findingHtml).join('')}` : ''}
 <h2>all cases</h2>
 ${filterHtml(verdicts)}
 ${chapters.join('\n')}
 <script>${SCRIPT}</script></body></html>
 `;
+}
+
+/** Formats the counts and causes of some results. */
+function casesText(results: readonly CaseResult[]): string {
+  return countsText(countsOf(results), findingCountsOf(findingsOf(results)));
 }
 
 /** A bar of the share of each verdict. */
@@ -96,7 +109,7 @@ function barHtml(results: readonly CaseResult[], extra = ''): string {
   const shares = VERDICTS.filter((verdict) => counts[verdict] > 0).map(
     (verdict) => `<i class="${verdict}" style="flex-grow:${counts[verdict]}"></i>`,
   );
-  return `<div class="bar ${extra}" role="img" aria-label="${countsText(counts)}">${shares.join('')}</div>`;
+  return `<div class="bar ${extra}" role="img" aria-label="${casesText(results)}">${shares.join('')}</div>`;
 }
 
 /** The matrix: a row for each chapter, a column for each verdict. */
@@ -114,6 +127,21 @@ function matrixHtml(results: readonly CaseResult[], verdicts: readonly Verdict[]
   return `<table><tr><th>chapter</th>${heads}<th class="share"></th></tr>${rows.join('\n')}</table>`;
 }
 
+/** The causes: a row for each weight, a column for each verdict. */
+function weightsHtml(found: FindingCounts): string {
+  const verdicts = explainedIn(found);
+  const heads = verdicts.map((verdict) => `<th>${verdict}</th>`).join('');
+  const rows = WEIGHTS.map((weight) => {
+    const cells = verdicts.map((verdict) =>
+      found[verdict][weight] === 0
+        ? '<td class="zero">0</td>'
+        : `<td class="${verdict}">${found[verdict][weight]}</td>`,
+    );
+    return `<tr><td>${weight}</td>${cells.join('')}</tr>`;
+  });
+  return `<table class="weights"><tr><th>causes by weight</th>${heads}</tr>${rows.join('')}</table>`;
+}
+
 function filterHtml(verdicts: readonly Verdict[]): string {
   const boxes = verdicts.map(
     (verdict) =>
@@ -122,13 +150,19 @@ function filterHtml(verdicts: readonly Verdict[]): string {
   return `<form id="filter" hidden><input type="search" name="words" placeholder="id or words of the title" aria-label="id or words of the title">${boxes.join('')}</form>`;
 }
 
-function findingHtml({ verdict, results }: Finding): string {
-  const links = results.map(({ id }) => `<a href="#c${id}">${id}</a>`).join(' ');
+function findingHtml({ verdict, weight, results }: Finding): string {
+  const links = results.map(
+    ({ id, title }) => `<li><a href="#c${id}">${id}</a> ${escapeMarkup(title)}</li>`,
+  );
   const count = results.length === 1 ? '1 case' : `${results.length} cases`;
   const [{ because, expects, section, level }] = results as [CaseResult];
-  return `<details><summary><span class="verdict ${verdict}">${verdict}</span> ${count}: ${escapeMarkup(because.join('; '))}</summary>
-<dl><dt>expected</dt><dd>${escapeMarkup(expects)}</dd><dt>source</dt><dd>${escapeMarkup(section)} (${level})</dd></dl><p>${links}</p></details>
+  return `<details><summary><span class="verdict ${verdict}">${verdict}</span> ${weightHtml(weight)} ${count}: ${escapeMarkup(titlesText(results))}<br>${escapeMarkup(because.join('; '))}</summary>
+<dl><dt>expected</dt><dd>${escapeMarkup(expects)}</dd><dt>source</dt><dd>${escapeMarkup(section)} (${level})</dd></dl><ul>${links.join('')}</ul></details>
 `;
+}
+
+function weightHtml(weight: string): string {
+  return `<span class="weight">${weight}</span>`;
 }
 
 function caseHtml(result: CaseResult, showsBytes: boolean): string {
@@ -137,7 +171,7 @@ function caseHtml(result: CaseResult, showsBytes: boolean): string {
   const because = result.because.map((words) => `<dd>${escapeMarkup(words)}</dd>`).join('');
   // The transcripts of all cases would add megabytes to the page.
   const wire = !showsBytes ? '' : `<pre>${escapeMarkup(transcript.map(lineText).join('\n'))}</pre>`;
-  return `<details class="case" data-verdict="${verdict}" id="c${id}"${open}><summary><span class="verdict ${verdict}">${verdict}</span> <code>${id}</code> ${escapeMarkup(title)}</summary>
-<dl><dt>expected</dt><dd>${escapeMarkup(result.expects)}</dd><dt>source</dt><dd>${escapeMarkup(result.section)} (${result.level})</dd>${because === '' ? '' : `<dt>found</dt>${because}`}</dl>${wire}</details>
+  return `<details class="case" data-verdict="${verdict}" id="c${id}"${open}><summary><span class="verdict ${verdict}">${verdict}</span> <code>${id}</code> ${escapeMarkup(title)} ${verdict === 'pass' ? '' : weightHtml(result.weight)}</summary>
+<dl><dt>expected</dt><dd>${escapeMarkup(result.expects)}</dd><dt>source</dt><dd>${escapeMarkup(result.section)} (${result.level}), ${result.weight}</dd>${because === '' ? '' : `<dt>found</dt>${because}`}</dl>${wire}</details>
 `;
 }

@@ -1,4 +1,5 @@
 import type { SuiteReport } from '../run/suite-report.ts';
+import { findingCountsOf, findingsOf } from './findings.ts';
 
 /** What a JSON report contains beside the results. */
 export interface JsonFacts {
@@ -13,7 +14,7 @@ export interface JsonFacts {
 }
 
 /**
- * Formats the report as a JSON document with a `version`, now 1: see `report.schema.json`.
+ * Formats the report as a JSON document with a `version`, now 2: see `report.schema.json`.
  *
  * Call it like {@link textReport}.
  *
@@ -27,5 +28,15 @@ export function jsonReport(
   const results = report.results.map((one) =>
     one.verdict === 'pass' && !transcripts ? { ...one, transcript: [] } : one,
   );
-  return `${JSON.stringify({ version: 1, tool, options, complete, ...report, results }, null, 1)}\n`;
+  const found = findingsOf(report.results);
+  const findings = found.map(({ verdict, weight, results: cases }) => ({
+    verdict,
+    weight,
+    because: cases[0]!.because,
+    section: cases[0]!.section,
+    cases: cases.map(({ id, title }) => ({ id, title })),
+  }));
+  const causes = findingCountsOf(found);
+  const facts = { version: 2, tool, options, complete };
+  return `${JSON.stringify({ ...facts, ...report, causes, findings, results }, null, 1)}\n`;
 }

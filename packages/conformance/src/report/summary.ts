@@ -1,5 +1,5 @@
 import { countsOf, type SuiteReport } from '../run/suite-report.ts';
-import { findingsOf, idsText } from './findings.ts';
+import { findingCountsOf, findingsOf, idsText, titlesText } from './findings.ts';
 import { byChapter, countsText } from './text.ts';
 
 /** Ids of a finding in a summary, in characters. */
@@ -23,23 +23,25 @@ export function summaryReport(report: SuiteReport): string {
       skipped,
     ]);
   });
-  const findings = findingsOf(report.results).map(({ verdict, results }) => {
+  const found = findingsOf(report.results);
+  const findings = found.map(({ verdict, weight, results }) => {
     const [{ because, section }] = results as [(typeof results)[0]];
     const ids = idsText(results);
     const short = ids.length > MAX_IDS ? `${ids.slice(0, MAX_IDS)}…` : ids;
-    return row([verdict, results.length, because.join('; '), section, short]);
+    const cells = [verdict, weight, results.length, because.join('; '), titlesText(results)];
+    return row([...cells, section, short]);
   });
   return [
     `### ws-conform: ${report.role} \`${report.target}\`\n`,
-    `${countsText(report.counts)}\n`,
+    `${countsText(report.counts, findingCountsOf(found))}\n`,
     row(['chapter', 'cases', 'pass', 'fail', 'non-strict', 'advice', 'skipped']),
     row(['---', ...Array.from({ length: 6 }, () => '---:')]),
     ...chapters,
     '',
     ...(findings.length > 0
       ? [
-          row(['verdict', 'cases', 'cause', 'rule', 'ids']),
-          row(['---', '---:', '---', '---', '---']),
+          row(['verdict', 'weight', 'cases', 'cause', 'titles', 'rule', 'ids']),
+          row(['---', '---', '---:', '---', '---', '---', '---']),
         ]
       : []),
     ...findings,

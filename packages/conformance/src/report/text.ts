@@ -1,7 +1,18 @@
 import type { CaseResult, Level, TranscriptLine, Verdict } from '../model/case.ts';
 import { CHAPTERS } from '../model/chapter.ts';
+import { WEIGHTS } from '../model/weights.ts';
 import { countsOf, type SuiteReport } from '../run/suite-report.ts';
-import { causeOf, type Finding, findingsOf, idsText } from './findings.ts';
+import {
+  causeOf,
+  causesIn,
+  EXPLAINED,
+  type Finding,
+  type FindingCounts,
+  findingCountsOf,
+  findingsOf,
+  idsText,
+  titlesText,
+} from './findings.ts';
 
 /** Options of {@link textReport}. */
 export interface TextOptions {
@@ -28,24 +39,49 @@ export interface TextOptions {
  */
 export function textReport(report: SuiteReport, { verbose = false }: TextOptions = {}): string {
   const { results, counts } = report;
+  const findings = findingsOf(results);
+  const found = findingCountsOf(findings);
   const skips = results.filter(({ verdict }) => verdict === 'skipped');
   const parts = [
     `conformance of the ${report.role} ${report.target}`,
     summary(results),
-    ...findingsOf(results).map((finding) =>
+    ...findings.map((finding) =>
       verbose ? finding.results.map(caseText).join('\n\n') : explainFinding(finding, report),
     ),
     ...(skips.length > 0 ? [skippedCases(skips)] : []),
-    `${results.length} ${results.length === 1 ? 'case' : 'cases'} in ${(report.ms / 1000).toFixed(1)} s: ${countsText(counts)}`,
+    ...(findings.length > 0 ? [weightTable(found)] : []),
+    `${results.length} ${results.length === 1 ? 'case' : 'cases'} in ${(report.ms / 1000).toFixed(1)} s: ${countsText(counts, found)}`,
   ];
   return `${parts.join('\n\n')}\n`;
 }
 
-/** Formats counts: `600 passed, 2 failed, 1 non-strict, 0 advice, 40 skipped`. */
-export function countsText(counts: Readonly<Record<Verdict, number>>): string {
-  const { pass, fail, advice, skipped, error } = counts;
-  const errors = error > 0 ? `, ${error} errors of the suite` : '';
-  return `${pass} passed, ${fail} failed, ${counts['non-strict']} non-strict, ${advice} advice, ${skipped} skipped${errors}`;
+/** Formats counts: `600 passed, 2 failed (1 cause), 0 non-strict, 0 advice, 40 skipped`. */
+export function countsText(
+  counts: Readonly<Record<Verdict, number>>,
+  found: FindingCounts,
+): string {
+  const { pass, skipped, error } = counts;
+  const words = (verdict: keyof FindingCounts, word: string): string =>
+    `${counts[verdict]} ${word}${counts[verdict] === 0 ? '' : ` (${causesText(causesIn(found[verdict]))})`}`;
+  const errors = error > 0 ? `, ${words('error', 'errors of the suite')}` : '';
+  return `${pass} passed, ${words('fail', 'failed')}, ${words('non-strict', 'non-strict')}, ${words('advice', 'advice')}, ${skipped} skipped${errors}`;
+}
+
+/** Formats a number of causes: `1 cause`. */
+export function causesText(count: number): string {
+  return count === 1 ? '1 cause' : `${count} causes`;
+}
+
+/** Verdicts with findings, for the columns of a table. */
+export function explainedIn(found: FindingCounts): (keyof FindingCounts)[] {
+  return EXPLAINED.filter((verdict) => verdict !== 'error' || causesIn(found.error) > 0);
+}
+
+/** Formats the causes: a row for each weight, a column for each verdict. */
+function weightTable(found: FindingCounts): string {
+  const verdicts = explainedIn(found);
+  const rows = WEIGHTS.map((weight) => [weight, ...verdicts.map((one) => found[one][weight])]);
+  return tableText([['causes by weight', ...verdicts], ...rows]);
 }
 
 /** Groups results by chapter, in the order of the chapters. */
@@ -74,7 +110,11 @@ function summary(results: readonly CaseResult[]): string {
     ];
   });
   const table = [['chapter', 'cases', 'pass', 'fail', 'non-strict', 'advice', 'skipped'], ...rows];
-  return table
+  return tableText(table);
+}
+
+function tableText(rows: readonly (readonly (string | number)[])[]): string {
+  return rows
     .map(
       ([first, ...rest]) =>
         `  ${String(first).padEnd(30)}${rest.map((cell) => String(cell).padStart(11)).join('')}`,
@@ -82,12 +122,15 @@ function summary(results: readonly CaseResult[]): string {
     .join('\n');
 }
 
-/** Formats a finding: its first case, and the ids of all. Only a broken MUST shows its bytes. */
-function explainFinding({ verdict, results }: Finding, report: SuiteReport): string {
+/** Formats a finding: its first case, ids and titles of all. Only a broken MUST shows its bytes. */
+function explainFinding({ verdict, weight, results }: Finding, report: SuiteReport): string {
   const [first] = results as [CaseResult];
   const soft = verdict === 'non-strict' || verdict === 'advice';
-  const shown = soft ? { ...first, transcript: [] } : first;
-  const ids = results.length > 1 ? [`  ${results.length} cases: ${idsText(results)}`] : [];
+  const shown = { ...first, weight, transcript: soft ? [] : first.transcript };
+  const ids =
+    results.length > 1
+      ? [`  ${results.length} cases: ${idsText(results)}`, `    ${titlesText(results)}`]
+      : [];
   return [caseText(shown), ...ids, `  again: ${againText(first, report)}`].join('\n');
 }
 
@@ -108,6 +151,7 @@ const REQUIREMENT: Readonly<Record<Level, string>> = {
 export function caseText(result: CaseResult): string {
   return [
     `${result.verdict.toUpperCase()} ${result.id} ${result.title}`,
+    `  weight: ${result.weight}`,
     `  expected: ${result.expects} (${result.section}, ${REQUIREMENT[result.level]})`,
     ...result.because.map((words) => `  but: ${words}`),
     ...result.transcript.map((line) => `    ${lineText(line)}`),

@@ -12,12 +12,20 @@ const KILL_DELAY = 2000;
 const GROUPED = process.platform !== 'win32';
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
+/** No case was tried: the client's command does not start, or ends before its first connection. */
+export class NotAskedError extends Error {
+  override readonly name = 'NotAskedError';
+  readonly code = 'NOT_ASKED';
+}
+
 /** The client under test, as a process. */
 export class ClientCommand {
   /** Resolves when the process has exited or failed to start. */
   readonly exited: Promise<void>;
   /** True after the process has exited or failed to start. */
   hasExited = false;
+  /** The reason why the process does not start, such as `spawn nonexist ENOENT`. */
+  startFault: string | undefined;
   /** The signal or the exit code that ended the process; undefined while it runs. */
   ended: NodeJS.Signals | number | undefined;
   readonly #child: ChildProcess;
@@ -48,7 +56,11 @@ export class ClientCommand {
         this.#removeListeners();
         done();
       };
-      this.#child.on('error', (error) => end(`the command failed to start: ${error.message}`));
+      this.#child.on('error', (error) => {
+        // A failed signal is an error of the process too.
+        if (this.#child.pid === undefined) this.startFault = error.message;
+        end(`the command failed to start: ${error.message}`);
+      });
       this.#child.on('close', (code, signal) => {
         this.ended = signal ?? code ?? undefined;
         end(`the command exited with ${signal ?? `code ${code}`}`);

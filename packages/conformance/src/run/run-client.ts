@@ -1,7 +1,7 @@
 import { clientCases } from '../client/cases.ts';
 import type { CaseFacts } from '../model/case.ts';
 import { factsOf, selectCases } from '../model/select.ts';
-import { ClientCommand } from './client-command.ts';
+import { ClientCommand, NotAskedError } from './client-command.ts';
 import { ClientHost, type ListenAddress, type ListenTls } from './client-host.ts';
 import { DEFAULT_TIMEOUT, reportOf, type SuiteOptions, type SuiteReport } from './suite-report.ts';
 
@@ -55,7 +55,9 @@ export function clientSuiteCases(
  * @param command - Program and arguments. The URL replaces `{url}`, or is appended. Empty: the suite
  *   waits ten minutes for a client that you start yourself, a browser for example.
  * @param options - Which cases run, and how.
- * @returns The report. A command that fails to start fails its cases.
+ * @returns The report.
+ * @throws (rejects with) {@link NotAskedError} when the command does not start. Without `each`, also
+ *   when it ends, or a minute passes, before its first connection.
  *
  * @example
  * ```ts no-run
@@ -133,6 +135,10 @@ async function runOnce(
     const { ended } = client;
     await client.stop();
     await host.allDone();
+    if (host.connections === 0) {
+      const silence = `the client did not connect within ${CONNECT_TIMEOUT / 1000} s`;
+      throw new NotAskedError(client.startFault ?? (idle ? silence : reason));
+    }
     if (host.complete) {
       if (ended !== undefined && ended !== 0 && host.lastMustSurvive) {
         host.blame(`the client did not survive this case: ${reason}`);
@@ -175,6 +181,10 @@ async function runEach(
       const at = next++;
       const client = new ClientCommand(command, url + host.targetOf(at));
       const judged = await host.waitForResult(at, CONNECT_TIMEOUT, client.exited);
+      if (client.startFault !== undefined && host.connections === 0) {
+        next = host.cases.length;
+        throw new NotAskedError(client.startFault);
+      }
       if (!judged) {
         const reason = client.hasExited ? await client.exitText(0) : 'the client never connected';
         host.failUnasked(at, reason);

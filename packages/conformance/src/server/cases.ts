@@ -12,7 +12,7 @@ import { reserved } from '../chapters/reserved.ts';
 import { segmentation } from '../chapters/segmentation.ts';
 import { utf8Texts } from '../chapters/utf8.ts';
 import type { Case } from '../model/case.ts';
-import type { Chapter } from '../model/chapter.ts';
+import { type Chapter, casesOf } from '../model/chapter.ts';
 import { serverClosing } from './closing.ts';
 import { serverFloods } from './floods.ts';
 import { handshake } from './handshake.ts';
@@ -40,4 +40,4 @@ const chapters: readonly Chapter<ServerAttempt>[] = [
 /**
  * All cases for servers in the order of their ids: chapters for both roles and for servers only.
  */
-export const serverCases: readonly Case<ServerAttempt>[] = chapters.flatMap(({ cases }) => cases);
+export const serverCases: readonly Case<ServerAttempt>[] = casesOf('server', chapters);

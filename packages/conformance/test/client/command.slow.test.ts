@@ -15,8 +15,6 @@ const node = (code: string): string[] => [process.execPath, '--input-type=module
 const run = (code: string, options: ClientSuiteOptions): Promise<SuiteReport> =>
   runClientSuite(node(code), options);
 
-const NOT_CONNECTED = /the client did not connect for this case/;
-
 describe.concurrent('runClientSuite', () => {
   it('passes the ten lines of the README', async () => {
     const report = await run(WS + SNIPPET, { only: ['1.1.*', '8.1.*', '8.16.*', '11.3.*'] });
@@ -41,12 +39,14 @@ describe.concurrent('runClientSuite', () => {
   });
 
   it('reports the exit of a command that never connected', async () => {
-    const { results } = await run("console.log('no such option'); process.exitCode = 3;", {
-      only: ['1.1.3'],
+    const code = "console.log('no such option'); process.exitCode = 3;";
+    await expect(run(code, { only: ['1.1.3'] })).rejects.toMatchObject({
+      code: 'NOT_ASKED',
+      message: 'the command exited with code 3; last output: no such option',
     });
+    const { results } = await run(code, { only: ['1.1.3'], each: true });
     expect(results[0]).toMatchObject({ verdict: 'fail' });
-    expect(results[0]!.because[0]).toMatch(NOT_CONNECTED);
-    expect(results[0]!.because[0]).toMatch(/code 3; last output: no such option/);
+    expect(results[0]!.because[0]).toMatch(/^the client did not connect for this case: .*code 3/);
   });
 
   it('reports the fault of a malformed request', async () => {
@@ -149,10 +149,18 @@ describe.concurrent('runClientSuite', () => {
     );
   });
 
-  it('reports a command that fails to start', async () => {
-    const { results } = await runClientSuite(['./no-such-client'], { only: ['1.1.3'] });
-    expect(results[0]!.because[0]).toMatch(/failed to start: .*ENOENT/);
-  });
+  it.each([false, true])(
+    'tries no case when the command does not start, each: %s',
+    async (each) => {
+      const seen: string[] = [];
+      const onResult = ({ id }: { id: string }): number => seen.push(id);
+      await expect(runClientSuite(['./no-such-client'], { each, onResult })).rejects.toMatchObject({
+        code: 'NOT_ASKED',
+        message: 'spawn ./no-such-client ENOENT',
+      });
+      expect(seen).toEqual([]);
+    },
+  );
 
   it('terminates a command that hangs after a case, and starts it again', async () => {
     const code = `${WS}new WebSocket(process.argv.at(-1) + '/runCase?case=1').onmessage = (e) =>

@@ -25,6 +25,7 @@ const result = (id: string, verdict: Verdict, because: string[] = []): CaseResul
   expects: 'an echo',
   section: 'RFC 6455, 5.2',
   level: 'must',
+  weight: 'interoperability',
   verdict,
   because,
   ms: 1,
@@ -81,7 +82,7 @@ describe('htmlReport', () => {
     expect(page).toContain('<a href="#chapter1">1 framing</a></td><td class="pass">1</td>');
     expect(page).toContain('<td class="fail">1</td>');
     expect(page).toContain('<i class="fail" style="flex-grow:1"></i>');
-    expect(page).toContain('aria-label="RFC 6455: 1 failed"');
+    expect(page).toContain('aria-label="RFC 6455: 1 interoperability"');
     expect(page).toContain('<input type="checkbox" name="skipped" checked>');
     expect(page).toContain('prefers-color-scheme: dark');
   });
@@ -96,7 +97,9 @@ describe('summaryReport', () => {
   it('lists chapters and causes, and escapes texts of the target', () => {
     const text = summaryReport(report);
     expect(text).toContain('| 1 framing | 2 | 1 | 1 | 0 | 0 | 0 |\n');
-    expect(text).toContain('| fail | 1 | a \\| b c | RFC 6455, 5.2 | 1.1.2 |\n');
+    expect(text).toContain(
+      '| fail | interoperability | 1 | a \\| b c | \\<case\\> 1.1.2 | RFC 6455, 5.2 | 1.1.2 |\n',
+    );
   });
 });
 

@@ -16,6 +16,7 @@ async function longCase(each: (attempt: Attempt) => void): Promise<readonly stri
       expects: '',
       section: '',
       level: 'must',
+      weight: 'interoperability',
       flood: false,
       target: undefined,
       run: async (attempt: Attempt) => {
