@@ -23,6 +23,12 @@ describe('README.md', () => {
     const found = quickStarts.filter(({ code, run }) => run && code.startsWith(imports));
     expect(found.map(({ code }) => code.match(/^.*\S.*$/gm)!.length)).toEqual([lines]);
   });
+
+  it('has at most 150 lines, and docs/performance.md at most 2,500 words', () => {
+    const text = readFileSync(join(root, 'README.md'), 'utf8');
+    expect(text.trimEnd().split('\n').length).toBeLessThanOrEqual(150);
+    expect(read('performance.md').trim().split(/\s+/).length).toBeLessThanOrEqual(2_500);
+  });
 });
 
 describe('the list of pages', () => {
@@ -175,15 +181,10 @@ describe('the sentence on options that take `false`', () => {
     .filter((name) => !NOT_A_BOUND.includes(name))
     .filter((name) => !throws(() => resolveSettings({ [name]: false }, 'server')));
 
-  it.each([['limits.md', ' and the limits of handshakes and connections take `false`']])(
-    'lists every such option of a connection in %s',
-    (page, before) => {
-      expect(takesFalse(page, before).toSorted()).toEqual(takes.toSorted());
-    },
-  );
-
-  it('lists every such option of a server in server.md', () => {
-    const { handshakeTimeout: _, limits } = checkUpgraderOptions({});
+  it('lists every such option of a connection in limits.md', () => {
+    const before = ' and the limits of handshakes and connections take `false`';
+    expect(takesFalse('limits.md', before).toSorted()).toEqual(takes.toSorted());
+  });
     const { clientAddress: __, forwardedAddress: ___, ...counts } = limits;
     const names = ['handshakeTimeout', ...Object.keys(counts)];
     for (const name of names) checkUpgraderOptions({ [name]: false });
