@@ -185,6 +185,9 @@ describe('the sentence on options that take `false`', () => {
     const before = ' and the limits of handshakes and connections take `false`';
     expect(takesFalse('limits.md', before).toSorted()).toEqual(takes.toSorted());
   });
+
+  it('lists every such option of a server in server.md', () => {
+    const { handshakeTimeout: _, limits } = checkUpgraderOptions({});
     const { clientAddress: __, forwardedAddress: ___, ...counts } = limits;
     const names = ['handshakeTimeout', ...Object.keys(counts)];
     for (const name of names) checkUpgraderOptions({ [name]: false });
