@@ -139,7 +139,8 @@ export class UpgradeRequest implements ServerRequest {
   }
 
   async #negotiateInTurn(): Promise<Agreement> {
-    await this.responder.takeTurn(this.acquireHandshake());
+    const handshake = this.acquireHandshake();
+    await this.responder.takeTurn((work) => handshake.wait(work));
     return this.#checkAndAgree();
   }
 
@@ -332,7 +333,7 @@ export class UpgradeRequest implements ServerRequest {
     // The handshake failed while it waited for these answers.
     if (handshake.failure !== undefined) return false;
     try {
-      await responder.takeTurn(handshake);
+      await responder.takeTurn((work) => handshake.wait(work));
       return true;
     } catch {
       return false;

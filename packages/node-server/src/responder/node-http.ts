@@ -1,9 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { callIfAllowed } from '@ws/node-io/internal';
-import { disconnectError, type Handshake } from '../wait.ts';
+import { disconnectError } from '../wait.ts';
 import { endAnsweredSocket } from './linger.ts';
 import { RawResponder } from './raw.ts';
+import type { Responder } from './responder.ts';
 
 /**
  * Fields that Node's HTTP server sets on a socket that it reads. They exist in Node 20 and are not
@@ -52,7 +53,7 @@ export class NodeHttpResponder extends RawResponder {
     return (this.stream as HttpSocket).parser != null;
   }
 
-  override async takeTurn(handshake: Handshake): Promise<void> {
+  override async takeTurn(wait: Parameters<Responder['takeTurn']>[0]): Promise<void> {
     const { stream } = this;
     // At an upgrade http.Server removes its listener for 'drain' from the socket, which passes the
     // event to the response.
@@ -63,7 +64,7 @@ export class NodeHttpResponder extends RawResponder {
     try {
       for (let earlier = this.#earlier; earlier !== undefined; earlier = this.#earlier) {
         const response = earlier;
-        await handshake.wait(new Promise((resolve) => response.once('close', resolve)));
+        await wait(new Promise((resolve) => response.once('close', resolve)));
       }
     } finally {
       stream.off('drain', passDrain);

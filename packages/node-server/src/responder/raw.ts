@@ -6,7 +6,6 @@ import { socketTransport } from '@ws/node-io';
 import { acceptKey, localAddressOf, remoteAddressOf } from '@ws/node-io/internal';
 import type { HeaderPair } from '../errors.ts';
 import { headerOf } from '../headers.ts';
-import type { Handshake } from '../wait.ts';
 import { endAnsweredSocket, endRefusedSocket } from './linger.ts';
 import type { Acceptance, Answer, Responder } from './responder.ts';
 
@@ -39,7 +38,7 @@ export class RawResponder implements Responder {
     return false;
   }
 
-  async takeTurn(_handshake: Handshake): Promise<void> {}
+  async takeTurn(_wait: Parameters<Responder['takeTurn']>[0]): Promise<void> {}
 
   accept({ key, subprotocol, extensions, headers }: Acceptance): void {
     const lines = headers.length === 0 ? '' : linesOf(headers);

@@ -4,7 +4,6 @@ import type { RequestFacts } from '@ws/codec';
 import type { Transport } from '@ws/conn';
 import type { AppRequest } from '../conn-handler.ts';
 import type { HeaderPair } from '../errors.ts';
-import type { Handshake } from '../wait.ts';
 
 /** A request, whatever has parsed it. */
 export interface ServerRequest {
@@ -59,9 +58,10 @@ export interface Responder {
    * Waits until earlier requests are answered. An answer that is written earlier would come before
    * theirs, and the client would read their answers as frames.
    *
-   * @throws as `Handshake.wait`.
+   * @param wait - Waits while the client is there and the time is not up.
+   * @throws the error of `wait`.
    */
-  takeTurn(handshake: Handshake): Promise<void>;
+  takeTurn(wait: (work: Promise<unknown>) => Promise<unknown>): Promise<void>;
   /** Writes the answer that accepts the handshake. */
   accept(acceptance: Acceptance): void;
   /**
