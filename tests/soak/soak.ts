@@ -131,7 +131,7 @@ function start(
   return serve(
     {
       host: '127.0.0.1',
-      tls: tls as never,
+      tls,
       authenticate: (req, { signal }) => authenticate(req, signal, monitor),
       report: (error) => {
         if ((error as Error).name !== 'AbortError') reported.push(String((error as Error).stack));
