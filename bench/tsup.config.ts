@@ -16,6 +16,7 @@ export default defineConfig({
     'room-server-worker': 'src/rivals/room-server-worker.ts',
     'obs-client-worker': 'src/rivals/obs-client-worker.ts',
     'obs-server-worker': 'src/load/obs-server-worker.ts',
+    'script-worker': 'src/load/script-worker.ts',
     'server-worker': 'src/rivals/server-worker.ts',
     'sink-worker': 'src/load/sink-worker.ts',
     'stream-worker': 'src/rivals/stream-worker.ts',
@@ -27,4 +28,5 @@ export default defineConfig({
   splitting: false,
   treeshake: false,
   clean: true,
+  silent: true,
 });

@@ -13,12 +13,20 @@ export interface Report {
   /** The charts of `--html`. */
   readonly tables: readonly Table[];
   readonly text: string;
+  /** Why the figures may not be those of a quiet machine. Default: no reason. */
+  readonly warnings?: readonly string[];
+  /** What the figures describe, where it is not this library: the URL of a server. */
+  readonly target?: string;
+  /** The figures that `--history` compares. Default: the first table. */
+  readonly compared?: Table;
+  /** Default: 0. */
+  readonly exitCode?: number;
   /** Versions of what was used besides Node and this library. Default: none. */
   readonly versions?: Readonly<Record<string, string>>;
 }
 
 /** An option that most commands have. */
-export type CommonOption = 'json' | 'html' | 'quick';
+export type CommonOption = 'json' | 'html' | 'history' | 'quick';
 
 /** The words on a command line that are no options. */
 export interface Words {

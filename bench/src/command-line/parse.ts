@@ -5,6 +5,7 @@ import { UsageError } from './usage-error.ts';
 const COMMON = {
   json: { type: 'boolean' },
   html: { type: 'string' },
+  history: { type: 'boolean' },
   quick: { type: 'boolean' },
 } as const satisfies Record<CommonOption, object>;
 

@@ -1,9 +1,11 @@
 import { charts } from '../recorded/charts.ts';
 import { documentText } from '../recorded/documents.ts';
 import { recordCommand } from '../recorded/record.ts';
-import { headOf } from '../report/head.ts';
+import { type Head, headOf } from '../report/head.ts';
+import { compareWithHistory, historyFile } from '../report/history.ts';
 import { pageOf } from '../report/html-page.ts';
 import { OutputFile } from '../report/output-file.ts';
+import { textOf } from '../report/table.ts';
 import { broadcast } from '../scenarios/broadcast.ts';
 import { browser } from '../scenarios/browser.ts';
 import { client } from '../scenarios/client.ts';
@@ -22,7 +24,7 @@ import { proxy } from '../scenarios/proxy.ts';
 import { scenarioCommand } from '../scenarios/scenario.ts';
 import { serve } from '../scenarios/serve.ts';
 import { stream } from '../scenarios/stream.ts';
-import type { Command } from './command.ts';
+import type { Command, Report } from './command.ts';
 import { parseCommand } from './parse.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -65,11 +67,13 @@ ${listOf(RESULTS)}
 options of most scenarios
   --json [FILE]  print one JSON document instead of tables, or write it to FILE besides the tables
   --html FILE    also write a page with charts, for a browser
+  --history      compare with earlier results of the same command on this machine, and keep this one
+                 in ~/.cache/ws-bench/history.jsonl (or below $XDG_CACHE_HOME)
   --quick        a first impression in 1 to 5 minutes; do not quote its figures
   --help         this text; after a command, the help of that command
 
-The exit code is 0 for success, 1 for a failure, 2 for an invalid command line. A failed run writes no
-file.
+The exit code is 0 for success, 1 for a failure, 2 for an invalid command line, and 99 for a missed
+threshold of load, as in k6. A failed run writes no file.
 `;
 
 /** Where a command prints. */
@@ -104,12 +108,30 @@ async function dispatch(args: readonly string[], output: Output): Promise<number
   const files = openFiles(jsonFile, values['html'] as string | undefined);
   const report = await command.run(values, words);
   if (typeof report === 'number') return report;
-  const head = headOf(name, args, report.versions ?? {});
-  const json = documentText({ head, ...report.document });
-  output.out(values['json'] === true && jsonFile === undefined ? json : report.text);
+  const { warnings = [], exitCode = 0 } = report;
+  const head = headOf(name, args, report.versions ?? {}, report.target);
+  const history = values['history'] === true ? historyOf(head, report) : undefined;
+  const json = documentText({
+    head,
+    ...report.document,
+    ...(warnings.length > 0 && { warnings }),
+    ...(history?.table !== undefined && { history: history.table }),
+  });
+  const text = [...warnings.map((line) => `warning: ${line}\n`), report.text, history?.text ?? ''];
+  output.out(values['json'] === true && jsonFile === undefined ? json : text.join(''));
   files.json?.write(json);
-  files.html?.write(await pageOf(head, report.tables, report.text));
-  return 0;
+  files.html?.write(await pageOf(head, report.tables, text.join(''), warnings));
+  return exitCode;
+}
+
+/** The comparison of `--history`. */
+function historyOf(head: Head, { tables: [first], compared = first }: Report) {
+  if (compared === undefined) return undefined;
+  const file = historyFile();
+  const table = compareWithHistory(head, compared, file);
+  const text =
+    table === undefined ? 'No earlier result of this command on this machine.\n' : textOf(table);
+  return { table, text: `\n${text}All results: ${file}\n` };
 }
 
 /** Checks the files before the measurement, so that a wrong path costs no time. */

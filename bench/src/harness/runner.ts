@@ -60,10 +60,31 @@ export interface ContestResult {
   readonly masks: Readonly<Record<string, string>>;
 }
 
-/** Measures a contest. Each generation of processes is fresh. */
+/** Ms until a fresh process can be measured, about. */
+const START_MS = 800;
+/** Ms of a round of contenders that share a process, about. */
+const SHARED_ROUND_MS = 500;
+
+/** Ms that a contest takes, about: the sum of what {@link runContest} reports as progress. */
+export function workOf(contest: Contest | SharedContest, plan: Plan): number {
+  return plan.processes * processWork(contest, plan);
+}
+
+function processWork(contest: Contest | SharedContest, { rounds, ms, warmUpMs }: Plan): number {
+  if ('measure' in contest) return START_MS + rounds * SHARED_ROUND_MS;
+  const each = contest.once === true ? ms : warmUpMs + rounds * ms;
+  return contest.contenders.length * (START_MS + each);
+}
+
+/**
+ * Measures a contest. Each generation of processes is fresh.
+ *
+ * @param progress - Called after each part, with its share of {@link workOf}.
+ */
 export async function runContest(
   contest: Contest | SharedContest,
   plan: Plan,
+  progress: (work: number) => void = () => {},
 ): Promise<ContestResult> {
   const result = new Recorder(contest.name);
   const random = generator(plan.seed);
@@ -76,13 +97,14 @@ export async function runContest(
           for (const value of values) result.record(name, process, { [metric]: value });
         }
       }
+      progress(processWork(contest, plan));
       continue;
     }
     // In this order in all tables.
     for (const name of contest.contenders) result.readings[name] ??= {};
     const order = shuffled(contest.contenders, random);
     for (const names of contest.alone === true ? order.map((name) => [name]) : [order]) {
-      await runGeneration(contest, names, process, plan, random, result);
+      await runGeneration(contest, names, process, plan, random, result, progress);
     }
   }
   return result;
@@ -114,6 +136,7 @@ async function runGeneration(
   { rounds, ms, warmUpMs }: Plan,
   random: () => number,
   result: Recorder,
+  progress: (work: number) => void,
 ): Promise<void> {
   const running = new Map<string, Running>();
   try {
@@ -121,13 +144,18 @@ async function runGeneration(
       const started = await contest.start(name);
       running.set(name, started);
       if (started.mask !== undefined) result.masks[name] = started.mask;
+      progress(START_MS);
     }
     if (contest.once !== true) {
-      for (const one of running.values()) await one.window(warmUpMs);
+      for (const one of running.values()) {
+        await one.window(warmUpMs);
+        progress(warmUpMs);
+      }
     }
     for (let round = 0; round < (contest.once === true ? 1 : rounds); round++) {
       for (const name of shuffled(names, random)) {
         result.record(name, process, await running.get(name)!.window(ms));
+        progress(ms);
       }
     }
   } finally {

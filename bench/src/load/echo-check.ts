@@ -1,5 +1,6 @@
 import { constants, inflateRawSync } from 'node:zlib';
 import { type Corpus, TAIL } from './corpus.ts';
+import { differenceOf } from './difference.ts';
 
 /** Number of messages per check that are inflated separately, where no message may refer back. */
 const ALONE = 16;
@@ -77,12 +78,5 @@ function inflate(stream: Buffer, size: number, dictionary?: Buffer): Buffer {
 }
 
 function same(got: Buffer, expected: Buffer): void {
-  if (got.equals(expected)) return;
-  throw new Error(
-    `an echo differs from its message: got '${excerpt(got)}', expected '${excerpt(expected)}'`,
-  );
-}
-
-function excerpt(bytes: Buffer): string {
-  return JSON.stringify(bytes.toString('latin1', 0, 60)).slice(1, -1);
+  if (!got.equals(expected)) throw new Error(`an echo ${differenceOf(got, expected)}`);
 }

@@ -1,3 +1,4 @@
+import { differenceOf } from './difference.ts';
 import type { Pieces } from './pieces.ts';
 
 const PING = 0x89;
@@ -76,12 +77,23 @@ export class EchoStream {
       // A ping may follow this reply, so compare this reply alone.
       length = Math.min(length, this.#offsets[this.#next + 1]! - this.#at);
       if (!this.#equals(chunk, from, length)) {
-        throw new Error(`the reply to message ${this.#next} differs`);
+        throw this.#mismatch(chunk, from);
       }
     }
     this.bytes += length;
     this.#at += length;
     return length;
+  }
+
+  /** The frame of the reply, as expected and as received. */
+  #mismatch(chunk: Buffer, from: number): Error {
+    const [start, end] = [this.#offsets[this.#next]!, this.#offsets[this.#next + 1]!];
+    const expected = this.#ring.subarray(start, end);
+    // The bytes before this chunk were equal.
+    const got = Buffer.concat([this.#ring.subarray(start, this.#at), chunk.subarray(from)]);
+    return new Error(
+      `the frame of the reply to message ${this.#next} ${differenceOf(got, expected)}`,
+    );
   }
 
   #equals(chunk: Buffer, from: number, length: number): boolean {

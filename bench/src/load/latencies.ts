@@ -3,6 +3,8 @@ import { percentile } from '../harness/statistics.ts';
 /** Percentiles in ms. */
 export interface Percentiles {
   readonly p50: number;
+  readonly p90: number;
+  readonly p95: number;
   readonly p99: number;
   readonly p999: number;
   readonly most: number;
@@ -22,9 +24,21 @@ export class Latencies {
     this.#values[this.#count++] = ms;
   }
 
-  percentiles(): Percentiles {
-    const sorted = this.#values.subarray(0, this.#count).toSorted();
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The percentiles of the values from number `from` to number `to`. */
+  percentiles(from = 0, to = this.#count): Percentiles {
+    const sorted = this.#values.subarray(from, to).toSorted();
     const at = (share: number): number => percentile(sorted, share);
-    return { p50: at(0.5), p99: at(0.99), p999: at(0.999), most: at(1) };
+    return {
+      p50: at(0.5),
+      p90: at(0.9),
+      p95: at(0.95),
+      p99: at(0.99),
+      p999: at(0.999),
+      most: at(1),
+    };
   }
 }

@@ -9,6 +9,7 @@ import { LoadConnection, type Traffic } from './load-connection.ts';
 import { pace } from './pace.ts';
 import type { Pieces } from './pieces.ts';
 import { keptReplies, knownReplies, type Replies } from './replies.ts';
+import { type Interval, Series } from './series.ts';
 
 /** Number of connections that are opened at a time. */
 const PARALLEL_DIALS = 128;
@@ -35,7 +36,7 @@ interface RunRequest {
   readonly each?: number;
   /** Messages per second of all connections together. */
   readonly rate?: number | undefined;
-  /** Whether latencies are recorded. A rate always records them. */
+  /** Whether latencies are recorded, also by interval. A rate always records them, as a whole. */
   readonly latency?: boolean;
 }
 
@@ -50,6 +51,7 @@ export interface RunResult {
   readonly latency?: Percentiles;
   /** Delay of the load itself, at a rate. */
   readonly late?: Percentiles;
+  readonly series?: readonly Interval[];
 }
 
 /** The requests that the process answers. */
@@ -57,6 +59,8 @@ export type LoadAnswers = {
   /** Returns the number of the group and the agreed extensions. */
   open: (request: OpenRequest) => Promise<{ group: number; agreed: string }>;
   run: (request: RunRequest) => Promise<RunResult>;
+  /** Number of echoes so far. */
+  progress: (group: number) => number;
   /** Verifies each echo since the last check. */
   check: (group: number) => Checked;
   /** Lets the first connection ask for broadcasts for `ms`, or for `turns` of them. */
@@ -148,6 +152,8 @@ async function run({ group, depth, ms, each, rate, latency }: RunRequest): Promi
   const [messages, bytes] = totals(connections);
   const before = process.cpuUsage();
   const began = performance.now();
+  const counts = () => ({ messages: totals(connections)[0] - messages });
+  const series = latency === true ? new Series(ms!, latencies!, counts) : undefined;
   let late: Latencies | undefined;
   if (each !== undefined) await counted(connections, depth, each);
   else if (rate === undefined) await timed(connections, depth, ms!, latencies);
@@ -155,6 +161,7 @@ async function run({ group, depth, ms, each, rate, latency }: RunRequest): Promi
   const took = performance.now() - began;
   const { user, system } = process.cpuUsage(before);
   const [messagesAfter, bytesAfter] = totals(connections);
+  const intervals = series?.end();
   return {
     messages: messagesAfter - messages,
     bytes: bytesAfter - bytes,
@@ -162,6 +169,7 @@ async function run({ group, depth, ms, each, rate, latency }: RunRequest): Promi
     cpu: user + system,
     ...(latencies !== undefined && { latency: latencies.percentiles() }),
     ...(late !== undefined && { late: late.percentiles() }),
+    ...(intervals !== undefined && { series: intervals }),
   };
 }
 
@@ -265,6 +273,10 @@ async function settled(
   }
 }
 
+function progress(group: number): number {
+  return totals(groups[group]!)[0];
+}
+
 function check(group: number): Checked {
   let messages = 0;
   let compressed = 0;
@@ -323,4 +335,4 @@ async function close(group: number): Promise<void> {
   }
 }
 
-answer({ open, run, check, broadcast, pause, drop, close } satisfies LoadAnswers);
+answer({ open, run, progress, check, broadcast, pause, drop, close } satisfies LoadAnswers);

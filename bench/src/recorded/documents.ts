@@ -24,6 +24,8 @@ export function chartName(scenario: string): string {
 export interface Recorded extends Partial<ScenarioDocument> {
   readonly head: Head;
   readonly tables: readonly Table[];
+  /** Why the figures may not be those of a quiet machine. */
+  readonly warnings?: readonly string[];
 }
 
 /** Recorded results by scenario. */

@@ -61,7 +61,7 @@ export function sectionsOf(path: string, sets: readonly ResultSet[]): Map<string
 /** The page with every table of a set. */
 export function pageOfSet({ name, results }: ResultSet): string {
   const scenarios = [...results].map(([scenario, document]) =>
-    [`## ${scenario}`, ...tablesOf(document), ...notMeasured(document), originOf(document)].join(
+    [`## ${scenario}`, ...tablesOf(document), ...remarks(document), originOf(document)].join(
       '\n\n',
     ),
   );
@@ -133,9 +133,12 @@ function tablesOf({ tables }: Recorded): string[] {
   return tables.flatMap((table, i) => [markdownOf(table), ...(i === 0 ? verdictOf(table) : [])]);
 }
 
-/** What the machine of a result could not run. */
-function notMeasured({ notMeasured: lines = [] }: Recorded): string[] {
-  return lines.map((line) => `Not measured on this machine: ${line}.`);
+/** What the machine of a result could not run, and what disturbed it. */
+function remarks({ notMeasured: lines = [], warnings = [] }: Recorded): string[] {
+  return [
+    ...lines.map((line) => `Not measured on this machine: ${line}.`),
+    ...warnings.map((line) => `Warning: ${line}.`),
+  ];
 }
 
 /** The machine, the versions and the command behind the figures. */

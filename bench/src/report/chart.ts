@@ -7,6 +7,8 @@ type Option = Record<string, unknown>;
 const WIDTH = 760;
 /** Pixels for the title, the unit and two lines of origin. */
 const HEADER = 96;
+/** Pixels for the line of the target. */
+const TARGET_LINE = 15;
 /** Names of series in one line of the legend. */
 const LEGEND_LINE = 4;
 const LEGEND_LINE_HEIGHT = 38;
@@ -48,7 +50,8 @@ export async function chartOf(table: Table, head: Head): Promise<string> {
   const { init } = await loadEcharts();
   const series = table.series.filter(({ name }) => name !== BUSY_COLUMN);
   const names = series.map(({ name }) => name);
-  const top = HEADER + LEGEND_LINE_HEIGHT * Math.ceil(names.length / LEGEND_LINE);
+  const header = HEADER + (head.target === undefined ? 0 : TARGET_LINE);
+  const top = header + LEGEND_LINE_HEIGHT * Math.ceil(names.length / LEGEND_LINE);
   const height = top + 40 + table.labels.length * (14 + series.length * BAR);
   const axis = valueAxis(series.flatMap(({ values }) => values.flatMap(endsOf)));
   const picture = init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
@@ -62,6 +65,7 @@ export async function chartOf(table: Table, head: Head): Promise<string> {
       text: table.title,
       subtext: [
         table.unit,
+        ...(head.target === undefined ? [] : [`figures of ${head.target}`]),
         machineLine(head.machine),
         `${versionLine(head)}, ${head.date.slice(0, 10)}`,
       ].join('\n'),
@@ -71,7 +75,7 @@ export async function chartOf(table: Table, head: Head): Promise<string> {
       subtextStyle: { fontSize: 11, lineHeight: 15, color: SUBTITLE },
     },
     legend: {
-      top: HEADER,
+      top: header,
       left: 12,
       itemGap: 24,
       // ECharts starts a line at ''.

@@ -25,6 +25,8 @@ export interface Head {
    * Commit of the measured code, with `+changes` for a modified checkout; undefined without one.
    */
   readonly commit?: string;
+  /** What the figures describe, where it is not this library: the URL of a server. */
+  readonly target?: string;
 }
 
 /**
@@ -33,11 +35,13 @@ export interface Head {
  * @param args - The command line. Values of headers and queries of URLs are removed, because they
  *   may be secrets.
  * @param used - Versions of what was measured besides this library.
+ * @param target - What was measured instead of this library.
  */
 export function headOf(
   scenario: string,
   args: readonly string[],
   used: Readonly<Record<string, string>>,
+  target?: string,
 ): Head {
   const commit = commitOf(dirname(require.resolve('@ws/conn/package.json')));
   return {
@@ -45,8 +49,13 @@ export function headOf(
     command: ['ws-bench', ...args.map((arg, i) => shown(arg, args[i - 1]))].join(' '),
     date: new Date().toISOString(),
     machine: machine(),
-    versions: { node: process.versions.node, ours: packageVersion('@ws/conn'), ...used },
+    versions: {
+      node: process.versions.node,
+      [target === undefined ? 'ours' : 'ws-bench']: packageVersion('@ws/conn'),
+      ...used,
+    },
     ...(commit !== undefined && { commit }),
+    ...(target !== undefined && { target }),
   };
 }
 
@@ -88,12 +97,14 @@ export function machineLine({ cores, cpu, memory, system }: Head['machine']): st
 
 /**
  * The versions in one line. A checkout of this library shows its commit, because its package
- * version may be unreleased.
+ * version may be unreleased. `ours` is measured, `ws-bench` is the load for another target.
  */
 export function versionLine({ versions, commit }: Pick<Head, 'versions' | 'commit'>): string {
   return Object.entries(versions)
     .map(([name, version]) =>
-      name === 'ours' && commit !== undefined ? `ours at ${commit}` : `${name} ${version}`,
+      commit !== undefined && (name === 'ours' || name === 'ws-bench')
+        ? `${name} at ${commit}`
+        : `${name} ${version}`,
     )
     .join(', ');
 }

@@ -9,6 +9,7 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 16px; }
 dd { margin: 0; overflow-wrap: anywhere; }
 svg { max-width: 100%; height: auto; }
 details, pre { overflow-x: auto; }
+.warning { border-left: 4px solid #d55e00; padding-left: 12px; }
 td, th { padding: 2px 12px 2px 0; text-align: right; white-space: nowrap; }
 td:first-child { text-align: left; }
 `;
@@ -17,15 +18,22 @@ td:first-child { text-align: left; }
  * A report as one HTML file without scripts, other files or network.
  *
  * @param text - The terminal output.
+ * @param warnings - Why the figures may not be those of a quiet machine.
  */
-export async function pageOf(head: Head, tables: readonly Table[], text: string): Promise<string> {
+export async function pageOf(
+  head: Head,
+  tables: readonly Table[],
+  text: string,
+  warnings: readonly string[] = [],
+): Promise<string> {
   const sections = await Promise.all(tables.map((table) => sectionOf(table, head)));
   const title = `ws-bench ${head.scenario}`;
   const facts = [
+    ...(head.target === undefined ? [] : [['Figures of', head.target] as const]),
     ['Command', head.command],
     ['Date', head.date],
     ['Machine', machineLine(head.machine)],
-    ['Versions', versionLine(head)],
+    [head.target === undefined ? 'Versions' : 'Load', versionLine(head)],
   ] as const;
   return `<!doctype html>
 <html lang="en">
@@ -41,7 +49,7 @@ export async function pageOf(head: Head, tables: readonly Table[], text: string)
 <dl>
 ${facts.map(([name, value]) => `<dt>${name}</dt><dd>${escaped(value)}</dd>`).join('\n')}
 </dl>
-${sections.join('\n')}
+${warnings.map((line) => `<p class="warning">Warning: ${escaped(line)}</p>\n`).join('')}${sections.join('\n')}
 <details><summary>Terminal output</summary><pre>${escaped(text)}</pre></details>
 </body>
 </html>

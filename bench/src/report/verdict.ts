@@ -1,6 +1,7 @@
 import { medianOf, number, type Table } from './table.ts';
 
-const OURS: readonly string[] = ['receive', 'loop', 'ours', 'hub', 'broadcast', 'compat'];
+/** The contenders that are this library. */
+export const OURS: readonly string[] = ['receive', 'loop', 'ours', 'hub', 'broadcast', 'compat'];
 /** The rivals, and the servers that show what Node or plain JavaScript can do at most. */
 const OTHERS = /^(?:ws|bun|socket\.io|obs-websocket-js|raw1|bare|plain JS)/;
 

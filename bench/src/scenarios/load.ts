@@ -1,38 +1,49 @@
+import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command, Report, Values } from '../command-line/command.ts';
-import { list, size, time, wholeNumber } from '../command-line/option-values.ts';
+import { list } from '../command-line/option-values.ts';
 import { UsageError } from '../command-line/usage-error.ts';
 import { Child } from '../harness/child.ts';
-import type { EchoPlan } from '../load/echo-corpus.ts';
+import { MachineWatch } from '../harness/machine-watch.ts';
 import type { Target } from '../load/handshake.ts';
 import type { LoadAnswers, RunResult } from '../load/load-worker.ts';
-import { withoutQuery } from '../report/head.ts';
-import { bytesName, number, type Table } from '../report/table.ts';
+import type { ScriptAnswers } from '../load/script-worker.ts';
+import { durationOf, type Stages } from '../load/stages.ts';
+import type { Threshold } from '../load/thresholds.ts';
+import type { UsersResult } from '../load/users.ts';
+import { LiveLine } from '../report/progress-bar.ts';
+import {
+  corpusOf,
+  type LoadPlan,
+  planOf,
+  RATE_DEPTH,
+  stagesOf,
+  targetOf,
+  thresholdsOf,
+  usersTargetOf,
+} from './load-plan.ts';
+import { reportOf, scatters } from './load-report.ts';
 
-const MOST_PAYLOAD = 16 * 1024 ** 2;
-/** Bytes of the different messages. */
-const CORPUS = 4 * 1024 ** 2;
-/** Messages in flight on a connection at a fixed rate. */
-const RATE_DEPTH = 1000;
-/** CPU share from which the load is the bottleneck. */
-const BUSY = 0.9;
-/** Delay in ms from which latency includes that of the load. */
-const LATE_MS = 2;
+/** Time between two lines of progress, in ms. */
+const PROGRESS_MS = 500;
 
 const SUMMARY =
-  'load for any echo server, with every byte verified: rate and latency by percentile';
+  'load for any echo server, with every byte verified, or for any server by a script:\nrate and latency by percentile';
 
-const HELP = `ws-bench load: ${SUMMARY}
+const HELP = `ws-bench load: ${SUMMARY.replace('\n', ' ')}
 
 usage: ws-bench load <url> [options]
 
   ws-bench load ws://127.0.0.1:8080 --connections 64 --depth 16 --payload 16
   ws-bench load wss://example.org/echo --rate 2000 --duration 30s
+  ws-bench load ws://127.0.0.1:8080 --stage 10s:50 --stage 30s:50 --threshold 'p95<50'
+  ws-bench load ws://127.0.0.1:8080/chat --script chat.mjs
 
-The server must echo each message as one frame. By default each echo sends the next message, with
---depth messages in flight on each connection (a closed loop): this measures how much a server can do.
-With --rate, messages become due at fixed moments, whatever the server does, and latency counts from
-that moment. So it includes the wait of messages that a stalled server held up. The first wrong, missing
-or surplus byte ends the run.
+Without a script the server must echo each message as one frame. By default each echo sends the next
+message, with --depth messages in flight on each connection (a closed loop): this measures how much a
+server can do. With --rate, messages become due at fixed moments, whatever the server does, and latency
+counts from that moment. So it includes the wait of messages that a stalled server held up. The first
+wrong, missing or surplus byte ends the run.
 
 options
   --connections N  default: 50
@@ -42,21 +53,34 @@ options
   --rate N         messages per second of all connections together; default: a closed loop
   --duration TIME  10s, 500ms, 2m; in seconds without a unit; default: 10s
   --header 'N: V'  send this header in the handshake; may be repeated
+  --script FILE    a module whose default export is the work of one user; see below
+  --stage T:N[@R]  ramp to N connections in the time T, and to R messages per second; may be repeated.
+                   The first one begins with none
+  --threshold 'X'  such as 'p95<50' (ms; also p50, p90, p99, p99.9, max), 'rate>1000', 'errors<1%'; may
+                   be repeated. A missed one is exit code 99. Default: 'errors==0'
   --json [FILE]    print one JSON document instead of text, or write it to FILE besides the text
-  --html FILE      also write a page with a chart, for a browser
+  --html FILE      also write a page with charts of rate and latency, for a browser
+  --history        compare with earlier results of the same command on this machine; kept in
+                   ~/.cache/ws-bench/history.jsonl (or below $XDG_CACHE_HOME)
 
-A certificate of a wss server is not checked.
+A script, with one message in flight on each connection:
+
+  export const options = {
+    stages: [{ duration: '10s', connections: 50, rate: 500 }],
+    thresholds: ['p95<50', 'errors<1%'],
+  };
+  export default async function (user) {
+    const socket = await user.connect();      // { path, subprotocols, headers }
+    while (await user.next()) {               // waits for its turn at a rate; false at the end
+      socket.send('ping');                    // a string or bytes
+      await socket.expect('pong');            // text, bytes, a RegExp, a function, or nothing
+    }                                         // { timeout: 5000, skip: true } skips other messages
+  }
+
+Each user calls the function again when it returns. With --script and --stage an error is counted, and its
+user begins again half a second later; the run goes on, unless the first connection fails. Options of
+the command line win over those of the script. A certificate of a wss server is not checked.
 `;
-
-interface LoadPlan {
-  readonly url: string;
-  readonly connections: number;
-  readonly payload: number;
-  readonly text: boolean;
-  readonly depth: number;
-  readonly rate: number | undefined;
-  readonly ms: number;
-}
 
 /** `ws-bench load <url>`. */
 export const load: Command = {
@@ -70,123 +94,125 @@ export const load: Command = {
     rate: { type: 'string' },
     duration: { type: 'string' },
     header: { type: 'string', multiple: true },
+    script: { type: 'string' },
+    stage: { type: 'string', multiple: true },
+    threshold: { type: 'string', multiple: true },
   },
-  common: ['json', 'html'],
+  common: ['json', 'html', 'history'],
   words: { name: 'url', least: 1, most: 1 },
   run,
 };
 
 async function run(values: Values, [url]: readonly string[]): Promise<Report> {
-  const rate = values['rate'] === undefined ? undefined : wholeNumber(values, 'rate', 0);
   const target = targetOf(url!, list(values['header']));
-  const plan: LoadPlan = {
-    url: withoutQuery(url!),
-    connections: wholeNumber(values, 'connections', 50, { most: 100_000 }),
-    payload: size(values, 'payload', 128, MOST_PAYLOAD),
-    text: values['text'] === true,
-    depth: wholeNumber(values, 'depth', rate === undefined ? 1 : RATE_DEPTH, { most: 100_000 }),
-    rate,
-    ms: time(values, 'duration', 10_000),
-  };
+  const plan = planOf(values, url!);
+  const thresholds = thresholdsOf(values, {});
+  if (plan.script !== undefined && !existsSync(plan.script)) {
+    throw new UsageError(`--script: there is no file '${plan.script}'`);
+  }
+  const ofUsers = plan.script !== undefined || plan.stages !== undefined;
+  try {
+    return ofUsers
+      ? await loadOfUsers(plan, values, url!)
+      : await loadOfEchoes(plan, target, thresholds);
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    throw new Error(`${plan.url}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function loadOfEchoes(
+  plan: LoadPlan,
+  target: Target,
+  thresholds: readonly Threshold[],
+): Promise<Report> {
+  const { connections, depth, ms, rate } = plan;
+  const watch = await MachineWatch.start();
   const child = new Child<LoadAnswers>('./load-worker.js', undefined);
   try {
     const corpus = corpusOf(plan);
-    const { connections, depth, ms } = plan;
     const { group } = await child.ask('open', { target, connections, corpus });
-    const ran = await child.ask('run', { group, depth, ms, rate, latency: true });
+    const running = child.ask('run', { group, depth, ms, rate, latency: true });
+    const ran = await withProgress(running, ms, async () => ({
+      messages: await child.ask('progress', group),
+      connections,
+      errors: 0,
+    }));
     await child.ask('drop', group);
-    return { document: { plan, ...ran }, tables: [latencyTable(ran)], text: textOf(plan, ran) };
-  } catch (error) {
-    throw new Error(`${plan.url}: ${(error as Error).message}`, { cause: error });
+    return { ...reportOf(plan, ran, thresholds), warnings: warningsOf(watch, plan, ran) };
   } finally {
     await child.end();
   }
 }
 
-/** @throws UsageError for a URL or a header that cannot be used. */
-function targetOf(url: string, headers: readonly string[]): Target {
-  const wrong = (why: string): UsageError =>
-    new UsageError(`'${url}' is no WebSocket URL: ${why}; expected ws://host:port/ or wss://host/`);
-  if (!URL.canParse(url)) throw wrong('it cannot be parsed');
-  const { protocol, hostname, port, pathname, search, username, password } = new URL(url);
-  if (protocol !== 'ws:' && protocol !== 'wss:') throw wrong(`${protocol}// is another protocol`);
-  if (username !== '' || password !== '') {
-    throw new UsageError("the URL contains credentials; use --header 'Authorization: ...'");
-  }
-  for (const header of headers) {
-    // A line break would be a second header.
-    if (!/^[^\s:]+:[^\r\n]*$/.test(header)) {
-      throw new UsageError(`--header: expected 'Name: value', got '${header}'`);
+async function loadOfUsers(plan: LoadPlan, values: Values, url: string): Promise<Report> {
+  const child = new Child<ScriptAnswers>('./script-worker.js', undefined);
+  try {
+    const options =
+      plan.script === undefined
+        ? (await child.ask('echo', corpusOf(plan)), {})
+        : await child.ask('script', plan.script);
+    const stages: Stages = stagesOf(plan, values, options);
+    const thresholds = thresholdsOf(values, options);
+    const watch = await MachineWatch.start();
+    const target = usersTargetOf(url, list(values['header']));
+    const running = child.ask('run', { target, stages });
+    const ran = await withProgress(running, durationOf(stages), () =>
+      child.ask('progress', undefined),
+    );
+    if (ran.messages === 0 && ran.errors === 0 && plan.script === undefined) {
+      throw new Error('no echo arrived: the stages are too short');
     }
+    const ranPlan = stages.connections > 0 ? plan : { ...plan, stages: stages.stages };
+    return { ...reportOf(ranPlan, ran, thresholds), warnings: warningsOf(watch, ranPlan, ran) };
+  } finally {
+    await child.end();
   }
-  const tls = protocol === 'wss:';
-  return {
-    host: hostname.replace(/^\[(.*)\]$/, '$1'),
-    port: port === '' ? (tls ? 443 : 80) : Number(port),
-    path: `${pathname}${search}`,
-    tls,
-    headers,
-  };
 }
 
-function corpusOf({ payload, text, depth }: LoadPlan): EchoPlan {
-  const fitting = Math.floor(CORPUS / Math.max(1, payload));
-  return {
-    content: text ? 'mixed' : 'binary',
-    sizes: [payload],
-    // More messages than are in flight, where they fit, so that a lost or doubled one is detected.
-    count: Math.max(2, Math.min(depth + 63, fitting)),
-    fragments: 1,
-    raw: false,
-  };
-}
-
-function latencyTable({ latency }: RunResult): Table {
-  const { p50, p99, p999, most } = latency!;
-  return {
-    title: 'Latency',
-    unit: 'ms',
-    note: 'Less is better.',
-    labels: ['p50', 'p99', 'p99.9', 'max'],
-    series: [{ name: 'latency', values: [p50, p99, p999, most] }],
-  };
-}
-
-function textOf(
-  { url, connections, payload, text, depth, rate, ms }: LoadPlan,
-  ran: RunResult,
-): string {
-  const { p50, p99, p999, most } = ran.latency!;
-  const pace =
-    rate === undefined
-      ? `closed loop, ${depth} in flight on each`
-      : `${rate} messages per second, latency from the due moment`;
+function warningsOf(watch: MachineWatch, plan: LoadPlan, ran: RunResult | UsersResult): string[] {
   return [
-    url,
-    `${connections} connections, ${bytesName(payload)} of ${text ? 'text' : 'binary'}, ${pace}`,
-    '',
-    `${ran.messages} messages echoed in ${number(ran.ms / 1000)} s: ${Math.round((1000 * ran.messages) / ran.ms)} per second`,
-    `latency in ms: p50 ${number(p50)}, p99 ${number(p99)}, p99.9 ${number(p999)}, max ${number(most)}`,
-    ...warnings(ran, rate, ms),
-    'no errors: every byte was compared',
-    '',
-  ].join('\n');
-}
-
-/** Warnings about figures that describe more than the server. */
-function warnings(
-  { cpu, ms, late }: RunResult,
-  rate: number | undefined,
-  planned: number,
-): string[] {
-  const busy = cpu / 1000 / ms;
-  if (rate === undefined) {
-    return busy < BUSY
-      ? []
-      : [`the load used ${Math.round(100 * busy)} % of a core: the server may be able to do more`];
-  }
-  return [
-    ...(ms > 1.1 * planned ? ['the server or the load did not keep up'] : []),
-    ...(late!.p99 > LATE_MS ? [`the load sent up to ${number(late!.p99)} ms late (99 %)`] : []),
+    ...watch.end([], true),
+    ...(scatters(plan, ran)
+      ? ['the rate changed by more than half during the load; see the rate over time']
+      : []),
   ];
+}
+
+interface Counts {
+  readonly messages: number;
+  readonly connections: number;
+  readonly errors: number;
+}
+
+/** Shows the progress of a load until it ends. */
+async function withProgress<T>(
+  running: Promise<T>,
+  ms: number,
+  ask: () => Promise<Counts>,
+): Promise<T> {
+  const line = new LiveLine();
+  const began = performance.now();
+  let [last, before] = [began, 0];
+  let over = false;
+  const ended = running.finally(() => {
+    over = true;
+  });
+  ended.catch(() => {});
+  try {
+    for (;;) {
+      await Promise.race([ended, sleep(PROGRESS_MS, undefined, { ref: false })]);
+      if (over) return await ended;
+      const { messages, connections, errors } = await ask();
+      const now = performance.now();
+      const rate = Math.round((1000 * (messages - before)) / (now - last));
+      [last, before] = [now, messages];
+      const faults = errors === 0 ? '' : `, ${errors} errors`;
+      line.show(
+        `${Math.round((now - began) / 1000)} of ${Math.ceil(ms / 1000)} s: ${rate} messages per second on ${connections} connections${faults}`,
+      );
+    }
+  } finally {
+    line.end();
+  }
 }

@@ -6,6 +6,7 @@ import { UsageError } from '../command-line/usage-error.ts';
 import { type Bun, findBun, type NoBun } from '../harness/bun.ts';
 import { Child } from '../harness/child.ts';
 import { type Cores, chooseCores, coresLine } from '../harness/cores.ts';
+import { MachineWatch } from '../harness/machine-watch.ts';
 import {
   type Contest,
   type ContestResult,
@@ -13,6 +14,7 @@ import {
   type Running,
   runContest,
   type SharedContest,
+  workOf,
 } from '../harness/runner.ts';
 import type { LoadAnswers } from '../load/load-worker.ts';
 import { machine, machineLine, openFileLimit, packageVersion } from '../report/head.ts';
@@ -96,6 +98,8 @@ ${moreOptions(scenario)}  --only PART      only contests whose name contains PAR
   --quick          a first impression, with --processes ${quick.processes} --rounds ${quick.rounds} and short windows; do not quote its figures
   --json [FILE]    print one JSON document instead of tables, or write it to FILE besides the tables
   --html FILE      also write a page with charts, for a browser
+  --history        compare with earlier results of the same command on this machine; kept in
+                   ~/.cache/ws-bench/history.jsonl (or below $XDG_CACHE_HOME)
 `,
     options: {
       ...(connections !== undefined && { connections: { type: 'string' } }),
@@ -157,7 +161,11 @@ async function run(scenario: Scenario, values: Values): Promise<Report> {
   try {
     const chosen = choose(scenario, environment, String(values['only']));
     const notMeasured = [...lackingContenders(chosen, environment), ...lackingContests(chosen)];
+    const watch = await MachineWatch.start();
     const results = await measure(chosen, environment, plan);
+    // The CPU of a child is known after its end.
+    await load?.end();
+    const warnings = watch.end(results);
     const tables = scenario.tables(results);
     const document: ScenarioDocument = {
       cores,
@@ -169,6 +177,7 @@ async function run(scenario: Scenario, values: Values): Promise<Report> {
     };
     return {
       document,
+      warnings,
       tables,
       versions: versionsOf(scenario, results, bun),
       text: [
@@ -213,12 +222,13 @@ async function measure(
   const possible = chosen
     .filter((one) => 'measure' in one || one.lacks === undefined)
     .map((one) => withPossible(one, environment));
-  const progress = new StepBar(possible.length);
+  const contests = possible.map((one) => withBefore(one, environment));
+  const progress = new StepBar(contests.reduce((sum, one) => sum + workOf(one, plan), 0));
   try {
     const results: ContestResult[] = [];
-    for (const contest of possible) {
+    for (const contest of contests) {
       progress.step(contest.name);
-      results.push(await runContest(withBefore(contest, environment), plan));
+      results.push(await runContest(contest, plan, (work) => progress.done(work)));
     }
     return results;
   } finally {

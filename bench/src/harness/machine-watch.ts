@@ -1,0 +1,177 @@
+import { readFileSync } from 'node:fs';
+import { availableParallelism, cpus, loadavg } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ContestResult } from './runner.ts';
+import { spreadOf } from './statistics.ts';
+
+/** Duration in ms of the sample before a measurement. */
+const SAMPLE_MS = 300;
+/** Milliseconds of a tick in /proc. */
+const TICK_MS = 10;
+/** Share of all cores that other programs may use before a measurement. */
+const MOST_BUSY = 0.15;
+/** Waiting and running programs for each core. A measurement that just ended leaves at most one. */
+const MOST_LOAD = 1.5;
+/** Cores that other programs may use during a measurement. */
+const MOST_OTHERS = 0.25;
+/** Share of all cores that the hypervisor may give to other machines. */
+const MOST_STOLEN = 0.02;
+/** Usual range of the windows of a process, as a share of their median. */
+const MOST_SCATTER = 0.3;
+
+/** CPU time of all cores since the start of the machine, in ms. */
+export interface CpuTimes {
+  readonly busy: number;
+  readonly idle: number;
+  /** Time that the hypervisor gave to other machines. Linux alone reports it. */
+  readonly steal: number;
+}
+
+/** The use of the machine before a measurement. */
+export interface UseBefore {
+  readonly cores: number;
+  /** Average number of running and waiting programs in the last minute. */
+  readonly load: number;
+  /** Share of all cores in use. */
+  readonly busy: number;
+}
+
+/** The use of the machine during a measurement. */
+export interface UseDuring {
+  readonly cores: number;
+  /** Cores that other programs used; undefined when that is not known. */
+  readonly others: number | undefined;
+  /** Share of all cores that the hypervisor gave to other machines. */
+  readonly stolen: number;
+  /** Usual range of the readings of a process, as a share of their median; 0 without readings. */
+  readonly scatter: number;
+}
+
+/** Warns before and after a measurement when other work on the machine disturbs it. */
+export class MachineWatch {
+  /** What was said before the measurement. */
+  readonly #before: readonly string[];
+  readonly #since = performance.now();
+  readonly #times = cpuTimes();
+  readonly #own = ownTime();
+
+  private constructor(before: readonly string[]) {
+    this.#before = before;
+  }
+
+  /** Samples the machine before the measurement, and prints a warning when it is busy. */
+  static async start(): Promise<MachineWatch> {
+    const before = cpuTimes();
+    await sleep(SAMPLE_MS);
+    const { busy, all } = between(before, cpuTimes());
+    const warnings = warningsBefore({
+      cores: availableParallelism(),
+      load: loadavg()[0]!,
+      busy: all === 0 ? 0 : busy / all,
+    });
+    for (const line of warnings) process.stderr.write(`warning: ${line}\n`);
+    return new MachineWatch(warnings);
+  }
+
+  /**
+   * All warnings, for the report.
+   *
+   * @param results - The readings; their spread shows what CPU times do not.
+   * @param targetIsOther - Whether the measured program is not a child of this process, so that its
+   *   CPU says nothing about other programs.
+   */
+  end(results: readonly ContestResult[], targetIsOther = false): string[] {
+    const { busy, steal, all } = between(this.#times, cpuTimes());
+    const own = ownTime();
+    const known = !targetIsOther && own !== undefined && this.#own !== undefined;
+    const during = warningsDuring({
+      cores: availableParallelism(),
+      others: known ? (busy - (own - this.#own)) / (performance.now() - this.#since) : undefined,
+      stolen: all === 0 ? 0 : steal / all,
+      scatter: scatterOf(results),
+    });
+    return [...this.#before, ...during];
+  }
+}
+
+/** What to say before a measurement. */
+export function warningsBefore({ cores, load, busy }: UseBefore): string[] {
+  if (busy <= MOST_BUSY && load <= MOST_LOAD * cores) return [];
+  return [
+    `the machine is busy before the measurement: ${percent(busy)} of its CPU is in use, load average ${load.toFixed(1)} on ${cores} cores`,
+  ];
+}
+
+/** What to say after a measurement. */
+export function warningsDuring({ cores, others, stolen, scatter }: UseDuring): string[] {
+  return [
+    ...(others !== undefined && others > MOST_OTHERS
+      ? [`other programs used ${others.toFixed(1)} of ${cores} cores during the measurement`]
+      : []),
+    ...(stolen > MOST_STOLEN
+      ? [`the hypervisor gave ${percent(stolen)} of the CPU to other machines (steal)`]
+      : []),
+    ...(scatter > MOST_SCATTER
+      ? [`the readings of a process usually differ by ${percent(scatter)}: repeat the measurement`]
+      : []),
+  ];
+}
+
+/** The usual range of the windows of a process, by its first metric. */
+export function scatterOf(results: readonly ContestResult[]): number {
+  const ranges = results
+    .flatMap(({ readings }) => Object.values(readings))
+    .flatMap((metrics) => Object.values(metrics)[0] ?? [])
+    .filter((windows) => windows.length > 1)
+    .map((windows) => spreadOf(windows))
+    .filter(({ median }) => median > 0)
+    .map(({ median, least, most }) => (most - least) / median);
+  return ranges.length === 0 ? 0 : spreadOf(ranges).median;
+}
+
+/** The line `cpu` of /proc/stat. The times of a guest are in those of its user. */
+export function parseStat(stat: string): CpuTimes {
+  const [, ...ticks] = stat.split('\n', 1)[0]!.trim().split(/\s+/).map(Number);
+  const [user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, softIrq = 0, steal = 0] =
+    ticks.map((count) => count * TICK_MS);
+  // Interrupts are work for any program, also for the measured one.
+  return { busy: user + nice + system, idle: idle + wait + irq + softIrq, steal };
+}
+
+function cpuTimes(): CpuTimes {
+  try {
+    return parseStat(readFileSync('/proc/stat', 'utf8'));
+  } catch {
+    const times = cpus().map((cpu) => cpu.times);
+    return {
+      busy: times.reduce((sum, { user, nice, sys }) => sum + user + nice + sys, 0),
+      idle: times.reduce((sum, { idle }) => sum + idle, 0),
+      steal: 0,
+    };
+  }
+}
+
+function between(before: CpuTimes, after: CpuTimes): CpuTimes & { readonly all: number } {
+  const [busy, idle, steal] = [
+    after.busy - before.busy,
+    after.idle - before.idle,
+    after.steal - before.steal,
+  ];
+  return { busy, idle, steal, all: busy + idle + steal };
+}
+
+/** CPU of this process and of its children that have ended, in ms. Linux alone reports it. */
+function ownTime(): number | undefined {
+  try {
+    const stat = readFileSync('/proc/self/stat', 'utf8');
+    // The name of the program may contain spaces.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return TICK_MS * fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0);
+  } catch {
+    return undefined;
+  }
+}
+
+function percent(share: number): string {
+  return `${Math.round(100 * share)} %`;
+}
