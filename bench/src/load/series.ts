@@ -36,7 +36,7 @@ export class Series {
   ) {
     this.#latencies = latencies;
     this.#counts = counts;
-    this.#mark();
+    this.#mark(0);
     this.#timer = setInterval(() => this.#mark(), Math.max(LEAST_MS, ms / INTERVALS));
   }
 
@@ -57,8 +57,7 @@ export class Series {
     });
   }
 
-  #mark(): void {
-    const at = performance.now() - this.#began;
+  #mark(at = performance.now() - this.#began): void {
     this.#marks.push({ at, latencies: this.#latencies.count, ...this.#counts() });
   }
 }
