@@ -1,4 +1,9 @@
-import { type Finding, idsText } from '../../packages/conformance/src/report/findings.ts';
+import {
+  type Finding,
+  idsText,
+  titlesText,
+} from '../../packages/conformance/src/report/findings.ts';
+import { causesText } from '../../packages/conformance/src/report/text.ts';
 
 /** What the suite found at one target. */
 export interface Asked {
@@ -10,7 +15,10 @@ export interface Asked {
   readonly counts: Readonly<Record<Finding['verdict'], number>>;
   readonly findings: readonly {
     readonly verdict: Finding['verdict'];
+    readonly weight: Finding['weight'];
     readonly cases: number;
+    /** Titles of the first cases. */
+    readonly titles: string;
     readonly cause: string;
     readonly section: string;
     readonly ids: string;
@@ -66,9 +74,11 @@ export interface Results {
 
 /** The causes of a report, short enough for a page. */
 export function causesOf(findings: readonly Finding[]): Asked['findings'] {
-  return findings.map(({ verdict, results }) => ({
+  return findings.map(({ verdict, weight, results }) => ({
     verdict,
+    weight,
     cases: results.length,
+    titles: titlesText(results, MAX_TITLES),
     cause: results[0]!.because.join('; ').replaceAll(/\s+/g, ' ').slice(0, MAX_CAUSE),
     section: results[0]!.section,
     ids: idsText(results),
@@ -76,6 +86,7 @@ export function causesOf(findings: readonly Finding[]): Asked['findings'] {
 }
 
 const MAX_CAUSE = 160;
+const MAX_TITLES = 3;
 const MAX_IDS = 40;
 const PERCENT = 100;
 
@@ -98,8 +109,11 @@ A failed case breaks a MUST. A non-strict case does not follow a SHOULD. Advice 
 lacks an offer, compression for example. An id belongs to its role. [A table](../packages/conformance/autobahn.md) has our cases
 for each of the 517 of the Autobahn suite, which has none for handshakes.
 
+Causes count, not cases: many cases may fail for one cause. A cause is \`interoperability\` when a correct peer meets it, \`security\` when a
+hostile peer can use it, and \`pedantry\` when only a peer that breaks the RFC meets it.
+
 ${suiteTable(suite)}
-${suite.map(causesText).join('')}[conformance.json](conformance.json) has the causes of the non-strict cases and of advice too.
+${suite.map(failuresText).join('')}[conformance.json](conformance.json) has the causes of the non-strict cases and of advice too.
 
 ## Planted faults
 
@@ -129,26 +143,30 @@ function suiteTable(suite: readonly Asked[]): string {
   return [
     row(['target', 'options', 'cases', 'pass', 'fail', 'non-strict', 'advice', 'skipped', 'made']),
     row(['---', '---', '---:', '---:', '---:', '---:', '---:', '---:', '---']),
-    ...suite.map(({ target, role, options, counts, made }) => {
-      const { pass, fail, advice, skipped } = counts;
+    ...suite.map(({ target, role, options, counts, findings, made }) => {
+      const { pass, skipped } = counts;
+      const causes = (verdict: Finding['verdict']): string => {
+        const found = findings.filter((one) => one.verdict === verdict).length;
+        return found === 0 ? '0' : `${counts[verdict]} (${causesText(found)})`;
+      };
       const all = Object.values(counts).reduce((a, b) => a + b);
-      const cells = [all, pass, fail, counts['non-strict'], advice, skipped];
+      const cells = [all, pass, causes('fail'), causes('non-strict'), causes('advice'), skipped];
       return row([`${target}, ${role}`, options, ...cells, madeText(made)]);
     }),
   ].join('');
 }
 
 /** The causes of failures. */
-function causesText({ target, role, findings }: Asked): string {
+function failuresText({ target, role, findings }: Asked): string {
   const failures = findings.filter(({ verdict }) => verdict === 'fail');
   if (failures.length === 0) return '';
   return [
     `\n### Failures of ${target} as a ${role}\n\n`,
-    row(['cases', 'cause', 'rule', 'ids']),
-    row(['---:', '---', '---', '---']),
-    ...failures.map(({ cases, cause, section, ids }) => {
+    row(['weight', 'cases', 'titles', 'cause', 'rule', 'ids']),
+    row(['---', '---:', '---', '---', '---', '---']),
+    ...failures.map(({ weight, cases, titles, cause, section, ids }) => {
       const short = ids.length > MAX_IDS ? `${ids.slice(0, MAX_IDS)}…` : ids;
-      return row([cases, cellText(cause), section, short]);
+      return row([weight, cases, cellText(titles), cellText(cause), section, short]);
     }),
     '\n',
   ].join('');

@@ -101,8 +101,15 @@ export function causeOf({ because }: Pick<CaseResult, 'because'>): string {
     .replaceAll(/\b0 byte\b/g, '0 bytes');
 }
 
-/** Formats ids, with ranges: `6.5.1-48 9.6.1`. */
-export function idsText(results: readonly Pick<CaseFacts, 'id'>[]): string {
+/**
+ * Formats ids, with ranges: `6.5.1-48 9.6.1`.
+ *
+ * @param most - Length in characters. A longer text ends with an ellipsis after a whole range.
+ */
+export function idsText(
+  results: readonly Pick<CaseFacts, 'id'>[],
+  most: number = Number.POSITIVE_INFINITY,
+): string {
   const ranges: { section: string; first: number; last: number }[] = [];
   for (const { id } of results) {
     const dot = id.lastIndexOf('.');
@@ -111,22 +118,24 @@ export function idsText(results: readonly Pick<CaseFacts, 'id'>[]): string {
     if (range?.section === section && range.last === number - 1) range.last = number;
     else ranges.push({ section, first: number, last: number });
   }
-  return ranges
+  const text = ranges
     .map(({ section, first, last }) => `${section}.${first}${last > first ? `-${last}` : ''}`)
     .join(' ');
+  return text.length > most ? `${text.slice(0, text.lastIndexOf(' ', most - 1))} …` : text;
 }
 
-/** Number of titles in a line. */
-const MAX_TITLES = 4;
-
-/** Formats titles. The words before a colon that all have in common occur once. */
-export function titlesText(results: readonly Pick<CaseFacts, 'title'>[]): string {
-  const [first, ...others] = results.slice(0, MAX_TITLES).map(({ title }) => title);
+/**
+ * Formats titles. The words before a colon that all have in common occur once.
+ *
+ * @param most - Number of titles. After them, the text has the number of the others.
+ */
+export function titlesText(results: readonly Pick<CaseFacts, 'title'>[], most: number = 4): string {
+  const [first, ...others] = results.slice(0, most).map(({ title }) => title);
   if (first === undefined) return '';
   const colon = first.indexOf(': ');
   const common = colon < 0 ? '' : first.slice(0, colon + ': '.length);
   const shared = common !== '' && results.every(({ title }) => title.startsWith(common));
   const shown = others.map((title) => (shared ? title.slice(common.length) : title));
-  const more = results.length - MAX_TITLES;
+  const more = results.length - most;
   return [first, ...shown, ...(more > 0 ? [`… and ${more} more`] : [])].join('; ');
 }

@@ -164,34 +164,31 @@ function causeRows(agents: readonly Agent[]): string[][] {
   );
 }
 
-/** Formats cases. Neighbours of a section with the same verdicts share a line, unless `verbose`. */
+/** Formats cases. Those of a section with the same verdicts share a line, unless `verbose`. */
 function caseTable(
   title: string,
   heads: readonly string[],
   rows: readonly MatrixRow[],
   verbose: boolean,
 ): string {
-  const groups: MatrixRow[][] = [];
+  const groups = new Map<string, MatrixRow[]>();
   for (const row of rows) {
-    const last = groups.at(-1)?.at(-1);
-    if (!verbose && last !== undefined && sameLine(last, row)) groups.at(-1)!.push(row);
-    else groups.push([row]);
+    const { id, weight } = row.facts;
+    const key = verbose ? id : [id.replace(/\.\d+$/, ''), weight, ...lettersOf(row)].join(' ');
+    groups.set(key, [...(groups.get(key) ?? []), row]);
   }
   return columns([
     [title, ...heads, 'weight', ''],
-    ...groups.map((group) => {
+    ...[...groups.values()].map((group) => {
       const facts = group.map((row) => row.facts);
-      return [idsText(facts), ...lettersOf(group[0]!), facts[0]!.weight, titlesText(facts)];
+      const titles = titlesText(facts, MAX_TITLES);
+      return [idsText(facts, MAX_IDS), ...lettersOf(group[0]!), facts[0]!.weight, titles];
     }),
   ]);
 }
 
-function sameLine(a: MatrixRow, b: MatrixRow): boolean {
-  const [left, right] = [a, b].map((row) =>
-    [row.facts.weight, row.facts.id.replace(/\.\d+$/, ''), ...lettersOf(row)].join(' '),
-  );
-  return left === right;
-}
+/** Ids and titles in a line of cases, in characters and in titles. */
+const [MAX_IDS, MAX_TITLES] = [28, 2];
 
 /** Space between columns. */
 const GAP = '  ';

@@ -26,10 +26,9 @@ export function summaryReport(report: SuiteReport): string {
   const found = findingsOf(report.results);
   const findings = found.map(({ verdict, weight, results }) => {
     const [{ because, section }] = results as [(typeof results)[0]];
-    const ids = idsText(results);
-    const short = ids.length > MAX_IDS ? `${ids.slice(0, MAX_IDS)}…` : ids;
+    const ids = idsText(results, MAX_IDS);
     const cells = [verdict, weight, results.length, because.join('; '), titlesText(results)];
-    return row([...cells, section, short]);
+    return row([...cells, section, ids]);
   });
   return [
     `### ws-conform: ${report.role} \`${report.target}\`\n`,
