@@ -163,19 +163,22 @@ async function runGeneration(
   }
 }
 
-/** A metric of a contender over its processes, each with the median of its windows. */
+/**
+ * A metric of a contender over its processes, each with the median of its windows. One process has
+ * the spread of its windows.
+ */
 export function spreadOver(
   { readings }: ContestResult,
   contender: string,
   metric: string,
 ): Spread | undefined {
   const processes = readings[contender]?.[metric];
-  return processes && spreadOf(processes.map((windows) => spreadOf(windows).median));
+  return processes && spreadOfProcesses(processes);
 }
 
 /**
  * `base / contender` of a cost: how many times as good the contender is. Divides within each round,
- * takes the median of a process, and the spread over the processes.
+ * takes the median of a process, and the spread over the processes, or over the rounds of one.
  */
 export function timesBase(
   { readings }: ContestResult,
@@ -186,10 +189,13 @@ export function timesBase(
   const own = readings[contender]?.[metric];
   const others = readings[base]?.[metric];
   if (own === undefined || others === undefined) return undefined;
-  return spreadOf(
-    own.map(
-      (windows, process) =>
-        spreadOf(windows.map((cost, round) => others[process]![round]! / cost)).median,
-    ),
+  return spreadOfProcesses(
+    own.map((windows, process) => windows.map((cost, round) => others[process]![round]! / cost)),
   );
+}
+
+function spreadOfProcesses(processes: readonly (readonly number[])[]): Spread {
+  const [only, second] = processes;
+  if (only !== undefined && second === undefined) return spreadOf(only);
+  return spreadOf(processes.map((windows) => spreadOf(windows).median));
 }

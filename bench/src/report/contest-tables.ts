@@ -70,7 +70,10 @@ export function transposed(table: Table): Table {
 }
 
 /** A spread of another unit. A decreasing function swaps the ends. */
-function mapped(spread: Spread | undefined, change: (value: number) => number): Spread | undefined {
+export function mapped(
+  spread: Spread | undefined,
+  change: (value: number) => number,
+): Spread | undefined {
   if (spread === undefined) return undefined;
   const [a, b] = [change(spread.least), change(spread.most)];
   return { median: change(spread.median), least: Math.min(a, b), most: Math.max(a, b) };

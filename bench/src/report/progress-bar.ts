@@ -27,7 +27,7 @@ export class StepBar {
   readonly #work: number;
   readonly #since = performance.now();
   #done = 0;
-  #name = '';
+  #name = 'starting';
 
   /** @param work - Sum of the calls of {@link done}. */
   constructor(work: number) {

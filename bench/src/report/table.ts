@@ -68,7 +68,7 @@ export function valueText(value: Value | undefined, to: string): string {
   return `${number(median)}${marked === true ? '*' : ''} (${number(least)}${to}${number(most)})`;
 }
 
-/** As {@link valueText}, without a range that has no width: one process has none. */
+/** As {@link valueText}, without a range that has no width: one reading has none. */
 function terminalText(value: Value | undefined): string {
   const text = valueText(value, '-');
   const isPoint = typeof value === 'object' && value?.least === value?.most;

@@ -1,6 +1,6 @@
 import { type Contest, type ContestResult, spreadOver } from '../harness/runner.ts';
 import { spreadOf } from '../harness/statistics.ts';
-import { contenderTable, metricTable, ratioTable } from '../report/contest-tables.ts';
+import { contenderTable, mapped, metricTable, ratioTable } from '../report/contest-tables.ts';
 import type { Table } from '../report/table.ts';
 import { BASE, KEEPING, NATIVE } from '../rivals/contenders.ts';
 import { ECHO_WARM_UP, echoContest, QUICK_ECHO_WARM_UP, startEcho, type Workload } from './echo.ts';
@@ -13,6 +13,8 @@ const IDLE = 5000;
 const MANY = 10_000;
 const LATENCY = 'latency at ';
 const GARBAGE = 'garbage ';
+/** The row like most programs: one message in flight. */
+const SINGLE = '64 x 1 x 16 B';
 
 const OURS: readonly string[] = ['receive', 'loop'];
 /** The contenders whose application can answer with other bytes. */
@@ -38,7 +40,7 @@ const CELLS: readonly (readonly [
   workload: Workload,
   contenders: readonly string[],
 ])[] = [
-  ['64 x 1 x 16 B', workload(64, 1, 16), ALL],
+  [SINGLE, workload(64, 1, 16), ALL],
   ['64 x 16 x 16 B', workload(64, 16, 16), ALL],
   ['64 x 16 x 1 KiB', workload(64, 16, KIB), ALL],
   ['16 x 1 x 64 KiB', workload(16, 1, 64 * KIB), LARGE],
@@ -94,8 +96,9 @@ load compares every byte of the echoes.
   raw1      the limit: a TCP echo of bytes whose sockets read into one buffer; no frames, no masks
   kept      'memory kept': MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ are 64 MiB
 
-The tables: messages per CPU second relative to '${BASE}', and in thousands; latency at fixed
-rates; garbage collection; heap bytes of a message; cost of a unit on a large scale.
+The tables: messages per CPU second relative to '${BASE}'; CPU, bytes and memory with one message in
+flight; thousands of messages per CPU second; latency at fixed rates; garbage collection; heap bytes
+of a message; cost of a unit on a large scale.
 `;
 
 /** `ws-bench compare`. */
@@ -187,6 +190,7 @@ function tables(results: readonly ContestResult[]): Table[] {
       BASE,
       'us',
     ),
+    singleTable(results),
     contenderTable(
       {
         title: 'What a core does',
@@ -222,6 +226,35 @@ function tables(results: readonly ContestResult[]): Table[] {
 function thousands(result: ContestResult, name: string) {
   const costs = result.readings[name]?.['us'];
   return costs && spreadOf(costs.map((windows) => 1000 / spreadOf(windows).median));
+}
+
+/** What each contender costs with one message in flight. */
+function singleTable(all: readonly ContestResult[]): Table {
+  // The garbage alone is no answer.
+  const results = all.some(({ name }) => name === SINGLE) ? all : [];
+  const rows = [
+    { contest: SINGLE, label: 'CPU of a message, µs', metric: 'us', unit: 1 },
+    { contest: SINGLE, label: 'bytes of a reply on the wire', metric: 'wire', unit: 1 },
+    { contest: SINGLE, label: 'memory of the server, MiB', metric: 'resident', unit: MIB },
+    { contest: GARBAGE, label: 'heap bytes for a message', metric: 'heap', unit: 1 },
+  ].flatMap((row) => {
+    const result = results.find(({ name }) => name.startsWith(row.contest));
+    return result === undefined ? [] : [{ ...row, result: { ...result } }];
+  });
+  const rowOf = new Map(rows.map((row) => [row.result as ContestResult, row]));
+  return contenderTable(
+    {
+      title: 'One message in flight',
+      unit: `what each contender costs, ${SINGLE}`,
+      note: 'Less is better. The heap bytes are those of 16 messages in flight on 32 connections.',
+      results: [...rowOf.keys()],
+      labels: rows.map(({ label }) => label),
+    },
+    (result, name) => {
+      const { metric, unit } = rowOf.get(result)!;
+      return mapped(spreadOver(result, name, metric), (value) => value / unit);
+    },
+  );
 }
 
 function latencyTables(results: readonly ContestResult[]): Table[] {

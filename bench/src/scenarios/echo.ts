@@ -203,6 +203,7 @@ async function echoWindow(
   const before = await child.ask('usage', undefined);
   const ran = await load.ask('run', { group, depth, ms, rate: asked });
   const after = await child.ask('usage', undefined);
+  const { resident } = await child.ask('memory', false);
   const { messages, compressed } = await load.ask('check', group);
   if (messages !== ran.messages) {
     throw new Error(`${ran.messages} echoes were counted, but ${messages} verified`);
@@ -212,6 +213,7 @@ async function echoWindow(
     rate: (1000 * messages) / ran.ms,
     wire: ran.bytes / messages,
     compressed: compressed / messages,
+    resident,
     ...(before.gc !== undefined && {
       gc: (100 * (after.gc! - before.gc)) / ran.ms,
       pause: after.pause!,

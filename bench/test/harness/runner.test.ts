@@ -122,6 +122,15 @@ describe('the figures of a contest', () => {
     expect(spreadOver(result, 'own', 'rate')).toBeUndefined();
   });
 
+  it('spread over the windows of a single process', () => {
+    const single = {
+      ...result,
+      readings: { own: { us: [[1, 2, 900]] }, base: { us: [[3, 8, 900]] } },
+    };
+    expect(spreadOver(single, 'own', 'us')).toEqual({ median: 2, least: 1, most: 900 });
+    expect(timesBase(single, 'own', 'base', 'us')).toEqual({ median: 3, least: 1, most: 4 });
+  });
+
   it('divide within a round: a disturbance of both is none of the ratio', () => {
     expect(timesBase(result, 'own', 'base', 'us')).toEqual({ median: 5, least: 3, most: 10 });
     expect(timesBase(result, 'own', 'nobody', 'us')).toBeUndefined();
