@@ -8,6 +8,9 @@ type Exports = Readonly<
   Record<string, { readonly '@ws/source'?: string; readonly browser?: object }>
 >;
 
+/** A comment that begins its line. esbuild leaves those of classes. The declarations have them too. */
+const COMMENT = /^ *(?:\/\*\*[^]*?\*\/|\/\/ .*)\n/gm;
+
 /** The CommonJS file of a package, with a namespace for each entry. */
 const WHOLE = 'package.cjs';
 
@@ -36,15 +39,8 @@ export function commonJS(): Plugin {
           plugins: [externals()],
           write: false,
         });
-        // Apart from the bundling, so that functions and classes of the file keep their names. Node
-        // prints the whole line of an uncaught error, so lines stay short.
-        for (const { text } of outputFiles) {
-          const { code } = await esbuild.transform(text, {
-            minify: true,
-            lineLimit: 300,
-          });
-          write(file, code);
-        }
+        // Readable: a stack trace names the functions, and Node prints the line of an uncaught error.
+        for (const { text } of outputFiles) write(file, text.replaceAll(COMMENT, ''));
       }
 
       build.onEnd(async ({ metafile }) => {
