@@ -1,66 +1,130 @@
-// Packs every published package into `.out/pack` and checks the tarballs: publint, attw, no source
-// maps, and the size of the core.
+// Packs every published package into `.out/pack` and checks the tarballs: publint, attw, no source maps, and their sizes
+// against docs/maintainers/sizes.md. With `--write` it writes that table.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import process from 'node:process';
 import { gunzipSync } from 'node:zlib';
 import { bin, type Command, node, pnpm } from '../run.ts';
 
 const OUT = '.out/pack';
-/** What an application with a server and a client installs. */
-const CORE = /ws-(?:codec|conn|node-io|node-server|node-client)-\d/;
-/** Bytes of the tarballs of {@link CORE} together: what a user downloads. */
-const MAX_PACKED = 400_000;
+const PAGE = 'docs/maintainers/sizes.md';
+const TABLE = /(?<=<!-- tarballs -->\n)[^]*?(?=<!-- end of tarballs -->)/;
+/** What an application with a server installs. */
+const SERVER = ['codec', 'conn', 'node-io', 'node-server'];
+/** Bytes of the files of {@link SERVER} together. */
+const MAX_INSTALLED = 1_340_000;
+/** A size on the page may differ by this share: the compressor of another machine gives other bytes. */
+const TOLERANCE = 0.03;
+
+interface Manifest {
+  readonly name: string;
+  readonly version: string;
+  readonly private?: boolean;
+  readonly dependencies?: Readonly<Record<string, string>>;
+}
 
 rmSync(OUT, { recursive: true, force: true });
 mkdirSync(OUT, { recursive: true });
 
-let failed = 0;
+const faults: string[] = [];
+/** Runs a command. Its output is a fault when it fails, and dropped otherwise. */
 function run([program, ...args]: Command): void {
-  if (spawnSync(program, args, { stdio: 'inherit' }).status !== 0) failed++;
+  const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
+  if (status !== 0) faults.push(`${args.join(' ')}\n${stdout}${stderr}`);
 }
 
-const published = readdirSync('packages').filter((name) => {
-  const manifest = readFileSync(join('packages', name, 'package.json'), 'utf8');
-  return (JSON.parse(manifest) as { private?: boolean }).private !== true;
+const published = readdirSync('packages').flatMap((folder) => {
+  const text = readFileSync(join('packages', folder, 'package.json'), 'utf8');
+  const manifest = JSON.parse(text) as Manifest;
+  return manifest.private === true ? [] : [{ folder, manifest, file: tarballOf(manifest) }];
 });
-const filters = published.map((name) => `--filter=./packages/${name}`);
+const names = published.map(({ manifest }) => manifest.name);
+const filters = published.map(({ folder }) => `--filter=./packages/${folder}`);
 run(pnpm('--recursive', ...filters, 'pack', '--pack-destination', resolve(OUT)));
 
-let packed = 0;
-let unpacked = 0;
-for (const tarball of readdirSync(OUT)) {
-  const path = join(OUT, tarball);
+const rows = published.map(({ folder, manifest, file }) => {
+  const path = join(OUT, file);
   // For a folder, publint runs the package manager that it finds. For a tarball, it only reads.
   run(node(bin('publint'), '--strict', path));
-  run(node(bin('@arethetypeswrong/cli', 'attw'), path, ...attwOptions(tarball)));
+  run(node(bin('@arethetypeswrong/cli', 'attw'), path, ...attwOptions(folder)));
   const bytes = readFileSync(path);
-  const files = gunzipSync(bytes);
-  // Headers of the archive contain the names of the files.
-  if (files.includes('.map\0')) {
-    console.log(`${tarball}: contains a source map`);
-    failed++;
+  const sizes = filesOf(gunzipSync(bytes));
+  for (const name of sizes.keys()) {
+    if (name.endsWith('.map')) faults.push(`${file}: contains the source map ${name}`);
   }
-  if (CORE.test(tarball)) {
-    packed += bytes.length;
-    unpacked += files.length;
-  }
+  const installed = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+  return { folder, name: manifest.name, packed: bytes.length, installed };
+});
+
+const server = rows
+  .filter(({ folder }) => SERVER.includes(folder))
+  .reduce((sum, { installed }) => sum + installed, 0);
+if (server > MAX_INSTALLED) {
+  faults.push(`a server installs ${kB(server)} kB, at most ${kB(MAX_INSTALLED)} are allowed`);
+}
+checkPage();
+
+// What the installer of `.out/pack` knows about the tarballs.
+const known = published.map(({ manifest, file }) => {
+  const dependencies = Object.keys(manifest.dependencies ?? {}).filter((each) =>
+    names.includes(each),
+  );
+  return [manifest.name, { file, dependencies }];
+});
+writeFileSync(join(OUT, 'packages.json'), JSON.stringify(Object.fromEntries(known), undefined, 2));
+copyFileSync('tools/install.mjs', join(OUT, 'install.mjs'));
+
+for (const fault of faults) console.error(fault);
+for (const { name, packed, installed } of rows) {
+  console.log(`${name}: ${kB(packed)} kB packed, ${kB(installed)} kB installed`);
 }
 console.log(
-  `core: ${kB(packed)} packed (at most ${kB(MAX_PACKED)}), ${kB(unpacked)} unpacked, ${OUT} has the tarballs`,
+  `packages: ${faults.length === 0 ? 'nothing found' : `${faults.length} failed`}; a server installs ${kB(server)} kB`,
 );
-if (packed > MAX_PACKED) failed++;
-console.log(`packages: ${failed === 0 ? 'nothing found' : `${failed} failed`}`);
-process.exitCode = failed === 0 ? 0 : 1;
+console.log(`install them in a project: node ${resolve(OUT)}/install.mjs --help`);
+process.exitCode = faults.length === 0 ? 0 : 1;
 
-function attwOptions(tarball: string): string[] {
+function tarballOf({ name, version }: Manifest): string {
+  return `${name.replace('@', '').replace('/', '-')}-${version}.tgz`;
+}
+
+/** The files of an archive and their sizes in bytes: each follows a header of 512 bytes, in blocks of 512. */
+function filesOf(archive: Buffer): Map<string, number> {
+  const files = new Map<string, number>();
+  const field = (at: number, size: number): string =>
+    archive.toString('latin1', at, at + size).replace(/[\0 ].*$/s, '');
+  for (let at = 0; archive[at] !== 0 && at < archive.length; ) {
+    const size = Number.parseInt(field(at + 124, 12), 8);
+    files.set(field(at, 100), size);
+    at += 512 + Math.ceil(size / 512) * 512;
+  }
+  return files;
+}
+
+function checkPage(): void {
+  const page = readFileSync(PAGE, 'utf8');
+  const lines = rows.map(
+    ({ name, packed, installed }) => `| \`${name}\` | ${kB(packed)} | ${kB(installed)} |\n`,
+  );
+  const total = `| a server: ${SERVER.join(', ')} | | ${kB(server)} |\n`;
+  const table = `\n| tarball | kB packed | kB installed |\n|---|---:|---:|\n${lines.join('')}${total}\n`;
+  if (process.argv.includes('--write')) return writeFileSync(PAGE, page.replace(TABLE, table));
+  const numbers = (text: string): number[] => (text.match(/\d+(?= \|)/g) ?? []).map(Number);
+  const [told, found] = [numbers(TABLE.exec(page)?.[0] ?? ''), numbers(table)];
+  const near = found.every((size, i) => Math.abs(size - (told[i] ?? 0)) <= 1 + size * TOLERANCE);
+  if (told.length === found.length && near) return;
+  faults.push(`${PAGE} has other sizes; run this with --write. Found:${table}`);
+}
+
+function attwOptions(folder: string): string[] {
   const output = ['--no-emoji', '--format', 'ascii'];
   // A page imports `standalone` by its address.
-  if (/browser|obs/.test(tarball)) return [...output, '--exclude-entrypoints', 'standalone'];
+  if (['browser', 'obs'].includes(folder))
+    return [...output, '--exclude-entrypoints', 'standalone'];
   return output;
 }
 
 function kB(bytes: number): string {
-  return `${Math.round(bytes / 1000)} kB`;
+  return String(Math.round(bytes / 1000));
 }

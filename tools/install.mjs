@@ -1,0 +1,127 @@
+#!/usr/bin/env node
+// Installs packages of this folder in the project of the current folder. `pnpm check build packages` copies it to
+// `.out/pack`, beside the tarballs. It has no dependency, and runs where the repository is not installed.
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+/** The folder of the project that the tarballs are copied to: commit it with the project. */
+const VENDOR = 'vendor/ws';
+
+/** @type {Record<string, { file: string, dependencies: string[] }>} */
+const PACKAGES = JSON.parse(readFileSync(join(HERE, 'packages.json'), 'utf8'));
+const NAMES = Object.keys(PACKAGES);
+
+const USAGE = `usage: node install.mjs [--with npm|pnpm|yarn] <package>... [-- options of the package manager]
+
+Installs packages in the project of the current folder, for example ${NAMES.find((name) => name.endsWith('/node-server'))}.
+It copies their tarballs to ${VENDOR}, adds them to package.json and calls the package manager. Without --with
+it is the one of package.json or of the lock file, or else npm.
+
+packages: ${NAMES.join(' ')}`;
+
+function fail(message) {
+  console.error(message);
+  process.exit(2);
+}
+
+/** Packages of this folder that `names` need, themselves included. */
+function closure(names) {
+  const all = new Set(names);
+  for (const name of all) for (const each of PACKAGES[name].dependencies) all.add(each);
+  return [...all].toSorted();
+}
+
+function packageManager(manifest) {
+  const named = /^(npm|pnpm|yarn)@/.exec(manifest.packageManager ?? '');
+  if (named) return named[1];
+  if (existsSync('pnpm-lock.yaml')) return 'pnpm';
+  return existsSync('yarn.lock') ? 'yarn' : 'npm';
+}
+
+/** The tarballs depend on versions that no registry has, so each manager gets their places by its own setting. */
+function override(manager, manifest, places) {
+  switch (manager) {
+    case 'npm':
+      manifest.overrides = { ...manifest.overrides, ...places };
+      break;
+    case 'yarn':
+      manifest.resolutions = { ...manifest.resolutions, ...places };
+      break;
+    case 'pnpm':
+      overrideInWorkspace(places);
+  }
+}
+
+/** pnpm 10 and later read overrides there. */
+function overrideInWorkspace(places) {
+  const file = 'pnpm-workspace.yaml';
+  const before = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  const lines = Object.entries(places).map(([name, place]) => `  '${name}': '${place}'\n`);
+  const missing = lines.filter((line) => !before.includes(line));
+  if (missing.length === 0) return;
+  const at = before.search(/^overrides:[ \t]*$/m);
+  if (at < 0 && /^overrides:/m.test(before)) {
+    fail(
+      `${file} has overrides in one line; add these to them and try again:\n${missing.join('')}`,
+    );
+  }
+  const rest = before === '' || before.endsWith('\n') ? before : `${before}\n`;
+  const added = `overrides:\n${missing.join('')}`;
+  const after =
+    at < 0 ? rest + added : `${rest.slice(0, at)}${added}${rest.slice(rest.indexOf('\n', at) + 1)}`;
+  writeFileSync(file, after);
+}
+
+const { values, positionals, tokens } = (() => {
+  try {
+    return parseArgs({
+      options: { with: { type: 'string' }, help: { type: 'boolean', default: false } },
+      allowPositionals: true,
+      tokens: true,
+    });
+  } catch (error) {
+    return fail(`${error.message}\n\n${USAGE}`);
+  }
+})();
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
+const end = tokens.find(({ kind }) => kind === 'option-terminator');
+const options = end === undefined ? [] : process.argv.slice(2).slice(end.index + 1);
+const names = positionals.slice(0, positionals.length - options.length);
+const unknown = names.find((name) => PACKAGES[name] === undefined);
+if (unknown !== undefined) fail(`there is no package ${unknown}; there are ${NAMES.join(' ')}`);
+if (names.length === 0) fail(USAGE);
+if (!existsSync('package.json'))
+  fail('there is no package.json in this folder; run npm init -y first');
+
+const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
+const manager = values.with ?? packageManager(manifest);
+if (!['npm', 'pnpm', 'yarn'].includes(manager))
+  fail(`--with: expected npm, pnpm or yarn, got ${manager}`);
+
+const needed = closure(names);
+const place = (name) => `file:${VENDOR}/${PACKAGES[name].file}`;
+mkdirSync(VENDOR, { recursive: true });
+for (const name of needed)
+  copyFileSync(join(HERE, PACKAGES[name].file), join(VENDOR, PACKAGES[name].file));
+manifest.dependencies = {
+  ...manifest.dependencies,
+  ...Object.fromEntries(names.map((name) => [name, place(name)])),
+};
+// npm refuses an override of a direct dependency that differs from it. These are equal.
+override(manager, manifest, Object.fromEntries(needed.map((name) => [name, place(name)])));
+writeFileSync('package.json', `${JSON.stringify(manifest, undefined, 2)}\n`);
+
+const { status, error } = spawnSync(manager, ['install', ...options], {
+  stdio: 'inherit',
+  shell: process.platform === 'win32',
+});
+if (error !== undefined) fail(`${manager} cannot be started: ${error.message}`);
+process.exitCode = status ?? 1;
