@@ -98,13 +98,14 @@ const names = positionals.slice(0, positionals.length - options.length);
 const unknown = names.find((name) => PACKAGES[name] === undefined);
 if (unknown !== undefined) fail(`there is no package ${unknown}; there are ${NAMES.join(' ')}`);
 if (names.length === 0) fail(USAGE);
+const wanted = values.with ?? 'npm';
+if (!['npm', 'pnpm', 'yarn'].includes(wanted))
+  fail(`--with: expected npm, pnpm or yarn, got ${wanted}`);
 if (!existsSync('package.json'))
   fail('there is no package.json in this folder; run npm init -y first');
 
 const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
 const manager = values.with ?? packageManager(manifest);
-if (!['npm', 'pnpm', 'yarn'].includes(manager))
-  fail(`--with: expected npm, pnpm or yarn, got ${manager}`);
 
 const needed = closure(names);
 const place = (name) => `file:${VENDOR}/${PACKAGES[name].file}`;

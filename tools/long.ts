@@ -204,6 +204,10 @@ const LONG: Rows = {
       source('tools/check/runtimes.ts', '--write'),
     ],
   },
+  packages: {
+    what: 'the tarballs, installed by npm, pnpm and yarn; installs these from npm',
+    commands: [...PACKED, ...suite('tools/test/managers')],
+  },
   'rename-scope': {
     what: 'the packages under another scope install, type-check and run',
     commands: suite('tools/test/rename-scope'),

@@ -1,8 +1,8 @@
-// The tarballs of `.out/pack`, installed by npm: the README's quick starts in every dialect, and
+// The tarballs of `.out/pack`, installed by its installer with npm: the README's quick starts in every dialect, and
 // the command ws-conform. `pnpm check packages` packs them and runs this.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -29,6 +29,11 @@ const COMPILER = {
   typeRoots: [join(root, 'node_modules/@types')],
 };
 
+const INSTALL = join(root, '.out/pack/install.mjs');
+const PACKAGES = Object.keys(
+  JSON.parse(readFileSync(join(root, '.out/pack/packages.json'), 'utf8')) as object,
+);
+
 /** Where everything is; a name with a space, as people have them. */
 let scratch = '';
 /** Where the packages are installed. */
@@ -39,11 +44,12 @@ describe('the installed packages', () => {
     scratch = mkdtempSync(join(tmpdir(), 'installed '));
     project = join(scratch, 'fresh');
     mkdirSync(project);
-    const packed = join(root, '.out/pack');
-    const tarballs = readdirSync(packed).map((name) => join(packed, name));
     execFileSync('npm', ['init', '-y'], { cwd: project, stdio: 'pipe' });
     const quietly = ['--offline', '--no-audit', '--no-fund', '--ignore-scripts'];
-    execFileSync('npm', ['install', ...quietly, ...tarballs], { cwd: project, stdio: 'pipe' });
+    execFileSync(process.execPath, [INSTALL, ...PACKAGES, '--', ...quietly], {
+      cwd: project,
+      stdio: 'pipe',
+    });
   }, 120_000);
 
   afterAll(() => rmSync(scratch, { recursive: true, force: true }), 60_000);

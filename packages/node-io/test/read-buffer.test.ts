@@ -14,7 +14,6 @@ import {
   prepareReadBuffer,
   readBufferState,
   readInto,
-  readsIntoBuffer,
   releaseSocket,
   wantsReadBuffer,
 } from '../src/read-buffer.ts';

@@ -2,6 +2,9 @@ import { type Slab, SlabPool, type SlabSource } from '@ws/codec';
 import { FrameWriter, LARGEST_SLAB, poolsAreDebugged } from '@ws/codec/internal';
 import { copyInto } from '../memory/copy.ts';
 
+/** First byte of a frame: the last of its message (RFC 6455, section 5.2). */
+export const FIN = 0x80;
+
 /** How the frames of a connection are encoded. */
 export interface FrameCoding {
   /** Returns the next masking key; undefined on a server, which masks nothing. */

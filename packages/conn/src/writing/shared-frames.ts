@@ -3,8 +3,8 @@ import { LARGEST_SLAB } from '@ws/codec/internal';
 import { type Platform, perPlatform, viewOf } from '../platform/platform.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TurnTask } from '../scheduler/task-queue.ts';
+import { FIN } from './frame-slab.ts';
 import type { PreparedMessage } from './prepared-message.ts';
-import { FIN } from './unsent-frames.ts';
 
 /**
  * Size of an arena in bytes. A batch that a slow transport still reads keeps the whole arena alive,

@@ -3,11 +3,9 @@ import { HEADROOM, headerSize, LARGEST_SLAB, pieceOf } from '@ws/codec/internal'
 import { Fifo } from '../fifo.ts';
 import { copyInto, copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
-import type { FrameCoding, FrameSlab, SlabUser } from './frame-slab.ts';
+import { FIN, type FrameCoding, type FrameSlab, type SlabUser } from './frame-slab.ts';
 import type { Batch } from './shared-frames.ts';
 
-/** First byte of a frame: the last of its message (RFC 6455, section 5.2). */
-export const FIN = 0x80;
 /** Largest payload in bytes that is written to the slab: there is room for its header. */
 const SLAB_PAYLOAD = LARGEST_SLAB - HEADROOM;
 /** UTF-16 units of a long text that are encoded at once. */
