@@ -110,6 +110,10 @@ export interface ConnOptions extends ConnSettings {
 
 const NO_EXTENSIONS: readonly Extension[] = [];
 
+/** What a handshake has agreed on, as far as a `Conn` needs it. */
+export type Agreed = Pick<ResolvedOptions, 'subprotocol' | 'extensions' | 'deflate'> &
+  Partial<Pick<ResolvedOptions, 'custom'>>;
+
 /**
  * Options of a `Conn` whose settings are checked already. An adapter resolves the settings of all
  * its connections once, with {@link resolveSettings}.
@@ -123,22 +127,14 @@ export class ResolvedOptions implements ConnOptions {
   readonly deflate: DeflateParameters | undefined;
   readonly custom: readonly Extension[];
 
-  constructor(
-    role: Role,
-    platform: Platform,
-    settings: Settings,
-    subprotocol: string,
-    extensions: string,
-    deflate: DeflateParameters | undefined,
-    custom: readonly Extension[] = NO_EXTENSIONS,
-  ) {
+  constructor(role: Role, platform: Platform, settings: Settings, agreed: Agreed) {
     this.role = role;
     this.platform = platform;
     this.settings = settings;
-    this.subprotocol = subprotocol;
-    this.extensions = extensions;
-    this.deflate = deflate;
-    this.custom = custom;
+    this.subprotocol = agreed.subprotocol;
+    this.extensions = agreed.extensions;
+    this.deflate = agreed.deflate;
+    this.custom = agreed.custom ?? NO_EXTENSIONS;
   }
 }
 
@@ -214,10 +210,11 @@ export function resolveOptions(options: ConnOptions): ResolvedOptions {
   checkOptionNames('new Conn', options, CONN_OPTION_NAMES, 'ignore');
   const settings = resolveSettings(options, role);
   const deflate = deflateParameters(options.deflate);
-  const custom =
-    typeof extensions === 'string' ? NO_EXTENSIONS : checkedExtensions(extensions, deflate);
-  const described = typeof extensions === 'string' ? extensions : '';
-  return new ResolvedOptions(role, platform, settings, subprotocol, described, deflate, custom);
+  const agreed =
+    typeof extensions === 'string'
+      ? { subprotocol, extensions, deflate }
+      : { subprotocol, extensions: '', deflate, custom: checkedExtensions(extensions, deflate) };
+  return new ResolvedOptions(role, platform, settings, agreed);
 }
 
 /**

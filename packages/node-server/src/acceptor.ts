@@ -231,20 +231,13 @@ export class Acceptor {
   /** Writes the 101. From here on the connection owns the socket. */
   #open(upgrade: UpgradeRequest, agreement: Agreement): Conn {
     const { responder } = upgrade;
-    const { bound, context, subprotocol, extensions, deflate } = agreement;
+    const { bound, context } = agreement;
     const { plan } = bound.setup;
     upgrade.prepareAnswer();
     responder.accept(agreement);
     const conn = new Conn(
       responder.transport(upgrade.takeEarlyBytes(), plan),
-      new ResolvedOptions(
-        'server',
-        this.#platform,
-        plan.settings,
-        subprotocol,
-        extensions,
-        deflate?.parameters,
-      ),
+      new ResolvedOptions('server', this.#platform, plan.settings, agreement),
     );
     conn.data = context.auth;
     upgrade.agreement = agreement;

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import {
   type DeflateAgreement,
+  type DeflateParameters,
   formatExtensions,
   negotiateDeflate,
   parseExtensions,
@@ -62,7 +63,7 @@ export interface Agreement {
   readonly key: string;
   readonly subprotocol: string;
   readonly extensions: string;
-  readonly deflate: DeflateAgreement | undefined;
+  readonly deflate: DeflateParameters | undefined;
   /** The application's headers for the 101. */
   headers: readonly HeaderPair[];
 }
@@ -263,10 +264,11 @@ export class UpgradeRequest implements ServerRequest {
     const { facts } = this;
     const { subprotocols, settings } = this.setup.plan;
     const subprotocol = selectSubprotocol(facts, this.req, subprotocols, this.#extra);
-    const deflate = facts.has('sec-websocket-extensions')
+    const agreed = facts.has('sec-websocket-extensions')
       ? agreeOnDeflate(facts, settings.compression)
       : undefined;
-    const extensions = deflate === undefined ? '' : formatExtensions([deflate.answer]);
+    const extensions = agreed === undefined ? '' : formatExtensions([agreed.answer]);
+    const deflate = agreed?.parameters;
     const key = facts.once('sec-websocket-key')!;
     return { bound, context, key, subprotocol, extensions, deflate, headers: NO_HEADERS };
   }

@@ -77,18 +77,19 @@ export function openMessageLink(
   return new MessageLink(
     new Conn(
       socketTransport(client, { head: early, highWaterMark }),
-      new ResolvedOptions(
-        'server',
-        nodePlatform,
-        upgrader.settings,
+      new ResolvedOptions('server', nodePlatform, upgrader.settings, {
         subprotocol,
-        '',
-        deflate?.parameters,
-      ),
+        extensions: '',
+        deflate,
+      }),
     ),
     new Conn(
       socketTransport(stream, { head: rest, highWaterMark }),
-      new ResolvedOptions('client', nodePlatform, settings, subprotocol, '', ofTarget),
+      new ResolvedOptions('client', nodePlatform, settings, {
+        subprotocol,
+        extensions: '',
+        deflate: ofTarget,
+      }),
     ),
     plan.transform,
     plan.idleTimeout,
