@@ -33,7 +33,7 @@ function fail(message) {
 function closure(names) {
   const all = new Set(names);
   for (const name of all) for (const each of PACKAGES[name].dependencies) all.add(each);
-  return [...all].toSorted();
+  return [...all];
 }
 
 function packageManager(manifest) {
