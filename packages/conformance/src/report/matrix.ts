@@ -99,19 +99,19 @@ export function rowsByChapter(rows: readonly MatrixRow[]): [title: string, rows:
 }
 
 /** The counts of one agent in some rows: `229P 14F`. */
-export function cellText(rows: readonly MatrixRow[], agent: number): string {
+function cellText(rows: readonly MatrixRow[], agent: number): string {
   const counts = countsOf(rows.flatMap(({ results }) => results[agent] ?? []));
   const cells = VERDICTS.filter((verdict) => counts[verdict] > 0);
   return cells.map((verdict) => `${counts[verdict]}${LETTERS[verdict]}`).join(' ') || NOT_RUN;
 }
 
 /** The verdicts of a row as letters, one for each agent. */
-export function lettersOf({ results }: MatrixRow): string[] {
+function lettersOf({ results }: MatrixRow): string[] {
   return results.map((result) => (result === undefined ? NOT_RUN : LETTERS[result.verdict]));
 }
 
 /** What the letters mean. */
-export const LEGEND: string = [
+const LEGEND = [
   ...VERDICTS.map((verdict) => `${LETTERS[verdict]} ${verdict}`),
   `${NOT_RUN} not in the report`,
 ].join(', ');
