@@ -8,7 +8,12 @@ const root = join(import.meta.dirname, '..');
 /** What decides the build of a package, in its folder. */
 const SOURCES = ['src', 'entry', 'package.json', 'tsup.config.ts'];
 /** The build recipe of all packages, and the versions of what they use. */
-const SHARED = ['.config', 'pnpm-lock.yaml'].map((name) => join(root, name));
+const SHARED = [
+  '.config/tsup.ts',
+  '.config/compact.ts',
+  '.config/commonjs.ts',
+  'pnpm-lock.yaml',
+].map((name) => join(root, name));
 
 /** The package in `folder` and those of the workspace that it depends on, by name. */
 function dependenciesOf(folder, found = new Map()) {

@@ -29,7 +29,9 @@ beforeEach(() => {
   write('packages/conn', '@ws/codec');
   write('packages/codec');
   writeFileSync(join(root, 'pnpm.mjs'), PNPM);
-  writeFileSync(join(root, 'packages/codec/src/index.ts'), '');
+  for (const file of ['packages/codec/src/index.ts', '.config/tsup.ts']) {
+    writeFileSync(join(root, file), '');
+  }
   cpSync(join(import.meta.dirname, '../start.mjs'), join(root, 'bench/start.mjs'));
 });
 afterEach(() => rmSync(root, { recursive: true }));
@@ -67,7 +69,7 @@ describe('pnpm bench', () => {
     ['a changed file', 'packages/codec/src/index.ts', '@ws/codec'],
     ['a removed file', 'packages/conn/src', '@ws/conn'],
     ['a changed package.json', 'bench/package.json', '@ws/bench'],
-    ['a changed build recipe', '.config', '@ws/bench, @ws/conn, @ws/codec'],
+    ['a changed build recipe', '.config/tsup.ts', '@ws/bench, @ws/conn, @ws/codec'],
   ])('builds the package of %s', (_, path, names) => {
     start();
     touch(path);

@@ -35,12 +35,12 @@ export function durationOf({ stages }: Stages): number {
   return stages.reduce((sum, { ms }) => sum + ms, 0);
 }
 
-/** The number of users at a moment in ms. */
+/** The number of users at a moment in ms. A ramp from none begins with one at once. */
 export function connectionsAt(plan: Stages, ms: number): number {
   let [start, from] = [0, plan.connections];
   for (const stage of plan.stages) {
     if (ms < start + stage.ms) {
-      return Math.round(from + ((stage.connections - from) * (ms - start)) / stage.ms);
+      return Math.ceil(from + ((stage.connections - from) * (ms - start)) / stage.ms);
     }
     start += stage.ms;
     from = stage.connections;

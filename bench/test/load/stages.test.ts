@@ -9,6 +9,7 @@ describe('connectionsAt', () => {
   ]);
 
   it('ramps from one stage to the next', () => {
+    expect(connectionsAt(plan, 1)).toBe(1);
     expect([0, 500, 1000, 1500, 2250, 2500].map((ms) => connectionsAt(plan, ms))).toEqual([
       0, 5, 10, 10, 5, 0,
     ]);
