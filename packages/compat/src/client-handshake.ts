@@ -16,7 +16,7 @@ import {
   type ResponsePart,
   responseRules,
 } from '@ws/codec';
-import { acceptKey, rawHeaderValues } from '@ws/node-io/internal';
+import { acceptKeyByCrypto, rawHeaderValues } from '@ws/node-io/internal';
 import { type ClientOptions, withDefaults } from './client-options.ts';
 import { format, parse } from './extension.ts';
 import type { ActiveExtensions } from './parser-events.ts';
@@ -227,7 +227,7 @@ class ClientHandshake {
   /** Takes over what the server has chosen. Returns the problem of an invalid response. */
   #accept(response: IncomingMessage): string | undefined {
     const offered = this.#protocols;
-    const offer = { accept: acceptKey(this.#key), subprotocols: offered, extensions: [] };
+    const offer = { accept: acceptKeyByCrypto(this.#key), subprotocols: offered, extensions: [] };
     const facts = factsOf(response);
     if (isBroken('upgrade', facts, offer)) return 'Invalid Upgrade header';
     if (isBroken('accept', facts, offer)) return 'Invalid Sec-WebSocket-Accept header';

@@ -4,7 +4,7 @@ import { checked } from '@ws/codec/internal';
 import { TimeoutError, type Transport, TransportError } from '@ws/conn';
 import { checkOptionNames, rejectedLater } from '@ws/conn/internal';
 import { nodePlatform, socketTransport } from '@ws/node-io';
-import { acceptKey, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
+import { acceptKeyByCrypto, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
 import { ClientConn } from './client-conn.ts';
 import { Connector } from './connect.ts';
 import { cookieLine, storeCookies } from './cookies.ts';
@@ -25,8 +25,8 @@ import {
 } from './options.ts';
 import { chooseProxy } from './proxy/choose-proxy.ts';
 import { redirectOf, sameServer } from './redirects.ts';
-import { checkSubprotocols, deflateOffers, type HandshakeRequest, makeRequest } from './request.ts';
-import { describeStatus, exchange, type HttpResponse } from './response.ts';
+import { checkSubprotocols, deflateOffers, makeRequest, type PreparedRequest } from './request.ts';
+import { askForResponse, describeStatus, type HttpResponse } from './response.ts';
 import { parseTarget, type Target } from './url.ts';
 
 /**
@@ -79,7 +79,7 @@ export class Dialer {
     const { proxy, followRedirects, readBuffer } = this.#plan;
     // Usually it is ready when the server answers.
     if (readBuffer) void prepareReadBuffer();
-    // The caller of this method, or of the function `dial`, which calls it.
+    // The stack of an error starts at the caller of the function `dial`, or of this method.
     const attempt = checked(() => checked(() => this.#prepare(url, options), this, 'dial'), dial);
     const open: OpenStream = async (target, scope) => {
       const via = await chooseProxy(proxy, target, scope);
@@ -182,7 +182,7 @@ export class Dialer {
     scope.stage = 'waiting for the answer';
     const text = `${request.text}${cookies}\r\n`;
     const { stream } = run.stream;
-    const response = await exchange(stream, { method: 'GET', text }, target.secure, scope);
+    const response = await askForResponse(stream, { method: 'GET', text }, target.secure, scope);
     // Of any response: a 401 may set cookies too.
     if (jar !== undefined) await storeCookies(jar, response.headers, target.cookieUrl, scope);
     return response;
@@ -193,27 +193,27 @@ export class Dialer {
    *
    * @throws BadHandshakeError that names every fault.
    */
-  #accept(request: HandshakeRequest, response: HttpResponse, { scope, stream }: Run): ClientConn {
+  #accept(request: PreparedRequest, response: HttpResponse, { scope, stream }: Run): ClientConn {
     if (response.status !== 101) throw refused(response);
-    const offer = { ...request, accept: acceptKey(request.key) };
+    const offer = { ...request, accept: acceptKeyByCrypto(request.key) };
     const faults = checkResponse(response.facts, offer);
     if (faults.length > 0) throw new BadHandshakeError(faults.join(', '), response);
     scope.signal.throwIfAborted();
     return this.#handOver(stream!, request, response);
   }
 
-  #handOver(guarded: GuardedStream, request: HandshakeRequest, response: HttpResponse): ClientConn {
+  #handOver(guarded: GuardedStream, request: PreparedRequest, response: HttpResponse): ClientConn {
     const { destroyed, readableEnded } = guarded.stream;
     const hasEnded = destroyed && readableEnded && guarded.error === undefined;
     if (destroyed && !hasEnded) {
       throw dialError('the connection broke during the handshake', guarded.error);
     }
     const { highWaterMark, readBuffer } = this.#plan;
-    const { status, headers, facts, head } = response;
+    const { status, headers, facts, early } = response;
     const extensions = facts.list('sec-websocket-extensions');
-    // A stream may destroy itself at its end. The messages before the end are in the head.
+    // A stream may destroy itself at its end. The messages before the end are in the early bytes.
     const stream = hasEnded ? endedStream() : guarded.stream;
-    const transport = socketTransport(stream, { head, highWaterMark, readBuffer });
+    const transport = socketTransport(stream, { head: early, highWaterMark, readBuffer });
     // Release the guard only now: the transport has its own listener for 'error'.
     guarded.release();
     const options = {
@@ -254,7 +254,7 @@ function endedStream(): Duplex {
 /** One request to one server. Each redirect creates a new attempt. */
 interface Attempt {
   readonly target: Target;
-  readonly request: HandshakeRequest;
+  readonly request: PreparedRequest;
 }
 
 /**
@@ -277,7 +277,7 @@ function isDialError(error: unknown): error is Error {
 /** Returns the compression that a valid response has accepted. */
 function deflateOf(
   accepted: string,
-  { extensions }: HandshakeRequest,
+  { extensions }: PreparedRequest,
 ): DeflateParameters | undefined {
   const [answer] = parseExtensions(accepted) ?? [];
   return answer && acceptDeflate(answer, extensions);

@@ -14,10 +14,10 @@ import type { Target } from './url.ts';
 export type HeadersInput = HeaderEntries<HeaderValue | undefined>;
 
 /** The request of an opening handshake (RFC 6455, section 4.1). */
-export interface HandshakeRequest extends Omit<HandshakeOffer, 'accept'> {
+export interface PreparedRequest extends Omit<HandshakeOffer, 'accept'> {
   /** Sec-WebSocket-Key: 16 random bytes in base64. */
   readonly key: string;
-  /** The request as sent, in Latin-1, up to its empty line. */
+  /** The request as sent, in Latin-1, without the empty line: cookies come after it. */
   readonly text: string;
   /** The caller's headers, without Sec-WebSocket-Protocol. */
   readonly callerHeaders: readonly (readonly [string, string])[];
@@ -55,7 +55,7 @@ export function makeRequest(
   headers: HeadersInput,
   subprotocols: readonly string[],
   extensions: readonly ExtensionOffer[] = [],
-): HandshakeRequest {
+): PreparedRequest {
   const own = readHeaders(headers);
   const hosts = own.filter(([name]) => name.toLowerCase() === 'host');
   if (hosts.length > 1) throw new TypeError('headers: Host is given twice');

@@ -24,7 +24,7 @@ export interface HttpResponse {
   /** The first bytes after the head; empty when a proxy has opened the tunnel. */
   readonly body: Buffer;
   /** The bytes that came with a 101: the first frames. */
-  readonly head: Buffer;
+  readonly early: Buffer;
 }
 
 /** Most bytes kept of a refusal's body. */
@@ -65,7 +65,7 @@ const LABELS: Readonly<Record<HttpRequest['method'], Labels>> = {
  * @throws BadHandshakeError with status 0 when the response is not HTTP or exceeds a bound;
  *   TransportError when the stream ends; the reason of the scope's signal when that aborts.
  */
-export async function exchange(
+export async function askForResponse(
   stream: Duplex,
   request: HttpRequest,
   secure: boolean,
@@ -78,7 +78,7 @@ export async function exchange(
     const { head, rest } = await scope.race(pending.answer);
     const response = toHttpResponse(head);
     if (head.status === 101 && request.method === 'GET') {
-      return { ...response, body: Buffer.from(rest.subarray(0, MAX_BODY)), head: rest };
+      return { ...response, body: Buffer.from(rest.subarray(0, MAX_BODY)), early: rest };
     }
     if (request.method === 'CONNECT' && isSuccess(head.status)) return response;
     return { ...response, body: await readRefusalBody(stream, head, rest, scope) };
@@ -90,7 +90,7 @@ export async function exchange(
 /** Returns a response without the bytes after its head. */
 function toHttpResponse(head: ResponseHead): HttpResponse {
   const headers = incomingHeaders(head.all());
-  return { status: head.status, headers, facts: head, body: NO_BYTES, head: NO_BYTES };
+  return { status: head.status, headers, facts: head, body: NO_BYTES, early: NO_BYTES };
 }
 
 function errorOf(failure: ExchangeFailure, { method }: HttpRequest, secure: boolean): Error {

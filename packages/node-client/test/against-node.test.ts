@@ -6,7 +6,7 @@ import type { ResponseHead } from '@ws/codec';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DialScope } from '../src/dial-scope.ts';
-import { exchange, incomingHeaders } from '../src/response.ts';
+import { askForResponse, incomingHeaders } from '../src/response.ts';
 
 const numRuns = Number(process.env['WS_HEAD_RUNS'] ?? 300);
 const timeout = 10_000 + 20 * numRuns;
@@ -49,10 +49,15 @@ async function readBy(
 const TEXT = 'GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
 
 function byDialer(stream: Duplex, read: (answer: Read) => void): void {
-  exchange(stream, { method: 'GET', text: TEXT }, false, new DialScope(Infinity, undefined)).then(
-    ({ status, facts, headers, head }) => {
+  askForResponse(
+    stream,
+    { method: 'GET', text: TEXT },
+    false,
+    new DialScope(Infinity, undefined),
+  ).then(
+    ({ status, facts, headers, early }) => {
       const opens = status === 101 && (facts as ResponseHead).wantsWebSocket;
-      read({ status, upgraded: opens, headers, frames: opens ? head.toString('latin1') : '' });
+      read({ status, upgraded: opens, headers, frames: opens ? early.toString('latin1') : '' });
     },
     () => {},
   );

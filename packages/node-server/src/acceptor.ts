@@ -7,6 +7,7 @@ import type { AppRequest, ConnHandler } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair } from './errors.ts';
 import { HandlerRunner } from './handler-runner.ts';
+import { takeSocket } from './handshake-waits.ts';
 import { NO_HEADERS } from './headers.ts';
 import {
   type AnyUpgraderOptions,
@@ -24,7 +25,6 @@ import { type HandlerOrRoutes, planRoute, Route } from './routes/route.ts';
 import { anyPath, type NoParams, type Router, RouteTable } from './routes/route-table.ts';
 import { platformOfServer } from './server-platform.ts';
 import type { Agreement, BoundHandler, Setup, UpgradeRequest } from './upgrade-request.ts';
-import { takeSocket } from './wait.ts';
 
 /** A handler for requests from anywhere. */
 type AnyHandler = ConnHandler<unknown, NoParams, AppRequest>;

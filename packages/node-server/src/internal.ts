@@ -4,7 +4,7 @@
  * @module
  */
 export {
-  acceptKey,
+  acceptKeyByCrypto,
   assertOption,
   isInstance,
   isThenable,
@@ -13,6 +13,13 @@ export {
 export { refusalOf } from './acceptor.ts';
 export { ErrorReporter } from './error-reporter.ts';
 export { serverFault, unexpectedResult } from './errors.ts';
+export {
+  GatheredBytes,
+  type HandshakeWaits,
+  ignore,
+  releaseSocket,
+  takeSocket,
+} from './handshake-waits.ts';
 export { headerOf, headerPairs, mergeHeaders } from './headers.ts';
 export { checkUpgraderOptions, type UpgraderPlan } from './options.ts';
 export { giveBackPlainRequest } from './plain-upgrade.ts';
@@ -22,4 +29,3 @@ export { requestOfNode } from './request.ts';
 export { endAnsweredSocket } from './responder/linger.ts';
 export { Refusals } from './responder/refusals.ts';
 export { type Agreement, type Setup, UpgradeRequest } from './upgrade-request.ts';
-export { GatheredBytes, type Handshake, ignore, releaseSocket, takeSocket } from './wait.ts';

@@ -1,10 +1,10 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { hasToken } from '@ws/codec/internal';
+import { ignore } from './handshake-waits.ts';
 import { RequestHeaders } from './headers.ts';
 import { checkNoHeaderDropped } from './request.ts';
 import { currentResponse } from './responder/node-http.ts';
-import { ignore } from './wait.ts';
 
 /** Fields of an upgrade to another protocol (RFC 7540, section 3.2.1), in lower case. */
 const UPGRADE_FIELDS: ReadonlySet<string> = new Set(['upgrade', 'http2-settings']);

@@ -69,7 +69,7 @@ export async function serve<Result = undefined, Pattern extends string = string>
   return running;
 }
 
-/** HTTP servers whose upgrades are all answered, so that no other listener gets one. */
+/** HTTP servers on which one `serve` answers every upgrade: a second one could never answer. */
 const answering = new WeakSet<HttpServer | HttpsServer>();
 
 /** An Upgrader and its HTTP server. */
@@ -114,10 +114,10 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
     }
   }
 
-  /** For a server of the user: answers only while every listener for 'request' is such a one. */
+  /** For a server of the user: answers only while no other code has a listener for 'request'. */
   #unlessOtherListeners(answer426: RequestListener): RequestListener {
     const listener: RequestListener = (req, res) => {
-      // A single listener of somebody else calls this one for what it leaves, as socket.io does.
+      // socket.io replaces all listeners by its own, which calls this one for what it does not serve.
       const { http } = this;
       const isLast = http.listenerCount('request') === 1 || !hasRequestListener(http);
       if (isLast && !res.headersSent) answer426(req, res);

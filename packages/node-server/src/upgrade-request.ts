@@ -15,6 +15,7 @@ import type { AppRequest, HandlerContext } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
 import type { HandlerRunner } from './handler-runner.ts';
+import { assertOpen, disconnectError, HandshakeWaits, releaseSocket } from './handshake-waits.ts';
 import {
   type HeadersInput,
   headerOf,
@@ -39,7 +40,6 @@ import {
   type Router,
   rawPath,
 } from './routes/route-table.ts';
-import { assertOpen, disconnectError, Handshake, releaseSocket } from './wait.ts';
 
 /** The checked options of a server or of one of its routes, and the objects made from them. */
 export interface Setup {
@@ -69,8 +69,12 @@ export interface Agreement {
 }
 
 /**
- * One upgrade request, from its checks to its answer. {@link negotiate} is the order in which faults
- * are answered.
+ * One upgrade request, from its checks to its answer. Faults are answered in this order:
+ *
+ * 1. by the acceptor: HTTP/2, a socket that is in use, the server's end, the limits by address
+ * 2. dropped header lines, the rules of the request, its callbacks, its route, its host
+ * 3. repeated Origin lines, the origin, the rules of the offers
+ * 4. `authenticate`, the subprotocol, the application's headers
  */
 export class UpgradeRequest implements ServerRequest {
   /** That of the server, until a route has matched. */
@@ -95,7 +99,7 @@ export class UpgradeRequest implements ServerRequest {
   readonly #router: Router<BoundHandler> | undefined;
   /** Headers for the 101 that are given with this request. */
   #extra: readonly HeaderPair[] = NO_HEADERS;
-  #handshake: Handshake | undefined;
+  #handshake: HandshakeWaits | undefined;
 
   /**
    * @param router - Undefined for a connection without a handler.
@@ -118,10 +122,15 @@ export class UpgradeRequest implements ServerRequest {
     this.#startedAt = startedAt;
   }
 
-  /** Returns the Handshake, for a wait or a refusal. Created at the first call. */
-  acquireHandshake(): Handshake {
+  /** Returns the waits of the handshake, for a wait or a refusal. Created at the first call. */
+  acquireHandshake(): HandshakeWaits {
     const { handshakeTimeout } = this.setup.plan;
-    this.#handshake ??= new Handshake(this.responder, this.head, handshakeTimeout, this.#startedAt);
+    this.#handshake ??= new HandshakeWaits(
+      this.responder,
+      this.head,
+      handshakeTimeout,
+      this.#startedAt,
+    );
     return this.#handshake;
   }
 
@@ -156,7 +165,7 @@ export class UpgradeRequest implements ServerRequest {
     return this.#addLastHeaders(agreement);
   }
 
-  /** The checks before the one of the origin. Only the callbacks of raw requests are the application's. */
+  /** The checks before the one of the origin. No function of the application runs here, except the callbacks of `serveRaw`. */
   #checkRequest(): RouteMatch<BoundHandler> {
     const { facts, incoming, responder } = this;
     if (responder.isAnswered) throw alreadyAnswered();
@@ -329,7 +338,7 @@ export class UpgradeRequest implements ServerRequest {
   }
 
   /** @returns false when earlier answers do not end in time, or when the client has disconnected. */
-  async #canAnswer(handshake: Handshake): Promise<boolean> {
+  async #canAnswer(handshake: HandshakeWaits): Promise<boolean> {
     const { responder } = this;
     if (!responder.isQueued) return responder.stream.writable;
     // The handshake failed while it waited for these answers.
@@ -344,7 +353,11 @@ export class UpgradeRequest implements ServerRequest {
     }
   }
 
-  async #askHook(handshake: Handshake, refusal: HandshakeError, hook: ErrorHook): Promise<void> {
+  async #askHook(
+    handshake: HandshakeWaits,
+    refusal: HandshakeError,
+    hook: ErrorHook,
+  ): Promise<void> {
     const { responder, req } = this;
     const { stream } = responder;
     const before = bytesWritten(stream);

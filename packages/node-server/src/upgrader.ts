@@ -8,6 +8,7 @@ import { Acceptor, type AnyHandlers, type ServerStats } from './acceptor.ts';
 import type { CloseOptions, CloseResult } from './close-options.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
+import { isTaken } from './handshake-waits.ts';
 import { type HeadersInput, headerPairs } from './headers.ts';
 import type { AnyUpgraderOptions, AuthOf, UpgraderOptions } from './options.ts';
 import { giveBackPlainRequest } from './plain-upgrade.ts';
@@ -15,7 +16,6 @@ import { requestOfNode } from './request.ts';
 import type { HandlerOrRoutes } from './routes/route.ts';
 import type { Router } from './routes/route-table.ts';
 import { type BoundHandler, UpgradeRequest } from './upgrade-request.ts';
-import { isTaken } from './wait.ts';
 
 /** Options of {@link Upgrader.upgrade}. */
 export interface UpgradeOptions {
@@ -32,8 +32,8 @@ export let acceptorOf: <Result>(upgrader: Upgrader<Result>) => Acceptor;
 /**
  * As {@link Upgrader.handler}.
  *
- * @param ignoresTaken - Ignores sockets that another listener of ours has answered: it has left
- *   other paths to this one.
+ * @param ignoresTaken - For several `serve` on one HTTP server: ignores a socket that another of
+ *   them has taken.
  */
 export let listenerOf: <Result>(
   upgrader: Upgrader<Result>,

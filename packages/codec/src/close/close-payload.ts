@@ -3,7 +3,7 @@ import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
 import { isBytes } from '../masking/mask.ts';
 import type { OwnedBytes } from '../memory/owned-bytes.ts';
 import { kind } from '../options.ts';
-import { readText, writeText } from '../text/utf8-text.ts';
+import { readText, writeText } from '../text/short-text.ts';
 import { CloseCode, isValidCloseCode } from './close-code.ts';
 
 /** Largest reason in bytes: a control frame carries 125 bytes, and the code takes two of them. */

@@ -1,4 +1,4 @@
-import { writeText } from '../text/utf8-text.ts';
+import { writeText } from '../text/short-text.ts';
 import { sha1 } from './sha1.ts';
 
 /** RFC 6455, section 1.3. */

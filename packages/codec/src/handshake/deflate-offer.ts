@@ -124,7 +124,7 @@ interface DeflateOffer extends ExtensionOffer {
 
 /**
  * Returns a client's offer of permessage-deflate within `limits`. The offer allows the server to
- * limit the client's window, as browsers do. A client that keeps no window between messages does so
+ * limit the client's window, as browsers do. A client that keeps no window between messages allows it
  * only when `limits` has `clientMaxWindowBits`.
  *
  * @throws RangeError for window bits that are not an integer from 8 to 15.

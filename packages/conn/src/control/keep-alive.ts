@@ -33,8 +33,8 @@ function transitTime(
 
 /**
  * The heartbeat (RFC 6455, section 5.5.2): pings silent peers and reports those that do not answer.
- * One object serves all connections of a kind. A chunk costs one store, to {@link
- * Connection.heardAt}.
+ * One object serves all connections of a kind. Any byte of the peer is a sign of life: a chunk costs one
+ * store, to {@link Connection.heardAt}.
  *
  * A peer can answer a ping only after it has read our older bytes. While such bytes wait in this
  * process, the timeout of the ping has not started. The connection then lives as long as some of

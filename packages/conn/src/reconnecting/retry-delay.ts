@@ -9,16 +9,16 @@ export interface DelayRange {
  * random, the first step from 0, so that the clients of a restarted server do not all reconnect at
  * once.
  *
- * @param tries - Dials so far, 1 or more. The wait is at most `minDelay * 2 ** tries`.
+ * @param waits - Waits so far with this one, 1 or more. The wait is at most `minDelay * 2 ** waits`.
  * @param random - 0 to 1, from `Math.random`.
- * @returns Milliseconds up to `maxDelay`; from the second try on at least `minDelay`.
+ * @returns Milliseconds up to `maxDelay`; from the second wait on at least `minDelay`.
  */
 export function retryDelay(
-  tries: number,
+  waits: number,
   { minDelay, maxDelay }: DelayRange,
   random: number,
 ): number {
-  const most = Math.min(maxDelay, minDelay * 2 ** tries);
-  const least = tries === 1 ? 0 : Math.max(minDelay, most / 2);
+  const most = Math.min(maxDelay, minDelay * 2 ** waits);
+  const least = waits === 1 ? 0 : Math.max(minDelay, most / 2);
   return Math.min(maxDelay, Math.ceil(least + (most - least) * random));
 }

@@ -3,7 +3,7 @@ import type { DialScope } from '../dial-scope.ts';
 import { BadHandshakeError } from '../errors.ts';
 import { isSuccess } from '../exchange.ts';
 import { headerLine } from '../request.ts';
-import { describeStatus, exchange } from '../response.ts';
+import { askForResponse, describeStatus } from '../response.ts';
 import type { DialAddress } from '../url.ts';
 import type { Proxy } from './proxy.ts';
 
@@ -28,7 +28,7 @@ export async function connectTunnel(
   const path = address.toString();
   const lines = `Host: ${path}\r\n${authorization(proxy)}Connection: close\r\n`;
   const text = `CONNECT ${path} HTTP/1.1\r\n${lines}\r\n`;
-  const response = await exchange(stream, { method: 'CONNECT', text }, proxy.secure, scope);
+  const response = await askForResponse(stream, { method: 'CONNECT', text }, proxy.secure, scope);
   if (isSuccess(response.status)) return;
   const message = `the proxy ${String(proxy.address)} answered ${describeStatus(response.status)}, not 2xx`;
   throw new BadHandshakeError(message, response);

@@ -8,7 +8,7 @@ const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
  *
  * @see RFC 6455, section 4.2.2, step 5
  */
-export function acceptKey(key: string): string {
+export function acceptKeyByCrypto(key: string): string {
   const text = key + GUID;
   // Node has `hash` since 20.12; another runtime may lack it. `createHash` creates a stream.
   return (

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { RequestHead } from '@ws/codec';
 import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
-import { GatheredBytes, ignore } from '../wait.ts';
+import { GatheredBytes, ignore } from '../handshake-waits.ts';
 
 const READING = Symbol('head');
 

@@ -9,16 +9,16 @@ import { Acceptor, type AnyHandlers, type ServerStats } from '../acceptor.ts';
 import type { CloseOptions, CloseResult } from '../close-options.ts';
 import type { AppRequest } from '../conn-handler.ts';
 import { HandshakeError } from '../errors.ts';
+import { disconnectError, ignore, isTaken } from '../handshake-waits.ts';
 import { NO_HEADERS } from '../headers.ts';
 import { type AnyUpgraderOptions, type AuthOf, pickUpgraderOptions } from '../options.ts';
 import { plainRequestFault, plainRequestRefusal } from '../plain-requests.ts';
 import { notAnHttpRequest } from '../responder/client-error.ts';
-import { RawResponder } from '../responder/raw.ts';
+import { Http1Responder } from '../responder/http1.ts';
 import type { ServerRequest } from '../responder/responder.ts';
 import type { HandlerOrRoutes } from '../routes/route.ts';
 import type { Router } from '../routes/route-table.ts';
 import { type BoundHandler, UpgradeRequest } from '../upgrade-request.ts';
-import { disconnectError, ignore, isTaken } from '../wait.ts';
 import { type HeadOwner, type HeadReading, isReadingHead, PendingHeads } from './head-reading.ts';
 import { checkRawOptions, type RawUpgraderOptions } from './raw-options.ts';
 
@@ -259,14 +259,14 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
     this.#acceptor.recordRefusal(refusal, remoteAddressOf(stream), request);
     if (!stream.writable) return void stream.destroy();
     this.#acceptor.work.beginRequest(stream);
-    new RawResponder(stream).refuse(refusal, head?.method);
+    new Http1Responder(stream).refuse(refusal, head?.method);
     if (stream.readableEnded) stream.destroy();
   }
 }
 
 /** Describes a request that was read here or by other code. */
 function requestOf(facts: RequestFacts, stream: Duplex): ServerRequest {
-  const responder = new RawResponder(stream);
+  const responder = new Http1Responder(stream);
   return { req: facts as AppRequest, facts, incoming: undefined, responder };
 }
 

@@ -1,9 +1,9 @@
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { HandshakeError } from '../errors.ts';
+import { Http1Responder } from './http1.ts';
 import { detachReader } from './linger.ts';
 import { currentResponse } from './node-http.ts';
-import { RawResponder } from './raw.ts';
 import type { OnRefused } from './refusals.ts';
 
 /**
@@ -76,7 +76,7 @@ async function answerInOrder(
   clearTimeout(timer);
   if (!socket.writable || response?.headersSent) return void socket.destroy();
   refused(refusal, socket, undefined);
-  new RawResponder(socket).refuse(refusal, undefined);
+  new Http1Responder(socket).refuse(refusal, undefined);
   // A peer that has ended in the middle of a request sends no more bytes that would need reading.
   // Over TLS such an end may also be a reset.
   if (socket.readableEnded) socket.destroy();

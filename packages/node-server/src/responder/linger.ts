@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { callIfAllowed } from '@ws/node-io/internal';
-import { ignore } from '../wait.ts';
+import { ignore } from '../handshake-waits.ts';
 
 /** Time in ms that a refused peer has to read the answer and to close. */
 const LINGER_MS = 2_000;

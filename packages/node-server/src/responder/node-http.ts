@@ -1,9 +1,9 @@
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { callIfAllowed } from '@ws/node-io/internal';
-import { disconnectError } from '../wait.ts';
+import { disconnectError } from '../handshake-waits.ts';
+import { Http1Responder } from './http1.ts';
 import { endAnsweredSocket } from './linger.ts';
-import { RawResponder } from './raw.ts';
 import type { Responder } from './responder.ts';
 
 /**
@@ -25,7 +25,7 @@ export function currentResponse(socket: HttpSocket): ServerResponse | undefined 
 }
 
 /** Answers a request of node:http on its socket. */
-export class NodeHttpResponder extends RawResponder {
+export class NodeHttpResponder extends Http1Responder {
   readonly #req: object;
 
   constructor(req: object, socket: Duplex) {

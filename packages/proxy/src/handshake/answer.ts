@@ -6,7 +6,7 @@ import {
   type ResponsePart,
   responseRules,
 } from '@ws/codec';
-import { acceptKey } from '@ws/node-io/internal';
+import { acceptKeyByCrypto } from '@ws/node-io/internal';
 
 /** What the request to a target has offered. */
 export interface Offer {
@@ -38,7 +38,7 @@ const FAULTS: Readonly<Partial<Record<ResponsePart, string>>> = {
  */
 export function faultOf(head: ResponseHead, offer: Offer): string | undefined {
   const offered: HandshakeOffer = {
-    accept: acceptKey(offer.key),
+    accept: acceptKeyByCrypto(offer.key),
     subprotocols: parseTokenList(offer.subprotocols) ?? [],
     extensions: parseExtensions(offer.extensions) ?? [],
   };

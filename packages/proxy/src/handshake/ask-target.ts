@@ -4,7 +4,7 @@ import { TimeoutError } from '@ws/conn';
 import type { Answer } from '@ws/node-client/internal';
 import { HandshakeError } from '@ws/node-server';
 import {
-  type Handshake,
+  type HandshakeWaits,
   isHost,
   isInstance,
   isThenable,
@@ -26,7 +26,7 @@ import { targetPath } from './target-path.ts';
 export interface Question {
   readonly plan: CheckedOptions;
   readonly pool: TargetPool;
-  readonly handshake: Handshake;
+  readonly handshake: HandshakeWaits;
   readonly req: IncomingMessage;
   /** The value of the client's Host header. */
   readonly host: string;
@@ -130,7 +130,7 @@ function isSilent(
   { code }: ProxyError,
   { lastResultAt }: Backend,
   askedAt: number,
-  { timeout }: Handshake,
+  { timeout }: HandshakeWaits,
 ): boolean {
   // Functions of the application may have used up most of the time.
   const hadTime = performance.now() - askedAt >= timeout / 2;
@@ -138,7 +138,7 @@ function isSilent(
 }
 
 /** The time of the handshake is up: the target has not answered. */
-function explained(error: unknown, { url }: Backend, { timeout }: Handshake): unknown {
+function explained(error: unknown, { url }: Backend, { timeout }: HandshakeWaits): unknown {
   if (!isInstance(error, HandshakeError) || !isInstance(error.cause, TimeoutError)) return error;
   return timedOut(`${url} has not answered`, 'handshakeTimeout', timeout, error);
 }
@@ -164,7 +164,7 @@ function targetLines(
 
 async function directed(
   director: NonNullable<CheckedOptions['director']>,
-  handshake: Handshake,
+  handshake: HandshakeWaits,
   req: IncomingMessage,
   lines: readonly HeaderLine[],
 ): Promise<readonly HeaderLine[]> {

@@ -1,7 +1,7 @@
 import { TextEncoder } from 'node:util';
 import { hex } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { readText, writeText } from '../../src/text/utf8-text.ts';
+import { readText, writeText } from '../../src/text/short-text.ts';
 
 /** The first and the last character of one, two, three and four bytes. */
 const BORDERS = [

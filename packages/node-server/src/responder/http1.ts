@@ -3,14 +3,14 @@ import type { Duplex } from 'node:stream';
 import { linesOf, refusalHead, switchingHead } from '@ws/codec/internal';
 import { type Transport, TransportError } from '@ws/conn';
 import { socketTransport } from '@ws/node-io';
-import { acceptKey, localAddressOf, remoteAddressOf } from '@ws/node-io/internal';
+import { acceptKeyByCrypto, localAddressOf, remoteAddressOf } from '@ws/node-io/internal';
 import type { HeaderPair } from '../errors.ts';
 import { headerOf } from '../headers.ts';
 import { endAnsweredSocket, endRefusedSocket } from './linger.ts';
 import type { Acceptance, Answer, Responder } from './responder.ts';
 
 /** Answers a request on a stream of bytes, in HTTP/1.1. */
-export class RawResponder implements Responder {
+export class Http1Responder implements Responder {
   readonly stream: Duplex;
 
   constructor(stream: Duplex) {
@@ -42,7 +42,10 @@ export class RawResponder implements Responder {
 
   accept({ key, subprotocol, extensions, headers }: Acceptance): void {
     const lines = headers.length === 0 ? '' : linesOf(headers);
-    this.stream.write(switchingHead(acceptKey(key), subprotocol, extensions, lines), 'latin1');
+    this.stream.write(
+      switchingHead(acceptKeyByCrypto(key), subprotocol, extensions, lines),
+      'latin1',
+    );
   }
 
   transport(

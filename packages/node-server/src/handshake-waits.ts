@@ -71,7 +71,7 @@ export function ignore(): void {}
  * A client that has half-closed (sent a FIN) gets no connection, and `signal` is aborted. It may
  * still read, so a refusal is sent if it is ready within a short grace period.
  */
-export class Handshake implements TimerEntry {
+export class HandshakeWaits implements TimerEntry {
   /** Maintained by the timers of the process. */
   slot: number | undefined = undefined;
   readonly #responder: Responder;
