@@ -9,6 +9,7 @@ import {
   countOf,
   HELP,
   listenTls,
+  type Output,
   parse,
   requestSettings,
   requiredOf,
@@ -36,19 +37,6 @@ import { probeServer } from './run/probe.ts';
 import { clientSuiteCases, runClientSuite } from './run/run-client.ts';
 import { runServerSuite, serverSuiteCases } from './run/run-server.ts';
 import { missingOf, reportOf, type SuiteOptions, type SuiteReport } from './run/suite-report.ts';
-
-/** Destination of the command's output. */
-export interface Output {
-  /** Prints the report, the list or the help. */
-  out(text: string): void;
-  /** Prints an error message. */
-  error(text: string): void;
-  /**
-   * Shows the progress of a run on a terminal after each case: each line replaces the previous one.
-   * Absent: `error` gets ten lines in a run.
-   */
-  readonly progress?: ((text: string) => void) | undefined;
-}
 
 /**
  * Runs the command `ws-conform`.

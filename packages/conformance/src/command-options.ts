@@ -307,3 +307,16 @@ export function countOf(option: string, text: string | undefined): number | unde
   if (/^\d{1,9}$/.test(text) && count > 0) return count;
   throw new Error(`--${option} must be a whole number above 0, not ${text}`);
 }
+
+/** Destination of the command's output. */
+export interface Output {
+  /** Prints the report, the list or the help. */
+  out(text: string): void;
+  /** Prints an error message. */
+  error(text: string): void;
+  /**
+   * Shows the progress of a run on a terminal after each case: each line replaces the previous one.
+   * Absent: `error` gets ten lines in a run.
+   */
+  readonly progress?: ((text: string) => void) | undefined;
+}

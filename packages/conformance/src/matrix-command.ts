@@ -1,7 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import type { Output } from './command-line.ts';
-import type { Values } from './command-options.ts';
+import type { Output, Values } from './command-options.ts';
 import { selectCases } from './model/select.ts';
 import { type Agent, matrixOf, matrixText } from './report/matrix.ts';
 import { matrixHtml } from './report/matrix-html.ts';
