@@ -62,16 +62,18 @@ function overrideInWorkspace(places) {
   const file = 'pnpm-workspace.yaml';
   const before = existsSync(file) ? readFileSync(file, 'utf8') : '';
   const lines = Object.entries(places).map(([name, place]) => `  '${name}': '${place}'\n`);
-  const missing = lines.filter((line) => !before.includes(line));
-  if (missing.length === 0) return;
-  const at = before.search(/^overrides:[ \t]*$/m);
-  if (at < 0 && /^overrides:/m.test(before)) {
-    fail(
-      `${file} has overrides in one line; add these to them and try again:\n${missing.join('')}`,
-    );
+  // Those of another version are replaced.
+  const isOld = (line) => Object.keys(places).some((name) => line.startsWith(`  '${name}': `));
+  const kept = before
+    .split(/(?<=\n)/)
+    .filter((line) => !isOld(line))
+    .join('');
+  const at = kept.search(/^overrides:[ \t]*$/m);
+  if (at < 0 && /^overrides:/m.test(kept)) {
+    fail(`${file} has overrides in one line; add these to them and try again:\n${lines.join('')}`);
   }
-  const rest = before === '' || before.endsWith('\n') ? before : `${before}\n`;
-  const added = `overrides:\n${missing.join('')}`;
+  const rest = kept === '' || kept.endsWith('\n') ? kept : `${kept}\n`;
+  const added = `overrides:\n${lines.join('')}`;
   const after =
     at < 0 ? rest + added : `${rest.slice(0, at)}${added}${rest.slice(rest.indexOf('\n', at) + 1)}`;
   writeFileSync(file, after);

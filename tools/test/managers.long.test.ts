@@ -72,7 +72,12 @@ describe('the installer', { timeout: 300_000 }, () => {
     const file = join(folder, 'pnpm-workspace.yaml');
     writeFileSync(file, "packages:\n  - .\noverrides:\n  other: '1.0.0'\n");
     run(folder, ['pnpm@10.34.9'], ['node', INSTALL, '--with', 'pnpm', '@ws/conn']);
+    const first = readFileSync(file, 'utf8');
+    // The tarballs of another version are replaced.
+    writeFileSync(file, first.replaceAll('.tgz', '-old.tgz'));
+    run(folder, ['pnpm@10.34.9'], ['node', INSTALL, '--with', 'pnpm', '@ws/conn']);
     const text = readFileSync(file, 'utf8');
+    expect(text).toBe(first);
     expect(text).toMatch(
       /overrides:\n {2}'@ws\/codec': .*\n {2}'@ws\/conn': .*\n {2}other: '1.0.0'\n/,
     );

@@ -268,9 +268,8 @@ export class Sender extends OutgoingFrames {
       if (this.#compressing === undefined) return;
       this.#compressing = undefined;
       if (this.stream.destroyed) return this.#fail(job, closedWhile(COMPRESSING));
-      const smaller = output !== undefined && output.length > 0 && output.length < length;
-      if (smaller) compressor.recordSent(bytes, 0, length);
-      this.#end(length, () => this.#ready(job, smaller ? RSV1 : 0, smaller ? output : bytes));
+      if (output !== undefined) compressor.recordSent(bytes, 0, length);
+      this.#end(length, () => this.#ready(job, output === undefined ? 0 : RSV1, output ?? bytes));
     });
   }
 

@@ -271,6 +271,13 @@ describe('ConnOptions.extensions', () => {
 
 /** A toy that encodes a prepared message once for all, and long messages in a later turn. */
 class SharingToy extends ToyExtension {
+  readonly #parts: number;
+
+  constructor(rsv: number, key: number, parts = 4) {
+    super(rsv, key);
+    this.#parts = parts;
+  }
+
   readonly shared: SharedEncoding = {
     key: 'toy',
     isLarge: (size) => size > 1_000,
@@ -291,11 +298,10 @@ class SharingToy extends ToyExtension {
     this.log.push('detach');
   }
 
-  /** A shared encoding is used only where it is shorter, so this one keeps the first half. */
+  /** Keeps a part of the message, so that tests see which way it took. */
   #pairs(bytes: Uint8Array): Uint8Array {
     this.log.push(`alone ${bytes.length}`);
-    const half = bytes.length >> 2;
-    this.encode(bytes, 0, half);
+    this.encode(bytes, 0, bytes.length / this.#parts);
     return this.output;
   }
 }
@@ -335,11 +341,35 @@ describe('Extension.shared', () => {
     server.terminate();
   });
 
-  it('sends a large message as it is when the connection closes', async () => {
+  it('never sends a message plain that the extension wants, whatever its size', async () => {
+    const toy = new SharingToy(RSV2, 3, 1);
+    const transport = new TestTransport();
+    const conn = new Conn(transport, { role: 'server', extensions: [toy] });
+    const prepared = new PreparedMessage(TextMessage, 'p'.repeat(2_000));
+    const sent = [
+      conn.send('a'.repeat(2_000)),
+      conn.writePreparedMessage(prepared),
+      conn.send('b'.repeat(2_000)),
+    ];
+    void conn.close();
+    await Promise.all(sent);
+    await new Promise(setImmediate);
+    const { frames } = naiveDecode(transport.sent, 'client', { allowedRsv: RSV2 });
+    expect(frames.map(({ opcode, rsv }) => [opcode, rsv])).toEqual([
+      [1, RSV2],
+      [1, RSV2],
+      [1, RSV2],
+      [8, 0],
+    ]);
+    conn.terminate();
+  });
+
+  it('encodes a large message itself when the connection closes', async () => {
     const [{ server, client, toy }] = sharing();
     const sent = server.send('x'.repeat(2_000));
     const closed = server.close();
     expect((await client.readMessage()).text()).toBe('x'.repeat(2_000));
+    expect(toy.log).toContain('wants 2000 false');
     await expect(client.readMessage()).rejects.toThrow('1000');
     await Promise.all([sent, closed]);
     expect(toy.log).toContain('canceled');

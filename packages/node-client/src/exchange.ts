@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { type HeadFault, ResponseHead } from '@ws/codec';
+import { hasToken } from '@ws/codec/internal';
 
 /** One request over an open stream. */
 export interface HttpRequest {
@@ -157,7 +158,9 @@ class TunnelHead extends ResponseHead {
 /** Whether an interim response says that the connection ends after it. */
 function isLast(head: ResponseHead): boolean {
   return (
-    head.version === '1.0' || /close/i.test(head.list('connection') + head.list('proxy-connection'))
+    head.version === '1.0' ||
+    hasToken(head.list('connection'), 'close') ||
+    hasToken(head.list('proxy-connection'), 'close')
   );
 }
 

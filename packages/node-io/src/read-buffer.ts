@@ -231,11 +231,17 @@ function attach(socket: ReadingSocket, { buffer, callback }: Keys, sink: BufferS
 const onRead: OnRead = function (end, buffer) {
   // TLS reads on for a while after `pause()`. What comes then follows the bytes in the stream. A
   // listener for 'readable' pauses the stream too.
-  const streams = this.readableLength > 0 || this.isPaused() || this.listenerCount('data') > 1;
-  if (streams) return pushCopy.call(this, end, buffer);
+  if (this.readableLength > 0 || this.isPaused() || hasOtherConsumer(this)) {
+    return pushCopy.call(this, end, buffer);
+  }
   lend(this, buffer, end);
   return true;
 };
+
+/** Whether another listener gets the bytes: beside ours, or in its place. */
+function hasOtherConsumer(socket: ReadingSocket): boolean {
+  return socket.listenerCount('data') !== 1 || socket.listenerCount('data', onData) === 0;
+}
 
 function lend(socket: ReadingSocket, buffer: Uint8Array, end: number): void {
   if (borrower !== undefined) reportOverwritten(borrower);

@@ -220,6 +220,20 @@ describe.each(rows)('readInto over $over', ({ connect }) => {
     },
   );
 
+  it('gives all later bytes to a consumer that takes its place', async () => {
+    const pair = await pairOf();
+    const [ours, other] = [new Collected(), new Collected()];
+    const socket = socketOf(pair);
+    readInto(socket, ours.sink);
+    socket.resume();
+    pair.peer.write('before ');
+    await ours.reaches(7);
+    socket.removeAllListeners('data').on('data', (chunk: Buffer) => other.add(chunk));
+    pair.peer.write('after');
+    expect((await other.reaches(5)).toString()).toBe('after');
+    expect((await ours.reaches(7)).toString()).toBe('before ');
+  });
+
   it('hands the socket back without losing a byte', async () => {
     const pair = await pairOf();
     const socket = socketOf(pair);

@@ -16,6 +16,7 @@ import {
   type UpgraderPlan,
 } from './options.ts';
 import { PendingWork } from './pending-work.ts';
+import type { ErrorHook } from './policies/error-hook.ts';
 import { Limits } from './policies/limits.ts';
 import type { HeadCallbacks } from './raw/head-callbacks.ts';
 import { isHttp2, rejectHttp2 } from './responder/http2.ts';
@@ -256,17 +257,24 @@ export class Acceptor {
     const refusal = refusalOf(error, responder);
     if (refusal !== undefined) this.#refusals.record(refusal, upgrade, upgrade.address);
     const { maxHandshakes } = this.setup.plan.limits;
-    const hook = this.#pendingHooks < maxHandshakes ? setup.plan.error : undefined;
-    if (hook !== undefined) this.#pendingHooks++;
+    const { error: hook } = setup.plan;
+    let isAsked = false;
+    // The hook may be asked much later, after the answers to earlier requests.
+    const ask: ErrorHook = (...args) => {
+      if (this.#pendingHooks >= maxHandshakes) return undefined;
+      this.#pendingHooks++;
+      isAsked = true;
+      return hook!(...args);
+    };
     try {
-      await upgrade.refuse(refusal, hook);
+      await upgrade.refuse(refusal, hook === undefined ? undefined : ask);
     } catch (fault) {
       // The caller gets the error of the hook instead.
       setup.reporter.handshakeFailed(error, req, upgrade.route);
       throw fault;
     } finally {
       if (responder.isShared) this.work.leaveSocket(responder.stream);
-      this.#endWhenSettled(upgrade, hook !== undefined);
+      this.#endWhenSettled(upgrade, isAsked);
     }
     throw error;
   }

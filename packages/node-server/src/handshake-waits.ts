@@ -193,6 +193,7 @@ export class HandshakeWaits implements TimerEntry {
   whenCallsSettled(done: () => void, overdue: (names: readonly string[]) => void): void {
     if (this.#pendingCalls.size === 0) return done();
     const onTimeUp = (): void => {
+      this.#onCallsSettled = undefined;
       done();
       // A call that ends by its signal settles in this turn.
       setImmediate(() => {
@@ -205,6 +206,7 @@ export class HandshakeWaits implements TimerEntry {
     timer?.unref();
     this.#onCallsSettled = () => {
       clearTimeout(timer);
+      this.#onCallsSettled = undefined;
       done();
     };
   }
@@ -300,6 +302,7 @@ export class EarlyBytes {
 
   stopReading(): void {
     clearInterval(this.#probeTimer);
+    this.#probeTimer = undefined;
     if (!this.#reading) return;
     this.#reading = false;
     this.#socket.off('data', this.#onData).pause();

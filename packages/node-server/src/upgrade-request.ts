@@ -9,7 +9,7 @@ import {
   parseExtensions,
   type RequestFacts,
 } from '@ws/codec';
-import { deflateLimits } from '@ws/conn/internal';
+import { deflateLimits, isThenable } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import type { AppRequest, HandlerContext } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
@@ -363,17 +363,23 @@ export class UpgradeRequest implements ServerRequest {
     const before = bytesWritten(stream);
     const hasWritten = (): boolean => stream.writableEnded || bytesWritten(stream) !== before;
     let answer: Answer = refusal;
+    let isOver = false;
     try {
-      const result = await handshake.waitForCall(
-        'error',
-        hook(req, stream, refusal.status, refusal),
-      );
+      const given = hook(req, stream, refusal.status, refusal);
+      const call = isThenable(given) ? Promise.resolve(given) : given;
+      if (isThenable(call)) {
+        call.then(undefined, (error: unknown) => {
+          if (isOver) this.setup.reporter.failed(error, { where: 'error', request: req });
+        });
+      }
+      const result = await answerInTime(handshake, call);
       if (!hasWritten()) answer = answerOf(refusal, result);
     } catch (error) {
       // The client has disconnected, or the time is up: the hook has not failed.
       const { failure } = handshake;
       if (failure === undefined || error !== failure) throw error;
     } finally {
+      isOver = true;
       handshake.release();
       if (hasWritten()) {
         this.setup.reporter.failed(wroteItself(), { where: 'error', request: req });
@@ -384,6 +390,17 @@ export class UpgradeRequest implements ServerRequest {
       }
     }
   }
+}
+
+/**
+ * Waits for the answer of the hook. A handshake that has failed already, because its time was up,
+ * gives it one turn.
+ */
+async function answerInTime(handshake: HandshakeWaits, call: unknown): Promise<unknown> {
+  const result = handshake.waitForCall('error', call);
+  if (handshake.failure === undefined) return result;
+  result.catch(() => {});
+  return Promise.race([call, new Promise((resolve) => setImmediate(resolve))]);
 }
 
 /** Whether a function of the application, which may be async, has a say. */

@@ -39,9 +39,9 @@ export class MessageEncoder {
     return this.wants(utf8Length(text), compress);
   }
 
-  /** Whether another thread encodes a message of `size` bytes. */
+  /** Whether another thread encodes a message of `size` bytes. A close frame waits for none. */
   isLarge(size: number): boolean {
-    return this.#extension.shared?.isLarge(size) === true;
+    return !this.#writer.flushing && this.#extension.shared?.isLarge(size) === true;
   }
 
   /** The encoding of a message that {@link isLarge}. */
@@ -93,8 +93,12 @@ export class MessageEncoder {
     const { shared, rsv } = this.#extension;
     if (shared === undefined) return this.message(message.type as DataType, bytes, 0, length);
     const variant = variantOf(message, shared);
-    if (variant === undefined) return undefined;
-    if (variant.length === 0) return sendQueue.sharedFrame(FIN | message.type, bytes);
+    if (variant === undefined && !this.#writer.flushing) return undefined;
+    if (variant === undefined || variant.length === 0) {
+      return this.wants(length, false)
+        ? this.message(message.type as DataType, bytes, 0, length)
+        : sendQueue.sharedFrame(FIN | message.type, bytes);
+    }
     shared.recordSent(bytes, 0, length);
     try {
       sendQueue.countEncoded(length);

@@ -321,7 +321,7 @@ export class Writer {
     return write.promise;
   }
 
-  /** Sends `variant` of the message; the message as it is when that is undefined or not smaller. */
+  /** Sends `variant` of the message. Without one, the extension may still insist on encoding it. */
   #encoded(write: WaitingMessage, variant: Uint8Array | undefined): void {
     const encoder = this.#encoder!;
     const plain = write.end - write.start;
@@ -332,14 +332,22 @@ export class Writer {
       if (write.isDetached) throw new DetachedBytes();
       const rejection = this.rejectionIfClosed();
       if (rejection !== undefined) return write.finish(rejection);
-      if (variant === undefined || variant.length === 0 || variant.length >= plain) {
-        return write.finish(this.#sendPlain(write));
+      if (variant === undefined || variant.length === 0) {
+        return write.finish(this.#sendUnshared(write));
       }
       write.finish(this.#countMessage(write.type, plain, encoder.variant(write, variant)));
     } catch (error) {
       encoder.shared.forget();
       this.#failed(write, error);
     }
+  }
+
+  /** Sends a message that no other thread has encoded: an extension that compresses leaves it. */
+  #sendUnshared(write: WaitingMessage): Promise<void> {
+    const { type, bytes, start, end } = write;
+    const encoder = this.#encoder!;
+    if (!encoder.wants(end - start, false)) return this.#sendPlain(write);
+    return this.#countMessage(type, end - start, encoder.message(type, bytes, start, end));
   }
 
   /** Whether messages wait for another thread and for nothing else, and `size` more bytes may wait. */

@@ -127,7 +127,19 @@ export class Compressor implements SharedEncoding {
   ): () => void {
     const { engines, level, windowBits } = this;
     const history = alone ? undefined : this.#history;
-    return engines.source.deflateLater({ begin, level, windowBits, history }, done);
+    let size = 0;
+    const measured = (): Uint8Array | undefined => {
+      const bytes = begin();
+      size = bytes?.length ?? 0;
+      return bytes;
+    };
+    return engines.source.deflateLater(
+      { begin: measured, level, windowBits, history },
+      (output) => {
+        const smaller = output !== undefined && output.length > 0 && output.length < size;
+        done(smaller ? output : undefined);
+      },
+    );
   }
 
   /**

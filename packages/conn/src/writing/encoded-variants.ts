@@ -56,8 +56,7 @@ export class EncodedVariants {
   #made(key: SharedEncoding['key'], output: Uint8Array | undefined): void {
     const waiting = this.#pending.get(key)!;
     this.#pending.delete(key);
-    const smaller = output !== undefined && output.length < this.#bytes.length;
-    const variant = smaller ? output : LEFT;
+    const variant = output ?? LEFT;
     if (output !== undefined) this.#variants.set(key, variant);
     for (const done of waiting) done(variant);
   }

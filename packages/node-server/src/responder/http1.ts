@@ -71,6 +71,10 @@ function formatAnswer({ status, headers, body: text }: Answer, method: string | 
   if (headerOf(headers, 'sec-websocket-version') === undefined) {
     fields.unshift(['Sec-WebSocket-Version', '13']);
   }
+  // RFC 9110, section 15.5.22.
+  if (status === 426 && headerOf(headers, 'upgrade') === undefined) {
+    fields.unshift(['Upgrade', 'websocket']);
+  }
   if (headerOf(headers, 'date') === undefined) fields.unshift(['Date', new Date().toUTCString()]);
   // RFC 9110, sections 15.4.5 and 9.3.2: a 304 has no content; the answer to HEAD has only its
   // length.

@@ -17,7 +17,7 @@ export function isHttp2(req: object | undefined): req is Http2ServerRequest {
 export function rejectHttp2({ stream }: Http2ServerRequest): HandshakeError {
   const error = new HandshakeError(400, NOT_HTTP_1);
   // The application may have answered.
-  if (stream.headersSent || stream.destroyed) return error;
+  if (stream.headersSent || stream.destroyed || stream.closed) return error;
   stream.respond({
     ':status': error.status,
     'content-type': 'text/plain; charset=utf-8',

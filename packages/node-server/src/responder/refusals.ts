@@ -13,7 +13,7 @@ export interface RefusedRequest {
   readonly request: IncomingMessage | undefined;
   /** The facts of a request that node:http has not read: see `@ws/node-server/raw`. */
   readonly facts?: RequestFacts | undefined;
-  /** The HTTP status of the answer. */
+  /** The HTTP status of the refusal. The option `error` may answer with another one. */
   readonly status: number;
   /** Its message contains the values and the option to change. */
   readonly error: HandshakeError;

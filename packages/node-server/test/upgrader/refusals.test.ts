@@ -164,6 +164,70 @@ describe('an error that never settles', () => {
     expect((await client.upgrade()).status).toBe(101);
   });
 
+  it('answers a handshake whose time is up, also when it is async', async () => {
+    const upgrader = new Upgrader({
+      handshakeTimeout: 30,
+      authenticate: () => new Promise(() => {}),
+      error: async () => ({ status: 599 }),
+    });
+    const server = await listening(upgrader);
+    expect((await exchange(server.port, request())).status).toBe(599);
+  });
+
+  it('is reported when it rejects after the answer', async () => {
+    const reported = vi.fn<(error: unknown) => void>();
+    let reject: (error: Error) => void = () => {};
+    const late = new Promise<never>((_, fail) => (reject = fail));
+    const upgrader = new Upgrader({
+      handshakeTimeout: 30,
+      authenticate: () => new Promise(() => {}),
+      error: () => late,
+      report: reported,
+    });
+    const server = await listening(upgrader);
+    expect((await exchange(server.port, request())).status).toBe(503);
+    reject(new Error('too late'));
+    await new Promise(setImmediate);
+    expect(reported.mock.calls.map(([error]) => String(error))).toContain('Error: too late');
+  });
+
+  it('is bounded by maxHandshakes, also after clients that left while a call was pending', async () => {
+    const settle: (() => void)[] = [];
+    let [pending, most] = [0, 0];
+    const upgrader = new Upgrader({
+      handshakeTimeout: 60,
+      maxHandshakes: 1,
+      report: () => {},
+      authenticate: (req) =>
+        req.url === '/waits' ? new Promise((resolve) => settle.push(() => resolve(true))) : false,
+      error: () => {
+        most = Math.max(most, ++pending);
+        return new Promise((resolve) => settle.push(() => void (pending--, resolve())));
+      },
+    });
+    const server = await listening(upgrader);
+    for (let i = 0; i < 3; i++) {
+      const client = await connected(server);
+      client.stream.write(request({ line: 'GET /waits HTTP/1.1' }));
+      await vi.waitFor(() => expect(settle.length).toBeGreaterThan(i));
+      client.stream.resetAndDestroy();
+      // Its time is up before its call settles.
+      await vi.waitFor(() => expect(upgrader.stats.handshakesPending).toBe(0));
+    }
+    for (const end of settle.splice(0)) end();
+    await new Promise(setImmediate);
+    await Promise.all(Array.from({ length: 4 }, () => exchange(server.port, request())));
+    expect(most).toBe(1);
+    for (const end of settle) end();
+  });
+
+  it('may answer 426, which names the protocol (RFC 9110, section 15.5.22)', async () => {
+    const upgrader = new Upgrader({ authenticate: () => false, error: () => ({ status: 426 }) });
+    const server = await listening(upgrader);
+    const { status, headers } = await exchange(server.port, request());
+    expect([status, headers.get('upgrade')]).toEqual([426, 'websocket']);
+  });
+
   it('releases its place when the client disconnects and the hook settles', async () => {
     const asked = new EventEmitter();
     const upgrader = new Upgrader({
