@@ -38,11 +38,11 @@ function tableOf(files: readonly [string, number][]): string {
 }
 
 describe('a handshake', () => {
-  // Measured: 3,420 and 3,970 bytes, and up to 100 more on a busy machine, where more timers run. The
+  // Measured: 4,160 and 4,940 bytes (600 of them the look-up of header fields by name), and up to 100 more on a busy machine, where more timers run. The
   // connection, its transport and its pending read are half of it. An async function on the way adds
   // 400 bytes or more.
   it.each([
-    { says: 'of a plain client', upgradeRequest: request(), bound: 3.5 * KIB },
+    { says: 'of a plain client', upgradeRequest: request(), bound: 4.2 * KIB },
     {
       says: 'of a browser',
       upgradeRequest: request({
@@ -57,7 +57,7 @@ describe('a handshake', () => {
         ],
       }),
       // The parsed offer of an extension, which a plain client does not send.
-      bound: 4.1 * KIB,
+      bound: 5 * KIB,
     },
   ])('$says allocates at most a few KiB in our files', async ({ upgradeRequest, bound }) => {
     const files = await profileOf(String(upgradeRequest));
