@@ -58,9 +58,14 @@ const SHOWN_ELSEWHERE: readonly (readonly [quote: string, file: string, title: s
     'Names the skipped tests, and ends a run with the line',
   ],
   [
-    'leaves a tarball of each package in `.out/pack`. It tests them too',
+    'leaves a tarball of each package in `.out/pack`, and tests them for some minutes',
     'tools/test/install.long.test.ts',
     'the installed packages',
+  ],
+  [
+    'copies those that you name to `vendor/ws` and installs them by npm, pnpm or yarn',
+    'tools/test/managers.long.test.ts',
+    'installs a server, and then a client, by $name',
   ],
   [
     '[A hub](docs/rooms.md) sends to rooms and users, on one node or on many.',
