@@ -1,8 +1,14 @@
+import { readFileSync } from 'node:fs';
 import { type Conn, serve } from '@ws/node-server';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Script, ScriptModule } from '../../src/load/script.ts';
 import { ramps, type Stages, steady } from '../../src/load/stages.ts';
 import { Users, type UsersResult } from '../../src/load/users.ts';
+
+const EXAMPLE = '../../examples/chat-room.mjs';
+const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+/** The program of the page, as a module. */
+const PAGE = `data:text/javascript,${encodeURIComponent(/```js\n([^]*?)```/.exec(readme)![1]!)}`;
 
 const ended: (() => unknown)[] = [];
 afterEach(async () => {
@@ -141,8 +147,10 @@ describe('Users.run', () => {
     expect(messagesOfErrors[0]![0]).toContain(text);
   });
 
-  it('runs the example', async () => {
-    const path = '../../examples/chat-room.mjs';
+  it.each([
+    ['the example', EXAMPLE, ['/rooms/0', '/rooms/1', '/rooms/2']],
+    ['the program of bench/README.md', PAGE, ['/rooms/1']],
+  ])('runs %s', async (_, path, paths) => {
     const { default: chatRoom, options } = (await import(path)) as Required<ScriptModule>;
     const rooms = new Map<string, Set<Conn>>();
     const url = await startServer(async (conn, path) => {
@@ -159,10 +167,7 @@ describe('Users.run', () => {
       options.stages!.map(({ connections, rate }) => ({ ms: 300, connections, rate })),
     );
     const ran = await run(chatRoom, url, stages);
-    expect([ran.errors, [...rooms.keys()].toSorted()]).toEqual([
-      0,
-      ['/rooms/0', '/rooms/1', '/rooms/2'],
-    ]);
+    expect([ran.errors, [...rooms.keys()].toSorted()]).toEqual([0, paths]);
     expect(ran.messages).toBeGreaterThan(10);
   });
 });
