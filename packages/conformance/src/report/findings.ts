@@ -43,7 +43,7 @@ export type FindingCounts = Readonly<
   Record<(typeof EXPLAINED)[number], Readonly<Record<Weight, number>>>
 >;
 
-/** Counts findings: causes, not cases. */
+/** Counts findings: causes, not cases. {@link runServerSuite} has the results that they come from. */
 export function findingCountsOf(findings: readonly Finding[]): FindingCounts {
   const count = (verdict: Verdict, weight: Weight): number =>
     findings.filter((one) => one.verdict === verdict && one.weight === weight).length;

@@ -12,7 +12,10 @@ const KILL_DELAY = 2000;
 const GROUPED = process.platform !== 'win32';
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** No case was tried: the client's command does not start, or ends before its first connection. */
+/**
+ * No case was tried: the client's command does not start, or ends before its first connection.
+ * {@link runClientSuite} rejects with it.
+ */
 export class NotAskedError extends Error {
   override readonly name = 'NotAskedError';
   readonly code = 'NOT_ASKED';
