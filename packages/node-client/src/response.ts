@@ -147,7 +147,10 @@ async function readRefusalBody(
   });
   const onData = (bytes: Buffer): void => {
     body.push(bytes);
-    if (body.ended) complete();
+    if (!body.ended) return;
+    // Now: a stream in memory may deliver bytes without end before any promise settles.
+    stream.pause();
+    complete();
   };
   const wait = setTimeout(complete, Math.min(MAX_WAIT, scope.remaining / 2));
   stream.on('error', complete).on('end', complete).on('close', complete).on('data', onData);
