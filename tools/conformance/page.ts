@@ -109,8 +109,7 @@ A failed case breaks a MUST. A non-strict case does not follow a SHOULD. Advice 
 lacks an offer, compression for example. An id belongs to its role. [A table](../packages/conformance/autobahn.md) has our cases
 for each of the 517 of the Autobahn suite, which has none for handshakes.
 
-Causes count, not cases: many cases may fail for one cause. A cause is \`interoperability\` when a correct peer meets it, \`security\` when a
-hostile peer can use it, and \`pedantry\` when only a peer that breaks the RFC meets it.
+Causes count, not cases: many cases may fail for one cause. [A weight](../packages/conformance/README.md#reports) says who meets it.
 
 ${suiteTable(suite)}
 ${suite.map(failuresText).join('')}[conformance.json](conformance.json) has the causes of the non-strict cases and of advice too.

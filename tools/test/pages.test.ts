@@ -310,6 +310,19 @@ describe('the READMEs of the examples', () => {
   });
 });
 
+describe('a table of a page', () => {
+  it('has no empty line within', () => {
+    const listed = execFileSync('git', ['ls-files', '-z', '*.md'], { cwd: root, encoding: 'utf8' });
+    const torn = listed.split('\0').filter((file) => {
+      if (file === '' || !existsSync(join(root, file))) return false;
+      const text = readFileSync(join(root, file), 'utf8');
+      // Two rows with an empty line between them, of which the second is no head.
+      return /^\|.*\|\n\n\|.*\|\n(?!\|[ :|-]+\|$)/m.test(text);
+    });
+    expect(torn).toEqual([]);
+  });
+});
+
 describe('docs/maintainers/sizes.md', () => {
   it('has the bound of each checked size, and no size above its bound', () => {
     const bounds = JSON.parse(readFileSync(join(root, '.size-limit.json'), 'utf8')) as {

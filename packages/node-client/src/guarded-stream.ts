@@ -138,7 +138,7 @@ export async function callNetDial(
 const adoptedStreams = new WeakSet<Duplex | Transport>();
 
 /**
- * Guards a stream of the caller and prepares it for a request.
+ * Guards the caller's stream, and prepares it for a request.
  *
  * @throws UnusableStreamError for a stream that is not a stream of bytes, which is destroyed if it
  *   is a Duplex; or for a stream that is already in use, which is left alone.

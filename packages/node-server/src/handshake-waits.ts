@@ -66,7 +66,7 @@ export function ignore(): void {}
 
 /**
  * The waits of one request on its way to an answer. They end early when the client has disconnected
- * or the time is up. A request that waits for nothing needs no Handshake.
+ * or the time is up. A request that waits for nothing does not create them.
  *
  * A client that has half-closed (sent a FIN) gets no connection, and `signal` is aborted. It may
  * still read, so a refusal is sent if it is ready within a short grace period.
@@ -255,7 +255,7 @@ export class HandshakeWaits implements TimerEntry {
     this.#startTimer();
   }
 
-  /** Starts the timer, with the time that remains, unless it runs already. */
+  /** Starts the timer for the remaining time, unless it is running. */
   #startTimer(): void {
     if (this.#timeout === Infinity || this.slot !== undefined) return;
     schedulerOf(nodePlatform).timers.set(this, this.#remaining, true);
@@ -360,7 +360,7 @@ export class GatheredBytes {
     this.#length = length;
   }
 
-  /** Returns all bytes in order, as memory that the caller may change, and forgets them. */
+  /** Returns all bytes in order, and forgets them. The caller owns the memory. */
   take(): Uint8Array {
     const bytes = this.#bytes.subarray(0, this.#length);
     const taken = this.#isOwned ? bytes : new Uint8Array(bytes);

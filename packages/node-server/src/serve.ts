@@ -69,7 +69,7 @@ export async function serve<Result = undefined, Pattern extends string = string>
   return running;
 }
 
-/** HTTP servers on which one `serve` answers every upgrade: a second one could never answer. */
+/** HTTP servers on which a `serve` answers every upgrade. A second `serve` would get none. */
 const answering = new WeakSet<HttpServer | HttpsServer>();
 
 /** An Upgrader and its HTTP server. */

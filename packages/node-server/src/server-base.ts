@@ -186,7 +186,7 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
   /** Ends the sockets without a request, after the connections are closed. */
   protected abstract endIdleSockets(): void;
 
-  /** Whether a close waits for all sockets of the server. Those of the user stay open. */
+  /** Whether `close` waits for all sockets. On an HTTP server of the user they stay open. */
   protected abstract readonly closesAllSockets: boolean;
 
   async #close(plan: ClosePlan): Promise<CloseResult> {

@@ -165,7 +165,10 @@ export class UpgradeRequest implements ServerRequest {
     return this.#addLastHeaders(agreement);
   }
 
-  /** The checks before the one of the origin. No function of the application runs here, except the callbacks of `serveRaw`. */
+  /**
+   * The checks before the one of the origin. No function of the application runs here, except the
+   * callbacks of `serveRaw`.
+   */
   #checkRequest(): RouteMatch<BoundHandler> {
     const { facts, incoming, responder } = this;
     if (responder.isAnswered) throw alreadyAnswered();
@@ -320,7 +323,7 @@ export class UpgradeRequest implements ServerRequest {
    * its stream.
    *
    * @param refusal - Undefined destroys the stream without an answer.
-   * @param hook - The option `error`; undefined while too many of its calls are pending.
+   * @param hook - Asks the option `error`.
    * @throws the error of `hook`. The refusal is sent all the same.
    */
   async refuse(refusal: HandshakeError | undefined, hook?: ErrorHook): Promise<void> {

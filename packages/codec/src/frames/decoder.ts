@@ -415,6 +415,65 @@ export class FrameDecoder {
    *
    * @throws TypeError when `target` is not a Uint8Array, RangeError when `at` is not the index of a
    *   byte in `target`, Error when there is no current frame.
+   *
+   * @example
+   * ```ts
+   * import {
+   *   CloseMessage,
+   *   encodeFrame,
+   *   FRAME,
+   *   FRAME_BEGIN,
+   *   FRAME_END,
+   *   FrameDecoder,
+   *   NEED_MORE,
+   *   sharedMessageBuffers,
+   * } from '@ws/codec';
+   *
+   * const decoder = new FrameDecoder({ role: 'server', maxFramePayload: 2 ** 20 });
+   * let large: Uint8Array | undefined;
+   * let ended = false;
+   *
+   * function receive(chunk: Uint8Array): void {
+   *   if (ended) return;
+   *   decoder.push(chunk);
+   *   let event: number;
+   *   while (!ended && (event = decoder.next()) > NEED_MORE) {
+   *     if (event === FRAME) {
+   *       use(decoder.buf.subarray(decoder.start, decoder.end));
+   *     } else if (event === FRAME_BEGIN) {
+   *       large = sharedMessageBuffers().take(decoder.length);
+   *       decoder.assembleInto(large, 0);
+   *     } else if (event === FRAME_END && large !== undefined) {
+   *       use(large.subarray(0, decoder.length));
+   *       giveBack();
+   *     }
+   *     ended = decoder.opcode === CloseMessage;
+   *   }
+   *   if (decoder.error !== undefined) throw decoder.error;
+   * }
+   *
+   * // Call it when the stream ends or fails: that may be in the middle of a large frame.
+   * function end(): void {
+   *   decoder.reset();
+   *   giveBack();
+   * }
+   *
+   * function giveBack(): void {
+   *   if (large !== undefined) sharedMessageBuffers().give(large);
+   *   large = undefined;
+   * }
+   *
+   * // Borrowed: the memory is used again after this call.
+   * function use(payload: Uint8Array): void {
+   *   console.log(payload.length);
+   * }
+   *
+   * const wire = encodeFrame(2, new Uint8Array(1_000_000), { maskKey: 0x37fa213d });
+   * for (let at = 0; at < wire.length; at += 65536) receive(wire.slice(at, at + 65536));
+   * receive(wire.slice(0, 65536)); // the first part of another frame, and no more
+   * end();
+   * console.log(sharedMessageBuffers().lent); // 0
+   * ```
    */
   assembleInto(target: Uint8Array, at: number): void {
     checkRange(target, at, target.length);

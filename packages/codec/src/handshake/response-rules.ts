@@ -170,7 +170,7 @@ function connectionFault(response: ResponseFacts): string | undefined {
   if (!response.has('connection')) return 'no Connection header';
   const value = response.list('connection');
   if (!hasToken(value, 'upgrade')) return `Connection is ${quote(value)}, without upgrade`;
-  // A tab beside the token is legal, but the parser of node:http misses a token before one.
+  // A tab beside the token is legal, but node:http does not find a token that a tab follows.
   if (!response.hasTab?.('connection')) return undefined;
   return `Connection is ${quote(value)}, and a tab hides the token from other parsers`;
 }

@@ -208,7 +208,7 @@ export interface Extension {
  * thread. Unstable, as {@link Extension}.
  */
 export interface SharedEncoding {
-  /** Encodings with the same key make the same bytes of a message. No other kind of extension has it. */
+  /** Encodings with the same key turn a message into the same bytes. Each kind of extension has keys of its own. */
   readonly key: number | string;
   /** Whether another thread encodes a message of `size` bytes. */
   isLarge(size: number): boolean;

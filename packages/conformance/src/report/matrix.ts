@@ -54,7 +54,7 @@ export const NOT_RUN = '-';
 /**
  * Puts reports of one role side by side.
  *
- * @throws Error for reports of both roles: their ids are other cases.
+ * @throws Error for reports of servers beside reports of clients: there an id means another case.
  */
 export function matrixOf(agents: readonly Agent[]): Matrix {
   const [first, ...others] = agents;
