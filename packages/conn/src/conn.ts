@@ -23,7 +23,6 @@ import type {
 } from './call-options.ts';
 import { checkTransport } from './check-transport.ts';
 import type { CloseInfo, ConnState } from './close-info.ts';
-import { type ConnInternals, internalsOf } from './conn-internals.ts';
 import { Connection } from './connection/connection.ts';
 import type { MessageWriter } from './connection/message-writer.ts';
 import { sharedFor } from './connection/shared.ts';
@@ -31,6 +30,7 @@ import type { CloseHandler, PingPongHandler } from './control/control-frames.ts'
 import { PerMessageDeflate } from './deflate/per-message-deflate.ts';
 import { DEFAULT_COMPRESSION } from './deflate/settings.ts';
 import { joined } from './extensions.ts';
+import { type ConnInternals, internalsOf } from './for-reconnecting.ts';
 import { copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
 import {

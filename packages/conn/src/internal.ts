@@ -14,19 +14,6 @@ export { PerMessageDeflate } from './deflate/per-message-deflate.ts';
 export { type Compression, DEFAULT_COMPRESSION } from './deflate/settings.ts';
 export { causeText, isError, printable } from './errors.ts';
 export { Fifo } from './fifo.ts';
-export {
-  closedOf,
-  closeWith,
-  encodesElsewhere,
-  endedWith,
-  handlerSettled,
-  handlerStarted,
-  observeReceive,
-  platformOf,
-  sendUnencoded,
-  unfinishedReceive,
-  untilWritable,
-} from './inside.ts';
 export { isThenable, onRejection } from './on-rejection.ts';
 export {
   connSettingNames,
@@ -46,6 +33,19 @@ export { type Scheduler, schedulerOf } from './scheduler/scheduler.ts';
 export { type TaskQueue, TurnCallback, type TurnTask } from './scheduler/task-queue.ts';
 export type { TimerEntry } from './scheduler/timers.ts';
 export { YieldQueue } from './scheduler/yield-queue.ts';
+export {
+  closedOf,
+  closeWith,
+  encodesElsewhere,
+  endedWith,
+  handlerSettled,
+  handlerStarted,
+  observeReceive,
+  platformOf,
+  sendUnencoded,
+  unfinishedReceive,
+  untilWritable,
+} from './sibling-calls.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
 export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
 export { rejectedLater } from './time/refusal.ts';

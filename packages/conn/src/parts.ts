@@ -9,7 +9,6 @@ export { CloseCode } from '@ws/codec';
 export { checked } from '@ws/codec/internal';
 export { BinaryMessage, TextMessage, WebSocketError } from '@ws/codec/parts';
 export { isDate, isUint8Array } from './brand.ts';
-export type { ConnInternals } from './conn-internals.ts';
 export {
   BackpressureError,
   CloseError,
@@ -25,6 +24,7 @@ export {
   TransportError,
   WriteClosedError,
 } from './errors.ts';
+export type { ConnInternals } from './for-reconnecting.ts';
 export { BorrowedMessage, Message } from './message.ts';
 export { onRejection } from './on-rejection.ts';
 export { portablePlatform } from './portable-platform.ts';

@@ -1,11 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import {
-  checkRequest as findBrokenRule,
-  parseSubprotocols,
-  type RequestFacts,
-  type RequestStep,
-} from '@ws/codec';
+import { checkRequest, parseSubprotocols, type RequestFacts, type RequestStep } from '@ws/codec';
 import { hasToken } from '@ws/codec/internal';
 import { remoteAddressOf } from '@ws/node-io/internal';
 import type { AppRequest } from './conn-handler.ts';
@@ -50,8 +45,8 @@ export function requestOfNode(incoming: IncomingMessage, socket: Duplex): Server
  *
  * @throws HandshakeError for the first broken rule.
  */
-export function checkRequest(facts: RequestFacts, step: RequestStep): void {
-  const refusal = findBrokenRule(facts, step);
+export function applyRules(facts: RequestFacts, step: RequestStep): void {
+  const refusal = checkRequest(facts, step);
   if (refusal === undefined) return;
   throw new HandshakeError(refusal.status, refusal.message, { headers: refusal.headers });
 }

@@ -29,7 +29,7 @@ import { answerOf, type ErrorHook, wroteItself } from './policies/error-hook.ts'
 import type { Reservation } from './policies/limits.ts';
 import { selectSubprotocol } from './policies/select-subprotocol.ts';
 import { beforeUpgrade, checkHead, type HeadCallbacks } from './raw/head-callbacks.ts';
-import { checkNoHeaderDropped, checkRequest } from './request.ts';
+import { applyRules, checkNoHeaderDropped } from './request.ts';
 import type { Answer, Responder, ServerRequest } from './responder/responder.ts';
 import {
   anyPath,
@@ -159,7 +159,7 @@ export class UpgradeRequest implements ServerRequest {
     const { plan } = this.setup;
     if (asksApplication(plan)) return this.#askApplication(match);
     if (!plan.origins.allows(this.facts)) throw plan.origins.refusal(this.facts);
-    checkRequest(this.facts, 'offers');
+    applyRules(this.facts, 'offers');
     const agreement = this.#agree(match, this.#contextOf(match));
     for (const pairs of plan.headers) addHeaders(agreement, pairs as readonly HeaderPair[]);
     return this.#addLastHeaders(agreement);
@@ -173,14 +173,14 @@ export class UpgradeRequest implements ServerRequest {
     const { facts, incoming, responder } = this;
     if (responder.isAnswered) throw alreadyAnswered();
     if (incoming !== undefined) checkNoHeaderDropped(incoming);
-    checkRequest(facts, 'request');
+    applyRules(facts, 'request');
     if (responder.isShared) throw outsideUpgrade();
     if (this.setup.callbacks !== undefined) checkHead(this.setup.callbacks, facts);
     const match = this.#findRoute();
     rejectExtensionsHeader(this.#extra);
     const { hosts } = this.setup.plan;
     if (!hosts.allows(facts)) throw hosts.refusal(facts);
-    checkRequest(facts, 'origin');
+    applyRules(facts, 'origin');
     return match;
   }
 
@@ -215,7 +215,7 @@ export class UpgradeRequest implements ServerRequest {
       throw serverFault('checkOrigin', unexpectedResult('checkOrigin', 'true or false', allowed));
     }
     if (!allowed) throw origins.refusal(facts);
-    checkRequest(facts, 'offers');
+    applyRules(facts, 'offers');
     let context = this.#contextOf(match);
     if (authenticate !== undefined) {
       const { auth: _auth, ...known } = context;

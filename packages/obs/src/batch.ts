@@ -2,7 +2,7 @@ import { type Fields, fieldsOf, typed } from './encoding.ts';
 import { ObsProtocolError, ObsRequestError } from './errors.ts';
 import type { RequestStatus } from './generated/enums.ts';
 import type { Requests, Responses } from './generated/protocol.ts';
-import { type CallOptions, checkRequest, expect, expectType } from './options.ts';
+import { type CallOptions, checkCall, expect, expectType } from './options.ts';
 import { UNKNOWN_STATUS } from './wire.ts';
 
 /** One request of a batch. */
@@ -63,7 +63,7 @@ export function batchOf(
   { haltOnFailure = false, execution = 'serial-realtime' }: BatchOptions = {},
 ): Fields {
   expect(Array.isArray(requests), 'batch', 'an array of requests', requests);
-  for (const each of requests) checkRequest('batch', each?.requestType, each?.requestData);
+  for (const each of requests) checkCall('batch', each?.requestType, each?.requestData);
   expectType('haltOnFailure', 'boolean', haltOnFailure);
   const executionType = EXECUTION_TYPES.indexOf(execution);
   expect(executionType >= 0, 'execution', EXECUTION_TYPES.join(' or '), execution);

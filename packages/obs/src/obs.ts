@@ -13,7 +13,7 @@ import { ObsProtocolError } from './errors.ts';
 import type { Events, Requests, Responses } from './generated/protocol.ts';
 import {
   type CallOptions,
-  checkRequest,
+  checkCall,
   expect,
   type ObsConn,
   type OpenOptions,
@@ -139,7 +139,7 @@ export class Obs implements AsyncDisposable {
       type,
       () => waitOf('call', options),
       (requestId) => {
-        checkRequest('call', type, data);
+        checkCall('call', type, data);
         return { op: REQUEST, d: { requestType: type, requestId, requestData: data } };
       },
       (answer) => {

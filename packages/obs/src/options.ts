@@ -136,7 +136,7 @@ export function expectType(
 }
 
 /** @throws TypeError unless a request has a name, and an object of fields or none. */
-export function checkRequest(method: string, type: unknown, data: unknown = {}): void {
+export function checkCall(method: string, type: unknown, data: unknown = {}): void {
   expect(typeof type === 'string', method, 'the name of a request', type);
   expect(kind(data) === 'Object', String(type), 'an object of fields', data);
 }

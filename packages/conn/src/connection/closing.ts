@@ -12,7 +12,7 @@ import { onRejection } from '../on-rejection.ts';
 import { TurnCallback, type TurnTask } from '../scheduler/task-queue.ts';
 import { SINGLE_READ_TIME } from './attention.ts';
 import type { Connection } from './connection.ts';
-import { brokenBy, End, unexpectedEof } from './end.ts';
+import { brokenBy, End, unexpectedEof } from './how-it-ended.ts';
 
 // The phases of a close (RFC 6455, section 7). A connection only moves down, to the right or into CLOSED:
 //

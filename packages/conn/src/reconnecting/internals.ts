@@ -1,5 +1,5 @@
-import type { ConnInternals } from '../conn-internals.ts';
 import type { ConnLike } from '../conn-like.ts';
+import type { ConnInternals } from '../for-reconnecting.ts';
 
 /** The default `closeTimeout` of a connection, in ms. */
 const CLOSE_TIMEOUT = 5_000;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Conn, connPair } from '../../src/index.ts';
-import { observeReceive } from '../../src/inside.ts';
+import { observeReceive } from '../../src/sibling-calls.ts';
 
 /** Records the outcomes that it gets. */
 function recorder() {

@@ -16,12 +16,12 @@ export type Refuser = 'authenticate' | 'onRequest' | 'onHost' | 'onHeader' | 'on
  *   traps throw.
  */
 export function readAuth<Result>(result: unknown): AuthOf<Result> {
-  const refusal = refusalOf(result);
+  const refusal = refusalOfResult(result);
   if (refusal !== undefined) throw refusal;
   return result as AuthOf<Result>;
 }
 
-function refusalOf(result: unknown): HandshakeError | undefined {
+function refusalOfResult(result: unknown): HandshakeError | undefined {
   try {
     if (!result) return emptyResult(result);
     return returnedRefusal('authenticate', result);

@@ -35,14 +35,17 @@ export function clientErrorListener(
     // Node emits 'clientError' again for later bytes and for the end of the socket.
     if (answered.has(socket)) return;
     answered.add(socket);
-    const refusal = refusalOf(error);
+    const refusal = refusalOfParser(error);
     if (refusal === undefined || !socket.writable) socket.destroy();
     else void answerInOrder(socket, refusal, timeout, refused);
   };
 }
 
 /** @returns undefined for errors of the socket or of TLS: the client cannot read an answer. */
-function refusalOf({ code = '', reason = 'malformed' }: ParserError): HandshakeError | undefined {
+function refusalOfParser({
+  code = '',
+  reason = 'malformed',
+}: ParserError): HandshakeError | undefined {
   if (!ANSWERS.has(code) && !code.startsWith('HPE_')) return undefined;
   return notAnHttpRequest(code, reason);
 }

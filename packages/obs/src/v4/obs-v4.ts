@@ -2,13 +2,7 @@ import { type ObsClose, ObsConnection } from '../connection.ts';
 import type { Fields } from '../encoding.ts';
 import { ObsProtocolError, ObsRequestError } from '../errors.ts';
 import type { EventsV4, RequestsV4, ResponsesV4 } from '../generated/protocol-v4.ts';
-import {
-  type CallOptions,
-  checkRequest,
-  type ObsConn,
-  type OpenOptions,
-  waitOf,
-} from '../options.ts';
+import { type CallOptions, checkCall, type ObsConn, type OpenOptions, waitOf } from '../options.ts';
 import { UNKNOWN_STATUS } from '../wire.ts';
 
 /** The name of a request. */
@@ -66,7 +60,7 @@ export class ObsV4 implements AsyncDisposable {
       type,
       () => waitOf('send', options),
       (id) => {
-        checkRequest('send', type, data);
+        checkCall('send', type, data);
         return { ...data, 'request-type': type, 'message-id': id };
       },
       ({ status, error, 'message-id': _id, ...fields }) => {
