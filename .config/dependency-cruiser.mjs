@@ -77,7 +77,8 @@ const FLOORS = {
 const PURE = 'codec|conn|browser';
 
 /** Folders that are read as one: the connection, and its parts that refer back to it. */
-const ONE_UNIT = '^packages/conn/src/((connection|control|read|write)/|conn(-internals)?.ts)';
+const ONE_UNIT =
+  '^packages/conn/src/((connection|control|read|writing)/|(conn|for-reconnecting).ts)';
 
 const forbidden = [
   {
