@@ -44,7 +44,7 @@ export {
   type DeflateLimits,
   type DeflateParameters,
   negotiateDeflate,
-} from './handshake/deflate-offer.ts';
+} from './handshake/deflate-negotiation.ts';
 export { type ExtensionOffer, formatExtensions, parseExtensions } from './handshake/extensions.ts';
 export {
   formatRefusal,

@@ -13,7 +13,7 @@ export { FrameWriter, pieceOf } from './frames/frame-writer.ts';
 export { headerSize } from './frames/header.ts';
 export { isControl } from './frames/opcode.ts';
 export { checked, fromCaller, isMistake } from './from-caller.ts';
-export { offerDeflate } from './handshake/deflate-offer.ts';
+export { offerDeflate } from './handshake/deflate-negotiation.ts';
 export { refusalHead, responseHead, switchingHead } from './handshake/format.ts';
 export { linesOf } from './handshake/header-lines.ts';
 export { hasToken } from './handshake/token-list.ts';

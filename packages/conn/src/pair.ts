@@ -1,7 +1,7 @@
 import { formatExtensions, negotiateDeflate } from '@ws/codec';
 import { checked, offerDeflate } from '@ws/codec/internal';
 import { Conn } from './conn.ts';
-import { deflateLimits } from './deflate/negotiate.ts';
+import { deflateLimits } from './deflate/deflate-limits.ts';
 import { copyOf } from './memory/copy.ts';
 import {
   type ConnOptions,

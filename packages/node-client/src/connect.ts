@@ -87,7 +87,7 @@ export class Connector {
       scope.stage = `waiting for ${label}`;
       if (proxy.protocol === 'socks5') await socksTunnel(guarded, proxy, target.address, scope);
       else await connectTunnel(guarded.stream, proxy, target.address, scope);
-      return target.secure ? await this.#openTls(server, guarded, scope) : guarded;
+      return target.secure ? await this.#connectTls(server, guarded, scope) : guarded;
     } catch (error) {
       guarded.destroy();
       throw error;
@@ -99,12 +99,12 @@ export class Connector {
    *
    * @throws TransportError, or the reason of `scope`. Both streams are destroyed then.
    */
-  async secure(
+  async startTlsOver(
     guarded: GuardedStream,
     address: DialAddress,
     scope: DialScope,
   ): Promise<GuardedStream> {
-    return this.#secure(
+    return this.#startTlsUnlessDone(
       guarded,
       { address, secure: true, label: String(address), kind: 'server' },
       scope,
@@ -119,9 +119,9 @@ export class Connector {
     }
     if (netDial !== undefined) {
       const guarded = await callNetDial('netDial', netDial, peer, scope);
-      return secure ? this.#secure(guarded, peer, scope) : guarded;
+      return secure ? this.#startTlsUnlessDone(guarded, peer, scope) : guarded;
     }
-    if (secure) return this.#openTls(peer, undefined, scope);
+    if (secure) return this.#connectTls(peer, undefined, scope);
     const failure = (): string => `connecting to ${label} failed`;
     const guarded = openSocket((fail) => {
       const { host, port, path } = address;
@@ -131,17 +131,21 @@ export class Connector {
     return guarded;
   }
 
-  async #secure(guarded: GuardedStream, peer: Peer, scope: DialScope): Promise<GuardedStream> {
+  async #startTlsUnlessDone(
+    guarded: GuardedStream,
+    peer: Peer,
+    scope: DialScope,
+  ): Promise<GuardedStream> {
     if (guarded.stream instanceof TLSSocket) return guarded;
     try {
-      return await this.#openTls(peer, guarded, scope);
+      return await this.#connectTls(peer, guarded, scope);
     } catch (error) {
       guarded.destroy();
       throw error;
     }
   }
 
-  async #openTls(
+  async #connectTls(
     peer: Peer,
     over: GuardedStream | undefined,
     scope: DialScope,

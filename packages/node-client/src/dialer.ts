@@ -85,7 +85,7 @@ export class Dialer {
       const via = await chooseProxy(proxy, target, scope);
       return this.#connector.open(target, via, sameServer(target, attempt.target), scope);
     };
-    return this.#handshake(attempt, options.signal, open, followRedirects);
+    return this.#runDial(attempt, options.signal, open, followRedirects);
   }
 
   /**
@@ -107,9 +107,9 @@ export class Dialer {
     const attempt = checked(() => this.#prepare(url, options), this, 'handshake');
     const guarded = checked(() => adopt('handshake', stream), this, 'handshake');
     const open: OpenStream = async ({ secure, address }, scope) => {
-      return secure ? this.#connector.secure(guarded, address, scope) : guarded;
+      return secure ? this.#connector.startTlsOver(guarded, address, scope) : guarded;
     };
-    return this.#handshake(attempt, options.signal, open, 0, guarded);
+    return this.#runDial(attempt, options.signal, open, 0, guarded);
   }
 
   #prepare(url: string | URL, options: DialOptions): Attempt {
@@ -127,15 +127,15 @@ export class Dialer {
    *
    * @param given - A stream of the caller.
    */
-  async #handshake(
+  async #runDial(
     first: Attempt,
     signal: AbortSignal | undefined,
     open: OpenStream,
-    redirects: number,
+    maxRedirects: number,
     given?: GuardedStream,
   ): Promise<ClientConn> {
     const scope = new DialScope(this.#plan.handshakeTimeout, signal);
-    const run: Run = { scope, open, redirects, stream: given };
+    const run: DialState = { scope, open, maxRedirects, stream: given };
     publishDial(first.target.url);
     try {
       scope.signal.throwIfAborted();
@@ -157,20 +157,20 @@ export class Dialer {
   }
 
   /** Asks the server of the URL, and then those of its redirects, for a connection. */
-  async #follow(first: Attempt, run: Run): Promise<ClientConn> {
+  async #follow(first: Attempt, run: DialState): Promise<ClientConn> {
     let attempt = first;
     for (let followed = 0; ; followed++) {
       const response = await this.#ask(attempt, run);
-      const next = run.redirects === 0 ? undefined : redirectOf(response, attempt.target);
+      const next = run.maxRedirects === 0 ? undefined : redirectOf(response, attempt.target);
       if (next === undefined) return this.#accept(attempt.request, response, run);
-      if (followed === run.redirects) throw tooManyRedirects(response, followed);
+      if (followed === run.maxRedirects) throw tooManyRedirects(response, followed);
       run.stream!.destroy();
       attempt = redirected(attempt, next);
     }
   }
 
   /** Opens a stream, writes the request and reads the response. The jar sees both. */
-  async #ask({ target, request }: Attempt, run: Run): Promise<HttpResponse> {
+  async #ask({ target, request }: Attempt, run: DialState): Promise<HttpResponse> {
     const { scope } = run;
     const { jar } = this.#plan;
     scope.peer = target.address.toString();
@@ -193,7 +193,11 @@ export class Dialer {
    *
    * @throws BadHandshakeError that names every fault.
    */
-  #accept(request: PreparedRequest, response: HttpResponse, { scope, stream }: Run): ClientConn {
+  #accept(
+    request: PreparedRequest,
+    response: HttpResponse,
+    { scope, stream }: DialState,
+  ): ClientConn {
     if (response.status !== 101) throw refused(response);
     const offer = { ...request, accept: acceptKeyByCrypto(request.key) };
     const faults = checkResponse(response.facts, offer);
@@ -232,11 +236,11 @@ export class Dialer {
 type OpenStream = (target: Target, scope: DialScope) => Promise<GuardedStream>;
 
 /** What the attempts of one dial share. */
-interface Run {
+interface DialState {
   readonly scope: DialScope;
   readonly open: OpenStream;
   /** Most redirects to follow. */
-  readonly redirects: number;
+  readonly maxRedirects: number;
   /** The stream of the current attempt. */
   stream: GuardedStream | undefined;
 }

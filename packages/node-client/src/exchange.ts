@@ -11,7 +11,7 @@ export interface HttpRequest {
 }
 
 /** The answer to a request: the head of its final response. */
-export interface Answer {
+export interface FinalResponse {
   /**
    * Paused, and without listeners of the exchange. After a tunnel's 2xx, the bytes that followed are
    * the next to be read from it.
@@ -50,11 +50,11 @@ const LAST_INTERIM: HeadFault = {
  */
 export class Exchange {
   /** @throws (rejects with) what `errorOf` has made of a failure, and the argument of `fail`. */
-  readonly answer: Promise<Answer>;
+  readonly answer: Promise<FinalResponse>;
   readonly #stream: Duplex;
   readonly #method: HttpRequest['method'];
   readonly #errorOf: (failure: ExchangeFailure) => unknown;
-  #resolve!: (answer: Answer) => void;
+  #resolve!: (answer: FinalResponse) => void;
   #reject!: (reason: unknown) => void;
   #head: ResponseHead;
   /** Bytes of heads so far. */

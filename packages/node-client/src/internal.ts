@@ -6,9 +6,9 @@
 export { Connector } from './connect.ts';
 export { DialScope } from './dial-scope.ts';
 export {
-  type Answer,
   Exchange,
   type ExchangeFailure,
+  type FinalResponse,
   MAX_INTERIM,
   ResponseBody,
 } from './exchange.ts';

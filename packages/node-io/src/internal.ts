@@ -4,7 +4,7 @@
  * @module
  */
 
-export { acceptKeyByCrypto } from './http/accept-key.ts';
+export { acceptKeyByCrypto } from './http/accept-key-by-crypto.ts';
 export { asError, isInstance } from './http/errors.ts';
 export {
   type HeaderEntries,

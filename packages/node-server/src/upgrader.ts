@@ -26,6 +26,8 @@ export interface UpgradeOptions {
   readonly headers?: HeadersInput | undefined;
 }
 
+// `Upgrader` sets these two functions, since they read its private fields.
+
 /** The part of an upgrader that `serve` works with. */
 export let acceptorOf: <Result>(upgrader: Upgrader<Result>) => Acceptor;
 

@@ -5,7 +5,7 @@ import { CloseCode, isValidCloseCode } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import { TransportError } from '@ws/conn';
 import { duration } from '@ws/conn/internal';
-import type { Answer } from '@ws/node-client/internal';
+import type { FinalResponse } from '@ws/node-client/internal';
 import { HandshakeError, type UpgradeListener } from '@ws/node-server';
 import {
   ErrorReporter,
@@ -21,7 +21,7 @@ import {
 } from '@ws/node-server/internal';
 import { ProxyError } from './errors.ts';
 import { askTarget } from './handshake/ask-target.ts';
-import type { HeaderLine } from './handshake/header-lines.ts';
+import type { HeaderLine } from './handshake/end-to-end.ts';
 import {
   acceptedDeflate,
   answerLines,
@@ -268,7 +268,7 @@ export class Proxy {
   async #relay(
     proxied: ProxiedConnection,
     request: UpgradeRequest,
-    answer: Answer,
+    answer: FinalResponse,
     lines: readonly HeaderLine[],
   ): Promise<void> {
     const { status } = answer.head;

@@ -1,5 +1,5 @@
 import { quote } from '../text/excerpt.ts';
-import { acceptDeflate } from './deflate-offer.ts';
+import { acceptDeflate } from './deflate-negotiation.ts';
 import { type ExtensionOffer, parseExtensions } from './extensions.ts';
 import type { RequestFacts } from './request-facts.ts';
 import { hasToken } from './token-list.ts';

@@ -12,7 +12,7 @@ import { onRejection } from '../on-rejection.ts';
 import { TurnCallback, type TurnTask } from '../scheduler/task-queue.ts';
 import { SINGLE_READ_TIME } from './attention.ts';
 import type { Connection } from './connection.ts';
-import { brokenBy, End, unexpectedEof } from './how-it-ended.ts';
+import { brokenBy, End, unexpectedEof } from './end-record.ts';
 
 // The phases of a close (RFC 6455, section 7). A connection only moves down, to the right or into CLOSED:
 //
@@ -201,8 +201,11 @@ export class Closing implements TurnTask {
     else this.#waitForReader();
   }
 
-  /** The peer has ended its side of the transport. Its close frame may be in the unread input. */
-  peerEof(): void {
+  /**
+   * The peer has ended its side of the transport (FIN). Its close frame may be in the unread input.
+   * A message under way fails with 1006, once the input is parsed.
+   */
+  peerFin(): void {
     if (this.#phase === CLOSED) return;
     const { end } = this;
     end.eof = true;

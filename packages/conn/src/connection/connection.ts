@@ -10,7 +10,7 @@ import {
 import { fromCaller, isMistake } from '@ws/codec/internal';
 import type { CloseInfo, ConnState } from '../close-info.ts';
 import { ControlFrames } from '../control/control-frames.ts';
-import type { PingWait } from '../control/keep-alive.ts';
+import type { PingWait } from '../control/heartbeat.ts';
 import { type BackpressureError, transportFailed } from '../errors.ts';
 import { onRejection } from '../on-rejection.ts';
 import type { Settings } from '../options.ts';
@@ -97,7 +97,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     const started: unknown = transport.start(this);
     this.watchTransport('start', started);
     // After `start`, which may throw: no timer may keep a connection that was never created.
-    if (this.#closing === undefined) shared.keepAlive?.start(this);
+    if (this.#closing === undefined) shared.heartbeat?.start(this);
     // The code that receives this connection first runs its synchronous part. No frame is parsed
     // before that.
     this.scheduleEndOfTurn();
@@ -174,7 +174,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
       // Not a default of the parameter, which is outside of this `try`.
       const length = end ?? chunk.length;
       this.bytesIn += length;
-      if (this.shared.keepAlive !== undefined) this.heardAt = Math.ceil(this.shared.platform.now());
+      if (this.shared.heartbeat !== undefined) this.heardAt = Math.ceil(this.shared.platform.now());
       if (this.#closing === undefined || this.#closing.takesInput(length)) {
         this.input.arrived(chunk, length);
       }
@@ -192,7 +192,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   }
 
   end(): void {
-    this.#closingOrNew().peerEof();
+    this.#closingOrNew().peerFin();
   }
 
   close(error?: Error): void {
@@ -422,13 +422,13 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   }
 
   encodedStreamEnded(): void {
-    if (this.pingWait !== undefined) this.shared.keepAlive?.release(this, this.platform.now());
+    if (this.pingWait !== undefined) this.shared.heartbeat?.release(this, this.platform.now());
   }
 
   fire(): void {
     this.guardTransport(() => {
       if (this.ending) this.#closing!.alarm();
-      else this.shared.keepAlive?.fire(this, this.platform.now());
+      else this.shared.heartbeat?.fire(this, this.platform.now());
     });
   }
 

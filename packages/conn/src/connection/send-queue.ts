@@ -348,7 +348,7 @@ export class SendQueue implements BatchSender {
     if (!this.open) {
       return own ? RESOLVED : rejectedLater(this.#connection.platform, this.writeEnd!.error);
     }
-    // Heartbeat pings do not go between the frames of a compressed message: see `KeepAlive`.
+    // Heartbeat pings do not go between the frames of a compressed message: see `HeartbeatMonitor`.
     const follows = own && opcode === PingMessage && this.#holdsEncoded();
     if (this.blocked && !follows) return this.#enqueueControl(opcode, bytes, start, end, own);
     try {

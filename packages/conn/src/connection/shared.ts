@@ -1,6 +1,6 @@
 import { MessageDecoder, type Role, type SlabSource, sharedSlabPool } from '@ws/codec';
 import { Pool } from '@ws/codec/internal';
-import { KeepAlive } from '../control/keep-alive.ts';
+import { HeartbeatMonitor } from '../control/heartbeat.ts';
 import { slabsOf } from '../memory/buffer-pool.ts';
 import type { Settings } from '../options.ts';
 import { type Platform, perPlatform, platformFunctions } from '../platform/platform.ts';
@@ -27,7 +27,7 @@ export class ConnShared implements FrameCoding {
   readonly timers: Timers;
   readonly endOfTurn: TaskQueue;
   readonly laterTurn: TaskQueue;
-  readonly keepAlive: KeepAlive | undefined;
+  readonly heartbeat: HeartbeatMonitor | undefined;
   readonly decoders: Pool<MessageDecoder> = new Pool(MAX_FREE);
   /** Lends the write buffer of a MessageWriter. */
   readonly slabs: SlabSource;
@@ -44,7 +44,7 @@ export class ConnShared implements FrameCoding {
     this.timers = timers;
     this.endOfTurn = endOfTurn;
     this.laterTurn = laterTurn;
-    this.keepAlive = heartbeat === false ? undefined : new KeepAlive(this.timers, heartbeat);
+    this.heartbeat = heartbeat === false ? undefined : new HeartbeatMonitor(this.timers, heartbeat);
     const { nextKey, writeUtf8 } = platformFunctions(platform);
     this.nextKey = role === 'client' ? nextKey : undefined;
     this.writeUtf8 = writeUtf8;

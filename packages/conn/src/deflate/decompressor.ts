@@ -9,9 +9,9 @@ import {
   type InflateStatus,
 } from '../platform/deflate-engine.ts';
 import { type EnginePool, type InflateResources, PrivateEngines } from './engine-pool.ts';
+import { HistoryRing } from './history-ring.ts';
 import type { InflaterWaiter } from './inflater-pool.ts';
 import type { PooledEngine } from './pooled-engine.ts';
-import { HistoryRing } from './window.ts';
 
 /** The largest window that DEFLATE has, in bits. */
 const MAX_BITS = 15;

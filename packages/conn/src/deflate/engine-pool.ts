@@ -4,10 +4,10 @@ import type { Platform } from '../platform/platform.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TimerEntry, Timers } from '../scheduler/timers.ts';
 import { DeflaterPool } from './deflater-pool.ts';
+import type { HistoryMemory } from './history-ring.ts';
 import { InflateBudget } from './inflate-budget.ts';
 import { InflaterPool, type InflaterSource, UnpooledInflaters } from './inflater-pool.ts';
 import type { EngineKeeper } from './pooled-engine.ts';
-import type { HistoryMemory } from './window.ts';
 
 /** The resources of a decompressor: inflaters, and memory for the peer's plain bytes. */
 export interface InflateResources extends HistoryMemory {

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { linesOf } from '@ws/codec/internal';
 import { TimeoutError } from '@ws/conn';
-import type { Answer } from '@ws/node-client/internal';
+import type { FinalResponse } from '@ws/node-client/internal';
 import { HandshakeError } from '@ws/node-server';
 import {
   type HandshakeWaits,
@@ -17,9 +17,9 @@ import type { CheckedOptions } from '../options.ts';
 import type { Backend } from '../targets/target.ts';
 import type { TargetPool } from '../targets/target-pool.ts';
 import { faultOf, type Offer } from './answer.ts';
+import { checkedLines, type HeaderLine, headersOf } from './end-to-end.ts';
 import { openStream, TargetExchange, timedOut } from './exchange.ts';
 import { clientLines } from './forwarded.ts';
-import { checkedLines, type HeaderLine, headersOf } from './header-lines.ts';
 import { targetPath } from './target-path.ts';
 
 /** A request on its way to a target. */
@@ -41,7 +41,7 @@ export interface Question {
  * @returns A valid 101, or a refusal: every other final status.
  * @throws ProxyError; HandshakeError for a fault of the application; the failure of the handshake.
  */
-export async function askTarget(question: Question): Promise<Answer> {
+export async function askTarget(question: Question): Promise<FinalResponse> {
   const { plan, pool, handshake, req, host } = question;
   const fromClient = clientLines(req, host, plan.forwarded, isTrusted(plan, req));
   const tried: Backend[] = [];
@@ -50,7 +50,7 @@ export async function askTarget(question: Question): Promise<Answer> {
     const backend = isThenable(choice) ? await handshake.waitForCall('target', choice) : choice;
     const chosenAt = performance.now();
     question.onTarget(backend);
-    let failure: Answer | ProxyError;
+    let failure: FinalResponse | ProxyError;
     try {
       const lines = targetLines(question, backend, fromClient);
       const request = formatRequest(question, backend, isThenable(lines) ? await lines : lines);
@@ -87,7 +87,7 @@ async function ask(
   { plan, pool, handshake, offer, req }: Question,
   backend: Backend,
   request: string,
-): Promise<Answer | ProxyError> {
+): Promise<FinalResponse | ProxyError> {
   const { connectTimeout, cooldown, proxy } = plan;
   const askedAt = performance.now();
   let exchange: TargetExchange | undefined;
@@ -144,7 +144,7 @@ function explained(error: unknown, { url }: Backend, { timeout }: HandshakeWaits
 }
 
 /** @throws ProxyError 502 for an invalid 101. */
-function checkAnswer({ head, stream }: Answer, offer: Offer, { url }: Backend): void {
+function checkAnswer({ head, stream }: FinalResponse, offer: Offer, { url }: Backend): void {
   const fault = head.status === 101 ? faultOf(head, offer) : undefined;
   if (fault === undefined) return;
   stream.destroy();

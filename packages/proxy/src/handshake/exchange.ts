@@ -3,11 +3,11 @@ import type { Duplex } from 'node:stream';
 import { TimeoutError } from '@ws/conn';
 import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import {
-  type Answer,
   chooseProxy,
   DialScope,
   Exchange,
   type ExchangeFailure,
+  type FinalResponse,
   MAX_INTERIM,
   type ProxyPlan,
 } from '@ws/node-client/internal';
@@ -96,7 +96,7 @@ export class TargetExchange implements TimerEntry {
    *
    * @throws (rejects with) ProxyError 502 or 504. Call `abandon` then.
    */
-  get answer(): Promise<Answer> {
+  get answer(): Promise<FinalResponse> {
     return this.#exchange.answer;
   }
 

@@ -10,7 +10,7 @@ import {
 } from '@ws/codec';
 import { Conn } from '@ws/conn';
 import { ResolvedOptions } from '@ws/conn/internal';
-import { type Answer, deflateOffers } from '@ws/node-client/internal';
+import { deflateOffers, type FinalResponse } from '@ws/node-client/internal';
 import { nodePlatform, socketTransport } from '@ws/node-io';
 import {
   type Agreement,
@@ -26,7 +26,7 @@ import { FrameTunnel } from '../tunnel/frame-tunnel.ts';
 import type { Link, LinkOwner } from '../tunnel/link.ts';
 import { MessageLink } from '../tunnel/message-link.ts';
 import type { Offer } from './answer.ts';
-import { checkedLines, endToEnd, type HeaderLine, headersOf } from './header-lines.ts';
+import { checkedLines, endToEnd, type HeaderLine, headersOf } from './end-to-end.ts';
 
 /** What the request to a target offers: in `messages`, extensions of the proxy's own. */
 export function offerFor({ mode, client }: CheckedOptions, facts: RequestFacts): Offer {
@@ -45,7 +45,7 @@ export function openLink(
   owner: LinkOwner,
   client: Duplex,
   early: Uint8Array,
-  { stream, rest }: Answer,
+  { stream, rest }: FinalResponse,
 ): Link {
   const Tunnel = plan.mode === 'bytes' ? ByteTunnel : FrameTunnel;
   const tunnel = new Tunnel(client, stream, plan, owner);
@@ -66,7 +66,7 @@ export function openMessageLink(
   owner: LinkOwner,
   client: Duplex,
   early: Uint8Array,
-  { stream, head, rest }: Answer,
+  { stream, head, rest }: FinalResponse,
   { deflate }: Agreement,
   ofTarget: DeflateParameters | undefined,
   report: (error: unknown) => void,
@@ -105,7 +105,7 @@ export function openMessageLink(
  */
 export function acceptedDeflate(
   { client }: CheckedOptions,
-  { head }: Answer,
+  { head }: FinalResponse,
 ): DeflateParameters | undefined {
   const accepted = parseExtensions(head.list('sec-websocket-extensions')) ?? [];
   try {
@@ -120,7 +120,7 @@ export function acceptedDeflate(
 /** The target's end-to-end lines, after the last word of `response`. */
 export function answerLines(
   { response }: CheckedOptions,
-  { head }: Answer,
+  { head }: FinalResponse,
   req: IncomingMessage,
 ): readonly HeaderLine[] {
   const lines = endToEnd(head.all());

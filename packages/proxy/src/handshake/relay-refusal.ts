@@ -1,9 +1,9 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { linesOf, responseHead } from '@ws/codec/internal';
-import { type Answer, ResponseBody } from '@ws/node-client/internal';
+import { type FinalResponse, ResponseBody } from '@ws/node-client/internal';
 import { endAnsweredSocket } from '@ws/node-server/internal';
-import type { HeaderLine } from './header-lines.ts';
+import type { HeaderLine } from './end-to-end.ts';
 
 /** Most bytes of a refusal's body that pass to the client. */
 const MAX_BODY = 1024 * 1024;
@@ -22,7 +22,7 @@ const BYTES_A_TURN = 64 * 1024;
  */
 export function relayRefusal(
   client: Duplex,
-  { stream, head, rest }: Answer,
+  { stream, head, rest }: FinalResponse,
   lines: readonly HeaderLine[],
   timeout: number,
 ): Promise<void> {

@@ -2,7 +2,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { type Target as Address, Connector, checkTls, parseTarget } from '@ws/node-client/internal';
 import type { HeadersInput } from '@ws/node-server';
 import { assertOption, typeName } from '@ws/node-server/internal';
-import { checkedLines, type HeaderLine } from '../handshake/header-lines.ts';
+import { checkedLines, type HeaderLine } from '../handshake/end-to-end.ts';
 
 /**
  * A backend: its URL (ws, wss, http, https, ws+unix or wss+unix), alone or with options. An object of

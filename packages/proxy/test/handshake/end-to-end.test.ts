@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { endToEnd, type HeaderLine } from '../../src/handshake/header-lines.ts';
+import { endToEnd, type HeaderLine } from '../../src/handshake/end-to-end.ts';
 
 describe('endToEnd', () => {
   it('reads no list of names for each line', () => {

@@ -1,13 +1,13 @@
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import type { Connection } from '../../src/connection/connection.ts';
-import { KeepAlive } from '../../src/control/keep-alive.ts';
+import { HeartbeatMonitor } from '../../src/control/heartbeat.ts';
 import { schedulerOf } from '../../src/scheduler/scheduler.ts';
 
 /** A target and what has been done to it, with the times. */
 function patientOf(option: { interval: number; timeout: number }) {
   const platform = new FakePlatform();
-  const heartbeat = new KeepAlive(schedulerOf(platform).timers, option);
+  const heartbeat = new HeartbeatMonitor(schedulerOf(platform).timers, option);
   const seen: string[] = [];
   let rings = 0;
   const target = {
@@ -45,7 +45,7 @@ function patientOf(option: { interval: number; timeout: number }) {
   return { platform, target, seen, rings: () => rings };
 }
 
-describe('KeepAlive', () => {
+describe('HeartbeatMonitor', () => {
   it('pings after an interval of silence, and expires a timeout later', async () => {
     const { platform, seen } = patientOf({ interval: 100, timeout: 50 });
     await platform.advance(99);

@@ -41,7 +41,7 @@ function transitTime(
  * them leave within `interval + timeout`, or within the time in which the peer has read as many
  * bytes as the operating systems may hold, and as long as the peer itself sends.
  */
-export class KeepAlive {
+export class HeartbeatMonitor {
   readonly #timers: Timers;
   readonly #option: HeartbeatOption;
 

@@ -8,7 +8,7 @@ export type HeaderLine = readonly [name: string, value: string];
  * Fields of one connection, never of the next (RFC 9110, section 7.6.1), and fields that the
  * handshake writes itself, so that both sides agree on them.
  */
-const OWNED: ReadonlySet<string> = new Set(
+const NEVER_FORWARDED: ReadonlySet<string> = new Set(
   (
     'connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer ' +
     'transfer-encoding upgrade http2-settings content-length expect sec-websocket-accept ' +
@@ -43,7 +43,7 @@ export function endToEnd(
   }
   return lines.filter(([name]) => {
     const plain = plainName(name);
-    return !OWNED.has(plain) && !named.has(plain) && !drops(plain);
+    return !NEVER_FORWARDED.has(plain) && !named.has(plain) && !drops(plain);
   });
 }
 
@@ -67,7 +67,7 @@ export function headersOf(lines: readonly HeaderLine[]): Headers {
 export function checkedLines(option: string, input: HeadersInput): readonly HeaderLine[] {
   try {
     const lines = headerPairs(input);
-    const owned = lines.find(([name]) => OWNED.has(name.toLowerCase()));
+    const owned = lines.find(([name]) => NEVER_FORWARDED.has(name.toLowerCase()));
     if (owned === undefined) return lines;
     throw new TypeError(`header ${owned[0]} is set by the handshake`);
   } catch (cause) {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { HistoryRing } from '../../src/deflate/window.ts';
+import { HistoryRing } from '../../src/deflate/history-ring.ts';
 
 /** Counts acquired buffers, and overwrites released ones to reveal later reads. */
 class Memory {
