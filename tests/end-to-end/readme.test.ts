@@ -98,7 +98,7 @@ const SHOWN_ELSEWHERE: readonly (readonly [quote: string, file: string, title: s
     'has an anchor for each code in the sources',
   ],
   [
-    'Programs to copy, each with a test:',
+    'runs a program of these, each with a test; without a name it lists them:',
     'tools/test/pages.test.ts',
     'has every example and every package in the README, each with a README and a test',
   ],

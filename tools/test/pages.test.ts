@@ -296,17 +296,24 @@ describe('docs/compression.md', () => {
   });
 });
 
-describe('the READMEs of the examples', () => {
-  const commands = readdirSync(join(root, 'examples')).flatMap((name) => {
+describe('the README of an example', () => {
+  it.each(readdirSync(join(root, 'examples')))('starts it with one command: %s', (name) => {
     const readme = readFileSync(join(root, 'examples', name, 'README.md'), 'utf8');
-    const printed = readme.matchAll(/npm --prefix (\S+) (?:run --silent )?(\w+)/g);
-    return [...printed].map(([, folder, script]) => [folder!, script!] as const);
-  });
-
-  it.each(commands)('%s has the script %s', (folder, script) => {
-    const manifest = readFileSync(join(root, folder, 'package.json'), 'utf8');
-    const { scripts = {} } = JSON.parse(manifest) as { readonly scripts?: object };
-    expect(Object.keys(scripts)).toContain(script);
+    expect(readme).toMatch(
+      new RegExp(`^(?:\\w+=\\S+ )*npx -y pnpm@10.34.9 example ${name}\\b`, 'm'),
+    );
+    expect(readme).not.toContain('npm --prefix');
+    const manifest = readFileSync(join(root, 'examples', name, 'package.json'), 'utf8');
+    const { scripts } = JSON.parse(manifest) as { readonly scripts: Record<string, string> };
+    const programs = readme.includes(`example ${name} client `) ? ['start', 'client'] : ['start'];
+    for (const script of programs) {
+      const start = /^exec node --conditions=@ws\/source --import tsx (\S+)$/;
+      const file = start.exec(scripts[script] ?? '')?.[1];
+      expect([script, existsSync(join(root, 'examples', name, file ?? ''))]).toEqual([
+        script,
+        true,
+      ]);
+    }
   });
 });
 

@@ -7,6 +7,10 @@ import process from 'node:process';
 const root = join(import.meta.dirname, '../../..');
 const BLOCK = /^```sh\n([\s\S]*?)^```/m;
 const ASSIGNMENT = /^([A-Z_]+)=(.*)$/;
+/** How each README starts its program. `tools/test/example.slow.test.ts` runs the whole command. */
+const PNPM = 'npx -y pnpm@10.34.9 example ';
+/** Arguments of Node in the script `example` of the workspace. */
+const SCRIPT: readonly string[] = readScript();
 
 /** A running program of examples/. */
 export interface Example {
@@ -31,8 +35,8 @@ export interface Example {
 export const ENDED_BY_SIGINT: readonly (number | null)[] = [0, null];
 
 /**
- * Runs the first `sh` block of an example's README in the root of the workspace, on port 0. Resolves when the program
- * prints its URL.
+ * Runs the first `sh` block of an example's README in the root of the workspace, on port 0: the script of pnpm, without
+ * pnpm, which takes most of the time. Resolves when the program prints its URL.
  *
  * @param env - Environment variables. They override those of the block.
  * @throws (rejects with) Error when the program exits. The message contains its output.
@@ -44,12 +48,13 @@ export async function startExample(
   const readme = readFileSync(join(root, 'examples', name, 'README.md'), 'utf8');
   const words = BLOCK.exec(readme)?.[1]?.trim().split(/\s+/) ?? [];
   const program = words.findIndex((word) => !ASSIGNMENT.test(word));
-  const [command, ...args] = words.slice(program);
-  if (command === undefined) throw new Error(`examples/${name}/README.md: no command to run`);
+  const command = words.slice(program).join(' ');
+  if (!command.startsWith(PNPM)) throw new Error(`examples/${name}/README.md: no command to run`);
+  const args = [...SCRIPT, ...command.slice(PNPM.length).split(' ')];
   const printed = Object.fromEntries(
     words.slice(0, program).map((word) => ASSIGNMENT.exec(word)!.slice(1)),
   );
-  const child = spawn(command, args, {
+  const child = spawn(process.execPath, args, {
     cwd: root,
     env: { ...withoutNpm(process.env), ...printed, PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -96,6 +101,12 @@ export async function rejectedExample(
   if (url === undefined) return output();
   child.kill();
   throw new Error(`examples/${name} serves ${url}`);
+}
+
+function readScript(): string[] {
+  const manifest = readFileSync(join(root, 'package.json'), 'utf8');
+  const { example } = (JSON.parse(manifest) as { scripts: { example: string } }).scripts;
+  return example.replace('exec node ', '').split(' ');
 }
 
 /** Removes the settings that npm and pnpm pass to child processes, for example the shell for scripts. */
