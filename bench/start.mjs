@@ -23,7 +23,7 @@ function dependenciesOf(folder, found = new Map()) {
   found.set(name, folder);
   for (const [other, version] of Object.entries(dependencies)) {
     if (!version.startsWith('workspace:') || found.has(other)) continue;
-    dependenciesOf(join(root, 'packages', other.replace('@ws/', '')), found);
+    dependenciesOf(join(root, 'packages', other.replace(/.*\//, '')), found);
   }
   return found;
 }

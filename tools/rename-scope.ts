@@ -1,11 +1,10 @@
-// Renames the npm scope of all packages: names, imports, the lock file, the docs and their title,
+// Renames the npm scope of all packages, that of tools/scope.json: names, imports, the lock file, the docs and their title,
 // the license, the channels of diagnostics (`@ws:open`). With an address, it also sets the
 // repository, which a release with provenance needs, and the place for private security reports.
 //   node --import tsx tools/rename-scope.ts @acme https://github.com/acme/websocket
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-
-type Manifest = Record<string, unknown> & { readonly name: string };
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { publishedPackages, scopeOf } from './published.ts';
 
 const USAGE = `usage: node --import tsx tools/rename-scope.ts @acme [https://github.com/acme/websocket]
 A scope consists of lower case letters, digits, ".", "_" and "-".
@@ -13,7 +12,7 @@ It is also renamed in the channels of diagnostics, so their subscribers have to 
 An address is set in every package.json and in the link to private security reports.`;
 
 const [scope = '', address, ...rest] = process.argv.slice(2);
-const [from = ''] = readManifest('packages/codec').name.split('/');
+const from = scopeOf();
 
 if (scope === '--help') {
   console.log(USAGE);
@@ -33,11 +32,10 @@ if (scope === from && address === undefined) {
 
 if (address !== undefined) {
   const home = address.replace(/(?:\.git|\/)+$/, '');
-  for (const name of readdirSync('packages')) {
-    const directory = `packages/${name}`;
-    const repository = { type: 'git', url: `git+${home}.git`, directory };
-    const manifest = { ...readManifest(directory), repository };
-    writeFileSync(`${directory}/package.json`, `${JSON.stringify(manifest, undefined, 2)}\n`);
+  for (const { folder, manifest } of publishedPackages()) {
+    const repository = { type: 'git', url: `git+${home}.git`, directory: folder };
+    const text = JSON.stringify({ ...manifest, repository }, undefined, 2);
+    writeFileSync(`${folder}/package.json`, `${text}\n`);
   }
   writeFileSync(
     '.github/ISSUE_TEMPLATE/config.yml',
@@ -74,7 +72,3 @@ for (const file of files) {
 console.log(
   `${from} is ${scope} in ${renamed} files. Now: pnpm install, pnpm run format, pnpm test; and README.md, "Install".`,
 );
-
-function readManifest(directory: string): Manifest {
-  return JSON.parse(readFileSync(`${directory}/package.json`, 'utf8')) as Manifest;
-}

@@ -158,6 +158,7 @@ export default defineConfig({
           page('A proxy', '/proxy'),
           page('Scale', '/scale'),
           page('Security', '/security'),
+          page('Promises', '/promises'),
           page('Attacks', '/attacks'),
           page('Performance', '/performance'),
         ],

@@ -1,28 +1,24 @@
 // Packs every published package into `.out/pack` and checks the tarballs: publint, attw, no source maps, and their sizes
 // against docs/maintainers/sizes.md. With `--write` it writes that table.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
 import process from 'node:process';
-import { gunzipSync } from 'node:zlib';
+import { publishedPackages, tarballOf } from '../published.ts';
 import { bin, type Command, node, pnpm } from '../run.ts';
+import { filesOf } from '../tarball.ts';
 
 const OUT = '.out/pack';
 const PAGE = 'docs/maintainers/sizes.md';
 const TABLE = /(?<=<!-- tarballs -->\n)[^]*?(?=<!-- end of tarballs -->)/;
 /** What an application with a server installs. */
 const SERVER = ['codec', 'conn', 'node-io', 'node-server'];
+/** Commands without an entry point, and so without types. */
+const WITHOUT_TYPES = ['bench'];
 /** Bytes of the files of {@link SERVER} together. */
 const MAX_INSTALLED = 1_340_000;
 /** A size on the page may differ by this share: the compressor of another machine gives other bytes. */
 const TOLERANCE = 0.03;
-
-interface Manifest {
-  readonly name: string;
-  readonly version: string;
-  readonly private?: boolean;
-  readonly dependencies?: Readonly<Record<string, string>>;
-}
 
 rmSync(OUT, { recursive: true, force: true });
 mkdirSync(OUT, { recursive: true });
@@ -34,26 +30,29 @@ function run([program, ...args]: Command): void {
   if (status !== 0) faults.push(`${args.join(' ')}\n${stdout}${stderr}`);
 }
 
-const published = readdirSync('packages').flatMap((folder) => {
-  const text = readFileSync(join('packages', folder, 'package.json'), 'utf8');
-  const manifest = JSON.parse(text) as Manifest;
-  return manifest.private === true ? [] : [{ folder, manifest, file: tarballOf(manifest) }];
-});
+const published = publishedPackages().map(({ folder: path, manifest }) => ({
+  path,
+  folder: basename(path),
+  manifest,
+  file: tarballOf(manifest),
+}));
 const names = published.map(({ manifest }) => manifest.name);
-const filters = published.map(({ folder }) => `--filter=./packages/${folder}`);
+const filters = published.map(({ path }) => `--filter=./${path}`);
 run(pnpm('--recursive', ...filters, 'pack', '--pack-destination', resolve(OUT)));
 
 const rows = published.map(({ folder, manifest, file }) => {
   const path = join(OUT, file);
   // For a folder, publint runs the package manager that it finds. For a tarball, it only reads.
   run(node(bin('publint'), '--strict', path));
-  run(node(bin('@arethetypeswrong/cli', 'attw'), path, ...attwOptions(folder)));
+  if (!WITHOUT_TYPES.includes(folder)) {
+    run(node(bin('@arethetypeswrong/cli', 'attw'), path, ...attwOptions(folder)));
+  }
   const bytes = readFileSync(path);
-  const sizes = filesOf(gunzipSync(bytes));
-  for (const name of sizes.keys()) {
+  const files = filesOf(bytes);
+  for (const name of files.keys()) {
     if (name.endsWith('.map')) faults.push(`${file}: contains the source map ${name}`);
   }
-  const installed = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+  const installed = [...files.values()].reduce((sum, { length }) => sum + length, 0);
   return { folder, name: manifest.name, packed: bytes.length, installed };
 });
 
@@ -84,23 +83,6 @@ console.log(
 );
 console.log(`install them in a project: node ${resolve(OUT)}/install.mjs --help`);
 process.exitCode = faults.length === 0 ? 0 : 1;
-
-function tarballOf({ name, version }: Manifest): string {
-  return `${name.replace('@', '').replace('/', '-')}-${version}.tgz`;
-}
-
-/** The files of an archive and their sizes in bytes: each follows a header of 512 bytes, in blocks of 512. */
-function filesOf(archive: Buffer): Map<string, number> {
-  const files = new Map<string, number>();
-  const field = (at: number, size: number): string =>
-    archive.toString('latin1', at, at + size).replace(/[\0 ].*$/s, '');
-  for (let at = 0; archive[at] !== 0 && at < archive.length; ) {
-    const size = Number.parseInt(field(at + 124, 12), 8);
-    files.set(field(at, 100), size);
-    at += 512 + Math.ceil(size / 512) * 512;
-  }
-  return files;
-}
 
 function checkPage(): void {
   const page = readFileSync(PAGE, 'utf8');

@@ -1,17 +1,104 @@
-// `pnpm release`: checks everything that cannot be changed after publishing, and leaves the
-// tarballs in `.out/pack`.
-import { readdirSync, readFileSync } from 'node:fs';
+// `pnpm release`: checks everything that cannot be changed after publishing, leaves the tarballs in
+// `.out/pack`, and prints what a maintainer does by hand. It publishes nothing.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import process from 'node:process';
-import { pnpm, runAll, source } from '../run.ts';
-import { type Manifest, releaseFaults } from './release-faults.ts';
+import { type Published, publishedPackages, scopeOf, tarballOf } from '../published.ts';
+import { allowClosedOutput, pnpm, runAll, source } from '../run.ts';
+import { filesOf } from '../tarball.ts';
+import { changelogFaults, commonFaults, manifestFaults, tarballFaults } from './release-faults.ts';
+import { stepsOf, textOf } from './release-steps.ts';
 
-const faults = readdirSync('packages').flatMap((name) => {
-  const directory = `packages/${name}`;
-  const manifest = JSON.parse(readFileSync(`${directory}/package.json`, 'utf8')) as Manifest;
-  return manifest.private === true ? [] : releaseFaults(manifest, directory);
-});
-for (const fault of faults) console.error(fault);
-const packed = await runAll([pnpm('--silent', 'run', 'build'), source('tools/check/packages.ts')]);
-if (faults.length === 0 && packed) {
-  console.log('publish each tarball of .out/pack with: npm publish <tarball> --access public');
-} else process.exitCode = 1;
+const USAGE = `usage: pnpm release [--dry-run]
+
+Checks what a release publishes: names, versions, provenance, changelogs, licenses, and the exports and
+sizes of the tarballs (publint, attw). It builds the packages and leaves the tarballs in .out/pack.
+It publishes nothing: the workflow release does, and the first time a maintainer by hand.
+
+  --dry-run   also print everything that a maintainer has to do by hand, in order. Steps that are
+              open do not fail. Without it an open step refuses the release.
+  --help      this text
+
+The exit code is 0 when nothing was found, 1 for a fault or a refusal, 2 for an invalid command line.`;
+
+allowClosedOutput();
+const [option, ...rest] = process.argv.slice(2);
+if (option === '--help' || option === '-h') console.log(USAGE);
+else if (rest.length > 0 || !['--dry-run', undefined].includes(option)) {
+  console.error(`unexpected: ${process.argv.slice(2).join(' ')}\n\n${USAGE}`);
+  process.exitCode = 2;
+} else process.exitCode = await release(option === '--dry-run');
+
+/** @returns The exit code. */
+async function release(isDry: boolean): Promise<number> {
+  const packages = publishedPackages();
+  const version = packages[0]!.manifest.version;
+  const steps = stepsOf({
+    scope: scopeOf(),
+    repository: packages[0]!.manifest.repository?.url,
+    changesets: readdirSync('.changeset').filter((name) => /^(?!README).*\.md$/.test(name)),
+    tarballs: inOrder(packages).map(({ manifest }) => tarballOf(manifest)),
+  });
+  const open = isDry ? [] : steps.flatMap((step) => step.open ?? []);
+  const cheap = [...faultsOf(packages), ...open];
+  if (cheap.length > 0) return refuse(cheap, 'Nothing was built.');
+  console.log(`manifests and changelogs: nothing found in ${packages.length} packages`);
+
+  const packed = [pnpm('--silent', 'run', 'build'), source('tools/check/packages.ts')];
+  if (!(await runAll(packed))) return refuse(['publint, attw or a size failed, see above']);
+  const found = packages.flatMap(({ manifest }) => contentFaults(manifest, packages));
+  if (found.length > 0) return refuse(found);
+  console.log('tarballs: each has its license, README, commands, and the versions of its siblings');
+
+  if (isDry) {
+    console.log(`\n${version} could be published. By hand, in this order:\n\n${textOf(steps)}`);
+  } else {
+    console.log(
+      `\n${version} is in .out/pack, and nothing was published. The workflow release publishes it when
+main has this version. The first time it is done by hand: pnpm release --dry-run prints how.`,
+    );
+  }
+  return 0;
+}
+
+function refuse(faults: readonly string[], also = ''): number {
+  for (const fault of faults) console.error(fault);
+  console.error(`\nrefused: ${faults.length} found. Nothing was published. ${also}`.trimEnd());
+  return 1;
+}
+
+/** What the sources of the packages show. */
+function faultsOf(packages: readonly Published[]): string[] {
+  const scope = scopeOf();
+  const version = packages[0]!.manifest.version;
+  const changelogs = ['.', ...packages.map(({ folder }) => folder)].map((folder) =>
+    folder === '.' ? 'CHANGELOG.md' : `${folder}/CHANGELOG.md`,
+  );
+  return [
+    ...packages.flatMap((each) => manifestFaults(each, scope)),
+    ...commonFaults(packages),
+    ...changelogs.flatMap((file) =>
+      changelogFaults(file, existsSync(file) ? readFileSync(file, 'utf8') : undefined, version),
+    ),
+  ];
+}
+
+function contentFaults(manifest: Published['manifest'], packages: readonly Published[]): string[] {
+  const file = tarballOf(manifest);
+  const versions = new Map(packages.map(({ manifest: { name, version } }) => [name, version]));
+  const license = readFileSync('LICENSE', 'utf8');
+  return tarballFaults(file, filesOf(readFileSync(`.out/pack/${file}`)), license, versions);
+}
+
+/** The packages, each after those that it depends on. */
+function inOrder(packages: readonly Published[]): Published[] {
+  const ordered = new Set<Published>();
+  const add = (one: Published): void => {
+    for (const name of Object.keys(one.manifest.dependencies ?? {})) {
+      const needed = packages.find(({ manifest }) => manifest.name === name);
+      if (needed !== undefined && !ordered.has(needed)) add(needed);
+    }
+    ordered.add(one);
+  };
+  for (const one of packages) add(one);
+  return [...ordered];
+}

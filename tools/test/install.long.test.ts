@@ -1,8 +1,9 @@
 // The tarballs of `.out/pack`, installed by its installer with npm: the README's quick starts in every dialect, and
-// the command ws-conform. `pnpm check packages` packs them and runs this.
+// the commands ws-conform and ws-bench. `pnpm check packages` packs them and runs this.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
 import { createRequire } from 'node:module';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -34,6 +35,9 @@ const PACKAGES = Object.keys(
   JSON.parse(readFileSync(join(root, '.out/pack/packages.json'), 'utf8')) as object,
 );
 
+const BENCH = PACKAGES.find((name) => name.endsWith('/bench'))!;
+const LIBRARIES = PACKAGES.filter((name) => name !== BENCH);
+
 /** Where everything is; a name with a space, as people have them. */
 let scratch = '';
 /** Where the packages are installed. */
@@ -46,7 +50,8 @@ describe('the installed packages', () => {
     mkdirSync(project);
     execFileSync('npm', ['init', '-y'], { cwd: project, stdio: 'pipe' });
     const quietly = ['--offline', '--no-audit', '--no-fund', '--ignore-scripts'];
-    execFileSync(process.execPath, [INSTALL, ...PACKAGES, '--', ...quietly], {
+    // No registry is needed: none of these depends on a package of others.
+    execFileSync(process.execPath, [INSTALL, ...LIBRARIES, '--', ...quietly], {
       cwd: project,
       stdio: 'pipe',
     });
@@ -130,6 +135,60 @@ describe('the installed packages', () => {
       errors: 'ws-conform: serve is none of server, client and matrix; did you mean server?\n',
       last: '',
     });
+  });
+});
+
+describe('the installed ws-bench', () => {
+  let folder = '';
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'bench '));
+    execFileSync('npm', ['init', '-y'], { cwd: folder, stdio: 'pipe' });
+    // It depends on ws and on three tools.
+    const quietly = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
+    execFileSync(process.execPath, [INSTALL, BENCH, '--', ...quietly], {
+      cwd: folder,
+      stdio: 'pipe',
+    });
+  }, 180_000);
+
+  afterAll(() => rmSync(folder, { recursive: true, force: true }), 60_000);
+
+  function bench(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+    const command = join(folder, 'node_modules/.bin/ws-bench');
+    return spawnSync(command, args, { cwd: folder, encoding: 'utf8' });
+  }
+
+  it('brings no contender but ws', () => {
+    const installed = readdirSync(join(folder, 'node_modules'));
+    expect(installed).toContain('ws');
+    const { peerDependencies } = JSON.parse(
+      readFileSync(join(folder, 'node_modules', BENCH, 'package.json'), 'utf8'),
+    ) as { peerDependencies: Readonly<Record<string, string>> };
+    expect(Object.keys(peerDependencies)).toContain('socket.io');
+    expect(installed.filter((name) => name in peerDependencies)).toEqual([]);
+  });
+
+  it('measures, and names what is missing with the command that installs it', {
+    timeout: 120_000,
+  }, () => {
+    const short = ['--quick', '--rounds', '1', '--only', 'room of 1,000'];
+    const { status, stdout, stderr } = bench('compat', ...short);
+    expect([status, stderr]).toEqual([0, expect.not.stringContaining('Error')]);
+    expect(stdout).toMatch(/^not measured: socket\.io: .*: npm install socket\.io@\d/m);
+    const measured = bench('client', '--quick', '--rounds', '1', '--only', '64 x 1 x 16 B');
+    expect([measured.status, measured.stdout]).toEqual([0, expect.stringMatching(/^ *ours /m)]);
+    if (!('websocketMask' in http)) {
+      expect(measured.stdout).toMatch(/^not measured: native masks of ws: .* install bufferutil@/m);
+    }
+  });
+
+  it('asks for the package that draws charts before it measures', () => {
+    const { status, stderr } = bench('compare', '--html', 'page.html');
+    expect([status, stderr]).toEqual([
+      2,
+      expect.stringMatching(/^--html: echarts is not installed: npm install echarts@[\d.]+\n$/),
+    ]);
   });
 });
 

@@ -7,6 +7,7 @@ import process from 'node:process';
 import { afterAll, describe, expect, it } from 'vitest';
 
 const INSTALL = join(import.meta.dirname, '../../.out/pack/install.mjs');
+const COMPAT_PAGE = join(import.meta.dirname, '../../docs/compat.md');
 const scratch = mkdtempSync(join(tmpdir(), 'managers '));
 
 /** Without the settings that pnpm gives the programs of this repository. */
@@ -43,21 +44,46 @@ await conn.close();
 await server.close();
 `;
 
+const MANAGERS = [
+  { name: 'npm', from: [] },
+  { name: 'pnpm', from: ['pnpm@10.34.9'] },
+  { name: 'pnpm', from: ['pnpm@12.21.0', 'node@24.21.0'] },
+  { name: 'yarn', from: ['yarn@1.22.22'] },
+];
+
 describe('the installer', { timeout: 300_000 }, () => {
   afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-  it.each([
-    { name: 'npm', from: [] },
-    { name: 'pnpm', from: ['pnpm@10.34.9'] },
-    { name: 'pnpm', from: ['pnpm@12.21.0', 'node@24.21.0'] },
-    { name: 'yarn', from: ['yarn@1.22.22'] },
-  ])('installs a server, and then a client, by $name ($from)', ({ name, from }) => {
+  it.each(MANAGERS)('installs a server, and then a client, by $name ($from)', ({ name, from }) => {
     const folder = fresh(`${name} ${from.join(' ')}`);
     const args = (wanted: string): string[] => ['node', INSTALL, '--with', name, wanted];
     run(folder, from, args('@ws/node-server'));
     run(folder, from, args('@ws/node-client'));
     writeFileSync(join(folder, 'echo.mjs'), ECHO);
     expect(run(folder, [], [process.execPath, 'echo.mjs'])).toBe('hello\n');
+  });
+
+  it.each(MANAGERS)('installs the commands by $name ($from)', ({ name, from }) => {
+    const folder = fresh(`commands ${name} ${from.join(' ')}`);
+    run(folder, from, ['node', INSTALL, '--with', name, '@ws/bench', '@ws/conformance']);
+    const bin = (command: string): string => join(folder, 'node_modules/.bin', command);
+    expect(run(folder, [], [bin('ws-bench'), '--help'])).toContain('usage: ws-bench <command>');
+    expect(run(folder, [], [bin('ws-conform'), '--help'])).toContain('usage: ws-conform');
+    const cases = run(folder, [], [bin('ws-conform'), 'server', '--list', '--only', '1.1']);
+    expect(cases).toContain('1.1.2');
+  });
+
+  it('replaces ws by the tarball of compat, as docs/compat.md says', () => {
+    const line = /"overrides": \{ "ws": "(.*)" \}/.exec(readFileSync(COMPAT_PAGE, 'utf8'))!;
+    const folder = fresh('compat', { dependencies: { 'engine.io-client': '6.6.8' } });
+    run(folder, [], ['node', INSTALL, '@ws/compat']);
+    const file = join(folder, 'package.json');
+    const manifest = JSON.parse(readFileSync(file, 'utf8')) as { overrides: object };
+    const overrides = { ...manifest.overrides, ws: line[1] };
+    writeFileSync(file, JSON.stringify({ ...manifest, overrides }));
+    run(folder, [], ['npm', 'update']);
+    const script = "console.log(require('ws/package.json').name)";
+    expect(run(folder, [], [process.execPath, '-e', script])).toBe('@ws/compat\n');
   });
 
   it('installs one package alone, and the manager of the project', () => {

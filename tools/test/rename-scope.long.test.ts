@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { scopeOf } from '../published.ts';
 
 const root = join(import.meta.dirname, '../..');
 /** The version of pnpm that the workspace pins. */
@@ -65,16 +66,15 @@ describe('rename-scope', () => {
   });
 
   it('rejects the current scope', () => {
-    const { name } = JSON.parse(readFileSync(join(folder, 'packages/codec/package.json'), 'utf8'));
-    const [scope] = String(name).split('/');
-    expect(rename([scope!])).toEqual({ status: 2, said: `the scope is already ${scope}\n` });
+    const scope = scopeOf(root);
+    expect(rename([scope])).toEqual({ status: 2, said: `the scope is already ${scope}\n` });
   });
 
   it('leaves longer names and addresses unchanged', () => {
     const small = mkdtempSync(join(tmpdir(), 'small '));
     onTestFinished(() => rmSync(small, { recursive: true }));
-    mkdirSync(join(small, 'packages/codec'), { recursive: true });
-    writeFileSync(join(small, 'packages/codec/package.json'), '{ "name": "@a.b/codec" }');
+    mkdirSync(join(small, 'tools'));
+    writeFileSync(join(small, 'tools/scope.json'), '{ "scope": "@a.b" }');
     const file = join(small, 'longer.txt');
     writeFileSync(file, '@a.bc @a.b-c @a.b.example me@a.b @a-b; @a.b. (@a.b) x/@a.b/y @a.b:z');
     execFileSync('git', ['init', '-q'], { cwd: small });
@@ -87,13 +87,12 @@ describe('rename-scope', () => {
   it('renames every package, and the result installs, is formatted, type-checks and runs', {
     timeout: 300_000,
   }, () => {
-    const { name } = JSON.parse(readFileSync(join(folder, 'packages/codec/package.json'), 'utf8'));
-    const [scope] = String(name).split('/');
+    const scope = scopeOf(root);
     const address = 'https://git.example/acme/websocket';
     expect(rename(['@acme', address])).toMatchObject({ status: 0 });
     git('add', '--all');
     // No file contains the old scope, also not in channels of diagnostics and in expressions.
-    const left = spawnSync('git', ['grep', '-nIF', scope!], { cwd: folder, encoding: 'utf8' });
+    const left = spawnSync('git', ['grep', '-nIF', scope], { cwd: folder, encoding: 'utf8' });
     expect(left.stdout).toBe('');
     expect(left.status, 'the status of git grep without a match').toBe(1);
     const read = (file: string): string => readFileSync(join(folder, file), 'utf8');
@@ -104,14 +103,23 @@ describe('rename-scope', () => {
     expect(read('.github/ISSUE_TEMPLATE/config.yml')).toContain(
       `contact_links:\n  - name: A peer can harm others\n    url: ${address}/security/advisories/new\n`,
     );
-    expect(read('packages/conn/package.json')).toContain(`"url": "git+${address}.git"`);
+    for (const name of ['bench', 'packages/conn']) {
+      expect(read(`${name}/package.json`)).toContain(`"url": "git+${address}.git"`);
+    }
 
     const run = (command: string, ...args: string[]): void =>
       void execFileSync(command, args, { cwd: folder, stdio: 'pipe' });
     run('npx', ...PNPM, 'install', '--frozen-lockfile', '--prefer-offline');
     run('npx', ...PNPM, 'run', 'format');
     run('npx', ...PNPM, 'check', 'format', 'types', 'direction');
-    const tests = ['conn/test/pair.test.ts', 'node-io/test/diagnostics.test.ts'];
-    run('npx', 'vitest', 'run', ...tests.map((test) => `packages/${test}`));
+    const tests = [
+      'packages/conn/test/pair.test.ts',
+      'packages/node-io/test/diagnostics.test.ts',
+      'tests/end-to-end/readme.test.ts',
+      'tools/test/name-faults.test.ts',
+      'tools/test/pages.test.ts',
+      'tools/test/release.test.ts',
+    ];
+    run('npx', 'vitest', 'run', ...tests);
   });
 });

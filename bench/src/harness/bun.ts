@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
 import { UsageError } from '../command-line/usage-error.ts';
+import { lackOfPackage } from './optional-package.ts';
 
 /** The path and the version of Bun. */
 export interface Bun {
@@ -41,7 +42,9 @@ function bunAt(path: string): Bun | NoBun {
     }).trim();
   } catch (error) {
     const { code, signal } = error as NodeJS.ErrnoException & { signal?: string };
-    return { lacks: `'${path} --version' cannot be run: ${code ?? signal ?? 'it fails'}` };
+    const lack = path === 'bun' ? lackOfPackage('bun') : undefined;
+    const reason = `'${path} --version' cannot be run: ${code ?? signal ?? 'it fails'}`;
+    return { lacks: lack === undefined ? reason : `${reason}; ${lack}` };
   }
   if (/^\d+\.\d+\.\d+/.test(version)) return { path, version };
   return { lacks: `'${path}' is not bun: its version is '${version}'` };

@@ -3,6 +3,7 @@ import { delimiter, join } from 'node:path';
 import process from 'node:process';
 import type { Browser } from 'playwright-core';
 import { UsageError } from '../command-line/usage-error.ts';
+import { lackOfPackage } from './optional-package.ts';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
 
@@ -19,6 +20,8 @@ export async function startChromium(): Promise<Browser> {
   if (executablePath === undefined) {
     throw new UsageError('browser: no chromium on the PATH, nor in CHROMIUM_BIN');
   }
+  const lack = lackOfPackage('playwright-core');
+  if (lack !== undefined) throw new UsageError(`browser: ${lack}`);
   const { chromium } = await import('playwright-core');
   // The sandbox does not work for root.
   return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });

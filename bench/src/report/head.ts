@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { arch, availableParallelism, cpus, platform, release, totalmem } from 'node:os';
 import { dirname } from 'node:path';
+import { packageVersion } from '../harness/optional-package.ts';
 import { commitOf } from './commit.ts';
 
 const require = createRequire(import.meta.url);
@@ -57,11 +58,6 @@ export function headOf(
     ...(commit !== undefined && { commit }),
     ...(target !== undefined && { target }),
   };
-}
-
-/** The version of an installed package. */
-export function packageVersion(name: string): string {
-  return (require(`${name}/package.json`) as { version: string }).version;
 }
 
 /** This machine. */

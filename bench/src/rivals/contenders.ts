@@ -1,3 +1,5 @@
+import type { OptionalPackage } from '../harness/optional-package.ts';
+
 /** The servers. The README of this folder says what each one does. */
 export const CONTENDERS = [
   'receive',
@@ -32,6 +34,12 @@ export function isOurs(name: string): boolean {
 /** Whether this is `ws`, in any configuration. */
 export function isWs(name: string): boolean {
   return name.startsWith('ws');
+}
+
+/** The package that a contender is, where ws-bench does not depend on it. */
+export function packageOf(contender: string): OptionalPackage | undefined {
+  const names = ['socket.io', 'httpxy', 'http-proxy-3', 'obs-websocket-js'] as const;
+  return names.find((name) => contender === name || contender.startsWith(`${name}, `));
 }
 
 /** A contender in a process that keeps freed memory, so that new memory has no page faults. */

@@ -5,10 +5,10 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { broadcast, Conn, type Transport } from '@ws/conn';
 import { Hub, type Session } from '@ws/hub';
 import { nodePlatform } from '@ws/node-io';
-import { Server as SocketIo } from 'socket.io';
 import { answer } from '../harness/child.ts';
 import { delay } from '../harness/delay.ts';
 import { memory, usage } from '../harness/usage.ts';
+import { socketIo } from './socket-io.ts';
 
 const SIZE = 100;
 /** A header of two bytes. */
@@ -35,7 +35,7 @@ export type InMemoryAnswers = {
    */
   publish: (ms: number) => Promise<{ message: number; delay: number }>;
   /** Prepares sessions. */
-  sessions: (request: { contender: 'hub' | 'socket.io'; plan: MembershipPlan }) => void;
+  sessions: (request: { contender: 'hub' | 'socket.io'; plan: MembershipPlan }) => Promise<void>;
   /** Each session joins its rooms, then leaves them. Needs `--expose-gc`. */
   memberships: (nothing?: undefined) => Promise<{ us: number; bytes: number }>;
 };
@@ -107,20 +107,20 @@ interface Joining {
 let joining: Joining[] = [];
 let roomsOf: (session: number) => readonly string[];
 
-function sessions({
+async function sessions({
   contender,
   plan: { sessions: count, rooms, each },
 }: {
   contender: 'hub' | 'socket.io';
   plan: MembershipPlan;
-}): void {
+}): Promise<void> {
   const names = Array.from({ length: rooms }, (_, i) => `room ${i}`);
   const runs = Array.from({ length: rooms / each }, (_, i) =>
     names.slice(i * each, (i + 1) * each),
   );
   roomsOf = (session) => runs[session % runs.length]!;
   // The last one stays in all rooms, so that they exist.
-  joining = contender === 'hub' ? hubSessions(count + 1) : socketIoSessions(count + 1);
+  joining = contender === 'hub' ? hubSessions(count + 1) : await socketIoSessions(count + 1);
   const resident = joining.pop()!;
   for (const name of names) resident.join(name);
 }
@@ -131,8 +131,9 @@ function hubSessions(count: number): Session[] {
 }
 
 /** What `join` and `leave` of a socket do. */
-function socketIoSessions(count: number): Joining[] {
-  const { adapter } = new SocketIo().of('/');
+async function socketIoSessions(count: number): Promise<Joining[]> {
+  const Server = await socketIo();
+  const { adapter } = new Server().of('/');
   return Array.from({ length: count }, (_, i) => ({
     join: (room) => void adapter.addAll(`session ${i}`, new Set([room])),
     leave: (room) => void adapter.del(`session ${i}`, room),

@@ -2,8 +2,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import * as msgpack from '@msgpack/msgpack';
 import { connect } from '@ws/obs';
-import { OBSWebSocket } from 'obs-websocket-js/json';
-import { OBSWebSocket as MsgpackOBSWebSocket } from 'obs-websocket-js/msgpack';
 import { answer } from '../harness/child.ts';
 import { type Usage, usage } from '../harness/usage.ts';
 import { ENCODINGS } from '../load/obs-encodings.ts';
@@ -30,7 +28,11 @@ const CLIENTS: Readonly<Record<string, (url: string, encoding: string) => Promis
     return () => obs.call('GetSceneList');
   },
   async 'obs-websocket-js'(url, encoding) {
-    const obs = encoding === 'json' ? new OBSWebSocket() : new MsgpackOBSWebSocket();
+    const { OBSWebSocket } =
+      encoding === 'json'
+        ? await import('obs-websocket-js/json')
+        : await import('obs-websocket-js/msgpack');
+    const obs = new OBSWebSocket();
     await obs.connect(url);
     return () => obs.call('GetSceneList');
   },

@@ -2,8 +2,6 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { connect, createServer as createTcpServer, type Server } from 'node:net';
 import { createProxy } from '@ws/proxy';
-import { createProxyServer as createHttpProxy } from 'http-proxy-3';
-import { createProxyServer as createHttpxy } from 'httpxy';
 
 /**
  * The proxies that run in Node. Without the mode `messages`: it may send a message in other frames,
@@ -14,18 +12,19 @@ export type ProxyName = (typeof PROXIES)[number];
 
 /** Starts a proxy to a port of 127.0.0.1. Returns its own port. */
 export async function startProxy(name: ProxyName, target: number): Promise<number> {
-  const server = makeProxy(name, target);
+  const server = await makeProxy(name, target);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return (server.address() as AddressInfo).port;
 }
 
-function makeProxy(name: ProxyName, target: number): Server {
+async function makeProxy(name: ProxyName, target: number): Promise<Server> {
   const url = `http://127.0.0.1:${target}`;
   switch (name) {
     case 'pipe':
       return pipeServer(target);
     case 'httpxy': {
-      const proxy = createHttpxy({ target: url, ws: true });
+      const { createProxyServer } = await import('httpxy');
+      const proxy = createProxyServer({ target: url, ws: true });
       const server = createServer();
       server.on('upgrade', (req, socket, head) => {
         void proxy.ws(req, socket as never, { target: url }, head);
@@ -33,7 +32,8 @@ function makeProxy(name: ProxyName, target: number): Server {
       return server;
     }
     case 'http-proxy-3': {
-      const proxy = createHttpProxy({ target: url, ws: true });
+      const { createProxyServer } = await import('http-proxy-3');
+      const proxy = createProxyServer({ target: url, ws: true });
       const server = createServer();
       server.on('upgrade', (req, socket, head) => proxy.ws(req, socket, head));
       return server;

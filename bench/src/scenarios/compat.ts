@@ -1,8 +1,8 @@
+import { lackOfPackage, packageVersion } from '../harness/optional-package.ts';
 import type { ContestResult } from '../harness/runner.ts';
 import { spreadOf } from '../harness/statistics.ts';
 import type { SessionName } from '../load/session.ts';
 import { contenderTable, ratioTable } from '../report/contest-tables.ts';
-import { packageVersion } from '../report/head.ts';
 import type { Table } from '../report/table.ts';
 import { NATIVE } from '../rivals/contenders.ts';
 import { broadcastContest } from './broadcast.ts';
@@ -63,7 +63,8 @@ The load uses bare sockets and compares every received byte.
     memoryContest(environment, `${IDLE} idle connections`, PAIR, IDLE, { content: 'ascii' }),
   ],
   tables,
-  versions: () => ({ 'socket.io': packageVersion('socket.io') }),
+  versions: () =>
+    lackOfPackage('socket.io') === undefined ? { 'socket.io': packageVersion('socket.io') } : {},
 };
 
 function echoes(

@@ -1,4 +1,5 @@
 import type { Child } from '../harness/child.ts';
+import { lackOfPackage } from '../harness/optional-package.ts';
 import type { Contest, Reading, Running } from '../harness/runner.ts';
 import type { CorpusPlan } from '../load/corpus.ts';
 import type { EchoPlan } from '../load/echo-corpus.ts';
@@ -75,6 +76,7 @@ export function echoContest(
   return {
     name,
     contenders,
+    lacks: lackOf(workload),
     async start(contender): Promise<Running> {
       const server = await startEcho(environment, name, contender, workload);
       return {
@@ -84,6 +86,12 @@ export function echoContest(
       };
     },
   };
+}
+
+/** Why this machine cannot have the traffic; undefined when it can. */
+function lackOf({ tls, session }: Workload): string | undefined {
+  if (tls === true) return lackOfPackage('selfsigned');
+  return session === undefined ? undefined : lackOfPackage('socket.io');
 }
 
 /** Starts a server and opens its connections. */

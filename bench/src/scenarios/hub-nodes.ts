@@ -1,4 +1,5 @@
 import { Child } from '../harness/child.ts';
+import { lackOfPackage } from '../harness/optional-package.ts';
 import { RedisServer, redisVersion } from '../harness/redis.ts';
 import type { Contest, Running } from '../harness/runner.ts';
 import type { RoomLoadAnswers } from '../load/room-load-worker.ts';
@@ -23,7 +24,7 @@ export function nodesContest(environment: Environment): Contest {
   return {
     name: NODES_CONTEST,
     contenders: [ONE_NODE, THREE_NODES],
-    lacks: redisVersion() === undefined ? 'redis-server is not installed' : undefined,
+    lacks: redisVersion() === undefined ? 'redis-server is not installed' : lackOfPackage('redis'),
     start: (contender) => startNodes(environment, contender),
   };
 }

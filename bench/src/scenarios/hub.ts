@@ -1,7 +1,7 @@
+import { packageVersion } from '../harness/optional-package.ts';
 import { redisVersion } from '../harness/redis.ts';
 import { type ContestResult, spreadOver } from '../harness/runner.ts';
 import { contenderTable, metricTable, ratioTable } from '../report/contest-tables.ts';
-import { packageVersion } from '../report/head.ts';
 import type { Table } from '../report/table.ts';
 import { BASE } from '../rivals/contenders.ts';
 import {

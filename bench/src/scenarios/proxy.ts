@@ -1,6 +1,6 @@
-import { createRequire } from 'node:module';
 import { Child } from '../harness/child.ts';
 import { hasNginx, NginxProxy } from '../harness/nginx.ts';
+import { packageVersion } from '../harness/optional-package.ts';
 import type { Contest, ContestResult, Reading } from '../harness/runner.ts';
 import type { EchoPlan } from '../load/echo-corpus.ts';
 import { metricTable, ratioTable } from '../report/contest-tables.ts';
@@ -52,8 +52,8 @@ The memory of an idle pair is what the second ${IDLE} pairs add to the process: 
   ],
   tables,
   versions: (contenders) => ({
-    ...(contenders.has('httpxy') && { httpxy: pinnedVersion('httpxy') }),
-    ...(contenders.has('http-proxy-3') && { 'http-proxy-3': pinnedVersion('http-proxy-3') }),
+    ...(contenders.has('httpxy') && { httpxy: packageVersion('httpxy') }),
+    ...(contenders.has('http-proxy-3') && { 'http-proxy-3': packageVersion('http-proxy-3') }),
   }),
 };
 
@@ -177,14 +177,6 @@ async function startBetween(
   ends.push(() => child.end());
   const port = await child.ask('proxy', { name: contender as ProxyName, target });
   return { port, cpu: async () => (await child.ask('usage', undefined)).cpu, child };
-}
-
-/** The version in our own package.json: httpxy does not export its own. */
-function pinnedVersion(name: string): string {
-  const own = createRequire(import.meta.url)('../package.json') as {
-    readonly dependencies: Readonly<Record<string, string>>;
-  };
-  return own.dependencies[name]!;
 }
 
 function corpusOf(size: number, depth: number): EchoPlan {

@@ -7,6 +7,7 @@ import { type Bun, findBun, type NoBun } from '../harness/bun.ts';
 import { Child } from '../harness/child.ts';
 import { type Cores, chooseCores, coresLine } from '../harness/cores.ts';
 import { MachineWatch } from '../harness/machine-watch.ts';
+import { lackOfPackage, packageVersion } from '../harness/optional-package.ts';
 import {
   type Contest,
   type ContestResult,
@@ -17,11 +18,12 @@ import {
   workOf,
 } from '../harness/runner.ts';
 import type { LoadAnswers } from '../load/load-worker.ts';
-import { machine, machineLine, openFileLimit, packageVersion } from '../report/head.ts';
+import { machine, machineLine, openFileLimit } from '../report/head.ts';
 import { StepBar } from '../report/progress-bar.ts';
 import { type Table, textOf } from '../report/table.ts';
 import { verdictOf } from '../report/verdict.ts';
-import { BEFORE, environmentOf, isOurs, isWs } from '../rivals/contenders.ts';
+import { BEFORE, environmentOf, isOurs, isWs, NATIVE, packageOf } from '../rivals/contenders.ts';
+import { masksNatively } from '../rivals/masks.ts';
 import { hasOneBuffer } from '../rivals/one-buffer.ts';
 
 /** What the contests of a scenario run in. */
@@ -221,7 +223,8 @@ async function measure(
 ): Promise<ContestResult[]> {
   const possible = chosen
     .filter((one) => 'measure' in one || one.lacks === undefined)
-    .map((one) => withPossible(one, environment));
+    .map((one) => withPossible(one, environment))
+    .filter((one) => 'measure' in one || one.contenders.length > 0);
   const contests = possible.map((one) => withBefore(one, environment));
   const progress = new StepBar(contests.reduce((sum, one) => sum + workOf(one, plan), 0));
   try {
@@ -244,7 +247,10 @@ export function lackingContenders(
   const names = new Set(chosen.flatMap((one) => ('measure' in one ? [] : one.contenders)));
   return [...names].flatMap((name) => {
     const lacks = lackOf(name, environment);
-    return lacks === undefined ? [] : [`${name}: ${lacks}`];
+    if (lacks !== undefined) return [`${name}: ${lacks}`];
+    return name === NATIVE && !masksNatively()
+      ? [`native masks of ws: ${lackOfPackage('bufferutil') ?? 'bufferutil has no build'}`]
+      : [];
   });
 }
 
@@ -267,6 +273,8 @@ export function withPossible<C extends Contest | SharedContest>(
 /** Why this machine cannot run a contender; undefined when it can. */
 function lackOf(contender: string, { bun }: Environment): string | undefined {
   if (contender === 'bun' && 'lacks' in bun) return bun.lacks;
+  const needed = packageOf(contender);
+  if (needed !== undefined) return lackOfPackage(needed);
   if (contender === 'raw1' && !hasOneBuffer()) return 'onread of net.Socket has changed';
   return undefined;
 }

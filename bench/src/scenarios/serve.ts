@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { Command, Values } from '../command-line/command.ts';
 import { wholeNumber } from '../command-line/option-values.ts';
 import { UsageError } from '../command-line/usage-error.ts';
+import { lackOfPackage } from '../harness/optional-package.ts';
 import { CONTENDERS, type ContenderName } from '../rivals/contenders.ts';
 import { listen } from '../rivals/echo-servers.ts';
 
@@ -48,6 +49,8 @@ async function run(values: Values): Promise<number> {
   }
   const host = String(values['host']);
   const tls = values['tls'] === true;
+  const lack = tls ? lackOfPackage('selfsigned') : undefined;
+  if (lack !== undefined) throw new UsageError(`--tls: ${lack}`);
   const asked = wholeNumber(values, 'port', 0, { least: 0, most: 65_535 });
   const stopped = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
   const port = await listen({ contender, host, port: asked, limit: LIMIT, tls });

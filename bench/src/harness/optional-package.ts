@@ -1,0 +1,45 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+const require = createRequire(import.meta.url);
+
+/** What ws-bench uses when it is installed: contenders, and tools of some commands. */
+export type OptionalPackage =
+  | 'bufferutil'
+  | 'bun'
+  | 'echarts'
+  | 'http-proxy-3'
+  | 'httpxy'
+  | 'obs-websocket-js'
+  | 'playwright-core'
+  | 'redis'
+  | 'selfsigned'
+  | 'socket.io';
+
+/**
+ * Why a package cannot be used, with the command that installs it; undefined when it is installed.
+ */
+export function lackOfPackage(name: OptionalPackage): string | undefined {
+  if (manifestOf(name) !== undefined) return undefined;
+  const own = require('@ws/bench/package.json') as {
+    readonly peerDependencies: Readonly<Record<OptionalPackage, string>>;
+  };
+  const version = own.peerDependencies[name].replace('^', '');
+  return `${name} is not installed: npm install ${name}@${version}`;
+}
+
+/** The version of an installed package. */
+export function packageVersion(name: string): string {
+  return manifestOf(name)?.version ?? 'unknown';
+}
+
+/** The package.json of an installed package. Some packages do not export theirs. */
+function manifestOf(name: string): { readonly version: string } | undefined {
+  const paths = require.resolve.paths(name) ?? [];
+  const file = paths
+    .map((path) => join(path, name, 'package.json'))
+    .find((path) => existsSync(path));
+  if (file === undefined) return undefined;
+  return JSON.parse(readFileSync(file, 'utf8')) as { readonly version: string };
+}
