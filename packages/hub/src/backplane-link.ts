@@ -1,7 +1,8 @@
 import type { Platform, PreparedMessage } from '@ws/conn';
 import { Deferred, handled } from '@ws/conn/internal';
+import type { Arrival } from './arrival.ts';
 import type { Backplane, BackplaneSink } from './backplane.ts';
-import { type Arrival, Channel, type ChannelOwner, type ChannelSettings } from './channel.ts';
+import { Channel, type ChannelOwner, type ChannelSettings } from './channel.ts';
 import { Digests, type DigestsOwner } from './digests.ts';
 import { decodeEnvelope, type Envelope, idOf, nodeName, VERSION } from './envelope.ts';
 import { BackplaneError } from './errors.ts';
@@ -240,12 +241,10 @@ export class BackplaneLink<Data>
       this.#read(channelOf(room), since, limit),
     );
     const arrivals: Arrival[] = [];
-    let { complete } = found;
+    const { epoch, complete } = found;
     let previous = (found.follows ?? complete) ? since?.offset : undefined;
     for (const { offset, bytes } of found.messages) {
-      const envelope = this.#decode(bytes);
-      if (envelope === undefined) complete = false;
-      else arrivals.push({ envelope, position: { epoch: found.epoch, offset }, previous });
+      arrivals.push({ envelope: this.#decode(bytes), position: { epoch, offset }, previous });
       previous = offset;
     }
     return { arrivals, complete };
@@ -303,9 +302,8 @@ export class BackplaneLink<Data>
 
   // Called by channels, subscriptions and publications
 
-  deliver(channel: Channel, { envelope }: Arrival): void {
+  deliver(channel: Channel, { node, counter, key, message }: Envelope): void {
     const { name, room, through } = channel;
-    const { node, counter, key, message } = envelope;
     if (message === undefined || !this.#isOpen(channel)) return;
     if (node !== this.node) return void this.#owner.arrived(room, message, key, undefined);
     // The members have joined after the message.
@@ -317,7 +315,7 @@ export class BackplaneLink<Data>
   }
 
   /** Reads the history when it is the channel's turn, after the end of an outage. */
-  repair(channel: Channel, since: Position | undefined): Promise<Found> {
+  repair(channel: Channel, since: Position): Promise<Found> {
     const { room, history } = channel;
     return this.#repairs.run(async () => {
       if (!this.#isOpen(channel)) return { arrivals: [], complete: false };
@@ -382,7 +380,7 @@ export class BackplaneLink<Data>
     const channel = this.#channels.get(name);
     if (channel === undefined) return;
     const envelope = this.#decode(bytes);
-    if (envelope === undefined) return channel.unreadable(position, previous);
+    if (envelope === undefined) return channel.arrive({ envelope, position, previous });
     const { node, counter, message } = envelope;
     if (node !== this.node && idOf(node) === this.#id) this.#reportTwin(node);
     // A digest with a position is the record of a loss, in its place in the history.

@@ -1,11 +1,11 @@
 import type { Platform } from '@ws/conn';
+import { type Arrival, isPlaced, type Placed } from './arrival.ts';
 import type { Envelope } from './envelope.ts';
+import { Held, OUTAGE } from './held.ts';
 import type { Position } from './position.ts';
 import type { HistoryBounds } from './room-history.ts';
+import type { Found } from './shared-reads.ts';
 
-/** Bounds of the messages that wait for the end of a repair. */
-const MAX_HELD = 10_000;
-const MAX_HELD_BYTES = 16_777_216;
 /** Bound of the nodes whose counters are remembered. */
 const MAX_NODES = 1_000;
 /**
@@ -17,19 +17,6 @@ const MARGIN_MS = 1_000;
 const QUIET_MS = 2_500;
 /** A gap also covers messages that were published so many ms after it. */
 const COVERED_MS = 500;
-
-/**
- * A message that has arrived from the engine, of another node or of this one. With a digest it is
- * the record of a loss in a history.
- */
-export interface Arrival {
-  readonly envelope: Envelope;
-  readonly position: Position | undefined;
-  /** Offset of the previous message, if the engine's offsets have holes. */
-  readonly previous?: number | undefined;
-}
-
-type Numbered = Pick<Arrival, 'position' | 'previous'>;
 
 /** The last message of a node. */
 interface Known {
@@ -49,12 +36,9 @@ export interface ChannelOwner {
   readonly node: string;
   readonly platform: Platform;
   /** Delivers a message to the members of this node. */
-  deliver(channel: Channel, arrival: Arrival): void;
+  deliver(channel: Channel, envelope: Envelope): void;
   /** Reads the history of the engine after `since`. */
-  repair(
-    channel: Channel,
-    since: Position | undefined,
-  ): Promise<{ arrivals: readonly Arrival[]; complete: boolean }>;
+  repair(channel: Channel, since: Position): Promise<Found>;
   gap(channel: Channel, from: Position | undefined): void;
 }
 
@@ -88,13 +72,8 @@ export class Channel {
   #beforeGap: Position | undefined;
   /** A gap was reported for the latest unreadable messages. */
   #unreadableReported = false;
-  /** The messages that arrive during a repair; undefined without one. */
-  #held: Arrival[] | undefined;
-  #heldBytes = 0;
-  /** Number of outages during the repair, or right before it. */
-  #outages = 0;
-  /** The message that has arrived last since then. */
-  #arrived: Position | undefined;
+  /** What waits for the end of a repair; undefined without one. */
+  #held: Held | undefined;
 
   constructor(
     owner: ChannelOwner,
@@ -118,18 +97,11 @@ export class Channel {
   }
 
   arrive(arrival: Arrival): void {
-    if (this.#held === undefined) return this.#accept(arrival);
-    this.#arrived = arrival.position;
-    this.#hold(arrival);
-  }
-
-  #hold(arrival: Arrival): void {
-    this.#heldBytes += arrival.envelope.message?.bytes.length ?? 0;
-    if (!this.#heldTooMuch) this.#held!.push(arrival);
-  }
-
-  get #heldTooMuch(): boolean {
-    return this.#held!.length >= MAX_HELD || this.#heldBytes > MAX_HELD_BYTES;
+    if (this.#held !== undefined) this.#held.add(arrival);
+    else if (this.history === undefined || !isPlaced(arrival)) this.#deliver(arrival.envelope);
+    else if (this.#isOld(arrival)) return;
+    else if (this.#follows(arrival)) this.#deliverNext(arrival);
+    else void this.#fetchMissing(arrival);
   }
 
   /** A digest has arrived: the counter of a node's last message. */
@@ -174,28 +146,11 @@ export class Channel {
     return this.#owner.platform.now() - this.#since - previousMs;
   }
 
-  /** A message has arrived that this version cannot read. */
-  unreadable(position: Position | undefined, previous: number | undefined): void {
-    if (
-      this.#held === undefined &&
-      position !== undefined &&
-      !this.#isOld(position) &&
-      this.#follows({ position, previous })
-    ) {
-      this.#last = position;
-    }
-    if (!this.#unreadableReported) this.#gap(this.#last);
-    this.#unreadableReported = true;
-  }
-
   /** The engine was away: messages may be missing. */
   interrupted(): void {
-    if (this.#held === undefined && (this.history === undefined || this.#last === undefined)) {
-      return this.#loseAll(this.#last);
-    }
-    this.#outages++;
-    this.#arrived = undefined;
-    if (this.#held === undefined) void this.#fetchMissing();
+    if (this.#held !== undefined) this.#held.addOutage();
+    else if (this.history === undefined || this.#last === undefined) this.#loseAll(this.#last);
+    else void this.#fetchMissing();
   }
 
   /**
@@ -215,23 +170,24 @@ export class Channel {
     this.#owner.gap(this, from);
   }
 
-  #accept(arrival: Arrival): void {
-    const { position } = arrival;
-    if (position === undefined || this.history === undefined) return this.#deliver(arrival);
-    if (this.#isOld(position)) return;
-    if (this.#follows(arrival)) return this.#deliverNext(arrival);
-    void this.#fetchMissing();
-    this.arrive(arrival);
-  }
-
-  #isOld({ epoch, offset }: Position): boolean {
+  #isOld({ position: { epoch, offset } }: Placed): boolean {
     const last = this.#last;
     return last !== undefined && last.epoch === epoch && offset <= last.offset;
   }
 
-  #deliverNext(arrival: Arrival): void {
-    this.#deliver(arrival);
-    this.#last = arrival.position;
+  /**
+   * Whether no message is missing before `arrival`. A new epoch without an outage means that the
+   * history has expired: no message is missing. After an outage {@link interrupted} reports a gap.
+   */
+  #follows({ position: { epoch, offset }, previous = offset - 1 }: Placed): boolean {
+    const last = this.#last;
+    if (last === undefined || last === this.#beforeGap) return true;
+    return previous <= (last.epoch === epoch ? last.offset : 0);
+  }
+
+  #deliverNext({ envelope, position }: Placed): void {
+    this.#deliver(envelope);
+    this.#last = position;
   }
 
   /**
@@ -239,15 +195,21 @@ export class Channel {
    * before it: with history, its offset follows, so they never reached the engine. A digest has no
    * message, and repeats the counter of a lost one.
    */
-  #deliver(arrival: Arrival): void {
-    const { envelope } = arrival;
+  #deliver(envelope: Envelope | undefined): void {
+    if (envelope === undefined) return this.#reportUnreadable();
     const { node, counter, message } = envelope;
     if (counter <= this.lastOf(node)) return;
     if (this.#lacks(envelope, message === undefined ? counter : counter - 1)) {
       this.#gap(this.#last);
     }
     this.#count(node, counter);
-    this.#owner.deliver(this, arrival);
+    this.#owner.deliver(this, envelope);
+  }
+
+  /** Reports one gap for all unreadable messages in a row. */
+  #reportUnreadable(): void {
+    if (!this.#unreadableReported) this.#gap(this.#last);
+    this.#unreadableReported = true;
   }
 
   /** Counter of the last message of a node; 0 without one. */
@@ -274,96 +236,63 @@ export class Channel {
   }
 
   /**
-   * Delivers the missing messages from the history, and the ones that have arrived meanwhile.
+   * Repairs a loss: delivers the missing messages from the history, and what arrives meanwhile.
    *
+   * @param first - The message that has shown the loss.
    * @returns Whether no message is missing.
    */
-  async #fetchMissing(): Promise<boolean> {
+  async #fetchMissing(first?: Arrival): Promise<boolean> {
     const gaps = this.#gaps;
-    let held: readonly Arrival[] = [];
-    let isUnfinished: boolean;
-    let lastRead: Position | undefined;
-    do {
-      const since = this.#last!;
-      const outages = this.#outages;
-      this.#held = [];
-      this.#heldBytes = 0;
-      for (const arrival of held) this.#hold(arrival);
-      isUnfinished = await this.#repair(since, since === lastRead);
-      // After an outage the same read may find more.
-      lastRead = this.#outages === outages ? since : undefined;
-      held = this.#held.filter(({ position }) => position === undefined || !this.#isOld(position));
-    } while (isUnfinished);
+    const held = new Held(this.#last!.epoch, first);
+    this.#held = held;
+    let mayFindMore: boolean;
+    do mayFindMore = await this.#readMissing(held);
+    while (mayFindMore);
     this.#held = undefined;
-    this.#outages = 0;
-    for (const arrival of held) this.arrive(arrival);
+    // Each of them may start the next repair.
+    for (const event of held.later) {
+      if (event === OUTAGE) this.interrupted();
+      else this.arrive(event);
+    }
     return gaps === this.#gaps;
   }
 
-  /**
-   * @param isRepeated - The previous read was the same, so another one would find no more.
-   * @returns Whether the history may have more of the missing messages: it is read again.
-   */
-  async #repair(since: Position, isRepeated: boolean): Promise<boolean> {
-    const outages = this.#outages;
+  /** @returns Whether the history may have more of the missing messages: it is read again. */
+  async #readMissing(held: Held): Promise<boolean> {
+    const since = this.#last!;
+    const searched = held.startRead(since);
     const { arrivals, complete } = await this.#owner
       .repair(this, since)
-      .catch(() => ({ arrivals: [], complete: false }));
+      .catch((): Found => ({ arrivals: [], complete: false }));
     // A new epoch may repeat messages of the old one, with other offsets.
-    const isLater = ({ position }: Arrival): boolean =>
-      position?.epoch === since.epoch && position.offset > since.offset;
-    const found = arrivals.filter(isLater);
+    const found = arrivals
+      .filter(isPlaced)
+      .filter(({ position: { epoch, offset } }) => epoch === since.epoch && offset > since.offset);
+    const lastFound = found.at(-1)?.position.offset;
+    // A failed read is not repeated for a hole, since that would only delay the held messages.
+    const isFailed = !complete && lastFound === undefined;
+    // Another read would find no message before this offset.
+    const end = complete ? Math.max(searched, lastFound ?? -1) : (lastFound ?? Infinity);
     // A held message may be late, and the history may have dropped it meanwhile.
-    const held = this.#held!.filter(isLater);
-    // A hole after this offset was lost during the read. A read that failed is not repeated, since that
-    // would only delay the held messages.
-    const lastFound = found.at(-1)?.position!.offset ?? (complete ? 0 : Infinity);
-    let hasGap = false;
-    for (const arrival of [...held, ...found].toSorted(byOffset)) {
-      if (this.#isOld(arrival.position!)) continue;
+    for (const arrival of [...held.messages, ...found].toSorted(byOffset)) {
+      if (this.#isOld(arrival)) continue;
       if (!this.#follows(arrival)) {
-        const mayFindMore = this.#last !== since || !isRepeated;
-        if (mayFindMore && arrival.position!.offset > lastFound) return true;
+        if (arrival.position.offset > end) return true;
         this.#loseAll(this.#last);
-        hasGap = true;
       }
       this.#deliverNext(arrival);
     }
-    const other = this.#held!.find(
-      ({ position: at }) => at !== undefined && at.epoch !== since.epoch,
-    );
-    const isHole = other !== undefined && !this.#follows(other);
-    if (!isHole) {
-      // The last held message shows whether one before it is missing, if no outage came after it.
-      const follows = this.#outages === 0 || this.#arrived?.offset === this.#last!.offset;
-      const isKnown = complete || (held.length > 0 && follows);
-      // The history has more: the read ended at its limit, or too many messages have arrived.
-      const hasMore = found.length > 0 || (complete && this.#last !== since);
-      if ((!isKnown || this.#heldTooMuch) && hasMore) return true;
-      // An outage during the read may have cost later messages.
-      if (hasGap || (isKnown && !this.#heldTooMuch)) return this.#outages > outages;
-    }
-    this.#loseAll(this.#last);
+    const last = this.#last!;
+    if (!held.isWhole(last.offset, complete)) {
+      // The read ended at its limit, or too many messages arrived.
+      const isPart = !isFailed && last !== since;
+      if (held.next === undefined && (isPart || held.isInterrupted)) return true;
+      this.#loseAll(last);
+    } else if (held.next !== undefined && !this.#follows(held.next)) this.#loseAll(last);
     return false;
   }
-
-  /**
-   * Whether no message is missing before `arrival`. A new epoch without an outage means that the
-   * history has expired: no message is missing. After an outage {@link interrupted} reports a gap.
-   */
-  #follows(arrival: Numbered): boolean {
-    const last = this.#last;
-    if (last === undefined || last === this.#beforeGap) return true;
-    const { epoch, offset } = before(arrival);
-    return offset <= (last.epoch === epoch ? last.offset : 0);
-  }
 }
 
-function byOffset(a: Arrival, b: Arrival): number {
-  return a.position!.offset - b.position!.offset;
-}
-
-function before({ position, previous }: Numbered): Position {
-  const { epoch, offset } = position!;
-  return { epoch, offset: previous ?? offset - 1 };
+function byOffset(a: Placed, b: Placed): number {
+  return a.position.offset - b.position.offset;
 }

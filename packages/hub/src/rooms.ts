@@ -242,10 +242,12 @@ export class Rooms<Data> implements RoomOwner<Data> {
     if (this.#engineKeeps) {
       const found = await this.#hub.withLink((link) => link.sharedHistory(name, since, most));
       const { arrivals, complete } = found!;
-      const messages = arrivals.flatMap(({ envelope: { message }, position }) =>
-        message === undefined ? [] : [{ position: position!, message: this.#toMessage(message) }],
+      const messages = arrivals.flatMap(({ envelope, position }) =>
+        envelope?.message === undefined
+          ? []
+          : [{ position: position!, message: this.#toMessage(envelope.message) }],
       );
-      // The rest are records of losses.
+      // The rest are unreadable, or records of losses.
       return { messages, complete: complete && messages.length === arrivals.length };
     }
     // Without members, and while the engine is away, this node receives no messages of other nodes.

@@ -1,6 +1,6 @@
 import type { Platform } from '@ws/conn';
 import { Deferred, schedulerOf, TurnCallback } from '@ws/conn/internal';
-import type { Arrival } from './channel.ts';
+import type { Arrival } from './arrival.ts';
 import { Limit } from './limit.ts';
 import type { Position } from './position.ts';
 

@@ -1,6 +1,8 @@
 import { PreparedMessage, portablePlatform, TextMessage } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
-import { type Arrival, Channel } from '../src/channel.ts';
+import type { Arrival } from '../src/arrival.ts';
+import { Channel } from '../src/channel.ts';
+import type { Envelope } from '../src/envelope.ts';
 import type { Position } from '../src/position.ts';
 
 interface Found {
@@ -8,13 +10,15 @@ interface Found {
   readonly complete: boolean;
 }
 
+type Readable = Arrival & { readonly envelope: Envelope };
+
 function arrival(
   text: string,
   offset: number,
   previous?: number,
   epoch = 'e',
   node = 'n',
-): Arrival {
+): Readable {
   const message = new PreparedMessage(TextMessage, text);
   const envelope = {
     node,
@@ -39,9 +43,9 @@ function reading(read: (since: Position) => Promise<Found>, platform = portableP
   const owner = {
     node: 'own',
     platform,
-    deliver: (_: Channel, { envelope }: Arrival) =>
-      void delivered.push(new TextDecoder().decode(envelope.message!.bytes)),
-    repair: (_: Channel, since: Position | undefined) => read(since!),
+    deliver: (_: Channel, { message }: Envelope) =>
+      void delivered.push(new TextDecoder().decode(message!.bytes)),
+    repair: (_: Channel, since: Position) => read(since),
     gap: (_: Channel, from: unknown) => void gaps.push(from),
   };
   const settings = { history: { size: 10, bytes: 1_000, ttl: 1_000 }, through: false };
@@ -149,13 +153,13 @@ describe('Channel with history', () => {
   it('skips a message of a newer version, also if offsets have holes', async () => {
     const { channel: r, delivered, gaps } = channel([], false);
     r.arrive(arrival('1', 3, 0));
-    r.unreadable({ epoch: 'e', offset: 7 }, 3);
-    r.unreadable({ epoch: 'e', offset: 7 }, 3);
-    r.unreadable({ epoch: 'e', offset: 3 }, 0);
+    r.arrive({ envelope: undefined, position: { epoch: 'e', offset: 7 }, previous: 3 });
+    r.arrive({ envelope: undefined, position: { epoch: 'e', offset: 7 }, previous: 3 });
+    r.arrive({ envelope: undefined, position: { epoch: 'e', offset: 3 }, previous: 0 });
     r.arrive(arrival('2', 9, 7));
     await turn();
     expect(delivered).toEqual(['1', '2']);
-    expect(gaps).toEqual([{ epoch: 'e', offset: 7 }]);
+    expect(gaps).toEqual([{ epoch: 'e', offset: 3 }]);
   });
 });
 
@@ -338,6 +342,15 @@ describe('Channel whose history is read more than once', () => {
     const { channel: r, delivered, gaps } = answering(complete(), complete(arrival('2', 2)));
     r.arrive(arrival('1', 1));
     r.interrupted();
+    r.arrive(arrival('3', 3));
+    await turn();
+    expect(delivered).toEqual(['1', '2', '3']);
+    expect(gaps).toEqual([]);
+  });
+
+  it('repairs a loss when the first read is older than the message that shows it', async () => {
+    const { channel: r, delivered, gaps } = answering(complete(), complete(arrival('2', 2)));
+    r.arrive(arrival('1', 1));
     r.arrive(arrival('3', 3));
     await turn();
     expect(delivered).toEqual(['1', '2', '3']);
@@ -567,5 +580,71 @@ describe('Channel whose epoch changes during a repair', () => {
       { epoch: 'e', offset: 1 },
       { epoch: 'e', offset: 3 },
     ]);
+  });
+});
+
+describe('Channel in a new epoch during a repair', () => {
+  it('reports each outage in its place', async () => {
+    const { channel: r, delivered, gaps } = channel([], false);
+    r.arrive(arrival('1', 5));
+    r.interrupted();
+    r.arrive(arrival('2', 1, 0, 'f'));
+    r.interrupted();
+    r.arrive(arrival('3', 1, 0, 'g'));
+    await turn();
+    expect(delivered).toEqual(['1', '2', '3']);
+    expect(gaps).toEqual([
+      { epoch: 'e', offset: 5 },
+      { epoch: 'f', offset: 1 },
+    ]);
+  });
+
+  it('reports messages that it could not hold', async () => {
+    const { channel: r, delivered, gaps } = channel([], false);
+    r.arrive(arrival('1', 1));
+    r.interrupted();
+    for (let i = 2; i <= 10_002; i++) r.arrive(arrival(String(i), i - 1, undefined, 'f'));
+    await turn();
+    expect(delivered).toHaveLength(10_001);
+    expect(gaps).toEqual([
+      { epoch: 'e', offset: 1 },
+      { epoch: 'f', offset: 10_000 },
+    ]);
+  });
+});
+
+describe('Channel with an unreadable message during a repair', () => {
+  const unreadable = (offset: number): Arrival => ({
+    envelope: undefined,
+    position: { epoch: 'e', offset },
+  });
+
+  it.each([
+    ['arrives', [], [unreadable(3)]],
+    ['is in the history', [unreadable(3)], []],
+    ['arrives, and is in the history', [unreadable(3)], [unreadable(3)]],
+  ])('reports one gap when it %s', async (_, kept, arrived) => {
+    const { channel: r, delivered, gaps } = channel([arrival('2', 2), ...kept]);
+    r.arrive(arrival('1', 1));
+    r.interrupted();
+    for (const each of arrived) r.arrive(each);
+    r.arrive(arrival('4', 4));
+    await turn();
+    r.arrive(arrival('5', 5));
+    expect(delivered).toEqual(['1', '2', '4', '5']);
+    expect(gaps).toEqual([{ epoch: 'e', offset: 2 }]);
+  });
+});
+
+describe('Channel with a digest', () => {
+  it('reads on after the limit of a read, although a late message has arrived', async () => {
+    const first = incomplete(arrival('2', 2), arrival('3', 3));
+    const { channel: r, delivered, gaps } = answering(first, complete(arrival('4', 4)));
+    r.arrive(arrival('1', 1));
+    r.digest(arrival('4', 0).envelope);
+    r.arrive(arrival('2', 2));
+    await turn();
+    expect(delivered).toEqual(['1', '2', '3', '4']);
+    expect(gaps).toEqual([]);
   });
 });

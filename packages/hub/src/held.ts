@@ -1,0 +1,96 @@
+import { type Arrival, isPlaced, type Placed } from './arrival.ts';
+import type { Position } from './position.ts';
+
+/** Bounds of the messages that wait for the end of a repair. */
+const MAX_MESSAGES = 10_000;
+const MAX_BYTES = 16_777_216;
+
+export const OUTAGE = 'outage';
+
+/** The messages and outages during a repair, which reads one epoch of the history. */
+export class Held {
+  /** The messages of the epoch. */
+  messages: Placed[] = [];
+  /** The first message of a new epoch. Nothing can be read of the old one any more. */
+  next: Placed | undefined;
+  /** Messages without a position, and all events from the first message of a new epoch on. */
+  readonly later: (Arrival | typeof OUTAGE)[] = [];
+  /** An outage of the epoch came since {@link startRead}. */
+  isInterrupted = false;
+  readonly #epoch: string;
+  /** Messages after {@link #highest} may be missing. */
+  #isOpen: boolean;
+  /** Highest offset that arrived in the epoch since the latest outage, also of a dropped message. */
+  #highest = -1;
+  #bytes = 0;
+  /** The position of the latest read. */
+  #since: Position | undefined;
+
+  /** @param first - The message that has shown the loss, if one has. */
+  constructor(epoch: string, first: Arrival | undefined) {
+    this.#epoch = epoch;
+    this.#isOpen = first === undefined;
+    if (first !== undefined) this.add(first);
+  }
+
+  /** Adds a message, or drops it beyond the bounds. Then it counts as missing. */
+  add(arrival: Arrival): void {
+    const isFull =
+      this.messages.length + this.later.length >= MAX_MESSAGES || this.#bytes > MAX_BYTES;
+    if (!isFull) this.#bytes += bytesOf(arrival);
+    if (isPlaced(arrival) && arrival.position.epoch === this.#epoch) {
+      this.#highest = Math.max(this.#highest, arrival.position.offset);
+      if (!isFull) this.messages.push(arrival);
+      return;
+    }
+    if (isPlaced(arrival)) this.next ??= arrival;
+    if (isFull) this.#addLaterOutage();
+    else this.later.push(arrival);
+  }
+
+  addOutage(): void {
+    if (this.next !== undefined) return this.#addLaterOutage();
+    this.#highest = -1;
+    this.#isOpen = true;
+    this.isInterrupted = true;
+  }
+
+  #addLaterOutage(): void {
+    if (this.later.at(-1) !== OUTAGE) this.later.push(OUTAGE);
+  }
+
+  /**
+   * The history is read after `since`, up to which all messages are delivered.
+   *
+   * @returns Highest offset of the messages that wait when the same read is repeated: it finds no
+   *   more before them. The first read may miss them, if a replica of the engine is late.
+   */
+  startRead(since: Position): number {
+    const isRepeated = since === this.#since;
+    this.#since = since;
+    this.isInterrupted = false;
+    this.messages = this.messages.filter(({ position }) => position.offset > since.offset);
+    this.#bytes = 0;
+    for (const event of [...this.messages, ...this.later]) {
+      if (event !== OUTAGE) this.#bytes += bytesOf(event);
+    }
+    if (!isRepeated) return -1;
+    return this.messages.reduce((highest, each) => Math.max(highest, each.position.offset), -1);
+  }
+
+  /**
+   * Whether no message of the epoch is missing after the offset `last`, up to which all messages
+   * are delivered.
+   *
+   * @param complete - The read has found all messages.
+   */
+  isWhole(last: number, complete: boolean): boolean {
+    // The last message to arrive shows that none is missing before it.
+    if (this.#highest === last) return true;
+    return this.#highest < last && (!this.#isOpen || (complete && !this.isInterrupted));
+  }
+}
+
+function bytesOf({ envelope }: Arrival): number {
+  return envelope?.message?.bytes.length ?? 0;
+}
