@@ -1,5 +1,5 @@
 import { nodePlatform } from '@ws/node-io';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   type Conn,
   connPair,
@@ -146,5 +146,45 @@ describe.each(PLATFORMS)('connPair with $name', ({ platform }) => {
         await rejected;
       });
     });
+  });
+});
+
+describe.each(PLATFORMS)('With fake timers and a real setImmediate, $name', ({ platform }) => {
+  /** A read with a timeout of a minute, before a fake clock advances. */
+  function setUp() {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] });
+    const [client, server] = connPair({ platform });
+    onTestFinished(() => client.terminate());
+    const read = { isSettled: false };
+    const settled = (): void => {
+      read.isSettled = true;
+    };
+    const reading = server.readMessage({ timeout: 60_000 });
+    reading.then(settled, settled);
+    return { client, reading, read };
+  }
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+  it('an expired timeout takes effect in a later turn', async () => {
+    const { reading, read } = setUp();
+    vi.advanceTimersByTime(61_000);
+    await Promise.resolve();
+    expect(read.isSettled).toBe(false);
+    await expect(reading).rejects.toThrow(TimeoutError);
+  });
+
+  it('an expired timeout takes effect in the turn after an asynchronous advance', async () => {
+    const { reading, read } = setUp();
+    await vi.advanceTimersByTimeAsync(61_000);
+    await turn();
+    expect(read.isSettled).toBe(true);
+    await expect(reading).rejects.toThrow(TimeoutError);
+  });
+
+  it('a message that was sent before the clock advances arrives in time', async () => {
+    const { client, reading } = setUp();
+    void client.send('in time');
+    vi.advanceTimersByTime(61_000);
+    expect((await reading).text()).toBe('in time');
   });
 });
