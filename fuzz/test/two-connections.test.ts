@@ -3,7 +3,7 @@ import { Random } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { twoConnections } from '../targets/two-connections.ts';
 
-const PROGRAMS = 100;
+const PROGRAMS = 40;
 
 describe('two connections of one process', () => {
   it('keep their messages apart in random programs', async () => {

@@ -1,4 +1,4 @@
-// Foreign memory never reaches a wire or a reader. `planted.test.ts` shows that the search finds
+// Foreign memory never reaches a wire or a reader. `planted.slow.test.ts` shows that the search finds
 // it.
 import { describe, expect, it } from 'vitest';
 import { ACTS, ENDS } from './acts.ts';

@@ -23,7 +23,7 @@ beforeAll(() => {
 
 /** JavaScript that other tests run. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
-  'bench/README.md': 'bench/test/load/users.test.ts',
+  'bench/README.md': 'bench/test/load/users.slow.test.ts',
   'docs/from-ws.md': 'tools/test/migration.test.ts',
   'docs/runtimes.md': 'tools/test/fits/commonjs.long.test.ts',
   'docs/testing.md': 'tools/test/fits/commonjs.long.test.ts',

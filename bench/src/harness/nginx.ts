@@ -9,9 +9,12 @@ import { pinned } from './child.ts';
 /** Ticks of the counters in /proc/PID/stat, a second. */
 const TICKS = 100;
 
+let found: boolean | undefined;
+
 /** Whether nginx is installed. */
 export function hasNginx(): boolean {
-  return spawnSync('nginx', ['-v']).status === 0;
+  found ??= spawnSync('nginx', ['-v']).status === 0;
+  return found;
 }
 
 /** nginx with one worker in front of a port of 127.0.0.1. */
