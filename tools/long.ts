@@ -46,6 +46,17 @@ const ATTACKS = source('tools/check/attacks.ts', '--check');
 
 const POISON = node(vitest, 'run', '--config', '.config/vitest.poison.ts');
 
+/** Tests whose number of random inputs is `RUNS`. */
+const RANDOM = [
+  'compat/test/traces/random-programs',
+  'conn/test/pure-deflate/deflater',
+  'conn/test/read/straight-path',
+  'conn/test/writing/shared-frames',
+  'node-io/test/deflate/verdicts',
+  'tests/compression/model',
+  'tests/contracts/endpoint-and-conn',
+];
+
 const PACKED = [pnpm('--silent', 'run', 'build'), source('tools/check/packages.ts')];
 
 const LONG: Rows = {
@@ -133,6 +144,11 @@ const LONG: Rows = {
   attacks: {
     what: 'the attacks, with docs/attacks.md against them, and with all their repetitions',
     commands: [ATTACKS, ...suite('tests/attacks')],
+  },
+  random: {
+    what: 'the random tests of the packages with more runs: RUNS=10000',
+    commands: [node(vitest, 'run', '--project=shared', '--testTimeout', '0', ...RANDOM)],
+    env: { RUNS: process.env['RUNS'] ?? '2000' },
   },
   'two-connections': {
     what: 'random programs over two connections: no byte of one in the messages of the other',

@@ -36,7 +36,7 @@ describe('two Conns', () => {
     async () => {
       await checkAsync(
         conversation,
-        150,
+        50,
         async ({ transports, settings, scripts, echo, closes }) => {
           const platform = new FakePlatform();
           const ends = transports.map((options) => new SteppedTransport(platform, options)) as [

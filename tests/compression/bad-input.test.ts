@@ -74,30 +74,29 @@ describe.each(BACKENDS)('compressed input on %s', (backend) => {
     ];
     it.each(messages)('fails with 1007 or equals the result of pako: %s', async (_, message) => {
       const source = new CountingSource(backend);
+      const whole = byPako(message)!;
       let corrupt = 0;
       for (let i = 0; i < message.length; i++) {
-        for (const bit of [0x01, 0x10, 0xff]) {
-          const broken = Buffer.from(message);
-          broken[i]! ^= bit;
-          const wired = wiredOn(backend, { source });
-          wired.feed(...wired.packed(BinaryMessage, broken));
-          let data: Uint8Array | undefined;
-          try {
-            data = (await wired.conn.readMessage()).data;
-          } catch (error) {
-            expect(error).toMatchObject({ code: CORRUPT.code, closeCode: 1007 });
-            corrupt++;
-          }
-          wired.transport.break();
-          const other = byPako(broken);
-          // The two may differ in bytes after the final block.
-          if (data !== undefined && other !== undefined) expect(isSame(data, other)).toBe(true);
-          // The same engine inflates the next message correctly.
-          const next = wiredOn(backend, { source });
-          next.feed(...next.packed(BinaryMessage, message));
-          expect(isSame((await next.conn.readMessage()).data, byPako(message)!)).toBe(true);
-          next.transport.break();
+        const broken = Buffer.from(message);
+        broken[i]! ^= [0x01, 0x10, 0xff][i % 3]!;
+        const wired = wiredOn(backend, { source });
+        wired.feed(...wired.packed(BinaryMessage, broken));
+        let data: Uint8Array | undefined;
+        try {
+          data = (await wired.conn.readMessage()).data;
+        } catch (error) {
+          expect(error).toMatchObject({ code: CORRUPT.code, closeCode: 1007 });
+          corrupt++;
         }
+        wired.transport.break();
+        const other = byPako(broken);
+        // The two may differ in bytes after the final block.
+        if (data !== undefined && other !== undefined) expect(isSame(data, other)).toBe(true);
+        // The same engine inflates the next message correctly.
+        const next = wiredOn(backend, { source });
+        next.feed(...next.packed(BinaryMessage, message));
+        expect(isSame((await next.conn.readMessage()).data, whole)).toBe(true);
+        next.transport.break();
       }
       expect(corrupt).toBeGreaterThan(0);
     });

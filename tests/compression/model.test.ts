@@ -38,7 +38,7 @@ describe.each(BACKENDS)('two ends that compress on %s', (backend) => {
           await Promise.all(ends.map(({ closed }) => closed));
         },
       ),
-      { numRuns: 30 },
+      { numRuns: Number(process.env['RUNS'] ?? 15) },
     );
   });
 });

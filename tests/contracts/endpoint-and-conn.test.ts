@@ -169,7 +169,7 @@ describe('Endpoint and Conn report the same events for', () => {
           await compare({ role, readLimit, chunks: pieces(bytes, lengths) });
         },
       ),
-      { numRuns: 1000 },
+      { numRuns: Number(process.env['RUNS'] ?? 300) },
     );
   });
 });

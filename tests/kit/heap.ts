@@ -3,7 +3,7 @@ import { runInNewContext } from 'node:vm';
 
 /** Units of work between two readings of the heap. So few units cause no collection. */
 const UNITS = 2_000;
-const READINGS = 25;
+const READINGS = 15;
 const WARM_UP = 100_000;
 
 const FLAGS = ['--expose-gc', '--no-flush-bytecode', '--no-concurrent-array-buffer-sweeping'];

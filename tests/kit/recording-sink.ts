@@ -32,7 +32,7 @@ export class RecordingSink implements TransportSink {
   }
 
   data(chunk: Uint8Array, end: number = chunk.length): void {
-    this.chunks.push(Uint8Array.from(chunk.subarray(0, end)));
+    this.chunks.push(new Uint8Array(chunk.subarray(0, end)));
     this.size += end;
     this.onData?.(chunk.subarray(0, end));
     this.#note('data');

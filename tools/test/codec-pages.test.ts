@@ -13,7 +13,6 @@ import {
 } from '@ws/codec';
 import type { Transport } from '@ws/conn';
 import { transportRules } from '@ws/tests';
-import ts from 'typescript';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Snippet, snippets } from '../snippets.ts';
 
@@ -46,10 +45,8 @@ async function load<T>(snippet: Snippet, names: string): Promise<T & { printed: 
   const printed: unknown[] = [];
   vi.spyOn(console, 'log').mockImplementation((...values) => void printed.push(...values));
   mkdirSync(folder, { recursive: true });
-  const file = join(folder, `${copies++}.mjs`);
-  const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 };
-  const { outputText } = ts.transpileModule(snippet.code, { compilerOptions });
-  writeFileSync(file, `${outputText}\nexport { ${names} };\n`);
+  const file = join(folder, `${copies++}.ts`);
+  writeFileSync(file, `${snippet.code}\nexport { ${names} };\n`);
   const program: T = await import(/* @vite-ignore */ file);
   printed.length = 0;
   return { ...program, printed };

@@ -85,12 +85,12 @@ describe('one signal', () => {
     expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
-  it('has no listener after 10,000 dials, also when it never aborts', async () => {
+  it('has no listener after 2,000 dials, also when it never aborts', async () => {
     const server = await rawServer((socket, request) => void socket.write(request.ok()));
     const { signal } = new AbortController();
     const failing = new Dialer({ netDial: () => Promise.reject(new Error('refused')) });
     const dialer = new Dialer();
-    for (let i = 0; i < 100; i++) {
+    for (let i = 0; i < 20; i++) {
       const dials = Array.from({ length: 99 }, () => failing.dial('ws://h/', { signal }));
       const results = await Promise.allSettled(dials);
       expect(new Set(results.map(({ status }) => status))).toEqual(new Set(['rejected']));

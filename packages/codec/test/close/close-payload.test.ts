@@ -15,7 +15,10 @@ function fault(run: () => unknown): ProtocolError {
   throw new Error('nothing was thrown');
 }
 
-const allCodes = Array.from({ length: 65_536 }, (_, code) => code);
+/** All codes up to 5,100, and some of the larger ones, which are all invalid. */
+const CODES = Array.from({ length: 65_536 }, (_, code) => code).filter(
+  (code) => code < 5_100 || code % 97 === 0 || code === 65_535,
+);
 const payloadOf = (code: number): Uint8Array => Uint8Array.of(code >> 8, code & 0xff);
 
 describe('formatCloseMessage', () => {
@@ -59,9 +62,9 @@ describe('formatCloseMessage', () => {
     expect(formatCloseMessage(1005, 'x'.repeat(124))).toHaveLength(0);
   });
 
-  it('rejects each of the 65,536 codes that must not be sent', () => {
+  it('rejects each code that must not be sent', () => {
     const sent: number[] = [];
-    for (let code = 0; code < 65_536; code++) {
+    for (const code of CODES) {
       try {
         formatCloseMessage(code);
         sent.push(code);
@@ -69,7 +72,7 @@ describe('formatCloseMessage', () => {
         if (!(error instanceof RangeError)) throw error;
       }
     }
-    expect(sent).toEqual(allCodes.filter((code) => code === 1005 || isValidCloseCode(code)));
+    expect(sent).toEqual(CODES.filter((code) => code === 1005 || isValidCloseCode(code)));
   });
 
   it.each([Number.NaN, 1000.5, -1, 66_536])('rejects the code %d', (code) => {
@@ -112,8 +115,8 @@ describe('parseCloseMessage', () => {
     ]);
   });
 
-  it('reads the valid ones of all 65,536 codes, and names the others', () => {
-    const outcome = allCodes.map((code) => {
+  it('reads the valid codes, and names the others', () => {
+    const outcome = CODES.map((code) => {
       try {
         return parseCloseMessage(payloadOf(code)).code;
       } catch (error) {
@@ -122,7 +125,7 @@ describe('parseCloseMessage', () => {
       }
     });
     expect(outcome).toEqual(
-      allCodes.map((code) => (isValidCloseCode(code) ? code : `1002 bad close code ${code}`)),
+      CODES.map((code) => (isValidCloseCode(code) ? code : `1002 bad close code ${code}`)),
     );
   });
 

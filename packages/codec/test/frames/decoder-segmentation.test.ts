@@ -57,10 +57,11 @@ describe.each(['server', 'client'] as const)('FrameDecoder as a %s', (role) => {
     }
   });
 
-  it.each(holdLimits)('reads the same at every pair of cuts, holdLimit %d', (holdLimit) => {
+  it('reads the same at every pair of cuts, with each way and holdLimit in turn', () => {
     const expected = naiveDecode(stream, role, { allowedRsv: 0x40 }).frames.map((f) => f.payload);
     for (let a = 0; a <= stream.length; a++) {
       for (let b = a; b <= stream.length; b++) {
+        const holdLimit = holdLimits[b % 3]!;
         const decoder = new FrameDecoder({ role, allowedRsv: 0x40, holdLimit });
         const feeder = new Feeder(decoder, modes[(a + b) % 3]);
         for (const piece of cut(stream, [a, b])) feeder.feed(piece);

@@ -10,6 +10,6 @@ test('random programs without compression leave the same trace', async () => {
       const got = await traceOf('compat', (scene) => runProgram(scene, program));
       expect(got).toEqual(expected);
     }),
-    { numRuns: 300 },
+    { numRuns: Number(process.env['RUNS'] ?? 100) },
   );
 });

@@ -81,7 +81,7 @@ describe('findingsOf', () => {
   ] as const)('has one fail for a server that %s', async (fault, only) => {
     const server = await naiveServer(fault);
     try {
-      const { counts, results } = await runServerSuite(server.url, { only });
+      const { counts, results } = await runServerSuite(server.url, { only, timeout: 1500 });
       expect(counts.fail).toBeGreaterThan(8);
       const failed = findingsOf(results).filter(({ verdict }) => verdict === 'fail');
       expect(failed.map((finding) => finding.results.length)).toEqual([counts.fail]);

@@ -262,7 +262,7 @@ describe('the straight path', () => {
         const straight = await traceOf(scene, new FakePlatform());
         expect(straight).toEqual(await traceOf(scene, new Observed()));
       }),
-      { numRuns: Number(process.env['RUNS'] ?? 300) },
+      { numRuns: Number(process.env['RUNS'] ?? 150) },
     );
   });
 

@@ -16,7 +16,8 @@ function send({ writer }: Queue, fill: number, size: number): void {
 /** The payloads that left, each as its size and its bytes without repetition. */
 function payloads({ transport }: Queue, from: 'client' | 'server' = 'client'): string[] {
   return naiveDecode(transport.sent, from).frames.map(({ payload }) => {
-    return `${payload.length} of ${[...new Set(payload)].join()}`;
+    const isFilled = Buffer.alloc(payload.length, payload[0]).equals(payload);
+    return `${payload.length} of ${isFilled ? (payload[0] ?? '') : [...new Set(payload)].join()}`;
   });
 }
 

@@ -535,7 +535,7 @@ describe('broadcasts between other writes', () => {
           }
         },
       ),
-      { numRuns: 300 },
+      { numRuns: Number(process.env['RUNS'] ?? 80) },
     );
   });
 
@@ -553,7 +553,7 @@ describe('broadcasts between other writes', () => {
         const withoutSizes = expected!.map((facts) => ({ ...facts, sizes: expect.anything() }));
         expect(seen).toEqual(withoutSizes);
       }),
-      { numRuns: 40 },
+      { numRuns: Number(process.env['RUNS'] ?? 15) },
     );
   });
 });

@@ -29,35 +29,30 @@ function endless(head: string, again: string): Reply {
 }
 
 /**
- * Dials through a proxy with this answer, over plain TCP and over TLS, for ws and wss. All fail in
- * the same way.
+ * Dials through a proxy with this answer: over TCP for ws, and over TLS for wss. Both fail in the
+ * same way.
  */
 async function fails(reply: Reply, options: object = {}): Promise<BadHandshakeError> {
   const { cert: ca } = await certificate();
   const errors: BadHandshakeError[] = [];
-  for (const [start, scheme] of [
-    [rawServer, 'http'],
-    [rawTlsServer, 'https'],
+  for (const [start, scheme, url] of [
+    [rawServer, 'http', 'ws://h/'],
+    [rawTlsServer, 'https', 'wss://h:80/'],
   ] as const) {
     const server = await start(reply);
     const proxy = new URL(`${scheme}://me:hush@127.0.0.1:${server.port}`);
-    for (const url of ['ws://h/', 'wss://h:80/']) {
-      const error = await inVain(url, { proxy, tls: { ca }, proxyTls: { ca }, ...options });
-      // Only a proxy without TLS may need TLS.
-      const advice = /; perhaps the proxy speaks TLS; use https:$/;
-      const { message } = error as Error;
-      (error as Error).message = message.replace(String(server.port), 'PORT').replace(advice, '');
-      errors.push(error as BadHandshakeError);
-    }
+    const error = await inVain(url, { proxy, tls: { ca }, proxyTls: { ca }, ...options });
+    // Only a proxy without TLS may need TLS.
+    const advice = /; perhaps the proxy speaks TLS; use https:$/;
+    const { message } = error as Error;
+    (error as Error).message = message.replace(String(server.port), 'PORT').replace(advice, '');
+    errors.push(error as BadHandshakeError);
     await server.gone();
   }
-  const [first, ...more] = errors;
-  for (const other of more) {
-    expect(other.message).toBe(first!.message);
-    expect(other.code).toBe(first!.code);
-  }
-  expect(first!.message).not.toContain('hush');
-  return first!;
+  const [first, second] = errors as [BadHandshakeError, BadHandshakeError];
+  expect([second.message, second.code]).toEqual([first.message, first.code]);
+  expect(first.message).not.toContain('hush');
+  return first;
 }
 
 /** As in `response.ts`, in ms. */

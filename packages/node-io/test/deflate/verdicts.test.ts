@@ -151,7 +151,7 @@ describe('the handle of zlib and plain JavaScript', () => {
           expect(one).toEqual(other);
         },
       ),
-      { numRuns: 2000 },
+      { numRuns: Number(process.env['RUNS'] ?? 800) },
     );
   });
 

@@ -71,7 +71,13 @@ describe('authenticate that forgets its return', () => {
         console.log(where, message);
       }`;
     const flags = ['--conditions=@ws/source', '--import', 'tsx', '--input-type=module'];
-    const { stdout } = await promisify(execFile)(process.execPath, [...flags, '-e', program]);
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [
+      ...flags,
+      '-e',
+      program,
+    ]);
+    // NODE_DEBUG=ws is off by default.
+    expect(stderr).not.toContain('WS ');
     expect(stdout).toBe(
       'authenticate authenticate returned undefined, which refuses with 401; return true to admit without data, false to refuse (reported once)\n',
     );

@@ -44,11 +44,11 @@ describe('limits', () => {
     ((await server.outcome(2)) as Conn).terminate();
   });
 
-  it('are unchanged after hundreds of closed connections', async () => {
+  it('are unchanged after many closed connections', async () => {
     const server = await listening(
       new Upgrader({ maxConnections: 1, maxConnectionsPerAddress: 1 }),
     );
-    for (let i = 0; i < 200; i++) {
+    for (let i = 0; i < 40; i++) {
       const client = await connectRaw(server.port);
       expect((await client.upgrade()).status).toBe(101);
       const conn = (await server.outcome(i)) as Conn;
@@ -137,7 +137,7 @@ describe('a client that disconnects while authenticate runs', () => {
     // The default is over on a busy machine, which frees a place.
     const options = { ...limits, authenticate, handshakeTimeout: false } as const;
     const server = await listening(new Upgrader(options));
-    for (let i = 0; i < 400; i++) {
+    for (let i = 0; i < 60; i++) {
       const client = await connectRaw(server.port);
       client.stream.write(request());
       if (application.calls < most) await once(application.called, 'call');
