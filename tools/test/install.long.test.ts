@@ -156,7 +156,9 @@ describe('the installed ws-bench', () => {
 
   function bench(...args: string[]): { status: number | null; stdout: string; stderr: string } {
     const command = join(folder, 'node_modules/.bin/ws-bench');
-    return spawnSync(command, args, { cwd: folder, encoding: 'utf8' });
+    // Without the folders of this workspace, which the programs of pnpm add.
+    const env = { ...process.env, NODE_PATH: '' };
+    return spawnSync(command, args, { cwd: folder, encoding: 'utf8', env, timeout: 60_000 });
   }
 
   it('brings no contender but ws', () => {

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 const require = createRequire(import.meta.url);
 
@@ -34,12 +34,16 @@ export function packageVersion(name: string): string {
   return manifestOf(name)?.version ?? 'unknown';
 }
 
-/** The package.json of an installed package. Some packages do not export theirs. */
+/**
+ * The package.json of an installed package, as `import` finds it: in a folder above, and not by
+ * NODE_PATH. Some packages do not export theirs.
+ */
 function manifestOf(name: string): { readonly version: string } | undefined {
-  const paths = require.resolve.paths(name) ?? [];
-  const file = paths
-    .map((path) => join(path, name, 'package.json'))
-    .find((path) => existsSync(path));
-  if (file === undefined) return undefined;
-  return JSON.parse(readFileSync(file, 'utf8')) as { readonly version: string };
+  for (let folder = import.meta.dirname; ; folder = dirname(folder)) {
+    const file = join(folder, 'node_modules', name, 'package.json');
+    if (existsSync(file)) {
+      return JSON.parse(readFileSync(file, 'utf8')) as { readonly version: string };
+    }
+    if (folder === dirname(folder)) return undefined;
+  }
 }
