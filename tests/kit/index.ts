@@ -9,6 +9,7 @@ export * from './fake-platform.ts';
 export * from './frame-peer.ts';
 export * from './heap.ts';
 export * from './hex.ts';
+export * from './http2-peer.ts';
 export * from './lend.ts';
 export * from './naive-decoder.ts';
 export * from './naive-encoder.ts';

@@ -60,6 +60,7 @@ export type { RequestFacts } from './handshake/request-facts.ts';
 export { RequestHead, type RequestHeadLimits } from './handshake/request-head.ts';
 export {
   checkRequest,
+  http2RequestRules,
   type Refusal,
   type RequestRule,
   type RequestStep,

@@ -69,6 +69,12 @@ export interface Transport {
    * heartbeat gives a slow peer time to read as many. Default: 0.
    */
   readonly inTransit?: number | undefined;
+  /**
+   * Milliseconds that the connection waits for the peer's end after the closing handshake, when all
+   * bytes are sent. For a transport whose peers may never end their side, as on a stream of HTTP/2.
+   * Default: the rest of `closeTimeout`.
+   */
+  readonly endTimeout?: number | undefined;
   /** The address of this end: `host:port`, or a path. */
   readonly localAddr?: string | undefined;
   /** The address of the peer: `host:port`, or a path. */

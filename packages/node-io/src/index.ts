@@ -6,6 +6,8 @@ export {
   nodeDeflate,
 } from './deflate/zlib-deflate.ts';
 export type { Diagnostics, MessageSeen } from './diagnostics.ts';
+export { type Http2TransportOptions, http2Transport } from './http2/http2-transport.ts';
 export { nodePlatform } from './node-platform.ts';
 export { type ReadBufferState, readBufferState } from './read-buffer.ts';
-export { hasTransport, type SocketTransportOptions, socketTransport } from './socket-transport.ts';
+export { type SocketTransportOptions, socketTransport } from './socket-transport.ts';
+export { hasTransport } from './transport-owner.ts';

@@ -34,3 +34,9 @@ function addressOf(stream: Duplex, name: 'remoteAddress' | 'localAddress'): stri
     return undefined;
   }
 }
+
+/** Returns an address as text; undefined for a stream without one. */
+export function hostPort(host: string | undefined, port: number | undefined): string | undefined {
+  if (host === undefined || port === undefined) return undefined;
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

@@ -13,6 +13,9 @@ import {
   releaseSocket,
   wantsReadBuffer,
 } from './read-buffer.ts';
+import { hostPort } from './socket-calls.ts';
+import { checkHighWaterMark, hasTransport, OWNER } from './transport-owner.ts';
+import { releaseFailed, WriteBacklog } from './write-backlog.ts';
 
 /** Options of {@link socketTransport}. */
 export interface SocketTransportOptions {
@@ -84,35 +87,13 @@ function checkSocket(socket: Duplex, highWaterMark: number): void {
       `socketTransport: expected a socket or another Duplex, got ${kind(socket)}`,
     );
   }
-  if (!Number.isSafeInteger(highWaterMark) || highWaterMark < 1) {
-    throw new RangeError(
-      `highWaterMark: expected a whole number of 1 or more, got ${highWaterMark}`,
-    );
-  }
+  checkHighWaterMark(highWaterMark);
   if (hasTransport(socket)) throw new Error('the socket is a transport already');
   if (socket.readableObjectMode || socket.writableObjectMode) {
     throw new TypeError('the stream is in object mode and has no bytes');
   }
 }
 
-/**
- * Whether `socket` is a transport that is not closed yet.
- *
- * @example
- * ```ts
- * import { PassThrough } from 'node:stream';
- * import { hasTransport, socketTransport } from '@ws/node-io';
- *
- * const stream = new PassThrough();
- * socketTransport(stream);
- * console.log(hasTransport(stream)); // true
- * ```
- */
-export function hasTransport(socket: Duplex): boolean {
-  return (socket as Owned)[OWNER] !== undefined;
-}
-
-const OWNER = Symbol('transport');
 /**
  * Bytes after which a socket pauses until the next turn of the event loop. A turn gets at most one
  * read more: 64 KiB, or one read of 256 KiB into the shared buffer alone. Without the pause libuv
@@ -171,7 +152,7 @@ class SocketTransport implements Transport {
   /** The reasons of a pause, as bits: {@link BY_READER}, {@link BY_EVENT_LOOP}. */
   #paused = 0;
   /** Created when a write has to wait. */
-  #backlog: Backlog | undefined;
+  #backlog: WriteBacklog | undefined;
   /** `end` was called while bytes waited in the backlog. */
   #ending = false;
   #localAddr: string | undefined;
@@ -389,8 +370,8 @@ class SocketTransport implements Transport {
     this.underlying.destroy(error);
   }
 
-  #openBacklog(): Backlog {
-    this.#backlog ??= new Backlog((error) => this.#onWritten(error));
+  #openBacklog(): WriteBacklog {
+    this.#backlog ??= new WriteBacklog((error) => this.#onWritten(error));
     return this.#backlog;
   }
 
@@ -465,101 +446,6 @@ class SocketTransport implements Transport {
   }
 }
 
-/**
- * The writes that wait for their callback, and behind them the chunks that wait for room in the
- * socket. Node calls back in order, so one function and a queue serve all.
- */
-class Backlog {
-  /** A `drain` is due when the transport falls to its high-water mark. */
-  needDrain = false;
-  /** Bytes that the socket does not have yet. */
-  bytes = 0;
-  readonly onWritten: (error?: Error | null) => void;
-  /** Release functions of the writes that wait for their callback, oldest first. */
-  readonly #releases: ((() => void) | undefined)[] = [];
-  readonly #chunks: Uint8Array[] = [];
-  /** The release functions of {@link #chunks}. */
-  readonly #laterReleases: ((() => void) | undefined)[] = [];
-  /** Bytes of the first chunk that the socket has. */
-  #given = 0;
-
-  constructor(onWritten: (error?: Error | null) => void) {
-    this.onWritten = onWritten;
-  }
-
-  /** Whether no write waits and no `drain` is due. */
-  get empty(): boolean {
-    return !this.pending && !this.needDrain && !this.waits;
-  }
-
-  /** Whether a write waits for its callback. */
-  get pending(): boolean {
-    return this.#releases.length > 0;
-  }
-
-  /** Whether a chunk waits for room in the socket. */
-  get waits(): boolean {
-    return this.#chunks.length > 0;
-  }
-
-  /** Bytes of the first chunk that waits. */
-  get left(): number {
-    return this.#chunks[0]!.length - this.#given;
-  }
-
-  /** Adds a write that waits for its callback. */
-  add(release: (() => void) | undefined): void {
-    this.#releases.push(release);
-  }
-
-  /** Adds a chunk that waits for room in the socket. */
-  wait(chunk: Uint8Array, release: (() => void) | undefined): void {
-    this.#chunks.push(chunk);
-    this.#laterReleases.push(release);
-    this.bytes += chunk.length;
-  }
-
-  /** Removes the next `bytes` of the first chunk that waits. */
-  take(bytes: number): Uint8Array {
-    const start = this.#given;
-    const chunk = this.#chunks[0]!;
-    this.#given += bytes;
-    this.bytes -= bytes;
-    if (this.#given === chunk.length) {
-      this.#chunks.shift();
-      this.#given = 0;
-    }
-    return chunk.subarray(start, start + bytes);
-  }
-
-  /** The release function of the chunk whose last byte was taken. */
-  takeRelease(): (() => void) | undefined {
-    return this.#laterReleases.shift();
-  }
-
-  /** The release function of the oldest write. */
-  takeOldest(): (() => void) | undefined {
-    return this.#releases.shift();
-  }
-
-  /** Calls every function. Returns the first error of one. */
-  releaseAll(): Error | undefined {
-    let failure: Error | undefined;
-    for (const release of [...this.#releases, ...this.#laterReleases]) {
-      try {
-        release?.();
-      } catch (cause) {
-        failure ??= releaseFailed(cause);
-      }
-    }
-    return failure;
-  }
-}
-
-function releaseFailed(cause: unknown): Error {
-  return new Error('a release function of a written chunk threw', { cause });
-}
-
 // A socket calls these with itself as `this`. Some streams pass arguments of their own.
 
 /** `net.Socket` has no address before it is connected. */
@@ -606,9 +492,4 @@ function reportClose(socket: Duplex & Owned): void {
   socket.off('close', onClose);
   // `onError` stays, so that a late error of the socket is not uncaught. It holds no memory.
   owner.closed();
-}
-
-function hostPort(host: string | undefined, port: number | undefined): string | undefined {
-  if (host === undefined || port === undefined) return undefined;
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -195,8 +195,8 @@ export class Acceptor {
    * @throws (or rejects with) the error of the handshake, after the refusal was written.
    */
   #accept(upgrade: UpgradeRequest, extra: () => readonly HeaderPair[]): Conn | Promise<Conn> {
-    const { incoming, head, responder } = upgrade;
-    if (incoming !== undefined && isHttp2(incoming)) {
+    const { incoming, facts, head, responder } = upgrade;
+    if (incoming !== undefined && facts.version !== '2' && isHttp2(incoming)) {
       const refusal = rejectHttp2(incoming);
       this.#refusals.record(refusal, upgrade, undefined);
       throw refusal;

@@ -149,6 +149,10 @@ const FIELDS = [
   'sec-websocket-key',
   'sec-websocket-protocol',
   'sec-websocket-extensions',
+  // Of HTTP/2 (RFC 8441, section 4).
+  ':protocol',
+  ':scheme',
+  ':authority',
 ] as const;
 type Field = (typeof FIELDS)[number];
 const KEPT: ReadonlySet<string> = new Set(FIELDS);
@@ -173,6 +177,9 @@ export class RequestHeaders implements FieldLookups {
       else if (typeof before === 'string') this.#values.set(name, [before, line]);
       else before.push(line);
     }
+    // A request of HTTP/2 often has no Host (RFC 9113, section 8.3.1).
+    const authority = this.#values.get(':authority');
+    if (authority !== undefined && !this.has('host')) this.#values.set('host', authority);
   }
 
   /** Whether the field occurs. */

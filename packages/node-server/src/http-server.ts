@@ -10,6 +10,7 @@ import { resolve } from 'node:path';
 import { Server as TlsServer } from 'node:tls';
 import { isError } from '@ws/conn/internal';
 import { withReadableKeys } from '@ws/node-io/internal';
+import { makeHttp2Server } from './http2/http2-server.ts';
 import { clientErrorListener } from './responder/client-error.ts';
 import type { OnRefused } from './responder/refusals.ts';
 import type { ListenAddress, ServeOptions } from './serve-options.ts';
@@ -55,10 +56,8 @@ export function makeServer<Result>(
   // heads. requireHostHeader: Node answers a request without Host itself, and then serves the next
   // request on the socket.
   const strict = { ...bounds, insecureHTTPParser: false, requireHostHeader: false };
-  const http =
-    tls === undefined
-      ? createServer(strict)
-      : tlsServer({ ...strict, ...tlsBound, ...tls, ...guardedTls(tls, failed) });
+  const guarded = tls && { ...strict, ...tlsBound, ...tls, ...guardedTls(tls, failed) };
+  const http = http2Server(options.http2, guarded, strict) ?? http1Server(guarded, strict);
   // `http.Server.close` (since Node 19) calls this. It would end connections whose last answer is
   // not sent yet.
   http.closeIdleConnections = () => {};
@@ -69,8 +68,26 @@ export function makeServer<Result>(
   return http;
 }
 
-function tlsServer(options: ServerOptions): HttpsServer {
-  return withReadableKeys('tls', () => createTlsServer(options));
+function http1Server(
+  tls: ServerOptions | undefined,
+  strict: ServerOptions,
+): HttpServer | HttpsServer {
+  if (tls === undefined) return createServer(strict);
+  return withReadableKeys('tls', () => createTlsServer(tls));
+}
+
+/** @returns undefined without the option. */
+function http2Server(
+  http2: ServeOptions['http2'],
+  tls: ServerOptions | undefined,
+  strict: ServerOptions,
+): HttpsServer | undefined {
+  if (!http2) return undefined;
+  const options = typeof http2 === 'object' ? http2 : {};
+  const server = withReadableKeys('tls', () => makeHttp2Server(options, tls));
+  // node:http2 reads the bounds of HTTP/1.1 from the server, not from its options. With HTTP/1.1 beside
+  // it, the server emits the events of an https.Server.
+  return Object.assign(server as HttpsServer, strict);
 }
 
 /**

@@ -71,6 +71,7 @@ export type {
 } from './conn-handler.ts';
 export { HandshakeError, type HandshakeErrorOptions, type HeaderPair } from './errors.ts';
 export type { HeadersInput, HeadersOption } from './headers.ts';
+export type { Http2Options, StreamListener } from './http2/http2-server.ts';
 export type {
   AuthOf,
   ErrorAnswer,

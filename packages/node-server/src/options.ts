@@ -238,6 +238,7 @@ export const serveOnlyNames = [
   'socketPath',
   'listen',
   'tls',
+  'http2',
   'server',
   'request',
 ] as const;

@@ -1,4 +1,10 @@
-import { type RequestListener, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import {
+  type OutgoingHttpHeaders,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
 import type { Duplex } from 'node:stream';
 import { isThenable } from '@ws/node-io/internal';
 import type { AppRequest } from './conn-handler.ts';
@@ -12,10 +18,9 @@ import type { OnRefused } from './responder/refusals.ts';
 /** Refuses a plain request with a line of text. Later requests on its connection are not served. */
 function refusePlainRequest(res: ServerResponse, { status, headers, body }: HandshakeError): void {
   // The application may have set another reason, even one that cannot be sent.
-  res.writeHead(status, STATUS_CODES[status], {
-    ...Object.fromEntries(headers),
-    // RFC 9110, section 7.8: a sender of Upgrade lists it in Connection.
-    Connection: headerOf(headers, 'upgrade') === undefined ? 'close' : 'close, Upgrade',
+  if (isHttp1(res)) res.statusMessage = STATUS_CODES[status]!;
+  res.writeHead(status, {
+    ...(isHttp1(res) ? fieldsOfHttp1(headers) : {}),
     'Content-Type': 'text/plain; charset=utf-8',
     'X-Content-Type-Options': 'nosniff',
     'Content-Length': Buffer.byteLength(body),
@@ -24,6 +29,12 @@ function refusePlainRequest(res: ServerResponse, { status, headers, body }: Hand
   // With `rejectNonStandardBodyWrites`, node:http throws for a body that answers HEAD.
   if (res.req.method !== 'HEAD') res.write(body);
   endRefusedResponse(res);
+}
+
+function fieldsOfHttp1(headers: HandshakeError['headers']): OutgoingHttpHeaders {
+  // RFC 9110, section 7.8: a sender of Upgrade lists it in Connection.
+  const connection = headerOf(headers, 'upgrade') === undefined ? 'close' : 'close, Upgrade';
+  return { ...Object.fromEntries(headers), Connection: connection };
 }
 
 /** The listeners for 'request' by which `serve` answers 426 while the application has none. */
@@ -179,8 +190,13 @@ export class PlainRequests {
   }
 }
 
+/** A stream of HTTP/2 carries one request, and no headers of its connection. */
+function isHttp1({ req }: ServerResponse): boolean {
+  return req.httpVersionMajor === 1;
+}
+
 function makeLast(res: ServerResponse): void {
-  if (!res.headersSent) res.setHeader('Connection', 'close');
+  if (!res.headersSent && isHttp1(res)) res.setHeader('Connection', 'close');
 }
 
 /**

@@ -5,6 +5,7 @@ import process from 'node:process';
 import type { SecureContextOptions } from 'node:tls';
 import { checkOptionNames } from '@ws/conn/internal';
 import { assertOption, typeName } from '@ws/node-io/internal';
+import type { Http2Options } from './http2/http2-server.ts';
 import {
   serveOnlyNames,
   serverHints,
@@ -43,6 +44,13 @@ export interface ServeOptions<Result = undefined> extends UpgraderOptions<Result
    * Serves wss. Default: ws, without TLS.
    */
   readonly tls?: ServerOptions | undefined;
+  /**
+   * WebSockets over HTTP/2 (RFC 8441), and plain requests, on the port. `true` and {@link Http2Options}
+   * need `tls`; clients that choose HTTP/1.1 are served too. `'clear'` is HTTP/2 without TLS and
+   * without HTTP/1.1, behind a proxy. For your own server, use `streams` of an {@link Upgrader}.
+   * Default: `false`.
+   */
+  readonly http2?: boolean | 'clear' | Http2Options | undefined;
   /**
    * Your own HTTP server. `close` does not close it. It may listen already or later; with `port`,
    * `host`, `socketPath` or `listen` it is made to listen, and `serve` waits for that. Default: a
@@ -110,6 +118,7 @@ export function checkServeOptions(options: ServeOptions<unknown>, isRouted: bool
   }
   if (server !== undefined) checkServer(options);
   if (tls !== undefined) checkTls(tls);
+  checkHttp2(options);
   if (options.unmatched === 'leave' && (server === undefined || !isRouted)) {
     throw new TypeError(
       "unmatched: 'leave' needs the option server and routes; otherwise no other listener could answer",
@@ -137,6 +146,36 @@ export function checkIsOptions(owner: string, options: unknown): void {
       `${owner}: expected an object of options, got ${typeof options}; write ${owner}(${port}, handler)`,
     );
   }
+}
+
+function checkHttp2({ http2 = false, tls, server }: ServeOptions<unknown>): void {
+  if (http2 === false) return;
+  const isObject = typeof http2 === 'object' && http2 !== null;
+  const isKnown = http2 === true || http2 === 'clear' || isObject;
+  assertOption('http2', http2, isKnown, "true, 'clear' or { maxStreams, window }");
+  if (server !== undefined) {
+    throw new TypeError(
+      "http2: the given server decides that; use server.on('stream', upgrader.streams(handler))",
+    );
+  }
+  if (http2 === 'clear') {
+    if (tls === undefined) return;
+    throw new TypeError("http2: 'clear' cannot be combined with tls; use http2: true");
+  }
+  if (tls === undefined) {
+    throw new TypeError("http2: needs tls, as browsers do; use http2: 'clear' behind a proxy");
+  }
+  if (!isObject) return;
+  checkOptionNames('http2', http2, ['maxStreams', 'window'], 'ignore');
+  checkSetting('http2.maxStreams', http2.maxStreams, 2 ** 32 - 1);
+  checkSetting('http2.window', http2.window, 2 ** 31 - 1);
+}
+
+function checkSetting(name: string, value: number | undefined, most: number): void {
+  if (value === undefined) return;
+  assertOption(name, value, typeof value === 'number', 'a number');
+  if (Number.isSafeInteger(value) && value >= 1 && value <= most) return;
+  throw new RangeError(`${name}: expected a whole number of 1 to ${most}, got ${value}`);
 }
 
 /** Whether an option says where to listen. */

@@ -7,6 +7,8 @@ import type { AnyHandlers } from './acceptor.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
 import { makeServer } from './http-server.ts';
+import { Http2Sessions, type StreamListener } from './http2/http2-server.ts';
+import { heartbeatOf } from './http2/session-guard.ts';
 import { type AuthOf, pickUpgraderOptions } from './options.ts';
 import {
   defaultListeners,
@@ -20,7 +22,7 @@ import type { OnRefused } from './responder/refusals.ts';
 import type { HandlerOrRoutes } from './routes/route.ts';
 import { checkServeOptions, namesAddress, type ServeOptions } from './serve-options.ts';
 import { type RunningServer, ServerBase } from './server-base.ts';
-import { acceptorOf, listenerOf, Upgrader } from './upgrader.ts';
+import { acceptorOf, listenerOf, streamListenerOf, Upgrader } from './upgrader.ts';
 
 /**
  * A running server, made by {@link serve}.
@@ -29,7 +31,10 @@ import { acceptorOf, listenerOf, Upgrader } from './upgrader.ts';
  */
 // oxlint-disable-next-line typescript/no-explicit-any -- code that ignores `data` names no type
 export interface WsServer<Auth = any> extends RunningServer<Auth> {
-  /** The HTTP server: the option `server`, or the one that `serve` has created. */
+  /**
+   * The HTTP server: the option `server`, or the one that `serve` has created. With the option `http2` it
+   * is a server of node:http2.
+   */
   readonly http: HttpServer | HttpsServer;
 }
 
@@ -82,6 +87,10 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
   readonly #onUpgrade: UpgradeListener;
   /** Only for our own server. */
   readonly #plain: PlainRequests | undefined;
+  /** Undefined without the option `http2`. */
+  #sessions: Http2Sessions | undefined;
+  /** Gets the streams that ask for a WebSocket. */
+  readonly #onStream: StreamListener;
 
   constructor(options: ServeOptions<unknown>, handlers: AnyHandlers) {
     const { server } = options;
@@ -99,6 +108,7 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
     super('serve', http, acceptor, options, reporter, options.tls ?? contextOf(server));
     this.http = http;
     this.#onUpgrade = onUpgrade;
+    this.#onStream = streamListenerOf(upgrader, handlers);
     this.#options = options;
     const request = options.request && guardListener(options.request, reporter);
     const answer426 = upgradeRequired(refused);
@@ -157,6 +167,12 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
     // without an answer.
     this.http.on('connect', this.#onUpgrade);
     this.http.on('checkExpectation', this.#plain!.onExpectation);
+    const { http2 } = this.#options;
+    if (http2) {
+      const heartbeat = heartbeatOf(this.acceptor.setup.plan.settings);
+      const options = typeof http2 === 'object' ? http2 : {};
+      this.#sessions = new Http2Sessions(this.http, options, heartbeat, this.#onStream);
+    }
     this.limitSockets();
   }
 
@@ -170,12 +186,18 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
   protected override stopAccepting(): void {
     if (this.#plain === undefined) return this.detach();
     this.http.close();
+    this.#sessions?.refuseStreams();
     this.#plain.drain();
   }
 
-  protected override endIdleSockets(): void {
+  protected override endIdleSockets(): void | Promise<void> {
+    if (this.#sessions !== undefined) return this.#sessions.end();
     // Also kept-alive sockets whose requests are finished.
     if (this.closesAllSockets) this.http.closeAllConnections();
+  }
+
+  protected override get keepsSockets(): boolean {
+    return super.keepsSockets || this.#sessions !== undefined;
   }
 
   protected override get closesAllSockets(): boolean {

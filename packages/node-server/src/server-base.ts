@@ -84,8 +84,8 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
   readonly #reporter: ErrorReporter;
   /** The option `close`. */
   readonly #closePlan: ClosePlan;
-  /** TCP connections under TLS, also those whose TLS handshake is pending. */
-  readonly #underTls = new Set<Socket>();
+  /** TCP connections, also those whose TLS handshake is pending, if {@link keepsSockets}. */
+  readonly #sockets = new Set<Socket>();
   /** The options of the certificate in use. */
   #tls: SecureContextOptions;
   #url = '';
@@ -176,7 +176,7 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
       // Node caches the address. The system forgets it at a reset.
       void remoteAddressOf(socket);
       if (!limits.add(socket)) socket.destroy();
-      else if (this.#secure !== undefined) this.#keepForClose(socket);
+      else if (this.keepsSockets) this.#keepForClose(socket);
     });
   }
 
@@ -184,7 +184,12 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
   protected abstract stopAccepting(): void;
 
   /** Ends the sockets without a request, after the connections are closed. */
-  protected abstract endIdleSockets(): void;
+  protected abstract endIdleSockets(): void | Promise<void>;
+
+  /** Whether the server knows its TCP connections: Node does not know those under TLS. */
+  protected get keepsSockets(): boolean {
+    return this.#secure !== undefined;
+  }
 
   /** Whether `close` waits for all sockets. On an HTTP server of the user they stay open. */
   protected abstract readonly closesAllSockets: boolean;
@@ -195,10 +200,10 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
     const closed = new Promise((done) => closesAllSockets && this.#net.once('close', done));
     this.stopAccepting();
     const result = await this.acceptor.work.close(plan);
-    this.endIdleSockets();
+    await this.endIdleSockets();
     if (!closesAllSockets) return result;
     // Node does not know those whose TLS handshake is pending.
-    for (const socket of this.#underTls) socket.destroy();
+    for (const socket of this.#sockets) socket.destroy();
     await closed;
     return result;
   }
@@ -220,7 +225,7 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
   }
 
   #keepForClose(socket: Socket): void {
-    this.#underTls.add(socket);
-    socket.on('close', () => this.#underTls.delete(socket));
+    this.#sockets.add(socket);
+    socket.on('close', () => this.#sockets.delete(socket));
   }
 }

@@ -281,7 +281,8 @@ export class UpgradeRequest implements ServerRequest {
       : undefined;
     const extensions = agreed === undefined ? '' : formatExtensions([agreed.answer]);
     const deflate = agreed?.parameters;
-    const key = facts.once('sec-websocket-key')!;
+    // Over HTTP/2 a request needs none.
+    const key = facts.once('sec-websocket-key') ?? '';
     return { bound, context, key, subprotocol, extensions, deflate, headers: NO_HEADERS };
   }
 

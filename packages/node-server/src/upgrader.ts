@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server } from 'node:http';
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import { checked } from '@ws/codec/internal';
+import { checked, NO_BYTES } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
 import { checkOptionNames } from '@ws/conn/internal';
 import { assertOption } from '@ws/node-io/internal';
@@ -10,6 +11,9 @@ import type { UpgradeListener } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
 import { isTaken } from './handshake-waits.ts';
 import { type HeadersInput, headerPairs } from './headers.ts';
+import { keepConnect, type StreamListener } from './http2/http2-server.ts';
+import { guardStream, heartbeatOf } from './http2/session-guard.ts';
+import { requestOfStream } from './http2/stream-request.ts';
 import type { AnyUpgraderOptions, AuthOf, UpgraderOptions } from './options.ts';
 import { giveBackPlainRequest } from './plain-upgrade.ts';
 import { requestOfNode } from './request.ts';
@@ -43,6 +47,15 @@ export let listenerOf: <Result>(
   ignoresTaken: boolean,
 ) => UpgradeListener;
 
+/**
+ * As {@link Upgrader.streams}, for a server that `serve` has created: it owns all streams that it
+ * gets.
+ */
+export let streamListenerOf: <Result>(
+  upgrader: Upgrader<Result>,
+  handlers: AnyHandlers,
+) => StreamListener;
+
 /** Listeners for 'upgrade' that leave paths without a route to others. */
 const leaving = new WeakSet<object>();
 
@@ -71,6 +84,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
   static {
     acceptorOf = (upgrader) => upgrader.#acceptor;
     listenerOf = (upgrader, handlers, ignoresTaken) => upgrader.#listener(handlers, ignoresTaken);
+    streamListenerOf = (upgrader, handlers) => upgrader.#streamListener(handlers);
   }
 
   /** @throws TypeError or RangeError that names the bad or unknown option. */
@@ -162,6 +176,83 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     };
     if (leaves) leaving.add(listener);
     return listener;
+  }
+
+  /**
+   * Makes a listener for 'stream' of a server of node:http2 that runs a handler for each WebSocket
+   * over HTTP/2 (RFC 8441). It answers refusals itself, and leaves all other streams to you. The server
+   * needs the setting `enableConnectProtocol`. Add the listener before one for 'request'.
+   *
+   * @param handlerOrRoutes - As for {@link handler}. With `unmatched: 'leave'`, streams of other
+   *   paths are left to you too.
+   * @throws TypeError as {@link handler}.
+   *
+   * @example
+   * ```ts
+   * import { createServer } from 'node:http2';
+   * import { Upgrader } from '@ws/node-server';
+   *
+   * const upgrader = new Upgrader();
+   * const server = createServer({ settings: { enableConnectProtocol: true } });
+   * server.on('stream', upgrader.streams((conn) => conn.receive((message) => conn.send(message))));
+   * ```
+   */
+  streams<Pattern extends string = string>(
+    handlerOrRoutes: HandlerOrRoutes<Pattern, AuthOf<Result>>,
+  ): StreamListener {
+    return checked(() => this.#streams(handlerOrRoutes as AnyHandlers), this, 'streams');
+  }
+
+  #streams(handlers: AnyHandlers): StreamListener {
+    const leaves = this.#acceptor.setup.plan.unmatched === 'leave';
+    const router = leaves ? this.#acceptor.routerOf(handlers) : undefined;
+    const listener = this.#streamListener(handlers);
+    return function (this: unknown, stream, headers, flags, rawHeaders) {
+      if (headers[':method'] !== 'CONNECT' || headers[':protocol'] === undefined) return;
+      keepConnect(this);
+      if (router?.has(headers[':path'] ?? '') !== false)
+        listener(stream, headers, flags, rawHeaders);
+    };
+  }
+
+  #streamListener(handlers: AnyHandlers): StreamListener {
+    const router = this.#acceptor.routerOf(handlers);
+    return (stream, headers, _flags, rawHeaders) =>
+      this.#acceptor.serve(this.#streamRequest(stream, headers, rawHeaders, router));
+  }
+
+  /**
+   * Answers a request for a WebSocket over HTTP/2 (RFC 8441) with a 200 and a connection, or with a
+   * refusal. The upgrader owns the stream in both cases.
+   *
+   * @param stream - A stream of a server of node:http2 that is not answered.
+   * @param headers - Those of its request, from the event 'stream' or another parser.
+   * @throws (rejects with) as {@link upgrade}.
+   */
+  async upgradeStream(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    options: UpgradeOptions = {},
+  ): Promise<Conn<AuthOf<Result>>> {
+    const given: Partial<ServerHttp2Stream> | null | undefined = stream;
+    const isStream = typeof given?.respond === 'function';
+    assertOption('stream', stream, isStream, 'a stream of a server of node:http2');
+    const isHeaders = typeof headers === 'object' && headers !== null;
+    assertOption('headers', headers, isHeaders, "an object, as the event 'stream' gives it");
+    const upgrade = this.#streamRequest(stream, headers, undefined, undefined);
+    return this.#acceptor.accept(upgrade, () => upgradeHeaders(options));
+  }
+
+  #streamRequest(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    rawHeaders: string[] | undefined,
+    router: Router<BoundHandler> | undefined,
+  ): UpgradeRequest {
+    const { setup } = this.#acceptor;
+    guardStream(stream, heartbeatOf(setup.plan.settings));
+    const request = requestOfStream(stream, headers, rawHeaders);
+    return new UpgradeRequest(setup, request, NO_BYTES, router, performance.now());
   }
 
   /**

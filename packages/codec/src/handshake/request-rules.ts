@@ -12,7 +12,7 @@ export type RequestStep = 'request' | 'origin' | 'offers';
 
 /** The answer to a request that breaks a rule. The fault of a {@link RequestHead} is one too. */
 export interface Refusal {
-  /** Status of HTTP: 400, 405 or 426; 431 for a head that is too large. */
+  /** Status of HTTP: 400, 405, 426 or 501; 431 for a head that is too large. */
   readonly status: number;
   /** Names the broken rule. Contains nothing of the request. */
   readonly message: string;
@@ -46,7 +46,21 @@ const VERSION = ['Sec-WebSocket-Version', '13'] as const;
  */
 export const requestRules: readonly RequestRule[] = /* @__PURE__ */ makeRules();
 
-/** A function, so that bundlers can leave the table out. */
+/**
+ * The rules of a server for a request over HTTP/2 (RFC 8441, section 5), in the order, with the
+ * words and with the statuses of {@link requestRules}. `Sec-WebSocket-Key` is allowed, and not needed.
+ *
+ * @example
+ * ```ts
+ * import { http2RequestRules } from '@ws/codec';
+ *
+ * for (const { status, message } of http2RequestRules) console.log(status, message);
+ * ```
+ */
+export const http2RequestRules: readonly RequestRule[] = /* @__PURE__ */ makeHttp2Rules();
+
+// Functions, so that bundlers can leave the tables out.
+
 function makeRules(): RequestRule[] {
   return [
     {
@@ -61,22 +75,8 @@ function makeRules(): RequestRule[] {
       status: 400,
       message: `${BAD} 'Host' header must occur exactly once`,
     },
-    {
-      step: 'request',
-      holds: (facts) => isHost(facts.list('host')),
-      status: 400,
-      message: `${BAD} 'Host' header is not a valid host`,
-    },
-    {
-      step: 'request',
-      // Bytes after the head are frames. Reading them as a body too would be request smuggling.
-      holds: (facts) =>
-        !facts.has('transfer-encoding') &&
-        (!facts.has('content-length') ||
-          facts.lines('content-length').every((length) => /^0+$/.test(length))),
-      status: 400,
-      message: `${BAD} request has a body`,
-    },
+    hostIsValid(),
+    hasNoBody(),
     {
       step: 'request',
       holds: (facts) => hasToken(facts.list('connection'), 'upgrade'),
@@ -97,6 +97,119 @@ function makeRules(): RequestRule[] {
       message: `${NOT_WEBSOCKET} request method is not GET`,
       headers: [['Allow', 'GET']],
     },
+    ...versionIs13([UPGRADE, VERSION]),
+    {
+      // Section 4.2.1 allows a path and an absolute URI. An absolute URI must name the same host as
+      // the Host header.
+      step: 'request',
+      holds: (facts) => isRequestTarget(facts.target, facts.list('host')),
+      status: 400,
+      message: `${BAD} request target is neither a path nor a URI of the host`,
+    },
+    pathIsDecodable(),
+    originOccursOnce(),
+    {
+      step: 'offers',
+      holds: (facts) => isWebSocketKey(facts.once('sec-websocket-key') ?? ''),
+      status: 400,
+      message: `${BAD} 'Sec-WebSocket-Key' header must be Base64 encoded value of 16-byte in length`,
+    },
+    extensionsAreWellFormed(),
+  ];
+}
+
+function makeHttp2Rules(): RequestRule[] {
+  return [
+    {
+      // A `Host` alone is valid (RFC 9113, section 8.3.1).
+      step: 'request',
+      holds: (facts) => facts.once('host') !== undefined && facts.lines(':authority').length <= 1,
+      status: 400,
+      message: `${BAD} ':authority' must occur exactly once`,
+    },
+    {
+      step: 'request',
+      holds: (facts) =>
+        !facts.has(':authority') ||
+        facts.list(':authority').toLowerCase() === facts.list('host').toLowerCase(),
+      status: 400,
+      message: `${BAD} 'Host' header differs from ':authority'`,
+    },
+    hostIsValid(),
+    hasNoBody(),
+    {
+      // RFC 9113, section 8.2.2.
+      step: 'request',
+      holds: (facts) => !facts.has('connection') && !facts.has('upgrade'),
+      status: 400,
+      message: `${BAD} 'Connection' and 'Upgrade' headers are not allowed in HTTP/2`,
+    },
+    {
+      step: 'request',
+      holds: (facts) =>
+        !facts.has(':protocol') || facts.once(':protocol')?.toLowerCase() === 'websocket',
+      status: 501,
+      message: `${NOT_WEBSOCKET} ':protocol' is not 'websocket'`,
+    },
+    {
+      step: 'request',
+      holds: ({ method }) => method === 'CONNECT',
+      status: 405,
+      message: `${NOT_WEBSOCKET} request method is not CONNECT`,
+      headers: [['Allow', 'CONNECT']],
+    },
+    {
+      step: 'request',
+      holds: (facts) => facts.has(':protocol'),
+      status: 405,
+      message: `${NOT_WEBSOCKET} ':protocol' not found in a CONNECT request`,
+      headers: [['Allow', 'GET']],
+    },
+    ...versionIs13([VERSION]),
+    {
+      step: 'request',
+      holds: (facts) => /^https?$/i.test(facts.once(':scheme') ?? ''),
+      status: 400,
+      message: `${BAD} ':scheme' is neither http nor https`,
+    },
+    {
+      step: 'request',
+      holds: ({ target }) => target.startsWith('/') && !target.includes('#'),
+      status: 400,
+      message: `${BAD} request target is not a path`,
+    },
+    pathIsDecodable(),
+    originOccursOnce(),
+    extensionsAreWellFormed(),
+  ];
+}
+
+// The rules of both tables.
+
+function hostIsValid(): RequestRule {
+  return {
+    step: 'request',
+    holds: (facts) => isHost(facts.list('host')),
+    status: 400,
+    message: `${BAD} 'Host' header is not a valid host`,
+  };
+}
+
+function hasNoBody(): RequestRule {
+  return {
+    step: 'request',
+    // Bytes after the head are frames. Reading them as a body too would be request smuggling.
+    holds: (facts) =>
+      !facts.has('transfer-encoding') &&
+      (!facts.has('content-length') ||
+        facts.lines('content-length').every((length) => /^0+$/.test(length))),
+    status: 400,
+    message: `${BAD} request has a body`,
+  };
+}
+
+function versionIs13(headers: NonNullable<Refusal['headers']>): RequestRule[] {
+  return [
     {
       step: 'request',
       holds: (facts) => facts.once('sec-websocket-version') !== undefined,
@@ -108,49 +221,44 @@ function makeRules(): RequestRule[] {
       holds: (facts) => facts.once('sec-websocket-version') === '13',
       status: 426,
       message: BAD_VERSION,
-      headers: [UPGRADE, VERSION],
-    },
-    {
-      // Section 4.2.1 allows a path and an absolute URI. An absolute URI must name the same host as
-      // the Host header.
-      step: 'request',
-      holds: (facts) => isRequestTarget(facts.target, facts.list('host')),
-      status: 400,
-      message: `${BAD} request target is neither a path nor a URI of the host`,
-    },
-    {
-      // The routes of two servers would disagree about such a path.
-      step: 'request',
-      holds: (facts) => isDecodable(facts.target),
-      status: 400,
-      message: `${BAD} path is not percent-encoded UTF-8 or has a NUL`,
-    },
-    {
-      // A check of the origin would see only one of several lines. A browser sends one.
-      step: 'origin',
-      holds: (facts) => !facts.has('origin') || facts.once('origin') !== undefined,
-      status: 400,
-      message: `${BAD} 'Origin' header is repeated`,
-    },
-    {
-      step: 'offers',
-      holds: (facts) => isWebSocketKey(facts.once('sec-websocket-key') ?? ''),
-      status: 400,
-      message: `${BAD} 'Sec-WebSocket-Key' header must be Base64 encoded value of 16-byte in length`,
-    },
-    {
-      step: 'offers',
-      holds: (facts) =>
-        !facts.has('sec-websocket-extensions') ||
-        parseExtensions(facts.list('sec-websocket-extensions')) !== undefined,
-      status: 400,
-      message: `${BAD} malformed 'Sec-WebSocket-Extensions' header`,
+      headers,
     },
   ];
 }
 
+function pathIsDecodable(): RequestRule {
+  return {
+    // The routes of two servers would disagree about such a path.
+    step: 'request',
+    holds: (facts) => isDecodable(facts.target),
+    status: 400,
+    message: `${BAD} path is not percent-encoded UTF-8 or has a NUL`,
+  };
+}
+
+function originOccursOnce(): RequestRule {
+  return {
+    // A check of the origin would see only one of several lines. A browser sends one.
+    step: 'origin',
+    holds: (facts) => !facts.has('origin') || facts.once('origin') !== undefined,
+    status: 400,
+    message: `${BAD} 'Origin' header is repeated`,
+  };
+}
+
+function extensionsAreWellFormed(): RequestRule {
+  return {
+    step: 'offers',
+    holds: (facts) =>
+      !facts.has('sec-websocket-extensions') ||
+      parseExtensions(facts.list('sec-websocket-extensions')) !== undefined,
+    status: 400,
+    message: `${BAD} malformed 'Sec-WebSocket-Extensions' header`,
+  };
+}
+
 /**
- * Checks a request by {@link requestRules}.
+ * Checks a request by {@link requestRules}, and a request of HTTP/2 by {@link http2RequestRules}.
  *
  * A server with no step of its own between the rules leaves `step` out, and checks the origin
  * before it answers: without that check, any web page can connect with the cookies of its visitor
@@ -162,9 +270,10 @@ function makeRules(): RequestRule[] {
  * @returns The first broken rule, for {@link formatRefusal}; undefined when there is none.
  */
 export function checkRequest(facts: RequestFacts, step?: RequestStep): Refusal | undefined {
+  const rules = facts.version === '2' ? http2RequestRules : requestRules;
   // By index: an iterator creates an object for each step in code that is not optimized yet.
-  for (let i = 0; i < requestRules.length; i++) {
-    const rule = requestRules[i]!;
+  for (let i = 0; i < rules.length; i++) {
+    const rule = rules[i]!;
     if ((step ?? rule.step) === rule.step && !rule.holds(facts)) return rule;
   }
   return undefined;

@@ -81,24 +81,27 @@ function makeRules(): ResponseRule[] {
     { part: 'status', fault: statusFault },
     {
       // Section 4.2.2 requires HTTP/1.1. A 101 of HTTP/1.0 has no meaning (RFC 9110, section 15.2).
+      // RFC 8441 allows HTTP/2.
       part: 'version',
       fault: versionFault,
     },
     {
       // The whole value, not one element of a list.
       part: 'upgrade',
-      fault: (response) =>
+      fault: ofHttp1((response) =>
         faultOfOne(response, 'Upgrade', (value) =>
           value.toLowerCase() === 'websocket' ? undefined : `is ${quote(value)}, not websocket`,
         ),
+      ),
     },
-    { part: 'connection', fault: connectionFault },
+    { part: 'connection', fault: ofHttp1(connectionFault) },
     {
       part: 'accept',
-      fault: (response, { accept }) =>
+      fault: ofHttp1((response, { accept }) =>
         faultOfOne(response, 'Sec-WebSocket-Accept', (value) =>
           value === accept ? undefined : `is ${quote(value)}, which does not match our key`,
         ),
+      ),
     },
     {
       part: 'extensions',
@@ -128,7 +131,7 @@ function makeRules(): ResponseRule[] {
  * {@link ResponseHead} has an example.
  *
  * @returns Every fault, in the order of the rules; empty when the handshake is valid. A status other
- *   than 101 is the only fault: the headers of such a response are not those of a handshake.
+ *   than 101 (over HTTP/2: 200 to 299) is the only fault: the headers of such a response are not those of a handshake.
  */
 export function checkResponse(response: ResponseFacts, offer: HandshakeOffer): string[] {
   const faults: string[] = [];
@@ -145,12 +148,19 @@ const PROTOCOL = 'Sec-WebSocket-Protocol';
 const EXTENSIONS = 'Sec-WebSocket-Extensions';
 const DEFLATE = 'permessage-deflate';
 
-function statusFault({ status }: ResponseFacts): string | undefined {
-  return status === 101 ? undefined : `status ${status}, not 101`;
+/** RFC 8441, section 5: over HTTP/2 any 2xx accepts. */
+function statusFault({ status, version }: ResponseFacts): string | undefined {
+  const accepts = version === '2' ? status >= 200 && status <= 299 : status === 101;
+  return accepts ? undefined : `status ${status}, not ${version === '2' ? 200 : 101}`;
 }
 
 function versionFault({ version }: ResponseFacts): string | undefined {
-  return version === '1.1' ? undefined : `HTTP/${version}, not HTTP/1.1`;
+  return version === '1.0' ? 'HTTP/1.0, not HTTP/1.1' : undefined;
+}
+
+/** RFC 8441, section 5.1: over HTTP/2 a response has no Upgrade, Connection and accept value. */
+function ofHttp1(fault: ResponseRule['fault']): ResponseRule['fault'] {
+  return (response, offer) => (response.version === '2' ? undefined : fault(response, offer));
 }
 
 /** The fault of a field that must occur once; `check` returns that of its value. */

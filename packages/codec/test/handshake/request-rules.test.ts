@@ -1,5 +1,12 @@
 import { isIP } from 'node:net';
-import { checkRequest, type Refusal, RequestHead, requestRules } from '@ws/codec';
+import {
+  checkRequest,
+  http2RequestRules,
+  type Refusal,
+  type RequestFacts,
+  RequestHead,
+  requestRules,
+} from '@ws/codec';
 import fc from 'fast-check';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { isHost } from '../../src/handshake/host.ts';
@@ -138,5 +145,86 @@ describe('the fault of a head', () => {
     expectTypeOf(refusal?.headers).toEqualTypeOf<Refusal['headers']>();
     expect(refusal?.headers).toBeUndefined();
     expect(refusal?.status).toBe(400);
+  });
+});
+
+/** A request over HTTP/2. A field that is undefined is left out. */
+function streamFacts(
+  change: Readonly<Record<string, string | readonly string[] | undefined>> = {},
+): RequestFacts {
+  const fields: Record<string, string | readonly string[] | undefined> = {
+    ':method': 'CONNECT',
+    ':protocol': 'websocket',
+    ':scheme': 'https',
+    ':path': '/chat',
+    ':authority': 'server.example.com',
+    'sec-websocket-version': '13',
+    origin: 'https://server.example.com',
+    ...change,
+  };
+  fields['host'] ??= fields[':authority'];
+  const lines = (name: string): readonly string[] => [fields[name] ?? []].flat();
+  return {
+    method: lines(':method')[0] ?? '',
+    target: lines(':path')[0] ?? '',
+    version: '2',
+    remoteAddress: undefined,
+    has: (name) => lines(name).length > 0,
+    once: (name) => (lines(name).length === 1 ? lines(name)[0] : undefined),
+    lines,
+    list: (name) => lines(name).join(', '),
+  };
+}
+
+describe('checkRequest of a request over HTTP/2', () => {
+  it.each([
+    { says: 'that of RFC 8441, section 5.1', change: {} },
+    { says: 'one with a key', change: { 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==' } },
+    { says: 'one with a key that is none', change: { 'sec-websocket-key': ['a', 'b'] } },
+    { says: 'an equal Host', change: { host: 'Server.example.com' } },
+    { says: 'Host alone', change: { host: 'a', ':authority': undefined } },
+    { says: 'an empty body', change: { 'content-length': '0' } },
+    { says: 'the scheme of HTTP', change: { ':scheme': 'http' } },
+  ])('accepts $says', ({ change }) => {
+    expect(checkRequest(streamFacts(change))).toBeUndefined();
+  });
+
+  it.each<[string, Parameters<typeof streamFacts>[0], number, RegExp]>([
+    ['no authority', { ':authority': undefined }, 400, /':authority' must occur/],
+    ['two authorities', { ':authority': ['a', 'b'], host: 'a' }, 400, /':authority' must occur/],
+    ['another Host', { host: 'other' }, 400, /differs from/],
+    ['user info', { ':authority': 'u@h' }, 400, /valid host/],
+    ['a body', { 'content-length': '1' }, 400, /has a body/],
+    ['a Connection', { connection: 'upgrade' }, 400, /'Connection'/],
+    ['an Upgrade', { upgrade: 'websocket' }, 400, /'Upgrade'/],
+    ['another protocol', { ':protocol': 'connect-udp' }, 501, /':protocol' is not/],
+    ['two protocols', { ':protocol': ['websocket', 'websocket'] }, 501, /':protocol' is not/],
+    ['GET', { ':method': 'GET', ':protocol': undefined }, 405, /not CONNECT/],
+    ['CONNECT to a host', { ':protocol': undefined }, 405, /':protocol' not found/],
+    ['no version', { 'sec-websocket-version': undefined }, 400, /version/],
+    ['two versions', { 'sec-websocket-version': ['13', '13'] }, 400, /version/],
+    ['version 8', { 'sec-websocket-version': '8' }, 426, /version/],
+    ['no scheme', { ':scheme': undefined }, 400, /':scheme'/],
+    ['another scheme', { ':scheme': 'ftp' }, 400, /':scheme'/],
+    ['no path', { ':path': undefined }, 400, /target/],
+    ['a URI', { ':path': 'https://server.example.com/' }, 400, /target/],
+    ['a fragment', { ':path': '/#a' }, 400, /target/],
+    ['a path with a NUL', { ':path': '/%00' }, 400, /percent-encoded/],
+    ['two Origins', { origin: ['http://a', 'http://a'] }, 400, /'Origin'/],
+    ['bad extensions', { 'sec-websocket-extensions': 'a; b=' }, 400, /Extensions/],
+  ])('refuses %s', (_, change, status, message) => {
+    const refusal = checkRequest(streamFacts(change));
+    expect(refusal?.status).toBe(status);
+    expect(refusal?.message).toMatch(message);
+    // A header of the connection cannot be sent on a stream.
+    expect(refusal?.headers?.map(([name]) => name) ?? []).not.toContain('Upgrade');
+  });
+
+  it('has the rules in the order of the first table', () => {
+    const words = (rules: typeof requestRules): string[] => rules.map(({ message }) => message);
+    const first = words(requestRules);
+    const shared = words(http2RequestRules).filter((message) => first.includes(message));
+    expect(shared).toEqual(first.filter((message) => shared.includes(message)));
+    expect(shared).toHaveLength(7);
   });
 });

@@ -1,18 +1,11 @@
 import { CloseCode, formatCloseMessage, type WebSocketError } from '@ws/codec';
-import type { CloseInfo, ConnState } from '../close-info.ts';
-import {
-  CloseError,
-  errorOf,
-  TimeoutError,
-  TransportError,
-  transportFailed,
-  untraced,
-} from '../errors.ts';
+import type { ConnState } from '../close-info.ts';
+import { CloseError, TimeoutError, TransportError, transportFailed, untraced } from '../errors.ts';
 import { onRejection } from '../on-rejection.ts';
 import { TurnCallback, type TurnTask } from '../scheduler/task-queue.ts';
 import { SINGLE_READ_TIME } from './attention.ts';
 import type { Connection } from './connection.ts';
-import { brokenBy, End, unexpectedEof } from './end-record.ts';
+import { brokenBy, End, timeoutOption, unexpectedEof } from './end-record.ts';
 
 // The phases of a close (RFC 6455, section 7). A connection only moves down, to the right or into CLOSED:
 //
@@ -321,6 +314,25 @@ export class Closing implements TurnTask {
     if (this.end.eof) return this.#endTransport();
     if (shared.role === 'server') sendQueue.end();
     if (this.#deadline === Infinity) this.#setAlarm(this.#closeTimeout());
+    this.#watchEnd();
+  }
+
+  /** Bounds the wait for the peer's end, on a transport whose peers may never end their side. */
+  #watchEnd(): void {
+    const { endTimeout } = this.#connection.transport;
+    if (endTimeout === undefined) return;
+    const at = this.#now() + endTimeout;
+    if (at >= this.#deadline) return;
+    this.#stallDeadline = at;
+    this.#startTimer(endTimeout);
+  }
+
+  /** The peer has not ended its side. Bytes that are not sent yet have until the deadline. */
+  #endWithoutPeer(): void {
+    const { sendQueue, transport } = this.#connection;
+    if (transport.endTimeout === undefined) return;
+    if (sendQueue.bufferedAmount === 0) this.#destroyTransport();
+    else this.#watchEnd();
   }
 
   /** The peer has ended its stream. Its close frame may be in the unparsed input. */
@@ -547,7 +559,8 @@ export class Closing implements TurnTask {
     if (this.#stallDeadline === Infinity) return this.#giveUp();
     this.#stallDeadline = Infinity;
     this.#startTimer(Math.max(0, this.#deadline - this.#now()));
-    if (this.end.received !== undefined || !this.#readAheadFull()) return;
+    if (this.end.received !== undefined) return this.#endWithoutPeer();
+    if (!this.#readAheadFull()) return;
     if (this.#connection.reader.progress === this.#progressAtStall) this.#dropExcess();
     else this.#watchReader();
   }
@@ -587,25 +600,6 @@ export class Closing implements TurnTask {
     connection.cleanUp(end.sent ? undefined : (end.error as WebSocketError));
     // The unread input may contain the peer's close frame.
     if (end.received === undefined) connection.input.parseRest();
-    end.info = this.#info(flushed);
-    connection.settle(end.info);
+    connection.settle(end.close(flushed));
   }
-
-  /** @param flushed - The transport took our close frame before it closed. */
-  #info(flushed: boolean): CloseInfo {
-    const { received, failed, sent } = this.end;
-    const wasClean = received !== undefined && sent && flushed && failed === undefined;
-    const error = errorOf(failed === undefined ? this.end.error : failed.error);
-    return {
-      code: received?.code ?? failed?.code ?? CloseCode.AbnormalClosure,
-      reason: received?.reason ?? '',
-      wasClean,
-      ...(wasClean || error === undefined ? {} : { error }),
-    };
-  }
-}
-
-/** Names the option of the timeout: that of a call of `close`, or the default. */
-function timeoutOption(timeout: number | undefined): string {
-  return timeout === undefined ? 'closeTimeout' : 'timeout of close';
 }

@@ -1,6 +1,13 @@
 import { CloseCode } from '@ws/codec';
 import type { CloseInfo } from '../close-info.ts';
-import { CloseError, causeText, TransportError, UNEXPECTED_EOF, untraced } from '../errors.ts';
+import {
+  CloseError,
+  causeText,
+  errorOf,
+  TransportError,
+  UNEXPECTED_EOF,
+  untraced,
+} from '../errors.ts';
 
 /** How a connection ends, as far as it is known. */
 export class End {
@@ -20,6 +27,29 @@ export class End {
   error: unknown;
   /** What `closed` resolves with, once the transport has closed. */
   info: CloseInfo | undefined;
+
+  /**
+   * The transport has closed.
+   *
+   * @param flushed - It took our close frame before.
+   */
+  close(flushed: boolean): CloseInfo {
+    const { received, failed, sent } = this;
+    const wasClean = received !== undefined && sent && flushed && failed === undefined;
+    const error = errorOf(failed === undefined ? this.error : failed.error);
+    this.info = {
+      code: received?.code ?? failed?.code ?? CloseCode.AbnormalClosure,
+      reason: received?.reason ?? '',
+      wasClean,
+      ...(wasClean || error === undefined ? {} : { error }),
+    };
+    return this.info;
+  }
+}
+
+/** Names the option of the timeout: that of a call of `close`, or the default. */
+export function timeoutOption(timeout: number | undefined): string {
+  return timeout === undefined ? 'closeTimeout' : 'timeout of close';
 }
 
 /** Why reading ends when the peer's stream ends without a close frame. */

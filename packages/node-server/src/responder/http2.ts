@@ -1,6 +1,120 @@
-import type { Http2ServerRequest } from 'node:http2';
-import { HandshakeError } from '../errors.ts';
+import type { Http2ServerRequest, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import { isWebSocketKey } from '@ws/codec';
+import { type Transport, TransportError } from '@ws/conn';
+import { http2Transport } from '@ws/node-io';
+import { acceptKeyByCrypto, NO_ERROR, remoteAddressOf } from '@ws/node-io/internal';
+import { HandshakeError, type HeaderPair } from '../errors.ts';
+import { noteAnswer } from '../http2/session-guard.ts';
 import { NOT_HTTP_1 } from '../request.ts';
+import type { Acceptance, Answer, Responder } from './responder.ts';
+
+/** Milliseconds in which a client that has the whole answer may end its side. */
+const LINGER_MS = 250;
+
+/** Headers that a stream cannot carry (RFC 9113, section 8.2.2). */
+const OF_CONNECTION: ReadonlySet<string> = new Set([
+  'connection',
+  'upgrade',
+  'http2-settings',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'te',
+]);
+
+/** Answers a request on its own stream of HTTP/2. */
+export class Http2Responder implements Responder {
+  readonly stream: ServerHttp2Stream;
+
+  constructor(stream: ServerHttp2Stream) {
+    this.stream = stream;
+  }
+
+  get peerAddress(): string | undefined {
+    const { session } = this.stream;
+    if (session === undefined) {
+      throw new TransportError('the client closed the connection before the end of the handshake');
+    }
+    return remoteAddressOf(session.socket);
+  }
+
+  get isAnswered(): boolean {
+    return this.stream.headersSent && !this.stream.destroyed;
+  }
+
+  get isQueued(): boolean {
+    return false;
+  }
+
+  get isShared(): boolean {
+    return false;
+  }
+
+  async takeTurn(_wait: Parameters<Responder['takeTurn']>[0]): Promise<void> {}
+
+  accept({ key, subprotocol, extensions, headers }: Acceptance): void {
+    const answer = fieldsOf(headers);
+    answer[':status'] = 200;
+    // A key is not needed, but undici and the clients of haproxy send one and check the answer.
+    if (isWebSocketKey(key)) answer['sec-websocket-accept'] = acceptKeyByCrypto(key);
+    if (subprotocol !== '') answer['sec-websocket-protocol'] = subprotocol;
+    if (extensions !== '') answer['sec-websocket-extensions'] = extensions;
+    this.stream.respond(answer);
+    noteAnswer(this.stream);
+  }
+
+  transport(
+    early: Uint8Array,
+    { highWaterMark }: Parameters<Responder['transport']>[1],
+  ): Transport {
+    // Unshifted bytes come before all later reads.
+    if (early.length > 0) this.stream.unshift(early);
+    return http2Transport(this.stream, { highWaterMark });
+  }
+
+  refuse({ status, headers, body }: Answer, _method: string | undefined): void {
+    const { stream } = this;
+    if (stream.destroyed || stream.closed) return;
+    if (!stream.headersSent) {
+      stream.respond({
+        'content-type': 'text/plain; charset=utf-8',
+        'x-content-type-options': 'nosniff',
+        'sec-websocket-version': '13',
+        ...fieldsOf(headers),
+        ':status': status,
+      });
+      noteAnswer(stream);
+    }
+    if (stream.writable) stream.end(status === 304 ? undefined : body);
+    this.endAnswered();
+  }
+
+  /** Drops what the client still sends, and resets a stream that the client keeps open. */
+  endAnswered(): void {
+    const { stream } = this;
+    if (stream.closed) return;
+    stream.resume();
+    const onFinish = (): void => {
+      // RFC 9113, section 8.1.
+      const timer = setTimeout(() => stream.close(NO_ERROR), LINGER_MS);
+      stream.once('close', () => clearTimeout(timer));
+    };
+    if (stream.writableFinished) onFinish();
+    else stream.once('finish', onFinish);
+  }
+}
+
+/** The fields of a response, in lower case. Those that a stream cannot carry are left out. */
+function fieldsOf(pairs: readonly HeaderPair[]): OutgoingHttpHeaders {
+  const fields: OutgoingHttpHeaders = {};
+  for (const [name, value] of pairs) {
+    const field = name.toLowerCase();
+    if (OF_CONNECTION.has(field)) continue;
+    const before = fields[field];
+    fields[field] = before === undefined ? value : [...[before as string | string[]].flat(), value];
+  }
+  return fields;
+}
 
 /** Returns whether a request comes from node:http2. */
 export function isHttp2(req: object | undefined): req is Http2ServerRequest {
@@ -15,14 +129,9 @@ export function isHttp2(req: object | undefined): req is Http2ServerRequest {
  * @returns The error to reject the upgrade with.
  */
 export function rejectHttp2({ stream }: Http2ServerRequest): HandshakeError {
-  const error = new HandshakeError(400, NOT_HTTP_1);
+  const body = `${NOT_HTTP_1}\n`;
+  const error = new HandshakeError(400, `${NOT_HTTP_1}; use upgradeStream`, { body });
   // The application may have answered.
-  if (stream.headersSent || stream.destroyed || stream.closed) return error;
-  stream.respond({
-    ':status': error.status,
-    'content-type': 'text/plain; charset=utf-8',
-    'x-content-type-options': 'nosniff',
-  });
-  stream.end(error.body);
+  if (!stream.headersSent) new Http2Responder(stream).refuse(error, undefined);
   return error;
 }

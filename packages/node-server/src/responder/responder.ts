@@ -19,6 +19,7 @@ export interface ServerRequest {
 
 /** The variable parts of the answer that accepts a handshake. */
 export interface Acceptance {
+  /** `''` for none, over HTTP/2. */
   readonly key: string;
   /** `''` for none, as `extensions`. */
   readonly subprotocol: string;
@@ -37,7 +38,7 @@ export interface Answer {
 
 /**
  * Answers one request. It is the only part of a handshake that knows what carries the answer: a
- * stream of HTTP/1.1, alone or under node:http.
+ * stream of HTTP/1.1, alone or under node:http, or a stream of HTTP/2.
  */
 export interface Responder {
   /** Carries the connection after the handshake. Its events show what the client does before. */

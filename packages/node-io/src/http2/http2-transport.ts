@@ -1,0 +1,413 @@
+import type { Http2Session, Http2Stream } from 'node:http2';
+import process from 'node:process';
+import { checked } from '@ws/codec/internal';
+import type { Transport, TransportSink } from '@ws/conn';
+import { DetachedBytes, kind } from '@ws/conn/internal';
+import { nodePlatform } from '../node-platform.ts';
+import { hostPort } from '../socket-calls.ts';
+import { checkHighWaterMark, hasTransport, OWNER } from '../transport-owner.ts';
+import { releaseFailed, WriteBacklog } from '../write-backlog.ts';
+import { calmStream, cancelStream, NO_ERROR, resetName } from './reset.ts';
+import { type UnreadStream, type UnreadStreams, unreadStreamsOf } from './unread-streams.ts';
+
+/** Options of {@link http2Transport}. */
+export interface Http2TransportOptions {
+  /** `write` returns false while more bytes than this are buffered. Default: 64 KiB. */
+  readonly highWaterMark?: number | undefined;
+}
+
+/**
+ * Most bytes that a stream is given at a time. Its callback is the only sign of progress, and it
+ * comes after the last byte.
+ */
+const MAX_GIVEN = 64 * 1024;
+/** Bytes after which a stream pauses until the next turn of the event loop, as a socket does. */
+const YIELD_AFTER = 192 * 1024;
+/**
+ * Milliseconds for the peer's end after the closing handshake. Firefox and nghttpx never end their
+ * side. The wait of RFC 6455, section 7.1.1, is for TCP.
+ */
+const END_TIMEOUT = 250;
+
+/** `pause` was called. */
+const BY_READER = 1;
+/** The stream waits for the next turn of the event loop. */
+const BY_EVENT_LOOP = 2;
+
+/**
+ * Turns a stream of node:http2 into a {@link Transport}: a WebSocket over HTTP/2 (RFC 8441). The
+ * transport owns the stream from now on. An END_STREAM is the end of one half, `destroy` sends
+ * RST_STREAM with CANCEL. A reset by the peer, and the end of its session, is an error of the
+ * transport. The bytes are passed on without a copy.
+ *
+ * @param stream - After the handshake, without a `data` listener and without an encoding.
+ * @throws RangeError when `highWaterMark` is not a whole number of 1 or more. Error when the stream
+ *   is a transport already. TypeError for another value than a stream of node:http2.
+ *
+ * @example
+ * ```ts
+ * import { connect, createServer } from 'node:http2';
+ * import type { AddressInfo } from 'node:net';
+ * import { Conn } from '@ws/conn';
+ * import { http2Transport, nodePlatform } from '@ws/node-io';
+ *
+ * // Both ends skip the handshake: frames begin with the first byte.
+ * const server = createServer();
+ * server.on('stream', (stream) => {
+ *   stream.respond({ ':status': 200 });
+ *   const conn = new Conn(http2Transport(stream), { role: 'server', platform: nodePlatform });
+ *   void conn.receive((message) => conn.send(message));
+ * });
+ * await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+ * const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+ * const stream = session.request({ ':method': 'POST' });
+ * const conn = new Conn(http2Transport(stream), { role: 'client', platform: nodePlatform });
+ * await conn.send('hello');
+ * console.log((await conn.readMessage()).text()); // hello
+ * await conn.close();
+ * session.close();
+ * server.close();
+ * ```
+ *
+ * @see RFC 8441, section 5
+ */
+export function http2Transport(
+  stream: Http2Stream,
+  options: Http2TransportOptions = {},
+): Transport {
+  const { highWaterMark = 64 * 1024 } = options;
+  checked(() => checkStream(stream, highWaterMark), http2Transport);
+  return new Http2Transport(stream, highWaterMark);
+}
+
+function checkStream(stream: Http2Stream, highWaterMark: number): void {
+  const given: Partial<Http2Stream> | null | undefined = stream;
+  if (typeof given?.pipe !== 'function' || !('rstCode' in stream)) {
+    throw new TypeError(`http2Transport: expected a stream of node:http2, got ${kind(stream)}`);
+  }
+  checkHighWaterMark(highWaterMark);
+  if (hasTransport(stream)) throw new Error('the stream is a transport already');
+}
+
+/** The listeners find their transport on the stream, so that a connection has no closure. */
+interface Owned {
+  [OWNER]?: Http2Transport | undefined;
+}
+
+/** The last peer. Streams of one session share the text. */
+let lastRemote: string | undefined;
+let lastLocal: string | undefined;
+
+class Http2Transport implements Transport, UnreadStream {
+  readonly underlying: Http2Stream;
+  readonly localAddr: string | undefined;
+  readonly remoteAddr: string | undefined;
+  /** The stream forgets it at its close. */
+  readonly #session: Http2Session | undefined;
+  readonly #highWaterMark: number;
+  #sink: TransportSink | undefined;
+  /** Created by the first write. */
+  #backlog: WriteBacklog | undefined;
+  /** Bytes of the writes that wait for the callback of the last one. */
+  #given = 0;
+  /** The number of these writes. */
+  #writes = 0;
+  /** A {@link flush} follows in this turn. */
+  #flushes = false;
+  /** `end` was called. */
+  #ending = false;
+  /** The peer's END_STREAM was read. */
+  #ended = false;
+  /** The peer has reset the stream before its END_STREAM. Node emits 'end' all the same. */
+  #cut = false;
+  /** `destroy` was called. */
+  #destroyed = false;
+  /** The stream has closed. */
+  #closed = false;
+  /** The first error of the stream, or that of `destroy`. */
+  #error: Error | undefined;
+  /** Bytes that have arrived since the last pause for the event loop. */
+  #arrived = 0;
+  /** The reasons of a pause, as bits: {@link BY_READER}, {@link BY_EVENT_LOOP}. */
+  #paused = 0;
+  /** Set while {@link BY_READER} is. */
+  #unread: UnreadStreams | undefined;
+
+  constructor(stream: Http2Stream, highWaterMark: number) {
+    this.underlying = stream;
+    this.#session = stream.session;
+    this.#highWaterMark = highWaterMark;
+    const { remoteAddress, remotePort, localAddress, localPort } = stream.session?.socket ?? {};
+    const remote = hostPort(remoteAddress, remotePort);
+    const local = hostPort(localAddress, localPort);
+    // Of two equal texts, keep the one of the earlier stream.
+    if (remote !== lastRemote) lastRemote = remote;
+    if (local !== lastLocal) lastLocal = local;
+    this.remoteAddr = lastRemote;
+    this.localAddr = lastLocal;
+    (stream as Owned)[OWNER] = this;
+    stream.on('error', onError);
+    stream.on('aborted', onAborted);
+    stream.on('close', onClose);
+  }
+
+  /** As for a socket: the session's socket carries the bytes. */
+  get inTransit(): number {
+    return 10_485_760;
+  }
+
+  get endTimeout(): number {
+    return END_TIMEOUT;
+  }
+
+  get bufferedAmount(): number {
+    const backlog = this.#backlog;
+    return backlog === undefined ? 0 : backlog.bytes + this.#given;
+  }
+
+  get unread(): number {
+    return this.underlying.readableLength;
+  }
+
+  start(sink: TransportSink): void {
+    const stream = this.underlying;
+    this.#sink = sink;
+    if (this.#closed || stream.destroyed) return void setImmediate(() => this.closed());
+    if (stream.readableEnded) process.nextTick(() => this.ended());
+    stream.on('end', onEnd);
+    stream.on('data', onData);
+    // A listener alone does not resume a stream that was paused before.
+    stream.resume();
+  }
+
+  write(chunk: Uint8Array, release?: () => void): boolean {
+    // A stream that ends releases the bytes when it closes. An earlier release would count them as
+    // sent.
+    if (this.#closed || this.#ending) {
+      this.#release(release);
+      return true;
+    }
+    this.#backlog ??= new WriteBacklog((error) => this.#onWritten(error));
+    const backlog = this.#backlog;
+    if (!this.underlying.writable) {
+      backlog.add(release);
+      return true;
+    }
+    if (chunk.length === 0) this.#release(release);
+    else backlog.wait(chunk, release);
+    if (!this.#flushes && this.#given === 0) {
+      this.#flushes = true;
+      // The writes of a turn leave in one DATA frame.
+      process.nextTick(flush, this);
+    }
+    if (this.bufferedAmount <= this.#highWaterMark) return true;
+    backlog.needDrain = true;
+    return false;
+  }
+
+  /** The turn of the writes is over. */
+  flush(): void {
+    this.#flushes = false;
+    if (!this.#closed) this.#giveWaiting();
+  }
+
+  /** Gives the stream bytes that wait, unless it has some. */
+  #giveWaiting(): void {
+    const stream = this.underlying;
+    const backlog = this.#backlog;
+    if (backlog?.waits === true && this.#given === 0 && stream.writable) {
+      const several = backlog.waiting > 1;
+      if (several) stream.cork();
+      this.#giveBatch(backlog);
+      if (several) stream.uncork();
+    }
+    if (this.#ending && backlog?.waits !== true) stream.end();
+  }
+
+  #giveBatch(backlog: WriteBacklog): void {
+    let room = MAX_GIVEN;
+    while (room > 0 && backlog.waits) {
+      const { left } = backlog;
+      if (left <= 0) return this.destroy(new DetachedBytes());
+      const piece = backlog.take(Math.min(left, room));
+      room -= piece.length;
+      this.#given += piece.length;
+      this.#writes++;
+      backlog.add(piece.length < left ? undefined : backlog.takeRelease());
+      const isLast = room === 0 || !backlog.waits;
+      this.underlying.write(piece, isLast ? backlog.onWritten : undefined);
+    }
+  }
+
+  #onWritten(error: Error | null | undefined): void {
+    const { destroyed, closed } = this.underlying;
+    const backlog = this.#backlog;
+    // Node calls back without an error for the writes that a reset drops.
+    if (error instanceof Error || destroyed || closed || backlog === undefined) return;
+    this.#given = 0;
+    for (let left = this.#writes; left > 0; left--) this.#release(backlog.takeOldest());
+    this.#writes = 0;
+    this.#giveWaiting();
+    if (!backlog.needDrain || this.bufferedAmount > this.#highWaterMark) return;
+    backlog.needDrain = false;
+    this.#sink?.drain();
+  }
+
+  /** An error of `release` ends this connection. Thrown in a callback, it would end the process. */
+  #release(release: (() => void) | undefined): void {
+    try {
+      release?.();
+    } catch (cause) {
+      this.destroy(releaseFailed(cause));
+    }
+  }
+
+  pause(): void {
+    this.#paused |= BY_READER;
+    this.underlying.pause();
+    if (this.#unread !== undefined || this.#session === undefined || this.#closed) return;
+    this.#unread = unreadStreamsOf(this.#session);
+    this.#unread.add(this);
+  }
+
+  resume(): void {
+    this.#paused &= ~BY_READER;
+    this.#forgetUnread();
+    if (this.#paused === 0) this.underlying.resume();
+  }
+
+  /** The next turn of the event loop has come. */
+  resumeAfterYield(): void {
+    this.#paused &= ~BY_EVENT_LOOP;
+    this.#arrived = 0;
+    if (this.#paused === 0) this.underlying.resume();
+  }
+
+  #forgetUnread(): void {
+    this.#unread?.remove(this);
+    this.#unread = undefined;
+  }
+
+  end(): void {
+    if (this.#ending || this.#destroyed) return;
+    this.#ending = true;
+    this.#giveWaiting();
+  }
+
+  destroy(error?: Error): void {
+    if (this.#destroyed || this.#closed) return;
+    this.#destroyed = true;
+    this.#error ??= error;
+    const stream = this.underlying;
+    if (stream.destroyed) return;
+    // After our END_STREAM the stream is complete: Node sends NO_ERROR.
+    if (this.#ending && this.bufferedAmount === 0) stream.destroy();
+    else cancelStream(stream);
+  }
+
+  resetUnread(error: Error): void {
+    if (this.#destroyed || this.#closed) return;
+    this.#destroyed = true;
+    this.#error ??= error;
+    calmStream(this.underlying);
+    // `close` waits until the unread bytes are read.
+    this.underlying.destroy();
+  }
+
+  data(chunk: Uint8Array): void {
+    const stream = this.underlying;
+    if (stream.destroyed || this.#destroyed) return;
+    if (typeof chunk === 'string') {
+      const error = 'the stream has an encoding and reads no bytes; do not call setEncoding()';
+      return this.destroy(new TypeError(error));
+    }
+    this.#arrived += chunk.length;
+    if (this.#arrived >= YIELD_AFTER && (this.#paused & BY_EVENT_LOOP) === 0) {
+      this.#paused |= BY_EVENT_LOOP;
+      stream.pause();
+      nodePlatform.yield(() => this.resumeAfterYield());
+    }
+    this.#sink?.data(chunk, chunk.length);
+  }
+
+  /** The readable side has ended: by END_STREAM, or by a reset. */
+  ended(): void {
+    const { rstCode, destroyed } = this.underlying;
+    if (this.#cut || this.#destroyed || this.#ended || this.#closed) return;
+    // A reset after our END_STREAM emits no 'aborted'.
+    if (destroyed || (rstCode ?? NO_ERROR) !== NO_ERROR) return;
+    this.#ended = true;
+    this.#sink?.end();
+  }
+
+  /** The stream was reset, or its session has ended, before our END_STREAM. */
+  aborted(): void {
+    // Unread bytes before an END_STREAM are still delivered, and the END_STREAM too.
+    this.#cut = !(this.underlying as WithState)._readableState.ended;
+  }
+
+  failed(error: Error): void {
+    if (!this.#destroyed) this.#error ??= error;
+  }
+
+  closed(): void {
+    const sink = this.#sink;
+    const backlog = this.#backlog;
+    const isFirst = !this.#closed;
+    this.#closed = true;
+    if (isFirst) this.#forgetUnread();
+    // Closed before `start`, which calls again.
+    if (sink === undefined) return;
+    this.#backlog = this.#sink = undefined;
+    const stream = this.underlying as Http2Stream & Owned;
+    stream[OWNER] = undefined;
+    const failure = backlog?.releaseAll();
+    sink.close(this.#cause() ?? failure);
+  }
+
+  /** Why the stream has closed; undefined when both halves have ended. */
+  #cause(): Error | undefined {
+    if (this.#destroyed) return this.#error;
+    const { rstCode, writableFinished } = this.underlying;
+    const cause = this.#error;
+    if (this.#ended && writableFinished) return cause;
+    // Node closes the streams of a dead session with CANCEL.
+    if (this.#session?.destroyed === true) {
+      return new Error('the HTTP/2 session has ended', { cause });
+    }
+    if (this.#ended && rstCode === NO_ERROR) return cause;
+    return new Error(`the peer reset the stream: ${resetName(rstCode)}`, { cause });
+  }
+}
+
+/** Whether all bytes and the END_STREAM have arrived, read or not. Node has no public field for it. */
+interface WithState extends Http2Stream {
+  readonly _readableState: { readonly ended: boolean };
+}
+
+function flush(transport: Http2Transport): void {
+  transport.flush();
+}
+
+// A stream calls these with itself as `this`.
+
+function onData(this: Owned, chunk: Uint8Array): void {
+  this[OWNER]?.data(chunk);
+}
+
+function onEnd(this: Owned): void {
+  this[OWNER]?.ended();
+}
+
+function onAborted(this: Owned): void {
+  this[OWNER]?.aborted();
+}
+
+/** It stays on a closed stream, so that a late error is not uncaught. */
+function onError(this: Owned, error: Error): void {
+  this[OWNER]?.failed(error);
+}
+
+function onClose(this: Owned): void {
+  this[OWNER]?.closed();
+}

@@ -1,0 +1,49 @@
+import type { Http2Stream } from 'node:http2';
+import { addAbortSignal } from 'node:stream';
+import { NO_BYTES } from '@ws/codec/internal';
+
+// Numbers instead of the constants of node:http2: that module is loaded only where it is used.
+/** Error codes (RFC 9113, section 7), by number. */
+const NAMES = [
+  'NO_ERROR',
+  'PROTOCOL_ERROR',
+  'INTERNAL_ERROR',
+  'FLOW_CONTROL_ERROR',
+  'SETTINGS_TIMEOUT',
+  'STREAM_CLOSED',
+  'FRAME_SIZE_ERROR',
+  'REFUSED_STREAM',
+  'CANCEL',
+  'COMPRESSION_ERROR',
+  'CONNECT_ERROR',
+  'ENHANCE_YOUR_CALM',
+  'INADEQUATE_SECURITY',
+  'HTTP_1_1_REQUIRED',
+];
+
+/** RST_STREAM of a complete stream (RFC 9113, section 8.1). */
+export const NO_ERROR = 0;
+/** The peer asks for too much. */
+export const ENHANCE_YOUR_CALM = 11;
+
+/** Names an error code of HTTP/2. */
+export function resetName(code: number | undefined): string {
+  return NAMES[code ?? NO_ERROR] ?? `code ${code}`;
+}
+
+const ABORTED = /* @__PURE__ */ AbortSignal.abort();
+
+/**
+ * Sends RST_STREAM with CANCEL, without an END_STREAM before it: `close(8)` sends one, and
+ * `destroy()` sends NO_ERROR. The stream emits an AbortError.
+ */
+export function cancelStream(stream: Http2Stream): void {
+  addAbortSignal(ABORTED, stream);
+}
+
+/** Sends RST_STREAM with ENHANCE_YOUR_CALM. */
+export function calmStream(stream: Http2Stream): void {
+  // While a write is pending, `close` cannot send END_STREAM before the RST_STREAM.
+  if (stream.writable) stream.write(NO_BYTES);
+  stream.close(ENHANCE_YOUR_CALM);
+}

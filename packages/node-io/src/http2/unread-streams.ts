@@ -1,0 +1,82 @@
+import type { Http2Session } from 'node:http2';
+
+/** Most bytes that the paused streams of one session may hold. */
+const MAX_UNREAD = 32 * 1024 * 1024;
+/** Milliseconds between two counts. A session that cannot reach the limit is not counted. */
+const COUNT_MS = 20;
+
+/** A paused stream, as {@link UnreadStreams} sees it. */
+export interface UnreadStream {
+  /** Bytes that have arrived and are not read. */
+  readonly unread: number;
+  /** Resets the stream. */
+  resetUnread(error: Error): void;
+}
+
+const bySession = new WeakMap<Http2Session, UnreadStreams>();
+
+/** Returns the paused streams of a session. */
+export function unreadStreamsOf(session: Http2Session): UnreadStreams {
+  let streams = bySession.get(session);
+  if (streams === undefined) {
+    streams = new UnreadStreams(session);
+    bySession.set(session, streams);
+  }
+  return streams;
+}
+
+/**
+ * Bounds the memory of the streams that are not read in one session. Node gives the session's window
+ * back when bytes arrive, so that a paused stream blocks no other. Each paused stream may then hold
+ * as many bytes as the window of a stream.
+ */
+export class UnreadStreams {
+  readonly #session: Http2Session;
+  /** In the order of their pauses. */
+  readonly #paused = new Set<UnreadStream>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(session: Http2Session) {
+    this.#session = session;
+  }
+
+  /** Adds a stream that pauses. */
+  add(stream: UnreadStream): void {
+    this.#paused.add(stream);
+    this.#watch();
+  }
+
+  /** Removes a stream that resumes or has closed. */
+  remove(stream: UnreadStream): void {
+    this.#paused.delete(stream);
+  }
+
+  /** Counts again later, if the streams can reach the limit. */
+  #watch(): void {
+    if (this.#timer !== undefined || this.#session.destroyed) return;
+    const window = this.#session.localSettings.initialWindowSize ?? 65_535;
+    if (this.#paused.size * window <= MAX_UNREAD) return;
+    this.#timer = setTimeout(() => this.#count(), COUNT_MS);
+    this.#timer.unref();
+  }
+
+  /** Resets the streams that were paused longest, until the others are below the limit. */
+  #count(): void {
+    this.#timer = undefined;
+    let sum = 0;
+    for (const { unread } of this.#paused) sum += unread;
+    for (const stream of this.#paused) {
+      if (sum <= MAX_UNREAD) break;
+      const { unread } = stream;
+      if (unread === 0) continue;
+      sum -= unread;
+      this.#paused.delete(stream);
+      stream.resetUnread(
+        new Error(
+          `the streams of the HTTP/2 session hold more than ${MAX_UNREAD} unread bytes, and this one was paused longest`,
+        ),
+      );
+    }
+    this.#watch();
+  }
+}

@@ -1,0 +1,216 @@
+import { once } from 'node:events';
+import { createServer, type ServerHttp2Stream } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { Conn, type Transport } from '@ws/conn';
+import {
+  type Http2Peer,
+  hex,
+  http2Client,
+  nothingLeft,
+  nothingUnhandled,
+  RecordingSink,
+  turn,
+  WEBSOCKET_REQUEST,
+  whenOver,
+} from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+import { http2Transport, nodePlatform } from '../../src/index.ts';
+import { streamPair } from './streams.ts';
+
+nothingLeft();
+nothingUnhandled();
+
+interface Served {
+  readonly peer: Http2Peer;
+  readonly stream: ServerHttp2Stream;
+  readonly transport: Transport;
+}
+
+/** A transport of Node's server, and a raw client on stream 1. */
+async function served(settings: readonly (readonly [number, number])[] = []): Promise<Served> {
+  const server = createServer({ settings: { enableConnectProtocol: true } });
+  server.on('session', (session) => session.on('error', () => {}));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  whenOver(() => void server.close());
+  const peer = await http2Client((server.address() as AddressInfo).port, settings);
+  peer.headers(1, WEBSOCKET_REQUEST);
+  const [stream] = (await once(server, 'stream')) as [ServerHttp2Stream];
+  stream.respond({ ':status': 200 });
+  await peer.until(() => peer.story(1).length > 0);
+  return { peer, stream, transport: http2Transport(stream) };
+}
+
+describe('http2Transport', () => {
+  it('sends RST_STREAM with CANCEL alone for destroy', async () => {
+    const { peer, transport } = await served();
+    const sink = new RecordingSink();
+    transport.start(sink);
+    transport.destroy();
+    await sink.until('close');
+    expect(sink.error).toBeUndefined();
+    await peer.until(() => peer.story(1).length > 1);
+    await turn();
+    expect(peer.story(1)).toEqual(['HEADERS', 'RST_STREAM 8']);
+  });
+
+  it('sends the writes of a turn in one frame of DATA', async () => {
+    const { peer, transport } = await served();
+    transport.start(new RecordingSink());
+    for (let i = 0; i < 10; i++) transport.write(Buffer.alloc(10, i));
+    transport.end();
+    await peer.until(() => peer.story(1).length > 1);
+    expect(peer.story(1)).toEqual(['HEADERS', 'DATA 100 END']);
+  });
+
+  it('gives the stream at most 64 KiB at a time', async () => {
+    // Window of a stream: 1 MiB. That of the session is smaller.
+    const { peer, stream, transport } = await served([[4, 1 << 20]]);
+    const sink = new RecordingSink();
+    transport.start(sink);
+    expect(transport.write(new Uint8Array(300_000))).toBe(false);
+    await peer.until(() => peer.bytes(1).length === 65_535);
+    expect(transport.bufferedAmount).toBe(300_000);
+    expect(stream.writableLength).toBe(65_536);
+    peer.window(0, 100_000);
+    await peer.until(() => peer.bytes(1).length === 165_535);
+    expect(transport.bufferedAmount).toBe(300_000 - 2 * 65_536);
+    expect(sink.calls).toEqual([]);
+    peer.window(0, 200_000);
+    await sink.until('drain');
+  });
+
+  it.each([
+    { code: 0, name: 'NO_ERROR' },
+    { code: 2, name: 'INTERNAL_ERROR' },
+    { code: 8, name: 'CANCEL' },
+    { code: 99, name: 'code 99' },
+  ])('reports a reset with $name as an error, not as an end', async ({ code, name }) => {
+    const { peer, transport } = await served();
+    const sink = new RecordingSink();
+    transport.start(sink);
+    peer.data(1, Buffer.from('read'));
+    await sink.until('data');
+    peer.reset(1, code);
+    await sink.until('close');
+    expect(sink.calls).toEqual(['data', 'close']);
+    expect(sink.error?.message).toBe(`the peer reset the stream: ${name}`);
+  });
+
+  it('delivers the bytes before an END_STREAM that a reset follows', async () => {
+    const { peer, transport, stream } = await served();
+    const sink = new RecordingSink();
+    transport.start(sink);
+    transport.pause();
+    peer.data(1, Buffer.from('the end'), true);
+    while (stream.readableLength < 7) await turn();
+    peer.reset(1, 0);
+    for (let i = 0; i < 5; i++) await turn();
+    transport.resume();
+    await sink.until('close');
+    expect(Buffer.from(sink.received).toString()).toBe('the end');
+    expect(sink.calls.slice(1)).toEqual(['end', 'close']);
+  });
+
+  it('reports the end of its session as an error', async () => {
+    const { peer, transport } = await served();
+    const sink = new RecordingSink();
+    transport.start(sink);
+    peer.socket.end();
+    await sink.until('close');
+    expect(sink.calls).toEqual(['close']);
+    expect(sink.error?.message).toBe('the HTTP/2 session has ended');
+  });
+
+  it('names its addresses after the close', async () => {
+    const { peer, transport } = await served();
+    const sink = new RecordingSink();
+    transport.start(sink);
+    transport.destroy();
+    await sink.until('close');
+    const { localPort, remotePort } = peer.socket;
+    expect(transport.remoteAddr).toBe(`127.0.0.1:${localPort}`);
+    expect(transport.localAddr).toBe(`127.0.0.1:${remotePort}`);
+  });
+
+  it('rejects what is no stream of HTTP/2, a second transport and a bad mark', async () => {
+    const { stream } = await served();
+    expect(() => http2Transport({} as never)).toThrow(/a stream of node:http2, got Object/);
+    expect(() => http2Transport(stream)).toThrow('the stream is a transport already');
+    const pair = await streamPair(false);
+    whenOver(pair.dispose);
+    expect(() => http2Transport(pair.client, { highWaterMark: 0 })).toThrow(/highWaterMark/);
+  });
+
+  it('resets the streams that were paused longest when a session has 32 MiB unread', async () => {
+    const pair = await streamPair(false, 4 * 1024 * 1024);
+    whenOver(pair.dispose);
+    const streams = [[pair.client, pair.server] as const];
+    while (streams.length < 10) streams.push(await pair.open());
+    const sinks = streams.map(([, server]) => {
+      const transport = http2Transport(server);
+      const sink = new RecordingSink();
+      transport.start(sink);
+      transport.pause();
+      return sink;
+    });
+    for (const [client] of streams) client.write(new Uint8Array(4 * 1024 * 1024));
+    await sinks[0]!.until('close');
+    await sinks[1]!.until('close');
+    for (let i = 0; i < 50; i++) await turn();
+    expect(sinks.map(({ calls }) => calls.includes('close'))).toEqual([
+      true,
+      true,
+      ...Array<boolean>(8).fill(false),
+    ]);
+    expect(sinks[0]!.error?.message).toMatch(/more than 33554432 unread bytes/);
+    expect(streams[0]![0].rstCode).toBe(11);
+  });
+});
+
+describe('a Conn on a stream of HTTP/2', () => {
+  const close1000 = hex('88 82 00 00 00 00 03 e8');
+
+  it('ends its side after both close frames, and resets with NO_ERROR without the peer’s end', async () => {
+    const { peer, transport } = await served();
+    const conn = new Conn(transport, { role: 'server', platform: nodePlatform });
+    peer.data(1, close1000);
+    const started = performance.now();
+    expect(await conn.closed).toEqual({ code: 1000, reason: '', wasClean: true });
+    expect(performance.now() - started).toBeGreaterThan(200);
+    await peer.until(() => peer.story(1).length > 2);
+    expect(peer.story(1)).toEqual(['HEADERS', 'DATA 4 END', 'RST_STREAM 0']);
+  });
+
+  it('sends no reset when the peer ends its side', async () => {
+    const { peer, transport } = await served();
+    const conn = new Conn(transport, { role: 'server', platform: nodePlatform });
+    peer.data(1, close1000, true);
+    expect(await conn.closed).toMatchObject({ code: 1000, wasClean: true });
+    await peer.until(() => peer.story(1).length > 1);
+    for (let i = 0; i < 5; i++) await turn();
+    expect(peer.story(1)).toEqual(['HEADERS', 'DATA 4 END']);
+  });
+
+  it('waits as a client for the end of the server, and then resets with CANCEL', async () => {
+    const { peer, transport } = await served();
+    const conn = new Conn(transport, { role: 'client', platform: nodePlatform });
+    void conn.close(1000);
+    await peer.until(() => peer.story(1).length > 1);
+    peer.data(1, hex('88 02 03 e8'));
+    expect(await conn.closed).toEqual({ code: 1000, reason: '', wasClean: true });
+    await peer.until(() => peer.story(1).length > 2);
+    expect(peer.story(1)).toEqual(['HEADERS', 'DATA 8', 'RST_STREAM 8']);
+  });
+
+  it('ends with 1006 and the cause after a reset', async () => {
+    const { peer, transport } = await served();
+    const conn = new Conn(transport, { role: 'server', platform: nodePlatform });
+    peer.reset(1, 8);
+    expect(await conn.closed).toMatchObject({
+      code: 1006,
+      wasClean: false,
+      error: { code: 'WS_ERR_TRANSPORT', cause: { message: 'the peer reset the stream: CANCEL' } },
+    });
+  });
+});

@@ -1,0 +1,121 @@
+import { EventEmitter } from 'node:events';
+import type { Http2Session, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import type { Server as NetServer } from 'node:net';
+import process from 'node:process';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { TlsOptions } from 'node:tls';
+import type { Heartbeat } from '@ws/conn';
+import { guardSession, guardStream } from './session-guard.ts';
+
+/** The option `http2` as an object. */
+export interface Http2Options {
+  /** Most streams of one session at a time. Default: 1,000. */
+  readonly maxStreams?: number | undefined;
+  /**
+   * Bytes that a client may send on one stream before it is read. Default: 256 KiB. The streams of a
+   * session that are not read hold at most 32 MiB: then those that were paused longest are reset.
+   */
+  readonly window?: number | undefined;
+}
+
+/**
+ * A listener for 'stream' of a server of node:http2. It owns the streams that ask for a WebSocket, and
+ * leaves all others alone.
+ */
+export type StreamListener = (
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  flags?: number,
+  rawHeaders?: string[],
+) => void;
+
+/** Least window of a session: it carries many streams. */
+const SESSION_WINDOW = 1024 * 1024;
+/** Milliseconds in which the clients may end their sockets after the last stream. */
+const LAST_MS = 250;
+
+/** The settings of a server (RFC 8441, section 3). */
+function settingsOf({ maxStreams = 1_000, window = 256 * 1024 }: Http2Options): object {
+  return {
+    enableConnectProtocol: true,
+    maxConcurrentStreams: maxStreams,
+    initialWindowSize: window,
+  };
+}
+
+/**
+ * Makes a server of HTTP/2; with `tls`, HTTP/1.1 is served beside it. node:http2 is loaded only here.
+ *
+ * @param tls - Undefined for HTTP/2 in clear.
+ */
+export function makeHttp2Server(http2: Http2Options, tls: TlsOptions | undefined): NetServer {
+  const { createServer, createSecureServer } = process.getBuiltinModule('node:http2');
+  const settings = settingsOf(http2);
+  if (tls === undefined) return createServer({ settings });
+  return createSecureServer({ ...tls, allowHTTP1: true, settings });
+}
+
+/** The sessions of a server that `serve` has created. */
+export class Http2Sessions {
+  readonly #sessions = new Set<Http2Session>();
+  readonly #heartbeat: Heartbeat;
+
+  /**
+   * @param server - From {@link makeHttp2Server}, with its listener for 'request'.
+   * @param accept - Gets the streams with the method CONNECT. Others become requests.
+   */
+  constructor(
+    server: NetServer,
+    { window = 0 }: Http2Options,
+    heartbeat: Heartbeat,
+    accept: StreamListener,
+  ) {
+    this.#heartbeat = heartbeat;
+    server.on('session', (session: Http2Session) => this.#add(session, window));
+    // Node's own listener makes requests and responses of all streams. A WebSocket needs neither.
+    const listeners = server.listeners('stream') as StreamListener[];
+    server.removeAllListeners('stream');
+    server.on('stream', (...args: Parameters<StreamListener>) => {
+      const [stream, headers] = args;
+      guardStream(stream, heartbeat);
+      if (headers[':method'] === 'CONNECT') accept(...args);
+      else for (const listener of listeners) listener(...args);
+    });
+  }
+
+  #add(session: Http2Session, window: number): void {
+    this.#sessions.add(session);
+    session.setLocalWindowSize(Math.max(window, SESSION_WINDOW));
+    session.once('close', () => this.#sessions.delete(session));
+    guardSession(session, this.#heartbeat);
+  }
+
+  /** Sends GOAWAY: open streams continue, and clients open no more. */
+  refuseStreams(): void {
+    for (const session of this.#sessions) session.close();
+  }
+
+  /** Ends all sessions, and waits a moment for their clients. */
+  async end(): Promise<void> {
+    const sessions = [...this.#sessions];
+    const closed = sessions.map((session) => new Promise((done) => session.once('close', done)));
+    for (const session of sessions) if (!session.destroyed) session.destroy();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const late = wait(LAST_MS, undefined, { signal }).catch(() => {});
+    await Promise.race([Promise.all(closed), late]);
+    controller.abort();
+  }
+}
+
+/**
+ * Keeps Node from answering 405 to the CONNECT requests of a server with a listener for 'request'. It
+ * does so unless 'connect' has a listener.
+ *
+ * @param server - The server that emits 'stream'.
+ */
+export function keepConnect(server: unknown): void {
+  if (server instanceof EventEmitter && server.listenerCount('connect') === 0) {
+    server.on('connect', () => {});
+  }
+}

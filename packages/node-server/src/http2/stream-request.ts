@@ -1,0 +1,85 @@
+import { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import { Socket } from 'node:net';
+import type { RequestFacts } from '@ws/codec';
+import { cancelStream, remoteAddressOf } from '@ws/node-io/internal';
+import type { AppRequest } from '../conn-handler.ts';
+import { RequestHeaders } from '../headers.ts';
+import { Http2Responder } from '../responder/http2.ts';
+import type { ServerRequest } from '../responder/responder.ts';
+
+/**
+ * The request of a stream, for the application's functions: an IncomingMessage, as over HTTP/1.1. Its
+ * method is `CONNECT`, its headers also have `host` and the pseudo-headers. Its socket is that of
+ * the session.
+ */
+class StreamRequest extends IncomingMessage {
+  readonly stream: ServerHttp2Stream;
+
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: string[]) {
+    super(stream.session?.socket ?? new Socket());
+    this.stream = stream;
+    this.httpVersion = '2.0';
+    this.httpVersionMajor = 2;
+    this.httpVersionMinor = 0;
+    this.method = headers[':method'] ?? '';
+    this.url = headers[':path'] ?? '';
+    const host = headers.host ?? headers[':authority'];
+    this.headers = host === undefined ? { ...headers } : { ...headers, host };
+    this.rawHeaders = rawHeaders;
+    this.complete = true;
+  }
+
+  /** The bytes after the request are frames. */
+  override _read(): void {
+    this.push(null);
+  }
+
+  /** Resets the stream: the session's socket carries others too. */
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    cancelStream(this.stream);
+    done(error);
+  }
+}
+
+/** A stream's request, for the codec's table of rules and for the steps between them. */
+class StreamFacts extends RequestHeaders implements RequestFacts {
+  readonly method: string;
+  readonly target: string;
+  readonly version = '2';
+  readonly #stream: ServerHttp2Stream;
+
+  constructor(req: StreamRequest) {
+    super(req);
+    this.#stream = req.stream;
+    this.method = req.method ?? '';
+    this.target = req.url ?? '';
+  }
+
+  get remoteAddress(): string | undefined {
+    const { session } = this.#stream;
+    return session && remoteAddressOf(session.socket);
+  }
+}
+
+/**
+ * Describes the request of a stream.
+ *
+ * @param rawHeaders - Default: the lines of `headers`, in which Node has joined repeated fields.
+ */
+export function requestOfStream(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  rawHeaders: string[] = linesOf(headers),
+): ServerRequest {
+  const request = new StreamRequest(stream, headers, rawHeaders);
+  const facts = new StreamFacts(request);
+  const incoming: IncomingMessage = request;
+  return { req: incoming as AppRequest, facts, incoming, responder: new Http2Responder(stream) };
+}
+
+function linesOf(headers: IncomingHttpHeaders): string[] {
+  return Object.entries(headers).flatMap(([name, value]) =>
+    [value ?? []].flat().flatMap((line) => [name, line]),
+  );
+}

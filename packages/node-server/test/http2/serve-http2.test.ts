@@ -1,0 +1,364 @@
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import type { Conn } from '@ws/conn';
+import { dial } from '@ws/node-client';
+import {
+  frameBytes,
+  headerBlock,
+  http2Client,
+  nothingLeft,
+  selfSigned,
+  turn,
+  WEBSOCKET_REQUEST,
+  whenOver,
+} from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+import {
+  type ConnHandler,
+  type ServeOptions,
+  serve,
+  Upgrader,
+  type WsServer,
+} from '../../src/index.ts';
+import { ask, bodyOf, open, sessionWith } from './client.ts';
+
+nothingLeft();
+
+const echo = (conn: Conn): Promise<unknown> => conn.receive((message) => conn.send(message));
+
+/** A server of HTTP/2 in clear that ends with the test. */
+async function clear<Result = undefined>(
+  options: ServeOptions<Result> = {},
+  handler: ConnHandler<never> = echo,
+): Promise<WsServer & { readonly port: number }> {
+  const server = await serve(
+    { host: '127.0.0.1', http2: 'clear', ...options } as ServeOptions,
+    handler as ConnHandler<undefined>,
+  );
+  whenOver(() => server.close({ timeout: 200 }));
+  return Object.assign(server, { port: (server.http.address() as AddressInfo).port });
+}
+
+describe('serve with http2', () => {
+  it('carries WebSockets on one session over TLS, and HTTP/1.1 beside it', async () => {
+    const tls = await selfSigned();
+    const server = await serve({ host: '127.0.0.1', tls, http2: true }, echo);
+    whenOver(() => server.close({ timeout: 200 }));
+    const session = await sessionWith(server.url);
+    const conns = [await open(session), await open(session), await open(session)];
+    for (const [i, conn] of conns.entries()) {
+      await conn.send(`message ${i}`);
+      expect((await conn.readMessage()).text()).toBe(`message ${i}`);
+    }
+    const old = await dial(server.url, { tls: { rejectUnauthorized: false } });
+    await old.send('over HTTP/1.1');
+    expect((await old.readMessage()).text()).toBe('over HTTP/1.1');
+    expect(server.stats).toMatchObject({ opened: 4, open: 4 });
+    for (const conn of [...conns, old]) {
+      expect(await conn.close()).toMatchObject({ code: 1000, wasClean: true });
+    }
+  });
+
+  it('gives the application the request, the context and compression, as over HTTP/1.1', async () => {
+    const seen: unknown[] = [];
+    const server = await clear(
+      {
+        subprotocols: ['b'],
+        compression: true,
+        headers: { 'Set-Cookie': ['a=1', 'b=2'] },
+        authenticate: (req, { path, address }) => {
+          seen.push(req.url, req.headers.host, req.headers.cookie, path, address);
+          return 'ada';
+        },
+      },
+      ((conn: Conn, req: IncomingHttpHeaders, ctx: { auth: string }) => {
+        seen.push(req['httpVersion'], ctx.auth, conn.data, conn.subprotocol);
+        return echo(conn);
+      }) as never,
+    );
+    const session = await sessionWith(server.url);
+    const { headers, status } = await ask(session, {
+      ':path': '/a%20b?c=d',
+      cookie: 'id=7',
+      origin: `http://127.0.0.1:${server.port}`,
+      'sec-websocket-protocol': 'a, b',
+      'sec-websocket-extensions': 'permessage-deflate; client_max_window_bits',
+      'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    });
+    expect(status).toBe(200);
+    expect(headers).toMatchObject({
+      'sec-websocket-protocol': 'b',
+      'sec-websocket-accept': 's3pPLMBiTxaQ9kYGzzhZRbK+xOo=',
+      'set-cookie': ['a=1', 'b=2'],
+    });
+    expect(headers['sec-websocket-extensions']).toMatch(/^permessage-deflate/);
+    const host = `127.0.0.1:${server.port}`;
+    expect(seen).toEqual([
+      '/a%20b?c=d',
+      host,
+      'id=7',
+      '/a b',
+      '127.0.0.1',
+      '2.0',
+      'ada',
+      'ada',
+      'b',
+    ]);
+  });
+
+  it('sends no accept value without a valid key', async () => {
+    const server = await clear();
+    const session = await sessionWith(server.url);
+    for (const change of [{}, { 'sec-websocket-key': 'short' }]) {
+      const { status, headers } = await ask(session, change);
+      expect(status).toBe(200);
+      expect(headers['sec-websocket-accept']).toBeUndefined();
+    }
+  });
+
+  it.each<[string, Record<string, string>, number]>([
+    ['another protocol', { ':protocol': 'connect-udp' }, 501],
+    ['version 8', { 'sec-websocket-version': '8' }, 426],
+    ['another Host', { ':authority': 'a', host: 'other' }, 400],
+    ['a body', { 'content-length': '3' }, 400],
+    ['a foreign origin', { origin: 'https://evil.example' }, 403],
+    ['bad extensions', { 'sec-websocket-extensions': 'a; b=' }, 400],
+    ['a fragment', { ':path': '/#a' }, 400],
+  ])('refuses %s', async (_, change, status) => {
+    const server = await clear();
+    const answer = await ask(await sessionWith(server.url), change);
+    expect(answer.status).toBe(status);
+    expect(await bodyOf(answer)).toMatch(/\n$/);
+    expect(server.stats.refused).toEqual({ [status]: 1 });
+  });
+
+  it('refuses CONNECT without a protocol with 405, and a repeated Origin with 400', async () => {
+    const server = await clear();
+    const peer = await http2Client(server.port);
+    peer.headers(1, { ':method': 'CONNECT', ':authority': 'a:1' });
+    await peer.until(() => peer.story(1).length > 1);
+    expect(peer.status(1)).toBe(405);
+    const twice = await http2Client(server.port);
+    const fields = [
+      ...Object.entries(WEBSOCKET_REQUEST),
+      ['origin', 'http://a'],
+      ['origin', 'http://a'],
+    ];
+    twice.headers(1, fields as [string, string][]);
+    await twice.until(() => twice.story(1).length > 1);
+    expect(twice.status(1)).toBe(400);
+  });
+
+  it('answers plain requests with 426 without headers of a connection, or by the option', async () => {
+    const server = await clear();
+    const session = await sessionWith(server.url);
+    const stream = session.request({ ':path': '/' });
+    const [headers] = (await once(stream, 'response')) as [IncomingHttpHeaders];
+    expect(headers[':status']).toBe(426);
+    expect(headers['upgrade']).toBeUndefined();
+    stream.resume();
+    await once(stream, 'close');
+    const other = await clear({ request: (_req, res) => res.end('a page') });
+    const page = (await sessionWith(other.url)).request({ ':path': '/' });
+    let text = '';
+    for await (const chunk of page.setEncoding('utf8')) text += String(chunk);
+    expect(text).toBe('a page');
+  });
+
+  it('keeps the frames that arrive before its answer', async () => {
+    let admit!: (auth: string) => void;
+    const server = await clear({
+      authenticate: () => new Promise<string>((done) => (admit = done)),
+    });
+    const session = await sessionWith(server.url);
+    const stream = session.request(
+      { ...WEBSOCKET_REQUEST, ':authority': `127.0.0.1:${server.port}` },
+      { endStream: false },
+    );
+    stream.on('error', () => {});
+    stream.write(Buffer.from('818200000000', 'hex'));
+    stream.write('hi');
+    while (server.stats.handshakesPending === 0) await turn();
+    for (let i = 0; i < 5; i++) await turn();
+    admit('ada');
+    const [chunk] = (await once(stream, 'data')) as [Buffer];
+    expect(chunk.toString('latin1')).toBe('\x81\x02hi');
+  });
+
+  it('counts streams for maxConnectionsPerAddress', async () => {
+    const server = await clear({ maxConnectionsPerAddress: 2 });
+    const session = await sessionWith(server.url);
+    const first = await open(session);
+    await open(session);
+    expect((await ask(session)).status).toBe(429);
+    await first.close();
+    while (server.stats.open > 1) await turn();
+    expect((await ask(session)).status).toBe(200);
+  });
+
+  it('sends GOAWAY, and then 1001 on each stream, when it closes', async () => {
+    const server = await clear();
+    const peer = await http2Client(server.port);
+    peer.headers(1, WEBSOCKET_REQUEST);
+    await peer.until(() => peer.story(1).length > 0);
+    const closing = server.close();
+    await peer.until(() => peer.bytes(1).length > 0);
+    const types = peer.frames.map(({ type }) => type);
+    expect(types.indexOf('GOAWAY')).toBeLessThan(types.indexOf('DATA'));
+    expect(peer.bytes(1).toString('hex')).toBe('880203e9');
+    peer.data(1, Buffer.from('88820000000003e9', 'hex'), true);
+    expect(await closing).toEqual({ closed: 1, terminated: 0, handlersPending: 0 });
+    await peer.over();
+  });
+
+  it.each([
+    [{ http2: true }, /http2: needs tls.*http2: 'clear'/],
+    [{ http2: {} }, /http2: needs tls.*http2: 'clear'/],
+    [{ http2: 'clear', tls: { key: '', cert: '' } }, /'clear' cannot be combined with tls/],
+    [{ http2: 'h2', tls: { key: '', cert: '' } }, /http2: expected true, 'clear'/],
+    [{ http2: { maxStreams: 0 }, tls: { key: '', cert: '' } }, /http2.maxStreams: expected/],
+    [{ http2: { window: 2 ** 31 }, tls: { key: '', cert: '' } }, /http2.window: expected/],
+    [{ http2: 'clear', server: createServer() }, /server: expected a server of node:http/],
+  ])('rejects the options %o', async (options, message) => {
+    await expect(serve(options as never, echo)).rejects.toThrow(message);
+  });
+});
+
+describe('a server of HTTP/2', () => {
+  const heartbeat = { interval: 50, timeout: 50 };
+
+  it('ends a session that nghttp2 has ended without an event', async () => {
+    const server = await clear({ heartbeat });
+    const peer = await http2Client(server.port);
+    await peer.until(() => peer.story(0).length > 1);
+    peer.data(0, Buffer.from('a fault'));
+    await peer.over();
+    expect(server.stats.open).toBe(0);
+  });
+
+  it('ends a session whose client answers no ping, without a stream', async () => {
+    const server = await clear({ heartbeat });
+    const peer = await http2Client(server.port);
+    peer.answers = false;
+    await peer.over();
+  });
+
+  it('keeps a session whose client answers pings', async () => {
+    const server = await clear({ heartbeat });
+    const peer = await http2Client(server.port);
+    await peer.until(() => peer.frames.filter(({ type }) => type === 'PING').length > 2);
+    expect(peer.ended).toBe(false);
+  });
+
+  it('ends a session that resets 400 of 450 streams in one segment, and serves others', async () => {
+    const server = await clear();
+    const peer = await http2Client(server.port);
+    const block = headerBlock(Object.entries(WEBSOCKET_REQUEST));
+    const ids = Array.from({ length: 450 }, (_, i) => 2 * i + 1);
+    peer.socket.write(Buffer.concat(ids.map((id) => frameBytes('HEADERS', 4, id, block))));
+    await peer.until(() => peer.story(899).length > 0);
+    const cancel = Buffer.from([0, 0, 0, 8]);
+    peer.socket.write(
+      Buffer.concat(ids.slice(0, 400).map((id) => frameBytes('RST_STREAM', 0, id, cancel))),
+    );
+    await peer.over();
+    expect(peer.story(0).at(-1)).toBe('GOAWAY 11');
+    while (server.stats.open > 0) await turn();
+    const conn = await open(await sessionWith(server.url));
+    await conn.send('still here');
+    expect((await conn.readMessage()).text()).toBe('still here');
+  });
+
+  it('ends a session that resets its streams before their answer', async () => {
+    const server = await clear({ authenticate: () => new Promise<boolean>(() => {}) });
+    const peer = await http2Client(server.port);
+    const block = headerBlock(Object.entries(WEBSOCKET_REQUEST));
+    const cancel = Buffer.from([0, 0, 0, 8]);
+    for (let id = 1; id < 1_000 && !peer.ended; id += 2) {
+      peer.send('HEADERS', 4, id, block);
+      peer.send('RST_STREAM', 0, id, cancel);
+    }
+    await peer.over();
+  });
+
+  it('keeps a session of users who leave later', async () => {
+    const server = await clear();
+    const session = await sessionWith(server.url);
+    const conns = await Promise.all(Array.from({ length: 250 }, () => open(session)));
+    // The server's own resets are none of its client.
+    for (const conn of server.connections) conn.terminate();
+    await Promise.all(conns.map((conn) => conn.closed));
+    const conn = await open(session);
+    expect(await conn.close()).toMatchObject({ wasClean: true });
+  });
+
+  it.each(['PING', 'SETTINGS'])('ends a session that floods it with %s', async (type) => {
+    const server = await clear();
+    const peer = await http2Client(server.port);
+    const frame = frameBytes(type, 0, 0, Buffer.alloc(type === 'PING' ? 8 : 0));
+    peer.socket.write(Buffer.concat(Array<Buffer>(3_000).fill(frame)));
+    await peer.over();
+  });
+});
+
+describe('Upgrader.streams', () => {
+  /** A server of the user, whose listener for 'request' comes last. */
+  async function own(
+    add: (server: ReturnType<typeof createServer>, upgrader: Upgrader) => void,
+  ): Promise<string> {
+    const server = createServer({ settings: { enableConnectProtocol: true } });
+    const upgrader = new Upgrader({ unmatched: 'leave' });
+    add(server, upgrader);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    whenOver(async () => {
+      await upgrader.close({ timeout: 200 });
+      server.close();
+    });
+    return `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+
+  it('serves the routes of your own server, and leaves other streams to it', async () => {
+    const url = await own((server, upgrader) => {
+      server.on('stream', upgrader.streams({ '/echo': echo }));
+      server.on('stream', (stream: ServerHttp2Stream, headers) => {
+        if (headers[':path'] === '/other') stream.respond({ ':status': 418 }, { endStream: true });
+      });
+      server.on('request', (req, res) => {
+        if (req.url === '/') res.end('a page');
+      });
+    });
+    const session = await sessionWith(url);
+    const conn = await open(session, { ':path': '/echo' });
+    await conn.send('hello');
+    expect((await conn.readMessage()).text()).toBe('hello');
+    expect((await ask(session, { ':path': '/other' })).status).toBe(418);
+    const page = session.request({ ':path': '/' });
+    let text = '';
+    for await (const chunk of page.setEncoding('utf8')) text += String(chunk);
+    expect(text).toBe('a page');
+    await conn.close();
+  });
+
+  it('is what upgradeStream does for one stream', async () => {
+    const outcomes: Promise<unknown>[] = [];
+    const url = await own((server, upgrader) => {
+      server.on('stream', (stream: ServerHttp2Stream, headers) => {
+        const opened = upgrader.upgradeStream(stream, headers, { headers: { 'X-Extra': '1' } });
+        outcomes.push(opened.then(echo).catch((error: unknown) => error));
+      });
+    });
+    const session = await sessionWith(url);
+    const { status, headers } = await ask(session);
+    expect([status, headers['x-extra']]).toEqual([200, '1']);
+    const page = session.request({ ':path': '/' });
+    const [answer] = (await once(page, 'response')) as [IncomingHttpHeaders];
+    expect([answer[':status'], answer['allow']]).toEqual([405, 'CONNECT']);
+    expect(await outcomes[1]).toMatchObject({ status: 405, code: 'WS_ERR_HANDSHAKE' });
+    page.close();
+    await expect(new Upgrader().upgradeStream({} as never, {})).rejects.toThrow(
+      /^stream: expected/,
+    );
+  });
+});
