@@ -16,11 +16,12 @@ const VENDOR = 'vendor/ws';
 const PACKAGES = JSON.parse(readFileSync(join(HERE, 'packages.json'), 'utf8'));
 const NAMES = Object.keys(PACKAGES);
 
-const USAGE = `usage: node install.mjs [--with npm|pnpm|yarn] <package>... [-- options of the package manager]
+const USAGE = `usage: node install.mjs [--with npm|pnpm|yarn] [package]... [-- options of the package manager]
 
 Installs packages in the project of the current folder, for example ${NAMES.find((name) => name.endsWith('/node-server'))}.
 It copies their tarballs to ${VENDOR}, adds them to package.json and calls the package manager. Without --with
-it is the one of package.json or of the lock file, or else npm.
+it is the one of package.json or of the lock file, or else npm. In a copy of a folder of examples/ it also installs
+what package.json has from the workspace.
 
 packages: ${NAMES.join(' ')}`;
 
@@ -79,6 +80,19 @@ function overrideInWorkspace(places) {
   writeFileSync(file, after);
 }
 
+/** Removes what a copied example has from the workspace. @returns Its dependencies; its tests need the repository. */
+function fromWorkspace(manifest) {
+  const names = [];
+  for (const field of ['dependencies', 'devDependencies']) {
+    for (const [name, version] of Object.entries(manifest[field] ?? {})) {
+      if (!version.startsWith('workspace:')) continue;
+      if (field === 'dependencies') names.push(name);
+      delete manifest[field][name];
+    }
+  }
+  return names;
+}
+
 const { values, positionals, tokens } = (() => {
   try {
     return parseArgs({
@@ -96,17 +110,18 @@ if (values.help) {
 }
 const end = tokens.find(({ kind }) => kind === 'option-terminator');
 const options = end === undefined ? [] : process.argv.slice(2).slice(end.index + 1);
-const names = positionals.slice(0, positionals.length - options.length);
-const unknown = names.find((name) => PACKAGES[name] === undefined);
+const given = positionals.slice(0, positionals.length - options.length);
+const unknown = given.find((name) => PACKAGES[name] === undefined);
 if (unknown !== undefined) fail(`there is no package ${unknown}; there are ${NAMES.join(' ')}`);
-if (names.length === 0) fail(USAGE);
 const wanted = values.with ?? 'npm';
 if (!['npm', 'pnpm', 'yarn'].includes(wanted))
   fail(`--with: expected npm, pnpm or yarn, got ${wanted}`);
-if (!existsSync('package.json'))
-  fail('there is no package.json in this folder; run npm init -y first');
-
-const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
+const known = existsSync('package.json')
+  ? JSON.parse(readFileSync('package.json', 'utf8'))
+  : undefined;
+const names = [...new Set([...given, ...fromWorkspace(known ?? {})])];
+if (names.length === 0) fail(USAGE);
+const manifest = known ?? fail('there is no package.json in this folder; run npm init -y first');
 const manager = values.with ?? packageManager(manifest);
 
 const needed = closure(names);

@@ -12,11 +12,16 @@ export interface Snippet {
   readonly run: boolean;
 }
 
+/** Pages whose programs belong together: a test of their own runs them. */
+export const PROJECTS: Readonly<Record<string, string>> = {
+  'docs/production.md': 'tools/test/production.slow.test.ts',
+};
+
 const FENCE = /^[ \t]*(?:\*[ \t]*)?```ts\b([^\n]*)\n([\s\S]*?)^[ \t]*(?:\*[ \t]*)?```/gm;
 
 /**
- * Every `ts` block of the READMEs, of the pages in docs/, and of the comments in the packages'
- * sources.
+ * Every `ts` block of the READMEs, of the pages in docs/ except {@link PROJECTS}, and of the
+ * comments in the packages' sources.
  */
 export function snippets(root: string): Snippet[] {
   return pages(root).flatMap((path) => {
@@ -48,7 +53,7 @@ function pages(root: string): string[] {
     );
   return [
     ...readmes.filter((path) => existsSync(path)),
-    ...docs.filter((path) => path.endsWith('.md')),
+    ...docs.filter((path) => path.endsWith('.md') && !(relative(root, path) in PROJECTS)),
     ...sources.filter((path) => path.endsWith('.ts')),
   ];
 }

@@ -112,7 +112,7 @@ export default defineConfig({
           page('2. A client', '/client'),
           page('3. A page', '/browser'),
           page('4. Tests', '/testing'),
-          page('5. Production', '/deployment'),
+          page('5. Production', '/production'),
         ],
       },
       {
@@ -120,6 +120,7 @@ export default defineConfig({
         items: [
           page('Rooms and users', '/rooms'),
           page('Log in', '/login'),
+          page('Deploy', '/deployment'),
           page('Run behind nginx', '/reverse-proxies'),
           page('Restart', '/restart'),
           page('Monitor a server', '/monitoring'),

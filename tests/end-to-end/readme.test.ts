@@ -98,9 +98,14 @@ const SHOWN_ELSEWHERE: readonly (readonly [quote: string, file: string, title: s
     'has an anchor for each code in the sources',
   ],
   [
-    'runs a program of these, each with a test; without a name it lists them:',
+    'runs a program of these, each with a test; without a name it lists them',
     'tools/test/pages.test.ts',
     'has every example and every package in the README, each with a README and a test',
+  ],
+  [
+    'In a copy, run `node <the clone>/.out/pack/install.mjs`, then `npm start`',
+    'tools/test/managers.long.test.ts',
+    'installs a copy of examples/%s, which starts',
   ],
   [
     'builds these pages as a site, with a search and the API of every package.',

@@ -1,13 +1,23 @@
 // The installer of `.out/pack` with each package manager, in fresh folders: `pnpm long packages` packs and runs it.
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { afterAll, describe, expect, it } from 'vitest';
 
-const INSTALL = join(import.meta.dirname, '../../.out/pack/install.mjs');
-const COMPAT_PAGE = join(import.meta.dirname, '../../docs/compat.md');
+const root = join(import.meta.dirname, '../..');
+const INSTALL = join(root, '.out/pack/install.mjs');
+const COMPAT_PAGE = join(root, 'docs/compat.md');
 const scratch = mkdtempSync(join(tmpdir(), 'managers '));
 
 /** Without the settings that pnpm gives the programs of this repository. */
@@ -85,6 +95,27 @@ describe('the installer', { timeout: 300_000 }, () => {
     const script = "console.log(require('ws/package.json').name)";
     expect(run(folder, [], [process.execPath, '-e', script])).toBe('@ws/compat\n');
   });
+
+  // The rest differ in their dependencies only. Next is large: `pnpm long frameworks` installs it.
+  it.each(['chat', 'dashboard', 'echo', 'nest', 'rooms', 'session-cookie'])(
+    'installs a copy of examples/%s, which starts',
+    async (name) => {
+      const folder = join(scratch, `copy of ${name}`);
+      const isSource = (path: string): boolean => !path.includes('node_modules');
+      cpSync(join(root, 'examples', name), folder, { recursive: true, filter: isSource });
+      run(folder, [], [process.execPath, INSTALL]);
+      const child = spawn('npm', ['--silent', 'start'], {
+        cwd: folder,
+        env: { ...env, PORT: '0' },
+        stdio: ['ignore', 'pipe', 'inherit'],
+        detached: true,
+      });
+      const [line] = await Promise.race([once(child.stdout, 'data'), once(child, 'exit')]);
+      expect(String(line)).toMatch(/(?:http|ws):\/\/\S+:\d+/);
+      process.kill(-child.pid!, 'SIGTERM');
+      await once(child, 'close');
+    },
+  );
 
   it('installs one package alone, and the manager of the project', () => {
     const folder = fresh('alone', { packageManager: 'pnpm@10.34.9' });

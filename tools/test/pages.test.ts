@@ -127,7 +127,7 @@ describe('a guide', () => {
   /** They compare, list or measure: a program would show none of that. `live.md` runs its own. */
   const WITHOUT_PROGRAM =
     `architecture attacks close-codes from-gorilla from-melody from-socket-io from-ws live
-    performance promises runtimes scale`.split(/\s+/);
+    performance promises restart runtimes scale`.split(/\s+/);
   const guides = readdirSync(join(root, 'docs'))
     .filter((name) => name.endsWith('.md') && name !== 'index.md')
     .filter((name) => !WITHOUT_PROGRAM.includes(name.replace(/\.md$/, '')));

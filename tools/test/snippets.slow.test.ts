@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import ts from 'typescript';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type Snippet, snippets } from '../snippets.ts';
+import { PROJECTS, type Snippet, snippets } from '../snippets.ts';
 import { goodHandshake, throwBadRequests } from './bad-requests.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -39,13 +39,13 @@ describe('the pages', () => {
       const count = (name: RegExp): number => fences.filter((fence) => name.test(fence)).length;
       const here = all.filter((snippet) => snippet.file === file).length;
       return [
-        ...(count(/`ts$/) === here ? [] : [`${file}: ts`]),
+        ...(count(/`ts$/) === here || file in PROJECTS ? [] : [`${file}: ts`]),
         ...(count(/`js$/) === 0 || file in ELSEWHERE ? [] : [`${file}: js`]),
         ...(count(/`([mc]?[jt]sx?|typescript|javascript)$/) === count(/`[jt]s$/) ? [] : [file]),
       ];
     });
     expect(unknown).toEqual([]);
-    for (const [page, test] of Object.entries(ELSEWHERE)) {
+    for (const [page, test] of Object.entries({ ...ELSEWHERE, ...PROJECTS })) {
       const name = page.split('/').at(-1)!;
       expect(readFileSync(join(root, test), 'utf8')).toContain(name);
     }
