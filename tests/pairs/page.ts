@@ -4,7 +4,7 @@ const INTRO = `# What happens when two operations overlap?
 
 \`pairs.test.ts\` begins one operation on a connection, then runs another one on the same connection. It does so for every
 ordered pair, on a server and on a client, plain and compressed. The outcome is the same in all four cases:
-[expected.ts](expected.ts) has it for each pair. \`npx vitest run tests/pairs -u\` writes this page.
+[expected.txt](expected.txt) has it for each pair. \`npx vitest run tests/pairs -u\` writes this page.
 
 After both operations have begun:
 
