@@ -3,7 +3,7 @@
  * creates once or leaves behind, or loads modules again.
  */
 export const ISOLATED = [
-  'fuzz/{laws/{conversation,two-conns},test/{corpus,two-connections}}.test.ts',
+  'fuzz/{laws/{conversation,two-conns},test/two-connections}.test.ts',
   'packages/codec/test/{allocation,pool-guard,frames/decoder,masking/{mask,simd*},messages/lease}.test.ts',
   'packages/browser/test/{closing,dial,reading,writing}.test.ts',
   'packages/conn/test/portable-platform.test.ts',
@@ -22,5 +22,5 @@ export const ISOLATED_ATTACKS = ['tests/attacks/{lengths,pools}.test.ts'];
 export const ISOLATED_SLOW = [
   'packages/hub/test/{nats,redis}/silence.slow.test.ts',
   'tests/guard-rails/*.slow.test.ts',
-  'fuzz/test/planted.slow.test.ts',
+  'fuzz/test/{corpus,planted}.slow.test.ts',
 ];

@@ -26,7 +26,7 @@ describe('utf8Step', () => {
     ["with the platform's check", isUtf8],
   ])('agrees with the definition of UTF-8 at each cut, %s', (_, platform) => {
     const cuts = fc.array(fc.nat(90), { maxLength: 8 });
-    check(fc.tuple(text, cuts), 2000, ([bytes, cuts]) => {
+    check(fc.tuple(text, cuts), 1000, ([bytes, cuts]) => {
       let state = UTF8_ACCEPT;
       let at = 0;
       for (const length of [...cuts, bytes.length]) {
@@ -51,7 +51,7 @@ describe('unmask', () => {
       key: fc.integer(),
       cuts: fc.array(fc.nat(2000), { maxLength: 4 }),
     });
-    check(input, 500, ({ length, offset, key, cuts }) => {
+    check(input, 250, ({ length, offset, key, cuts }) => {
       const plain = new Uint8Array(length).map((_, i) => i * 31);
       const memory = new Uint8Array(offset + length + 9).fill(0xdb);
       const bytes = memory.subarray(1);

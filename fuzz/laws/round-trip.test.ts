@@ -123,7 +123,7 @@ const plain = ({ opcode, fin, payload }: Pick<NaiveFrame, 'opcode' | 'fin' | 'pa
 describe('FrameEncoder', () => {
   it('writes what the naive decoder reads, and releases all borrowed memory', () => {
     const input = fc.tuple(fc.array(step, { maxLength: 15 }), setting);
-    check(input, 500, ([steps, { role, slabBytes, borrowFrom, key }]) => {
+    check(input, 250, ([steps, { role, slabBytes, borrowFrom, key }]) => {
       const writer = new Writer(role, slabBytes, borrowFrom, key);
       let open = false;
       for (const one of steps) open = writer.run(one, open);
@@ -148,7 +148,7 @@ describe('encodeFrame', () => {
       payload,
       key: fc.option(fc.integer(), { nil: undefined }),
     });
-    check(input, 500, ({ opcode, fin, rsv, payload, key }) => {
+    check(input, 250, ({ opcode, fin, rsv, payload, key }) => {
       const mask = key === undefined ? {} : { mask: key };
       const bytes = encodeFrame(opcode, payload, { fin, rsv, maskKey: key });
       expect(Buffer.compare(bytes, naiveEncode(opcode, payload, { fin, rsv, ...mask }))).toBe(0);

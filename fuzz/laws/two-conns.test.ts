@@ -5,7 +5,7 @@ import { checkAsync, longTimeout } from './check.ts';
 
 describe('two Conns under random commands', () => {
   it('agree with the model, without a leak', longTimeout, async () => {
-    await checkAsync(fc.tuple(anySetup, anyCommands), 100, ([setup, commands]) =>
+    await checkAsync(fc.tuple(anySetup, anyCommands), 50, ([setup, commands]) =>
       runCommands(setup, commands),
     );
   });

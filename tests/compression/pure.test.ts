@@ -13,7 +13,7 @@ describe('pureDeflate', () => {
   nothingLeft();
 
   it.each(
-    SETTINGS.slice(0, 4).map((compression) => [JSON.stringify(compression), compression] as const),
+    SETTINGS.slice(1, 4).map((compression) => [JSON.stringify(compression), compression] as const),
   )('carries every size by every route with %s', async (name, compression) => {
     const pairs: [Conn, Conn][] = Array.from({ length: 2 }, () =>
       connPair({ platform, compression, maxBufferedAmount: false }),
@@ -21,7 +21,7 @@ describe('pureDeflate', () => {
     expect(pairs[0]![0].extensions).toContain('permessage-deflate');
     const traffic = new Traffic(seeded(`pure ${name}`), pairs);
     await traffic.everySize();
-    await traffic.run(40);
+    await traffic.run(20);
     for (const [client, server] of pairs) await closePair({ client, server });
   });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Waits } from '../src/waits.ts';
 
-const MANY = 200_000;
+const MANY = 100_000;
 const BOUND = { timeout: 60_000, signal: undefined };
 
 // A list that is searched takes minutes for so many calls.

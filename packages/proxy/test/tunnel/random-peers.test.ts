@@ -110,7 +110,7 @@ function isSame(frame: RawFrame, { opcode, fin, length, fill }: Sent): boolean {
     frame.opcode === opcode &&
     frame.fin === fin &&
     payload.length === length &&
-    payload.every((byte) => byte === fill)
+    Buffer.alloc(length, fill).equals(payload)
   );
 }
 
@@ -185,7 +185,7 @@ async function run(mode: 'frames' | 'messages', seed: number): Promise<void> {
 describe.each(['frames', 'messages'] as const)('random peers, mode %s', (mode) => {
   nothingLeft();
 
-  it.each(Array.from({ length: 40 }, (_, i) => i + 1))(
+  it.each(Array.from({ length: 20 }, (_, i) => i + 1))(
     'see only whole frames and one close frame, seed %i',
     (seed) => run(mode, seed),
   );
