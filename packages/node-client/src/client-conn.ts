@@ -3,7 +3,7 @@ import { Conn, type ConnOptions, type Transport } from '@ws/conn';
 
 /** The server's response to a successful handshake. */
 export interface HandshakeResponse {
-  /** The HTTP status: 101. */
+  /** The HTTP status: 101, over HTTP/2 200. */
   readonly status: number;
   /** The headers as in node:http: names in lower case, `set-cookie` as an array. */
   readonly headers: IncomingHttpHeaders;

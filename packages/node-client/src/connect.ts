@@ -37,7 +37,11 @@ interface Peer {
   /** Name of the peer in messages. */
   readonly label: string;
   readonly kind: PeerKind;
+  /** The protocols to offer by ALPN. */
+  readonly protocols: readonly string[];
 }
+
+const HTTP1: readonly string[] = ['http/1.1'];
 
 /**
  * Opens streams: over TCP or a Unix socket, by the caller's functions or through a proxy, and with
@@ -68,6 +72,7 @@ export class Connector {
    *
    * @param proxy - Undefined for a direct connection.
    * @param isNamedServer - Whether the caller named this server, rather than a redirect.
+   * @param protocols - Those to offer by ALPN.
    * @throws TransportError, BadHandshakeError from a proxy, or the reason of `scope`. No stream
    *   stays open then.
    */
@@ -76,13 +81,14 @@ export class Connector {
     proxy: Proxy | undefined,
     isNamedServer: boolean,
     scope: DialScope,
+    protocols: readonly string[] = HTTP1,
   ): Promise<GuardedStream> {
     const kind = isNamedServer ? 'server' : 'redirect';
-    const server: Peer = { ...target, label: String(target.address), kind };
+    const server: Peer = { ...target, label: String(target.address), kind, protocols };
     if (proxy === undefined) return this.#openTo(server, scope);
     const label = proxyLabel(proxy);
     scope.stage = `connecting to ${label}`;
-    const guarded = await this.#openTo({ ...proxy, label, kind: 'proxy' }, scope);
+    const guarded = await this.#openTo({ ...proxy, label, kind: 'proxy', protocols: HTTP1 }, scope);
     try {
       scope.stage = `waiting for ${label}`;
       if (proxy.protocol === 'socks5') await socksTunnel(guarded, proxy, target.address, scope);
@@ -106,7 +112,7 @@ export class Connector {
   ): Promise<GuardedStream> {
     return this.#startTlsUnlessDone(
       guarded,
-      { address, secure: true, label: String(address), kind: 'server' },
+      { address, secure: true, label: String(address), kind: 'server', protocols: HTTP1 },
       scope,
     );
   }
@@ -179,7 +185,7 @@ export class Connector {
   }
 
   #tlsOptions(
-    { address, kind }: Peer,
+    { address, kind, protocols }: Peer,
     over: GuardedStream | undefined,
     fail: (error: Error) => void,
   ): ConnectionOptions {
@@ -188,7 +194,7 @@ export class Connector {
     return {
       // SNI allows names only, without a trailing dot (RFC 6066, section 3).
       servername: isIP(host) === 0 ? host.replace(/\.$/, '') : '',
-      ALPNProtocols: ['http/1.1'],
+      ALPNProtocols: [...protocols],
       ...guardedSocketOptions(this.#openers.socket, fail),
       ...given,
       ...guardedCallbacks(given, fail, kind === 'proxy' ? 'proxyTls' : 'tls'),

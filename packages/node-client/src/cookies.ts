@@ -1,7 +1,6 @@
 import { type IncomingHttpHeaders, validateHeaderValue } from 'node:http';
 import { typeName } from '@ws/node-io/internal';
 import type { DialScope } from './dial-scope.ts';
-import { headerLine } from './request.ts';
 
 /** The part of a cookie jar that a handshake uses. `CookieJar` of tough-cookie implements it. */
 export interface CookieJar {
@@ -21,16 +20,16 @@ export interface CookieJar {
 }
 
 /**
- * Returns the Cookie line of a request, with its CRLF; `''` for none.
+ * Returns the value of the Cookie header of a request; `''` for none.
  *
  * @throws the error of the jar; TypeError for a result that a header cannot contain.
  */
-export async function cookieLine(jar: CookieJar, url: string, scope: DialScope): Promise<string> {
+export async function cookieValue(jar: CookieJar, url: string, scope: DialScope): Promise<string> {
   scope.stage = 'waiting for the cookie jar';
   const cookie = await scope.race(jar.getCookieString(url));
   checkCookie(cookie);
   scope.stage = 'connecting';
-  return cookie === '' ? '' : headerLine('Cookie', cookie);
+  return cookie;
 }
 
 function checkCookie(cookie: unknown): void {

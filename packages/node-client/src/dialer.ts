@@ -3,15 +3,18 @@ import { acceptDeflate, checkResponse, type DeflateParameters, parseExtensions }
 import { checked } from '@ws/codec/internal';
 import { TimeoutError, type Transport, TransportError } from '@ws/conn';
 import { checkOptionNames, rejectedLater } from '@ws/conn/internal';
-import { nodePlatform, socketTransport } from '@ws/node-io';
+import { http2Transport, nodePlatform, socketTransport } from '@ws/node-io';
 import { acceptKeyByCrypto, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
 import { ClientConn } from './client-conn.ts';
 import { Connector } from './connect.ts';
-import { cookieLine, storeCookies } from './cookies.ts';
+import { cookieValue, storeCookies } from './cookies.ts';
 import { publishDial, publishDialFailure } from './dial-events.ts';
 import { DialScope } from './dial-scope.ts';
 import { BadHandshakeError, dialError } from './errors.ts';
-import { adopt, type GuardedStream } from './guarded-stream.ts';
+import { isSuccess } from './exchange.ts';
+import { adopt, GuardedStream, isHttp2Stream } from './guarded-stream.ts';
+import { requestStream, responseOn, UnprocessedError } from './http2/exchange.ts';
+import { type Opened, poolKey, retire, sessionOrStream } from './http2/sessions.ts';
 import {
   checkDialerOptions,
   checkDialOptions,
@@ -25,7 +28,13 @@ import {
 } from './options.ts';
 import { chooseProxy } from './proxy/choose-proxy.ts';
 import { redirectOf, sameServer } from './redirects.ts';
-import { checkSubprotocols, deflateOffers, makeRequest, type PreparedRequest } from './request.ts';
+import {
+  checkSubprotocols,
+  deflateOffers,
+  headerLine,
+  makeRequest,
+  type PreparedRequest,
+} from './request.ts';
 import { askForResponse, describeStatus, type HttpResponse } from './response.ts';
 import { parseTarget, type Target } from './url.ts';
 
@@ -76,14 +85,20 @@ export class Dialer {
    * @throws (rejects with) the errors listed at {@link Dialer}.
    */
   async dial(url: string | URL, options: DialOptions = {}): Promise<ClientConn> {
-    const { proxy, followRedirects, readBuffer } = this.#plan;
+    const { proxy, followRedirects, readBuffer, http2 } = this.#plan;
     // Usually it is ready when the server answers.
     if (readBuffer) void prepareReadBuffer();
     // The stack of an error starts at the caller of the function `dial`, or of this method.
     const attempt = checked(() => checked(() => this.#prepare(url, options), this, 'dial'), dial);
     const open: OpenStream = async (target, scope) => {
-      const via = await chooseProxy(proxy, target, scope);
-      return this.#connector.open(target, via, sameServer(target, attempt.target), scope);
+      const isNamed = sameServer(target, attempt.target);
+      const openWith = async (protocols?: readonly string[]): Promise<GuardedStream> => {
+        const via = await chooseProxy(proxy, target, scope);
+        return this.#connector.open(target, via, isNamed, scope, protocols);
+      };
+      if (http2 === false) return { stream: await openWith() };
+      const key = poolKey(this.#plan, target, isNamed);
+      return sessionOrStream(http2, target, key, scope, openWith);
     };
     return this.#runDial(attempt, options.signal, open, followRedirects);
   }
@@ -106,9 +121,9 @@ export class Dialer {
   ): Promise<ClientConn> {
     const attempt = checked(() => this.#prepare(url, options), this, 'handshake');
     const guarded = checked(() => adopt('handshake', stream), this, 'handshake');
-    const open: OpenStream = async ({ secure, address }, scope) => {
-      return secure ? this.#connector.startTlsOver(guarded, address, scope) : guarded;
-    };
+    const open: OpenStream = async ({ secure, address }, scope) => ({
+      stream: secure ? await this.#connector.startTlsOver(guarded, address, scope) : guarded,
+    });
     return this.#runDial(attempt, options.signal, open, 0, guarded);
   }
 
@@ -177,15 +192,39 @@ export class Dialer {
     scope.stage = 'connecting';
     // A Cookie header of the caller replaces the jar's cookies.
     const asksJar = jar !== undefined && !request.hasCookie;
-    const cookies = asksJar ? await cookieLine(jar, target.cookieUrl, scope) : '';
-    run.stream = await run.open(target, scope);
-    scope.stage = 'waiting for the answer';
-    const text = `${request.text}${cookies}\r\n`;
-    const { stream } = run.stream;
-    const response = await askForResponse(stream, { method: 'GET', text }, target.secure, scope);
+    const cookie = asksJar ? await cookieValue(jar, target.cookieUrl, scope) : '';
+    const response = await this.#exchange({ target, request }, cookie, run);
     // Of any response: a 401 may set cookies too.
     if (jar !== undefined) await storeCookies(jar, response.headers, target.cookieUrl, scope);
     return response;
+  }
+
+  /** Sends the request over HTTP/2 or HTTP/1.1, and reads the response. */
+  async #exchange(
+    { target, request }: Attempt,
+    cookie: string,
+    run: DialState,
+    isRetry = false,
+  ): Promise<HttpResponse> {
+    const { scope } = run;
+    const { stream, shared } = await run.open(target, scope);
+    scope.stage = 'waiting for the answer';
+    if (shared === undefined) {
+      run.stream = stream!;
+      const cookies = cookie === '' ? '' : headerLine('Cookie', cookie);
+      const text = `${request.text}${cookies}\r\n`;
+      return askForResponse(stream!.stream, { method: 'GET', text }, target.secure, scope);
+    }
+    try {
+      const opened = requestStream(shared, target, request, cookie);
+      run.stream = new GuardedStream(opened);
+      return await responseOn(opened, scope);
+    } catch (error) {
+      // It got a GOAWAY meanwhile, or answers no more.
+      retire(shared);
+      if (isRetry || !(error instanceof UnprocessedError)) throw error;
+      return this.#exchange({ target, request }, cookie, run, true);
+    }
   }
 
   /**
@@ -198,7 +237,7 @@ export class Dialer {
     response: HttpResponse,
     { scope, stream }: DialState,
   ): ClientConn {
-    if (response.status !== 101) throw refused(response);
+    if (response.status !== acceptingStatus(response)) throw refused(response);
     const offer = { ...request, accept: acceptKeyByCrypto(request.key) };
     const faults = checkResponse(response.facts, offer);
     if (faults.length > 0) throw new BadHandshakeError(faults.join(', '), response);
@@ -208,7 +247,8 @@ export class Dialer {
 
   #handOver(guarded: GuardedStream, request: PreparedRequest, response: HttpResponse): ClientConn {
     const { destroyed, readableEnded } = guarded.stream;
-    const hasEnded = destroyed && readableEnded && guarded.error === undefined;
+    const isWhole = readableEnded && guarded.error === undefined && !isHttp2Stream(guarded.stream);
+    const hasEnded = destroyed && isWhole;
     if (destroyed && !hasEnded) {
       throw dialError('the connection broke during the handshake', guarded.error);
     }
@@ -217,7 +257,9 @@ export class Dialer {
     const extensions = facts.list('sec-websocket-extensions');
     // A stream may destroy itself at its end. The messages before the end are in the early bytes.
     const stream = hasEnded ? endedStream() : guarded.stream;
-    const transport = socketTransport(stream, { head: early, highWaterMark, readBuffer });
+    const transport = isHttp2Stream(stream)
+      ? http2Transport(stream, { highWaterMark })
+      : socketTransport(stream, { head: early, highWaterMark, readBuffer });
     // Release the guard only now: the transport has its own listener for 'error'.
     guarded.release();
     const options = {
@@ -232,8 +274,8 @@ export class Dialer {
   }
 }
 
-/** Opens the stream to a server. */
-type OpenStream = (target: Target, scope: DialScope) => Promise<GuardedStream>;
+/** Opens the stream to a server, or finds a session with it. */
+type OpenStream = (target: Target, scope: DialScope) => Promise<Opened>;
 
 /** What the attempts of one dial share. */
 interface DialState {
@@ -287,8 +329,15 @@ function deflateOf(
   return answer && acceptDeflate(answer, extensions);
 }
 
+/** The status of a handshake: over HTTP/2, any 2xx accepts (RFC 8441, section 5). */
+function acceptingStatus({ status, facts }: HttpResponse): number {
+  if (facts.version !== '2') return 101;
+  return isSuccess(status) ? status : 200;
+}
+
 function refused(response: HttpResponse, why = ''): BadHandshakeError {
-  const message = `the server answered ${describeStatus(response.status)}, not 101${why}`;
+  const wanted = acceptingStatus(response);
+  const message = `the server answered ${describeStatus(response.status)}, not ${wanted}${why}`;
   return new BadHandshakeError(message, response);
 }
 

@@ -1,8 +1,9 @@
+import type { Http2Stream } from 'node:http2';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Transport } from '@ws/conn';
 import { hasTransport } from '@ws/node-io';
-import { asError, TransportDuplex, typeName } from '@ws/node-io/internal';
+import { asError, cancelStream, TransportDuplex, typeName } from '@ws/node-io/internal';
 import type { DialScope } from './dial-scope.ts';
 import { dialError } from './errors.ts';
 import type { DialAddress } from './url.ts';
@@ -33,7 +34,8 @@ export class GuardedStream {
 
   constructor(stream: Duplex) {
     this.stream = stream;
-    this.#unguardWrites = stream instanceof Socket ? () => {} : guardWrites(stream);
+    this.#unguardWrites =
+      stream instanceof Socket || isHttp2Stream(stream) ? () => {} : guardWrites(stream);
     stream.on('error', this.#onError);
     stream.once('close', this.release);
   }
@@ -57,8 +59,14 @@ export class GuardedStream {
 
   /** Destroys the stream. Its late errors are still caught. */
   destroy(): void {
-    this.stream.destroy();
+    if (isHttp2Stream(this.stream)) cancelStream(this.stream);
+    else this.stream.destroy();
   }
+}
+
+/** Whether a stream is one of node:http2. */
+export function isHttp2Stream(stream: Duplex): stream is Http2Stream {
+  return 'rstCode' in stream;
 }
 
 /**

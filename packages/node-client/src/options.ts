@@ -17,6 +17,7 @@ import {
 } from '@ws/node-io/internal';
 import type { CookieJar } from './cookies.ts';
 import type { NetDial } from './guarded-stream.ts';
+import type { Http2Mode } from './http2/sessions.ts';
 import { checkProxy, type ProxyOption, type ProxyPlan } from './proxy/choose-proxy.ts';
 import { checkSubprotocols, type HeadersInput } from './request.ts';
 import { checkTls } from './tls/tls-options.ts';
@@ -97,6 +98,13 @@ export interface DialerOptions extends ConnSettings, SocketOptions {
    * Provides the Cookie header and stores Set-Cookie, also of a failed handshake. Default: none.
    */
   readonly jar?: CookieJar | undefined;
+  /**
+   * WebSockets over HTTP/2 (RFC 8441). `'auto'` asks the server of a wss URL by ALPN. Where it offers
+   * them, dials share a session; elsewhere HTTP/1.1 is used at once, and for 10 minutes without asking. `'only'`
+   * rejects there, and uses HTTP/2 in clear for ws. A session of node:http2 (a `ClientHttp2Session`)
+   * is used as it is, and stays yours. Default: `false`, HTTP/1.1.
+   */
+  readonly http2?: Http2Mode | undefined;
   /** The subprotocols to offer, in order of preference. Default: none. */
   readonly subprotocols?: readonly string[] | undefined;
 }
@@ -129,6 +137,7 @@ export const DIALER_OPTION_NAMES: readonly (keyof DialerOptions)[] = [
   'proxyTls',
   'netDial',
   'netDialTLS',
+  'http2',
   ...SOCKET_OPTION_NAMES,
   'jar',
   'subprotocols',
@@ -182,6 +191,7 @@ export interface DialerPlan {
   readonly netDial: NetDial | undefined;
   readonly netDialTLS: NetDial | undefined;
   readonly socket: SocketOptions;
+  readonly http2: Http2Mode;
   readonly jar: CookieJar | undefined;
   readonly subprotocols: readonly string[];
   readonly conn: ConnSettings;
@@ -209,6 +219,7 @@ export function checkDialerOptions(options: DialerOptions): DialerPlan {
     netDial: dialFunction('netDial', options.netDial),
     netDialTLS: dialFunction('netDialTLS', options.netDialTLS),
     socket: checkSocketOptions(options),
+    http2: checkHttp2(options.http2),
     jar,
     subprotocols: checkSubprotocols(options.subprotocols ?? []),
     conn: Object.fromEntries(conn) as ConnSettings,
@@ -241,6 +252,14 @@ function checkSocketOptions(
     ...(family !== undefined && { family }),
     ...(localAddress !== undefined && { localAddress }),
   };
+}
+
+function checkHttp2(http2: Http2Mode = false): Http2Mode {
+  const session: Partial<Exclude<Http2Mode, false | string>> = Object(http2);
+  const isSession = typeof session.request === 'function' && typeof session.ping === 'function';
+  if (http2 === false || http2 === 'auto' || http2 === 'only' || isSession) return http2;
+  const got = typeof http2 === 'string' ? http2 : typeName(http2);
+  throw new TypeError(`http2: expected false, 'auto', 'only' or a ClientHttp2Session, got ${got}`);
 }
 
 /** @returns Milliseconds; Infinity for no bound. */

@@ -28,9 +28,9 @@ export interface HttpResponse {
 }
 
 /** Most bytes kept of a refusal's body. */
-const MAX_BODY = 1024;
+export const MAX_BODY = 1024;
 /** Most milliseconds to wait for a refusal's body. Many servers never end it. */
-const MAX_WAIT = 500;
+export const MAX_WAIT = 500;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /** Names in error messages. */

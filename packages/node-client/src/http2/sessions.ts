@@ -1,0 +1,282 @@
+import type { ClientHttp2Session } from 'node:http2';
+import process from 'node:process';
+import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
+import type { DialScope } from '../dial-scope.ts';
+import { BadHandshakeError, dialError } from '../errors.ts';
+import type { GuardedStream } from '../guarded-stream.ts';
+import type { DialerPlan } from '../options.ts';
+import type { Target } from '../url.ts';
+
+/** The option `http2`: how a dial uses HTTP/2 (RFC 8441). */
+export type Http2Mode = false | 'auto' | 'only' | ClientHttp2Session;
+
+/** Bytes that a server may send on one stream before they are read. */
+const STREAM_WINDOW = 256 * 1024;
+/** The same for all streams of a session. Node gives it back when bytes arrive. */
+const SESSION_WINDOW = 1024 * 1024;
+/** Streams of a session whose server names no maximum (RFC 9113, section 6.5.2). */
+const MAX_STREAMS = 100;
+/** Milliseconds for which an origin without WebSockets over HTTP/2 is remembered. */
+const REMEMBERED = 600_000;
+
+/** A session, and the number of its streams. */
+export class SharedSession {
+  readonly session: ClientHttp2Session;
+  streams = 0;
+  /** Whether it is in a pool: a session of the caller is not. */
+  readonly #isPooled: boolean;
+
+  constructor(session: ClientHttp2Session, isPooled: boolean) {
+    this.session = session;
+    this.#isPooled = isPooled;
+  }
+
+  /** Whether it takes one more stream. Node queues those above the maximum without a word. */
+  get hasRoom(): boolean {
+    const { closed, destroyed, remoteSettings } = this.session;
+    const most = remoteSettings?.maxConcurrentStreams ?? MAX_STREAMS;
+    return !closed && !destroyed && this.streams < most;
+  }
+
+  /** A stream has closed. A pooled session without streams ends. */
+  leave(): void {
+    this.streams--;
+    if (this.streams > 0 || !this.#isPooled) return;
+    // Not within 'close' of a stream: see the fault of Node 20 in the server's guard.
+    setImmediate(() => {
+      if (this.streams === 0) this.session.close();
+    });
+  }
+}
+
+/** The sessions with one server, and the one that is being made. */
+interface Pool {
+  readonly sessions: Set<SharedSession>;
+  making: Promise<SharedSession | undefined> | undefined;
+}
+
+/** Pools of the process, by {@link poolKey}. */
+const pools = new Map<string, Pool>();
+/** When each origin is asked again, by `Date.now()`. */
+const withoutHttp2 = new Map<string, number>();
+
+/** What a request is sent on. */
+export interface Opened {
+  /** A stream of HTTP/1.1; undefined when a session was opened. */
+  readonly stream?: GuardedStream;
+  readonly shared?: SharedSession;
+}
+
+/** Opens a stream to the server that agrees on one of the protocols. */
+export type OpenWith = (protocols: readonly string[]) => Promise<GuardedStream>;
+
+/**
+ * Returns a session of the server with room for one more stream, or a stream for HTTP/1.1.
+ *
+ * @param key - The pool of the session.
+ * @throws BadHandshakeError when HTTP/2 is required, and the server has no WebSockets over it; the
+ *   errors of `open`.
+ */
+export async function sessionOrStream(
+  mode: Http2Mode,
+  target: Target,
+  key: string,
+  scope: DialScope,
+  open: OpenWith,
+): Promise<Opened> {
+  if (typeof mode === 'object') return { shared: await givenSession(mode, scope) };
+  const origin = `${target.secure} ${String(target.address)}`;
+  const asks = mode === 'only' || (mode === 'auto' && target.secure && !isRemembered(origin));
+  if (!asks) return { stream: await open(['http/1.1']) };
+  const pool = poolOf(key);
+  for (;;) {
+    for (const shared of pool.sessions) {
+      if (shared.hasRoom) return { shared: take(shared) };
+      if (shared.session.closed || shared.session.destroyed) pool.sessions.delete(shared);
+    }
+    if (pool.making !== undefined) {
+      // The error of another dial is not that of this one, which tries itself.
+      const other = await scope.race(pool.making.catch(() => undefined));
+      if (other === undefined && mode === 'auto' && isRemembered(origin)) {
+        return { stream: await open(['http/1.1']) };
+      }
+      continue;
+    }
+    let stream: GuardedStream | undefined;
+    const making = makeSession(mode, target, scope, open).then((made) => {
+      if (!(made instanceof SharedSession)) {
+        stream = made;
+        return undefined;
+      }
+      pool.sessions.add(made);
+      made.session.once('close', () => pool.sessions.delete(made));
+      made.session.once('goaway', () => pool.sessions.delete(made));
+      return made;
+    });
+    pool.making = making;
+    try {
+      const shared = await making;
+      if (shared !== undefined) return { shared: take(shared) };
+    } finally {
+      pool.making = undefined;
+      if (pool.sessions.size === 0) pools.delete(key);
+    }
+    if (mode === 'only') throw notOffered(stream);
+    withoutHttp2.set(origin, Date.now() + REMEMBERED);
+    return { stream: stream ?? (await open(['http/1.1'])) };
+  }
+}
+
+/** Forgets a session that no more dials get. */
+export function retire(shared: SharedSession): void {
+  for (const { sessions } of pools.values()) sessions.delete(shared);
+}
+
+function take(shared: SharedSession): SharedSession {
+  shared.streams++;
+  return shared;
+}
+
+function notOffered(stream: GuardedStream | undefined): BadHandshakeError {
+  stream?.destroy();
+  return new BadHandshakeError('the server does not offer WebSockets over HTTP/2 (RFC 8441)');
+}
+
+function isRemembered(origin: string): boolean {
+  const until = withoutHttp2.get(origin);
+  if (until === undefined || until > Date.now()) return until !== undefined;
+  withoutHttp2.delete(origin);
+  return false;
+}
+
+function poolOf(key: string): Pool {
+  let pool = pools.get(key);
+  if (pool === undefined) {
+    pool = { sessions: new Set(), making: undefined };
+    pools.set(key, pool);
+  }
+  return pool;
+}
+
+/** @returns the open stream when the server chooses HTTP/1.1; undefined without RFC 8441. */
+async function makeSession(
+  mode: 'auto' | 'only',
+  target: Target,
+  scope: DialScope,
+  open: OpenWith,
+): Promise<SharedSession | GuardedStream | undefined> {
+  const guarded = await open(mode === 'only' ? ['h2'] : ['h2', 'http/1.1']);
+  const { stream } = guarded;
+  if (target.secure && !(stream instanceof TLSSocket && stream.alpnProtocol === 'h2')) {
+    return guarded;
+  }
+  const session = sessionOver(stream, target);
+  guarded.release();
+  try {
+    if (await offersWebSockets(session, scope)) return new SharedSession(session, true);
+  } catch (error) {
+    session.destroy();
+    throw error;
+  }
+  session.close();
+  return undefined;
+}
+
+function sessionOver(stream: Duplex, { secure, host }: Target): ClientHttp2Session {
+  const session = process
+    .getBuiltinModule('node:http2')
+    .connect(`${secure ? 'https' : 'http'}://${host}`, {
+      createConnection: () => stream,
+      settings: { enablePush: false, initialWindowSize: STREAM_WINDOW },
+    });
+  session.on('error', () => {});
+  session.once('connect', () => session.setLocalWindowSize(SESSION_WINDOW));
+  return session;
+}
+
+/** A session of the caller. */
+async function givenSession(session: ClientHttp2Session, scope: DialScope): Promise<SharedSession> {
+  if (session.closed || session.destroyed)
+    throw dialError('the HTTP/2 session has ended', undefined);
+  if (!(await offersWebSockets(session, scope))) throw notOffered(undefined);
+  return take(new SharedSession(session, false));
+}
+
+/** Pending answers of {@link offersWebSockets}. Listeners for each dial would be too many. */
+const pendingOffers = new WeakMap<ClientHttp2Session, Promise<boolean>>();
+
+/** Whether the server has allowed WebSockets. Waits for its SETTINGS. */
+async function offersWebSockets(session: ClientHttp2Session, scope: DialScope): Promise<boolean> {
+  if (!session.connecting && isEnabled(session)) return true;
+  scope.stage = 'waiting for the settings of HTTP/2';
+  let offer = pendingOffers.get(session);
+  if (offer === undefined) {
+    offer = settingsOf(session).finally(() => pendingOffers.delete(session));
+    pendingOffers.set(session, offer);
+    offer.catch(() => {});
+  }
+  return scope.race(offer);
+}
+
+/** The answer to a PING comes after the SETTINGS, whose values are defaults before. */
+async function settingsOf(session: ClientHttp2Session): Promise<boolean> {
+  await new Promise<void>((resolve, reject) => {
+    const fail = (error?: Error | null): void => {
+      reject(dialError('the HTTP/2 session has failed', error ?? undefined));
+    };
+    const ask = (): void => {
+      session.ping((error) => {
+        session.off('error', fail).off('close', fail);
+        if (error === null) resolve();
+        else fail(error);
+      });
+    };
+    session.once('error', fail).once('close', fail);
+    if (session.connecting) session.once('connect', ask);
+    else ask();
+  });
+  return isEnabled(session);
+}
+
+function isEnabled({ remoteSettings }: ClientHttp2Session): boolean {
+  return remoteSettings.enableConnectProtocol === true;
+}
+
+const ids = new WeakMap<object, number>();
+let lastId = 0;
+
+/** Two dials share sessions only when everything that opens and secures a stream is the same. */
+export function poolKey(
+  { tls, proxyTls, proxy, netDial, netDialTLS, socket }: DialerPlan,
+  target: Target,
+  isNamedServer: boolean,
+): string {
+  const parts = [
+    target.secure,
+    String(target.address),
+    target.address.path,
+    target.host,
+    isNamedServer,
+    proxy,
+    netDial,
+    netDialTLS,
+    ...Object.entries({ ...tls }).flat(),
+    'proxyTls',
+    ...Object.entries({ ...proxyTls }).flat(),
+    'socket',
+    ...Object.entries(socket).flat(),
+  ];
+  return JSON.stringify(parts.map(identityOf));
+}
+
+/** A value that compares as `===`. */
+function identityOf(value: unknown): unknown {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return value;
+  let id = ids.get(value);
+  if (id === undefined) {
+    id = ++lastId;
+    ids.set(value, id);
+  }
+  return { id };
+}
