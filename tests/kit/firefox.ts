@@ -1,5 +1,5 @@
 import process from 'node:process';
-import puppeteer, { type Browser } from 'puppeteer-core';
+import puppeteer, { type Browser, type LaunchOptions } from 'puppeteer-core';
 import { findProgram } from './programs.ts';
 
 const NAMES = ['firefox', 'firefox-esr'];
@@ -15,10 +15,10 @@ export function lacksFirefox(): boolean {
  * Starts Firefox without a window: `FIREFOX_BIN`, or the first on the PATH. The caller closes it.
  * Puppeteer drives a Firefox as it is, Playwright only its own or a new one.
  */
-export async function launchFirefox(): Promise<Browser> {
+export async function launchFirefox(options: LaunchOptions = {}): Promise<Browser> {
   const executablePath = findFirefox();
   if (executablePath === undefined) throw new Error('firefox: not on the PATH, nor FIREFOX_BIN');
-  return puppeteer.launch({ browser: 'firefox', executablePath, headless: true });
+  return puppeteer.launch({ browser: 'firefox', executablePath, headless: true, ...options });
 }
 
 function findFirefox(): string | undefined {

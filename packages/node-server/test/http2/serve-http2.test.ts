@@ -293,6 +293,44 @@ describe('a server of HTTP/2', () => {
     expect(await conn.close()).toMatchObject({ wasClean: true });
   });
 
+  it('ends a connection whose client gives no window', async () => {
+    const server = await clear({ heartbeat }, ((conn: Conn) => {
+      conn.send(new Uint8Array(100_000)).catch(() => {});
+      return conn.receive(() => {});
+    }) as never);
+    // The window of a stream is 0.
+    const peer = await http2Client(server.port, [[4, 0]]);
+    peer.headers(1, WEBSOCKET_REQUEST);
+    await peer.until(() => peer.story(1).includes('RST_STREAM 8'));
+    expect(peer.bytes(1)).toHaveLength(0);
+    expect(peer.ended).toBe(false);
+  });
+
+  it('bounds the memory of 1,000 streams that are never read', async () => {
+    const server = await clear({}, (() => new Promise(() => {})) as never);
+    const peer = await http2Client(server.port);
+    const block = headerBlock(Object.entries(WEBSOCKET_REQUEST));
+    const ids = Array.from({ length: 1_000 }, (_, i) => 2 * i + 1);
+    peer.socket.write(Buffer.concat(ids.map((id) => frameBytes('HEADERS', 4, id, block))));
+    while (server.stats.open < 1_000) await turn();
+    // One message that fills the window of its stream.
+    const message = Buffer.alloc(262_144);
+    message.set([0x82, 0xff]);
+    message.writeUInt32BE(262_144 - 14, 6);
+    for (let at = 0; at < message.length; at += 16_384) {
+      const data = message.subarray(at, at + 16_384);
+      const round = Buffer.concat(ids.map((id) => frameBytes('DATA', 0, id, data)));
+      if (!peer.socket.write(round)) await once(peer.socket, 'drain');
+    }
+    const calmed = (): number =>
+      peer.frames.filter(({ type, payload }) => type === 'RST_STREAM' && payload[3] === 11).length;
+    // Of 256 MiB, at most 32 MiB stay: in 128 streams, or in somewhat more that the connections have read.
+    while (calmed() < 800) await turn();
+    for (let i = 0; i < 20; i++) await turn();
+    expect(peer.ended).toBe(false);
+    expect(server.connections.size).toBe(1_000 - calmed());
+  });
+
   it.each(['PING', 'SETTINGS'])('ends a session that floods it with %s', async (type) => {
     const server = await clear();
     const peer = await http2Client(server.port);
