@@ -39,7 +39,7 @@ const CHECKS: Readonly<Record<string, Task>> = {
     commands: [node(bin('typedoc'), '--options', '.config/typedoc.json')],
   },
   packages: {
-    what: 'the tarballs: publint, attw, their sizes, a fresh installation (after build)',
+    what: 'the tarballs: publint, attw, licenses, their sizes, a fresh installation (after build)',
     after: 'build',
     commands: [
       source('tools/check/packages.ts'),

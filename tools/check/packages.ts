@@ -1,4 +1,4 @@
-// Packs every published package into `.out/pack` and checks the tarballs: publint, attw, no source maps, and their sizes
+// Packs every published package into `.out/pack` and checks the tarballs: publint, attw, licenses, no source maps, and their sizes
 // against docs/maintainers/sizes.md. With `--write` it writes that table.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -7,6 +7,7 @@ import process from 'node:process';
 import { publishedPackages, tarballOf } from '../published.ts';
 import { bin, type Command, node, pnpm } from '../run.ts';
 import { filesOf } from '../tarball.ts';
+import { tarballFaults } from './release-faults.ts';
 
 const OUT = '.out/pack';
 const PAGE = 'docs/maintainers/sizes.md';
@@ -40,6 +41,8 @@ const names = published.map(({ manifest }) => manifest.name);
 const filters = published.map(({ path }) => `--filter=./${path}`);
 run(pnpm('--recursive', ...filters, 'pack', '--pack-destination', resolve(OUT)));
 
+const license = readFileSync('LICENSE', 'utf8');
+const versions = new Map(published.map(({ manifest }) => [manifest.name, manifest.version]));
 const rows = published.map(({ folder, manifest, file }) => {
   const path = join(OUT, file);
   // For a folder, publint runs the package manager that it finds. For a tarball, it only reads.
@@ -49,6 +52,7 @@ const rows = published.map(({ folder, manifest, file }) => {
   }
   const bytes = readFileSync(path);
   const files = filesOf(bytes);
+  faults.push(...tarballFaults(file, files, license, versions));
   for (const name of files.keys()) {
     if (name.endsWith('.map')) faults.push(`${file}: contains the source map ${name}`);
   }
