@@ -1,5 +1,5 @@
-// Packs every published package into `.out/pack` and checks the tarballs: publint, attw, licenses, no source maps, and their sizes
-// against docs/maintainers/sizes.md. With `--write` it writes that table.
+// Packs every published package into `.out/pack` and checks the tarballs: publint, attw, licenses, no source maps, and
+// their sizes against docs/maintainers/sizes.md. With `--write` it writes that table.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
