@@ -28,7 +28,7 @@ export interface CpuTimes {
 }
 
 /** The use of the machine before a measurement. */
-export interface UseBefore {
+interface UseBefore {
   readonly cores: number;
   /** Average number of running and waiting programs in the last minute. */
   readonly load: number;
@@ -37,7 +37,7 @@ export interface UseBefore {
 }
 
 /** The use of the machine during a measurement. */
-export interface UseDuring {
+interface UseDuring {
   readonly cores: number;
   /** Cores that other programs used; undefined when that is not known. */
   readonly others: number | undefined;
@@ -95,7 +95,7 @@ export class MachineWatch {
 }
 
 /** What to say before a measurement. */
-export function warningsBefore({ cores, load, busy }: UseBefore): string[] {
+function warningsBefore({ cores, load, busy }: UseBefore): string[] {
   if (busy <= MOST_BUSY && load <= MOST_LOAD * cores) return [];
   return [
     `the machine is busy before the measurement: ${percent(busy)} of its CPU is in use, load average ${load.toFixed(1)} on ${cores} cores`,
@@ -103,7 +103,7 @@ export function warningsBefore({ cores, load, busy }: UseBefore): string[] {
 }
 
 /** What to say after a measurement. */
-export function warningsDuring({ cores, others, stolen, scatter }: UseDuring): string[] {
+function warningsDuring({ cores, others, stolen, scatter }: UseDuring): string[] {
   return [
     ...(others !== undefined && others > MOST_OTHERS
       ? [`other programs used ${others.toFixed(1)} of ${cores} cores during the measurement`]
@@ -118,7 +118,7 @@ export function warningsDuring({ cores, others, stolen, scatter }: UseDuring): s
 }
 
 /** The usual range of the windows of a process, by its first metric. */
-export function scatterOf(results: readonly ContestResult[]): number {
+function scatterOf(results: readonly ContestResult[]): number {
   const ranges = results
     .flatMap(({ readings }) => Object.values(readings))
     .flatMap((metrics) => Object.values(metrics)[0] ?? [])
@@ -130,7 +130,7 @@ export function scatterOf(results: readonly ContestResult[]): number {
 }
 
 /** The line `cpu` of /proc/stat. The times of a guest are in those of its user. */
-export function parseStat(stat: string): CpuTimes {
+function parseStat(stat: string): CpuTimes {
   const [, ...ticks] = stat.split('\n', 1)[0]!.trim().split(/\s+/).map(Number);
   const [user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, softIrq = 0, steal = 0] =
     ticks.map((count) => count * TICK_MS);

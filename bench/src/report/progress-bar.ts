@@ -14,7 +14,7 @@ const LINE_EVERY_MS = 10_000;
  *
  * @param share - Share of the work that is done.
  */
-export function timeLeft(share: number, elapsedMs: number): string {
+function timeLeft(share: number, elapsedMs: number): string {
   if (share < KNOWN_FROM) return 'time left not known yet';
   const ms = (elapsedMs * (1 - share)) / share;
   if (ms >= MINUTES_FROM) return `about ${Math.ceil(ms / 60_000)} min left`;
