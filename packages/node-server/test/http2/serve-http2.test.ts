@@ -186,6 +186,24 @@ describe('serve with http2', () => {
     expect(chunk.toString('latin1')).toBe('\x81\x02hi');
   });
 
+  it('aborts the signal of authenticate when the client resets the stream', async () => {
+    let signal: AbortSignal | undefined;
+    const server = await clear({
+      authenticate: (_req, context) => {
+        signal = context.signal;
+        return new Promise<boolean>(() => {});
+      },
+      handshakeTimeout: 500,
+    });
+    const peer = await http2Client(server.port);
+    peer.headers(1, WEBSOCKET_REQUEST);
+    while (signal === undefined) await turn();
+    peer.reset(1, 8);
+    while (!signal.aborted) await turn();
+    expect(server.stats.opened).toBe(0);
+    expect(peer.ended).toBe(false);
+  });
+
   it('counts streams for maxConnectionsPerAddress', async () => {
     const server = await clear({ maxConnectionsPerAddress: 2 });
     const session = await sessionWith(server.url);
@@ -307,7 +325,7 @@ describe('a server of HTTP/2', () => {
   });
 
   it('bounds the memory of 1,000 streams that are never read', async () => {
-    const server = await clear({}, (() => new Promise(() => {})) as never);
+    const server = await clear({}, () => new Promise(() => {}));
     const peer = await http2Client(server.port);
     const block = headerBlock(Object.entries(WEBSOCKET_REQUEST));
     const ids = Array.from({ length: 1_000 }, (_, i) => 2 * i + 1);
