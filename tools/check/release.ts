@@ -46,7 +46,10 @@ async function release(isDry: boolean): Promise<number> {
   if (!(await runAll(packed))) return refuse(['the build or a tarball has the faults above']);
 
   if (isDry) {
-    console.log(`\n${version} could be published. By hand, in this order:\n\n${textOf(steps)}`);
+    console.log(
+      `\nnothing found in ${version}. By hand, in this order; pnpm release refuses while a step is open:\n`,
+    );
+    console.log(textOf(steps));
   } else {
     console.log(
       `\n${version} is in .out/pack, and nothing was published. The workflow release publishes it when
