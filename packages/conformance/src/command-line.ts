@@ -100,8 +100,9 @@ const MAX_SEED = 1_000_000;
 const NOT_ASKED = 3;
 
 function selected(role: SuiteReport['role'], values: Values): CaseFacts[] {
-  const list = role === 'server' ? serverSuiteCases : clientSuiteCases;
-  const { dump, only, exclude, floods } = values;
+  const { dump, only, exclude, floods, http2 } = values;
+  const list = (...args: Parameters<typeof clientSuiteCases>): CaseFacts[] =>
+    role === 'server' ? serverSuiteCases(...args, http2) : clientSuiteCases(...args);
   const cases =
     dump === undefined
       ? list(only, exclude, floods)
@@ -136,7 +137,8 @@ class PartialRun {
     };
     this.#onSignal = (signal) => {
       const results = cases.flatMap(({ id }) => this.#results.get(id) ?? []);
-      const report = reportOf(role, target, this.#started, results, values.seed);
+      const { http2, seed } = values;
+      const report = { ...reportOf(role, target, this.#started, results, seed), http2 };
       output.out(textReport(report, values));
       output.error(`${signal} after ${results.length} of ${cases.length} cases\n`);
       // Expected differences of a part would hide the others.
@@ -216,6 +218,7 @@ const TOLD = [
   'no-echo',
   'require',
   'subprotocol',
+  'http2',
   'strict',
 ] as const;
 

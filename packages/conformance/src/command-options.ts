@@ -36,6 +36,8 @@ the target
   --subprotocol NAME  server: offer this subprotocol with every request; repeatable
   --connect HOST:PORT server: connect here, instead of the URL's host and port
   --proxy URL         server: through this HTTP proxy, http://USER:PASSWORD@HOST:PORT
+  --http2             server: over HTTP/2 (RFC 8441): each connection is a stream, of wss: by ALPN, of ws: by prior
+                      knowledge; chapter 15 replaces 8
   --ca FILE           server: verify the certificate with these authorities; default: accept any
   --cert FILE         certificate of the suite, in PEM, with its --key FILE; client: listen for wss:
   --listen HOST:PORT  client: listen here; without a command, wait for a client that you start
@@ -77,6 +79,7 @@ const OPTIONS = {
   subprotocol: { type: 'string', multiple: true },
   connect: { type: 'string' },
   proxy: { type: 'string' },
+  http2: { type: 'boolean' },
   ca: { type: 'string' },
   cert: { type: 'string' },
   key: { type: 'string' },
@@ -150,6 +153,7 @@ const SERVER_OPTIONS = [
   'subprotocol',
   'connect',
   'proxy',
+  'http2',
   'ca',
 ] as const;
 const CLIENT_OPTIONS = ['each', 'listen'] as const;
@@ -208,6 +212,7 @@ export function requestSettings(values: Values): RequestSettings {
     connect: connect === undefined ? undefined : addressOf('connect', connect),
     proxy: proxy === undefined ? undefined : proxyOf(proxy),
     tls: checkedTls({ ca: pem(ca), cert: pem(cert), key: pem(key) }),
+    http2: values.http2,
     echoes: values['no-echo'] !== true,
     allBytes: values.dump !== undefined,
   };

@@ -4,7 +4,10 @@ import { describe, expect, it } from 'vitest';
 import { clientSuiteCases, serverSuiteCases } from '../src/index.ts';
 
 const ROLES = [
-  { role: 'server', cases: serverSuiteCases([], [], true) },
+  {
+    role: 'server',
+    cases: [...serverSuiteCases([], [], true), ...serverSuiteCases(['15'], [], true, true)],
+  },
   { role: 'client', cases: clientSuiteCases([], [], true) },
 ];
 

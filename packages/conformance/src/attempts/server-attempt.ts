@@ -13,6 +13,8 @@ import {
   withoutField,
 } from '../wire/handshake.ts';
 import { fieldOf, type Head, parseExtensions, statusOf } from '../wire/head.ts';
+import { ENABLE_CONNECT_PROTOCOL, Http2Session, type Setting } from '../wire/http2-session.ts';
+import type { Http2Stream } from '../wire/http2-stream.ts';
 import { Peer } from '../wire/peer.ts';
 import { TlsWire } from '../wire/tls-wire.ts';
 import { openTunnel } from '../wire/tunnel.ts';
@@ -42,6 +44,14 @@ export interface ConnectOptions {
   readonly plain?: boolean;
 }
 
+/** How to start an HTTP/2 session. */
+export interface SessionOptions extends ConnectOptions {
+  /** Settings of the suite in addition. Default: none. */
+  readonly settings?: readonly Setting[];
+  /** False: the server need not admit WebSockets. Default: true. */
+  readonly needsConnectProtocol?: boolean;
+}
+
 /** The certificates of a `wss:` run, in PEM. */
 export interface TlsSettings {
   /** Authorities that the server's certificate must come from. Default: any certificate is valid. */
@@ -66,6 +76,11 @@ export interface RequestSettings {
   readonly proxy?: URL | undefined;
   /** Certificates of `wss:`. */
   readonly tls?: TlsSettings | undefined;
+  /**
+   * True: each connection is a stream of an HTTP/2 session (RFC 8441), by ALPN for `wss:`, and by prior
+   * knowledge for `ws:`. Default: false.
+   */
+  readonly http2?: boolean | undefined;
   /** False: the server does not echo. Cases that need an echo are skipped. Default: true. */
   readonly echoes?: boolean | undefined;
   /** True: transcripts contain every byte. Default: the first 48 bytes of each segment. */
@@ -91,6 +106,8 @@ export class ServerAttempt extends TargetAttempt {
   readonly subprotocols: readonly string[];
   /** Value of the `Host` field. */
   readonly host: string;
+  /** Whether connections are streams of HTTP/2. */
+  readonly http2: boolean;
   readonly #headers: readonly Field[];
   readonly #connect: RequestSettings['connect'];
   readonly #proxy: URL | undefined;
@@ -107,6 +124,7 @@ export class ServerAttempt extends TargetAttempt {
       connect,
       proxy,
       tls = {},
+      http2 = false,
       echoes = true,
       allBytes = false,
       seed,
@@ -118,6 +136,7 @@ export class ServerAttempt extends TargetAttempt {
     this.transcript.complete = allBytes;
     this.url = url;
     this.host = host;
+    this.http2 = http2;
     this.#connect = connect;
     this.#proxy = proxy;
     this.#tls = tls;
@@ -139,18 +158,70 @@ export class ServerAttempt extends TargetAttempt {
 
   /** Opens a TCP or TLS connection without sending anything. @throws Unreachable */
   async connect(options: ConnectOptions = {}): Promise<Peer> {
+    if (this.http2) {
+      const session = await this.connectHttp2(options);
+      const peer = this.peerOf(session.stream());
+      peer.tls = session.tls;
+      return peer;
+    }
     const connection = ++this.#connections;
     const tcp = await this.#connectTcp();
     if (this.url.protocol !== 'wss:' || options.plain === true) {
       return new Peer(tcp, this, connection, 'client');
     }
+    const { socket, wire } = await this.#connectTls(tcp, options);
+    const peer = new Peer(socket, this, connection, 'client', tcp);
+    peer.tls = { alpnProtocol: alpnOf(socket), wire };
+    return peer;
+  }
+
+  /** Starts an HTTP/2 session. @throws Unreachable when the server has no HTTP/2 or no WebSockets over it. */
+  async connectHttp2({
+    settings,
+    needsConnectProtocol = true,
+    ...options
+  }: SessionOptions = {}): Promise<Http2Session> {
+    const tcp = await this.#connectTcp();
+    tcp.setNoDelay(true);
+    const isTls = this.url.protocol === 'wss:';
+    const tls = isTls ? await this.#connectTls(tcp, { alpn: ['h2'], ...options }) : undefined;
+    if (tls !== undefined && alpnOf(tls.socket) !== 'h2') {
+      throw new Unreachable('the server does not select h2 in ALPN');
+    }
+    const scheme = isTls ? 'https' : 'http';
+    const session = new Http2Session(tls?.socket ?? tcp, this, ++this.#connections, scheme);
+    if (tls !== undefined) session.tls = { alpnProtocol: 'h2', wire: tls.wire };
+    session.start(settings);
+    const started = await session.until(
+      () => session.settings.size > 0 || session.firstFrame !== undefined,
+      'SETTINGS',
+      this.timeout,
+    );
+    if (!started || session.firstFrame === undefined) {
+      throw new Unreachable('the server did not answer the preface of HTTP/2 with SETTINGS');
+    }
+    if (needsConnectProtocol && session.settings.get(ENABLE_CONNECT_PROTOCOL) !== 1) {
+      throw new Unreachable(
+        'the server does not send SETTINGS_ENABLE_CONNECT_PROTOCOL 1 (RFC 8441, 3)',
+      );
+    }
+    return session;
+  }
+
+  /** Makes a connection of a stream. */
+  peerOf(stream: Http2Stream): Peer {
+    return new Peer(stream, this, ++this.#connections, 'client');
+  }
+
+  async #connectTls(
+    tcp: Socket,
+    options: ConnectOptions,
+  ): Promise<{ readonly socket: TLSSocket; readonly wire: TlsWire | undefined }> {
     const wire = options.cut === undefined ? undefined : new TlsWire(tcp, options.cut);
     const socket = connectTls({ socket: wire ?? tcp, ...this.#tlsOptions(options) });
     this.onDispose(() => socket.destroy());
     await this.#connected(socket, 'secureConnect', this.url.host);
-    const peer = new Peer(socket, this, connection, 'client', tcp);
-    peer.tls = { alpnProtocol: alpnOf(socket), wire };
-    return peer;
+    return { socket, wire };
   }
 
   async #connectTcp(): Promise<Socket> {

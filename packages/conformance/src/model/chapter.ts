@@ -27,6 +27,7 @@ export const CHAPTERS: Readonly<Record<number, string>> = {
   12: 'compression',
   13: 'parameters of compression',
   14: 'TLS',
+  15: 'handshake over HTTP/2',
 };
 
 /** Facts that all cases of a section share. */

@@ -50,6 +50,7 @@ const SERVER: readonly Rule[] = [
   ['13.2 13.4 13.11', 'pedantry'],
   // Truncation, and records that were changed.
   ['14.4 14.5', 'security'],
+  ['15', 'interoperability'],
 ];
 
 const CLIENT: readonly Rule[] = [

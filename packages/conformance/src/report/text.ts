@@ -135,9 +135,9 @@ function explainFinding({ verdict, weight, results }: Finding, report: SuiteRepo
 }
 
 /** The command that runs one case again. */
-function againText({ id }: CaseResult, { role, target, seed }: SuiteReport): string {
+function againText({ id }: CaseResult, { role, target, seed, http2 }: SuiteReport): string {
   return role === 'server'
-    ? `ws-conform server ${target} --only ${id} --seed ${seed} --verbose`
+    ? `ws-conform server ${target}${http2 === true ? ' --http2' : ''} --only ${id} --seed ${seed} --verbose`
     : `ws-conform client --only ${id} --verbose -- ${target}`;
 }
 

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { type RequestSettings, ServerAttempt } from '../attempts/server-attempt.ts';
-import type { CaseFacts, CaseResult } from '../model/case.ts';
+import type { Case, CaseFacts, CaseResult } from '../model/case.ts';
 import { Link } from '../model/link.ts';
 import { factsOf, selectCases } from '../model/select.ts';
 import { serverCases } from '../server/cases.ts';
@@ -23,7 +23,7 @@ const MAX_SEED = 1_000_000;
 
 /**
  * Lists the cases that {@link runServerSuite} runs, in order. `only` and `exclude` contain ids with
- * `*`. Without `floods`, the list lacks the floods.
+ * `*`. Without `floods`, the list lacks the floods. With `http2`, it has chapter 15 instead of 8.
  *
  * @example
  * ```ts
@@ -36,8 +36,9 @@ export function serverSuiteCases(
   only: readonly string[] = [],
   exclude: readonly string[] = [],
   floods: boolean = false,
+  http2: boolean = false,
 ): CaseFacts[] {
-  return selectCases(serverCases, only, exclude, floods).map(factsOf);
+  return selectCases(casesOver(http2), only, exclude, floods).map(factsOf);
 }
 
 /**
@@ -71,7 +72,7 @@ export async function runServerSuite(
   }: ServerSuiteOptions = {},
 ): Promise<SuiteReport> {
   const target = serverUrl(url);
-  const cases = selectCases(serverCases, only, exclude, floods);
+  const cases = selectCases(casesOver(settings.http2), only, exclude, floods);
   const results = Array.from<CaseResult>({ length: cases.length });
   const started = new Date();
   const link = new Link();
@@ -100,7 +101,16 @@ export async function runServerSuite(
   };
   await Promise.all(Array.from({ length: workers }, work));
   for (const at of again) await ask(at, true);
-  return reportOf('server', url, started, results, seed);
+  return { ...reportOf('server', url, started, results, seed), http2: settings.http2 };
+}
+
+/** Chapters of the handshakes over HTTP/1.1 and over HTTP/2. */
+const [OVER_HTTP_1, OVER_HTTP_2] = [8, 15];
+
+/** The cases over HTTP/1.1, or those over HTTP/2. */
+function casesOver(http2: boolean | undefined): readonly Case<ServerAttempt>[] {
+  const other = http2 === true ? OVER_HTTP_1 : OVER_HTTP_2;
+  return serverCases.filter(({ chapter }) => chapter !== other);
 }
 
 /** @throws TypeError unless it is a ws: or wss: URL without credentials and fragment. */

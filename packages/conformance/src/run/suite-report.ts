@@ -8,6 +8,8 @@ export interface SuiteReport {
   readonly target: string;
   /** Seed of the suite's keys: a run with the same seed sends the same bytes. */
   readonly seed?: string | undefined;
+  /** True: the connections to a server were streams of HTTP/2. */
+  readonly http2?: boolean | undefined;
   /** Start of the run, in ISO 8601. */
   readonly started: string;
   /** Duration in ms. */

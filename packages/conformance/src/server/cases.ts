@@ -16,6 +16,7 @@ import { type Chapter, casesOf } from '../model/chapter.ts';
 import { serverClosing } from './closing.ts';
 import { serverFloods } from './floods.ts';
 import { handshake } from './handshake.ts';
+import { http2Handshake } from './http2-handshake.ts';
 import { masks } from './masks.ts';
 import { parameters } from './parameters.ts';
 import { tls } from './tls.ts';
@@ -35,6 +36,7 @@ const chapters: readonly Chapter<ServerAttempt>[] = [
   compression(),
   parameters(),
   tls(),
+  http2Handshake(),
 ];
 
 /**

@@ -39,6 +39,11 @@ function sectionOf(chapter: Chapter<ServerAttempt>, facts: SectionFacts): AddCas
   };
 }
 
+/** Skips a case about the TCP connection, which a stream does not end. */
+function needsHttp1(attempt: ServerAttempt): void {
+  if (attempt.http2) attempt.skip('the case needs HTTP/1.1');
+}
+
 /** Each write becomes one TLS record, of at most 16 KiB. */
 function records(chapter: Chapter<ServerAttempt>): void {
   const add = sectionOf(chapter, {
@@ -99,6 +104,7 @@ function protocols(chapter: Chapter<ServerAttempt>): void {
   });
   for (const names of [['http/1.1'], ['h2', 'http/1.1'], ['x-unknown', 'http/1.1']]) {
     add(`the protocols ${names.join(' and ')} in ALPN`, async (attempt) => {
+      needsHttp1(attempt);
       const peer = await attempt.connect({ alpn: names });
       if (peer.tls?.alpnProtocol === 'h2') attempt.skip('the server selects h2');
       await attempt.openOn(peer);
@@ -117,6 +123,7 @@ function ends(chapter: Chapter<ServerAttempt>): void {
     expects: 'the server sends close_notify before it ends the TCP connection',
   });
   add('both close frames, over TLS 1.2', async (attempt) => {
+    needsHttp1(attempt);
     const peer = await openTls12(attempt);
     await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000) });
     const event = await peer.next('the answer to our close frame');
@@ -176,6 +183,7 @@ function invalid(chapter: Chapter<ServerAttempt>): void {
   add(
     'a handshake without TLS',
     async (attempt) => {
+      needsHttp1(attempt);
       const peer = await attempt.connect({ plain: true });
       await attempt.sendRequest(peer, attempt.fields());
       // A server may answer with an alert, with HTTP, or with nothing.

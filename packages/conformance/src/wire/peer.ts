@@ -1,5 +1,4 @@
 import { isUtf8 } from 'node:buffer';
-import type { Socket } from 'node:net';
 import type { Attempt } from '../model/attempt.ts';
 import { HardViolation, Violation } from '../model/verdicts.ts';
 import { Compressor, Decompressor, type DeflateTerms } from './deflate.ts';
@@ -16,7 +15,7 @@ import {
   takeFrame,
 } from './frame.ts';
 import { frameFaults, isAssignedCode } from './frame-faults.ts';
-import { type End, RawPeer } from './raw-peer.ts';
+import { type End, type PeerSocket, RawPeer, type Resettable } from './raw-peer.ts';
 import type { TlsWire } from './tls-wire.ts';
 
 /** The suite's end of the connection. The target has the other role. */
@@ -82,11 +81,11 @@ export class Peer extends RawPeer {
 
   /** @param tcp - The TCP socket below a TLS socket. Default: `socket`. */
   constructor(
-    socket: Socket,
+    socket: PeerSocket & Partial<Resettable>,
     attempt: Attempt,
     connection: number,
     role: Role,
-    tcp: Socket = socket,
+    tcp: Resettable = socket as Resettable,
   ) {
     super(socket, attempt, connection, tcp);
     this.role = role;

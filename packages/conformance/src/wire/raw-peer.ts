@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Attempt } from '../model/attempt.ts';
 import { Violation } from '../model/verdicts.ts';
 import { ByteQueue, cut } from './bytes.ts';
@@ -7,6 +7,16 @@ import { type Head, parseHead } from './head.ts';
 /** The way in which the target stopped sending. */
 export type End = 'fin' | 'reset';
 
+/** A socket, or a stream of HTTP/2. */
+export interface PeerSocket extends Duplex {
+  setNoDelay(enable: boolean): unknown;
+}
+
+/** What a peer resets. */
+export interface Resettable {
+  resetAndDestroy(): unknown;
+}
+
 /** Maximum size of a header, in bytes. */
 const MAX_HEAD = 64 * 1024;
 
@@ -14,7 +24,7 @@ const MAX_HEAD = 64 * 1024;
 const MAX_BUFFERED = 64 * 1024 * 1024;
 
 /**
- * One end of a TCP or TLS connection. It sends any bytes in any pieces; every wait has a timeout.
+ * One end of a TCP or TLS connection, or of a stream. It sends any bytes in any pieces; every wait has a timeout.
  */
 export class RawPeer {
   readonly attempt: Attempt;
@@ -24,8 +34,8 @@ export class RawPeer {
   ended: End | undefined;
   /** Received bytes that were not read yet. */
   protected readonly queue: ByteQueue = new ByteQueue();
-  readonly #socket: Socket;
-  readonly #tcp: Socket;
+  readonly #socket: PeerSocket;
+  readonly #tcp: Resettable;
   #wake: (() => void) | undefined;
   #received = 0;
 
@@ -33,7 +43,7 @@ export class RawPeer {
    * @param socket - A connected socket, created with `allowHalfOpen`.
    * @param tcp - The TCP socket, which can be reset: below a TLS socket, or the same as `socket`.
    */
-  constructor(socket: Socket, attempt: Attempt, connection: number, tcp: Socket) {
+  constructor(socket: PeerSocket, attempt: Attempt, connection: number, tcp: Resettable) {
     this.#socket = socket;
     this.#tcp = tcp;
     this.attempt = attempt;

@@ -3,7 +3,7 @@ import { clientSuiteCases, serverSuiteCases } from '../../src/index.ts';
 import { idsOf, WEIGHT_RULES } from '../../src/model/weights.ts';
 
 const ROLES = {
-  server: serverSuiteCases([], [], true),
+  server: [...serverSuiteCases([], [], true), ...serverSuiteCases(['15'], [], true, true)],
   client: clientSuiteCases([], [], true),
 };
 
