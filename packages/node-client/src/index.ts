@@ -81,8 +81,7 @@ export {
 } from './dialer.ts';
 export { BadHandshakeError, type RefusedResponse } from './errors.ts';
 export type { NetDial } from './guarded-stream.ts';
-export type { Http2Mode } from './http2/sessions.ts';
-export type { DialerOptions, DialOptions } from './options.ts';
+export type { DialerOptions, DialOptions, Http2Mode } from './options.ts';
 export type { ProxyOption, ProxyRequest } from './proxy/choose-proxy.ts';
 export { type Environment, proxyFromEnvironment } from './proxy/environment.ts';
 export { ReconnectingConn, reconnecting } from './reconnecting/reconnecting.ts';

@@ -1,3 +1,4 @@
+import type { ClientHttp2Session } from 'node:http2';
 import { isIP, type LookupFunction } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import type { ConnSettings, Heartbeat } from '@ws/conn';
@@ -17,10 +18,12 @@ import {
 } from '@ws/node-io/internal';
 import type { CookieJar } from './cookies.ts';
 import type { NetDial } from './guarded-stream.ts';
-import type { Http2Mode } from './http2/sessions.ts';
 import { checkProxy, type ProxyOption, type ProxyPlan } from './proxy/choose-proxy.ts';
 import { checkSubprotocols, type HeadersInput } from './request.ts';
 import { checkTls } from './tls/tls-options.ts';
+
+/** The option `http2`: how a dial uses HTTP/2 (RFC 8441). */
+export type Http2Mode = false | 'auto' | 'only' | ClientHttp2Session;
 
 /**
  * Options of `net.connect` for the socket that the dialer opens, to the server or to a proxy. They

@@ -13,7 +13,8 @@ import {
   withoutField,
 } from '../wire/handshake.ts';
 import { fieldOf, type Head, parseExtensions, statusOf } from '../wire/head.ts';
-import { ENABLE_CONNECT_PROTOCOL, Http2Session, type Setting } from '../wire/http2-session.ts';
+import { ENABLE_CONNECT_PROTOCOL, type Setting } from '../wire/http2-frames.ts';
+import { Http2Session } from '../wire/http2-session.ts';
 import type { Http2Stream } from '../wire/http2-stream.ts';
 import { Peer } from '../wire/peer.ts';
 import { TlsWire } from '../wire/tls-wire.ts';

@@ -12,7 +12,7 @@ import {
   HEADERS,
   RST_STREAM,
   WINDOW_UPDATE,
-} from '../wire/http2-session.ts';
+} from '../wire/http2-frames.ts';
 import { withFields, withValue } from './handshake-requests.ts';
 import {
   acceptedOn,

@@ -18,7 +18,7 @@ import {
   SETTINGS,
   WINDOW_UPDATE,
   WITH_PRIORITY,
-} from '../wire/http2-session.ts';
+} from '../wire/http2-frames.ts';
 import { withValue } from './handshake-requests.ts';
 import { streamEnds } from './http2-ends.ts';
 import {

@@ -4,45 +4,35 @@ import { Violation } from '../model/verdicts.ts';
 import { ByteQueue } from './bytes.ts';
 import type { Field } from './handshake.ts';
 import { decodeFields, encodeFields } from './hpack.ts';
-import { Http2Stream } from './http2-stream.ts';
+import {
+  ACK,
+  CONTINUATION,
+  DATA,
+  ENABLE_PUSH,
+  END_HEADERS,
+  END_STREAM,
+  GOAWAY,
+  HEADER_TABLE_SIZE,
+  HEADERS,
+  INITIAL_WINDOW_SIZE,
+  MAX_FRAME_SIZE,
+  PADDED,
+  PING,
+  PRIORITY,
+  PUSH_PROMISE,
+  RST_STREAM,
+  SETTINGS,
+  type Setting,
+  WINDOW_UPDATE,
+  WITH_PRIORITY,
+} from './http2-frames.ts';
+import { Http2Stream, type StreamSession } from './http2-stream.ts';
 import type { Peer } from './peer.ts';
-
-/** Types of frames (RFC 9113, 6). */
-export const DATA = 0;
-export const HEADERS = 1;
-export const PRIORITY = 2;
-export const RST_STREAM = 3;
-export const SETTINGS = 4;
-export const PUSH_PROMISE = 5;
-export const PING = 6;
-export const GOAWAY = 7;
-export const WINDOW_UPDATE = 8;
-export const CONTINUATION = 9;
 
 const NAMES =
   'DATA HEADERS PRIORITY RST_STREAM SETTINGS PUSH_PROMISE PING GOAWAY WINDOW_UPDATE CONTINUATION'.split(
     ' ',
   );
-
-/** Flags of frames. ACK and END_STREAM are the same bit. */
-export const ACK = 0x1;
-export const END_STREAM = 0x1;
-export const END_HEADERS = 0x4;
-export const PADDED = 0x8;
-export const WITH_PRIORITY = 0x20;
-
-/** Identifiers of settings (RFC 9113, 6.5.2; RFC 8441, 3). */
-export const HEADER_TABLE_SIZE = 1;
-export const ENABLE_PUSH = 2;
-export const INITIAL_WINDOW_SIZE = 4;
-export const MAX_FRAME_SIZE = 5;
-export const ENABLE_CONNECT_PROTOCOL = 8;
-
-/** Codes of errors (RFC 9113, 7). */
-export const PROTOCOL_ERROR = 1;
-export const CANCEL = 8;
-
-export type Setting = readonly [id: number, value: number];
 
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 const FRAME_HEADER = 9;
@@ -62,7 +52,7 @@ interface ReceivedFrame {
 }
 
 /** The client's end of an HTTP/2 session. It sends any frames, and obeys the windows of the target. */
-export class Http2Session {
+export class Http2Session implements StreamSession {
   readonly attempt: Attempt;
   readonly connection: number;
   /** Value of `:scheme` in requests. */

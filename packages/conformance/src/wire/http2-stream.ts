@@ -2,14 +2,7 @@ import { Duplex } from 'node:stream';
 import { acceptOf, type Field, headText, withoutField } from './handshake.ts';
 import { fieldOf, type Head, parseHead } from './head.ts';
 import { encodeFields } from './hpack.ts';
-import {
-  CANCEL,
-  DATA,
-  END_STREAM,
-  type Http2Session,
-  RST_STREAM,
-  WINDOW_UPDATE,
-} from './http2-session.ts';
+import { CANCEL, DATA, END_STREAM, RST_STREAM, WINDOW_UPDATE } from './http2-frames.ts';
 
 /** Fields of a request over HTTP/1.1 that a stream does not have (RFC 8441, 5). */
 const OF_HTTP_1 = ['Host', 'Upgrade', 'Connection', 'Sec-WebSocket-Key'];
@@ -17,6 +10,17 @@ const OF_HTTP_1 = ['Host', 'Upgrade', 'Connection', 'Sec-WebSocket-Key'];
 interface PendingWrite {
   readonly bytes: Uint8Array;
   readonly done: () => void;
+}
+
+/** What a stream needs of its session. */
+export interface StreamSession {
+  readonly scheme: string;
+  readonly ended: boolean;
+  readonly maxFrame: number;
+  sendWindow: number;
+  send(type: number, flags: number, stream: number, payload?: Uint8Array, done?: () => void): void;
+  sendWord(type: number, stream: number, word: number): void;
+  sendHeaders(stream: Http2Stream, block: Uint8Array, request: { fields: readonly Field[] }): void;
 }
 
 /**
@@ -38,14 +42,14 @@ export class Http2Stream extends Duplex {
   resetCode: number | undefined;
   /** Whether the stream was reset, or its session ended. */
   isReset = false;
-  readonly #session: Http2Session;
+  readonly #session: StreamSession;
   #request: Buffer | undefined = Buffer.alloc(0);
   /** Key of the request as text; undefined for a request of fields. */
   #key: string | undefined;
   readonly #pending: PendingWrite[] = [];
   #owed = 0;
 
-  constructor(session: Http2Session) {
+  constructor(session: StreamSession) {
     super({ allowHalfOpen: true, autoDestroy: false });
     this.#session = session;
     this.on('error', () => {});

@@ -5,11 +5,8 @@ import { TLSSocket } from 'node:tls';
 import type { DialScope } from '../dial-scope.ts';
 import { BadHandshakeError, dialError } from '../errors.ts';
 import type { GuardedStream } from '../guarded-stream.ts';
-import type { DialerPlan } from '../options.ts';
+import type { DialerPlan, Http2Mode } from '../options.ts';
 import type { Target } from '../url.ts';
-
-/** The option `http2`: how a dial uses HTTP/2 (RFC 8441). */
-export type Http2Mode = false | 'auto' | 'only' | ClientHttp2Session;
 
 /** Bytes that a server may send on one stream before they are read. */
 const STREAM_WINDOW = 256 * 1024;
