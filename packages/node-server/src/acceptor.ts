@@ -25,7 +25,7 @@ import type { Responder, ServerRequest } from './responder/responder.ts';
 import { type HandlerOrRoutes, planRoute, Route } from './routes/route.ts';
 import { anyPath, type NoParams, type Router, RouteTable } from './routes/route-table.ts';
 import { platformOfServer } from './server-platform.ts';
-import type { Agreement, BoundHandler, Setup, UpgradeRequest } from './upgrade-request.ts';
+import type { Agreement, BoundHandler, Setup, UpgradeRequest } from './upgrade-checks.ts';
 
 /** A handler for requests from anywhere. */
 type AnyHandler = ConnHandler<unknown, NoParams, AppRequest>;
@@ -189,8 +189,8 @@ export class Acceptor {
   }
 
   /**
-   * The story of an upgrade. The connection opens within this call, unless the handshake has to
-   * wait.
+   * The story of an upgrade; `UpgradeRequest` lists the order of the checks. The connection opens
+   * within this call, unless the handshake has to wait.
    *
    * @throws (or rejects with) the error of the handshake, after the refusal was written.
    */

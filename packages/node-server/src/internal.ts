@@ -28,4 +28,4 @@ export { isHost } from './policies/origin.ts';
 export { requestOfNode } from './request.ts';
 export { endAnsweredSocket } from './responder/linger.ts';
 export { Refusals } from './responder/refusals.ts';
-export { type Agreement, type Setup, UpgradeRequest } from './upgrade-request.ts';
+export { type Agreement, type Setup, UpgradeRequest } from './upgrade-checks.ts';

@@ -19,7 +19,7 @@ import { giveBackPlainRequest } from './plain-upgrade.ts';
 import { requestOfNode } from './request.ts';
 import type { HandlerOrRoutes } from './routes/route.ts';
 import type { Router } from './routes/route-table.ts';
-import { type BoundHandler, UpgradeRequest } from './upgrade-request.ts';
+import { type BoundHandler, UpgradeRequest } from './upgrade-checks.ts';
 
 /** Options of {@link Upgrader.upgrade}. */
 export interface UpgradeOptions {

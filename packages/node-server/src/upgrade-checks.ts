@@ -71,10 +71,11 @@ export interface Agreement {
 /**
  * One upgrade request, from its checks to its answer. Faults are answered in this order:
  *
- * 1. by the acceptor: HTTP/2, a socket that is in use, the server's end, the limits by address
- * 2. dropped header lines, the rules of the request, its callbacks, its route, its host
+ * 1. by the acceptor: HTTP/2, a socket in use, a server that closes, the limits
+ * 2. an answered request, dropped header lines, the rules of the request, the callbacks of `serveRaw`,
+ *    the route, the host
  * 3. repeated Origin lines, the origin, the rules of the offers
- * 4. `authenticate`, the subprotocol, the application's headers
+ * 4. `authenticate`, the subprotocol, the application's headers, `onBeforeUpgrade`
  */
 export class UpgradeRequest implements ServerRequest {
   /** That of the server, until a route has matched. */
