@@ -101,8 +101,15 @@ const NOT_ASKED = 3;
 
 function selected(role: SuiteReport['role'], values: Values): CaseFacts[] {
   const { dump, only, exclude, floods, http2 } = values;
-  const list = (...args: Parameters<typeof clientSuiteCases>): CaseFacts[] =>
-    role === 'server' ? serverSuiteCases(...args, http2) : clientSuiteCases(...args);
+  const list = (
+    globs?: readonly string[],
+    without?: readonly string[],
+    all?: boolean,
+    over = http2,
+  ): CaseFacts[] =>
+    role === 'server'
+      ? serverSuiteCases(globs, without, all, over)
+      : clientSuiteCases(globs, without, all);
   const cases =
     dump === undefined
       ? list(only, exclude, floods)
@@ -110,6 +117,11 @@ function selected(role: SuiteReport['role'], values: Values): CaseFacts[] {
   if (cases.length > 0) return cases;
   if (floods !== true && dump === undefined && list(only, exclude, true).length > 0) {
     throw new Error('only floods match; add --floods');
+  }
+  const wanted = dump === undefined ? only : [dump];
+  if (list(wanted, exclude, true, http2 !== true).length > 0) {
+    const [where, how] = http2 === true ? ['1.1', 'remove'] : ['2', 'add'];
+    throw new Error(`only cases over HTTP/${where} match; ${how} --http2`);
   }
   const words = [dump ?? only ?? [], (exclude ?? []).map((glob) => `without ${glob}`)];
   throw new Error(`no case matches ${words.flat(2).join(' ')}; see --list`);

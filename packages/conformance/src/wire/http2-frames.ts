@@ -26,8 +26,7 @@ export const INITIAL_WINDOW_SIZE = 4;
 export const MAX_FRAME_SIZE = 5;
 export const ENABLE_CONNECT_PROTOCOL = 8;
 
-/** Codes of errors (RFC 9113, 7). */
-export const PROTOCOL_ERROR = 1;
+/** Code of a reset (RFC 9113, 7). */
 export const CANCEL = 8;
 
 export type Setting = readonly [id: number, value: number];

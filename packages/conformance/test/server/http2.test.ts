@@ -32,6 +32,18 @@ describe('the server suite over HTTP/2', () => {
     expect(out).toMatch(/again: ws-conform server ws:\S+ --http2 --only 15\.1\.1 /);
   });
 
+  it.each([
+    [['--only', '15'], 'only cases over HTTP/2 match; add --http2'],
+    [['--dump', '15.1.1'], 'only cases over HTTP/2 match; add --http2'],
+    [['--only', '8.1', '--http2'], 'only cases over HTTP/1.1 match; remove --http2'],
+    [['--only', '99', '--http2'], 'no case matches 99; see --list'],
+  ])('rejects %j', async (args, error) => {
+    expect(await run('server', 'ws://127.0.0.1:9', ...args)).toMatchObject({
+      code: 2,
+      error: `ws-conform: ${error}\n`,
+    });
+  });
+
   it('does not ask a server without WebSockets over HTTP/2', async () => {
     const server = await naiveHttp2Server('does not announce WebSockets');
     const { code, error } = await run('server', server.url, '--http2', '--only', '1.1.1');
