@@ -55,7 +55,7 @@ export async function naiveHttp2Server(fault?: Http2Fault): Promise<NaiveServer>
     const accept =
       key === undefined
         ? has('sends an accept value without a key') && acceptOf('')
-        : acceptOf(`${has('sends a wrong accept value') ? 'x' : ''}${String(key)}`);
+        : acceptOf(`${has('sends a wrong accept value') ? 'x' : ''}${key}`);
     stream.respond(
       {
         ':status': 200,
@@ -65,7 +65,7 @@ export async function naiveHttp2Server(fault?: Http2Fault): Promise<NaiveServer>
       { endStream: has('ends the stream with the answer') },
     );
     const ignores = has('ignores END_STREAM');
-    new NaiveConnection(
+    void new NaiveConnection(
       stream,
       (one) => ignores && one === 'ignores the end of the connection',
       undefined,
