@@ -11,7 +11,7 @@ export function utf8(step: typeof utf8Step = utf8Step): Target {
     name: 'utf8',
     description:
       'utf8Step agrees with isUtf8 and RFC 3629 for any pieces, and fails at the first bad byte',
-    covers: ['packages/codec/src/text/utf8.ts'],
+    covers: ['packages/codec/src/text/utf8-automaton.ts'],
     maxLength: 400,
     dictionary: bytesOf(
       'é',

@@ -107,4 +107,4 @@ export {
   STEP,
 } from './messages/message-event.ts';
 export { debugPools } from './pool-guard.ts';
-export { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from './text/utf8.ts';
+export { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from './text/utf8-automaton.ts';

@@ -28,4 +28,4 @@ export { Lease, leaseOf } from './messages/lease.ts';
 export { MessageMemory } from './messages/message-memory.ts';
 export { poolGuard, poolsAreDebugged } from './pool-guard.ts';
 export { excerpt, quote } from './text/excerpt.ts';
-export { utf8Length } from './text/utf8.ts';
+export { utf8Length } from './text/utf8-automaton.ts';

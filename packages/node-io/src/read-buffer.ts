@@ -197,6 +197,7 @@ function createBuffer(): Uint8Array {
   return bytes;
 }
 
+/** Whether a socket may use the buffer: TCP or a pipe at the lowest level, with no other consumer. */
 function canReadInto(socket: Socket, { buffer, callback }: Keys): socket is ReadingSocket {
   if (!(socket instanceof Socket) || socket.destroyed || socket.connecting) return false;
   const reading = socket as ReadingSocket;

@@ -72,8 +72,9 @@ export interface Agreement {
  * One upgrade request, from its checks to its answer. Faults are answered in this order:
  *
  * 1. by the acceptor: HTTP/2, a socket in use, a server that closes, the limits
- * 2. an answered request, dropped header lines, the rules of the request, the callbacks of `serveRaw`,
- *    the route, the host
+ * 2. an answered request, dropped header lines, the rules of the request (their order is that of
+ *    `requestRules` in the codec), a request outside an upgrade, the callbacks of `serveRaw`, the
+ *    route, the caller's headers, the host
  * 3. repeated Origin lines, the origin, the rules of the offers
  * 4. `authenticate`, the subprotocol, the application's headers, `onBeforeUpgrade`
  */

@@ -18,7 +18,7 @@ import type { OwnedBytes } from '../memory/owned-bytes.ts';
 import { NO_BYTES, type SlabSource } from '../memory/slab.ts';
 import { MessageDecoder } from '../messages/message-decoder.ts';
 import { CLOSE, MESSAGE, PING, PONG } from '../messages/message-event.ts';
-import { utf8Length } from '../text/utf8.ts';
+import { utf8Length } from '../text/utf8-automaton.ts';
 import {
   type EndpointOptions,
   type EndpointSettings,

@@ -1,7 +1,7 @@
 import { fromCaller } from '../from-caller.ts';
 import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
 import { kind } from '../options.ts';
-import { utf8Length, writeUtf8 } from '../text/utf8.ts';
+import { utf8Length, writeUtf8 } from '../text/utf8-automaton.ts';
 
 /** Data that an endpoint sends: a string is text, an ArrayBuffer or any view is binary. */
 export type EndpointData = string | ArrayBufferLike | ArrayBufferView;

@@ -2,7 +2,7 @@ import { checkedKeys } from '../callbacks.ts';
 import { sharedMaskKeys } from '../masking/mask-key.ts';
 import { LARGEST_SLAB, type SlabSource } from '../memory/slab.ts';
 import { sharedSlabPool } from '../memory/slab-pool.ts';
-import { writeUtf8 } from '../text/utf8.ts';
+import { writeUtf8 } from '../text/utf8-automaton.ts';
 import type { Role } from './opcode.ts';
 
 /** Options of `FrameEncoder`. */

@@ -12,7 +12,7 @@ import { existingSimd, type Simd } from '../masking/simd.ts';
 import { WORDS_FROM } from '../masking/size-thresholds.ts';
 import { copyInto, VIEW_FROM, xorAscii, xorCopy } from '../memory/copy.ts';
 import { LARGEST_SLAB, NO_BYTES, type Slab } from '../memory/slab.ts';
-import { isHigh } from '../text/utf8.ts';
+import { isHigh } from '../text/utf8-automaton.ts';
 import { headerSize, writeHeader } from './header.ts';
 import { MASK } from './rules.ts';
 

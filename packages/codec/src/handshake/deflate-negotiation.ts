@@ -46,8 +46,8 @@ export interface DeflateLimits {
   /** 8 to 15, default 15. */
   readonly serverMaxWindowBits?: number | undefined;
   /**
-   * 8 to 15, default 15. A server can limit a client only when the offer allows it; other clients
-   * keep 15.
+   * 8 to 15, default 15; a Conn sets its own, by `deflateLimits` of conn. A server can limit a client
+   * only when the offer allows it; other clients keep 15.
    */
   readonly clientMaxWindowBits?: number | undefined;
 }

@@ -1,5 +1,5 @@
 import { checkOptionNames, kind } from '../options.ts';
-import { utf8Length } from '../text/utf8.ts';
+import { utf8Length } from '../text/utf8-automaton.ts';
 import { acceptKey } from './accept-key.ts';
 import { type ExtensionOffer, formatExtensions } from './extensions.ts';
 import { formatLine, formatLines, type HeaderLines } from './header-lines.ts';

@@ -22,7 +22,7 @@ import type { OwnedBytes } from '../memory/owned-bytes.ts';
 import { NO_BYTES } from '../memory/slab.ts';
 import { sharedSlabPool } from '../memory/slab-pool.ts';
 import { notNegative } from '../options.ts';
-import { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from '../text/utf8.ts';
+import { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from '../text/utf8-automaton.ts';
 import { type DataType, type Extension, stepped } from './extension.ts';
 import { emptyFragments, invalidText, reservedBits, tooBig } from './faults.ts';
 import { Lease } from './lease.ts';

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { SlabWriter } from '../../src/frames/slab-writer.ts';
 import { simd } from '../../src/masking/simd.ts';
 import { LARGEST_SLAB } from '../../src/memory/slab.ts';
-import { writeUtf8 } from '../../src/text/utf8.ts';
+import { writeUtf8 } from '../../src/text/utf8-automaton.ts';
 import { bytes } from '../support.ts';
 
 const KEY = 0x37fa213d;

@@ -1,6 +1,6 @@
 import { UTF8_REJECT, utf8Step } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
-import { utf8Length } from '../../src/text/utf8.ts';
+import { utf8Length } from '../../src/text/utf8-automaton.ts';
 import { bytes } from '../support.ts';
 
 describe('utf8Step', () => {

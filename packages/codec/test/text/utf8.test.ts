@@ -3,7 +3,7 @@ import { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from '@ws/codec';
 import { codePoint, hex, naiveUtf8 } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { utf8Length, writeUtf8 } from '../../src/text/utf8.ts';
+import { utf8Length, writeUtf8 } from '../../src/text/utf8-automaton.ts';
 import { join } from '../support.ts';
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);

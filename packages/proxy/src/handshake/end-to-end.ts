@@ -30,7 +30,8 @@ export function pairsOf(rawHeaders: readonly string[]): HeaderLine[] {
  * that `Connection` names, and without the fields of the handshake. CGI-like backends read `_` in a
  * name as `-`: for them `Transfer_Encoding` has the meaning of `Transfer-Encoding`.
  *
- * @param drops - Whether a field, by its name in lower case and with `-` for `_`, is left out too.
+ * @param drops - Whether a field, by its name in lower case and with `-` for `_`, is left out too:
+ *   `clientLines` drops Host and, of a client that is not trusted, the forwarding headers.
  */
 export function endToEnd(
   lines: readonly HeaderLine[],

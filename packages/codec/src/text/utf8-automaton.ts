@@ -70,7 +70,8 @@ function classOf(byte: number): number {
  * @param bytes - Borrowed for the call.
  * @param isUtf8 - The platform's check of a whole text, such as `isUtf8` of node:buffer. Much
  *   faster for 64 bytes and more. It must follow RFC 3629.
- * @returns The state after the piece, 0 to 8.
+ * @returns The state after the piece, 0 to 8. `MessageDecoder` fails a text with 1007 by it: at
+ *   the first invalid piece, or at an end inside a character.
  * @throws TypeError or RangeError for invalid arguments.
  * @see RFC 6455, section 8.1
  *
