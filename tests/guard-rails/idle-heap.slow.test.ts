@@ -8,8 +8,8 @@ import { masked, nothingLeft, request, whenOver } from '../kit/index.ts';
 import type { Handler, LiveObjects } from './idle-server.ts';
 
 const SERVER = fileURLToPath(new URL('idle-server.ts', import.meta.url));
-/** Connections before the first reading: they compile the code and fill the pools. */
-const FIRST = 100;
+/** Connections before the first reading: they fill the pools, and a busy machine compiles late. */
+const FIRST = 300;
 const MEASURED = 500;
 
 /** Opens a connection and exchanges one message. */
