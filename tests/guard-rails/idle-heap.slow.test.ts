@@ -81,12 +81,12 @@ describe('an idle connection of a server', { timeout: 300_000 }, () => {
 
   // `most`: bytes beyond those of a bare upgraded socket. The handler's function takes 100 of them.
   it.each([
-    // Measured: 1,620.
-    { handler: 'starts', most: 1_660, objects: { ...NONE, ...NO_WAIT, ...ONE, ReceiveCall: 1 } },
+    // Measured: 1,620; up to 1,780 beside other programs.
+    { handler: 'starts', most: 1_850, objects: { ...NONE, ...NO_WAIT, ...ONE, ReceiveCall: 1 } },
     // Measured: 1,620. One object of the upgrader watches the promises of all connections.
-    { handler: 'returns', most: 1_660, objects: { ...NONE, ...NO_WAIT, ...ONE, ReceiveCall: 1 } },
-    // Measured: 2,600. A suspended function with its promise and its last message.
-    { handler: 'loops', most: 2_650, objects: { ...NONE, ...ONE, Generator: 1 } },
+    { handler: 'returns', most: 1_850, objects: { ...NONE, ...NO_WAIT, ...ONE, ReceiveCall: 1 } },
+    // Measured: 2,600; up to 2,780 beside other programs. A suspended function with its promise and its last message.
+    { handler: 'loops', most: 2_850, objects: { ...NONE, ...ONE, Generator: 1 } },
   ] as const)('is small after a message (handler: $handler)', async (expected) => {
     bareBytes ||= (await perConnection('bare')).bytes;
     const { bytes, counts } = await perConnection(expected.handler);
