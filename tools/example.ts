@@ -21,7 +21,7 @@ function manifestOf(folder: string): Manifest {
   return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
 }
 
-/** Prints the reason, and ends the process with 2. */
+/** Prints the reason, and ends the process with exit code 2. */
 function refuse(why: string): never {
   console.error(why);
   process.exit(2);

@@ -13,7 +13,7 @@ export interface CommandLine<O extends Options> {
    * @param least - The smallest value. Default: 0.
    */
   readonly number: (this: void, name: keyof O & string, least?: number) => number;
-  /** Prints the reason and the usage, and ends the process with 2. */
+  /** Prints the reason and the usage, and ends the process with exit code 2. */
   readonly refuse: (this: void, why: string) => never;
 }
 

@@ -65,7 +65,7 @@ function refuse(faults: readonly string[], also = ''): number {
   return 1;
 }
 
-/** What the sources of the packages show. */
+/** The faults that the sources of the packages show, before anything is built. */
 function faultsOf(packages: readonly Published[]): string[] {
   const scope = scopeOf();
   const version = packages[0]!.manifest.version;

@@ -231,7 +231,7 @@ interface Image {
   readonly healthcheck: readonly string[];
 }
 
-/** Builds the image: COPY from `context`, RUN in `folder`, which is what WORKDIR names. */
+/** Does what a build of the image does: `folder` stands for its WORKDIR, and files come from `context`. */
 async function buildImage(context: string, folder: string): Promise<Image> {
   const env: Record<string, string> = {};
   const single = new Map<string, string>();

@@ -220,7 +220,7 @@ export class Dialer {
       run.stream = new GuardedStream(opened);
       return await responseOn(opened, scope);
     } catch (error) {
-      // It got a GOAWAY meanwhile, or answers no more.
+      // The server has sent GOAWAY or answers no more: later dials open another session.
       retire(shared);
       if (isRetry || !(error instanceof UnprocessedError)) throw error;
       return this.#exchange({ target, request }, cookie, run, true);

@@ -85,7 +85,7 @@ describe('one signal', () => {
     expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
-  it('has no listener after 2,000 dials, also when it never aborts', async () => {
+  it('keeps no listener of 2,000 dials, although it never aborts', async () => {
     const server = await rawServer((socket, request) => void socket.write(request.ok()));
     const { signal } = new AbortController();
     const failing = new Dialer({ netDial: () => Promise.reject(new Error('refused')) });

@@ -327,7 +327,7 @@ export class Closing implements TurnTask {
     this.#startTimer(endTimeout);
   }
 
-  /** The peer has not ended its side. Bytes that are not sent yet have until the deadline. */
+  /** The peer has not ended its side in time: nobody waits for it once all bytes are sent. */
   #endWithoutPeer(): void {
     const { sendQueue, transport } = this.#connection;
     if (transport.endTimeout === undefined) return;

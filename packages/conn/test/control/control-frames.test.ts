@@ -231,6 +231,7 @@ describe('the heartbeat', () => {
     await platform.advance(300);
     expect(await conn.closed).toMatchObject({ code: 1006, error: { code: 'WS_ERR_TIMEOUT' } });
     await expect(conn.readMessage()).rejects.toBeInstanceOf(TimeoutError);
+    await expect(conn.readMessage()).rejects.toMatchObject({ permanent: true });
     await expect(conn.send('x')).rejects.toBeInstanceOf(TimeoutError);
     expect(platform.timers).toBe(0);
   });

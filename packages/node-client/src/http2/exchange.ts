@@ -1,7 +1,7 @@
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
 import { formatExtensions, type ResponseFacts } from '@ws/codec';
 import { TransportError } from '@ws/conn';
-import { cancelStream, resetName } from '@ws/node-io/internal';
+import { cancelStream, resetName, streamFields } from '@ws/node-io/internal';
 import type { DialScope } from '../dial-scope.ts';
 import { dialError } from '../errors.ts';
 import type { PreparedRequest } from '../request.ts';
@@ -9,13 +9,6 @@ import { type HttpResponse, incomingHeaders, MAX_BODY, MAX_WAIT } from '../respo
 import type { Target } from '../url.ts';
 import type { SharedSession } from './sessions.ts';
 
-/** Headers that a stream cannot carry (RFC 9113, section 8.2.2). */
-const OF_CONNECTION: ReadonlySet<string> = new Set([
-  'http2-settings',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-]);
 const REFUSED_STREAM = 7;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
@@ -45,15 +38,8 @@ function fieldsOf(
   { callerHeaders, subprotocols, extensions }: PreparedRequest,
   cookie: string,
 ): OutgoingHttpHeaders {
-  const fields: OutgoingHttpHeaders = {};
-  for (const [name, value] of callerHeaders) {
-    const field = name.toLowerCase();
-    if (OF_CONNECTION.has(field)) continue;
-    const before = fields[field];
-    fields[field] = before === undefined ? value : [...[before as string | string[]].flat(), value];
-  }
   // Of Host and `:authority`, one is enough, and both have to be equal.
-  const { host: authority = host, ...others } = fields;
+  const { host: authority = host, ...others } = streamFields(callerHeaders);
   if (cookie !== '') others['cookie'] = cookie;
   if (subprotocols.length > 0) others['sec-websocket-protocol'] = subprotocols.join(', ');
   if (extensions.length > 0) others['sec-websocket-extensions'] = formatExtensions(extensions);

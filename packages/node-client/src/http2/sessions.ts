@@ -16,6 +16,7 @@ const SESSION_WINDOW = 1024 * 1024;
 const MAX_STREAMS = 100;
 /** Milliseconds for which an origin without WebSockets over HTTP/2 is remembered. */
 const REMEMBERED = 600_000;
+const MAX_REMEMBERED = 1_000;
 
 /** A session, and the number of its streams. */
 export class SharedSession {
@@ -53,9 +54,9 @@ interface Pool {
   making: Promise<SharedSession | undefined> | undefined;
 }
 
-/** Pools of the process, by {@link poolKey}. */
+/** Pools of the process, by {@link poolKey}. One without sessions is removed. */
 const pools = new Map<string, Pool>();
-/** When each origin is asked again, by `Date.now()`. */
+/** When each origin is asked again, by `Date.now()`: the newest {@link MAX_REMEMBERED}, oldest first. */
 const withoutHttp2 = new Map<string, number>();
 
 /** What a request is sent on. */
@@ -65,7 +66,7 @@ export interface Opened {
   readonly shared?: SharedSession;
 }
 
-/** Opens a stream to the server that agrees on one of the protocols. */
+/** Opens a stream to the server, which chooses one of these protocols. */
 export type OpenWith = (protocols: readonly string[]) => Promise<GuardedStream>;
 
 /**
@@ -86,12 +87,9 @@ export async function sessionOrStream(
   const origin = `${target.secure} ${String(target.address)}`;
   const asks = mode === 'only' || (mode === 'auto' && target.secure && !isRemembered(origin));
   if (!asks) return { stream: await open(['http/1.1']) };
-  const pool = poolOf(key);
   for (;;) {
-    for (const shared of pool.sessions) {
-      if (shared.hasRoom) return { shared: take(shared) };
-      if (shared.session.closed || shared.session.destroyed) pool.sessions.delete(shared);
-    }
+    const pool = poolOf(key);
+    for (const shared of pool.sessions) if (shared.hasRoom) return { shared: take(shared) };
     if (pool.making !== undefined) {
       // The error of another dial is not that of this one, which tries itself.
       const other = await scope.race(pool.making.catch(() => undefined));
@@ -107,8 +105,7 @@ export async function sessionOrStream(
         return undefined;
       }
       pool.sessions.add(made);
-      made.session.once('close', () => pool.sessions.delete(made));
-      made.session.once('goaway', () => pool.sessions.delete(made));
+      made.session.once('close', () => retire(made)).once('goaway', () => retire(made));
       return made;
     });
     pool.making = making;
@@ -117,17 +114,23 @@ export async function sessionOrStream(
       if (shared !== undefined) return { shared: take(shared) };
     } finally {
       pool.making = undefined;
-      if (pool.sessions.size === 0) pools.delete(key);
+      removeIfUnused(key, pool);
     }
     if (mode === 'only') throw notOffered(stream);
-    withoutHttp2.set(origin, Date.now() + REMEMBERED);
+    remember(origin);
     return { stream: stream ?? (await open(['http/1.1'])) };
   }
 }
 
 /** Forgets a session that no more dials get. */
 export function retire(shared: SharedSession): void {
-  for (const { sessions } of pools.values()) sessions.delete(shared);
+  for (const [key, pool] of pools) {
+    if (pool.sessions.delete(shared)) removeIfUnused(key, pool);
+  }
+}
+
+function removeIfUnused(key: string, { sessions, making }: Pool): void {
+  if (sessions.size === 0 && making === undefined) pools.delete(key);
 }
 
 function take(shared: SharedSession): SharedSession {
@@ -141,10 +144,17 @@ function notOffered(stream: GuardedStream | undefined): BadHandshakeError {
 }
 
 function isRemembered(origin: string): boolean {
-  const until = withoutHttp2.get(origin);
-  if (until === undefined || until > Date.now()) return until !== undefined;
+  return (withoutHttp2.get(origin) ?? 0) > Date.now();
+}
+
+function remember(origin: string): void {
   withoutHttp2.delete(origin);
-  return false;
+  withoutHttp2.set(origin, Date.now() + REMEMBERED);
+  if (withoutHttp2.size <= MAX_REMEMBERED) return;
+  for (const oldest of withoutHttp2.keys()) {
+    withoutHttp2.delete(oldest);
+    return;
+  }
 }
 
 function poolOf(key: string): Pool {

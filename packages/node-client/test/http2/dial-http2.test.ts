@@ -1,6 +1,12 @@
 import { once } from 'node:events';
 import { connect, createSecureServer, createServer, type Http2Server } from 'node:http2';
-import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
+import {
+  type AddressInfo,
+  connect as connectTcp,
+  createServer as createTcpServer,
+  type Socket,
+} from 'node:net';
+import { queryObjects } from 'node:v8';
 import type { Conn } from '@ws/conn';
 import { type ServeOptions, serve, type WsServer } from '@ws/node-server';
 import { Http2Peer, hex, nothingLeft, selfSigned, turn, whenOver } from '@ws/tests';
@@ -57,6 +63,23 @@ describe('dial with http2', () => {
     expect(conns[0]!.response.status).toBe(200);
     expect(counted.connections).toBe(1);
     for (const conn of conns) expect(await conn.close()).toMatchObject({ wasClean: true });
+  });
+
+  it('keeps nothing of a server whose sessions have ended', async () => {
+    const counted = await served({ http2: 'clear' });
+    const port = Number(new URL(counted.url).port);
+    const openAndClose = async (): Promise<void> => {
+      // Dials share no session with those of another function.
+      const netDial = (): Socket => connectTcp(port, '127.0.0.1');
+      const conn = await dial(counted.url, { http2: 'only', netDial });
+      await conn.close();
+      while (counted.server.connections.size > 0) await turn();
+    };
+    await openAndClose();
+    const sets = (): number => queryObjects(Set, { format: 'count' });
+    const before = sets();
+    for (let i = 0; i < 40; i++) await openAndClose();
+    await expect.poll(sets).toBeLessThan(before + 20);
   });
 
   it('keeps sessions of other TLS options apart', async () => {

@@ -51,7 +51,7 @@ export class UnreadStreams {
     this.#paused.delete(stream);
   }
 
-  /** Counts again later, if the streams can reach the limit. */
+  /** Starts the timer of the next count, unless the streams are too few to reach the limit. */
   #watch(): void {
     if (this.#timer !== undefined || this.#session.destroyed) return;
     const window = this.#session.localSettings.initialWindowSize ?? 65_535;

@@ -1,26 +1,15 @@
-import type { Http2ServerRequest, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
 import { isWebSocketKey } from '@ws/codec';
 import { type Transport, TransportError } from '@ws/conn';
 import { http2Transport } from '@ws/node-io';
-import { acceptKeyByCrypto, NO_ERROR, remoteAddressOf } from '@ws/node-io/internal';
-import { HandshakeError, type HeaderPair } from '../errors.ts';
+import { acceptKeyByCrypto, NO_ERROR, remoteAddressOf, streamFields } from '@ws/node-io/internal';
+import { HandshakeError } from '../errors.ts';
 import { noteAnswer } from '../http2/session-guard.ts';
 import { NOT_HTTP_1 } from '../request.ts';
 import type { Acceptance, Answer, Responder } from './responder.ts';
 
 /** Milliseconds in which a client that has the whole answer may end its side. */
 const LINGER_MS = 250;
-
-/** Headers that a stream cannot carry (RFC 9113, section 8.2.2). */
-const OF_CONNECTION: ReadonlySet<string> = new Set([
-  'connection',
-  'upgrade',
-  'http2-settings',
-  'keep-alive',
-  'proxy-connection',
-  'transfer-encoding',
-  'te',
-]);
 
 /** Answers a request on its own stream of HTTP/2. */
 export class Http2Responder implements Responder {
@@ -53,7 +42,7 @@ export class Http2Responder implements Responder {
   async takeTurn(_wait: Parameters<Responder['takeTurn']>[0]): Promise<void> {}
 
   accept({ key, subprotocol, extensions, headers }: Acceptance): void {
-    const answer = fieldsOf(headers);
+    const answer = streamFields(headers);
     answer[':status'] = 200;
     // A key is not needed, but undici and the clients of haproxy send one and check the answer.
     if (isWebSocketKey(key)) answer['sec-websocket-accept'] = acceptKeyByCrypto(key);
@@ -80,7 +69,7 @@ export class Http2Responder implements Responder {
         'content-type': 'text/plain; charset=utf-8',
         'x-content-type-options': 'nosniff',
         'sec-websocket-version': '13',
-        ...fieldsOf(headers),
+        ...streamFields(headers),
         ':status': status,
       });
       noteAnswer(stream);
@@ -102,18 +91,6 @@ export class Http2Responder implements Responder {
     if (stream.writableFinished) onFinish();
     else stream.once('finish', onFinish);
   }
-}
-
-/** The fields of a response, in lower case. Those that a stream cannot carry are left out. */
-function fieldsOf(pairs: readonly HeaderPair[]): OutgoingHttpHeaders {
-  const fields: OutgoingHttpHeaders = {};
-  for (const [name, value] of pairs) {
-    const field = name.toLowerCase();
-    if (OF_CONNECTION.has(field)) continue;
-    const before = fields[field];
-    fields[field] = before === undefined ? value : [...[before as string | string[]].flat(), value];
-  }
-  return fields;
 }
 
 /** Returns whether a request comes from node:http2. */
