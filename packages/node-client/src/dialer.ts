@@ -13,8 +13,8 @@ import { DialScope } from './dial-scope.ts';
 import { BadHandshakeError, dialError } from './errors.ts';
 import { isSuccess } from './exchange.ts';
 import { adopt, GuardedStream, isHttp2Stream } from './guarded-stream.ts';
-import { requestStream, responseOn, UnprocessedError } from './http2/exchange.ts';
-import { type Opened, poolKey, retire, sessionOrStream } from './http2/sessions.ts';
+import { responseOn, sendRequest, UnprocessedError } from './http2/stream-handshake.ts';
+import { acquireCarrier, type Carrier, poolKey, retire } from './http2/session-pool.ts';
 import {
   checkDialerOptions,
   checkDialOptions,
@@ -96,9 +96,9 @@ export class Dialer {
         const via = await chooseProxy(proxy, target, scope);
         return this.#connector.open(target, via, isNamed, scope, protocols);
       };
-      if (http2 === false) return { stream: await openWith() };
+      if (http2 === false) return openWith();
       const key = poolKey(this.#plan, target, isNamed);
-      return sessionOrStream(http2, target, key, scope, openWith);
+      return acquireCarrier(http2, target, key, scope, openWith);
     };
     return this.#runDial(attempt, options.signal, open, followRedirects);
   }
@@ -121,9 +121,8 @@ export class Dialer {
   ): Promise<ClientConn> {
     const attempt = checked(() => this.#prepare(url, options), this, 'handshake');
     const guarded = checked(() => adopt('handshake', stream), this, 'handshake');
-    const open: OpenStream = async ({ secure, address }, scope) => ({
-      stream: secure ? await this.#connector.startTlsOver(guarded, address, scope) : guarded,
-    });
+    const open: OpenStream = async ({ secure, address }, scope) =>
+      secure ? this.#connector.startTlsOver(guarded, address, scope) : guarded;
     return this.#runDial(attempt, options.signal, open, 0, guarded);
   }
 
@@ -207,22 +206,23 @@ export class Dialer {
     isRetry = false,
   ): Promise<HttpResponse> {
     const { scope } = run;
-    const { stream, shared } = await run.open(target, scope);
+    const carrier = await run.open(target, scope);
     scope.stage = 'waiting for the answer';
-    if (shared === undefined) {
-      run.stream = stream!;
+    if (carrier instanceof GuardedStream) {
+      run.stream = carrier;
       const cookies = cookie === '' ? '' : headerLine('Cookie', cookie);
       const text = `${request.text}${cookies}\r\n`;
-      return askForResponse(stream!.stream, { method: 'GET', text }, target.secure, scope);
+      return askForResponse(carrier.stream, { method: 'GET', text }, target.secure, scope);
     }
     try {
-      const opened = requestStream(shared, target, request, cookie);
+      const opened = sendRequest(carrier, target, request, cookie);
       run.stream = new GuardedStream(opened);
       return await responseOn(opened, scope);
     } catch (error) {
-      // The server has sent GOAWAY or answers no more: later dials open another session.
-      retire(shared);
-      if (isRetry || !(error instanceof UnprocessedError)) throw error;
+      const isUnprocessed = error instanceof UnprocessedError;
+      // Later dials open another session.
+      if (isUnprocessed || error instanceof TimeoutError) retire(carrier);
+      if (isRetry || !isUnprocessed) throw error;
       return this.#exchange({ target, request }, cookie, run, true);
     }
   }
@@ -237,7 +237,7 @@ export class Dialer {
     response: HttpResponse,
     { scope, stream }: DialState,
   ): ClientConn {
-    if (response.status !== acceptingStatus(response)) throw refused(response);
+    if (!isAccepted(response)) throw refused(response);
     const offer = { ...request, accept: acceptKeyByCrypto(request.key) };
     const faults = checkResponse(response.facts, offer);
     if (faults.length > 0) throw new BadHandshakeError(faults.join(', '), response);
@@ -275,7 +275,7 @@ export class Dialer {
 }
 
 /** Opens the stream to a server, or finds a session with it. */
-type OpenStream = (target: Target, scope: DialScope) => Promise<Opened>;
+type OpenStream = (target: Target, scope: DialScope) => Promise<Carrier>;
 
 /** What the attempts of one dial share. */
 interface DialState {
@@ -329,14 +329,13 @@ function deflateOf(
   return answer && acceptDeflate(answer, extensions);
 }
 
-/** The status of a handshake: over HTTP/2, any 2xx accepts (RFC 8441, section 5). */
-function acceptingStatus({ status, facts }: HttpResponse): number {
-  if (facts.version !== '2') return 101;
-  return isSuccess(status) ? status : 200;
+/** Over HTTP/2, any 2xx accepts (RFC 8441, section 5). */
+function isAccepted({ status, facts }: HttpResponse): boolean {
+  return facts.version === '2' ? isSuccess(status) : status === 101;
 }
 
 function refused(response: HttpResponse, why = ''): BadHandshakeError {
-  const wanted = acceptingStatus(response);
+  const wanted = response.facts.version === '2' ? 200 : 101;
   const message = `the server answered ${describeStatus(response.status)}, not ${wanted}${why}`;
   return new BadHandshakeError(message, response);
 }

@@ -103,8 +103,8 @@ export interface DialerOptions extends ConnSettings, SocketOptions {
   readonly jar?: CookieJar | undefined;
   /**
    * WebSockets over HTTP/2 (RFC 8441). `'auto'` asks the server of a wss URL by ALPN. Where it offers
-   * them, dials share a session; elsewhere HTTP/1.1 is used at once, and for 10 minutes without asking. `'only'`
-   * rejects there, and uses HTTP/2 in clear for ws. A session of node:http2 (a `ClientHttp2Session`)
+   * them, dials of one Dialer share a session. Elsewhere the dial uses HTTP/1.1, and the next ones do
+   * not ask for 10 minutes. `'only'` rejects there, and uses HTTP/2 in clear for ws. A session of node:http2 (a `ClientHttp2Session`)
    * is used as it is, and stays yours. Default: `false`, HTTP/1.1.
    */
   readonly http2?: Http2Mode | undefined;

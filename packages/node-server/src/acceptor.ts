@@ -19,7 +19,7 @@ import { PendingWork } from './pending-work.ts';
 import type { ErrorHook } from './policies/error-hook.ts';
 import { Limits } from './policies/limits.ts';
 import type { HeadCallbacks } from './raw/head-callbacks.ts';
-import { isHttp2, rejectHttp2 } from './responder/http2.ts';
+import { isCompatRequest, rejectCompatRequest } from './responder/http2.ts';
 import { Refusals } from './responder/refusals.ts';
 import type { Responder, ServerRequest } from './responder/responder.ts';
 import { type HandlerOrRoutes, planRoute, Route } from './routes/route.ts';
@@ -196,8 +196,8 @@ export class Acceptor {
    */
   #accept(upgrade: UpgradeRequest, extra: () => readonly HeaderPair[]): Conn | Promise<Conn> {
     const { incoming, facts, head, responder } = upgrade;
-    if (incoming !== undefined && facts.version !== '2' && isHttp2(incoming)) {
-      const refusal = rejectHttp2(incoming);
+    if (incoming !== undefined && facts.version !== '2' && isCompatRequest(incoming)) {
+      const refusal = rejectCompatRequest(incoming);
       this.#refusals.record(refusal, upgrade, undefined);
       throw refusal;
     }
@@ -273,7 +273,7 @@ export class Acceptor {
       setup.reporter.handshakeFailed(error, req, upgrade.route);
       throw fault;
     } finally {
-      if (responder.isShared) this.work.leaveSocket(responder.stream);
+      if (responder.isReadByServer) this.work.leaveSocket(responder.stream);
       this.#endWhenSettled(upgrade, isAsked);
     }
     throw error;

@@ -250,7 +250,7 @@ export class HandshakeWaits implements TimerEntry {
     if (!this.#watching) {
       this.#watching = true;
       this.#socket.on('close', this.#onClose).on('end', this.#onEnd);
-      if (!this.#responder.isShared) this.#early.startReading();
+      if (!this.#responder.isReadByServer) this.#early.startReading();
     }
     this.#startTimer();
   }

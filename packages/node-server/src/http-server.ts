@@ -76,7 +76,7 @@ function http1Server(
   return withReadableKeys('tls', () => createTlsServer(tls));
 }
 
-/** @returns undefined without the option. */
+/** Makes the server of the option `http2`; returns undefined without it. */
 function http2Server(
   http2: ServeOptions['http2'],
   tls: ServerOptions | undefined,

@@ -89,7 +89,7 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
   readonly #plain: PlainRequests | undefined;
   /** Undefined without the option `http2`. */
   #sessions: Http2Sessions | undefined;
-  /** Gets the streams that ask for a WebSocket. */
+  /** Gets the streams with the method CONNECT. */
   readonly #onStream: StreamListener;
 
   constructor(options: ServeOptions<unknown>, handlers: AnyHandlers) {

@@ -71,7 +71,7 @@ export interface Agreement {
 /**
  * One upgrade request, from its checks to its answer. Faults are answered in this order:
  *
- * 1. by the acceptor: HTTP/2, a socket in use, a server that closes, the limits
+ * 1. by the acceptor: a request of node:http2's compatibility API, a socket in use, a server that closes, the limits
  * 2. an answered request, dropped header lines, the rules of the request (their order is that of
  *    `requestRules` in the codec), a request outside an upgrade, the callbacks of `serveRaw`, the
  *    route, the caller's headers, the host
@@ -176,7 +176,7 @@ export class UpgradeRequest implements ServerRequest {
     if (responder.isAnswered) throw alreadyAnswered();
     if (incoming !== undefined) checkNoHeaderDropped(incoming);
     applyRules(facts, 'request');
-    if (responder.isShared) throw outsideUpgrade();
+    if (responder.isReadByServer) throw outsideUpgrade();
     if (this.setup.callbacks !== undefined) checkHead(this.setup.callbacks, facts);
     const match = this.#findRoute();
     rejectExtensionsHeader(this.#extra);

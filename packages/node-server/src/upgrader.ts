@@ -11,9 +11,9 @@ import type { UpgradeListener } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
 import { isTaken } from './handshake-waits.ts';
 import { type HeadersInput, headerPairs } from './headers.ts';
-import { keepConnect, type StreamListener } from './http2/http2-server.ts';
-import { guardStream, heartbeatOf } from './http2/session-guard.ts';
-import { requestOfStream } from './http2/stream-request.ts';
+import { suppressConnect405, type StreamListener } from './http2/http2-server.ts';
+import { watchResets, heartbeatOf } from './http2/session-guard.ts';
+import { describeStreamRequest } from './http2/stream-request.ts';
 import type { AnyUpgraderOptions, AuthOf, UpgraderOptions } from './options.ts';
 import { giveBackPlainRequest } from './plain-upgrade.ts';
 import { requestOfNode } from './request.ts';
@@ -24,7 +24,7 @@ import { type BoundHandler, UpgradeRequest } from './upgrade-checks.ts';
 /** Options of {@link Upgrader.upgrade}. */
 export interface UpgradeOptions {
   /**
-   * Headers of this 101, in addition to those of the option `headers` of the Upgrader; of a name
+   * Headers of the accepting answer, in addition to those of the option `headers` of the Upgrader; of a name
    * that both have, these win.
    */
   readonly headers?: HeadersInput | undefined;
@@ -48,7 +48,7 @@ export let listenerOf: <Result>(
 ) => UpgradeListener;
 
 /**
- * As {@link Upgrader.streams}, for a server that `serve` has created: it owns all streams that it
+ * As {@link Upgrader.streams}, for a server that `serve` has created: it answers every stream that it
  * gets.
  */
 export let streamListenerOf: <Result>(
@@ -124,7 +124,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     options: UpgradeOptions = {},
   ): Promise<Conn<AuthOf<Result>>> {
     const upgrade = this.#request(req, socket, head, undefined);
-    return this.#acceptor.accept(upgrade, () => upgradeHeaders(options));
+    return this.#acceptor.accept(upgrade, () => upgradeHeaders('upgrade', options));
   }
 
   /**
@@ -181,7 +181,8 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
   /**
    * Makes a listener for 'stream' of a server of node:http2 that runs a handler for each WebSocket
    * over HTTP/2 (RFC 8441). It answers refusals itself, and leaves all other streams to you. The server
-   * needs the setting `enableConnectProtocol`. Add the listener before one for 'request'.
+   * needs the setting `enableConnectProtocol`. Add the listener before the first one for 'request': with
+   * that one, Node adds a listener that answers CONNECT with 405.
    *
    * @param handlerOrRoutes - As for {@link handler}. With `unmatched: 'leave'`, streams of other
    *   paths are left to you too.
@@ -209,16 +210,16 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     const listener = this.#streamListener(handlers);
     return function (this: unknown, stream, headers, flags, rawHeaders) {
       if (headers[':method'] !== 'CONNECT' || headers[':protocol'] === undefined) return;
-      keepConnect(this);
-      if (router?.has(headers[':path'] ?? '') !== false)
-        listener(stream, headers, flags, rawHeaders);
+      suppressConnect405(this);
+      if (router?.has(headers[':path'] ?? '') === false) return;
+      listener(stream, headers, flags, rawHeaders);
     };
   }
 
   #streamListener(handlers: AnyHandlers): StreamListener {
     const router = this.#acceptor.routerOf(handlers);
     return (stream, headers, _flags, rawHeaders) =>
-      this.#acceptor.serve(this.#streamRequest(stream, headers, rawHeaders, router));
+      this.#acceptor.serve(this.#upgradeOfStream(stream, headers, rawHeaders, router));
   }
 
   /**
@@ -239,19 +240,19 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     assertOption('stream', stream, isStream, 'a stream of a server of node:http2');
     const isHeaders = typeof headers === 'object' && headers !== null;
     assertOption('headers', headers, isHeaders, "an object, as the event 'stream' gives it");
-    const upgrade = this.#streamRequest(stream, headers, undefined, undefined);
-    return this.#acceptor.accept(upgrade, () => upgradeHeaders(options));
+    const upgrade = this.#upgradeOfStream(stream, headers, undefined, undefined);
+    return this.#acceptor.accept(upgrade, () => upgradeHeaders('upgradeStream', options));
   }
 
-  #streamRequest(
+  #upgradeOfStream(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
     rawHeaders: string[] | undefined,
     router: Router<BoundHandler> | undefined,
   ): UpgradeRequest {
     const { setup } = this.#acceptor;
-    guardStream(stream, heartbeatOf(setup.plan.settings));
-    const request = requestOfStream(stream, headers, rawHeaders);
+    watchResets(stream, heartbeatOf(setup.plan.settings));
+    const request = describeStreamRequest(stream, headers, rawHeaders);
     return new UpgradeRequest(setup, request, NO_BYTES, router, performance.now());
   }
 
@@ -285,9 +286,9 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
 }
 
 /** @throws TypeError for options other than `headers`, and for headers that cannot be sent. */
-function upgradeHeaders(options: UpgradeOptions): HeaderPair[] {
-  checkOptionNames('upgrade', options, ['headers'], 'ignore');
+function upgradeHeaders(owner: string, options: UpgradeOptions): HeaderPair[] {
+  checkOptionNames(owner, options, ['headers'], 'ignore');
   const isHeaders = Symbol.iterator in options;
-  assertOption('upgrade', options, !isHeaders, 'an object { headers } as the fourth argument');
+  assertOption(owner, options, !isHeaders, 'an object { headers } as the last argument');
   return headerPairs(options.headers);
 }

@@ -7,8 +7,8 @@ import { nodePlatform } from '../node-platform.ts';
 import { hostPort } from '../socket-calls.ts';
 import { checkHighWaterMark, hasTransport, OWNER } from '../transport-owner.ts';
 import { releaseFailed, WriteBacklog } from '../write-backlog.ts';
-import { calmStream, cancelStream, NO_ERROR, resetName } from './reset.ts';
-import { type UnreadStream, type UnreadStreams, unreadStreamsOf } from './unread-streams.ts';
+import { resetForOverload, cancelStream, NO_ERROR, resetName } from './reset.ts';
+import { type PausedStream, type PausedStreams, pausedStreamsOf } from './paused-streams.ts';
 
 /** Options of {@link http2Transport}. */
 export interface Http2TransportOptions {
@@ -17,8 +17,8 @@ export interface Http2TransportOptions {
 }
 
 /**
- * Most bytes that a stream is given at a time. Its callback is the only sign of progress, and it
- * comes after the last byte.
+ * Most bytes that a stream is given at a time. Its callback, the only sign of progress, comes after
+ * the last byte.
  */
 const MAX_GIVEN = 64 * 1024;
 /** Bytes after which a stream pauses until the next turn of the event loop, as a socket does. */
@@ -36,8 +36,8 @@ const BY_EVENT_LOOP = 2;
 
 /**
  * Turns a stream of node:http2 into a {@link Transport}: a WebSocket over HTTP/2 (RFC 8441). The
- * transport owns the stream from now on. An END_STREAM is the end of one half, `destroy` sends
- * RST_STREAM with CANCEL. A reset by the peer, and the end of its session, is an error of the
+ * transport owns the stream from now on. An END_STREAM is the end of one half. `destroy` sends
+ * RST_STREAM with CANCEL, or with NO_ERROR after our END_STREAM. A reset by the peer, and the end of its session, is an error of the
  * transport. The bytes are passed on without a copy.
  *
  * @param stream - After the handshake, without a `data` listener and without an encoding.
@@ -98,11 +98,11 @@ interface Owned {
 let lastRemote: string | undefined;
 let lastLocal: string | undefined;
 
-class Http2Transport implements Transport, UnreadStream {
+class Http2Transport implements Transport, PausedStream {
   readonly underlying: Http2Stream;
   readonly localAddr: string | undefined;
   readonly remoteAddr: string | undefined;
-  /** The stream forgets it at its close. */
+  /** Node clears `stream.session` at the close. */
   readonly #session: Http2Session | undefined;
   readonly #highWaterMark: number;
   #sink: TransportSink | undefined;
@@ -113,7 +113,7 @@ class Http2Transport implements Transport, UnreadStream {
   /** The number of these writes. */
   #writes = 0;
   /** A {@link flush} follows in this turn. */
-  #flushes = false;
+  #flushScheduled = false;
   /** `end` was called. */
   #ending = false;
   /** The peer's END_STREAM was read. */
@@ -131,7 +131,7 @@ class Http2Transport implements Transport, UnreadStream {
   /** The reasons of a pause, as bits: {@link BY_READER}, {@link BY_EVENT_LOOP}. */
   #paused = 0;
   /** Set while {@link BY_READER} is. */
-  #unread: UnreadStreams | undefined;
+  #unread: PausedStreams | undefined;
 
   constructor(stream: Http2Stream, highWaterMark: number) {
     this.underlying = stream;
@@ -181,8 +181,6 @@ class Http2Transport implements Transport, UnreadStream {
   }
 
   write(chunk: Uint8Array, release?: () => void): boolean {
-    // A stream that ends releases the bytes when it closes. An earlier release would count them as
-    // sent.
     if (this.#closed || this.#ending) {
       this.#release(release);
       return true;
@@ -190,13 +188,14 @@ class Http2Transport implements Transport, UnreadStream {
     this.#backlog ??= new WriteBacklog((error) => this.#onWritten(error));
     const backlog = this.#backlog;
     if (!this.underlying.writable) {
+      // At the stream's close: an earlier release would count the bytes as sent.
       backlog.add(release);
       return true;
     }
     if (chunk.length === 0) this.#release(release);
     else backlog.wait(chunk, release);
-    if (!this.#flushes && this.#given === 0) {
-      this.#flushes = true;
+    if (!this.#flushScheduled && this.#given === 0) {
+      this.#flushScheduled = true;
       // The writes of a turn leave in one DATA frame.
       process.nextTick(flush, this);
     }
@@ -207,7 +206,7 @@ class Http2Transport implements Transport, UnreadStream {
 
   /** The turn of the writes is over. */
   flush(): void {
-    this.#flushes = false;
+    this.#flushScheduled = false;
     if (!this.#closed) this.#giveWaiting();
   }
 
@@ -266,7 +265,7 @@ class Http2Transport implements Transport, UnreadStream {
     this.#paused |= BY_READER;
     this.underlying.pause();
     if (this.#unread !== undefined || this.#session === undefined || this.#closed) return;
-    this.#unread = unreadStreamsOf(this.#session);
+    this.#unread = pausedStreamsOf(this.#session);
     this.#unread.add(this);
   }
 
@@ -309,7 +308,7 @@ class Http2Transport implements Transport, UnreadStream {
     if (this.#destroyed || this.#closed) return;
     this.#destroyed = true;
     this.#error ??= error;
-    calmStream(this.underlying);
+    resetForOverload(this.underlying);
     // `close` waits until the unread bytes are read.
     this.underlying.destroy();
   }

@@ -23,6 +23,8 @@ const NAMES = [
 
 /** RST_STREAM of a complete stream (RFC 9113, section 8.1). */
 export const NO_ERROR = 0;
+/** The request was not processed: it may be sent again (RFC 9113, section 8.7). */
+export const REFUSED_STREAM = 7;
 /** The peer asks for too much. */
 export const ENHANCE_YOUR_CALM = 11;
 
@@ -42,7 +44,7 @@ export function cancelStream(stream: Http2Stream): void {
 }
 
 /** Sends RST_STREAM with ENHANCE_YOUR_CALM. */
-export function calmStream(stream: Http2Stream): void {
+export function resetForOverload(stream: Http2Stream): void {
   // While a write is pending, `close` cannot send END_STREAM before the RST_STREAM.
   if (stream.writable) stream.write(NO_BYTES);
   stream.close(ENHANCE_YOUR_CALM);

@@ -5,23 +5,20 @@ import process from 'node:process';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { TlsOptions } from 'node:tls';
 import type { Heartbeat } from '@ws/conn';
-import { guardSession, guardStream } from './session-guard.ts';
+import { guardSession, watchResets } from './session-guard.ts';
 
 /** The option `http2` as an object. */
 export interface Http2Options {
   /** Most streams of one session at a time. Default: 1,000. */
   readonly maxStreams?: number | undefined;
   /**
-   * Bytes that a client may send on one stream before it is read. Default: 256 KiB. The streams of a
-   * session that are not read hold at most 32 MiB: then those that were paused longest are reset.
+   * Bytes that a client may send on one stream before it is read. Default: 256 KiB. Unread streams of
+   * a session hold at most 32 MiB together: above that, the longest-paused ones are reset.
    */
   readonly window?: number | undefined;
 }
 
-/**
- * A listener for 'stream' of a server of node:http2. It owns the streams that ask for a WebSocket, and
- * leaves all others alone.
- */
+/** A listener for 'stream' of a server of node:http2. */
 export type StreamListener = (
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
@@ -29,13 +26,13 @@ export type StreamListener = (
   rawHeaders?: string[],
 ) => void;
 
-/** Least window of a session: it carries many streams. */
+/** Least window of a session, in bytes: it carries many streams. */
 const SESSION_WINDOW = 1024 * 1024;
-/** Milliseconds in which the clients may end their sockets after the last stream. */
-const LAST_MS = 250;
+/** Milliseconds to wait for sessions to close. */
+const CLOSE_MS = 250;
 
 /** The settings of a server (RFC 8441, section 3). */
-function settingsOf({ maxStreams = 1_000, window = 256 * 1024 }: Http2Options): object {
+function serverSettings({ maxStreams = 1_000, window = 256 * 1024 }: Http2Options): object {
   return {
     enableConnectProtocol: true,
     maxConcurrentStreams: maxStreams,
@@ -50,7 +47,7 @@ function settingsOf({ maxStreams = 1_000, window = 256 * 1024 }: Http2Options): 
  */
 export function makeHttp2Server(http2: Http2Options, tls: TlsOptions | undefined): NetServer {
   const { createServer, createSecureServer } = process.getBuiltinModule('node:http2');
-  const settings = settingsOf(http2);
+  const settings = serverSettings(http2);
   if (tls === undefined) return createServer({ settings });
   return createSecureServer({ ...tls, allowHTTP1: true, settings });
 }
@@ -77,7 +74,7 @@ export class Http2Sessions {
     server.removeAllListeners('stream');
     server.on('stream', (...args: Parameters<StreamListener>) => {
       const [stream, headers] = args;
-      guardStream(stream, heartbeat);
+      watchResets(stream, heartbeat);
       if (headers[':method'] === 'CONNECT') accept(...args);
       else for (const listener of listeners) listener(...args);
     });
@@ -102,19 +99,19 @@ export class Http2Sessions {
     for (const session of sessions) if (!session.destroyed) session.destroy();
     const controller = new AbortController();
     const { signal } = controller;
-    const late = wait(LAST_MS, undefined, { signal }).catch(() => {});
+    const late = wait(CLOSE_MS, undefined, { signal }).catch(() => {});
     await Promise.race([Promise.all(closed), late]);
     controller.abort();
   }
 }
 
 /**
- * Keeps Node from answering 405 to the CONNECT requests of a server with a listener for 'request'. It
- * does so unless 'connect' has a listener.
+ * Keeps Node from answering 405 to CONNECT on a server with a listener for 'request'. Node answers
+ * unless 'connect' has a listener.
  *
  * @param server - The server that emits 'stream'.
  */
-export function keepConnect(server: unknown): void {
+export function suppressConnect405(server: unknown): void {
   if (server instanceof EventEmitter && server.listenerCount('connect') === 0) {
     server.on('connect', () => {});
   }

@@ -11,12 +11,12 @@ const MAX_RESETS = 200;
 const MAX_FRAMES = 1_000;
 const SECOND = 1_000;
 
-/** Returns when sessions are pinged: also without a heartbeat of the connections. */
+/** Returns the ping interval of sessions. `heartbeat: false` does not disable it. */
 export function heartbeatOf({ heartbeat }: Pick<ConnSettings, 'heartbeat'>): Heartbeat {
   return heartbeat || { interval: 20_000, timeout: 20_000 };
 }
 
-/** When each stream began, or was answered, by `performance.now()`. */
+/** Start of each stream, later the time of its answer, by `performance.now()`. */
 const answeredAt = new WeakMap<ServerHttp2Stream, number>();
 const guards = new WeakMap<Http2Session, SessionGuard>();
 
@@ -30,7 +30,7 @@ export function noteAnswer(stream: ServerHttp2Stream): void {
  *
  * @param heartbeat - When the session is pinged.
  */
-export function guardStream(stream: ServerHttp2Stream, heartbeat: Heartbeat): void {
+export function watchResets(stream: ServerHttp2Stream, heartbeat: Heartbeat): void {
   const { session } = stream;
   if (session !== undefined) guardSession(session, heartbeat).watch(stream);
 }
@@ -45,7 +45,7 @@ export function guardSession(session: Http2Session, heartbeat: Heartbeat): Sessi
   return guard;
 }
 
-/** Ends a session whose client floods it, or has left without a sign. */
+/** Ends a session whose client floods it, or answers no more. */
 class SessionGuard {
   readonly #session: Http2Session;
   readonly #heartbeat: Heartbeat;

@@ -67,10 +67,10 @@ class StreamFacts extends RequestHeaders implements RequestFacts {
  *
  * @param rawHeaders - Default: the lines of `headers`, in which Node has joined repeated fields.
  */
-export function requestOfStream(
+export function describeStreamRequest(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
-  rawHeaders: string[] = linesOf(headers),
+  rawHeaders: string[] = rawHeadersOf(headers),
 ): ServerRequest {
   const request = new StreamRequest(stream, headers, rawHeaders);
   const facts = new StreamFacts(request);
@@ -78,7 +78,7 @@ export function requestOfStream(
   return { req: incoming as AppRequest, facts, incoming, responder: new Http2Responder(stream) };
 }
 
-function linesOf(headers: IncomingHttpHeaders): string[] {
+function rawHeadersOf(headers: IncomingHttpHeaders): string[] {
   return Object.entries(headers).flatMap(([name, value]) =>
     [value ?? []].flat().flatMap((line) => [name, line]),
   );

@@ -34,7 +34,7 @@ export class Http1Responder implements Responder {
     return false;
   }
 
-  get isShared(): boolean {
+  get isReadByServer(): boolean {
     return false;
   }
 

@@ -9,7 +9,7 @@ import { NOT_HTTP_1 } from '../request.ts';
 import type { Acceptance, Answer, Responder } from './responder.ts';
 
 /** Milliseconds in which a client that has the whole answer may end its side. */
-const LINGER_MS = 250;
+const END_WAIT_MS = 250;
 
 /** Answers a request on its own stream of HTTP/2. */
 export class Http2Responder implements Responder {
@@ -35,7 +35,7 @@ export class Http2Responder implements Responder {
     return false;
   }
 
-  get isShared(): boolean {
+  get isReadByServer(): boolean {
     return false;
   }
 
@@ -85,7 +85,7 @@ export class Http2Responder implements Responder {
     stream.resume();
     const onFinish = (): void => {
       // RFC 9113, section 8.1.
-      const timer = setTimeout(() => stream.close(NO_ERROR), LINGER_MS);
+      const timer = setTimeout(() => stream.close(NO_ERROR), END_WAIT_MS);
       stream.once('close', () => clearTimeout(timer));
     };
     if (stream.writableFinished) onFinish();
@@ -93,8 +93,8 @@ export class Http2Responder implements Responder {
   }
 }
 
-/** Returns whether a request comes from node:http2. */
-export function isHttp2(req: object | undefined): req is Http2ServerRequest {
+/** Returns whether a request is one of node:http2's compatibility API. */
+export function isCompatRequest(req: object | undefined): req is Http2ServerRequest {
   const { stream } = (req ?? {}) as Partial<Http2ServerRequest>;
   return typeof stream?.respond === 'function';
 }
@@ -105,7 +105,7 @@ export function isHttp2(req: object | undefined): req is Http2ServerRequest {
  *
  * @returns The error to reject the upgrade with.
  */
-export function rejectHttp2({ stream }: Http2ServerRequest): HandshakeError {
+export function rejectCompatRequest({ stream }: Http2ServerRequest): HandshakeError {
   const body = `${NOT_HTTP_1}\n`;
   const error = new HandshakeError(400, `${NOT_HTTP_1}; use upgradeStream`, { body });
   // The application may have answered.

@@ -41,7 +41,7 @@ export class NodeHttpResponder extends Http1Responder {
     if (response?.req === this.#req) return response.headersSent;
     // While Node reads the socket, it keeps the response to each request until the response has
     // finished.
-    return stream.writableEnded || (this.isShared && response === undefined);
+    return stream.writableEnded || (this.isReadByServer && response === undefined);
   }
 
   override get isQueued(): boolean {
@@ -49,7 +49,7 @@ export class NodeHttpResponder extends Http1Responder {
   }
 
   /** The socket came by another event than 'upgrade'. */
-  override get isShared(): boolean {
+  override get isReadByServer(): boolean {
     return (this.stream as HttpSocket).parser != null;
   }
 
@@ -76,7 +76,7 @@ export class NodeHttpResponder extends Http1Responder {
 
   override endAnswered(stallTimeout: number): void {
     // Node still reads the socket and continues with the next request.
-    if (this.isShared) return;
+    if (this.isReadByServer) return;
     const response = currentResponse(this.stream);
     const own = response?.req === this.#req ? response : undefined;
     endAnsweredSocket(this.stream, own, stallTimeout);

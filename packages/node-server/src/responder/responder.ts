@@ -19,12 +19,13 @@ export interface ServerRequest {
 
 /** The variable parts of the answer that accepts a handshake. */
 export interface Acceptance {
-  /** `''` for none, over HTTP/2. */
+  /** Key of the request; `''` for none, over HTTP/2. */
   readonly key: string;
-  /** `''` for none, as `extensions`. */
+  /** `''` for none. */
   readonly subprotocol: string;
+  /** `''` for none. */
   readonly extensions: string;
-  /** The application's. */
+  /** Those of the application. */
   readonly headers: readonly HeaderPair[];
 }
 
@@ -37,8 +38,8 @@ export interface Answer {
 }
 
 /**
- * Answers one request. It is the only part of a handshake that knows what carries the answer: a
- * stream of HTTP/1.1, alone or under node:http, or a stream of HTTP/2.
+ * Answers one request. Hides what carries the answer: a stream of HTTP/1.1, alone or under node:http,
+ * or a stream of HTTP/2.
  */
 export interface Responder {
   /** Carries the connection after the handshake. Its events show what the client does before. */
@@ -54,7 +55,7 @@ export interface Responder {
   /** Whether answers to earlier requests are pending. This answer has to come after theirs. */
   readonly isQueued: boolean;
   /** Whether an HTTP server still reads requests from the stream. Then it can carry no frames. */
-  readonly isShared: boolean;
+  readonly isReadByServer: boolean;
   /**
    * Waits until earlier requests are answered. An answer that is written earlier would come before
    * theirs, and the client would read their answers as frames.

@@ -1,22 +1,21 @@
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
 import { formatExtensions, type ResponseFacts } from '@ws/codec';
 import { TransportError } from '@ws/conn';
-import { cancelStream, resetName, streamFields } from '@ws/node-io/internal';
+import { cancelStream, REFUSED_STREAM, resetName, streamFields } from '@ws/node-io/internal';
 import type { DialScope } from '../dial-scope.ts';
 import { dialError } from '../errors.ts';
 import type { PreparedRequest } from '../request.ts';
 import { type HttpResponse, incomingHeaders, MAX_BODY, MAX_WAIT } from '../response.ts';
 import type { Target } from '../url.ts';
-import type { SharedSession } from './sessions.ts';
+import type { SharedSession } from './session-pool.ts';
 
-const REFUSED_STREAM = 7;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /** The server has not processed a request: another session may get it (RFC 9113, section 8.7). */
 export class UnprocessedError extends TransportError {}
 
 /** Sends the request for a WebSocket on a new stream (RFC 8441, section 5). */
-export function requestStream(
+export function sendRequest(
   shared: SharedSession,
   target: Target,
   request: PreparedRequest,
@@ -25,10 +24,10 @@ export function requestStream(
   try {
     const fields = fieldsOf(target, request, cookie);
     const stream = shared.session.request(fields, { endStream: false });
-    stream.once('close', () => shared.leave());
+    stream.once('close', () => shared.releaseStream());
     return stream;
   } catch (cause) {
-    shared.leave();
+    shared.releaseStream();
     throw new UnprocessedError('the HTTP/2 session has ended', { cause });
   }
 }
@@ -38,7 +37,7 @@ function fieldsOf(
   { callerHeaders, subprotocols, extensions }: PreparedRequest,
   cookie: string,
 ): OutgoingHttpHeaders {
-  // Of Host and `:authority`, one is enough, and both have to be equal.
+  // `:authority` alone: a Host beside it would have to be equal (RFC 9113, section 8.3.1).
   const { host: authority = host, ...others } = streamFields(callerHeaders);
   if (cookie !== '') others['cookie'] = cookie;
   if (subprotocols.length > 0) others['sec-websocket-protocol'] = subprotocols.join(', ');
@@ -55,9 +54,10 @@ function fieldsOf(
 }
 
 /**
- * Waits for the response on a stream.
+ * Waits for the response on a stream. A refusal ends the stream.
  *
- * @throws TransportError when the stream is reset; the reason of the scope's signal.
+ * @throws UnprocessedError when another session may get the request; TransportError for another
+ *   reset; the reason of the scope's signal.
  */
 export async function responseOn(
   stream: ClientHttp2Stream,

@@ -7,6 +7,7 @@ import { BadHandshakeError, dialError } from '../errors.ts';
 import type { GuardedStream } from '../guarded-stream.ts';
 import type { DialerPlan, Http2Mode } from '../options.ts';
 import type { Target } from '../url.ts';
+import { offersWebSockets } from './websocket-support.ts';
 
 /** Bytes that a server may send on one stream before they are read. */
 const STREAM_WINDOW = 256 * 1024;
@@ -14,9 +15,10 @@ const STREAM_WINDOW = 256 * 1024;
 const SESSION_WINDOW = 1024 * 1024;
 /** Streams of a session whose server names no maximum (RFC 9113, section 6.5.2). */
 const MAX_STREAMS = 100;
-/** Milliseconds for which an origin without WebSockets over HTTP/2 is remembered. */
-const REMEMBERED = 600_000;
-const MAX_REMEMBERED = 1_000;
+/** Milliseconds for which an origin without WebSockets over HTTP/2 is not asked again. */
+const HTTP1_ONLY_MS = 600_000;
+/** Most such origins. */
+const MAX_HTTP1_ONLY = 1_000;
 
 /** A session, and the number of its streams. */
 export class SharedSession {
@@ -30,41 +32,43 @@ export class SharedSession {
     this.#isPooled = isPooled;
   }
 
-  /** Whether it takes one more stream. Node queues those above the maximum without a word. */
+  /** Whether it takes one more stream. Node queues silently above the maximum. */
   get hasRoom(): boolean {
     const { closed, destroyed, remoteSettings } = this.session;
     const most = remoteSettings?.maxConcurrentStreams ?? MAX_STREAMS;
     return !closed && !destroyed && this.streams < most;
   }
 
+  acquireStream(): this {
+    this.streams++;
+    return this;
+  }
+
   /** A stream has closed. A pooled session without streams ends. */
-  leave(): void {
+  releaseStream(): void {
     this.streams--;
     if (this.streams > 0 || !this.#isPooled) return;
-    // Not within 'close' of a stream: see the fault of Node 20 in the server's guard.
+    // Not within 'close' of a stream: Node 20 loops for ever, see session-guard.ts of node-server.
     setImmediate(() => {
       if (this.streams === 0) this.session.close();
     });
   }
 }
 
-/** The sessions with one server, and the one that is being made. */
+/** The sessions with one server. */
 interface Pool {
   readonly sessions: Set<SharedSession>;
-  making: Promise<SharedSession | undefined> | undefined;
+  /** The session that a dial opens now; of undefined when the server has no WebSockets over HTTP/2. */
+  pending: Promise<SharedSession | undefined> | undefined;
 }
 
 /** Pools of the process, by {@link poolKey}. One without sessions is removed. */
 const pools = new Map<string, Pool>();
-/** When each origin is asked again, by `Date.now()`: the newest {@link MAX_REMEMBERED}, oldest first. */
+/** When each origin is asked again, by `Date.now()`: the newest {@link MAX_HTTP1_ONLY}, oldest first. */
 const withoutHttp2 = new Map<string, number>();
 
-/** What a request is sent on. */
-export interface Opened {
-  /** A stream of HTTP/1.1; undefined when a session was opened. */
-  readonly stream?: GuardedStream;
-  readonly shared?: SharedSession;
-}
+/** Carrier of a request: a stream of HTTP/1.1, or a session of HTTP/2. */
+export type Carrier = GuardedStream | SharedSession;
 
 /** Opens a stream to the server, which chooses one of these protocols. */
 export type OpenWith = (protocols: readonly string[]) => Promise<GuardedStream>;
@@ -76,30 +80,30 @@ export type OpenWith = (protocols: readonly string[]) => Promise<GuardedStream>;
  * @throws BadHandshakeError when HTTP/2 is required, and the server has no WebSockets over it; the
  *   errors of `open`.
  */
-export async function sessionOrStream(
+export async function acquireCarrier(
   mode: Http2Mode,
   target: Target,
   key: string,
   scope: DialScope,
   open: OpenWith,
-): Promise<Opened> {
-  if (typeof mode === 'object') return { shared: await givenSession(mode, scope) };
+): Promise<Carrier> {
+  if (typeof mode === 'object') return givenSession(mode, scope);
   const origin = `${target.secure} ${String(target.address)}`;
-  const asks = mode === 'only' || (mode === 'auto' && target.secure && !isRemembered(origin));
-  if (!asks) return { stream: await open(['http/1.1']) };
+  const asks = mode === 'only' || (mode === 'auto' && target.secure && !isHttp1Only(origin));
+  if (!asks) return open(['http/1.1']);
   for (;;) {
     const pool = poolOf(key);
-    for (const shared of pool.sessions) if (shared.hasRoom) return { shared: take(shared) };
-    if (pool.making !== undefined) {
-      // The error of another dial is not that of this one, which tries itself.
-      const other = await scope.race(pool.making.catch(() => undefined));
-      if (other === undefined && mode === 'auto' && isRemembered(origin)) {
-        return { stream: await open(['http/1.1']) };
+    for (const shared of pool.sessions) if (shared.hasRoom) return shared.acquireStream();
+    if (pool.pending !== undefined) {
+      // Ignores another dial's error: this dial makes its own attempt.
+      const other = await scope.race(pool.pending.catch(() => undefined));
+      if (other === undefined && mode === 'auto' && isHttp1Only(origin)) {
+        return open(['http/1.1']);
       }
       continue;
     }
     let stream: GuardedStream | undefined;
-    const making = makeSession(mode, target, scope, open).then((made) => {
+    pool.pending = makeSession(mode, target, scope, open).then((made) => {
       if (!(made instanceof SharedSession)) {
         stream = made;
         return undefined;
@@ -108,34 +112,28 @@ export async function sessionOrStream(
       made.session.once('close', () => retire(made)).once('goaway', () => retire(made));
       return made;
     });
-    pool.making = making;
     try {
-      const shared = await making;
-      if (shared !== undefined) return { shared: take(shared) };
+      const shared = await pool.pending;
+      if (shared !== undefined) return shared.acquireStream();
     } finally {
-      pool.making = undefined;
+      pool.pending = undefined;
       removeIfUnused(key, pool);
     }
     if (mode === 'only') throw notOffered(stream);
-    remember(origin);
-    return { stream: stream ?? (await open(['http/1.1'])) };
+    rememberHttp1Only(origin);
+    return stream ?? open(['http/1.1']);
   }
 }
 
-/** Forgets a session that no more dials get. */
+/** Removes a session from its pool. Its open streams continue. */
 export function retire(shared: SharedSession): void {
   for (const [key, pool] of pools) {
     if (pool.sessions.delete(shared)) removeIfUnused(key, pool);
   }
 }
 
-function removeIfUnused(key: string, { sessions, making }: Pool): void {
-  if (sessions.size === 0 && making === undefined) pools.delete(key);
-}
-
-function take(shared: SharedSession): SharedSession {
-  shared.streams++;
-  return shared;
+function removeIfUnused(key: string, { sessions, pending }: Pool): void {
+  if (sessions.size === 0 && pending === undefined) pools.delete(key);
 }
 
 function notOffered(stream: GuardedStream | undefined): BadHandshakeError {
@@ -143,14 +141,14 @@ function notOffered(stream: GuardedStream | undefined): BadHandshakeError {
   return new BadHandshakeError('the server does not offer WebSockets over HTTP/2 (RFC 8441)');
 }
 
-function isRemembered(origin: string): boolean {
+function isHttp1Only(origin: string): boolean {
   return (withoutHttp2.get(origin) ?? 0) > Date.now();
 }
 
-function remember(origin: string): void {
+function rememberHttp1Only(origin: string): void {
   withoutHttp2.delete(origin);
-  withoutHttp2.set(origin, Date.now() + REMEMBERED);
-  if (withoutHttp2.size <= MAX_REMEMBERED) return;
+  withoutHttp2.set(origin, Date.now() + HTTP1_ONLY_MS);
+  if (withoutHttp2.size <= MAX_HTTP1_ONLY) return;
   for (const oldest of withoutHttp2.keys()) {
     withoutHttp2.delete(oldest);
     return;
@@ -160,13 +158,17 @@ function remember(origin: string): void {
 function poolOf(key: string): Pool {
   let pool = pools.get(key);
   if (pool === undefined) {
-    pool = { sessions: new Set(), making: undefined };
+    pool = { sessions: new Set(), pending: undefined };
     pools.set(key, pool);
   }
   return pool;
 }
 
-/** @returns the open stream when the server chooses HTTP/1.1; undefined without RFC 8441. */
+/**
+ * Opens a session.
+ *
+ * @returns the open stream when the server chooses HTTP/1.1; undefined without RFC 8441.
+ */
 async function makeSession(
   mode: 'auto' | 'only',
   target: Target,
@@ -202,52 +204,13 @@ function sessionOver(stream: Duplex, { secure, host }: Target): ClientHttp2Sessi
   return session;
 }
 
-/** A session of the caller. */
+/** Checks the caller's session. */
 async function givenSession(session: ClientHttp2Session, scope: DialScope): Promise<SharedSession> {
-  if (session.closed || session.destroyed)
+  if (session.closed || session.destroyed) {
     throw dialError('the HTTP/2 session has ended', undefined);
-  if (!(await offersWebSockets(session, scope))) throw notOffered(undefined);
-  return take(new SharedSession(session, false));
-}
-
-/** Pending answers of {@link offersWebSockets}. Listeners for each dial would be too many. */
-const pendingOffers = new WeakMap<ClientHttp2Session, Promise<boolean>>();
-
-/** Whether the server has allowed WebSockets. Waits for its SETTINGS. */
-async function offersWebSockets(session: ClientHttp2Session, scope: DialScope): Promise<boolean> {
-  if (!session.connecting && isEnabled(session)) return true;
-  scope.stage = 'waiting for the settings of HTTP/2';
-  let offer = pendingOffers.get(session);
-  if (offer === undefined) {
-    offer = settingsOf(session).finally(() => pendingOffers.delete(session));
-    pendingOffers.set(session, offer);
-    offer.catch(() => {});
   }
-  return scope.race(offer);
-}
-
-/** The answer to a PING comes after the SETTINGS, whose values are defaults before. */
-async function settingsOf(session: ClientHttp2Session): Promise<boolean> {
-  await new Promise<void>((resolve, reject) => {
-    const fail = (error?: Error | null): void => {
-      reject(dialError('the HTTP/2 session has failed', error ?? undefined));
-    };
-    const ask = (): void => {
-      session.ping((error) => {
-        session.off('error', fail).off('close', fail);
-        if (error === null) resolve();
-        else fail(error);
-      });
-    };
-    session.once('error', fail).once('close', fail);
-    if (session.connecting) session.once('connect', ask);
-    else ask();
-  });
-  return isEnabled(session);
-}
-
-function isEnabled({ remoteSettings }: ClientHttp2Session): boolean {
-  return remoteSettings.enableConnectProtocol === true;
+  if (!(await offersWebSockets(session, scope))) throw notOffered(undefined);
+  return new SharedSession(session, false).acquireStream();
 }
 
 const ids = new WeakMap<object, number>();

@@ -1,7 +1,7 @@
 import type { OutgoingHttpHeaders } from 'node:http2';
 
-/** Headers of a connection, which a stream cannot carry (RFC 9113, section 8.2.2). */
-const OF_CONNECTION: ReadonlySet<string> = new Set([
+/** Fields of a connection, which a stream cannot carry (RFC 9113, section 8.2.2). */
+const CONNECTION_FIELDS: ReadonlySet<string> = new Set([
   'connection',
   'upgrade',
   'http2-settings',
@@ -18,7 +18,7 @@ export function streamFields(
   const fields: OutgoingHttpHeaders = {};
   for (const [name, value] of pairs) {
     const field = name.toLowerCase();
-    if (OF_CONNECTION.has(field)) continue;
+    if (CONNECTION_FIELDS.has(field)) continue;
     const before = fields[field];
     fields[field] = before === undefined ? value : [...[before as string | string[]].flat(), value];
   }

@@ -5,21 +5,21 @@ const MAX_UNREAD = 32 * 1024 * 1024;
 /** Milliseconds between two counts. A session that cannot reach the limit is not counted. */
 const COUNT_MS = 20;
 
-/** A paused stream, as {@link UnreadStreams} sees it. */
-export interface UnreadStream {
+/** A paused stream, as {@link PausedStreams} sees it. */
+export interface PausedStream {
   /** Bytes that have arrived and are not read. */
   readonly unread: number;
   /** Resets the stream. */
   resetUnread(error: Error): void;
 }
 
-const bySession = new WeakMap<Http2Session, UnreadStreams>();
+const bySession = new WeakMap<Http2Session, PausedStreams>();
 
 /** Returns the paused streams of a session. */
-export function unreadStreamsOf(session: Http2Session): UnreadStreams {
+export function pausedStreamsOf(session: Http2Session): PausedStreams {
   let streams = bySession.get(session);
   if (streams === undefined) {
-    streams = new UnreadStreams(session);
+    streams = new PausedStreams(session);
     bySession.set(session, streams);
   }
   return streams;
@@ -30,10 +30,10 @@ export function unreadStreamsOf(session: Http2Session): UnreadStreams {
  * back when bytes arrive, so that a paused stream blocks no other. Each paused stream may then hold
  * as many bytes as the window of a stream.
  */
-export class UnreadStreams {
+export class PausedStreams {
   readonly #session: Http2Session;
   /** In the order of their pauses. */
-  readonly #paused = new Set<UnreadStream>();
+  readonly #paused = new Set<PausedStream>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(session: Http2Session) {
@@ -41,13 +41,13 @@ export class UnreadStreams {
   }
 
   /** Adds a stream that pauses. */
-  add(stream: UnreadStream): void {
+  add(stream: PausedStream): void {
     this.#paused.add(stream);
     this.#watch();
   }
 
   /** Removes a stream that resumes or has closed. */
-  remove(stream: UnreadStream): void {
+  remove(stream: PausedStream): void {
     this.#paused.delete(stream);
   }
 
