@@ -13,8 +13,8 @@ import { DialScope } from './dial-scope.ts';
 import { BadHandshakeError, dialError } from './errors.ts';
 import { isSuccess } from './exchange.ts';
 import { adopt, GuardedStream, isHttp2Stream } from './guarded-stream.ts';
-import { responseOn, sendRequest, UnprocessedError } from './http2/stream-handshake.ts';
 import { acquireCarrier, type Carrier, poolKey, retire } from './http2/session-pool.ts';
+import { responseOn, sendRequest, UnprocessedError } from './http2/stream-handshake.ts';
 import {
   checkDialerOptions,
   checkDialOptions,

@@ -18,7 +18,6 @@ export { assertOption, transportHighWaterMark, typeName } from './http/options.t
 export { describeResult, discardPromise, isThenable } from './http/promises.ts';
 export { withReadableKeys } from './http/readable-keys.ts';
 export { TransportDuplex } from './http/transport-duplex.ts';
-export { streamFields } from './http2/stream-fields.ts';
 export {
   cancelStream,
   ENHANCE_YOUR_CALM,
@@ -26,5 +25,6 @@ export {
   REFUSED_STREAM,
   resetName,
 } from './http2/reset.ts';
+export { streamFields } from './http2/stream-fields.ts';
 export { prepareReadBuffer, readsIntoBuffer, wantsReadBuffer } from './read-buffer.ts';
 export { callIfAllowed, localAddressOf, remoteAddressOf } from './socket-calls.ts';

@@ -155,7 +155,7 @@ function checkHttp2({ http2 = false, tls, server }: ServeOptions<unknown>): void
   assertOption('http2', http2, isKnown, "true, 'clear' or { maxStreams, window }");
   if (server !== undefined) {
     throw new TypeError(
-      "http2: cannot be combined with server; for your own server of node:http2 use upgrader.streams(handler)",
+      'http2: cannot be combined with server; for your own server of node:http2 use upgrader.streams(handler)',
     );
   }
   if (http2 === 'clear') {
@@ -163,7 +163,9 @@ function checkHttp2({ http2 = false, tls, server }: ServeOptions<unknown>): void
     throw new TypeError("http2: 'clear' cannot be combined with tls; use http2: true");
   }
   if (tls === undefined) {
-    throw new TypeError("http2: tls is missing; browsers use HTTP/2 only over TLS; use http2: 'clear' behind a proxy");
+    throw new TypeError(
+      "http2: tls is missing; browsers use HTTP/2 only over TLS; use http2: 'clear' behind a proxy",
+    );
   }
   if (!isObject) return;
   checkOptionNames('http2', http2, ['maxStreams', 'window'], 'ignore');

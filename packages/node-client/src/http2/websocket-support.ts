@@ -6,7 +6,10 @@ import { dialError } from '../errors.ts';
 const pendingOffers = new WeakMap<ClientHttp2Session, Promise<boolean>>();
 
 /** Whether the server allows WebSockets (RFC 8441, section 3). Waits for its SETTINGS. */
-export async function offersWebSockets(session: ClientHttp2Session, scope: DialScope): Promise<boolean> {
+export async function offersWebSockets(
+  session: ClientHttp2Session,
+  scope: DialScope,
+): Promise<boolean> {
   if (!session.connecting && isEnabled(session)) return true;
   scope.stage = 'waiting for the settings of HTTP/2';
   let offer = pendingOffers.get(session);

@@ -7,8 +7,8 @@ import { nodePlatform } from '../node-platform.ts';
 import { hostPort } from '../socket-calls.ts';
 import { checkHighWaterMark, hasTransport, OWNER } from '../transport-owner.ts';
 import { releaseFailed, WriteBacklog } from '../write-backlog.ts';
-import { resetForOverload, cancelStream, NO_ERROR, resetName } from './reset.ts';
 import { type PausedStream, type PausedStreams, pausedStreamsOf } from './paused-streams.ts';
+import { cancelStream, NO_ERROR, resetForOverload, resetName } from './reset.ts';
 
 /** Options of {@link http2Transport}. */
 export interface Http2TransportOptions {

@@ -231,8 +231,8 @@ describe('serve with http2', () => {
   });
 
   it.each([
-    [{ http2: true }, /http2: needs tls.*http2: 'clear'/],
-    [{ http2: {} }, /http2: needs tls.*http2: 'clear'/],
+    [{ http2: true }, /http2: tls is missing.*http2: 'clear'/],
+    [{ http2: {} }, /http2: tls is missing.*http2: 'clear'/],
     [{ http2: 'clear', tls: { key: '', cert: '' } }, /'clear' cannot be combined with tls/],
     [{ http2: 'h2', tls: { key: '', cert: '' } }, /http2: expected true, 'clear'/],
     [{ http2: { maxStreams: 0 }, tls: { key: '', cert: '' } }, /http2.maxStreams: expected/],
