@@ -15,8 +15,9 @@ import { type ServeOptions, serve } from '../../src/index.ts';
 import { open, sessionWith } from './client.ts';
 
 const run = promisify(execFile);
-// The shell of this repository's npm scripts has a relative path.
-const { npm_config_script_shell: _, ...env } = process.env;
+// The shell of this repository's npm scripts has a relative path, and npm works in the folder of the
+// command that runs the tests.
+const { npm_config_script_shell: _, npm_config_local_prefix: __, ...env } = process.env;
 
 interface Ours {
   readonly port: number;
@@ -135,58 +136,50 @@ const SCRIPT = `
 
 describe('serve with http2 and clients of other runtimes', () => {
   async function ask(
-    files: (url: string) => Readonly<Record<string, string>>,
-    commands: readonly (readonly string[])[],
+    client: (url: string) => string,
+    [command, ...args]: readonly [string, ...string[]],
   ): Promise<void> {
     const tls = await selfSigned();
     const server = await ours({ tls, http2: true });
     const folder = mkdtempSync(join(tmpdir(), 'ws-http2-'));
     whenOver(() => rmSync(folder, { recursive: true, force: true }));
     const url = `wss://localhost:${server.port}`;
-    const all = { 'ca.pem': tls.cert, 'package.json': '{}', ...files(url) };
-    for (const [name, text] of Object.entries(all)) writeFileSync(join(folder, name), text);
-    let output = '';
-    for (const [command, ...args] of commands) {
-      ({ stdout: output } = await run(command!, args, { cwd: folder, env }));
-    }
-    expect(output.trim()).toBe('grüße 4001 true');
+    writeFileSync(join(folder, 'client.mjs'), client(url));
+    const { stdout } = await run(command, args, { cwd: folder, env });
+    expect(stdout.trim()).toBe('grüße 4001 true');
     expect(await server.closed).toMatchObject({ code: 4001, wasClean: true });
     expect(server.versions).toEqual(['2.0']);
   }
 
   it('echoes for undici 8, which sends a key and checks the answer', async () => {
     await ask(
-      (url) => ({
-        'client.mjs': `
-          import { Agent, WebSocket } from 'undici';
-          const dispatcher = new Agent({ allowH2: true, connect: { rejectUnauthorized: false } });
-          const end = () => dispatcher.destroy();
-          let got;
-          const socket = new WebSocket('${url}', { dispatcher });
-          ${SCRIPT}`,
-      }),
-      [
-        ['npm', 'install', '--silent', '--no-audit', '--no-fund', 'undici@8.13.1'],
-        // It needs Node 22.19.
-        ['npx', '-y', '-p', 'node@22', 'node', 'client.mjs'],
-      ],
+      (url) => `
+        import { delimiter, join } from 'node:path';
+        import { pathToFileURL } from 'node:url';
+        // The folder of npx is the first one.
+        const undici = join(process.env.PATH.split(delimiter)[0], '../undici/index.js');
+        const { Agent, WebSocket } = (await import(pathToFileURL(undici))).default;
+        const dispatcher = new Agent({ allowH2: true, connect: { rejectUnauthorized: false } });
+        const end = () => dispatcher.destroy();
+        let got;
+        const socket = new WebSocket('${url}', { dispatcher });
+        ${SCRIPT}`,
+      // It needs Node 22.19, so that it cannot be a dependency of this workspace.
+      ['npx', '-y', '-p', 'node@22', '-p', 'undici@8.13.1', 'node', 'client.mjs'],
     );
   });
 
   it('echoes for Deno, which sends no key', async () => {
     await ask(
-      (url) => ({
-        'client.mjs': `
-          const client = Deno.createHttpClient({ http1: false, http2: true });
-          const end = () => client.close();
-          let got;
-          const socket = new WebSocket('${url}', { client });
-          ${SCRIPT}`,
-      }),
+      (url) => `
+        const client = Deno.createHttpClient({ http1: false, http2: true });
+        const end = () => client.close();
+        let got;
+        const socket = new WebSocket('${url}', { client });
+        ${SCRIPT}`,
       [
-        'npx -y -p deno@2.9.6 deno run -A --unsafely-ignore-certificate-errors client.mjs'.split(
-          ' ',
-        ),
+        'npx',
+        ...'-y -p deno@2.9.6 deno run -A --unsafely-ignore-certificate-errors client.mjs'.split(' '),
       ],
     );
   });
