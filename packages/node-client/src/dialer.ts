@@ -4,7 +4,12 @@ import { checked } from '@ws/codec/internal';
 import { TimeoutError, type Transport, TransportError } from '@ws/conn';
 import { checkOptionNames, rejectedLater } from '@ws/conn/internal';
 import { http2Transport, nodePlatform, socketTransport } from '@ws/node-io';
-import { acceptKeyByCrypto, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
+import {
+  acceptKeyByCrypto,
+  isHttp2Stream,
+  isInstance,
+  prepareReadBuffer,
+} from '@ws/node-io/internal';
 import { ClientConn } from './client-conn.ts';
 import { Connector } from './connect.ts';
 import { cookieValue, storeCookies } from './cookies.ts';
@@ -12,7 +17,7 @@ import { publishDial, publishDialFailure } from './dial-events.ts';
 import { DialScope } from './dial-scope.ts';
 import { BadHandshakeError, dialError } from './errors.ts';
 import { isSuccess } from './exchange.ts';
-import { adopt, GuardedStream, isHttp2Stream } from './guarded-stream.ts';
+import { adopt, GuardedStream } from './guarded-stream.ts';
 import { acquireCarrier, type Carrier, poolKey, retire } from './http2/session-pool.ts';
 import { responseOn, sendRequest, UnprocessedError } from './http2/stream-handshake.ts';
 import {

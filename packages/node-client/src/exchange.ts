@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { type HeadFault, ResponseHead } from '@ws/codec';
+import { type HeadFault, type ResponseFacts, ResponseHead } from '@ws/codec';
 import { hasToken } from '@ws/codec/internal';
 
 /** One request over an open stream. */
@@ -8,6 +8,14 @@ export interface HttpRequest {
   readonly method: 'GET' | 'CONNECT';
   /** The whole request in Latin-1. */
   readonly text: string;
+}
+
+/** The head of a final response: a {@link ResponseHead}, or that of a stream of HTTP/2. */
+export interface FinalHead extends ResponseFacts {
+  /** Returns all header lines. */
+  all(): readonly (readonly [name: string, value: string])[];
+  /** Returns the value of a field that occurs exactly once, otherwise undefined. */
+  once(name: string): string | undefined;
 }
 
 /** The answer to a request: the head of its final response. */
@@ -191,7 +199,7 @@ export class ResponseBody {
    * @param most - Bytes that may pass.
    * @param write - Gets the bytes of the body. It does not keep them.
    */
-  constructor(head: ResponseHead, most: number, write: (bytes: Uint8Array) => void) {
+  constructor(head: FinalHead, most: number, write: (bytes: Uint8Array) => void) {
     const length = head.once('content-length');
     this.#write = write;
     this.#allowance = most;

@@ -1,9 +1,8 @@
-import type { Http2Stream } from 'node:http2';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Transport } from '@ws/conn';
 import { hasTransport } from '@ws/node-io';
-import { asError, cancelStream, TransportDuplex, typeName } from '@ws/node-io/internal';
+import { asError, cutStream, isHttp2Stream, TransportDuplex, typeName } from '@ws/node-io/internal';
 import type { DialScope } from './dial-scope.ts';
 import { dialError } from './errors.ts';
 import type { DialAddress } from './url.ts';
@@ -59,14 +58,8 @@ export class GuardedStream {
 
   /** Destroys the stream. Its late errors are still caught. */
   destroy(): void {
-    if (isHttp2Stream(this.stream)) cancelStream(this.stream);
-    else this.stream.destroy();
+    cutStream(this.stream);
   }
-}
-
-/** Whether a stream is one of node:http2. */
-export function isHttp2Stream(stream: Duplex): stream is Http2Stream {
-  return 'rstCode' in stream;
 }
 
 /**

@@ -8,11 +8,19 @@ export { DialScope } from './dial-scope.ts';
 export {
   Exchange,
   type ExchangeFailure,
-  type FinalResponse,
+  type FinalHead,
+  isSuccess,
   MAX_INTERIM,
   ResponseBody,
 } from './exchange.ts';
 export type { GuardedStream } from './guarded-stream.ts';
+export { acquireCarrier, poolKey, retire, SharedSession } from './http2/session-pool.ts';
+export {
+  headOn,
+  openStream,
+  type StreamRequest,
+  UnprocessedError,
+} from './http2/stream-handshake.ts';
 export { checkProxy, chooseProxy, type ProxyPlan } from './proxy/choose-proxy.ts';
 export { deflateOffers } from './request.ts';
 export { checkTls } from './tls/tls-options.ts';

@@ -20,7 +20,9 @@ export { withReadableKeys } from './http/readable-keys.ts';
 export { TransportDuplex } from './http/transport-duplex.ts';
 export {
   cancelStream,
+  cutStream,
   ENHANCE_YOUR_CALM,
+  isHttp2Stream,
   NO_ERROR,
   REFUSED_STREAM,
   resetName,

@@ -21,11 +21,14 @@ export {
   takeSocket,
 } from './handshake-waits.ts';
 export { headerOf, headerPairs, mergeHeaders } from './headers.ts';
+export { type StreamListener, webSocketStreams } from './http2/http2-server.ts';
+export { heartbeatOf, watchResets } from './http2/session-guard.ts';
+export { describeStreamRequest } from './http2/stream-request.ts';
 export { checkUpgraderOptions, type UpgraderPlan } from './options.ts';
 export { giveBackPlainRequest } from './plain-upgrade.ts';
 export { Limits, type Reservation } from './policies/limits.ts';
 export { isHost } from './policies/origin.ts';
 export { requestOfNode } from './request.ts';
-export { endAnsweredSocket } from './responder/linger.ts';
 export { Refusals } from './responder/refusals.ts';
+export type { Responder, ServerRequest } from './responder/responder.ts';
 export { type Agreement, type Setup, UpgradeRequest } from './upgrade-checks.ts';

@@ -11,7 +11,7 @@ import type { UpgradeListener } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
 import { isTaken } from './handshake-waits.ts';
 import { type HeadersInput, headerPairs } from './headers.ts';
-import { type StreamListener, suppressConnect405 } from './http2/http2-server.ts';
+import { type StreamListener, webSocketStreams } from './http2/http2-server.ts';
 import { heartbeatOf, watchResets } from './http2/session-guard.ts';
 import { describeStreamRequest } from './http2/stream-request.ts';
 import type { AnyUpgraderOptions, AuthOf, UpgraderOptions } from './options.ts';
@@ -208,12 +208,10 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     const leaves = this.#acceptor.setup.plan.unmatched === 'leave';
     const router = leaves ? this.#acceptor.routerOf(handlers) : undefined;
     const listener = this.#streamListener(handlers);
-    return function (this: unknown, stream, headers, flags, rawHeaders) {
-      if (headers[':method'] !== 'CONNECT' || headers[':protocol'] === undefined) return;
-      suppressConnect405(this);
+    return webSocketStreams((stream, headers, flags, rawHeaders) => {
       if (router?.has(headers[':path'] ?? '') === false) return;
       listener(stream, headers, flags, rawHeaders);
-    };
+    });
   }
 
   #streamListener(handlers: AnyHandlers): StreamListener {

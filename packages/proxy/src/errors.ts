@@ -12,7 +12,8 @@ export type ProxyErrorCode =
  * - `WS_ERR_PROXY_TARGET`: no target accepts connections, or its answer is not a valid handshake;
  *   the client gets 502 or 503;
  * - `WS_ERR_PROXY_TIMEOUT`: `connectTimeout` or `handshakeTimeout` is over; the client gets 504;
- * - `WS_ERR_PROXY_REFUSED`: the target has refused the handshake; the client gets its answer.
+ * - `WS_ERR_PROXY_REFUSED`: the target has refused the handshake; the client gets its answer. Over
+ *   HTTP/2 a 2xx would accept, so the client gets 502.
  *
  * @example
  * ```ts

@@ -64,6 +64,11 @@ export interface ProxyOptions extends FromUpgrader {
   readonly host?: 'client' | 'target' | undefined;
   /** The proxy on the way to the targets, as for `Dialer`. Default: false. */
   readonly proxy?: ProxyOption | undefined;
+  /**
+   * WebSockets over HTTP/2 (RFC 8441) to the targets, as for `Dialer`: `auto` asks wss targets for it,
+   * and `only` requires it, also of ws targets. The clients of a target share sessions. Default: false.
+   */
+  readonly http2?: false | 'auto' | 'only' | undefined;
   /** The headers with the client's address. Default: `x`, for `X-Forwarded-*`. */
   readonly forwarded?: Forwarded | undefined;
   /**
@@ -161,6 +166,7 @@ const CHECKS: Readonly<Record<Exclude<keyof ProxyOptions, keyof FromUpgrader>, C
   response: aFunction,
   host: oneOf('client', 'target'),
   proxy: (_, value = false) => checkProxy(value),
+  http2: oneOf(false, 'auto', 'only'),
   forwarded: oneOf('x', 'rfc7239', 'both', false),
   trust: (name, value = false) => {
     const isValid = value === false || typeof value === 'function';
@@ -191,6 +197,7 @@ export interface CheckedOptions extends PoolPlan {
   readonly response: ProxyOptions['response'];
   readonly host: 'client' | 'target';
   readonly proxy: ProxyPlan;
+  readonly http2: false | 'auto' | 'only';
   readonly forwarded: Forwarded;
   readonly trust: false | ((req: IncomingMessage) => boolean);
   readonly attempts: number;

@@ -1,13 +1,14 @@
 import { channel } from 'node:diagnostics_channel';
 import type { Duplex } from 'node:stream';
 import { Deferred } from '@ws/conn/internal';
+import { cutStream } from '@ws/node-io/internal';
 import type { Reservation, UpgradeRequest } from '@ws/node-server/internal';
 import type { Backend } from './targets/target.ts';
 import type { EndedBy, Flow, Link, LinkEnd, LinkOwner } from './tunnel/link.ts';
 
 /** How a request through the proxy ended. */
 export interface ProxiedInfo {
-  /** 101, the status of a refusal, or 0 when the client left without an answer. */
+  /** 101, also over HTTP/2; the status of a refusal, or 0 when the client left without an answer. */
   readonly status: number;
   /** Who ended it first. */
   readonly endedBy: EndedBy;
@@ -87,7 +88,7 @@ export class ProxiedConnection implements Proxied, LinkOwner {
   }
 
   terminate(): void {
-    if (this.link === undefined) this.#client.destroy();
+    if (this.link === undefined) cutStream(this.#client);
     else this.link.terminate();
   }
 

@@ -2,24 +2,31 @@ import type { IncomingMessage } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { CloseCode, isValidCloseCode } from '@ws/codec';
-import { checked } from '@ws/codec/internal';
+import { checked, NO_BYTES } from '@ws/codec/internal';
 import { TransportError } from '@ws/conn';
 import { duration } from '@ws/conn/internal';
-import type { FinalResponse } from '@ws/node-client/internal';
-import { HandshakeError, type UpgradeListener } from '@ws/node-server';
+import { isSuccess } from '@ws/node-client/internal';
+import { cutStream } from '@ws/node-io/internal';
+import { HandshakeError, type StreamListener, type UpgradeListener } from '@ws/node-server';
 import {
+  describeStreamRequest,
   ErrorReporter,
   giveBackPlainRequest,
+  heartbeatOf,
   isInstance,
   Limits,
   Refusals,
   refusalOf,
   requestOfNode,
+  type ServerRequest,
   type Setup,
   takeSocket,
   UpgradeRequest,
+  watchResets,
+  webSocketStreams,
 } from '@ws/node-server/internal';
 import { ProxyError } from './errors.ts';
+import { isAccepted, type TargetAnswer } from './handshake/answer.ts';
 import { askTarget } from './handshake/ask-target.ts';
 import type { HeaderLine } from './handshake/end-to-end.ts';
 import {
@@ -75,6 +82,16 @@ export class Proxy {
     if (!giveBackPlainRequest(req, socket, head)) void this.upgrade(req, socket, head);
   };
 
+  /**
+   * Listens for 'stream' of a server of node:http2, for WebSockets over HTTP/2 (RFC 8441). It leaves
+   * streams without a `:protocol` alone. The server needs the setting `enableConnectProtocol`. Add the
+   * listener before one for 'request'.
+   */
+  readonly stream: StreamListener = webSocketStreams((stream, headers, _flags, rawHeaders) => {
+    watchResets(stream, heartbeatOf(this.#plan.upgrader.settings));
+    void this.#take(describeStreamRequest(stream, headers, rawHeaders), NO_BYTES);
+  });
+
   /** @throws TypeError, RangeError or SyntaxError that names the fault. */
   constructor(
     target: string | URL | readonly Target[] | TargetFunction,
@@ -122,11 +139,15 @@ export class Proxy {
    *   there is none.
    */
   async upgrade(req: IncomingMessage, socket: Duplex, head: Uint8Array): Promise<Proxied> {
+    return this.#take(requestOfNode(req, socket), head);
+  }
+
+  async #take(request: ServerRequest, head: Uint8Array): Promise<Proxied> {
     const startedAt = performance.now();
-    const request = requestOfNode(req, socket);
-    const proxied = new ProxiedConnection(socket, startedAt, this.#over);
+    const { stream } = request.responder;
+    const proxied = new ProxiedConnection(stream, startedAt, this.#over);
     try {
-      takeSocket(socket, head);
+      takeSocket(stream, head);
     } catch (error) {
       this.#reporter.failed(error, { where: 'upgrade', request: request.req });
       proxied.settle(unopened(0, error, 'proxy'));
@@ -196,7 +217,7 @@ export class Proxy {
     try {
       this.#checkOpen();
       const headers = answerLines(plan, answer, req);
-      const isRefusal = answer.head.status !== 101;
+      const isRefusal = !isAccepted(answer.head);
       const isMessages = plan.mode === 'messages';
       const deflate = isMessages && !isRefusal ? acceptedDeflate(plan, answer) : undefined;
       request.prepareAnswer();
@@ -222,7 +243,7 @@ export class Proxy {
           )
         : openLink(plan, proxied, responder.stream, early, answer);
     } catch (error) {
-      answer.stream.destroy();
+      cutStream(answer.stream);
       throw error;
     }
     proxied.reservation.endHandshake();
@@ -268,17 +289,16 @@ export class Proxy {
   async #relay(
     proxied: ProxiedConnection,
     request: UpgradeRequest,
-    answer: FinalResponse,
+    answer: TargetAnswer,
     lines: readonly HeaderLine[],
   ): Promise<void> {
     const { status } = answer.head;
-    await relayRefusal(
-      request.responder.stream,
-      answer,
-      lines,
-      this.#plan.upgrader.handshakeTimeout,
-    );
     const message = `${proxied.backend!.url} refused the handshake with ${status}`;
+    // A 2xx for a page would accept on a stream.
+    if (request.facts.version === '2' && isSuccess(status)) {
+      throw new ProxyError('WS_ERR_PROXY_REFUSED', 502, message);
+    }
+    await relayRefusal(request.responder, answer, lines, this.#plan.upgrader.handshakeTimeout);
     const error = new ProxyError('WS_ERR_PROXY_REFUSED', status, message);
     this.#reporter.failed(error, { where: 'upgrade', request: request.req, status });
     proxied.reservation!.cancel();

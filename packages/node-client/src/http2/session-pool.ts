@@ -2,10 +2,11 @@ import type { ClientHttp2Session } from 'node:http2';
 import process from 'node:process';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
+import type { StreamOpeners } from '../connect.ts';
 import type { DialScope } from '../dial-scope.ts';
 import { BadHandshakeError, dialError } from '../errors.ts';
 import type { GuardedStream } from '../guarded-stream.ts';
-import type { DialerPlan, Http2Mode } from '../options.ts';
+import type { Http2Mode } from '../options.ts';
 import type { Target } from '../url.ts';
 import { offersWebSockets } from './websocket-support.ts';
 
@@ -218,7 +219,7 @@ let lastId = 0;
 
 /** Two dials share sessions only when everything that opens and secures a stream is the same. */
 export function poolKey(
-  { tls, proxyTls, proxy, netDial, netDialTLS, socket }: DialerPlan,
+  { tls, proxyTls, proxy, netDial, netDialTLS, socket }: StreamOpeners,
   target: Target,
   isNamedServer: boolean,
 ): string {

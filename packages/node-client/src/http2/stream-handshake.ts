@@ -1,9 +1,10 @@
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
-import { formatExtensions, type ResponseFacts } from '@ws/codec';
+import { formatExtensions } from '@ws/codec';
 import { TransportError } from '@ws/conn';
 import { cancelStream, REFUSED_STREAM, resetName, streamFields } from '@ws/node-io/internal';
 import type { DialScope } from '../dial-scope.ts';
 import { dialError } from '../errors.ts';
+import { type FinalHead, isSuccess } from '../exchange.ts';
 import type { PreparedRequest } from '../request.ts';
 import { type HttpResponse, incomingHeaders, MAX_BODY, MAX_WAIT } from '../response.ts';
 import type { Target } from '../url.ts';
@@ -14,16 +15,39 @@ const NO_BYTES: Buffer = Buffer.alloc(0);
 /** The server has not processed a request: another session may get it (RFC 9113, section 8.7). */
 export class UnprocessedError extends TransportError {}
 
-/** Sends the request for a WebSocket on a new stream (RFC 8441, section 5). */
+/** The request for a WebSocket over HTTP/2 (RFC 8441, section 5). */
+export interface StreamRequest extends Pick<Target, 'secure' | 'host' | 'path'> {
+  /** A Host line replaces `host`. */
+  readonly lines: readonly (readonly [name: string, value: string])[];
+  /** The value of `Sec-WebSocket-Protocol`; `''` for none. */
+  readonly subprotocols: string;
+  /** The value of `Sec-WebSocket-Extensions`; `''` for none. */
+  readonly extensions: string;
+}
+
+/** Sends the request of a dial on a new stream. */
 export function sendRequest(
   shared: SharedSession,
   target: Target,
-  request: PreparedRequest,
+  { callerHeaders, subprotocols, extensions }: PreparedRequest,
   cookie: string,
 ): ClientHttp2Stream {
+  return openStream(shared, {
+    ...target,
+    lines: cookie === '' ? callerHeaders : [...callerHeaders, ['cookie', cookie]],
+    subprotocols: subprotocols.join(', '),
+    extensions: formatExtensions(extensions),
+  });
+}
+
+/**
+ * Sends a request on a new stream.
+ *
+ * @throws UnprocessedError when the session has ended.
+ */
+export function openStream(shared: SharedSession, request: StreamRequest): ClientHttp2Stream {
   try {
-    const fields = fieldsOf(target, request, cookie);
-    const stream = shared.session.request(fields, { endStream: false });
+    const stream = shared.session.request(fieldsOf(request), { endStream: false });
     stream.once('close', () => shared.releaseStream());
     return stream;
   } catch (cause) {
@@ -32,16 +56,12 @@ export function sendRequest(
   }
 }
 
-function fieldsOf(
-  { secure, host, path }: Target,
-  { callerHeaders, subprotocols, extensions }: PreparedRequest,
-  cookie: string,
-): OutgoingHttpHeaders {
+function fieldsOf(request: StreamRequest): OutgoingHttpHeaders {
+  const { secure, path, lines, subprotocols, extensions } = request;
   // `:authority` alone: a Host beside it would have to be equal (RFC 9113, section 8.3.1).
-  const { host: authority = host, ...others } = streamFields(callerHeaders);
-  if (cookie !== '') others['cookie'] = cookie;
-  if (subprotocols.length > 0) others['sec-websocket-protocol'] = subprotocols.join(', ');
-  if (extensions.length > 0) others['sec-websocket-extensions'] = formatExtensions(extensions);
+  const { host: authority = request.host, ...others } = streamFields(lines);
+  if (subprotocols !== '') others['sec-websocket-protocol'] = subprotocols;
+  if (extensions !== '') others['sec-websocket-extensions'] = extensions;
   return {
     ...others,
     ':method': 'CONNECT',
@@ -54,6 +74,21 @@ function fieldsOf(
 }
 
 /**
+ * Waits for the head of the response on a stream.
+ *
+ * @throws (rejects with) UnprocessedError when another session may get the request; TransportError
+ *   for another reset.
+ */
+export function headOn(stream: ClientHttp2Stream): Promise<StreamHead> {
+  return new Promise((resolve, reject) => {
+    stream.once('response', (_headers: IncomingHttpHeaders, _flags: number, raw: string[]) => {
+      resolve(new StreamHead(raw));
+    });
+    stream.once('close', () => reject(closeError(stream)));
+  });
+}
+
+/**
  * Waits for the response on a stream. A refusal ends the stream.
  *
  * @throws UnprocessedError when another session may get the request; TransportError for another
@@ -63,23 +98,18 @@ export async function responseOn(
   stream: ClientHttp2Stream,
   scope: DialScope,
 ): Promise<HttpResponse> {
-  const answered = new Promise<string[]>((resolve, reject) => {
-    stream.once('response', (_headers: IncomingHttpHeaders, _flags: number, raw: string[]) => {
-      resolve(raw);
-    });
-    stream.once('close', () => reject(closeError(stream)));
-  });
+  const answered = headOn(stream);
   answered.catch(() => {});
-  const facts = new StreamResponse(await scope.race(answered));
-  const { status, pairs } = facts;
+  const facts = await scope.race(answered);
+  const { status } = facts;
   const response = {
     status,
-    headers: incomingHeaders(pairs),
+    headers: incomingHeaders(facts.all()),
     facts,
     body: NO_BYTES,
     early: NO_BYTES,
   };
-  if (status >= 200 && status <= 299) return response;
+  if (isSuccess(status)) return response;
   const body = await readBody(stream, scope);
   cancelStream(stream);
   return { ...response, body };
@@ -114,10 +144,10 @@ async function readBody(stream: ClientHttp2Stream, scope: DialScope): Promise<Bu
 }
 
 /** The header lines of a response, for the rules of the codec. */
-class StreamResponse implements ResponseFacts {
+export class StreamHead implements FinalHead {
   readonly version = '2';
   readonly status: number;
-  readonly pairs: readonly (readonly [name: string, value: string])[];
+  readonly #pairs: readonly (readonly [name: string, value: string])[];
 
   constructor(raw: readonly string[]) {
     const pairs: [string, string][] = [];
@@ -128,7 +158,11 @@ class StreamResponse implements ResponseFacts {
       else pairs.push([name, value]);
     }
     this.status = status;
-    this.pairs = pairs;
+    this.#pairs = pairs;
+  }
+
+  all(): readonly (readonly [name: string, value: string])[] {
+    return this.#pairs;
   }
 
   has(name: string): boolean {
@@ -137,10 +171,15 @@ class StreamResponse implements ResponseFacts {
 
   lines(name: string): readonly string[] {
     const wanted = name.toLowerCase();
-    return this.pairs.filter(([given]) => given === wanted).map(([, value]) => value);
+    return this.#pairs.filter(([given]) => given === wanted).map(([, value]) => value);
   }
 
   list(name: string): string {
     return this.lines(name).join(', ');
+  }
+
+  once(name: string): string | undefined {
+    const lines = this.lines(name);
+    return lines.length === 1 ? lines[0] : undefined;
   }
 }

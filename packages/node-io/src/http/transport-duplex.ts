@@ -26,6 +26,11 @@ export class TransportDuplex extends Duplex {
     return Math.max(0, (this.#transport.bufferedAmount ?? 0) - this.#writing);
   }
 
+  /** As that of the transport. */
+  get endTimeout(): number | undefined {
+    return this.#transport.endTimeout;
+  }
+
   /** The address of this end, as the transport names it. */
   get localAddr(): string | undefined {
     return this.#transport.localAddr;
@@ -42,6 +47,7 @@ export class TransportDuplex extends Duplex {
    * @throws The error of `transport.start`.
    */
   start(): void {
+    let hasEnded = false;
     const started: unknown = this.#transport.start({
       data: (chunk, end) => {
         // The stream keeps the bytes, and the transport lends them for the call. Not the method of a
@@ -49,9 +55,15 @@ export class TransportDuplex extends Duplex {
         if (!this.push(Uint8Array.prototype.slice.call(chunk, 0, end))) this.#call('pause');
       },
       drain: () => this.#onDrain?.(),
-      end: () => void this.push(null),
+      end: () => {
+        hasEnded = true;
+        this.push(null);
+      },
       close: (error) => {
-        this.destroy(error);
+        // The bytes before a clean end may still be read, as on a socket.
+        const isUnread = hasEnded && this.readableLength > 0;
+        if (error === undefined && isUnread) this.once('end', () => this.destroy());
+        else this.destroy(error);
         this.#onDrain?.();
       },
     });

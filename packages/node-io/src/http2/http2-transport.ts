@@ -149,6 +149,8 @@ class Http2Transport implements Transport, PausedStream {
     stream.on('error', onError);
     stream.on('aborted', onAborted);
     stream.on('close', onClose);
+    // 'aborted' came before.
+    if (stream.aborted) this.aborted();
   }
 
   /** As for a socket: the session's socket carries the bytes. */

@@ -1,5 +1,5 @@
 import type { Http2Stream } from 'node:http2';
-import { addAbortSignal } from 'node:stream';
+import { addAbortSignal, type Duplex } from 'node:stream';
 import { NO_BYTES } from '@ws/codec/internal';
 
 // Numbers instead of the constants of node:http2: that module is loaded only where it is used.
@@ -41,6 +41,17 @@ const ABORTED = /* @__PURE__ */ AbortSignal.abort();
  */
 export function cancelStream(stream: Http2Stream): void {
   addAbortSignal(ABORTED, stream);
+}
+
+/** Whether a stream is one of node:http2. */
+export function isHttp2Stream(stream: Duplex): stream is Http2Stream {
+  return 'rstCode' in stream;
+}
+
+/** Ends both halves of a stream at once. The peer of a stream of HTTP/2 sees CANCEL. */
+export function cutStream(stream: Duplex): void {
+  if (isHttp2Stream(stream)) cancelStream(stream);
+  else stream.destroy();
 }
 
 /** Sends RST_STREAM with ENHANCE_YOUR_CALM. */

@@ -105,13 +105,22 @@ export class Http2Sessions {
   }
 }
 
+/** Makes a listener that passes the streams with a `:protocol` on, and leaves all others alone. */
+export function webSocketStreams(accept: StreamListener): StreamListener {
+  return function (this: unknown, stream, headers, flags, rawHeaders) {
+    if (headers[':method'] !== 'CONNECT' || headers[':protocol'] === undefined) return;
+    suppressConnect405(this);
+    accept(stream, headers, flags, rawHeaders);
+  };
+}
+
 /**
  * Keeps Node from answering 405 to CONNECT on a server with a listener for 'request'. Node answers
  * unless 'connect' has a listener.
  *
  * @param server - The server that emits 'stream'.
  */
-export function suppressConnect405(server: unknown): void {
+function suppressConnect405(server: unknown): void {
   if (server instanceof EventEmitter && server.listenerCount('connect') === 0) {
     server.on('connect', () => {});
   }

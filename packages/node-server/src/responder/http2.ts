@@ -2,7 +2,13 @@ import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
 import { isWebSocketKey } from '@ws/codec';
 import { type Transport, TransportError } from '@ws/conn';
 import { http2Transport } from '@ws/node-io';
-import { acceptKeyByCrypto, NO_ERROR, remoteAddressOf, streamFields } from '@ws/node-io/internal';
+import {
+  acceptKeyByCrypto,
+  cancelStream,
+  NO_ERROR,
+  remoteAddressOf,
+  streamFields,
+} from '@ws/node-io/internal';
 import { HandshakeError } from '../errors.ts';
 import { noteAnswer } from '../http2/session-guard.ts';
 import { NOT_HTTP_1 } from '../request.ts';
@@ -10,6 +16,8 @@ import type { Acceptance, Answer, Responder } from './responder.ts';
 
 /** Milliseconds in which a client that has the whole answer may end its side. */
 const END_WAIT_MS = 250;
+/** Milliseconds in which a client must take some bytes of a refusal. */
+const STALL_MS = 10_000;
 
 /** Answers a request on its own stream of HTTP/2. */
 export class Http2Responder implements Responder {
@@ -75,15 +83,17 @@ export class Http2Responder implements Responder {
       noteAnswer(stream);
     }
     if (stream.writable) stream.end(status === 304 ? undefined : body);
-    this.endAnswered();
+    this.endAnswered(STALL_MS);
   }
 
   /** Drops what the client still sends, and resets a stream that the client keeps open. */
-  endAnswered(): void {
+  endAnswered(stallTimeout: number): void {
     const { stream } = this;
-    if (stream.closed) return;
+    if (stream.closed || stream.destroyed) return;
     stream.resume();
+    if (stallTimeout !== Infinity) stream.setTimeout(stallTimeout, () => cancelStream(stream));
     const onFinish = (): void => {
+      stream.setTimeout(0);
       // RFC 9113, section 8.1.
       const timer = setTimeout(() => stream.close(NO_ERROR), END_WAIT_MS);
       stream.once('close', () => clearTimeout(timer));

@@ -179,7 +179,9 @@ describe('serve with http2 and clients of other runtimes', () => {
         ${SCRIPT}`,
       [
         'npx',
-        ...'-y -p deno@2.9.6 deno run -A --unsafely-ignore-certificate-errors client.mjs'.split(' '),
+        ...'-y -p deno@2.9.6 deno run -A --unsafely-ignore-certificate-errors client.mjs'.split(
+          ' ',
+        ),
       ],
     );
   });

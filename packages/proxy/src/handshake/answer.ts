@@ -1,15 +1,31 @@
+import type { Duplex } from 'node:stream';
 import {
   type HandshakeOffer,
   parseExtensions,
   parseTokenList,
-  type ResponseHead,
   type ResponsePart,
   responseRules,
 } from '@ws/codec';
+import { type FinalHead, isSuccess } from '@ws/node-client/internal';
 import { acceptKeyByCrypto } from '@ws/node-io/internal';
+
+/** The answer of a target. */
+export interface TargetAnswer {
+  /** Carries the connection, or the body of a refusal. */
+  readonly stream: Duplex;
+  readonly head: FinalHead;
+  /** The bytes that came with the head: the first frames, or the start of a body. */
+  readonly rest: Buffer;
+}
+
+/** Whether a target has accepted: with a 101, over HTTP/2 with any 2xx (RFC 8441, section 5). */
+export function isAccepted({ version, status }: FinalHead): boolean {
+  return version === '2' ? isSuccess(status) : status === 101;
+}
 
 /** What the request to a target has offered. */
 export interface Offer {
+  /** Not sent over HTTP/2. */
   readonly key: string;
   /** The value of `Sec-WebSocket-Protocol`; `''` for none. */
   readonly subprotocols: string;
@@ -33,10 +49,10 @@ const FAULTS: Readonly<Partial<Record<ResponsePart, string>>> = {
 };
 
 /**
- * Returns why the 101 of a target is not a valid handshake; undefined when it is. Only then a tunnel
+ * Returns why an answer that accepts is not a valid handshake; undefined when it is. Only then a tunnel
  * may be open.
  */
-export function faultOf(head: ResponseHead, offer: Offer): string | undefined {
+export function faultOf(head: FinalHead, offer: Offer): string | undefined {
   const offered: HandshakeOffer = {
     accept: acceptKeyByCrypto(offer.key),
     subprotocols: parseTokenList(offer.subprotocols) ?? [],

@@ -1,7 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { linesOf } from '@ws/codec/internal';
 import { TimeoutError } from '@ws/conn';
-import type { FinalResponse } from '@ws/node-client/internal';
+import {
+  retire,
+  SharedSession,
+  type StreamRequest,
+  UnprocessedError,
+} from '@ws/node-client/internal';
+import { cutStream } from '@ws/node-io/internal';
 import { HandshakeError } from '@ws/node-server';
 import {
   type HandshakeWaits,
@@ -16,9 +22,16 @@ import { ProxyError } from '../errors.ts';
 import type { CheckedOptions } from '../options.ts';
 import type { Backend } from '../targets/target.ts';
 import type { TargetPool } from '../targets/target-pool.ts';
-import { faultOf, type Offer } from './answer.ts';
+import { faultOf, isAccepted, type Offer, type TargetAnswer } from './answer.ts';
 import { checkedLines, type HeaderLine, headersOf } from './end-to-end.ts';
-import { openStream, TargetExchange, timedOut } from './exchange.ts';
+import {
+  Http1Exchange,
+  Http2Exchange,
+  openTarget,
+  type TargetExchange,
+  timedOut,
+  unreachable,
+} from './exchange.ts';
 import { clientLines } from './forwarded.ts';
 import { targetPath } from './target-path.ts';
 
@@ -38,10 +51,10 @@ export interface Question {
 /**
  * Asks targets for a connection: at most `attempts` of them, until one accepts the stream.
  *
- * @returns A valid 101, or a refusal: every other final status.
+ * @returns A valid 101 (over HTTP/2: 2xx), or a refusal: every other final status.
  * @throws ProxyError; HandshakeError for a fault of the application; the failure of the handshake.
  */
-export async function askTarget(question: Question): Promise<FinalResponse> {
+export async function askTarget(question: Question): Promise<TargetAnswer> {
   const { plan, pool, handshake, req, host } = question;
   const fromClient = clientLines(req, host, plan.forwarded, isTrusted(plan, req));
   const tried: Backend[] = [];
@@ -50,10 +63,10 @@ export async function askTarget(question: Question): Promise<FinalResponse> {
     const backend = isThenable(choice) ? await handshake.waitForCall('target', choice) : choice;
     const chosenAt = performance.now();
     question.onTarget(backend);
-    let failure: FinalResponse | ProxyError;
+    let failure: TargetAnswer | ProxyError;
     try {
       const lines = targetLines(question, backend, fromClient);
-      const request = formatRequest(question, backend, isThenable(lines) ? await lines : lines);
+      const request = requestFor(question, backend, isThenable(lines) ? await lines : lines);
       failure = await ask(question, backend, request);
     } catch (error) {
       backend.endCooldown(chosenAt);
@@ -80,29 +93,44 @@ function isTrusted({ trust }: CheckedOptions, req: IncomingMessage): boolean {
 /**
  * Asks one target.
  *
+ * @param isRetry - The target has not processed the request on another session of HTTP/2.
  * @returns Its answer, or why there is no stream to it: another target may be tried then.
  * @throws any other failure.
  */
 async function ask(
-  { plan, pool, handshake, offer, req }: Question,
+  question: Question,
   backend: Backend,
-  request: string,
-): Promise<FinalResponse | ProxyError> {
-  const { connectTimeout, cooldown, proxy } = plan;
+  request: StreamRequest,
+  isRetry = false,
+): Promise<TargetAnswer | ProxyError> {
+  const { plan, pool, handshake, offer, req } = question;
+  const { connectTimeout, cooldown, proxy, http2 } = plan;
   const askedAt = performance.now();
+  let shared: SharedSession | undefined;
   let exchange: TargetExchange | undefined;
   try {
-    const isPlain = !backend.address.secure && proxy === false;
-    const stream = isPlain
+    const isPlain = !backend.address.secure && proxy === false && http2 !== 'only';
+    const carrier = isPlain
       ? undefined
-      : await handshake.wait(openStream(backend, proxy, connectTimeout, handshake.signal));
-    exchange = new TargetExchange(backend, stream, connectTimeout, request);
+      : await handshake.wait(openTarget(backend, plan, handshake.signal));
+    if (carrier instanceof SharedSession) {
+      shared = carrier;
+      exchange = new Http2Exchange(backend, carrier, request);
+    } else {
+      const text = formatRequest(request, offer);
+      exchange = new Http1Exchange(backend, carrier, connectTimeout, text);
+    }
     const answer = await handshake.wait(exchange.answer);
     checkAnswer(answer, offer, backend);
     backend.answered(req.url!);
     return answer;
   } catch (error) {
     exchange?.abandon();
+    // Later requests get another session: this one has ended, or does not answer.
+    const isUnprocessed = isInstance(error, UnprocessedError);
+    const isTimeUp = isInstance(handshake.failure, HandshakeError);
+    if (shared !== undefined && (isUnprocessed || isTimeUp)) retire(shared);
+    if (isUnprocessed && !isRetry) return ask(question, backend, request, true);
     const failure = explained(error, backend, handshake);
     if (!isInstance(failure, ProxyError)) throw failure;
     if (handshake.failure !== undefined) {
@@ -115,7 +143,7 @@ async function ask(
       throw failure;
     }
     // A client can cause these: many servers close without an answer to refuse a path.
-    if (exchange?.isOpen) throw failure;
+    if (exchange?.isOpen && !isUnprocessed) throw failure;
     backend.countFailure(cooldown);
     return failure;
   }
@@ -139,15 +167,16 @@ function isSilent(
 
 /** The time of the handshake is up: the target has not answered. */
 function explained(error: unknown, { url }: Backend, { timeout }: HandshakeWaits): unknown {
+  if (isInstance(error, UnprocessedError)) return unreachable(`no connection to ${url}`, error);
   if (!isInstance(error, HandshakeError) || !isInstance(error.cause, TimeoutError)) return error;
   return timedOut(`${url} has not answered`, 'handshakeTimeout', timeout, error);
 }
 
 /** @throws ProxyError 502 for an invalid 101. */
-function checkAnswer({ head, stream }: FinalResponse, offer: Offer, { url }: Backend): void {
-  const fault = head.status === 101 ? faultOf(head, offer) : undefined;
+function checkAnswer({ head, stream }: TargetAnswer, offer: Offer, { url }: Backend): void {
+  const fault = isAccepted(head) ? faultOf(head, offer) : undefined;
   if (fault === undefined) return;
-  stream.destroy();
+  cutStream(stream);
   throw new ProxyError('WS_ERR_PROXY_TARGET', 502, `${url}: ${fault}`);
 }
 
@@ -182,14 +211,24 @@ async function directed(
   }
 }
 
-/** Formats the request of a handshake with a target. */
-function formatRequest(
-  { offer: { key, subprotocols, extensions }, req }: Question,
+/** The request of a handshake with a target. */
+function requestFor(
+  { offer: { subprotocols, extensions }, req }: Question,
   backend: Backend,
   lines: readonly HeaderLine[],
+): StreamRequest {
+  const { secure, host } = backend.address;
+  const path = targetPath(backend, req.url!);
+  return { secure, host, path, lines, subprotocols, extensions };
+}
+
+/** Formats a request for HTTP/1.1. */
+function formatRequest(
+  { path, lines, subprotocols, extensions }: StreamRequest,
+  { key }: Offer,
 ): string {
   return (
-    `GET ${targetPath(backend, req.url!)} HTTP/1.1\r\nUpgrade: websocket\r\n` +
+    `GET ${path} HTTP/1.1\r\nUpgrade: websocket\r\n` +
     `Connection: Upgrade\r\nSec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n` +
     (subprotocols === '' ? '' : `Sec-WebSocket-Protocol: ${subprotocols}\r\n`) +
     (extensions === '' ? '' : `Sec-WebSocket-Extensions: ${extensions}\r\n`) +

@@ -27,7 +27,7 @@ export function pairsOf(rawHeaders: readonly string[]): HeaderLine[] {
 
 /**
  * Returns the lines that may pass to the next connection: without hop-by-hop fields, without those
- * that `Connection` names, and without the fields of the handshake. CGI-like backends read `_` in a
+ * that `Connection` names, without the pseudo-headers of HTTP/2, and without the fields of the handshake. CGI-like backends read `_` in a
  * name as `-`: for them `Transfer_Encoding` has the meaning of `Transfer-Encoding`.
  *
  * @param drops - Whether a field, by its name in lower case and with `-` for `_`, is left out too:
@@ -44,6 +44,7 @@ export function endToEnd(
   }
   return lines.filter(([name]) => {
     const plain = plainName(name);
+    if (plain.startsWith(':')) return false;
     return !NEVER_FORWARDED.has(plain) && !named.has(plain) && !drops(plain);
   });
 }

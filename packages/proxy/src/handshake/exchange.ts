@@ -1,55 +1,65 @@
+import type { ClientHttp2Stream } from 'node:http2';
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TimeoutError } from '@ws/conn';
 import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import {
+  acquireCarrier,
   chooseProxy,
   DialScope,
   Exchange,
   type ExchangeFailure,
-  type FinalResponse,
+  type GuardedStream,
+  headOn,
   MAX_INTERIM,
-  type ProxyPlan,
+  openStream,
+  poolKey,
+  SharedSession,
+  type StreamRequest,
+  UnprocessedError,
 } from '@ws/node-client/internal';
 import { nodePlatform } from '@ws/node-io';
-import { callIfAllowed } from '@ws/node-io/internal';
+import { callIfAllowed, cutStream } from '@ws/node-io/internal';
 import { ignore, isInstance } from '@ws/node-server/internal';
 import { ProxyError } from '../errors.ts';
+import type { CheckedOptions } from '../options.ts';
 import type { Backend } from '../targets/target.ts';
+import type { TargetAnswer } from './answer.ts';
 
 export function timedOut(what: string, option: string, ms: number, cause?: unknown): ProxyError {
   const message = `${what} within ${ms} ms (option ${option})`;
   return new ProxyError('WS_ERR_PROXY_TIMEOUT', 504, message, { cause });
 }
 
-function unreachable(message: string, cause?: unknown): ProxyError {
+export function unreachable(message: string, cause?: unknown): ProxyError {
   return new ProxyError('WS_ERR_PROXY_TARGET', 502, message, { cause });
 }
 
 /**
- * Opens a stream through an outer proxy or with TLS.
+ * Opens a stream through an outer proxy or with TLS, or finds a session of HTTP/2.
  *
  * @param signal - The signal of the handshake.
  * @throws ProxyError 502 or 504; the reason of `signal`.
  */
-export async function openStream(
-  backend: Backend,
-  proxy: ProxyPlan,
-  timeout: number,
+export async function openTarget(
+  { address, connector, tls, url }: Backend,
+  { proxy, http2, connectTimeout: timeout }: CheckedOptions,
   signal: AbortSignal,
-): Promise<Duplex> {
-  const { address, connector, url } = backend;
+): Promise<Duplex | SharedSession> {
   const scope = new DialScope(timeout, signal);
   scope.peer = String(address.address);
-  try {
+  const open = async (protocols?: readonly string[]): Promise<GuardedStream> => {
     const via = await chooseProxy(proxy, address, scope);
-    const guarded = await connector.open(address, via, true, scope);
-    const { stream } = guarded;
-    stream.on('error', ignore);
-    guarded.release();
-    // Frames are small and written whole: Nagle's algorithm would only delay them.
-    callIfAllowed(stream, 'setNoDelay', true);
-    return stream;
+    return connector.open(address, via, true, scope, protocols);
+  };
+  try {
+    if (http2 === false) return takeOver(await open());
+    const key = poolKey({ ...NO_OPENERS, tls, proxy }, address, true);
+    const carrier = await acquireCarrier(http2, address, key, scope, open);
+    if (!(carrier instanceof SharedSession)) return takeOver(carrier);
+    if (!signal.aborted) return carrier;
+    carrier.releaseStream();
+    throw signal.reason;
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
     throw isInstance(cause, TimeoutError)
@@ -60,11 +70,40 @@ export async function openStream(
   }
 }
 
+const NO_OPENERS = {
+  proxyTls: undefined,
+  netDial: undefined,
+  netDialTLS: undefined,
+  socket: {},
+} as const;
+
+function takeOver(guarded: GuardedStream): Duplex {
+  const { stream } = guarded;
+  stream.on('error', ignore);
+  guarded.release();
+  // Frames are small and written whole: Nagle's algorithm would only delay them.
+  callIfAllowed(stream, 'setNoDelay', true);
+  return stream;
+}
+
 /** One request to a target, from its dial to the head of the answer. */
-export class TargetExchange implements TimerEntry {
+export interface TargetExchange {
+  /** The target has accepted the connection. */
+  readonly isOpen: boolean;
+  /**
+   * The stream of the answer is paused, and `ignore` listens for its errors.
+   *
+   * @throws (rejects with) ProxyError 502 or 504; UnprocessedError of a session. Call `abandon` then.
+   */
+  readonly answer: Promise<TargetAnswer>;
+  /** Ends the stream. */
+  abandon(): void;
+}
+
+/** A request over HTTP/1.1. */
+export class Http1Exchange implements TargetExchange, TimerEntry {
   /** Maintained by the timers of the process. */
   slot: number | undefined = undefined;
-  /** The target has accepted the connection. */
   isOpen: boolean;
   readonly #stream: Duplex;
   readonly #url: string;
@@ -91,12 +130,7 @@ export class TargetExchange implements TimerEntry {
     this.#exchange = new Exchange(this.#stream, toSend, (failure) => this.#errorOf(failure));
   }
 
-  /**
-   * The stream of the answer is paused, and `ignore` listens for its errors.
-   *
-   * @throws (rejects with) ProxyError 502 or 504. Call `abandon` then.
-   */
-  get answer(): Promise<FinalResponse> {
+  get answer(): Promise<TargetAnswer> {
     return this.#exchange.answer;
   }
 
@@ -106,7 +140,6 @@ export class TargetExchange implements TimerEntry {
     this.#exchange.fail(error);
   }
 
-  /** Ends the stream. */
   abandon(): void {
     schedulerOf(nodePlatform).timers.clear(this);
     this.#stream.off('connect', this.#onConnect);
@@ -137,3 +170,33 @@ export class TargetExchange implements TimerEntry {
     }
   }
 }
+
+/** A request over HTTP/2, on a stream of a session with the target. */
+export class Http2Exchange implements TargetExchange {
+  readonly isOpen = true;
+  readonly answer: Promise<TargetAnswer>;
+  readonly #stream: ClientHttp2Stream;
+
+  /** @throws UnprocessedError when the session has ended. */
+  constructor({ url }: Backend, shared: SharedSession, request: StreamRequest) {
+    const stream = openStream(shared, request);
+    stream.on('error', ignore);
+    this.#stream = stream;
+    this.answer = this.#answer(url);
+  }
+
+  async #answer(url: string): Promise<TargetAnswer> {
+    try {
+      return { stream: this.#stream, head: await headOn(this.#stream), rest: NO_BYTES };
+    } catch (error) {
+      if (isInstance(error, UnprocessedError)) throw error;
+      throw unreachable(`${url}: it closed the connection before its answer`, error);
+    }
+  }
+
+  abandon(): void {
+    cutStream(this.#stream);
+  }
+}
+
+const NO_BYTES: Buffer = Buffer.alloc(0);

@@ -23,7 +23,7 @@ export function clientLines(
   trusted: boolean,
 ): readonly HeaderLine[] {
   const lines = endToEnd(
-    pairsOf(req.rawHeaders),
+    withOneCookie(req),
     (name) => name === 'host' || (!trusted && isForwarding(name)),
   );
   const added: HeaderLine[] = [];
@@ -48,6 +48,13 @@ export function clientLines(
   }
   if (form === 'rfc7239' || form === 'both') append('Forwarded', element(address, proto, host));
   return trusted ? mergeHeaders(lines, added) : [...lines, ...added];
+}
+
+/** Over HTTP/2 a client may send each cookie as a line (RFC 9113, section 8.2.3). */
+function withOneCookie({ httpVersionMajor, headers, rawHeaders }: IncomingMessage): HeaderLine[] {
+  const lines = pairsOf(rawHeaders);
+  if (httpVersionMajor < 2 || headers.cookie === undefined) return lines;
+  return [...lines.filter(([name]) => name !== 'cookie'), ['cookie', headers.cookie]];
 }
 
 function isForwarding(name: string): boolean {

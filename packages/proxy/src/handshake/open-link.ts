@@ -5,13 +5,14 @@ import {
   acceptDeflate,
   type DeflateParameters,
   formatExtensions,
+  isWebSocketKey,
   parseExtensions,
   type RequestFacts,
 } from '@ws/codec';
 import { Conn } from '@ws/conn';
 import { ResolvedOptions } from '@ws/conn/internal';
-import { deflateOffers, type FinalResponse } from '@ws/node-client/internal';
-import { nodePlatform, socketTransport } from '@ws/node-io';
+import { deflateOffers } from '@ws/node-client/internal';
+import { nodePlatform } from '@ws/node-io';
 import {
   type Agreement,
   ignore,
@@ -22,33 +23,45 @@ import {
 import { ProxyError } from '../errors.ts';
 import type { CheckedOptions } from '../options.ts';
 import { ByteTunnel } from '../tunnel/byte-tunnel.ts';
+import { duplexOf, transportOf } from '../tunnel/duplex.ts';
 import { FrameTunnel } from '../tunnel/frame-tunnel.ts';
 import type { Link, LinkOwner } from '../tunnel/link.ts';
 import { MessageLink } from '../tunnel/message-link.ts';
-import type { Offer } from './answer.ts';
+import type { Offer, TargetAnswer } from './answer.ts';
 import { checkedLines, endToEnd, type HeaderLine, headersOf } from './end-to-end.ts';
 
 /** What the request to a target offers: in `messages`, extensions of the proxy's own. */
 export function offerFor({ mode, client }: CheckedOptions, facts: RequestFacts): Offer {
   const subprotocols = facts.list('sec-websocket-protocol');
   if (mode !== 'messages') {
-    const key = facts.once('sec-websocket-key')!;
-    return { key, subprotocols, extensions: facts.list('sec-websocket-extensions') };
+    const key = facts.once('sec-websocket-key') ?? '';
+    // A request of HTTP/2 needs none.
+    return {
+      key: isWebSocketKey(key) ? key : randomKey(),
+      subprotocols,
+      extensions: facts.list('sec-websocket-extensions'),
+    };
   }
   const extensions = formatExtensions(deflateOffers(client.compression));
-  return { key: randomBytes(16).toString('base64'), subprotocols, extensions };
+  return { key: randomKey(), subprotocols, extensions };
 }
 
-/** Joins the two sockets. `early` came from the client before. */
+function randomKey(): string {
+  return randomBytes(16).toString('base64');
+}
+
+/** Joins the two streams. `early` came from the client before. */
 export function openLink(
   plan: CheckedOptions,
   owner: LinkOwner,
   client: Duplex,
   early: Uint8Array,
-  { stream, rest }: FinalResponse,
+  { stream, rest }: TargetAnswer,
 ): Link {
   const Tunnel = plan.mode === 'bytes' ? ByteTunnel : FrameTunnel;
-  const tunnel = new Tunnel(client, stream, plan, owner);
+  const { highWaterMark } = plan.client;
+  const target = duplexOf(stream, highWaterMark);
+  const tunnel = new Tunnel(duplexOf(client, highWaterMark), target, plan, owner);
   tunnel.start(early, rest);
   stream.off('error', ignore);
   return tunnel;
@@ -66,7 +79,7 @@ export function openMessageLink(
   owner: LinkOwner,
   client: Duplex,
   early: Uint8Array,
-  { stream, head, rest }: FinalResponse,
+  { stream, head, rest }: TargetAnswer,
   { deflate }: Agreement,
   ofTarget: DeflateParameters | undefined,
   report: (error: unknown) => void,
@@ -76,7 +89,7 @@ export function openMessageLink(
   const { highWaterMark } = upgrader;
   return new MessageLink(
     new Conn(
-      socketTransport(client, { head: early, highWaterMark }),
+      transportOf(client, early, highWaterMark),
       new ResolvedOptions('server', nodePlatform, upgrader.settings, {
         subprotocol,
         extensions: '',
@@ -84,7 +97,7 @@ export function openMessageLink(
       }),
     ),
     new Conn(
-      socketTransport(stream, { head: rest, highWaterMark }),
+      transportOf(stream, rest, highWaterMark),
       new ResolvedOptions('client', nodePlatform, settings, {
         subprotocol,
         extensions: '',
@@ -105,7 +118,7 @@ export function openMessageLink(
  */
 export function acceptedDeflate(
   { client }: CheckedOptions,
-  { head }: FinalResponse,
+  { head }: TargetAnswer,
 ): DeflateParameters | undefined {
   const accepted = parseExtensions(head.list('sec-websocket-extensions')) ?? [];
   try {
@@ -120,7 +133,7 @@ export function acceptedDeflate(
 /** The target's end-to-end lines, after the last word of `response`. */
 export function answerLines(
   { response }: CheckedOptions,
-  { head }: FinalResponse,
+  { head }: TargetAnswer,
   req: IncomingMessage,
 ): readonly HeaderLine[] {
   const lines = endToEnd(head.all());

@@ -1,8 +1,12 @@
 import { STATUS_CODES } from 'node:http';
+import type { ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import { linesOf, responseHead } from '@ws/codec/internal';
-import { type FinalResponse, ResponseBody } from '@ws/node-client/internal';
-import { endAnsweredSocket } from '@ws/node-server/internal';
+import { linesOf, NO_BYTES, responseHead } from '@ws/codec/internal';
+import { ResponseBody } from '@ws/node-client/internal';
+import { cutStream, isHttp2Stream, streamFields } from '@ws/node-io/internal';
+import type { Responder } from '@ws/node-server/internal';
+import { duplexOf } from '../tunnel/duplex.ts';
+import type { TargetAnswer } from './answer.ts';
 import type { HeaderLine } from './end-to-end.ts';
 
 /** Most bytes of a refusal's body that pass to the client. */
@@ -12,33 +16,28 @@ const BYTES_A_TURN = 64 * 1024;
 
 /**
  * Passes a target's refusal to the client: status, headers and at most 1 MiB of the body. Both
- * sockets end then, so that no tunnel is left. The client can see that a body is not whole: it has
- * fewer bytes than its Content-Length, or no last chunk. A client that still sends after the last byte
- * was written has 2 s to read, as after every refusal.
+ * streams end then, so that no tunnel is left. The client can see that a body is not whole: it has
+ * fewer bytes than its Content-Length, or no last chunk; over HTTP/2 its stream is reset. A client that
+ * still sends after the last byte was written has 2 s to read, as after every refusal.
  *
  * @param timeout - Milliseconds for the whole body of the target, and then for the client to take
  *   some bytes; Infinity for no bound.
  * @returns A promise that resolves when the answer was written.
  */
 export function relayRefusal(
-  client: Duplex,
-  { stream, head, rest }: FinalResponse,
+  responder: Responder,
+  { stream: from, head, rest }: TargetAnswer,
   lines: readonly HeaderLine[],
   timeout: number,
 ): Promise<void> {
   return new Promise((resolve) => {
     let pieces: Uint8Array[] = [];
+    const client = responder.stream;
+    const stream = duplexOf(from, BYTES_A_TURN);
     const body = new ResponseBody(head, MAX_BODY, (bytes) => pieces.push(bytes));
-    const { length } = body;
-    const chunked = length === undefined && !body.ended;
-    // RFC 9110, section 15.5.22: a 426 names the protocol.
-    const is426 = head.status === 426;
-    const own: HeaderLine[] = [['Connection', is426 ? 'close, Upgrade' : 'close']];
-    if (is426) own.push(['Upgrade', 'websocket'], ['Sec-WebSocket-Version', '13']);
-    if (chunked) own.push(['Transfer-Encoding', 'chunked']);
-    if (length !== undefined) own.push(['Content-Length', `${length}`]);
+    const writer = writerFor(client);
     const timer = timeout === Infinity ? undefined : setTimeout(() => finish(), timeout);
-    let waiting = rest;
+    let waiting: Uint8Array = rest;
     let nextTurn: NodeJS.Immediate | undefined;
     const finish = (): void => {
       clearTimeout(timer);
@@ -47,9 +46,8 @@ export function relayRefusal(
       stream.off('data', onData).off('close', onEnd).off('end', onEnd);
       stream.destroy();
       if (stream.readableEnded) body.end();
-      if (chunked && body.whole) client.write('0\r\n\r\n');
-      client.end();
-      endAnsweredSocket(client, undefined, timeout);
+      writer.end(body.whole);
+      responder.endAnswered(timeout);
       resolve();
     };
     /** Reads some of `waiting`, then waits for the next turn, or for a client that does not read. */
@@ -61,7 +59,7 @@ export function relayRefusal(
       body.push(part);
       const bytes = Buffer.concat(pieces);
       pieces = [];
-      if (bytes.length > 0) client.write(chunked ? chunkOf(bytes) : bytes);
+      if (bytes.length > 0) writer.write(bytes);
       if (body.ended) return finish();
       if (!client.writableNeedDrain) nextTurn = setImmediate(proceed);
     };
@@ -74,14 +72,82 @@ export function relayRefusal(
     const onEnd = (): void => {
       if (waiting.length === 0) finish();
     };
-    const reason = STATUS_CODES[head.status] ?? 'Unknown';
-    client.write(responseHead(head.status, reason, linesOf([...own, ...lines])), 'latin1');
+    writer.head(head.status, lines, body);
     client.on('drain', proceed).on('close', finish);
     if (body.ended) return finish();
     stream.on('data', onData).on('end', onEnd).on('close', onEnd);
     proceed();
   });
 }
+
+/** Writes a refusal to the client. */
+interface RefusalWriter {
+  head(status: number, lines: readonly HeaderLine[], body: ResponseBody): void;
+  write(bytes: Uint8Array): void;
+  end(isWhole: boolean): void;
+}
+
+class Http1Writer implements RefusalWriter {
+  readonly #stream: Duplex;
+  #chunked = false;
+
+  constructor(stream: Duplex) {
+    this.#stream = stream;
+  }
+
+  head(status: number, lines: readonly HeaderLine[], { length, ended }: ResponseBody): void {
+    this.#chunked = length === undefined && !ended;
+    // RFC 9110, section 15.5.22: a 426 names the protocol.
+    const is426 = status === 426;
+    const own: HeaderLine[] = [['Connection', is426 ? 'close, Upgrade' : 'close']];
+    if (is426) own.push(['Upgrade', 'websocket'], VERSION);
+    if (this.#chunked) own.push(['Transfer-Encoding', 'chunked']);
+    if (length !== undefined) own.push(['Content-Length', `${length}`]);
+    const reason = STATUS_CODES[status] ?? 'Unknown';
+    this.#stream.write(responseHead(status, reason, linesOf([...own, ...lines])), 'latin1');
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#stream.write(this.#chunked ? chunkOf(bytes) : bytes);
+  }
+
+  end(isWhole: boolean): void {
+    if (this.#chunked && isWhole) this.#stream.write('0\r\n\r\n');
+    this.#stream.end();
+  }
+}
+
+class Http2Writer implements RefusalWriter {
+  readonly #stream: ServerHttp2Stream;
+
+  constructor(stream: ServerHttp2Stream) {
+    this.#stream = stream;
+  }
+
+  head(status: number, lines: readonly HeaderLine[], { length }: ResponseBody): void {
+    const own: HeaderLine[] = status === 426 ? [VERSION] : [];
+    if (length !== undefined) own.push(['content-length', `${length}`]);
+    this.#stream.respond({ ...streamFields([...own, ...lines]), ':status': status });
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.#stream.writable) this.#stream.write(bytes);
+  }
+
+  end(isWhole: boolean): void {
+    const stream = this.#stream;
+    if (isWhole) stream.end();
+    else if (stream.writable) stream.write(NO_BYTES, () => cutStream(stream));
+  }
+}
+
+function writerFor(stream: Duplex): RefusalWriter {
+  return isHttp2Stream(stream)
+    ? new Http2Writer(stream as ServerHttp2Stream)
+    : new Http1Writer(stream);
+}
+
+const VERSION: HeaderLine = ['Sec-WebSocket-Version', '13'];
 
 /** Formats a chunk of a chunked body (RFC 9112, section 7.1). */
 function chunkOf(bytes: Uint8Array): Buffer {

@@ -3,7 +3,10 @@ import { CloseCode } from '@ws/codec';
 import { Direction, reset } from './direction.ts';
 import { Tunnel } from './tunnel.ts';
 
-/** The mode `bytes`: nothing is parsed. A FIN is passed on as a FIN, a reset as a reset. */
+/**
+ * The mode `bytes`: nothing is parsed. A FIN is passed on as a FIN, a reset as a reset: over HTTP/2 as
+ * END_STREAM and CANCEL.
+ */
 export class ByteTunnel extends Tunnel<Direction> {
   close(): void {
     this.endedBy ??= 'proxy';

@@ -82,6 +82,11 @@ export class Direction implements Flow {
     this.#owner.closed(this);
   }
 
+  /** Ends the sink after the bytes that wait in it. */
+  endSink(): void {
+    this.sink.end();
+  }
+
   /** Bytes that pass before the sink ends; 0 while nothing ends it. */
   get beforeEnd(): number {
     return this.sink.writableEnded ? this.sink.writableLength : 0;
@@ -112,7 +117,10 @@ function onDrain(this: Owned): void {
   this[DIRECTION]!.reverse!.drained();
 }
 
-/** Destroys a socket. The peer of plain TCP sees a reset, unless a FIN is in flight. */
+/**
+ * Destroys a socket. The peer of plain TCP sees a reset, unless a FIN is in flight; that of a stream of
+ * HTTP/2 sees CANCEL.
+ */
 export function reset(socket: Duplex): void {
   // Node cannot reset with a FIN in flight: 'close' would never come.
   const isEnding = socket.writableEnded && !socket.writableFinished;

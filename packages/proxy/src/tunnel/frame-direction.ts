@@ -12,6 +12,7 @@ import {
   parseCloseMessage,
   unmask,
 } from '@ws/codec';
+import { TransportDuplex } from '@ws/node-io/internal';
 import { GatheredBytes } from '@ws/node-server/internal';
 import { Direction, type DirectionOwner } from './direction.ts';
 
@@ -115,6 +116,28 @@ export class FrameDirection extends Direction {
   /** A close frame of the proxy waits for the end of a frame. */
   get isClosePending(): boolean {
     return this.#pending !== undefined;
+  }
+
+  /**
+   * Milliseconds in which the source has to end after its closing handshake: a stream of HTTP/2, which
+   * some peers never end. Undefined for a socket, before that handshake, and after the end.
+   */
+  get endTimeout(): number | undefined {
+    const { source, reverse } = this;
+    const isOver = this.sourceEnded || source.destroyed;
+    if (isOver || !this.closeReceived || !(reverse as FrameDirection).isClosed) return undefined;
+    return endTimeoutOf(source);
+  }
+
+  /**
+   * After a close frame, a server of HTTP/2 ends its stream first: an earlier END_STREAM ends the whole
+   * session of hypercorn.
+   */
+  override endSink(): void {
+    const { sink, reverse } = this;
+    const isOver = reverse!.sourceEnded || sink.destroyed;
+    if (this.#masked && this.isClosed && !isOver && endTimeoutOf(sink) !== undefined) return;
+    super.endSink();
   }
 
   override get beforeEnd(): number {
@@ -263,6 +286,11 @@ export class FrameDirection extends Direction {
       this.#owner.closes(CloseCode.ProtocolError, '');
     }
   }
+}
+
+/** Milliseconds for the end of a stream of HTTP/2; undefined for a socket. */
+function endTimeoutOf(stream: Duplex): number | undefined {
+  return stream instanceof TransportDuplex ? stream.endTimeout : undefined;
 }
 
 /**

@@ -15,6 +15,8 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
   #closing = false;
   /** A source has sent more than `maxMessageSize`, so the proxy ends the sockets after its close frames. */
   #tooBig = false;
+  /** The time that is left is that for the end of a stream of HTTP/2. */
+  #isShort = false;
   /** The first close frame. */
   #first: { readonly code: number; readonly reason: string } | undefined;
   /** Of the client and the target; undefined without a heartbeat. */
@@ -41,6 +43,7 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
     if (this.#closing) this.#endIfAnswered();
     // Nothing may follow two close frames. The peers have a while to end their sockets.
     if (this.in.isClosed && this.out.isClosed) this.endSoon();
+    this.#hurry();
   }
 
   tooBig(direction: FrameDirection): void {
@@ -60,6 +63,23 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
   closePassed(): void {
     if (this.#tooBig) this.#endAfterFrames();
     else this.#endIfAnswered();
+    this.#hurry();
+  }
+
+  /** Ends the streams of HTTP/2 that their peers keep open after the closing handshake. */
+  override fire(): void {
+    const wasShort = this.#isShort;
+    this.#isShort = false;
+    const late = this.#unended.filter(({ source }) => source.writableLength === 0);
+    // A peer that still takes bytes has the usual time.
+    if (late.length === 0) return wasShort ? this.endSoon() : super.fire();
+    for (const { source } of late) {
+      // The end of a server comes before its reset.
+      if (source === this.in.source && !source.writableEnded) source.end();
+      else source.destroy();
+    }
+    this.endSoon();
+    this.#hurry();
   }
 
   override tick(now: number): void {
@@ -82,8 +102,11 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
 
   protected passEnd(direction: FrameDirection): void {
     if (!direction.isClosed) return this.#died(direction);
-    direction.sink.end();
+    direction.endSink();
+    const { reverse } = direction;
+    if (reverse!.sourceEnded) reverse!.endSink();
     this.endSoon();
+    this.#hurry();
   }
 
   protected sourceClosed(direction: FrameDirection): void {
@@ -99,7 +122,7 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
     direction.dropHeld();
     // Inside a frame that will never end no close frame can stand: what passed is sent, then the end.
     this.#sendDeath(direction);
-    direction.sink.end();
+    direction.endSink();
     direction.source.destroy();
     this.endSoon();
   }
@@ -118,8 +141,22 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
 
   #endIfAnswered(): void {
     for (const direction of [this.in, this.out]) {
-      if (direction.closeReceived && this.#reverseOf(direction).isClosed) direction.source.end();
+      const reverse = this.#reverseOf(direction);
+      if (direction.closeReceived && reverse.isClosed) reverse.endSink();
     }
+  }
+
+  /** The sources whose stream of HTTP/2 is open after their closing handshake. */
+  get #unended(): readonly FrameDirection[] {
+    return [this.in, this.out].filter(({ endTimeout }) => endTimeout !== undefined);
+  }
+
+  /** Gives such a source less time. */
+  #hurry(): void {
+    const [first] = this.#unended;
+    if (first === undefined) return;
+    this.#isShort = true;
+    this.endSoon(first.endTimeout);
   }
 
   #reverseOf(direction: FrameDirection): FrameDirection {

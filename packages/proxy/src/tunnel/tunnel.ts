@@ -84,18 +84,22 @@ export abstract class Tunnel<D extends Direction> implements Link, DirectionOwne
 
   /** Ends both sockets after the bytes that wait in them. What their peers still send is dropped. */
   protected endSinks(): void {
-    for (const { sink, source } of [this.in, this.out]) {
-      sink.end();
+    for (const direction of [this.in, this.out]) {
+      direction.endSink();
       // An ended stream emits no 'drain', so a paused source would never show its FIN.
-      source.resume();
+      direction.source.resume();
     }
   }
 
-  /** Terminates both sockets when they are still open after a while in which nothing was sent. */
-  protected endSoon(): void {
-    if (this.slot !== undefined) return;
+  /**
+   * Terminates both sockets when they are still open after a while in which nothing was sent.
+   *
+   * @param ms - Less than the time that is left.
+   */
+  protected endSoon(ms?: number): void {
+    if (this.slot !== undefined && ms === undefined) return;
     this.#left = this.#unsent;
-    schedulerOf(nodePlatform).timers.set(this, CLOSE_TIMEOUT);
+    schedulerOf(nodePlatform).timers.set(this, ms ?? CLOSE_TIMEOUT);
   }
 
   /** Bytes that pass before both sockets end. */

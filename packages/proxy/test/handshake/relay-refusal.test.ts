@@ -1,8 +1,14 @@
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { Duplex, PassThrough } from 'node:stream';
 import { ResponseHead } from '@ws/codec';
+import { type Responder, requestOfNode } from '@ws/node-server/internal';
 import { afterEach, expect, it, vi } from 'vitest';
 import { relayRefusal } from '../../src/handshake/relay-refusal.ts';
+
+function responderOf(client: Duplex): Responder {
+  return requestOfNode({ rawHeaders: [] } as unknown as IncomingMessage, client).responder;
+}
 
 afterEach(() => {
   vi.useRealTimers();
@@ -22,7 +28,7 @@ it('a refusal waits for a client that reads slowly', async () => {
   const head = new ResponseHead();
   head.push(Buffer.from('HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\n'));
   const answer = { stream: new PassThrough(), head, rest: Buffer.from('body') };
-  await relayRefusal(client, answer, [], 10_000);
+  await relayRefusal(responderOf(client), answer, [], 10_000);
   vi.advanceTimersByTime(5_000);
   while (takes.length > 0) {
     takes.shift()!();
@@ -56,7 +62,7 @@ it('a body in chunks of one byte costs some writes, and no turn reads more than 
     counter = setImmediate(count);
   };
   let counter = setImmediate(count);
-  await relayRefusal(client, answer, [], 10_000);
+  await relayRefusal(responderOf(client), answer, [], 10_000);
   clearImmediate(counter);
   const least = Math.floor(rest.length / (64 * 1024));
   expect(turns).toBeGreaterThanOrEqual(least);
@@ -82,7 +88,12 @@ it('a body that came before the end of its target passes whole', async () => {
   const stream = new PassThrough().resume();
   stream.end();
   await once(stream, 'end');
-  await relayRefusal(client, { stream, head, rest: Buffer.alloc(200_000, 'x') }, [], 10_000);
+  await relayRefusal(
+    responderOf(client),
+    { stream, head, rest: Buffer.alloc(200_000, 'x') },
+    [],
+    10_000,
+  );
   expect(written).toMatch(/x\r\n0\r\n\r\n$/);
   expect(written.replaceAll(/[^x]/g, '').length).toBe(200_000);
   client.destroy();
