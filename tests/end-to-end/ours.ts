@@ -1,7 +1,7 @@
 import { type Conn, type ConnSettings, Dialer } from '@ws/node-client';
-import { serve } from '@ws/node-server';
+import { type ServeOptions, serve } from '@ws/node-server';
 import { selfSigned } from '../kit/index.ts';
-import { type OurEnd, whenOver } from '../peers/index.ts';
+import { type Carrier, type OurEnd, whenOver } from '../peers/index.ts';
 
 /** A connection over a socket with our code at both ends. */
 export interface BothOurs {
@@ -10,16 +10,23 @@ export interface BothOurs {
 }
 
 /** Connects our client to our server. Both end with the test. */
-export async function bothOurs(secure: boolean, settings: ConnSettings = {}): Promise<BothOurs> {
+export async function bothOurs(
+  { secure, http2 }: Carrier,
+  settings: ConnSettings = {},
+): Promise<BothOurs> {
   const { key, cert } = await selfSigned();
   let accept!: (conn: Conn) => void;
   const accepted = new Promise<Conn>((resolve) => {
     accept = resolve;
   });
   const tls = secure ? { key, cert } : undefined;
-  const listening = await serve({ ...settings, host: '127.0.0.1', tls }, (conn) => accept(conn));
+  const version: ServeOptions['http2'] = http2 && !secure ? 'clear' : http2;
+  const options = { ...settings, host: '127.0.0.1', tls, http2: version };
+  const listening = await serve(options, (conn) => accept(conn));
   whenOver(() => listening.close());
-  const conn = await new Dialer({ ...settings, tls: { ca: cert } }).dial(listening.url);
+  const mode = http2 ? 'only' : false;
+  const dialer = new Dialer({ ...settings, http2: mode, tls: { ca: cert } });
+  const conn = await dialer.dial(listening.url);
   whenOver(() => conn.terminate());
   return {
     client: { conn, left: () => (conn.state === 'closed' ? 0 : 1) },

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { whenOver } from './cleanups.ts';
+import { selfSigned } from './self-signed.ts';
 
 /** One frame of HTTP/2 (RFC 9113, section 4.1). */
 export interface Http2Frame {
@@ -186,13 +188,17 @@ export class Http2Peer {
   }
 }
 
-/** Connects to a port of 127.0.0.1 as a client that has sent its preface and SETTINGS. */
+/** Connects to a port of 127.0.0.1, by TLS with `secure`, as a client that has sent its preface and SETTINGS. */
 export async function http2Client(
   port: number,
   settings: readonly (readonly [number, number])[] = [],
+  secure = false,
 ): Promise<Http2Peer> {
-  const socket = connect({ port, host: '127.0.0.1' });
-  await once(socket, 'connect');
+  const where = { port, host: '127.0.0.1' };
+  const socket = secure
+    ? connectTls({ ...where, ca: (await selfSigned()).cert, ALPNProtocols: ['h2'] })
+    : connect(where);
+  await once(socket, secure ? 'secureConnect' : 'connect');
   whenOver(() => void socket.destroy());
   const peer = new Http2Peer(socket);
   peer.settings(settings);

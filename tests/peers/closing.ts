@@ -1,16 +1,16 @@
 import { CloseMessage, CloseSentError } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
 import { nothingLeft } from '../kit/index.ts';
-import { type Connector, opener, TRANSPORTS } from './connector.ts';
+import { type Connector, opener, SOCKETS } from './connector.ts';
 import { pattern } from './pattern.ts';
 
 /** The closing handshake with `ws`, a peer that follows the rules, in every order. */
-export function closingSuite(connector: Connector): void {
-  describe.each(TRANSPORTS)(
+export function closingSuite(connector: Connector, carriers = SOCKETS): void {
+  describe.each(carriers)(
     `the closing handshake of our ${connector.role} with ws over %s`,
-    (_, secure) => {
+    (_, carrier) => {
       nothingLeft();
-      const open = opener(connector, secure);
+      const open = opener(connector, carrier);
 
       const CLOSES = [
         { code: 4001, reason: 'done' },

@@ -5,14 +5,38 @@ import type { WebSocket } from 'ws';
 import type { RawPeer } from '../kit/index.ts';
 import { expectNoSockets } from '../kit/index.ts';
 
+/** What carries a connection. */
+export interface Carrier {
+  readonly secure: boolean;
+  /** A stream of HTTP/2, in a session with no other stream. */
+  readonly http2: boolean;
+  /** The cause of a TransportError after a RST of the peer. A stream has no reset of TCP. */
+  readonly resetCause: object;
+}
+
+const TCP_RESET = { code: 'ECONNRESET' };
+const STREAM_RESET = { message: 'the peer reset the stream: CANCEL' };
+
+/** What the suites run over by default, for `describe.each`. */
+export const SOCKETS: readonly (readonly [string, Carrier])[] = [
+  ['TCP', { secure: false, http2: false, resetCause: TCP_RESET }],
+  ['TLS', { secure: true, http2: false, resetCause: TCP_RESET }],
+];
+
+/** The same, as streams of HTTP/2. */
+export const HTTP2: readonly (readonly [string, Carrier])[] = [
+  ['HTTP/2 in clear', { secure: false, http2: true, resetCause: STREAM_RESET }],
+  ['HTTP/2 in TLS', { secure: true, http2: true, resetCause: STREAM_RESET }],
+];
+
 /** Opens connections between our end, in one role, and a peer. They end with the test. */
 export interface Connector {
   /** Role of our end. */
   readonly role: 'client' | 'server';
   /** Opens a connection to `ws`, which has no message size limit. */
-  readonly ws: (secure: boolean, settings?: ConnSettings) => Promise<WithWs>;
+  readonly ws: (carrier: Carrier, settings?: ConnSettings) => Promise<WithWs>;
   /** Opens a connection to a raw peer, after the handshake. */
-  readonly raw: (secure: boolean, settings?: ConnSettings) => Promise<WithRaw>;
+  readonly raw: (carrier: Carrier, settings?: ConnSettings) => Promise<WithRaw>;
 }
 
 /** Our end of a connection. `left` counts the connections that our server or client still holds. */
@@ -29,7 +53,7 @@ export interface WithRaw extends OurEnd {
   readonly peer: RawPeer;
 }
 
-/** TCP and TLS, for `describe.each`. */
+/** TCP and TLS, for `describe.each` of tests of sockets. */
 export const TRANSPORTS: readonly (readonly [string, boolean])[] = [
   ['TCP', false],
   ['TLS', true],
@@ -74,22 +98,22 @@ export interface OpenRaw extends WithRaw {
   readonly over: () => Promise<CloseInfo>;
 }
 
-/** Opens connections over TCP or TLS for tests of their end. */
+/** Opens connections for tests of their end. */
 export function opener(
   connector: Connector,
-  secure: boolean,
+  carrier: Carrier,
 ): {
   readonly ws: (settings?: ConnSettings) => Promise<OpenWs>;
   readonly raw: (settings?: ConnSettings) => Promise<OpenRaw>;
 } {
   return {
     async ws(settings) {
-      const ours = await connector.ws(secure, settings);
+      const ours = await connector.ws(carrier, settings);
       const peer = wsClosed(ours.ws);
       return { ...ours, peer, over: () => bothClosed(ours, peer) };
     },
     async raw(settings) {
-      const ours = await connector.raw(secure, settings);
+      const ours = await connector.raw(carrier, settings);
       const { closed } = ours.peer;
       return { ...ours, ended: () => ourEndClosed(ours), over: () => bothClosed(ours, closed) };
     },

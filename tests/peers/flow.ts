@@ -3,7 +3,7 @@ import { BackpressureError, type Conn } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
 import { nothingLeft, turn } from '../kit/index.ts';
 import { Random } from '../kit/random.ts';
-import { type Connector, TRANSPORTS, type WithRaw } from './connector.ts';
+import { type Connector, SOCKETS, type WithRaw } from './connector.ts';
 import { waysOfReading } from './messages.ts';
 import { pattern } from './pattern.ts';
 
@@ -41,13 +41,13 @@ async function expectPatterns({ peer }: WithRaw, sizes: readonly number[]): Prom
 }
 
 /** Behaviour that needs a socket: backpressure and the number of reads and writes. */
-export function flowSuite(connector: Connector): void {
-  describe.each(TRANSPORTS)(`our ${connector.role} over %s`, (_, secure) => {
+export function flowSuite(connector: Connector, carriers = SOCKETS): void {
+  describe.each(carriers)(`our ${connector.role} over %s`, (_, carrier) => {
     nothingLeft();
 
     it('makes writes wait at the high-water mark and rejects them at maxBufferedAmount', async () => {
       const maxBufferedAmount = 2 * MIB;
-      const ours = await connector.raw(secure, { maxBufferedAmount });
+      const ours = await connector.raw(carrier, { maxBufferedAmount });
       const { conn, peer } = ours;
       peer.stream.pause();
       const sizes: number[] = [];
@@ -89,7 +89,7 @@ export function flowSuite(connector: Connector): void {
     });
 
     it('slows a loop of awaited writes to the speed of the peer', async () => {
-      const ours = await connector.raw(secure);
+      const ours = await connector.raw(carrier);
       const { conn, peer } = ours;
       const sizes = Array.from({ length: 300 }, (_, i) => (i % 7 === 0 ? 100_000 : 30_000) + i);
       let most = 0;
@@ -112,7 +112,7 @@ export function flowSuite(connector: Connector): void {
     });
 
     it('stops the peer while no read is pending, then reads all messages', async () => {
-      const { conn, ws } = await connector.ws(secure);
+      const { conn, ws } = await connector.ws(carrier);
       const payloads = Array.from({ length: 16 }, (_, i) => pattern(60_000 + i, i + 1));
       const count = 640;
       for (let i = 0; i < count; i++) ws.send(payloads[i % 16]!);
@@ -132,7 +132,7 @@ export function flowSuite(connector: Connector): void {
     });
 
     it('reads ahead up to readAhead while a handler runs', async () => {
-      const { conn, ws } = await connector.ws(secure, { readAhead: 16 * KIB });
+      const { conn, ws } = await connector.ws(carrier, { readAhead: 16 * KIB });
       const count = 2_000;
       let handled = 0;
       let busy = 0;
@@ -159,7 +159,7 @@ export function flowSuite(connector: Connector): void {
       ...waysOfReading.map(([name]) => [name, name] as const),
       ['receive, awaited', 'awaited'] as const,
     ])('answers all messages of one chunk with one write, by %s', async (_, way) => {
-      const { conn, peer } = await connector.raw(secure);
+      const { conn, peer } = await connector.raw(carrier);
       const answer = async (): Promise<void> => {
         if (way === 'readMessage') for (;;) void conn.send((await conn.readMessage()).data);
         else if (way === 'for await')
@@ -183,7 +183,7 @@ export function flowSuite(connector: Connector): void {
     });
 
     it('sends all messages of one turn with one write', async () => {
-      const { conn, peer } = await connector.raw(secure);
+      const { conn, peer } = await connector.raw(carrier);
       const writes = writesOf(conn);
       for (let i = 0; i < 100; i++) {
         void conn.send(`message ${i}`);
@@ -200,7 +200,7 @@ export function flowSuite(connector: Connector): void {
       const settings = { maxBufferedAmount: false, readLimit: 2 * MIB } as const;
       const sizes = [64 * KIB + 1, MIB, 65_535, 64 * KIB + 1, 1, MIB, 200_000, 126];
       // Three connections share a buffer pool.
-      const connections = await Promise.all([1, 2, 3].map(() => connector.raw(secure, settings)));
+      const connections = await Promise.all([1, 2, 3].map(() => connector.raw(carrier, settings)));
       const random = new Random(7);
       await Promise.all(
         connections.map(async ({ conn, peer }, at) => {

@@ -9,3 +9,4 @@ export * from './raw-closing.ts';
 export * from './settings.ts';
 export * from './streams.ts';
 export * from './values.ts';
+export * from './ws-over-stream.ts';

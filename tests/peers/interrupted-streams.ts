@@ -1,16 +1,16 @@
 import { BinaryMessage, TextMessage } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
 import { nothingLeft } from '../kit/index.ts';
-import { type Connector, opener, TRANSPORTS, wsClosed } from './connector.ts';
+import { type Connector, opener, SOCKETS, wsClosed } from './connector.ts';
 import { pattern } from './pattern.ts';
 
 /** Streamed messages that the end of the connection interrupts. */
-export function interruptedStreamSuite(connector: Connector): void {
-  describe.each(TRANSPORTS)(
+export function interruptedStreamSuite(connector: Connector, carriers = SOCKETS): void {
+  describe.each(carriers)(
     `a stream of our ${connector.role} over %s is interrupted`,
-    (_, secure) => {
+    (_, carrier) => {
       nothingLeft();
-      const open = opener(connector, secure);
+      const open = opener(connector, carrier);
 
       it('by our close frame while it is written', async () => {
         const { conn, ws, peer, over } = await open.ws();
@@ -115,7 +115,7 @@ export function interruptedStreamSuite(connector: Connector): void {
 
       it('by the read limit, at the first byte over it', async () => {
         for (const size of [100_000, 100_001]) {
-          const { conn, ws } = await connector.ws(secure, { readLimit: 100_000 });
+          const { conn, ws } = await connector.ws(carrier, { readLimit: 100_000 });
           const closed = wsClosed(ws);
           const bytes = pattern(size);
           ws.send(bytes.subarray(0, 60_000), { fin: false });

@@ -3,7 +3,7 @@ import { BinaryMessage, type BorrowedMessage, type Conn, TextMessage } from '@ws
 import { describe, expect, it } from 'vitest';
 import type { RawData, WebSocket } from 'ws';
 import { nothingLeft } from '../kit/index.ts';
-import { type Connector, TRANSPORTS } from './connector.ts';
+import { type Connector, SOCKETS } from './connector.ts';
 import { pattern, patternText, SIZES } from './pattern.ts';
 
 /** A sent message: text or bytes. */
@@ -71,12 +71,12 @@ export function readWs(
 }
 
 /** Messages and control frames with `ws` at the other end, except the closing handshake. */
-export function messageSuite(connector: Connector): void {
-  describe.each(TRANSPORTS)(`our ${connector.role} and ws over %s`, (_, secure) => {
+export function messageSuite(connector: Connector, carriers = SOCKETS): void {
+  describe.each(carriers)(`our ${connector.role} and ws over %s`, (_, carrier) => {
     nothingLeft();
 
     it.each(waysOfReading)('reads every size by %s', async (_, read) => {
-      const { conn, ws } = await connector.ws(secure, { readLimit: 1 << 24 });
+      const { conn, ws } = await connector.ws(carrier, { readLimit: 1 << 24 });
       const sent = everySize();
       let at = 0;
       const reading = read(conn, sent.length, ({ type, data }) => {
@@ -92,7 +92,7 @@ export function messageSuite(connector: Connector): void {
       ['awaited', true],
       ['not awaited', false],
     ])('writes every size, each as one frame, %s', async (_, awaited) => {
-      const { conn, ws } = await connector.ws(secure, { maxBufferedAmount: false });
+      const { conn, ws } = await connector.ws(carrier, { maxBufferedAmount: false });
       const sent = everySize();
       let at = 0;
       const reading = readWs(ws, sent.length, (type, bytes) => {
@@ -108,7 +108,7 @@ export function messageSuite(connector: Connector): void {
     });
 
     it.each(waysOfReading)('joins fragments with pings between them, by %s', async (_, read) => {
-      const { conn, ws } = await connector.ws(secure);
+      const { conn, ws } = await connector.ws(carrier);
       const sizes = [0, 1, 125, 0, 126, 65_535, 65_536, 3];
       const bytes = sizes.map((size, i) => pattern(size, i + 1));
       const whole = Buffer.from(patternText(70_000));
@@ -140,7 +140,7 @@ export function messageSuite(connector: Connector): void {
     });
 
     it.each([0, 1, 125])('answers a ping of %d bytes without a pending read', async (size) => {
-      const { ws } = await connector.ws(secure);
+      const { ws } = await connector.ws(carrier);
       const pong = once(ws, 'pong');
       ws.ping(pattern(size));
       const [payload] = (await pong) as [Buffer];
@@ -148,7 +148,7 @@ export function messageSuite(connector: Connector): void {
     });
 
     it.each([0, 1, 125])('pings with %d bytes', async (size) => {
-      const { conn, ws } = await connector.ws(secure);
+      const { conn, ws } = await connector.ws(carrier);
       const ping = once(ws, 'ping');
       const trip = await conn.ping(pattern(size));
       const [payload] = (await ping) as [Buffer];
@@ -158,7 +158,7 @@ export function messageSuite(connector: Connector): void {
     });
 
     it('settles every ping in flight, between messages', async () => {
-      const { conn, ws } = await connector.ws(secure);
+      const { conn, ws } = await connector.ws(carrier);
       ws.on('message', (data, binary) => ws.send(data, { binary }));
       const trips: Promise<number>[] = [];
       for (let i = 0; i < 20; i++) {
@@ -172,7 +172,7 @@ export function messageSuite(connector: Connector): void {
     });
 
     it('passes pings and pongs to their handlers', async () => {
-      const { conn, ws } = await connector.ws(secure);
+      const { conn, ws } = await connector.ws(carrier);
       const heard: string[] = [];
       const pong = once(ws, 'pong');
       conn.setPingHandler((payload) => {

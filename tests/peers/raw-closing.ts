@@ -7,7 +7,7 @@ import {
 } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
 import { nothingLeft, turn } from '../kit/index.ts';
-import { type Connector, opener, TRANSPORTS } from './connector.ts';
+import { type Connector, opener, SOCKETS } from './connector.ts';
 import { pattern } from './pattern.ts';
 
 const BINARY = 2;
@@ -15,10 +15,10 @@ const TEXT = 1;
 const CLOSE = 8;
 
 /** The end of a connection whose peer breaks the closing handshake, sends a FIN or a RST. */
-export function rawClosingSuite(connector: Connector): void {
-  describe.each(TRANSPORTS)(`our ${connector.role} over %s, with a raw peer,`, (_, secure) => {
+export function rawClosingSuite(connector: Connector, carriers = SOCKETS): void {
+  describe.each(carriers)(`our ${connector.role} over %s, with a raw peer,`, (_, carrier) => {
     nothingLeft();
-    const open = opener(connector, secure);
+    const open = opener(connector, carrier);
 
     it(`ends TCP ${connector.role === 'server' ? 'at once' : 'after the peer'} when the peer closes`, async () => {
       // RFC 6455, section 7.1.1: the server closes TCP first, the client waits for it.
@@ -196,7 +196,7 @@ export function rawClosingSuite(connector: Connector): void {
       const info = await over();
       expect(info).toMatchObject({ code: 1006, wasClean: false });
       expect(info.error).toBeInstanceOf(TransportError);
-      expect(info.error).toMatchObject({ cause: { code: 'ECONNRESET' } });
+      expect(info.error).toMatchObject({ cause: carrier.resetCause });
     });
 
     it('closes at once when a RST arrives while it is closing', async () => {

@@ -1,7 +1,7 @@
 import type { Conn } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
 import { nothingLeft, turn } from '../kit/index.ts';
-import { type Connector, TRANSPORTS } from './connector.ts';
+import { type Connector, SOCKETS } from './connector.ts';
 import { pattern } from './pattern.ts';
 
 const KIB = 1024;
@@ -22,12 +22,12 @@ async function bufferedWhenWaiting(conn: Conn, size: number): Promise<number> {
 }
 
 /** Settings of a Conn that a server or a dialer must pass on. */
-export function settingsSuite(connector: Connector): void {
-  describe.each(TRANSPORTS)(`our ${connector.role} over %s`, (_, secure) => {
+export function settingsSuite(connector: Connector, carriers = SOCKETS): void {
+  describe.each(carriers)(`our ${connector.role} over %s`, (_, carrier) => {
     nothingLeft();
 
     it('makes writes wait at a high-water mark below that of the transport', async () => {
-      const { conn, peer } = await connector.raw(secure, { highWaterMark: 4 * KIB });
+      const { conn, peer } = await connector.raw(carrier, { highWaterMark: 4 * KIB });
       peer.stream.pause();
       const buffered = await bufferedWhenWaiting(conn, 3 * KIB);
       expect(buffered).toBeGreaterThanOrEqual(4 * KIB);
@@ -36,7 +36,7 @@ export function settingsSuite(connector: Connector): void {
     });
 
     it('makes writes wait at a higher mark, and a ping overtakes them', async () => {
-      const { conn, peer } = await connector.raw(secure, { highWaterMark: 512 * KIB });
+      const { conn, peer } = await connector.raw(carrier, { highWaterMark: 512 * KIB });
       peer.stream.pause();
       const buffered = await bufferedWhenWaiting(conn, 30 * KIB);
       expect(buffered).toBeGreaterThanOrEqual(512 * KIB);
@@ -61,7 +61,7 @@ export function settingsSuite(connector: Connector): void {
         },
         put: (returned: Uint8Array) => void free.push(returned),
       };
-      const { conn, peer } = await connector.raw(secure, { writeBufferPool });
+      const { conn, peer } = await connector.raw(carrier, { writeBufferPool });
       for (let i = 0; i < 3; i++) {
         await conn.send(pattern(1000, i));
         await peer.frame(i);

@@ -13,7 +13,7 @@ import {
 import { describe, expect, it } from 'vitest';
 import { nothingLeft, turn } from '../kit/index.ts';
 import { Random } from '../kit/random.ts';
-import { type Connector, TRANSPORTS } from './connector.ts';
+import { type Connector, SOCKETS } from './connector.ts';
 import { everySize, expectSame, readWs, type Sent } from './messages.ts';
 import { pattern, patternText } from './pattern.ts';
 
@@ -105,12 +105,12 @@ async function echoStreams(conn: Conn): Promise<never> {
 }
 
 /** Streamed messages in both directions with `ws`, which handles complete messages only. */
-export function streamSuite(connector: Connector): void {
-  describe.each(TRANSPORTS)(`streams of our ${connector.role} with ws over %s`, (_, secure) => {
+export function streamSuite(connector: Connector, carriers = SOCKETS): void {
+  describe.each(carriers)(`streams of our ${connector.role} with ws over %s`, (_, carrier) => {
     nothingLeft();
 
     it.each(waysOfDraining)('read every size, by %s', async (_, drain) => {
-      const { conn, ws } = await connector.ws(secure, { readLimit: 1 << 24 });
+      const { conn, ws } = await connector.ws(carrier, { readLimit: 1 << 24 });
       const sent = everySize();
       for (const message of sent) ws.send(message);
       for (const message of sent) {
@@ -121,7 +121,7 @@ export function streamSuite(connector: Connector): void {
     });
 
     it.each(waysOfDraining)('read fragments with pings between them, by %s', async (_, drain) => {
-      const { conn, ws } = await connector.ws(secure);
+      const { conn, ws } = await connector.ws(carrier);
       const whole = Buffer.from(patternText(70_000));
       // Splits within characters.
       const pieces = [0, 8, 11, 11, 4_000, 4_001, 69_999, 70_000];
@@ -140,7 +140,7 @@ export function streamSuite(connector: Connector): void {
     });
 
     it('return the first bytes before the last are sent', async () => {
-      const { conn, ws } = await connector.ws(secure);
+      const { conn, ws } = await connector.ws(carrier);
       const into = Buffer.alloc(100);
       const pieces = ['first', 'second', 'third'];
       let reader: MessageReader | undefined;
@@ -154,7 +154,7 @@ export function streamSuite(connector: Connector): void {
     });
 
     it('discard the unread rest of a message before the next read of any kind', async () => {
-      const { conn, ws } = await connector.ws(secure);
+      const { conn, ws } = await connector.ws(carrier);
       const large = pattern(300_000);
       const leaveOneUnread = async (): Promise<void> => {
         ws.send(large.subarray(0, 100_000), { fin: false });
@@ -182,7 +182,7 @@ export function streamSuite(connector: Connector): void {
     });
 
     it.each(waysOfFilling)('write every size, by %s', async (_, fill) => {
-      const { conn, ws } = await connector.ws(secure);
+      const { conn, ws } = await connector.ws(carrier);
       const sent = sizesUpTo(MIB);
       let at = 0;
       const reading = readWs(ws, sent.length, (type, bytes) => {
@@ -203,7 +203,7 @@ export function streamSuite(connector: Connector): void {
       ['64 KiB', 64 * KIB],
       ['100,000', 100_000],
     ])('write in fragments of writeBufferSize: %s', async (_, writeBufferSize) => {
-      const { conn, peer } = await connector.raw(secure, { writeBufferSize });
+      const { conn, peer } = await connector.raw(carrier, { writeBufferSize });
       const size = 5 * writeBufferSize + 1;
       const bytes = pattern(size);
       const writer = await conn.nextWriter(BinaryMessage);
@@ -224,7 +224,7 @@ export function streamSuite(connector: Connector): void {
     });
 
     it('echo with backpressure at both ends', async () => {
-      const { conn, ws } = await connector.ws(secure, { readLimit: false });
+      const { conn, ws } = await connector.ws(carrier, { readLimit: false });
       echoStreams(conn).catch(() => {});
       const sent = pattern(48 * MIB);
       // ws does not read: our writes fill the kernel, then our queue, then we stop reading.
@@ -245,7 +245,7 @@ export function streamSuite(connector: Connector): void {
     });
 
     it('send the messages of several queued producers one after the other', async () => {
-      const { conn, ws } = await connector.ws(secure);
+      const { conn, ws } = await connector.ws(carrier);
       const produce = async (seed: number): Promise<void> => {
         const bytes = pattern(50_000, seed);
         const writer = await conn.nextWriter(BinaryMessage, { queue: true });
@@ -271,7 +271,7 @@ export function streamSuite(connector: Connector): void {
     });
 
     it('finish an open writer when the next writer is requested', async () => {
-      const { conn, ws } = await connector.ws(secure);
+      const { conn, ws } = await connector.ws(carrier);
       const got: string[] = [];
       const reading = readWs(ws, 3, (_, bytes) => void got.push(bytes.toString()));
       const first = await conn.nextWriter(TextMessage);
@@ -287,7 +287,7 @@ export function streamSuite(connector: Connector): void {
     });
 
     it('let timers fire in a loop of awaited writes', async () => {
-      const { conn, ws } = await connector.ws(secure);
+      const { conn, ws } = await connector.ws(carrier);
       ws.on('message', () => {});
       const writer = await conn.nextWriter(BinaryMessage);
       let fired = false;
@@ -305,7 +305,7 @@ export function streamSuite(connector: Connector): void {
     });
 
     it('join all messages with joinMessages', async () => {
-      const { conn, ws } = await connector.ws(secure);
+      const { conn, ws } = await connector.ws(carrier);
       const sent = ['one', '', patternText(100_000), 'four'];
       for (const message of sent) ws.send(message, { binary: message === 'one' });
       ws.close(1001);

@@ -12,7 +12,7 @@ import * as v from 'valibot';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { nothingLeft, turn } from '../kit/index.ts';
-import { type Connector, TRANSPORTS, wsClosed } from './connector.ts';
+import { type Connector, SOCKETS, wsClosed } from './connector.ts';
 import { everySize, expectSame, readWs } from './messages.ts';
 import { pattern, patternText } from './pattern.ts';
 
@@ -49,12 +49,12 @@ async function streamed(conn: Conn, text: string): Promise<void> {
 }
 
 /** JSON, prepared messages and broadcasts, with `ws` at the other end. */
-export function valueSuite(connector: Connector): void {
-  describe.each(TRANSPORTS)(`our ${connector.role} and ws over %s`, (_, secure) => {
+export function valueSuite(connector: Connector, carriers = SOCKETS): void {
+  describe.each(carriers)(`our ${connector.role} and ws over %s`, (_, carrier) => {
     nothingLeft();
 
     it('write and read JSON of every size', async () => {
-      const { conn, ws } = await connector.ws(secure);
+      const { conn, ws } = await connector.ws(carrier);
       const texts: string[] = [];
       ws.on('message', (data, binary) => {
         expect(binary).toBe(false);
@@ -79,7 +79,7 @@ export function valueSuite(connector: Connector): void {
     });
 
     it('write nothing of a value that JSON cannot represent', async () => {
-      const { conn, ws } = await connector.ws(secure);
+      const { conn, ws } = await connector.ws(carrier);
       const got: string[] = [];
       const reading = readWs(ws, 2, (_, bytes) => void got.push(bytes.toString()));
       const big = { all: patternText(100_000), broken: 5n };
@@ -93,7 +93,7 @@ export function valueSuite(connector: Connector): void {
     });
 
     it.each(schemas)('read JSON as converted by %s', async (_, schema) => {
-      const { conn, ws } = await connector.ws(secure);
+      const { conn, ws } = await connector.ws(carrier);
       ws.send(JSON.stringify(POSITION));
       ws.send(Buffer.from(JSON.stringify({ ...POSITION, x: -1 })));
       expect(await conn.readJSON({ schema })).toEqual({ ...POSITION, at: new Date(POSITION.at) });
@@ -104,7 +104,7 @@ export function valueSuite(connector: Connector): void {
     it.each(schemas)(
       'reject JSON that %s rejects, and read the next message',
       async (_, schema) => {
-        const { conn, ws } = await connector.ws(secure);
+        const { conn, ws } = await connector.ws(carrier);
         const bad = [{ ...POSITION, x: '1' }, { ...POSITION, tags: [5] }, null, [], 5];
         for (const value of bad) ws.send(JSON.stringify(value));
         ws.send('{"x":');
@@ -123,7 +123,7 @@ export function valueSuite(connector: Connector): void {
     );
 
     it('send prepared messages of every size, many times', async () => {
-      const { conn, ws } = await connector.ws(secure, { maxBufferedAmount: false });
+      const { conn, ws } = await connector.ws(carrier, { maxBufferedAmount: false });
       const sent = everySize().filter((message) => Buffer.byteLength(message) <= 1 << 20);
       let at = 0;
       const reading = readWs(ws, 3 * sent.length, (type, bytes) => {
@@ -143,7 +143,7 @@ export function valueSuite(connector: Connector): void {
     it('broadcast to connections except excluded, closed and slow ones', async () => {
       const settings = { maxBufferedAmount: 2 << 20 };
       const all = await Promise.all(
-        Array.from({ length: 5 }, () => connector.ws(secure, settings)),
+        Array.from({ length: 5 }, () => connector.ws(carrier, settings)),
       );
       const got = all.map(({ ws }) => {
         const messages: Buffer[] = [];
@@ -181,8 +181,8 @@ export function valueSuite(connector: Connector): void {
     });
 
     it('broadcast a borrowed message', async () => {
-      const from = await connector.ws(secure);
-      const to = await Promise.all([connector.ws(secure), connector.ws(secure)]);
+      const from = await connector.ws(carrier);
+      const to = await Promise.all([connector.ws(carrier), connector.ws(carrier)]);
       from.conn
         .receive((message) => {
           expect(message).toBeInstanceOf(BorrowedMessage);
@@ -202,7 +202,7 @@ export function valueSuite(connector: Connector): void {
     });
 
     it('write only, while discardReads discards incoming messages', async () => {
-      const { conn, ws } = await connector.ws(secure);
+      const { conn, ws } = await connector.ws(carrier);
       const ended = conn.discardReads();
       let pongs = 0;
       ws.on('pong', () => pongs++);
@@ -223,7 +223,7 @@ export function valueSuite(connector: Connector): void {
     });
 
     it('ping and close within a handler', async () => {
-      const { conn, ws } = await connector.ws(secure);
+      const { conn, ws } = await connector.ws(carrier);
       const closed = wsClosed(ws);
       let trip = -1;
       const ended = conn.receive(async (message) => {
@@ -240,13 +240,13 @@ export function valueSuite(connector: Connector): void {
     });
   });
 
-  describe.each(TRANSPORTS)(
+  describe.each(carriers)(
     `our ${connector.role} over %s, with a peer that resets,`,
-    (_, secure) => {
+    (_, carrier) => {
       nothingLeft();
 
       it('rejects a thousand writes that are not awaited, without an unhandled rejection', async () => {
-        const { conn, peer } = await connector.raw(secure, { maxBufferedAmount: false });
+        const { conn, peer } = await connector.raw(carrier, { maxBufferedAmount: false });
         peer.stream.pause();
         const large = pattern(100_000);
         const prepared = new PreparedMessage(TextMessage, 'prepared');

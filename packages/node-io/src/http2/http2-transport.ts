@@ -245,10 +245,18 @@ class Http2Transport implements Transport, PausedStream {
     const backlog = this.#backlog;
     // Node calls back without an error for the writes that a reset drops.
     if (error instanceof Error || destroyed || closed || backlog === undefined) return;
+    this.#releaseGiven(backlog);
+    this.#giveWaiting();
+    this.#drain(backlog);
+  }
+
+  #releaseGiven(backlog: WriteBacklog): void {
     this.#given = 0;
     for (let left = this.#writes; left > 0; left--) this.#release(backlog.takeOldest());
     this.#writes = 0;
-    this.#giveWaiting();
+  }
+
+  #drain(backlog: WriteBacklog): void {
     if (!backlog.needDrain || this.bufferedAmount > this.#highWaterMark) return;
     backlog.needDrain = false;
     this.#sink?.drain();
@@ -359,11 +367,30 @@ class Http2Transport implements Transport, PausedStream {
     if (isFirst) this.#forgetUnread();
     // Closed before `start`, which calls again.
     if (sink === undefined) return;
-    this.#backlog = this.#sink = undefined;
     const stream = this.underlying as Http2Stream & Owned;
     stream[OWNER] = undefined;
-    const failure = backlog?.releaseAll();
+    if (backlog !== undefined && this.#hasSentAll(backlog)) {
+      this.#releaseGiven(backlog);
+      this.#drain(backlog);
+      // Released just before the close, bytes would count as lost.
+      setImmediate(() => this.#reportClose(sink));
+    } else this.#reportClose(sink);
+  }
+
+  #reportClose(sink: TransportSink): void {
+    const failure = this.#backlog?.releaseAll();
+    this.#backlog = this.#sink = undefined;
     sink.close(this.#cause() ?? failure);
+  }
+
+  /**
+   * Whether both halves have ended. Our END_STREAM leaves with the last bytes, and Node closes the
+   * stream before it calls back for them.
+   */
+  #hasSentAll(backlog: WriteBacklog): boolean {
+    const { rstCode } = this.underlying;
+    const isLost = this.#destroyed || this.#session?.destroyed === true;
+    return this.#ended && this.#ending && !backlog.waits && !isLost && rstCode === NO_ERROR;
   }
 
   /** Why the stream has closed; undefined when both halves have ended. */

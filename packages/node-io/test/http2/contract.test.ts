@@ -1,6 +1,5 @@
-import { transportContract } from '@ws/tests';
+import { streamPair, transportContract } from '@ws/tests';
 import { http2Transport } from '../../src/index.ts';
-import { streamPair } from './streams.ts';
 
 for (const [name, secure] of [
   ['a stream of HTTP/2', false],

@@ -9,13 +9,13 @@ import {
   nothingLeft,
   nothingUnhandled,
   RecordingSink,
+  streamPair,
   turn,
   WEBSOCKET_REQUEST,
   whenOver,
 } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { http2Transport, nodePlatform } from '../../src/index.ts';
-import { streamPair } from './streams.ts';
 
 nothingLeft();
 nothingUnhandled();

@@ -3,16 +3,7 @@ import { createServer, type IncomingHttpHeaders, type ServerHttp2Stream } from '
 import type { AddressInfo } from 'node:net';
 import type { Conn } from '@ws/conn';
 import { dial } from '@ws/node-client';
-import {
-  frameBytes,
-  headerBlock,
-  http2Client,
-  nothingLeft,
-  selfSigned,
-  turn,
-  WEBSOCKET_REQUEST,
-  whenOver,
-} from '@ws/tests';
+import { http2Client, nothingLeft, selfSigned, turn, WEBSOCKET_REQUEST, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import {
   type ConnHandler,
@@ -240,121 +231,6 @@ describe('serve with http2', () => {
     [{ http2: 'clear', server: createServer() }, /server: expected a server of node:http/],
   ])('rejects the options %o', async (options, message) => {
     await expect(serve(options as never, echo)).rejects.toThrow(message);
-  });
-});
-
-describe('a server of HTTP/2', () => {
-  const heartbeat = { interval: 50, timeout: 50 };
-
-  it('ends a session that nghttp2 has ended without an event', async () => {
-    const server = await clear({ heartbeat });
-    const peer = await http2Client(server.port);
-    await peer.until(() => peer.story(0).length > 1);
-    peer.data(0, Buffer.from('a fault'));
-    await peer.over();
-    expect(server.stats.open).toBe(0);
-  });
-
-  it('ends a session whose client answers no ping, without a stream', async () => {
-    const server = await clear({ heartbeat });
-    const peer = await http2Client(server.port);
-    peer.answers = false;
-    await peer.over();
-  });
-
-  it('keeps a session whose client answers pings', async () => {
-    const server = await clear({ heartbeat });
-    const peer = await http2Client(server.port);
-    await peer.until(() => peer.frames.filter(({ type }) => type === 'PING').length > 2);
-    expect(peer.ended).toBe(false);
-  });
-
-  it('ends a session that resets 400 of 450 streams in one segment, and serves others', async () => {
-    const server = await clear();
-    const peer = await http2Client(server.port);
-    const block = headerBlock(Object.entries(WEBSOCKET_REQUEST));
-    const ids = Array.from({ length: 450 }, (_, i) => 2 * i + 1);
-    peer.socket.write(Buffer.concat(ids.map((id) => frameBytes('HEADERS', 4, id, block))));
-    await peer.until(() => peer.story(899).length > 0);
-    const cancel = Buffer.from([0, 0, 0, 8]);
-    peer.socket.write(
-      Buffer.concat(ids.slice(0, 400).map((id) => frameBytes('RST_STREAM', 0, id, cancel))),
-    );
-    await peer.over();
-    expect(peer.story(0).at(-1)).toBe('GOAWAY 11');
-    while (server.stats.open > 0) await turn();
-    const conn = await open(await sessionWith(server.url));
-    await conn.send('still here');
-    expect((await conn.readMessage()).text()).toBe('still here');
-  });
-
-  it('ends a session that resets its streams before their answer', async () => {
-    const server = await clear({ authenticate: () => new Promise<boolean>(() => {}) });
-    const peer = await http2Client(server.port);
-    const block = headerBlock(Object.entries(WEBSOCKET_REQUEST));
-    const cancel = Buffer.from([0, 0, 0, 8]);
-    for (let id = 1; id < 1_000 && !peer.ended; id += 2) {
-      peer.send('HEADERS', 4, id, block);
-      peer.send('RST_STREAM', 0, id, cancel);
-    }
-    await peer.over();
-  });
-
-  it('keeps a session of users who leave later', async () => {
-    const server = await clear();
-    const session = await sessionWith(server.url);
-    const conns = await Promise.all(Array.from({ length: 250 }, () => open(session)));
-    // The server's own resets are none of its client.
-    for (const conn of server.connections) conn.terminate();
-    await Promise.all(conns.map((conn) => conn.closed));
-    const conn = await open(session);
-    expect(await conn.close()).toMatchObject({ wasClean: true });
-  });
-
-  it('ends a connection whose client gives no window', async () => {
-    const server = await clear({ heartbeat }, ((conn: Conn) => {
-      conn.send(new Uint8Array(100_000)).catch(() => {});
-      return conn.receive(() => {});
-    }) as never);
-    // The window of a stream is 0.
-    const peer = await http2Client(server.port, [[4, 0]]);
-    peer.headers(1, WEBSOCKET_REQUEST);
-    await peer.until(() => peer.story(1).includes('RST_STREAM 8'));
-    expect(peer.bytes(1)).toHaveLength(0);
-    expect(peer.ended).toBe(false);
-  });
-
-  it('bounds the memory of 1,000 streams that are never read', async () => {
-    const server = await clear({}, () => new Promise(() => {}));
-    const peer = await http2Client(server.port);
-    const block = headerBlock(Object.entries(WEBSOCKET_REQUEST));
-    const ids = Array.from({ length: 1_000 }, (_, i) => 2 * i + 1);
-    peer.socket.write(Buffer.concat(ids.map((id) => frameBytes('HEADERS', 4, id, block))));
-    while (server.stats.open < 1_000) await turn();
-    // One message that fills the window of its stream.
-    const message = Buffer.alloc(262_144);
-    message.set([0x82, 0xff]);
-    message.writeUInt32BE(262_144 - 14, 6);
-    for (let at = 0; at < message.length; at += 16_384) {
-      const data = message.subarray(at, at + 16_384);
-      const round = Buffer.concat(ids.map((id) => frameBytes('DATA', 0, id, data)));
-      if (!peer.socket.write(round)) await once(peer.socket, 'drain');
-    }
-    const calmed = (): number =>
-      peer.frames.filter(({ type, payload }) => type === 'RST_STREAM' && payload[3] === 11).length;
-    // Of 256 MiB, at most 32 MiB stay: in 128 streams, or in somewhat more that the connections have read.
-    while (calmed() < 800) await turn();
-    for (let i = 0; i < 20; i++) await turn();
-    expect(peer.ended).toBe(false);
-    expect(server.connections.size).toBe(1_000 - calmed());
-  });
-
-  it.each(['PING', 'SETTINGS'])('ends a session that floods it with %s', async (type) => {
-    const server = await clear();
-    const peer = await http2Client(server.port);
-    const frame = frameBytes(type, 0, 0, Buffer.alloc(type === 'PING' ? 8 : 0));
-    peer.socket.write(Buffer.concat(Array<Buffer>(3_000).fill(frame)));
-    await peer.over();
   });
 });
 

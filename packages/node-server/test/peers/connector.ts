@@ -1,15 +1,24 @@
 import { once } from 'node:events';
-import { selfSigned } from '@ws/tests';
-import { type Connector, rawClient, upgradeRequest, whenOver } from '@ws/tests/peers';
+import { openStream, StreamPeer, selfSigned } from '@ws/tests';
+import {
+  type Carrier,
+  type Connector,
+  rawClient,
+  upgradeRequest,
+  whenOver,
+  wsOver,
+} from '@ws/tests/peers';
 import { WebSocket } from 'ws';
-import { type Conn, type ConnSettings, serve } from '../../src/index.ts';
+import { type Conn, type ConnSettings, type ServeOptions, serve } from '../../src/index.ts';
 
 /** A server that passes its connections to the test. */
-async function serving(secure: boolean, settings: ConnSettings = {}) {
+async function serving({ secure, http2 }: Carrier, settings: ConnSettings = {}) {
   const { key, cert } = await selfSigned();
   const waiting: ((conn: Conn) => void)[] = [];
   const tls = secure ? { key, cert } : undefined;
-  const server = await serve({ ...settings, host: '127.0.0.1', tls }, (conn) => {
+  const version: ServeOptions['http2'] = http2 && !secure ? 'clear' : http2;
+  const options = { ...settings, host: '127.0.0.1', tls, http2: version };
+  const server = await serve(options, (conn) => {
     whenOver(() => conn.terminate());
     waiting.shift()?.(conn);
   });
@@ -27,19 +36,30 @@ async function serving(secure: boolean, settings: ConnSettings = {}) {
 /** `serve` is the tested end. */
 export const serverConnector: Connector = {
   role: 'server',
-  async ws(secure, settings) {
-    const { server, ca, accepted, left } = await serving(secure, settings);
+  async ws(carrier, settings) {
+    const { server, ca, accepted, left } = await serving(carrier, settings);
     const accepting = accepted();
+    if (carrier.http2) {
+      const [conn, stream] = await Promise.all([accepting, openStream(server.url)]);
+      const ws = wsOver(stream, 'client');
+      ws.on('error', () => {});
+      return { conn, ws, left };
+    }
     const ws = new WebSocket(server.url, { ca, maxPayload: 0, perMessageDeflate: false });
     whenOver(() => ws.terminate());
     const [conn] = await Promise.all([accepting, once(ws, 'open')]);
     ws.on('error', () => {});
     return { conn, ws, left };
   },
-  async raw(secure, settings) {
-    const { port, accepted, left } = await serving(secure, settings);
+  async raw(carrier, settings) {
+    const { server, port, accepted, left } = await serving(carrier, settings);
     const accepting = accepted();
-    const peer = await rawClient(port, secure);
+    if (carrier.http2) {
+      const peer = new StreamPeer(await openStream(server.url));
+      peer.startFrames();
+      return { conn: await accepting, peer, left };
+    }
+    const peer = await rawClient(port, carrier.secure);
     await peer.write(upgradeRequest());
     await peer.head();
     peer.startFrames();

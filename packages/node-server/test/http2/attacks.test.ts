@@ -1,0 +1,3 @@
+import { http2Attacks } from './attacks.ts';
+
+http2Attacks(false);
