@@ -178,7 +178,7 @@ export const OPERATIONS = {
   'end by the peer': {
     asFirst: 'The FIN has arrived in this turn.',
     asSecond: 'a FIN arrives without a close frame',
-    first: (scene) => Promise.resolve(endByPeer(scene)),
+    first: async (scene) => endByPeer(scene),
     second: (scene) => endByPeer(scene),
   },
   'reset by the peer': {
@@ -333,14 +333,14 @@ function abort(scene: Scene, first: Running): Running {
 }
 
 /** The FIN comes from below the Conn of the peer, which knows nothing of it. */
-function endByPeer(scene: Scene): Running {
-  scene.in.end();
-  scene.in.step();
-  return { outcome: () => 'arrives' };
+function endByPeer(scene: Scene): Running | Promise<Running> {
+  const running: Running = { outcome: () => 'arrives' };
+  const ended = scene.wire.endFar();
+  return ended === undefined ? running : ended.then(() => running);
 }
 
 async function reset(scene: Scene): Promise<Running> {
-  scene.out.break();
+  await scene.wire.break();
   await scene.platform.settle();
   return { outcome: () => 'arrives' };
 }
@@ -357,7 +357,7 @@ async function throwInHandler(scene: Scene, first: Running): Promise<Running> {
   });
   void scene.far.ping();
   await scene.platform.settle();
-  scene.in.step();
+  await scene.wire.step('near');
   await scene.platform.settle();
   return { outcome: () => (called ? 'throws' : 'is not called') };
 }

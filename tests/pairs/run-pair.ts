@@ -1,6 +1,7 @@
 import { turn } from '../kit/index.ts';
 import { OPERATIONS, type Operation, type OperationName } from './operations.ts';
 import { isInOrder, Scene, type Variant } from './scene.ts';
+import type { OpenWire } from './wire.ts';
 
 /** Outcomes of both operations and of the connection. */
 export type Outcome = readonly [first: string, second: string, connection: string];
@@ -11,16 +12,17 @@ export interface PairResult {
   readonly broken: readonly string[];
 }
 
-/** Begins `first`, runs `second`, and lets both come to their end. */
+/** Begins `first`, runs `second`, and lets both come to their end. `open`: default, in memory. */
 export async function runPair(
   first: OperationName,
   second: OperationName,
   variant: Variant,
+  open?: OpenWire,
 ): Promise<PairResult> {
   const one: Operation = OPERATIONS[first];
   const other: Operation = OPERATIONS[second];
   const aborts = second === 'abort of a signal' && one.takesSignal === true;
-  const scene = new Scene(variant, aborts);
+  const scene = await Scene.open(variant, aborts, open);
   const begun = await one.first(scene);
   const then = await other.second(scene, begun);
   await begun.finish?.();

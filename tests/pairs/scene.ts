@@ -9,8 +9,9 @@ import {
   TextMessage,
   type WaitOptions,
 } from '@ws/conn';
-import { FakePlatform, Random, SteppedTransport, turn } from '../kit/index.ts';
+import { FakePlatform, Random, turn } from '../kit/index.ts';
 import { compressingPlatform, DEFLATE } from './compressing-platform.ts';
+import { HIGH_WATER_MARK, type OpenWire, steppedWire, type Wire } from './wire.ts';
 
 /** The settings of a run of a pair. */
 export interface Variant {
@@ -24,9 +25,7 @@ export const THROWN = new Error('the handler failed');
 /** The reason of every signal that aborts. */
 export const ABORTED = new Error('the caller gave up');
 
-/** A transport that holds more bytes than this is blocked, and writes wait. */
-const HIGH_WATER_MARK = 1_000;
-/** How often the transports move bytes: more often than any pair needs. */
+/** How often the wire moves bytes: more often than any pair needs. */
 const ROUNDS = 8;
 
 /** Text of `size` characters that does not compress to nothing. */
@@ -76,16 +75,14 @@ export function partsOf(name: MessageName): [string, string] {
 }
 
 /**
- * Two Conns and the transports between them. `near` runs the operations of a pair. `far` reads
+ * Two Conns and the wire between them. `near` runs the operations of a pair. `far` reads
  * every message and answers pings and close frames. Bytes move only in `move`.
  */
 export class Scene {
   readonly platform: FakePlatform;
   readonly near: Conn;
   readonly far: Conn;
-  /** What `near` writes to, and what `far` writes to. */
-  readonly out: SteppedTransport;
-  readonly in: SteppedTransport;
+  readonly wire: Wire;
   /** Options of the first operation, when the second one aborts its signal. */
   readonly wait: WaitOptions | undefined;
   readonly abort: AbortController | undefined;
@@ -99,19 +96,24 @@ export class Scene {
   /** Every promise of the operations. */
   readonly #promises: Promise<unknown>[] = [];
 
-  constructor({ role, compressed }: Variant, aborts: boolean) {
-    this.platform = compressed ? compressingPlatform() : new FakePlatform();
-    const ends = [0, 1].map(
-      () =>
-        new SteppedTransport(this.platform, {
-          cuts: [65_536],
-          stalls: [0],
-          highWaterMark: HIGH_WATER_MARK,
-        }),
-    ) as [SteppedTransport, SteppedTransport];
-    [this.out, this.in] = ends;
-    this.out.peer = this.in;
-    this.in.peer = this.out;
+  /** @param open - Default: transports in memory. */
+  static async open(
+    variant: Variant,
+    aborts: boolean,
+    open: OpenWire = steppedWire,
+  ): Promise<Scene> {
+    const platform = variant.compressed ? compressingPlatform() : new FakePlatform();
+    return new Scene(variant, aborts, platform, await open(platform, variant.role));
+  }
+
+  private constructor(
+    { role, compressed }: Variant,
+    aborts: boolean,
+    platform: FakePlatform,
+    wire: Wire,
+  ) {
+    this.platform = platform;
+    this.wire = wire;
     const settings = {
       platform: this.platform,
       report: (error, { where }) =>
@@ -123,8 +125,8 @@ export class Scene {
       writeBufferSize: 16,
       ...(compressed && { compression: { threshold: 0 }, deflate: DEFLATE }),
     } satisfies Omit<ConnOptions, 'role'>;
-    this.near = new Conn(this.out, { ...settings, role });
-    this.far = new Conn(this.in, { ...settings, role: role === 'client' ? 'server' : 'client' });
+    this.near = new Conn(wire.near, { ...settings, role });
+    this.far = new Conn(wire.far, { ...settings, role: role === 'client' ? 'server' : 'client' });
     void this.far.receive((message) => void this.farGot.push(nameOf(message.text())));
     this.abort = aborts ? new AbortController() : undefined;
     this.wait = this.abort && { signal: this.abort.signal };
@@ -161,8 +163,10 @@ export class Scene {
   async move(): Promise<void> {
     for (let i = 0; i < ROUNDS; i++) {
       await this.platform.settle();
-      this.out.step();
-      this.in.step();
+      for (const to of ['far', 'near'] as const) {
+        const moved = this.wire.step(to);
+        if (moved !== undefined) await moved;
+      }
     }
     await this.platform.settle();
   }
@@ -193,6 +197,7 @@ export class Scene {
   /** How the connection ended after `closeTimeout`, or that it is open. */
   async connection(): Promise<string> {
     await this.platform.advance(5_000);
+    await this.wire.rest();
     if (this.near.state === 'open') return 'stays open';
     const ended = await this.fate(this.near.closed, endOf);
     return ended === 'waits' ? 'is closing' : ended;
