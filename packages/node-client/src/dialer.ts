@@ -19,7 +19,7 @@ import { BadHandshakeError, dialError } from './errors.ts';
 import { isSuccess } from './exchange.ts';
 import { adopt, GuardedStream } from './guarded-stream.ts';
 import { acquireCarrier, type Carrier, poolKey, retire } from './http2/session-pool.ts';
-import { responseOn, sendRequest, UnprocessedError } from './http2/stream-handshake.ts';
+import { responseOn, sendRequest, Unprocessed } from './http2/stream-handshake.ts';
 import {
   checkDialerOptions,
   checkDialOptions,
@@ -224,7 +224,7 @@ export class Dialer {
       run.stream = new GuardedStream(opened);
       return await responseOn(opened, scope);
     } catch (error) {
-      const isUnprocessed = error instanceof UnprocessedError;
+      const isUnprocessed = error instanceof Unprocessed;
       // Later dials open another session.
       if (isUnprocessed || error instanceof TimeoutError) retire(carrier);
       if (isRetry || !isUnprocessed) throw error;

@@ -19,7 +19,7 @@ export {
   headOn,
   openStream,
   type StreamRequest,
-  UnprocessedError,
+  Unprocessed,
 } from './http2/stream-handshake.ts';
 export { checkProxy, chooseProxy, type ProxyPlan } from './proxy/choose-proxy.ts';
 export { deflateOffers } from './request.ts';

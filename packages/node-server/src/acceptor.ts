@@ -181,7 +181,7 @@ export class Acceptor {
   /**
    * Accepts a request without a handler.
    *
-   * @param extra - Returns headers of the application for this 101.
+   * @param extra - Returns headers of the application for this answer.
    * @throws (rejects with) the error of the handshake, after the refusal was written.
    */
   async accept(upgrade: UpgradeRequest, extra: () => readonly HeaderPair[]): Promise<Conn> {
@@ -229,7 +229,7 @@ export class Acceptor {
     }
   }
 
-  /** Writes the 101. From here on the connection owns the socket. */
+  /** Writes the accepting answer. From here on the connection owns the socket. */
   #open(upgrade: UpgradeRequest, agreement: Agreement): Conn {
     const { responder } = upgrade;
     const { bound, context } = agreement;

@@ -64,7 +64,7 @@ export interface Agreement {
   readonly subprotocol: string;
   readonly extensions: string;
   readonly deflate: DeflateParameters | undefined;
-  /** The application's headers for the 101. */
+  /** The application's headers for the accepting answer. */
   headers: readonly HeaderPair[];
 }
 
@@ -99,7 +99,7 @@ export class UpgradeRequest implements ServerRequest {
   #target = '';
   readonly #startedAt: number;
   readonly #router: Router<BoundHandler> | undefined;
-  /** Headers for the 101 that are given with this request. */
+  /** Headers for the accepting answer that are given with this request. */
   #extra: readonly HeaderPair[] = NO_HEADERS;
   #handshake: HandshakeWaits | undefined;
 
@@ -140,7 +140,7 @@ export class UpgradeRequest implements ServerRequest {
    * Checks the request and agrees with the client. It is synchronous, unless a function of the
    * application has a say, or earlier requests on the stream wait for their answers.
    *
-   * @param extra - Headers of the application for the 101.
+   * @param extra - Headers of the application for the accepting answer.
    * @throws the fault, or rejects with it.
    */
   negotiate(extra: readonly HeaderPair[]): Agreement | Promise<Agreement> {
@@ -297,7 +297,7 @@ export class UpgradeRequest implements ServerRequest {
   }
 
   /**
-   * Ends the waits before the 101 is written.
+   * Ends the waits before the answer is written.
    *
    * @throws TransportError when the client has disconnected, Error when the request is answered
    *   already.
@@ -435,7 +435,7 @@ function agreeOnDeflate(
   return negotiateDeflate(offers, limits);
 }
 
-/** Adds headers for the 101. Of a name that both have, only the new lines stay. */
+/** Adds headers for the accepting answer. Of a name that both have, only the new lines stay. */
 function addHeaders(agreement: Agreement, pairs: readonly HeaderPair[]): void {
   agreement.headers = mergeHeaders(agreement.headers, pairs);
 }

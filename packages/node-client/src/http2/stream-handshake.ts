@@ -13,7 +13,7 @@ import type { SharedSession } from './session-pool.ts';
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /** The server has not processed a request: another session may get it (RFC 9113, section 8.7). */
-export class UnprocessedError extends TransportError {}
+export class Unprocessed extends TransportError {}
 
 /** The request for a WebSocket over HTTP/2 (RFC 8441, section 5). */
 export interface StreamRequest extends Pick<Target, 'secure' | 'host' | 'path'> {
@@ -43,7 +43,7 @@ export function sendRequest(
 /**
  * Sends a request on a new stream.
  *
- * @throws UnprocessedError when the session has ended.
+ * @throws Unprocessed when the session has ended.
  */
 export function openStream(shared: SharedSession, request: StreamRequest): ClientHttp2Stream {
   try {
@@ -52,7 +52,7 @@ export function openStream(shared: SharedSession, request: StreamRequest): Clien
     return stream;
   } catch (cause) {
     shared.releaseStream();
-    throw new UnprocessedError('the HTTP/2 session has ended', { cause });
+    throw new Unprocessed('the HTTP/2 session has ended', { cause });
   }
 }
 
@@ -76,7 +76,7 @@ function fieldsOf(request: StreamRequest): OutgoingHttpHeaders {
 /**
  * Waits for the head of the response on a stream.
  *
- * @throws (rejects with) UnprocessedError when another session may get the request; TransportError
+ * @throws (rejects with) Unprocessed when another session may get the request; TransportError
  *   for another reset.
  */
 export function headOn(stream: ClientHttp2Stream): Promise<StreamHead> {
@@ -91,7 +91,7 @@ export function headOn(stream: ClientHttp2Stream): Promise<StreamHead> {
 /**
  * Waits for the response on a stream. A refusal ends the stream.
  *
- * @throws UnprocessedError when another session may get the request; TransportError for another
+ * @throws Unprocessed when another session may get the request; TransportError for another
  *   reset; the reason of the scope's signal.
  */
 export async function responseOn(
@@ -117,7 +117,7 @@ export async function responseOn(
 
 function closeError({ rstCode, errored }: ClientHttp2Stream): Error {
   const what = 'the connection broke before the server answered';
-  if (rstCode === REFUSED_STREAM) return new UnprocessedError(what);
+  if (rstCode === REFUSED_STREAM) return new Unprocessed(what);
   return dialError(what, errored ?? new Error(`the stream was reset: ${resetName(rstCode)}`));
 }
 

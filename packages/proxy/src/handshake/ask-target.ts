@@ -1,12 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { linesOf } from '@ws/codec/internal';
 import { TimeoutError } from '@ws/conn';
-import {
-  retire,
-  SharedSession,
-  type StreamRequest,
-  UnprocessedError,
-} from '@ws/node-client/internal';
+import { retire, SharedSession, type StreamRequest, Unprocessed } from '@ws/node-client/internal';
 import { cutStream } from '@ws/node-io/internal';
 import { HandshakeError } from '@ws/node-server';
 import {
@@ -127,7 +122,7 @@ async function ask(
   } catch (error) {
     exchange?.abandon();
     // Later requests get another session: this one has ended, or does not answer.
-    const isUnprocessed = isInstance(error, UnprocessedError);
+    const isUnprocessed = isInstance(error, Unprocessed);
     const isTimeUp = isInstance(handshake.failure, HandshakeError);
     if (shared !== undefined && (isUnprocessed || isTimeUp)) retire(shared);
     if (isUnprocessed && !isRetry) return ask(question, backend, request, true);
@@ -167,7 +162,7 @@ function isSilent(
 
 /** The time of the handshake is up: the target has not answered. */
 function explained(error: unknown, { url }: Backend, { timeout }: HandshakeWaits): unknown {
-  if (isInstance(error, UnprocessedError)) return unreachable(`no connection to ${url}`, error);
+  if (isInstance(error, Unprocessed)) return unreachable(`no connection to ${url}`, error);
   if (!isInstance(error, HandshakeError) || !isInstance(error.cause, TimeoutError)) return error;
   return timedOut(`${url} has not answered`, 'handshakeTimeout', timeout, error);
 }

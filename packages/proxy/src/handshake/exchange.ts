@@ -16,7 +16,7 @@ import {
   poolKey,
   SharedSession,
   type StreamRequest,
-  UnprocessedError,
+  Unprocessed,
 } from '@ws/node-client/internal';
 import { nodePlatform } from '@ws/node-io';
 import { callIfAllowed, cutStream } from '@ws/node-io/internal';
@@ -93,7 +93,7 @@ export interface TargetExchange {
   /**
    * The stream of the answer is paused, and `ignore` listens for its errors.
    *
-   * @throws (rejects with) ProxyError 502 or 504; UnprocessedError of a session. Call `abandon` then.
+   * @throws (rejects with) ProxyError 502 or 504; Unprocessed of a session. Call `abandon` then.
    */
   readonly answer: Promise<TargetAnswer>;
   /** Ends the stream. */
@@ -177,7 +177,7 @@ export class Http2Exchange implements TargetExchange {
   readonly answer: Promise<TargetAnswer>;
   readonly #stream: ClientHttp2Stream;
 
-  /** @throws UnprocessedError when the session has ended. */
+  /** @throws Unprocessed when the session has ended. */
   constructor({ url }: Backend, shared: SharedSession, request: StreamRequest) {
     const stream = openStream(shared, request);
     stream.on('error', ignore);
@@ -189,7 +189,7 @@ export class Http2Exchange implements TargetExchange {
     try {
       return { stream: this.#stream, head: await headOn(this.#stream), rest: NO_BYTES };
     } catch (error) {
-      if (isInstance(error, UnprocessedError)) throw error;
+      if (isInstance(error, Unprocessed)) throw error;
       throw unreachable(`${url}: it closed the connection before its answer`, error);
     }
   }
