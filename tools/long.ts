@@ -42,6 +42,8 @@ const SLOW = node(vitest, 'run', '--config', '.config/vitest.slow.ts');
 
 const DATA_EVENTS = node(vitest, 'run', '--config', '.config/vitest.data-events.ts');
 
+const HTTP2 = node(vitest, 'run', '--config', '.config/vitest.http2.ts');
+
 const ATTACKS = source('tools/check/attacks.ts', '--check');
 
 const POISON = node(vitest, 'run', '--config', '.config/vitest.poison.ts');
@@ -184,7 +186,7 @@ const LONG: Rows = {
       pnpm('--silent', 'run', 'build'),
       [
         'env',
-        'BENCH_SCENARIOS=compare,client,compat,micro,handshakes,ends,broadcast,hub',
+        'BENCH_SCENARIOS=compare,client,compat,micro,handshakes,ends,broadcast,http2,hub',
         ...SLOW,
         'bench/test/cli',
       ],
@@ -193,6 +195,10 @@ const LONG: Rows = {
   'data-events': {
     what: 'tests of sockets again, without the read buffer of the thread',
     commands: [DATA_EVENTS],
+  },
+  http2: {
+    what: 'attacks on connections again, as streams of HTTP/2',
+    commands: [HTTP2],
   },
   ends: {
     what: 'every way in which a connection can end: all states, and all sequences of six events',
@@ -250,6 +256,7 @@ async function bounded(): Promise<void> {
     slow: { ...LONG['slow']!, commands: [SLOW], live: true },
     attacks: { ...LONG['attacks']!, commands: [ATTACKS] },
     ...withArguments('data-events', ['packages/node-io', 'test/peers', 'tests/contracts']),
+    http2: LONG['http2']!,
     ...short('pairs'),
     ...short('two-connections'),
   };

@@ -67,6 +67,9 @@ export function deflatingPlatform(): FakePlatform {
   return Object.assign(new FakePlatform(), { deflate: nodeDeflate });
 }
 
+/** What a target gets its bytes from. `pnpm long http2` replaces it. */
+export const targets: { transport: () => TestTransport } = { transport: () => new TestTransport() };
+
 function platformFor({ deflate }: TargetOptions): FakePlatform {
   return deflate === undefined ? new FakePlatform() : deflatingPlatform();
 }
@@ -77,7 +80,7 @@ export function targetConn(
   options: TargetOptions = {},
   platform = platformFor(options),
 ): TargetConn {
-  const transport = new TestTransport();
+  const transport = targets.transport();
   const conn = new Conn(transport, { heartbeat: false, ...options, role, platform });
   const sent = (): readonly NaiveFrame[] =>
     naiveDecode(transport.sent, role === 'server' ? 'client' : 'server').frames;

@@ -4,6 +4,7 @@ export {
   atMost,
   type Bound,
   claim,
+  costs,
   KIB,
   type Limit,
   type Limits,

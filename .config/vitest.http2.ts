@@ -1,0 +1,25 @@
+import { join } from 'node:path';
+import { defineConfig } from 'vitest/config';
+import { sources } from './sources.ts';
+
+/**
+ * `pnpm long http2`: the attacks on a connection again, whose bytes come from a stream of HTTP/2.
+ *
+ * Not here, because a stream differs by nature: attacks on requests and answers of HTTP/1.1, on
+ * dials, on sockets that are half open, and on transports of the tests' own. `pools` and `text`
+ * open thousands of streams, more than one session of Node keeps.
+ */
+export default defineConfig({
+  root: join(import.meta.dirname, '..'),
+  ssr: sources,
+  test: {
+    include: [
+      'tests/attacks/{application-code,close-frames,frame-rules,lengths,limits,many-frames,pings,time,unattended}.test.ts',
+    ],
+    setupFiles: ['tests/kit/setup.ts', 'tests/attacks/over-http2.ts'],
+    maxWorkers: 2,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    reporters: ['default', './tools/count-reporter.ts'],
+  },
+});

@@ -1,0 +1,146 @@
+// Setup file of `pnpm long http2`: the targets of the attacks get their bytes from streams of a session of node:http2.
+import { once } from 'node:events';
+import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
+import { Duplex } from 'node:stream';
+import type { Transport, TransportSink } from '@ws/conn';
+import { http2Transport } from '@ws/node-io';
+import { FakePlatform, frameBytes, hex, TestTransport, turn } from '../kit/index.ts';
+import { costs } from './harness/index.ts';
+import { targets } from './target-conn.ts';
+
+const MOST = 2 ** 31 - 1;
+/** Settings: extended CONNECT, and no limit of streams and windows. */
+const SETTINGS = hex('0008 00000001  0003 7fffffff  0004 7fffffff');
+const ACK = 0x1;
+const END_STREAM = 0x1;
+const END_HEADERS = 0x4;
+/** `:status` 200 (RFC 7541, appendix A). */
+const STATUS_200 = Uint8Array.of(0x88);
+const CANCEL = Uint8Array.of(0, 0, 0, 8);
+const REQUEST = {
+  ':method': 'CONNECT',
+  ':protocol': 'websocket',
+  ':scheme': 'http',
+  ':path': '/',
+  ':authority': 'localhost',
+};
+/** Turns of the event loop until a stream has closed. */
+const TURNS = 8;
+
+/** A session whose server is the test. Frames reach the stream within `push`. */
+class MemorySession {
+  readonly #session: ClientHttp2Session;
+  readonly #socket = new Duplex({
+    read() {},
+    write: (_chunk, _encoding, done) => done(),
+  });
+
+  constructor() {
+    this.#session = connect('http://localhost', {
+      createConnection: () => this.#socket,
+      settings: { enablePush: false, initialWindowSize: MOST, maxFrameSize: 2 ** 24 - 1 },
+    });
+    this.push('SETTINGS', 0, 0, SETTINGS);
+    this.push('SETTINGS', ACK, 0);
+    this.push('WINDOW_UPDATE', 0, 0, hex('7fff0000'));
+  }
+
+  async start(): Promise<void> {
+    await once(this.#session, 'remoteSettings');
+    this.#session.setLocalWindowSize(MOST);
+  }
+
+  push(type: string, flags: number, stream: number, payload?: Uint8Array): void {
+    this.#socket.push(frameBytes(type, flags, stream, payload));
+  }
+
+  open(): ClientHttp2Stream {
+    const stream = this.#session.request(REQUEST, { endStream: false });
+    // The request leaves when bytes arrive. An answer before it would be a fault.
+    this.push('PING', 0, 0, new Uint8Array(8));
+    this.push('HEADERS', END_HEADERS, stream.id!, STATUS_200);
+    return stream;
+  }
+}
+
+/** A {@link TestTransport} whose bytes come in DATA frames. What it sends is recorded and dropped. */
+class StreamTestTransport extends TestTransport {
+  readonly #stream: ClientHttp2Stream;
+  readonly #near: Transport;
+  /** Closed by the test, as a {@link TestTransport} is: without an error. */
+  #broken = false;
+
+  constructor() {
+    super();
+    this.#stream = session.open();
+    this.#near = http2Transport(this.#stream);
+  }
+
+  override start(sink: TransportSink): void {
+    super.start(sink);
+    this.#near.start({
+      data: (chunk, end) => sink.data(chunk, end),
+      drain() {},
+      end: () => sink.end(),
+      // It releases held writes, and calls the sink.
+      close: (error) => super.break(this.#broken ? undefined : error),
+    });
+  }
+
+  override write(chunk: Uint8Array, release?: () => void): boolean {
+    this.#near.write(Uint8Array.from(chunk));
+    return super.write(chunk, release);
+  }
+
+  override feed(bytes: Uint8Array | string): void {
+    this.#push('DATA', 0, typeof bytes === 'string' ? hex(bytes) : bytes);
+  }
+
+  override feedEnd(): void {
+    this.#push('DATA', END_STREAM);
+  }
+
+  override break(): void {
+    this.#broken = true;
+    this.#push('RST_STREAM', 0, CANCEL);
+  }
+
+  #push(type: string, flags: number, payload?: Uint8Array): void {
+    if (!this.#stream.destroyed) session.push(type, flags, this.#stream.id!, payload);
+  }
+
+  override pause(): void {
+    super.pause();
+    this.#near.pause();
+  }
+
+  override resume(): void {
+    super.resume();
+    this.#near.resume();
+  }
+
+  override end(): void {
+    super.end();
+    this.#near.end();
+  }
+
+  override destroy(error?: Error): void {
+    if (this.destroyed) return;
+    this.destroyed = true;
+    this.destroyError = error;
+    this.#near.destroy(error);
+  }
+}
+
+const session = new MemorySession();
+await session.start();
+targets.transport = () => new StreamTestTransport();
+// Streams and their buffers.
+costs.allowance = 1024 * 1024;
+
+const { settle } = FakePlatform.prototype;
+FakePlatform.prototype.settle = async function (this: FakePlatform): Promise<void> {
+  await settle.call(this);
+  for (let i = 0; i < TURNS; i++) await turn();
+  await settle.call(this);
+};
