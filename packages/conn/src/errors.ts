@@ -80,11 +80,11 @@ export class CloseError extends WebSocketError {
 export class CloseSentError extends WebSocketError {
   declare readonly code: 'WS_ERR_CLOSE_SENT';
 
-  constructor() {
-    super(
-      'close sent: this end has begun to close, and sends no more messages',
-      'WS_ERR_CLOSE_SENT',
-    );
+  constructor(
+    message = 'close sent: this end has begun to close, and sends no more messages',
+    options?: ErrorOptions,
+  ) {
+    super(message, 'WS_ERR_CLOSE_SENT', options);
   }
 
   override get name(): string {

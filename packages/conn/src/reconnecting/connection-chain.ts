@@ -3,8 +3,8 @@ import { Deferred } from '../time/promises.ts';
 import { untilAborted } from './abortable-wait.ts';
 
 /**
- * Most connections that a reader may be behind when a message lets the next dial follow. A reader
- * keeps what came over each of them, up to its read-ahead.
+ * Most connections that a reader may be behind when a message or `reconnect` lets the next dial
+ * follow. A reader keeps what came over each of them, up to its read-ahead.
  */
 const MAX_UNREAD = 64;
 
@@ -32,8 +32,8 @@ export class ConnectionChain<C> {
   /** Number of the newest connection that a reader has begun. */
   #begun = 0;
   #readers = 0;
-  /** Whether a message waits for the next connection. */
-  #messageWaits = false;
+  /** Whether a message waits for the next connection, or `reconnect` does. */
+  #isWanted = false;
 
   opened(conn: C, closed: Promise<CloseInfo>): void {
     const number = (this.#last?.number ?? 0) + 1;
@@ -41,7 +41,7 @@ export class ConnectionChain<C> {
     if (this.#last !== undefined) this.#last.next = link;
     this.#last = link;
     this.#isOpen = true;
-    this.#messageWaits = false;
+    this.#isWanted = false;
     this.#next.resolve(link);
     this.#next = new Deferred();
   }
@@ -56,9 +56,9 @@ export class ConnectionChain<C> {
     this.#next.resolve(undefined);
   }
 
-  /** A message waits for the next connection: the reader that is behind may have sent it. */
-  messageWaits(): void {
-    this.#messageWaits = true;
+  /** The next connection is wanted, for a message that the reader that is behind may have sent. */
+  want(): void {
+    this.#isWanted = true;
     this.#letDial();
   }
 
@@ -102,7 +102,7 @@ export class ConnectionChain<C> {
 
   #letDial(): void {
     const last = this.#last;
-    if (!this.#messageWaits || last === undefined) return;
+    if (!this.#isWanted || last === undefined) return;
     if (last.number - this.#begun < MAX_UNREAD) last.mayDial.resolve();
   }
 }

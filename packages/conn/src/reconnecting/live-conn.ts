@@ -74,6 +74,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   #sendingBacklog = false;
   /** Resolves when the connection has accepted the backlog, or has ended. */
   #backlogSent: Promise<void> = RESOLVED;
+  /** Settles the promises of `reconnect`. */
+  #reconnected: Deferred<C> | undefined;
   #refused = 0;
   #refusalReported = false;
 
@@ -122,7 +124,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     if (conn !== undefined && !this.#sendingBacklog) return this.#counted(conn.send(data));
     try {
       const sent = handled(this.#backlog.add(data));
-      if (this.#conn === undefined) this.#chain.messageWaits();
+      if (this.#conn === undefined) this.#chain.want();
       return sent;
     } catch (error) {
       if (!(error instanceof BackpressureError)) return this.#mistake(error, 'send');
@@ -257,6 +259,25 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   }
 
   /**
+   * Dials at once: ends a wait, or closes the open connection with 1000 and waits for its end only.
+   * A dial that has begun continues. After a failed dial the waits start from `minDelay` again.
+   *
+   * @returns Resolves with the next connection that opens. Calls that overlap share one dial.
+   * @throws (rejects) CloseSentError after the end. Its `cause` is the error that ended this object.
+   */
+  reconnect(): Promise<C> {
+    if (this.#ended !== undefined || this.#closing) {
+      return rejectedLater(portablePlatform, this.#noReconnect());
+    }
+    const conn = this.#conn;
+    this.#reconnected ??= new Deferred();
+    this.#series.dialNow(conn !== undefined);
+    this.#chain.want();
+    if (conn?.state === 'open') void handled(conn.close());
+    return this.#reconnected.promise;
+  }
+
+  /**
    * Ends this object. An open connection first sends the waiting messages, for at most its
    * `closeTimeout`, then closes. Without an open connection it ends at once. Messages that still
    * wait are `unsent`.
@@ -319,6 +340,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   /** Delivers one connection, waits until it has closed, and until the next dial may follow. */
   async #use(conn: C): Promise<void> {
     this.#conn = conn;
+    this.#reconnected?.resolve(conn);
+    this.#reconnected = undefined;
     // First: a reader may send at once, and what waits comes before that.
     this.#backlogSent = this.#sendBacklog(conn);
     const { closed } = internalsOf(conn);
@@ -330,7 +353,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#emit('close', info);
     // After the end no code has to read first: `close` may be awaited where a message is handled.
     if (this.#closing) return;
-    if (!this.#backlog.isEmpty) this.#chain.messageWaits();
+    if (!this.#backlog.isEmpty) this.#chain.want();
     await untilAborted(this.#series.signal, this.#chain.mayDial());
   }
 
@@ -383,12 +406,21 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#end.resolve(this.#ended);
     const reason = this.#endReason();
     for (const sent of waiting) sent.reject(reason);
+    this.#reconnected?.reject(this.#noReconnect());
     this.#chain.end();
   }
 
   /** The error of a call after the end. */
   #endReason(): unknown {
     return this.#ended?.error ?? new CloseSentError();
+  }
+
+  #noReconnect(): CloseSentError {
+    const cause = this.#ended?.error;
+    return new CloseSentError(
+      'reconnect: this ReconnectingConn has ended, and dials no more; create a new one',
+      cause && { cause },
+    );
   }
 }
 
