@@ -56,7 +56,11 @@ export type { GatheringWriter } from './message-writer.ts';
 export type { BrowserConnOptions, DialOptions } from './options.ts';
 export { reconnecting } from './reconnecting.ts';
 export { ReconnectingConn } from './reconnecting-conn.ts';
-export type { ReconnectingConnOptions, ReconnectingOptions } from './reconnecting-options.ts';
+export type {
+  FreshURL,
+  ReconnectingConnOptions,
+  ReconnectingOptions,
+} from './reconnecting-options.ts';
 export type {
   StreamReadable,
   StreamWritable,
