@@ -45,6 +45,7 @@ export type {
   ReconnectingEnd,
   ReconnectingState,
   ReconnectingStats,
+  ResendOptions,
   RetryDecision,
 } from '@ws/conn/reconnecting';
 export { BrowserConn } from './browser-conn.ts';

@@ -41,7 +41,10 @@ export interface ReconnectingOptions extends ReconnectOptions, Omit<DialOptions,
  */
 export interface ReconnectingConnOptions
   extends Omit<ReconnectingOptions, 'maxQueuedBytes'>,
-    Pick<LiveOptions<BrowserConn>, 'onOpen' | 'maxQueuedBytes' | 'maxQueuedMessages' | 'report'> {}
+    Pick<
+      LiveOptions<BrowserConn>,
+      'onOpen' | 'maxQueuedBytes' | 'maxQueuedMessages' | 'resend' | 'report'
+    > {}
 
 /** @throws TypeError, RangeError or SyntaxError for a bad URL or option. */
 export function planReconnecting(

@@ -62,6 +62,7 @@ export type {
   ReconnectingEnd,
   ReconnectingState,
   ReconnectingStats,
+  ResendOptions,
   RetryDecision,
 } from '@ws/conn/reconnecting';
 export {

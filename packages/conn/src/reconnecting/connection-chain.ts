@@ -1,4 +1,6 @@
 import type { CloseInfo } from '../close-info.ts';
+import type { ConnLike } from '../conn-like.ts';
+import type { MessageHandler } from '../read/receive-call.ts';
 import { Deferred } from '../time/promises.ts';
 import { untilAborted } from './abortable-wait.ts';
 
@@ -8,9 +10,17 @@ import { untilAborted } from './abortable-wait.ts';
  */
 const MAX_UNREAD = 64;
 
+/** What reads the messages of a connection. */
+export interface Reads extends Pick<ConnLike, typeof Symbol.asyncIterator> {
+  receive(handler: MessageHandler): Promise<unknown>;
+  /** The error with which the handler of `receive` has failed, if it is not that of the connection. */
+  readonly failure?: unknown;
+}
+
 /** A connection in the order of the dials. Readers keep those that they have not read yet. */
 interface Link<C> {
   readonly conn: C;
+  readonly reads: Reads;
   readonly closed: Promise<CloseInfo>;
   /** Number of the connection, from 1. */
   readonly number: number;
@@ -35,9 +45,9 @@ export class ConnectionChain<C> {
   /** Whether a message waits for the next connection, or `reconnect` does. */
   #isWanted = false;
 
-  opened(conn: C, closed: Promise<CloseInfo>): void {
+  opened(conn: C, reads: Reads, closed: Promise<CloseInfo>): void {
     const number = (this.#last?.number ?? 0) + 1;
-    const link: Link<C> = { conn, closed, number, next: undefined, mayDial: new Deferred() };
+    const link: Link<C> = { conn, reads, closed, number, next: undefined, mayDial: new Deferred() };
     if (this.#last !== undefined) this.#last.next = link;
     this.#last = link;
     this.#isOpen = true;
@@ -72,13 +82,13 @@ export class ConnectionChain<C> {
    *
    * @param left - Ends the wait for a connection when it aborts.
    */
-  async *read(left: AbortSignal): AsyncGenerator<C, undefined> {
+  async *read(left: AbortSignal): AsyncGenerator<Link<C>, undefined> {
     this.#readers++;
     try {
       let link = this.#isOpen ? this.#last : await untilAborted(left, this.#next.promise);
       while (link !== undefined) {
         this.#begin(link);
-        yield link.conn;
+        yield link;
         link = await untilAborted(left, this.#after(link));
       }
     } finally {

@@ -11,12 +11,14 @@ import { LateRejection, rejectedLater } from '../time/refusal.ts';
 import { kind } from '../validate.ts';
 import type { MessageData } from '../writing/payload.ts';
 import { untilAborted } from './abortable-wait.ts';
-import { ConnectionChain } from './connection-chain.ts';
+import { ConnectionChain, type Reads } from './connection-chain.ts';
 import { ConnectionSeries } from './connection-series.ts';
 import { internalsOf } from './internals.ts';
-import { MessageBacklog } from './message-backlog.ts';
+import { MessageBacklog, type WaitingMessage } from './message-backlog.ts';
 import type { DialFunction, LivePlan, ReconnectingCloseOptions } from './options.ts';
+import { ReadAhead } from './read-ahead.ts';
 import { isErrorOf } from './reconnecting.ts';
+import { UnacknowledgedMessages } from './resend.ts';
 
 /**
  * The state of a `ReconnectingConn`: dialing or running `onOpen`; open; waiting for the next dial,
@@ -31,7 +33,10 @@ export interface ReconnectingEnd {
    * value that is no Error, thrown by a function of yours, it is an Error with that value as `cause`.
    */
   readonly error?: Error | undefined;
-  /** The messages that no connection has accepted, in the order of the calls. */
+  /**
+   * The messages with an id that the peer has not acknowledged (option `resend`), then those that
+   * no connection has accepted; each in the order of the calls.
+   */
   readonly unsent: readonly Message[];
 }
 
@@ -58,6 +63,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   readonly closed: Promise<ReconnectingEnd>;
   readonly #series: ConnectionSeries<C>;
   readonly #backlog: MessageBacklog;
+  /** Undefined without the option `resend`. */
+  readonly #unacknowledged: UnacknowledgedMessages | undefined;
   readonly #plan: LivePlan<C>;
   readonly #end = new Deferred<ReconnectingEnd>();
   readonly #listeners = { open: new Set<unknown>(), close: new Set<unknown>() };
@@ -83,6 +90,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   constructor(plan: LivePlan<C>) {
     this.#plan = plan;
     this.#backlog = new MessageBacklog(plan);
+    this.#unacknowledged = plan.resend && new UnacknowledgedMessages(plan.resend);
     this.#series = new ConnectionSeries({ ...plan, dial: reportsFirst(plan) }, plan.onOpen);
     this.closed = this.#end.promise;
     void this.#run();
@@ -110,19 +118,22 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    * @param data - As for `Conn.send`.
    * @returns Resolves when a connection has accepted the message, as `Conn.send` does. A message
    *   that a connection had accepted when it ended is not sent again: if it matters, have the peer
-   *   acknowledge it.
-   * @throws (rejects) BackpressureError over `maxQueuedBytes` or `maxQueuedMessages`, or over
-   *   `maxBufferedAmount` of the open connection when no message waits; CloseSentError after
-   *   `close`; the error that ended this object; the error of the connection that had accepted the
-   *   message and broke; TypeError for other data.
+   *   acknowledge it. With the option `resend`, a message with an id resolves when the peer has
+   *   acknowledged it.
+   * @throws (rejects) BackpressureError over `maxQueuedBytes` or `maxQueuedMessages`, over
+   *   `maxBufferedAmount` of the open connection when no message waits, or for an id over a bound of
+   *   `resend`; CloseSentError after `close`; the error that ended this object; the error of the
+   *   connection that had accepted the message without an id and broke; TypeError for other data.
    */
   send(data: MessageData): Promise<void> {
     if (this.#ended !== undefined || this.#closing) {
       return rejectedLater(portablePlatform, this.#endReason());
     }
-    const { conn } = this;
-    if (conn !== undefined && !this.#sendingBacklog) return this.#counted(conn.send(data));
     try {
+      const acknowledged = this.#unacknowledged && this.#sendWithId(this.#unacknowledged, data);
+      if (acknowledged !== undefined) return acknowledged;
+      const { conn } = this;
+      if (conn !== undefined && !this.#sendingBacklog) return this.#counted(conn.send(data));
       const sent = handled(this.#backlog.add(data));
       if (this.#conn === undefined) this.#chain.want();
       return sent;
@@ -130,6 +141,22 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       if (!(error instanceof BackpressureError)) return this.#mistake(error, 'send');
       return this.#counted(rejectedLater(portablePlatform, error, () => this.#ignored(error)));
     }
+  }
+
+  /**
+   * Returns undefined for a message without an id.
+   *
+   * @throws as `UnacknowledgedMessages.add`.
+   */
+  #sendWithId(messages: UnacknowledgedMessages, data: MessageData): Promise<void> | undefined {
+    const entry = messages.add(data);
+    if (entry === undefined) return undefined;
+    const { conn } = this;
+    if (this.#conn === undefined) this.#chain.want();
+    else if (conn !== undefined && this.#sendingBacklog) messages.queue(entry);
+    // When the connection breaks, the next one gets the message.
+    else if (conn !== undefined) void handled(internalsOf(conn).sendWaiting(entry.message));
+    return entry.sent.promise;
   }
 
   /** Counts a message whose `sent` is rejected with a BackpressureError. */
@@ -199,8 +226,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   async *#messages(left: AbortSignal): AsyncGenerator<Message, undefined> {
     // In a later turn, so that code that begins one loop after the other blocks no other work.
     if (this.#ended !== undefined) await resolvedLater(portablePlatform, undefined);
-    for await (const conn of this.#chain.read(left)) {
-      const iterator = conn[Symbol.asyncIterator]();
+    for await (const { conn, reads } of this.#chain.read(left)) {
+      const iterator = reads[Symbol.asyncIterator]();
       const leave = (): void => void iterator.return?.();
       left.addEventListener('abort', leave);
       try {
@@ -220,12 +247,12 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 
   async #receiveAll(handler: MessageHandler): Promise<void> {
     const left = new AbortController();
-    for await (const conn of this.#chain.read(left.signal)) {
+    for await (const { conn, reads } of this.#chain.read(left.signal)) {
       try {
-        await conn.receive((message) => (this.#discarding ? undefined : handler(message)));
+        await reads.receive((message) => (this.#discarding ? undefined : handler(message)));
       } catch (error) {
         if (error instanceof ReadPendingError) this.#receives = false;
-        else if (isErrorOf(conn, error)) continue;
+        else if (isErrorOf(conn, error, reads.failure)) continue;
         else await this.#handlerFailed(error);
         throw error;
       }
@@ -345,7 +372,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     // First: a reader may send at once, and what waits comes before that.
     this.#backlogSent = this.#sendBacklog(conn);
     const { closed } = internalsOf(conn);
-    this.#chain.opened(conn, closed);
+    this.#chain.opened(conn, this.#readsOf(conn), closed);
     this.#emit('open', conn);
     const info = await closed;
     this.#conn = undefined;
@@ -353,22 +380,35 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#emit('close', info);
     // After the end no code has to read first: `close` may be awaited where a message is handled.
     if (this.#closing) return;
-    if (!this.#backlog.isEmpty) this.#chain.want();
+    if (!this.#backlog.isEmpty || this.#unacknowledged?.isEmpty === false) this.#chain.want();
     await untilAborted(this.#series.signal, this.#chain.mayDial());
+  }
+
+  /** What reads the messages of `conn` for the readers of this object. */
+  #readsOf(conn: C): Reads {
+    const { resend } = this.#plan;
+    const messages = this.#unacknowledged;
+    if (resend === undefined || messages === undefined) return conn;
+    const failed = (error: unknown): void => void this.#handlerFailed(error);
+    return new ReadAhead(conn, resend, (message) => messages.hides(message), failed);
   }
 
   async #sendBacklog(conn: C): Promise<void> {
     this.#sendingBacklog = true;
-    while (conn.state === 'open' && !this.#backlog.isEmpty) {
+    this.#unacknowledged?.sendAgain();
+    while (conn.state === 'open') {
+      const again = this.#unacknowledged?.peek();
+      if (again === undefined && this.#backlog.isEmpty) break;
       const writable = internalsOf(conn).untilWritable();
       if (writable !== undefined) {
         // Keep the message in the backlog: accepted messages are lost when the connection breaks.
         await writable.catch(() => {});
         continue;
       }
-      const { message, sent } = this.#backlog.shift()!;
-      const accepted = internalsOf(conn).sendWaiting(message);
-      sent.resolve(accepted);
+      const waiting = again === undefined ? this.#backlog.shift() : undefined;
+      const accepted = internalsOf(conn).sendWaiting(again ?? waiting!.message);
+      if (waiting === undefined) this.#unacknowledged!.shift();
+      else waiting.sent.resolve(accepted);
       await accepted.catch(() => {});
     }
     this.#sendingBacklog = false;
@@ -393,19 +433,16 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 
   #finish(end: { readonly error?: unknown }): void {
     if (this.#ended !== undefined) return;
-    const unsent: Message[] = [];
-    const waiting: Deferred<void>[] = [];
-    while (!this.#backlog.isEmpty) {
-      const { message, sent } = this.#backlog.shift()!;
-      unsent.push(message);
-      waiting.push(sent);
-    }
+    const waiting: Pick<WaitingMessage, 'message' | 'sent'>[] =
+      this.#unacknowledged?.takeAll() ?? [];
+    while (!this.#backlog.isEmpty) waiting.push(this.#backlog.shift()!);
+    const unsent = waiting.map(({ message }) => message);
     const error = errorOf(end.error);
     this.#ended = { ...(error === undefined ? {} : { error }), unsent };
     void this.#series.return();
     this.#end.resolve(this.#ended);
     const reason = this.#endReason();
-    for (const sent of waiting) sent.reject(reason);
+    for (const { sent } of waiting) sent.reject(reason);
     this.#reconnected?.reject(this.#noReconnect());
     this.#chain.end();
   }

@@ -8,7 +8,7 @@ import { bytesOf, dataTypeOf, type MessageData, utf8 } from '../writing/payload.
 import type { LivePlan } from './options.ts';
 
 /** A message that waits for a connection. */
-interface WaitingMessage {
+export interface WaitingMessage {
   readonly message: Message;
   /** Settles the promise of `send`. */
   readonly sent: Deferred<void>;
@@ -78,7 +78,8 @@ export class MessageBacklog {
   }
 }
 
-function copyMessage(data: MessageData): Message {
+/** @throws TypeError for other data. */
+export function copyMessage(data: MessageData): Message {
   if (typeof data === 'string') return new Message(TextMessage, utf8(data), portablePlatform);
   return new Message(dataTypeOf(data), copyOf(bytesOf(data, 'send')), portablePlatform);
 }

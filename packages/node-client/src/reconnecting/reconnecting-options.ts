@@ -39,7 +39,7 @@ export interface ReconnectingOptions
 /** Options of a `ReconnectingConn`, together with those of its `Dialer` and of each dial. */
 export interface ReconnectingConnOptions
   extends ReconnectingOptions,
-    Pick<LiveOptions<ClientConn>, 'onOpen' | 'maxQueuedBytes' | 'maxQueuedMessages'> {}
+    Pick<LiveOptions<ClientConn>, 'onOpen' | 'maxQueuedBytes' | 'maxQueuedMessages' | 'resend'> {}
 
 /** The options of the Dialer and of its dials. */
 const DIAL_NAMES = [...DIAL_OPTION_NAMES, ...DIALER_OPTION_NAMES];
