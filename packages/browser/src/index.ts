@@ -54,7 +54,7 @@ export { UnsupportedError } from './errors.ts';
 export type { WholeMessageReader } from './message-reader.ts';
 export type { MessageStreams } from './message-streams.ts';
 export type { GatheringWriter } from './message-writer.ts';
-export type { BrowserConnOptions, DialOptions } from './options.ts';
+export type { AliveOptions, BrowserConnOptions, DialOptions } from './options.ts';
 export { reconnecting } from './reconnecting.ts';
 export { ReconnectingConn } from './reconnecting-conn.ts';
 export type {

@@ -1,48 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type FreshURL, ReconnectingConn, reconnecting } from '../src/index.ts';
 import { type FakeWebSocket, socketClass } from './fake-web-socket.ts';
-import { rejection, stubReportError } from './support.ts';
+import { rejection, socketAt, stubPage, stubReportError } from './support.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => {
   vi.useRealTimers();
   vi.unstubAllGlobals();
 });
-
-/** The globals of a page that sends events. */
-function stubPage(): { online(): void; visible(state: string): void; listeners(): number } {
-  const page = new Map<string, Set<() => void>>();
-  const add = (type: string, listener: () => void): void => {
-    page.set(type, (page.get(type) ?? new Set()).add(listener));
-  };
-  const remove = (type: string, listener: () => void): void =>
-    void page.get(type)?.delete(listener);
-  const emit = (type: string): void => [...(page.get(type) ?? [])].forEach((call) => call());
-  const document = {
-    visibilityState: 'hidden',
-    addEventListener: add,
-    removeEventListener: remove,
-  };
-  vi.stubGlobal('addEventListener', add);
-  vi.stubGlobal('removeEventListener', remove);
-  vi.stubGlobal('document', document);
-  return {
-    online: () => emit('online'),
-    visible(state) {
-      document.visibilityState = state;
-      emit('visibilitychange');
-    },
-    listeners: () => [...page.values()].reduce((sum, { size }) => sum + size, 0),
-  };
-}
-
-async function socketAt(sockets: FakeWebSocket[], i: number): Promise<FakeWebSocket> {
-  await vi.waitFor(() => expect(sockets.length).toBeGreaterThan(i), {
-    interval: 0,
-    timeout: 60_000,
-  });
-  return sockets[i]!;
-}
 
 describe('reconnecting', () => {
   it('dials again after an end, and stops at a stop code', async () => {

@@ -6,14 +6,8 @@ import { lacksStandalone, type Site, startSite } from './page-site.ts';
 
 const COUNT = 300;
 const BROWSERS = [
-  { name: 'Chromium', lacks: lacksChromium, launch: launchChromium, stream: 'false' },
-  {
-    name: 'Chromium, WebSocketStream',
-    lacks: lacksChromium,
-    launch: launchChromium,
-    stream: "'auto'",
-  },
-  { name: 'Firefox', lacks: lacksFirefox, launch: launchFirefox, stream: 'false' },
+  { name: 'Chromium', lacks: lacksChromium, launch: launchChromium },
+  { name: 'Firefox', lacks: lacksFirefox, launch: launchFirefox },
 ];
 const unbuilt = lacksStandalone();
 
@@ -26,7 +20,7 @@ interface TestBrowser {
   close(): Promise<void>;
 }
 
-describe.each(BROWSERS)('a page in $name', ({ lacks, launch, stream }) => {
+describe.each(BROWSERS)('a page in $name', ({ lacks, launch }) => {
   describe.skipIf(unbuilt || lacks())('', () => {
     let browser: TestBrowser;
     let site: Site;
@@ -47,7 +41,6 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch, stream }) => {
         const { ReconnectingConn } = await import('/standalone.js');
         let opened = 0;
         const live = new ReconnectingConn('/orders', {
-          stream: ${stream},
           minDelay: 1,
           maxDelay: 20,
           resend: {
