@@ -219,11 +219,12 @@ const LONG: Rows = {
     commands: [...PACKED, ...suite('tools/test/fits/types')],
   },
   runtimes: {
-    what: 'Node 20.19 to 26, Bun and Deno; writes the table of docs/runtimes.md',
+    what: 'Node 20.19 to 26, Bun and Deno; writes the table of docs/runtimes.md. Bundles: one file, one executable, Electron, React Native',
     commands: [
       pnpm('--silent', 'run', 'build'),
       ...smokes(['20.19.0', '20.20.2', '22.23.3', '24.21.0', '26.10.0']),
       source('tools/check/runtimes.ts', '--write'),
+      source('tools/check/bundles.ts'),
     ],
   },
   packages: {

@@ -140,9 +140,9 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
       // Content-Security-Policy forbids: its socket is closed from the start.
       if (connecting || socket.readyState === CLOSED) setTimeout(() => this.#ended());
     });
-    socket.addEventListener('close', ({ code, reason, wasClean }: WebSocketEvent) => {
-      // Deno reports 0 for a broken connection.
-      this.#ended(code || undefined, reason, wasClean);
+    socket.addEventListener('close', ({ code = 0, reason, wasClean }: WebSocketEvent) => {
+      // Deno reports 0 for a broken connection. React Native before 0.82 has no `wasClean`.
+      this.#ended(code || undefined, reason, wasClean ?? ![0, 1006].includes(code));
     });
   }
 
@@ -155,12 +155,12 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
 
   /** The subprotocol that the server chose, `''` when there is none. */
   get subprotocol(): string {
-    return this.#socket.protocol;
+    return this.#socket.protocol ?? '';
   }
 
   /** The extensions in use, as in the response's header; `''` when there are none. */
   get extensions(): string {
-    return this.#socket.extensions;
+    return this.#socket.extensions ?? '';
   }
 
   /** `open` also while the socket of {@link fromWebSocket} connects. See `Conn.state`. */
@@ -600,13 +600,17 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
 
   /** @internal For the reconnecting clients. */
   get internals(): ConnInternals {
+    const writes = this.#writes;
     return {
       failure: this.#failure?.error,
       closeTimeout: CLOSE_TIMEOUT,
       closed: this.closed,
       closeAfterError: () => this.close(ERROR_CLOSE_CODE),
-      untilWritable: () => this.#writes.untilWritable(),
-      sendWaiting: (message) => this.#writes.send(payloadOf('', message.type, message), true),
+      untilWritable: () => writes.untilWritable(),
+      sendWaiting(message) {
+        const data = message.isText ? message.text() : message;
+        return writes.send(payloadOf('', message.type, data), true);
+      },
     };
   }
 }

@@ -1,6 +1,10 @@
 import { startReconnecting } from '@ws/conn/parts';
 import type { BrowserConn } from './browser-conn.ts';
-import { type FreshURL, planReconnecting, type ReconnectingOptions } from './reconnecting-options.ts';
+import {
+  type FreshURL,
+  planReconnecting,
+  type ReconnectingOptions,
+} from './reconnecting-options.ts';
 import { checked } from './validate.ts';
 
 /**

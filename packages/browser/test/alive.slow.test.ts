@@ -113,7 +113,7 @@ describe.each(BROWSERS)('the option alive in $name', ({ name, lacks, launch }) =
       await shown.bringToFront();
       await until(page, 'document.hidden');
       await page.evaluate('globalThis.before = asked');
-      // Timers of a hidden page take a second. Here each question has one of a minute, too.
+      // Timers of a hidden page are late by up to a second. Here some are late by three.
       await page.evaluate(`{
         const { setTimeout: real } = globalThis;
         let n = 0;

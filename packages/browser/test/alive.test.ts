@@ -13,9 +13,10 @@ import { rejection, socketAt, stubPage, stubReportError } from './support.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => {
-  vi.useRealTimers();
+  // First: a test replaces the fake `setTimeout`.
   vi.unstubAllGlobals();
   vi.restoreAllMocks();
+  vi.useRealTimers();
 });
 
 const ALIVE: AliveOptions = { ask: () => 'ask', after: 20_000, timeout: 5_000 };
@@ -73,7 +74,9 @@ describe('the option alive', () => {
       message: 'websocket: no message of the peer within 5000 ms of a question (option alive)',
     });
     expect(await conn.closed).toEqual({ code: 1006, reason: '', wasClean: false, error });
-    expect(await rejection(conn.send('late'))).toBe(error);
+    const late = rejection(conn.send('late'));
+    await pass(1);
+    expect(await late).toBe(error);
     expect(socket.closes).toHaveLength(1);
     // The browser reports its end much later.
     socket.end(1006);

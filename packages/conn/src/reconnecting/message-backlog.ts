@@ -80,6 +80,8 @@ export class MessageBacklog {
 
 /** @throws TypeError for other data. */
 export function copyMessage(data: MessageData): Message {
-  if (typeof data === 'string') return new Message(TextMessage, utf8(data), portablePlatform);
+  // React Native has no TextDecoder.
+  if (typeof data === 'string')
+    return new Message(TextMessage, utf8(data), { decodeUtf8: () => data });
   return new Message(dataTypeOf(data), copyOf(bytesOf(data, 'send')), portablePlatform);
 }

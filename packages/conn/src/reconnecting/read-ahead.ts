@@ -57,9 +57,11 @@ export class ReadAhead {
 
   #add(message: BorrowedMessage): Promise<void> | undefined {
     if (this.#hides(message)) return undefined;
-    const copy = message.copy();
-    this.#messages.add(copy);
-    this.#bytes += copy.data.length;
+    // In a page it is no BorrowedMessage, and stays valid.
+    const isBorrowed = message instanceof BorrowedMessage;
+    const kept = isBorrowed ? message.copy() : (message as unknown as Message);
+    this.#messages.add(kept);
+    this.#bytes += kept.data.length;
     this.#arrival?.resolve();
     if (!this.#isFull) return undefined;
     this.#room = new Deferred();
@@ -153,9 +155,11 @@ export class ReadAhead {
   }
 }
 
-/** `message` for a handler. It stays valid: in a page it does so without this option too. */
-function lent({ type, data }: Message): BorrowedMessage {
-  const message = new BorrowedMessage(portablePlatform);
-  message.lend(type, data, 0, data.length);
-  return message;
+/** `message` for a handler. It stays valid. */
+function lent(message: Message): BorrowedMessage {
+  // A message of a page has the members of a BorrowedMessage.
+  if ('borrow' in message) return message as unknown as BorrowedMessage;
+  const borrowed = new BorrowedMessage(portablePlatform);
+  borrowed.lend(message.type, message.data, 0, message.data.length);
+  return borrowed;
 }
