@@ -72,7 +72,8 @@ export interface ReconnectingConnOptions<C extends ConnLike = Conn> extends Reco
   /**
    * Delivery at least once: `send` of a message with an id resolves when the peer has acknowledged
    * it. Each new connection first gets the messages without an acknowledgement, after `onOpen` and in
-   * the order of the calls. Default: none.
+   * the order of the calls. After `onOpen` this object reads each connection itself, so read from
+   * this object only. Default: none.
    */
   readonly resend?: ResendOptions | undefined;
   /**
