@@ -8,7 +8,7 @@ const [url = '', ...texts] = process.argv.slice(2);
 try {
   const live = new ReconnectingConn(url, {
     resend: {
-      id: (data) => (JSON.parse(String(data)) as { id: string }).id,
+      id: (data) => (JSON.parse(data as string) as { id: string }).id,
       acknowledged: (message) => (message.json() as { taken?: string }).taken,
       hide: true,
     },

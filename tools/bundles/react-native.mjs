@@ -21,7 +21,7 @@ async function main() {
       answer: (message) => message.isText && message.text() === 'alive?',
       after: 5,
     },
-    resend: { id: (data) => String(data), acknowledged: (message) => message.text() },
+    resend: { id: (data) => data, acknowledged: (message) => message.text() },
   });
   const seen = [];
   const reading = live.receive((message) => void seen.push(message.text()));

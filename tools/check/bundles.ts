@@ -22,7 +22,7 @@ interface BuildResult {
 /** Bundles with the esbuild of tsup. */
 async function bundle(entry: string, options: object): Promise<string> {
   const require = createRequire(createRequire(import.meta.url).resolve('tsup'));
-  const { build } = require('esbuild') as { build(options: object): Promise<BuildResult> };
+  const { build } = require('esbuild') as { build: (options: object) => Promise<BuildResult> };
   const { outputFiles } = await build({
     entryPoints: [entry],
     bundle: true,
@@ -174,7 +174,7 @@ function inReactNative(text: string, url: string): Promise<void> {
     const globals = {
       url,
       connect,
-      ended: (error: unknown) => (error === undefined ? resolve() : reject(error as Error)),
+      ended: (error: unknown) => (error === undefined ? resolve() : reject(error)),
       // As those of react-native-url-polyfill.
       URL,
       AbortController,
@@ -199,7 +199,7 @@ try {
       () => undefined,
       (reason: unknown) => reason,
     );
-    console.log(`bundles: ${name}: ${error === undefined ? 'ok' : String(error)}`);
+    console.log(`bundles: ${name}: ${error === undefined ? 'ok' : (error as Error).message}`);
     if (error !== undefined) process.exitCode = 1;
   }
 } finally {

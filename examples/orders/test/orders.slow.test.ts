@@ -44,7 +44,7 @@ describe('examples/orders', () => {
       report: () => {},
       compression: true,
       resend: {
-        id: (data) => (JSON.parse(String(data)) as { id: string }).id,
+        id: (data) => (JSON.parse(data as string) as { id: string }).id,
         acknowledged: (message) => (message.json() as { taken?: string }).taken,
         hide: true,
         maxMessages: 200,

@@ -257,7 +257,7 @@ describe('the option alive', () => {
       minDelay: 1,
       maxDelay: 2,
       alive: { ...ALIVE, answer: (message) => message.text() === 'yes' },
-      resend: { id: (data) => String(data), acknowledged: (message) => message.text() },
+      resend: { id: (data) => data as string, acknowledged: (message) => message.text() },
     });
     const texts: string[] = [];
     void live.receive((message) => void texts.push(message.text()));

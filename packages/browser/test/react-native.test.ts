@@ -57,7 +57,7 @@ describe("a BrowserConn over React Native's WebSocket", () => {
       const live = new ReconnectingConn('ws://h', {
         WebSocket,
         resend: {
-          id: (data) => (data === 'no id' ? undefined : String(data)),
+          id: (data) => (data === 'no id' ? undefined : (data as string)),
           acknowledged: (message) => message.text(),
         },
       });

@@ -11,11 +11,11 @@ import { untilAborted } from './abortable-wait.ts';
 const MAX_UNREAD = 64;
 
 /** What reads the messages of a connection. */
-export interface Reads extends Pick<ConnLike, typeof Symbol.asyncIterator> {
+export type Reads = Pick<ConnLike, typeof Symbol.asyncIterator> & {
   receive(handler: MessageHandler): Promise<unknown>;
   /** The error with which the handler of `receive` has failed, if it is not that of the connection. */
   readonly failure?: unknown;
-}
+};
 
 /** A connection in the order of the dials. Readers keep those that they have not read yet. */
 interface Link<C> {

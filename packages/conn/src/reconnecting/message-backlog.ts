@@ -1,10 +1,8 @@
-import { TextMessage } from '@ws/codec/parts';
 import { BackpressureError } from '../errors.ts';
-import { copyOf } from '../memory/copy.ts';
-import { Message } from '../message.ts';
-import { portablePlatform } from '../portable-platform.ts';
+import type { Message } from '../message.ts';
 import { Deferred } from '../time/promises.ts';
-import { bytesOf, dataTypeOf, type MessageData, utf8 } from '../writing/payload.ts';
+import type { MessageData } from '../writing/payload.ts';
+import { copyMessage } from './copy-message.ts';
 import type { LivePlan } from './options.ts';
 
 /** A message that waits for a connection. */
@@ -76,12 +74,4 @@ export class MessageBacklog {
       );
     }
   }
-}
-
-/** @throws TypeError for other data. */
-export function copyMessage(data: MessageData): Message {
-  // React Native has no TextDecoder.
-  if (typeof data === 'string')
-    return new Message(TextMessage, utf8(data), { decodeUtf8: () => data });
-  return new Message(dataTypeOf(data), copyOf(bytesOf(data, 'send')), portablePlatform);
 }

@@ -4,7 +4,7 @@ import { isThenable, onRejection } from '../on-rejection.ts';
 import { Deferred } from '../time/promises.ts';
 import { bound, checkOptionNames, kind } from '../validate.ts';
 import type { MessageData } from '../writing/payload.ts';
-import { copyMessage } from './message-backlog.ts';
+import { copyMessage } from './copy-message.ts';
 
 /** How the peer acknowledges messages: the option `resend` of a `ReconnectingConn`. */
 export interface ResendOptions {
@@ -67,12 +67,12 @@ export function planResend(options: ResendOptions | undefined): ResendPlan | und
 }
 
 /** A message that the peer has not acknowledged. */
-interface Unacknowledged {
+type Unacknowledged = {
   readonly id: string;
   readonly message: Message;
   /** Settles the promise of `send`. */
   readonly sent: Deferred<void>;
-}
+};
 
 /** Copies of the messages that the peer has not acknowledged, in the order of the calls. */
 export class UnacknowledgedMessages {
