@@ -27,6 +27,7 @@ export {
   FINAL as InflateFinal,
   MORE as InflateMore,
 } from './platform/deflate-engine.ts';
+export { checkAutoResponse, type PreparedResponse } from './read/auto-response.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
 export { reportError } from './report/report.ts';
 export { type Scheduler, schedulerOf } from './scheduler/scheduler.ts';
@@ -43,6 +44,7 @@ export {
   observeReceive,
   platformOf,
   sendUnencoded,
+  setAutoResponse,
   unfinishedReceive,
   untilWritable,
 } from './sibling-calls.ts';

@@ -1,4 +1,5 @@
 export {
+  type AutoResponse,
   BackpressureError,
   BinaryMessage,
   BorrowedMessage,

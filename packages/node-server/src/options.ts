@@ -1,10 +1,12 @@
 import type { Duplex } from 'node:stream';
 import { inspect } from 'node:util';
-import type { ConnSettings, ReportContext } from '@ws/conn';
+import type { AutoResponse, ConnSettings, ReportContext } from '@ws/conn';
 import {
+  checkAutoResponse,
   checkOptionNames,
   connSettingNames,
   duration,
+  type PreparedResponse,
   resolveSettings,
   type Settings,
 } from '@ws/conn/internal';
@@ -127,6 +129,12 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
    * It runs after `authenticate`; throwing refuses with 500. Default: none.
    */
   readonly headers?: HeadersOption<AuthOf<Result>, Req> | undefined;
+  /**
+   * A message that the connection answers itself: a page that cannot send pings asks it whether the
+   * connection lives. No reader and no handler gets the request. Both count in `stats`. While the
+   * peer reads slowly, at most one answer waits. Default: none.
+   */
+  readonly autoResponse?: AutoResponse | undefined;
   /** How the method `close` closes, unless its argument says otherwise. */
   readonly close?: CloseOptions | undefined;
   /**
@@ -218,6 +226,7 @@ export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
   'allowedHosts',
   'authenticate',
   'headers',
+  'autoResponse',
   'close',
   'unmatched',
   'handshakeTimeout',
@@ -273,6 +282,7 @@ export interface UpgraderPlan {
   readonly authenticate: AnyUpgraderOptions['authenticate'];
   /** Those of the server, then those of the route. */
   readonly headers: readonly HeadersSource[];
+  readonly autoResponse: PreparedResponse | undefined;
   readonly close: ClosePlan;
   /** Milliseconds; Infinity for no bound. */
   readonly handshakeTimeout: number;
@@ -315,7 +325,7 @@ export function checkUpgraderOptions(options: AnyUpgraderOptions): UpgraderPlan 
   if (options.sameHost !== undefined && checkOrigin !== undefined) {
     throw new TypeError('sameHost: cannot be combined with checkOrigin; set one of the two');
   }
-  const { unmatched = 404, trustProxy = false } = options;
+  const { unmatched = 404, trustProxy = false, autoResponse } = options;
   if (trustProxy !== false && clientAddress !== undefined) {
     throw new TypeError('trustProxy: cannot be combined with clientAddress; set one of the two');
   }
@@ -328,6 +338,7 @@ export function checkUpgraderOptions(options: AnyUpgraderOptions): UpgraderPlan 
     hosts: new HostPolicy(allowedHosts),
     authenticate,
     headers: checkHeaders(options.headers),
+    autoResponse: autoResponse === undefined ? undefined : checkAutoResponse(autoResponse),
     close: checkCloseOptions(options.close),
     unmatched,
     handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),

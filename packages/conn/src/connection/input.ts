@@ -1,4 +1,5 @@
 import {
+  CHECKED_ONLY,
   CLOSE,
   DELIVERED,
   FAILED,
@@ -20,6 +21,7 @@ import {
 } from '@ws/codec';
 import { causeText, TransportError } from '../errors.ts';
 import { closeFrameOf, decodeError } from '../read/message-faults.ts';
+import type { Gate } from '../read/gate.ts';
 import type { ReadResult } from '../read/pending-read.ts';
 import type { Connection } from './connection.ts';
 
@@ -56,6 +58,8 @@ export class Input {
   decoder: MessageDecoder | undefined;
   /** Whether a pass runs. */
   inPass = false;
+  /** Sees each message before a reader gets it. Few connections have one. */
+  gate: Gate | undefined;
   readonly #connection: Connection;
   #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
   #use: PayloadUse = DELIVERED;
@@ -153,6 +157,8 @@ export class Input {
 
   /** Changes the use of messages: see {@link MessageDecoder.setPayloadUse}. */
   useFor(use: PayloadUse): void {
+    // The gate compares messages that no reader wants.
+    if (use === CHECKED_ONLY && this.gate?.autoResponse !== undefined) return;
     this.#use = use;
     try {
       this.decoder?.setPayloadUse(use);
@@ -251,8 +257,9 @@ export class Input {
     let result: ReadResult | undefined;
     while (!this.stopped && this.#continues(decoder, ahead)) {
       if (this.#spends(decoder)) return result;
-      const event = this.#unhandled ?? this.#serveHandler(decoder);
+      let event = this.#unhandled ?? this.#serveHandler(decoder);
       this.#unhandled = undefined;
+      if (this.gate !== undefined && !this.dropping) event = this.gate.pass(event, decoder);
       switch (event) {
         case NEED_MORE:
           this.#returnDecoder(decoder);
@@ -264,7 +271,7 @@ export class Input {
           break;
         // The observer comes last: its writes may bring the next chunk, which replaces the piece.
         case MESSAGE_BEGIN:
-          result = reader.beginMessage(decoder) ?? result;
+          result = reader.beginMessage(decoder, this.gate?.takeWithheld()) ?? result;
           if (decoder.fin && this.#isObserved()) this.#observe(decoder);
           break;
         case MESSAGE_DATA:
@@ -312,14 +319,14 @@ export class Input {
 
   /**
    * Nearly all messages go this way: whole, and for a handler of `receive` that is free. One loop parses
-   * them and calls the handler. It returns at any other event, while messages are queued, observed
-   * or dropped, and after a call that left the handler busy or ended reading.
+   * them and calls the handler. It returns at any other event, while messages are queued, observed,
+   * dropped or pass a gate, and after a call that left the handler busy or ended reading.
    */
   #serveHandler(decoder: MessageDecoder): MessageEvent {
     const { reader } = this.#connection;
     const lends = reader.handlerFree;
     decoder.callerKeeps = !lends;
-    const plain = lends && this.#use === DELIVERED && !this.#isObserved();
+    const plain = lends && this.#use === DELIVERED && !this.#isWatched();
     for (;;) {
       const event = decoder.next();
       if (event !== MESSAGE || !plain) return event;
@@ -333,7 +340,7 @@ export class Input {
    * at any other event, which the loop then handles.
    */
   nextMessage(decoder: MessageDecoder): boolean {
-    if (this.#stage !== READY || this.#unhandled !== undefined || this.#isObserved()) return false;
+    if (this.#stage !== READY || this.#unhandled !== undefined || this.#isWatched()) return false;
     if (this.#connection.framesIn >= decoder.stopAt) return false;
     decoder.callerKeeps = true;
     const event = decoder.next();
@@ -361,6 +368,11 @@ export class Input {
   #fail(error: WebSocketError): void {
     const { code, reason } = closeFrameOf(error);
     this.#connection.fail(error, code, reason);
+  }
+
+  /** Whether something sees each message before a reader gets it. */
+  #isWatched(): boolean {
+    return this.gate !== undefined || this.#isObserved();
   }
 
   #isObserved(): boolean {

@@ -69,6 +69,11 @@ export class Reader {
     return this.#pieces?.demanding === true;
   }
 
+  /** Whether a read waits for a message in pieces. */
+  get streams(): boolean {
+    return this.#directRead === 'nextReader' || this.pending?.streams === true;
+  }
+
   /** Whether the handler of `receive` is free: it has no message, and takes the next one. */
   get handlerFree(): boolean {
     const call = this.receiveCall;
@@ -231,10 +236,15 @@ export class Reader {
     return false;
   }
 
-  /** A message in pieces begins, with its first piece. Delivers its reader as {@link deliver} does. */
-  beginMessage(decoder: MessageDecoder): MessageReader | undefined {
+  /**
+   * A message in pieces begins, with its first piece. Delivers its reader as {@link deliver} does.
+   *
+   * @param before - Bytes before that piece, which a gate has withheld.
+   */
+  beginMessage(decoder: MessageDecoder, before: Uint8Array | undefined): MessageReader | undefined {
     decoder.streaming = false;
     const reader = this.#readerOf(decoder.type);
+    if (before !== undefined) this.#pieces!.push(before);
     this.addPiece(decoder);
     return this.#give(reader);
   }
@@ -380,6 +390,7 @@ export class Reader {
     const { decoder } = this.#input;
     const begun = this.#ended === undefined ? decoder?.turnIntoPieces() : undefined;
     if (begun === undefined) return undefined;
+    if (this.#input.gate?.withholds(decoder!.type, begun) === true) return undefined;
     const reader = this.#readerOf(decoder!.type);
     this.#pieces!.push(begun);
     return reader;
