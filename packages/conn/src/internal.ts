@@ -53,6 +53,7 @@ export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
 export { rejectedLater } from './time/refusal.ts';
 export { bound, checkOptionNames, duration, kind, range, whole } from './validate.ts';
 export { DetachedBytes } from './writing/pending-bytes.ts';
+export { WriteBudget } from './writing/write-budget.ts';
 export {
   type Batch,
   type BatchSender,

@@ -81,7 +81,10 @@ export class Acceptor {
     const plan = checkUpgraderOptions(options);
     if (plan.readBuffer) void prepareReadBuffer();
     this.#options = pickUpgraderOptions(options);
-    this.#platform = platformOfServer((conn) => this.work.closeConn(conn as Conn));
+    this.#platform = platformOfServer(
+      (conn) => this.work.closeConn(conn as Conn),
+      plan.maxTotalBufferedAmount,
+    );
     this.#limits = new Limits(plan.limits);
     this.setup = this.#setupOf(plan, callbacks);
   }

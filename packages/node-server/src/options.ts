@@ -1,3 +1,5 @@
+import { totalmem } from 'node:os';
+import process from 'node:process';
 import type { Duplex } from 'node:stream';
 import { inspect } from 'node:util';
 import type { AutoResponse, ConnSettings, ReportContext } from '@ws/conn';
@@ -167,6 +169,12 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
    */
   readonly maxConnectionsPerAddress?: number | false | undefined;
   /**
+   * Most bytes of writes that wait in all connections together; `false` for no bound. Above it, a
+   * write to a connection that has bytes waiting rejects with a BackpressureError. Default: an eighth
+   * of the memory that the process may use (`process.constrainedMemory()`, else `os.totalmem()`).
+   */
+  readonly maxTotalBufferedAmount?: number | false | undefined;
+  /**
    * Your proxies, which may name the client in `X-Forwarded-For`: how many there are in a row, or
    * a `BlockList` of node:net with their addresses (the peer of a Unix socket counts as a proxy).
    * The header is read from the right, up to the first entry that is not one of your proxies or not an
@@ -234,6 +242,7 @@ export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
   'maxHandshakes',
   'maxConnections',
   'maxConnectionsPerAddress',
+  'maxTotalBufferedAmount',
   'trustProxy',
   'clientAddress',
   'error',
@@ -288,6 +297,8 @@ export interface UpgraderPlan {
   readonly handshakeTimeout: number;
   readonly readBuffer: boolean;
   readonly limits: LimitValues;
+  /** In bytes; Infinity for no bound. */
+  readonly maxTotalBufferedAmount: number;
   readonly unmatched: 404 | 'leave';
   readonly error: AnyUpgraderOptions['error'];
   readonly report: ServerReport<AppRequest> | undefined;
@@ -354,11 +365,23 @@ export function checkUpgraderOptions(options: AnyUpgraderOptions): UpgraderPlan 
       clientAddress,
       forwardedAddress: forwardedAddress(trustProxy),
     },
+    maxTotalBufferedAmount: checkCount(
+      'maxTotalBufferedAmount',
+      options.maxTotalBufferedAmount,
+      defaultTotal(),
+    ),
     error,
     report,
     settings,
     highWaterMark: transportHighWaterMark(settings.highWaterMark),
   };
+}
+
+/** An eighth of the memory that the process may use, in bytes. */
+function defaultTotal(): number {
+  // Without a bound of a container it is 0, or larger than the machine. Other runtimes lack it.
+  const constrained = process.constrainedMemory?.() || Infinity;
+  return Math.floor(Math.min(constrained, totalmem()) / 8);
 }
 
 function checkHeaders(value: AnyUpgraderOptions['headers']): readonly HeadersSource[] {

@@ -366,7 +366,12 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     this.#rareParts().skipBroadcast(size);
   }
 
-  /** Counts a message that exceeds `maxBufferedAmount`, and returns the promise of its writer. */
+  /** The bytes that wait in this connection have changed. */
+  countWaiting(): void {
+    this.platform.writeBudget?.count(this);
+  }
+
+  /** Counts a message that exceeds a bound of buffered bytes, and returns the promise of its writer. */
   refuseMessage(error: BackpressureError): LateRejection {
     this.countRefused();
     return this.refuse(error, 'writeMessage');
@@ -522,6 +527,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     this.#stopTimers();
     writer.sendQueue.destroy(error);
     writer.rejectWaiting();
+    this.countWaiting();
     if (extension === undefined) return;
     try {
       input.leavePools();

@@ -77,7 +77,9 @@ export class RareParts {
     this.messagesRefused++;
     const connection = this.#connection;
     const { settings, bufferedAmount, platform } = connection;
-    const error = overLimit(settings, bufferedAmount, size, undefined);
+    const error =
+      overLimit(settings, bufferedAmount, size, undefined) ??
+      platform.writeBudget?.refusal(connection, size);
     if (this.#refusalReported || error === undefined) return;
     this.#refusalReported = true;
     // Not within the loop of the broadcast: `report` may close connections.

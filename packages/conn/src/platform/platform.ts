@@ -1,4 +1,5 @@
 import { MaskKeys } from '@ws/codec';
+import type { WriteBudget } from '../writing/write-budget.ts';
 import type { DeflateSource } from './deflate-engine.ts';
 import type { Observer } from './observer.ts';
 
@@ -71,6 +72,8 @@ export interface Platform {
   readonly overwritesLentBytes?: boolean | undefined;
   /** Receives the events of connections. Absent when no program can subscribe. */
   readonly observer?: Observer | undefined;
+  /** @internal Bounds the bytes that wait in all connections of this platform together. */
+  readonly writeBudget?: WriteBudget | undefined;
 }
 
 /** {@link Platform.view}, or a `subarray` on a platform without it. */

@@ -59,6 +59,8 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
     'maxHandshakes',
     'maxConnections',
     'maxConnectionsPerAddress',
+    'maxTotalBufferedAmount',
+    'autoResponse',
   ],
   dial: [
     'proxy',

@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { type Conn, route, Upgrader, type UpgraderOptions } from '../../src/index.ts';
 import { checkUpgraderOptions } from '../../src/options.ts';
@@ -49,6 +50,7 @@ describe('new Upgrader', () => {
     { maxConnections: 1.5 },
     { maxHandshakes: -1 },
     { maxConnectionsPerAddress: Number.NaN },
+    { maxTotalBufferedAmount: 0 },
     { readLimit: -5 },
   ])('refuses $0 with a RangeError', (options) => {
     expect(() => new Upgrader(options)).toThrow(RangeError);
@@ -65,6 +67,7 @@ describe('new Upgrader', () => {
       maxConnections: false,
       maxHandshakes: false,
       maxConnectionsPerAddress: false,
+      maxTotalBufferedAmount: false,
       handshakeTimeout: false,
     });
     expect(upgrader).toBeInstanceOf(Upgrader);
@@ -73,6 +76,7 @@ describe('new Upgrader', () => {
   it('bounds the number and the time of handshakes by default', () => {
     expect(checkUpgraderOptions({})).toMatchObject({
       handshakeTimeout: 10_000,
+      maxTotalBufferedAmount: expect.toSatisfy((bytes: number) => bytes <= totalmem() / 8),
       limits: {
         maxHandshakes: 1_024,
         maxConnections: Infinity,
