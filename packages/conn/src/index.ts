@@ -58,6 +58,7 @@ export type { Platform } from './platform/platform.ts';
 export { portablePlatform } from './portable-platform.ts';
 export type { AutoResponse } from './read/auto-response.ts';
 export { MessageReader } from './read/message-reader.ts';
+export type { RateLimit } from './read/rate-option.ts';
 export type { MessageHandler } from './read/receive-call.ts';
 export type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
 export type { Report } from './report/report.ts';

@@ -28,6 +28,7 @@ export {
   MORE as InflateMore,
 } from './platform/deflate-engine.ts';
 export { checkAutoResponse, type PreparedResponse } from './read/auto-response.ts';
+export { checkRate, type RatePlan } from './read/rate-option.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
 export { reportError } from './report/report.ts';
 export { type Scheduler, schedulerOf } from './scheduler/scheduler.ts';
@@ -41,6 +42,7 @@ export {
   endedWith,
   handlerSettled,
   handlerStarted,
+  limitRate,
   observeReceive,
   platformOf,
   sendUnencoded,

@@ -4,6 +4,8 @@ import { type Conn, connectionOf } from './conn.ts';
 import type { Platform } from './platform/platform.ts';
 import type { PreparedResponse } from './read/auto-response.ts';
 import { Gate } from './read/gate.ts';
+import { Rate } from './read/rate.ts';
+import type { RatePlan } from './read/rate-option.ts';
 import { ReceiveCall, type ReceiveObserver } from './read/receive-call.ts';
 
 export function platformOf(conn: Conn): Platform {
@@ -91,6 +93,14 @@ export function endedWith(conn: Conn, error: unknown): boolean {
 /** Answers a message of the peer without its reader. */
 export function setAutoResponse(conn: Conn, autoResponse: PreparedResponse): void {
   gateOf(conn).autoResponse = autoResponse;
+}
+
+/** Bounds the rate of the peer's messages. A second call replaces the bound of the first. */
+export function limitRate(conn: Conn, plan: RatePlan): void {
+  const gate = gateOf(conn);
+  gate.rate?.stop();
+  gate.rate = new Rate(connectionOf(conn), plan);
+  connectionOf(conn).input.release();
 }
 
 function gateOf(conn: Conn): Gate {

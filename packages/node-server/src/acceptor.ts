@@ -1,6 +1,6 @@
 import { fromCaller, isMistake } from '@ws/codec/internal';
 import { Conn, type Platform, TransportError } from '@ws/conn';
-import { closedOf, ResolvedOptions, setAutoResponse } from '@ws/conn/internal';
+import { closedOf, limitRate, ResolvedOptions, setAutoResponse } from '@ws/conn/internal';
 import { assertOption, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
 import { type CloseOptions, type CloseResult, checkCloseOptions } from './close-options.ts';
 import type { AppRequest, ConnHandler } from './conn-handler.ts';
@@ -244,6 +244,7 @@ export class Acceptor {
       new ResolvedOptions('server', this.#platform, plan.settings, agreement),
     );
     if (plan.autoResponse !== undefined) setAutoResponse(conn, plan.autoResponse);
+    if (plan.rate !== undefined) limitRate(conn, plan.rate);
     conn.data = context.auth;
     upgrade.agreement = agreement;
     upgrade.handOver();

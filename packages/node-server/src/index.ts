@@ -40,6 +40,7 @@ export {
   PongMessage,
   PreparedMessage,
   ProtocolError,
+  type RateLimit,
   ReadLimitError,
   ReadPendingError,
   type Report,

@@ -2,13 +2,15 @@ import { totalmem } from 'node:os';
 import process from 'node:process';
 import type { Duplex } from 'node:stream';
 import { inspect } from 'node:util';
-import type { AutoResponse, ConnSettings, ReportContext } from '@ws/conn';
+import type { AutoResponse, ConnSettings, RateLimit, ReportContext } from '@ws/conn';
 import {
   checkAutoResponse,
   checkOptionNames,
+  checkRate,
   connSettingNames,
   duration,
   type PreparedResponse,
+  type RatePlan,
   resolveSettings,
   type Settings,
 } from '@ws/conn/internal';
@@ -137,6 +139,11 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
    * peer reads slowly, at most one answer waits. Default: none.
    */
   readonly autoResponse?: AutoResponse | undefined;
+  /**
+   * Bounds the messages and bytes of each connection's peer. `'wait'` slows the peer down, `'close'`
+   * ends the connection with 1008. Default: no bound.
+   */
+  readonly rate?: RateLimit | undefined;
   /** How the method `close` closes, unless its argument says otherwise. */
   readonly close?: CloseOptions | undefined;
   /**
@@ -235,6 +242,7 @@ export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
   'authenticate',
   'headers',
   'autoResponse',
+  'rate',
   'close',
   'unmatched',
   'handshakeTimeout',
@@ -292,6 +300,7 @@ export interface UpgraderPlan {
   /** Those of the server, then those of the route. */
   readonly headers: readonly HeadersSource[];
   readonly autoResponse: PreparedResponse | undefined;
+  readonly rate: RatePlan | undefined;
   readonly close: ClosePlan;
   /** Milliseconds; Infinity for no bound. */
   readonly handshakeTimeout: number;
@@ -336,7 +345,7 @@ export function checkUpgraderOptions(options: AnyUpgraderOptions): UpgraderPlan 
   if (options.sameHost !== undefined && checkOrigin !== undefined) {
     throw new TypeError('sameHost: cannot be combined with checkOrigin; set one of the two');
   }
-  const { unmatched = 404, trustProxy = false, autoResponse } = options;
+  const { unmatched = 404, trustProxy = false, autoResponse, rate } = options;
   if (trustProxy !== false && clientAddress !== undefined) {
     throw new TypeError('trustProxy: cannot be combined with clientAddress; set one of the two');
   }
@@ -350,6 +359,7 @@ export function checkUpgraderOptions(options: AnyUpgraderOptions): UpgraderPlan 
     authenticate,
     headers: checkHeaders(options.headers),
     autoResponse: autoResponse === undefined ? undefined : checkAutoResponse(autoResponse),
+    rate: rate === undefined ? undefined : checkRate(rate),
     close: checkCloseOptions(options.close),
     unmatched,
     handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),

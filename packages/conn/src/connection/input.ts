@@ -33,6 +33,8 @@ const FRAMES_PER_TURN = 1_000;
 
 // Stages of the loop.
 
+/** A gate holds back the next message: nothing is parsed. */
+const HELD = -1;
 /** Nothing is parsed yet: the code that created the connection first runs its synchronous part. */
 const STARTING = 0;
 const READY = 1;
@@ -61,7 +63,7 @@ export class Input {
   /** Sees each message before a reader gets it. Few connections have one. */
   gate: Gate | undefined;
   readonly #connection: Connection;
-  #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
+  #stage: typeof HELD | typeof STARTING | typeof READY | typeof PARSING = STARTING;
   #use: PayloadUse = DELIVERED;
   /** An event that was parsed before the loop began. The loop handles it first. */
   #unhandled: MessageEvent | undefined;
@@ -76,7 +78,7 @@ export class Input {
   /** Whether more input is wanted even when the read-ahead is full. */
   get wanted(): boolean {
     if (this.stopped || this.dropping) return true;
-    if (this.#spent || this.#stage === STARTING || this.decodesLater) return false;
+    if (this.#spent || this.#stage < READY || this.decodesLater) return false;
     return this.#connection.reader.waits;
   }
 
@@ -102,6 +104,11 @@ export class Input {
 
   get starting(): boolean {
     return this.#stage === STARTING;
+  }
+
+  /** Whether a gate holds back the next message. */
+  get held(): boolean {
+    return this.#stage === HELD;
   }
 
   /** Lets the loop parse: the code that created the connection has run its synchronous part. */
@@ -160,6 +167,7 @@ export class Input {
     // The gate compares messages that no reader wants.
     if (use === CHECKED_ONLY && this.gate?.autoResponse !== undefined) return;
     this.#use = use;
+    if (use === IGNORED && this.held) this.#stage = READY;
     try {
       this.decoder?.setPayloadUse(use);
       if (use === IGNORED) this.#connection.extension?.destroy();
@@ -172,12 +180,27 @@ export class Input {
   stop(): void {
     if (this.stopped) return;
     this.stopped = true;
+    this.#unhandled = undefined;
+    this.gate?.rate?.stop();
     try {
       this.decoder?.destroy();
       this.#connection.extension?.destroy();
     } catch (error) {
       this.#connection.report(error, 'extension');
     }
+  }
+
+  /** Parses nothing more before {@link release}. The loop then handles `event` first. */
+  hold(event: MessageEvent | undefined): void {
+    this.#unhandled = event;
+    this.#stage = HELD;
+  }
+
+  /** Ends {@link hold}. */
+  release(): void {
+    if (!this.held) return;
+    this.#stage = READY;
+    this.continue();
   }
 
   /**
@@ -222,9 +245,10 @@ export class Input {
 
   /**
    * Parses all remaining input into the read-ahead, without the bound on frames: the connection
-   * ends in this turn.
+   * ends in this turn. What is held back is dropped.
    */
   parseRest(): void {
+    if (this.held) this.#connection.reader.dropExcess();
     this.#spent = false;
     if (this.decoder !== undefined) this.decoder.stopAt = Infinity;
     this.#run(true);
@@ -244,7 +268,7 @@ export class Input {
     } catch (error) {
       this.failed(error);
     } finally {
-      this.#stage = READY;
+      if (this.#stage === PARSING) this.#stage = READY;
     }
     if (this.#spent) this.#continueInNextTurn();
     connection.loopEnded(ahead);
@@ -255,7 +279,7 @@ export class Input {
     const connection = this.#connection;
     const { reader } = connection;
     let result: ReadResult | undefined;
-    while (!this.stopped && this.#continues(decoder, ahead)) {
+    while (!this.stopped && this.#stage === PARSING && this.#continues(decoder, ahead)) {
       if (this.#spends(decoder)) return result;
       let event = this.#unhandled ?? this.#serveHandler(decoder);
       this.#unhandled = undefined;

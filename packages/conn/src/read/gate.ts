@@ -11,6 +11,7 @@ import type { OwnedBytes } from '@ws/codec/parts';
 import type { Connection } from '../connection/connection.ts';
 import { RESOLVED } from '../time/promises.ts';
 import type { PreparedResponse } from './auto-response.ts';
+import type { Rate } from './rate.ts';
 
 /** No piece of the message under way is withheld. */
 const NONE = -1;
@@ -22,6 +23,8 @@ const NONE = -1;
 export class Gate {
   /** The message that the gate answers itself. */
   autoResponse: PreparedResponse | undefined;
+  /** Bounds the messages of the peer. */
+  rate: Rate | undefined;
   readonly #connection: Connection;
   /**
    * Bytes of the message under way that no reader has yet, because the message may become the
@@ -37,6 +40,7 @@ export class Gate {
 
   /** Returns the event that replaces `event`: SKIPPED for a message, STEP for a piece that is taken. */
   pass(event: MessageEvent, decoder: MessageDecoder): MessageEvent {
+    if (this.rate?.admits(event, decoder) === false) return STEP;
     const auto = this.autoResponse;
     if (auto === undefined) return event;
     if (event === MESSAGE) {

@@ -61,6 +61,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
     'maxConnectionsPerAddress',
     'maxTotalBufferedAmount',
     'autoResponse',
+    'rate',
   ],
   dial: [
     'proxy',
