@@ -558,6 +558,17 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
+   * Sets when the peer's login expires. The connection then closes with 4401 `login expired`, and
+   * drops what it has not read.
+   *
+   * @param expires - A Date or ms since 1970; a past time expires at once. `null`: never.
+   * @throws TypeError, RangeError for another value.
+   */
+  renew(expires: Date | number | null): void {
+    checked(() => this.#connection.setExpiry(expires), this, 'renew');
+  }
+
+  /**
    * Sets a handler for pings, called with the payload (owned bytes) instead of answering with a
    * pong. While its promise is pending, only the newest ping waits for the next call. `null`
    * restores the default answer. An error of the handler closes the connection with 1011. An error

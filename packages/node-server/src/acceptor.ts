@@ -17,6 +17,7 @@ import {
 } from './options.ts';
 import { PendingWork } from './pending-work.ts';
 import type { ErrorHook } from './policies/error-hook.ts';
+import { limitLifetime } from './policies/lifetime.ts';
 import { Limits } from './policies/limits.ts';
 import type { HeadCallbacks } from './raw/head-callbacks.ts';
 import { isCompatRequest, rejectCompatRequest } from './responder/http2.ts';
@@ -245,6 +246,8 @@ export class Acceptor {
     );
     if (plan.autoResponse !== undefined) setAutoResponse(conn, plan.autoResponse);
     if (plan.rate !== undefined) limitRate(conn, plan.rate);
+    if (plan.maxLifetime !== undefined) limitLifetime(conn, plan.maxLifetime);
+    if (upgrade.expires !== undefined) conn.renew(upgrade.expires);
     conn.data = context.auth;
     upgrade.agreement = agreement;
     upgrade.handOver();

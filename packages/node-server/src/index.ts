@@ -82,7 +82,9 @@ export type {
   ServerReportContext,
   UpgraderOptions,
 } from './options.ts';
+export { type Admission, type AdmitOptions, admit } from './policies/admit.ts';
 export type { ClientAddress, TrustProxy } from './policies/client-address.ts';
+export type { MaxLifetime } from './policies/lifetime.ts';
 export type { CheckOrigin, SameHost } from './policies/origin.ts';
 export type { Subprotocols } from './policies/select-subprotocol.ts';
 export { isWebSocketUpgrade, subprotocols } from './request.ts';

@@ -29,9 +29,11 @@ import {
   type HeadersSource,
   optionHeaderPairs,
 } from './headers.ts';
+import type { Admission } from './policies/admit.ts';
 import { HostPolicy } from './policies/allowed-hosts.ts';
 import type { ClientAddress } from './policies/client-address.ts';
 import { forwardedAddress, type TrustProxy } from './policies/client-address.ts';
+import { checkLifetime, type LifetimePlan, type MaxLifetime } from './policies/lifetime.ts';
 import type { LimitValues } from './policies/limits.ts';
 import { type CheckOrigin, OriginPolicy, type SameHost } from './policies/origin.ts';
 import { isOneToken, type Subprotocols } from './policies/select-subprotocol.ts';
@@ -75,7 +77,9 @@ type ErrorResult = ErrorAnswer | undefined | void;
 export type AuthOf<Result> = [Result] extends [undefined] ? undefined : Admitted<Awaited<Result>>;
 
 /** `stack` tells an Error from data that has a name and a message. */
-type Admitted<Result> = Result extends Refusal | false | null | undefined | void | '' | 0
+type Admitted<Result> = Result extends Admission<infer Auth>
+  ? Admitted<Auth>
+  : Result extends Refusal | false | null | undefined | void | '' | 0
   ? never
   : Result extends Error
     ? 'stack' extends keyof Result
@@ -117,7 +121,7 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
   /**
    * Decides who may connect; may be async. It fails closed. A {@link Refusal} refuses. `undefined`,
    * `null`, `false`, `''`, `0` and `NaN` refuse with 401. An Error refuses with 500 and goes to
-   * `report`, whether it is thrown or returned. An Error with `expose: true` and a `status` from
+   * `report`, whether it is thrown or returned. `admit` adds the end of the login. An Error with `expose: true` and a `status` from
    * 400 to 499, as http-errors creates it, refuses with that status instead, and its message is the
    * body. Any other result becomes the handler's `auth`: return `true` to admit without data.
    *
@@ -144,6 +148,11 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
    * ends the connection with 1008. Default: no bound.
    */
   readonly rate?: RateLimit | undefined;
+  /**
+   * How long a connection may last. It then closes with 1001, so that its client dials again.
+   * Default: no bound.
+   */
+  readonly maxLifetime?: MaxLifetime | undefined;
   /** How the method `close` closes, unless its argument says otherwise. */
   readonly close?: CloseOptions | undefined;
   /**
@@ -243,6 +252,7 @@ export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
   'headers',
   'autoResponse',
   'rate',
+  'maxLifetime',
   'close',
   'unmatched',
   'handshakeTimeout',
@@ -301,6 +311,7 @@ export interface UpgraderPlan {
   readonly headers: readonly HeadersSource[];
   readonly autoResponse: PreparedResponse | undefined;
   readonly rate: RatePlan | undefined;
+  readonly maxLifetime: LifetimePlan | undefined;
   readonly close: ClosePlan;
   /** Milliseconds; Infinity for no bound. */
   readonly handshakeTimeout: number;
@@ -345,7 +356,7 @@ export function checkUpgraderOptions(options: AnyUpgraderOptions): UpgraderPlan 
   if (options.sameHost !== undefined && checkOrigin !== undefined) {
     throw new TypeError('sameHost: cannot be combined with checkOrigin; set one of the two');
   }
-  const { unmatched = 404, trustProxy = false, autoResponse, rate } = options;
+  const { unmatched = 404, trustProxy = false, autoResponse, rate, maxLifetime } = options;
   if (trustProxy !== false && clientAddress !== undefined) {
     throw new TypeError('trustProxy: cannot be combined with clientAddress; set one of the two');
   }
@@ -360,6 +371,7 @@ export function checkUpgraderOptions(options: AnyUpgraderOptions): UpgraderPlan 
     headers: checkHeaders(options.headers),
     autoResponse: autoResponse === undefined ? undefined : checkAutoResponse(autoResponse),
     rate: rate === undefined ? undefined : checkRate(rate),
+    maxLifetime: maxLifetime === undefined ? undefined : checkLifetime(maxLifetime),
     close: checkCloseOptions(options.close),
     unmatched,
     handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),

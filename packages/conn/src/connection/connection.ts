@@ -21,7 +21,7 @@ import { reportError } from '../report/report.ts';
 import type { ReportedConn } from '../report/report-context.ts';
 import type { TurnTask } from '../scheduler/task-queue.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
-import { untilOf } from '../time/deadline.ts';
+import { checkExpires, untilOf } from '../time/deadline.ts';
 import { Deferred, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
 import type { Transport, TransportSink } from '../transport.ts';
@@ -457,6 +457,11 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     // The send queue also stores an expired deadline. Clear it there too.
     this.sendQueue.clearExpired();
     this.#rareParts().setWriteDeadline(at);
+  }
+
+  setExpiry(at: Date | number | null): void {
+    checkExpires(at);
+    if (this.state !== 'closed') this.#rareParts().setExpiry(at);
   }
 
   get failure(): unknown {

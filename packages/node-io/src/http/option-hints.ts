@@ -62,6 +62,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
     'maxTotalBufferedAmount',
     'autoResponse',
     'rate',
+    'maxLifetime',
   ],
   dial: [
     'proxy',
