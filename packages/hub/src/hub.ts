@@ -60,8 +60,9 @@ export class Hub<Data = unknown> implements AsyncDisposable {
   readonly id: string;
   /**
    * The handler for `serve`, `Upgrader` and routes. It adds each connection, and settles when the
-   * connection has ended. Listeners of `connect` get its `ctx`, with the `params` of the route. The result of the server's `authenticate` becomes `session.data`.
-   * Our servers set it as `conn.data`; another server passes it as `ctx.auth`.
+   * connection has ended. Listeners of `connect` get its `ctx`, as a handler of `serve` does. The
+   * result of the server's `authenticate` becomes `session.data`. Our servers set it as `conn.data`;
+   * another server passes it as `ctx.auth`.
    */
   readonly handler: (conn: Conn, request?: unknown, ctx?: ConnectContext) => Promise<void>;
   readonly #sessions: Sessions<Data>;

@@ -7,7 +7,7 @@ export {
   RoomRefusedError,
   SessionClosedError,
 } from './errors.ts';
-export type { ConnectContext, HubEvents } from './events.ts';
+export type { ConnectContext, ConnectQuery, HubEvents } from './events.ts';
 export { Hub, type HubStats, type SessionInit } from './hub.ts';
 export type { HistoryOptions, HubOptions, RoomOptions } from './options.ts';
 export type { Overflow } from './overflow.ts';
