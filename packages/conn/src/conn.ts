@@ -45,6 +45,13 @@ import { MessageIterator } from './read/message-iterator.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import { readJSON } from './read/read-json.ts';
 import type { MessageHandler } from './read/receive-call.ts';
+import {
+  checkSchemaOptions,
+  type SchemaOptions,
+  type ValueHandler,
+  ValueIterator,
+  validating,
+} from './read/schema-reads.ts';
 import type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
 import type { ConnStats } from './stats.ts';
 import { rejected } from './time/promises.ts';
@@ -314,12 +321,47 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *   the connection with 1011; {@link ReadPendingError}; TypeError when `handler` is not a
    *   function.
    */
-  receive(handler: MessageHandler): Promise<CloseInfo> {
+  receive(handler: MessageHandler): Promise<CloseInfo>;
+  /**
+   * As above, with the value of each message: JSON that fits `schema`. Any other message closes the
+   * connection with 1007, or is given to `invalid`. An error of the schema itself is one of the
+   * handler.
+   */
+  receive<S extends StandardSchema>(
+    handler: ValueHandler<S>,
+    options: SchemaOptions<S>,
+  ): Promise<CloseInfo>;
+  receive(
+    handler: MessageHandler | ValueHandler<StandardSchema>,
+    options?: SchemaOptions<StandardSchema>,
+  ): Promise<CloseInfo> {
+    const connection = this.#connection;
     if (typeof handler !== 'function') {
       const error = new TypeError(`receive: expected a function, got ${kind(handler)}`);
-      return this.#connection.rejected(error, 'receive');
+      return connection.rejected(error, 'receive');
     }
-    return this.#connection.reader.receive(handler);
+    if (options === undefined) return connection.reader.receive(handler as MessageHandler);
+    try {
+      checkSchemaOptions('receive', options);
+    } catch (error) {
+      return connection.rejected(error, 'receive');
+    }
+    return connection.reader.receive(validating(connection, handler, options));
+  }
+
+  /**
+   * Iterates over the values of the messages: JSON that fits `schema`. Any other message closes the
+   * connection with 1007, and the loop throws its {@link JSONError}; or it is given to `invalid`, and
+   * the loop continues. Ends as a loop over the connection does.
+   *
+   * @throws TypeError for a bad option.
+   */
+  messages<S extends StandardSchema>(
+    options: SchemaOptions<S, Message>,
+  ): AsyncIterableIterator<SchemaOutput<S>, undefined> {
+    checked(() => checkSchemaOptions('messages', options), this, 'messages');
+    const connection = this.#connection;
+    return new ValueIterator(connection, new MessageIterator(connection.reader), options);
   }
 
   /**

@@ -123,7 +123,7 @@ export class WriteClosedError extends WebSocketError {
 
 /**
  * A message is not valid JSON or fails the schema, or a value cannot be serialized. The connection
- * stays usable.
+ * stays usable, except after a message that does not fit the `schema` of `receive` or `messages`.
  *
  * @example
  * ```ts

@@ -60,6 +60,7 @@ export type { AutoResponse } from './read/auto-response.ts';
 export { MessageReader } from './read/message-reader.ts';
 export type { RateLimit } from './read/rate-option.ts';
 export type { MessageHandler } from './read/receive-call.ts';
+export type { SchemaOptions, ValueHandler } from './read/schema-reads.ts';
 export type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
 export type { Report } from './report/report.ts';
 export type { ReportContext, ReportedConn } from './report/report-context.ts';

@@ -30,6 +30,7 @@ export {
 export { checkAutoResponse, type PreparedResponse } from './read/auto-response.ts';
 export { checkRate, type RatePlan } from './read/rate-option.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
+export { checkSchemaOptions, misfitReason, withValue } from './read/schema-reads.ts';
 export { reportError } from './report/report.ts';
 export { type Scheduler, schedulerOf } from './scheduler/scheduler.ts';
 export { type TaskQueue, TurnCallback, type TurnTask } from './scheduler/task-queue.ts';

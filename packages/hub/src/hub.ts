@@ -1,10 +1,17 @@
-import { CloseCode, Conn, type MessageData, type PreparedMessage } from '@ws/conn';
+import {
+  CloseCode,
+  Conn,
+  type MessageData,
+  type PreparedMessage,
+  type StandardSchema,
+} from '@ws/conn';
 import { checked, checkOptionNames, kind, rejected } from '@ws/conn/internal';
 import { checkString } from './checks.ts';
 import { checkCloseOptions, type HubCloseOptions, type HubCloseResult } from './close-options.ts';
 import { HubClosedError } from './errors.ts';
 import type { ConnectContext, HubEvents } from './events.ts';
 import { type HubOptions, resolveOptions } from './options.ts';
+import { type MessageOptions, type ValueListener, validating } from './message-schema.ts';
 import { prepare } from './prepare.ts';
 import { BROADCAST_NAMES, chosen, publicationOf, sessionsOf } from './receivers.ts';
 import type { PublishOptions, Room, Session } from './session.ts';
@@ -132,8 +139,32 @@ export class Hub<Data = unknown> implements AsyncDisposable {
    * @returns A function that removes the listener.
    * @throws TypeError for an unknown event, or a listener that is not a function.
    */
-  on<E extends keyof HubEvents<Data>>(event: E, listener: HubEvents<Data>[E]): () => void {
-    const remove = checked(() => this.#sessions.listeners.add(event, listener), this, 'on');
+  on<E extends keyof HubEvents<Data>>(event: E, listener: HubEvents<Data>[E]): () => void;
+  /**
+   * Adds a listener of `message` that gets the value of each message: JSON that fits `schema`. Any
+   * other message closes the session with 1007, or is given to `invalid`.
+   */
+  on<S extends StandardSchema>(
+    event: 'message',
+    listener: ValueListener<Data, S>,
+    options: MessageOptions<Data, S>,
+  ): () => void;
+  on<E extends keyof HubEvents<Data>>(
+    event: E,
+    listener: HubEvents<Data>[E] | ValueListener<Data, StandardSchema>,
+    options?: MessageOptions<Data, StandardSchema>,
+  ): () => void {
+    const remove = checked(
+      () =>
+        this.#sessions.listeners.add(
+          event,
+          (options === undefined
+            ? listener
+            : validating(event, listener as never, options)) as HubEvents<Data>[E],
+        ),
+      this,
+      'on',
+    );
     if (event === 'pong') {
       for (const session of this.sessions.values()) this.#sessions.watchPongs(session);
     }
