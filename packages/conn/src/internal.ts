@@ -21,6 +21,7 @@ export {
   resolveSettings,
   type Settings,
 } from './options.ts';
+export { type AsyncContext, asyncContexts } from './platform/async-contexts.ts';
 export {
   CORRUPT as InflateCorrupt,
   DONE as InflateDone,

@@ -1,5 +1,5 @@
 import type { BorrowedMessage, CloseInfo, PreparedMessage } from '@ws/conn';
-import { kind } from '@ws/conn/internal';
+import { asyncContexts, kind } from '@ws/conn/internal';
 import { checkOneOf } from './checks.ts';
 import type { Position } from './position.ts';
 import type { OverflowPolicy, Session } from './session.ts';
@@ -125,13 +125,14 @@ export class Listeners<Data> {
     }
     // A new array: a listener may remove itself while the list is walked.
     const lists = this.#lists as Record<keyof HubEvents<Data>, readonly unknown[]>;
-    lists[event] = [...lists[event], listener];
+    const bound = asyncContexts.bind(listener);
+    lists[event] = [...lists[event], bound];
     let added = true;
     return () => {
       if (!added) return;
       added = false;
       const list = lists[event];
-      lists[event] = list.toSpliced(list.indexOf(listener), 1);
+      lists[event] = list.toSpliced(list.indexOf(bound), 1);
     };
   }
 

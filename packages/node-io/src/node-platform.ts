@@ -1,7 +1,8 @@
 import { Buffer, isAscii, isUtf8, transcode } from 'node:buffer';
 import { randomFillSync } from 'node:crypto';
 import type { Platform } from '@ws/conn';
-import { YieldQueue } from '@ws/conn/internal';
+import { asyncContexts, YieldQueue } from '@ws/conn/internal';
+import { bindContext, captureContext } from './async-contexts.ts';
 import { debug } from './debug.ts';
 import { nodeDeflate } from './deflate/zlib-deflate.ts';
 import { diagnostics } from './diagnostics.ts';
@@ -25,6 +26,9 @@ const TRANSCODE_TEXT_FROM = 3000;
 
 /** The major version; Bun and Deno name the one that they are like. */
 const NODE = Number.parseInt(process.versions.node, 10);
+
+asyncContexts.capture = captureContext;
+asyncContexts.bind = bindContext;
 
 warnOfOldNode(process.versions.node, (text) => process.emitWarning(text));
 

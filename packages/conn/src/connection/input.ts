@@ -264,7 +264,7 @@ export class Input {
     const { decoder } = this;
     let result: ReadResult | undefined;
     try {
-      if (decoder !== undefined) result = this.#loop(decoder, ahead);
+      if (decoder !== undefined) result = this.#loopInContext(decoder, ahead);
     } catch (error) {
       this.failed(error);
     } finally {
@@ -273,6 +273,13 @@ export class Input {
     if (this.#spent) this.#continueInNextTurn();
     connection.loopEnded(ahead);
     return result;
+  }
+
+  /** The context is entered once for all messages of a chunk. */
+  #loopInContext(decoder: MessageDecoder, ahead: boolean): ReadResult | undefined {
+    const context = this.#connection.reader.receiveCall?.context;
+    if (context === undefined) return this.#loop(decoder, ahead);
+    return context.runInAsyncScope(this.#loop, this, decoder, ahead);
   }
 
   #loop(decoder: MessageDecoder, ahead: boolean): ReadResult | undefined {

@@ -4,6 +4,7 @@ import type { ConnLike } from '../conn-like.ts';
 import { BackpressureError, CloseSentError, errorOf, ReadPendingError } from '../errors.ts';
 import type { Message } from '../message.ts';
 import { onRejection } from '../on-rejection.ts';
+import { asyncContexts } from '../platform/async-contexts.ts';
 import { portablePlatform } from '../portable-platform.ts';
 import type { MessageHandler } from '../read/receive-call.ts';
 import { Deferred, handled, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
@@ -279,7 +280,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   ): () => void {
     checked(() => checkListener(event, listener), this, 'on');
     // An object for each call: the same function may listen twice.
-    const entry = { listener };
+    const entry = { listener: asyncContexts.bind(listener) };
     const entries = this.#listeners[event];
     entries.add(entry);
     return () => void entries.delete(entry);
