@@ -33,6 +33,7 @@ import { joined } from './extensions.ts';
 import { type ConnInternals, internalsOf } from './for-reconnecting.ts';
 import { copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
+import { type MessageStreams, streamsOf } from './message-streams.ts';
 import {
   type ConnOptions,
   compressionLevel,
@@ -745,6 +746,15 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    */
   terminate(): void {
     this.#connection.terminate();
+  }
+
+  /**
+   * The messages as web streams: strings and Uint8Arrays. A cancelled `readable` and a closed
+   * `writable` close the connection, an aborted `writable` terminates it. A chunk that cannot be sent
+   * fails the `writable` and closes the connection with 1011. No other code may read.
+   */
+  toStreams(): MessageStreams {
+    return streamsOf(this);
   }
 
   /** `close(1000)`, for `await using`. */

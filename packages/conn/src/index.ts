@@ -43,6 +43,7 @@ export {
 export { joinMessages } from './join.ts';
 export type { BufferPool } from './memory/buffer-pool.ts';
 export { BorrowedMessage, type DataType, Message } from './message.ts';
+export type { MessageStreams } from './message-streams.ts';
 export type { ConnOptions, ConnSettings, Heartbeat } from './options.ts';
 export { type ConnPairOptions, connPair } from './pair.ts';
 export type {

@@ -31,6 +31,7 @@ export {
   type MessageData,
   type MessageHandler,
   MessageReader,
+  type MessageStreams,
   MessageWriter,
   type NextWriterOptions,
   PingMessage,
@@ -74,6 +75,8 @@ export {
   configureCompression,
   type Diagnostics,
   type MessageSeen,
+  type ToDuplexOptions,
+  toDuplex,
 } from '@ws/node-io';
 export type { ClientConn, HandshakeResponse } from './client-conn.ts';
 export type { CookieJar } from './cookies.ts';

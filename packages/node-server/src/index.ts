@@ -32,6 +32,7 @@ export {
   type MessageData,
   type MessageHandler,
   MessageReader,
+  type MessageStreams,
   MessageWriter,
   type NextWriterOptions,
   PingMessage,
@@ -64,6 +65,8 @@ export {
   compressionBackend,
   configureCompression,
   type MessageSeen,
+  type ToDuplexOptions,
+  toDuplex,
 } from '@ws/node-io';
 export type { ServerStats } from './acceptor.ts';
 export type { CloseOptions, CloseResult } from './close-options.ts';
