@@ -129,14 +129,12 @@ export class ValueIterator<S extends StandardSchema>
       const result = await this.#messages.next();
       if (result.done === true) return result;
       const message = result.value;
-      let valid: IteratorResult<SchemaOutput<S>, undefined> | undefined;
-      const use = (value: unknown): void => {
-        valid = { done: false, value: value as SchemaOutput<S> };
-      };
-      await withValue(message, schema, use, (error) =>
-        invalid === undefined ? failWith(this.#connection, error) : invalid(error, message),
-      );
-      if (valid !== undefined) return valid;
+      const use = (value: unknown) => ({ done: false, value: value as SchemaOutput<S> }) as const;
+      const valid = await withValue(message, schema, use, async (error) => {
+        if (invalid === undefined) failWith(this.#connection, error);
+        else await invalid(error, message);
+      });
+      if (valid !== undefined) return valid as ReturnType<typeof use>;
     }
   }
 
