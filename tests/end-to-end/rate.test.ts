@@ -1,10 +1,16 @@
 // The option rate of serve and routes, over sockets.
-import { dial, ReconnectingConn } from '@ws/node-client';
+import { dial, type Message, ReconnectingConn } from '@ws/node-client';
 import { type Conn, route, serve } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
 import { whenOver } from '../peers/index.ts';
 
 const host = '127.0.0.1';
+
+/** The next message of a connection that is replaced. */
+async function next(live: ReconnectingConn): Promise<Message> {
+  for await (const message of live) return message;
+  throw new Error('the connection has ended');
+}
 
 describe('rate', () => {
   it('slows a flood down with compression, backpressure, a close and a new connection', async () => {
@@ -32,7 +38,7 @@ describe('rate', () => {
       }
     };
     const answers = async (count: number): Promise<void> => {
-      for (let i = 0; i < count; i++) await live.readMessage();
+      for (let i = 0; i < count; i++) await next(live);
     };
     await Promise.all([send(1_000), answers(1_000)]);
     expect(got).toEqual(sent);

@@ -347,7 +347,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     } catch (error) {
       return connection.rejected(error, 'receive');
     }
-    return connection.reader.receive(validating(connection, handler, options));
+    return connection.reader.receive(
+      validating(connection, handler as ValueHandler<StandardSchema>, options),
+    );
   }
 
   /**

@@ -58,7 +58,6 @@ export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
 export { rejectedLater } from './time/refusal.ts';
 export { bound, checkOptionNames, duration, kind, range, whole } from './validate.ts';
 export { DetachedBytes } from './writing/pending-bytes.ts';
-export { WriteBudget } from './writing/write-budget.ts';
 export {
   type Batch,
   type BatchSender,
@@ -66,3 +65,4 @@ export {
   REFERENCE_FROM,
   sharedFrames,
 } from './writing/shared-frames.ts';
+export { WriteBudget } from './writing/write-budget.ts';

@@ -20,7 +20,8 @@ function mayHaveStore(resource: object): boolean {
   const symbols = Object.getOwnPropertySymbols(resource).filter(({ description }) =>
     STORES.test(description ?? ''),
   );
-  if (symbols.length > 0) return symbols.some((symbol) => (resource as Fields)[symbol] !== undefined);
+  if (symbols.length > 0)
+    return symbols.some((symbol) => (resource as Fields)[symbol] !== undefined);
   const { node, bun, deno } = process.versions;
   return bun !== undefined || deno !== undefined || Number.parseInt(node, 10) >= FRAMES_FROM;
 }

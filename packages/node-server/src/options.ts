@@ -77,15 +77,16 @@ type ErrorResult = ErrorAnswer | undefined | void;
 export type AuthOf<Result> = [Result] extends [undefined] ? undefined : Admitted<Awaited<Result>>;
 
 /** `stack` tells an Error from data that has a name and a message. */
-type Admitted<Result> = Result extends Admission<infer Auth>
-  ? Admitted<Auth>
-  : Result extends Refusal | false | null | undefined | void | '' | 0
-  ? never
-  : Result extends Error
-    ? 'stack' extends keyof Result
+type Admitted<Result> =
+  Result extends Admission<infer Auth>
+    ? Admitted<Auth>
+    : Result extends Refusal | false | null | undefined | void | '' | 0
       ? never
-      : Result
-    : Result;
+      : Result extends Error
+        ? 'stack' extends keyof Result
+          ? never
+          : Result
+        : Result;
 
 /** Options of an {@link Upgrader}, together with the settings of its connections. */
 export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> extends ConnSettings {

@@ -57,7 +57,7 @@ export class ProxiedConnection implements Proxied, LinkOwner {
   /** The request, until a target has answered it or it has failed. */
   pending: UpgradeRequest | undefined;
   /** When the login of the client expires, in ms since 1970. */
-  expires = Infinity;
+  expires: number = Infinity;
   /** What counts against the limits of the proxy. */
   reservation: Reservation | undefined;
   readonly #client: Duplex;

@@ -20,8 +20,8 @@ import {
   type WebSocketError,
 } from '@ws/codec';
 import { causeText, TransportError } from '../errors.ts';
-import { closeFrameOf, decodeError } from '../read/message-faults.ts';
 import type { Gate } from '../read/gate.ts';
+import { closeFrameOf, decodeError } from '../read/message-faults.ts';
 import type { ReadResult } from '../read/pending-read.ts';
 import type { Connection } from './connection.ts';
 

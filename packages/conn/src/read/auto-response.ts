@@ -1,5 +1,5 @@
-import { preparedOf } from '../broadcast.ts';
 import { isUint8Array } from '../brand.ts';
+import { preparedOf } from '../broadcast.ts';
 import { checkOptionNames, kind } from '../validate.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
 

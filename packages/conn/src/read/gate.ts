@@ -45,8 +45,10 @@ export class Gate {
     if (auto === undefined) return event;
     if (event === MESSAGE) {
       const { bytes, start, end } = decoder;
-      const isRequest = end - start === auto.request.bytes.length && decoder.type === auto.request.type;
-      if (isRequest && startsWith(auto.request.bytes, 0, bytes, start, end)) return this.#answer(auto);
+      const isRequest =
+        end - start === auto.request.bytes.length && decoder.type === auto.request.type;
+      if (isRequest && startsWith(auto.request.bytes, 0, bytes, start, end))
+        return this.#answer(auto);
       return this.#discards ? SKIPPED : event;
     }
     if (event === MESSAGE_BEGIN && decoder.type === auto.request.type) this.#withheld = 0;
@@ -87,7 +89,8 @@ export class Gate {
     const request = this.autoResponse?.request;
     if (request === undefined || type !== request.type) return false;
     const { length } = begun;
-    if (length > request.bytes.length || !startsWith(request.bytes, 0, begun, 0, length)) return false;
+    if (length > request.bytes.length || !startsWith(request.bytes, 0, begun, 0, length))
+      return false;
     this.#withheld = length;
     return true;
   }

@@ -81,7 +81,9 @@ export function misfitReason({ issues }: JSONError): string {
   return issues.length > 0 ? 'message does not fit the schema' : 'message is not JSON';
 }
 
+/** The peer broke the agreement: none of its later messages is delivered. */
 function failWith(connection: Connection, error: JSONError): void {
+  connection.reader.dropAll();
   connection.fail(error, CloseCode.InvalidFramePayloadData, misfitReason(error));
 }
 
@@ -96,8 +98,7 @@ export function validating<S extends StandardSchema>(
       message,
       schema,
       (value) => handler(value as SchemaOutput<S>, message),
-      (error) =>
-        invalid === undefined ? failWith(connection, error) : invalid(error, message),
+      (error) => (invalid === undefined ? failWith(connection, error) : invalid(error, message)),
     ) as void | PromiseLike<void>;
 }
 

@@ -61,7 +61,7 @@ describe.each(Object.entries(readers))('autoResponse with %s', (_name, read) => 
       expect(sent().filter((text) => text === PONG)).toHaveLength(2);
       expect(conn.stats.messagesIn).toBe(expected.length + 2);
       conn.terminate();
-      transport.close();
+      transport.break();
       await platform.settle();
     }
   });
@@ -87,7 +87,7 @@ describe.each(Object.entries(readers))('autoResponse with %s', (_name, read) => 
     expect(got).toEqual(['other']);
     expect(naiveDecode(transport.sent, 'client').frames.map(inWords)).toEqual([PONG]);
     conn.terminate();
-    transport.close();
+    transport.break();
     await platform.settle();
   });
 });
@@ -125,6 +125,7 @@ describe('autoResponse', () => {
   it('lets at most one answer wait for a peer that reads slowly', async () => {
     const { conn, platform, frame, feed, transport, sent } = gated(OPTION, { highWaterMark: 1 });
     void conn.discardReads();
+    await platform.settle();
     transport.block();
     for (let i = 0; i < 1_000; i++) feed(frame(1, OPTION.request));
     await platform.settle();
@@ -146,7 +147,7 @@ describe('autoResponse', () => {
     feed(frame(1, OPTION.request), frame(8, Uint8Array.of(0x03, 0xe8)));
     transport.feedEnd();
     await platform.settle();
-    transport.close();
+    transport.break();
     expect(await closing).toMatchObject({ code: 1000, wasClean: true });
     expect(sent()).toHaveLength(1);
   });

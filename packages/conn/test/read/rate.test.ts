@@ -191,7 +191,7 @@ describe('rate', () => {
     feed(...numbers(9).map((text) => frame(1, text)));
     await platform.settle();
     expect(platform.timers).toBe(1);
-    transport.close();
+    transport.break();
     await ended;
     await platform.settle();
     expect(platform.timers).toBe(0);
@@ -206,7 +206,7 @@ describe('rate', () => {
     const closing = conn.close(1000);
     feed(frame(8, Uint8Array.of(3, 0xe8)));
     await platform.advance(6_000);
-    transport.close();
+    transport.break();
     await platform.settle();
     expect(['closed', 'closing']).toContain(conn.state);
     expect((await closing).code).toBeGreaterThan(0);
@@ -238,7 +238,7 @@ describe('rate', () => {
     [{ messages: 1, per: 0 }, 'rate.per: expected a whole number of 1 or more, got 0'],
     [
       { messages: 1, over: 'drop' },
-      'rate.over: expected \'wait\', \'close\' or a function, got "drop"',
+      "rate.over: expected 'wait', 'close' or a function, got \"drop\"",
     ],
     [{ messages: 1, window: 5 }, 'rate: unknown option window'],
   ])('rejects %j', (value, message) => {

@@ -25,7 +25,7 @@ describe('Conn.renew', () => {
     feed(frame(1, 'too late'), frame(8, CLOSE_4401));
     transport.feedEnd();
     await platform.settle();
-    transport.close();
+    transport.break();
     expect(await conn.closed).toMatchObject({ code: 4401, wasClean: true });
     expect(got).toEqual([]);
     expect(conn.stats.messagesDropped).toBe(1);
@@ -52,7 +52,7 @@ describe('Conn.renew', () => {
     const { conn, platform, transport } = wired('server');
     conn.renew(NOW + 1_000);
     conn.terminate();
-    transport.close();
+    transport.break();
     await platform.settle();
     expect(platform.timers).toBe(0);
     conn.renew(NOW + 1_000);
@@ -66,7 +66,7 @@ describe('Conn.renew', () => {
     conn.renew(NOW + 10);
     await platform.advance(6_000);
     expect(transport.destroyed).toBe(true);
-    transport.close();
+    transport.break();
     expect((await conn.closed).wasClean).toBe(false);
   });
 

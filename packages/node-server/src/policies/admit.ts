@@ -50,7 +50,8 @@ export function admit<Auth>(auth: Auth, options: AdmitOptions = {}): Admission<A
   return checked(() => {
     checkOptionNames('admit', options, ['expires'], 'ignore');
     // Neither shows whether the client is admitted.
-    if (isThenable(auth)) throw new TypeError('admit: expected data, got a promise; await it first');
+    if (isThenable(auth))
+      throw new TypeError('admit: expected data, got a promise; await it first');
     if (Admission.is(auth)) throw new TypeError('admit: expected data, got a result of admit');
     const { expires } = options;
     if (expires !== undefined) checkExpires(expires);

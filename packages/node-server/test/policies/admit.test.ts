@@ -32,7 +32,9 @@ describe('admit', () => {
   });
 
   it('lets renew move the end', async () => {
-    const { got } = await upgraded(async () => admit(true, { expires: new Date(Date.now() + 200) }));
+    const { got } = await upgraded(async () =>
+      admit(true, { expires: new Date(Date.now() + 200) }),
+    );
     got.conn!.renew(Date.now() + 60_000);
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(got.conn!.state).toBe('open');
