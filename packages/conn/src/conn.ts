@@ -48,10 +48,10 @@ import { readJSON } from './read/read-json.ts';
 import type { MessageHandler } from './read/receive-call.ts';
 import {
   checkSchemaOptions,
+  receive,
   type SchemaOptions,
   type ValueHandler,
   ValueIterator,
-  validating,
 } from './read/schema-reads.ts';
 import type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
 import type { ConnStats } from './stats.ts';
@@ -336,20 +336,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     handler: MessageHandler | ValueHandler<StandardSchema>,
     options?: SchemaOptions<StandardSchema>,
   ): Promise<CloseInfo> {
-    const connection = this.#connection;
-    if (typeof handler !== 'function') {
-      const error = new TypeError(`receive: expected a function, got ${kind(handler)}`);
-      return connection.rejected(error, 'receive');
-    }
-    if (options === undefined) return connection.reader.receive(handler as MessageHandler);
-    try {
-      checkSchemaOptions('receive', options);
-    } catch (error) {
-      return connection.rejected(error, 'receive');
-    }
-    return connection.reader.receive(
-      validating(connection, handler as ValueHandler<StandardSchema>, options),
-    );
+    return receive(this.#connection, handler, options);
   }
 
   /**

@@ -29,7 +29,8 @@ export {
   MORE as InflateMore,
 } from './platform/deflate-engine.ts';
 export { checkAutoResponse, type PreparedResponse } from './read/auto-response.ts';
-export { checkRate, type RatePlan } from './read/rate-option.ts';
+export type { RatePlan } from './read/rate.ts';
+export { checkRate } from './read/rate-option.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
 export { checkSchemaOptions, misfitReason, withValue } from './read/schema-reads.ts';
 export { reportError } from './report/report.ts';

@@ -1,6 +1,7 @@
 import { CloseCode } from '@ws/codec';
 import type { OwnedBytes } from '@ws/codec/parts';
-import type { Conn } from './conn.ts';
+import type { ConnCloseOptions } from './call-options.ts';
+import type { Message } from './message.ts';
 
 /** The result of {@link Conn.toStreams}. */
 export interface MessageStreams {
@@ -8,8 +9,15 @@ export interface MessageStreams {
   readonly writable: WritableStream<string | Uint8Array>;
 }
 
+/** The part of a `Conn` that its streams use. */
+interface Streamed extends AsyncIterable<Message, undefined> {
+  send(data: string | Uint8Array): Promise<void>;
+  close(code?: number, reason?: string, options?: ConnCloseOptions): Promise<unknown>;
+  terminate(): void;
+}
+
 /** The messages of `conn` as web streams. */
-export function streamsOf(conn: Conn): MessageStreams {
+export function streamsOf(conn: Streamed): MessageStreams {
   const messages = conn[Symbol.asyncIterator]();
   return {
     readable: new ReadableStream<string | OwnedBytes>(

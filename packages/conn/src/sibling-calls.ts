@@ -4,8 +4,7 @@ import { type Conn, connectionOf } from './conn.ts';
 import type { Platform } from './platform/platform.ts';
 import type { PreparedResponse } from './read/auto-response.ts';
 import { Gate } from './read/gate.ts';
-import { Rate } from './read/rate.ts';
-import type { RatePlan } from './read/rate-option.ts';
+import { Rate, type RatePlan } from './read/rate.ts';
 import { ReceiveCall, type ReceiveObserver } from './read/receive-call.ts';
 
 export function platformOf(conn: Conn): Platform {

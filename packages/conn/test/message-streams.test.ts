@@ -7,7 +7,7 @@ async function all<T>(stream: ReadableStream<T>): Promise<T[]> {
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return chunks;
-    chunks.push(value as T);
+    chunks.push(value);
   }
 }
 

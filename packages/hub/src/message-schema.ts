@@ -50,7 +50,7 @@ export function validating<Data, S extends StandardSchema>(
     withValue(
       message,
       schema,
-      (value) => listener(session, value as SchemaOutput<S>, message),
+      (value) => listener(session, value, message),
       (error) => {
         if (invalid !== undefined) return invalid(session, error, message);
         const reason = misfitReason(error);

@@ -56,6 +56,7 @@ describe('listeners and AsyncLocalStorage', () => {
     await Promise.all([opened, got]);
     await live.close();
     await server.close();
-    expect(seen.sort()).toEqual(['open', 'open', 'receive', 'receive']);
+    expect(seen.filter((each) => each === 'open')).toHaveLength(2);
+    expect(seen.filter((each) => each === 'receive')).toHaveLength(2);
   });
 });

@@ -73,18 +73,18 @@ class ConnDuplex extends Duplex {
   override _write(
     chunk: Buffer,
     _encoding: BufferEncoding,
-    done: (error?: Error | null) => void,
+    written: (error?: Error | null) => void,
   ): void {
-    this.#conn.send(chunk).then(() => done(), done);
+    this.#conn.send(chunk).then(() => written(), written);
   }
 
-  override _final(done: (error?: Error | null) => void): void {
-    this.#conn.close().then(() => done(), done);
+  override _final(closed: (error?: Error | null) => void): void {
+    this.#conn.close().then(() => closed(), closed);
   }
 
-  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+  override _destroy(cause: Error | null, destroyed: (error: Error | null) => void): void {
     const conn = this.#conn;
     conn.terminate();
-    void conn.closed.then(() => done(error));
+    void conn.closed.then(() => destroyed(cause));
   }
 }

@@ -84,7 +84,7 @@ export class Acceptor {
     this.#options = pickUpgraderOptions(options);
     this.#platform = platformOfServer(
       (conn) => this.work.closeConn(conn as Conn),
-      plan.maxTotalBufferedAmount,
+      plan.limits.maxTotalBufferedAmount ?? Infinity,
     );
     this.#limits = new Limits(plan.limits);
     this.setup = this.#setupOf(plan, callbacks);

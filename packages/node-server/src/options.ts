@@ -318,8 +318,6 @@ export interface UpgraderPlan {
   readonly handshakeTimeout: number;
   readonly readBuffer: boolean;
   readonly limits: LimitValues;
-  /** In bytes; Infinity for no bound. */
-  readonly maxTotalBufferedAmount: number;
   readonly unmatched: 404 | 'leave';
   readonly error: AnyUpgraderOptions['error'];
   readonly report: ServerReport<AppRequest> | undefined;
@@ -385,14 +383,14 @@ export function checkUpgraderOptions(options: AnyUpgraderOptions): UpgraderPlan 
         options.maxConnectionsPerAddress,
         Infinity,
       ),
+      maxTotalBufferedAmount: checkCount(
+        'maxTotalBufferedAmount',
+        options.maxTotalBufferedAmount,
+        defaultTotal(),
+      ),
       clientAddress,
       forwardedAddress: forwardedAddress(trustProxy),
     },
-    maxTotalBufferedAmount: checkCount(
-      'maxTotalBufferedAmount',
-      options.maxTotalBufferedAmount,
-      defaultTotal(),
-    ),
     error,
     report,
     settings,

@@ -279,6 +279,7 @@ export class Input {
   #loopInContext(decoder: MessageDecoder, ahead: boolean): ReadResult | undefined {
     const context = this.#connection.reader.receiveCall?.context;
     if (context === undefined) return this.#loop(decoder, ahead);
+    // oxlint-disable-next-line typescript/unbound-method -- `this` is the second argument
     return context.runInAsyncScope(this.#loop, this, decoder, ahead);
   }
 

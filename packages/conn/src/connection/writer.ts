@@ -120,11 +120,8 @@ export class Writer {
   #inBudget(buffered: number, size: number): boolean {
     const connection = this.#connection;
     const { writeBudget } = connection.platform;
-    return (
-      writeBudget === undefined ||
-      buffered === 0 ||
-      writeBudget.refusal(connection, size) === undefined
-    );
+    if (writeBudget === undefined || buffered === 0) return true;
+    return writeBudget.refusal(connection, size) === undefined;
   }
 
   /** Bytes that wait for the limit of buffered bytes: with the cost of each waiting write. */

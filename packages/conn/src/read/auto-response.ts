@@ -1,7 +1,7 @@
 import { isUint8Array } from '../brand.ts';
-import { preparedOf } from '../broadcast.ts';
+import { BinaryMessage, TextMessage } from '@ws/codec';
 import { checkOptionNames, kind } from '../validate.ts';
-import type { PreparedMessage } from '../writing/prepared-message.ts';
+import { PreparedMessage } from '../writing/prepared-message.ts';
 
 /** A message that a server answers without its handler, and the answer. */
 export interface AutoResponse {
@@ -31,8 +31,9 @@ export function checkAutoResponse(value: unknown): PreparedResponse {
 }
 
 function message(name: string, value: unknown): PreparedMessage {
-  if (typeof value === 'string' || isUint8Array(value)) return preparedOf(value);
-  const hint = kind(value) === 'Object' ? '; pass JSON.stringify(…)' : '';
+  if (typeof value === 'string') return new PreparedMessage(TextMessage, value);
+  if (isUint8Array(value)) return new PreparedMessage(BinaryMessage, value);
+  const hint = kind(value) === 'Object' ? '; pass JSON.stringify(value)' : '';
   throw new TypeError(
     `autoResponse.${name}: expected a string or a Uint8Array, got ${kind(value)}${hint}`,
   );

@@ -49,7 +49,7 @@ export class Gate {
         end - start === auto.request.bytes.length && decoder.type === auto.request.type;
       if (isRequest && startsWith(auto.request.bytes, 0, bytes, start, end))
         return this.#answer(auto);
-      return this.#discards ? SKIPPED : event;
+      return this.#discards() ? SKIPPED : event;
     }
     if (event === MESSAGE_BEGIN && decoder.type === auto.request.type) this.#withheld = 0;
     else if (event !== MESSAGE_DATA || this.#withheld === NONE) return event;
@@ -69,7 +69,8 @@ export class Gate {
       this.#withheld = NONE;
       return event;
     }
-    if (this.#connection.reader.streams) return MESSAGE_BEGIN;
+    const { directRead, pending } = this.#connection.reader;
+    if (directRead === 'nextReader' || pending?.streams === true) return MESSAGE_BEGIN;
     // The read of the message was cancelled while its first bytes were withheld.
     this.#withheld = NONE;
     this.#connection.countDropped(1);
@@ -96,7 +97,7 @@ export class Gate {
   }
 
   /** Whether the application drops all messages. The gate then gets them nevertheless. */
-  get #discards(): boolean {
+  #discards(): boolean {
     const { receiveCall } = this.#connection.reader;
     return receiveCall !== undefined && receiveCall.handler === undefined;
   }
@@ -116,10 +117,10 @@ export class Gate {
 
   #waitFor(sent: Promise<void>): void {
     this.#answering = true;
-    const done = (): void => {
+    const sentOrLost = (): void => {
       this.#answering = false;
     };
-    sent.then(done, done);
+    sent.then(sentOrLost, sentOrLost);
   }
 }
 

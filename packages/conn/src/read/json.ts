@@ -39,7 +39,8 @@ export function outcomeOf(validated: unknown): { readonly value: unknown } | JSO
   const { issues } = result;
   if (issues === undefined) return { value: valueOf(result) };
   const why = words(issues);
-  return new JSONError(`message does not fit the schema${why ? `: ${why}` : ''}`, issues);
+  const said = why ? `: ${why}` : '';
+  return new JSONError(`message does not fit the schema${said}`, issues);
 }
 
 /** The error of a schema that throws, or returns no result. */

@@ -1,5 +1,6 @@
 import type { Conn } from '../conn.ts';
 import { checkOptionNames, duration, kind, whole } from '../validate.ts';
+import type { RatePlan } from './rate.ts';
 
 /** Bounds what the peer sends: a token bucket for each connection. */
 export interface RateLimit {
@@ -21,18 +22,6 @@ export interface RateLimit {
    * closes the connection with 1011. Default: `'wait'`.
    */
   readonly over?: 'wait' | 'close' | ((conn: Conn) => unknown) | undefined;
-}
-
-/** A checked {@link RateLimit}, shared by connections. */
-export interface RatePlan {
-  /** Infinity for no bound, as all of these. */
-  readonly messagesPerMs: number;
-  readonly bytesPerMs: number;
-  readonly messageBurst: number;
-  readonly byteBurst: number;
-  readonly over: 'wait' | 'close' | ((conn: Conn) => unknown);
-  /** The option, for the reason of a close frame. */
-  readonly text: string;
 }
 
 const NAMES: readonly (keyof RateLimit)[] = ['messages', 'bytes', 'per', 'burst', 'over'];

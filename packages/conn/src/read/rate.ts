@@ -8,12 +8,22 @@ import {
   ProtocolError,
   SKIPPED,
 } from '@ws/codec';
-import type { Conn } from '../conn.ts';
 import type { Connection } from '../connection/connection.ts';
 import { untraced } from '../errors.ts';
 import { isThenable, onRejection } from '../on-rejection.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
-import type { RatePlan } from './rate-option.ts';
+
+/** A checked `RateLimit`, shared by connections. */
+export interface RatePlan {
+  /** Infinity for no bound, as all of these. */
+  readonly messagesPerMs: number;
+  readonly bytesPerMs: number;
+  readonly messageBurst: number;
+  readonly byteBurst: number;
+  readonly over: 'wait' | 'close' | ((conn: never) => unknown);
+  /** The option, for the reason of a close frame. */
+  readonly text: string;
+}
 
 /** Part of a message that a refilled bucket may lack, because times are rounded. */
 const ROUNDING = 1e-6;
@@ -116,14 +126,14 @@ export class Rate implements TimerEntry {
     return !connection.input.stopped;
   }
 
-  #ask(over: (conn: Conn) => unknown): unknown {
+  #ask(over: (conn: never) => unknown): unknown {
     const connection = this.#connection;
     const failed = (error: unknown): void => {
       connection.report(error, 'rate');
       connection.fail(error, CloseCode.InternalServerErr, '');
     };
     try {
-      const verdict = over(connection.conn as Conn);
+      const verdict = over(connection.conn as never);
       onRejection(verdict, failed);
       return isThenable(verdict) ? undefined : verdict;
     } catch (error) {

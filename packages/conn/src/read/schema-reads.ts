@@ -1,4 +1,5 @@
 import { CloseCode } from '@ws/codec';
+import type { CloseInfo } from '../close-info.ts';
 import type { Connection } from '../connection/connection.ts';
 import { JSONError } from '../errors.ts';
 import type { BorrowedMessage, Message } from '../message.ts';
@@ -87,8 +88,27 @@ function failWith(connection: Connection, error: JSONError): void {
   connection.fail(error, CloseCode.InvalidFramePayloadData, misfitReason(error));
 }
 
+/** See {@link Conn.receive}. */
+export function receive(
+  connection: Connection,
+  handler: MessageHandler | ValueHandler<StandardSchema>,
+  options: SchemaOptions<StandardSchema> | undefined,
+): Promise<CloseInfo> {
+  const { reader } = connection;
+  try {
+    if (typeof handler !== 'function') {
+      throw new TypeError(`receive: expected a function, got ${kind(handler)}`);
+    }
+    if (options === undefined) return reader.receive(handler as MessageHandler);
+    checkSchemaOptions('receive', options);
+  } catch (error) {
+    return connection.rejected(error, 'receive');
+  }
+  return reader.receive(validating(connection, handler as ValueHandler<StandardSchema>, options));
+}
+
 /** The handler of `receive` that validates messages for `handler`. */
-export function validating<S extends StandardSchema>(
+function validating<S extends StandardSchema>(
   connection: Connection,
   handler: ValueHandler<S>,
   { schema, invalid }: SchemaOptions<S>,
@@ -97,7 +117,7 @@ export function validating<S extends StandardSchema>(
     withValue(
       message,
       schema,
-      (value) => handler(value as SchemaOutput<S>, message),
+      (value) => handler(value, message),
       (error) => (invalid === undefined ? failWith(connection, error) : invalid(error, message)),
     ) as void | PromiseLike<void>;
 }

@@ -1,5 +1,15 @@
-import type { Connection } from '../connection/connection.ts';
 import { BackpressureError } from '../errors.ts';
+
+/** The part of a connection that the budget uses. */
+interface Budgeted {
+  readonly transportClosed: boolean;
+  readonly bufferedAmount: number;
+  readonly platform: { now(): number };
+  readonly writer: {
+    readonly waitingBytes: number;
+    readonly sendQueue: { readonly blocked: boolean };
+  };
+}
 
 /** Time in ms after a full recount for which the counted bytes are exact enough. */
 const RECOUNT_MS = 10;
@@ -12,7 +22,7 @@ const RECOUNT_MS = 10;
 export class WriteBudget {
   readonly #limit: number;
   /** The bytes that wait in each connection, as they were counted last. */
-  readonly #waiting = new Map<Connection, number>();
+  readonly #waiting = new Map<Budgeted, number>();
   #total = 0;
   #recountedAt = Number.NEGATIVE_INFINITY;
 
@@ -22,13 +32,13 @@ export class WriteBudget {
   }
 
   /** Counts what waits in `connection` now. */
-  count(connection: Connection): void {
+  count(connection: Budgeted): void {
     const { sendQueue, waitingBytes } = connection.writer;
     const buffered = sendQueue.blocked ? connection.bufferedAmount : waitingBytes;
     this.#set(connection, connection.transportClosed ? 0 : buffered);
   }
 
-  #set(connection: Connection, bytes: number): void {
+  #set(connection: Budgeted, bytes: number): void {
     this.#total += bytes - (this.#waiting.get(connection) ?? 0);
     if (bytes === 0) this.#waiting.delete(connection);
     else this.#waiting.set(connection, bytes);
@@ -38,7 +48,7 @@ export class WriteBudget {
    * Returns the error of a write of `size` bytes to a connection that has bytes waiting; undefined
    * when it is within the budget, and then counts it.
    */
-  refusal(connection: Connection, size: number): BackpressureError | undefined {
+  refusal(connection: Budgeted, size: number): BackpressureError | undefined {
     this.count(connection);
     if (this.#total + size > this.#limit) this.#recount(connection.platform.now());
     if (this.#total + size <= this.#limit) {

@@ -189,7 +189,7 @@ describe('autoResponse', () => {
     [{ request: 'a' }, 'autoResponse.response: expected a string or a Uint8Array, got undefined'],
     [
       { request: { ping: 1 }, response: 'a' },
-      'autoResponse.request: expected a string or a Uint8Array, got Object; pass JSON.stringify(…)',
+      'autoResponse.request: expected a string or a Uint8Array, got Object; pass JSON.stringify(value)',
     ],
     [
       { request: 'a', answer: 'b' },
