@@ -1,5 +1,5 @@
-import { isUint8Array } from '../brand.ts';
 import { BinaryMessage, TextMessage } from '@ws/codec';
+import { isUint8Array } from '../brand.ts';
 import { checkOptionNames, kind } from '../validate.ts';
 import { PreparedMessage } from '../writing/prepared-message.ts';
 
