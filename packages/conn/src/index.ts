@@ -57,9 +57,9 @@ export type {
 export type { Observer } from './platform/observer.ts';
 export type { Platform } from './platform/platform.ts';
 export { portablePlatform } from './portable-platform.ts';
+export type { RateLimit } from './rate-option.ts';
 export type { AutoResponse } from './read/auto-response.ts';
 export { MessageReader } from './read/message-reader.ts';
-export type { RateLimit } from './read/rate-option.ts';
 export type { MessageHandler } from './read/receive-call.ts';
 export type { SchemaOptions, ValueHandler } from './read/schema-reads.ts';
 export type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';

@@ -28,9 +28,9 @@ export {
   FINAL as InflateFinal,
   MORE as InflateMore,
 } from './platform/deflate-engine.ts';
+export { checkRate } from './rate-option.ts';
 export { checkAutoResponse, type PreparedResponse } from './read/auto-response.ts';
 export type { RatePlan } from './read/rate.ts';
-export { checkRate } from './read/rate-option.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
 export { checkSchemaOptions, misfitReason, withValue } from './read/schema-reads.ts';
 export { reportError } from './report/report.ts';

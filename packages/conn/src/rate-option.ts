@@ -1,6 +1,6 @@
-import type { Conn } from '../conn.ts';
-import { checkOptionNames, duration, kind, whole } from '../validate.ts';
-import type { RatePlan } from './rate.ts';
+import type { Conn } from './conn.ts';
+import type { RatePlan } from './read/rate.ts';
+import { checkOptionNames, duration, kind, whole } from './validate.ts';
 
 /** Bounds what the peer sends: a token bucket for each connection. */
 export interface RateLimit {
