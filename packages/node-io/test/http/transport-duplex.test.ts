@@ -13,6 +13,7 @@ function started(): { duplex: TransportDuplex; sink: TransportSink } {
       release?.();
       return true;
     },
+    bufferedAmount: 0,
     pause() {},
     resume() {},
     end() {},
