@@ -1,5 +1,5 @@
 // Writes docs/conformance.json and docs/conformance.md. `node --import tsx tools/conformance.ts`
-// asks the servers and clients; `… faults` plants faults in naive ones; `… mutation` takes the last run of `pnpm long mutation-…`;
+// asks the servers and clients; `… http2` asks our server over HTTP/2 alone; `… faults` plants faults in naive ones; `… mutation` takes the last run of `pnpm long mutation-…`;
 // `… fuzz MINUTES` runs each target of the fuzzer and adds it; `… page` writes the page alone.
 // The packages have to be built.
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -49,9 +49,13 @@ function asked(target: string, options: string, { role, counts, results }: Suite
   return { target, role, options, made, counts, findings: causesOf(findingsOf(results)) };
 }
 
-async function askOurs(): Promise<Asked> {
+const OPTIONS = 'compression with context takeover';
+const OVER_HTTP_2 = `HTTP/2, ${OPTIONS}`;
+
+async function askOurs(http2 = false): Promise<Asked> {
   const server = await serve(
     {
+      http2: http2 && 'clear',
       host: '127.0.0.1',
       compression: 'takeover',
       readLimit: MAX_MESSAGE,
@@ -59,9 +63,9 @@ async function askOurs(): Promise<Asked> {
     },
     (conn) => conn.receive((message) => conn.writeMessage(message.type, message.data)),
   );
-  const report = await runServerSuite(server.url, PATIENT);
+  const report = await runServerSuite(server.url, { ...PATIENT, http2 });
   await server.close({ timeout: 1 });
-  return asked(OURS, 'compression with context takeover', report);
+  return asked(OURS, http2 ? OVER_HTTP_2 : OPTIONS, report);
 }
 
 async function askWs(): Promise<Asked> {
@@ -83,9 +87,7 @@ async function askWs(): Promise<Asked> {
 
 async function askClient(kind: 'ours' | 'ws'): Promise<Asked> {
   const report = await runClientSuite([process.execPath, CLIENT, kind], PATIENT);
-  return kind === 'ours'
-    ? asked(OURS, 'compression with context takeover', report)
-    : asked(WS, 'its defaults', report);
+  return kind === 'ours' ? asked(OURS, OPTIONS, report) : asked(WS, 'its defaults', report);
 }
 
 /** The last runs of Stryker, from its incremental files. */
@@ -141,8 +143,18 @@ async function recorded(before: Results): Promise<Results> {
     case undefined:
       return {
         ...before,
-        suite: [await askOurs(), await askClient('ours'), await askWs(), await askClient('ws')],
+        suite: [
+          await askOurs(),
+          await askOurs(true),
+          await askClient('ours'),
+          await askWs(),
+          await askClient('ws'),
+        ],
       };
+    case 'http2': {
+      const [first, ...others] = before.suite.filter(({ options }) => options !== OVER_HTTP_2);
+      return { ...before, suite: [first!, await askOurs(true), ...others] };
+    }
     case 'faults':
       return { ...before, planted: await plantFaults() };
     case 'mutation':
@@ -153,7 +165,7 @@ async function recorded(before: Results): Promise<Results> {
     case 'page':
       return before;
     default:
-      throw new Error(`${what} is none of faults, mutation, fuzz and page`);
+      throw new Error(`${what} is none of http2, faults, mutation, fuzz and page`);
   }
 }
 

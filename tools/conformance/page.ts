@@ -94,7 +94,7 @@ const PERCENT = 100;
 export function pageOf({ suite, planted, mutation, fuzz }: Results): string {
   return `# What was tested?
 
-[\`ws-conform\`](../packages/conformance) tests any server or client against RFC 6455 and RFC 7692. In a clone, after a build:
+[\`ws-conform\`](../packages/conformance) tests any server or client against RFC 6455 and RFC 7692, servers also over HTTP/2 (RFC 8441). In a clone, after a build:
 
 \`\`\`sh
 node packages/conformance/bin/ws-conform.js server ws://localhost:9001

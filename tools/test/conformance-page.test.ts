@@ -14,7 +14,8 @@ describe('docs/conformance.md', () => {
 
   it('has both roles of this project and of ws, and every target of the fuzzer', () => {
     const asked = results.suite.map(({ target, role }) => `${target.split(' ')[0]} ${role}`);
-    expect(asked).toEqual(['this server', 'this client', 'ws server', 'ws client']);
+    expect(asked).toEqual(['this server', 'this server', 'this client', 'ws server', 'ws client']);
+    expect(results.suite[1]!.options).toMatch(/^HTTP\/2/);
     expect(results.fuzz.length).toBeGreaterThan(0);
   });
 });
