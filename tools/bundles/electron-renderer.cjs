@@ -40,4 +40,10 @@ Object.assign(globalThis, {
   clearTimeout: clear,
   clearInterval: clear,
 });
+// A page lives until it is closed, and its timers cannot be unreferenced.
+const { log } = console;
+console.log = (text) => {
+  log(text);
+  process.exit(0);
+};
 require(process.argv[2]);
