@@ -92,7 +92,7 @@ export class Alive {
 
   #look(): void {
     const { after, timeout } = this.#plan;
-    const { readyState, pull, bufferedAmount } = this.#socket;
+    const { readyState, bufferedAmount } = this.#socket;
     if (readyState !== 1) return;
     const now = performance.now();
     const silence = now - this.#heardAt;
@@ -101,7 +101,7 @@ export class Alive {
     const isLate = now - this.#due > wait;
     // The timers of a hidden page are always late: by a minute in Chromium.
     if (isLate && (this.#questions < 2 || !globalThis.document?.hidden)) return this.#ask();
-    if (pull !== undefined && !this.isPulled) {
+    if ('pull' in this.#socket && !this.isPulled) {
       // The page does not read the WebSocketStream: an answer may wait in it.
       this.#heardAt = now;
       this.#questions = 0;

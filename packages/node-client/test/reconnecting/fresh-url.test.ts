@@ -59,7 +59,10 @@ describe('a function for the URL', () => {
   it.each([new TypeError('x is not a function'), new ReferenceError('x'), new SyntaxError('x')])(
     'ends the iteration with a programming error: %s',
     async (error) => {
-      await expect(iterate(() => Promise.reject(error)).next()).rejects.toBe(error);
+      const url = async (): Promise<string> => {
+        throw error;
+      };
+      await expect(iterate(url).next()).rejects.toBe(error);
     },
   );
 
