@@ -138,6 +138,7 @@ targets.transport = () => new StreamTestTransport();
 // Streams and their buffers.
 costs.allowance = 1024 * 1024;
 
+// oxlint-disable-next-line typescript/unbound-method -- it is called with its platform
 const { settle } = FakePlatform.prototype;
 FakePlatform.prototype.settle = async function (this: FakePlatform): Promise<void> {
   await settle.call(this);

@@ -222,7 +222,7 @@ describe.each(VERSIONS)('over $name', ({ secure, http2 }) => {
     const { server, dial } = await served({}, hub.handler);
     const conns = await Promise.all([dial(), dial(), dial()]);
     while (server.stats.open < 3) await turn();
-    await conns[0]!.send('to the room');
+    await conns[0].send('to the room');
     broadcast(server.connections, 'to all');
     for (const conn of conns) {
       const texts = [(await conn.readMessage()).text(), (await conn.readMessage()).text()];

@@ -22,7 +22,7 @@ const OPTIONS = {
 
 /** A WebSocket of `ws` on a stream after the handshake. `ws` has no handshake over HTTP/2. */
 export function wsOver(stream: Duplex, role: Role): WebSocket {
-  const ws = new WebSocket(null as never, undefined, OPTIONS as never);
+  const ws = new WebSocket(null as never, undefined, OPTIONS);
   const parts = ws as unknown as Parts;
   parts._isServer = role === 'server';
   parts.setSocket(stream, Buffer.alloc(0), OPTIONS);

@@ -144,7 +144,7 @@ async function readBody(stream: ClientHttp2Stream, scope: DialScope): Promise<Bu
 }
 
 /** The header lines of a response, for the rules of the codec. */
-export class StreamHead implements FinalHead {
+class StreamHead implements FinalHead {
   readonly version = '2';
   readonly status: number;
   readonly #pairs: readonly (readonly [name: string, value: string])[];
