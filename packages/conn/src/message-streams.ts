@@ -10,11 +10,11 @@ export interface MessageStreams {
 }
 
 /** The part of a `Conn` that its streams use. */
-interface Streamed extends AsyncIterable<Message, undefined> {
+type Streamed = AsyncIterable<Message, undefined> & {
   send(data: string | Uint8Array): Promise<void>;
   close(code?: number, reason?: string, options?: ConnCloseOptions): Promise<unknown>;
   terminate(): void;
-}
+};
 
 /** The messages of `conn` as web streams. */
 export function streamsOf(conn: Streamed): MessageStreams {

@@ -1,12 +1,12 @@
 /** The context of a call, for example the stores of `AsyncLocalStorage`. An AsyncResource of Node. */
-export interface AsyncContext {
+export type AsyncContext = {
   /** Calls `run` with `self` as `this`, in this context. */
   runInAsyncScope<This, Args extends unknown[], Result>(
     run: (this: This, ...args: Args) => Result,
     self: This,
     ...args: Args
   ): Result;
-}
+};
 
 /** The contexts of the runtime. A runtime without them needs none of this; `@ws/node-io` sets it. */
 export const asyncContexts: {

@@ -1,7 +1,7 @@
 import { BackpressureError } from '../errors.ts';
 
 /** The part of a connection that the budget uses. */
-interface Budgeted {
+type Budgeted = {
   readonly transportClosed: boolean;
   readonly bufferedAmount: number;
   readonly platform: { now(): number };
@@ -9,7 +9,7 @@ interface Budgeted {
     readonly waitingBytes: number;
     readonly sendQueue: { readonly blocked: boolean };
   };
-}
+};
 
 /** Time in ms after a full recount for which the counted bytes are exact enough. */
 const RECOUNT_MS = 10;
