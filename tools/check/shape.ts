@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import ts from 'typescript';
 
 /** Today's counts. Lower a bound when its count falls; never raise it. */
-const BOUNDS = { longFiles: 6, singleInterfaces: 12 };
+const BOUNDS = { longFiles: 6, singleInterfaces: 9 };
 
 /** Lines of code in a file, without blank lines and comments. */
 const MOST_LINES = 400;
