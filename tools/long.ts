@@ -186,7 +186,7 @@ const LONG: Rows = {
       pnpm('--silent', 'run', 'build'),
       [
         'env',
-        'BENCH_SCENARIOS=compare,client,compat,micro,handshakes,ends,broadcast,http2,hub',
+        'BENCH_SCENARIOS=compare,client,compat,micro,handshakes,ends,broadcast,hub',
         ...SLOW,
         'bench/test/cli',
       ],
@@ -219,12 +219,11 @@ const LONG: Rows = {
     commands: [...PACKED, ...suite('tools/test/fits/types')],
   },
   runtimes: {
-    what: 'Node 20.19 to 26, Bun and Deno; writes the table of docs/runtimes.md. Bundles: one file, one executable, Electron, React Native',
+    what: 'Node 20.19 to 26, Bun and Deno; writes the table of docs/runtimes.md',
     commands: [
       pnpm('--silent', 'run', 'build'),
       ...smokes(['20.19.0', '20.20.2', '22.23.3', '24.21.0', '26.10.0']),
       source('tools/check/runtimes.ts', '--write'),
-      source('tools/check/bundles.ts'),
     ],
   },
   packages: {
@@ -257,7 +256,6 @@ async function bounded(): Promise<void> {
     slow: { ...LONG['slow']!, commands: [SLOW], live: true },
     attacks: { ...LONG['attacks']!, commands: [ATTACKS] },
     ...withArguments('data-events', ['packages/node-io', 'test/peers', 'tests/contracts']),
-    http2: LONG['http2']!,
     ...short('pairs'),
     ...short('two-connections'),
   };

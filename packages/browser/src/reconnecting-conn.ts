@@ -1,10 +1,6 @@
 import { LiveConn } from '@ws/conn/parts';
 import type { BrowserConn } from './browser-conn.ts';
-import {
-  type FreshURL,
-  planReconnectingConn,
-  type ReconnectingConnOptions,
-} from './reconnecting-options.ts';
+import { planReconnectingConn, type ReconnectingConnOptions } from './reconnecting-options.ts';
 import { checked } from './validate.ts';
 
 /**
@@ -23,11 +19,8 @@ import { checked } from './validate.ts';
  * ```
  */
 export class ReconnectingConn extends LiveConn<BrowserConn> {
-  /**
-   * @param url - As for `dial`; or a function, which is called for each dial: see {@link FreshURL}.
-   * @throws TypeError, RangeError or SyntaxError for a bad URL or option.
-   */
-  constructor(url: string | URL | FreshURL, options: ReconnectingConnOptions = {}) {
+  /** @throws TypeError, RangeError or SyntaxError for a bad URL or option. */
+  constructor(url: string | URL, options: ReconnectingConnOptions = {}) {
     super(checked(() => planReconnectingConn(url, options), ReconnectingConn));
   }
 }

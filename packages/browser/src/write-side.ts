@@ -56,8 +56,7 @@ export class WriteSide {
 
   /** Bytes that were accepted and not yet sent. */
   get buffered(): number {
-    // React Native has no `bufferedAmount`.
-    return this.#earlyBytes + (this.#socket.bufferedAmount || 0);
+    return this.#earlyBytes + this.#socket.bufferedAmount;
   }
 
   /** {@link buffered}, with the objects of the messages that wait here: what the bounds count. */

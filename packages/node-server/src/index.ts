@@ -1,5 +1,4 @@
 export {
-  type AutoResponse,
   BackpressureError,
   BinaryMessage,
   BorrowedMessage,
@@ -32,7 +31,6 @@ export {
   type MessageData,
   type MessageHandler,
   MessageReader,
-  type MessageStreams,
   MessageWriter,
   type NextWriterOptions,
   PingMessage,
@@ -41,19 +39,16 @@ export {
   PongMessage,
   PreparedMessage,
   ProtocolError,
-  type RateLimit,
   ReadLimitError,
   ReadPendingError,
   type Report,
   type ReportContext,
   type ReportedConn,
-  type SchemaOptions,
   type SchemaOutput,
   type StandardSchema,
   TextMessage,
   TimeoutError,
   TransportError,
-  type ValueHandler,
   type WaitOptions,
   WebSocketError,
   WriteClosedError,
@@ -65,8 +60,6 @@ export {
   compressionBackend,
   configureCompression,
   type MessageSeen,
-  type ToDuplexOptions,
-  toDuplex,
 } from '@ws/node-io';
 export type { ServerStats } from './acceptor.ts';
 export type { CloseOptions, CloseResult } from './close-options.ts';
@@ -87,9 +80,7 @@ export type {
   ServerReportContext,
   UpgraderOptions,
 } from './options.ts';
-export { type Admission, type AdmitOptions, admit } from './policies/admit.ts';
 export type { ClientAddress, TrustProxy } from './policies/client-address.ts';
-export type { MaxLifetime } from './policies/lifetime.ts';
 export type { CheckOrigin, SameHost } from './policies/origin.ts';
 export type { Subprotocols } from './policies/select-subprotocol.ts';
 export { isWebSocketUpgrade, subprotocols } from './request.ts';

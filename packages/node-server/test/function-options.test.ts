@@ -146,8 +146,7 @@ const OTHERS = new Set(
     'maxHandshakes maxConnections maxConnectionsPerAddress trustProxy close unmatched readLimit',
     'maxEmptyFragments readAhead idleReadTimeout highWaterMark maxBufferedAmount',
     'closeTimeout heartbeat maxPendingPings writeBufferSize',
-    'writeBufferPool compression readBuffer autoResponse rate maxLifetime',
-    'maxTotalBufferedAmount',
+    'writeBufferPool compression readBuffer',
   ]
     .join(' ')
     .split(' '),

@@ -21,7 +21,7 @@ import { reportError } from '../report/report.ts';
 import type { ReportedConn } from '../report/report-context.ts';
 import type { TurnTask } from '../scheduler/task-queue.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
-import { checkExpires, untilOf } from '../time/deadline.ts';
+import { untilOf } from '../time/deadline.ts';
 import { Deferred, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
 import type { Transport, TransportSink } from '../transport.ts';
@@ -366,12 +366,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     this.#rareParts().skipBroadcast(size);
   }
 
-  /** The bytes that wait in this connection have changed. */
-  countWaiting(): void {
-    this.platform.writeBudget?.count(this);
-  }
-
-  /** Counts a message that exceeds a bound of buffered bytes, and returns the promise of its writer. */
+  /** Counts a message that exceeds `maxBufferedAmount`, and returns the promise of its writer. */
   refuseMessage(error: BackpressureError): LateRejection {
     this.countRefused();
     return this.refuse(error, 'writeMessage');
@@ -459,11 +454,6 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     this.#rareParts().setWriteDeadline(at);
   }
 
-  setExpiry(at: Date | number | null): void {
-    checkExpires(at);
-    if (this.state !== 'closed') this.#rareParts().setExpiry(at);
-  }
-
   get failure(): unknown {
     return this.#closing?.end.failed?.error;
   }
@@ -532,7 +522,6 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     this.#stopTimers();
     writer.sendQueue.destroy(error);
     writer.rejectWaiting();
-    this.countWaiting();
     if (extension === undefined) return;
     try {
       input.leavePools();

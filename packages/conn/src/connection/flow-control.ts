@@ -117,9 +117,7 @@ export class FlowControl implements TimerEntry {
   }
 
   #expire(): void {
-    const { settings, bufferedAmount, input } = this.#connection;
-    // The peer waits, not the application.
-    if (input.held) return this.#startTimeout();
+    const { settings, bufferedAmount } = this.#connection;
     const waiting =
       bufferedAmount === 0
         ? ''

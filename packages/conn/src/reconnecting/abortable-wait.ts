@@ -3,14 +3,8 @@ import { onPageWake } from './page-wake.ts';
 /**
  * Waits `ms` milliseconds, until `signal` aborts, or until a page wakes. The wait keeps the process
  * alive.
- *
- * @param started - Gets the function that ends the wait.
  */
-export function sleep(
-  ms: number,
-  signal: AbortSignal,
-  started: (wake: () => void) => void,
-): Promise<void> {
+export function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       clearTimeout(timer);
@@ -21,7 +15,6 @@ export function sleep(
     const timer = setTimeout(done, ms);
     const removeWake = onPageWake(done);
     signal.addEventListener('abort', done);
-    started(done);
   });
 }
 

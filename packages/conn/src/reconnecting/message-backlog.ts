@@ -1,12 +1,14 @@
+import { TextMessage } from '@ws/codec/parts';
 import { BackpressureError } from '../errors.ts';
-import type { Message } from '../message.ts';
+import { copyOf } from '../memory/copy.ts';
+import { Message } from '../message.ts';
+import { portablePlatform } from '../portable-platform.ts';
 import { Deferred } from '../time/promises.ts';
-import type { MessageData } from '../writing/payload.ts';
-import { copyMessage } from './copy-message.ts';
+import { bytesOf, dataTypeOf, type MessageData, utf8 } from '../writing/payload.ts';
 import type { LivePlan } from './options.ts';
 
 /** A message that waits for a connection. */
-export interface WaitingMessage {
+interface WaitingMessage {
   readonly message: Message;
   /** Settles the promise of `send`. */
   readonly sent: Deferred<void>;
@@ -74,4 +76,9 @@ export class MessageBacklog {
       );
     }
   }
+}
+
+function copyMessage(data: MessageData): Message {
+  if (typeof data === 'string') return new Message(TextMessage, utf8(data), portablePlatform);
+  return new Message(dataTypeOf(data), copyOf(bytesOf(data, 'send')), portablePlatform);
 }

@@ -5,9 +5,8 @@ interface WakeTarget {
 }
 
 /**
- * Calls `wake` when a page gets its network back, becomes visible, comes back from the back/forward
- * cache or is no longer frozen. Browsers throttle the timers of a hidden page. Other runtimes have no
- * such events.
+ * Calls `wake` when a page gets its network back or becomes visible. Browsers throttle the timers of
+ * a hidden page. Other runtimes have no such events.
  *
  * @returns Removes the listeners.
  */
@@ -17,12 +16,10 @@ export function onPageWake(wake: () => void): () => void {
   const seen = (): void => {
     if (document?.visibilityState === 'visible') wake();
   };
-  for (const type of ['online', 'pageshow']) page.addEventListener?.(type, wake);
-  document?.addEventListener?.('resume', wake);
+  page.addEventListener?.('online', wake);
   document?.addEventListener?.('visibilitychange', seen);
   return () => {
-    for (const type of ['online', 'pageshow']) page.removeEventListener?.(type, wake);
-    document?.removeEventListener?.('resume', wake);
+    page.removeEventListener?.('online', wake);
     document?.removeEventListener?.('visibilitychange', seen);
   };
 }

@@ -59,10 +59,6 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
     'maxHandshakes',
     'maxConnections',
     'maxConnectionsPerAddress',
-    'maxTotalBufferedAmount',
-    'autoResponse',
-    'rate',
-    'maxLifetime',
   ],
   dial: [
     'proxy',

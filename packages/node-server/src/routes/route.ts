@@ -18,7 +18,6 @@ const SERVER_ONLY = [
   'maxHandshakes',
   'maxConnections',
   'maxConnectionsPerAddress',
-  'maxTotalBufferedAmount',
   'clientAddress',
   'trustProxy',
   'unmatched',

@@ -34,7 +34,6 @@ describe('route', () => {
     'maxHandshakes',
     'maxConnections',
     'maxConnectionsPerAddress',
-    'maxTotalBufferedAmount',
     'clientAddress',
     'trustProxy',
     'unmatched',
