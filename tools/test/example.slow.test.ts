@@ -60,8 +60,8 @@ function workspace(manifest: object = {}): string {
       dependencies: { '@ws/page': 'workspace:^' },
       ...manifest,
     },
-process.on('SIGINT', () => process.exit(0));
-    'examples/page/server.mjs': `console.log('server', process.argv.slice(2), process.env.PORT);
+    'examples/page/server.mjs': `process.on('SIGINT', () => process.exit(0));
+console.log('server', process.argv.slice(2), process.env.PORT);
 setInterval(() => {}, 1000);
 if (process.argv[2] === 'end') process.exit(3);`,
     'examples/page/client.mjs': "console.log('client', process.argv.slice(2).join());",
