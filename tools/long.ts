@@ -186,7 +186,7 @@ const LONG: Rows = {
       pnpm('--silent', 'run', 'build'),
       [
         'env',
-        'BENCH_SCENARIOS=compare,client,compat,micro,handshakes,ends,broadcast,hub',
+        'BENCH_SCENARIOS=compare,client,compat,micro,handshakes,ends,broadcast,http2,hub',
         ...SLOW,
         'bench/test/cli',
       ],
@@ -219,11 +219,12 @@ const LONG: Rows = {
     commands: [...PACKED, ...suite('tools/test/fits/types')],
   },
   runtimes: {
-    what: 'Node 20.19 to 26, Bun and Deno; writes the table of docs/runtimes.md',
+    what: 'Node 20.19 to 26, Bun and Deno; writes the table of docs/runtimes.md. Bundles: one file, one executable, Electron, React Native',
     commands: [
       pnpm('--silent', 'run', 'build'),
       ...smokes(['20.19.0', '20.20.2', '22.23.3', '24.21.0', '26.10.0']),
       source('tools/check/runtimes.ts', '--write'),
+      source('tools/check/bundles.ts'),
     ],
   },
   packages: {
@@ -256,6 +257,7 @@ async function bounded(): Promise<void> {
     slow: { ...LONG['slow']!, commands: [SLOW], live: true },
     attacks: { ...LONG['attacks']!, commands: [ATTACKS] },
     ...withArguments('data-events', ['packages/node-io', 'test/peers', 'tests/contracts']),
+    http2: LONG['http2']!,
     ...short('pairs'),
     ...short('two-connections'),
   };

@@ -4,6 +4,7 @@
 // Writes the outcomes to `.out/runtimes`. `--data-events`: without the read buffer, and nothing is written.
 //   node tools/runtime-smoke.mjs    bun tools/runtime-smoke.mjs    deno run -A tools/runtime-smoke.mjs
 import assert from 'node:assert/strict';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { execFile } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -436,6 +437,32 @@ const parts = {
     client.close();
     await closed;
     await new Promise((resolve) => server.close(resolve));
+  },
+
+  async 'handlers in the context of their call'() {
+    const storage = new AsyncLocalStorage();
+    const seen = [];
+    const see = () => void seen.push(storage.getStore());
+    const hub = new Hub();
+    storage.run('hub', () => hub.on('message', see));
+    const server = await serve(
+      { port: 0, host: '127.0.0.1' },
+      {
+        '/receive': (conn) => storage.run('receive', () => void conn.receive(see)),
+        '/loop': (conn) =>
+          storage.run('loop', async () => {
+            for await (const _ of conn) see();
+          }),
+        '/hub': hub.handler,
+      },
+    );
+    for (const path of ['receive', 'loop', 'hub']) {
+      const conn = await dial(`${server.url}/${path}`);
+      for (let i = 0; i < 3; i++) await conn.send('x');
+      await conn.close();
+      assert.deepEqual(seen.splice(0), [path, path, path]);
+    }
+    await server.close();
   },
 
   /** After the others: a server or a client has started the self-test. */

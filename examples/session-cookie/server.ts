@@ -4,7 +4,7 @@ import { scrypt, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import process from 'node:process';
 import { promisify } from 'node:util';
-import { serve } from '@ws/node-server';
+import { admit, serve } from '@ws/node-server';
 import { Attempts } from './attempts.ts';
 import { Sessions, sessionId } from './sessions.ts';
 
@@ -33,7 +33,10 @@ const server = await serve(
     request: (req, res) => void answer(req, res).catch(() => res.destroy()),
     // Runs before the connection exists. The browser sends the cookie for foreign pages too. The
     // origin check, on by default, refuses those first. Without a session the answer is 401.
-    authenticate: (req) => sessions.find(sessionId(req.headers.cookie)),
+    authenticate: (req) => {
+      const session = sessions.find(sessionId(req.headers.cookie));
+      return session && admit(session, { expires: session.expires });
+    },
   },
   async (conn, _req, { auth: session }) => {
     session.add(conn);

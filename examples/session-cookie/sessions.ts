@@ -14,7 +14,7 @@ export class Session {
     this.expires = expires;
   }
 
-  /** Adds a connection, which closes when the session ends. */
+  /** Adds a connection, which closes when the session ends before it expires. */
   add(conn: Conn): void {
     // The session may end between the check and the handler.
     if (this.#ended) void conn.close(1008, 'session ended');
@@ -58,19 +58,16 @@ export class Sessions {
   }
 
   end(id = '', reason = 'logged out'): void {
-    this.#end(hash(id), reason);
-  }
-
-  /** Ends the expired sessions. */
-  #sweep(): void {
-    for (const [key, { expires }] of this.#byHash) {
-      if (expires <= Date.now()) this.#end(key, 'session expired');
-    }
-  }
-
-  #end(key: string, reason: string): void {
+    const key = hash(id);
     this.#byHash.get(key)?.end(reason);
     this.#byHash.delete(key);
+  }
+
+  /** Forgets the expired sessions. The server closes their connections. */
+  #sweep(): void {
+    for (const [key, { expires }] of this.#byHash) {
+      if (expires <= Date.now()) this.#byHash.delete(key);
+    }
   }
 }
 

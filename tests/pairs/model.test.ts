@@ -1,4 +1,4 @@
-import { Conn } from '@ws/conn';
+import { Conn, type ConnLike } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
 import { replaced } from '../kit/index.ts';
 import type { Command, Setup } from './commands.ts';
@@ -28,10 +28,10 @@ const server = (action: Command['action'], size = 0): Command => ({
 const CLOSE = server('close');
 
 /** Creates Conns with a planted bug: `change` replaces some methods. */
-function planted(change: (conn: Conn) => Partial<Conn>): MakeConn {
+function planted(change: (conn: Conn) => Partial<ConnLike & Omit<Conn, 'receive'>>): MakeConn {
   return (made, options) => {
     const conn = new Conn(made, options);
-    return replaced(conn, change(conn));
+    return replaced(conn, change(conn)) as Conn;
   };
 }
 

@@ -183,7 +183,7 @@ describe('examples/session-cookie', () => {
     expect(setCookie).toContain('Max-Age=1');
     const conn = await dial(own.ws, { headers: { cookie } });
     void conn.discardReads();
-    expect(await conn.closed).toMatchObject({ code: 1008, reason: 'session expired' });
+    expect(await conn.closed).toMatchObject({ code: 4401, reason: 'login expired' });
     await expect(dial(own.ws, { headers: { cookie } })).rejects.toMatchObject({ status: 401 });
     expect(await own.stop()).toBe(0);
   });

@@ -8,7 +8,7 @@ describe('the sessions of examples/session-cookie', () => {
   beforeEach(() => void vi.useFakeTimers({ now: 0 }));
   afterEach(() => void vi.useRealTimers());
 
-  it('refuse a new connection from the millisecond of their end, and close open ones within a second', () => {
+  it('refuse a new connection from the millisecond of their end, and leave open ones to the server', () => {
     const sessions = new Sessions(MONTH_SECONDS);
     const id = sessionId(sessions.open('ada'));
     const close = vi.fn();
@@ -18,9 +18,8 @@ describe('the sessions of examples/session-cookie', () => {
     expect(sessions.find(id)?.user).toBe('ada');
     vi.setSystemTime(MONTH_SECONDS * 1000);
     expect(sessions.find(id)).toBeUndefined();
-    expect(close).not.toHaveBeenCalled();
     vi.advanceTimersByTime(1_000);
-    expect(close.mock.calls).toEqual([[1008, 'session expired']]);
+    expect(close).not.toHaveBeenCalled();
   });
 
   it('stay open when another one expires', () => {

@@ -31,12 +31,13 @@ import {
   TextMessage,
   TimeoutError,
 } from '@ws/conn/parts';
+import { Alive } from './alive.ts';
 import { CAUSE_HIDDEN, UnsupportedError } from './errors.ts';
 import { checkSchema, formatJSON, parseJSON } from './json.ts';
 import { WholeMessageReader } from './message-reader.ts';
 import { type MessageStreams, streamsOf } from './message-streams.ts';
 import { GatheringWriter } from './message-writer.ts';
-import type { BrowserConnSettings } from './options.ts';
+import type { AlivePlan, BrowserConnSettings } from './options.ts';
 import { dataTypeOf, type PageMessage, payloadOf, utf8Length } from './payload.ts';
 import { after, attempt, bounded, nothing } from './promises.ts';
 import { ERROR_CLOSE_CODE, isNormalEnd, ReadSide } from './read-side.ts';
@@ -84,6 +85,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   readonly #settings: BrowserConnSettings;
   readonly #reads: ReadSide;
   readonly #writes: WriteSide;
+  readonly #alive: Alive | undefined;
   #resolveClosed!: (info: CloseInfo) => void;
   #state: ConnState = 'open';
   /** The error of the last `error` event: browsers hide it, other runtimes have it. */
@@ -102,32 +104,45 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   #cancelWriteDeadline: () => void = nothing;
 
   /** @internal */
-  constructor(socket: PageSocket, settings: BrowserConnSettings, opened: () => void = nothing) {
+  constructor(
+    socket: PageSocket,
+    settings: BrowserConnSettings,
+    opened: () => void = nothing,
+    alive?: AlivePlan,
+  ) {
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
     this.#socket = socket;
     this.#settings = settings;
     this.#writes = new WriteSide(socket, settings, this.closed);
-    const pull = (): void => socket.pull?.();
+    this.#alive = alive && new Alive(socket, alive, (error) => this.#lose(error));
+    const pull = (): void => {
+      if (this.#alive) this.#alive.isPulled = true;
+      socket.pull?.();
+    };
     this.#reads = new ReadSide(settings, (error, code) => this.#fail(error, code), pull);
     let connecting = socket.readyState === 0;
     socket.binaryType = 'arraybuffer';
     socket.addEventListener('open', () => {
       connecting = false;
+      this.#alive?.start();
       opened();
       this.#reads.serve();
     });
-    socket.addEventListener('message', ({ data }: WebSocketEvent) => this.#reads.add(data));
+    socket.addEventListener('message', ({ data }: WebSocketEvent) => {
+      if (this.#alive?.takes(data)) pull();
+      else this.#reads.add(data);
+    });
     socket.addEventListener('error', ({ error }: WebSocketEvent) => {
       this.#cause = error;
       // Node 22 sends no close event after a dial that failed. Chromium sends none for a URL that a
       // Content-Security-Policy forbids: its socket is closed from the start.
       if (connecting || socket.readyState === CLOSED) setTimeout(() => this.#ended());
     });
-    socket.addEventListener('close', ({ code, reason, wasClean }: WebSocketEvent) => {
-      // Deno reports 0 for a broken connection.
-      this.#ended(code || undefined, reason, wasClean);
+    socket.addEventListener('close', ({ code = 0, reason, wasClean }: WebSocketEvent) => {
+      // Deno reports 0 for a broken connection. React Native before 0.82 has no `wasClean`.
+      this.#ended(code || undefined, reason, wasClean ?? ![0, 1006].includes(code));
     });
   }
 
@@ -140,12 +155,12 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
 
   /** The subprotocol that the server chose, `''` when there is none. */
   get subprotocol(): string {
-    return this.#socket.protocol;
+    return this.#socket.protocol ?? '';
   }
 
   /** The extensions in use, as in the response's header; `''` when there are none. */
   get extensions(): string {
-    return this.#socket.extensions;
+    return this.#socket.extensions ?? '';
   }
 
   /** `open` also while the socket of {@link fromWebSocket} connects. See `Conn.state`. */
@@ -433,11 +448,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   setWriteDeadline(at: Date | number | null): void {
     this.#writes.expired = nothing;
     this.#cancelWriteDeadline = deadline('write', at, this.#cancelWriteDeadline, (error) => {
-      this.#writes.expired = () => {
-        this.#failure ??= { error, code: 1006 };
-        this.#writes.fail(error);
-        this.terminate();
-      };
+      this.#writes.expired = () => this.#lose(error);
       if (this.bufferedAmount > 0) this.#writes.expired();
     });
   }
@@ -559,10 +570,18 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     void this.closed.then(cancel);
   }
 
+  /** Ends a connection that is lost. */
+  #lose(error: TimeoutError): void {
+    this.#failure ??= { error, code: 1006 };
+    this.#writes.fail(error);
+    this.terminate();
+  }
+
   #ended(code = 1006, reason = '', wasClean = false): void {
     if (this.#state === 'closed') return;
     const isOrderly = wasClean || this.#state === 'closing';
     this.#state = 'closed';
+    this.#alive?.stop();
     this.#cancelReadDeadline();
     this.#cancelWriteDeadline();
     const end = new CloseError(code, reason, isOrderly ? '' : CAUSE_HIDDEN);
@@ -581,13 +600,17 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
 
   /** @internal For the reconnecting clients. */
   get internals(): ConnInternals {
+    const writes = this.#writes;
     return {
       failure: this.#failure?.error,
       closeTimeout: CLOSE_TIMEOUT,
       closed: this.closed,
       closeAfterError: () => this.close(ERROR_CLOSE_CODE),
-      untilWritable: () => this.#writes.untilWritable(),
-      sendWaiting: (message) => this.#writes.send(payloadOf('', message.type, message), true),
+      untilWritable: () => writes.untilWritable(),
+      sendWaiting(message) {
+        const data = message.isText ? message.text() : message;
+        return writes.send(payloadOf('', message.type, data), true);
+      },
     };
   }
 }

@@ -50,7 +50,7 @@ function open(url: string | URL, options: DialOptions): Promise<BrowserConn> {
       const failed = (cause: unknown): void =>
         reject(new TransportError(`could not connect to ${name}; ${CAUSE_HIDDEN}`, { cause }));
       const use = (socket: PageSocket): void => {
-        const conn: BrowserConn = new BrowserConn(socket, plan, () => resolve(conn));
+        const conn: BrowserConn = new BrowserConn(socket, plan, () => resolve(conn), plan.alive);
         stop = () => conn.terminate();
         void conn.closed.then(({ error }) => failed(error));
       };

@@ -5,6 +5,9 @@ interface AbortSignal {
   addEventListener(type: 'abort', listener: () => void): void;
   removeEventListener(type: 'abort', listener: () => void): void;
 }
+declare const AbortController: {
+  new (): { readonly signal: AbortSignal; abort(reason: unknown): void };
+};
 interface ErrorConstructor {
   captureStackTrace?(error: object, called: unknown): void;
 }

@@ -45,6 +45,7 @@ export type {
   ReconnectingEnd,
   ReconnectingState,
   ReconnectingStats,
+  ResendOptions,
   RetryDecision,
 } from '@ws/conn/reconnecting';
 export { BrowserConn } from './browser-conn.ts';
@@ -53,10 +54,14 @@ export { UnsupportedError } from './errors.ts';
 export type { WholeMessageReader } from './message-reader.ts';
 export type { MessageStreams } from './message-streams.ts';
 export type { GatheringWriter } from './message-writer.ts';
-export type { BrowserConnOptions, DialOptions } from './options.ts';
+export type { AliveOptions, BrowserConnOptions, DialOptions } from './options.ts';
 export { reconnecting } from './reconnecting.ts';
 export { ReconnectingConn } from './reconnecting-conn.ts';
-export type { ReconnectingConnOptions, ReconnectingOptions } from './reconnecting-options.ts';
+export type {
+  FreshURL,
+  ReconnectingConnOptions,
+  ReconnectingOptions,
+} from './reconnecting-options.ts';
 export type {
   StreamReadable,
   StreamWritable,

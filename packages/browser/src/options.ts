@@ -1,5 +1,7 @@
+import type { BorrowedMessage, MessageData } from '@ws/conn';
 import { LOGINS } from './errors.ts';
-import { badType, boundOf, whole } from './validate.ts';
+import { LONGEST_TIMER, nothing } from './promises.ts';
+import { badType, boundOf, checkNames, whole } from './validate.ts';
 import type { WebSocketConstructor, WebSocketStreamConstructor } from './web-types.ts';
 
 /** Bounds of a `BrowserConn`: the options of `fromWebSocket`. */
@@ -26,6 +28,33 @@ export interface BrowserConnOptions {
   readonly maxBufferedAmount?: number | false | undefined;
 }
 
+/**
+ * How a page finds a dead connection: the option `alive`. A message of the peer shows that the
+ * connection lives.
+ */
+export interface AliveOptions {
+  /**
+   * Returns the message to send after a silence, and when the page wakes: when it becomes visible,
+   * is online again, comes back from the back/forward cache or is no longer frozen. The server must
+   * answer it with any message. An error is reported, and nothing is sent.
+   */
+  readonly ask: () => MessageData;
+  /**
+   * Whether a message is an answer, which readers do not get. Default: readers get every message.
+   * An error is reported, and readers get the message.
+   */
+  readonly answer?: ((message: BorrowedMessage) => boolean) | undefined;
+  /** The silence in ms after which the page asks. Default: 25,000. */
+  readonly after?: number | undefined;
+  /**
+   * The time of the next message in ms. Without one the connection ends with 1006 and a
+   * TimeoutError. It must suffice for your largest message: a page does not see parts of one. The
+   * page asks again when it was not running, and waits while it does not read a WebSocketStream, or
+   * while its own messages leave. Default: 5,000.
+   */
+  readonly timeout?: number | undefined;
+}
+
 /** Options of `dial`. */
 export interface DialOptions extends BrowserConnOptions {
   /** To offer, in order of preference (RFC 6455, section 1.9). Default: none. */
@@ -41,6 +70,8 @@ export interface DialOptions extends BrowserConnOptions {
    * WebSocketStream waits.
    */
   readonly stream?: 'auto' | false | undefined;
+  /** Ends a connection that is dead and looks open: see {@link AliveOptions}. Default: none. */
+  readonly alive?: AliveOptions | undefined;
   /** The class to use. Default: the global one. */
   readonly WebSocket?: WebSocketConstructor | undefined;
   /** The class to use. Default: the global one, if any. */
@@ -67,6 +98,7 @@ export const DIAL_OPTION_NAMES: readonly string[] = [
   'signal',
   'handshakeTimeout',
   'stream',
+  'alive',
   'WebSocket',
   'WebSocketStream',
 ];
@@ -84,10 +116,29 @@ export function checkConnOptions(options: BrowserConnOptions): BrowserConnSettin
   return settings;
 }
 
+/** Checked {@link AliveOptions}. */
+export interface AlivePlan extends AliveOptions {
+  readonly after: number;
+  readonly timeout: number;
+}
+
+/** @throws TypeError, RangeError that names the option. */
+function checkAlive(options: AliveOptions | undefined): AlivePlan | undefined {
+  if (options === undefined) return undefined;
+  checkNames('alive', options, ['ask', 'answer', 'after', 'timeout']);
+  const { ask, answer = nothing, after = 25_000, timeout = 5_000 } = options;
+  if (typeof ask !== 'function') throw badType('alive.ask: expected a function', ask);
+  if (typeof answer !== 'function') throw badType('alive.answer: expected a function', answer);
+  whole('alive.after', after, 1, LONGEST_TIMER);
+  whole('alive.timeout', timeout, 1, LONGEST_TIMER);
+  return { ...options, after, timeout };
+}
+
 /** Checked {@link DialOptions}. */
 export interface DialPlan extends BrowserConnSettings {
   readonly subprotocols: string[];
   readonly handshakeTimeout: number | undefined;
+  readonly alive: AlivePlan | undefined;
   readonly WebSocket: WebSocketConstructor | undefined;
   readonly WebSocketStream: WebSocketStreamConstructor | undefined;
 }
@@ -117,6 +168,7 @@ export function checkDialOptions(options: DialOptions): DialPlan {
     subprotocols: protocols,
     handshakeTimeout:
       handshakeTimeout === false ? undefined : whole('handshakeTimeout', handshakeTimeout),
+    alive: checkAlive(options.alive),
     WebSocket,
     WebSocketStream: stream === 'auto' ? (WebSocketStream ?? web.WebSocketStream) : undefined,
   };

@@ -10,7 +10,7 @@ import {
 import { badType, whole } from './validate.ts';
 
 /** The most ms that `setTimeout` takes: 24 days. */
-const LONGEST_TIMER = 2 ** 31 - 1;
+export const LONGEST_TIMER: number = 2 ** 31 - 1;
 
 export function nothing(): void {}
 

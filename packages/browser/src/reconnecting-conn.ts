@@ -1,6 +1,10 @@
 import { LiveConn } from '@ws/conn/parts';
 import type { BrowserConn } from './browser-conn.ts';
-import { planReconnectingConn, type ReconnectingConnOptions } from './reconnecting-options.ts';
+import {
+  type FreshURL,
+  planReconnectingConn,
+  type ReconnectingConnOptions,
+} from './reconnecting-options.ts';
 import { checked } from './validate.ts';
 
 /**
@@ -19,8 +23,11 @@ import { checked } from './validate.ts';
  * ```
  */
 export class ReconnectingConn extends LiveConn<BrowserConn> {
-  /** @throws TypeError, RangeError or SyntaxError for a bad URL or option. */
-  constructor(url: string | URL, options: ReconnectingConnOptions = {}) {
+  /**
+   * @param url - As for `dial`; or a function, which is called for each dial: see {@link FreshURL}.
+   * @throws TypeError, RangeError or SyntaxError for a bad URL or option.
+   */
+  constructor(url: string | URL | FreshURL, options: ReconnectingConnOptions = {}) {
     super(checked(() => planReconnectingConn(url, options), ReconnectingConn));
   }
 }

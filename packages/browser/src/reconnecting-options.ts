@@ -1,5 +1,6 @@
 import type { Report } from '@ws/conn';
 import {
+  errorOf,
   type LivePlan,
   liveOptions,
   onRejection,
@@ -10,16 +11,26 @@ import {
   WebSocketError,
 } from '@ws/conn/parts';
 import type {
-  DialFunction,
   ReconnectingConnOptions as LiveOptions,
   ReconnectOptions,
 } from '@ws/conn/reconnecting';
 import { type BrowserConn, checkClose } from './browser-conn.ts';
 import { dial } from './dial.ts';
 import { checkDialOptions, DIAL_HINT, DIAL_OPTION_NAMES, type DialOptions } from './options.ts';
-import { report } from './promises.ts';
+import { bounded, report } from './promises.ts';
 import { targetOf } from './url.ts';
 import { checkNames } from './validate.ts';
+
+/**
+ * Returns the URL of one dial, with a fresh ticket for example. It may be async, and has
+ * `handshakeTimeout` to settle; the dial after it has the same time again. Its error counts as a
+ * failed dial.
+ *
+ * @param context - `signal` aborts when the iteration ends or `handshakeTimeout` is over.
+ */
+export type FreshURL = (context: {
+  readonly signal: AbortSignal;
+}) => string | URL | PromiseLike<string | URL>;
 
 /** Options of {@link reconnecting}, together with those of each dial. */
 export interface ReconnectingOptions extends ReconnectOptions, Omit<DialOptions, 'signal'> {}
@@ -30,28 +41,30 @@ export interface ReconnectingOptions extends ReconnectOptions, Omit<DialOptions,
  */
 export interface ReconnectingConnOptions
   extends Omit<ReconnectingOptions, 'maxQueuedBytes'>,
-    Pick<LiveOptions<BrowserConn>, 'onOpen' | 'maxQueuedBytes' | 'maxQueuedMessages' | 'report'> {}
+    Pick<
+      LiveOptions<BrowserConn>,
+      'onOpen' | 'maxQueuedBytes' | 'maxQueuedMessages' | 'resend' | 'report'
+    > {}
 
 /** @throws TypeError, RangeError or SyntaxError for a bad URL or option. */
 export function planReconnecting(
-  url: string | URL,
+  url: string | URL | FreshURL,
   options: ReconnectingOptions,
 ): ReconnectPlan<BrowserConn> {
   checkAllNames('reconnecting', options, RECONNECT_OPTION_NAMES);
-  return { ...policyOf(options), dial: makeDial(url, options), extraDelay };
+  return { ...policyOf(options), ...dialPlan(url, options) };
 }
 
 /** @throws TypeError, RangeError or SyntaxError for a bad URL or option. */
 export function planReconnectingConn(
-  url: string | URL,
+  url: string | URL | FreshURL,
   options: ReconnectingConnOptions,
 ): LivePlan<BrowserConn> {
   checkAllNames('ReconnectingConn', options, RECONNECTING_CONN_OPTION_NAMES);
   return {
     ...liveOptions(options),
     // That of each connection is another bound with the same name.
-    dial: makeDial(url, { ...options, maxQueuedBytes: undefined }),
-    extraDelay,
+    ...dialPlan(url, { ...options, maxQueuedBytes: undefined }),
     checkClose(code, reason, options) {
       checkNames('close', options, ['discard']);
       checkClose(code, reason, options);
@@ -81,17 +94,50 @@ function checkAllNames(owner: string, options: object, own: readonly string[]): 
 }
 
 /** @throws TypeError, RangeError or SyntaxError for a bad URL or option. */
-function makeDial(url: string | URL, options: ReconnectingOptions): DialFunction<BrowserConn> {
+function dialPlan(
+  url: string | URL | FreshURL,
+  options: ReconnectingOptions,
+): Pick<ReconnectPlan<BrowserConn>, 'dial' | 'extraDelay'> {
   // The caller may change a URL later.
-  const { href } = targetOf(url);
-  checkDialOptions(options);
+  const fixed = typeof url === 'function' ? '' : targetOf(url).href;
+  const { handshakeTimeout } = checkDialOptions(options);
   const ofDial = Object.fromEntries(
     DIAL_OPTION_NAMES.map((name) => [name, options[name as keyof ReconnectingOptions]]),
   ) as DialOptions;
-  return ({ signal }) => dial(href, { ...ofDial, signal });
+  const urlFailures = new WeakSet<object>();
+  const failed = (error: unknown): never => {
+    const failure = errorOf(error) ?? new Error('url: the function has thrown undefined');
+    urlFailures.add(failure);
+    throw failure;
+  };
+  return {
+    async dial({ signal }) {
+      const isFresh = typeof url === 'function';
+      const to = isFresh ? await callUrl(url, signal, handshakeTimeout).catch(failed) : fixed;
+      return dial(to, { ...ofDial, signal });
+    },
+    // A bad subprotocol cannot succeed. An error of `onOpen`, or of the function for the URL, may be
+    // that of its requests.
+    extraDelay: (error, _maxDelay, opened) =>
+      opened || error instanceof WebSocketError || urlFailures.has(error as object) ? 0 : Infinity,
+  };
 }
 
-/** A bad subprotocol cannot succeed. An error of `onOpen` may be that of its requests. */
-function extraDelay(error: unknown, _maxDelay: number, opened: boolean): number {
-  return opened || error instanceof WebSocketError ? 0 : Infinity;
+function callUrl(
+  url: FreshURL,
+  signal: AbortSignal,
+  timeout: number | undefined,
+): Promise<string | URL> {
+  const control = new AbortController();
+  return bounded(
+    { signal, timeout },
+    (resolve, reject) => {
+      Promise.resolve(url({ signal: control.signal })).then(resolve, reject);
+      return (reason) => {
+        control.abort(reason);
+        reject(reason);
+      };
+    },
+    `url: no result of the function after ${timeout} ms (option handshakeTimeout)`,
+  );
 }

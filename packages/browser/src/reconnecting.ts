@@ -1,6 +1,10 @@
 import { startReconnecting } from '@ws/conn/parts';
 import type { BrowserConn } from './browser-conn.ts';
-import { planReconnecting, type ReconnectingOptions } from './reconnecting-options.ts';
+import {
+  type FreshURL,
+  planReconnecting,
+  type ReconnectingOptions,
+} from './reconnecting-options.ts';
 import { checked } from './validate.ts';
 
 /**
@@ -13,6 +17,7 @@ import { checked } from './validate.ts';
  * Without `retry`, a failed dial is silent: it ends nothing and is reported nowhere. The iterable
  * delivers the next connection that opens. `retry` gets the error of each failed dial.
  *
+ * @param url - As for `dial`; or a function, which is called for each dial: see {@link FreshURL}.
  * @returns With `handler`, a promise that settles at the end. Without, an iterable of connections.
  * @throws TypeError, RangeError or SyntaxError for a bad URL or option: synchronously, or with
  *   `handler` by the promise.
@@ -28,16 +33,16 @@ import { checked } from './validate.ts';
  * ```
  */
 export function reconnecting(
-  url: string | URL,
+  url: string | URL | FreshURL,
   options?: ReconnectingOptions,
 ): AsyncIterable<BrowserConn>;
 export function reconnecting(
-  url: string | URL,
+  url: string | URL | FreshURL,
   options: ReconnectingOptions | undefined,
   handler: (conn: BrowserConn) => unknown,
 ): Promise<void>;
 export function reconnecting(
-  url: string | URL,
+  url: string | URL | FreshURL,
   options: ReconnectingOptions = {},
   handler?: (conn: BrowserConn) => unknown,
 ): AsyncIterable<BrowserConn> | Promise<void> {

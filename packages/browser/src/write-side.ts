@@ -56,7 +56,8 @@ export class WriteSide {
 
   /** Bytes that were accepted and not yet sent. */
   get buffered(): number {
-    return this.#earlyBytes + this.#socket.bufferedAmount;
+    // React Native has no `bufferedAmount`.
+    return this.#earlyBytes + (this.#socket.bufferedAmount || 0);
   }
 
   /** {@link buffered}, with the objects of the messages that wait here: what the bounds count. */

@@ -43,24 +43,24 @@ export class FakeWebSocket implements WebSocketLike {
   open(protocol = ''): void {
     this.readyState = 1;
     this.protocol = protocol;
-    this.#emit('open', {});
+    this.emit('open', {});
   }
 
   message(data: unknown): void {
-    this.#emit('message', { data });
+    this.emit('message', { data });
   }
 
   fail(error: unknown): void {
-    this.#emit('error', { error });
+    this.emit('error', { error });
   }
 
   end(code = 1006, reason = '', wasClean = code !== 1006, error?: unknown): void {
     this.readyState = 3;
-    if (!wasClean) this.#emit('error', { error });
-    this.#emit('close', { code, reason, wasClean });
+    if (!wasClean) this.emit('error', { error });
+    this.emit('close', { code, reason, wasClean });
   }
 
-  #emit(type: string, event: WebSocketEvent): void {
+  emit(type: string, event: WebSocketEvent): void {
     for (const listener of this.#listeners.get(type) ?? []) listener(event);
   }
 }

@@ -26,12 +26,15 @@ export interface Site {
   nextEnd(): Promise<CloseInfo>;
   /** Bytes that `/flood` has sent. */
   readonly flooded: { bytes: number };
+  /** How often `/orders` got each id. */
+  readonly orders: ReadonlyMap<string, number>;
 }
 
 /** Starts a {@link Site}. Port 0 is any. */
 export async function startSite(port = 0): Promise<Site> {
   const ends: Promise<CloseInfo>[] = [];
   const flooded = { bytes: 0 };
+  const orders = new Map<string, number>();
   const watch = (conn: Conn): void => {
     ends.push(conn.closed);
   };
@@ -71,6 +74,17 @@ export async function startSite(port = 0): Promise<Site> {
         for (let i = 0; i < 64; i++) await conn.send(new Uint8Array(64 * 1024));
         await conn.discardReads();
       },
+      // Acknowledges each id, and breaks each connection before its 30th acknowledgement.
+      '/orders': async (conn) => {
+        watch(conn);
+        let left = 30;
+        for await (const message of conn) {
+          const [id = ''] = message.text().split(':');
+          orders.set(id, (orders.get(id) ?? 0) + 1);
+          if (--left === 0) conn.terminate();
+          else await conn.send(`ack ${id}`);
+        }
+      },
       '/flood': async (conn) => {
         watch(conn);
         const chunk = new Uint8Array(64 * 1024);
@@ -85,6 +99,7 @@ export async function startSite(port = 0): Promise<Site> {
     url: server.url.replace(/^ws/, 'http'),
     server,
     flooded,
+    orders,
     nextEnd: () => ends.shift() ?? Promise.reject(new Error('no connection')),
   };
 }

@@ -1,48 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ReconnectingConn, reconnecting } from '../src/index.ts';
+import { type FreshURL, ReconnectingConn, reconnecting } from '../src/index.ts';
 import { type FakeWebSocket, socketClass } from './fake-web-socket.ts';
-import { rejection, stubReportError } from './support.ts';
+import { rejection, socketAt, stubPage, stubReportError } from './support.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => {
   vi.useRealTimers();
   vi.unstubAllGlobals();
 });
-
-/** The globals of a page that sends events. */
-function stubPage(): { online(): void; visible(state: string): void; listeners(): number } {
-  const page = new Map<string, Set<() => void>>();
-  const add = (type: string, listener: () => void): void => {
-    page.set(type, (page.get(type) ?? new Set()).add(listener));
-  };
-  const remove = (type: string, listener: () => void): void =>
-    void page.get(type)?.delete(listener);
-  const emit = (type: string): void => [...(page.get(type) ?? [])].forEach((call) => call());
-  const document = {
-    visibilityState: 'hidden',
-    addEventListener: add,
-    removeEventListener: remove,
-  };
-  vi.stubGlobal('addEventListener', add);
-  vi.stubGlobal('removeEventListener', remove);
-  vi.stubGlobal('document', document);
-  return {
-    online: () => emit('online'),
-    visible(state) {
-      document.visibilityState = state;
-      emit('visibilitychange');
-    },
-    listeners: () => [...page.values()].reduce((sum, { size }) => sum + size, 0),
-  };
-}
-
-async function socketAt(sockets: FakeWebSocket[], i: number): Promise<FakeWebSocket> {
-  await vi.waitFor(() => expect(sockets.length).toBeGreaterThan(i), {
-    interval: 0,
-    timeout: 60_000,
-  });
-  return sockets[i]!;
-}
 
 describe('reconnecting', () => {
   it('dials again after an end, and stops at a stop code', async () => {
@@ -194,6 +159,102 @@ describe('reconnecting', () => {
   });
 });
 
+describe('a function for the URL', () => {
+  /** Two connections of `reconnecting` or a ReconnectingConn, which end; then it is stopped. */
+  async function twice(url: FreshURL): Promise<string[]> {
+    const { WebSocket, sockets } = socketClass();
+    const live = new ReconnectingConn(url, { WebSocket, minDelay: 1, maxDelay: 2 });
+    for (const i of [0, 1]) {
+      const socket = await socketAt(sockets, i);
+      socket.open();
+      await vi.advanceTimersByTimeAsync(0);
+      socket.end(1006);
+      await vi.advanceTimersByTimeAsync(2);
+    }
+    await live.close();
+    return sockets.slice(0, 2).map((socket) => socket.url);
+  }
+
+  it('is called for each dial, and may be async', async () => {
+    let n = 0;
+    expect(await twice(() => `ws://h/?ticket=${++n}`)).toEqual([
+      'ws://h/?ticket=1',
+      'ws://h/?ticket=2',
+    ]);
+    const later = await twice(async () => {
+      await Promise.resolve();
+      return new URL(`http://h/?ticket=${++n}`);
+    });
+    expect(later[0]).toMatch(/^ws:\/\/h\/\?ticket=\d$/);
+    expect(later[1]).not.toBe(later[0]);
+  });
+
+  it('is called again after its error, which `retry` gets', async () => {
+    const { WebSocket, sockets } = socketClass();
+    const failures: unknown[] = [];
+    const offline = new TypeError('Failed to fetch');
+    let n = 0;
+    const url = (): string => {
+      if (++n === 1) throw offline;
+      return 'ws://h/';
+    };
+    const retry = (error: unknown): void => void failures.push(error);
+    const live = new ReconnectingConn(url, {
+      WebSocket,
+      minDelay: 1,
+      maxDelay: 2,
+      retry,
+      report: () => {},
+    });
+    await vi.advanceTimersByTimeAsync(4);
+    await socketAt(sockets, 0);
+    expect(failures).toEqual([offline]);
+    await live.close();
+  });
+
+  it.each([
+    [undefined, TypeError, 'url: expected a string or a URL, got undefined'],
+    ['ftp://h', SyntaxError, 'malformed URL'],
+  ])('ends with an error for the result %s', async (result, kind, words) => {
+    const { WebSocket } = socketClass();
+    const report = vi.fn();
+    const live = new ReconnectingConn(() => result as never, { WebSocket, report });
+    const { error } = await live.closed;
+    expect(error).toBeInstanceOf(kind);
+    expect(error?.message).toContain(words);
+  });
+
+  it('has handshakeTimeout, and its signal aborts', async () => {
+    const { WebSocket } = socketClass();
+    const signals: AbortSignal[] = [];
+    const failed: unknown[] = [];
+    const url: FreshURL = ({ signal }) => {
+      signals.push(signal);
+      return new Promise(() => {});
+    };
+    const live = new ReconnectingConn(url, {
+      WebSocket,
+      handshakeTimeout: 10,
+      minDelay: 1,
+      maxDelay: 1,
+      retry: (error) => void failed.push(error),
+      report: () => {},
+    });
+    await vi.advanceTimersByTimeAsync(12);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(failed).toMatchObject([
+      {
+        code: 'WS_ERR_TIMEOUT',
+        message: 'websocket: url: no result of the function after 10 ms (option handshakeTimeout)',
+      },
+    ]);
+    expect(signals[0]!.reason).toBe(failed[0]);
+    expect(signals).toHaveLength(2);
+    await live.close();
+    expect(signals[1]!.aborted).toBe(true);
+  });
+});
+
 describe('ReconnectingConn', () => {
   it('keeps messages for the next connection and emits open and close', async () => {
     const { WebSocket, sockets } = socketClass();
@@ -222,6 +283,36 @@ describe('ReconnectingConn', () => {
     expect(second.closes).toEqual([[1000, '']]);
     second.end(1000);
     expect(await closed).toEqual({ unsent: [] });
+  });
+
+  it('reconnect ends a wait, and replaces the open connection after closing it', async () => {
+    const { WebSocket, sockets } = socketClass();
+    const live = new ReconnectingConn('ws://h', {
+      WebSocket,
+      minDelay: 1_000_000,
+      maxDelay: 1_000_000,
+      stopCodes: [1000],
+      report: () => {},
+    });
+    (await socketAt(sockets, 0)).end();
+    await vi.advanceTimersByTimeAsync(0);
+    const first = live.reconnect();
+    (await socketAt(sockets, 1)).open();
+    expect(await first).toBe(live.conn);
+    const second = live.reconnect();
+    expect(live.reconnect()).toBe(second);
+    expect(sockets[1]!.closes).toEqual([[1000, '']]);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(sockets).toHaveLength(2);
+    sockets[1]!.end(1000);
+    (await socketAt(sockets, 2)).open();
+    expect(await second).toBe(live.conn);
+    const closed = live.close();
+    sockets[2]!.end(1000);
+    await closed;
+    const late = rejection(live.reconnect());
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await late).toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
   });
 
   it('bounds what waits', async () => {

@@ -36,3 +36,47 @@ export function stubReportError(): ReturnType<typeof vi.fn> {
   vi.stubGlobal('reportError', report);
   return report;
 }
+
+/** Waits for the socket with this number, from 0. */
+export async function socketAt(sockets: FakeWebSocket[], i: number): Promise<FakeWebSocket> {
+  await vi.waitFor(() => expect(sockets.length).toBeGreaterThan(i), {
+    interval: 0,
+    timeout: 60_000,
+  });
+  return sockets[i]!;
+}
+
+/** The globals of a page that sends events. It is hidden at first. */
+export function stubPage(): {
+  online(): void;
+  emit(type: string): void;
+  visible(state: string): void;
+  listeners(): number;
+} {
+  const page = new Map<string, Set<() => void>>();
+  const add = (type: string, listener: () => void): void => {
+    page.set(type, (page.get(type) ?? new Set()).add(listener));
+  };
+  const remove = (type: string, listener: () => void): void =>
+    void page.get(type)?.delete(listener);
+  const emit = (type: string): void => [...(page.get(type) ?? [])].forEach((call) => call());
+  const document = {
+    visibilityState: 'hidden',
+    hidden: true,
+    addEventListener: add,
+    removeEventListener: remove,
+  };
+  vi.stubGlobal('addEventListener', add);
+  vi.stubGlobal('removeEventListener', remove);
+  vi.stubGlobal('document', document);
+  return {
+    online: () => emit('online'),
+    emit,
+    visible(state) {
+      document.visibilityState = state;
+      document.hidden = state !== 'visible';
+      emit('visibilitychange');
+    },
+    listeners: () => [...page.values()].reduce((sum, { size }) => sum + size, 0),
+  };
+}

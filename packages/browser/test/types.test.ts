@@ -1,6 +1,12 @@
 import type { Conn, ConnLike, Message } from '@ws/conn';
 import { describe, expectTypeOf, it } from 'vitest';
-import type { BrowserConn, OwnedBytes, WholeMessageReader } from '../src/index.ts';
+import {
+  type BrowserConn,
+  type DialOptions,
+  type OwnedBytes,
+  ReconnectingConn,
+  type WholeMessageReader,
+} from '../src/index.ts';
 
 describe('ConnLike', () => {
   it('is the type of a Conn and of a BrowserConn', () => {
@@ -35,5 +41,22 @@ describe('bytes that the package hands out', () => {
     expectTypeOf<Uint8Array<SharedArrayBuffer>>().toExtend<Sent>();
     expectTypeOf<DataView>().toExtend<Sent>();
     expectTypeOf<SharedArrayBuffer>().toExtend<Sent>();
+  });
+});
+
+describe('functions of the options', () => {
+  it('have parameters without annotations', () => {
+    const make = (): unknown =>
+      new ReconnectingConn(({ signal }) => (signal.aborted ? new URL('ws://h') : 'ws://h'), {
+        alive: { ask: () => 'x', answer: (message) => message.text() === message.type.toString() },
+        resend: {
+          id: (data) => (typeof data === 'string' ? data : undefined),
+          acknowledged: (message) => (message.isText ? [message.text()] : undefined),
+        },
+        onOpen: (conn) => conn.send('x'),
+      });
+    expectTypeOf(make).toBeFunction();
+    expectTypeOf<ReturnType<ReconnectingConn['reconnect']>>().toEqualTypeOf<Promise<BrowserConn>>();
+    expectTypeOf<DialOptions>().toHaveProperty('alive');
   });
 });

@@ -33,6 +33,7 @@ import { joined } from './extensions.ts';
 import { type ConnInternals, internalsOf } from './for-reconnecting.ts';
 import { copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
+import { type MessageStreams, streamsOf } from './message-streams.ts';
 import {
   type ConnOptions,
   compressionLevel,
@@ -45,6 +46,13 @@ import { MessageIterator } from './read/message-iterator.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import { readJSON } from './read/read-json.ts';
 import type { MessageHandler } from './read/receive-call.ts';
+import {
+  checkSchemaOptions,
+  receive,
+  type SchemaOptions,
+  type ValueHandler,
+  ValueIterator,
+} from './read/schema-reads.ts';
 import type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
 import type { ConnStats } from './stats.ts';
 import { rejected } from './time/promises.ts';
@@ -314,12 +322,36 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *   the connection with 1011; {@link ReadPendingError}; TypeError when `handler` is not a
    *   function.
    */
-  receive(handler: MessageHandler): Promise<CloseInfo> {
-    if (typeof handler !== 'function') {
-      const error = new TypeError(`receive: expected a function, got ${kind(handler)}`);
-      return this.#connection.rejected(error, 'receive');
-    }
-    return this.#connection.reader.receive(handler);
+  receive(handler: MessageHandler): Promise<CloseInfo>;
+  /**
+   * As above, with the value of each message: JSON that fits `schema`. Any other message closes the
+   * connection with 1007, or is given to `invalid`. An error of the schema itself is one of the
+   * handler.
+   */
+  receive<S extends StandardSchema>(
+    handler: ValueHandler<S>,
+    options: SchemaOptions<S>,
+  ): Promise<CloseInfo>;
+  receive(
+    handler: MessageHandler | ValueHandler<StandardSchema>,
+    options?: SchemaOptions<StandardSchema>,
+  ): Promise<CloseInfo> {
+    return receive(this.#connection, handler, options);
+  }
+
+  /**
+   * Iterates over the values of the messages: JSON that fits `schema`. Any other message closes the
+   * connection with 1007, and the loop throws its {@link JSONError}; or it is given to `invalid`, and
+   * the loop continues. Ends as a loop over the connection does.
+   *
+   * @throws TypeError for a bad option.
+   */
+  messages<S extends StandardSchema>(
+    options: SchemaOptions<S, Message>,
+  ): AsyncIterableIterator<SchemaOutput<S>, undefined> {
+    checked(() => checkSchemaOptions('messages', options), this, 'messages');
+    const connection = this.#connection;
+    return new ValueIterator(connection, new MessageIterator(connection.reader), options);
   }
 
   /**
@@ -558,6 +590,17 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
+   * Sets when the peer's login expires. The connection then closes with 4401 `login expired`, and
+   * drops what it has not read.
+   *
+   * @param expires - A Date or ms since 1970; a past time expires at once. `null`: never.
+   * @throws TypeError, RangeError for another value.
+   */
+  renew(expires: Date | number | null): void {
+    checked(() => this.#connection.setExpiry(expires), this, 'renew');
+  }
+
+  /**
    * Sets a handler for pings, called with the payload (owned bytes) instead of answering with a
    * pong. While its promise is pending, only the newest ping waits for the next call. `null`
    * restores the default answer. An error of the handler closes the connection with 1011. An error
@@ -692,6 +735,15 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    */
   terminate(): void {
     this.#connection.terminate();
+  }
+
+  /**
+   * The messages as web streams: strings and Uint8Arrays. A cancelled `readable` and a closed
+   * `writable` close the connection, an aborted `writable` terminates it. A chunk that cannot be sent
+   * fails the `writable` and closes the connection with 1011. No other code may read.
+   */
+  toStreams(): MessageStreams {
+    return streamsOf(this);
   }
 
   /** `close(1000)`, for `await using`. */

@@ -80,11 +80,11 @@ export class CloseError extends WebSocketError {
 export class CloseSentError extends WebSocketError {
   declare readonly code: 'WS_ERR_CLOSE_SENT';
 
-  constructor() {
-    super(
-      'close sent: this end has begun to close, and sends no more messages',
-      'WS_ERR_CLOSE_SENT',
-    );
+  constructor(
+    message = 'close sent: this end has begun to close, and sends no more messages',
+    options?: ErrorOptions,
+  ) {
+    super(message, 'WS_ERR_CLOSE_SENT', options);
   }
 
   override get name(): string {
@@ -123,7 +123,7 @@ export class WriteClosedError extends WebSocketError {
 
 /**
  * A message is not valid JSON or fails the schema, or a value cannot be serialized. The connection
- * stays usable.
+ * stays usable, except after a message that does not fit the `schema` of `receive` or `messages`.
  *
  * @example
  * ```ts

@@ -43,6 +43,7 @@ export {
 export { joinMessages } from './join.ts';
 export type { BufferPool } from './memory/buffer-pool.ts';
 export { BorrowedMessage, type DataType, Message } from './message.ts';
+export type { MessageStreams } from './message-streams.ts';
 export type { ConnOptions, ConnSettings, Heartbeat } from './options.ts';
 export { type ConnPairOptions, connPair } from './pair.ts';
 export type {
@@ -56,8 +57,11 @@ export type {
 export type { Observer } from './platform/observer.ts';
 export type { Platform } from './platform/platform.ts';
 export { portablePlatform } from './portable-platform.ts';
+export type { RateLimit } from './rate-option.ts';
+export type { AutoResponse } from './read/auto-response.ts';
 export { MessageReader } from './read/message-reader.ts';
 export type { MessageHandler } from './read/receive-call.ts';
+export type { SchemaOptions, ValueHandler } from './read/schema-reads.ts';
 export type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
 export type { Report } from './report/report.ts';
 export type { ReportContext, ReportedConn } from './report/report-context.ts';

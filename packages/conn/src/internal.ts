@@ -21,13 +21,18 @@ export {
   resolveSettings,
   type Settings,
 } from './options.ts';
+export { type AsyncContext, asyncContexts } from './platform/async-contexts.ts';
 export {
   CORRUPT as InflateCorrupt,
   DONE as InflateDone,
   FINAL as InflateFinal,
   MORE as InflateMore,
 } from './platform/deflate-engine.ts';
+export { checkRate } from './rate-option.ts';
+export { checkAutoResponse, type PreparedResponse } from './read/auto-response.ts';
+export type { RatePlan } from './read/rate.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
+export { checkSchemaOptions, misfitReason, withValue } from './read/schema-reads.ts';
 export { reportError } from './report/report.ts';
 export { type Scheduler, schedulerOf } from './scheduler/scheduler.ts';
 export { type TaskQueue, TurnCallback, type TurnTask } from './scheduler/task-queue.ts';
@@ -40,13 +45,16 @@ export {
   endedWith,
   handlerSettled,
   handlerStarted,
+  limitRate,
   observeReceive,
   platformOf,
   sendUnencoded,
+  setAutoResponse,
   unfinishedReceive,
   untilWritable,
 } from './sibling-calls.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
+export { checkExpires } from './time/deadline.ts';
 export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
 export { rejectedLater } from './time/refusal.ts';
 export { bound, checkOptionNames, duration, kind, range, whole } from './validate.ts';
@@ -58,3 +66,4 @@ export {
   REFERENCE_FROM,
   sharedFrames,
 } from './writing/shared-frames.ts';
+export { WriteBudget } from './writing/write-budget.ts';

@@ -39,6 +39,7 @@ export {
   RECONNECTING_CONN_OPTION_NAMES,
   type ReconnectPlan,
 } from './reconnecting/options.ts';
+export { onPageWake } from './reconnecting/page-wake.ts';
 export { start as startReconnecting } from './reconnecting/reconnecting.ts';
 export { reportError } from './report/report.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';

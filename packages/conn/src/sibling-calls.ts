@@ -2,6 +2,9 @@
 import type { CloseInfo } from './close-info.ts';
 import { type Conn, connectionOf } from './conn.ts';
 import type { Platform } from './platform/platform.ts';
+import type { PreparedResponse } from './read/auto-response.ts';
+import { Gate } from './read/gate.ts';
+import { Rate, type RatePlan } from './read/rate.ts';
 import { ReceiveCall, type ReceiveObserver } from './read/receive-call.ts';
 
 export function platformOf(conn: Conn): Platform {
@@ -84,4 +87,24 @@ export function unfinishedReceive(conn: Conn): Promise<unknown> | undefined {
 /** Whether a read or a write of `conn` rejects with `error`, because `conn` has ended with it. */
 export function endedWith(conn: Conn, error: unknown): boolean {
   return connectionOf(conn).endedWith(error);
+}
+
+/** Answers a message of the peer without its reader. */
+export function setAutoResponse(conn: Conn, autoResponse: PreparedResponse): void {
+  gateOf(conn).autoResponse = autoResponse;
+}
+
+/** Bounds the rate of the peer's messages. A second call replaces the bound of the first. */
+export function limitRate(conn: Conn, plan: RatePlan): void {
+  const gate = gateOf(conn);
+  gate.rate?.stop();
+  gate.rate = new Rate(connectionOf(conn), plan);
+  connectionOf(conn).input.release();
+}
+
+function gateOf(conn: Conn): Gate {
+  const connection = connectionOf(conn);
+  const { input } = connection;
+  input.gate ??= new Gate(connection);
+  return input.gate;
 }

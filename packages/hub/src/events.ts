@@ -1,15 +1,33 @@
 import type { BorrowedMessage, CloseInfo, PreparedMessage } from '@ws/conn';
-import { kind } from '@ws/conn/internal';
+import { asyncContexts, kind } from '@ws/conn/internal';
 import { checkOneOf } from './checks.ts';
 import type { Position } from './position.ts';
 import type { OverflowPolicy, Session } from './session.ts';
 
-/** What a server knows about a connection beside its request. */
+/** The query of a request: a URLSearchParams. */
+export interface ConnectQuery extends Iterable<[name: string, value: string]> {
+  get(name: string): string | null;
+  getAll(name: string): string[];
+  has(name: string): boolean;
+}
+
+/**
+ * What a server knows about a connection beside its request. `serve`, `Upgrader` and routes pass all
+ * of it, as to a handler.
+ */
 export interface ConnectContext {
   /** The result of the server's `authenticate`. */
   readonly auth?: unknown;
   /** The parameters of the route, such as `id` in `/rooms/:id`. */
   readonly params?: Readonly<Record<string, string>>;
+  /** The decoded path of the request. */
+  readonly path?: string;
+  /** The decoded query of the request. */
+  readonly query?: ConnectQuery;
+  /** The pattern of the route, `/rooms/:id` for example. */
+  readonly route?: string | undefined;
+  /** The address of the client. */
+  readonly address?: string | undefined;
 }
 
 /** The listeners of a {@link Hub}. Each may be async. */
@@ -17,8 +35,8 @@ export interface HubEvents<Data = unknown> {
   /**
    * A session was added.
    *
-   * @param ctx - What the server passed to `hub.handler`, for example `params` of the route;
-   *   undefined after `hub.add`.
+   * @param ctx - What the server passed to `hub.handler`, as to a handler of `serve`; undefined
+   *   after `hub.add`.
    */
   connect(session: Session<Data>, ctx: ConnectContext | undefined): unknown;
   /** A session has ended and has left its rooms. Called exactly once for each session. */
@@ -107,13 +125,14 @@ export class Listeners<Data> {
     }
     // A new array: a listener may remove itself while the list is walked.
     const lists = this.#lists as Record<keyof HubEvents<Data>, readonly unknown[]>;
-    lists[event] = [...lists[event], listener];
+    const bound = asyncContexts.bind(listener);
+    lists[event] = [...lists[event], bound];
     let added = true;
     return () => {
       if (!added) return;
       added = false;
       const list = lists[event];
-      lists[event] = list.toSpliced(list.indexOf(listener), 1);
+      lists[event] = list.toSpliced(list.indexOf(bound), 1);
     };
   }
 

@@ -1,9 +1,16 @@
-import { CloseCode, Conn, type MessageData, type PreparedMessage } from '@ws/conn';
+import {
+  CloseCode,
+  Conn,
+  type MessageData,
+  type PreparedMessage,
+  type StandardSchema,
+} from '@ws/conn';
 import { checked, checkOptionNames, kind, rejected } from '@ws/conn/internal';
 import { checkString } from './checks.ts';
 import { checkCloseOptions, type HubCloseOptions, type HubCloseResult } from './close-options.ts';
 import { HubClosedError } from './errors.ts';
 import type { ConnectContext, HubEvents } from './events.ts';
+import { type MessageOptions, type ValueListener, validating } from './message-schema.ts';
 import { type HubOptions, resolveOptions } from './options.ts';
 import { prepare } from './prepare.ts';
 import { BROADCAST_NAMES, chosen, publicationOf, sessionsOf } from './receivers.ts';
@@ -60,8 +67,9 @@ export class Hub<Data = unknown> implements AsyncDisposable {
   readonly id: string;
   /**
    * The handler for `serve`, `Upgrader` and routes. It adds each connection, and settles when the
-   * connection has ended. Listeners of `connect` get its `ctx`, with the `params` of the route. The result of the server's `authenticate` becomes `session.data`.
-   * Our servers set it as `conn.data`; another server passes it as `ctx.auth`.
+   * connection has ended. Listeners of `connect` get its `ctx`, as a handler of `serve` does. The
+   * result of the server's `authenticate` becomes `session.data`. Our servers set it as `conn.data`;
+   * another server passes it as `ctx.auth`.
    */
   readonly handler: (conn: Conn, request?: unknown, ctx?: ConnectContext) => Promise<void>;
   readonly #sessions: Sessions<Data>;
@@ -131,8 +139,32 @@ export class Hub<Data = unknown> implements AsyncDisposable {
    * @returns A function that removes the listener.
    * @throws TypeError for an unknown event, or a listener that is not a function.
    */
-  on<E extends keyof HubEvents<Data>>(event: E, listener: HubEvents<Data>[E]): () => void {
-    const remove = checked(() => this.#sessions.listeners.add(event, listener), this, 'on');
+  on<E extends keyof HubEvents<Data>>(event: E, listener: HubEvents<Data>[E]): () => void;
+  /**
+   * Adds a listener of `message` that gets the value of each message: JSON that fits `schema`. Any
+   * other message closes the session with 1007, or is given to `invalid`.
+   */
+  on<S extends StandardSchema>(
+    event: 'message',
+    listener: ValueListener<Data, S>,
+    options: MessageOptions<Data, S>,
+  ): () => void;
+  on<E extends keyof HubEvents<Data>>(
+    event: E,
+    listener: HubEvents<Data>[E] | ValueListener<Data, StandardSchema>,
+    options?: MessageOptions<Data, StandardSchema>,
+  ): () => void {
+    const remove = checked(
+      () =>
+        this.#sessions.listeners.add(
+          event,
+          (options === undefined
+            ? listener
+            : validating(event, listener as never, options)) as HubEvents<Data>[E],
+        ),
+      this,
+      'on',
+    );
     if (event === 'pong') {
       for (const session of this.sessions.values()) this.#sessions.watchPongs(session);
     }

@@ -7,8 +7,9 @@ export {
   RoomRefusedError,
   SessionClosedError,
 } from './errors.ts';
-export type { ConnectContext, HubEvents } from './events.ts';
+export type { ConnectContext, ConnectQuery, HubEvents } from './events.ts';
 export { Hub, type HubStats, type SessionInit } from './hub.ts';
+export type { MessageOptions, ValueListener } from './message-schema.ts';
 export type { HistoryOptions, HubOptions, RoomOptions } from './options.ts';
 export type { Overflow } from './overflow.ts';
 export type { Position } from './position.ts';

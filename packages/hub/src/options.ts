@@ -1,4 +1,13 @@
-import { bound, checkOptionNames, duration, kind, whole } from '@ws/conn/internal';
+import type { RateLimit } from '@ws/conn';
+import {
+  bound,
+  checkOptionNames,
+  checkRate,
+  duration,
+  kind,
+  type RatePlan,
+  whole,
+} from '@ws/conn/internal';
 import type { Backplane } from './backplane.ts';
 import { checkOneOf, checkText, checkWellFormed } from './checks.ts';
 import { MAX_ID_BYTES } from './envelope.ts';
@@ -62,6 +71,8 @@ export interface HubOptions<Data = unknown> {
   readonly mayJoin?:
     | ((session: Session<Data>, room: string) => boolean | PromiseLike<boolean>)
     | undefined;
+  /** Bounds what each client sends, as `rate` of `serve`, which it replaces. Default: no bound. */
+  readonly rate?: RateLimit | undefined;
   /** Ms for which delivery may occupy the event loop at a time. Default: 8. */
   readonly slice?: number | undefined;
   /**
@@ -90,6 +101,7 @@ export interface HubSettings<Data> {
   readonly maxNameBytes: number;
   readonly slice: number;
   readonly mayJoin: HubOptions<Data>['mayJoin'];
+  readonly rate: RatePlan | undefined;
   /** The settings of the room `name`. */
   readonly room: (name: string) => RoomSettings;
 }
@@ -107,6 +119,7 @@ const NAMES: readonly (keyof HubOptions)[] = [
   'slice',
   'rooms',
   'mayJoin',
+  'rate',
 ];
 const ROOM_NAMES: readonly (keyof RoomOptions)[] = ['history', 'delivery'];
 const HISTORY_NAMES: readonly (keyof HistoryOptions)[] = ['size', 'bytes', 'ttl'];
@@ -126,6 +139,7 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
     maxNameBytes = 256,
     rooms = {},
     mayJoin,
+    rate,
   } = options;
   checkText('id', id, 1, MAX_ID_BYTES);
   checkWellFormed('id', id);
@@ -145,6 +159,7 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
     maxNameBytes: whole('maxNameBytes', maxNameBytes),
     slice: duration('slice', options.slice, 8, false),
     mayJoin,
+    rate: rate === undefined ? undefined : checkRate(rate),
     room: roomSettings(rooms),
   };
 }

@@ -9,7 +9,14 @@ import {
   TimeoutError,
   WebSocketError,
 } from '@ws/conn';
-import { Deferred, isThenable, onRejection, platformOf, reportError } from '@ws/conn/internal';
+import {
+  Deferred,
+  isThenable,
+  limitRate,
+  onRejection,
+  platformOf,
+  reportError,
+} from '@ws/conn/internal';
 import { Audience } from './audience.ts';
 import type { Backplane } from './backplane.ts';
 import { backplaneCode } from './backplane-code.ts';
@@ -124,6 +131,7 @@ export class Sessions<Data>
     }
     if (data !== undefined) conn.data = data;
     if (this.byId.size === 0) this.platform = platformOf(conn);
+    if (this.settings.rate !== undefined) limitRate(conn, this.settings.rate);
     const session = new Session(this, conn, id, request);
     this.#ofConn.set(conn, session);
     this.byId.set(id, session);

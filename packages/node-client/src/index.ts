@@ -31,6 +31,7 @@ export {
   type MessageData,
   type MessageHandler,
   MessageReader,
+  type MessageStreams,
   MessageWriter,
   type NextWriterOptions,
   PingMessage,
@@ -45,6 +46,7 @@ export {
   type Report,
   type ReportContext,
   type ReportedConn,
+  type SchemaOptions,
   type SchemaOutput,
   type StandardSchema,
   TextMessage,
@@ -52,6 +54,7 @@ export {
   type Transport,
   TransportError,
   type TransportSink,
+  type ValueHandler,
   type WaitOptions,
   WebSocketError,
   WriteClosedError,
@@ -62,6 +65,7 @@ export type {
   ReconnectingEnd,
   ReconnectingState,
   ReconnectingStats,
+  ResendOptions,
   RetryDecision,
 } from '@ws/conn/reconnecting';
 export {
@@ -71,6 +75,8 @@ export {
   configureCompression,
   type Diagnostics,
   type MessageSeen,
+  type ToDuplexOptions,
+  toDuplex,
 } from '@ws/node-io';
 export type { ClientConn, HandshakeResponse } from './client-conn.ts';
 export type { CookieJar } from './cookies.ts';
@@ -84,9 +90,9 @@ export type { NetDial } from './guarded-stream.ts';
 export type { DialerOptions, DialOptions, Http2Mode } from './options.ts';
 export type { ProxyOption, ProxyRequest } from './proxy/choose-proxy.ts';
 export { type Environment, proxyFromEnvironment } from './proxy/environment.ts';
+export type { FreshHeaders, FreshURL } from './reconnecting/dial-plan.ts';
 export { ReconnectingConn, reconnecting } from './reconnecting/reconnecting.ts';
 export type {
-  FreshHeaders,
   ReconnectingConnOptions,
   ReconnectingOptions,
 } from './reconnecting/reconnecting-options.ts';

@@ -10,4 +10,5 @@ export { type Http2TransportOptions, http2Transport } from './http2/http2-transp
 export { nodePlatform } from './node-platform.ts';
 export { type ReadBufferState, readBufferState } from './read-buffer.ts';
 export { type SocketTransportOptions, socketTransport } from './socket-transport.ts';
+export { type ToDuplexOptions, toDuplex } from './to-duplex.ts';
 export { hasTransport } from './transport-owner.ts';

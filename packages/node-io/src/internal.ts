@@ -30,3 +30,4 @@ export {
 export { streamFields } from './http2/stream-fields.ts';
 export { prepareReadBuffer, readsIntoBuffer, wantsReadBuffer } from './read-buffer.ts';
 export { callIfAllowed, localAddressOf, remoteAddressOf } from './socket-calls.ts';
+export { unref } from './unref.ts';

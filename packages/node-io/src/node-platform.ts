@@ -1,11 +1,13 @@
 import { Buffer, isAscii, isUtf8, transcode } from 'node:buffer';
 import { randomFillSync } from 'node:crypto';
 import type { Platform } from '@ws/conn';
-import { YieldQueue } from '@ws/conn/internal';
+import { asyncContexts, YieldQueue } from '@ws/conn/internal';
+import { bindContext, captureContext } from './async-contexts.ts';
 import { debug } from './debug.ts';
 import { nodeDeflate } from './deflate/zlib-deflate.ts';
 import { diagnostics } from './diagnostics.ts';
 import { warnOfOldNode } from './node-version.ts';
+import { unref } from './unref.ts';
 
 // Crossovers between two ways, in ns per call with Node 20 and random text.
 
@@ -24,6 +26,9 @@ const TRANSCODE_TEXT_FROM = 3000;
 
 /** The major version; Bun and Deno name the one that they are like. */
 const NODE = Number.parseInt(process.versions.node, 10);
+
+asyncContexts.capture = captureContext;
+asyncContexts.bind = bindContext;
 
 warnOfOldNode(process.versions.node, (text) => process.emitWarning(text));
 
@@ -152,7 +157,7 @@ function setTimer(ms: number, callback: () => void, keepAlive = false): () => vo
   // A timer is cleared by the functions that made it. Fake timers may replace them meanwhile.
   const clear = clearTimeout;
   const timer = setTimeout(callback, ms);
-  if (!keepAlive) timer.unref();
+  if (!keepAlive) unref(timer);
   return () => clear(timer);
 }
 

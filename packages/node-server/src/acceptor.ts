@@ -1,6 +1,6 @@
 import { fromCaller, isMistake } from '@ws/codec/internal';
 import { Conn, type Platform, TransportError } from '@ws/conn';
-import { closedOf, ResolvedOptions } from '@ws/conn/internal';
+import { closedOf, limitRate, ResolvedOptions, setAutoResponse } from '@ws/conn/internal';
 import { assertOption, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
 import { type CloseOptions, type CloseResult, checkCloseOptions } from './close-options.ts';
 import type { AppRequest, ConnHandler } from './conn-handler.ts';
@@ -17,6 +17,7 @@ import {
 } from './options.ts';
 import { PendingWork } from './pending-work.ts';
 import type { ErrorHook } from './policies/error-hook.ts';
+import { limitLifetime } from './policies/lifetime.ts';
 import { Limits } from './policies/limits.ts';
 import type { HeadCallbacks } from './raw/head-callbacks.ts';
 import { isCompatRequest, rejectCompatRequest } from './responder/http2.ts';
@@ -81,7 +82,10 @@ export class Acceptor {
     const plan = checkUpgraderOptions(options);
     if (plan.readBuffer) void prepareReadBuffer();
     this.#options = pickUpgraderOptions(options);
-    this.#platform = platformOfServer((conn) => this.work.closeConn(conn as Conn));
+    this.#platform = platformOfServer(
+      (conn) => this.work.closeConn(conn as Conn),
+      plan.limits.maxTotalBufferedAmount ?? Infinity,
+    );
     this.#limits = new Limits(plan.limits);
     this.setup = this.#setupOf(plan, callbacks);
   }
@@ -240,6 +244,10 @@ export class Acceptor {
       responder.transport(upgrade.takeEarlyBytes(), plan),
       new ResolvedOptions('server', this.#platform, plan.settings, agreement),
     );
+    if (plan.autoResponse !== undefined) setAutoResponse(conn, plan.autoResponse);
+    if (plan.rate !== undefined) limitRate(conn, plan.rate);
+    if (plan.maxLifetime !== undefined) limitLifetime(conn, plan.maxLifetime);
+    if (upgrade.expires !== undefined) conn.renew(upgrade.expires);
     conn.data = context.auth;
     upgrade.agreement = agreement;
     upgrade.handOver();

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { TimeoutError, TransportError } from '@ws/conn';
 import { isUint8Array, schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { hasTransport, nodePlatform } from '@ws/node-io';
-import { isThenable } from '@ws/node-io/internal';
+import { isThenable, unref } from '@ws/node-io/internal';
 import { HandshakeError } from './errors.ts';
 import type { Responder } from './responder/responder.ts';
 
@@ -203,7 +203,7 @@ export class HandshakeWaits implements TimerEntry {
     if (this.#isTimeUp) return onTimeUp();
     const remaining = this.#remaining;
     const timer = remaining === Infinity ? undefined : setTimeout(onTimeUp, remaining);
-    timer?.unref();
+    unref(timer);
     this.#onCallsSettled = () => {
       clearTimeout(timer);
       this.#onCallsSettled = undefined;

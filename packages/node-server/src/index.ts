@@ -1,4 +1,5 @@
 export {
+  type AutoResponse,
   BackpressureError,
   BinaryMessage,
   BorrowedMessage,
@@ -31,6 +32,7 @@ export {
   type MessageData,
   type MessageHandler,
   MessageReader,
+  type MessageStreams,
   MessageWriter,
   type NextWriterOptions,
   PingMessage,
@@ -39,16 +41,19 @@ export {
   PongMessage,
   PreparedMessage,
   ProtocolError,
+  type RateLimit,
   ReadLimitError,
   ReadPendingError,
   type Report,
   type ReportContext,
   type ReportedConn,
+  type SchemaOptions,
   type SchemaOutput,
   type StandardSchema,
   TextMessage,
   TimeoutError,
   TransportError,
+  type ValueHandler,
   type WaitOptions,
   WebSocketError,
   WriteClosedError,
@@ -60,6 +65,8 @@ export {
   compressionBackend,
   configureCompression,
   type MessageSeen,
+  type ToDuplexOptions,
+  toDuplex,
 } from '@ws/node-io';
 export type { ServerStats } from './acceptor.ts';
 export type { CloseOptions, CloseResult } from './close-options.ts';
@@ -80,7 +87,9 @@ export type {
   ServerReportContext,
   UpgraderOptions,
 } from './options.ts';
+export { type Admission, type AdmitOptions, admit } from './policies/admit.ts';
 export type { ClientAddress, TrustProxy } from './policies/client-address.ts';
+export type { MaxLifetime } from './policies/lifetime.ts';
 export type { CheckOrigin, SameHost } from './policies/origin.ts';
 export type { Subprotocols } from './policies/select-subprotocol.ts';
 export { isWebSocketUpgrade, subprotocols } from './request.ts';

@@ -1,10 +1,16 @@
+import { totalmem } from 'node:os';
+import process from 'node:process';
 import type { Duplex } from 'node:stream';
 import { inspect } from 'node:util';
-import type { ConnSettings, ReportContext } from '@ws/conn';
+import type { AutoResponse, ConnSettings, RateLimit, ReportContext } from '@ws/conn';
 import {
+  checkAutoResponse,
   checkOptionNames,
+  checkRate,
   connSettingNames,
   duration,
+  type PreparedResponse,
+  type RatePlan,
   resolveSettings,
   type Settings,
 } from '@ws/conn/internal';
@@ -23,9 +29,11 @@ import {
   type HeadersSource,
   optionHeaderPairs,
 } from './headers.ts';
+import type { Admission } from './policies/admit.ts';
 import { HostPolicy } from './policies/allowed-hosts.ts';
 import type { ClientAddress } from './policies/client-address.ts';
 import { forwardedAddress, type TrustProxy } from './policies/client-address.ts';
+import { checkLifetime, type LifetimePlan, type MaxLifetime } from './policies/lifetime.ts';
 import type { LimitValues } from './policies/limits.ts';
 import { type CheckOrigin, OriginPolicy, type SameHost } from './policies/origin.ts';
 import { isOneToken, type Subprotocols } from './policies/select-subprotocol.ts';
@@ -69,13 +77,16 @@ type ErrorResult = ErrorAnswer | undefined | void;
 export type AuthOf<Result> = [Result] extends [undefined] ? undefined : Admitted<Awaited<Result>>;
 
 /** `stack` tells an Error from data that has a name and a message. */
-type Admitted<Result> = Result extends Refusal | false | null | undefined | void | '' | 0
-  ? never
-  : Result extends Error
-    ? 'stack' extends keyof Result
+type Admitted<Result> =
+  Result extends Admission<infer Auth>
+    ? Admitted<Auth>
+    : Result extends Refusal | false | null | undefined | void | '' | 0
       ? never
-      : Result
-    : Result;
+      : Result extends Error
+        ? 'stack' extends keyof Result
+          ? never
+          : Result
+        : Result;
 
 /** Options of an {@link Upgrader}, together with the settings of its connections. */
 export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> extends ConnSettings {
@@ -111,7 +122,7 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
   /**
    * Decides who may connect; may be async. It fails closed. A {@link Refusal} refuses. `undefined`,
    * `null`, `false`, `''`, `0` and `NaN` refuse with 401. An Error refuses with 500 and goes to
-   * `report`, whether it is thrown or returned. An Error with `expose: true` and a `status` from
+   * `report`, whether it is thrown or returned. `admit` adds the end of the login. An Error with `expose: true` and a `status` from
    * 400 to 499, as http-errors creates it, refuses with that status instead, and its message is the
    * body. Any other result becomes the handler's `auth`: return `true` to admit without data.
    *
@@ -127,6 +138,22 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
    * It runs after `authenticate`; throwing refuses with 500. Default: none.
    */
   readonly headers?: HeadersOption<AuthOf<Result>, Req> | undefined;
+  /**
+   * A message that the connection answers itself: a page that cannot send pings asks it whether the
+   * connection lives. No reader and no handler gets the request. Both count in `stats`. While the
+   * peer reads slowly, at most one answer waits. Default: none.
+   */
+  readonly autoResponse?: AutoResponse | undefined;
+  /**
+   * Bounds the messages and bytes of each connection's peer. `'wait'` slows the peer down, `'close'`
+   * ends the connection with 1008. Default: no bound.
+   */
+  readonly rate?: RateLimit | undefined;
+  /**
+   * How long a connection may last. It then closes with 1001, so that its client dials again.
+   * Default: no bound.
+   */
+  readonly maxLifetime?: MaxLifetime | undefined;
   /** How the method `close` closes, unless its argument says otherwise. */
   readonly close?: CloseOptions | undefined;
   /**
@@ -158,6 +185,12 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
    * get 429. Default: `false`, no bound.
    */
   readonly maxConnectionsPerAddress?: number | false | undefined;
+  /**
+   * Most bytes of writes that wait in all connections together; `false` for no bound. Above it, a
+   * write to a connection that has bytes waiting rejects with a BackpressureError. Default: an eighth
+   * of the memory that the process may use (`process.constrainedMemory()`, else `os.totalmem()`).
+   */
+  readonly maxTotalBufferedAmount?: number | false | undefined;
   /**
    * Your proxies, which may name the client in `X-Forwarded-For`: how many there are in a row, or
    * a `BlockList` of node:net with their addresses (the peer of a Unix socket counts as a proxy).
@@ -218,6 +251,9 @@ export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
   'allowedHosts',
   'authenticate',
   'headers',
+  'autoResponse',
+  'rate',
+  'maxLifetime',
   'close',
   'unmatched',
   'handshakeTimeout',
@@ -225,6 +261,7 @@ export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
   'maxHandshakes',
   'maxConnections',
   'maxConnectionsPerAddress',
+  'maxTotalBufferedAmount',
   'trustProxy',
   'clientAddress',
   'error',
@@ -273,6 +310,9 @@ export interface UpgraderPlan {
   readonly authenticate: AnyUpgraderOptions['authenticate'];
   /** Those of the server, then those of the route. */
   readonly headers: readonly HeadersSource[];
+  readonly autoResponse: PreparedResponse | undefined;
+  readonly rate: RatePlan | undefined;
+  readonly maxLifetime: LifetimePlan | undefined;
   readonly close: ClosePlan;
   /** Milliseconds; Infinity for no bound. */
   readonly handshakeTimeout: number;
@@ -315,7 +355,7 @@ export function checkUpgraderOptions(options: AnyUpgraderOptions): UpgraderPlan 
   if (options.sameHost !== undefined && checkOrigin !== undefined) {
     throw new TypeError('sameHost: cannot be combined with checkOrigin; set one of the two');
   }
-  const { unmatched = 404, trustProxy = false } = options;
+  const { unmatched = 404, trustProxy = false, autoResponse, rate, maxLifetime } = options;
   if (trustProxy !== false && clientAddress !== undefined) {
     throw new TypeError('trustProxy: cannot be combined with clientAddress; set one of the two');
   }
@@ -328,6 +368,9 @@ export function checkUpgraderOptions(options: AnyUpgraderOptions): UpgraderPlan 
     hosts: new HostPolicy(allowedHosts),
     authenticate,
     headers: checkHeaders(options.headers),
+    autoResponse: autoResponse === undefined ? undefined : checkAutoResponse(autoResponse),
+    rate: rate === undefined ? undefined : checkRate(rate),
+    maxLifetime: maxLifetime === undefined ? undefined : checkLifetime(maxLifetime),
     close: checkCloseOptions(options.close),
     unmatched,
     handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),
@@ -340,6 +383,11 @@ export function checkUpgraderOptions(options: AnyUpgraderOptions): UpgraderPlan 
         options.maxConnectionsPerAddress,
         Infinity,
       ),
+      maxTotalBufferedAmount: checkCount(
+        'maxTotalBufferedAmount',
+        options.maxTotalBufferedAmount,
+        defaultTotal(),
+      ),
       clientAddress,
       forwardedAddress: forwardedAddress(trustProxy),
     },
@@ -348,6 +396,13 @@ export function checkUpgraderOptions(options: AnyUpgraderOptions): UpgraderPlan 
     settings,
     highWaterMark: transportHighWaterMark(settings.highWaterMark),
   };
+}
+
+/** An eighth of the memory that the process may use, in bytes. */
+function defaultTotal(): number {
+  // Without a bound of a container it is 0, or larger than the machine. Other runtimes lack it.
+  const constrained = process.constrainedMemory?.() || Infinity;
+  return Math.floor(Math.min(constrained, totalmem()) / 8);
 }
 
 function checkHeaders(value: AnyUpgraderOptions['headers']): readonly HeadersSource[] {

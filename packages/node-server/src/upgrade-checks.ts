@@ -24,6 +24,7 @@ import {
   optionHeaderPairs,
 } from './headers.ts';
 import type { UpgraderPlan } from './options.ts';
+import { Admission } from './policies/admit.ts';
 import { readAuth, thrownByAuthenticate } from './policies/authenticate.ts';
 import { answerOf, type ErrorHook, wroteItself } from './policies/error-hook.ts';
 import type { Reservation } from './policies/limits.ts';
@@ -89,6 +90,8 @@ export class UpgradeRequest implements ServerRequest {
   route: string | undefined;
   /** Undefined until the connection is open. */
   agreement: Agreement | undefined;
+  /** When the login expires, if it does. */
+  expires: Date | number | undefined;
   readonly req: AppRequest;
   readonly facts: RequestFacts;
   readonly incoming: IncomingMessage | undefined;
@@ -228,7 +231,9 @@ export class UpgradeRequest implements ServerRequest {
         thrownByAuthenticate,
       );
       if (result === undefined) this.setup.reporter.nothingReturned(req, this.route);
-      context = { auth: readAuth(result), ...known };
+      const admission = Admission.is(result) ? result : undefined;
+      context = { auth: readAuth(admission === undefined ? result : admission.auth), ...known };
+      this.expires = admission?.expires;
     }
     const agreement = this.#agree(match, context);
     for (const source of headers) {

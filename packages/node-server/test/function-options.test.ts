@@ -146,7 +146,8 @@ const OTHERS = new Set(
     'maxHandshakes maxConnections maxConnectionsPerAddress trustProxy close unmatched readLimit',
     'maxEmptyFragments readAhead idleReadTimeout highWaterMark maxBufferedAmount',
     'closeTimeout heartbeat maxPendingPings writeBufferSize',
-    'writeBufferPool compression readBuffer',
+    'writeBufferPool compression readBuffer autoResponse rate maxLifetime',
+    'maxTotalBufferedAmount',
   ]
     .join(' ')
     .split(' '),

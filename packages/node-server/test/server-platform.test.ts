@@ -13,7 +13,7 @@ trapLeftovers();
 
 describe('platformOfServer', () => {
   it('inherits from nodePlatform', () => {
-    const platform = platformOfServer(() => {});
+    const platform = platformOfServer(() => {}, Infinity);
     expect(platform.deflate).toBe(nodePlatform.deflate);
     expect(platform.isUtf8).toBe(nodePlatform.isUtf8);
     expect(platform.observer!.opened).toBe(nodePlatform.observer!.opened);

@@ -1,9 +1,9 @@
-import type { Conn, Report } from '@ws/conn';
+import type { ConnLike, Report } from '@ws/conn';
 import { checkOptionNames, duration, kind, range } from '@ws/conn/parts';
 
 /** The parts of a connection that this package uses. Every `Conn` and every `BrowserConn` fits. */
 export type ObsConn = Pick<
-  Conn,
+  ConnLike,
   'close' | 'closed' | 'readMessage' | 'receive' | 'send' | 'terminate'
 >;
 

@@ -44,6 +44,9 @@ export interface ProxyAccess extends ProxiedInfo {
   readonly bytesOut: number;
 }
 
+/** As the servers of `@ws/node-server` close. */
+const LOGIN_EXPIRED = 4401;
+
 const access = channel('@ws:proxy');
 const NOTHING: Flow = { bytes: 0, frames: 0, messages: 0 };
 
@@ -53,6 +56,8 @@ export class ProxiedConnection implements Proxied, LinkOwner {
   link: Link | undefined;
   /** The request, until a target has answered it or it has failed. */
   pending: UpgradeRequest | undefined;
+  /** When the login of the client expires, in ms since 1970. */
+  expires: number = Infinity;
   /** What counts against the limits of the proxy. */
   reservation: Reservation | undefined;
   readonly #client: Duplex;
@@ -90,6 +95,13 @@ export class ProxiedConnection implements Proxied, LinkOwner {
   terminate(): void {
     if (this.link === undefined) cutStream(this.#client);
     else this.link.terminate();
+  }
+
+  /** Ends the connection when the login has expired. */
+  closeIfExpired(now: number): void {
+    if (now < this.expires) return;
+    this.expires = Infinity;
+    this.link?.close(LOGIN_EXPIRED);
   }
 
   linkEnded({ error, ...end }: LinkEnd): void {

@@ -246,6 +246,7 @@ export class Proxy {
       cutStream(answer.stream);
       throw error;
     }
+    proxied.expires = Number(request.expires ?? Infinity);
     proxied.reservation.endHandshake();
     if (!this.#limits.countConnections) {
       proxied.reservation.release();
@@ -275,14 +276,18 @@ export class Proxy {
     if (proxied.link !== undefined) proxied.reservation?.release();
   };
 
-  /** Drives the idle timeouts and heartbeats of all connections: none has a timer of its own. */
+  /** Drives the idle timeouts, heartbeats and logins of all connections: none has a timer of its own. */
   readonly #sweep = (): void => {
     if (this.#proxied.size === 0) {
       clearInterval(this.#timer);
       this.#timer = undefined;
     }
     const now = performance.now();
-    for (const { link } of this.#proxied) link?.tick(now);
+    const date = Date.now();
+    for (const proxied of this.#proxied) {
+      proxied.link?.tick(now);
+      proxied.closeIfExpired(date);
+    }
   };
 
   /** Passes a target's refusal on. */

@@ -22,10 +22,10 @@ export interface Example {
   /** The output so far. */
   output(): string;
   /**
-   * Ends the program and resolves with its exit code. SIGTERM goes to the first process, as from a service manager. SIGINT
-   * goes to the process group, as from a terminal. Repeated calls are allowed.
+   * Ends the program and resolves with its exit code. SIGTERM and SIGKILL go to the first process, as from a service manager.
+   * SIGINT goes to the process group, as from a terminal. Repeated calls are allowed.
    */
-  stop(signal?: 'SIGINT' | 'SIGTERM'): Promise<number | null>;
+  stop(signal?: 'SIGINT' | 'SIGTERM' | 'SIGKILL'): Promise<number | null>;
 }
 
 /**

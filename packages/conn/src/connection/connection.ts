@@ -21,7 +21,7 @@ import { reportError } from '../report/report.ts';
 import type { ReportedConn } from '../report/report-context.ts';
 import type { TurnTask } from '../scheduler/task-queue.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
-import { untilOf } from '../time/deadline.ts';
+import { checkExpires, untilOf } from '../time/deadline.ts';
 import { Deferred, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
 import type { Transport, TransportSink } from '../transport.ts';
@@ -366,7 +366,12 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     this.#rareParts().skipBroadcast(size);
   }
 
-  /** Counts a message that exceeds `maxBufferedAmount`, and returns the promise of its writer. */
+  /** The bytes that wait in this connection have changed. */
+  countWaiting(): void {
+    this.platform.writeBudget?.count(this);
+  }
+
+  /** Counts a message that exceeds a bound of buffered bytes, and returns the promise of its writer. */
   refuseMessage(error: BackpressureError): LateRejection {
     this.countRefused();
     return this.refuse(error, 'writeMessage');
@@ -454,6 +459,11 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     this.#rareParts().setWriteDeadline(at);
   }
 
+  setExpiry(at: Date | number | null): void {
+    checkExpires(at);
+    if (this.state !== 'closed') this.#rareParts().setExpiry(at);
+  }
+
   get failure(): unknown {
     return this.#closing?.end.failed?.error;
   }
@@ -522,6 +532,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     this.#stopTimers();
     writer.sendQueue.destroy(error);
     writer.rejectWaiting();
+    this.countWaiting();
     if (extension === undefined) return;
     try {
       input.leavePools();

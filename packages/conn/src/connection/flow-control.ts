@@ -117,7 +117,9 @@ export class FlowControl implements TimerEntry {
   }
 
   #expire(): void {
-    const { settings, bufferedAmount } = this.#connection;
+    const { settings, bufferedAmount, input } = this.#connection;
+    // The peer waits, not the application.
+    if (input.held) return this.#startTimeout();
     const waiting =
       bufferedAmount === 0
         ? ''

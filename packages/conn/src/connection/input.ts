@@ -1,4 +1,5 @@
 import {
+  CHECKED_ONLY,
   CLOSE,
   DELIVERED,
   FAILED,
@@ -19,6 +20,7 @@ import {
   type WebSocketError,
 } from '@ws/codec';
 import { causeText, TransportError } from '../errors.ts';
+import type { Gate } from '../read/gate.ts';
 import { closeFrameOf, decodeError } from '../read/message-faults.ts';
 import type { ReadResult } from '../read/pending-read.ts';
 import type { Connection } from './connection.ts';
@@ -31,6 +33,8 @@ const FRAMES_PER_TURN = 1_000;
 
 // Stages of the loop.
 
+/** A gate holds back the next message: nothing is parsed. */
+const HELD = -1;
 /** Nothing is parsed yet: the code that created the connection first runs its synchronous part. */
 const STARTING = 0;
 const READY = 1;
@@ -56,8 +60,10 @@ export class Input {
   decoder: MessageDecoder | undefined;
   /** Whether a pass runs. */
   inPass = false;
+  /** Sees each message before a reader gets it. Few connections have one. */
+  gate: Gate | undefined;
   readonly #connection: Connection;
-  #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
+  #stage: typeof HELD | typeof STARTING | typeof READY | typeof PARSING = STARTING;
   #use: PayloadUse = DELIVERED;
   /** An event that was parsed before the loop began. The loop handles it first. */
   #unhandled: MessageEvent | undefined;
@@ -72,7 +78,7 @@ export class Input {
   /** Whether more input is wanted even when the read-ahead is full. */
   get wanted(): boolean {
     if (this.stopped || this.dropping) return true;
-    if (this.#spent || this.#stage === STARTING || this.decodesLater) return false;
+    if (this.#spent || this.#stage < READY || this.decodesLater) return false;
     return this.#connection.reader.waits;
   }
 
@@ -98,6 +104,11 @@ export class Input {
 
   get starting(): boolean {
     return this.#stage === STARTING;
+  }
+
+  /** Whether a gate holds back the next message. */
+  get held(): boolean {
+    return this.#stage === HELD;
   }
 
   /** Lets the loop parse: the code that created the connection has run its synchronous part. */
@@ -153,7 +164,10 @@ export class Input {
 
   /** Changes the use of messages: see {@link MessageDecoder.setPayloadUse}. */
   useFor(use: PayloadUse): void {
+    // The gate compares messages that no reader wants.
+    if (use === CHECKED_ONLY && this.gate?.autoResponse !== undefined) return;
     this.#use = use;
+    if (use === IGNORED && this.held) this.#stage = READY;
     try {
       this.decoder?.setPayloadUse(use);
       if (use === IGNORED) this.#connection.extension?.destroy();
@@ -166,12 +180,27 @@ export class Input {
   stop(): void {
     if (this.stopped) return;
     this.stopped = true;
+    this.#unhandled = undefined;
+    this.gate?.rate?.stop();
     try {
       this.decoder?.destroy();
       this.#connection.extension?.destroy();
     } catch (error) {
       this.#connection.report(error, 'extension');
     }
+  }
+
+  /** Parses nothing more before {@link release}. The loop then handles `event` first. */
+  hold(event: MessageEvent | undefined): void {
+    this.#unhandled = event;
+    this.#stage = HELD;
+  }
+
+  /** Ends {@link hold}. */
+  release(): void {
+    if (!this.held) return;
+    this.#stage = READY;
+    this.continue();
   }
 
   /**
@@ -216,9 +245,10 @@ export class Input {
 
   /**
    * Parses all remaining input into the read-ahead, without the bound on frames: the connection
-   * ends in this turn.
+   * ends in this turn. What is held back is dropped.
    */
   parseRest(): void {
+    if (this.held) this.#connection.reader.dropExcess();
     this.#spent = false;
     if (this.decoder !== undefined) this.decoder.stopAt = Infinity;
     this.#run(true);
@@ -234,25 +264,34 @@ export class Input {
     const { decoder } = this;
     let result: ReadResult | undefined;
     try {
-      if (decoder !== undefined) result = this.#loop(decoder, ahead);
+      if (decoder !== undefined) result = this.#loopInContext(decoder, ahead);
     } catch (error) {
       this.failed(error);
     } finally {
-      this.#stage = READY;
+      if (this.#stage === PARSING) this.#stage = READY;
     }
     if (this.#spent) this.#continueInNextTurn();
     connection.loopEnded(ahead);
     return result;
   }
 
+  /** The context is entered once for all messages of a chunk. */
+  #loopInContext(decoder: MessageDecoder, ahead: boolean): ReadResult | undefined {
+    const context = this.#connection.reader.receiveCall?.context;
+    if (context === undefined) return this.#loop(decoder, ahead);
+    // oxlint-disable-next-line typescript/unbound-method -- `this` is the second argument
+    return context.runInAsyncScope(this.#loop, this, decoder, ahead);
+  }
+
   #loop(decoder: MessageDecoder, ahead: boolean): ReadResult | undefined {
     const connection = this.#connection;
     const { reader } = connection;
     let result: ReadResult | undefined;
-    while (!this.stopped && this.#continues(decoder, ahead)) {
+    while (!this.stopped && this.#stage === PARSING && this.#continues(decoder, ahead)) {
       if (this.#spends(decoder)) return result;
-      const event = this.#unhandled ?? this.#serveHandler(decoder);
+      let event = this.#unhandled ?? this.#serveHandler(decoder);
       this.#unhandled = undefined;
+      if (this.gate !== undefined && !this.dropping) event = this.gate.pass(event, decoder);
       switch (event) {
         case NEED_MORE:
           this.#returnDecoder(decoder);
@@ -264,7 +303,7 @@ export class Input {
           break;
         // The observer comes last: its writes may bring the next chunk, which replaces the piece.
         case MESSAGE_BEGIN:
-          result = reader.beginMessage(decoder) ?? result;
+          result = reader.beginMessage(decoder, this.gate?.takeWithheld()) ?? result;
           if (decoder.fin && this.#isObserved()) this.#observe(decoder);
           break;
         case MESSAGE_DATA:
@@ -312,14 +351,14 @@ export class Input {
 
   /**
    * Nearly all messages go this way: whole, and for a handler of `receive` that is free. One loop parses
-   * them and calls the handler. It returns at any other event, while messages are queued, observed
-   * or dropped, and after a call that left the handler busy or ended reading.
+   * them and calls the handler. It returns at any other event, while messages are queued, observed,
+   * dropped or pass a gate, and after a call that left the handler busy or ended reading.
    */
   #serveHandler(decoder: MessageDecoder): MessageEvent {
     const { reader } = this.#connection;
     const lends = reader.handlerFree;
     decoder.callerKeeps = !lends;
-    const plain = lends && this.#use === DELIVERED && !this.#isObserved();
+    const plain = lends && this.#use === DELIVERED && !this.#isWatched();
     for (;;) {
       const event = decoder.next();
       if (event !== MESSAGE || !plain) return event;
@@ -333,7 +372,7 @@ export class Input {
    * at any other event, which the loop then handles.
    */
   nextMessage(decoder: MessageDecoder): boolean {
-    if (this.#stage !== READY || this.#unhandled !== undefined || this.#isObserved()) return false;
+    if (this.#stage !== READY || this.#unhandled !== undefined || this.#isWatched()) return false;
     if (this.#connection.framesIn >= decoder.stopAt) return false;
     decoder.callerKeeps = true;
     const event = decoder.next();
@@ -361,6 +400,11 @@ export class Input {
   #fail(error: WebSocketError): void {
     const { code, reason } = closeFrameOf(error);
     this.#connection.fail(error, code, reason);
+  }
+
+  /** Whether something sees each message before a reader gets it. */
+  #isWatched(): boolean {
+    return this.gate !== undefined || this.#isObserved();
   }
 
   #isObserved(): boolean {

@@ -1,3 +1,4 @@
+import { formatCloseMessage } from '@ws/codec';
 import type { CloseInfo } from '../close-info.ts';
 import type { ControlFrames } from '../control/control-frames.ts';
 import { type BackpressureError, TimeoutError } from '../errors.ts';
@@ -7,6 +8,9 @@ import { type LateRejection, rejectedLater } from '../time/refusal.ts';
 import { overLimit } from '../writing/backpressure.ts';
 import type { Connection } from './connection.ts';
 import { FlowControl } from './flow-control.ts';
+
+/** The close code of applications for a login that is missing or over. */
+const LOGIN_EXPIRED = 4401;
 
 /**
  * What few connections need: one object, created on first use, with parts that are created on first
@@ -22,6 +26,7 @@ export class RareParts {
   readonly #connection: Connection;
   #readDeadline: Deadline | undefined;
   #writeDeadline: Deadline | undefined;
+  #expiry: Deadline | undefined;
   /** Whether a refusal that no code awaits was reported. */
   #refusalReported = false;
 
@@ -53,10 +58,21 @@ export class RareParts {
     this.#writeDeadline.set(at);
   }
 
+  /** What the peer sends after the end of its login is dropped. */
+  setExpiry(at: Date | number | null): void {
+    const connection = this.#connection;
+    this.#expiry ??= new Deadline(connection.platform, () => {
+      const payload = formatCloseMessage(LOGIN_EXPIRED, 'login expired');
+      connection.startClose(payload, undefined, true);
+    });
+    this.#expiry.set(at);
+  }
+
   stopTimers(): void {
     this.flowControl?.stop();
     this.#readDeadline?.clear();
     this.#writeDeadline?.clear();
+    this.#expiry?.clear();
   }
 
   /**
@@ -77,7 +93,9 @@ export class RareParts {
     this.messagesRefused++;
     const connection = this.#connection;
     const { settings, bufferedAmount, platform } = connection;
-    const error = overLimit(settings, bufferedAmount, size, undefined);
+    const error =
+      overLimit(settings, bufferedAmount, size, undefined) ??
+      platform.writeBudget?.refusal(connection, size);
     if (this.#refusalReported || error === undefined) return;
     this.#refusalReported = true;
     // Not within the loop of the broadcast: `report` may close connections.

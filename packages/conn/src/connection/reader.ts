@@ -39,7 +39,7 @@ export class Reader {
    */
   #ended: { readonly reason: unknown; readonly normally: boolean } | undefined;
   /** Name of the read whose call runs the loop of the input. `''` when no such call runs. */
-  #directRead = '';
+  directRead = '';
   #queue: MessageQueue | undefined;
   /** The message that a MessageReader reads. */
   #pieces: PieceQueue | undefined;
@@ -65,7 +65,7 @@ export class Reader {
   get waits(): boolean {
     const call = this.receiveCall;
     if (call !== undefined) return call.handler === undefined || this.handlerFree;
-    if (this.pending !== undefined || this.#directRead !== '') return true;
+    if (this.pending !== undefined || this.directRead !== '') return true;
     return this.#pieces?.demanding === true;
   }
 
@@ -203,7 +203,7 @@ export class Reader {
     }
     const message = new Message(decoder.type, decoder.data(), this.platform);
     decoder.release();
-    if (this.#directRead !== '' || this.pending !== undefined) return this.#give(message);
+    if (this.directRead !== '' || this.pending !== undefined) return this.#give(message);
     this.#queue ??= new MessageQueue();
     this.#queue.push(message);
     return undefined;
@@ -211,7 +211,7 @@ export class Reader {
 
   /** The decoder's allocator: makes memory for a message that a reader keeps; `following`: bytes after it in the input. */
   allocate(size: number, following: number): OwnedBytes {
-    const waits = this.#directRead !== '' || this.pending !== undefined;
+    const waits = this.directRead !== '' || this.pending !== undefined;
     // A queued message may wait for long. It gets its own memory, so that it keeps no block alive.
     if (!waits) return new Uint8Array(size);
     return messageBlocks.take(size, following, this, this.#connection.shared.endOfTurn);
@@ -231,10 +231,15 @@ export class Reader {
     return false;
   }
 
-  /** A message in pieces begins, with its first piece. Delivers its reader as {@link deliver} does. */
-  beginMessage(decoder: MessageDecoder): MessageReader | undefined {
+  /**
+   * A message in pieces begins, with its first piece. Delivers its reader as {@link deliver} does.
+   *
+   * @param before - Bytes before that piece, which a gate has withheld.
+   */
+  beginMessage(decoder: MessageDecoder, before: Uint8Array | undefined): MessageReader | undefined {
     decoder.streaming = false;
     const reader = this.#readerOf(decoder.type);
+    if (before !== undefined) this.#pieces!.push(before);
     this.addPiece(decoder);
     return this.#give(reader);
   }
@@ -252,14 +257,14 @@ export class Reader {
    * until the read is pending.
    */
   loopStopped(): void {
-    this.#directRead = '';
+    this.directRead = '';
   }
 
   /** Gives `result` to the pending read, or returns it for the read whose call runs the loop. */
   #give<T extends ReadResult>(result: T): T | undefined {
     this.attention.messageTaken = true;
-    if (this.#directRead !== '') {
-      this.#directRead = '';
+    if (this.directRead !== '') {
+      this.directRead = '';
       return result;
     }
     const { pending } = this;
@@ -322,7 +327,7 @@ export class Reader {
     if (decoder === undefined || this.#ended !== undefined || !connection.onlyTurnEndDue)
       return undefined;
     if (this.#pieces !== undefined || this.#hasQueued()) return undefined;
-    this.#directRead = 'a loop';
+    this.directRead = 'a loop';
     try {
       if (!this.#input.nextMessage(decoder)) return undefined;
       this.attention.messageTaken = true;
@@ -331,7 +336,7 @@ export class Reader {
       this.#input.failed(error);
       return undefined;
     } finally {
-      this.#directRead = '';
+      this.directRead = '';
     }
   }
 
@@ -349,9 +354,9 @@ export class Reader {
     }
     if (this.#ended !== undefined) return undefined;
     this.#input.streaming = streams;
-    this.#directRead = name;
+    this.directRead = name;
     const result = this.#input.parse(false);
-    this.#directRead = '';
+    this.directRead = '';
     return result;
   }
 
@@ -379,7 +384,7 @@ export class Reader {
     }
     const { decoder } = this.#input;
     const begun = this.#ended === undefined ? decoder?.turnIntoPieces() : undefined;
-    if (begun === undefined) return undefined;
+    if (begun === undefined || this.#input.gate?.withholds(decoder!.type, begun)) return undefined;
     const reader = this.#readerOf(decoder!.type);
     this.#pieces!.push(begun);
     return reader;
@@ -423,7 +428,7 @@ export class Reader {
 
   #clash(name: string): ReadPendingError | undefined {
     if (this.pending !== undefined) return new ReadPendingError(name, this.pending.name);
-    if (this.#directRead !== '') return new ReadPendingError(name, this.#directRead);
+    if (this.directRead !== '') return new ReadPendingError(name, this.directRead);
     const stream = this.#pieces?.pending ?? '';
     if (stream !== '') return new ReadPendingError(name, stream);
     if (this.receiveCall === undefined) return undefined;

@@ -450,6 +450,7 @@ export class SendQueue implements BatchSender {
     const { highWaterMark } = this.#connection.settings;
     const full = this.blocked && this.bufferedAmount >= highWaterMark;
     if (!full) this.#waiting?.drained();
+    this.#connection.countWaiting();
     this.#renewBudget();
   }
 
@@ -616,5 +617,6 @@ export class SendQueue implements BatchSender {
     this.blocked = true;
     this.#blockedAt = this.#connection.shared.platform.now();
     this.#flushedWhenBlocked = this.bytesFlushed;
+    this.#connection.countWaiting();
   }
 }

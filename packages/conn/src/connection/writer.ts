@@ -89,9 +89,12 @@ export class Writer {
     if (writeEnd !== undefined) return this.#rejectionAtEnd(writeEnd);
     // A UTF-16 unit has three bytes at most. Only text close to the limit is measured.
     if (this.#hasRoom(text === undefined ? size : size * 3)) return undefined;
-    const { settings } = this.#connection.shared;
-    const error = overLimit(settings, this.sendQueue.bufferedAmount + this.#cost(), size, text);
-    return error === undefined ? undefined : this.#connection.refuseMessage(error);
+    const connection = this.#connection;
+    const { settings, platform } = connection.shared;
+    const buffered = this.sendQueue.bufferedAmount + this.#cost();
+    const error =
+      overLimit(settings, buffered, size, text) ?? platform.writeBudget?.refusal(connection, size);
+    return error === undefined ? undefined : connection.refuseMessage(error);
   }
 
   /** Whether a message of `size` bytes would be accepted now. */
@@ -103,11 +106,22 @@ export class Writer {
   #hasRoom(size: number): boolean {
     const { sendQueue } = this;
     const { settings } = this.#connection.shared;
-    const most = size + this.#cost() + sendQueue.frames.bytes;
-    if (!sendQueue.blocked && most <= settings.maxBufferedAmount) return true;
-    // A transport may call back, and so change the cost.
-    sendQueue.pump();
-    return hasRoom(settings, sendQueue.bufferedAmount + this.#cost(), size);
+    const cost = this.#cost();
+    const most = size + cost + sendQueue.frames.bytes;
+    if (sendQueue.blocked || most > settings.maxBufferedAmount) {
+      // A transport may call back, and so change the cost.
+      sendQueue.pump();
+    } else if (cost === 0) return true;
+    const buffered = sendQueue.bufferedAmount + this.#cost();
+    return hasRoom(settings, buffered, size) && this.#inBudget(buffered, size);
+  }
+
+  /** Whether `size` more bytes may wait in all connections together. */
+  #inBudget(buffered: number, size: number): boolean {
+    const connection = this.#connection;
+    const { writeBudget } = connection.platform;
+    if (writeBudget === undefined || buffered === 0) return true;
+    return writeBudget.refusal(connection, size) === undefined;
   }
 
   /** Bytes that wait for the limit of buffered bytes: with the cost of each waiting write. */
@@ -124,6 +138,7 @@ export class Writer {
     const free = (): void => {
       this.waitingBytes -= bytes;
       this.#waitingCalls--;
+      this.#connection.countWaiting();
     };
     written.then(free, free);
   }
@@ -455,6 +470,7 @@ export class Writer {
   uncount({ size }: Waiting): void {
     this.waitingBytes -= size;
     this.#waitingCalls--;
+    this.#connection.countWaiting();
   }
 
   /** The message that has just returned `promise`, if it waits for an earlier one. */

@@ -46,9 +46,10 @@ interface WritableStream<W> {
 }
 declare const WritableStream: {
   new <W>(sink: {
-    start(controller: { readonly signal: AbortSignal; error(reason: unknown): void }): void;
+    start?(controller: { readonly signal: AbortSignal; error(reason: unknown): void }): void;
     write(chunk: W): Promise<void>;
     close(): Promise<void>;
+    abort?(): void;
   }): WritableStream<W>;
 };
 interface ErrorConstructor {

@@ -1,4 +1,5 @@
 import { MaskKeys } from '@ws/codec';
+import type { BackpressureError } from '@ws/codec/parts';
 import type { DeflateSource } from './deflate-engine.ts';
 import type { Observer } from './observer.ts';
 
@@ -71,6 +72,13 @@ export interface Platform {
   readonly overwritesLentBytes?: boolean | undefined;
   /** Receives the events of connections. Absent when no program can subscribe. */
   readonly observer?: Observer | undefined;
+  /** @internal Bounds the bytes that wait in all connections of this platform together. */
+  readonly writeBudget?:
+    | {
+        count(connection: object): void;
+        refusal(connection: object, size: number): BackpressureError | undefined;
+      }
+    | undefined;
 }
 
 /** {@link Platform.view}, or a `subarray` on a platform without it. */

@@ -1,5 +1,5 @@
 import { causeText, JSONError, printable } from '../errors.ts';
-import type { Message } from '../message.ts';
+import type { BorrowedMessage, Message } from '../message.ts';
 import { kind } from '../validate.ts';
 import type { StandardSchema } from './standard-schema.ts';
 
@@ -16,22 +16,36 @@ export async function parseJSON(
 ): Promise<unknown> {
   const value = parseMessage(message);
   if (schema === undefined) return value;
-  let issues;
-  let why;
+  let outcome;
   try {
-    const validated = await schema['~standard'].validate(value);
-    // A value that is no object has neither property.
-    const result = Object(validated) as typeof validated;
-    if (result.issues === undefined) return valueOf(result);
-    issues = result.issues;
-    why = words(issues);
+    outcome = outcomeOf(await schema['~standard'].validate(value));
   } catch (cause) {
-    const error = new JSONError('the schema failed', [], { cause });
+    const error = schemaFailed(cause);
     failed(error);
     throw error;
   }
+  if (outcome instanceof JSONError) throw outcome;
+  return outcome.value;
+}
+
+/**
+ * The value that a schema has returned, or the error of a message that does not fit.
+ *
+ * @throws TypeError when it has returned neither; what its getters throw.
+ */
+export function outcomeOf(validated: unknown): { readonly value: unknown } | JSONError {
+  // A value that is no object has neither property.
+  const result = Object(validated) as { value: unknown; issues?: readonly unknown[] };
+  const { issues } = result;
+  if (issues === undefined) return { value: valueOf(result) };
+  const why = words(issues);
   const said = why ? `: ${why}` : '';
-  throw new JSONError(`message does not fit the schema${said}`, issues);
+  return new JSONError(`message does not fit the schema${said}`, issues);
+}
+
+/** The error of a schema that throws, or returns no result. */
+export function schemaFailed(cause: unknown): JSONError {
+  return new JSONError('the schema failed', [], { cause });
 }
 
 function valueOf(result: { readonly value: unknown }): unknown {
@@ -40,7 +54,7 @@ function valueOf(result: { readonly value: unknown }): unknown {
 }
 
 /** @throws JSONError when `message` is not JSON. */
-export function parseMessage(message: Message): unknown {
+export function parseMessage(message: Message | BorrowedMessage): unknown {
   const text = message.text();
   if (text.trim() === '') throw new JSONError('unexpected EOF: an empty message is not JSON');
   try {

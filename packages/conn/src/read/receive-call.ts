@@ -2,6 +2,7 @@ import { Lease } from '@ws/codec/internal';
 import type { CloseInfo } from '../close-info.ts';
 import type { Reader } from '../connection/reader.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
+import { type AsyncContext, asyncContexts } from '../platform/async-contexts.ts';
 import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import { rejectWithEnd } from './pending-read.ts';
 
@@ -43,6 +44,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** Undefined for `discardReads`. */
   readonly handler: MessageHandler | undefined;
+  /** The context in which the handler runs: that of the call. */
+  readonly context: AsyncContext | undefined;
   /** The error that the handler has thrown, or that its promise rejected with. */
   thrown: { readonly error: unknown } | undefined;
   /** Whether the handler has a message and has not finished with it. */
@@ -67,6 +70,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   constructor(handler: MessageHandler | undefined, reader: Reader) {
     super(never);
     this.handler = handler;
+    this.context = handler === undefined ? undefined : asyncContexts.capture();
     this.#reader = reader;
   }
 

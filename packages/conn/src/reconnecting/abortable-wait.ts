@@ -3,8 +3,14 @@ import { onPageWake } from './page-wake.ts';
 /**
  * Waits `ms` milliseconds, until `signal` aborts, or until a page wakes. The wait keeps the process
  * alive.
+ *
+ * @param started - Gets the function that ends the wait.
  */
-export function sleep(ms: number, signal: AbortSignal): Promise<void> {
+export function sleep(
+  ms: number,
+  signal: AbortSignal,
+  started: (wake: () => void) => void,
+): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       clearTimeout(timer);
@@ -15,6 +21,7 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
     const timer = setTimeout(done, ms);
     const removeWake = onPageWake(done);
     signal.addEventListener('abort', done);
+    started(done);
   });
 }
 

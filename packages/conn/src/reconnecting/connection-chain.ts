@@ -1,16 +1,26 @@
 import type { CloseInfo } from '../close-info.ts';
+import type { ConnLike } from '../conn-like.ts';
+import type { MessageHandler } from '../read/receive-call.ts';
 import { Deferred } from '../time/promises.ts';
 import { untilAborted } from './abortable-wait.ts';
 
 /**
- * Most connections that a reader may be behind when a message lets the next dial follow. A reader
- * keeps what came over each of them, up to its read-ahead.
+ * Most connections that a reader may be behind when a message or `reconnect` lets the next dial
+ * follow. A reader keeps what came over each of them, up to its read-ahead.
  */
 const MAX_UNREAD = 64;
+
+/** What reads the messages of a connection. */
+export type Reads = Pick<ConnLike, typeof Symbol.asyncIterator> & {
+  receive(handler: MessageHandler): Promise<unknown>;
+  /** The error with which the handler of `receive` has failed, if it is not that of the connection. */
+  readonly failure?: unknown;
+};
 
 /** A connection in the order of the dials. Readers keep those that they have not read yet. */
 interface Link<C> {
   readonly conn: C;
+  readonly reads: Reads;
   readonly closed: Promise<CloseInfo>;
   /** Number of the connection, from 1. */
   readonly number: number;
@@ -32,16 +42,16 @@ export class ConnectionChain<C> {
   /** Number of the newest connection that a reader has begun. */
   #begun = 0;
   #readers = 0;
-  /** Whether a message waits for the next connection. */
-  #messageWaits = false;
+  /** Whether a message waits for the next connection, or `reconnect` does. */
+  #isWanted = false;
 
-  opened(conn: C, closed: Promise<CloseInfo>): void {
+  opened(conn: C, reads: Reads, closed: Promise<CloseInfo>): void {
     const number = (this.#last?.number ?? 0) + 1;
-    const link: Link<C> = { conn, closed, number, next: undefined, mayDial: new Deferred() };
+    const link: Link<C> = { conn, reads, closed, number, next: undefined, mayDial: new Deferred() };
     if (this.#last !== undefined) this.#last.next = link;
     this.#last = link;
     this.#isOpen = true;
-    this.#messageWaits = false;
+    this.#isWanted = false;
     this.#next.resolve(link);
     this.#next = new Deferred();
   }
@@ -56,9 +66,9 @@ export class ConnectionChain<C> {
     this.#next.resolve(undefined);
   }
 
-  /** A message waits for the next connection: the reader that is behind may have sent it. */
-  messageWaits(): void {
-    this.#messageWaits = true;
+  /** The next connection is wanted, for a message that the reader that is behind may have sent. */
+  want(): void {
+    this.#isWanted = true;
     this.#letDial();
   }
 
@@ -72,13 +82,13 @@ export class ConnectionChain<C> {
    *
    * @param left - Ends the wait for a connection when it aborts.
    */
-  async *read(left: AbortSignal): AsyncGenerator<C, undefined> {
+  async *read(left: AbortSignal): AsyncGenerator<Link<C>, undefined> {
     this.#readers++;
     try {
       let link = this.#isOpen ? this.#last : await untilAborted(left, this.#next.promise);
       while (link !== undefined) {
         this.#begin(link);
-        yield link.conn;
+        yield link;
         link = await untilAborted(left, this.#after(link));
       }
     } finally {
@@ -102,7 +112,7 @@ export class ConnectionChain<C> {
 
   #letDial(): void {
     const last = this.#last;
-    if (!this.#messageWaits || last === undefined) return;
+    if (!this.#isWanted || last === undefined) return;
     if (last.number - this.#begun < MAX_UNREAD) last.mayDial.resolve();
   }
 }

@@ -16,6 +16,8 @@ import { retryDelay } from './retry-delay.ts';
  * reports that 7 ms after a return from the back/forward cache.
  */
 const WAKE_MS = 1_000;
+/** A number: a page that uses this file needs no other part of the codec. */
+const NORMAL_CLOSURE = 1000;
 
 /** What a {@link ConnectionSeries} does without an open connection. */
 export type Phase = 'connecting' | 'waiting';
@@ -50,6 +52,10 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   /** When the page woke, by `performance.now()`. The next wait resets it. */
   #wokeAt = -Infinity;
   #removeWake: (() => void) | undefined;
+  /** Whether the next dial waits for nothing. */
+  #dialsNow = false;
+  /** Ends the wait before a dial. */
+  #endWait = (): void => {};
 
   constructor(plan: ReconnectPlan<C>, prepare?: Prepare<C>) {
     this.#plan = plan;
@@ -75,6 +81,19 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     this.#end();
     void this.#conns.return(undefined);
     return Promise.resolve({ done: true, value: undefined });
+  }
+
+  /**
+   * The next dial follows at once, and the waits start again. A wait ends. A dial that has begun
+   * continues.
+   *
+   * @param replaces - Whether the caller closes the open connection with 1000, which is no stop code
+   *   then: no wait follows its end.
+   */
+  dialNow(replaces: boolean): void {
+    this.#tries = this.#waits = 0;
+    this.#dialsNow = replaces || this.phase === 'waiting';
+    this.#endWait();
   }
 
   async *#run(): AsyncGenerator<C, undefined> {
@@ -152,10 +171,14 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
 
   async #wait(): Promise<void> {
     const justWoke = performance.now() - this.#wokeAt < WAKE_MS;
-    if (this.#delay > 0 && !justWoke) {
+    if (this.#delay > 0 && !justWoke && !this.#dialsNow) {
       this.phase = 'waiting';
-      await sleep(this.#delay, this.#ended.signal);
+      await sleep(this.#delay, this.#ended.signal, (wake) => {
+        this.#endWait = wake;
+      });
     }
+    if (this.#dialsNow) this.#tries = this.#waits = 0;
+    this.#dialsNow = false;
     this.#wokeAt = -Infinity;
     this.phase = 'connecting';
   }
@@ -192,7 +215,8 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     // A server that soon closes each new connection is like one that refuses it.
     if (lasted >= this.#plan.maxDelay) this.#tries = this.#waits = 0;
     this.#delay = retryDelay(++this.#waits, this.#plan, Math.random());
-    if (this.#plan.stopCodes.has(code)) this.#end();
+    const isReplaced = this.#dialsNow && code === NORMAL_CLOSURE;
+    if (this.#plan.stopCodes.has(code) && !isReplaced) this.#end();
     // The caller may never call `next` again: the listener would leak.
     this.#unlisten();
   }

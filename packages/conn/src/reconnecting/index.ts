@@ -13,3 +13,4 @@ export type {
 } from './options.ts';
 export { reconnecting } from './reconnecting.ts';
 export { ReconnectingConn } from './reconnecting-conn.ts';
+export type { ResendOptions } from './resend.ts';

@@ -4,6 +4,7 @@ import type { ConnLike } from '../conn-like.ts';
 import { BackpressureError, CloseSentError, errorOf, ReadPendingError } from '../errors.ts';
 import type { Message } from '../message.ts';
 import { onRejection } from '../on-rejection.ts';
+import { asyncContexts } from '../platform/async-contexts.ts';
 import { portablePlatform } from '../portable-platform.ts';
 import type { MessageHandler } from '../read/receive-call.ts';
 import { Deferred, handled, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
@@ -11,12 +12,14 @@ import { LateRejection, rejectedLater } from '../time/refusal.ts';
 import { kind } from '../validate.ts';
 import type { MessageData } from '../writing/payload.ts';
 import { untilAborted } from './abortable-wait.ts';
-import { ConnectionChain } from './connection-chain.ts';
+import { ConnectionChain, type Reads } from './connection-chain.ts';
 import { ConnectionSeries } from './connection-series.ts';
 import { internalsOf } from './internals.ts';
-import { MessageBacklog } from './message-backlog.ts';
+import { MessageBacklog, type WaitingMessage } from './message-backlog.ts';
 import type { DialFunction, LivePlan, ReconnectingCloseOptions } from './options.ts';
+import { ReadAhead } from './read-ahead.ts';
 import { isErrorOf } from './reconnecting.ts';
+import { UnacknowledgedMessages } from './resend.ts';
 
 /**
  * The state of a `ReconnectingConn`: dialing or running `onOpen`; open; waiting for the next dial,
@@ -31,7 +34,10 @@ export interface ReconnectingEnd {
    * value that is no Error, thrown by a function of yours, it is an Error with that value as `cause`.
    */
   readonly error?: Error | undefined;
-  /** The messages that no connection has accepted, in the order of the calls. */
+  /**
+   * The messages with an id that the peer has not acknowledged (option `resend`), then those that
+   * no connection has accepted; each in the order of the calls.
+   */
   readonly unsent: readonly Message[];
 }
 
@@ -58,6 +64,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   readonly closed: Promise<ReconnectingEnd>;
   readonly #series: ConnectionSeries<C>;
   readonly #backlog: MessageBacklog;
+  /** Undefined without the option `resend`. */
+  readonly #unacknowledged: UnacknowledgedMessages | undefined;
   readonly #plan: LivePlan<C>;
   readonly #end = new Deferred<ReconnectingEnd>();
   readonly #listeners = { open: new Set<unknown>(), close: new Set<unknown>() };
@@ -74,6 +82,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   #sendingBacklog = false;
   /** Resolves when the connection has accepted the backlog, or has ended. */
   #backlogSent: Promise<void> = RESOLVED;
+  /** Settles the promises of `reconnect`. */
+  #reconnected: Deferred<C> | undefined;
   #refused = 0;
   #refusalReported = false;
 
@@ -81,6 +91,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   constructor(plan: LivePlan<C>) {
     this.#plan = plan;
     this.#backlog = new MessageBacklog(plan);
+    this.#unacknowledged = plan.resend && new UnacknowledgedMessages(plan.resend);
     this.#series = new ConnectionSeries({ ...plan, dial: reportsFirst(plan) }, plan.onOpen);
     this.closed = this.#end.promise;
     void this.#run();
@@ -108,26 +119,45 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    * @param data - As for `Conn.send`.
    * @returns Resolves when a connection has accepted the message, as `Conn.send` does. A message
    *   that a connection had accepted when it ended is not sent again: if it matters, have the peer
-   *   acknowledge it.
-   * @throws (rejects) BackpressureError over `maxQueuedBytes` or `maxQueuedMessages`, or over
-   *   `maxBufferedAmount` of the open connection when no message waits; CloseSentError after
-   *   `close`; the error that ended this object; the error of the connection that had accepted the
-   *   message and broke; TypeError for other data.
+   *   acknowledge it. With the option `resend`, a message with an id resolves when the peer has
+   *   acknowledged it.
+   * @throws (rejects) BackpressureError over `maxQueuedBytes` or `maxQueuedMessages`, over
+   *   `maxBufferedAmount` of the open connection when no message waits, or for an id over a bound of
+   *   `resend`; CloseSentError after `close`; the error that ended this object; the error of the
+   *   connection that had accepted the message without an id and broke; TypeError for other data.
    */
   send(data: MessageData): Promise<void> {
     if (this.#ended !== undefined || this.#closing) {
       return rejectedLater(portablePlatform, this.#endReason());
     }
-    const { conn } = this;
-    if (conn !== undefined && !this.#sendingBacklog) return this.#counted(conn.send(data));
     try {
+      const acknowledged = this.#unacknowledged && this.#sendWithId(this.#unacknowledged, data);
+      if (acknowledged !== undefined) return acknowledged;
+      const { conn } = this;
+      if (conn !== undefined && !this.#sendingBacklog) return this.#counted(conn.send(data));
       const sent = handled(this.#backlog.add(data));
-      if (this.#conn === undefined) this.#chain.messageWaits();
+      if (this.#conn === undefined) this.#chain.want();
       return sent;
     } catch (error) {
       if (!(error instanceof BackpressureError)) return this.#mistake(error, 'send');
       return this.#counted(rejectedLater(portablePlatform, error, () => this.#ignored(error)));
     }
+  }
+
+  /**
+   * Returns undefined for a message without an id.
+   *
+   * @throws as `UnacknowledgedMessages.add`.
+   */
+  #sendWithId(messages: UnacknowledgedMessages, data: MessageData): Promise<void> | undefined {
+    const entry = messages.add(data);
+    if (entry === undefined) return undefined;
+    const { conn } = this;
+    if (this.#conn === undefined) this.#chain.want();
+    else if (conn !== undefined && this.#sendingBacklog) messages.queue(entry);
+    // When the connection breaks, the next one gets the message.
+    else if (conn !== undefined) void handled(internalsOf(conn).sendWaiting(entry.message));
+    return entry.sent.promise;
   }
 
   /** Counts a message whose `sent` is rejected with a BackpressureError. */
@@ -197,8 +227,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   async *#messages(left: AbortSignal): AsyncGenerator<Message, undefined> {
     // In a later turn, so that code that begins one loop after the other blocks no other work.
     if (this.#ended !== undefined) await resolvedLater(portablePlatform, undefined);
-    for await (const conn of this.#chain.read(left)) {
-      const iterator = conn[Symbol.asyncIterator]();
+    for await (const { conn, reads } of this.#chain.read(left)) {
+      const iterator = reads[Symbol.asyncIterator]();
       const leave = (): void => void iterator.return?.();
       left.addEventListener('abort', leave);
       try {
@@ -218,12 +248,12 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 
   async #receiveAll(handler: MessageHandler): Promise<void> {
     const left = new AbortController();
-    for await (const conn of this.#chain.read(left.signal)) {
+    for await (const { conn, reads } of this.#chain.read(left.signal)) {
       try {
-        await conn.receive((message) => (this.#discarding ? undefined : handler(message)));
+        await reads.receive((message) => (this.#discarding ? undefined : handler(message)));
       } catch (error) {
         if (error instanceof ReadPendingError) this.#receives = false;
-        else if (isErrorOf(conn, error)) continue;
+        else if (isErrorOf(conn, error, reads.failure)) continue;
         else await this.#handlerFailed(error);
         throw error;
       }
@@ -250,10 +280,29 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   ): () => void {
     checked(() => checkListener(event, listener), this, 'on');
     // An object for each call: the same function may listen twice.
-    const entry = { listener };
+    const entry = { listener: asyncContexts.bind(listener) };
     const entries = this.#listeners[event];
     entries.add(entry);
     return () => void entries.delete(entry);
+  }
+
+  /**
+   * Dials at once: ends a wait, or closes the open connection with 1000 and waits for its end only.
+   * A dial that has begun continues. After a failed dial the waits start from `minDelay` again.
+   *
+   * @returns Resolves with the next connection that opens. Calls that overlap share one dial.
+   * @throws (rejects) CloseSentError after the end. Its `cause` is the error that ended this object.
+   */
+  reconnect(): Promise<C> {
+    if (this.#ended !== undefined || this.#closing) {
+      return rejectedLater(portablePlatform, this.#noReconnect());
+    }
+    const conn = this.#conn;
+    this.#reconnected ??= new Deferred();
+    this.#series.dialNow(conn !== undefined);
+    this.#chain.want();
+    if (conn?.state === 'open') void handled(conn.close());
+    return this.#reconnected.promise;
   }
 
   /**
@@ -319,10 +368,12 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   /** Delivers one connection, waits until it has closed, and until the next dial may follow. */
   async #use(conn: C): Promise<void> {
     this.#conn = conn;
+    this.#reconnected?.resolve(conn);
+    this.#reconnected = undefined;
     // First: a reader may send at once, and what waits comes before that.
     this.#backlogSent = this.#sendBacklog(conn);
     const { closed } = internalsOf(conn);
-    this.#chain.opened(conn, closed);
+    this.#chain.opened(conn, this.#readsOf(conn), closed);
     this.#emit('open', conn);
     const info = await closed;
     this.#conn = undefined;
@@ -330,22 +381,35 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#emit('close', info);
     // After the end no code has to read first: `close` may be awaited where a message is handled.
     if (this.#closing) return;
-    if (!this.#backlog.isEmpty) this.#chain.messageWaits();
+    if (!this.#backlog.isEmpty || this.#unacknowledged?.isEmpty === false) this.#chain.want();
     await untilAborted(this.#series.signal, this.#chain.mayDial());
+  }
+
+  /** What reads the messages of `conn` for the readers of this object. */
+  #readsOf(conn: C): Reads {
+    const { resend } = this.#plan;
+    const messages = this.#unacknowledged;
+    if (resend === undefined || messages === undefined) return conn;
+    const failed = (error: unknown): void => void this.#handlerFailed(error);
+    return new ReadAhead(conn, resend, (message) => messages.hides(message), failed);
   }
 
   async #sendBacklog(conn: C): Promise<void> {
     this.#sendingBacklog = true;
-    while (conn.state === 'open' && !this.#backlog.isEmpty) {
+    this.#unacknowledged?.sendAgain();
+    while (conn.state === 'open') {
+      const again = this.#unacknowledged?.peek();
+      if (again === undefined && this.#backlog.isEmpty) break;
       const writable = internalsOf(conn).untilWritable();
       if (writable !== undefined) {
         // Keep the message in the backlog: accepted messages are lost when the connection breaks.
         await writable.catch(() => {});
         continue;
       }
-      const { message, sent } = this.#backlog.shift()!;
-      const accepted = internalsOf(conn).sendWaiting(message);
-      sent.resolve(accepted);
+      const waiting = again === undefined ? this.#backlog.shift() : undefined;
+      const accepted = internalsOf(conn).sendWaiting(again ?? waiting!.message);
+      if (waiting === undefined) this.#unacknowledged!.shift();
+      else waiting.sent.resolve(accepted);
       await accepted.catch(() => {});
     }
     this.#sendingBacklog = false;
@@ -370,25 +434,31 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 
   #finish(end: { readonly error?: unknown }): void {
     if (this.#ended !== undefined) return;
-    const unsent: Message[] = [];
-    const waiting: Deferred<void>[] = [];
-    while (!this.#backlog.isEmpty) {
-      const { message, sent } = this.#backlog.shift()!;
-      unsent.push(message);
-      waiting.push(sent);
-    }
+    const waiting: Pick<WaitingMessage, 'message' | 'sent'>[] =
+      this.#unacknowledged?.takeAll() ?? [];
+    while (!this.#backlog.isEmpty) waiting.push(this.#backlog.shift()!);
+    const unsent = waiting.map(({ message }) => message);
     const error = errorOf(end.error);
     this.#ended = { ...(error === undefined ? {} : { error }), unsent };
     void this.#series.return();
     this.#end.resolve(this.#ended);
     const reason = this.#endReason();
-    for (const sent of waiting) sent.reject(reason);
+    for (const { sent } of waiting) sent.reject(reason);
+    this.#reconnected?.reject(this.#noReconnect());
     this.#chain.end();
   }
 
   /** The error of a call after the end. */
   #endReason(): unknown {
     return this.#ended?.error ?? new CloseSentError();
+  }
+
+  #noReconnect(): CloseSentError {
+    const cause = this.#ended?.error;
+    return new CloseSentError(
+      'reconnect: this ReconnectingConn has ended, and dials no more; create a new one',
+      cause && { cause },
+    );
   }
 }
 

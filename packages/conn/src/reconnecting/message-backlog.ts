@@ -1,14 +1,12 @@
-import { TextMessage } from '@ws/codec/parts';
 import { BackpressureError } from '../errors.ts';
-import { copyOf } from '../memory/copy.ts';
-import { Message } from '../message.ts';
-import { portablePlatform } from '../portable-platform.ts';
+import type { Message } from '../message.ts';
 import { Deferred } from '../time/promises.ts';
-import { bytesOf, dataTypeOf, type MessageData, utf8 } from '../writing/payload.ts';
+import type { MessageData } from '../writing/payload.ts';
+import { copyMessage } from './copy-message.ts';
 import type { LivePlan } from './options.ts';
 
 /** A message that waits for a connection. */
-interface WaitingMessage {
+export interface WaitingMessage {
   readonly message: Message;
   /** Settles the promise of `send`. */
   readonly sent: Deferred<void>;
@@ -76,9 +74,4 @@ export class MessageBacklog {
       );
     }
   }
-}
-
-function copyMessage(data: MessageData): Message {
-  if (typeof data === 'string') return new Message(TextMessage, utf8(data), portablePlatform);
-  return new Message(dataTypeOf(data), copyOf(bytesOf(data, 'send')), portablePlatform);
 }

@@ -7,6 +7,7 @@ import { portablePlatform } from '../portable-platform.ts';
 import { type Report, reportError } from '../report/report.ts';
 import { checkWaitOptions } from '../time/wait.ts';
 import { bound, checkOptionNames, duration, kind } from '../validate.ts';
+import { planResend, type ResendOptions, type ResendPlan } from './resend.ts';
 import type { DelayRange } from './retry-delay.ts';
 
 /**
@@ -69,6 +70,13 @@ export interface ReconnectingConnOptions<C extends ConnLike = Conn> extends Reco
   /** The most messages that wait for a connection. `false` for no bound. Default: 1,000. */
   readonly maxQueuedMessages?: number | false | undefined;
   /**
+   * Delivery at least once: `send` of a message with an id resolves when the peer has acknowledged
+   * it. Each new connection first gets the messages without an acknowledgement, after `onOpen` and in
+   * the order of the calls. After `onOpen` this object reads each connection itself, so read from
+   * this object only. Default: none.
+   */
+  readonly resend?: ResendOptions | undefined;
+  /**
    * Gets the error of the first dial that fails, with `where: 'dial'`, the first refused message
    * that no code awaits, wrong arguments, and the errors of the listeners of `on`. `retry` gets the
    * later failed dials. Default: a warning with the stack, at most
@@ -97,6 +105,7 @@ export interface LivePlan<C extends ConnLike = Conn> extends ReconnectPlan<C> {
   readonly maxQueuedBytes: number;
   /** Infinity for no bound. */
   readonly maxQueuedMessages: number;
+  readonly resend: ResendPlan | undefined;
   /** Gets the errors of listeners. */
   readonly report: Report;
   /** @throws TypeError, RangeError for an invalid close code, reason or option. */
@@ -123,6 +132,7 @@ export const RECONNECTING_CONN_OPTION_NAMES: readonly (keyof ReconnectingConnOpt
   'onOpen',
   'maxQueuedBytes',
   'maxQueuedMessages',
+  'resend',
   'report',
 ];
 
@@ -177,13 +187,14 @@ export function planLive<C extends ConnLike>(
 export function liveOptions<C extends ConnLike>(
   options: ReconnectingConnOptions<C>,
 ): Omit<LivePlan<C>, 'dial' | 'extraDelay' | 'report' | 'checkClose'> {
-  const { onOpen, report, maxQueuedBytes, maxQueuedMessages } = options;
+  const { onOpen, report, maxQueuedBytes, maxQueuedMessages, resend } = options;
   optionalFunction('report', report);
   return {
     ...policyOf(options),
     onOpen: optionalFunction('onOpen', onOpen),
     maxQueuedBytes: bound('maxQueuedBytes', maxQueuedBytes ?? DEFAULT_QUEUED_BYTES),
     maxQueuedMessages: bound('maxQueuedMessages', maxQueuedMessages ?? DEFAULT_QUEUED_MESSAGES),
+    resend: planResend(resend),
   };
 }
 

@@ -5,8 +5,9 @@ interface WakeTarget {
 }
 
 /**
- * Calls `wake` when a page gets its network back or becomes visible. Browsers throttle the timers of
- * a hidden page. Other runtimes have no such events.
+ * Calls `wake` when a page gets its network back, becomes visible, comes back from the back/forward
+ * cache or is no longer frozen. Browsers throttle the timers of a hidden page. Other runtimes have no
+ * such events.
  *
  * @returns Removes the listeners.
  */
@@ -16,10 +17,12 @@ export function onPageWake(wake: () => void): () => void {
   const seen = (): void => {
     if (document?.visibilityState === 'visible') wake();
   };
-  page.addEventListener?.('online', wake);
+  for (const type of ['online', 'pageshow']) page.addEventListener?.(type, wake);
+  document?.addEventListener?.('resume', wake);
   document?.addEventListener?.('visibilitychange', seen);
   return () => {
-    page.removeEventListener?.('online', wake);
+    for (const type of ['online', 'pageshow']) page.removeEventListener?.(type, wake);
+    document?.removeEventListener?.('resume', wake);
     document?.removeEventListener?.('visibilitychange', seen);
   };
 }

@@ -109,8 +109,14 @@ const HANDSHAKE_CODES: readonly string[] = ['WS_ERR_BAD_HANDSHAKE', 'WS_ERR_HAND
 /**
  * Whether `error` is a WebSocketError that `conn` may have caused. The end of a connection is not
  * the error of one that is still open, or of one that a handler of `receive` failed with it.
+ *
+ * @param failure - The error that has failed the connection, if any.
  */
-export function isErrorOf(conn: ConnLike, error: unknown): boolean {
+export function isErrorOf(
+  conn: ConnLike,
+  error: unknown,
+  failure: unknown = internalsOf(conn).failure,
+): boolean {
   if (!(error instanceof WebSocketError) || HANDSHAKE_CODES.includes(error.code)) return false;
   // These two fail their connection.
   if (error instanceof ProtocolError || error instanceof ReadLimitError) {
@@ -120,7 +126,7 @@ export function isErrorOf(conn: ConnLike, error: unknown): boolean {
     error instanceof CloseError ||
     error instanceof CloseSentError ||
     error instanceof TransportError;
-  return !isEnd || (conn.state !== 'open' && internalsOf(conn).failure !== error);
+  return !isEnd || (conn.state !== 'open' && failure !== error);
 }
 
 /** A handler that passes `signal` on rejects with its reason, or with an AbortError of Node. */

@@ -55,17 +55,31 @@ function passed(at: Date | number | null): string {
 }
 
 /**
+ * Checks when a login expires.
+ *
+ * @throws TypeError, RangeError as {@link untilOf}; RangeError for a duration, and for seconds as in
+ *   a JWT: both are in 1970.
+ */
+export function checkExpires(at: Date | number | null): void {
+  untilOf(at, 'expires');
+  if (typeof at !== 'number' || at <= 0 || at >= EARLIEST) return;
+  throw new RangeError(
+    `expires: expected ms since 1970, got ${at}; pass Date.now() + ms, or exp * 1000 of a JWT`,
+  );
+}
+
+/**
  * The time from now to `at` in ms, Infinity for null.
  *
  * @throws TypeError when `at` is neither a Date nor a number nor null, RangeError for NaN or an
  *   invalid Date.
  */
-export function untilOf(at: Date | number | null): number {
+export function untilOf(at: Date | number | null, name = 'deadline'): number {
   if (at === null) return Infinity;
   const time = isDate(at) ? Date.prototype.getTime.call(at) : at;
   if (typeof time !== 'number') {
-    throw new TypeError(`deadline: expected a Date, ms since 1970 or null, got ${kind(at)}`);
+    throw new TypeError(`${name}: expected a Date, ms since 1970 or null, got ${kind(at)}`);
   }
-  if (Number.isNaN(time)) throw new RangeError('deadline: expected a valid time, got NaN');
+  if (Number.isNaN(time)) throw new RangeError(`${name}: expected a valid time, got NaN`);
   return time - Date.now();
 }

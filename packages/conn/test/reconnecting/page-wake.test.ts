@@ -3,7 +3,7 @@ import { onPageWake } from '../../src/reconnecting/page-wake.ts';
 
 afterEach(() => void vi.unstubAllGlobals());
 
-it('onPageWake calls back when a page is online or visible, until it is removed', () => {
+it('onPageWake calls back when a page wakes, until it is removed', () => {
   const page = new EventTarget();
   const document = Object.assign(new EventTarget(), { visibilityState: 'hidden' });
   vi.stubGlobal('addEventListener', page.addEventListener.bind(page));
@@ -15,12 +15,15 @@ it('onPageWake calls back when a page is online or visible, until it is removed'
   expect(wake).not.toHaveBeenCalled();
   document.visibilityState = 'visible';
   document.dispatchEvent(new Event('visibilitychange'));
+  expect(wake).toHaveBeenCalledTimes(1);
   page.dispatchEvent(new Event('online'));
-  expect(wake).toHaveBeenCalledTimes(2);
+  page.dispatchEvent(new Event('pageshow'));
+  document.dispatchEvent(new Event('resume'));
+  expect(wake).toHaveBeenCalledTimes(4);
   remove();
-  document.dispatchEvent(new Event('visibilitychange'));
-  page.dispatchEvent(new Event('online'));
-  expect(wake).toHaveBeenCalledTimes(2);
+  for (const type of ['visibilitychange', 'resume']) document.dispatchEvent(new Event(type));
+  for (const type of ['online', 'pageshow']) page.dispatchEvent(new Event(type));
+  expect(wake).toHaveBeenCalledTimes(4);
 });
 
 it('onPageWake does nothing outside of pages', () => {

@@ -1,6 +1,7 @@
 import { checked } from '@ws/codec/internal';
 import { LiveConn, startReconnecting } from '@ws/conn/parts';
 import type { ClientConn } from '../client-conn.ts';
+import type { FreshURL } from './dial-plan.ts';
 import {
   planReconnecting,
   planReconnectingConn,
@@ -44,22 +45,23 @@ import {
  * - a `TransportError` whose cause is a ReferenceError, a SyntaxError, or a TypeError without a
  *   cause.
  *
+ * @param url - As for `dial`; or a function, which is called for each dial: see {@link FreshURL}.
  * @returns With `handler`, a promise that settles at the end. Without, an iterable. It dials only
  *   when the iteration asks for a connection. Each iteration is independent.
  * @throws TypeError, RangeError or SyntaxError for a bad URL or option: synchronously, or with
  *   `handler` by the promise.
  */
 export function reconnecting(
-  url: string | URL,
+  url: string | URL | FreshURL,
   options?: ReconnectingOptions,
 ): AsyncIterable<ClientConn>;
 export function reconnecting(
-  url: string | URL,
+  url: string | URL | FreshURL,
   options: ReconnectingOptions | undefined,
   handler: (conn: ClientConn) => unknown,
 ): Promise<void>;
 export function reconnecting(
-  url: string | URL,
+  url: string | URL | FreshURL,
   options: ReconnectingOptions = {},
   handler?: (conn: ClientConn) => unknown,
 ): AsyncIterable<ClientConn> | Promise<void> {
@@ -86,8 +88,11 @@ export function reconnecting(
  * ```
  */
 export class ReconnectingConn extends LiveConn<ClientConn> {
-  /** @throws TypeError, RangeError or SyntaxError for a bad URL or option. */
-  constructor(url: string | URL, options: ReconnectingConnOptions = {}) {
+  /**
+   * @param url - As for `dial`; or a function, which is called for each dial: see {@link FreshURL}.
+   * @throws TypeError, RangeError or SyntaxError for a bad URL or option.
+   */
+  constructor(url: string | URL | FreshURL, options: ReconnectingConnOptions = {}) {
     super(checked(() => planReconnectingConn(url, options), ReconnectingConn));
   }
 }

@@ -1,5 +1,10 @@
 import { expect, onTestFinished } from 'vitest';
-import { type Conn, type ReconnectingOptions, reconnecting } from '../../src/index.ts';
+import {
+  type Conn,
+  type FreshURL,
+  type ReconnectingOptions,
+  reconnecting,
+} from '../../src/index.ts';
 import { type RawServer, type Reply, rawServer } from '../servers.ts';
 
 export const fast = { minDelay: 1, maxDelay: 4 };
@@ -36,7 +41,10 @@ export const closes =
 
 export const acceptsAndDrops: Reply = (socket, request) => void socket.end(request.ok());
 
-export function iterate(url: string, options: ReconnectingOptions = {}): AsyncIterator<Conn> {
+export function iterate(
+  url: string | FreshURL,
+  options: ReconnectingOptions = {},
+): AsyncIterator<Conn> {
   const iterator = reconnecting(url, { ...fast, ...options })[Symbol.asyncIterator]();
   onTestFinished(() => void iterator.return?.());
   return iterator;

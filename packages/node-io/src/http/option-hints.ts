@@ -59,6 +59,10 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
     'maxHandshakes',
     'maxConnections',
     'maxConnectionsPerAddress',
+    'maxTotalBufferedAmount',
+    'autoResponse',
+    'rate',
+    'maxLifetime',
   ],
   dial: [
     'proxy',

@@ -1,4 +1,5 @@
 import type { Http2Session } from 'node:http2';
+import { unref } from '../unref.ts';
 
 /** Most bytes that the paused streams of one session may hold. */
 const MAX_UNREAD = 32 * 1024 * 1024;
@@ -57,7 +58,7 @@ export class PausedStreams {
     const window = this.#session.localSettings.initialWindowSize ?? 65_535;
     if (this.#paused.size * window <= MAX_UNREAD) return;
     this.#timer = setTimeout(() => this.#count(), COUNT_MS);
-    this.#timer.unref();
+    unref(this.#timer);
   }
 
   /** Resets the streams that were paused longest, until the others are below the limit. */

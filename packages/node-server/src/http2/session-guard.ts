@@ -1,6 +1,6 @@
 import type { Http2Session, ServerHttp2Stream } from 'node:http2';
 import type { ConnSettings, Heartbeat } from '@ws/conn';
-import { ENHANCE_YOUR_CALM, NO_ERROR } from '@ws/node-io/internal';
+import { ENHANCE_YOUR_CALM, NO_ERROR, unref } from '@ws/node-io/internal';
 
 /**
  * Most streams of a session in a second that the client resets before their answer or soon after it:
@@ -103,7 +103,7 @@ class SessionGuard {
   #wait(ms: number, then: () => void): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(then, ms);
-    this.#timer.unref();
+    unref(this.#timer);
   }
 
   #end(why: string): void {

@@ -10,6 +10,8 @@ export interface LimitValues {
   readonly maxHandshakes: number;
   readonly maxConnections: number;
   readonly maxConnectionsPerAddress: number;
+  /** Bytes of writes that wait in all connections together. */
+  readonly maxTotalBufferedAmount?: number | undefined;
   /** The option `clientAddress`. */
   readonly clientAddress: ClientAddress<AppRequest> | undefined;
   /** Finds the address when there is no {@link clientAddress}. */

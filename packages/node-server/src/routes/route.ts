@@ -18,6 +18,7 @@ const SERVER_ONLY = [
   'maxHandshakes',
   'maxConnections',
   'maxConnectionsPerAddress',
+  'maxTotalBufferedAmount',
   'clientAddress',
   'trustProxy',
   'unmatched',

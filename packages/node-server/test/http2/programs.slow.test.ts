@@ -16,13 +16,8 @@ import { open, sessionWith } from './client.ts';
 
 const run = promisify(execFile);
 // The shell of this repository's npm scripts has a relative path, and npm works in the folder of the
-// command that runs the tests. pnpm sets engine-strict, and npx runs on the Node of the tests.
-const {
-  npm_config_script_shell: _,
-  npm_config_local_prefix: __,
-  npm_config_engine_strict: ___,
-  ...env
-} = process.env;
+// command that runs the tests.
+const { npm_config_script_shell: _, npm_config_local_prefix: __, ...env } = process.env;
 
 interface Ours {
   readonly port: number;

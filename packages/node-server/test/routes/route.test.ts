@@ -34,6 +34,7 @@ describe('route', () => {
     'maxHandshakes',
     'maxConnections',
     'maxConnectionsPerAddress',
+    'maxTotalBufferedAmount',
     'clientAddress',
     'trustProxy',
     'unmatched',

@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { type Conn, route, Upgrader, type UpgraderOptions } from '../../src/index.ts';
 import { checkUpgraderOptions } from '../../src/options.ts';
@@ -49,6 +50,7 @@ describe('new Upgrader', () => {
     { maxConnections: 1.5 },
     { maxHandshakes: -1 },
     { maxConnectionsPerAddress: Number.NaN },
+    { maxTotalBufferedAmount: 0 },
     { readLimit: -5 },
   ])('refuses $0 with a RangeError', (options) => {
     expect(() => new Upgrader(options)).toThrow(RangeError);
@@ -65,6 +67,7 @@ describe('new Upgrader', () => {
       maxConnections: false,
       maxHandshakes: false,
       maxConnectionsPerAddress: false,
+      maxTotalBufferedAmount: false,
       handshakeTimeout: false,
     });
     expect(upgrader).toBeInstanceOf(Upgrader);
@@ -74,6 +77,7 @@ describe('new Upgrader', () => {
     expect(checkUpgraderOptions({})).toMatchObject({
       handshakeTimeout: 10_000,
       limits: {
+        maxTotalBufferedAmount: expect.toSatisfy((bytes: number) => bytes <= totalmem() / 8),
         maxHandshakes: 1_024,
         maxConnections: Infinity,
         maxConnectionsPerAddress: Infinity,

@@ -1,0 +1,331 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import {
+  type AliveOptions,
+  type BrowserConn,
+  type DialOptions,
+  dial,
+  ReconnectingConn,
+  TimeoutError,
+} from '../src/index.ts';
+import { type FakeWebSocket, socketClass } from './fake-web-socket.ts';
+import { FakeWebSocketStream } from './fake-web-socket-stream.ts';
+import { rejection, socketAt, stubPage, stubReportError } from './support.ts';
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => {
+  // First: a test replaces the fake `setTimeout`.
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+const ALIVE: AliveOptions = { ask: () => 'ask', after: 20_000, timeout: 5_000 };
+const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
+
+async function dialed(
+  alive: Partial<AliveOptions> = {},
+  options: DialOptions = {},
+): Promise<{ conn: BrowserConn; socket: FakeWebSocket }> {
+  const { WebSocket, sockets } = socketClass();
+  const dialing = dial('ws://h', { WebSocket, alive: { ...ALIVE, ...alive }, ...options });
+  const [socket] = sockets;
+  socket!.open();
+  return { conn: await dialing, socket: socket! };
+}
+
+/** Lets the clock of the page advance, while its timers do not run. */
+function freezer(): (ms: number) => void {
+  const now = performance.now.bind(performance);
+  let frozen = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + frozen);
+  return (ms) => {
+    frozen += ms;
+  };
+}
+
+describe('the option alive', () => {
+  it('asks after a silence, and a message starts the silence again', async () => {
+    const { socket } = await dialed();
+    await pass(19_999);
+    expect(socket.sent).toEqual([]);
+    await pass(1);
+    expect(socket.sent).toEqual(['ask']);
+    await pass(1_000);
+    socket.message('anything');
+    await pass(19_999);
+    expect(socket.sent).toEqual(['ask']);
+    socket.message('again');
+    await pass(19_999);
+    expect(socket.sent).toEqual(['ask']);
+    await pass(1);
+    expect(socket.sent).toEqual(['ask', 'ask']);
+  });
+
+  it('ends the connection with 1006 and a TimeoutError without a message', async () => {
+    const { conn, socket } = await dialed();
+    const reading = rejection(conn.readMessage());
+    await pass(24_999);
+    expect(conn.state).toBe('open');
+    await pass(1);
+    const error = await reading;
+    expect(error).toBeInstanceOf(TimeoutError);
+    expect(error).toMatchObject({
+      permanent: true,
+      message: 'websocket: no message of the peer within 5000 ms of a question (option alive)',
+    });
+    expect(await conn.closed).toEqual({ code: 1006, reason: '', wasClean: false, error });
+    const late = rejection(conn.send('late'));
+    await pass(1);
+    expect(await late).toBe(error);
+    expect(socket.closes).toHaveLength(1);
+    // The browser reports its end much later.
+    socket.end(1006);
+    expect(conn.state).toBe('closed');
+  });
+
+  it('has 25 s and 5 s as defaults', async () => {
+    const { conn, socket } = await dialed({ after: undefined, timeout: undefined });
+    await pass(25_000);
+    expect(socket.sent).toEqual(['ask']);
+    await pass(5_000);
+    expect(conn.state).toBe('closed');
+  });
+
+  it('delivers no message for which `answer` is true', async () => {
+    const { conn, socket } = await dialed({ answer: (message) => message.text() === 'yes' });
+    const texts: string[] = [];
+    void conn.receive((message) => void texts.push(message.text()));
+    for (const text of ['a', 'yes', 'b', 'yes']) socket.message(text);
+    await pass(0);
+    expect(texts).toEqual(['a', 'b']);
+    expect(conn.stats.messagesIn).toBe(2);
+    await pass(20_000);
+    socket.message('yes');
+    await pass(15_000);
+    expect(conn.state).toBe('open');
+  });
+
+  it('delivers every message without `answer`', async () => {
+    const { conn, socket } = await dialed();
+    socket.message('a');
+    expect((await conn.readMessage()).text()).toBe('a');
+  });
+
+  it('sends bytes too', async () => {
+    const { socket } = await dialed({ ask: () => Uint8Array.of(1) });
+    await pass(20_000);
+    expect(socket.sent).toEqual([Uint8Array.of(1)]);
+  });
+
+  it.each(['online', 'pageshow', 'resume', 'visible'])(
+    'asks at once when the page wakes, and ends without a message: %s',
+    async (event) => {
+      const page = stubPage();
+      const { conn, socket } = await dialed();
+      if (event === 'visible') page.visible('visible');
+      else page.emit(event);
+      expect(socket.sent).toEqual(['ask']);
+      await pass(4_999);
+      expect(conn.state).toBe('open');
+      await pass(1);
+      // Without an answer from a hidden page the timer was on time too.
+      expect((await conn.closed).error).toBeInstanceOf(TimeoutError);
+      expect(page.listeners()).toBe(0);
+    },
+  );
+
+  it('asks once for the events of one wake, and not when the page is hidden', async () => {
+    const page = stubPage();
+    const { socket } = await dialed();
+    page.visible('hidden');
+    expect(socket.sent).toEqual([]);
+    page.emit('resume');
+    page.emit('pageshow');
+    page.visible('visible');
+    await pass(100);
+    page.online();
+    expect(socket.sent).toEqual(['ask']);
+    socket.message('x');
+    await pass(10_000);
+    page.online();
+    expect(socket.sent).toEqual(['ask', 'ask']);
+  });
+
+  it('asks again at a wake, although a question waits', async () => {
+    const page = stubPage();
+    const { conn, socket } = await dialed();
+    await pass(20_000);
+    await pass(4_000);
+    page.online();
+    expect(socket.sent).toEqual(['ask', 'ask']);
+    await pass(4_000);
+    expect(conn.state).toBe('open');
+  });
+
+  it('asks again when the page was not running in the meantime', async () => {
+    const freeze = freezer();
+    const { conn, socket } = await dialed();
+    await pass(20_000);
+    freeze(600_000);
+    await pass(5_000);
+    expect(conn.state).toBe('open');
+    expect(socket.sent).toEqual(['ask', 'ask']);
+    socket.message('late answer');
+    await pass(5_000);
+    expect(conn.state).toBe('open');
+    // The silence is over too: it asks after it, and then ends.
+    await pass(20_000);
+    expect(conn.state).toBe('closed');
+  });
+
+  it('raises no false alarm in a hidden page whose timers take a minute', async () => {
+    stubPage();
+    const { setTimeout: real } = globalThis;
+    const minutes = ((call: () => void, ms = 0) =>
+      real(call, Math.ceil(ms / 60_000) * 60_000)) as typeof setTimeout;
+    vi.stubGlobal('setTimeout', minutes);
+    const { conn, socket } = await dialed({ answer: () => true });
+    let answered = 0;
+    for (let i = 0; i < 600; i++) {
+      await pass(1_000);
+      if (socket.sent.length > answered) {
+        answered++;
+        socket.message('answer');
+      }
+    }
+    expect(conn.state).toBe('open');
+    expect(answered).toBeGreaterThan(3);
+    // A peer that is gone is found there too.
+    await pass(300_000);
+    expect(conn.state).toBe('closed');
+  });
+
+  it('waits while messages of the page leave', async () => {
+    const { conn, socket } = await dialed();
+    socket.bufferedAmount = 10_000;
+    await pass(25_000);
+    for (let i = 0; i < 5; i++) {
+      expect(conn.state).toBe('open');
+      socket.bufferedAmount -= 1_000;
+      await pass(1_000);
+    }
+    await pass(1_000);
+    expect(conn.state).toBe('closed');
+  });
+
+  it('waits for a page that does not read a WebSocketStream', async () => {
+    const dialing = dial('ws://h', {
+      WebSocketStream: FakeWebSocketStream,
+      alive: { ...ALIVE, answer: (message) => message.text() === 'yes' },
+    });
+    const stream = FakeWebSocketStream.last!;
+    stream.open();
+    const conn = await dialing;
+    await pass(0);
+    stream.message('waits');
+    await pass(60_000);
+    expect(conn.state).toBe('open');
+    expect((await conn.readMessage()).text()).toBe('waits');
+    await pass(0);
+    // An answer is no message of the reader: the next one is asked for.
+    const reading = conn.readMessage();
+    stream.message('yes');
+    await pass(0);
+    stream.message('x');
+    expect((await reading).text()).toBe('x');
+    await pass(25_000);
+    expect(conn.state).toBe('closed');
+  });
+
+  it('ends with its connection: no timer and no listener stays', async () => {
+    const page = stubPage();
+    const { conn, socket } = await dialed();
+    const closing = conn.close();
+    page.online();
+    await pass(1_000);
+    expect(socket.sent).toEqual([]);
+    socket.end(1000);
+    await closing;
+    expect(vi.getTimerCount()).toBe(0);
+    expect(page.listeners()).toBe(0);
+  });
+
+  it('lets a ReconnectingConn dial again, and its reader go on', async () => {
+    const { WebSocket, sockets } = socketClass();
+    const live = new ReconnectingConn('ws://h', {
+      WebSocket,
+      minDelay: 1,
+      maxDelay: 2,
+      alive: { ...ALIVE, answer: (message) => message.text() === 'yes' },
+      resend: { id: (data) => data as string, acknowledged: (message) => message.text() },
+    });
+    const texts: string[] = [];
+    void live.receive((message) => void texts.push(message.text()));
+    (await socketAt(sockets, 0)).open();
+    await pass(0);
+    const sent = live.send('1');
+    await pass(25_002);
+    const second = await socketAt(sockets, 1);
+    second.open();
+    await pass(0);
+    expect(second.sent).toEqual(['1']);
+    second.message('yes');
+    second.message('1');
+    await sent;
+    await pass(0);
+    expect(texts).toEqual(['1']);
+    const closed = live.close();
+    await pass(0);
+    second.end(1000);
+    await closed;
+  });
+
+  it('reports an error of its functions, and continues', async () => {
+    const reported = stubReportError();
+    const mine = new Error('mine');
+    const throws = (): never => {
+      throw mine;
+    };
+    const { conn, socket } = await dialed({ ask: throws, answer: throws });
+    socket.message('x');
+    expect((await conn.readMessage()).text()).toBe('x');
+    expect(reported.mock.calls).toEqual([[mine]]);
+    await pass(20_000);
+    expect(reported.mock.calls).toEqual([[mine], [mine]]);
+    await pass(5_000);
+    expect(conn.state).toBe('closed');
+  });
+
+  it('reports a question that is no message', async () => {
+    const reported = stubReportError();
+    await dialed({ ask: () => ({}) as never });
+    await pass(20_000);
+    expect(reported.mock.calls[0]![0]).toMatchObject({
+      message: 'alive.ask: expected a string or bytes, got Object',
+    });
+  });
+
+  it('costs no timer and no listener when it is off', async () => {
+    const page = stubPage();
+    const { WebSocket, sockets } = socketClass();
+    const dialing = dial('ws://h', { WebSocket, handshakeTimeout: false });
+    sockets[0]!.open();
+    await dialing;
+    expect([vi.getTimerCount(), page.listeners()]).toEqual([0, 0]);
+  });
+
+  it.each<[unknown, string]>([
+    [5, 'alive: expected options, got number'],
+    [{}, 'alive.ask: expected a function, got undefined'],
+    [{ ...ALIVE, answer: true }, 'alive.answer: expected a function, got boolean'],
+    [{ ...ALIVE, after: 0 }, 'alive.after: expected a whole number from 1 to 2147483647, got 0'],
+    [{ ...ALIVE, timeout: '5' }, 'alive.timeout: expected a whole number'],
+    [{ ...ALIVE, interval: 5 }, 'alive: unknown option interval; known options: ask, answer'],
+  ])('rejects %j', async (alive, words) => {
+    const { WebSocket, sockets } = socketClass();
+    const options = { WebSocket, alive: alive as AliveOptions };
+    expect((await rejection(dial('ws://h', options))).message).toContain(words);
+    expect(() => new ReconnectingConn('ws://h', options)).toThrow(words);
+    expect(sockets).toEqual([]);
+  });
+});

@@ -1,0 +1,170 @@
+import { CloseCode } from '@ws/codec';
+import type { CloseInfo } from '../close-info.ts';
+import type { Connection } from '../connection/connection.ts';
+import { JSONError } from '../errors.ts';
+import type { BorrowedMessage, Message } from '../message.ts';
+import { isThenable } from '../on-rejection.ts';
+import { handled } from '../time/promises.ts';
+import { checkOptionNames, kind } from '../validate.ts';
+import { checkSchema, outcomeOf, parseMessage, schemaFailed } from './json.ts';
+import type { MessageIterator } from './message-iterator.ts';
+import type { MessageHandler } from './receive-call.ts';
+import type { SchemaOutput, StandardSchema } from './standard-schema.ts';
+
+/** How messages are validated, for {@link Conn.receive} and {@link Conn.messages}. */
+export interface SchemaOptions<S extends StandardSchema, M = BorrowedMessage> {
+  /** A Standard Schema (zod, valibot, ...): messages are JSON that fits it. */
+  readonly schema: S;
+  /**
+   * Called for a message that is not JSON or does not fit; may be async. Default: closes the
+   * connection with 1007.
+   */
+  readonly invalid?: ((error: JSONError, message: M) => unknown) | undefined;
+}
+
+/** Gets each valid value. The message is as for a {@link MessageHandler}. */
+export type ValueHandler<S extends StandardSchema> = (
+  value: SchemaOutput<S>,
+  message: BorrowedMessage,
+) => void | PromiseLike<void>;
+
+/** @throws TypeError that names the option. */
+export function checkSchemaOptions(owner: string, options: object): void {
+  checkOptionNames(owner, options, ['schema', 'invalid'], 'ignore');
+  const { schema, invalid } = options as Partial<SchemaOptions<StandardSchema>>;
+  checkSchema(schema ?? null);
+  if (invalid === undefined || typeof invalid === 'function') return;
+  throw new TypeError(`invalid: expected a function, got ${kind(invalid)}`);
+}
+
+/**
+ * Calls `use` with the value of `message`, or `misfit` with its error. Synchronous with a
+ * synchronous schema.
+ *
+ * @returns What `use` or `misfit` returns, or a promise of it.
+ * @throws (or rejects with) JSONError when the schema itself fails; what `use` or `misfit` throws.
+ */
+export function withValue(
+  message: Message | BorrowedMessage,
+  schema: StandardSchema,
+  use: (value: unknown) => unknown,
+  misfit: (error: JSONError) => unknown,
+): unknown {
+  let value: unknown;
+  try {
+    value = parseMessage(message);
+  } catch (error) {
+    if (error instanceof JSONError) return misfit(error);
+    throw error;
+  }
+  const judge = (validated: unknown): unknown => {
+    const outcome = attempt(() => outcomeOf(validated));
+    return outcome instanceof JSONError ? misfit(outcome) : use(outcome.value);
+  };
+  const validated: unknown = attempt(() => schema['~standard'].validate(value));
+  if (!isThenable(validated)) return judge(validated);
+  return Promise.resolve(validated).then(judge, (cause: unknown) => {
+    throw schemaFailed(cause);
+  });
+}
+
+/** @throws JSONError when the schema fails. */
+function attempt<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (cause) {
+    throw schemaFailed(cause);
+  }
+}
+
+/** The reason of the close frame for a message that does not fit. */
+export function misfitReason({ issues }: JSONError): string {
+  return issues.length > 0 ? 'message does not fit the schema' : 'message is not JSON';
+}
+
+/** The peer broke the agreement: none of its later messages is delivered. */
+function failWith(connection: Connection, error: JSONError): void {
+  connection.reader.dropAll();
+  connection.fail(error, CloseCode.InvalidFramePayloadData, misfitReason(error));
+}
+
+/** See {@link Conn.receive}. */
+export function receive(
+  connection: Connection,
+  handler: MessageHandler | ValueHandler<StandardSchema>,
+  options: SchemaOptions<StandardSchema> | undefined,
+): Promise<CloseInfo> {
+  const { reader } = connection;
+  try {
+    if (typeof handler !== 'function') {
+      throw new TypeError(`receive: expected a function, got ${kind(handler)}`);
+    }
+    if (options === undefined) return reader.receive(handler as MessageHandler);
+    checkSchemaOptions('receive', options);
+  } catch (error) {
+    return connection.rejected(error, 'receive');
+  }
+  return reader.receive(validating(connection, handler as ValueHandler<StandardSchema>, options));
+}
+
+/** The handler of `receive` that validates messages for `handler`. */
+function validating<S extends StandardSchema>(
+  connection: Connection,
+  handler: ValueHandler<S>,
+  { schema, invalid }: SchemaOptions<S>,
+): MessageHandler {
+  return (message) =>
+    withValue(
+      message,
+      schema,
+      (value) => handler(value, message),
+      (error) => (invalid === undefined ? failWith(connection, error) : invalid(error, message)),
+    ) as void | PromiseLike<void>;
+}
+
+/** The iterator of {@link Conn.messages}. */
+export class ValueIterator<S extends StandardSchema>
+  implements AsyncIterableIterator<SchemaOutput<S>, undefined>
+{
+  readonly #connection: Connection;
+  readonly #messages: MessageIterator;
+  readonly #options: SchemaOptions<S, Message>;
+
+  constructor(
+    connection: Connection,
+    messages: MessageIterator,
+    options: SchemaOptions<S, Message>,
+  ) {
+    this.#connection = connection;
+    this.#messages = messages;
+    this.#options = options;
+  }
+
+  next(): Promise<IteratorResult<SchemaOutput<S>, undefined>> {
+    return handled(this.#next());
+  }
+
+  async #next(): Promise<IteratorResult<SchemaOutput<S>, undefined>> {
+    const { schema, invalid } = this.#options;
+    for (;;) {
+      const result = await this.#messages.next();
+      if (result.done === true) return result;
+      const message = result.value;
+      const use = (value: unknown) => ({ done: false, value: value as SchemaOutput<S> }) as const;
+      const valid = await withValue(message, schema, use, async (error) => {
+        if (invalid === undefined) failWith(this.#connection, error);
+        else await invalid(error, message);
+      });
+      if (valid !== undefined) return valid as ReturnType<typeof use>;
+    }
+  }
+
+  /** As the iterator of the connection: `break` leaves it open. */
+  return(): Promise<IteratorResult<never, undefined>> {
+    return this.#messages.return() as Promise<IteratorResult<never, undefined>>;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}

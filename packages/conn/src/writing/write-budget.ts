@@ -1,0 +1,69 @@
+import { BackpressureError } from '../errors.ts';
+
+/** The part of a connection that the budget uses. */
+type Budgeted = {
+  readonly transportClosed: boolean;
+  readonly bufferedAmount: number;
+  readonly platform: { now(): number };
+  readonly writer: {
+    readonly waitingBytes: number;
+    readonly sendQueue: { readonly blocked: boolean };
+  };
+};
+
+/** Time in ms after a full recount for which the counted bytes are exact enough. */
+const RECOUNT_MS = 10;
+
+/**
+ * Bounds the bytes that wait in all connections of a server together. It counts a connection whose
+ * transport is blocked, or whose messages wait for another one. A connection whose bytes leave at
+ * the end of the turn costs nothing.
+ */
+export class WriteBudget {
+  readonly #limit: number;
+  /** The bytes that wait in each connection, as they were counted last. */
+  readonly #waiting = new Map<Budgeted, number>();
+  #total = 0;
+  #recountedAt = Number.NEGATIVE_INFINITY;
+
+  /** @param limit - In bytes. */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Counts what waits in `connection` now. */
+  count(connection: Budgeted): void {
+    const { sendQueue, waitingBytes } = connection.writer;
+    const buffered = sendQueue.blocked ? connection.bufferedAmount : waitingBytes;
+    this.#set(connection, connection.transportClosed ? 0 : buffered);
+  }
+
+  #set(connection: Budgeted, bytes: number): void {
+    this.#total += bytes - (this.#waiting.get(connection) ?? 0);
+    if (bytes === 0) this.#waiting.delete(connection);
+    else this.#waiting.set(connection, bytes);
+  }
+
+  /**
+   * Returns the error of a write of `size` bytes to a connection that has bytes waiting; undefined
+   * when it is within the budget, and then counts it.
+   */
+  refusal(connection: Budgeted, size: number): BackpressureError | undefined {
+    this.count(connection);
+    if (this.#total + size > this.#limit) this.#recount(connection.platform.now());
+    if (this.#total + size <= this.#limit) {
+      this.#set(connection, (this.#waiting.get(connection) ?? 0) + size);
+      return undefined;
+    }
+    return new BackpressureError(
+      `the message was not sent: ${this.#total} bytes wait in all connections together, and ${size} more would exceed maxTotalBufferedAmount (${this.#limit}); await your writes`,
+    );
+  }
+
+  /** A transport reports a drain, not each byte that it has sent. */
+  #recount(now: number): void {
+    if (now - this.#recountedAt < RECOUNT_MS) return;
+    this.#recountedAt = now;
+    for (const connection of this.#waiting.keys()) this.count(connection);
+  }
+}

@@ -1,0 +1,45 @@
+import { type Conn, connPair } from '@ws/conn';
+import { checkRate, limitRate } from '@ws/conn/internal';
+import { Hub } from '@ws/hub';
+import { describe, expect, it } from 'vitest';
+
+describe('the option rate of a hub', () => {
+  it('bounds the messages of each session, and replaces that of the server', async () => {
+    const over: Conn[] = [];
+    const hub = new Hub<string>({
+      rate: { messages: 2, per: 60_000, over: (conn) => over.push(conn) },
+    });
+    const got: string[] = [];
+    hub.on('message', (session, message) => void got.push(`${session.data} ${message.text()}`));
+    const clients: Conn[] = [];
+    for (const data of ['a', 'b']) {
+      const [client, server] = connPair();
+      limitRate(server, checkRate({ messages: 1, over: 'close' }));
+      hub.add(server, { data });
+      clients.push(client);
+    }
+    for (let i = 0; i < 3; i++) for (const client of clients) await client.send(`${i}`);
+    await expect.poll(() => got.length).toBe(6);
+    expect(over).toHaveLength(2);
+    expect(new Set(over).size).toBe(2);
+    await hub.close({ timeout: 50 });
+  });
+
+  it('closes a session with 1008, and the event disconnect has it', async () => {
+    const hub = new Hub({ rate: { messages: 1, per: 60_000, over: 'close' } });
+    const ended = new Promise((resolve) =>
+      hub.on('disconnect', (_session, info) => resolve(info.error)),
+    );
+    const [client, server] = connPair();
+    hub.add(server);
+    void client.send('1');
+    void client.send('2');
+    expect(await client.closed).toMatchObject({ code: 1008 });
+    expect(await ended).toMatchObject({ closeCode: 1008 });
+    await hub.close({ timeout: 50 });
+  });
+
+  it('names a bad value', () => {
+    expect(() => new Hub({ rate: {} })).toThrow('rate: expected messages, bytes or both');
+  });
+});

@@ -1,0 +1,124 @@
+import { errorOf, type ReconnectPlan } from '@ws/conn/parts';
+import { assertOption } from '@ws/node-io/internal';
+import type { ClientConn } from '../client-conn.ts';
+import { DialScope } from '../dial-scope.ts';
+import { Dialer } from '../dialer.ts';
+import {
+  checkDialOptions,
+  DIALER_OPTION_NAMES,
+  type DialerOptions,
+  type DialOptions,
+  handshakeTimeoutOf,
+} from '../options.ts';
+import { checkSubprotocols, type HeadersInput, makeRequest } from '../request.ts';
+import { isURL, parseTarget } from '../url.ts';
+import { extraDelay } from './dial-failure.ts';
+
+/**
+ * Returns the URL of one dial, with a fresh ticket for example. It may be async. Together with the
+ * function for headers it has `handshakeTimeout` to settle; the dial after it has the same time
+ * again. Its error counts as a failed dial. Only a programming error ends the iteration by default:
+ * a ReferenceError, a SyntaxError, or a TypeError without a cause.
+ *
+ * @param context - `signal` aborts when the iteration ends or `handshakeTimeout` is over.
+ */
+export type FreshURL = (context: {
+  readonly signal: AbortSignal;
+}) => string | URL | PromiseLike<string | URL>;
+
+/**
+ * Returns the headers for one dial.
+ *
+ * @param context - `signal` aborts when the iteration ends or `handshakeTimeout` is over.
+ */
+export type FreshHeaders = (context: {
+  readonly signal: AbortSignal;
+}) => HeadersInput | PromiseLike<HeadersInput>;
+
+/** The options of a {@link Dialer} and of its dials, and what is fresh for each dial. */
+interface DialPlanOptions extends DialerOptions, Pick<DialOptions, 'signal'> {
+  readonly headers?: HeadersInput | FreshHeaders | undefined;
+}
+
+/** Stands for the URL of a function when the other options are checked. */
+const ANY_URL = 'ws://localhost/';
+
+/**
+ * How the clients that dial again dial one URL.
+ *
+ * @throws TypeError, RangeError or SyntaxError for a bad URL or option.
+ */
+export function dialPlan(
+  url: string | URL | FreshURL,
+  { headers = {}, ...options }: DialPlanOptions,
+): Pick<ReconnectPlan<ClientConn>, 'dial' | 'extraDelay'> {
+  const ofDialer = Object.fromEntries(
+    DIALER_OPTION_NAMES.map((name) => [name, options[name]]),
+  ) as DialerOptions;
+  const dialer = new Dialer(ofDialer);
+  checkDialOptions({ signal: options.signal });
+  const freshUrl = typeof url === 'function' ? url : undefined;
+  const freshHeaders = typeof headers === 'function' ? headers : undefined;
+  // Copies: the caller may change the URL or the headers later, and an iterator would yield its
+  // headers only once.
+  const fixedUrl = typeof url === 'function' ? ANY_URL : isURL(url) ? url.href : url;
+  const fixedHeaders = typeof headers === 'function' ? {} : copyHeaders(headers);
+  const target = parseTarget(fixedUrl);
+  makeRequest(target, fixedHeaders, checkSubprotocols(options.subprotocols ?? []));
+  const timeout = handshakeTimeoutOf(options);
+  const urlFailures = new WeakSet<object>();
+  return {
+    async dial({ signal }) {
+      let to: string | URL = fixedUrl;
+      let current: HeadersInput = fixedHeaders;
+      if (freshUrl !== undefined || freshHeaders !== undefined) {
+        const scope = new DialScope(timeout, signal);
+        try {
+          if (freshUrl !== undefined) to = await callUrl(freshUrl, scope, urlFailures);
+          scope.peer = String(parseTarget(to).address);
+          if (freshHeaders !== undefined) current = await callHeaders(freshHeaders, scope);
+        } finally {
+          scope.end();
+        }
+      }
+      return dialer.dial(to, { headers: current, signal });
+    },
+    extraDelay: (error, maxDelay, opened) =>
+      extraDelay(error, maxDelay, opened || urlFailures.has(error as object)),
+  };
+}
+
+/** @param failures - Gets the error of the function: the network may have failed. */
+async function callUrl(
+  url: FreshURL,
+  scope: DialScope,
+  failures: WeakSet<object>,
+): Promise<string | URL> {
+  scope.peer = 'the server';
+  scope.stage = 'waiting for the url function';
+  let given: unknown;
+  try {
+    given = await scope.race(url({ signal: scope.signal }));
+  } catch (error) {
+    const failure = errorOf(error) ?? new Error('url: the function has thrown undefined');
+    failures.add(failure);
+    throw failure;
+  }
+  const isUrl = typeof given === 'string' || isURL(given);
+  assertOption('url', given, isUrl, 'a string or a URL from the function');
+  return given as string | URL;
+}
+
+async function callHeaders(headers: FreshHeaders, scope: DialScope): Promise<HeadersInput> {
+  scope.stage = 'waiting for the headers function';
+  const given: unknown = await scope.race(headers({ signal: scope.signal }));
+  // Without headers a dial would go out unauthenticated.
+  const isObject = typeof given === 'object' && given !== null;
+  assertOption('headers', given, isObject, 'an object or pairs from the function');
+  return given as HeadersInput;
+}
+
+function copyHeaders(headers: HeadersInput): HeadersInput {
+  if (typeof headers !== 'object' || headers === null) return headers;
+  return Symbol.iterator in headers ? [...headers] : { ...headers };
+}

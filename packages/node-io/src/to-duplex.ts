@@ -1,0 +1,90 @@
+import { addAbortSignal, Duplex } from 'node:stream';
+import { CloseCode, type Conn, isCloseError, joinMessages } from '@ws/conn';
+import { checkOptionNames } from '@ws/conn/internal';
+
+/** Options of {@link toDuplex}. */
+export interface ToDuplexOptions {
+  /** Bytes that the stream holds in each direction before it asks its users to wait. Default: Node's. */
+  readonly highWaterMark?: number | undefined;
+  /** Destroys the stream, and with it the connection. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Returns a connection as a Duplex of bytes. A chunk that is written is a binary message. What is
+ * read are the bytes of all messages, without their bounds: a large message comes in pieces.
+ *
+ * `end()` closes the connection after all chunks, the peer's normal close (1000, 1001 or 1005) ends
+ * the stream, and `destroy()` terminates the connection. The stream fails with the error of any other
+ * end. No other code may read the connection.
+ *
+ * @throws TypeError, RangeError for a bad option.
+ *
+ * @example
+ * ```ts
+ * import { pipeline } from 'node:stream/promises';
+ * import { connPair, toDuplex } from '@ws/node-server';
+ *
+ * const [client, server] = connPair();
+ * const echo = toDuplex(server);
+ * void pipeline(echo, echo);
+ * const duplex = toDuplex(client);
+ * duplex.write('hello');
+ * duplex.once('data', (bytes: Buffer) => {
+ *   console.log(bytes.toString()); // hello
+ *   duplex.end();
+ * });
+ * ```
+ */
+export function toDuplex(conn: Conn, options: ToDuplexOptions = {}): Duplex {
+  checkOptionNames('toDuplex', options, ['highWaterMark', 'signal'], 'ignore');
+  return new ConnDuplex(conn, options);
+}
+
+class ConnDuplex extends Duplex {
+  readonly #conn: Conn;
+  readonly #pieces: AsyncIterator<Uint8Array>;
+
+  constructor(conn: Conn, { highWaterMark, signal }: ToDuplexOptions) {
+    // Without half-open streams: after its close frame a peer reads nothing more.
+    super({ allowHalfOpen: false, ...(highWaterMark !== undefined && { highWaterMark }) });
+    this.#conn = conn;
+    this.#pieces = joinMessages(conn);
+    // Last: an aborted signal destroys the stream at once.
+    if (signal !== undefined) addAbortSignal(signal, this);
+  }
+
+  override _read(): void {
+    this.#pieces.next().then(
+      ({ value }) => {
+        const { buffer, byteOffset, byteLength } = value as Uint8Array;
+        this.push(Buffer.from(buffer, byteOffset, byteLength));
+      },
+      (error: Error) => this.#ended(error),
+    );
+  }
+
+  #ended(error: Error): void {
+    const { NormalClosure, GoingAway, NoStatusReceived } = CloseCode;
+    if (isCloseError(error, NormalClosure, GoingAway, NoStatusReceived)) this.push(null);
+    else this.destroy(error);
+  }
+
+  override _write(
+    chunk: Buffer,
+    _encoding: BufferEncoding,
+    written: (error?: Error | null) => void,
+  ): void {
+    this.#conn.send(chunk).then(() => written(), written);
+  }
+
+  override _final(closed: (error?: Error | null) => void): void {
+    this.#conn.close().then(() => closed(), closed);
+  }
+
+  override _destroy(cause: Error | null, destroyed: (error: Error | null) => void): void {
+    const conn = this.#conn;
+    conn.terminate();
+    void conn.closed.then(() => destroyed(cause));
+  }
+}

@@ -1,0 +1,101 @@
+// Handlers run in the context of the call that has set them: AsyncLocalStorage.
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { connPair } from '@ws/conn';
+import { asyncContexts } from '@ws/conn/internal';
+import { nodePlatform } from '@ws/node-io';
+import { describe, expect, it } from 'vitest';
+import { captureContext } from '../src/async-contexts.ts';
+
+describe('captureContext', () => {
+  // The first test of this file: no other code of this process has used a context.
+  it('costs a connection nothing before a program uses contexts, where Node shows it', () => {
+    if (Number.parseInt(process.versions.node, 10) < 24) {
+      expect(captureContext()).toBeUndefined();
+      const call = (): void => {};
+      expect(asyncContexts.bind(call)).toBe(call);
+    }
+  });
+
+  it('captures stores, also of several storages, and an empty context after that', () => {
+    const a = new AsyncLocalStorage<number>();
+    const b = new AsyncLocalStorage<string>();
+    const context = a.run(0, () => b.run('b', captureContext))!;
+    const stores = (): unknown => [a.getStore(), b.getStore()];
+    expect(context.runInAsyncScope(stores, undefined)).toEqual([0, 'b']);
+    expect(stores()).toEqual([undefined, undefined]);
+    const empty = captureContext()!;
+    expect(a.run(1, () => empty.runInAsyncScope(stores, undefined))).toEqual([
+      undefined,
+      undefined,
+    ]);
+  });
+});
+
+describe('a handler of receive', () => {
+  it('runs in the context of its call: at once, later, after a promise, and for queued messages', async () => {
+    const storage = new AsyncLocalStorage<string>();
+    const [client, server] = connPair({ platform: nodePlatform });
+    const seen: unknown[] = [];
+    for (let i = 0; i < 3; i++) await client.send(`queued ${i}`);
+    await new Promise(setImmediate);
+    storage.run('call', () => {
+      void server.receive(async (message) => {
+        seen.push([message.text(), storage.getStore()]);
+        await Promise.resolve();
+        seen.push(storage.getStore());
+      });
+    });
+    await storage.run('other', async () => {
+      for (let i = 0; i < 3; i++) await client.send(`${i}`);
+      await client.close();
+    });
+    expect(seen).toHaveLength(12);
+    expect(seen.every((each) => (Array.isArray(each) ? each[1] : each) === 'call')).toBe(true);
+  });
+
+  it('keeps contexts of several connections apart, and restores that of the caller', async () => {
+    const storage = new AsyncLocalStorage<number>();
+    const pairs = Array.from({ length: 5 }, () => connPair({ platform: nodePlatform }));
+    const seen: unknown[] = [];
+    pairs.forEach(([, server], i) =>
+      storage.run(i, () => void server.receive(() => void seen.push([i, storage.getStore()]))),
+    );
+    for (const [client] of pairs) for (let i = 0; i < 3; i++) void client.send('x');
+    await Promise.all(pairs.map(([client]) => client.close()));
+    expect(storage.getStore()).toBeUndefined();
+    expect(seen).toHaveLength(15);
+    expect(seen.every((pair) => (pair as number[])[0] === (pair as number[])[1])).toBe(true);
+  });
+
+  it('gives an error of the handler its way, and leaves the context', async () => {
+    const storage = new AsyncLocalStorage<string>();
+    const [client, server] = connPair({ platform: nodePlatform, report: () => {} });
+    const reading = storage.run('call', () =>
+      server.receive(() => {
+        throw new Error('mine');
+      }),
+    );
+    void client.send('x');
+    await expect(reading).rejects.toThrow('mine');
+    expect((await client.closed).code).toBe(1011);
+    expect(storage.getStore()).toBeUndefined();
+  });
+});
+
+describe('a loop', () => {
+  it('runs in its own context', async () => {
+    const storage = new AsyncLocalStorage<string>();
+    const [client, server] = connPair({ platform: nodePlatform });
+    const seen: unknown[] = [];
+    const done = storage.run('loop', async () => {
+      for await (const message of server) seen.push([message.text(), storage.getStore()]);
+    });
+    for (const text of ['1', '2']) await client.send(text);
+    await client.close();
+    await done;
+    expect(seen).toEqual([
+      ['1', 'loop'],
+      ['2', 'loop'],
+    ]);
+  });
+});

@@ -1,0 +1,125 @@
+import { Buffer } from 'node:buffer';
+import { once } from 'node:events';
+import { Readable, Writable } from 'node:stream';
+import { finished, pipeline } from 'node:stream/promises';
+import { CloseError, CloseSentError, type Conn, connPair } from '@ws/conn';
+import { nodePlatform, toDuplex } from '@ws/node-io';
+import { describe, expect, it } from 'vitest';
+
+const pair = (settings: object = {}): [Conn, Conn] =>
+  connPair({ platform: nodePlatform, ...settings });
+
+describe('toDuplex', () => {
+  it.each([false, true])('echoes bytes through pipeline, compressed: %s', async (compression) => {
+    const [client, server] = pair({ compression, readLimit: false });
+    const echo = toDuplex(server);
+    const echoing = pipeline(echo, echo);
+    const duplex = toDuplex(client);
+    const bytes = Buffer.alloc(3_000_000);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = i * 7;
+    const got: Buffer[] = [];
+    let length = 0;
+    const reading = new Promise<void>((resolve) => {
+      duplex.on('data', (chunk: Buffer) => {
+        got.push(Buffer.from(chunk));
+        length += chunk.length;
+        if (length === bytes.length) resolve();
+      });
+    });
+    for (let at = 0; at < bytes.length; at += 100_000) {
+      if (!duplex.write(bytes.subarray(at, at + 100_000))) await once(duplex, 'drain');
+    }
+    await reading;
+    expect(Buffer.concat(got).equals(bytes)).toBe(true);
+    duplex.end();
+    await finished(duplex);
+    await echoing.catch(() => {});
+    expect(await server.closed).toMatchObject({ code: 1000, wasClean: true });
+  });
+
+  it('waits for its reader: the peer stops writing', async () => {
+    const [client, server] = pair({ readAhead: 1_000 });
+    const duplex = toDuplex(server, { highWaterMark: 1_000 });
+    let sent = 0;
+    const sending = (async () => {
+      for (; sent < 1_000; sent++) await client.send(new Uint8Array(10_000));
+    })().catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(sent).toBeLessThan(100);
+    let length = 0;
+    for await (const chunk of duplex) {
+      length += (chunk as Buffer).length;
+      if (length >= 500_000) break;
+    }
+    // Leaving the loop destroys the stream, and so the connection.
+    expect((await client.closed).code).toBe(1006);
+    await sending;
+  });
+
+  it('ends with the normal close of the peer, and fails with another one', async () => {
+    for (const code of [1000, 1001, 4000]) {
+      const [client, server] = pair();
+      const duplex = toDuplex(server);
+      const text = Readable.prototype.toArray.call(duplex);
+      await client.send('text');
+      void client.discardReads().catch(() => {});
+      void client.close(code);
+      if (code === 4000) await expect(text).rejects.toBeInstanceOf(CloseError);
+      else expect(Buffer.concat(await text).toString()).toBe('text');
+      expect((await server.closed).code).toBe(code);
+    }
+  });
+
+  it('gives what is written the order and the bounds of messages', async () => {
+    const [client, server] = pair();
+    void pipeline(Readable.from([Buffer.from('one'), Buffer.from('two')]), toDuplex(server));
+    const got: string[] = [];
+    for await (const message of client) got.push(`${message.isText} ${message.text()}`);
+    expect(got).toEqual(['false one', 'false two']);
+  });
+
+  it('terminates the connection when it is destroyed, also by its signal', async () => {
+    const abort = new AbortController();
+    const ways: ((duplex: ReturnType<typeof toDuplex>) => void)[] = [
+      (duplex) => void duplex.destroy(new Error('mine')),
+      () => abort.abort(),
+    ];
+    for (const end of ways) {
+      const [client, server] = pair();
+      const duplex = toDuplex(server, { signal: abort.signal });
+      const failed = once(duplex, 'error');
+      end(duplex);
+      expect((await failed)[0]).toBeInstanceOf(Error);
+      expect((await client.closed).code).toBe(1006);
+    }
+  });
+
+  it('fails a write after the end of the connection', async () => {
+    const [client, server] = pair();
+    const duplex = toDuplex(server);
+    const failed = once(duplex, 'error');
+    void server.close();
+    duplex.write('late');
+    expect((await failed)[0]).toBeInstanceOf(CloseSentError);
+    client.terminate();
+  });
+
+  it('is a target and a source of web streams too', async () => {
+    const [client, server] = pair();
+    const { readable, writable } = server.toStreams();
+    void readable.pipeTo(writable).catch(() => {});
+    const duplex = toDuplex(client);
+    duplex.write('x');
+    expect(String((await once(duplex, 'data'))[0])).toBe('x');
+    expect(Writable.toWeb(duplex)).toBeInstanceOf(WritableStream);
+    duplex.destroy();
+  });
+
+  it('rejects unknown options', () => {
+    const [client] = pair();
+    expect(() => toDuplex(client, { readableObjectMode: true } as never)).toThrow(
+      'toDuplex: unknown option readableObjectMode',
+    );
+    client.terminate();
+  });
+});

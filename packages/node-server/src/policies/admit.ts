@@ -1,0 +1,60 @@
+import { checked } from '@ws/codec/internal';
+import { checkExpires, checkOptionNames, isThenable } from '@ws/conn/internal';
+
+/** The options of {@link admit}. */
+export interface AdmitOptions {
+  /**
+   * When the login expires, a Date or ms since 1970: the connection then closes with 4401 `login
+   * expired`, and drops what it has not read. `conn.renew` moves it. Default: never.
+   */
+  readonly expires?: Date | number | undefined;
+}
+
+/** The result of {@link admit}. */
+export class Admission<Auth> {
+  readonly auth: Auth;
+  readonly expires: Date | number | undefined;
+  /** Data of the application never has it. */
+  readonly #admitted = true;
+
+  /** @internal Use {@link admit}. */
+  constructor(auth: Auth, expires: Date | number | undefined) {
+    this.auth = auth;
+    this.expires = expires;
+  }
+
+  /** @internal */
+  static is(value: unknown): value is Admission<unknown> {
+    return typeof value === 'object' && value !== null && #admitted in value && value.#admitted;
+  }
+}
+
+/**
+ * A result of `authenticate` with an end: `auth` as it would be returned alone, and when it expires.
+ * An `auth` that refuses alone refuses here too.
+ *
+ * @throws TypeError, RangeError for a bad option, or for a promise: await it first.
+ *
+ * @example
+ * ```ts
+ * import { admit, serve } from '@ws/node-server';
+ *
+ * const server = await serve(
+ *   { port: 0, authenticate: () => admit({ user: 'ada' }, { expires: Date.now() + 3_600_000 }) },
+ *   (conn, _req, { auth }) => conn.send(`hello ${auth.user}`),
+ * );
+ * await server.close();
+ * ```
+ */
+export function admit<Auth>(auth: Auth, options: AdmitOptions = {}): Admission<Auth> {
+  return checked(() => {
+    checkOptionNames('admit', options, ['expires'], 'ignore');
+    // Neither shows whether the client is admitted.
+    if (isThenable(auth))
+      throw new TypeError('admit: expected data, got a promise; await it first');
+    if (Admission.is(auth)) throw new TypeError('admit: expected data, got a result of admit');
+    const { expires } = options;
+    if (expires !== undefined) checkExpires(expires);
+    return new Admission(auth, expires);
+  }, admit);
+}

@@ -1,0 +1,60 @@
+import { CloseCode, type Conn } from '@ws/conn';
+import {
+  checkOptionNames,
+  closedOf,
+  duration,
+  platformOf,
+  schedulerOf,
+  type TimerEntry,
+} from '@ws/conn/internal';
+import { assertOption } from '@ws/node-io/internal';
+
+/** How long a connection may last. */
+export interface MaxLifetime {
+  /** In ms, from the 101 to the close frame. */
+  readonly ms: number;
+  /**
+   * The part of `ms` by which a connection may end earlier, at random from 0 to 1: connections that
+   * came together do not end together. Default: 0.1.
+   */
+  readonly jitter?: number | undefined;
+}
+
+/** A checked {@link MaxLifetime}. */
+export type LifetimePlan = Readonly<Record<keyof MaxLifetime, number>>;
+
+/** @throws TypeError, RangeError that name the option. */
+export function checkLifetime(value: MaxLifetime): LifetimePlan {
+  const isObject = typeof value === 'object' && value !== null;
+  assertOption('maxLifetime', value, isObject, 'an object: { ms, jitter }');
+  checkOptionNames('maxLifetime', value, ['ms', 'jitter'], 'ignore');
+  const { ms, jitter = 0.1 } = value;
+  assertOption('maxLifetime.ms', ms, typeof ms === 'number', 'a number of ms');
+  assertOption('maxLifetime.jitter', jitter, typeof jitter === 'number', 'a number');
+  if (!(jitter >= 0 && jitter <= 1)) {
+    throw new RangeError(`maxLifetime.jitter: expected a number from 0 to 1, got ${jitter}`);
+  }
+  return { ms: duration('maxLifetime.ms', ms, 0, false), jitter };
+}
+
+/** An entry in the timers that all connections share. */
+class Lifetime implements TimerEntry {
+  slot: number | undefined;
+  readonly #conn: Conn;
+
+  constructor(conn: Conn) {
+    this.#conn = conn;
+  }
+
+  fire(): void {
+    void this.#conn.close(CloseCode.GoingAway, 'maximum lifetime');
+  }
+}
+
+/** Closes `conn` with 1001 after its lifetime, so that its client dials again. */
+export function limitLifetime(conn: Conn, { ms, jitter }: LifetimePlan): void {
+  const { timers } = schedulerOf(platformOf(conn));
+  const lifetime = new Lifetime(conn);
+  timers.set(lifetime, Math.max(1, ms * (1 - jitter * Math.random())));
+  void closedOf(conn).then(() => timers.clear(lifetime));
+}

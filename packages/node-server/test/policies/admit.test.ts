@@ -1,0 +1,127 @@
+import { describe, expect, expectTypeOf, it } from 'vitest';
+import { admit, type Conn, route, serve, Upgrader } from '../../src/index.ts';
+import { connected, endAfterEach, listening } from '../upgrade-server.ts';
+
+endAfterEach();
+
+/** Upgrades one connection with this result of `authenticate`. */
+async function upgraded(authenticate: () => unknown) {
+  const reported: unknown[] = [];
+  const got: { conn?: Conn; auth?: unknown } = {};
+  const upgrader = new Upgrader({ authenticate, report: (error) => reported.push(error) });
+  const server = await listening(
+    upgrader.handler((conn, _req, { auth }) => {
+      Object.assign(got, { conn, auth });
+    }),
+  );
+  const client = await connected(server);
+  const { status } = await client.upgrade();
+  return { client, reported, got, status };
+}
+
+describe('admit', () => {
+  it('gives its data to the handler and to conn.data, and closes with 4401 at the end', async () => {
+    const auth = { user: 'ada' };
+    const { client, got } = await upgraded(() => admit(auth, { expires: Date.now() + 30 }));
+    expect(got.auth).toBe(auth);
+    expect(got.conn!.data).toBe(auth);
+    expect(await client.until('login expired')).toEqual(
+      Buffer.from('\x88\x0f\x11\x31login expired', 'latin1'),
+    );
+    got.conn!.terminate();
+  });
+
+  it('lets renew move the end', async () => {
+    const { got } = await upgraded(async () =>
+      admit(true, { expires: new Date(Date.now() + 200) }),
+    );
+    got.conn!.renew(Date.now() + 60_000);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(got.conn!.state).toBe('open');
+    got.conn!.terminate();
+  });
+
+  it('admits without an end', async () => {
+    const { status, got } = await upgraded(() => admit('ada'));
+    expect([status, got.auth]).toEqual([101, 'ada']);
+    got.conn!.terminate();
+  });
+
+  it.each([undefined, null, false, '', 0, Number.NaN])('refuses with 401 for %s', async (auth) => {
+    expect((await upgraded(() => admit(auth, { expires: Date.now() + 1_000 }))).status).toBe(401);
+  });
+
+  it('refuses with the refusal that it contains', async () => {
+    expect((await upgraded(() => admit({ refuse: 403 }))).status).toBe(403);
+  });
+
+  it.each([
+    ['a promise', () => admit(Promise.resolve('ada')), 'admit: expected data, got a promise'],
+    ['a result of admit', () => admit(admit('ada')), 'admit: expected data, got a result of admit'],
+    [
+      'seconds',
+      () => admit('ada', { expires: Math.floor(Date.now() / 1_000) }),
+      'exp * 1000 of a JWT',
+    ],
+    ['another option', () => admit('ada', { expire: 1 } as never), 'admit: unknown option expire'],
+    ['no time', () => admit('ada', { expires: 'soon' as never }), 'expires: expected a Date'],
+  ])('fails closed for %s, and reports it', async (_says, authenticate, text) => {
+    const { status, reported } = await upgraded(authenticate);
+    expect(status).toBe(500);
+    expect(String(reported[0])).toContain(text);
+  });
+
+  it('leaves every other object to the application', async () => {
+    const auth = { auth: 'ada', expires: Date.now() - 1_000 };
+    const { got } = await upgraded(() => auth);
+    expect(got.auth).toBe(auth);
+    expect(got.conn!.state).toBe('open');
+    got.conn!.terminate();
+  });
+
+  it('has the type of its data in the handler', async () => {
+    const server = await serve(
+      {
+        host: '127.0.0.1',
+        authenticate: (req) =>
+          req.headers.cookie === undefined
+            ? undefined
+            : admit({ user: 'ada' }, { expires: Date.now() + 60_000 }),
+        headers: (_req, { auth }) => ({ 'X-User': auth.user }),
+      },
+      {
+        '/a': (conn, _req, { auth }) => {
+          expectTypeOf(auth).toEqualTypeOf<{ user: string }>();
+          expectTypeOf(conn.data).toEqualTypeOf<{ user: string }>();
+        },
+        '/b': route({ authenticate: async () => admit(5) }, (_conn, _req, { auth }) => {
+          expectTypeOf(auth).toEqualTypeOf<number>();
+        }),
+      },
+    );
+    await server.close();
+  });
+});
+
+describe('maxLifetime', () => {
+  it('closes with 1001 within its jitter', async () => {
+    const upgrader = new Upgrader({ maxLifetime: { ms: 60, jitter: 0.5 } });
+    const server = await listening(upgrader.handler((conn) => conn.discardReads()));
+    const client = await connected(server);
+    await client.upgrade();
+    expect(await client.until('maximum lifetime')).toEqual(
+      Buffer.from('\x88\x12\x03\xe9maximum lifetime', 'latin1'),
+    );
+  });
+
+  it.each([
+    [5, 'maxLifetime: expected an object: { ms, jitter }, got number'],
+    [{}, 'maxLifetime.ms: expected a number of ms, got undefined'],
+    [{ ms: 0 }, 'maxLifetime.ms: expected a whole number of 1 or more, got 0'],
+    [{ ms: 5, jitter: 2 }, 'maxLifetime.jitter: expected a number from 0 to 1, got 2'],
+    [{ ms: 5, max: 2 }, 'maxLifetime: unknown option max'],
+  ])('rejects %j', (maxLifetime, text) => {
+    expect(() => new Upgrader({ maxLifetime: maxLifetime as never })).toThrow(text);
+    expect(() => route({ maxLifetime: maxLifetime as never }, () => {})).toThrow(text);
+  });
+});

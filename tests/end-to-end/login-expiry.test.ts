@@ -1,0 +1,52 @@
+// The end of a login and of a lifetime, with compression, backpressure and a client that reconnects.
+import { type Message, ReconnectingConn } from '@ws/node-client';
+import { admit, type Conn, serve } from '@ws/node-server';
+import { describe, expect, it } from 'vitest';
+import { whenOver } from '../peers/index.ts';
+
+const host = '127.0.0.1';
+
+/** The next message of a connection that is replaced. */
+async function next(live: ReconnectingConn): Promise<Message> {
+  for await (const message of live) return message;
+  throw new Error('the connection has ended');
+}
+
+describe.each([
+  { says: 'a login that expires', code: 4401, lifetime: undefined, expires: 150 },
+  { says: 'maxLifetime', code: 1001, lifetime: { ms: 150, jitter: 0.2 }, expires: 3_600_000 },
+])('$says', ({ code, lifetime, expires }) => {
+  it('lets a client that reconnects log in again', async () => {
+    const conns: Conn[] = [];
+    let logins = 0;
+    const server = await serve(
+      {
+        host,
+        compression: true,
+        maxLifetime: lifetime,
+        authenticate: async () => admit({ login: ++logins }, { expires: Date.now() + expires }),
+      },
+      async (conn, _req, { auth }) => {
+        conns.push(conn);
+        void conn.send('x'.repeat(3_000_000), { compress: false }).catch(() => {});
+        await conn.send(`login ${auth.login} ${'y'.repeat(2_000)}`);
+        await conn.discardReads();
+      },
+    );
+    whenOver(() => server.close({ timeout: 1 }));
+    const codes: number[] = [];
+    const live = new ReconnectingConn(server.url, {
+      compression: true,
+      minDelay: 1,
+      report: () => {},
+      onOpen: (conn) => void conn.closed.then((info) => codes.push(info.code)),
+    });
+    whenOver(() => live.close());
+    for (let login = 1; login <= 3; login++) {
+      expect((await next(live)).data.length).toBe(3_000_000);
+      expect((await next(live)).text()).toContain(`login ${login} `);
+    }
+    expect(codes.slice(0, 2)).toEqual([code, code]);
+    expect(conns[0]!.state).toBe('closed');
+  });
+});
