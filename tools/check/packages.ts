@@ -16,8 +16,11 @@ const TABLE = /(?<=<!-- tarballs -->\n)[^]*?(?=<!-- end of tarballs -->)/;
 const SERVER = ['codec', 'conn', 'node-io', 'node-server'];
 /** Commands without an entry point, and so without types. */
 const WITHOUT_TYPES = ['bench'];
-/** Bytes of the files of {@link SERVER} together. WebSockets over HTTP/2 took 48 kB of them. */
-const MAX_INSTALLED = 1_390_000;
+/**
+ * Bytes of the files of {@link SERVER} together. WebSockets over HTTP/2 took 48 kB of them, and the
+ * options from `rate` to `schema` 69 kB.
+ */
+const MAX_INSTALLED = 1_460_000;
 /** A size on the page may differ by this share: the compressor of another machine gives other bytes. */
 const TOLERANCE = 0.03;
 

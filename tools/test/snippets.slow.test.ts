@@ -260,7 +260,7 @@ function typeFaults(compilerOptions: object = {}): Map<string, string[]> {
     faults.set(name, []);
   }
   // `pnpm check types` checks the other files, with their options.
-  for (const [, name, ...fault] of stdout.matchAll(/^([^/]+\.ts)\((\d+),\d+\): (.*)$/gm)) {
+  for (const [, name, ...fault] of stdout.matchAll(/^([^/\n]+\.ts)\((\d+),\d+\): (.*)$/gm)) {
     faults.get(name!)!.push(`line ${fault.join(': ')}`);
   }
   if (faults.get(PLANTED)!.length !== 1) throw new Error(`no fault in ${PLANTED}\n${stdout}`);

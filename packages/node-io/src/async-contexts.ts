@@ -1,29 +1,35 @@
-import { AsyncResource } from 'node:async_hooks';
+import { AsyncResource, executionAsyncResource } from 'node:async_hooks';
 import type { AsyncContext } from '@ws/conn/internal';
 
 type AnyFunction = (...args: unknown[]) => unknown;
 type Fields = Readonly<Record<symbol, unknown>>;
 
+const OPTIONS = { requireManualDestroy: true };
+
+function newResource(): AsyncResource {
+  return new AsyncResource('WebSocket', OPTIONS);
+}
+
 /**
- * Symbols of a resource with the stores of `AsyncLocalStorage`: one for each storage, as async_hooks
- * has them (up to Node 22), or one for all (Node 24 and later).
+ * The field of a resource with the stores of every `AsyncLocalStorage`: from Node 24 on. Before, a
+ * resource has a field for each storage.
  */
-const STORES = /^kResourceStore$|frame/i;
-/** From this version of Node on, a resource has the second kind. */
-const FRAMES_FROM = 24;
+const FRAME = Object.getOwnPropertySymbols(newResource()).find(({ description }) =>
+  /frame/i.test(description ?? ''),
+);
 
-/** Whether any program of the process uses contexts. */
-let inUse = false;
+const { bun, deno } = process.versions;
+/** Whether any program of the process uses contexts. Bun and Deno do not show it. */
+let inUse = bun !== undefined || deno !== undefined;
 
-/** Whether `resource` has a store, or does not show it. */
-function mayHaveStore(resource: object): boolean {
-  const symbols = Object.getOwnPropertySymbols(resource).filter(({ description }) =>
-    STORES.test(description ?? ''),
-  );
-  if (symbols.length > 0)
-    return symbols.some((symbol) => (resource as Fields)[symbol] !== undefined);
-  const { node, bun, deno } = process.versions;
-  return bun !== undefined || deno !== undefined || Number.parseInt(node, 10) >= FRAMES_FROM;
+/** Whether the caller has a store. */
+function hasStore(): boolean {
+  if (FRAME !== undefined) return (newResource() as unknown as Fields)[FRAME] !== undefined;
+  const resource = executionAsyncResource() as Fields;
+  for (const symbol of Object.getOwnPropertySymbols(resource)) {
+    if (symbol.description === 'kResourceStore' && resource[symbol] !== undefined) return true;
+  }
+  return false;
 }
 
 /**
@@ -31,9 +37,8 @@ function mayHaveStore(resource: object): boolean {
  * as each caller had an empty one: to enter a context costs 100 ns.
  */
 export function captureContext(): AsyncContext | undefined {
-  const resource = new AsyncResource('WebSocket', { requireManualDestroy: true });
-  inUse ||= mayHaveStore(resource);
-  return inUse ? resource : undefined;
+  inUse ||= hasStore();
+  return inUse ? newResource() : undefined;
 }
 
 /** Binds `call` to the context of the caller. */
