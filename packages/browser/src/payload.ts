@@ -46,10 +46,18 @@ export function decodeUtf8(bytes: Uint8Array): string {
  * handler has finished.
  */
 export class PageMessage extends Message {
+  /** Of a text message: the browser has decoded it already. */
+  readonly #text: string | undefined;
+
   /** @internal */
   constructor(type: DataType, data: OwnedBytes, text?: string) {
-    // The browser has decoded a text already.
-    super(type, data, { decodeUtf8: () => text ?? decodeUtf8(data) });
+    super(type, data, DECODING);
+    this.#text = text;
+  }
+
+  /** As of a `Message`. */
+  override text(): string {
+    return this.#text ?? super.text();
   }
 
   /** Bytes of payload. */
@@ -68,11 +76,13 @@ export class PageMessage extends Message {
   }
 }
 
+const DECODING = { decodeUtf8 };
+
 /** The message of a `message` event. */
 export function messageOf(data: unknown): PageMessage {
-  return typeof data === 'string'
-    ? new PageMessage(TextMessage, encodeUtf8(data), data)
-    : new PageMessage(BinaryMessage, bytesOf('message', data as ArrayBuffer));
+  if (typeof data === 'string') return new PageMessage(TextMessage, encodeUtf8(data), data);
+  const isPlain = data instanceof ArrayBuffer;
+  return new PageMessage(BinaryMessage, isPlain ? new Uint8Array(data) : bytesOf('message', data));
 }
 
 /** The message type that `send` gives to `data`. */
@@ -88,6 +98,8 @@ export function dataTypeOf(data: MessageData): DataType {
  */
 export function payloadOf(method: string, type: number, data: MessageData): string | Uint8Array {
   if (typeof data === 'string') return type === TextMessage ? data : encodeUtf8(data);
+  // JavaScriptCore is slow at `buffer`. An empty message may be one that was transferred.
+  if (type !== TextMessage && data instanceof PageMessage && data.length > 0) return data.data;
   const bytes = bytesOf(method, data);
   if (type === TextMessage) return decodeUtf8(bytes);
   const { buffer } = bytes;
@@ -96,7 +108,7 @@ export function payloadOf(method: string, type: number, data: MessageData): stri
 }
 
 /** @throws TypeError for other data, and for bytes that were transferred. */
-export function bytesOf(method: string, data: MessageData): OwnedBytes {
+export function bytesOf(method: string, data: unknown): OwnedBytes {
   if (typeof data === 'string') return encodeUtf8(data);
   // A message may be of another copy of `@ws/conn` in the page.
   const bytes: unknown = (data as Message)?.data ?? data;

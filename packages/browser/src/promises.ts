@@ -25,9 +25,14 @@ export function attempt<T>(call: () => Promise<T>): Promise<T> {
   try {
     return handled(call());
   } catch (error) {
-    report(error);
-    return rejected(error);
+    return mistaken(error);
   }
+}
+
+/** Reports the error of a call, and returns its promise. */
+export function mistaken(error: unknown): Promise<never> {
+  report(error);
+  return rejected(error);
 }
 
 /**

@@ -21,7 +21,7 @@ export function isNormalEnd(error: unknown): boolean {
 }
 
 /** Gets the next message; undefined at the end. */
-type Reader = (message: PageMessage | undefined) => void | Promise<void>;
+type Reader = (message: PageMessage | undefined) => void;
 type Reject = (reason: unknown) => void;
 
 /** Gives messages to one reader at a time, and queues those that wait. */
@@ -66,7 +66,7 @@ export class ReadSide {
   add(data: unknown): void {
     if (!this.#dropping && this.#ended === undefined) {
       try {
-        this.#add(messageOf(data));
+        this.#take(messageOf(data));
       } catch (error) {
         // A Blob: the class, or code of the page, has another `binaryType`.
         report(error);
@@ -76,17 +76,22 @@ export class ReadSide {
     this.serve();
   }
 
-  #add(message: PageMessage): void {
+  /** Gives `message` to the reader, or queues it. */
+  #take(message: PageMessage): void {
     const { readLimit, limitCloseCode, maxQueuedBytes } = this.#settings;
     const { length } = message;
-    const cost = length + MESSAGE_COST;
     if (length > readLimit) return this.#fail(new ReadLimitError(readLimit), limitCloseCode);
-    if (this.#cost > 0) {
-      const full = overflow(this.#cost, cost, 'maxQueuedBytes', maxQueuedBytes);
-      if (full !== undefined) return this.#fail(full, QUEUE_CLOSE_CODE);
-    }
+    const cost = length + MESSAGE_COST;
+    const full = this.#cost > 0 && overflow(this.#cost, cost, 'maxQueuedBytes', maxQueuedBytes);
+    if (full) return this.#fail(full, QUEUE_CLOSE_CODE);
     this.messages++;
     this.bytes += length;
+    const reader = this.#reader;
+    if (reader !== undefined) {
+      // It waits only while the queue is empty.
+      this.#reader = undefined;
+      return reader(message);
+    }
     this.#cost += cost;
     this.#queue.push(message);
   }
@@ -96,7 +101,7 @@ export class ReadSide {
     let reader;
     while ((reader = this.#reader) && (this.#cost > 0 || this.#ended)) {
       this.#reader = undefined;
-      void reader(this.#shift());
+      reader(this.#shift());
     }
     const isHandling = this.#caller && !this.#reader;
     if (this.#dropping || !(isHandling || this.#cost > 0)) this.#pull();
@@ -158,30 +163,37 @@ export class ReadSide {
   /** Gives every message to `handler`. Resolves with `closed` after a normal end. */
   receive(caller: string, handler: MessageHandler, closed: Promise<CloseInfo>): Promise<CloseInfo> {
     return new Promise((resolve, reject) => {
-      const reader = async (message: PageMessage | undefined): Promise<void> => {
+      const failed = (error: unknown): void => {
+        report(error);
+        this.drop();
+        this.#caller = '';
+        reject(error);
+        this.#fail(error, ERROR_CLOSE_CODE);
+      };
+      const again = (): void => {
+        this.#reader = reader;
+        this.serve();
+      };
+      // No async function: for each message, it would create a promise.
+      const reader = (message: PageMessage | undefined): void => {
         if (message === undefined) {
           this.#caller = '';
           const { reason } = this.#ended!;
           return isNormalEnd(reason) ? resolve(closed) : reject(reason);
         }
-        let waits = false;
         try {
           // In a page, a message stays valid. Its class has all members of a BorrowedMessage.
           const result: unknown = handler(message as unknown as BorrowedMessage);
-          // Writes return this promise while there is room.
-          waits = result !== RESOLVED && typeof (result as Promise<void>)?.then === 'function';
-          if (waits) await result;
-        } catch (error) {
-          if (!this.#isLate(error)) {
-            report(error);
-            this.drop();
-            this.#caller = '';
-            reject(error);
-            return this.#fail(error, ERROR_CLOSE_CODE);
+          // Writes return RESOLVED while there is room.
+          if (result !== RESOLVED && typeof (result as Promise<void>)?.then === 'function') {
+            return void Promise.resolve(result).then(again, (error: unknown) =>
+              this.#isLate(error) ? again() : failed(error),
+            );
           }
+        } catch (error) {
+          if (!this.#isLate(error)) return failed(error);
         }
         this.#reader = reader;
-        if (waits) this.serve();
       };
       this.#start(caller, reader);
     });

@@ -88,7 +88,7 @@ export class WriteSide {
   send(data: string | Uint8Array, waited = false): Promise<void> {
     const socket = this.#socket;
     // Another listener of 'open' may send first.
-    if (socket.readyState === 1) this.#sendEarly();
+    if (this.#early.length > 0 && socket.readyState === 1) this.#sendEarly();
     const { rejection } = this;
     if (rejection !== undefined) return rejection;
     const size = typeof data === 'string' ? utf8Length(data) : data.length;
