@@ -13,6 +13,7 @@ import type {
   PingOptions,
   PingPongHandler,
   PreparedMessage,
+  Role,
   SchemaOutput,
   StandardSchema,
   WaitOptions,
@@ -32,17 +33,17 @@ import {
   TextMessage,
   TimeoutError,
 } from '@ws/conn/parts';
-import { Alive } from './alive.ts';
+import type { Alive } from './alive.ts';
 import { CAUSE_HIDDEN, UnsupportedError } from './errors.ts';
 import { checkSchema, formatJSON, parseJSON } from './json.ts';
 import { WholeMessageReader } from './message-reader.ts';
 import { type MessageStreams, streamsOf } from './message-streams.ts';
 import { GatheringWriter } from './message-writer.ts';
-import type { AlivePlan, BrowserConnSettings } from './options.ts';
+import { type BrowserConnSettings, PAGE } from './options.ts';
 import { dataTypeOf, type PageMessage, payloadOf, utf8Length } from './payload.ts';
 import { after, attempt, bounded, mistaken, nothing } from './promises.ts';
-import { ERROR_CLOSE_CODE, isNormalEnd, ReadSide } from './read-side.ts';
-import { badType, boundOf, checkNames, whole } from './validate.ts';
+import { isNormalEnd, ReadSide } from './read-side.ts';
+import { badType, boundOf, checkNames } from './validate.ts';
 import type {
   PageSocket,
   WebSocketEvent,
@@ -109,7 +110,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     socket: PageSocket,
     settings: BrowserConnSettings,
     opened: () => void = nothing,
-    alive?: AlivePlan,
+    alive?: (lost: (error: TimeoutError) => void) => Alive,
   ) {
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
@@ -117,7 +118,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     this.#socket = socket;
     this.#settings = settings;
     this.#writes = new WriteSide(socket, settings, this.closed);
-    this.#alive = alive && new Alive(socket, alive, (error) => this.#lose(error));
+    this.#alive = alive?.((error) => this.#lose(error));
     const pull = (): void => {
       if (this.#alive) this.#alive.isPulled = true;
       socket.pull?.();
@@ -150,7 +151,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   // Facts
 
   /** Always `client`. */
-  get role(): 'client' {
+  get role(): Role {
     return 'client';
   }
 
@@ -479,7 +480,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   close(code = 1000, reason = '', options: ConnCloseOptions = {}): Promise<CloseInfo> {
     return attempt(() => {
       checkNames('close', options, CLOSE_OPTION_NAMES);
-      checkClose(code, reason, options);
+      checkClose(code, reason, options, this.#settings);
       const { signal, timeout = CLOSE_TIMEOUT } = options;
       return bounded<CloseInfo>({ signal, timeout }, (resolve, reject) => {
         void this.closed.then(resolve);
@@ -616,7 +617,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
       failure: this.#failure?.error,
       closeTimeout: CLOSE_TIMEOUT,
       closed: this.closed,
-      closeAfterError: () => this.close(ERROR_CLOSE_CODE),
+      closeAfterError: () => this.close(this.#settings.errorCloseCode),
       untilWritable: () => writes.untilWritable(),
       sendWaiting(message) {
         const data = message.isText ? message.text() : message;
@@ -638,11 +639,12 @@ export function checkClose(
   code: number,
   reason = '',
   { discard }: Pick<ConnCloseOptions, 'discard'> = {},
+  { checkCode }: Pick<BrowserConnSettings, 'checkCode'> = PAGE,
 ): void {
   if (discard !== undefined && typeof discard !== 'boolean') {
     throw badType('discard: expected true or false', discard);
   }
-  if (code !== 1000) whole('close: code other than 1000 in a page', code, 3000, 4999);
+  checkCode(code);
   if (typeof reason !== 'string') {
     throw badType('close: expected a string as the reason', reason);
   }

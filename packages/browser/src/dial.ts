@@ -1,4 +1,5 @@
 import { handled, TransportError } from '@ws/conn/parts';
+import { Alive } from './alive.ts';
 import { BrowserConn } from './browser-conn.ts';
 import { CAUSE_HIDDEN } from './errors.ts';
 import {
@@ -50,7 +51,12 @@ function open(url: string | URL, options: DialOptions): Promise<BrowserConn> {
       const failed = (cause: unknown): void =>
         reject(new TransportError(`could not connect to ${name}; ${CAUSE_HIDDEN}`, { cause }));
       const use = (socket: PageSocket): void => {
-        const conn: BrowserConn = new BrowserConn(socket, plan, () => resolve(conn), plan.alive);
+        const conn: BrowserConn = new BrowserConn(
+          socket,
+          plan,
+          () => resolve(conn),
+          plan.alive && ((lost) => new Alive(socket, plan.alive!, lost)),
+        );
         stop = () => conn.terminate();
         void conn.closed.then(({ error }) => failed(error));
       };

@@ -1,7 +1,7 @@
 import { WebSocketError } from '@ws/conn/parts';
 
 /**
- * A page has no such feature: browsers do not offer it. The message says what to use instead.
+ * The runtime has no such feature: browsers do not offer it. The message says what to use instead.
  *
  * @example
  * ```ts no-run
@@ -21,7 +21,7 @@ export class UnsupportedError extends WebSocketError {
   /** @param member - A member of `Conn`. */
   constructor(member: string) {
     super(
-      `${member} is not available in a page; send a message of your own instead`,
+      `${member} is not available on this runtime; send a message of your own instead`,
       'WS_ERR_UNSUPPORTED',
     );
   }

@@ -1,5 +1,5 @@
 import type { ConnLike, OwnedBytes } from '@ws/conn';
-import { ERROR_CLOSE_CODE } from './read-side.ts';
+import type { ConnInternals } from '@ws/conn/parts';
 
 /** The result of `BrowserConn.toStreams`. */
 export interface MessageStreams {
@@ -8,7 +8,9 @@ export interface MessageStreams {
 }
 
 /** The messages of `conn` as web streams. */
-export function streamsOf(conn: ConnLike): MessageStreams {
+export function streamsOf(
+  conn: ConnLike & { readonly internals: Pick<ConnInternals, 'closeAfterError'> },
+): MessageStreams {
   const messages = conn[Symbol.asyncIterator]();
   return {
     readable: new ReadableStream<string | OwnedBytes>(
@@ -26,7 +28,7 @@ export function streamsOf(conn: ConnLike): MessageStreams {
       write: (data) =>
         conn.send(data).catch((error: unknown) => {
           // The stream has failed: nothing can close it, and with it the connection, any more.
-          void conn.close(ERROR_CLOSE_CODE);
+          void conn.internals.closeAfterError();
           throw error;
         }),
       close: () => conn.close(),

@@ -1,6 +1,6 @@
 import type { BorrowedMessage, MessageData } from '@ws/conn';
 import { LOGINS } from './errors.ts';
-import { LONGEST_TIMER, nothing } from './promises.ts';
+import { LONGEST_TIMER, nothing, report } from './promises.ts';
 import { badType, boundOf, checkNames, whole } from './validate.ts';
 import type { WebSocketConstructor, WebSocketStreamConstructor } from './web-types.ts';
 
@@ -78,8 +78,22 @@ export interface DialOptions extends BrowserConnOptions {
   readonly WebSocketStream?: WebSocketStreamConstructor | undefined;
 }
 
+/** What a page and a server of `@ws/fetch` do differently with the same kind of socket. */
+interface Side {
+  /** The close code after an error of the application. */
+  readonly errorCloseCode: number;
+  /** The close code after more than `maxQueuedBytes`. */
+  readonly queueCloseCode: number;
+  /** @throws TypeError, RangeError for a code that `close` must not send. */
+  readonly checkCode: (code: number) => void;
+  /** Gets the errors of the application's functions. */
+  readonly report: (error: unknown) => void;
+}
+
 /** Checked {@link BrowserConnOptions}; Infinity for no bound. */
-export type BrowserConnSettings = { -readonly [Name in keyof BrowserConnOptions]-?: number };
+export type BrowserConnSettings = {
+  -readonly [Name in keyof BrowserConnOptions]-?: number;
+} & Side;
 
 const MIB = 2 ** 20;
 const CONN_DEFAULTS = {
@@ -88,6 +102,16 @@ const CONN_DEFAULTS = {
   highWaterMark: 2 ** 16,
   maxBufferedAmount: 16 * MIB,
   limitCloseCode: 3009,
+};
+
+/** A page cannot send 1008 and 1011. */
+export const PAGE: Side = {
+  errorCloseCode: 3011,
+  queueCloseCode: 3008,
+  checkCode(code) {
+    if (code !== 1000) whole('close: code other than 1000 in a page', code, 3000, 4999);
+  },
+  report,
 };
 
 export const CONN_OPTION_NAMES: readonly string[] = Object.keys(CONN_DEFAULTS);
@@ -108,8 +132,8 @@ export const DIAL_HINT: string = `; the browser decides about headers, proxy, TL
 
 /** @throws TypeError, RangeError that names the option. */
 export function checkConnOptions(options: BrowserConnOptions): BrowserConnSettings {
-  const settings: BrowserConnSettings = { ...CONN_DEFAULTS };
-  for (const name of Object.keys(settings) as (keyof BrowserConnSettings)[]) {
+  const settings: BrowserConnSettings = { ...PAGE, ...CONN_DEFAULTS };
+  for (const name of Object.keys(CONN_DEFAULTS) as (keyof BrowserConnOptions)[]) {
     settings[name] = boundOf(name, options[name] ?? settings[name]);
   }
   whole('limitCloseCode', settings.limitCloseCode, 3000, 4999);

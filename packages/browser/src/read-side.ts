@@ -8,12 +8,6 @@ import {
 } from '@ws/conn/parts';
 import type { BrowserConnSettings } from './options.ts';
 import { MESSAGE_COST, messageOf, overflow, type PageMessage } from './payload.ts';
-import { report } from './promises.ts';
-
-/** The close code after more than `maxQueuedBytes`. */
-const QUEUE_CLOSE_CODE = 3008;
-/** The close code after an error of the application; 1011 is not allowed in a page. */
-export const ERROR_CLOSE_CODE = 3011;
 
 /** Whether reading ended normally: `receive` resolves and iteration is done. */
 export function isNormalEnd(error: unknown): boolean {
@@ -69,8 +63,7 @@ export class ReadSide {
         this.#take(messageOf(data));
       } catch (error) {
         // A Blob: the class, or code of the page, has another `binaryType`.
-        report(error);
-        this.#fail(error, ERROR_CLOSE_CODE);
+        this.#fault(error);
       }
     }
     this.serve();
@@ -83,7 +76,7 @@ export class ReadSide {
     if (length > readLimit) return this.#fail(new ReadLimitError(readLimit), limitCloseCode);
     const cost = length + MESSAGE_COST;
     const full = this.#cost > 0 && overflow(this.#cost, cost, 'maxQueuedBytes', maxQueuedBytes);
-    if (full) return this.#fail(full, QUEUE_CLOSE_CODE);
+    if (full) return this.#fail(full, this.#settings.queueCloseCode);
     this.messages++;
     this.bytes += length;
     const reader = this.#reader;
@@ -94,6 +87,11 @@ export class ReadSide {
     }
     this.#cost += cost;
     this.#queue.push(message);
+  }
+
+  #fault(error: unknown): void {
+    this.#settings.report(error);
+    this.#fail(error, this.#settings.errorCloseCode);
   }
 
   /** Gives queued messages, then the end, to the reader. */
@@ -164,11 +162,10 @@ export class ReadSide {
   receive(caller: string, handler: MessageHandler, closed: Promise<CloseInfo>): Promise<CloseInfo> {
     return new Promise((resolve, reject) => {
       const failed = (error: unknown): void => {
-        report(error);
         this.drop();
         this.#caller = '';
         reject(error);
-        this.#fail(error, ERROR_CLOSE_CODE);
+        this.#fault(error);
       };
       const again = (): void => {
         this.#reader = reader;

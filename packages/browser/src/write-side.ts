@@ -8,7 +8,7 @@ import {
 } from '@ws/conn/parts';
 import type { BrowserConnSettings } from './options.ts';
 import { MESSAGE_COST, overflow, utf8Length } from './payload.ts';
-import { nothing, report } from './promises.ts';
+import { nothing } from './promises.ts';
 import type { PageSocket } from './web-types.ts';
 
 /**
@@ -52,6 +52,8 @@ export class WriteSide {
     this.#settings = settings;
     this.#closed = closed;
     socket.addEventListener('open', () => this.#sendEarly());
+    // Bun has this event.
+    socket.addEventListener('drain', () => this.#look());
   }
 
   /** Bytes that were accepted and not yet sent. */
@@ -112,7 +114,7 @@ export class WriteSide {
   refuse(error: BackpressureError): LateRejection {
     this.refused++;
     return rejectedLater(portablePlatform, error, () => {
-      if (!this.#refusalReported) report(error);
+      if (!this.#refusalReported) this.#settings.report(error);
       this.#refusalReported = true;
     });
   }

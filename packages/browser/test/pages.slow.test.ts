@@ -173,7 +173,7 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch, stream }) => {
       const expected = [
         'RangeError: close: code other than 1000 in a page: expected a whole number from 3000 to 4999, got 1001',
         'RangeError: close: expected a reason of at most 123 bytes of UTF-8, got 124',
-        'UnsupportedError: websocket: ping is not available in a page',
+        'UnsupportedError: websocket: ping is not available on this runtime',
         'TypeError: dial: unknown option headers; ',
         'TypeError: dial: ',
         'TypeError: dial: ',
