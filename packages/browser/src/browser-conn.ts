@@ -28,7 +28,6 @@ import {
   kind,
   LateRejection,
   portablePlatform,
-  RESOLVED,
   rejectedLater,
   TextMessage,
   TimeoutError,
@@ -41,7 +40,7 @@ import { type MessageStreams, streamsOf } from './message-streams.ts';
 import { GatheringWriter } from './message-writer.ts';
 import { type BrowserConnSettings, PAGE } from './options.ts';
 import { dataTypeOf, type PageMessage, payloadOf, utf8Length } from './payload.ts';
-import { after, attempt, bounded, mistaken, nothing } from './promises.ts';
+import { after, attempt, bounded, nothing } from './promises.ts';
 import { isNormalEnd, ReadSide } from './read-side.ts';
 import { badType, boundOf, checkNames } from './validate.ts';
 import type {
@@ -358,32 +357,22 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   }
 
   #send(method: string, type: number, data: MessageData, options?: WriteOptions): Promise<void> {
-    // Not by `attempt`, whose closure costs as much as the call.
-    try {
+    return attempt(() => {
       const payload = payloadOf(method, type, data);
       checkType(method, type);
-      const sent =
-        options === undefined
-          ? this.#writes.send(payload)
-          : this.#sendBounded(method, payload, options);
-      return sent === RESOLVED ? sent : handled(sent);
-    } catch (error) {
-      return mistaken(error);
-    }
-  }
-
-  #sendBounded(method: string, payload: string | Uint8Array, options: WriteOptions): Promise<void> {
-    checkNames(method, options, ['compress', 'signal']);
-    let refused: Promise<void> | undefined;
-    const sent = bounded<void>(options, (resolve, reject) => {
-      const written = this.#writes.send(payload);
-      if (written instanceof LateRejection) {
-        refused = written;
-        resolve();
-      } else written.then(resolve, reject);
-      return reject;
+      if (options === undefined) return this.#writes.send(payload);
+      checkNames(method, options, ['compress', 'signal']);
+      let refused: Promise<void> | undefined;
+      const sent = bounded<void>(options, (resolve, reject) => {
+        const written = this.#writes.send(payload);
+        if (written instanceof LateRejection) {
+          refused = written;
+          resolve();
+        } else written.then(resolve, reject);
+        return reject;
+      });
+      return refused ?? sent;
     });
-    return refused ?? sent;
   }
 
   /** Sends `value` as a text message in JSON: see `Conn.writeJSON`. */

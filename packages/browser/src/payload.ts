@@ -46,18 +46,10 @@ export function decodeUtf8(bytes: Uint8Array): string {
  * handler has finished.
  */
 export class PageMessage extends Message {
-  /** Of a text message: the browser has decoded it already. */
-  readonly #text: string | undefined;
-
   /** @internal */
   constructor(type: DataType, data: OwnedBytes, text?: string) {
-    super(type, data, DECODING);
-    this.#text = text;
-  }
-
-  /** As of a `Message`. */
-  override text(): string {
-    return this.#text ?? super.text();
+    // The browser has decoded a text already.
+    super(type, data, text === undefined ? DECODING : { decodeUtf8: () => text });
   }
 
   /** Bytes of payload. */

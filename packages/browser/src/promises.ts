@@ -3,6 +3,7 @@ import {
   handled,
   kind,
   portablePlatform,
+  RESOLVED,
   rejected,
   rejectedLater,
   TimeoutError,
@@ -23,16 +24,13 @@ export function report(error: unknown): void {
 /** Returns the promise of `call`. An error that it throws is reported, and the promise rejects. */
 export function attempt<T>(call: () => Promise<T>): Promise<T> {
   try {
-    return handled(call());
+    const promise = call();
+    // The promise of a write while there is room.
+    return promise === RESOLVED ? promise : handled(promise);
   } catch (error) {
-    return mistaken(error);
+    report(error);
+    return rejected(error);
   }
-}
-
-/** Reports the error of a call, and returns its promise. */
-export function mistaken(error: unknown): Promise<never> {
-  report(error);
-  return rejected(error);
 }
 
 /**
