@@ -10,10 +10,7 @@ function newResource(): AsyncResource {
   return new AsyncResource('WebSocket', OPTIONS);
 }
 
-/**
- * The field of a resource with the stores of every `AsyncLocalStorage`: from Node 24 on. Before, a
- * resource has a field for each storage.
- */
+/** The field of a resource with the stores of every `AsyncLocalStorage`: in use from Node 24 on. */
 const FRAME = Object.getOwnPropertySymbols(newResource()).find(({ description }) =>
   /frame/i.test(description ?? ''),
 );
@@ -24,7 +21,8 @@ let inUse = bun !== undefined || deno !== undefined;
 
 /** Whether the caller has a store. */
 function hasStore(): boolean {
-  if (FRAME !== undefined) return (newResource() as unknown as Fields)[FRAME] !== undefined;
+  if (FRAME !== undefined && (newResource() as unknown as Fields)[FRAME] !== undefined) return true;
+  // Up to Node 22, the current resource has a field for each storage.
   const resource = executionAsyncResource() as Fields;
   for (const symbol of Object.getOwnPropertySymbols(resource)) {
     if (symbol.description === 'kResourceStore' && resource[symbol] !== undefined) return true;
