@@ -243,7 +243,13 @@ export class Dialer {
     { scope, stream }: DialState,
   ): ClientConn {
     if (!isAccepted(response)) throw refused(response);
-    const offer = { ...request, accept: acceptKeyByCrypto(request.key) };
+    const offer = {
+      ...request,
+      // Not read over HTTP/2.
+      get accept() {
+        return acceptKeyByCrypto(request.key);
+      },
+    };
     const faults = checkResponse(response.facts, offer);
     if (faults.length > 0) throw new BadHandshakeError(faults.join(', '), response);
     scope.signal.throwIfAborted();

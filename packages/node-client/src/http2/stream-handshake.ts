@@ -81,10 +81,12 @@ function fieldsOf(request: StreamRequest): OutgoingHttpHeaders {
  */
 export function headOn(stream: ClientHttp2Stream): Promise<StreamHead> {
   return new Promise((resolve, reject) => {
+    const onClose = (): void => reject(closeError(stream));
+    stream.once('close', onClose);
     stream.once('response', (_headers: IncomingHttpHeaders, _flags: number, raw: string[]) => {
+      stream.off('close', onClose);
       resolve(new StreamHead(raw));
     });
-    stream.once('close', () => reject(closeError(stream)));
   });
 }
 
