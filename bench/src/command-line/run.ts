@@ -16,6 +16,7 @@ import { compat } from '../scenarios/compat.ts';
 import { deflate } from '../scenarios/deflate.ts';
 import { ends } from '../scenarios/ends.ts';
 import { handshakes } from '../scenarios/handshakes.ts';
+import { http2 } from '../scenarios/http2.ts';
 import { hub } from '../scenarios/hub.ts';
 import { load } from '../scenarios/load.ts';
 import { memory } from '../scenarios/memory.ts';
@@ -45,8 +46,9 @@ const SCENARIOS: Readonly<Record<string, Command>> = {
   ...Object.fromEntries(RECORDED.map((scenario) => [scenario.name, scenarioCommand(scenario)])),
   browser: scenarioCommand(browser),
   compat: scenarioCommand(compat),
-  // The figures of these two are on no page.
+  // The figures of these are on no page.
   ends: scenarioCommand(ends),
+  http2: scenarioCommand(http2),
   obs: scenarioCommand(obs),
   proxy: scenarioCommand(proxy),
   load,

@@ -292,11 +292,16 @@ export function startChild<A extends Record<string, (argument: never) => unknown
   contender: string,
   contest: string,
   { cores, bun, profile, before }: Environment,
-  options: { readonly flags?: readonly string[]; readonly allCores?: boolean } = {},
+  options: {
+    readonly flags?: readonly string[];
+    readonly allCores?: boolean;
+    /** Whether it runs on the core of the load, not on that of the server. */
+    readonly besideLoad?: boolean;
+  } = {},
 ): { child: Child<A>; name: string } {
   const name = contender.replace(BEFORE, '');
-  const { flags = [], allCores = false } = options;
-  const core = allCores ? undefined : cores.server;
+  const { flags = [], allCores = false, besideLoad = false } = options;
+  const core = allCores ? undefined : besideLoad ? cores.load : cores.server;
   if (name === 'bun') {
     const { path } = bun as Bun;
     return { child: new Child<A>('./bun-worker.js', core, { runtime: path }), name };

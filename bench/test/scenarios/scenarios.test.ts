@@ -12,6 +12,7 @@ import { compare } from '../../src/scenarios/compare.ts';
 import { deflate } from '../../src/scenarios/deflate.ts';
 import { ends } from '../../src/scenarios/ends.ts';
 import { handshakes, handshakesCold } from '../../src/scenarios/handshakes.ts';
+import { http2 } from '../../src/scenarios/http2.ts';
 import { hub } from '../../src/scenarios/hub.ts';
 import { memory } from '../../src/scenarios/memory.ts';
 import { micro } from '../../src/scenarios/micro.ts';
@@ -35,7 +36,7 @@ const environment = {
 } satisfies Environment;
 
 const METRICS =
-  'us rate wire compressed gc pause busy p50 p99 p999 late heap open both turn resident young collected growth reader writer ns left message delay each share bytes wall';
+  'us rate wire compressed gc pause busy p50 p99 p999 late heap open both turn resident young collected growth reader writer ns left message delay each share bytes wall server client';
 /** A room has each metric for one message in a turn, and for 16. */
 const PREFIXES = ['', '1 ', '16 '];
 const metrics: Readings = Object.fromEntries(
@@ -72,7 +73,7 @@ const SCENARIOS = [
 ];
 
 describe.each(
-  [...SCENARIOS, browser, ends, handshakesCold].map(
+  [...SCENARIOS, browser, ends, handshakesCold, http2].map(
     (scenario) => [scenario.name, scenario] as const,
   ),
 )('%s', (_, scenario) => {
