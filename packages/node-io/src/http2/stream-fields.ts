@@ -30,7 +30,8 @@ const SINGLE: ReadonlySet<string> = new Set(
 export function streamFields(
   pairs: Iterable<readonly [name: string, value: string]>,
 ): OutgoingHttpHeaders {
-  const fields: OutgoingHttpHeaders = {};
+  // Without names that an object inherits, such as `constructor`.
+  const fields = Object.create(null) as OutgoingHttpHeaders;
   for (const [name, value] of pairs) {
     const field = name.toLowerCase();
     if (CONNECTION_FIELDS.has(field)) continue;

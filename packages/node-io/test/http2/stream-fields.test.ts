@@ -24,4 +24,13 @@ describe('streamFields', () => {
       authorization: 'first',
     });
   });
+
+  it('has fields whose names every object inherits', () => {
+    const lines = ['constructor', '__proto__', 'toString'].map((name) => [name, '1'] as const);
+    expect(Object.entries(streamFields(lines))).toEqual([
+      ['constructor', '1'],
+      ['__proto__', '1'],
+      ['tostring', '1'],
+    ]);
+  });
 });
