@@ -18,6 +18,8 @@ import { guardedTls } from './tls-callbacks.ts';
 
 /** Sockets of a server above its connections and handshakes: for plain requests. */
 const SPARE_SOCKETS = 256;
+/** Milliseconds between two requests of a client over HTTP/1.1: the default of node:http. */
+const KEEP_ALIVE_MS = 5_000;
 
 /**
  * Most sockets of a server that bounds its connections. Sockets without an upgrade request are no
@@ -85,9 +87,9 @@ function http2Server(
   if (!http2) return undefined;
   const options = typeof http2 === 'object' ? http2 : {};
   const server = withReadableKeys('tls', () => makeHttp2Server(options, tls));
-  // node:http2 reads the bounds of HTTP/1.1 from the server, not from its options. With HTTP/1.1 beside
-  // it, the server emits the events of an https.Server.
-  return Object.assign(server as HttpsServer, strict);
+  // node:http2 reads the bounds of HTTP/1.1 from the server, not from its options, and has no default for
+  // `keepAliveTimeout`. With HTTP/1.1 beside it, the server emits the events of an https.Server.
+  return Object.assign(server as HttpsServer, { keepAliveTimeout: KEEP_ALIVE_MS }, strict);
 }
 
 /**

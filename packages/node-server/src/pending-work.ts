@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { type Conn, formatCloseMessage } from '@ws/conn';
 import { closedOf, closeWith, unfinishedReceive } from '@ws/conn/internal';
+import { cutStream } from '@ws/node-io/internal';
 import type { ClosePlan, CloseResult } from './close-options.ts';
 
 /** Milliseconds by which the server's own timeout comes before that of each connection. */
@@ -134,7 +135,7 @@ export class PendingWork {
     for (let turn = 0; turn < LAST_TURNS && !this.#isIdle(); turn++) await setImmediate();
     const remaining = [...this.connections];
     for (const conn of remaining) conn.terminate();
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets) cutStream(socket);
     await Promise.all(remaining.map(closedOf));
     // Handlers of these connections settle within this turn.
     if (remaining.length > 0) await setImmediate();

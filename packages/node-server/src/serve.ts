@@ -169,9 +169,14 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
     this.http.on('checkExpectation', this.#plain!.onExpectation);
     const { http2 } = this.#options;
     if (http2) {
-      const heartbeat = heartbeatOf(this.acceptor.setup.plan.settings);
-      const options = typeof http2 === 'object' ? http2 : {};
-      this.#sessions = new Http2Sessions(this.http, options, heartbeat, this.#onStream);
+      const { settings, handshakeTimeout } = this.acceptor.setup.plan;
+      this.#sessions = new Http2Sessions(
+        this.http,
+        typeof http2 === 'object' ? http2 : {},
+        heartbeatOf(settings),
+        handshakeTimeout,
+        this.#onStream,
+      );
     }
     this.limitSockets();
   }

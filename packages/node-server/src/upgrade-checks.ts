@@ -11,6 +11,7 @@ import {
 } from '@ws/codec';
 import { deflateLimits, isThenable } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
+import { cutStream } from '@ws/node-io/internal';
 import type { AppRequest, HandlerContext } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
@@ -340,7 +341,7 @@ export class UpgradeRequest implements ServerRequest {
     handshake.release();
     if (responder.isAnswered) return responder.endAnswered(handshake.timeout);
     if (refusal === undefined || !(await this.#canAnswer(handshake))) {
-      responder.stream.destroy();
+      cutStream(responder.stream);
     } else if (hook === undefined) {
       responder.refuse(refusal, this.req.method);
     } else {

@@ -1,11 +1,16 @@
 import { EventEmitter } from 'node:events';
-import type { Http2Session, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import type {
+  Http2Session,
+  IncomingHttpHeaders,
+  ServerHttp2Stream,
+  ServerOptions,
+} from 'node:http2';
 import type { Server as NetServer } from 'node:net';
 import process from 'node:process';
-import { setTimeout as wait } from 'node:timers/promises';
+import { setImmediate, setTimeout as wait } from 'node:timers/promises';
 import type { TlsOptions } from 'node:tls';
 import type { Heartbeat } from '@ws/conn';
-import { guardSession, watchResets } from './session-guard.ts';
+import { guardSession, type IdleBounds, watchResets } from './session-guard.ts';
 
 /** The option `http2` as an object. */
 export interface Http2Options {
@@ -30,14 +35,30 @@ export type StreamListener = (
 const SESSION_WINDOW = 1024 * 1024;
 /** Milliseconds to wait for sessions to close. */
 const CLOSE_MS = 250;
+const MAX_UINT32 = 2 ** 32 - 1;
 
-/** The settings of a server (RFC 8441, section 3). */
-function serverSettings({ maxStreams = 1_000, window = 256 * 1024 }: Http2Options): object {
-  return {
+/**
+ * Bytes that Node may hold for each stream of a session: a piece of a write, and the headers. Above the
+ * sum Node refuses new streams, and ends the session soon. Clients that read slowly reach its default
+ * of 10 MB with 150 WebSockets.
+ */
+const STREAM_MEMORY = 128 * 1024;
+/** The same for the session itself. */
+const SESSION_MEMORY = 16 * 1024 * 1024;
+/** The unit of `maxSessionMemory`, in bytes. */
+const MEGABYTE = 1_000_000;
+/** Milliseconds after which a session without a stream closes. */
+const IDLE_TIMEOUT = 120_000;
+
+/** The options of a server (RFC 8441, section 3). */
+function serverOptions({ maxStreams = 1_000, window = 256 * 1024 }: Http2Options): ServerOptions {
+  const settings = {
     enableConnectProtocol: true,
     maxConcurrentStreams: maxStreams,
     initialWindowSize: window,
   };
+  const memory = (SESSION_MEMORY + maxStreams * STREAM_MEMORY) / MEGABYTE;
+  return { settings, maxSessionMemory: Math.min(Math.ceil(memory), MAX_UINT32) };
 }
 
 /**
@@ -47,27 +68,33 @@ function serverSettings({ maxStreams = 1_000, window = 256 * 1024 }: Http2Option
  */
 export function makeHttp2Server(http2: Http2Options, tls: TlsOptions | undefined): NetServer {
   const { createServer, createSecureServer } = process.getBuiltinModule('node:http2');
-  const settings = serverSettings(http2);
-  if (tls === undefined) return createServer({ settings });
-  return createSecureServer({ ...tls, allowHTTP1: true, settings });
+  const options = serverOptions(http2);
+  if (tls === undefined) return createServer(options);
+  return createSecureServer({ ...tls, ...options, allowHTTP1: true });
 }
 
 /** The sessions of a server that `serve` has created. */
 export class Http2Sessions {
   readonly #sessions = new Set<Http2Session>();
   readonly #heartbeat: Heartbeat;
+  readonly #bounds: IdleBounds;
+  /** {@link refuseStreams} was called. */
+  #refuses = false;
 
   /**
    * @param server - From {@link makeHttp2Server}, with its listener for 'request'.
+   * @param handshakeTimeout - Milliseconds until the SETTINGS of a client; Infinity for no bound.
    * @param accept - Gets the streams with the method CONNECT. Others become requests.
    */
   constructor(
     server: NetServer,
     { window = 0 }: Http2Options,
     heartbeat: Heartbeat,
+    handshakeTimeout: number,
     accept: StreamListener,
   ) {
     this.#heartbeat = heartbeat;
+    this.#bounds = { settings: handshakeTimeout, streams: IDLE_TIMEOUT };
     server.on('session', (session: Http2Session) => this.#add(session, window));
     // Node's own listener makes requests and responses of all streams. A WebSocket needs neither.
     const listeners = server.listeners('stream') as StreamListener[];
@@ -84,16 +111,21 @@ export class Http2Sessions {
     this.#sessions.add(session);
     session.setLocalWindowSize(Math.max(window, SESSION_WINDOW));
     session.once('close', () => this.#sessions.delete(session));
-    guardSession(session, this.#heartbeat);
+    guardSession(session, this.#heartbeat, this.#bounds);
+    // Its TLS handshake was pending before.
+    if (this.#refuses) session.close();
   }
 
   /** Sends GOAWAY: open streams continue, and clients open no more. */
   refuseStreams(): void {
+    this.#refuses = true;
     for (const session of this.#sessions) session.close();
   }
 
   /** Ends all sessions, and waits a moment for their clients. */
   async end(): Promise<void> {
+    // Not within 'close' of a stream: Node 20 loops for ever, see session-guard.ts.
+    await setImmediate();
     const sessions = [...this.#sessions];
     const closed = sessions.map((session) => new Promise((done) => session.once('close', done)));
     for (const session of sessions) if (!session.destroyed) session.destroy();

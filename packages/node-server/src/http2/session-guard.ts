@@ -1,4 +1,5 @@
 import type { Http2Session, ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
 import type { ConnSettings, Heartbeat } from '@ws/conn';
 import { ENHANCE_YOUR_CALM, NO_ERROR, unref } from '@ws/node-io/internal';
 
@@ -10,14 +11,31 @@ const MAX_RESETS = 200;
 /** Most PING or SETTINGS frames of a client in a second. */
 const MAX_FRAMES = 1_000;
 const SECOND = 1_000;
+/** Pings without an answer, and without any other bytes, after which a session ends. */
+const PINGS = 2;
+/** Milliseconds in which the client of a session that is over may end its side of the socket. */
+const LINGER_MS = 2_000;
 
 /** Returns the ping interval of sessions. `heartbeat: false` does not disable it. */
 export function heartbeatOf({ heartbeat }: Pick<ConnSettings, 'heartbeat'>): Heartbeat {
   return heartbeat || { interval: 20_000, timeout: 20_000 };
 }
 
+/** How long a session may be without use, in milliseconds; Infinity for no bound. */
+export interface IdleBounds {
+  /** Until the SETTINGS of the client. */
+  readonly settings: number;
+  /** Without a stream. */
+  readonly streams: number;
+}
+
+/** The sessions of the user's server have the bounds of the user. */
+const NO_BOUNDS: IdleBounds = { settings: Infinity, streams: Infinity };
+
 /** Start of each stream, later the time of its answer, by `performance.now()`. */
 const answeredAt = new WeakMap<ServerHttp2Stream, number>();
+/** Streams that this side has closed first. Node does not tell its own RST_STREAM from the client's. */
+const closedHere = new WeakSet<ServerHttp2Stream>();
 const guards = new WeakMap<Http2Session, SessionGuard>();
 
 /** Notes that a stream is answered. */
@@ -36,27 +54,38 @@ export function watchResets(stream: ServerHttp2Stream, heartbeat: Heartbeat): vo
 }
 
 /** Returns the guard of a session. */
-export function guardSession(session: Http2Session, heartbeat: Heartbeat): SessionGuard {
+export function guardSession(
+  session: Http2Session,
+  heartbeat: Heartbeat,
+  bounds: IdleBounds = NO_BOUNDS,
+): SessionGuard {
   let guard = guards.get(session);
   if (guard === undefined) {
-    guard = new SessionGuard(session, heartbeat);
+    guard = new SessionGuard(session, heartbeat, bounds);
     guards.set(session, guard);
   }
   return guard;
 }
 
-/** Ends a session whose client floods it, or answers no more. */
+/** Ends a session whose client floods it, answers no more, or does not use it. */
 class SessionGuard {
   readonly #session: Http2Session;
+  /** Carries the session, and may outlive it. */
+  readonly #socket: Socket;
   readonly #heartbeat: Heartbeat;
+  /** Milliseconds without a stream; Infinity for no bound. */
+  readonly #idleTimeout: number;
   #timer: NodeJS.Timeout | undefined;
+  #idleTimer: NodeJS.Timeout | undefined;
+  #streams = 0;
   readonly #resets = new Rate(MAX_RESETS);
   /** One listener for all streams. */
   readonly #onStreamClose: (this: ServerHttp2Stream) => void;
 
-  constructor(session: Http2Session, heartbeat: Heartbeat) {
+  constructor(session: Http2Session, heartbeat: Heartbeat, { settings, streams }: IdleBounds) {
     this.#session = session;
     this.#heartbeat = heartbeat;
+    this.#idleTimeout = streams;
     const closed = (stream: ServerHttp2Stream): void => this.#streamClosed(stream);
     this.#onStreamClose = function () {
       closed(this);
@@ -67,23 +96,41 @@ class SessionGuard {
         if (rate.exceeds()) this.#end(`the client sends too many frames (${event})`);
       });
     }
-    session.once('close', () => clearTimeout(this.#timer));
+    session.once('remoteSettings', () => this.#waitForStream());
+    // `session.socket` forbids `destroy`. Its other functions return the socket itself.
+    this.#socket = session.socket.once('close', () => {
+      clearTimeout(this.#timer);
+      clearTimeout(this.#idleTimer);
+    });
+    this.#idleTimer = timerOf(settings, () => session.destroy());
     this.#pingLater();
   }
 
   watch(stream: ServerHttp2Stream): void {
     if (answeredAt.has(stream)) return;
     answeredAt.set(stream, performance.now());
+    this.#streams++;
+    clearTimeout(this.#idleTimer);
     stream.on('close', this.#onStreamClose);
+    stream.close = noteAndClose;
+    stream.destroy = noteAndDestroy;
   }
 
   #streamClosed(stream: ServerHttp2Stream): void {
-    const { aborted, rstCode, errored, headersSent } = stream;
+    this.#streams--;
+    this.#waitForStream();
+    const { aborted, rstCode, headersSent } = stream;
     const isReset = aborted || (rstCode ?? NO_ERROR) !== NO_ERROR;
-    // Our own resets have an AbortError, and a session that ends resets all its streams.
-    if (!isReset || errored?.name === 'AbortError' || this.#session.destroyed) return;
+    if (!isReset || closedHere.has(stream)) return;
     const isEarly = !headersSent || performance.now() - answeredAt.get(stream)! < SECOND;
     if (isEarly && this.#resets.exceeds()) this.#end('the client resets too many streams');
+  }
+
+  /** Closes the session when no stream comes. The client may open another session at any time. */
+  #waitForStream(): void {
+    if (this.#streams > 0 || this.#socket.destroyed) return;
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = timerOf(this.#idleTimeout, () => this.#session.close());
   }
 
   /**
@@ -91,26 +138,82 @@ class SessionGuard {
    * and not even the end of the socket. Only a ping without an answer shows it.
    */
   #pingLater(): void {
-    this.#wait(this.#heartbeat.interval, () => {
-      if (this.#session.destroyed) return;
-      this.#wait(this.#heartbeat.timeout, () => this.#end('the client answers no ping'));
-      this.#session.ping((error) => {
-        if (error === null) this.#pingLater();
+    this.#wait(this.#heartbeat.interval, () => this.#ping(PINGS));
+  }
+
+  /** @param left - The pings until the end, with this one. */
+  #ping(left: number): void {
+    if (this.#session.destroyed) return this.#endSocket();
+    const { bytesRead } = this.#socket;
+    askClient(this.#session, () => this.#pingLater());
+    this.#wait(this.#heartbeat.timeout, () => {
+      // A process that was busy or suspended has to read the answer first.
+      setImmediate(() => {
+        // The answer may wait behind other bytes of a slow client.
+        if (this.#socket.bytesRead > bytesRead) this.#pingLater();
+        else if (left > 1 || this.#session.destroyed) this.#ping(left - 1);
+        else this.#end('the client answers no ping');
       });
     });
   }
 
   #wait(ms: number, then: () => void): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(then, ms);
-    unref(this.#timer);
+    if (!this.#socket.destroyed) this.#timer = timerOf(ms, then);
   }
 
   #end(why: string): void {
     // Within 'close' of one of many streams that were reset at once, `destroy` makes Node 20 loop for
     // ever.
-    setImmediate(() => this.#session.destroy(new Error(why), ENHANCE_YOUR_CALM));
+    setImmediate(() => {
+      this.#session.destroy(new Error(why), ENHANCE_YOUR_CALM);
+      this.#endSocket();
+    });
   }
+
+  /** After the end of a session, Node waits without a bound for the FIN of the client. */
+  #endSocket(): void {
+    this.#wait(LINGER_MS, () => this.#socket.destroy());
+  }
+}
+
+/** Node cancels the pings of a session after a GOAWAY. The client answers SETTINGS too. */
+function askClient(session: Http2Session, onAnswer: () => void): void {
+  const answered = (error: Error | null): void => {
+    if (error === null) onAnswer();
+  };
+  if (session.closed) session.settings({}, answered);
+  else session.ping(answered);
+}
+
+function timerOf(ms: number, then: () => void): NodeJS.Timeout | undefined {
+  if (ms === Infinity) return undefined;
+  const timer = setTimeout(then, ms);
+  unref(timer);
+  return timer;
+}
+
+/** Methods of a watched stream, each before that of its class. */
+function noteAndClose(
+  this: ServerHttp2Stream,
+  ...args: Parameters<ServerHttp2Stream['close']>
+): void {
+  noteClose(this);
+  methodsOf(this).close.apply(this, args);
+}
+
+function noteAndDestroy(this: ServerHttp2Stream, error?: Error): ServerHttp2Stream {
+  noteClose(this);
+  methodsOf(this).destroy.call(this, error);
+  return this;
+}
+
+function noteClose(stream: ServerHttp2Stream): void {
+  if (!stream.closed) closedHere.add(stream);
+}
+
+function methodsOf(stream: ServerHttp2Stream): ServerHttp2Stream {
+  return Object.getPrototypeOf(stream) as ServerHttp2Stream;
 }
 
 /** Counts events in seconds. */

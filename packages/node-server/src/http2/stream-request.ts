@@ -35,9 +35,9 @@ class StreamRequest extends IncomingMessage {
     this.push(null);
   }
 
-  /** Resets the stream: the session's socket carries others too. */
+  /** Resets the stream: the session's socket carries others too. Node calls it after the end as well. */
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    cancelStream(this.stream);
+    if (!this.readableEnded) cancelStream(this.stream);
     done(error);
   }
 }

@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import process from 'node:process';
 import type { Conn } from '@ws/conn';
 import {
@@ -7,32 +6,11 @@ import {
   headerBlock,
   http2Client,
   nothingLeft,
-  selfSigned,
   turn,
   WEBSOCKET_REQUEST,
-  whenOver,
 } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { type ConnHandler, type ServeOptions, serve, type WsServer } from '../../src/index.ts';
-import { open, sessionWith } from './client.ts';
-
-const echo = (conn: Conn): Promise<unknown> => conn.receive((message) => conn.send(message));
-
-/** A server of HTTP/2 that ends with the test. */
-async function served<Result = undefined>(
-  secure: boolean,
-  options: ServeOptions<Result> = {},
-  handler: ConnHandler<never> = echo,
-): Promise<WsServer & { readonly port: number }> {
-  const tls = secure ? await selfSigned() : undefined;
-  const http2 = secure ? true : 'clear';
-  const server = await serve(
-    { host: '127.0.0.1', http2, tls, ...options } as ServeOptions,
-    handler as ConnHandler<undefined>,
-  );
-  whenOver(() => server.close({ timeout: 200 }));
-  return Object.assign(server, { port: (server.http.address() as AddressInfo).port });
-}
+import { open, served, sessionWith } from './client.ts';
 
 /** Attacks on the sessions of a server, by raw peers. */
 export function http2Attacks(secure: boolean): void {

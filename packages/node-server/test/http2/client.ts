@@ -6,9 +6,29 @@ import {
   type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
 } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { Conn } from '@ws/conn';
 import { http2Transport, nodePlatform } from '@ws/node-io';
-import { whenOver } from '@ws/tests';
+import { selfSigned, whenOver } from '@ws/tests';
+import { type ConnHandler, type ServeOptions, serve, type WsServer } from '../../src/index.ts';
+
+export const echo = (conn: Conn): Promise<unknown> => conn.receive((message) => conn.send(message));
+
+/** A server of HTTP/2, in TLS or in clear, that ends with the test. */
+export async function served<Result = undefined>(
+  secure: boolean,
+  options: ServeOptions<Result> = {},
+  handler: ConnHandler<never> = echo,
+): Promise<WsServer & { readonly port: number }> {
+  const tls = secure ? await selfSigned() : undefined;
+  const http2 = secure ? true : 'clear';
+  const server = await serve(
+    { host: '127.0.0.1', http2, tls, ...options } as ServeOptions,
+    handler as ConnHandler<undefined>,
+  );
+  whenOver(() => server.close({ timeout: 200 }));
+  return Object.assign(server, { port: (server.http.address() as AddressInfo).port });
+}
 
 /** A session of Node's client with a server that has sent its SETTINGS. It ends with the test. */
 export async function sessionWith(url: string): Promise<ClientHttp2Session> {

@@ -1,0 +1,222 @@
+import { once } from 'node:events';
+import type { Http2ServerRequest, Http2ServerResponse, IncomingHttpHeaders } from 'node:http2';
+import { connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { Worker } from 'node:worker_threads';
+import type { Conn } from '@ws/conn';
+import {
+  hex,
+  http2Client,
+  nothingLeft,
+  selfSigned,
+  turn,
+  WEBSOCKET_REQUEST,
+  whenOver,
+} from '@ws/tests';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { open, served, sessionWith } from './client.ts';
+
+nothingLeft();
+afterEach(() => void vi.useRealTimers());
+
+/** Replaces the timers of JavaScript: those of Node's own code go on. */
+function stopTimers(): void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+}
+
+const NEVER = { interval: 1_000_000, timeout: 1_000_000 };
+const HI = hex('81 82 00 00 00 00 68 69');
+
+describe('a session of serve', () => {
+  it.each([
+    ['in clear', undefined],
+    ['in TLS', ['h2']],
+    ['before TLS', []],
+    ['of HTTP/1.1', ['http/1.1']],
+  ])('ends after handshakeTimeout when its client sends nothing, %s', async (_, protocols) => {
+    const server = await served(protocols !== undefined, {
+      handshakeTimeout: 100,
+      heartbeat: NEVER,
+    });
+    const where = { port: server.port, host: '127.0.0.1' };
+    const { cert: ca } = await selfSigned();
+    const socket = protocols?.length
+      ? connectTls({ ...where, ca, ALPNProtocols: protocols })
+      : connect(where);
+    socket.on('error', () => {}).resume();
+    await once(socket, 'close');
+  });
+
+  it('has the keep-alive of node:http for HTTP/1.1 beside it', async () => {
+    const server = await served(true, { request: (_req, res) => res.end('a page') });
+    const { cert: ca } = await selfSigned();
+    const socket = connectTls({ port: server.port, host: '127.0.0.1', ca });
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    const [head] = (await once(socket, 'data')) as [Buffer];
+    expect(String(head)).toContain('Keep-Alive: timeout=5\r\n');
+    socket.destroy();
+  });
+
+  it('closes after two minutes without a stream', async () => {
+    const server = await served(false, { heartbeat: NEVER });
+    stopTimers();
+    const idle = await http2Client(server.port);
+    const used = await http2Client(server.port);
+    used.headers(1, WEBSOCKET_REQUEST);
+    await used.until(() => used.story(1).length > 0);
+    await idle.until(() => idle.story(0).length > 1);
+    vi.advanceTimersByTime(119_000);
+    for (let i = 0; i < 5; i++) await turn();
+    expect(idle.story(0)).not.toContain('GOAWAY 0');
+    vi.advanceTimersByTime(1_000);
+    await idle.over();
+    expect(idle.story(0).at(-1)).toBe('GOAWAY 0');
+    used.reset(1, 8);
+    while (server.connections.size > 0) await turn();
+    vi.advanceTimersByTime(120_000);
+    await used.over();
+  });
+
+  it('ends the socket of a client that has sent GOAWAY and no FIN', async () => {
+    const server = await served(false, { heartbeat: { interval: 1_000, timeout: 1_000 } });
+    const counted = (): Promise<number> =>
+      new Promise((done) => server.http.getConnections((_, count) => done(count)));
+    stopTimers();
+    const peer = await http2Client(server.port);
+    peer.socket.allowHalfOpen = true;
+    await peer.until(() => peer.story(0).length > 1);
+    peer.send('GOAWAY', 0, 0, Buffer.alloc(8));
+    await once(peer.socket, 'end');
+    expect(await counted()).toBe(1);
+    vi.advanceTimersByTime(1_000);
+    vi.advanceTimersByTime(2_000);
+    while ((await counted()) > 0) await turn();
+  });
+
+  it.each(['client', 'server'])('continues after a GOAWAY of the %s', async (side) => {
+    const server = await served(false, { heartbeat: { interval: 20, timeout: 200 } });
+    const peer = await http2Client(server.port);
+    peer.headers(1, WEBSOCKET_REQUEST);
+    await peer.until(() => peer.story(1).length > 0);
+    if (side === 'client') peer.send('GOAWAY', 0, 0, Buffer.alloc(8));
+    else void server.close({ timeout: 10_000 });
+    await peer.until(() => peer.story(0).includes('GOAWAY 0'));
+    const asked = (): number => peer.story(0).filter((frame) => frame === 'SETTINGS').length;
+    const before = asked();
+    for (let count = 1; count < 5; count++) {
+      await peer.until(() => asked() > before + count);
+      // Also for the heartbeat of the connection.
+      peer.data(1, HI);
+    }
+    if (side === 'client') await peer.until(() => peer.bytes(1).includes('hi'));
+    // The zombie of Node 20 answers no more.
+    peer.answers = false;
+    await peer.over();
+  });
+
+  it('waits for a second ping', async () => {
+    const server = await served(false, { heartbeat: { interval: 20, timeout: 100 } });
+    const peer = await http2Client(server.port);
+    const pings = (): number => peer.frames.filter(({ type }) => type === 'PING').length;
+    await peer.until(() => pings() > 0);
+    for (let wanted = 2; wanted < 8; wanted += 2) {
+      peer.answers = false;
+      await peer.until(() => pings() >= wanted);
+      peer.answers = true;
+      await peer.until(() => pings() > wanted);
+    }
+    expect(peer.ended).toBe(false);
+  });
+
+  it('continues while other bytes of its client arrive', async () => {
+    const server = await served(false, { heartbeat: { interval: 20, timeout: 20 } });
+    const peer = await http2Client(server.port);
+    const pings = (): number => peer.frames.filter(({ type }) => type === 'PING').length;
+    peer.answers = false;
+    for (let wanted = 1; wanted < 8; wanted++) {
+      await peer.until(() => pings() >= wanted);
+      peer.window(0, 1);
+    }
+    expect(peer.ended).toBe(false);
+    await peer.over();
+  });
+
+  it('survives that the process of its server was suspended during a ping', async () => {
+    const server = await served(false, { heartbeat: { interval: 100, timeout: 50 } });
+    const worker = new Worker(
+      `const { connect } = require('node:http2');
+       const { parentPort, workerData } = require('node:worker_threads');
+       const session = connect(workerData);
+       session.on('ping', () => parentPort.postMessage('ping'));
+       session.on('close', () => parentPort.postMessage('close'));
+       session.on('error', () => {});`,
+      { eval: true, workerData: server.url.replace('ws', 'http') },
+    );
+    whenOver(() => worker.terminate());
+    for (let i = 0; i < 5; i++) {
+      const [event] = (await once(worker, 'message')) as [string];
+      expect(event).toBe('ping');
+      // Longer than all pings.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+    }
+  });
+
+  it('counts no stream that the application closes as a reset of the client', async () => {
+    const server = await served(false, {
+      request: (req, res) => {
+        const { stream } = req as unknown as Http2ServerRequest;
+        if (req.url === '/close') stream.close(8);
+        else if (req.url === '/destroy') stream.destroy();
+        else (res as unknown as Http2ServerResponse).end('a page');
+      },
+    });
+    const session = await sessionWith(server.url);
+    for (const path of ['/close', '/destroy']) {
+      for (let i = 0; i < 300; i++) {
+        const stream = session.request({ ':path': path });
+        stream.on('error', () => {});
+        await once(stream, 'close');
+      }
+    }
+    const page = session.request({ ':path': '/' });
+    const [headers] = (await once(page, 'response')) as [IncomingHttpHeaders];
+    expect(headers[':status']).toBe(200);
+    page.resume();
+  });
+
+  it('opens WebSockets while 300 others wait for a client that reads slowly', async () => {
+    const server = await served(false, {}, ((conn: Conn) => {
+      conn.send(new Uint8Array(200_000)).catch(() => {});
+      return conn.receive(() => {});
+    }) as never);
+    // The window of a stream is 0.
+    const peer = await http2Client(server.port, [[4, 0]]);
+    for (let id = 1; id < 601; id += 2) peer.headers(id, WEBSOCKET_REQUEST);
+    await peer.until(() => peer.story(599).length > 0);
+    peer.headers(601, WEBSOCKET_REQUEST);
+    await peer.until(() => peer.story(601).length > 0);
+    expect(peer.story(601)).toEqual(['HEADERS']);
+    expect(server.stats.open).toBe(301);
+  });
+
+  it('opens the WebSocket when authenticate has read the request to its end', async () => {
+    const server = await served(false, {
+      authenticate: async (req) => {
+        for await (const _chunk of req) throw new Error('a request has no body');
+        return 'ada';
+      },
+    });
+    const conn = await open(await sessionWith(server.url));
+    await conn.send('hello');
+    expect((await conn.readMessage()).text()).toBe('hello');
+    expect(await conn.close()).toMatchObject({ wasClean: true });
+  });
+
+  it('resets the stream of a request that the application destroys', async () => {
+    const server = await served(false, { authenticate: (req) => void req.destroy() });
+    const peer = await http2Client(server.port);
+    peer.headers(1, WEBSOCKET_REQUEST);
+    await peer.until(() => peer.story(1).length > 0);
+    expect(peer.story(1)).toEqual(['RST_STREAM 8']);
+  });
+});
