@@ -1,0 +1,82 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { dial } from '@ws/node-client';
+import { selfSigned, whenOver } from '@ws/tests';
+import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
+import { exampleEchoes, rejectedExample, STACK, startExample } from '@ws/tests/examples';
+import { afterAll, describe, expect, it } from 'vitest';
+
+const folder = mkdtempSync(join(tmpdir(), 'ws-http2-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+async function pems(): Promise<{ TLS_KEY: string; TLS_CERT: string }> {
+  const { key, cert } = await selfSigned();
+  const files = { TLS_KEY: join(folder, 'key.pem'), TLS_CERT: join(folder, 'cert.pem') };
+  writeFileSync(files.TLS_KEY, key);
+  writeFileSync(files.TLS_CERT, cert);
+  return files;
+}
+
+exampleEchoes({
+  name: 'http2',
+  path: '/echo',
+  page: 'HTTP/1.1 from port',
+  missing: 404,
+  elsewhere: 404,
+  ca: async () => (await selfSigned()).cert,
+  env: pems,
+});
+
+it('reports a missing file', async () => {
+  const ended = await rejectedExample('http2', { TLS_KEY: join(folder, 'none') });
+  expect(ended).toMatch(/ENOENT: .*none/);
+  expect(ended).not.toMatch(STACK);
+});
+
+describe('examples/http2', () => {
+  it('carries two connections of our client on one session', async () => {
+    const example = await startExample('http2', await pems());
+    whenOver(() => example.stop());
+    const options = { http2: 'only', tls: { ca: (await selfSigned()).cert } } as const;
+    const conns = [
+      await dial(`${example.ws}/carrier`, options),
+      await dial(`${example.ws}/carrier`, options),
+    ];
+    const texts = await Promise.all(conns.map(async (conn) => (await conn.readMessage()).text()));
+    expect(texts[0]).toMatch(/^HTTP\/2\.0 from port \d+$/);
+    expect(texts[1]).toBe(texts[0]);
+    await Promise.all(conns.map((conn) => conn.close()));
+  });
+
+  it.skipIf(lacksChromium())('opens all WebSockets of a page on its connection', async () => {
+    const example = await startExample('http2', await pems());
+    whenOver(() => example.stop());
+    // Counts the connections of the browser.
+    let connections = 0;
+    const counter = createServer((socket) => {
+      connections++;
+      const far = connect(example.port, '127.0.0.1');
+      socket.on('error', () => far.destroy()).pipe(far);
+      far.on('error', () => socket.destroy()).pipe(socket);
+    });
+    counter.listen(0, '127.0.0.1');
+    await once(counter, 'listening');
+    whenOver(() => counter.close());
+    const browser = await launchHeadlessShell();
+    whenOver(() => browser.close());
+    const page = await browser.newPage({ ignoreHTTPSErrors: true });
+    await page.goto(`https://127.0.0.1:${(counter.address() as AddressInfo).port}/`);
+    const loaded = connections;
+    await page.waitForFunction(`document.querySelectorAll('li output').length === 4`);
+    await page.locator('input').fill('grüße');
+    await page.waitForFunction(`document.querySelector('#echo').value === 'grüße'`);
+    const carriers = await page.locator('p:first-of-type output, li output').allTextContents();
+    expect(carriers).toHaveLength(5);
+    expect(carriers[0]).toMatch(/^HTTP\/2\.0 from port \d+$/);
+    expect(new Set(carriers).size).toBe(1);
+    expect(connections).toBe(loaded);
+  });
+});
