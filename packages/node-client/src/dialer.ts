@@ -226,7 +226,8 @@ export class Dialer {
     } catch (error) {
       const isUnprocessed = error instanceof Unprocessed;
       // Later dials open another session.
-      if (isUnprocessed || error instanceof TimeoutError) retire(carrier);
+      if (isUnprocessed) retire(carrier);
+      else if (error instanceof TimeoutError) carrier.doubt();
       if (isRetry || !isUnprocessed) throw error;
       return this.#exchange({ target, request }, cookie, run, true);
     }

@@ -27,6 +27,7 @@ export {
   REFUSED_STREAM,
   resetName,
 } from './http2/reset.ts';
+export { sessionMemory } from './http2/session-memory.ts';
 export { streamFields } from './http2/stream-fields.ts';
 export { prepareReadBuffer, readsIntoBuffer, wantsReadBuffer } from './read-buffer.ts';
 export { callIfAllowed, localAddressOf, remoteAddressOf } from './socket-calls.ts';

@@ -1,7 +1,9 @@
 import type { ClientHttp2Session } from 'node:http2';
+import type { Socket } from 'node:net';
 import process from 'node:process';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
+import { sessionMemory, unref } from '@ws/node-io/internal';
 import type { StreamOpeners } from '../connect.ts';
 import type { DialScope } from '../dial-scope.ts';
 import { BadHandshakeError, dialError } from '../errors.ts';
@@ -14,8 +16,10 @@ import { offersWebSockets } from './websocket-support.ts';
 const STREAM_WINDOW = 256 * 1024;
 /** The same for all streams of a session. Node gives it back when bytes arrive. */
 const SESSION_WINDOW = 1024 * 1024;
-/** Streams of a session whose server names no maximum (RFC 9113, section 6.5.2). */
-const MAX_STREAMS = 100;
+/** Most streams of a session, also if its server allows more. */
+const MAX_STREAMS = 1_000;
+/** Milliseconds in which the server of a session that is over may end its side of the socket. */
+const LINGER_MS = 2_000;
 /** Milliseconds for which an origin without WebSockets over HTTP/2 is not asked again. */
 const HTTP1_ONLY_MS = 600_000;
 /** Most such origins. */
@@ -25,19 +29,21 @@ const MAX_HTTP1_ONLY = 1_000;
 export class SharedSession {
   readonly session: ClientHttp2Session;
   streams = 0;
-  /** Whether it is in a pool: a session of the caller is not. */
-  readonly #isPooled: boolean;
+  /** Carries a pooled session, and may outlive it. Undefined for a session of the caller. */
+  readonly #socket: Duplex | undefined;
+  /** A request took too long, and no answer to a ping has come since. */
+  #isDoubted = false;
 
-  constructor(session: ClientHttp2Session, isPooled: boolean) {
+  constructor(session: ClientHttp2Session, socket: Duplex | undefined) {
     this.session = session;
-    this.#isPooled = isPooled;
+    this.#socket = socket;
   }
 
-  /** Whether it takes one more stream. Node queues silently above the maximum. */
+  /** Whether it takes one more stream. Node queues silently above the maximum of the server. */
   get hasRoom(): boolean {
     const { closed, destroyed, remoteSettings } = this.session;
-    const most = remoteSettings?.maxConcurrentStreams ?? MAX_STREAMS;
-    return !closed && !destroyed && this.streams < most;
+    const most = Math.min(remoteSettings?.maxConcurrentStreams ?? MAX_STREAMS, MAX_STREAMS);
+    return !closed && !destroyed && !this.#isDoubted && this.streams < most;
   }
 
   acquireStream(): this {
@@ -48,10 +54,34 @@ export class SharedSession {
   /** A stream has closed. A pooled session without streams ends. */
   releaseStream(): void {
     this.streams--;
-    if (this.streams > 0 || !this.#isPooled) return;
     // Not within 'close' of a stream: Node 20 loops for ever, see session-guard.ts of node-server.
-    setImmediate(() => {
-      if (this.streams === 0) this.session.close();
+    if (this.streams === 0) setImmediate(() => this.endIfUnused());
+  }
+
+  /**
+   * Ends a pooled session without streams. It keeps no process alive, and its server has a moment to
+   * end its side: Node waits without a bound.
+   */
+  endIfUnused(): void {
+    const socket = this.#socket;
+    if (this.streams > 0 || socket === undefined || socket.destroyed) return;
+    this.session.close();
+    (socket as Partial<Socket>).unref?.();
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+    unref(timer);
+    socket.once('close', () => clearTimeout(timer));
+  }
+
+  /**
+   * A request took too long. Only an answer to a ping brings dials back to the session: perhaps its
+   * server does not answer at all.
+   */
+  doubt(): void {
+    const { session } = this;
+    if (this.#isDoubted || session.destroyed) return;
+    this.#isDoubted = true;
+    session.ping((error) => {
+      if (error === null) this.#isDoubted = false;
     });
   }
 }
@@ -110,7 +140,12 @@ export async function acquireCarrier(
         return undefined;
       }
       pool.sessions.add(made);
-      made.session.once('close', () => retire(made)).once('goaway', () => retire(made));
+      made.session
+        .once('close', () => retire(made))
+        .once('goaway', () => {
+          retire(made);
+          setImmediate(() => made.endIfUnused());
+        });
       return made;
     });
     try {
@@ -183,13 +218,14 @@ async function makeSession(
   }
   const session = sessionOver(stream, target);
   guarded.release();
+  const shared = new SharedSession(session, stream);
   try {
-    if (await offersWebSockets(session, scope)) return new SharedSession(session, true);
+    if (await offersWebSockets(session, scope)) return shared;
   } catch (error) {
     session.destroy();
     throw error;
   }
-  session.close();
+  shared.endIfUnused();
   return undefined;
 }
 
@@ -199,9 +235,13 @@ function sessionOver(stream: Duplex, { secure, host }: Target): ClientHttp2Sessi
     .connect(`${secure ? 'https' : 'http'}://${host}`, {
       createConnection: () => stream,
       settings: { enablePush: false, initialWindowSize: STREAM_WINDOW },
+      maxSessionMemory: sessionMemory(MAX_STREAMS),
     });
   session.on('error', () => {});
-  session.once('connect', () => session.setLocalWindowSize(SESSION_WINDOW));
+  session.once('connect', () => {
+    // The event comes one turn late.
+    if (!session.destroyed) session.setLocalWindowSize(SESSION_WINDOW);
+  });
   return session;
 }
 
@@ -211,7 +251,7 @@ async function givenSession(session: ClientHttp2Session, scope: DialScope): Prom
     throw dialError('the HTTP/2 session has ended', undefined);
   }
   if (!(await offersWebSockets(session, scope))) throw notOffered(undefined);
-  return new SharedSession(session, false).acquireStream();
+  return new SharedSession(session, undefined).acquireStream();
 }
 
 const ids = new WeakMap<object, number>();

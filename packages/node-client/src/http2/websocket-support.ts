@@ -28,6 +28,8 @@ async function waitForSettings(session: ClientHttp2Session): Promise<boolean> {
       reject(dialError('the HTTP/2 session has failed', error ?? undefined));
     };
     const ask = (): void => {
+      // The event 'connect' comes one turn late. 'close' follows.
+      if (session.destroyed) return;
       session.ping((error) => {
         session.off('error', fail).off('close', fail);
         if (error === null) resolve();
@@ -35,7 +37,8 @@ async function waitForSettings(session: ClientHttp2Session): Promise<boolean> {
       });
     };
     session.once('error', fail).once('close', fail);
-    if (session.connecting) session.once('connect', ask);
+    if (session.destroyed) fail();
+    else if (session.connecting) session.once('connect', ask);
     else ask();
   });
   return isEnabled(session);

@@ -10,6 +10,7 @@ import process from 'node:process';
 import { setImmediate, setTimeout as wait } from 'node:timers/promises';
 import type { TlsOptions } from 'node:tls';
 import type { Heartbeat } from '@ws/conn';
+import { sessionMemory } from '@ws/node-io/internal';
 import { guardSession, type IdleBounds, watchResets } from './session-guard.ts';
 
 /** The option `http2` as an object. */
@@ -35,18 +36,7 @@ export type StreamListener = (
 const SESSION_WINDOW = 1024 * 1024;
 /** Milliseconds to wait for sessions to close. */
 const CLOSE_MS = 250;
-const MAX_UINT32 = 2 ** 32 - 1;
 
-/**
- * Bytes that Node may hold for each stream of a session: a piece of a write, and the headers. Above the
- * sum Node refuses new streams, and ends the session soon. Clients that read slowly reach its default
- * of 10 MB with 150 WebSockets.
- */
-const STREAM_MEMORY = 128 * 1024;
-/** The same for the session itself. */
-const SESSION_MEMORY = 16 * 1024 * 1024;
-/** The unit of `maxSessionMemory`, in bytes. */
-const MEGABYTE = 1_000_000;
 /** Milliseconds after which a session without a stream closes. */
 const IDLE_TIMEOUT = 120_000;
 
@@ -57,8 +47,7 @@ function serverOptions({ maxStreams = 1_000, window = 256 * 1024 }: Http2Options
     maxConcurrentStreams: maxStreams,
     initialWindowSize: window,
   };
-  const memory = (SESSION_MEMORY + maxStreams * STREAM_MEMORY) / MEGABYTE;
-  return { settings, maxSessionMemory: Math.min(Math.ceil(memory), MAX_UINT32) };
+  return { settings, maxSessionMemory: sessionMemory(maxStreams) };
 }
 
 /**

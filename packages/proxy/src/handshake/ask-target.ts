@@ -121,10 +121,10 @@ async function ask(
     return answer;
   } catch (error) {
     exchange?.abandon();
-    // Later requests get another session: this one has ended, or does not answer.
+    // Later requests get another session: this one has ended, or perhaps does not answer.
     const isUnprocessed = isInstance(error, Unprocessed);
-    const isTimeUp = isInstance(handshake.failure, HandshakeError);
-    if (shared !== undefined && (isUnprocessed || isTimeUp)) retire(shared);
+    if (shared !== undefined && isUnprocessed) retire(shared);
+    else if (isInstance(handshake.failure, HandshakeError)) shared?.doubt();
     if (isUnprocessed && !isRetry) return ask(question, backend, request, true);
     const failure = explained(error, backend, handshake);
     if (!isInstance(failure, ProxyError)) throw failure;
