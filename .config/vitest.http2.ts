@@ -6,15 +6,15 @@ import { sources } from './sources.ts';
  * `pnpm long http2`: the attacks on a connection again, whose bytes come from a stream of HTTP/2.
  *
  * Not here, because a stream differs by nature: attacks on requests and answers of HTTP/1.1, on
- * dials, on sockets that are half open, and on transports of the tests' own. `pools` and `text`
- * open thousands of streams, more than one session of Node keeps.
+ * dials, on sockets that are half open, and on transports of the tests' own. `text` asserts the state
+ * of connections within each chunk. Node reads the next DATA frame later while its session writes.
  */
 export default defineConfig({
   root: join(import.meta.dirname, '..'),
   ssr: sources,
   test: {
     include: [
-      'tests/attacks/{application-code,close-frames,frame-rules,lengths,limits,many-frames,pings,time,unattended}.test.ts',
+      'tests/attacks/{application-code,close-frames,frame-rules,lengths,limits,many-frames,pings,pools,time,unattended}.test.ts',
     ],
     setupFiles: ['tests/kit/setup.ts', 'tests/attacks/over-http2.ts'],
     maxWorkers: 2,
