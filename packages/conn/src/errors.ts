@@ -289,7 +289,7 @@ export class TransportError extends WebSocketError {
  * loop, and it costs more than the rest of a close. A read that rejects with the error captures the
  * stack of its caller.
  */
-export function untraced<T extends Error>(create: () => T): T {
+export function untraced<T extends Error | undefined>(create: () => T): T {
   const limit = Error.stackTraceLimit;
   if (limit === undefined) return create();
   try {

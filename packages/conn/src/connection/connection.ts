@@ -357,10 +357,6 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     return rejected(error);
   }
 
-  countRefused(): void {
-    this.#rareParts().messagesRefused++;
-  }
-
   /** A broadcast skips this connection, whose buffer has no room for `size` bytes. */
   skipBroadcast(size: number): void {
     this.#rareParts().skipBroadcast(size);
@@ -371,10 +367,9 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     this.platform.writeBudget?.count(this);
   }
 
-  /** Counts a message that exceeds a bound of buffered bytes, and returns the promise of its writer. */
-  refuseMessage(error: BackpressureError): LateRejection {
-    this.countRefused();
-    return this.refuse(error, 'writeMessage');
+  /** See {@link RareParts.refuseMessage}. */
+  refuseMessage(buffered: number, size: number, text?: string): LateRejection | undefined {
+    return this.#rareParts().refuseMessage(buffered, size, text);
   }
 
   /** See {@link RareParts.refuse}. */

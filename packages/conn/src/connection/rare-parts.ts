@@ -1,7 +1,7 @@
 import { formatCloseMessage } from '@ws/codec';
 import type { CloseInfo } from '../close-info.ts';
 import type { ControlFrames } from '../control/control-frames.ts';
-import { type BackpressureError, TimeoutError } from '../errors.ts';
+import { type BackpressureError, TimeoutError, untraced } from '../errors.ts';
 import { Deadline } from '../time/deadline.ts';
 import type { Deferred } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
@@ -29,6 +29,11 @@ export class RareParts {
   #expiry: Deadline | undefined;
   /** Whether a refusal that no code awaits was reported. */
   #refusalReported = false;
+  /** The last message that was refused. */
+  #refused: LateRejection | undefined;
+  /** Its size in bytes, and the bytes that were buffered. */
+  #refusedSize = NaN;
+  #fullAt = 0;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -88,18 +93,58 @@ export class RareParts {
     });
   }
 
+  /**
+   * Counts a message of `size` bytes, or UTF-16 units of `text`, and returns the promise of its
+   * writer. Undefined when the message exceeds no bound: the size of a text was only estimated.
+   *
+   * A loop that awaits no write may be refused 10,000 times in a turn. Equal refusals of bytes share
+   * a promise, and only the first error has a stack, which takes 20 times as long as the rest.
+   */
+  refuseMessage(
+    buffered: number,
+    size: number,
+    text: string | undefined,
+  ): LateRejection | undefined {
+    const last = this.#refused?.awaitsTurn === true ? this.#refused : undefined;
+    const isEqual = text === undefined && size === this.#refusedSize && buffered === this.#fullAt;
+    if (last !== undefined && isEqual) {
+      this.messagesRefused++;
+      return last.again();
+    }
+    const create = (): BackpressureError | undefined => this.#overBound(buffered, size, text);
+    const error = last === undefined ? create() : untraced(create);
+    if (error === undefined) return undefined;
+    this.messagesRefused++;
+    this.#refusedSize = text === undefined ? size : NaN;
+    this.#fullAt = buffered;
+    this.#refused = this.refuse(error, 'writeMessage');
+    return this.#refused;
+  }
+
+  #overBound(
+    buffered: number,
+    size: number,
+    text: string | undefined,
+  ): BackpressureError | undefined {
+    const connection = this.#connection;
+    const { settings, platform } = connection;
+    const error = overLimit(settings, buffered, size, text);
+    if (error !== undefined || platform.writeBudget?.accepts(connection, size) !== false) {
+      return error;
+    }
+    return platform.writeBudget.refusal(size);
+  }
+
   /** See {@link Connection.skipBroadcast}. */
   skipBroadcast(size: number): void {
     this.messagesRefused++;
+    if (this.#refusalReported) return;
     const connection = this.#connection;
-    const { settings, bufferedAmount, platform } = connection;
-    const error =
-      overLimit(settings, bufferedAmount, size, undefined) ??
-      platform.writeBudget?.refusal(connection, size);
-    if (this.#refusalReported || error === undefined) return;
+    const error = this.#overBound(connection.bufferedAmount, size, undefined);
+    if (error === undefined) return;
     this.#refusalReported = true;
     // Not within the loop of the broadcast: `report` may close connections.
-    platform.yield(() => connection.report(error, 'broadcast'));
+    connection.platform.yield(() => connection.report(error, 'broadcast'));
   }
 }
 

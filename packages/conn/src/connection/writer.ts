@@ -5,7 +5,7 @@ import { COPY_BELOW } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import { RESOLVED } from '../time/promises.ts';
 import { LateRejection, rejectedLater } from '../time/refusal.ts';
-import { hasRoom, overLimit, WRITE_COST } from '../writing/backpressure.ts';
+import { hasRoom, WRITE_COST } from '../writing/backpressure.ts';
 import { FIN } from '../writing/frame-slab.ts';
 import { utf8 } from '../writing/payload.ts';
 import { ChangedBytes, DetachedBytes } from '../writing/pending-bytes.ts';
@@ -89,12 +89,8 @@ export class Writer {
     if (writeEnd !== undefined) return this.#rejectionAtEnd(writeEnd);
     // A UTF-16 unit has three bytes at most. Only text close to the limit is measured.
     if (this.#hasRoom(text === undefined ? size : size * 3)) return undefined;
-    const connection = this.#connection;
-    const { settings, platform } = connection.shared;
     const buffered = this.sendQueue.bufferedAmount + this.#cost();
-    const error =
-      overLimit(settings, buffered, size, text) ?? platform.writeBudget?.refusal(connection, size);
-    return error === undefined ? undefined : connection.refuseMessage(error);
+    return this.#connection.refuseMessage(buffered, size, text);
   }
 
   /** Whether a message of `size` bytes would be accepted now. */
@@ -120,8 +116,7 @@ export class Writer {
   #inBudget(buffered: number, size: number): boolean {
     const connection = this.#connection;
     const { writeBudget } = connection.platform;
-    if (writeBudget === undefined || buffered === 0) return true;
-    return writeBudget.refusal(connection, size) === undefined;
+    return writeBudget === undefined || buffered === 0 || writeBudget.accepts(connection, size);
   }
 
   /** Bytes that wait for the limit of buffered bytes: with the cost of each waiting write. */

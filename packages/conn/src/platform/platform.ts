@@ -76,7 +76,8 @@ export interface Platform {
   readonly writeBudget?:
     | {
         count(connection: object): void;
-        refusal(connection: object, size: number): BackpressureError | undefined;
+        accepts(connection: object, size: number): boolean;
+        refusal(size: number): BackpressureError;
       }
     | undefined;
 }

@@ -17,7 +17,8 @@ export class LateRejection<T = never> extends Promise<T> implements TurnTask {
   readonly reason: unknown;
   readonly #reject: (reason: unknown) => void;
   readonly #ignored: (() => void) | undefined;
-  #awaited = false;
+  /** Calls that were refused with this promise, and that no code waits for yet. */
+  #unawaited = 1;
 
   /** See {@link rejectedLater}. */
   constructor(reason: unknown, ignored: (() => void) | undefined) {
@@ -36,8 +37,14 @@ export class LateRejection<T = never> extends Promise<T> implements TurnTask {
     onfulfilled?: ((value: T) => Result | PromiseLike<Result>) | null,
     onrejected?: ((reason: unknown) => Caught | PromiseLike<Caught>) | null,
   ): Promise<Result | Caught> {
-    this.#awaited = true;
+    this.#unawaited--;
     return super.then(onfulfilled, onrejected);
+  }
+
+  /** Returns this promise for one more call that is refused with the same reason. */
+  again(): this {
+    this.#unawaited++;
+    return this;
   }
 
   /** Calls `callback` after the rejection. This is no wait of a caller. */
@@ -45,9 +52,9 @@ export class LateRejection<T = never> extends Promise<T> implements TurnTask {
     super.then(undefined, callback);
   }
 
-  /** Rejects the promise, and calls `ignored` when no code waits for the promise. */
+  /** Rejects the promise, and calls `ignored` when no code waits for one of its calls. */
   onTurn(): void {
-    if (!this.#awaited) {
+    if (this.#unawaited > 0) {
       this.after(() => {});
       this.#ignored?.();
     }

@@ -44,17 +44,17 @@ export class WriteBudget {
     else this.#waiting.set(connection, bytes);
   }
 
-  /**
-   * Returns the error of a write of `size` bytes to a connection that has bytes waiting; undefined
-   * when it is within the budget, and then counts it.
-   */
-  refusal(connection: Budgeted, size: number): BackpressureError | undefined {
+  /** Whether `size` more bytes may wait in `connection`, which has bytes waiting. Counts them then. */
+  accepts(connection: Budgeted, size: number): boolean {
     this.count(connection);
     if (this.#total + size > this.#limit) this.#recount(connection.platform.now());
-    if (this.#total + size <= this.#limit) {
-      this.#set(connection, (this.#waiting.get(connection) ?? 0) + size);
-      return undefined;
-    }
+    if (this.#total + size > this.#limit) return false;
+    this.#set(connection, (this.#waiting.get(connection) ?? 0) + size);
+    return true;
+  }
+
+  /** The error of a write of `size` bytes for which {@link accepts} is false. */
+  refusal(size: number): BackpressureError {
     return new BackpressureError(
       `the message was not sent: ${this.#total} bytes wait in all connections together, and ${size} more would exceed maxTotalBufferedAmount (${this.#limit}); await your writes`,
     );
