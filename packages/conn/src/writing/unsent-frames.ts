@@ -23,10 +23,10 @@ export interface Segment {
 }
 
 /**
- * From this many bytes on, frames may wait in the slab, or in a slow transport as a view of it: the
- * slab has at most twice their size. Fewer are copied.
+ * From this many bytes on, frames may wait in the slab, or in a slow transport as a view of it. Fewer
+ * are copied: bounds count bytes, and the rest of the slab would be memory beyond them.
  */
-export const LEND_FROM: number = LARGEST_SLAB / 2;
+export const LEND_FROM: number = (LARGEST_SLAB / 8) * 7;
 
 /**
  * The accepted frames of one connection that the transport does not have yet.
@@ -227,7 +227,7 @@ export class UnsentFrames implements SlabUser {
     this.#push({ bytes, start, end, startsFrame: true, release: slab.lend() });
   }
 
-  /** Copies frames to memory of this connection, of at most twice their size. */
+  /** Copies frames to memory of this connection. It grows to twice their size, up to a slab. */
   #keep(bytes: Uint8Array, start: number, end: number): void {
     const size = end - start;
     let tail = this.#tail;
