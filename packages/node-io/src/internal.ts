@@ -18,6 +18,7 @@ export { assertOption, transportHighWaterMark, typeName } from './http/options.t
 export { describeResult, discardPromise, isThenable } from './http/promises.ts';
 export { withReadableKeys } from './http/readable-keys.ts';
 export { TransportDuplex } from './http/transport-duplex.ts';
+export { countUnread } from './http2/paused-streams.ts';
 export {
   cancelStream,
   cutStream,

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { TimeoutError, TransportError } from '@ws/conn';
 import { isUint8Array, schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { hasTransport, nodePlatform } from '@ws/node-io';
-import { isThenable, unref } from '@ws/node-io/internal';
+import { countUnread, isThenable, unref } from '@ws/node-io/internal';
 import { HandshakeError } from './errors.ts';
 import type { Responder } from './responder/responder.ts';
 
@@ -287,6 +287,8 @@ export class EarlyBytes {
   readonly #bytes: GatheredBytes;
   #reading = false;
   #probeTimer: NodeJS.Timeout | undefined;
+  /** Set while the socket is paused. */
+  #stopCounting: (() => void) | undefined;
 
   /** @param head - Bytes that were read from the socket before. */
   constructor(socket: Duplex, head: Uint8Array) {
@@ -303,6 +305,8 @@ export class EarlyBytes {
   stopReading(): void {
     clearInterval(this.#probeTimer);
     this.#probeTimer = undefined;
+    this.#stopCounting?.();
+    this.#stopCounting = undefined;
     if (!this.#reading) return;
     this.#reading = false;
     this.#socket.off('data', this.#onData).pause();
@@ -317,6 +321,7 @@ export class EarlyBytes {
     this.#bytes.append(chunk);
     if (this.#bytes.length < MAX_EARLY_BYTES) return;
     this.#socket.pause();
+    this.#stopCounting ??= countUnread(this.#socket);
     // A paused socket emits no 'end', but an empty write fails after a reset. Over TLS it does not:
     // there only the handshake's timeout ends the wait.
     if (this.#socket instanceof Socket) {

@@ -110,8 +110,6 @@ class Http2Transport implements Transport, PausedStream {
   #backlog: WriteBacklog | undefined;
   /** Bytes of the writes that wait for the callback of the last one. */
   #given = 0;
-  /** The number of these writes. */
-  #writes = 0;
   /** A {@link flush} follows in this turn. */
   #flushScheduled = false;
   /** `end` was called. */
@@ -233,7 +231,6 @@ class Http2Transport implements Transport, PausedStream {
       const piece = backlog.take(Math.min(left, room));
       room -= piece.length;
       this.#given += piece.length;
-      this.#writes++;
       backlog.add(piece.length < left ? undefined : backlog.takeRelease());
       const isLast = room === 0 || !backlog.waits;
       this.underlying.write(piece, isLast ? backlog.onWritten : undefined);
@@ -252,8 +249,7 @@ class Http2Transport implements Transport, PausedStream {
 
   #releaseGiven(backlog: WriteBacklog): void {
     this.#given = 0;
-    for (let left = this.#writes; left > 0; left--) this.#release(backlog.takeOldest());
-    this.#writes = 0;
+    while (backlog.pending) this.#release(backlog.takeOldest());
   }
 
   #drain(backlog: WriteBacklog): void {
@@ -319,8 +315,6 @@ class Http2Transport implements Transport, PausedStream {
     this.#destroyed = true;
     this.#error ??= error;
     resetForOverload(this.underlying);
-    // `close` waits until the unread bytes are read.
-    this.underlying.destroy();
   }
 
   data(chunk: Uint8Array): void {

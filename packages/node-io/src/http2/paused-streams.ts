@@ -1,5 +1,7 @@
-import type { Http2Session } from 'node:http2';
+import type { Http2Session, Http2Stream } from 'node:http2';
+import type { Duplex } from 'node:stream';
 import { unref } from '../unref.ts';
+import { isHttp2Stream, resetForOverload } from './reset.ts';
 
 /** Most bytes that the paused streams of one session may hold. */
 const MAX_UNREAD = 32 * 1024 * 1024;
@@ -12,6 +14,38 @@ export interface PausedStream {
   readonly unread: number;
   /** Resets the stream. */
   resetUnread(error: Error): void;
+}
+
+/** A paused stream that has no transport yet. */
+class EarlyStream implements PausedStream {
+  readonly #stream: Http2Stream;
+
+  constructor(stream: Http2Stream) {
+    this.#stream = stream;
+  }
+
+  get unread(): number {
+    return this.#stream.readableLength;
+  }
+
+  resetUnread(): void {
+    resetForOverload(this.#stream);
+  }
+}
+
+/**
+ * Counts the unread bytes of a stream that has no transport yet, and is paused. Only a stream of HTTP/2
+ * shares its memory with others.
+ *
+ * @returns Call it before the stream resumes.
+ */
+export function countUnread(stream: Duplex): () => void {
+  const session = isHttp2Stream(stream) ? stream.session : undefined;
+  if (session === undefined) return () => {};
+  const streams = pausedStreamsOf(session);
+  const paused = new EarlyStream(stream as Http2Stream);
+  streams.add(paused);
+  return () => streams.remove(paused);
 }
 
 const bySession = new WeakMap<Http2Session, PausedStreams>();

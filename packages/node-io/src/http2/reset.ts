@@ -54,9 +54,11 @@ export function cutStream(stream: Duplex): void {
   else stream.destroy();
 }
 
-/** Sends RST_STREAM with ENHANCE_YOUR_CALM. */
+/** Sends RST_STREAM with ENHANCE_YOUR_CALM, and drops what is unread. */
 export function resetForOverload(stream: Http2Stream): void {
   // While a write is pending, `close` cannot send END_STREAM before the RST_STREAM.
   if (stream.writable) stream.write(NO_BYTES);
   stream.close(ENHANCE_YOUR_CALM);
+  // `close` alone waits until the unread bytes are read.
+  stream.destroy();
 }

@@ -22,8 +22,8 @@ class StreamRequest extends IncomingMessage {
     this.httpVersion = '2.0';
     this.httpVersionMajor = 2;
     this.httpVersionMinor = 0;
-    this.method = headers[':method'] ?? '';
-    this.url = headers[':path'] ?? '';
+    this.method = textOf(headers[':method']);
+    this.url = textOf(headers[':path']);
     const host = headers.host ?? headers[':authority'];
     this.headers = host === undefined ? { ...headers } : { ...headers, host };
     this.rawHeaders = rawHeaders;
@@ -76,6 +76,11 @@ export function describeStreamRequest(
   const facts = new StreamFacts(request);
   const incoming: IncomingMessage = request;
   return { req: incoming as AppRequest, facts, incoming, responder: new Http2Responder(stream) };
+}
+
+/** Other parsers may have found a field twice. The rules refuse `''`. */
+function textOf(field: unknown): string {
+  return typeof field === 'string' ? field : '';
 }
 
 function rawHeadersOf(headers: IncomingHttpHeaders): string[] {

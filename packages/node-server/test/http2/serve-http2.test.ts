@@ -12,7 +12,7 @@ import {
   Upgrader,
   type WsServer,
 } from '../../src/index.ts';
-import { ask, bodyOf, open, sessionWith } from './client.ts';
+import { ask, bodyOf, open, served, sessionWith } from './client.ts';
 
 nothingLeft();
 
@@ -177,6 +177,30 @@ describe('serve with http2', () => {
     expect(chunk.toString('latin1')).toBe('\x81\x02hi');
   });
 
+  it('bounds the bytes of clients that send before their answer', async () => {
+    const options = {
+      http2: { window: 4 * 1024 * 1024 },
+      authenticate: () => new Promise(() => {}),
+    };
+    const server = await served(true, options as ServeOptions);
+    const peer = await http2Client(server.port, [], true);
+    // The window counts from the acknowledgement of the SETTINGS on.
+    await peer.until(() => peer.story(0).length > 1);
+    const ids = Array.from({ length: 20 }, (_, i) => 2 * i + 1);
+    for (const id of ids) peer.headers(id, WEBSOCKET_REQUEST);
+    const data = Buffer.alloc(16_000);
+    const calmed = (): number =>
+      ids.filter((id) => peer.story(id).includes('RST_STREAM 11')).length;
+    for (let sent = 0; sent < 250; sent++) {
+      for (const id of ids) if (peer.story(id).length === 0) peer.data(id, data);
+      await turn();
+    }
+    // Of 80 MB, 32 MiB are kept.
+    await peer.until(() => calmed() >= 11);
+    expect(calmed()).toBeLessThan(20);
+    expect(peer.ended).toBe(false);
+  });
+
   it('aborts the signal of authenticate when the client resets the stream', async () => {
     let signal: AbortSignal | undefined;
     const server = await clear({
@@ -275,8 +299,16 @@ describe('Upgrader.streams', () => {
 
   it('is what upgradeStream does for one stream', async () => {
     const outcomes: Promise<unknown>[] = [];
+    /** Replaces headers as another parser may find them. */
+    let change: IncomingHttpHeaders = {};
+    const outcomeOf = async (headers: IncomingHttpHeaders): Promise<unknown> => {
+      change = headers;
+      await ask(session);
+      return outcomes.at(-1);
+    };
     const url = await own((server, upgrader) => {
-      server.on('stream', (stream: ServerHttp2Stream, headers) => {
+      server.on('stream', (stream: ServerHttp2Stream, given) => {
+        const headers = { ...given, ...change };
         const opened = upgrader.upgradeStream(stream, headers, { headers: { 'X-Extra': '1' } });
         outcomes.push(opened.then(echo).catch((error: unknown) => error));
       });
@@ -289,6 +321,11 @@ describe('Upgrader.streams', () => {
     expect([answer[':status'], answer['allow']]).toEqual([405, 'CONNECT']);
     expect(await outcomes[1]).toMatchObject({ status: 405, code: 'WS_ERR_HANDSHAKE' });
     page.close();
+    expect(await outcomeOf({ ':path': ['/a', '/b'] as never })).toMatchObject({ status: 400 });
+    expect(await outcomeOf({ ':path': 5 as never })).toMatchObject({ status: 400 });
+    expect(await outcomeOf({ ':method': ['CONNECT', 'GET'] as never })).toMatchObject({
+      status: 405,
+    });
     await expect(new Upgrader().upgradeStream({} as never, {})).rejects.toThrow(
       /^stream: expected/,
     );
