@@ -28,6 +28,9 @@ export async function parseJSON(
   return outcome.value;
 }
 
+/** The first words of the error for a message that is JSON. */
+export const MISFIT = 'message does not fit the schema';
+
 /**
  * The value that a schema has returned, or the error of a message that does not fit.
  *
@@ -40,7 +43,7 @@ export function outcomeOf(validated: unknown): { readonly value: unknown } | JSO
   if (issues === undefined) return { value: valueOf(result) };
   const why = words(issues);
   const said = why ? `: ${why}` : '';
-  return new JSONError(`message does not fit the schema${said}`, issues);
+  return new JSONError(`${MISFIT}${said}`, issues);
 }
 
 /** The error of a schema that throws, or returns no result. */
@@ -97,8 +100,8 @@ export function formatJSON(value: unknown): string {
 }
 
 /** @throws TypeError when `schema` is not a Standard Schema. */
-export function checkSchema(schema: unknown): void {
-  if (schema === undefined) return;
+export function checkSchema(schema: unknown, isOptional = true): void {
+  if (schema === undefined && isOptional) return;
   const { '~standard': standard } = (schema ?? {}) as { '~standard'?: { validate?: unknown } };
   if (typeof standard?.validate === 'function') return;
   throw new TypeError(

@@ -6,7 +6,7 @@ import type { BorrowedMessage, Message } from '../message.ts';
 import { isThenable } from '../on-rejection.ts';
 import { handled } from '../time/promises.ts';
 import { checkOptionNames, kind } from '../validate.ts';
-import { checkSchema, outcomeOf, parseMessage, schemaFailed } from './json.ts';
+import { checkSchema, MISFIT, outcomeOf, parseMessage, schemaFailed } from './json.ts';
 import type { MessageIterator } from './message-iterator.ts';
 import type { MessageHandler } from './receive-call.ts';
 import type { SchemaOutput, StandardSchema } from './standard-schema.ts';
@@ -32,7 +32,7 @@ export type ValueHandler<S extends StandardSchema> = (
 export function checkSchemaOptions(owner: string, options: object): void {
   checkOptionNames(owner, options, ['schema', 'invalid'], 'ignore');
   const { schema, invalid } = options as Partial<SchemaOptions<StandardSchema>>;
-  checkSchema(schema ?? null);
+  checkSchema(schema, false);
   if (invalid === undefined || typeof invalid === 'function') return;
   throw new TypeError(`invalid: expected a function, got ${kind(invalid)}`);
 }
@@ -61,9 +61,12 @@ export function withValue(
     const outcome = attempt(() => outcomeOf(validated));
     return outcome instanceof JSONError ? misfit(outcome) : use(outcome.value);
   };
-  const validated: unknown = attempt(() => schema['~standard'].validate(value));
-  if (!isThenable(validated)) return judge(validated);
-  return Promise.resolve(validated).then(judge, (cause: unknown) => {
+  const validated: unknown = attempt(() => {
+    const result: unknown = schema['~standard'].validate(value);
+    return isThenable(result) ? Promise.resolve(result) : result;
+  });
+  if (!(validated instanceof Promise)) return judge(validated);
+  return validated.then(judge, (cause: unknown) => {
     throw schemaFailed(cause);
   });
 }
@@ -78,8 +81,8 @@ function attempt<T>(call: () => T): T {
 }
 
 /** The reason of the close frame for a message that does not fit. */
-export function misfitReason({ issues }: JSONError): string {
-  return issues.length > 0 ? 'message does not fit the schema' : 'message is not JSON';
+export function misfitReason({ message }: JSONError): string {
+  return message.startsWith(`websocket: ${MISFIT}`) ? MISFIT : 'message is not JSON';
 }
 
 /** The peer broke the agreement: none of its later messages is delivered. */

@@ -127,12 +127,13 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    *   connection that had accepted the message without an id and broke; TypeError for other data.
    */
   send(data: MessageData): Promise<void> {
-    if (this.#ended !== undefined || this.#closing) {
-      return rejectedLater(portablePlatform, this.#endReason());
-    }
     try {
-      const acknowledged = this.#unacknowledged && this.#sendWithId(this.#unacknowledged, data);
-      if (acknowledged !== undefined) return acknowledged;
+      // First: a function of the application may end this object.
+      const id = this.#unacknowledged?.idOf(data);
+      if (this.#ended !== undefined || this.#closing) {
+        return rejectedLater(portablePlatform, this.#endReason());
+      }
+      if (id !== undefined) return this.#sendWithId(this.#unacknowledged!, id, data);
       const { conn } = this;
       if (conn !== undefined && !this.#sendingBacklog) return this.#counted(conn.send(data));
       const sent = handled(this.#backlog.add(data));
@@ -144,14 +145,9 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     }
   }
 
-  /**
-   * Returns undefined for a message without an id.
-   *
-   * @throws as `UnacknowledgedMessages.add`.
-   */
-  #sendWithId(messages: UnacknowledgedMessages, data: MessageData): Promise<void> | undefined {
-    const entry = messages.add(data);
-    if (entry === undefined) return undefined;
+  /** @throws as `UnacknowledgedMessages.add`. */
+  #sendWithId(messages: UnacknowledgedMessages, id: string, data: MessageData): Promise<void> {
+    const entry = messages.add(id, data);
     const { conn } = this;
     if (this.#conn === undefined) this.#chain.want();
     else if (conn !== undefined && this.#sendingBacklog) messages.queue(entry);

@@ -92,18 +92,23 @@ export class UnacknowledgedMessages {
   }
 
   /**
-   * Adds a copy of `data`; returns undefined when it has no id.
+   * The id of `data`, if it has one.
    *
-   * @throws the error of the function `id`; TypeError for other data, for an id that is no string, or
-   *   for one in use; BackpressureError over a bound.
+   * @throws the error of the function `id`; TypeError for another result of it.
    */
-  add(data: MessageData): Unacknowledged | undefined {
+  idOf(data: MessageData): string | undefined {
     const id: unknown = this.#plan.id(data);
-    if (id === undefined) return undefined;
-    if (typeof id !== 'string') {
-      onRejection(id, () => {});
-      throw new TypeError(`resend.id: expected a string or undefined, got ${kind(id)}`);
-    }
+    if (id === undefined || typeof id === 'string') return id;
+    onRejection(id, () => {});
+    throw new TypeError(`resend.id: expected a string or undefined, got ${kind(id)}`);
+  }
+
+  /**
+   * Adds a copy of `data`.
+   *
+   * @throws TypeError for other data, or for an id in use; BackpressureError over a bound.
+   */
+  add(id: string, data: MessageData): Unacknowledged {
     if (this.#byId.has(id)) {
       throw new TypeError(
         `resend.id: a message with the id ${JSON.stringify(id)} has no acknowledgement yet; give each message its own id`,

@@ -107,6 +107,17 @@ describe.each(Object.entries(readers))('%s with a schema', (name, read) => {
     expect(reported).toEqual([]);
   });
 
+  it('tells a misfit without issues from a message that is not JSON', async () => {
+    const { conn, platform, frame, feed, sent } = reading(
+      read,
+      schemaOf(() => ({ issues: [] })),
+    );
+    feed(frame(1, '{"x":1}'));
+    await settled(platform);
+    expect(sent()).toEqual(['close 1007 message does not fit the schema']);
+    conn.terminate();
+  });
+
   it('gives what does not fit to the function, in order, and waits for its promise', async () => {
     const seen: unknown[] = [];
     const { conn, platform, frame, feed, got } = reading(read, zod, {
@@ -134,6 +145,14 @@ describe.each(Object.entries(readers))('%s with a schema', (name, read) => {
     ],
     ['rejects', () => Promise.reject(new Error('mine'))],
     ['returns nothing', () => undefined],
+    [
+      'returns a promise that throws',
+      () => ({
+        get then() {
+          throw new Error('mine');
+        },
+      }),
+    ],
   ])('takes a schema that %s for an error of the application', async (_says, validate) => {
     const { conn, platform, frame, feed, sent, outcome, reported } = reading(
       read,
@@ -188,7 +207,7 @@ describe('a schema', () => {
   });
 
   it.each([
-    [{}, 'schema: expected a Standard Schema'],
+    [{}, 'schema: expected a Standard Schema (zod, valibot, ...), got undefined'],
     [{ schema: 5 }, 'schema: expected a Standard Schema (zod, valibot, ...), got number'],
     [{ schema: zod, invalid: 5 }, 'invalid: expected a function, got number'],
     [{ schema: zod, onInvalid: () => {} }, 'unknown option onInvalid'],

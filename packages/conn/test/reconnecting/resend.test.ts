@@ -455,6 +455,20 @@ describe('a wrong function of the option resend', () => {
     await expect(failing).rejects.toBe(mine);
   });
 
+  it.each(['7', undefined])('rejects send after the end that it causes: %s', async (id) => {
+    const client: ReconnectingConn = live(
+      { dial: () => new Promise(() => {}) },
+      {
+        id() {
+          void client.close();
+          return id;
+        },
+      },
+    );
+    await expect(client.send('x')).rejects.toBeInstanceOf(CloseSentError);
+    expect(await client.closed).toEqual({ unsent: [] });
+  });
+
   it('rejects the second message with one id', async () => {
     const client = live(dials());
     void client.send('1:a').catch(() => {});
