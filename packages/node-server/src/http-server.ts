@@ -10,7 +10,7 @@ import { resolve } from 'node:path';
 import { Server as TlsServer } from 'node:tls';
 import { isError } from '@ws/conn/internal';
 import { withReadableKeys } from '@ws/node-io/internal';
-import { makeHttp2Server } from './http2/http2-server.ts';
+import { http2OptionsOf, makeHttp2Server } from './http2/http2-server.ts';
 import { clientErrorListener } from './responder/client-error.ts';
 import type { OnRefused } from './responder/refusals.ts';
 import type { ListenAddress, ServeOptions } from './serve-options.ts';
@@ -84,8 +84,8 @@ function http2Server(
   tls: ServerOptions | undefined,
   strict: ServerOptions,
 ): HttpsServer | undefined {
-  if (!http2) return undefined;
-  const options = typeof http2 === 'object' ? http2 : {};
+  const options = http2OptionsOf(http2);
+  if (options === undefined) return undefined;
   const server = withReadableKeys('tls', () => makeHttp2Server(options, tls));
   // node:http2 reads the bounds of HTTP/1.1 from the server, not from its options, and has no default for
   // `keepAliveTimeout`. With HTTP/1.1 beside it, the server emits the events of an https.Server.

@@ -7,7 +7,7 @@ import type { AnyHandlers } from './acceptor.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
 import { makeServer } from './http-server.ts';
-import { Http2Sessions, type StreamListener } from './http2/http2-server.ts';
+import { Http2Sessions, http2OptionsOf, type StreamListener } from './http2/http2-server.ts';
 import { heartbeatOf } from './http2/session-guard.ts';
 import { type AuthOf, pickUpgraderOptions } from './options.ts';
 import {
@@ -167,12 +167,12 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
     // without an answer.
     this.http.on('connect', this.#onUpgrade);
     this.http.on('checkExpectation', this.#plain!.onExpectation);
-    const { http2 } = this.#options;
-    if (http2) {
+    const http2 = http2OptionsOf(this.#options.http2);
+    if (http2 !== undefined) {
       const { settings, handshakeTimeout } = this.acceptor.setup.plan;
       this.#sessions = new Http2Sessions(
         this.http,
-        typeof http2 === 'object' ? http2 : {},
+        http2,
         heartbeatOf(settings),
         handshakeTimeout,
         this.#onStream,

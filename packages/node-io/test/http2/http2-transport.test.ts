@@ -142,6 +142,32 @@ describe('http2Transport', () => {
     expect(() => http2Transport(pair.client, { highWaterMark: 0 })).toThrow(/highWaterMark/);
   });
 
+  it('blocks no other stream of its session while it is paused', async () => {
+    const pair = await streamPair(false);
+    whenOver(pair.dispose);
+    const streams = [[pair.client, pair.server] as const];
+    while (streams.length < 50) streams.push(await pair.open());
+    const sinks = streams.map(([, server], i) => {
+      const transport = http2Transport(server);
+      const sink = new RecordingSink();
+      transport.start(sink);
+      if (i === 0) transport.pause();
+      return { sink, transport };
+    });
+    // Four windows of a stream, 50 of a session.
+    const size = 1024 * 1024;
+    for (const [client] of streams) client.end(new Uint8Array(size));
+    for (const { sink } of sinks.slice(1)) {
+      await sink.until('end');
+      expect(sink.size).toBe(size);
+    }
+    const [first] = sinks;
+    expect(first!.sink.size).toBeLessThan(size);
+    first!.transport.resume();
+    await first!.sink.until('end');
+    expect(first!.sink.size).toBe(size);
+  });
+
   it('resets the streams that were paused longest when a session has 32 MiB unread', async () => {
     const pair = await streamPair(false, 4 * 1024 * 1024);
     whenOver(pair.dispose);

@@ -1,46 +1,38 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { linesOf, refusalHead, switchingHead } from '@ws/codec/internal';
-import { type Transport, TransportError } from '@ws/conn';
+import type { Transport } from '@ws/conn';
 import { socketTransport } from '@ws/node-io';
 import { acceptKeyByCrypto, localAddressOf, remoteAddressOf } from '@ws/node-io/internal';
 import type { HeaderPair } from '../errors.ts';
+import { disconnectError } from '../handshake-waits.ts';
 import { headerOf } from '../headers.ts';
 import { endAnsweredSocket, endRefusedSocket } from './linger.ts';
-import type { Acceptance, Answer, Responder } from './responder.ts';
+import { type Acceptance, type Answer, Responder } from './responder.ts';
 
 /** Answers a request on a stream of bytes, in HTTP/1.1. */
-export class Http1Responder implements Responder {
-  readonly stream: Duplex;
+export class Http1Responder extends Responder {
+  override readonly stream: Duplex;
 
   constructor(stream: Duplex) {
+    super();
     this.stream = stream;
   }
 
-  get peerAddress(): string | undefined {
+  override get peerAddress(): string | undefined {
     const address = remoteAddressOf(this.stream);
     // A socket keeps its `localAddress` once it was read: 96 bytes.
     if (address === undefined && localAddressOf(this.stream) !== undefined) {
-      throw new TransportError('the client closed the connection before the end of the handshake');
+      throw disconnectError(this.stream);
     }
     return address;
   }
 
-  get isAnswered(): boolean {
+  override get isAnswered(): boolean {
     return this.stream.writableEnded && !this.stream.destroyed;
   }
 
-  get isQueued(): boolean {
-    return false;
-  }
-
-  get isReadByServer(): boolean {
-    return false;
-  }
-
-  async takeTurn(_wait: Parameters<Responder['takeTurn']>[0]): Promise<void> {}
-
-  accept({ key, subprotocol, extensions, headers }: Acceptance): void {
+  override accept({ key, subprotocol, extensions, headers }: Acceptance): void {
     const lines = headers.length === 0 ? '' : linesOf(headers);
     this.stream.write(
       switchingHead(acceptKeyByCrypto(key), subprotocol, extensions, lines),
@@ -48,19 +40,19 @@ export class Http1Responder implements Responder {
     );
   }
 
-  transport(
+  override transport(
     head: Uint8Array,
     { highWaterMark, readBuffer }: Parameters<Responder['transport']>[1],
   ): Transport {
     return socketTransport(this.stream, { head, highWaterMark, readBuffer });
   }
 
-  refuse(answer: Answer, method: string | undefined): void {
+  override refuse(answer: Answer, method: string | undefined): void {
     if (this.stream.writable) this.stream.write(formatAnswer(answer, method));
     endRefusedSocket(this.stream);
   }
 
-  endAnswered(stallTimeout: number): void {
+  override endAnswered(stallTimeout: number): void {
     endAnsweredSocket(this.stream, undefined, stallTimeout);
   }
 }

@@ -1,6 +1,6 @@
 import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
 import { isWebSocketKey } from '@ws/codec';
-import { type Transport, TransportError } from '@ws/conn';
+import type { Transport } from '@ws/conn';
 import { http2Transport } from '@ws/node-io';
 import {
   acceptKeyByCrypto,
@@ -10,9 +10,10 @@ import {
   streamFields,
 } from '@ws/node-io/internal';
 import { HandshakeError } from '../errors.ts';
+import { disconnectError } from '../handshake-waits.ts';
 import { noteAnswer } from '../http2/session-guard.ts';
 import { NOT_HTTP_1 } from '../request.ts';
-import type { Acceptance, Answer, Responder } from './responder.ts';
+import { type Acceptance, type Answer, Responder } from './responder.ts';
 
 /** Milliseconds in which a client that has the whole answer may end its side. */
 const END_WAIT_MS = 250;
@@ -20,36 +21,25 @@ const END_WAIT_MS = 250;
 const STALL_MS = 10_000;
 
 /** Answers a request on its own stream of HTTP/2. */
-export class Http2Responder implements Responder {
-  readonly stream: ServerHttp2Stream;
+export class Http2Responder extends Responder {
+  override readonly stream: ServerHttp2Stream;
 
   constructor(stream: ServerHttp2Stream) {
+    super();
     this.stream = stream;
   }
 
-  get peerAddress(): string | undefined {
+  override get peerAddress(): string | undefined {
     const { session } = this.stream;
-    if (session === undefined) {
-      throw new TransportError('the client closed the connection before the end of the handshake');
-    }
+    if (session === undefined) throw disconnectError(this.stream);
     return remoteAddressOf(session.socket);
   }
 
-  get isAnswered(): boolean {
+  override get isAnswered(): boolean {
     return this.stream.headersSent && !this.stream.destroyed;
   }
 
-  get isQueued(): boolean {
-    return false;
-  }
-
-  get isReadByServer(): boolean {
-    return false;
-  }
-
-  async takeTurn(_wait: Parameters<Responder['takeTurn']>[0]): Promise<void> {}
-
-  accept({ key, subprotocol, extensions, headers }: Acceptance): void {
+  override accept({ key, subprotocol, extensions, headers }: Acceptance): void {
     const answer = streamFields(headers);
     answer[':status'] = 200;
     // A key is not needed, but undici and the clients of haproxy send one and check the answer.
@@ -60,7 +50,7 @@ export class Http2Responder implements Responder {
     noteAnswer(this.stream);
   }
 
-  transport(
+  override transport(
     early: Uint8Array,
     { highWaterMark }: Parameters<Responder['transport']>[1],
   ): Transport {
@@ -69,7 +59,7 @@ export class Http2Responder implements Responder {
     return http2Transport(this.stream, { highWaterMark });
   }
 
-  refuse({ status, headers, body }: Answer, _method: string | undefined): void {
+  override refuse({ status, headers, body }: Answer, _method: string | undefined): void {
     const { stream } = this;
     if (stream.destroyed || stream.closed) return;
     if (!stream.headersSent) {
@@ -87,7 +77,7 @@ export class Http2Responder implements Responder {
   }
 
   /** Drops what the client still sends, and resets a stream that the client keeps open. */
-  endAnswered(stallTimeout: number): void {
+  override endAnswered(stallTimeout: number): void {
     const { stream } = this;
     if (stream.closed || stream.destroyed) return;
     stream.resume();

@@ -41,37 +41,45 @@ export interface Answer {
  * Answers one request. Hides what carries the answer: a stream of HTTP/1.1, alone or under node:http,
  * or a stream of HTTP/2.
  */
-export interface Responder {
+export abstract class Responder {
   /** Carries the connection after the handshake. Its events show what the client does before. */
-  readonly stream: Duplex;
+  abstract readonly stream: Duplex;
   /**
    * Address of the other end; undefined for a Unix socket.
    *
    * @throws TransportError after a reset: the system has forgotten the address.
    */
-  readonly peerAddress: string | undefined;
+  abstract get peerAddress(): string | undefined;
   /** Whether the application has answered the request itself. */
-  readonly isAnswered: boolean;
+  abstract get isAnswered(): boolean;
+
   /** Whether answers to earlier requests are pending. This answer has to come after theirs. */
-  readonly isQueued: boolean;
+  get isQueued(): boolean {
+    return false;
+  }
+
   /** Whether an HTTP server still reads requests from the stream. Then it can carry no frames. */
-  readonly isReadByServer: boolean;
+  get isReadByServer(): boolean {
+    return false;
+  }
+
   /**
    * Waits until earlier requests are answered. An answer that is written earlier would come before
    * theirs, and the client would read their answers as frames.
    *
-   * @param wait - Waits while the client is there and the time is not up.
-   * @throws the error of `wait`.
+   * @param _wait - Waits while the client is there and the time is not up.
+   * @throws the error of `_wait`.
    */
-  takeTurn(wait: (work: Promise<unknown>) => Promise<unknown>): Promise<void>;
+  async takeTurn(_wait: (work: Promise<unknown>) => Promise<unknown>): Promise<void> {}
+
   /** Writes the answer that accepts the handshake. */
-  accept(acceptance: Acceptance): void;
+  abstract accept(acceptance: Acceptance): void;
   /**
    * Makes the transport of an accepted connection.
    *
    * @param early - The bytes that the client has sent after its request.
    */
-  transport(
+  abstract transport(
     early: Uint8Array,
     options: { readonly highWaterMark: number; readonly readBuffer: boolean },
   ): Transport;
@@ -80,12 +88,12 @@ export interface Responder {
    *
    * @param method - Of the request; undefined when the request was not parsed.
    */
-  refuse(answer: Answer, method: string | undefined): void;
+  abstract refuse(answer: Answer, method: string | undefined): void;
   /**
    * Ends the stream after an answer that the application has written.
    *
    * @param stallTimeout - Milliseconds in which the client must take some bytes of the answer;
    *   Infinity for no bound.
    */
-  endAnswered(stallTimeout: number): void;
+  abstract endAnswered(stallTimeout: number): void;
 }
