@@ -5,31 +5,10 @@ import type { Conn } from '@ws/conn';
 import { dial } from '@ws/node-client';
 import { http2Client, nothingLeft, selfSigned, turn, WEBSOCKET_REQUEST, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import {
-  type ConnHandler,
-  type ServeOptions,
-  serve,
-  Upgrader,
-  type WsServer,
-} from '../../src/index.ts';
-import { ask, bodyOf, open, served, sessionWith } from './client.ts';
+import { type ServeOptions, serve, Upgrader } from '../../src/index.ts';
+import { ask, bodyOf, echo, open, served, sessionWith } from './client.ts';
 
 nothingLeft();
-
-const echo = (conn: Conn): Promise<unknown> => conn.receive((message) => conn.send(message));
-
-/** A server of HTTP/2 in clear that ends with the test. */
-async function clear<Result = undefined>(
-  options: ServeOptions<Result> = {},
-  handler: ConnHandler<never> = echo,
-): Promise<WsServer & { readonly port: number }> {
-  const server = await serve(
-    { host: '127.0.0.1', http2: 'clear', ...options } as ServeOptions,
-    handler as ConnHandler<undefined>,
-  );
-  whenOver(() => server.close({ timeout: 200 }));
-  return Object.assign(server, { port: (server.http.address() as AddressInfo).port });
-}
 
 describe('serve with http2', () => {
   it('carries WebSockets on one session over TLS, and HTTP/1.1 beside it', async () => {
@@ -53,7 +32,8 @@ describe('serve with http2', () => {
 
   it('gives the application the request, the context and compression, as over HTTP/1.1', async () => {
     const seen: unknown[] = [];
-    const server = await clear(
+    const server = await served(
+      false,
       {
         subprotocols: ['b'],
         compression: true,
@@ -99,7 +79,7 @@ describe('serve with http2', () => {
   });
 
   it('sends no accept value without a valid key', async () => {
-    const server = await clear();
+    const server = await served(false);
     const session = await sessionWith(server.url);
     for (const change of [{}, { 'sec-websocket-key': 'short' }]) {
       const { status, headers } = await ask(session, change);
@@ -117,7 +97,7 @@ describe('serve with http2', () => {
     ['bad extensions', { 'sec-websocket-extensions': 'a; b=' }, 400],
     ['a fragment', { ':path': '/#a' }, 400],
   ])('refuses %s', async (_, change, status) => {
-    const server = await clear();
+    const server = await served(false);
     const answer = await ask(await sessionWith(server.url), change);
     expect(answer.status).toBe(status);
     expect(await bodyOf(answer)).toMatch(/\n$/);
@@ -125,7 +105,7 @@ describe('serve with http2', () => {
   });
 
   it('refuses CONNECT without a protocol with 405, and a repeated Origin with 400', async () => {
-    const server = await clear();
+    const server = await served(false);
     const peer = await http2Client(server.port);
     peer.headers(1, { ':method': 'CONNECT', ':authority': 'a:1' });
     await peer.until(() => peer.story(1).length > 1);
@@ -142,7 +122,7 @@ describe('serve with http2', () => {
   });
 
   it('answers plain requests with 426 without headers of a connection, or by the option', async () => {
-    const server = await clear();
+    const server = await served(false);
     const session = await sessionWith(server.url);
     const stream = session.request({ ':path': '/' });
     const [headers] = (await once(stream, 'response')) as [IncomingHttpHeaders];
@@ -150,7 +130,7 @@ describe('serve with http2', () => {
     expect(headers['upgrade']).toBeUndefined();
     stream.resume();
     await once(stream, 'close');
-    const other = await clear({ request: (_req, res) => res.end('a page') });
+    const other = await served(false, { request: (_req, res) => res.end('a page') });
     const page = (await sessionWith(other.url)).request({ ':path': '/' });
     let text = '';
     for await (const chunk of page.setEncoding('utf8')) text += String(chunk);
@@ -159,7 +139,7 @@ describe('serve with http2', () => {
 
   it('keeps the frames that arrive before its answer', async () => {
     let admit!: (auth: string) => void;
-    const server = await clear({
+    const server = await served(false, {
       authenticate: () => new Promise<string>((done) => (admit = done)),
     });
     const session = await sessionWith(server.url);
@@ -203,7 +183,7 @@ describe('serve with http2', () => {
 
   it('aborts the signal of authenticate when the client resets the stream', async () => {
     let signal: AbortSignal | undefined;
-    const server = await clear({
+    const server = await served(false, {
       authenticate: (_req, context) => {
         signal = context.signal;
         return new Promise<boolean>(() => {});
@@ -220,7 +200,7 @@ describe('serve with http2', () => {
   });
 
   it('counts streams for maxConnectionsPerAddress', async () => {
-    const server = await clear({ maxConnectionsPerAddress: 2 });
+    const server = await served(false, { maxConnectionsPerAddress: 2 });
     const session = await sessionWith(server.url);
     const first = await open(session);
     await open(session);
@@ -231,7 +211,7 @@ describe('serve with http2', () => {
   });
 
   it('sends GOAWAY, and then 1001 on each stream, when it closes', async () => {
-    const server = await clear();
+    const server = await served(false);
     const peer = await http2Client(server.port);
     peer.headers(1, WEBSOCKET_REQUEST);
     await peer.until(() => peer.story(1).length > 0);
