@@ -13,6 +13,7 @@ const PACKAGES = {
   compat: ['codec', 'conn', 'node-io'],
   obs: ['conn', 'node-client'],
   conformance: [],
+  cli: ['codec', 'conn', 'node-io', 'node-server', 'node-client'],
 };
 
 /**

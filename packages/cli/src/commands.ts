@@ -1,0 +1,135 @@
+import type { Io } from './io.ts';
+import type { OptionName, Values } from './options.ts';
+
+/** Runs a command. @returns The exit code. */
+export type Run = (io: Io, words: readonly string[], values: Values) => Promise<number>;
+
+/** A command of `wsx`. */
+export interface Command {
+  /** Its words on the command line, for the help. */
+  readonly words: string;
+  /** The fewest and the most words. */
+  readonly count: readonly [least: number, most: number];
+  readonly what: string;
+  /** A command line to start with. */
+  readonly example: string;
+  readonly options: readonly OptionName[];
+  /** Lines under the options. */
+  readonly more?: string;
+  /** Arguments go to another program as they are. */
+  readonly passes?: true;
+  /** Loads its code, and nothing of the other commands. */
+  readonly load: () => Promise<Run>;
+}
+
+const FORMATS = ['binary', 'null', 'base64', 'jsonl'] as const satisfies OptionName[];
+const LOGIN = ['header', 'subprotocol', 'origin', 'user'] as const satisfies OptionName[];
+const NETWORK = ['proxy', 'cacert', 'insecure', 'cert', 'key'] as const satisfies OptionName[];
+const CONNECTION = ['compress', 'http2', 'ping', 'max'] as const satisfies OptionName[];
+const DIAL = [...LOGIN, ...NETWORK, ...CONNECTION] as const;
+
+/** The commands, in the order of the help. `connect` is the command without a name. */
+export const COMMANDS = {
+  connect: {
+    words: 'URL',
+    count: [1, 1],
+    what: 'a prompt on a terminal; in a pipe, lines of stdin ⇄ messages',
+    example: "wsx wss://example.org/chat -H 'Cookie: session=1'",
+    options: [...FORMATS, ...DIAL, 'wait', 'reconnect'],
+    load: async () => (await import('./connect.ts')).connect,
+  },
+  listen: {
+    words: '[HOST:][PORT]',
+    count: [0, 1],
+    what: 'serve: every client to stdout, stdin to all clients',
+    example: 'wsx listen 8080 --static public',
+    options: [
+      'echo',
+      'static',
+      ...FORMATS,
+      'header',
+      'subprotocol',
+      'origin',
+      'user',
+      'cert',
+      'key',
+      ...CONNECTION,
+    ],
+    more: `The port is 8080 by default, the host 127.0.0.1. --header adds headers to the
+answer, --origin admits pages of another host, --user asks for a login, --cert
+serves wss. On a terminal, the number before a message is its client.`,
+    load: async () => (await import('./listen.ts')).listen,
+  },
+  trace: {
+    words: 'URL',
+    count: [1, 1],
+    what: 'the frames of a conversation as they are on the wire',
+    example: 'echo \'{"id":1}\' | wsx trace ws://127.0.0.1:8080 --compress',
+    options: ['hex', 'binary', 'null', 'base64', 'jsonl', ...DIAL, 'wait'],
+    load: async () => (await import('./trace.ts')).trace,
+  },
+  tunnel: {
+    words: 'FROM TO',
+    count: [2, 2],
+    what: 'bytes over binary messages, from a listening end to a dialed one',
+    example: 'wsx tunnel tcp:5432 wss://example.org/database',
+    options: DIAL,
+    more: `An end is a URL (ws: wss:), tcp:[HOST:]PORT, unix:PATH or stdio:. FROM listens,
+and dials TO for each connection; wss: listens with --cert. One end is a URL.`,
+    load: async () => (await import('./tunnel.ts')).tunnel,
+  },
+  record: {
+    words: 'URL FILE',
+    count: [2, 2],
+    what: 'as wsx URL, and writes both directions to a file',
+    example: 'wsx record wss://example.org/feed feed.jsonl',
+    options: [...FORMATS, ...DIAL, 'wait'],
+    more: 'A file that ends with .har is a HAR file as DevTools exports it, others are JSON Lines.',
+    load: async () => (await import('./record.ts')).record,
+  },
+  replay: {
+    words: 'FILE URL',
+    count: [2, 2],
+    what: 'sends the messages of a recording again',
+    example: 'wsx replay feed.jsonl ws://127.0.0.1:8080 --expect',
+    options: ['expect', 'speed', 'entry', ...FORMATS, ...DIAL, 'wait'],
+    more: `With --expect each message is sent after the answers before it have come, each
+within --wait seconds (10). Exit code 7: they differ.`,
+    load: async () => (await import('./replay.ts')).replay,
+  },
+  bench: {
+    words: 'URL [OPTIONS]',
+    count: [0, 0],
+    what: 'load an echo server: ws-bench load of @ws/bench',
+    example: 'wsx bench ws://127.0.0.1:8080 --quick',
+    options: [],
+    passes: true,
+    more: 'The options are those of ws-bench load: wsx bench --help prints them.',
+    load: async () => (await import('./companion.ts')).bench,
+  },
+  check: {
+    words: 'URL [OPTIONS]',
+    count: [0, 0],
+    what: 'test a server against the RFCs: ws-conform of @ws/conformance',
+    example: 'wsx check ws://127.0.0.1:8080',
+    options: [],
+    passes: true,
+    more: 'The options are those of ws-conform server: wsx check --help prints them.',
+    load: async () => (await import('./companion.ts')).check,
+  },
+  completion: {
+    words: 'bash|zsh',
+    count: [1, 1],
+    what: 'print a completion script',
+    example: 'source <(wsx completion bash)',
+    options: [],
+    more: 'For zsh: wsx completion zsh > "${fpath[1]}/_wsx"',
+    load: async () => (await import('./completion.ts')).completion,
+  },
+} as const satisfies Readonly<Record<string, Command>>;
+
+export type CommandName = keyof typeof COMMANDS;
+
+export function isCommand(word: string): word is CommandName {
+  return Object.hasOwn(COMMANDS, word);
+}

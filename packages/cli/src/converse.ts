@@ -1,0 +1,122 @@
+import type { ClientConn, CloseInfo, Conn, DialerOptions } from '@ws/node-client';
+import { connections } from './connections.ts';
+import { excerpt } from './escape.ts';
+import { ExitCode, endFailure, Failure, inputOutput } from './failure.ts';
+import { delay, type Io, note } from './io.ts';
+import { Line } from './line.ts';
+import { type Values, waitOf } from './options.ts';
+import type { Outlet } from './outlet.ts';
+import { readBuffer, type View } from './views.ts';
+
+/** How long answers may take after the end of stdin, in ms. */
+const WAIT = 1_000;
+
+/** What a command does with its connection. */
+export interface Talk {
+  readonly outlet: Outlet;
+  readonly view: View;
+  /** Sends messages until there are no more. It ends when `line.ended` aborts. */
+  readonly speak: (line: Line) => Promise<void>;
+  /** Default for `--wait`, in ms. Default: 1 s. */
+  readonly wait?: number;
+  /** Called for each connection, before its first message. */
+  readonly onOpen?: (conn: ClientConn) => void;
+  /** Options of the dial, beside those of the command line. */
+  readonly dial?: DialerOptions;
+}
+
+/**
+ * Connects, sends and prints messages, closes.
+ *
+ * @returns The exit code.
+ * @throws Failure for every end that is not clean.
+ */
+export async function converse(io: Io, url: string, values: Values, talk: Talk): Promise<number> {
+  const { outlet, view } = talk;
+  const wait = waitOf(values.wait) ?? talk.wait ?? WAIT;
+  const stop = new AbortController();
+  const line = new Line(values.reconnect === true, () => outlet.blocked);
+  let failure: Failure | undefined;
+  let isCut = false;
+  let end: CloseInfo | undefined;
+
+  const close = (): void => {
+    const isOpen = line.conn !== undefined;
+    void line.close();
+    if (!isOpen) stop.abort();
+  };
+  const fail = (error: Failure): void => {
+    failure ??= error;
+    close();
+  };
+  async function speak(): Promise<void> {
+    try {
+      await talk.speak(line);
+      await line.ready();
+    } catch (error) {
+      if (error instanceof Failure) return fail(error);
+      // The errors of the connection have no `syscall`; its end says more than they do.
+      if ('syscall' in (error as Error)) return fail(inputOutput('stdin', error));
+      isCut = line.closing === undefined;
+      return;
+    }
+    await delay(wait, line.ended);
+    close();
+  }
+
+  io.interrupted.addEventListener('abort', close, { once: true });
+  if (io.interrupted.aborted) close();
+  outlet.onFailure(fail);
+  let speaking: Promise<void> | undefined;
+  try {
+    const notice = (text: string): void => note(io, text);
+    for await (const conn of connections(url, values, stop.signal, notice, talk.dial)) {
+      talk.onOpen?.(conn);
+      line.attach(conn);
+      speaking ??= speak();
+      end = await printAll(conn, view);
+      line.detach();
+      if (line.closing !== undefined || isOver(end)) break;
+      end = undefined;
+    }
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+  } finally {
+    io.interrupted.removeEventListener('abort', close);
+    line.end();
+    await outlet.finish();
+  }
+  if (failure !== undefined) throw failure;
+  if (end === undefined) return ExitCode.Interrupted;
+  if (end.wasClean && end.code === line.closing?.code) return ExitCode.Clean;
+  const unclean = endFailure(end, excerpt(end.reason));
+  if (unclean !== undefined) throw unclean;
+  if (isCut) {
+    throw new Failure(ExitCode.Broken, 'the peer has closed before all of stdin was sent');
+  }
+  return ExitCode.Clean;
+}
+
+/** Whether no connection follows with `--reconnect`. The library does not dial after 1008 either. */
+function isOver({ code, wasClean }: CloseInfo): boolean {
+  return wasClean && (code === 1000 || code === 1008);
+}
+
+/**
+ * Prints the messages of a connection until its end.
+ *
+ * @param client - The number of a client of `listen`.
+ */
+export async function printAll(conn: Conn, view: View, client?: number): Promise<CloseInfo> {
+  const buffer = readBuffer();
+  try {
+    for (;;) await view.take(await conn.nextReader(), buffer, client);
+  } catch (error) {
+    // The end of the connection, which `closed` describes. Everything else is a defect.
+    if (conn.state === 'open') {
+      conn.terminate();
+      throw error;
+    }
+  }
+  return conn.closed;
+}

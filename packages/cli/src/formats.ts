@@ -1,0 +1,182 @@
+import { isUtf8 } from 'node:buffer';
+import { BinaryMessage, type DataType, TextMessage } from '@ws/node-client';
+import { ExitCode, Failure, usage } from './failure.ts';
+import type { OptionName, Values } from './options.ts';
+
+/** How messages look in stdin and stdout. */
+export type Format = 'lines' | 'null' | 'binary' | 'base64' | 'jsonl';
+
+/** The options that choose a format. */
+export const FORMAT_OPTIONS = ['binary', 'null', 'base64', 'jsonl'] as const satisfies OptionName[];
+
+/** @throws Failure, exit code 2, for two formats. */
+export function formatOf(values: Values): Format {
+  const given = FORMAT_OPTIONS.filter((name) => values[name] === true);
+  if (given.length > 1) throw usage(`--${given[0]} and --${given[1]} exclude each other`);
+  return given[0] ?? 'lines';
+}
+
+export const NEWLINE = 10;
+
+/** Writes one message in a format, piece by piece. */
+export interface Encoder {
+  readonly begin: Uint8Array;
+  piece(bytes: Uint8Array): Uint8Array;
+  end(): Uint8Array;
+}
+
+const EMPTY = new Uint8Array(0);
+const LINE_END = Uint8Array.of(NEWLINE);
+const NUL = Uint8Array.of(0);
+
+/** What follows each message of a format whose messages are written as they are. */
+export function terminatorOf(format: Format): Uint8Array | undefined {
+  switch (format) {
+    case 'lines':
+      return LINE_END;
+    case 'null':
+      return NUL;
+    case 'binary':
+      return EMPTY;
+    case 'base64':
+    case 'jsonl':
+      return undefined;
+  }
+}
+
+/** @param client - The number of a client of `listen`, for JSON Lines. */
+export function encoderOf(format: Format, type: DataType, client?: number): Encoder {
+  const terminator = terminatorOf(format);
+  if (terminator !== undefined) {
+    return { begin: EMPTY, piece: (bytes) => bytes, end: () => terminator };
+  }
+  if (format === 'base64') return base64Encoder('', '\n');
+  const from = client === undefined ? '' : `"client":${client},`;
+  const head = (name: string): string => `{${from}"type":"${name}","data":"`;
+  return type === BinaryMessage
+    ? base64Encoder(head('binary'), '"}\n')
+    : jsonStringEncoder(head('text'), '"}\n');
+}
+
+/** Base64 needs groups of three bytes: the rest of a piece waits for the next one. */
+function base64Encoder(head: string, tail: string): Encoder {
+  let rest = Buffer.alloc(0);
+  return {
+    begin: Buffer.from(head),
+    piece(bytes) {
+      const all = rest.length === 0 ? bytes : Buffer.concat([rest, bytes]);
+      const whole = all.length - (all.length % 3);
+      rest = Buffer.from(all.subarray(whole));
+      return Buffer.from(base64(all.subarray(0, whole)));
+    },
+    end: () => Buffer.from(base64(rest) + tail),
+  };
+}
+
+export function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');
+}
+
+/** The library has checked the text: only its last character may be incomplete in a piece. */
+function jsonStringEncoder(head: string, tail: string): Encoder {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  const inner = (text: string): Uint8Array => Buffer.from(jsonString(text).slice(1, -1));
+  return {
+    begin: Buffer.from(head),
+    piece: (bytes) => inner(decoder.decode(bytes, { stream: true })),
+    end: () => Buffer.from(tail),
+  };
+}
+
+/** Characters that JSON allows and a terminal could obey. */
+const ODD = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
+/** JSON that is safe on a terminal too. */
+export function jsonString(text: string): string {
+  return JSON.stringify(text).replace(
+    ODD,
+    (odd) => `\\u${odd.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** A whole message, decoded from a line of stdin. */
+export interface Decoded {
+  readonly type: DataType;
+  readonly bytes: Uint8Array;
+}
+
+const BASE64 = /^[A-Za-z0-9+/_-]*(={0,2})\r?$/;
+
+/**
+ * Decodes a line in base64, or whole groups of four from its begin.
+ *
+ * @throws Failure, exit code 8.
+ */
+export function fromBase64(text: string, line: number, isEnd = true): Uint8Array {
+  const padding = BASE64.exec(text)?.[1];
+  const digits = text.replace(/=*\r?$/, '').length;
+  if (padding === undefined || digits % 4 === 1 || (!isEnd && digits < text.length)) {
+    throw badLine(line, 'is not base64', '');
+  }
+  return Buffer.from(text, 'base64');
+}
+
+/** @throws Failure, exit code 8, when the line is no message in JSON. */
+export function fromJson(bytes: Uint8Array, line: number): Decoded {
+  let value: { readonly type?: unknown; readonly data?: unknown } | null;
+  try {
+    value = JSON.parse(Buffer.from(bytes).toString()) as typeof value;
+  } catch (error) {
+    throw badLine(line, `is not JSON: ${(error as Error).message}`, '');
+  }
+  const { type, data } = value ?? {};
+  if ((type === 'text' || type === 'binary') && typeof data === 'string') {
+    return type === 'text'
+      ? { type: TextMessage, bytes: Buffer.from(data) }
+      : { type: BinaryMessage, bytes: fromBase64(data, line) };
+  }
+  throw badLine(line, 'is no message', 'write {"type":"text","data":"…"}; binary data in base64');
+}
+
+/** @throws Failure, exit code 8. */
+export function checkUtf8(bytes: Uint8Array, line: number): void {
+  if (!isUtf8(bytes)) throw notUtf8(line);
+}
+
+function notUtf8(line: number): Failure {
+  return badLine(line, 'is not UTF-8', 'send bytes with --binary or --base64');
+}
+
+function badLine(line: number, what: string, cure: string): Failure {
+  return new Failure(ExitCode.InputOutput, `stdin: line ${line} ${what}`, cure);
+}
+
+/** Checks a text that comes in pieces. */
+export class Utf8Check {
+  #rest = Buffer.alloc(0);
+
+  /** @throws Failure, exit code 8. */
+  piece(bytes: Uint8Array, line: number): void {
+    const all = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
+    const whole = wholeCharacters(all);
+    checkUtf8(all.subarray(0, whole), line);
+    this.#rest = Buffer.from(all.subarray(whole));
+  }
+
+  /** @throws Failure, exit code 8, when the last character is incomplete. */
+  end(line: number): void {
+    if (this.#rest.length > 0) throw notUtf8(line);
+  }
+}
+
+/** The length of `bytes` without an incomplete character at the end. */
+function wholeCharacters(bytes: Uint8Array): number {
+  const { length } = bytes;
+  for (let back = 1; back <= Math.min(3, length); back++) {
+    const byte = bytes[length - back]!;
+    if ((byte & 0xc0) === 0x80) continue;
+    const size = byte < 0xc0 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+    return size > back ? length - back : length;
+  }
+  return length;
+}

@@ -1,0 +1,93 @@
+import type { CloseInfo, Conn, DataType } from '@ws/node-client';
+import { closeGently } from './connections.ts';
+import type { Outgoing, OutgoingWriter } from './input.ts';
+
+/** The way from stdin to the peer, over one connection, or over each one of `--reconnect`. */
+export class Line implements Outgoing {
+  readonly #reconnects: boolean;
+  readonly #isBlocked: () => boolean;
+  readonly #ended = new AbortController();
+  #conn: Conn | undefined;
+  #waiting: (() => void)[] = [];
+  /** The last message that was sent. */
+  #sent: Promise<void> | undefined;
+  /** What this end has closed with. */
+  closing: { readonly code: number; readonly reason: string } | undefined;
+
+  /** @param isBlocked - Whether stdout has a slow reader. */
+  constructor(reconnects: boolean, isBlocked: () => boolean) {
+    this.#reconnects = reconnects;
+    this.#isBlocked = isBlocked;
+  }
+
+  /** Aborts when no connection follows. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  /** The open connection; undefined between two connections. */
+  get conn(): Conn | undefined {
+    return this.#conn;
+  }
+
+  attach(conn: Conn): void {
+    this.#conn = conn;
+    for (const each of this.#waiting.splice(0)) each();
+  }
+
+  detach(): void {
+    this.#conn = undefined;
+  }
+
+  end(): void {
+    this.#ended.abort();
+    for (const each of this.#waiting.splice(0)) each();
+  }
+
+  send(type: DataType, bytes: Uint8Array): Promise<void> | undefined {
+    if (this.#reconnects) return this.#sendAgain(type, bytes);
+    this.#sent = this.#conn?.writeMessage(type, bytes);
+    return undefined;
+  }
+
+  ready(): Promise<void> | undefined {
+    return this.#sent;
+  }
+
+  async open(type: DataType): Promise<OutgoingWriter> {
+    const conn = await this.connected();
+    return conn.nextWriter(type, { queue: true });
+  }
+
+  /** @throws Error when no connection follows. */
+  async connected(): Promise<Conn> {
+    while (this.#conn === undefined) {
+      if (this.#ended.signal.aborted) throw new Error('the connection has ended');
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    return this.#conn;
+  }
+
+  /** A rejected write has sent nothing: the next connection gets the message. */
+  async #sendAgain(type: DataType, bytes: Uint8Array): Promise<void> {
+    for (;;) {
+      const conn = await this.connected();
+      try {
+        return await conn.writeMessage(type, bytes);
+      } catch (error) {
+        if (this.closing !== undefined) throw error;
+        await conn.closed;
+        if (this.#conn === conn) this.#conn = undefined;
+      }
+    }
+  }
+
+  /** Closes the open connection. Only the first call has an effect. */
+  close(code = 1000, reason = ''): Promise<CloseInfo> | undefined {
+    if (this.closing !== undefined) return undefined;
+    const conn = this.#conn;
+    const closed = conn && closeGently(conn, code, reason, this.#isBlocked);
+    this.closing = { code, reason };
+    return closed;
+  }
+}

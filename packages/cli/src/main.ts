@@ -1,0 +1,79 @@
+import { COMMANDS, type Command, type CommandName, isCommand } from './commands.ts';
+import { excerpt } from './escape.ts';
+import { ExitCode, Failure, usage } from './failure.ts';
+import { helpOf, overview } from './help.ts';
+import { type Io, note } from './io.ts';
+import { isNear, parseOptions } from './options.ts';
+
+/**
+ * Runs the command `wsx`.
+ *
+ * @param args - Arguments without the names of node and script.
+ * @returns The exit code. Never rejects.
+ */
+export async function main(args: readonly string[], io: Io): Promise<number> {
+  try {
+    return await run(args, io);
+  } catch (error) {
+    if (!(error instanceof Failure)) {
+      // A defect: the stack says where.
+      note(io, `wsx: ${(error as Error).stack ?? String(error)}`);
+      return ExitCode.Broken;
+    }
+    const { cause, exitCode, message, cure } = error;
+    // The reader of stdout has gone, as in `| head`: it wants no message.
+    const isQuiet = (cause as NodeJS.ErrnoException | undefined)?.code === 'EPIPE';
+    if (!isQuiet) note(io, `wsx: ${excerpt(message, 1_000)}${cure && `\n     ${excerpt(cure)}`}`);
+    return exitCode;
+  }
+}
+
+async function run(args: readonly string[], io: Io): Promise<number> {
+  const [first] = args;
+  if (first === undefined || ['--help', '-h', 'help'].includes(first)) {
+    const word = first === 'help' ? args[1] : undefined;
+    io.stdout.write(word !== undefined && isCommand(word) ? helpOf(word) : overview());
+    return first === undefined ? ExitCode.Usage : ExitCode.Clean;
+  }
+  if (first === '--version') {
+    io.stdout.write(`${await ownVersion()}\n`);
+    return ExitCode.Clean;
+  }
+  const name: CommandName = isCommand(first) ? first : 'connect';
+  const command: Command = COMMANDS[name];
+  const rest = isCommand(first) ? args.slice(1) : args;
+  if (command.passes === true) return (await command.load())(io, rest, {});
+  const title = name === 'connect' ? 'wsx URL' : `wsx ${name}`;
+  const { values, words } = parseOptions(title, rest, command.options);
+  if (values.help === true) {
+    io.stdout.write(helpOf(name));
+    return ExitCode.Clean;
+  }
+  checkWords(name, command, words);
+  return (await command.load())(io, words, values);
+}
+
+/** @throws Failure, exit code 2, for too few or too many words. */
+function checkWords(name: CommandName, command: Command, words: readonly string[]): void {
+  const [least, most] = command.count;
+  const cure = `for example: ${command.example}`;
+  const line = name === 'connect' ? `wsx ${command.words}` : `wsx ${name} ${command.words}`;
+  if (words.length < least) throw usage(`expected ${line}`, cure);
+  if (words.length <= most) {
+    const [word = ''] = words;
+    const near = /^\w+$/.test(word) && name === 'connect' ? closest(word) : undefined;
+    if (near !== undefined) throw usage(`no URL and no command: ${word}; did you mean ${near}?`);
+    return;
+  }
+  throw usage(`unexpected: ${words.slice(most).join(' ')}; expected ${line}`, cure);
+}
+
+function closest(word: string): string | undefined {
+  return Object.keys(COMMANDS).find((command) => isNear(command, word));
+}
+
+async function ownVersion(): Promise<string> {
+  const { readFileSync } = await import('node:fs');
+  const file = new URL('../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { readonly version: string }).version;
+}

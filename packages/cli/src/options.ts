@@ -1,0 +1,167 @@
+import { parseArgs } from 'node:util';
+import { usage } from './failure.ts';
+
+/** An option of the command line. */
+export interface Option {
+  readonly short?: string;
+  /** The name of its value in the help; an option without it is a flag. */
+  readonly value?: string;
+  readonly multiple?: boolean;
+  readonly what: string;
+}
+
+/** Every option, once. Each command lists those that it has. */
+export const OPTIONS = {
+  binary: { what: 'stdin is one binary message; stdout gets the bytes as they are' },
+  null: { short: '0', what: 'a NUL byte ends each message, not a line break' },
+  base64: { what: 'each line is a binary message in base64' },
+  jsonl: { what: 'each line is {"type":"text"|"binary","data":"…"}' },
+  wait: {
+    short: 'w',
+    value: 'SECONDS',
+    what: 'wait for answers after the end of stdin, or forever',
+  },
+  max: { value: 'BYTES', what: 'longest message to accept, such as 64k or 16M' },
+  reconnect: { what: 'dial again when the connection breaks' },
+  ping: { value: 'SECONDS', what: 'ping after this much silence (20); 0 for never' },
+  header: {
+    short: 'H',
+    value: "'NAME: VALUE'",
+    multiple: true,
+    what: 'header of the handshake; repeatable',
+  },
+  subprotocol: { short: 's', value: 'NAME', multiple: true, what: 'subprotocol; repeatable' },
+  origin: { short: 'o', value: 'URL', what: 'the Origin to send' },
+  user: { short: 'u', value: 'NAME:PASSWORD', what: 'log in by HTTP Basic' },
+  proxy: { value: 'URL', what: 'http, https or socks5 proxy, or none; default: environment' },
+  cacert: { value: 'FILE', what: 'trust the authorities in this PEM file' },
+  insecure: { short: 'k', what: 'accept any certificate' },
+  cert: { value: 'FILE', what: 'certificate in PEM, with its key unless --key has it' },
+  key: { value: 'FILE', what: 'private key of --cert in PEM' },
+  compress: { what: 'permessage-deflate' },
+  http2: { what: 'WebSockets over HTTP/2 (RFC 8441)' },
+  echo: { what: 'send each message back to its client' },
+  static: { value: 'DIR', what: 'serve the files of a folder to browsers' },
+  hex: { what: 'print whole payloads in hex' },
+  expect: { what: 'compare the answers with the recorded ones' },
+  speed: { value: 'N', what: 'N times as fast as recorded; 0: without pauses' },
+  entry: { value: 'N', what: 'connection of a HAR file that has several' },
+  help: { short: 'h', what: 'print this' },
+} as const satisfies Readonly<Record<string, Option>>;
+
+export type OptionName = keyof typeof OPTIONS;
+
+type Value<O extends Option> = O extends { readonly multiple: true }
+  ? readonly string[]
+  : O extends { readonly value: string }
+    ? string
+    : boolean;
+
+/** The given options, by name. */
+export type Values = {
+  readonly [N in OptionName]?: Value<(typeof OPTIONS)[N]> | undefined;
+};
+
+/** A parsed command line. */
+export interface Parsed {
+  readonly values: Values;
+  readonly words: readonly string[];
+}
+
+/**
+ * Parses the arguments of a command.
+ *
+ * @param command - Its name, for messages.
+ * @throws Failure, exit code 2, for an option that is unknown, lacks its value, or belongs to another command.
+ */
+export function parseOptions(
+  command: string,
+  args: readonly string[],
+  names: readonly OptionName[],
+): Parsed {
+  const known = [...names, 'help'] as const;
+  const options = Object.fromEntries(
+    known.map((name) => {
+      const { value, short, multiple }: Option = OPTIONS[name];
+      const type = value === undefined ? ('boolean' as const) : ('string' as const);
+      return [name, { type, ...(short && { short }), ...(multiple && { multiple }) }];
+    }),
+  );
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options,
+      allowPositionals: true,
+    });
+    return { values: values as Values, words: positionals };
+  } catch (error) {
+    throw usage(reasonOf(command, error as Error));
+  }
+}
+
+function reasonOf(command: string, { message }: Error): string {
+  const [, unknown] = /^Unknown option '(-[^']+)'/.exec(message) ?? [];
+  if (unknown === undefined) {
+    // Node's text has several lines, and describes each option in its own way.
+    const [, option = ''] = /^Option '([^' ]+)/.exec(message) ?? [];
+    if (/ambiguous|missing/.test(message)) return `${longName(option)} needs a value`;
+    return message.split('\n', 1)[0]!;
+  }
+  const name = unknown.replace(/^-+/, '');
+  if (name in OPTIONS) return `${command} has no option ${unknown}`;
+  const near = Object.keys(OPTIONS).find((other) => isNear(other, name));
+  return `unknown option ${unknown}${near === undefined ? '' : `; did you mean --${near}?`}`;
+}
+
+/** @param option - As Node prints it: `-H, --header` or `--header`. */
+function longName(option: string): string {
+  return option.replace(/^-\w, /, '').replace(/,$/, '');
+}
+
+/** Whether two names differ by one letter, or by the order of two, or one starts with the other. */
+export function isNear(name: string, other: string): boolean {
+  if (other.length > 2 && (name.startsWith(other) || other.startsWith(name))) return true;
+  const [long, short] = name.length >= other.length ? [name, other] : [other, name];
+  if (long.length - short.length > 1 || short.length < 3) return false;
+  const at = [...short].findIndex((letter, i) => letter !== long[i]);
+  if (at === -1) return true;
+  if (long.length > short.length) return long.slice(at + 1) === short.slice(at);
+  const swapped = short.slice(0, at) + short[at + 1] + short[at] + short.slice(at + 2);
+  return long.slice(at + 1) === short.slice(at + 1) || swapped === long;
+}
+
+/**
+ * Reads a time in seconds.
+ *
+ * @returns Milliseconds; undefined when the option was not given.
+ * @throws Failure, exit code 2, for another text.
+ */
+export function milliseconds(name: OptionName, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^\d+(?:\.\d+)?$/.test(text) && Number(text) <= 1e6) return Math.round(Number(text) * 1000);
+  throw usage(`--${name}: expected seconds, such as 5 or 0.5, got ${text}`);
+}
+
+/** As {@link milliseconds}; `forever` is Infinity. */
+export function waitOf(text: string | undefined): number | undefined {
+  return text === 'forever' ? Infinity : milliseconds('wait', text);
+}
+
+const UNITS: ReadonlyMap<string, number> = new Map([
+  ['', 1],
+  ['k', 1024],
+  ['m', 1024 ** 2],
+  ['g', 1024 ** 3],
+]);
+
+/**
+ * Reads a size: `65536`, `64k`, `16M`, `1G`, with or without `iB` after the letter.
+ *
+ * @throws Failure, exit code 2, for another text.
+ */
+export function bytesOf(name: OptionName, text: string): number {
+  const [, number, unit = ''] = /^(\d+)([kmg]?)(?:i?b)?$/i.exec(text) ?? [];
+  const bytes = Number(number) * UNITS.get(unit.toLowerCase())!;
+  if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
+  throw usage(`--${name}: expected bytes, such as 65536, 64k or 16M, got ${text}`);
+}

@@ -1,0 +1,244 @@
+import { createReadStream, createWriteStream, type WriteStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { BinaryMessage, type DataType, TextMessage } from '@ws/node-client';
+import { ExitCode, Failure, inputOutput, usage } from './failure.ts';
+import { base64 } from './formats.ts';
+import { Outlet } from './outlet.ts';
+
+/** A message of a recording, as DevTools writes it into `_webSocketMessages` of a HAR file. */
+export interface Recorded {
+  readonly type: 'send' | 'receive';
+  /** Seconds since 1970. */
+  readonly time: number;
+  /** 1 for text, 2 for binary. */
+  readonly opcode: number;
+  /** Text, or bytes in base64. */
+  readonly data: string;
+}
+
+/** The bytes of a recorded message. */
+export function bytesOfRecorded({ opcode, data }: Recorded): Buffer {
+  return Buffer.from(data, opcode === BinaryMessage ? 'base64' : 'utf8');
+}
+
+export function isHar(file: string): boolean {
+  return /\.har$/i.test(file);
+}
+
+/** Writes a recording message by message. */
+export class Recorder {
+  readonly #file: string;
+  readonly #stream: WriteStream;
+  readonly #outlet: Outlet;
+  readonly #isHar: boolean;
+  #isFirst = true;
+
+  constructor(file: string, url: string) {
+    this.#file = file;
+    this.#isHar = isHar(file);
+    this.#stream = createWriteStream(file);
+    this.#outlet = new Outlet(this.#stream, file);
+    if (this.#isHar) this.#append(harHead(url));
+  }
+
+  /** Calls `listener` when the file cannot be written. */
+  onFailure(listener: (failure: Failure) => void): void {
+    this.#outlet.onFailure(listener);
+  }
+
+  /** @returns A promise when the disk is slow. */
+  add(type: Recorded['type'], opcode: DataType, bytes: Uint8Array): Promise<void> | undefined {
+    const text = (): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
+    const message: Recorded = {
+      type,
+      time: (performance.timeOrigin + performance.now()) / 1000,
+      opcode,
+      data: opcode === BinaryMessage ? base64(bytes) : text(),
+    };
+    const line = JSON.stringify(message);
+    const before = this.#isHar && !this.#isFirst ? ',\n' : '';
+    this.#isFirst = false;
+    return this.#append(this.#isHar ? before + line : `${line}\n`);
+  }
+
+  /** @throws Failure when something was not written. */
+  async close(): Promise<void> {
+    if (this.#isHar) void this.#append(HAR_TAIL);
+    await this.#outlet.finish();
+    if (this.#outlet.failure !== undefined) throw this.#outlet.failure;
+    await new Promise<void>((resolve, reject) => {
+      this.#stream.on('error', (error) => reject(inputOutput(this.#file, error)));
+      this.#stream.end(resolve);
+    });
+  }
+
+  #append(text: string): Promise<void> | undefined {
+    return this.#outlet.append(Buffer.from(text));
+  }
+}
+
+/** A HAR file up to its first message: one entry, as DevTools exports a WebSocket. */
+function harHead(url: string): string {
+  const entry = {
+    _initiator: { type: 'other' },
+    _resourceType: 'websocket',
+    cache: {},
+    request: {
+      method: 'GET',
+      url,
+      httpVersion: 'HTTP/1.1',
+      headers: [],
+      queryString: [],
+      cookies: [],
+      headersSize: -1,
+      bodySize: 0,
+    },
+    response: {
+      status: 101,
+      statusText: 'Switching Protocols',
+      httpVersion: 'HTTP/1.1',
+      headers: [],
+      cookies: [],
+      content: { size: 0, mimeType: 'x-unknown' },
+      redirectURL: '',
+      headersSize: -1,
+      bodySize: -1,
+      _transferSize: 0,
+      _error: null,
+    },
+    startedDateTime: new Date().toISOString(),
+    time: 0,
+    timings: { blocked: -1, dns: -1, connect: -1, ssl: -1, send: 0, wait: 0, receive: 0 },
+  };
+  const creator = { name: 'wsx', version: '1' };
+  const head = JSON.stringify({ log: { version: '1.2', creator, pages: [] } }).slice(0, -2);
+  return `${head},"entries":[${JSON.stringify(entry).slice(0, -1)},"_webSocketMessages":[\n`;
+}
+
+const HAR_TAIL = '\n]}]}}\n';
+
+/** Most bytes of a HAR file: it is one JSON text, which is parsed as a whole. */
+const MAX_HAR = 400 * 1024 ** 2;
+
+/**
+ * The messages of a file: JSON Lines are read line by line, however many there are.
+ *
+ * @param entry - The connection of a HAR file that has several, from 1 on.
+ * @throws Failure for a file that cannot be read or is no recording.
+ */
+export async function* readRecording(
+  file: string,
+  entry: number | undefined,
+): AsyncGenerator<Recorded, void, undefined> {
+  if (isHar(file)) {
+    for (const [i, message] of harMessages(file, await wholeFile(file), entry).entries()) {
+      const recorded = recordedOf(message, () => `message ${i + 1}`, file);
+      if (recorded !== undefined) yield recorded;
+    }
+    return;
+  }
+  let line = 0;
+  for await (const text of linesOf(file)) {
+    line++;
+    if (/^\s*$/.test(text)) continue;
+    const recorded = recordedOf(parse(text, `${file}: line ${line}`), () => `line ${line}`, file);
+    if (recorded !== undefined) yield recorded;
+  }
+}
+
+async function wholeFile(file: string): Promise<string> {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(file);
+  } catch (error) {
+    throw inputOutput(file, error);
+  }
+  if (bytes.length <= MAX_HAR) return bytes.toString();
+  throw broken(`${file} has ${bytes.length} bytes`, 'record long conversations as JSON Lines');
+}
+
+async function* linesOf(file: string): AsyncGenerator<string, void, undefined> {
+  let held: Buffer[] = [];
+  try {
+    for await (const part of createReadStream(file)) {
+      const chunk = part as Buffer;
+      let at = 0;
+      for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, at)) {
+        held.push(chunk.subarray(at, end));
+        yield Buffer.concat(held).toString();
+        held = [];
+        at = end + 1;
+      }
+      if (at < chunk.length) held.push(chunk.subarray(at));
+    }
+  } catch (error) {
+    throw 'syscall' in (error as Error) ? inputOutput(file, error) : error;
+  }
+  if (held.length > 0) yield Buffer.concat(held).toString();
+}
+
+interface HarEntry {
+  readonly request?: { readonly url?: unknown };
+  readonly _webSocketMessages?: unknown;
+}
+
+function harMessages(file: string, text: string, entry: number | undefined): unknown[] {
+  // DevTools writes no byte order mark, other tools do.
+  const har = parse(text.replace(/^\ufeff/, ''), file) as {
+    readonly log?: { readonly entries?: unknown };
+  } | null;
+  const entries = har?.log?.entries;
+  if (!Array.isArray(entries)) throw broken(`${file}: is no HAR file: it has no log.entries`);
+  const found = (entries as (HarEntry | null)[]).filter((each) =>
+    Array.isArray(each?._webSocketMessages),
+  );
+  if (found.length === 0) {
+    throw broken(
+      `${file}: has no WebSocket messages`,
+      'in DevTools, reload the page with the Network panel open, then export',
+    );
+  }
+  if (entry === undefined && found.length > 1) {
+    const urls = found.map((each, i) => `${i + 1} ${String(each?.request?.url)}`);
+    throw usage(
+      `${file}: has ${found.length} connections: ${urls.join(', ')}`,
+      'choose: --entry N',
+    );
+  }
+  const chosen = found[(entry ?? 1) - 1];
+  if (chosen !== undefined) return chosen?._webSocketMessages as unknown[];
+  throw usage(`--entry ${entry}: ${file} has ${found.length}`);
+}
+
+function parse(text: string, where: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw broken(`${where}: is not JSON: ${(error as Error).message}`);
+  }
+}
+
+/** @returns Undefined for what is no message: an error, or a control frame. */
+function recordedOf(value: unknown, which: () => string, file: string): Recorded | undefined {
+  const {
+    type,
+    time = 0,
+    opcode,
+    data,
+  } = (value ?? {}) as Partial<Record<keyof Recorded, unknown>>;
+  if (type === 'error' || (typeof opcode === 'number' && opcode >= 8)) return undefined;
+  const isMessage =
+    (type === 'send' || type === 'receive') &&
+    (opcode === TextMessage || opcode === BinaryMessage) &&
+    typeof data === 'string' &&
+    typeof time === 'number';
+  if (isMessage) return { type, time, opcode, data };
+  throw broken(
+    `${file}: ${which()} is no message`,
+    'it has the fields type ("send" or "receive"), time, opcode (1 or 2), data',
+  );
+}
+
+function broken(message: string, cure = ''): Failure {
+  return new Failure(ExitCode.InputOutput, message, cure);
+}

@@ -1,0 +1,184 @@
+import type { DataType } from '@ws/node-client';
+import { BinaryMessage, TextMessage } from '@ws/node-client';
+import { converse } from './converse.ts';
+import { excerpt } from './escape.ts';
+import { ExitCode, Failure, usage } from './failure.ts';
+import { delay, type Io, note } from './io.ts';
+import type { Line } from './line.ts';
+import { type OptionName, type Values, waitOf } from './options.ts';
+import type { Outlet } from './outlet.ts';
+import { allOf } from './record.ts';
+import { bytesOfRecorded, type Recorded, readRecording } from './recording.ts';
+import { endsOf } from './talks.ts';
+import type { View } from './views.ts';
+
+/** How long an expected answer may take, in ms. */
+const WAIT = 10_000;
+/** Most differences that are printed. */
+const PRINTED = 10;
+
+/** `wsx replay FILE URL`: sends the messages of a recording again. */
+export async function replay(
+  io: Io,
+  [file = '', url = '']: readonly string[],
+  values: Values,
+): Promise<number> {
+  const ends = endsOf(io, { ...values });
+  const entry = numberOf('entry', values.entry);
+  const speed = numberOf('speed', values.speed) ?? 1;
+  const recording = readRecording(file, entry);
+  // A file that cannot be read ends the command before a connection is open.
+  const first = await recording.next();
+  const answers = values.expect === true ? new Answers(ends.outlet, values) : undefined;
+  const sent = { messages: 0 };
+  async function* messages(): AsyncGenerator<Recorded, void, undefined> {
+    if (first.done !== true) yield first.value;
+    yield* recording;
+  }
+  const code = await converse(io, url, values, {
+    outlet: ends.outlet,
+    view: answers === undefined ? ends.view : answers.view,
+    speak: (line) =>
+      answers === undefined
+        ? sendAtTimes(messages(), speed, line, sent)
+        : sendAfterAnswers(messages(), answers, line, sent),
+    ...(answers !== undefined && { wait: 0 }),
+  });
+  if (answers === undefined) {
+    note(io, `sent ${sent.messages} messages`);
+    return code;
+  }
+  const { equal, expected, different } = answers;
+  note(io, `sent ${sent.messages} messages; ${equal} of ${expected} answers are as recorded`);
+  if (different > 0) throw new Failure(ExitCode.Different, `${different} answers differ`);
+  return code;
+}
+
+/** @throws Failure, exit code 2. */
+function numberOf(name: OptionName, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^\d+(?:\.\d+)?$/.test(text)) return Number(text);
+  throw usage(`--${name}: expected a number, got ${text}`);
+}
+
+async function send(message: Recorded, line: Line, sent: { messages: number }): Promise<void> {
+  const type = message.opcode === BinaryMessage ? BinaryMessage : TextMessage;
+  await line.send(type, bytesOfRecorded(message));
+  await line.ready();
+  sent.messages++;
+}
+
+/** @param speed - 0 for no pauses. */
+async function sendAtTimes(
+  messages: AsyncIterable<Recorded>,
+  speed: number,
+  line: Line,
+  sent: { messages: number },
+): Promise<void> {
+  const start = performance.now();
+  let first: number | undefined;
+  for await (const message of messages) {
+    first ??= message.time;
+    if (message.type !== 'send') continue;
+    if (speed > 0) {
+      const at = start + ((message.time - first) * 1000) / speed;
+      const left = at - performance.now();
+      if (left > 0 && !(await delay(left, line.ended))) return;
+    }
+    await send(message, line, sent);
+  }
+}
+
+async function sendAfterAnswers(
+  messages: AsyncIterable<Recorded>,
+  answers: Answers,
+  line: Line,
+  sent: { messages: number },
+): Promise<void> {
+  for await (const message of messages) {
+    if (message.type === 'receive') {
+      answers.expect(message);
+      continue;
+    }
+    await answers.complete(line.ended);
+    if (line.ended.aborted) return;
+    await send(message, line, sent);
+  }
+  await answers.complete(line.ended);
+}
+
+interface Answer {
+  readonly type: DataType;
+  readonly bytes: Uint8Array;
+}
+
+/** Compares answers with those of a recording, in order. */
+class Answers {
+  readonly #outlet: Outlet;
+  readonly #wait: number;
+  #expected: Recorded[] = [];
+  #came: Answer[] = [];
+  #onCompared = (): void => {};
+  expected = 0;
+  equal = 0;
+  different = 0;
+
+  constructor(outlet: Outlet, values: Values) {
+    this.#outlet = outlet;
+    this.#wait = waitOf(values.wait) ?? WAIT;
+  }
+
+  get view(): View {
+    const whole = (type: DataType, bytes: Uint8Array): undefined => {
+      this.#came.push({ type, bytes });
+      this.#compare();
+    };
+    return { whole, take: async (reader) => whole(reader.type, await allOf(reader)) };
+  }
+
+  expect(message: Recorded): void {
+    this.expected++;
+    this.#expected.push(message);
+    this.#compare();
+  }
+
+  /** Waits for the expected answers. Those that do not come in time are missing. */
+  async complete(ended: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    const end = (): void => over.abort();
+    ended.addEventListener('abort', end, { once: true });
+    this.#onCompared = () => {
+      if (this.#expected.length === 0) end();
+    };
+    this.#onCompared();
+    if (ended.aborted) end();
+    await delay(this.#wait, over.signal);
+    ended.removeEventListener('abort', end);
+    for (const missing of this.#expected.splice(0)) {
+      this.#differ(`expected ${textOf(missing.opcode, bytesOfRecorded(missing))}, got no answer`);
+    }
+  }
+
+  #compare(): void {
+    while (this.#expected.length > 0 && this.#came.length > 0) {
+      const expected = this.#expected.shift()!;
+      const { type, bytes } = this.#came.shift()!;
+      const wanted = bytesOfRecorded(expected);
+      if (type === expected.opcode && wanted.equals(bytes)) this.equal++;
+      else this.#differ(`expected ${textOf(expected.opcode, wanted)}, got ${textOf(type, bytes)}`);
+    }
+    this.#onCompared();
+  }
+
+  #differ(text: string): void {
+    this.different++;
+    if (this.different > PRINTED) return;
+    void this.#outlet.append(Buffer.from(`answer ${this.equal + this.different}: ${text}\n`));
+  }
+}
+
+function textOf(opcode: number, bytes: Uint8Array): string {
+  return opcode === BinaryMessage
+    ? `${bytes.length} bytes ${Buffer.from(bytes.subarray(0, 32)).toString('hex')}`
+    : JSON.stringify(excerpt(Buffer.from(bytes).toString(), 100));
+}

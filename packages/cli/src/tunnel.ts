@@ -1,0 +1,286 @@
+import { Socket } from 'node:net';
+import type { Readable, Writable } from 'node:stream';
+import {
+  CloseCode,
+  type CloseInfo,
+  type Conn,
+  Dialer,
+  isCloseError,
+  joinMessages,
+} from '@ws/node-client';
+import { serve } from '@ws/node-server';
+import { certificateOf, connSettings, dialOptions } from './dial-options.ts';
+import {
+  type EndPoint,
+  listenAt,
+  openStream,
+  parseEndPoint,
+  type StreamPoint,
+} from './end-points.ts';
+import { excerpt } from './escape.ts';
+import { dialFailure, ExitCode, endFailure, Failure, inputOutput, usage } from './failure.ts';
+import { aborted, type Io, note } from './io.ts';
+import type { Values } from './options.ts';
+
+/** The longest time that a timer can wait: one direction may last long after the end of the other. */
+const LONGEST = 2 ** 31 - 1;
+/** How long a peer may keep its socket open after both directions have ended, in ms. */
+const LINGER = 5_000;
+const KEEP_ALIVE = 30_000;
+
+/** `wsx tunnel FROM TO`: FROM listens, and each of its connections dials TO. */
+export async function tunnel(
+  io: Io,
+  [first = '', second = '']: readonly string[],
+  values: Values,
+): Promise<number> {
+  const from = parseEndPoint(first);
+  const to = parseEndPoint(second);
+  if (from.kind === 'ws' && to.kind !== 'ws') return fromWebSockets(io, from.text, to, values);
+  if (from.kind !== 'ws' && to.kind === 'ws') {
+    return from.kind === 'stdio'
+      ? fromStdio(io, to.text, values)
+      : fromSockets(io, from, to.text, values);
+  }
+  const cure = 'for example: wsx tunnel tcp:5432 wss://example.org/database';
+  throw usage('one end is a URL of ws or wss, the other one is not', cure);
+}
+
+async function fromStdio(io: Io, url: string, values: Values): Promise<number> {
+  let conn: Conn;
+  try {
+    conn = await dial(url, values, io.interrupted);
+  } catch (error) {
+    if (io.interrupted.aborted) return ExitCode.Interrupted;
+    throw error;
+  }
+  return endOf(await interruptible(io, conn, () => join(conn, io.stdin, io.stdout)), url);
+}
+
+/** An interrupt closes the connection, and drops what has not arrived. */
+async function interruptible(
+  io: Io,
+  conn: Conn,
+  run: () => Promise<CloseInfo>,
+): Promise<CloseInfo> {
+  const stop = (): void =>
+    void conn.close(CloseCode.GoingAway, '', { discard: true, timeout: LINGER });
+  io.interrupted.addEventListener('abort', stop, { once: true });
+  try {
+    return await run();
+  } finally {
+    io.interrupted.removeEventListener('abort', stop);
+  }
+}
+
+/** @throws Failure for an end that is not clean. */
+function endOf(end: CloseInfo, what: string): number {
+  const failure = endFailure(end, excerpt(end.reason));
+  if (failure === undefined) return ExitCode.Clean;
+  throw new Failure(failure.exitCode, `${what}: ${failure.message}`, failure.cure);
+}
+
+async function dial(url: string, values: Values, signal?: AbortSignal): Promise<Conn> {
+  const { headers, ...options } = dialOptions(values);
+  try {
+    return await new Dialer({ ...options, closeTimeout: LONGEST }).dial(url, { headers, signal });
+  } catch (error) {
+    throw signal?.aborted === true ? error : dialFailure(error);
+  }
+}
+
+/** Each connection to a socket dials the URL. */
+async function fromSockets(
+  io: Io,
+  from: StreamPoint,
+  url: string,
+  values: Values,
+): Promise<number> {
+  // A mistake in the options or the URL ends the command before the first connection.
+  new Dialer(omitHeaders(dialOptions(values)));
+  const conns = new Set<Conn>();
+  const sockets = new Set<Socket>();
+  const server = await listenAt(from, (socket) => {
+    sockets.add(socket);
+    void carry(socket)
+      .catch((error: unknown) => {
+        note(io, `wsx: ${excerpt((error as Error).message, 1_000)}`);
+        abort(socket);
+      })
+      .finally(() => sockets.delete(socket));
+  });
+  async function carry(socket: Socket): Promise<void> {
+    const conn = await dial(url, values, io.interrupted);
+    conns.add(conn);
+    const end = await join(conn, socket, socket);
+    conns.delete(conn);
+    endOf(end, url);
+  }
+  const at = server.address();
+  const where = typeof at === 'object' && at !== null ? `tcp:${at.address}:${at.port}` : from.text;
+  note(io, `listening on ${where}`);
+  await aborted(io.interrupted);
+  server.close();
+  await Promise.all(
+    [...conns].map((conn) =>
+      conn.close(CloseCode.GoingAway, '', { discard: true, timeout: LINGER }),
+    ),
+  );
+  for (const socket of sockets) socket.destroy();
+  return ExitCode.Clean;
+}
+
+function omitHeaders({ headers: _, ...options }: ReturnType<typeof dialOptions>) {
+  return options;
+}
+
+/** Serves the URL. Each client dials the other end, or is joined with stdio. */
+async function fromWebSockets(
+  io: Io,
+  url: string,
+  to: Exclude<EndPoint, { kind: 'ws' }>,
+  values: Values,
+): Promise<number> {
+  const { hostname, port, protocol, pathname } = urlOf(url);
+  const certificate = certificateOf(values);
+  const isSecure = protocol === 'wss:';
+  if (isSecure !== (certificate.cert !== undefined)) {
+    throw usage(isSecure ? `${url} needs --cert` : `--cert serves wss, and ${url} is ws`);
+  }
+  const alone = to.kind === 'stdio';
+  const over = new AbortController();
+  let end: CloseInfo | undefined;
+  const handler = async (conn: Conn): Promise<void> => {
+    if (to.kind === 'stdio') {
+      end = await join(conn, io.stdin, io.stdout);
+      return over.abort();
+    }
+    try {
+      const socket = await openStream(to);
+      await join(conn, socket, socket);
+    } catch (error) {
+      const text = (error as Error).message;
+      note(io, `wsx: ${excerpt(text, 1_000)}`);
+      // 1014, bad gateway. A reason has at most 123 bytes.
+      void conn.close(
+        1014,
+        Buffer.from(text)
+          .subarray(0, 120)
+          .toString()
+          .replace(/\ufffd+$/, ''),
+        {
+          timeout: LINGER,
+        },
+      );
+    }
+  };
+  let server: Awaited<ReturnType<typeof serve>>;
+  try {
+    server = await serve(
+      {
+        ...connSettings(values),
+        closeTimeout: LONGEST,
+        host: hostname.replace(/^\[(.*)\]$/, '$1'),
+        port: port === '' ? (isSecure ? 443 : 80) : Number(port),
+        ...(isSecure && { tls: certificate }),
+        ...(alone && { maxConnections: 1 }),
+        ...(values.subprotocol !== undefined && { subprotocols: values.subprotocol }),
+        close: { timeout: LINGER, discard: true },
+      },
+      { [pathname]: handler },
+    );
+  } catch (error) {
+    throw inputOutput(`listen on ${url}`, error);
+  }
+  note(io, `listening on ${server.url.replace(/\/$/, '')}${pathname}`);
+  const stop = (): void => over.abort();
+  io.interrupted.addEventListener('abort', stop, { once: true });
+  if (io.interrupted.aborted) stop();
+  await aborted(over.signal);
+  await server.close();
+  return end === undefined ? ExitCode.Clean : endOf(end, url);
+}
+
+function urlOf(url: string): URL {
+  if (/^wss?:\/\//i.test(url) && URL.canParse(url)) return new URL(url);
+  throw usage(`cannot listen on ${url}`, 'write ws://127.0.0.1:8080/path');
+}
+
+/**
+ * Carries bytes both ways until both directions have ended.
+ *
+ * A close frame is the end of one direction, as a FIN is: the end of `input` sends it, and the other
+ * end answers when its own input has ended (RFC 6455, section 5.5.1, lets it delay the answer).
+ */
+export async function join(conn: Conn, input: Readable, output: Writable): Promise<CloseInfo> {
+  (conn.underlyingConn as Partial<Socket>).setKeepAlive?.(true, KEEP_ALIVE);
+  // A dead output drops its bytes, and the sender should learn that.
+  output.on('error', (error: Error) => {
+    void conn.close(CloseCode.InternalServerErr, inputOutput('', error).message.slice(2, 120), {
+      timeout: LINGER,
+      discard: true,
+    });
+  });
+  const sent = sendInput(conn, input);
+  conn.setCloseHandler(async (code) => {
+    // Only a normal close leaves the other direction open.
+    if (isNormal(code)) await sent;
+  });
+  const received = writeOutput(conn, output);
+  await received;
+  await Promise.race([sent, conn.closed]);
+  const timer = setTimeout(() => conn.terminate(), LINGER);
+  const end = await conn.closed;
+  clearTimeout(timer);
+  if (!end.wasClean || !isNormal(end.code)) abort(output);
+  input.destroy();
+  return end;
+}
+
+function isNormal(code: number): boolean {
+  const { NormalClosure, GoingAway, NoStatusReceived } = CloseCode;
+  return code === NormalClosure || code === GoingAway || code === NoStatusReceived;
+}
+
+async function sendInput(conn: Conn, input: Readable): Promise<void> {
+  try {
+    for await (const chunk of input) await conn.send(chunk as Buffer);
+    void conn.close(CloseCode.NormalClosure, '', { timeout: LONGEST });
+  } catch (error) {
+    if (conn.state !== 'open') return;
+    const reason = inputOutput('input', error).message.slice(0, 120);
+    void conn.close(CloseCode.InternalServerErr, reason, { timeout: LINGER });
+  }
+}
+
+async function writeOutput(conn: Conn, output: Writable): Promise<void> {
+  try {
+    for await (const bytes of joinMessages(conn)) {
+      if (!output.write(bytes)) await drained(output);
+    }
+  } catch (error) {
+    const { NormalClosure, GoingAway, NoStatusReceived } = CloseCode;
+    if (isCloseError(error, NormalClosure, GoingAway, NoStatusReceived)) output.end();
+    else abort(output);
+  }
+}
+
+function drained(output: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    if (output.destroyed) return void resolve();
+    const over = (): void => {
+      output.off('drain', over);
+      output.off('close', over);
+      resolve();
+    };
+    output.on('drain', over);
+    output.on('close', over);
+  });
+}
+
+/** Ends a stream so that its peer sees a failure: a reset, where it is TCP. */
+function abort(stream: Writable): void {
+  if (stream.destroyed) return;
+  if (stream instanceof Socket && stream.remoteAddress !== undefined) stream.resetAndDestroy();
+  else stream.destroy();
+}
