@@ -84,7 +84,7 @@ and dials TO for each connection; wss: listens with --cert. One end is a URL.`,
     what: 'as wsx URL, and writes both directions to a file',
     example: 'wsx record wss://example.org/feed feed.jsonl',
     options: [...FORMATS, ...DIAL, 'wait'],
-    more: 'A file that ends with .har is a HAR file as DevTools exports it, others are JSON Lines.',
+    more: 'FILE is HAR, as DevTools exports it, when it ends with .har; else JSON Lines.',
     load: async () => (await import('./record.ts')).record,
   },
   replay: {
@@ -93,8 +93,7 @@ and dials TO for each connection; wss: listens with --cert. One end is a URL.`,
     what: 'sends the messages of a recording again',
     example: 'wsx replay feed.jsonl ws://127.0.0.1:8080 --expect',
     options: ['expect', 'speed', 'entry', ...FORMATS, ...DIAL, 'wait'],
-    more: `With --expect each message is sent after the answers before it have come, each
-within --wait seconds (10). Exit code 7: they differ.`,
+    more: 'With --expect an answer has --wait seconds (10). Exit code 7: answers differ.',
     load: async () => (await import('./replay.ts')).replay,
   },
   bench: {

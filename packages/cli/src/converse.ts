@@ -1,3 +1,4 @@
+import { handlerSettled, handlerStarted } from '@ws/conn/internal';
 import type { ClientConn, CloseInfo, Conn, DialerOptions } from '@ws/node-client';
 import { connections } from './connections.ts';
 import { excerpt } from './escape.ts';
@@ -77,6 +78,7 @@ export async function converse(io: Io, url: string, values: Values, talk: Talk):
       end = await printAll(conn, view);
       line.detach();
       if (line.closing !== undefined || isOver(end)) break;
+      if (values.reconnect !== true) break;
       end = undefined;
     }
   } catch (error) {
@@ -109,6 +111,8 @@ function isOver({ code, wasClean }: CloseInfo): boolean {
  */
 export async function printAll(conn: Conn, view: View, client?: number): Promise<CloseInfo> {
   const buffer = readBuffer();
+  // However slow stdout is: messages before the peer's close frame are printed.
+  handlerStarted(conn);
   try {
     for (;;) await view.take(await conn.nextReader(), buffer, client);
   } catch (error) {
@@ -117,6 +121,8 @@ export async function printAll(conn: Conn, view: View, client?: number): Promise
       conn.terminate();
       throw error;
     }
+  } finally {
+    handlerSettled(conn);
   }
   return conn.closed;
 }

@@ -137,7 +137,7 @@ const NORMAL: readonly number[] = [1000, 1001, 1005];
 /** @returns Undefined for a clean end with a normal code. */
 export function endFailure({ code, wasClean, error }: End, reason: string): Failure | undefined {
   if (wasClean && NORMAL.includes(code)) return undefined;
-  const cause = error as Cause | undefined;
+  const cause: Cause | undefined = error;
   if (cause?.code === 'WS_ERR_READ_LIMIT') {
     return new Failure(ExitCode.TooLong, cause.message, '--max sets another limit');
   }

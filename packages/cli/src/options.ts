@@ -12,7 +12,7 @@ export interface Option {
 
 /** Every option, once. Each command lists those that it has. */
 export const OPTIONS = {
-  binary: { what: 'stdin is one binary message; stdout gets the bytes as they are' },
+  binary: { what: 'stdin is one binary message; stdout gets raw bytes' },
   null: { short: '0', what: 'a NUL byte ends each message, not a line break' },
   base64: { what: 'each line is a binary message in base64' },
   jsonl: { what: 'each line is {"type":"text"|"binary","data":"…"}' },
@@ -33,10 +33,10 @@ export const OPTIONS = {
   subprotocol: { short: 's', value: 'NAME', multiple: true, what: 'subprotocol; repeatable' },
   origin: { short: 'o', value: 'URL', what: 'the Origin to send' },
   user: { short: 'u', value: 'NAME:PASSWORD', what: 'log in by HTTP Basic' },
-  proxy: { value: 'URL', what: 'http, https or socks5 proxy, or none; default: environment' },
+  proxy: { value: 'URL', what: "proxy, or none; default: the environment's" },
   cacert: { value: 'FILE', what: 'trust the authorities in this PEM file' },
   insecure: { short: 'k', what: 'accept any certificate' },
-  cert: { value: 'FILE', what: 'certificate in PEM, with its key unless --key has it' },
+  cert: { value: 'FILE', what: 'own certificate in PEM; its key too without --key' },
   key: { value: 'FILE', what: 'private key of --cert in PEM' },
   compress: { what: 'permessage-deflate' },
   http2: { what: 'WebSockets over HTTP/2 (RFC 8441)' },
@@ -93,7 +93,7 @@ export function parseOptions(
       options,
       allowPositionals: true,
     });
-    return { values: values as Values, words: positionals };
+    return { values, words: positionals };
   } catch (error) {
     throw usage(reasonOf(command, error as Error));
   }
@@ -123,8 +123,9 @@ export function isNear(name: string, other: string): boolean {
   if (other.length > 2 && (name.startsWith(other) || other.startsWith(name))) return true;
   const [long, short] = name.length >= other.length ? [name, other] : [other, name];
   if (long.length - short.length > 1 || short.length < 3) return false;
-  const at = [...short].findIndex((letter, i) => letter !== long[i]);
-  if (at === -1) return true;
+  let at = 0;
+  while (at < short.length && short[at] === long[at]) at++;
+  if (at === short.length) return true;
   if (long.length > short.length) return long.slice(at + 1) === short.slice(at);
   const swapped = short.slice(0, at) + short[at + 1] + short[at] + short.slice(at + 2);
   return long.slice(at + 1) === short.slice(at + 1) || swapped === long;

@@ -38,7 +38,7 @@ export class Recorder {
     this.#isHar = isHar(file);
     this.#stream = createWriteStream(file);
     this.#outlet = new Outlet(this.#stream, file);
-    if (this.#isHar) this.#append(harHead(url));
+    if (this.#isHar) void this.#append(harHead(url));
   }
 
   /** Calls `listener` when the file cannot be written. */

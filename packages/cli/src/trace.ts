@@ -89,10 +89,10 @@ function tap(stream: Duplex, hex: boolean, print: (line: string) => void): void 
   const received = scanner('<');
   const sent = scanner('>');
   stream.prependListener('data', received);
-  const write = stream.write as (...args: unknown[]) => boolean;
+  const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
   stream.write = (...args: unknown[]): boolean => {
     if (args[0] instanceof Uint8Array) sent(args[0]);
-    return write.apply(stream, args);
+    return write(...args);
   };
 }
 

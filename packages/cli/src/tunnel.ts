@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
+import { handlerSettled, handlerStarted } from '@ws/conn/internal';
 import {
   CloseCode,
   type CloseInfo,
@@ -96,8 +97,8 @@ async function fromSockets(
   url: string,
   values: Values,
 ): Promise<number> {
-  // A mistake in the options or the URL ends the command before the first connection.
-  new Dialer(omitHeaders(dialOptions(values)));
+  // A mistake in the options ends the command before the first connection.
+  dialOptions(values);
   const conns = new Set<Conn>();
   const sockets = new Set<Socket>();
   const server = await listenAt(from, (socket) => {
@@ -128,10 +129,6 @@ async function fromSockets(
   );
   for (const socket of sockets) socket.destroy();
   return ExitCode.Clean;
-}
-
-function omitHeaders({ headers: _, ...options }: ReturnType<typeof dialOptions>) {
-  return options;
 }
 
 /** Serves the URL. Each client dials the other end, or is joined with stdio. */
@@ -223,11 +220,15 @@ export async function join(conn: Conn, input: Readable, output: Writable): Promi
   });
   const sent = sendInput(conn, input);
   conn.setCloseHandler(async (code) => {
-    // Only a normal close leaves the other direction open.
-    if (isNormal(code)) await sent;
+    // All messages are read by now. Only a normal close leaves the other direction open.
+    if (!isNormal(code)) return;
+    output.end();
+    await sent;
   });
-  const received = writeOutput(conn, output);
-  await received;
+  // Bytes before the peer's close frame are for the output, however slow it is.
+  handlerStarted(conn);
+  await writeOutput(conn, output);
+  handlerSettled(conn);
   await Promise.race([sent, conn.closed]);
   const timer = setTimeout(() => conn.terminate(), LINGER);
   const end = await conn.closed;
@@ -244,7 +245,10 @@ function isNormal(code: number): boolean {
 
 async function sendInput(conn: Conn, input: Readable): Promise<void> {
   try {
-    for await (const chunk of input) await conn.send(chunk as Buffer);
+    // A plain loop would destroy a socket at the end of its input.
+    for await (const chunk of input.iterator({ destroyOnReturn: false })) {
+      await conn.send(chunk as Buffer);
+    }
     void conn.close(CloseCode.NormalClosure, '', { timeout: LONGEST });
   } catch (error) {
     if (conn.state !== 'open') return;
@@ -260,8 +264,8 @@ async function writeOutput(conn: Conn, output: Writable): Promise<void> {
     }
   } catch (error) {
     const { NormalClosure, GoingAway, NoStatusReceived } = CloseCode;
-    if (isCloseError(error, NormalClosure, GoingAway, NoStatusReceived)) output.end();
-    else abort(output);
+    if (!isCloseError(error, NormalClosure, GoingAway, NoStatusReceived)) abort(output);
+    else if (!output.writableEnded) output.end();
   }
 }
 

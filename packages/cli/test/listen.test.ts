@@ -1,0 +1,213 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { dial } from '@ws/node-client';
+import { nothingLeft, whenOver } from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+import { type Run, start } from './run.ts';
+
+/** Starts `wsx listen` on a free port. It ends with the test. */
+async function listening(...options: string[]): Promise<Run & { readonly url: string }> {
+  const run = start(['listen', '127.0.0.1:0', ...options]);
+  whenOver(async () => {
+    run.interrupt();
+    expect(await run.code).toBe(0);
+  });
+  await run.until('listening on ');
+  const [url = ''] = /\bwss?:\/\/\S+/.exec(run.err()) ?? [];
+  return { ...run, url };
+}
+
+describe('wsx listen', () => {
+  nothingLeft();
+
+  it('prints the messages of every client and sends stdin to all', async () => {
+    const run = await listening();
+    const [a, b] = [await dial(run.url), await dial(run.url)];
+    await a.send('from a');
+    await run.until('from a\n');
+    await b.send('from b');
+    await run.until('from b\n');
+    run.stdin.write('to all\n');
+    expect((await a.readMessage()).text()).toBe('to all');
+    expect((await b.readMessage()).text()).toBe('to all');
+    run.interrupt();
+    expect(await a.closed).toMatchObject({ code: 1001, wasClean: true });
+    expect(await b.closed).toMatchObject({ code: 1001, wasClean: true });
+  });
+
+  it('keeps stdin for the first client', async () => {
+    const run = await listening();
+    run.stdin.end('early\n');
+    const conn = await dial(run.url);
+    expect((await conn.readMessage()).text()).toBe('early');
+    await conn.close();
+  });
+
+  it('names the client in JSON Lines', async () => {
+    const run = await listening('--jsonl');
+    const [a, b] = [await dial(run.url), await dial(run.url)];
+    await a.send('x');
+    await run.until('{"client":1,"type":"text","data":"x"}\n');
+    await b.send(Uint8Array.of(255));
+    await run.until('{"client":2,"type":"binary","data":"/w=="}\n');
+    await a.close();
+    await b.close();
+  });
+
+  it('prints long messages of two clients one after the other', async () => {
+    const run = await listening();
+    const [a, b] = [await dial(run.url), await dial(run.url)];
+    const size = 3 * 1024 ** 2;
+    await Promise.all([a.send('a'.repeat(size)), b.send('b'.repeat(size))]);
+    await Promise.all([a.close(), b.close()]);
+    while (run.out().length < 2 * (size + 1))
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(run.out().toString().trimEnd().split('\n').toSorted()).toEqual([
+      'a'.repeat(size),
+      'b'.repeat(size),
+    ]);
+  });
+
+  it('sends each message back with --echo, short and long', async () => {
+    const run = await listening('--echo');
+    const conn = await dial(run.url);
+    for (const length of [0, 1, 70_000, 1_000_000]) {
+      await conn.send('e'.repeat(length));
+      expect((await conn.readMessage()).text()).toBe('e'.repeat(length));
+    }
+    await conn.close();
+  });
+
+  it('goes on when a client breaks off within a message', async () => {
+    const run = await listening();
+    const [a, b] = [await dial(run.url), await dial(run.url)];
+    const writer = await a.nextWriter(1);
+    await writer.write('a'.repeat(200_000));
+    await run.until('aaaa');
+    a.terminate();
+    await b.send('next');
+    await run.until('a\nnext\n');
+    await b.close();
+  });
+
+  it('refuses pages of other hosts, and names of others that lead to 127.0.0.1', async () => {
+    const run = await listening('--origin', 'https://good.example');
+    const login = (headers: Record<string, string>) => dial(run.url, { headers });
+    await expect(login({ Origin: 'https://evil.example' })).rejects.toMatchObject({ status: 403 });
+    const rebound = { Host: 'evil.example', Origin: 'http://evil.example' };
+    await expect(login(rebound)).rejects.toMatchObject({ status: 421 });
+    await (await login({ Origin: 'https://good.example' })).close();
+  });
+
+  it('asks for a login with --user', async () => {
+    const run = await listening('--user', 'ann:secret', '--header', 'X-Served: wsx');
+    await expect(dial(run.url)).rejects.toMatchObject({
+      status: 401,
+      headers: { 'www-authenticate': 'Basic realm="wsx"' },
+    });
+    const basic = (text: string) => ({ Authorization: `Basic ${btoa(text)}` });
+    await expect(dial(run.url, { headers: basic('ann:wrong') })).rejects.toMatchObject({
+      status: 401,
+    });
+    const conn = await dial(run.url, { headers: basic('ann:secret') });
+    expect(conn.response.headers).toMatchObject({ 'x-served': 'wsx' });
+    await conn.close();
+  });
+
+  it('says that a port is in use', async () => {
+    const { url } = await listening();
+    const run = start(['listen', new URL(url).host]);
+    expect(await run.code).toBe(8);
+    await run.until('the address is in use');
+  });
+});
+
+describe('wsx listen --static', () => {
+  nothingLeft();
+
+  function folder(): string {
+    const outer = mkdtempSync(join(tmpdir(), 'wsx-'));
+    whenOver(() => rmSync(outer, { recursive: true }));
+    writeFileSync(join(outer, 'secret.txt'), 'secret');
+    const root = join(outer, 'root');
+    mkdirSync(join(root, 'sub folder'), { recursive: true });
+    mkdirSync(join(outer, 'root-too'));
+    writeFileSync(join(outer, 'root-too', 'secret.txt'), 'secret');
+    writeFileSync(join(root, 'index.html'), '<title>hi</title>');
+    writeFileSync(join(root, 'sub folder', 'a b.js'), 'let a;');
+    writeFileSync(join(root, 'empty.css'), '');
+    writeFileSync(join(root, '.env'), 'secret');
+    symlinkSync('../secret.txt', join(root, 'link.txt'));
+    symlinkSync('index.html', join(root, 'inner.html'));
+    return root;
+  }
+
+  /** fetch would normalize the paths. */
+  function get(url: string, path: string, method = 'GET', headers = {}): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const { hostname, port } = new URL(url);
+      const agent = false;
+      const req = request({ hostname, port, path, method, headers, agent }, (res) => {
+        let body = '';
+        res.on('data', (chunk: Buffer) => {
+          body += chunk.toString();
+        });
+        const { 'content-type': type = '', location = '' } = res.headers;
+        res.on('end', () => resolve([res.statusCode, type + location, body].join(' ')));
+      });
+      req.on('error', reject);
+      req.end();
+    });
+  }
+
+  it('serves files, and the page may connect', async () => {
+    const run = await listening('--static', folder());
+    expect(await get(run.url, '/')).toBe('200 text/html; charset=utf-8 <title>hi</title>');
+    expect(await get(run.url, '/inner.html?x=/../')).toContain('200 text/html');
+    expect(await get(run.url, '/sub%20folder/a%20b.js')).toBe(
+      '200 text/javascript; charset=utf-8 let a;',
+    );
+    expect(await get(run.url, '/sub%20folder')).toBe('308 /sub%20folder/ ');
+    expect(await get(run.url, '/empty.css', 'HEAD')).toBe('200 text/css; charset=utf-8 ');
+    const conn = await dial(run.url, { headers: { Origin: run.url.replace('ws', 'http') } });
+    await conn.close();
+  });
+
+  it.each([
+    '/../secret.txt',
+    '/sub%20folder/../../secret.txt',
+    '/%2e%2e/secret.txt',
+    '/..%2fsecret.txt',
+    '/%2e%2e%2fsecret.txt',
+    '/..%5csecret.txt',
+    '/../root-too/secret.txt',
+    '//../secret.txt',
+    '/link.txt',
+    '/.env',
+    '/./index.html',
+    '/index.html%00.js',
+    '/%',
+    '/nothing',
+    'http://x/../secret.txt',
+  ])('does not serve %s', async (path) => {
+    const run = await listening('--static', folder());
+    expect(await get(run.url, path)).toMatch(/^404 .* no such file\n$/);
+  });
+
+  it('refuses other methods, other hosts and a missing login', async () => {
+    const run = await listening('--static', folder(), '--user', 'a:b');
+    const headers = { Authorization: `Basic ${btoa('a:b')}` };
+    expect(await get(run.url, '/')).toMatch(/^401/);
+    expect(await get(run.url, '/', 'POST', headers)).toMatch(/^405/);
+    expect(await get(run.url, '/', 'GET', { ...headers, Host: 'evil.example' })).toMatch(/^421/);
+    expect(await get(run.url, '/', 'GET', headers)).toMatch(/^200/);
+  });
+
+  it('says that there is no such folder', async () => {
+    const run = start(['listen', '0', '--static', '/nowhere']);
+    expect(await run.code).toBe(8);
+    await run.until('--static /nowhere: no such file');
+  });
+});

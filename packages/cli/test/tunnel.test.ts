@@ -1,0 +1,202 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { dial } from '@ws/node-client';
+import { nothingLeft, whenOver } from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+import { type Run, server, start } from './run.ts';
+
+const ALL_BYTES = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
+
+async function tcpServer(serve: (socket: Socket) => void): Promise<string> {
+  const listener: Server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => {});
+    serve(socket);
+  }).listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  whenOver(() => new Promise((resolve) => listener.close(resolve)));
+  return `tcp:127.0.0.1:${(listener.address() as AddressInfo).port}`;
+}
+
+/** Starts a tunnel. @returns The address that it prints. */
+async function tunnel(from: string, to: string): Promise<Run & { readonly at: string }> {
+  const run = start(['tunnel', from, to]);
+  whenOver(async () => {
+    run.interrupt();
+    expect(await run.code).toBe(0);
+  });
+  await run.until('listening on ');
+  return { ...run, at: /listening on (\S+)/.exec(run.err())![1]! };
+}
+
+/** A free port: a URL to listen on has a fixed one. */
+async function freePort(): Promise<number> {
+  const listener = createServer().listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const { port } = listener.address() as AddressInfo;
+  await new Promise((resolve) => listener.close(resolve));
+  return port;
+}
+
+/** Sends bytes, half-closes, and returns everything that comes back. */
+async function ask(at: string, bytes: Uint8Array): Promise<Buffer> {
+  const [, host, port] = /^tcp:(.*):(\d+)$/.exec(at)!;
+  const socket = connect({ host: host!, port: Number(port), allowHalfOpen: true });
+  socket.end(bytes);
+  return all(socket);
+}
+
+async function all(socket: Socket): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of socket.iterator({ destroyOnReturn: false }))
+    chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+describe('wsx tunnel', () => {
+  nothingLeft();
+
+  it('carries bytes and half-closes from tcp over ws to tcp: the answer comes after the end', async () => {
+    const target = await tcpServer((socket) => {
+      // It answers only when the client has ended its half.
+      void all(socket).then((bytes) => socket.end(Buffer.concat([bytes, Buffer.from('!')])));
+    });
+    const out = await tunnel(`ws://127.0.0.1:${await freePort()}/t`, target);
+    const back = await tunnel('tcp:0', out.at);
+    expect(await ask(back.at, ALL_BYTES)).toStrictEqual(
+      Buffer.concat([ALL_BYTES, Buffer.from('!')]),
+    );
+  });
+
+  it('carries half-closes of the target: it may end first', async () => {
+    const heard: Promise<Buffer>[] = [];
+    const target = await tcpServer((socket) => {
+      socket.end('greeting');
+      heard.push(all(socket));
+    });
+    const out = await tunnel(`ws://127.0.0.1:${await freePort()}`, target);
+    const back = await tunnel('tcp:0', out.at);
+    const socket = connect({ port: Number(back.at.split(':').at(-1)), allowHalfOpen: true });
+    expect((await all(socket)).toString()).toBe('greeting');
+    socket.write(ALL_BYTES);
+    socket.end('late');
+    expect(await heard[0]).toStrictEqual(Buffer.concat([ALL_BYTES, Buffer.from('late')]));
+  });
+
+  it('carries 8 MiB both ways at once', async () => {
+    const target = await tcpServer((socket) => void socket.pipe(socket));
+    const out = await tunnel(`ws://127.0.0.1:${await freePort()}`, target);
+    const back = await tunnel('tcp:0', out.at);
+    const bytes = Buffer.concat(Array.from({ length: 32 * 1024 }, () => ALL_BYTES));
+    expect((await ask(back.at, bytes)).equals(bytes)).toBe(true);
+  });
+
+  it('slows the sender while the target does not read', async () => {
+    const sockets: Socket[] = [];
+    const target = await tcpServer((socket) => void sockets.push(socket.pause()));
+    const out = await tunnel(`ws://127.0.0.1:${await freePort()}`, target);
+    const conn = await dial(out.at, { heartbeat: false });
+    let sent = 0;
+    const stuck = new Promise<void>((resolve) => {
+      void (async () => {
+        for (; sent < 64; sent++) {
+          const timer = setTimeout(resolve, 500);
+          await conn.send(Buffer.alloc(1024 ** 2));
+          clearTimeout(timer);
+        }
+      })().catch(() => {});
+    });
+    await stuck;
+    expect(sent).toBeLessThan(40);
+    conn.terminate();
+    const closed = new Promise((resolve) => sockets[0]!.on('close', resolve));
+    sockets[0]!.resume();
+    await closed;
+  });
+
+  it('says why a target cannot be reached, to both sides', async () => {
+    const port = await freePort();
+    const out = await tunnel(`ws://127.0.0.1:${await freePort()}`, `tcp:127.0.0.1:${port}`);
+    const conn = await dial(out.at);
+    expect(await conn.closed).toMatchObject({
+      code: 1014,
+      reason: `tcp:127.0.0.1:${port}: nothing listens there`,
+    });
+    await out.until('nothing listens there');
+  });
+
+  it('resets the client when the URL cannot be dialed, and goes on', async () => {
+    const back = await tunnel('tcp:0', `ws://127.0.0.1:${await freePort()}`);
+    for (let i = 0; i < 2; i++) {
+      const [host, port] = back.at.replace('tcp:', '').split(':');
+      const socket = connect({ host: host!, port: Number(port) });
+      const [error] = await once(socket, 'error');
+      expect(error).toMatchObject({ code: 'ECONNRESET' });
+    }
+    await back.until('nothing listens there');
+  });
+
+  it('resets the client when the connection breaks', async () => {
+    const url = await server((conn) => conn.terminate());
+    const back = await tunnel('tcp:0', url);
+    const [host, port] = back.at.replace('tcp:', '').split(':');
+    const socket = connect({ host: host!, port: Number(port) });
+    const [error] = await once(socket, 'error');
+    expect(error).toMatchObject({ code: 'ECONNRESET' });
+    await back.until('the connection broke');
+  });
+
+  it('uses Unix sockets on both sides', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'wsx-'));
+    whenOver(() => rmSync(folder, { recursive: true }));
+    const path = join(folder, 'target');
+    const listener = createServer((socket) => void socket.pipe(socket)).listen(path);
+    whenOver(() => new Promise((resolve) => listener.close(resolve)));
+    const out = await tunnel(`ws://127.0.0.1:${await freePort()}`, `unix:${path}`);
+    const back = await tunnel(`unix:${join(folder, 'from')}`, out.at);
+    const socket = connect(back.at.replace('unix:', ''));
+    socket.end(ALL_BYTES);
+    expect(await all(socket)).toStrictEqual(ALL_BYTES);
+  });
+
+  it('joins stdio with a URL, in both roles', async () => {
+    const port = await freePort();
+    const serving = start(['tunnel', `ws://127.0.0.1:${port}`, 'stdio:']);
+    await serving.until('listening on ');
+    const dialing = start(['tunnel', 'stdio:', `ws://127.0.0.1:${port}`]);
+    dialing.stdin.end(ALL_BYTES);
+    serving.stdin.end('answer');
+    expect(await dialing.code).toBe(0);
+    expect(await serving.code).toBe(0);
+    expect(serving.out()).toEqual(ALL_BYTES);
+    expect(dialing.out().toString()).toBe('answer');
+  });
+
+  it('ends cleanly at Ctrl-C', async () => {
+    let info: Promise<unknown> | undefined;
+    const url = await server((conn) => {
+      info = conn.closed;
+      return conn.send('open');
+    });
+    const run = start(['tunnel', 'stdio:', url]);
+    await run.until('open');
+    run.interrupt();
+    expect(await run.code).toBe(0);
+    expect(await info).toMatchObject({ code: 1001, wasClean: true });
+  });
+
+  it('says that it cannot listen', async () => {
+    const target = await tcpServer(() => {});
+    for (const args of [
+      [target, 'ws://127.0.0.1:1'],
+      [target.replace('tcp:', 'ws://'), 'tcp:1'],
+      ['ws://192.0.2.1:1', 'tcp:1'],
+    ]) {
+      const run = start(['tunnel', ...args]);
+      expect(await run.code).toBe(8);
+      await run.until(args[0]!.includes('192') ? 'this machine has no such address' : 'in use');
+    }
+  });
+});
