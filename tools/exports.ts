@@ -17,10 +17,13 @@ export interface Manifest {
   readonly publishConfig: { readonly exports: Entries };
 }
 
-/** Packages whose exports have this shape. The CommonJS of compat is one class, as that of ws. */
+/**
+ * Packages whose exports have this shape. The CommonJS of compat is one class, as that of ws; cli is
+ * a command, without an entry point.
+ */
 export function dualPackages(root: string): string[] {
   return readdirSync(join(root, 'packages'))
-    .filter((name) => name !== 'compat')
+    .filter((name) => !['cli', 'compat'].includes(name))
     .map((name) => join(root, 'packages', name, 'package.json'));
 }
 

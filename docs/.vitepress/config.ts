@@ -131,6 +131,7 @@ export default defineConfig({
           page('Migrate from gorilla/websocket', '/from-gorilla'),
           page('Migrate from melody', '/from-melody'),
           page('Control OBS Studio', '/obs'),
+          page('Use a terminal', '/wsx'),
         ],
       },
       {

@@ -53,6 +53,11 @@ const SHOWN_ELSEWHERE: readonly (readonly [quote: string, file: string, title: s
     'shows a message of one window in the other',
   ],
   [
+    'The second one, in another terminal, is [a prompt](docs/wsx.md) that talks to its echo.',
+    'packages/cli/test/terminal.slow.test.ts',
+    'talks to the echo of the chat, as the README says',
+  ],
+  [
     'ends with the line `N passed, N failed`. It lists the tests that it skips for a missing program',
     'tools/count-reporter.ts',
     'Names the skipped tests, and ends a run with the line',

@@ -11,7 +11,7 @@ export interface Names {
 }
 
 /** Packages of others that pages run. */
-const RUN_BY_PAGES = ['next', 'node', 'pnpm', 'tsx', 'vitepress', 'vitest', 'wscat'];
+const RUN_BY_PAGES = ['next', 'node', 'pnpm', 'tsx', 'vitepress', 'vitest'];
 
 /** Programs that run a package of npm, with the options before its name. */
 const RUN =
@@ -32,8 +32,7 @@ export function nameFaults(file: string, text: string, names: Names): string[] {
   const { scope, packages, commands } = names;
   const isPage = file.endsWith('.md');
   const faults: string[] = [];
-  const isOurs = (name: string): boolean =>
-    name.startsWith(`${scope}/`) || commands.includes(name) || name === 'wsx';
+  const isOurs = (name: string): boolean => name.startsWith(`${scope}/`) || commands.includes(name);
 
   const scoped = new RegExp(
     `(?<![\\w/.])(@[a-z0-9][\\w.-]*)/(?:${packages.join('|')})(?![\\w-])`,
@@ -63,4 +62,9 @@ export function nameFaults(file: string, text: string, names: Names): string[] {
 }
 
 /** Packages of others whose names look like ours in another scope. */
-const OTHERS: readonly string[] = ['@hono/node-server', '@vitest/browser'];
+const OTHERS: readonly string[] = [
+  '@arethetypeswrong/cli',
+  '@changesets/cli',
+  '@hono/node-server',
+  '@vitest/browser',
+];

@@ -15,7 +15,7 @@ const TABLE = /(?<=<!-- tarballs -->\n)[^]*?(?=<!-- end of tarballs -->)/;
 /** What an application with a server installs. */
 const SERVER = ['codec', 'conn', 'node-io', 'node-server'];
 /** Commands without an entry point, and so without types. */
-const WITHOUT_TYPES = ['bench'];
+const WITHOUT_TYPES = ['bench', 'cli'];
 /**
  * Bytes of the files of {@link SERVER} together. WebSockets over HTTP/2 took 48 kB of them, and the
  * options from `rate` to `schema` 69 kB.

@@ -44,7 +44,7 @@ describe('the repository', () => {
   });
 
   it('publishes every package in the scope of tools/scope.json', () => {
-    expect(names.commands.toSorted()).toEqual(['ws-bench', 'ws-conform']);
+    expect(names.commands.toSorted()).toEqual(['ws-bench', 'ws-conform', 'wsx']);
     for (const { folder, manifest } of packages) {
       expect(manifest.name).toBe(`${scope}/${basename(folder)}`);
     }
@@ -52,7 +52,7 @@ describe('the repository', () => {
 });
 
 describe('nameFaults', () => {
-  const own: Names = { scope: '@own', packages: ['conn', 'hub'], commands: ['ws-conform'] };
+  const own: Names = { scope: '@own', packages: ['conn', 'hub'], commands: ['ws-conform', 'wsx'] };
 
   it.each([
     ["import '@other/conn'", '@other/conn is not in the scope @own of tools/scope.json'],

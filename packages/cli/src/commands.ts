@@ -1,8 +1,4 @@
-import type { Io } from './io.ts';
-import type { OptionName, Values } from './options.ts';
-
-/** Runs a command. @returns The exit code. */
-export type Run = (io: Io, words: readonly string[], values: Values) => Promise<number>;
+import type { OptionName } from './options.ts';
 
 /** A command of `wsx`. */
 export interface Command {
@@ -18,8 +14,6 @@ export interface Command {
   readonly more?: string;
   /** Arguments go to another program as they are. */
   readonly passes?: true;
-  /** Loads its code, and nothing of the other commands. */
-  readonly load: () => Promise<Run>;
 }
 
 const FORMATS = ['binary', 'null', 'base64', 'jsonl'] as const satisfies OptionName[];
@@ -36,7 +30,6 @@ export const COMMANDS = {
     what: 'a prompt on a terminal; in a pipe, lines of stdin ⇄ messages',
     example: "wsx wss://example.org/chat -H 'Cookie: session=1'",
     options: [...FORMATS, ...DIAL, 'wait', 'reconnect'],
-    load: async () => (await import('./connect.ts')).connect,
   },
   listen: {
     words: '[HOST:][PORT]',
@@ -58,7 +51,6 @@ export const COMMANDS = {
     more: `The port is 8080 by default, the host 127.0.0.1. --header adds headers to the
 answer, --origin admits pages of another host, --user asks for a login, --cert
 serves wss. On a terminal, the number before a message is its client.`,
-    load: async () => (await import('./listen.ts')).listen,
   },
   trace: {
     words: 'URL',
@@ -66,7 +58,6 @@ serves wss. On a terminal, the number before a message is its client.`,
     what: 'the frames of a conversation as they are on the wire',
     example: 'echo \'{"id":1}\' | wsx trace ws://127.0.0.1:8080 --compress',
     options: ['hex', 'binary', 'null', 'base64', 'jsonl', ...DIAL, 'wait'],
-    load: async () => (await import('./trace.ts')).trace,
   },
   tunnel: {
     words: 'FROM TO',
@@ -76,7 +67,6 @@ serves wss. On a terminal, the number before a message is its client.`,
     options: DIAL,
     more: `An end is a URL (ws: wss:), tcp:[HOST:]PORT, unix:PATH or stdio:. FROM listens,
 and dials TO for each connection; wss: listens with --cert. One end is a URL.`,
-    load: async () => (await import('./tunnel.ts')).tunnel,
   },
   record: {
     words: 'URL FILE',
@@ -85,7 +75,6 @@ and dials TO for each connection; wss: listens with --cert. One end is a URL.`,
     example: 'wsx record wss://example.org/feed feed.jsonl',
     options: [...FORMATS, ...DIAL, 'wait'],
     more: 'FILE is HAR, as DevTools exports it, when it ends with .har; else JSON Lines.',
-    load: async () => (await import('./record.ts')).record,
   },
   replay: {
     words: 'FILE URL',
@@ -94,7 +83,6 @@ and dials TO for each connection; wss: listens with --cert. One end is a URL.`,
     example: 'wsx replay feed.jsonl ws://127.0.0.1:8080 --expect',
     options: ['expect', 'speed', 'entry', ...FORMATS, ...DIAL, 'wait'],
     more: 'With --expect an answer has --wait seconds (10). Exit code 7: answers differ.',
-    load: async () => (await import('./replay.ts')).replay,
   },
   bench: {
     words: 'URL [OPTIONS]',
@@ -104,7 +92,6 @@ and dials TO for each connection; wss: listens with --cert. One end is a URL.`,
     options: [],
     passes: true,
     more: 'The options are those of ws-bench load: wsx bench --help prints them.',
-    load: async () => (await import('./companion.ts')).bench,
   },
   check: {
     words: 'URL [OPTIONS]',
@@ -114,7 +101,6 @@ and dials TO for each connection; wss: listens with --cert. One end is a URL.`,
     options: [],
     passes: true,
     more: 'The options are those of ws-conform server: wsx check --help prints them.',
-    load: async () => (await import('./companion.ts')).check,
   },
   completion: {
     words: 'bash|zsh',
@@ -123,7 +109,6 @@ and dials TO for each connection; wss: listens with --cert. One end is a URL.`,
     example: 'source <(wsx completion bash)',
     options: [],
     more: 'For zsh: wsx completion zsh > "${fpath[1]}/_wsx"',
-    load: async () => (await import('./completion.ts')).completion,
   },
 } as const satisfies Readonly<Record<string, Command>>;
 

@@ -3,23 +3,6 @@ import type { DialerOptions, DialOptions } from '@ws/node-client';
 import { inputOutput, usage } from './failure.ts';
 import { bytesOf, milliseconds, type OptionName, type Values } from './options.ts';
 
-/** The options of every command that dials. */
-export const DIAL_OPTIONS = [
-  'header',
-  'subprotocol',
-  'origin',
-  'user',
-  'proxy',
-  'cacert',
-  'insecure',
-  'cert',
-  'key',
-  'compress',
-  'http2',
-  'ping',
-  'max',
-] as const satisfies OptionName[];
-
 /** Payload bytes of a fragment. */
 const FRAGMENT = 64 * 1024;
 const HEARTBEAT = 20_000;

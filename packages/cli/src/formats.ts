@@ -7,7 +7,7 @@ import type { OptionName, Values } from './options.ts';
 export type Format = 'lines' | 'null' | 'binary' | 'base64' | 'jsonl';
 
 /** The options that choose a format. */
-export const FORMAT_OPTIONS = ['binary', 'null', 'base64', 'jsonl'] as const satisfies OptionName[];
+const FORMAT_OPTIONS = ['binary', 'null', 'base64', 'jsonl'] as const satisfies OptionName[];
 
 /** @throws Failure, exit code 2, for two formats. */
 export function formatOf(values: Values): Format {

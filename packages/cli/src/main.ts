@@ -3,7 +3,23 @@ import { excerpt } from './escape.ts';
 import { ExitCode, Failure, usage } from './failure.ts';
 import { helpOf, overview } from './help.ts';
 import { type Io, note } from './io.ts';
-import { isNear, parseOptions } from './options.ts';
+import { isNear, parseOptions, type Values } from './options.ts';
+
+/** Runs a command. @returns The exit code. */
+type Run = (io: Io, words: readonly string[], values: Values) => Promise<number>;
+
+/** Loads the code of a command, and nothing of the others. */
+const LOADERS: Readonly<Record<CommandName, () => Promise<Run>>> = {
+  connect: async () => (await import('./connect.ts')).connect,
+  listen: async () => (await import('./listen.ts')).listen,
+  trace: async () => (await import('./trace.ts')).trace,
+  tunnel: async () => (await import('./tunnel.ts')).tunnel,
+  record: async () => (await import('./record.ts')).record,
+  replay: async () => (await import('./replay.ts')).replay,
+  bench: async () => (await import('./companion.ts')).bench,
+  check: async () => (await import('./companion.ts')).check,
+  completion: async () => (await import('./completion.ts')).completion,
+};
 
 /**
  * Runs the command `wsx`.
@@ -42,7 +58,7 @@ async function run(args: readonly string[], io: Io): Promise<number> {
   const name: CommandName = isCommand(first) ? first : 'connect';
   const command: Command = COMMANDS[name];
   const rest = isCommand(first) ? args.slice(1) : args;
-  if (command.passes === true) return (await command.load())(io, rest, {});
+  if (command.passes === true) return (await LOADERS[name]())(io, rest, {});
   const title = name === 'connect' ? 'wsx URL' : `wsx ${name}`;
   const { values, words } = parseOptions(title, rest, command.options);
   if (values.help === true) {
@@ -50,7 +66,7 @@ async function run(args: readonly string[], io: Io): Promise<number> {
     return ExitCode.Clean;
   }
   checkWords(name, command, words);
-  return (await command.load())(io, words, values);
+  return (await LOADERS[name]())(io, words, values);
 }
 
 /** @throws Failure, exit code 2, for too few or too many words. */

@@ -21,7 +21,7 @@ export function bytesOfRecorded({ opcode, data }: Recorded): Buffer {
   return Buffer.from(data, opcode === BinaryMessage ? 'base64' : 'utf8');
 }
 
-export function isHar(file: string): boolean {
+function isHar(file: string): boolean {
   return /\.har$/i.test(file);
 }
 

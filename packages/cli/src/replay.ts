@@ -1,8 +1,8 @@
 import type { DataType } from '@ws/node-client';
 import { BinaryMessage, TextMessage } from '@ws/node-client';
 import { converse } from './converse.ts';
-import { excerpt } from './escape.ts';
 import { ExitCode, Failure, usage } from './failure.ts';
+import { jsonString } from './formats.ts';
 import { delay, type Io, note } from './io.ts';
 import type { Line } from './line.ts';
 import { type OptionName, type Values, waitOf } from './options.ts';
@@ -180,5 +180,5 @@ class Answers {
 function textOf(opcode: number, bytes: Uint8Array): string {
   return opcode === BinaryMessage
     ? `${bytes.length} bytes ${Buffer.from(bytes.subarray(0, 32)).toString('hex')}`
-    : JSON.stringify(excerpt(Buffer.from(bytes).toString(), 100));
+    : jsonString(Buffer.from(bytes).toString().slice(0, 100));
 }

@@ -11,7 +11,7 @@ import { Prompt, type PromptTarget } from './prompt.ts';
 import { PipeView, TerminalView, type View } from './views.ts';
 
 /** Whether people type and read: then there is a prompt. */
-export function isPrompted(io: Io, values: Values): boolean {
+function isPrompted(io: Io, values: Values): boolean {
   return io.stdin.isTTY === true && io.stdout.isTTY === true && formatOf(values) === 'lines';
 }
 

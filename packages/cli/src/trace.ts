@@ -11,7 +11,7 @@ import {
 } from '@ws/codec';
 import type { Diagnostics } from '@ws/node-client';
 import { converse } from './converse.ts';
-import { excerpt } from './escape.ts';
+import { jsonString } from './formats.ts';
 import { FrameScanner, type SeenFrame } from './frame-scanner.ts';
 import type { Io } from './io.ts';
 import type { Values } from './options.ts';
@@ -116,10 +116,10 @@ function payloadText({ opcode, rsv, length, payload }: SeenFrame, hex: boolean):
   const isCompressed = rsv !== 0;
   if (!hex && opcode === CloseMessage && payload.length >= 2) {
     const code = payload[0]! * 256 + payload[1]!;
-    return `${code} ${JSON.stringify(excerpt(Buffer.from(payload.subarray(2)).toString()))}${rest}`;
+    return `${code} ${jsonString(Buffer.from(payload.subarray(2)).toString())}${rest}`;
   }
   if (!hex && opcode === TextMessage && !isCompressed && isUtf8(payload)) {
-    return `${JSON.stringify(excerpt(Buffer.from(payload).toString()))}${rest}`;
+    return `${jsonString(Buffer.from(payload).toString())}${rest}`;
   }
   return `${hexOf(payload)}${rest}`;
 }

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { PassThrough, Writable } from 'node:stream';
 import { BinaryMessage, type CloseInfo, TextMessage } from '@ws/node-client';
-import { nothingLeft, rawServer, selfSigned, switchingProtocols, whenOver } from '@ws/tests';
+import { nothingLeft, rawServer, selfSigned, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { echo, server, start, wsx } from './run.ts';
 
@@ -154,13 +154,13 @@ describe('wsx URL in a pipe', () => {
         clearTimeout(timer);
         sent++;
       }
+      await conn.close();
     });
     const stdout = new PassThrough({ highWaterMark: 1 });
     const run = start([url, '--binary'], { stdout });
     await blocked;
     expect(sent).toBeLessThan(40);
     stdout.resume();
-    run.stdin.end();
     expect(await run.code).toBe(0);
     expect(sent).toBe(64);
   });

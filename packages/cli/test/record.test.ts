@@ -1,0 +1,228 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { nothingLeft, whenOver } from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+import { echo, server, start, wsx } from './run.ts';
+
+const ALL_BYTES = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
+
+function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), 'wsx-'));
+  whenOver(() => rmSync(path, { recursive: true }));
+  return path;
+}
+
+interface Har {
+  readonly log: {
+    readonly entries: readonly {
+      readonly _resourceType: string;
+      readonly request: { readonly url: string };
+      readonly _webSocketMessages: readonly Record<string, unknown>[];
+    }[];
+  };
+}
+
+/** As Chrome's DevTools exports two connections beside a page. */
+const DEVTOOLS = {
+  log: {
+    version: '1.2',
+    creator: { name: 'WebInspector', version: '537.36' },
+    pages: [],
+    entries: [
+      { request: { url: 'http://localhost/' } },
+      {
+        _resourceType: 'websocket',
+        request: { url: 'ws://localhost/a' },
+        _webSocketMessages: [
+          { type: 'send', time: 1558730482.5071, opcode: 1, data: 'grüße "x"\n\u2028' },
+          { type: 'receive', time: 1558730482.5883, opcode: 1, data: 'grüße "x"\n\u2028' },
+          { type: 'send', time: 1558730482.6, opcode: 2, data: ALL_BYTES.toString('base64') },
+          { type: 'receive', time: 1558730482.7, opcode: 2, data: ALL_BYTES.toString('base64') },
+          { type: 'error', time: 1558730482.8, opcode: -1, data: 'WebSocket is closed' },
+        ],
+      },
+    ],
+  },
+};
+const MESSAGES = DEVTOOLS.log.entries[1]!._webSocketMessages!;
+
+function withoutTimes(messages: readonly Record<string, unknown>[]): unknown[] {
+  return messages.map(({ time: _time, ...rest }) => rest);
+}
+
+describe('wsx record and wsx replay', () => {
+  nothingLeft();
+
+  it('take a HAR file of DevTools in and out: the messages are the same', async () => {
+    const at = folder();
+    const [har, copy] = [join(at, 'a.har'), join(at, 'b.HAR')];
+    writeFileSync(har, JSON.stringify(DEVTOOLS));
+    // A server that records what it gets would need its own recorder: the lines carry it over.
+    const url = await echo();
+    const replayed = await wsx(['replay', har, url, '--jsonl', '--speed', '0', '--wait', '0']);
+    expect(replayed).toMatchObject({ code: 0, err: 'sent 2 messages\n' });
+    const recorded = await wsx(['record', url, copy, '--jsonl', '--wait', '0'], replayed.out);
+    expect(recorded.code).toBe(0);
+    const { log } = JSON.parse(readFileSync(copy, 'utf8')) as Har;
+    expect(log.entries).toMatchObject([{ _resourceType: 'websocket', request: { url } }]);
+    const messages = log.entries[0]!._webSocketMessages;
+    const byType = (type: string, list: readonly Record<string, unknown>[]) =>
+      withoutTimes(list.filter((message) => message['type'] === type));
+    expect(byType('send', messages)).toEqual(byType('send', MESSAGES));
+    expect(byType('receive', messages)).toEqual(byType('receive', MESSAGES));
+    expect(await wsx(['replay', copy, url, '--expect'])).toMatchObject({
+      code: 0,
+      err: 'sent 2 messages; 2 of 2 answers are as recorded\n',
+    });
+  });
+
+  it('write and read JSON Lines with the times of the messages', async () => {
+    const file = join(folder(), 'a.jsonl');
+    const url = await echo();
+    const before = Date.now() / 1000;
+    const input = 'one\n\nthree';
+    expect(await wsx(['record', url, file, '--wait', '0'], input)).toMatchObject({
+      code: 0,
+      out: 'one\n\nthree\n',
+    });
+    const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+    const messages = lines.map((line) => JSON.parse(line) as { type: string; time: number });
+    expect(withoutTimes(messages.filter(({ type }) => type === 'send'))).toEqual([
+      { type: 'send', opcode: 1, data: 'one' },
+      { type: 'send', opcode: 1, data: '' },
+      { type: 'send', opcode: 1, data: 'three' },
+    ]);
+    for (const { time } of messages) {
+      expect(time).toBeGreaterThan(before - 1);
+      expect(time).toBeLessThan(Date.now() / 1000 + 1);
+    }
+    expect(await wsx(['replay', file, url, '--wait', '0'])).toMatchObject({
+      code: 0,
+      out: 'one\n\nthree\n',
+    });
+  });
+
+  it('record a conversation without messages as a valid HAR file', async () => {
+    const file = join(folder(), 'a.har');
+    const url = await echo();
+    expect(await wsx(['record', url, file, '--wait', '0'])).toMatchObject({ code: 0 });
+    const { log } = JSON.parse(readFileSync(file, 'utf8')) as Har;
+    expect(log.entries[0]!._webSocketMessages).toEqual([]);
+  });
+
+  it('record long messages both ways', async () => {
+    const file = join(folder(), 'a.jsonl');
+    const text = 'ü'.repeat(200_000);
+    await wsx(['record', await echo(), file, '--wait', '0'], text);
+    const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+    expect(lines.map((line) => (JSON.parse(line) as { data: string }).data)).toEqual([text, text]);
+  });
+
+  it('keep the pauses of a recording, times --speed', async () => {
+    const file = join(folder(), 'a.jsonl');
+    const at = (time: number): string =>
+      `${JSON.stringify({ type: 'send', time, opcode: 1, data: 'x' })}\n`;
+    writeFileSync(file, at(100) + at(103));
+    const times: number[] = [];
+    const url = await server((conn) => conn.receive(() => void times.push(performance.now())));
+    const { code } = await wsx(['replay', file, url, '--speed', '10', '--wait', '0']);
+    expect(code).toBe(0);
+    // Timers may fire a millisecond early.
+    expect(times[1]! - times[0]!).toBeGreaterThan(290);
+  });
+
+  it('report answers that differ, are missing or have another type, with exit code 7', async () => {
+    const file = join(folder(), 'a.jsonl');
+    const line = (type: string, data: string): string =>
+      `${JSON.stringify({ type, time: 1, opcode: 1, data })}\n`;
+    writeFileSync(
+      file,
+      line('send', 'a') +
+        line('receive', 'a') +
+        line('send', 'b\u001b') +
+        line('receive', 'B') +
+        line('send', 'binary') +
+        line('receive', 'binary') +
+        line('send', 'no answer') +
+        line('receive', 'no answer'),
+    );
+    const url = await server((conn) =>
+      conn.receive((message) => {
+        const text = message.text();
+        if (text === 'no answer') return undefined;
+        return conn.send(text === 'binary' ? Buffer.from(text) : text);
+      }),
+    );
+    const run = await wsx(['replay', file, url, '--expect', '--wait', '0.3']);
+    expect(run.code).toBe(7);
+    expect(run.out).toBe(
+      [
+        'answer 2: expected "B", got "b\\u001b"',
+        'answer 3: expected "binary", got 6 bytes 62696e617279',
+        'answer 4: expected "no answer", got no answer',
+        '',
+      ].join('\n'),
+    );
+    expect(run.err).toContain('1 of 4 answers are as recorded');
+  });
+
+  it.each([
+    ['a.har', '', 'is not JSON'],
+    ['a.har', '{"log":{"entries":[', 'is not JSON'],
+    ['a.har', 'null', 'it has no log.entries'],
+    ['a.har', '{"log":{"entries":{}}}', 'it has no log.entries'],
+    ['a.har', '{"log":{"entries":[null,{"_webSocketMessages":1}]}}', 'has no WebSocket messages'],
+    ['a.har', '{"log":{"entries":[{"_webSocketMessages":[null]}]}}', 'message 1 is no message'],
+    ['a.jsonl', '{"type":"send"}\n', 'line 1 is no message'],
+    ['a.jsonl', '\n{"type":"send",\n', 'line 2: is not JSON'],
+    ['a.jsonl', '{"type":"send","time":1,"opcode":3,"data":"x"}', 'line 1 is no message'],
+    ['a.jsonl', '\u0000\u001b[31m', 'line 1: is not JSON'],
+  ])('say what is wrong with %s: %j', async (name, text, words) => {
+    const file = join(folder(), name);
+    writeFileSync(file, text);
+    const { code, err } = await wsx(['replay', file, 'ws://127.0.0.1:1']);
+    expect(err).toContain(words);
+    expect(err).not.toContain('\u001b');
+    expect(code).toBe(8);
+  });
+
+  it('say that a file is missing or cannot be written', async () => {
+    const url = await echo();
+    expect(await wsx(['replay', '/nowhere.jsonl', url])).toMatchObject({
+      code: 8,
+      err: 'wsx: /nowhere.jsonl: no such file\n',
+    });
+    const { code, err } = await wsx(['record', url, '/nowhere/a.jsonl', '--wait', '0'], 'x');
+    expect({ code, err }).toEqual({ code: 8, err: 'wsx: /nowhere/a.jsonl: no such file\n' });
+  });
+
+  it('ask for the connection when a HAR file has several', async () => {
+    const file = join(folder(), 'a.har');
+    const message = (data: string) => ({ type: 'send', time: 1, opcode: 1, data });
+    const entry = (path: string) => ({
+      request: { url: `ws://x/${path}` },
+      _webSocketMessages: [message(path)],
+    });
+    writeFileSync(file, JSON.stringify({ log: { entries: [entry('a'), entry('b')] } }));
+    const url = await echo();
+    const { code, err } = await wsx(['replay', file, url]);
+    expect(code).toBe(2);
+    expect(err).toContain('has 2 connections: 1 ws://x/a, 2 ws://x/b\n     choose: --entry N');
+    expect(await wsx(['replay', file, url, '--entry', '2', '--wait', '0'])).toMatchObject({
+      code: 0,
+      out: 'b\n',
+    });
+    expect(await wsx(['replay', file, url, '--entry', '3'])).toMatchObject({ code: 2 });
+  });
+
+  it('close cleanly at Ctrl-C within a pause', async () => {
+    const file = join(folder(), 'a.jsonl');
+    const at = (time: number): string => `{"type":"send","time":${time},"opcode":1,"data":"x"}\n`;
+    writeFileSync(file, at(0) + at(1_000));
+    const run = start(['replay', file, await echo()]);
+    await run.until('x\n');
+    run.interrupt();
+    expect(await run.code).toBe(0);
+  });
+});
