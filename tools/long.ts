@@ -227,6 +227,10 @@ const LONG: Rows = {
       source('tools/check/bundles.ts'),
     ],
   },
+  bounds: {
+    what: 'memory, and p99 of others, with 1,000 clients that do not read, and with a flood above its rate',
+    commands: [pnpm('--silent', 'run', 'build'), node('tools/bounds.mjs')],
+  },
   packages: {
     what: 'the tarballs, installed by npm, pnpm and yarn; installs these from npm',
     commands: [...PACKED, ...suite('tools/test/managers')],

@@ -1,5 +1,5 @@
 import type { BorrowedMessage } from '@ws/conn';
-import { onPageWake, TimeoutError } from '@ws/conn/parts';
+import { onPageWake, onRejection, TimeoutError } from '@ws/conn/parts';
 import type { AlivePlan } from './options.ts';
 import { dataTypeOf, messageOf, payloadOf } from './payload.ts';
 import { nothing, report } from './promises.ts';
@@ -55,7 +55,9 @@ export class Alive {
     this.#questions = 0;
     this.isPulled = false;
     try {
-      return this.#plan.answer?.(messageOf(data) as unknown as BorrowedMessage) === true;
+      const isAnswer: unknown = this.#plan.answer?.(messageOf(data) as unknown as BorrowedMessage);
+      onRejection(isAnswer, report);
+      return isAnswer === true;
     } catch (error) {
       report(error);
       return false;
@@ -84,6 +86,7 @@ export class Alive {
     this.#lookIn(this.#plan.timeout);
     try {
       const data = this.#plan.ask();
+      onRejection(data, report);
       this.#socket.send(payloadOf('alive.ask', dataTypeOf(data), data));
     } catch (error) {
       report(error);

@@ -305,6 +305,21 @@ describe('the option alive', () => {
     });
   });
 
+  it('reports the errors of functions that are async, which no option allows', async () => {
+    const reported = stubReportError();
+    const mine = new Error('mine');
+    const rejects = (): never => Promise.reject(mine) as never;
+    const { conn, socket } = await dialed({ ask: rejects, answer: rejects });
+    socket.message('x');
+    expect((await conn.readMessage()).text()).toBe('x');
+    await pass(20_000);
+    expect(reported.mock.calls.map(([error]) => String(error))).toEqual([
+      'Error: mine',
+      'TypeError: alive.ask: expected a string or bytes, got Promise',
+      'Error: mine',
+    ]);
+  });
+
   it('costs no timer and no listener when it is off', async () => {
     const page = stubPage();
     const { WebSocket, sockets } = socketClass();
