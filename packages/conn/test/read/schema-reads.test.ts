@@ -148,6 +148,7 @@ describe.each(Object.entries(readers))('%s with a schema', (name, read) => {
     [
       'returns a promise that throws',
       () => ({
+        // oxlint-disable-next-line unicorn/no-thenable -- the case
         get then() {
           throw new Error('mine');
         },
