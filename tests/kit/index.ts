@@ -10,6 +10,7 @@ export * from './frame-peer.ts';
 export * from './heap.ts';
 export * from './hex.ts';
 export * from './http2-peer.ts';
+export * from './http2-proxies.ts';
 export * from './http2-streams.ts';
 export * from './lend.ts';
 export * from './naive-decoder.ts';

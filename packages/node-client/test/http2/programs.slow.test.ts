@@ -4,10 +4,10 @@ import type { AddressInfo } from 'node:net';
 import type { CloseInfo, Conn } from '@ws/conn';
 import { type ServeOptions, serve } from '@ws/node-server';
 import {
-  type DaemonOptions,
+  HTTP2_PROXIES,
+  type Http2Backend,
   lacksDaemon,
   nothingLeft,
-  type SelfSigned,
   selfSigned,
   startDaemon,
   whenOver,
@@ -15,57 +15,7 @@ import {
 import { describe, expect, it } from 'vitest';
 import { type ClientConn, Dialer } from '../../src/index.ts';
 
-/** What a proxy speaks to our server. */
-interface Backend {
-  readonly http2: boolean;
-  readonly secure: boolean;
-}
-
-type Configured = Omit<DaemonOptions, 'command'>;
-
-/** Proxies with TLS and HTTP/2 in front, and one of four ways to our server. */
-const PROXIES: Readonly<
-  Record<string, (backend: Backend, port: number, pems: SelfSigned) => Configured>
-> = {
-  haproxy: ({ http2, secure }, port, { key, cert }) => ({
-    args: () => ['-db', '-f', 'haproxy.cfg'],
-    files: ({ folder, port: front }) => ({
-      'both.pem': `${cert}\n${key}`,
-      'haproxy.cfg': `
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 60s
-  timeout server 60s
-  timeout tunnel 60s
-frontend in
-  bind 127.0.0.1:${front} ssl crt ${folder}/both.pem alpn h2,http/1.1
-  default_backend app
-backend app
-  server one 127.0.0.1:${port} ${haproxyServer({ http2, secure })}
-`,
-    }),
-  }),
-  nghttpx: ({ http2, secure }, port, { key, cert }) => ({
-    args: ({ port: front }) => [
-      '--single-process',
-      '--conf=/dev/null',
-      '--insecure',
-      `--frontend=127.0.0.1,${front}`,
-      `--backend=127.0.0.1,${port};;proto=${http2 ? 'h2' : 'http/1.1'}${secure ? ';tls' : ''}`,
-      'key.pem',
-      'cert.pem',
-    ],
-    files: () => ({ 'key.pem': key, 'cert.pem': cert }),
-  }),
-};
-
-function haproxyServer({ http2, secure }: Backend): string {
-  if (!secure) return http2 ? 'proto h2' : '';
-  return `ssl verify none alpn ${http2 ? 'h2' : 'http/1.1'}`;
-}
-
-const BACKENDS: readonly (Backend & { readonly name: string })[] = [
+const BACKENDS: readonly (Http2Backend & { readonly name: string })[] = [
   { name: 'HTTP/1.1 in clear', http2: false, secure: false },
   { name: 'HTTP/1.1 with TLS', http2: false, secure: true },
   { name: 'HTTP/2 in clear', http2: true, secure: false },
@@ -87,7 +37,7 @@ async function echoes(conn: ClientConn): Promise<void> {
   }
 }
 
-describe.each(Object.entries(PROXIES))('dial over HTTP/2 to %s', (command, configure) => {
+describe.each(Object.entries(HTTP2_PROXIES))('dial over HTTP/2 to %s', (command, configure) => {
   describe.skipIf(lacksDaemon(command)).each(BACKENDS)('and $name behind it', (backend) => {
     nothingLeft();
 
