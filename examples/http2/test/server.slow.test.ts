@@ -4,10 +4,10 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { dial } from '@ws/node-client';
-import { selfSigned, whenOver } from '@ws/tests';
+import { selfSigned } from '@ws/tests';
 import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import { exampleEchoes, rejectedExample, STACK, startExample } from '@ws/tests/examples';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 
 const folder = mkdtempSync(join(tmpdir(), 'ws-http2-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -39,7 +39,7 @@ it('reports a missing file', async () => {
 describe('examples/http2', () => {
   it('carries two connections of our client on one session', async () => {
     const example = await startExample('http2', await pems());
-    whenOver(() => example.stop());
+    onTestFinished(async () => void (await example.stop()));
     const options = { http2: 'only', tls: { ca: (await selfSigned()).cert } } as const;
     const conns = [
       await dial(`${example.ws}/carrier`, options),
@@ -53,7 +53,7 @@ describe('examples/http2', () => {
 
   it.skipIf(lacksChromium())('opens all WebSockets of a page on its connection', async () => {
     const example = await startExample('http2', await pems());
-    whenOver(() => example.stop());
+    onTestFinished(async () => void (await example.stop()));
     // Counts the connections of the browser.
     let connections = 0;
     const counter = createServer((socket) => {
@@ -64,9 +64,9 @@ describe('examples/http2', () => {
     });
     counter.listen(0, '127.0.0.1');
     await once(counter, 'listening');
-    whenOver(() => counter.close());
+    onTestFinished(() => void counter.close());
     const browser = await launchHeadlessShell();
-    whenOver(() => browser.close());
+    onTestFinished(async () => void (await browser.close()));
     const page = await browser.newPage({ ignoreHTTPSErrors: true });
     await page.goto(`https://127.0.0.1:${(counter.address() as AddressInfo).port}/`);
     const loaded = connections;

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Conn } from '@ws/conn';
-import { selfSigned, whenOver } from '@ws/tests';
+import { nothingLeft, selfSigned, whenOver } from '@ws/tests';
 import { lacksChromium, launchChromium } from '@ws/tests/chromium';
 import { lacksFirefox, launchFirefox } from '@ws/tests/firefox';
 import { describe, expect, it } from 'vitest';
@@ -48,6 +48,8 @@ const SCRIPT = `new Promise((done) => {
 })`;
 
 describe.each(BROWSERS)('a page in $name', ({ lacks, open }) => {
+  nothingLeft();
+
   it.skipIf(lacks())('opens a WebSocket as a stream of the session that loaded it', async () => {
     const versions: string[] = [];
     const sockets: unknown[] = [];

@@ -9,7 +9,14 @@ import process from 'node:process';
 import { promisify } from 'node:util';
 import type { CloseInfo, Conn } from '@ws/conn';
 import { dial } from '@ws/node-client';
-import { type DaemonOptions, lacksDaemon, selfSigned, startDaemon, whenOver } from '@ws/tests';
+import {
+  type DaemonOptions,
+  lacksDaemon,
+  nothingLeft,
+  selfSigned,
+  startDaemon,
+  whenOver,
+} from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { type ServeOptions, serve } from '../../src/index.ts';
 import { open, sessionWith } from './client.ts';
@@ -96,6 +103,8 @@ async function echoes(conn: Conn, { versions, closed }: Ours): Promise<void> {
 
 describe.each(Object.entries(PROXIES))('serve with http2 behind %s', (command, options) => {
   describe.skipIf(lacksDaemon(command))('', () => {
+    nothingLeft();
+
     async function proxied(): Promise<{ server: Ours; http1: string; http2: string }> {
       const server = await ours({ http2: 'clear', readLimit: 1024 * 1024 });
       const daemon = await startDaemon({ command, ...options(server.port) });
@@ -135,6 +144,8 @@ const SCRIPT = `
 `;
 
 describe('serve with http2 and clients of other runtimes', () => {
+  nothingLeft();
+
   async function ask(
     client: (url: string) => string,
     [command, ...args]: readonly [string, ...string[]],
