@@ -124,6 +124,13 @@ const LONG: Rows = {
       ['env', 'PROXY_CASES=*', ...SLOW, 'packages/proxy/test/conformance'],
     ],
   },
+  wsx: {
+    what: 'starts, lines and memory of wsx beside wscat; installs it from npm',
+    commands: [
+      pnpm('--silent', '--filter', '@ws/cli...', 'run', 'build'),
+      source('packages/cli/test/figures.ts'),
+    ],
+  },
   browser: {
     what: 'all cases of ws-conform in Chromium; echoes and awaited writes of a page (Firefox too), compared with a bare WebSocket: --rounds 21',
     commands: [

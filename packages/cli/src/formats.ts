@@ -26,7 +26,7 @@ export interface Encoder {
 }
 
 const EMPTY = new Uint8Array(0);
-const LINE_END = Uint8Array.of(NEWLINE);
+export const LINE_END: Uint8Array = Uint8Array.of(NEWLINE);
 const NUL = Uint8Array.of(0);
 
 /** What follows each message of a format whose messages are written as they are. */

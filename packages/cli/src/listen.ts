@@ -78,36 +78,55 @@ export async function listen(
 /** @throws Failure for a bad address or option, and when nothing can listen there. */
 async function start(address: string, values: Values, handler: (conn: Conn) => Promise<void>) {
   const { host, port } = addressOf(address);
-  const { header = [], subprotocol, http2, user } = values;
+  const options = serverOptions(host, values);
+  const { allowedHosts } = options;
+  const admits = values.user === undefined ? undefined : loginCheck(basicOf(values.user));
+  const { static: folder } = values;
+  const request = folder === undefined ? undefined : staticFiles(folder, allowedHosts, admits);
+  try {
+    return await serve({ ...options, port, ...(request !== undefined && { request }) }, handler);
+  } catch (error) {
+    throw listenFailure(`listen on ${host}:${port}`, error);
+  }
+}
+
+/**
+ * The options of a server, without its port.
+ *
+ * @throws Failure, exit code 2 or 8, for a value that is malformed, or a file that cannot be read.
+ */
+export function serverOptions(host: string, values: Values): ServeOptions<Login> {
+  const { header = [], subprotocol, http2, user, origin } = values;
   const certificate = certificateOf(values);
   const tls = certificate.cert === undefined ? undefined : certificate;
   const isLoopback = LOOPBACK.includes(host.includes(':') ? `[${host}]` : host);
-  // Names that lead to 127.0.0.1 may belong to anyone: their pages stay out.
-  const hosts = isLoopback ? LOOPBACK : undefined;
   const admits = user === undefined ? undefined : loginCheck(basicOf(user));
-  const options: ServeOptions<boolean | { refuse: number; headers: Record<string, string> }> = {
+  return {
     ...connSettings(values),
     host,
-    port,
     ...(tls !== undefined && { tls }),
     ...(http2 === true && { http2: tls === undefined ? 'clear' : true }),
     ...(header.length > 0 && { headers: header.map(pairOf) }),
     ...(subprotocol !== undefined && { subprotocols: subprotocol }),
-    ...originPolicy(values),
-    ...(hosts !== undefined && { allowedHosts: hosts }),
+    ...(origin === '*' && { checkOrigin: () => true }),
+    ...(origin !== undefined && origin !== '*' && { allowedOrigins: [origin] }),
+    // Names that lead to 127.0.0.1 may belong to anyone: their pages stay out.
+    ...(isLoopback && { allowedHosts: LOOPBACK }),
     authenticate: (req) => admits === undefined || admits(req) || LOGIN,
-    ...(values.static !== undefined && { request: staticFiles(values.static, hosts, admits) }),
     close: { timeout: 5_000 },
   };
-  try {
-    return await serve(options, handler);
-  } catch (error) {
-    if (error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError) {
-      throw usage(error.message);
-    }
-    if ('syscall' in (error as Error)) throw inputOutput(`listen on ${host}:${port}`, error);
-    throw new Failure(ExitCode.InputOutput, `listen: ${(error as Error).message}`);
+}
+
+/** What `authenticate` answers: admitted, or asked for a login. */
+type Login = boolean | { refuse: number; headers: Record<string, string> };
+
+/** Makes a failed `serve` a {@link Failure}. */
+export function listenFailure(what: string, error: unknown): Failure {
+  if (error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError) {
+    return usage(error.message);
   }
+  if ('syscall' in (error as Error)) return inputOutput(what, error);
+  return new Failure(ExitCode.InputOutput, `${what}: ${(error as Error).message}`);
 }
 
 const LOGIN = { refuse: 401, headers: { 'WWW-Authenticate': 'Basic realm="wsx"' } };
@@ -122,11 +141,6 @@ export function addressOf(text: string, port = PORT): { host: string; port: numb
     return { host: host === '' ? '127.0.0.1' : host, port: number };
   }
   throw usage(`expected a port, such as 8080 or 0.0.0.0:8080, got ${text}`);
-}
-
-function originPolicy({ origin }: Values) {
-  if (origin === undefined) return {};
-  return origin === '*' ? { checkOrigin: () => true } : { allowedOrigins: [origin] };
 }
 
 /** Compares the login of a request in constant time. */

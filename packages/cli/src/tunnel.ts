@@ -10,7 +10,7 @@ import {
   joinMessages,
 } from '@ws/node-client';
 import { serve } from '@ws/node-server';
-import { certificateOf, connSettings, dialOptions } from './dial-options.ts';
+import { dialOptions } from './dial-options.ts';
 import {
   type EndPoint,
   listenAt,
@@ -21,13 +21,16 @@ import {
 import { excerpt } from './escape.ts';
 import { dialFailure, ExitCode, endFailure, Failure, inputOutput, usage } from './failure.ts';
 import { aborted, type Io, note } from './io.ts';
-import type { Values } from './options.ts';
+import { listenFailure, serverOptions } from './listen.ts';
+import type { OptionName, Values } from './options.ts';
 
 /** The longest time that a timer can wait: one direction may last long after the end of the other. */
 const LONGEST = 2 ** 31 - 1;
 /** How long a peer may keep its socket open after both directions have ended, in ms. */
 const LINGER = 5_000;
 const KEEP_ALIVE = 30_000;
+/** Options that a server has no use for. */
+const DIAL_ONLY = ['proxy', 'cacert', 'insecure'] as const satisfies OptionName[];
 
 /** `wsx tunnel FROM TO`: FROM listens, and each of its connections dials TO. */
 export async function tunnel(
@@ -139,12 +142,13 @@ async function fromWebSockets(
   values: Values,
 ): Promise<number> {
   const { hostname, port, protocol, pathname } = urlOf(url);
-  const certificate = certificateOf(values);
   const isSecure = protocol === 'wss:';
-  if (isSecure !== (certificate.cert !== undefined)) {
+  if (isSecure !== (values.cert !== undefined)) {
     throw usage(isSecure ? `${url} needs --cert` : `--cert serves wss, and ${url} is ws`);
   }
-  const alone = to.kind === 'stdio';
+  const unused = DIAL_ONLY.find((name) => values[name] !== undefined);
+  if (unused !== undefined)
+    throw usage(`--${unused} is for an end that is dialed, and ${url} listens`);
   const over = new AbortController();
   let end: CloseInfo | undefined;
   const handler = async (conn: Conn): Promise<void> => {
@@ -175,19 +179,16 @@ async function fromWebSockets(
   try {
     server = await serve(
       {
-        ...connSettings(values),
+        ...serverOptions(hostname.replace(/^\[(.*)\]$/, '$1'), values),
         closeTimeout: LONGEST,
-        host: hostname.replace(/^\[(.*)\]$/, '$1'),
         port: port === '' ? (isSecure ? 443 : 80) : Number(port),
-        ...(isSecure && { tls: certificate }),
-        ...(alone && { maxConnections: 1 }),
-        ...(values.subprotocol !== undefined && { subprotocols: values.subprotocol }),
+        ...(to.kind === 'stdio' && { maxConnections: 1 }),
         close: { timeout: LINGER, discard: true },
       },
       { [pathname]: handler },
     );
   } catch (error) {
-    throw inputOutput(`listen on ${url}`, error);
+    throw listenFailure(`listen on ${url}`, error);
   }
   note(io, `listening on ${server.url.replace(/\/$/, '')}${pathname}`);
   const stop = (): void => over.abort();

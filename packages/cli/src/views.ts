@@ -1,6 +1,6 @@
 import { type DataType, type MessageReader, TextMessage } from '@ws/node-client';
 import { colorJson, escapeControls } from './escape.ts';
-import { encoderOf, type Format, terminatorOf } from './formats.ts';
+import { encoderOf, type Format, LINE_END, terminatorOf } from './formats.ts';
 import type { Outlet } from './outlet.ts';
 
 /** Bytes of a message that are gathered before it is printed. A longer one is streamed. */
@@ -80,6 +80,7 @@ export class PipeView implements View {
       release = resolve;
     });
     const encoder = encoderOf(this.#format, reader.type, client);
+    let isWhole = false;
     try {
       void this.#outlet.append(encoder.begin);
       await this.#outlet.append(encoder.piece(begin));
@@ -89,9 +90,11 @@ export class PipeView implements View {
         if (read === 0) break;
         await this.#outlet.append(encoder.piece(buffer.subarray(0, read)));
       }
+      isWhole = true;
     } finally {
-      // Also after a message that has broken off: the next one begins on its own line.
-      void this.#outlet.append(encoder.end());
+      // After a message that has broken off, the next one begins on its own line. In JSON Lines the
+      // broken one is no JSON.
+      void this.#outlet.append(isWhole ? encoder.end() : (this.#terminator ?? LINE_END));
       this.#busy = undefined;
       release();
     }

@@ -200,3 +200,32 @@ describe('wsx tunnel', () => {
     }
   });
 });
+
+describe('an end of wsx tunnel that serves ws', () => {
+  nothingLeft();
+
+  it('asks for the login of --user, and refuses pages of others', async () => {
+    const port = await freePort();
+    const target = await tcpServer((socket) => void socket.end('secret'));
+    const run = start(['tunnel', `ws://127.0.0.1:${port}`, target, '--user', 'ann:secret']);
+    await run.until('listening on ');
+    const url = `ws://127.0.0.1:${port}`;
+    const Authorization = `Basic ${btoa('ann:secret')}`;
+    const refused = (headers: Record<string, string>, status: number) =>
+      expect(dial(url, { headers })).rejects.toMatchObject({ status });
+    await refused({}, 401);
+    await refused({ Authorization, Origin: 'http://evil.example' }, 403);
+    await refused({ Authorization, Origin: 'http://evil.example', Host: 'evil.example' }, 421);
+    const conn = await dial(url, { headers: { Authorization } });
+    expect((await conn.readMessage()).text()).toBe('secret');
+    await conn.close();
+    run.interrupt();
+    expect(await run.code).toBe(0);
+  });
+
+  it('refuses options for an end that is dialed', async () => {
+    const run = start(['tunnel', 'ws://127.0.0.1:1', 'tcp:2', '--insecure']);
+    expect(await run.code).toBe(2);
+    await run.until('--insecure is for an end that is dialed');
+  });
+});
