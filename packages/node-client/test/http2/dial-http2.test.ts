@@ -171,7 +171,7 @@ describe('dial with http2', () => {
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    whenOver(() => void server.close());
+    whenOver(() => new Promise((done) => server.close(done)));
     const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const conns = await Promise.all([1, 2, 3, 4, 5].map(() => dial(url, { http2: 'only' })));
     expect(sessions).toBe(3);
