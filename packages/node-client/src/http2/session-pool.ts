@@ -223,6 +223,8 @@ async function makeSession(
     if (await offersWebSockets(session, scope)) return shared;
   } catch (error) {
     session.destroy();
+    // With a write under way, Node may leave the socket of a session open for ever.
+    setImmediate(() => stream.destroy());
     throw error;
   }
   shared.endIfUnused();
