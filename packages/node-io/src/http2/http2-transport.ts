@@ -37,8 +37,8 @@ const BY_EVENT_LOOP = 2;
 /**
  * Turns a stream of node:http2 into a {@link Transport}: a WebSocket over HTTP/2 (RFC 8441). The
  * transport owns the stream from now on. An END_STREAM is the end of one half. `destroy` sends
- * RST_STREAM with CANCEL, or with NO_ERROR after our END_STREAM. A reset by the peer, and the end of its session, is an error of the
- * transport. The bytes are passed on without a copy.
+ * RST_STREAM with CANCEL, or with NO_ERROR after our END_STREAM. A reset by the peer, and the end of
+ * the session, is an error of the transport. The bytes are passed on without a copy.
  *
  * @param stream - After the handshake, without a `data` listener and without an encoding.
  * @throws RangeError when `highWaterMark` is not a whole number of 1 or more. Error when the stream
