@@ -187,12 +187,8 @@ class Http2Transport implements Transport, PausedStream {
     }
     this.#backlog ??= new WriteBacklog((error) => this.#onWritten(error));
     const backlog = this.#backlog;
-    if (!this.underlying.writable) {
-      // At the stream's close: an earlier release would count the bytes as sent.
-      backlog.add(release);
-      return true;
-    }
-    if (chunk.length === 0) this.#release(release);
+    // A stream that is not writable takes none. At its close they count as lost.
+    if (chunk.length === 0 && this.underlying.writable) this.#release(release);
     else backlog.wait(chunk, release);
     if (!this.#flushScheduled && this.#given === 0) {
       this.#flushScheduled = true;
