@@ -207,6 +207,10 @@ const LONG: Rows = {
     what: 'attacks on connections again, as streams of HTTP/2',
     commands: [HTTP2],
   },
+  'http2-tls': {
+    what: 'attacks by lengths, many frames and pings again, as streams of HTTP/2 over TLS',
+    commands: [['env', 'HTTP2_TLS=1', ...HTTP2]],
+  },
   ends: {
     what: 'every way in which a connection can end: all states, and all sequences of six events',
     commands: suite('packages/conn/test/connection/every-end'),

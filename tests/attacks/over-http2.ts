@@ -1,10 +1,12 @@
 // Setup file of `pnpm long http2`: the targets of the attacks get their bytes from streams of a session of node:http2.
 import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
+import process from 'node:process';
 import { Duplex } from 'node:stream';
+import { connect as connectTls, createSecureContext, TLSSocket } from 'node:tls';
 import type { Transport, TransportSink } from '@ws/conn';
 import { http2Transport } from '@ws/node-io';
-import { FakePlatform, frameBytes, hex, TestTransport, turn } from '../kit/index.ts';
+import { FakePlatform, frameBytes, hex, selfSigned, TestTransport, turn } from '../kit/index.ts';
 import { costs } from './harness/index.ts';
 import { targets } from './target-conn.ts';
 
@@ -13,6 +15,10 @@ const MOST = 2 ** 31 - 1;
 const SETTINGS = hex('0008 00000001  0003 7fffffff  0004 7fffffff');
 const ACK = 0x1;
 const END_STREAM = 0x1;
+/** The type of a frame. */
+const HEADERS = 1;
+/** Bytes before the first frame of a client. */
+const PREFACE = 24;
 const END_HEADERS = 0x4;
 /** `:status` 200 (RFC 7541, appendix A). */
 const STATUS_200 = Uint8Array.of(0x88);
@@ -29,25 +35,78 @@ const TURNS = 4;
 /** nghttp2 ends a session after 1,000 frames for streams that it has reset. */
 const MAX_STREAMS = 500;
 
+const IS_SECURE = process.env['HTTP2_TLS'] === '1';
+
+interface Ends {
+  /** The socket of the session. */
+  readonly near: Duplex;
+  /** Gets the frames of the test. */
+  readonly far: Duplex;
+}
+
+/** What the session writes is dropped. */
+function clearPair(): Ends {
+  const near = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+  return { near, far: near };
+}
+
+const pems = await selfSigned();
+
+/** Both ends of TLS, in memory. */
+function tlsPair(): Ends {
+  const ends: Duplex[] = [0, 1].map(
+    (i) =>
+      new Duplex({
+        read() {},
+        write(chunk, _encoding, done) {
+          ends[1 - i]!.push(chunk);
+          done();
+        },
+      }),
+  );
+  const far = new TLSSocket(ends[0]!, {
+    isServer: true,
+    secureContext: createSecureContext(pems),
+    ALPNProtocols: ['h2'],
+  });
+  far.on('error', () => {});
+  const near = connectTls({
+    socket: ends[1]!,
+    rejectUnauthorized: false,
+    ALPNProtocols: ['h2'],
+  });
+  near.on('error', () => {});
+  return { near, far };
+}
+
 /**
  * A session whose server is the test. Frames reach the stream within `push`, unless a write of the
  * session is pending: Node reads one DATA frame then, and continues after the write.
  */
 class MemorySession {
   readonly #session: ClientHttp2Session;
-  readonly #socket = new Duplex({
-    read() {},
-    write: (_chunk, _encoding, done) => done(),
-  });
+  readonly #socket: Duplex;
 
+  /** Frames for TLS, and the stream whose request comes before each. */
+  readonly #waiting: { readonly frame: Buffer; readonly request: number }[] = [];
+  #written: Buffer = Buffer.alloc(0);
+  #lastRequest = 0;
   #streams = 0;
   #pings = 0;
   /** The number of the last PING that was read. */
   #arrived = 0;
 
   constructor() {
+    const { near, far } = IS_SECURE ? tlsPair() : clearPair();
+    this.#socket = far;
+    if (IS_SECURE) {
+      far.once('data', (first: Buffer) => {
+        this.#take(first.subarray(PREFACE));
+        far.on('data', (chunk: Buffer) => this.#take(chunk));
+      });
+    }
     this.#session = connect('http://localhost', {
-      createConnection: () => this.#socket,
+      createConnection: () => near,
       settings: { enablePush: false, initialWindowSize: MOST, maxFrameSize: 2 ** 24 - 1 },
     });
     this.push('SETTINGS', 0, 0, SETTINGS);
@@ -64,7 +123,29 @@ class MemorySession {
   }
 
   push(type: string, flags: number, stream: number, payload?: Uint8Array): void {
-    this.#socket.push(frameBytes(type, flags, stream, payload));
+    const frame = frameBytes(type, flags, stream, payload);
+    if (!IS_SECURE) return void this.#socket.push(frame);
+    this.#waiting.push({ frame, request: type === 'HEADERS' ? stream : 0 });
+    this.#sendWaiting();
+  }
+
+  /** Sends frames over TLS, up to an answer whose request has not arrived. */
+  #sendWaiting(): void {
+    while (this.#waiting.length > 0 && this.#waiting[0]!.request <= this.#lastRequest) {
+      this.#socket.write(this.#waiting.shift()!.frame);
+    }
+  }
+
+  /** Looks for requests in what the session writes. */
+  #take(chunk: Buffer): void {
+    this.#written = Buffer.concat([this.#written, chunk]);
+    for (;;) {
+      const size = this.#written.length < 9 ? Infinity : 9 + this.#written.readUIntBE(0, 3);
+      if (this.#written.length < size) break;
+      if (this.#written[3] === HEADERS) this.#lastRequest = this.#written.readUInt32BE(5);
+      this.#written = this.#written.subarray(size);
+    }
+    this.#sendWaiting();
   }
 
   /** Waits until all frames before have been read. */
@@ -166,6 +247,7 @@ class StreamTestTransport extends TestTransport {
 let session = new MemorySession();
 await session.start();
 targets.transport = () => new StreamTestTransport();
+if (IS_SECURE) targets.arrived = () => session.allRead();
 // Streams and their buffers.
 costs.allowance = 1024 * 1024;
 

@@ -68,7 +68,11 @@ export function deflatingPlatform(): FakePlatform {
 }
 
 /** What a target gets its bytes from. `pnpm long http2` replaces it. */
-export const targets: { transport: () => TestTransport } = { transport: () => new TestTransport() };
+export const targets: {
+  transport: () => TestTransport;
+  /** Waits until fed bytes have arrived. Undefined: they arrive within `feed`. */
+  arrived?: () => Promise<void>;
+} = { transport: () => new TestTransport() };
 
 function platformFor({ deflate }: TargetOptions): FakePlatform {
   return deflate === undefined ? new FakePlatform() : deflatingPlatform();
@@ -120,6 +124,7 @@ export async function feedUntilFailure(target: TargetConn, bytes: Uint8Array): P
   let read = 0;
   while (read < bytes.length && target.conn.state === 'open') {
     target.transport.feed(bytes.subarray(read, ++read));
+    await targets.arrived?.();
   }
   await target.platform.settle();
   return read;
