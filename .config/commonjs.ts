@@ -5,7 +5,14 @@ import type { Options } from 'tsup';
 
 type Plugin = NonNullable<Options['esbuildPlugins']>[number];
 type Exports = Readonly<
-  Record<string, { readonly '@ws/source'?: string; readonly browser?: object }>
+  Record<
+    string,
+    {
+      readonly '@ws/source'?: string | Readonly<Record<string, string>>;
+      readonly browser?: object;
+      readonly require?: object;
+    }
+  >
 >;
 
 /** A comment that begins its line. esbuild leaves those of classes. The declarations have them too. */
@@ -52,6 +59,8 @@ export function commonJS(): Plugin {
         for (const [path, { exports: names }] of Object.entries(metafile?.outputs ?? {})) {
           const name = path.replace(/^dist\/(.*)\.js$/, '$1');
           if (entries.includes(name)) writeEntry(name, names.toSorted());
+          // For runtimes without CommonJS.
+          else if (exports[`./${name}`] !== undefined) writeTypes(name);
         }
         // It loads other packages than the entry for Node.
         if (exports['.']?.browser !== undefined) {
@@ -75,11 +84,13 @@ function externals(): Plugin {
   };
 }
 
-/** The entries with a source, as paths in `src` without their extension. */
+/** The entries with a source and with CommonJS, as paths in `src` without their extension. */
 function publicEntries(exports: Exports): string[] {
-  return Object.values(exports).flatMap(({ '@ws/source': source }) =>
-    source === undefined ? [] : [source.replace(/^\.\/src\/(.*)\.ts$/, '$1')],
-  );
+  return Object.values(exports).flatMap(({ '@ws/source': source, require }) => {
+    if (source === undefined || require === undefined) return [];
+    const main = typeof source === 'string' ? source : source['default']!;
+    return [main.replace(/^\.\/src\/(.*)\.ts$/, '$1')];
+  });
 }
 
 function writeEntry(name: string, names: readonly string[]): void {

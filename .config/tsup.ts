@@ -21,7 +21,8 @@ export function library(
   rmSync('dist', { recursive: true, force: true });
   // tsup has no hook after the declarations.
   process.once('exit', shortenDeclarations);
-  const shared = { entry, silent: true };
+  // A module of the runtime of Workers.
+  const shared = { entry, silent: true, external: ['cloudflare:workers'] };
   return defineConfig([
     {
       ...shared,

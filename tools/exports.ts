@@ -34,13 +34,27 @@ export function withExports<M extends Manifest>(manifest: M): M {
   const subpaths: Record<string, [string]> = {};
   for (const [subpath, target] of Object.entries(manifest.exports)) {
     const source = typeof target === 'string' ? undefined : target['@ws/source'];
-    if (typeof target === 'string' || typeof source !== 'string') {
+    if (typeof target === 'string' || source === undefined) {
       exports[subpath] = published[subpath] = target;
       continue;
     }
-    const name = source.replace(/^\.\/src\/(.*)\.ts$/, '$1');
+    if (typeof target['types'] === 'string') {
+      // Only for runtimes without CommonJS.
+      const { '@ws/source': _, ...rest } = target;
+      exports[subpath] = target;
+      published[subpath] = rest;
+      continue;
+    }
+    const { main, others } = sourcesOf(source);
+    const name = nameOf(main);
     const { browser } = target;
-    published[subpath] = { ...(browser !== undefined && { browser }), ...conditions(name) };
+    published[subpath] = {
+      ...(browser !== undefined && { browser }),
+      ...others,
+      ...conditions(name),
+      // A runtime with a file of its own.
+      ...others,
+    };
     exports[subpath] = { '@ws/source': source, ...published[subpath] };
     if (subpath !== '.') subpaths[subpath.slice(2)] = [`./dist/${name}.d.cts`];
   }
@@ -51,6 +65,21 @@ export function withExports<M extends Manifest>(manifest: M): M {
     ...(Object.keys(subpaths).length > 0 && { typesVersions: { '*': subpaths } }),
   };
   return ordered(manifest, exports, older, published);
+}
+
+/** The source of an entry, and the files of the runtimes that have another one. */
+function sourcesOf(source: Target): { readonly main: string; readonly others: object } {
+  if (typeof source === 'string') return { main: source, others: {} };
+  const { default: main, ...others } = source;
+  const files = Object.entries(others).map(([condition, file]) => [
+    condition,
+    `./dist/${nameOf(String(file))}.js`,
+  ]);
+  return { main: String(main), others: Object.fromEntries(files) };
+}
+
+function nameOf(source: string): string {
+  return source.replace(/^\.\/src\/(.*)\.ts$/, '$1');
 }
 
 /** The order matters: a runtime takes the first condition that it knows. */

@@ -11,9 +11,20 @@ import type { PageSocket } from './web-types.ts';
  */
 const LATE = 1_000;
 
-/** The option `alive`: asks after a silence and after a wake of the page, and waits for a message. */
-export class Alive {
+/** Gets the messages of a connection before its readers. */
+export interface MessageFilter {
   /** Whether the socket was asked for a message: a WebSocketStream may have one that was not. */
+  isPulled: boolean;
+  /** The connection is open. */
+  start(): void;
+  /** The connection has ended. */
+  stop(): void;
+  /** A message has come. Whether readers do not get it. */
+  takes(data: unknown): boolean;
+}
+
+/** The option `alive`: asks after a silence and after a wake of the page, and waits for a message. */
+export class Alive implements MessageFilter {
   isPulled = false;
   readonly #socket: PageSocket;
   readonly #plan: AlivePlan;

@@ -27,12 +27,11 @@ import {
   handled,
   kind,
   LateRejection,
-  portablePlatform,
-  rejectedLater,
+  rejectedSoon,
   TextMessage,
   TimeoutError,
 } from '@ws/conn/parts';
-import type { Alive } from './alive.ts';
+import type { MessageFilter } from './alive.ts';
 import { CAUSE_HIDDEN, UnsupportedError } from './errors.ts';
 import { checkSchema, formatJSON, parseJSON } from './json.ts';
 import { WholeMessageReader } from './message-reader.ts';
@@ -86,7 +85,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   readonly #settings: BrowserConnSettings;
   readonly #reads: ReadSide;
   readonly #writes: WriteSide;
-  readonly #alive: Alive | undefined;
+  readonly #alive: MessageFilter | undefined;
   #resolveClosed!: (info: CloseInfo) => void;
   #state: ConnState = 'open';
   /** The error of the last `error` event: browsers hide it, other runtimes have it. */
@@ -109,7 +108,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     socket: PageSocket,
     settings: BrowserConnSettings,
     opened: () => void = nothing,
-    alive?: (lost: (error: TimeoutError) => void) => Alive,
+    alive?: (lost: (error: TimeoutError) => void) => MessageFilter,
   ) {
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
@@ -207,12 +206,12 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   }
 
   /** @throws UnsupportedError */
-  get localAddr(): never {
+  get localAddr(): string | undefined {
     throw new UnsupportedError('localAddr');
   }
 
   /** @throws UnsupportedError */
-  get remoteAddr(): never {
+  get remoteAddr(): string | undefined {
     throw new UnsupportedError('remoteAddr');
   }
 
@@ -511,13 +510,13 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   // What a page lacks
 
   /** @throws (rejects) UnsupportedError */
-  ping(_data?: unknown, _options?: PingOptions): Promise<never> {
-    return rejectedLater(portablePlatform, new UnsupportedError('ping'));
+  ping(_data?: unknown, _options?: PingOptions): Promise<number> {
+    return rejectedSoon(new UnsupportedError('ping'));
   }
 
   /** @throws (rejects) UnsupportedError */
   writeControl(_type: number, _data?: unknown, _deadline?: unknown): Promise<never> {
-    return rejectedLater(portablePlatform, new UnsupportedError('writeControl'));
+    return rejectedSoon(new UnsupportedError('writeControl'));
   }
 
   /** @throws UnsupportedError, except for null. */

@@ -1,11 +1,5 @@
 import type { MessageData, MessageWriterLike } from '@ws/conn';
-import {
-  portablePlatform,
-  RESOLVED,
-  rejectedLater,
-  SurrogatePairs,
-  WriteClosedError,
-} from '@ws/conn/parts';
+import { RESOLVED, rejectedSoon, SurrogatePairs, WriteClosedError } from '@ws/conn/parts';
 import { bytesOf, payloadOf } from './payload.ts';
 import { attempt, nothing } from './promises.ts';
 import type { WriteSide } from './write-side.ts';
@@ -111,6 +105,6 @@ export class GatheringWriter implements MessageWriterLike {
   #closed(): Promise<never> | undefined {
     const { rejection } = this.#writes;
     if (rejection !== undefined || !this.#over) return rejection;
-    return rejectedLater(portablePlatform, new WriteClosedError());
+    return rejectedSoon(new WriteClosedError());
   }
 }

@@ -1,13 +1,5 @@
 import type { WaitOptions } from '@ws/conn';
-import {
-  handled,
-  kind,
-  portablePlatform,
-  RESOLVED,
-  rejected,
-  rejectedLater,
-  TimeoutError,
-} from '@ws/conn/parts';
+import { handled, kind, RESOLVED, rejected, rejectedSoon, TimeoutError } from '@ws/conn/parts';
 import { badType, whole } from './validate.ts';
 
 /** The most ms that `setTimeout` takes: 24 days. */
@@ -61,7 +53,7 @@ export function bounded<T>(
     throw badType('signal: expected an AbortSignal', signal);
   }
   const ms = timeout === undefined ? Infinity : whole('timeout', timeout);
-  if (signal?.aborted) return rejectedLater(portablePlatform, signal.reason);
+  if (signal?.aborted) return rejectedSoon(signal.reason);
   let settled = nothing;
   const promise = new Promise<T>((resolve, reject) => {
     const stop = start(resolve, reject);

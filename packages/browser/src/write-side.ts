@@ -2,9 +2,8 @@ import {
   type BackpressureError,
   handled,
   type LateRejection,
-  portablePlatform,
   RESOLVED,
-  rejectedLater,
+  rejectedSoon,
 } from '@ws/conn/parts';
 import type { BrowserConnSettings } from './options.ts';
 import { MESSAGE_COST, overflow, utf8Length } from './payload.ts';
@@ -75,7 +74,7 @@ export class WriteSide {
     this.expired();
     // A socket that closes would drop a message without an error.
     if (this.#ended === undefined && this.#socket.readyState < 2) return undefined;
-    const reject = (): Promise<never> => rejectedLater(portablePlatform, this.#ended!.reason);
+    const reject = (): Promise<never> => rejectedSoon(this.#ended!.reason);
     return this.#ended ? reject() : handled(this.#closed.then(reject));
   }
 
@@ -113,7 +112,7 @@ export class WriteSide {
   /** Counts a message that was not sent. The first one whose promise no code awaits is reported. */
   refuse(error: BackpressureError): LateRejection {
     this.refused++;
-    return rejectedLater(portablePlatform, error, () => {
+    return rejectedSoon(error, () => {
       if (!this.#refusalReported) this.#settings.report(error);
       this.#refusalReported = true;
     });

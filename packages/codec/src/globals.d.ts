@@ -18,6 +18,8 @@ interface ErrorConstructor {
   captureStackTrace?(error: Error, method?: (...args: never[]) => unknown): void;
 }
 
+declare const URL: new (url: string) => { readonly hostname: string };
+
 declare const crypto: { getRandomValues(words: Int32Array): Int32Array };
 
 declare class TextEncoder {

@@ -33,6 +33,7 @@ export { checkAutoResponse, type PreparedResponse } from './read/auto-response.t
 export type { RatePlan } from './read/rate.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
 export { checkSchemaOptions, misfitReason, withValue } from './read/schema-reads.ts';
+export { internalsOf, isConnLike } from './reconnecting/internals.ts';
 export { reportError } from './report/report.ts';
 export { type Scheduler, schedulerOf } from './scheduler/scheduler.ts';
 export { type TaskQueue, TurnCallback, type TurnTask } from './scheduler/task-queue.ts';

@@ -44,6 +44,6 @@ export { start as startReconnecting } from './reconnecting/reconnecting.ts';
 export { reportError } from './report/report.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
 export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
-export { LateRejection, rejectedLater } from './time/refusal.ts';
+export { LateRejection, rejectedLater, rejectedSoon } from './time/refusal.ts';
 export { checkOptionNames, duration, kind, range } from './validate.ts';
 export { SurrogatePairs } from './writing/surrogate-pairs.ts';

@@ -28,7 +28,8 @@ function postMessage(run: () => void, Channel: NonNullable<typeof MessageChannel
 
 const yielded = /* @__PURE__ */ new YieldQueue(post);
 
-function later(callback: () => void): void {
+/** Calls `callback` in a later turn of the event loop. */
+export function later(callback: () => void): void {
   yielded.add(callback);
 }
 

@@ -1,11 +1,12 @@
 import {
   CloseCode,
-  Conn,
+  type Conn,
+  type ConnLike,
   type MessageData,
   type PreparedMessage,
   type StandardSchema,
 } from '@ws/conn';
-import { checked, checkOptionNames, kind, rejected } from '@ws/conn/internal';
+import { checked, checkOptionNames, isConnLike, kind, rejected } from '@ws/conn/internal';
 import { checkString } from './checks.ts';
 import { checkCloseOptions, type HubCloseOptions, type HubCloseResult } from './close-options.ts';
 import { HubClosedError } from './errors.ts';
@@ -71,7 +72,7 @@ export class Hub<Data = unknown> implements AsyncDisposable {
    * result of the server's `authenticate` becomes `session.data`. Our servers set it as `conn.data`;
    * another server passes it as `ctx.auth`.
    */
-  readonly handler: (conn: Conn, request?: unknown, ctx?: ConnectContext) => Promise<void>;
+  readonly handler: (conn: ConnLike, request?: unknown, ctx?: ConnectContext) => Promise<void>;
   readonly #sessions: Sessions<Data>;
   #closing: Promise<HubCloseResult> | undefined;
 
@@ -113,22 +114,28 @@ export class Hub<Data = unknown> implements AsyncDisposable {
   }
 
   /**
-   * Creates a session for a connection. From now on the hub reads the connection.
+   * Creates a session for a connection. From now on the hub reads the connection. A Conn shares frames
+   * with the other members; any other ConnLike gets each message by its `writeMessage`.
    *
    * @throws {@link HubClosedError}; TypeError for invalid arguments, for a connection that was
    *   added before, and for the id of another session.
    */
-  add(conn: Conn<Data>, init: SessionInit<Data> = {}): Session<Data> {
+  add(conn: ConnLike<Data>, init: SessionInit<Data> = {}): Session<Data> {
     return checked(() => this.#add(conn, init, undefined), this, 'add');
   }
 
-  #add(conn: Conn<Data>, init: SessionInit<Data>, ctx: ConnectContext | undefined): Session<Data> {
-    if (!(conn instanceof Conn)) throw new TypeError(`hub.add: expected a Conn, got ${kind(conn)}`);
+  #add(
+    conn: ConnLike<Data>,
+    init: SessionInit<Data>,
+    ctx: ConnectContext | undefined,
+  ): Session<Data> {
+    if (!isConnLike(conn)) throw new TypeError(`hub.add: expected a Conn, got ${kind(conn)}`);
     checkOptionNames('hub.add', init, ['id', 'data', 'request'], 'ignore');
     if (this.closed) throw new HubClosedError('hub.add');
     const { id = crypto.randomUUID() } = init;
     checkString('id', id);
-    return this.#sessions.add(conn, id, init, ctx);
+    // The methods that a ConnLike lacks are called by `members.ts` alone.
+    return this.#sessions.add(conn as Conn<Data>, id, init, ctx);
   }
 
   /**

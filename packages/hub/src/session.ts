@@ -5,20 +5,10 @@ import {
   type MessageData,
   type PreparedMessage,
 } from '@ws/conn';
-import {
-  checked,
-  Deferred,
-  encodesElsewhere,
-  platformOf,
-  schedulerOf,
-  sendPrepared,
-  sendRun,
-  sendUnencoded,
-  TurnCallback,
-  untilWritable,
-} from '@ws/conn/internal';
+import { checked, Deferred, schedulerOf, sendUnencoded, TurnCallback } from '@ws/conn/internal';
 import { checkKeyedOptions } from './checks.ts';
 import { SessionClosedError } from './errors.ts';
+import { encodesElsewhere, platformOf, sendPrepared, sendRun, untilWritable } from './members.ts';
 import type { Position } from './position.ts';
 import { prepare } from './prepare.ts';
 import type { Kept } from './room-history.ts';
@@ -73,7 +63,10 @@ const SEND_OPTION_NAMES: readonly string[] = ['key'];
 export class Session<Data = unknown> {
   /** Unique in this hub. */
   readonly id: string;
-  /** The connection. The hub reads it; you may write to it. */
+  /**
+   * The connection. The hub reads it; you may write to it. One of `@ws/fetch` on Bun, Deno or Workers
+   * has the methods of a ConnLike.
+   */
   readonly conn: Conn<Data>;
   /** The request of the handshake, from the server or from `Hub.add`. */
   readonly request: unknown;

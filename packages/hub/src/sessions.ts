@@ -9,14 +9,7 @@ import {
   TimeoutError,
   WebSocketError,
 } from '@ws/conn';
-import {
-  Deferred,
-  isThenable,
-  limitRate,
-  onRejection,
-  platformOf,
-  reportError,
-} from '@ws/conn/internal';
+import { Deferred, isThenable, onRejection, reportError } from '@ws/conn/internal';
 import { Audience } from './audience.ts';
 import type { Backplane } from './backplane.ts';
 import { backplaneCode } from './backplane-code.ts';
@@ -27,6 +20,7 @@ import { BackplaneError, HubClosedError, OverflowError, SessionClosedError } fro
 import { type ConnectContext, type HubEvents, Listeners } from './events.ts';
 import { FanOut } from './fan-out.ts';
 import { admit, announceJoin, type JoinsOwner } from './joins.ts';
+import { limitRate, platformOf, watchPongs } from './members.ts';
 import type { HubSettings } from './options.ts';
 import { POLICIES } from './overflow.ts';
 import type { Position } from './position.ts';
@@ -154,7 +148,7 @@ export class Sessions<Data>
   /** Emits `pong` for a session, if the event has a listener. */
   watchPongs(session: Session<Data>): void {
     if (this.listeners.of('pong').length === 0) return;
-    session.conn.setPongHandler(() => {
+    watchPongs(session.conn, () => {
       this.emit('pong', session, session, session.conn.stats.rtt);
     });
   }

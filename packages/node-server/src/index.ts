@@ -1,3 +1,4 @@
+export type { SameHost } from '@ws/codec/parts';
 export {
   type AutoResponse,
   BackpressureError,
@@ -90,7 +91,7 @@ export type {
 export { type Admission, type AdmitOptions, admit } from './policies/admit.ts';
 export type { ClientAddress, TrustProxy } from './policies/client-address.ts';
 export type { MaxLifetime } from './policies/lifetime.ts';
-export type { CheckOrigin, SameHost } from './policies/origin.ts';
+export type { CheckOrigin } from './policies/origin.ts';
 export type { Subprotocols } from './policies/select-subprotocol.ts';
 export { isWebSocketUpgrade, subprotocols } from './request.ts';
 export type { Diagnostics, RefusedRequest } from './responder/refusals.ts';

@@ -2,6 +2,7 @@ import { totalmem } from 'node:os';
 import process from 'node:process';
 import type { Duplex } from 'node:stream';
 import { inspect } from 'node:util';
+import type { SameHost } from '@ws/codec/parts';
 import type { AutoResponse, ConnSettings, RateLimit, ReportContext } from '@ws/conn';
 import {
   checkAutoResponse,
@@ -35,7 +36,7 @@ import type { ClientAddress } from './policies/client-address.ts';
 import { forwardedAddress, type TrustProxy } from './policies/client-address.ts';
 import { checkLifetime, type LifetimePlan, type MaxLifetime } from './policies/lifetime.ts';
 import type { LimitValues } from './policies/limits.ts';
-import { type CheckOrigin, OriginPolicy, type SameHost } from './policies/origin.ts';
+import { type CheckOrigin, OriginPolicy } from './policies/origin.ts';
 import { isOneToken, type Subprotocols } from './policies/select-subprotocol.ts';
 
 /** A result of `authenticate` that refuses the request. */

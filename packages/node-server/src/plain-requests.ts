@@ -93,7 +93,7 @@ export function guardListener(listener: RequestListener, reporter: ErrorReporter
  * Answers with 500 unless the response has begun. Destroys a response that has begun, so that the
  * client sees that it is incomplete.
  */
-function refuseFailedRequest(res: ServerResponse): void {
+export function refuseFailedRequest(res: ServerResponse): void {
   if (res.writableEnded || res.destroyed) return;
   if (res.headersSent) return void res.destroy();
   for (const name of res.getHeaderNames()) res.removeHeader(name);

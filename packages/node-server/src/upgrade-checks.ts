@@ -235,8 +235,10 @@ export class UpgradeRequest implements ServerRequest {
       const admission = Admission.is(result) ? result : undefined;
       context = { auth: readAuth(admission === undefined ? result : admission.auth), ...known };
       this.expires = admission?.expires;
+      if (admission?.plan !== undefined) this.setup = { ...this.setup, plan: admission.plan };
     }
-    const agreement = this.#agree(match, context);
+    const handler = { ...match.handler, setup: this.setup };
+    const agreement = this.#agree({ ...match, handler }, context);
     for (const source of headers) {
       const pairs =
         typeof source === 'function'

@@ -1,4 +1,5 @@
 import type { Platform } from '../platform/platform.ts';
+import { later } from '../portable-platform.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TurnTask } from '../scheduler/task-queue.ts';
 
@@ -78,4 +79,24 @@ export function rejectedLater<T = never>(
   const rejection = new LateRejection<T>(reason, ignored);
   schedulerOf(platform).laterTurn.add(rejection);
   return rejection;
+}
+
+let refused: LateRejection<unknown>[] = [];
+/** Refusals for which one turn is asked. Fake timers may lose a turn; a later one rejects all. */
+const REFUSALS_A_TURN = 256;
+
+/**
+ * As {@link rejectedLater} on the portable platform, without its scheduler: pages do not contain it
+ * then.
+ */
+export function rejectedSoon<T = never>(reason: unknown, ignored?: () => void): LateRejection<T> {
+  const rejection = new LateRejection<T>(reason, ignored);
+  if (refused.push(rejection) % REFUSALS_A_TURN === 1) later(rejectAll);
+  return rejection;
+}
+
+function rejectAll(): void {
+  const all = refused;
+  refused = [];
+  for (const rejection of all) rejection.onTurn();
 }

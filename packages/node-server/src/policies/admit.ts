@@ -1,5 +1,6 @@
 import { checked } from '@ws/codec/internal';
 import { checkExpires, checkOptionNames, isThenable } from '@ws/conn/internal';
+import type { UpgraderPlan } from '../options.ts';
 
 /** The options of {@link admit}. */
 export interface AdmitOptions {
@@ -14,13 +15,16 @@ export interface AdmitOptions {
 export class Admission<Auth> {
   readonly auth: Auth;
   readonly expires: Date | number | undefined;
+  /** @internal Replaces the options of the server for this connection, if it is given. */
+  readonly plan: UpgraderPlan | undefined;
   /** Data of the application never has it. */
   readonly #admitted = true;
 
   /** @internal Use {@link admit}. */
-  constructor(auth: Auth, expires: Date | number | undefined) {
+  constructor(auth: Auth, expires: Date | number | undefined, plan?: UpgraderPlan) {
     this.auth = auth;
     this.expires = expires;
+    this.plan = plan;
   }
 
   /** @internal */
@@ -57,4 +61,9 @@ export function admit<Auth>(auth: Auth, options: AdmitOptions = {}): Admission<A
     if (expires !== undefined) checkExpires(expires);
     return new Admission(auth, expires);
   }, admit);
+}
+
+/** A result of `authenticate` with options of its own connection. */
+export function admitWithPlan<Auth>(auth: Auth, plan: UpgraderPlan): Admission<Auth> {
+  return new Admission(auth, undefined, plan);
 }

@@ -1,8 +1,9 @@
+import { isSameHost } from '@ws/codec/parts';
 import { describe, expect, it } from 'vitest';
 import type { AppRequest } from '../../src/conn-handler.ts';
 import { RequestHeaders } from '../../src/headers.ts';
 import { Upgrader } from '../../src/index.ts';
-import { isSameHost, OriginPolicy } from '../../src/policies/origin.ts';
+import { OriginPolicy } from '../../src/policies/origin.ts';
 
 describe('isSameHost', () => {
   it.each([

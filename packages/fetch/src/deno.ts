@@ -1,0 +1,79 @@
+/**
+ * `@ws/fetch` on Deno, and the wrapper for `Deno.serve`.
+ *
+ * @module
+ */
+import type { PageSocket } from '@ws/browser/internal';
+import { run, SocketConn } from './server-conn.ts';
+import { callFetch, type FetchHandler, marking, type Upgrade, upgradeOn } from './upgrade.ts';
+
+export * from './public.ts';
+
+/** The longest message that Deno takes, in bytes. */
+const MAX_MESSAGE = 64 * 2 ** 20;
+
+interface DenoInfo {
+  readonly remoteAddr: { readonly hostname?: string };
+}
+
+/** Options of {@link deno}. */
+export interface DenoOptions {
+  /** The silence in seconds after which Deno ends a connection; it pings at half of it. Default: 40. */
+  readonly idleTimeout?: number | undefined;
+}
+
+declare const Deno: {
+  upgradeWebSocket(
+    request: Request,
+    options: { protocol?: string; idleTimeout: number },
+  ): { socket: PageSocket; response: Response };
+};
+
+let isWrapped = false;
+
+/** See `upgrade` of `@ws/fetch`. */
+export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
+  maxMessage: () => MAX_MESSAGE,
+  clientSignal: () => undefined,
+  accept: marking(() => isWrapped, 'deno of @ws/fetch/deno'),
+});
+
+/**
+ * Wraps a `fetch` for `Deno.serve`: the upgrade is made after your `fetch` has returned. Without
+ * it, Deno closes its whole server when `fetch` returns another Response after the upgrade.
+ *
+ * @example
+ * ```ts no-run
+ * import { upgrade } from '@ws/fetch';
+ * import { deno } from '@ws/fetch/deno';
+ *
+ * Deno.serve(deno((request) => upgrade(request, {}, (conn) => conn.receive((m) => conn.send(m)))));
+ * ```
+ */
+export function deno(
+  fetch: FetchHandler<never>,
+  { idleTimeout = 40 }: DenoOptions = {},
+): (request: Request, info: DenoInfo) => Promise<Response> {
+  isWrapped = true;
+  // Two parameters: Deno.serve passes nothing to a function of length 0.
+  return async (request, info) => {
+    // It throws after the upgrade.
+    const address = info.remoteAddr.hostname;
+    const mark = await callFetch(fetch as FetchHandler<unknown>, request, info);
+    if (mark instanceof Response) return mark;
+    const { subprotocol } = mark;
+    // The last step: after it, a throw or another Response would close the whole server.
+    const { socket, response } = Deno.upgradeWebSocket(request, {
+      ...(subprotocol !== '' && { protocol: subprotocol }),
+      idleTimeout,
+    });
+    for (const [name, value] of mark.headers) response.headers.append(name, value);
+    // Deno has `''` there.
+    Object.defineProperty(socket, 'protocol', { value: subprotocol });
+    socket.addEventListener(
+      'open',
+      () => void run(new SocketConn(socket, mark.plan, MAX_MESSAGE, address), mark),
+    );
+    return response;
+  };
+}

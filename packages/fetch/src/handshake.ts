@@ -1,0 +1,182 @@
+import { isSameHost, parseHostPort, parseOrigin } from '@ws/codec/parts';
+import type { HeadersLike, Plan, Refusal } from './options.ts';
+import { reportTo } from './reports.ts';
+
+/** What a handshake has agreed on. */
+export interface Agreement {
+  readonly request: Request;
+  readonly plan: Plan;
+  /** `''` for none. */
+  readonly subprotocol: string;
+  readonly auth: unknown;
+}
+
+const BAD = 'not a websocket handshake:';
+const NOT_WEBSOCKET = 'the client is not using the websocket protocol:';
+const BAD_VERSION = "unsupported version: 13 not found in 'Sec-Websocket-Version' header";
+/** As in the codec: the spare bits of the last character have no meaning. */
+const KEY = /^[A-Za-z0-9+/]{22}==$/;
+const MAX_OFFER = 4_096;
+
+/** A Response that refuses a request, with a line of text. */
+export function refuse(status: number, text: string, headers?: HeadersLike): Response {
+  const all = new Headers(headers);
+  if (!all.has('content-type')) all.set('Content-Type', 'text/plain; charset=utf-8');
+  all.set('X-Content-Type-Options', 'nosniff');
+  const hasBody = status !== 304;
+  return new Response(hasBody ? `${text}\n` : null, { status, headers: all });
+}
+
+/**
+ * Checks a request, and asks `authenticate`. The rules, their order and their words are those of
+ * `requestRules` in the codec, as far as a Request shows them.
+ *
+ * @param clientSignal - Aborted when the client leaves, on a runtime that knows it.
+ * @returns The refusal, or what both ends agree on. Never throws for the request.
+ */
+export async function negotiate(
+  request: Request,
+  plan: Plan,
+  clientSignal: AbortSignal | undefined,
+): Promise<Response | Agreement> {
+  const refusal = checkRequest(request) ?? checkOrigin(request, plan) ?? checkKey(request);
+  if (refusal !== undefined) return refusal;
+  const { authenticate } = plan.options;
+  const auth =
+    authenticate === undefined ? true : await ask(request, plan, authenticate, clientSignal);
+  if (auth instanceof Response) return auth;
+  const offer = request.headers.get('sec-websocket-protocol') ?? '';
+  const offered = offer.split(',').map((name) => name.trim());
+  const isBad = offer.length > MAX_OFFER || new Set(offered).size < offered.length;
+  if (isBad) return refuse(400, `${BAD} malformed 'Sec-WebSocket-Protocol' header`);
+  const { subprotocols = [] } = plan.options;
+  const subprotocol = subprotocols.find((name) => offered.includes(name)) ?? '';
+  return { request, plan, subprotocol, auth };
+}
+
+function checkRequest({ method, headers }: Request): Response | undefined {
+  const of = (name: string): string => headers.get(name) ?? '';
+  // `Host` is all that the origin is compared with.
+  if (parseHostPort(of('host'), '') === undefined) {
+    return refuse(400, `${BAD} 'Host' header is not a valid host`);
+  }
+  if (headers.has('transfer-encoding') || !/^0*$/.test(of('content-length'))) {
+    return refuse(400, `${BAD} request has a body`);
+  }
+  if (!listOf(of('connection')).includes('upgrade')) {
+    return refuse(400, `${NOT_WEBSOCKET} 'upgrade' token not found in 'Connection' header`);
+  }
+  const upgrade = { Upgrade: 'websocket', Connection: 'Upgrade' };
+  if (!listOf(of('upgrade')).includes('websocket')) {
+    return refuse(426, `${NOT_WEBSOCKET} 'websocket' token not found in 'Upgrade' header`, upgrade);
+  }
+  if (method !== 'GET') {
+    return refuse(405, `${NOT_WEBSOCKET} request method is not GET`, { Allow: 'GET' });
+  }
+  const version = headers.get('sec-websocket-version');
+  if (version === null || version.includes(',')) return refuse(400, BAD_VERSION);
+  if (version !== '13') {
+    return refuse(426, BAD_VERSION, { ...upgrade, 'Sec-WebSocket-Version': '13' });
+  }
+  return undefined;
+}
+
+function listOf(value: string): string[] {
+  return value
+    .toLowerCase()
+    .split(',')
+    .map((each) => each.trim());
+}
+
+function checkKey({ headers }: Request): Response | undefined {
+  if (KEY.test(headers.get('sec-websocket-key') ?? '')) return undefined;
+  return refuse(
+    400,
+    `${BAD} 'Sec-WebSocket-Key' header must be Base64 encoded value of 16-byte in length`,
+  );
+}
+
+/** Keeps foreign pages from using a visitor's cookies (RFC 6455, section 10.2). */
+function checkOrigin({ headers }: Request, { options, origins }: Plan): Response | undefined {
+  const origin = headers.get('origin');
+  const host = headers.get('host') ?? '';
+  const { sameHost = true, allowedOrigins } = options;
+  if (origin === null || isSameHost(origin, host, sameHost)) return undefined;
+  const parsed = parseOrigin(origin);
+  const isListed =
+    parsed === undefined
+      ? origin === 'null' && allowedOrigins?.includes('null')
+      : origins.some((matches) => matches(parsed));
+  if (isListed) return undefined;
+  return refuse(403, `origin ${shown(origin)} does not match host ${shown(host)}`);
+}
+
+/** A value of the client, without characters that have a meaning in HTML. */
+function shown(value: string): string {
+  return value.slice(0, 80).replaceAll(/[^!-~]|[<>&"'`\\]/g, '?') || '(empty)';
+}
+
+/** @returns The result of `authenticate`, or the refusal. */
+async function ask(
+  request: Request,
+  plan: Plan,
+  authenticate: NonNullable<Plan['options']['authenticate']>,
+  clientSignal: AbortSignal | undefined,
+): Promise<unknown> {
+  const controller = new AbortController();
+  const leave = (): void => controller.abort(clientSignal!.reason);
+  clientSignal?.addEventListener('abort', leave);
+  const ms = plan.handshakeTimeout;
+  let timer;
+  const late = new Promise<Response>((resolve) => {
+    if (ms >= 2 ** 31) return;
+    timer = setTimeout(() => {
+      resolve(refuse(503, 'handshake timed out'));
+      controller.abort(new Error(`handshake timed out after ${ms} ms (option handshakeTimeout)`));
+    }, ms);
+  });
+  try {
+    const result = (async () => authenticate(request, { signal: controller.signal }))();
+    return readAuth(await Promise.race([result, late]));
+  } catch (error) {
+    return refusalOfError(request, plan, error);
+  } finally {
+    clearTimeout(timer);
+    clientSignal?.removeEventListener('abort', leave);
+  }
+}
+
+/** @throws an error that `authenticate` has returned, TypeError for a refusal that cannot be sent. */
+function readAuth(result: unknown): unknown {
+  if (!result) return refuse(401, 'Unauthorized');
+  if (result instanceof Error) throw result;
+  if (result instanceof Response) return refusing(result);
+  if (typeof result !== 'object' || !('refuse' in result)) return result;
+  const { refuse: given, headers, body } = result as Refusal;
+  const status = given === true ? 401 : given;
+  if (!Number.isInteger(status) || status < 300 || status > 599) {
+    throw new RangeError(
+      `authenticate: expected a refusal status from 300 to 599, got ${String(status)}`,
+    );
+  }
+  return refuse(status, body ?? 'refused', headers);
+}
+
+/** @throws TypeError for a Response that would look like an upgrade. */
+function refusing(response: Response): Response {
+  if (response.status >= 300) return response;
+  throw new RangeError(`authenticate: expected a Response of 300 or more, got ${response.status}`);
+}
+
+/** An error that is meant for the client, as http-errors makes it, has its own status. */
+function refusalOfError(request: Request, { options }: Plan, error: unknown): Response {
+  const { expose, status = 0, message } = Object(error) as Partial<Error> & Exposed;
+  if (expose === true && status >= 400 && status <= 499) return refuse(status, String(message));
+  reportTo(options.report, error, { where: 'authenticate', request, status: 500 });
+  return refuse(500, 'Internal Server Error');
+}
+
+interface Exposed {
+  readonly expose?: boolean;
+  readonly status?: number;
+}

@@ -1,0 +1,7 @@
+/**
+ * `@ws/fetch` on Node: a server for your `fetch`, and an adapter of the shape of crossws.
+ *
+ * @module
+ */
+export type { NodeInfo, NodeOptions } from './node/fetch-upgrades.ts';
+export { type ServeFetchOptions, serveFetch } from './node/serve-fetch.ts';

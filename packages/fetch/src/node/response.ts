@@ -1,0 +1,46 @@
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+
+/** What belongs to the connection, and not to a Response. */
+const CONNECTION_FIELDS = new Set(['connection', 'keep-alive', 'transfer-encoding', 'upgrade']);
+
+/** Writes the head of a Response. */
+export function writeHead(res: ServerResponse, { status, headers }: Response): void {
+  const fields: Record<string, string | string[]> = {};
+  for (const [name, value] of headers) {
+    if (!CONNECTION_FIELDS.has(name)) fields[name] = value;
+  }
+  const cookies = headers.getSetCookie();
+  if (cookies.length > 0) fields['set-cookie'] = cookies;
+  res.writeHead(status, fields);
+}
+
+/**
+ * Writes the body of a Response, as fast as the client reads it. A body that fails destroys the
+ * response, so that the client sees that it is incomplete.
+ *
+ * @throws (rejects with) the error of the body.
+ */
+export async function writeBody(res: ServerResponse, { body }: Response): Promise<void> {
+  if (body === null || res.req.method === 'HEAD') {
+    await body?.cancel();
+    res.end();
+    return;
+  }
+  const reader = body.getReader();
+  const stop = (): void => void reader.cancel().catch(() => {});
+  res.once('close', stop);
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done || res.destroyed) break;
+      if (!res.write(value)) await Promise.race([once(res, 'drain'), once(res, 'close')]);
+    }
+    res.end();
+  } catch (error) {
+    res.destroy();
+    throw error;
+  } finally {
+    res.off('close', stop);
+  }
+}

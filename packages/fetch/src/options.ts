@@ -1,0 +1,228 @@
+import {
+  type BrowserConnSettings,
+  badType,
+  checkConnOptions,
+  checkNames,
+  whole,
+} from '@ws/browser/internal';
+import { parseAllowedOrigin, type SameHost } from '@ws/codec/parts';
+import type { AutoResponse, Conn, ConnLike, ReportContext } from '@ws/conn';
+
+/**
+ * A connection of a server: a `Conn` on Node, the runtime's own WebSocket with the same methods on
+ * Bun, Deno and Workers. `docs/fetch.md` has the table of what each runtime lacks; a method that is
+ * missing throws, or rejects with, an UnsupportedError.
+ *
+ * @typeParam Data - The type of `data`, the result of `authenticate`.
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- code that ignores `data` names no type
+export type ServerConn<Data = any> = ConnLike<Data> &
+  Pick<Conn<Data>, 'remoteAddr' | 'ping' | 'setPingHandler' | 'setPongHandler'>;
+
+/** The second argument of an {@link UpgradeHandler}. */
+export interface UpgradeContext<Auth = unknown> {
+  /** The result of `authenticate`; `true` without that option. */
+  readonly auth: Auth;
+  /** The request of the handshake. */
+  readonly request: Request;
+}
+
+/**
+ * Runs one connection. When it throws or its promise rejects, the connection closes with 1011 and
+ * `report` gets the error. The connection stays open when it returns.
+ */
+export type UpgradeHandler<Auth = unknown> = (
+  conn: ServerConn<Auth>,
+  context: UpgradeContext<Auth>,
+) => unknown;
+
+/** Headers as a Response takes them. */
+export type HeadersLike = Headers | [string, string][] | Record<string, string>;
+
+/** A result of `authenticate` that refuses the request. */
+export interface Refusal {
+  /** The HTTP status, 300 to 599; `true` for 401. */
+  readonly refuse: number | true;
+  /** Headers of the answer, `WWW-Authenticate` for example. Default: none. */
+  readonly headers?: HeadersLike | undefined;
+  /** Plain text. Default: the message of the refusal. */
+  readonly body?: string | undefined;
+}
+
+/** The type of `auth` for a result of `authenticate`: what does not refuse. */
+export type AuthOf<Result> = Exclude<
+  Awaited<Result>,
+  Refusal | Response | Error | undefined | null | false | '' | 0
+>;
+
+/** The second argument of `report`. */
+export interface FetchReportContext extends ReportContext {
+  /** The request of the handshake, for the functions that run before there is a connection. */
+  readonly request?: Request | undefined;
+}
+
+/** The option `report`. */
+export type FetchReport = (error: unknown, context: FetchReportContext) => void;
+
+/** Options of `upgrade`. */
+export interface UpgradeOptions<Result = true> {
+  /**
+   * The second argument of your `fetch`, which Bun needs when it calls your `fetch` itself, without
+   * the wrapper `bun`. Others ignore it.
+   */
+  readonly server?: unknown;
+  /**
+   * Decides who may connect; may be async. A {@link Refusal} or a Response refuses. `undefined`, `null`,
+   * `false`, `''`, `0` and `NaN` refuse with 401. An error refuses with 500 and goes to `report`,
+   * unless it has `expose: true` and a `status` from 400 to 499. Any other result becomes `auth`.
+   *
+   * `signal` is aborted after `handshakeTimeout` and, on Node and Bun, when the client has left.
+   * Do not use `request.signal`: Deno aborts it at once, and Workers never do.
+   */
+  readonly authenticate?:
+    | ((request: Request, context: { readonly signal: AbortSignal }) => Result)
+    | undefined;
+  /**
+   * Origins that may connect in addition to the same host: `https://app.example.org`,
+   * `https://*.example.org`, `null`. Default: none.
+   */
+  readonly allowedOrigins?: readonly string[] | undefined;
+  /** Which pages of the host of the request may connect: see `Upgrader`. Default: `true`. */
+  readonly sameHost?: SameHost | undefined;
+  /**
+   * Supported subprotocols in the order of preference. Without an offered one, none is chosen.
+   * Default: none.
+   */
+  readonly subprotocols?: readonly string[] | undefined;
+  /** Headers of the accepting answer, `Set-Cookie` for example. Default: none. */
+  readonly headers?: HeadersLike | undefined;
+  /** The time of `authenticate` in ms, then 503; `false` for no bound. Default: 10,000. */
+  readonly handshakeTimeout?: number | false | undefined;
+  /** A message that is answered without a reader, and the answer. Default: none. */
+  readonly autoResponse?: AutoResponse | undefined;
+  /**
+   * The longest message that is accepted, in bytes. A longer one closes with 1009. Deno takes at most
+   * 64 MiB, Workers 32 MiB, Bun its `maxPayloadLength`. Node takes `false` for no limit. Default: 1 MiB.
+   */
+  readonly readLimit?: number | false | undefined;
+  /**
+   * The most bytes of messages that wait for a read on Deno and Workers, which cannot pause a
+   * connection, with 320 for each message. More close with 1008. Node and Bun pause. Default: 16 MiB.
+   */
+  readonly maxQueuedBytes?: number | false | undefined;
+  /** A write resolves below this many buffered bytes. Default: 64 KiB. */
+  readonly highWaterMark?: number | undefined;
+  /**
+   * The most bytes that wait to be sent. A write that exceeds it rejects with a BackpressureError.
+   * Default: 16 MiB.
+   */
+  readonly maxBufferedAmount?: number | false | undefined;
+  /**
+   * Gets the errors of your functions, each once. Default: `console.error`; on Node, as of `serve`.
+   */
+  readonly report?: FetchReport | undefined;
+}
+
+/** The names of {@link UpgradeOptions}. */
+export const UPGRADE_OPTION_NAMES: readonly (keyof UpgradeOptions)[] = [
+  'server',
+  'authenticate',
+  'allowedOrigins',
+  'sameHost',
+  'subprotocols',
+  'headers',
+  'handshakeTimeout',
+  'autoResponse',
+  'readLimit',
+  'maxQueuedBytes',
+  'highWaterMark',
+  'maxBufferedAmount',
+  'report',
+];
+
+/** The options of `upgrade`, checked. */
+export interface Plan {
+  readonly options: UpgradeOptions<unknown>;
+  readonly settings: Pick<
+    BrowserConnSettings,
+    'readLimit' | 'maxQueuedBytes' | 'highWaterMark' | 'maxBufferedAmount'
+  >;
+  readonly origins: readonly ReturnType<typeof parseAllowedOrigin>[];
+  /** In ms; Infinity for no bound. */
+  readonly handshakeTimeout: number;
+}
+
+const MIB = 2 ** 20;
+
+/**
+ * @param maxMessage - The longest message that the runtime takes, in bytes.
+ * @throws TypeError, RangeError that names the option.
+ */
+export function checkUpgradeOptions(options: UpgradeOptions<unknown>, maxMessage: number): Plan {
+  checkNames('upgrade', options, UPGRADE_OPTION_NAMES);
+  const {
+    readLimit = MIB,
+    maxQueuedBytes,
+    highWaterMark,
+    maxBufferedAmount,
+    allowedOrigins = [],
+    subprotocols = [],
+    handshakeTimeout = 10_000,
+    sameHost = true,
+  } = options;
+  const settings = checkConnOptions({
+    readLimit,
+    maxQueuedBytes,
+    highWaterMark,
+    maxBufferedAmount,
+  });
+  checkReadLimit('readLimit', settings.readLimit, maxMessage);
+  for (const name of ['authenticate', 'report'] as const) {
+    if (typeof (options[name] ?? checkNames) !== 'function') {
+      throw badType(`${name}: expected a function`, options[name]);
+    }
+  }
+  if (![true, false, 'https'].includes(sameHost)) {
+    throw new TypeError(`sameHost: expected true, false or 'https', got ${String(sameHost)}`);
+  }
+  for (const [name, list] of [
+    ['allowedOrigins', allowedOrigins],
+    ['subprotocols', subprotocols],
+  ] as const) {
+    if (!Array.isArray(list)) throw badType(`${name}: expected a list`, list);
+  }
+  for (const name of subprotocols) {
+    if (!TOKEN.test(name)) throw new TypeError(`subprotocols: ${String(name)} is not a token`);
+  }
+  checkAutoResponse(options.autoResponse);
+  return {
+    options,
+    settings,
+    origins: allowedOrigins.filter((entry) => entry !== 'null').map(parseAllowedOrigin),
+    handshakeTimeout:
+      handshakeTimeout === false ? Infinity : whole('handshakeTimeout', handshakeTimeout),
+  };
+}
+
+/** RFC 9110, section 5.6.2. */
+const TOKEN = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/;
+
+/** @throws RangeError that names the most that the runtime takes. */
+export function checkReadLimit(name: string, bytes: number, maxMessage: number): void {
+  if (bytes <= maxMessage) return;
+  throw new RangeError(
+    `${name}: expected at most ${maxMessage}, the longest message that this runtime takes; got ${bytes}`,
+  );
+}
+
+/** @throws TypeError that names the option. */
+export function checkAutoResponse(value: unknown): void {
+  if (value === undefined) return;
+  checkNames('autoResponse', value as object, ['request', 'response']);
+  for (const name of ['request', 'response'] as const) {
+    const data: unknown = (value as AutoResponse)[name];
+    if (typeof data !== 'string' && !(data instanceof Uint8Array)) {
+      throw badType(`autoResponse.${name}: expected a string or a Uint8Array`, data);
+    }
+  }
+}

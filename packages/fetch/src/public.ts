@@ -1,0 +1,29 @@
+// What each file of the entry `@ws/fetch` exports beside `upgrade`.
+export { UnsupportedError } from '@ws/browser/internal';
+export type { AutoResponse } from '@ws/conn';
+export {
+  BackpressureError,
+  BinaryMessage,
+  CloseCode,
+  CloseError,
+  CloseSentError,
+  JSONError,
+  ReadLimitError,
+  ReadPendingError,
+  TextMessage,
+  TimeoutError,
+  TransportError,
+  WebSocketError,
+  WriteClosedError,
+} from '@ws/conn/parts';
+export type {
+  AuthOf,
+  FetchReport,
+  FetchReportContext,
+  Refusal,
+  ServerConn,
+  UpgradeContext,
+  UpgradeHandler,
+  UpgradeOptions,
+} from './options.ts';
+export type { FetchHandler, Upgrade } from './upgrade.ts';

@@ -1,0 +1,138 @@
+import {
+  BrowserConn,
+  type BrowserConnSettings,
+  boundOf,
+  type PageSocket,
+  whole,
+} from '@ws/browser/internal';
+import type { Role } from '@ws/conn';
+import { WebSocketError } from '@ws/conn/parts';
+import type { Mark } from './mark.ts';
+import { checkReadLimit, type FetchReport, type Plan } from './options.ts';
+import { reportTo } from './reports.ts';
+
+/** The methods of a Conn over the WebSocket of a server's runtime. */
+export class SocketConn extends BrowserConn {
+  readonly #maxMessage: number;
+  readonly #report: FetchReport | undefined;
+  readonly #address: string | undefined;
+
+  /**
+   * @param maxMessage - The longest message that the runtime takes, in bytes.
+   * @param address - The client's, if it is known.
+   */
+  constructor(
+    socket: PageSocket,
+    { options, settings }: Plan,
+    maxMessage: number,
+    address: string | undefined,
+  ) {
+    const { autoResponse } = options;
+    const report = (error: unknown): void =>
+      reportTo(options.report, error, { where: 'upgrade', conn: this });
+    const answers = autoResponse && new AutoAnswers(socket, autoResponse, settings.highWaterMark);
+    super(socket, { ...settings, ...SERVER, report }, undefined, answers && (() => answers));
+    this.#maxMessage = maxMessage;
+    this.#report = options.report;
+    this.#address = address;
+  }
+
+  override get role(): Role {
+    return 'server';
+  }
+
+  override get localAddr(): undefined {
+    return undefined;
+  }
+
+  /** The client's address; undefined when the runtime does not know it. */
+  override get remoteAddr(): string | undefined {
+    return this.#address;
+  }
+
+  /** A function of the application has failed. */
+  failed(error: unknown, where: string): void {
+    reportTo(this.#report, error, { where, conn: this });
+    void this.internals.closeAfterError();
+  }
+
+  override setReadLimit(bytes: number | false): void {
+    checkReadLimit('setReadLimit', boundOf('setReadLimit', bytes), this.#maxMessage);
+    super.setReadLimit(bytes);
+  }
+}
+
+/** What a server does differently from a page. */
+const SERVER: Pick<
+  BrowserConnSettings,
+  'errorCloseCode' | 'queueCloseCode' | 'limitCloseCode' | 'checkCode'
+> = {
+  errorCloseCode: 1011,
+  queueCloseCode: 1008,
+  limitCloseCode: 1009,
+  checkCode(code) {
+    // RFC 6455, section 7.4: 1004 to 1006 and 1015 are never sent.
+    if (code > 2999) whole('close: code', code, 3000, 4999);
+    else if (code > 1003) whole('close: code', code, 1007, 1014);
+    else whole('close: code', code, 1000, 1003);
+  },
+};
+
+/** Answers the messages of the option `autoResponse`. */
+class AutoAnswers {
+  isPulled = false;
+  readonly #socket: PageSocket;
+  readonly #request: string | Uint8Array;
+  readonly #response: string | Uint8Array;
+  readonly #most: number;
+
+  /** @param most - With so many bytes unsent, a request gets no answer. */
+  constructor(
+    socket: PageSocket,
+    { request, response }: NonNullable<Plan['options']['autoResponse']>,
+    most: number,
+  ) {
+    this.#socket = socket;
+    this.#request = request;
+    this.#response = response;
+    this.#most = most;
+  }
+
+  start(): void {}
+
+  stop(): void {}
+
+  /** Whether `data` was the request. */
+  takes(data: unknown): boolean {
+    if (!isSame(this.#request, data)) return false;
+    const socket = this.#socket;
+    if (socket.readyState === 1 && socket.bufferedAmount < this.#most) socket.send(this.#response);
+    return true;
+  }
+}
+
+function isSame(wanted: string | Uint8Array, data: unknown): boolean {
+  if (typeof wanted === 'string') return data === wanted;
+  if (typeof data === 'string') return false;
+  const bytes = data instanceof Uint8Array ? data : new Uint8Array(data as ArrayBuffer);
+  return bytes.length === wanted.length && bytes.every((byte, i) => byte === wanted[i]);
+}
+
+/**
+ * Runs the handler of a connection. The promise settles after both have ended; it never rejects,
+ * since the runtime would end the process or print the error.
+ */
+export async function run(conn: SocketConn, { handler, auth, request }: Mark): Promise<void> {
+  conn.data = auth;
+  try {
+    await handler(conn, { auth, request });
+  } catch (error) {
+    if (!isEnd(conn, error)) conn.failed(error, 'handler');
+  }
+  await conn.closed;
+}
+
+/** Whether `error` is the end of the connection, and no fault of the handler. */
+function isEnd(conn: SocketConn, error: unknown): boolean {
+  return conn.state !== 'open' && error instanceof WebSocketError;
+}

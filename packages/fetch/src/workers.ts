@@ -1,0 +1,62 @@
+/**
+ * `@ws/fetch` on Cloudflare Workers, and Durable Objects that hibernate.
+ *
+ * @module
+ */
+import { waitUntil } from 'cloudflare:workers';
+import type { WebSocketEvent } from '@ws/browser/internal';
+import type { Agreement } from './handshake.ts';
+import type { UpgradeHandler } from './options.ts';
+import { run, SocketConn } from './server-conn.ts';
+import { type Upgrade, upgradeOn } from './upgrade.ts';
+import {
+  acceptingHeaders,
+  addressOf,
+  MAX_MESSAGE,
+  type WorkerSocket,
+  webSocketPair,
+} from './workers-socket.ts';
+
+export {
+  type HibernatingConn,
+  type HibernatingEvents,
+  type HibernatingOptions,
+  hibernating,
+} from './hibernating.ts';
+export * from './public.ts';
+
+/** See `upgrade` of `@ws/fetch`. The handler gets the connection at once: what it sends waits for the Response. */
+export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
+  maxMessage: () => MAX_MESSAGE,
+  clientSignal: () => undefined,
+  accept,
+});
+
+function accept(agreement: Agreement, handler: UpgradeHandler): Response {
+  const { request, plan, subprotocol } = agreement;
+  const [client, socket] = webSocketPair();
+  socket.accept();
+  // Workers have `''` there.
+  Object.defineProperty(socket, 'protocol', { value: subprotocol });
+  const conn = new SocketConn(endingAtErrors(socket), plan, MAX_MESSAGE, addressOf(request));
+  const headers: readonly (readonly [string, string])[] = [];
+  // Without it, nothing of the handler runs after the close: not even `finally`.
+  waitUntil(run(conn, { ...agreement, handler, headers }));
+  return new Response(null, {
+    status: 101,
+    webSocket: client,
+    headers: acceptingHeaders(plan, subprotocol),
+  } as ResponseInit);
+}
+
+/** After a fault of the peer, Workers have an event 'error', and neither 'close' nor another state. */
+function endingAtErrors(socket: WorkerSocket): WorkerSocket {
+  const add = socket.addEventListener.bind(socket);
+  Object.defineProperty(socket, 'addEventListener', {
+    value(type: string, listener: (event: WebSocketEvent) => void) {
+      add(type, listener);
+      if (type === 'close') add('error', () => listener({ code: 1006 }));
+    },
+  });
+  return socket;
+}

@@ -1,0 +1,157 @@
+// One program for Node, Bun, Deno, Workers and Durable Objects. `../runtimes.slow.test.ts` runs it.
+import { upgrade } from '@ws/fetch';
+import { Hub } from '@ws/hub';
+
+const hub = new Hub();
+hub.on('connect', (session) => session.join('lobby'));
+hub.on('message', (_session, message) => void hub.room('lobby').publish(message));
+
+/** How the connections of `/watched` have ended. */
+const ends = [];
+/** Responses of upgrades that `/twice` returns again. */
+let kept;
+
+const USERS = { s3cr3t: 'ada' };
+
+async function authenticate(request, { signal }) {
+  if (signal.aborted) throw new Error('aborted too early');
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  const [, token] = /^Bearer (.*)$/.exec(request.headers.get('authorization') ?? '') ?? [];
+  const user = USERS[token];
+  return user ? { user } : { refuse: 401, headers: { 'WWW-Authenticate': 'Bearer' }, body: 'who?' };
+}
+
+const echo = (conn) => conn.receive((message) => conn.send(message));
+
+const routes = {
+  '/': () => new Response('hello', { headers: { 'Content-Type': 'text/plain' } }),
+  '/echo': (request, server) => upgrade(request, { server }, echo),
+  '/loop': (request, server) =>
+    upgrade(request, { server }, async (conn) => {
+      for await (const message of conn) await conn.send(message);
+    }),
+  '/login': (request, server) =>
+    upgrade(
+      request,
+      {
+        server,
+        authenticate,
+        subprotocols: ['chat.v2', 'chat'],
+        headers: [
+          ['Set-Cookie', 'a=1'],
+          ['Set-Cookie', 'b=2'],
+        ],
+      },
+      async (conn, { auth }) => {
+        const facts = { user: auth.user, data: conn.data.user, role: conn.role };
+        const address = typeof conn.remoteAddr === 'string' && conn.remoteAddr.length > 0;
+        await conn.writeJSON({ ...facts, subprotocol: conn.subprotocol, address });
+      },
+    ),
+  '/room': (request, server) => upgrade(request, { server }, hub.handler),
+  '/throws': (request, server) =>
+    upgrade(request, { server, report: () => {} }, async (conn) => {
+      await conn.readMessage();
+      throw new Error('boom');
+    }),
+  '/receive-throws': (request, server) =>
+    upgrade(request, { server, report: () => {} }, (conn) =>
+      conn.receive(() => {
+        throw new Error('boom');
+      }),
+    ),
+  '/limit': (request, server) => upgrade(request, { server, readLimit: 1000 }, echo),
+  '/big': (request, server) => upgrade(request, { server, readLimit: 8 * 2 ** 20 }, echo),
+  '/auto': (request, server) =>
+    upgrade(request, { server, autoResponse: { request: 'ping', response: 'pong' } }, (conn) =>
+      conn.receive((message) => conn.send(`read ${message.text()}`)),
+    ),
+  '/close': (request, server) =>
+    upgrade(request, { server }, async (conn) => {
+      const [code, reason] = (await conn.readMessage()).json();
+      try {
+        await conn.close(code, reason);
+      } catch (error) {
+        await conn.writeJSON(error.message);
+      }
+    }),
+  '/watched': (request, server) =>
+    upgrade(request, { server }, async (conn) => {
+      await conn.send('ready');
+      const { code, reason, wasClean } = await conn.closed;
+      // A later turn: the runtime must keep the handler.
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      ends.push({ code, reason, wasClean });
+    }),
+  '/ends': () => Response.json(ends),
+  '/reads': (request, server) =>
+    upgrade(request, { server }, async (conn) => {
+      const json = await conn.readJSON();
+      const reader = await conn.nextReader();
+      const text = await reader.text();
+      const writer = await conn.nextWriter(1);
+      await writer.write(JSON.stringify([json, text]));
+      await writer.close();
+      for await (const message of conn) {
+        if (message.text() === 'leave') break;
+      }
+      const { messagesIn, messagesOut } = conn.stats;
+      await conn.writeJSON([messagesIn, messagesOut, conn.bufferedAmount, conn.state]);
+      await conn.readMessage({ timeout: 20 }).catch((error) => conn.send(error.name));
+    }),
+  '/unread': (request, server) =>
+    upgrade(request, { server, maxQueuedBytes: 2 ** 20 }, async (conn) => {
+      await conn.send('ready');
+      await conn.closed;
+    }),
+  '/ping': (request, server) =>
+    upgrade(request, { server }, async (conn) => {
+      const rtt = await conn.ping().catch((error) => error.name);
+      await conn.writeJSON(typeof rtt === 'number' ? 'number' : rtt);
+    }),
+  '/terminate': (request, server) =>
+    upgrade(request, { server }, async (conn) => {
+      await conn.readMessage();
+      conn.terminate();
+    }),
+  '/limits': async (request, server) => {
+    const wanted = Number(new URL(request.url).searchParams.get('bytes'));
+    try {
+      return await upgrade(request, { server, readLimit: wanted }, echo);
+    } catch (error) {
+      return new Response(error.name, { status: 400 });
+    }
+  },
+  // Middleware
+  '/middleware/headers': async (request, server) => {
+    const response = await upgrade(request, { server }, echo);
+    const copy = new Response(response.body, response);
+    copy.headers.set('X-Middleware', 'was here');
+    return copy;
+  },
+  '/middleware/refuses': async (request, server) => {
+    const response = await upgrade(request, { server }, echo);
+    // As Hono does it: a refusal with the headers of the Response before.
+    return new Response('no', { status: 403, headers: response.headers });
+  },
+  '/middleware/throws': async (request, server) => {
+    await upgrade(request, { server }, echo);
+    throw new Error('middleware');
+  },
+  '/dropped': async (request, server) => {
+    await upgrade(request, { server }, echo);
+    return new Response('dropped', { status: 400 });
+  },
+  '/twice': async (request, server) => {
+    kept ??= await upgrade(request, { server }, echo);
+    return new Response(null, kept);
+  },
+};
+
+export default {
+  fetch(request, server) {
+    const { pathname } = new URL(request.url);
+    const route = routes[pathname];
+    return route === undefined ? new Response('nothing here', { status: 404 }) : route(request, server);
+  },
+};

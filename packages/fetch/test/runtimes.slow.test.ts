@@ -1,0 +1,271 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Conn, dial, type DialOptions, HandshakeError } from '@ws/node-client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { lacksRuntime, RUNTIMES, type Running, start } from './runtimes.ts';
+
+describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('one program on %s', (name) => {
+  let program: Running;
+  beforeAll(async () => {
+    program = await start(name);
+  });
+  afterAll(() => program?.stop());
+
+  const open = (path: string, options: DialOptions = {}): Promise<Conn> =>
+    dial(`ws://127.0.0.1:${program.port}${path}`, { heartbeat: false, ...options });
+  const refusal = (path: string, options: DialOptions = {}): Promise<HandshakeError> =>
+    open(path, options).then(
+      () => expect.fail('the handshake was accepted'),
+      (error: HandshakeError) => error,
+    );
+  const closeOf = async (conn: Conn): Promise<number> => (await conn.closed).code;
+
+  describe('requests', () => {
+    it('answers plain requests', async () => {
+      const response = await fetch(`${program.url}/`);
+      expect([response.status, await response.text()]).toEqual([200, 'hello']);
+    });
+
+    it('refuses a plain request to upgrade with 400 or 426', async () => {
+      const { status } = await fetch(`${program.url}/echo`);
+      expect([400, 426]).toContain(status);
+    });
+
+    it('answers a request to upgrade without a route with 404', async () => {
+      expect((await refusal('/nothing')).status).toBe(404);
+    });
+
+    it('answers a request to upgrade that its fetch answers with 200', async () => {
+      expect((await refusal('/')).status).toBe(200);
+    });
+
+    it.each([
+      ['an old version', 426, { 'Sec-WebSocket-Version': '8' }],
+      ['a short key', 400, { 'Sec-WebSocket-Key': 'short' }],
+    ])('refuses %s', async (_, status, fields) => {
+      const answer = await rawUpgrade(program.port, fields);
+      // Runtimes check some of that themselves.
+      expect([status, 400]).toContain(Number(answer.split(' ')[1]));
+    });
+
+    it.each([
+      'http://evil.example',
+      'null',
+      'http://127.0.0.1.evil.example',
+      'file://',
+    ])('refuses the origin %s with 403', async (origin) => {
+      expect((await refusal('/echo', { origin })).status).toBe(403);
+    });
+
+    it('accepts the origin of the same host', async () => {
+      const conn = await open('/echo', { origin: program.url });
+      expect(await conn.close()).toMatchObject({ code: 1000 });
+    });
+  });
+
+  describe('login', () => {
+    it('refuses with the status, header and body of authenticate', async () => {
+      const { status, headers, body } = await refusal('/login');
+      expect(status).toBe(401);
+      expect(headers.get('www-authenticate')).toBe('Bearer');
+      expect(String(body)).toContain('who?');
+    });
+
+    it('gives the handler the user, and the client the subprotocol and two cookies', async () => {
+      const conn = await open('/login', {
+        headers: { Authorization: 'Bearer s3cr3t' },
+        subprotocols: ['chat', 'chat.v2'],
+      });
+      expect(await conn.readJSON()).toEqual({
+        user: 'ada',
+        data: 'ada',
+        role: 'server',
+        subprotocol: 'chat.v2',
+        address: true,
+      });
+      expect(conn.subprotocol).toBe('chat.v2');
+      expect(conn.response.headers.getSetCookie()).toEqual(['a=1', 'b=2']);
+      await conn.close();
+    });
+
+    it('chooses no subprotocol that it does not know', async () => {
+      const answer = await rawUpgrade(program.port, { 'Sec-WebSocket-Protocol': 'other, more' });
+      expect(answer).toMatch(/^HTTP\/1.1 101/);
+      expect(answer).not.toMatch(/sec-websocket-protocol/i);
+    });
+  });
+
+  describe('messages', () => {
+    it.each(['/echo', '/loop'])('echoes text, bytes and empty messages on %s', async (path) => {
+      const conn = await open(path);
+      const sent = ['hé😀', '', new Uint8Array([0, 255]), new Uint8Array(0), 'x'.repeat(300_000)];
+      for (const data of sent) await conn.send(data);
+      for (const data of sent) {
+        const message = await conn.readMessage();
+        expect(message.isText ? message.text() : message.data).toEqual(data);
+      }
+      await conn.close();
+    });
+
+    it('keeps the order of a thousand messages', async () => {
+      const conn = await open('/loop');
+      const count = 1000;
+      for (let i = 0; i < count; i++) void conn.send(String(i));
+      for (let i = 0; i < count; i++) expect((await conn.readMessage()).text()).toBe(String(i));
+      await conn.close();
+    });
+
+    it('has readJSON, nextReader, nextWriter, stats and timeouts', async () => {
+      const conn = await open('/reads');
+      await conn.send('{"a":[1]}');
+      await conn.send('text');
+      expect(await conn.readJSON()).toEqual([{ a: [1] }, 'text']);
+      await conn.send('leave');
+      expect(await conn.readJSON()).toEqual([3, 1, 0, 'open']);
+      expect((await conn.readMessage()).text()).toBe('TimeoutError');
+      await conn.close();
+    });
+
+    it('answers autoResponse without its handler', async () => {
+      const conn = await open('/auto');
+      await conn.send('ping');
+      await conn.send('pings');
+      expect((await conn.readMessage()).text()).toBe('pong');
+      expect((await conn.readMessage()).text()).toBe('read pings');
+      await conn.close();
+    });
+
+    it('sends 8 MiB and gets them back', async () => {
+      const conn = await open('/big', { readLimit: false });
+      const data = new Uint8Array(8 * 2 ** 20).fill(7);
+      await conn.send(data);
+      const message = await conn.readMessage();
+      expect(Buffer.compare(message.data, data)).toBe(0);
+      await conn.close();
+    });
+  });
+
+  describe('ends', () => {
+    it('closes with 1011 when the handler throws', async () => {
+      const conn = await open('/throws');
+      await conn.send('go');
+      expect(await closeOf(conn)).toBe(1011);
+    });
+
+    it('closes with 1011 when the function of receive throws', async () => {
+      const conn = await open('/receive-throws');
+      await conn.send('go');
+      expect(await closeOf(conn)).toBe(1011);
+    });
+
+    it('closes with 1009 for a message over readLimit', async () => {
+      const conn = await open('/limit');
+      await conn.send(new Uint8Array(1000));
+      expect((await conn.readMessage()).data.length).toBe(1000);
+      await conn.send(new Uint8Array(1001));
+      expect(await closeOf(conn)).toBe(1009);
+    });
+
+    it.each([
+      [1000, ''],
+      [1001, 'going'],
+      [1008, 'policy'],
+      [1013, 'again'],
+      [3000, 'thrée'],
+      [4999, 'x'.repeat(123)],
+    ])('closes with %i', async (code, reason) => {
+      const conn = await open('/close');
+      await conn.writeJSON([code, reason]);
+      const info = await conn.closed;
+      expect([info.code, info.reason]).toEqual([code, reason]);
+    });
+
+    it.each([999, 1004, 1005, 1006, 1015, 1016, 2999, 5000])(
+      'rejects close(%i), and stays open',
+      async (code) => {
+        const conn = await open('/close');
+        await conn.writeJSON([code, '']);
+        expect(await conn.readJSON()).toEqual(expect.stringContaining('close'));
+        await conn.close();
+      },
+    );
+
+    it.each([
+      [1000, 'bye'],
+      [4001, 'own'],
+    ])('tells its handler how a client has closed with %i', async (code, reason) => {
+      const conn = await open('/watched');
+      await conn.readMessage();
+      await conn.close(code, reason);
+      await expect.poll(async () => ends(program)).toContainEqual({ code, reason, wasClean: true });
+    });
+
+    it('tells its handler that a client is gone', async () => {
+      const before = (await ends(program)).filter(({ code }) => code === 1006).length;
+      const conn = await open('/watched');
+      await conn.readMessage();
+      conn.terminate();
+      const gone = async (): Promise<number> =>
+        (await ends(program)).filter(({ code }) => code === 1006).length;
+      await expect.poll(gone).toBe(before + 1);
+    });
+  });
+
+  describe('middleware', () => {
+    it('adds headers to the 101', async () => {
+      const conn = await open('/middleware/headers');
+      expect(conn.response.headers.get('x-middleware')).toBe('was here');
+      expect(conn.response.headers.get('x-ws-upgrade')).toBe(null);
+      await conn.send('works');
+      expect((await conn.readMessage()).text()).toBe('works');
+      await conn.close();
+    });
+
+    it('refuses after upgrade, with the headers of its Response', async () => {
+      const { status, headers } = await refusal('/middleware/refuses');
+      expect([status, headers.get('x-ws-upgrade')]).toEqual([403, null]);
+    });
+
+    it('answers 500 when it throws after upgrade, and serves others', async () => {
+      expect((await refusal('/middleware/throws')).status).toBe(500);
+      expect((await fetch(`${program.url}/`)).status).toBe(200);
+    });
+
+    it('may drop the Response of upgrade', async () => {
+      expect((await refusal('/dropped')).status).toBe(400);
+    });
+  });
+
+  it('rejects a readLimit above what the runtime takes', async () => {
+    const response = await refusal(`/limits?bytes=${2 ** 40}`).catch(() => undefined);
+    if (name === 'Node') expect(response).toBe(undefined);
+    else expect([response?.status, String(response?.body)]).toEqual([400, 'RangeError']);
+  });
+});
+
+async function ends(program: Running): Promise<{ code: number; reason: string }[]> {
+  return (await fetch(`${program.url}/ends`)).json() as never;
+}
+
+/** The head of the answer to a request to upgrade /echo. */
+async function rawUpgrade(port: number, fields: Record<string, string>): Promise<string> {
+  const socket = connect(port, '127.0.0.1');
+  const all = {
+    Host: `127.0.0.1:${port}`,
+    Upgrade: 'websocket',
+    Connection: 'Upgrade',
+    'Sec-WebSocket-Version': '13',
+    'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    ...fields,
+  };
+  const lines = Object.entries(all).map(([key, value]) => `${key}: ${value}\r\n`);
+  socket.write(`GET /echo HTTP/1.1\r\n${lines.join('')}\r\n`);
+  let head = '';
+  while (!head.includes('\r\n\r\n')) {
+    const [chunk] = (await once(socket, 'data')) as [Buffer];
+    head += chunk.toString('latin1');
+  }
+  socket.destroy();
+  return head;
+}
