@@ -9,6 +9,7 @@ const PACKAGES = {
   browser: ['conn'],
   'node-client': ['codec', 'conn', 'node-io', 'browser'],
   hub: ['conn'],
+  fetch: ['codec', 'conn', 'browser', 'node-io', 'node-server'],
   proxy: ['codec', 'conn', 'node-io', 'node-server', 'node-client'],
   compat: ['codec', 'conn', 'node-io'],
   obs: ['conn', 'node-client'],
@@ -59,7 +60,7 @@ const FLOORS = {
     ['dial'],
     ['reconnecting-options'],
     ['reconnecting', 'reconnecting-conn'],
-    ['index'],
+    ['index', 'internal'],
   ],
   'node-client': [
     ['errors', 'exchange'],
@@ -109,6 +110,13 @@ const forbidden = [
     to: { dependencyTypes: ['core'] },
   },
   {
+    name: 'only-the-node-part-of-fetch-knows-node',
+    comment: 'a bundle for Workers would contain it',
+    severity: 'error',
+    from: { path: '^packages/fetch/src', pathNot: '^packages/fetch/src/node(/|\\.ts)' },
+    to: { path: '^(packages/node-|packages/fetch/src/node(/|\\.ts))' },
+  },
+  {
     name: 'published-packages-depend-on-nothing-else',
     severity: 'error',
     from: { path: '^packages/(?!conformance)[^/]+/src' },
@@ -135,7 +143,8 @@ const forbidden = [
     from: { path: '^(examples|bench)/' },
     to: {
       path: '^packages/[^/]+/src',
-      pathNot: '^packages/[^/]+/src/((nats|pure-deflate|raw|redis|testing)/)?index\\.ts$',
+      pathNot:
+        '^packages/([^/]+/src/((nats|pure-deflate|raw|redis|testing)/)?index|fetch/src/(bun|deno|node|workers))\\.ts$',
     },
   },
   {

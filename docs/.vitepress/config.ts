@@ -158,6 +158,7 @@ export default defineConfig({
         items: [
           page('Many nodes', '/many-nodes'),
           page('A proxy', '/proxy'),
+          page('Every runtime', '/fetch'),
           page('Scale', '/scale'),
           page('Security', '/security'),
           page('Promises', '/promises'),

@@ -4,9 +4,8 @@ import { describe, expect, it } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
 const page = readFileSync(join(root, 'docs/error-messages.md'), 'utf8');
-const packages = 'browser codec compat conn hub node-client node-io node-server obs proxy'.split(
-  ' ',
-);
+const packages =
+  'browser codec compat conn fetch hub node-client node-io node-server obs proxy'.split(' ');
 const sourcesOf = (name: string): string[] => {
   const folder = join(root, 'packages', name, 'src');
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });

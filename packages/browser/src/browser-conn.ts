@@ -68,7 +68,7 @@ const CLOSE_OPTION_NAMES = ['discard', ...WAIT_OPTION_NAMES];
  *
  * A promise of a BrowserConn that you ignore causes no unhandled rejection. {@link closed} reports
  * how the connection ended. Errors of your functions and of wrong arguments go to the global
- * `reportError`: they are in the page's console. Deno and Node print them.
+ * `reportError`: they are in the page's console. Bun, Deno and Node print them.
  *
  * @typeParam Data - The type of {@link BrowserConn.data}.
  */

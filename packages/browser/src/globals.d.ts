@@ -20,6 +20,7 @@ declare const TextEncoder: {
 declare const setTimeout: (callback: () => void, ms?: number) => unknown;
 declare const clearTimeout: (timer: unknown) => void;
 // Node has no `reportError`. Pages have a `document`, pages and workers a `location`.
+declare var Bun: object | undefined;
 declare var Deno: object | undefined;
 declare var reportError: ((error: unknown) => void) | undefined;
 declare var document: { readonly baseURI: string; readonly hidden: boolean } | undefined;

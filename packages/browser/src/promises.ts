@@ -9,8 +9,9 @@ export function nothing(): void {}
 
 /** Reports an error of the application as an uncaught one is, without ending anything. */
 export function report(error: unknown): void {
-  // Node has no `reportError`, and that of Deno ends the process.
-  ((!globalThis.Deno && globalThis.reportError) || console.error)(error);
+  // Node has no `reportError`, and that of Deno and Bun ends the process.
+  const { Deno, Bun, reportError } = globalThis;
+  ((!Deno && !Bun && reportError) || console.error)(error);
 }
 
 /** Returns the promise of `call`. An error that it throws is reported, and the promise rejects. */

@@ -83,14 +83,17 @@ describe('BrowserConn.send', () => {
     expect(message).toBe('send: expected a string or bytes, got Blob');
   });
 
-  it('prints its error in Deno, where reportError ends the process', async () => {
-    const print = vi.spyOn(console, 'error').mockReturnValue();
-    vi.stubGlobal('Deno', {});
-    const error = await rejection(connected().conn.send(5 as never));
-    expect(print.mock.calls).toEqual([[error]]);
-    expect(reported).not.toHaveBeenCalled();
-    print.mockRestore();
-  });
+  it.each(['Deno', 'Bun'])(
+    'prints its error in %s, where reportError ends the process',
+    async (name) => {
+      const print = vi.spyOn(console, 'error').mockReturnValue();
+      vi.stubGlobal(name, {});
+      const error = await rejection(connected().conn.send(5 as never));
+      expect(print.mock.calls).toEqual([[error]]);
+      expect(reported).not.toHaveBeenCalled();
+      print.mockRestore();
+    },
+  );
 
   it('ends a wait for the buffer when its signal aborts, and stays usable', async () => {
     const { conn, socket } = connected({ highWaterMark: 1 });

@@ -131,11 +131,11 @@ export function bun(fetch?: FetchHandler<never>, options: BunOptions = {}): BunH
       close(ws: BunWebSocket<Opened>, code: number, reason: string) {
         ws.data.conn?.socket.closed(code, reason);
       },
-      ping(ws: BunWebSocket<Opened>, data: Uint8Array) {
-        ws.data.conn?.pinged(data);
+      ping(ws: BunWebSocket<Opened>, data: ArrayBuffer) {
+        ws.data.conn?.pinged(new Uint8Array(data));
       },
-      pong(ws: BunWebSocket<Opened>, data: Uint8Array) {
-        ws.data.conn?.ponged(data);
+      pong(ws: BunWebSocket<Opened>, data: ArrayBuffer) {
+        ws.data.conn?.ponged(new Uint8Array(data));
       },
     },
   };

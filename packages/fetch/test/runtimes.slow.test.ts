@@ -1,8 +1,8 @@
-import { once } from 'node:events';
-import { connect } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { type Conn, dial, type DialOptions, HandshakeError } from '@ws/node-client';
+import { type BadHandshakeError, type ClientConn, type DialOptions, dial } from '@ws/node-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FEATURES } from './features.ts';
+import { RawSocket } from './raw-socket.ts';
+import { outcomesOf, record } from './record.ts';
 import { lacksRuntime, RUNTIMES, type Running, start } from './runtimes.ts';
 
 describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('one program on %s', (name) => {
@@ -12,14 +12,14 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('one program on %s
   });
   afterAll(() => program?.stop());
 
-  const open = (path: string, options: DialOptions = {}): Promise<Conn> =>
+  const open = (path: string, options: DialOptions = {}): Promise<ClientConn> =>
     dial(`ws://127.0.0.1:${program.port}${path}`, { heartbeat: false, ...options });
-  const refusal = (path: string, options: DialOptions = {}): Promise<HandshakeError> =>
+  const refusal = (path: string, options: DialOptions = {}): Promise<BadHandshakeError> =>
     open(path, options).then(
       () => expect.fail('the handshake was accepted'),
-      (error: HandshakeError) => error,
+      (error: BadHandshakeError) => error,
     );
-  const closeOf = async (conn: Conn): Promise<number> => (await conn.closed).code;
+  const closeOf = async (conn: ClientConn): Promise<number> => (await conn.closed).code;
 
   describe('requests', () => {
     it('answers plain requests', async () => {
@@ -44,22 +44,21 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('one program on %s
       ['an old version', 426, { 'Sec-WebSocket-Version': '8' }],
       ['a short key', 400, { 'Sec-WebSocket-Key': 'short' }],
     ])('refuses %s', async (_, status, fields) => {
-      const answer = await rawUpgrade(program.port, fields);
+      const raw = await RawSocket.open(program.port, '/echo', fields as Record<string, string>);
+      raw.destroy();
       // Runtimes check some of that themselves.
-      expect([status, 400]).toContain(Number(answer.split(' ')[1]));
+      expect([status, 400]).toContain(raw.status);
     });
 
-    it.each([
-      'http://evil.example',
-      'null',
-      'http://127.0.0.1.evil.example',
-      'file://',
-    ])('refuses the origin %s with 403', async (origin) => {
-      expect((await refusal('/echo', { origin })).status).toBe(403);
-    });
+    it.each(['http://evil.example', 'null', 'http://127.0.0.1.evil.example', 'file://'])(
+      'refuses the origin %s with 403',
+      async (origin) => {
+        expect((await refusal('/echo', { headers: { Origin: origin } })).status).toBe(403);
+      },
+    );
 
     it('accepts the origin of the same host', async () => {
-      const conn = await open('/echo', { origin: program.url });
+      const conn = await open('/echo', { headers: { Origin: program.url } });
       expect(await conn.close()).toMatchObject({ code: 1000 });
     });
   });
@@ -68,7 +67,7 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('one program on %s
     it('refuses with the status, header and body of authenticate', async () => {
       const { status, headers, body } = await refusal('/login');
       expect(status).toBe(401);
-      expect(headers.get('www-authenticate')).toBe('Bearer');
+      expect(headers['www-authenticate']).toBe('Bearer');
       expect(String(body)).toContain('who?');
     });
 
@@ -85,14 +84,16 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('one program on %s
         address: true,
       });
       expect(conn.subprotocol).toBe('chat.v2');
-      expect(conn.response.headers.getSetCookie()).toEqual(['a=1', 'b=2']);
+      expect(conn.response.headers['set-cookie']).toEqual(['a=1', 'b=2']);
       await conn.close();
     });
 
     it('chooses no subprotocol that it does not know', async () => {
-      const answer = await rawUpgrade(program.port, { 'Sec-WebSocket-Protocol': 'other, more' });
-      expect(answer).toMatch(/^HTTP\/1.1 101/);
-      expect(answer).not.toMatch(/sec-websocket-protocol/i);
+      const fields = { 'Sec-WebSocket-Protocol': 'other, more' };
+      const raw = await RawSocket.open(program.port, '/echo', fields);
+      raw.destroy();
+      expect(raw.status).toBe(101);
+      expect(raw.head).not.toMatch(/sec-websocket-protocol/i);
     });
   });
 
@@ -137,7 +138,7 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('one program on %s
     });
 
     it('sends 8 MiB and gets them back', async () => {
-      const conn = await open('/big', { readLimit: false });
+      const conn = await open('/big');
       const data = new Uint8Array(8 * 2 ** 20).fill(7);
       await conn.send(data);
       const message = await conn.readMessage();
@@ -215,8 +216,8 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('one program on %s
   describe('middleware', () => {
     it('adds headers to the 101', async () => {
       const conn = await open('/middleware/headers');
-      expect(conn.response.headers.get('x-middleware')).toBe('was here');
-      expect(conn.response.headers.get('x-ws-upgrade')).toBe(null);
+      expect(conn.response.headers['x-middleware']).toBe('was here');
+      expect(conn.response.headers['x-ws-upgrade']).toBe(undefined);
       await conn.send('works');
       expect((await conn.readMessage()).text()).toBe('works');
       await conn.close();
@@ -224,7 +225,7 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('one program on %s
 
     it('refuses after upgrade, with the headers of its Response', async () => {
       const { status, headers } = await refusal('/middleware/refuses');
-      expect([status, headers.get('x-ws-upgrade')]).toEqual([403, null]);
+      expect([status, headers['x-ws-upgrade']]).toEqual([403, undefined]);
     });
 
     it('answers 500 when it throws after upgrade, and serves others', async () => {
@@ -237,6 +238,12 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('one program on %s
     });
   });
 
+  it.each(Object.keys(FEATURES))('has or lacks, as docs/fetch.md says: %s', async (feature) => {
+    const has = await FEATURES[feature]!(program);
+    record(name, feature, has);
+    expect(has).toBe(outcomesOf(name)[feature]);
+  });
+
   it('rejects a readLimit above what the runtime takes', async () => {
     const response = await refusal(`/limits?bytes=${2 ** 40}`).catch(() => undefined);
     if (name === 'Node') expect(response).toBe(undefined);
@@ -246,26 +253,4 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('one program on %s
 
 async function ends(program: Running): Promise<{ code: number; reason: string }[]> {
   return (await fetch(`${program.url}/ends`)).json() as never;
-}
-
-/** The head of the answer to a request to upgrade /echo. */
-async function rawUpgrade(port: number, fields: Record<string, string>): Promise<string> {
-  const socket = connect(port, '127.0.0.1');
-  const all = {
-    Host: `127.0.0.1:${port}`,
-    Upgrade: 'websocket',
-    Connection: 'Upgrade',
-    'Sec-WebSocket-Version': '13',
-    'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
-    ...fields,
-  };
-  const lines = Object.entries(all).map(([key, value]) => `${key}: ${value}\r\n`);
-  socket.write(`GET /echo HTTP/1.1\r\n${lines.join('')}\r\n`);
-  let head = '';
-  while (!head.includes('\r\n\r\n')) {
-    const [chunk] = (await once(socket, 'data')) as [Buffer];
-    head += chunk.toString('latin1');
-  }
-  socket.destroy();
-  return head;
 }

@@ -13,7 +13,13 @@ const WORKERD = 'workerd';
 /** Where the program runs. */
 export type RuntimeName = 'Node' | 'Bun' | 'Deno' | 'Workers' | 'Durable Object';
 
-export const RUNTIMES: readonly RuntimeName[] = ['Node', 'Bun', 'Deno', 'Workers', 'Durable Object'];
+export const RUNTIMES: readonly RuntimeName[] = [
+  'Node',
+  'Bun',
+  'Deno',
+  'Workers',
+  'Durable Object',
+];
 
 /** A program that runs. */
 export interface Running {
@@ -31,7 +37,9 @@ export function lacksRuntime(name: RuntimeName): boolean {
   const built = existsSync(join(import.meta.dirname, '../dist/workers.js'));
   if (built && (name === 'Node' || binaryOf(name) !== undefined)) return false;
   if (process.env['WS_BUILT'] !== undefined) return false;
-  console.log(`skipped: @ws/fetch on ${name}; ${built ? 'not installed' : 'not built, pnpm build does it'}`);
+  console.log(
+    `skipped: @ws/fetch on ${name}; ${built ? 'not installed' : 'not built, pnpm build does it'}`,
+  );
   return true;
 }
 
@@ -49,7 +57,9 @@ function binaryOf(name: keyof typeof BINARIES): string | undefined {
   try {
     const folder = dirname(dirname(require.resolve(`${owner}/package.json`)));
     const [scope = ''] = prefix.split('/');
-    const packages = readdirSync(join(folder, scope)).map((each) => join(folder, scope, each, path));
+    const packages = readdirSync(join(folder, scope)).map((each) =>
+      join(folder, scope, each, path),
+    );
     return packages.find((file) => existsSync(file));
   } catch {
     return undefined;
@@ -87,7 +97,13 @@ export async function start(name: RuntimeName, node: string = process.execPath):
   const binary = binaryOf(name)!;
   if (name === 'Bun') return run(binary, [join(PROGRAM, 'bun.mjs')]);
   if (name === 'Deno') {
-    return run(binary, ['run', '-A', '--no-prompt', '--node-modules-dir=manual', join(PROGRAM, 'deno.mjs')]);
+    return run(binary, [
+      'run',
+      '-A',
+      '--no-prompt',
+      '--node-modules-dir=manual',
+      join(PROGRAM, 'deno.mjs'),
+    ]);
   }
   const kind = name === 'Workers' ? 'worker' : 'durable';
   return startWorker(kind, await bundle(join(PROGRAM, `${kind}.mjs`)));

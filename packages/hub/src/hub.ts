@@ -64,8 +64,6 @@ export interface HubStats {
  * ```
  */
 export class Hub<Data = unknown> implements AsyncDisposable {
-  /** Id of this node. */
-  readonly id: string;
   /**
    * The handler for `serve`, `Upgrader` and routes. It adds each connection, and settles when the
    * connection has ended. Listeners of `connect` get its `ctx`, as a handler of `serve` does. The
@@ -79,13 +77,17 @@ export class Hub<Data = unknown> implements AsyncDisposable {
   /** @throws TypeError or RangeError that names the option. */
   constructor(options: HubOptions<Data> = {}) {
     this.#sessions = checked(() => new Sessions(resolveOptions(options)), Hub);
-    this.id = this.#sessions.settings.id;
     this.handler = async (conn, request, ctx) => {
       conn.data ??= ctx?.auth;
       await (this.closed
         ? conn.close(CloseCode.GoingAway)
         : this.#add(conn, { request }, ctx).conn.closed);
     };
+  }
+
+  /** Id of this node. */
+  get id(): string {
+    return this.#sessions.settings.id;
   }
 
   /** The sessions of this node, by id. */

@@ -129,7 +129,6 @@ const MIB = 1_048_576;
 export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Data> {
   checkOptionNames('new Hub', options, NAMES, 'ignore');
   const {
-    id = crypto.randomUUID(),
     overflow = 'close',
     maxQueuedMessages = 256,
     maxQueuedBytes = MIB,
@@ -141,14 +140,21 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
     mayJoin,
     rate,
   } = options;
-  checkText('id', id, 1, MAX_ID_BYTES);
-  checkWellFormed('id', id);
+  let { id } = options;
+  if (id !== undefined) {
+    checkText('id', id, 1, MAX_ID_BYTES);
+    checkWellFormed('id', id);
+  }
   if (mayJoin !== undefined && typeof mayJoin !== 'function') {
     throw new TypeError(`mayJoin: expected a function, got ${kind(mayJoin)}`);
   }
   if (typeof overflow !== 'function') checkOneOf('overflow', overflow, [...POLICIES, 'latest']);
   return {
-    id,
+    // Not at once: a module of a Worker has no random numbers while it loads.
+    get id() {
+      id ??= crypto.randomUUID();
+      return id;
+    },
     backplane: checkBackplane(options.backplane),
     overflow,
     maxQueuedMessages: whole('maxQueuedMessages', maxQueuedMessages),

@@ -24,7 +24,7 @@ export { headerOf, headerPairs, mergeHeaders } from './headers.ts';
 export { type StreamListener, webSocketStreams } from './http2/http2-server.ts';
 export { heartbeatOf, watchResets } from './http2/session-guard.ts';
 export { describeStreamRequest } from './http2/stream-request.ts';
-export { checkUpgraderOptions, type UpgraderPlan } from './options.ts';
+export { checkUpgraderOptions, pickUpgraderOptions, type UpgraderPlan } from './options.ts';
 export { refuseFailedRequest } from './plain-requests.ts';
 export { giveBackPlainRequest } from './plain-upgrade.ts';
 export { admitWithPlan } from './policies/admit.ts';

@@ -2,7 +2,12 @@ import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Conn } from '@ws/conn';
 import { WebSocketError } from '@ws/conn/parts';
 import type { AuthenticateContext, Refusal, UpgraderOptions } from '@ws/node-server';
-import { admitWithPlan, checkUpgraderOptions, type UpgraderPlan } from '@ws/node-server/internal';
+import {
+  admitWithPlan,
+  checkUpgraderOptions,
+  pickUpgraderOptions,
+  type UpgraderPlan,
+} from '@ws/node-server/internal';
 import type { Mark } from '../mark.ts';
 import { wrappers } from '../node-wrappers.ts';
 import type { Plan } from '../options.ts';
@@ -75,7 +80,7 @@ export class FetchUpgrades {
     const { autoResponse, report } = options;
     const make = (): UpgraderPlan =>
       checkUpgraderOptions({
-        ...this.options,
+        ...pickUpgraderOptions(this.options),
         ...connOptions(settings),
         autoResponse,
         subprotocols: subprotocol === '' ? undefined : [subprotocol],

@@ -152,6 +152,8 @@ export default {
   fetch(request, server) {
     const { pathname } = new URL(request.url);
     const route = routes[pathname];
-    return route === undefined ? new Response('nothing here', { status: 404 }) : route(request, server);
+    return route === undefined
+      ? new Response('nothing here', { status: 404 })
+      : route(request, server);
   },
 };
