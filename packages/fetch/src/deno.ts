@@ -59,7 +59,7 @@ export function deno(
   return async (request, info) => {
     // It throws after the upgrade.
     const address = info.remoteAddr.hostname;
-    const mark = await callFetch(fetch as FetchHandler<unknown>, request, info);
+    const mark = await callFetch(fetch as FetchHandler, request, info);
     if (mark instanceof Response) return mark;
     const { subprotocol } = mark;
     // The last step: after it, a throw or another Response would close the whole server.

@@ -41,22 +41,22 @@ export interface HibernatingRoom<Data = unknown> {
 
 /** What happens on the connections of the object. An error closes the connection with 1011. */
 export interface HibernatingEvents<Data = unknown> {
-  open?(conn: HibernatingConn<Data>, room: HibernatingRoom<Data>): unknown;
+  readonly open?: (conn: HibernatingConn<Data>, room: HibernatingRoom<Data>) => unknown;
   /**
    * A text is a string, binary data a Uint8Array. Messages of a connection wait for the promise of
    * the one before, within `maxQueuedBytes`.
    */
-  message?(
+  readonly message?: (
     conn: HibernatingConn<Data>,
     message: string | Uint8Array,
     room: HibernatingRoom<Data>,
-  ): unknown;
+  ) => unknown;
   /** The connection has ended. */
-  close?(
+  readonly close?: (
     conn: HibernatingConn<Data>,
     info: { readonly code: number; readonly reason: string; readonly wasClean: boolean },
     room: HibernatingRoom<Data>,
-  ): unknown;
+  ) => unknown;
 }
 
 /** Options of {@link hibernating}: those of `upgrade` that need no object in memory. */
@@ -198,7 +198,7 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
         closeSocket(socket, 1011, '');
       }
     }
-  } as never;
+  };
 }
 
 class SleepingConn implements HibernatingConn {

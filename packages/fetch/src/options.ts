@@ -192,7 +192,7 @@ export function checkUpgradeOptions(options: UpgradeOptions<unknown>, maxMessage
     if (!Array.isArray(list)) throw badType(`${name}: expected a list`, list);
   }
   for (const name of subprotocols) {
-    if (!TOKEN.test(name)) throw new TypeError(`subprotocols: ${String(name)} is not a token`);
+    if (!TOKEN.test(name)) throw new TypeError(`subprotocols: ${name} is not a token`);
   }
   checkAutoResponse(options.autoResponse);
   return {

@@ -25,7 +25,7 @@ export interface Runtime {
 /** Makes the function `upgrade` of a runtime. */
 export function upgradeOn({ maxMessage, accept, clientSignal }: Runtime): Upgrade {
   return async (request, options, handler) => {
-    const plan: Plan = checkUpgradeOptions(options as UpgradeOptions<unknown>, maxMessage());
+    const plan: Plan = checkUpgradeOptions(options, maxMessage());
     if (typeof handler !== 'function') {
       throw new TypeError(`upgrade: expected a function as the handler, got ${typeof handler}`);
     }

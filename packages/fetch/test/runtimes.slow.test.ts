@@ -44,7 +44,7 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('one program on %s
       ['an old version', 426, { 'Sec-WebSocket-Version': '8' }],
       ['a short key', 400, { 'Sec-WebSocket-Key': 'short' }],
     ])('refuses %s', async (_, status, fields) => {
-      const raw = await RawSocket.open(program.port, '/echo', fields as Record<string, string>);
+      const raw = await RawSocket.open(program.port, '/echo', fields);
       raw.destroy();
       // Runtimes check some of that themselves.
       expect([status, 400]).toContain(raw.status);

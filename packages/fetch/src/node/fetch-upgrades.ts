@@ -59,7 +59,7 @@ export class FetchUpgrades {
       ...options,
       // `upgrade` checks the origin.
       checkOrigin: () => true,
-      authenticate: (req, context) => this.#authenticate(req as IncomingMessage, context),
+      authenticate: (req, context) => this.#authenticate(req, context),
       headers: (_req, { auth }) => (auth as Mark).headers,
     };
   }

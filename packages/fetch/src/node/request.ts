@@ -27,7 +27,7 @@ export function requestOf(req: IncomingMessage, signal: AbortSignal): Request {
     headers,
     signal,
     ...(hasBody && { body: Readable.toWeb(req) as ReadableStream<Uint8Array>, duplex: 'half' }),
-  } as RequestInit);
+  });
 }
 
 function urlOf({ url = '/', headers, socket }: IncomingMessage): URL {

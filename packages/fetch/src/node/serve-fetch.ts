@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { type ServeOptions, serve, type WsServer } from '@ws/node-server';
 import { reportTo } from '../reports.ts';
 import { callFetch, type FetchHandler } from '../upgrade.ts';
@@ -35,9 +35,10 @@ export async function serveFetch(
   options: ServeFetchOptions = {},
 ): Promise<WsServer> {
   const upgrades = new FetchUpgrades(fetch, options);
-  const request = (req: IncomingMessage, res: ServerResponse): Promise<void> =>
+  // `serve` answers 500 when it rejects.
+  const request = (req: IncomingMessage, res: ServerResponse): unknown =>
     answerRequest(fetch, req, res);
-  return serve({ ...upgrades.options, request }, upgrades.handler);
+  return serve({ ...upgrades.options, request: request as RequestListener }, upgrades.handler);
 }
 
 async function answerRequest(

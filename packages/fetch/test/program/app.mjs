@@ -149,7 +149,7 @@ const routes = {
 };
 
 export default {
-  fetch(request, server) {
+  fetch: (request, server) => {
     const { pathname } = new URL(request.url);
     const route = routes[pathname];
     return route === undefined
