@@ -124,7 +124,7 @@ export interface UpgradeOptions<Result = true> {
 }
 
 /** The names of {@link UpgradeOptions}. */
-export const UPGRADE_OPTION_NAMES: readonly (keyof UpgradeOptions)[] = [
+const UPGRADE_OPTION_NAMES: readonly (keyof UpgradeOptions)[] = [
   'server',
   'authenticate',
   'allowedOrigins',
@@ -216,7 +216,7 @@ export function checkReadLimit(name: string, bytes: number, maxMessage: number):
 }
 
 /** @throws TypeError that names the option. */
-export function checkAutoResponse(value: unknown): void {
+function checkAutoResponse(value: unknown): void {
   if (value === undefined) return;
   checkNames('autoResponse', value as object, ['request', 'response']);
   for (const name of ['request', 'response'] as const) {

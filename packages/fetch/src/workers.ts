@@ -18,9 +18,11 @@ import {
 } from './workers-socket.ts';
 
 export {
+  type HibernatingClass,
   type HibernatingConn,
   type HibernatingEvents,
   type HibernatingOptions,
+  type HibernatingRoom,
   hibernating,
 } from './hibernating.ts';
 export * from './public.ts';

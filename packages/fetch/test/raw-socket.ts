@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { naiveEncode } from '@ws/tests';
 
 /** The head of a request to upgrade, with changed fields. */
-export function upgradeHead(
+function upgradeHead(
   port: number,
   path: string,
   fields: Readonly<Record<string, string>> = {},

@@ -235,7 +235,9 @@ export class UpgradeRequest implements ServerRequest {
       const admission = Admission.is(result) ? result : undefined;
       context = { auth: readAuth(admission === undefined ? result : admission.auth), ...known };
       this.expires = admission?.expires;
-      if (admission?.plan !== undefined) this.setup = { ...this.setup, plan: admission.plan };
+      if (admission?.plan !== undefined) {
+        this.setup = { ...this.setup, plan: admission.plan as UpgraderPlan };
+      }
     }
     const handler = { ...match.handler, setup: this.setup };
     const agreement = this.#agree({ ...match, handler }, context);

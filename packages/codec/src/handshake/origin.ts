@@ -1,6 +1,6 @@
 import { isIPv6 } from './host.ts';
 
-export interface HostPort {
+interface HostPort {
   readonly host: string;
   /** `''` when no port is given and the scheme has no default. */
   readonly port: string;

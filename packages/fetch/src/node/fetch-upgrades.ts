@@ -99,7 +99,7 @@ export class FetchUpgrades {
 }
 
 /** Runs the handler of a mark over a Conn. Errors without an option `report` are the server's. */
-export function runMark(conn: Conn, { auth, handler, request, plan }: Mark): unknown {
+function runMark(conn: Conn, { auth, handler, request, plan }: Mark): unknown {
   const { report } = plan.options;
   conn.data = auth;
   const context = { auth, request };
@@ -124,7 +124,7 @@ function connOptions({ readLimit, highWaterMark, maxBufferedAmount }: Plan['sett
  * Sends a Response that is no upgrade on the socket of an 'upgrade', and returns the refusal for the
  * statistics of the server: an answered request gets no other answer.
  */
-export function answer(req: IncomingMessage, response: Response, signal: AbortSignal): Refusal {
+function answer(req: IncomingMessage, response: Response, signal: AbortSignal): Refusal {
   const { status } = response;
   const { socket } = req;
   if (!signal.aborted && !socket.destroyed) {

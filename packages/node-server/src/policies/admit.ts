@@ -1,6 +1,5 @@
 import { checked } from '@ws/codec/internal';
 import { checkExpires, checkOptionNames, isThenable } from '@ws/conn/internal';
-import type { UpgraderPlan } from '../options.ts';
 
 /** The options of {@link admit}. */
 export interface AdmitOptions {
@@ -15,13 +14,13 @@ export interface AdmitOptions {
 export class Admission<Auth> {
   readonly auth: Auth;
   readonly expires: Date | number | undefined;
-  /** @internal Replaces the options of the server for this connection, if it is given. */
-  readonly plan: UpgraderPlan | undefined;
+  /** @internal An UpgraderPlan that replaces that of the server for this connection, if it is given. */
+  readonly plan: object | undefined;
   /** Data of the application never has it. */
   readonly #admitted = true;
 
   /** @internal Use {@link admit}. */
-  constructor(auth: Auth, expires: Date | number | undefined, plan?: UpgraderPlan) {
+  constructor(auth: Auth, expires: Date | number | undefined, plan?: object) {
     this.auth = auth;
     this.expires = expires;
     this.plan = plan;
@@ -64,6 +63,6 @@ export function admit<Auth>(auth: Auth, options: AdmitOptions = {}): Admission<A
 }
 
 /** A result of `authenticate` with options of its own connection. */
-export function admitWithPlan<Auth>(auth: Auth, plan: UpgraderPlan): Admission<Auth> {
+export function admitWithPlan<Auth>(auth: Auth, plan: object): Admission<Auth> {
   return new Admission(auth, undefined, plan);
 }
