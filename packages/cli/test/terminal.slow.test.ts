@@ -241,6 +241,12 @@ describe('the process wsx', () => {
     expect(wsx.screen()).toContain('the connection broke');
   });
 
+  it('starts ws-bench load with its options', async () => {
+    const bench = inPipes(['bench', '--help']);
+    expect(await bench.code).toBe(0);
+    expect(bench.screen()).toContain('ws-bench load');
+  });
+
   it('starts ws-conform, and names the package when it is missing', async () => {
     const url = await echo();
     const check = inPipes(['check', url, '--only', '1.1.1']);
