@@ -70,12 +70,12 @@ export function withExports<M extends Manifest>(manifest: M): M {
 /** The source of an entry, and the files of the runtimes that have another one. */
 function sourcesOf(source: Target): { readonly main: string; readonly others: object } {
   if (typeof source === 'string') return { main: source, others: {} };
-  const { default: main, ...others } = source;
+  const { default: main, ...others } = source as Readonly<Record<string, string>>;
   const files = Object.entries(others).map(([condition, file]) => [
     condition,
-    `./dist/${nameOf(String(file))}.js`,
+    `./dist/${nameOf(file)}.js`,
   ]);
-  return { main: String(main), others: Object.fromEntries(files) };
+  return { main: main!, others: Object.fromEntries(files) };
 }
 
 function nameOf(source: string): string {

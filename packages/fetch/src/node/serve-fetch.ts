@@ -1,4 +1,4 @@
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type ServeOptions, serve, type WsServer } from '@ws/node-server';
 import { reportTo } from '../reports.ts';
 import { callFetch, type FetchHandler } from '../upgrade.ts';
@@ -38,7 +38,7 @@ export async function serveFetch(
   // `serve` answers 500 when it rejects.
   const request = (req: IncomingMessage, res: ServerResponse): unknown =>
     answerRequest(fetch, req, res);
-  return serve({ ...upgrades.options, request: request as RequestListener }, upgrades.handler);
+  return serve({ ...upgrades.options, request }, upgrades.handler);
 }
 
 async function answerRequest(
