@@ -28,6 +28,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'docs/runtimes.md': 'tools/test/fits/commonjs.long.test.ts',
   'docs/testing.md': 'tools/test/fits/commonjs.long.test.ts',
   'packages/conformance/README.md': 'packages/conformance/test/client/command.slow.test.ts',
+  'docs/fetch.md': 'packages/fetch/test/runtimes.slow.test.ts',
 };
 
 describe('the pages', () => {
@@ -52,8 +53,8 @@ describe('the pages', () => {
   });
 
   it('mark a program as no-run only if it needs something absent', () => {
-    // The reader's function, a foreign server, a certificate, a test runner or a page.
-    const needs = /^declare |\bexample\.org\b|'key\.pem'|'vitest'|'@ws\/browser'/m;
+    // The reader's function, a foreign server, a certificate, a test runner, a page or a runtime.
+    const needs = /^declare |\bexample\.org\b|'key\.pem'|'vitest'|'@ws\/(browser'|fetch)/m;
     const unrun = all.filter(({ run, code }) => !run && !needs.test(code));
     expect(unrun.map(titleOf)).toEqual([]);
   });

@@ -96,6 +96,7 @@ function upgradeNow(server: BunServer, request: Request, mark: Mark): Response |
  * import { upgrade } from '@ws/fetch';
  * import { bun } from '@ws/fetch/bun';
  *
+ * declare const Bun: { serve(options: object): unknown };
  * Bun.serve({ port: 3000, ...bun((request) => upgrade(request, {}, (conn) => conn.receive((m) => conn.send(m)))) });
  * ```
  */

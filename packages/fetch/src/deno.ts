@@ -47,6 +47,7 @@ export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
  * import { upgrade } from '@ws/fetch';
  * import { deno } from '@ws/fetch/deno';
  *
+ * declare const Deno: { serve(handler: unknown): unknown };
  * Deno.serve(deno((request) => upgrade(request, {}, (conn) => conn.receive((m) => conn.send(m)))));
  * ```
  */
