@@ -8,7 +8,7 @@ type Exports = Readonly<
   Record<
     string,
     {
-      readonly '@ws/source'?: string | Readonly<Record<string, string>>;
+      readonly '@ws/source'?: string | { readonly default: string };
       readonly browser?: object;
       readonly require?: object;
     }
@@ -88,7 +88,7 @@ function externals(): Plugin {
 function publicEntries(exports: Exports): string[] {
   return Object.values(exports).flatMap(({ '@ws/source': source, require }) => {
     if (source === undefined || require === undefined) return [];
-    const main = typeof source === 'string' ? source : source['default']!;
+    const main = typeof source === 'string' ? source : source.default;
     return [main.replace(/^\.\/src\/(.*)\.ts$/, '$1')];
   });
 }
