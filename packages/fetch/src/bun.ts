@@ -51,7 +51,7 @@ let isWrapped = false;
 const wrapped = /* @__PURE__ */ new WeakSet<object>();
 
 /**
- * See `upgrade` of `@ws/fetch`. When Bun calls your `fetch` itself, without the wrapper `bun`, the
+ * See `upgrade` of `@ws/fetch`. When Bun calls your `fetch` itself, without the wrapper {@link bun}, the
  * answer is sent within this call: middleware that runs later cannot change it.
  */
 export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({

@@ -31,7 +31,7 @@ declare const Deno: {
 
 let isWrapped = false;
 
-/** See `upgrade` of `@ws/fetch`. */
+/** See `upgrade` of `@ws/fetch`. It needs the wrapper {@link deno}. */
 export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
   maxMessage: () => MAX_MESSAGE,
   clientSignal: () => undefined,

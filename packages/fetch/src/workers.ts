@@ -27,7 +27,10 @@ export {
 } from './hibernating.ts';
 export * from './public.ts';
 
-/** See `upgrade` of `@ws/fetch`. The handler gets the connection at once: what it sends waits for the Response. */
+/**
+ * See `upgrade` of `@ws/fetch`. The handler gets the connection at once: what it sends waits for the
+ * Response. {@link hibernating} is for Durable Objects that sleep.
+ */
 export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
   maxMessage: () => MAX_MESSAGE,
   clientSignal: () => undefined,
