@@ -40,7 +40,8 @@ describe('wsx trace', () => {
       );
       await peer.frame(1);
       await peer.write(hex`88 05 03e8 62 79 65`);
-      await peer.untilEnd();
+      await peer.frame(2);
+      peer.end();
     });
     const run = start(['trace', url, '--compress']);
     run.stdin.write('hi\n');
