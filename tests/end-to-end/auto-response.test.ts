@@ -3,12 +3,14 @@ import { createServer } from 'node:http';
 import { dial, ReconnectingConn } from '@ws/node-client';
 import { type Conn, route, serve, Upgrader } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
-import { whenOver } from '../peers/index.ts';
+import { nothingLeft, whenOver } from '../peers/index.ts';
 
 const host = '127.0.0.1';
 const autoResponse = { request: 'ping', response: 'pong' } as const;
 
 describe('autoResponse', () => {
+  nothingLeft();
+
   it('answers before any handler, with compression, backpressure, a close and a new connection', async () => {
     const got: string[] = [];
     const conns: Conn[] = [];

@@ -2,7 +2,7 @@
 import { type Message, ReconnectingConn } from '@ws/node-client';
 import { admit, type Conn, serve } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
-import { whenOver } from '../peers/index.ts';
+import { nothingLeft, whenOver } from '../peers/index.ts';
 
 const host = '127.0.0.1';
 
@@ -16,6 +16,8 @@ describe.each([
   { says: 'a login that expires', code: 4401, lifetime: undefined, expires: 150 },
   { says: 'maxLifetime', code: 1001, lifetime: { ms: 150, jitter: 0.2 }, expires: 3_600_000 },
 ])('$says', ({ code, lifetime, expires }) => {
+  nothingLeft();
+
   it('lets a client that reconnects log in again', async () => {
     const conns: Conn[] = [];
     let logins = 0;

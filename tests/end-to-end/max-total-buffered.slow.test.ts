@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { dial, ReconnectingConn } from '@ws/node-client';
 import { BackpressureError, broadcast, type Conn, serve } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
-import { whenOver } from '../peers/index.ts';
+import { nothingLeft, whenOver } from '../peers/index.ts';
 
 const MIB = 1024 * 1024;
 const BOUND = 8 * MIB;
@@ -32,6 +32,8 @@ const buffered = (conns: Iterable<Conn>): number =>
   [...conns].reduce((sum, conn) => sum + conn.bufferedAmount, 0);
 
 describe.each([false, true])('maxTotalBufferedAmount, compressed: %s', (compression) => {
+  nothingLeft();
+
   it('bounds what waits for clients that do not read, and serves the others', async () => {
     const refused: unknown[] = [];
     const asked: Conn[] = [];

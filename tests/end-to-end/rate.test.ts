@@ -2,7 +2,7 @@
 import { dial, type Message, ReconnectingConn } from '@ws/node-client';
 import { type Conn, route, serve } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
-import { whenOver } from '../peers/index.ts';
+import { nothingLeft, whenOver } from '../peers/index.ts';
 
 const host = '127.0.0.1';
 
@@ -13,6 +13,8 @@ async function next(live: ReconnectingConn): Promise<Message> {
 }
 
 describe('rate', () => {
+  nothingLeft();
+
   it('slows a flood down with compression, backpressure, a close and a new connection', async () => {
     const conns: Conn[] = [];
     const got: string[] = [];

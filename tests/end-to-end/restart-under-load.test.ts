@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { ReconnectingConn } from '@ws/node-client';
 import { type Conn, serve, type WsServer } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
-import { whenOver } from '../peers/index.ts';
+import { nothingLeft, whenOver } from '../peers/index.ts';
 
 const RESTARTS = 10;
 
@@ -25,6 +25,8 @@ const handlers: Record<string, (got: string[]) => (conn: Conn) => unknown> = {
 };
 
 describe('ten restarts under load', () => {
+  nothingLeft();
+
   it.each(Object.keys(handlers))('lose nothing that was sent: %s', async (name) => {
     const got: string[] = [];
     const handler = handlers[name]!(got);

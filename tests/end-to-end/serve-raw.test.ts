@@ -3,9 +3,11 @@ import { serveRaw } from '@ws/node-server/raw';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { selfSigned } from '../kit/index.ts';
-import { whenOver } from '../peers/index.ts';
+import { nothingLeft, whenOver } from '../peers/index.ts';
 
 describe.each([false, true])('serveRaw, over TLS: %s', (secure) => {
+  nothingLeft();
+
   async function listen(): Promise<{ url: string; ca: string }> {
     const { key, cert } = await selfSigned();
     const options = { host: '127.0.0.1', compression: true, subprotocols: ['chat'] };

@@ -1,10 +1,12 @@
 import { dial } from '@ws/node-client';
 import { admit, serve } from '@ws/node-server';
-import { whenOver } from '@ws/tests';
+import { nothingLeft, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { front } from './support.ts';
 
 describe('a login that expires', () => {
+  nothingLeft();
+
   it.each(['frames', 'messages'] as const)(
     'ends both sides with 4401 in the mode %s',
     async (mode) => {

@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { dial } from '@ws/node-client';
-import { selfSigned, whenOver } from '@ws/tests';
+import { nothingLeft, selfSigned, whenOver } from '@ws/tests';
 import { lacksChromium, launchChromium } from '@ws/tests/chromium';
 import { createServer } from 'vite';
 import { describe, expect, it } from 'vitest';
@@ -56,6 +56,8 @@ async function site(): Promise<Site> {
 }
 
 describe('createProxy over HTTP/2 before Vite', () => {
+  nothingLeft();
+
   it('passes an update of the hot reload to a client', async () => {
     const { vite, front, setTitle } = await site();
     // Vite watches the modules that were asked for.

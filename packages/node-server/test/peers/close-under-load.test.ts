@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { setTimeout as wait } from 'node:timers/promises';
 import { dial } from '@ws/node-client';
-import { whenOver } from '@ws/tests/peers';
+import { nothingLeft, whenOver } from '@ws/tests/peers';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { type Conn, serve, Upgrader } from '../../src/index.ts';
@@ -90,6 +90,8 @@ const cases = Object.keys(clients).flatMap((client) =>
 );
 
 describe('a server that closes under load', () => {
+  nothingLeft();
+
   it.each(cases)('loses nothing of $client: $handler, $ms ms', async ({ client, handler, ms }) => {
     const handled: string[] = [];
     const server = await serve({ host: '127.0.0.1' }, handlers[handler]!(handled, ms));
