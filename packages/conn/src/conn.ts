@@ -348,7 +348,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    */
   messages<S extends StandardSchema>(
     options: SchemaOptions<S, Message>,
-  ): AsyncIterableIterator<SchemaOutput<S>, undefined> {
+  ): AsyncIterableIterator<SchemaOutput<S>> {
     checked(() => checkSchemaOptions('messages', options), this, 'messages');
     const connection = this.#connection;
     return new ValueIterator(connection, new MessageIterator(connection.reader), options);
