@@ -22,9 +22,14 @@ import { type ServeOptions, serve } from '../../src/index.ts';
 import { open, sessionWith } from './client.ts';
 
 const run = promisify(execFile);
-// The shell of this repository's npm scripts has a relative path, and npm works in the folder of the
-// command that runs the tests.
-const { npm_config_script_shell: _, npm_config_local_prefix: __, ...env } = process.env;
+// The shell of this repository's npm scripts has a relative path, npm works in the folder of the
+// command that runs the tests, and npx checks engines against this Node instead of the one it installs.
+const {
+  npm_config_script_shell: _shell,
+  npm_config_local_prefix: _prefix,
+  npm_config_engine_strict: _strict,
+  ...env
+} = process.env;
 
 interface Ours {
   readonly port: number;
