@@ -75,7 +75,7 @@ async function listenBare(): Promise<number> {
 async function listen(handler: Handler): Promise<number> {
   if (handler === 'bare') return listenBare();
   // On a busy machine a count takes longer than the interval of 20 s, and a ping adds its object.
-  const heartbeat = { interval: 600_000 };
+  const heartbeat = { interval: 600_000, timeout: 600_000 };
   const server = await serve({ host: '127.0.0.1', heartbeat }, HANDLERS[handler]);
   return Number(new URL(server.url).port);
 }
