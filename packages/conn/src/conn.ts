@@ -325,8 +325,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   receive(handler: MessageHandler): Promise<CloseInfo>;
   /**
    * As above, with the value of each message: JSON that fits `schema`. Any other message closes the
-   * connection with 1007, or is given to `invalid`. An error of the schema itself is one of the
-   * handler.
+   * connection with 1007, or is given to `invalid`.
+   *
+   * @throws (rejects) {@link JSONError} for a message that closes the connection. An error of the
+   *   schema itself, or of `invalid`, counts as one of the handler. TypeError for a bad option.
    */
   receive<S extends StandardSchema>(
     handler: ValueHandler<S>,
@@ -343,6 +345,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * Iterates over the values of the messages: JSON that fits `schema`. Any other message closes the
    * connection with 1007, and the loop throws its {@link JSONError}; or it is given to `invalid`, and
    * the loop continues. Ends as a loop over the connection does.
+   *
+   * An error of the schema itself rejects `next()` with a {@link JSONError}, an error of `invalid`
+   * with that error. The message is consumed, and the connection stays open.
    *
    * @throws TypeError for a bad option.
    */
@@ -738,9 +743,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * The messages as web streams: strings and Uint8Arrays. A cancelled `readable` and a closed
-   * `writable` close the connection, an aborted `writable` terminates it. A chunk that cannot be sent
-   * fails the `writable` and closes the connection with 1011. No other code may read.
+   * The messages as web streams: strings and Uint8Arrays, with owned bytes. A cancelled `readable`
+   * and a closed `writable` close the connection with 1000, an aborted `writable` terminates it. A
+   * chunk that cannot be sent fails the `writable` and closes the connection with 1011. No other
+   * code may read.
    */
   toStreams(): MessageStreams {
     return streamsOf(this);

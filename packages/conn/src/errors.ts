@@ -63,6 +63,7 @@ export class CloseError extends WebSocketError {
 
 /**
  * A write after our close frame was sent (RFC 6455, section 5.5.1). Nothing of the write was sent.
+ * Also `send` and `reconnect` after the end of a `ReconnectingConn`.
  *
  * @example
  * ```ts
@@ -223,7 +224,8 @@ export class ReadPendingError extends WebSocketError {
 }
 
 /**
- * A time limit expired: that of a handshake, a deadline, a call, a ping or the heartbeat.
+ * A time limit expired: that of a handshake, a deadline, a call, a ping, the heartbeat, or the
+ * option `alive` of a page.
  *
  * @example
  * ```ts
@@ -241,9 +243,9 @@ export class ReadPendingError extends WebSocketError {
 export class TimeoutError extends WebSocketError {
   declare readonly code: 'WS_ERR_TIMEOUT';
   /**
-   * Whether later calls fail too: a deadline, the heartbeat, `idleReadTimeout` or the time of the
-   * closing handshake has expired. False
-   * for the `timeout` of one call, after which the next call can succeed.
+   * Whether later calls fail too: a deadline, the heartbeat, `alive`, `idleReadTimeout` or the time
+   * of the closing handshake has expired. False for the `timeout` of one call, after which the next
+   * call can succeed.
    */
   readonly permanent: boolean;
 

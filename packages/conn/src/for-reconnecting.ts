@@ -5,7 +5,7 @@ import type { Connection } from './connection/connection.ts';
 import type { Message } from './message.ts';
 
 /**
- * What a `Conn` and a `BrowserConn` of `@ws/browser` tell the reconnecting clients besides their
+ * What a `Conn` and a `BrowserConn` of `@ws/browser` offer the reconnecting clients besides their
  * public methods.
  */
 export interface ConnInternals {
@@ -13,7 +13,7 @@ export interface ConnInternals {
   readonly failure: unknown;
   /** The longest time of a closing handshake, in ms. */
   readonly closeTimeout: number;
-  /** As `closed` of the connection. To read it does not say that the last message is handled. */
+  /** As `closed` of the connection. Reading it does not mean that the last message is handled. */
   readonly closed: Promise<CloseInfo>;
   /** The application's handler runs: a close frame waits for the messages before it. */
   handlerStarted?(): void;

@@ -2,13 +2,16 @@ import type { Conn } from './conn.ts';
 import type { RatePlan } from './read/rate.ts';
 import { checkOptionNames, duration, kind, whole } from './validate.ts';
 
-/** Bounds what the peer sends: a token bucket for each connection. */
+/**
+ * Bounds what the peer sends: a token bucket for each connection. Messages that `autoResponse`
+ * answers count, control frames do not.
+ */
 export interface RateLimit {
   /** Messages in `per` ms. Default: no bound. */
   readonly messages?: number | undefined;
   /** Bytes of messages in `per` ms, after inflation. Default: no bound. */
   readonly bytes?: number | undefined;
-  /** In ms. Default: 1,000. */
+  /** The time in ms for `messages` and `bytes`. Default: 1,000. */
   readonly per?: number | undefined;
   /**
    * Messages that may come at once after a silence; bytes, if only `bytes` is given. With both, the

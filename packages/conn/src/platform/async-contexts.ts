@@ -1,4 +1,6 @@
-/** The context of a call, for example the stores of `AsyncLocalStorage`. An AsyncResource of Node. */
+/**
+ * The context of a call: in Node an AsyncResource, which keeps the stores of `AsyncLocalStorage`.
+ */
 export type AsyncContext = {
   /** Calls `run` with `self` as `this`, in this context. */
   runInAsyncScope<This, Args extends unknown[], Result>(
@@ -8,7 +10,7 @@ export type AsyncContext = {
   ): Result;
 };
 
-/** The contexts of the runtime. A runtime without them needs none of this; `@ws/node-io` sets it. */
+/** The contexts of the runtime. `@ws/node-io` sets both functions; the defaults ignore contexts. */
 export const asyncContexts: {
   /** The context of the caller. Undefined where no program uses contexts. */
   capture: () => AsyncContext | undefined;

@@ -3,7 +3,7 @@ import { isUint8Array } from '../brand.ts';
 import { checkOptionNames, kind } from '../validate.ts';
 import { PreparedMessage } from '../writing/prepared-message.ts';
 
-/** A message that a server answers without its handler, and the answer. */
+/** A message that a server answers without its handler, and the answer. Bytes are copied. */
 export interface AutoResponse {
   /** A string is a text message, bytes are a binary message. */
   readonly request: string | Uint8Array;

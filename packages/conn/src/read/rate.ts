@@ -38,7 +38,7 @@ export class Rate implements TimerEntry {
   readonly #plan: RatePlan;
   #messages: number;
   #bytes: number;
-  /** When both were refilled last, in ms of the platform's clock. */
+  /** When messages and bytes were refilled last, in ms of the platform's clock. */
   #refilledAt: number;
   /** Whether a message is held. */
   #holds = false;
@@ -53,7 +53,7 @@ export class Rate implements TimerEntry {
     this.#refilledAt = connection.platform.now();
   }
 
-  /** Whether the event may go on. Otherwise it is held, or the connection has failed. */
+  /** Whether the event passes now. Otherwise it is held, or the connection has failed. */
   admits(event: MessageEvent, { length, start, end, fin }: MessageDecoder): boolean {
     if (event === MESSAGE) return this.#admitsMessage(event, length);
     if (event === MESSAGE_BEGIN || event === MESSAGE_DATA) {
@@ -80,7 +80,7 @@ export class Rate implements TimerEntry {
     return true;
   }
 
-  /** The bytes of a piece are the transport's: a piece is never held, but what follows it. */
+  /** The transport owns the bytes of a piece, so a piece always passes. What follows it is held. */
   #admitsPiece(messages: number, size: number): boolean {
     this.#refill();
     this.#messages -= messages;
@@ -103,10 +103,10 @@ export class Rate implements TimerEntry {
   }
 
   /**
-   * The rate is exceeded. Returns whether the event goes on.
+   * The rate is exceeded. Returns whether the event passes.
    *
-   * @param held - Undefined for a piece, which goes on, and what follows is held.
-   * @param messages - What the bucket must have for the next event, as `bytes`.
+   * @param held - The event to hold. Undefined for a piece, which passes: what follows it is held.
+   * @param messages - Tokens that the bucket must have for the next event; `bytes` too.
    */
   #over(held: MessageEvent | undefined, messages: number, bytes: number): boolean {
     const { over, text } = this.#plan;

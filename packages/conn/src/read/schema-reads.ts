@@ -16,8 +16,8 @@ export interface SchemaOptions<S extends StandardSchema, M = BorrowedMessage> {
   /** A Standard Schema (zod, valibot, ...): messages are JSON that fits it. */
   readonly schema: S;
   /**
-   * Called for a message that is not JSON or does not fit; may be async. Default: closes the
-   * connection with 1007.
+   * Called for a message that is not JSON or does not fit; may be async. The next message waits for
+   * its promise. Default: closes the connection with 1007.
    */
   readonly invalid?: ((error: JSONError, message: M) => unknown) | undefined;
 }
@@ -38,11 +38,11 @@ export function checkSchemaOptions(owner: string, options: object): void {
 }
 
 /**
- * Calls `use` with the value of `message`, or `misfit` with its error. Synchronous with a
- * synchronous schema.
+ * Calls `use` with the value of `message`, or `misfit` with the error of a message that does not
+ * fit. Synchronous with a synchronous schema.
  *
- * @returns What `use` or `misfit` returns, or a promise of it.
- * @throws (or rejects with) JSONError when the schema itself fails; what `use` or `misfit` throws.
+ * @returns The result of `use` or `misfit`, or a promise of it.
+ * @throws (or rejects with) JSONError when the schema itself fails; the error of `use` or `misfit`.
  */
 export function withValue(
   message: Message | BorrowedMessage,

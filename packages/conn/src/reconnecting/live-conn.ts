@@ -283,7 +283,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   }
 
   /**
-   * Dials at once: ends a wait, or closes the open connection with 1000 and waits for its end only.
+   * Dials at once: ends a wait, or closes the open connection with 1000 and waits only for its end.
    * A dial that has begun continues. After a failed dial the waits start from `minDelay` again.
    *
    * @returns Resolves with the next connection that opens. Calls that overlap share one dial.

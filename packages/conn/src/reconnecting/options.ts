@@ -62,7 +62,8 @@ export interface ReconnectingConnOptions<C extends ConnLike = Conn> extends Reco
   /**
    * Runs for each new connection before queued messages are sent: log in and subscribe here. May
    * be async. Its error counts as a failed dial, and so does the end of the connection before it
-   * has finished, except with one of `stopCodes`. Write to `conn`: the `send` of this object waits for this function.
+   * has finished, except with one of `stopCodes`. Write to `conn`: the `send` of this object waits
+   * for this function.
    */
   readonly onOpen?: ((conn: C) => unknown) | undefined;
   /** The most bytes of messages that wait for a connection. `false` for no bound. Default: 1 MiB. */
@@ -79,8 +80,8 @@ export interface ReconnectingConnOptions<C extends ConnLike = Conn> extends Reco
   /**
    * Gets the error of the first dial that fails, with `where: 'dial'`, the first refused message
    * that no code awaits, wrong arguments, and the errors of the listeners of `on`. `retry` gets the
-   * later failed dials. Default: a warning with the stack, at most
-   * one for each kind of error and second.
+   * later failed dials. Default: a warning with the stack, at most one for each kind of error and
+   * second.
    */
   readonly report?: Report | undefined;
 }

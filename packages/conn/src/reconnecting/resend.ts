@@ -9,8 +9,9 @@ import { copyMessage } from './copy-message.ts';
 /** How the peer acknowledges messages: the option `resend` of a `ReconnectingConn`. */
 export interface ResendOptions {
   /**
-   * Returns the id of a message for `send`, or undefined for a message that is not sent again. An id
-   * is free for another message when it is acknowledged.
+   * Returns the id of a message for `send`, or undefined for a message that is not sent again. An
+   * id is free for another message when it is acknowledged. `send` rejects with an error of this
+   * function, and with a TypeError for an id in use.
    */
   readonly id: (data: MessageData) => string | undefined;
   /**

@@ -16,8 +16,8 @@ const RECOUNT_MS = 10;
 
 /**
  * Bounds the bytes that wait in all connections of a server together. It counts a connection whose
- * transport is blocked, or whose messages wait for another one. A connection whose bytes leave at
- * the end of the turn costs nothing.
+ * transport is blocked, or whose messages wait for an earlier message or for their compression. A
+ * connection whose bytes leave at the end of the turn costs nothing.
  */
 export class WriteBudget {
   readonly #limit: number;
@@ -31,7 +31,7 @@ export class WriteBudget {
     this.#limit = limit;
   }
 
-  /** Counts what waits in `connection` now. */
+  /** Counts the bytes that wait in `connection` now. */
   count(connection: Budgeted): void {
     const { sendQueue, waitingBytes } = connection.writer;
     const buffered = sendQueue.blocked ? connection.bufferedAmount : waitingBytes;
@@ -44,7 +44,10 @@ export class WriteBudget {
     else this.#waiting.set(connection, bytes);
   }
 
-  /** Whether `size` more bytes may wait in `connection`, which has bytes waiting. Counts them then. */
+  /**
+   * Whether `size` more bytes may wait in `connection`, which has waiting bytes. If so, counts
+   * them.
+   */
   accepts(connection: Budgeted, size: number): boolean {
     this.count(connection);
     if (this.#total + size > this.#limit) this.#recount(connection.platform.now());
