@@ -6,7 +6,7 @@ import { checkOptionNames } from '@ws/conn/internal';
 export interface ToDuplexOptions {
   /** Bytes that the stream holds in each direction before it asks its users to wait. Default: Node's. */
   readonly highWaterMark?: number | undefined;
-  /** Destroys the stream, and with it the connection. */
+  /** Destroys the stream, and with it the connection, when it aborts. Default: none. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -16,7 +16,8 @@ export interface ToDuplexOptions {
  *
  * `end()` closes the connection after all chunks, the peer's normal close (1000, 1001 or 1005) ends
  * the stream, and `destroy()` terminates the connection. The stream fails with the error of any other
- * end. No other code may read the connection.
+ * end. No other code may read the connection. The bytes that you read are owned. Do not change a
+ * chunk that you write until its callback: a server references 32 KiB or more.
  *
  * @throws TypeError, RangeError for a bad option.
  *

@@ -18,8 +18,8 @@ import type { RouteParams } from './routes/route-table.ts';
 export type HeadersInput = HeaderEntries<HeaderValue>;
 
 /**
- * The option `headers`: headers of each 101, or a function that returns them for one request. It
- * may be async.
+ * The option `headers`: headers of each accepting answer, or a function that returns them for one
+ * request. It may be async.
  */
 export type HeadersOption<Auth, Req = HandshakeRequest> =
   | HeadersInput

@@ -123,9 +123,10 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
   /**
    * Decides who may connect; may be async. It fails closed. A {@link Refusal} refuses. `undefined`,
    * `null`, `false`, `''`, `0` and `NaN` refuse with 401. An Error refuses with 500 and goes to
-   * `report`, whether it is thrown or returned. `admit` adds the end of the login. An Error with `expose: true` and a `status` from
+   * `report`, whether it is thrown or returned. An Error with `expose: true` and a `status` from
    * 400 to 499, as http-errors creates it, refuses with that status instead, and its message is the
    * body. Any other result becomes the handler's `auth`: return `true` to admit without data.
+   * `admit` adds the end of the login.
    *
    * The context has the parsed `path`, `params`, `route` and `address` of the request. Its `signal`
    * is aborted when the client has disconnected or has half-closed, or when `handshakeTimeout` is
@@ -135,8 +136,9 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
     | ((req: Req, context: AuthenticateContext) => Result | PromiseLike<Result>)
     | undefined;
   /**
-   * Headers of each 101, `Set-Cookie` for example, or a function that returns them for one request.
-   * It runs after `authenticate`; throwing refuses with 500. Default: none.
+   * Headers of each accepting answer (a 101; over HTTP/2 a 200), `Set-Cookie` for example, or a
+   * function that returns them for one request. It runs after `authenticate`; throwing refuses with
+   * 500. Default: none.
    */
   readonly headers?: HeadersOption<AuthOf<Result>, Req> | undefined;
   /**

@@ -226,7 +226,8 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
    *
    * @param stream - A stream of a server of node:http2 that is not answered.
    * @param headers - Those of its request, from the event 'stream' or another parser.
-   * @throws (rejects with) as {@link upgrade}.
+   * @throws (rejects with) as {@link upgrade}; TypeError when `stream` is no stream of a server, or
+   *   `headers` no object.
    */
   async upgradeStream(
     stream: ServerHttp2Stream,

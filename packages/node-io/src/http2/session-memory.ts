@@ -6,9 +6,9 @@ const SESSION_MEMORY = 16 * 1024 * 1024;
 const MEGABYTE = 1_000_000;
 
 /**
- * Returns `maxSessionMemory` for a session with so many streams. Above it Node refuses new streams, and
- * ends the session after a hundred of them. Its default of 10 is that of 150 WebSockets whose peers
- * read slowly.
+ * Returns `maxSessionMemory`, in MB, for a session with so many streams. Above it Node refuses new
+ * streams, and ends the session after a hundred of them. Node's default, 10 MB, suffices for 150
+ * WebSockets whose peers read slowly.
  */
 export function sessionMemory(streams: number): number {
   const megabytes = Math.ceil((SESSION_MEMORY + streams * STREAM_MEMORY) / MEGABYTE);

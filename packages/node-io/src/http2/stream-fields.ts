@@ -24,8 +24,9 @@ const SINGLE: ReadonlySet<string> = new Set(
 );
 
 /**
- * Makes the fields of a stream from header lines: names in lower case, without those of a connection.
- * Of a field that occurs once by its definition, the first line counts, as in node:http.
+ * Makes the fields of a stream from header lines: names in lower case, without the fields of a
+ * connection. Of a field that occurs once by its definition, the first line counts, as in
+ * node:http.
  */
 export function streamFields(
   pairs: Iterable<readonly [name: string, value: string]>,

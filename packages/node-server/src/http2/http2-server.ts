@@ -134,7 +134,9 @@ export class Http2Sessions {
   }
 }
 
-/** Makes a listener that passes the streams with a `:protocol` on, and leaves all others alone. */
+/**
+ * Makes a listener that passes on each CONNECT with a `:protocol`, and ignores all other streams.
+ */
 export function webSocketStreams(accept: StreamListener): StreamListener {
   return function (this: unknown, stream, headers, flags, rawHeaders) {
     if (headers[':method'] !== 'CONNECT' || headers[':protocol'] === undefined) return;

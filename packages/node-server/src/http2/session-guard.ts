@@ -23,9 +23,9 @@ export function heartbeatOf({ heartbeat }: Pick<ConnSettings, 'heartbeat'>): Hea
 
 /** How long a session may be without use, in milliseconds; Infinity for no bound. */
 export interface IdleBounds {
-  /** Until the SETTINGS of the client. */
+  /** From its start to the SETTINGS of the client. */
   readonly settings: number;
-  /** Without a stream. */
+  /** Time without a stream. */
   readonly streams: number;
 }
 
@@ -34,7 +34,9 @@ const NO_BOUNDS: IdleBounds = { settings: Infinity, streams: Infinity };
 
 /** Start of each stream, later the time of its answer, by `performance.now()`. */
 const answeredAt = new WeakMap<ServerHttp2Stream, number>();
-/** Streams that this side has closed first. Node does not tell its own RST_STREAM from the client's. */
+/**
+ * Streams that this side has closed first. Node reports its own RST_STREAM as it does the client's.
+ */
 const closedHere = new WeakSet<ServerHttp2Stream>();
 const guards = new WeakMap<Http2Session, SessionGuard>();
 

@@ -78,7 +78,7 @@ export function describeStreamRequest(
   return { req: incoming as AppRequest, facts, incoming, responder: new Http2Responder(stream) };
 }
 
-/** Other parsers may have found a field twice. The rules refuse `''`. */
+/** `''` for a field that another parser has found twice: the rules refuse it. */
 function textOf(field: unknown): string {
   return typeof field === 'string' ? field : '';
 }

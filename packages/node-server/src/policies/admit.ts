@@ -12,9 +12,11 @@ export interface AdmitOptions {
 
 /** The result of {@link admit}. */
 export class Admission<Auth> {
+  /** The `auth` of the handler. */
   readonly auth: Auth;
+  /** See {@link AdmitOptions.expires}. */
   readonly expires: Date | number | undefined;
-  /** @internal An UpgraderPlan that replaces that of the server for this connection, if it is given. */
+  /** @internal An UpgraderPlan for this connection. Undefined for that of the server. */
   readonly plan: object | undefined;
   /** Data of the application never has it. */
   readonly #admitted = true;
@@ -33,10 +35,12 @@ export class Admission<Auth> {
 }
 
 /**
- * A result of `authenticate` with an end: `auth` as it would be returned alone, and when it expires.
- * An `auth` that refuses alone refuses here too.
+ * A result of `authenticate` with the end of the login. An `auth` that refuses alone refuses here
+ * too.
  *
- * @throws TypeError, RangeError for a bad option, or for a promise: await it first.
+ * @param auth - As `authenticate` returns it alone.
+ * @throws TypeError, RangeError for a bad option. A number for `expires` in 1970 is one: it is a
+ *   duration, or the seconds of a JWT. TypeError for a promise: await it first.
  *
  * @example
  * ```ts
@@ -62,7 +66,7 @@ export function admit<Auth>(auth: Auth, options: AdmitOptions = {}): Admission<A
   }, admit);
 }
 
-/** A result of `authenticate` with options of its own connection. */
+/** A result of `authenticate` with the options of one connection. */
 export function admitWithPlan<Auth>(auth: Auth, plan: object): Admission<Auth> {
   return new Admission(auth, undefined, plan);
 }

@@ -11,11 +11,11 @@ import { assertOption } from '@ws/node-io/internal';
 
 /** How long a connection may last. */
 export interface MaxLifetime {
-  /** In ms, from the 101 to the close frame. */
+  /** In ms, from the answer that accepts the handshake to the close frame. */
   readonly ms: number;
   /**
-   * The part of `ms` by which a connection may end earlier, at random from 0 to 1: connections that
-   * came together do not end together. Default: 0.1.
+   * The largest part of `ms` by which a connection ends earlier, from 0 to 1. The part is random,
+   * so that connections that came together do not end together. Default: 0.1.
    */
   readonly jitter?: number | undefined;
 }

@@ -11,7 +11,7 @@ export interface ServerRequest {
   readonly req: AppRequest;
   /** For the rules and the other steps of the handshake. */
   readonly facts: RequestFacts;
-  /** The request of node:http; undefined when other code has parsed it. */
+  /** The request of node:http, or one made of a stream; undefined when other code has parsed it. */
   readonly incoming: IncomingMessage | undefined;
   /** For the answer. */
   readonly responder: Responder;
