@@ -1,7 +1,7 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 
 export interface Order {
-  /** The client gives each order another one, and sends it again with the same one. */
+  /** Each order has its own id. The client sends an order again with the same id. */
   readonly id: string;
   readonly text: string;
 }
@@ -44,7 +44,7 @@ export class Journal {
     return true;
   }
 
-  /** Forgets ids that no client sends again: otherwise memory grows for ever. */
+  /** Forgets the ids that no client sends again. `now` is in ms since 1970. */
   forget(now: number): void {
     for (const [id, at] of this.#taken) {
       if (now - at < this.#remember) return;
@@ -52,7 +52,7 @@ export class Journal {
     }
   }
 
-  /** Ids that are remembered. */
+  /** The number of ids that are remembered. */
   get size(): number {
     return this.#taken.size;
   }

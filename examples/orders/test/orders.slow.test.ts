@@ -53,7 +53,7 @@ describe('examples/orders', () => {
     onTestFinished(async () => void (await live.close()));
     const sent = new Set<string>();
     let acknowledged = 0;
-    /** Sends until it has been told to stop: 200 orders are on their way at any time. */
+    /** Sends one order after the other. 200 of these run, so 200 orders are on their way. */
     async function send(): Promise<void> {
       while (sent.size < ORDERS) {
         const id = randomUUID();

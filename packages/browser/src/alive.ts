@@ -6,14 +6,14 @@ import { nothing, report } from './promises.ts';
 import type { PageSocket } from './web-types.ts';
 
 /**
- * A timer that fires so many ms after its time has waited for the page: an answer may wait for the
- * page too. A wake of a page has several events within this time.
+ * A timer that fires this many ms late has waited for the page: an answer may wait for the page
+ * too. The events of one wake of a page come within this time.
  */
 const LATE = 1_000;
 
 /** Gets the messages of a connection before its readers. */
 export interface MessageFilter {
-  /** Whether the socket was asked for a message: a WebSocketStream may have one that was not. */
+  /** Whether a message was pulled from the socket. A WebSocketStream may have one that was not. */
   isPulled: boolean;
   /** The connection is open. */
   start(): void;

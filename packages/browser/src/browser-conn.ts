@@ -499,9 +499,10 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   }
 
   /**
-   * The connection as web streams of messages: strings and Uint8Arrays. A cancelled `readable` and
-   * a closed `writable` close the connection, an aborted `writable` terminates it. A chunk that
-   * cannot be sent fails the `writable` and closes the connection with 3011.
+   * The messages as web streams: strings and Uint8Arrays, with owned bytes. A cancelled `readable`
+   * and a closed `writable` close the connection with 1000, an aborted `writable` terminates it. A
+   * chunk that cannot be sent fails the `writable` and closes the connection with 3011. No other
+   * code may read.
    */
   toStreams(): MessageStreams {
     return streamsOf(this);

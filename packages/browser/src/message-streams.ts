@@ -3,7 +3,12 @@ import type { ConnInternals } from '@ws/conn/parts';
 
 /** The result of `BrowserConn.toStreams`. */
 export interface MessageStreams {
+  /**
+   * A string for each text message, a Uint8Array for each binary one: owned bytes. It ends with a
+   * normal close (1000, 1001 or 1005), and fails with the error of any other end.
+   */
   readonly readable: ReadableStream<string | OwnedBytes>;
+  /** A chunk is a message: a string is text, bytes are binary. A write settles as `send` does. */
   readonly writable: WritableStream<string | Uint8Array>;
 }
 

@@ -47,10 +47,10 @@ export interface AliveOptions {
   /** The silence in ms after which the page asks. Default: 25,000. */
   readonly after?: number | undefined;
   /**
-   * The time of the next message in ms. Without one the connection ends with 1006 and a
-   * TimeoutError. It must suffice for your largest message: a page does not see parts of one. The
-   * page asks again when it was not running, and waits while it does not read a WebSocketStream, or
-   * while its own messages leave. Default: 5,000.
+   * Time in ms from a question to the next message. Without a message the connection ends with 1006
+   * and a TimeoutError. The time must suffice for your largest message: a page does not see parts
+   * of a message. The page asks again when it was not running, and waits while it does not read a
+   * WebSocketStream, or while its own messages leave. Default: 5,000.
    */
   readonly timeout?: number | undefined;
 }

@@ -151,7 +151,11 @@ export class Hub<Data = unknown> implements AsyncDisposable {
   on<E extends keyof HubEvents<Data>>(event: E, listener: HubEvents<Data>[E]): () => void;
   /**
    * Adds a listener of `message` that gets the value of each message: JSON that fits `schema`. Any
-   * other message closes the session with 1007, or is given to `invalid`.
+   * other message closes the session with 1007, or is given to `invalid`. An error of the schema
+   * itself counts as one of the listener.
+   *
+   * @returns A function that removes the listener.
+   * @throws TypeError for another event, a bad option, or a listener that is not a function.
    */
   on<S extends StandardSchema>(
     event: 'message',

@@ -71,7 +71,10 @@ export interface HubOptions<Data = unknown> {
   readonly mayJoin?:
     | ((session: Session<Data>, room: string) => boolean | PromiseLike<boolean>)
     | undefined;
-  /** Bounds what each client sends, as `rate` of `serve`, which it replaces. Default: no bound. */
+  /**
+   * Bounds the messages of each client. It replaces the option `rate` of `serve`. Default: no
+   * bound.
+   */
   readonly rate?: RateLimit | undefined;
   /** Ms for which delivery may occupy the event loop at a time. Default: 8. */
   readonly slice?: number | undefined;

@@ -102,10 +102,12 @@ export interface DialerOptions extends ConnSettings, SocketOptions {
    */
   readonly jar?: CookieJar | undefined;
   /**
-   * WebSockets over HTTP/2 (RFC 8441). `'auto'` asks the server of a wss URL by ALPN. Where it offers
-   * them, dials of one Dialer share a session. Elsewhere the dial uses HTTP/1.1, and the next ones do
-   * not ask for 10 minutes. `'only'` rejects there, and uses HTTP/2 in clear for ws. A session of node:http2 (a `ClientHttp2Session`)
-   * is used as it is, and stays yours. Default: `false`, HTTP/1.1.
+   * WebSockets over HTTP/2 (RFC 8441). `'auto'` asks the server of a wss URL by ALPN. Where the
+   * server offers them, dials with the same options for TLS, proxies and sockets share a session,
+   * also those of several Dialers. Elsewhere the dial uses HTTP/1.1, and the next dials do not ask
+   * for 10 minutes. `'only'` rejects there with a BadHandshakeError, and uses HTTP/2 in clear for
+   * ws. A session of node:http2 (a `ClientHttp2Session`) is used as it is, and stays yours.
+   * Default: `false`, HTTP/1.1.
    */
   readonly http2?: Http2Mode | undefined;
   /** The subprotocols to offer, in order of preference. Default: none. */

@@ -39,7 +39,7 @@ export class SharedSession {
     this.#socket = socket;
   }
 
-  /** Whether it takes one more stream. Node queues silently above the maximum of the server. */
+  /** Whether the session takes one more stream. Node queues silently above the server's maximum. */
   get hasRoom(): boolean {
     const { closed, destroyed, remoteSettings } = this.session;
     const most = Math.min(remoteSettings?.maxConcurrentStreams ?? MAX_STREAMS, MAX_STREAMS);
@@ -89,7 +89,10 @@ export class SharedSession {
 /** The sessions with one server. */
 interface Pool {
   readonly sessions: Set<SharedSession>;
-  /** The session that a dial opens now; of undefined when the server has no WebSockets over HTTP/2. */
+  /**
+   * The session that a dial opens now. Resolves with undefined when the server has no WebSockets
+   * over HTTP/2.
+   */
   pending: Promise<SharedSession | undefined> | undefined;
 }
 
@@ -203,7 +206,7 @@ function poolOf(key: string): Pool {
 /**
  * Opens a session.
  *
- * @returns the open stream when the server chooses HTTP/1.1; undefined without RFC 8441.
+ * @returns The open stream when the server chooses HTTP/1.1; undefined without RFC 8441.
  */
 async function makeSession(
   mode: 'auto' | 'only',
@@ -259,7 +262,9 @@ async function givenSession(session: ClientHttp2Session, scope: DialScope): Prom
 const ids = new WeakMap<object, number>();
 let lastId = 0;
 
-/** Two dials share sessions only when everything that opens and secures a stream is the same. */
+/**
+ * The key of a pool: two dials share it only when the same options open and secure their streams.
+ */
 export function poolKey(
   { tls, proxyTls, proxy, netDial, netDialTLS, socket }: StreamOpeners,
   target: Target,
