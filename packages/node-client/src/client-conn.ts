@@ -24,7 +24,7 @@ export interface HandshakeResponse {
  */
 // oxlint-disable-next-line typescript/no-explicit-any -- as for Conn
 export class ClientConn<Data = any> extends Conn<Data> {
-  /** The server's response: status 101 and its headers. */
+  /** The server's response: its headers, and the status 101, or 200 over HTTP/2. */
   readonly response: HandshakeResponse;
 
   static {

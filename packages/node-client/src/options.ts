@@ -49,7 +49,7 @@ export interface DialerOptions extends ConnSettings, SocketOptions {
    */
   readonly heartbeat?: false | Heartbeat | undefined;
   /**
-   * Milliseconds for the whole handshake, from the lookup to the 101; `false` for no bound.
+   * Milliseconds for the whole handshake, from the lookup to the answer; `false` for no bound.
    * Default: 45,000.
    */
   readonly handshakeTimeout?: number | false | undefined;

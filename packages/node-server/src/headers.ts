@@ -44,7 +44,7 @@ const HANDSHAKE_HEADERS: ReadonlySet<string> = new Set([
   'sec-websocket-accept',
 ]);
 
-/** Headers of a 101 that the handshake negotiates, with the option for it. */
+/** Headers of an accepting answer that the handshake negotiates, with the option for it. */
 const NEGOTIATED_BY: ReadonlyMap<string, string> = new Map([
   ['sec-websocket-extensions', 'compression'],
   ['sec-websocket-protocol', 'subprotocols'],
@@ -78,7 +78,7 @@ export function headerPairs(input: HeadersInput | undefined): HeaderPair[] {
 }
 
 /**
- * Checks headers that an application adds to a 101 by the option `headers`.
+ * Checks headers that an application adds to an accepting answer by the option `headers`.
  *
  * @throws TypeError as {@link headerPairs}, and for headers that the handshake negotiates.
  */
