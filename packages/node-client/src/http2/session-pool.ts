@@ -99,7 +99,7 @@ interface Pool {
 /** Pools of the process, by {@link poolKey}. One without sessions is removed. */
 const pools = new Map<string, Pool>();
 /** When each origin is asked again, by `Date.now()`: the newest {@link MAX_HTTP1_ONLY}, oldest first. */
-const withoutHttp2 = new Map<string, number>();
+const askAgainAt = new Map<string, number>();
 
 /** Carrier of a request: a stream of HTTP/1.1, or a session of HTTP/2. */
 export type Carrier = GuardedStream | SharedSession;
@@ -181,15 +181,15 @@ function notOffered(stream: GuardedStream | undefined): BadHandshakeError {
 }
 
 function isHttp1Only(origin: string): boolean {
-  return (withoutHttp2.get(origin) ?? 0) > Date.now();
+  return (askAgainAt.get(origin) ?? 0) > Date.now();
 }
 
 function rememberHttp1Only(origin: string): void {
-  withoutHttp2.delete(origin);
-  withoutHttp2.set(origin, Date.now() + HTTP1_ONLY_MS);
-  if (withoutHttp2.size <= MAX_HTTP1_ONLY) return;
-  for (const oldest of withoutHttp2.keys()) {
-    withoutHttp2.delete(oldest);
+  askAgainAt.delete(origin);
+  askAgainAt.set(origin, Date.now() + HTTP1_ONLY_MS);
+  if (askAgainAt.size <= MAX_HTTP1_ONLY) return;
+  for (const oldest of askAgainAt.keys()) {
+    askAgainAt.delete(oldest);
     return;
   }
 }

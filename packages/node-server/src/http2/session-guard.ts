@@ -33,7 +33,7 @@ export interface IdleBounds {
 const NO_BOUNDS: IdleBounds = { settings: Infinity, streams: Infinity };
 
 /** Start of each stream, later the time of its answer, by `performance.now()`. */
-const answeredAt = new WeakMap<ServerHttp2Stream, number>();
+const startedOrAnsweredAt = new WeakMap<ServerHttp2Stream, number>();
 /**
  * Streams that this side has closed first. Node reports its own RST_STREAM as it does the client's.
  */
@@ -42,7 +42,7 @@ const guards = new WeakMap<Http2Session, SessionGuard>();
 
 /** Notes that a stream is answered. */
 export function noteAnswer(stream: ServerHttp2Stream): void {
-  if (answeredAt.has(stream)) answeredAt.set(stream, performance.now());
+  if (startedOrAnsweredAt.has(stream)) startedOrAnsweredAt.set(stream, performance.now());
 }
 
 /**
@@ -80,7 +80,7 @@ class SessionGuard {
   #timer: NodeJS.Timeout | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
   #streams = 0;
-  readonly #resets = new Rate(MAX_RESETS);
+  readonly #resets = new EventsPerSecond(MAX_RESETS);
   /** One listener for all streams. */
   readonly #onStreamClose: (this: ServerHttp2Stream) => void;
 
@@ -93,7 +93,7 @@ class SessionGuard {
       closed(this);
     };
     for (const event of ['ping', 'remoteSettings'] as const) {
-      const rate = new Rate(MAX_FRAMES);
+      const rate = new EventsPerSecond(MAX_FRAMES);
       session.on(event, () => {
         if (rate.exceeds()) this.#end(`the client sends too many frames (${event})`);
       });
@@ -109,8 +109,8 @@ class SessionGuard {
   }
 
   watch(stream: ServerHttp2Stream): void {
-    if (answeredAt.has(stream)) return;
-    answeredAt.set(stream, performance.now());
+    if (startedOrAnsweredAt.has(stream)) return;
+    startedOrAnsweredAt.set(stream, performance.now());
     this.#streams++;
     clearTimeout(this.#idleTimer);
     stream.on('close', this.#onStreamClose);
@@ -124,7 +124,7 @@ class SessionGuard {
     const { aborted, rstCode, headersSent } = stream;
     const isReset = aborted || (rstCode ?? NO_ERROR) !== NO_ERROR;
     if (!isReset || closedHere.has(stream)) return;
-    const isEarly = !headersSent || performance.now() - answeredAt.get(stream)! < SECOND;
+    const isEarly = !headersSent || performance.now() - startedOrAnsweredAt.get(stream)! < SECOND;
     if (isEarly && this.#resets.exceeds()) this.#end('the client resets too many streams');
   }
 
@@ -218,8 +218,8 @@ function methodsOf(stream: ServerHttp2Stream): ServerHttp2Stream {
   return Object.getPrototypeOf(stream) as ServerHttp2Stream;
 }
 
-/** Counts events in seconds. */
-class Rate {
+/** Bounds how often an event comes. */
+class EventsPerSecond {
   readonly #most: number;
   #count = 0;
   #since = 0;
