@@ -10,7 +10,7 @@ import { queryObjects } from 'node:v8';
 import type { Conn } from '@ws/conn';
 import { type ServeOptions, serve, type WsServer } from '@ws/node-server';
 import { Http2Peer, hex, nothingLeft, selfSigned, turn, whenOver } from '@ws/tests';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type ClientConn, Dialer, dial } from '../../src/index.ts';
 
 nothingLeft();
@@ -120,6 +120,10 @@ describe('dial with http2', () => {
       await expect(dial(url, { http2: 'auto', tls })).rejects.toMatchObject({ status: 418 });
     }
     expect(sessions).toBe(1);
+    const clock = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 600_000);
+    whenOver(() => clock.mockRestore());
+    await expect(dial(url, { http2: 'auto', tls })).rejects.toMatchObject({ status: 418 });
+    expect(sessions, 'ten minutes later').toBe(2);
     const only = dial(url, { http2: 'only', tls });
     await expect(only).rejects.toThrow('does not offer WebSockets over HTTP/2');
   });

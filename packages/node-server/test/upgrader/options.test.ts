@@ -1,5 +1,6 @@
 import { totalmem } from 'node:os';
-import { describe, expect, it } from 'vitest';
+import process from 'node:process';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type Conn, route, Upgrader, type UpgraderOptions } from '../../src/index.ts';
 import { checkUpgraderOptions } from '../../src/options.ts';
 import { KEY, masked } from '../raw.ts';
@@ -83,6 +84,20 @@ describe('new Upgrader', () => {
         maxConnectionsPerAddress: Infinity,
       },
     });
+  });
+
+  it.each([
+    { says: 'a container', constrained: 8_000, expected: 1_000 },
+    { says: 'no bound', constrained: 0, expected: Math.floor(totalmem() / 8) },
+    {
+      says: 'a bound above the machine',
+      constrained: 2 ** 63,
+      expected: Math.floor(totalmem() / 8),
+    },
+  ])('lets an eighth of the memory wait by default: $says', ({ constrained, expected }) => {
+    const memory = vi.spyOn(process, 'constrainedMemory').mockReturnValue(constrained);
+    onTestFinished(() => memory.mockRestore());
+    expect(checkUpgraderOptions({}).limits.maxTotalBufferedAmount).toBe(expected);
   });
 
   it('passes the settings of connections on', async () => {
