@@ -11,7 +11,7 @@ import { BinaryMessage, TextMessage } from '@ws/node-client';
 import { excerpt } from './escape.ts';
 import { inputOutput } from './failure.ts';
 import type { Outgoing } from './input.ts';
-import type { Io } from './io.ts';
+import { aborted, type Io } from './io.ts';
 
 /** What the commands of a prompt act on. */
 export interface PromptTarget {
@@ -70,22 +70,23 @@ export class Prompt {
     const end = (): void => editor.close();
     if (target.ended.aborted) end();
     else target.ended.addEventListener('abort', end, { once: true });
-    // One after the other: a large file is sent before the next line.
+    // One after the other: a large file is sent before the next line. The editor reads keys meanwhile:
+    // on a terminal Ctrl-C is a key.
     let turn = Promise.resolve();
     let waiting = 0;
     editor.on('line', (line) => {
       waiting++;
-      editor.pause();
       turn = turn.then(async () => {
         await this.#take(line, target);
-        if (--waiting > 0 || this.#editor === undefined) return;
-        editor.resume();
-        editor.prompt();
+        // The user may have written a part of the next line.
+        if (--waiting === 0 && this.#editor !== undefined) editor.prompt(true);
       });
     });
     editor.prompt();
     await over;
     this.#editor = undefined;
+    // Ctrl-D ends the input: the lines before it are sent.
+    if (!target.ended.aborted) await Promise.race([turn, aborted(target.ended)]);
     target.ended.removeEventListener('abort', end);
     // The shell's prompt begins on its own line.
     stdout.write('\n');

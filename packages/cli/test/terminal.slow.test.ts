@@ -130,6 +130,39 @@ describe.skipIf(lacksDaemon('python3'))('wsx URL on a terminal', () => {
     expect(await wsx.code).toBe(130);
   });
 
+  it('reads keys while it sends a file to a peer that does not read, and obeys Ctrl-C', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'wsx-'));
+    whenOver(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'large');
+    writeFileSync(file, Buffer.alloc(64 * 1024 ** 2));
+    const url = await server((conn) => conn.closed);
+    const wsx = onTerminal([url]);
+    await wsx.until('connected');
+    wsx.type(`/binary ${file}${KEYS.enter}`);
+    await wsx.until(file);
+    wsx.type('next');
+    await wsx.until('next');
+    wsx.type(KEYS.ctrlC);
+    wsx.type(KEYS.ctrlC);
+    expect(await wsx.code).toBe(130);
+  });
+
+  it('sends the lines before Ctrl-D, also those that come with it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'wsx-'));
+    whenOver(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'large');
+    writeFileSync(file, Buffer.alloc(4 * 1024 ** 2));
+    const lengths: number[] = [];
+    const url = await server((conn) =>
+      conn.receive((message) => void lengths.push(message.data.length)),
+    );
+    const wsx = onTerminal([url]);
+    await wsx.until('connected');
+    wsx.type(`/binary ${file}${KEYS.enter}last${KEYS.enter}${KEYS.ctrlD}`);
+    expect(await wsx.code).toBe(0);
+    expect(lengths).toEqual([4 * 1024 ** 2, 4]);
+  });
+
   it('ends at Ctrl-C while it dials', async () => {
     let asked = (): void => {};
     const waits = new Promise<void>((resolve) => {
