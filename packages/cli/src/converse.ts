@@ -35,17 +35,13 @@ export interface Talk {
 export async function converse(io: Io, url: string, values: Values, talk: Talk): Promise<number> {
   const { outlet, view } = talk;
   const wait = waitOf(values.wait) ?? talk.wait ?? WAIT;
-  const stop = new AbortController();
   const line = new Line(values.reconnect === true, () => outlet.blocked);
   let failure: Failure | undefined;
-  let isCut = false;
+  /** Set when the connection ended before the end of stdin. */
+  let cut: Failure | undefined;
   let end: CloseInfo | undefined;
 
-  const close = (): void => {
-    const isOpen = line.conn !== undefined;
-    void line.close();
-    if (!isOpen) stop.abort();
-  };
+  const close = (): void => line.close();
   const fail = (error: Failure): void => {
     failure ??= error;
     close();
@@ -58,7 +54,11 @@ export async function converse(io: Io, url: string, values: Values, talk: Talk):
       if (error instanceof Failure) return fail(error);
       // The errors of the connection have no `syscall`; its end says more than they do.
       if ('syscall' in (error as Error)) return fail(inputOutput('stdin', error));
-      isCut = line.closing === undefined;
+      if (line.closing !== undefined) return;
+      const redials = values.reconnect === true && !line.ended.aborted;
+      cut = redials ? cutWithin() : closedEarly();
+      // The next connection cannot get the rest of a message.
+      if (redials) close();
       return;
     }
     await delay(wait, line.ended);
@@ -70,8 +70,8 @@ export async function converse(io: Io, url: string, values: Values, talk: Talk):
   outlet.onFailure(fail);
   let speaking: Promise<void> | undefined;
   try {
-    const notice = (text: string): void => note(io, text);
-    for await (const conn of connections(url, values, stop.signal, notice, talk.dial)) {
+    const notice = (text: string): void => note(io, excerpt(text, 1_000));
+    for await (const conn of connections(url, values, line.noDial, notice, talk.dial)) {
       talk.onOpen?.(conn);
       line.attach(conn);
       speaking ??= speak();
@@ -82,21 +82,28 @@ export async function converse(io: Io, url: string, values: Values, talk: Talk):
       end = undefined;
     }
   } catch (error) {
-    if (!stop.signal.aborted) throw error;
+    if (!line.noDial.aborted) throw error;
   } finally {
     io.interrupted.removeEventListener('abort', close);
     line.end();
     await outlet.finish();
   }
   if (failure !== undefined) throw failure;
-  if (end === undefined) return ExitCode.Interrupted;
-  if (end.wasClean && end.code === line.closing?.code) return ExitCode.Clean;
-  const unclean = endFailure(end, excerpt(end.reason));
-  if (unclean !== undefined) throw unclean;
-  if (isCut) {
-    throw new Failure(ExitCode.Broken, 'the peer has closed before all of stdin was sent');
+  if (end !== undefined && !(end.wasClean && end.code === line.closing?.code)) {
+    const unclean = endFailure(end, excerpt(end.reason));
+    if (unclean !== undefined) throw unclean;
   }
-  return ExitCode.Clean;
+  if (cut !== undefined) throw cut;
+  return end === undefined ? ExitCode.Interrupted : ExitCode.Clean;
+}
+
+function closedEarly(): Failure {
+  return new Failure(ExitCode.Broken, 'the peer has closed before all of stdin was sent');
+}
+
+function cutWithin(): Failure {
+  const why = 'wsx does not keep a message above 64 KiB, so it cannot send it again';
+  return new Failure(ExitCode.Broken, 'the connection ended within a message of stdin', why);
 }
 
 /** Whether no connection follows with `--reconnect`. The library does not dial after 1008 either. */

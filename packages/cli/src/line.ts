@@ -1,4 +1,4 @@
-import type { CloseInfo, Conn, DataType } from '@ws/node-client';
+import type { Conn, DataType } from '@ws/node-client';
 import { closeGently } from './connections.ts';
 import type { Outgoing, OutgoingWriter } from './input.ts';
 
@@ -7,6 +7,7 @@ export class Line implements Outgoing {
   readonly #reconnects: boolean;
   readonly #isBlocked: () => boolean;
   readonly #ended = new AbortController();
+  readonly #noDial = new AbortController();
   #conn: Conn | undefined;
   #waiting: (() => void)[] = [];
   /** The last message that was sent. */
@@ -23,6 +24,11 @@ export class Line implements Outgoing {
   /** Aborts when no connection follows. */
   get ended(): AbortSignal {
     return this.#ended.signal;
+  }
+
+  /** Aborts when {@link close} finds no open connection: no dial follows, and the current one ends. */
+  get noDial(): AbortSignal {
+    return this.#noDial.signal;
   }
 
   /** The open connection; undefined between two connections. */
@@ -82,12 +88,11 @@ export class Line implements Outgoing {
     }
   }
 
-  /** Closes the open connection. Only the first call has an effect. */
-  close(code = 1000, reason = ''): Promise<CloseInfo> | undefined {
-    if (this.closing !== undefined) return undefined;
+  /** Closes the open connection, or ends the dial. The first call decides about code and reason. */
+  close(code = 1000, reason = ''): void {
     const conn = this.#conn;
-    const closed = conn && closeGently(conn, code, reason, this.#isBlocked);
-    this.closing = { code, reason };
-    return closed;
+    if (conn === undefined) this.#noDial.abort();
+    else if (this.closing === undefined) void closeGently(conn, code, reason, this.#isBlocked);
+    this.closing ??= { code, reason };
   }
 }

@@ -90,7 +90,7 @@ function targetOf(line: Line, out: Outgoing): PromptTarget {
     },
     close(code = CloseCode.NormalClosure, reason) {
       checkClose(code, reason);
-      void line.close(code, reason);
+      line.close(code, reason);
     },
   };
 }

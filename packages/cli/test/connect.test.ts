@@ -199,6 +199,41 @@ describe('wsx URL in a pipe', () => {
   });
 });
 
+describe('wsx URL --reconnect', () => {
+  nothingLeft();
+
+  it.each([['--binary'], []])(
+    'ends when the connection breaks within a long message: %s',
+    async (...format) => {
+      let connections = 0;
+      const url = await server(async (conn) => {
+        connections++;
+        const reader = await conn.nextReader();
+        await reader.read(Buffer.alloc(MIB));
+        conn.terminate();
+      });
+      const run = start([url, '--reconnect', '--wait', 'forever', ...format]);
+      run.stdin.on('error', () => {});
+      const writing = setInterval(() => run.stdin.write(Buffer.alloc(MIB, 97)), 1);
+      expect(await run.code).toBe(1);
+      clearInterval(writing);
+      expect(connections).toBeLessThan(3);
+      await run.until('wsx: the connection ');
+    },
+  );
+
+  it('ends at Ctrl-C between two connections', async () => {
+    const listener = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    whenOver(() => new Promise((resolve) => listener.close(resolve)));
+    const { port } = listener.address() as AddressInfo;
+    const run = start([`ws://127.0.0.1:${port}`, '--reconnect']);
+    await run.until('next try within');
+    run.interrupt();
+    expect(await run.code).toBe(130);
+  });
+});
+
 describe('the exit code of wsx URL', () => {
   nothingLeft();
 
