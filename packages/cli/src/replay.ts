@@ -12,7 +12,7 @@ import { bytesOfRecorded, type Recorded, readRecording } from './recording.ts';
 import { endsOf } from './talks.ts';
 import type { View } from './views.ts';
 
-/** How long an expected answer may take, in ms. */
+/** The time for an expected answer, in ms. */
 const WAIT = 10_000;
 /** Most differences that are printed. */
 const PRINTED = 10;
@@ -23,7 +23,7 @@ export async function replay(
   [file = '', url = '']: readonly string[],
   values: Values,
 ): Promise<number> {
-  const ends = endsOf(io, { ...values });
+  const ends = endsOf(io, values);
   const entry = numberOf('entry', values.entry);
   const speed = numberOf('speed', values.speed) ?? 1;
   const recording = readRecording(file, entry);
@@ -35,14 +35,15 @@ export async function replay(
     if (first.done !== true) yield first.value;
     yield* recording;
   }
-  const code = await converse(io, url, values, {
+  // With --expect, --wait is the time for each answer: all of them have come, or are missing.
+  const talkValues = answers === undefined ? values : { ...values, wait: '0' };
+  const code = await converse(io, url, talkValues, {
     outlet: ends.outlet,
     view: answers === undefined ? ends.view : answers.view,
     speak: (line) =>
       answers === undefined
         ? sendAtTimes(messages(), speed, line, sent)
         : sendAfterAnswers(messages(), answers, line, sent),
-    ...(answers !== undefined && { wait: 0 }),
   });
   if (answers === undefined) {
     note(io, `sent ${sent.messages} messages`);

@@ -167,6 +167,17 @@ describe('wsx record and wsx replay', () => {
     expect(run.err).toContain('1 of 4 answers are as recorded');
   });
 
+  it('end with the last expected answer, however long --wait is', async () => {
+    const file = join(folder(), 'a.jsonl');
+    const line = (type: string): string => `{"type":"${type}","time":1,"opcode":1,"data":"x"}\n`;
+    writeFileSync(file, line('send') + line('receive'));
+    const url = await echo();
+    expect(await wsx(['replay', file, url, '--expect', '--wait', 'forever'])).toMatchObject({
+      code: 0,
+      err: 'sent 1 messages; 1 of 1 answers are as recorded\n',
+    });
+  });
+
   it.each([
     ['a.har', '', 'is not JSON'],
     ['a.har', '{"log":{"entries":[', 'is not JSON'],
