@@ -13,7 +13,7 @@ function interrupt(): void {
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
-// Nobody reads the messages about failures.
+// A stderr that fails has no place for a message about it.
 stderr.on('error', () => {});
 
 const code = await main(process.argv.slice(2), {

@@ -2,12 +2,13 @@ import { COMMANDS, type Command } from './commands.ts';
 import { usage } from './failure.ts';
 import type { Io } from './io.ts';
 import { OPTIONS, type Option, type OptionName } from './options.ts';
+import { printText } from './outlet.ts';
 
 /** `wsx completion SHELL`. */
 export async function completion(io: Io, [shell = '']: readonly string[]): Promise<number> {
   const script = SCRIPTS.get(shell);
   if (script === undefined) throw usage(`no completion for ${shell}; write bash or zsh`);
-  io.stdout.write(script());
+  await printText(io.stdout, script());
   return 0;
 }
 

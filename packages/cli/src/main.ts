@@ -4,6 +4,7 @@ import { ExitCode, Failure, usage } from './failure.ts';
 import { helpOf, overview } from './help.ts';
 import { type Io, note } from './io.ts';
 import { isNear, parseOptions, type Values } from './options.ts';
+import { printText } from './outlet.ts';
 
 /** Runs a command. @returns The exit code. */
 type Run = (io: Io, words: readonly string[], values: Values) => Promise<number>;
@@ -48,11 +49,11 @@ async function run(args: readonly string[], io: Io): Promise<number> {
   const [first] = args;
   if (first === undefined || ['--help', '-h', 'help'].includes(first)) {
     const word = first === 'help' ? args[1] : undefined;
-    io.stdout.write(word !== undefined && isCommand(word) ? helpOf(word) : overview());
+    await printText(io.stdout, word !== undefined && isCommand(word) ? helpOf(word) : overview());
     return first === undefined ? ExitCode.Usage : ExitCode.Clean;
   }
   if (first === '--version') {
-    io.stdout.write(`${await ownVersion()}\n`);
+    await printText(io.stdout, `${await ownVersion()}\n`);
     return ExitCode.Clean;
   }
   const name: CommandName = isCommand(first) ? first : 'connect';
@@ -62,7 +63,7 @@ async function run(args: readonly string[], io: Io): Promise<number> {
   const title = name === 'connect' ? 'wsx URL' : `wsx ${name}`;
   const { values, words } = parseOptions(title, rest, command.options);
   if (values.help === true) {
-    io.stdout.write(helpOf(name));
+    await printText(io.stdout, helpOf(name));
     return ExitCode.Clean;
   }
   checkWords(name, command, words);

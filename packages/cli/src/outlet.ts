@@ -100,3 +100,11 @@ export class Outlet {
     await new Promise<void>((resolve) => this.#stream.write('', () => resolve()));
   }
 }
+
+/** Prints a text. @throws Failure, exit code 8, when the stream fails. */
+export async function printText(stream: Writable, text: string): Promise<void> {
+  const outlet = new Outlet(stream);
+  void outlet.append(Buffer.from(text));
+  await outlet.finish();
+  if (outlet.failure !== undefined) throw outlet.failure;
+}

@@ -1,7 +1,8 @@
+import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { COMMANDS } from '../src/commands.ts';
 import { OPTIONS } from '../src/options.ts';
-import { wsx } from './run.ts';
+import { start, wsx } from './run.ts';
 
 describe('wsx --help', () => {
   const commands = Object.keys(COMMANDS) as (keyof typeof COMMANDS)[];
@@ -39,6 +40,25 @@ describe('wsx --help', () => {
     expect(code).toBe(2);
     expect(out).toMatch(/^wsx /);
   });
+
+  it.each([['--help'], ['--version'], ['listen', '--help'], ['completion', 'bash']])(
+    'has exit code 8 when stdout fails, and no message for a reader that has gone: %s %s',
+    async (...args) => {
+      for (const [code, words] of [
+        ['EPIPE', ''],
+        ['ENOSPC', 'wsx: stdout: no space left\n'],
+      ]) {
+        const stdout = new Writable({
+          write: (_chunk, _encoding, done) =>
+            done(Object.assign(new Error('failed'), { code, syscall: 'write' })),
+        });
+        const run = start(args, { stdout });
+        expect(await run.code).toBe(8);
+        await new Promise((resolve) => setImmediate(resolve));
+        expect(run.err()).toBe(words);
+      }
+    },
+  );
 
   it('has the version beside it', async () => {
     expect(await wsx(['--version'])).toMatchObject({ code: 0, out: '0.1.0\n' });
