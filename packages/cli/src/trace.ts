@@ -54,9 +54,8 @@ export async function trace(
   };
   const silent: View = {
     async take(reader, buffer) {
-      while ((await reader.read(buffer)) > 0);
       // A slow reader of stdout slows the peer.
-      await ends.outlet.append(NOTHING);
+      while ((await reader.read(buffer)) > 0) await ends.outlet.append(NOTHING);
     },
     whole: () => undefined,
   };

@@ -1,9 +1,11 @@
+import { PassThrough } from 'node:stream';
 import { deflateRawSync } from 'node:zlib';
-import { hex, nothingLeft, rawServer, switchingProtocols, toHex } from '@ws/tests';
+import { BinaryMessage } from '@ws/node-client';
+import { hex, nothingLeft, rawServer, selfSigned, switchingProtocols, toHex } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { FrameScanner, type SeenFrame } from '../src/frame-scanner.ts';
 import { frameLine } from '../src/trace.ts';
-import { start } from './run.ts';
+import { echo, server, start, wsx } from './run.ts';
 
 const DEFLATE =
   'Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n';
@@ -66,6 +68,47 @@ describe('wsx trace', () => {
     const times = lines.map((line) => Number(line.trim().split(' ')[0]));
     expect(times).toEqual(times.toSorted((a, b) => a - b));
   });
+
+  it('slows the peer within a message while stdout is blocked', async () => {
+    const pieces = 64;
+    let sent = 0;
+    let isBlocked = (): void => {};
+    const blocked = new Promise<void>((resolve) => {
+      isBlocked = resolve;
+    });
+    const url = await server(async (conn) => {
+      const writer = await conn.nextWriter(BinaryMessage);
+      for (; sent < pieces; sent++) {
+        const timer = setTimeout(isBlocked, 300);
+        await writer.write(Buffer.alloc(1024 ** 2));
+        clearTimeout(timer);
+      }
+      await writer.close();
+      await conn.close();
+    });
+    const stdout = new PassThrough({ highWaterMark: 1 });
+    const run = start(['trace', url], { stdout });
+    await blocked;
+    expect(sent).toBeLessThan(40);
+    stdout.resume();
+    expect(await run.code).toBe(0);
+    expect(sent).toBe(pieces);
+  });
+
+  it.each([['--http2'], ['--insecure'], ['--insecure', '--http2']])(
+    'sees both directions: %s %s',
+    async (...options) => {
+      const isSecure = options.includes('--insecure');
+      const tls = isSecure ? await selfSigned() : undefined;
+      const url = await echo({ http2: isSecure ? true : 'clear', ...(tls && { tls }) });
+      const { code, out } = await wsx(['trace', url, '--wait', '0.5', ...options], 'hi\n');
+      expect(code).toBe(0);
+      const seen = out.trimEnd().split('\n').map(withoutTime);
+      // The server runs in this process, so its frames are there too.
+      expect(seen).toContain('> text         fin rsv 000 len 2     mask KEY "hi"');
+      expect(seen).toContain('< text         fin rsv 000 len 2     mask -        "hi"');
+    },
+  );
 
   it('prints whole payloads with --hex, and frames that break the rules', async () => {
     const { url } = await rawServer(false, async (peer) => {
