@@ -60,7 +60,8 @@ export function listenAt(point: StreamPoint, onSocket: (socket: Socket) => void)
     onSocket(socket);
   });
   return new Promise((resolve, reject) => {
-    server.once('error', (error) => reject(inputOutput(point.text, error)));
+    // It stays: a failed accept (EMFILE) is an error too, and loses only that client.
+    server.on('error', (error) => reject(inputOutput(point.text, error)));
     server.listen(optionsOf(point), () => resolve(server));
   });
 }

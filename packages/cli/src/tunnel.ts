@@ -58,7 +58,8 @@ async function fromStdio(io: Io, url: string, values: Values): Promise<number> {
     if (io.interrupted.aborted) return ExitCode.Interrupted;
     throw error;
   }
-  return endOf(await interruptible(io, conn, () => join(conn, io.stdin, io.stdout)), url);
+  const end = await interruptible(io, conn, () => join(conn, io.stdin, io.stdout));
+  return endOf(end, publicPart(url));
 }
 
 /** An interrupt closes the connection, and drops what has not arrived. */
@@ -108,7 +109,8 @@ async function fromSockets(
     sockets.add(socket);
     void carry(socket)
       .catch((error: unknown) => {
-        note(io, `wsx: ${excerpt((error as Error).message, 1_000)}`);
+        // An interrupt also ends the dials.
+        if (!io.interrupted.aborted) note(io, `wsx: ${excerpt((error as Error).message, 1_000)}`);
         abort(socket);
       })
       .finally(() => sockets.delete(socket));
@@ -118,7 +120,7 @@ async function fromSockets(
     conns.add(conn);
     const end = await join(conn, socket, socket);
     conns.delete(conn);
-    endOf(end, url);
+    endOf(end, publicPart(url));
   }
   const at = server.address();
   const where = typeof at === 'object' && at !== null ? `tcp:${at.address}:${at.port}` : from.text;
@@ -196,7 +198,12 @@ async function fromWebSockets(
   if (io.interrupted.aborted) stop();
   await aborted(over.signal);
   await server.close();
-  return end === undefined ? ExitCode.Clean : endOf(end, url);
+  return end === undefined ? ExitCode.Clean : endOf(end, publicPart(url));
+}
+
+/** A URL without its query: tokens are often there, and messages of a tunnel are kept in logs. */
+function publicPart(url: string): string {
+  return url.replace(/[?#].*$/s, '');
 }
 
 function urlOf(url: string): URL {

@@ -140,12 +140,13 @@ describe('wsx tunnel', () => {
 
   it('resets the client when the connection breaks', async () => {
     const url = await server((conn) => conn.terminate());
-    const back = await tunnel('tcp:0', url);
+    const back = await tunnel('tcp:0', `${url}?token=secret`);
     const [host, port] = back.at.replace('tcp:', '').split(':');
     const socket = connect({ host: host!, port: Number(port) });
     const [error] = await once(socket, 'error');
     expect(error).toMatchObject({ code: 'ECONNRESET' });
-    await back.until('the connection broke');
+    await back.until(`${url}: the connection broke`);
+    expect(back.err()).not.toContain('secret');
   });
 
   it('uses Unix sockets on both sides', async () => {
