@@ -52,7 +52,8 @@ function headersOf({ header = [], origin, user }: Values): [string, string][] {
 export function pairOf(text: string): [string, string] {
   const colon = text.indexOf(':');
   if (colon > 0) return [text.slice(0, colon).trim(), text.slice(colon + 1).trim()];
-  throw usage(`--header: expected 'Name: value', got ${JSON.stringify(text)}`);
+  // The text may be a secret.
+  throw usage("--header: expected 'NAME: VALUE', got no colon after a name");
 }
 
 /** @throws Failure, exit code 2, for a text without a colon. */
@@ -65,7 +66,8 @@ function proxyOf(text: string): false | URL {
   if (text === 'none') return false;
   const url = /^[a-z\d]+:\/\//i.test(text) ? text : `http://${text}`;
   if (URL.canParse(url)) return new URL(url);
-  throw usage(`--proxy: expected a URL, such as http://host:3128, or none, got ${text}`);
+  // The text may have a password.
+  throw usage('--proxy: expected a URL, such as http://host:3128, or none');
 }
 
 function tlsOf(values: Values): NonNullable<DialerOptions['tls']> {

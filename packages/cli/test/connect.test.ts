@@ -435,13 +435,13 @@ describe('the options of a handshake', () => {
   });
 
   it.each([
-    [['--header', 'x'], '--header: expected \'Name: value\', got "x"'],
+    [['--header', 'x'], "--header: expected 'NAME: VALUE', got no colon after a name"],
     [['--user', 'ann'], '--user: expected NAME:PASSWORD'],
     [['--ping', 'x'], '--ping: expected seconds, such as 5 or 0.5, got x'],
     [['--max', '-1'], '--max needs a value'],
     [['--max', '12q'], '--max: expected bytes, such as 65536, 64k or 16M, got 12q'],
     [['--wait', 'x'], '--wait: expected seconds, such as 5 or 0.5, got x'],
-    [['--proxy', 'http://['], '--proxy: expected a URL'],
+    [['--proxy', 'http://a:secret@['], 'such as http://host:3128, or none\n'],
     [['--key', 'x'], '--key needs --cert'],
     [['--binary', '--jsonl'], '--binary and --jsonl exclude each other'],
     [['--hedaer', 'x'], 'unknown option --hedaer; did you mean --header?'],
