@@ -123,6 +123,8 @@ export function fromBase64(text: string, line: number, isEnd = true): Uint8Array
 
 /** @throws Failure, exit code 8, when the line is no message in JSON. */
 export function fromJson(bytes: Uint8Array, line: number): Decoded {
+  // The decoder would replace the other bytes.
+  checkUtf8(bytes, line);
   let value: { readonly type?: unknown; readonly data?: unknown } | null;
   try {
     value = JSON.parse(Buffer.from(bytes).toString()) as typeof value;

@@ -316,6 +316,7 @@ describe('the exit code of wsx URL', () => {
       line: `${'A'.repeat(100_000)}=${'A'.repeat(100_003)}`,
       options: ['--base64'],
     },
+    { what: 'UTF-8', line: '{"type":"text","data":"\xff"}', options: ['--jsonl'] },
     { what: 'JSON', line: '{', options: ['--jsonl'] },
     { what: 'message', line: '{"type":"text"}', options: ['--jsonl'] },
     { what: 'message', line: 'null', options: ['--jsonl'] },
