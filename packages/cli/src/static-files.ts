@@ -58,12 +58,12 @@ export function staticFiles(
 
 async function answer(root: string, req: IncomingMessage, res: ServerResponse): Promise<void> {
   const path = decodeURIComponent(/^[^?#]*/.exec(req.url ?? '')![0]);
-  const names = path.split('/');
-  if (!path.startsWith('/') || names.some((name) => name.startsWith('.') || /[\\\0]/.test(name))) {
+  if (!path.startsWith('/') || /[\\\0]/.test(path) || isHidden(path, '/')) {
     throw new Error('a hidden file, or a path out of the folder');
   }
   const file = await realpath(join(root, path.endsWith('/') ? `${path}index.html` : path));
   if (!file.startsWith(root.endsWith(sep) ? root : root + sep)) throw new Error('a link out of it');
+  if (isHidden(file.slice(root.length), sep)) throw new Error('a link to a hidden file');
   const found = await stat(file);
   if (found.isDirectory()) {
     // Relative to the host, and never to another one: `//` would name a host.
@@ -87,6 +87,11 @@ async function answer(root: string, req: IncomingMessage, res: ServerResponse): 
   }
   // A file that grows meanwhile does not exceed its Content-Length.
   pipeline(createReadStream(file, { end: found.size - 1 }), res, () => {});
+}
+
+/** Whether a part of a path starts with a dot, as `.env` and `..` do. */
+function isHidden(path: string, separator: string): boolean {
+  return path.split(separator).some((name) => name.startsWith('.'));
 }
 
 function refuse(res: ServerResponse, status: number, text: string): void {

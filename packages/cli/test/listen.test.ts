@@ -141,6 +141,8 @@ describe('wsx listen --static', () => {
     writeFileSync(join(root, '.env'), 'secret');
     symlinkSync('../secret.txt', join(root, 'link.txt'));
     symlinkSync('index.html', join(root, 'inner.html'));
+    symlinkSync('.env', join(root, 'hidden.txt'));
+    symlinkSync('..', join(root, 'outer'));
     return root;
   }
 
@@ -185,6 +187,10 @@ describe('wsx listen --static', () => {
     '/../root-too/secret.txt',
     '//../secret.txt',
     '/link.txt',
+    '/outer/secret.txt',
+    '/hidden.txt',
+    '/%2eenv',
+    '/sub%20folder%2f..%2f.env',
     '/.env',
     '/./index.html',
     '/index.html%00.js',
