@@ -1,14 +1,15 @@
 import type { DataType } from '@ws/node-client';
 import { converse } from './converse.ts';
+import { ExitCode, Failure, usage } from './failure.ts';
 import type { Outgoing, OutgoingWriter } from './input.ts';
 import type { Io } from './io.ts';
-import type { Values } from './options.ts';
+import { bytesOf, type Values } from './options.ts';
 import { Recorder } from './recording.ts';
 import { endsOf, talkOf } from './talks.ts';
 import type { Source, View } from './views.ts';
 
-/** A recorded message is a line of JSON, so it is held: no longer one is accepted. */
-const MAX = '64M';
+/** Bytes of the longest message: it is held, as a line of JSON, which may take 6 bytes for one. */
+const MAX = 64 * 1024 ** 2;
 
 /** `wsx record URL FILE`: a conversation that is also written to a file. */
 export async function record(
@@ -16,36 +17,50 @@ export async function record(
   [url = '', file = '']: readonly string[],
   values: Values,
 ): Promise<number> {
+  if (values.max !== undefined && bytesOf('max', values.max) > MAX) {
+    throw usage('--max: wsx record holds each message, so 64M is the longest');
+  }
   const ends = endsOf(io, values);
-  const recorder = new Recorder(file, url);
-  const talk = talkOf(io, ends, (line) => recordSent(line, recorder));
   const stop = new AbortController();
+  let recorder: Recorder | undefined;
   let failed: Error | undefined;
-  recorder.onFailure((failure) => {
-    failed = failure;
-    stop.abort();
-  });
+  // Not before the connection is open: an earlier recording outlives a failed dial.
+  const opened = (): Recorder => {
+    if (recorder === undefined) {
+      recorder = new Recorder(file, url);
+      recorder.onFailure((failure) => {
+        failed = failure;
+        stop.abort();
+      });
+    }
+    return recorder;
+  };
+  const talk = talkOf(io, ends, (line) => recordSent(line, opened()));
   const interrupted = AbortSignal.any([io.interrupted, stop.signal]);
   try {
     return await converse(
       { ...io, interrupted },
       url,
-      { max: MAX, ...values },
+      { max: String(MAX), ...values },
       {
         ...talk,
-        view: recordReceived(ends.view, recorder),
+        view: recordReceived(ends.view, opened),
+        onOpen(conn) {
+          opened();
+          talk.onOpen?.(conn);
+        },
       },
     );
   } finally {
-    if (failed === undefined) await recorder.close();
+    if (failed === undefined) await recorder?.close();
     // oxlint-disable-next-line no-unsafe-finally -- the conversation only ended because of it
     else throw failed;
   }
 }
 
-function recordReceived(view: View, recorder: Recorder): View {
+function recordReceived(view: View, opened: () => Recorder): View {
   const whole = async (type: DataType, bytes: Uint8Array, client?: number): Promise<void> => {
-    await recorder.add('receive', type, bytes);
+    await opened().add('receive', type, bytes);
     await view.whole(type, bytes, client);
   };
   return {
@@ -68,6 +83,7 @@ export async function allOf(reader: Source): Promise<Uint8Array> {
 function recordSent(out: Outgoing, recorder: Recorder): Outgoing {
   return {
     send(type, bytes) {
+      checkLength(bytes.length);
       const written = recorder.add('send', type, bytes);
       const sent = out.send(type, bytes);
       return written === undefined ? sent : written.then(() => sent);
@@ -76,10 +92,13 @@ function recordSent(out: Outgoing, recorder: Recorder): Outgoing {
     async open(type): Promise<OutgoingWriter> {
       const writer = await out.open(type);
       const pieces: Uint8Array[] = [];
+      let length = 0;
       return {
-        write(bytes) {
+        async write(bytes) {
+          length += bytes.length;
+          checkLength(length);
           pieces.push(bytes);
-          return writer.write(bytes);
+          await writer.write(bytes);
         },
         async close() {
           await recorder.add('send', type, Buffer.concat(pieces));
@@ -89,4 +108,11 @@ function recordSent(out: Outgoing, recorder: Recorder): Outgoing {
       };
     },
   };
+}
+
+/** @throws Failure, exit code 6. */
+function checkLength(length: number): void {
+  if (length <= MAX) return;
+  const cure = 'wsx record holds each message; wsx URL does not';
+  throw new Failure(ExitCode.TooLong, 'stdin: a message is longer than 64 MiB', cure);
 }

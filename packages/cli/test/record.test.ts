@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { nothingLeft, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { echo, server, start, wsx } from './run.ts';
@@ -206,6 +207,27 @@ describe('wsx record and wsx replay', () => {
     });
     const { code, err } = await wsx(['record', url, '/nowhere/a.jsonl', '--wait', '0'], 'x');
     expect({ code, err }).toEqual({ code: 8, err: 'wsx: /nowhere/a.jsonl: no such file\n' });
+  });
+
+  it('keep an earlier recording when the dial fails', async () => {
+    const file = join(folder(), 'a.jsonl');
+    writeFileSync(file, 'earlier');
+    const url = await server(() => {}, { authenticate: () => false });
+    expect((await wsx(['record', url, file])).code).toBe(4);
+    expect(readFileSync(file, 'utf8')).toBe('earlier');
+  });
+
+  it('bound the messages that record holds', async () => {
+    const file = join(folder(), 'a.jsonl');
+    const url = await server((conn) => conn.discardReads());
+    expect(await wsx(['record', url, file, '--max', '65M'])).toMatchObject({
+      code: 2,
+      err: 'wsx: --max: wsx record holds each message, so 64M is the longest\n',
+    });
+    const long = Readable.from(Array.from({ length: 65 }, () => Buffer.alloc(1024 ** 2, 97)));
+    const { code, err } = await wsx(['record', url, file, '--wait', '0'], long);
+    expect(code).toBe(6);
+    expect(err).toContain('stdin: a message is longer than 64 MiB');
   });
 
   it('ask for the connection when a HAR file has several', async () => {
