@@ -95,7 +95,8 @@ export function parseOptions(
     });
     return { values, words: positionals };
   } catch (error) {
-    throw usage(reasonOf(command, error as Error));
+    const help = command === 'wsx URL' ? 'wsx connect' : command;
+    throw usage(reasonOf(command, error as Error), `${help} --help lists the options`);
   }
 }
 
@@ -108,7 +109,10 @@ function reasonOf(command: string, { message }: Error): string {
     return message.split('\n', 1)[0]!;
   }
   const name = unknown.replace(/^-+/, '');
-  if (name in OPTIONS) return `${command} has no option ${unknown}`;
+  const isOther = Object.entries<Option>(OPTIONS).some(
+    ([long, { short }]) => unknown === `--${long}` || unknown === `-${short}`,
+  );
+  if (isOther) return `${command} has no option ${unknown}`;
   const near = Object.keys(OPTIONS).find((other) => isNear(other, name));
   return `unknown option ${unknown}${near === undefined ? '' : `; did you mean --${near}?`}`;
 }
