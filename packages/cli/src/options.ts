@@ -19,7 +19,7 @@ export const OPTIONS = {
   wait: {
     short: 'w',
     value: 'SECONDS',
-    what: 'wait for answers after the end of stdin, or forever',
+    what: 'wait for answers after stdin ends (1), or forever',
   },
   max: { value: 'BYTES', what: 'longest message to accept, such as 64k or 16M' },
   reconnect: { what: 'dial again when the connection breaks' },

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -78,6 +79,31 @@ describe('wsx listen', () => {
       expect((await conn.readMessage()).text()).toBe('e'.repeat(length));
     }
     await conn.close();
+  });
+
+  it('reads stdin at the pace of the slowest client, and goes on without it', async () => {
+    const run = await listening('--ping', '0');
+    const [fast, slow] = [await dial(run.url), await dial(run.url)];
+    const lines = 64;
+    const reading = (async () => {
+      for (let i = 0; i < lines; i++) await fast.readMessage();
+    })();
+    let written = 0;
+    const isBlocked = new Promise<void>((resolve) => {
+      void (async () => {
+        for (; written < lines; written++) {
+          const timer = setTimeout(resolve, 500);
+          if (!run.stdin.write(`${'x'.repeat(999_999)}\n`)) await once(run.stdin, 'drain');
+          clearTimeout(timer);
+        }
+        resolve();
+      })();
+    });
+    await isBlocked;
+    expect(written).toBeLessThan(40);
+    slow.terminate();
+    await reading;
+    await fast.close();
   });
 
   it('goes on when a client breaks off within a message', async () => {
