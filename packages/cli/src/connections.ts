@@ -4,7 +4,6 @@ import {
   type Conn,
   Dialer,
   type DialerOptions,
-  reconnecting,
 } from '@ws/node-client';
 import { dialOptions } from './dial-options.ts';
 import { dialFailure } from './failure.ts';
@@ -36,6 +35,7 @@ export async function* connections(
       yield await new Dialer(options).dial(url, { headers, signal });
       return;
     }
+    const { reconnecting } = await import('./reconnecting.ts');
     yield* reconnecting(url, {
       ...options,
       headers,

@@ -23,7 +23,7 @@ export async function listen(
   [address = '']: readonly string[],
   values: Values,
 ): Promise<number> {
-  const ends = endsOf(io, values);
+  const ends = await endsOf(io, values);
   const everyone = new Everyone();
   const stopped = new AbortController();
   const stop = (): void => stopped.abort();

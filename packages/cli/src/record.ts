@@ -20,7 +20,7 @@ export async function record(
   if (values.max !== undefined && bytesOf('max', values.max) > MAX) {
     throw usage('--max: wsx record holds each message, so 64M is the longest');
   }
-  const ends = endsOf(io, values);
+  const ends = await endsOf(io, values);
   const stop = new AbortController();
   let recorder: Recorder | undefined;
   let failed: Error | undefined;

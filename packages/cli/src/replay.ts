@@ -23,7 +23,7 @@ export async function replay(
   [file = '', url = '']: readonly string[],
   values: Values,
 ): Promise<number> {
-  const ends = endsOf(io, values);
+  const ends = await endsOf(io, values);
   const entry = numberOf('entry', values.entry);
   const speed = numberOf('speed', values.speed) ?? 1;
   const recording = readRecording(file, entry);

@@ -7,7 +7,7 @@ import type { Io } from './io.ts';
 import type { Line } from './line.ts';
 import type { Values } from './options.ts';
 import { Outlet } from './outlet.ts';
-import { Prompt, type PromptTarget } from './prompt.ts';
+import type { Prompt, PromptTarget } from './prompt.ts';
 import { PipeView, TerminalView, type View } from './views.ts';
 
 /** Whether people type and read: then there is a prompt. */
@@ -26,13 +26,15 @@ export interface Ends {
   readonly format: Format;
 }
 
-/** @throws Failure, exit code 2, for two formats. */
-export function endsOf(io: Io, values: Values): Ends {
+/** @throws (rejects with) Failure, exit code 2, for two formats. */
+export async function endsOf(io: Io, values: Values): Promise<Ends> {
   const format = formatOf(values);
   const outlet = new Outlet(io.stdout);
   const colors = (io.env['NO_COLOR'] ?? '') === '';
   const toStderr = (text: string): void => void io.stderr.write(`${text}\n`);
   if (isPrompted(io, values)) {
+    // A pipe needs no line editor: node:readline is not loaded for it.
+    const { Prompt } = await import('./prompt.ts');
     const prompt = new Prompt(io);
     const print = (text: string): undefined => prompt.print(text) as undefined;
     return {

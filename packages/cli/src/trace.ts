@@ -38,7 +38,7 @@ export async function trace(
   [url = '']: readonly string[],
   values: Values,
 ): Promise<number> {
-  const ends = endsOf(io, values);
+  const ends = await endsOf(io, values);
   let started = 0;
   const print = (line: string): void => {
     const time = ((performance.now() - started) / 1000).toFixed(6).padStart(10);
