@@ -1,10 +1,4 @@
-import {
-  type ClientConn,
-  type CloseInfo,
-  type Conn,
-  Dialer,
-  type DialerOptions,
-} from '@ws/node-client';
+import { type ClientConn, type CloseInfo, type Conn, Dialer } from '@ws/node-client';
 import { dialOptions } from './dial-options.ts';
 import { dialFailure } from './failure.ts';
 import type { Values } from './options.ts';
@@ -27,9 +21,11 @@ export async function* connections(
   values: Values,
   signal: AbortSignal,
   notice: (text: string) => void,
-  more: DialerOptions = {},
 ): AsyncGenerator<ClientConn, void, undefined> {
-  const { headers, ...options } = { ...dialOptions(values), ...more };
+  const { headers, ...dialer } = dialOptions(values);
+  // The self-test of the shared buffer opens two connections, and one connection gains little. Without
+  // it the bytes are 'data' events, which `wsx trace` hears too.
+  const options = { ...dialer, readBuffer: false };
   try {
     if (values.reconnect !== true) {
       yield await new Dialer(options).dial(url, { headers, signal });

@@ -1,5 +1,5 @@
 import { handlerSettled, handlerStarted } from '@ws/conn/internal';
-import type { ClientConn, CloseInfo, Conn, DialerOptions } from '@ws/node-client';
+import type { ClientConn, CloseInfo, Conn } from '@ws/node-client';
 import { connections } from './connections.ts';
 import { excerpt } from './escape.ts';
 import { ExitCode, endFailure, Failure, inputOutput } from './failure.ts';
@@ -22,8 +22,6 @@ export interface Talk {
   readonly wait?: number;
   /** Called for each connection, before its first message. */
   readonly onOpen?: (conn: ClientConn) => void;
-  /** Options of the dial, beside those of the command line. */
-  readonly dial?: DialerOptions;
 }
 
 /**
@@ -71,7 +69,7 @@ export async function converse(io: Io, url: string, values: Values, talk: Talk):
   let speaking: Promise<void> | undefined;
   try {
     const notice = (text: string): void => note(io, excerpt(text, 1_000));
-    for await (const conn of connections(url, values, line.noDial, notice, talk.dial)) {
+    for await (const conn of connections(url, values, line.noDial, notice)) {
       talk.onOpen?.(conn);
       line.attach(conn);
       speaking ??= speak();

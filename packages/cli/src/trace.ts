@@ -62,8 +62,7 @@ export async function trace(
   const talk = talkOf(io, ends);
   subscribe('@ws:open', onOpen);
   try {
-    // By 'data' events, which others can hear too.
-    return await converse(io, url, values, { ...talk, view: silent, dial: { readBuffer: false } });
+    return await converse(io, url, values, { ...talk, view: silent });
   } finally {
     unsubscribe('@ws:open', onOpen);
   }
