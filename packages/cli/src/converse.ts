@@ -9,10 +9,10 @@ import { type Values, waitOf } from './options.ts';
 import type { Outlet } from './outlet.ts';
 import { readBuffer, type View } from './views.ts';
 
-/** How long answers may take after the end of stdin, in ms. */
+/** The time for answers after the end of stdin, in ms. */
 const WAIT = 1_000;
 
-/** What a command does with its connection. */
+/** The parts of a conversation that differ between commands. */
 export interface Talk {
   readonly outlet: Outlet;
   readonly view: View;

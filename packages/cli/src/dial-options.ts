@@ -19,7 +19,7 @@ export function connSettings(values: Values) {
     idleReadTimeout: false as const,
     writeBufferSize: FRAGMENT,
     compression: compress === true,
-    // What it would print is an error that a command prints itself.
+    // The command prints these errors itself.
     report: () => {},
   };
 }

@@ -1,18 +1,18 @@
 /**
- * What a terminal could obey, or what hides text: control characters of C0 and C1 without the line
- * break and the tab, marks of direction, and line separators.
+ * Characters that control a terminal or hide text: C0 and C1 without the line break and the tab,
+ * marks of direction, and line separators.
  */
 const UNSAFE =
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
 
-/** Returns `text` with everything that a terminal could obey as an escape of JSON: `\u001b`. */
+/** Returns `text` with each character that controls a terminal as an escape of JSON: `\u001b`. */
 export function escapeControls(text: string): string {
   return text.replace(UNSAFE, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
   });
 }
 
-/** As {@link escapeControls}, on one line of at most `most` characters. */
+/** Escapes as {@link escapeControls} does, on one line of at most `most` characters. */
 export function excerpt(text: string, most = 200): string {
   const line = escapeControls(text.slice(0, most + 1))
     .replaceAll('\n', '\\n')

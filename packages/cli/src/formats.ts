@@ -29,7 +29,7 @@ const EMPTY = new Uint8Array(0);
 export const LINE_END: Uint8Array = Uint8Array.of(NEWLINE);
 const NUL = Uint8Array.of(0);
 
-/** What follows each message of a format whose messages are written as they are. */
+/** The bytes after each message. Undefined for a format that encodes messages. */
 export function terminatorOf(format: Format): Uint8Array | undefined {
   switch (format) {
     case 'lines':
@@ -88,7 +88,7 @@ function jsonStringEncoder(head: string, tail: string): Encoder {
   };
 }
 
-/** Characters that JSON allows and a terminal could obey. */
+/** Characters that JSON allows and that control a terminal. */
 const ODD = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
 
 /** JSON that is safe on a terminal too. */

@@ -1,6 +1,6 @@
 import { FrameHeader, unmask } from '@ws/codec';
 
-/** A frame as it was on the wire, with the begin of its payload. */
+/** A frame as it was on the wire, with the start of its payload. */
 export interface SeenFrame {
   readonly opcode: number;
   readonly fin: boolean;
@@ -22,7 +22,7 @@ export class FrameScanner {
   readonly #keep: number;
   readonly #onFrame: (frame: SeenFrame) => void;
   readonly #header = new FrameHeader();
-  /** The begin of an incomplete header. */
+  /** The first bytes of an incomplete header. */
   #begin = new Uint8Array(0);
   /** Payload bytes that have not come. */
   #left = 0;

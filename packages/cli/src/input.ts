@@ -68,7 +68,7 @@ class Lines {
   readonly #format: Exclude<Format, 'binary'>;
   readonly #out: Outgoing;
   readonly #terminator: number;
-  /** The begin of a line whose end has not come. */
+  /** The first pieces of an incomplete line. */
   #held: Uint8Array[] = [];
   #heldBytes = 0;
   /** Set while a long line is sent in pieces. */

@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 
-/** What a command uses of its process. */
+/** The parts of the process that a command uses. */
 export interface Io {
   readonly stdin: Readable & { readonly isTTY?: boolean };
   readonly stdout: Writable & { readonly isTTY?: boolean; readonly columns?: number };
@@ -12,7 +12,7 @@ export interface Io {
   readonly interrupt: () => void;
 }
 
-/** Prints a line for people. It does not get between the messages on stdout. */
+/** Prints a line for people on stderr: stdout has only messages. */
 export function note(io: Pick<Io, 'stderr'>, text: string): void {
   io.stderr.write(`${text}\n`);
 }

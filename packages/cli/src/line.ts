@@ -2,7 +2,7 @@ import type { Conn, DataType } from '@ws/node-client';
 import { closeGently } from './connections.ts';
 import type { Outgoing, OutgoingWriter } from './input.ts';
 
-/** The way from stdin to the peer, over one connection, or over each one of `--reconnect`. */
+/** Sends messages to the peer: over one connection, or over one after the other with `--reconnect`. */
 export class Line implements Outgoing {
   readonly #reconnects: boolean;
   readonly #isBlocked: () => boolean;

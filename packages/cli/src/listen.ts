@@ -117,7 +117,7 @@ export function serverOptions(host: string, values: Values): ServeOptions<Login>
   };
 }
 
-/** What `authenticate` answers: admitted, or asked for a login. */
+/** The answer of `authenticate`: yes, or a 401 that asks for a login. */
 type Login = boolean | { refuse: number; headers: Record<string, string> };
 
 /** Makes a failed `serve` a {@link Failure}. */

@@ -13,7 +13,7 @@ import { inputOutput } from './failure.ts';
 import type { Outgoing } from './input.ts';
 import { aborted, type Io } from './io.ts';
 
-/** What the commands of a prompt act on. */
+/** The connection or the clients that a prompt acts on. */
 export interface PromptTarget {
   readonly out: Outgoing;
   /** Aborts when the prompt has nothing more to do. */

@@ -188,22 +188,19 @@ function harMessages(file: string, text: string, entry: number | undefined): unk
     readonly log?: { readonly entries?: unknown };
   } | null;
   const entries = har?.log?.entries;
-  if (!Array.isArray(entries)) throw broken(`${file}: is no HAR file: it has no log.entries`);
+  if (!Array.isArray(entries)) throw broken(`${file}: no HAR file: it has no log.entries`);
   const found = (entries as (HarEntry | null)[]).filter((each) =>
     Array.isArray(each?._webSocketMessages),
   );
   if (found.length === 0) {
     throw broken(
-      `${file}: has no WebSocket messages`,
+      `${file}: no WebSocket messages`,
       'in DevTools, reload the page with the Network panel open, then export',
     );
   }
   if (entry === undefined && found.length > 1) {
     const urls = found.map((each, i) => `${i + 1} ${String(each?.request?.url)}`);
-    throw usage(
-      `${file}: has ${found.length} connections: ${urls.join(', ')}`,
-      'choose: --entry N',
-    );
+    throw usage(`${file}: ${found.length} connections: ${urls.join(', ')}`, 'choose: --entry N');
   }
   const chosen = found[(entry ?? 1) - 1];
   if (chosen !== undefined) return chosen?._webSocketMessages as unknown[];
@@ -214,11 +211,11 @@ function parse(text: string, where: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw broken(`${where}: is not JSON: ${(error as Error).message}`);
+    throw broken(`${where}: not JSON: ${(error as Error).message}`);
   }
 }
 
-/** @returns Undefined for what is no message: an error, or a control frame. */
+/** @returns Undefined for an error and a control frame, which are no messages. */
 function recordedOf(value: unknown, which: () => string, file: string): Recorded | undefined {
   const {
     type,

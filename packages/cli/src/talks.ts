@@ -10,12 +10,12 @@ import { Outlet } from './outlet.ts';
 import type { Prompt, PromptTarget } from './prompt.ts';
 import { PipeView, TerminalView, type View } from './views.ts';
 
-/** Whether people type and read: then there is a prompt. */
+/** Whether stdin and stdout are terminals, and the format is for people: then there is a prompt. */
 function isPrompted(io: Io, values: Values): boolean {
   return io.stdin.isTTY === true && io.stdout.isTTY === true && formatOf(values) === 'lines';
 }
 
-/** What a command prints with, and what it reads stdin with. */
+/** The output of a command, and its format of stdin. */
 export interface Ends {
   readonly outlet: Outlet;
   readonly view: View;
@@ -56,7 +56,7 @@ export async function endsOf(io: Io, values: Values): Promise<Ends> {
 /**
  * The conversation of `wsx URL`: a prompt on a terminal, else a pipe.
  *
- * @param through - What stands between stdin and the line. Default: nothing.
+ * @param through - Returns the receiver of stdin's messages, which passes them to `line`. Default: `line`.
  */
 export function talkOf(
   io: Io,
@@ -81,7 +81,7 @@ export function talkOf(
   };
 }
 
-/** @param out - The line, or what stands in front of it. */
+/** @param out - Gets the messages, and passes them to `line`. */
 function targetOf(line: Line, out: Outgoing): PromptTarget {
   return {
     out,

@@ -26,10 +26,10 @@ import type { OptionName, Values } from './options.ts';
 
 /** The longest time that a timer can wait: one direction may last long after the end of the other. */
 const LONGEST = 2 ** 31 - 1;
-/** How long a peer may keep its socket open after both directions have ended, in ms. */
+/** The time for a peer to close its socket after both directions have ended, in ms. */
 const LINGER = 5_000;
 const KEEP_ALIVE = 30_000;
-/** Options that a server has no use for. */
+/** Options that a server does not use. */
 const DIAL_ONLY = ['proxy', 'cacert', 'insecure'] as const satisfies OptionName[];
 
 /** `wsx tunnel FROM TO`: FROM listens, and each of its connections dials TO. */

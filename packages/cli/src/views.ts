@@ -3,7 +3,7 @@ import { colorJson, escapeControls } from './escape.ts';
 import { encoderOf, type Format, LINE_END, terminatorOf } from './formats.ts';
 import type { Outlet } from './outlet.ts';
 
-/** Bytes of a message that are gathered before it is printed. A longer one is streamed. */
+/** Bytes. A shorter message is printed as a whole, a longer one in pieces. */
 const WHOLE = 16 * 1024;
 /** Bytes of one read of a long message. */
 const PIECE = 256 * 1024;
@@ -72,7 +72,7 @@ export class PipeView implements View {
     return this.#outlet.append(terminator);
   }
 
-  /** @param begin - The begin of the message. */
+  /** @param begin - The first bytes of the message. */
   async #stream(reader: Source, begin: Uint8Array, client?: number): Promise<void> {
     while (this.#busy !== undefined) await this.#busy;
     let release = (): void => {};

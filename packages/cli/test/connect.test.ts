@@ -80,7 +80,7 @@ describe('wsx URL in a pipe', () => {
     expect(await wsx([url, '--jsonl'], lines)).toMatchObject({ code: 0, out: `${lines}\n` });
   });
 
-  it('sends the begin of a long line before its end has come', async () => {
+  it('sends the start of a long line before its end has come', async () => {
     let first: Promise<number> | undefined;
     const url = await server(async (conn) => {
       const reader = await conn.nextReader();
@@ -97,7 +97,7 @@ describe('wsx URL in a pipe', () => {
     expect(await run.code).toBe(0);
   });
 
-  it('prints the begin of a long message before its end has come', async () => {
+  it('prints the start of a long message before its end has come', async () => {
     let finish = (): void => {};
     const url = await server(async (conn) => {
       const writer = await conn.nextWriter(TextMessage);
@@ -283,7 +283,7 @@ describe('the exit code of wsx URL', () => {
     expect(err).toContain('nothing listens there');
   });
 
-  it('is 3 for a certificate that nobody has signed, with a cure', async () => {
+  it('is 3 for a certificate that no authority has signed, with a cure', async () => {
     const url = await echo({ tls: await selfSigned() });
     const refused = await wsx([url]);
     expect(refused.code).toBe(3);

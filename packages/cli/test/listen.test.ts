@@ -81,7 +81,7 @@ describe('wsx listen', () => {
     await conn.close();
   });
 
-  it('reads stdin at the pace of the slowest client, and goes on without it', async () => {
+  it('reads stdin at the pace of the slowest client, and continues without it', async () => {
     const run = await listening('--ping', '0');
     const [fast, slow] = [await dial(run.url), await dial(run.url)];
     const lines = 64;
@@ -106,7 +106,7 @@ describe('wsx listen', () => {
     await fast.close();
   });
 
-  it('goes on when a client breaks off within a message', async () => {
+  it('continues when a client breaks off within a message', async () => {
     const run = await listening();
     const [a, b] = [await dial(run.url), await dial(run.url)];
     const writer = await a.nextWriter(1);

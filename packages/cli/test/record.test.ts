@@ -180,16 +180,16 @@ describe('wsx record and wsx replay', () => {
   });
 
   it.each([
-    ['a.har', '', 'is not JSON'],
-    ['a.har', '{"log":{"entries":[', 'is not JSON'],
+    ['a.har', '', 'not JSON'],
+    ['a.har', '{"log":{"entries":[', 'not JSON'],
     ['a.har', 'null', 'it has no log.entries'],
     ['a.har', '{"log":{"entries":{}}}', 'it has no log.entries'],
-    ['a.har', '{"log":{"entries":[null,{"_webSocketMessages":1}]}}', 'has no WebSocket messages'],
+    ['a.har', '{"log":{"entries":[null,{"_webSocketMessages":1}]}}', 'no WebSocket messages'],
     ['a.har', '{"log":{"entries":[{"_webSocketMessages":[null]}]}}', 'message 1 is no message'],
     ['a.jsonl', '{"type":"send"}\n', 'line 1 is no message'],
-    ['a.jsonl', '\n{"type":"send",\n', 'line 2: is not JSON'],
+    ['a.jsonl', '\n{"type":"send",\n', 'line 2: not JSON'],
     ['a.jsonl', '{"type":"send","time":1,"opcode":3,"data":"x"}', 'line 1 is no message'],
-    ['a.jsonl', '\u0000\u001b[31m', 'line 1: is not JSON'],
+    ['a.jsonl', '\u0000\u001b[31m', 'line 1: not JSON'],
   ])('say what is wrong with %s: %j', async (name, text, words) => {
     const file = join(folder(), name);
     writeFileSync(file, text);
@@ -241,7 +241,7 @@ describe('wsx record and wsx replay', () => {
     const url = await echo();
     const { code, err } = await wsx(['replay', file, url]);
     expect(code).toBe(2);
-    expect(err).toContain('has 2 connections: 1 ws://x/a, 2 ws://x/b\n     choose: --entry N');
+    expect(err).toContain('2 connections: 1 ws://x/a, 2 ws://x/b\n     choose: --entry N');
     expect(await wsx(['replay', file, url, '--entry', '2', '--wait', '0'])).toMatchObject({
       code: 0,
       out: 'b\n',

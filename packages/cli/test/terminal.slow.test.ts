@@ -324,7 +324,7 @@ describe('the process wsx', () => {
     }
     expect(await client.code).toBe(0);
     expect(received).toBe(size);
-    // Only Linux tells it.
+    // Only Linux has /proc.
     const status = `/proc/${listening.child.pid}/status`;
     if (!existsSync(status)) return;
     const [, kiB] = /VmHWM:\s*(\d+)/.exec(readFileSync(status, 'utf8')) ?? [];

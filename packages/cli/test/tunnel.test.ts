@@ -127,7 +127,7 @@ describe('wsx tunnel', () => {
     await out.until('nothing listens there');
   });
 
-  it('resets the client when the URL cannot be dialed, and goes on', async () => {
+  it('resets the client when the URL cannot be dialed, and continues', async () => {
     const back = await tunnel('tcp:0', `ws://127.0.0.1:${await freePort()}`);
     for (let i = 0; i < 2; i++) {
       const [host, port] = back.at.replace('tcp:', '').split(':');
