@@ -50,6 +50,8 @@ ${cases.join('')}  esac
     COMPREPLY=($(compgen -W "$flags" -- "$word"))
   elif [[ $COMP_CWORD == 1 ]]; then
     COMPREPLY=($(compgen -W '${NAMES.join(' ')} ws:// wss://' -- "$word"))
+    # The host follows without a space.
+    [[ \${COMPREPLY[0]} == ws* ]] && compopt -o nospace 2>/dev/null
   elif [[ $command == record || $command == replay ]]; then
     COMPREPLY=($(compgen -f -- "$word"))
   fi

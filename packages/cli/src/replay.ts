@@ -14,6 +14,8 @@ import type { View } from './views.ts';
 
 /** The time for an expected answer, in ms. */
 const WAIT = 10_000;
+/** An answer is held until it is compared. */
+const MAX = '64M';
 /** Most differences that are printed. */
 const PRINTED = 10;
 
@@ -36,7 +38,7 @@ export async function replay(
     yield* recording;
   }
   // With --expect, --wait is the time for each answer: all of them have come, or are missing.
-  const talkValues = answers === undefined ? values : { ...values, wait: '0' };
+  const talkValues = answers === undefined ? values : { max: MAX, ...values, wait: '0' };
   const code = await converse(io, url, talkValues, {
     outlet: ends.outlet,
     view: answers === undefined ? ends.view : answers.view,
