@@ -1,4 +1,4 @@
-import { type ClientConn, type CloseInfo, type Conn, Dialer } from '@ws/node-client';
+import { type ClientConn, type CloseInfo, type Conn, Dialer, reconnecting } from '@ws/node-client';
 import { dialOptions } from './dial-options.ts';
 import { dialFailure } from './failure.ts';
 import type { Values } from './options.ts';
@@ -31,7 +31,6 @@ export async function* connections(
       yield await new Dialer(options).dial(url, { headers, signal });
       return;
     }
-    const { reconnecting } = await import('./reconnecting.ts');
     yield* reconnecting(url, {
       ...options,
       headers,
