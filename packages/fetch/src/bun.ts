@@ -6,6 +6,7 @@
 import { BunConn, type BunWebSocket } from './bun-conn.ts';
 import { BunSocket } from './bun-socket.ts';
 import { refuse } from './handshake.ts';
+import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
 import { type Mark, markedResponse } from './mark.ts';
 import { run } from './server-conn.ts';
 import { callFetch, type FetchHandler, type Upgrade, upgradeOn } from './upgrade.ts';
@@ -71,6 +72,9 @@ export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
     return upgradeNow(server, agreement.request, { ...agreement, handler, headers }) ?? GONE();
   },
 });
+
+/** See `upgradeWebSocket` of `@ws/fetch`. Headers of middleware reach the client by the wrapper {@link bun}. */
+export const upgradeWebSocket: UpgradeWebSocket = /* @__PURE__ */ honoUpgrade(upgrade);
 
 /** Bun ignores it: the 101 has been sent. */
 const GONE = (): Response => new Response(null, { status: 204 });

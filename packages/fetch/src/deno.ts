@@ -4,6 +4,7 @@
  * @module
  */
 import type { PageSocket } from '@ws/browser/internal';
+import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
 import { run, SocketConn } from './server-conn.ts';
 import { callFetch, type FetchHandler, marking, type Upgrade, upgradeOn } from './upgrade.ts';
 
@@ -37,6 +38,9 @@ export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
   clientSignal: () => undefined,
   accept: marking(() => isWrapped, 'deno of @ws/fetch/deno'),
 });
+
+/** See `upgradeWebSocket` of `@ws/fetch`. It needs the wrapper {@link deno}. */
+export const upgradeWebSocket: UpgradeWebSocket = /* @__PURE__ */ honoUpgrade(upgrade);
 
 /**
  * Wraps a `fetch` for `Deno.serve`: the upgrade is made after your `fetch` has returned. Without

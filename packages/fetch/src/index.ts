@@ -4,10 +4,18 @@
  *
  * @module
  */
+import { withHooks } from './crossws.ts';
+import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
 import { wrappers } from './node-wrappers.ts';
 import { marking, type Upgrade, upgradeOn } from './upgrade.ts';
 
 export * from './public.ts';
+
+const answer = /* @__PURE__ */ upgradeOn({
+  maxMessage: () => Infinity,
+  clientSignal: ({ signal }) => signal,
+  accept: marking(() => wrappers.any, 'serveFetch of @ws/fetch/node'),
+});
 
 /**
  * Upgrades a request to a WebSocket, or refuses it. Return its Response from your `fetch`.
@@ -32,8 +40,20 @@ export * from './public.ts';
  * };
  * ```
  */
-export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
-  maxMessage: () => Infinity,
-  clientSignal: ({ signal }) => signal,
-  accept: marking(() => wrappers.any, 'serveFetch of @ws/fetch/node'),
-});
+export const upgrade: Upgrade = async (request, options, handler) =>
+  withHooks(await answer(request, options, handler));
+
+/**
+ * As `upgradeWebSocket` of Hono, for its routes. The handshake has the checks and options of
+ * {@link upgrade}, headers of middleware reach the client, and a middleware that refuses after it still
+ * decides.
+ *
+ * @example
+ * ```ts no-run
+ * import { upgradeWebSocket } from '@ws/fetch';
+ *
+ * declare const app: { get(path: string, handler: unknown): void };
+ * app.get('/echo', upgradeWebSocket(() => ({ onMessage: ({ data }, ws) => ws.send(data) })));
+ * ```
+ */
+export const upgradeWebSocket: UpgradeWebSocket = /* @__PURE__ */ honoUpgrade(upgrade);

@@ -3,5 +3,11 @@
  *
  * @module
  */
+export type { CrosswsHooks } from './crossws.ts';
+export {
+  type CrosswsAdapter,
+  type CrosswsOptions,
+  crosswsAdapter,
+} from './node/crossws-adapter.ts';
 export type { NodeInfo, NodeOptions } from './node/fetch-upgrades.ts';
 export { type ServeFetchOptions, serveFetch } from './node/serve-fetch.ts';

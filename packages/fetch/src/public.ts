@@ -16,6 +16,7 @@ export {
   WebSocketError,
   WriteClosedError,
 } from '@ws/conn/parts';
+export type { HonoContext, HonoEvents, HonoSocket, UpgradeWebSocket } from './hono.ts';
 export type {
   AuthOf,
   FetchReport,

@@ -6,6 +6,7 @@
 import { waitUntil } from 'cloudflare:workers';
 import type { WebSocketEvent } from '@ws/browser/internal';
 import type { Agreement } from './handshake.ts';
+import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
 import type { UpgradeHandler } from './options.ts';
 import { run, SocketConn } from './server-conn.ts';
 import { type Upgrade, upgradeOn } from './upgrade.ts';
@@ -36,6 +37,9 @@ export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
   clientSignal: () => undefined,
   accept,
 });
+
+/** See `upgradeWebSocket` of `@ws/fetch`. Its events are not those of {@link hibernating}. */
+export const upgradeWebSocket: UpgradeWebSocket = /* @__PURE__ */ honoUpgrade(upgrade);
 
 function accept(agreement: Agreement, handler: UpgradeHandler): Response {
   const { request, plan, subprotocol } = agreement;

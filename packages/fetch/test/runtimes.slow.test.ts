@@ -223,6 +223,16 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('one program on %s
       await conn.close();
     });
 
+    it('of Hono adds headers to the 101 of upgradeWebSocket, which echoes texts and bytes', async () => {
+      const conn = await open('/hono');
+      expect(conn.response.headers['x-middleware']).toBe('was here');
+      await conn.send('works');
+      expect((await conn.readMessage()).text()).toBe('works');
+      await conn.send(Uint8Array.of(1, 2, 3));
+      expect((await conn.readMessage()).data).toEqual(Uint8Array.of(1, 2, 3));
+      await conn.close();
+    });
+
     it('refuses after upgrade, with the headers of its Response', async () => {
       const { status, headers } = await refusal('/middleware/refuses');
       expect([status, headers['x-ws-upgrade']]).toEqual([403, undefined]);

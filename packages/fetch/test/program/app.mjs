@@ -1,6 +1,7 @@
 // One program for Node, Bun, Deno, Workers and Durable Objects. `../runtimes.slow.test.ts` runs it.
-import { upgrade } from '@ws/fetch';
+import { upgrade, upgradeWebSocket } from '@ws/fetch';
 import { Hub } from '@ws/hub';
+import { Hono } from 'hono';
 
 const hub = new Hub();
 hub.on('connect', (session) => session.join('lobby'));
@@ -23,7 +24,18 @@ async function authenticate(request, { signal }) {
 
 const echo = (conn) => conn.receive((message) => conn.send(message));
 
+const hono = new Hono();
+hono.use(async (c, next) => {
+  await next();
+  c.header('X-Middleware', 'was here');
+});
+hono.get(
+  '/hono',
+  upgradeWebSocket(() => ({ onMessage: ({ data }, socket) => socket.send(data) })),
+);
+
 const routes = {
+  '/hono': (request, server) => hono.fetch(request, server),
   '/': () => new Response('hello', { headers: { 'Content-Type': 'text/plain' } }),
   '/echo': (request, server) => upgrade(request, { server }, echo),
   '/loop': (request, server) =>

@@ -1,0 +1,151 @@
+import { TextMessage, WebSocketError } from '@ws/conn/parts';
+import type { ServerConn, UpgradeHandler, UpgradeOptions } from './options.ts';
+import type { Upgrade } from './upgrade.ts';
+
+/** The part of a Context of Hono that {@link UpgradeWebSocket} uses. */
+export interface HonoContext {
+  readonly req: { readonly raw: Request };
+  /** On Bun, the server: the option `server`. */
+  readonly env: unknown;
+  // oxlint-disable-next-line typescript/no-explicit-any -- fits each version of Hono's types
+  newResponse(body: any, init: any): Response;
+}
+
+/** The second argument of {@link HonoEvents}, of the shape of Hono's WSContext. */
+export interface HonoSocket {
+  /** The connection. */
+  readonly raw: ServerConn;
+  /** As of a WebSocket: 1 is open, 2 closing, 3 closed. */
+  readonly readyState: 1 | 2 | 3;
+  readonly url: URL;
+  /** The subprotocol, `''` for none. */
+  readonly protocol: string;
+  readonly binaryType: 'arraybuffer';
+  /** As `send` of the connection. Await it, so that a slow client is waited for. */
+  send(
+    data: string | ArrayBuffer | Uint8Array,
+    options?: { readonly compress?: boolean },
+  ): Promise<void>;
+  /** As `close` of the connection, without its promise. */
+  close(code?: number, reason?: string): void;
+}
+
+/**
+ * The events of a connection, of the shape of Hono's WSEvents. The next message waits for the promise of
+ * `onMessage`. When one of them throws, the connection closes with 1011 and `report` gets the error.
+ */
+export interface HonoEvents {
+  onOpen?(event: Event, socket: HonoSocket): unknown;
+  /** `data` is a string or an ArrayBuffer, on each runtime. */
+  onMessage?(event: Event & { readonly data: string | ArrayBuffer }, socket: HonoSocket): unknown;
+  /** Called once, last. */
+  onClose?(
+    event: Event & { readonly code: number; readonly reason: string; readonly wasClean: boolean },
+    socket: HonoSocket,
+  ): unknown;
+  /** Called before `onClose` when a fault has ended the connection. */
+  onError?(event: Event & { readonly error: Error }, socket: HonoSocket): unknown;
+}
+
+/** The function `upgradeWebSocket`, of the shape of Hono's. */
+export interface UpgradeWebSocket {
+  /**
+   * Makes a middleware: it answers requests to upgrade, and leaves others to the next handler.
+   *
+   * @param createEvents - Called for each request to upgrade, before the checks of `upgrade`.
+   */
+  // oxlint-disable-next-line typescript/no-explicit-any -- without the types of Hono there is no Context
+  <Context extends HonoContext = any, Result = true>(
+    createEvents: (context: Context) => HonoEvents | PromiseLike<HonoEvents>,
+    options?: UpgradeOptions<Result>,
+  ): (context: Context, next: () => Promise<void>) => Promise<Response | undefined>;
+  /** Answers the request of `context`. */
+  <Result = true>(
+    context: HonoContext,
+    events: HonoEvents,
+    options?: UpgradeOptions<Result>,
+  ): Promise<Response>;
+}
+
+/** Makes the function `upgradeWebSocket` of a runtime from its `upgrade`. */
+export function honoUpgrade(upgrade: Upgrade): UpgradeWebSocket {
+  const answer = async (
+    context: HonoContext,
+    events: HonoEvents,
+    options: UpgradeOptions<unknown> = {},
+  ): Promise<Response> => {
+    const { req, env } = context;
+    const response = await upgrade(req.raw, { server: env, ...options }, handlerOf(events));
+    // The constructor takes no 101, which is the answer on Workers. A copy has the headers that
+    // middleware has set before: Hono adds them only to its own Responses.
+    return response.status === 101 ? response : context.newResponse(response.body, response);
+  };
+  const middlewareOf =
+    (createEvents: CreateEvents, options: UpgradeOptions<unknown> | undefined) =>
+    async (context: HonoContext, next: () => Promise<void>): Promise<Response | undefined> => {
+      const upgradeField = context.req.raw.headers.get('upgrade');
+      if (upgradeField?.toLowerCase() === 'websocket') {
+        return answer(context, await createEvents(context), options);
+      }
+      await next();
+      return undefined;
+    };
+  return ((first: CreateEvents | HonoContext, second: never, options: never) =>
+    typeof first === 'function'
+      ? middlewareOf(first, second)
+      : answer(first, second, options)) as UpgradeWebSocket;
+}
+
+type CreateEvents = (context: HonoContext) => HonoEvents | PromiseLike<HonoEvents>;
+
+function handlerOf(events: HonoEvents): UpgradeHandler {
+  return async (conn, { request }) => {
+    const socket = socketOf(conn, request);
+    let failure: unknown;
+    try {
+      await events.onOpen?.(new Event('open'), socket);
+      await conn.receive((message) => {
+        const data =
+          message.type === TextMessage ? message.text() : new Uint8Array(message.data).buffer;
+        return events.onMessage?.(eventOf('message', { data }), socket) as void;
+      });
+    } catch (error) {
+      failure = error;
+      // The end of the connection is no failure of the events.
+      if (!(error instanceof WebSocketError)) void conn.close(1011);
+    }
+    await conn.closed;
+    await end(conn, events, socket).catch((error: unknown) => {
+      failure ??= error;
+    });
+    if (failure !== undefined) throw failure;
+  };
+}
+
+async function end(conn: ServerConn, events: HonoEvents, socket: HonoSocket): Promise<void> {
+  const { code, reason, wasClean, error } = await conn.closed;
+  if (error !== undefined) await events.onError?.(eventOf('error', { error }), socket);
+  await events.onClose?.(eventOf('close', { code, reason, wasClean }), socket);
+}
+
+/** Node 20 has no CloseEvent, and no runtime's Event has an `error`. */
+function eventOf<Fields extends object>(type: string, fields: Fields): Event & Fields {
+  return Object.assign(new Event(type), fields);
+}
+
+function socketOf(conn: ServerConn, request: Request): HonoSocket {
+  const url = new URL(request.url);
+  url.protocol = url.protocol.replace('http', 'ws');
+  return {
+    raw: conn,
+    get readyState() {
+      if (conn.state === 'open') return 1;
+      return conn.state === 'closing' ? 2 : 3;
+    },
+    url,
+    protocol: conn.subprotocol,
+    binaryType: 'arraybuffer',
+    send: (data, options) => conn.send(data, options),
+    close: (code, reason) => void conn.close(code, reason),
+  };
+}

@@ -1,0 +1,228 @@
+import { type HonoEvents, upgradeWebSocket } from '@ws/fetch';
+import { serveFetch } from '@ws/fetch/node';
+import { type BadHandshakeError, type DialOptions, dial } from '@ws/node-client';
+import { Hono } from 'hono';
+import { cors } from 'hono/cors';
+import { HTTPException } from 'hono/http-exception';
+import { describe, expect, it, onTestFinished } from 'vitest';
+
+async function serve(app: Hono, options: Parameters<typeof serveFetch>[1] = {}): Promise<string> {
+  const server = await serveFetch((request) => app.fetch(request), {
+    ...options,
+    port: 0,
+    host: '127.0.0.1',
+  });
+  onTestFinished(() => server.close().then(() => {}));
+  return server.url.replace(/\/$/, '');
+}
+
+const refusal = (url: string, options: DialOptions = {}): Promise<BadHandshakeError> =>
+  dial(url, options).then(
+    () => expect.unreachable('it was upgraded'),
+    (error: BadHandshakeError) => error,
+  );
+
+const echo = (): HonoEvents => ({ onMessage: ({ data }, socket) => socket.send(data) });
+
+describe('upgradeWebSocket', () => {
+  it('calls the events in their order, with the fields of Hono', async () => {
+    const seen: unknown[] = [];
+    const app = new Hono();
+    let closed: () => void = () => {};
+    const end = new Promise<void>((resolve) => (closed = resolve));
+    app.get(
+      '/chat/:room',
+      upgradeWebSocket((c) => ({
+        onOpen: ({ type }, { readyState, protocol, url, binaryType }) => {
+          seen.push(type, c.req.param('room'), readyState, protocol, url.protocol, binaryType);
+        },
+        onMessage: ({ type, data }, socket) => {
+          seen.push(type, data);
+          return socket.send('read');
+        },
+        onClose: ({ type, code, reason, wasClean }, { readyState }) => {
+          seen.push(type, code, reason, wasClean, readyState);
+          closed();
+        },
+      })),
+    );
+    const conn = await dial(`${await serve(app)}/chat/7`);
+    await conn.send('hello');
+    await conn.readMessage();
+    await conn.close(4001, 'enough');
+    await end;
+    expect(seen.slice(0, 6)).toEqual(['open', '7', 1, '', 'ws:', 'arraybuffer']);
+    expect(seen.slice(6, 8)).toEqual(['message', 'hello']);
+    expect(seen.slice(8)).toEqual(['close', 4001, 'enough', true, 3]);
+  });
+
+  it('gives bytes as an ArrayBuffer of their own', async () => {
+    const app = new Hono();
+    const kept: unknown[] = [];
+    app.get(
+      '/',
+      upgradeWebSocket(() => ({
+        onMessage: async ({ data }, socket) => {
+          kept.push(data);
+          await socket.send(data);
+        },
+      })),
+    );
+    const conn = await dial(await serve(app));
+    for (const bytes of [Uint8Array.of(1, 2, 3), Uint8Array.of(4)]) {
+      await conn.send(bytes);
+      expect((await conn.readMessage()).data).toEqual(bytes);
+    }
+    expect(kept).toEqual([Uint8Array.of(1, 2, 3).buffer, Uint8Array.of(4).buffer]);
+    await conn.close();
+  });
+
+  it.each([
+    { where: 'before next by c.header', early: true },
+    { where: 'after next', early: false },
+  ])('keeps headers that middleware sets $where, and those of cors', async ({ early }) => {
+    const app = new Hono();
+    app.use(async (c, next) => {
+      if (early) c.header('X-Middleware', 'was here');
+      await next();
+      if (!early) c.header('X-Middleware', 'was here');
+    });
+    const origin = 'https://a.example';
+    app.use(cors({ origin }));
+    app.get('/', upgradeWebSocket(echo, { allowedOrigins: [origin] }));
+    const conn = await dial(await serve(app), { headers: { Origin: origin } });
+    expect(conn.response.headers).toMatchObject({
+      'x-middleware': 'was here',
+      'access-control-allow-origin': origin,
+    });
+    expect(conn.response.headers).not.toHaveProperty('x-ws-upgrade');
+    await conn.close();
+  });
+
+  it('refuses with what a middleware answers, before and after it', async () => {
+    const app = new Hono();
+    app.use('/before', async (c) => c.text('who?', 401));
+    app.use('/after', async (c, next) => {
+      await next();
+      c.res = new Response('no', { status: 403 });
+    });
+    app.use('/throws', async (_c, next) => {
+      await next();
+      throw new HTTPException(418);
+    });
+    for (const path of ['/before', '/after', '/throws']) app.get(path, upgradeWebSocket(echo));
+    const url = await serve(app);
+    expect((await refusal(`${url}/before`)).status).toBe(401);
+    expect((await refusal(`${url}/after`)).status).toBe(403);
+    expect((await refusal(`${url}/throws`)).status).toBe(418);
+    expect((await refusal(`${url}/none`)).status).toBe(404);
+  });
+
+  it('refuses with the HTTPException that createEvents throws', async () => {
+    const app = new Hono();
+    app.get(
+      '/',
+      upgradeWebSocket(async () => {
+        throw new HTTPException(403);
+      }),
+    );
+    expect((await refusal(await serve(app))).status).toBe(403);
+  });
+
+  it('leaves requests that do not upgrade to the next handler', async () => {
+    const app = new Hono();
+    app.get('/', upgradeWebSocket(echo), (c) => c.text('a page'));
+    const url = (await serve(app)).replace(/^ws/, 'http');
+    expect(await (await fetch(url)).text()).toBe('a page');
+  });
+
+  it('answers a context too', async () => {
+    const app = new Hono();
+    app.get('/', (c) => upgradeWebSocket(c, echo()));
+    const conn = await dial(await serve(app));
+    await conn.send('hello');
+    expect((await conn.readMessage()).text()).toBe('hello');
+    await conn.close();
+  });
+
+  it('has the options of upgrade: a foreign origin gets 403, subprotocols are chosen', async () => {
+    const app = new Hono();
+    app.get('/', upgradeWebSocket(echo, { subprotocols: ['b'] }));
+    app.get('/none', upgradeWebSocket(echo));
+    const url = await serve(app);
+    const headers = { Origin: 'https://example.org' };
+    expect((await refusal(url, { headers })).status).toBe(403);
+    const chosen = await dial(url, { subprotocols: ['a', 'b'] });
+    expect(chosen.subprotocol).toBe('b');
+    await chosen.close();
+    const none = await dial(`${url}/none`, { subprotocols: ['a', 'b'] });
+    expect(none.subprotocol).toBe('');
+    await none.close();
+  });
+
+  it('waits for the promise of onMessage before the next message', async () => {
+    const app = new Hono();
+    const seen: string[] = [];
+    app.get(
+      '/',
+      upgradeWebSocket(() => ({
+        onMessage: async ({ data }, socket) => {
+          seen.push(`start ${data as string}`);
+          await socket.send('read');
+          await new Promise((resolve) => setImmediate(resolve));
+          seen.push(`end ${data as string}`);
+          await socket.send('done');
+        },
+      })),
+    );
+    const conn = await dial(await serve(app));
+    await Promise.all([conn.send('1'), conn.send('2')]);
+    for (let i = 0; i < 4; i++) await conn.readMessage();
+    expect(seen).toEqual(['start 1', 'end 1', 'start 2', 'end 2']);
+    await conn.close();
+  });
+
+  it.each(['onOpen', 'onMessage'] as const)(
+    'closes with 1011 when %s throws, reports it once, and calls onClose',
+    async (name) => {
+      const app = new Hono();
+      const reports: unknown[] = [];
+      const closes: number[] = [];
+      const boom = new Error('boom');
+      app.get(
+        '/',
+        upgradeWebSocket(() => ({
+          [name]: async () => {
+            throw boom;
+          },
+          onClose: ({ code }) => void closes.push(code),
+        })),
+      );
+      const url = await serve(app, { report: (error) => void reports.push(error) });
+      const conn = await dial(url);
+      await conn.send('hello');
+      expect(await conn.closed).toMatchObject({ code: 1011 });
+      await expect.poll(() => closes).toHaveLength(1);
+      await expect.poll(() => reports).toEqual([boom]);
+    },
+  );
+
+  it('calls onError, then onClose, for a fault of the peer', async () => {
+    const app = new Hono();
+    const seen: unknown[] = [];
+    app.get(
+      '/',
+      upgradeWebSocket(
+        () => ({
+          onError: ({ error }) => void seen.push(error.name),
+          onClose: ({ code }) => void seen.push(code),
+        }),
+        { readLimit: 10 },
+      ),
+    );
+    const conn = await dial(await serve(app));
+    await conn.send('more than ten bytes');
+    expect(await conn.closed).toMatchObject({ code: 1009 });
+    await expect.poll(() => seen).toEqual(['ReadLimitError', 1009]);
+  });
+});
