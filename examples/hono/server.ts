@@ -1,23 +1,28 @@
-// A WebSocket and the routes of a Hono application on one port.
-import { createServer } from 'node:http';
+// WebSockets in routes of a Hono application, on one port.
 import process from 'node:process';
-import { getRequestListener } from '@hono/node-server';
-import { serve } from '@ws/node-server';
+import { upgrade, upgradeWebSocket } from '@ws/fetch';
+import { serveFetch } from '@ws/fetch/node';
 import { Hono } from 'hono';
 
 const app = new Hono();
+app.use(async (c, next) => {
+  await next();
+  c.header('X-Served-By', 'Hono');
+});
 app.get('/', (c) => c.text('a page of Hono\n'));
+app.get('/echo', (c) =>
+  upgrade(c.req.raw, {}, (conn) => conn.receive((message) => conn.send(message))),
+);
+// The same with the events of Hono.
+app.get(
+  '/events',
+  upgradeWebSocket(() => ({ onMessage: ({ data }, socket) => socket.send(data) })),
+);
 
-const answer = getRequestListener(app.fetch);
-const http = createServer((req, res) => void answer(req, res));
-const server = await serve(
-  {
-    server: http,
-    port: Number(process.env['PORT'] ?? 0),
-    host: '127.0.0.1',
-  },
-  { '/echo': (conn) => conn.receive((message) => conn.send(message)) },
-).catch((error: Error) => {
+const server = await serveFetch((request) => app.fetch(request), {
+  port: Number(process.env['PORT'] ?? 0),
+  host: '127.0.0.1',
+}).catch((error: Error) => {
   // The message is enough, for example when the port is in use.
   console.error(String(error));
   process.exit(1);
@@ -25,11 +30,6 @@ const server = await serve(
 
 // `on`, not `once`: the terminal and npm may both send the signal.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.on(signal, () => {
-    http.close();
-    void server.close();
-    // Browsers open connections in advance. Without a request, those keep the server open.
-    setTimeout(() => http.closeAllConnections(), 2_000).unref();
-  });
+  process.on(signal, () => void server.close());
 }
 console.log(server.url.replace(/^ws/, 'http'));
