@@ -7,6 +7,7 @@ export default defineConfig({
     'bun-worker': 'src/rivals/bun-worker.ts',
     'client-worker': 'src/rivals/client-worker.ts',
     'ends-worker': 'src/rivals/ends-worker.ts',
+    'fetch-worker': 'src/rivals/fetch-worker.ts',
     'http2-worker': 'src/rivals/http2-worker.ts',
     'in-memory-worker': 'src/rivals/in-memory-worker.ts',
     'kernels-worker': 'src/kernels/kernels-worker.ts',

@@ -176,6 +176,7 @@ const CONTESTS: readonly (readonly [
   ['handshakes', '200 connections', 'bare', 'both'],
   ['ends', 'vanish', 'bare', 'us', '--connections', '500'],
   ['broadcast', '16 a turn', 'ours', 'us'],
+  ['fetch', 'on Node', 'receive', 'us'],
   ['http2', 'one process', 'HTTP/2', 'both'],
   ['hub', '1,000 members', 'hub', '16 us'],
 ];

@@ -15,6 +15,7 @@ import { compare } from '../scenarios/compare.ts';
 import { compat } from '../scenarios/compat.ts';
 import { deflate } from '../scenarios/deflate.ts';
 import { ends } from '../scenarios/ends.ts';
+import { fetch } from '../scenarios/fetch.ts';
 import { handshakes } from '../scenarios/handshakes.ts';
 import { http2 } from '../scenarios/http2.ts';
 import { hub } from '../scenarios/hub.ts';
@@ -48,6 +49,7 @@ const SCENARIOS: Readonly<Record<string, Command>> = {
   compat: scenarioCommand(compat),
   // The figures of these are on no page.
   ends: scenarioCommand(ends),
+  fetch: scenarioCommand(fetch),
   http2: scenarioCommand(http2),
   obs: scenarioCommand(obs),
   proxy: scenarioCommand(proxy),

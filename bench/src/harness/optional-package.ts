@@ -8,6 +8,8 @@ const require = createRequire(import.meta.url);
 export type OptionalPackage =
   | 'bufferutil'
   | 'bun'
+  | 'crossws'
+  | 'deno'
   | 'echarts'
   | 'http-proxy-3'
   | 'httpxy'

@@ -294,20 +294,26 @@ export function startChild<A extends Record<string, (argument: never) => unknown
   { cores, bun, profile, before }: Environment,
   options: {
     readonly flags?: readonly string[];
+    /** The program that runs the script. Default: this Node. */
+    readonly runtime?: string;
     readonly allCores?: boolean;
     /** Whether it runs on the core of the load, not on that of the server. */
     readonly besideLoad?: boolean;
   } = {},
 ): { child: Child<A>; name: string } {
   const name = contender.replace(BEFORE, '');
-  const { flags = [], allCores = false, besideLoad = false } = options;
+  const { flags = [], runtime, allCores = false, besideLoad = false } = options;
   const core = allCores ? undefined : besideLoad ? cores.load : cores.server;
   if (name === 'bun') {
     const { path } = bun as Bun;
     return { child: new Child<A>('./bun-worker.js', core, { runtime: path }), name };
   }
   const child = new Child<A>(script, core, {
-    flags: [...flags, ...profileFlags(profile, `${contest} ${contender}`)],
+    flags: [
+      ...flags,
+      ...(runtime === undefined ? profileFlags(profile, `${contest} ${contender}`) : []),
+    ],
+    runtime,
     env: environmentOf(name),
     folder: name === contender ? undefined : before,
   });

@@ -17,8 +17,8 @@ describe('package.json', () => {
     const { dependencies, devDependencies, peerDependencies, peerDependenciesMeta } = manifest;
     for (const [name, range] of Object.entries(peerDependencies)) {
       expect(peerDependenciesMeta[name]).toEqual({ optional: true });
-      // The root of the workspace has bun, which not every system can install.
-      if (name !== 'bun') expect(range).toBe(`^${devDependencies[name]}`);
+      // The root of the workspace has these, which not every system can install.
+      if (!['bun', 'deno'].includes(name)) expect(range).toBe(`^${devDependencies[name]}`);
     }
     const foreign = Object.entries(dependencies).flatMap(([name, version]) =>
       version.startsWith('workspace:') ? [] : [name],

@@ -11,6 +11,7 @@ import { codec } from '../../src/scenarios/codec.ts';
 import { compare } from '../../src/scenarios/compare.ts';
 import { deflate } from '../../src/scenarios/deflate.ts';
 import { ends } from '../../src/scenarios/ends.ts';
+import { fetch } from '../../src/scenarios/fetch.ts';
 import { handshakes, handshakesCold } from '../../src/scenarios/handshakes.ts';
 import { http2 } from '../../src/scenarios/http2.ts';
 import { hub } from '../../src/scenarios/hub.ts';
@@ -73,7 +74,7 @@ const SCENARIOS = [
 ];
 
 describe.each(
-  [...SCENARIOS, browser, ends, handshakesCold, http2].map(
+  [...SCENARIOS, browser, ends, fetch, handshakesCold, http2].map(
     (scenario) => [scenario.name, scenario] as const,
   ),
 )('%s', (_, scenario) => {
