@@ -1,6 +1,6 @@
 import type { BorrowedMessage } from '@ws/conn';
 import { onPageWake, onRejection, TimeoutError } from '@ws/conn/parts';
-import type { AlivePlan } from './options.ts';
+import type { AlivePlan } from './dial-options.ts';
 import { dataTypeOf, messageOf, payloadOf } from './payload.ts';
 import { nothing, report } from './promises.ts';
 import type { PageSocket } from './web-types.ts';

@@ -32,12 +32,12 @@ import {
   TimeoutError,
 } from '@ws/conn/parts';
 import type { MessageFilter } from './alive.ts';
-import { CAUSE_HIDDEN, UnsupportedError } from './errors.ts';
+import { UnsupportedError } from './errors.ts';
 import { checkSchema, formatJSON, parseJSON } from './json.ts';
 import { WholeMessageReader } from './message-reader.ts';
-import { type MessageStreams, streamsOf } from './message-streams.ts';
+import type { MessageStreams } from './message-streams.ts';
 import { GatheringWriter } from './message-writer.ts';
-import { type BrowserConnSettings, PAGE } from './options.ts';
+import type { BrowserConnSettings } from './options.ts';
 import { dataTypeOf, type PageMessage, payloadOf, utf8Length } from './payload.ts';
 import { after, attempt, bounded, nothing } from './promises.ts';
 import { isNormalEnd, ReadSide } from './read-side.ts';
@@ -468,7 +468,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
   close(code = 1000, reason = '', options: ConnCloseOptions = {}): Promise<CloseInfo> {
     return attempt(() => {
       checkNames('close', options, CLOSE_OPTION_NAMES);
-      checkClose(code, reason, options, this.#settings);
+      checkClose(this.#settings, code, reason, options);
       const { signal, timeout = CLOSE_TIMEOUT } = options;
       return bounded<CloseInfo>({ signal, timeout }, (resolve, reject) => {
         void this.closed.then(resolve);
@@ -505,7 +505,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
    * code may read.
    */
   toStreams(): MessageStreams {
-    return streamsOf(this);
+    return this.#settings.streams(this);
   }
 
   // What a page lacks
@@ -585,7 +585,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     this.#alive?.stop();
     this.#cancelReadDeadline();
     this.#cancelWriteDeadline();
-    const end = new CloseError(code, reason, isOrderly ? '' : CAUSE_HIDDEN);
+    const end = new CloseError(code, reason, isOrderly ? '' : this.#settings.lostNote);
     if (this.#cause !== undefined) end.cause = this.#cause;
     const failure = this.#failure ?? (wasClean ? undefined : { error: end, code });
     this.#reads.end(failure?.error ?? end);
@@ -625,10 +625,10 @@ function checkType(method: string, type: unknown): asserts type is DataType {
 
 /** @throws TypeError, RangeError for a code or a reason that browsers refuse, or another `discard`. */
 export function checkClose(
+  { checkCode }: Pick<BrowserConnSettings, 'checkCode'>,
   code: number,
   reason = '',
   { discard }: Pick<ConnCloseOptions, 'discard'> = {},
-  { checkCode }: Pick<BrowserConnSettings, 'checkCode'> = PAGE,
 ): void {
   if (discard !== undefined && typeof discard !== 'boolean') {
     throw badType('discard: expected true or false', discard);

@@ -1,16 +1,15 @@
 import { handled, TransportError } from '@ws/conn/parts';
 import { Alive } from './alive.ts';
 import { BrowserConn } from './browser-conn.ts';
-import { CAUSE_HIDDEN } from './errors.ts';
 import {
-  type BrowserConnOptions,
-  CONN_OPTION_NAMES,
-  checkConnOptions,
   checkDialOptions,
   DIAL_HINT,
   DIAL_OPTION_NAMES,
   type DialOptions,
-} from './options.ts';
+  PAGE,
+} from './dial-options.ts';
+import { CAUSE_HIDDEN } from './errors.ts';
+import { type BrowserConnOptions, CONN_OPTION_NAMES, checkConnOptions } from './options.ts';
 import { bounded, nothing } from './promises.ts';
 import { targetOf } from './url.ts';
 import { badType, checked, checkNames } from './validate.ts';
@@ -115,6 +114,6 @@ export function fromWebSocket(
     if (typeof socket?.addEventListener !== 'function' || !(socket.readyState < 2)) {
       throw badType('fromWebSocket: expected an open WebSocket', socket);
     }
-    return new BrowserConn(socket, checkConnOptions(options));
+    return new BrowserConn(socket, { ...PAGE, ...checkConnOptions(options) });
   }, fromWebSocket);
 }

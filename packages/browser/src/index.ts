@@ -50,11 +50,12 @@ export type {
 } from '@ws/conn/reconnecting';
 export { BrowserConn } from './browser-conn.ts';
 export { dial, fromWebSocket } from './dial.ts';
+export type { AliveOptions, DialOptions } from './dial-options.ts';
 export { UnsupportedError } from './errors.ts';
 export type { WholeMessageReader } from './message-reader.ts';
 export type { MessageStreams } from './message-streams.ts';
 export type { GatheringWriter } from './message-writer.ts';
-export type { AliveOptions, BrowserConnOptions, DialOptions } from './options.ts';
+export type { BrowserConnOptions } from './options.ts';
 export { reconnecting } from './reconnecting.ts';
 export { ReconnectingConn } from './reconnecting-conn.ts';
 export type {

@@ -4,12 +4,13 @@
  *
  * @module
  */
+export type { MessageFilter } from './alive.ts';
 export { BrowserConn } from './browser-conn.ts';
 export { UnsupportedError } from './errors.ts';
 export {
-  type BrowserConnSettings,
-  CONN_OPTION_NAMES,
+  type BrowserConnBounds,
   checkConnOptions,
+  type Side,
 } from './options.ts';
 export { utf8Length } from './payload.ts';
 export { bounded } from './promises.ts';

@@ -16,7 +16,13 @@ import type {
 } from '@ws/conn/reconnecting';
 import { type BrowserConn, checkClose } from './browser-conn.ts';
 import { dial } from './dial.ts';
-import { checkDialOptions, DIAL_HINT, DIAL_OPTION_NAMES, type DialOptions } from './options.ts';
+import {
+  checkDialOptions,
+  DIAL_HINT,
+  DIAL_OPTION_NAMES,
+  type DialOptions,
+  PAGE,
+} from './dial-options.ts';
 import { bounded, report } from './promises.ts';
 import { targetOf } from './url.ts';
 import { checkNames } from './validate.ts';
@@ -67,7 +73,7 @@ export function planReconnectingConn(
     ...dialPlan(url, { ...options, maxQueuedBytes: undefined }),
     checkClose(code, reason, options) {
       checkNames('close', options, ['discard']);
-      checkClose(code, reason, options);
+      checkClose(PAGE, code, reason, options);
     },
     report: reportTo(options.report),
   };

@@ -151,7 +151,7 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
     webSocketMessage(socket: WorkerSocket, data: string | ArrayBuffer): Promise<void> {
       const isText = typeof data === 'string';
       const bytes = isText ? utf8Length(data) : data.byteLength;
-      const { readLimit, maxQueuedBytes } = plan.settings;
+      const { readLimit, maxQueuedBytes } = plan.bounds;
       const waiting = pending.get(socket) ?? { last: Promise.resolve(), bytes: 0 };
       if (bytes > readLimit) return this.#end(socket, 1009);
       if (waiting.bytes > 0 && waiting.bytes + bytes > maxQueuedBytes)

@@ -1,5 +1,5 @@
 import {
-  type BrowserConnSettings,
+  type BrowserConnBounds,
   badType,
   checkConnOptions,
   checkNames,
@@ -143,10 +143,7 @@ const UPGRADE_OPTION_NAMES: readonly (keyof UpgradeOptions)[] = [
 /** The options of `upgrade`, checked. */
 export interface Plan {
   readonly options: UpgradeOptions<unknown>;
-  readonly settings: Pick<
-    BrowserConnSettings,
-    'readLimit' | 'maxQueuedBytes' | 'highWaterMark' | 'maxBufferedAmount'
-  >;
+  readonly bounds: BrowserConnBounds;
   readonly origins: readonly ReturnType<typeof parseAllowedOrigin>[];
   /** In ms; Infinity for no bound. */
   readonly handshakeTimeout: number;
@@ -170,13 +167,13 @@ export function checkUpgradeOptions(options: UpgradeOptions<unknown>, maxMessage
     handshakeTimeout = 10_000,
     sameHost = true,
   } = options;
-  const settings = checkConnOptions({
+  const bounds = checkConnOptions({
     readLimit,
     maxQueuedBytes,
     highWaterMark,
     maxBufferedAmount,
   });
-  checkReadLimit('readLimit', settings.readLimit, maxMessage);
+  checkReadLimit('readLimit', bounds.readLimit, maxMessage);
   for (const name of ['authenticate', 'report'] as const) {
     if (typeof (options[name] ?? checkNames) !== 'function') {
       throw badType(`${name}: expected a function`, options[name]);
@@ -197,7 +194,7 @@ export function checkUpgradeOptions(options: UpgradeOptions<unknown>, maxMessage
   checkAutoResponse(options.autoResponse);
   return {
     options,
-    settings,
+    bounds,
     origins: allowedOrigins.filter((entry) => entry !== 'null').map(parseAllowedOrigin),
     handshakeTimeout:
       handshakeTimeout === false ? Infinity : whole('handshakeTimeout', handshakeTimeout),

@@ -1,8 +1,11 @@
 import {
   BrowserConn,
-  type BrowserConnSettings,
+  type BrowserConnBounds,
   boundOf,
+  type MessageFilter,
   type PageSocket,
+  type Side,
+  UnsupportedError,
   whole,
 } from '@ws/browser/internal';
 import type { Role } from '@ws/conn';
@@ -23,15 +26,15 @@ export class SocketConn extends BrowserConn {
    */
   constructor(
     socket: PageSocket,
-    { options, settings }: Plan,
+    { options, bounds }: Plan,
     maxMessage: number,
     address: string | undefined,
   ) {
     const { autoResponse } = options;
     const report = (error: unknown): void =>
       reportTo(options.report, error, { where: 'upgrade', conn: this });
-    const answers = autoResponse && new AutoAnswers(socket, autoResponse, settings.highWaterMark);
-    super(socket, { ...settings, ...SERVER, report }, undefined, answers && (() => answers));
+    const answers = autoResponse && answering(socket, autoResponse, bounds.highWaterMark);
+    super(socket, { ...bounds, ...SERVER, report }, undefined, answers && (() => answers));
     this.#maxMessage = maxMessage;
     this.#report = options.report;
     this.#address = address;
@@ -63,10 +66,7 @@ export class SocketConn extends BrowserConn {
 }
 
 /** What a server does differently from a page. */
-const SERVER: Pick<
-  BrowserConnSettings,
-  'errorCloseCode' | 'queueCloseCode' | 'limitCloseCode' | 'checkCode'
-> = {
+const SERVER: Omit<Side, 'report'> & Pick<BrowserConnBounds, 'limitCloseCode'> = {
   errorCloseCode: 1011,
   queueCloseCode: 1008,
   limitCloseCode: 1009,
@@ -76,39 +76,32 @@ const SERVER: Pick<
     else if (code > 1003) whole('close: code', code, 1007, 1014);
     else whole('close: code', code, 1000, 1003);
   },
+  lostNote: '',
+  streams() {
+    throw new UnsupportedError('toStreams');
+  },
 };
 
-/** Answers the messages of the option `autoResponse`. */
-class AutoAnswers {
-  isPulled = false;
-  readonly #socket: PageSocket;
-  readonly #request: string | Uint8Array;
-  readonly #response: string | Uint8Array;
-  readonly #most: number;
-
-  /** @param most - With so many bytes unsent, a request gets no answer. */
-  constructor(
-    socket: PageSocket,
-    { request, response }: NonNullable<Plan['options']['autoResponse']>,
-    most: number,
-  ) {
-    this.#socket = socket;
-    this.#request = request;
-    this.#response = response;
-    this.#most = most;
-  }
-
-  start(): void {}
-
-  stop(): void {}
-
-  /** Whether `data` was the request. */
-  takes(data: unknown): boolean {
-    if (!isSame(this.#request, data)) return false;
-    const socket = this.#socket;
-    if (socket.readyState === 1 && socket.bufferedAmount < this.#most) socket.send(this.#response);
-    return true;
-  }
+/**
+ * Answers the messages of the option `autoResponse`.
+ *
+ * @param most - With so many bytes unsent, a request gets no answer.
+ */
+function answering(
+  socket: PageSocket,
+  { request, response }: NonNullable<Plan['options']['autoResponse']>,
+  most: number,
+): MessageFilter {
+  return {
+    isPulled: false,
+    start() {},
+    stop() {},
+    takes(data) {
+      if (!isSame(request, data)) return false;
+      if (socket.readyState === 1 && socket.bufferedAmount < most) socket.send(response);
+      return true;
+    },
+  };
 }
 
 function isSame(wanted: string | Uint8Array, data: unknown): boolean {

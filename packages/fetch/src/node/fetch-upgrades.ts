@@ -76,18 +76,18 @@ export class FetchUpgrades {
 
   /** The options of one connection. */
   #planOf({ plan, subprotocol }: Mark): UpgraderPlan {
-    const { settings, options } = plan;
+    const { bounds, options } = plan;
     const { autoResponse, report } = options;
     const make = (): UpgraderPlan =>
       checkUpgraderOptions({
         ...pickUpgraderOptions(this.options),
-        ...connOptions(settings),
+        ...connOptions(bounds),
         autoResponse,
         subprotocols: subprotocol === '' ? undefined : [subprotocol],
         ...(report !== undefined && { report }),
       } as never);
     if (autoResponse !== undefined || report !== undefined) return make();
-    const key = JSON.stringify([settings, subprotocol]);
+    const key = JSON.stringify([bounds, subprotocol]);
     const known = this.#plans.get(key) ?? make();
     if (this.#plans.size < MAX_PLANS) this.#plans.set(key, known);
     return known;
@@ -111,7 +111,7 @@ function runMark(conn: Conn, { auth, handler, request, plan }: Mark): unknown {
   });
 }
 
-function connOptions({ readLimit, highWaterMark, maxBufferedAmount }: Plan['settings']): object {
+function connOptions({ readLimit, highWaterMark, maxBufferedAmount }: Plan['bounds']): object {
   const bound = (bytes: number): number | false => (bytes === Infinity ? false : bytes);
   return {
     readLimit: bound(readLimit),

@@ -1,0 +1,150 @@
+import type { BorrowedMessage, MessageData } from '@ws/conn';
+import { CAUSE_HIDDEN, LOGINS } from './errors.ts';
+import { streamsOf } from './message-streams.ts';
+import {
+  type BrowserConnOptions,
+  type BrowserConnSettings,
+  CONN_OPTION_NAMES,
+  checkConnOptions,
+  type Side,
+} from './options.ts';
+import { LONGEST_TIMER, nothing, report } from './promises.ts';
+import { badType, checkNames, whole } from './validate.ts';
+import type { WebSocketConstructor, WebSocketStreamConstructor } from './web-types.ts';
+
+/**
+ * How a page finds a dead connection: the option `alive`. A message of the peer shows that the
+ * connection lives.
+ */
+export interface AliveOptions {
+  /**
+   * Returns the message to send after a silence, and when the page wakes: when it becomes visible,
+   * is online again, comes back from the back/forward cache or is no longer frozen. The server must
+   * answer it with any message. An error is reported, and nothing is sent.
+   */
+  readonly ask: () => MessageData;
+  /**
+   * Whether a message is an answer, which readers do not get. Default: readers get every message.
+   * An error is reported, and readers get the message.
+   */
+  readonly answer?: ((message: BorrowedMessage) => boolean) | undefined;
+  /** The silence in ms after which the page asks. Default: 25,000. */
+  readonly after?: number | undefined;
+  /**
+   * Time in ms from a question to the next message. Without a message the connection ends with 1006
+   * and a TimeoutError. The time must suffice for your largest message: a page does not see parts
+   * of a message. The page asks again when it was not running, and waits while it does not read a
+   * WebSocketStream, or while its own messages leave. Default: 5,000.
+   */
+  readonly timeout?: number | undefined;
+}
+
+/** Options of `dial`. */
+export interface DialOptions extends BrowserConnOptions {
+  /** To offer, in order of preference (RFC 6455, section 1.9). Default: none. */
+  readonly subprotocols?: string | readonly string[] | undefined;
+  /** Ends the dial when it aborts; no effect after the dial has settled. */
+  readonly signal?: AbortSignal | undefined;
+  /** The time of the dial in ms; `false` for no bound. Default: 45,000. */
+  readonly handshakeTimeout?: number | false | undefined;
+  /**
+   * `'auto'` uses WebSocketStream where the browser has it: a page that does not read stops the
+   * server's writes. `false` always uses WebSocket. Default: `false`, or `'auto'` with the option
+   * `WebSocketStream`. In Chromium 156 a page crashes when a connection breaks while a write to a
+   * WebSocketStream waits.
+   */
+  readonly stream?: 'auto' | false | undefined;
+  /** Ends a connection that is dead and looks open: see {@link AliveOptions}. Default: none. */
+  readonly alive?: AliveOptions | undefined;
+  /** The class to use. Default: the global one. */
+  readonly WebSocket?: WebSocketConstructor | undefined;
+  /** The class to use. Default: the global one, if any. */
+  readonly WebSocketStream?: WebSocketStreamConstructor | undefined;
+}
+
+/** A page cannot send 1008 and 1011. */
+export const PAGE: Side = {
+  errorCloseCode: 3011,
+  queueCloseCode: 3008,
+  checkCode(code) {
+    if (code !== 1000) whole('close: code other than 1000 in a page', code, 3000, 4999);
+  },
+  lostNote: CAUSE_HIDDEN,
+  report,
+  streams: streamsOf,
+};
+
+export const DIAL_OPTION_NAMES: readonly string[] = [
+  ...CONN_OPTION_NAMES,
+  'subprotocols',
+  'signal',
+  'handshakeTimeout',
+  'stream',
+  'alive',
+  'WebSocket',
+  'WebSocketStream',
+];
+
+/** What to use instead of options that a page cannot have. */
+export const DIAL_HINT: string = `; the browser decides about headers, proxy, TLS, compression and pings; to log in, ${LOGINS}`;
+
+/** Checked {@link AliveOptions}. */
+export interface AlivePlan extends AliveOptions {
+  readonly after: number;
+  readonly timeout: number;
+}
+
+/** @throws TypeError, RangeError that names the option. */
+function checkAlive(options: AliveOptions | undefined): AlivePlan | undefined {
+  if (options === undefined) return undefined;
+  checkNames('alive', options, ['ask', 'answer', 'after', 'timeout']);
+  const { ask, answer = nothing, after = 25_000, timeout = 5_000 } = options;
+  if (typeof ask !== 'function') throw badType('alive.ask: expected a function', ask);
+  if (typeof answer !== 'function') throw badType('alive.answer: expected a function', answer);
+  whole('alive.after', after, 1, LONGEST_TIMER);
+  whole('alive.timeout', timeout, 1, LONGEST_TIMER);
+  return { ...options, after, timeout };
+}
+
+/** Checked {@link DialOptions}. */
+export interface DialPlan extends BrowserConnSettings {
+  readonly subprotocols: string[];
+  readonly handshakeTimeout: number | undefined;
+  readonly alive: AlivePlan | undefined;
+  readonly WebSocket: WebSocketConstructor | undefined;
+  readonly WebSocketStream: WebSocketStreamConstructor | undefined;
+}
+
+/**
+ * Checks the options of a dial, without their names and `signal`.
+ *
+ * @throws TypeError, RangeError that names the option.
+ */
+export function checkDialOptions(options: DialOptions): DialPlan {
+  const web = globalThis as Pick<DialOptions, 'WebSocket' | 'WebSocketStream'>;
+  const {
+    WebSocket = web.WebSocket,
+    WebSocketStream,
+    stream = WebSocketStream !== undefined && 'auto',
+    subprotocols = [],
+    handshakeTimeout = 45_000,
+  } = options;
+  if (!['auto', false].includes(stream)) throw badType("stream: expected 'auto' or false", stream);
+  const protocols: string[] = [subprotocols].flat();
+  if (protocols.some((each) => typeof each !== 'string')) {
+    throw badType('subprotocols: expected strings', subprotocols);
+  }
+  const plan = {
+    ...PAGE,
+    ...checkConnOptions(options),
+    // The class checks their characters.
+    subprotocols: protocols,
+    handshakeTimeout:
+      handshakeTimeout === false ? undefined : whole('handshakeTimeout', handshakeTimeout),
+    alive: checkAlive(options.alive),
+    WebSocket,
+    WebSocketStream: stream === 'auto' ? (WebSocketStream ?? web.WebSocketStream) : undefined,
+  };
+  if (typeof (plan.WebSocketStream ?? WebSocket) === 'function') return plan;
+  throw new TypeError('dial: no global WebSocket; pass a class as the option WebSocket');
+}
