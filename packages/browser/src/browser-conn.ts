@@ -505,7 +505,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
    * code may read.
    */
   toStreams(): MessageStreams {
-    return this.#settings.streams(this);
+    return this.#settings.toStreams(this);
   }
 
   // What a page lacks
@@ -585,7 +585,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     this.#alive?.stop();
     this.#cancelReadDeadline();
     this.#cancelWriteDeadline();
-    const end = new CloseError(code, reason, isOrderly ? '' : this.#settings.lostNote);
+    const end = new CloseError(code, reason, isOrderly ? '' : this.#settings.note);
     if (this.#cause !== undefined) end.cause = this.#cause;
     const failure = this.#failure ?? (wasClean ? undefined : { error: end, code });
     this.#reads.end(failure?.error ?? end);

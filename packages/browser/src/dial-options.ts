@@ -69,9 +69,9 @@ export const PAGE: Side = {
   checkCode(code) {
     if (code !== 1000) whole('close: code other than 1000 in a page', code, 3000, 4999);
   },
-  lostNote: CAUSE_HIDDEN,
+  note: CAUSE_HIDDEN,
   report,
-  streams: streamsOf,
+  toStreams: streamsOf,
 };
 
 export const DIAL_OPTION_NAMES: readonly string[] = [

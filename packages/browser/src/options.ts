@@ -34,11 +34,11 @@ export interface Side {
   /** @throws TypeError, RangeError for a code that `close` must not send. */
   readonly checkCode: (code: number) => void;
   /** Explains the error of a connection that is lost; may be empty. */
-  readonly lostNote: string;
+  readonly note: string;
   /** Gets the errors of the application's functions. */
   readonly report: (error: unknown) => void;
-  /** `toStreams`. A server has none, and a Worker does not contain it. */
-  readonly streams: typeof streamsOf;
+  /** A server has none, so a Worker does not contain it. */
+  readonly toStreams: typeof streamsOf;
 }
 
 /** Checked {@link BrowserConnOptions}; Infinity for no bound. */

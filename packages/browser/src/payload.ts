@@ -73,8 +73,10 @@ const DECODING = { decodeUtf8 };
 /** The message of a `message` event. */
 export function messageOf(data: unknown): PageMessage {
   if (typeof data === 'string') return new PageMessage(TextMessage, encodeUtf8(data), data);
-  const isPlain = data instanceof ArrayBuffer;
-  return new PageMessage(BinaryMessage, isPlain ? new Uint8Array(data) : bytesOf('message', data));
+  if (data instanceof ArrayBuffer) return new PageMessage(BinaryMessage, new Uint8Array(data));
+  // Bun has plain Uint8Arrays. JavaScriptCore is slow at their `buffer`.
+  const isPlain = (data as object).constructor === Uint8Array;
+  return new PageMessage(BinaryMessage, isPlain ? (data as OwnedBytes) : bytesOf('message', data));
 }
 
 /** The message type that `send` gives to `data`. */

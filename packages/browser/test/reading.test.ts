@@ -54,6 +54,16 @@ describe('BrowserConn.readMessage', () => {
     expect((await conn.readMessage()).text()).toBe('\ufeffa');
   });
 
+  it('gives the Uint8Array of a runtime to the reader, and a Buffer as a Uint8Array', async () => {
+    const { conn, socket } = connected();
+    const own = Uint8Array.of(1, 2);
+    socket.message(own);
+    socket.message(Buffer.of(3));
+    expect((await conn.readMessage()).data).toBe(own);
+    const { data } = await conn.readMessage();
+    expect([data.constructor, [...data]]).toEqual([Uint8Array, [3]]);
+  });
+
   it('rejects a second read while one is pending, with both names', async () => {
     const { conn, socket } = connected();
     const first = conn.readMessage();

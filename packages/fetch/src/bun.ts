@@ -127,7 +127,7 @@ export function bun(fetch?: FetchHandler<never>, options: BunOptions = {}): BunH
         ws.data.conn = conn;
         void run(conn, mark);
       },
-      message(ws: BunWebSocket<Opened>, data: string | ArrayBuffer) {
+      message(ws: BunWebSocket<Opened>, data: string | Uint8Array) {
         ws.data.conn?.socket.received(data);
       },
       drain(ws: BunWebSocket<Opened>) {
@@ -136,10 +136,10 @@ export function bun(fetch?: FetchHandler<never>, options: BunOptions = {}): BunH
       close(ws: BunWebSocket<Opened>, code: number, reason: string) {
         ws.data.conn?.socket.closed(code, reason);
       },
-      ping(ws: BunWebSocket<Opened>, data: ArrayBuffer) {
+      ping(ws: BunWebSocket<Opened>, data: Uint8Array) {
         ws.data.conn?.pinged(new Uint8Array(data));
       },
-      pong(ws: BunWebSocket<Opened>, data: ArrayBuffer) {
+      pong(ws: BunWebSocket<Opened>, data: Uint8Array) {
         ws.data.conn?.ponged(new Uint8Array(data));
       },
     },

@@ -76,8 +76,8 @@ const SERVER: Omit<Side, 'report'> & Pick<BrowserConnBounds, 'limitCloseCode'> =
     else if (code > 1003) whole('close: code', code, 1007, 1014);
     else whole('close: code', code, 1000, 1003);
   },
-  lostNote: '',
-  streams() {
+  note: '',
+  toStreams() {
     throw new UnsupportedError('toStreams');
   },
 };
