@@ -7,6 +7,7 @@
 import { withHooks } from './crossws.ts';
 import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
 import { wrappers } from './node-wrappers.ts';
+import type { UpgradeHandler, UpgradeOptions } from './options.ts';
 import { marking, type Upgrade, upgradeOn } from './upgrade.ts';
 
 export * from './public.ts';
@@ -41,7 +42,18 @@ const answer = /* @__PURE__ */ upgradeOn({
  * ```
  */
 export const upgrade: Upgrade = async (request, options, handler) =>
-  withHooks(await answer(request, options, handler));
+  withHooks(await answer(request, takingAdmissions(options), handler as UpgradeHandler));
+
+/** The same options, with an `authenticate` that may return a result of `admit` of `@ws/node-server`. */
+function takingAdmissions(options: UpgradeOptions<unknown>): UpgradeOptions<unknown> {
+  const authenticate = options?.authenticate;
+  if (typeof authenticate !== 'function') return options;
+  return {
+    ...options,
+    authenticate: async (request, context) =>
+      wrappers.authOf(request, await authenticate(request, context)),
+  };
+}
 
 /**
  * As `upgradeWebSocket` of Hono, for its routes. The handshake has the checks and options of

@@ -50,10 +50,18 @@ export interface Refusal {
 }
 
 /** The type of `auth` for a result of `authenticate`: what does not refuse. */
-export type AuthOf<Result> = Exclude<
-  Awaited<Result>,
-  Refusal | Response | Error | undefined | null | false | '' | 0
->;
+export type AuthOf<Result> = Admitted<Awaited<Result>>;
+
+/** The result of `admit` of `@ws/node-server`, which only the part for Node imports. */
+interface Admission<Auth> {
+  readonly auth: Auth;
+  readonly refuse: `a result of admit, ${string}`;
+}
+
+type Admitted<Result> =
+  Result extends Admission<infer Auth>
+    ? Admitted<Auth>
+    : Exclude<Result, Refusal | Response | Error | undefined | null | false | '' | 0>;
 
 /** The second argument of `report`. */
 export interface FetchReportContext extends ReportContext {
@@ -75,6 +83,9 @@ export interface UpgradeOptions<Result = true> {
    * Decides who may connect; may be async. A {@link Refusal} or a Response refuses. `undefined`, `null`,
    * `false`, `''`, `0` and `NaN` refuse with 401. An error refuses with 500 and goes to `report`,
    * unless it has `expose: true` and a `status` from 400 to 499. Any other result becomes `auth`.
+   *
+   * On Node it may return `admit(auth, { expires })` of `@ws/node-server`, and the connection closes when
+   * the login expires. Other runtimes refuse that with 500: they cannot close it.
    *
    * `signal` is aborted after `handshakeTimeout` and, on Node and Bun, when the client has left.
    * Do not use `request.signal`: Deno aborts it at once, and Workers never do.

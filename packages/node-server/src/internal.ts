@@ -27,7 +27,7 @@ export { describeStreamRequest } from './http2/stream-request.ts';
 export { checkUpgraderOptions, pickUpgraderOptions, type UpgraderPlan } from './options.ts';
 export { refuseFailedRequest } from './plain-requests.ts';
 export { giveBackPlainRequest } from './plain-upgrade.ts';
-export { admitWithPlan } from './policies/admit.ts';
+export { admissionOf, admitWithPlan } from './policies/admit.ts';
 export { Limits, type Reservation } from './policies/limits.ts';
 export { isHost } from './policies/origin.ts';
 export { requestOfNode } from './request.ts';

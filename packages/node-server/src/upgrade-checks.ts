@@ -25,7 +25,7 @@ import {
   optionHeaderPairs,
 } from './headers.ts';
 import type { UpgraderPlan } from './options.ts';
-import { Admission } from './policies/admit.ts';
+import { admissionOf } from './policies/admit.ts';
 import { readAuth, thrownByAuthenticate } from './policies/authenticate.ts';
 import { answerOf, type ErrorHook, wroteItself } from './policies/error-hook.ts';
 import type { Reservation } from './policies/limits.ts';
@@ -232,7 +232,7 @@ export class UpgradeRequest implements ServerRequest {
         thrownByAuthenticate,
       );
       if (result === undefined) this.setup.reporter.nothingReturned(req, this.route);
-      const admission = Admission.is(result) ? result : undefined;
+      const admission = admissionOf(result);
       context = { auth: readAuth(admission === undefined ? result : admission.auth), ...known };
       this.expires = admission?.expires;
       if (admission?.plan !== undefined) {

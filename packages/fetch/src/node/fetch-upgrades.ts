@@ -3,13 +3,14 @@ import type { Conn } from '@ws/conn';
 import { WebSocketError } from '@ws/conn/parts';
 import type { AuthenticateContext, Refusal, UpgraderOptions } from '@ws/node-server';
 import {
+  admissionOf,
   admitWithPlan,
   checkUpgraderOptions,
   pickUpgraderOptions,
   type UpgraderPlan,
 } from '@ws/node-server/internal';
 import type { Mark } from '../mark.ts';
-import { wrappers } from '../node-wrappers.ts';
+import { type Expires, wrappers } from '../node-wrappers.ts';
 import type { Plan } from '../options.ts';
 import { reportTo } from '../reports.ts';
 import { callFetch, type FetchHandler } from '../upgrade.ts';
@@ -37,8 +38,17 @@ export type NodeOptions = Omit<
   | 'unmatched'
 >;
 
-/** What an {@link Admission} of node-server holds here. */
 type Upgrading = UpgraderOptions<unknown>;
+
+/** When the logins of requests expire, from `authenticate` of `upgrade` to that of the Upgrader. */
+const expiries = /* @__PURE__ */ new WeakMap<Request, Expires>();
+
+function authOf(request: Request, result: unknown): unknown {
+  const admission = admissionOf(result);
+  if (admission === undefined) return result;
+  expiries.set(request, admission.expires);
+  return admission.auth;
+}
 
 /** Plans that are kept. An application has a few kinds of connections. */
 const MAX_PLANS = 32;
@@ -51,6 +61,7 @@ export class FetchUpgrades {
 
   constructor(fetch: FetchHandler<NodeInfo>, options: NodeOptions) {
     wrappers.any = true;
+    wrappers.authOf = authOf;
     if (typeof fetch !== 'function') {
       throw new TypeError(`fetch: expected a function, got ${typeof fetch}`);
     }
@@ -71,7 +82,7 @@ export class FetchUpgrades {
     const request = requestOf(req, signal);
     const mark = await callFetch(this.#fetch, request, { address, req });
     if (mark instanceof Response) return answer(req, mark, signal);
-    return admitWithPlan(mark, this.#planOf(mark));
+    return admitWithPlan(mark, this.#planOf(mark), expiries.get(mark.request));
   }
 
   /** The options of one connection. */

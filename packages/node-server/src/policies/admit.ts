@@ -18,6 +18,11 @@ export class Admission<Auth> {
   readonly expires: Date | number | undefined;
   /** @internal An UpgraderPlan for this connection. Undefined for that of the server. */
   readonly plan: object | undefined;
+  /**
+   * A server that does not know this class must not take it for the `auth`: the login would never
+   * expire. It finds a refusal without a status instead, an error.
+   */
+  readonly refuse = 'a result of admit, which this server does not take';
   /** Data of the application never has it. */
   readonly #admitted = true;
 
@@ -67,6 +72,15 @@ export function admit<Auth>(auth: Auth, options: AdmitOptions = {}): Admission<A
 }
 
 /** A result of `authenticate` with the options of one connection. */
-export function admitWithPlan<Auth>(auth: Auth, plan: object): Admission<Auth> {
-  return new Admission(auth, undefined, plan);
+export function admitWithPlan<Auth>(
+  auth: Auth,
+  plan: object,
+  expires: Date | number | undefined,
+): Admission<Auth> {
+  return new Admission(auth, expires, plan);
+}
+
+/** The parts of a result of {@link admit}; undefined for any other value. */
+export function admissionOf(value: unknown): Admission<unknown> | undefined {
+  return Admission.is(value) ? value : undefined;
 }

@@ -1,0 +1,117 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type UpgradeOptions, upgrade } from '@ws/fetch';
+import { crosswsAdapter, serveFetch } from '@ws/fetch/node';
+import { type BadHandshakeError, dial } from '@ws/node-client';
+import { admit } from '@ws/node-server';
+import { describe, expect, expectTypeOf, it, onTestFinished } from 'vitest';
+import { upgrade as upgradeOnDeno } from '../../src/deno.ts';
+
+type Authenticate = NonNullable<UpgradeOptions<unknown>['authenticate']>;
+
+/** Sends what the handler gets as `auth`, and as `data`. */
+const answer = (request: Request, authenticate: Authenticate): Promise<Response> =>
+  upgrade(request, { authenticate, report() {} }, (conn, { auth }) =>
+    conn.writeJSON([auth, conn.data]),
+  );
+
+async function byServeFetch(authenticate: Authenticate): Promise<string> {
+  const server = await serveFetch((request) => answer(request, authenticate), {
+    port: 0,
+    host: '127.0.0.1',
+  });
+  onTestFinished(() => server.close().then(() => {}));
+  return server.url;
+}
+
+async function byCrossws(authenticate: Authenticate): Promise<string> {
+  const adapter = crosswsAdapter({
+    hooks: { upgrade: (request) => answer(request, authenticate) },
+  });
+  const server = createServer();
+  server.on('upgrade', (req, socket, head) => void adapter.handleUpgrade(req, socket, head));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(async () => {
+    server.close();
+    await adapter.close();
+  });
+  return `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+describe.each([
+  ['serveFetch', byServeFetch],
+  ['crosswsAdapter', byCrossws],
+])('a result of admit from authenticate of upgrade, with %s', (_, serve) => {
+  it('closes the connection when the login expires', async () => {
+    const auth = { user: 'ada' };
+    const url = await serve(async () => admit(auth, { expires: Date.now() + 200 }));
+    const conn = await dial(url);
+    expect(await conn.readJSON()).toEqual([auth, auth]);
+    expect(await conn.closed).toMatchObject({ code: 4401, reason: 'login expired' });
+  });
+
+  it('is the auth alone without a time', async () => {
+    const conn = await dial(await serve(() => admit('ada')));
+    expect(await conn.readJSON()).toEqual(['ada', 'ada']);
+    await conn.close();
+  });
+
+  it.each([
+    ['no user', undefined, 401],
+    ['a refusal', { refuse: 403 }, 403],
+    ['an error', new Error('no database'), 500],
+  ])('refuses with %s', async (_what, auth, status) => {
+    const url = await serve(() => admit(auth, { expires: Date.now() + 60_000 }));
+    const error = await dial(url).then(
+      () => expect.unreachable('it was upgraded'),
+      (reason: BadHandshakeError) => reason,
+    );
+    expect(error.status).toBe(status);
+  });
+});
+
+describe('a result of admit on another runtime', () => {
+  it('is refused with 500 and reported', async () => {
+    const headers = {
+      Host: 'example.org',
+      Connection: 'Upgrade',
+      Upgrade: 'websocket',
+      'Sec-WebSocket-Version': '13',
+      'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    };
+    const reports: unknown[] = [];
+    const response = await upgradeOnDeno(
+      new Request('http://example.org/', { headers }),
+      {
+        authenticate: () => admit('ada', { expires: Date.now() + 60_000 }),
+        report: (error) => void reports.push(error),
+      },
+      () => expect.unreachable('it was upgraded'),
+    );
+    expect(response.status).toBe(500);
+    expect(reports).toEqual([
+      expect.objectContaining({
+        message: expect.stringContaining('got a result of admit, which this server does not take'),
+      }),
+    ]);
+  });
+});
+
+describe('AuthOf', () => {
+  it('is the type of the data in a result of admit', () => {
+    const options = {
+      authenticate: async (request: Request) =>
+        request.url === ''
+          ? { refuse: 403 }
+          : admit(request.url && { user: 'ada' }, { expires: 5 }),
+    };
+    const typed = (request: Request): Promise<Response> =>
+      upgrade(request, options, (conn, { auth }) => {
+        expectTypeOf(auth).toEqualTypeOf<{ user: string }>();
+        expectTypeOf(conn.data).toEqualTypeOf<{ user: string }>();
+      });
+    expectTypeOf(typed).returns.resolves.toEqualTypeOf<Response>();
+  });
+});
