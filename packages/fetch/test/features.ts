@@ -2,14 +2,20 @@ import { dial } from '@ws/node-client';
 import { RawSocket } from './raw-socket.ts';
 import type { Running } from './runtimes.ts';
 
+/**
+ * The time in ms in which something must happen; otherwise a runtime lacks it. Bun ends a silent peer
+ * after eight seconds, a Node cuts a peer off after five. All probes wait at the same time.
+ */
+const PATIENCE = 12_000;
+
 /** What a runtime has, or lacks: the rows of the table in docs/fetch.md. */
-export const FEATURES: Readonly<Record<string, (program: Running) => Promise<boolean>>> = {
+const FEATURES: Readonly<Record<string, (program: Running) => Promise<boolean>>> = {
   'a client whose messages are not read waits': async ({ port }) => {
     const raw = await RawSocket.open(port, '/unread');
     const data = Buffer.alloc(2 ** 16);
     // More than all buffers between the two hold. A runtime that cannot pause closes at 1 MiB.
     for (let sent = 0; sent < 24 * 2 ** 20 && !raw.ended; sent += data.length) raw.send(2, data);
-    const code = await raw.closeCode(1_500);
+    const code = await raw.closeCode(PATIENCE);
     const waits = code === undefined && !raw.ended && raw.socket.writableLength > 0;
     raw.destroy();
     return waits;
@@ -23,52 +29,64 @@ export const FEATURES: Readonly<Record<string, (program: Running) => Promise<boo
   '`terminate()` ends the TCP connection': async ({ port }) => {
     const raw = await RawSocket.open(port, '/terminate');
     raw.send(1, 'go');
-    const ended = await raw.until(() => raw.ended, 1_500);
-    raw.destroy();
-    return ended;
+    return ends(raw);
   },
   'a peer that does not answer our close frame is cut off': async ({ port }) => {
     const raw = await RawSocket.open(port, '/close');
     raw.send(1, '[1000,""]');
-    const ended = await raw.until(() => raw.ended, 7_000);
-    raw.destroy();
-    return ended;
+    return ends(raw);
   },
-  'text that is no UTF-8 closes with 1007': async ({ port }) => {
-    const raw = await RawSocket.open(port, '/echo');
-    raw.send(1, Buffer.from([0xff, 0xfe]));
-    const code = await raw.closeCode(1_500);
-    raw.destroy();
-    return code === 1007;
+  'a peer that does not answer pings is cut off': async ({ second }) =>
+    ends(await RawSocket.open(second, '/echo')),
+  'text that is no UTF-8 closes with 1007': (program) =>
+    closes(program, 1007, (raw) => raw.send(1, Uint8Array.of(0xff, 0xfe))),
+  'a frame without a mask closes with 1002': (program) =>
+    closes(program, 1002, ({ socket }) => socket.write(Uint8Array.of(0x82, 1, 7))),
+  'a close frame with code 999 closes with 1002': (program) =>
+    closes(program, 1002, (raw) => raw.send(8, Uint8Array.of(0x03, 0xe7))),
+  'a close frame of one byte closes with 1002': (program) =>
+    closes(program, 1002, (raw) => raw.send(8, Uint8Array.of(3))),
+  'a reason of a close frame that is no UTF-8 closes with 1007': (program) =>
+    closes(program, 1007, (raw) => raw.send(8, Uint8Array.of(0x03, 0xe8, 0xff))),
+  'a frame with a reserved bit closes with 1002': (program) =>
+    closes(program, 1002, ({ socket }) => socket.write(Uint8Array.of(0xb2, 0x81, 0, 0, 0, 0, 7))),
+  'a message that crosses our close frame is read': async (program) =>
+    (await late(program)).texts.includes('late'),
+  'a closing handshake that a message crosses is clean': async (program) =>
+    (await late(program)).wasClean,
+  compression: async ({ second }) => {
+    const conn = await dial(`ws://127.0.0.1:${second}/echo`, { compression: true });
+    await conn.close();
+    return conn.extensions !== '';
   },
-  'a frame without a mask closes with 1002': async ({ port }) => {
-    const raw = await RawSocket.open(port, '/echo');
-    raw.socket.write(Buffer.from([0x82, 1, 7]));
-    const code = await raw.closeCode(1_500);
-    raw.destroy();
-    return code === 1002;
+  '`conn.extensions` names the compression': async (program) => {
+    const conn = await dial(`ws://127.0.0.1:${program.second}/extensions`, { compression: true });
+    const extensions = await fact(program.second, 'extensions');
+    await conn.close();
+    return extensions !== '';
   },
-  'a close frame with code 999 closes with 1002': async ({ port }) => {
-    const raw = await RawSocket.open(port, '/echo');
-    raw.send(8, Buffer.from([0x03, 0xe7]));
-    const code = await raw.closeCode(1_500);
-    raw.destroy();
-    return code === 1002;
-  },
-  'a frame with a reserved bit closes with 1002': async ({ port }) => {
-    const raw = await RawSocket.open(port, '/echo');
-    raw.socket.write(Buffer.from([0xb2, 0x81, 0, 0, 0, 0, 7]));
-    const code = await raw.closeCode(1_500);
-    raw.destroy();
-    return code === 1002;
-  },
+  '`setCloseHandler`, `writeControl`, `setCompressionLevel`, `enableWriteCompression`, `toStreams`':
+    async (program) => {
+      const conn = await dial(`ws://127.0.0.1:${program.port}/members`);
+      await fact(program.port, 'members');
+      const unsupported = await fact(program.port, 'unsupported');
+      conn.terminate();
+      if (unsupported.length !== 0 && unsupported.length !== 5) throw new Error(unsupported.join());
+      return unsupported.length === 0;
+    },
   'rooms of a hub': async ({ port }) => {
     const url = `ws://127.0.0.1:${port}/room`;
     const conns = await Promise.all([dial(url), dial(url)]);
+    /** Resolves when a text comes. */
+    const read = async (conn: (typeof conns)[0], text: string): Promise<void> => {
+      while ((await conn.readMessage({ timeout: PATIENCE })).text() !== text);
+    };
     try {
+      await conns[1].send('here');
+      await read(conns[1], 'here');
       await conns[0].send('to all');
-      const got = await Promise.all(conns.map((conn) => conn.readMessage({ timeout: 1_500 })));
-      return got.every((message) => message.text() === 'to all');
+      await Promise.all(conns.map((conn) => read(conn, 'to all')));
+      return true;
     } catch {
       return false;
     } finally {
@@ -80,6 +98,56 @@ export const FEATURES: Readonly<Record<string, (program: Running) => Promise<boo
   '`readLimit` of 64 MiB': (program) => hasLimit(program, 64),
   '`readLimit` of 100 MiB': (program) => hasLimit(program, 100),
 };
+
+export const FEATURE_NAMES: readonly string[] = Object.keys(FEATURES);
+
+/** Finds out at once what a runtime has and lacks. */
+export async function probe(program: Running): Promise<Record<string, boolean>> {
+  const found = FEATURE_NAMES.map(async (name) => [name, await FEATURES[name]!(program)] as const);
+  return Object.fromEntries(await Promise.all(found));
+}
+
+async function ends(raw: RawSocket): Promise<boolean> {
+  const ended = await raw.until(() => raw.ended, PATIENCE);
+  raw.destroy();
+  return ended;
+}
+
+/** Whether a fault closes with `code`. A runtime that ignores it echoes the next message. */
+async function closes(
+  { port }: Running,
+  code: number,
+  fault: (raw: RawSocket) => unknown,
+): Promise<boolean> {
+  const raw = await RawSocket.open(port, '/echo');
+  fault(raw);
+  raw.send(1, 'next');
+  const found = await raw.closeCode(PATIENCE, () => raw.rest.includes('next'));
+  raw.destroy();
+  return found === code;
+}
+
+/** Sends a message after our close frame has come, and answers it. */
+async function late({ port }: Running): Promise<{ texts: string[]; wasClean: boolean }> {
+  const raw = await RawSocket.open(port, '/late');
+  await raw.closeCode(PATIENCE);
+  raw.send(1, 'late');
+  raw.send(8, Uint8Array.of(0x03, 0xe8));
+  const found = await fact(port, 'late');
+  raw.destroy();
+  return found;
+}
+
+/** A fact that the program has found. */
+// oxlint-disable-next-line typescript/no-explicit-any -- JSON
+async function fact(port: number, name: string): Promise<any> {
+  for (const signal = AbortSignal.timeout(PATIENCE); !signal.aborted; ) {
+    const facts = (await (await fetch(`http://127.0.0.1:${port}/facts`)).json()) as object;
+    if (name in facts) return (facts as Record<string, unknown>)[name];
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`no fact ${name}`);
+}
 
 async function hasLimit({ port }: Running, mib: number): Promise<boolean> {
   const raw = await RawSocket.open(port, `/limits?bytes=${mib * 2 ** 20}`);

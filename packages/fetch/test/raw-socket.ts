@@ -87,10 +87,10 @@ export class RawSocket {
     return holds();
   }
 
-  /** The code of the close frame that comes; undefined when none comes. */
-  async closeCode(ms = 3_000): Promise<number | undefined> {
+  /** The code of the close frame that comes; undefined when none comes, or when `instead` holds before. */
+  async closeCode(ms = 3_000, instead = () => false): Promise<number | undefined> {
     const find = (): number => this.rest.indexOf(0x88);
-    await this.until(() => find() !== -1 && this.rest.length >= find() + 4, ms);
+    await this.until(() => instead() || (find() !== -1 && this.rest.length >= find() + 4), ms);
     const at = find();
     return at === -1 || this.rest.length < at + 4 ? undefined : this.rest.readUInt16BE(at + 2);
   }

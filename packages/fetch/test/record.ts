@@ -21,11 +21,10 @@ export function outcomesOf(name: RuntimeName): Outcomes {
   return results()[name] ?? {};
 }
 
-/** With WRITE_FETCH=1, writes an outcome to docs/fetch.json, and the table of docs/fetch.md. */
-export function record(name: RuntimeName, feature: string, has: boolean): void {
+/** With WRITE_FETCH=1, writes what a runtime has to docs/fetch.json, and the table of docs/fetch.md. */
+export function record(name: RuntimeName, outcomes: Outcomes): void {
   if (process.env['WRITE_FETCH'] === undefined) return;
-  const all = results();
-  all[name] = { ...all[name], [feature]: has };
+  const all = { ...results(), [name]: outcomes };
   writeFileSync(RESULTS, `${JSON.stringify(all, null, 2)}\n`);
   writeFileSync(PAGE, withTable(readFileSync(PAGE, 'utf8'), all));
 }

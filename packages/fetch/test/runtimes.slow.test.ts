@@ -1,16 +1,48 @@
 import { type BadHandshakeError, type ClientConn, type DialOptions, dial } from '@ws/node-client';
+import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FEATURES } from './features.ts';
+import { FEATURE_NAMES, probe } from './features.ts';
+import { meet, VISITS, visit } from './pages.ts';
 import { RawSocket } from './raw-socket.ts';
 import { outcomesOf, record } from './record.ts';
-import { lacksRuntime, RUNTIMES, type Running, start } from './runtimes.ts';
+import { lacksRuntime, RUNTIMES, type Running, type RuntimeName, start } from './runtimes.ts';
 
-describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('one program on %s', (name) => {
+const NAMES = RUNTIMES.filter((name) => !lacksRuntime(name));
+const withoutPages = lacksChromium();
+
+const programs = new Map<RuntimeName, Promise<Running>>();
+/** The probes wait for what some runtimes lack. They do so while the other tests run. */
+const probes = new Map<RuntimeName, Promise<Record<string, boolean>>>();
+let browser: Browser | undefined;
+let pages: [Page, Page];
+
+beforeAll(async () => {
+  for (const name of NAMES) {
+    const program = start(name);
+    programs.set(name, program);
+    const found = program.then(probe);
+    // The test of each feature reports it.
+    found.catch(() => {});
+    probes.set(name, found);
+  }
+  if (withoutPages) return;
+  browser = await launchHeadlessShell();
+  const context = await browser.newContext();
+  pages = [await context.newPage(), await context.newPage()];
+});
+afterAll(async () => {
+  await browser?.close();
+  for (const result of await Promise.allSettled(programs.values())) {
+    if (result.status === 'fulfilled') await result.value.stop();
+  }
+});
+
+describe.each(NAMES)('one program on %s', (name) => {
   let program: Running;
   beforeAll(async () => {
-    program = await start(name);
+    program = await programs.get(name)!;
   });
-  afterAll(() => program?.stop());
 
   const open = (path: string, options: DialOptions = {}): Promise<ClientConn> =>
     dial(`ws://127.0.0.1:${program.port}${path}`, { heartbeat: false, ...options });
@@ -248,16 +280,35 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('one program on %s
     });
   });
 
-  it.each(Object.keys(FEATURES))('has or lacks, as docs/fetch.md says: %s', async (feature) => {
-    const has = await FEATURES[feature]!(program);
-    record(name, feature, has);
-    expect(has).toBe(outcomesOf(name)[feature]);
+  describe.skipIf(withoutPages)('a page in Chromium', () => {
+    it.each(VISITS)('%s', async (_, options, seen) => {
+      expect(await visit(pages[0], program.port, options)).toMatchObject(seen);
+    });
+
+    it('tells the handler its close code', async () => {
+      await visit(pages[0], program.port, { path: '/watched', want: 1, close: [4003, 'page'] });
+      const end = { code: 4003, reason: 'page', wasClean: true };
+      await expect.poll(async () => ends(program)).toContainEqual(end);
+    });
+
+    // Another request of a Worker cannot write to it.
+    it.skipIf(name === 'Workers')('meets another one in a room', async () => {
+      expect(await meet(pages, program.port)).toEqual(['to all', 'to all']);
+    });
   });
 
   it('rejects a readLimit above what the runtime takes', async () => {
     const response = await refusal(`/limits?bytes=${2 ** 40}`).catch(() => undefined);
     if (name === 'Node') expect(response).toBe(undefined);
     else expect([response?.status, String(response?.body)]).toEqual([400, 'RangeError']);
+  });
+});
+
+describe.each(NAMES)('docs/fetch.md about %s', (name) => {
+  it.each(FEATURE_NAMES)('has or lacks: %s', async (feature) => {
+    const found = await probes.get(name)!;
+    record(name, found);
+    expect(found[feature]).toBe(outcomesOf(name)[feature]);
   });
 });
 

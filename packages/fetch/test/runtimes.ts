@@ -26,14 +26,21 @@ export interface Running {
   /** `http://127.0.0.1:1234`. */
   readonly url: string;
   readonly port: number;
+  /** The same with compression, and with the shortest time for silent peers, where a runtime has these options. */
+  readonly second: number;
   readonly child: ChildProcess;
   /** What it has printed. */
   output(): string;
   stop(): Promise<void>;
 }
 
-/** Whether a runtime is missing, or the packages are not built; prints the reason. */
+/**
+ * Whether a runtime is missing, or the packages are not built; prints the reason. `FETCH_RUNTIMES=Node,Bun`
+ * selects some.
+ */
 export function lacksRuntime(name: RuntimeName): boolean {
+  const selected = process.env['FETCH_RUNTIMES']?.split(',');
+  if (selected?.includes(name) === false) return true;
   const built = existsSync(join(import.meta.dirname, '../dist/workers.js'));
   if (built && (name === 'Node' || binaryOf(name) !== undefined)) return false;
   if (process.env['WS_BUILT'] !== undefined) return false;
@@ -87,13 +94,9 @@ async function bundle(entry: string): Promise<string> {
   return outputFiles[0]!.text;
 }
 
-/**
- * Starts the program of `program/` on a runtime. The built packages are used.
- *
- * @param node - Another Node.
- */
-export async function start(name: RuntimeName, node: string = process.execPath): Promise<Running> {
-  if (name === 'Node') return run(node, [join(PROGRAM, 'node.mjs')]);
+/** Starts the program of `program/` on a runtime. The built packages are used. */
+export async function start(name: RuntimeName): Promise<Running> {
+  if (name === 'Node') return run(process.execPath, [join(PROGRAM, 'node.mjs')]);
   const binary = binaryOf(name)!;
   if (name === 'Bun') return run(binary, [join(PROGRAM, 'bun.mjs')]);
   if (name === 'Deno') {
@@ -164,6 +167,7 @@ async function run(command: string, args: readonly string[]): Promise<Running> {
   return {
     url: `http://127.0.0.1:${port}`,
     port,
+    second: Number(/second (\d+)/.exec(output)?.[1] ?? port),
     child,
     output: () => output,
     async stop() {

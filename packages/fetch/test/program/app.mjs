@@ -9,6 +9,8 @@ hub.on('message', (_session, message) => void hub.room('lobby').publish(message)
 
 /** How the connections of `/watched` have ended. */
 const ends = [];
+/** What the probes of `../features.ts` have found here. */
+const facts = {};
 /** Responses of upgrades that `/twice` returns again. */
 let kept;
 
@@ -17,12 +19,26 @@ const USERS = { s3cr3t: 'ada' };
 async function authenticate(request, { signal }) {
   if (signal.aborted) throw new Error('aborted too early');
   await new Promise((resolve) => setTimeout(resolve, 1));
-  const [, token] = /^Bearer (.*)$/.exec(request.headers.get('authorization') ?? '') ?? [];
+  const { headers, url } = request;
+  // A page has no header Authorization, but cookies and a query.
+  const [, token] =
+    /^Bearer (.*)$/.exec(headers.get('authorization') ?? '') ??
+    /\btoken=(\w+)/.exec(`${headers.get('cookie')} ${url}`) ??
+    [];
   const user = USERS[token];
   return user ? { user } : { refuse: 401, headers: { 'WWW-Authenticate': 'Bearer' }, body: 'who?' };
 }
 
 const echo = (conn) => conn.receive((message) => conn.send(message));
+
+/** What a connection of Node has, by frames of our own. */
+const CONN_ONLY = {
+  setCloseHandler: (conn) => conn.setCloseHandler(() => {}),
+  writeControl: (conn) => conn.writeControl(10, new Uint8Array(0)),
+  setCompressionLevel: (conn) => conn.setCompressionLevel(1),
+  enableWriteCompression: (conn) => conn.enableWriteCompression(false),
+  toStreams: (conn) => conn.toStreams(),
+};
 
 const hono = new Hono();
 hono.use(async (c, next) => {
@@ -125,6 +141,28 @@ const routes = {
     upgrade(request, { server }, async (conn) => {
       await conn.readMessage();
       conn.terminate();
+    }),
+  '/facts': () => Response.json(facts),
+  '/members': (request, server) =>
+    upgrade(request, { server }, async (conn) => {
+      facts.unsupported = [];
+      for (const [name, use] of Object.entries(CONN_ONLY)) {
+        const result = await (async () => use(conn))().catch((error) => error);
+        if (result instanceof Error) facts.unsupported.push(`${name}: ${result.name}`);
+      }
+      facts.members = true;
+    }),
+  '/extensions': (request, server) =>
+    upgrade(request, { server }, (conn) => {
+      facts.extensions = conn.extensions;
+    }),
+  '/late': (request, server) =>
+    upgrade(request, { server }, async (conn) => {
+      const texts = [];
+      void conn.receive((message) => texts.push(message.text()));
+      await conn.close();
+      const { wasClean } = await conn.closed;
+      facts.late = { texts, wasClean };
     }),
   '/limits': async (request, server) => {
     const wanted = Number(new URL(request.url).searchParams.get('bytes'));

@@ -1,5 +1,10 @@
 import { bun } from '@ws/fetch/bun';
 import app from './app.mjs';
 
-const server = Bun.serve({ hostname: '127.0.0.1', port: 0, ...bun(app.fetch) });
+const local = { hostname: '127.0.0.1', port: 0 };
+const server = Bun.serve({ ...local, ...bun(app.fetch) });
+// Bun counts it in steps of four seconds, and never ends a connection before eight.
+const options = { idleTimeout: 1, perMessageDeflate: true };
+const second = Bun.serve({ ...local, ...bun(app.fetch, options) });
+console.log(`second ${second.port}`);
 console.log(`listening ${server.port}`);
