@@ -118,6 +118,15 @@ export class Http2Peer {
       });
   }
 
+  /** The number of bytes in the DATA frames of a stream. Unlike {@link bytes}, it copies none. */
+  dataLength(stream: number): number {
+    let length = 0;
+    for (const frame of this.frames) {
+      if (frame.stream === stream && frame.type === 'DATA') length += frame.payload.length;
+    }
+    return length;
+  }
+
   /** The bytes of all DATA frames of a stream. */
   bytes(stream: number): Buffer {
     const parts = this.frames.filter((frame) => frame.stream === stream && frame.type === 'DATA');

@@ -69,11 +69,11 @@ describe('http2Transport', () => {
     const sink = new RecordingSink();
     transport.start(sink);
     expect(transport.write(new Uint8Array(300_000))).toBe(false);
-    await peer.until(() => peer.bytes(1).length === 65_535);
+    await peer.until(() => peer.dataLength(1) === 65_535);
     expect(transport.bufferedAmount).toBe(300_000);
     expect(stream.writableLength).toBe(65_536);
     peer.window(0, 100_000);
-    await peer.until(() => peer.bytes(1).length === 165_535);
+    await peer.until(() => peer.dataLength(1) === 165_535);
     expect(transport.bufferedAmount).toBe(300_000 - 2 * 65_536);
     expect(sink.calls).toEqual([]);
     peer.window(0, 200_000);

@@ -216,7 +216,7 @@ describe('serve with http2', () => {
     peer.headers(1, WEBSOCKET_REQUEST);
     await peer.until(() => peer.story(1).length > 0);
     const closing = server.close();
-    await peer.until(() => peer.bytes(1).length > 0);
+    await peer.until(() => peer.dataLength(1) > 0);
     const types = peer.frames.map(({ type }) => type);
     expect(types.indexOf('GOAWAY')).toBeLessThan(types.indexOf('DATA'));
     expect(peer.bytes(1).toString('hex')).toBe('880203e9');

@@ -93,7 +93,7 @@ describe('createProxy, a client over HTTP/2 and a target over HTTP/1.1', () => {
   it('ends the stream when neither end does after the close', async () => {
     const { client, target } = await pair();
     await target.close(1000);
-    await client.until(() => client.bytes(1).length > 0);
+    await client.until(() => client.dataLength(1) > 0);
     client.data(1, CLIENT_CLOSE);
     await target.sees(1);
     await client.until(() => client.story(1).includes('RST_STREAM 0'));
@@ -159,7 +159,7 @@ describe('createProxy, a client over HTTP/1.1 and a target over HTTP/2', () => {
       const { client, target, proxied } = await pair();
       await client.close(1000);
       if (what !== 'waits') client.end();
-      await target.until(() => target.bytes(1).length > 0);
+      await target.until(() => target.dataLength(1) > 0);
       expect(framesOf(target, 'server')).toEqual(['close 1000']);
       target.data(1, SERVER_CLOSE);
       expect(await client.sees(1)).toEqual(['close 1000']);
@@ -175,7 +175,7 @@ describe('createProxy, a client over HTTP/1.1 and a target over HTTP/2', () => {
   it('ends the stream of a target that has ended it', async () => {
     const { client, target, proxied } = await pair();
     await client.close(1000);
-    await target.until(() => target.bytes(1).length > 0);
+    await target.until(() => target.dataLength(1) > 0);
     target.data(1, SERVER_CLOSE, true);
     await client.sees(1);
     await client.finish();
@@ -187,7 +187,7 @@ describe('createProxy, a client over HTTP/1.1 and a target over HTTP/2', () => {
   it('sends 1001 and no END_STREAM when the client dies', async () => {
     const { client, target, proxied } = await pair();
     client.reset();
-    await target.until(() => target.bytes(1).length > 0);
+    await target.until(() => target.dataLength(1) > 0);
     expect(framesOf(target, 'server')).toEqual(['close 1001']);
     target.data(1, SERVER_CLOSE);
     await target.until(() => target.story(1).length > 2);

@@ -38,11 +38,11 @@ describe.each(['frames', 'bytes', 'messages'] as const)(
       })();
       await calm(() => proxied.stats.out.bytes);
       expect(written).toBeLessThan(ALL - 4);
-      expect(client.bytes(1).length).toBeLessThanOrEqual(65_535);
+      expect(client.dataLength(1)).toBeLessThanOrEqual(65_535);
       client.window(0, 2 ** 30);
       client.window(1, 2 ** 30);
       await writing;
-      await client.until(() => client.bytes(1).length >= ALL * MIB);
+      await client.until(() => client.dataLength(1) >= ALL * MIB);
     });
 
     it('stops a client whose target does not read', async () => {
@@ -66,7 +66,7 @@ describe.each(['frames', 'bytes', 'messages'] as const)(
       target.window(0, 2 ** 30);
       target.window(1, 2 ** 30);
       await writing;
-      await target.until(() => target.bytes(1).length >= ALL * MIB);
+      await target.until(() => target.dataLength(1) >= ALL * MIB);
     });
 
     it('delivers what came before the end of a target to a client that reads later', async () => {
@@ -78,11 +78,11 @@ describe.each(['frames', 'bytes', 'messages'] as const)(
       for (let i = 0; i < 4; i++) await target.write(target.encode(2, Buffer.alloc(100_000, i)));
       await target.write(hex('88 02 03 e8'));
       target.end();
-      await calm(() => client.bytes(1).length);
-      expect(client.bytes(1).length).toBeLessThanOrEqual(65_535);
+      await calm(() => client.dataLength(1));
+      expect(client.dataLength(1)).toBeLessThanOrEqual(65_535);
       client.window(0, 2 ** 30);
       client.window(1, 2 ** 30);
-      await client.until(() => client.bytes(1).length >= 400_000);
+      await client.until(() => client.dataLength(1) >= 400_000);
       await client.until(() => client.bytes(1).includes(Buffer.from(hex('88 02 03 e8'))));
     });
   },
