@@ -1,7 +1,14 @@
 import { join } from 'node:path';
 import process from 'node:process';
 import { defineConfig } from 'vitest/config';
+import { ISOLATED_ATTACKS } from './isolated.ts';
 import { sources } from './sources.ts';
+
+const IS_SECURE = process.env['HTTP2_TLS'] === '1';
+const SHARED = IS_SECURE
+  ? 'tests/attacks/{many-frames,pings}.test.ts'
+  : 'tests/attacks/{application-code,close-frames,frame-rules,limits,many-frames,pings,time,unattended}.test.ts';
+const MEASURED = IS_SECURE ? ['tests/attacks/lengths.test.ts'] : ISOLATED_ATTACKS;
 
 /**
  * `pnpm long http2`: the attacks on a connection again, whose bytes come from a stream of HTTP/2.
@@ -17,10 +24,13 @@ export default defineConfig({
   root: join(import.meta.dirname, '..'),
   ssr: sources,
   test: {
-    include: [
-      process.env['HTTP2_TLS'] === '1'
-        ? 'tests/attacks/{lengths,many-frames,pings}.test.ts'
-        : 'tests/attacks/{application-code,close-frames,frame-rules,lengths,limits,many-frames,pings,pools,time,unattended}.test.ts',
+    projects: [
+      {
+        extends: true,
+        // Setup takes seconds, and a worker does it once. A file measures code that earlier files have compiled.
+        test: { name: 'shared', include: [SHARED], isolate: false },
+      },
+      { extends: true, test: { name: 'isolated', include: MEASURED } },
     ],
     setupFiles: ['tests/kit/setup.ts', 'tests/attacks/over-http2.ts'],
     maxWorkers: 2,
