@@ -65,6 +65,8 @@ const LONG: Rows = {
   slow: {
     what: 'tests that start programs and browsers: examples, conformance, snippets, proxies, …',
     commands: [pnpm('--silent', 'run', 'build'), SLOW],
+    // The programs that the tests start use what is built.
+    env: { WS_BUILT: '1' },
   },
   poison: { what: 'tests again with poisoned pools', commands: [POISON] },
   coverage: {

@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import { LOADER } from '../kit/loader.ts';
 
 const cli = fileURLToPath(new URL('./cli.ts', import.meta.url));
 
 function run(...args: string[]): Promise<{ code: unknown; out: string; error: string }> {
-  const flags = ['--conditions=@ws/source', '--import', 'tsx', cli];
+  const flags = [...LOADER, cli];
   return new Promise((resolve) => {
     execFile(process.execPath, [...flags, ...args], (failure, out, error) =>
       resolve({ code: failure?.code ?? 0, out, error }),

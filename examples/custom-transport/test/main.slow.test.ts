@@ -2,13 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { LOADER } from '@ws/tests/loader';
 import { describe, expect, it } from 'vitest';
 
 const main = fileURLToPath(new URL('../main.ts', import.meta.url));
 
 function start(...args: string[]): ChildProcess {
-  const loader = ['--conditions=@ws/source', '--import', 'tsx'];
-  return spawn(process.execPath, [...loader, main, ...args], {
+  return spawn(process.execPath, [...LOADER, main, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
 }

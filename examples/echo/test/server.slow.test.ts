@@ -7,6 +7,7 @@ import {
   rejectsWrongPort,
   startExample,
 } from '@ws/tests/examples';
+import { LOADER } from '@ws/tests/loader';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const folder = join(import.meta.dirname, '..');
@@ -18,8 +19,7 @@ describe('examples/echo', () => {
 
   /** Output of the client, run as in the README. */
   function client(...args: string[]): { status: number | null; stdout: string; stderr: string } {
-    const loader = ['--conditions=@ws/source', '--import', 'tsx'];
-    return spawnSync(process.execPath, [...loader, 'client.ts', ...args], {
+    return spawnSync(process.execPath, [...LOADER, 'client.ts', ...args], {
       cwd: folder,
       encoding: 'utf8',
     });

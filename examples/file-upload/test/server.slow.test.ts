@@ -12,6 +12,7 @@ import {
   rejectsWrongPort,
   startExample,
 } from '@ws/tests/examples';
+import { LOADER } from '@ws/tests/loader';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const LARGEST = 20_000_000;
@@ -36,8 +37,7 @@ describe('examples/file-upload', () => {
   const sha = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
   async function runClient(path: string): Promise<{ code: number; out: string; err: string }> {
-    const loader = ['--conditions=@ws/source', '--import', 'tsx'];
-    const client = spawn(process.execPath, [...loader, 'client.ts', example.ws, path], {
+    const client = spawn(process.execPath, [...LOADER, 'client.ts', example.ws, path], {
       cwd: join(import.meta.dirname, '..'),
     });
     const [out, err, [code]] = await Promise.all([

@@ -11,6 +11,7 @@ import {
   rejectsWrongPort,
   startExample,
 } from '@ws/tests/examples';
+import { LOADER } from '@ws/tests/loader';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
 const ORDERS = 4_000;
@@ -97,7 +98,7 @@ describe('examples/orders', () => {
   it('has a client that prints what was taken', async () => {
     const example = await startExample('orders', { ORDERS: fileOf('client') });
     onTestFinished(async () => void (await example.stop()));
-    const args = ['--conditions=@ws/source', '--import', 'tsx', 'client.ts', example.ws];
+    const args = [...LOADER, 'client.ts', example.ws];
     const { status, stdout } = spawnSync(process.execPath, [...args, 'tea', 'coffee'], {
       cwd: join(import.meta.dirname, '..'),
       encoding: 'utf8',

@@ -6,6 +6,7 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { type CloseInfo, type Conn, serve, type WsServer } from '@ws/node-server';
 import { ENDED_BY_SIGINT, startExample } from '@ws/tests/examples';
+import { LOADER } from '@ws/tests/loader';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
 /** Timeout of a test on a busy machine. */
@@ -29,7 +30,7 @@ const item = (id: number): string => JSON.stringify({ id, text: `item ${id}` });
 const client = fileURLToPath(new URL('../client.ts', import.meta.url));
 
 function start(url: string, stderr: 'inherit' | 'pipe' = 'inherit') {
-  const child = spawn(process.execPath, ['--conditions=@ws/source', '--import', 'tsx', client], {
+  const child = spawn(process.execPath, [...LOADER, client], {
     env: { ...process.env, FEED: url },
     stdio: ['ignore', 'pipe', stderr],
   });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { lacksChromium, launchChromiumTabs, type TabBrowser } from '@ws/tests/chromium';
 import { lacksFirefox, launchFirefox } from '@ws/tests/firefox';
+import { LOADER } from '@ws/tests/loader';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { lacksStandalone, until } from './page-site.ts';
 
@@ -28,7 +29,7 @@ describe.each(BROWSERS)('the option alive in $name', ({ name, lacks, launch }) =
     afterAll(() => browser?.close());
     beforeEach(async () => {
       const program = join(import.meta.dirname, 'site-process.ts');
-      server = spawn(process.execPath, ['--conditions=@ws/source', '--import', 'tsx', program], {
+      server = spawn(process.execPath, [...LOADER, program], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       const [url] = (await once(server.stdout!, 'data')) as [Buffer];

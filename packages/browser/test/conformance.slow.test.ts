@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { runClientSuite } from '@ws/conformance';
 import { lacksChromium } from '@ws/tests/chromium';
+import { LOADER } from '@ws/tests/loader';
 import { describe, expect, it } from 'vitest';
 import { lacksStandalone } from './page-site.ts';
 
@@ -17,7 +18,7 @@ const OF_CHROMIUM = [/^7\.6\.[1-8]$/, /^7\.7\.[1-8]$/, /^7\.17\.2$/];
 describe.skipIf(lacksStandalone() || lacksChromium())('a page as the client of ws-conform', () => {
   it('passes the cases of a client', { timeout: 300_000 }, async () => {
     const page = join(import.meta.dirname, 'conformance-page.ts');
-    const node = [process.execPath, '--conditions=@ws/source', '--import', 'tsx'];
+    const node = [process.execPath, ...LOADER];
     const { results } = await runClientSuite([...node, page, 'ours'], {
       only: CASES,
       timeout: 20_000,

@@ -11,6 +11,7 @@ import { promisify } from 'node:util';
 import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { selfSigned } from '@ws/tests';
+import { LOADER } from '@ws/tests/loader';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { main } from '../src/command-line.ts';
@@ -639,12 +640,7 @@ describe('ws-conform', () => {
 });
 
 describe.concurrent('ws-conform as a process', () => {
-  const bin = [
-    '--conditions=@ws/source',
-    '--import',
-    'tsx',
-    fileURLToPath(new URL('../src/cli.ts', import.meta.url)),
-  ];
+  const bin = [...LOADER, fileURLToPath(new URL('../src/cli.ts', import.meta.url))];
 
   it('ends without an error when the reader of its list closes the pipe', async () => {
     const script = `"$@" | head -1`;

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
+import { LOADER, onBuilt } from '../loader.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const BLOCK = /^```sh\n([\s\S]*?)^```/m;
@@ -87,15 +88,11 @@ export async function rejectedExample(
   name: string,
   env: Readonly<Record<string, string>>,
 ): Promise<string> {
-  const child = spawn(
-    process.execPath,
-    ['--conditions=@ws/source', '--import', 'tsx', 'server.ts'],
-    {
-      cwd: join(root, 'examples', name),
-      env: { ...withoutNpm(process.env), PORT: '0', ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  );
+  const child = spawn(process.execPath, [...LOADER, 'server.ts'], {
+    cwd: join(root, 'examples', name),
+    env: { ...withoutNpm(process.env), PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const output = collect(child);
   const url = await firstUrl(child, output).catch(() => undefined);
   if (url === undefined) return output();
@@ -106,7 +103,7 @@ export async function rejectedExample(
 function readScript(): string[] {
   const manifest = readFileSync(join(root, 'package.json'), 'utf8');
   const { example } = (JSON.parse(manifest) as { scripts: { example: string } }).scripts;
-  return example.replace('exec node ', '').split(' ');
+  return onBuilt(example.replace('exec node ', '').split(' '));
 }
 
 /** Removes the settings that npm and pnpm pass to child processes, for example the shell for scripts. */

@@ -4,14 +4,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
+import { LOADER } from '@ws/tests/loader';
 import { afterEach, describe, expect, it } from 'vitest';
 import { runClientSuite, runServerSuite } from '../../src/index.ts';
 
 const command = (name: string): string[] => [
   process.execPath,
-  '--conditions=@ws/source',
-  '--import',
-  'tsx',
+  ...LOADER,
   join(import.meta.dirname, `${name}.ts`),
 ];
 

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { LOADER } from '@ws/tests/loader';
 import { describe, expect, it } from 'vitest';
 
 /** Node ends a module with this code when its top-level `await` can never settle. */
@@ -14,7 +15,7 @@ function run(body: string): Promise<{ code: number; printed: string }> {
     const print = (error) => console.log(error.name + ': ' + error.message);
     ${body}
   `;
-  const args = ['--conditions=@ws/source', '--import=tsx', '--input-type=module', '-e', program];
+  const args = [...LOADER, '--input-type=module', '-e', program];
   const cwd = new URL('../../../node-io', import.meta.url);
   const env = { ...process.env, NODE_NO_WARNINGS: '1', NODE_TEST_CONTEXT: undefined };
   return new Promise((resolve) => {

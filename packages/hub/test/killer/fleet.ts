@@ -4,6 +4,7 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import type { Position } from '@ws/hub';
 import { Random } from '@ws/tests';
+import { LOADER } from '@ws/tests/loader';
 import type { Relay } from '../nats/relay.ts';
 import { Client } from './client.ts';
 import type { Log } from './history-checker.ts';
@@ -185,7 +186,7 @@ export class Fleet {
 
   async #launch(index: number): Promise<void> {
     const run = `node${index}-${++this.#runs}`;
-    const args = ['--conditions=@ws/source', '--import', 'tsx', NODE];
+    const args = [...LOADER, NODE];
     const child = spawn(
       process.execPath,
       [...args, this.#engine, String(this.#relays[index]!.port), run],
