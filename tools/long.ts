@@ -59,6 +59,15 @@ const RANDOM = [
   'tests/contracts/endpoint-and-conn',
 ];
 
+const NODES = ['20.19.0', '20.20.2', '22.23.3', '24.21.0', '26.10.0'];
+
+/** The program of `@ws/fetch`, its tests too, on another Node. The test command has Node 20. */
+function fetchOn(version: string): Command {
+  const [, ...run] = SLOW;
+  const env = ['env', 'FETCH_RUNTIMES=Node', 'npx', '-y', '-p', `node@${version}`, 'node'] as const;
+  return [...env, ...run, 'packages/fetch/test/runtimes.slow', 'packages/fetch/test/hostile.slow'];
+}
+
 const PACKED = [pnpm('--silent', 'run', 'build'), source('tools/check/packages.ts')];
 
 const LONG: Rows = {
@@ -232,10 +241,11 @@ const LONG: Rows = {
     commands: [...PACKED, ...suite('tools/test/fits/types')],
   },
   runtimes: {
-    what: 'Node 20.19 to 26, Bun and Deno; writes the table of docs/runtimes.md. Bundles: one file, one executable, Electron, React Native',
+    what: 'Node 20.19 to 26, Bun and Deno; writes the table of docs/runtimes.md. The program of @ws/fetch on each Node. Bundles: one file, one executable, Electron, React Native',
     commands: [
       pnpm('--silent', 'run', 'build'),
-      ...smokes(['20.19.0', '20.20.2', '22.23.3', '24.21.0', '26.10.0']),
+      ...smokes(NODES),
+      ...NODES.map(fetchOn),
       source('tools/check/runtimes.ts', '--write'),
       source('tools/check/bundles.ts'),
     ],

@@ -6,7 +6,7 @@ import type { Running } from './runtimes.ts';
  * The time in ms in which something must happen; otherwise a runtime lacks it. Bun ends a silent peer
  * after eight seconds, a Node cuts a peer off after five. All probes wait at the same time.
  */
-const PATIENCE = 12_000;
+const PATIENCE = 15_000;
 
 /** What a runtime has, or lacks: the rows of the table in docs/fetch.md. */
 const FEATURES: Readonly<Record<string, (program: Running) => Promise<boolean>>> = {

@@ -2,6 +2,9 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { naiveEncode } from '@ws/tests';
 
+/** The most time in ms that a wait takes: a busy machine may stop a program for seconds. */
+const PATIENCE = 30_000;
+
 /** The head of a request to upgrade, with changed fields. */
 function upgradeHead(
   port: number,
@@ -76,7 +79,7 @@ export class RawSocket {
   }
 
   /** Resolves when `holds`, or after `ms`, or at the end; returns whether it holds. */
-  async until(holds: () => boolean, ms = 3_000): Promise<boolean> {
+  async until(holds: () => boolean, ms = PATIENCE): Promise<boolean> {
     const signal = AbortSignal.timeout(ms);
     while (!holds() && !this.ended && !signal.aborted) {
       await Promise.race([
@@ -88,7 +91,7 @@ export class RawSocket {
   }
 
   /** The code of the close frame that comes; undefined when none comes, or when `instead` holds before. */
-  async closeCode(ms = 3_000, instead = () => false): Promise<number | undefined> {
+  async closeCode(ms = PATIENCE, instead = () => false): Promise<number | undefined> {
     const find = (): number => this.rest.indexOf(0x88);
     await this.until(() => instead() || (find() !== -1 && this.rest.length >= find() + 4), ms);
     const at = find();
