@@ -152,6 +152,7 @@ async function fromWebSockets(
   if (unused !== undefined)
     throw usage(`--${unused} is for an end that is dialed, and ${url} listens`);
   const over = new AbortController();
+  const sockets = new Set<Socket>();
   let end: CloseInfo | undefined;
   const handler = async (conn: Conn): Promise<void> => {
     if (to.kind === 'stdio') {
@@ -160,7 +161,9 @@ async function fromWebSockets(
     }
     try {
       const socket = await openStream(to);
+      sockets.add(socket);
       await join(conn, socket, socket);
+      sockets.delete(socket);
     } catch (error) {
       const text = (error as Error).message;
       note(io, `wsx: ${excerpt(text, 1_000)}`);
@@ -198,6 +201,7 @@ async function fromWebSockets(
   if (io.interrupted.aborted) stop();
   await aborted(over.signal);
   await server.close();
+  for (const socket of sockets) socket.destroy();
   return end === undefined ? ExitCode.Clean : endOf(end, publicPart(url));
 }
 
@@ -226,6 +230,8 @@ export async function join(conn: Conn, input: Readable, output: Writable): Promi
       discard: true,
     });
   });
+  // It may wait for a reader that does not come.
+  void conn.closed.then(({ wasClean }) => wasClean || abort(output));
   const sent = sendInput(conn, input);
   conn.setCloseHandler(async (code) => {
     // All messages are read by now. Only a normal close leaves the other direction open.

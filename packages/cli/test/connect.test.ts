@@ -5,7 +5,7 @@ import { PassThrough, Writable } from 'node:stream';
 import { BinaryMessage, type CloseInfo, TextMessage } from '@ws/node-client';
 import { nothingLeft, rawServer, selfSigned, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { echo, server, start, wsx } from './run.ts';
+import { echo, server, stalled, start, wsx } from './run.ts';
 
 const ALL_BYTES = Uint8Array.from({ length: 256 }, (_, i) => i);
 const MIB = 1024 ** 2;
@@ -118,16 +118,17 @@ describe('wsx URL in a pipe', () => {
   });
 
   it('prints what the peer sends after the close frame of this end, however slow stdout is', async () => {
-    const url = await server(async (conn) => {
-      await conn.readMessage();
-      const closed = new Promise<void>((resolve) => conn.setCloseHandler(() => resolve()));
-      // More than sockets hold, and more than any read-ahead.
-      const writing = (async () => {
-        for (let i = 0; i < 40; i++) await conn.send(Buffer.alloc(MIB, 97));
-      })();
-      await closed;
-      await writing;
-    });
+    const url = await server(
+      async (conn) => {
+        await conn.readMessage();
+        conn.setCloseHandler(async () => {
+          // More than sockets hold, and more than any read-ahead.
+          for (let i = 0; i < 40; i++) await conn.send(Buffer.alloc(MIB, 97));
+        });
+        await conn.discardReads();
+      },
+      { closeTimeout: 60_000 },
+    );
     const stdout = new PassThrough({ highWaterMark: 1 });
     const run = start([url, '--binary', '--wait', '0'], { stdout });
     run.stdin.end('x');
@@ -143,22 +144,13 @@ describe('wsx URL in a pipe', () => {
 
   it('slows the peer while stdout is blocked', async () => {
     let sent = 0;
-    let isBlocked = (): void => {};
-    const blocked = new Promise<void>((resolve) => {
-      isBlocked = resolve;
-    });
     const url = await server(async (conn) => {
-      for (let i = 0; i < 64; i++) {
-        const timer = setTimeout(isBlocked, 300);
-        await conn.send(Buffer.alloc(MIB));
-        clearTimeout(timer);
-        sent++;
-      }
+      for (; sent < 64; sent++) await conn.send(Buffer.alloc(MIB));
       await conn.close();
     });
     const stdout = new PassThrough({ highWaterMark: 1 });
     const run = start([url, '--binary'], { stdout });
-    await blocked;
+    await stalled(() => sent);
     expect(sent).toBeLessThan(40);
     stdout.resume();
     expect(await run.code).toBe(0);

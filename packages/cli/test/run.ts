@@ -112,3 +112,13 @@ export async function server(
 export function echo(options: Parameters<typeof serve>[0] = {}): Promise<string> {
   return server((conn) => conn.receive((message) => conn.send(message)), options);
 }
+
+/** Resolves when a count has not changed for 20 turns of a timer. A busy machine makes turns longer, not fewer. */
+export async function stalled(count: () => number): Promise<void> {
+  let last = -1;
+  for (let turns = 0; turns < 20; turns++) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    if (count() !== last) turns = 0;
+    last = count();
+  }
+}

@@ -135,7 +135,11 @@ describe.skipIf(lacksDaemon('python3'))('wsx URL on a terminal', () => {
     whenOver(() => rmSync(folder, { recursive: true }));
     const file = join(folder, 'large');
     writeFileSync(file, Buffer.alloc(64 * 1024 ** 2));
-    const url = await server((conn) => conn.closed);
+    const { url } = await rawServer(false, async (peer) => {
+      const head = await peer.head();
+      peer.stream.pause();
+      await peer.write(switchingProtocols(head));
+    });
     const wsx = onTerminal([url]);
     await wsx.until('connected');
     wsx.type(`/binary ${file}${KEYS.enter}`);

@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { dial } from '@ws/node-client';
+import { type Conn, dial } from '@ws/node-client';
 import { nothingLeft, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { type Run, server, start } from './run.ts';
+import { type Run, server, stalled, start } from './run.ts';
 
 const ALL_BYTES = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
 
@@ -55,6 +55,36 @@ async function all(socket: Socket): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
+/** A target that reads nothing until `read`, which resolves at the end of its socket. */
+async function silentTarget() {
+  let connected: (socket: Socket) => void = () => {};
+  const socket = new Promise<Socket>((resolve) => {
+    connected = resolve;
+  });
+  const target = await tcpServer((each) => {
+    whenOver(() => each.destroy());
+    connected(each.pause());
+  });
+  const read = async (): Promise<void> => {
+    const each = await socket;
+    await new Promise<void>((resolve) => {
+      each.on('end', resolve).on('error', () => resolve());
+      each.resume();
+    });
+  };
+  return { target, read };
+}
+
+/** Sends up to 64 MiB. @returns How many MiB were taken before the writes waited. */
+async function fill(conn: Conn): Promise<number> {
+  let sent = 0;
+  void (async () => {
+    for (; sent < 64; sent++) await conn.send(Buffer.alloc(1024 ** 2));
+  })().catch(() => {});
+  await stalled(() => sent);
+  return sent;
+}
+
 describe('wsx tunnel', () => {
   nothingLeft();
 
@@ -94,26 +124,25 @@ describe('wsx tunnel', () => {
   });
 
   it('slows the sender while the target does not read', async () => {
-    const sockets: Socket[] = [];
-    const target = await tcpServer((socket) => void sockets.push(socket.pause()));
+    const { target, read } = await silentTarget();
     const out = await tunnel(`ws://127.0.0.1:${await freePort()}`, target);
     const conn = await dial(out.at, { heartbeat: false });
-    let sent = 0;
-    const stuck = new Promise<void>((resolve) => {
-      void (async () => {
-        for (; sent < 64; sent++) {
-          const timer = setTimeout(resolve, 500);
-          await conn.send(Buffer.alloc(1024 ** 2));
-          clearTimeout(timer);
-        }
-      })().catch(() => {});
-    });
-    await stuck;
+    const sent = await fill(conn);
     expect(sent).toBeLessThan(40);
     conn.terminate();
-    const closed = new Promise((resolve) => sockets[0]!.on('close', resolve));
-    sockets[0]!.resume();
-    await closed;
+    await read();
+  });
+
+  it('ends at Ctrl-C while the target does not read', async () => {
+    const { target, read } = await silentTarget();
+    const out = start(['tunnel', `ws://127.0.0.1:${await freePort()}`, target]);
+    await out.until('listening on ');
+    const conn = await dial(/listening on (\S+)/.exec(out.err())![1]!, { heartbeat: false });
+    await fill(conn);
+    out.interrupt();
+    expect(await out.code).toBe(0);
+    expect(await conn.closed).toMatchObject({ code: 1001 });
+    await read();
   });
 
   it('says why a target cannot be reached, to both sides', async () => {
