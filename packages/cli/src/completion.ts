@@ -2,7 +2,7 @@ import { COMMANDS, type Command } from './commands.ts';
 import { usage } from './failure.ts';
 import type { Io } from './io.ts';
 import { OPTIONS, type Option, type OptionName } from './options.ts';
-import { printText } from './outlet.ts';
+import { printText } from './output-buffer.ts';
 
 /** `wsx completion SHELL`. */
 export async function completion(io: Io, [shell = '']: readonly string[]): Promise<number> {

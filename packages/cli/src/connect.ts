@@ -1,7 +1,7 @@
+import { conversationOf, endsOf } from './conversation.ts';
 import { converse } from './converse.ts';
 import type { Io } from './io.ts';
 import type { Values } from './options.ts';
-import { endsOf, talkOf } from './talks.ts';
 
 /** `wsx URL`: a prompt on a terminal, else lines ⇄ messages. */
 export async function connect(
@@ -9,5 +9,5 @@ export async function connect(
   [url = '']: readonly string[],
   values: Values,
 ): Promise<number> {
-  return converse(io, url, values, talkOf(io, await endsOf(io, values)));
+  return converse(io, url, values, conversationOf(io, await endsOf(io, values)));
 }

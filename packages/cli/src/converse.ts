@@ -4,20 +4,20 @@ import { connections } from './connections.ts';
 import { excerpt } from './escape.ts';
 import { ExitCode, endFailure, Failure, inputOutput } from './failure.ts';
 import { delay, type Io, note } from './io.ts';
-import { Line } from './line.ts';
 import { type Values, waitOf } from './options.ts';
-import type { Outlet } from './outlet.ts';
+import type { OutputBuffer } from './output-buffer.ts';
+import { PeerSender } from './peer-sender.ts';
 import { readBuffer, type View } from './views.ts';
 
 /** The time for answers after the end of stdin, in ms. */
 const WAIT = 1_000;
 
 /** The parts of a conversation that differ between commands. */
-export interface Talk {
-  readonly outlet: Outlet;
+export interface Conversation {
+  readonly output: OutputBuffer;
   readonly view: View;
-  /** Sends messages until there are no more. It ends when `line.ended` aborts. */
-  readonly speak: (line: Line) => Promise<void>;
+  /** Sends messages until there are no more. It ends when `sender.ended` aborts. */
+  readonly speak: (sender: PeerSender) => Promise<void>;
   /** Default for `--wait`, in ms. Default: 1 s. */
   readonly wait?: number;
   /** Called for each connection, before its first message. */
@@ -30,64 +30,69 @@ export interface Talk {
  * @returns The exit code.
  * @throws Failure for every end that is not clean.
  */
-export async function converse(io: Io, url: string, values: Values, talk: Talk): Promise<number> {
-  const { outlet, view } = talk;
-  const wait = waitOf(values.wait) ?? talk.wait ?? WAIT;
-  const line = new Line(values.reconnect === true, () => outlet.blocked);
+export async function converse(
+  io: Io,
+  url: string,
+  values: Values,
+  conversation: Conversation,
+): Promise<number> {
+  const { output, view } = conversation;
+  const wait = waitOf(values.wait) ?? conversation.wait ?? WAIT;
+  const sender = new PeerSender(values.reconnect === true, () => output.blocked);
   let failure: Failure | undefined;
   /** Set when the connection ended before the end of stdin. */
   let cut: Failure | undefined;
   let end: CloseInfo | undefined;
 
-  const close = (): void => line.close();
+  const close = (): void => sender.close();
   const fail = (error: Failure): void => {
     failure ??= error;
     close();
   };
   async function speak(): Promise<void> {
     try {
-      await talk.speak(line);
-      await line.ready();
+      await conversation.speak(sender);
+      await sender.ready();
     } catch (error) {
       if (error instanceof Failure) return fail(error);
       // The errors of the connection have no `syscall`; its end says more than they do.
       if ('syscall' in (error as Error)) return fail(inputOutput('stdin', error));
-      if (line.closing !== undefined) return;
-      const redials = values.reconnect === true && !line.ended.aborted;
+      if (sender.closing !== undefined) return;
+      const redials = values.reconnect === true && !sender.ended.aborted;
       cut = redials ? cutWithin() : closedEarly();
       // The next connection cannot get the rest of a message.
       if (redials) close();
       return;
     }
-    await delay(wait, line.ended);
+    await delay(wait, sender.ended);
     close();
   }
 
   io.interrupted.addEventListener('abort', close, { once: true });
   if (io.interrupted.aborted) close();
-  outlet.onFailure(fail);
+  output.onFailure(fail);
   let speaking: Promise<void> | undefined;
   try {
     const notice = (text: string): void => note(io, excerpt(text, 1_000));
-    for await (const conn of connections(url, values, line.noDial, notice)) {
-      talk.onOpen?.(conn);
-      line.attach(conn);
+    for await (const conn of connections(url, values, sender.noDial, notice)) {
+      conversation.onOpen?.(conn);
+      sender.attach(conn);
       speaking ??= speak();
       end = await printAll(conn, view);
-      line.detach();
-      if (line.closing !== undefined || isOver(end)) break;
+      sender.detach();
+      if (sender.closing !== undefined || isOver(end)) break;
       if (values.reconnect !== true) break;
       end = undefined;
     }
   } catch (error) {
-    if (!line.noDial.aborted) throw error;
+    if (!sender.noDial.aborted) throw error;
   } finally {
     io.interrupted.removeEventListener('abort', close);
-    line.end();
-    await outlet.finish();
+    sender.end();
+    await output.finish();
   }
   if (failure !== undefined) throw failure;
-  if (end !== undefined && !(end.wasClean && end.code === line.closing?.code)) {
+  if (end !== undefined && !(end.wasClean && end.code === sender.closing?.code)) {
     const unclean = endFailure(end, excerpt(end.reason));
     if (unclean !== undefined) throw unclean;
   }

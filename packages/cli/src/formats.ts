@@ -58,7 +58,7 @@ export function encoderOf(format: Format, type: DataType, client?: number): Enco
     : jsonStringEncoder(head('text'), '"}\n');
 }
 
-/** Base64 needs groups of three bytes: the rest of a piece waits for the next one. */
+/** Base64 needs groups of three bytes: the rest of a piece waits for the next piece. */
 function base64Encoder(head: string, tail: string): Encoder {
   let rest = Buffer.alloc(0);
   return {

@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Conn, DataType, MessageReader } from '@ws/node-client';
 import { type ServeOptions, serve } from '@ws/node-server';
+import { checkClose, endsOf } from './conversation.ts';
 import { printAll } from './converse.ts';
 import { basicOf, certificateOf, connSettings, pairOf } from './dial-options.ts';
 import { excerpt } from './escape.ts';
@@ -11,7 +12,6 @@ import { aborted, type Io } from './io.ts';
 import type { Values } from './options.ts';
 import type { PromptTarget } from './prompt.ts';
 import { staticFiles } from './static-files.ts';
-import { checkClose, endsOf } from './talks.ts';
 import type { View } from './views.ts';
 
 const PORT = 8080;
@@ -24,7 +24,7 @@ export async function listen(
   values: Values,
 ): Promise<number> {
   const ends = await endsOf(io, values);
-  const everyone = new Everyone();
+  const allClients = new AllClients();
   const stopped = new AbortController();
   const stop = (): void => stopped.abort();
   let failure: Failure | undefined;
@@ -34,24 +34,24 @@ export async function listen(
   const server = await start(address, values, async (conn) => {
     const client = ++clients;
     ends.prompt?.print(`client ${client} from ${conn.remoteAddr ?? 'a Unix socket'}\n`);
-    everyone.add(conn, client);
+    allClients.add(conn, client);
     const view = values.echo === true ? echoing(ends.view, conn) : ends.view;
     const { code, reason } = await printAll(conn, view, client);
-    everyone.delete(conn);
+    allClients.delete(conn);
     ends.prompt?.print(`client ${client} has left: ${code} ${excerpt(reason)}\n`);
   });
   ends.note(`listening on ${server.url}`);
 
-  ends.outlet.onFailure((error) => {
+  ends.output.onFailure((error) => {
     failure = error;
     stop();
   });
   io.interrupted.addEventListener('abort', stop, { once: true });
   if (io.interrupted.aborted) stop();
   const target: PromptTarget = {
-    out: everyone,
+    out: allClients,
     ended: stopped.signal,
-    ping: () => everyone.ping(),
+    ping: () => allClients.ping(),
     close(code, reason) {
       if (code !== undefined) checkClose(code, reason);
       goodbye = code === undefined ? {} : { code, reason };
@@ -60,7 +60,7 @@ export async function listen(
   };
   const speaking =
     ends.prompt === undefined
-      ? sendAll(io.stdin, ends.format, everyone)
+      ? sendAll(io.stdin, ends.format, allClients)
       : ends.prompt.run(target).then(stop);
   speaking.catch((error: unknown) => {
     if (stopped.signal.aborted) return;
@@ -68,9 +68,9 @@ export async function listen(
     stop();
   });
   await aborted(stopped.signal);
-  everyone.end();
+  allClients.end();
   await server.close(goodbye);
-  await ends.outlet.finish();
+  await ends.output.finish();
   if (failure !== undefined) throw failure;
   return ExitCode.Clean;
 }
@@ -151,7 +151,7 @@ function loginCheck(expected: string): (req: IncomingMessage) => boolean {
 }
 
 /** All clients, as one place to send messages to. The slowest one slows stdin. */
-class Everyone implements Outgoing {
+class AllClients implements Outgoing {
   readonly #clients = new Map<Conn, number>();
   #waiting: (() => void)[] = [];
   #isOver = false;

@@ -4,7 +4,7 @@ import { ExitCode, Failure, usage } from './failure.ts';
 import { helpOf, overview } from './help.ts';
 import { type Io, note } from './io.ts';
 import { isNear, parseOptions, type Values } from './options.ts';
-import { printText } from './outlet.ts';
+import { printText } from './output-buffer.ts';
 
 /** Runs a command. @returns The exit code. */
 type Run = (io: Io, words: readonly string[], values: Values) => Promise<number>;

@@ -1,11 +1,11 @@
 import type { DataType } from '@ws/node-client';
+import { conversationOf, endsOf } from './conversation.ts';
 import { converse } from './converse.ts';
 import { ExitCode, Failure, usage } from './failure.ts';
 import type { Outgoing, OutgoingWriter } from './input.ts';
 import type { Io } from './io.ts';
 import { bytesOf, type Values } from './options.ts';
 import { Recorder } from './recording.ts';
-import { endsOf, talkOf } from './talks.ts';
 import type { Source, View } from './views.ts';
 
 /** Bytes of the longest message: it is held, as a line of JSON, which may take 6 bytes for one. */
@@ -35,7 +35,7 @@ export async function record(
     }
     return recorder;
   };
-  const talk = talkOf(io, ends, (line) => recordSent(line, opened()));
+  const conversation = conversationOf(io, ends, (sender) => recordSent(sender, opened()));
   const interrupted = AbortSignal.any([io.interrupted, stop.signal]);
   try {
     return await converse(
@@ -43,11 +43,11 @@ export async function record(
       url,
       { max: String(MAX), ...values },
       {
-        ...talk,
+        ...conversation,
         view: recordReceived(ends.view, opened),
         onOpen(conn) {
           opened();
-          talk.onOpen?.(conn);
+          conversation.onOpen?.(conn);
         },
       },
     );

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { BinaryMessage, type DataType, TextMessage } from '@ws/node-client';
 import { ExitCode, Failure, inputOutput, usage } from './failure.ts';
 import { base64 } from './formats.ts';
-import { Outlet } from './outlet.ts';
+import { OutputBuffer } from './output-buffer.ts';
 
 /** A message of a recording, as DevTools writes it into `_webSocketMessages` of a HAR file. */
 export interface Recorded {
@@ -29,7 +29,7 @@ function isHar(file: string): boolean {
 export class Recorder {
   readonly #file: string;
   readonly #stream: WriteStream;
-  readonly #outlet: Outlet;
+  readonly #output: OutputBuffer;
   readonly #isHar: boolean;
   #isFirst = true;
 
@@ -37,13 +37,13 @@ export class Recorder {
     this.#file = file;
     this.#isHar = isHar(file);
     this.#stream = createWriteStream(file);
-    this.#outlet = new Outlet(this.#stream, file);
+    this.#output = new OutputBuffer(this.#stream, file);
     if (this.#isHar) void this.#append(harHead(url));
   }
 
   /** Calls `listener` when the file cannot be written. */
   onFailure(listener: (failure: Failure) => void): void {
-    this.#outlet.onFailure(listener);
+    this.#output.onFailure(listener);
   }
 
   /** @returns A promise when the disk is slow. */
@@ -64,8 +64,8 @@ export class Recorder {
   /** @throws Failure when something was not written. */
   async close(): Promise<void> {
     if (this.#isHar) void this.#append(HAR_TAIL);
-    await this.#outlet.finish();
-    if (this.#outlet.failure !== undefined) throw this.#outlet.failure;
+    await this.#output.finish();
+    if (this.#output.failure !== undefined) throw this.#output.failure;
     await new Promise<void>((resolve, reject) => {
       this.#stream.on('error', (error) => reject(inputOutput(this.#file, error)));
       this.#stream.end(resolve);
@@ -73,7 +73,7 @@ export class Recorder {
   }
 
   #append(text: string): Promise<void> | undefined {
-    return this.#outlet.append(Buffer.from(text));
+    return this.#output.append(Buffer.from(text));
   }
 }
 

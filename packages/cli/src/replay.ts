@@ -1,21 +1,24 @@
 import type { DataType } from '@ws/node-client';
 import { BinaryMessage, TextMessage } from '@ws/node-client';
+import { endsOf } from './conversation.ts';
 import { converse } from './converse.ts';
 import { ExitCode, Failure, usage } from './failure.ts';
 import { jsonString } from './formats.ts';
 import { delay, type Io, note } from './io.ts';
-import type { Line } from './line.ts';
 import { type OptionName, type Values, waitOf } from './options.ts';
-import type { Outlet } from './outlet.ts';
+import type { OutputBuffer } from './output-buffer.ts';
+import type { PeerSender } from './peer-sender.ts';
 import { allOf } from './record.ts';
 import { bytesOfRecorded, type Recorded, readRecording } from './recording.ts';
-import { endsOf } from './talks.ts';
 import type { View } from './views.ts';
 
 /** The time for an expected answer, in ms. */
 const WAIT = 10_000;
 /** An answer is held until it is compared. */
 const MAX = '64M';
+/** Bytes of the answers that may come before the recording expects them, and what each adds. */
+const MAX_EARLY = 256 * 1024 ** 2;
+const ANSWER_COST = 256;
 /** Most differences that are printed. */
 const PRINTED = 10;
 
@@ -31,28 +34,30 @@ export async function replay(
   const recording = readRecording(file, entry);
   // A file that cannot be read ends the command before a connection is open.
   const first = await recording.next();
-  const answers = values.expect === true ? new Answers(ends.outlet, values) : undefined;
+  const answers = values.expect === true ? new Answers(ends.output, values) : undefined;
   const sent = { messages: 0 };
   async function* messages(): AsyncGenerator<Recorded, void, undefined> {
     if (first.done !== true) yield first.value;
     yield* recording;
   }
   // With --expect, --wait is the time for each answer: all of them have come, or are missing.
-  const talkValues = answers === undefined ? values : { max: MAX, ...values, wait: '0' };
-  const code = await converse(io, url, talkValues, {
-    outlet: ends.outlet,
+  const allValues = answers === undefined ? values : { max: MAX, ...values, wait: '0' };
+  const code = await converse(io, url, allValues, {
+    output: ends.output,
     view: answers === undefined ? ends.view : answers.view,
-    speak: (line) =>
+    speak: (sender) =>
       answers === undefined
-        ? sendAtTimes(messages(), speed, line, sent)
-        : sendAfterAnswers(messages(), answers, line, sent),
+        ? sendAtTimes(messages(), speed, sender, sent)
+        : sendAfterAnswers(messages(), answers, sender, sent),
   });
+  const count = `sent ${sent.messages} ${sent.messages === 1 ? 'message' : 'messages'}`;
   if (answers === undefined) {
-    note(io, `sent ${sent.messages} messages`);
+    note(io, count);
     return code;
   }
+  await answers.end();
   const { equal, expected, different } = answers;
-  note(io, `sent ${sent.messages} messages; ${equal} of ${expected} answers are as recorded`);
+  note(io, `${count}; ${equal} of ${expected} answers are as recorded`);
   if (different > 0) throw new Failure(ExitCode.Different, `${different} answers differ`);
   return code;
 }
@@ -64,10 +69,14 @@ function numberOf(name: OptionName, text: string | undefined): number | undefine
   throw usage(`--${name}: expected a number, got ${text}`);
 }
 
-async function send(message: Recorded, line: Line, sent: { messages: number }): Promise<void> {
+async function send(
+  message: Recorded,
+  sender: PeerSender,
+  sent: { messages: number },
+): Promise<void> {
   const type = message.opcode === BinaryMessage ? BinaryMessage : TextMessage;
-  await line.send(type, bytesOfRecorded(message));
-  await line.ready();
+  await sender.send(type, bytesOfRecorded(message));
+  await sender.ready();
   sent.messages++;
 }
 
@@ -75,7 +84,7 @@ async function send(message: Recorded, line: Line, sent: { messages: number }): 
 async function sendAtTimes(
   messages: AsyncIterable<Recorded>,
   speed: number,
-  line: Line,
+  sender: PeerSender,
   sent: { messages: number },
 ): Promise<void> {
   const start = performance.now();
@@ -86,16 +95,16 @@ async function sendAtTimes(
     if (speed > 0) {
       const at = start + ((message.time - first) * 1000) / speed;
       const left = at - performance.now();
-      if (left > 0 && !(await delay(left, line.ended))) return;
+      if (left > 0 && !(await delay(left, sender.ended))) return;
     }
-    await send(message, line, sent);
+    await send(message, sender, sent);
   }
 }
 
 async function sendAfterAnswers(
   messages: AsyncIterable<Recorded>,
   answers: Answers,
-  line: Line,
+  sender: PeerSender,
   sent: { messages: number },
 ): Promise<void> {
   for await (const message of messages) {
@@ -103,11 +112,11 @@ async function sendAfterAnswers(
       answers.expect(message);
       continue;
     }
-    await answers.complete(line.ended);
-    if (line.ended.aborted) return;
-    await send(message, line, sent);
+    await answers.complete(sender.ended);
+    if (sender.ended.aborted) return;
+    await send(message, sender, sent);
   }
-  await answers.complete(line.ended);
+  await answers.complete(sender.ended);
 }
 
 interface Answer {
@@ -117,24 +126,29 @@ interface Answer {
 
 /** Compares answers with those of a recording, in order. */
 class Answers {
-  readonly #outlet: Outlet;
+  readonly #output: OutputBuffer;
   readonly #wait: number;
   #expected: Recorded[] = [];
   #came: Answer[] = [];
+  #cameBytes = 0;
   #onCompared = (): void => {};
   expected = 0;
   equal = 0;
   different = 0;
 
-  constructor(outlet: Outlet, values: Values) {
-    this.#outlet = outlet;
+  constructor(output: OutputBuffer, values: Values) {
+    this.#output = output;
     this.#wait = waitOf(values.wait) ?? WAIT;
   }
 
   get view(): View {
     const whole = (type: DataType, bytes: Uint8Array): undefined => {
       this.#came.push({ type, bytes });
+      this.#cameBytes += bytes.length + ANSWER_COST;
       this.#compare();
+      if (this.#cameBytes > MAX_EARLY) {
+        throw new Failure(ExitCode.TooLong, 'more than 256 MiB of answers were not expected yet');
+      }
     };
     return { whole, take: async (reader) => whole(reader.type, await allOf(reader)) };
   }
@@ -166,6 +180,7 @@ class Answers {
     while (this.#expected.length > 0 && this.#came.length > 0) {
       const expected = this.#expected.shift()!;
       const { type, bytes } = this.#came.shift()!;
+      this.#cameBytes -= bytes.length + ANSWER_COST;
       const wanted = bytesOfRecorded(expected);
       if (type === expected.opcode && wanted.equals(bytes)) this.equal++;
       else this.#differ(`expected ${textOf(expected.opcode, wanted)}, got ${textOf(type, bytes)}`);
@@ -173,10 +188,18 @@ class Answers {
     this.#onCompared();
   }
 
+  /** The connection has ended: answers that the recording does not have differ. */
+  async end(): Promise<void> {
+    for (const { type, bytes } of this.#came.splice(0)) {
+      this.#differ(`expected no answer, got ${textOf(type, bytes)}`);
+    }
+    await this.#output.finish();
+  }
+
   #differ(text: string): void {
     this.different++;
     if (this.different > PRINTED) return;
-    void this.#outlet.append(Buffer.from(`answer ${this.equal + this.different}: ${text}\n`));
+    void this.#output.append(Buffer.from(`answer ${this.equal + this.different}: ${text}\n`));
   }
 }
 

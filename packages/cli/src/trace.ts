@@ -10,12 +10,12 @@ import {
   TextMessage,
 } from '@ws/codec';
 import type { Diagnostics } from '@ws/node-client';
+import { conversationOf, endsOf } from './conversation.ts';
 import { converse } from './converse.ts';
 import { jsonString } from './formats.ts';
 import { FrameScanner, type SeenFrame } from './frame-scanner.ts';
 import type { Io } from './io.ts';
 import type { Values } from './options.ts';
-import { endsOf, talkOf } from './talks.ts';
 import { hexOf, type View } from './views.ts';
 
 /** Payload bytes that a line shows. */
@@ -43,7 +43,7 @@ export async function trace(
   const print = (line: string): void => {
     const time = ((performance.now() - started) / 1000).toFixed(6).padStart(10);
     const text = `${time} ${line}\n`;
-    if (ends.prompt === undefined) void ends.outlet.append(Buffer.from(text));
+    if (ends.prompt === undefined) void ends.output.append(Buffer.from(text));
     else ends.prompt.print(text);
   };
   // The channel publishes while the connection is created: no frame comes before that.
@@ -55,14 +55,14 @@ export async function trace(
   const silent: View = {
     async take(reader, buffer) {
       // A slow reader of stdout slows the peer.
-      while ((await reader.read(buffer)) > 0) await ends.outlet.append(NOTHING);
+      while ((await reader.read(buffer)) > 0) await ends.output.append(NOTHING);
     },
     whole: () => undefined,
   };
-  const talk = talkOf(io, ends);
+  const conversation = conversationOf(io, ends);
   subscribe('@ws:open', onOpen);
   try {
-    return await converse(io, url, values, { ...talk, view: silent });
+    return await converse(io, url, values, { ...conversation, view: silent });
   } finally {
     unsubscribe('@ws:open', onOpen);
   }

@@ -1,7 +1,7 @@
 import { type DataType, type MessageReader, TextMessage } from '@ws/node-client';
 import { colorJson, escapeControls } from './escape.ts';
 import { encoderOf, type Format, LINE_END, terminatorOf } from './formats.ts';
-import type { Outlet } from './outlet.ts';
+import type { OutputBuffer } from './output-buffer.ts';
 
 /** Bytes. A shorter message is printed as a whole, a longer one in pieces. */
 const WHOLE = 16 * 1024;
@@ -26,14 +26,14 @@ export function readBuffer(): Uint8Array {
 
 /** Messages in a format for programs. */
 export class PipeView implements View {
-  readonly #outlet: Outlet;
+  readonly #output: OutputBuffer;
   readonly #format: Format;
   readonly #terminator: Uint8Array | undefined;
   /** Set while a long message is printed. Messages of other connections wait. */
   #busy: Promise<void> | undefined;
 
-  constructor(outlet: Outlet, format: Format) {
-    this.#outlet = outlet;
+  constructor(output: OutputBuffer, format: Format) {
+    this.#output = output;
     this.#format = format;
     this.#terminator = terminatorOf(format);
   }
@@ -64,12 +64,12 @@ export class PipeView implements View {
     const terminator = this.#terminator;
     if (terminator === undefined) {
       const encoder = encoderOf(this.#format, type, client);
-      void this.#outlet.append(encoder.begin);
-      void this.#outlet.append(encoder.piece(bytes.subarray(0, length)));
-      return this.#outlet.append(encoder.end());
+      void this.#output.append(encoder.begin);
+      void this.#output.append(encoder.piece(bytes.subarray(0, length)));
+      return this.#output.append(encoder.end());
     }
-    void this.#outlet.append(bytes, length);
-    return this.#outlet.append(terminator);
+    void this.#output.append(bytes, length);
+    return this.#output.append(terminator);
   }
 
   /** @param begin - The first bytes of the message. */
@@ -82,19 +82,19 @@ export class PipeView implements View {
     const encoder = encoderOf(this.#format, reader.type, client);
     let isWhole = false;
     try {
-      void this.#outlet.append(encoder.begin);
-      await this.#outlet.append(encoder.piece(begin));
+      void this.#output.append(encoder.begin);
+      await this.#output.append(encoder.piece(begin));
       const buffer = Buffer.allocUnsafeSlow(PIECE);
       for (;;) {
         const read = await reader.read(buffer);
         if (read === 0) break;
-        await this.#outlet.append(encoder.piece(buffer.subarray(0, read)));
+        await this.#output.append(encoder.piece(buffer.subarray(0, read)));
       }
       isWhole = true;
     } finally {
       // After a message that has broken off, the next one begins on its own line. In JSON Lines the
       // broken one is no JSON.
-      void this.#outlet.append(isWhole ? encoder.end() : (this.#terminator ?? LINE_END));
+      void this.#output.append(isWhole ? encoder.end() : (this.#terminator ?? LINE_END));
       this.#busy = undefined;
       release();
     }

@@ -2,7 +2,7 @@ import { hex, nothingLeft, type RawPeer, rawServer, switchingProtocols } from '@
 import { describe, expect, it } from 'vitest';
 import { start } from './run.ts';
 
-/** The acts of a server before it dies. */
+/** What a server does before it dies. */
 const STAGES: readonly { stage: string; exit: number; live: (peer: RawPeer) => Promise<void> }[] = [
   { stage: 'at once', exit: 3, live: () => Promise.resolve() },
   {

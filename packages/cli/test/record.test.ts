@@ -168,6 +168,22 @@ describe('wsx record and wsx replay', () => {
     expect(run.err).toContain('1 of 4 answers are as recorded');
   });
 
+  it('report answers that the recording does not have', async () => {
+    const file = join(folder(), 'a.jsonl');
+    const line = (type: string): string => `{"type":"${type}","time":1,"opcode":1,"data":"x"}\n`;
+    writeFileSync(file, line('send') + line('receive'));
+    const url = await server((conn) =>
+      conn.receive(async () => {
+        await conn.send('x');
+        await conn.send('more');
+      }),
+    );
+    expect(await wsx(['replay', file, url, '--expect'])).toMatchObject({
+      code: 7,
+      out: 'answer 2: expected no answer, got "more"\n',
+    });
+  });
+
   it('end with the last expected answer, however long --wait is', async () => {
     const file = join(folder(), 'a.jsonl');
     const line = (type: string): string => `{"type":"${type}","time":1,"opcode":1,"data":"x"}\n`;
@@ -175,7 +191,7 @@ describe('wsx record and wsx replay', () => {
     const url = await echo();
     expect(await wsx(['replay', file, url, '--expect', '--wait', 'forever'])).toMatchObject({
       code: 0,
-      err: 'sent 1 messages; 1 of 1 answers are as recorded\n',
+      err: 'sent 1 message; 1 of 1 answers are as recorded\n',
     });
   });
 

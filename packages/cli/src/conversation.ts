@@ -1,12 +1,12 @@
 import { CloseCode, isValidCloseCode } from '@ws/node-client';
-import type { Talk } from './converse.ts';
+import type { Conversation } from './converse.ts';
 import { excerpt } from './escape.ts';
 import { type Format, formatOf } from './formats.ts';
 import { type Outgoing, sendAll } from './input.ts';
 import type { Io } from './io.ts';
-import type { Line } from './line.ts';
 import type { Values } from './options.ts';
-import { Outlet } from './outlet.ts';
+import { OutputBuffer } from './output-buffer.ts';
+import type { PeerSender } from './peer-sender.ts';
 import type { Prompt, PromptTarget } from './prompt.ts';
 import { PipeView, TerminalView, type View } from './views.ts';
 
@@ -17,7 +17,7 @@ function isPrompted(io: Io, values: Values): boolean {
 
 /** The output of a command, and its format of stdin. */
 export interface Ends {
-  readonly outlet: Outlet;
+  readonly output: OutputBuffer;
   readonly view: View;
   /** Prints a line for people between the messages. */
   readonly note: (text: string) => void;
@@ -29,7 +29,7 @@ export interface Ends {
 /** @throws (rejects with) Failure, exit code 2, for two formats. */
 export async function endsOf(io: Io, values: Values): Promise<Ends> {
   const format = formatOf(values);
-  const outlet = new Outlet(io.stdout);
+  const output = new OutputBuffer(io.stdout);
   const colors = (io.env['NO_COLOR'] ?? '') === '';
   const toStderr = (text: string): void => void io.stderr.write(`${text}\n`);
   if (isPrompted(io, values)) {
@@ -38,7 +38,7 @@ export async function endsOf(io: Io, values: Values): Promise<Ends> {
     const prompt = new Prompt(io);
     const print = (text: string): undefined => prompt.print(text) as undefined;
     return {
-      outlet,
+      output,
       view: new TerminalView(print, colors),
       note: (text) => prompt.print(`${text}\n`),
       prompt,
@@ -48,27 +48,27 @@ export async function endsOf(io: Io, values: Values): Promise<Ends> {
   const isSafe = format === 'base64' || format === 'jsonl';
   const view =
     io.stdout.isTTY === true && !isSafe
-      ? new TerminalView((text) => outlet.append(Buffer.from(text)), colors)
-      : new PipeView(outlet, format);
-  return { outlet, view, note: toStderr, prompt: undefined, format };
+      ? new TerminalView((text) => output.append(Buffer.from(text)), colors)
+      : new PipeView(output, format);
+  return { output, view, note: toStderr, prompt: undefined, format };
 }
 
 /**
  * The conversation of `wsx URL`: a prompt on a terminal, else a pipe.
  *
- * @param through - Returns the receiver of stdin's messages, which passes them to `line`. Default: `line`.
+ * @param through - Returns the receiver of stdin's messages, which passes them to `sender`. Default: `sender`.
  */
-export function talkOf(
+export function conversationOf(
   io: Io,
   ends: Ends,
-  through: (line: Line) => Outgoing = (line) => line,
-): Talk {
-  const { outlet, view, prompt } = ends;
+  through: (sender: PeerSender) => Outgoing = (sender) => sender,
+): Conversation {
+  const { output, view, prompt } = ends;
   if (prompt === undefined) {
-    return { outlet, view, speak: (line) => sendAll(io.stdin, ends.format, through(line)) };
+    return { output, view, speak: (sender) => sendAll(io.stdin, ends.format, through(sender)) };
   }
   return {
-    outlet,
+    output,
     view,
     wait: 0,
     onOpen: ({ subprotocol, extensions }) => {
@@ -77,22 +77,22 @@ export function talkOf(
         `connected${agreed === '' ? '' : `: ${excerpt(agreed)}`}; /help lists commands\n`,
       );
     },
-    speak: (line) => prompt.run(targetOf(line, through(line))),
+    speak: (sender) => prompt.run(targetOf(sender, through(sender))),
   };
 }
 
-/** @param out - Gets the messages, and passes them to `line`. */
-function targetOf(line: Line, out: Outgoing): PromptTarget {
+/** @param out - Gets the messages, and passes them to `sender`. */
+function targetOf(sender: PeerSender, out: Outgoing): PromptTarget {
   return {
     out,
-    ended: line.ended,
+    ended: sender.ended,
     async ping() {
-      const conn = await line.connected();
+      const conn = await sender.connected();
       return `pong after ${(await conn.ping()).toFixed(1)} ms`;
     },
     close(code = CloseCode.NormalClosure, reason) {
       checkClose(code, reason);
-      line.close(code, reason);
+      sender.close(code, reason);
     },
   };
 }

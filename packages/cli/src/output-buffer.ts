@@ -7,7 +7,7 @@ const SIZE = 64 * 1024;
  * Gathers what one turn of the event loop prints into few writes, and waits for a slow reader. A
  * million short messages are a few hundred writes.
  */
-export class Outlet {
+export class OutputBuffer {
   readonly #stream: Writable;
   #buffer = Buffer.allocUnsafeSlow(SIZE);
   #fill = 0;
@@ -103,8 +103,8 @@ export class Outlet {
 
 /** Prints a text. @throws Failure, exit code 8, when the stream fails. */
 export async function printText(stream: Writable, text: string): Promise<void> {
-  const outlet = new Outlet(stream);
-  void outlet.append(Buffer.from(text));
-  await outlet.finish();
-  if (outlet.failure !== undefined) throw outlet.failure;
+  const output = new OutputBuffer(stream);
+  void output.append(Buffer.from(text));
+  await output.finish();
+  if (output.failure !== undefined) throw output.failure;
 }

@@ -3,7 +3,7 @@ import { closeGently } from './connections.ts';
 import type { Outgoing, OutgoingWriter } from './input.ts';
 
 /** Sends messages to the peer: over one connection, or over one after the other with `--reconnect`. */
-export class Line implements Outgoing {
+export class PeerSender implements Outgoing {
   readonly #reconnects: boolean;
   readonly #isBlocked: () => boolean;
   readonly #ended = new AbortController();
