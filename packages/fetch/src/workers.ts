@@ -30,7 +30,8 @@ export * from './public.ts';
 
 /**
  * See `upgrade` of `@ws/fetch`. The handler gets the connection at once: what it sends waits for the
- * Response. When your `fetch` returns another Response, the connection never opens and never ends. {@link hibernating} is for Durable Objects that sleep.
+ * Response. When your `fetch` returns another Response, the connection never opens and never ends.
+ * {@link hibernating} is for Durable Objects that sleep.
  */
 export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
   maxMessage: () => MAX_MESSAGE,

@@ -43,7 +43,7 @@ const WRONG_HOOKS =
 
 /**
  * An adapter of the shape of `crossws/adapters/node`, for h3 and Nitro: an alias puts it in the place
- * of that module. A route that returns the Response of `upgrade` gets the `Conn` of `@ws/node-server`.
+ * of that module. The handler of `upgrade` gets the `Conn` of `@ws/node-server`.
  * Other hooks of crossws, such as `message`, are refused with 500 and reported.
  *
  * h3 and Nitro hide the Response of a request without hooks: a page, or the 401 of a middleware. The

@@ -187,7 +187,7 @@ class Http2Transport implements Transport, PausedStream {
     }
     this.#backlog ??= new WriteBacklog((error) => this.#onWritten(error));
     const backlog = this.#backlog;
-    // A stream that is not writable takes none. At its close they count as lost.
+    // A stream that is not writable accepts no bytes. Bytes that wait count as lost when it closes.
     if (chunk.length === 0 && this.underlying.writable) this.#release(release);
     else backlog.wait(chunk, release);
     if (!this.#flushScheduled && this.#given === 0) {

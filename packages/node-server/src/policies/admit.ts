@@ -43,7 +43,7 @@ export class Admission<Auth> {
  * A result of `authenticate` with the end of the login. An `auth` that refuses alone refuses here
  * too.
  *
- * @param auth - As `authenticate` returns it alone.
+ * @param auth - What `authenticate` would return for a login that never expires.
  * @throws TypeError, RangeError for a bad option. A number for `expires` in 1970 is one: it is a
  *   duration, or the seconds of a JWT. TypeError for a promise: await it first.
  *
