@@ -22,6 +22,8 @@ import { hexOf, type View } from './views.ts';
 const SHOWN = 32;
 /** The same with `--hex`: the rest of a larger frame is only counted. */
 const SHOWN_HEX = 64 * 1024;
+/** Bytes of lines that wait for a slow reader of stdout: messages wait for it, pings do not. */
+const MAX_WAITING = 16 * 1024 ** 2;
 
 const NAMES: ReadonlyMap<number, string> = new Map([
   [ContinuationFrame, 'continuation'],
@@ -40,7 +42,20 @@ export async function trace(
 ): Promise<number> {
   const ends = await endsOf(io, values);
   let started = 0;
+  let missing = 0;
   const print = (line: string): void => {
+    if (io.stdout.writableLength > MAX_WAITING) {
+      missing++;
+      return;
+    }
+    writeMissing();
+    write(line);
+  };
+  const writeMissing = (): void => {
+    if (missing > 0) write(`${missing} frames are not shown: stdout was slow`);
+    missing = 0;
+  };
+  const write = (line: string): void => {
     const time = ((performance.now() - started) / 1000).toFixed(6).padStart(10);
     const text = `${time} ${line}\n`;
     if (ends.prompt === undefined) void ends.output.append(Buffer.from(text));
@@ -65,6 +80,8 @@ export async function trace(
     return await converse(io, url, values, { ...conversation, view: silent });
   } finally {
     unsubscribe('@ws:open', onOpen);
+    writeMissing();
+    await ends.output.finish();
   }
 }
 

@@ -5,7 +5,7 @@ import { hex, nothingLeft, rawServer, selfSigned, switchingProtocols, toHex } fr
 import { describe, expect, it } from 'vitest';
 import { FrameScanner, type SeenFrame } from '../src/frame-scanner.ts';
 import { frameLine } from '../src/trace.ts';
-import { echo, server, start, wsx } from './run.ts';
+import { echo, server, stalled, start, wsx } from './run.ts';
 
 const DEFLATE =
   'Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n';
@@ -69,26 +69,42 @@ describe('wsx trace', () => {
     expect(times).toEqual(times.toSorted((a, b) => a - b));
   });
 
+  it('counts the pings for which a blocked stdout has no room', async () => {
+    const count = 25_000;
+    const { url } = await rawServer(false, async (peer) => {
+      await peer.write(switchingProtocols(await peer.head()));
+      const pings = Buffer.concat(Array.from({ length: 1_000 }, () => Buffer.alloc(127)));
+      for (let at = 0; at < pings.length; at += 127) pings.set([0x89, 125], at);
+      for (let sent = 0; sent < count; sent += 1_000) await peer.write(pings);
+      await peer.write(hex`88 02 03e8`);
+    });
+    const stdout = new PassThrough({ highWaterMark: 1 });
+    const run = start(['trace', url, '--hex'], { stdout });
+    await stalled(() => stdout.writableLength);
+    expect(stdout.writableLength).toBeGreaterThan(16 * 1024 ** 2);
+    expect(stdout.writableLength).toBeLessThan(18 * 1024 ** 2);
+    const printed: Buffer[] = [];
+    stdout.on('data', (chunk: Buffer) => void printed.push(chunk));
+    expect(await run.code).toBe(0);
+    const lines = Buffer.concat(printed).toString().trimEnd().split('\n');
+    const missing = lines.flatMap((line) => / (\d+) frames are not shown/.exec(line)?.[1] ?? []);
+    const shown = (name: string): number => lines.filter((line) => line.includes(name)).length;
+    expect(Number(missing[0])).toBeGreaterThan(100);
+    expect(shown('< ping')).toBeLessThan(count);
+  });
+
   it('slows the peer within a message while stdout is blocked', async () => {
     const pieces = 64;
     let sent = 0;
-    let isBlocked = (): void => {};
-    const blocked = new Promise<void>((resolve) => {
-      isBlocked = resolve;
-    });
     const url = await server(async (conn) => {
       const writer = await conn.nextWriter(BinaryMessage);
-      for (; sent < pieces; sent++) {
-        const timer = setTimeout(isBlocked, 300);
-        await writer.write(Buffer.alloc(1024 ** 2));
-        clearTimeout(timer);
-      }
+      for (; sent < pieces; sent++) await writer.write(Buffer.alloc(1024 ** 2));
       await writer.close();
       await conn.close();
     });
     const stdout = new PassThrough({ highWaterMark: 1 });
     const run = start(['trace', url], { stdout });
-    await blocked;
+    await stalled(() => sent);
     expect(sent).toBeLessThan(40);
     stdout.resume();
     expect(await run.code).toBe(0);
