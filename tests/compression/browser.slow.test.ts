@@ -1,7 +1,7 @@
 import { type Conn } from '@ws/conn';
 import { configureCompression } from '@ws/node-io';
 import { serve } from '@ws/node-server';
-import { lacksChromium, launchChromium } from '@ws/tests/chromium';
+import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { BACKENDS, MIB, SIZES } from './support.ts';
@@ -69,7 +69,7 @@ describe.skipIf(lacksChromium())('compression with a browser', () => {
   let page: Page;
 
   beforeAll(async () => {
-    browser = await launchChromium();
+    browser = await launchHeadlessShell();
     page = await browser.newPage();
   }, SLOW_MS);
   afterAll(async () => {

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import process from 'node:process';
 import { serve, type WsServer } from '@ws/node-server';
-import { lacksChromium, launchChromium } from '@ws/tests/chromium';
+import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -45,7 +45,7 @@ describe.skipIf(unbuilt || lacksChromium())('in a page', () => {
       { port: 0, host: '127.0.0.1', request: answer, compression: true },
       (conn) => conn.receive((message) => conn.send(message)),
     );
-    browser = await launchChromium();
+    browser = await launchHeadlessShell();
     page = await browser.newPage();
     page.on('pageerror', (error) => errors.push(String(error)));
     await page.goto(server.url.replace('ws', 'http'));

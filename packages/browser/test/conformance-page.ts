@@ -1,12 +1,12 @@
 // The client of a conformance suite: a page that echoes every case. Arguments: `ours`, or `bare` for
 // a WebSocket without the package; then the URL.
 import process from 'node:process';
-import { launchChromium } from '@ws/tests/chromium';
+import { launchHeadlessShell } from '@ws/tests/chromium';
 import { startSite } from './page-site.ts';
 
 const [mode, url] = process.argv.slice(-2);
 const site = await startSite();
-const browser = await launchChromium();
+const browser = await launchHeadlessShell();
 try {
   const page = await browser.newPage();
   await page.goto(site.url);

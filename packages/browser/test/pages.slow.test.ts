@@ -1,5 +1,5 @@
 // @ws/browser in real browsers, as a page without a bundler loads it, under a strict policy.
-import { lacksChromium, launchChromium } from '@ws/tests/chromium';
+import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import { lacksFirefox, launchFirefox } from '@ws/tests/firefox';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { lacksStandalone, type Site, startSite, until } from './page-site.ts';
@@ -21,8 +21,13 @@ interface TestBrowser {
 }
 
 const BROWSERS = [
-  { name: 'Chromium, WebSocketStream', lacks: lacksChromium, launch: launchChromium, stream: true },
-  { name: 'Chromium, WebSocket', lacks: lacksChromium, launch: launchChromium, stream: false },
+  {
+    name: 'Chromium, WebSocketStream',
+    lacks: lacksChromium,
+    launch: launchHeadlessShell,
+    stream: true,
+  },
+  { name: 'Chromium, WebSocket', lacks: lacksChromium, launch: launchHeadlessShell, stream: false },
   { name: 'Firefox', lacks: lacksFirefox, launch: launchFirefox, stream: false },
 ];
 

@@ -1,7 +1,7 @@
 import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { lacksDaemon, nothingLeft, selfSigned, whenOver } from '@ws/tests';
-import { lacksChromium, launchChromium } from '@ws/tests/chromium';
+import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import { type ProxyName, startReverseProxy } from '@ws/tests/examples';
 import { describe, expect, it } from 'vitest';
 import { page, SEEN, visit, wsEcho } from './page.ts';
@@ -11,7 +11,7 @@ describe.skipIf(lacksChromium())('Chromium through a proxy to ws', () => {
   nothingLeft();
 
   it('passes compressed messages and close codes, also over wss and two proxies', async () => {
-    const browser = await launchChromium();
+    const browser = await launchHeadlessShell();
     whenOver(() => browser.close());
     const context = await browser.newContext({ ignoreHTTPSErrors: true });
     const tab = await context.newPage();

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { dial } from '@ws/node-client';
 import { nothingLeft, selfSigned, whenOver } from '@ws/tests';
-import { lacksChromium, launchChromium } from '@ws/tests/chromium';
+import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import { createServer } from 'vite';
 import { describe, expect, it } from 'vitest';
 import { type Http2Front, http2Front } from './http2/support.ts';
@@ -87,7 +87,7 @@ describe('createProxy over HTTP/2 before Vite', () => {
       let sockets = 0;
       let upgrades = 0;
       front.server.on('secureConnection', () => sockets++).on('upgrade', () => upgrades++);
-      const browser = await launchChromium();
+      const browser = await launchHeadlessShell();
       whenOver(() => browser.close());
       const page = await browser.newPage({ ignoreHTTPSErrors: true });
       const connected = page.waitForEvent('websocket');
