@@ -18,6 +18,12 @@ export default defineConfig({
     exclude: [
       ...configDefaults.exclude,
       '**/*.{slow,long}.test.ts',
+      // No socket, or one that node:http2 reads.
+      'packages/node-io/test/{deflate,http,http2}/**',
+      'packages/node-io/test/node-platform.test.ts',
+      'packages/{node-server,node-client}/test/http2/**',
+      '**/test/peers/http2.test.ts',
+      'tests/contracts/deflate-contract.test.ts',
       // They test the read buffer.
       'packages/{node-io,node-server}/test/{nested-read,read-buffer}.test.ts',
       ...ISOLATED,

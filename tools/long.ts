@@ -75,7 +75,7 @@ const LONG: Rows = {
     what: 'tests that start programs and browsers: examples, conformance, snippets, proxies, …',
     commands: [pnpm('--silent', 'run', 'build'), SLOW],
     // The programs that the tests start use what is built.
-    env: { WS_BUILT: '1' },
+    env: { WS_BUILT: '1', FULL_ROUNDS: '1' },
   },
   poison: { what: 'tests again with poisoned pools', commands: [POISON] },
   coverage: {
@@ -275,13 +275,13 @@ else if (name === undefined || name === '--help') {
 async function bounded(): Promise<void> {
   // Otherwise a run in an endless loop hangs `.ci/run`, and its seed is lost.
   const short = (row: string): Rows => {
-    const rows = withArguments(row, ['--minutes', '0.25']);
+    const rows = withArguments(row, ['--minutes', '0.1']);
     return { [row]: { ...rows[row]!, minutes: 5 } };
   };
   // Much of the time of `slow` is waiting. The attacks measure CPU time and memory of
   // their own processes.
   const rows: Rows = {
-    slow: { ...LONG['slow']!, commands: [SLOW], live: true },
+    slow: { ...LONG['slow']!, commands: [SLOW], env: { WS_BUILT: '1' }, live: true },
     attacks: { ...LONG['attacks']!, commands: [ATTACKS] },
     ...withArguments('data-events', ['packages/node-io', 'test/peers', 'tests/contracts']),
     http2: LONG['http2']!,

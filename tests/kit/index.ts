@@ -25,6 +25,7 @@ export * from './raw-peer.ts';
 export * from './recording-sink.ts';
 export * from './replaced.ts';
 export * from './retry.ts';
+export * from './rounds.ts';
 export * from './self-signed.ts';
 export * from './stepped-transport.ts';
 export * from './test-transport.ts';

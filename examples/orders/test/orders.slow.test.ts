@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { dial, ReconnectingConn } from '@ws/node-client';
+import { rounds } from '@ws/tests';
 import {
   type Example,
   endsWithSilentClient,
@@ -14,7 +15,7 @@ import {
 import { LOADER } from '@ws/tests/loader';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
-const ORDERS = 4_000;
+const ORDERS = rounds(1_000, 4_000);
 const ENDS = ['SIGTERM', 'SIGKILL', 'SIGTERM', 'SIGKILL', 'SIGTERM'] as const;
 
 let folder: string;
@@ -32,7 +33,7 @@ const takenIn = (file: string): { id: string; text: string }[] =>
     .map((line) => JSON.parse(line) as { id: string; text: string });
 
 describe('examples/orders', () => {
-  it('loses none of 4,000 orders, and takes none twice, in three restarts and two kills', {
+  it(`loses none of ${ORDERS} orders, and takes none twice, in three restarts and two kills`, {
     timeout: 120_000,
   }, async () => {
     const env = { ORDERS: fileOf('restarts') };
