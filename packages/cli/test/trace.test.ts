@@ -77,6 +77,7 @@ describe('wsx trace', () => {
       for (let at = 0; at < pings.length; at += 127) pings.set([0x89, 125], at);
       for (let sent = 0; sent < count; sent += 1_000) await peer.write(pings);
       await peer.write(hex`88 02 03e8`);
+      peer.end();
     });
     const stdout = new PassThrough({ highWaterMark: 1 });
     const run = start(['trace', url, '--hex'], { stdout });
