@@ -17,7 +17,7 @@ export function isHost(text: string): boolean {
 }
 
 /** RFC 4291, section 2.2. */
-export function isIPv6(text: string): boolean {
+function isIPv6(text: string): boolean {
   const [head = '', tail, ...more] = text.split('::');
   if (more.length > 0) return false;
   const before = countGroups(head, tail === undefined);

@@ -1,5 +1,3 @@
-import { isIPv6 } from './host.ts';
-
 interface HostPort {
   readonly host: string;
   /** `''` when no port is given and the scheme has no default. */
@@ -15,23 +13,12 @@ const DEFAULT_PORT: ReadonlyMap<string, string> = /* @__PURE__ */ new Map([
   ['https', '443'],
 ]);
 
-/** URLSession and Starscream send the URL of the server as the origin. */
-const PAGE_SCHEME: ReadonlyMap<string, string> = /* @__PURE__ */ new Map([
-  ['ws', 'http'],
-  ['wss', 'https'],
-]);
-
 // Each has one character class and no alternatives, so both run in linear time.
 const HOST_PORT = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::([0-9]{0,5}))?$/;
 /** RFC 3986, section 2.1: two digits follow a percent sign. */
 const BAD_PERCENT = /%(?![0-9A-Fa-f]{2})/;
 const ORIGIN = /^([A-Za-z][A-Za-z0-9+\-.]*):\/\/([^/?#\\,%]+)(?:[/?#].*)?$/;
 const ALLOWED = /^([^/*]*:\/\/)(\*\.)?([^/?#@*]+)$/;
-
-/** A name or an IPv4 address. A port of up to four digits is always in range. */
-const PLAIN_HOST = /^[A-Za-z0-9.-]+(?::[0-9]{1,4})?$/;
-const HTTP = 'http://';
-const HTTPS = 'https://';
 
 /** The origin that a browser sends for a page whose origin it hides (RFC 6454, section 7.3). */
 export const NULL_ORIGIN = 'null';
@@ -40,7 +27,7 @@ export const NULL_ORIGIN = 'null';
 export function parseHostPort(text: string, scheme: string): HostPort | undefined {
   const [, host, port] = HOST_PORT.exec(text) ?? [];
   if (host === undefined || Number(port) > 65_535 || BAD_PERCENT.test(host)) return undefined;
-  const name = host.startsWith('[') ? parseIPv6(host.slice(1, -1)) : host.toLowerCase();
+  const name = host.startsWith('[') ? parseIPv6(host) : host.toLowerCase();
   if (name === undefined) return undefined;
   return {
     host: name,
@@ -48,9 +35,13 @@ export function parseHostPort(text: string, scheme: string): HostPort | undefine
   };
 }
 
-/** Normalizes an IPv6 address, so that one address has one spelling. */
-function parseIPv6(address: string): string | undefined {
-  return isIPv6(address) ? new URL(`http://[${address}]`).hostname : undefined;
+/** Normalizes an IPv6 address in brackets, so that one address has one spelling. */
+function parseIPv6(host: string): string | undefined {
+  try {
+    return new URL(`http://${host}`).hostname;
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -64,8 +55,8 @@ function parseIPv6(address: string): string | undefined {
 export function parseOrigin(text: string): Origin | undefined {
   const [, scheme, authority] = ORIGIN.exec(text) ?? [];
   if (scheme === undefined || authority === undefined) return undefined;
-  const lower = scheme.toLowerCase();
-  const name = PAGE_SCHEME.get(lower) ?? lower;
+  // URLSession and Starscream send the URL of the server as the origin.
+  const name = scheme.toLowerCase().replace(/^ws(?=s?$)/, 'http');
   const place = parseHostPort(authority.slice(authority.lastIndexOf('@') + 1), name);
   return place && { scheme: name, ...place };
 }
@@ -76,8 +67,6 @@ export function parseOrigin(text: string): Origin | undefined {
  */
 export type SameHost = boolean | 'https';
 
-const PAGE_SCHEMES: ReadonlySet<string> = /* @__PURE__ */ new Set(['http', 'https']);
-
 /**
  * The default check: returns whether `origin` has the host and port that the request was sent to. A
  * missing port is the default port of the origin's scheme, so the check works behind a proxy that
@@ -85,23 +74,11 @@ const PAGE_SCHEMES: ReadonlySet<string> = /* @__PURE__ */ new Set(['http', 'http
  * count as these.
  */
 export function isSameHost(origin: string, host: string, pages: SameHost = true): boolean {
-  if (pages !== false && isPlainSameHost(origin, host, pages)) return true;
   const from = parseOrigin(origin);
-  if (pages === false || from === undefined || !PAGE_SCHEMES.has(from.scheme)) return false;
+  if (pages === false || from === undefined || !DEFAULT_PORT.has(from.scheme)) return false;
   if (pages === 'https' && from.scheme !== 'https') return false;
   const to = parseHostPort(host, from.scheme);
   return to !== undefined && to.host === from.host && to.port === from.port;
-}
-
-/**
- * Returns whether `origin` is a scheme and `host` as sent, with a host that needs no parser: the
- * usual request of a browser.
- */
-function isPlainSameHost(origin: string, host: string, pages: true | 'https'): boolean {
-  if (!origin.endsWith(host) || !PLAIN_HOST.test(host)) return false;
-  const scheme = origin.length - host.length;
-  if (scheme === HTTPS.length) return origin.startsWith(HTTPS);
-  return pages === true && scheme === HTTP.length && origin.startsWith(HTTP);
 }
 
 /**
@@ -109,15 +86,19 @@ function isPlainSameHost(origin: string, host: string, pages: true | 'https'): b
  * `https://*.example.org` for every name below `example.org`, at any depth, but not for
  * `example.org` itself.
  *
+ * @param cureOf - Returns what to write instead of an invalid entry, for the message.
  * @throws TypeError that names an invalid entry.
  */
-export function parseAllowedOrigin(entry: unknown): (origin: Origin) => boolean {
+export function parseAllowedOrigin(
+  entry: unknown,
+  cureOf?: (entry: unknown) => string,
+): (origin: Origin) => boolean {
   const [, scheme, wild, place] = ALLOWED.exec(String(entry)) ?? [];
   const wanted = parseOrigin(`${scheme}${place}`);
   if (typeof entry !== 'string' || wanted === undefined) {
     const examples = 'https://example.org or https://*.example.org';
     throw new TypeError(
-      `allowedOrigins: expected origins such as ${examples}, got ${String(entry)}${cureOf(entry)}`,
+      `allowedOrigins: expected origins such as ${examples}, got ${String(entry)}${cureOf?.(entry) ?? ''}`,
     );
   }
   const suffix = `.${wanted.host}`;
@@ -125,13 +106,4 @@ export function parseAllowedOrigin(entry: unknown): (origin: Origin) => boolean 
     scheme === wanted.scheme &&
     port === wanted.port &&
     (wild === undefined ? host === wanted.host : host.endsWith(suffix) && host !== suffix);
-}
-
-/** Returns what to write instead of an entry that is no origin; `''` when that is not known. */
-function cureOf(entry: unknown): string {
-  const text = String(entry);
-  if (text === '*') return '; to admit every page set checkOrigin: () => true';
-  if (!text.includes('://')) return '; an origin starts with its scheme';
-  const [origin] = /^\w+:\/\/[^/?#]+/.exec(text) ?? [];
-  return origin === undefined ? '' : `; an origin has no path; write ${origin}`;
 }

@@ -11,6 +11,11 @@ import type { AppRequest, HandshakeRequest } from '../conn-handler.ts';
 import { HandshakeError, quoted } from '../errors.ts';
 import type { FieldLookups } from '../headers.ts';
 
+/** A name or an IPv4 address. A port of up to four digits is always in range. */
+const PLAIN_HOST = /^[A-Za-z0-9.-]+(?::[0-9]{1,4})?$/;
+const HTTP = 'http://';
+const HTTPS = 'https://';
+
 /**
  * Decides alone whether the origin of a request may connect; `false` refuses with 403. Throwing
  * refuses with 500.
@@ -49,7 +54,9 @@ export class OriginPolicy {
     this.#sameHost = sameHost;
     this.#listed = allowed.join(', ');
     this.#allowsNull = allowed.includes(NULL_ORIGIN);
-    this.#allowed = allowed.filter((entry) => entry !== NULL_ORIGIN).map(parseAllowedOrigin);
+    this.#allowed = allowed
+      .filter((entry) => entry !== NULL_ORIGIN)
+      .map((entry) => parseAllowedOrigin(entry, cureOf));
     this.check = check;
   }
 
@@ -79,7 +86,10 @@ export class OriginPolicy {
     if (!headers.has('origin')) return true;
     // The rules of the request have refused a repeated Origin.
     const origin = headers.once('origin') ?? '';
-    if (isSameHost(origin, headers.list('host'), this.#sameHost)) return true;
+    const host = headers.list('host');
+    const isSame =
+      isPlainSameHost(origin, host, this.#sameHost) || isSameHost(origin, host, this.#sameHost);
+    if (isSame) return true;
     return origin === NULL_ORIGIN ? this.#allowsNull : this.#isListed(origin);
   }
 
@@ -87,6 +97,26 @@ export class OriginPolicy {
     const parsed = parseOrigin(origin);
     return parsed !== undefined && this.#allowed.some((matches) => matches(parsed));
   }
+}
+
+/**
+ * Returns whether `origin` is a scheme and `host` as sent, with a host that needs no parser: the
+ * usual request of a browser.
+ */
+function isPlainSameHost(origin: string, host: string, pages: SameHost): boolean {
+  if (pages === false || !origin.endsWith(host) || !PLAIN_HOST.test(host)) return false;
+  const scheme = origin.length - host.length;
+  if (scheme === HTTPS.length) return origin.startsWith(HTTPS);
+  return pages === true && scheme === HTTP.length && origin.startsWith(HTTP);
+}
+
+/** Returns what to write instead of an entry that is no origin; `''` when that is not known. */
+function cureOf(entry: unknown): string {
+  const text = String(entry);
+  if (text === '*') return '; to admit every page set checkOrigin: () => true';
+  if (!text.includes('://')) return '; an origin starts with its scheme';
+  const [origin] = /^\w+:\/\/[^/?#]+/.exec(text) ?? [];
+  return origin === undefined ? '' : `; an origin has no path; write ${origin}`;
 }
 
 /** The client gets only `reason`. The log also gets the configured values and the cure. */
