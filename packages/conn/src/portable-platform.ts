@@ -1,35 +1,18 @@
+import { inLaterTurns } from './platform/later-turns.ts';
 import type { Platform } from './platform/platform.ts';
 import { YieldQueue } from './scheduler/yield-queue.ts';
 
 let decoder: InstanceType<typeof TextDecoder> | undefined;
 let encoder: InstanceType<typeof TextEncoder> | undefined;
 
-/** Browsers do not throttle a MessageChannel in background tabs. */
-let channel: InstanceType<NonNullable<typeof MessageChannel>> | undefined;
-
-/**
- * Calls `run` in a later turn of the event loop, by the best function that the runtime has at the
- * time of the call.
- */
-function post(run: () => void): void {
-  if (typeof setImmediate === 'function') setImmediate(run);
-  else if (typeof MessageChannel === 'function') postMessage(run, MessageChannel);
-  else setTimeout(run, 0);
-}
-
-function postMessage(run: () => void, Channel: NonNullable<typeof MessageChannel>): void {
-  if (channel === undefined) {
-    channel = new Channel();
-    channel.port1.onmessage = run;
-    channel.port1.unref?.();
-  }
-  channel.port2.postMessage(null);
-}
-
-const yielded = /* @__PURE__ */ new YieldQueue(post);
+let post: (() => void) | undefined;
+const yielded = /* @__PURE__ */ new YieldQueue((run) => {
+  post ??= inLaterTurns(run);
+  post();
+});
 
 /** Calls `callback` in a later turn of the event loop. */
-export function later(callback: () => void): void {
+function later(callback: () => void): void {
   yielded.add(callback);
 }
 

@@ -1,5 +1,5 @@
+import { inLaterTurns } from '../platform/later-turns.ts';
 import type { Platform } from '../platform/platform.ts';
-import { later } from '../portable-platform.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TurnTask } from '../scheduler/task-queue.ts';
 
@@ -84,14 +84,20 @@ export function rejectedLater<T = never>(
 let refused: LateRejection<unknown>[] = [];
 /** Refusals for which one turn is asked. Fake timers may lose a turn; a later one rejects all. */
 const REFUSALS_A_TURN = 256;
+/** The timers that were asked last. Fake ones may have been removed since, with the turn. */
+let asked: unknown;
+const askTurn = /* @__PURE__ */ inLaterTurns(rejectAll);
 
 /**
- * As {@link rejectedLater} on the portable platform, without its scheduler: pages do not contain it
- * then.
+ * As {@link rejectedLater} on the portable platform, without its queue and its scheduler: pages do not
+ * contain them then.
  */
 export function rejectedSoon<T = never>(reason: unknown, ignored?: () => void): LateRejection<T> {
   const rejection = new LateRejection<T>(reason, ignored);
-  if (refused.push(rejection) % REFUSALS_A_TURN === 1) later(rejectAll);
+  if (refused.push(rejection) % REFUSALS_A_TURN === 1 || asked !== setTimeout) {
+    asked = setTimeout;
+    askTurn();
+  }
   return rejection;
 }
 
