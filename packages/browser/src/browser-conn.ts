@@ -54,8 +54,6 @@ import { WriteSide } from './write-side.ts';
 const CLOSE_TIMEOUT = 5_000;
 /** Bytes of UTF-8 in the reason of a close (RFC 6455, section 5.5). */
 const MAX_REASON = 123;
-/** The `readyState` of a socket that has ended. */
-const CLOSED = 3;
 const WAIT_OPTION_NAMES = ['signal', 'timeout'];
 const CLOSE_OPTION_NAMES = ['discard', ...WAIT_OPTION_NAMES];
 
@@ -122,10 +120,8 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
       socket.pull?.();
     };
     this.#reads = new ReadSide(settings, (error, code) => this.#fail(error, code), pull);
-    let connecting = socket.readyState === 0;
     socket.binaryType = 'arraybuffer';
     socket.addEventListener('open', () => {
-      connecting = false;
       this.#alive?.start();
       opened();
       this.#reads.serve();
@@ -136,9 +132,9 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     });
     socket.addEventListener('error', ({ error }: WebSocketEvent) => {
       this.#cause = error;
-      // Node 22 sends no close event after a dial that failed. Chromium sends none for a URL that a
-      // Content-Security-Policy forbids: its socket is closed from the start.
-      if (connecting || socket.readyState === CLOSED) setTimeout(() => this.#ended());
+      // A close event comes within the turn. Workers send none after a fault of the peer, Node 22 after
+      // a dial that failed, Chromium for a URL that a Content-Security-Policy forbids.
+      setTimeout(() => this.#ended());
     });
     socket.addEventListener('close', ({ code = 0, reason, wasClean }: WebSocketEvent) => {
       // Deno reports 0 for a broken connection. React Native before 0.82 has no `wasClean`.
@@ -150,7 +146,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
 
   /** Always `client`. */
   get role(): Role {
-    return 'client';
+    return this.#settings.role;
   }
 
   /** The subprotocol that the server chose, `''` when there is none. */
@@ -197,7 +193,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
 
   /** The browser's object. To read or write it disturbs the connection. */
   get underlying(): WebSocketLike | WebSocketStreamLike {
-    return this.#socket.stream ?? this.#socket;
+    return this.#socket.underlying ?? this.#socket;
   }
 
   /** As {@link underlying}: the name in `Conn`. */
@@ -265,14 +261,13 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
           unparsed = undefined;
           settle(value);
         };
-      const read = (message: PageMessage): unknown => {
+      const read = (message: PageMessage): void => {
         unparsed = message;
-        return parse(message).then(parsed(resolve), parsed(reject));
+        parse(message).then(parsed(resolve), parsed(reject));
       };
       const stop = this.#reads.read(name, read, reject);
       return (reason) => {
         if (unparsed) this.#reads.takeBack(unparsed);
-        unparsed = undefined;
         stop(reason);
       };
     };
@@ -552,11 +547,7 @@ export class BrowserConn<Data = any> implements ConnLike<Data>, AsyncDisposable 
     this.#state = 'closing';
     this.#writes.end(new CloseSentError());
     this.#reads.closing = true;
-    const socket = this.#socket;
-    const close = (): void => socket.close(code, reason);
-    // A socket that closes while it connects never sends the messages that wait for it.
-    if (this.bufferedAmount > 0 && socket.readyState === 0) socket.addEventListener('open', close);
-    else close();
+    this.#socket.close(code, reason);
   }
 
   /** Fails an open connection. A close that has begun stays as it is. */
@@ -656,20 +647,16 @@ function deadline(
   cancelBefore: () => void,
   expired: (error: TimeoutError) => void,
 ): () => void {
-  const ms = timeOf(at) - Date.now();
+  // A Date may be of another realm.
+  const time: unknown = at === null ? Infinity : kind(at) === 'Date' ? Number(at) : at;
+  if (typeof time !== 'number' || Number.isNaN(time)) {
+    throw new TypeError('deadline: expected a Date, ms since 1970 or null');
+  }
+  const ms = time - Date.now();
   cancelBefore();
   const expire = (): void =>
     expired(new TimeoutError(`${call} timeout: the deadline has passed`, { permanent: true }));
   if (ms > 0) return after(ms, expire);
   expire();
   return nothing;
-}
-
-/** @throws TypeError for a bad deadline. Infinity for null. */
-function timeOf(at: unknown): number {
-  if (at === null) return Infinity;
-  // A Date may be of another realm.
-  const ms = kind(at) === 'Date' ? Number(at) : at;
-  if (typeof ms === 'number' && !Number.isNaN(ms)) return ms;
-  throw new TypeError('deadline: expected a Date, ms since 1970 or null');
 }

@@ -64,6 +64,7 @@ export interface DialOptions extends BrowserConnOptions {
 
 /** A page cannot send 1008 and 1011. */
 export const PAGE: Side = {
+  role: 'client',
   errorCloseCode: 3011,
   queueCloseCode: 3008,
   checkCode(code) {

@@ -1,6 +1,7 @@
 import { handled, TransportError } from '@ws/conn/parts';
 import { Alive } from './alive.ts';
 import { BrowserConn } from './browser-conn.ts';
+import { ConnectingSocket } from './connecting-socket.ts';
 import {
   checkDialOptions,
   DIAL_HINT,
@@ -114,6 +115,7 @@ export function fromWebSocket(
     if (typeof socket?.addEventListener !== 'function' || !(socket.readyState < 2)) {
       throw badType('fromWebSocket: expected an open WebSocket', socket);
     }
-    return new BrowserConn(socket, { ...PAGE, ...checkConnOptions(options) });
+    const used = socket.readyState === 0 ? new ConnectingSocket(socket) : socket;
+    return new BrowserConn(used, { ...PAGE, ...checkConnOptions(options) });
   }, fromWebSocket);
 }

@@ -13,6 +13,6 @@ export {
   type Side,
 } from './options.ts';
 export { utf8Length } from './payload.ts';
-export { bounded } from './promises.ts';
+export { after, bounded } from './promises.ts';
 export { badType, boundOf, checkNames, whole } from './validate.ts';
 export type { PageSocket, WebSocketEvent } from './web-types.ts';

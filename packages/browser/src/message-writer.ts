@@ -1,6 +1,6 @@
 import type { MessageData, MessageWriterLike } from '@ws/conn';
-import { RESOLVED, rejectedSoon, SurrogatePairs, WriteClosedError } from '@ws/conn/parts';
-import { bytesOf, payloadOf } from './payload.ts';
+import { RESOLVED, rejectedSoon, WriteClosedError } from '@ws/conn/parts';
+import { bytesOf, payloadOf, utf8Length } from './payload.ts';
 import { attempt, nothing } from './promises.ts';
 import type { WriteSide } from './write-side.ts';
 
@@ -21,9 +21,14 @@ import type { WriteSide } from './write-side.ts';
 export class GatheringWriter implements MessageWriterLike {
   readonly #type: number;
   readonly #writes: WriteSide;
+  /** The pieces before {@link #text}. */
   #pieces: Uint8Array[] = [];
+  /** The text of the last writes, in one string: two of them may share a surrogate pair. */
+  #text = '';
+  /** The last unit of `#text`. To look it up there would copy the text. */
+  #lastUnit = '';
+  /** Bytes of the message. */
   #length = 0;
-  readonly #pairs = new SurrogatePairs();
   #over = false;
   #finish = nothing;
   /** @internal Resolves when the writer was closed or aborted. */
@@ -40,12 +45,18 @@ export class GatheringWriter implements MessageWriterLike {
   /** Adds a copy of `data`. Above `maxBufferedAmount` the message is dropped. */
   write(data: MessageData): Promise<void> {
     return attempt(() => {
-      const isText = typeof data === 'string';
-      const piece = bytesOf('write', isText ? this.#pairs.join(data) : data).slice();
+      const piece = typeof data === 'string' ? data : bytesOf('write', data).slice();
       const closed = this.#closed();
       if (closed !== undefined) return closed;
-      if (!isText && piece.length > 0) this.#addRest();
-      this.#add(piece);
+      if (typeof piece === 'string') {
+        this.#length += utf8Length(this.#lastUnit + piece) - utf8Length(this.#lastUnit);
+        this.#text += piece;
+        this.#lastUnit = piece.slice(-1) || this.#lastUnit;
+      } else if (piece.length > 0) {
+        this.#encodeText();
+        this.#pieces.push(piece);
+        this.#length += piece.length;
+      }
       const full = this.#writes.overflow(0, this.#length);
       if (full === undefined) return RESOLVED;
       this.abort();
@@ -56,31 +67,31 @@ export class GatheringWriter implements MessageWriterLike {
   close(): Promise<void> {
     const closed = this.#closed();
     if (closed !== undefined) return closed;
-    this.#addRest();
-    const message = new Uint8Array(this.#length);
-    let at = 0;
-    for (const piece of this.#pieces) {
-      message.set(piece, at);
-      at += piece.length;
+    let message: string | Uint8Array = this.#text;
+    if (this.#pieces.length > 0) {
+      this.#encodeText();
+      message = new Uint8Array(this.#length);
+      let at = 0;
+      for (const piece of this.#pieces) {
+        message.set(piece, at);
+        at += piece.length;
+      }
     }
     this.abort();
     return this.#writes.send(payloadOf('', this.#type, message));
   }
 
-  #add(piece: Uint8Array): void {
-    this.#length += piece.length;
-    this.#pieces.push(piece);
-  }
-
-  /** Adds the half of a surrogate pair that no text follows. */
-  #addRest(): void {
-    this.#add(bytesOf('write', this.#pairs.takeRest()));
+  #encodeText(): void {
+    this.#pieces.push(bytesOf('write', this.#text));
+    this.#text = '';
+    this.#lastUnit = '';
   }
 
   /** Drops the message: nothing of it was sent. */
   abort(): void {
     this.#over = true;
     this.#pieces = [];
+    this.#text = '';
     this.#finish();
   }
 

@@ -1,3 +1,4 @@
+import type { Role } from '@ws/conn';
 import type { streamsOf } from './message-streams.ts';
 import { boundOf, whole } from './validate.ts';
 
@@ -27,6 +28,7 @@ export interface BrowserConnOptions {
 
 /** What a page and a server of `@ws/fetch` do differently with the same kind of socket. */
 export interface Side {
+  readonly role: Role;
   /** The close code after an error of the application. */
   readonly errorCloseCode: number;
   /** The close code after more than `maxQueuedBytes`. */

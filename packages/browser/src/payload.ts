@@ -46,10 +46,17 @@ export function decodeUtf8(bytes: Uint8Array): string {
  * handler has finished.
  */
 export class PageMessage extends Message {
+  /** The browser has decoded a text already. */
+  readonly #text: string | undefined;
+
   /** @internal */
   constructor(type: DataType, data: OwnedBytes, text?: string) {
-    // The browser has decoded a text already.
-    super(type, data, text === undefined ? DECODING : { decodeUtf8: () => text });
+    super(type, data, DECODING);
+    this.#text = text;
+  }
+
+  override text(): string {
+    return this.#text ?? super.text();
   }
 
   /** Bytes of payload. */

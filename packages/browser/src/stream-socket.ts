@@ -12,7 +12,7 @@ import type {
  * until then TCP holds the peer back.
  */
 export class StreamSocket implements PageSocket {
-  readonly stream: WebSocketStreamLike;
+  readonly underlying: WebSocketStreamLike;
   binaryType = '';
   readyState = 0;
   protocol = '';
@@ -30,7 +30,7 @@ export class StreamSocket implements PageSocket {
   #draining = false;
 
   constructor(stream: WebSocketStreamLike) {
-    this.stream = stream;
+    this.underlying = stream;
     void this.#open();
   }
 
@@ -39,7 +39,7 @@ export class StreamSocket implements PageSocket {
   }
 
   async #open(): Promise<void> {
-    const { opened, closed } = this.stream;
+    const { opened, closed } = this.underlying;
     const drain = (): void => this.#drain();
     closed.then(drain, drain);
     try {
@@ -79,7 +79,7 @@ export class StreamSocket implements PageSocket {
     try {
       const { done, value } = await reader.read();
       if (done) {
-        const { closeCode = 1005, reason = '' } = await this.stream.closed;
+        const { closeCode = 1005, reason = '' } = await this.underlying.closed;
         return this.#end({ code: closeCode, reason, wasClean: true });
       }
       this.#reading = false;
@@ -106,11 +106,11 @@ export class StreamSocket implements PageSocket {
     this.#drain();
     if (closeCode !== undefined) {
       this.readyState = 2;
-      void this.#written.then(() => this.stream.close({ closeCode, reason }));
+      void this.#written.then(() => this.underlying.close({ closeCode, reason }));
       return;
     }
     // A blocked write would keep the connection.
     this.#writer?.abort().catch(() => {});
-    this.stream.close();
+    this.underlying.close();
   }
 }

@@ -31,10 +31,15 @@ export interface WebSocketLike {
   addEventListener(type: string, listener: (event: any) => void): void;
 }
 
-/** The socket of a BrowserConn: a WebSocket, or a WebSocketStream in the form of one. */
+/**
+ * The socket of a BrowserConn: a WebSocket, or a WebSocketStream or a WebSocket that connects in the
+ * form of an open one.
+ */
 export interface PageSocket extends WebSocketLike {
-  /** The WebSocketStream. */
-  readonly stream?: WebSocketStreamLike;
+  /** The object of the browser, if it is another one. */
+  readonly underlying?: WebSocketLike | WebSocketStreamLike;
+  /** Bytes of the objects of messages that wait, on top of `bufferedAmount`. */
+  readonly overhead?: number;
   /** Asks for the next message; a WebSocket cannot be paused. */
   pull?(): void;
 }

@@ -34,9 +34,6 @@ export class WriteSide {
   readonly #socket: PageSocket;
   readonly #settings: BrowserConnSettings;
   readonly #closed: Promise<unknown>;
-  /** Messages that wait for a socket that connects. */
-  readonly #early: (string | Uint8Array)[] = [];
-  #earlyBytes = 0;
   /** One promise for all writes above the high-water mark. */
   #drained: Promise<void> | undefined;
   /** Looks at `bufferedAmount` at once, while a write waits. */
@@ -50,7 +47,6 @@ export class WriteSide {
     this.#socket = socket;
     this.#settings = settings;
     this.#closed = closed;
-    socket.addEventListener('open', () => this.#sendEarly());
     // Bun has this event.
     socket.addEventListener('drain', () => this.#look());
   }
@@ -58,12 +54,12 @@ export class WriteSide {
   /** Bytes that were accepted and not yet sent. */
   get buffered(): number {
     // React Native has no `bufferedAmount`.
-    return this.#earlyBytes + (this.#socket.bufferedAmount || 0);
+    return this.#socket.bufferedAmount || 0;
   }
 
-  /** {@link buffered}, with the objects of the messages that wait here: what the bounds count. */
+  /** {@link buffered}, with the objects of messages that wait for an open socket: what the bounds count. */
   get #charged(): number {
-    return this.buffered + this.#early.length * MESSAGE_COST;
+    return this.buffered + (this.#socket.overhead ?? 0);
   }
 
   /**
@@ -88,21 +84,16 @@ export class WriteSide {
   /** @param waited - Whether the message has waited for room: `maxBufferedAmount` does not apply. */
   send(data: string | Uint8Array, waited = false): Promise<void> {
     const socket = this.#socket;
-    // Another listener of 'open' may send first.
-    if (this.#early.length > 0 && socket.readyState === 1) this.#sendEarly();
     const { rejection } = this;
     if (rejection !== undefined) return rejection;
     const size = typeof data === 'string' ? utf8Length(data) : data.length;
-    const isOpen = socket.readyState > 0;
     const charged = this.#charged;
     const full =
-      charged > 0 && !waited && this.overflow(charged, isOpen ? size : size + MESSAGE_COST);
+      charged > 0 &&
+      !waited &&
+      this.overflow(charged, socket.readyState > 0 ? size : size + MESSAGE_COST);
     if (full) return this.refuse(full);
-    if (isOpen) socket.send(data);
-    else {
-      this.#early.push(data.slice());
-      this.#earlyBytes += size;
-    }
+    socket.send(data);
     this.messages++;
     // Not what `bufferedAmount` grows by: Bun and ws send at once.
     this.bytes += size;
@@ -116,12 +107,6 @@ export class WriteSide {
       if (!this.#refusalReported) this.#settings.report(error);
       this.#refusalReported = true;
     });
-  }
-
-  #sendEarly(): void {
-    this.#earlyBytes = 0;
-    // `shift` would move all later messages each time: 6 s for 50,000.
-    for (const data of this.#early.splice(0)) this.#socket.send(data);
   }
 
   /** Resolves below the high-water mark; undefined while there is room. */
@@ -170,7 +155,6 @@ export class WriteSide {
   fail(reason: unknown): void {
     this.end(reason);
     this.#failed ??= { reason };
-    this.#early.length = 0;
     this.#look();
   }
 }

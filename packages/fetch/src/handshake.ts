@@ -1,3 +1,4 @@
+import { after, whole } from '@ws/browser/internal';
 import { isSameHost, parseHostPort, parseOrigin } from '@ws/codec/parts';
 import type { HeadersLike, Plan, Refusal } from './options.ts';
 import { reportTo } from './reports.ts';
@@ -39,35 +40,38 @@ export async function negotiate(
   plan: Plan,
   clientSignal: AbortSignal | undefined,
 ): Promise<Response | Agreement> {
-  const refusal = checkRequest(request) ?? checkOrigin(request, plan) ?? checkKey(request);
+  const refusal = checkRequest(request, plan);
   if (refusal !== undefined) return refusal;
-  const { authenticate } = plan.options;
+  const { authenticate, subprotocols = [] } = plan.options;
   const auth =
     authenticate === undefined ? true : await ask(request, plan, authenticate, clientSignal);
   if (auth instanceof Response) return auth;
   const offer = request.headers.get('sec-websocket-protocol') ?? '';
-  const offered = offer.split(',').map((name) => name.trim());
-  const isBad = offer.length > MAX_OFFER || new Set(offered).size < offered.length;
-  if (isBad) return refuse(400, `${BAD} malformed 'Sec-WebSocket-Protocol' header`);
-  const { subprotocols = [] } = plan.options;
+  const offered = listOf(offer);
+  if (offer.length > MAX_OFFER || new Set(offered).size < offered.length) {
+    return refuse(400, `${BAD} malformed 'Sec-WebSocket-Protocol' header`);
+  }
   const subprotocol = subprotocols.find((name) => offered.includes(name)) ?? '';
   return { request, plan, subprotocol, auth };
 }
 
-function checkRequest({ method, headers }: Request): Response | undefined {
+function checkRequest({ method, headers }: Request, plan: Plan): Response | undefined {
   const of = (name: string): string => headers.get(name) ?? '';
+  const lists = (name: string, token: string): boolean =>
+    listOf(of(name).toLowerCase()).includes(token);
+  const host = of('host');
   // `Host` is all that the origin is compared with.
-  if (parseHostPort(of('host'), '') === undefined) {
+  if (parseHostPort(host, '') === undefined) {
     return refuse(400, `${BAD} 'Host' header is not a valid host`);
   }
   if (headers.has('transfer-encoding') || !/^0*$/.test(of('content-length'))) {
     return refuse(400, `${BAD} request has a body`);
   }
-  if (!listOf(of('connection')).includes('upgrade')) {
+  if (!lists('connection', 'upgrade')) {
     return refuse(400, `${NOT_WEBSOCKET} 'upgrade' token not found in 'Connection' header`);
   }
   const upgrade = { Upgrade: 'websocket', Connection: 'Upgrade' };
-  if (!listOf(of('upgrade')).includes('websocket')) {
+  if (!lists('upgrade', 'websocket')) {
     return refuse(426, `${NOT_WEBSOCKET} 'websocket' token not found in 'Upgrade' header`, upgrade);
   }
   if (method !== 'GET') {
@@ -78,37 +82,31 @@ function checkRequest({ method, headers }: Request): Response | undefined {
   if (version !== '13') {
     return refuse(426, BAD_VERSION, { ...upgrade, 'Sec-WebSocket-Version': '13' });
   }
+  const origin = headers.get('origin');
+  if (origin !== null && !isAllowed(origin, host, plan)) {
+    return refuse(403, `origin ${shown(origin)} does not match host ${shown(host)}`);
+  }
+  if (!KEY.test(of('sec-websocket-key'))) {
+    return refuse(
+      400,
+      `${BAD} 'Sec-WebSocket-Key' header must be Base64 encoded value of 16-byte in length`,
+    );
+  }
   return undefined;
 }
 
 function listOf(value: string): string[] {
-  return value
-    .toLowerCase()
-    .split(',')
-    .map((each) => each.trim());
-}
-
-function checkKey({ headers }: Request): Response | undefined {
-  if (KEY.test(headers.get('sec-websocket-key') ?? '')) return undefined;
-  return refuse(
-    400,
-    `${BAD} 'Sec-WebSocket-Key' header must be Base64 encoded value of 16-byte in length`,
-  );
+  return value.split(',').map((each) => each.trim());
 }
 
 /** Keeps foreign pages from using a visitor's cookies (RFC 6455, section 10.2). */
-function checkOrigin({ headers }: Request, { options, origins }: Plan): Response | undefined {
-  const origin = headers.get('origin');
-  const host = headers.get('host') ?? '';
-  const { sameHost = true, allowedOrigins } = options;
-  if (origin === null || isSameHost(origin, host, sameHost)) return undefined;
+function isAllowed(origin: string, host: string, { options, origins }: Plan): boolean {
+  const { sameHost, allowedOrigins } = options;
+  if (isSameHost(origin, host, sameHost)) return true;
   const parsed = parseOrigin(origin);
-  const isListed =
-    parsed === undefined
-      ? origin === 'null' && allowedOrigins?.includes('null')
-      : origins.some((matches) => matches(parsed));
-  if (isListed) return undefined;
-  return refuse(403, `origin ${shown(origin)} does not match host ${shown(host)}`);
+  return parsed === undefined
+    ? origin === 'null' && allowedOrigins?.includes('null') === true
+    : origins.some((matches) => matches(parsed));
 }
 
 /** A value of the client, without characters that have a meaning in HTML. */
@@ -127,13 +125,12 @@ async function ask(
   const leave = (): void => controller.abort(clientSignal!.reason);
   clientSignal?.addEventListener('abort', leave);
   const ms = plan.handshakeTimeout;
-  let timer;
+  let cancel!: () => void;
   const late = new Promise<Response>((resolve) => {
-    if (ms >= 2 ** 31) return;
-    timer = setTimeout(() => {
+    cancel = after(ms, () => {
       resolve(refuse(503, 'handshake timed out'));
       controller.abort(new Error(`handshake timed out after ${ms} ms (option handshakeTimeout)`));
-    }, ms);
+    });
   });
   try {
     const result = (async () => authenticate(request, { signal: controller.signal }))();
@@ -141,31 +138,24 @@ async function ask(
   } catch (error) {
     return refusalOfError(request, plan, error);
   } finally {
-    clearTimeout(timer);
+    cancel();
     clientSignal?.removeEventListener('abort', leave);
   }
 }
 
-/** @throws an error that `authenticate` has returned, TypeError for a refusal that cannot be sent. */
+/** @throws an error that `authenticate` has returned, RangeError for a refusal that cannot be sent. */
 function readAuth(result: unknown): unknown {
   if (!result) return refuse(401, 'Unauthorized');
   if (result instanceof Error) throw result;
-  if (result instanceof Response) return refusing(result);
-  if (typeof result !== 'object' || !('refuse' in result)) return result;
-  const { refuse: given, headers, body } = result as Refusal;
-  const status = given === true ? 401 : given;
-  if (!Number.isInteger(status) || status < 300 || status > 599) {
-    throw new RangeError(
-      `authenticate: expected a refusal status from 300 to 599, got ${String(status)}`,
-    );
+  if (result instanceof Response) {
+    if (result.status >= 300) return result;
+    // It would look like an upgrade.
+    throw new RangeError(`authenticate: expected a Response of 300 or more, got ${result.status}`);
   }
-  return refuse(status, body ?? 'refused', headers);
-}
-
-/** @throws TypeError for a Response that would look like an upgrade. */
-function refusing(response: Response): Response {
-  if (response.status >= 300) return response;
-  throw new RangeError(`authenticate: expected a Response of 300 or more, got ${response.status}`);
+  if (typeof result !== 'object' || !('refuse' in result)) return result;
+  const { refuse: given, headers, body = 'refused' } = result as Refusal;
+  const status = given === true ? 401 : given;
+  return refuse(whole('authenticate: refuse', status, 300, 599), body, headers);
 }
 
 /** An error that is meant for the client, as http-errors makes it, has its own status. */

@@ -170,33 +170,24 @@ export function checkUpgradeOptions(options: UpgradeOptions<unknown>, maxMessage
   checkNames('upgrade', options, UPGRADE_OPTION_NAMES);
   const {
     readLimit = MIB,
-    maxQueuedBytes,
-    highWaterMark,
-    maxBufferedAmount,
+    authenticate,
+    report,
     allowedOrigins = [],
     subprotocols = [],
     handshakeTimeout = 10_000,
     sameHost = true,
   } = options;
-  const bounds = checkConnOptions({
-    readLimit,
-    maxQueuedBytes,
-    highWaterMark,
-    maxBufferedAmount,
-  });
+  const bounds = checkConnOptions({ ...options, readLimit });
   checkReadLimit('readLimit', bounds.readLimit, maxMessage);
-  for (const name of ['authenticate', 'report'] as const) {
-    if (typeof (options[name] ?? checkNames) !== 'function') {
-      throw badType(`${name}: expected a function`, options[name]);
+  for (const [name, value] of Object.entries({ authenticate, report })) {
+    if (typeof (value ?? checkNames) !== 'function') {
+      throw badType(`${name}: expected a function`, value);
     }
   }
   if (![true, false, 'https'].includes(sameHost)) {
     throw new TypeError(`sameHost: expected true, false or 'https', got ${String(sameHost)}`);
   }
-  for (const [name, list] of [
-    ['allowedOrigins', allowedOrigins],
-    ['subprotocols', subprotocols],
-  ] as const) {
+  for (const [name, list] of Object.entries({ allowedOrigins, subprotocols })) {
     if (!Array.isArray(list)) throw badType(`${name}: expected a list`, list);
   }
   for (const name of subprotocols) {
@@ -206,7 +197,9 @@ export function checkUpgradeOptions(options: UpgradeOptions<unknown>, maxMessage
   return {
     options,
     bounds,
-    origins: allowedOrigins.filter((entry) => entry !== 'null').map(parseAllowedOrigin),
+    origins: allowedOrigins
+      .filter((entry) => entry !== 'null')
+      .map((entry) => parseAllowedOrigin(entry)),
     handshakeTimeout:
       handshakeTimeout === false ? Infinity : whole('handshakeTimeout', handshakeTimeout),
   };
@@ -224,11 +217,11 @@ export function checkReadLimit(name: string, bytes: number, maxMessage: number):
 }
 
 /** @throws TypeError that names the option. */
-function checkAutoResponse(value: unknown): void {
+function checkAutoResponse(value: AutoResponse | undefined): void {
   if (value === undefined) return;
-  checkNames('autoResponse', value as object, ['request', 'response']);
-  for (const name of ['request', 'response'] as const) {
-    const data: unknown = (value as AutoResponse)[name];
+  checkNames('autoResponse', value, ['request', 'response']);
+  const { request, response } = value;
+  for (const [name, data] of Object.entries<unknown>({ request, response })) {
     if (typeof data !== 'string' && !(data instanceof Uint8Array)) {
       throw badType(`autoResponse.${name}: expected a string or a Uint8Array`, data);
     }

@@ -8,16 +8,15 @@ import {
   UnsupportedError,
   whole,
 } from '@ws/browser/internal';
-import type { Role } from '@ws/conn';
 import { WebSocketError } from '@ws/conn/parts';
 import type { Mark } from './mark.ts';
-import { checkReadLimit, type FetchReport, type Plan } from './options.ts';
+import { checkReadLimit, type Plan } from './options.ts';
 import { reportTo } from './reports.ts';
 
 /** The methods of a Conn over the WebSocket of a server's runtime. */
 export class SocketConn extends BrowserConn {
   readonly #maxMessage: number;
-  readonly #report: FetchReport | undefined;
+  readonly #report: (error: unknown, where: string) => void;
   readonly #address: string | undefined;
 
   /**
@@ -31,17 +30,13 @@ export class SocketConn extends BrowserConn {
     address: string | undefined,
   ) {
     const { autoResponse } = options;
-    const report = (error: unknown): void =>
-      reportTo(options.report, error, { where: 'upgrade', conn: this });
+    const report = (error: unknown, where = 'upgrade'): void =>
+      reportTo(options.report, error, { where, conn: this });
     const answers = autoResponse && answering(socket, autoResponse, bounds.highWaterMark);
     super(socket, { ...bounds, ...SERVER, report }, undefined, answers && (() => answers));
     this.#maxMessage = maxMessage;
-    this.#report = options.report;
+    this.#report = report;
     this.#address = address;
-  }
-
-  override get role(): Role {
-    return 'server';
   }
 
   override get localAddr(): undefined {
@@ -55,7 +50,7 @@ export class SocketConn extends BrowserConn {
 
   /** A function of the application has failed. */
   failed(error: unknown, where: string): void {
-    reportTo(this.#report, error, { where, conn: this });
+    this.#report(error, where);
     void this.internals.closeAfterError();
   }
 
@@ -67,14 +62,14 @@ export class SocketConn extends BrowserConn {
 
 /** What a server does differently from a page. */
 const SERVER: Omit<Side, 'report'> & Pick<BrowserConnBounds, 'limitCloseCode'> = {
+  role: 'server',
   errorCloseCode: 1011,
   queueCloseCode: 1008,
   limitCloseCode: 1009,
   checkCode(code) {
     // RFC 6455, section 7.4: 1004 to 1006 and 1015 are never sent.
-    if (code > 2999) whole('close: code', code, 3000, 4999);
-    else if (code > 1003) whole('close: code', code, 1007, 1014);
-    else whole('close: code', code, 1000, 1003);
+    const [least, most] = code > 2999 ? [3000, 4999] : code > 1003 ? [1007, 1014] : [1000, 1003];
+    whole('close: code', code, least, most);
   },
   note: '',
   toStreams() {

@@ -1,3 +1,4 @@
+import { badType } from '@ws/browser/internal';
 import type { Agreement } from './handshake.ts';
 import { negotiate, refuse } from './handshake.ts';
 import { type Mark, markedResponse, takeMark } from './mark.ts';
@@ -27,7 +28,7 @@ export function upgradeOn({ maxMessage, accept, clientSignal }: Runtime): Upgrad
   return async (request, options, handler) => {
     const plan: Plan = checkUpgradeOptions(options, maxMessage());
     if (typeof handler !== 'function') {
-      throw new TypeError(`upgrade: expected a function as the handler, got ${typeof handler}`);
+      throw badType('upgrade: expected a function as the handler', handler);
     }
     const result = await negotiate(request, plan, clientSignal(request));
     return result instanceof Response ? result : accept(result, handler as UpgradeHandler);

@@ -4,19 +4,12 @@
  * @module
  */
 import { waitUntil } from 'cloudflare:workers';
-import type { WebSocketEvent } from '@ws/browser/internal';
 import type { Agreement } from './handshake.ts';
 import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
 import type { UpgradeHandler } from './options.ts';
 import { run, SocketConn } from './server-conn.ts';
 import { type Upgrade, upgradeOn } from './upgrade.ts';
-import {
-  acceptingHeaders,
-  addressOf,
-  MAX_MESSAGE,
-  type WorkerSocket,
-  webSocketPair,
-} from './workers-socket.ts';
+import { acceptingHeaders, addressOf, MAX_MESSAGE, webSocketPair } from './workers-socket.ts';
 
 export {
   type HibernatingClass,
@@ -48,7 +41,7 @@ function accept(agreement: Agreement, handler: UpgradeHandler): Response {
   socket.accept();
   // Workers have `''` there.
   Object.defineProperty(socket, 'protocol', { value: subprotocol });
-  const conn = new SocketConn(endingAtErrors(socket), plan, MAX_MESSAGE, addressOf(request));
+  const conn = new SocketConn(socket, plan, MAX_MESSAGE, addressOf(request));
   const headers: readonly (readonly [string, string])[] = [];
   // Without it, nothing of the handler runs after the close: not even `finally`.
   waitUntil(run(conn, { ...agreement, handler, headers }));
@@ -57,16 +50,4 @@ function accept(agreement: Agreement, handler: UpgradeHandler): Response {
     webSocket: client,
     headers: acceptingHeaders(plan, subprotocol),
   } as ResponseInit);
-}
-
-/** After a fault of the peer, Workers have an event 'error', and neither 'close' nor another state. */
-function endingAtErrors(socket: WorkerSocket): WorkerSocket {
-  const add = socket.addEventListener.bind(socket);
-  Object.defineProperty(socket, 'addEventListener', {
-    value(type: string, listener: (event: WebSocketEvent) => void) {
-      add(type, listener);
-      if (type === 'close') add('error', () => listener({ code: 1006 }));
-    },
-  });
-  return socket;
 }

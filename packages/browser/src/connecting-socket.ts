@@ -1,0 +1,76 @@
+import { MESSAGE_COST, utf8Length } from './payload.ts';
+import type { PageSocket, WebSocketEvent, WebSocketLike } from './web-types.ts';
+
+/** A WebSocket that connects. Messages wait until it is open: it would throw. */
+export class ConnectingSocket implements PageSocket {
+  readonly underlying: WebSocketLike;
+  /** Messages that wait. */
+  #early: (string | Uint8Array)[] = [];
+  #earlyBytes = 0;
+
+  constructor(socket: WebSocketLike) {
+    this.underlying = socket;
+    socket.addEventListener('open', () => this.#sendEarly());
+  }
+
+  get readyState(): number {
+    return this.underlying.readyState;
+  }
+
+  get protocol(): string {
+    return this.underlying.protocol;
+  }
+
+  get extensions(): string {
+    return this.underlying.extensions;
+  }
+
+  get binaryType(): string {
+    return this.underlying.binaryType;
+  }
+
+  set binaryType(type: string) {
+    this.underlying.binaryType = type;
+  }
+
+  get bufferedAmount(): number {
+    return this.#earlyBytes + (this.underlying.bufferedAmount || 0);
+  }
+
+  get overhead(): number {
+    return this.#early.length * MESSAGE_COST;
+  }
+
+  addEventListener(type: string, listener: (event: WebSocketEvent) => void): void {
+    this.underlying.addEventListener(type, listener);
+  }
+
+  send(data: string | Uint8Array): void {
+    if (this.readyState === 0) {
+      this.#early.push(data.slice());
+      this.#earlyBytes += typeof data === 'string' ? utf8Length(data) : data.length;
+      return;
+    }
+    // Another listener of 'open' may send first.
+    if (this.#early.length > 0) this.#sendEarly();
+    this.underlying.send(data);
+  }
+
+  close(code?: number, reason?: string): void {
+    const close = (): void => this.underlying.close(code, reason);
+    // A socket that closes while it connects never sends the messages that wait for it.
+    if (code !== undefined && this.#early.length > 0 && this.readyState === 0) {
+      this.underlying.addEventListener('open', close);
+      return;
+    }
+    this.#early = [];
+    close();
+  }
+
+  #sendEarly(): void {
+    const early = this.#early;
+    this.#early = [];
+    this.#earlyBytes = 0;
+    for (const data of early) this.underlying.send(data);
+  }
+}
