@@ -11,21 +11,8 @@ import type { PageSocket } from './web-types.ts';
  */
 const LATE = 1_000;
 
-/** Gets the messages of a connection before its readers. */
-export interface MessageFilter {
-  /** Whether a message was pulled from the socket. A WebSocketStream may have one that was not. */
-  isPulled: boolean;
-  /** The connection is open. */
-  start(): void;
-  /** The connection has ended. */
-  stop(): void;
-  /** A message has come. Whether readers do not get it. */
-  takes(data: unknown): boolean;
-}
-
 /** The option `alive`: asks after a silence and after a wake of the page, and waits for a message. */
-export class Alive implements MessageFilter {
-  isPulled = false;
+export class Alive {
   readonly #socket: PageSocket;
   readonly #plan: AlivePlan;
   readonly #lost: (error: TimeoutError) => void;
@@ -64,7 +51,6 @@ export class Alive implements MessageFilter {
   takes(data: unknown): boolean {
     this.#heardAt = performance.now();
     this.#questions = 0;
-    this.isPulled = false;
     try {
       const isAnswer: unknown = this.#plan.answer?.(messageOf(data) as unknown as BorrowedMessage);
       onRejection(isAnswer, report);
@@ -115,7 +101,7 @@ export class Alive implements MessageFilter {
     const isLate = now - this.#due > wait;
     // The timers of a hidden page are always late: by a minute in Chromium.
     if (isLate && (this.#questions < 2 || !globalThis.document?.hidden)) return this.#ask();
-    if ('pull' in this.#socket && !this.isPulled) {
+    if (this.#socket.isReading === false) {
       // The page does not read the WebSocketStream: an answer may wait in it.
       this.#heardAt = now;
       this.#questions = 0;

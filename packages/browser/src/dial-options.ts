@@ -1,6 +1,5 @@
 import type { BorrowedMessage, MessageData } from '@ws/conn';
 import { CAUSE_HIDDEN, LOGINS } from './errors.ts';
-import { streamsOf } from './message-streams.ts';
 import {
   type BrowserConnOptions,
   type BrowserConnSettings,
@@ -64,7 +63,6 @@ export interface DialOptions extends BrowserConnOptions {
 
 /** A page cannot send 1008 and 1011. */
 export const PAGE: Side = {
-  role: 'client',
   errorCloseCode: 3011,
   queueCloseCode: 3008,
   checkCode(code) {
@@ -72,7 +70,6 @@ export const PAGE: Side = {
   },
   note: CAUSE_HIDDEN,
   report,
-  toStreams: streamsOf,
 };
 
 export const DIAL_OPTION_NAMES: readonly string[] = [

@@ -54,9 +54,9 @@ function open(url: string | URL, options: DialOptions): Promise<BrowserConn> {
         const conn: BrowserConn = new BrowserConn(
           socket,
           plan,
-          () => resolve(conn),
           plan.alive && ((lost) => new Alive(socket, plan.alive!, lost)),
         );
+        socket.addEventListener('open', () => resolve(conn));
         stop = () => conn.terminate();
         void conn.closed.then(({ error }) => failed(error));
       };

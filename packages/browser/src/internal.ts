@@ -4,8 +4,6 @@
  *
  * @module
  */
-export type { MessageFilter } from './alive.ts';
-export { BrowserConn } from './browser-conn.ts';
 export { UnsupportedError } from './errors.ts';
 export {
   type BrowserConnBounds,
@@ -15,4 +13,5 @@ export {
 export { utf8Length } from './payload.ts';
 export { after, bounded } from './promises.ts';
 export { badType, boundOf, checkNames, whole } from './validate.ts';
+export { type MessageFilter, WebSocketConn } from './web-socket-conn.ts';
 export type { PageSocket, WebSocketEvent } from './web-types.ts';

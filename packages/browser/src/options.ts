@@ -1,5 +1,3 @@
-import type { Role } from '@ws/conn';
-import type { streamsOf } from './message-streams.ts';
 import { boundOf, whole } from './validate.ts';
 
 /** Bounds of a `BrowserConn`: the options of `fromWebSocket`. */
@@ -28,7 +26,6 @@ export interface BrowserConnOptions {
 
 /** What a page and a server of `@ws/fetch` do differently with the same kind of socket. */
 export interface Side {
-  readonly role: Role;
   /** The close code after an error of the application. */
   readonly errorCloseCode: number;
   /** The close code after more than `maxQueuedBytes`. */
@@ -39,8 +36,6 @@ export interface Side {
   readonly note: string;
   /** Gets the errors of the application's functions. */
   readonly report: (error: unknown) => void;
-  /** A server has none, so a Worker does not contain it. */
-  readonly toStreams: typeof streamsOf;
 }
 
 /** Checked {@link BrowserConnOptions}; Infinity for no bound. */

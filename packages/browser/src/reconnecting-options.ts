@@ -14,7 +14,7 @@ import type {
   ReconnectingConnOptions as LiveOptions,
   ReconnectOptions,
 } from '@ws/conn/reconnecting';
-import { type BrowserConn, checkClose } from './browser-conn.ts';
+import type { BrowserConn } from './browser-conn.ts';
 import { dial } from './dial.ts';
 import {
   checkDialOptions,
@@ -26,6 +26,7 @@ import {
 import { bounded, report } from './promises.ts';
 import { targetOf } from './url.ts';
 import { checkNames } from './validate.ts';
+import { checkClose } from './web-socket-conn.ts';
 
 /**
  * Returns the URL of one dial, with a fresh ticket for example. It may be async, and has

@@ -18,14 +18,13 @@ export class StreamSocket implements PageSocket {
   protocol = '';
   extensions = '';
   bufferedAmount = 0;
-  /** One listener for each event. */
-  readonly #listeners: Record<string, (event: WebSocketEvent) => void> = {};
+  readonly #listeners: Record<string, ((event: WebSocketEvent) => void)[]> = {};
   #reader: ReturnType<StreamReadable['getReader']> | undefined;
   #writer: ReturnType<StreamWritable['getWriter']> | undefined;
   /** Settles when the last message was sent. */
   #written: Promise<unknown> = Promise.resolve();
   /** Whether a message is being read. */
-  #reading = false;
+  isReading = false;
   /** Whether the connection closes: what arrives is read without a `pull`. */
   #draining = false;
 
@@ -35,7 +34,7 @@ export class StreamSocket implements PageSocket {
   }
 
   addEventListener(type: string, listener: (event: WebSocketEvent) => void): void {
-    this.#listeners[type] = listener;
+    (this.#listeners[type] ??= []).push(listener);
   }
 
   async #open(): Promise<void> {
@@ -48,14 +47,14 @@ export class StreamSocket implements PageSocket {
       this.#writer = writable.getWriter();
       Object.assign(this, { readyState: 1, protocol, extensions });
       this.#emit('open', {});
-      if (this.#draining) this.pull();
+      this.pull();
     } catch (error) {
       this.#end({ code: 1006, reason: '', wasClean: false }, error);
     }
   }
 
   #emit(type: string, event: WebSocketEvent): void {
-    this.#listeners[type]?.(event);
+    for (const listener of this.#listeners[type] ?? []) listener(event);
   }
 
   #end(event: WebSocketEvent, error?: unknown): void {
@@ -70,8 +69,8 @@ export class StreamSocket implements PageSocket {
   }
 
   pull(): void {
-    if (this.#reader === undefined || this.#reading) return;
-    this.#reading = true;
+    if (this.#reader === undefined || this.isReading) return;
+    this.isReading = true;
     void this.#read(this.#reader);
   }
 
@@ -82,7 +81,7 @@ export class StreamSocket implements PageSocket {
         const { closeCode = 1005, reason = '' } = await this.underlying.closed;
         return this.#end({ code: closeCode, reason, wasClean: true });
       }
-      this.#reading = false;
+      this.isReading = false;
       this.#emit('message', { data: value });
       if (this.#draining) this.pull();
     } catch (error) {

@@ -42,6 +42,8 @@ export interface PageSocket extends WebSocketLike {
   readonly overhead?: number;
   /** Asks for the next message; a WebSocket cannot be paused. */
   pull?(): void;
+  /** Whether a message was asked for, and has not come. */
+  readonly isReading?: boolean;
 }
 
 /** The class of a {@link WebSocketLike}. */

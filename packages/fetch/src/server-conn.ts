@@ -1,20 +1,21 @@
 import {
-  BrowserConn,
   type BrowserConnBounds,
   boundOf,
   type MessageFilter,
   type PageSocket,
   type Side,
   UnsupportedError,
+  WebSocketConn,
   whole,
 } from '@ws/browser/internal';
+import type { Role } from '@ws/conn';
 import { WebSocketError } from '@ws/conn/parts';
 import type { Mark } from './mark.ts';
 import { checkReadLimit, type Plan } from './options.ts';
 import { reportTo } from './reports.ts';
 
 /** The methods of a Conn over the WebSocket of a server's runtime. */
-export class SocketConn extends BrowserConn {
+export class SocketConn extends WebSocketConn {
   readonly #maxMessage: number;
   readonly #report: (error: unknown, where: string) => void;
   readonly #address: string | undefined;
@@ -33,19 +34,28 @@ export class SocketConn extends BrowserConn {
     const report = (error: unknown, where = 'upgrade'): void =>
       reportTo(options.report, error, { where, conn: this });
     const answers = autoResponse && answering(socket, autoResponse, bounds.highWaterMark);
-    super(socket, { ...bounds, ...SERVER, report }, undefined, answers && (() => answers));
+    super(socket, { ...bounds, ...SERVER, report }, answers);
     this.#maxMessage = maxMessage;
     this.#report = report;
     this.#address = address;
   }
 
-  override get localAddr(): undefined {
+  get role(): Role {
+    return 'server';
+  }
+
+  get localAddr(): undefined {
     return undefined;
   }
 
   /** The client's address; undefined when the runtime does not know it. */
-  override get remoteAddr(): string | undefined {
+  get remoteAddr(): string | undefined {
     return this.#address;
+  }
+
+  /** @throws UnsupportedError */
+  toStreams(): never {
+    throw new UnsupportedError('toStreams');
   }
 
   /** A function of the application has failed. */
@@ -62,7 +72,6 @@ export class SocketConn extends BrowserConn {
 
 /** What a server does differently from a page. */
 const SERVER: Omit<Side, 'report'> & Pick<BrowserConnBounds, 'limitCloseCode'> = {
-  role: 'server',
   errorCloseCode: 1011,
   queueCloseCode: 1008,
   limitCloseCode: 1009,
@@ -72,9 +81,6 @@ const SERVER: Omit<Side, 'report'> & Pick<BrowserConnBounds, 'limitCloseCode'> =
     whole('close: code', code, least, most);
   },
   note: '',
-  toStreams() {
-    throw new UnsupportedError('toStreams');
-  },
 };
 
 /**
@@ -87,15 +93,10 @@ function answering(
   { request, response }: NonNullable<Plan['options']['autoResponse']>,
   most: number,
 ): MessageFilter {
-  return {
-    isPulled: false,
-    start() {},
-    stop() {},
-    takes(data) {
-      if (!isSame(request, data)) return false;
-      if (socket.readyState === 1 && socket.bufferedAmount < most) socket.send(response);
-      return true;
-    },
+  return (data) => {
+    if (!isSame(request, data)) return false;
+    if (socket.readyState === 1 && socket.bufferedAmount < most) socket.send(response);
+    return true;
   };
 }
 

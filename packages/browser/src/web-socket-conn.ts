@@ -1,0 +1,596 @@
+import type {
+  CloseHandler,
+  CloseInfo,
+  ConnCloseOptions,
+  ConnLike,
+  ConnState,
+  ConnStats,
+  DataType,
+  Message,
+  MessageData,
+  MessageHandler,
+  NextWriterOptions,
+  PingOptions,
+  PingPongHandler,
+  PreparedMessage,
+  Role,
+  SchemaOutput,
+  StandardSchema,
+  WaitOptions,
+  WriteOptions,
+} from '@ws/conn';
+import {
+  CloseError,
+  CloseSentError,
+  type ConnInternals,
+  errorOf,
+  handled,
+  kind,
+  LateRejection,
+  rejectedSoon,
+  TextMessage,
+  TimeoutError,
+} from '@ws/conn/parts';
+import { UnsupportedError } from './errors.ts';
+import { checkSchema, formatJSON, parseJSON } from './json.ts';
+import { WholeMessageReader } from './message-reader.ts';
+import { GatheringWriter } from './message-writer.ts';
+import type { BrowserConnSettings } from './options.ts';
+import { dataTypeOf, type PageMessage, payloadOf, utf8Length } from './payload.ts';
+import { after, attempt, bounded, nothing } from './promises.ts';
+import { isNormalEnd, ReadSide } from './read-side.ts';
+import { badType, boundOf, checkNames } from './validate.ts';
+import type { PageSocket, WebSocketEvent } from './web-types.ts';
+import { WriteSide } from './write-side.ts';
+
+/** How long the peer has for its close frame, in ms. */
+export const CLOSE_TIMEOUT = 5_000;
+/** Bytes of UTF-8 in the reason of a close (RFC 6455, section 5.5). */
+const MAX_REASON = 123;
+const WAIT_OPTION_NAMES = ['signal', 'timeout'];
+const CLOSE_OPTION_NAMES = ['discard', ...WAIT_OPTION_NAMES];
+
+/** Whether a message is not for readers. */
+export type MessageFilter = (data: unknown) => boolean;
+
+/** The methods of `Conn` over a WebSocket of the runtime: of a page, or of a server of `@ws/fetch`. */
+// oxlint-disable-next-line typescript/no-explicit-any -- code that ignores `data` names no type
+export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, AsyncDisposable {
+  /** For the application: the library does not read it. */
+  data: Data = undefined as Data;
+  /**
+   * How the connection ended; never rejects. Code 1006 without a reason is all that a browser says
+   * about a broken connection.
+   */
+  readonly closed: Promise<CloseInfo>;
+  readonly #socket: PageSocket;
+  readonly #settings: BrowserConnSettings;
+  readonly #reads: ReadSide;
+  /** @internal */
+  protected readonly writes: WriteSide;
+  #resolveClosed!: (info: CloseInfo) => void;
+  #state: ConnState = 'open';
+  /** The error of the last `error` event: browsers hide it, other runtimes have it. */
+  #cause: unknown;
+  /** The error that has failed the connection. */
+  #failure: { readonly error: unknown; readonly code: number } | undefined;
+  /** The writer that an owner has, or had. */
+  #openWriter: GatheringWriter | undefined;
+  /** The one of the last call of `nextWriter`, which may wait for those before. */
+  #lastWriter: GatheringWriter | undefined;
+  /** Calls of `nextWriter`. */
+  #writers = 0;
+  /** The number of the last call without `queue`: it closes all writers before its own. */
+  #closeBefore = 0;
+  #cancelReadDeadline: () => void = nothing;
+  #cancelWriteDeadline: () => void = nothing;
+
+  /** @internal */
+  constructor(socket: PageSocket, settings: BrowserConnSettings, takes?: MessageFilter) {
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+    this.#socket = socket;
+    this.#settings = settings;
+    this.writes = new WriteSide(socket, settings, this.closed);
+    const pull = (): void => socket.pull?.();
+    this.#reads = new ReadSide(settings, (error, code) => this.#fail(error, code), pull);
+    socket.binaryType = 'arraybuffer';
+    socket.addEventListener('message', ({ data }: WebSocketEvent) => {
+      if (takes?.(data)) pull();
+      else this.#reads.add(data);
+    });
+    socket.addEventListener('error', ({ error }: WebSocketEvent) => {
+      this.#cause = error;
+      // A close event comes within the turn. Workers send none after a fault of the peer, Node 22 after
+      // a dial that failed, Chromium for a URL that a Content-Security-Policy forbids.
+      setTimeout(() => this.#ended());
+    });
+    socket.addEventListener('close', ({ code = 0, reason, wasClean }: WebSocketEvent) => {
+      // Deno reports 0 for a broken connection. React Native before 0.82 has no `wasClean`.
+      this.#ended(code || undefined, reason, wasClean ?? ![0, 1006].includes(code));
+    });
+  }
+
+  // Facts
+
+  /** `client` in a page, `server` on a server. */
+  abstract get role(): Role;
+
+  /** The subprotocol that the server chose, `''` when there is none. */
+  get subprotocol(): string {
+    return this.#socket.protocol ?? '';
+  }
+
+  /** The extensions in use, as in the response's header; `''` when there are none. */
+  get extensions(): string {
+    return this.#socket.extensions ?? '';
+  }
+
+  /** `open` also while the socket of {@link fromWebSocket} connects. See `Conn.state`. */
+  get state(): ConnState {
+    return this.#state === 'open' && this.#socket.readyState > 1 ? 'closing' : this.#state;
+  }
+
+  /** Bytes of messages that writes have accepted and that the browser has not sent. */
+  get bufferedAmount(): number {
+    return this.writes.buffered;
+  }
+
+  /**
+   * A snapshot of the counters. Browsers show messages only: `bytesIn` and `bytesOut` are those of
+   * their payloads, frames, pings and `rtt` are NaN.
+   */
+  get stats(): ConnStats {
+    return {
+      messagesIn: this.#reads.messages,
+      messagesOut: this.writes.messages,
+      messagesRefused: this.writes.refused,
+      // Those that a close drops are not counted.
+      messagesDropped: 0,
+      bytesIn: this.#reads.bytes,
+      bytesOut: this.writes.bytes,
+      framesIn: NaN,
+      framesOut: NaN,
+      pingsIn: NaN,
+      pingsOut: NaN,
+      rtt: NaN,
+      compressionBytes: NaN,
+    };
+  }
+
+  // Reading
+
+  /** Reads the next message: see `Conn.readMessage`. */
+  readMessage(options?: WaitOptions): Promise<Message> {
+    return this.#read('readMessage', options);
+  }
+
+  /** Reads the next message and parses it as JSON: see `Conn.readJSON`. */
+  readJSON<S extends StandardSchema>(
+    options: WaitOptions & { readonly schema: S },
+  ): Promise<SchemaOutput<S>>;
+  readJSON<T = unknown>(options?: WaitOptions & { readonly schema?: undefined }): Promise<T>;
+  readJSON(
+    options?: WaitOptions & { readonly schema?: StandardSchema | undefined },
+  ): Promise<unknown> {
+    return attempt(() => {
+      const schema = options?.schema;
+      checkSchema(schema);
+      return this.#read('readJSON', options, (read) => parseJSON(read, schema));
+    });
+  }
+
+  /**
+   * Reads the next message as a stream. Browsers deliver whole messages: it waits for the last byte.
+   *
+   * @throws (rejects) As {@link readMessage}.
+   */
+  nextReader(options?: WaitOptions): Promise<WholeMessageReader> {
+    const message = this.#read('nextReader', options);
+    return handled(message.then((read) => new WholeMessageReader(read)));
+  }
+
+  /** @param parse - Only for `readJSON`: the read settles as the promise of `parse` does. */
+  #read<T = PageMessage>(
+    name: string,
+    options?: WaitOptions,
+    parse?: (message: PageMessage) => Promise<T>,
+  ): Promise<T> {
+    const start = (
+      resolve: (result: T) => void,
+      reject: (reason: unknown) => void,
+    ): ((reason: unknown) => void) => {
+      if (!parse) return this.#reads.read(name, resolve as () => void, reject);
+      let unparsed: PageMessage | undefined;
+      const parsed =
+        <V>(settle: (value: V) => void) =>
+        (value: V): void => {
+          unparsed = undefined;
+          settle(value);
+        };
+      const read = (message: PageMessage): void => {
+        unparsed = message;
+        parse(message).then(parsed(resolve), parsed(reject));
+      };
+      const stop = this.#reads.read(name, read, reject);
+      return (reason) => {
+        if (unparsed) this.#reads.takeBack(unparsed);
+        stop(reason);
+      };
+    };
+    if (options === undefined) return handled(new Promise(start));
+    return attempt(() => {
+      const names = parse ? ['schema', ...WAIT_OPTION_NAMES] : WAIT_OPTION_NAMES;
+      checkNames(name, options, names);
+      return bounded(options, start);
+    });
+  }
+
+  /**
+   * Iterates over the messages: see `Conn`. `break` leaves the connection open. `return()` ends
+   * a pending `next`, which then takes no message.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
+    const end = { done: true, value: undefined } as const;
+    let leave = nothing;
+    return {
+      next: () =>
+        handled(
+          new Promise((resolve, reject) => {
+            const stop = this.#reads.read(
+              'for await',
+              (value) => resolve({ done: false, value }),
+              (error) => (error === end || isNormalEnd(error) ? resolve(end) : reject(error)),
+            );
+            leave = () => stop(end);
+          }),
+        ),
+      return: async () => {
+        leave();
+        return end;
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+
+  /**
+   * Calls `handler` with every message until the connection ends: see `Conn.receive`. An error of
+   * the handler closes the connection with 3011: a page cannot send 1011. The message stays valid
+   * after the handler has finished.
+   */
+  receive(handler: MessageHandler): Promise<CloseInfo> {
+    return attempt(() => {
+      if (typeof handler === 'function') {
+        return this.#reads.receive('receive', handler, this.closed);
+      }
+      throw badType('receive: expected a function', handler);
+    });
+  }
+
+  /** Reads and drops every message. Settles as {@link receive} does. */
+  discardReads(): Promise<CloseInfo> {
+    return handled(this.#reads.receive('discardReads', nothing, this.closed));
+  }
+
+  // Writing
+
+  /**
+   * Sends a message: a string as text, bytes as binary, a message with its own type. All data is
+   * copied during the call.
+   *
+   * @returns Resolves at once below `highWaterMark`, else when the browser has sent enough. Browsers
+   *   have no event for that: it is checked in each turn of the event loop for 20 ms, in a hidden
+   *   page for 100 ms, then after 4, 8, ... 50 ms.
+   * @throws (rejects) CloseSentError, BackpressureError, CloseError; TypeError for other data.
+   */
+  send(data: MessageData, options?: WriteOptions): Promise<void> {
+    return this.#send('send', dataTypeOf(data), data, options);
+  }
+
+  /**
+   * As {@link send}, with the type of the message. The option `compress` has no effect: browsers
+   * decide about it.
+   */
+  writeMessage(type: number, data: MessageData, options?: WriteOptions): Promise<void> {
+    return this.#send('writeMessage', type, data, options);
+  }
+
+  #send(method: string, type: number, data: MessageData, options?: WriteOptions): Promise<void> {
+    return attempt(() => {
+      const payload = payloadOf(method, type, data);
+      checkType(method, type);
+      if (options === undefined) return this.writes.send(payload);
+      checkNames(method, options, ['compress', 'signal']);
+      let refused: Promise<void> | undefined;
+      const sent = bounded<void>(options, (resolve, reject) => {
+        const written = this.writes.send(payload);
+        if (written instanceof LateRejection) {
+          refused = written;
+          resolve();
+        } else written.then(resolve, reject);
+        return reject;
+      });
+      return refused ?? sent;
+    });
+  }
+
+  /** Sends `value` as a text message in JSON: see `Conn.writeJSON`. */
+  writeJSON(value: unknown, options?: WriteOptions): Promise<void> {
+    return attempt(() => this.#send('writeJSON', TextMessage, formatJSON(value), options));
+  }
+
+  /** Sends a PreparedMessage of `@ws/conn`: see `Conn.writePreparedMessage`. */
+  writePreparedMessage(message: PreparedMessage): Promise<void> {
+    return attempt(() => {
+      if (message?.bytes === undefined) throw badType('expected a PreparedMessage', message);
+      return this.#send('writePreparedMessage', message.type, message.bytes);
+    });
+  }
+
+  /**
+   * Opens a writer for a message that is written in pieces. Browsers send whole messages: the writer
+   * gathers at most `maxBufferedAmount` bytes and sends them when it closes. Messages that are sent
+   * meanwhile do not wait. All earlier writers are closed first; with `queue: true` this call waits
+   * until their owners close them.
+   *
+   * @throws (rejects) TypeError for another type, UnsupportedError for a control type; as
+   *   {@link send} after the end.
+   */
+  nextWriter(type: number, options: NextWriterOptions = {}): Promise<GatheringWriter> {
+    return attempt(() => {
+      checkType('nextWriter', type);
+      checkNames('nextWriter', options, ['queue', 'compress']);
+      return this.#nextWriter(type, options.queue);
+    });
+  }
+
+  async #nextWriter(type: number, queue: boolean | undefined): Promise<GatheringWriter> {
+    const before = this.#lastWriter;
+    const writer = new GatheringWriter(type, this.writes);
+    const turn = ++this.#writers;
+    this.#lastWriter = writer;
+    if (!queue) {
+      this.#closeBefore = turn;
+      void this.#openWriter?.[Symbol.asyncDispose]();
+    }
+    await before?.ended;
+    const { rejection } = this.writes;
+    if (rejection !== undefined) {
+      writer.abort();
+      return rejection;
+    }
+    this.#openWriter = writer;
+    if (turn < this.#closeBefore) void writer[Symbol.asyncDispose]();
+    return writer;
+  }
+
+  // Settings
+
+  /**
+   * Sets the size of the longest message that is accepted, in bytes; `false` for no limit. A longer
+   * one closes the connection with `limitCloseCode` and a ReadLimitError.
+   *
+   * @throws TypeError, RangeError for another value.
+   */
+  setReadLimit(bytes: number | false): void {
+    this.#settings.readLimit = boundOf('setReadLimit', bytes);
+  }
+
+  /** Sets a deadline for reads: see `Conn.setReadDeadline`. */
+  setReadDeadline(at: Date | number | null): void {
+    this.#cancelReadDeadline = deadline('read', at, this.#cancelReadDeadline, (error) => {
+      this.#reads.drop();
+      this.#reads.end(error);
+    });
+  }
+
+  /** Sets a deadline for writes: see `Conn.setWriteDeadline`. */
+  setWriteDeadline(at: Date | number | null): void {
+    this.writes.expired = nothing;
+    this.#cancelWriteDeadline = deadline('write', at, this.#cancelWriteDeadline, (error) => {
+      this.writes.expired = () => this.lose(error);
+      if (this.bufferedAmount > 0) this.writes.expired();
+    });
+  }
+
+  // Ending
+
+  /**
+   * Runs the closing handshake: see `Conn.close`. Messages that have arrived can still be read. A
+   * WebSocket drops those that arrive later. A WebSocketStream keeps up to `maxQueuedBytes` of them.
+   *
+   * @param code - 1000 or 3000 to 4999: browsers allow no other.
+   * @param reason - At most 123 bytes of UTF-8.
+   * @param options - `timeout`: ms after which the connection counts as closed, with 1006. Default:
+   *   5,000. The browser may continue to send what it has. `signal`: ends it at once.
+   *   `discard`: true drops unread and later messages.
+   */
+  close(code = 1000, reason = '', options: ConnCloseOptions = {}): Promise<CloseInfo> {
+    return attempt(() => {
+      checkNames('close', options, CLOSE_OPTION_NAMES);
+      checkClose(this.#settings, code, reason, options);
+      const { signal, timeout = CLOSE_TIMEOUT } = options;
+      return bounded<CloseInfo>({ signal, timeout }, (resolve, reject) => {
+        void this.closed.then(resolve);
+        this.#close(code, reason);
+        if (options.discard) this.#reads.drop();
+        return (cause) => {
+          if (signal?.aborted) reject(cause);
+          this.terminate();
+        };
+      });
+    });
+  }
+
+  /**
+   * Ends the connection at once: {@link closed} reports 1006. Browsers cannot destroy a socket: they
+   * close it in the background.
+   */
+  terminate(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closing';
+    this.#socket.close();
+    this.#ended();
+  }
+
+  /** `close(1000)`, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  // What a page lacks
+
+  /** @throws (rejects) UnsupportedError */
+  ping(_data?: unknown, _options?: PingOptions): Promise<number> {
+    return rejectedSoon(new UnsupportedError('ping'));
+  }
+
+  /** @throws (rejects) UnsupportedError */
+  writeControl(_type: number, _data?: unknown, _deadline?: unknown): Promise<never> {
+    return rejectedSoon(new UnsupportedError('writeControl'));
+  }
+
+  /** @throws UnsupportedError, except for null. */
+  setPingHandler(handler: PingPongHandler | null): void {
+    if (handler !== null) throw new UnsupportedError('setPingHandler');
+  }
+
+  /** @throws UnsupportedError, except for null. */
+  setPongHandler(handler: PingPongHandler | null): void {
+    if (handler !== null) throw new UnsupportedError('setPongHandler');
+  }
+
+  /** @throws UnsupportedError, except for null. */
+  setCloseHandler(handler: CloseHandler | null): void {
+    if (handler !== null) throw new UnsupportedError('setCloseHandler');
+  }
+
+  /** @throws UnsupportedError */
+  enableWriteCompression(_on: boolean): void {
+    throw new UnsupportedError('enableWriteCompression');
+  }
+
+  /** @throws UnsupportedError */
+  setCompressionLevel(_level: number): void {
+    throw new UnsupportedError('setCompressionLevel');
+  }
+
+  // The end
+
+  #close(code: number, reason: string): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'closing';
+    this.writes.end(new CloseSentError());
+    this.#reads.closing = true;
+    this.#socket.close(code, reason);
+  }
+
+  /** Fails an open connection. A close that has begun stays as it is. */
+  #fail(fault: unknown, code: number): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'closing';
+    this.#failure = { error: fault, code };
+    this.#reads.end(fault);
+    this.writes.fail(new CloseSentError());
+    this.#socket.close(code);
+    const cancel = after(CLOSE_TIMEOUT, () => this.terminate());
+    void this.closed.then(cancel);
+  }
+
+  /** @internal Ends a connection that is lost. */
+  protected lose(error: TimeoutError): void {
+    this.#failure ??= { error, code: 1006 };
+    this.writes.fail(error);
+    this.terminate();
+  }
+
+  #ended(code = 1006, reason = '', wasClean = false): void {
+    if (this.#state === 'closed') return;
+    const isOrderly = wasClean || this.#state === 'closing';
+    this.#state = 'closed';
+    this.#cancelReadDeadline();
+    this.#cancelWriteDeadline();
+    const end = new CloseError(code, reason, isOrderly ? '' : this.#settings.note);
+    if (this.#cause !== undefined) end.cause = this.#cause;
+    const failure = this.#failure ?? (wasClean ? undefined : { error: end, code });
+    this.#reads.end(failure?.error ?? end);
+    this.writes.fail(wasClean ? new CloseSentError() : end);
+    this.#openWriter?.abort();
+    this.#resolveClosed({
+      code: code === 1006 ? (failure?.code ?? code) : code,
+      reason,
+      wasClean,
+      ...(failure && { error: errorOf(failure.error) }),
+    });
+  }
+
+  /** @internal The error that has failed the connection. */
+  protected get failure(): unknown {
+    return this.#failure?.error;
+  }
+
+  /** @internal */
+  get internals(): Pick<ConnInternals, 'closeAfterError' | 'untilWritable'> {
+    return {
+      closeAfterError: () => this.close(this.#settings.errorCloseCode),
+      untilWritable: () => this.writes.untilWritable(),
+    };
+  }
+}
+
+/** @throws TypeError for another type than text or binary, UnsupportedError for a control type. */
+function checkType(method: string, type: unknown): asserts type is DataType {
+  if (type === 1 || type === 2) return;
+  if ([8, 9, 10].includes(type as number)) throw new UnsupportedError(method);
+  throw new TypeError(`${method}: expected TextMessage (1) or BinaryMessage (2) as the type`);
+}
+
+/** @throws TypeError, RangeError for a code or a reason that browsers refuse, or another `discard`. */
+export function checkClose(
+  { checkCode }: Pick<BrowserConnSettings, 'checkCode'>,
+  code: number,
+  reason = '',
+  { discard }: Pick<ConnCloseOptions, 'discard'> = {},
+): void {
+  if (discard !== undefined && typeof discard !== 'boolean') {
+    throw badType('discard: expected true or false', discard);
+  }
+  checkCode(code);
+  if (typeof reason !== 'string') {
+    throw badType('close: expected a string as the reason', reason);
+  }
+  const length = utf8Length(reason);
+  if (length <= MAX_REASON) return;
+  throw new RangeError(
+    `close: expected a reason of at most ${MAX_REASON} bytes of UTF-8, got ${length}`,
+  );
+}
+
+/**
+ * Calls `expired` at `at`, at once for a past time, instead of the deadline before. Returns what
+ * cancels that.
+ *
+ * @throws TypeError for a bad deadline.
+ */
+function deadline(
+  call: string,
+  at: Date | number | null,
+  cancelBefore: () => void,
+  expired: (error: TimeoutError) => void,
+): () => void {
+  // A Date may be of another realm.
+  const time: unknown = at === null ? Infinity : kind(at) === 'Date' ? Number(at) : at;
+  if (typeof time !== 'number' || Number.isNaN(time)) {
+    throw new TypeError('deadline: expected a Date, ms since 1970 or null');
+  }
+  const ms = time - Date.now();
+  cancelBefore();
+  const expire = (): void =>
+    expired(new TimeoutError(`${call} timeout: the deadline has passed`, { permanent: true }));
+  if (ms > 0) return after(ms, expire);
+  expire();
+  return nothing;
+}
