@@ -32,13 +32,11 @@ export class Alive {
     this.#socket = socket;
     this.#plan = plan;
     this.#lost = lost;
-  }
-
-  /** The connection is open. */
-  start(): void {
-    this.#removeWake = onPageWake(() => this.#wake());
-    this.#heardAt = performance.now();
-    this.#lookIn(this.#plan.after);
+    socket.addEventListener('open', () => {
+      this.#removeWake = onPageWake(() => this.#wake());
+      this.#heardAt = performance.now();
+      this.#lookIn(plan.after);
+    });
   }
 
   /** The connection has ended. */

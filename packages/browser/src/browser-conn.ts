@@ -1,6 +1,7 @@
 import type { Role } from '@ws/conn';
-import type { ConnInternals, TimeoutError } from '@ws/conn/parts';
-import type { Alive } from './alive.ts';
+import type { ConnInternals } from '@ws/conn/parts';
+import { Alive } from './alive.ts';
+import type { AlivePlan } from './dial-options.ts';
 import { UnsupportedError } from './errors.ts';
 import { type MessageStreams, streamsOf } from './message-streams.ts';
 import type { BrowserConnSettings } from './options.ts';
@@ -26,18 +27,11 @@ export class BrowserConn<Data = any> extends WebSocketConn<Data> {
   readonly #socket: PageSocket;
 
   /** @internal */
-  constructor(
-    socket: PageSocket,
-    settings: BrowserConnSettings,
-    aliveOf?: (lost: (error: TimeoutError) => void) => Alive,
-  ) {
-    const alive = aliveOf?.((error) => this.lose(error));
+  constructor(socket: PageSocket, settings: BrowserConnSettings, plan?: AlivePlan) {
+    const alive = plan && new Alive(socket, plan, (error) => this.lose(error));
     super(socket, settings, alive && ((data) => alive.takes(data)));
     this.#socket = socket;
-    if (alive) {
-      socket.addEventListener('open', () => alive.start());
-      void this.closed.then(() => alive.stop());
-    }
+    void this.closed.then(() => alive?.stop());
   }
 
   /** Always `client`. */

@@ -4,33 +4,25 @@ import type { PageSocket, WebSocketEvent, WebSocketLike } from './web-types.ts';
 /** A WebSocket that connects. Messages wait until it is open: it would throw. */
 export class ConnectingSocket implements PageSocket {
   readonly underlying: WebSocketLike;
+  binaryType = '';
+  protocol = '';
+  extensions = '';
   /** Messages that wait. */
   #early: (string | Uint8Array)[] = [];
   #earlyBytes = 0;
 
   constructor(socket: WebSocketLike) {
     this.underlying = socket;
-    socket.addEventListener('open', () => this.#sendEarly());
+    socket.binaryType = 'arraybuffer';
+    socket.addEventListener('open', () => {
+      this.protocol = socket.protocol;
+      this.extensions = socket.extensions;
+      this.#sendEarly();
+    });
   }
 
   get readyState(): number {
     return this.underlying.readyState;
-  }
-
-  get protocol(): string {
-    return this.underlying.protocol;
-  }
-
-  get extensions(): string {
-    return this.underlying.extensions;
-  }
-
-  get binaryType(): string {
-    return this.underlying.binaryType;
-  }
-
-  set binaryType(type: string) {
-    this.underlying.binaryType = type;
   }
 
   get bufferedAmount(): number {

@@ -72,6 +72,13 @@ export const PAGE: Side = {
   report,
 };
 
+/** @throws TypeError, RangeError that names the option. */
+export function pageSettings(options: BrowserConnOptions): BrowserConnSettings {
+  const bounds = checkConnOptions(options);
+  whole('limitCloseCode', bounds.limitCloseCode, 3000, 4999);
+  return { ...PAGE, ...bounds };
+}
+
 export const DIAL_OPTION_NAMES: readonly string[] = [
   ...CONN_OPTION_NAMES,
   'subprotocols',
@@ -133,8 +140,7 @@ export function checkDialOptions(options: DialOptions): DialPlan {
     throw badType('subprotocols: expected strings', subprotocols);
   }
   const plan = {
-    ...PAGE,
-    ...checkConnOptions(options),
+    ...pageSettings(options),
     // The class checks their characters.
     subprotocols: protocols,
     handshakeTimeout:

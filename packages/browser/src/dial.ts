@@ -1,5 +1,4 @@
 import { handled, TransportError } from '@ws/conn/parts';
-import { Alive } from './alive.ts';
 import { BrowserConn } from './browser-conn.ts';
 import { ConnectingSocket } from './connecting-socket.ts';
 import {
@@ -7,10 +6,10 @@ import {
   DIAL_HINT,
   DIAL_OPTION_NAMES,
   type DialOptions,
-  PAGE,
+  pageSettings,
 } from './dial-options.ts';
 import { CAUSE_HIDDEN } from './errors.ts';
-import { type BrowserConnOptions, CONN_OPTION_NAMES, checkConnOptions } from './options.ts';
+import { type BrowserConnOptions, CONN_OPTION_NAMES } from './options.ts';
 import { bounded, nothing } from './promises.ts';
 import { targetOf } from './url.ts';
 import { badType, checked, checkNames } from './validate.ts';
@@ -51,11 +50,7 @@ function open(url: string | URL, options: DialOptions): Promise<BrowserConn> {
       const failed = (cause: unknown): void =>
         reject(new TransportError(`could not connect to ${name}; ${CAUSE_HIDDEN}`, { cause }));
       const use = (socket: PageSocket): void => {
-        const conn: BrowserConn = new BrowserConn(
-          socket,
-          plan,
-          plan.alive && ((lost) => new Alive(socket, plan.alive!, lost)),
-        );
+        const conn = new BrowserConn(socket, plan, plan.alive);
         socket.addEventListener('open', () => resolve(conn));
         stop = () => conn.terminate();
         void conn.closed.then(({ error }) => failed(error));
@@ -116,6 +111,6 @@ export function fromWebSocket(
       throw badType('fromWebSocket: expected an open WebSocket', socket);
     }
     const used = socket.readyState === 0 ? new ConnectingSocket(socket) : socket;
-    return new BrowserConn(used, { ...PAGE, ...checkConnOptions(options) });
+    return new BrowserConn(used, pageSettings(options));
   }, fromWebSocket);
 }

@@ -1,5 +1,5 @@
 import type { DataType, MessageReaderLike, OwnedBytes } from '@ws/conn';
-import { isUint8Array } from '@ws/conn/parts';
+import { kind } from '@ws/conn/parts';
 import { decodeUtf8, type PageMessage } from './payload.ts';
 import { attempt } from './promises.ts';
 import { badType } from './validate.ts';
@@ -28,7 +28,7 @@ export class WholeMessageReader implements MessageReaderLike {
 
   read(into: Uint8Array): Promise<number> {
     return attempt(() => {
-      if (!isUint8Array(into)) throw badType('read: expected a Uint8Array', into);
+      if (kind(into) !== 'Uint8Array') throw badType('read: expected a Uint8Array', into);
       if (into.length === 0) throw new RangeError('read: no room');
       const piece = this.#take(into.length);
       into.set(piece);

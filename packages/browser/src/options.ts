@@ -1,4 +1,4 @@
-import { boundOf, whole } from './validate.ts';
+import { boundOf } from './validate.ts';
 
 /** Bounds of a `BrowserConn`: the options of `fromWebSocket`. */
 export interface BrowserConnOptions {
@@ -63,6 +63,5 @@ export function checkConnOptions(options: BrowserConnOptions): BrowserConnBounds
   for (const name of Object.keys(bounds) as (keyof BrowserConnOptions)[]) {
     bounds[name] = boundOf(name, options[name] ?? bounds[name]);
   }
-  whole('limitCloseCode', bounds.limitCloseCode, 3000, 4999);
   return bounds;
 }

@@ -1,5 +1,6 @@
 import type { DataType, MessageData, OwnedBytes } from '@ws/conn';
 import { BackpressureError, BinaryMessage, kind, Message, TextMessage } from '@ws/conn/parts';
+import type { BrowserConnBounds } from './options.ts';
 import { badType } from './validate.ts';
 
 // Created by the first use: jsdom of Jest has neither.
@@ -123,14 +124,15 @@ export function bytesOf(method: string, data: unknown): OwnedBytes {
   return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
 }
 
-/** The error of a message of `size` bytes that exceeds the option `name`, a bound of `most` bytes. */
+/** The error of a message of `size` bytes that exceeds the bound `name`, if it does. */
 export function overflow(
+  bounds: BrowserConnBounds,
+  name: 'maxQueuedBytes' | 'maxBufferedAmount',
   buffered: number,
   size: number,
-  name: string,
-  most: number,
   effect = '',
 ): BackpressureError | undefined {
+  const most = bounds[name];
   if (buffered + size <= most) return undefined;
   return new BackpressureError(
     `${effect}${buffered} bytes are already buffered; ${size} more would exceed ${name} (${most})`,

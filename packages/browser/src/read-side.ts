@@ -71,12 +71,12 @@ export class ReadSide {
 
   /** Gives `message` to the reader, or queues it. */
   #take(message: PageMessage): void {
-    const { readLimit, limitCloseCode, maxQueuedBytes } = this.#settings;
+    const { readLimit, limitCloseCode, queueCloseCode } = this.#settings;
     const { length } = message;
     if (length > readLimit) return this.#fail(new ReadLimitError(readLimit), limitCloseCode);
     const cost = length + MESSAGE_COST;
-    const full = this.#cost > 0 && overflow(this.#cost, cost, 'maxQueuedBytes', maxQueuedBytes);
-    if (full) return this.#fail(full, this.#settings.queueCloseCode);
+    const full = this.#cost > 0 && overflow(this.#settings, 'maxQueuedBytes', this.#cost, cost);
+    if (full) return this.#fail(full, queueCloseCode);
     this.messages++;
     this.bytes += length;
     const reader = this.#reader;

@@ -76,9 +76,8 @@ export class WriteSide {
 
   /** The error of a message of `size` bytes that exceeds `maxBufferedAmount`, if it does. */
   overflow(buffered: number, size: number): BackpressureError | undefined {
-    const { maxBufferedAmount } = this.#settings;
     const effect = 'the message was not sent: ';
-    return overflow(buffered, size, 'maxBufferedAmount', maxBufferedAmount, effect);
+    return overflow(this.#settings, 'maxBufferedAmount', buffered, size, effect);
   }
 
   /** @param waited - Whether the message has waited for room: `maxBufferedAmount` does not apply. */

@@ -35,7 +35,6 @@ let isWrapped = false;
 /** See `upgrade` of `@ws/fetch`. It needs the wrapper {@link deno}. */
 export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
   maxMessage: () => MAX_MESSAGE,
-  clientSignal: () => undefined,
   accept: marking(() => isWrapped, 'deno of @ws/fetch/deno'),
 });
 

@@ -101,12 +101,11 @@ function listOf(value: string): string[] {
 
 /** Keeps foreign pages from using a visitor's cookies (RFC 6455, section 10.2). */
 function isAllowed(origin: string, host: string, { options, origins }: Plan): boolean {
-  const { sameHost, allowedOrigins } = options;
-  if (isSameHost(origin, host, sameHost)) return true;
+  const { sameHost, allowedOrigins = [] } = options;
+  // `null` is no origin that can be parsed.
+  if (isSameHost(origin, host, sameHost) || allowedOrigins.includes(origin)) return true;
   const parsed = parseOrigin(origin);
-  return parsed === undefined
-    ? origin === 'null' && allowedOrigins?.includes('null') === true
-    : origins.some((matches) => matches(parsed));
+  return parsed !== undefined && origins.some((matches) => matches(parsed));
 }
 
 /** A value of the client, without characters that have a meaning in HTML. */

@@ -1,9 +1,9 @@
 import {
   type BrowserConnBounds,
   badType,
+  boundOf,
   checkConnOptions,
   checkNames,
-  whole,
 } from '@ws/browser/internal';
 import { parseAllowedOrigin, type SameHost } from '@ws/codec/parts';
 import type { AutoResponse, Conn, ConnLike, ReportContext } from '@ws/conn';
@@ -200,8 +200,7 @@ export function checkUpgradeOptions(options: UpgradeOptions<unknown>, maxMessage
     origins: allowedOrigins
       .filter((entry) => entry !== 'null')
       .map((entry) => parseAllowedOrigin(entry)),
-    handshakeTimeout:
-      handshakeTimeout === false ? Infinity : whole('handshakeTimeout', handshakeTimeout),
+    handshakeTimeout: boundOf('handshakeTimeout', handshakeTimeout),
   };
 }
 

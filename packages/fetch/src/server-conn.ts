@@ -16,6 +16,8 @@ import { reportTo } from './reports.ts';
 
 /** The methods of a Conn over the WebSocket of a server's runtime. */
 export class SocketConn extends WebSocketConn {
+  /** No runtime knows it. */
+  declare readonly localAddr: undefined;
   readonly #maxMessage: number;
   readonly #report: (error: unknown, where: string) => void;
   readonly #address: string | undefined;
@@ -42,10 +44,6 @@ export class SocketConn extends WebSocketConn {
 
   get role(): Role {
     return 'server';
-  }
-
-  get localAddr(): undefined {
-    return undefined;
   }
 
   /** The client's address; undefined when the runtime does not know it. */
@@ -101,8 +99,7 @@ function answering(
 }
 
 function isSame(wanted: string | Uint8Array, data: unknown): boolean {
-  if (typeof wanted === 'string') return data === wanted;
-  if (typeof data === 'string') return false;
+  if (typeof wanted === 'string' || typeof data === 'string') return data === wanted;
   const bytes = data instanceof Uint8Array ? data : new Uint8Array(data as ArrayBuffer);
   return bytes.length === wanted.length && bytes.every((byte, i) => byte === wanted[i]);
 }
@@ -111,17 +108,17 @@ function isSame(wanted: string | Uint8Array, data: unknown): boolean {
  * Runs the handler of a connection. The promise settles after both have ended; it never rejects,
  * since the runtime would end the process or print the error.
  */
-export async function run(conn: SocketConn, { handler, auth, request }: Mark): Promise<void> {
+export async function run(
+  conn: SocketConn,
+  { handler, auth, request }: Pick<Mark, 'handler' | 'auth' | 'request'>,
+): Promise<void> {
   conn.data = auth;
   try {
     await handler(conn, { auth, request });
   } catch (error) {
-    if (!isEnd(conn, error)) conn.failed(error, 'handler');
+    // The end of the connection is no fault of the handler.
+    const isEnd = conn.state !== 'open' && error instanceof WebSocketError;
+    if (!isEnd) conn.failed(error, 'handler');
   }
   await conn.closed;
-}
-
-/** Whether `error` is the end of the connection, and no fault of the handler. */
-function isEnd(conn: SocketConn, error: unknown): boolean {
-  return conn.state !== 'open' && error instanceof WebSocketError;
 }

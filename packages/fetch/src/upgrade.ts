@@ -19,8 +19,8 @@ export interface Runtime {
   readonly maxMessage: () => number;
   /** Makes the Response of an accepted handshake. */
   readonly accept: (agreement: Agreement, handler: UpgradeHandler) => Response;
-  /** Aborted when the client leaves. */
-  readonly clientSignal: (request: Request) => AbortSignal | undefined;
+  /** Aborted when the client leaves. A runtime without it does not know that. */
+  readonly clientSignal?: (request: Request) => AbortSignal;
 }
 
 /** Makes the function `upgrade` of a runtime. */
@@ -30,7 +30,7 @@ export function upgradeOn({ maxMessage, accept, clientSignal }: Runtime): Upgrad
     if (typeof handler !== 'function') {
       throw badType('upgrade: expected a function as the handler', handler);
     }
-    const result = await negotiate(request, plan, clientSignal(request));
+    const result = await negotiate(request, plan, clientSignal?.(request));
     return result instanceof Response ? result : accept(result, handler as UpgradeHandler);
   };
 }

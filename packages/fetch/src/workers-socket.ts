@@ -11,12 +11,11 @@ export interface WorkerSocket extends PageSocket {
   deserializeAttachment(): unknown;
 }
 
-declare const WebSocketPair: new () => { 0: WorkerSocket; 1: WorkerSocket };
+declare const WebSocketPair: new () => { readonly 0: WorkerSocket; readonly 1: WorkerSocket };
 
 /** The client's end, which goes into the Response, and the server's. */
 export function webSocketPair(): [WorkerSocket, WorkerSocket] {
-  const { 0: client, 1: server } = new WebSocketPair();
-  return [client, server];
+  return Object.values(new WebSocketPair()) as [WorkerSocket, WorkerSocket];
 }
 
 /** The client's address. Workers without a proxy of Cloudflare have it in `cf`, with its port. */

@@ -28,7 +28,6 @@ export * from './public.ts';
  */
 export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
   maxMessage: () => MAX_MESSAGE,
-  clientSignal: () => undefined,
   accept,
 });
 
@@ -36,15 +35,14 @@ export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
 export const upgradeWebSocket: UpgradeWebSocket = /* @__PURE__ */ honoUpgrade(upgrade);
 
 function accept(agreement: Agreement, handler: UpgradeHandler): Response {
-  const { request, plan, subprotocol } = agreement;
+  const { request, plan, subprotocol, auth } = agreement;
   const [client, socket] = webSocketPair();
   socket.accept();
   // Workers have `''` there.
   Object.defineProperty(socket, 'protocol', { value: subprotocol });
   const conn = new SocketConn(socket, plan, MAX_MESSAGE, addressOf(request));
-  const headers: readonly (readonly [string, string])[] = [];
   // Without it, nothing of the handler runs after the close: not even `finally`.
-  waitUntil(run(conn, { ...agreement, handler, headers }));
+  waitUntil(run(conn, { handler, auth, request }));
   return new Response(null, {
     status: 101,
     webSocket: client,
