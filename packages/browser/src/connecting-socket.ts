@@ -1,4 +1,5 @@
-import { MESSAGE_COST, utf8Length } from './payload.ts';
+import { MESSAGE_COST } from './payload.ts';
+import { utf8Length } from './utf8-length.ts';
 import type { PageSocket, WebSocketEvent, WebSocketLike } from './web-types.ts';
 
 /** A WebSocket that connects. Messages wait until it is open: it would throw. */

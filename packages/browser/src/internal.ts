@@ -10,8 +10,8 @@ export {
   checkConnOptions,
   type Side,
 } from './options.ts';
-export { utf8Length } from './payload.ts';
 export { after, bounded } from './promises.ts';
+export { utf8Length } from './utf8-length.ts';
 export { badType, boundOf, checkNames, whole } from './validate.ts';
 export { type MessageFilter, WebSocketConn } from './web-socket-conn.ts';
 export type { PageSocket, WebSocketEvent } from './web-types.ts';

@@ -1,7 +1,8 @@
 import type { MessageData, MessageWriterLike } from '@ws/conn';
 import { RESOLVED, rejectedSoon, WriteClosedError } from '@ws/conn/parts';
-import { bytesOf, payloadOf, utf8Length } from './payload.ts';
+import { bytesOf, payloadOf } from './payload.ts';
 import { attempt, nothing } from './promises.ts';
+import { utf8Length } from './utf8-length.ts';
 import type { WriteSide } from './write-side.ts';
 
 /**
@@ -21,13 +22,9 @@ import type { WriteSide } from './write-side.ts';
 export class GatheringWriter implements MessageWriterLike {
   readonly #type: number;
   readonly #writes: WriteSide;
-  /** The pieces before {@link #text}. */
-  #pieces: Uint8Array[] = [];
-  /** The text of the last writes, in one string: two of them may share a surrogate pair. */
-  #text = '';
-  /** The last unit of `#text`. To look it up there would copy the text. */
-  #lastUnit = '';
-  /** Bytes of the message. */
+  /** Texts that follow each other are one piece: two of them may share a surrogate pair. */
+  #pieces: (string | Uint8Array)[] = [];
+  /** Bytes of the message, with two more for each pair that two writes share. */
   #length = 0;
   #over = false;
   #finish = nothing;
@@ -48,15 +45,7 @@ export class GatheringWriter implements MessageWriterLike {
       const piece = typeof data === 'string' ? data : bytesOf('write', data).slice();
       const closed = this.#closed();
       if (closed !== undefined) return closed;
-      if (typeof piece === 'string') {
-        this.#length += utf8Length(this.#lastUnit + piece) - utf8Length(this.#lastUnit);
-        this.#text += piece;
-        this.#lastUnit = piece.slice(-1) || this.#lastUnit;
-      } else if (piece.length > 0) {
-        this.#encodeText();
-        this.#pieces.push(piece);
-        this.#length += piece.length;
-      }
+      this.#add(piece);
       const full = this.#writes.overflow(0, this.#length);
       if (full === undefined) return RESOLVED;
       this.abort();
@@ -67,31 +56,25 @@ export class GatheringWriter implements MessageWriterLike {
   close(): Promise<void> {
     const closed = this.#closed();
     if (closed !== undefined) return closed;
-    let message: string | Uint8Array = this.#text;
-    if (this.#pieces.length > 0) {
-      this.#encodeText();
-      message = new Uint8Array(this.#length);
-      let at = 0;
-      for (const piece of this.#pieces) {
-        message.set(piece, at);
-        at += piece.length;
-      }
-    }
+    const pieces = this.#pieces;
+    const message = pieces.length > 1 ? joined(pieces, this.#length) : (pieces[0] ?? '');
     this.abort();
     return this.#writes.send(payloadOf('', this.#type, message));
   }
 
-  #encodeText(): void {
-    this.#pieces.push(bytesOf('write', this.#text));
-    this.#text = '';
-    this.#lastUnit = '';
+  #add(piece: string | Uint8Array): void {
+    if (piece.length === 0) return;
+    const last = this.#pieces.at(-1);
+    if (typeof piece === 'string' && typeof last === 'string') {
+      this.#pieces[this.#pieces.length - 1] = last + piece;
+    } else this.#pieces.push(piece);
+    this.#length += typeof piece === 'string' ? utf8Length(piece) : piece.length;
   }
 
   /** Drops the message: nothing of it was sent. */
   abort(): void {
     this.#over = true;
     this.#pieces = [];
-    this.#text = '';
     this.#finish();
   }
 
@@ -118,4 +101,15 @@ export class GatheringWriter implements MessageWriterLike {
     if (rejection !== undefined || !this.#over) return rejection;
     return rejectedSoon(new WriteClosedError());
   }
+}
+
+function joined(pieces: readonly (string | Uint8Array)[], most: number): Uint8Array {
+  const message = new Uint8Array(most);
+  let end = 0;
+  for (const piece of pieces) {
+    const bytes = bytesOf('write', piece);
+    message.set(bytes, end);
+    end += bytes.length;
+  }
+  return message.subarray(0, end);
 }

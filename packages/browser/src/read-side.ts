@@ -8,6 +8,7 @@ import {
 } from '@ws/conn/parts';
 import type { BrowserConnSettings } from './options.ts';
 import { MESSAGE_COST, messageOf, overflow, type PageMessage } from './payload.ts';
+import type { PageSocket } from './web-types.ts';
 
 /** Whether reading ended normally: `receive` resolves and iteration is done. */
 export function isNormalEnd(error: unknown): boolean {
@@ -23,9 +24,9 @@ export class ReadSide {
   messages = 0;
   /** Bytes of the messages. */
   bytes = 0;
+  readonly #socket: PageSocket;
   readonly #settings: BrowserConnSettings;
   readonly #fail: (error: unknown, closeCode: number) => void;
-  readonly #pull: () => void;
   /** Messages that have arrived after those of `#next`. */
   #queue: PageMessage[] = [];
   /** The next messages, the first one last: to shift a long array costs as much as to copy it. */
@@ -42,18 +43,15 @@ export class ReadSide {
   /** Why reading ended. Queued messages can still be read. */
   #ended: { readonly reason: unknown } | undefined;
 
-  /**
-   * @param fail - Fails the connection.
-   * @param pull - The next message is wanted.
-   */
+  /** @param fail - Fails the connection. */
   constructor(
+    socket: PageSocket,
     settings: BrowserConnSettings,
     fail: (error: unknown, closeCode: number) => void,
-    pull: () => void,
   ) {
+    this.#socket = socket;
     this.#settings = settings;
     this.#fail = fail;
-    this.#pull = pull;
   }
 
   /** A message has arrived. */
@@ -102,7 +100,7 @@ export class ReadSide {
       reader(this.#shift());
     }
     const isHandling = this.#caller && !this.#reader;
-    if (this.#dropping || !(isHandling || this.#cost > 0)) this.#pull();
+    if (this.#dropping || !(isHandling || this.#cost > 0)) this.#socket.pull?.();
   }
 
   #shift(): PageMessage | undefined {

@@ -1,4 +1,4 @@
-import { utf8Length } from './payload.ts';
+import { utf8Length } from './utf8-length.ts';
 import type {
   PageSocket,
   StreamReadable,

@@ -36,9 +36,10 @@ import { checkSchema, formatJSON, parseJSON } from './json.ts';
 import { WholeMessageReader } from './message-reader.ts';
 import { GatheringWriter } from './message-writer.ts';
 import type { BrowserConnSettings } from './options.ts';
-import { dataTypeOf, type PageMessage, payloadOf, utf8Length } from './payload.ts';
+import { dataTypeOf, type PageMessage, payloadOf } from './payload.ts';
 import { after, attempt, bounded, nothing } from './promises.ts';
 import { isNormalEnd, ReadSide } from './read-side.ts';
+import { utf8Length } from './utf8-length.ts';
 import { badType, boundOf, checkNames } from './validate.ts';
 import type { PageSocket, WebSocketEvent } from './web-types.ts';
 import { WriteSide } from './write-side.ts';
@@ -78,10 +79,8 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   #openWriter: GatheringWriter | undefined;
   /** The one of the last call of `nextWriter`, which may wait for those before. */
   #lastWriter: GatheringWriter | undefined;
-  /** Calls of `nextWriter`. */
-  #writers = 0;
-  /** The number of the last call without `queue`: it closes all writers before its own. */
-  #closeBefore = 0;
+  /** Calls of `nextWriter` without `queue`: each closes all writers before its own. */
+  #closings = 0;
   #cancelReadDeadline: () => void = nothing;
   #cancelWriteDeadline: () => void = nothing;
 
@@ -93,11 +92,10 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     this.#socket = socket;
     this.#settings = settings;
     this.writes = new WriteSide(socket, settings, this.closed);
-    const pull = (): void => socket.pull?.();
-    this.#reads = new ReadSide(settings, (error, code) => this.#fail(error, code), pull);
+    this.#reads = new ReadSide(socket, settings, (error, code) => this.#fail(error, code));
     socket.binaryType = 'arraybuffer';
     socket.addEventListener('message', ({ data }: WebSocketEvent) => {
-      if (takes?.(data)) pull();
+      if (takes?.(data)) socket.pull?.();
       else this.#reads.add(data);
     });
     socket.addEventListener('error', ({ error }: WebSocketEvent) => {
@@ -350,12 +348,12 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   async #nextWriter(type: number, queue: boolean | undefined): Promise<GatheringWriter> {
     const before = this.#lastWriter;
     const writer = new GatheringWriter(type, this.writes);
-    const turn = ++this.#writers;
     this.#lastWriter = writer;
     if (!queue) {
-      this.#closeBefore = turn;
+      this.#closings++;
       void this.#openWriter?.[Symbol.asyncDispose]();
     }
+    const closings = this.#closings;
     await before?.ended;
     const { rejection } = this.writes;
     if (rejection !== undefined) {
@@ -363,7 +361,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
       return rejection;
     }
     this.#openWriter = writer;
-    if (turn < this.#closeBefore) void writer[Symbol.asyncDispose]();
+    if (closings < this.#closings) void writer[Symbol.asyncDispose]();
     return writer;
   }
 

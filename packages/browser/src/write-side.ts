@@ -6,8 +6,9 @@ import {
   rejectedSoon,
 } from '@ws/conn/parts';
 import type { BrowserConnSettings } from './options.ts';
-import { MESSAGE_COST, overflow, utf8Length } from './payload.ts';
+import { MESSAGE_COST, overflow } from './payload.ts';
 import { nothing } from './promises.ts';
+import { utf8Length } from './utf8-length.ts';
 import type { PageSocket } from './web-types.ts';
 
 /**

@@ -19,10 +19,9 @@ const BAD_VERSION = "unsupported version: 13 not found in 'Sec-Websocket-Version
 const KEY = /^[A-Za-z0-9+/]{22}==$/;
 const MAX_OFFER = 4_096;
 
-/** A Response that refuses a request, with a line of text. */
+/** A Response that refuses a request, with a line of text: the class adds its type. */
 export function refuse(status: number, text: string, headers?: HeadersLike): Response {
   const all = new Headers(headers);
-  if (!all.has('content-type')) all.set('Content-Type', 'text/plain; charset=utf-8');
   all.set('X-Content-Type-Options', 'nosniff');
   const hasBody = status !== 304;
   return new Response(hasBody ? `${text}\n` : null, { status, headers: all });

@@ -41,6 +41,18 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('a hostile use on 
     raw.destroy();
   });
 
+  it('sends an origin with characters of HTML: a refusal in plain text', async () => {
+    const url = `ws://127.0.0.1:${program.port}/echo`;
+    const error = await dial(url, { headers: { Origin: 'https://<b>' } }).then(
+      () => expect.unreachable('it was upgraded'),
+      (reason: BadHandshakeError) => reason,
+    );
+    expect(error.status).toBe(403);
+    expect(error.headers['content-type']).toMatch(/^text\/plain; ?charset=utf-8$/i);
+    expect(error.headers['x-content-type-options']).toBe('nosniff');
+    expect(String(error.body)).not.toContain('<');
+  });
+
   it('leaves during authenticate, a hundred times', async () => {
     await Promise.all(
       Array.from({ length: 100 }, async () => {
