@@ -471,8 +471,8 @@ describe('an outage', () => {
     expect(a.gaps).toEqual(['r']);
   });
 
-  it('repairs 5,000 rooms with at most 64 reads at a time, without a gap', async () => {
-    const rooms = 5_000;
+  it('repairs 1,000 rooms with at most 64 reads at a time, without a gap', async () => {
+    const rooms = 1_000;
     const broker = new MemoryBroker();
     const options = { rooms: { '*': { history: true } }, maxRoomsPerSession: rooms };
     let [reading, most] = [0, 0];

@@ -1,3 +1,4 @@
 import { http2Attacks } from './attacks.ts';
 
+http2Attacks(false);
 http2Attacks(true);

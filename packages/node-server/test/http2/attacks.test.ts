@@ -1,3 +1,0 @@
-import { http2Attacks } from './attacks.ts';
-
-http2Attacks(false);
