@@ -195,8 +195,12 @@ const LONG: Rows = {
     ],
   },
   frameworks: {
-    what: 'Next with a custom server; installs it from npm',
-    commands: [pnpm('--silent', 'run', 'build'), ...suite('examples/next')],
+    what: 'Next with a custom server and as Vercel runs it, Nitro; installs them from npm',
+    commands: [
+      pnpm('--silent', 'run', 'build'),
+      ...suite('examples/next'),
+      ...suite('examples/nitro'),
+    ],
   },
   bench: {
     what: 'every scenario of ws-bench, briefly',

@@ -4,13 +4,11 @@ import type { AddressInfo } from 'node:net';
 import process from 'node:process';
 import { H3, toNodeHandler } from 'h3';
 import wsAdapter from './crossws-node.ts';
+import guard from './middleware/private.ts';
 import echo from './routes/echo.ts';
+import page from './routes/index.ts';
 
-const app = new H3()
-  .use('/private/**', () => new Response('who are you?\n', { status: 401 }))
-  .get('/', () => 'a page of Nitro\n')
-  .get('/echo', echo)
-  .get('/private/echo', echo);
+const app = new H3().use(guard).get('/', page).get('/echo', echo).get('/private/echo', echo);
 
 const http = createServer(toNodeHandler(app));
 const { handleUpgrade, close } = wsAdapter({

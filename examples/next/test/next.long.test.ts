@@ -1,64 +1,47 @@
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync } from 'node:fs';
 import { join } from 'node:path';
-import process from 'node:process';
-import { promisify } from 'node:util';
 import { dial } from '@ws/node-client';
+import { type Example, type InstalledExample, installExample } from '@ws/tests/examples';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
 /** They are installed from npm into a folder that is removed afterwards: next alone has 150 MB. */
-const DEPENDENCIES = { next: '16.4.6', react: '19.2.0', 'react-dom': '19.2.0' };
+const DEPENDENCIES = {
+  next: '16.4.6',
+  react: '19.2.0',
+  'react-dom': '19.2.0',
+  '@vercel/functions': '3.9.9',
+  ws: '8.23.0',
+};
 const NPM_MS = 300_000;
 
-const example = join(import.meta.dirname, '..');
-const folder = mkdtempSync(join(tmpdir(), 'ws-next-'));
+let next: InstalledExample;
 
 beforeAll(async () => {
-  cpSync(join(example, 'server.mjs'), join(folder, 'server.mjs'));
-  cpSync(join(example, 'app'), join(folder, 'app'), { recursive: true });
-  const manifest = { private: true, dependencies: DEPENDENCIES };
-  writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
-  const install = ['install', '--ignore-scripts', '--no-audit', '--no-fund'];
-  await promisify(execFile)('npm', install, { cwd: folder });
-  mkdirSync(join(folder, 'node_modules/@ws'));
-  const built = join(example, '../../packages/node-server');
-  symlinkSync(built, join(folder, 'node_modules/@ws/node-server'), 'junction');
+  next = await installExample({
+    name: 'next',
+    files: ['server.mjs', 'app'],
+    dependencies: DEPENDENCIES,
+    ours: ['node-server', 'node-io', 'conn', 'codec'],
+  });
+  const test = import.meta.dirname;
+  cpSync(join(test, 'vercel-host.mjs'), join(next.folder, 'vercel-host.mjs'));
+  cpSync(join(test, 'theirs'), join(next.folder, 'app/theirs'), { recursive: true });
 }, NPM_MS);
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }), NPM_MS);
+afterAll(() => next?.remove(), NPM_MS);
 
-/** Starts the example in the folder. @returns Its URL, and a function that ends it. */
-async function start(): Promise<{ url: string; stop: () => Promise<unknown> }> {
-  const child = spawn(process.execPath, ['server.mjs'], {
-    cwd: folder,
-    env: { ...process.env, PORT: '0', NODE_ENV: 'development', NEXT_TELEMETRY_DISABLED: '1' },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  const exited = once(child, 'exit');
-  const url = await new Promise<string>((resolve, reject) => {
-    let output = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      output += chunk.toString();
-      const found = /http:\/\/\S+(?=\n)/.exec(output)?.[0];
-      if (found !== undefined) resolve(found);
-    });
-    child.once('exit', () => reject(new Error(`it exited before it served\n${output}`)));
-  });
-  const stop = (): Promise<unknown> => {
-    child.kill('SIGTERM');
-    return exited;
-  };
-  return { url, stop };
+/** Starts a server of the folder. */
+async function start(file: string, mode: string): Promise<Example> {
+  const server = await next.start([file], { NODE_ENV: mode, NEXT_TELEMETRY_DISABLED: '1' });
+  onTestFinished(() => void server.stop('SIGKILL'));
+  return server;
 }
 
 describe('examples/next', () => {
   it('serves pages, its hot reload and an echo on one port', { timeout: NPM_MS }, async () => {
-    const { url, stop } = await start();
+    const server = await start('server.mjs', 'development');
+    const { url, ws } = server;
     expect(await (await fetch(url)).text()).toContain('a page of Next');
-    const ws = url.replace(/^http/, 'ws');
     const hot = await dial(`${ws}/_next/hmr`);
     expect((await hot.readMessage()).json()).toHaveProperty('type');
     const conn = await dial(`${ws}/echo`);
@@ -67,8 +50,24 @@ describe('examples/next', () => {
     expect(hot.state).toBe('open');
     await hot.close();
     void conn.discardReads();
-    const end = stop();
+    const end = server.stop();
     expect(await conn.closed).toMatchObject({ code: 1001 });
-    expect(await end).toEqual([0, null]);
+    expect(await end).toBe(0);
+  });
+
+  it('echoes in a route of a production build, in a host of the shape of Vercel', {
+    timeout: NPM_MS,
+  }, async () => {
+    await next.run('node_modules/next/dist/bin/next', 'build');
+    const { url, ws } = await start('vercel-host.mjs', 'production');
+    for (const path of ['/live', '/theirs', '/live']) {
+      const conn = await dial(ws + path);
+      await conn.send('hello');
+      expect((await conn.readMessage()).text()).toBe('hello');
+      expect(await conn.close(4001, 'enough')).toMatchObject({ code: 4001, wasClean: true });
+    }
+    const headers = { Origin: 'https://example.org' };
+    await expect(dial(`${ws}/live`, { headers })).rejects.toMatchObject({ status: 403 });
+    expect((await fetch(`${url}/live`)).status).toBe(501);
   });
 });

@@ -1,3 +1,4 @@
+export { type InstalledExample, installExample } from './installed.ts';
 export { type ProxyName, type ReverseProxy, startReverseProxy } from './reverse-proxy.ts';
 export { endsWithSilentClient } from './silent.ts';
 export { ENDED_BY_SIGINT, type Example, rejectedExample, startExample } from './start.ts';

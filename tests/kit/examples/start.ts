@@ -55,9 +55,22 @@ export async function startExample(
   const printed = Object.fromEntries(
     words.slice(0, program).map((word) => ASSIGNMENT.exec(word)!.slice(1)),
   );
+  return startProgram(args, root, { ...printed, PORT: '0', ...env });
+}
+
+/**
+ * Starts Node with these arguments. Resolves when the program prints its URL.
+ *
+ * @throws (rejects with) Error when the program exits. The message contains its output.
+ */
+export async function startProgram(
+  args: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string>>,
+): Promise<Example> {
   const child = spawn(process.execPath, args, {
-    cwd: root,
-    env: { ...withoutNpm(process.env), ...printed, PORT: '0', ...env },
+    cwd,
+    env: { ...withoutNpm(process.env), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     // A new process group, as in a terminal.
     detached: true,

@@ -1,0 +1,5 @@
+export default {
+  serverDir: '.',
+  experimental: { websocket: true },
+  alias: { 'crossws/adapters/node': './crossws-node.ts' },
+};
