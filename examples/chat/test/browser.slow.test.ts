@@ -1,5 +1,6 @@
-// The demo in a real browser. Screenshots go to .out/screenshots/ of the workspace.
+// The demo in a real browser. `pnpm long slow` also takes screenshots, into .out/screenshots/ of the workspace.
 import { fileURLToPath } from 'node:url';
+import { rounds } from '@ws/tests';
 import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import axe, { type AxeResults } from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
@@ -74,7 +75,9 @@ describe.skipIf(lacksChromium())('the chat page', () => {
 
   const hereNow = (page: Page): Promise<string[]> => page.locator('#people bdi').allInnerTexts();
 
+  /** Nothing asserts on a screenshot, and each takes half a second. */
   async function shoot(page: Page, name: string): Promise<void> {
+    if (rounds(true, false)) return;
     await page.screenshot({ path: `${screenshots}${name}.png`, animations: 'disabled' });
   }
 
