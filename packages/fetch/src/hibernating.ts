@@ -1,8 +1,9 @@
 import { DurableObject } from 'cloudflare:workers';
-import { utf8Length } from '@ws/browser/internal';
-import { negotiate } from './handshake.ts';
+import { checkClose, MESSAGE_COST, utf8Length } from '@ws/browser/internal';
+import { negotiate, refuse } from './handshake.ts';
 import { type AuthOf, checkUpgradeOptions, type UpgradeOptions } from './options.ts';
 import { reportTo } from './reports.ts';
+import { SERVER } from './server-conn.ts';
 import {
   acceptingHeaders,
   MAX_MESSAGE,
@@ -25,7 +26,11 @@ export interface HibernatingConn<Data = unknown> {
   readonly state: 'open' | 'closing' | 'closed';
   /** Sends a message: a string as text, bytes as binary. False after the end. */
   send(data: string | ArrayBuffer | Uint8Array): boolean;
-  /** Runs the closing handshake. No effect after the end. */
+  /**
+   * Runs the closing handshake. No effect after the end.
+   *
+   * @throws TypeError, RangeError for a code or a reason that cannot be sent.
+   */
   close(code?: number, reason?: string): void;
 }
 
@@ -71,6 +76,15 @@ interface Attachment {
   readonly subprotocol: string;
 }
 
+/** The calls of the events of a connection. */
+interface Pending {
+  last: Promise<void>;
+  /** Bytes of the messages that wait, with their costs. */
+  cost: number;
+  /** We have closed it for a fault: its messages are dropped. */
+  hasFailed: boolean;
+}
+
 interface State {
   acceptWebSocket(socket: WorkerSocket): void;
   getWebSockets(): WorkerSocket[];
@@ -111,8 +125,12 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
   ) {
     throw new TypeError('autoResponse: Workers answer strings only while the object sleeps');
   }
-  /** The calls of `message` that wait, by connection. */
-  const pending = new WeakMap<WorkerSocket, { last: Promise<unknown>; bytes: number }>();
+  const pending = new WeakMap<WorkerSocket, Pending>();
+  const pendingOf = (socket: WorkerSocket): Pending => {
+    const known = pending.get(socket) ?? { last: Promise.resolve(), cost: 0, hasFailed: false };
+    pending.set(socket, known);
+    return known;
+  };
 
   return class HibernatingObject extends DurableObject {
     readonly #state: State;
@@ -137,9 +155,15 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
       const result = await negotiate(request, plan, undefined);
       if (result instanceof Response) return result;
       const [client, socket] = webSocketPair();
-      this.#state.acceptWebSocket(socket);
       const { auth, subprotocol } = result;
-      attach(socket, { data: auth, subprotocol });
+      try {
+        attach(socket, { data: auth, subprotocol });
+      } catch (error) {
+        reportTo(report, error, { where: 'authenticate', request, status: 500 });
+        return refuse(500, 'Internal Server Error');
+      }
+      // Only now: `connections()` contains it from here on.
+      this.#state.acceptWebSocket(socket);
       await this.#call(socket, (conn) => open?.(conn, this.#room));
       return new Response(null, {
         status: 101,
@@ -152,38 +176,43 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
       const isText = typeof data === 'string';
       const bytes = isText ? utf8Length(data) : data.byteLength;
       const { readLimit, maxQueuedBytes } = plan.bounds;
-      const waiting = pending.get(socket) ?? { last: Promise.resolve(), bytes: 0 };
-      if (bytes > readLimit) return this.#end(socket, 1009);
-      if (waiting.bytes > 0 && waiting.bytes + bytes > maxQueuedBytes)
-        return this.#end(socket, 1008);
-      pending.set(socket, waiting);
-      waiting.bytes += bytes;
-      const call = waiting.last.then(async () => {
-        waiting.bytes -= bytes;
-        if (socket.readyState !== 1) return;
+      const waiting = pendingOf(socket);
+      const cost = bytes + MESSAGE_COST;
+      if (bytes > readLimit) return this.#fail(socket, 1009);
+      if (waiting.cost > 0 && waiting.cost + cost > maxQueuedBytes) return this.#fail(socket, 1008);
+      waiting.cost += cost;
+      return this.#inOrder(waiting, async () => {
+        waiting.cost -= cost;
+        if (waiting.hasFailed) return;
         await this.#call(socket, (conn) =>
           message?.(conn, isText ? data : new Uint8Array(data), this.#room),
         );
       });
-      waiting.last = call;
-      return call;
     }
 
-    async webSocketClose(
+    webSocketClose(
       socket: WorkerSocket,
       code: number,
       reason: string,
       wasClean: boolean,
     ): Promise<void> {
-      // The runtime leaves the answer to us. 1005 and 1006 are no codes of a close frame.
-      closeSocket(socket, [1005, 1006, 1015].includes(code) ? 1000 : code, reason);
-      await this.#call(socket, (conn) => close?.(conn, { code, reason, wasClean }, this.#room));
+      // The runtime leaves the answer to us. Messages that have come before can still be read.
+      closeSocket(socket, code, reason);
+      return this.#inOrder(pendingOf(socket), () =>
+        this.#call(socket, (conn) => close?.(conn, { code, reason, wasClean }, this.#room)),
+      );
     }
 
     /** `webSocketClose` with 1006 comes before it. */
     webSocketError(): void {}
 
-    async #end(socket: WorkerSocket, code: number): Promise<void> {
+    #inOrder(waiting: Pending, call: () => Promise<void>): Promise<void> {
+      return (waiting.last = waiting.last.then(call));
+    }
+
+    /** Closes a connection, and drops its messages. */
+    async #fail(socket: WorkerSocket, code: number): Promise<void> {
+      pendingOf(socket).hasFailed = true;
       closeSocket(socket, code, '');
     }
 
@@ -195,7 +224,7 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
         await event(new SleepingConn(socket) as unknown as HibernatingConn<never>);
       } catch (error) {
         reportTo(report, error, { where: 'handler' });
-        closeSocket(socket, 1011, '');
+        await this.#fail(socket, 1011);
       }
     }
   };
@@ -232,6 +261,7 @@ class SleepingConn implements HibernatingConn {
   }
 
   close(code = 1000, reason = ''): void {
+    checkClose(SERVER, code, reason);
     closeSocket(this.#socket, code, reason);
   }
 }
@@ -252,11 +282,16 @@ function attach(socket: WorkerSocket, attachment: Attachment): void {
   }
 }
 
-/** Closes a connection that is open, or whose peer has closed it. */
+/**
+ * Closes a connection that is open, or whose peer has closed it: with 1000 when no close frame can have
+ * the code of the peer.
+ */
 function closeSocket(socket: WorkerSocket, code: number, reason: string): void {
-  try {
-    socket.close(code, reason);
-  } catch {
-    // It has ended.
+  for (const each of [code, 1000]) {
+    try {
+      return socket.close(each, reason);
+    } catch {
+      // It has ended, or Workers refuse the code.
+    }
   }
 }

@@ -69,7 +69,7 @@ export class SocketConn extends WebSocketConn {
 }
 
 /** What a server does differently from a page. */
-const SERVER: Omit<Side, 'report'> & Pick<BrowserConnBounds, 'limitCloseCode'> = {
+export const SERVER: Omit<Side, 'report'> & Pick<BrowserConnBounds, 'limitCloseCode'> = {
   errorCloseCode: 1011,
   queueCloseCode: 1008,
   limitCloseCode: 1009,

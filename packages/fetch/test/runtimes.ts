@@ -94,22 +94,22 @@ async function bundle(entry: string): Promise<string> {
   return outputFiles[0]!.text;
 }
 
-/** Starts the program of `program/` on a runtime. The built packages are used. */
-export async function start(name: RuntimeName): Promise<Running> {
-  if (name === 'Node') return run(process.execPath, [join(PROGRAM, 'node.mjs')]);
+/** Starts the program of a folder, `program/` by default, on a runtime. The built packages are used. */
+export async function start(name: RuntimeName, folder: string = PROGRAM): Promise<Running> {
+  if (name === 'Node') return run(process.execPath, [join(folder, 'node.mjs')]);
   const binary = binaryOf(name)!;
-  if (name === 'Bun') return run(binary, [join(PROGRAM, 'bun.mjs')]);
+  if (name === 'Bun') return run(binary, [join(folder, 'bun.mjs')]);
   if (name === 'Deno') {
     return run(binary, [
       'run',
       '-A',
       '--no-prompt',
       '--node-modules-dir=manual',
-      join(PROGRAM, 'deno.mjs'),
+      join(folder, 'deno.mjs'),
     ]);
   }
   const kind = name === 'Workers' ? 'worker' : 'durable';
-  return startWorker(kind, await bundle(join(PROGRAM, `${kind}.mjs`)));
+  return startWorker(kind, await bundle(join(folder, `${kind}.mjs`)));
 }
 
 async function startWorker(kind: string, text: string): Promise<Running> {
