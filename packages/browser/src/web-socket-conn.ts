@@ -95,7 +95,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     this.#reads = new ReadSide(socket, settings, (error, code) => this.#fail(error, code));
     socket.binaryType = 'arraybuffer';
     socket.addEventListener('message', ({ data }: WebSocketEvent) => {
-      if (takes?.(data)) socket.pull?.();
+      if (takes?.(data)) this.#reads.serve();
       else this.#reads.add(data);
     });
     socket.addEventListener('error', ({ error }: WebSocketEvent) => {
