@@ -4,6 +4,7 @@
  * @module
  */
 import type { PageSocket } from '@ws/browser/internal';
+import { refuse } from './handshake.ts';
 import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
 import { run, SocketConn } from './server-conn.ts';
 import { callFetch, type FetchHandler, marking, type Upgrade, upgradeOn } from './upgrade.ts';
@@ -26,7 +27,7 @@ export interface DenoOptions {
 declare const Deno: {
   upgradeWebSocket(
     request: Request,
-    options: { protocol?: string; idleTimeout: number },
+    options: { idleTimeout: number },
   ): { socket: PageSocket; response: Response };
 };
 
@@ -64,13 +65,16 @@ export function deno(
     // It throws after the upgrade.
     const address = info.remoteAddr.hostname;
     const mark = await callFetch(fetch as FetchHandler, request, info);
-    if (mark instanceof Response) return mark;
+    if (mark instanceof Response) {
+      // Deno would close its whole server for a locked body, in the answer to a request to upgrade.
+      const isFatal = request.headers.has('upgrade') && mark.body?.locked;
+      return isFatal ? refuse(500, 'Internal Server Error') : mark;
+    }
     const { subprotocol } = mark;
     // The last step: after it, a throw or another Response would close the whole server.
-    const { socket, response } = Deno.upgradeWebSocket(request, {
-      ...(subprotocol !== '' && { protocol: subprotocol }),
-      idleTimeout,
-    });
+    const { socket, response } = Deno.upgradeWebSocket(request, { idleTimeout });
+    // The option `protocol` throws for an offer without a space after each comma.
+    if (subprotocol !== '') response.headers.set('Sec-WebSocket-Protocol', subprotocol);
     for (const [name, value] of mark.headers) response.headers.append(name, value);
     // Deno has `''` there.
     Object.defineProperty(socket, 'protocol', { value: subprotocol });
