@@ -16,6 +16,7 @@ interface Ping {
   readonly payload: string;
   readonly sentAt: number;
   readonly resolve: (rtt: number) => void;
+  readonly stop: (reason: unknown) => void;
 }
 
 /** A connection on Bun, which has pings. */
@@ -31,6 +32,9 @@ export class BunConn extends SocketConn {
   constructor(socket: BunSocket, plan: Plan, maxMessage: number, address: string | undefined) {
     super(socket, plan, maxMessage, address);
     this.socket = socket;
+    void this.closed.then(({ error }) => {
+      for (const { stop } of this.#pings) stop(error ?? ended());
+    });
   }
 
   override get stats(): ConnStats {
@@ -51,16 +55,18 @@ export class BunConn extends SocketConn {
     if (this.#pings.length >= MAX_PENDING_PINGS) {
       return rejected(new BackpressureError(`${MAX_PENDING_PINGS} pings are unanswered`));
     }
+    if (this.state === 'closed') {
+      return handled(this.closed.then(({ error }) => Promise.reject(error ?? ended())));
+    }
     const { signal, timeout = PING_TIMEOUT } = options;
     const bounds = { signal, ...(timeout !== false && { timeout: whole('timeout', timeout) }) };
     return handled(
       bounded<number>(bounds, (resolve, reject) => {
-        const ping = { payload: latin1(payload), sentAt: performance.now(), resolve };
         const stop = (reason: unknown): void => {
           this.#pings = this.#pings.filter((each) => each !== ping);
           reject(reason);
         };
-        void this.closed.then(({ error }) => stop(error ?? new Error('the connection has ended')));
+        const ping = { payload: latin1(payload), sentAt: performance.now(), resolve, stop };
         this.#pings.push(ping);
         this.#pingsOut++;
         if (this.state === 'open') this.socket.ws.ping(payload);
@@ -99,6 +105,10 @@ export class BunConn extends SocketConn {
     const call = async (): Promise<unknown> => handler(new Uint8Array(data));
     call().catch((error: unknown) => this.failed(error, name));
   }
+}
+
+function ended(): Error {
+  return new Error('the connection has ended');
 }
 
 /** The bytes of a ping; undefined for other data. */

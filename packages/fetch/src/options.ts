@@ -169,7 +169,7 @@ const MIB = 2 ** 20;
 export function checkUpgradeOptions(options: UpgradeOptions<unknown>, maxMessage: number): Plan {
   checkNames('upgrade', options, UPGRADE_OPTION_NAMES);
   const {
-    readLimit = MIB,
+    readLimit = Math.min(MIB, maxMessage),
     authenticate,
     report,
     allowedOrigins = [],

@@ -22,15 +22,17 @@ export function writeHead(res: ServerResponse, { status, headers }: Response): v
  * @throws (rejects with) the error of the body.
  */
 export async function writeBody(res: ServerResponse, { body }: Response): Promise<void> {
-  if (body === null || res.req.method === 'HEAD') {
-    await body?.cancel();
-    res.end();
-    return;
-  }
-  const reader = body.getReader();
-  const stop = (): void => void reader.cancel().catch(() => {});
-  res.once('close', stop);
+  let stop = (): void => {};
   try {
+    if (body === null || res.req.method === 'HEAD') {
+      res.end();
+      await body?.cancel();
+      return;
+    }
+    // It throws when the body is locked.
+    const reader = body.getReader();
+    stop = () => void reader.cancel().catch(() => {});
+    res.once('close', stop);
     for (;;) {
       const { done, value } = await reader.read();
       if (done || res.destroyed) break;

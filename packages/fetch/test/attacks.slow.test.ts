@@ -1,0 +1,153 @@
+import { join } from 'node:path';
+import { type ClientConn, dial } from '@ws/node-client';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { RawSocket } from './raw-socket.ts';
+import { lacksRuntime, RUNTIMES, type Running, start } from './runtimes.ts';
+
+const FOLDER = join(import.meta.dirname, 'attacks');
+
+const RESPONSES = [
+  'Response.error()',
+  'a string',
+  'undefined',
+  'a Response whose body was read',
+  'a Response whose body is locked',
+  'a Response whose body fails',
+  'a mark that is forged',
+];
+
+const LOGINS = [
+  'throws undefined',
+  'rejects with null',
+  'returns Response.error()',
+  'returns a Response of 200',
+  'returns a thenable that throws',
+  'returns an object whose getter throws',
+  'returns a refusal with a bad header',
+  'returns a refusal of 200',
+  'returns a Response with a body in use',
+];
+
+describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('an attack on %s', (name) => {
+  let program: Running;
+  beforeAll(async () => {
+    program = await start(name, FOLDER);
+  });
+  afterEach(async () => {
+    // The program survives each attack.
+    expect((await fetch(`${program.url}/`)).status).toBe(200);
+  });
+  afterAll(() => program?.stop());
+
+  const open = (path: string): Promise<ClientConn> =>
+    dial(`ws://127.0.0.1:${program.port}${path}`, { heartbeat: false });
+  const text = async (conn: ClientConn): Promise<string> =>
+    (await conn.readMessage({ timeout: 10_000 })).text();
+
+  it.each(RESPONSES)('ends a plain request when fetch returns %s', async (what) => {
+    const url = `${program.url}/returns?name=${encodeURIComponent(what)}`;
+    const outcome = await fetch(url, { signal: AbortSignal.timeout(5_000) }).then(
+      async (response) => [response.status, await response.text().catch(() => 'broken')],
+      (error: Error) => error.name,
+    );
+    expect(outcome).not.toBe('TimeoutError');
+  });
+
+  it.each(RESPONSES)('ends a request to upgrade when fetch returns %s', async (what) => {
+    const path = `/returns?name=${encodeURIComponent(what)}`;
+    const raw = await RawSocket.open(program.port, path);
+    const outcome = await raw.until(
+      () => /Content-Length: \d|Transfer-Encoding|204/i.test(raw.head),
+      5_000,
+    );
+    expect(raw.status).not.toBe(101);
+    expect(outcome || raw.ended).toBe(true);
+    raw.destroy();
+  });
+
+  it.each(LOGINS)('refuses when authenticate %s', async (what) => {
+    const raw = await RawSocket.open(program.port, `/login?name=${encodeURIComponent(what)}`);
+    expect(raw.status).not.toBe(101);
+    raw.destroy();
+  });
+
+  it('refuses when a getter of the options throws, or no answer of authenticate comes', async () => {
+    const paths = ['/getter', '/waits'];
+    const raws = await Promise.all(paths.map((path) => RawSocket.open(program.port, path)));
+    expect(raws.map(({ status }) => status)).toEqual([500, 503]);
+    for (const raw of raws) raw.destroy();
+  });
+
+  it.each(['b,a', 'b, a', 'a ,\tb', 'a,b'])('chooses from the offer %j', async (offer) => {
+    const raw = await RawSocket.open(program.port, '/offers', { 'Sec-WebSocket-Protocol': offer });
+    expect([raw.status, /sec-websocket-protocol: (.*)/i.exec(raw.head)?.[1]]).toEqual([101, 'b']);
+    raw.destroy();
+  });
+
+  it.each(['a, a', 'a,a'])('refuses the offer %j', async (offer) => {
+    const raw = await RawSocket.open(program.port, '/offers', { 'Sec-WebSocket-Protocol': offer });
+    expect(raw.status).toBe(400);
+    raw.destroy();
+  });
+
+  it.each(['upgrade', 'keep-alive, Upgrade', 'keep-alive,upgrade', 'UPGRADE'])(
+    'accepts Connection: %s',
+    async (value) => {
+      const raw = await RawSocket.open(program.port, '/echo', {
+        Connection: value,
+        Upgrade: 'WebSocket',
+      });
+      expect(raw.status).toBe(101);
+      raw.destroy();
+    },
+  );
+
+  it.each(['/throws-now', '/throws-undefined'])('%s closes with 1011', async (path) => {
+    const conn = await open(path);
+    expect((await conn.closed).code).toBe(1011);
+  });
+
+  it('survives a handler that throws after the end', async () => {
+    const conn = await open('/throws-later');
+    await conn.close();
+    conn.terminate();
+    expect((await open('/echo')).state).toBe('open');
+  });
+
+  it('survives calls that no one awaits', async () => {
+    const conn = await open('/unawaited');
+    expect((await conn.closed).code).toBe(4000);
+  });
+
+  it('reads all of a client that does not wait, with messages that are answered among them', async () => {
+    const conn = await open('/slow');
+    expect(await text(conn)).toBe('ready');
+    const part = new Uint8Array(32 * 1024);
+    let pongs = 0;
+    let last = '';
+    const reading = conn
+      .receive((message) => {
+        const got = message.text();
+        if (got === 'pong') pongs++;
+        else last = got;
+        if (got.startsWith('read')) void conn.close();
+      })
+      .catch(() => {});
+    const COUNT = name === 'Bun' || name === 'Node' ? 1_000 : 200;
+    for (let i = 0; i < COUNT; i++) {
+      await conn.send(part);
+      if (i % 2 === 0) await conn.send('ping');
+    }
+    await conn.send('last');
+    await reading;
+    expect([last, await conn.closed.then(({ code }) => code)]).toEqual([`read ${COUNT + 1}`, 1000]);
+    expect(pongs).toBe(COUNT / 2);
+  });
+
+  it('gives messages in their order to a slow loop', async () => {
+    const conn = await open('/readers');
+    for (let i = 0; i < 200; i++) await conn.send(String(i));
+    expect(await text(conn)).toBe('true');
+    await conn.close();
+  });
+});
