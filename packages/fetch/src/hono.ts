@@ -76,9 +76,13 @@ export function honoUpgrade(upgrade: Upgrade): UpgradeWebSocket {
   ): Promise<Response> => {
     const { req, env } = context;
     const response = await upgrade(req.raw, { server: env, ...options }, handlerOf(events));
-    // The constructor takes no 101, which is the answer on Workers. A copy has the headers that
-    // middleware has set before: Hono adds them only to its own Responses.
-    return response.status === 101 ? response : context.newResponse(response.body, response);
+    // Hono adds headers that middleware has set before `next()` only to its own Responses.
+    if (response.status !== 101) return context.newResponse(response.body, response);
+    // The constructor takes no 101, which is the answer on Workers.
+    for (const [name, value] of context.newResponse(null, undefined).headers) {
+      response.headers.append(name, value);
+    }
+    return response;
   };
   const middlewareOf =
     (createEvents: CreateEvents, options: UpgradeOptions<unknown> | undefined) =>

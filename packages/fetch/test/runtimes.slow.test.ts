@@ -257,7 +257,10 @@ describe.each(NAMES)('one program on %s', (name) => {
 
     it('of Hono adds headers to the 101 of upgradeWebSocket, which echoes texts and bytes', async () => {
       const conn = await open('/hono');
-      expect(conn.response.headers['x-middleware']).toBe('was here');
+      expect(conn.response.headers).toMatchObject({
+        'x-before': 'was here',
+        'x-middleware': 'was here',
+      });
       await conn.send('works');
       expect((await conn.readMessage()).text()).toBe('works');
       await conn.send(Uint8Array.of(1, 2, 3));

@@ -42,6 +42,7 @@ const CONN_ONLY = {
 
 const hono = new Hono();
 hono.use(async (c, next) => {
+  c.header('X-Before', 'was here');
   await next();
   c.header('X-Middleware', 'was here');
 });
