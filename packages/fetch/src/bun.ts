@@ -57,7 +57,7 @@ const wrapped = /* @__PURE__ */ new WeakSet<object>();
  */
 export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
   maxMessage: () => maxMessage,
-  // It is aborted when the WebSocket ends, too: no one listens any more then.
+  // Bun also aborts it when the WebSocket ends. The listener is removed by then.
   clientSignal: ({ signal }) => signal,
   accept(agreement, handler) {
     const server = agreement.plan.options.server as BunServer | undefined;
@@ -69,15 +69,17 @@ export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
       );
     }
     const headers = [...new Headers(agreement.plan.options.headers)];
-    return upgradeNow(server, agreement.request, { ...agreement, handler, headers }) ?? GONE();
+    return (
+      upgradeNow(server, agreement.request, { ...agreement, handler, headers }) ?? alreadyAnswered()
+    );
   },
 });
 
 /** See `upgradeWebSocket` of `@ws/fetch`. Headers of middleware reach the client by the wrapper {@link bun}. */
 export const upgradeWebSocket: UpgradeWebSocket = /* @__PURE__ */ honoUpgrade(upgrade);
 
-/** Bun ignores it: the 101 has been sent. */
-const GONE = (): Response => new Response(null, { status: 204 });
+/** Bun ignores this Response: the 101 has been sent. */
+const alreadyAnswered = (): Response => new Response(null, { status: 204 });
 
 /** @returns The refusal of a request that Bun does not upgrade. */
 function upgradeNow(server: BunServer, request: Request, mark: Mark): Response | undefined {

@@ -18,12 +18,12 @@ interface Waiting extends Agreement {
 const LIFETIME = 10_000;
 /** Frameworks copy Responses, with their headers; a WeakMap of Responses would lose the copies. */
 const HEADER = 'x-ws-upgrade';
-/** They copy headers to a Response that refuses, too: the status belongs to the mark. */
+/** Frameworks also copy headers to a Response that refuses, so the mark needs the status too. */
 const STATUS = 204;
 /** In the order of their creation. */
 const waiting = /* @__PURE__ */ new Map<string, Waiting>();
 
-/** What no Response of the application says about an upgrade. */
+/** Headers of the connection, which the application's Response does not decide. */
 const OWN_HEADERS =
   /^(connection|upgrade|keep-alive|content-|transfer-encoding|sec-websocket-|x-ws-upgrade$)/;
 
