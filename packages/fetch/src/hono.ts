@@ -119,14 +119,18 @@ function handlerOf(events: HonoEvents): UpgradeHandler {
       if (!(error instanceof WebSocketError)) void conn.close(1011);
     }
     await conn.closed;
-    await end(conn, events, socket).catch((error: unknown) => {
+    await callEndEvents(conn, events, socket).catch((error: unknown) => {
       failure ??= error;
     });
     if (failure !== undefined) throw failure;
   };
 }
 
-async function end(conn: ServerConn, events: HonoEvents, socket: HonoSocket): Promise<void> {
+async function callEndEvents(
+  conn: ServerConn,
+  events: HonoEvents,
+  socket: HonoSocket,
+): Promise<void> {
   const { code, reason, wasClean, error } = await conn.closed;
   if (error !== undefined) await events.onError?.(eventOf('error', { error }), socket);
   await events.onClose?.(eventOf('close', { code, reason, wasClean }), socket);

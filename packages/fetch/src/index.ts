@@ -15,7 +15,7 @@ export * from './public.ts';
 const answer = /* @__PURE__ */ upgradeOn({
   maxMessage: () => Infinity,
   clientSignal: ({ signal }) => signal,
-  accept: marking(() => wrappers.any, 'serveFetch of @ws/fetch/node'),
+  accept: marking(() => wrappers.isWrapped, 'serveFetch of @ws/fetch/node'),
 });
 
 /**

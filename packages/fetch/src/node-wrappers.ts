@@ -4,7 +4,7 @@ export type Expires = Date | number | undefined;
 /** What `@ws/fetch/node` has that `upgrade` does not import. */
 export const wrappers: {
   /** Whether `serveFetch` or `crosswsAdapter` was called. */
-  any: boolean;
+  isWrapped: boolean;
   /** The `auth` of a result of `authenticate`: that of a result of `admit`, else the result itself. */
   authOf: (request: Request, result: unknown) => unknown;
-} = { any: false, authOf: (_request, result) => result };
+} = { isWrapped: false, authOf: (_request, result) => result };

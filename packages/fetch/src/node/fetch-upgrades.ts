@@ -60,7 +60,7 @@ export class FetchUpgrades {
   readonly #plans = new Map<string, UpgraderPlan>();
 
   constructor(fetch: FetchHandler<NodeInfo>, options: NodeOptions) {
-    wrappers.any = true;
+    wrappers.isWrapped = true;
     wrappers.authOf = authOf;
     if (typeof fetch !== 'function') {
       throw new TypeError(`fetch: expected a function, got ${typeof fetch}`);
