@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkNames } from '@ws/browser/internal';
 import { BunConn, type BunWebSocket } from './bun-conn.ts';
 import { BunSocket } from './bun-socket.ts';
 import { refuse } from './handshake.ts';
@@ -96,6 +97,7 @@ function upgradeNow(server: BunServer, request: Request, mark: Mark): Response |
  *
  * @param fetch - Undefined for the `websocket` object alone: then your own `fetch` passes the option
  *   `server` to `upgrade`.
+ * @throws TypeError that names an unknown option.
  *
  * @example
  * ```ts no-run
@@ -107,6 +109,7 @@ function upgradeNow(server: BunServer, request: Request, mark: Mark): Response |
  * ```
  */
 export function bun(fetch?: FetchHandler<never>, options: BunOptions = {}): BunHandlers {
+  checkNames('bun', options, ['maxPayloadLength', 'idleTimeout', 'perMessageDeflate']);
   const { maxPayloadLength = 16 * 2 ** 20, idleTimeout = 40, perMessageDeflate = false } = options;
   maxMessage = maxPayloadLength;
   isWrapped ||= fetch !== undefined;

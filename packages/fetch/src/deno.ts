@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { PageSocket } from '@ws/browser/internal';
+import { checkNames, type PageSocket } from '@ws/browser/internal';
 import { refuse } from './handshake.ts';
 import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
 import { run, SocketConn } from './server-conn.ts';
@@ -46,6 +46,8 @@ export const upgradeWebSocket: UpgradeWebSocket = /* @__PURE__ */ honoUpgrade(up
  * Wraps a `fetch` for `Deno.serve`: the upgrade is made after your `fetch` has returned. Without
  * it, Deno closes its whole server when `fetch` returns another Response after the upgrade.
  *
+ * @throws TypeError that names an unknown option.
+ *
  * @example
  * ```ts no-run
  * import { upgrade } from '@ws/fetch';
@@ -57,8 +59,10 @@ export const upgradeWebSocket: UpgradeWebSocket = /* @__PURE__ */ honoUpgrade(up
  */
 export function deno(
   fetch: FetchHandler<never>,
-  { idleTimeout = 40 }: DenoOptions = {},
+  options: DenoOptions = {},
 ): (request: Request, info: DenoInfo) => Promise<Response> {
+  checkNames('deno', options, ['idleTimeout']);
+  const { idleTimeout = 40 } = options;
   isWrapped = true;
   // Two parameters: Deno.serve passes nothing to a function of length 0.
   return async (request, info) => {
