@@ -107,7 +107,10 @@ export interface UpgradeOptions<Result = true> {
   readonly subprotocols?: readonly string[] | undefined;
   /** Headers of the accepting answer, `Set-Cookie` for example. Default: none. */
   readonly headers?: HeadersLike | undefined;
-  /** The time of `authenticate` in ms, then 503; `false` for no bound. Default: 10,000. */
+  /**
+   * The time of `authenticate` in ms, then 503; `false` for no bound. Default: 10,000. On Node, the
+   * option of that name of `serveFetch` bounds your whole `fetch`, too.
+   */
   readonly handshakeTimeout?: number | false | undefined;
   /** A message that is answered without a reader, and the answer. Default: none. */
   readonly autoResponse?: AutoResponse | undefined;
