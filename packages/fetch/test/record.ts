@@ -29,21 +29,19 @@ export function record(name: RuntimeName, outcomes: Outcomes): void {
   writeFileSync(PAGE, withTable(readFileSync(PAGE, 'utf8'), all));
 }
 
-/** The page with the table of these results: one row for the features with the same outcomes. */
+/** The page with the table of these results: features that the same runtimes lack are neighbors. */
 export function withTable(page: string, all: Results): string {
   const names = Object.keys(all) as RuntimeName[];
   const features = [...new Set(names.flatMap((name) => Object.keys(all[name]!)))];
-  const rows = new Map<string, string[]>();
-  for (const feature of features) {
-    const cells = names
-      .map((name) => (all[name]![feature] === true ? 'yes' : '**no**'))
-      .join(' | ');
-    rows.set(cells, [...(rows.get(cells) ?? []), feature]);
-  }
+  const cellsOf = (feature: string): string =>
+    names.map((name) => (all[name]![feature] === true ? 'yes' : '**no**')).join(' | ');
   const lines = [
     `| | ${names.join(' | ')} |`,
     `|---|${names.map(() => '---|').join('')}`,
-    ...[...rows].map(([cells, same]) => `| ${same.join('; ')} | ${cells} |`),
+    ...features
+      .map((feature) => ({ feature, cells: cellsOf(feature) }))
+      .sort((a, b) => (a.cells > b.cells ? -1 : Number(a.cells < b.cells)))
+      .map(({ feature, cells }) => `| ${feature} | ${cells} |`),
   ];
   const [before, rest] = page.split(START);
   const after = rest?.split(END)[1];
