@@ -15,9 +15,15 @@ import { BinaryMessage } from '@ws/node-client';
 import { lacksDaemon, nothingLeft, rawServer, switchingProtocols, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { echo, server } from './run.ts';
-import { inPipes, KEYS, onTerminal, plain, run } from './terminal.ts';
+import { inPipes, KEYS, onTerminal, plain, run, type Started } from './terminal.ts';
 
 const root = join(import.meta.dirname, '../../..');
+
+/** Resolves when the line editor reads keys: before it, the terminal keeps Ctrl-D for itself. */
+async function prompt(wsx: Started): Promise<void> {
+  await wsx.until('connected');
+  await wsx.until('> ');
+}
 
 describe.skipIf(lacksDaemon('python3'))('wsx URL on a terminal', () => {
   nothingLeft();
@@ -25,7 +31,7 @@ describe.skipIf(lacksDaemon('python3'))('wsx URL on a terminal', () => {
   it('has a prompt, a history, and messages above the line', async () => {
     const url = await echo();
     const wsx = onTerminal([url]);
-    await wsx.until('connected');
+    await prompt(wsx);
     wsx.type(`hello${KEYS.enter}`);
     await wsx.until('< hello');
     wsx.type(`second${KEYS.enter}`);
@@ -78,7 +84,7 @@ describe.skipIf(lacksDaemon('python3'))('wsx URL on a terminal', () => {
       });
     });
     const wsx = onTerminal([url]);
-    await wsx.until('connected');
+    await prompt(wsx);
     wsx.type(`/ping${KEYS.enter}`);
     await wsx.until('pong after ');
     wsx.type(`/help${KEYS.enter}`);
@@ -103,7 +109,7 @@ describe.skipIf(lacksDaemon('python3'))('wsx URL on a terminal', () => {
       return conn.discardReads();
     });
     const wsx = onTerminal([url]);
-    await wsx.until('connected');
+    await prompt(wsx);
     wsx.type('half');
     await wsx.until('half');
     wsx.type(KEYS.ctrlC);
@@ -123,7 +129,7 @@ describe.skipIf(lacksDaemon('python3'))('wsx URL on a terminal', () => {
       closing();
     });
     const wsx = onTerminal([url]);
-    await wsx.until('connected');
+    await prompt(wsx);
     wsx.type(KEYS.ctrlC);
     await closes;
     wsx.type(KEYS.ctrlC);
@@ -141,12 +147,14 @@ describe.skipIf(lacksDaemon('python3'))('wsx URL on a terminal', () => {
       await peer.write(switchingProtocols(head));
     });
     const wsx = onTerminal([url]);
-    await wsx.until('connected');
+    await prompt(wsx);
     wsx.type(`/binary ${file}${KEYS.enter}`);
     await wsx.until(file);
     wsx.type('next');
     await wsx.until('next');
     wsx.type(KEYS.ctrlC);
+    // The end of the prompt. Two keys in one read would be one interrupt.
+    await wsx.until('\n');
     wsx.type(KEYS.ctrlC);
     expect(await wsx.code).toBe(130);
   });
@@ -161,7 +169,7 @@ describe.skipIf(lacksDaemon('python3'))('wsx URL on a terminal', () => {
       conn.receive((message) => void lengths.push(message.data.length)),
     );
     const wsx = onTerminal([url]);
-    await wsx.until('connected');
+    await prompt(wsx);
     wsx.type(`/binary ${file}${KEYS.enter}last${KEYS.enter}${KEYS.ctrlD}`);
     expect(await wsx.code).toBe(0);
     expect(lengths).toEqual([4 * 1024 ** 2, 4]);
@@ -188,7 +196,7 @@ describe.skipIf(lacksDaemon('python3'))('wsx URL on a terminal', () => {
       await conn.close(4000, 'bye');
     });
     const wsx = onTerminal([url]);
-    await wsx.until('connected');
+    await prompt(wsx);
     wsx.type(`x${KEYS.enter}`);
     expect(await wsx.code).toBe(5);
     expect(plain(wsx.screen())).toContain('wsx: the peer has closed with 4000: bye');
