@@ -40,7 +40,7 @@ export function withTable(page: string, all: Results): string {
     `|---|${names.map(() => '---|').join('')}`,
     ...features
       .map((feature) => ({ feature, cells: cellsOf(feature) }))
-      .sort((a, b) => (a.cells > b.cells ? -1 : Number(a.cells < b.cells)))
+      .toSorted((a, b) => (a.cells > b.cells ? -1 : Number(a.cells < b.cells)))
       .map(({ feature, cells }) => `| ${feature} | ${cells} |`),
   ];
   const [before, rest] = page.split(START);
