@@ -119,6 +119,35 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('an attack on %s',
     expect((await conn.closed).code).toBe(4000);
   });
 
+  it('a write that is awaited waits for a client that does not read', async () => {
+    const raw = await RawSocket.open(program.port, '/awaited');
+    raw.socket.pause();
+    raw.send(1, 'go');
+    let last = -1;
+    for (let same = 0; same < 10; same++) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      const { awaited } = await written(program);
+      if (awaited !== last) same = 0;
+      last = awaited;
+    }
+    // What the kernel holds, and 64 KiB.
+    expect(last).toBeLessThan(400);
+    raw.socket.removeAllListeners('data').resume();
+    await expect.poll(async () => (await written(program)).awaited, { timeout: 30_000 }).toBe(500);
+    raw.destroy();
+  });
+
+  it('writes that no one awaits reject above maxBufferedAmount', async () => {
+    const raw = await RawSocket.open(program.port, '/unawaited-writes');
+    raw.socket.pause();
+    raw.send(1, 'go');
+    await expect
+      .poll(async () => (await written(program)).errors['BackpressureError'])
+      .toBeGreaterThan(300);
+    expect(raw.ended).toBe(false);
+    raw.destroy();
+  });
+
   it('reads all of a client that does not wait, with messages that are answered among them', async () => {
     const conn = await open('/slow');
     expect(await text(conn)).toBe('ready');
@@ -151,3 +180,12 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('an attack on %s',
     await conn.close();
   });
 });
+
+async function written({ url }: Running): Promise<Written> {
+  return (await fetch(`${url}/written`)).json() as Promise<Written>;
+}
+
+interface Written {
+  readonly awaited: number;
+  readonly errors: Readonly<Record<string, number>>;
+}

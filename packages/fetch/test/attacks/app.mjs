@@ -58,6 +58,10 @@ const responses = {
     new Response(null, { status: 204, headers: { 'x-ws-upgrade': crypto.randomUUID() } }),
 };
 
+/** What `/awaited` has written, and which errors `/unawaited-writes` got. */
+const written = { awaited: 0, errors: {} };
+const PART = new Uint8Array(64 * 1024);
+
 const handlers = {
   '/echo': echo,
   '/throws-now': () => {
@@ -86,6 +90,19 @@ const handlers = {
     conn.nextWriter(1);
     conn.writeJSON(1n);
   },
+  '/awaited': async (conn) => {
+    await conn.readMessage();
+    for (; written.awaited < 500; written.awaited++) await conn.send(PART);
+  },
+  '/unawaited-writes': async (conn) => {
+    await conn.readMessage();
+    for (let i = 0; i < 500; i++) {
+      conn.send(PART).catch(({ name }) => {
+        written.errors[name] = (written.errors[name] ?? 0) + 1;
+      });
+    }
+    await conn.closed;
+  },
   '/slow': async (conn) => {
     await conn.send('ready');
     await sleep(1_000);
@@ -108,6 +125,7 @@ const handlers = {
 };
 
 const options = {
+  '/unawaited-writes': { maxBufferedAmount: 2 ** 20 },
   '/slow': { autoResponse: { request: 'ping', response: 'pong' } },
   '/offers': { subprotocols: ['b', 'a'] },
   '/throws-now': {
@@ -134,6 +152,7 @@ export default {
     const { pathname, searchParams } = new URL(request.url);
     const name = searchParams.get('name');
     if (pathname === '/') return new Response('hello');
+    if (pathname === '/written') return Response.json(written);
     if (pathname === '/returns') return responses[name]();
     if (pathname === '/login') {
       return upgrade(request, { server, report: quiet, authenticate: logins[name] }, echo);
