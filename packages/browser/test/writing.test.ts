@@ -630,7 +630,7 @@ it.each<[string, (string | Uint8Array)[]]>([
     const stream = (await conn.nextWriter(TextMessage)).writable().getWriter();
     for (const part of parts) await stream.write(part);
     await stream.close();
-    // A WebSocket sends the half of a pair as U+FFFD.
+    // A WebSocket sends one half of a surrogate pair as U+FFFD.
     const texts = socket.sent.map((text) => Buffer.from(text as string).toString());
     expect(texts).toEqual([expected, expected]);
     expect(conn.stats.bytesOut).toBe(2 * Buffer.byteLength(expected));

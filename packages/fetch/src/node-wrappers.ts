@@ -1,7 +1,4 @@
-/** The time at which the login of a request expires, for {@link wrappers}. */
-export type Expires = Date | number | undefined;
-
-/** What `@ws/fetch/node` has that `upgrade` does not import. */
+/** What `@ws/fetch/node` sets. `upgrade` does not import it: a bundle of `upgrade` has no server of Node. */
 export const wrappers: {
   /** Whether `serveFetch` or `crosswsAdapter` was called. */
   isWrapped: boolean;

@@ -138,7 +138,7 @@ async function late({ port }: Running): Promise<{ texts: string[]; wasClean: boo
   return found;
 }
 
-/** A fact that the program has found. */
+/** Waits for an entry of `/facts`, which the program fills. */
 // oxlint-disable-next-line typescript/no-explicit-any -- JSON
 async function fact(port: number, name: string): Promise<any> {
   for (const signal = AbortSignal.timeout(PATIENCE); !signal.aborted; ) {

@@ -294,7 +294,7 @@ describe.each(NAMES)('one program on %s', (name) => {
       await expect.poll(async () => ends(program)).toContainEqual(end);
     });
 
-    // Another request of a Worker cannot write to it.
+    // A Worker cannot write to a socket of another request.
     it.skipIf(name === 'Workers')('meets another one in a room', async () => {
       expect(await meet(pages, program.port)).toEqual(['to all', 'to all']);
     });

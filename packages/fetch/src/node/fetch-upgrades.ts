@@ -10,7 +10,7 @@ import {
   type UpgraderPlan,
 } from '@ws/node-server/internal';
 import type { Mark } from '../mark.ts';
-import { type Expires, wrappers } from '../node-wrappers.ts';
+import { wrappers } from '../node-wrappers.ts';
 import type { Plan } from '../options.ts';
 import { reportTo } from '../reports.ts';
 import { callFetch, type FetchHandler } from '../upgrade.ts';
@@ -41,7 +41,7 @@ export type NodeOptions = Omit<
 type Upgrading = UpgraderOptions<unknown>;
 
 /** When the logins of requests expire, from `authenticate` of `upgrade` to that of the Upgrader. */
-const expiries = /* @__PURE__ */ new WeakMap<Request, Expires>();
+const expiries = /* @__PURE__ */ new WeakMap<Request, Date | number | undefined>();
 
 function authOf(request: Request, result: unknown): unknown {
   const admission = admissionOf(result);

@@ -1,12 +1,10 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { type UpgradeOptions, upgrade } from '@ws/fetch';
-import { crosswsAdapter, serveFetch } from '@ws/fetch/node';
+import { serveFetch } from '@ws/fetch/node';
 import { type BadHandshakeError, dial } from '@ws/node-client';
 import { admit } from '@ws/node-server';
 import { describe, expect, expectTypeOf, it, onTestFinished } from 'vitest';
 import { upgrade as upgradeOnDeno } from '../../src/deno.ts';
+import { serveByAdapter } from './adapter-server.ts';
 
 type Authenticate = NonNullable<UpgradeOptions<unknown>['authenticate']>;
 
@@ -26,18 +24,10 @@ async function byServeFetch(authenticate: Authenticate): Promise<string> {
 }
 
 async function byCrossws(authenticate: Authenticate): Promise<string> {
-  const adapter = crosswsAdapter({
+  const { url } = await serveByAdapter({
     hooks: { upgrade: (request) => answer(request, authenticate) },
   });
-  const server = createServer();
-  server.on('upgrade', (req, socket, head) => void adapter.handleUpgrade(req, socket, head));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(async () => {
-    server.close();
-    await adapter.close();
-  });
-  return `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return url;
 }
 
 describe.each([

@@ -1,24 +1,8 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { upgrade } from '@ws/fetch';
-import { type CrosswsAdapter, type CrosswsOptions, crosswsAdapter } from '@ws/fetch/node';
+import { type CrosswsOptions, crosswsAdapter } from '@ws/fetch/node';
 import { type BadHandshakeError, type ClientConn, type DialOptions, dial } from '@ws/node-client';
 import { describe, expect, it, onTestFinished } from 'vitest';
-
-/** Serves by an adapter, as the entry of Nitro does. */
-async function serve(options: CrosswsOptions): Promise<{ url: string; adapter: CrosswsAdapter }> {
-  const adapter = crosswsAdapter(options);
-  const server = createServer((_req, res) => res.end('a page'));
-  server.on('upgrade', (req, socket, head) => void adapter.handleUpgrade(req, socket, head));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(async () => {
-    server.close();
-    await adapter.close();
-  });
-  return { url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`, adapter };
-}
+import { serveByAdapter } from './adapter-server.ts';
 
 /** As h3 and Nitro resolve: they show `crossws` of the Response, and nothing else. */
 const resolveBy =
@@ -43,7 +27,7 @@ const refusal = (url: string, options: DialOptions = {}): Promise<BadHandshakeEr
 
 describe('crosswsAdapter', () => {
   it('upgrades by the Response that a route returns', async () => {
-    const { url, adapter } = await serve({ resolve: resolveBy(echo) });
+    const { url, adapter } = await serveByAdapter({ resolve: resolveBy(echo) });
     const conn = await dial(url);
     expect(await echoes(conn, 'hello')).toBe('hello');
     expect(await echoes(conn, Uint8Array.of(1, 2))).toEqual(Uint8Array.of(1, 2));
@@ -67,15 +51,15 @@ describe('crosswsAdapter', () => {
       response: async (request: Request) => new Response(null, await echo(request)),
     },
   ])('answers $who with 404', async ({ response }) => {
-    const { url, adapter } = await serve({ resolve: resolveBy(response) });
+    const { url, adapter } = await serveByAdapter({ resolve: resolveBy(response) });
     expect(await refusal(url)).toMatchObject({ status: 404 });
     expect(adapter.connections.size).toBe(0);
   });
 
   it('answers with 404 when resolve finds nothing, and without resolve and hooks', async () => {
-    const { url } = await serve({ resolve: () => undefined });
+    const { url } = await serveByAdapter({ resolve: () => undefined });
     expect(await refusal(url)).toMatchObject({ status: 404 });
-    expect(await refusal((await serve({})).url)).toMatchObject({ status: 404 });
+    expect(await refusal((await serveByAdapter({})).url)).toMatchObject({ status: 404 });
   });
 
   it('sends the refusals of upgrade itself', async () => {
@@ -86,7 +70,7 @@ describe('crosswsAdapter', () => {
         () => {},
       ),
     );
-    const { url } = await serve({ resolve });
+    const { url } = await serveByAdapter({ resolve });
     const error = await refusal(url);
     expect(error.status).toBe(401);
     expect(error.headers['www-authenticate']).toBe('Bearer');
@@ -104,7 +88,7 @@ describe('crosswsAdapter', () => {
     const report = console.error;
     console.error = (error) => void reports.push(error);
     onTestFinished(() => void (console.error = report));
-    const { url } = await serve({ resolve: () => hooks });
+    const { url } = await serveByAdapter({ resolve: () => hooks });
     expect(await refusal(url)).toMatchObject({ status: 500 });
     expect(reports).toEqual([
       expect.objectContaining({ message: expect.stringContaining('Response of upgrade()') }),
@@ -112,7 +96,7 @@ describe('crosswsAdapter', () => {
   });
 
   it('takes options of all connections, and names an unknown one', async () => {
-    const { url } = await serve({ hooks: { upgrade: echo }, maxConnections: 1 });
+    const { url } = await serveByAdapter({ hooks: { upgrade: echo }, maxConnections: 1 });
     const conn = await dial(url);
     expect(await refusal(url)).toMatchObject({ status: 503 });
     await conn.close();
@@ -125,7 +109,7 @@ describe('behaviour of crossws that crosswsAdapter keeps', () => {
   it('refuses with the Response that the hook upgrade returns', async () => {
     const upgradeHook = (): Response =>
       new Response('over', { status: 418, headers: { 'X-Reason': 'tea' } });
-    const { url } = await serve({ hooks: { upgrade: upgradeHook } });
+    const { url } = await serveByAdapter({ hooks: { upgrade: upgradeHook } });
     const error = await refusal(url);
     expect([error.status, error.headers['x-reason']]).toEqual([418, 'tea']);
   });
@@ -134,7 +118,7 @@ describe('behaviour of crossws that crosswsAdapter keeps', () => {
     const upgradeHook = (): never => {
       throw new Response('over', { status: 403 });
     };
-    const { url } = await serve({ hooks: { upgrade: upgradeHook } });
+    const { url } = await serveByAdapter({ hooks: { upgrade: upgradeHook } });
     expect(await refusal(url)).toMatchObject({ status: 403 });
   });
 
@@ -144,7 +128,7 @@ describe('behaviour of crossws that crosswsAdapter keeps', () => {
       seen.push(new URL(request.url).search, request.headers.get('cookie'));
       return echo(request);
     };
-    const { url } = await serve({ hooks: { upgrade: upgradeHook } });
+    const { url } = await serveByAdapter({ hooks: { upgrade: upgradeHook } });
     const conn = await dial(`${url}/a?b=c`, { headers: { Cookie: 'id=1' } });
     expect(seen).toEqual(['?b=c', 'id=1']);
     await conn.close();
@@ -153,7 +137,7 @@ describe('behaviour of crossws that crosswsAdapter keeps', () => {
   it('sends headers with the 101', async () => {
     const upgradeHook = (request: Request): Promise<Response> =>
       upgrade(request, { headers: { 'X-Powered-By': 'tests', 'Set-Cookie': 'a=1' } }, () => {});
-    const { url } = await serve({ hooks: { upgrade: upgradeHook } });
+    const { url } = await serveByAdapter({ hooks: { upgrade: upgradeHook } });
     const conn = await dial(url);
     expect(conn.response.headers).toMatchObject({
       'x-powered-by': 'tests',
@@ -164,19 +148,22 @@ describe('behaviour of crossws that crosswsAdapter keeps', () => {
 
   it('chooses no subprotocol by itself, and the one of an option', async () => {
     const options = { heartbeat: false, subprotocols: ['a', 'b'] } as const;
-    const { url } = await serve({ hooks: { upgrade: echo } });
+    const { url } = await serveByAdapter({ hooks: { upgrade: echo } });
     const plain = await dial(url, options);
     expect(plain.subprotocol).toBe('');
     await plain.close();
     const choosing = (request: Request): Promise<Response> =>
       upgrade(request, { subprotocols: ['b'] }, () => {});
-    const chosen = await dial((await serve({ hooks: { upgrade: choosing } })).url, options);
+    const chosen = await dial(
+      (await serveByAdapter({ hooks: { upgrade: choosing } })).url,
+      options,
+    );
     expect(chosen.subprotocol).toBe('b');
     await chosen.close();
   });
 
   it('closes all connections by closeAll, and upgrades later ones', async () => {
-    const { url, adapter } = await serve({ hooks: { upgrade: echo } });
+    const { url, adapter } = await serveByAdapter({ hooks: { upgrade: echo } });
     const [first, second] = [await dial(url), await dial(url)];
     void first.discardReads().catch(() => {});
     void second.discardReads().catch(() => {});
@@ -190,7 +177,7 @@ describe('behaviour of crossws that crosswsAdapter keeps', () => {
   });
 
   it('closes with 1001 and refuses new requests after close', async () => {
-    const { url, adapter } = await serve({ hooks: { upgrade: echo } });
+    const { url, adapter } = await serveByAdapter({ hooks: { upgrade: echo } });
     const conn = await dial(url);
     void conn.discardReads().catch(() => {});
     const end = adapter.close();
