@@ -12,7 +12,10 @@ import type {
 } from './client.ts';
 
 const NS_PER_MS = 1_000_000;
-/** Longest pause before the bounds of the stream are read again, in ms. It doubles each time. */
+/**
+ * Pause before the bounds of the stream are read again, in ms, and up to twice that: longer than another
+ * node takes to write bounds that it has read before. It doubles each time.
+ */
 const PAUSE_MS = 20;
 /** Bound of the times that the bounds of the stream are raised. */
 const MAX_ROUNDS = 8;
@@ -122,7 +125,7 @@ export class StreamLog {
       if (round === MAX_ROUNDS) throw new Error(`other nodes lower the bounds of ${this.#name}`);
       await streams.update(this.#name, changed);
       // Another node may have read the former bounds too, and may write lower ones after this update.
-      await pause(Math.random() * PAUSE_MS * 2 ** round);
+      await pause((1 + Math.random()) * PAUSE_MS * 2 ** round);
       info = await ask();
     }
     const epoch = epochOf(info);
