@@ -9,6 +9,7 @@ import { BunSocket } from './bun-socket.ts';
 import { refuse } from './handshake.ts';
 import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
 import { type Mark, markedResponse } from './mark.ts';
+import { isResponse } from './responses.ts';
 import { run } from './server-conn.ts';
 import { callFetch, type FetchHandler, type Upgrade, upgradeOn } from './upgrade.ts';
 
@@ -117,7 +118,7 @@ export function bun(fetch?: FetchHandler<never>, options: BunOptions = {}): BunH
     async fetch(request, server) {
       wrapped.add(server as object);
       const mark = await callFetch(fetch as FetchHandler, request, server);
-      return mark instanceof Response ? mark : upgradeNow(server as BunServer, request, mark);
+      return isResponse(mark) ? mark : upgradeNow(server as BunServer, request, mark);
     },
     websocket: {
       maxPayloadLength,

@@ -6,6 +6,7 @@
 import { checkNames, type PageSocket } from '@ws/browser/internal';
 import { refuse } from './handshake.ts';
 import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
+import { isResponse } from './responses.ts';
 import { run, SocketConn } from './server-conn.ts';
 import { callFetch, type FetchHandler, marking, type Upgrade, upgradeOn } from './upgrade.ts';
 
@@ -69,7 +70,7 @@ export function deno(
     // It throws after the upgrade.
     const address = info.remoteAddr.hostname;
     const mark = await callFetch(fetch as FetchHandler, request, info);
-    if (mark instanceof Response) {
+    if (isResponse(mark)) {
       // Deno would close its whole server for a locked body, in the answer to a request to upgrade.
       const isFatal = request.headers.has('upgrade') && mark.body?.locked;
       return isFatal ? refuse(500, 'Internal Server Error') : mark;

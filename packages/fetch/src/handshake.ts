@@ -1,7 +1,9 @@
 import { after, whole } from '@ws/browser/internal';
 import { isSameHost, parseHostPort, parseOrigin } from '@ws/codec/parts';
+import { errorOf, kind } from '@ws/conn/parts';
 import type { HeadersLike, Plan, Refusal } from './options.ts';
 import { reportTo } from './reports.ts';
+import { isResponse, ownResponse } from './responses.ts';
 
 /** What a handshake has agreed on. */
 export interface Agreement {
@@ -44,7 +46,8 @@ export async function negotiate(
   const { authenticate, subprotocols = [] } = plan.options;
   const auth =
     authenticate === undefined ? true : await ask(request, plan, authenticate, clientSignal);
-  if (auth instanceof Response) return auth;
+  // Each Response refuses: see `readAuth`.
+  if (isResponse(auth)) return ownResponse(auth);
   const offer = request.headers.get('sec-websocket-protocol') ?? '';
   const offered = listOf(offer);
   if (offer.length > MAX_OFFER || new Set(offered).size < offered.length) {
@@ -141,19 +144,38 @@ async function ask(
   }
 }
 
-/** @throws an error that `authenticate` has returned, RangeError for a refusal that cannot be sent. */
+/**
+ * @returns The auth, or a Response that refuses.
+ * @throws an error that `authenticate` has returned; TypeError, RangeError for a refusal that cannot
+ *   be sent, and for a result that looks like one.
+ */
 function readAuth(result: unknown): unknown {
   if (!result) return refuse(401, 'Unauthorized');
-  if (result instanceof Error) throw result;
-  if (result instanceof Response) {
-    if (result.status >= 300) return result;
-    // It would look like an upgrade.
-    throw new RangeError(`authenticate: expected a Response of 300 or more, got ${result.status}`);
+  if (errorOf(result) === result) throw result;
+  if (typeof result !== 'object') return result;
+  if (kind(result) === 'Response') {
+    // Below 300, it would look like an upgrade.
+    whole('authenticate: status of the Response', (result as Response).status, 300, 599);
+    return result;
   }
-  if (typeof result !== 'object' || !('refuse' in result)) return result;
+  if (!('refuse' in result)) return checkedAuth(result);
   const { refuse: given, headers, body = 'refused' } = result as Refusal;
   const status = given === true ? 401 : given;
   return refuse(whole('authenticate: refuse', status, 300, 599), body, headers);
+}
+
+/** @throws TypeError for an object that is meant to refuse, and for one with a result of `admit` in it. */
+function checkedAuth(result: object): object {
+  const { status } = result as { status?: unknown };
+  const isRefusal = typeof status === 'number' && status >= 300 && status <= 599;
+  const admission = Object.values(Object.getOwnPropertyDescriptors(result)).find(
+    ({ value }) => kind(value) === 'Object' && String(value.refuse).startsWith('a result of admit'),
+  );
+  if (!isRefusal && !admission) return result;
+  const what = isRefusal ? `the status ${status}` : 'a result of admit in it';
+  throw new TypeError(
+    `authenticate: got an object with ${what}; to refuse, write { refuse: 401 }; to admit, return admit(auth) itself`,
+  );
 }
 
 /** An error that is meant for the client, as http-errors makes it, has its own status. */

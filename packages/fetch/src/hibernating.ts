@@ -3,6 +3,7 @@ import { checkClose, MESSAGE_COST, utf8Length } from '@ws/browser/internal';
 import { negotiate, refuse } from './handshake.ts';
 import { type AuthOf, checkUpgradeOptions, type UpgradeOptions } from './options.ts';
 import { reportTo } from './reports.ts';
+import { isResponse } from './responses.ts';
 import { SERVER } from './server-conn.ts';
 import {
   acceptingHeaders,
@@ -153,7 +154,7 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
 
     async fetch(request: Request): Promise<Response> {
       const result = await negotiate(request, plan, undefined);
-      if (result instanceof Response) return result;
+      if (isResponse(result)) return result;
       const [client, socket] = webSocketPair();
       const { auth, subprotocol } = result;
       try {

@@ -1,5 +1,6 @@
 import type { Agreement } from './handshake.ts';
 import type { UpgradeHandler } from './options.ts';
+import { copyOf } from './responses.ts';
 
 /** A handshake that was accepted, until the wrapper of the runtime makes the connection. */
 export interface Mark extends Agreement {
@@ -71,7 +72,7 @@ function keyOf({ headers }: Request): string | null {
 
 function withoutMark(response: Response): Response {
   // The headers of a fetched Response are immutable.
-  const copy = new Response(response.body, response);
+  const copy = copyOf(response, response.body);
   copy.headers.delete(HEADER);
   return copy;
 }

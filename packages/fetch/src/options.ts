@@ -80,9 +80,11 @@ export interface UpgradeOptions<Result = true> {
    */
   readonly server?: unknown;
   /**
-   * Decides who may connect; may be async. A {@link Refusal} or a Response refuses. `undefined`, `null`,
-   * `false`, `''`, `0` and `NaN` refuse with 401. An error refuses with 500 and goes to `report`,
-   * unless it has `expose: true` and a `status` from 400 to 499. Any other result becomes `auth`.
+   * Decides who may connect; may be async. A {@link Refusal} refuses, and so does a Response of 300 or
+   * more, of any class. `undefined`, `null`, `false`, `''`, `0` and `NaN` refuse with 401. An error
+   * refuses with 500 and goes to `report`, unless it has `expose: true` and a `status` from 400 to 499.
+   * So do mistakes: another Response, an object with a `status` of 300 to 599, a result of `admit` in
+   * another value. Any other result becomes `auth`.
    *
    * On Node it may return `admit(auth, { expires })` of `@ws/node-server`, and the connection closes when
    * the login expires. Other runtimes refuse that with 500: they cannot close it.

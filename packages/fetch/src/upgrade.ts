@@ -1,10 +1,12 @@
 import { badType } from '@ws/browser/internal';
+import { kind } from '@ws/conn/parts';
 import type { Agreement } from './handshake.ts';
 import { negotiate, refuse } from './handshake.ts';
 import { type Mark, markedResponse, takeMark } from './mark.ts';
 import type { AuthOf, Plan, UpgradeHandler, UpgradeOptions } from './options.ts';
 import { checkUpgradeOptions } from './options.ts';
 import { reportTo } from './reports.ts';
+import { isResponse, ownResponse } from './responses.ts';
 
 /** The function `upgrade` of a runtime. */
 export type Upgrade = <Result = true>(
@@ -31,7 +33,7 @@ export function upgradeOn({ maxMessage, accept, clientSignal }: Runtime): Upgrad
       throw badType('upgrade: expected a function as the handler', handler);
     }
     const result = await negotiate(request, plan, clientSignal?.(request));
-    return result instanceof Response ? result : accept(result, handler as UpgradeHandler);
+    return isResponse(result) ? result : accept(result, handler as UpgradeHandler);
   };
 }
 
@@ -66,8 +68,8 @@ export async function callFetch<Info>(
 ): Promise<Mark | Response> {
   try {
     const response: unknown = await fetch(request, info);
-    if (response instanceof Response) return takeMark(request, response);
-    throw new TypeError(`fetch: expected a Response, got ${typeof response}`);
+    if (isResponse(response)) return takeMark(request, await ownResponse(response));
+    throw new TypeError(`fetch: expected a Response, got ${kind(response)}`);
   } catch (error) {
     reportTo(undefined, error, { where: 'fetch', request });
     return refuse(500, 'Internal Server Error');

@@ -7,6 +7,7 @@ import { lacksRuntime, RUNTIMES, type Running, start } from './runtimes.ts';
 const FOLDER = join(import.meta.dirname, 'attacks');
 
 const RESPONSES = [
+  'a Response of another class',
   'Response.error()',
   'a string',
   'undefined',
@@ -21,6 +22,8 @@ const LOGINS = [
   'rejects with null',
   'returns Response.error()',
   'returns a Response of 200',
+  'returns a Response of 200 of another class',
+  'returns { status: 401 }',
   'returns a thenable that throws',
   'returns an object whose getter throws',
   'returns a refusal with a bad header',
@@ -69,6 +72,22 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('an attack on %s',
     const raw = await RawSocket.open(program.port, `/login?name=${encodeURIComponent(what)}`);
     expect(raw.status).not.toBe(101);
     raw.destroy();
+  });
+
+  it('refuses with a Response of another class, and serves one', async () => {
+    const path = `/login?name=${encodeURIComponent('returns a Response of another class')}`;
+    const raw = await RawSocket.open(program.port, path);
+    expect([raw.status, /x-who: (.*)/i.exec(raw.head)?.[1]]).toEqual([401, 'ponyfill']);
+    raw.destroy();
+    // Workers call `fetch` without a wrapper of ours.
+    if (name === 'Workers' || name === 'Durable Object') return;
+    const what = encodeURIComponent('a Response of another class');
+    const page = await fetch(`${program.url}/returns?name=${what}`);
+    expect([page.status, page.headers.get('x-who'), await page.text()]).toEqual([
+      200,
+      'ponyfill',
+      'a page',
+    ]);
   });
 
   it('refuses when a getter of the options throws, or no answer of authenticate comes', async () => {

@@ -5,6 +5,7 @@ import { Upgrader } from '@ws/node-server';
 import { assertOption } from '@ws/node-server/internal';
 import type { CrosswsHooks } from '../crossws.ts';
 import { refuse } from '../handshake.ts';
+import { isResponse } from '../responses.ts';
 import { FetchUpgrades, type NodeOptions } from './fetch-upgrades.ts';
 
 /** Options of {@link crosswsAdapter}: those that a framework passes, and options of all connections. */
@@ -93,7 +94,7 @@ async function ask(request: Request, hooks: CrosswsHooks | undefined): Promise<R
   // Nitro has an empty object for a Response without hooks.
   if (Object.keys(hooks ?? {}).length === 0) return refuse(404, 'Not Found');
   const result = await upgradeOf(request, hooks);
-  if (result instanceof Response) return result;
+  if (isResponse(result)) return result;
   throw new TypeError(WRONG_HOOKS);
 }
 
@@ -102,7 +103,7 @@ async function upgradeOf(request: Request, hooks: CrosswsHooks | undefined): Pro
   try {
     return await hooks?.upgrade?.(request);
   } catch (error) {
-    if (error instanceof Response) return error;
+    if (isResponse(error)) return error;
     throw error;
   }
 }

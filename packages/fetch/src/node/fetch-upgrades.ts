@@ -13,6 +13,7 @@ import type { Mark } from '../mark.ts';
 import { wrappers } from '../node-wrappers.ts';
 import type { Plan } from '../options.ts';
 import { reportTo } from '../reports.ts';
+import { isResponse } from '../responses.ts';
 import { callFetch, type FetchHandler } from '../upgrade.ts';
 import { requestOf } from './request.ts';
 import { writeBody, writeHead } from './response.ts';
@@ -81,7 +82,7 @@ export class FetchUpgrades {
   ): Promise<unknown> {
     const request = requestOf(req, signal);
     const mark = await callFetch(this.#fetch, request, { address, req });
-    if (mark instanceof Response) return answer(req, mark, signal);
+    if (isResponse(mark)) return answer(req, mark, signal);
     return admitWithPlan(mark, this.#planOf(mark), expiries.get(mark.request));
   }
 

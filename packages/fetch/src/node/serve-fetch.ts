@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type ServeOptions, serve, type WsServer } from '@ws/node-server';
 import { reportTo } from '../reports.ts';
+import { isResponse } from '../responses.ts';
 import { callFetch, type FetchHandler } from '../upgrade.ts';
 import { FetchUpgrades, type NodeInfo, type NodeOptions } from './fetch-upgrades.ts';
 import { isRequestMethod, requestOf } from './request.ts';
@@ -58,7 +59,7 @@ async function answerRequest(
   const info = { address: req.socket.remoteAddress, req };
   const response = await callFetch(fetch, request, info);
   // A plain request has no key, so no mark is valid for it.
-  if (!(response instanceof Response) || res.destroyed) return;
+  if (!isResponse(response) || res.destroyed) return;
   writeHead(res, response);
   // The head has been sent: `serve` would answer with 500.
   await writeBody(res, response).catch((error: unknown) =>

@@ -5,6 +5,15 @@ const echo = (conn) => conn.receive((message) => conn.send(message));
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const quiet = () => {};
 
+/** A Response of a class that the runtime does not know. */
+const ofAnotherClass = (text, status) => ({
+  status,
+  statusText: '',
+  headers: new Headers({ 'X-Who': 'ponyfill' }),
+  body: new Response(text).body,
+  [Symbol.toStringTag]: 'Response',
+});
+
 /** How `authenticate` fails. */
 const logins = {
   'throws undefined': () => {
@@ -13,6 +22,9 @@ const logins = {
   'rejects with null': () => Promise.reject(null),
   'returns Response.error()': () => Response.error(),
   'returns a Response of 200': () => new Response('yes'),
+  'returns a Response of another class': () => ofAnotherClass('no', 401),
+  'returns a Response of 200 of another class': () => ofAnotherClass('yes', 200),
+  'returns { status: 401 }': () => ({ status: 401 }),
   'returns a thenable that throws': () => ({
     // oxlint-disable-next-line unicorn/no-thenable -- the attack
     then() {
@@ -35,6 +47,7 @@ const logins = {
 
 /** What `fetch` returns. */
 const responses = {
+  'a Response of another class': () => ofAnotherClass('a page', 200),
   'Response.error()': () => Response.error(),
   'a string': () => 'a string',
   undefined: () => undefined,

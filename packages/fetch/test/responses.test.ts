@@ -1,0 +1,206 @@
+import { type UpgradeOptions, upgrade } from '@ws/fetch';
+import { serveFetch } from '@ws/fetch/node';
+import { type BadHandshakeError, dial } from '@ws/node-client';
+import { admit } from '@ws/node-server';
+import { Response as UndiciResponse } from 'undici';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { upgrade as upgradeOnDeno } from '../src/deno.ts';
+import type { FetchHandler } from '../src/upgrade.ts';
+import { serveByAdapter } from './node/adapter-server.ts';
+import { OldResponse, ReplacedResponse } from './other-responses.ts';
+
+type Authenticate = NonNullable<UpgradeOptions<unknown>['authenticate']>;
+
+const REFUSALS: [string, (status: number) => unknown][] = [
+  ['undici', (status) => new UndiciResponse('no', { status, headers: { 'X-Who': 'login' } })],
+  ['a ponyfill', (status) => new OldResponse('no', status, { 'X-Who': 'login' })],
+  ['the runtime', (status) => new Response('no', { status, headers: { 'X-Who': 'login' } })],
+];
+
+/** Objects that are meant to refuse, and others that cannot be sent. */
+const MISTAKES: [string, () => unknown][] = [
+  ['a Response of 200 of undici', () => new UndiciResponse('yes')],
+  ['a Response of 204 of a ponyfill', () => new OldResponse(null, 204)],
+  ['a Response of 600', () => new OldResponse('no', 600)],
+  ['a Response without a status', () => new OldResponse('no', undefined as never)],
+  ['a Response whose status is a text', () => new OldResponse('no', '401' as never)],
+  ['{ status: 401 }', () => ({ status: 401 })],
+  ['{ status: 302, url }', () => ({ status: 302, url: '/login' })],
+  ['{ status: 599 }', () => ({ status: 599 })],
+  [
+    'a result of admit in an object',
+    () => ({ user: admit('ada', { expires: Date.now() + 60_000 }) }),
+  ],
+  ['a result of admit in a list', () => [admit('ada')]],
+  ['an Error of another realm', () => ({ message: 'no', stack: 'Error: no' })],
+];
+
+const ADMITTED: [string, unknown][] = [
+  ['a status of a user', { status: 1 }],
+  ['a status in words', { status: 'away' }],
+  ['an answer of 200 of a login service', { status: 200, user: 'ada' }],
+];
+
+const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
+const request = (): Request =>
+  new Request('http://example.org/', {
+    headers: {
+      Host: 'example.org',
+      Connection: 'Upgrade',
+      Upgrade: 'websocket',
+      'Sec-WebSocket-Version': '13',
+      'Sec-WebSocket-Key': KEY,
+    },
+  });
+
+/** What `upgrade` of Deno answers, which has no part for Node. */
+async function answerTo(authenticate: Authenticate): Promise<{
+  response: Response;
+  reports: Error[];
+}> {
+  const reports: Error[] = [];
+  const response = await upgradeOnDeno(
+    request(),
+    { authenticate, report: (error) => void reports.push(error as Error) },
+    () => expect.unreachable('it was upgraded'),
+  );
+  return { response, reports };
+}
+
+describe('a Response from authenticate', () => {
+  describe.each(REFUSALS)('of %s', (_, make) => {
+    it.each([300, 302, 401, 403, 503, 599])('refuses with %i', async (status) => {
+      const { response, reports } = await answerTo(async () => make(status));
+      expect(response).toBeInstanceOf(Response);
+      expect([response.status, response.headers.get('x-who')]).toEqual([status, 'login']);
+      expect([await response.text(), reports]).toEqual(['no', []]);
+    });
+  });
+
+  it('refuses with 304, which has no body', async () => {
+    const { response } = await answerTo(() => new OldResponse('', 304));
+    expect([response.status, response.body]).toEqual([304, null]);
+  });
+});
+
+describe('a mistake in authenticate', () => {
+  it.each(MISTAKES)('%s is a 500, reported once', async (_, make) => {
+    const { response, reports } = await answerTo(make);
+    expect([response.status, reports.length]).toEqual([500, 1]);
+  });
+
+  it.each(MISTAKES.slice(5, 10))('names the cure for %s', async (_, make) => {
+    const { reports } = await answerTo(make);
+    expect(reports[0]?.message).toContain('write { refuse: 401 }');
+  });
+
+  it.each(ADMITTED)('%s admits', async (_, auth) => {
+    const server = await serveFetch(
+      (from) => upgrade(from, { authenticate: () => auth }, (conn) => conn.writeJSON(conn.data)),
+      { port: 0, host: '127.0.0.1' },
+    );
+    onTestFinished(() => server.close().then(() => {}));
+    const conn = await dial(server.url);
+    expect(await conn.readJSON()).toEqual(auth);
+    await conn.close();
+  });
+});
+
+/** Serves by `serveFetch`, until the test ends. */
+async function serve(fetch: FetchHandler): Promise<string> {
+  const server = await serveFetch(fetch, { port: 0, host: '127.0.0.1' });
+  onTestFinished(() => server.close().then(() => {}));
+  return server.url;
+}
+
+const refusal = (url: string): Promise<BadHandshakeError> =>
+  dial(url).then(
+    () => expect.unreachable('it was upgraded'),
+    (error: BadHandshakeError) => error,
+  );
+
+describe('a Response of another class from fetch', () => {
+  it.each(REFUSALS)('of %s is sent: a page, and a 403 to a request to upgrade', async (_, make) => {
+    const url = await serve(((from: Request) =>
+      make(from.headers.has('upgrade') ? 403 : 200)) as never);
+    const page = await fetch(url.replace('ws', 'http'));
+    expect([page.status, page.headers.get('x-who'), await page.text()]).toEqual([
+      200,
+      'login',
+      'no',
+    ]);
+    const error = await refusal(url);
+    expect([error.status, error.headers['x-who'], String(error.body)]).toEqual([
+      403,
+      'login',
+      'no',
+    ]);
+  });
+
+  it('of undici keeps each cookie', async () => {
+    const url = await serve(() => {
+      const response = new UndiciResponse('page');
+      response.headers.append('Set-Cookie', 'a=1');
+      response.headers.append('Set-Cookie', 'b=2');
+      return response;
+    });
+    const page = await fetch(url.replace('ws', 'http'));
+    expect(page.headers.getSetCookie()).toEqual(['a=1', 'b=2']);
+  });
+
+  it('may be a copy of the Response of upgrade', async () => {
+    const url = await serve(async (from) => {
+      const { status, headers } = await upgrade(from, {}, (conn) => conn.send('open'));
+      return new UndiciResponse(null, { status, headers: [...headers, ['X-Copied', 'yes']] });
+    });
+    const conn = await dial(url);
+    expect(conn.response.headers['x-copied']).toBe('yes');
+    expect((await conn.readMessage()).text()).toBe('open');
+    await conn.close();
+  });
+
+  it.each([
+    ['returns', (response: unknown) => response],
+    [
+      'throws',
+      (response: unknown) => {
+        throw response;
+      },
+    ],
+  ])('refuses when the hook upgrade of an adapter %s it', async (_, give) => {
+    const hooks = { upgrade: () => give(new UndiciResponse('no', { status: 403 })) };
+    const { url } = await serveByAdapter({ hooks });
+    expect((await refusal(url)).status).toBe(403);
+  });
+});
+
+describe('a class that has replaced the global Response', () => {
+  /** As `@hono/node-server` does: instances of the class before are no instances of it. */
+  const replace = (): typeof Response => {
+    const before = globalThis.Response;
+    globalThis.Response = ReplacedResponse as never;
+    onTestFinished(() => void (globalThis.Response = before));
+    return before;
+  };
+
+  it('does not admit a client whose login service has refused', async () => {
+    const Before = replace();
+    const url = await serve((from) =>
+      upgrade(from, { authenticate: async () => new Before('no', { status: 401 }) }, () => {}),
+    );
+    expect((await refusal(url)).status).toBe(401);
+  });
+
+  it('keeps upgrades and pages of both classes', async () => {
+    const Before = replace();
+    const url = await serve((from) =>
+      from.headers.has('upgrade')
+        ? upgrade(from, {}, (conn) => conn.send('open'))
+        : new Before('page'),
+    );
+    const conn = await dial(url);
+    expect((await conn.readMessage()).text()).toBe('open');
+    await conn.close();
+    expect(await (await fetch(url.replace('ws', 'http'))).text()).toBe('page');
+  });
+});
