@@ -117,10 +117,11 @@ function isOver({ code, wasClean }: CloseInfo): boolean {
 /**
  * Prints the messages of a connection until its end.
  *
- * @param client - The number of a client of `listen`.
+ * @param number - That of a client of `listen`.
  */
-export async function printAll(conn: Conn, view: View, client?: number): Promise<CloseInfo> {
+export async function printAll(conn: Conn, view: View, number?: number): Promise<CloseInfo> {
   const buffer = readBuffer();
+  const client = number === undefined ? undefined : { number, terminate: () => conn.terminate() };
   // However slow stdout is: messages before the peer's close frame are printed.
   handlerStarted(conn);
   try {

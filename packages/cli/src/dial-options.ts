@@ -86,7 +86,9 @@ export function certificateOf({ cert, key }: Values): { cert?: Buffer; key?: Buf
     return {};
   }
   const own = fileOf('cert', cert);
-  return { cert: own, key: key === undefined ? own : fileOf('key', key) };
+  if (key !== undefined) return { cert: own, key: fileOf('key', key) };
+  if (own.includes('PRIVATE KEY')) return { cert: own, key: own };
+  throw usage(`--cert: ${cert} has no private key`, '--key FILE names the file that has it');
 }
 
 function fileOf(option: OptionName, path: string): Buffer {

@@ -77,10 +77,23 @@ export function dialFailure(error: unknown): Failure {
     failed instanceof TypeError ||
     failed instanceof RangeError
   ) {
-    return new Failure(ExitCode.Usage, failed.message, '', { cause: error });
+    const [message, cure] = inWords(failed.message);
+    return new Failure(ExitCode.Usage, message, cure, { cause: error });
   }
   const code = failed.code === 'WS_ERR_BAD_HANDSHAKE' ? ExitCode.Refused : ExitCode.NotConnected;
   return new Failure(code, failed.message, cureOf(failed), { cause: error });
+}
+
+/** The cures of the library name options of its functions. */
+const OWN_CURES: readonly (readonly [library: string, cure: string])[] = [
+  ['; send it with the option headers: { Authorization }', 'log in with --user NAME:PASSWORD'],
+  ['; raise it with the option readLimit', '--max sets another limit'],
+];
+
+/** A message of the library without its cure, and a cure in options of `wsx`. */
+function inWords(message: string): readonly [message: string, cure: string] {
+  const [library = '', cure = ''] = OWN_CURES.find(([text]) => message.includes(text)) ?? [];
+  return [message.replace(library, ''), cure];
 }
 
 function cureOf(error: Cause): string {
@@ -139,7 +152,7 @@ export function endFailure({ code, wasClean, error }: End, reason: string): Fail
   if (wasClean && NORMAL.includes(code)) return undefined;
   const cause: Cause | undefined = error;
   if (cause?.code === 'WS_ERR_READ_LIMIT') {
-    return new Failure(ExitCode.TooLong, cause.message, '--max sets another limit');
+    return new Failure(ExitCode.TooLong, ...inWords(cause.message));
   }
   const words = reason === '' ? '' : `: ${reason}`;
   if (wasClean) return new Failure(ExitCode.OtherCode, `the peer has closed with ${code}${words}`);

@@ -63,6 +63,10 @@ async function sendWhole(input: AsyncIterable<Uint8Array>, out: Outgoing): Promi
   }
 }
 
+const RETURN = 13;
+/** U+FEFF in UTF-8: editors begin a file with it. */
+const BYTE_ORDER_MARK = Uint8Array.of(0xef, 0xbb, 0xbf);
+
 /** Splits a stream into lines, each of which is a message. */
 class Lines {
   readonly #format: Exclude<Format, 'binary'>;
@@ -86,7 +90,7 @@ class Lines {
     let end = chunk.indexOf(this.#terminator);
     if (end !== -1 && (this.#heldBytes > 0 || this.#writer !== undefined)) {
       await this.#hold(chunk.subarray(0, end));
-      await this.end();
+      await this.#endLine();
       at = end + 1;
       end = chunk.indexOf(this.#terminator, at);
     }
@@ -102,14 +106,19 @@ class Lines {
     if (at < chunk.length) await this.#hold(chunk.subarray(at));
   }
 
-  /** The end of a line, or of the stream: a last line without its end is a message too. */
+  /** The end of the stream: a last line without its end is a message too. */
   async end(): Promise<void> {
+    if (this.#writer === undefined && this.#inLine(Buffer.concat(this.#held)).length === 0) return;
+    await this.#endLine();
+  }
+
+  async #endLine(): Promise<void> {
     if (this.#writer !== undefined) {
       const writer = this.#writer;
       this.#writer = undefined;
       await writer.close();
       this.#line++;
-    } else if (this.#heldBytes > 0) {
+    } else {
       const line = Buffer.concat(this.#held);
       this.#held = [];
       this.#heldBytes = 0;
@@ -121,11 +130,27 @@ class Lines {
     this.#writer?.abort();
   }
 
+  /** A line without the carriage return of Windows and, in the first line, without a byte order mark. */
+  #inLine(bytes: Uint8Array): Uint8Array {
+    if (this.#format === 'null') return bytes;
+    const line = this.#withoutMark(bytes);
+    return line.at(-1) === RETURN ? line.subarray(0, -1) : line;
+  }
+
+  #withoutMark(bytes: Uint8Array): Uint8Array {
+    if (this.#line > 1 || this.#format === 'null') return bytes;
+    const { length } = BYTE_ORDER_MARK;
+    return Buffer.compare(bytes.subarray(0, length), BYTE_ORDER_MARK) === 0
+      ? bytes.subarray(length)
+      : bytes;
+  }
+
   get #isText(): boolean {
     return this.#format === 'lines' || this.#format === 'null';
   }
 
-  #send(bytes: Uint8Array, valid: boolean): Promise<void> | undefined {
+  #send(whole: Uint8Array, valid: boolean): Promise<void> | undefined {
+    const bytes = this.#inLine(whole);
     const line = this.#line++;
     if (this.#isText) {
       if (!valid) checkUtf8(bytes, line);
@@ -149,10 +174,11 @@ class Lines {
     const type = this.#isText ? TextMessage : BinaryMessage;
     const inner = await this.#out.open(type);
     this.#writer = this.#isText
-      ? new TextLineWriter(inner, this.#line)
+      ? new TextLineWriter(inner, this.#line, this.#format === 'lines')
       : new Base64LineWriter(inner, this.#line);
-    for (const each of this.#held.splice(0)) await this.#writer.write(each);
+    const begin = Buffer.concat(this.#held.splice(0));
     this.#heldBytes = 0;
+    await this.#writer.write(this.#withoutMark(begin));
   }
 }
 
@@ -161,16 +187,24 @@ type LineWriter = TextLineWriter | Base64LineWriter;
 class TextLineWriter {
   readonly #writer: OutgoingWriter;
   readonly #line: number;
+  readonly #dropsReturn: boolean;
   readonly #check = new Utf8Check();
+  /** A carriage return that ends the line if nothing follows. */
+  #heldReturn = false;
 
-  constructor(writer: OutgoingWriter, line: number) {
+  /** @param dropsReturn - Whether a carriage return at the end of the line is no part of the message. */
+  constructor(writer: OutgoingWriter, line: number, dropsReturn: boolean) {
     this.#writer = writer;
     this.#line = line;
+    this.#dropsReturn = dropsReturn;
   }
 
-  write(bytes: Uint8Array): Promise<void> {
+  async write(bytes: Uint8Array): Promise<void> {
+    if (bytes.length === 0) return;
     this.#check.piece(bytes, this.#line);
-    return this.#writer.write(bytes);
+    if (this.#heldReturn) await this.#writer.write(Uint8Array.of(RETURN));
+    this.#heldReturn = this.#dropsReturn && bytes.at(-1) === RETURN;
+    await this.#writer.write(this.#heldReturn ? bytes.subarray(0, -1) : bytes);
   }
 
   close(): Promise<void> {

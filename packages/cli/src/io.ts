@@ -25,6 +25,9 @@ export function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
+/** The longest time of a timer of Node, in ms. */
+const LONGEST = 2 ** 31 - 1;
+
 /**
  * Waits for `ms`, or for the abort of `signal`. Infinity waits for the abort.
  *
@@ -33,13 +36,33 @@ export function aborted(signal: AbortSignal): Promise<void> {
 export function delay(ms: number, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
     if (signal.aborted) return void resolve(false);
-    const timer = ms === Infinity ? undefined : setTimeout(end, ms, true);
+    const until = performance.now() + ms;
+    let timer = setTimeout(look, Math.min(ms, LONGEST));
     const onAbort = (): void => end(false);
     signal.addEventListener('abort', onAbort, { once: true });
+    function look(): void {
+      const left = until - performance.now();
+      if (left <= 0) end(true);
+      else timer = setTimeout(look, Math.min(left, LONGEST));
+    }
     function end(over: boolean): void {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
       resolve(over);
     }
+  });
+}
+
+/** Settles when a stream takes more, or will never do so. */
+export function drained(output: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    if (output.destroyed) return void resolve();
+    const over = (): void => {
+      output.off('drain', over);
+      output.off('close', over);
+      resolve();
+    };
+    output.on('drain', over);
+    output.on('close', over);
   });
 }

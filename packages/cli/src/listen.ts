@@ -10,12 +10,12 @@ import { ExitCode, Failure, inputOutput, usage } from './failure.ts';
 import { type Outgoing, type OutgoingWriter, sendAll } from './input.ts';
 import { aborted, type Io } from './io.ts';
 import type { Values } from './options.ts';
+import { hostOf, isLoopback, LOOPBACK, OTHER_NAME, ownHosts } from './own-hosts.ts';
 import type { PromptTarget } from './prompt.ts';
 import { staticFiles } from './static-files.ts';
 import type { View } from './views.ts';
 
 const PORT = 8080;
-const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
 
 /** `wsx listen`: every client to stdout, stdin to all clients. */
 export async function listen(
@@ -78,11 +78,18 @@ export async function listen(
 /** @throws Failure for a bad address or option, and when nothing can listen there. */
 async function start(address: string, values: Values, handler: (conn: Conn) => Promise<void>) {
   const { host, port } = addressOf(address);
-  const options = serverOptions(host, values);
-  const { allowedHosts } = options;
   const admits = values.user === undefined ? undefined : loginCheck(basicOf(values.user));
-  const { static: folder } = values;
-  const request = folder === undefined ? undefined : staticFiles(folder, allowedHosts, admits);
+  const isOwn = ownHosts(host, values);
+  const { static: folder, origin } = values;
+  const request = folder === undefined ? undefined : staticFiles(folder, isOwn, admits);
+  const options = {
+    ...serverOptions(host, values, ({ headers }) => {
+      // A page is one of --origin, or of the host that it names: that name may be anyone's.
+      const isForeign = headers.origin !== undefined && headers.origin !== origin;
+      return isForeign && !isOwn(hostOf(headers)) ? FOREIGN : undefined;
+    }),
+    ...(origin !== undefined && origin !== '*' && { allowedOrigins: [origin] }),
+  };
   try {
     return await serve({ ...options, port, ...(request !== undefined && { request }) }, handler);
   } catch (error) {
@@ -91,15 +98,19 @@ async function start(address: string, values: Values, handler: (conn: Conn) => P
 }
 
 /**
- * The options of a server, without its port.
+ * The options of a server, without its port and without the pages that it admits.
  *
+ * @param refusal - Refuses a request before its login is checked.
  * @throws Failure, exit code 2 or 8, for a value that is malformed, or a file that cannot be read.
  */
-export function serverOptions(host: string, values: Values): ServeOptions<Login> {
+export function serverOptions(
+  host: string,
+  values: Values,
+  refusal: (req: IncomingMessage) => Login | undefined,
+): ServeOptions<Login> {
   const { header = [], subprotocol, http2, user, origin } = values;
   const certificate = certificateOf(values);
   const tls = certificate.cert === undefined ? undefined : certificate;
-  const isLoopback = LOOPBACK.includes(host.includes(':') ? `[${host}]` : host);
   const admits = user === undefined ? undefined : loginCheck(basicOf(user));
   return {
     ...connSettings(values),
@@ -109,16 +120,15 @@ export function serverOptions(host: string, values: Values): ServeOptions<Login>
     ...(header.length > 0 && { headers: header.map(pairOf) }),
     ...(subprotocol !== undefined && { subprotocols: subprotocol }),
     ...(origin === '*' && { checkOrigin: () => true }),
-    ...(origin !== undefined && origin !== '*' && { allowedOrigins: [origin] }),
     // Names that lead to 127.0.0.1 may belong to anyone: their pages stay out.
-    ...(isLoopback && { allowedHosts: LOOPBACK }),
-    authenticate: (req) => admits === undefined || admits(req) || LOGIN,
+    ...(isLoopback(host) && { allowedHosts: LOOPBACK }),
+    authenticate: (req) => refusal(req) ?? (admits === undefined || admits(req) || LOGIN),
     close: { timeout: 5_000 },
   };
 }
 
-/** The answer of `authenticate`: yes, or a 401 that asks for a login. */
-type Login = boolean | { refuse: number; headers: Record<string, string> };
+/** The answer of `authenticate`: yes, or a refusal. */
+type Login = boolean | { refuse: number; headers?: Record<string, string>; body?: string };
 
 /** Makes a failed `serve` a {@link Failure}. */
 export function listenFailure(what: string, error: unknown): Failure {
@@ -129,6 +139,7 @@ export function listenFailure(what: string, error: unknown): Failure {
   return new Failure(ExitCode.InputOutput, `${what}: ${(error as Error).message}`);
 }
 
+const FOREIGN = { refuse: 421, body: `${OTHER_NAME}\n` };
 const LOGIN = { refuse: 401, headers: { 'WWW-Authenticate': 'Basic realm="wsx"' } };
 
 /** @throws Failure, exit code 2, for a text that is neither a port nor a host with one. */

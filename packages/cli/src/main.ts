@@ -5,6 +5,7 @@ import { helpOf, overview } from './help.ts';
 import { type Io, note } from './io.ts';
 import { isNear, parseOptions, type Values } from './options.ts';
 import { printText } from './output-buffer.ts';
+import { withSecrets } from './secrets.ts';
 
 /** Runs a command. @returns The exit code. */
 type Run = (io: Io, words: readonly string[], values: Values) => Promise<number>;
@@ -67,22 +68,33 @@ async function run(args: readonly string[], io: Io): Promise<number> {
     return ExitCode.Clean;
   }
   checkWords(name, command, words);
-  return (await LOADERS[name]())(io, words, values);
+  return (await LOADERS[name]())(io, words, withSecrets(values, io.env));
 }
 
 /** @throws Failure, exit code 2, for too few or too many words. */
 function checkWords(name: CommandName, command: Command, words: readonly string[]): void {
   const [least, most] = command.count;
+  const [word = ''] = words;
+  if (name === 'connect' && /^\w+$/.test(word)) {
+    const near = closest(word);
+    if (near !== undefined || words.length > most) {
+      const hint = near === undefined ? '; wsx --help lists them' : `; did you mean ${near}?`;
+      throw usage(`no URL and no command: ${word}${hint}`);
+    }
+  }
   const cure = `for example: ${command.example}`;
   const line = name === 'connect' ? `wsx ${command.words}` : `wsx ${name} ${command.words}`;
   if (words.length < least) throw usage(`expected ${line}`, cure);
-  if (words.length <= most) {
-    const [word = ''] = words;
-    const near = /^\w+$/.test(word) && name === 'connect' ? closest(word) : undefined;
-    if (near !== undefined) throw usage(`no URL and no command: ${word}; did you mean ${near}?`);
-    return;
+  const places = command.words.split(' ');
+  if (places.length === 2 && isUrl(words[places.indexOf('FILE')])) {
+    throw usage(`expected ${line}, got the URL in the place of FILE`, cure);
   }
+  if (words.length <= most) return;
   throw usage(`unexpected: ${words.slice(most).join(' ')}; expected ${line}`, cure);
+}
+
+function isUrl(word = ''): boolean {
+  return /^wss?:\/\//i.test(word);
 }
 
 function closest(word: string): string | undefined {

@@ -6,7 +6,8 @@ import type { Outgoing, OutgoingWriter } from './input.ts';
 import type { Io } from './io.ts';
 import { bytesOf, type Values } from './options.ts';
 import { Recorder } from './recording.ts';
-import type { Source, View } from './views.ts';
+import { flagOf } from './recording-file.ts';
+import type { Client, Source, View } from './views.ts';
 
 /** Bytes of the longest message: it is held, as a line of JSON, which may take 6 bytes for one. */
 const MAX = 64 * 1024 ** 2;
@@ -20,19 +21,18 @@ export async function record(
   if (values.max !== undefined && bytesOf('max', values.max) > MAX) {
     throw usage('--max: wsx record holds each message, so 64M is the longest');
   }
+  const replaces = values.force === true;
+  flagOf(file, replaces);
   const ends = await endsOf(io, values);
   const stop = new AbortController();
   let recorder: Recorder | undefined;
   let failed: Error | undefined;
   // Not before the connection is open: an earlier recording outlives a failed dial.
   const opened = (): Recorder => {
-    if (recorder === undefined) {
-      recorder = new Recorder(file, url);
-      recorder.onFailure((failure) => {
-        failed = failure;
-        stop.abort();
-      });
-    }
+    recorder ??= new Recorder(file, url, replaces, (failure) => {
+      failed = failure;
+      stop.abort();
+    });
     return recorder;
   };
   const conversation = conversationOf(io, ends, (sender) => recordSent(sender, opened()));
@@ -59,7 +59,7 @@ export async function record(
 }
 
 function recordReceived(view: View, opened: () => Recorder): View {
-  const whole = async (type: DataType, bytes: Uint8Array, client?: number): Promise<void> => {
+  const whole = async (type: DataType, bytes: Uint8Array, client?: Client): Promise<void> => {
     await opened().add('receive', type, bytes);
     await view.whole(type, bytes, client);
   };

@@ -1,9 +1,11 @@
-import { createReadStream, createWriteStream, type WriteStream } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import type { Writable } from 'node:stream';
 import { BinaryMessage, type DataType, TextMessage } from '@ws/node-client';
 import { ExitCode, Failure, inputOutput, usage } from './failure.ts';
 import { base64 } from './formats.ts';
-import { OutputBuffer } from './output-buffer.ts';
+import { drained } from './io.ts';
+import { finish, openRecording } from './recording-file.ts';
 
 /** A message of a recording, as DevTools writes it into `_webSocketMessages` of a HAR file. */
 export interface Recorded {
@@ -28,22 +30,21 @@ function isHar(file: string): boolean {
 /** Writes a recording message by message. */
 export class Recorder {
   readonly #file: string;
-  readonly #stream: WriteStream;
-  readonly #output: OutputBuffer;
+  readonly #stream: Writable;
   readonly #isHar: boolean;
   #isFirst = true;
 
-  constructor(file: string, url: string) {
+  /**
+   * @param replaces - Whether a file with content is replaced.
+   * @param onFailure - Called when the file cannot be written.
+   * @throws Failure, exit code 8, for a file with content that is not to be replaced.
+   */
+  constructor(file: string, url: string, replaces: boolean, onFailure: (failure: Failure) => void) {
     this.#file = file;
     this.#isHar = isHar(file);
-    this.#stream = createWriteStream(file);
-    this.#output = new OutputBuffer(this.#stream, file);
+    this.#stream = openRecording(file, replaces, this.#isHar ? HAR_TAIL : '');
+    this.#stream.on('error', (error) => onFailure(inputOutput(file, error)));
     if (this.#isHar) void this.#append(harHead(url));
-  }
-
-  /** Calls `listener` when the file cannot be written. */
-  onFailure(listener: (failure: Failure) => void): void {
-    this.#output.onFailure(listener);
   }
 
   /** @returns A promise when the disk is slow. */
@@ -62,18 +63,12 @@ export class Recorder {
   }
 
   /** @throws Failure when something was not written. */
-  async close(): Promise<void> {
-    if (this.#isHar) void this.#append(HAR_TAIL);
-    await this.#output.finish();
-    if (this.#output.failure !== undefined) throw this.#output.failure;
-    await new Promise<void>((resolve, reject) => {
-      this.#stream.on('error', (error) => reject(inputOutput(this.#file, error)));
-      this.#stream.end(resolve);
-    });
+  close(): Promise<void> {
+    return finish(this.#stream, this.#file);
   }
 
   #append(text: string): Promise<void> | undefined {
-    return this.#output.append(Buffer.from(text));
+    return this.#stream.write(text) ? undefined : drained(this.#stream);
   }
 }
 
@@ -140,8 +135,10 @@ export async function* readRecording(
   let line = 0;
   for await (const text of linesOf(file)) {
     line++;
-    if (/^\s*$/.test(text)) continue;
-    const recorded = recordedOf(parse(text, `${file}: line ${line}`), () => `line ${line}`, file);
+    // An editor may leave empty lines, and a byte order mark at the begin.
+    const json = line === 1 ? withoutMark(text) : text;
+    if (json.trim() === '') continue;
+    const recorded = recordedOf(parse(json, `${file}: line ${line}`), () => `line ${line}`, file);
     if (recorded !== undefined) yield recorded;
   }
 }
@@ -177,14 +174,18 @@ async function* linesOf(file: string): AsyncGenerator<string, void, undefined> {
   if (held.length > 0) yield Buffer.concat(held).toString();
 }
 
+/** DevTools writes no byte order mark, other tools do. */
+function withoutMark(text: string): string {
+  return text.replace(/^\ufeff/, '');
+}
+
 interface HarEntry {
   readonly request?: { readonly url?: unknown };
   readonly _webSocketMessages?: unknown;
 }
 
 function harMessages(file: string, text: string, entry: number | undefined): unknown[] {
-  // DevTools writes no byte order mark, other tools do.
-  const har = parse(text.replace(/^\ufeff/, ''), file) as {
+  const har = parse(withoutMark(text), file) as {
     readonly log?: { readonly entries?: unknown };
   } | null;
   const entries = har?.log?.entries;

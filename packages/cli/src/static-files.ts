@@ -4,6 +4,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { extname, join, sep } from 'node:path';
 import { pipeline } from 'node:stream';
 import { inputOutput } from './failure.ts';
+import { hostOf, OTHER_NAME } from './own-hosts.ts';
 
 const TYPES: ReadonlyMap<string, string> = new Map([
   ['.css', 'text/css; charset=utf-8'],
@@ -26,13 +27,13 @@ const TYPES: ReadonlyMap<string, string> = new Map([
  * Serves the files of a folder. No path leads out of it: not by `..`, not by an escape, not by a
  * symbolic link. Files whose names start with a dot are not served.
  *
- * @param hosts - The names that the server answers to, without a port. Undefined for all.
+ * @param isOwn - Whether the server answers to a host, without a port.
  * @param admits - Checks the login.
  * @throws Failure when there is no such folder.
  */
 export function staticFiles(
   folder: string,
-  hosts: readonly string[] | undefined,
+  isOwn: (host: string) => boolean,
   admits: ((req: IncomingMessage) => boolean) | undefined,
 ): RequestListener {
   let root: string;
@@ -43,10 +44,7 @@ export function staticFiles(
     throw inputOutput(`--static ${folder}`, error);
   }
   return (req, res) => {
-    const host = (req.headers[':authority'] ?? req.headers.host ?? '') as string;
-    if (hosts !== undefined && !hosts.includes(host.replace(/:\d*$/, ''))) {
-      return refuse(res, 421, 'this server has another name');
-    }
+    if (!isOwn(hostOf(req.headers))) return refuse(res, 421, OTHER_NAME);
     if (admits !== undefined && !admits(req)) {
       res.setHeader('WWW-Authenticate', 'Basic realm="wsx"');
       return refuse(res, 401, 'log in');

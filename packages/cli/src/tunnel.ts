@@ -20,7 +20,7 @@ import {
 } from './end-points.ts';
 import { excerpt } from './escape.ts';
 import { dialFailure, ExitCode, endFailure, Failure, inputOutput, usage } from './failure.ts';
-import { aborted, type Io, note } from './io.ts';
+import { aborted, drained, type Io, note } from './io.ts';
 import { listenFailure, serverOptions } from './listen.ts';
 import type { OptionName, Values } from './options.ts';
 
@@ -58,7 +58,7 @@ async function fromStdio(io: Io, url: string, values: Values): Promise<number> {
     if (io.interrupted.aborted) return ExitCode.Interrupted;
     throw error;
   }
-  const end = await interruptible(io, conn, () => join(conn, io.stdin, io.stdout));
+  const end = await interruptible(io, conn, () => join(conn, stdio(io)));
   return endOf(end, publicPart(url));
 }
 
@@ -118,7 +118,7 @@ async function fromSockets(
   async function carry(socket: Socket): Promise<void> {
     const conn = await dial(url, values, io.interrupted);
     conns.add(conn);
-    const end = await join(conn, socket, socket);
+    const end = await join(conn, socket);
     conns.delete(conn);
     endOf(end, publicPart(url));
   }
@@ -156,14 +156,17 @@ async function fromWebSockets(
   let end: CloseInfo | undefined;
   const handler = async (conn: Conn): Promise<void> => {
     if (to.kind === 'stdio') {
-      end = await join(conn, io.stdin, io.stdout);
+      end = await join(conn, stdio(io));
       return over.abort();
     }
     try {
-      const socket = await openStream(to);
-      sockets.add(socket);
-      await join(conn, socket, socket);
-      sockets.delete(socket);
+      const opening = openStream(to);
+      void opening.then(
+        (socket) => sockets.add(socket),
+        () => {},
+      );
+      await join(conn, opening);
+      sockets.delete(await opening);
     } catch (error) {
       const text = (error as Error).message;
       note(io, `wsx: ${excerpt(text, 1_000)}`);
@@ -180,17 +183,24 @@ async function fromWebSockets(
       );
     }
   };
+  const { origin } = values;
+  const host = hostname.replace(/^\[(.*)\]$/, '$1');
   let server: Awaited<ReturnType<typeof serve>>;
   try {
     server = await serve(
       {
-        ...serverOptions(hostname.replace(/^\[(.*)\]$/, '$1'), values),
+        // Not as a route: there, a colon and an asterisk have a meaning.
+        ...serverOptions(host, values, (req) =>
+          pathOf(req.url ?? '') === pathname ? undefined : { refuse: 404 },
+        ),
+        // The clients of a tunnel are programs. Any page could name this server as its host.
+        ...(origin !== '*' && { sameHost: false, allowedOrigins: [origin ?? []].flat() }),
         closeTimeout: LONGEST,
         port: port === '' ? (isSecure ? 443 : 80) : Number(port),
         ...(to.kind === 'stdio' && { maxConnections: 1 }),
         close: { timeout: LINGER, discard: true },
       },
-      { [pathname]: handler },
+      handler,
     );
   } catch (error) {
     throw listenFailure(`listen on ${url}`, error);
@@ -210,19 +220,69 @@ function publicPart(url: string): string {
   return url.replace(/[?#].*$/s, '');
 }
 
+/** The path of a request, spelled as {@link URL} spells it. */
+function pathOf(target: string): string {
+  const url = target.startsWith('/') ? `ws://host${target}` : target;
+  return URL.canParse(url) ? new URL(url).pathname : '';
+}
+
 function urlOf(url: string): URL {
   if (/^wss?:\/\//i.test(url) && URL.canParse(url)) return new URL(url);
   throw usage(`cannot listen on ${url}`, 'write ws://127.0.0.1:8080/path');
 }
 
+/** Where the bytes of a tunnel come from and go to. A socket is both. */
+type Ends = Socket | { readonly input: Readable; readonly output: Writable };
+
+function stdio({ stdin, stdout }: Io): Ends {
+  return { input: stdin, output: stdout };
+}
+
 /**
  * Carries bytes both ways until both directions have ended.
  *
- * A close frame is the end of one direction, as a FIN is: the end of `input` sends it, and the other
- * end answers when its own input has ended (RFC 6455, section 5.5.1, lets it delay the answer).
+ * A close frame is the end of one direction, as a FIN is: the end of the input sends it, and the
+ * other end answers when its own input has ended (RFC 6455, section 5.5.1, lets it delay the answer).
+ *
+ * @param opening - The other end. The peer may close meanwhile: its bytes still reach that end.
+ * @throws (rejects with) The error of `opening`, while the connection is open.
  */
-export async function join(conn: Conn, input: Readable, output: Writable): Promise<CloseInfo> {
+export async function join(conn: Conn, opening: Ends | Promise<Ends>): Promise<CloseInfo> {
   (conn.underlyingConn as Partial<Socket>).setKeepAlive?.(true, KEEP_ALIVE);
+  // Bytes before the peer's close frame are for the output, however slow it is.
+  handlerStarted(conn);
+  const joined = Promise.resolve(opening).then((ends) => {
+    const { input, output } = ends instanceof Socket ? { input: ends, output: ends } : ends;
+    const sent = sendInput(conn, input);
+    return { input, output, sent };
+  });
+  conn.setCloseHandler(async (code) => {
+    // All messages are read by now. Only a normal close leaves the other direction open.
+    if (!isNormal(code)) return;
+    const { output, sent } = await joined;
+    output.end();
+    await sent;
+  });
+  try {
+    const { input, output, sent } = await joined;
+    watch(conn, output);
+    await writeOutput(conn, output);
+    handlerSettled(conn);
+    await Promise.race([sent, conn.closed]);
+    const timer = setTimeout(() => conn.terminate(), LINGER);
+    const end = await conn.closed;
+    clearTimeout(timer);
+    if (!end.wasClean || !isNormal(end.code)) abort(output);
+    input.destroy();
+    return end;
+  } catch (error) {
+    handlerSettled(conn);
+    throw error;
+  }
+}
+
+/** The end of one side is seen by the other. */
+function watch(conn: Conn, output: Writable): void {
   // A dead output drops its bytes, and the sender should learn that.
   output.on('error', (error: Error) => {
     void conn.close(CloseCode.InternalServerErr, inputOutput('', error).message.slice(2, 120), {
@@ -232,24 +292,6 @@ export async function join(conn: Conn, input: Readable, output: Writable): Promi
   });
   // It may wait for a reader that does not come.
   void conn.closed.then(({ wasClean }) => wasClean || abort(output));
-  const sent = sendInput(conn, input);
-  conn.setCloseHandler(async (code) => {
-    // All messages are read by now. Only a normal close leaves the other direction open.
-    if (!isNormal(code)) return;
-    output.end();
-    await sent;
-  });
-  // Bytes before the peer's close frame are for the output, however slow it is.
-  handlerStarted(conn);
-  await writeOutput(conn, output);
-  handlerSettled(conn);
-  await Promise.race([sent, conn.closed]);
-  const timer = setTimeout(() => conn.terminate(), LINGER);
-  const end = await conn.closed;
-  clearTimeout(timer);
-  if (!end.wasClean || !isNormal(end.code)) abort(output);
-  input.destroy();
-  return end;
 }
 
 function isNormal(code: number): boolean {
@@ -281,19 +323,6 @@ async function writeOutput(conn: Conn, output: Writable): Promise<void> {
     if (!isCloseError(error, NormalClosure, GoingAway, NoStatusReceived)) abort(output);
     else if (!output.writableEnded) output.end();
   }
-}
-
-function drained(output: Writable): Promise<void> {
-  return new Promise((resolve) => {
-    if (output.destroyed) return void resolve();
-    const over = (): void => {
-      output.off('drain', over);
-      output.off('close', over);
-      resolve();
-    };
-    output.on('drain', over);
-    output.on('close', over);
-  });
 }
 
 /** Ends a stream so that its peer sees a failure: a reset, where it is TCP. */

@@ -7,16 +7,28 @@ import type { OutputBuffer } from './output-buffer.ts';
 const WHOLE = 16 * 1024;
 /** Bytes of one read of a long message. */
 const PIECE = 256 * 1024;
+/** Bytes of a message of one client of many that are held until its end. */
+const HELD = 1024 ** 2;
+/** How long a client may hold the output while others wait, in ms, and the bytes that earn a second. */
+const PATIENCE = 5_000;
+const PACE = 16 * 1024;
 
 /** A message to print. */
 export type Source = Pick<MessageReader, 'type' | 'read'>;
 
+/** One connection of many. */
+export interface Client {
+  readonly number: number;
+  /** Ends the connection, whose message holds the output of all. */
+  terminate(): void;
+}
+
 /** Prints the messages of one or many connections. */
 export interface View {
   /** Prints one message to its end. `buffer` belongs to the connection. */
-  take(reader: Source, buffer: Uint8Array, client?: number): Promise<void>;
+  take(reader: Source, buffer: Uint8Array, client?: Client): Promise<void>;
   /** Prints a message that is in memory. */
-  whole(type: DataType, bytes: Uint8Array, client?: number): Promise<void> | undefined;
+  whole(type: DataType, bytes: Uint8Array, client?: Client): Promise<void> | undefined;
 }
 
 /** A buffer for {@link View.take}. */
@@ -24,13 +36,46 @@ export function readBuffer(): Uint8Array {
   return Buffer.allocUnsafeSlow(WHOLE);
 }
 
+/** A long message that is printed while it arrives. Messages of other connections wait for it. */
+class LongMessage {
+  bytes = 0;
+  readonly over: Promise<void>;
+  readonly #client: Client | undefined;
+  readonly #output: OutputBuffer;
+  #release = (): void => {};
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(client: Client | undefined, output: OutputBuffer) {
+    this.#client = client;
+    this.#output = output;
+    this.over = new Promise((resolve) => {
+      this.#release = resolve;
+    });
+  }
+
+  /** Waits for its end. A client that stalls meanwhile is disconnected. */
+  wait(): Promise<void> {
+    let last = this.bytes;
+    this.#timer ??= setInterval(() => {
+      const isSlow = this.bytes - last < (PACE * PATIENCE) / 1000;
+      last = this.bytes;
+      if (isSlow && !this.#output.blocked) this.#client?.terminate();
+    }, PATIENCE);
+    return this.over;
+  }
+
+  end(): void {
+    clearInterval(this.#timer);
+    this.#release();
+  }
+}
+
 /** Messages in a format for programs. */
 export class PipeView implements View {
   readonly #output: OutputBuffer;
   readonly #format: Format;
   readonly #terminator: Uint8Array | undefined;
-  /** Set while a long message is printed. Messages of other connections wait. */
-  #busy: Promise<void> | undefined;
+  #long: LongMessage | undefined;
 
   constructor(output: OutputBuffer, format: Format) {
     this.#output = output;
@@ -38,20 +83,24 @@ export class PipeView implements View {
     this.#terminator = terminatorOf(format);
   }
 
-  async take(reader: Source, buffer: Uint8Array, client?: number): Promise<void> {
+  async take(reader: Source, buffer: Uint8Array, client?: Client): Promise<void> {
+    let bytes = buffer;
     let length = 0;
+    // A client that stalls within a message of up to 1 MiB holds nothing of the others.
+    const most = client === undefined ? buffer.length : HELD;
     for (;;) {
-      const read = await reader.read(length === 0 ? buffer : buffer.subarray(length));
+      const read = await reader.read(bytes.subarray(length));
       if (read === 0) break;
       length += read;
-      if (length === buffer.length) return this.#stream(reader, buffer, client);
+      if (length === most) return this.#stream(reader, bytes, client);
+      if (length === bytes.length) bytes = grown(bytes);
     }
-    while (this.#busy !== undefined) await this.#busy;
-    const wait = this.#put(reader.type, buffer, length, client);
+    while (this.#long !== undefined) await this.#long.wait();
+    const wait = this.#put(reader.type, bytes, length, client);
     if (wait !== undefined) await wait;
   }
 
-  whole(type: DataType, bytes: Uint8Array, client?: number): Promise<void> | undefined {
+  whole(type: DataType, bytes: Uint8Array, client?: Client): Promise<void> | undefined {
     return this.#put(type, bytes, bytes.length, client);
   }
 
@@ -59,11 +108,11 @@ export class PipeView implements View {
     type: DataType,
     bytes: Uint8Array,
     length: number,
-    client?: number,
+    client?: Client,
   ): Promise<void> | undefined {
     const terminator = this.#terminator;
     if (terminator === undefined) {
-      const encoder = encoderOf(this.#format, type, client);
+      const encoder = encoderOf(this.#format, type, client?.number);
       void this.#output.append(encoder.begin);
       void this.#output.append(encoder.piece(bytes.subarray(0, length)));
       return this.#output.append(encoder.end());
@@ -73,13 +122,11 @@ export class PipeView implements View {
   }
 
   /** @param begin - The first bytes of the message. */
-  async #stream(reader: Source, begin: Uint8Array, client?: number): Promise<void> {
-    while (this.#busy !== undefined) await this.#busy;
-    let release = (): void => {};
-    this.#busy = new Promise((resolve) => {
-      release = resolve;
-    });
-    const encoder = encoderOf(this.#format, reader.type, client);
+  async #stream(reader: Source, begin: Uint8Array, client?: Client): Promise<void> {
+    while (this.#long !== undefined) await this.#long.wait();
+    const long = new LongMessage(client, this.#output);
+    this.#long = long;
+    const encoder = encoderOf(this.#format, reader.type, client?.number);
     let isWhole = false;
     try {
       void this.#output.append(encoder.begin);
@@ -88,6 +135,7 @@ export class PipeView implements View {
       for (;;) {
         const read = await reader.read(buffer);
         if (read === 0) break;
+        long.bytes += read;
         await this.#output.append(encoder.piece(buffer.subarray(0, read)));
       }
       isWhole = true;
@@ -95,10 +143,17 @@ export class PipeView implements View {
       // After a message that has broken off, the next one begins on its own line. In JSON Lines the
       // broken one is no JSON.
       void this.#output.append(isWhole ? encoder.end() : (this.#terminator ?? LINE_END));
-      this.#busy = undefined;
-      release();
+      this.#long = undefined;
+      long.end();
     }
   }
+}
+
+/** A copy with twice the room. */
+function grown(bytes: Uint8Array): Uint8Array {
+  const more = Buffer.allocUnsafeSlow(bytes.length * 2);
+  more.set(bytes);
+  return more;
 }
 
 /** Bytes of a message that a terminal shows. */
@@ -117,7 +172,7 @@ export class TerminalView implements View {
     this.#colors = colors;
   }
 
-  async take(reader: Source, buffer: Uint8Array, client?: number): Promise<void> {
+  async take(reader: Source, buffer: Uint8Array, client?: Client): Promise<void> {
     const begin: Uint8Array[] = [];
     let kept = 0;
     let length = 0;
@@ -133,7 +188,7 @@ export class TerminalView implements View {
     await this.#show(reader.type, Buffer.concat(begin), length, client);
   }
 
-  whole(type: DataType, bytes: Uint8Array, client?: number): Promise<void> | undefined {
+  whole(type: DataType, bytes: Uint8Array, client?: Client): Promise<void> | undefined {
     return this.#show(type, bytes.subarray(0, SHOWN), bytes.length, client);
   }
 
@@ -141,10 +196,10 @@ export class TerminalView implements View {
     type: DataType,
     begin: Uint8Array,
     length: number,
-    client?: number,
+    client?: Client,
   ): Promise<void> | undefined {
     const text = type === TextMessage ? this.#text(begin, length) : binaryText(begin, length);
-    const from = client === undefined ? '' : `${client} `;
+    const from = client === undefined ? '' : `${client.number} `;
     return this.#print(`${from}< ${text.replaceAll('\n', `\n${' '.repeat(from.length + 2)}`)}\n`);
   }
 

@@ -1,11 +1,13 @@
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { BinaryMessage, type CloseInfo, TextMessage } from '@ws/node-client';
 import { nothingLeft, rawServer, selfSigned, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { echo, server, stalled, start, wsx } from './run.ts';
+import { echo, folder, server, stalled, start, wsx } from './run.ts';
 
 const ALL_BYTES = Uint8Array.from({ length: 256 }, (_, i) => i);
 const MIB = 1024 ** 2;
@@ -15,11 +17,40 @@ describe('wsx URL in a pipe', () => {
 
   it('sends each line as a text message and prints each message as a line', async () => {
     const url = await echo();
-    expect(await wsx([url], 'one\ngrüße 🌍\n\r\n\nlast')).toEqual({
+    expect(await wsx([url], 'one\ngrüße 🌍\n\nlast')).toEqual({
       code: 0,
-      out: 'one\ngrüße 🌍\n\r\n\nlast\n',
+      out: 'one\ngrüße 🌍\n\nlast\n',
       err: '',
     });
+  });
+
+  it.each([1, 2, 3, 1_000, 200_000])(
+    'reads a file of Windows: a mark at its begin, CR LF, in chunks of %i bytes',
+    async (size) => {
+      const long = `${'a\r'.repeat(size > 100 ? 50_000 : 0)}b`;
+      const text = `\ufeffone\r\n\r\ntwo\rthree\r\r\n${long}\r\n\ufefflast\r`;
+      const run = start([await echo(), '--wait', '0']);
+      const bytes = Buffer.from(text);
+      for (let at = 0; at < bytes.length; at += size) {
+        run.stdin.write(bytes.subarray(at, at + size));
+      }
+      run.stdin.end();
+      expect(await run.code).toBe(0);
+      expect(run.out().toString()).toBe(`one\n\ntwo\rthree\r\n${long}\n\ufefflast\n`);
+    },
+  );
+
+  it('sends nothing for a file that has a byte order mark only', async () => {
+    expect(await wsx([await echo()], '\ufeff')).toEqual({ code: 0, out: '', err: '' });
+  });
+
+  it('skips empty lines of --jsonl, and keeps every byte with --null', async () => {
+    const url = await echo();
+    const line = '{"type":"text","data":"x"}';
+    const file = `\ufeff${line}\r\n\r\n${line}\r\n\r\n`;
+    expect(await wsx([url, '--jsonl'], file)).toMatchObject({ code: 0, out: `${line}\n${line}\n` });
+    expect(await wsx([url, '--base64'], '\ufeffAAE=\r\n')).toMatchObject({ out: 'AAE=\n' });
+    expect(await wsx([url, '--null'], '\ufeffa\r\0')).toMatchObject({ out: '\ufeffa\r\0' });
   });
 
   it('sends nothing for an empty stdin', async () => {
@@ -265,6 +296,38 @@ describe('the exit code of wsx URL', () => {
     });
   });
 
+  it('is 2 for user info in a URL, with the option that logs in', async () => {
+    const { code, err } = await wsx(['ws://ann:secret@127.0.0.1:1']);
+    expect({ code, err }).toEqual({
+      code: 2,
+      err: 'wsx: malformed WebSocket URL: user info in a URL is not supported\n     log in with --user NAME:PASSWORD\n',
+    });
+  });
+
+  it.each([
+    {
+      args: ['trase', 'ws://127.0.0.1:1'],
+      says: 'no URL and no command: trase; did you mean trace?',
+    },
+    { args: ['frobnicate', 'x'], says: 'no URL and no command: frobnicate; wsx --help lists them' },
+    { args: ['replay', 'ws://h', 'a.jsonl'], says: 'got the URL in the place of FILE' },
+    { args: ['record', 'a.jsonl', 'ws://h'], says: 'got the URL in the place of FILE' },
+  ])('is 2 for $args', async ({ args, says }) => {
+    const { code, err } = await wsx(args);
+    expect(code).toBe(2);
+    expect(err).toContain(says);
+  });
+
+  it('is 2 for a certificate without its key', async () => {
+    const file = join(folder(), 'cert.pem');
+    writeFileSync(file, '-----BEGIN CERTIFICATE-----\n');
+    const { code, err } = await wsx(['listen', '0', '--cert', file]);
+    expect({ code, err }).toEqual({
+      code: 2,
+      err: `wsx: --cert: ${file} has no private key\n     --key FILE names the file that has it\n`,
+    });
+  });
+
   it('is 3 when nothing listens', async () => {
     const listener = createServer().listen(0, '127.0.0.1');
     await once(listener, 'listening');
@@ -297,6 +360,7 @@ describe('the exit code of wsx URL', () => {
     const run = start([url, '--max', '1k']);
     expect(await run.code).toBe(6);
     await run.until('--max sets another limit');
+    expect(run.err()).not.toContain('readLimit');
   });
 
   it.each([
@@ -398,6 +462,37 @@ describe('the options of a handshake', () => {
         'sec-websocket-protocol': 'a, b',
       },
     ]);
+  });
+
+  it('come from a file or the environment, where no list of processes shows them', async () => {
+    const seen: Record<string, unknown>[] = [];
+    const url = await echo({ authenticate: ({ headers }) => seen.push(headers) > 0 });
+    const file = join(folder(), 'headers');
+    writeFileSync(file, '\ufeffX-A: 1\r\n\nCookie: a=@b\n');
+    const args = ['-H', `@${file}`, '-H', 'X-B: 2', '--user', '@env:LOGIN', '--wait', '0'];
+    const run = start([url, ...args], { env: { LOGIN: 'ann:secret' } });
+    run.stdin.end();
+    expect(await run.code).toBe(0);
+    expect(seen).toMatchObject([{ 'x-a': '1', cookie: 'a=@b', 'x-b': '2', authorization: BASIC }]);
+  });
+
+  it('name the file or the variable that is not there', async () => {
+    const url = 'ws://127.0.0.1:1';
+    expect(await wsx([url, '--user', '@env:NOPE'])).toMatchObject({
+      code: 2,
+      err: 'wsx: --user: the environment has no variable NOPE\n',
+    });
+    expect(await wsx([url, '-H', '@nowhere'])).toMatchObject({
+      code: 8,
+      err: 'wsx: --header: nowhere: no such file\n',
+    });
+    const file = join(folder(), 'two');
+    writeFileSync(file, 'a:b\nc:d\n');
+    const { code, err } = await wsx([url, '--user', `@${file}`]);
+    expect({ code, err }).toEqual({
+      code: 2,
+      err: `wsx: --user: expected one line in @${file}, got 2\n`,
+    });
   });
 
   it('agree on compression and on HTTP/2', async () => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { dial } from '@ws/node-client';
 import { nothingLeft, whenOver } from '@ws/tests';
@@ -10,7 +10,14 @@ import { type Run, start } from './run.ts';
 
 /** Starts `wsx listen` on a free port. It ends with the test. */
 async function listening(...options: string[]): Promise<Run & { readonly url: string }> {
-  const run = start(['listen', '127.0.0.1:0', ...options]);
+  return listeningAt('127.0.0.1', ...options);
+}
+
+async function listeningAt(
+  host: string,
+  ...options: string[]
+): Promise<Run & { readonly url: string }> {
+  const run = start(['listen', `${host}:0`, ...options]);
   whenOver(async () => {
     run.interrupt();
     expect(await run.code).toBe(0);
@@ -106,11 +113,26 @@ describe('wsx listen', () => {
     await fast.close();
   });
 
+  it('prints and echoes messages while another client is within a long one', async () => {
+    const run = await listening('--echo');
+    const [slow, conn] = [await dial(run.url), await dial(run.url)];
+    const writer = await slow.nextWriter(1);
+    await writer.write('a'.repeat(500_000));
+    await conn.send('next');
+    expect((await conn.readMessage()).text()).toBe('next');
+    await run.until('next\n');
+    expect(run.out().includes('a')).toBe(false);
+    await writer.close();
+    await run.until(`${'a'.repeat(500_000)}\n`);
+    await conn.close();
+    slow.terminate();
+  });
+
   it('continues when a client breaks off within a message', async () => {
     const run = await listening();
     const [a, b] = [await dial(run.url), await dial(run.url)];
     const writer = await a.nextWriter(1);
-    await writer.write('a'.repeat(200_000));
+    await writer.write('a'.repeat(2_000_000));
     await run.until('aaaa');
     a.terminate();
     await b.send('next');
@@ -126,6 +148,48 @@ describe('wsx listen', () => {
     await expect(login(rebound)).rejects.toMatchObject({ status: 421 });
     await (await login({ Origin: 'https://good.example' })).close();
   });
+
+  // 127.0.0.2 stands for the address of a network. Other systems than Linux have no such address.
+  it.runIf(process.platform === 'linux')(
+    'refuses on other addresses too: pages under names that are not its own',
+    async () => {
+      const run = await listeningAt('127.0.0.2');
+      const { host, port } = new URL(run.url);
+      const page = (name: string) =>
+        dial(run.url, { headers: { Host: name, Origin: `http://${name}` } });
+      await expect(page(`evil.example:${port}`)).rejects.toMatchObject({ status: 421 });
+      await expect(page('127.0.0.1.evil.example')).rejects.toMatchObject({ status: 421 });
+      for (const name of [host, `[::1]:${port}`, hostname(), `LOCALHOST:${port}`]) {
+        await (await page(name)).close();
+      }
+      // A program may use any name.
+      await (await dial(run.url, { headers: { Host: 'devbox.example' } })).close();
+    },
+  );
+
+  it.runIf(process.platform === 'linux').each([
+    ['--user', 'ann:secret'],
+    ['--origin', '*'],
+  ])('admits other names with %s %s', async (...options) => {
+    const run = await listeningAt('127.0.0.2', ...options);
+    const headers = {
+      Host: 'devbox.example',
+      Origin: 'http://devbox.example',
+      Authorization: `Basic ${btoa('ann:secret')}`,
+    };
+    await (await dial(run.url, { headers })).close();
+  });
+
+  it.runIf(process.platform === 'linux')(
+    'admits pages of --origin, and no others under a foreign name',
+    async () => {
+      const run = await listeningAt('127.0.0.2', '--origin', 'https://good.example');
+      const page = (headers: Record<string, string>) => dial(run.url, { headers });
+      await (await page({ Host: 'devbox.example', Origin: 'https://good.example' })).close();
+      const rebound = { Host: 'evil.example', Origin: 'http://evil.example' };
+      await expect(page(rebound)).rejects.toMatchObject({ status: 421 });
+    },
+  );
 
   it('asks for a login with --user', async () => {
     const run = await listening('--user', 'ann:secret', '--header', 'X-Served: wsx');
@@ -236,6 +300,15 @@ describe('wsx listen --static', () => {
     expect(await get(run.url, '/', 'GET', { ...headers, Host: 'evil.example' })).toMatch(/^421/);
     expect(await get(run.url, '/', 'GET', headers)).toMatch(/^200/);
   });
+
+  it.runIf(process.platform === 'linux')(
+    'refuses foreign names on other addresses too, where a page could read the files',
+    async () => {
+      const run = await listeningAt('127.0.0.2', '--static', folder());
+      expect(await get(run.url, '/', 'GET', { Host: 'evil.example' })).toMatch(/^421/);
+      expect(await get(run.url, '/', 'GET', { Host: new URL(run.url).host })).toMatch(/^200/);
+    },
+  );
 
   it('says that there is no such folder', async () => {
     const run = start(['listen', '0', '--static', '/nowhere']);

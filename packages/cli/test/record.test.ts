@@ -1,18 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { nothingLeft, whenOver } from '@ws/tests';
+import { nothingLeft } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { echo, server, start, wsx } from './run.ts';
+import { echo, folder, server, start, wsx } from './run.ts';
 
 const ALL_BYTES = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
-
-function folder(): string {
-  const path = mkdtempSync(join(tmpdir(), 'wsx-'));
-  whenOver(() => rmSync(path, { recursive: true }));
-  return path;
-}
 
 interface Har {
   readonly log: {
@@ -229,8 +222,65 @@ describe('wsx record and wsx replay', () => {
     const file = join(folder(), 'a.jsonl');
     writeFileSync(file, 'earlier');
     const url = await server(() => {}, { authenticate: () => false });
-    expect((await wsx(['record', url, file])).code).toBe(4);
+    expect((await wsx(['record', url, file, '--force'])).code).toBe(4);
     expect(readFileSync(file, 'utf8')).toBe('earlier');
+  });
+
+  it('replace a file with content only with --force, and write for the user alone', async () => {
+    const file = join(folder(), 'a.jsonl');
+    writeFileSync(file, 'precious', { mode: 0o644 });
+    const url = await echo();
+    expect(await wsx(['record', url, file, '--wait', '0'], 'x')).toMatchObject({
+      code: 8,
+      err: `wsx: ${file}: the file exists\n     --force replaces it\n`,
+    });
+    expect(readFileSync(file, 'utf8')).toBe('precious');
+    const fresh = join(folder(), 'b.jsonl');
+    writeFileSync(fresh, '');
+    for (const [path, ...more] of [[file, '--force'], [fresh]] as const) {
+      expect((await wsx(['record', url, path, ...more, '--wait', '0'], 'x')).code).toBe(0);
+      expect(readFileSync(path, 'utf8').match(/"data":"x"/g)).toHaveLength(2);
+      expect((statSync(path).mode & 0o777).toString(8)).toBe('600');
+    }
+  });
+
+  it('leave a whole HAR file at each moment', async () => {
+    const file = join(folder(), 'a.har');
+    const run = start(['record', await echo(), file]);
+    for (const text of ['one', 'two', 'x'.repeat(200_000)]) {
+      run.stdin.write(`${text}\n`);
+      await run.until(`${text}\n`);
+      await expect.poll(() => readFileSync(file, 'utf8')).toContain(`"receive",`);
+      const { log } = JSON.parse(readFileSync(file, 'utf8')) as Har;
+      expect(log.entries[0]!._webSocketMessages.length).toBeGreaterThan(0);
+    }
+    run.interrupt();
+    expect(await run.code).toBe(0);
+    const { log } = JSON.parse(readFileSync(file, 'utf8')) as Har;
+    expect(log.entries[0]!._webSocketMessages).toHaveLength(6);
+  });
+
+  it('read a recording of Windows: a byte order mark, CR LF, empty lines', async () => {
+    const file = join(folder(), 'a.jsonl');
+    const line = '{"type":"send","time":1,"opcode":1,"data":"x"}';
+    writeFileSync(file, `\ufeff${line}\r\n\r\n${line}\r\n`);
+    expect(await wsx(['replay', file, await echo(), '--wait', '0'])).toMatchObject({
+      code: 0,
+      out: 'x\nx\n',
+    });
+  });
+
+  it('keep a pause of 115 days', async () => {
+    const file = join(folder(), 'a.jsonl');
+    const line = (time: number): string => `{"type":"send","time":${time},"opcode":1,"data":"x"}\n`;
+    writeFileSync(file, line(1) + line(9_999_999));
+    const run = start(['replay', file, await echo()]);
+    await run.until('x\n');
+    // A timer of a time that is too long fires after 1 ms.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    run.interrupt();
+    expect(await run.code).toBe(0);
+    expect(run.err()).toBe('sent 1 message\n');
   });
 
   it('bound the messages that record holds', async () => {

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import type { Conn } from '@ws/node-client';
 import { serve } from '@ws/node-server';
@@ -93,6 +96,13 @@ export async function wsx(args: readonly string[], input?: Input): Promise<Ran> 
   // stderr is a stream: its last chunk comes in a later turn.
   await new Promise((resolve) => setImmediate(resolve));
   return { code, out: run.out().toString(), err: run.err() };
+}
+
+/** A temporary folder. It is removed after the test. */
+export function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), 'wsx-'));
+  whenOver(() => rmSync(path, { recursive: true }));
+  return path;
 }
 
 /** A server whose connections `handler` gets. It ends with the test. */

@@ -100,6 +100,29 @@ describe('wsx tunnel', () => {
     );
   });
 
+  it.each([0, 1])('answers a client that half-closes at once, after %i bytes', async (length) => {
+    const target = await tcpServer((socket) => {
+      void all(socket).then((bytes) => socket.end(`got ${bytes.length}`));
+    });
+    const out = await tunnel(`ws://127.0.0.1:${await freePort()}/t`, target);
+    const back = await tunnel('tcp:0', out.at);
+    for (let i = 0; i < 5; i++) {
+      expect((await ask(back.at, Buffer.alloc(length))).toString()).toBe(`got ${length}`);
+    }
+  });
+
+  it.each(['/:id', '/a/*', '/a//b', '/a%20b', '/a b', '/ü', '/%2e'])(
+    'serves the path %s, and no other',
+    async (path) => {
+      const target = await tcpServer((socket) => void socket.pipe(socket));
+      const url = `ws://127.0.0.1:${await freePort()}${path}`;
+      await tunnel(url, target);
+      const back = await tunnel('tcp:0', url);
+      expect((await ask(back.at, ALL_BYTES)).equals(ALL_BYTES)).toBe(true);
+      await expect(dial(`${new URL(url).origin}/a/other`)).rejects.toMatchObject({ status: 404 });
+    },
+  );
+
   it('carries half-closes of the target: it may end first', async () => {
     const heard: Promise<Buffer>[] = [];
     const target = await tcpServer((socket) => {
@@ -246,9 +269,30 @@ describe('an end of wsx tunnel that serves ws', () => {
     await refused({}, 401);
     await refused({ Authorization, Origin: 'http://evil.example' }, 403);
     await refused({ Authorization, Origin: 'http://evil.example', Host: 'evil.example' }, 421);
+    // Its clients are programs, and have no origin.
+    await refused({ Authorization, Origin: url.replace('ws', 'http') }, 403);
     const conn = await dial(url, { headers: { Authorization } });
     expect((await conn.readMessage()).text()).toBe('secret');
     await conn.close();
+    run.interrupt();
+    expect(await run.code).toBe(0);
+  });
+
+  // 127.0.0.2 stands for the address of a network. Other systems than Linux have no such address.
+  it.runIf(process.platform === 'linux').each([
+    { options: [], origin: 'http://evil.example', status: 403 },
+    { options: ['--origin', 'https://good.example'], origin: 'http://evil.example', status: 403 },
+    { options: ['--origin', 'https://good.example'], origin: 'https://good.example', status: 101 },
+    { options: ['--origin', '*'], origin: 'http://evil.example', status: 101 },
+  ])('answers $origin with $status on any address: $options', async (row) => {
+    const { options, origin, status } = row;
+    const target = await tcpServer((socket) => void socket.end('secret'));
+    const url = `ws://127.0.0.2:${await freePort()}`;
+    const run = start(['tunnel', url, target, ...options]);
+    await run.until('listening on ');
+    const page = dial(url, { headers: { Host: 'evil.example', Origin: origin } });
+    if (status === 101) await (await page).close();
+    else await expect(page).rejects.toMatchObject({ status });
     run.interrupt();
     expect(await run.code).toBe(0);
   });

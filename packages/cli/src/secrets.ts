@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs';
+import { inputOutput, usage } from './failure.ts';
+import type { Io } from './io.ts';
+import type { OptionName, Values } from './options.ts';
+
+/**
+ * Takes values that may be secrets from elsewhere, since every user of a machine can list command
+ * lines: replaces `--header`, `--user` and `--proxy` such as `@FILE` by the lines of a file, and `@env:NAME` by those of a variable of
+ * the environment.
+ *
+ * @throws Failure, exit code 2 or 8, for a variable that is not set or a file that cannot be read.
+ */
+export function withSecrets(values: Values, env: Io['env']): Values {
+  const { header, user, proxy } = values;
+  return {
+    ...values,
+    ...(header !== undefined && { header: header.flatMap((text) => linesOf('header', text, env)) }),
+    ...(user !== undefined && { user: lineOf('user', user, env) }),
+    ...(proxy !== undefined && { proxy: lineOf('proxy', proxy, env) }),
+  };
+}
+
+function lineOf(name: OptionName, text: string, env: Io['env']): string {
+  const [line, ...more] = linesOf(name, text, env);
+  if (line !== undefined && more.length === 0) return line;
+  throw usage(
+    `--${name}: expected one line in ${text}, got ${line === undefined ? 0 : more.length + 1}`,
+  );
+}
+
+function linesOf(name: OptionName, text: string, env: Io['env']): string[] {
+  if (!text.startsWith('@')) return [text];
+  const [, variable] = /^@env:(.*)$/s.exec(text) ?? [];
+  const value = variable === undefined ? fileOf(name, text.slice(1)) : env[variable];
+  if (value === undefined) {
+    throw usage(`--${name}: the environment has no variable ${variable}`);
+  }
+  return value.split(/\r?\n/).filter((line) => line.trim() !== '');
+}
+
+function fileOf(name: OptionName, path: string): string {
+  try {
+    return readFileSync(path, 'utf8').replace(/^\ufeff/, '');
+  } catch (error) {
+    throw inputOutput(`--${name}: ${path}`, error);
+  }
+}
