@@ -32,7 +32,7 @@ import {
   type DialOptions,
 } from './options.ts';
 import { chooseProxy } from './proxy/choose-proxy.ts';
-import { redirectOf, sameServer } from './redirects.ts';
+import { redirectOf, sameHost, sameServer } from './redirects.ts';
 import {
   checkSubprotocols,
   deflateOffers,
@@ -316,15 +316,13 @@ interface Attempt {
 }
 
 /**
- * Returns the request for a redirect's target, with a new key. The caller's headers are sent only
- * to the same server as before.
+ * Returns the request for a redirect's target, with a new key. Only the same server gets the
+ * caller's headers, and only the same host the subprotocols of the option: one may be a token.
  */
 function redirected({ target, request }: Attempt, next: Target): Attempt {
   const headers = sameServer(target, next) ? request.callerHeaders : [];
-  return {
-    target: next,
-    request: makeRequest(next, headers, request.subprotocols, request.extensions),
-  };
+  const subprotocols = sameHost(target, next) ? request.subprotocolOption : [];
+  return { target: next, request: makeRequest(next, headers, subprotocols, request.extensions) };
 }
 
 function isDialError(error: unknown): error is Error {

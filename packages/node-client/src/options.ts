@@ -69,9 +69,10 @@ export interface DialerOptions extends ConnSettings, SocketOptions {
   /**
    * Most redirects (301, 302, 303, 307, 308) that one dial follows, 0 to 5; `false` is 0. A
    * redirect from wss to ws is never followed. Another host or port gets none of the dial's
-   * `headers` (not even Host) and no client certificate of `tls`; it gets the `subprotocols` and
-   * the jar's cookies for its URL. The proxy is chosen again for each redirect; the timeout covers
-   * all of them. Default: `false`, a redirect is a BadHandshakeError.
+   * `headers` (not even Host) and no client certificate of `tls`; it gets the jar's cookies for its
+   * URL. Another host gets no `subprotocols` either, since one may be a token. The proxy is chosen
+   * again for each redirect; the timeout covers all of them. Default: `false`, a redirect is a
+   * BadHandshakeError.
    */
   readonly followRedirects?: number | false | undefined;
   /**
@@ -110,7 +111,10 @@ export interface DialerOptions extends ConnSettings, SocketOptions {
    * Default: `false`, HTTP/1.1.
    */
   readonly http2?: Http2Mode | undefined;
-  /** The subprotocols to offer, in order of preference. Default: none. */
+  /**
+   * The subprotocols to offer, in order of preference. A redirect to another host goes without
+   * them. Default: none.
+   */
   readonly subprotocols?: readonly string[] | undefined;
 }
 

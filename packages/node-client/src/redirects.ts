@@ -45,6 +45,14 @@ export function sameServer(one: Target, other: Target): boolean {
   return String(one.address) === String(other.address);
 }
 
+/** Returns whether two URLs have the same server, or the same host with another port. */
+export function sameHost(one: Target, other: Target): boolean {
+  if (one.address.path !== undefined || other.address.path !== undefined) {
+    return sameServer(one, other);
+  }
+  return one.address.host === other.address.host;
+}
+
 function resolve(location: string, from: Target): Target {
   // RFC 3986, section 2. The URL parser would drop a line end, and node:http reads non-ASCII bytes
   // as Latin-1.

@@ -19,8 +19,10 @@ export interface PreparedRequest extends Omit<HandshakeOffer, 'accept'> {
   readonly key: string;
   /** The request as sent, in Latin-1, without the empty line: cookies come after it. */
   readonly text: string;
-  /** The caller's headers, without Sec-WebSocket-Protocol. */
+  /** The caller's headers. */
   readonly callerHeaders: readonly (readonly [string, string])[];
+  /** The subprotocols that the option offers, not those of a header. */
+  readonly subprotocolOption: readonly string[];
   /** Whether the caller gave a Cookie header. It replaces the jar's cookies. */
   readonly hasCookie: boolean;
 }
@@ -85,7 +87,8 @@ export function makeRequest(
   return {
     key,
     text: handshake.slice(0, -'\r\n'.length) + lines.join(''),
-    callerHeaders: own.filter(([name]) => name.toLowerCase() !== PROTOCOL),
+    callerHeaders: own,
+    subprotocolOption: subprotocols,
     subprotocols: offered,
     extensions,
     hasCookie,

@@ -150,25 +150,71 @@ describe('a redirect', () => {
     await server.gone();
   });
 
-  it('has a new key, and offers the subprotocols again', async () => {
+  it('has a new key', async () => {
     const other = await site();
     const server = await site({ '/a': to('/b'), '/b': to(`${other.url}/c`) });
-    const options = { followRedirects: 2, subprotocols: ['v2', 'v1'] };
-    await greeted(`${server.url}/a`, options);
+    await greeted(`${server.url}/a`, { followRedirects: 2 });
     const requests = [...server.requests, ...other.requests];
     const keys = requests.map((text) => /Sec-WebSocket-Key: (.*)\r\n/.exec(text)?.[1]);
     expect(new Set(keys).size).toBe(3);
-    for (const text of requests) expect(text).toContain('\r\nSec-WebSocket-Protocol: v2, v1\r\n');
+  });
+});
+
+describe('the subprotocols of a redirected dial', () => {
+  const offers = (request: string | undefined): string[] =>
+    [...(request ?? '').matchAll(/sec-websocket-protocol: (.*)\r\n/gi)].map(([, list]) => list!);
+
+  /** Follows redirects to two paths of a server, and then to a location. Returns the offers. */
+  async function offered(
+    location: (port: number) => string,
+    options: DialerOptions,
+    dialOptions = {},
+  ): Promise<string[][]> {
+    const other = await site();
+    const server = await site({ '/a': to('/b'), '/b': to(location(other.port)) });
+    const netDial = (address: DialAddress): Duplex => dialsTo(address.port).netDial(address);
+    await greeted(`${server.url}/a`, { ...options, netDial }, dialOptions);
+    expect(other.requests).toHaveLength(1);
+    return [...server.requests, ...other.requests].map(offers);
+  }
+  const port = (to: number): string => `ws://127.0.0.1:${to}/c`;
+  const host = (to: number): string => `ws://localhost:${to}/c`;
+
+  it.each<[string, DialerOptions, object]>([
+    ['the Dialer', { subprotocols: ['v1', 'token'] }, {}],
+    ['the dial', {}, { subprotocols: ['v1', 'token'] }],
+  ])('go to another port of the host, not to another host (%s)', async (_, options, ofDial) => {
+    const both = ['v1, token'];
+    expect(await offered(port, options, ofDial)).toEqual([both, both, both]);
+    expect(await offered(host, options, ofDial)).toEqual([both, both, []]);
   });
 
-  it('offers again what a header offered', async () => {
-    const other = await site();
-    const server = await site({ '/a': to('/b'), '/b': to(other.url) });
-    const headers = { 'Sec-WebSocket-Protocol': 'v1' };
-    await greeted(`${server.url}/a`, {}, { headers });
-    for (const text of [...server.requests, ...other.requests]) {
-      expect(text.match(/sec-websocket-protocol: v1\r\n/gi)).toHaveLength(1);
+  it('go to the same server only, when a header offers them', async () => {
+    const headers = { 'Sec-WebSocket-Protocol': ['v1', 'token'], 'X-A': '1' };
+    for (const location of [port, host]) {
+      const both = ['v1', 'token'];
+      expect(await offered(location, {}, { headers })).toEqual([both, both, []]);
     }
+  });
+
+  it('do not go to another host again when a redirect returns', async () => {
+    const pages: Record<string, string> = {};
+    const server = await site(pages);
+    const other = await site({ '/b': to(`${server.url}/c`) });
+    pages['/a'] = to(`ws://localhost:${other.port}/b`);
+    const netDial = (address: DialAddress): Duplex => dialsTo(address.port).netDial(address);
+    await greeted(`${server.url}/a`, { netDial, subprotocols: ['token'] });
+    expect([...server.requests, ...other.requests].map(offers)).toEqual([['token'], [], []]);
+  });
+
+  it('are no longer accepted from a host that did not get them', async () => {
+    const other = await rawServer((socket, request) => {
+      socket.write(request.ok('Sec-WebSocket-Protocol: v1\r\n'));
+    });
+    const server = await site({ '/a': to(`ws://localhost:${other.port}/b`) });
+    const netDial = (address: DialAddress): Duplex => dialsTo(address.port).netDial(address);
+    const options = { followRedirects: 1, netDial, subprotocols: ['v1'] };
+    expect(await inVain(`${server.url}/a`, options)).toBeInstanceOf(BadHandshakeError);
   });
 });
 
@@ -295,16 +341,19 @@ describe('a redirect from a Unix socket', () => {
 
   it('stays there with a path', async () => {
     const server = await site({ '/a': to('/b?c') });
-    await greeted(await unixUrl(server.port), {}, { headers: { 'X-A': '1' } });
+    const options = { subprotocols: ['v1'], headers: { 'X-A': '1' } };
+    await greeted(await unixUrl(server.port), {}, options);
     expect(server.requests[1]).toMatch(/^GET \/b\?c HTTP\/1\.1\r\nHost: localhost\r\n[^]*X-A: 1/);
+    expect(server.requests[1]).toContain('\r\nSec-WebSocket-Protocol: v1\r\n');
   });
 
   it('is one to another server with a URL', async () => {
     const other = await site();
     const server = await site({ '/a': to(`http://localhost:${other.port}/b`) });
-    await greeted(await unixUrl(server.port), {}, { headers: { 'X-A': '1' } });
+    const options = { subprotocols: ['v1'], headers: { 'X-A': '1' } };
+    await greeted(await unixUrl(server.port), {}, options);
     expect(first(other.requests[0])).toBe('GET /b HTTP/1.1');
-    expect(other.requests[0]).not.toContain('X-A');
+    expect(other.requests[0]).not.toMatch(/X-A|Protocol/);
   });
 });
 
