@@ -111,6 +111,10 @@ function checkAlive(options: AliveOptions | undefined): AlivePlan | undefined {
   return { ...options, after, timeout };
 }
 
+/** RFC 9110, section 5.6.2. */
+const TOKEN = /^[\w!#$%&'*+\-.^`|~]+$/;
+const NOT_A_TOKEN = 'is not a token; write base64 as base64url, without =';
+
 /** Checked {@link DialOptions}. */
 export interface DialPlan extends BrowserConnSettings {
   readonly subprotocols: string[];
@@ -139,9 +143,15 @@ export function checkDialOptions(options: DialOptions): DialPlan {
   if (protocols.some((each) => typeof each !== 'string')) {
     throw badType('subprotocols: expected strings', subprotocols);
   }
+  for (const [i, name] of protocols.entries()) {
+    // Before the class does: its error shows the name, which may be a token of a login.
+    const fault = !TOKEN.test(name)
+      ? NOT_A_TOKEN
+      : protocols.indexOf(name) < i && 'is listed twice';
+    if (fault) throw new TypeError(`dial: subprotocols: name ${i + 1} ${fault}`);
+  }
   const plan = {
     ...pageSettings(options),
-    // The class checks their characters.
     subprotocols: protocols,
     handshakeTimeout:
       handshakeTimeout === false ? undefined : whole('handshakeTimeout', handshakeTimeout),

@@ -1,5 +1,11 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { dial, fromWebSocket, TransportError, WebSocketError } from '../src/index.ts';
+import {
+  dial,
+  fromWebSocket,
+  ReconnectingConn,
+  TransportError,
+  WebSocketError,
+} from '../src/index.ts';
 import { FakeWebSocket, openSocket, socketClass } from './fake-web-socket.ts';
 import { rejection } from './support.ts';
 
@@ -106,6 +112,16 @@ describe('dial', () => {
     [{ WebSocket: 'ws' }, TypeError, 'WebSocket'],
     [{ subprotocols: 5 }, TypeError, 'subprotocols: expected strings, got number'],
     [{ subprotocols: ['a', 5] }, TypeError, 'subprotocols: expected strings, got Array'],
+    [
+      { subprotocols: ['v1', 'a=='], WebSocket: FakeWebSocket },
+      TypeError,
+      'dial: subprotocols: name 2 is not a token; write base64 as base64url, without =',
+    ],
+    [
+      { subprotocols: ['a', 'b', 'a'], WebSocket: FakeWebSocket },
+      TypeError,
+      'dial: subprotocols: name 3 is listed twice',
+    ],
     ['chat', TypeError, 'dial: expected options, got string'],
     [['chat'], TypeError, 'dial: expected options, got Array'],
     [null, TypeError, 'options'],
@@ -149,22 +165,42 @@ describe('dial', () => {
     expect(await rejection(dialing)).toBeInstanceOf(TransportError);
   });
 
-  it('rejects with the error of the class for bad subprotocols', async () => {
-    const fault = new SyntaxError("The subprotocol 'a b' is invalid");
+  it.each(['', 'SECRET==', 'SECRET SECRET', 'SECRET/1', 'SECR\u00c9T'])(
+    'shows the subprotocol %j in no error, and creates no socket for it',
+    async (name) => {
+      const { WebSocket, sockets } = socketClass();
+      const refused: unknown[] = [
+        await rejection(dial('ws://h', { WebSocket, subprotocols: name })),
+      ];
+      for (const subprotocols of [[name], ['v1', name], ['SECRET', 'SECRET']]) {
+        refused.push(await rejection(dial('ws://h', { WebSocket, subprotocols })));
+        try {
+          new ReconnectingConn('ws://h', { WebSocket, subprotocols });
+        } catch (error) {
+          refused.push(error);
+        }
+      }
+      expect(refused).toHaveLength(7);
+      for (const error of refused) {
+        expect(error).toBeInstanceOf(TypeError);
+        expect(`${String(error)} ${String((error as Error).cause)}`).not.toContain('SECR');
+      }
+      expect(sockets).toEqual([]);
+    },
+  );
+
+  it('rejects with the error of the class', async () => {
+    const fault = new SyntaxError('not that URL');
     class Refuses extends FakeWebSocket {
       constructor() {
         super();
         throw fault;
       }
     }
-    const error = await rejection(
-      dial('ws://h/p?token=secret', { WebSocket: Refuses, subprotocols: ['a b'] }),
-    );
+    const error = await rejection(dial('ws://h/p?token=secret', { WebSocket: Refuses }));
     expect(error).toBeInstanceOf(TypeError);
     expect(error.cause).toBe(fault);
-    expect(error.message).toBe(
-      "dial: ws://h/p was refused: SyntaxError: The subprotocol 'a b' is invalid",
-    );
+    expect(error.message).toBe('dial: ws://h/p was refused: SyntaxError: not that URL');
   });
 
   it('rejects when the connection cannot be opened, without the query', async () => {

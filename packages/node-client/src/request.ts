@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { type ExtensionOffer, formatRequest, type HandshakeOffer, parseTokenList } from '@ws/codec';
-import { offerDeflate, quote } from '@ws/codec/internal';
+import { offerDeflate } from '@ws/codec/internal';
 import { type Compression, deflateLimits } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { type HeaderEntries, type HeaderValue, headerEntries } from '@ws/node-io/internal';
@@ -164,10 +164,12 @@ export function checkSubprotocols(names: unknown): readonly string[] {
   const seen = new Set<string>();
   for (const name of names as unknown[]) {
     if (typeof name !== 'string') throw new TypeError('subprotocols: expected an array of strings');
+    // No message shows a name: it may be a token of a login.
+    const fault = (what: string) => new SyntaxError(`subprotocols: name ${seen.size + 1} ${what}`);
     if (parseTokenList(name)?.[0] !== name) {
-      throw new SyntaxError(`subprotocols: ${quote(name)} is not a token`);
+      throw fault('is not a token; write base64 as base64url, without =');
     }
-    if (seen.has(name)) throw new SyntaxError(`subprotocols: ${quote(name)} is listed twice`);
+    if (seen.has(name)) throw fault('is listed twice');
     seen.add(name);
   }
   return [...seen];

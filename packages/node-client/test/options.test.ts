@@ -98,7 +98,7 @@ describe('new Dialer', () => {
       'a subprotocol that is not a token',
       { subprotocols: ['a b'] },
       SyntaxError,
-      'subprotocols: "a b" is not a token',
+      'subprotocols: name 1 is not a token',
     ],
     ['a readLimit of 0', { readLimit: 0 }, RangeError, 'readLimit'],
     ['a heartbeat that is a number', { heartbeat: 5 }, TypeError, 'heartbeat'],

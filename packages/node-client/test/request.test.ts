@@ -140,21 +140,20 @@ describe('checkSubprotocols', () => {
     expect(checkSubprotocols(names)).not.toBe(names);
   });
 
-  it.each([
-    ['', '""'],
-    ['a b', '"a b"'],
-    ['a,b', '"a,b"'],
-    ['é', '"\\u00e9"'],
-    [' a', '" a"'],
-  ])('refuses %j as a name', (name, shown) => {
-    const check = () => checkSubprotocols([name]);
-    expect(check).toThrow(SyntaxError);
-    expect(check).toThrow(`subprotocols: ${shown} is not a token`);
-  });
+  it.each(['', 'a b', 'a,b', 'é', ' a', 'SECRET=='])(
+    'refuses %j as a name, which it does not show',
+    (name) => {
+      expect(() => checkSubprotocols(['v1', name])).toThrow(
+        new SyntaxError(
+          'subprotocols: name 2 is not a token; write base64 as base64url, without =',
+        ),
+      );
+    },
+  );
 
   it('refuses a name that is listed twice', () => {
     expect(() => checkSubprotocols(['a', 'b', 'a'])).toThrow(
-      new SyntaxError('subprotocols: "a" is listed twice'),
+      new SyntaxError('subprotocols: name 3 is listed twice'),
     );
   });
 

@@ -231,7 +231,9 @@ function checkKey(key: unknown): void {
 
 function checkSubprotocol(name: unknown): void {
   if (typeof name === 'string' && isToken(name)) return;
-  throw new TypeError(`a subprotocol must be a token, not ${shown(name)}`);
+  // Not shown: it may be a token of a login.
+  const got = typeof name === 'string' ? 'a string with other characters' : kind(name);
+  throw new TypeError(`a subprotocol must be a token, not ${got}`);
 }
 
 /** A value in a message: a string in quotes, the type of anything else. */

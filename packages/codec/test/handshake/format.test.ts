@@ -111,6 +111,12 @@ describe.each([
   });
 });
 
+it('formatRequest shows no subprotocol in an error: it may be a token of a login', () => {
+  expect(() => formatRequest('/', 'h', KEY, { subprotocols: ['v1', 'SECRET=='] })).toThrow(
+    new TypeError('a subprotocol must be a token, not a string with other characters'),
+  );
+});
+
 it('formatSwitching has one subprotocol', () => {
   expect(() => formatSwitching(KEY, { subprotocols: ['a'] } as never)).toThrow(
     'unknown option subprotocols; did you mean subprotocol?',
