@@ -175,7 +175,7 @@ describe('dial', () => {
       for (const subprotocols of [[name], ['v1', name], ['SECRET', 'SECRET']]) {
         refused.push(await rejection(dial('ws://h', { WebSocket, subprotocols })));
         try {
-          new ReconnectingConn('ws://h', { WebSocket, subprotocols });
+          void new ReconnectingConn('ws://h', { WebSocket, subprotocols }).close();
         } catch (error) {
           refused.push(error);
         }

@@ -27,17 +27,26 @@ export type Http2Mode = false | 'auto' | 'only' | ClientHttp2Session;
 
 /**
  * Options of `net.connect` for the socket that the dialer opens, to the server or to a proxy. They
- * have no effect on Unix sockets.
+ * have no effect on Unix sockets. With each of them the dialer tries all addresses of a name: the
+ * next one when an attempt has failed or lasts for 250 ms
+ * (`net.setDefaultAutoSelectFamilyAttemptTimeout`), while earlier attempts go on. The first
+ * connection wins.
+ *
+ * @see RFC 8305, section 5
  */
 export interface SocketOptions {
   /**
-   * Finds the addresses of a host name. Not called for an IP address. An error that it throws or
-   * passes on is the cause of a TransportError. Default: `dns.lookup`.
+   * Finds the addresses of a host name. Not called for an IP address. It gets `all: true`, and may
+   * pass on a list or one address. An error that it throws or passes on is the cause of a
+   * TransportError. Default: `dns.lookup`.
    */
   readonly lookup?: LookupFunction | undefined;
   /** The IP version of the addresses: 4, 6, or 0 for both. Default: 0. */
   readonly family?: 0 | 4 | 6 | undefined;
-  /** The IP address to connect from. Default: chosen by the system. */
+  /**
+   * The IP address to connect from. Without `family`, only addresses of its IP version are tried.
+   * Default: chosen by the system.
+   */
   readonly localAddress?: string | undefined;
 }
 

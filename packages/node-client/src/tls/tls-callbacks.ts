@@ -1,8 +1,8 @@
 import type { ConnectionOptions } from 'node:tls';
 import { isNativeError } from 'node:util/types';
-import { asError, describeResult, isThenable } from '@ws/node-io/internal';
+import { asError, describeResult } from '@ws/node-io/internal';
 
-type Callbacks = Pick<ConnectionOptions, 'checkServerIdentity' | 'pskCallback' | 'lookup'>;
+type Callbacks = Pick<ConnectionOptions, 'checkServerIdentity' | 'pskCallback'>;
 
 /** Errors of `checkServerIdentity` and `pskCallback`. */
 const callbackErrors = new WeakSet<object>();
@@ -25,7 +25,7 @@ export function guardedCallbacks(
   fail: (error: Error) => void,
   option: 'tls' | 'proxyTls',
 ): Callbacks {
-  const { checkServerIdentity, pskCallback, lookup } = given;
+  const { checkServerIdentity, pskCallback } = given;
   // The same peer fails in the same way again.
   const reject = (error: Error): void => {
     callbackErrors.add(error);
@@ -42,7 +42,6 @@ export function guardedCallbacks(
     guarded.pskCallback = (hint) =>
       attempt(label, reject, () => pskOf(label, pskCallback(hint))) ?? null;
   }
-  if (lookup !== undefined) guarded.lookup = guardedLookup(`${option}.lookup`, lookup, fail);
   return guarded;
 }
 
@@ -64,36 +63,7 @@ function unexpected(label: string, expected: string, result: unknown): TypeError
   return new TypeError(`${label}: expected ${expected}, got ${describeResult(result)}`);
 }
 
-type Lookup = NonNullable<ConnectionOptions['lookup']>;
 type Psk = ReturnType<NonNullable<ConnectionOptions['pskCallback']>>;
-
-/**
- * Wraps a lookup for one connection.
- *
- * @param label - The option that holds it, for messages.
- * @param fail - As for {@link guardedCallbacks}.
- */
-export function guardedLookup(label: string, lookup: Lookup, fail: (error: Error) => void): Lookup {
-  return (name, options, callback) => {
-    let answered = false;
-    const once = ((...found: Parameters<typeof callback>) => {
-      if (answered) return;
-      answered = true;
-      // net.connect throws for a result that is not an address.
-      attempt(label, fail, () => callback(...found));
-    }) as typeof callback;
-    // An error after the answer is too late.
-    const failed = (error: Error): void => {
-      if (!answered) fail(error);
-    };
-    attempt(label, failed, () => {
-      const pending: unknown = lookup(name, options, once);
-      if (isThenable(pending)) {
-        pending.then(undefined, (error) => failed(asError(error, label)));
-      }
-    });
-  };
-}
 
 function attempt<T>(label: string, fail: (error: Error) => void, call: () => T): T | undefined {
   try {
