@@ -25,6 +25,7 @@ export { type StreamListener, webSocketStreams } from './http2/http2-server.ts';
 export { heartbeatOf, watchResets } from './http2/session-guard.ts';
 export { describeStreamRequest } from './http2/stream-request.ts';
 export { checkUpgraderOptions, pickUpgraderOptions, type UpgraderPlan } from './options.ts';
+export { PendingWork } from './pending-work.ts';
 export { refuseFailedRequest } from './plain-requests.ts';
 export { giveBackPlainRequest } from './plain-upgrade.ts';
 export { admissionOf, admitWithPlan } from './policies/admit.ts';

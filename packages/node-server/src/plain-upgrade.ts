@@ -1,10 +1,12 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { hasToken } from '@ws/codec/internal';
-import { ignore } from './handshake-waits.ts';
+import { cutStream } from '@ws/node-io/internal';
+import { HandshakeWaits } from './handshake-waits.ts';
 import { RequestHeaders } from './headers.ts';
+import type { PendingWork } from './pending-work.ts';
 import { checkNoHeaderDropped } from './request.ts';
-import { currentResponse } from './responder/node-http.ts';
+import { NodeHttpResponder } from './responder/node-http.ts';
 
 /** Fields of an upgrade to another protocol (RFC 7540, section 3.2.1), in lower case. */
 const UPGRADE_FIELDS: ReadonlySet<string> = new Set(['upgrade', 'http2-settings']);
@@ -19,6 +21,8 @@ type Parse = (this: Server, socket: Duplex) => void;
  * for it: a server may ignore an Upgrade (RFC 9110, section 7.8). curl and Java's HttpClient offer
  * `h2c` with ordinary requests. node:http emits 'upgrade' for them once that event has a listener.
  *
+ * @param work - Counts the socket while the answers to earlier requests on it are pending.
+ * @param timeout - Milliseconds until those are sent; then the socket is cut. Infinity for no bound.
  * @returns Whether the request was given back. Its socket must not be used then. Without a listener for
  *   'request' it is not: nothing would answer.
  */
@@ -26,6 +30,8 @@ export function giveBackPlainRequest(
   req: IncomingMessage,
   socket: Duplex,
   head: Uint8Array,
+  work: PendingWork,
+  timeout: number,
 ): boolean {
   if (asksForWebSocket(req)) return false;
   if (givenBack.has(req)) return true;
@@ -41,11 +47,39 @@ export function giveBackPlainRequest(
     return false;
   }
   givenBack.add(req);
-  // The new parser queues no response after one of the old parser.
-  const earlier = currentResponse(socket);
-  if (earlier === undefined) parseAgain(server!, parse, req, socket, head);
-  else earlier.once('close', () => parseAgain(server!, parse, req, socket, head));
+  const again = (rest: Uint8Array): void => parseAgain(server!, parse, req, socket, rest);
+  const responder = new NodeHttpResponder(req, socket);
+  if (responder.isQueued) void parseInTurn(responder, head, work, timeout, again);
+  else if (!socket.destroyed) again(head);
   return true;
+}
+
+/** Waits for the answers to earlier requests: the new parser would not send its answer after them. */
+async function parseInTurn(
+  responder: NodeHttpResponder,
+  head: Uint8Array,
+  work: PendingWork,
+  timeout: number,
+  again: (rest: Uint8Array) => void,
+): Promise<void> {
+  const { stream } = responder;
+  const waits = new HandshakeWaits(responder, head, timeout, performance.now());
+  work.beginRequest(stream);
+  try {
+    await responder.takeTurn((answer) => waits.wait(answer));
+    waits.release();
+    if (waits.failure === undefined) {
+      waits.handOver();
+      again(waits.takeEarlyBytes());
+      // The client has ended its half, and node:http serves no request after that.
+    } else stream.end();
+  } catch {
+    waits.release();
+    // After an answer that is the last one, node:http ends the socket itself.
+    if (!stream.writableEnded) cutStream(stream);
+  } finally {
+    work.leaveSocket(stream);
+  }
 }
 
 /** Whether the first Upgrade line is `websocket` alone, as in nearly every upgrade. */
@@ -71,12 +105,10 @@ function parseAgain(
   socket: Duplex,
   head: Uint8Array,
 ): void {
-  if (socket.destroyed) return;
   socket.unshift(Buffer.concat([Buffer.from(headWithoutUpgrade(req), 'latin1'), head]));
+  // Only the first parser of a socket takes its handle. This one reads the stream, with these bytes.
   parse.call(server, socket);
-  // Node's parser has taken the handle of the socket. This listener makes it read the stream instead,
-  // with the bytes that were unshifted.
-  socket.on('data', ignore).resume();
+  socket.resume();
 }
 
 function headWithoutUpgrade({ method, url, httpVersion, rawHeaders }: IncomingMessage): string {

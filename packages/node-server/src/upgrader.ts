@@ -163,7 +163,8 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
   #listener(handlers: AnyHandlers, ignoresTaken: boolean): UpgradeListener {
     const acceptor = this.#acceptor;
     const router = acceptor.routerOf(handlers);
-    const leaves = acceptor.setup.plan.unmatched === 'leave';
+    const { unmatched, handshakeTimeout } = acceptor.setup.plan;
+    const leaves = unmatched === 'leave';
     const listener: UpgradeListener = (req, socket, head) => {
       if (ignoresTaken && isTaken(socket)) return;
       if (leaves && !router.has(req.url ?? '')) {
@@ -171,7 +172,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
         // Nothing else would answer the request.
         if (server === undefined || isTaken(socket) || !isLastLeaving(server, listener)) return;
       }
-      if (giveBackPlainRequest(req, socket, head)) return;
+      if (giveBackPlainRequest(req, socket, head, acceptor.work, handshakeTimeout)) return;
       acceptor.serve(this.#request(req, socket, head, router));
     };
     if (leaves) leaving.add(listener);

@@ -1,8 +1,16 @@
 import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { nothingLeft, type RawPeer, rawClient, request, selfSigned, whenOver } from '@ws/tests';
+import type { AddressInfo, Socket } from 'node:net';
+import {
+  nothingLeft,
+  type RawPeer,
+  rawClient,
+  request,
+  selfSigned,
+  turn,
+  whenOver,
+} from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { type Conn, serve, Upgrader } from '../src/index.ts';
 
@@ -148,4 +156,163 @@ describe('a server without a page', () => {
     client.destroy();
     await client.closed;
   });
+});
+
+const get = (path: string, fields = ''): string =>
+  `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${fields}\r\n`;
+
+/** Listeners of a socket, by event. */
+function listenersOf(socket: Socket): Record<string, number> {
+  const counts = socket.eventNames().map((name) => [name, socket.listenerCount(name)]);
+  return Object.fromEntries(counts) as Record<string, number>;
+}
+
+/** A server whose pages the test answers. */
+async function heldPages(options: Parameters<typeof serve>[0] = {}) {
+  const pages: ServerResponse[] = [];
+  const waiting: (() => void)[] = [];
+  const listener: RequestListener = (_req, res) => {
+    pages.push(res);
+    waiting.shift()?.();
+  };
+  const server = await serve({ host: '127.0.0.1', ...options, request: listener }, echo);
+  whenOver(() => server.close({ timeout: 1 }));
+  const client = await rawClient(Number(new URL(server.url).port));
+  whenOver(() => client.destroy());
+  /** Resolves when the server has got this number of requests. */
+  const got = async (count: number): Promise<void> => {
+    while (pages.length < count) await new Promise<void>((resolve) => waiting.push(resolve));
+  };
+  /** Sends requests, the last one with h2c, and resolves when the server has them. */
+  const send = async (...paths: string[]): Promise<Socket> => {
+    const upgraded = once(server.http, 'upgrade');
+    const last = get(paths.pop()!, H2C);
+    await client.write(paths.map((path) => get(path)).join('') + last);
+    const [, socket] = (await upgraded) as [unknown, Socket];
+    return socket;
+  };
+  return { server, client, pages, got, send };
+}
+
+describe('serve, for such a request behind answers that are pending', () => {
+  nothingLeft();
+
+  it('lives when the client resets', async () => {
+    const { client, pages, send } = await heldPages();
+    const socket = await send('/1', '/2');
+    const over = new Promise((resolve) => socket.on('close', resolve));
+    client.reset();
+    await over;
+    expect(pages).toHaveLength(1);
+  });
+
+  it('closes in its time', async () => {
+    const { server, client, pages, send } = await heldPages();
+    await send('/1', '/2');
+    pages[0]!.write('never all');
+    await client.until('never all');
+    await server.close({ timeout: 1 });
+    await client.until(({ ended }) => ended);
+    client.destroy();
+    await client.closed;
+  });
+
+  it('waits for the answers to all of them', async () => {
+    const { client, pages, got, send } = await heldPages();
+    await send('/1', '/2', '/3');
+    await got(2);
+    pages[1]!.end('second');
+    pages[0]!.end('first');
+    await got(3);
+    pages[2]!.end('third');
+    await client.until('third');
+    expect(client.received.toString()).toMatch(/first[^]*second[^]*third/);
+  });
+
+  it('gives them the drain of their socket', async () => {
+    const { client, pages, got, send } = await heldPages();
+    await send('/1', '/2');
+    const [page] = pages as [ServerResponse];
+    while (page.write(Buffer.alloc(65_536)));
+    const drained = once(page, 'drain');
+    await drained;
+    page.end();
+    await got(2);
+    pages[1]!.end('second');
+    await client.until('second');
+  });
+
+  it('gives it the bytes that have come meanwhile', async () => {
+    const { client, pages, got, send } = await heldPages();
+    await send('/1', '/2');
+    await client.write(get('/3'));
+    await turn();
+    for (const [i, text] of ['first', 'second', 'third'].entries()) {
+      await got(i + 1);
+      pages[i]!.end(text);
+    }
+    await client.until('third');
+    expect(pages.map(({ req }) => req.url)).toEqual(['/1', '/2', '/3']);
+  });
+
+  it('removes the time that a kept-alive connection has', async () => {
+    const { pages, got, send } = await heldPages();
+    const socket = await send('/1', '/2');
+    pages[0]!.end();
+    await got(2);
+    expect(socket.timeout).toBe(0);
+  });
+
+  it('cuts the connection after handshakeTimeout', async () => {
+    const { client, send } = await heldPages({ handshakeTimeout: 20 });
+    await send('/1', '/2');
+    await client.until(({ ended }) => ended);
+    client.destroy();
+    await client.closed;
+  });
+
+  it('ends the connection of a client that has ended its half, after the answers', async () => {
+    const { client, pages, send } = await heldPages();
+    const socket = await send('/1', '/2');
+    const ended = new Promise((resolve) => socket.on('end', resolve));
+    client.end();
+    await ended;
+    pages[0]!.end('first');
+    await client.until('first');
+    await client.until(({ ended }) => ended);
+    client.destroy();
+    await client.closed;
+    expect(pages).toHaveLength(1);
+  });
+
+  it('leaves no listener on the connection', async () => {
+    const { client, pages, got, send } = await heldPages();
+    let before: unknown;
+    for (let i = 0; i < 20; i++) {
+      const socket = await send('/1', '/2');
+      for (const page of [2 * i, 2 * i + 1]) {
+        await got(page + 1);
+        pages[page]!.end(`page ${page}.`);
+        await client.until(`page ${page}.`);
+      }
+      before ??= listenersOf(socket);
+      expect(listenersOf(socket)).toEqual(before);
+    }
+  });
+});
+
+it('Upgrader.close ends a connection where such a request waits', async () => {
+  const upgrader = new Upgrader();
+  const server = createServer(() => {});
+  server.on('upgrade', upgrader.handler(echo)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = await rawClient((server.address() as AddressInfo).port);
+  const upgraded = once(server, 'upgrade');
+  await client.write(get('/1') + get('/2', H2C));
+  await upgraded;
+  await upgrader.close({ timeout: 1 });
+  await client.until(({ ended }) => ended);
+  client.destroy();
+  await client.closed;
+  await new Promise((closed) => server.close(closed));
 });

@@ -15,6 +15,7 @@ import {
   heartbeatOf,
   isInstance,
   Limits,
+  PendingWork,
   Refusals,
   refusalOf,
   requestOfNode,
@@ -46,6 +47,8 @@ import type { EndedBy } from './tunnel/link.ts';
 /** Milliseconds between two sweeps over the connections, at most and at least. */
 const SLOWEST_SWEEP = 1_000;
 const FASTEST_SWEEP = 10;
+/** The longest delay of a timer, in ms. */
+const MAX_DELAY = 2_147_483_647;
 
 /** Options of {@link Proxy.close}. */
 export interface ProxyCloseOptions {
@@ -69,6 +72,8 @@ export class Proxy {
   readonly #reporter: ErrorReporter;
   readonly #setup: Setup;
   readonly #proxied = new Set<ProxiedConnection>();
+  /** The sockets of plain requests that wait for their turn. */
+  readonly #plainWork = new PendingWork();
   /** Milliseconds between two sweeps. */
   readonly #interval: number;
   #timer: NodeJS.Timeout | undefined;
@@ -79,7 +84,9 @@ export class Proxy {
    * `websocket`, such as `h2c`, goes to the server's listeners for 'request'.
    */
   readonly handler: UpgradeListener = (req, socket, head) => {
-    if (!giveBackPlainRequest(req, socket, head)) void this.upgrade(req, socket, head);
+    const { handshakeTimeout } = this.#plan.upgrader;
+    if (giveBackPlainRequest(req, socket, head, this.#plainWork, handshakeTimeout)) return;
+    void this.upgrade(req, socket, head);
   };
 
   /**
@@ -98,6 +105,7 @@ export class Proxy {
     options: ProxyOptions = {},
   ) {
     this.#plan = checkProxyOptions(options);
+    this.#plainWork.refusalsHoldClose = false;
     this.#pool = new TargetPool(target, this.#plan);
     const { upgrader: plan, idleTimeout, client } = this.#plan;
     this.#limits = new Limits(plan.limits);
@@ -192,7 +200,9 @@ export class Proxy {
       for (const each of this.#proxied) each.terminate();
     };
     const timer = timeout === Infinity ? undefined : setTimeout(terminate, timeout);
-    await Promise.all(all.map(({ closed }) => closed));
+    const ms = Math.min(timeout, MAX_DELAY);
+    const plan = { timeout: ms, code, reason: '', over: 0, discard: false };
+    await Promise.all([...all.map(({ closed }) => closed), this.#plainWork.close(plan)]);
     clearTimeout(timer);
   }
 
