@@ -1,12 +1,13 @@
 import type { Platform } from '@ws/conn';
 import { nodePlatform } from '@ws/node-io';
+import { inRootContext } from '@ws/node-io/internal';
 
 const nextTick = process.nextTick.bind(process);
 const resolved = Promise.resolve();
 
 /** Runs `callback` after all ready microtasks, before the next I/O. `callback` never throws. */
 function defer(callback: () => void): void {
-  void resolved.then(() => nextTick(callback));
+  void resolved.then(() => inRootContext(nextTick, callback));
 }
 
 /**

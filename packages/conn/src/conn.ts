@@ -640,7 +640,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * Sets a handler for the peer's close frame, called before the answer is sent. When the handler
    * has settled without sending a close frame, the answer repeats the peer's code. The answer waits
    * for the handler for at most half of `closeTimeout`. `null` removes the handler. An error of the
-   * handler closes the connection with 1011.
+   * handler closes the connection with 1011. It runs in the `AsyncLocalStorage` context of this call.
    *
    * @throws TypeError when `handler` is neither a function nor null.
    */

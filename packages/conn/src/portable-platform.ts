@@ -1,3 +1,4 @@
+import { asyncContexts } from './platform/async-contexts.ts';
 import { inLaterTurns } from './platform/later-turns.ts';
 import type { Platform } from './platform/platform.ts';
 import { YieldQueue } from './scheduler/yield-queue.ts';
@@ -49,7 +50,7 @@ export const portablePlatform: Platform = {
   setTimer(ms, callback, keepAlive = false) {
     // A timer is cleared by the functions that made it. Fake timers may replace them meanwhile.
     const clear = clearTimeout;
-    const timer = setTimeout(callback, ms);
+    const timer = asyncContexts.inRoot(setTimeout, callback, ms);
     // A number in browsers, an object in Node.js.
     if (!keepAlive) (timer as { unref?(): void }).unref?.();
     return () => clear(timer);

@@ -19,6 +19,37 @@ const { bun, deno } = process.versions;
 /** Whether any program of the process uses contexts. Bun and Deno do not show it. */
 let inUse = bun !== undefined || deno !== undefined;
 
+/**
+ * A resource without stores, also when a program loads this module while it has one. No code of a
+ * program runs in it: `enterWith` would change it.
+ */
+const root = newResource();
+for (const symbol of Object.getOwnPropertySymbols(root)) {
+  const isStore = symbol === FRAME || symbol.description === 'kResourceStore';
+  if (isStore) (root as unknown as Record<symbol, unknown>)[symbol] = undefined;
+}
+
+/** Calls `call` without a store. What it creates, such as a timer, has a context of its own. */
+export function inRootContext<Args extends unknown[], Result>(
+  call: (...args: Args) => Result,
+  ...args: Args
+): Result {
+  return root.runInAsyncScope(call as (...args: unknown[]) => Result, undefined, ...args);
+}
+
+/** Calls `call` without a store, in a resource of its own. */
+export function inOwnContext(call: () => void): void {
+  inRootContext(newResource).runInAsyncScope(call);
+}
+
+/**
+ * Calls `call` in a resource of its own, with the stores of the caller. Node runs the listeners of
+ * 'upgrade' in a parser that it uses again for other sockets: `enterWith` would change that.
+ */
+export function inScope<Result>(call: () => Result): Result {
+  return newResource().runInAsyncScope(call);
+}
+
 /** Whether the caller has a store. */
 function hasStore(): boolean {
   if (FRAME !== undefined && (newResource() as unknown as Fields)[FRAME] !== undefined) return true;

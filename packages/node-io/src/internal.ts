@@ -4,6 +4,7 @@
  * @module
  */
 
+export { inOwnContext, inRootContext, inScope } from './async-contexts.ts';
 export { acceptKeyByCrypto } from './http/accept-key-by-crypto.ts';
 export { asError, isInstance } from './http/errors.ts';
 export {

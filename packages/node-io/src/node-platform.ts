@@ -2,7 +2,7 @@ import { Buffer, isAscii, isUtf8, transcode } from 'node:buffer';
 import { randomFillSync } from 'node:crypto';
 import type { Platform } from '@ws/conn';
 import { asyncContexts, YieldQueue } from '@ws/conn/internal';
-import { bindContext, captureContext } from './async-contexts.ts';
+import { bindContext, captureContext, inOwnContext, inRootContext } from './async-contexts.ts';
 import { debug } from './debug.ts';
 import { nodeDeflate } from './deflate/zlib-deflate.ts';
 import { diagnostics } from './diagnostics.ts';
@@ -29,6 +29,8 @@ const NODE = Number.parseInt(process.versions.node, 10);
 
 asyncContexts.capture = captureContext;
 asyncContexts.bind = bindContext;
+asyncContexts.inRoot = inRootContext;
+asyncContexts.alone = inOwnContext;
 
 warnOfOldNode(process.versions.node, (text) => process.emitWarning(text));
 
@@ -142,7 +144,7 @@ let deferred: (() => void) | undefined;
 
 function defer(callback: () => void): void {
   // From a timer or an I/O callback, a nextTick alone would run before the microtasks.
-  if (deferred !== undefined) return void resolved.then(() => process.nextTick(callback));
+  if (deferred !== undefined) return void resolved.then(() => tick(callback));
   deferred = callback;
   void resolved.then(afterMicrotasks);
 }
@@ -150,18 +152,23 @@ function defer(callback: () => void): void {
 function afterMicrotasks(): void {
   const callback = deferred!;
   deferred = undefined;
-  process.nextTick(callback);
+  tick(callback);
+}
+
+/** Looks up `nextTick` for each call: fake timers may replace it. */
+function tick(callback: () => void): void {
+  inRootContext(process.nextTick, callback);
 }
 
 function setTimer(ms: number, callback: () => void, keepAlive = false): () => void {
   // A timer is cleared by the functions that made it. Fake timers may replace them meanwhile.
   const clear = clearTimeout;
-  const timer = setTimeout(callback, ms);
+  const timer = inRootContext(setTimeout, callback, ms);
   if (!keepAlive) unref(timer);
   return () => clear(timer);
 }
 
-const yielded = /* @__PURE__ */ new YieldQueue((run) => void setImmediate(run));
+const yielded = /* @__PURE__ */ new YieldQueue((run) => void inRootContext(setImmediate, run));
 
 /**
  * Node as a {@link Platform}: text by Buffer, masking keys by node:crypto, compression by

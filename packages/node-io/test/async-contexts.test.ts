@@ -1,6 +1,6 @@
 // Handlers run in the context of the call that has set them: AsyncLocalStorage.
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { connPair } from '@ws/conn';
+import { connPair, PingMessage, PongMessage } from '@ws/conn';
 import { asyncContexts } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
@@ -97,5 +97,59 @@ describe('a loop', () => {
       ['1', 'loop'],
       ['2', 'loop'],
     ]);
+  });
+});
+
+describe('a handler of control frames', () => {
+  it('runs in the context of the call that has set it', async () => {
+    const storage = new AsyncLocalStorage<string>();
+    const [client, server] = connPair({ platform: nodePlatform });
+    const seen: unknown[] = [];
+    const note = (name: string) => () => void seen.push([name, storage.getStore()]);
+    storage.run('ping', () => server.setPingHandler(note('ping')));
+    storage.run('pong', () => server.setPongHandler(note('pong')));
+    storage.run('close', () => server.setCloseHandler(note('close')));
+    await storage.run('other', async () => {
+      void server.discardReads();
+      await client.writeControl(PingMessage, '');
+      await client.writeControl(PongMessage, '');
+      await client.close();
+    });
+    expect(seen).toEqual([
+      ['ping', 'ping'],
+      ['pong', 'pong'],
+      ['close', 'close'],
+    ]);
+  });
+
+  it('runs without a store when the call had none, although `receive` has one', async () => {
+    const storage = new AsyncLocalStorage<string>();
+    const [client, server] = connPair({ platform: nodePlatform });
+    const seen: unknown[] = [];
+    const note = (): void => void seen.push(storage.getStore());
+    storage.run('read', () => void server.receive(() => {}));
+    server.setPingHandler(note);
+    server.setPongHandler(note);
+    server.setCloseHandler(note);
+    await client.writeControl(PingMessage, '');
+    await client.writeControl(PongMessage, '');
+    await client.close();
+    expect(seen).toEqual([undefined, undefined, undefined]);
+  });
+
+  it('is what the getter returns', () => {
+    const storage = new AsyncLocalStorage<string>();
+    const [client] = connPair({ platform: nodePlatform });
+    const handler = (): void => {};
+    storage.run('set', () => {
+      client.setPingHandler(handler);
+      client.setPongHandler(handler);
+      client.setCloseHandler(handler);
+    });
+    const handlers = [client.pingHandler(), client.pongHandler(), client.closeHandler()];
+    expect(handlers).toEqual([handler, handler, handler]);
+    client.setCloseHandler(null);
+    expect(client.closeHandler()).not.toBe(handler);
+    client.terminate();
   });
 });

@@ -1,7 +1,7 @@
 import { fromCaller, isMistake } from '@ws/codec/internal';
 import { Conn, type Platform, TransportError } from '@ws/conn';
 import { closedOf, limitRate, ResolvedOptions, setAutoResponse } from '@ws/conn/internal';
-import { assertOption, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
+import { assertOption, inScope, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
 import { type CloseOptions, type CloseResult, checkCloseOptions } from './close-options.ts';
 import type { AppRequest, ConnHandler } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
@@ -171,6 +171,10 @@ export class Acceptor {
 
   /** Accepts a request and runs its handler, or refuses it. Never throws. */
   serve(upgrade: UpgradeRequest): void {
+    inScope(() => this.#serve(upgrade));
+  }
+
+  #serve(upgrade: UpgradeRequest): void {
     const failed = (error: unknown): void =>
       upgrade.setup.reporter.handshakeFailed(error, upgrade.req, upgrade.route);
     try {
@@ -189,7 +193,7 @@ export class Acceptor {
    * @throws (rejects with) the error of the handshake, after the refusal was written.
    */
   async accept(upgrade: UpgradeRequest, extra: () => readonly HeaderPair[]): Promise<Conn> {
-    return this.#accept(upgrade, extra);
+    return inScope(() => this.#accept(upgrade, extra));
   }
 
   /**

@@ -4,6 +4,7 @@ import type { OwnedBytes } from '@ws/codec/parts';
 import type { Connection } from '../connection/connection.ts';
 import { copyOf } from '../memory/copy.ts';
 import { isThenable } from '../on-rejection.ts';
+import { asyncContexts } from '../platform/async-contexts.ts';
 import { RESOLVED } from '../time/promises.ts';
 import { Pings } from './pings.ts';
 
@@ -12,24 +13,59 @@ export type PingPongHandler = (payload: OwnedBytes) => void | PromiseLike<void>;
 /** Called with the code and the reason of the peer's close frame; 1005 when it had no code. */
 export type CloseHandler = (code: number, reason: string) => void | PromiseLike<void>;
 
+/** A handler of the user. It runs in the context of the call that has set it. */
+class UserHandler<Handler> {
+  readonly given: Handler;
+  readonly call: Handler;
+
+  constructor(handler: Handler) {
+    this.given = handler;
+    this.call = asyncContexts.bind(handler);
+  }
+}
+
 /** Names a handler of control frames in reports. */
 export type ControlHandlerName = 'ping handler' | 'pong handler';
 
 /** Pings, pongs and the user's handlers of control frames. */
 export class ControlFrames {
-  pingHandler: PingPongHandler | undefined;
-  pongHandler: PingPongHandler | undefined;
-  closeHandler: CloseHandler | undefined;
   /** The defaults, once a getter of the Conn has returned them: it returns the same one again. */
   defaultPing: PingPongHandler | undefined;
   defaultClose: CloseHandler | undefined;
   readonly #connection: Connection;
+  #ping: UserHandler<PingPongHandler> | undefined;
+  #pong: UserHandler<PingPongHandler> | undefined;
+  #close: UserHandler<CloseHandler> | undefined;
   #pings: Pings | undefined;
   #pingRun: HandlerRun | undefined;
   #pongRun: HandlerRun | undefined;
 
   constructor(connection: Connection) {
     this.#connection = connection;
+  }
+
+  get pingHandler(): PingPongHandler | undefined {
+    return this.#ping?.given;
+  }
+
+  set pingHandler(handler: PingPongHandler | undefined) {
+    this.#ping = handler && new UserHandler(handler);
+  }
+
+  get pongHandler(): PingPongHandler | undefined {
+    return this.#pong?.given;
+  }
+
+  set pongHandler(handler: PingPongHandler | undefined) {
+    this.#pong = handler && new UserHandler(handler);
+  }
+
+  get closeHandler(): CloseHandler | undefined {
+    return this.#close?.given;
+  }
+
+  set closeHandler(handler: CloseHandler | undefined) {
+    this.#close = handler && new UserHandler(handler);
   }
 
   /** The unanswered pings, created with the first one. */
@@ -52,7 +88,7 @@ export class ControlFrames {
 
   /** Calls the ping handler with the payload in the decoder. False when there is no handler. */
   callPingHandler({ bytes, start, end }: MessageDecoder): boolean {
-    const handler = this.pingHandler;
+    const handler = this.#ping?.call;
     if (handler === undefined) return false;
     this.#pingRun ??= new HandlerRun();
     this.#call('ping handler', this.#pingRun, handler, copyOf(bytes, start, end));
@@ -62,7 +98,7 @@ export class ControlFrames {
   /** Settles the pings that this pong answers and calls the pong handler. */
   handlePong({ bytes, start, end }: MessageDecoder): void {
     this.#pings?.pong(bytes, start, end);
-    const handler = this.pongHandler;
+    const handler = this.#pong?.call;
     if (handler === undefined) return;
     this.#pongRun ??= new HandlerRun();
     this.#call('pong handler', this.#pongRun, handler, copyOf(bytes, start, end));
@@ -72,7 +108,7 @@ export class ControlFrames {
    * Calls the close handler; the promise settles as it does. Undefined when there is no handler.
    */
   callCloseHandler(code: number, reason: string): Promise<void> | undefined {
-    const handler = this.closeHandler;
+    const handler = this.#close?.call;
     return handler === undefined ? undefined : (async () => handler(code, reason))();
   }
 

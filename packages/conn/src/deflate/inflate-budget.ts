@@ -1,3 +1,4 @@
+import { asyncContexts } from '../platform/async-contexts.ts';
 import type { Platform } from '../platform/platform.ts';
 
 /**
@@ -143,7 +144,7 @@ export class InflateBudget {
   #run(waiter: InflateWaiter): void {
     this.leave(waiter);
     this.#current = waiter;
-    waiter.onInflateTurn();
+    asyncContexts.alone(() => waiter.onInflateTurn());
   }
 }
 

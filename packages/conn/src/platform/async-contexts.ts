@@ -10,10 +10,25 @@ export type AsyncContext = {
   ): Result;
 };
 
-/** The contexts of the runtime. `@ws/node-io` sets both functions; the defaults ignore contexts. */
+/** The contexts of the runtime. `@ws/node-io` sets all functions; the defaults ignore contexts. */
 export const asyncContexts: {
   /** The context of the caller. Undefined where no program uses contexts. */
   capture: () => AsyncContext | undefined;
   /** Returns `call`, bound to the context of the caller. */
   bind: <Call>(call: Call) => Call;
-} = { capture: () => undefined, bind: (call) => call };
+  /**
+   * Calls `call` in a context without stores. Callbacks of the runtime that serve many connections
+   * are made there: they would keep the stores of one owner, and show them to the others.
+   */
+  inRoot: <Args extends unknown[], Result>(
+    call: (...args: Args) => Result,
+    ...args: Args
+  ) => Result;
+  /** Calls `call` in a new context without stores, which no other call shares. */
+  alone: (call: () => void) => void;
+} = {
+  capture: () => undefined,
+  bind: (call) => call,
+  inRoot: (call, ...args) => call(...args),
+  alone: (call) => call(),
+};

@@ -1,10 +1,12 @@
+import { asyncContexts } from './async-contexts.ts';
+
 /**
  * Returns a function that calls `run` in a later turn of the event loop, by the best function that the
- * runtime has at the time of the call. Browsers do not throttle a MessageChannel in background tabs.
+ * runtime has at the time of the call, in the root context. Browsers do not throttle a MessageChannel in background tabs.
  */
 export function inLaterTurns(run: () => void): () => void {
   let channel: InstanceType<NonNullable<typeof MessageChannel>> | undefined;
-  return () => {
+  const post = (): void => {
     if (typeof setImmediate === 'function') setImmediate(run);
     else if (typeof MessageChannel === 'function') {
       if (channel === undefined) {
@@ -15,4 +17,5 @@ export function inLaterTurns(run: () => void): () => void {
       channel.port2.postMessage(null);
     } else setTimeout(run, 0);
   };
+  return () => asyncContexts.inRoot(post);
 }

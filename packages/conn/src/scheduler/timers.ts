@@ -1,3 +1,4 @@
+import { asyncContexts } from '../platform/async-contexts.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { RuntimeTimers } from './runtime-timers.ts';
 import type { TaskQueue, TurnTask } from './task-queue.ts';
@@ -137,7 +138,7 @@ export class Timers implements TurnTask {
           if (entry.slot !== slot) continue;
           // Cleared one by one: when one throws, the entries after it fire in the next wake.
           this.clear(entry);
-          entry.fire();
+          asyncContexts.alone(() => entry.fire());
         }
       }
     } finally {

@@ -3,6 +3,7 @@ import os from 'node:os';
 import { constants, deflateRaw } from 'node:zlib';
 import type { DeflateJob } from '@ws/conn';
 import { Fifo } from '@ws/conn/internal';
+import { inRootContext } from '../async-contexts.ts';
 import { deflateSettings, TAIL } from './settings.ts';
 
 /** Largest piece of output, in bytes. zlib takes a turn of the event loop for each piece. */
@@ -79,12 +80,12 @@ export class DeflateJobs {
         finishFlush: constants.Z_SYNC_FLUSH,
         chunkSize: Math.max(MIN_PIECE, Math.min(bytes.length, MAX_PIECE)),
       };
-      this.#compress(bytes, options, (error, output) => {
+      inRootContext(this.#compress, bytes, options, (error, output) => {
         this.#end(entry, error === null ? output.subarray(0, -TAIL.length) : undefined);
       });
     } catch {
       // `begin` returned no bytes or threw, or zlib failed to allocate.
-      process.nextTick(() => this.#end(entry, undefined));
+      inRootContext(process.nextTick, () => this.#end(entry, undefined));
     }
   }
 

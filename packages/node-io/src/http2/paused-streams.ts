@@ -1,5 +1,6 @@
 import type { Http2Session, Http2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
+import { inRootContext } from '../async-contexts.ts';
 import { unref } from '../unref.ts';
 import { isHttp2Stream, resetForOverload } from './reset.ts';
 
@@ -91,7 +92,7 @@ export class PausedStreams {
     if (this.#timer !== undefined || this.#session.destroyed) return;
     const window = this.#session.localSettings.initialWindowSize ?? 65_535;
     if (this.#paused.size * window <= MAX_UNREAD) return;
-    this.#timer = setTimeout(() => this.#count(), COUNT_MS);
+    this.#timer = inRootContext(setTimeout, () => this.#count(), COUNT_MS);
     unref(this.#timer);
   }
 
