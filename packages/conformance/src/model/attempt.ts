@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { Lateness } from './lateness.ts';
 import { Link } from './link.ts';
 import { Transcript } from './transcript.ts';
 import { Skip, Violation } from './verdicts.ts';
@@ -15,20 +16,28 @@ export class Attempt {
   mustSurvive: boolean = false;
   /** The network to the target. */
   readonly link: Link;
+  readonly lateness: Lateness = new Lateness();
   readonly transcript: Transcript = new Transcript();
   /** One sentence for each SHOULD that the target did not follow. */
   readonly remarks: string[] = [];
   readonly #disposals: (() => void)[] = [];
   readonly #seed: string;
   #randoms = 0;
-  #progressAt = performance.now();
-  #stepAt = performance.now();
+  #progressAt = 0;
+  #stepAt = 0;
 
   /** @param seed - Attempts with the same seed get the same random bytes. */
   constructor(timeout: number, seed = '', link: Link = new Link()) {
     this.link = link;
     this.timeout = timeout;
     this.#seed = seed;
+    this.progressed();
+    this.stepped();
+  }
+
+  /** A clock in ms that stands still while the timers of this process are late. */
+  get #now(): number {
+    return performance.now() - this.lateness.total;
   }
 
   /** Returns the next pseudorandom bytes, at most 32. */
@@ -39,22 +48,22 @@ export class Attempt {
 
   /** Records that the target has sent something. */
   progressed(): void {
-    this.#progressAt = performance.now();
+    this.#progressAt = this.#now;
   }
 
-  /** Time in ms since the target has sent something. */
+  /** Time in ms since the target has sent something. Time in which the machine was late does not count. */
   get stalledFor(): number {
-    return performance.now() - this.#progressAt;
+    return this.#now - this.#progressAt;
   }
 
   /** Records that the suite has sent bytes, or has received a message or a header. */
   stepped(): void {
-    this.#stepAt = performance.now();
+    this.#stepAt = this.#now;
   }
 
-  /** Time in ms since the last step, or since the start of the case. */
+  /** Time in ms since the last step, or since the start of the case, as {@link stalledFor} counts. */
   get stepTime(): number {
-    return performance.now() - this.#stepAt;
+    return this.#now - this.#stepAt;
   }
 
   /** Waits `ms`, longer on a slow link. */
@@ -94,6 +103,7 @@ export class Attempt {
 
   /** Runs all registered functions, once. */
   dispose(): void {
+    this.lateness.stop();
     for (const run of this.#disposals.splice(0)) run();
   }
 }

@@ -3,6 +3,9 @@ export class Violation extends Error {
   override readonly name = 'Violation';
 }
 
+/** The target did not do something in time. On a late machine that may not be its fault. */
+export class TimedOut extends Violation {}
+
 /** The target broke a MUST that every case checks: a verdict of `fail` also in a case for a SHOULD. */
 export class HardViolation extends Violation {}
 

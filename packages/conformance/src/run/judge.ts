@@ -6,6 +6,7 @@ import {
   HardViolation,
   Refused,
   Skip,
+  TimedOut,
   Unanswered,
   Unreachable,
   Violation,
@@ -15,6 +16,13 @@ import {
 const MAX_WAITS = 4;
 /** Timeout of a step whose target sends without end, in timeouts of a single wait. */
 const MAX_STEP = 20;
+
+/** Longest case that waits for a late machine, in bounds of a quiet one. */
+const MAX_LATE = 3;
+/** Share of the time in which the machine was late: above it, a case that has timed out is asked again. */
+const LATE = 1 / 10;
+/** Above this share it is not judged. */
+const TOO_LATE = 1 / 2;
 
 /** A target without the advice costs this share of a timeout in each of about a hundred cases. */
 const ADVICE_PATIENCE = 1 / 10;
@@ -32,6 +40,8 @@ export interface Judged {
   readonly reached: boolean;
   /** False when the server refused a handshake or did not answer it. */
   readonly opened: boolean;
+  /** True when the case has timed out while the machine was late: asked alone, it may pass. */
+  readonly wasLate: boolean;
 }
 
 /** Runs a case until its end or its timeout, and releases its resources. Never rejects. */
@@ -47,13 +57,24 @@ export async function judge<Context extends Attempt>(
   } catch (thrown) {
     error = thrown;
   }
+  const { share } = attempt.lateness;
   attempt.dispose();
   const ms = Math.round(performance.now() - start);
-  const { verdict, because } = outcomeOf(one, attempt.remarks, error);
+  const timedOut = error instanceof TimedOut;
+  const { verdict, because } =
+    timedOut && share > TOO_LATE
+      ? notJudged(error as TimedOut, Math.round(share * ms), ms)
+      : outcomeOf(one, attempt.remarks, error);
   const result = resultOf(one, verdict, because, ms, attempt);
   const reached = !(error instanceof Unreachable);
   const opened = reached && !(error instanceof Unanswered || error instanceof Refused);
-  return { result, reached, opened };
+  return { result, reached, opened, wasLate: timedOut && share > LATE };
+}
+
+function notJudged({ message }: TimedOut, late: number, ms: number): Outcome {
+  const why = 'the machine was late, so this case is not judged: run it again on a quiet machine';
+  const because = [why, `timers of the suite were ${late} ms late in ${ms} ms; ${message}`];
+  return { verdict: 'skipped', because };
 }
 
 /** Creates the result of a case. */
@@ -93,8 +114,9 @@ async function withinBound(run: Promise<void>, attempt: Attempt): Promise<void> 
     const check = (): void => {
       const total = Math.round(performance.now() - start);
       const left = Math.min(ms - attempt.stalledFor, attempt.timeout * MAX_STEP - attempt.stepTime);
-      if (left > 0) timer = setTimeout(check, left);
-      else reject(new Violation(`the case did not end within ${total} ms`));
+      const isOver = left <= 0 || attempt.lateness.total > MAX_LATE * ms;
+      if (!isOver) timer = setTimeout(check, left);
+      else reject(new TimedOut(`the case did not end within ${total} ms`));
     };
     timer = setTimeout(check, ms);
   });

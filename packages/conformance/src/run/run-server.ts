@@ -78,20 +78,23 @@ export async function runServerSuite(
   const link = new Link();
   let next = 0;
   let unreached = 0;
-  /** Cases without a handshake, to ask alone: a server may limit its connections (RFC 6455, 10.4). */
+  /**
+   * Cases to ask alone: those without a handshake, since a server may limit its connections (RFC 6455,
+   * 10.4), and those that have timed out while the machine was late.
+   */
   const again: number[] = [];
   const ask = async (at: number, alone: boolean): Promise<void> => {
     const one = cases[at]!;
     if (unreached >= MAX_UNREACHED) {
       results[at] = resultOf(one, 'skipped', ['the server is no longer reachable']);
     } else {
-      const { result, reached, opened } = await judge(
+      const { result, reached, opened, wasLate } = await judge(
         one,
         new ServerAttempt(target, timeout, { ...settings, link, seed: `${seed} ${one.id}` }),
       );
       unreached = reached ? 0 : unreached + 1;
       results[at] = result;
-      if (reached && !opened && !alone) return void again.push(at);
+      if (((reached && !opened) || wasLate) && !alone) return void again.push(at);
     }
     onResult?.(results[at]);
   };

@@ -1,5 +1,5 @@
 import { hexOf } from '../model/transcript.ts';
-import { HardViolation, Violation } from '../model/verdicts.ts';
+import { HardViolation, TimedOut, Violation } from '../model/verdicts.ts';
 import { bytesText, CLOSE, opcodeName, PING, TEXT } from './frame.ts';
 import type { CloseEvent, MessageEvent, Peer, PeerEvent } from './peer.ts';
 
@@ -218,7 +218,7 @@ export async function expectFailure(
 ): Promise<void> {
   const event = await nextAfterEchoes(peer, `a failed connection (${why})`, after, within);
   if (event === undefined)
-    throw new Violation(`timeout after ${within} ms, waiting for a failed connection: ${why}`);
+    throw new TimedOut(`timeout after ${within} ms, waiting for a failed connection: ${why}`);
   if (event.kind === 'close' && notAsGood.includes(event.code)) {
     throw new Violation(`received ${eventText(event)}, as if the frame were valid: ${why}`);
   }

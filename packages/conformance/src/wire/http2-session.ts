@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Attempt } from '../model/attempt.ts';
-import { Violation } from '../model/verdicts.ts';
+import { TimedOut, Violation } from '../model/verdicts.ts';
 import { ByteQueue } from './bytes.ts';
 import type { Field } from './handshake.ts';
 import { decodeFields, encodeFields } from './hpack.ts';
@@ -213,7 +213,7 @@ export class Http2Session implements StreamSession {
       const left = until - performance.now();
       if (left > 0) await this.#progress(left);
       else if (ms === undefined) {
-        throw new Violation(`timeout after ${this.attempt.timeout} ms, waiting for ${awaited}`);
+        throw new TimedOut(`timeout after ${this.attempt.timeout} ms, waiting for ${awaited}`);
       } else return false;
     }
     return true;

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Attempt } from '../model/attempt.ts';
-import { Violation } from '../model/verdicts.ts';
+import { TimedOut, Violation } from '../model/verdicts.ts';
 import { ByteQueue, cut } from './bytes.ts';
 import { type Head, parseHead } from './head.ts';
 
@@ -178,20 +178,23 @@ export class RawPeer {
   }
 
   /**
-   * Waits for bytes or an end. All cases share one event loop, and its busy time is not the target's:
-   * it extends the wait, at most to double.
+   * Waits for bytes or an end. All cases share one event loop, and its busy time is not the target's,
+   * nor is the time in which other programs have the processor: it extends the wait, at most to double.
    *
    * @returns False after a timeout of `ms`.
    */
   protected async waitForProgress(ms: number = this.attempt.timeout): Promise<boolean> {
     let timer: NodeJS.Timeout | undefined;
     const loop = performance.eventLoopUtilization();
+    const { lateness } = this.attempt;
+    const lateBefore = lateness.total;
     const latest = performance.now() + 2 * ms;
     const arrived = await new Promise<boolean>((done) => {
       this.#wake = () => done(true);
       const expire = (): void => {
         const { idle } = performance.eventLoopUtilization(loop);
-        const left = Math.min(ms - idle, latest - performance.now());
+        const waited = idle - (lateness.total - lateBefore);
+        const left = Math.min(ms - waited, latest - performance.now());
         // Node runs timers before it reads sockets: data that arrived in time gets one more turn.
         if (left < 1) setImmediate(done, false);
         else timer = setTimeout(expire, left);
@@ -206,7 +209,7 @@ export class RawPeer {
   /** Creates the error for a timeout. */
   timeoutViolation(awaited: string): Violation {
     this.attempt.transcript.event(this.connection, `no data for ${this.attempt.timeout} ms`);
-    return new Violation(`timeout after ${this.attempt.timeout} ms, waiting for ${awaited}`);
+    return new TimedOut(`timeout after ${this.attempt.timeout} ms, waiting for ${awaited}`);
   }
 
   /** Adds received bytes to the transcript. */
