@@ -2,7 +2,7 @@ import type { PageSocket, WebSocketEvent } from '@ws/browser/internal';
 
 /** The part of a ServerWebSocket of Bun that this package uses. */
 export interface BunWebSocket<Data> {
-  readonly data: Data;
+  data: Data;
   readonly remoteAddress: string;
   binaryType: string;
   readonly isPaused: boolean;

@@ -4,20 +4,29 @@
  * @module
  */
 import { checkNames } from '@ws/browser/internal';
+import { CloseCode } from '@ws/conn/parts';
 import { BunConn, type BunWebSocket } from './bun-conn.ts';
 import { BunSocket } from './bun-socket.ts';
+import { callOf, type Mark, type Wrapper } from './fetch-call.ts';
 import { refuse } from './handshake.ts';
 import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
-import { type Mark, markedResponse } from './mark.ts';
+import { checkReadLimit } from './options.ts';
+import { reportTo } from './reports.ts';
 import { isResponse } from './responses.ts';
 import { run } from './server-conn.ts';
 import { callFetch, type FetchHandler, type Upgrade, upgradeOn } from './upgrade.ts';
 
 export * from './public.ts';
 
+/** As the default of `readLimit`. */
+const MAX_MESSAGE = 2 ** 20;
+
 /** Options of {@link bun}: those of the `websocket` object of `Bun.serve`, for all connections. */
 export interface BunOptions {
-  /** The longest message that Bun takes, in bytes: the most for `readLimit`. Default: 16 MiB. */
+  /**
+   * The longest message that Bun takes, in bytes: the most for `readLimit`. Bun holds so much of each
+   * unfinished message. Default: 1 MiB.
+   */
   readonly maxPayloadLength?: number | undefined;
   /**
    * The silence in seconds after which Bun ends a connection, at most 960; it pings at half of it.
@@ -30,15 +39,17 @@ export interface BunOptions {
 
 /** The part of a server of Bun that the wrapper uses. */
 interface BunServer {
-  upgrade(
-    request: Request,
-    options: { headers: [string, string][]; data: { mark: Mark } },
-  ): boolean;
+  upgrade(request: Request, options: { headers: [string, string][]; data: Opened }): boolean;
 }
 
-interface Opened {
+/** The `data` of a WebSocket that `upgrade` has made. */
+class Opened {
   readonly mark: Mark;
-  conn?: BunConn;
+  conn: BunConn | undefined;
+
+  constructor(mark: Mark) {
+    this.mark = mark;
+  }
 }
 
 /** The result of {@link bun}, for `Bun.serve`. */
@@ -47,25 +58,20 @@ export interface BunHandlers {
   readonly websocket: object;
 }
 
-/** Of the last wrapper: it is an option of the server. */
-let maxMessage = 16 * 2 ** 20;
-let isWrapped = false;
-/** The servers whose `fetch` is wrapped. */
-const wrapped = /* @__PURE__ */ new WeakSet<object>();
-
 /**
  * See `upgrade` of `@ws/fetch`. When Bun calls your `fetch` itself, without the wrapper {@link bun}, the
  * answer is sent within this call: middleware that runs later cannot change it.
  */
 export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
-  maxMessage: () => maxMessage,
+  // An option of the server, which the event `open` knows.
+  maxMessage: Infinity,
+  callOf,
   // Bun also aborts it when the WebSocket ends. The listener is removed by then.
   clientSignal: ({ signal }) => signal,
-  accept(agreement, handler) {
+  accept(agreement, handler, call) {
+    if (call !== undefined) return call.mark(agreement, handler);
     const server = agreement.plan.options.server as BunServer | undefined;
-    const isBun = typeof server?.upgrade === 'function';
-    if (isWrapped && (!isBun || wrapped.has(server))) return markedResponse(agreement, handler);
-    if (!isBun) {
+    if (typeof server?.upgrade !== 'function') {
       throw new TypeError(
         'upgrade: this runtime needs the option server, or the wrapper bun of @ws/fetch/bun around your fetch',
       );
@@ -89,8 +95,43 @@ function upgradeNow(server: BunServer, request: Request, mark: Mark): Response |
   // Without a choice of ours, Bun answers with the client's first subprotocol.
   if (mark.subprotocol === '') request.headers.delete('sec-websocket-protocol');
   else headers.push(['Sec-WebSocket-Protocol', mark.subprotocol]);
-  const isUpgraded = server.upgrade(request, { headers, data: { mark } });
+  const isUpgraded = server.upgrade(request, { headers, data: new Opened(mark) });
   return isUpgraded ? undefined : refuse(400, 'the request was answered, or its client has left');
+}
+
+/** Runs a connection. */
+function opened(ws: BunWebSocket<Opened>, maxMessage: number): void {
+  const { mark } = ws.data;
+  const { plan } = mark;
+  const readLimit = Math.min(plan.bounds.readLimit, maxMessage);
+  const within = { ...plan, bounds: { ...plan.bounds, readLimit } };
+  const socket = new BunSocket(ws, mark.subprotocol);
+  const conn = new BunConn(socket, within, maxMessage, ws.remoteAddress);
+  ws.data.conn = conn;
+  try {
+    // Without the wrapper, `upgrade` did not know the bound.
+    checkReadLimit(
+      'readLimit',
+      plan.options.readLimit === undefined ? 0 : plan.bounds.readLimit,
+      maxMessage,
+    );
+    void run(conn, mark);
+  } catch (error) {
+    conn.failed(error, 'upgrade');
+  }
+}
+
+/** Closes a WebSocket that the application has upgraded itself, and reports the first one. */
+function refuseForeign(ws: BunWebSocket<unknown>, { told }: Wrapper): void {
+  // Its data may look like ours in the later events.
+  ws.data = undefined;
+  ws.close(CloseCode.InternalServerErr);
+  if (told.has(refuseForeign)) return;
+  told.add(refuseForeign);
+  const error = new TypeError(
+    'a WebSocket was opened without upgrade(): Bun has one object `websocket` for a server, and this one is that of bun(); call upgrade() of @ws/fetch in place of server.upgrade()',
+  );
+  reportTo(undefined, error, { where: 'upgrade' });
 }
 
 /**
@@ -111,13 +152,11 @@ function upgradeNow(server: BunServer, request: Request, mark: Mark): Response |
  */
 export function bun(fetch?: FetchHandler<never>, options: BunOptions = {}): BunHandlers {
   checkNames('bun', options, ['maxPayloadLength', 'idleTimeout', 'perMessageDeflate']);
-  const { maxPayloadLength = 16 * 2 ** 20, idleTimeout = 40, perMessageDeflate = false } = options;
-  maxMessage = maxPayloadLength;
-  isWrapped ||= fetch !== undefined;
+  const { maxPayloadLength = MAX_MESSAGE, idleTimeout = 40, perMessageDeflate = false } = options;
+  const wrapper = { maxMessage: maxPayloadLength, told: new WeakSet() };
   return {
     async fetch(request, server) {
-      wrapped.add(server as object);
-      const mark = await callFetch(fetch as FetchHandler, request, server);
+      const mark = await callFetch(fetch as FetchHandler, request, server, wrapper);
       return isResponse(mark) ? mark : upgradeNow(server as BunServer, request, mark);
     },
     websocket: {
@@ -126,27 +165,24 @@ export function bun(fetch?: FetchHandler<never>, options: BunOptions = {}): BunH
       perMessageDeflate,
       // Ours is `maxBufferedAmount`. Above its own bound, Bun drops messages without a word.
       backpressureLimit: 2 ** 31 - 1,
-      open(ws: BunWebSocket<Opened>) {
-        const { mark } = ws.data;
-        const socket = new BunSocket(ws, mark.subprotocol);
-        const conn = new BunConn(socket, mark.plan, maxPayloadLength, ws.remoteAddress);
-        ws.data.conn = conn;
-        void run(conn, mark);
+      open(ws: BunWebSocket<unknown>) {
+        if (!(ws.data instanceof Opened)) return refuseForeign(ws, wrapper);
+        opened(ws as BunWebSocket<Opened>, maxPayloadLength);
       },
-      message(ws: BunWebSocket<Opened>, data: string | Uint8Array) {
-        ws.data.conn?.socket.received(data);
+      message(ws: BunWebSocket<Partial<Opened>>, data: string | Uint8Array) {
+        ws.data?.conn?.socket.received(data);
       },
-      drain(ws: BunWebSocket<Opened>) {
-        ws.data.conn?.socket.drained();
+      drain(ws: BunWebSocket<Partial<Opened>>) {
+        ws.data?.conn?.socket.drained();
       },
-      close(ws: BunWebSocket<Opened>, code: number, reason: string) {
-        ws.data.conn?.socket.closed(code, reason);
+      close(ws: BunWebSocket<Partial<Opened>>, code: number, reason: string) {
+        ws.data?.conn?.socket.closed(code, reason);
       },
-      ping(ws: BunWebSocket<Opened>, data: Uint8Array) {
-        ws.data.conn?.pinged(new Uint8Array(data));
+      ping(ws: BunWebSocket<Partial<Opened>>, data: Uint8Array) {
+        ws.data?.conn?.pinged(new Uint8Array(data));
       },
-      pong(ws: BunWebSocket<Opened>, data: Uint8Array) {
-        ws.data.conn?.ponged(new Uint8Array(data));
+      pong(ws: BunWebSocket<Partial<Opened>>, data: Uint8Array) {
+        ws.data?.conn?.ponged(new Uint8Array(data));
       },
     },
   };

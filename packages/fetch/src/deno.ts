@@ -4,6 +4,7 @@
  * @module
  */
 import { checkNames, type PageSocket } from '@ws/browser/internal';
+import { callOf } from './fetch-call.ts';
 import { refuse } from './handshake.ts';
 import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
 import { isResponse } from './responses.ts';
@@ -32,12 +33,11 @@ declare const Deno: {
   ): { socket: PageSocket; response: Response };
 };
 
-let isWrapped = false;
-
 /** See `upgrade` of `@ws/fetch`. It needs the wrapper {@link deno}. */
 export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
-  maxMessage: () => MAX_MESSAGE,
-  accept: marking(() => isWrapped, 'deno of @ws/fetch/deno'),
+  maxMessage: MAX_MESSAGE,
+  callOf,
+  accept: marking('deno of @ws/fetch/deno'),
 });
 
 /** See `upgradeWebSocket` of `@ws/fetch`. It needs the wrapper {@link deno}. */
@@ -64,12 +64,12 @@ export function deno(
 ): (request: Request, info: DenoInfo) => Promise<Response> {
   checkNames('deno', options, ['idleTimeout']);
   const { idleTimeout = 40 } = options;
-  isWrapped = true;
+  const wrapper = { maxMessage: MAX_MESSAGE, told: new WeakSet() };
   // Two parameters: Deno.serve passes nothing to a function of length 0.
   return async (request, info) => {
     // It throws after the upgrade.
     const address = info.remoteAddr.hostname;
-    const mark = await callFetch(fetch as FetchHandler, request, info);
+    const mark = await callFetch(fetch as FetchHandler, request, info, wrapper);
     if (isResponse(mark)) {
       // Deno would close its whole server for a locked body, in the answer to a request to upgrade.
       const isFatal = request.headers.has('upgrade') && mark.body?.locked;

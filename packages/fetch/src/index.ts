@@ -5,6 +5,7 @@
  * @module
  */
 import { withHooks } from './crossws.ts';
+import { callOf } from './fetch-call.ts';
 import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
 import { wrappers } from './node-wrappers.ts';
 import type { UpgradeHandler, UpgradeOptions } from './options.ts';
@@ -13,9 +14,10 @@ import { marking, type Upgrade, upgradeOn } from './upgrade.ts';
 export * from './public.ts';
 
 const answer = /* @__PURE__ */ upgradeOn({
-  maxMessage: () => Infinity,
+  maxMessage: Infinity,
+  callOf,
   clientSignal: ({ signal }) => signal,
-  accept: marking(() => wrappers.isWrapped, 'serveFetch of @ws/fetch/node'),
+  accept: marking('serveFetch of @ws/fetch/node'),
 });
 
 /**

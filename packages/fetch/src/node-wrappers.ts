@@ -1,7 +1,5 @@
 /** What `@ws/fetch/node` sets. `upgrade` does not import it: a bundle of `upgrade` has no server of Node. */
 export const wrappers: {
-  /** Whether `serveFetch` or `crosswsAdapter` was called. */
-  isWrapped: boolean;
   /** The `auth` of a result of `authenticate`: that of a result of `admit`, else the result itself. */
   authOf: (request: Request, result: unknown) => unknown;
-} = { isWrapped: false, authOf: (_request, result) => result };
+} = { authOf: (_request, result) => result };

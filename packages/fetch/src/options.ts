@@ -216,7 +216,7 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/;
 export function checkReadLimit(name: string, bytes: number, maxMessage: number): void {
   if (bytes <= maxMessage) return;
   throw new RangeError(
-    `${name}: expected at most ${maxMessage}, the longest message that this runtime takes; got ${bytes}`,
+    `${name}: expected at most ${maxMessage}, the longest message that this runtime takes (on Bun, the option maxPayloadLength); got ${bytes}`,
   );
 }
 

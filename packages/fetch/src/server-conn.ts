@@ -10,7 +10,7 @@ import {
 } from '@ws/browser/internal';
 import type { Role } from '@ws/conn';
 import { WebSocketError } from '@ws/conn/parts';
-import type { Mark } from './mark.ts';
+import type { Mark } from './fetch-call.ts';
 import { checkReadLimit, type Plan } from './options.ts';
 import { reportTo } from './reports.ts';
 

@@ -1,8 +1,8 @@
 import { badType } from '@ws/browser/internal';
 import { kind } from '@ws/conn/parts';
+import { FetchCall, type Mark, takeMark, type Wrapper } from './fetch-call.ts';
 import type { Agreement } from './handshake.ts';
 import { negotiate, refuse } from './handshake.ts';
-import { type Mark, markedResponse, takeMark } from './mark.ts';
 import type { AuthOf, Plan, UpgradeHandler, UpgradeOptions } from './options.ts';
 import { checkUpgradeOptions } from './options.ts';
 import { reportTo } from './reports.ts';
@@ -17,23 +17,32 @@ export type Upgrade = <Result = true>(
 
 /** How a runtime upgrades. */
 export interface Runtime {
-  /** The longest message that it takes, in bytes. */
-  readonly maxMessage: () => number;
+  /** The longest message that it takes, in bytes, where that is no option of the server. */
+  readonly maxMessage: number;
   /** Makes the Response of an accepted handshake. */
-  readonly accept: (agreement: Agreement, handler: UpgradeHandler) => Response;
+  readonly accept: (
+    agreement: Agreement,
+    handler: UpgradeHandler,
+    call: FetchCall | undefined,
+  ) => Response;
+  /** The call of a wrapper in which a request is answered. A runtime without it has no wrapper. */
+  readonly callOf?: (request: Request) => FetchCall | undefined;
   /** Aborted when the client leaves. A runtime without it does not know that. */
   readonly clientSignal?: (request: Request) => AbortSignal;
 }
 
 /** Makes the function `upgrade` of a runtime. */
-export function upgradeOn({ maxMessage, accept, clientSignal }: Runtime): Upgrade {
+export function upgradeOn({ maxMessage, accept, callOf, clientSignal }: Runtime): Upgrade {
   return async (request, options, handler) => {
-    const plan: Plan = checkUpgradeOptions(options, maxMessage());
+    // Now: `fetch` may return before the login is known.
+    const call = callOf?.(request);
+    if (call) call.upgrades++;
+    const plan: Plan = checkUpgradeOptions(options, call?.wrapper.maxMessage ?? maxMessage);
     if (typeof handler !== 'function') {
       throw badType('upgrade: expected a function as the handler', handler);
     }
     const result = await negotiate(request, plan, clientSignal?.(request));
-    return isResponse(result) ? result : accept(result, handler as UpgradeHandler);
+    return isResponse(result) ? result : accept(result, handler as UpgradeHandler, call);
   };
 }
 
@@ -47,14 +56,18 @@ export type FetchHandler<Info = unknown> = (
  * The `accept` of a runtime whose wrapper calls `fetch`: the connection is made after `fetch` has
  * returned, so that its middleware has run.
  *
- * @param isWrapped - Whether a wrapper exists.
  * @param wrapper - Its name.
  */
-export function marking(isWrapped: () => boolean, wrapper: string): Runtime['accept'] {
-  return (agreement, handler) => {
-    if (isWrapped()) return markedResponse(agreement, handler);
+export function marking(wrapper: string): Runtime['accept'] {
+  return (agreement, handler, call) => {
+    if (call !== undefined) return call.mark(agreement, handler);
     throw new TypeError(`upgrade: this runtime needs the wrapper ${wrapper} around your fetch`);
   };
+}
+
+/** Whether `error` is that of a client that has left, of `request.signal` or of its body. */
+function hasLeft({ signal }: Request, error: unknown): boolean {
+  return signal.aborted && error === signal.reason;
 }
 
 /**
@@ -65,13 +78,20 @@ export async function callFetch<Info>(
   fetch: FetchHandler<Info>,
   request: Request,
   info: Info,
+  wrapper: Wrapper,
 ): Promise<Mark | Response> {
+  const isHandshake = request.headers.has('sec-websocket-key');
+  const call = isHandshake ? new FetchCall(request, wrapper) : undefined;
   try {
     const response: unknown = await fetch(request, info);
-    if (isResponse(response)) return takeMark(request, await ownResponse(response));
-    throw new TypeError(`fetch: expected a Response, got ${kind(response)}`);
+    if (isResponse(response)) return takeMark(call, await ownResponse(response));
+    const cure = call?.upgrades ? '; return that of upgrade()' : '';
+    throw new TypeError(`fetch: expected a Response, got ${kind(response)}${cure}`);
   } catch (error) {
-    reportTo(undefined, error, { where: 'fetch', request });
+    // A client that leaves is no fault of `fetch`.
+    if (!hasLeft(request, error)) reportTo(wrapper.report, error, { where: 'fetch', request });
     return refuse(500, 'Internal Server Error');
+  } finally {
+    call?.end();
   }
 }

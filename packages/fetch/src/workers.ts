@@ -27,7 +27,7 @@ export * from './public.ts';
  * {@link hibernating} is for Durable Objects that sleep.
  */
 export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
-  maxMessage: () => MAX_MESSAGE,
+  maxMessage: MAX_MESSAGE,
   accept,
 });
 

@@ -26,7 +26,7 @@ export { heartbeatOf, watchResets } from './http2/session-guard.ts';
 export { describeStreamRequest } from './http2/stream-request.ts';
 export { checkUpgraderOptions, pickUpgraderOptions, type UpgraderPlan } from './options.ts';
 export { PendingWork } from './pending-work.ts';
-export { refuseFailedRequest } from './plain-requests.ts';
+export { plainRequestFault, refuseFailedRequest } from './plain-requests.ts';
 export { giveBackPlainRequest } from './plain-upgrade.ts';
 export { admissionOf, admitWithPlan } from './policies/admit.ts';
 export { Limits, type Reservation } from './policies/limits.ts';

@@ -6,12 +6,14 @@ import {
   admissionOf,
   admitWithPlan,
   checkUpgraderOptions,
+  Limits,
   pickUpgraderOptions,
+  requestOfNode,
   type UpgraderPlan,
 } from '@ws/node-server/internal';
-import type { Mark } from '../mark.ts';
+import type { Mark, Wrapper } from '../fetch-call.ts';
 import { wrappers } from '../node-wrappers.ts';
-import type { Plan } from '../options.ts';
+import type { FetchReport, Plan } from '../options.ts';
 import { reportTo } from '../reports.ts';
 import { isResponse } from '../responses.ts';
 import { callFetch, type FetchHandler } from '../upgrade.ts';
@@ -41,6 +43,34 @@ export type NodeOptions = Omit<
 
 type Upgrading = UpgraderOptions<unknown>;
 
+/** Options of `serve` that `upgrade` decides for each request: here they would have no effect. */
+const OPTIONS_OF_UPGRADE = [
+  'authenticate',
+  'autoResponse',
+  'allowedOrigins',
+  'headers',
+  'sameHost',
+  'subprotocols',
+];
+
+/** @throws TypeError that says where an option belongs. */
+function checkNodeOptions(options: object): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    if (OPTIONS_OF_UPGRADE.includes(name)) {
+      throw new TypeError(`${name}: it is an option of upgrade(), for each request`);
+    }
+    if (name === 'checkOrigin' || name === 'unmatched' || name === 'request') {
+      throw new TypeError(
+        `${name}: your fetch decides this; use allowedOrigins of upgrade() for origins`,
+      );
+    }
+    if (name === 'http2' && value !== false) {
+      throw new TypeError('http2: a fetch is served over HTTP/1.1; use serve of @ws/node-server');
+    }
+  }
+}
+
 /** When the logins of requests expire, from `authenticate` of `upgrade` to that of the Upgrader. */
 const expiries = /* @__PURE__ */ new WeakMap<Request, Date | number | undefined>();
 
@@ -55,18 +85,23 @@ function authOf(request: Request, result: unknown): unknown {
 const MAX_PLANS = 32;
 
 /** The options of an Upgrader that asks a `fetch` about each upgrade, and runs the handlers of its marks. */
-export class FetchUpgrades {
+export class FetchUpgrades implements Wrapper {
+  readonly maxMessage: number = Infinity;
+  readonly told: WeakSet<object> = new WeakSet();
   readonly options: Upgrading;
+  readonly report: FetchReport | undefined;
   readonly #fetch: FetchHandler<NodeInfo>;
   readonly #plans = new Map<string, UpgraderPlan>();
+  #limits: Limits | undefined;
 
   constructor(fetch: FetchHandler<NodeInfo>, options: NodeOptions) {
-    wrappers.isWrapped = true;
     wrappers.authOf = authOf;
     if (typeof fetch !== 'function') {
       throw new TypeError(`fetch: expected a function, got ${typeof fetch}`);
     }
+    checkNodeOptions(options);
     this.#fetch = fetch;
+    this.report = options.report as FetchReport | undefined;
     this.options = {
       ...options,
       // `upgrade` checks the origin.
@@ -76,13 +111,27 @@ export class FetchUpgrades {
     };
   }
 
+  /** The client's address of a plain request. */
+  addressOf(req: IncomingMessage): string | undefined {
+    const { trustProxy, clientAddress } = this.options;
+    if (!trustProxy && !clientAddress) return req.socket.remoteAddress;
+    this.#limits ??= new Limits(checkUpgraderOptions(pickUpgraderOptions(this.options)).limits);
+    return this.#limits.addressOf(requestOfNode(req, req.socket));
+  }
+
+  /** Calls the application's `fetch`. */
+  ask(request: Request, info: NodeInfo): Promise<Mark | Response> {
+    return callFetch(this.#fetch, request, info, this);
+  }
+
   async #authenticate(
     req: IncomingMessage,
     { signal, address }: AuthenticateContext,
   ): Promise<unknown> {
     const request = requestOf(req, signal);
-    const mark = await callFetch(this.#fetch, request, { address, req });
-    if (isResponse(mark)) return answer(req, mark, signal);
+    if (request === undefined) return { refuse: 400, body: 'the target is no URL\n' };
+    const mark = await this.ask(request, { address, req });
+    if (isResponse(mark)) return answer(req, mark, signal, this.report);
     return admitWithPlan(mark, this.#planOf(mark), expiries.get(mark.request));
   }
 
@@ -136,7 +185,12 @@ function connOptions({ readLimit, highWaterMark, maxBufferedAmount }: Plan['boun
  * Sends a Response that is no upgrade on the socket of an 'upgrade', and returns the refusal for the
  * statistics of the server: an answered request gets no other answer.
  */
-function answer(req: IncomingMessage, response: Response, signal: AbortSignal): Refusal {
+function answer(
+  req: IncomingMessage,
+  response: Response,
+  signal: AbortSignal,
+  report: FetchReport | undefined,
+): Refusal {
   const { status } = response;
   const { socket } = req;
   if (!signal.aborted && !socket.destroyed) {
@@ -146,9 +200,7 @@ function answer(req: IncomingMessage, response: Response, signal: AbortSignal): 
     res.on('error', () => {});
     writeHead(res, response);
     res.flushHeaders();
-    writeBody(res, response).catch((error: unknown) =>
-      reportTo(undefined, error, { where: 'fetch' }),
-    );
+    writeBody(res, response).catch((error: unknown) => reportTo(report, error, { where: 'fetch' }));
   }
   return { refuse: status >= 300 ? status : 400 };
 }

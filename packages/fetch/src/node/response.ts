@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 
 /** What belongs to the connection, and not to a Response. */
@@ -36,7 +35,7 @@ export async function writeBody(res: ServerResponse, { body }: Response): Promis
     for (;;) {
       const { done, value } = await reader.read();
       if (done || res.destroyed) break;
-      if (!res.write(value)) await Promise.race([once(res, 'drain'), once(res, 'close')]);
+      if (!res.write(value)) await drained(res);
     }
     res.end();
   } catch (error) {
@@ -45,4 +44,15 @@ export async function writeBody(res: ServerResponse, { body }: Response): Promis
   } finally {
     res.off('close', stop);
   }
+}
+
+/** Resolves when `res` takes more, or has closed. */
+function drained(res: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      res.off('drain', done).off('close', done);
+      resolve();
+    };
+    res.once('drain', done).once('close', done);
+  });
 }

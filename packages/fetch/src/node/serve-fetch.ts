@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type ServeOptions, serve, type WsServer } from '@ws/node-server';
+import { plainRequestFault, requestOfNode } from '@ws/node-server/internal';
 import { reportTo } from '../reports.ts';
 import { isResponse } from '../responses.ts';
-import { callFetch, type FetchHandler } from '../upgrade.ts';
+import type { FetchHandler } from '../upgrade.ts';
 import { FetchUpgrades, type NodeInfo, type NodeOptions } from './fetch-upgrades.ts';
-import { isRequestMethod, requestOf } from './request.ts';
+import { isRequestMethod, RequestBody, requestOf } from './request.ts';
 import { writeBody, writeHead } from './response.ts';
 
 /** Options of {@link serveFetch}: where it listens, and options of all connections. */
@@ -36,33 +37,56 @@ export async function serveFetch(
   options: ServeFetchOptions = {},
 ): Promise<WsServer> {
   const upgrades = new FetchUpgrades(fetch, options);
+  // A server that `serve` has created checks Host itself.
+  const isGiven = options.server !== undefined;
   // `serve` answers 500 when it rejects.
   const request = (req: IncomingMessage, res: ServerResponse): unknown =>
-    answerRequest(fetch, req, res);
+    answerRequest(upgrades, req, res, isGiven);
   return serve({ ...upgrades.options, request }, upgrades.handler);
 }
 
 async function answerRequest(
-  fetch: FetchHandler<NodeInfo>,
+  upgrades: FetchUpgrades,
   req: IncomingMessage,
   res: ServerResponse,
+  checksHost: boolean,
 ): Promise<void> {
-  if (!isRequestMethod(req.method)) {
-    res.writeHead(501, { Connection: 'close' }).end();
-    return;
-  }
+  if (!isRequestMethod(req.method)) return refuseRequest(res, 501, '');
+  const fault = checksHost && hostFault(req);
+  if (fault) return refuseRequest(res, fault.status, fault.message);
   const controller = new AbortController();
+  const left = (): unknown => {
+    controller.abort(new Error('the client has left'));
+    return controller.signal.reason;
+  };
+  const hasBody = req.method !== 'GET' && req.method !== 'HEAD';
+  const body = hasBody ? new RequestBody(req, left) : undefined;
   res.once('close', () => {
-    if (!res.writableFinished) controller.abort(new Error('the client has left'));
+    if (res.writableFinished) body?.drop();
+    else left();
   });
-  const request = requestOf(req, controller.signal);
-  const info = { address: req.socket.remoteAddress, req };
-  const response = await callFetch(fetch, request, info);
-  // A plain request has no key, so no mark is valid for it.
-  if (!isResponse(response) || res.destroyed) return;
+  const request = requestOf(req, controller.signal, body);
+  if (request === undefined) return refuseRequest(res, 400, 'the target is no URL');
+  const response = await upgrades.ask(request, { address: upgrades.addressOf(req), req });
+  if (res.destroyed) return;
+  // No request to upgrade: `serve` gets those.
+  if (!isResponse(response)) return refuseRequest(res, 400, 'this request cannot be upgraded');
   writeHead(res, response);
   // The head has been sent: `serve` would answer with 500.
   await writeBody(res, response).catch((error: unknown) =>
-    reportTo(undefined, error, { where: 'fetch', request }),
+    reportTo(upgrades.report, error, { where: 'fetch', request }),
   );
+}
+
+function refuseRequest(res: ServerResponse, status: number, text: string): void {
+  res.writeHead(status, {
+    Connection: 'close',
+    'Content-Type': 'text/plain; charset=utf-8',
+    'X-Content-Type-Options': 'nosniff',
+  });
+  res.end(text && `${text}\n`);
+}
+
+function hostFault(req: IncomingMessage): ReturnType<typeof plainRequestFault> {
+  return plainRequestFault(requestOfNode(req, req.socket).facts, req.httpVersion);
 }

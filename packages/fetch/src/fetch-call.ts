@@ -1,0 +1,133 @@
+import type { Agreement } from './handshake.ts';
+import type { FetchReport, UpgradeHandler } from './options.ts';
+import { reportTo } from './reports.ts';
+import { copyOf } from './responses.ts';
+
+/** A handshake that was accepted, until the wrapper of the runtime makes the connection. */
+export interface Mark extends Agreement {
+  readonly handler: UpgradeHandler;
+  /** Headers of the accepting answer: those of the option, and of the middleware. */
+  readonly headers: readonly (readonly [string, string])[];
+}
+
+/** What a wrapper knows of its server. */
+export interface Wrapper {
+  /** The longest message that the server takes, in bytes. */
+  readonly maxMessage: number;
+  /** Gets the errors of `fetch`. Default: `console.error`. */
+  readonly report?: FetchReport | undefined;
+  /** The functions `report`, and wrappers, that know of a Response that was not returned. */
+  readonly told: WeakSet<object>;
+}
+
+/** Frameworks copy Responses, with their headers; a WeakMap of Responses would lose the copies. */
+const HEADER = 'x-ws-upgrade';
+/** Frameworks also copy headers to a Response that refuses, so the mark needs the status too. */
+const STATUS = 204;
+
+/** Headers of the connection, which the application's Response does not decide. */
+const OWN_HEADERS =
+  /^(connection|upgrade|keep-alive|content-|transfer-encoding|sec-websocket-|x-ws-upgrade$)/;
+
+const calls = /* @__PURE__ */ new WeakMap<Request, FetchCall>();
+/** The calls that have not returned. Frameworks copy Requests, with their headers. */
+const running = /* @__PURE__ */ new Map<string, FetchCall>();
+
+/** The call of a wrapper in which `request`, or a copy of it, is answered. */
+export function callOf(request: Request): FetchCall | undefined {
+  return calls.get(request) ?? running.get(keyOf(request));
+}
+
+/** The host too: two servers of a process are two. */
+function keyOf({ headers }: Request): string {
+  return `${headers.get('sec-websocket-key')} ${headers.get('host')}`;
+}
+
+/** One call of the application's `fetch` by a wrapper, for a request to upgrade. */
+export class FetchCall {
+  readonly wrapper: Wrapper;
+  /** Calls of `upgrade`. */
+  upgrades = 0;
+  readonly #request: Request;
+  readonly #marks = new Map<string, Omit<Mark, 'headers'>>();
+  /** Whether `fetch` has answered with something that is no refusal. */
+  #hasAnswered = false;
+
+  constructor(request: Request, wrapper: Wrapper) {
+    this.#request = request;
+    this.wrapper = wrapper;
+    calls.set(request, this);
+    running.set(keyOf(request), this);
+  }
+
+  /** `fetch` has returned. */
+  end(): void {
+    const key = keyOf(this.#request);
+    if (running.get(key) === this) running.delete(key);
+  }
+
+  /** Returns the Response of an accepted handshake, for {@link takeMark}. */
+  mark(agreement: Agreement, handler: UpgradeHandler): Response {
+    const { headers: given, report } = agreement.plan.options;
+    const id = crypto.randomUUID();
+    if (this.#hasAnswered) this.#forgotten(report);
+    else this.#marks.set(id, { ...agreement, handler });
+    const headers = new Headers(given);
+    headers.set(HEADER, id);
+    return new Response(null, { status: STATUS, headers });
+  }
+
+  /** The mark with an id. It is valid once, in its own call. */
+  found(id: string): Omit<Mark, 'headers'> | undefined {
+    return this.#marks.get(id);
+  }
+
+  /** `fetch` has answered with `status`, without a mark. Middleware may refuse after `upgrade`. */
+  answered(status: number): void {
+    this.#hasAnswered = status < 300;
+    const [forgotten] = this.#marks.values();
+    if (this.#hasAnswered && forgotten) this.#forgotten(forgotten.plan.options.report);
+  }
+
+  /** Reports once that a Response of `upgrade` was not returned. */
+  #forgotten(report: FetchReport | undefined): void {
+    const { told, report: common } = this.wrapper;
+    const key = report ?? this.wrapper;
+    if (told.has(key)) return;
+    told.add(key);
+    const error = new TypeError(
+      'the Response of upgrade() was not returned from fetch, so the client was not upgraded; write return upgrade(…)',
+    );
+    reportTo(report ?? common, error, { where: 'fetch', request: this.#request });
+  }
+}
+
+/**
+ * Reads the Response that `fetch` has returned.
+ *
+ * @param call - Undefined for a request that asks for no WebSocket: no mark is valid for it.
+ * @returns The mark; the Response when it has none, or another status.
+ * @throws TypeError for a mark that is not valid.
+ */
+export function takeMark(call: FetchCall | undefined, response: Response): Mark | Response {
+  const id = response.headers.get(HEADER);
+  if (id === null || response.status !== STATUS) {
+    call?.answered(response.status);
+    return id === null ? response : withoutMark(response);
+  }
+  const found = call?.found(id);
+  if (found === undefined) {
+    throw new TypeError(
+      'the Response of upgrade() was returned twice, or for another request; call upgrade() for each request',
+    );
+  }
+  const headers = [...response.headers].filter(([name]) => !OWN_HEADERS.test(name));
+  return { ...found, headers };
+}
+
+function withoutMark(response: Response): Response {
+  // The headers of a fetched Response are immutable.
+  const copy = copyOf(response, response.body);
+  copy.headers.delete(HEADER);
+  return copy;
+}

@@ -1,0 +1,117 @@
+import { join } from 'node:path';
+import { type BadHandshakeError, type ClientConn, dial } from '@ws/node-client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { RawSocket } from './raw-socket.ts';
+import { lacksRuntime, type Running, type RuntimeName, start } from './runtimes.ts';
+
+const FOLDER = join(import.meta.dirname, 'servers');
+let program: Running;
+
+/** Starts the servers of one process, until the tests of the runtime end. */
+function servers(runtime: RuntimeName): void {
+  beforeAll(async () => {
+    program = await start(runtime, FOLDER);
+  });
+  afterAll(async () => {
+    expect(await (await fetch(program.url)).text()).toBe('lives');
+    await program.stop();
+  });
+}
+
+const portOf = (server: string): number =>
+  Number(new RegExp(`^${server} (\\d+)`, 'm').exec(program.output())?.[1]);
+
+const open = (server: string, path = '/'): Promise<ClientConn> =>
+  dial(`ws://127.0.0.1:${portOf(server)}${path}`, { heartbeat: false });
+
+const refusal = (server: string): Promise<BadHandshakeError> =>
+  open(server).then(
+    () => expect.unreachable('it was upgraded'),
+    (error: BadHandshakeError) => error,
+  );
+
+async function echoes(conn: ClientConn, data: string): Promise<void> {
+  await conn.send(data);
+  expect((await conn.readMessage()).text()).toBe(data);
+  await conn.close();
+}
+
+describe.skipIf(lacksRuntime('Bun'))('servers of one process on Bun', () => {
+  servers('Bun');
+
+  it('upgrades in a route beside the wrapper, before and after a page', async () => {
+    for (let i = 0; i < 3; i++) {
+      await echoes(await open('routes', '/chat'), 'hello');
+      const page = await fetch(`http://127.0.0.1:${portOf('routes')}/`);
+      expect(await page.text()).toBe('page');
+    }
+  });
+
+  it('upgrades without a wrapper by the option server', async () => {
+    await echoes(await open('unwrapped'), 'hello');
+  });
+
+  it('answers 500 without a wrapper and without the option server', async () => {
+    const { status, headers } = await refusal('unwrappedWithoutServer');
+    expect([status, headers['x-ws-upgrade']]).toEqual([500, undefined]);
+  });
+
+  it('has the maxPayloadLength of each server', async () => {
+    await echoes(await open('large'), 'x'.repeat(3 * 2 ** 20));
+    expect((await refusal('tooLarge')).status).toBe(500);
+    expect(program.output()).toMatch(/readLimit: expected at most 1048576, .*maxPayloadLength/);
+  });
+
+  it('closes with 1011 when the server takes less than readLimit, without a wrapper', async () => {
+    expect((await (await open('tooLargeUnwrapped')).closed).code).toBe(1011);
+  });
+
+  it('lowers the default of readLimit to what the server takes', async () => {
+    await echoes(await open('small'), 'x'.repeat(1000));
+    const conn = await open('small');
+    await conn.send('x'.repeat(1001));
+    expect((await conn.closed).code).toBe(1009);
+  });
+
+  it.each(['own', 'ownWithoutData'])(
+    'closes a WebSocket of the application with 1011 and reports the first one (%s)',
+    async (server) => {
+      for (let i = 0; i < 2; i++) {
+        const raw = await RawSocket.open(portOf(server), '/');
+        raw.send(1, 'hello');
+        raw.send(9, 'ping');
+        expect([raw.status, await raw.closeCode()]).toEqual([101, 1011]);
+        raw.destroy();
+      }
+      const reports = program.output().match(/TypeError: a WebSocket was opened without upgrade/g);
+      expect(reports).toHaveLength(server === 'own' ? 1 : 2);
+    },
+  );
+
+  it('reports once that the Response of upgrade was not returned', forgotten);
+});
+
+describe.skipIf(lacksRuntime('Deno'))('servers of one process on Deno', () => {
+  servers('Deno');
+
+  it('upgrades on the server with a wrapper only', async () => {
+    const page = await fetch(`http://127.0.0.1:${portOf('wrapped')}/`);
+    expect(await page.text()).toBe('page');
+    await echoes(await open('wrapped'), 'hello');
+    const { status, body } = await refusal('unwrapped');
+    expect([status, String(body)]).toEqual([
+      500,
+      expect.stringContaining('needs the wrapper deno'),
+    ]);
+  });
+
+  it('reports once that the Response of upgrade was not returned', forgotten);
+});
+
+async function forgotten(): Promise<void> {
+  for (let i = 0; i < 3; i++) expect((await refusal('forgotten')).status).toBe(200);
+  const reports = program
+    .output()
+    .match(/TypeError: the Response of upgrade\(\) was not returned/g);
+  expect(reports).toHaveLength(1);
+}
