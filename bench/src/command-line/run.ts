@@ -8,21 +8,17 @@ import { pageOf } from '../report/html-page.ts';
 import { OutputFile } from '../report/output-file.ts';
 import { textOf } from '../report/table.ts';
 import { broadcast } from '../scenarios/broadcast.ts';
-import { browser } from '../scenarios/browser.ts';
 import { client } from '../scenarios/client.ts';
 import { codec } from '../scenarios/codec.ts';
 import { compare } from '../scenarios/compare.ts';
 import { compat } from '../scenarios/compat.ts';
 import { deflate } from '../scenarios/deflate.ts';
-import { ends } from '../scenarios/ends.ts';
-import { fetch } from '../scenarios/fetch.ts';
 import { handshakes } from '../scenarios/handshakes.ts';
 import { http2 } from '../scenarios/http2.ts';
 import { hub } from '../scenarios/hub.ts';
 import { load } from '../scenarios/load.ts';
 import { memory } from '../scenarios/memory.ts';
 import { micro } from '../scenarios/micro.ts';
-import { obs } from '../scenarios/obs.ts';
 import { proxy } from '../scenarios/proxy.ts';
 import { scenarioCommand } from '../scenarios/scenario.ts';
 import { serve } from '../scenarios/serve.ts';
@@ -45,13 +41,9 @@ const RECORDED = [
 ];
 const SCENARIOS: Readonly<Record<string, Command>> = {
   ...Object.fromEntries(RECORDED.map((scenario) => [scenario.name, scenarioCommand(scenario)])),
-  browser: scenarioCommand(browser),
   compat: scenarioCommand(compat),
   // The figures of these are on no page.
-  ends: scenarioCommand(ends),
-  fetch: scenarioCommand(fetch),
   http2: scenarioCommand(http2),
-  obs: scenarioCommand(obs),
   proxy: scenarioCommand(proxy),
   load,
   serve,

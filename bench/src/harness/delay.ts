@@ -1,8 +1,6 @@
 import { percentile } from './statistics.ts';
 
 const RESOLUTION_MS = 1;
-/** Period of {@link longestTurn}: seldom enough to cost nothing. */
-const TICK_MS = 10;
 
 let waits: number[] = [];
 let last = 0;
@@ -21,27 +19,6 @@ export function delay(): number {
   waits = [];
   last = performance.now();
   return sorted.length === 0 ? 0 : percentile(sorted, 0.99);
-}
-
-let longest = 0;
-let lastTick = 0;
-
-/**
- * The longest turn of the event loop in ms since the last call. The first call starts the
- * measurement.
- */
-export function longestTurn(): number {
-  if (lastTick === 0) setInterval(tick, TICK_MS).unref();
-  const turn = longest;
-  longest = 0;
-  lastTick = performance.now();
-  return turn;
-}
-
-function tick(): void {
-  const now = performance.now();
-  longest = Math.max(longest, now - lastTick - TICK_MS);
-  lastTick = now;
 }
 
 function sample(): void {

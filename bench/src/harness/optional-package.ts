@@ -8,13 +8,9 @@ const require = createRequire(import.meta.url);
 export type OptionalPackage =
   | 'bufferutil'
   | 'bun'
-  | 'crossws'
-  | 'deno'
   | 'echarts'
   | 'http-proxy-3'
   | 'httpxy'
-  | 'obs-websocket-js'
-  | 'playwright-core'
   | 'redis'
   | 'selfsigned'
   | 'socket.io';

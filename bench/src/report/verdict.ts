@@ -3,7 +3,7 @@ import { medianOf, number, type Table } from './table.ts';
 /** The contenders that are this library. */
 export const OURS: readonly string[] = ['receive', 'loop', 'ours', 'hub', 'broadcast', 'compat'];
 /** The rivals, and the servers that show what Node or plain JavaScript can do at most. */
-const OTHERS = /^(?:ws|bun|socket\.io|obs-websocket-js|raw1|bare|plain JS)/;
+const OTHERS = /^(?:ws|bun|socket\.io|raw1|bare|plain JS)/;
 
 const HEAD = 'Ahead of us in each row, by how many times, and why:';
 const REST = 'No other contender is ahead in the other rows.';

@@ -38,7 +38,7 @@ export function isWs(name: string): boolean {
 
 /** The package that a contender is, where ws-bench does not depend on it. */
 export function packageOf(contender: string): OptionalPackage | undefined {
-  const names = ['socket.io', 'httpxy', 'http-proxy-3', 'obs-websocket-js', 'crossws'] as const;
+  const names = ['socket.io', 'httpxy', 'http-proxy-3'] as const;
   return names.find((name) => contender === name || contender.startsWith(`${name}, `));
 }
 

@@ -237,7 +237,7 @@ export function answerFirst(socket: Socket, attach: (socket: Socket) => void): v
 }
 
 /** Sends bytes back on the sockets of the 'upgrade' event. */
-export function upgradeBare(server: ReturnType<typeof createHttpServer>): void {
+function upgradeBare(server: ReturnType<typeof createHttpServer>): void {
   server.on('upgrade', ({ headers }, socket: Socket) => {
     socket.setTimeout(0);
     socket.setNoDelay(true);

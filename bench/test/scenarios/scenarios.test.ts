@@ -5,19 +5,15 @@ import { GOALS } from '../../src/recorded/goals.ts';
 import { goalsTable } from '../../src/recorded/goals-table.ts';
 import { HUB_GOALS } from '../../src/recorded/hub-goals.ts';
 import { broadcast } from '../../src/scenarios/broadcast.ts';
-import { browser } from '../../src/scenarios/browser.ts';
 import { client } from '../../src/scenarios/client.ts';
 import { codec } from '../../src/scenarios/codec.ts';
 import { compare } from '../../src/scenarios/compare.ts';
 import { deflate } from '../../src/scenarios/deflate.ts';
-import { ends } from '../../src/scenarios/ends.ts';
-import { fetch } from '../../src/scenarios/fetch.ts';
 import { handshakes, handshakesCold } from '../../src/scenarios/handshakes.ts';
 import { http2 } from '../../src/scenarios/http2.ts';
 import { hub } from '../../src/scenarios/hub.ts';
 import { memory } from '../../src/scenarios/memory.ts';
 import { micro } from '../../src/scenarios/micro.ts';
-import { obs } from '../../src/scenarios/obs.ts';
 import {
   allowedConnections,
   type Environment,
@@ -70,13 +66,10 @@ const SCENARIOS = [
   codec,
   micro,
   hub,
-  obs,
 ];
 
 describe.each(
-  [...SCENARIOS, browser, ends, fetch, handshakesCold, http2].map(
-    (scenario) => [scenario.name, scenario] as const,
-  ),
+  [...SCENARIOS, handshakesCold, http2].map((scenario) => [scenario.name, scenario] as const),
 )('%s', (_, scenario) => {
   const results = resultsOf(scenario);
   const tables = scenario.tables(results);
