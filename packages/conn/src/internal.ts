@@ -30,6 +30,7 @@ export {
 } from './platform/deflate-engine.ts';
 export { checkRate } from './rate-option.ts';
 export { checkAutoResponse, type PreparedResponse } from './read/auto-response.ts';
+export { formatJSON } from './read/json.ts';
 export type { RatePlan } from './read/rate.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
 export { checkSchemaOptions, misfitReason, withValue } from './read/schema-reads.ts';
@@ -40,14 +41,17 @@ export { type TaskQueue, TurnCallback, type TurnTask } from './scheduler/task-qu
 export type { TimerEntry } from './scheduler/timers.ts';
 export { YieldQueue } from './scheduler/yield-queue.ts';
 export {
+  awaitsWriter,
   closedOf,
   closeWith,
+  dropsInput,
   encodesElsewhere,
   endedWith,
   handlerSettled,
   handlerStarted,
   limitRate,
   observeReceive,
+  observeWrites,
   platformOf,
   sendUnencoded,
   setAutoResponse,

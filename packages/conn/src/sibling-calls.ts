@@ -1,6 +1,7 @@
 // What the other packages ask of a Conn besides its public methods.
 import type { CloseInfo } from './close-info.ts';
 import { type Conn, connectionOf } from './conn.ts';
+import type { WritesObserver } from './connection/rare-parts.ts';
 import type { Platform } from './platform/platform.ts';
 import type { PreparedResponse } from './read/auto-response.ts';
 import { Gate } from './read/gate.ts';
@@ -14,6 +15,21 @@ export function platformOf(conn: Conn): Platform {
 /** See `Writer.encodesElsewhere`. */
 export function encodesElsewhere(conn: Conn, size: number): boolean {
   return connectionOf(conn).writer.encodesElsewhere(size);
+}
+
+/** See `Writer.awaitsWriter`. */
+export function awaitsWriter(conn: Conn, size: number): boolean {
+  return connectionOf(conn).writer.awaitsWriter(size);
+}
+
+/** See `Connection.observeWrites`. */
+export function observeWrites(conn: Conn, observer: WritesObserver): void {
+  connectionOf(conn).observeWrites(observer);
+}
+
+/** Whether `conn` drops the messages that arrive. */
+export function dropsInput(conn: Conn): boolean {
+  return connectionOf(conn).input.dropping;
 }
 
 /** See `Writer.sendUnencoded`. */

@@ -29,7 +29,7 @@ import { DetachedBytes } from '../writing/pending-bytes.ts';
 import { checkClosePayload } from '../writing/prepared-message.ts';
 import { Closing, type HandlerName } from './closing.ts';
 import { Input } from './input.ts';
-import { RareParts } from './rare-parts.ts';
+import { RareParts, type WritesObserver } from './rare-parts.ts';
 import { Reader } from './reader.ts';
 import type { SendQueue } from './send-queue.ts';
 import type { ConnShared } from './shared.ts';
@@ -119,6 +119,12 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   #rareParts(): RareParts {
     this.rare ??= new RareParts(this);
     return this.rare;
+  }
+
+  /** Calls `observer`, in a microtask, when the connection accepts no more messages. */
+  observeWrites(observer: WritesObserver): void {
+    this.#rareParts().writesObserver = observer;
+    if (!this.sendQueue.open) this.writesEnded();
   }
 
   get sendQueue(): SendQueue {
@@ -213,6 +219,12 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     const { input } = this;
     if (this.awaitsTurn && input.pending) input.parseRest();
     return input.decodesLater;
+  }
+
+  /** No message is accepted any more. */
+  writesEnded(): void {
+    const observer = this.rare?.writesObserver;
+    if (observer !== undefined) this.platform.defer(() => observer.writesEnded());
   }
 
   watchTransport(method: keyof Transport, result: unknown): void {

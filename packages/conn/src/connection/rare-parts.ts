@@ -12,6 +12,11 @@ import { FlowControl } from './flow-control.ts';
 /** The close code of applications for a login that is missing or over. */
 const LOGIN_EXPIRED = 4401;
 
+/** Learns that a connection accepts no more messages. */
+export interface WritesObserver {
+  writesEnded(): void;
+}
+
 /**
  * What few connections need: one object, created on first use, with parts that are created on first
  * use. An idle connection has none.
@@ -21,6 +26,7 @@ export class RareParts {
   /** Created by the first pause. */
   flowControl: FlowControl | undefined;
   closed: Deferred<CloseInfo> | undefined;
+  writesObserver: WritesObserver | undefined;
   messagesDropped = 0;
   messagesRefused = 0;
   readonly #connection: Connection;

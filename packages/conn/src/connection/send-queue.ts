@@ -287,7 +287,9 @@ export class SendQueue implements BatchSender {
   stopAccepting(error: WebSocketError): void {
     // An expired deadline can be moved and does not stop control frames. After this call neither is
     // possible.
-    if (this.open) this.writeEnd = WriteEnd.ofError(this.writeEnd?.error ?? error);
+    if (!this.open) return;
+    this.writeEnd = WriteEnd.ofError(this.writeEnd?.error ?? error);
+    this.#connection.writesEnded();
   }
 
   /**
@@ -397,12 +399,11 @@ export class SendQueue implements BatchSender {
         this.frames.addCopy(FIN | CloseMessage, payload, 0, payload.length),
       );
     } catch (error) {
-      const failure = unwritten(error);
-      this.writeEnd = WriteEnd.ofError(failure);
-      this.#connection.abort(failure);
+      this.#connection.abort(unwritten(error));
       return false;
     }
     this.writeEnd = this.#endOfCloseFrame();
+    this.#connection.writesEnded();
     this.#connection.flushAtEndOfTurn();
     return true;
   }

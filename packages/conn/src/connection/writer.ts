@@ -365,6 +365,11 @@ export class Writer {
     return this.#encoding !== undefined && !this.sendQueue.blocked && this.accepts(size);
   }
 
+  /** Whether messages wait for an open writer and for nothing else, and `size` more bytes may wait. */
+  awaitsWriter(size: number): boolean {
+    return this.open !== undefined && !this.sendQueue.blocked && this.accepts(size);
+  }
+
   /** Calls `send`, whose messages stay as they are and follow those that wait for another thread. */
   sendUnencoded(send: () => void): void {
     const wasFlushing = this.flushing;
