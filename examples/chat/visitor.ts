@@ -95,8 +95,8 @@ export class Visitor {
   /** Joins before it reads the history, so that no message is missing between them. */
   async #enter(name: string, room: string): Promise<void> {
     try {
-      this.#session.join(messagesOf(room));
-      this.#session.join(peopleOf(room));
+      await this.#session.join(messagesOf(room));
+      await this.#session.join(peopleOf(room));
     } catch (error) {
       if (!(error instanceof RoomRefusedError)) throw error;
       this.#session.leave(messagesOf(room));

@@ -17,15 +17,20 @@ export class Session {
   /** Adds a connection, which closes when the session ends before it expires. */
   add(conn: Conn): void {
     // The session may end between the check and the handler.
-    if (this.#ended) void conn.close(1008, 'session ended');
+    if (this.#ended) end(conn, 'session ended');
     this.#conns.add(conn);
     void conn.closed.then(() => this.#conns.delete(conn));
   }
 
   end(reason: string): void {
     this.#ended = true;
-    for (const conn of this.#conns) void conn.close(1008, reason);
+    for (const conn of this.#conns) end(conn, reason);
   }
+}
+
+/** Nothing that the client sends after this call reaches a handler. */
+function end(conn: Conn, reason: string): void {
+  void conn.close(1008, reason, { discard: true });
 }
 
 /**

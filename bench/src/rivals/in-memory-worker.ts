@@ -75,7 +75,7 @@ function open({ contender, members }: { contender: 'hub' | 'broadcast'; members:
     return;
   }
   const hub = new Hub();
-  for (const conn of conns) hub.add(conn).join(ROOM);
+  for (const conn of conns) void hub.add(conn).join(ROOM);
   const room = hub.room(ROOM);
   toAll = (payload) => room.publish(payload);
 }

@@ -67,8 +67,8 @@ async function listenHub({ size, redis }: RoomPlan): Promise<RoomServer> {
   });
   const room = hub.room(ROOM);
   hub.on('connect', (session) => {
-    session.join(ROOM);
-    if ((session.request as { url?: string }).url === SLOW) session.join(SLOW);
+    void session.join(ROOM);
+    if ((session.request as { url?: string }).url === SLOW) void session.join(SLOW);
   });
   hub.on('message', (_, message) => {
     for (let left = Number(message.text()); left > 0; left--) {

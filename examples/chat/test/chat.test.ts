@@ -73,7 +73,7 @@ describe('the chat', () => {
   it('leaves a visitor in no room when there are too many', async () => {
     const chat = startChat();
     const sessions = [chat.add(connPair()[1]), chat.add(connPair()[1])];
-    for (let i = 0; i < 1_999; i++) sessions[i % 2]!.join(`${i}`);
+    for (let i = 0; i < 1_999; i++) void sessions[i % 2]!.join(`${i}`);
     const page = new Page(chat);
     page.ask({ t: 'name', name: 'Ada' });
     expect(await page.next('refused')).toMatchObject({ reason: 'there are too many rooms' });

@@ -44,7 +44,7 @@ export class HubClosedError extends WebSocketError {
  * const session = hub.add(server);
  * await session.close();
  * try {
- *   session.join('lobby');
+ *   await session.join('lobby');
  * } catch (error) {
  *   console.log(error instanceof SessionClosedError); // true
  * }
@@ -93,7 +93,7 @@ export class OverflowError extends WebSocketError {
 
 /**
  * A session may not join a room: the option `mayJoin` has not admitted it, a bound on rooms is
- * reached, or a `join` listener threw or returned a value.
+ * reached, or the session has left the room before the decision.
  *
  * @example
  * ```ts
@@ -103,9 +103,9 @@ export class OverflowError extends WebSocketError {
  * const hub = new Hub({ maxRoomsPerSession: 1 });
  * const [, server] = connPair();
  * const session = hub.add(server);
- * session.join('lobby');
+ * await session.join('lobby');
  * try {
- *   session.join('kitchen');
+ *   await session.join('kitchen');
  * } catch (error) {
  *   if (error instanceof RoomRefusedError) console.log(error.room); // kitchen
  * }

@@ -33,13 +33,13 @@ export interface ConnectContext {
 /** The listeners of a {@link Hub}. Each may be async. */
 export interface HubEvents<Data = unknown> {
   /**
-   * A session was added.
+   * A session was added. Its first message waits for the promises of the listeners.
    *
    * @param ctx - What the server passed to `hub.handler`, as to a handler of `serve`; undefined
    *   after `hub.add`.
    */
   connect(session: Session<Data>, ctx: ConnectContext | undefined): unknown;
-  /** A session has ended and has left its rooms. Called exactly once for each session. */
+  /** A session has ended, after it has left its rooms. Called exactly once for each session. */
   disconnect(session: Session<Data>, info: CloseInfo): unknown;
   /**
    * A message of the peer has arrived. It is borrowed: valid until the listener returns or its
@@ -60,8 +60,9 @@ export interface HubEvents<Data = unknown> {
    */
   close(session: Session<Data>, code: number, reason: string): unknown;
   /**
-   * A listener or the backplane failed, or publications were rejected; `session` is undefined for
-   * the last two. Without a listener of `error` the hub prints the error as a warning.
+   * A listener or the backplane failed, or publications or joins were rejected, which are reported
+   * together, at most once a second. `session` is the one whose listener failed, or whose only join
+   * was rejected. Without a listener of `error` the hub prints the error as a warning.
    */
   error(session: Session<Data> | undefined, error: unknown): unknown;
   /**
@@ -78,13 +79,12 @@ export interface HubEvents<Data = unknown> {
    */
   gap(room: string | undefined, from?: Position): unknown;
   /**
-   * A session may join a room, and is not a member yet: with a promise, it becomes a member when the
-   * promise has resolved. The option `mayJoin` decides who may join. When a listener returns a
-   * value, or a promise of one, the join fails with a `RoomRefusedError`.
+   * A session has become a member of a room. Each call has exactly one call of `left`. The option
+   * `mayJoin` decides who may join; the value of a listener is ignored.
    */
-  join(session: Session<Data>, room: string): void | PromiseLike<void>;
-  /** A session has left a room, or has ended. */
-  leave(session: Session<Data>, room: string): unknown;
+  entered(session: Session<Data>, room: string): unknown;
+  /** A session has left a room, or takes no more messages. */
+  left(session: Session<Data>, room: string): unknown;
 }
 
 type Lists<Data> = { [E in keyof HubEvents<Data>]: readonly HubEvents<Data>[E][] };
@@ -99,9 +99,11 @@ const EVENTS: readonly (keyof HubEvents)[] = [
   'error',
   'overflow',
   'gap',
-  'join',
-  'leave',
+  'entered',
+  'left',
 ];
+/** Former names of events. */
+const RENAMED: Readonly<Record<string, string>> = { join: 'entered', leave: 'left' };
 
 /** The listeners of one hub, by event. */
 export class Listeners<Data> {
@@ -119,6 +121,9 @@ export class Listeners<Data> {
    * @throws TypeError for an unknown event, or a listener that is not a function.
    */
   add<E extends keyof HubEvents<Data>>(event: E, listener: HubEvents<Data>[E]): () => void {
+    if (Object.hasOwn(RENAMED, event)) {
+      throw new TypeError(`hub.on: the event ${event} is ${RENAMED[event]}`);
+    }
     checkOneOf('hub.on', event, EVENTS);
     if (typeof listener !== 'function') {
       throw new TypeError(`hub.on: expected a function, got ${kind(listener)}`);

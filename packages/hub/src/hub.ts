@@ -43,6 +43,8 @@ export interface HubStats {
   readonly delivered: number;
   /** Messages that were dropped for slow sessions, or still waited when a connection ended. */
   readonly dropped: number;
+  /** Joins that were refused with a `RoomRefusedError`. */
+  readonly refused: number;
   /** Number of `gap` events. */
   readonly gaps: number;
   /** State of the backplane; `none` without one. */
@@ -102,14 +104,24 @@ export class Hub<Data = unknown> implements AsyncDisposable {
 
   /** A snapshot of the counters. */
   get stats(): HubStats {
-    const { byId, rooms, publishedCount, deliveredCount, droppedCount, gapCount, link, settings } =
-      this.#sessions;
+    const {
+      byId,
+      rooms,
+      publishedCount,
+      deliveredCount,
+      droppedCount,
+      refusedCount,
+      gapCount,
+      link,
+      settings,
+    } = this.#sessions;
     return {
       sessions: byId.size,
       rooms: rooms.size,
       published: publishedCount,
       delivered: deliveredCount,
       dropped: droppedCount,
+      refused: refusedCount,
       gaps: gapCount,
       backplane: settings.backplane === undefined ? 'none' : (link?.state ?? 'down'),
     };
@@ -143,7 +155,7 @@ export class Hub<Data = unknown> implements AsyncDisposable {
   /**
    * Adds a listener. Listeners of an event run in the order in which they were added. When a
    * listener throws or rejects, the session closes with 1011 and the event `error` reports the
-   * error. A publication that the hub or the backplane refuses closes no session.
+   * error. A publication or a join that is refused closes no session.
    *
    * @returns A function that removes the listener.
    * @throws TypeError for an unknown event, or a listener that is not a function.

@@ -1,19 +1,37 @@
-import { handled, isThenable, kind } from '@ws/conn/internal';
+import type { Deferred } from '@ws/conn/internal';
+import { isThenable, kind } from '@ws/conn/internal';
 import { RoomRefusedError } from './errors.ts';
-import type { HubEvents } from './events.ts';
 import type { HubOptions } from './options.ts';
-import type { Session } from './session.ts';
+import type { Position } from './position.ts';
+import type { Room, Session } from './session.ts';
 
-/** The part of a hub that decides and announces joins. */
-export interface JoinsOwner<Data> {
-  readonly settings: { readonly mayJoin: HubOptions<Data>['mayJoin'] };
-  readonly listeners: { of(event: 'join'): readonly HubEvents<Data>['join'][] };
-  failed(session: Session<Data>, error: unknown): void;
-  /** A listener threw or rejected: its session closes. */
-  listenerFailed(session: Session<Data>, error: unknown): void;
+/** The result of `Session.join`. */
+export interface Joined<Data = unknown> {
+  /** The session is a member of this room. */
+  readonly room: Room<Data>;
+  /** No missed message is missing. Always true: a join reads no history. */
+  readonly complete: boolean;
+  /** Number of missed messages that the session got first. Always 0. */
+  readonly missed: number;
+  /** Position of the last of them in the room's history. Always undefined. */
+  readonly position: Position | undefined;
 }
 
-/** See `RoomsOwner.admit`. */
+/** The joins of a session that wait for a promise of `mayJoin`, by room. */
+export type Joining<Data> = Map<string, Deferred<Joined<Data>>>;
+
+/** The part of a hub that decides joins. */
+export interface JoinsOwner<Data> {
+  readonly settings: { readonly mayJoin: HubOptions<Data>['mayJoin'] };
+  /** See `Sessions.joinFailed`. */
+  joinFailed(session: Session<Data>, error: unknown, fault?: unknown): void;
+}
+
+/**
+ * Asks the option `mayJoin`. Returns a promise when it does.
+ *
+ * @throws (also rejects) {@link RoomRefusedError}
+ */
 export function admit<Data>(
   hub: JoinsOwner<Data>,
   session: Session<Data>,
@@ -24,9 +42,10 @@ export function admit<Data>(
   let answer: unknown;
   try {
     answer = mayJoin(session, room);
-  } catch (error) {
-    hub.failed(session, error);
-    throw new RoomRefusedError(room, 'mayJoin threw', { cause: error });
+  } catch (cause) {
+    const refusal = new RoomRefusedError(room, 'mayJoin threw', { cause });
+    hub.joinFailed(session, refusal, cause);
+    throw refusal;
   }
   if (!isThenable(answer)) {
     checkAdmits(room, answer);
@@ -34,8 +53,8 @@ export function admit<Data>(
   }
   return Promise.resolve(answer).then(
     (value) => checkAdmits(room, value),
-    (error) => {
-      throw new RoomRefusedError(room, 'mayJoin rejected', { cause: error });
+    (cause) => {
+      throw new RoomRefusedError(room, 'mayJoin rejected', { cause });
     },
   );
 }
@@ -43,58 +62,6 @@ export function admit<Data>(
 /** @throws {@link RoomRefusedError} unless the answer is `true`. */
 function checkAdmits(room: string, answer: unknown): void {
   if (answer === true) return;
-  throw new RoomRefusedError(room, `mayJoin returned ${textOf(answer)}, not true`);
-}
-
-/** See `RoomsOwner.announceJoin`. All listeners are called. */
-export function announceJoin<Data>(
-  hub: JoinsOwner<Data>,
-  session: Session<Data>,
-  room: string,
-): Promise<void> | undefined {
-  const failed = (error: unknown): never => {
-    hub.listenerFailed(session, error);
-    throw new RoomRefusedError(room, 'a join listener threw or rejected', { cause: error });
-  };
-  const pending: Promise<void>[] = [];
-  let refusal: unknown;
-  for (const listener of hub.listeners.of('join')) {
-    try {
-      const result = called(listener, session, room, failed);
-      if (isThenable(result)) {
-        const silent = Promise.resolve(result).then((value) => checkSilent(room, value), failed);
-        pending.push(handled(silent));
-      } else checkSilent(room, result);
-    } catch (error) {
-      refusal ??= error;
-    }
-  }
-  if (refusal !== undefined) throw refusal;
-  return pending.length === 0 ? undefined : handled(Promise.all(pending).then(() => {}));
-}
-
-function called<Data>(
-  listener: HubEvents<Data>['join'],
-  session: Session<Data>,
-  room: string,
-  failed: (error: unknown) => never,
-): unknown {
-  try {
-    return listener(session, room);
-  } catch (error) {
-    return failed(error);
-  }
-}
-
-/** @throws {@link RoomRefusedError} for a listener that returns a value: it is meant as a rule. */
-function checkSilent(room: string, result: unknown): void {
-  if (result === undefined) return;
-  throw new RoomRefusedError(
-    room,
-    `a join listener returned ${textOf(result)}; the option mayJoin decides who may join, and a listener returns nothing`,
-  );
-}
-
-function textOf(value: unknown): string {
-  return typeof value === 'boolean' ? String(value) : kind(value);
+  const text = typeof answer === 'boolean' ? String(answer) : kind(answer);
+  throw new RoomRefusedError(room, `mayJoin returned ${text}, not true`);
 }

@@ -61,6 +61,21 @@ export function encodesElsewhere(conn: ConnLike, size: number): boolean {
   return conn instanceof Conn && ofConn.encodesElsewhere(conn, size);
 }
 
+/** See `Writer.awaitsWriter`. */
+export function awaitsWriter(conn: ConnLike, size: number): boolean {
+  return conn instanceof Conn && ofConn.awaitsWriter(conn, size);
+}
+
+/** See `Connection.observeWrites`. The hub asks another connection at each message. */
+export function observeWrites(conn: ConnLike, observer: { writesEnded(): void }): void {
+  if (conn instanceof Conn) ofConn.observeWrites(conn, observer);
+}
+
+/** Whether the connection drops the messages that arrive. */
+export function dropsInput(conn: ConnLike): boolean {
+  return conn instanceof Conn && ofConn.dropsInput(conn);
+}
+
 /** Calls `called` with the round trips of pings, on a connection that has them. */
 export function watchPongs(
   conn: ConnLike & Partial<Pick<Conn, 'setPongHandler'>>,

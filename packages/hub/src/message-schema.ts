@@ -53,8 +53,7 @@ export function validating<Data, S extends StandardSchema>(
       (value) => listener(session, value, message),
       (error) => {
         if (invalid !== undefined) return invalid(session, error, message);
-        const reason = misfitReason(error);
-        void session.conn.close(CloseCode.InvalidFramePayloadData, reason, { discard: true });
+        void session.close(CloseCode.InvalidFramePayloadData, misfitReason(error));
         return undefined;
       },
     );

@@ -64,9 +64,10 @@ export interface HubOptions<Data = unknown> {
   /** Longest name of a room, in bytes of UTF-8. Default: 256. */
   readonly maxNameBytes?: number | undefined;
   /**
-   * Decides who may join a room: only `true`, or a promise of `true`, admits the session. With a
-   * promise, `session.join` returns before the session is a member. A function that throws or
-   * rejects admits no session, and the event `error` reports it. Default: every join is granted.
+   * Decides who may join a room: only `true`, or a promise of `true`, admits the session.
+   * `session.join` resolves when the session is a member, and rejects otherwise. A function that
+   * throws or rejects admits no session, and the event `error` reports it. Default: every join is
+   * granted.
    */
   readonly mayJoin?:
     | ((session: Session<Data>, room: string) => boolean | PromiseLike<boolean>)

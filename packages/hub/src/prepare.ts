@@ -1,5 +1,5 @@
 import { BinaryMessage, type MessageData, type PreparedMessage, TextMessage } from '@ws/conn';
-import { preparedOf } from '@ws/conn/internal';
+import { formatJSON, preparedOf } from '@ws/conn/internal';
 
 /**
  * Copies the data once, for all receivers.
@@ -12,4 +12,13 @@ export function prepare(data: MessageData | PreparedMessage): PreparedMessage {
   throw new TypeError(
     `expected a text or binary message, got a control frame of type ${message.type}`,
   );
+}
+
+/** @throws TypeError for a value that cannot be written as JSON. */
+export function jsonOf(value: unknown): string {
+  try {
+    return formatJSON(value);
+  } catch (cause) {
+    throw new TypeError((cause as Error).message, { cause });
+  }
 }

@@ -5,21 +5,23 @@ import {
   type PreparedMessage,
   portablePlatform,
 } from '@ws/conn';
-import { checked, onRejection, RESOLVED, rejectedLater, whole } from '@ws/conn/internal';
+import { checked, Deferred, onRejection, RESOLVED, rejectedLater, whole } from '@ws/conn/internal';
 import { Audience, type Publication } from './audience.ts';
 import type { BackplaneLink } from './backplane-link.ts';
 import { checkText } from './checks.ts';
-import { HubClosedError, OverflowError, RoomRefusedError } from './errors.ts';
+import { HubClosedError, OverflowError, RoomRefusedError, SessionClosedError } from './errors.ts';
 import type { FanOut } from './fan-out.ts';
 import { Histories } from './histories.ts';
+import { admit, type Joined, type JoinsOwner } from './joins.ts';
 import type { HubSettings, RoomSettings } from './options.ts';
 import type { Position } from './position.ts';
+import { jsonOf } from './prepare.ts';
 import { chosen, PUBLISH_NAMES, publicationOf } from './receivers.ts';
 import { type Kept, RoomHistory } from './room-history.ts';
 import { type PublishOptions, Room, type RoomOwner, type Session } from './session.ts';
 
 /** The part of a hub that its rooms use. */
-export interface RoomsOwner<Data> {
+export interface RoomsOwner<Data> extends JoinsOwner<Data> {
   readonly settings: HubSettings<Data>;
   readonly platform: Platform;
   readonly fanOut: FanOut;
@@ -31,21 +33,12 @@ export interface RoomsOwner<Data> {
   withLink<T>(use: (link: BackplaneLink<Data>) => Promise<T>): Promise<T> | undefined;
   /** See `HubStats.published`. */
   publishedCount: number;
-  /**
-   * Asks the option `mayJoin`. Returns a promise when it does.
-   *
-   * @throws (also rejects) {@link RoomRefusedError}
-   */
-  admit(session: Session<Data>, room: string): Promise<void> | undefined;
-  /**
-   * Calls the listeners of `join`. Returns a promise when one of them does.
-   *
-   * @throws (also rejects) {@link RoomRefusedError}
-   */
-  announceJoin(session: Session<Data>, room: string): Promise<void> | undefined;
   /** Calls the listeners of an event. */
-  emit(event: 'leave', session: Session<Data>, ...args: [Session<Data>, string]): unknown;
-  failed(session: Session<Data> | undefined, error: unknown): void;
+  emit(
+    event: 'entered' | 'left',
+    session: Session<Data>,
+    ...args: [Session<Data>, string]
+  ): unknown;
   /** A publication was refused. */
   refused(error: unknown): void;
   /** Messages of other nodes were not delivered. */
@@ -58,6 +51,8 @@ interface RoomState<Data> {
   readonly settings: RoomSettings;
   readonly audience: Audience<Data>;
   readonly history: RoomHistory | undefined;
+  /** The result of joins; undefined before the first. */
+  joined: Promise<Joined<Data>> | undefined;
 }
 
 const NO_POSITION = RESOLVED as Promise<undefined>;
@@ -98,37 +93,48 @@ export class Rooms<Data> implements RoomOwner<Data> {
   }
 
   /** See `Session.join`. */
-  join(session: Session<Data>, name: string): Room<Data> {
-    const room = checked(() => this.room(name), session, 'join');
-    if (session.isIn(name) || session.joining?.has(name)) return room;
-    this.#checkBounds(session, name);
-    const admitted = this.#hub.admit(session, name);
-    const announced = admitted ?? this.#hub.announceJoin(session, name);
-    if (announced === undefined) {
-      // A listener may have joined other rooms, or this one.
-      if (session.isIn(name)) return room;
+  join(session: Session<Data>, name: string): Promise<Joined<Data>> {
+    try {
+      if (session.state === 'closed') throw new SessionClosedError('session.join');
+      checked(() => this.room(name), session, 'join');
+      const pending = session.joining?.get(name);
+      if (pending !== undefined) return pending.promise;
+      if (session.isIn(name)) return this.#joined(name);
       this.#checkBounds(session, name);
-      this.#enter(session, name);
-    } else {
-      onRejection(this.#enterLater(session, name, announced, admitted === undefined), (error) =>
-        this.#hub.failed(session, error),
-      );
+      if (this.#hub.settings.mayJoin === undefined) return this.#enter(session, name);
+      const admitted = admit(this.#hub, session, name);
+      return admitted === undefined
+        ? this.#enterAdmitted(session, name)
+        : this.#enterLater(session, name, admitted);
+    } catch (error) {
+      this.#hub.joinFailed(session, error);
+      return rejectedLater(portablePlatform, error);
     }
-    return room;
   }
 
   leave(session: Session<Data>, name: string): void {
-    session.joining?.delete(name);
+    this.#cancelJoin(session, name, () => new RoomRefusedError(name, 'left before the decision'));
     if (!session.isIn(name)) return;
     session.left(name);
     const state = this.#states.get(name)!;
     state.audience.leave(session);
     this.#removeIfUnused(name, state);
-    this.#hub.emit('leave', session, session, name);
+    this.#hub.emit('left', session, session, name);
   }
 
+  /** The session has ended. */
   leaveAll(session: Session<Data>): void {
+    for (const name of session.joining?.keys() ?? []) {
+      this.#cancelJoin(session, name, () => new SessionClosedError('session.join'));
+    }
     for (const name of session.roomNames()) this.leave(session, name);
+  }
+
+  #cancelJoin({ joining }: Session<Data>, name: string, reason: () => Error): void {
+    const pending = joining?.get(name);
+    if (pending === undefined) return;
+    joining!.delete(name);
+    pending.reject(reason());
   }
 
   /** Receives the messages of other nodes, for the rooms that have members already. */
@@ -156,6 +162,21 @@ export class Rooms<Data> implements RoomOwner<Data> {
       this.#hub.refused(error);
       return rejectedLater(portablePlatform, error);
     }
+  }
+
+  publishJSON(
+    name: string,
+    value: unknown,
+    options: PublishOptions<Data>,
+  ): Promise<Position | undefined> {
+    let text: string;
+    try {
+      text = checked(() => jsonOf(value), Room.prototype, 'publishJSON');
+    } catch (error) {
+      this.#hub.refused(error);
+      return rejectedLater(portablePlatform, error);
+    }
+    return this.publish(name, text, options);
   }
 
   #publish(
@@ -302,7 +323,13 @@ export class Rooms<Data> implements RoomOwner<Data> {
     }
   }
 
-  #enter(session: Session<Data>, name: string): void {
+  /**
+   * Makes the session a member.
+   *
+   * @throws {@link RoomRefusedError} or {@link SessionClosedError} when a listener of `entered` ends
+   *   the membership.
+   */
+  #enter(session: Session<Data>, name: string): Promise<Joined<Data>> {
     const { audience, settings, history } = this.#state(name);
     session.entered(name);
     audience.join(session);
@@ -313,37 +340,66 @@ export class Rooms<Data> implements RoomOwner<Data> {
         () => {},
       );
     }
-    if (audience.members.size > 1) return;
-    this.#hub.link?.open(name, settings);
-    // While the room had no members, this node received no messages of other nodes.
-    if (this.#crosses) history?.interrupt();
+    if (audience.members.size === 1) {
+      this.#hub.link?.open(name, settings);
+      // While the room had no members, this node received no messages of other nodes.
+      if (this.#crosses) history?.interrupt();
+    }
+    this.#hub.emit('entered', session, session, name);
+    if (session.isIn(name)) return this.#joined(name);
+    throw session.state === 'closed'
+      ? new SessionClosedError('session.join')
+      : new RoomRefusedError(name, 'left by a listener of entered');
   }
 
-  /**
-   * Enters after a promise of `mayJoin` or of the listeners of `join`, unless the session leaves or
-   * ends before.
-   *
-   * @param isAnnounced - The listeners of `join` have been called.
-   */
-  async #enterLater(
+  /** All joins of a room share a promise. */
+  #joined(name: string): Promise<Joined<Data>> {
+    const state = this.#states.get(name)!;
+    state.joined ??= Promise.resolve(
+      Object.freeze({ room: state.room, complete: true, missed: 0, position: undefined }),
+    );
+    return state.joined;
+  }
+
+  /** Enters after `mayJoin` has admitted the session. It may have joined or closed meanwhile. */
+  #enterAdmitted(session: Session<Data>, name: string): Promise<Joined<Data>> {
+    if (session.state === 'closed') throw new SessionClosedError('session.join');
+    if (session.isIn(name)) return this.#joined(name);
+    this.#checkBounds(session, name);
+    return this.#enter(session, name);
+  }
+
+  /** Enters after a promise of `mayJoin`, unless the session leaves or ends before. */
+  #enterLater(
     session: Session<Data>,
     name: string,
-    promise: Promise<void>,
-    isAnnounced: boolean,
-  ): Promise<void> {
+    admitted: Promise<void>,
+  ): Promise<Joined<Data>> {
     session.joining ??= new Map();
     const { joining } = session;
-    joining.set(name, promise);
-    const isWanted = (): boolean => joining.get(name) === promise && session.state === 'open';
-    try {
-      await promise;
-      if (isWanted() && !isAnnounced) await this.#hub.announceJoin(session, name);
-      if (!isWanted()) return;
-    } finally {
-      if (joining.get(name) === promise) joining.delete(name);
-    }
-    this.#checkBounds(session, name);
-    this.#enter(session, name);
+    const join = new Deferred<Joined<Data>>();
+    joining.set(name, join);
+    const failed = (error: unknown): void => {
+      this.#hub.joinFailed(session, error);
+      join.reject(error);
+    };
+    admitted.then(
+      () => {
+        if (joining.get(name) !== join) return;
+        joining.delete(name);
+        try {
+          join.resolve(this.#enterAdmitted(session, name));
+        } catch (error) {
+          failed(error);
+        }
+      },
+      (error) => {
+        if (joining.get(name) !== join) return;
+        joining.delete(name);
+        failed(error);
+      },
+    );
+    return join.promise;
   }
 
   #state(name: string, settings: RoomSettings = this.#hub.settings.room(name)): RoomState<Data> {
@@ -357,6 +413,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
       settings,
       audience: new Audience(this.#hub.fanOut),
       history: this.#keepsHere(settings) ? new RoomHistory(settings.history!) : undefined,
+      joined: undefined,
     };
     this.#states.set(name, state);
     return state;

@@ -2,15 +2,24 @@ import {
   CloseCode,
   type CloseInfo,
   type Conn,
+  type ConnCloseOptions,
   type MessageData,
   type PreparedMessage,
 } from '@ws/conn';
 import { checked, Deferred, schedulerOf, sendUnencoded, TurnCallback } from '@ws/conn/internal';
 import { checkKeyedOptions } from './checks.ts';
-import { SessionClosedError } from './errors.ts';
-import { encodesElsewhere, platformOf, sendPrepared, sendRun, untilWritable } from './members.ts';
+import type { Joined, Joining } from './joins.ts';
+import {
+  awaitsWriter,
+  dropsInput,
+  encodesElsewhere,
+  platformOf,
+  sendPrepared,
+  sendRun,
+  untilWritable,
+} from './members.ts';
 import type { Position } from './position.ts';
-import { prepare } from './prepare.ts';
+import { jsonOf, prepare } from './prepare.ts';
 import type { Kept } from './room-history.ts';
 import { type Waiting, WaitingMessages } from './waiting-messages.ts';
 
@@ -35,14 +44,24 @@ export interface SessionOwner<Data> {
   /** Messages were dropped. */
   overflowed(session: Session<Data>, dropped: number, policy: OverflowPolicy | 'latest'): void;
   readonly rooms: {
-    join(session: Session<Data>, room: string): Room<Data>;
+    join(session: Session<Data>, room: string): Promise<Joined<Data>>;
     leave(session: Session<Data>, room: string): void;
   };
   /** Sends the messages of this turn to a session that closes. */
   flush(session: Session<Data>): void;
+  /** A session takes no more messages: it leaves its rooms. */
+  stopped(session: Session<Data>): void;
+}
+
+/** The options of `Session.send`. */
+export interface SendOptions {
+  /** With the policy `latest`, the message replaces a waiting message of this key. */
+  readonly key?: string | undefined;
 }
 
 const SEND_OPTION_NAMES: readonly string[] = ['key'];
+/** Bytes of memory that a waiting message is charged beside its payload. */
+const MESSAGE_COST = 64;
 
 /**
  * One connection of a {@link Hub}.
@@ -55,7 +74,7 @@ const SEND_OPTION_NAMES: readonly string[] = ['key'];
  * const hub = new Hub();
  * const [client, server] = connPair();
  * const session = hub.add(server);
- * session.join('lobby');
+ * await session.join('lobby');
  * session.send('welcome');
  * console.log((await client.readMessage()).text(), session.rooms.size); // welcome 1
  * ```
@@ -70,8 +89,8 @@ export class Session<Data = unknown> {
   readonly conn: Conn<Data>;
   /** The request of the handshake, from the server or from `Hub.add`. */
   readonly request: unknown;
-  /** @internal The joins that wait for a promise, by room; undefined before the first. */
-  joining: Map<string, Promise<void>> | undefined = undefined;
+  /** @internal Undefined before the first. */
+  joining: Joining<Data> | undefined = undefined;
   readonly #hub: SessionOwner<Data>;
   /** The name of one joined room, or of several. Most sessions are in one room and need no Set. */
   #joined: string | Set<string> | undefined;
@@ -171,14 +190,11 @@ export class Session<Data = unknown> {
    *
    * @param data - As for `Conn.send`. Bytes are copied.
    * @param options - `key`: with the policy `latest`, replaces a waiting message of this key.
-   * @returns False when the message was dropped.
-   * @throws {@link SessionClosedError}; TypeError or RangeError for invalid data or options.
+   * @returns False when the message was dropped, and after the end of the session.
+   * @throws TypeError or RangeError for invalid data or options.
    */
-  send(
-    data: MessageData | PreparedMessage,
-    options: { readonly key?: string | undefined } = {},
-  ): boolean {
-    if (this.state === 'closed') throw new SessionClosedError('session.send');
+  send(data: MessageData | PreparedMessage, options: SendOptions = {}): boolean {
+    if (this.state === 'closed') return false;
     const message = checked(
       () => {
         checkKeyedOptions('session.send', options, SEND_OPTION_NAMES);
@@ -191,16 +207,31 @@ export class Session<Data = unknown> {
   }
 
   /**
-   * Joins a room. The session gets the messages that are published after this call. When the option
-   * `mayJoin` or a listener of `join` returns a promise, the session joins after it resolves, and
-   * `error` reports a refusal.
+   * Sends `value` as a text message in JSON, as {@link send} does.
    *
-   * @returns The room.
-   * @throws {@link RoomRefusedError}, {@link SessionClosedError}; TypeError or RangeError for an
-   *   invalid name.
+   * @throws TypeError when `value` cannot be written as JSON: undefined, a function, a cycle, a
+   *   BigInt. Nothing is sent then. Otherwise as {@link send}.
    */
-  join(room: string): Room<Data> {
-    if (this.state === 'closed') throw new SessionClosedError('session.join');
+  writeJSON(value: unknown, options: SendOptions = {}): boolean {
+    return this.send(
+      checked(() => jsonOf(value), this, 'writeJSON'),
+      options,
+    );
+  }
+
+  /**
+   * Joins a room. Without the option `mayJoin`, and when it returns `true`, the session is a member
+   * when this call returns. When `mayJoin` returns a promise, the session is a member when the
+   * returned promise resolves. A member gets the messages that are published from then on.
+   *
+   * @returns Resolves when the session is a member. Calls for a room that the session joins, or has
+   *   joined, get the same result.
+   * @throws (rejects) {@link RoomRefusedError}, also when the session leaves the room before the
+   *   decision; {@link SessionClosedError} when the session ends before; TypeError or RangeError for
+   *   an invalid name. A rejection that is not awaited is not reported as unhandled: the event
+   *   `error` reports refused joins, at most once a second.
+   */
+  join(room: string): Promise<Joined<Data>> {
     return this.#hub.rooms.join(this, room);
   }
 
@@ -215,16 +246,45 @@ export class Session<Data = unknown> {
 
   /**
    * Sends the waiting messages and, as {@link leave}, the messages that were published in this turn.
-   * Then closes the connection. See `Conn.close`.
+   * Then closes the connection, see `Conn.close`, and leaves all rooms.
+   *
+   * @param options - As of `Conn.close`. `discard`: drops the messages that the peer sends before
+   *   its close frame. Default: true for other codes than 1000 and 1001, so a session that you end
+   *   with 4401 is no longer heard.
    */
-  close(code?: number, reason?: string): Promise<CloseInfo> {
+  close(code?: number, reason?: string, options: ConnCloseOptions = {}): Promise<CloseInfo> {
     // A listener of `sent` calls it again: the first call sends the rest, then closes.
     if (this.#closing) return this.conn.closed;
     this.#closing = true;
     this.#hub.flush(this);
     this.#flushWaiting();
     this.#closing = false;
-    return this.conn.close(code, reason);
+    return this.#close(code, reason, options);
+  }
+
+  #close(
+    code: number | undefined,
+    reason: string | undefined,
+    options: ConnCloseOptions,
+  ): Promise<CloseInfo> {
+    const isGone =
+      code !== undefined && code !== CloseCode.NormalClosure && code !== CloseCode.GoingAway;
+    const closed =
+      options?.discard === undefined && isGone
+        ? this.conn.close(code, reason, { ...options, discard: true })
+        : this.conn.close(code, reason, options);
+    if (this.state === 'closed') this.#hub.stopped(this);
+    return closed;
+  }
+
+  /** @internal The connection accepts no more messages. */
+  writesEnded(): void {
+    if (this.state === 'closed') this.#hub.stopped(this);
+  }
+
+  /** @internal Whether messages of the peer reach the listeners. */
+  get hears(): boolean {
+    return this.conn.state !== 'closed' && !dropsInput(this.conn);
   }
 
   /** @internal As {@link close}, with the options of `Conn.close`. */
@@ -234,12 +294,15 @@ export class Session<Data = unknown> {
     options: { readonly timeout: number; readonly discard: boolean },
   ): Promise<CloseInfo> {
     this.#flushWaiting();
-    return this.conn.close(code, reason, options);
+    return this.#close(code, reason, options);
   }
 
   /** @internal Sends a message now or, if the peer reads too slowly, later. */
   deliver(message: PreparedMessage, key: string | undefined): boolean {
-    if (this.state === 'closed') return false;
+    if (this.state === 'closed') {
+      this.#hub.stopped(this);
+      return false;
+    }
     if (this.#waiting === undefined) {
       const writable = untilWritable(this.conn);
       if (writable === undefined && sendPrepared(this.conn, message, false)) {
@@ -315,11 +378,13 @@ export class Session<Data = unknown> {
     } else if (encodesElsewhere(this.conn, waiting.bytes + length)) {
       // The peer is not slow, so the bounds do not apply.
       this.#giveUpCompression();
+    } else if (awaitsWriter(this.conn, waiting.bytes + length + waiting.messages * MESSAGE_COST)) {
+      // The application writes a message to this session. The peer is not slow.
     } else {
       policy = hub.policyFor(this);
       if (policy === 'close') {
         hub.overflowed(this, waiting.clear() + 1, policy);
-        void this.conn.close(CloseCode.TryAgainLater, 'reads too slowly');
+        void this.#close(CloseCode.TryAgainLater, 'reads too slowly', {});
         return false;
       }
       if (policy === 'drop-new' || tooLong) {
@@ -403,7 +468,7 @@ export class Session<Data = unknown> {
 
   /** @param forced - The connection fails to send the message, for example for lack of memory. */
   #refused(forced: boolean): void {
-    if (forced) void this.conn.close(CloseCode.InternalServerErr);
+    if (forced) void this.#close(CloseCode.InternalServerErr, '', {});
     else this.#resumeAfter(undefined);
   }
 }
@@ -432,6 +497,12 @@ export interface RoomOwner<Data> {
     data: MessageData | PreparedMessage,
     options: PublishOptions<Data>,
   ): Promise<Position | undefined>;
+  /** See `Room.publishJSON`. */
+  publishJSON(
+    room: string,
+    value: unknown,
+    options: PublishOptions<Data>,
+  ): Promise<Position | undefined>;
   history(
     room: string,
     since: Position | undefined,
@@ -450,8 +521,8 @@ export interface RoomOwner<Data> {
  *
  * const hub = new Hub();
  * const [client, server] = connPair();
- * hub.add(server).join('lobby');
- * await hub.room('lobby').publish('hello all');
+ * const { room } = await hub.add(server).join('lobby');
+ * await room.publish('hello all');
  * console.log((await client.readMessage()).text()); // hello all
  * ```
  */
@@ -491,6 +562,16 @@ export class Room<Data = unknown> {
     options: PublishOptions<Data> = {},
   ): Promise<Position | undefined> {
     return this.#rooms.publish(this.name, data, options);
+  }
+
+  /**
+   * Sends `value` as a text message in JSON, as {@link publish} does.
+   *
+   * @throws (rejects) TypeError when `value` cannot be written as JSON: undefined, a function, a
+   *   cycle, a BigInt. Nothing is sent then. Otherwise as {@link publish}.
+   */
+  publishJSON(value: unknown, options: PublishOptions<Data> = {}): Promise<Position | undefined> {
+    return this.#rooms.publishJSON(this.name, value, options);
   }
 
   /**

@@ -1,4 +1,5 @@
 import {
+  type BorrowedMessage,
   CloseCode,
   type CloseInfo,
   type Conn,
@@ -16,11 +17,16 @@ import { backplaneCode } from './backplane-code.ts';
 import type { BackplaneLink, Except, LinkOwner } from './backplane-link.ts';
 import { checkOneOf } from './checks.ts';
 import type { ClosePlan, HubCloseResult } from './close-options.ts';
-import { BackplaneError, HubClosedError, OverflowError, SessionClosedError } from './errors.ts';
+import {
+  BackplaneError,
+  HubClosedError,
+  OverflowError,
+  RoomRefusedError,
+  SessionClosedError,
+} from './errors.ts';
 import { type ConnectContext, type HubEvents, Listeners } from './events.ts';
 import { FanOut } from './fan-out.ts';
-import { admit, announceJoin, type JoinsOwner } from './joins.ts';
-import { limitRate, platformOf, watchPongs } from './members.ts';
+import { limitRate, observeWrites, platformOf, watchPongs } from './members.ts';
 import type { HubSettings } from './options.ts';
 import { POLICIES } from './overflow.ts';
 import type { Position } from './position.ts';
@@ -35,9 +41,7 @@ const CLOSE_BATCH = 64;
 const used = /* @__PURE__ */ new WeakSet<Backplane>();
 
 /** The sessions of one hub, with its listeners and counters. */
-export class Sessions<Data>
-  implements SessionOwner<Data>, RoomsOwner<Data>, LinkOwner<Data>, JoinsOwner<Data>
-{
+export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, LinkOwner<Data> {
   readonly settings: HubSettings<Data>;
   readonly byId: Map<string, Session<Data>> = new Map();
   readonly fanOut: FanOut = new FanOut(this);
@@ -57,6 +61,8 @@ export class Sessions<Data>
   deliveredCount = 0;
   droppedCount = 0;
   gapCount = 0;
+  /** See `HubStats.refused`. */
+  refusedCount = 0;
   /** Calls of listeners whose promises are pending. */
   #handlers = 0;
   /** Resolves when no promise of a listener is pending. */
@@ -67,18 +73,19 @@ export class Sessions<Data>
   readonly #drops: Reports<Session<Data>, OverflowPolicy | 'latest'> = new Reports(
     (session, dropped, policy) => this.emit('overflow', session, session, { dropped, policy }),
   );
-  /** Of publications. A listener of `error` may publish, and be refused each time. */
-  readonly #refusals: Reports<this, unknown> = new Reports((_, count, cause) => {
-    let error = cause;
-    if (count > 1) {
-      const text = `${count} publications were refused`;
-      error = isRefusal(cause)
-        ? new WebSocketError(text, cause.code, { cause })
-        : new Error(text, { cause });
-    }
-    this.failed(undefined, error);
-  });
-  /** The errors of publications that were reported. */
+  /** Of publications and joins. A listener of `error` may publish, and be refused each time. */
+  readonly #refusals: Reports<'publications' | 'joins', Fault<Data>> = new Reports(
+    (calls, count, { session, cause }) => {
+      if (count === 1) return this.failed(session, cause);
+      const text = `${count} ${calls} were refused`;
+      const error =
+        cause instanceof WebSocketError
+          ? new WebSocketError(text, cause.code, { cause })
+          : new Error(text, { cause });
+      this.failed(undefined, error);
+    },
+  );
+  /** The errors of publications and joins that were reported. */
   readonly #reported = new WeakSet<object>();
 
   constructor(settings: HubSettings<Data>) {
@@ -131,16 +138,18 @@ export class Sessions<Data>
     this.byId.set(id, session);
     this.everyone.join(session);
     this.watchPongs(session);
-    this.emit('connect', session, session, ctx);
+    const connected = this.emit('connect', session, session, ctx) as Promise<unknown> | undefined;
+    const receive = (message: BorrowedMessage): Promise<void> | undefined =>
+      this.emit('message', session, session, message) as Promise<void> | undefined;
     onRejection(
-      conn.receive(
-        (message) => this.emit('message', session, session, message) as Promise<void> | undefined,
-      ),
+      conn.receive(connected === undefined ? receive : receiveAfter(connected, session, receive)),
       (error) => {
-        // Otherwise the connection has ended.
         if (error instanceof ReadPendingError) this.listenerFailed(session, error);
+        // The connection has ended, or has begun to end.
+        else session.writesEnded();
       },
     );
+    observeWrites(conn, session);
     void conn.closed.then((info) => this.#end(session, info));
     return session;
   }
@@ -177,7 +186,7 @@ export class Sessions<Data>
     }
     this.ended = true;
     await this.#stopLink();
-    this.#refusals.end(this);
+    this.#refusals.endAll();
     const terminated = this.#terminated;
     return { closed: size - terminated, terminated, handlersPending: this.#handlers };
   }
@@ -229,11 +238,16 @@ export class Sessions<Data>
     });
   }
 
+  /** The session takes no more messages. */
+  stopped(session: Session<Data>): void {
+    this.everyone.members.delete(session);
+    this.rooms.leaveAll(session);
+  }
+
   #end(session: Session<Data>, info: CloseInfo): void {
     this.droppedCount += session.end();
     this.byId.delete(session.id);
-    this.everyone.members.delete(session);
-    this.rooms.leaveAll(session);
+    this.stopped(session);
     this.#drops.end(session);
     const { code, reason, error } = info;
     if (this.closed && error instanceof TimeoutError) this.#terminated++;
@@ -281,8 +295,9 @@ export class Sessions<Data>
     if ((ended && session?.state === 'closed') || (error instanceof HubClosedError && this.ended)) {
       return;
     }
-    // A publication was refused. That is not the fault of this session.
+    // A publication or a join was refused. That is not the fault of this session.
     if (isRefusal(error)) return this.refused(error);
+    if (error instanceof RoomRefusedError) return this.joinFailed(session, error);
     if (!this.#reported.has(Object(error))) this.failed(session, error);
     // Another session has ended, so this one stays.
     if (!ended) void session?.close(CloseCode.InternalServerErr);
@@ -347,7 +362,19 @@ export class Sessions<Data>
     const fault = Object(error);
     if (error instanceof HubClosedError || this.#reported.has(fault)) return;
     this.#reported.add(fault);
-    this.#refusals.add(this, 1, error, this.platform);
+    this.#refusals.add('publications', 1, { session: undefined, cause: error }, this.platform);
+  }
+
+  /**
+   * Reports the error of a join: the application may not await it.
+   *
+   * @param fault - The error to report.
+   */
+  joinFailed(session: Session<Data> | undefined, error: unknown, fault: unknown = error): void {
+    if (error instanceof SessionClosedError || this.#reported.has(Object(error))) return;
+    this.#reported.add(Object(error));
+    if (error instanceof RoomRefusedError) this.refusedCount++;
+    this.#refusals.add('joins', 1, { session, cause: fault }, this.platform);
   }
 
   arrived(
@@ -376,14 +403,32 @@ export class Sessions<Data>
     if (from === undefined) this.emit('gap', undefined, room);
     else this.emit('gap', undefined, room, from);
   }
+}
 
-  admit(session: Session<Data>, room: string): Promise<void> | undefined {
-    return admit(this, session, room);
-  }
+/**
+ * The handler of messages that wait for the listeners of `connect`, as the next message waits for those
+ * of `message`.
+ */
+function receiveAfter<Data>(
+  connected: Promise<unknown>,
+  session: Session<Data>,
+  receive: (message: BorrowedMessage) => Promise<void> | undefined,
+): (message: BorrowedMessage) => Promise<void> | undefined {
+  let waits = true;
+  return (message) => {
+    if (!waits) return receive(message);
+    return connected.then(() => {
+      waits = false;
+      // The session may have ended meanwhile.
+      return session.hears ? receive(message) : undefined;
+    });
+  };
+}
 
-  announceJoin(session: Session<Data>, room: string): Promise<void> | undefined {
-    return announceJoin(this, session, room);
-  }
+/** A refusal, and the session whose call was refused. */
+interface Fault<Data> {
+  readonly session: Session<Data> | undefined;
+  readonly cause: unknown;
 }
 
 /** The error of a publication that the hub or the backplane refuses. */

@@ -11,7 +11,7 @@ describe('listeners and AsyncLocalStorage', () => {
     const seen: unknown[] = [];
     const see = (): void => void seen.push(storage.getStore());
     const remove = storage.run('removed', () => hub.on('message', see));
-    for (const event of ['connect', 'message', 'disconnect', 'join'] as const) {
+    for (const event of ['connect', 'message', 'disconnect', 'entered'] as const) {
       storage.run(event, () => hub.on(event, see));
     }
     storage.run('message 2', () => hub.on('message', see));
@@ -23,7 +23,7 @@ describe('listeners and AsyncLocalStorage', () => {
     await conn.close();
     await hub.close({ timeout: 50 });
     await server.close();
-    expect(seen).toEqual(['connect', 'join', 'message', 'message 2', 'disconnect']);
+    expect(seen).toEqual(['connect', 'entered', 'message', 'message 2', 'disconnect']);
   });
 
   it('of a ReconnectingConn too, for each connection, and its handler', async () => {

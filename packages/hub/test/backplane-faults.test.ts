@@ -25,7 +25,7 @@ function node(
 function enter(hub: Hub, ...rooms: string[]): { received: string[]; session: Session } {
   const [client, server] = connPair();
   const session = hub.add(server);
-  for (const room of rooms) session.join(room);
+  for (const room of rooms) void session.join(room);
   return { received: read(client), session };
 }
 
@@ -269,7 +269,7 @@ describe('a subscription', () => {
     await turns();
     for (let i = 0; i < 3; i++) {
       session.leave('r');
-      session.join('r');
+      void session.join('r');
     }
     await turns();
     expect(calls).toEqual(['+all', '+room/r']);
@@ -651,7 +651,7 @@ describe('a room with delivery through', () => {
     const own = hub.room('r').publish('own', { except: one.session });
     await turns();
     one.session.leave('r');
-    one.session.join('r');
+    void one.session.join('r');
     broker.release();
     await own;
     await hub.room('r').publish('next');

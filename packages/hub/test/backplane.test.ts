@@ -37,8 +37,8 @@ describe.each([
     const broker = new MemoryBroker();
     const [a, b] = [node(broker, options), node(broker, options)];
     const [one, two] = [enter(a.hub), enter(b.hub)];
-    one.session.join('r');
-    two.session.join('r');
+    void one.session.join('r');
+    void two.session.join('r');
     await turns();
     await a.hub.room('r').publish('from a');
     await b.hub.room('r').publish('from b');
@@ -58,7 +58,7 @@ describe.each([
     const broker = new MemoryBroker();
     const [a, b] = [node(broker, options), node(broker, options)];
     const two = enter(b.hub);
-    two.session.join('r');
+    void two.session.join('r');
     await turns();
     broker.double();
     await a.hub.room('r').publish('1');
@@ -70,7 +70,7 @@ describe.each([
     const broker = new MemoryBroker();
     const [a, b] = [node(broker, options), node(broker, options)];
     const two = enter(b.hub);
-    two.session.join('r');
+    void two.session.join('r');
     await turns();
     await a.hub.room('r').publish('1');
     await turns();
@@ -88,7 +88,7 @@ describe.each([
     const broker = new MemoryBroker();
     const [a, b] = [node(broker, options), node(broker, options)];
     const two = enter(b.hub);
-    two.session.join('r');
+    void two.session.join('r');
     await turns();
     await a.hub.room('r').publish('1');
     broker.disconnect();
@@ -108,7 +108,7 @@ describe.each([
       const broker = new MemoryBroker();
       const [a, b] = [node(broker, options), node(broker, options)];
       const [one, two] = [enter(a.hub), enter(b.hub)];
-      for (const { session } of [one, two]) session.join('r');
+      for (const { session } of [one, two]) void session.join('r');
       await turns();
       await a.hub.room('r').publish('1');
       broker.disconnect();
@@ -152,7 +152,7 @@ describe('a node', () => {
       const errors: unknown[] = [];
       hub.on('error', (_, error) => errors.push(error));
       const { client, session } = enter(hub);
-      session.join('r');
+      void session.join('r');
       const published = hub.room('r').publish('alone');
       expect(await texts(client, 1)).toEqual(['alone']);
       expect(errors).toEqual([expect.objectContaining({ code: 'WS_ERR_BACKPLANE', cause })]);
@@ -168,7 +168,7 @@ describe('a node', () => {
   it('holds at most 1,000 messages for an engine that is away', async () => {
     const broker = new MemoryBroker();
     const { hub } = node(broker, { rooms: { r: { delivery: 'through' } } });
-    enter(hub).session.join('r');
+    void enter(hub).session.join('r');
     await turns();
     broker.disconnect();
     const published = Array.from({ length: 1_001 }, (_, i) => hub.room('r').publish(`${i}`));
@@ -234,8 +234,8 @@ describe('a node', () => {
     const [a, b] = [node(broker, options), node(broker, options)];
     const [one, two] = [enter(a.hub), enter(b.hub)];
     for (const { session } of [one, two]) {
-      session.join('r');
-      session.join('kept');
+      void session.join('r');
+      void session.join('kept');
     }
     await turns();
     for (const room of ['r', 'kept']) {
@@ -255,7 +255,7 @@ describe('a node', () => {
       const broker = new MemoryBroker();
       const { hub } = node(broker, { rooms: { r: { delivery: 'through' } } });
       const [one, two] = [enter(hub), enter(hub)];
-      for (const { session } of [one, two]) session.join('r');
+      for (const { session } of [one, two]) void session.join('r');
       await turns();
       broker.delay();
       const published = hub.room('r').publish('late', { except: two.session });
@@ -273,7 +273,7 @@ describe('a node', () => {
   it('reports bytes that it cannot read', async () => {
     const broker = new MemoryBroker();
     const { hub, gaps, errors } = node(broker);
-    enter(hub).session.join('r');
+    void enter(hub).session.join('r');
     await turns();
     broker.inject('room/r', new Uint8Array([1, 2, 3]));
     broker.inject('room/r', new Uint8Array([9, 1, 1, 65, 0, 0, 0, 0, 0, 0, 0, 1]));
@@ -288,7 +288,7 @@ describe('a node', () => {
   it('reports another node with its id', async () => {
     const broker = new MemoryBroker();
     const [a, b] = [node(broker, { id: 'same' }), node(broker, { id: 'same' })];
-    enter(a.hub).session.join('r');
+    void enter(a.hub).session.join('r');
     await turns();
     await b.hub.room('r').publish('x');
     await turns();
@@ -300,7 +300,7 @@ describe('a node', () => {
   it('reports each of several other nodes with its id once', async () => {
     const broker = new MemoryBroker();
     const [a, b, c] = [1, 2, 3].map(() => node(broker, { id: 'same' }));
-    enter(a!.hub).session.join('r');
+    void enter(a!.hub).session.join('r');
     await turns();
     for (let i = 0; i < 6; i++) {
       await (i % 2 === 0 ? b! : c!).hub.room('r').publish('x');
@@ -314,7 +314,7 @@ describe('a node', () => {
     try {
       const broker = new MemoryBroker();
       const [a, b] = [node(broker), node(broker)];
-      enter(b.hub).session.join('r');
+      void enter(b.hub).session.join('r');
       await turns();
       await a.hub.room('r').publish('1');
       await turns();
@@ -341,7 +341,7 @@ describe('a room with history', () => {
     const options = { rooms: { r: { history: true } } } as const;
     const [a, b] = [node(broker, options), node(broker, options)];
     const two = enter(b.hub);
-    two.session.join('r');
+    void two.session.join('r');
     await turns();
     for (const text of ['1', '2']) await a.hub.room('r').publish(text);
     broker.forget();

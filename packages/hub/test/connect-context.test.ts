@@ -11,7 +11,7 @@ describe('the event connect behind a server', () => {
       const { auth, params, path, query, route: pattern, address } = ctx!;
       seen.push({ auth, data: session.data, params: { ...params }, path, pattern, address });
       seen.push([query?.get('q'), [...query!]]);
-      session.join(`room/${params?.['id']}`);
+      void session.join(`room/${params?.['id']}`);
     });
     const server = await serve(
       { host: '127.0.0.1', authenticate: (_req: unknown) => ({ user: 'ada' }) },

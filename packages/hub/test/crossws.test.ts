@@ -21,7 +21,7 @@ function instance(sync = true): Hub {
 function peer(hub: Hub, ...topics: string[]) {
   const [client, server] = connPair();
   const session = hub.add(server);
-  for (const topic of topics) session.join(topic);
+  for (const topic of topics) void session.join(topic);
   return { client, session };
 }
 

@@ -50,7 +50,7 @@ function add(...rooms: string[]): Member {
   const transport = new Socket();
   const conn = new Conn(transport, { role: 'server', platform, heartbeat: false });
   const session = hub.add(conn);
-  for (const room of rooms) session.join(room);
+  for (const room of rooms) void session.join(room);
   return { session, transport };
 }
 
@@ -208,7 +208,7 @@ describe('a pass over many members', () => {
     leaves.session.leave('r');
     closes.transport.destroy();
     void visited.session.leave('r');
-    visited.session.join('r');
+    void visited.session.join('r');
     const late = add('r');
     void publish('b');
     await platform.settle();

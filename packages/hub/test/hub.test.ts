@@ -40,9 +40,9 @@ describe('a hub', () => {
   it('delivers to the members of a room, in the order of publication', async () => {
     const hub = new Hub();
     const [a, b, c] = [enter(hub), enter(hub), enter(hub)];
-    const room = a.session.join('r');
+    const { room } = await a.session.join('r');
     void room.publish('0');
-    b.session.join('r');
+    void b.session.join('r');
     for (const text of ['1', '2', '3']) void room.publish(text, { except: a.session });
     void room.publish('4', { filter: (session) => session === a.session });
     await room.publish('5');
@@ -63,27 +63,28 @@ describe('a hub', () => {
     const events: string[] = [];
     hub.on('connect', (session) => events.push(`connect ${session.id}`));
     hub.on('message', (session, message) => events.push(`message ${session.id} ${message.text()}`));
-    hub.on('join', (session, room) => void events.push(`join ${session.id} ${room}`));
-    hub.on('leave', (session, room) => events.push(`leave ${session.id} ${room}`));
+    hub.on('entered', (session, room) => events.push(`entered ${session.id} ${room}`));
+    hub.on('left', (session, room) => events.push(`left ${session.id} ${room}`));
     hub.on('close', (session, code, reason) =>
       events.push(`close ${session.id} ${code} ${reason}`),
     );
     hub.on('disconnect', (session, { code }) => events.push(`disconnect ${session.id} ${code}`));
     const { client, session } = enter(hub, 'one');
-    session.join('r');
+    void session.join('r');
     await client.send('hi');
     await client.close(4000, 'bye');
     await session.conn.closed;
     await Promise.resolve();
     expect(events).toEqual([
       'connect one',
-      'join one r',
+      'entered one r',
       'message one hi',
-      'leave one r',
+      'left one r',
       'close one 4000 bye',
       'disconnect one 4000',
     ]);
-    expect(() => session.send('late')).toThrow(SessionClosedError);
+    expect(session.send('late')).toBe(false);
+    await expect(session.join('late')).rejects.toThrow(SessionClosedError);
   });
 
   it('closes the session of a listener that throws, and reports the error', async () => {
@@ -102,8 +103,8 @@ describe('a hub', () => {
   it('refuses a join when mayJoin returns false', async () => {
     const hub = new Hub({ mayJoin: (_, room) => room !== 'secret' });
     const { session } = enter(hub);
-    expect(() => session.join('secret')).toThrow(RoomRefusedError);
-    session.join('open');
+    await expect(session.join('secret')).rejects.toThrow(RoomRefusedError);
+    await session.join('open');
     expect([...session.rooms]).toEqual(['open']);
     expect(hub.stats.rooms).toBe(1);
     await hub.close();

@@ -38,10 +38,10 @@ beforeAll(() => {
   for (const [i, transport] of transports.entries()) {
     const conn = new Conn(transport, { role: 'server', platform: nodePlatform, heartbeat: false });
     const session = hub.add(conn);
-    session.join('all');
-    for (const size of [1_000, 5_000, 10_000, 20_000]) if (i < size) session.join(`${size}`);
-    if (i < 8 * SMALL_ROOMS) session.join(`small/${i % SMALL_ROOMS}`);
-    if (i < 20_000) session.join('another');
+    void session.join('all');
+    for (const size of [1_000, 5_000, 10_000, 20_000]) if (i < size) void session.join(`${size}`);
+    if (i < 8 * SMALL_ROOMS) void session.join(`small/${i % SMALL_ROOMS}`);
+    if (i < 20_000) void session.join('another');
   }
 }, 180_000);
 afterAll(() => closeSync(file));

@@ -34,11 +34,11 @@ function refusing() {
 }
 
 describe('a listener of message', () => {
-  it('that sends to another session that has ended is reported, and the sender stays', async () => {
+  it('that joins another session that has ended is reported, and the sender stays', async () => {
     const { hub, failed } = hubWith();
     const [sender, other] = [enter(hub), enter(hub)];
     await other.client.close();
-    hub.on('message', () => void other.session.send('x'));
+    hub.on('message', () => other.session.join('r'));
     await sender.client.send('x');
     await expect.poll(() => failed.mock.calls.length).toBe(1);
     expect(failed).toHaveBeenCalledExactlyOnceWith(sender.session, expect.any(SessionClosedError));
@@ -96,7 +96,7 @@ describe('a publication that is not awaited', () => {
     try {
       const { cause, backplane } = refusing();
       const { hub, failed } = hubWith({ backplane });
-      enter(hub).session.join('r');
+      void enter(hub).session.join('r');
       await turns();
       for (let i = 0; i < 3; i++) void hub.room('r').publish('x');
       hub.broadcast('x');
@@ -124,53 +124,11 @@ describe('a publication that is not awaited', () => {
 
   it('is reported when too many messages wait', async () => {
     const { hub, failed } = hubWith();
-    enter(hub).session.join('r');
+    void enter(hub).session.join('r');
     for (let i = 0; i < 10_001; i++) void hub.room('r').publish('x');
     await turns();
     expect(failed).toHaveBeenCalledExactlyOnceWith(undefined, expect.any(OverflowError));
     await hub.close({ timeout: 1 });
-  });
-});
-
-describe('several listeners of join', () => {
-  it.each<[string, () => void]>([
-    ['returns a value', () => false as unknown as undefined],
-    [
-      'throws',
-      () => {
-        throw new Error('mistake');
-      },
-    ],
-  ])('leave no rejection unhandled when a later one %s', async (_, second) => {
-    const unhandled = vi.fn();
-    process.on('unhandledRejection', unhandled);
-    try {
-      const { hub } = hubWith();
-      hub.on('join', () => Promise.reject(new Error('the database is away')));
-      hub.on('join', second);
-      const { session } = enter(hub);
-      expect(() => session.join('r')).toThrow('refused');
-      await turns();
-      expect(unhandled).not.toHaveBeenCalled();
-      await hub.close({ timeout: 1 });
-    } finally {
-      process.off('unhandledRejection', unhandled);
-    }
-  });
-
-  it('may join other rooms, within the bounds', async () => {
-    const { hub } = hubWith({ maxRooms: 1 });
-    const disconnected = vi.fn();
-    hub.on('disconnect', disconnected);
-    hub.on('join', (session, room) => {
-      if (room !== 'presence') session.join('presence');
-    });
-    const { client, session } = enter(hub);
-    expect(() => session.join('chat')).toThrow('the hub has 1 rooms (option maxRooms)');
-    expect([...session.rooms]).toEqual(['presence']);
-    client.terminate();
-    await expect.poll(() => disconnected.mock.calls.length).toBe(1);
-    expect(hub.stats).toMatchObject({ sessions: 0, rooms: 0 });
   });
 });
 
@@ -195,12 +153,12 @@ describe('a listener that throws or rejects', () => {
     throw mistake;
   };
 
-  it.each<['connect' | 'message' | 'sent' | 'join' | 'leave' | 'pong']>([
+  it.each<['connect' | 'message' | 'sent' | 'entered' | 'left' | 'pong']>([
     ['connect'],
     ['message'],
     ['sent'],
-    ['join'],
-    ['leave'],
+    ['entered'],
+    ['left'],
     ['pong'],
   ])('closes the session with 1011, and error reports it (%s)', async (event) => {
     const { hub, failed } = hubWith();
@@ -209,9 +167,9 @@ describe('a listener that throws or rejects', () => {
     const { client, session } = enter(hub);
     if (event === 'message') await client.send('x');
     if (event === 'sent') session.send('x');
-    if (event === 'join') expect(() => session.join('r')).toThrow('refused');
-    if (event === 'leave') {
-      session.join('r');
+    if (event === 'entered') await expect(session.join('r')).rejects.toThrow(SessionClosedError);
+    if (event === 'left') {
+      void session.join('r');
       session.leave('r');
     }
     if (event === 'pong') await client.writeMessage(PongMessage, '');
@@ -226,7 +184,7 @@ describe('a listener that throws or rejects', () => {
     const { hub, failed } = hubWith();
     hub.on('sent', fail);
     const { client, session } = enter(hub);
-    session.join('r');
+    void session.join('r');
     let received = 0;
     client.receive(() => void received++).catch(() => {});
     for (let i = 0; i < 10_000; i++) void hub.room('r').publish('x');
@@ -276,7 +234,7 @@ describe('a filter that throws', () => {
   it('rejects the publication, which reaches no session', async () => {
     const { hub } = hubWith();
     const { client, session } = enter(hub);
-    session.join('r');
+    void session.join('r');
     await expect(hub.room('r').publish('x', { filter })).rejects.toBe(mistake);
     expect(() => hub.broadcast('x', { filter })).toThrow(mistake);
     await hub.room('r').publish('next');
@@ -289,7 +247,7 @@ describe('a filter that throws', () => {
     const { hub, failed } = hubWith();
     hub.on('message', () => hub.room('r').publish('x', { filter }));
     const { client, session } = enter(hub);
-    session.join('r');
+    void session.join('r');
     await client.send('x');
     void client.discardReads().catch(() => {});
     expect(await client.closed).toMatchObject({ code: 1011 });
@@ -313,7 +271,7 @@ describe('a publication of invalid data', () => {
     await expect(hub.room('r').publish('x')).rejects.toMatchObject(closed);
     expect(() => hub.broadcast('x')).toThrow(expect.objectContaining(closed));
     expect(() => hub.multiple([session], 'x')).toThrow(expect.objectContaining(closed));
-    expect(() => session.send('x')).toThrow(SessionClosedError);
+    expect(session.send('x')).toBe(false);
     expect(failed).not.toHaveBeenCalled();
   });
 });

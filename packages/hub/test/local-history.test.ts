@@ -27,7 +27,7 @@ async function read(hub: Hub, since?: { epoch: string; offset: number }) {
 describe('the history of a node', () => {
   it('is complete while the room has members', async () => {
     const { a, b } = setUp();
-    enter(a).join('r');
+    void enter(a).join('r');
     await turns();
     const since = await a.room('r').publish('1');
     await b.room('r').publish('2');
@@ -38,13 +38,13 @@ describe('the history of a node', () => {
   it('is not complete after a time without members', async () => {
     const { a, b } = setUp();
     const session = enter(a);
-    session.join('r');
+    void session.join('r');
     await turns();
     const since = await a.room('r').publish('1');
     session.leave('r');
     expect(await read(a, since)).toEqual({ texts: [], complete: false });
     await b.room('r').publish('missed');
-    session.join('r');
+    void session.join('r');
     await turns();
     expect(await read(a, since)).toEqual({ texts: [], complete: false });
     const later = await a.room('r').publish('2');
@@ -60,7 +60,7 @@ describe('the history of a node', () => {
       answer.promise.then(() => backplane.subscribe(channel));
     const a = new Hub({ ...OPTIONS, backplane: { ...backplane, subscribe } });
     const b = new Hub({ ...OPTIONS, backplane: memoryBackplane(broker) });
-    enter(a).join('r');
+    void enter(a).join('r');
     await turns();
     const since = await a.room('r').publish('1');
     await b.room('r').publish('missed');
@@ -73,7 +73,7 @@ describe('the history of a node', () => {
 
   it('is not complete while the engine is away', async () => {
     const { broker, a, b } = setUp();
-    enter(a).join('r');
+    void enter(a).join('r');
     await turns();
     const since = await a.room('r').publish('1');
     a.on('error', () => {});
@@ -86,7 +86,7 @@ describe('the history of a node', () => {
 
   it('is not complete after a gap', async () => {
     const { broker, a, b } = setUp();
-    enter(a).join('r');
+    void enter(a).join('r');
     await turns();
     await b.room('r').publish('1');
     const since = await a.room('r').publish('2');
@@ -105,7 +105,7 @@ describe('the history of a node', () => {
 describe('a node that gets more messages of another node than it can deliver', () => {
   it('reports one gap, and keeps the messages in its history', async () => {
     const { a, b } = setUp();
-    enter(a).join('r');
+    void enter(a).join('r');
     await turns();
     const [gap, failed] = [vi.fn(), vi.fn()];
     a.on('gap', gap);
@@ -123,7 +123,7 @@ describe('publish', () => {
     const backplane = memoryBackplane(new MemoryBroker());
     const publish = vi.spyOn(backplane, 'publish');
     const hub = new Hub({ backplane });
-    enter(hub).join('r');
+    void enter(hub).join('r');
     await turns();
     const large = new Uint8Array(40 * 1_048_576);
     const published = hub.room('r').publish(large);
@@ -157,11 +157,11 @@ describe('a history whose messages have expired', () => {
   it('has no effect on a room that starts again with this name', async () => {
     const hub = new Hub({ rooms });
     const first = enter(hub);
-    first.join('r');
+    void first.join('r');
     await hub.room('r').publish('longer than all of the history');
     first.leave('r');
     const second = enter(hub);
-    second.join('r');
+    void second.join('r');
     await vi.advanceTimersByTimeAsync(10_000);
     expect(hub.room('r').members).toContain(second);
     second.leave('r');

@@ -201,7 +201,7 @@ describe('Close, CloseWithMsg and IsClosed', () => {
 
   it('refuse all later calls with HubClosedError, as ErrClosed', async () => {
     const { session } = dial();
-    const room = session.join('r');
+    const { room } = await session.join('r');
     await hub.close();
     expect(() => hub.broadcast('x')).toThrow(HubClosedError);
     expect(() => hub.multiple([session], 'x')).toThrow(HubClosedError);
@@ -227,8 +227,8 @@ describe('Session', () => {
     await expect(client.readMessage()).rejects.toMatchObject({ closeCode: 4002, reason: 'bye' });
     expect(await closed).toMatchObject({ code: 4002 });
     expect(session.state).toBe('closed');
-    expect(() => session.send('x')).toThrow(SessionClosedError);
-    expect(() => session.join('r')).toThrow(SessionClosedError);
+    expect(session.send('x')).toBe(false);
+    await expect(session.join('r')).rejects.toThrow(SessionClosedError);
   });
 
   it('Set, Get and UnSet: stores values', () => {

@@ -50,7 +50,7 @@ describe('the error about an argument of', () => {
 describe('the error of an option `filter`', () => {
   it('keeps the stack of the application', async () => {
     const one = new Hub();
-    one.add(connPair()[1]).join('a');
+    void one.add(connPair()[1]).join('a');
     const filter = function selects(): boolean {
       throw new TypeError('mine');
     };

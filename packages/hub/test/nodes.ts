@@ -27,7 +27,7 @@ export function enter(
 ): { client: Conn; received: string[]; session: Session } {
   const [client, server] = connPair();
   const session = hub.add(server);
-  for (const room of rooms) session.join(room);
+  for (const room of rooms) void session.join(room);
   const received: string[] = [];
   client.receive((message) => void received.push(message.text())).catch(() => {});
   return { client, received, session };

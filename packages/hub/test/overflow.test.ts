@@ -37,7 +37,7 @@ describe('a session that reads too slowly', () => {
   it('gets all messages when it reads again', async () => {
     const { hub, overflow } = makeHub({});
     const { client, session } = slow(hub);
-    session.join('r');
+    void session.join('r');
     const count = await fill(hub, session, 100);
     const read = await numbers(client, count - 1);
     expect(read).toEqual(Array.from({ length: count }, (_, i) => i));
@@ -57,7 +57,7 @@ describe('a session that reads too slowly', () => {
     });
     hub.on('error', (_, error) => void errors.push(error));
     const { session } = slow(hub);
-    session.join('r');
+    void session.join('r');
     await fill(hub, session, 1);
     await hub.room('r').publish('one more');
     expect(errors.map(String)).toEqual([expect.stringContaining('result of overflow')]);
@@ -70,7 +70,7 @@ describe('a session that reads too slowly', () => {
   it('is closed with 1013 by default', async () => {
     const { hub, overflow } = makeHub({ maxQueuedMessages: 10 });
     const { client, session } = slow(hub);
-    session.join('r');
+    void session.join('r');
     await fill(hub, session, 10);
     await hub.room('r').publish('one too many');
     expect(overflow.mock.calls).toEqual([[{ dropped: 11, policy: 'close' }]]);
@@ -81,7 +81,7 @@ describe('a session that reads too slowly', () => {
   it('loses the new message with drop-new', async () => {
     const { hub, overflow } = makeHub({ maxQueuedMessages: 10, overflow: 'drop-new' });
     const { client, session } = slow(hub);
-    session.join('r');
+    void session.join('r');
     const count = await fill(hub, session, 10);
     expect(session.send('dropped')).toBe(false);
     expect(overflow.mock.calls).toEqual([[{ dropped: 1, policy: 'drop-new' }]]);
@@ -92,7 +92,7 @@ describe('a session that reads too slowly', () => {
   it('loses the oldest messages with drop-old', async () => {
     const { hub } = makeHub({ maxQueuedMessages: 10, overflow: 'drop-old' });
     const { client, session } = slow(hub);
-    session.join('r');
+    void session.join('r');
     const count = await fill(hub, session, 10);
     for (let i = count; i < count + 5; i++) expect(session.send(`${i}`)).toBe(true);
     const read = await numbers(client, count + 4);
@@ -105,7 +105,7 @@ describe('a session that reads too slowly', () => {
   it('gets the latest message of each key with latest', async () => {
     const { hub } = makeHub({ overflow: 'latest' });
     const { client, session } = slow(hub);
-    session.join('r');
+    void session.join('r');
     const count = await fill(hub, session, 1);
     for (let i = count; i < count + 6; i++) session.send(`${i}`, { key: `${i % 2}` });
     session.send('-1');
@@ -120,7 +120,7 @@ describe('a session that reads too slowly', () => {
     async (policy) => {
       const { hub } = makeHub({ overflow: policy, maxQueuedMessages: 1 });
       const { client, session } = slow(hub);
-      session.join('r');
+      void session.join('r');
       await fill(hub, session, 1);
       hub.on('overflow', () => void session.send('-1', { key: 'a' }));
       session.send('7', { key: 'a' });
@@ -133,7 +133,7 @@ describe('a session that reads too slowly', () => {
   it('keeps the message of a key with latest when a larger one than the bound is dropped', async () => {
     const { hub } = makeHub({ overflow: 'latest', maxQueuedBytes: 3_000 });
     const { client, session } = slow(hub);
-    session.join('r');
+    void session.join('r');
     await fill(hub, session, 1);
     session.send('7', { key: 'a' });
     expect(session.send('8'.repeat(3_001), { key: 'a' })).toBe(false);
@@ -147,7 +147,7 @@ describe('a session that reads too slowly', () => {
     const asked = vi.fn((): 'drop-new' => 'drop-new');
     const { hub } = makeHub({ maxQueuedBytes: 3_000, overflow: asked });
     const { session } = slow(hub);
-    session.join('r');
+    void session.join('r');
     await fill(hub, session, 2);
     expect(session.send(PAYLOAD)).toBe(false);
     expect(asked).toHaveBeenCalledExactlyOnceWith(session, {
@@ -160,7 +160,7 @@ describe('a session that reads too slowly', () => {
   it('gets each message once when a listener of sent closes it', async () => {
     const { hub } = makeHub({});
     const { client, session } = slow(hub);
-    session.join('r');
+    void session.join('r');
     const count = await fill(hub, session, 3);
     session.send('-1');
     hub.on('sent', (each) => void each.close());
@@ -172,7 +172,7 @@ describe('a session that reads too slowly', () => {
   it('counts what waits as dropped when a listener of sent ends the connection', async () => {
     const { hub } = makeHub({});
     const { session } = slow(hub);
-    session.join('r');
+    void session.join('r');
     const count = await fill(hub, session, 3);
     const { delivered } = hub.stats;
     hub.on('sent', (each) => each.conn.terminate());
@@ -184,7 +184,7 @@ describe('a session that reads too slowly', () => {
   it('gets the messages that a listener of sent sends, in order', async () => {
     const { hub } = makeHub({ maxQueuedMessages: 3, overflow: 'drop-old' });
     const { client, session } = slow(hub);
-    session.join('r');
+    void session.join('r');
     const count = await fill(hub, session, 3);
     let more = 3;
     hub.on('sent', (each) => void (more-- > 0 && each.send(`${count + 2 - more}`)));
@@ -208,7 +208,7 @@ describe('a session that reads too slowly', () => {
   it('gets the waiting messages before the close frame', async () => {
     const { hub } = makeHub({});
     const { client, session } = slow(hub);
-    session.join('r');
+    void session.join('r');
     const count = await fill(hub, session, 20);
     const closed = hub.close({ reason: 'restart' });
     expect((await numbers(client, count - 1)).length).toBe(count);

@@ -71,7 +71,7 @@ class Simulation {
       const log = { name: key, run: id, events: [], startedAt: new Map(), ended: false };
       this.logs.push(log);
       this.#current.set(key, log);
-      session.join(room);
+      void session.join(room);
     }
   }
 

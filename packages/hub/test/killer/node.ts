@@ -81,7 +81,7 @@ hub.on('gap', (room) => {
 });
 hub.on('connect', (session) => {
   const [, query] = (session.request as { url: string }).url.split('?');
-  for (const room of query!.split(',')) session.join(room);
+  for (const room of query!.split(',')) void session.join(room);
 });
 hub.on('message', (session, message) => {
   const [action, room] = [message.text()[0], message.text().slice(1)];
@@ -90,7 +90,7 @@ hub.on('message', (session, message) => {
     session.send(`${room} left`);
   } else {
     session.send(`${room} joined`);
-    session.join(room);
+    void session.join(room);
   }
 });
 const server = await serve({ host: '127.0.0.1', port: 0 }, hub.handler);

@@ -92,7 +92,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane', () => {
     const { client, session } = await a.enter();
     a.relay.cut();
     await becomes(a, 'down');
-    session.join('r');
+    void session.join('r');
     await reconnect(a);
     await b.hub.room('r').publish('after');
     expect(await texts(client, 1)).toEqual(['after']);
@@ -171,7 +171,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane', () => {
     const before = subscriptionCount(a);
     for (let i = 0; i < 5; i++) {
       session.leave('r');
-      session.join('r');
+      void session.join('r');
     }
     await a.connection.flush();
     expect(subscriptionCount(a)).toBe(before);
@@ -228,7 +228,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane', () => {
       await becomes(a, 'down');
       await expect.poll(() => a.gaps).toEqual(['r']);
       await a.hub.room('r').publish('x');
-      session.join('s');
+      void session.join('s');
       await a.hub.close();
       expect(a.errors.join()).toContain('1 message reached this node only');
       expect(a.errors.join()).toContain('maxReconnectAttempts');

@@ -125,7 +125,7 @@ export async function natsNode(
     async enter(...rooms) {
       const [client, server] = connPair();
       const session = hub.add(server);
-      for (const room of rooms) session.join(room);
+      for (const room of rooms) void session.join(room);
       // The hub subscribes some microtasks later.
       await new Promise((resolve) => setImmediate(resolve));
       await connection.flush();

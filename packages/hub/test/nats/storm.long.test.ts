@@ -43,7 +43,7 @@ describe.skipIf(lacksDaemon('nats-server'))('a storm of reconnects over JetStrea
       const failures: unknown[] = [];
       a.hub.on('message', async (session, message) => {
         const { room: name, since } = message.json() as { room: string; since?: Position };
-        const room = session.join(name);
+        const { room } = await session.join(name);
         try {
           const read = await room.history(since, since === undefined ? 20 : undefined);
           const welcome: Welcome = { count: read.messages.length, complete: read.complete };

@@ -19,7 +19,7 @@ describe.skipIf(lacksDaemon('redis-server'))('hubs over Redis', () => {
       hub.on('error', () => {});
       const [conn, server] = connPair();
       const session = hub.add(server);
-      for (const room of ROOMS) session.join(room);
+      for (const room of ROOMS) void session.join(room);
       return { hub, conn };
     }
 
