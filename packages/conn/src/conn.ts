@@ -596,7 +596,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /**
    * Sets when the peer's login expires. The connection then closes with 4401 `login expired`, and
-   * drops what it has not read.
+   * drops what it has not read. A clock that is set back does not extend it. After a sleep of the
+   * machine the next message finds the end, or a look at each heartbeat, at least each 20 s.
    *
    * @param expires - A Date or ms since 1970; a past time expires at once. `null`: never.
    * @throws TypeError, RangeError for another value.

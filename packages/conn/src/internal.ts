@@ -60,6 +60,7 @@ export {
 } from './sibling-calls.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
 export { checkExpires } from './time/deadline.ts';
+export { Expiry } from './time/expiry.ts';
 export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
 export { rejectedLater } from './time/refusal.ts';
 export { bound, checkOptionNames, duration, kind, range, whole } from './validate.ts';

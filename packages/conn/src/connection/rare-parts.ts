@@ -2,7 +2,9 @@ import { formatCloseMessage } from '@ws/codec';
 import type { CloseInfo } from '../close-info.ts';
 import type { ControlFrames } from '../control/control-frames.ts';
 import { type BackpressureError, TimeoutError, untraced } from '../errors.ts';
+import { Gate } from '../read/gate.ts';
 import { Deadline } from '../time/deadline.ts';
+import { Expiry } from '../time/expiry.ts';
 import type { Deferred } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
 import { overLimit } from '../writing/backpressure.ts';
@@ -32,7 +34,7 @@ export class RareParts {
   readonly #connection: Connection;
   #readDeadline: Deadline | undefined;
   #writeDeadline: Deadline | undefined;
-  #expiry: Deadline | undefined;
+  #expiry: Expiry | undefined;
   /** Whether a refusal that no code awaits was reported. */
   #refusalReported = false;
   /** The last message that was refused. */
@@ -72,11 +74,25 @@ export class RareParts {
   /** What the peer sends after the end of its login is dropped. */
   setExpiry(at: Date | number | null): void {
     const connection = this.#connection;
-    this.#expiry ??= new Deadline(connection.platform, () => {
+    this.#expiry ??= this.#createExpiry(connection);
+    this.#expiry.set(at);
+  }
+
+  #createExpiry(connection: Connection): Expiry {
+    const { input, platform } = connection;
+    const { heartbeat } = connection.settings;
+    const expired = (): void => {
       const payload = formatCloseMessage(LOGIN_EXPIRED, 'login expired');
       connection.startClose(payload, undefined, true);
-    });
-    this.#expiry.set(at);
+    };
+    const expiry = new Expiry(
+      platform,
+      expired,
+      heartbeat === false ? undefined : heartbeat.interval,
+    );
+    input.gate ??= new Gate(connection);
+    input.gate.expiry = expiry;
+    return expiry;
   }
 
   stopTimers(): void {

@@ -346,6 +346,7 @@ export class Reader {
     if (next !== undefined) return next;
     if (this.#pieces !== undefined) this.#dropPieces(`${name} began`);
     this.attention.messageTaken = false;
+    this.#input.gate?.expiry?.check();
     const ready = streams ? this.#readyReader() : this.#queue?.shift();
     if (ready !== undefined) {
       this.attention.messageTaken = true;
@@ -516,6 +517,7 @@ export class Reader {
     for (;;) {
       const call = this.receiveCall;
       if (call?.handler === undefined || call.busy || call.thrown !== undefined) return;
+      this.#input.gate?.expiry?.check();
       const message = this.#queue?.shift();
       if (message === undefined) return;
       const { type, data } = message;

@@ -9,6 +9,7 @@ import {
 } from '@ws/codec';
 import type { OwnedBytes } from '@ws/codec/parts';
 import type { Connection } from '../connection/connection.ts';
+import type { Expiry } from '../time/expiry.ts';
 import { RESOLVED } from '../time/promises.ts';
 import type { PreparedResponse } from './auto-response.ts';
 import type { Rate } from './rate.ts';
@@ -25,6 +26,8 @@ export class Gate {
   autoResponse: PreparedResponse | undefined;
   /** Bounds the messages of the peer. */
   rate: Rate | undefined;
+  /** When the login of the peer expires: later messages are dropped. */
+  expiry: Expiry | undefined;
   readonly #connection: Connection;
   /**
    * Bytes of the message under way that no reader has yet, because the message may become the
@@ -40,6 +43,10 @@ export class Gate {
 
   /** Returns the event that replaces `event`: SKIPPED for a message, STEP for a piece that is taken. */
   pass(event: MessageEvent, decoder: MessageDecoder): MessageEvent {
+    if (this.expiry !== undefined && isData(event) && this.expiry.check()) {
+      const isPart = event === MESSAGE_BEGIN || event === MESSAGE_DATA;
+      return isPart && !decoder.fin ? STEP : SKIPPED;
+    }
     if (this.rate?.admits(event, decoder) === false) return STEP;
     const auto = this.autoResponse;
     if (auto === undefined) return event;
@@ -122,6 +129,13 @@ export class Gate {
     };
     sent.then(sentOrLost, sentOrLost);
   }
+}
+
+/** Whether the event is a message, or a piece of one. */
+function isData(event: MessageEvent): boolean {
+  return (
+    event === MESSAGE || event === MESSAGE_BEGIN || event === MESSAGE_DATA || event === SKIPPED
+  );
 }
 
 /** Whether `whole` has `bytes[start, end)` at `at`. */

@@ -68,18 +68,23 @@ export function checkExpires(at: Date | number | null): void {
   );
 }
 
+/** The time from now to `at` in ms, Infinity for null. @throws as {@link timeOf}. */
+export function untilOf(at: Date | number | null, name = 'deadline'): number {
+  return timeOf(at, name) - Date.now();
+}
+
 /**
- * The time from now to `at` in ms, Infinity for null.
+ * `at` in ms since 1970, Infinity for null.
  *
  * @throws TypeError when `at` is neither a Date nor a number nor null, RangeError for NaN or an
  *   invalid Date.
  */
-export function untilOf(at: Date | number | null, name = 'deadline'): number {
+export function timeOf(at: Date | number | null, name: string): number {
   if (at === null) return Infinity;
   const time = isDate(at) ? Date.prototype.getTime.call(at) : at;
   if (typeof time !== 'number') {
     throw new TypeError(`${name}: expected a Date, ms since 1970 or null, got ${kind(at)}`);
   }
   if (Number.isNaN(time)) throw new RangeError(`${name}: expected a valid time, got NaN`);
-  return time - Date.now();
+  return time;
 }

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { wired } from '../wired.ts';
+import type { Conn } from '../../src/conn.ts';
+import type { ConnSettings } from '../../src/options.ts';
+import { type Wired, wired } from '../wired.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 const CLOSE_4401 = Uint8Array.of(0x11, 0x31);
@@ -80,6 +82,146 @@ describe('Conn.renew', () => {
     const { conn } = wired('server');
     expect(() => conn.renew(at as number)).toThrow(type);
     expect(() => conn.renew(at as number)).toThrow(text);
+    conn.terminate();
+  });
+});
+
+// The machine sleeps, or its time of day is set: the monotonic clock does not follow.
+describe('The end of a login, when the time of day jumps past it', () => {
+  const now = { value: NOW };
+  beforeEach(() => {
+    now.value = NOW;
+    vi.spyOn(Date, 'now').mockImplementation(() => now.value);
+  });
+  afterEach(() => void vi.restoreAllMocks());
+
+  const jump = (): void => void (now.value = NOW + 7_200_000);
+
+  /** A server whose login has 30 minutes left, after `read`. `got` has what the reader gets. */
+  async function login(
+    read: (conn: Conn, got: string[]) => unknown,
+    settings: ConnSettings = {},
+  ): Promise<Wired & { got: string[] }> {
+    const all = wired('server', settings);
+    const got: string[] = [];
+    all.conn.renew(NOW + 1_800_000);
+    void Promise.resolve(read(all.conn, got)).catch(() => {});
+    all.feed(all.frame(1, 'in time'));
+    await all.platform.settle();
+    return { ...all, got };
+  }
+
+  const loop = async (conn: Conn, got: string[]): Promise<void> => {
+    for await (const message of conn) got.push(message.text());
+  };
+  const single = async (conn: Conn, got: string[]): Promise<void> => {
+    for (;;) got.push((await conn.readMessage()).text());
+  };
+  const pieces = async (conn: Conn, got: string[]): Promise<void> => {
+    for (;;) {
+      got.push('');
+      for await (const bytes of await conn.nextReader()) {
+        got[got.length - 1] += Buffer.from(bytes).toString();
+      }
+    }
+  };
+  const receive = (conn: Conn, got: string[]): unknown =>
+    conn.receive((message) => void got.push(message.text()));
+
+  it.each([
+    ['receive', receive],
+    ['a loop', loop],
+    ['readMessage', single],
+    ['discardReads', (conn: Conn, got: string[]) => (got.push('in time'), conn.discardReads())],
+  ])('is found at the next message: %s', async (_name, read) => {
+    const { feed, frame, got, sent, platform, conn } = await login(read);
+    jump();
+    feed(frame(1, 'late'), frame(1, 'later'));
+    await platform.settle();
+    expect(got).toEqual(['in time']);
+    expect(sent()).toEqual(['close 4401 login expired']);
+    expect(conn.stats.messagesDropped).toBe(2);
+    conn.terminate();
+  });
+
+  it('is found at the next piece of a message', async () => {
+    const { feed, frame, got, sent, platform, conn } = await login(pieces);
+    feed(frame(1, 'be', { fin: false }));
+    await platform.settle();
+    jump();
+    feed(frame(0, 'late', { fin: false }));
+    await platform.settle();
+    expect(got).toEqual(['in time', 'be']);
+    expect(sent()).toEqual(['close 4401 login expired']);
+    conn.terminate();
+  });
+
+  it('is found at a queued message, before a later read gets it', async () => {
+    const { feed, frame, got, sent, platform, conn } = await login(async () => {});
+    feed(frame(1, 'unread'));
+    await platform.settle();
+    jump();
+    void loop(conn, got).catch(() => {});
+    await platform.settle();
+    expect(got).toEqual([]);
+    expect(sent()).toEqual(['close 4401 login expired']);
+    conn.terminate();
+  });
+
+  it('is found before an async handler gets the next message', async () => {
+    let done!: () => void;
+    const busy = new Promise<void>((resolve) => (done = resolve));
+    const { feed, frame, got, sent, platform, conn } = await login((conn, got) =>
+      conn.receive((message) => {
+        got.push(message.text());
+        return busy;
+      }),
+    );
+    feed(frame(1, 'waits'), frame(1, 'waits too'));
+    await platform.settle();
+    jump();
+    done();
+    await platform.settle();
+    expect(got).toEqual(['in time']);
+    expect(sent()).toEqual(['close 4401 login expired']);
+    conn.terminate();
+  });
+
+  it.each([
+    ['within 20 s without a heartbeat', false, 20_000],
+    ['at a heartbeat', { interval: 5_000, timeout: 60_000 }, 5_000],
+    ['within 20 s with a slow heartbeat', { interval: 600_000, timeout: 60_000 }, 20_000],
+  ] as const)('is found without a message: %s', async (_name, heartbeat, within) => {
+    const { platform, conn, sent } = await login(receive, { heartbeat });
+    jump();
+    await platform.advance(within + 64);
+    expect(sent().at(-1)).toBe('close 4401 login expired');
+    conn.terminate();
+  });
+
+  it('comes after the wait when the time of day is set back', async () => {
+    const { platform, conn, sent } = await login(receive);
+    now.value = NOW - 7_200_000;
+    await platform.advance(1_799_000);
+    expect(conn.state).toBe('open');
+    await platform.advance(1_064);
+    expect(sent()).toEqual(['close 4401 login expired']);
+    conn.terminate();
+  });
+
+  it('is moved by renew: an earlier end that has passed no longer counts', async () => {
+    const { feed, frame, got, platform, conn } = await login(receive);
+    conn.renew(NOW + 10_000_000);
+    jump();
+    feed(frame(1, 'renewed'));
+    await platform.advance(60_000);
+    expect(got).toEqual(['in time', 'renewed']);
+    conn.renew(null);
+    now.value = NOW + 20_000_000;
+    feed(frame(1, 'for ever'));
+    await platform.advance(60_000);
+    expect(got).toEqual(['in time', 'renewed', 'for ever']);
+    expect(platform.timers).toBe(0);
     conn.terminate();
   });
 });

@@ -5,7 +5,9 @@ import { checkExpires, checkOptionNames, isThenable } from '@ws/conn/internal';
 export interface AdmitOptions {
   /**
    * When the login expires, a Date or ms since 1970: the connection then closes with 4401 `login
-   * expired`, and drops what it has not read. `conn.renew` moves it. Default: never.
+   * expired`, and drops what it has not read. `conn.renew` moves it. A clock that is set back does not
+   * extend it. After a sleep of the machine the next message finds the end, or a look each 20 s.
+   * Default: never.
    */
   readonly expires?: Date | number | undefined;
 }

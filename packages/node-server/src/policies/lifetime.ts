@@ -2,10 +2,10 @@ import { CloseCode, type Conn } from '@ws/conn';
 import {
   checkOptionNames,
   closedOf,
-  duration,
   platformOf,
   schedulerOf,
   type TimerEntry,
+  whole,
 } from '@ws/conn/internal';
 import { assertOption } from '@ws/node-io/internal';
 
@@ -34,7 +34,7 @@ export function checkLifetime(value: MaxLifetime): LifetimePlan {
   if (!(jitter >= 0 && jitter <= 1)) {
     throw new RangeError(`maxLifetime.jitter: expected a number from 0 to 1, got ${jitter}`);
   }
-  return { ms: duration('maxLifetime.ms', ms, 0, false), jitter };
+  return { ms: whole('maxLifetime.ms', ms), jitter };
 }
 
 /** An entry in the timers that all connections share. */

@@ -1,3 +1,4 @@
+import { dial } from '@ws/node-client';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { admit, type Conn, route, serve, Upgrader } from '../../src/index.ts';
 import { connected, endAfterEach, listening } from '../upgrade-server.ts';
@@ -112,6 +113,18 @@ describe('maxLifetime', () => {
     expect(await client.until('maximum lifetime')).toEqual(
       Buffer.from('\x88\x12\x03\xe9maximum lifetime', 'latin1'),
     );
+  });
+
+  it('may be longer than a timer of the runtime', async () => {
+    const maxLifetime = { ms: 30 * 86_400_000, jitter: 0 };
+    const server = await serve({ host: '127.0.0.1', port: 0, maxLifetime }, (conn) =>
+      conn.discardReads(),
+    );
+    const conn = await dial(server.url);
+    await conn.ping();
+    expect(conn.state).toBe('open');
+    await conn.close();
+    await server.close();
   });
 
   it.each([
