@@ -7,7 +7,13 @@ import { ENHANCE_YOUR_CALM, NO_ERROR, unref } from '@ws/node-io/internal';
  * Most streams of a session in a second that the client resets before their answer or soon after it:
  * a rapid reset (CVE-2023-44487). Behind a proxy, many users share a session and may leave at once.
  */
-const MAX_RESETS = 200;
+const MAX_RESETS = 300;
+/**
+ * nghttp2 takes 1,000 RST_STREAM at once and 33 a second. Above that it sends GOAWAY with
+ * INTERNAL_ERROR, at which clients drop all streams. The session ends in an orderly way before that.
+ */
+const RESET_BURST = 800;
+const RESETS_PER_SECOND = 30;
 /** Most PING or SETTINGS frames of a client in a second. */
 const MAX_FRAMES = 1_000;
 const SECOND = 1_000;
@@ -15,6 +21,10 @@ const SECOND = 1_000;
 const PINGS = 2;
 /** Milliseconds in which the client of a session that is over may end its side of the socket. */
 const LINGER_MS = 2_000;
+/** Bytes that the operating systems of both ends may hold, as for a socket (`inTransit`). */
+const IN_TRANSIT = 10_485_760;
+/** Most milliseconds for which a ping may wait behind these bytes. */
+const MAX_TRANSIT_MS = 600_000;
 
 /** Returns the ping interval of sessions. `heartbeat: false` does not disable it. */
 export function heartbeatOf({ heartbeat }: Pick<ConnSettings, 'heartbeat'>): Heartbeat {
@@ -38,6 +48,10 @@ const startedOrAnsweredAt = new WeakMap<ServerHttp2Stream, number>();
  * Streams that this side has closed first. Node reports its own RST_STREAM as it does the client's.
  */
 const closedHere = new WeakSet<ServerHttp2Stream>();
+/** Streams whose answer is complete: this side has ended. Their client may reset what is left. */
+const endedHere = new WeakSet<ServerHttp2Stream>();
+/** Streams whose client has ended its side while they were open. */
+const endedByClient = new WeakSet<ServerHttp2Stream>();
 const guards = new WeakMap<Http2Session, SessionGuard>();
 
 /** Notes that a stream is answered. */
@@ -69,7 +83,10 @@ export function guardSession(
   return guard;
 }
 
-/** Ends a session whose client floods it, answers no more, or does not use it. */
+/**
+ * Ends a session whose client floods it, answers no more, or does not use it. A session whose streams
+ * are reset too often gets no new streams: the open ones may be those of other users of a proxy.
+ */
 class SessionGuard {
   readonly #session: Http2Session;
   /** Carries the session, and may outlive it. */
@@ -80,7 +97,12 @@ class SessionGuard {
   #timer: NodeJS.Timeout | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
   #streams = 0;
-  readonly #resets = new EventsPerSecond(MAX_RESETS);
+  /** {@link #refuseStreams} was called. */
+  #refuses = false;
+  /** Resets before the answer was complete. */
+  readonly #resets = new EventBucket(MAX_RESETS);
+  /** All streams that were perhaps reset, as nghttp2 counts them. */
+  readonly #allResets = new EventBucket(RESET_BURST, RESETS_PER_SECOND);
   /** One listener for all streams. */
   readonly #onStreamClose: (this: ServerHttp2Stream) => void;
 
@@ -93,7 +115,7 @@ class SessionGuard {
       closed(this);
     };
     for (const event of ['ping', 'remoteSettings'] as const) {
-      const rate = new EventsPerSecond(MAX_FRAMES);
+      const rate = new EventBucket(MAX_FRAMES);
       session.on(event, () => {
         if (rate.exceeds()) this.#end(`the client sends too many frames (${event})`);
       });
@@ -113,7 +135,7 @@ class SessionGuard {
     startedOrAnsweredAt.set(stream, performance.now());
     this.#streams++;
     clearTimeout(this.#idleTimer);
-    stream.on('close', this.#onStreamClose);
+    stream.on('end', noteClientEnd).on('finish', noteEnd).on('close', this.#onStreamClose);
     stream.close = noteAndClose;
     stream.destroy = noteAndDestroy;
   }
@@ -123,9 +145,23 @@ class SessionGuard {
     this.#waitForStream();
     const { aborted, rstCode, headersSent } = stream;
     const isReset = aborted || (rstCode ?? NO_ERROR) !== NO_ERROR;
-    if (!isReset || closedHere.has(stream)) return;
+    // Node does not show a reset with NO_ERROR, nor one that crosses ours.
+    const isEnded = !isReset && (stream.endAfterHeaders || endedByClient.has(stream));
+    if (!isEnded && this.#allResets.exceeds()) return this.#refuseStreams();
+    if (!isReset || closedHere.has(stream) || endedHere.has(stream)) return;
     const isEarly = !headersSent || performance.now() - startedOrAnsweredAt.get(stream)! < SECOND;
-    if (isEarly && this.#resets.exceeds()) this.#end('the client resets too many streams');
+    if (isEarly && this.#resets.exceeds()) this.#refuseStreams();
+  }
+
+  /**
+   * Sends GOAWAY with NO_ERROR. The open streams continue, nghttp2 drops later ones, and the client
+   * knows that they may be sent again on another session.
+   */
+  #refuseStreams(): void {
+    if (this.#refuses) return;
+    this.#refuses = true;
+    // Not within 'close' of a stream, as in `#end`.
+    setImmediate(() => this.#session.close());
   }
 
   /** Closes the session when no stream comes. The client may open another session at any time. */
@@ -146,17 +182,33 @@ class SessionGuard {
   /** @param left - The pings until the end, with this one. */
   #ping(left: number): void {
     if (this.#session.destroyed) return this.#endSocket();
-    const { bytesRead } = this.#socket;
     askClient(this.#session, () => this.#pingLater());
-    this.#wait(this.#heartbeat.timeout, () => {
-      // A process that was busy or suspended has to read the answer first.
-      setImmediate(() => {
-        // The answer may wait behind other bytes of a slow client.
-        if (this.#socket.bytesRead > bytesRead) this.#pingLater();
-        else if (left > 1 || this.#session.destroyed) this.#ping(left - 1);
-        else this.#end('the client answers no ping');
-      });
-    });
+    this.#awaitAnswer(left, this.#socket.bytesRead, 0);
+  }
+
+  /**
+   * Waits for the answer to a ping.
+   *
+   * @param bytesRead - Those of the socket before the ping.
+   * @param transit - Milliseconds that the client needs for the bytes that have left this process.
+   */
+  #awaitAnswer(left: number, bytesRead: number, transit: number): void {
+    const since = performance.now();
+    const queued = bytesQueued(this.#socket);
+    const sent = this.#socket.bytesWritten - queued;
+    const check = (): void => {
+      const taken = this.#socket.bytesWritten - bytesQueued(this.#socket) - sent;
+      // The answer may wait behind other bytes of a slow client.
+      if (this.#socket.bytesRead > bytesRead) this.#pingLater();
+      // The ping waits behind older bytes, and the client takes them.
+      else if (queued > 0 && taken > 0) {
+        const needed = ((performance.now() - since) * IN_TRANSIT) / taken;
+        this.#awaitAnswer(left, bytesRead, Math.min(needed, MAX_TRANSIT_MS));
+      } else if (left > 1 || this.#session.destroyed) this.#ping(left - 1);
+      else this.#end('the client answers no ping');
+    };
+    // A process that was busy or suspended has to read the answer first.
+    this.#wait(this.#heartbeat.timeout + transit, () => setImmediate(check));
   }
 
   #wait(ms: number, then: () => void): void {
@@ -179,6 +231,16 @@ class SessionGuard {
   }
 }
 
+/** Returns the bytes of a session that the operating system has not taken. */
+function bytesQueued({ _handle: handle }: WithHandle): number {
+  return handle?.writeQueueSize ?? 0;
+}
+
+/** `writableLength` of the socket is 0: the session writes to its handle. Node has no public field. */
+interface WithHandle extends Socket {
+  readonly _handle?: { readonly writeQueueSize?: number } | null;
+}
+
 /** Node cancels the pings of a session after a GOAWAY. The client answers SETTINGS too. */
 function askClient(session: Http2Session, onAnswer: () => void): void {
   const answered = (error: Error | null): void => {
@@ -193,6 +255,17 @@ function timerOf(ms: number, then: () => void): NodeJS.Timeout | undefined {
   const timer = setTimeout(then, ms);
   unref(timer);
   return timer;
+}
+
+// A reset emits 'end' and 'finish' too.
+
+function noteClientEnd(this: ServerHttp2Stream): void {
+  if (!this.closed) endedByClient.add(this);
+}
+
+/** The last byte has left. */
+function noteEnd(this: ServerHttp2Stream): void {
+  if (!this.closed) endedHere.add(this);
 }
 
 /** Methods of a watched stream, each before that of its class. */
@@ -218,23 +291,25 @@ function methodsOf(stream: ServerHttp2Stream): ServerHttp2Stream {
   return Object.getPrototypeOf(stream) as ServerHttp2Stream;
 }
 
-/** Bounds how often an event comes. */
-class EventsPerSecond {
-  readonly #most: number;
+/** Bounds how often an event comes: a bucket that empties with time. */
+class EventBucket {
+  readonly #size: number;
+  readonly #perSecond: number;
   #count = 0;
-  #since = 0;
+  #countedAt = 0;
 
-  constructor(most: number) {
-    this.#most = most;
+  /** @param size - Most events at once. */
+  constructor(size: number, perSecond = size) {
+    this.#size = size;
+    this.#perSecond = perSecond;
   }
 
-  /** Counts an event. @returns whether there were too many in this second. */
+  /** Counts an event. @returns whether there were too many. */
   exceeds(): boolean {
     const now = performance.now();
-    if (now - this.#since > SECOND) {
-      this.#since = now;
-      this.#count = 0;
-    }
-    return ++this.#count > this.#most;
+    const gone = ((now - this.#countedAt) * this.#perSecond) / SECOND;
+    this.#count = Math.max(0, this.#count - gone) + 1;
+    this.#countedAt = now;
+    return this.#count > this.#size;
   }
 }

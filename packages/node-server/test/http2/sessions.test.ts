@@ -1,10 +1,14 @@
 import { once } from 'node:events';
 import type { Http2ServerRequest, Http2ServerResponse, IncomingHttpHeaders } from 'node:http2';
 import { connect } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { Worker } from 'node:worker_threads';
 import type { Conn } from '@ws/conn';
 import {
+  frameBytes,
+  Http2Peer,
+  headerBlock,
   hex,
   http2Client,
   nothingLeft,
@@ -159,6 +163,109 @@ describe('a session of serve', () => {
       // Longer than all pings.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
     }
+  });
+
+  describe('beside a WebSocket of another user of a proxy', () => {
+    /** Sends a segment of frames for each of `count` streams, from stream 3 on. */
+    const each = (peer: Http2Peer, count: number, bytes: (id: number) => Buffer): void => {
+      const ids = Array.from({ length: count }, (_, i) => 3 + 2 * i);
+      peer.socket.write(Buffer.concat(ids.map(bytes)));
+    };
+    const request = (path: string) => (id: number) =>
+      frameBytes(
+        'HEADERS',
+        4,
+        id,
+        headerBlock(Object.entries({ ...WEBSOCKET_REQUEST, ':path': path })),
+      );
+    const reset = (code: number) => (id: number) =>
+      frameBytes('RST_STREAM', 0, id, Buffer.from([0, 0, 0, code]));
+    const ended = (peer: Http2Peer): number =>
+      peer.frames.filter(({ type, flags }) => type === 'DATA' && (flags & 1) !== 0).length;
+    const echoes = async (peer: Http2Peer): Promise<void> => {
+      peer.frames.length = 0;
+      peer.data(1, HI);
+      await peer.until(() => peer.bytes(1).includes('hi'));
+    };
+
+    it.each([
+      ['refused', '/no', () => Buffer.alloc(0)],
+      ['closed', '/', (id: number) => frameBytes('DATA', 0, id, hex('88 82 00 00 00 00 03 e8'))],
+    ])('counts no reset after the end of a stream that was %s', async (_, path, then) => {
+      const server = await served(false, { authenticate: ({ url }) => url !== '/no' });
+      const peer = await http2Client(server.port);
+      peer.headers(1, WEBSOCKET_REQUEST);
+      await peer.until(() => peer.status(1) === 200);
+      each(peer, 400, (id) => Buffer.concat([request(path)(id), then(id)]));
+      await peer.until(() => ended(peer) === 400);
+      each(peer, 400, reset(8));
+      await echoes(peer);
+      peer.headers(1_001, WEBSOCKET_REQUEST);
+      await peer.until(() => peer.status(1_001) === 200);
+    });
+
+    it('refuses new streams, and keeps the open ones, above 300 early resets at once', async () => {
+      const server = await served(false);
+      const peer = await http2Client(server.port);
+      peer.headers(1, WEBSOCKET_REQUEST);
+      each(peer, 400, request('/'));
+      await peer.until(() => peer.status(801) === 200);
+      each(peer, 300, reset(8));
+      await echoes(peer);
+      expect(peer.story(0)).not.toContain('GOAWAY 0');
+      peer.socket.write(
+        Buffer.concat(Array.from({ length: 100 }, (_, i) => reset(8)(603 + 2 * i))),
+      );
+      await peer.until(() => peer.story(0).includes('GOAWAY 0'));
+      await echoes(peer);
+      peer.headers(803, WEBSOCKET_REQUEST);
+      await echoes(peer);
+      expect(peer.story(803)).toEqual([]);
+      peer.reset(1, 8);
+      await peer.over();
+    });
+
+    it('ends in an orderly way before nghttp2 has counted 1,000 resets', async () => {
+      const server = await served(false, { authenticate: ({ url }) => url !== '/no' });
+      const peer = await http2Client(server.port);
+      peer.headers(1, WEBSOCKET_REQUEST);
+      each(peer, 900, request('/no'));
+      await peer.until(() => ended(peer) === 900);
+      // Node shows these resets to nobody.
+      each(peer, 900, reset(0));
+      await peer.until(() => peer.story(0).includes('GOAWAY 0'));
+      await echoes(peer);
+    });
+
+    it('lives while its client reads slowly, and answers no ping', async () => {
+      const server = await served(
+        false,
+        { heartbeat: { interval: 100, timeout: 200 } },
+        async (conn: Conn) => {
+          void conn.discardReads();
+          const bytes = new Uint8Array(65_536);
+          for (;;) await conn.send(bytes);
+        },
+      );
+      const socket = connect({ port: server.port, host: '127.0.0.1' });
+      whenOver(() => void socket.destroy());
+      socket.on('error', () => {});
+      const peer = new Http2Peer(socket);
+      peer.settings([[4, 2 ** 31 - 1]]);
+      peer.window(0, 2 ** 31 - 65_536);
+      peer.headers(1, WEBSOCKET_REQUEST);
+      await peer.until(() => peer.status(1) === 200);
+      socket.removeAllListeners('data').pause();
+      let read = 0;
+      for (let i = 0; i < 100; i++) {
+        read += (socket.read() as Buffer | null)?.length ?? 0;
+        expect(socket.readableEnded).toBe(false);
+        await wait(20);
+      }
+      expect(read).toBeGreaterThan(1_000_000);
+      // It reads no more.
+      while (server.connections.size > 0) await turn();
+    });
   });
 
   it('counts no stream that the application closes as a reset of the client', async () => {
