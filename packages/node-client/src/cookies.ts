@@ -1,6 +1,7 @@
 import { type IncomingHttpHeaders, validateHeaderValue } from 'node:http';
 import { typeName } from '@ws/node-io/internal';
 import type { DialScope } from './dial-scope.ts';
+import { callFunction } from './function-errors.ts';
 
 /** The part of a cookie jar that a handshake uses. `CookieJar` of tough-cookie implements it. */
 export interface CookieJar {
@@ -26,7 +27,7 @@ export interface CookieJar {
  */
 export async function cookieValue(jar: CookieJar, url: string, scope: DialScope): Promise<string> {
   scope.stage = 'waiting for the cookie jar';
-  const cookie = await scope.race(jar.getCookieString(url));
+  const cookie = await scope.race(callFunction(() => jar.getCookieString(url)));
   checkCookie(cookie);
   scope.stage = 'connecting';
   return cookie;
@@ -59,5 +60,5 @@ export async function storeCookies(
   const store = async (): Promise<void> => {
     for (const cookie of cookies) await jar.setCookie(cookie, url, { ignoreError: true });
   };
-  await scope.race(store());
+  await scope.race(callFunction(store));
 }

@@ -37,6 +37,8 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   readonly #conns: AsyncGenerator<C, undefined>;
   /** Aborted when no further connection is delivered. */
   readonly #ended = new AbortController();
+  /** Whether a connection was delivered. */
+  #wasOpen = false;
   /** The last connection that was delivered. */
   #conn: C | undefined;
   /** Resolves when that connection has closed. */
@@ -186,7 +188,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   /** See `ReconnectPlan.extraDelay`. */
   #extraDelay(error: unknown, opened: boolean): number {
     if (error instanceof NotAConn) return Infinity;
-    return this.#plan.extraDelay(error, this.#plan.maxDelay, opened);
+    return this.#plan.extraDelay(error, this.#plan.maxDelay, opened, this.#wasOpen);
   }
 
   /** @throws the error, unless another dial follows. */
@@ -205,6 +207,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
 
   #opened(conn: C, closed: Promise<CloseInfo>): C {
     const openedAt = performance.now();
+    this.#wasOpen = true;
     this.#conn = conn;
     this.#closed = closed.then((info) => this.#ends(info, performance.now() - openedAt));
     return conn;

@@ -94,9 +94,15 @@ export interface ReconnectPlan<C extends ConnLike = Conn> extends DelayRange {
   readonly retry: RetryDecision | undefined;
   /**
    * Returns what a failed dial adds to the usual wait, in ms; Infinity when another dial cannot
-   * succeed. `opened`: the connection was open, and `onOpen` failed.
+   * succeed. `opened`: the connection was open, and `onOpen` failed. `wasOpen`: an earlier
+   * connection was open.
    */
-  readonly extraDelay: (error: unknown, maxDelay: number, opened: boolean) => number;
+  readonly extraDelay: (
+    error: unknown,
+    maxDelay: number,
+    opened: boolean,
+    wasOpen: boolean,
+  ) => number;
 }
 
 /** Checked options of a `ReconnectingConn`. */

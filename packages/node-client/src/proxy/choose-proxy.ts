@@ -1,5 +1,6 @@
 import { typeName } from '@ws/node-io/internal';
 import type { DialScope } from '../dial-scope.ts';
+import { callFunction } from '../function-errors.ts';
 import { isURL, type Target } from '../url.ts';
 import { proxyFromEnvironment } from './environment.ts';
 import { type Proxy, parseProxy } from './proxy.ts';
@@ -67,7 +68,7 @@ export async function chooseProxy(
   }
   scope.stage = 'waiting for the proxy function';
   const { signal } = scope;
-  const chosen = await scope.race(Promise.resolve().then(() => option({ url, signal })));
+  const chosen = await scope.race(callFunction(() => option({ url, signal })));
   scope.stage = 'connecting';
   if (chosen === undefined) return undefined;
   if (!isURL(chosen)) {

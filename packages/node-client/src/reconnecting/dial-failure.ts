@@ -1,26 +1,35 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { TimeoutError, TransportError } from '@ws/conn';
+import { isError } from '@ws/conn/internal';
 import { BadHandshakeError } from '../errors.ts';
+import { isFunctionError } from '../function-errors.ts';
 import { isCertificateError } from '../tls/certificate-advice.ts';
 import { isCallbackError } from '../tls/tls-callbacks.ts';
 
 /**
- * When another dial may succeed after a failure: after the usual wait, after the longest wait, or
- * never.
+ * When another dial may succeed after a failure: after the usual wait; after the longest wait; after
+ * the longest wait too, but only at a URL where a connection was open before; or never.
  */
-type RetryAdvice = 'soon' | 'late' | 'never';
+type RetryAdvice = 'soon' | 'late' | 'late if it was open' | 'never';
 
 /** The certificate errors that end without a change of options: by a renewal, or by time. */
 const TEMPORARY_CERTIFICATE_ERRORS: readonly string[] = ['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'];
 
 /**
  * Returns what the error of a dial adds to the usual wait, in ms; Infinity when another dial cannot
- * succeed. `opened`: the connection was open, and `onOpen` failed.
+ * succeed. `opened`: the connection was open, and `onOpen` failed. `wasOpen`: an earlier connection
+ * was open.
  */
-export function extraDelay(error: unknown, maxDelay: number, opened: boolean): number {
-  if (opened) return isProgrammingError(error) ? Infinity : 0;
+export function extraDelay(
+  error: unknown,
+  maxDelay: number,
+  opened: boolean,
+  wasOpen: boolean,
+): number {
+  if (opened || isFunctionError(error)) return isProgrammingError(error) ? Infinity : 0;
   const advice = retryAdvice(error);
   if (advice === 'never') return Infinity;
+  if (advice === 'late if it was open') return wasOpen ? maxDelay : Infinity;
   if (advice === 'late') return maxDelay;
   if (!(error instanceof BadHandshakeError)) return 0;
   // At most maxDelay: Infinity means that another dial cannot succeed.
@@ -28,12 +37,15 @@ export function extraDelay(error: unknown, maxDelay: number, opened: boolean): n
 }
 
 function retryAdvice(error: unknown): RetryAdvice {
-  if (error instanceof BadHandshakeError) {
-    const { status } = error;
-    return [0, 408, 425, 429].includes(status) || status >= 500 ? 'soon' : 'never';
-  }
+  if (error instanceof BadHandshakeError) return adviceForStatus(error.status);
   if (error instanceof TransportError) return adviceForCause(causeOf(error));
   return error instanceof TimeoutError ? 'soon' : 'never';
+}
+
+function adviceForStatus(status: number): RetryAdvice {
+  if ([0, 408, 425, 429].includes(status) || status >= 500) return 'soon';
+  // Any other answer may be that of a proxy or a network in between, during a deployment say.
+  return [401, 403].includes(status) ? 'never' : 'late if it was open';
 }
 
 /** The first cause that is not a TransportError itself. */
@@ -44,18 +56,35 @@ function causeOf(error: TransportError): unknown {
 }
 
 function adviceForCause(cause: unknown): RetryAdvice {
-  if (isCallbackError(cause) || isProgrammingError(cause)) return 'never';
+  if (isProgrammingError(cause)) return 'never';
+  if (isCallbackError(cause)) return 'late if it was open';
   if (!isCertificateError(cause)) return 'soon';
-  return TEMPORARY_CERTIFICATE_ERRORS.includes(String(cause.code)) ? 'late' : 'never';
+  const isTemporary = TEMPORARY_CERTIFICATE_ERRORS.includes(String(cause.code));
+  return isTemporary ? 'late' : 'late if it was open';
 }
+
+const PROGRAMMING_ERRORS: readonly unknown[] = ['ReferenceError', 'SyntaxError', 'TypeError'];
 
 /**
  * Whether the caller's own code is wrong: another call fails in the same way. `fetch` rejects
  * with a TypeError too, but with the network's error as its cause.
  */
 function isProgrammingError(error: unknown): boolean {
-  if (error instanceof ReferenceError || error instanceof SyntaxError) return true;
-  return error instanceof TypeError && error.cause === undefined;
+  const name = programmingErrorOf(error);
+  return name !== undefined && (name !== 'TypeError' || (error as Error).cause === undefined);
+}
+
+/**
+ * Returns the name of the class, by its prototypes: the errors of Node's modules belong to another
+ * realm in Jest.
+ */
+function programmingErrorOf(error: unknown): unknown {
+  if (!isError(error)) return undefined;
+  for (let each: unknown = error; each !== null; each = Object.getPrototypeOf(each)) {
+    const own = Object.getOwnPropertyDescriptor(each, 'constructor')?.value as { name?: unknown };
+    if (PROGRAMMING_ERRORS.includes(own?.name)) return own.name;
+  }
+  return undefined;
 }
 
 /**

@@ -1,8 +1,9 @@
-import { errorOf, type ReconnectPlan } from '@ws/conn/parts';
+import type { ReconnectPlan } from '@ws/conn/parts';
 import { assertOption } from '@ws/node-io/internal';
 import type { ClientConn } from '../client-conn.ts';
 import { DialScope } from '../dial-scope.ts';
 import { Dialer } from '../dialer.ts';
+import { callFunction, withError } from '../function-errors.ts';
 import {
   checkDialOptions,
   DIALER_OPTION_NAMES,
@@ -27,7 +28,7 @@ export type FreshURL = (context: {
 }) => string | URL | PromiseLike<string | URL>;
 
 /**
- * Returns the headers for one dial.
+ * Returns the headers for one dial. Its errors count as those of {@link FreshURL}.
  *
  * @param context - `signal` aborts when the iteration ends or `handshakeTimeout` is over.
  */
@@ -66,44 +67,34 @@ export function dialPlan(
   const target = parseTarget(fixedUrl);
   makeRequest(target, fixedHeaders, checkSubprotocols(options.subprotocols ?? []));
   const timeout = handshakeTimeoutOf(options);
-  const urlFailures = new WeakSet<object>();
   return {
     async dial({ signal }) {
-      let to: string | URL = fixedUrl;
-      let current: HeadersInput = fixedHeaders;
-      if (freshUrl !== undefined || freshHeaders !== undefined) {
-        const scope = new DialScope(timeout, signal);
-        try {
-          if (freshUrl !== undefined) to = await callUrl(freshUrl, scope, urlFailures);
-          scope.peer = String(parseTarget(to).address);
-          if (freshHeaders !== undefined) current = await callHeaders(freshHeaders, scope);
-        } finally {
-          scope.end();
+      try {
+        let to: string | URL = fixedUrl;
+        let current: HeadersInput = fixedHeaders;
+        if (freshUrl !== undefined || freshHeaders !== undefined) {
+          const scope = new DialScope(timeout, signal);
+          try {
+            if (freshUrl !== undefined) to = await callUrl(freshUrl, scope);
+            scope.peer = String(parseTarget(to).address);
+            if (freshHeaders !== undefined) current = await callHeaders(freshHeaders, scope);
+          } finally {
+            scope.end();
+          }
         }
+        return await dialer.dial(to, { headers: current, signal });
+      } catch (thrown) {
+        throw withError(thrown);
       }
-      return dialer.dial(to, { headers: current, signal });
     },
-    extraDelay: (error, maxDelay, opened) =>
-      extraDelay(error, maxDelay, opened || urlFailures.has(error as object)),
+    extraDelay,
   };
 }
 
-/** @param failures - Gets the error of the function: the network may have failed. */
-async function callUrl(
-  url: FreshURL,
-  scope: DialScope,
-  failures: WeakSet<object>,
-): Promise<string | URL> {
+async function callUrl(url: FreshURL, scope: DialScope): Promise<string | URL> {
   scope.peer = 'the server';
   scope.stage = 'waiting for the url function';
-  let given: unknown;
-  try {
-    given = await scope.race(url({ signal: scope.signal }));
-  } catch (error) {
-    const failure = errorOf(error) ?? new Error('url: the function has thrown undefined');
-    failures.add(failure);
-    throw failure;
-  }
+  const given: unknown = await scope.race(callFunction(() => url({ signal: scope.signal })));
   const isUrl = typeof given === 'string' || isURL(given);
   assertOption('url', given, isUrl, 'a string or a URL from the function');
   return given as string | URL;
@@ -111,7 +102,7 @@ async function callUrl(
 
 async function callHeaders(headers: FreshHeaders, scope: DialScope): Promise<HeadersInput> {
   scope.stage = 'waiting for the headers function';
-  const given: unknown = await scope.race(headers({ signal: scope.signal }));
+  const given: unknown = await scope.race(callFunction(() => headers({ signal: scope.signal })));
   // Without headers a dial would go out unauthenticated.
   const isObject = typeof given === 'object' && given !== null;
   assertOption('headers', given, isObject, 'an object or pairs from the function');

@@ -30,8 +30,7 @@ export interface ReconnectingOptions
   /**
    * As for a dial; or a function that returns the headers for each dial, for a token that expires
    * for example. It may be async and has `handshakeTimeout` to settle; the dial after it has the
-   * same time again. Its error counts as a failed dial and ends the iteration by default. Default:
-   * none.
+   * same time again. Its errors count as those of {@link FreshURL}. Default: none.
    */
   readonly headers?: HeadersInput | FreshHeaders | undefined;
 }

@@ -37,13 +37,17 @@ import {
  *
  * Everything ends when a connection closes with one of `stopCodes`, or when `signal` aborts. It
  * ends with the error of a dial when another dial is not expected to succeed:
- * - any error except a `TransportError`, a `TimeoutError`, or a `BadHandshakeError` with status
- *   408, 425, 429, 5xx or 0;
- * - a `TransportError` whose cause is a rejected certificate. A certificate that has expired or is
- *   not valid yet is tried again after `maxDelay`;
- * - a `TransportError` whose cause is an error of `checkServerIdentity` or `pskCallback`;
- * - a `TransportError` whose cause is a ReferenceError, a SyntaxError, or a TypeError without a
- *   cause.
+ * - a `BadHandshakeError` with status 401 or 403;
+ * - a programming error of a function of the options, also as the cause of a `TransportError`: a
+ *   ReferenceError, a SyntaxError, or a TypeError without a cause. Other errors of the functions for
+ *   the URL, the headers, the proxy and the cookies are tried again;
+ * - a TypeError, RangeError or SyntaxError for what such a function has returned.
+ *
+ * These end it only before the first connection was open, and are tried again after `maxDelay` later:
+ * - a `BadHandshakeError` with another status than 408, 425, 429, 5xx or 0;
+ * - a `TransportError` whose cause is a rejected certificate, or an error of `checkServerIdentity` or
+ *   `pskCallback`. A certificate that has expired or is not valid yet is always tried again after
+ *   `maxDelay`.
  *
  * @param url - As for `dial`; or a function, which is called for each dial: see {@link FreshURL}.
  * @returns With `handler`, a promise that settles at the end. Without, an iterable. It dials only

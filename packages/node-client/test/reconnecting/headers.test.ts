@@ -22,21 +22,6 @@ describe('a function for headers', () => {
     expect(requests.map((text) => /Bearer (\d)/.exec(text)?.[1])).toEqual(['1', '2', '3']);
   });
 
-  it('ends the iteration with its error, unless retry returns true', async () => {
-    const server = await answers(accepts);
-    const error = new Error('no token');
-    const throws = (): never => {
-      throw error;
-    };
-    await expect(iterate(server.url, { headers: throws }).next()).rejects.toBe(error);
-    const rejects = (): Promise<never> => Promise.reject(error);
-    await expect(iterate(server.url, { headers: rejects }).next()).rejects.toBe(error);
-    let asked = 0;
-    const first = (): Record<string, string> => (asked++ === 0 ? throws() : {});
-    await connected(iterate(server.url, { headers: first, retry: () => true }));
-    expect(asked).toBe(2);
-  });
-
   it('ends the iteration with a TypeError for headers that cannot be sent', async () => {
     const iterator = iterate('ws://h/', { headers: () => ({ Upgrade: 'x' }) });
     await expect(iterator.next()).rejects.toBeInstanceOf(TypeError);

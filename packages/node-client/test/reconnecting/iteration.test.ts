@@ -6,6 +6,7 @@ import {
   BadHandshakeError,
   CloseError,
   type Conn,
+  type ReconnectingOptions,
   reconnecting,
   TimeoutError,
   TransportError,
@@ -144,12 +145,14 @@ describe('reconnecting', () => {
     await expect(iterate(server.url).next()).rejects.toBeInstanceOf(BadHandshakeError);
   });
 
-  it('ends with the error of a wrong jar or netDial', async () => {
-    const broken = new Error('the jar is broken');
-    const jar = { getCookieString: () => Promise.reject(broken), setCookie: silent };
-    await expect(iterate('ws://h/', { jar }).next()).rejects.toBe(broken);
-    const netDial = (): never => 5 as never;
-    await expect(iterate('ws://h/', { netDial }).next()).rejects.toBeInstanceOf(TypeError);
+  it.each<[string, ReconnectingOptions]>([
+    ['jar', { jar: { getCookieString: () => 5 as never, setCookie: silent } }],
+    ['cookie', { jar: { getCookieString: () => 'a=\n', setCookie: silent } }],
+    ['netDial', { netDial: () => 5 as never }],
+    ['proxy function', { proxy: () => 'http://proxy.example' as never }],
+    ['header', { headers: () => ({ 'X-A': '\n' }) }],
+  ])('ends with the error of a wrong %s', async (_, options) => {
+    await expect(iterate('ws://h/', options).next()).rejects.toBeInstanceOf(TypeError);
   });
 
   it('waits for the end of a connection that the loop body left open', async () => {

@@ -40,7 +40,7 @@ describe('the waits of reconnecting', () => {
     let now = 0;
     vi.spyOn(performance, 'now').mockImplementation(() => now);
     onTestFinished(() => void vi.restoreAllMocks());
-    const server = await answers(drops, acceptsAndDrops, drops, accepts, drops, refuses(404));
+    const server = await answers(drops, acceptsAndDrops, drops, accepts, drops, refuses(403));
     const seen: number[] = [];
     const tries: number[] = [];
     const iterator = iterate(server.url, {
@@ -58,7 +58,7 @@ describe('the waits of reconnecting', () => {
     now += 100;
     drop(server);
     await long.closed;
-    await expect(iterator.next()).rejects.toMatchObject({ status: 404 });
+    await expect(iterator.next()).rejects.toMatchObject({ status: 403 });
     expect(tries).toEqual([1, 3, 1, 2]);
     expect(seen).toEqual([0, 50, 40, 50]);
   });
@@ -194,14 +194,14 @@ describe('retry', () => {
     let now = 0;
     vi.spyOn(performance, 'now').mockImplementation(() => now);
     onTestFinished(() => void vi.restoreAllMocks());
-    const server = await answers(accepts, drops, drops, drops, refuses(404));
+    const server = await answers(accepts, drops, drops, drops, refuses(403));
     const tries: number[] = [];
     const iterator = iterate(server.url, { retry: (_, next) => void tries.push(next.tries) });
     const conn = await connected(iterator);
     now += 1000;
     drop(server);
     await conn.closed;
-    await expect(iterator.next()).rejects.toMatchObject({ status: 404 });
+    await expect(iterator.next()).rejects.toMatchObject({ status: 403 });
     expect(tries).toEqual([1, 2, 3, 4]);
   });
 
