@@ -28,7 +28,8 @@ const END_ERRORS = [
 /** Time in ms to wait for the end of a connection whose handler has failed. */
 const END_WAIT_MS = 100;
 
-let reportedNothing = false;
+/** What {@link ErrorReporter.nothingReturned} has reported. */
+const reportedNothing = new Set<string>();
 
 /** Reports the errors of the application's own functions to the option `report`. */
 export class ErrorReporter {
@@ -93,12 +94,14 @@ export class ErrorReporter {
   /**
    * Reports, once in a process, that `authenticate` has returned undefined. Each client gets 401 then,
    * and a forgotten `return` looks like wrong credentials.
+   *
+   * @param place - `' in admit'` for the auth of a result of admit.
    */
-  nothingReturned(request: AppRequest, route: string | undefined): void {
-    if (reportedNothing) return;
-    reportedNothing = true;
+  nothingReturned(request: AppRequest, route: string | undefined, place: '' | ' in admit'): void {
+    if (reportedNothing.has(place)) return;
+    reportedNothing.add(place);
     const error = new TypeError(
-      'authenticate returned undefined, which refuses with 401; return true to admit without data, false to refuse (reported once)',
+      `authenticate returned undefined${place}, which refuses with 401; return true to admit without data, false to refuse (reported once)`,
     );
     this.failed(error, { where: 'authenticate', request, route });
   }

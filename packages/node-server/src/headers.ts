@@ -1,14 +1,15 @@
 import { type IncomingMessage, validateHeaderName, validateHeaderValue } from 'node:http';
 import type { RequestFacts } from '@ws/codec';
+import { isError, kind } from '@ws/conn/internal';
 import {
   assertOption,
   type HeaderEntries,
   type HeaderValue,
   headerEntries,
-  typeName,
 } from '@ws/node-io/internal';
 import type { AppRequest, HandlerContext, HandshakeRequest } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
+import { isResponse } from './is-response.ts';
 import type { RouteParams } from './routes/route-table.ts';
 
 /**
@@ -58,8 +59,10 @@ const NEGOTIATED_BY: ReadonlyMap<string, string> = new Map([
  */
 export function headerPairs(input: HeadersInput | undefined): HeaderPair[] {
   if (input === undefined) return [];
-  if (typeof input !== 'object' || input === null) {
-    throw new TypeError(`headers: expected an object, Headers or pairs, got ${typeName(input)}`);
+  // Both are objects without entries.
+  const isHeaders = typeof input === 'object' && !isResponse(input) && !isError(input);
+  if (!isHeaders || input === null) {
+    throw new TypeError(`headers: expected an object, Headers or pairs, got ${kind(input)}`);
   }
   const pairs: HeaderPair[] = [];
   for (const [name, value] of headerEntries(input)) {

@@ -11,6 +11,7 @@ export {
   typeName,
 } from '@ws/node-io/internal';
 export { refusalOf } from './acceptor.ts';
+export { endToEnd, NEVER_FORWARDED } from './end-to-end.ts';
 export { ErrorReporter } from './error-reporter.ts';
 export { serverFault, unexpectedResult } from './errors.ts';
 export {

@@ -24,11 +24,13 @@ import {
   NO_HEADERS,
   optionHeaderPairs,
 } from './headers.ts';
+import { isResponse } from './is-response.ts';
 import type { UpgraderPlan } from './options.ts';
 import { admissionOf } from './policies/admit.ts';
 import { readAuth, thrownByAuthenticate } from './policies/authenticate.ts';
 import { answerOf, type ErrorHook, wroteItself } from './policies/error-hook.ts';
 import type { Reservation } from './policies/limits.ts';
+import { responseRefusal } from './policies/response-refusal.ts';
 import { selectSubprotocol } from './policies/select-subprotocol.ts';
 import { beforeUpgrade, checkHead, type HeadCallbacks } from './raw/head-callbacks.ts';
 import { applyRules, checkNoHeaderDropped } from './request.ts';
@@ -231,9 +233,14 @@ export class UpgradeRequest implements ServerRequest {
         () => authenticate(req, { signal, ...known }),
         thrownByAuthenticate,
       );
-      if (result === undefined) this.setup.reporter.nothingReturned(req, this.route);
       const admission = admissionOf(result);
-      context = { auth: readAuth(admission === undefined ? result : admission.auth), ...known };
+      const returned = admission === undefined ? result : admission.auth;
+      if (returned === undefined) {
+        const place = admission === undefined ? '' : ' in admit';
+        this.setup.reporter.nothingReturned(req, this.route, place);
+      }
+      if (isResponse(returned)) throw await this.#refusalOf(returned);
+      context = { auth: readAuth(returned), ...known };
       this.expires = admission?.expires;
       if (admission?.plan !== undefined) {
         this.setup = { ...this.setup, plan: admission.plan as UpgraderPlan };
@@ -249,6 +256,14 @@ export class UpgradeRequest implements ServerRequest {
       addHeaders(agreement, pairs);
     }
     return this.#addLastHeaders(agreement);
+  }
+
+  /** The error for a Response that `authenticate` has returned. */
+  async #refusalOf(response: object): Promise<Error> {
+    const handshake = this.acquireHandshake();
+    const refusal = await responseRefusal(response, (work) => handshake.wait(work));
+    const { stream } = this.responder;
+    return stream.writable ? refusal : disconnectError(stream);
   }
 
   /** Calls a function of the application, and waits for its result within the handshake timeout. */

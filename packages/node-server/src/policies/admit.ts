@@ -1,5 +1,5 @@
 import { checked } from '@ws/codec/internal';
-import { checkExpires, checkOptionNames, isThenable } from '@ws/conn/internal';
+import { checkExpires, checkOptionNames, isThenable, kind } from '@ws/conn/internal';
 
 /** The options of {@link admit}. */
 export interface AdmitOptions {
@@ -11,6 +11,8 @@ export interface AdmitOptions {
    */
   readonly expires?: Date | number | undefined;
 }
+
+const REFUSED = 'a result of admit, which this server does not take';
 
 /** The result of {@link admit}. */
 export class Admission<Auth> {
@@ -24,7 +26,7 @@ export class Admission<Auth> {
    * A server that does not know this class must not take it for the `auth`: the login would never
    * expire. It finds a refusal without a status instead, an error.
    */
-  readonly refuse = 'a result of admit, which this server does not take';
+  readonly refuse: 'a result of admit, which this server does not take' = REFUSED;
   /** Data of the application never has it. */
   readonly #admitted = true;
 
@@ -80,6 +82,18 @@ export function admitWithPlan<Auth>(
   expires: Date | number | undefined,
 ): Admission<Auth> {
   return new Admission(auth, expires, plan);
+}
+
+/** How deep a result of {@link admit} is looked for in data of the application. */
+const DEPTH = 3;
+
+/** Whether data contains a result of {@link admit}, also of another copy of this package. */
+export function hasAdmission(data: unknown, depth: number = DEPTH): boolean {
+  if (!Array.isArray(data) && kind(data) !== 'Object') return false;
+  // No getter is called.
+  return Object.values(Object.getOwnPropertyDescriptors(data)).some(
+    ({ value }) => value?.refuse === REFUSED || (depth > 1 && hasAdmission(value, depth - 1)),
+  );
 }
 
 /** The parts of a result of {@link admit}; undefined for any other value. */

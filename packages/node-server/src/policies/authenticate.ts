@@ -1,9 +1,10 @@
 import { STATUS_CODES } from 'node:http';
-import { types } from 'node:util';
+import { isError } from '@ws/conn/internal';
 import { assertOption } from '@ws/node-io/internal';
 import { HandshakeError, serverFault } from '../errors.ts';
 import { type HeadersInput, headerPairs } from '../headers.ts';
 import type { AuthOf, Refusal } from '../options.ts';
+import { hasAdmission } from './admit.ts';
 
 /** A function of the application that may refuse a request. */
 export type Refuser = 'authenticate' | 'onRequest' | 'onHost' | 'onHeader' | 'onBeforeUpgrade';
@@ -13,7 +14,7 @@ export type Refuser = 'authenticate' | 'onRequest' | 'onHost' | 'onHeader' | 'on
  *
  * @throws HandshakeError for every other result: a refusal with its status; an Error as
  *   {@link thrownByAuthenticate} does; 401 for a missing value; 500 for a value whose getters or
- *   traps throw.
+ *   traps throw, and for one that looks like a refusal or contains a result of `admit`.
  */
 export function readAuth<Result>(result: unknown): AuthOf<Result> {
   const refusal = refusalOfResult(result);
@@ -24,7 +25,7 @@ export function readAuth<Result>(result: unknown): AuthOf<Result> {
 function refusalOfResult(result: unknown): HandshakeError | undefined {
   try {
     if (!result) return emptyResult(result);
-    return returnedRefusal('authenticate', result);
+    return returnedRefusal('authenticate', result) ?? mistakenAuth(result);
   } catch (cause) {
     return serverFault('authenticate', cause);
   }
@@ -73,17 +74,25 @@ interface ExposedError extends Error {
   readonly headers?: HeadersInput;
 }
 
-/** Errors of another realm, a vm context for example, are no instances of this realm's Error. */
-function isError(value: unknown): value is Error {
-  return value instanceof Error || types.isNativeError(value);
-}
-
 /** A lookup without a result, or a function without `return`, admits no client. */
 function emptyResult(result: unknown): HandshakeError {
   if (result === false) return refusalError('authenticate', { refuse: true });
   const got = result === '' ? "''" : String(result);
   const message = `refused by authenticate: it returned ${got}; return true to admit without data`;
   return new HandshakeError(401, message, { body: `${STATUS_CODES[401]}\n` });
+}
+
+/** Returns the fault of data that is not meant to admit; undefined for other data. */
+function mistakenAuth(result: unknown): HandshakeError | undefined {
+  if (typeof result !== 'object') return undefined;
+  const { status } = result as { readonly status?: unknown };
+  const isStatus = typeof status === 'number' && status >= 300 && status <= 599;
+  if (!isStatus && !hasAdmission(result)) return undefined;
+  const what = isStatus ? `the status ${status}` : 'a result of admit in it';
+  const cause = new TypeError(
+    `authenticate: got an object with ${what}; to refuse, write { refuse: 401 }; to admit, return admit(auth) itself`,
+  );
+  return serverFault('authenticate', cause);
 }
 
 function isRefusal(result: unknown): result is Refusal {

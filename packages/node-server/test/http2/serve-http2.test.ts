@@ -181,6 +181,21 @@ describe('serve with http2', () => {
     expect(peer.ended).toBe(false);
   });
 
+  it('refuses with a Response of authenticate', async () => {
+    const headers: [string, string][] = [
+      ['Retry-After', '7'],
+      ['Set-Cookie', 'a=1'],
+      ['Set-Cookie', 'b=2'],
+      ['Connection', 'close'],
+    ];
+    const authenticate = (): Response => new Response('no entry', { status: 403, headers });
+    const server = await served(false, { authenticate });
+    const answer = await ask(await sessionWith(server.url));
+    expect(answer.status).toBe(403);
+    expect(answer.headers).toMatchObject({ 'retry-after': '7', 'set-cookie': ['a=1', 'b=2'] });
+    expect(await bodyOf(answer)).toBe('no entry');
+  });
+
   it('aborts the signal of authenticate when the client resets the stream', async () => {
     let signal: AbortSignal | undefined;
     const server = await served(false, {

@@ -1,10 +1,13 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, expectTypeOf, it, onTestFinished } from 'vitest';
 import {
   type AuthenticateContext,
   type AuthOf,
+  admit,
   type ConnHandler,
   type HandlerContext,
   type Refusal,
@@ -12,6 +15,7 @@ import {
   serve,
   Upgrader,
 } from '../../src/index.ts';
+import { serveRaw } from '../../src/raw/index.ts';
 import { exchange, parseAnswer, request } from '../raw.ts';
 import { connected, endAfterEach, listening } from '../upgrade-server.ts';
 
@@ -25,9 +29,14 @@ function httpError(fields: object): Error {
 /** Sends one request to an Upgrader with this `authenticate`. */
 async function answerTo(
   authenticate: () => unknown,
+  options: ServeOptions<unknown> = {},
 ): Promise<{ status: number; body: string; reported: unknown[]; headers: Map<string, string> }> {
   const reported: unknown[] = [];
-  const upgrader = new Upgrader({ authenticate, report: (error) => reported.push(error) });
+  const upgrader = new Upgrader({
+    ...options,
+    authenticate,
+    report: (error) => reported.push(error),
+  });
   const server = await listening(upgrader.handler((conn) => conn.terminate()));
   const client = await connected(server);
   client.stream.write(request());
@@ -35,6 +44,35 @@ async function answerTo(
   const { status, body, headers } = parseAnswer(client.received.toString());
   return { status, body, headers: headers as Map<string, string>, reported };
 }
+
+/** As a second copy of the package would make it. */
+const copyOfAdmission = {
+  auth: 'ada',
+  refuse: 'a result of admit, which this server does not take',
+};
+
+type MakeResponse = (status: number, body: string, headers: Record<string, string>) => unknown;
+
+/** Responses that `instanceof` knows, and others. */
+const RESPONSES: Readonly<Record<string, MakeResponse>> = {
+  'of this realm': (status, body, headers) => new Response(body, { status, headers }),
+  'of a subclass': (status, body, headers) =>
+    new (class Page extends Response {})(body, { status, headers }),
+  // As undici and @hono/node-server: other classes, with the tag.
+  'of another class': (status, body, headers) => ({
+    [Symbol.toStringTag]: 'Response',
+    status,
+    headers: new Map(Object.entries(headers)),
+    body: new Response(body).body,
+  }),
+  // As node-fetch.
+  'with a stream of Node': (status, body, headers) => ({
+    [Symbol.toStringTag]: 'Response',
+    status,
+    headers,
+    body: Readable.from([Buffer.from(body)]),
+  }),
+};
 
 const returning = [
   ['returns', (value: unknown) => () => value],
@@ -60,10 +98,11 @@ const throwing = [
 describe('authenticate that forgets its return', () => {
   it('is reported once in a process', async () => {
     const program = `
-      import { serve } from '@ws/node-server';
+      import { admit, serve } from '@ws/node-server';
       import { dial } from '@ws/node-client';
-      for (let i = 0; i < 2; i++) {
-        const server = await serve({ host: '127.0.0.1', authenticate: () => {}, report: log }, () => {});
+      for (const result of [undefined, undefined, admit(undefined), admit(undefined)]) {
+        const authenticate = () => result;
+        const server = await serve({ host: '127.0.0.1', authenticate, report: log }, () => {});
         for (let j = 0; j < 2; j++) await dial(server.url).catch(() => {});
         await server.close();
       }
@@ -79,7 +118,12 @@ describe('authenticate that forgets its return', () => {
     // NODE_DEBUG=ws is off by default.
     expect(stderr).not.toContain('WS ');
     expect(stdout).toBe(
-      'authenticate authenticate returned undefined, which refuses with 401; return true to admit without data, false to refuse (reported once)\n',
+      ['', ' in admit']
+        .map(
+          (place) =>
+            `authenticate authenticate returned undefined${place}, which refuses with 401; return true to admit without data, false to refuse (reported once)\n`,
+        )
+        .join(''),
     );
   });
 });
@@ -91,6 +135,53 @@ describe.each(returning)('authenticate that %s', (_, make) => {
     // The first undefined of a process is reported; see below.
     if (value !== undefined) expect(reported).toEqual([]);
   });
+
+  it.each([
+    [{ status: 401 }, 'the status 401'],
+    [{ status: 300, user: 'ada' }, 'the status 300'],
+    [{ status: 599 }, 'the status 599'],
+    [Object.create({ status: 403 }), 'the status 403'],
+    [admit({ status: 401 }), 'the status 401'],
+    [{ user: admit('ada') }, 'a result of admit in it'],
+    [[admit('ada')], 'a result of admit in it'],
+    [admit({ user: { login: admit('ada') } }), 'a result of admit in it'],
+    [{ user: copyOfAdmission }, 'a result of admit in it'],
+  ])('%o, a mistake, refuses with 500 and says the cure', async (value, what) => {
+    const { status, body, reported } = await answerTo(make(value));
+    expect({ status, body }).toEqual({ status: 500, body: 'Internal Server Error\n' });
+    expect(reported).toEqual([
+      new TypeError(
+        `authenticate: got an object with ${what}; to refuse, write { refuse: 401 }; to admit, return admit(auth) itself`,
+      ),
+    ]);
+  });
+
+  it.each([{ status: 200 }, { status: 600 }, { status: '401' }, { status: 'active' }])(
+    '%o admits: it is data',
+    async (value) => {
+      expect(await answerTo(make(value))).toMatchObject({ status: 101, reported: [] });
+    },
+  );
+
+  it.each(Object.entries(RESPONSES))('a Response %s refuses with it', async (_, responseOf) => {
+    const response = responseOf(403, 'no entry', { 'Retry-After': '7' });
+    const { status, body, headers, reported } = await answerTo(make(response));
+    expect({ status, body, reported }).toEqual({ status: 403, body: 'no entry', reported: [] });
+    expect(headers.get('retry-after')).toBe('7');
+  });
+
+  it.each(Object.entries(RESPONSES))(
+    'a Response %s of a status that refuses nothing refuses with 500',
+    async (_, responseOf) => {
+      const { status, reported } = await answerTo(make(responseOf(200, 'welcome', {})));
+      expect(status).toBe(500);
+      expect(reported).toEqual([
+        new TypeError(
+          'authenticate: expected a Response of 300 to 599, got 200; to refuse, write { refuse: 401 }',
+        ),
+      ]);
+    },
+  );
 
   it.each([true, 1, 'ada', [], {}, { ok: false }])('%o admits', async (value) => {
     expect(await answerTo(make(value))).toMatchObject({ status: 101, reported: [] });
@@ -133,6 +224,147 @@ describe.each(throwing)('authenticate that %s', (_, make) => {
   });
 });
 
+const bytes = (length: number): Uint8Array => new Uint8Array(length).fill(97);
+
+/** A Response whose body is written by the test. */
+function streamed(status: number): {
+  response: Response;
+  body: ReadableStreamDefaultController;
+  cancelled: Promise<void>;
+} {
+  let body!: ReadableStreamDefaultController;
+  let cancel!: () => void;
+  const cancelled = new Promise<void>((resolve) => {
+    cancel = resolve;
+  });
+  const stream = new ReadableStream({
+    start(controller) {
+      body = controller;
+    },
+    cancel,
+  });
+  return { response: new Response(stream, { status }), body, cancelled };
+}
+
+describe('a Response of authenticate', () => {
+  it('refuses without the headers of its own connection', async () => {
+    const headers: [string, string][] = [
+      ['Connection', 'X-Hop'],
+      ['X-Hop', '1'],
+      ['Keep-Alive', 'timeout=5'],
+      ['Transfer-Encoding', 'chunked'],
+      ['Upgrade', 'h2c'],
+      ['Content-Length', '99'],
+      ['Content-Encoding', 'gzip'],
+      ['Content-Type', 'text/html'],
+      ['WWW-Authenticate', 'Bearer'],
+    ];
+    const answer = await answerTo(() => new Response('<p>', { status: 401, headers }));
+    const { headers: sent } = answer;
+    expect(sent.get('content-length')).toBe('3');
+    expect(sent.get('content-type')).toBe('text/html');
+    expect(sent.get('www-authenticate')).toBe('Bearer');
+    for (const name of [
+      'x-hop',
+      'keep-alive',
+      'transfer-encoding',
+      'upgrade',
+      'content-encoding',
+    ]) {
+      expect(sent.has(name)).toBe(false);
+    }
+  });
+
+  it('keeps each Set-Cookie', async () => {
+    const response = new Response(null, { status: 302, headers: { Location: '/login' } });
+    response.headers.append('Set-Cookie', 'a=1');
+    response.headers.append('Set-Cookie', 'b=2');
+    const upgrader = new Upgrader({ authenticate: () => response });
+    const server = await listening(upgrader);
+    const { raw, body } = await exchange(server.port, request());
+    expect(raw.match(/^Set-Cookie: .*$/gim)?.map((line) => line.slice(12))).toEqual(['a=1', 'b=2']);
+    expect(body).toBe('');
+  });
+
+  it('sends 64 KiB of its body at most', async () => {
+    const { response, body, cancelled } = streamed(401);
+    body.enqueue(bytes(60_000));
+    body.enqueue(bytes(60_000));
+    const answer = await answerTo(() => response);
+    expect(answer.body).toHaveLength(65_536);
+    await cancelled;
+  });
+
+  it('sends what has come of its body when the time of the handshake is up', async () => {
+    const { response, body, cancelled } = streamed(401);
+    body.enqueue(bytes(3));
+    const answer = await answerTo(() => response, { handshakeTimeout: 20 });
+    expect(answer).toMatchObject({ status: 401, body: 'aaa', reported: [] });
+    await cancelled;
+  });
+
+  it('refuses when its body fails or was read before', async () => {
+    const { response, body } = streamed(401);
+    body.error(new Error('cut'));
+    expect(await answerTo(() => response)).toMatchObject({ status: 401, body: '', reported: [] });
+    const read = new Response('no', { status: 401 });
+    await read.text();
+    expect(await answerTo(() => read)).toMatchObject({ status: 401, body: '', reported: [] });
+  });
+
+  it('is no refusal when its client leaves meanwhile', async () => {
+    const { response, cancelled } = streamed(401);
+    let asked!: () => void;
+    const called = new Promise<void>((resolve) => {
+      asked = resolve;
+    });
+    const authenticate = (): Response => {
+      asked();
+      return response;
+    };
+    const upgrader = new Upgrader({ authenticate });
+    const server = await listening(upgrader.handler(() => {}));
+    const client = await connected(server);
+    client.stream.write(request());
+    await called;
+    client.reset();
+    await cancelled;
+    expect(upgrader.stats.refused).toEqual({});
+  });
+
+  it('refuses on a raw stream', async () => {
+    const server = await serveRaw(
+      { host: '127.0.0.1', authenticate: async () => new Response('no', { status: 403 }) },
+      () => {},
+    );
+    onTestFinished(async () => void (await server.close({ timeout: 1 })));
+    const { status, body } = await exchange(Number(new URL(server.url).port), request());
+    expect({ status, body }).toEqual({ status: 403, body: 'no' });
+  });
+
+  it('is no result of headers', async () => {
+    const reported: unknown[] = [];
+    const report = (error: unknown): void => void reported.push(error);
+    const response = new Response('no', { status: 401 });
+    for (const value of [response, new Error('no')]) {
+      const upgrader = new Upgrader({ headers: () => value as never, report });
+      const server = await listening(upgrader.handler((conn) => conn.terminate()));
+      expect((await exchange(server.port, request())).status).toBe(500);
+    }
+    const raw = await serveRaw(
+      { host: '127.0.0.1', onBeforeUpgrade: () => response as never, report },
+      () => {},
+    );
+    onTestFinished(async () => void (await raw.close({ timeout: 1 })));
+    expect((await exchange(Number(new URL(raw.url).port), request())).status).toBe(500);
+    expect(reported.map((error) => (error as Error).message)).toEqual([
+      'headers: expected an object, Headers or pairs, got Response',
+      'headers: expected an object, Headers or pairs, got Error',
+      'headers: expected an object, Headers or pairs, got Response',
+    ]);
+  });
+});
+
 describe('authenticate', () => {
   it.each(['permessage-deflate;', 'a b', ';', 'a; b="', 'a=b'])(
     'is not called for the malformed extensions %j',
@@ -156,6 +388,7 @@ describe('AuthOf', () => {
     expectTypeOf<AuthOf<undefined>>().toEqualTypeOf<undefined>();
     expectTypeOf<AuthOf<Promise<User | null | undefined>>>().toEqualTypeOf<User>();
     expectTypeOf<AuthOf<User | Refusal | false | Error | TypeError>>().toEqualTypeOf<User>();
+    expectTypeOf<AuthOf<Promise<User | Response>>>().toEqualTypeOf<User>();
     expectTypeOf<AuthOf<Promise<boolean>>>().toEqualTypeOf<true>();
     expectTypeOf<AuthOf<'' | 'ada' | 0>>().toEqualTypeOf<'ada'>();
     expectTypeOf<AuthOf<unknown>>().toEqualTypeOf<unknown>();
