@@ -24,7 +24,7 @@ export function writeData(
   options: WriteOptions | undefined,
 ): Promise<void> {
   if (options !== undefined) return writeWithOptions(connection, method, type, data, options);
-  return write(connection, method, type, data, undefined);
+  return write(connection, method, type, data, undefined, false);
 }
 
 /** Waits for the write until its signal aborts. */
@@ -41,9 +41,9 @@ function writeWithOptions(
     return connection.rejected(error, method);
   }
   const { signal, compress } = options;
-  if (signal === undefined) return write(connection, method, type, data, compress);
+  if (signal === undefined) return write(connection, method, type, data, compress, false);
   if (signal.aborted) return rejectedLater(connection.platform, signal.reason);
-  const written = write(connection, method, type, data, compress);
+  const written = write(connection, method, type, data, compress, true);
   if (written === RESOLVED) return RESOLVED;
   const { writer } = connection;
   const waiting = writer.waitingMessage(written);
@@ -59,12 +59,17 @@ function writeWithOptions(
   );
 }
 
+/**
+ * @param mayAbort - Whether the promise may reject while a frame of the message is unsent. The frame
+ *   then has a copy of the bytes, since the caller may use them again.
+ */
 function write(
   connection: Connection,
   method: string,
   type: number,
   data: MessageData,
   compress: boolean | undefined,
+  mayAbort: boolean,
 ): Promise<void> {
   if (type !== TextMessage && type !== BinaryMessage) {
     if (isControlType(type)) return writeControl(connection, type, data, undefined);
@@ -76,14 +81,23 @@ function write(
     if (!(data instanceof Uint8Array) && isBorrowed(data)) {
       data.check();
       const { bytes, start, end, lease } = data;
+      if (mayAbort && refers(connection, end - start)) {
+        return writer.sendBytes(type, copyOf(bytes, start, end), 0, end - start, compress);
+      }
       return writer.sendBytes(type, bytes, start, end, compress, lease);
     }
     let bytes = bytesOf(data, method);
-    if (bytes.length >= COPY_BELOW && isUnstable(bytes)) bytes = copyOf(bytes);
+    const copies = mayAbort && refers(connection, bytes.length);
+    if (copies || (bytes.length >= COPY_BELOW && isUnstable(bytes))) bytes = copyOf(bytes);
     return writer.sendBytes(type, bytes, 0, bytes.length, compress);
   } catch (error) {
     return connection.rejected(error, method);
   }
+}
+
+/** Whether the frame of a message of `size` bytes refers to the bytes of the caller. */
+function refers({ shared }: Connection, size: number): boolean {
+  return size >= COPY_BELOW && shared.nextKey === undefined;
 }
 
 /** Writes a control frame: see `Conn.writeControl`. */
