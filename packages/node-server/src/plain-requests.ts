@@ -48,27 +48,28 @@ export function hasRequestListener(server: Pick<Server, 'listeners'>): boolean {
 /** Makes the default listener for 'request', which answers 426. */
 export function upgradeRequired(refused: OnRefused): RequestListener {
   return (req, res) => {
-    const error = plainRequestRefusal(req.headers['sec-websocket-key'] !== undefined);
+    const error = plainRequestRefusal(new RequestHeaders(req));
     refused(error, req.socket, req);
     refusePlainRequest(res, error);
   };
 }
 
 /**
- * Makes the refusal of a request that asks for no upgrade.
- *
- * @param isHandshake - It has the other headers of a handshake.
+ * Makes the refusal of a request that asks for no upgrade. With the other headers of a handshake, it
+ * names the cause.
  */
-export function plainRequestRefusal(isHandshake: boolean): HandshakeError {
+export function plainRequestRefusal(fields: FieldLookups): HandshakeError {
   const headers = [['Upgrade', 'websocket']] as const;
-  const cause = isHandshake ? `; ${UPGRADE_REMOVED}` : '';
+  const lost = fields.has('upgrade') ? LOST_IN_CONNECTION : LOST_UPGRADE;
+  const cause = fields.has('sec-websocket-key')
+    ? `; ${lost}; if a proxy removed it, configure the proxy to forward Upgrade and Connection`
+    : '';
   const body = `this is a WebSocket server${cause}\n`;
   return new HandshakeError(426, 'plain request', { headers, body });
 }
 
-/** The cause when a handshake arrives as a plain request. */
-const UPGRADE_REMOVED =
-  'the request has no Upgrade header; if a proxy removed it, configure the proxy to forward Upgrade and Connection';
+const LOST_UPGRADE = 'the request has no Upgrade header';
+const LOST_IN_CONNECTION = "no 'upgrade' found in Connection";
 
 /**
  * Makes a listener for 'request' that reports the error of `listener` and answers with 500. Node

@@ -207,14 +207,14 @@ export abstract class Head {
 
   /**
    * Whether `Upgrade` lists `websocket` and `Connection` lists `upgrade` (RFC 6455, sections 4.1 and
-   * 4.2.1). It checks nothing else. A tab in or after the value of `Connection` makes it false, as
-   * node:http finds no `upgrade` there.
+   * 4.2.1). It checks nothing else. It is false for an `upgrade` with a tab after it, as node:http
+   * finds no `upgrade` there.
    */
   get wantsWebSocket(): boolean {
     return (
       hasToken(this.list('connection'), 'upgrade') &&
       hasToken(this.list('upgrade'), 'websocket') &&
-      !this.hasTab('connection')
+      (!this.hasTab('connection') || this.#showsUpgrade())
     );
   }
 
@@ -377,6 +377,15 @@ export abstract class Head {
     if (lengths.length + codings.length > 1) return true;
     if (codings.length === 1) return codings[0]!.toLowerCase() !== 'chunked';
     return lengths.length === 1 && !this.#isLength(lengths[0]!);
+  }
+
+  /** Whether node:http finds `upgrade` in a line of `Connection`: no tab comes after it. */
+  #showsUpgrade(): boolean {
+    return this.#find('connection').some((line) => {
+      let end = this.#bounds[line + 3]!;
+      while (this.#bytes[end] !== CR) end++;
+      return /(?:^|,)[ \t]*upgrade *(?:,|$)/i.test(this.text(this.#bounds[line + 2]!, end));
+    });
   }
 
   /** Whether a tab is in the value of a line or after it. */

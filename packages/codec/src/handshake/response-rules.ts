@@ -13,11 +13,6 @@ import { hasToken } from './token-list.ts';
 export interface ResponseFacts extends Pick<RequestFacts, 'version' | 'has' | 'lines' | 'list'> {
   /** The status of HTTP. */
   readonly status: number;
-  /**
-   * Whether a tab is in a value of the field, or after it. Some parsers find no token there.
-   * Without the method, no value has a tab.
-   */
-  hasTab?(name: string): boolean;
 }
 
 /** What the request of a handshake has offered: its response may accept nothing else. */
@@ -179,10 +174,8 @@ function faultOfOne(
 function connectionFault(response: ResponseFacts): string | undefined {
   if (!response.has('connection')) return 'no Connection header';
   const value = response.list('connection');
-  if (!hasToken(value, 'upgrade')) return `Connection is ${quote(value)}, without upgrade`;
-  // A tab beside the token is legal, but node:http does not find a token that a tab follows.
-  if (!response.hasTab?.('connection')) return undefined;
-  return `Connection is ${quote(value)}, and a tab hides the token from other parsers`;
+  if (hasToken(value, 'upgrade')) return undefined;
+  return `Connection is ${quote(value)}, without upgrade`;
 }
 
 /** Section 9.1: a response accepts only extensions that were offered. */

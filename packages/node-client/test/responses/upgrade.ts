@@ -138,14 +138,11 @@ export const connections: Row[] = [
   [
     'a tab after it, which Node does not skip',
     instead('Connection', 'Connection: Upgrade\t'),
-    refused(101, 'Connection is "Upgrade", and a tab hides the token from other parsers'),
+    open,
   ],
   [
     'a tab before it, which Node skips',
     instead('Connection', 'Connection: keep-alive,\tUpgrade'),
-    refused(
-      101,
-      'Connection is "keep-alive,\\u0009Upgrade", and a tab hides the token from other parsers',
-    ),
+    open,
   ],
 ];

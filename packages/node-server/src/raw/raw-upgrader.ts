@@ -311,9 +311,7 @@ function headRefusal(head: RequestHead): HandshakeError | undefined {
   if (fault?.status === 431) return notAnHttpRequest('HPE_HEADER_OVERFLOW', fault.message);
   if (fault !== undefined) return notAnHttpRequest('HPE_INVALID', fault.message);
   if (head.wantsWebSocket) return undefined;
-  return (
-    plainRequestFault(head, head.version) ?? plainRequestRefusal(head.has('sec-websocket-key'))
-  );
+  return plainRequestFault(head, head.version) ?? plainRequestRefusal(head);
 }
 
 /** Returns the refusal of a head that has not arrived. */

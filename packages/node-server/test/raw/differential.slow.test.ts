@@ -17,8 +17,6 @@ const KNOWN = [
   '403 400', // The same bytes with an Origin that both refuse.
   '405 400', // The target of a CONNECT is neither a path nor a URL, and raw checks it before the method.
   '0 400',
-  '101 426', // Stricter: a tab in Connection.
-  '403 426', // The same bytes with an Origin that both refuse.
   '400 0', // node:http judges a field before the head is complete.
 ];
 

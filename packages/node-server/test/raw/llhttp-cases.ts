@@ -192,9 +192,13 @@ const CONNECTION = [
     set: ['Connection: close, token, upgrade, token, keep-alive'],
   }),
   taken('connection', 'two tokens', { set: ['Connection: keep-alive, upgrade'] }),
+  taken('connection', 'a tab before upgrade', { set: ['Connection: keep-alive,\tupgrade'] }),
+  taken('connection', 'a tab after another token', {
+    set: ['Connection: keep-alive\t,upgrade, close\t'],
+  }),
   stricter(
     'connection',
-    'a tab after a token',
+    'a tab after upgrade',
     { set: ['Connection: Upgrade\t'] },
     'node:http finds no upgrade there',
     426,
