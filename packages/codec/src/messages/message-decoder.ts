@@ -345,6 +345,25 @@ export class MessageDecoder {
     return this.#memory.takeOwn();
   }
 
+  /**
+   * @internal Delivers a message whole after all that was announced in pieces: no reader has one.
+   *
+   * @param before - Its first bytes, before those of the last event.
+   * @returns Whether it has ended. The fields then describe it, as after MESSAGE.
+   */
+  turnIntoWhole(before: Uint8Array): boolean {
+    const memory = this.#memory;
+    memory.append(before, 0, before.length, 0, this.callerKeeps);
+    memory.append(this.bytes, this.start, this.end, 0, this.callerKeeps);
+    this.release();
+    if (this.#delivery === NO_MESSAGE) {
+      this.#showAssembled();
+      return true;
+    }
+    this.#delivery = WHOLE;
+    return false;
+  }
+
   /** Skips the rest of a message that is delivered in pieces: SKIPPED follows at its end. */
   skip(): void {
     if (this.#delivery === PIECES) this.#delivery = UNWANTED;
@@ -562,7 +581,9 @@ export class MessageDecoder {
         return this.#failBy(error);
       }
       this.#transforming = true;
-      return STEP;
+      // Announced before its first plain bytes, which may need a later turn or a later frame.
+      const begins = this.#delivery === PIECES && !this.#announced;
+      return begins ? this.#piece(NO_BYTES, 0, 0, false) : STEP;
     }
     if (this.#delivery === WHOLE && use === DELIVERED) {
       const at = this.#memory.length;

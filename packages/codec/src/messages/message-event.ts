@@ -11,7 +11,8 @@ export const PONG = 3;
 /** A close frame, with the payload `bytes[start, end)`. See {@link MessageDecoder}. */
 export const CLOSE = 4;
 /**
- * A message in pieces begins, because `streaming` was set. The event has the first piece.
+ * A message in pieces begins, because `streaming` was set. The event has the first piece, which may
+ * be empty: a message of an extension is announced at its header.
  *
  * See {@link MessageDecoder}.
  */

@@ -4,6 +4,8 @@ import {
   BinaryMessage,
   type Extension,
   ExtensionChain,
+  MESSAGE_BEGIN,
+  MESSAGE_DATA,
   MessageDecoder,
   NEED_MORE,
   ProtocolError,
@@ -50,6 +52,37 @@ function encode(extension: Extension, ...fragments: string[]): Buffer {
 }
 
 describe('an Extension', () => {
+  it.each([
+    ['whole', true],
+    ['in fragments', false],
+  ])('has its message announced at the header, %s', (_name, whole) => {
+    const decoder = new MessageDecoder({ role: 'client', readLimit: 1000 });
+    const toy = new ToyExtension(RSV2, 3);
+    let ready = false;
+    toy.ready = () => ready;
+    decoder.extension = toy;
+    decoder.streaming = true;
+    const payload = Buffer.from('ab');
+    const seen: unknown[] = [];
+    const next = (): void => {
+      for (let event; (event = decoder.next()) > NEED_MORE; ) {
+        if (event !== STEP) seen.push([event, Buffer.from(decoder.data()).toString(), decoder.fin]);
+      }
+    };
+    const first = whole ? payload : payload.subarray(0, 1);
+    decoder.push(new Uint8Array(naiveEncode(TextMessage, first, { fin: whole, rsv: RSV2 })));
+    next();
+    expect(seen).toEqual([[MESSAGE_BEGIN, '', false]]);
+    // The next message is not for a stream.
+    decoder.streaming = false;
+    decoder.keep();
+    ready = true;
+    next();
+    if (!whole) decoder.push(new Uint8Array(naiveEncode(0, payload.subarray(1))));
+    next();
+    expect(seen.slice(1)).toEqual([[MESSAGE_DATA, 'a', true]]);
+  });
+
   it.each([1, 2, 3, 7, 1000])('gets its messages in chunks of %i bytes', (size) => {
     const toy = new ToyExtension(RSV2, 3);
     const frames = Buffer.concat([
