@@ -19,12 +19,19 @@ export interface RateLimit {
    */
   readonly burst?: number | undefined;
   /**
-   * What happens above the rate. `'wait'` stops reading, so that TCP slows the peer down. `'close'`
-   * ends the connection with 1008. A function is called with the connection for each message above
-   * the rate: it may return `'wait'` or `'close'`, otherwise the message is delivered. An error of it
-   * closes the connection with 1011. Default: `'wait'`.
+   * What happens above the rate. `'wait'` holds the message and those after it in the read-ahead
+   * until the rate allows it. When that is full, reading stops, so that TCP slows the peer down.
+   * `'close'` ends the connection with 1008. A function is called with the connection for each
+   * message above the rate: it returns `'wait'`, `'close'`, or nothing, which delivers the message.
+   * Any other result, also a promise, and an error of it are reported, and end the connection with
+   * 1011. Default: `'wait'`.
    */
-  readonly over?: 'wait' | 'close' | ((conn: Conn) => unknown) | undefined;
+  // oxlint-disable-next-line typescript/no-invalid-void-type -- a function without a result delivers
+  readonly over?:
+    | 'wait'
+    | 'close'
+    | ((conn: Conn) => 'wait' | 'close' | undefined | void)
+    | undefined;
 }
 
 const NAMES: readonly (keyof RateLimit)[] = ['messages', 'bytes', 'per', 'burst', 'over'];

@@ -113,9 +113,9 @@ export function setAutoResponse(conn: Conn, autoResponse: PreparedResponse): voi
 /** Bounds the rate of the peer's messages. A second call replaces the bound of the first. */
 export function limitRate(conn: Conn, plan: RatePlan): void {
   const gate = gateOf(conn);
-  gate.rate?.stop();
+  gate.rate?.stopTimer();
   gate.rate = new Rate(connectionOf(conn), plan);
-  connectionOf(conn).input.release();
+  if (connectionOf(conn).input.held) gate.rate.fire();
 }
 
 function gateOf(conn: Conn): Gate {

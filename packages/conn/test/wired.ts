@@ -8,7 +8,7 @@ import {
   TestTransport,
 } from '@ws/tests';
 import { Conn } from '../src/conn.ts';
-import type { ConnSettings } from '../src/options.ts';
+import type { ConnOptions } from '../src/options.ts';
 
 /** A Conn with a fake clock and a fake socket. */
 export interface Wired {
@@ -29,7 +29,7 @@ export interface Wired {
 
 export function wired(
   role: Role,
-  settings: ConnSettings = {},
+  settings: Partial<ConnOptions> = {},
   highWaterMark = 0,
   platform: FakePlatform = new FakePlatform(),
 ): Wired {

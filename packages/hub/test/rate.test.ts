@@ -7,7 +7,7 @@ describe('the option rate of a hub', () => {
   it('bounds the messages of each session, and replaces that of the server', async () => {
     const over: Conn[] = [];
     const hub = new Hub<string>({
-      rate: { messages: 2, per: 60_000, over: (conn) => over.push(conn) },
+      rate: { messages: 2, per: 60_000, over: (conn) => void over.push(conn) },
     });
     const got: string[] = [];
     hub.on('message', (session, message) => void got.push(`${session.data} ${message.text()}`));

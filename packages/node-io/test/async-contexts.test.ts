@@ -1,7 +1,7 @@
 // Handlers run in the context of the call that has set them: AsyncLocalStorage.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { connPair, PingMessage, PongMessage } from '@ws/conn';
-import { asyncContexts } from '@ws/conn/internal';
+import { asyncContexts, checkRate, limitRate } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
 import { captureContext } from '../src/async-contexts.ts';
@@ -51,6 +51,31 @@ describe('a handler of receive', () => {
     });
     expect(seen).toHaveLength(12);
     expect(seen.every((each) => (Array.isArray(each) ? each[1] : each) === 'call')).toBe(true);
+  });
+
+  it('runs in it for a message that the option rate has held, and for one that a read gave back', async () => {
+    const storage = new AsyncLocalStorage<string>();
+    const [client, server] = connPair({ platform: nodePlatform });
+    limitRate(server, checkRate({ messages: 1, per: 5 }));
+    const abort = new AbortController();
+    const validate = (): Promise<{ value: unknown }> => new Promise(() => {});
+    const schema = { '~standard': { version: 1, vendor: 'test', validate } } as const;
+    const json = server.readJSON({ schema, signal: abort.signal });
+    await client.send('"given back"');
+    await expect.poll(() => server.stats.messagesIn).toBe(1);
+    const seen: unknown[] = [];
+    const reading = storage.run('call', () =>
+      server.receive((message) => void seen.push([message.text(), storage.getStore()])),
+    );
+    storage.run('other', () => abort.abort(new Error('enough')));
+    await expect(json).rejects.toThrow('enough');
+    await storage.run('other', async () => {
+      for (let i = 0; i < 3; i++) await client.send(`${i}`);
+    });
+    await expect.poll(() => seen.length).toBe(4);
+    expect(seen.map((each) => (each as unknown[])[1])).toEqual(['call', 'call', 'call', 'call']);
+    await client.close();
+    await reading;
   });
 
   it('keeps contexts of several connections apart, and restores that of the caller', async () => {

@@ -310,7 +310,9 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     const readEnd = closing?.end.readEnd;
     if (readEnd !== undefined) this.#parsedAtEnd(closing!, readEnd, ahead);
     if (ahead) closing?.allParsed();
-    this.reader.loopStopped();
+    // A transport may deliver more input while it resumes: those messages wait until the read is
+    // pending.
+    this.reader.directRead = '';
     this.balance();
   }
 
@@ -559,6 +561,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   }
 
   settle(info: CloseInfo): void {
+    this.input.gate?.rate?.stop();
     // Compressed input may stay unparsed: a pong in it comes too late.
     this.rare?.controlFrames?.end(this.#closing?.end.readEnd?.reason);
     this.rare?.closed?.resolve(info);

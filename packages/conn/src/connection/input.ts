@@ -20,6 +20,7 @@ import {
   type WebSocketError,
 } from '@ws/codec';
 import { causeText, TransportError } from '../errors.ts';
+import { Message } from '../message.ts';
 import type { Gate } from '../read/gate.ts';
 import { closeFrameOf, decodeError } from '../read/message-faults.ts';
 import type { ReadResult } from '../read/pending-read.ts';
@@ -33,12 +34,12 @@ const FRAMES_PER_TURN = 1_000;
 
 // Stages of the loop.
 
-/** A gate holds back the next message: nothing is parsed. */
-const HELD = -1;
 /** Nothing is parsed yet: the code that created the connection first runs its synchronous part. */
 const STARTING = 0;
 const READY = 1;
 const PARSING = 2;
+
+const NO_BYTES = /* @__PURE__ */ new Uint8Array(0);
 
 /**
  * The input of a connection: turns chunks into messages for the reader, and into control frames and
@@ -62,8 +63,13 @@ export class Input {
   inPass = false;
   /** Sees each message before a reader gets it. Few connections have one. */
   gate: Gate | undefined;
+  /**
+   * Whether the gate holds back what has arrived for a reader. Input is then parsed into the
+   * read-ahead, as without a read.
+   */
+  held = false;
   readonly #connection: Connection;
-  #stage: typeof HELD | typeof STARTING | typeof READY | typeof PARSING = STARTING;
+  #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
   #use: PayloadUse = DELIVERED;
   /** An event that was parsed before the loop began. The loop handles it first. */
   #unhandled: MessageEvent | undefined;
@@ -106,11 +112,6 @@ export class Input {
     return this.#stage === STARTING;
   }
 
-  /** Whether a gate holds back the next message. */
-  get held(): boolean {
-    return this.#stage === HELD;
-  }
-
   /** Lets the loop parse: the code that created the connection has run its synchronous part. */
   start(): void {
     if (this.#stage === STARTING) this.#stage = READY;
@@ -130,7 +131,6 @@ export class Input {
     const decoder = shared.decoders.acquire() ?? shared.createDecoder();
     decoder.attach(connection, readLimit, extension, reader);
     if (this.#use !== DELIVERED) decoder.setPayloadUse(this.#use);
-    decoder.streaming = reader.pending?.streams === true && !this.dropping;
     decoder.stopAt = connection.framesIn + FRAMES_PER_TURN;
     return decoder;
   }
@@ -157,17 +157,11 @@ export class Input {
     if (this.decoder !== undefined) this.decoder.readLimit = bytes;
   }
 
-  /** Whether the next message is delivered in pieces. */
-  set streaming(streams: boolean) {
-    if (this.decoder !== undefined) this.decoder.streaming = streams && !this.dropping;
-  }
-
   /** Changes the use of messages: see {@link MessageDecoder.setPayloadUse}. */
   useFor(use: PayloadUse): void {
-    // The gate compares messages that no reader wants.
-    if (use === CHECKED_ONLY && this.gate?.autoResponse !== undefined) return;
+    // The gate answers or counts messages that no reader wants.
+    if (use === CHECKED_ONLY && this.gate?.readsAll === true) return;
     this.#use = use;
-    if (use === IGNORED && this.held) this.#stage = READY;
     try {
       this.decoder?.setPayloadUse(use);
       if (use === IGNORED) this.#connection.extension?.destroy();
@@ -181,26 +175,12 @@ export class Input {
     if (this.stopped) return;
     this.stopped = true;
     this.#unhandled = undefined;
-    this.gate?.rate?.stop();
     try {
       this.decoder?.destroy();
       this.#connection.extension?.destroy();
     } catch (error) {
       this.#connection.report(error, 'extension');
     }
-  }
-
-  /** Parses nothing more before {@link release}. The loop then handles `event` first. */
-  hold(event: MessageEvent | undefined): void {
-    this.#unhandled = event;
-    this.#stage = HELD;
-  }
-
-  /** Ends {@link hold}. */
-  release(): void {
-    if (!this.held) return;
-    this.#stage = READY;
-    this.continue();
   }
 
   /**
@@ -245,10 +225,9 @@ export class Input {
 
   /**
    * Parses all remaining input into the read-ahead, without the bound on frames: the connection
-   * ends in this turn. What is held back is dropped.
+   * ends in this turn.
    */
   parseRest(): void {
-    if (this.held) this.#connection.reader.dropExcess();
     this.#spent = false;
     if (this.decoder !== undefined) this.decoder.stopAt = Infinity;
     this.#run(true);
@@ -292,6 +271,8 @@ export class Input {
       let event = this.#unhandled ?? this.#serveHandler(decoder);
       this.#unhandled = undefined;
       if (this.gate !== undefined && !this.dropping) event = this.gate.pass(event, decoder);
+      // Code of the application has run since the message began: its reader may have given up.
+      if (event === MESSAGE_BEGIN && !reader.streams) event = this.#joined(decoder);
       switch (event) {
         case NEED_MORE:
           this.#returnDecoder(decoder);
@@ -358,6 +339,7 @@ export class Input {
     const { reader } = this.#connection;
     const lends = reader.handlerFree;
     decoder.callerKeeps = !lends;
+    decoder.streaming = !lends && reader.streams && !this.held && !this.dropping;
     const plain = lends && this.#use === DELIVERED && !this.#isWatched();
     for (;;) {
       const event = decoder.next();
@@ -368,18 +350,42 @@ export class Input {
   }
 
   /**
-   * The common read of a loop: the next message of a chunk, in a turn whose end is scheduled. False
-   * at any other event, which the loop then handles.
+   * The common read of a loop, with no message queued or read as a stream: the next message of a
+   * chunk, in a turn whose end is scheduled. Declines at any other event, which the loop then
+   * handles, while messages are watched, and when a pass, a pause or the end of the connection is
+   * under way.
    */
-  nextMessage(decoder: MessageDecoder): boolean {
-    if (this.#stage !== READY || this.#unhandled !== undefined || this.#isWatched()) return false;
-    if (this.#connection.framesIn >= decoder.stopAt) return false;
-    decoder.callerKeeps = true;
-    const event = decoder.next();
-    if (event === MESSAGE) return true;
-    // Input that comes later must be read before these two count again.
-    if (event !== NEED_MORE && event !== STEP) this.#unhandled = event;
-    return false;
+  takeNext(): Message | undefined {
+    const { decoder } = this;
+    const connection = this.#connection;
+    if (decoder === undefined || !connection.onlyTurnEndDue) return undefined;
+    if (this.#stage !== READY || this.#unhandled !== undefined || this.#isWatched())
+      return undefined;
+    if (connection.framesIn >= decoder.stopAt) return undefined;
+    const { reader } = connection;
+    reader.directRead = 'a loop';
+    try {
+      decoder.callerKeeps = true;
+      decoder.streaming = false;
+      const event = decoder.next();
+      if (event !== MESSAGE) {
+        // Input that comes later must be read before these two count again.
+        if (event !== NEED_MORE && event !== STEP) this.#unhandled = event;
+        return undefined;
+      }
+      reader.attention.messageTaken = true;
+      return new Message(decoder.type, decoder.data(), connection.platform);
+    } catch (error) {
+      this.failed(error);
+      return undefined;
+    } finally {
+      reader.directRead = '';
+    }
+  }
+
+  /** Delivers a message whole that has begun in pieces, because no read takes pieces any more. */
+  #joined(decoder: MessageDecoder): typeof MESSAGE | typeof STEP {
+    return decoder.turnIntoWhole(this.gate?.takeWithheld() ?? NO_BYTES) ? MESSAGE : STEP;
   }
 
   #closeReceived({ bytes, start, end }: MessageDecoder): void {

@@ -1,10 +1,10 @@
 import { CHECKED_ONLY, IGNORED, type MessageDecoder, type OwnedBytes } from '@ws/codec';
 import type { CloseInfo } from '../close-info.ts';
 import { ReadPendingError, type TimeoutError } from '../errors.ts';
-import { type DataType, Message } from '../message.ts';
+import type { DataType, Message } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
 import { messageBlocks } from '../read/message-blocks.ts';
-import { MessageQueue } from '../read/message-queue.ts';
+import { MessageQueue, messageOf } from '../read/message-queue.ts';
 import { MessageReader } from '../read/message-reader.ts';
 import {
   PendingMessage,
@@ -12,7 +12,7 @@ import {
   PendingResult,
   type ReadResult,
 } from '../read/pending-read.ts';
-import { PieceQueue } from '../read/piece-queue.ts';
+import { PieceQueue, restDropped } from '../read/piece-queue.ts';
 import { type MessageHandler, ReceiveCall } from '../read/receive-call.ts';
 import { rejectedLater } from '../time/refusal.ts';
 import { Attention } from './attention.ts';
@@ -40,9 +40,9 @@ export class Reader {
   #ended: { readonly reason: unknown; readonly normally: boolean } | undefined;
   /** Name of the read whose call runs the loop of the input. `''` when no such call runs. */
   directRead = '';
-  #queue: MessageQueue | undefined;
+  queue: MessageQueue | undefined;
   /** The message that a MessageReader reads. */
-  #pieces: PieceQueue | undefined;
+  pieces: PieceQueue | undefined;
 
   constructor(connection: Connection, input: Input) {
     this.#connection = connection;
@@ -61,19 +61,25 @@ export class Reader {
     return this.#ended !== undefined && this.#ended.reason === error;
   }
 
-  /** Whether a read waits for the next message. */
+  /** Whether a read waits for the next message, and gets what arrives. */
   get waits(): boolean {
+    if (this.#input.held) return false;
     const call = this.receiveCall;
     if (call !== undefined) return call.handler === undefined || this.handlerFree;
     if (this.pending !== undefined || this.directRead !== '') return true;
-    return this.#pieces?.demanding === true;
+    return this.pieces?.demanding === true;
+  }
+
+  /** Whether the read that waits takes its message as a stream. */
+  get streams(): boolean {
+    return this.directRead === 'nextReader' || this.pending?.streams === true;
   }
 
   /** Whether the handler of `receive` is free: it has no message, and takes the next one. */
   get handlerFree(): boolean {
     const call = this.receiveCall;
     if (call === undefined || call.handler === undefined || call.busy) return false;
-    return this.#queue === undefined || this.#queue.empty;
+    return this.queue === undefined || this.queue.empty;
   }
 
   /** Whether the messages that wait for a reader leave room for more. Unparsed input does not count. */
@@ -83,7 +89,7 @@ export class Reader {
 
   /** Whether the read-ahead is full: no more input is wanted, unless a read waits for it. */
   get isFull(): boolean {
-    const empty = this.#queue === undefined && this.#pieces === undefined;
+    const empty = this.queue === undefined && this.pieces === undefined;
     if (empty && this.#input.decoder === undefined) return false;
     return this.#readAhead() > this.#connection.settings.readAhead;
   }
@@ -97,7 +103,7 @@ export class Reader {
   #unread(): number {
     const { decoder } = this.#input;
     const assembled = decoder === undefined ? 0 : decoder.assembled;
-    return (this.#queue?.cost ?? 0) + (this.#pieces?.cost ?? 0) + assembled;
+    return (this.queue?.cost ?? 0) + (this.pieces?.cost ?? 0) + assembled;
   }
 
   /** {@link #unread}, plus the chunks that wait for the parsing of an earlier one. */
@@ -107,14 +113,14 @@ export class Reader {
 
   /** A number that changes when a reader takes a message, or a piece of one. */
   get progress(): number {
-    const unread = (this.#queue?.length ?? 0) + (this.#pieces?.cost ?? 0);
+    const unread = (this.queue?.length ?? 0) + (this.pieces?.cost ?? 0);
     return this.#connection.messagesIn - unread;
   }
 
   /** Whether every message is read and no handler is at work. */
   get idle(): boolean {
-    if (this.#queue?.empty === false || this.receiveCall?.busy === true) return false;
-    return this.#pieces === undefined || this.#pieces.empty;
+    if (this.queue?.empty === false || this.receiveCall?.busy === true) return false;
+    return this.pieces === undefined || this.pieces.empty;
   }
 
   /** {@link idle}, and the reader of the last message has had the time for its answer. */
@@ -125,16 +131,16 @@ export class Reader {
   }
 
   #hasQueued(): boolean {
-    return this.#queue !== undefined && !this.#queue.empty;
+    return this.queue !== undefined && !this.queue.empty;
   }
 
   // The connection's calls
 
   /** Releases what is read. */
   forgetRead(): void {
-    if (this.#queue?.empty === true) this.#queue = undefined;
-    const pieces = this.#pieces;
-    if (pieces?.over === true && pieces.empty && pieces.pending === '') this.#pieces = undefined;
+    if (this.queue?.empty === true) this.queue = undefined;
+    const pieces = this.pieces;
+    if (pieces?.over === true && pieces.empty && pieces.pending === '') this.pieces = undefined;
   }
 
   /**
@@ -142,14 +148,14 @@ export class Reader {
    * reason why reading ends.
    */
   #drop(): void {
-    this.#queue = undefined;
-    this.#pieces?.drop();
-    if (this.#ended !== undefined) this.#pieces?.end(this.#ended);
+    this.queue = undefined;
+    this.pieces?.drop();
+    if (this.#ended !== undefined) this.pieces?.end(this.#ended);
   }
 
   /** Drops the queued messages and all later messages. */
   dropAll(): void {
-    this.#connection.countDropped(this.#queue?.length ?? 0);
+    this.#connection.countDropped(this.queue?.length ?? 0);
     this.#drop();
     this.#input.useFor(IGNORED);
   }
@@ -172,27 +178,28 @@ export class Reader {
 
   /** No more input will arrive: a message under way ends with `failure`, and gets no answer. */
   endMessage(failure: { readonly reason: unknown }): void {
-    if (this.#pieces?.over !== false) return;
-    this.#pieces.end(failure);
+    if (this.pieces?.over !== false) return;
+    this.pieces.end(failure);
     this.attention.messageTaken = false;
   }
 
   /** Ends reading: pending reads reject with `reason`. Queued messages can still be read. */
   end(reason: unknown): void {
     if (this.#ended !== undefined) return;
+    this.#input.gate?.rate?.stop();
     const normally = this.#connection.endsNormally(reason);
     this.#ended = { reason, normally };
     const { pending } = this;
     this.pending = undefined;
     pending?.end(reason, normally);
-    this.#pieces?.end(this.#ended);
+    this.pieces?.end(this.#ended);
     this.#finishReceive();
   }
 
   // The input's calls
 
   /** Gives a whole message to a read, or returns it for the read whose call runs the loop. */
-  deliver(decoder: MessageDecoder): Message | undefined {
+  deliver(decoder: MessageDecoder): ReadResult | undefined {
     if (!this.#input.delivers) {
       if (this.#input.dropping) this.#connection.countDropped(1);
       return undefined;
@@ -201,12 +208,23 @@ export class Reader {
       this.callHandler(decoder);
       return undefined;
     }
-    const message = new Message(decoder.type, decoder.data(), this.platform);
-    decoder.release();
-    if (this.directRead !== '' || this.pending !== undefined) return this.#give(message);
-    this.#queue ??= new MessageQueue();
-    this.#queue.push(message);
-    return undefined;
+    if (this.discards) return undefined;
+    const message = messageOf(decoder, this.platform);
+    if (this.directRead === '' && this.pending === undefined) {
+      this.queued().push(message);
+      return undefined;
+    }
+    return this.#give(this.streams ? this.#wholeReader(message) : message);
+  }
+
+  /** Whether `discardReads` is pending: no message is wanted. */
+  get discards(): boolean {
+    return this.receiveCall !== undefined && this.receiveCall.handler === undefined;
+  }
+
+  queued(): MessageQueue {
+    this.queue ??= new MessageQueue();
+    return this.queue;
   }
 
   /** The decoder's allocator: makes memory for a message that a reader keeps; `following`: bytes after it in the input. */
@@ -237,9 +255,8 @@ export class Reader {
    * @param before - Bytes before that piece, which a gate has withheld.
    */
   beginMessage(decoder: MessageDecoder, before: Uint8Array | undefined): MessageReader | undefined {
-    decoder.streaming = false;
     const reader = this.#readerOf(decoder.type);
-    if (before !== undefined) this.#pieces!.push(before);
+    if (before !== undefined) this.pieces!.push(before);
     this.addPiece(decoder);
     return this.#give(reader);
   }
@@ -247,17 +264,9 @@ export class Reader {
   /** Adds a piece to the message that {@link beginMessage} announced. */
   addPiece(decoder: MessageDecoder): void {
     const { bytes, start, end, fin } = decoder;
-    this.#pieces?.pushCopy(bytes, start, end);
-    if (fin) this.#pieces?.end();
+    this.pieces?.pushCopy(bytes, start, end);
+    if (fin) this.pieces?.end();
     decoder.release();
-  }
-
-  /**
-   * The loop has stopped. A transport may deliver more input while it resumes: those messages wait
-   * until the read is pending.
-   */
-  loopStopped(): void {
-    this.directRead = '';
   }
 
   /** Gives `result` to the pending read, or returns it for the read whose call runs the loop. */
@@ -274,8 +283,19 @@ export class Reader {
   }
 
   #readerOf(type: DataType): MessageReader {
-    this.#pieces = new PieceQueue();
-    return new MessageReader(type, this.#pieces, this, this.platform);
+    this.pieces = new PieceQueue();
+    this.pieces.held = this.#input.held;
+    return new MessageReader(type, this.pieces, this, this.platform);
+  }
+
+  /** A reader of a message that has arrived. */
+  #wholeReader({ type, data }: Message): MessageReader {
+    const reader = this.#readerOf(type);
+    const pieces = this.pieces!;
+    pieces.held = false;
+    pieces.push(data);
+    pieces.end();
+    return reader;
   }
 
   // The user's reads
@@ -316,45 +336,22 @@ export class Reader {
     return pending.promise;
   }
 
-  /**
-   * The common read of a loop: the next message of a chunk, in a turn whose end is scheduled. It
-   * declines at any other event, while messages are queued, observed, dropped or read as a stream,
-   * and when a pass, a pause or the end of the connection is under way.
-   */
-  #takeNext(): Message | undefined {
-    const connection = this.#connection;
-    const { decoder } = this.#input;
-    if (decoder === undefined || this.#ended !== undefined || !connection.onlyTurnEndDue)
-      return undefined;
-    if (this.#pieces !== undefined || this.#hasQueued()) return undefined;
-    this.directRead = 'a loop';
-    try {
-      if (!this.#input.nextMessage(decoder)) return undefined;
-      this.attention.messageTaken = true;
-      return new Message(decoder.type, decoder.data(), this.platform);
-    } catch (error) {
-      this.#input.failed(error);
-      return undefined;
-    } finally {
-      this.directRead = '';
-    }
-  }
-
   /** Returns a queued result, or parses one from the input that has arrived. */
   #take(name: string, streams: boolean): ReadResult | undefined {
-    const next = streams ? undefined : this.#takeNext();
-    if (next !== undefined) return next;
-    if (this.#pieces !== undefined) this.#dropPieces(`${name} began`);
+    if (!streams && this.pieces === undefined && this.#ended === undefined && !this.#hasQueued()) {
+      const next = this.#input.takeNext();
+      if (next !== undefined) return next;
+    }
+    if (this.pieces !== undefined) this.#dropPieces(`${name} began`);
     this.attention.messageTaken = false;
     this.#input.gate?.expiry?.check();
-    const ready = streams ? this.#readyReader() : this.#queue?.shift();
+    const ready = streams ? this.#readyReader() : this.queue?.shift();
     if (ready !== undefined) {
       this.attention.messageTaken = true;
       this.#input.parse(false);
       return ready;
     }
     if (this.#ended !== undefined) return undefined;
-    this.#input.streaming = streams;
     this.directRead = name;
     const result = this.#input.parse(false);
     this.directRead = '';
@@ -365,7 +362,6 @@ export class Reader {
     const ended = this.#ended;
     if (ended !== undefined) return this.#endLater(pending, ended.reason, ended.normally);
     this.pending = pending;
-    this.#input.streaming = pending.streams;
     this.#connection.balance();
   }
 
@@ -376,18 +372,14 @@ export class Reader {
 
   /** Returns a reader of the first queued message, or of the message under way. */
   #readyReader(): MessageReader | undefined {
-    const message = this.#queue?.shift();
-    if (message !== undefined) {
-      const reader = this.#readerOf(message.type);
-      this.#pieces!.push(message.data);
-      this.#pieces!.end();
-      return reader;
-    }
-    const { decoder } = this.#input;
-    const begun = this.#ended === undefined ? decoder?.turnIntoPieces() : undefined;
-    if (begun === undefined || this.#input.gate?.withholds(decoder!.type, begun)) return undefined;
+    const message = this.queue?.shift();
+    if (message !== undefined) return this.#wholeReader(message);
+    const { decoder, gate, held } = this.#input;
+    // Messages that are held come before the one under way.
+    const begun = this.#ended === undefined && !held ? decoder?.turnIntoPieces() : undefined;
+    if (begun === undefined || gate?.begins(decoder!.type, begun) === true) return undefined;
     const reader = this.#readerOf(decoder!.type);
-    this.#pieces!.push(begun);
+    this.pieces!.push(begun);
     return reader;
   }
 
@@ -399,7 +391,6 @@ export class Reader {
     const { pending } = this;
     if (pending?.promise !== promise) return false;
     this.pending = undefined;
-    this.#input.streaming = false;
     pending.reject(reason);
     return true;
   }
@@ -408,12 +399,22 @@ export class Reader {
   takeBack(message: Message): void {
     if (!this.#input.delivers) return;
     this.attention.messageTaken = false;
-    this.#queue ??= new MessageQueue();
-    this.#queue.unshift(message);
-    const { pending } = this;
-    if (pending === undefined) this.#serveQueue();
-    else this.#give(pending.streams ? this.#readyReader()! : this.#queue.shift()!);
+    this.queued().unshift(message);
+    this.serve();
     this.#connection.scheduleEndOfTurn();
+  }
+
+  /** Gives queued messages to the read that waits; a handler runs in the context of its call. */
+  serve(): void {
+    const { pending } = this;
+    if (pending === undefined) {
+      const context = this.receiveCall?.context;
+      if (context === undefined) return this.#serveQueue();
+      // oxlint-disable-next-line typescript/unbound-method -- `this` is the second argument
+      return context.runInAsyncScope(this.#serveQueue, this);
+    }
+    const ready = pending.streams ? this.#readyReader() : this.queue?.shift();
+    if (ready !== undefined) this.#give(ready);
   }
 
   /**
@@ -430,7 +431,7 @@ export class Reader {
   #clash(name: string): ReadPendingError | undefined {
     if (this.pending !== undefined) return new ReadPendingError(name, this.pending.name);
     if (this.directRead !== '') return new ReadPendingError(name, this.directRead);
-    const stream = this.#pieces?.pending ?? '';
+    const stream = this.pieces?.pending ?? '';
     if (stream !== '') return new ReadPendingError(name, stream);
     if (this.receiveCall === undefined) return undefined;
     return new ReadPendingError(name, this.receiveCall.name);
@@ -440,7 +441,7 @@ export class Reader {
 
   /** Parses more input, because a read of a message waits for its next piece. */
   more(pieces: PieceQueue): void {
-    if (pieces !== this.#pieces) return pieces.end(restDropped('a later read began'));
+    if (pieces !== this.pieces) return pieces.end(restDropped('a later read began'));
     if (this.#ended !== undefined) return pieces.end(this.#ended);
     pieces.demanding = true;
     this.#input.parse(false);
@@ -448,12 +449,12 @@ export class Reader {
 
   /** The reader of a message has taken bytes. */
   taken(pieces: PieceQueue): void {
-    if (pieces === this.#pieces) this.#input.parse(false);
+    if (pieces === this.pieces) this.#input.parse(false);
   }
 
   /** The reader does not want the rest of its message. `cause` is for error messages. */
   dropRest(pieces: PieceQueue, cause: string): void {
-    if (pieces !== this.#pieces) return;
+    if (pieces !== this.pieces) return;
     this.#dropPieces(cause);
     this.#input.parse(false);
   }
@@ -468,9 +469,9 @@ export class Reader {
    * the reader has read all of it.
    */
   #dropPieces(cause: string): void {
-    const pieces = this.#pieces;
+    const pieces = this.pieces;
     if (pieces === undefined) return;
-    this.#pieces = undefined;
+    this.pieces = undefined;
     const arrived = pieces.over;
     pieces.drop();
     pieces.end(restDropped(cause));
@@ -518,7 +519,7 @@ export class Reader {
       const call = this.receiveCall;
       if (call?.handler === undefined || call.busy || call.thrown !== undefined) return;
       this.#input.gate?.expiry?.check();
-      const message = this.#queue?.shift();
+      const message = this.queue?.shift();
       if (message === undefined) return;
       const { type, data } = message;
       call.call(type, data, 0, data.length, undefined);
@@ -563,10 +564,4 @@ export class Reader {
     else if (ended.normally) call.resolve(this.#connection.closed);
     else call.end(reason);
   }
-}
-
-/** Why a reader whose message was not read to its end cannot continue. */
-function restDropped(cause: string): { readonly reason: ReadPendingError } {
-  const message = `the rest of this message was dropped, because ${cause}; read it to its end first`;
-  return { reason: new ReadPendingError('a read of a message', cause, message) };
 }

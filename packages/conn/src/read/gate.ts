@@ -9,8 +9,10 @@ import {
 } from '@ws/codec';
 import type { OwnedBytes } from '@ws/codec/parts';
 import type { Connection } from '../connection/connection.ts';
+import type { Message } from '../message.ts';
 import type { Expiry } from '../time/expiry.ts';
-import { RESOLVED } from '../time/promises.ts';
+import { handled, RESOLVED } from '../time/promises.ts';
+import type { PreparedMessage } from '../writing/prepared-message.ts';
 import type { PreparedResponse } from './auto-response.ts';
 import type { Rate } from './rate.ts';
 
@@ -34,11 +36,16 @@ export class Gate {
    * request.
    */
   #withheld = NONE;
-  /** Whether an answer waits for a peer that reads slowly. */
+  /** Whether an answer waits: for a peer that reads slowly, or for a message that is being sent. */
   #answering = false;
 
   constructor(connection: Connection) {
     this.#connection = connection;
+  }
+
+  /** Whether the gate needs the messages that no reader wants. */
+  get readsAll(): boolean {
+    return this.autoResponse !== undefined || this.rate !== undefined;
   }
 
   /** Returns the event that replaces `event`: SKIPPED for a message, STEP for a piece that is taken. */
@@ -47,42 +54,29 @@ export class Gate {
       const isPart = event === MESSAGE_BEGIN || event === MESSAGE_DATA;
       return isPart && !decoder.fin ? STEP : SKIPPED;
     }
-    if (this.rate?.admits(event, decoder) === false) return STEP;
+    const admitted = this.rate === undefined ? event : this.rate.pass(event, decoder);
     const auto = this.autoResponse;
-    if (auto === undefined) return event;
+    if (auto === undefined || admitted !== event) return admitted;
     if (event === MESSAGE) {
-      const { bytes, start, end } = decoder;
-      const isRequest =
-        end - start === auto.request.bytes.length && decoder.type === auto.request.type;
-      if (isRequest && startsWith(auto.request.bytes, 0, bytes, start, end))
-        return this.#answer(auto);
-      return this.#discards() ? SKIPPED : event;
+      const { type, bytes, start, end } = decoder;
+      return isRequest(auto.request, type, bytes, start, end) ? this.#answer(auto) : event;
     }
     if (event === MESSAGE_BEGIN && decoder.type === auto.request.type) this.#withheld = 0;
     else if (event !== MESSAGE_DATA || this.#withheld === NONE) return event;
-    return this.#piece(event, decoder, auto);
+    return this.#piece(decoder, auto);
   }
 
-  #piece(event: MessageEvent, decoder: MessageDecoder, auto: PreparedResponse): MessageEvent {
+  /** A piece is withheld while the message may become the request. Else the message begins. */
+  #piece(decoder: MessageDecoder, auto: PreparedResponse): MessageEvent {
     const { bytes, start, end, fin } = decoder;
     const { request } = auto;
     const length = this.#withheld + end - start;
     const matches = fin ? length === request.bytes.length : length <= request.bytes.length;
-    if (matches && startsWith(request.bytes, this.#withheld, bytes, start, end)) {
-      this.#withheld = fin ? NONE : length;
-      return fin ? this.#answer(auto) : STEP;
+    if (!matches || !startsWith(request.bytes, this.#withheld, bytes, start, end)) {
+      return MESSAGE_BEGIN;
     }
-    if (event === MESSAGE_BEGIN) {
-      this.#withheld = NONE;
-      return event;
-    }
-    const { directRead, pending } = this.#connection.reader;
-    if (directRead === 'nextReader' || pending?.streams === true) return MESSAGE_BEGIN;
-    // The read of the message was cancelled while its first bytes were withheld.
-    this.#withheld = NONE;
-    this.#connection.countDropped(1);
-    decoder.skip();
-    return fin ? SKIPPED : STEP;
+    this.#withheld = fin ? NONE : length;
+    return fin ? this.#answer(auto) : STEP;
   }
 
   /** The bytes that were withheld of the message that begins now, if any. */
@@ -92,8 +86,12 @@ export class Gate {
     return length > 0 ? this.autoResponse!.request.bytes.slice(0, length) : undefined;
   }
 
-  /** Withholds the first bytes of a message that a reader takes as a stream, if they may be the request. */
-  withholds(type: number, begun: Uint8Array): boolean {
+  /**
+   * A reader takes a message as a stream whose first bytes have arrived. Returns whether they are
+   * withheld, because they may be the request.
+   */
+  begins(type: number, begun: Uint8Array): boolean {
+    this.rate?.begins(begun.length);
     const request = this.autoResponse?.request;
     if (request === undefined || type !== request.type) return false;
     const { length } = begun;
@@ -103,19 +101,27 @@ export class Gate {
     return true;
   }
 
-  /** Whether the application drops all messages. The gate then gets them nevertheless. */
-  #discards(): boolean {
-    const { receiveCall } = this.#connection.reader;
-    return receiveCall !== undefined && receiveCall.handler === undefined;
+  /** The rate admits a message that was held back. */
+  release({ type, data }: Message): void {
+    if (this.expiry?.check() === true) return;
+    const auto = this.autoResponse;
+    const { reader } = this.#connection;
+    const answers = auto !== undefined && isRequest(auto.request, type, data, 0, data.length);
+    if (answers || reader.discards) reader.queue!.dropHeld(1);
+    else reader.queue!.release();
+    if (answers) this.#answer(auto);
+    else reader.serve();
   }
 
-  /** While the peer reads slowly, at most one answer waits, as of pings (RFC 6455, section 5.5.3). */
+  /** While an answer waits, later requests get none, as later pings (RFC 6455, section 5.5.3). */
   #answer({ response }: PreparedResponse): typeof SKIPPED {
     const { writer } = this.#connection;
     if (this.#answering || !writer.accepts(response.bytes.length)) return SKIPPED;
     try {
       const sent = writer.sendPrepared(response, true);
-      if (sent !== RESOLVED) this.#waitFor(sent);
+      // In a turn that has written much the promise is a later one, but nothing waits.
+      if (writer.sendQueue.blocked || writer.busy) this.#waitFor(sent);
+      else if (sent !== RESOLVED) void handled(sent);
     } catch (error) {
       this.#connection.report(error, 'autoResponse');
     }
@@ -136,6 +142,17 @@ function isData(event: MessageEvent): boolean {
   return (
     event === MESSAGE || event === MESSAGE_BEGIN || event === MESSAGE_DATA || event === SKIPPED
   );
+}
+
+function isRequest(
+  request: PreparedMessage,
+  type: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): boolean {
+  if (end - start !== request.bytes.length || type !== request.type) return false;
+  return startsWith(request.bytes, 0, bytes, start, end);
 }
 
 /** Whether `whole` has `bytes[start, end)` at `at`. */

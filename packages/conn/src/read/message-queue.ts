@@ -1,13 +1,16 @@
-import type { Message } from '../message.ts';
+import type { MessageDecoder } from '@ws/codec';
+import { Message, type MessagePlatform } from '../message.ts';
 
 /** Charged for each message on top of its bytes: its objects have 290 bytes. */
 const MESSAGE_COST = 320;
 
-/** Messages that were read ahead, in their order. */
+/** Messages that were read ahead, in their order. The last ones may be held back. */
 export class MessageQueue {
   /** Bytes of the messages, plus a fixed cost for each message. */
   cost = 0;
   readonly #messages: Message[] = [];
+  /** Number of the last messages that no reader may take yet. */
+  #held = 0;
 
   get empty(): boolean {
     return this.#messages.length === 0;
@@ -28,9 +31,42 @@ export class MessageQueue {
     this.cost += message.data.length + MESSAGE_COST;
   }
 
+  /** Removes the first message, unless it is held back. */
   shift(): Message | undefined {
-    const message = this.#messages.shift();
-    if (message !== undefined) this.cost -= message.data.length + MESSAGE_COST;
+    if (this.#messages.length === this.#held) return undefined;
+    const message = this.#messages.shift()!;
+    this.cost -= message.data.length + MESSAGE_COST;
     return message;
   }
+
+  /** Adds a message that no reader may take before {@link release}. */
+  hold(message: Message): void {
+    this.push(message);
+    this.#held++;
+  }
+
+  /** The first message that is held back. */
+  get firstHeld(): Message | undefined {
+    return this.#held === 0 ? undefined : this.#messages[this.#messages.length - this.#held];
+  }
+
+  /** A reader may take {@link firstHeld}. */
+  release(): void {
+    this.#held--;
+  }
+
+  /** Removes the first `count` messages that are held back; by default all. Returns their number. */
+  dropHeld(count: number = this.#held): number {
+    const dropped = this.#messages.splice(this.#messages.length - this.#held, count);
+    for (const { data } of dropped) this.cost -= data.length + MESSAGE_COST;
+    this.#held -= dropped.length;
+    return dropped.length;
+  }
+}
+
+/** The message of a decoder after MESSAGE. */
+export function messageOf(decoder: MessageDecoder, platform: MessagePlatform): Message {
+  const message = new Message(decoder.type, decoder.data(), platform);
+  decoder.release();
+  return message;
 }

@@ -204,7 +204,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     if (failed !== undefined) return failed;
     if (into !== undefined && this.#pieces.empty) this.#pieces.fillNext(into);
     if (this.#pieces.empty && !this.#pieces.over) this.#reader.more(this.#pieces);
-    if (!this.#pieces.empty || this.#pieces.over) return this.#next(take, end);
+    if (this.#pieces.ready) return this.#next(take, end);
     return this.#holding(() => this.#next(take, end));
   }
 
@@ -222,11 +222,10 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   #next<T>(take: (pieces: PieceQueue) => T, end: T): Promise<T> {
     const pieces = this.#pieces;
     if (pieces.empty && !pieces.over) this.#reader.more(pieces);
-    if (!pieces.empty) return this.#take(take);
-    if (pieces.over) return this.#end(end);
     // A close may drop the piece before this callback runs. The callback then waits for the next
     // piece.
-    return pieces.news().then(() => this.#next(take, end));
+    if (!pieces.ready) return pieces.news().then(() => this.#next(take, end));
+    return pieces.empty ? this.#end(end) : this.#take(take);
   }
 
   #take<T>(take: (pieces: PieceQueue) => T): Promise<T> {

@@ -1,3 +1,4 @@
+import { ReadPendingError } from '../errors.ts';
 import { copyInto, copyOf } from '../memory/copy.ts';
 import { Deferred } from '../time/promises.ts';
 
@@ -23,6 +24,8 @@ export class PieceQueue {
    */
   over = false;
   failure: { readonly reason: unknown } | undefined;
+  /** Whether the reader gets nothing for now: the peer has exceeded its rate. */
+  held = false;
   /** Whether a call of the reader waits, or reads to the end of the message. */
   reading = false;
   /** The loop or web stream that reads to the end of the message. `''` when there is none. */
@@ -42,6 +45,11 @@ export class PieceQueue {
 
   get empty(): boolean {
     return this.#pieces.length === 0 && this.#tailLength === 0 && this.#filled === 0;
+  }
+
+  /** Whether the reader can continue: it gets bytes, or the end. */
+  get ready(): boolean {
+    return !this.held && (this.over || !this.empty);
   }
 
   /** Whether bytes went to the array of {@link fillNext}. */
@@ -88,6 +96,8 @@ export class PieceQueue {
 
   /** Returns the index of the first byte that does not fit. */
   #fillWith(into: Uint8Array, bytes: Uint8Array, start: number, end: number): number {
+    // Pieces that are held come first.
+    if (this.held || this.#pieces.length > 0 || this.#tailLength > 0) return start;
     const n = Math.min(end - start, into.length - this.#filled);
     if (n <= 0) return start;
     copyInto(into, this.#filled, bytes, start, start + n);
@@ -125,6 +135,14 @@ export class PieceQueue {
     this.over = true;
     this.failure = failure;
     this.demanding = false;
+    if (failure !== undefined) this.held = false;
+    this.#notify();
+  }
+
+  /** The reader gets what has come. */
+  release(): void {
+    if (!this.held) return;
+    this.held = false;
     this.#notify();
   }
 
@@ -200,3 +218,9 @@ export class PieceQueue {
 }
 
 const NONE = /* @__PURE__ */ new Uint8Array(0);
+
+/** Why a reader whose message was not read to its end cannot continue. */
+export function restDropped(cause: string): { readonly reason: ReadPendingError } {
+  const message = `the rest of this message was dropped, because ${cause}; read it to its end first`;
+  return { reason: new ReadPendingError('a read of a message', cause, message) };
+}

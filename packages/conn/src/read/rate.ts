@@ -1,5 +1,6 @@
 import {
   CloseCode,
+  IGNORED,
   MESSAGE,
   MESSAGE_BEGIN,
   MESSAGE_DATA,
@@ -7,11 +8,14 @@ import {
   type MessageEvent,
   ProtocolError,
   SKIPPED,
+  STEP,
 } from '@ws/codec';
 import type { Connection } from '../connection/connection.ts';
 import { untraced } from '../errors.ts';
 import { isThenable, onRejection } from '../on-rejection.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
+import { kind } from '../validate.ts';
+import { messageOf } from './message-queue.ts';
 
 /** A checked `RateLimit`, shared by connections. */
 export interface RatePlan {
@@ -28,9 +32,20 @@ export interface RatePlan {
 /** Part of a message that a refilled bucket may lack, because times are rounded. */
 const ROUNDING = 1e-6;
 
+const NO_BYTES = /* @__PURE__ */ new Uint8Array(0);
+
+/** No message is under way whose pieces were charged. */
+const NONE = -1;
+
+/** What exceeds the rate is delivered nevertheless. */
+const DELIVER = Symbol('deliver');
+/** The connection has failed: what exceeds the rate is neither delivered nor held. */
+const FAIL = Symbol('fail');
+
 /**
- * The token bucket of one connection. A message above the rate is held before a reader gets it. The
- * input then parses nothing, so its read-ahead fills and the transport is paused.
+ * The token bucket of one connection, in front of its reader. Messages above the rate wait in the
+ * read-ahead, which bounds them and pauses the transport. The bucket gives them to the reader. Until
+ * then, control frames that came after them are handled as without a read.
  */
 export class Rate implements TimerEntry {
   slot: number | undefined;
@@ -40,10 +55,10 @@ export class Rate implements TimerEntry {
   #bytes: number;
   /** When messages and bytes were refilled last, in ms of the platform's clock. */
   #refilledAt: number;
-  /** Whether a message is held. */
-  #holds = false;
-  /** Whether a message is under way whose pieces were charged. */
-  #inPieces = false;
+  /** Whether the first message that is held, or the one under way, was found above the rate. */
+  #judged = false;
+  /** Bytes that were charged of the message that is read in pieces; {@link NONE} without one. */
+  #charged = NONE;
 
   constructor(connection: Connection, plan: RatePlan) {
     this.#connection = connection;
@@ -53,39 +68,98 @@ export class Rate implements TimerEntry {
     this.#refilledAt = connection.platform.now();
   }
 
-  /** Whether the event passes now. Otherwise it is held, or the connection has failed. */
-  admits(event: MessageEvent, { length, start, end, fin }: MessageDecoder): boolean {
-    if (event === MESSAGE) return this.#admitsMessage(event, length);
-    if (event === MESSAGE_BEGIN || event === MESSAGE_DATA) {
-      this.#inPieces = !fin;
-      return this.#admitsPiece(event === MESSAGE_BEGIN ? 1 : 0, end - start);
+  /** Returns `event` if it passes: SKIPPED replaces a message that is held, STEP follows a failure. */
+  pass(event: MessageEvent, decoder: MessageDecoder): MessageEvent {
+    const { length, start, end, fin } = decoder;
+    if (event === MESSAGE) return this.#passMessage(decoder);
+    if (event === MESSAGE_BEGIN) return this.#passFirst(decoder);
+    if (event === MESSAGE_DATA) {
+      this.#charge(0, end - start);
+      this.#charged = fin ? NONE : this.#charged + end - start;
+    } else if (event === SKIPPED) {
+      if (this.#charged === NONE) this.#charge(1, length);
+      else this.#charge(0, length - this.#charged);
+      this.#charged = NONE;
     }
-    if (event !== SKIPPED) return true;
-    const charged = this.#inPieces;
-    this.#inPieces = false;
-    return charged || this.#admitsMessage(event, length);
+    return this.#connection.input.stopped ? STEP : event;
   }
 
-  #admitsMessage(event: MessageEvent, size: number): boolean {
+  /** A reader takes a message in pieces, of which `bytes` have arrived. */
+  begins(bytes: number): void {
+    this.#charged = bytes;
+    this.#charge(1, bytes);
+  }
+
+  #passMessage(decoder: MessageDecoder): MessageEvent {
+    const { input } = this.#connection;
+    const verdict = !input.held && this.#admits(decoder.length);
+    if (verdict === FAIL) return STEP;
+    if (verdict) return MESSAGE;
+    // A connection that has ended holds nothing, and drops what follows.
+    if (!input.dropping) this.#hold(decoder);
+    return SKIPPED;
+  }
+
+  #hold(decoder: MessageDecoder): void {
+    const { platform, reader } = this.#connection;
+    reader.queued().hold(messageOf(decoder, platform));
+  }
+
+  /** A message above the rate is held before it has a reader, so it is assembled for now. */
+  #passFirst(decoder: MessageDecoder): MessageEvent {
+    const { input } = this.#connection;
+    const { start, end, fin } = decoder;
+    const verdict = this.#admits(end - start);
+    if (verdict === FAIL) return STEP;
+    if (verdict) {
+      this.#charged = fin ? NONE : end - start;
+      return MESSAGE_BEGIN;
+    }
+    if (input.dropping) return fin ? SKIPPED : STEP;
+    if (!decoder.turnIntoWhole(NO_BYTES)) return STEP;
+    this.#hold(decoder);
+    return SKIPPED;
+  }
+
+  /** Whether a message of `size` bytes passes now, or one in pieces whose first piece has `size`. */
+  #admits(size: number): boolean | typeof FAIL {
     const { byteBurst, over } = this.#plan;
     this.#refill();
-    // A message above the burst waits until the bucket is full.
-    const need = this.#holds || over === 'wait' ? Math.min(size, byteBurst) : size;
+    const most = Math.min(size, byteBurst);
+    // What is above the burst waits until the bucket is full.
+    const need = this.#judged || over === 'wait' ? most : size;
     if (this.#messages < 1 - ROUNDING || this.#bytes < need - ROUNDING) {
-      if (!this.#over(event, 1, Math.min(size, byteBurst))) return false;
+      const verdict = this.#judged ? 'wait' : this.#verdict();
+      if (verdict === FAIL) return FAIL;
+      if (verdict === 'wait') {
+        this.#judged = true;
+        this.#wait(1, most);
+        return false;
+      }
+      // The application lets the message pass, so it leaves no debt.
+      this.#bytes = Math.max(this.#bytes, most);
     }
-    this.#holds = false;
+    this.#judged = false;
     this.#messages = Math.max(this.#messages - 1, 0);
     this.#bytes -= size;
     return true;
   }
 
-  /** The transport owns the bytes of a piece, so a piece always passes. What follows it is held. */
-  #admitsPiece(messages: number, size: number): boolean {
+  /** Charges a piece. A debt holds it, with all that follows. */
+  #charge(messages: number, bytes: number): void {
     this.#refill();
     this.#messages -= messages;
-    this.#bytes -= size;
-    return this.#messages >= 0 && this.#bytes >= 0 ? true : this.#over(undefined, 0, 0);
+    this.#bytes -= bytes;
+    if (this.#connection.input.held || (this.#messages >= 0 && this.#bytes >= 0)) return;
+    const verdict = this.#judged ? 'wait' : this.#verdict();
+    this.#judged = false;
+    if (verdict === 'wait') {
+      const { pieces } = this.#connection.reader;
+      if (pieces !== undefined) pieces.held = true;
+      return this.#wait(0, 0);
+    }
+    this.#messages = Math.max(this.#messages, 0);
+    this.#bytes = Math.max(this.#bytes, 0);
   }
 
   #refill(): void {
@@ -102,65 +176,92 @@ export class Rate implements TimerEntry {
     }
   }
 
-  /**
-   * The rate is exceeded. Returns whether the event passes.
-   *
-   * @param held - The event to hold. Undefined for a piece, which passes: what follows it is held.
-   * @param messages - Tokens that the bucket must have for the next event; `bytes` too.
-   */
-  #over(held: MessageEvent | undefined, messages: number, bytes: number): boolean {
+  /** What happens above the rate. After FAIL, nothing is held. */
+  #verdict(): 'wait' | typeof DELIVER | typeof FAIL {
     const { over, text } = this.#plan;
     const connection = this.#connection;
     const verdict = typeof over === 'function' ? this.#ask(over) : over;
     if (verdict === 'close') {
       const error = untraced(() => new ProtocolError(CloseCode.PolicyViolation, [text]));
       connection.fail(error, CloseCode.PolicyViolation, text);
-    } else if (verdict === 'wait') {
-      this.#hold(held, messages, bytes);
-      return held === undefined;
-    } else {
-      // The application lets the message pass, so it leaves no debt.
-      this.#bytes = Math.max(this.#bytes, bytes);
-      this.#messages = Math.max(this.#messages, 0);
     }
-    return !connection.input.stopped;
+    // The function may also have ended the connection itself.
+    const ends = verdict === 'close' || verdict === FAIL || connection.input.dropping;
+    if (!ends) return verdict;
+    this.stop();
+    return FAIL;
   }
 
-  #ask(over: (conn: never) => unknown): unknown {
+  /** Fails the connection if the function throws, or returns what it may not. */
+  #ask(over: (conn: never) => unknown): 'wait' | 'close' | typeof DELIVER | typeof FAIL {
     const connection = this.#connection;
-    const failed = (error: unknown): void => {
-      connection.report(error, 'rate');
-      connection.fail(error, CloseCode.InternalServerErr, '');
-    };
     try {
       const verdict = over(connection.conn as never);
-      onRejection(verdict, failed);
-      return isThenable(verdict) ? undefined : verdict;
+      if (verdict === 'wait' || verdict === 'close') return verdict;
+      if (verdict === undefined) return DELIVER;
+      // Its error would end the process.
+      onRejection(verdict, () => {});
+      throw new TypeError(
+        `rate.over: the function returned ${nameOf(verdict)}; return 'wait', 'close', or nothing to deliver the message`,
+      );
     } catch (error) {
-      failed(error);
-      return undefined;
+      connection.report(error, 'rate');
+      connection.fail(error, CloseCode.InternalServerErr, '');
+      return FAIL;
     }
   }
 
-  #hold(event: MessageEvent | undefined, messages: number, bytes: number): void {
+  /** Holds what has arrived until the bucket has `messages` and `bytes`. */
+  #wait(messages: number, bytes: number): void {
     const { messagesPerMs, bytesPerMs } = this.#plan;
-    const { input, shared } = this.#connection;
-    this.#holds = true;
+    const connection = this.#connection;
+    if (connection.transportClosed) return connection.input.useFor(IGNORED);
+    connection.input.held = true;
     const ms = Math.max(
       timeToFill(this.#messages, messages, messagesPerMs),
       timeToFill(this.#bytes, bytes, bytesPerMs),
     );
-    input.hold(event);
-    shared.timers.set(this, Math.max(1, Math.ceil(ms)));
+    connection.shared.timers.set(this, Math.max(1, Math.ceil(ms)));
   }
 
-  /** Enough time has passed for what is held. */
+  /** Enough time may have passed for what is held. */
   fire(): void {
-    this.#connection.input.release();
+    const { input, reader } = this.#connection;
+    this.#giveOut();
+    if (!input.held) reader.serve();
+    input.continue();
   }
 
-  /** Nothing is parsed any more. */
+  /** Gives what is held to the reader, as far as the rate allows. */
+  #giveOut(): void {
+    const { input, reader } = this.#connection;
+    const { gate } = input;
+    this.#refill();
+    if (this.#messages < -ROUNDING || this.#bytes < -ROUNDING) return this.#wait(0, 0);
+    reader.pieces?.release();
+    for (;;) {
+      const message = reader.queue?.firstHeld;
+      if (message === undefined) break;
+      if (this.#admits(message.data.length) !== true) return;
+      gate!.release(message);
+    }
+    input.held = false;
+  }
+
+  /** The connection ends, or no code reads any more: drops what is held. */
   stop(): void {
+    this.stopTimer();
+    const { input, reader } = this.#connection;
+    if (!input.held) return;
+    input.held = false;
+    reader.pieces?.release();
+    const dropped = reader.queue?.dropHeld() ?? 0;
+    if (dropped === 0) return;
+    this.#connection.countDropped(dropped);
+    input.useFor(IGNORED);
+  }
+
+  stopTimer(): void {
     this.#connection.shared.timers.clear(this);
   }
 }
@@ -168,4 +269,12 @@ export class Rate implements TimerEntry {
 /** Time in ms until a bucket with `has` tokens has `needs`. A bucket without a bound has all. */
 function timeToFill(has: number, needs: number, perMs: number): number {
   return has >= needs ? 0 : (needs - has) / perMs;
+}
+
+/** A wrong result, as the error names it. */
+function nameOf(value: unknown): string {
+  if (isThenable(value)) return 'a promise, and it must answer at once';
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'object' || typeof value === 'function') return kind(value);
+  return String(value);
 }

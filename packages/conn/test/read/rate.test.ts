@@ -1,7 +1,7 @@
 // The token bucket of a connection, for each way of reading and each way to exceed it.
 import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
-import { type Conn, ProtocolError, type RateLimit } from '../../src/index.ts';
+import { type Conn, MessageReader, ProtocolError, type RateLimit } from '../../src/index.ts';
 import { checkAutoResponse, checkRate, limitRate, setAutoResponse } from '../../src/internal.ts';
 import { wired } from '../wired.ts';
 
@@ -69,6 +69,53 @@ describe.each(Object.entries(readers))('rate with %s', (_name, read) => {
     conn.terminate();
   });
 
+  it('handles the control frames behind messages that wait', async () => {
+    const { conn, platform, transport, frame, feed, sent } = limited({ messages: 5 });
+    const got: string[] = [];
+    void read(conn, got).catch(() => {});
+    await platform.settle();
+    const texts = numbers(10);
+    feed(...texts.map((text) => frame(1, text)), frame(9, 'still there?'));
+    await platform.settle();
+    expect(got).toHaveLength(5);
+    expect(sent()).toEqual(['pong still there?']);
+    expect(transport.paused).toBe(false);
+    feed(frame(8, Uint8Array.of(3, 0xe8)));
+    await platform.advance(900);
+    expect(got).toHaveLength(9);
+    expect(sent()).toHaveLength(1);
+    await platform.advance(200);
+    expect(got).toEqual(texts);
+    await platform.advance(1_000);
+    expect(sent()[1]).toBe('close 1000');
+    expect(platform.timers).toBeLessThanOrEqual(1);
+    transport.break();
+    await platform.settle();
+    expect(platform.timers).toBe(0);
+    expect(conn.stats.messagesDropped).toBe(0);
+  });
+
+  it('answers a close frame within half of closeTimeout', async () => {
+    const { conn, platform, transport, frame, feed, sent } = limited(
+      { messages: 1, per: 60_000 },
+      { closeTimeout: 2_000 },
+    );
+    const got: string[] = [];
+    void read(conn, got).catch(() => {});
+    await platform.settle();
+    feed(frame(1, '0'), frame(1, '1'), frame(1, '2'), frame(8, Uint8Array.of(3, 0xe8)));
+    await platform.advance(990);
+    expect(sent()).toEqual([]);
+    await platform.advance(60);
+    expect(sent()).toEqual(['close 1000']);
+    transport.break();
+    await platform.settle();
+    expect(await conn.closed).toMatchObject({ code: 1000, wasClean: true });
+    expect(got).toEqual(['0']);
+    expect(conn.stats.messagesDropped).toBe(2);
+    expect(platform.timers).toBe(0);
+  });
+
   it('closes with 1008', async () => {
     const { conn, platform, frame, feed, sent } = limited({ messages: 3, over: 'close' });
     const got: string[] = [];
@@ -100,6 +147,138 @@ describe('rate', () => {
     conn.terminate();
   });
 
+  it('gives a message that waited to nextReader as a stream', async () => {
+    const { conn, platform, frame, feed } = limited({ messages: 1, per: 100 });
+    feed(frame(1, 'one'), frame(1, 'two'), frame(1, 'three'));
+    expect((await conn.readMessage()).text()).toBe('one');
+    const pending = conn.nextReader();
+    await platform.advance(100);
+    const reader = await pending;
+    expect(reader).toBeInstanceOf(MessageReader);
+    const pieces: string[] = [];
+    for await (const piece of reader) pieces.push(Buffer.from(piece).toString());
+    expect(pieces).toEqual(['two']);
+    const next = conn.readMessage();
+    await platform.advance(100);
+    expect((await next).text()).toBe('three');
+    conn.terminate();
+  });
+
+  it('lets the pieces of a stream wait, and handles a ping between them', async () => {
+    const { conn, platform, frame, feed, sent } = limited({ bytes: 100 });
+    const next = conn.nextReader();
+    await platform.settle();
+    feed(frame(1, 'a'.repeat(100), { fin: false }));
+    const reader = await next;
+    const into = new Uint8Array(1_000);
+    expect(await reader.read(into)).toBe(100);
+    let read = 0;
+    const second = reader.read(into).then((size) => {
+      read = size;
+    });
+    feed(frame(0, 'b'.repeat(50), { fin: false }), frame(9, 'p'), frame(0, 'c'.repeat(50)));
+    await platform.settle();
+    expect(sent()).toEqual(['pong p']);
+    await platform.advance(900);
+    expect(read).toBe(0);
+    await platform.advance(200);
+    await second;
+    expect(Buffer.from(into.subarray(0, read)).toString()).toBe(
+      `${'b'.repeat(50)}${'c'.repeat(50)}`,
+    );
+    expect(await reader.read(into)).toBe(0);
+    conn.terminate();
+  });
+
+  it('streams a large message that waited, before all of it has arrived', async () => {
+    const { conn, platform, frame, feed } = limited({ messages: 1, per: 100 });
+    const first = conn.nextReader();
+    await platform.settle();
+    feed(frame(1, 'one'));
+    expect(await (await first).text()).toBe('one');
+    const next = conn.nextReader();
+    feed(frame(1, 'two', { fin: false }));
+    await platform.settle();
+    await platform.advance(100);
+    const reader = await next;
+    const text = reader.text();
+    feed(frame(0, ', end'));
+    expect(await text).toBe('two, end');
+    conn.terminate();
+  });
+
+  it('slows a peer down whose messages are discarded', async () => {
+    const { conn, platform, frame, feed, transport } = limited({ messages: 10 });
+    void conn.discardReads();
+    await platform.settle();
+    let fed = 0;
+    for (; !transport.paused && fed < 5_000; fed += 10) {
+      feed(...numbers(10).map((text) => frame(1, text)));
+      await platform.settle();
+    }
+    expect(fed).toBeLessThan(300);
+    await platform.advance(60_000);
+    expect(transport.paused).toBe(false);
+    expect(conn.stats).toMatchObject({ messagesIn: fed, messagesDropped: 0 });
+    conn.terminate();
+  });
+
+  it('charges what nextReader has begun in the middle of a message', async () => {
+    const { conn, platform, frame, feed } = limited({ bytes: 100 });
+    feed(frame(1, 'x'.repeat(200), { fin: false }));
+    await platform.settle();
+    const reader = await conn.nextReader();
+    let got: string | undefined;
+    void reader.text().then((text) => {
+      got = text;
+    });
+    feed(frame(0, ''));
+    await platform.advance(900);
+    expect(got).toBe(undefined);
+    await platform.advance(200);
+    expect(got).toHaveLength(200);
+    conn.terminate();
+  });
+
+  it('lets the function end the connection in any way', async () => {
+    for (const act of ['terminate', 'close', 'discard'] as const) {
+      const { conn, platform, frame, feed, transport } = limited({
+        messages: 1,
+        per: 60_000,
+        over(over) {
+          if (act === 'terminate') over.terminate();
+          else void over.close(1000, '', { discard: act === 'discard' });
+          return 'wait';
+        },
+      });
+      const got: string[] = [];
+      const reading = conn.receive((message) => void got.push(message.text()));
+      reading.catch(() => {});
+      feed(...numbers(3).map((text) => frame(1, text)));
+      await platform.settle();
+      transport.break();
+      await platform.settle();
+      expect(got).toEqual(['0']);
+      expect(conn.state).toBe('closed');
+      expect(platform.timers).toBe(0);
+    }
+  });
+
+  it('replaces a rate, and judges what waits by the new one', async () => {
+    const { conn, platform, frame, feed } = limited({ messages: 1, per: 60_000 });
+    const got: string[] = [];
+    void conn.receive((message) => void got.push(message.text()));
+    feed(...numbers(5).map((text) => frame(1, text)));
+    await platform.settle();
+    expect(got).toHaveLength(1);
+    limitRate(conn, checkRate({ messages: 3, per: 100 }));
+    await platform.settle();
+    expect(got).toHaveLength(4);
+    await platform.advance(100);
+    expect(got).toEqual(numbers(5));
+    conn.terminate();
+  });
+
   it('refills up to the burst, and never above it', async () => {
     const { conn, platform, frame, feed } = limited({ messages: 2, per: 100, burst: 4 });
     let got = 0;
@@ -125,7 +304,7 @@ describe('rate', () => {
 
   it('calls the function for each message above the rate, and obeys its result', async () => {
     const calls: Conn[] = [];
-    let verdict: unknown;
+    let verdict: 'wait' | 'close' | undefined;
     const { conn, platform, frame, feed, sent } = limited({
       messages: 2,
       over: (over) => {
@@ -154,15 +333,49 @@ describe('rate', () => {
     conn.terminate();
   });
 
-  it.each([
-    [
-      'throws',
-      () => {
-        throw new Error('mine');
-      },
-    ],
-    ['rejects', () => Promise.reject(new Error('mine'))],
-  ])('closes with 1011 when the function %s, and reports the error', async (_name, over) => {
+  const returned = (what: string): TypeError =>
+    new TypeError(
+      `rate.over: the function returned ${what}; return 'wait', 'close', or nothing to deliver the message`,
+    );
+  const promise = returned('a promise, and it must answer at once');
+
+  it.each<[string, () => unknown, Error]>([
+    ['another word', () => 'refuse', returned('"refuse"')],
+    ['an empty text', () => '', returned('""')],
+    ['true', () => true, returned('true')],
+    ['false', () => false, returned('false')],
+    ['null', () => null, returned('null')],
+    ['0', () => 0, returned('0')],
+    ['a BigInt', () => 1n, returned('1')],
+    ['a symbol', () => Symbol('wait'), returned('Symbol(wait)')],
+    ['an object', () => ({ over: 'wait' }), returned('Object')],
+    ['a String object', () => Object('wait'), returned('String')],
+    ['a function', () => () => 'wait', returned('function')],
+    ['a promise', () => Promise.resolve('close'), promise],
+    ['a promise that rejects', () => Promise.reject(new Error('mine')), promise],
+    // oxlint-disable-next-line unicorn/no-thenable -- it is one
+    ['a thenable', () => ({ then: () => {} }), promise],
+  ])(
+    'closes with 1011 when the function returns %s, and names it',
+    async (_name, result, error) => {
+      const over = result as () => undefined;
+      const { conn, platform, frame, feed, sent, reported } = limited({ messages: 1, over });
+      const got: string[] = [];
+      const reading = conn.receive((message) => void got.push(message.text()));
+      feed(frame(1, '0'), frame(1, '1'), frame(1, '2'));
+      await expect(reading).rejects.toEqual(error);
+      await platform.settle();
+      expect(got).toEqual(['0']);
+      expect(reported).toEqual([error]);
+      expect(sent()).toEqual(['close 1011']);
+      conn.terminate();
+    },
+  );
+
+  it('closes with 1011 when the function throws, and reports the error', async () => {
+    const over = (): never => {
+      throw new Error('mine');
+    };
     const { conn, platform, frame, feed, sent, reported } = limited({ messages: 1, over });
     void conn.receive(() => {}).catch(() => {});
     feed(frame(1, '0'), frame(1, '1'));
