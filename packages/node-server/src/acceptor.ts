@@ -1,7 +1,7 @@
 import { fromCaller, isMistake } from '@ws/codec/internal';
 import { Conn, type Platform, TransportError } from '@ws/conn';
 import { closedOf, limitRate, ResolvedOptions, setAutoResponse } from '@ws/conn/internal';
-import { assertOption, inScope, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
+import { inScope, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
 import { type CloseOptions, type CloseResult, checkCloseOptions } from './close-options.ts';
 import type { AppRequest, ConnHandler } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
@@ -23,7 +23,7 @@ import type { HeadCallbacks } from './raw/head-callbacks.ts';
 import { isCompatRequest, rejectCompatRequest } from './responder/http2.ts';
 import { Refusals } from './responder/refusals.ts';
 import type { Responder, ServerRequest } from './responder/responder.ts';
-import { type HandlerOrRoutes, planRoute, Route } from './routes/route.ts';
+import { checkHandler, type HandlerOrRoutes, planRoute, Route } from './routes/route.ts';
 import { anyPath, type NoParams, type Router, RouteTable } from './routes/route-table.ts';
 import { platformOfServer } from './server-platform.ts';
 import type { Agreement, BoundHandler, Setup, UpgradeRequest } from './upgrade-checks.ts';
@@ -146,8 +146,8 @@ export class Acceptor {
       typeof handlerOrRoutes === 'object' &&
       handlerOrRoutes !== null &&
       !(Symbol.iterator in handlerOrRoutes) &&
-      !(handlerOrRoutes instanceof Route);
-    assertOption('handler', handlerOrRoutes, isTable, 'a function, or routes by path');
+      !('then' in handlerOrRoutes || 'handler' in handlerOrRoutes);
+    if (!isTable) checkHandler('handler', handlerOrRoutes, 'a function, or routes by path');
     const handlers = Object.entries(handlerOrRoutes).map(
       ([pattern, target]) => [pattern, this.#bind(pattern, target)] as const,
     );
@@ -161,7 +161,7 @@ export class Acceptor {
       return this.#boundTo(target.handler, setup, pattern);
     }
     const name = `routes: ${JSON.stringify(pattern)}`;
-    assertOption(name, target, typeof target === 'function', 'a function or route(...)');
+    checkHandler(name, target, 'a function or route(...)');
     return this.#boundTo(target as AnyHandler, this.setup, pattern);
   }
 

@@ -48,6 +48,7 @@ export {
   type Report,
   type ReportContext,
   type ReportedConn,
+  type SchemaIssue,
   type SchemaOptions,
   type SchemaOutput,
   type StandardSchema,

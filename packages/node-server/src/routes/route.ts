@@ -1,6 +1,6 @@
 import { checked } from '@ws/codec/internal';
-import { checkOptionNames } from '@ws/conn/internal';
-import { assertOption } from '@ws/node-io/internal';
+import { checkOptionNames, isThenable, kind } from '@ws/conn/internal';
+import { discardPromise } from '@ws/node-io/internal';
 import type { AppRequest, ConnHandler, HandshakeRequest } from '../conn-handler.ts';
 import {
   type AnyUpgraderOptions,
@@ -155,7 +155,7 @@ function makeRoute(options: RouteOptions<any, any>, handler: AnyHandler): Route<
     throw new TypeError(`route: ${name} counts for the whole server; set it there`);
   }
   checkOptionNames('route', options, ROUTE_OPTION_NAMES, 'ignore', HINTS);
-  assertOption('handler', handler, typeof handler === 'function', 'a function');
+  checkHandler('handler', handler, 'a function');
   const { headers } = options ?? {};
   // The check reads the entries of an iterator, and each server reads them again.
   const isIterator =
@@ -163,6 +163,25 @@ function makeRoute(options: RouteOptions<any, any>, handler: AnyHandler): Route<
   const kept = isIterator ? { ...options, headers: [...(headers as Iterable<never>)] } : options;
   planRoute({}, [], kept);
   return new Route(kept, handler);
+}
+
+/**
+ * Checks a handler.
+ *
+ * @param expected - What may be given, for the message.
+ * @throws TypeError that says what to pass instead of a Hub, or of the result of a handler.
+ */
+export function checkHandler(name: string, value: unknown, expected: string): void {
+  if (typeof value === 'function') return;
+  const message = `${name}: expected ${expected}, got ${kind(value)}`;
+  if (isThenable(value)) {
+    discardPromise(value);
+    throw new TypeError(`${message}; pass the function itself, without calling it`);
+  }
+  if (value instanceof Route) throw new TypeError(`${message}; write { '/path': route(…) }`);
+  const { handler } = Object(value) as { handler?: unknown };
+  const advice = typeof handler === 'function' ? '; pass its property handler, as in hub.handler' : '';
+  throw new TypeError(message + advice);
 }
 
 /**

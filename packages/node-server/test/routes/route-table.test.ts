@@ -226,6 +226,26 @@ describe('new RouteTable', () => {
     },
   );
 
+  it('says what to pass instead of an object with a handler, or of a promise', async () => {
+    const hub = { handler: async (): Promise<void> => {} };
+    const own = 'got Object; pass its property handler, as in hub.handler';
+    const called = 'got Promise; pass the function itself, without calling it';
+    const path = "got Object; write { '/path': route(…) }";
+    const wanted = 'handler: expected a function, or routes by path, ';
+    const inTable = 'routes: "/a": expected a function or route(...), ';
+    for (const [make, message] of [
+      [() => hub, wanted + own],
+      [() => Promise.reject(new Error('never reported')), wanted + called],
+      [() => route({}, run), wanted + path],
+      [() => ({ '/a': hub }), inTable + own],
+      [() => ({ '/a': hub.handler() }), inTable + called],
+    ] as const) {
+      expect(() => new Upgrader().handler(make() as never)).toThrow(new TypeError(message));
+      await expect(serve({ port: 0 }, make() as never)).rejects.toEqual(new TypeError(message));
+    }
+    expect(() => route({}, hub as never)).toThrow(`handler: expected a function, ${own}`);
+  });
+
   it.each([
     { '/a/:x': run, '/a/:x/:y': run },
     { '/:x/a': run, '/a/:x': run },
