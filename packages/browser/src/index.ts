@@ -16,6 +16,7 @@ export type {
   MessageWriterLike,
   NextWriterOptions,
   OwnedBytes,
+  SchemaIssue,
   SchemaOutput,
   StandardSchema,
   WaitOptions,

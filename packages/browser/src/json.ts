@@ -1,4 +1,4 @@
-import type { StandardSchema } from '@ws/conn';
+import type { SchemaIssue, StandardSchema } from '@ws/conn';
 import { JSONError, kind, type Message, printable } from '@ws/conn/parts';
 import { report } from './promises.ts';
 import { badType } from './validate.ts';
@@ -6,7 +6,7 @@ import { badType } from './validate.ts';
 const SCHEMA_FAILED = 'the schema failed';
 
 interface ValidationResult {
-  readonly issues?: readonly { readonly message?: unknown }[];
+  readonly issues?: readonly SchemaIssue[];
   readonly value?: unknown;
 }
 
@@ -57,6 +57,6 @@ export function formatJSON(value: unknown): string {
   throw jsonError('value cannot be written as JSON', cause);
 }
 
-function jsonError(fault: string, cause: unknown, issues?: readonly unknown[]): JSONError {
+function jsonError(fault: string, cause: unknown, issues?: readonly SchemaIssue[]): JSONError {
   return new JSONError(`${fault}: ${printable(String(cause))}`, issues, { cause });
 }

@@ -1,4 +1,5 @@
 import { WebSocketError } from '@ws/codec/parts';
+import type { SchemaIssue } from './read/standard-schema.ts';
 
 export { BackpressureError } from '@ws/codec/parts';
 
@@ -141,10 +142,13 @@ export class WriteClosedError extends WebSocketError {
  */
 export class JSONError extends WebSocketError {
   declare readonly code: 'WS_ERR_JSON';
-  /** The issues that the schema reports; empty for a syntax error. */
-  readonly issues: readonly unknown[];
+  /**
+   * The issues that the schema reports, unchecked: typed as Standard Schema has them. Empty for a
+   * syntax error.
+   */
+  readonly issues: readonly SchemaIssue[];
 
-  constructor(message: string, issues: readonly unknown[] = [], options?: ErrorOptions) {
+  constructor(message: string, issues: readonly SchemaIssue[] = [], options?: ErrorOptions) {
     super(message, 'WS_ERR_JSON', options);
     this.issues = issues;
   }

@@ -110,7 +110,7 @@ describe('an error message of gorilla/websocket', () => {
 
   it('JSONError and WriteClosedError are WebSocketErrors with a name and a code', () => {
     for (const [error, name, code] of [
-      [new JSONError('x', [1]), 'JSONError', 'WS_ERR_JSON'],
+      [new JSONError('x', [{ message: 'y' }]), 'JSONError', 'WS_ERR_JSON'],
       [new WriteClosedError(), 'WriteClosedError', 'WS_ERR_WRITE_CLOSED'],
     ] as const) {
       expect(error).toBeInstanceOf(WebSocketError);

@@ -19,6 +19,7 @@ import {
   connPair,
   type DataType,
   isCloseError,
+  JSONError,
   joinMessages,
   type Message,
   type MessageData,
@@ -31,6 +32,7 @@ import {
   PreparedMessage,
   ProtocolError,
   ReadLimitError,
+  type SchemaIssue,
   type SchemaOutput,
   type StandardSchema,
   TextMessage,
@@ -81,6 +83,20 @@ describe('the types of reading', () => {
     expectTypeOf<Message['json']>().returns.toEqualTypeOf<unknown>();
     expectTypeOf<BorrowedMessage['copy']>().returns.toEqualTypeOf<Message>();
     expectTypeOf<BorrowedMessage>().not.toExtend<Message>();
+  });
+
+  it('of the issues of a JSONError are those of Standard Schema', () => {
+    const error = new JSONError('x', [{ message: 'too small', path: ['a', { key: 0 }] }]);
+    const answer = error.issues.map(({ path, message }) => ({
+      message,
+      path: path?.map((step) => (typeof step === 'object' ? step.key : step)).join('.'),
+    }));
+    expect(answer).toEqual([{ message: 'too small', path: 'a.0' }]);
+    expectTypeOf(error.issues).toEqualTypeOf<readonly SchemaIssue[]>();
+    // As a schema reports them.
+    type Result = Awaited<ReturnType<z.ZodNumber['~standard']['validate']>>;
+    expectTypeOf<NonNullable<Result['issues']>[number]>().toExtend<SchemaIssue>();
+    expectTypeOf<SchemaIssue>().toExtend<NonNullable<Result['issues']>[number]>();
   });
 
   it('follow the output of a schema', async () => {

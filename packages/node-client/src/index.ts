@@ -47,6 +47,7 @@ export {
   type ReportContext,
   type ReportedConn,
   type SchemaOptions,
+  type SchemaIssue,
   type SchemaOutput,
   type StandardSchema,
   TextMessage,

@@ -1,7 +1,7 @@
 import { causeText, JSONError, printable } from '../errors.ts';
 import type { BorrowedMessage, Message } from '../message.ts';
 import { kind } from '../validate.ts';
-import type { StandardSchema } from './standard-schema.ts';
+import type { SchemaIssue, StandardSchema } from './standard-schema.ts';
 
 /**
  * Parses `message` as JSON and validates it with `schema`.
@@ -38,7 +38,7 @@ export const MISFIT = 'message does not fit the schema';
  */
 export function outcomeOf(validated: unknown): { readonly value: unknown } | JSONError {
   // A value that is no object has neither property.
-  const result = Object(validated) as { value: unknown; issues?: readonly unknown[] };
+  const result = Object(validated) as { value: unknown; issues?: readonly SchemaIssue[] };
   const { issues } = result;
   if (issues === undefined) return { value: valueOf(result) };
   const why = words(issues);
