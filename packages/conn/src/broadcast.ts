@@ -3,7 +3,7 @@ import { checked, fromCaller } from '@ws/codec/internal';
 import { Conn, connectionOf } from './conn.ts';
 import { isThenable, onRejection } from './on-rejection.ts';
 import { checkOptionNames, kind } from './validate.ts';
-import { dataTypeOf, type MessageData } from './writing/payload.ts';
+import { bytesOf, dataTypeOf, type MessageData } from './writing/payload.ts';
 import { PreparedMessage } from './writing/prepared-message.ts';
 
 /** Which connections a {@link broadcast} leaves out. */
@@ -79,7 +79,7 @@ function checkBroadcast<C extends Conn>(
   if (filter !== undefined && typeof filter !== 'function') {
     throw new TypeError(`filter: expected a function, got ${kind(filter)}`);
   }
-  return { filter, message: preparedOf(data), left: leftOut(except) };
+  return { filter, message: preparedOf(data, 'broadcast'), left: leftOut(except) };
 }
 
 /** A promise is no yes: the filter would let all connections through. */
@@ -127,10 +127,16 @@ export function sendRun(conn: Conn, messages: readonly PreparedMessage[]): boole
   return connectionOf(conn).writer.sendRun(messages);
 }
 
-/** @throws TypeError for data that cannot be sent. */
-export function preparedOf(data: MessageData | PreparedMessage): PreparedMessage {
+/**
+ * @param method - The method that got `data`, for the error.
+ * @throws TypeError for data that cannot be sent.
+ */
+export function preparedOf(data: MessageData | PreparedMessage, method: string): PreparedMessage {
   if (data instanceof PreparedMessage) return data;
-  return new PreparedMessage(typeof data === 'string' ? TextMessage : dataTypeOf(data), data);
+  if (typeof data === 'string') return new PreparedMessage(TextMessage, data);
+  // First, so that the error names the method.
+  bytesOf(data, method);
+  return new PreparedMessage(dataTypeOf(data), data);
 }
 
 function leftOut(except: Conn | Iterable<Conn> | undefined): Set<unknown> | undefined {

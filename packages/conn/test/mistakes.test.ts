@@ -111,6 +111,19 @@ describe('a number in place of the options', () => {
   });
 });
 
+describe('an object in place of a message', () => {
+  it('is an error that says what to write', () => {
+    const { conn } = wired('server', { report: () => {} });
+    expect(() => broadcast([conn], {} as never)).toThrow(
+      'broadcast: expected a string or bytes, got Object; JSON.stringify makes a string of it',
+    );
+    expect(() => new PreparedMessage(TextMessage, {} as never)).toThrow(
+      'new PreparedMessage: expected a string or bytes, got Object; JSON.stringify makes a string of it',
+    );
+    conn.terminate();
+  });
+});
+
 describe('a deadline', () => {
   it.each(['setReadDeadline', 'setWriteDeadline'] as const)(
     'of %s that is a duration says how to write it',

@@ -246,7 +246,7 @@ export class Hub<Data = unknown> implements AsyncDisposable {
     if (this.#sessions.ended) throw new HubClosedError('hub.multiple');
     const { everyone } = this.#sessions;
     const [only, message] = checked(
-      () => [sessionsOf('hub.multiple', sessions), prepare(data)],
+      () => [sessionsOf('hub.multiple', sessions), prepare(data, 'hub.multiple')],
       this,
       'multiple',
     );

@@ -4,13 +4,14 @@ import { formatJSON, preparedOf } from '@ws/conn/internal';
 /**
  * Copies the data once, for all receivers.
  *
+ * @param method - The method that got `data`, for the error.
  * @throws TypeError for data that cannot be sent, and for a prepared control frame.
  */
-export function prepare(data: MessageData | PreparedMessage): PreparedMessage {
-  const message = preparedOf(data);
+export function prepare(data: MessageData | PreparedMessage, method: string): PreparedMessage {
+  const message = preparedOf(data, method);
   if (message.type === TextMessage || message.type === BinaryMessage) return message;
   throw new TypeError(
-    `expected a text or binary message, got a control frame of type ${message.type}`,
+    `${method}: expected a text or binary message, got a control frame of type ${message.type}`,
   );
 }
 

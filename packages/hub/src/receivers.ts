@@ -28,7 +28,7 @@ export function publicationOf<Data>(
     throw new TypeError(`filter: expected a function, got ${kind(filter)}`);
   }
   return {
-    message: prepare(data),
+    message: prepare(data, owner),
     except:
       except === undefined
         ? undefined

@@ -198,7 +198,7 @@ export class Session<Data = unknown> {
     const message = checked(
       () => {
         checkKeyedOptions('session.send', options, SEND_OPTION_NAMES);
-        return prepare(data);
+        return prepare(data, 'session.send');
       },
       this,
       'send',
@@ -579,7 +579,9 @@ export class Room<Data = unknown> {
    * messages without it.
    *
    * @param limit - Default: all.
-   * @returns `complete`: no message after `since` is missing; without `since`, no message at all.
+   * @returns `complete`: no message after `since` is missing; without `since`, no message at all. A
+   *   room without the option `history` has no messages, and is not complete; the hub reports the
+   *   first such read by the event `error`.
    * @throws (rejects) TypeError, RangeError for invalid arguments; {@link BackplaneError}.
    */
   history(since?: Position, limit?: number): Promise<{ messages: Kept[]; complete: boolean }> {

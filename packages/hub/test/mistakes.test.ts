@@ -47,6 +47,28 @@ describe('the error about an argument of', () => {
   });
 });
 
+describe('the error of an object that is sent as it is', () => {
+  it.each<[string, () => unknown, string]>([
+    ['publish', () => room().publish({}), 'publish: …, got Object; publishJSON sends objects'],
+    ['publish', () => room().publish([]), 'publish: …, got Array; publishJSON sends objects'],
+    ['publish', () => room().publish(5), 'publish: …, got number'],
+    ['send', () => session().send({}), 'session.send: …, got Object; writeJSON sends objects'],
+    [
+      'broadcast',
+      () => hub().broadcast({}),
+      'hub.broadcast: …, got Object; JSON.stringify makes a string of it',
+    ],
+    [
+      'multiple',
+      () => hub().multiple([], {}),
+      'hub.multiple: …, got Object; JSON.stringify makes a string of it',
+    ],
+  ])('by %s says what to write', async (_, call, message) => {
+    const expected = new TypeError(message.replace('…', 'expected a string or bytes'));
+    await expect(Promise.resolve().then(call)).rejects.toEqual(expected);
+  });
+});
+
 describe('the error of an option `filter`', () => {
   it('keeps the stack of the application', async () => {
     const one = new Hub();

@@ -26,7 +26,11 @@ const HINTS: Readonly<Record<string, string>> = {
   send: '; writeJSON sends objects, and options come after the data',
   writeMessage: '; writeJSON sends objects, and options come after the data',
   ping: '; options are the second argument',
+  // Of a hub.
+  'session.send': '; writeJSON sends objects',
+  publish: '; publishJSON sends objects',
 };
+const OTHER_HINT = '; JSON.stringify makes a string of it';
 
 /**
  * Returns a view of the bytes of `data`, without a copy.
@@ -46,7 +50,7 @@ export function bytesOf(data: unknown, method: string): Uint8Array {
   if (data instanceof BorrowedMessage) return bytesOf(data.borrow(), method);
   if (ArrayBuffer.isView(data) || isBuffer(data)) return viewOf(data);
   const isObject = typeof data === 'object' && data !== null;
-  const hint = isObject || method === 'ping' ? (HINTS[method] ?? '') : '';
+  const hint = isObject || method === 'ping' ? (HINTS[method] ?? OTHER_HINT) : '';
   throw new TypeError(`${method}: expected a string or bytes, got ${kind(data)}${hint}`);
 }
 
