@@ -108,6 +108,8 @@ export interface HubSettings<Data> {
   readonly rate: RatePlan | undefined;
   /** The settings of the room `name`. */
   readonly room: (name: string) => RoomSettings;
+  /** How to give the room `name` a history, for an error message. */
+  readonly historyAdvice: (name: string) => string;
 }
 
 const NAMES: readonly (keyof HubOptions)[] = [
@@ -171,6 +173,7 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
     mayJoin,
     rate: rate === undefined ? undefined : checkRate(rate),
     room: roomSettings(rooms),
+    historyAdvice: (name) => historyAdvice(name, Object.keys(rooms)),
   };
 }
 
@@ -206,6 +209,15 @@ function roomSettings(
   prefixes.sort(([a], [b]) => b.length - a.length);
   return (name) =>
     exact.get(name) ?? prefixes.find(([prefix]) => name.startsWith(prefix))?.[1] ?? PLAIN;
+}
+
+/** @param patterns - The keys of the option `rooms`. */
+function historyAdvice(name: string, patterns: readonly string[]): string {
+  const short = patterns.find((each) => !each.endsWith('*') && name.startsWith(each));
+  const wanted = short === undefined ? name : `${short}${name[short.length] === '/' ? '/*' : '*'}`;
+  const why =
+    short === undefined ? '' : `${JSON.stringify(short)} is the name of one room, not a prefix; `;
+  return `${why}write rooms: { ${JSON.stringify(wanted)}: { history: true } }`;
 }
 
 function settingsOf(owner: string, options: RoomOptions): RoomSettings {

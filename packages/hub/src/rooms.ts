@@ -41,6 +41,8 @@ export interface RoomsOwner<Data> extends JoinsOwner<Data> {
   ): unknown;
   /** A publication was refused. */
   refused(error: unknown): void;
+  /** Reports an error that belongs to no session. */
+  failed(session: undefined, error: unknown): void;
   /** Messages of other nodes were not delivered. */
   missed(room: string, from: Position | undefined): void;
 }
@@ -65,6 +67,8 @@ export class Rooms<Data> implements RoomOwner<Data> {
   readonly #histories: Histories;
   /** Whether the backplane keeps the history of rooms. */
   readonly #engineKeeps: boolean;
+  /** Whether a read of a history that no room has was reported. */
+  #missingReported = false;
 
   constructor(hub: RoomsOwner<Data>) {
     this.#hub = hub;
@@ -259,7 +263,10 @@ export class Rooms<Data> implements RoomOwner<Data> {
     );
     const history = this.#states.get(name)?.history;
     const { platform } = this.#hub;
-    if (bounds === undefined || most === undefined) return { messages: [], complete: false };
+    if (bounds === undefined || most === undefined) {
+      this.#reportMissing(name);
+      return { messages: [], complete: false };
+    }
     if (this.#engineKeeps) {
       const found = await this.#hub.withLink((link) => link.sharedHistory(name, since, most));
       const { arrivals, complete } = found!;
@@ -278,6 +285,15 @@ export class Rooms<Data> implements RoomOwner<Data> {
     this.#histories.expire(history, platform.now());
     const { messages, complete } = history.read(since, most, (message) => this.#toMessage(message));
     return { messages, complete: complete && receives };
+  }
+
+  /** Reports once that a room has no history. */
+  #reportMissing(name: string): void {
+    if (this.#missingReported) return;
+    this.#missingReported = true;
+    const { settings } = this.#hub;
+    const text = `history: the room ${JSON.stringify(name)} has none`;
+    this.#hub.failed(undefined, new TypeError(`${text}; ${settings.historyAdvice(name)}`));
   }
 
   #toMessage({ type, bytes }: PreparedMessage): Message {
