@@ -65,7 +65,7 @@ export function makeServer<Result>(
   http.closeIdleConnections = () => {};
   http.on(
     'clientError',
-    clientErrorListener(handshakeTimeout === false ? Infinity : handshakeTimeout, refused),
+    clientErrorListener(http, handshakeTimeout === false ? Infinity : handshakeTimeout, refused),
   );
   return http;
 }

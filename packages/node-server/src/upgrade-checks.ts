@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import {
@@ -11,7 +12,7 @@ import {
 } from '@ws/codec';
 import { deflateLimits, isThenable } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
-import { cutStream } from '@ws/node-io/internal';
+import { cutStream, isHttp2Stream } from '@ws/node-io/internal';
 import type { AppRequest, HandlerContext } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
@@ -392,7 +393,9 @@ export class UpgradeRequest implements ServerRequest {
     const { responder, req } = this;
     const { stream } = responder;
     const before = bytesWritten(stream);
-    const hasWritten = (): boolean => stream.writableEnded || bytesWritten(stream) !== before;
+    const hasWritten = (): boolean =>
+      // A stream of HTTP/2 that its client has reset is ended too.
+      (stream.writableEnded && !stream.destroyed) || bytesWritten(stream) !== before;
     let answer: Answer = refusal;
     let isOver = false;
     try {
@@ -481,6 +484,7 @@ function returnedHeaders(input: HeadersInput): HeaderPair[] {
 
 /** Bytes that were written to a stream; undefined for one that does not count them. */
 function bytesWritten(stream: Duplex): number | undefined {
+  if (isHttp2Stream(stream)) return Number((stream as ServerHttp2Stream).headersSent);
   return (stream as Partial<Socket>).bytesWritten;
 }
 

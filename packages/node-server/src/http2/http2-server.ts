@@ -15,7 +15,10 @@ import { guardSession, type IdleBounds, watchResets } from './session-guard.ts';
 
 /** The option `http2` as an object. */
 export interface Http2Options {
-  /** Most streams of one session at a time. Default: 1,000. */
+  /**
+   * Most streams of one session at a time. The server announces it; a client that opens more loses its
+   * session. Default: 1,000.
+   */
   readonly maxStreams?: number | undefined;
   /**
    * Bytes that a client may send on one stream before it is read. Default: 256 KiB. Unread streams of

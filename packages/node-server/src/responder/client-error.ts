@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { HandshakeError } from '../errors.ts';
 import { Http1Responder } from './http1.ts';
@@ -22,22 +22,68 @@ type ParserError = NodeJS.ErrnoException & { readonly reason?: string };
  * Makes a listener for 'clientError' that answers bytes that are not an HTTP request. Without it
  * `http.Server` ends the connection with a bare status line.
  *
+ * @param server - Emits the event.
  * @param timeout - Milliseconds to wait for the responses to earlier requests; Infinity for no
  *   bound.
  * @param refused - Gets each refusal before it is written.
  */
 export function clientErrorListener(
+  server: Server,
   timeout: number,
   refused: OnRefused,
 ): (error: ParserError, socket: Duplex) => void {
   const answered = new WeakSet<Duplex>();
-  return (error, socket) => {
+  const fail = (error: ParserError, socket: Duplex): void => {
     // Node emits 'clientError' again for later bytes and for the end of the socket.
     if (answered.has(socket)) return;
     answered.add(socket);
     const refusal = refusalOfParser(error);
     if (refusal === undefined || !socket.writable) socket.destroy();
     else void answerInOrder(socket, refusal, timeout, refused);
+  };
+  const late = new LateRequests(server, fail);
+  return (error, socket) => {
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') late.add(error, socket);
+    else fail(error, socket);
+  };
+}
+
+/**
+ * Requests that have not come in time. In a busy process Node's check may run before the sockets are
+ * read, so these are read first.
+ */
+class LateRequests {
+  readonly #server: Server;
+  readonly #fail: (error: ParserError, socket: Duplex) => void;
+  readonly #late = new Map<
+    Duplex,
+    { error: ParserError; incomplete: IncomingMessage | undefined }
+  >();
+
+  constructor(server: Server, fail: (error: ParserError, socket: Duplex) => void) {
+    this.#server = server;
+    this.#fail = fail;
+  }
+
+  add(error: ParserError, socket: Duplex): void {
+    if (this.#late.size === 0) {
+      this.#server.on('request', this.#onHead).on('upgrade', this.#onHead);
+      // The sockets are read between a timer and an immediate.
+      setImmediate(this.#failRest);
+    }
+    const req = currentResponse(socket)?.req;
+    this.#late.set(socket, { error, incomplete: req?.complete ? undefined : req });
+  }
+
+  readonly #onHead = ({ socket }: IncomingMessage): void => void this.#late.delete(socket);
+
+  readonly #failRest = (): void => {
+    this.#server.off('request', this.#onHead).off('upgrade', this.#onHead);
+    const rest = [...this.#late];
+    this.#late.clear();
+    for (const [socket, { error, incomplete }] of rest) {
+      if (!incomplete?.complete) this.#fail(error, socket);
+    }
   };
 }
 

@@ -214,6 +214,47 @@ describe('serve with http2', () => {
     expect(peer.ended).toBe(false);
   });
 
+  it('reports nothing about the option error when the client resets the stream meanwhile', async () => {
+    const reported: unknown[] = [];
+    let ask!: () => void;
+    const asked = new Promise<void>((resolve) => {
+      ask = resolve;
+    });
+    const server = await served(false, {
+      authenticate: () => false,
+      error: () => {
+        ask();
+        return new Promise<undefined>(() => {});
+      },
+      report: (error) => reported.push(error),
+    });
+    const peer = await http2Client(server.port);
+    peer.headers(1, WEBSOCKET_REQUEST);
+    await asked;
+    peer.reset(1, 8);
+    await server.close({ timeout: 100 });
+    expect(reported).toEqual([]);
+  });
+
+  it.each([
+    ['writes to', (stream: ServerHttp2Stream) => stream.end('no')],
+    ['ends', (stream: ServerHttp2Stream) => stream.end()],
+  ])('reports that the option error %s the stream', async (_, write) => {
+    const reported: string[] = [];
+    const server = await served(false, {
+      authenticate: () => false,
+      error: (_req, stream) => void write(stream as ServerHttp2Stream),
+      report: (error) => reported.push((error as Error).message),
+    });
+    const stream = (await sessionWith(server.url)).request(
+      { ...WEBSOCKET_REQUEST },
+      { endStream: false },
+    );
+    stream.on('error', () => {}).resume();
+    await new Promise((resolve) => stream.on('close', resolve).end());
+    expect(reported).toEqual([expect.stringContaining('error: has written to the socket')]);
+  });
+
   it('counts streams for maxConnectionsPerAddress', async () => {
     const server = await served(false, { maxConnectionsPerAddress: 2 });
     const session = await sessionWith(server.url);

@@ -127,6 +127,17 @@ describe('maxLifetime', () => {
     await server.close();
   });
 
+  it('may last longer than a timer of Node', async () => {
+    const upgrader = new Upgrader({ maxLifetime: { ms: 30 * 86_400_000, jitter: 0 } });
+    const server = await listening(upgrader.handler((conn) => conn.discardReads()));
+    const client = await connected(server);
+    await client.upgrade();
+    // A delay that is too long for Node is 1 ms.
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(upgrader.stats.open).toBe(1);
+    client.destroy();
+  });
+
   it.each([
     [5, 'maxLifetime: expected an object: { ms, jitter }, got number'],
     [{}, 'maxLifetime.ms: expected a number of ms, got undefined'],

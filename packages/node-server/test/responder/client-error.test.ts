@@ -128,6 +128,45 @@ describe('bytes that are not HTTP after a request', () => {
   });
 });
 
+describe.each([
+  ['TCP', false],
+  ['TLS', true],
+] as const)('a request over %s that has come while the process was busy', (_, secure) => {
+  it.each([
+    ['an upgrade', request().toString('latin1'), '101'],
+    ['a plain request', plain('/'), '426'],
+    ['bytes that are not HTTP', 'no HTTP\r\n\r\n', '400'],
+    ['half a head', 'GET / HTTP/1.1\r\nHo', '408'],
+  ])('is read before its time is looked at: %s', async (__, text, status) => {
+    const tls = secure ? await selfSigned() : undefined;
+    const server = await serve({ host: '127.0.0.1', tls, handshakeTimeout: 20 }, () => {});
+    onTestFinished(async () => void (await server.close({ timeout: 1 })));
+    const accepted = once(server.http, secure ? 'secureConnection' : 'connection');
+    const client = await clientOf(Number(new URL(server.url).port), secure);
+    await accepted;
+    client.stream.write(text);
+    // Node's check comes first after this.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+    await client.until('\r\n\r\n');
+    expect(client.received.toString().slice(9, 12)).toBe(status);
+    client.stream.destroy();
+    await client.closed;
+  });
+
+  it('has a bound when it comes byte by byte', async () => {
+    const tls = secure ? await selfSigned() : undefined;
+    const port = await serving({ tls, handshakeTimeout: 20 });
+    const client = await clientOf(port, secure);
+    client.stream.on('error', () => {});
+    client.stream.write('GET / HTTP/1.1\r\nHost: a\r\nX: ');
+    const dripping = setInterval(() => client.stream.write('x'), 1);
+    await client.until('408');
+    clearInterval(dripping);
+    client.stream.destroy();
+    await client.closed;
+  });
+});
+
 describe('bytes that are not HTTP in a body', () => {
   const chunked = 'POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n';
 
