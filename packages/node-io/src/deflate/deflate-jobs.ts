@@ -1,4 +1,4 @@
-// A named import would end a Node without this function before it is named as too old.
+// A Node without this function has to load the package: then it is named as too old.
 import os from 'node:os';
 import { constants, deflateRaw } from 'node:zlib';
 import type { DeflateJob } from '@ws/conn';
@@ -32,14 +32,13 @@ export type Compress = (
  */
 export class DeflateJobs {
   readonly #compress: Compress;
-  readonly #most: number;
+  /** Undefined until the first job. */
+  #most: number | undefined;
   readonly #waiting = new Fifo<Entry>();
   #running = 0;
 
-  constructor(
-    most: number = Math.max(1, Math.min(4, os.availableParallelism() - 1)),
-    compress: Compress = deflateRaw,
-  ) {
+  /** @param most - Jobs at once. Default: one less than the processors, from 1 to 4. */
+  constructor(most?: number, compress: Compress = deflateRaw) {
     this.#most = most;
     this.#compress = compress;
   }
@@ -61,7 +60,8 @@ export class DeflateJobs {
   }
 
   #startWaiting(): void {
-    while (this.#running < this.#most) {
+    const most = (this.#most ??= Math.max(1, Math.min(4, os.availableParallelism() - 1)));
+    while (this.#running < most) {
       const entry = this.#waiting.shift();
       if (entry === undefined) return;
       this.#running++;

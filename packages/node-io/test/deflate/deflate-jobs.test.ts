@@ -1,7 +1,8 @@
+import os from 'node:os';
 import { constants, inflateRawSync } from 'node:zlib';
 import type { DeflateJob } from '@ws/conn';
 import { historyOf, inflateWith } from '@ws/tests';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Compress, DeflateJobs } from '../../src/deflate/deflate-jobs.ts';
 import { nodeDeflate } from '../../src/index.ts';
 
@@ -178,5 +179,15 @@ describe('DeflateJobs', () => {
     jobs.add(job(Buffer.from('b')), () => {});
     expect(() => zlib.finish[0]!(null)).toThrow('mine');
     expect(zlib.inputs.map(String)).toEqual(['a', 'b']);
+  });
+});
+
+describe('new DeflateJobs', () => {
+  it('works on a Node that is named as too old when its package has loaded', () => {
+    const { availableParallelism } = os;
+    // Node 16 has no such function.
+    os.availableParallelism = undefined as never;
+    onTestFinished(() => void (os.availableParallelism = availableParallelism));
+    expect(() => new DeflateJobs()).not.toThrow();
   });
 });
