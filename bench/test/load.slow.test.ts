@@ -2,6 +2,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -151,6 +153,21 @@ describe.skipIf(!built)('ws-bench load', { timeout: 60_000 }, () => {
     const refused = await load(server.url, '--stage', '1m:2');
     expect([refused.code, refused.out]).toEqual([1, '']);
     expect(refused.err).toContain('ECONNREFUSED');
+  });
+
+  it('says what is wrong with a target that is no WebSocket server', async () => {
+    const page = createServer((_, response) => response.end('a page')).listen(0, '127.0.0.1');
+    ended.push(() => page.close());
+    await once(page, 'listening');
+    const { port } = page.address() as AddressInfo;
+    const plain = await load(`ws://127.0.0.1:${port}`, ...BRIEF);
+    expect([plain.code, plain.out]).toEqual([1, '']);
+    expect(plain.err).toContain(
+      'the server answered 200 OK, not 101: is it a WebSocket server, and is the path right?',
+    );
+    const tls = await load(`wss://127.0.0.1:${port}`, ...BRIEF);
+    expect([tls.code, tls.out]).toEqual([1, '']);
+    expect(tls.err).toContain('the server does not speak TLS: try ws://');
   });
 
   it('compares with earlier results of the same command', async () => {

@@ -23,6 +23,8 @@ export interface Report {
   readonly exitCode?: number;
   /** Versions of what was used besides Node and this library. Default: none. */
   readonly versions?: Readonly<Record<string, string>>;
+  /** Why the run ended early: `stopped after 2 of 34`. Printed after the figures; no file is written. */
+  readonly endedEarly?: string;
 }
 
 /** An option that most commands have. */
@@ -48,6 +50,9 @@ export interface Command {
   readonly common?: readonly CommonOption[];
   /** The words that the command takes. Default: none. */
   readonly words?: Words;
-  /** @returns A report, or an exit code when the command prints its own output. */
-  run(values: Values, words: readonly string[]): Promise<Report | number>;
+  /**
+   * @param stop - Its abort stops the measurement, and the report has what was measured.
+   * @returns A report, or an exit code when the command prints its own output.
+   */
+  run(values: Values, words: readonly string[], stop: AbortSignal): Promise<Report | number>;
 }

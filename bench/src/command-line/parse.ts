@@ -62,6 +62,14 @@ function parse(args: readonly string[], command: Command) {
     const [, option] = /^Unknown option '([^']+)'/.exec(message) ?? [];
     if (option !== undefined) throw new UsageError(`unknown option ${option}; see --help`);
     // Node's text has three lines.
-    throw new UsageError(message.replace(/argument is ambiguous[^]*/, 'needs a value; see --help'));
+    // `--seed -1`: parseArgs takes a negative number for an option.
+    const [, named = ''] = /^Option '([^' ]+)[^]* argument is ambiguous/.exec(message) ?? [];
+    const value = args[args.indexOf(named) + 1] ?? '';
+    if (/^-\d/.test(value)) {
+      throw new UsageError(`${named}: expected a number of at least 0, got '${value}'`);
+    }
+    throw new UsageError(
+      message.replace(/argument (?:is ambiguous[^]*|missing)/, 'needs a value; see --help'),
+    );
   }
 }

@@ -1,8 +1,9 @@
+import { isPrinted } from '../harness/machine-watch.ts';
 import { lackOfPackage } from '../harness/optional-package.ts';
 import { charts } from '../recorded/charts.ts';
 import { documentText } from '../recorded/documents.ts';
 import { recordCommand } from '../recorded/record.ts';
-import { type Head, headOf } from '../report/head.ts';
+import { type Head, headOf, headText } from '../report/head.ts';
 import { compareWithHistory, historyFile } from '../report/history.ts';
 import { pageOf } from '../report/html-page.ts';
 import { OutputFile } from '../report/output-file.ts';
@@ -51,6 +52,8 @@ const SCENARIOS: Readonly<Record<string, Command>> = {
 const RESULTS: Readonly<Record<string, Command>> = { record: recordCommand(RECORDED), charts };
 const COMMANDS: Readonly<Record<string, Command>> = { ...SCENARIOS, ...RESULTS };
 
+const MOST_CHANGES = 2;
+
 const HELP = `ws-bench: the cost of this library next to that of others, on this machine
 
 usage: ws-bench <command> [options]
@@ -70,13 +73,16 @@ options of most scenarios
   --help         this text; after a command, the help of that command
 
 The exit code is 0 for success, 1 for a failure, 2 for an invalid command line, and 99 for a missed
-threshold of load, as in k6. A failed run writes no file.
+threshold of load, as in k6. Ctrl-C and SIGTERM stop a run: what has been measured is printed, and the
+exit code is 130 or 143. A failed or stopped run writes no file.
 `;
 
 /** Where a command prints. */
 export interface Output {
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
+  /** Stops the measurement: what has been measured is printed. Default: nothing does. */
+  readonly stop?: AbortSignal;
 }
 
 /**
@@ -103,19 +109,33 @@ async function dispatch(args: readonly string[], output: Output): Promise<number
     return 0;
   }
   const files = openFiles(jsonFile, values['html'] as string | undefined);
-  const report = await command.run(values, words);
+  const report = await command.run(values, words, output.stop ?? new AbortController().signal);
   if (typeof report === 'number') return report;
   const { warnings = [], exitCode = 0 } = report;
   const head = headOf(name, args, report.versions ?? {}, report.target);
-  const history = values['history'] === true ? historyOf(head, report) : undefined;
+  const keeps = values['history'] === true && report.endedEarly === undefined;
+  const history = keeps ? historyOf(head, report) : undefined;
   const json = documentText({
     head,
     ...report.document,
     ...(warnings.length > 0 && { warnings }),
+    ...(report.endedEarly !== undefined && { endedEarly: report.endedEarly }),
     ...(history?.table !== undefined && { history: history.table }),
   });
-  const text = [...warnings.map((line) => `warning: ${line}\n`), report.text, history?.text ?? ''];
+  const added = warnings.filter((line) => !isPrinted(line));
+  const text = [
+    headText(head),
+    ...added.map((line) => `warning: ${line}\n`),
+    report.text,
+    history?.text ?? '',
+  ];
   output.out(values['json'] === true && jsonFile === undefined ? json : text.join(''));
+  if (report.endedEarly !== undefined) {
+    output.err(
+      `${report.endedEarly}${(files.json ?? files.html) ? '; no file was written' : ''}\n`,
+    );
+    return exitCode;
+  }
   files.json?.write(json);
   files.html?.write(await pageOf(head, report.tables, text.join(''), warnings));
   return exitCode;
@@ -149,8 +169,26 @@ function withoutCommand(args: readonly string[], { out, err }: Output): number {
     out(HELP);
     return 0;
   }
-  err(word === undefined ? HELP : `there is no command '${word}'; see --help\n`);
+  err(word === undefined ? HELP : `there is no command '${word}'${nearest(word)}\n`);
   return 2;
+}
+
+/** The command whose name needs the fewest changes, as a suggestion. */
+function nearest(word: string): string {
+  const near = Object.keys(COMMANDS)
+    .map((name) => ({ name, cost: changes(word, name) + (name[0] === word[0] ? 0 : 0.5) }))
+    .toSorted((a, b) => a.cost - b.cost)
+    .at(0)!;
+  return near.cost <= MOST_CHANGES ? `, did you mean ${near.name}?` : '; see --help';
+}
+
+/** Letters to add, remove or replace until `a` is `b`. */
+function changes(a: string, b: string): number {
+  if (a === '' || b === '') return a.length + b.length;
+  const [restA, restB] = [a.slice(1), b.slice(1)];
+  if (a[0] === b[0]) return changes(restA, restB);
+  if (Math.abs(a.length - b.length) > MOST_CHANGES) return Infinity;
+  return 1 + Math.min(changes(restA, b), changes(a, restB), changes(restA, restB));
 }
 
 function listOf(commands: Readonly<Record<string, Command>>): string {

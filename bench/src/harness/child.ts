@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { atExit } from './ends.ts';
 
 /** Limit for an answer, in ms. A load without progress fails by itself. */
 const ANSWER_TIMEOUT_MS = 3_600_000;
@@ -65,11 +66,13 @@ export class Child<A extends Answers> {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
+    const kept = atExit(() => this.#process.kill('SIGKILL'));
     this.#process.on('message', (answer: Answer) => this.#settle(answer));
     this.#exited = new Promise((resolve) => {
       const onEnd = (why: string): void => {
         for (const { reject } of this.#pending.values()) reject(new Error(`${script} ${why}`));
         this.#pending.clear();
+        kept();
         resolve();
       };
       this.#process.once('error', (error) => onEnd(`did not start: ${error.message}`));
@@ -128,6 +131,8 @@ export function answer(answers: Answers): void {
     void reply(id, () => answers[name]!(argument as never));
   });
   process.once('disconnect', () => process.exit());
+  // Ctrl-C of a terminal reaches all its processes. The parent decides what follows.
+  process.on('SIGINT', () => {});
 }
 
 async function reply(id: number, work: () => unknown): Promise<void> {

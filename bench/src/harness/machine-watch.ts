@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { availableParallelism, cpus, loadavg } from 'node:os';
+import { availableParallelism, cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContestResult } from './runner.ts';
 import { spreadOf } from './statistics.ts';
@@ -10,8 +10,6 @@ const SAMPLE_MS = 300;
 const TICK_MS = 10;
 /** Share of all cores that other programs may use before a measurement. */
 const MOST_BUSY = 0.15;
-/** Waiting and running programs for each core. A measurement that just ended leaves at most one. */
-const MOST_LOAD = 1.5;
 /** Cores that other programs may use during a measurement. */
 const MOST_OTHERS = 0.25;
 /** Share of all cores that the hypervisor may give to other machines. */
@@ -19,21 +17,19 @@ const MOST_STOLEN = 0.02;
 /** Usual range of the windows of a process, as a share of their median. */
 const MOST_SCATTER = 0.3;
 
+const BUSY_BEFORE = 'the machine is busy before the measurement';
+
+/** Whether a warning was printed before the measurement. */
+export function isPrinted(warning: string): boolean {
+  return warning.startsWith(BUSY_BEFORE);
+}
+
 /** CPU time of all cores since the start of the machine, in ms. */
 export interface CpuTimes {
   readonly busy: number;
   readonly idle: number;
   /** Time that the hypervisor gave to other machines. Linux alone reports it. */
   readonly steal: number;
-}
-
-/** The use of the machine before a measurement. */
-interface UseBefore {
-  readonly cores: number;
-  /** Average number of running and waiting programs in the last minute. */
-  readonly load: number;
-  /** Share of all cores in use. */
-  readonly busy: number;
 }
 
 /** The use of the machine during a measurement. */
@@ -64,11 +60,7 @@ export class MachineWatch {
     const before = cpuTimes();
     await sleep(SAMPLE_MS);
     const { busy, all } = between(before, cpuTimes());
-    const warnings = warningsBefore({
-      cores: availableParallelism(),
-      load: loadavg()[0]!,
-      busy: all === 0 ? 0 : busy / all,
-    });
+    const warnings = warningsBefore(all === 0 ? 0 : busy / all);
     for (const line of warnings) process.stderr.write(`warning: ${line}\n`);
     return new MachineWatch(warnings);
   }
@@ -94,12 +86,10 @@ export class MachineWatch {
   }
 }
 
-/** What to say before a measurement. */
-function warningsBefore({ cores, load, busy }: UseBefore): string[] {
-  if (busy <= MOST_BUSY && load <= MOST_LOAD * cores) return [];
-  return [
-    `the machine is busy before the measurement: ${percent(busy)} of its CPU is in use, load average ${load.toFixed(1)} on ${cores} cores`,
-  ];
+/** What to say before a measurement. @param busy - Share of all cores in use. */
+function warningsBefore(busy: number): string[] {
+  if (busy <= MOST_BUSY) return [];
+  return [`${BUSY_BEFORE}: ${percent(busy)} of its CPU is in use`];
 }
 
 /** What to say after a measurement. */

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pinned } from './child.ts';
+import { atExit } from './ends.ts';
 
 /** Ticks of the counters in /proc/PID/stat, a second. */
 const TICKS = 100;
@@ -22,11 +23,16 @@ export class NginxProxy {
   readonly port: number;
   readonly #child: ChildProcess;
   readonly #folder: string;
+  readonly #kept: () => void;
 
   private constructor(port: number, child: ChildProcess, folder: string) {
     this.port = port;
     this.#child = child;
     this.#folder = folder;
+    this.#kept = atExit(() => {
+      child.kill('SIGKILL');
+      rmSync(folder, { recursive: true, force: true });
+    });
   }
 
   static async start(target: number, core: number | undefined): Promise<NginxProxy> {
@@ -56,6 +62,7 @@ export class NginxProxy {
     const exit = new Promise((resolve) => this.#child.once('exit', resolve));
     if (this.#child.exitCode === null && this.#child.kill('SIGTERM')) await exit;
     rmSync(this.#folder, { recursive: true, force: true });
+    this.#kept();
   }
 }
 

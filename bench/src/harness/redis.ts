@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pinned } from './child.ts';
+import { atExit } from './ends.ts';
 
 /** Limit for the start, in ms. */
 const START_TIMEOUT_MS = 10_000;
@@ -31,6 +32,10 @@ export class RedisServer {
     this.port = port;
     this.#process = process;
     this.#client = client;
+    process.once(
+      'exit',
+      atExit(() => process.kill('SIGKILL')),
+    );
   }
 
   static async start(core: number | undefined): Promise<RedisServer> {

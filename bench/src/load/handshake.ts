@@ -65,7 +65,7 @@ function readHead(socket: Socket): Promise<{ head: string; rest: Buffer }> {
     let bytes = Buffer.alloc(0);
     const settle = (error?: Error): void => {
       socket.removeListener('data', onData);
-      socket.removeListener('error', settle);
+      socket.removeListener('error', onError);
       socket.removeListener('close', onClose);
       clearTimeout(timer);
       if (error === undefined) {
@@ -82,16 +82,31 @@ function readHead(socket: Socket): Promise<{ head: string; rest: Buffer }> {
     );
     const onClose = (): void =>
       settle(new Error('the server closed the connection during the handshake'));
+    const onError = (error: NodeJS.ErrnoException): void => settle(inWords(error));
     const onData = (chunk: Buffer): void => {
       bytes = Buffer.concat([bytes, chunk]);
       if (!bytes.includes(HEAD_END)) return;
       const [status = ''] = bytes.toString('latin1').split('\r\n', 1);
-      settle(status.startsWith('HTTP/1.1 101 ') ? undefined : new Error(status));
+      settle(status.startsWith('HTTP/1.1 101 ') ? undefined : new Error(refusalOf(status)));
     };
     socket.on('data', onData);
-    socket.on('error', settle);
+    socket.on('error', onError);
     socket.on('close', onClose);
   });
+}
+
+/** What is wrong with an answer that is not 101. */
+function refusalOf(status: string): string {
+  if (!status.startsWith('HTTP/')) return 'the answer is not HTTP: does the server expect wss://?';
+  const answer = status.replace(/^HTTP\/[\d.]+ /, '');
+  const asks = 'is it a WebSocket server, and is the path right?';
+  return `the server answered ${answer}, not 101: ${asks}`;
+}
+
+/** TLS to a server without it, in words. */
+function inWords(error: NodeJS.ErrnoException): Error {
+  if (!/^(?:EPROTO|ERR_SSL_)/.test(error.code ?? '')) return error;
+  return new Error('the server does not speak TLS: try ws://', { cause: error });
 }
 
 /** The extensions of an answer in a canonical form, with sorted parameters. */

@@ -1,4 +1,4 @@
-import { percentile } from '../harness/statistics.ts';
+import { createHistogram } from 'node:perf_hooks';
 
 /** Percentiles in ms. */
 export interface Percentiles {
@@ -10,35 +10,52 @@ export interface Percentiles {
   readonly most: number;
 }
 
+const NS = 1e6;
+/** Significant digits. The memory is bounded, however long a load is. */
+const FIGURES = 3;
+/** An hour, in ns. */
+const HIGHEST = 3.6e12;
+
 /** Durations in ms. */
 export class Latencies {
-  #values = new Float64Array(4096);
-  #count = 0;
+  readonly #histogram = createHistogram({ lowest: 1, highest: HIGHEST, figures: FIGURES });
 
   record(ms: number): void {
-    if (this.#count === this.#values.length) {
-      const larger = new Float64Array(2 * this.#count);
-      larger.set(this.#values);
-      this.#values = larger;
-    }
-    this.#values[this.#count++] = ms;
+    this.#histogram.record(Math.min(HIGHEST, Math.max(1, Math.round(ms * NS))));
   }
 
   get count(): number {
-    return this.#count;
+    return this.#histogram.count;
   }
 
-  /** The percentiles of the values from number `from` to number `to`. */
-  percentiles(from = 0, to = this.#count): Percentiles {
-    const sorted = this.#values.subarray(from, to).toSorted();
-    const at = (share: number): number => percentile(sorted, share);
+  /** NaN without values. */
+  percentiles(): Percentiles {
+    const at = (percent: number): number =>
+      this.count === 0 ? Number.NaN : this.#histogram.percentile(percent) / NS;
     return {
-      p50: at(0.5),
-      p90: at(0.9),
-      p95: at(0.95),
-      p99: at(0.99),
-      p999: at(0.999),
-      most: at(1),
+      p50: at(50),
+      p90: at(90),
+      p95: at(95),
+      p99: at(99),
+      p999: at(99.9),
+      most: this.count === 0 ? Number.NaN : this.#histogram.max / NS,
     };
+  }
+}
+
+/** Latencies of a load, also of its intervals. */
+export class IntervalLatencies extends Latencies {
+  #interval = new Latencies();
+
+  override record(ms: number): void {
+    super.record(ms);
+    this.#interval.record(ms);
+  }
+
+  /** The percentiles since the last call. */
+  endInterval(): Percentiles {
+    const percentiles = this.#interval.percentiles();
+    this.#interval = new Latencies();
+    return percentiles;
   }
 }

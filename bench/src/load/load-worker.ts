@@ -4,7 +4,7 @@ import { type CorpusPlan, makeCorpus } from './corpus.ts';
 import type { Checked } from './echo-check.ts';
 import { type EchoPlan, makeEchoCorpus } from './echo-corpus.ts';
 import type { Target } from './handshake.ts';
-import { Latencies, type Percentiles } from './latencies.ts';
+import { IntervalLatencies, Latencies, type Percentiles } from './latencies.ts';
 import { LoadConnection, type Traffic } from './load-connection.ts';
 import { pace } from './pace.ts';
 import type { Pieces } from './pieces.ts';
@@ -36,8 +36,11 @@ interface RunRequest {
   readonly each?: number;
   /** Messages per second of all connections together. */
   readonly rate?: number | undefined;
-  /** Whether latencies are recorded, also by interval. A rate always records them, as a whole. */
-  readonly latency?: boolean;
+  /**
+   * Whether the figures count although the run fails or is stopped, and latencies are recorded by
+   * interval too. A rate always records latencies, as a whole.
+   */
+  readonly keeps?: boolean;
 }
 
 /** The result of a run. */
@@ -52,6 +55,8 @@ export interface RunResult {
   /** Delay of the load itself, at a rate. */
   readonly late?: Percentiles;
   readonly series?: readonly Interval[];
+  /** The error that ended the run. */
+  readonly fault?: string;
 }
 
 /** The requests that the process answers. */
@@ -61,6 +66,8 @@ export type LoadAnswers = {
   run: (request: RunRequest) => Promise<RunResult>;
   /** Number of echoes so far. */
   progress: (group: number) => number;
+  /** Ends a run that keeps its figures, and answers it. */
+  stop: (nothing?: undefined) => void;
   /** Verifies each echo since the last check. */
   check: (group: number) => Checked;
   /** Lets the first connection ask for broadcasts for `ms`, or for `turns` of them. */
@@ -146,18 +153,32 @@ async function open({ target, connections, corpus }: OpenRequest): ReturnType<Lo
   return { group: groups.push(group) - 1, agreed: [...answers].join(' or ') };
 }
 
-async function run({ group, depth, ms, each, rate, latency }: RunRequest): Promise<RunResult> {
+let stopRun = (): void => {};
+
+async function run({ group, depth, ms, each, rate, keeps }: RunRequest): Promise<RunResult> {
   const connections = groups[group]!;
-  const latencies = latency === true || rate !== undefined ? new Latencies() : undefined;
+  const latencies = keeps === true || rate !== undefined ? new IntervalLatencies() : undefined;
   const [messages, bytes] = totals(connections);
   const before = process.cpuUsage();
   const began = performance.now();
   const counts = () => ({ messages: totals(connections)[0] - messages });
-  const series = latency === true ? new Series(ms!, latencies!, counts) : undefined;
+  const series = keeps === true ? new Series(ms!, latencies!, counts) : undefined;
   let late: Latencies | undefined;
-  if (each !== undefined) await counted(connections, depth, each);
-  else if (rate === undefined) await timed(connections, depth, ms!, latencies);
-  else late = await paced(connections, depth, ms!, rate, latencies!);
+  let fault: string | undefined;
+  const stopped = new Promise<void>((resolve) => {
+    stopRun = resolve;
+  });
+  const traffic = async (): Promise<void> => {
+    if (each !== undefined) await counted(connections, depth, each);
+    else if (rate === undefined) await timed(connections, depth, ms!, latencies);
+    else late = await paced(connections, depth, ms!, rate, latencies!);
+  };
+  try {
+    await Promise.race([traffic(), stopped]);
+  } catch (error) {
+    if (keeps !== true) throw error;
+    fault = (error as Error).message;
+  }
   const took = performance.now() - began;
   const { user, system } = process.cpuUsage(before);
   const [messagesAfter, bytesAfter] = totals(connections);
@@ -170,6 +191,7 @@ async function run({ group, depth, ms, each, rate, latency }: RunRequest): Promi
     ...(latencies !== undefined && { latency: latencies.percentiles() }),
     ...(late !== undefined && { late: late.percentiles() }),
     ...(intervals !== undefined && { series: intervals }),
+    ...(fault !== undefined && { fault }),
   };
 }
 
@@ -335,4 +357,14 @@ async function close(group: number): Promise<void> {
   }
 }
 
-answer({ open, run, progress, check, broadcast, pause, drop, close } satisfies LoadAnswers);
+answer({
+  open,
+  run,
+  progress,
+  stop: () => stopRun(),
+  check,
+  broadcast,
+  pause,
+  drop,
+  close,
+} satisfies LoadAnswers);

@@ -14,6 +14,8 @@ export type ScriptAnswers = {
   echo: (plan: EchoPlan) => void;
   run: (request: { target: UsersTarget; stages: Stages }) => Promise<UsersResult>;
   progress: (nothing?: undefined) => Progress;
+  /** Ends the run, whose answer has what was measured. */
+  stop: (nothing?: undefined) => void;
 };
 
 /** What the users have done so far. */
@@ -62,4 +64,4 @@ function progress(): Progress {
   };
 }
 
-answer({ script, echo, run, progress } satisfies ScriptAnswers);
+answer({ script, echo, run, progress, stop: () => users?.stop() } satisfies ScriptAnswers);

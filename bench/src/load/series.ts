@@ -1,4 +1,4 @@
-import type { Latencies } from './latencies.ts';
+import type { IntervalLatencies } from './latencies.ts';
 
 /** Number of intervals of a load. */
 const INTERVALS = 20;
@@ -19,10 +19,11 @@ export interface Interval {
 
 /** The intervals of a load. While it runs, it costs a count now and then. */
 export class Series {
-  readonly #latencies: Latencies;
+  readonly #latencies: IntervalLatencies;
   readonly #counts: () => { readonly messages: number; readonly connections?: number };
   readonly #began = performance.now();
-  readonly #marks: { at: number; messages: number; latencies: number; connections?: number }[] = [];
+  readonly #intervals: Interval[] = [];
+  #last = { at: 0, messages: 0 };
   readonly #timer: NodeJS.Timeout;
 
   /**
@@ -31,12 +32,11 @@ export class Series {
    */
   constructor(
     ms: number,
-    latencies: Latencies,
+    latencies: IntervalLatencies,
     counts: () => { readonly messages: number; readonly connections?: number },
   ) {
     this.#latencies = latencies;
     this.#counts = counts;
-    this.#mark(0);
     this.#timer = setInterval(() => this.#mark(), Math.max(LEAST_MS, ms / INTERVALS));
   }
 
@@ -44,20 +44,20 @@ export class Series {
   end(): Interval[] {
     clearInterval(this.#timer);
     this.#mark();
-    return this.#marks.slice(1).map((mark, i) => {
-      const { at, messages, latencies } = this.#marks[i]!;
-      const { p50, p99 } = this.#latencies.percentiles(latencies, mark.latencies);
-      return {
-        at: mark.at,
-        rate: (1000 * (mark.messages - messages)) / (mark.at - at),
-        p50: Number.isNaN(p50) ? null : p50,
-        p99: Number.isNaN(p99) ? null : p99,
-        ...(mark.connections !== undefined && { connections: mark.connections }),
-      };
-    });
+    return this.#intervals;
   }
 
-  #mark(at = performance.now() - this.#began): void {
-    this.#marks.push({ at, latencies: this.#latencies.count, ...this.#counts() });
+  #mark(): void {
+    const at = performance.now() - this.#began;
+    const { messages, connections } = this.#counts();
+    const { p50, p99 } = this.#latencies.endInterval();
+    this.#intervals.push({
+      at,
+      rate: (1000 * (messages - this.#last.messages)) / (at - this.#last.at),
+      p50: Number.isNaN(p50) ? null : p50,
+      p99: Number.isNaN(p99) ? null : p99,
+      ...(connections !== undefined && { connections }),
+    });
+    this.#last = { at, messages };
   }
 }

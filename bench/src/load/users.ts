@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { type ClientConn, Dialer } from '@ws/node-client';
-import { Latencies } from './latencies.ts';
+import { IntervalLatencies } from './latencies.ts';
 import type { RunResult } from './load-worker.ts';
 import type { ConnectOptions, Script, User } from './script.ts';
 import { type Interval, Series } from './series.ts';
@@ -43,7 +43,7 @@ export class Users implements Counter {
   /** Open connections. */
   connections = 0;
   errors = 0;
-  readonly latencies = new Latencies();
+  readonly latencies = new IntervalLatencies();
   readonly #script: Script;
   readonly #target: UsersTarget;
   readonly #plan: Stages;
@@ -58,6 +58,7 @@ export class Users implements Counter {
   #mostConnections = 0;
   #began = 0;
   #over = false;
+  #stopped = false;
   /** Why the first connection of all failed. */
   #failure: unknown;
 
@@ -86,7 +87,7 @@ export class Users implements Counter {
     const left: Promise<void>[] = [];
     let id = 0;
     try {
-      for (let at = 0; at < ms; at = performance.now() - this.#began) {
+      for (let at = 0; at < ms && !this.#stopped; at = performance.now() - this.#began) {
         const wanted = connectionsAt(this.#plan, at);
         for (let n = 0; active.length < wanted && n < MOST_STARTS; n++) {
           const user = new OneUser(++id, this);
@@ -106,9 +107,14 @@ export class Users implements Counter {
     }
   }
 
+  /** Ends the run, which has its result then. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
   #result(series: Interval[], { user, system }: NodeJS.CpuUsage): UsersResult {
     let missedTurns = 0;
-    while (this.#moments.next().done !== true) missedTurns++;
+    while (!this.#stopped && this.#moments.next().done !== true) missedTurns++;
     return {
       messages: this.messages,
       ms: performance.now() - this.#began,

@@ -57,18 +57,6 @@ export function metricTable(columns: Columns, metric: string, factor = 1): Table
   );
 }
 
-/** The table with rows and columns swapped, for many contenders. */
-export function transposed(table: Table): Table {
-  return {
-    ...table,
-    labels: table.series.map(({ name }) => name),
-    series: table.labels.map((name, row) => ({
-      name,
-      values: table.series.map(({ values }) => values[row] ?? null),
-    })),
-  };
-}
-
 /** A spread of another unit. A decreasing function swaps the ends. */
 export function mapped(
   spread: Spread | undefined,

@@ -86,6 +86,15 @@ function quoted(arg: string): string {
   return /^[\w./:=@%+,-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`;
 }
 
+/** The head of a report for a terminal: the command, the versions and the machine. */
+export function headText(head: Head): string {
+  return [
+    `${head.command}, ${head.date.slice(0, 10)}`,
+    versionLine(head),
+    `${machineLine(head.machine)}\n`,
+  ].join('\n');
+}
+
 /** The machine in one line. */
 export function machineLine({ cores, cpu, memory, system }: Head['machine']): string {
   return `${cores} x ${cpu}, ${Math.round(memory / 2 ** 30)} GiB, ${system}`;

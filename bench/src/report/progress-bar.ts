@@ -1,11 +1,15 @@
 import process from 'node:process';
 import { clearLine, cursorTo } from 'node:readline';
 import { SingleBar } from 'cli-progress';
+import { atExit } from '../harness/ends.ts';
 
 /** Share of the work from which its duration can be estimated. */
 const KNOWN_FROM = 0.05;
 /** Duration from which the time left is in minutes, in ms. */
 const MINUTES_FROM = 90_000;
+/** Escapes of a terminal (DECAWM). */
+const WRAP = '\u001b[?7h';
+const NO_WRAP = '\u001b[?7l';
 /** Time between two lines where there is no terminal, in ms. */
 const LINE_EVERY_MS = 10_000;
 
@@ -21,11 +25,12 @@ function timeLeft(share: number, elapsedMs: number): string {
   return `about ${Math.max(5, 5 * Math.ceil(ms / 5000))} s left`;
 }
 
-/** Shows the step of a scenario and the time left, on a terminal. */
+/** Shows each result of a scenario as a line, and on a terminal the current step. */
 export class StepBar {
   readonly #bar: SingleBar | undefined;
   readonly #work: number;
   readonly #since = performance.now();
+  #shown = (): void => {};
   #done = 0;
   #name = 'starting';
 
@@ -43,9 +48,10 @@ export class StepBar {
       hideCursor: true,
       clearOnComplete: true,
       stopOnComplete: false,
-      // The command handles Ctrl-C.
+      // The process handles Ctrl-C.
       gracefulExit: false,
     });
+    this.#shown = atExit(() => this.#bar?.stop());
     this.#bar.start(work, 0, this.#payload());
   }
 
@@ -61,9 +67,21 @@ export class StepBar {
     this.#bar?.update(this.#done, this.#payload());
   }
 
+  /** Prints a line with the time left. On a terminal it is above the bar. */
+  line(text: string): void {
+    const left = this.#done < this.#work ? `, ${this.#payload().left}` : '';
+    const line = `${text}${left}\n`;
+    if (this.#bar === undefined) return void process.stderr.write(line);
+    cursorTo(process.stderr, 0);
+    clearLine(process.stderr, 0);
+    // The bar has switched off the wrap of long lines.
+    process.stderr.write(`${WRAP}${line}${NO_WRAP}`);
+  }
+
   /** Clears the line. */
   end(): void {
     this.#bar?.stop();
+    this.#shown();
   }
 
   #payload(): { name: string; left: string } {
@@ -74,7 +92,8 @@ export class StepBar {
 
 /** One line that changes: on a terminal in place, elsewhere as a line every 10 s. */
 export class LiveLine {
-  #last = performance.now();
+  /** The first line comes after half of the time. */
+  #last = performance.now() - LINE_EVERY_MS / 2;
 
   show(text: string): void {
     if (process.stderr.isTTY) {

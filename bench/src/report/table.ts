@@ -20,8 +20,59 @@ export type Value = (Spread & { readonly marked?: boolean }) | number | null;
 export const MARK_NOTE =
   '*: the load used more than 90 % of its core, so the server may be able to do more.';
 
-/** The table as lines of text with aligned columns. */
-export function textOf({ title, unit, note, labels, series }: Table): string {
+/**
+ * The table as lines of text with aligned columns.
+ *
+ * @param width - A wider table has the series as rows, in several parts. Default: any width.
+ */
+export function textOf(table: Table, width = Infinity): string {
+  const { title, unit, note } = table;
+  const lines = linesOf(table);
+  const parts = isWider(lines, width) ? partsOf(transposed(table), width) : [lines];
+  return [
+    `${title}: ${unit}`,
+    ...(note === undefined ? [] : [note]),
+    ...parts.flatMap((part) => ['', ...part]),
+    '',
+  ].join('\n');
+}
+
+function isWider(lines: readonly string[], width: number): boolean {
+  return lines.some((line) => line.length > width);
+}
+
+/** The table in parts that fit, each with at least one column. */
+function partsOf(table: Table, width: number): string[][] {
+  const parts: string[][] = [];
+  let from = 0;
+  while (from < table.series.length) {
+    let to = from + 1;
+    const part = (): string[] => linesOf({ ...table, series: table.series.slice(from, to) });
+    let lines = part();
+    for (to++; to <= table.series.length; to++) {
+      const more = part();
+      if (isWider(more, width)) break;
+      lines = more;
+    }
+    parts.push(lines);
+    from = to - 1;
+  }
+  return parts;
+}
+
+/** The table with rows and columns swapped, for many contenders. */
+export function transposed(table: Table): Table {
+  return {
+    ...table,
+    labels: table.series.map(({ name }) => name),
+    series: table.labels.map((name, row) => ({
+      name,
+      values: table.series.map(({ values }) => values[row] ?? null),
+    })),
+  };
+}
+
+function linesOf({ labels, series }: Table): string[] {
   const head = ['', ...series.map(({ name }) => name)];
   const rows = labels.map((label, row) => [
     label,
@@ -34,15 +85,7 @@ export function textOf({ title, unit, note, labels, series }: Table): string {
       .join('  ')
       .trimEnd();
   const rule = widths.map((width) => '-'.repeat(width)).join('  ');
-  return [
-    `${title}: ${unit}`,
-    ...(note === undefined ? [] : [note]),
-    '',
-    line(head),
-    rule,
-    ...rows.map(line),
-    '',
-  ].join('\n');
+  return [line(head), rule, ...rows.map(line)];
 }
 
 /** The table in Markdown. */

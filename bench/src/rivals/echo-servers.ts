@@ -113,7 +113,13 @@ async function listenOurs(
     },
     handler,
   );
-  return Number(new URL(url).port);
+  return portOf(url);
+}
+
+/** A URL does not show the default port of its scheme. */
+function portOf(url: string): number {
+  const { port, protocol } = new URL(url);
+  return port === '' ? (protocol === 'wss:' ? 443 : 80) : Number(port);
 }
 
 async function listenServeRaw(
@@ -123,7 +129,7 @@ async function listenServeRaw(
 ): Promise<number> {
   const options = { port, host, ...(tls !== undefined && { tls }) };
   const { url } = await serveRaw(options, (conn) => conn.receive((message) => conn.send(message)));
-  return Number(new URL(url).port);
+  return portOf(url);
 }
 
 function broadcasts(next: () => Buffer): ConnHandler<unknown> {

@@ -1,8 +1,8 @@
 import { type ContestResult, spreadOver, timesBase } from '../harness/runner.ts';
 import type { Spread } from '../harness/statistics.ts';
 import { engineKernels } from '../kernels/engines.ts';
-import { metricTable, ratioTable, transposed } from '../report/contest-tables.ts';
-import { bytesName, type Table } from '../report/table.ts';
+import { metricTable, ratioTable } from '../report/contest-tables.ts';
+import { bytesName, type Table, transposed } from '../report/table.ts';
 import type { EchoCompression } from '../rivals/echo-servers.ts';
 import { ECHO_WARM_UP, echoContest, QUICK_ECHO_WARM_UP } from './echo.ts';
 import { kernelContests } from './kernel-contests.ts';

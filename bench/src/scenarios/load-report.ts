@@ -22,7 +22,7 @@ type Ran = Omit<RunResult, 'bytes'> & Partial<Omit<UsersResult, keyof RunResult>
 /** The report of a load. */
 export function reportOf(plan: LoadPlan, result: Ran, thresholds: readonly Threshold[]): Report {
   const ran = { ...result, latency: percentilesOf(result) };
-  const { messages, ms, latency, errors = 0, series } = ran;
+  const { messages, ms, latency, errors = 0, series, fault } = ran;
   const rate = (1000 * messages) / ms;
   const checked = thresholds.map((check) => check({ latency, rate, errors, messages }));
   return {
@@ -31,7 +31,8 @@ export function reportOf(plan: LoadPlan, result: Ran, thresholds: readonly Thres
     text: textOf(plan, ran, rate, checked),
     target: plan.url,
     compared: summaryTable(ran, rate),
-    exitCode: checked.every(({ passed }) => passed) ? 0 : MISSED,
+    exitCode: fault !== undefined ? 1 : checked.every(({ passed }) => passed) ? 0 : MISSED,
+    ...(fault !== undefined && { endedEarly: `${plan.url}: ${fault}` }),
   };
 }
 
@@ -122,7 +123,9 @@ function textOf(plan: LoadPlan, ran: Ran, rate: number, checked: readonly Checke
     ...warnings(plan, ran),
     ...(errors > 0 ? [`${errors} errors:`] : []),
     ...messagesOfErrors.map(([text, count]) => `  ${count} x ${text.replaceAll('\n', '\n    ')}`),
-    ...(errors === 0 ? [isEcho ? 'no errors: every byte was compared' : 'no errors'] : []),
+    ...(errors === 0 && ran.fault === undefined
+      ? [isEcho ? 'no errors: every byte was compared' : 'no errors']
+      : []),
     ...checked.map(
       ({ threshold, value, passed }) =>
         `threshold ${threshold}: ${Number.isInteger(value) ? value : number(value)}, ${passed ? 'passed' : 'MISSED'}`,

@@ -4,6 +4,7 @@ import type { Command, Report, Values } from '../command-line/command.ts';
 import { list } from '../command-line/option-values.ts';
 import { UsageError } from '../command-line/usage-error.ts';
 import { Child } from '../harness/child.ts';
+import { unlessStopped } from '../harness/interruption.ts';
 import { MachineWatch } from '../harness/machine-watch.ts';
 import type { Target } from '../load/handshake.ts';
 import type { LoadAnswers, RunResult } from '../load/load-worker.ts';
@@ -103,7 +104,7 @@ export const load: Command = {
   run,
 };
 
-async function run(values: Values, [url]: readonly string[]): Promise<Report> {
+async function run(values: Values, [url]: readonly string[], stop: AbortSignal): Promise<Report> {
   const target = targetOf(url!, list(values['header']));
   const plan = planOf(values, url!);
   const thresholds = thresholdsOf(values, {});
@@ -113,8 +114,8 @@ async function run(values: Values, [url]: readonly string[]): Promise<Report> {
   const ofUsers = plan.script !== undefined || plan.stages !== undefined;
   try {
     return ofUsers
-      ? await loadOfUsers(plan, values, url!)
-      : await loadOfEchoes(plan, target, thresholds);
+      ? await loadOfUsers(plan, values, url!, stop)
+      : await loadOfEchoes(plan, target, thresholds, stop);
   } catch (error) {
     if (error instanceof UsageError) throw error;
     throw new Error(`${plan.url}: ${(error as Error).message}`, { cause: error });
@@ -125,27 +126,41 @@ async function loadOfEchoes(
   plan: LoadPlan,
   target: Target,
   thresholds: readonly Threshold[],
+  stop: AbortSignal,
 ): Promise<Report> {
   const { connections, depth, ms, rate } = plan;
   const watch = await MachineWatch.start();
   const child = new Child<LoadAnswers>('./load-worker.js', undefined);
   try {
     const corpus = corpusOf(plan);
-    const { group } = await child.ask('open', { target, connections, corpus });
-    const running = child.ask('run', { group, depth, ms, rate, latency: true });
-    const ran = await withProgress(running, ms, async () => ({
+    const opened = await unlessStopped(child.ask('open', { target, connections, corpus }), stop);
+    if (opened === undefined) return notBegun(plan);
+    const { group } = opened;
+    const running = child.ask('run', { group, depth, ms, rate, keeps: true });
+    const onStop = (): void => void child.ask('stop', undefined).catch(() => {});
+    const ran = await withProgress(running, ms, { stop, onStop }, async () => ({
       messages: await child.ask('progress', group),
       connections,
       errors: 0,
     }));
-    await child.ask('drop', group);
-    return { ...reportOf(plan, ran, thresholds), warnings: warningsOf(watch, plan, ran) };
+    // Nothing was measured.
+    if (ran.fault !== undefined && ran.messages === 0) throw new Error(ran.fault);
+    return {
+      ...reportOf(plan, ran, thresholds),
+      warnings: warningsOf(watch, plan, ran),
+      ...stoppedAfter(stop, ran, ms),
+    };
   } finally {
-    await child.end();
+    await ended(child, stop);
   }
 }
 
-async function loadOfUsers(plan: LoadPlan, values: Values, url: string): Promise<Report> {
+async function loadOfUsers(
+  plan: LoadPlan,
+  values: Values,
+  url: string,
+  stop: AbortSignal,
+): Promise<Report> {
   const child = new Child<ScriptAnswers>('./script-worker.js', undefined);
   try {
     const options =
@@ -157,17 +172,38 @@ async function loadOfUsers(plan: LoadPlan, values: Values, url: string): Promise
     const watch = await MachineWatch.start();
     const target = usersTargetOf(url, list(values['header']));
     const running = child.ask('run', { target, stages });
-    const ran = await withProgress(running, durationOf(stages), () =>
+    const onStop = (): void => void child.ask('stop', undefined).catch(() => {});
+    const ms = durationOf(stages);
+    const ran = await withProgress(running, ms, { stop, onStop }, () =>
       child.ask('progress', undefined),
     );
-    if (ran.messages === 0 && ran.errors === 0 && plan.script === undefined) {
+    const isEmpty = ran.messages === 0 && ran.errors === 0;
+    if (isEmpty && plan.script === undefined && !stop.aborted) {
       throw new Error('no echo arrived: the stages are too short');
     }
     const ranPlan = stages.connections > 0 ? plan : { ...plan, stages: stages.stages };
-    return { ...reportOf(ranPlan, ran, thresholds), warnings: warningsOf(watch, ranPlan, ran) };
+    return {
+      ...reportOf(ranPlan, ran, thresholds),
+      warnings: warningsOf(watch, ranPlan, ran),
+      ...stoppedAfter(stop, ran, ms),
+    };
   } finally {
-    await child.end();
+    await ended(child, stop);
   }
+}
+
+/** A stopped process does not wait for its children. */
+async function ended(child: { end(): Promise<void> }, stop: AbortSignal): Promise<void> {
+  if (!stop.aborted) await child.end();
+}
+
+function stoppedAfter(stop: AbortSignal, { ms }: { ms: number }, planned: number) {
+  if (!stop.aborted) return {};
+  return { endedEarly: `stopped after ${Math.round(ms / 1000)} of ${Math.ceil(planned / 1000)} s` };
+}
+
+function notBegun(plan: LoadPlan): Report {
+  return { document: { plan }, tables: [], text: '', endedEarly: 'stopped before the load' };
 }
 
 function warningsOf(watch: MachineWatch, plan: LoadPlan, ran: RunResult | UsersResult): string[] {
@@ -185,10 +221,11 @@ interface Counts {
   readonly errors: number;
 }
 
-/** Shows the progress of a load until it ends. */
+/** Shows the progress of a load until it ends. The abort of `stop` calls `onStop`. */
 async function withProgress<T>(
   running: Promise<T>,
   ms: number,
+  { stop, onStop }: { readonly stop: AbortSignal; readonly onStop: () => void },
   ask: () => Promise<Counts>,
 ): Promise<T> {
   const line = new LiveLine();
@@ -199,6 +236,8 @@ async function withProgress<T>(
     over = true;
   });
   ended.catch(() => {});
+  stop.addEventListener('abort', onStop, { once: true });
+  if (stop.aborted) onStop();
   try {
     for (;;) {
       await Promise.race([ended, sleep(PROGRESS_MS, undefined, { ref: false })]);
@@ -213,6 +252,7 @@ async function withProgress<T>(
       );
     }
   } finally {
+    stop.removeEventListener('abort', onStop);
     line.end();
   }
 }

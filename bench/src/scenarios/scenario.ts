@@ -6,6 +6,7 @@ import { UsageError } from '../command-line/usage-error.ts';
 import { type Bun, findBun, type NoBun } from '../harness/bun.ts';
 import { Child } from '../harness/child.ts';
 import { type Cores, chooseCores, coresLine } from '../harness/cores.ts';
+import { unlessStopped } from '../harness/interruption.ts';
 import { MachineWatch } from '../harness/machine-watch.ts';
 import { lackOfPackage, packageVersion } from '../harness/optional-package.ts';
 import {
@@ -18,9 +19,11 @@ import {
   workOf,
 } from '../harness/runner.ts';
 import type { LoadAnswers } from '../load/load-worker.ts';
-import { machine, machineLine, openFileLimit } from '../report/head.ts';
+import { BUSY_COLUMN } from '../report/contest-tables.ts';
+import { openFileLimit } from '../report/head.ts';
+import { legendOf } from '../report/legend.ts';
 import { StepBar } from '../report/progress-bar.ts';
-import { type Table, textOf } from '../report/table.ts';
+import { medianOf, number, type Table, textOf } from '../report/table.ts';
 import { verdictOf } from '../report/verdict.ts';
 import { BEFORE, environmentOf, isOurs, isWs, NATIVE, packageOf } from '../rivals/contenders.ts';
 import { masksNatively } from '../rivals/masks.ts';
@@ -62,6 +65,14 @@ export interface Scenario {
   readonly variants?: Readonly<Record<string, Scenario>>;
   /** Versions of what these contenders used, besides `ws` and Bun. Default: none. */
   readonly versions?: (contenders: ReadonlySet<string>) => Readonly<Record<string, string>>;
+}
+
+/** Width of a report that no terminal shows, in columns. */
+const NO_TERMINAL = 80;
+
+/** `1 process`, `3 rounds`. */
+function times(count: number, word: string, plural = 's'): string {
+  return `${count} ${word}${count === 1 ? '' : plural}`;
 }
 
 /** The document of a scenario, besides its head. */
@@ -114,10 +125,10 @@ ${moreOptions(scenario)}  --only PART      only contests whose name contains PAR
       against: { type: 'string' },
       profile: { type: 'string' },
     },
-    run: (values) => {
+    run: (values, _, stop) => {
       const [, variant = scenario] =
         Object.entries(variants).find(([flag]) => values[flag] === true) ?? [];
-      return run(variant, values);
+      return run(variant, values, stop);
     },
   };
 }
@@ -131,7 +142,7 @@ function moreOptions({ connections, variants = {} }: Scenario): string {
   return rows.map(([option, text]) => `  ${option!.padEnd(16)} ${text}\n`).join('');
 }
 
-async function run(scenario: Scenario, values: Values): Promise<Report> {
+async function run(scenario: Scenario, values: Values, stop: AbortSignal): Promise<Report> {
   const quick = values['quick'] === true;
   const extent = quick ? scenario.quick : scenario.full;
   const plan: Plan = {
@@ -164,11 +175,12 @@ async function run(scenario: Scenario, values: Values): Promise<Report> {
     const chosen = choose(scenario, environment, String(values['only']));
     const notMeasured = [...lackingContenders(chosen, environment), ...lackingContests(chosen)];
     const watch = await MachineWatch.start();
-    const results = await measure(chosen, environment, plan);
+    const { results, of } = await measure(scenario, chosen, environment, plan, stop);
     // The CPU of a child is known after its end.
-    await load?.end();
+    if (!stop.aborted) await load?.end();
     const warnings = watch.end(results);
-    const tables = scenario.tables(results);
+    const width = process.stdout.columns ?? NO_TERMINAL;
+    const tables = results.length === 0 ? [] : scenario.tables(results);
     const document: ScenarioDocument = {
       cores,
       plan,
@@ -182,18 +194,25 @@ async function run(scenario: Scenario, values: Values): Promise<Report> {
       warnings,
       tables,
       versions: versionsOf(scenario, results, bun),
+      ...(stop.aborted && { endedEarly: `stopped after ${results.length} of ${of}` }),
       text: [
-        `node ${process.version}, ${machineLine(machine())}; ${coresLine(cores)}`,
-        `${plan.processes} processes, ${plan.rounds} rounds${plan.ms > 0 ? ` of ${plan.ms} ms` : ''}, seed ${plan.seed}`,
+        `${coresLine(cores)}; ${times(plan.processes, 'process', 'es')}, ${times(plan.rounds, 'round')}${plan.ms > 0 ? ` of ${plan.ms} ms` : ''}, seed ${plan.seed}`,
         ...masksOf(results).map(([name, mask]) => `${name}: masks by ${mask}`),
         ...notMeasured.map((line) => `not measured: ${line}`),
         '',
-        ...tables.slice(0, 1).flatMap((table) => [textOf(table), ...verdictText(table)]),
-        ...tables.slice(1).map(textOf),
+        ...tables
+          .slice(0, 1)
+          .flatMap((table) => [
+            textOf(table, width),
+            ...legendOf(table),
+            '',
+            ...verdictText(table),
+          ]),
+        ...tables.slice(1).map((table) => textOf(table, width)),
       ].join('\n'),
     };
   } finally {
-    await load?.end();
+    if (!stop.aborted) await load?.end();
   }
 }
 
@@ -217,10 +236,12 @@ function builtBench(checkout: string): string {
 }
 
 async function measure(
+  scenario: Scenario,
   chosen: readonly (Contest | SharedContest)[],
   environment: Environment,
   plan: Plan,
-): Promise<ContestResult[]> {
+  stop: AbortSignal,
+): Promise<{ results: ContestResult[]; of: number }> {
   const possible = chosen
     .filter((one) => 'measure' in one || one.lacks === undefined)
     .map((one) => withPossible(one, environment))
@@ -231,12 +252,28 @@ async function measure(
     const results: ContestResult[] = [];
     for (const contest of contests) {
       progress.step(contest.name);
-      results.push(await runContest(contest, plan, (work) => progress.done(work)));
+      const running = runContest(contest, plan, (work) => progress.done(work));
+      const result = await unlessStopped(running, stop);
+      if (result === undefined) break;
+      results.push(result);
+      progress.line(`${lineOf(scenario, result)}; ${results.length} of ${contests.length}`);
     }
-    return results;
+    return { results, of: contests.length };
   } finally {
     progress.end();
   }
+}
+
+/** The first row of the result of one contest: `64 x 16 x 16 B: receive 2.1, bun 2.5 of ws, corked`. */
+function lineOf({ tables }: Scenario, result: ContestResult): string {
+  const [{ unit, series }] = tables([result]) as [Table];
+  const [, base] = /relative to (.+)$/.exec(unit) ?? [];
+  const figures = series.flatMap(({ name, values: [value] }) => {
+    const median = medianOf(value ?? null);
+    const isShown = median !== undefined && name !== base && name !== BUSY_COLUMN;
+    return isShown ? [`${name} ${number(median)}`] : [];
+  });
+  return `${result.name}: ${figures.join(', ')} ${base === undefined ? `(${unit})` : `of ${base}`}`;
 }
 
 /** Why this machine cannot run some of the contenders, by name. */

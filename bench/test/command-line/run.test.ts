@@ -81,8 +81,12 @@ describe('runCli', () => {
   });
 
   it.each([
-    [['lode'], "there is no command 'lode'; see --help\n"],
-    [['micro', '--rounds', '-1'], "Option '--rounds' needs a value; see --help\n"],
+    [['lode'], "there is no command 'lode', did you mean load?\n"],
+    [['memroy'], "there is no command 'memroy', did you mean memory?\n"],
+    [['hub2'], "there is no command 'hub2', did you mean hub?\n"],
+    [['benchmark'], "there is no command 'benchmark'; see --help\n"],
+    [['micro', '--rounds', '-1'], "--rounds: expected a number of at least 0, got '-1'\n"],
+    [['micro', '--seed'], "Option '--seed <value>' needs a value; see --help\n"],
     [['micro', '--rounds', '--quick'], "Option '--rounds' needs a value; see --help\n"],
   ])('rejects %j in one line', async (args, message) => {
     expect(await run(...args)).toEqual({ code: 2, out: '', err: message });
