@@ -88,6 +88,7 @@ export class Acceptor {
     );
     this.#limits = new Limits(plan.limits);
     this.setup = this.#setupOf(plan, callbacks);
+    this.work.onWait = (count) => this.setup.reporter.closeWaits(count);
   }
 
   /** Counters, as they are now. */

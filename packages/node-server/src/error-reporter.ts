@@ -106,6 +106,15 @@ export class ErrorReporter {
     this.failed(error, { where: 'authenticate', request, route });
   }
 
+  /** Reports that a close waits for handlers, although all connections are closed. */
+  closeWaits(count: number): void {
+    const what = count === 1 ? '1 handler that has' : `${count} handlers that have`;
+    const error = new Error(
+      `close() waits for ${what} not ended with the connections; in a handler, call close() without await: each would wait for the other until timeout`,
+    );
+    this.failed(error, { where: 'close' });
+  }
+
   /** Reports an error of a function whose caller continues. Never throws. */
   failed(error: unknown, context: ServerReportContext<AppRequest>): void {
     reportError(this.#report, nodePlatform, error, context);

@@ -12,6 +12,9 @@ const CONN_SLACK_MS = 1_000;
  * connection.
  */
 const LAST_TURNS = 4;
+/** Milliseconds between two looks at the handlers that a close waits for, at most and at least. */
+const SLOWEST_LOOK = 500;
+const FASTEST_LOOK = 30;
 /** The longest delay of a timer. */
 const MAX_DELAY_MS = 2_147_483_647;
 
@@ -26,6 +29,10 @@ export class PendingWork {
   opened = 0;
   /** Handlers whose promise has not settled. */
   handlers = 0;
+  /** Listeners for plain requests whose promise has not settled. {@link close} does not wait for them. */
+  listeners = 0;
+  /** Gets the number of handlers and listeners that a close waits for when all connections are closed. */
+  onWait: (count: number) => void = () => {};
   /**
    * Whether requests that are refused during a close hold it. On a server of the user, which stays
    * open, clients that retry would hold it until its timeout.
@@ -129,8 +136,10 @@ export class PendingWork {
     this.#plan = plan;
     this.#lastFrameAt = performance.now() + plan.over;
     this.#toClose = this.connections.size;
+    const watch = this.#watchHandlers(plan.timeout);
     await this.#sendCloses([...this.connections], plan);
     await this.#until(() => this.#isIdle(), plan.timeout);
+    clearInterval(watch);
     // A busy event loop runs the timer before it reads what the clients have sent in time.
     for (let turn = 0; turn < LAST_TURNS && !this.#isIdle(); turn++) await setImmediate();
     const remaining = [...this.connections];
@@ -144,6 +153,23 @@ export class PendingWork {
       terminated: remaining.length,
       handlersPending: this.handlers,
     };
+  }
+
+  /** Reports handlers that outlive all connections: one may wait for this close. */
+  #watchHandlers(timeout: number): NodeJS.Timeout {
+    let waits = false;
+    const watch = setInterval(
+      () => {
+        const count = this.connections.size > 0 ? 0 : this.handlers + this.listeners;
+        if (waits && count > 0) {
+          clearInterval(watch);
+          this.onWait(count);
+        }
+        waits = count > 0;
+      },
+      Math.max(Math.min(SLOWEST_LOOK, timeout / 3), FASTEST_LOOK),
+    );
+    return watch;
   }
 
   /** Sends the first close frame at once and the last one after `over` ms. */

@@ -11,6 +11,7 @@ import type { AppRequest } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError } from './errors.ts';
 import { type FieldLookups, headerOf, RequestHeaders } from './headers.ts';
+import type { PendingWork } from './pending-work.ts';
 import { isHost } from './policies/origin.ts';
 import { endRefusedResponse } from './responder/linger.ts';
 import type { OnRefused } from './responder/refusals.ts';
@@ -75,7 +76,12 @@ const LOST_IN_CONNECTION = "no 'upgrade' found in Connection";
  * Makes a listener for 'request' that reports the error of `listener` and answers with 500. Node
  * would end the process: it handles neither a throw nor a rejection.
  */
-export function guardListener(listener: RequestListener, reporter: ErrorReporter): RequestListener {
+export function guardListener(
+  listener: RequestListener,
+  reporter: ErrorReporter,
+  work: PendingWork,
+): RequestListener {
+  const settled = (): void => void work.listeners--;
   return (req, res) => {
     const failed = (error: unknown): void => {
       reporter.failed(error, { where: 'request', request: req as AppRequest });
@@ -83,7 +89,10 @@ export function guardListener(listener: RequestListener, reporter: ErrorReporter
     };
     try {
       const result: unknown = listener(req, res);
-      if (isThenable(result)) result.then(undefined, failed);
+      if (!isThenable(result)) return;
+      work.listeners++;
+      // A thenable of the application may settle twice.
+      Promise.resolve(result).catch(failed).then(settled, settled);
     } catch (error) {
       failed(error);
     }

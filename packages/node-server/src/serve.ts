@@ -110,7 +110,7 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
     this.#onUpgrade = onUpgrade;
     this.#onStream = streamListenerOf(upgrader, handlers);
     this.#options = options;
-    const request = options.request && guardListener(options.request, reporter);
+    const request = options.request && guardListener(options.request, reporter, acceptor.work);
     const answer426 = upgradeRequired(refused);
     if (server === undefined) {
       const { work } = acceptor;

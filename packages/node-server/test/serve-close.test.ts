@@ -326,3 +326,77 @@ describe('serve().close and handlers', () => {
     await server.close({ timeout: 60_000 });
   });
 });
+
+describe('close that is awaited where it waits for its caller', () => {
+  const CURE = expect.objectContaining({
+    message:
+      'close() waits for 1 handler that has not ended with the connections; in a handler, call close() without await: each would wait for the other until timeout',
+  }) as unknown;
+
+  it.each<[string, (close: () => Promise<unknown>) => (conn: Conn) => unknown]>([
+    ['a handler', (close) => async () => void (await close())],
+    [
+      'a handler after a read',
+      (close) => async (conn) => {
+        await conn.readMessage();
+        await close();
+      },
+    ],
+    ['a handler of messages', (close) => (conn) => conn.receive(async () => void (await close()))],
+  ])('reports the cure once, in %s', async (_, make) => {
+    const reported: unknown[] = [];
+    const server: WsServer = await serve(
+      { host: '127.0.0.1', report: (...args) => reported.push(args), close: { timeout: 400 } },
+      (conn) => make(() => server.close())(conn),
+    );
+    const peer = await connectRaw(Number(new URL(server.url).port));
+    await peer.upgrade();
+    peer.startFrames();
+    peer.stream.write(masked(1, 'close'));
+    await peer.until(() => peer.frames.length > 0);
+    peer.stream.write(masked(8, Buffer.of(3, 233)));
+    const { handlersPending } = await server.close();
+    expect(handlersPending).toBe(1);
+    expect(reported).toEqual([[CURE, expect.objectContaining({ where: 'close' })]]);
+    peer.destroy();
+  });
+
+  it('reports the cure once, in the option request', async () => {
+    const reported: unknown[] = [];
+    const server: WsServer = await serve(
+      {
+        host: '127.0.0.1',
+        report: (error) => reported.push(error),
+        close: { timeout: 400 },
+        request: async (_req, res) => {
+          await server.close();
+          res.end();
+        },
+      },
+      () => {},
+    );
+    const peer = await connectRaw(Number(new URL(server.url).port));
+    const called = once(server.http, 'request');
+    peer.stream.write(plain('/'));
+    await called;
+    await server.close();
+    expect(reported).toEqual([CURE]);
+    peer.destroy();
+  });
+
+  it('reports nothing when it is not awaited', async () => {
+    const reported: unknown[] = [];
+    const server: WsServer = await serve(
+      { host: '127.0.0.1', report: (error) => reported.push(error), close: { timeout: 2_000 } },
+      () => void server.close(),
+    );
+    const peer = await connectRaw(Number(new URL(server.url).port));
+    await peer.upgrade();
+    peer.startFrames();
+    await peer.until(() => peer.frames.length > 0);
+    peer.stream.write(masked(8, Buffer.of(3, 233)));
+    expect(await server.close()).toEqual({ closed: 1, terminated: 0, handlersPending: 0 });
+    expect(reported).toEqual([]);
+    peer.destroy();
+  });
+});

@@ -180,7 +180,8 @@ export function checkHandler(name: string, value: unknown, expected: string): vo
   }
   if (value instanceof Route) throw new TypeError(`${message}; write { '/path': route(…) }`);
   const { handler } = Object(value) as { handler?: unknown };
-  const advice = typeof handler === 'function' ? '; pass its property handler, as in hub.handler' : '';
+  const advice =
+    typeof handler === 'function' ? '; pass its property handler, as in hub.handler' : '';
   throw new TypeError(message + advice);
 }
 

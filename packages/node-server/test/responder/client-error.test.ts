@@ -138,7 +138,8 @@ describe.each([
     ['bytes that are not HTTP', 'no HTTP\r\n\r\n', '400'],
     ['half a head', 'GET / HTTP/1.1\r\nHo', '408'],
   ])('is read before its time is looked at: %s', async (__, text, status) => {
-    const tls = secure ? await selfSigned() : undefined;
+    // The time of the head is short, that of TLS is not.
+    const tls = secure ? { ...(await selfSigned()), handshakeTimeout: 10_000 } : undefined;
     const server = await serve({ host: '127.0.0.1', tls, handshakeTimeout: 20 }, () => {});
     onTestFinished(async () => void (await server.close({ timeout: 1 })));
     const accepted = once(server.http, secure ? 'secureConnection' : 'connection');
@@ -154,7 +155,8 @@ describe.each([
   });
 
   it('has a bound when it comes byte by byte', async () => {
-    const tls = secure ? await selfSigned() : undefined;
+    // The time of the head is short, that of TLS is not.
+    const tls = secure ? { ...(await selfSigned()), handshakeTimeout: 10_000 } : undefined;
     const port = await serving({ tls, handshakeTimeout: 20 });
     const client = await clientOf(port, secure);
     client.stream.on('error', () => {});
