@@ -13,6 +13,8 @@ import { HandshakeError } from './errors.ts';
 import { type FieldLookups, headerOf, RequestHeaders } from './headers.ts';
 import type { PendingWork } from './pending-work.ts';
 import { isHost } from './policies/origin.ts';
+import { headSizeFault } from './request.ts';
+import { isCompatRequest, resetAfterAnswer } from './responder/http2.ts';
 import { endRefusedResponse } from './responder/linger.ts';
 import type { OnRefused } from './responder/refusals.ts';
 
@@ -29,7 +31,8 @@ function refusePlainRequest(res: ServerResponse, { status, headers, body }: Hand
   });
   // With `rejectNonStandardBodyWrites`, node:http throws for a body that answers HEAD.
   if (res.req.method !== 'HEAD') res.write(body);
-  endRefusedResponse(res);
+  if (isHttp1(res)) endRefusedResponse(res);
+  else res.end();
 }
 
 function fieldsOfHttp1(headers: HandshakeError['headers']): OutgoingHttpHeaders {
@@ -137,7 +140,7 @@ export class PlainRequests {
 
   /** Listener for 'request'. */
   readonly onRequest: RequestListener = (req, res) => {
-    const fault = plainRequestFault(new RequestHeaders(req), req.httpVersion);
+    const fault = headSizeFault(req) ?? plainRequestFault(new RequestHeaders(req), req.httpVersion);
     if (fault !== undefined) this.#refuse(res, fault);
     else if (this.#begin(res)) this.#serve(req, res);
   };
@@ -155,7 +158,8 @@ export class PlainRequests {
 
   #refuse(res: ServerResponse, error: HandshakeError): void {
     if (!this.#begin(res)) return;
-    this.#refused.add(res.req.socket);
+    // The socket of HTTP/2 carries other requests, perhaps of other clients.
+    if (isHttp1(res)) this.#refused.add(res.req.socket);
     this.#onRefused(error, res.req.socket, res.req);
     refusePlainRequest(res, error);
   }
@@ -168,6 +172,7 @@ export class PlainRequests {
     const { socket } = res.req;
     if (this.#refused.has(socket)) return false;
     if (this.#closing) makeLast(res);
+    if (isCompatRequest(res.req)) resetAfterAnswer(res.req.stream);
     const open = this.#openOn(socket);
     open.add(res);
     this.pending++;
@@ -210,9 +215,11 @@ function makeLast(res: ServerResponse): void {
 }
 
 /**
- * Returns the refusal of a plain request whose Host is missing, repeated or malformed.
+ * Returns the refusal of a plain request whose Host is missing, repeated or malformed, or differs from
+ * `:authority`.
  *
  * @see RFC 9112, section 3.2
+ * @see RFC 9113, section 8.3.1
  */
 export function plainRequestFault(
   fields: FieldLookups,
@@ -225,5 +232,11 @@ export function plainRequestFault(
   if (others.length > 0) return refuse('repeated');
   // An empty host is valid: it is that of a target without an authority.
   if (host !== undefined && host !== '' && !isHost(host)) return refuse('not a valid host');
-  return host === undefined && version === '1.1' ? refuse('missing') : undefined;
+  if (host === undefined) return version === '1.1' ? refuse('missing') : undefined;
+  const [authority = host] = fields.lines(':authority');
+  return isSameHost(host, authority) ? undefined : refuse("another than ':authority'");
+}
+
+function isSameHost(host: string, other: string): boolean {
+  return host.toLowerCase() === other.toLowerCase();
 }

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import { type IncomingMessage, maxHeaderSize } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { checkRequest, parseSubprotocols, type RequestFacts, type RequestStep } from '@ws/codec';
 import { hasToken } from '@ws/codec/internal';
@@ -73,6 +73,20 @@ export function checkNoHeaderDropped(req: IncomingMessage): void {
     kept < NODE_HEADER_ENTRIES ? 400 : 431,
     `not a websocket handshake: request has ${kept / 2} header lines or more`,
   );
+}
+
+/**
+ * Returns the refusal of a head over HTTP/2 that is larger than one over HTTP/1.1 may be: node:http2
+ * bounds each field, and not their sum.
+ */
+export function headSizeFault(req: IncomingMessage): HandshakeError | undefined {
+  if (req.httpVersionMajor < 2) return undefined;
+  let size = 0;
+  for (const text of req.rawHeaders) size += text.length;
+  // Lines of another parser that are no text are left to the rules.
+  if (!(size > maxHeaderSize)) return undefined;
+  const bound = `more than ${maxHeaderSize} bytes (option --max-http-header-size of Node)`;
+  return new HandshakeError(431, `request head is too large: ${bound}`);
 }
 
 /**

@@ -34,7 +34,7 @@ import type { Reservation } from './policies/limits.ts';
 import { responseRefusal } from './policies/response-refusal.ts';
 import { selectSubprotocol } from './policies/select-subprotocol.ts';
 import { beforeUpgrade, checkHead, type HeadCallbacks } from './raw/head-callbacks.ts';
-import { applyRules, checkNoHeaderDropped } from './request.ts';
+import { applyRules, checkNoHeaderDropped, headSizeFault } from './request.ts';
 import type { Answer, Responder, ServerRequest } from './responder/responder.ts';
 import {
   anyPath,
@@ -181,7 +181,11 @@ export class UpgradeRequest implements ServerRequest {
   #checkRequest(): RouteMatch<BoundHandler> {
     const { facts, incoming, responder } = this;
     if (responder.isAnswered) throw alreadyAnswered();
-    if (incoming !== undefined) checkNoHeaderDropped(incoming);
+    if (incoming !== undefined) {
+      checkNoHeaderDropped(incoming);
+      const fault = headSizeFault(incoming);
+      if (fault !== undefined) throw fault;
+    }
     applyRules(facts, 'request');
     if (responder.isReadByServer) throw outsideUpgrade();
     if (this.setup.callbacks !== undefined) checkHead(this.setup.callbacks, facts);
@@ -399,7 +403,7 @@ export class UpgradeRequest implements ServerRequest {
     let answer: Answer = refusal;
     let isOver = false;
     try {
-      const given = hook(req, stream, refusal.status, refusal);
+      const given = hook(req, responder.client, refusal.status, refusal);
       const call = isThenable(given) ? Promise.resolve(given) : given;
       if (isThenable(call)) {
         call.then(undefined, (error: unknown) => {

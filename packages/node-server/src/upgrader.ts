@@ -208,11 +208,10 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
   #streams(handlers: AnyHandlers): StreamListener {
     const leaves = this.#acceptor.setup.plan.unmatched === 'leave';
     const router = leaves ? this.#acceptor.routerOf(handlers) : undefined;
-    const listener = this.#streamListener(handlers);
-    return webSocketStreams((stream, headers, flags, rawHeaders) => {
-      if (router?.has(headers[':path'] ?? '') === false) return;
-      listener(stream, headers, flags, rawHeaders);
-    });
+    return webSocketStreams(
+      this.#streamListener(handlers),
+      (headers) => router?.has(headers[':path'] ?? '') === false,
+    );
   }
 
   #streamListener(handlers: AnyHandlers): StreamListener {

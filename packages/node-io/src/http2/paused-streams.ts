@@ -17,8 +17,8 @@ export interface PausedStream {
   resetUnread(error: Error): void;
 }
 
-/** A paused stream that has no transport yet. */
-class EarlyStream implements PausedStream {
+/** A stream that has no transport. */
+class PlainStream implements PausedStream {
   readonly #stream: Http2Stream;
 
   constructor(stream: Http2Stream) {
@@ -35,16 +35,16 @@ class EarlyStream implements PausedStream {
 }
 
 /**
- * Counts the unread bytes of a stream that has no transport yet, and is paused. Only a stream of HTTP/2
- * shares its memory with others.
+ * Counts the unread bytes of a stream that has no transport: the body of a page, or what comes before a
+ * transport. Only a stream of HTTP/2 shares its memory with others.
  *
- * @returns Call it before the stream resumes.
+ * @returns Call it when the stream has closed, or before a transport counts it.
  */
 export function countUnread(stream: Duplex): () => void {
   const session = isHttp2Stream(stream) ? stream.session : undefined;
   if (session === undefined) return () => {};
   const streams = pausedStreamsOf(session);
-  const paused = new EarlyStream(stream as Http2Stream);
+  const paused = new PlainStream(stream as Http2Stream);
   streams.add(paused);
   return () => streams.remove(paused);
 }

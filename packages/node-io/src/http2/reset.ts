@@ -1,4 +1,4 @@
-import type { Http2Stream } from 'node:http2';
+import type { Http2Stream, ServerHttp2Stream } from 'node:http2';
 import { addAbortSignal, type Duplex } from 'node:stream';
 import { NO_BYTES } from '@ws/codec/internal';
 
@@ -56,8 +56,10 @@ export function cutStream(stream: Duplex): void {
 
 /** Sends RST_STREAM with ENHANCE_YOUR_CALM, and drops what is unread. */
 export function resetForOverload(stream: Http2Stream): void {
-  // While a write is pending, `close` cannot send END_STREAM before the RST_STREAM.
-  if (stream.writable) stream.write(NO_BYTES);
+  // While a write is pending, `close` cannot send END_STREAM before the RST_STREAM. A write before the
+  // answer would send a 200, which accepts.
+  const isAnswered = !('headersSent' in stream) || (stream as ServerHttp2Stream).headersSent;
+  if (stream.writable && isAnswered) stream.write(NO_BYTES);
   stream.close(ENHANCE_YOUR_CALM);
   // `close` alone waits until the unread bytes are read.
   stream.destroy();

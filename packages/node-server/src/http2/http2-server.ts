@@ -1,5 +1,8 @@
 import { EventEmitter } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import type {
+  Http2ServerRequest,
+  Http2ServerResponse,
   Http2Session,
   IncomingHttpHeaders,
   ServerHttp2Stream,
@@ -7,10 +10,11 @@ import type {
 } from 'node:http2';
 import type { Server as NetServer } from 'node:net';
 import process from 'node:process';
+import type { Duplex } from 'node:stream';
 import { setImmediate, setTimeout as wait } from 'node:timers/promises';
 import type { TlsOptions } from 'node:tls';
 import type { Heartbeat } from '@ws/conn';
-import { sessionMemory } from '@ws/node-io/internal';
+import { countUnread, sessionMemory } from '@ws/node-io/internal';
 import { guardSession, type IdleBounds, watchResets } from './session-guard.ts';
 
 /** The option `http2` as an object. */
@@ -22,7 +26,8 @@ export interface Http2Options {
   readonly maxStreams?: number | undefined;
   /**
    * Bytes that a client may send on one stream before it is read. Default: 256 KiB. Unread streams of
-   * a session hold at most 32 MiB together: above that, the longest-paused ones are reset.
+   * a session, also those of pages, hold at most 32 MiB together: above that, the longest-paused ones
+   * are reset.
    */
   readonly window?: number | undefined;
 }
@@ -102,8 +107,9 @@ export class Http2Sessions {
     server.on('stream', (...args: Parameters<StreamListener>) => {
       const [stream, headers] = args;
       watchResets(stream, heartbeat);
-      if (headers[':method'] === 'CONNECT') accept(...args);
-      else for (const listener of listeners) listener(...args);
+      if (headers[':method'] === 'CONNECT') return accept(...args);
+      if (!stream.endAfterHeaders) stream.once('close', countUnread(stream));
+      for (const listener of listeners) listener(...args);
     });
   }
 
@@ -137,25 +143,66 @@ export class Http2Sessions {
   }
 }
 
+/** Streams that a listener of ours has got. */
+const taken = new WeakSet<ServerHttp2Stream>();
+/** Listeners for 'stream' of ours. */
+const ownListeners = new WeakSet<object>();
+
 /**
  * Makes a listener that passes on each CONNECT with a `:protocol`, and ignores all other streams.
+ *
+ * @param leaves - Whether it leaves a stream to other listeners.
  */
-export function webSocketStreams(accept: StreamListener): StreamListener {
-  return function (this: unknown, stream, headers, flags, rawHeaders) {
+export function webSocketStreams(
+  accept: StreamListener,
+  leaves: (headers: IncomingHttpHeaders) => boolean = () => false,
+): StreamListener {
+  const listener: StreamListener = function (this: unknown, stream, headers, flags, rawHeaders) {
     if (headers[':method'] !== 'CONNECT' || headers[':protocol'] === undefined) return;
-    suppressConnect405(this);
+    answerConnect(this);
+    if (leaves(headers)) return;
+    taken.add(stream);
     accept(stream, headers, flags, rawHeaders);
   };
+  ownListeners.add(listener);
+  return listener;
 }
 
 /**
- * Keeps Node from answering 405 to CONNECT on a server with a listener for 'request'. Node answers
- * unless 'connect' has a listener.
+ * Keeps Node from answering 405 to a WebSocket on a server with a listener for 'request'. Node answers
+ * unless 'connect' has a listener, and then answers no CONNECT: the listener answers the others.
  *
  * @param server - The server that emits 'stream'.
  */
-function suppressConnect405(server: unknown): void {
+function answerConnect(server: unknown): void {
   if (server instanceof EventEmitter && server.listenerCount('connect') === 0) {
-    server.on('connect', () => {});
+    server.on('connect', refuseConnect);
   }
 }
+
+/** Listener for 'connect': does what Node does without one, except for WebSockets. */
+function refuseConnect(
+  this: EventEmitter,
+  req: IncomingMessage | Http2ServerRequest,
+  res: Duplex | Http2ServerResponse,
+): void {
+  // The application answers.
+  if (this.listenerCount('connect') > 1) return;
+  if (!('stream' in req)) return void (res as Duplex).destroy();
+  const { stream, headers } = req;
+  if (taken.has(stream) || stream.headersSent || stream.closed) return;
+  const isOther = headers[':protocol'] !== undefined && hasOtherListener(this);
+  if (isOther) return;
+  (res as Http2ServerResponse).statusCode = 405;
+  (res as Http2ServerResponse).end();
+}
+
+/** Whether the application has a listener for 'stream' beside ours and Node's own. */
+function hasOtherListener(server: EventEmitter): boolean {
+  return server
+    .listeners('stream')
+    .some((listener) => !ownListeners.has(listener) && listener.name !== NODES_LISTENER);
+}
+
+/** The listener that makes requests and responses of streams. */
+const NODES_LISTENER = 'bound onServerStream';

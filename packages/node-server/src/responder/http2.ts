@@ -1,4 +1,5 @@
 import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
+import type { Duplex } from 'node:stream';
 import { isWebSocketKey } from '@ws/codec';
 import type { Transport } from '@ws/conn';
 import { http2Transport } from '@ws/node-io';
@@ -33,6 +34,11 @@ export class Http2Responder extends Responder {
     const { session } = this.stream;
     if (session === undefined) throw disconnectError(this.stream);
     return remoteAddressOf(session.socket);
+  }
+
+  override get client(): Duplex {
+    const { remoteAddress, remotePort, remoteFamily } = this.stream.session?.socket ?? {};
+    return Object.assign(this.stream, { remoteAddress, remotePort, remoteFamily });
   }
 
   override get isAnswered(): boolean {
@@ -84,13 +90,34 @@ export class Http2Responder extends Responder {
     if (stallTimeout !== Infinity) stream.setTimeout(stallTimeout, () => cancelStream(stream));
     const onFinish = (): void => {
       stream.setTimeout(0);
-      // RFC 9113, section 8.1.
-      const timer = setTimeout(() => stream.close(NO_ERROR), END_WAIT_MS);
-      stream.once('close', () => clearTimeout(timer));
+      resetLater(stream);
     };
     if (stream.writableFinished) onFinish();
     else stream.once('finish', onFinish);
   }
+}
+
+/** Resets a stream whose answer is complete, and which its client keeps open (RFC 9113, section 8.1). */
+function resetLater(stream: ServerHttp2Stream): void {
+  const timer = setTimeout(() => stream.close(NO_ERROR), END_WAIT_MS);
+  stream.once('close', () => clearTimeout(timer));
+}
+
+/**
+ * Resets the stream of a page after its answer when the client keeps it open: at once if nothing reads
+ * its body, otherwise when the body stalls.
+ */
+export function resetAfterAnswer(stream: ServerHttp2Stream): void {
+  if (stream.endAfterHeaders) return;
+  stream.once('finish', () => {
+    if (stream.closed) return;
+    if (stream.listenerCount('data') > 0) {
+      stream.setTimeout(STALL_MS, () => stream.close(NO_ERROR));
+    } else {
+      stream.resume();
+      resetLater(stream);
+    }
+  });
 }
 
 /** Returns whether a request is one of node:http2's compatibility API. */

@@ -53,6 +53,11 @@ export abstract class Responder {
   /** Whether the application has answered the request itself. */
   abstract get isAnswered(): boolean;
 
+  /** The stream, with the fields by which a socket names the other end. The option `error` gets it. */
+  get client(): Duplex {
+    return this.stream;
+  }
+
   /** Whether answers to earlier requests are pending. This answer has to come after theirs. */
   get isQueued(): boolean {
     return false;

@@ -3,6 +3,7 @@ import process from 'node:process';
 import type { Conn } from '@ws/conn';
 import {
   frameBytes,
+  type Http2Peer,
   headerBlock,
   hex,
   http2Client,
@@ -12,6 +13,13 @@ import {
 } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { open, served, sessionWith } from './client.ts';
+
+const POST = { ':method': 'POST', ':scheme': 'http', ':path': '/', ':authority': 'localhost' };
+
+/** The number of streams that were reset with ENHANCE_YOUR_CALM. */
+function calmedStreams({ frames }: Http2Peer): number {
+  return frames.filter(({ type, payload }) => type === 'RST_STREAM' && payload[3] === 11).length;
+}
 
 /** Attacks on the sessions of a server, by raw peers. */
 export function http2Attacks(secure: boolean): void {
@@ -121,14 +129,31 @@ export function http2Attacks(secure: boolean): void {
         const round = Buffer.concat(ids.map((id) => frameBytes('DATA', 0, id, data)));
         if (!peer.socket.write(round)) await once(peer.socket, 'drain');
       }
-      const calmed = (): number =>
-        peer.frames.filter(({ type, payload }) => type === 'RST_STREAM' && payload[3] === 11)
-          .length;
+      const calmed = (): number => calmedStreams(peer);
       // Of 256 MiB, at most 32 MiB stay: in 128 streams, or in somewhat more that the connections have read.
       while (calmed() < 800) await turn();
       for (let i = 0; i < 20; i++) await turn();
       expect(peer.ended).toBe(false);
       expect(server.connections.size).toBe(1_000 - calmed());
+    });
+
+    it('bounds the memory of 1,000 bodies that no page reads', async () => {
+      const pages: unknown[] = [];
+      const server = await served(secure, { request: (_req, res) => void pages.push(res) });
+      const peer = await http2Client(server.port, [], secure);
+      peer.headers(1, WEBSOCKET_REQUEST);
+      const block = headerBlock(Object.entries(POST));
+      const ids = Array.from({ length: 999 }, (_, i) => 2 * i + 3);
+      peer.socket.write(Buffer.concat(ids.map((id) => frameBytes('HEADERS', 4, id, block))));
+      while (pages.length < ids.length) await turn();
+      for (let sent = 0; sent < 262_144; sent += 16_384) {
+        const data = Buffer.alloc(16_384);
+        const round = Buffer.concat(ids.map((id) => frameBytes('DATA', 0, id, data)));
+        if (!peer.socket.write(round)) await once(peer.socket, 'drain');
+      }
+      while (calmedStreams(peer) < 800) await turn();
+      peer.data(1, hex('81 82 00 00 00 00 68 69'));
+      await peer.until(() => peer.bytes(1).includes('hi'));
     });
 
     it.each(['PING', 'SETTINGS'])('ends a session that floods it with %s', async (type) => {
