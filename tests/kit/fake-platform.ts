@@ -29,6 +29,8 @@ export class FakePlatform implements Platform {
   readonly #automatic: boolean;
   readonly #encoder = new TextEncoder();
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  /** The buffers of `markUntransferable`, which can be transferred nevertheless. */
+  readonly marked = new WeakSet<ArrayBuffer>();
   /** The texts of `warn`. */
   readonly warnings: string[] = [];
   #now: number;
@@ -44,6 +46,8 @@ export class FakePlatform implements Platform {
     this.#automatic = options.automatic ?? true;
     this.isUtf8 = options.isUtf8;
   }
+
+  readonly markUntransferable = (buffer: ArrayBuffer): void => void this.marked.add(buffer);
 
   /** Number of pending timers. */
   get timers(): number {

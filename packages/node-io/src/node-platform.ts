@@ -1,5 +1,6 @@
 import { Buffer, isAscii, isUtf8, transcode } from 'node:buffer';
 import { randomFillSync } from 'node:crypto';
+import { markAsUntransferable } from 'node:worker_threads';
 import type { Platform } from '@ws/conn';
 import { asyncContexts, YieldQueue } from '@ws/conn/internal';
 import { bindContext, captureContext, inOwnContext, inRootContext } from './async-contexts.ts';
@@ -171,6 +172,23 @@ function setTimer(ms: number, callback: () => void, keepAlive = false): () => vo
 const yielded = /* @__PURE__ */ new YieldQueue((run) => void inRootContext(setImmediate, run));
 
 /**
+ * Whether the mark has an effect: other runtimes have the function, and it may do nothing or throw.
+ * Node 20 copies a marked buffer instead of a transfer, later versions throw a DataCloneError.
+ */
+function canMark(): boolean {
+  const probe = new ArrayBuffer(1);
+  try {
+    markAsUntransferable(probe);
+  } catch {
+    return false;
+  }
+  try {
+    structuredClone(probe, { transfer: [probe] });
+  } catch {}
+  return probe.byteLength > 0;
+}
+
+/**
  * Node as a {@link Platform}: text by Buffer, masking keys by node:crypto, compression by
  * node:zlib, Node's clock, timers and event loop, and node:diagnostics_channel.
  *
@@ -191,6 +209,7 @@ export const nodePlatform: Platform = {
   view(bytes, start, end) {
     return sent.of(bytes, start, end);
   },
+  markUntransferable: canMark() ? markAsUntransferable : undefined,
   randomFill(words) {
     randomFillSync(words);
   },

@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { MessageChannel } from 'node:worker_threads';
+import { connPair, type Message } from '@ws/conn';
 import { schedulerOf, TurnCallback } from '@ws/conn/internal';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { nodePlatform } from '../src/index.ts';
@@ -267,5 +269,41 @@ describe('nodePlatform.overwritesLentBytes', () => {
 
   it('is false by default', () => {
     expect(nodePlatform.overwritesLentBytes).toBe(false);
+  });
+});
+
+describe('nodePlatform.markUntransferable', () => {
+  it.each<[string, (data: Uint8Array<ArrayBuffer>) => void]>([
+    [
+      'to a port',
+      (data) => {
+        const { port1 } = new MessageChannel();
+        try {
+          port1.postMessage(data, [data.buffer]);
+        } finally {
+          port1.close();
+        }
+      },
+    ],
+    ['by a clone', (data) => void structuredClone(data, { transfer: [data.buffer] })],
+  ])('lets no message that is transferred %s take others with it', async (_name, transfer) => {
+    const [client, server] = connPair({ platform: nodePlatform });
+    for (const size of [10, 65, 100, 1_000, 4_000, 5_000]) {
+      const texts = Array.from({ length: 12 }, (_, i) => `${i}`.padEnd(size, 'x'));
+      for (const text of texts) void client.send(text);
+      const kept: Message[] = [];
+      for await (const message of server) {
+        kept.push(message);
+        if (kept.length === texts.length) break;
+      }
+      try {
+        transfer(kept[3]!.data);
+      } catch (error) {
+        expect(error).toMatchObject({ name: expect.stringMatching(/DataCloneError|TypeError/) });
+      }
+      const others = <T>(list: readonly T[]): T[] => list.filter((_, i) => i !== 3);
+      expect(others(kept).map(String)).toEqual(others(texts));
+    }
+    client.terminate();
   });
 });

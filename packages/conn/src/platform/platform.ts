@@ -35,6 +35,12 @@ export interface Platform {
    */
   readonly view?: ((bytes: Uint8Array, start: number, end: number) => Uint8Array) | undefined;
   /**
+   * Marks `buffer`: it cannot be transferred to another thread. Messages that are read one after the
+   * other share memory that is marked, since a transfer of one would take the others with it. Absent
+   * on a platform that cannot mark: each message then has memory of its own, which costs more time.
+   */
+  readonly markUntransferable?: ((buffer: ArrayBuffer) => void) | undefined;
+  /**
    * Fills `words` with cryptographically strong random bits, for masking keys (RFC 6455, section
    * 10.3).
    */

@@ -49,6 +49,20 @@ describe('messages that are read in sequence', () => {
     await wire.platform.settle();
   });
 
+  it('have memory of their own, or memory that the platform has marked', async () => {
+    for (const marks of [true, false]) {
+      const sizes = [65, 66, 100, 200, 200, 1000, 1000, 1000, 4095, 4096, 5000, 64, 1, 200];
+      const { wire, feed } = await batch(sizes);
+      const { platform } = wire;
+      if (!marks) Object.assign(platform, { markUntransferable: undefined });
+      const messages = await readAll(wire.conn, sizes.length, feed);
+      const shared = messages.filter(({ data }) => data.buffer.byteLength !== data.length);
+      expect(shared.length > 0).toBe(marks);
+      expect(shared.filter(({ data }) => !platform.marked.has(data.buffer))).toEqual([]);
+      await platform.settle();
+    }
+  });
+
   it('can be changed without an effect on each other', async () => {
     const sizes = [100, 101, 103, 107, 1000, 999, 70, 4096, 4096, 65, 66];
     const { wire, feed } = await batch(sizes);
