@@ -10,9 +10,6 @@ import {
   type ResultSet,
   resultsPage,
 } from './documents.ts';
-import { GOALS } from './goals.ts';
-import { goalsTable } from './goals-table.ts';
-import { HUB_GOALS } from './hub-goals.ts';
 
 /** Writes a section from sets of results. `folder` contains the page. */
 type Section = (sets: readonly ResultSet[], folder: string) => string;
@@ -35,10 +32,6 @@ export const PAGES: Readonly<Record<string, Readonly<Record<string, Section>>>> 
     stream: oldest('stream', chart),
     compression: oldest('deflate', chart),
     results: listOf,
-  },
-  'bench/GOALS.md': {
-    goals: ([set]) => goalsTable(GOALS, set?.results ?? new Map()),
-    'hub goals': ([set]) => goalsTable(HUB_GOALS, set?.results ?? new Map()),
   },
 };
 

@@ -61,7 +61,7 @@ export function headOf(
 }
 
 /** This machine. */
-export function machine(): Head['machine'] {
+function machine(): Head['machine'] {
   return {
     cpu: cpus()[0]?.model ?? 'unknown',
     cores: availableParallelism(),

@@ -1,11 +1,12 @@
-import { medianOf, number, type Table } from './table.ts';
+import { medianOf, number, type Table, type Value } from './table.ts';
 
 /** The contenders that are this library. */
 export const OURS: readonly string[] = ['receive', 'loop', 'ours', 'hub', 'broadcast', 'compat'];
 /** The rivals, and the servers that show what Node or plain JavaScript can do at most. */
 const OTHERS = /^(?:ws|bun|socket\.io|raw1|bare|plain JS)/;
 
-const HEAD = 'Ahead of us in each row, by how many times, and why:';
+const HEAD =
+  'Ahead of us in each row, by how many times, and the likely cause; level where the ranges overlap:';
 const REST = 'No other contender is ahead in the other rows.';
 
 /** Why another contender may be ahead of ours in a row. The first entry that matches counts. */
@@ -39,11 +40,14 @@ export function verdictOf(table: Table): string[] {
     const behind = own.flatMap(({ name, values }) => {
       const mine = medianOf(values[row]);
       if (mine === undefined) return [];
-      const ahead = others
-        .map((other) => ({ name: other.name, value: medianOf(other.values[row]) ?? mine }))
-        .map((other) => ({ ...other, times: less ? mine / other.value : other.value / mine }))
+      const better = others
+        .map(({ name: other, values: theirs }) => ({ name: other, value: theirs[row] }))
+        .map((other) => ({ ...other, median: medianOf(other.value) ?? mine }))
+        .map((other) => ({ ...other, times: less ? mine / other.median : other.median / mine }))
         .filter(({ times }) => times > 1 && number(times) !== '1.00')
         .toSorted((a, b) => b.times - a.times);
+      const ahead = better.filter(({ value }) => !overlap(value, values[row]));
+      const level = better.filter((other) => !ahead.includes(other));
       const causes = new Map<string, string[]>();
       for (const other of ahead) {
         const why = reasonOf(other.name, name, label);
@@ -51,12 +55,26 @@ export function verdictOf(table: Table): string[] {
         causes.set(why, [...(causes.get(why) ?? []), figure]);
       }
       const texts = [...causes].map(([why, figures]) => `${figures.join(', ')} (${why})`);
+      if (level.length > 0) {
+        texts.push(`level with ${level.map((other) => `\`${other.name}\``).join(', ')}`);
+      }
       return texts.length === 0 ? [] : [`\`${name}\`: ${texts.join('; ')}`];
     });
     return behind.length === 0 ? [] : [`- ${label}. ${behind.join('. ')}.`];
   });
   if (lines.length === 0) return [];
   return [HEAD, lines.join('\n'), ...(lines.length < labels.length ? [REST] : [])];
+}
+
+/** Whether the ranges of two values have a point in common. */
+function overlap(a: Value | undefined, b: Value | undefined): boolean {
+  const [one, other] = [rangeOf(a), rangeOf(b)];
+  return one.least <= other.most && other.least <= one.most;
+}
+
+function rangeOf(value: Value | undefined): { readonly least: number; readonly most: number } {
+  if (typeof value === 'object' && value !== null) return value;
+  return { least: value ?? Number.NaN, most: value ?? Number.NaN };
 }
 
 function reasonOf(other: string, ours: string, row: string): string {

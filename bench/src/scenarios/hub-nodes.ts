@@ -16,7 +16,7 @@ const LONGER = 4;
 
 /** The contest, and its contenders. */
 export const NODES_CONTEST = '1,000 messages a second';
-export const ONE_NODE = 'hub, one node';
+const ONE_NODE = 'hub, one node';
 export const THREE_NODES = 'hub, three nodes';
 
 /** The latency of messages that cross nodes, next to that of one node without a backplane. */

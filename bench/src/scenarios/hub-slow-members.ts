@@ -12,8 +12,8 @@ const SIZE = 100;
 
 /** The contest, and its contenders. */
 export const SLOW_MEMBERS_CONTEST = '10,000 members, 1,000 do not read';
-export const WITH_SLOW = 'hub';
-export const WITHOUT_SLOW = 'hub, without them';
+const WITH_SLOW = 'hub';
+const WITHOUT_SLOW = 'hub, without them';
 
 /** The members that read, next to as many members in a room without slow ones. */
 export function slowMembersContest(environment: Environment): Contest {

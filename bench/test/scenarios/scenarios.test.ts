@@ -1,9 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import type { ContestResult, Readings } from '../../src/harness/runner.ts';
-import { codecKernels } from '../../src/kernels/codec.ts';
-import { GOALS } from '../../src/recorded/goals.ts';
-import { goalsTable } from '../../src/recorded/goals-table.ts';
-import { HUB_GOALS } from '../../src/recorded/hub-goals.ts';
 import { broadcast } from '../../src/scenarios/broadcast.ts';
 import { client } from '../../src/scenarios/client.ts';
 import { codec } from '../../src/scenarios/codec.ts';
@@ -102,26 +98,6 @@ describe.each(
   it('has no table for contests that were not chosen', () => {
     for (const { labels } of scenario.tables(results.slice(0, 1))) {
       expect(labels.length).toBeGreaterThan(0);
-    }
-  });
-});
-
-describe('goalsTable', () => {
-  it('finds the figure of every goal', () => {
-    const encoding = 'encode text, masked, 64 KiB';
-    const names = Object.keys(codecKernels[encoding]!());
-    const readings = Object.fromEntries(names.map((name) => [name, metrics]));
-    const documents = SCENARIOS.map((scenario) => ({
-      head: undefined as never,
-      tables: [],
-      contests: resultsOf(scenario).map((one) =>
-        one.name === encoding ? { ...one, readings } : one,
-      ),
-    }));
-    const results = new Map(SCENARIOS.map(({ name }, i) => [name, documents[i]!]));
-    for (const goals of [GOALS, HUB_GOALS]) {
-      expect(goalsTable(goals, new Map())).toContain('not measured yet');
-      expect(goalsTable(goals, results)).not.toContain('not measured yet');
     }
   });
 });
