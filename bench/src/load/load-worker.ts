@@ -34,6 +34,8 @@ interface RunRequest {
   readonly depth: number;
   readonly ms?: number;
   readonly each?: number;
+  /** Fewest messages of a closed loop: it lasts longer than `ms` for them. Default: 0. */
+  readonly least?: number;
   /** Messages per second of all connections together. */
   readonly rate?: number | undefined;
   /**
@@ -155,7 +157,15 @@ async function open({ target, connections, corpus }: OpenRequest): ReturnType<Lo
 
 let stopRun = (): void => {};
 
-async function run({ group, depth, ms, each, rate, keeps }: RunRequest): Promise<RunResult> {
+async function run({
+  group,
+  depth,
+  ms,
+  each,
+  rate,
+  keeps,
+  least = 0,
+}: RunRequest): Promise<RunResult> {
   const connections = groups[group]!;
   const latencies = keeps === true || rate !== undefined ? new IntervalLatencies() : undefined;
   const [messages, bytes] = totals(connections);
@@ -170,7 +180,7 @@ async function run({ group, depth, ms, each, rate, keeps }: RunRequest): Promise
   });
   const traffic = async (): Promise<void> => {
     if (each !== undefined) await counted(connections, depth, each);
-    else if (rate === undefined) await timed(connections, depth, ms!, latencies);
+    else if (rate === undefined) await timed(connections, { depth, ms: ms!, least }, latencies);
     else late = await paced(connections, depth, ms!, rate, latencies!);
   };
   try {
@@ -205,18 +215,21 @@ function totals(connections: readonly LoadConnection[]): [messages: number, byte
   return [messages, bytes];
 }
 
-/** Runs all connections for `ms`, then waits for the last echo. */
+/** Runs all connections for `ms` and at least `least` messages, then waits for the last echo. */
 async function timed(
   connections: readonly LoadConnection[],
-  depth: number,
-  ms: number,
+  { depth, ms, least }: { depth: number; ms: number; least: number },
   latencies: Latencies | undefined,
 ): Promise<void> {
-  let open = true;
+  const end = totals(connections)[0] + least;
+  let [open, over] = [true, false];
   const timer = setTimeout(() => {
-    open = false;
+    over = true;
   }, ms);
-  const mayContinue = (): boolean => open;
+  const mayContinue = (): boolean => {
+    open &&= !over || totals(connections)[0] < end;
+    return open;
+  };
   try {
     await settled(connections, (connection, callbacks) =>
       connection.run({ depth, mayContinue, latencies, ...callbacks }),

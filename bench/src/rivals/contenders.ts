@@ -42,22 +42,34 @@ export function packageOf(contender: string): OptionalPackage | undefined {
   return names.find((name) => contender === name || contender.startsWith(`${name}, `));
 }
 
-/** A contender in a process that keeps freed memory, so that new memory has no page faults. */
-export const KEEPING = 'loop, memory kept';
-
 /** The server of a contender without its options: `ws` for `ws, level 6`. */
 export function serverOf(name: string): ContenderName {
-  return name.replace(/, (?:level.*|memory kept)$/, '') as ContenderName;
+  return name.replace(/, level.*$/, '') as ContenderName;
 }
 
 /** Thresholds of glibc, in bytes. */
 const KEPT = String(64 * 1024 * 1024);
+/** Bytes of a message from which new memory costs more than the message. */
+const LARGE = 16 * 1024;
 
-/** The environment of a contender: `ws` as installed has no native functions for masks. */
-export function environmentOf(name: string): Record<string, string> {
+/**
+ * Whether the processes of a contest keep freed memory. By default glibc returns the memory of a large
+ * message to the system or not, by chance: a contender is then up to ten times as slow in one process
+ * as in another.
+ */
+export function keepsMemory(sizes: readonly number[]): boolean {
+  return Math.max(...sizes) >= LARGE;
+}
+
+/**
+ * The environment of a contender: `ws` as installed has no native functions for masks.
+ *
+ * @param kept - See {@link keepsMemory}.
+ */
+export function environmentOf(name: string, kept: boolean): Record<string, string> {
   return {
     WS_NO_BUFFER_UTIL: serverOf(name) === 'ws' ? '1' : '',
-    ...(name.startsWith(KEEPING) && {
+    ...(kept && {
       MALLOC_TRIM_THRESHOLD_: KEPT,
       MALLOC_MMAP_THRESHOLD_: KEPT,
     }),

@@ -5,7 +5,7 @@ import type { SinkAnswers } from '../load/sink-worker.ts';
 import { metricTable, ratioTable } from '../report/contest-tables.ts';
 import type { Table } from '../report/table.ts';
 import type { ClientAnswers } from '../rivals/client-worker.ts';
-import { BASE, NATIVE } from '../rivals/contenders.ts';
+import { BASE, keepsMemory, NATIVE } from '../rivals/contenders.ts';
 import { type Environment, maskOf, type Scenario, startChild } from './scenario.ts';
 
 const CONTENDERS: readonly string[] = ['ours', 'ws', NATIVE, BASE];
@@ -54,7 +54,9 @@ function clientContest(environment: Environment, contest: string, work: Work): C
     async start(contender): Promise<Running> {
       const sink = new Child<SinkAnswers>('./sink-worker.js', environment.cores.load);
       const script = './client-worker.js';
-      const { child, name } = startChild<ClientAnswers>(script, contender, contest, environment);
+      const { child, name } = startChild<ClientAnswers>(script, contender, contest, environment, {
+        kept: keepsMemory([plan.size]),
+      });
       const port = await sink.ask('listen', plan);
       await child.ask('open', { client: name, port, connections, plan });
       let sent = 0;

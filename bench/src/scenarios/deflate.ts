@@ -44,7 +44,7 @@ export const deflate: Scenario = {
   summary:
     'compressed echo next to ws: CPU of the server, bytes on the wire, memory, engines alone',
   help: `JSON-like text over ${CONNECTIONS} connections. All servers agree to the same parameters and are asked to compress
-every message. Every echo is inflated and compared. A server has all cores: ws uses zlib's threads.
+every message. Every echo is inflated and compared. All threads of a server share one core, as elsewhere.
 
   own       a compressor for each connection with takeover, as ws has
   shared    server_no_context_takeover and client_no_context_takeover
@@ -66,7 +66,6 @@ function contests(environment: Environment) {
     depth,
     sizes: [size],
     content: 'ascii' as const,
-    allCores: true,
     compression: (contender: string) => compressionOf(contender, mode),
   });
   return [

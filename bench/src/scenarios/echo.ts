@@ -6,7 +6,7 @@ import type { EchoPlan } from '../load/echo-corpus.ts';
 import type { Target } from '../load/handshake.ts';
 import type { LoadAnswers, RunResult } from '../load/load-worker.ts';
 import type { SessionName } from '../load/session.ts';
-import { serverOf } from '../rivals/contenders.ts';
+import { keepsMemory, serverOf } from '../rivals/contenders.ts';
 import type { EchoCompression, ServerPlan } from '../rivals/echo-servers.ts';
 import type { ServerAnswers } from '../rivals/server-worker.ts';
 import { type Environment, maskOf, startChild } from './scenario.ts';
@@ -37,8 +37,6 @@ export interface Workload {
   readonly rate?: () => Promise<number>;
   /** Flags for node. */
   readonly flags?: readonly string[];
-  /** Whether the threads of the server may use all cores. */
-  readonly allCores?: boolean;
 }
 
 /**
@@ -48,6 +46,9 @@ export interface Workload {
 export const ECHO_WARM_UP = 1500;
 /** The same with `--quick`. */
 export const QUICK_ECHO_WARM_UP = 500;
+
+/** A window of large messages lasts longer than its time: until it has so many. */
+const LEAST_MESSAGES = 200;
 
 /** The offers for each mode of compression. */
 const OFFERS: Readonly<Record<EchoCompression['mode'], string>> = {
@@ -143,7 +144,7 @@ async function startServer(
     contender,
     contest,
     environment,
-    workload,
+    { ...(workload.flags && { flags: workload.flags }), kept: keepsMemory(workload.sizes) },
   );
   try {
     const port = await child.ask('listen', serverPlan(name, contender, workload));
@@ -209,7 +210,7 @@ async function echoWindow(
 ): Promise<Reading> {
   const asked = await rate?.();
   const before = await child.ask('usage', undefined);
-  const ran = await load.ask('run', { group, depth, ms, rate: asked });
+  const ran = await load.ask('run', { group, depth, ms, rate: asked, least: LEAST_MESSAGES });
   const after = await child.ask('usage', undefined);
   const { resident } = await child.ask('memory', false);
   const { messages, compressed } = await load.ask('check', group);

@@ -1,7 +1,12 @@
-import type { Contest, Running } from '../harness/runner.ts';
+import type { Contest, ContestResult, Running } from '../harness/runner.ts';
+import { metricTable } from '../report/contest-tables.ts';
+import type { Table } from '../report/table.ts';
 import { BASE } from '../rivals/contenders.ts';
 import { startEcho, type Workload } from './echo.ts';
 import type { Environment } from './scenario.ts';
+
+/** Begin of the names of these contests. */
+export const GARBAGE = 'garbage ';
 
 const CONNECTIONS = 32;
 const DEPTH = 16;
@@ -51,4 +56,16 @@ export function garbageContest(environment: Environment, name: string, size: num
       };
     },
   };
+}
+
+export function garbageTable(results: readonly ContestResult[]): Table {
+  return metricTable(
+    {
+      title: 'Garbage',
+      unit: 'heap bytes for a message, without a collection',
+      note: 'Less is better. The part of raw1 is that of sockets of Node.',
+      results,
+    },
+    'heap',
+  );
 }

@@ -333,17 +333,19 @@ export function startChild<A extends Record<string, (argument: never) => unknown
     readonly flags?: readonly string[];
     /** The program that runs the script. Default: this Node. */
     readonly runtime?: string;
-    readonly allCores?: boolean;
+    /** Whether the process keeps freed memory. */
+    readonly kept?: boolean;
     /** Whether it runs on the core of the load, not on that of the server. */
     readonly besideLoad?: boolean;
   } = {},
 ): { child: Child<A>; name: string } {
   const name = contender.replace(BEFORE, '');
-  const { flags = [], runtime, allCores = false, besideLoad = false } = options;
-  const core = allCores ? undefined : besideLoad ? cores.load : cores.server;
+  const { flags = [], runtime, kept = false, besideLoad = false } = options;
+  const core = besideLoad ? cores.load : cores.server;
+  const env = environmentOf(name, kept);
   if (name === 'bun') {
     const { path } = bun as Bun;
-    return { child: new Child<A>('./bun-worker.js', core, { runtime: path }), name };
+    return { child: new Child<A>('./bun-worker.js', core, { runtime: path, env }), name };
   }
   const child = new Child<A>(script, core, {
     flags: [
@@ -351,7 +353,7 @@ export function startChild<A extends Record<string, (argument: never) => unknown
       ...(runtime === undefined ? profileFlags(profile, `${contest} ${contender}`) : []),
     ],
     runtime,
-    env: environmentOf(name),
+    env,
     folder: name === contender ? undefined : before,
   });
   return { child, name };

@@ -41,7 +41,7 @@ function streamContest(environment: Environment, mib: number): Contest {
       const started = startChild<StreamAnswers>(script, contender, contest, environment);
       const { child: reader } = started;
       const name = started.name as StreamName;
-      const env = environmentOf(name);
+      const env = environmentOf(name, false);
       const folder = name === contender ? undefined : environment.before;
       const writer = new Child<StreamAnswers>(script, environment.cores.load, { env, folder });
       const port = await reader.ask('listen', { name, bytes });

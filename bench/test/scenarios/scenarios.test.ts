@@ -81,8 +81,6 @@ describe.each(
       ...series.map(({ name }) => name),
     ]);
     for (const { name, readings } of results) {
-      // The growth table has its own names.
-      if (name.endsWith('fragments')) continue;
       expect(shown.some((label) => label.startsWith(name))).toBe(true);
       for (const contender of Object.keys(readings)) expect(shown).toContain(contender);
     }
@@ -103,17 +101,7 @@ describe.each(
 });
 
 describe('compare', () => {
-  it('shows the cost of a unit on a large scale', () => {
-    const growth = compare.tables(resultsOf(compare)).at(-1)!;
-    expect(growth.title).toBe('Growth');
-    const receive = growth.series.find(({ name }) => name === 'receive')!;
-    // Sixteen times the work at the same cost.
-    expect(receive.values[1]).toMatchObject({ median: 1 / 16 });
-  });
-
   it.each([
-    // It has no flags of V8, which the measurement of garbage needs.
-    ['bun', (name: string) => name.startsWith('garbage')],
     // It sends the same bytes back.
     ['raw1', (name: string) => name.startsWith('JSON')],
   ])('has %s in every row where it can run', (contender, cannot) => {
