@@ -174,7 +174,7 @@ const CONTESTS: readonly (readonly [
   ['micro', '16 x 16 B', 'plain JS', 'ns'],
   ['handshakes', '200 connections', 'bare', 'both'],
   ['broadcast', '16 a turn', 'ours', 'us'],
-  ['http2', 'one process', 'HTTP/2', 'both'],
+  ['http2', '64 x 16 x 16 B', 'HTTP/2', 'server'],
   ['hub', '1,000 members', 'hub', '16 us'],
 ];
 /** Each takes up to 20 s of two cores. `pnpm long bench` measures all of them. */

@@ -12,11 +12,11 @@ export interface Subject {
 }
 
 /**
- * Readings by metric: `ns` for a unit of work, from the fastest batch of each round, and `left`.
+ * Readings by metric: `ns` for a unit of work, from the median batch of each round, and `left`.
  */
 export type Timing = Readonly<Record<string, number[]>>;
 
-const BATCHES = 5;
+const BATCHES = 11;
 const WARM_UP_MS = 40;
 
 /**
@@ -39,7 +39,7 @@ export async function timeInterleaved(
     for (const [name, { batch }] of Object.entries(subjects)) bench.add(name, batch);
     for (const { name, result } of await bench.run()) {
       if (!('latency' in result)) throw new Error(`${name}: ${result.state}`);
-      times[name]!['ns']!.push((result.latency.min * 1e6) / subjects[name]!.units);
+      times[name]!['ns']!.push((result.latency.p50 * 1e6) / subjects[name]!.units);
     }
   }
   return times;

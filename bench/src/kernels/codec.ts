@@ -46,10 +46,8 @@ for (const mixed of [false, true]) {
 function finding(sizes: readonly number[], masked: boolean): Record<string, Subject> {
   const role = masked ? 'server' : 'client';
   const { stream, frames } = frameStream(sizes, masked);
-  return {
-    ours: { batch: ours.decodePushed(stream, CHUNK, role), units: frames },
-    ws: { batch: ws.decode(stream, CHUNK, role), units: frames },
-  };
+  // The Receiver of ws does other work: it delivers messages.
+  return { ours: { batch: ours.decodePushed(stream, CHUNK, role), units: frames } };
 }
 
 function encoding(data: Buffer | string, bytes: number, masked: boolean): Record<string, Subject> {

@@ -4,7 +4,6 @@ import { type ClientHttp2Session, connect } from 'node:http2';
 import { type Conn, type DialerOptions, dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { answer } from '../harness/child.ts';
-import { generator } from '../harness/random.ts';
 import { type Memory, memory, type Usage, usage } from '../harness/usage.ts';
 import { Latencies } from '../load/latencies.ts';
 import { certificate } from './tls.ts';
@@ -41,15 +40,11 @@ export type Http2Answers = {
   run: (traffic: Http2Traffic) => Promise<{ readonly messages: number; readonly p99: number }>;
   /** Closes the connections that `open` has opened. */
   close: (nothing?: undefined) => Promise<void>;
-  /** Opens streams and ends each one in a random way. Returns the number of sessions in use. */
-  churn: (plan: { readonly streams: number; readonly seed: number }) => Promise<number>;
   usage: (nothing?: undefined) => Usage;
   /** Collects all garbage first. */
-  memory: (collect: boolean) => Promise<Memory & { readonly external: number }>;
+  memory: (collect: boolean) => Promise<Memory>;
 };
 
-/** The server ends the connection that sends this, without a close frame. */
-const LEAVE = 'leave';
 const TLS = { rejectUnauthorized: false };
 
 const conns: Conn[] = [];
@@ -57,12 +52,7 @@ const sessions: ClientHttp2Session[] = [];
 
 async function listen(): Promise<number> {
   const options = { host: '127.0.0.1', tls: await certificate(), http2: true };
-  const { url } = await serve(options, (conn) =>
-    conn.receive((message) => {
-      if (message.isText && message.text() === LEAVE) return conn.terminate();
-      return conn.send(message);
-    }),
-  );
+  const { url } = await serve(options, (conn) => conn.receive((message) => conn.send(message)));
   return Number(new URL(url).port);
 }
 
@@ -174,58 +164,11 @@ function flood(conn: Conn): void {
   })().catch(() => {});
 }
 
-/** Streams that are open at a time. */
-const AT_ONCE = 64;
-/** In a second. nghttp2 ends a session with more than 33 resets a second and 1,000 at once. */
-const MAX_RESETS = 25;
-
-async function churn({ streams, seed }: { streams: number; seed: number }): Promise<number> {
-  const random = generator(seed);
-  const before = new Set(sessions);
-  const url = `wss://127.0.0.1:${portOf(sessions[0]!)}`;
-  let left = streams;
-  let resets = 0;
-  const timer = setInterval(() => {
-    resets = 0;
-  }, 1_000);
-  const user = async (): Promise<void> => {
-    while (left-- > 0) {
-      const conn = await dial(url, { http2: sessions[0]! });
-      const way = (random() >>> 0) % 4;
-      if (way === 0 && resets++ < MAX_RESETS) conn.terminate();
-      else if (way === 1) {
-        await conn.send(LEAVE);
-        await conn.readMessage().catch(() => {});
-      } else if (way === 2) {
-        await conn.send('hello');
-        await conn.readMessage();
-        await conn.close();
-      } else await conn.close();
-    }
-  };
-  try {
-    await Promise.all(Array.from({ length: AT_ONCE }, user));
-  } finally {
-    clearInterval(timer);
-  }
-  return sessions.filter((session) => before.has(session) && !session.destroyed).length;
-}
-
-function portOf(session: ClientHttp2Session): number {
-  return session.socket.remotePort!;
-}
-
-async function memoryWithBuffers(collect: boolean): Promise<Memory & { external: number }> {
-  const read = await memory(collect);
-  return { ...read, external: process.memoryUsage().external };
-}
-
 answer({
   listen,
   open,
   run,
   close,
-  churn,
   usage,
-  memory: memoryWithBuffers,
+  memory,
 } satisfies Http2Answers);

@@ -7,17 +7,13 @@ import { kernelContests } from './kernel-contests.ts';
 import type { Scenario } from './scenario.ts';
 
 const CHECK = 'check UTF-8';
-const FIND = 'find frames';
 
 /** `ws-bench codec`. */
 export const codec: Scenario = {
   name: 'codec',
   summary: 'frames in memory, no socket: finding and encoding frames, unmasking, checking UTF-8',
-  help: `All contenders take turns in one process; ws without a native mask has its own. A round has five
-batches of each, and the fastest counts: garbage collections are not in it, which favours ws.
-
-Finding frames is not receiving messages: ours counts frames and hands out nothing, while the Receiver
-of ws emits an event with a Buffer for each message. 'micro' and 'compare' measure whole connections.
+  help: `All contenders take turns in one process; ws without a native mask has its own. A round has eleven
+batches of each, and the median counts. 'micro' and 'compare' measure whole connections.
 `,
   full: { processes: 3, rounds: 7, ms: 0, warmUpMs: 0 },
   minutes: 2,
@@ -28,9 +24,8 @@ of ws emits an event with a Buffer for each message. 'micro' and 'compare' measu
 
 function tables(results: readonly ContestResult[]): Table[] {
   const withWs = results.filter(({ readings }) => readings[NATIVE] !== undefined);
-  const finding = withWs.filter(({ name }) => name.startsWith(FIND));
   const checking = withWs.filter(({ name }) => name.startsWith(CHECK));
-  const encoding = withWs.filter((one) => !finding.includes(one) && !checking.includes(one));
+  const encoding = withWs.filter((one) => !checking.includes(one));
   const ratio = (title: string, some: readonly ContestResult[]): Table =>
     ratioTable(
       { title, unit: `speed, as times that of ${NATIVE}`, note: 'More is better.', results: some },
@@ -38,7 +33,6 @@ function tables(results: readonly ContestResult[]): Table[] {
       'ns',
     );
   return [
-    ratio('Finding frames, next to the Receiver of ws, which receives messages', finding),
     ratio('Encoding frames, next to the Sender of ws', encoding),
     ratio('Checking UTF-8', checking),
     metricTable(

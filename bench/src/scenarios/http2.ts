@@ -20,16 +20,12 @@ const OPENING_TURNS = 5;
 /** Openings before the first reading. V8 compiles then. */
 const WARM_UP = 4_000;
 const READERS = 50;
-/** Streams of the last contest for each ms of its window. */
-const STREAMS_PER_MS = 100;
 
 const NAMES = {
   echo: '64 x 16 x 16 B',
-  together: '64 x 16 x 16 B, both ends in one process',
   openings: `${OPENINGS} openings`,
   idle: `${IDLE} idle connections`,
   unread: `${READERS} streams`,
-  churn: 'streams that end at random',
 } as const;
 
 /** `ws-bench http2`. */
@@ -42,20 +38,15 @@ export const http2: Scenario = {
   ${NAMES.openings}          on a session that is open, next to one TLS handshake for each connection
   ${NAMES.idle}  on ${IDLE_SESSIONS} sessions
   ${NAMES.unread}            the client of one sends as much as it can and reads nothing: delays of the others
-  ${NAMES.churn}
-                        bytes that each stream leaves at the server and at the client, heap and
-                        buffers: 100,000 streams of one session; with --quick 20,000
 `,
   full: { processes: 3, rounds: 3, ms: 1_000, warmUpMs: 1_500 },
-  minutes: 6,
+  minutes: 5,
   quick: { processes: 1, rounds: 2, ms: 200, warmUpMs: 500 },
   contests: (environment) => [
     echoContest(environment),
-    togetherContest(environment),
     openingContest(environment),
     idleContest(environment),
     unreadContest(environment),
-    churnContest(environment),
   ],
   tables,
 };
@@ -115,31 +106,6 @@ function echoContest(environment: Environment): Contest {
             client: (after[1] - before[1]) / messages,
             wall: wall / messages,
           };
-        };
-        return { window };
-      }),
-  };
-}
-
-function togetherContest(environment: Environment): Contest {
-  const name = NAMES.together;
-  return {
-    name,
-    contenders: [H2, H1],
-    start: (contender) =>
-      startProcesses(async (ends) => {
-        const script = './http2-worker.js';
-        const { child } = startChild<Http2Answers>(script, contender, name, environment);
-        ends.push(() => child.end());
-        const port = await child.ask('listen', undefined);
-        const sessions = contender === H2 ? 1 : 0;
-        await child.ask('open', { port, connections: CONNECTIONS, sessions });
-        const window = async (ms: number): Promise<Reading> => {
-          const before = await cpuOf(child);
-          const started = performance.now();
-          const { messages } = await child.ask('run', { ...ECHO, ms });
-          const wall = (performance.now() - started) * 1_000;
-          return { both: ((await cpuOf(child)) - before) / messages, wall: wall / messages };
         };
         return { window };
       }),
@@ -226,41 +192,6 @@ function unreadContest(environment: Environment): Contest {
   };
 }
 
-function churnContest(environment: Environment): Contest {
-  const name = NAMES.churn;
-  return {
-    name,
-    contenders: [H2],
-    alone: true,
-    once: true,
-    start: (contender) =>
-      startProcesses(async (ends) => {
-        const { server, client, port } = await startEnds(environment, contender, name, ends);
-        await client.ask('open', { port, connections: 1, sessions: 1 });
-        const churn = async (streams: number, seed: number): Promise<void> => {
-          const left = await client.ask('churn', { streams, seed });
-          if (left !== 1) throw new Error('the session has ended');
-        };
-        const bytes = async (child: Child<Http2Answers>): Promise<number> => {
-          const { heap, external } = await child.ask('memory', true);
-          return heap + external;
-        };
-        const window = async (ms: number): Promise<Reading> => {
-          const streams = ms * STREAMS_PER_MS;
-          await churn(streams / 4, 1);
-          const before = [await bytes(server), await bytes(client)] as const;
-          await churn(streams, 2);
-          const after = [await bytes(server), await bytes(client)] as const;
-          return {
-            server: (after[0] - before[0]) / streams,
-            client: (after[1] - before[1]) / streams,
-          };
-        };
-        return { window };
-      }),
-  };
-}
-
 function tables(results: readonly ContestResult[]): Table[] {
   const of = (...names: readonly string[]): readonly ContestResult[] =>
     results.filter(({ name }) => names.includes(name));
@@ -275,15 +206,12 @@ function tables(results: readonly ContestResult[]): Table[] {
   const cost = (title: string, unit: string, rows: readonly string[], metric: string): Table =>
     metricTable({ title, unit, note: less, results: of(...rows) }, metric);
   const apart = [NAMES.echo, NAMES.openings];
-  const echoes = [NAMES.echo, NAMES.together];
   return [
     ratio('Echoes and openings by the server', 'CPU second of the server', apart, 'server'),
     ratio('Echoes and openings by the client', 'CPU second of the client', apart, 'client'),
-    ratio('Echoes in one process', 'CPU second', [NAMES.together], 'both'),
-    ratio('Echoes by the clock', 'second', echoes, 'wall'),
+    ratio('Echoes by the clock', 'second', [NAMES.echo], 'wall'),
     cost('CPU of the server', 'µs for an echo or an opening', apart, 'server'),
     cost('CPU of the client', 'µs for an echo or an opening', apart, 'client'),
-    cost('CPU of both ends', 'µs for an echo', [NAMES.together], 'both'),
     ratio('Connections of the server', 'resident byte after collections', [NAMES.idle], 'server'),
     cost('Memory of the server', 'resident bytes after collections', [NAMES.idle], 'server'),
     cost('Memory of the client', 'resident bytes after collections', [NAMES.idle], 'client'),
@@ -297,18 +225,6 @@ function tables(results: readonly ContestResult[]): Table[] {
         results: of(NAMES.unread),
       },
       (result, name) => mapped(timesBase(result, name, READ, 'p99'), (times) => 1 / times),
-    ),
-    cost(
-      'Bytes that a stream leaves at the server',
-      'bytes after collections',
-      [NAMES.churn],
-      'server',
-    ),
-    cost(
-      'Bytes that a stream leaves at the client',
-      'bytes after collections',
-      [NAMES.churn],
-      'client',
     ),
   ].filter(({ labels }) => labels.length > 0);
 }
