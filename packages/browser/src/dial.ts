@@ -75,7 +75,10 @@ function open(url: string | URL, options: DialOptions): Promise<BrowserConn> {
         // Firefox throws these where the standard fails the connection: the policy of the page forbids
         // the URL, or the page is of https and the URL of ws.
         if (/^(NS_|SecurityError)/.test(String((cause as Error | undefined)?.name))) failed(cause);
-        else throw new TypeError(`dial: ${name} was refused: ${String(cause)}`, { cause });
+        else {
+          const why = String(cause).replaceAll(target.href, name!);
+          throw new TypeError(`dial: ${name} was refused: ${why}`, { cause });
+        }
       }
       return (reason) => {
         reject(reason);

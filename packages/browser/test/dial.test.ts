@@ -190,7 +190,7 @@ describe('dial', () => {
   );
 
   it('rejects with the error of the class', async () => {
-    const fault = new SyntaxError('not that URL');
+    const fault = new SyntaxError('not ws://h/p?token=secret');
     class Refuses extends FakeWebSocket {
       constructor() {
         super();
@@ -200,7 +200,7 @@ describe('dial', () => {
     const error = await rejection(dial('ws://h/p?token=secret', { WebSocket: Refuses }));
     expect(error).toBeInstanceOf(TypeError);
     expect(error.cause).toBe(fault);
-    expect(error.message).toBe('dial: ws://h/p was refused: SyntaxError: not that URL');
+    expect(error.message).toBe('dial: ws://h/p was refused: SyntaxError: not ws://h/p');
   });
 
   it('rejects when the connection cannot be opened, without the query', async () => {
