@@ -113,6 +113,39 @@ describe.each(Object.entries(OPTIONS))('%s', (name, optionsOf) => {
   });
 });
 
+describe.each(['headers', 'proxy', 'jar.getCookieString', 'jar.setCookie'])(
+  'reconnecting, whose function %s',
+  (name) => {
+    it.each([
+      ...VALUES,
+      [
+        'a TypeError with the getter cause',
+        () => Object.defineProperty(new TypeError('mine'), 'cause', { get: thrower }),
+      ],
+      [
+        'a Proxy that shows no properties',
+        () => new Proxy(new TypeError('mine'), { getOwnPropertyDescriptor: thrower }),
+      ],
+    ] as const)('throws %s once, dials again', async (_, make) => {
+      let failed = false;
+      const fn = (): never => {
+        if (failed)
+          return (
+            name === 'jar.getCookieString' ? '' : name === 'headers' ? {} : undefined
+          ) as never;
+        failed = true;
+        throw make();
+      };
+      const dials = reconnecting(plain.url, { minDelay: 1, maxDelay: 1, ...OPTIONS[name]!(fn) });
+      for await (const conn of dials) {
+        conn.terminate();
+        break;
+      }
+      expect(failed).toBe(true);
+    });
+  },
+);
+
 describe('tls.checkServerIdentity', () => {
   it.each(VALUES)('that returns %s rejects', async (_, make) => {
     const checkServerIdentity = (): Error => make() as Error;

@@ -187,7 +187,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
 
   /** See `ReconnectPlan.extraDelay`. */
   #extraDelay(error: unknown, opened: boolean): number {
-    if (error instanceof NotAConn) return Infinity;
+    if (NotAConn.is(error)) return Infinity;
     return this.#plan.extraDelay(error, this.#plan.maxDelay, opened, this.#wasOpen);
   }
 
@@ -256,6 +256,13 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
 
 /** The error of a dial function whose result is not a connection. */
 class NotAConn extends TypeError {
+  readonly #isNotAConn = true;
+
+  /** For a value of the application: `instanceof` throws when a trap of a Proxy throws. */
+  static is(error: unknown): boolean {
+    return typeof error === 'object' && error !== null && #isNotAConn in error;
+  }
+
   constructor(result: unknown) {
     super(`dial: expected a promise of a Conn, got ${kind(result)}`);
   }

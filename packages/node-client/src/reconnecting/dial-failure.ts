@@ -70,8 +70,13 @@ const PROGRAMMING_ERRORS: readonly unknown[] = ['ReferenceError', 'SyntaxError',
  * with a TypeError too, but with the network's error as its cause.
  */
 function isProgrammingError(error: unknown): boolean {
-  const name = programmingErrorOf(error);
-  return name !== undefined && (name !== 'TypeError' || (error as Error).cause === undefined);
+  try {
+    const name = programmingErrorOf(error);
+    return name !== undefined && (name !== 'TypeError' || (error as Error).cause === undefined);
+  } catch {
+    // A getter of the error, or a trap of a Proxy.
+    return false;
+  }
 }
 
 /**
