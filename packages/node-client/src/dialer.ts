@@ -183,6 +183,10 @@ export class Dialer {
       const next = run.maxRedirects === 0 ? undefined : redirectOf(response, attempt.target);
       if (next === undefined) return this.#accept(attempt.request, response, run);
       if (followed === run.maxRedirects) throw tooManyRedirects(response, followed);
+      // The session would get the request, and the cookies, for another server.
+      if (typeof this.#plan.http2 === 'object' && !sameServer(next, first.target)) {
+        throw refused(response, `; it redirects to ${String(next.address)}, which ${OWN_SESSION}`);
+      }
       run.stream!.destroy();
       attempt = redirected(attempt, next);
     }
@@ -349,6 +353,8 @@ function refused(response: HttpResponse, why = ''): BadHandshakeError {
   const message = `the server answered ${describeStatus(response.status)}, not ${wanted}${why}`;
   return new BadHandshakeError(message, response);
 }
+
+const OWN_SESSION = 'the session of the option http2 does not reach';
 
 function tooManyRedirects(response: HttpResponse, followed: number): BadHandshakeError {
   const why = `${followed} redirects were followed, and followRedirects allows no more`;

@@ -116,8 +116,8 @@ export interface DialerOptions extends ConnSettings, SocketOptions {
    * server offers them, dials with the same options for TLS, proxies and sockets share a session,
    * also those of several Dialers. Elsewhere the dial uses HTTP/1.1, and the next dials do not ask
    * for 10 minutes. `'only'` rejects there with a BadHandshakeError, and uses HTTP/2 in clear for
-   * ws. A session of node:http2 (a `ClientHttp2Session`) is used as it is, and stays yours.
-   * Default: `false`, HTTP/1.1.
+   * ws. A session of node:http2 (a `ClientHttp2Session`) is used as it is, and stays yours. A
+   * redirect to another server is a BadHandshakeError then. Default: `false`, HTTP/1.1.
    */
   readonly http2?: Http2Mode | undefined;
   /**
