@@ -1,6 +1,7 @@
 import { channel } from 'node:diagnostics_channel';
 import type { Duplex } from 'node:stream';
-import { Deferred } from '@ws/conn/internal';
+import { Deferred, Expiry } from '@ws/conn/internal';
+import { nodePlatform } from '@ws/node-io';
 import { cutStream } from '@ws/node-io/internal';
 import type { Reservation, UpgradeRequest } from '@ws/node-server/internal';
 import type { Backend } from './targets/target.ts';
@@ -56,8 +57,6 @@ export class ProxiedConnection implements Proxied, LinkOwner {
   link: Link | undefined;
   /** The request, until a target has answered it or it has failed. */
   pending: UpgradeRequest | undefined;
-  /** When the login of the client expires, in ms since 1970. */
-  expires: number = Infinity;
   /** What counts against the limits of the proxy. */
   reservation: Reservation | undefined;
   readonly #client: Duplex;
@@ -65,6 +64,7 @@ export class ProxiedConnection implements Proxied, LinkOwner {
   readonly #onOver: (proxied: ProxiedConnection) => void;
   #info: ProxiedInfo | undefined;
   #closed: Deferred<ProxiedInfo> | undefined;
+  #login: Expiry | undefined;
 
   /**
    * @param startedAt - By `performance.now()`.
@@ -97,11 +97,16 @@ export class ProxiedConnection implements Proxied, LinkOwner {
     else this.link.terminate();
   }
 
-  /** Ends the connection when the login has expired. */
-  closeIfExpired(now: number): void {
-    if (now < this.expires) return;
-    this.expires = Infinity;
-    this.link?.close(LOGIN_EXPIRED);
+  /**
+   * Ends the connection when the login of the client expires.
+   *
+   * @param lookEvery - Milliseconds between two looks at the time of day, while the client is silent.
+   */
+  setExpiry(link: Link, at: Date | number, lookEvery: number | undefined): void {
+    if (this.#info !== undefined) return;
+    this.#login = new Expiry(nodePlatform, () => link.expire(LOGIN_EXPIRED), lookEvery);
+    link.watch(this.#login);
+    this.#login.set(at);
   }
 
   linkEnded({ error, ...end }: LinkEnd): void {
@@ -111,6 +116,7 @@ export class ProxiedConnection implements Proxied, LinkOwner {
   /** The request is over. */
   settle(end: Omit<ProxiedInfo, 'duration'>): void {
     this.#info = { ...end, duration: performance.now() - this.#startedAt };
+    this.#login?.clear();
     this.#onOver(this);
     this.#closed?.resolve(this.#info);
     if (!access.hasSubscribers) return;

@@ -256,7 +256,15 @@ export class Proxy {
       cutStream(answer.stream);
       throw error;
     }
-    proxied.expires = Number(request.expires ?? Infinity);
+    const { expires } = request;
+    const { heartbeat } = plan.client;
+    if (expires !== undefined) {
+      proxied.setExpiry(
+        proxied.link,
+        expires,
+        heartbeat === false ? undefined : heartbeat.interval,
+      );
+    }
     proxied.reservation.endHandshake();
     if (!this.#limits.countConnections) {
       proxied.reservation.release();
@@ -286,18 +294,14 @@ export class Proxy {
     if (proxied.link !== undefined) proxied.reservation?.release();
   };
 
-  /** Drives the idle timeouts, heartbeats and logins of all connections: none has a timer of its own. */
+  /** Drives the idle timeouts and heartbeats of all connections: none has a timer of its own. */
   readonly #sweep = (): void => {
     if (this.#proxied.size === 0) {
       clearInterval(this.#timer);
       this.#timer = undefined;
     }
     const now = performance.now();
-    const date = Date.now();
-    for (const proxied of this.#proxied) {
-      proxied.link?.tick(now);
-      proxied.closeIfExpired(date);
-    }
+    for (const { link } of this.#proxied) link?.tick(now);
   };
 
   /** Passes a target's refusal on. */

@@ -31,6 +31,8 @@ export class Direction implements Flow {
   readonly source: Duplex;
   readonly sink: Duplex;
   reverse: Direction | undefined = undefined;
+  /** What the source still sends is dropped. */
+  drops = false;
   readonly #owner: DirectionOwner;
   /** Chunks that wait in the sink. */
   readonly #highWaterMark: number;
@@ -62,7 +64,7 @@ export class Direction implements Flow {
 
   /** Writes to the sink and pauses the source when too much waits there. */
   protected forward(chunk: Uint8Array): void {
-    if (chunk.length === 0 || !this.sink.writable) return;
+    if (chunk.length === 0 || this.drops || !this.sink.writable) return;
     if (this.sink.write(chunk) || !this.#isFull()) return;
     this.source.pause();
   }

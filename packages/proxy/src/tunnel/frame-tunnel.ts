@@ -34,6 +34,14 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
     this.#endIfAnswered();
   }
 
+  override expire(code: number): void {
+    // A close frame takes the place of a frame of which the target has seen nothing.
+    this.in.dropHeld();
+    super.expire(code);
+    // Inside a frame that has passed in part no close frame can stand.
+    if (this.in.isClosePending) this.in.endSink();
+  }
+
   closes(code: number, reason: string): void {
     this.#first ??= { code, reason };
   }
@@ -58,6 +66,7 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
     direction.source.resume();
     this.#endAfterFrames();
     this.endSoon();
+    this.endInTime();
   }
 
   closePassed(): void {

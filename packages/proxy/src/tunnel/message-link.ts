@@ -1,8 +1,8 @@
 import { CloseCode } from '@ws/codec';
 import { type CloseInfo, type Conn, isCloseError, type Message, type MessageData } from '@ws/conn';
-import { closedOf, handlerSettled, handlerStarted } from '@ws/conn/internal';
+import { closedOf, type Expiry, handlerSettled, handlerStarted } from '@ws/conn/internal';
 import { isThenable } from '@ws/node-server/internal';
-import type { EndedBy, Flow, Link, LinkOwner } from './link.ts';
+import { CLOSE_TIMEOUT, type EndedBy, type Flow, type Link, type LinkOwner } from './link.ts';
 
 /**
  * Changes a whole message on its way. Undefined drops the message. It may be async: the messages
@@ -29,6 +29,8 @@ interface Pump {
   ended: Promise<void>;
   /** Whether it waits for a message. */
   idle: boolean;
+  /** The login of `from`, if it expires. */
+  login?: Expiry;
 }
 
 /**
@@ -51,6 +53,7 @@ export class MessageLink implements Link {
   #sent: number | undefined;
   #seen = 0;
   #activeAt = performance.now();
+  #endTimer: NodeJS.Timeout | undefined;
 
   /** @param report - Gets the errors of `transform`. */
   constructor(
@@ -86,10 +89,24 @@ export class MessageLink implements Link {
    * close frame, so the messages of the target end here.
    */
   close(code: number): void {
+    this.#close(code, false);
+  }
+
+  watch(login: Expiry): void {
+    this.#toTarget.login = login;
+  }
+
+  expire(code: number): void {
+    this.#close(code, true);
+    this.#endTimer ??= setTimeout(() => this.terminate(), CLOSE_TIMEOUT).unref();
+  }
+
+  /** @param discard - Drops what the client sends from now on. */
+  #close(code: number, discard: boolean): void {
     this.#endedBy ??= 'proxy';
     this.#sent ??= code;
     this.#closing ??= code;
-    void this.#client.close(code);
+    void this.#client.close(code, '', { discard });
     void this.#toTarget.ended.then(() => this.#target.close(code));
   }
 
@@ -119,6 +136,7 @@ export class MessageLink implements Link {
       return info;
     };
     const [ofClient, ofTarget] = await Promise.all([endOf(toTarget), endOf(toClient)]);
+    clearTimeout(this.#endTimer);
     const first = this.#endedBy === 'target' ? ofTarget : ofClient;
     const error =
       first.error instanceof Error && !isCloseError(first.error) ? first.error : undefined;
@@ -179,6 +197,7 @@ export class MessageLink implements Link {
     pump.idle = true;
     const message = await from.readMessage();
     pump.idle = false;
+    if (pump.login?.check()) return;
     let result: Message | MessageData | undefined;
     try {
       const changed = transform(message);
@@ -227,6 +246,7 @@ async function passMessage(pump: Pump): Promise<void> {
   const piece = pieces.pop() ?? new Uint8Array(PIECE_SIZE);
   // After a failure the writer stays open: the close code of the link may follow any fragment.
   for (let size: number; (size = await reader.read(piece)) > 0; ) {
+    if (pump.login?.check()) continue;
     await writer.write(piece.subarray(0, size));
   }
   await writer.close();

@@ -1,13 +1,10 @@
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '@ws/codec';
-import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
+import { type Expiry, schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import type { CheckedOptions } from '../options.ts';
 import type { Direction, DirectionOwner } from './direction.ts';
-import type { EndedBy, Link, LinkOwner } from './link.ts';
-
-/** Milliseconds that a peer has to end its socket, or to take bytes, after the other has ended. */
-const CLOSE_TIMEOUT = 5_000;
+import { CLOSE_TIMEOUT, type EndedBy, type Link, type LinkOwner } from './link.ts';
 
 /** Two sockets, joined in both directions. The subclasses are the modes. */
 export abstract class Tunnel<D extends Direction> implements Link, DirectionOwner, TimerEntry {
@@ -26,6 +23,7 @@ export abstract class Tunnel<D extends Direction> implements Link, DirectionOwne
   /** Bytes of both directions at the last tick that saw new ones, and its time. */
   #seen = 0;
   #activeAt = performance.now();
+  #endTimer: NodeJS.Timeout | undefined;
 
   constructor(client: Duplex, target: Duplex, plan: CheckedOptions, owner: LinkOwner) {
     this.plan = plan;
@@ -42,6 +40,16 @@ export abstract class Tunnel<D extends Direction> implements Link, DirectionOwne
     this.in.start(fromClient);
   }
 
+  watch(login: Expiry): void {
+    this.in.source.prependListener('data', () => login.check());
+  }
+
+  expire(code: number): void {
+    this.close(code);
+    this.in.drops = true;
+    this.endInTime();
+  }
+
   terminate(): void {
     this.endedBy ??= 'proxy';
     this.in.source.destroy();
@@ -55,7 +63,7 @@ export abstract class Tunnel<D extends Direction> implements Link, DirectionOwne
       this.#activeAt = now;
     } else if (now - this.#activeAt >= this.plan.idleTimeout) {
       this.close(CloseCode.GoingAway);
-      this.endSoon();
+      this.endInTime();
     }
   }
 
@@ -72,6 +80,7 @@ export abstract class Tunnel<D extends Direction> implements Link, DirectionOwne
     direction.sink.resume();
     if (--this.#open > 0) return this.endSoon();
     schedulerOf(nodePlatform).timers.clear(this);
+    clearTimeout(this.#endTimer);
     const { code, reason } = this.closeInfo();
     this.#owner.linkEnded({ endedBy: this.endedBy, code, reason, error: this.error });
   }
@@ -100,6 +109,11 @@ export abstract class Tunnel<D extends Direction> implements Link, DirectionOwne
     if (this.slot !== undefined && ms === undefined) return;
     this.#left = this.#unsent;
     schedulerOf(nodePlatform).timers.set(this, ms ?? CLOSE_TIMEOUT);
+  }
+
+  /** Terminates both sockets after a while, whatever their peers send or read. */
+  protected endInTime(): void {
+    this.#endTimer ??= setTimeout(() => this.terminate(), CLOSE_TIMEOUT).unref();
   }
 
   /** Bytes that pass before both sockets end. */

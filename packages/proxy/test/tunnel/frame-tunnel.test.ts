@@ -1,10 +1,12 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { nothingLeft } from '@ws/tests';
+import { nothingLeft, type RawPeer, turn } from '@ws/tests';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import type { ProxyOptions } from '../../src/index.ts';
 import { front, openPair, pair, rawTarget } from '../support.ts';
 
 const KIB = 1024;
+const TIMERS = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] as const;
 
 describe('the end of a pair, mode frames', () => {
   nothingLeft();
@@ -234,6 +236,52 @@ describe('the end of a pair, mode frames', () => {
     expect(await target.sees(1)).toEqual(['close 1001']);
     await Promise.all([client.finish(), target.finish()]);
     expect(await proxied.closed).toMatchObject({ endedBy: 'proxy' });
+  });
+
+  describe('in 5 s, whatever a peer sends within a frame', () => {
+    /** The start of a frame of 2^40 bytes. */
+    const start = Buffer.from('82ff0000010000000000000000006869', 'hex');
+    const startOfTarget = Buffer.from('827f00000100000000006869', 'hex');
+
+    async function opened(options: ProxyOptions) {
+      vi.useFakeTimers({ toFake: [...TIMERS, 'performance'] });
+      onTestFinished(() => void vi.useRealTimers());
+      return pair({ heartbeat: false, ...options });
+    }
+    const trickles = async (peer: RawPeer): Promise<void> => {
+      for (let second = 0; second < 5; second++) {
+        await peer.write('x').catch(() => {});
+        vi.advanceTimersByTime(1_000);
+        for (let i = 0; i < 5; i++) await turn();
+      }
+    };
+
+    it('comes after idleTimeout', async () => {
+      const { client, target, proxied } = await opened({ idleTimeout: 10_000 });
+      await client.write(start);
+      await target.until(() => proxied.stats.in.bytes > 0);
+      for (let i = 0; i < 12; i++) vi.advanceTimersByTime(1_000);
+      await trickles(client);
+      // Both sockets of the proxy are closed then.
+      expect(await proxied.closed).toMatchObject({ endedBy: 'proxy', code: 1001 });
+      client.destroy();
+      target.destroy();
+    });
+
+    it('comes after a message over maxMessageSize of the other', async () => {
+      const { client, target, proxied } = await opened({ maxMessageSize: 2 ** 41 });
+      await target.write(startOfTarget);
+      await client.until(() => proxied.stats.out.bytes > 0);
+      const tooLarge = Buffer.from(start);
+      tooLarge.writeUInt32BE(2 ** 16, 2);
+      await client.write(tooLarge);
+      await target.until(() => proxied.stats.in.bytes > 0);
+      await trickles(target);
+      // Both sockets of the proxy are closed then.
+      expect(await proxied.closed).toMatchObject({ endedBy: 'proxy' });
+      client.destroy();
+      target.destroy();
+    });
   });
 
   it('is 1001 for both after idleTimeout', async () => {
