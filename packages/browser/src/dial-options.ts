@@ -7,6 +7,7 @@ import {
   checkConnOptions,
   type Side,
 } from './options.ts';
+import { pageTurns } from './page-turns.ts';
 import { LONGEST_TIMER, nothing, report } from './promises.ts';
 import { badType, checkNames, whole } from './validate.ts';
 import type { WebSocketConstructor, WebSocketStreamConstructor } from './web-types.ts';
@@ -65,6 +66,7 @@ export interface DialOptions extends BrowserConnOptions {
 export const PAGE: Side = {
   errorCloseCode: 3011,
   queueCloseCode: 3008,
+  turns: pageTurns,
   checkCode(code) {
     if (code !== 1000) whole('close: code other than 1000 in a page', code, 3000, 4999);
   },

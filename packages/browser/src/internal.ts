@@ -9,8 +9,9 @@ export {
   type BrowserConnBounds,
   checkConnOptions,
   type Side,
+  type Turns,
 } from './options.ts';
-export { MESSAGE_COST } from './payload.ts';
+export { MESSAGE_COST, overflow } from './payload.ts';
 export { after, bounded } from './promises.ts';
 export { utf8Length } from './utf8-length.ts';
 export { badType, boundOf, checkNames, whole } from './validate.ts';

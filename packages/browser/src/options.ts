@@ -24,6 +24,14 @@ export interface BrowserConnOptions {
   readonly maxBufferedAmount?: number | false | undefined;
 }
 
+/** Turns of one wait. */
+export interface Turns {
+  /** Calls `look` in a later turn. */
+  next(look: () => void): void;
+  /** The wait is over. */
+  end(): void;
+}
+
 /** What a page and a server of `@ws/fetch` do differently with the same kind of socket. */
 export interface Side {
   /** The close code after an error of the application. */
@@ -32,6 +40,8 @@ export interface Side {
   readonly queueCloseCode: number;
   /** @throws TypeError, RangeError for a code that `close` must not send. */
   readonly checkCode: (code: number) => void;
+  /** Makes the turns in which a waiting write looks at `bufferedAmount`, which has no event. */
+  readonly turns: () => Turns;
   /** Explains the error of a connection that is lost; may be empty. */
   readonly note: string;
   /** Gets the errors of the application's functions. */

@@ -11,17 +11,6 @@ import { nothing } from './promises.ts';
 import { utf8Length } from './utf8-length.ts';
 import type { PageSocket } from './web-types.ts';
 
-/**
- * `bufferedAmount` has no event. For this many ms a wait checks it in each turn of the event loop:
- * most waits are shorter than the shortest timer.
- */
-const TURNS = 20;
-/** The same in a hidden page, whose timers take a second: 64 KiB in 62 ms are 1 MiB/s. */
-const HIDDEN_TURNS = 100;
-/** The first and the longest time in ms between two later checks. */
-const FIRST_POLL = 4;
-const LAST_POLL = 50;
-
 /** Sends messages, and bounds what waits to be sent. */
 export class WriteSide {
   messages = 0;
@@ -117,27 +106,17 @@ export class WriteSide {
   async #untilLow(): Promise<void> {
     // Some runtimes send when the microtask ends.
     await RESOLVED;
-    let channel: InstanceType<NonNullable<typeof MessageChannel>> | undefined;
-    const turnsEnd = performance.now() + (globalThis.document?.hidden ? HIDDEN_TURNS : TURNS);
-    let ms = FIRST_POLL;
+    const turns = this.#settings.turns();
     try {
       while (!this.#isLow) {
         if (this.#failed) throw this.#failed.reason;
         await new Promise<void>((resolve) => {
           this.#look = resolve;
-          const { MessageChannel: Channel } = globalThis;
-          if (Channel && performance.now() < turnsEnd) {
-            channel ??= new Channel();
-            channel.port1.onmessage = () => resolve();
-            channel.port2.postMessage(null);
-          } else {
-            setTimeout(resolve, ms);
-            ms = Math.min(ms * 2, LAST_POLL);
-          }
+          turns.next(resolve);
         });
       }
     } finally {
-      channel?.port1.close();
+      turns.end();
     }
     this.#drained = undefined;
   }

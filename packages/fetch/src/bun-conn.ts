@@ -3,7 +3,7 @@ import type { ConnStats, PingOptions, PingPongHandler } from '@ws/conn';
 import { BackpressureError, handled, rejected } from '@ws/conn/parts';
 import type { BunSocket } from './bun-socket.ts';
 import type { Plan } from './options.ts';
-import { SocketConn } from './server-conn.ts';
+import { SocketConn, type SocketRuntime } from './server-conn.ts';
 
 export type { BunWebSocket } from './bun-socket.ts';
 
@@ -29,8 +29,8 @@ export class BunConn extends SocketConn {
   #onPing: PingPongHandler | null = null;
   #onPong: PingPongHandler | null = null;
 
-  constructor(socket: BunSocket, plan: Plan, maxMessage: number, address: string | undefined) {
-    super(socket, plan, maxMessage, address);
+  constructor(socket: BunSocket, plan: Plan, runtime: SocketRuntime, address: string | undefined) {
+    super(socket, plan, runtime, address);
     this.socket = socket;
     void this.closed.then(({ error }) => {
       for (const { stop } of this.#pings) stop(error ?? ended());

@@ -4,16 +4,16 @@
  * @module
  */
 import { checkNames } from '@ws/browser/internal';
-import { CloseCode } from '@ws/conn/parts';
 import { BunConn, type BunWebSocket } from './bun-conn.ts';
 import { BunSocket } from './bun-socket.ts';
 import { callOf, type Mark, type Wrapper } from './fetch-call.ts';
-import { refuse } from './handshake.ts';
+import { refuse, refuseBadHost } from './handshake.ts';
 import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
 import { checkReadLimit } from './options.ts';
 import { reportTo } from './reports.ts';
 import { isResponse } from './responses.ts';
 import { run } from './server-conn.ts';
+import { lookWithin, turns } from './turns.ts';
 import { callFetch, type FetchHandler, type Upgrade, upgradeOn } from './upgrade.ts';
 
 export * from './public.ts';
@@ -99,6 +99,9 @@ function upgradeNow(server: BunServer, request: Request, mark: Mark): Response |
   return isUpgraded ? undefined : refuse(400, 'the request was answered, or its client has left');
 }
 
+/** Bun has an event for it. The looks are for the case that it lacks one. */
+const bunTurns = /* @__PURE__ */ turns(0, (_ms, look) => lookWithin(1_000, look));
+
 /** Runs a connection. */
 function opened(ws: BunWebSocket<Opened>, maxMessage: number): void {
   const { mark } = ws.data;
@@ -106,7 +109,7 @@ function opened(ws: BunWebSocket<Opened>, maxMessage: number): void {
   const readLimit = Math.min(plan.bounds.readLimit, maxMessage);
   const within = { ...plan, bounds: { ...plan.bounds, readLimit } };
   const socket = new BunSocket(ws, mark.subprotocol);
-  const conn = new BunConn(socket, within, maxMessage, ws.remoteAddress);
+  const conn = new BunConn(socket, within, { maxMessage, turns: bunTurns }, ws.remoteAddress);
   ws.data.conn = conn;
   try {
     // Without the wrapper, `upgrade` did not know the bound.
@@ -125,7 +128,7 @@ function opened(ws: BunWebSocket<Opened>, maxMessage: number): void {
 function refuseForeign(ws: BunWebSocket<unknown>, { told }: Wrapper): void {
   // Its data may look like ours in the later events.
   ws.data = undefined;
-  ws.close(CloseCode.InternalServerErr);
+  ws.close(1011);
   if (told.has(refuseForeign)) return;
   told.add(refuseForeign);
   const error = new TypeError(
@@ -156,6 +159,8 @@ export function bun(fetch?: FetchHandler<never>, options: BunOptions = {}): BunH
   const wrapper = { maxMessage: maxPayloadLength, told: new WeakSet() };
   return {
     async fetch(request, server) {
+      const refusal = refuseBadHost(request);
+      if (refusal) return refusal;
       const mark = await callFetch(fetch as FetchHandler, request, server, wrapper);
       return isResponse(mark) ? mark : upgradeNow(server as BunServer, request, mark);
     },

@@ -30,18 +30,33 @@ export function refuse(status: number, text: string, headers?: HeadersLike): Res
 }
 
 /**
+ * Refuses a request whose Host or target is malformed: `Host: a/b` would become a part of the path.
+ *
+ * @returns undefined for any other.
+ */
+export function refuseBadHost({ headers, url }: Request): Response | undefined {
+  const host = headers.get('host');
+  const isValid = (!host || parseHostPort(host, '') !== undefined) && URL.canParse(url);
+  return isValid
+    ? undefined
+    : refuse(400, `not an HTTP request: malformed 'Host' header or target`);
+}
+
+/**
  * Checks a request, and asks `authenticate`. The rules, their order and their words are those of
  * `requestRules` in the codec, as far as a Request shows them.
  *
  * @param clientSignal - Aborted when the client leaves, on a runtime that knows it.
+ * @param wireIsChecked - The runtime checks requests itself, and calls `fetch` without a wire, too.
  * @returns The refusal, or what both ends agree on. Never throws for the request.
  */
 export async function negotiate(
   request: Request,
   plan: Plan,
   clientSignal: AbortSignal | undefined,
+  wireIsChecked = false,
 ): Promise<Response | Agreement> {
-  const refusal = checkRequest(request, plan);
+  const refusal = checkRequest(request, plan, wireIsChecked);
   if (refusal !== undefined) return refusal;
   const { authenticate, subprotocols = [] } = plan.options;
   const auth =
@@ -57,11 +72,19 @@ export async function negotiate(
   return { request, plan, subprotocol, auth };
 }
 
-function checkRequest({ method, headers }: Request, plan: Plan): Response | undefined {
+/** Fields of the wire, which a Worker that calls another one does not send. */
+const WIRE_FIELDS = ['connection', 'sec-websocket-version', 'sec-websocket-key'];
+
+function checkRequest(
+  { method, headers, url }: Request,
+  plan: Plan,
+  wireIsChecked: boolean,
+): Response | undefined {
+  const isCall = wireIsChecked && !WIRE_FIELDS.some((name) => headers.has(name));
   const of = (name: string): string => headers.get(name) ?? '';
   const lists = (name: string, token: string): boolean =>
     listOf(of(name).toLowerCase()).includes(token);
-  const host = of('host');
+  const host = headers.get('host') ?? (wireIsChecked ? new URL(url).host : '');
   // `Host` is all that the origin is compared with.
   if (parseHostPort(host, '') === undefined) {
     return refuse(400, `${BAD} 'Host' header is not a valid host`);
@@ -69,7 +92,7 @@ function checkRequest({ method, headers }: Request, plan: Plan): Response | unde
   if (headers.has('transfer-encoding') || !/^0*$/.test(of('content-length'))) {
     return refuse(400, `${BAD} request has a body`);
   }
-  if (!lists('connection', 'upgrade')) {
+  if (!isCall && !lists('connection', 'upgrade')) {
     return refuse(400, `${NOT_WEBSOCKET} 'upgrade' token not found in 'Connection' header`);
   }
   const upgrade = { Upgrade: 'websocket', Connection: 'Upgrade' };
@@ -79,7 +102,7 @@ function checkRequest({ method, headers }: Request, plan: Plan): Response | unde
   if (method !== 'GET') {
     return refuse(405, `${NOT_WEBSOCKET} request method is not GET`, { Allow: 'GET' });
   }
-  const version = headers.get('sec-websocket-version');
+  const version = isCall ? '13' : headers.get('sec-websocket-version');
   if (version === null || version.includes(',')) return refuse(400, BAD_VERSION);
   if (version !== '13') {
     return refuse(426, BAD_VERSION, { ...upgrade, 'Sec-WebSocket-Version': '13' });
@@ -88,7 +111,7 @@ function checkRequest({ method, headers }: Request, plan: Plan): Response | unde
   if (origin !== null && !isAllowed(origin, host, plan)) {
     return refuse(403, `origin ${shown(origin)} does not match host ${shown(host)}`);
   }
-  if (!KEY.test(of('sec-websocket-key'))) {
+  if (!isCall && !KEY.test(of('sec-websocket-key'))) {
     return refuse(
       400,
       `${BAD} 'Sec-WebSocket-Key' header must be Base64 encoded value of 16-byte in length`,

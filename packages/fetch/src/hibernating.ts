@@ -7,11 +7,14 @@ import { isResponse } from './responses.ts';
 import { SERVER } from './server-conn.ts';
 import {
   acceptingHeaders,
+  closeSocket,
   MAX_MESSAGE,
   type WorkerSocket,
   webSocketPair,
 } from './workers-socket.ts';
 
+/** The `readyState` of a connection that neither end has closed. */
+const OPEN = 1;
 /** The most bytes that an attachment may have. */
 const MAX_ATTACHMENT = 16_384;
 
@@ -25,7 +28,10 @@ export interface HibernatingConn<Data = unknown> {
   /** `''` for none. */
   readonly subprotocol: string;
   readonly state: 'open' | 'closing' | 'closed';
-  /** Sends a message: a string as text, bytes as binary. False after the end. */
+  /**
+   * Sends a message: a string as text, bytes as binary. False after the end, and above
+   * `maxBufferedAmount`: the client does not read, and the connection closes with 1013.
+   */
   send(data: string | ArrayBuffer | Uint8Array): boolean;
   /**
    * Runs the closing handshake. No effect after the end.
@@ -66,10 +72,7 @@ export interface HibernatingEvents<Data = unknown> {
 }
 
 /** Options of {@link hibernating}: those of `upgrade` that need no object in memory. */
-export type HibernatingOptions<Result> = Omit<
-  UpgradeOptions<Result>,
-  'server' | 'highWaterMark' | 'maxBufferedAmount'
-> &
+export type HibernatingOptions<Result> = Omit<UpgradeOptions<Result>, 'server' | 'highWaterMark'> &
   HibernatingEvents<AuthOf<Result>>;
 
 interface Attachment {
@@ -82,8 +85,10 @@ interface Pending {
   last: Promise<void>;
   /** Bytes of the messages that wait, with their costs. */
   cost: number;
-  /** We have closed it for a fault: its messages are dropped. */
-  hasFailed: boolean;
+  /** We have closed it: the messages that wait are dropped. Later ones find a closed socket. */
+  isClosed: boolean;
+  /** Its event `close` was called. */
+  hasEnded: boolean;
 }
 
 interface State {
@@ -128,10 +133,23 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
   }
   const pending = new WeakMap<WorkerSocket, Pending>();
   const pendingOf = (socket: WorkerSocket): Pending => {
-    const known = pending.get(socket) ?? { last: Promise.resolve(), cost: 0, hasFailed: false };
+    const known = pending.get(socket) ?? {
+      last: Promise.resolve(),
+      cost: 0,
+      isClosed: false,
+      hasEnded: false,
+    };
     pending.set(socket, known);
     return known;
   };
+  /** Closes a connection, and drops its messages. */
+  const end = (socket: WorkerSocket, code: number, reason = ''): void => {
+    // The answer to the peer's close drops nothing.
+    if (socket.readyState === OPEN) pendingOf(socket).isClosed = true;
+    closeSocket(socket, code, reason);
+  };
+  const connOf = (socket: WorkerSocket): HibernatingConn<never> =>
+    new SleepingConn(socket, plan.bounds.maxBufferedAmount, end) as never;
 
   return class HibernatingObject extends DurableObject {
     readonly #state: State;
@@ -144,7 +162,7 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
       this.#room = {
         ctx,
         env,
-        connections: () => state.getWebSockets().map((socket) => new SleepingConn(socket) as never),
+        connections: () => state.getWebSockets().map(connOf),
       };
       if (autoResponse !== undefined) {
         const { request, response } = autoResponse as { request: string; response: string };
@@ -153,7 +171,7 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
     }
 
     async fetch(request: Request): Promise<Response> {
-      const result = await negotiate(request, plan, undefined);
+      const result = await negotiate(request, plan, undefined, true);
       if (isResponse(result)) return result;
       const [client, socket] = webSocketPair();
       const { auth, subprotocol } = result;
@@ -173,18 +191,20 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
       } as ResponseInit);
     }
 
-    webSocketMessage(socket: WorkerSocket, data: string | ArrayBuffer): Promise<void> {
+    webSocketMessage(socket: WorkerSocket, data: string | ArrayBuffer): Promise<void> | void {
       const isText = typeof data === 'string';
       const bytes = isText ? utf8Length(data) : data.byteLength;
       const { readLimit, maxQueuedBytes } = plan.bounds;
       const waiting = pendingOf(socket);
       const cost = bytes + MESSAGE_COST;
-      if (bytes > readLimit) return this.#fail(socket, 1009);
-      if (waiting.cost > 0 && waiting.cost + cost > maxQueuedBytes) return this.#fail(socket, 1008);
+      // The peer of a closed connection may go on. The state survives the sleep.
+      if (socket.readyState !== OPEN) return;
+      if (bytes > readLimit) return end(socket, 1009);
+      if (waiting.cost > 0 && waiting.cost + cost > maxQueuedBytes) return end(socket, 1013);
       waiting.cost += cost;
       return this.#inOrder(waiting, async () => {
         waiting.cost -= cost;
-        if (waiting.hasFailed) return;
+        if (waiting.isClosed) return;
         await this.#call(socket, (conn) =>
           message?.(conn, isText ? data : new Uint8Array(data), this.#room),
         );
@@ -199,22 +219,29 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
     ): Promise<void> {
       // The runtime leaves the answer to us. Messages that have come before can still be read.
       closeSocket(socket, code, reason);
-      return this.#inOrder(pendingOf(socket), () =>
-        this.#call(socket, (conn) => close?.(conn, { code, reason, wasClean }, this.#room)),
+      return this.#ended(socket, { code, reason, wasClean });
+    }
+
+    /** After a fault of the peer, `webSocketClose` is not called; after the loss of a connection it is. */
+    webSocketError(socket: WorkerSocket): Promise<void> {
+      end(socket, 1011);
+      return this.#ended(socket, { code: 1006, reason: '', wasClean: false });
+    }
+
+    #ended(
+      socket: WorkerSocket,
+      info: { code: number; reason: string; wasClean: boolean },
+    ): Promise<void> {
+      const waiting = pendingOf(socket);
+      if (waiting.hasEnded) return waiting.last;
+      waiting.hasEnded = true;
+      return this.#inOrder(waiting, () =>
+        this.#call(socket, (conn) => close?.(conn, info, this.#room)),
       );
     }
 
-    /** `webSocketClose` with 1006 comes before it. */
-    webSocketError(): void {}
-
     #inOrder(waiting: Pending, call: () => Promise<void>): Promise<void> {
       return (waiting.last = waiting.last.then(call));
-    }
-
-    /** Closes a connection, and drops its messages. */
-    async #fail(socket: WorkerSocket, code: number): Promise<void> {
-      pendingOf(socket).hasFailed = true;
-      closeSocket(socket, code, '');
     }
 
     async #call(
@@ -222,10 +249,10 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
       event: (conn: HibernatingConn<never>) => unknown,
     ): Promise<void> {
       try {
-        await event(new SleepingConn(socket) as unknown as HibernatingConn<never>);
+        await event(connOf(socket));
       } catch (error) {
         reportTo(report, error, { where: 'handler' });
-        await this.#fail(socket, 1011);
+        end(socket, 1011);
       }
     }
   };
@@ -233,9 +260,17 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
 
 class SleepingConn implements HibernatingConn {
   readonly #socket: WorkerSocket;
+  readonly #maxBufferedAmount: number;
+  readonly #end: (socket: WorkerSocket, code: number, reason?: string) => void;
 
-  constructor(socket: WorkerSocket) {
+  constructor(
+    socket: WorkerSocket,
+    maxBufferedAmount: number,
+    end: (socket: WorkerSocket, code: number, reason?: string) => void,
+  ) {
     this.#socket = socket;
+    this.#maxBufferedAmount = maxBufferedAmount;
+    this.#end = end;
   }
 
   get data(): unknown {
@@ -252,18 +287,26 @@ class SleepingConn implements HibernatingConn {
 
   get state(): 'open' | 'closing' | 'closed' {
     const { readyState } = this.#socket;
-    return readyState === 1 ? 'open' : readyState === 2 ? 'closing' : 'closed';
+    return readyState === OPEN ? 'open' : readyState === 2 ? 'closing' : 'closed';
   }
 
   send(data: string | ArrayBuffer | Uint8Array): boolean {
-    if (this.#socket.readyState !== 1) return false;
-    this.#socket.send(data);
+    const socket = this.#socket;
+    if (socket.readyState !== OPEN) return false;
+    const { bufferedAmount } = socket;
+    const size = typeof data === 'string' ? utf8Length(data) : data.byteLength;
+    // An empty queue takes one message of any size.
+    if (bufferedAmount > 0 && bufferedAmount + size > this.#maxBufferedAmount) {
+      this.#end(socket, 1013, 'slow consumer');
+      return false;
+    }
+    socket.send(data);
     return true;
   }
 
   close(code = 1000, reason = ''): void {
     checkClose(SERVER, code, reason);
-    closeSocket(this.#socket, code, reason);
+    this.#end(this.#socket, code, reason);
   }
 }
 
@@ -280,19 +323,5 @@ function attach(socket: WorkerSocket, attachment: Attachment): void {
       `conn.data: expected data that can be cloned, of at most ${MAX_ATTACHMENT} bytes`,
       { cause },
     );
-  }
-}
-
-/**
- * Closes a connection that is open, or whose peer has closed it: with 1000 when no close frame can have
- * the code of the peer.
- */
-function closeSocket(socket: WorkerSocket, code: number, reason: string): void {
-  for (const each of [code, 1000]) {
-    try {
-      return socket.close(each, reason);
-    } catch {
-      // It has ended, or Workers refuse the code.
-    }
   }
 }

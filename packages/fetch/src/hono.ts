@@ -1,5 +1,8 @@
+import { badType } from '@ws/browser/internal';
 import { TextMessage, WebSocketError } from '@ws/conn/parts';
-import type { ServerConn, UpgradeHandler, UpgradeOptions } from './options.ts';
+import { callOf } from './fetch-call.ts';
+import type { FetchReport, ServerConn, UpgradeHandler, UpgradeOptions } from './options.ts';
+import { reportTo } from './reports.ts';
 import type { Upgrade } from './upgrade.ts';
 
 /** The part of a Context of Hono that {@link UpgradeWebSocket} uses. */
@@ -67,15 +70,24 @@ export interface UpgradeWebSocket {
   ): Promise<Response>;
 }
 
-/** Makes the function `upgradeWebSocket` of a runtime from its `upgrade`. */
-export function honoUpgrade(upgrade: Upgrade): UpgradeWebSocket {
+/**
+ * Makes the function `upgradeWebSocket` of a runtime from its `upgrade`.
+ *
+ * @param keep - Keeps the events of the end going, on a runtime that would drop them.
+ */
+export function honoUpgrade(
+  upgrade: Upgrade,
+  keep: (ended: Promise<unknown>) => void = () => {},
+): UpgradeWebSocket {
   const answer = async (
     context: HonoContext,
     events: HonoEvents,
     options: UpgradeOptions<unknown> = {},
+    told: object = options.report ?? honoUpgrade,
   ): Promise<Response> => {
     const { req, env } = context;
-    const response = await upgrade(req.raw, { server: env, ...options }, handlerOf(events));
+    checkEvents(events, req.raw, options.report, told);
+    const response = await upgrade(req.raw, { server: env, ...options }, handlerOf(events, keep));
     // Hono adds headers that middleware has set before `next()` only to its own Responses.
     if (response.status !== 101) return context.newResponse(response.body, response);
     // The constructor takes no 101, which is the answer on Workers.
@@ -89,41 +101,79 @@ export function honoUpgrade(upgrade: Upgrade): UpgradeWebSocket {
     async (context: HonoContext, next: () => Promise<void>): Promise<Response | undefined> => {
       const upgradeField = context.req.raw.headers.get('upgrade');
       if (upgradeField?.toLowerCase() === 'websocket') {
-        return answer(context, await createEvents(context), options);
+        return answer(context, await createEvents(context), options, createEvents);
       }
       await next();
       return undefined;
     };
-  return ((first: CreateEvents | HonoContext, second: never, options: never) =>
-    typeof first === 'function'
-      ? middlewareOf(first, second)
-      : answer(first, second, options)) as UpgradeWebSocket;
+  return ((first: CreateEvents | HonoContext, second: never, options: never) => {
+    if (typeof first === 'function') return middlewareOf(first, second);
+    if (first?.req?.raw) return answer(first, second, options);
+    throw badType('upgradeWebSocket: expected a function that returns the events', first);
+  }) as UpgradeWebSocket;
 }
 
 type CreateEvents = (context: HonoContext) => HonoEvents | PromiseLike<HonoEvents>;
 
-function handlerOf(events: HonoEvents): UpgradeHandler {
+const EVENTS = ['onOpen', 'onMessage', 'onClose', 'onError'];
+/** Those whose mistake was reported. */
+const reported = /* @__PURE__ */ new WeakSet<object>();
+
+/**
+ * Reports names of a WebSocket, such as `onmessage`, and an object without an event.
+ *
+ * @param told - Of one middleware: only the first mistake is reported.
+ * @throws TypeError for no object.
+ */
+function checkEvents(
+  events: HonoEvents,
+  request: Request,
+  report: FetchReport | undefined,
+  told: object,
+): void {
+  if (typeof events !== 'object' || events === null) {
+    throw badType('upgradeWebSocket: expected an object with events', events);
+  }
+  const lower = EVENTS.map((name) => name.toLowerCase()).filter((name) => name in events);
+  const hasNone = !EVENTS.some((name) => name in events);
+  if ((lower.length === 0 && !hasNone) || reported.has(told)) return;
+  reported.add(told);
+  const names = (lower.length > 0 ? lower : Object.keys(events)).join(', ');
+  const error = new TypeError(
+    `upgradeWebSocket: ${names || 'an object without events'} is never called; the events are ${EVENTS.join(', ')}`,
+  );
+  const common = callOf(request)?.wrapper.report;
+  reportTo(report ?? common, error, { where: 'upgradeWebSocket', request });
+}
+
+function handlerOf(events: HonoEvents, keep: (ended: Promise<unknown>) => void): UpgradeHandler {
   return async (conn, { request }) => {
     const socket = socketOf(conn, request);
-    let failure: unknown;
-    try {
-      await events.onOpen?.(new Event('open'), socket);
-      await conn.receive((message) => {
-        const data =
-          message.type === TextMessage ? message.text() : new Uint8Array(message.data).buffer;
-        return events.onMessage?.(eventOf('message', { data }), socket) as void;
-      });
-    } catch (error) {
-      failure = error;
-      // The end of the connection is no failure of the events.
-      if (!(error instanceof WebSocketError)) void conn.close(1011);
-    }
-    await conn.closed;
-    await callEndEvents(conn, events, socket).catch((error: unknown) => {
-      failure ??= error;
-    });
-    if (failure !== undefined) throw failure;
+    const work = readAll(conn, events, socket);
+    const nothing = (): void => {};
+    const ended = work
+      .catch(nothing)
+      .then(() => conn.closed)
+      .then(() => callEndEvents(conn, events, socket));
+    keep(ended.catch(nothing));
+    // Now: the server reports it, and closes with 1011.
+    await work;
+    await ended;
   };
+}
+
+/** Settles when no further message is read. The end of the connection is no failure of the events. */
+async function readAll(conn: ServerConn, events: HonoEvents, socket: HonoSocket): Promise<void> {
+  try {
+    await events.onOpen?.(new Event('open'), socket);
+    await conn.receive((message) => {
+      const data =
+        message.type === TextMessage ? message.text() : new Uint8Array(message.data).buffer;
+      return events.onMessage?.(eventOf('message', { data }), socket) as void;
+    });
+  } catch (error) {
+    if (conn.state === 'open' || !(error instanceof WebSocketError)) throw error;
+  }
 }
 
 async function callEndEvents(

@@ -34,6 +34,8 @@ export interface UpgradeContext<Auth = unknown> {
 export type UpgradeHandler<Auth = unknown> = (
   conn: ServerConn<Auth>,
   context: UpgradeContext<Auth>,
+  /** The context again: `ctx` of the listeners of a Hub. */
+  ctx: UpgradeContext<Auth>,
 ) => unknown;
 
 /** Headers as a Response takes them. */
@@ -123,7 +125,7 @@ export interface UpgradeOptions<Result = true> {
   readonly readLimit?: number | false | undefined;
   /**
    * The most bytes of messages that wait for a read on Deno and Workers, which cannot pause a
-   * connection, with 320 for each message. More close with 1008. Node and Bun pause. Default: 16 MiB.
+   * connection, with 320 for each message. More close with 1013. Node and Bun pause. Default: 16 MiB.
    */
   readonly maxQueuedBytes?: number | false | undefined;
   /** A write resolves below this many buffered bytes. Default: 64 KiB. */

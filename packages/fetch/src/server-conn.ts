@@ -14,6 +14,12 @@ import type { Mark } from './fetch-call.ts';
 import { checkReadLimit, type Plan } from './options.ts';
 import { reportTo } from './reports.ts';
 
+/** What a runtime does in its own way. */
+export interface SocketRuntime extends Pick<Side, 'turns'> {
+  /** The longest message that it takes, in bytes. */
+  readonly maxMessage: number;
+}
+
 /** The methods of a Conn over the WebSocket of a server's runtime. */
 export class SocketConn extends WebSocketConn {
   /** No runtime knows it. */
@@ -22,21 +28,18 @@ export class SocketConn extends WebSocketConn {
   readonly #report: (error: unknown, where: string) => void;
   readonly #address: string | undefined;
 
-  /**
-   * @param maxMessage - The longest message that the runtime takes, in bytes.
-   * @param address - The client's, if it is known.
-   */
+  /** @param address - The client's, if it is known. */
   constructor(
     socket: PageSocket,
     { options, bounds }: Plan,
-    maxMessage: number,
+    { maxMessage, turns }: SocketRuntime,
     address: string | undefined,
   ) {
     const { autoResponse } = options;
     const report = (error: unknown, where = 'upgrade'): void =>
       reportTo(options.report, error, { where, conn: this });
     const answers = autoResponse && answering(socket, autoResponse, bounds.highWaterMark);
-    super(socket, { ...bounds, ...SERVER, report }, answers);
+    super(socket, { ...bounds, ...SERVER, report, turns }, answers);
     this.#maxMessage = maxMessage;
     this.#report = report;
     this.#address = address;
@@ -69,9 +72,10 @@ export class SocketConn extends WebSocketConn {
 }
 
 /** What a server does differently from a page. */
-export const SERVER: Omit<Side, 'report'> & Pick<BrowserConnBounds, 'limitCloseCode'> = {
+export const SERVER: Omit<Side, 'report' | 'turns'> & Pick<BrowserConnBounds, 'limitCloseCode'> = {
   errorCloseCode: 1011,
-  queueCloseCode: 1008,
+  // Not 1008, after which a reconnecting client never comes back.
+  queueCloseCode: 1013,
   limitCloseCode: 1009,
   checkCode(code) {
     // RFC 6455, section 7.4: 1004 to 1006 and 1015 are never sent.
@@ -114,7 +118,8 @@ export async function run(
 ): Promise<void> {
   conn.data = auth;
   try {
-    await handler(conn, { auth, request });
+    const context = { auth, request };
+    await handler(conn, context, context);
   } catch (error) {
     // The end of the connection is no fault of the handler.
     const isEnd = conn.state !== 'open' && error instanceof WebSocketError;

@@ -27,12 +27,20 @@ export interface Runtime {
   ) => Response;
   /** The call of a wrapper in which a request is answered. A runtime without it has no wrapper. */
   readonly callOf?: (request: Request) => FetchCall | undefined;
+  /** See `negotiate`. */
+  readonly wireIsChecked?: boolean;
   /** Aborted when the client leaves. A runtime without it does not know that. */
   readonly clientSignal?: (request: Request) => AbortSignal;
 }
 
 /** Makes the function `upgrade` of a runtime. */
-export function upgradeOn({ maxMessage, accept, callOf, clientSignal }: Runtime): Upgrade {
+export function upgradeOn({
+  maxMessage,
+  accept,
+  callOf,
+  clientSignal,
+  wireIsChecked,
+}: Runtime): Upgrade {
   return async (request, options, handler) => {
     // Now: `fetch` may return before the login is known.
     const call = callOf?.(request);
@@ -41,7 +49,7 @@ export function upgradeOn({ maxMessage, accept, callOf, clientSignal }: Runtime)
     if (typeof handler !== 'function') {
       throw badType('upgrade: expected a function as the handler', handler);
     }
-    const result = await negotiate(request, plan, clientSignal?.(request));
+    const result = await negotiate(request, plan, clientSignal?.(request), wireIsChecked);
     return isResponse(result) ? result : accept(result, handler as UpgradeHandler, call);
   };
 }

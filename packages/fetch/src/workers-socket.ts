@@ -21,7 +21,8 @@ export function webSocketPair(): [WorkerSocket, WorkerSocket] {
 /** The client's address. Workers without a proxy of Cloudflare have it in `cf`, with its port. */
 export function addressOf(request: Request): string | undefined {
   const { cf } = request as { cf?: { clientIp?: string } };
-  return request.headers.get('cf-connecting-ip') ?? cf?.clientIp?.replace(/:\d+$/, '');
+  // Without Cloudflare in front, the header is the client's own.
+  return cf?.clientIp?.replace(/:\d+$/, '') ?? request.headers.get('cf-connecting-ip') ?? undefined;
 }
 
 /** The headers of the accepting answer. */
@@ -29,4 +30,18 @@ export function acceptingHeaders({ options }: Plan, subprotocol: string): Header
   const headers = new Headers(options.headers);
   if (subprotocol !== '') headers.set('Sec-WebSocket-Protocol', subprotocol);
   return headers;
+}
+
+/**
+ * Closes a connection that is open, or answers the peer that has closed it: with 1000 when no close
+ * frame can have the code of the peer.
+ */
+export function closeSocket(socket: WorkerSocket, code = 1000, reason = ''): void {
+  for (const each of [code, 1000]) {
+    try {
+      return socket.close(each, reason);
+    } catch {
+      // It has ended, or Workers refuse the code.
+    }
+  }
 }

@@ -7,9 +7,16 @@ import { waitUntil } from 'cloudflare:workers';
 import type { Agreement } from './handshake.ts';
 import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
 import type { UpgradeHandler } from './options.ts';
-import { run, SocketConn } from './server-conn.ts';
+import { run, SocketConn, type SocketRuntime } from './server-conn.ts';
+import { turns } from './turns.ts';
 import { type Upgrade, upgradeOn } from './upgrade.ts';
-import { acceptingHeaders, addressOf, MAX_MESSAGE, webSocketPair } from './workers-socket.ts';
+import {
+  acceptingHeaders,
+  addressOf,
+  closeSocket,
+  MAX_MESSAGE,
+  webSocketPair,
+} from './workers-socket.ts';
 
 export {
   type HibernatingClass,
@@ -29,10 +36,17 @@ export * from './public.ts';
 export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
   maxMessage: MAX_MESSAGE,
   accept,
+  wireIsChecked: true,
 });
 
 /** See `upgradeWebSocket` of `@ws/fetch`. Its events are not those of {@link hibernating}. */
-export const upgradeWebSocket: UpgradeWebSocket = /* @__PURE__ */ honoUpgrade(upgrade);
+export const upgradeWebSocket: UpgradeWebSocket = /* @__PURE__ */ honoUpgrade(upgrade, waitUntil);
+
+const RUNTIME: SocketRuntime = {
+  maxMessage: MAX_MESSAGE,
+  // Nothing is sent before a timer, and a timer belongs to the request that has made it.
+  turns: /* @__PURE__ */ turns(8, (ms, look) => setTimeout(look, ms)),
+};
 
 function accept(agreement: Agreement, handler: UpgradeHandler): Response {
   const { request, plan, subprotocol, auth } = agreement;
@@ -40,7 +54,9 @@ function accept(agreement: Agreement, handler: UpgradeHandler): Response {
   socket.accept();
   // Workers have `''` there.
   Object.defineProperty(socket, 'protocol', { value: subprotocol });
-  const conn = new SocketConn(socket, plan, MAX_MESSAGE, addressOf(request));
+  // With a compatibility date before May 2026, the runtime leaves the answer to us.
+  socket.addEventListener('close', ({ code, reason }) => closeSocket(socket, code, reason));
+  const conn = new SocketConn(socket, plan, RUNTIME, addressOf(request));
   // Without it, nothing of the handler runs after the close: not even `finally`.
   waitUntil(run(conn, { handler, auth, request }));
   return new Response(null, {

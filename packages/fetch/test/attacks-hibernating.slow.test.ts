@@ -48,11 +48,11 @@ describe.skipIf(lacksRuntime('Durable Object'))('an attack on hibernating', () =
     await watching.close();
   });
 
-  it('closes with 1008 over maxQueuedBytes, empty messages included', async () => {
+  it('closes with 1013 over maxQueuedBytes, empty messages included', async () => {
     const conn = await open('flood');
     void conn.send('block');
     for (let i = 0; i < 2_000; i++) void conn.send('');
-    expect((await conn.closed).code).toBe(1008);
+    expect((await conn.closed).code).toBe(1013);
   });
 
   it('throws for a code or a reason that cannot be sent', async () => {

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { get } from 'node:http';
 import { dial } from '@ws/node-client';
 import { RawSocket } from './raw-socket.ts';
 import type { Running } from './runtimes.ts';
@@ -74,6 +76,70 @@ const FEATURES: Readonly<Record<string, (program: Running) => Promise<boolean>>>
       if (unsupported.length !== 0 && unsupported.length !== 5) throw new Error(unsupported.join());
       return unsupported.length === 0;
     },
+  'an answer to the last message before a client closes arrives': async ({ port }) => {
+    const raw = await RawSocket.open(port, '/answers');
+    raw.send(1, 'question');
+    raw.send(8, Uint8Array.of(0x03, 0xe8));
+    await raw.closeCode(PATIENCE);
+    raw.destroy();
+    return raw.rest.includes('answered');
+  },
+  "`close()` waits for the client's close frame": async ({ port }) => {
+    const raw = await RawSocket.open(port, '/close-waits');
+    const waits = await fact(port, 'closeWaits');
+    raw.destroy();
+    return waits;
+  },
+  'an unfinished message above `readLimit` is refused before its end': async ({ port }) => {
+    const raw = await RawSocket.open(port, '/limit');
+    const data = new Uint8Array(2 ** 18);
+    raw.send(1, 'x', { fin: false });
+    for (let sent = 0; sent < 4 * 2 ** 20; sent += data.length) raw.send(0, data, { fin: false });
+    // It is read for longer than it takes to send.
+    const ended = await raw.until(() => raw.rest.length > 0, 2_000);
+    raw.destroy();
+    return ended || raw.ended;
+  },
+  'a `Host` that changes the path is refused, for pages too': async ({ port }) => {
+    const headers = { Host: 'h/?', Connection: 'close' };
+    const [response] = await once(
+      get({ host: '127.0.0.1', port, path: '/nothing', headers }),
+      'response',
+    );
+    response.resume();
+    return response.statusCode === 400;
+  },
+  'a request of HTTP/1.0 is refused': async ({ port }) => {
+    const raw = await RawSocket.open(port, '/echo', {}, '1.0');
+    raw.destroy();
+    return raw.status !== 101;
+  },
+  'a malformed `Sec-WebSocket-Extensions` is refused': async ({ port }) => {
+    const raw = await RawSocket.open(port, '/echo', { 'Sec-WebSocket-Extensions': 'a;;b' });
+    raw.destroy();
+    return raw.status !== 101;
+  },
+  '`allowedHosts`, against DNS rebinding': async ({ second }) => {
+    const raw = await RawSocket.open(second, '/echo', { Host: 'rebound.example' });
+    raw.destroy();
+    return raw.status !== 101;
+  },
+  '`trustProxy`: the client behind your proxy, as `address` of the second argument of `fetch`':
+    async ({ second }) => {
+      const headers = { 'X-Forwarded-For': '203.0.113.7' };
+      const conn = await dial(`ws://127.0.0.1:${second}/address`, { headers });
+      const address = (await conn.readMessage()).text();
+      await conn.close();
+      return address === '203.0.113.7';
+    },
+  'a Response of `upgrade` that is not returned is reported': async ({ port }) => {
+    const raw = await RawSocket.open(port, '/forgotten');
+    raw.destroy();
+    return fact(port, 'forgotten').then(
+      () => true,
+      () => false,
+    );
+  },
   'rooms of a hub': async ({ port }) => {
     const url = `ws://127.0.0.1:${port}/room`;
     const conns = await Promise.all([dial(url), dial(url)]);

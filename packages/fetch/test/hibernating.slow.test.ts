@@ -1,12 +1,12 @@
 import { dial } from '@ws/node-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RawSocket } from './raw-socket.ts';
-import { lacksRuntime, type Running, start } from './runtimes.ts';
+import { DATES, lacksRuntime, type Running, start } from './runtimes.ts';
 
-describe.skipIf(lacksRuntime('Durable Object'))('hibernating', () => {
+describe.skipIf(lacksRuntime('Durable Object')).each(DATES)('hibernating, of %s', (date) => {
   let program: Running;
   beforeAll(async () => {
-    program = await start('Durable Object');
+    program = await start('Durable Object', undefined, date);
   });
   afterAll(() => program?.stop());
 

@@ -1,4 +1,10 @@
-import { type HonoEvents, upgradeWebSocket } from '@ws/fetch';
+import {
+  BackpressureError,
+  type HonoEvents,
+  JSONError,
+  ReadLimitError,
+  upgradeWebSocket,
+} from '@ws/fetch';
 import { serveFetch } from '@ws/fetch/node';
 import { type BadHandshakeError, type DialOptions, dial } from '@ws/node-client';
 import { Hono } from 'hono';
@@ -206,6 +212,142 @@ describe('upgradeWebSocket', () => {
       await expect.poll(() => reports).toEqual([boom]);
     },
   );
+
+  describe.each([
+    ['a JSONError', () => new JSONError('not JSON')],
+    ['a BackpressureError', () => new BackpressureError('too much')],
+    ['a ReadLimitError', () => new ReadLimitError(10)],
+    ['an Error', () => new Error('boom')],
+  ])('%s of an event', (_, make) => {
+    it.each(['onOpen', 'onMessage'] as const)(
+      'closes with 1011 and is reported once, then onClose is called (%s)',
+      async (name) => {
+        const seen: unknown[] = [];
+        const error = make();
+        const app = new Hono();
+        app.get(
+          '/',
+          upgradeWebSocket(() => ({
+            [name]: async () => {
+              throw error;
+            },
+            onClose: ({ code }) => void seen.push(code),
+          })),
+        );
+        const url = await serve(app, { report: (reason) => void seen.push(reason) });
+        const conn = await dial(url);
+        await conn.send('hello');
+        expect(await conn.closed).toMatchObject({ code: 1011 });
+        await expect.poll(() => seen).toEqual([error, 1011]);
+      },
+    );
+  });
+
+  it('reports no error of a write after the end', async () => {
+    const reports: unknown[] = [];
+    const closes: number[] = [];
+    const app = new Hono();
+    app.get(
+      '/',
+      upgradeWebSocket(() => ({
+        onMessage: async (_event, socket) => {
+          await socket.raw.closed;
+          await socket.send('late');
+        },
+        onClose: ({ code }) => void closes.push(code),
+      })),
+    );
+    const conn = await dial(await serve(app, { report: (error) => void reports.push(error) }));
+    await conn.send('hello');
+    conn.terminate();
+    await expect.poll(() => closes).toEqual([1006]);
+    expect(reports).toEqual([]);
+  });
+
+  it('reports an error of onClose', async () => {
+    const reports: unknown[] = [];
+    const boom = new Error('boom');
+    const app = new Hono();
+    app.get(
+      '/',
+      upgradeWebSocket(() => ({
+        onClose: () => {
+          throw boom;
+        },
+      })),
+    );
+    const conn = await dial(await serve(app, { report: (error) => void reports.push(error) }));
+    await conn.close();
+    await expect.poll(() => reports).toEqual([boom]);
+  });
+
+  describe('a mistake in the events', () => {
+    it.each([
+      ['onmessage', { onmessage() {} }, 'onmessage is never called'],
+      ['onmessage beside onOpen', { onOpen() {}, onmessage() {} }, 'onmessage is never called'],
+      ['message', { message() {} }, 'message is never called'],
+      ['nothing', {}, 'an object without events is never called'],
+    ])('is reported once: %s', async (_, events, message) => {
+      const reports: Error[] = [];
+      const app = new Hono();
+      app.get(
+        '/',
+        upgradeWebSocket(() => events as HonoEvents),
+      );
+      const url = await serve(app, { report: (error) => void reports.push(error as Error) });
+      for (let i = 0; i < 2; i++) await (await dial(url)).close();
+      expect(reports).toHaveLength(1);
+      expect(reports[0]?.message).toContain(message);
+      expect(reports[0]?.message).toContain('the events are onOpen, onMessage, onClose, onError');
+    });
+
+    it('is reported to the option report', async () => {
+      const reports: Error[] = [];
+      const app = new Hono();
+      const report = (error: unknown): void => void reports.push(error as Error);
+      app.get('/', (c) => upgradeWebSocket(c, { onmessage() {} } as HonoEvents, { report }));
+      const url = await serve(app);
+      for (let i = 0; i < 2; i++) await (await dial(url)).close();
+      expect(reports).toHaveLength(1);
+    });
+
+    it('is none in an object with other members', async () => {
+      class Events implements HonoEvents {
+        readonly name = 'mine';
+        onMessage: NonNullable<HonoEvents['onMessage']> = ({ data }, socket) => socket.send(data);
+        close(): void {}
+      }
+      const reports: unknown[] = [];
+      const app = new Hono();
+      app.get(
+        '/',
+        upgradeWebSocket(() => new Events()),
+      );
+      const url = await serve(app, { report: (error) => void reports.push(error) });
+      await (await dial(url)).close();
+      expect(reports).toEqual([]);
+    });
+
+    it.each([undefined, null, 'events'])('refuses %s', async (events) => {
+      const app = new Hono();
+      const errors: Error[] = [];
+      app.onError((error, c) => {
+        errors.push(error);
+        return c.text('failed', 500);
+      });
+      app.get('/', upgradeWebSocket((() => events) as never));
+      expect((await refusal(await serve(app))).status).toBe(500);
+      expect(errors.map(({ message }) => message)).toEqual([
+        expect.stringContaining('upgradeWebSocket: expected an object with events'),
+      ]);
+    });
+
+    it('names the function that is missing', () => {
+      expect(() => upgradeWebSocket({ onMessage() {} } as never)).toThrow(
+        'upgradeWebSocket: expected a function that returns the events, got Object',
+      );
+    });
+  });
 
   it('calls onError, then onClose, for a fault of the peer', async () => {
     const app = new Hono();

@@ -10,6 +10,7 @@ function upgradeHead(
   port: number,
   path: string,
   fields: Readonly<Record<string, string>> = {},
+  version = '1.1',
 ): string {
   const all = {
     Host: `127.0.0.1:${port}`,
@@ -20,7 +21,7 @@ function upgradeHead(
     ...fields,
   };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
-  return `GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`;
+  return `GET ${path} HTTP/${version}\r\n${lines.join('')}\r\n`;
 }
 
 /** A client that writes what it wants. */
@@ -40,6 +41,7 @@ export class RawSocket {
     port: number,
     path: string,
     fields?: Readonly<Record<string, string>>,
+    version?: string,
   ): Promise<RawSocket> {
     const raw = new RawSocket(connect(port, '127.0.0.1'));
     const { socket } = raw;
@@ -59,7 +61,7 @@ export class RawSocket {
       raw.head = all.toString('latin1', 0, end);
       raw.rest = all.subarray(end + 4);
     });
-    socket.write(upgradeHead(port, path, fields));
+    socket.write(upgradeHead(port, path, fields, version));
     await raw.until(() => raw.head !== '');
     return raw;
   }

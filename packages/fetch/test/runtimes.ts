@@ -94,8 +94,19 @@ async function bundle(entry: string): Promise<string> {
   return outputFiles[0]!.text;
 }
 
-/** Starts the program of a folder, `program/` by default, on a runtime. The built packages are used. */
-export async function start(name: RuntimeName, folder: string = PROGRAM): Promise<Running> {
+/** Compatibility dates of Workers: the newest, and one before the runtime answered close frames itself. */
+export const DATES = ['2026-11-17', '2025-01-01'] as const;
+
+/**
+ * Starts the program of a folder, `program/` by default, on a runtime. The built packages are used.
+ *
+ * @param date - Of Workers.
+ */
+export async function start(
+  name: RuntimeName,
+  folder: string = PROGRAM,
+  date: string = DATES[0],
+): Promise<Running> {
   if (name === 'Node') return run(process.execPath, [join(folder, 'node.mjs')]);
   const binary = binaryOf(name)!;
   if (name === 'Bun') return run(binary, [join(folder, 'bun.mjs')]);
@@ -109,14 +120,14 @@ export async function start(name: RuntimeName, folder: string = PROGRAM): Promis
     ]);
   }
   const kind = name === 'Workers' ? 'worker' : 'durable';
-  return startWorker(kind, await bundle(join(folder, `${kind}.mjs`)));
+  return startWorker(kind, await bundle(join(folder, `${kind}.mjs`)), date);
 }
 
-async function startWorker(kind: string, text: string): Promise<Running> {
+async function startWorker(kind: string, text: string, date: string): Promise<Running> {
   const folder = mkdtempSync(join(tmpdir(), 'ws-fetch-'));
   writeFileSync(join(folder, `${kind}.bundle.mjs`), text);
   const config = join(folder, 'config.capnp');
-  writeFileSync(config, capnp(kind));
+  writeFileSync(config, capnp(kind, date));
   const running = await run(binaryOf('Workers')!, ['serve', '--control-fd=1', config]);
   const stop = async (): Promise<void> => {
     await running.stop();
@@ -126,7 +137,7 @@ async function startWorker(kind: string, text: string): Promise<Running> {
 }
 
 /** The configuration of workerd. */
-function capnp(kind: string): string {
+function capnp(kind: string, date: string): string {
   const objects = `
   durableObjectNamespaces = [
     (className = "Room", uniqueKey = "room"),
@@ -144,7 +155,7 @@ const config :Workerd.Config = (
 );
 const program :Workerd.Worker = (
   modules = [ (name = "worker", esModule = embed "${kind}.bundle.mjs") ],${kind === 'durable' ? objects : ''}
-  compatibilityDate = "2026-11-17"
+  compatibilityDate = "${date}"
 );
 `;
 }

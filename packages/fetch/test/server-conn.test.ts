@@ -1,7 +1,8 @@
 import type { PageSocket, WebSocketEvent } from '@ws/browser/internal';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { checkUpgradeOptions } from '../src/options.ts';
 import { SocketConn } from '../src/server-conn.ts';
+import { turns } from '../src/turns.ts';
 
 /** A socket of a runtime whose events the test sends. */
 class FakeSocket implements PageSocket {
@@ -21,7 +22,10 @@ class FakeSocket implements PageSocket {
     this.sent.push(data);
   }
 
-  close(): void {
+  readonly closes: unknown[] = [];
+
+  close(code?: number): void {
+    this.closes.push(code);
     this.readyState = 2;
   }
 
@@ -30,10 +34,19 @@ class FakeSocket implements PageSocket {
   }
 }
 
+const waits: number[] = [];
+const RUNTIME = {
+  maxMessage: 2 ** 25,
+  turns: turns(0, (ms, look) => {
+    waits.push(ms);
+    setTimeout(look);
+  }),
+};
+
 function connected(options: object = {}): { conn: SocketConn; socket: FakeSocket } {
   const socket = new FakeSocket();
   return {
-    conn: new SocketConn(socket, checkUpgradeOptions(options, 2 ** 25), 2 ** 25, ''),
+    conn: new SocketConn(socket, checkUpgradeOptions(options, 2 ** 25), RUNTIME, ''),
     socket,
   };
 }
@@ -44,6 +57,23 @@ describe('SocketConn', () => {
     const read = conn.readMessage();
     socket.emit('close', { code: 1006 });
     await expect(read).rejects.toThrow(/^websocket: close 1006 \(abnormal closure\)$/);
+  });
+
+  it('closes with 1013 over maxQueuedBytes: a client may come back', async () => {
+    const { conn, socket } = connected({ maxQueuedBytes: 1000 });
+    for (let i = 0; i < 3; i++) socket.emit('message', { data: 'x'.repeat(200) });
+    expect(socket.closes).toEqual([1013]);
+    expect(conn.state).toBe('closing');
+  });
+
+  it('awaits room for a write by the turns of its runtime', async () => {
+    const { conn, socket } = connected();
+    socket.bufferedAmount = 2 ** 20;
+    const sent = conn.send('more');
+    await vi.waitFor(() => expect(waits.length).toBeGreaterThan(2));
+    socket.bufferedAmount = 0;
+    await sent;
+    expect(waits.slice(0, 3)).toEqual([1, 2, 4]);
   });
 
   it('has no toStreams', () => {

@@ -164,8 +164,8 @@ function runMark(conn: Conn, { auth, handler, request, plan }: Mark): unknown {
   const { report } = plan.options;
   conn.data = auth;
   const context = { auth, request };
-  if (report === undefined) return handler(conn, context);
-  return (async () => handler(conn, context))().catch((error: unknown) => {
+  if (report === undefined) return handler(conn, context, context);
+  return (async () => handler(conn, context, context))().catch((error: unknown) => {
     if (conn.state !== 'open' && error instanceof WebSocketError) return;
     reportTo(report, error, { where: 'handler', conn });
     void conn.close(1011);

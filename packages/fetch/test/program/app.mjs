@@ -143,6 +143,28 @@ const routes = {
       await conn.readMessage();
       conn.terminate();
     }),
+  // The handler takes longer than the client, which closes at once.
+  '/answers': (request, server) =>
+    upgrade(request, { server }, (conn) =>
+      conn.receive(async () => {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        await conn.send('answered');
+      }),
+    ),
+  '/close-waits': (request, server) =>
+    upgrade(request, { server }, async (conn) => {
+      const late = new Promise((resolve) => setTimeout(() => resolve('waits'), 500));
+      facts.closeWaits = (await Promise.race([conn.close(), late])) === 'waits';
+    }),
+  '/address': (request, server) =>
+    upgrade(request, { server }, (conn) => conn.send(String(server?.address))),
+  '/forgotten': async (request, server) => {
+    const report = ({ message }) => {
+      facts.forgotten = message;
+    };
+    await upgrade(request, { server, report }, echo);
+    return new Response('hello');
+  },
   '/facts': () => Response.json(facts),
   '/members': (request, server) =>
     upgrade(request, { server }, async (conn) => {
