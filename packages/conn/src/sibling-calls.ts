@@ -1,7 +1,6 @@
 // What the other packages ask of a Conn besides its public methods.
 import type { CloseInfo } from './close-info.ts';
 import { type Conn, connectionOf } from './conn.ts';
-import type { WritesObserver } from './connection/rare-parts.ts';
 import type { Platform } from './platform/platform.ts';
 import type { PreparedResponse } from './read/auto-response.ts';
 import { Gate } from './read/gate.ts';
@@ -23,8 +22,8 @@ export function awaitsWriter(conn: Conn, size: number): boolean {
 }
 
 /** See `Connection.observeWrites`. */
-export function observeWrites(conn: Conn, observer: WritesObserver): void {
-  connectionOf(conn).observeWrites(observer);
+export function observeWrites(conn: Conn, observer: (conn: Conn) => void): void {
+  connectionOf(conn).observeWrites(observer as (conn: unknown) => void);
 }
 
 /** Whether `conn` drops the messages that arrive. */

@@ -1,9 +1,9 @@
 import type { Platform, PreparedMessage } from '@ws/conn';
 import { Deferred, handled } from '@ws/conn/internal';
-import type { Arrival } from './arrival.ts';
 import type { Backplane, BackplaneSink } from './backplane.ts';
 import { Channel, type ChannelOwner, type ChannelSettings } from './channel.ts';
 import { Digests, type DigestsOwner } from './digests.ts';
+import { EngineHistories } from './engine-histories.ts';
 import { decodeEnvelope, type Envelope, idOf, nodeName, VERSION } from './envelope.ts';
 import { BackplaneError } from './errors.ts';
 import { Limit } from './limit.ts';
@@ -16,7 +16,7 @@ import { type Found, SharedReads } from './shared-reads.ts';
 import { Subscriptions, type SubscriptionsOwner } from './subscriptions.ts';
 import { sleep, withTimeout } from './with-timeout.ts';
 
-/** Longest wait for a read of the history, and for the engine's end, in ms. */
+/** Longest wait before a read of a history, and for the engine's end, in ms. */
 const ANSWER_MS = 5_000;
 /** Longest wait for messages to return before the hub closes, and interval of the checks, in ms. */
 const RETURN_MS = 1_000;
@@ -74,6 +74,7 @@ export class BackplaneLink<Data>
   readonly #publications: Publications<Data>;
   readonly #digests: Digests<Data>;
   readonly #repairs = new Limit(MAX_REPAIRS);
+  readonly #histories: EngineHistories;
   /** The reads of the application. */
   readonly #reads: SharedReads;
   readonly #newerNodes = new Set<number>();
@@ -98,12 +99,15 @@ export class BackplaneLink<Data>
     this.#subscriptions = new Subscriptions(this);
     this.#publications = new Publications(this);
     this.#digests = new Digests(this, this.#publications);
+    this.#histories = new EngineHistories(backplane, this.platform, (bytes) => this.#decode(bytes));
     this.#reads = new SharedReads({
       platform: this.platform,
       untilUp: () => withTimeout(this.platform, ANSWER_MS, this.#untilUp()),
-      history: async (...read) => {
+      history: async (room, since, limit) => {
         if (this.#returned !== undefined) throw new BackplaneError('the backplane is away');
-        return this.history(...read);
+        const channel = channelOf(room);
+        await this.#untilReadable(channel);
+        return this.#histories.read(channel, since, limit);
       },
     });
     this.started = handled(this.#start());
@@ -212,7 +216,10 @@ export class BackplaneLink<Data>
     return position ?? ownPosition;
   }
 
-  /** As {@link history}, shared and a few at a time. The engine has {@link ANSWER_MS} for each read. */
+  /**
+   * Reads the history of the engine. Messages after it arrive, if this node receives them. Reads share
+   * answers, and are a few at a time.
+   */
   sharedHistory(
     room: string | undefined,
     since: Position | undefined,
@@ -226,44 +233,15 @@ export class BackplaneLink<Data>
     await this.#returned?.promise;
   }
 
-  /**
-   * Reads the history of the engine, with the records of losses. Messages after it arrive, if this
-   * node receives them.
-   */
-  async history(
-    room: string | undefined,
-    since: Position | undefined,
-    limit: number,
-  ): Promise<Found> {
-    const found = await withTimeout(
-      this.platform,
-      ANSWER_MS,
-      this.#read(channelOf(room), since, limit),
-    );
-    const arrivals: Arrival[] = [];
-    const { epoch, complete } = found;
-    let previous = (found.follows ?? complete) ? since?.offset : undefined;
-    for (const { offset, bytes } of found.messages) {
-      arrivals.push({ envelope: this.#decode(bytes), position: { epoch, offset }, previous });
-      previous = offset;
-    }
-    return { arrivals, complete };
-  }
-
-  async #read(
-    channel: string,
-    since: Position | undefined,
-    limit: number,
-  ): ReturnType<NonNullable<Backplane['history']>> {
-    await this.started;
-    await new Promise<void>((resolve) => this.whenSubscribed(channel, resolve));
-    try {
+  /** Resolves when the history has the earlier messages of this node. */
+  async #untilReadable(channel: string): Promise<void> {
+    const ready = async (): Promise<void> => {
+      await this.started;
+      await new Promise<void>((resolve) => this.whenSubscribed(channel, resolve));
       // Earlier messages of this node may wait for the end of an outage too.
       await this.#returned?.promise;
-      return await this.backplane.history!(channel, since, limit);
-    } catch (cause) {
-      throw new BackplaneError('the backplane refused a read of the history', { cause });
-    }
+    };
+    await withTimeout(this.platform, ANSWER_MS, ready());
   }
 
   /** Resolves when the messages with `through` have returned, after {@link RETURN_MS} at most. */
@@ -314,18 +292,22 @@ export class BackplaneLink<Data>
     else origin.returned.resolve(this.#owner.arrived(room, message, key, origin.except));
   }
 
-  /** Reads the history when it is the channel's turn, after the end of an outage. */
+  /**
+   * Reads a part of the history when it is the channel's turn, after the end of an outage. A read
+   * that fails is not repeated: it may have caused the outage that made it fail.
+   */
   repair(channel: Channel, since: Position): Promise<Found> {
-    const { room, history } = channel;
+    const { name, history } = channel;
     return this.#repairs.run(async () => {
       if (!this.#isOpen(channel)) return { arrivals: [], complete: false };
-      for (;;) {
-        await this.#returned?.promise;
-        try {
-          return await this.history(room, since, history!.size);
-        } catch (error) {
-          if (this.state === 'up' || this.closed) throw error;
-        }
+      await this.#returned?.promise;
+      try {
+        await this.#untilReadable(name);
+        return await this.#histories.readPart(name, since, history!.size);
+      } catch (error) {
+        // The gap of the failed read reports this outage too.
+        if (!this.closed) await this.#returned?.promise;
+        throw error;
       }
     });
   }

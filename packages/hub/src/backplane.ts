@@ -4,6 +4,10 @@ import type { Position } from './position.ts';
 export interface Keep {
   /** Largest number of messages. */
   readonly size: number;
+  /** Largest number of bytes. Default: no bound. */
+  readonly bytes?: number | undefined;
+  /** Largest number of bytes of all channels together. Default: no bound. */
+  readonly total?: number | undefined;
   /** Ms after the last message until the engine may remove the history. */
   readonly ttl: number;
 }
@@ -34,8 +38,11 @@ export interface Backplane {
    * The first `limit` messages after `since`, or the last `limit` messages without it. `complete`
    * when no message after `since` is missing. Absent when the engine keeps no history.
    *
-   * `follows` when no message is missing between `since` and the first returned message, for engines
-   * whose offsets have holes. Default: `complete`.
+   * May return only the first of these messages, so that no answer is large. Then `more` is true,
+   * `complete` is false, and the hub asks again after the last returned message.
+   *
+   * `follows` when no message is missing between `since` and the first returned message. Default:
+   * `complete`.
    */
   history?(
     channel: string,
@@ -46,6 +53,7 @@ export interface Backplane {
     readonly epoch: string;
     readonly complete: boolean;
     readonly follows?: boolean | undefined;
+    readonly more?: boolean | undefined;
   }>;
   /** Disconnects. */
   close(): Promise<void>;

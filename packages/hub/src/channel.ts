@@ -88,6 +88,8 @@ export class Channel {
     this.history = history;
     this.through = through;
     this.ownBefore = ownBefore;
+    // This node misses none of its own messages before.
+    if (through && ownBefore > 0) this.#known.set(owner.node, { counter: ownBefore, gaps: 0 });
     this.#since = owner.platform.now();
   }
 
@@ -261,15 +263,17 @@ export class Channel {
   async #readMissing(held: Held): Promise<boolean> {
     const since = this.#last!;
     const searched = held.startRead(since);
-    const { arrivals, complete } = await this.#owner
-      .repair(this, since)
-      .catch((): Found => ({ arrivals: [], complete: false }));
+    let hasFailed = false;
+    const { arrivals, complete } = await this.#owner.repair(this, since).catch((): Found => {
+      hasFailed = true;
+      return { arrivals: [], complete: false };
+    });
     // A new epoch may repeat messages of the old one, with other offsets.
     const found = arrivals
       .filter(isPlaced)
       .filter(({ position: { epoch, offset } }) => epoch === since.epoch && offset > since.offset);
     const lastFound = found.at(-1)?.position.offset;
-    // A failed read is not repeated for a hole, since that would only delay the held messages.
+    // A read without a result is not repeated for a hole, since that would only delay the held messages.
     const isFailed = !complete && lastFound === undefined;
     // Another read would find no message before this offset.
     const end = complete ? Math.max(searched, lastFound ?? -1) : (lastFound ?? Infinity);
@@ -286,7 +290,9 @@ export class Channel {
     if (!held.isWhole(last.offset, complete)) {
       // The read ended at its limit, or too many messages arrived.
       const isPart = !isFailed && last !== since;
-      if (held.next === undefined && (isPart || held.isInterrupted)) return true;
+      // A read that fails is not repeated, even after an outage: it may have caused the outage.
+      const mayReadOn = held.next === undefined && !hasFailed;
+      if (mayReadOn && (isPart || held.isInterrupted)) return true;
       this.#loseAll(last);
     } else if (held.next !== undefined && !this.#follows(held.next)) this.#loseAll(last);
     return false;

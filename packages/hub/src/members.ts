@@ -67,7 +67,7 @@ export function awaitsWriter(conn: ConnLike, size: number): boolean {
 }
 
 /** See `Connection.observeWrites`. The hub asks another connection at each message. */
-export function observeWrites(conn: ConnLike, observer: { writesEnded(): void }): void {
+export function observeWrites(conn: ConnLike, observer: (conn: Conn) => void): void {
   if (conn instanceof Conn) ofConn.observeWrites(conn, observer);
 }
 

@@ -20,8 +20,9 @@ export interface HistoryOptions {
   /** Largest number of messages. Default: 1,000. */
   readonly size?: number | undefined;
   /**
-   * Largest number of payload bytes, when this node keeps the history. A backplane that keeps it
-   * ignores this bound. Default: 1 MiB.
+   * Largest number of payload bytes. A backplane that keeps the history counts about 100 bytes more
+   * for each message, and always keeps the last one. With JetStream, the messages of each node count
+   * separately. Default: 1 MiB.
    */
   readonly bytes?: number | undefined;
   /** Ms that a message is kept. Default: 300,000. */
@@ -58,7 +59,7 @@ export interface HubOptions<Data = unknown> {
   readonly maxRooms?: number | false | undefined;
   /**
    * Largest number of bytes in all histories of this node: of payload, and 256 more for each
-   * message. Default: 256 MiB.
+   * message. With JetStream, `max_bytes` of a new stream. Default: 256 MiB.
    */
   readonly maxHistoryBytes?: number | undefined;
   /** Longest name of a room, in bytes of UTF-8. Default: 256. */
@@ -172,7 +173,7 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
     slice: duration('slice', options.slice, 8, false),
     mayJoin,
     rate: rate === undefined ? undefined : checkRate(rate),
-    room: roomSettings(rooms),
+    room: roomSettings(rooms, whole('maxHistoryBytes', maxHistoryBytes)),
     historyAdvice: (name) => historyAdvice(name, Object.keys(rooms)),
   };
 }
@@ -189,6 +190,7 @@ const PLAIN: RoomSettings = { history: undefined, through: false };
 
 function roomSettings(
   rooms: Readonly<Record<string, RoomOptions>>,
+  total: number,
 ): (name: string) => RoomSettings {
   if (typeof rooms !== 'object' || rooms === null) {
     throw new TypeError(`rooms: expected an object, got ${kind(rooms)}`);
@@ -196,7 +198,7 @@ function roomSettings(
   const exact = new Map<string, RoomSettings>();
   const prefixes: [prefix: string, settings: RoomSettings][] = [];
   for (const [pattern, options] of Object.entries(rooms)) {
-    const settings = settingsOf(`rooms[${JSON.stringify(pattern)}]`, options);
+    const settings = settingsOf(`rooms[${JSON.stringify(pattern)}]`, options, total);
     const star = pattern.indexOf('*');
     if (star < 0) exact.set(pattern, settings);
     else if (star === pattern.length - 1) prefixes.push([pattern.slice(0, -1), settings]);
@@ -220,14 +222,18 @@ function historyAdvice(name: string, patterns: readonly string[]): string {
   return `${why}write rooms: { ${JSON.stringify(wanted)}: { history: true } }`;
 }
 
-function settingsOf(owner: string, options: RoomOptions): RoomSettings {
+function settingsOf(owner: string, options: RoomOptions, total: number): RoomSettings {
   checkOptionNames(owner, options, ROOM_NAMES, 'ignore');
   const { history = false, delivery = 'local-first' } = options;
   checkOneOf(`${owner}.delivery`, delivery, ['local-first', 'through']);
-  return { history: boundsOf(`${owner}.history`, history), through: delivery === 'through' };
+  return { history: boundsOf(`${owner}.history`, history, total), through: delivery === 'through' };
 }
 
-function boundsOf(owner: string, history: boolean | HistoryOptions): HistoryBounds | undefined {
+function boundsOf(
+  owner: string,
+  history: boolean | HistoryOptions,
+  total: number,
+): HistoryBounds | undefined {
   if (history === false) return undefined;
   const options = history === true ? {} : history;
   checkOptionNames(owner, options, HISTORY_NAMES, 'ignore');
@@ -236,5 +242,6 @@ function boundsOf(owner: string, history: boolean | HistoryOptions): HistoryBoun
     size: whole(`${owner}.size`, size),
     bytes: whole(`${owner}.bytes`, bytes),
     ttl: duration(`${owner}.ttl`, options.ttl, 300_000, false),
+    total,
   };
 }

@@ -6,6 +6,8 @@ export interface HistoryBounds {
   readonly size: number;
   readonly bytes: number;
   readonly ttl: number;
+  /** Bytes of all histories: the option `maxHistoryBytes`. */
+  readonly total?: number | undefined;
 }
 
 /** A message of a room's history. */

@@ -83,7 +83,8 @@ export class Session<Data = unknown> {
   /** Unique in this hub. */
   readonly id: string;
   /**
-   * The connection. The hub reads it; you may write to it. One of `@ws/fetch` on Bun, Deno or Workers
+   * The connection. The hub reads it; you may write to it. While a writer of yours is open, messages of
+   * the hub wait, up to `maxBufferedAmount`. One of `@ws/fetch` on Bun, Deno or Workers
    * has the methods of a ConnLike.
    */
   readonly conn: Conn<Data>;

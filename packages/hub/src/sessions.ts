@@ -70,6 +70,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
   /** Sessions that had not ended in time, since the start of {@link close}. */
   #terminated = 0;
   readonly #ofConn = new WeakMap<Conn<Data>, Session<Data>>();
+  readonly #writesEnded = (conn: Conn): void => this.#ofConn.get(conn as Conn<Data>)?.writesEnded();
   readonly #drops: Reports<Session<Data>, OverflowPolicy | 'latest'> = new Reports(
     (session, dropped, policy) => this.emit('overflow', session, session, { dropped, policy }),
   );
@@ -149,7 +150,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
         else session.writesEnded();
       },
     );
-    observeWrites(conn, session);
+    observeWrites(conn, this.#writesEnded);
     void conn.closed.then((info) => this.#end(session, info));
     return session;
   }

@@ -79,8 +79,12 @@ export class SharedReads {
     const earliest = reads.reduce((a, b) => (offsetOf(b) < offsetOf(a) ? b : a));
     const limit = Math.max(...reads.map((read) => read.limit));
     const found = await this.#owner.history(room, earliest.since, limit);
+    // Every position of a lost history has the same answer: the first messages of the next one.
+    const isLost =
+      earliest.since !== undefined && found.arrivals[0]?.position!.epoch !== earliest.since.epoch;
     for (const read of reads) {
-      const part = offsetOf(read) === offsetOf(earliest) ? first(found, read) : partOf(found, read);
+      const isSame = isLost || offsetOf(read) === offsetOf(earliest);
+      const part = isSame ? first(found, read) : partOf(found, read);
       // The read of the next earliest position answers the rest.
       if (part === undefined) this.#add(room, read);
       else read.answer.resolve(part);

@@ -61,6 +61,33 @@ describe('reads of the history of an engine', () => {
     expect(reads).toBeLessThanOrEqual(6);
   });
 
+  it('of several positions of a lost history have the answers that they have alone', async () => {
+    const broker = new MemoryBroker();
+    let reads = 0;
+    const { hub } = node(broker, 'a', { rooms: { r: { history: true } } }, (backplane) => ({
+      history(...args) {
+        reads++;
+        return backplane.history!(...args);
+      },
+    }));
+    await turns();
+    const room = hub.room('r');
+    const old: (Position | undefined)[] = [];
+    for (let i = 0; i < 10; i++) old.push(await room.publish(`old ${i}`));
+    broker.forget();
+    for (let i = 0; i < 10; i++) await room.publish(`new ${i}`);
+    const cases = old.flatMap((since) => [1, 3, 10, 20].map((limit) => ({ since, limit })));
+    const read = async ({ since, limit }: (typeof cases)[number]) => {
+      const { messages, complete } = await room.history(since, limit);
+      return { texts: messages.map(({ message }) => message.text()), complete };
+    };
+    const alone: Awaited<ReturnType<typeof read>>[] = [];
+    for (const each of cases) alone.push(await read(each));
+    reads = 0;
+    expect(await Promise.all(cases.map(read))).toEqual(alone);
+    expect(reads).toBe(1);
+  });
+
   it('of a storm are one for each room', async () => {
     let reads = 0;
     const rooms = { '*': { history: true } };

@@ -29,7 +29,7 @@ import { DetachedBytes } from '../writing/pending-bytes.ts';
 import { checkClosePayload } from '../writing/prepared-message.ts';
 import { Closing, type HandlerName } from './closing.ts';
 import { Input } from './input.ts';
-import { RareParts, type WritesObserver } from './rare-parts.ts';
+import { RareParts } from './rare-parts.ts';
 import { Reader } from './reader.ts';
 import type { SendQueue } from './send-queue.ts';
 import type { ConnShared } from './shared.ts';
@@ -122,7 +122,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   }
 
   /** Calls `observer`, in a microtask, when the connection accepts no more messages. */
-  observeWrites(observer: WritesObserver): void {
+  observeWrites(observer: (conn: ReportedConn) => void): void {
     this.#rareParts().writesObserver = observer;
     if (!this.sendQueue.open) this.writesEnded();
   }
@@ -224,7 +224,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   /** No message is accepted any more. */
   writesEnded(): void {
     const observer = this.rare?.writesObserver;
-    if (observer !== undefined) this.platform.defer(() => observer.writesEnded());
+    if (observer !== undefined) this.platform.defer(() => observer(this.conn));
   }
 
   watchTransport(method: keyof Transport, result: unknown): void {

@@ -3,6 +3,7 @@ import type { CloseInfo } from '../close-info.ts';
 import type { ControlFrames } from '../control/control-frames.ts';
 import { type BackpressureError, TimeoutError, untraced } from '../errors.ts';
 import { Gate } from '../read/gate.ts';
+import type { ReportedConn } from '../report/report-context.ts';
 import { Deadline } from '../time/deadline.ts';
 import { Expiry } from '../time/expiry.ts';
 import type { Deferred } from '../time/promises.ts';
@@ -14,11 +15,6 @@ import { FlowControl } from './flow-control.ts';
 /** The close code of applications for a login that is missing or over. */
 const LOGIN_EXPIRED = 4401;
 
-/** Learns that a connection accepts no more messages. */
-export interface WritesObserver {
-  writesEnded(): void;
-}
-
 /**
  * What few connections need: one object, created on first use, with parts that are created on first
  * use. An idle connection has none.
@@ -28,7 +24,8 @@ export class RareParts {
   /** Created by the first pause. */
   flowControl: FlowControl | undefined;
   closed: Deferred<CloseInfo> | undefined;
-  writesObserver: WritesObserver | undefined;
+  /** See `Connection.observeWrites`. */
+  writesObserver: ((conn: ReportedConn) => void) | undefined;
   messagesDropped = 0;
   messagesRefused = 0;
   readonly #connection: Connection;

@@ -54,6 +54,11 @@ export interface JetStreamManager {
       stream: string,
       query: { readonly seq: number; readonly next_by_subj: string },
     ): Promise<StoredMessage | null>;
+    /** Removes the messages of a subject before `seq`. */
+    purge(
+      stream: string,
+      options: { readonly filter: string; readonly seq: number },
+    ): Promise<unknown>;
   };
   readonly consumers: {
     add(stream: string, config: ConsumerConfig): Promise<ConsumerInfo>;
@@ -69,6 +74,7 @@ export interface StreamConfig {
   readonly max_msgs_per_subject: number;
   /** In nanoseconds. */
   readonly max_age: number;
+  readonly max_bytes?: number;
   readonly republish?: { readonly src: string; readonly dest: string };
 }
 

@@ -1,6 +1,6 @@
 import { portablePlatform } from '@ws/conn';
 import { Deferred, onRejection, RESOLVED } from '@ws/conn/internal';
-import type { Backplane, BackplaneSink } from '../backplane.ts';
+import type { Backplane, BackplaneSink, Keep } from '../backplane.ts';
 import type { Position } from '../position.ts';
 import { setAnswerTimer } from '../with-timeout.ts';
 import type { NatsConnection, NatsMessage, NatsStatus, NatsSubscription } from './client.ts';
@@ -78,11 +78,7 @@ export class NatsBackplane implements Backplane {
     this.#checkLater();
   }
 
-  async publish(
-    channel: string,
-    bytes: Uint8Array,
-    keep?: { readonly size: number; readonly ttl: number },
-  ): Promise<Position | undefined> {
+  async publish(channel: string, bytes: Uint8Array, keep?: Keep): Promise<Position | undefined> {
     const token = subjectToken(channel);
     if (this.#state !== 'up') throw new Error('NATS is away');
     if (this.#log !== undefined && keep !== undefined) {
@@ -94,16 +90,11 @@ export class NatsBackplane implements Backplane {
     return undefined;
   }
 
-  async #store(
-    log: StreamLog,
-    token: string,
-    bytes: Uint8Array,
-    keep: { readonly size: number; readonly ttl: number },
-  ): Promise<Position> {
+  async #store(log: StreamLog, token: string, bytes: Uint8Array, keep: Keep): Promise<Position> {
     try {
       // A request of a disconnected client does not reject.
       await this.#unlessLost(log.keep(keep), undefined);
-      return await this.#unlessLost(log.publish(token, bytes), undefined);
+      return await this.#unlessLost(log.publish(token, bytes, keep.bytes), undefined);
     } catch (error) {
       const { name } = error as Error;
       // The stream or its leader is away. Counts as an outage, so that messages do not pile up.

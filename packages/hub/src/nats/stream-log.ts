@@ -1,6 +1,7 @@
 import { portablePlatform } from '@ws/conn';
 import { onRejection } from '@ws/conn/internal';
-import type { Backplane } from '../backplane.ts';
+import type { Backplane, Keep } from '../backplane.ts';
+import { Limit } from '../limit.ts';
 import type { Position } from '../position.ts';
 import type {
   ConsumerInfo,
@@ -24,6 +25,22 @@ const MAX_SURPLUS = 50;
 /** Longest time for a fetch from the stream, in ms. */
 const FETCH_MS = 4_000;
 
+const MIB = 1_048_576;
+/** Default bound of the bytes of the stream. */
+const MAX_BYTES = 256 * MIB;
+/** Bytes after which a read ends: another one continues. */
+const PART_BYTES = 2 * MIB;
+/**
+ * Most messages that one fetch gets, and bound of the fetches at a time. A message has at most 1 MiB by
+ * default, and a server disconnects a client for which 64 MiB wait.
+ */
+const MAX_FETCHED = 16;
+const MAX_FETCHES = 3;
+/** A room's messages are dropped in so many parts of its bound of bytes. */
+const PARTS = 8;
+/** Bound of the rooms whose bytes are counted. */
+const MAX_COUNTED = 10_000;
+
 /** Most messages that a read fetches one by one. A consumer costs the server as much as 20 of them. */
 const MAX_SINGLE = 8;
 
@@ -35,6 +52,13 @@ interface Part {
   readonly messages: readonly Stored[];
   /** The room has no later ones. */
   readonly isAll: boolean;
+}
+
+/** The bytes that this node has stored for a room. */
+interface Counted {
+  total: number;
+  /** The messages at which the total passed a part of the bound, with the total, in order. */
+  readonly marks: { readonly seq: number; readonly total: number }[];
 }
 
 /**
@@ -54,6 +78,9 @@ export class StreamLog {
   /** The largest bounds of all rooms. */
   #size = 1;
   #ttl = 1_000;
+  #bytes = MIB;
+  readonly #counted = new Map<string, Counted>();
+  readonly #fetches = new Limit(MAX_FETCHES);
   /** The result of the last call of {@link open}; undefined if it failed. */
   #opened: Promise<StreamInfo> | undefined;
   /** See {@link #stateFromNow}: the last request, and the next one. */
@@ -114,11 +141,13 @@ export class StreamLog {
         ...(lostItsEnd && { description: nextDescription(config) }),
         max_msgs_per_subject: raised(config.max_msgs_per_subject, this.#size),
         max_age: raised(config.max_age, this.#ttl * NS_PER_MS),
+        max_bytes: raised(config.max_bytes ?? -1, this.#bytes),
       };
       if (
         !lostItsEnd &&
         changed.max_msgs_per_subject === config.max_msgs_per_subject &&
-        changed.max_age === config.max_age
+        changed.max_age === config.max_age &&
+        changed.max_bytes === (config.max_bytes ?? -1)
       ) {
         break;
       }
@@ -144,6 +173,7 @@ export class StreamLog {
       subjects: [`${this.#stored}.>`],
       max_msgs_per_subject: this.#size,
       max_age: this.#ttl * NS_PER_MS,
+      max_bytes: this.#bytes,
       republish: { src: `${this.#stored}.>`, dest: `${this.#live}.>` },
     };
     return (
@@ -161,19 +191,48 @@ export class StreamLog {
   /**
    * Resolves when the stream has at least these bounds, for all callers in the order of the calls.
    */
-  async keep({ size, ttl }: { readonly size: number; readonly ttl: number }): Promise<void> {
-    if (size > this.#size || ttl > this.#ttl) {
+  async keep({ size, ttl, total = MAX_BYTES }: Keep): Promise<void> {
+    if (size > this.#size || ttl > this.#ttl || total > this.#bytes) {
       this.#size = Math.max(size, this.#size);
       this.#ttl = Math.max(ttl, this.#ttl);
+      this.#bytes = Math.max(total, this.#bytes);
       this.#opened = undefined;
     }
     await (this.#opened ?? this.open());
   }
 
-  async publish(token: string, bytes: Uint8Array): Promise<Position> {
-    const { seq } = await this.#client.publish(`${this.#stored}.${token}`, bytes);
+  /** @param most - Bound of the bytes that this node stores for the room. */
+  async publish(token: string, bytes: Uint8Array, most?: number): Promise<Position> {
+    const subject = `${this.#stored}.${token}`;
+    const { seq } = await this.#client.publish(subject, bytes);
     this.#seen = Math.max(seq, this.#seen);
+    if (most !== undefined) this.#count(subject, seq, bytes.length, most);
     return { epoch: this.#epoch!, offset: seq };
+  }
+
+  /** Counts a message, and drops the oldest ones of the room beyond its bound of bytes. */
+  #count(subject: string, seq: number, bytes: number, most: number): void {
+    const counted = this.#counted.get(subject) ?? { total: 0, marks: [] };
+    counted.total += bytes;
+    this.#counted.delete(subject);
+    this.#counted.set(subject, counted);
+    for (const oldest of this.#counted.keys()) {
+      if (this.#counted.size <= MAX_COUNTED) break;
+      this.#counted.delete(oldest);
+    }
+    const { total, marks } = counted;
+    if (total - (marks.at(-1)?.total ?? 0) >= most / PARTS) marks.push({ seq, total });
+    const kept = marks.findIndex((mark) => total - mark.total <= most);
+    // The last message stays.
+    const dropped = marks.splice(0, kept < 0 ? marks.length - 1 : kept);
+    const first = marks[0];
+    if (dropped.length === 0 || first === undefined) return;
+    const before = first.seq === seq ? seq : first.seq + 1;
+    const purged = this.#manager.then(({ streams }) =>
+      streams.purge(this.#name, { filter: subject, seq: before }),
+    );
+    // The bound of the messages and the stream's own bound stay.
+    onRejection(purged, () => {});
   }
 
   /** The position of a republished message; undefined for other messages. */
@@ -191,24 +250,26 @@ export class StreamLog {
       const { epoch, offset } = since;
       const part = await this.#after(subject, offset, limit);
       const follows = await this.#isWhole(subject, offset, epoch);
-      return { messages: part.messages, epoch, complete: part.isAll && follows, follows };
+      return resultOf(part, limit, epoch, follows);
     }
     const info = await this.open(subject);
     const epoch = epochOf(info);
     if (since === undefined) {
       const last = await this.#lastOf(subject, limit, info);
-      if (last !== undefined) return { messages: last, epoch, complete: false };
+      if (last !== undefined) return resultOf(last, limit, epoch, false);
     }
-    const { messages, isAll } = await this.#from(subject, 1, limit);
+    const part = await this.#from(subject, 1, limit);
     const follows = since === undefined && (await this.#isWhole(subject, 0, epoch));
-    return { messages, epoch, complete: isAll && follows, follows };
+    return resultOf(part, limit, epoch, follows);
   }
 
   /** Reads the first `limit` messages of a room after this sequence number. */
   async #after(subject: string, after: number, limit: number): Promise<Part> {
     const { streams } = await this.#manager;
     const messages: Stored[] = [];
+    let bytes = 0;
     for (let seq = after + 1; ; seq = messages.at(-1)!.offset + 1) {
+      if (bytes >= PART_BYTES) return { messages, isAll: false };
       const next = await streams.getMessage(this.#name, { seq, next_by_subj: subject });
       if (next === null) return { messages, isAll: true };
       if (messages.length === limit) return { messages, isAll: false };
@@ -217,6 +278,7 @@ export class StreamLog {
         return { messages: [...messages, ...rest.messages], isAll: rest.isAll };
       }
       messages.push({ offset: next.seq, bytes: next.data });
+      bytes += next.data.length;
     }
   }
 
@@ -224,16 +286,12 @@ export class StreamLog {
   async #from(subject: string, seq: number, limit: number): Promise<Part> {
     const consumer = await this.#consumer(subject, seq);
     const { num_pending: pending } = consumer;
-    const messages = await this.#read(consumer, Math.min(pending, limit));
+    const messages = await this.#read(consumer, 0, Math.min(pending, limit));
     return { messages, isAll: pending <= limit && messages.length === pending };
   }
 
   /** The last `limit` messages of a room; undefined if it has no more than these. */
-  async #lastOf(
-    subject: string,
-    limit: number,
-    { state }: StreamInfo,
-  ): Promise<HistoryResult['messages'] | undefined> {
+  async #lastOf(subject: string, limit: number, { state }: StreamInfo): Promise<Part | undefined> {
     const count = state.subjects?.[subject] ?? 0;
     if (count <= limit) return undefined;
     // The room has `count` messages from `low` on, and `rest` messages from `high` on.
@@ -247,7 +305,8 @@ export class StreamLog {
       const consumer = await this.#consumer(subject, start);
       const { num_pending: pending } = consumer;
       if (pending >= limit && (pending <= MAX_SURPLUS + 3 * limit || high - low <= 1)) {
-        return (await this.#read(consumer, pending)).slice(-limit);
+        const messages = await this.#read(consumer, pending - limit, limit);
+        return { messages, isAll: messages.length === limit };
       }
       this.#delete(consumer);
       if (pending >= limit) [low, from] = [start, pending];
@@ -257,21 +316,40 @@ export class StreamLog {
     }
   }
 
-  /** Reads `wanted` messages, and deletes the consumer. */
-  async #read(consumer: ConsumerInfo, wanted: number): Promise<HistoryResult['messages']> {
+  /** Reads the first of `wanted` messages after `skipped` ones, and deletes the consumer. */
+  async #read(
+    consumer: ConsumerInfo,
+    skipped: number,
+    wanted: number,
+  ): Promise<HistoryResult['messages']> {
     const found: Stored[] = [];
+    let bytes = 0;
+    let toSkip = skipped;
     try {
-      if (wanted === 0) return found;
-      const { consumers } = this.#client;
-      const messages = await (
-        consumers.getConsumerFromInfo?.(consumer) ??
-        (await consumers.get(this.#name, consumer.name))
-      ).fetch({ max_messages: wanted, expires: FETCH_MS });
-      for await (const { seq, data } of messages) found.push({ offset: seq, bytes: data });
+      while (found.length < wanted && bytes < PART_BYTES) {
+        const most = Math.min(toSkip + wanted - found.length, MAX_FETCHED);
+        const fetched = await this.#fetches.run(() => this.#fetch(consumer, most));
+        const kept = fetched.slice(toSkip);
+        toSkip -= fetched.length - kept.length;
+        found.push(...kept);
+        for (const message of kept) bytes += message.bytes.length;
+        if (fetched.length < most) break;
+      }
       return found;
     } finally {
       this.#delete(consumer);
     }
+  }
+
+  /** Fetches the next messages of a consumer. */
+  async #fetch(consumer: ConsumerInfo, most: number): Promise<Stored[]> {
+    const { consumers } = this.#client;
+    const messages = await (
+      consumers.getConsumerFromInfo?.(consumer) ?? (await consumers.get(this.#name, consumer.name))
+    ).fetch({ max_messages: most, expires: FETCH_MS });
+    const found: Stored[] = [];
+    for await (const { seq, data } of messages) found.push({ offset: seq, bytes: data });
+    return found;
   }
 
   /** Creates a consumer of a room from a sequence on, for one use. */
@@ -300,6 +378,8 @@ export class StreamLog {
     const info = await this.#stateFromNow();
     if (epochOf(info) !== epoch) return false;
     const { messages, last_seq: last } = info.state;
+    // A position from the future.
+    if (after > last) return false;
     if (messages === last || last === after) return true;
     if (after === 0) return false;
     const { streams } = await this.#manager;
@@ -321,6 +401,16 @@ export class StreamLog {
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => void portablePlatform.setTimer(ms, resolve));
+}
+
+function resultOf(
+  { messages, isAll }: Part,
+  limit: number,
+  epoch: string,
+  follows: boolean,
+): HistoryResult {
+  const more = !isAll && messages.length < limit;
+  return { messages, epoch, complete: isAll && follows, follows, more };
 }
 
 /** The bound of a stream, raised to `wanted`. 0 or less means no bound. */

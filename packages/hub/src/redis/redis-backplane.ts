@@ -1,5 +1,6 @@
 import { checked, checkOptionNames, kind } from '@ws/conn/internal';
-import type { Backplane, BackplaneSink } from '../backplane.ts';
+import type { Backplane, BackplaneSink, Keep } from '../backplane.ts';
+import { Limit } from '../limit.ts';
 import type { Position } from '../position.ts';
 import { Connection } from './connection.ts';
 import type { Argument, RedisClient } from './driver.ts';
@@ -17,6 +18,8 @@ export interface RedisBackplaneOptions {
   readonly sharded?: boolean | undefined;
 }
 
+/** Bound of the reads at a time: other commands wait for them in Redis. */
+const MAX_READS = 8;
 /** Bound of the channels that are subscribed at a time. */
 const MAX_CHANGES = 1_000;
 /** Longest wait of `close` for the answers to publications, in ms. */
@@ -80,6 +83,9 @@ class RedisBackplane implements Backplane {
   #sink: BackplaneSink | undefined;
   #state: 'starting' | 'up' | 'down' | 'closed' = 'starting';
   #restoring = false;
+  /** The connection with the subscriptions was lost in this outage. */
+  #hasMissed = true;
+  readonly #reads = new Limit(MAX_READS);
   #started: (error?: Error) => void = () => {};
 
   constructor(client: RedisClient, prefix: string, sharded: boolean) {
@@ -96,6 +102,7 @@ class RedisBackplane implements Backplane {
       ready,
       lost: (error, forgotten) => {
         if (forgotten) this.#subscribed.clear();
+        this.#hasMissed = true;
         this.#down(error);
       },
       message: (name, frame) => this.#receive(name, frame),
@@ -117,11 +124,7 @@ class RedisBackplane implements Backplane {
     });
   }
 
-  async publish(
-    channel: string,
-    bytes: Uint8Array,
-    keep?: { readonly size: number; readonly ttl: number },
-  ): Promise<Position | undefined> {
+  async publish(channel: string, bytes: Uint8Array, keep?: Keep): Promise<Position | undefined> {
     const name = this.#name(channel);
     if (keep === undefined) {
       await this.#commands.run((driver) => driver.publish(name, plainFrame(bytes)));
@@ -133,6 +136,7 @@ class RedisBackplane implements Backplane {
       name,
       String(keep.size),
       String(Math.ceil(keep.ttl)),
+      String(keep.bytes ?? Number.MAX_SAFE_INTEGER),
     ])) as [RedisBytes, number];
     return { epoch: epoch.toString(), offset };
   }
@@ -145,20 +149,24 @@ class RedisBackplane implements Backplane {
     messages: { offset: number; bytes: Uint8Array }[];
     epoch: string;
     complete: boolean;
+    follows: boolean;
+    more: boolean;
   }> {
-    const [found, last, entries] = (await this.#eval(HISTORY, channel, [
-      String(limit),
-      since?.epoch ?? '',
-      String(since?.offset ?? ''),
-    ])) as [RedisBytes?, number?, Entry[]?];
+    const args = [String(limit), since?.epoch ?? '', String(since?.offset ?? '')];
+    const [found, last = 0, entries] = (await this.#reads.run(() =>
+      this.#eval(HISTORY, channel, args),
+    )) as [RedisBytes?, number?, Entry[]?];
     const epoch = found?.toString() ?? '';
     const messages = (entries ?? []).map(([id, fields]) => ({
       offset: Number.parseInt(id.toString(), 10),
       bytes: fields[1]!,
     }));
     const known = since === undefined || since.epoch === epoch;
-    const complete = known && messages.length === (last ?? 0) - (since?.offset ?? 0);
-    return { messages, epoch, complete };
+    const after = since?.offset ?? 0;
+    const complete = known && messages.length === last - after;
+    const follows = known && (messages[0]?.offset ?? last + 1) === after + 1;
+    const more = messages.length > 0 && messages.at(-1)!.offset < last;
+    return { messages, epoch, complete, follows, more };
   }
 
   async subscribe(channel: string): Promise<void> {
@@ -206,8 +214,9 @@ class RedisBackplane implements Backplane {
 
   #receive(name: string, frame: RedisBytes): void {
     const channel = this.#wanted.get(name);
-    // Drops a message that arrives before `up`: the gap of the outage reports it.
-    if (channel === undefined || this.#state !== 'up') return;
+    if (channel === undefined || this.#state === 'closed') return;
+    // After a hole, drops a message that arrives before `up`: the gap of the outage reports it.
+    if (this.#hasMissed && this.#state !== 'up') return;
     this.#sink!.message(channel, ...parseFrame(frame));
   }
 
@@ -230,24 +239,32 @@ class RedisBackplane implements Backplane {
     // Both belong to this outage: an earlier `up` would cause a second gap.
     await Promise.allSettled([this.#commands.ping(), this.#subscriber.ping()]);
     while (this.#connected) {
-      const changes = [
-        ...missingIn(this.#subscribed, this.#wanted).map((name) =>
-          this.#resubscribe(name, refused),
-        ),
-        ...missingIn(this.#wanted, this.#subscribed).map((name) => this.#unsubscribeFrom(name)),
-      ];
-      if (changes.length === 0) {
+      // The hub may change its channels meanwhile: then there is another round.
+      const missing = missingIn(this.#subscribed, this.#wanted);
+      const surplus = missingIn(this.#wanted, this.#subscribed);
+      if (missing.length + surplus.length === 0) {
         this.#up();
         break;
       }
-      await Promise.allSettled(changes);
+      await this.#inBatches(missing, (name) => this.#resubscribe(name, refused));
+      await this.#inBatches(surplus, (name) => this.#unsubscribeFrom(name));
     }
     this.#restoring = false;
     for (const [channel, error] of refused) this.#sink!.gap(channel, error);
   }
 
+  async #inBatches(
+    names: readonly string[],
+    change: (name: string) => Promise<void>,
+  ): Promise<void> {
+    for (let i = 0; i < names.length && this.#connected; i += MAX_CHANGES) {
+      await Promise.allSettled(names.slice(i, i + MAX_CHANGES).map(change));
+    }
+  }
+
   /** Redis may refuse one of the channels. The hub then subscribes to it again. */
   async #resubscribe(name: string, refused: Map<string, Error>): Promise<void> {
+    if (!this.#wanted.has(name)) return;
     try {
       await this.#subscribeTo(name);
     } catch (error) {
@@ -265,6 +282,7 @@ class RedisBackplane implements Backplane {
   #up(): void {
     const before = this.#state;
     this.#state = 'up';
+    this.#hasMissed = false;
     if (before === 'down') this.#sink!.up();
     this.#started();
   }
@@ -296,7 +314,7 @@ class RedisBackplane implements Backplane {
   }
 }
 
-/** The first names of `all` that are missing in `some`. */
+/** The names of `all` that are missing in `some`. */
 function missingIn(some: Names, all: Names): string[] {
-  return [...all.keys()].filter((name) => !some.has(name)).slice(0, MAX_CHANGES);
+  return [...all.keys()].filter((name) => !some.has(name));
 }

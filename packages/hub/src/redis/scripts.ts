@@ -20,24 +20,71 @@ if m[3] ~= r then
   redis.call('HSET', KEYS[1], 'e', e, 'r', r, 's', s)
 end`;
 
-/** ARGV: the id of a new epoch, the message, its channel, size and ttl of the history. */
+/** A history has marks, so many for the bytes that it may have: it drops its oldest part of that size. */
+const MARKS = 32;
+
+/**
+ * ARGV: the id of a new epoch, the message, its channel, size, ttl and bytes of the history.
+ *
+ * The hash counts the bytes of all messages in `t`. Each time that `t` passes a multiple of `step`, a
+ * mark has the offset of that message. So the bound of the bytes reads no message. Another bound has
+ * other marks.
+ */
 export function publishScript(command: 'PUBLISH' | 'SPUBLISH'): string {
   return `${read("redis.call('DEL', KEYS[2])")}
 o = redis.call('HINCRBY', KEYS[1], 'o', 1)
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], o .. '-0', 'm', ARGV[2])
+local n, bytes = #ARGV[2], tonumber(ARGV[6])
+local step = math.max(math.floor(bytes / ${MARKS}), 1)
+local t = redis.call('HINCRBY', KEYS[1], 't', n)
+local last = math.floor(t / step)
+local function mark(i) return 'm' .. step .. ':' .. i % ${2 * MARKS} end
+for i = math.max(math.floor((t - n) / step) + 1, last - ${MARKS}), last do
+  redis.call('HSET', KEYS[1], mark(i), i .. ' ' .. o)
+end
+local first = o - ARGV[4]
+for i = math.ceil((t - bytes) / step), last do
+  if i < 1 then break end
+  local at = (redis.call('HMGET', KEYS[1], mark(i))[1] or ''):match('^' .. i .. ' (%d+)$')
+  if at then
+    first = math.max(first, math.min(at, o - 1))
+    break
+  end
+end
+redis.call('XADD', KEYS[2], 'MINID', '~', math.max(first + 1, 0) .. '-0', o .. '-0', 'm', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 redis.call('PEXPIRE', KEYS[2], ARGV[5])
 redis.call('${command}', ARGV[3], e .. ' ' .. o .. ' ' .. ARGV[2])
 return {e, o}`;
 }
 
+/** Most messages that one call returns, and the bytes after which it ends. */
+const PART_SIZE = 200;
+const PART_BYTES = 262_144;
+/** Messages that are read at a time while they are smaller than this on average, in bytes. */
+const FEW = 4;
+const SMALL_BYTES = 16_384;
+
 /**
  * ARGV: the id of a new epoch, the limit, epoch and offset of `since` or two empty strings. Returns
- * the epoch, its last offset and the entries; nothing for a room without keys. With the epoch of
- * another history, returns the first messages of the current epoch.
+ * the epoch, its last offset and the first of the entries; nothing for a room without keys. With the
+ * epoch of another history, returns the first messages of the current epoch.
+ *
+ * Redis serves no other client meanwhile, and needs 40 ms for a MiB. So the entries are read a few at a
+ * time, until they have {@link PART_BYTES}.
  */
 export const HISTORY: string = `${/* @__PURE__ */ read('return {}')}
 local from = ARGV[4]
 if ARGV[3] == '' then from = math.max(o - ARGV[2], 0)
 elseif ARGV[3] ~= e then from = s end
-return {e, tonumber(o), redis.call('XRANGE', KEYS[2], from + 1, '+', 'COUNT', ARGV[2])}`;
+local found, bytes, limit = {}, 0, math.min(ARGV[2], ${PART_SIZE})
+while #found < limit and bytes < ${PART_BYTES} do
+  local count = math.min(limit - #found, bytes < #found * ${SMALL_BYTES} + 1 and ${FEW} or 1)
+  local entries = redis.call('XRANGE', KEYS[2], from + 1, '+', 'COUNT', count)
+  for _, entry in ipairs(entries) do
+    found[#found + 1] = entry
+    bytes = bytes + #entry[2][2]
+  end
+  if #entries < count then break end
+  from = found[#found][1]:match('^%d+')
+end
+return {e, tonumber(o), found}`;

@@ -14,6 +14,8 @@ interface Log {
   readonly epoch: string;
   last: number;
   entries: { offset: number; bytes: Uint8Array }[];
+  /** Of the entries. */
+  bytes: number;
   /** Time of its expiry, in ms. */
   until: number;
 }
@@ -157,7 +159,7 @@ export class MemoryBroker {
   log(channel: string): Log {
     let log = this.#logs.get(channel);
     if (log === undefined || log.until <= portablePlatform.now()) {
-      log = { epoch: crypto.randomUUID(), last: 0, entries: [], until: Infinity };
+      log = { epoch: crypto.randomUUID(), last: 0, entries: [], bytes: 0, until: Infinity };
       this.#logs.set(channel, log);
     }
     return log;
@@ -169,10 +171,14 @@ export class MemoryBroker {
     throw new RangeError(`no hub with the id ${JSON.stringify(id)} has joined the broker`);
   }
 
-  #keep(channel: string, bytes: Uint8Array, { size, ttl }: Keep): Position {
+  #keep(channel: string, bytes: Uint8Array, keep: Keep): Position {
+    const { size, ttl, bytes: most = Infinity } = keep;
     const log = this.log(channel);
     log.entries.push({ offset: ++log.last, bytes });
-    if (log.entries.length > size) log.entries.shift();
+    log.bytes += bytes.length;
+    while (log.entries.length > size || (log.bytes > most && log.entries.length > 1)) {
+      log.bytes -= log.entries.shift()!.bytes.length;
+    }
     log.until = portablePlatform.now() + ttl;
     return { epoch: log.epoch, offset: log.last };
   }

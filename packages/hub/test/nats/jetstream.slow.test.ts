@@ -392,6 +392,58 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane with JetStream', () =
     expect(a.connection.stats().inMsgs - before).toBeLessThan(150);
   });
 
+  it('reads and repairs a history of more bytes than a server holds back', async () => {
+    const server = await natsServer();
+    const options = {
+      rooms: { r: { history: { bytes: 2 ** 30 } } },
+      maxQueuedBytes: 2 ** 30,
+      maxQueuedMessages: 1_000,
+    };
+    const [a, b] = [await node(server, options), await node(server, options)];
+    const { client } = await b.enter('r');
+    const first = (await a.hub.room('r').publish('0'))!;
+    expect(await texts(client, 1)).toEqual(['0']);
+    await cutOff(b);
+    const sent = Array.from({ length: 80 }, (_, i) => `${i + 1}`.padEnd(900_000));
+    for (const text of sent) await a.hub.room('r').publish(text);
+    await reconnect(b);
+    expect(await texts(client, 80)).toEqual(sent);
+    expect(b.gaps).toEqual([]);
+    expect(await kept(b.hub, 'r', first)).toEqual({ texts: sent, complete: true });
+    expect((await kept(b.hub, 'r', undefined, 30)).texts).toEqual(sent.slice(-30));
+    expect(b.hub.stats.backplane).toBe('up');
+  });
+
+  it('drops the oldest messages of a room beyond its bytes, and of all rooms beyond max_bytes', async () => {
+    const server = await natsServer();
+    const bound = { r: { history: { bytes: 100_000 } } };
+    const a = await node(server, { rooms: bound, maxHistoryBytes: 5_000_000 });
+    const room = a.hub.room('r');
+    const first = await room.publish('first');
+    for (let i = 0; i < 100; i++) await room.publish(`${i}`.padEnd(10_000));
+    const manager = await jetstreamManager(a.connection);
+    await expect
+      .poll(async () => (await manager.streams.info(STREAM)).state.bytes)
+      .toBeLessThan(120_000);
+    const { texts: all, complete } = await kept(a.hub, 'r', first);
+    expect(complete).toBe(false);
+    expect(all.length).toBeGreaterThan(7);
+    expect(all.at(-1)!.trim()).toBe('99');
+    await room.publish('x'.repeat(300_000));
+    await expect.poll(async () => (await kept(a.hub, 'r')).texts.length).toBe(1);
+    expect((await manager.streams.info(STREAM)).config.max_bytes).toBe(5_000_000);
+  });
+
+  it('has no messages for a position from the future, and does not call that complete', async () => {
+    const server = await natsServer();
+    const a = await node(server);
+    const { epoch, offset } = (await a.hub.room('r').publish('1'))!;
+    const read = (at: number) => kept(a.hub, 'r', { epoch, offset: at });
+    expect(await read(offset)).toEqual({ texts: [], complete: true });
+    expect(await read(offset + 1)).toEqual({ texts: [], complete: false });
+    expect(await read(Number.MAX_SAFE_INTEGER)).toEqual({ texts: [], complete: false });
+  });
+
   it('reads a long history', async () => {
     const server = await natsServer();
     const options = { rooms: { r: { history: { size: 2_000 } } } };

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { redisBackplane } from '@ws/hub/redis';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { RecordingSink } from './recording-sink.ts';
 
 /** A connection of the package `redis`. The test holds back its network. */
@@ -44,7 +44,7 @@ class FakeRedis extends EventEmitter {
   }
 }
 
-it('redisBackplane reports up after the messages that a silent network has held back', async () => {
+it('redisBackplane delivers messages while the connection for commands is away, and then reports up', async () => {
   const made: FakeRedis[] = [];
   const client = {
     isPubSubActive: false,
@@ -62,13 +62,96 @@ it('redisBackplane reports up after the messages that a silent network has held 
   });
   commands.lose();
   await sink.report('down');
+  subscriber.receive('away');
   await commands.connect();
   await new Promise(setImmediate);
   subscriber.receive('held back');
   mend('PONG');
   await sink.report('up');
   subscriber.receive('new');
+  const texts = (await sink.messages(3)).map(([, text]) => text);
+  expect(texts).toEqual(['away', 'held back', 'new']);
+  await backplane.close();
+});
+
+it('redisBackplane drops what arrives after a hole until it reports up', async () => {
+  const made: FakeRedis[] = [];
+  const client = {
+    isPubSubActive: false,
+    duplicate: () => made[made.push(new FakeRedis()) - 1],
+  };
+  const backplane = redisBackplane(client);
+  const [commands, subscriber] = made as [FakeRedis, FakeRedis];
+  const sink = new RecordingSink();
+  await backplane.start(sink, 'node');
+  await backplane.subscribe('r');
+  commands.lose();
+  subscriber.lose();
+  await sink.report('down');
+  await subscriber.connect();
+  subscriber.receive('after the hole');
+  await commands.connect();
+  await sink.report('up');
+  subscriber.receive('new');
   expect((await sink.messages(1))[0]![1]).toBe('new');
+  await backplane.close();
+});
+
+/** A connection of the package `ioredis`, which forgets its subscriptions with the connection. */
+class FakeIoRedis extends EventEmitter {
+  status = 'wait';
+  subscribed = 0;
+
+  async connect(): Promise<void> {
+    this.status = 'ready';
+    this.emit('ready');
+  }
+
+  lose(): void {
+    this.status = 'reconnecting';
+    this.emit('close');
+  }
+
+  disconnect(): void {
+    this.status = 'end';
+  }
+
+  evalBuffer(): Promise<unknown> {
+    return Promise.resolve([]);
+  }
+
+  ping(): Promise<unknown> {
+    return Promise.resolve('PONG');
+  }
+
+  subscribe(): Promise<unknown> {
+    this.subscribed++;
+    return Promise.resolve(1);
+  }
+}
+
+it('redisBackplane restores many channels in time that grows with their number', async () => {
+  const made: FakeIoRedis[] = [];
+  const client = {
+    evalBuffer() {},
+    duplicate: () => made[made.push(new FakeIoRedis()) - 1],
+  };
+  const backplane = redisBackplane(client);
+  const subscriber = made[1]!;
+  const sink = new RecordingSink();
+  await backplane.start(sink, 'node');
+  const rooms = 20_000;
+  for (let i = 0; i < rooms; i++) await backplane.subscribe(`${i}`);
+  // Counts the names that the backplane looks at.
+  const has = vi.spyOn(Set.prototype, 'has');
+  subscriber.lose();
+  await sink.report('down');
+  await subscriber.connect();
+  await sink.report('up');
+  const looks = has.mock.calls.filter(([name]) => String(name).startsWith('ws:{')).length;
+  has.mockRestore();
+  expect(subscriber.subscribed).toBe(2 * rooms);
+  expect(looks).toBeLessThan(6 * rooms);
   await backplane.close();
 });
 

@@ -1,0 +1,96 @@
+import type { Platform } from '@ws/conn';
+import type { Arrival } from './arrival.ts';
+import type { Backplane } from './backplane.ts';
+import type { Envelope } from './envelope.ts';
+import { BackplaneError } from './errors.ts';
+import type { Position } from './position.ts';
+import type { Found } from './shared-reads.ts';
+import { withTimeout } from './with-timeout.ts';
+
+/** Longest time without an answer of the engine to a read, in ms. */
+const ANSWER_MS = 5_000;
+
+/** What the engine returns at once of a history. */
+interface Part extends Found {
+  readonly epoch: string;
+  /** No message is missing before the first one. */
+  readonly follows: boolean;
+  /** Later messages of the read follow. */
+  readonly more: boolean;
+}
+
+/** The histories that the engine keeps, with the records of losses. */
+export class EngineHistories {
+  readonly #backplane: Backplane;
+  readonly #platform: Platform;
+  readonly #decode: (bytes: Uint8Array) => Envelope | undefined;
+  /** Number of reads that the engine has answered. */
+  #answers = 0;
+
+  constructor(
+    backplane: Backplane,
+    platform: Platform,
+    decode: (bytes: Uint8Array) => Envelope | undefined,
+  ) {
+    this.#backplane = backplane;
+    this.#platform = platform;
+    this.#decode = decode;
+  }
+
+  /** Reads all parts: the first `limit` messages after `since`, or the last ones without it. */
+  async read(channel: string, since: Position | undefined, limit: number): Promise<Found> {
+    let part = await this.readPart(channel, since, limit);
+    const { epoch } = part;
+    const arrivals = [...part.arrivals];
+    let isWhole = part.follows;
+    while (part.more) {
+      const last = arrivals.at(-1)!.position!;
+      part = await this.readPart(channel, last, limit - arrivals.length);
+      if (part.epoch !== epoch) return { arrivals, complete: false };
+      isWhole &&= part.follows;
+      arrivals.push(...part.arrivals);
+    }
+    return { arrivals, complete: isWhole && part.complete };
+  }
+
+  /** Reads the messages that the engine returns at once. */
+  async readPart(channel: string, since: Position | undefined, limit: number): Promise<Part> {
+    const found = await this.#whileAnswers(this.#ask(channel, since, limit));
+    const { epoch, complete, messages } = found;
+    const follows = found.follows ?? complete;
+    const arrivals: Arrival[] = [];
+    let previous = follows ? since?.offset : undefined;
+    for (const { offset, bytes } of messages) {
+      arrivals.push({ envelope: this.#decode(bytes), position: { epoch, offset }, previous });
+      previous = offset;
+    }
+    const more = found.more === true && messages.length > 0 && messages.length < limit;
+    return { arrivals, epoch, follows, complete: complete && !more, more };
+  }
+
+  async #ask(
+    channel: string,
+    since: Position | undefined,
+    limit: number,
+  ): ReturnType<NonNullable<Backplane['history']>> {
+    try {
+      return await this.#backplane.history!(channel, since, limit);
+    } catch (cause) {
+      throw new BackplaneError('the backplane refused a read of the history', { cause });
+    }
+  }
+
+  /** Settles as a read does, or rejects when the engine has answered no read for {@link ANSWER_MS}. */
+  async #whileAnswers<T>(read: Promise<T>): Promise<T> {
+    for (;;) {
+      const answers = this.#answers;
+      try {
+        const found = await withTimeout(this.#platform, ANSWER_MS, read);
+        this.#answers++;
+        return found;
+      } catch (error) {
+        if (answers === this.#answers) throw error;
+      }
+    }
+  }
+}
