@@ -386,7 +386,7 @@ class SocketTransport implements Transport {
     const backlog = this.#backlog;
     // `closed` releases the bytes that a dead socket did not send. Node calls the callback of the
     // write that it destroys without an error.
-    if (error instanceof Error || socket.destroyed || backlog === undefined) return;
+    if (error || socket.destroyed || backlog === undefined) return;
     this.#release(backlog.takeOldest());
     if (backlog.waits) this.#giveWaiting();
     const drains = backlog.needDrain && this.#queued <= this.#highWaterMark;

@@ -207,15 +207,20 @@ export abstract class Head {
 
   /**
    * Whether `Upgrade` lists `websocket` and `Connection` lists `upgrade` (RFC 6455, sections 4.1 and
-   * 4.2.1). It checks nothing else. It is false for an `upgrade` with a tab after it, as node:http
-   * finds no `upgrade` there.
+   * 4.2.1). It checks nothing else.
    */
   get wantsWebSocket(): boolean {
     return (
-      hasToken(this.list('connection'), 'upgrade') &&
-      hasToken(this.list('upgrade'), 'websocket') &&
-      (!this.hasTab('connection') || this.#showsUpgrade())
+      hasToken(this.list('connection'), 'upgrade') && hasToken(this.list('upgrade'), 'websocket')
     );
+  }
+
+  /**
+   * Whether node:http on llhttp before 9.4, as in Node 20, finds no `upgrade` in `Connection`: a tab
+   * comes after it. Code that shares a connection with that parser has to agree with it.
+   */
+  get hidesUpgrade(): boolean {
+    return this.hasTab('connection') && !this.#showsUpgrade();
   }
 
   /** Whether a tab is in a value of the field, or after it. */
@@ -379,7 +384,7 @@ export abstract class Head {
     return lengths.length === 1 && !this.#isLength(lengths[0]!);
   }
 
-  /** Whether node:http finds `upgrade` in a line of `Connection`: no tab comes after it. */
+  /** Whether a line of `Connection` has an `upgrade` without a tab after it. */
   #showsUpgrade(): boolean {
     return this.#find('connection').some((line) => {
       let end = this.#bounds[line + 3]!;

@@ -211,6 +211,30 @@ describe('RequestHead', () => {
   });
 });
 
+describe('RequestHead.wantsWebSocket', () => {
+  // RFC 9110, section 5.6.3: a tab is optional white space. llhttp before 9.4 hides the last ones.
+  it.each([
+    ['Upgrade', false],
+    ['keep-alive, upgrade', false],
+    ['\tUpgrade', false],
+    ['keep-alive\t,\tUpgrade , close\t', false],
+    ['Upgrade\t', true],
+    ['Upgrade \t, close', true],
+    ['keep-alive,Upgrade\t', true],
+  ])('finds upgrade in Connection: %j', (connection, hides) => {
+    const head = read(bytes(REQUEST.replace('Connection: Upgrade', `Connection:${connection}`)));
+    expect([head.wantsWebSocket, head.hidesUpgrade]).toEqual([true, hides]);
+  });
+
+  it.each(['foo\tUpgrade', 'Upgrade\tfoo', 'Up\tgrade', 'keep-alive'])(
+    'finds none in Connection: %j',
+    (connection) => {
+      const head = read(bytes(REQUEST.replace('Connection: Upgrade', `Connection: ${connection}`)));
+      expect(head.wantsWebSocket).toBe(false);
+    },
+  );
+});
+
 describe('ResponseHead', () => {
   it('reads the response of RFC 6455, section 1.3', () => {
     const head = new ResponseHead();

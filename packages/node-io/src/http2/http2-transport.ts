@@ -237,7 +237,7 @@ class Http2Transport implements Transport, PausedStream {
     const { destroyed, closed } = this.underlying;
     const backlog = this.#backlog;
     // Node calls back without an error for the writes that a reset drops.
-    if (error instanceof Error || destroyed || closed || backlog === undefined) return;
+    if (error || destroyed || closed || backlog === undefined) return;
     this.#releaseGiven(backlog);
     this.#giveWaiting();
     this.#drain(backlog);

@@ -1,4 +1,5 @@
 import type { Server as HttpServer } from 'node:http';
+import process from 'node:process';
 import { Duplex } from 'node:stream';
 import type { RequestFacts, RequestHead } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
@@ -240,7 +241,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
   /** Only bytes of a request that asks for a WebSocket are read here. */
   #isForFallback(head: RequestHead, router: Router<BoundHandler> | undefined): boolean {
     if (this.#fallback === undefined) return false;
-    if (head.fault !== undefined || !head.wantsWebSocket) return true;
+    if (head.fault !== undefined || !wantsWebSocket(head)) return true;
     const leaves = this.#acceptor.setup.plan.unmatched === 'leave';
     return leaves && router !== undefined && !router.has(head.target);
   }
@@ -294,6 +295,19 @@ function startTimeouts(server: HttpServer): void {
   start?.call(server);
 }
 
+/** Node's own parser in this process, which `serve` and `fallback` use, does not take a tab. */
+const TAB_HIDES = isOldParser(process.versions['llhttp']);
+
+function isOldParser(version: string | undefined): boolean {
+  const [major = 0, minor = 0] = (version ?? '9.4').split('.').map(Number);
+  return major < 9 || (major === 9 && minor < 4);
+}
+
+/** Whether node:http would emit 'upgrade' for the head: an answer must not depend on the parser. */
+function wantsWebSocket(head: RequestHead): boolean {
+  return head.wantsWebSocket && !(TAB_HIDES && head.hidesUpgrade);
+}
+
 function fallbackIsClosed(): HandshakeError {
   return new HandshakeError(503, 'the server of the option fallback is closed');
 }
@@ -310,7 +324,7 @@ function headRefusal(head: RequestHead): HandshakeError | undefined {
   const { fault } = head;
   if (fault?.status === 431) return notAnHttpRequest('HPE_HEADER_OVERFLOW', fault.message);
   if (fault !== undefined) return notAnHttpRequest('HPE_INVALID', fault.message);
-  if (head.wantsWebSocket) return undefined;
+  if (wantsWebSocket(head)) return undefined;
   return plainRequestFault(head, head.version) ?? plainRequestRefusal(head);
 }
 
