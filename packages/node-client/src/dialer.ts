@@ -17,6 +17,7 @@ import { publishDial, publishDialFailure } from './dial-events.ts';
 import { DialScope } from './dial-scope.ts';
 import { BadHandshakeError, dialError } from './errors.ts';
 import { isSuccess } from './exchange.ts';
+import { isFunctionError } from './function-errors.ts';
 import { adopt, GuardedStream } from './guarded-stream.ts';
 import { acquireCarrier, type Carrier, poolKey, retire } from './http2/session-pool.ts';
 import { responseOn, sendRequest, Unprocessed } from './http2/stream-handshake.ts';
@@ -163,8 +164,10 @@ export class Dialer {
       run.stream?.destroy();
       // After an abort every other error is a consequence of it.
       const reason: unknown = scope.signal.aborted ? scope.signal.reason : error;
-      // Events create most errors, so their stacks do not name the caller of the dial.
-      if (isDialError(reason)) Error.captureStackTrace(reason);
+      // Events create most errors, so their stacks do not name the caller of the dial. An error of
+      // the caller keeps its own.
+      const isOurs = reason !== signal?.reason && !isFunctionError(reason);
+      if (isOurs && isDialError(reason)) Error.captureStackTrace(reason);
       publishDialFailure(first.target.url, reason);
       scope.end();
       // A function of the options may fail at once, and an aborted signal does: a caller that dials

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { BadHandshakeError } from '../src/index.ts';
+import { BadHandshakeError, type DialerOptions, dial, TransportError } from '../src/index.ts';
 
 describe('BadHandshakeError', () => {
   const response = {
@@ -21,5 +21,26 @@ describe('BadHandshakeError', () => {
   it('has the body', () => {
     expect(new BadHandshakeError('refused', response).body).toBe(response.body);
     expect(new BadHandshakeError('refused').body).toHaveLength(0);
+  });
+});
+
+describe('an error of the caller that is of our classes', () => {
+  const error = (): TransportError =>
+    Object.freeze(Object.assign(new TransportError('mine'), { stack: 'the stack of the caller' }));
+
+  it.each<[string, (fault: unknown) => DialerOptions]>([
+    ['proxy', (fault) => ({ proxy: () => Promise.reject(fault as Error) })],
+    ['jar', (fault) => ({ jar: { getCookieString: () => Promise.reject(fault), setCookie() {} } })],
+  ])('keeps its stack, from the option %s', async (_, optionsOf) => {
+    const mine = error();
+    await expect(dial('ws://h.example/', optionsOf(mine))).rejects.toBe(mine);
+    expect(mine.stack).toBe('the stack of the caller');
+  });
+
+  it('keeps its stack, as the reason of the signal', async () => {
+    const mine = error();
+    const signal = AbortSignal.abort(mine);
+    await expect(dial('ws://h.example/', { signal })).rejects.toBe(mine);
+    expect(mine.stack).toBe('the stack of the caller');
   });
 });
