@@ -534,7 +534,7 @@ describe('the options of a handshake', () => {
     [['--binary', '--jsonl'], '--binary and --jsonl exclude each other'],
     [['--hedaer', 'x'], 'unknown option --hedaer; did you mean --header?'],
     [['--echo'], 'wsx URL has no option --echo'],
-    [['--subprotocol', 'a b'], 'a b'],
+    [['--subprotocol', 'a b'], 'name 1 is not a token'],
   ])('refuse %j with exit code 2', async (options, words) => {
     const { code, err } = await wsx(['ws://127.0.0.1:1', ...options]);
     expect(err).toContain(words);
