@@ -683,13 +683,15 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * {@link receive}, to a loop, to pending and to later reads. The returned promise may resolve while
    * some of them are unread. Writes reject with {@link CloseSentError}. Where no code reads, or a
    * reader makes no progress for half of the timeout, messages beyond `readAhead` are dropped and
-   * counted in `stats.messagesDropped`, so that the peer's close frame is reached. A handler of
-   * {@link receive} that calls `close` itself has 250 ms instead.
+   * counted in `stats.messagesDropped`, so that the peer's close frame is reached. Reads then reject
+   * with a {@link TimeoutError} after the queued messages, and `receive` and loops do not end
+   * normally. A handler of {@link receive} that calls `close` itself has 250 ms instead.
    *
    * @param code - 1000 to 1003, 1007 to 1014 or 3000 to 4999.
    * @param reason - At most 123 bytes of UTF-8.
-   * @param options - `timeout`: the time in ms that the handshake may take, default `closeTimeout`;
-   *   then the transport is destroyed. The answer of the peer does not restart it. A later call
+   * @param options - `timeout`: the time in ms that the handshake may take, default `closeTimeout`,
+   *   and more while a slow peer takes a tenth of the unsent bytes in each; then the transport is
+   *   destroyed. The answer of the peer does not restart it. A later call
    *   with a `timeout` can only shorten it. `signal`: an abort destroys the transport at once; if
    *   it has already aborted, nothing is sent. `discard`: true drops unread and later messages at
    *   once; pending reads wait for the peer's close frame.
@@ -750,6 +752,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * code may read.
    */
   toStreams(): MessageStreams {
+    // Each read of the stream is one of a loop, also before the first.
+    this.#connection.reader.attention.loopBegins();
     return streamsOf(this);
   }
 

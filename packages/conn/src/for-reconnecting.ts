@@ -5,8 +5,8 @@ import type { Connection } from './connection/connection.ts';
 import type { Message } from './message.ts';
 
 /**
- * What a `Conn` and a `BrowserConn` of `@ws/browser` offer the reconnecting clients besides their
- * public methods.
+ * What a `Conn` and a `BrowserConn` of `@ws/browser` offer the reconnecting clients and
+ * `joinMessages` besides their public methods.
  */
 export interface ConnInternals {
   /** The error that has failed the connection, by a broken rule or by a handler, if any. */
@@ -22,6 +22,10 @@ export interface ConnInternals {
    * connection answers a close frame that arrived after it.
    */
   handlerSettled?(): void;
+  /** The single reads of a stream are a loop: the same code reads the next message. */
+  loopBegins?(): void;
+  /** The stream was left: its last message is handled as that of a single read. */
+  loopLeft?(): void;
   /** Closes the connection after an error of the application. */
   closeAfterError(): Promise<CloseInfo>;
   /** See `Writer.untilWritable`. */
@@ -40,6 +44,8 @@ export function internalsOf(conn: Conn, connection: Connection): ConnInternals {
       attention.handlerRuns = true;
     },
     handlerSettled: () => connection.handlerSettled(),
+    loopBegins: () => attention.loopBegins(),
+    loopLeft: () => attention.loopLeft(),
     closeAfterError: () => conn.close(CloseCode.InternalServerErr),
     untilWritable: () => connection.writer.untilWritable(),
     sendWaiting({ type, data }) {

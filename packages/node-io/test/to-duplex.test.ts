@@ -115,6 +115,63 @@ describe('toDuplex', () => {
     duplex.destroy();
   });
 
+  describe.each(['an echo', 'an answer to the end', 'a peer that closes'])('with %s', (peer) => {
+    it.each([0, 10, 60, 400])(
+      'is read whole, or fails, when its first piece takes %i ms',
+      async (ms) => {
+        const [client, server] = pair({ closeTimeout: 100, readAhead: 5_000, report: () => {} });
+        const chunks = Array.from({ length: 20 }, () => Buffer.alloc(2_000, 'x'));
+        const all = chunks.length * 2_000;
+        if (peer === 'an echo')
+          void server.receive((message) => server.send(message)).catch(() => {});
+        else {
+          const first = server.readMessage();
+          void (async () => {
+            await first;
+            for (const chunk of chunks) await server.send(chunk);
+            if (peer === 'a peer that closes') await server.close();
+            else await server.discardReads();
+          })().catch(() => {});
+        }
+        let got = 0;
+        let pieces = 0;
+        const sink = new Writable({
+          highWaterMark: 1,
+          write(bytes: Buffer, _encoding, done) {
+            got += bytes.length;
+            setTimeout(done, pieces++ === 0 ? ms : 0);
+          },
+        });
+        const sent = peer === 'an echo' ? chunks : [Buffer.from('all, please')];
+        const error = await pipeline(Readable.from(sent), toDuplex(client), sink).then(
+          () => undefined,
+          (reason: unknown) => reason,
+        );
+        if (error === undefined) expect(got).toBe(all);
+        else expect(error).toBeInstanceOf(Error);
+        // 400 ms is more than the time of the close.
+        if (ms <= 10) expect(error).toBeUndefined();
+        client.terminate();
+      },
+    );
+  });
+
+  it('waits for its first read after `end()`, as a loop that has begun', async () => {
+    const [client, server] = pair({ readAhead: 5_000 });
+    void (async () => {
+      for (let i = 0; i < 20; i++) await server.send(Buffer.alloc(2_000));
+      await server.discardReads();
+    })();
+    const duplex = toDuplex(client);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    duplex.end();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    let got = 0;
+    for await (const bytes of duplex) got += (bytes as Buffer).length;
+    expect(got).toBe(40_000);
+    expect(client.stats.messagesDropped).toBe(0);
+  });
+
   it('rejects unknown options', () => {
     const [client] = pair();
     expect(() => toDuplex(client, { readableObjectMode: true } as never)).toThrow(

@@ -6,6 +6,7 @@ import { TurnCallback, type TurnTask } from '../scheduler/task-queue.ts';
 import { SINGLE_READ_TIME } from './attention.ts';
 import type { Connection } from './connection.ts';
 import { brokenBy, End, timeoutOption, unexpectedEof } from './end-record.ts';
+import { SlowPeer } from './slow-peer.ts';
 
 // The phases of a close (RFC 6455, section 7). A connection only moves down, to the right or into CLOSED:
 //
@@ -80,6 +81,8 @@ export class Closing implements TurnTask {
   /** The reader's progress when the stall began. */
   #progressAtStall = 0;
   #dropped = 0;
+  /** Moves the deadline while a slow peer takes the accepted messages. */
+  #slowPeer: SlowPeer | undefined;
   /** `destroy` of the transport was called, for a failure or after the last byte. */
   #destroyed = false;
 
@@ -135,6 +138,7 @@ export class Closing implements TurnTask {
     if (this.#phase === CLOSED) return;
     if (this.#phase === CLOSING) {
       if (timeout !== undefined) this.#setAlarm(timeout, timeoutOption(timeout));
+      if (timeout !== undefined || discard) this.#slowPeer = undefined;
       if (!discard) return;
       this.#dropMessages();
     } else {
@@ -146,6 +150,7 @@ export class Closing implements TurnTask {
       this.#addCloseFrame(payload);
       const ms = timeout ?? this.#closeTimeout();
       this.#setAlarm(ms, timeoutOption(timeout));
+      if (timeout === undefined && !discard) this.#waitForSlowPeer();
       // A handler that closes often awaits the close, and takes no message until then.
       const inHandler = connection.reader.receiveCall?.inCall === true;
       this.#longestStall = inHandler ? Math.min(ms / 2, SINGLE_READ_TIME) : ms / 2;
@@ -188,7 +193,9 @@ export class Closing implements TurnTask {
     const note = code === CloseCode.MessageTooBig && !end.sent ? SENT_TOO_BIG : '';
     end.received = { code, reason };
     this.#connection.input.stop();
-    end.readEnd = { reason: untraced(() => new CloseError(code, reason, note)) };
+    // All messages before the close frame are parsed.
+    const loss = this.#connection.rare?.loss;
+    end.readEnd = { reason: loss ?? untraced(() => new CloseError(code, reason, note)) };
     if (this.#phase === CLOSED) return;
     if (end.sent) this.#awaitTransportEnd();
     else this.#waitForReader();
@@ -448,6 +455,7 @@ export class Closing implements TurnTask {
       this.#sendCloseCode(code, reason);
     }
     this.#phase = CLOSING;
+    this.#slowPeer = undefined;
     connection.sendQueue.end();
     this.#setAlarm(this.#closeTimeout());
     connection.balance();
@@ -565,9 +573,27 @@ export class Closing implements TurnTask {
     else this.#watchReader();
   }
 
+  /** A peer that reads slowly gets the accepted messages while it takes them, within bounds. */
+  #waitForSlowPeer(): void {
+    const connection = this.#connection;
+    connection.guardTransport(() => {
+      if (SlowPeer.isOf(connection)) this.#slowPeer = new SlowPeer(connection);
+    });
+  }
+
+  /** The transport has drained. */
+  drained(): void {
+    this.#slowPeer?.drained();
+  }
+
   #giveUp(): void {
     // An alarm of an earlier phase, in a connection that is destroyed.
     if (this.#deadline === Infinity) return;
+    const left = this.end.aborted ? 0 : (this.#slowPeer?.extend(this.#closeTimeout()) ?? 0);
+    if (left > 0) {
+      this.#deadline = this.#now() + left;
+      return this.#startTimer(left);
+    }
     const text = `the peer did not finish the closing handshake within ${this.#timeoutText}`;
     this.end.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
     this.abort(new TimeoutError(text, { permanent: true }));

@@ -146,8 +146,9 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     return this.sendQueue.bufferedAmount + this.writer.waitingBytes;
   }
 
-  countDropped(messages: number): void {
-    if (messages > 0) this.#rareParts().messagesDropped += messages;
+  /** @param lost - Whether a reader may still have wanted them: it then rejects at the end. */
+  countDropped(messages: number, lost: boolean): void {
+    if (messages > 0) this.#rareParts().countDropped(messages, lost);
   }
 
   get state(): ConnState {
@@ -195,6 +196,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
 
   drain(): void {
     this.sendQueue.drained();
+    this.#closing?.drained();
   }
 
   end(): void {

@@ -4,6 +4,7 @@ import {
   CloseError,
   causeText,
   errorOf,
+  TimeoutError,
   TransportError,
   UNEXPECTED_EOF,
   untraced,
@@ -55,6 +56,12 @@ export function timeoutOption(timeout: number | undefined): string {
 /** Why reading ends when the peer's stream ends without a close frame. */
 export function unexpectedEof(): CloseError {
   return untraced(() => new CloseError(CloseCode.AbnormalClosure, UNEXPECTED_EOF));
+}
+
+/** Why reading ends when messages were dropped that no code has taken in time. */
+export function lossError(messages: number): TimeoutError {
+  const text = `messages dropped at the end of the connection, because no code took them in time: ${messages} (options closeTimeout, rate)`;
+  return new TimeoutError(text, { permanent: true });
 }
 
 /** The error of a connection whose transport has closed with `error`. */

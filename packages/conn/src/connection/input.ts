@@ -293,7 +293,7 @@ export class Input {
           break;
         case SKIPPED:
           if (this.#isObserved()) this.#observe(decoder);
-          if (this.dropping) connection.countDropped(1);
+          if (this.dropping) connection.countDropped(1, reader.loses);
           break;
         case STEP:
           break;

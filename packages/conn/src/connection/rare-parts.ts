@@ -10,6 +10,7 @@ import type { Deferred } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
 import { overLimit } from '../writing/backpressure.ts';
 import type { Connection } from './connection.ts';
+import { lossError } from './end-record.ts';
 import { FlowControl } from './flow-control.ts';
 
 /** The close code of applications for a login that is missing or over. */
@@ -27,6 +28,8 @@ export class RareParts {
   /** See `Connection.observeWrites`. */
   writesObserver: ((conn: ReportedConn) => void) | undefined;
   messagesDropped = 0;
+  /** Those of them that the application did not want to be dropped. */
+  messagesLost = 0;
   messagesRefused = 0;
   readonly #connection: Connection;
   #readDeadline: Deadline | undefined;
@@ -42,6 +45,17 @@ export class RareParts {
 
   constructor(connection: Connection) {
     this.#connection = connection;
+  }
+
+  countDropped(messages: number, lost: boolean): void {
+    this.messagesDropped += messages;
+    if (lost) this.messagesLost += messages;
+  }
+
+  /** The error of a reader that has lost messages: it never ends as if it had them all. */
+  get loss(): TimeoutError | undefined {
+    const lost = this.messagesLost;
+    return lost === 0 ? undefined : untraced(() => lossError(lost));
   }
 
   pause(): void {

@@ -41,6 +41,8 @@ export class Reader {
   /** Name of the read whose call runs the loop of the input. `''` when no such call runs. */
   directRead = '';
   queue: MessageQueue | undefined;
+  /** Whether messages are dropped that the application may still have wanted. */
+  loses = false;
   /** The message that a MessageReader reads. */
   pieces: PieceQueue | undefined;
 
@@ -155,16 +157,19 @@ export class Reader {
 
   /** Drops the queued messages and all later messages. */
   dropAll(): void {
-    this.#connection.countDropped(this.queue?.length ?? 0);
+    this.#connection.countDropped(this.queue?.length ?? 0, false);
+    this.loses = false;
     this.#drop();
     this.#input.useFor(IGNORED);
   }
 
   /**
    * Drops all messages from now on. Queued messages and pieces can still be read. Of a message under
-   * way, the reader gets the pieces that have arrived, then the error of the end.
+   * way, the reader gets the pieces that have arrived, then the error of the end. After a loss that
+   * error is never a normal end.
    */
   dropExcess(): void {
+    if (!this.#input.dropping) this.loses = true;
     this.#input.useFor(IGNORED);
   }
 
@@ -184,10 +189,13 @@ export class Reader {
   }
 
   /** Ends reading: pending reads reject with `reason`. Queued messages can still be read. */
-  end(reason: unknown): void {
+  end(cause: unknown): void {
     if (this.#ended !== undefined) return;
     this.#input.gate?.rate?.stop();
-    const normally = this.#connection.endsNormally(reason);
+    const loss = this.#connection.rare?.loss;
+    const isNormal = this.#connection.endsNormally(cause);
+    const normally = isNormal && loss === undefined;
+    const reason = isNormal ? (loss ?? cause) : cause;
     this.#ended = { reason, normally };
     const { pending } = this;
     this.pending = undefined;
@@ -201,7 +209,7 @@ export class Reader {
   /** Gives a whole message to a read, or returns it for the read whose call runs the loop. */
   deliver(decoder: MessageDecoder): ReadResult | undefined {
     if (!this.#input.delivers) {
-      if (this.#input.dropping) this.#connection.countDropped(1);
+      if (this.#input.dropping) this.#connection.countDropped(1, this.loses);
       return undefined;
     }
     if (this.handlerFree) {

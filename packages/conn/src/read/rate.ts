@@ -1,6 +1,5 @@
 import {
   CloseCode,
-  IGNORED,
   MESSAGE,
   MESSAGE_BEGIN,
   MESSAGE_DATA,
@@ -215,7 +214,7 @@ export class Rate implements TimerEntry {
   #wait(messages: number, bytes: number): void {
     const { messagesPerMs, bytesPerMs } = this.#plan;
     const connection = this.#connection;
-    if (connection.transportClosed) return connection.input.useFor(IGNORED);
+    if (connection.transportClosed) return connection.reader.dropExcess();
     connection.input.held = true;
     const ms = Math.max(
       timeToFill(this.#messages, messages, messagesPerMs),
@@ -257,8 +256,8 @@ export class Rate implements TimerEntry {
     reader.pieces?.release();
     const dropped = reader.queue?.dropHeld() ?? 0;
     if (dropped === 0) return;
-    this.#connection.countDropped(dropped);
-    input.useFor(IGNORED);
+    this.#connection.countDropped(dropped, true);
+    reader.dropExcess();
   }
 
   stopTimer(): void {
