@@ -216,8 +216,10 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
 
   #streamListener(handlers: AnyHandlers): StreamListener {
     const router = this.#acceptor.routerOf(handlers);
-    return (stream, headers, _flags, rawHeaders) =>
-      this.#acceptor.serve(this.#upgradeOfStream(stream, headers, rawHeaders, router));
+    return (stream, headers, _flags, rawHeaders) => {
+      const upgrade = this.#upgradeOfStream(stream, headers, rawHeaders, router);
+      if (!stream.closed) this.#acceptor.serve(upgrade);
+    };
   }
 
   /**

@@ -95,7 +95,7 @@ export class Proxy {
    * listener before one for 'request'.
    */
   readonly stream: StreamListener = webSocketStreams((stream, headers, _flags, rawHeaders) => {
-    watchResets(stream, heartbeatOf(this.#plan.upgrader.settings));
+    if (!watchResets(stream, heartbeatOf(this.#plan.upgrader.settings))) return;
     void this.#take(describeStreamRequest(stream, headers, rawHeaders), NO_BYTES);
   });
 

@@ -106,7 +106,7 @@ export class Http2Sessions {
     server.removeAllListeners('stream');
     server.on('stream', (...args: Parameters<StreamListener>) => {
       const [stream, headers] = args;
-      watchResets(stream, heartbeat);
+      if (!watchResets(stream, heartbeat)) return;
       if (headers[':method'] === 'CONNECT') return accept(...args);
       if (!stream.endAfterHeaders) stream.once('close', countUnread(stream));
       for (const listener of listeners) listener(...args);

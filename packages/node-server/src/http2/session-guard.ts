@@ -1,13 +1,14 @@
 import type { Http2Session, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { ConnSettings, Heartbeat } from '@ws/conn';
-import { ENHANCE_YOUR_CALM, NO_ERROR, unref } from '@ws/node-io/internal';
+import { ENHANCE_YOUR_CALM, NO_ERROR, REFUSED_STREAM, unref } from '@ws/node-io/internal';
 
 /**
  * Most streams of a session in a second that the client resets before their answer or soon after it:
- * a rapid reset (CVE-2023-44487). Behind a proxy, many users share a session and may leave at once.
+ * a rapid reset (CVE-2023-44487). Behind a proxy, many users share a session and may leave at once: so
+ * new streams are refused above it. The session ends after as many again.
  */
-const MAX_RESETS = 300;
+const MAX_RESETS = 200;
 /**
  * nghttp2 takes 1,000 RST_STREAM at once and 33 a second. Above that it sends GOAWAY with
  * INTERNAL_ERROR, at which clients drop all streams. The session ends in an orderly way before that.
@@ -60,13 +61,14 @@ export function noteAnswer(stream: ServerHttp2Stream): void {
 }
 
 /**
- * Guards the session of a stream, and counts the stream when its client resets it.
+ * Guards the session of a new stream, and counts the stream when its client resets it.
  *
  * @param heartbeat - When the session is pinged.
+ * @returns false for a stream that was refused: its client resets too many.
  */
-export function watchResets(stream: ServerHttp2Stream, heartbeat: Heartbeat): void {
+export function watchResets(stream: ServerHttp2Stream, heartbeat: Heartbeat): boolean {
   const { session } = stream;
-  if (session !== undefined) guardSession(session, heartbeat).watch(stream);
+  return session === undefined || guardSession(session, heartbeat).watch(stream);
 }
 
 /** Returns the guard of a session. */
@@ -84,8 +86,8 @@ export function guardSession(
 }
 
 /**
- * Ends a session whose client floods it, answers no more, or does not use it. A session whose streams
- * are reset too often gets no new streams: the open ones may be those of other users of a proxy.
+ * Ends a session whose client floods it, answers no more, or does not use it. When streams are reset too
+ * often, only new ones are refused: the open ones may be those of other users of a proxy.
  */
 class SessionGuard {
   readonly #session: Http2Session;
@@ -97,12 +99,10 @@ class SessionGuard {
   #timer: NodeJS.Timeout | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
   #streams = 0;
-  /** {@link #refuseStreams} was called. */
-  #refuses = false;
-  /** Resets before the answer was complete. */
-  readonly #resets = new EventBucket(MAX_RESETS);
-  /** All streams that were perhaps reset, as nghttp2 counts them. */
-  readonly #allResets = new EventBucket(RESET_BURST, RESETS_PER_SECOND);
+  /** Resets before the answer was complete, and streams that were refused for them. */
+  readonly #resets = new EventsPerSecond();
+  /** Streams that were perhaps reset, as nghttp2 counts them. */
+  readonly #allResets = new Bucket(RESET_BURST, RESETS_PER_SECOND);
   /** One listener for all streams. */
   readonly #onStreamClose: (this: ServerHttp2Stream) => void;
 
@@ -115,9 +115,9 @@ class SessionGuard {
       closed(this);
     };
     for (const event of ['ping', 'remoteSettings'] as const) {
-      const rate = new EventBucket(MAX_FRAMES);
+      const rate = new EventsPerSecond();
       session.on(event, () => {
-        if (rate.exceeds()) this.#end(`the client sends too many frames (${event})`);
+        if (rate.add() > MAX_FRAMES) this.#end(`the client sends too many frames (${event})`);
       });
     }
     session.once('remoteSettings', () => this.#waitForStream());
@@ -130,14 +130,23 @@ class SessionGuard {
     this.#pingLater();
   }
 
-  watch(stream: ServerHttp2Stream): void {
-    if (startedOrAnsweredAt.has(stream)) return;
+  /** @returns false for a stream that was refused. */
+  watch(stream: ServerHttp2Stream): boolean {
+    if (startedOrAnsweredAt.has(stream)) return true;
+    if (this.#resets.now > MAX_RESETS) {
+      this.#countReset();
+      // A reset of the client may cross the refusal.
+      if (this.#allResets.add()) this.#retire();
+      stream.on('error', ignore).close(REFUSED_STREAM);
+      return false;
+    }
     startedOrAnsweredAt.set(stream, performance.now());
     this.#streams++;
     clearTimeout(this.#idleTimer);
     stream.on('end', noteClientEnd).on('finish', noteEnd).on('close', this.#onStreamClose);
     stream.close = noteAndClose;
     stream.destroy = noteAndDestroy;
+    return true;
   }
 
   #streamClosed(stream: ServerHttp2Stream): void {
@@ -147,19 +156,21 @@ class SessionGuard {
     const isReset = aborted || (rstCode ?? NO_ERROR) !== NO_ERROR;
     // Node does not show a reset with NO_ERROR, nor one that crosses ours.
     const isEnded = !isReset && (stream.endAfterHeaders || endedByClient.has(stream));
-    if (!isEnded && this.#allResets.exceeds()) return this.#refuseStreams();
+    if (!isEnded && this.#allResets.add()) this.#retire();
     if (!isReset || closedHere.has(stream) || endedHere.has(stream)) return;
     const isEarly = !headersSent || performance.now() - startedOrAnsweredAt.get(stream)! < SECOND;
-    if (isEarly && this.#resets.exceeds()) this.#refuseStreams();
+    if (isEarly) this.#countReset();
+  }
+
+  #countReset(): void {
+    if (this.#resets.add() === 2 * MAX_RESETS) this.#end('the client resets too many streams');
   }
 
   /**
    * Sends GOAWAY with NO_ERROR. The open streams continue, nghttp2 drops later ones, and the client
    * knows that they may be sent again on another session.
    */
-  #refuseStreams(): void {
-    if (this.#refuses) return;
-    this.#refuses = true;
+  #retire(): void {
     // Not within 'close' of a stream, as in `#end`.
     setImmediate(() => this.#session.close());
   }
@@ -241,6 +252,8 @@ interface WithHandle extends Socket {
   readonly _handle?: { readonly writeQueueSize?: number } | null;
 }
 
+function ignore(): void {}
+
 /** Node cancels the pings of a session after a GOAWAY. The client answers SETTINGS too. */
 function askClient(session: Http2Session, onAnswer: () => void): void {
   const answered = (error: Error | null): void => {
@@ -291,25 +304,46 @@ function methodsOf(stream: ServerHttp2Stream): ServerHttp2Stream {
   return Object.getPrototypeOf(stream) as ServerHttp2Stream;
 }
 
-/** Bounds how often an event comes: a bucket that empties with time. */
-class EventBucket {
+/** Counts events of the current second. */
+class EventsPerSecond {
+  #count = 0;
+  #since = 0;
+
+  /** The events of this second. */
+  get now(): number {
+    return performance.now() - this.#since > SECOND ? 0 : this.#count;
+  }
+
+  /** Counts an event. @returns those of this second, with it. */
+  add(): number {
+    const now = performance.now();
+    if (now - this.#since > SECOND) {
+      this.#since = now;
+      this.#count = 0;
+    }
+    return ++this.#count;
+  }
+}
+
+/** A bucket of events that empties with time. */
+class Bucket {
   readonly #size: number;
   readonly #perSecond: number;
   #count = 0;
   #countedAt = 0;
 
-  /** @param size - Most events at once. */
-  constructor(size: number, perSecond = size) {
+  constructor(size: number, perSecond: number) {
     this.#size = size;
     this.#perSecond = perSecond;
   }
 
-  /** Counts an event. @returns whether there were too many. */
-  exceeds(): boolean {
+  /** Adds an event. @returns whether this one has filled the bucket, once. */
+  add(): boolean {
     const now = performance.now();
     const gone = ((now - this.#countedAt) * this.#perSecond) / SECOND;
-    this.#count = Math.max(0, this.#count - gone) + 1;
+    const before = Math.max(0, this.#count - gone);
+    this.#count = before + 1;
     this.#countedAt = now;
-    return this.#count > this.#size;
+    return before < this.#size && this.#count >= this.#size;
   }
 }

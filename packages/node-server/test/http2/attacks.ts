@@ -51,7 +51,7 @@ export function http2Attacks(secure: boolean): void {
       expect(peer.ended).toBe(false);
     });
 
-    it('gives no new streams to a session that resets 400 of 450 in one segment, and keeps the open ones', async () => {
+    it('ends a session that resets 400 of 450 streams in one segment, and serves others', async () => {
       const server = await served(secure);
       const peer = await http2Client(server.port, [], secure);
       const block = headerBlock(Object.entries(WEBSOCKET_REQUEST));
@@ -62,19 +62,13 @@ export function http2Attacks(secure: boolean): void {
       peer.socket.write(
         Buffer.concat(ids.slice(0, 400).map((id) => frameBytes('RST_STREAM', 0, id, cancel))),
       );
-      await peer.until(() => peer.story(0).includes('GOAWAY 0'));
-      while (server.stats.open > 50) await turn();
-      peer.send('HEADERS', 4, 901, block);
-      for (const id of ids.slice(400)) {
-        peer.data(id, hex('81 82 00 00 00 00 68 69'));
-        await peer.until(() => peer.bytes(id).includes('hi'));
-      }
-      expect(peer.story(901)).toEqual([]);
+      await peer.over();
+      // Node destroys a TLS socket before the GOAWAY is encrypted.
+      if (!secure) expect(peer.story(0).at(-1)).toBe('GOAWAY 11');
+      while (server.stats.open > 0) await turn();
       const conn = await open(await sessionWith(server.url));
       await conn.send('still here');
       expect((await conn.readMessage()).text()).toBe('still here');
-      for (const id of ids.slice(400)) peer.reset(id, 8);
-      await peer.over();
     });
 
     it('ends a session that resets its streams before their answer', async () => {
