@@ -38,7 +38,15 @@ export type InMemoryAnswers = {
   sessions: (request: { contender: 'hub' | 'socket.io'; plan: MembershipPlan }) => Promise<void>;
   /** Each session joins its rooms, then leaves them. Needs `--expose-gc`. */
   memberships: (nothing?: undefined) => Promise<{ us: number; bytes: number }>;
+  /** Adds this number of connections to a hub. Needs `--expose-gc`. */
+  openings: (request: {
+    contender: Opening;
+    count: number;
+  }) => Promise<{ us: number; bytes: number }>;
 };
+
+/** A listener of `connect` joins a room; the second one returns the promise of the join. */
+export type Opening = 'hub' | 'hub, async';
 
 const device = openSync(devNull, 'w');
 
@@ -164,4 +172,32 @@ function forEach(change: (session: Joining, room: string) => void): number {
   return count;
 }
 
-answer({ open, publish, sessions, memberships } satisfies InMemoryAnswers);
+/** The hubs of all windows: the bytes of one are not those of another that ends. */
+const opened: Hub[] = [];
+
+async function openings({
+  contender,
+  count,
+}: {
+  contender: Opening;
+  count: number;
+}): Promise<{ us: number; bytes: number }> {
+  opened.length = 0;
+  const hub = new Hub();
+  opened.push(hub);
+  hub.on(
+    'connect',
+    contender === 'hub' ? (session) => void session.join(ROOM) : (session) => session.join(ROOM),
+  );
+  const conns = Array.from({ length: count }, () => connOf(new NullTransport()));
+  const before = await memory(true);
+  let cpu = -usage().cpu;
+  for (const conn of conns) hub.add(conn);
+  await nextTurn();
+  cpu += usage().cpu;
+  const after = await memory(true);
+  if (hub.room(ROOM).members.size !== count) throw new Error('not all sessions are members');
+  return { us: cpu / count, bytes: (after.heap - before.heap) / count };
+}
+
+answer({ open, publish, sessions, memberships, openings } satisfies InMemoryAnswers);

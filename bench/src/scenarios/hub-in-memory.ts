@@ -1,14 +1,17 @@
 import type { Child } from '../harness/child.ts';
 import type { Contest, Running } from '../harness/runner.ts';
-import type { InMemoryAnswers, MembershipPlan } from '../rivals/in-memory-worker.ts';
+import type { InMemoryAnswers, MembershipPlan, Opening } from '../rivals/in-memory-worker.ts';
 import { type Environment, startChild, startProcesses } from './scenario.ts';
 
 const MEMBERS = 100_000;
+const OPENINGS = 10_000;
 const PLAN: MembershipPlan = { sessions: 10_000, rooms: 1000, each: 10 };
 
 /** The names of the contests. */
 export const IN_MEMORY_CONTEST = '100,000 members without sockets';
 export const MEMBERSHIP_CONTEST = '10,000 sessions, 10 of 1,000 rooms each';
+
+export const OPENING_CONTEST = 'openings of a hub';
 
 /** A large room on any machine: without sockets it needs no open files. */
 export function inMemoryContest(environment: Environment): Contest {
@@ -32,6 +35,19 @@ export function membershipContest(environment: Environment): Contest {
       startInMemory(environment, MEMBERSHIP_CONTEST, contender, async (child, name) => {
         await child.ask('sessions', { contender: name as 'hub' | 'socket.io', plan: PLAN });
         return () => child.ask('memberships', undefined);
+      }),
+  };
+}
+
+/** What a hub costs each connection, with a listener of `connect` that joins a room. */
+export function openingContest(environment: Environment): Contest {
+  return {
+    name: OPENING_CONTEST,
+    contenders: ['hub', 'hub, async'],
+    start: (contender) =>
+      startInMemory(environment, OPENING_CONTEST, contender, async (child, name) => {
+        const request = { contender: name as Opening, count: OPENINGS };
+        return () => child.ask('openings', request);
       }),
   };
 }

@@ -9,6 +9,8 @@ import {
   inMemoryContest,
   MEMBERSHIP_CONTEST,
   membershipContest,
+  OPENING_CONTEST,
+  openingContest,
 } from './hub-in-memory.ts';
 import { NODES_CONTEST, nodesContest, THREE_NODES } from './hub-nodes.ts';
 import { byTurn, roomContests } from './hub-rooms.ts';
@@ -19,7 +21,7 @@ import type { Scenario } from './scenario.ts';
 export const hub: Scenario = {
   name: 'hub',
   summary:
-    'a message to a room of a hub, next to broadcast, ws, socket.io and Bun; members that do not read,\nmemberships, nodes over Redis',
+    'a message to a room of a hub, next to broadcast, ws, socket.io and Bun; members that do not read,\nmemberships, openings, nodes over Redis',
   help: `A member requests a number of messages. The server sends them to all members of the room in that turn.
 The next request follows when every member that reads has all messages. Every received byte is
 compared with the expected one.
@@ -42,6 +44,7 @@ the PATH, which shares the core of the server with them.
     slowMembersContest(environment),
     inMemoryContest(environment),
     membershipContest(environment),
+    openingContest(environment),
     nodesContest(environment),
   ],
   tables,
@@ -122,6 +125,18 @@ function tables(results: readonly ContestResult[]): Table[] {
       [
         ['us', 'join and leave, µs'],
         ['bytes', 'heap bytes of a membership'],
+      ],
+    ),
+    rowsTable(
+      {
+        title: 'Openings of a hub',
+        unit: 'connections without sockets; a listener of connect joins a room',
+        note: 'Less is better. The listener of hub, async returns the promise of the join.',
+        results: named(OPENING_CONTEST),
+      },
+      [
+        ['us', 'hub.add, µs'],
+        ['bytes', 'heap bytes of a session'],
       ],
     ),
     rowsTable(

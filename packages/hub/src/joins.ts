@@ -1,24 +1,7 @@
-import type { Deferred } from '@ws/conn/internal';
 import { isThenable, kind } from '@ws/conn/internal';
 import { RoomRefusedError } from './errors.ts';
 import type { HubOptions } from './options.ts';
-import type { Position } from './position.ts';
-import type { Room, Session } from './session.ts';
-
-/** The result of `Session.join`. */
-export interface Joined<Data = unknown> {
-  /** The session is a member of this room. */
-  readonly room: Room<Data>;
-  /** No missed message is missing. Always true: a join reads no history. */
-  readonly complete: boolean;
-  /** Number of missed messages that the session got first. Always 0. */
-  readonly missed: number;
-  /** Position of the last of them in the room's history. Always undefined. */
-  readonly position: Position | undefined;
-}
-
-/** The joins of a session that wait for a promise of `mayJoin`, by room. */
-export type Joining<Data> = Map<string, Deferred<Joined<Data>>>;
+import type { Session } from './session.ts';
 
 /** The part of a hub that decides joins. */
 export interface JoinsOwner<Data> {

@@ -12,13 +12,13 @@ import { checkText } from './checks.ts';
 import { HubClosedError, OverflowError, RoomRefusedError, SessionClosedError } from './errors.ts';
 import type { FanOut } from './fan-out.ts';
 import { Histories } from './histories.ts';
-import { admit, type Joined, type JoinsOwner } from './joins.ts';
+import { admit, type JoinsOwner } from './joins.ts';
 import type { HubSettings, RoomSettings } from './options.ts';
 import type { Position } from './position.ts';
 import { jsonOf } from './prepare.ts';
 import { chosen, PUBLISH_NAMES, publicationOf } from './receivers.ts';
 import { type Kept, RoomHistory } from './room-history.ts';
-import { type PublishOptions, Room, type RoomOwner, type Session } from './session.ts';
+import { type Joined, type PublishOptions, Room, type RoomOwner, type Session } from './session.ts';
 
 /** The part of a hub that its rooms use. */
 export interface RoomsOwner<Data> extends JoinsOwner<Data> {

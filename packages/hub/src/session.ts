@@ -8,7 +8,6 @@ import {
 } from '@ws/conn';
 import { checked, Deferred, schedulerOf, sendUnencoded, TurnCallback } from '@ws/conn/internal';
 import { checkKeyedOptions } from './checks.ts';
-import type { Joined, Joining } from './joins.ts';
 import {
   awaitsWriter,
   dropsInput,
@@ -25,6 +24,21 @@ import { type Waiting, WaitingMessages } from './waiting-messages.ts';
 
 /** What the hub does with a message that exceeds the bounds of a slow session. */
 export type OverflowPolicy = 'close' | 'drop-new' | 'drop-old';
+
+/** The result of `Session.join`. */
+export interface Joined<Data = unknown> {
+  /** The session is a member of this room. */
+  readonly room: Room<Data>;
+  /** No missed message is missing. Always true: a join reads no history. */
+  readonly complete: boolean;
+  /** Number of missed messages that the session got first. Always 0. */
+  readonly missed: number;
+  /** Position of the last of them in the room's history. Always undefined. */
+  readonly position: Position | undefined;
+}
+
+/** The joins of a session that wait for a promise of `mayJoin`, by room. */
+export type Joining<Data> = Map<string, Deferred<Joined<Data>>>;
 
 /** The part of a hub that its sessions use. */
 export interface SessionOwner<Data> {
