@@ -3,6 +3,7 @@ import { onPageWake, onRejection, TimeoutError } from '@ws/conn/parts';
 import type { AlivePlan } from './dial-options.ts';
 import { dataTypeOf, messageOf, payloadOf } from './payload.ts';
 import { nothing, report } from './promises.ts';
+import { utf8Length } from './utf8-length.ts';
 import type { PageSocket } from './web-types.ts';
 
 /**
@@ -22,15 +23,30 @@ export class Alive {
   #due = 0;
   #heardAt = 0;
   #askedAt = 0;
-  /** Questions since the last message, or the last wake. */
+  /** When the connection counts as lost, with a question. */
+  #end = 0;
+  /** Questions since the last message. */
   #questions = 0;
-  /** Bytes that waited to be sent at the last look. */
-  #unsent = Infinity;
+  readonly #sent: () => number;
+  /** Bytes of the questions. */
+  #asked = 0;
+  /** Bytes that had left the page at the last look, and those that waited. */
+  #left = 0;
+  #unsent = 0;
 
-  /** @param lost - Ends the connection. */
-  constructor(socket: PageSocket, plan: AlivePlan, lost: (error: TimeoutError) => void) {
+  /**
+   * @param sent - Returns the bytes that the application has sent.
+   * @param lost - Ends the connection.
+   */
+  constructor(
+    socket: PageSocket,
+    plan: AlivePlan,
+    sent: () => number,
+    lost: (error: TimeoutError) => void,
+  ) {
     this.#socket = socket;
     this.#plan = plan;
+    this.#sent = sent;
     this.#lost = lost;
     socket.addEventListener('open', () => {
       this.#removeWake = onPageWake(() => this.#wake());
@@ -65,49 +81,82 @@ export class Alive {
     this.#timer = setTimeout(() => this.#look(), ms);
   }
 
-  #wake(): void {
-    const isAsked = this.#questions > 0 && performance.now() - this.#askedAt < LATE;
-    this.#questions = 0;
-    if (!isAsked) return this.#ask();
-    this.#questions = 1;
-    this.#lookIn(this.#plan.timeout);
+  /** How late the timer may be: later, the page was not running. */
+  get #wait(): number {
+    return Math.min(this.#plan.timeout, LATE);
   }
 
+  #wake(): void {
+    const now = performance.now();
+    if (this.#questions === 0) return this.#ask();
+    // The page was not running at the end of the question: an answer may wait for it.
+    if (now >= this.#end && now - this.#due > this.#wait) return this.#look();
+    // The first question keeps its end.
+    if (now - this.#askedAt >= LATE) this.#send();
+  }
+
+  /** Asks, and starts `timeout`. */
   #ask(): void {
     if (this.#socket.readyState !== 1) return;
-    this.#questions++;
-    this.#askedAt = performance.now();
-    this.#unsent = Infinity;
-    this.#lookIn(this.#plan.timeout);
+    // A question that waits for nothing leaves at once.
+    this.#unsent = this.#socket.bufferedAmount;
+    if (!this.#send() && this.#questions === 0) return this.#lookIn(this.#plan.after);
+    this.#left = this.#bytesLeft;
+    this.#end = performance.now() + this.#plan.timeout;
+    this.#lookAgain();
+  }
+
+  /** Sends a question. Whether it was sent. */
+  #send(): boolean {
     try {
       const data = this.#plan.ask();
       onRejection(data, report);
-      this.#socket.send(payloadOf('alive.ask', dataTypeOf(data), data));
+      const payload = payloadOf('alive.ask', dataTypeOf(data), data);
+      this.#socket.send(payload);
+      this.#asked += typeof payload === 'string' ? utf8Length(payload) : payload.length;
     } catch (error) {
       report(error);
+      return false;
     }
+    this.#questions++;
+    this.#askedAt = performance.now();
+    return true;
+  }
+
+  get #bytesLeft(): number {
+    return this.#sent() + this.#asked - this.#socket.bufferedAmount;
+  }
+
+  /** Looks each second whether messages leave, and at the end of the question. */
+  #lookAgain(): void {
+    this.#lookIn(Math.min(this.#end - performance.now(), LATE));
   }
 
   #look(): void {
     const { after, timeout } = this.#plan;
-    const { readyState, bufferedAmount } = this.#socket;
+    const { readyState, bufferedAmount, isReading } = this.#socket;
     if (readyState !== 1) return;
     const now = performance.now();
     const silence = now - this.#heardAt;
     if (this.#questions === 0) return silence < after ? this.#lookIn(after - silence) : this.#ask();
-    const wait = Math.min(timeout, LATE);
-    const isLate = now - this.#due > wait;
+    const left = this.#bytesLeft;
+    // Bytes that waited: others leave at once, also when the peer is gone. A WebSocketStream shows no
+    // part of a message that leaves.
+    const isLeaving =
+      isReading === undefined ? this.#unsent > 0 && left > this.#left : bufferedAmount > 0;
+    this.#left = left;
+    this.#unsent = bufferedAmount;
+    if (isLeaving) this.#end = now + timeout;
+    if (now < this.#end) return this.#lookAgain();
     // The timers of a hidden page are always late: by a minute in Chromium.
+    const isLate = now - this.#due > this.#wait;
     if (isLate && (this.#questions < 2 || !globalThis.document?.hidden)) return this.#ask();
-    if (this.#socket.isReading === false) {
+    if (isReading === false) {
       // The page does not read the WebSocketStream: an answer may wait in it.
       this.#heardAt = now;
       this.#questions = 0;
       return this.#lookIn(after);
     }
-    const leaves = bufferedAmount > 0 && bufferedAmount < this.#unsent;
-    this.#unsent = bufferedAmount;
-    if (leaves) return this.#lookIn(wait);
     this.#lost(
       new TimeoutError(`no message of the peer within ${timeout} ms of a question (option alive)`, {
         permanent: true,

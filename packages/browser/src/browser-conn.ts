@@ -28,7 +28,14 @@ export class BrowserConn<Data = any> extends WebSocketConn<Data> {
 
   /** @internal */
   constructor(socket: PageSocket, settings: BrowserConnSettings, plan?: AlivePlan) {
-    const alive = plan && new Alive(socket, plan, (error) => this.lose(error));
+    const alive =
+      plan &&
+      new Alive(
+        socket,
+        plan,
+        () => this.writes.bytes,
+        (error) => this.lose(error),
+      );
     super(socket, settings, alive && ((data) => alive.takes(data)));
     this.#socket = socket;
     void this.closed.then(() => alive?.stop());

@@ -20,7 +20,7 @@ export interface AliveOptions {
   /**
    * Returns the message to send after a silence, and when the page wakes: when it becomes visible,
    * is online again, comes back from the back/forward cache or is no longer frozen. The server must
-   * answer it with any message. An error is reported, and nothing is sent.
+   * answer it with any message. An error is reported, nothing is sent, and the connection stays.
    */
   readonly ask: () => MessageData;
   /**
@@ -32,9 +32,10 @@ export interface AliveOptions {
   readonly after?: number | undefined;
   /**
    * Time in ms from a question to the next message. Without a message the connection ends with 1006
-   * and a TimeoutError. The time must suffice for your largest message: a page does not see parts
-   * of a message. The page asks again when it was not running, and waits while it does not read a
-   * WebSocketStream, or while its own messages leave. Default: 5,000.
+   * and a TimeoutError. The time must suffice for the largest message that comes: a page does not see
+   * parts of it. While messages of the page leave, each fall of `bufferedAmount` starts this time
+   * again. The page asks again when it was not running, and waits while it does not read a
+   * WebSocketStream, or while a message leaves over one. Default: 5,000.
    */
   readonly timeout?: number | undefined;
 }

@@ -151,15 +151,39 @@ describe('the option alive', () => {
     expect(socket.sent).toEqual(['ask', 'ask']);
   });
 
-  it('asks again at a wake, although a question waits', async () => {
+  it('asks again at a wake, and keeps the end of the first question', async () => {
     const page = stubPage();
     const { conn, socket } = await dialed();
-    await pass(20_000);
-    await pass(4_000);
+    await pass(24_000);
     page.online();
     expect(socket.sent).toEqual(['ask', 'ask']);
-    await pass(4_000);
+    await pass(999);
     expect(conn.state).toBe('open');
+    await pass(1);
+    expect(conn.state).toBe('closed');
+  });
+
+  it('finds a dead connection while wakes come more often than timeout', async () => {
+    const page = stubPage();
+    const { conn, socket } = await dialed();
+    for (let i = 0; i < 6; i++) {
+      page.online();
+      await pass(4_000);
+    }
+    expect(socket.sent).toEqual(['ask', 'ask']);
+    expect((await conn.closed).error).toBeInstanceOf(TimeoutError);
+  });
+
+  it('starts the silence again with the answer to any of its questions', async () => {
+    const page = stubPage();
+    const { conn, socket } = await dialed();
+    for (let i = 0; i < 20; i++) {
+      page.online();
+      await pass(4_000);
+      socket.message('answer');
+    }
+    expect(conn.state).toBe('open');
+    expect(socket.sent).toHaveLength(20);
   });
 
   it('asks again when the page was not running in the meantime', async () => {
@@ -200,16 +224,83 @@ describe('the option alive', () => {
     expect(conn.state).toBe('closed');
   });
 
-  it('waits while messages of the page leave', async () => {
+  it('has timeout again after each fall of bufferedAmount, and after the last one', async () => {
     const { conn, socket } = await dialed();
-    socket.bufferedAmount = 10_000;
-    await pass(25_000);
-    for (let i = 0; i < 5; i++) {
+    await pass(19_999);
+    socket.bufferedAmount = 3_000;
+    await pass(1);
+    for (let i = 0; i < 3; i++) {
+      await pass(4_000);
       expect(conn.state).toBe('open');
       socket.bufferedAmount -= 1_000;
+    }
+    // It is looked at each second.
+    await pass(1_000);
+    await pass(4_999);
+    expect(conn.state).toBe('open');
+    await pass(1);
+    expect(conn.state).toBe('closed');
+  });
+
+  it('takes an answer that comes within timeout of the last byte', async () => {
+    const { conn, socket } = await dialed();
+    socket.bufferedAmount = 10_000;
+    await pass(20_000);
+    for (; socket.bufferedAmount > 0; socket.bufferedAmount -= 1_000) await pass(1_000);
+    await pass(4_900);
+    socket.message('answer');
+    await pass(19_000);
+    expect(conn.state).toBe('open');
+  });
+
+  it('ends a connection whose messages do not leave', async () => {
+    const { conn, socket } = await dialed();
+    socket.bufferedAmount = 10_000;
+    await pass(24_999);
+    expect(conn.state).toBe('open');
+    await pass(1);
+    expect(conn.state).toBe('closed');
+  });
+
+  it('sees messages leave while the application sends more', async () => {
+    const { conn, socket } = await dialed();
+    socket.blocked = true;
+    void conn.send('x'.repeat(10_000));
+    for (let i = 0; i < 40; i++) {
+      await pass(1_000);
+      void conn.send('x'.repeat(2_000)).catch(() => {});
+      socket.bufferedAmount -= 1_000;
+    }
+    expect(socket.sent.filter((data) => data === 'ask')).toHaveLength(1);
+    expect(conn.state).toBe('open');
+  });
+
+  it('ends a dead connection although the application sends', async () => {
+    const { conn } = await dialed();
+    for (let i = 0; i < 25; i++) {
+      expect(conn.state).toBe('open');
+      void conn.send('taken by the system').catch(() => {});
       await pass(1_000);
     }
-    await pass(1_000);
+    expect(conn.state).toBe('closed');
+  });
+
+  it('waits for a message that leaves a WebSocketStream, of which no part is visible', async () => {
+    const dialing = dial('ws://h', { WebSocketStream: FakeWebSocketStream, alive: ALIVE });
+    const stream = FakeWebSocketStream.last!;
+    stream.open();
+    const conn = await dialing;
+    stream.blocked = true;
+    void conn.send('large').catch(() => {});
+    await pass(120_000);
+    expect(conn.state).toBe('open');
+    stream.blocked = false;
+    stream.unblock!();
+    await pass(0);
+    expect(stream.sent).toEqual(['large', 'ask']);
+    await pass(4_999);
+    expect(conn.state).toBe('open');
+    await pass(1_001);
     expect(conn.state).toBe('closed');
   });
 
@@ -292,7 +383,26 @@ describe('the option alive', () => {
     expect(reported.mock.calls).toEqual([[mine]]);
     await pass(20_000);
     expect(reported.mock.calls).toEqual([[mine], [mine]]);
-    await pass(5_000);
+    await pass(100_000);
+    expect(socket.sent).toEqual([]);
+    expect(conn.state).toBe('open');
+  });
+
+  it('keeps the end of a question when `ask` throws later', async () => {
+    stubReportError();
+    const page = stubPage();
+    let asked = 0;
+    const { conn } = await dialed({
+      ask() {
+        if (asked++ > 0) throw new Error('later');
+        return 'ask';
+      },
+    });
+    await pass(23_000);
+    page.online();
+    await pass(1_999);
+    expect(conn.state).toBe('open');
+    await pass(1);
     expect(conn.state).toBe('closed');
   });
 
