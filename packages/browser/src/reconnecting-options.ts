@@ -82,7 +82,7 @@ export function planReconnectingConn(
 
 /** A failed dial is no fault of the page: an uncaught error would say so. */
 const byDefault: Report = (error, { where }) =>
-  where === 'dial' ? console.error(error) : report(error);
+  where === 'dial' || where === 'onOpen' ? console.error(error) : report(error);
 
 /** An error of `own`, also of its promise, is reported as an uncaught one is. */
 function reportTo(own: Report = byDefault): Report {
@@ -104,7 +104,7 @@ function checkAllNames(owner: string, options: object, own: readonly string[]): 
 function dialPlan(
   url: string | URL | FreshURL,
   options: ReconnectingOptions,
-): Pick<ReconnectPlan<BrowserConn>, 'dial' | 'extraDelay'> {
+): Pick<LivePlan<BrowserConn>, 'dial' | 'extraDelay' | 'handshakeTimeout'> {
   // The caller may change a URL later.
   const fixed = typeof url === 'function' ? '' : targetOf(url).href;
   const { handshakeTimeout } = checkDialOptions(options);
@@ -118,6 +118,7 @@ function dialPlan(
     throw failure;
   };
   return {
+    handshakeTimeout: handshakeTimeout ?? Infinity,
     async dial({ signal }) {
       const isFresh = typeof url === 'function';
       const to = isFresh ? await callUrl(url, signal, handshakeTimeout).catch(failed) : fixed;

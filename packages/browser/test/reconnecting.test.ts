@@ -117,6 +117,34 @@ describe('reconnecting', () => {
     expect(page.listeners()).toBe(0);
   });
 
+  it('gives up a dial of two seconds when the page wakes, and dials again', async () => {
+    const page = stubPage();
+    const { WebSocket, sockets } = socketClass();
+    const stop = new AbortController();
+    const retry = vi.fn();
+    const done = reconnecting('ws://h', { WebSocket, signal: stop.signal, retry }, () => {});
+    await socketAt(sockets, 0);
+    await vi.advanceTimersByTimeAsync(1_999);
+    page.online();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(sockets).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(1);
+    page.online();
+    page.emit('pageshow');
+    const socket = await socketAt(sockets, 1);
+    expect(sockets[0]!.closes).toHaveLength(1);
+    socket.open();
+    await vi.advanceTimersByTimeAsync(10_000);
+    page.online();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(sockets).toHaveLength(2);
+    expect(retry).not.toHaveBeenCalled();
+    stop.abort();
+    socket.end(1000);
+    await done;
+    expect(page.listeners()).toBe(0);
+  });
+
   it('dials at once when the connection ends right after the page has woken', async () => {
     const page = stubPage();
     const { WebSocket, sockets } = socketClass();
@@ -285,7 +313,7 @@ describe('ReconnectingConn', () => {
     expect(await closed).toEqual({ unsent: [] });
   });
 
-  it('reconnect ends a wait, and replaces the open connection after closing it', async () => {
+  it('reconnect ends a wait, and replaces the open connection at once', async () => {
     const { WebSocket, sockets } = socketClass();
     const live = new ReconnectingConn('ws://h', {
       WebSocket,
@@ -302,13 +330,18 @@ describe('ReconnectingConn', () => {
     const second = live.reconnect();
     expect(live.reconnect()).toBe(second);
     expect(sockets[1]!.closes).toEqual([[1000, '']]);
-    await vi.advanceTimersByTimeAsync(0);
-    expect(sockets).toHaveLength(2);
-    sockets[1]!.end(1000);
     (await socketAt(sockets, 2)).open();
+    sockets[1]!.end(1000);
     expect(await second).toBe(live.conn);
+    // The peer of this one says nothing.
+    const third = live.reconnect();
+    (await socketAt(sockets, 3)).open();
+    await vi.advanceTimersByTimeAsync(999);
+    expect([live.state, sockets.length]).toEqual(['connecting', 4]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await third).toBe(live.conn);
     const closed = live.close();
-    sockets[2]!.end(1000);
+    sockets[3]!.end(1000);
     await closed;
     const late = rejection(live.reconnect());
     await vi.advanceTimersByTimeAsync(1);

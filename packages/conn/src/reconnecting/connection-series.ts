@@ -1,9 +1,9 @@
 import type { CloseInfo } from '../close-info.ts';
 import type { ConnLike } from '../conn-like.ts';
-import { CloseError } from '../errors.ts';
+import { BackpressureError, CloseError } from '../errors.ts';
 import { isThenable, onRejection } from '../on-rejection.ts';
 import { addAbortListener, removeAbortListener } from '../time/abort-listeners.ts';
-import { handled, RESOLVED } from '../time/promises.ts';
+import { Deferred, handled, RESOLVED } from '../time/promises.ts';
 import { kind } from '../validate.ts';
 import { sleep, untilAborted } from './abortable-wait.ts';
 import { internalsOf, isConnLike } from './internals.ts';
@@ -16,14 +16,19 @@ import { retryDelay } from './retry-delay.ts';
  * reports that 7 ms after a return from the back/forward cache.
  */
 const WAKE_MS = 1_000;
-/** A number: a page that uses this file needs no other part of the codec. */
-const NORMAL_CLOSURE = 1000;
+/** Milliseconds after which `reconnect` or a wake of the page gives up a dial. */
+const OLD_DIAL_MS = 2_000;
+/** The codes of a connection that this end closes with 1000, or gives up. */
+const OWN_ENDS: readonly number[] = [1000, 1005, 1006];
 
 /** What a {@link ConnectionSeries} does without an open connection. */
 export type Phase = 'connecting' | 'waiting';
 
-/** The work between a dial and the delivery of its connection. Its error is a failed dial. */
-export type Prepare<C> = (conn: C) => unknown;
+/**
+ * The work between a dial and the delivery of its connection. Its error is a failed dial. `signal`
+ * aborts when the connection is not wanted.
+ */
+export type Prepare<C> = (conn: C, signal: AbortSignal) => unknown;
 
 /**
  * One connection after the other: the next dial follows when the last connection has closed. Calls
@@ -37,12 +42,18 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   readonly #conns: AsyncGenerator<C, undefined>;
   /** Aborted when no further connection is delivered. */
   readonly #ended = new AbortController();
+  /** Aborted when the connection of the current dial is not wanted. */
+  #dialing = new AbortController();
+  /** When the current dial began, by `performance.now()`; Infinity without one. */
+  #dialedAt = Infinity;
   /** Whether a connection was delivered. */
   #wasOpen = false;
-  /** The last connection that was delivered. */
+  /** The last connection that was delivered; undefined when it is replaced. */
   #conn: C | undefined;
   /** Resolves when that connection has closed. */
   #closed: Promise<unknown> = RESOLVED;
+  /** Resolves when the next dial does not wait for the end of that connection. */
+  #replaced = new Deferred<void>();
   /** Set when `signal` closes a connection; settles when that connection has closed. */
   #closing: Promise<unknown> = RESOLVED;
   /** Dials since the start, or since the last connection that lasted `maxDelay`. */
@@ -86,15 +97,20 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   }
 
   /**
-   * The next dial follows at once, and the waits start again. A wait ends. A dial that has begun
-   * continues.
+   * The next dial follows at once, and the waits start again. A wait ends. A dial that is older than
+   * {@link OLD_DIAL_MS} is given up.
    *
    * @param replaces - Whether the caller closes the open connection with 1000, which is no stop code
-   *   then: no wait follows its end.
+   *   then. The next dial does not wait for its end; the delivery of the next connection does.
    */
   dialNow(replaces: boolean): void {
     this.#tries = this.#waits = 0;
-    this.#dialsNow = replaces || this.phase === 'waiting';
+    this.#dialsNow ||= replaces || this.phase === 'waiting' || this.#giveUpOldDial();
+    if (replaces) {
+      this.#conn = undefined;
+      this.phase = 'connecting';
+      this.#replaced.resolve();
+    }
     this.#endWait();
   }
 
@@ -104,6 +120,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
       for (this.#listen(); !signal.aborted; this.#listen()) {
         await this.#wait();
         const conn = signal.aborted ? undefined : await this.#dialOnce();
+        this.#dialedAt = Infinity;
         if (conn === undefined) continue;
         try {
           yield conn;
@@ -112,7 +129,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
           internalsOf(conn).handlerSettled?.();
         }
         this.#listen();
-        await untilAborted(signal, this.#closed);
+        await untilAborted(signal, Promise.race([this.#closed, this.#replaced.promise]));
         // The loop does not end before the connection that `signal` closes.
         await this.#closing;
       }
@@ -122,31 +139,36 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     return undefined;
   }
 
-  /** Returns undefined when the dial failed or the iteration has ended. */
+  /** Returns undefined when the dial failed, was given up, or the iteration has ended. */
   async #dialOnce(): Promise<C | undefined> {
-    const { signal } = this.#ended;
     this.#tries++;
+    this.#dialing = new AbortController();
+    this.#dialedAt = performance.now();
+    const { signal } = this.#dialing;
     let conn: C | undefined;
     let closed: Promise<CloseInfo>;
     try {
-      conn = await this.#dial();
+      conn = await this.#dial(signal);
       if (conn === undefined) return undefined;
       ({ closed } = internalsOf(conn));
-      await this.#prepareConn(conn, closed);
+      await this.#prepareConn(conn, closed, signal);
+      // The end of the connection that it replaces comes first.
+      if (this.#wasOpen && this.#conn === undefined) await untilAborted(signal, this.#closed);
     } catch (error) {
-      const stops = conn !== undefined && (await this.#closesWithStopCode(conn));
-      if (stops) this.#end();
+      if (conn !== undefined && (await this.#closesWithStopCode(conn, signal))) this.#end();
       if (!signal.aborted) this.#failed(error, this.#extraDelay(error, conn !== undefined));
       return undefined;
     }
     if (!signal.aborted) return this.#opened(conn, closed);
-    await conn.close();
+    const closing = conn.close();
+    // The next dial does not wait for the peer of one that was given up.
+    if (this.#ended.signal.aborted) await closing;
+    else void handled(closing);
     return undefined;
   }
 
-  /** Returns undefined at the end of the iteration. A connection that comes later is closed. */
-  async #dial(): Promise<C | undefined> {
-    const { signal } = this.#ended;
+  /** Returns undefined when `signal` has aborted. A connection that comes later is closed. */
+  async #dial(signal: AbortSignal): Promise<C | undefined> {
     const dialing = callDial(this.#plan.dial, signal);
     await untilAborted(signal, dialing);
     if (!signal.aborted) return dialing;
@@ -157,18 +179,27 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     return undefined;
   }
 
+  /** Gives up a dial that has hung. Another one follows. Whether there was one. */
+  #giveUpOldDial(): boolean {
+    const isOld = performance.now() - this.#dialedAt >= OLD_DIAL_MS;
+    if (isOld) this.#dialing.abort();
+    return isOld;
+  }
+
   /** @throws (rejects) the error of the work, or the end of the connection before it. */
-  async #prepareConn(conn: C, closed: Promise<CloseInfo>): Promise<void> {
-    const work = this.#prepare?.(conn) as Partial<PromiseLike<unknown>> | undefined;
+  async #prepareConn(conn: C, closed: Promise<CloseInfo>, signal: AbortSignal): Promise<void> {
+    const work = this.#prepare?.(conn, signal) as Partial<PromiseLike<unknown>> | undefined;
     if (typeof work?.then !== 'function') return;
-    await untilAborted<unknown>(this.#ended.signal, Promise.race([work, rejectsAtEnd(closed)]));
+    await untilAborted<unknown>(signal, Promise.race([work, rejectsAtEnd(closed)]));
   }
 
   /** Closes a connection whose work has failed. Whether the peer ended it before, for good. */
-  async #closesWithStopCode(conn: C): Promise<boolean> {
+  async #closesWithStopCode(conn: C, signal: AbortSignal): Promise<boolean> {
     const wasOpen = conn.state === 'open';
-    const { code } = await internalsOf(conn).closeAfterError();
-    return !wasOpen && this.#plan.stopCodes.has(code);
+    const closing = internalsOf(conn).closeAfterError();
+    let info = await untilAborted(signal, closing);
+    if (this.#ended.signal.aborted) info = await closing;
+    return !wasOpen && info !== undefined && this.#plan.stopCodes.has(info.code);
   }
 
   async #wait(): Promise<void> {
@@ -209,17 +240,24 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     const openedAt = performance.now();
     this.#wasOpen = true;
     this.#conn = conn;
-    this.#closed = closed.then((info) => this.#ends(info, performance.now() - openedAt));
+    this.#replaced = new Deferred();
+    this.#closed = closed.then((info) => this.#ends(conn, info, performance.now() - openedAt));
     return conn;
   }
 
-  #ends({ code }: CloseInfo, lasted: number): void {
+  #ends(conn: C, { code, error }: CloseInfo, lasted: number): void {
+    // A bound of this end asks for the next connection.
+    const isStop = this.#plan.stopCodes.has(code) && !(error instanceof BackpressureError);
+    if (this.#conn !== conn) {
+      // `reconnect` has replaced it. A stop code of the peer counts until the next one is there.
+      if (isStop && !OWN_ENDS.includes(code) && this.#conn === undefined) this.#end();
+      return;
+    }
     this.phase = 'waiting';
     // A server that soon closes each new connection is like one that refuses it.
     if (lasted >= this.#plan.maxDelay) this.#tries = this.#waits = 0;
     this.#delay = retryDelay(++this.#waits, this.#plan, Math.random());
-    const isReplaced = this.#dialsNow && code === NORMAL_CLOSURE;
-    if (this.#plan.stopCodes.has(code) && !isReplaced) this.#end();
+    if (isStop) this.#end();
     // The caller may never call `next` again: the listener would leak.
     this.#unlisten();
   }
@@ -229,6 +267,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     if (this.#ended.signal.aborted) return;
     this.#removeWake ??= onPageWake(() => {
       this.#wokeAt = performance.now();
+      this.#giveUpOldDial();
     });
     if (signal === undefined) return;
     if (signal.aborted) this.#onAbort();
@@ -250,6 +289,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
 
   #end(): void {
     this.#ended.abort();
+    this.#dialing.abort();
     this.#unlisten();
   }
 }

@@ -3,8 +3,7 @@ import type { CloseInfo } from '../close-info.ts';
 import type { ConnLike } from '../conn-like.ts';
 import { BackpressureError, CloseSentError, errorOf, ReadPendingError } from '../errors.ts';
 import type { Message } from '../message.ts';
-import { onRejection } from '../on-rejection.ts';
-import { asyncContexts } from '../platform/async-contexts.ts';
+import { isThenable } from '../on-rejection.ts';
 import { portablePlatform } from '../portable-platform.ts';
 import type { MessageHandler } from '../read/receive-call.ts';
 import { Deferred, handled, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
@@ -14,12 +13,14 @@ import type { MessageData } from '../writing/payload.ts';
 import { untilAborted } from './abortable-wait.ts';
 import { ConnectionChain, type Reads } from './connection-chain.ts';
 import { ConnectionSeries } from './connection-series.ts';
+import { checkListener, EventListeners, type ListenersOf } from './event-listeners.ts';
 import { internalsOf } from './internals.ts';
-import { MessageBacklog, type WaitingMessage } from './message-backlog.ts';
+import { MessageQueue } from './message-queue.ts';
+import { openWithin } from './open-within.ts';
 import type { DialFunction, LivePlan, ReconnectingCloseOptions } from './options.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { isErrorOf } from './reconnecting.ts';
-import { UnacknowledgedMessages } from './resend.ts';
+import { idOf, takeAcknowledgements } from './resend.ts';
 
 /**
  * The state of a `ReconnectingConn`: dialing or running `onOpen`; open; waiting for the next dial,
@@ -47,13 +48,9 @@ export interface ReconnectingStats {
   readonly messagesRefused: number;
 }
 
-/** The listeners of {@link LiveConn.on}. */
-interface ListenersOf<C> {
-  readonly open: (conn: C) => unknown;
-  readonly close: (info: CloseInfo) => unknown;
-}
-
 const DISCARD = { discard: true } as const;
+/** The time in ms that the end of a connection has which `reconnect` replaces. */
+const REPLACED_MS = 1_000;
 
 /**
  * The base of the classes `ReconnectingConn`: that of this package takes a dial function, those of
@@ -63,14 +60,14 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   /** Resolves when it has ended; never rejects. */
   readonly closed: Promise<ReconnectingEnd>;
   readonly #series: ConnectionSeries<C>;
-  readonly #backlog: MessageBacklog;
-  /** Undefined without the option `resend`. */
-  readonly #unacknowledged: UnacknowledgedMessages | undefined;
+  readonly #queue: MessageQueue;
   readonly #plan: LivePlan<C>;
   readonly #end = new Deferred<ReconnectingEnd>();
-  readonly #listeners = { open: new Set<unknown>(), close: new Set<unknown>() };
+  readonly #listeners: EventListeners<C>;
   readonly #chain = new ConnectionChain<C>();
   #conn: C | undefined;
+  /** What reads that connection, with the option `resend`. */
+  #readAhead: ReadAhead | undefined;
   /** Whether `receive` was called. A call that another reader has refused does not count. */
   #receives = false;
   #ended: ReconnectingEnd | undefined;
@@ -78,21 +75,26 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   #closing = false;
   /** Whether `close` with `discard` was called: readers get no more messages. */
   #discarding = false;
-  /** Whether the backlog is being sent. Later messages join it. */
-  #sendingBacklog = false;
+  /** The connection that gets the backlog. Later messages join it. */
+  #backlogConn: C | undefined;
   /** Resolves when the connection has accepted the backlog, or has ended. */
   #backlogSent: Promise<void> = RESOLVED;
+  /** Resolves when the connection is no longer in use. */
+  #left = new Deferred<void>();
   /** Settles the promises of `reconnect`. */
   #reconnected: Deferred<C> | undefined;
   #refused = 0;
-  #refusalReported = false;
+  /** The kinds of fault that were reported. */
+  readonly #reported = new Set<string>();
 
   /** @internal */
   constructor(plan: LivePlan<C>) {
     this.#plan = plan;
-    this.#backlog = new MessageBacklog(plan);
-    this.#unacknowledged = plan.resend && new UnacknowledgedMessages(plan.resend);
-    this.#series = new ConnectionSeries({ ...plan, dial: reportsFirst(plan) }, plan.onOpen);
+    this.#listeners = new EventListeners(plan.report);
+    this.#queue = new MessageQueue(plan, (error) => this.#reportOnce(error, 'send'));
+    this.#series = new ConnectionSeries({ ...plan, dial: reportsFirst(plan) }, (conn, signal) =>
+      this.#prepare(conn, signal),
+    );
     this.closed = this.#end.promise;
     void this.#run();
   }
@@ -114,46 +116,76 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   }
 
   /**
-   * Sends a message on the open connection, or keeps a copy for the next one.
+   * The messages with an id that the peer has not acknowledged (option `resend`), in the order of
+   * the calls; to store them when a page ends, for example. A new array for each read.
+   */
+  get unacknowledged(): readonly Message[] {
+    return this.#queue.unacknowledged;
+  }
+
+  /**
+   * Sends a message on the open connection, or keeps a copy for the next one. Messages that wait
+   * leave in the order of the calls.
    *
    * @param data - As for `Conn.send`.
-   * @returns Resolves when a connection has accepted the message, as `Conn.send` does. A message
-   *   that a connection had accepted when it ended is not sent again: if it matters, have the peer
-   *   acknowledge it. With the option `resend`, a message with an id resolves when the peer has
-   *   acknowledged it.
+   * @returns Resolves when a connection has accepted the message, as `Conn.send` does; without a
+   *   connection it waits for the next one. A message that a connection had accepted when it ended is
+   *   not sent again: if it matters, have the peer acknowledge it. With the option `resend`, a message
+   *   with an id resolves when the peer has acknowledged it.
    * @throws (rejects) BackpressureError over `maxQueuedBytes` or `maxQueuedMessages`, over
    *   `maxBufferedAmount` of the open connection when no message waits, or for an id over a bound of
    *   `resend`; CloseSentError after `close`; the error that ended this object; the error of the
-   *   connection that had accepted the message without an id and broke; TypeError for other data.
+   *   connection that had accepted the message without an id and broke; CloseError for a message with
+   *   an id at which three connections in a row have ended with 1007 or 1009; TypeError for other
+   *   data or a used id.
    */
   send(data: MessageData): Promise<void> {
     try {
       // First: a function of the application may end this object.
-      const id = this.#unacknowledged?.idOf(data);
+      const { resend } = this.#plan;
+      const id = resend && idOf(resend, data);
       if (this.#ended !== undefined || this.#closing) {
         return rejectedLater(portablePlatform, this.#endReason());
       }
-      if (id !== undefined) return this.#sendWithId(this.#unacknowledged!, id, data);
       const { conn } = this;
-      if (conn !== undefined && !this.#sendingBacklog) return this.#counted(conn.send(data));
-      const sent = handled(this.#backlog.add(data));
+      const isDirect = conn !== undefined && this.#backlogConn !== conn;
+      if (isDirect && id === undefined) return this.#counted(conn.send(data));
+      const entry = this.#queue.add(data, id);
       if (this.#conn === undefined) this.#chain.want();
-      return sent;
+      else if (isDirect) {
+        this.#queue.took(entry);
+        // When the connection breaks, the next one gets the message.
+        void handled(internalsOf(conn).sendWaiting(entry.message));
+      }
+      if (id !== undefined) this.#readAhead?.sendWaits();
+      return handled(entry.sent.promise);
     } catch (error) {
       if (!(error instanceof BackpressureError)) return this.#mistake(error, 'send');
-      return this.#counted(rejectedLater(portablePlatform, error, () => this.#ignored(error)));
+      const ignored = (): void => this.#reportOnce(error, 'send');
+      return this.#counted(rejectedLater(portablePlatform, error, ignored));
     }
   }
 
-  /** @throws as `UnacknowledgedMessages.add`. */
-  #sendWithId(messages: UnacknowledgedMessages, id: string, data: MessageData): Promise<void> {
-    const entry = messages.add(id, data);
-    const { conn } = this;
-    if (this.#conn === undefined) this.#chain.want();
-    else if (conn !== undefined && this.#sendingBacklog) messages.queue(entry);
-    // When the connection breaks, the next one gets the message.
-    else if (conn !== undefined) void handled(internalsOf(conn).sendWaiting(entry.message));
-    return entry.sent.promise;
+  /**
+   * Sends `value` as a text message in JSON. With `resend`, the function `id` gets the text.
+   *
+   * @returns As {@link send}.
+   * @throws (rejects) TypeError for a value without JSON text: undefined, a function, a cycle.
+   *   Nothing is sent then. Otherwise as {@link send}.
+   */
+  writeJSON(value: unknown): Promise<void> {
+    let text: string | undefined;
+    let fault = `${kind(value)} cannot be written as JSON`;
+    let cause: unknown;
+    try {
+      text = JSON.stringify(value);
+    } catch (error) {
+      // For a cycle, the first line of the error says enough.
+      fault = `value cannot be written as JSON: ${String(error).split('\n', 1)[0]}`;
+      cause = error;
+    }
+    if (text !== undefined) return this.send(text);
+    return this.#mistake(new TypeError(fault, { cause }), 'writeJSON');
   }
 
   /** Counts a message whose `sent` is rejected with a BackpressureError. */
@@ -162,11 +194,12 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     return sent;
   }
 
-  /** Reports the first refused message whose promise no code awaits. */
-  #ignored(error: unknown): void {
-    if (this.#refusalReported) return;
-    this.#refusalReported = true;
-    this.#plan.report(error, { where: 'send' });
+  /** Reports the first error of each class from each place. */
+  #reportOnce(error: unknown, where: string): void {
+    const fault = `${where} ${(error as Partial<Error> | undefined)?.name}`;
+    if (this.#reported.has(fault)) return;
+    this.#reported.add(fault);
+    this.#plan.report(error, { where });
   }
 
   /** Returns a promise that rejects with `error`, which is about an argument, and reports it. */
@@ -275,16 +308,14 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     listener: ListenersOf<C>[Event],
   ): () => void {
     checked(() => checkListener(event, listener), this, 'on');
-    // An object for each call: the same function may listen twice.
-    const entry = { listener: asyncContexts.bind(listener) };
-    const entries = this.#listeners[event];
-    entries.add(entry);
-    return () => void entries.delete(entry);
+    return this.#listeners.add(event, listener);
   }
 
   /**
-   * Dials at once: ends a wait, or closes the open connection with 1000 and waits only for its end.
-   * A dial that has begun continues. After a failed dial the waits start from `minDelay` again.
+   * Dials at once: ends a wait, or closes the open connection with 1000 meanwhile. What that
+   * connection still delivers, for a second at most, comes before the messages of the next one. A
+   * dial that has begun continues, unless it is older than two seconds. After a failed dial the waits
+   * start from `minDelay` again.
    *
    * @returns Resolves with the next connection that opens. Calls that overlap share one dial.
    * @throws (rejects) CloseSentError after the end. Its `cause` is the error that ended this object.
@@ -295,9 +326,10 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     }
     const conn = this.#conn;
     this.#reconnected ??= new Deferred();
-    this.#series.dialNow(conn !== undefined);
+    if (conn !== undefined) this.#leave();
     this.#chain.want();
-    if (conn?.state === 'open') void handled(conn.close());
+    this.#series.dialNow(conn !== undefined);
+    if (conn !== undefined) closeReplaced(conn);
     return this.#reconnected.promise;
   }
 
@@ -361,85 +393,131 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     }
   }
 
-  /** Delivers one connection, waits until it has closed, and until the next dial may follow. */
+  /**
+   * Delivers one connection, waits until it has closed or is replaced, and until the next dial may
+   * follow.
+   */
   async #use(conn: C): Promise<void> {
     this.#conn = conn;
     this.#reconnected?.resolve(conn);
     this.#reconnected = undefined;
+    const { closed } = internalsOf(conn);
     // First: a reader may send at once, and what waits comes before that.
     this.#backlogSent = this.#sendBacklog(conn);
-    const { closed } = internalsOf(conn);
     this.#chain.opened(conn, this.#readsOf(conn), closed);
-    this.#emit('open', conn);
-    const info = await closed;
-    this.#conn = undefined;
-    this.#chain.closed();
-    this.#emit('close', info);
+    const left = new Deferred<void>();
+    this.#left = left;
+    void closed.then((info) => this.#closed(conn, info));
+    this.#listeners.emit('open', conn);
+    await left.promise;
     // After the end no code has to read first: `close` may be awaited where a message is handled.
     if (this.#closing) return;
-    if (!this.#backlog.isEmpty || this.#unacknowledged?.isEmpty === false) this.#chain.want();
+    if (!this.#queue.isEmpty) this.#chain.want();
     await untilAborted(this.#series.signal, this.#chain.mayDial());
+  }
+
+  #closed(conn: C, info: CloseInfo): void {
+    // Otherwise `reconnect` has replaced it.
+    if (this.#conn === conn) {
+      const refusal = this.#queue.closed(info);
+      if (refusal !== undefined) this.#plan.report(refusal, { where: 'send' });
+      this.#leave();
+    }
+    this.#listeners.emit('close', info);
+  }
+
+  /** The connection is no longer in use. */
+  #leave(): void {
+    this.#conn = undefined;
+    this.#readAhead = undefined;
+    this.#queue.window?.closed();
+    this.#chain.closed();
+    this.#left.resolve();
+  }
+
+  /**
+   * Runs `onOpen`, within `handshakeTimeout`.
+   *
+   * @throws (also rejects) the error of `onOpen`; TimeoutError.
+   */
+  #prepare(conn: C, signal: AbortSignal): unknown {
+    const failed = (error: unknown): never => {
+      if (!signal.aborted) this.#reportOnce(error, 'onOpen');
+      throw error;
+    };
+    const { last } = this.#queue;
+    try {
+      const work = this.#plan.onOpen?.(conn);
+      if (!isThenable(work)) return undefined;
+      const sendWaits = (): boolean => this.#queue.last !== last;
+      const report = (error: Error): void => this.#reportOnce(error, 'send');
+      return openWithin(this.#plan.handshakeTimeout, work, sendWaits, report).catch(failed);
+    } catch (error) {
+      return failed(error);
+    }
   }
 
   /** What reads the messages of `conn` for the readers of this object. */
   #readsOf(conn: C): Reads {
     const { resend } = this.#plan;
-    const messages = this.#unacknowledged;
-    if (resend === undefined || messages === undefined) return conn;
-    const failed = (error: unknown): void => void this.#handlerFailed(error);
-    return new ReadAhead(conn, resend, (message) => messages.hides(message), failed);
+    if (resend === undefined) return conn;
+    const queue = this.#queue;
+    this.#readAhead = new ReadAhead(conn, resend, {
+      hides: (message) => {
+        try {
+          const isAcknowledgement = takeAcknowledgements(resend, message, (id) =>
+            queue.acknowledge(id),
+          );
+          return isAcknowledgement && resend.hide;
+        } catch (error) {
+          this.#reportOnce(error, 'resend.acknowledged');
+          return false;
+        }
+      },
+      sendWaits: () => queue.hasUnacknowledged,
+      unread: (count) => {
+        const error = new Error(
+          `${count} messages wait for a reader, and no code reads this ReconnectingConn; call receive, or set resend.hide`,
+        );
+        this.#reportOnce(error, 'receive');
+      },
+      failed: (error) => void this.#handlerFailed(error),
+    });
+    return this.#readAhead;
   }
 
   async #sendBacklog(conn: C): Promise<void> {
-    this.#sendingBacklog = true;
-    this.#unacknowledged?.sendAgain();
-    while (conn.state === 'open') {
-      const again = this.#unacknowledged?.peek();
-      if (again === undefined && this.#backlog.isEmpty) break;
+    const queue = this.#queue;
+    this.#backlogConn = conn;
+    queue.opened();
+    while (conn.state === 'open' && this.#conn === conn && queue.next !== undefined) {
       const writable = internalsOf(conn).untilWritable();
       if (writable !== undefined) {
-        // Keep the message in the backlog: accepted messages are lost when the connection breaks.
+        // Keep the message in the queue: accepted messages are lost when the connection breaks.
         await writable.catch(() => {});
         continue;
       }
-      const waiting = again === undefined ? this.#backlog.shift() : undefined;
-      const accepted = internalsOf(conn).sendWaiting(again ?? waiting!.message);
-      if (waiting === undefined) this.#unacknowledged!.shift();
-      else waiting.sent.resolve(accepted);
+      const entry = queue.next;
+      const { id, message, sent } = entry;
+      if (id !== undefined && !queue.window!.hasRoom(message.data.length)) {
+        await queue.window!.untilChange();
+        continue;
+      }
+      queue.took(entry);
+      const accepted = internalsOf(conn).sendWaiting(message);
+      if (id === undefined) sent.resolve(accepted);
       await accepted.catch(() => {});
     }
-    this.#sendingBacklog = false;
-  }
-
-  #emit<Event extends keyof ListenersOf<C>>(
-    event: Event,
-    argument: Parameters<ListenersOf<C>[Event]>[0],
-  ): void {
-    // A copy: a listener that is added meanwhile waits for the next event.
-    const entries = [...this.#listeners[event]];
-    for (const entry of entries) {
-      const { listener } = entry as { listener: (argument: unknown) => unknown };
-      const failed = (error: unknown): void => this.#plan.report(error, { where: `on ${event}` });
-      try {
-        onRejection(listener(argument), failed);
-      } catch (error) {
-        failed(error);
-      }
-    }
+    if (this.#backlogConn === conn) this.#backlogConn = undefined;
   }
 
   #finish(end: { readonly error?: unknown }): void {
     if (this.#ended !== undefined) return;
-    const waiting: Pick<WaitingMessage, 'message' | 'sent'>[] =
-      this.#unacknowledged?.takeAll() ?? [];
-    while (!this.#backlog.isEmpty) waiting.push(this.#backlog.shift()!);
-    const unsent = waiting.map(({ message }) => message);
     const error = errorOf(end.error);
-    this.#ended = { ...(error === undefined ? {} : { error }), unsent };
+    this.#ended = { ...(error === undefined ? {} : { error }), unsent: this.#queue.unsent };
     void this.#series.return();
     this.#end.resolve(this.#ended);
-    const reason = this.#endReason();
-    for (const { sent } of waiting) sent.reject(reason);
+    this.#queue.end(this.#endReason());
     this.#reconnected?.reject(this.#noReconnect());
     this.#chain.end();
   }
@@ -458,13 +536,11 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   }
 }
 
-function checkListener(event: unknown, listener: unknown): void {
-  if (event !== 'open' && event !== 'close') {
-    throw new TypeError(`on: expected 'open' or 'close', got ${String(event)}`);
-  }
-  if (typeof listener !== 'function') {
-    throw new TypeError(`on: expected a function, got ${kind(listener)}`);
-  }
+/** Closes a connection, and gives up its end after {@link REPLACED_MS}. */
+function closeReplaced(conn: ConnLike): void {
+  const timer = setTimeout(() => conn.terminate(), REPLACED_MS);
+  void internalsOf(conn).closed.then(() => clearTimeout(timer));
+  if (conn.state === 'open') void handled(conn.close());
 }
 
 /** The dial function of `plan`. It reports its first failure: the dials after it are silent. */

@@ -61,9 +61,10 @@ export interface ReconnectOptions {
 export interface ReconnectingConnOptions<C extends ConnLike = Conn> extends ReconnectOptions {
   /**
    * Runs for each new connection before queued messages are sent: log in and subscribe here. May
-   * be async. Its error counts as a failed dial, and so does the end of the connection before it
-   * has finished, except with one of `stopCodes`. Write to `conn`: the `send` of this object waits
-   * for this function.
+   * be async, within `handshakeTimeout` of `@ws/node-client` and `@ws/browser`. Its error is reported
+   * and counts as a failed dial, and so does the end of the connection before it has finished,
+   * except with one of `stopCodes`. Write to `conn`: the `send` of this object waits for this
+   * function.
    */
   readonly onOpen?: ((conn: C) => unknown) | undefined;
   /** The most bytes of messages that wait for a connection. `false` for no bound. Default: 1 MiB. */
@@ -72,16 +73,17 @@ export interface ReconnectingConnOptions<C extends ConnLike = Conn> extends Reco
   readonly maxQueuedMessages?: number | false | undefined;
   /**
    * Delivery at least once: `send` of a message with an id resolves when the peer has acknowledged
-   * it. Each new connection first gets the messages without an acknowledgement, after `onOpen` and in
-   * the order of the calls. After `onOpen` this object reads each connection itself, so read from
-   * this object only. Default: none.
+   * it. Each new connection gets the messages without an acknowledgement again, after `onOpen` and in
+   * the order of the calls: at most 64, or 64 KiB, before one is acknowledged. After `onOpen` this
+   * object reads each connection itself, so read from this object only. Default: none.
    */
   readonly resend?: ResendOptions | undefined;
   /**
-   * Gets the error of the first dial that fails, with `where: 'dial'`, the first refused message
-   * that no code awaits, wrong arguments, and the errors of the listeners of `on`. `retry` gets the
-   * later failed dials. Default: a warning with the stack, at most one for each kind of error and
-   * second.
+   * Gets the error of the first dial that fails, with `where: 'dial'`, wrong arguments, and the
+   * errors of the listeners of `on`. Once each it gets a refused message that no code awaits, each
+   * class of error of `onOpen` and of `resend.acknowledged`, and what waits for long. `retry` gets
+   * the later failed dials. Default: a warning with the stack, at most one for each kind of error
+   * and second.
    */
   readonly report?: Report | undefined;
 }
@@ -108,6 +110,8 @@ export interface ReconnectPlan<C extends ConnLike = Conn> extends DelayRange {
 /** Checked options of a `ReconnectingConn`. */
 export interface LivePlan<C extends ConnLike = Conn> extends ReconnectPlan<C> {
   readonly onOpen: ((conn: C) => unknown) | undefined;
+  /** The time of `onOpen` in ms; Infinity for no bound. */
+  readonly handshakeTimeout: number;
   /** Infinity for no bound. */
   readonly maxQueuedBytes: number;
   /** Infinity for no bound. */
@@ -163,7 +167,12 @@ export function planReconnectingConn<C extends ConnLike>(
   options: ReconnectingConnOptions<C>,
 ): LivePlan<C> {
   checkOptionNames('ReconnectingConn', options, RECONNECTING_CONN_OPTION_NAMES, 'reject');
-  return { ...planLive(options), dial: dialFunction(dial), extraDelay: () => 0 };
+  return {
+    ...planLive(options),
+    dial: dialFunction(dial),
+    extraDelay: () => 0,
+    handshakeTimeout: Infinity,
+  };
 }
 
 /**
@@ -173,7 +182,7 @@ export function planReconnectingConn<C extends ConnLike>(
  */
 export function planLive<C extends ConnLike>(
   options: ReconnectingConnOptions<C>,
-): Omit<LivePlan<C>, 'dial' | 'extraDelay'> {
+): Omit<LivePlan<C>, 'dial' | 'extraDelay' | 'handshakeTimeout'> {
   const { report } = options;
   return {
     ...liveOptions(options),
@@ -193,7 +202,7 @@ export function planLive<C extends ConnLike>(
  */
 export function liveOptions<C extends ConnLike>(
   options: ReconnectingConnOptions<C>,
-): Omit<LivePlan<C>, 'dial' | 'extraDelay' | 'report' | 'checkClose'> {
+): Omit<LivePlan<C>, 'dial' | 'extraDelay' | 'handshakeTimeout' | 'report' | 'checkClose'> {
   const { onOpen, report, maxQueuedBytes, maxQueuedMessages, resend } = options;
   optionalFunction('report', report);
   return {

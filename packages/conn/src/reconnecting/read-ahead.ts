@@ -1,5 +1,5 @@
 import type { ConnLike } from '../conn-like.ts';
-import { ReadPendingError } from '../errors.ts';
+import { BackpressureError, ReadPendingError } from '../errors.ts';
 import { Fifo } from '../fifo.ts';
 import { BorrowedMessage, type Message } from '../message.ts';
 import { portablePlatform } from '../portable-platform.ts';
@@ -9,40 +9,58 @@ import { internalsOf } from './internals.ts';
 import { isErrorOf } from './reconnecting.ts';
 import type { ResendPlan } from './resend.ts';
 
+/** The factor of the bounds while a message waits for its acknowledgement. */
+const WAITING_FACTOR = 16;
+/** The time in ms that a reader has at that bound to take a message. */
+const STANDSTILL_MS = 1_000;
+
+/** The owner of a {@link ReadAhead}. */
+export interface ReadAheadOwner {
+  /** Gets each message. Whether the reader does not get it. */
+  hides(message: BorrowedMessage): boolean;
+  /** Whether a message waits for its acknowledgement. */
+  sendWaits(): boolean;
+  /** So many messages wait for a reader, of which there was none. */
+  unread(count: number): void;
+  /** Another reader reads the connection. */
+  failed(error: unknown): void;
+}
+
 /**
  * Reads a connection ahead of its reader. A reader that waits for an acknowledgement does not read
- * it: without this class it would wait for ever.
+ * it: without this class it would wait for ever. Above the bounds this class does not read, except
+ * while a message waits for its acknowledgement.
  */
 export class ReadAhead {
   /** The error with which the handler of `receive` has failed. */
   failure: unknown;
   readonly #conn: ConnLike;
   readonly #bounds: Pick<ResendPlan, 'maxBytes' | 'maxMessages'>;
-  readonly #hides: (message: BorrowedMessage) => boolean;
+  readonly #owner: ReadAheadOwner;
   readonly #messages = new Fifo<Message>();
   #bytes = 0;
   #ended = false;
   /** The call that reads; `''` for none. */
   #caller = '';
+  /** Whether there was a reader. */
+  #hadReader = false;
   /** Wakes the reader: a message has come, or the end. */
   #arrival: Deferred<void> | undefined;
-  /** Continues to read the connection. */
+  /** Continues to read the connection, or ends it. */
   #room: Deferred<void> | undefined;
+  /** Whether the message before the last one was above the bounds times {@link WAITING_FACTOR}. */
+  #isFar = false;
+  /** Ends the connection, unless the reader takes a message. */
+  #standstill: ReturnType<typeof setTimeout> | undefined;
 
-  /**
-   * @param bounds - Above them this object does not read the connection.
-   * @param hides - Gets each message. Whether the reader does not get it.
-   * @param failed - Gets the error of `hides`, and that of another reader of the connection.
-   */
   constructor(
     conn: ConnLike,
     bounds: Pick<ResendPlan, 'maxBytes' | 'maxMessages'>,
-    hides: (message: BorrowedMessage) => boolean,
-    failed: (error: unknown) => void,
+    owner: ReadAheadOwner,
   ) {
     this.#conn = conn;
     this.#bounds = bounds;
-    this.#hides = hides;
+    this.#owner = owner;
     const end = (): void => {
       this.#ended = true;
       this.#arrival?.resolve();
@@ -51,33 +69,68 @@ export class ReadAhead {
       .receive((message) => this.#add(message))
       .then(end, (error: unknown) => {
         end();
-        if (error instanceof ReadPendingError || !isErrorOf(conn, error)) failed(error);
+        if (error instanceof ReadPendingError || !isErrorOf(conn, error)) owner.failed(error);
       });
   }
 
   #add(message: BorrowedMessage): Promise<void> | undefined {
-    if (this.#hides(message)) return undefined;
+    this.#isFar = this.#isFull(WAITING_FACTOR);
+    if (this.#owner.hides(message)) return undefined;
     // In a page it is no BorrowedMessage, and stays valid.
     const isBorrowed = message instanceof BorrowedMessage;
     const kept = isBorrowed ? message.copy() : (message as unknown as Message);
     this.#messages.add(kept);
     this.#bytes += kept.data.length;
     this.#arrival?.resolve();
-    if (!this.#isFull) return undefined;
+    if (!this.#isFull()) return undefined;
+    if (!this.#hadReader) this.#owner.unread(this.#messages.length);
+    const sendWaits = this.#owner.sendWaits();
+    // The acknowledgement may be next.
+    if (sendWaits && !this.#isFar) return undefined;
     this.#room = new Deferred();
+    if (sendWaits) this.#startStandstill();
     return this.#room.promise;
   }
 
-  get #isFull(): boolean {
+  #isFull(factor = 1): boolean {
     const { maxBytes, maxMessages } = this.#bounds;
-    return this.#bytes >= maxBytes || this.#messages.length >= maxMessages;
+    return this.#bytes >= maxBytes * factor || this.#messages.length >= maxMessages * factor;
+  }
+
+  /** A message waits for its acknowledgement. */
+  sendWaits(): void {
+    if (this.#room === undefined || this.#standstill !== undefined) return;
+    if (this.#isFar) this.#startStandstill();
+    else this.#continue();
+  }
+
+  #continue(): void {
+    clearTimeout(this.#standstill);
+    this.#standstill = undefined;
+    this.#room?.resolve();
+    this.#room = undefined;
+  }
+
+  #startStandstill(): void {
+    clearTimeout(this.#standstill);
+    this.#standstill = setTimeout(() => {
+      this.#standstill = undefined;
+      // After the end the next connection brings the acknowledgement.
+      if (this.#conn.state !== 'open' || !this.#owner.sendWaits()) return;
+      const error = new BackpressureError(
+        `${this.#messages.length} messages of ${this.#bytes} bytes wait for the reader, and one of send for its acknowledgement; read without waiting for send, or raise resend.maxBytes and resend.maxMessages`,
+      );
+      this.#room?.reject(error);
+    }, STANDSTILL_MS);
   }
 
   #shift(): Message | undefined {
     const message = this.#messages.shift();
     if (message === undefined) return undefined;
     this.#bytes -= message.data.length;
-    if (!this.#isFull) this.#room?.resolve();
+    const factor = this.#standstill === undefined ? 1 : WAITING_FACTOR;
+    if (!this.#isFull(factor)) this.#continue();
+    else if (factor > 1) this.#startStandstill();
     return message;
   }
 
@@ -95,6 +148,7 @@ export class ReadAhead {
   #begin(caller: string): void {
     if (this.#caller !== '') throw new ReadPendingError(caller, this.#caller);
     this.#caller = caller;
+    this.#hadReader = true;
   }
 
   /**

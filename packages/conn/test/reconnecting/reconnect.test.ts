@@ -1,7 +1,8 @@
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { TestTransport } from '@ws/tests';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   CloseSentError,
-  type Conn,
+  Conn,
   type ConnPairOptions,
   connPair,
   portablePlatform,
@@ -54,7 +55,7 @@ describe('ReconnectingConn.reconnect', () => {
     expect(all.signals).toHaveLength(2);
   });
 
-  it('replaces the open connection after it has closed', async () => {
+  it('replaces the open connection', async () => {
     const all = dials();
     const client = live(all, { stopCodes: [1000, 1008] });
     const first = await opened(client);
@@ -87,7 +88,47 @@ describe('ReconnectingConn.reconnect', () => {
     const refused = (await all.server(0)).close(1008, 'banned');
     await expect(client.reconnect()).rejects.toBeInstanceOf(CloseSentError);
     await refused;
-    expect(all.signals).toHaveLength(1);
+    // The dial that began meanwhile is not used.
+    expect(all.signals).toHaveLength(2);
+    expect((await all.server(1)).state).not.toBe('open');
+  });
+
+  it('dials at once, while the peer of the open connection says nothing', async () => {
+    const all = dials();
+    const silent = new Conn(new TestTransport(), { role: 'client', heartbeat: false });
+    let dialed = 0;
+    const dial: Dials['dial'] = async (options) => (dialed++ === 0 ? silent : all.dial(options));
+    const client = live({ ...all, dial });
+    const events: string[] = [];
+    client.on('open', () => events.push('open'));
+    client.on('close', ({ code }) => events.push(`close ${code}`));
+    const first = await opened(client);
+    const second = client.reconnect();
+    expect([client.conn, client.state]).toEqual([undefined, 'connecting']);
+    await all.server(0);
+    expect(first.state).toBe('closing');
+    expect(await second).toBe(client.conn);
+    expect(first.state).toBe('closed');
+    expect(events).toEqual(['open', 'close 1006', 'open']);
+  });
+
+  it('does not take its own end of the old connection for a stop code', async () => {
+    const all = dials();
+    const client = live(all, { stopCodes: [1000, 1005, 1006, 1008] });
+    await opened(client);
+    expect(await client.reconnect()).toBe(client.conn);
+  });
+
+  it('may be called in the listener of open', async () => {
+    const all = dials();
+    const client = live(all);
+    client.on('open', () => {
+      if (all.signals.length < 3) void client.reconnect();
+    });
+    for (const i of [0, 1]) void (await all.server(i)).discardReads();
+    await all.server(2);
+    while (client.state !== 'open') await new Promise((resolve) => void setImmediate(resolve));
+    expect(all.signals).toHaveLength(3);
   });
 
   it('replaces a connection of a class of the application', async () => {
@@ -123,6 +164,54 @@ describe('ReconnectingConn.reconnect', () => {
     dialing.resolve();
     expect(await conn).toBe(client.conn);
     expect(all.signals).toHaveLength(1);
+  });
+
+  it.each([
+    [1_000, 1],
+    [2_000, 2],
+  ])('gives up a dial that is %i ms old, or joins it: %i dials', async (age, count) => {
+    const all = dials();
+    const late = new Deferred<Conn>();
+    const seen: AbortSignal[] = [];
+    const client = live({
+      ...all,
+      async dial(options) {
+        seen.push(options.signal);
+        return seen.length === 1 ? late.promise : all.dial(options);
+      },
+    });
+    while (seen.length === 0) await Promise.resolve();
+    const now = performance.now();
+    vi.spyOn(performance, 'now').mockReturnValue(now + age);
+    const conn = client.reconnect();
+    vi.restoreAllMocks();
+    expect(seen[0]!.aborted).toBe(count === 2);
+    const [first, server] = connPair();
+    if (count === 2) expect(await conn).toBe(client.conn);
+    late.resolve(first);
+    if (count === 2) expect(await server.receive(() => {})).toMatchObject({ code: 1000 });
+    else expect(await conn).toBe(first);
+    expect(seen).toHaveLength(count);
+  });
+
+  it('gives up an onOpen that hangs', async () => {
+    const all = dials();
+    let opens = 0;
+    const retry = vi.fn();
+    const report = vi.fn();
+    const client = live(all, {
+      retry,
+      report,
+      onOpen: (conn) => (opens++ === 0 ? conn.readMessage() : undefined),
+    });
+    await all.server(0);
+    while (opens === 0) await new Promise((resolve) => void setImmediate(resolve));
+    const now = performance.now();
+    vi.spyOn(performance, 'now').mockReturnValue(now + 5_000);
+    const conn = client.reconnect();
+    vi.restoreAllMocks();
+    expect(await conn).toBe(client.conn);
+    expect([retry.mock.calls, report.mock.calls]).toEqual([[], []]);
   });
 
   it('stays pending over failed dials, and ends their waits when called again', async () => {

@@ -1,10 +1,11 @@
 import { TestTransport } from '@ws/tests';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   BackpressureError,
   type CloseInfo,
   CloseSentError,
   Conn,
+  type ConnLike,
   connPair,
   type MessageWriter,
   ReadPendingError,
@@ -79,6 +80,39 @@ describe('ReconnectingConn.send', () => {
     await Promise.all(waiting);
     void server.discardReads();
     expect(await client.close()).toEqual({ unsent: [] });
+  });
+
+  it('keeps the order while the write of a connection before settles late', async () => {
+    const all = dials();
+    const late = new Deferred<void>();
+    const dial = async (options: { signal: AbortSignal }): Promise<ConnLike> => {
+      const conn = await all.dial(options);
+      const isFirst = all.servers.length === 1;
+      return new Proxy(connOfAnotherClass(conn), {
+        get(target, name) {
+          if (name !== 'writeMessage') return Reflect.get(target, name) as unknown;
+          return async (type: 1, data: string) => {
+            await conn.writeMessage(type, data);
+            if (isFirst) await late.promise;
+            else await new Promise((resolve) => void setTimeout(resolve, 5));
+          };
+        },
+      });
+    };
+    const client = new ReconnectingConn(dial, { ...fast, report: () => {} });
+    onTestFinished(() => void client.close());
+    const sent = ['a', 'b', 'c', 'd'].map((each) => client.send(each));
+    const first = await all.server(0);
+    expect(await text(first)).toBe('a');
+    first.terminate();
+    const second = await all.server(1);
+    expect(await text(second)).toBe('b');
+    late.resolve();
+    await sent[0];
+    sent.push(client.send('e'));
+    const rest = [await text(second), await text(second), await text(second)];
+    expect(rest).toEqual(['c', 'd', 'e']);
+    await Promise.all(sent);
   });
 
   it('sends what waited before the answer to a message that was read ahead', async () => {
@@ -330,6 +364,120 @@ describe('ReconnectingConn.onOpen', () => {
     expect(await client.closed).toEqual({ unsent: [] });
     expect(all.servers).toHaveLength(1);
     expect(seen).toEqual([]);
+  });
+
+  it('has its error reported once, and a later one of another class', async () => {
+    const all = dials();
+    const report = vi.fn();
+    let calls = 0;
+    const client = live(all, {
+      report,
+      async onOpen() {
+        if (++calls < 4) throw new Error('mine');
+        if (calls === 4) throw new RangeError('another');
+      },
+    });
+    await next(client, 'open');
+    expect(report.mock.calls).toEqual([
+      [new Error('mine'), { where: 'onOpen' }],
+      [new RangeError('another'), { where: 'onOpen' }],
+    ]);
+  });
+
+  it('is not reported for the end that this client causes', async () => {
+    const all = dials();
+    const report = vi.fn();
+    const client = live(all, { report, onOpen: (conn) => conn.readMessage() });
+    await all.server(0);
+    await client.close();
+    await new Promise((resolve) => void setTimeout(resolve, 100));
+    expect(report).not.toHaveBeenCalled();
+  });
+
+  it('is reported once when it waits for a message of this object', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const all = dials();
+    const report = vi.fn();
+    const client: ReconnectingConn = live(all, {
+      report,
+      onOpen: () => client.send('login'),
+    });
+    await all.server(0);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(report.mock.calls).toEqual([[expect.any(Error), { where: 'send' }]]);
+    expect(String(report.mock.calls[0]![0])).toContain('write to the conn that onOpen gets');
+    expect(client.state).toBe('connecting');
+  });
+
+  it('may take long while no message is sent', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const all = dials();
+    const report = vi.fn();
+    const login = new Deferred<void>();
+    const client = live(all, { report, onOpen: () => login.promise });
+    const sent = client.send('early');
+    await all.server(0);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(report).not.toHaveBeenCalled();
+    login.resolve();
+    await sent;
+  });
+});
+
+describe('ReconnectingConn.writeJSON', () => {
+  it('sends JSON text, also of what waits', async () => {
+    const all = dials();
+    const client = live(all);
+    const waits = client.writeJSON({ a: 1 });
+    const server = await all.server(0);
+    expect(await text(server)).toBe('{"a":1}');
+    await waits;
+    await client.writeJSON([null]);
+    await client.writeJSON('x');
+    expect([await text(server), await text(server)]).toEqual(['[null]', '"x"']);
+  });
+
+  it('gives the text to resend.id', async () => {
+    const all = dials();
+    const client = live(all, {
+      resend: {
+        id: (data) => (JSON.parse(String(data)) as { id: string }).id,
+        acknowledged: (message) => (message.json() as { ack: string }).ack,
+        hide: true,
+      },
+    });
+    const sent = client.writeJSON({ id: '7' });
+    const server = await all.server(0);
+    expect(await text(server)).toBe('{"id":"7"}');
+    await server.writeJSON({ ack: '7' });
+    await sent;
+  });
+
+  const cycle: unknown[] = [];
+  cycle.push(cycle);
+  it.each<[string, unknown, string]>([
+    ['undefined', undefined, 'undefined cannot be written as JSON'],
+    ['a function', () => {}, 'function cannot be written as JSON'],
+    ['a symbol', Symbol('x'), 'symbol cannot be written as JSON'],
+    ['a cycle', cycle, 'value cannot be written as JSON: '],
+    ['a BigInt', 1n, 'value cannot be written as JSON: '],
+  ])('rejects with a TypeError, reports it and sends nothing: %s', async (_, value, words) => {
+    const all = dials();
+    const report = vi.fn();
+    const client = live(all, { report });
+    const error = (await client.writeJSON(value).catch((reason: unknown) => reason)) as Error;
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toContain(words);
+    expect(report.mock.calls).toEqual([[error, { where: 'writeJSON' }]]);
+    expect((await client.close()).unsent).toEqual([]);
+  });
+
+  it('rejects after the end as send does', async () => {
+    const client = live(dials());
+    await client.close();
+    await expect(client.writeJSON({})).rejects.toBeInstanceOf(CloseSentError);
   });
 });
 

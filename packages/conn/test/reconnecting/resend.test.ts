@@ -1,7 +1,8 @@
 import { TestTransport } from '@ws/tests';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   BackpressureError,
+  CloseError,
   CloseSentError,
   Conn,
   type ConnPairOptions,
@@ -24,6 +25,8 @@ const RESEND: ResendOptions = {
   id: (data) => (typeof data === 'string' ? /^(\w+):/.exec(data)?.[1] : undefined),
   acknowledged: (message) => /^ack (.*)$/.exec(message.text())?.[1]!.split(','),
 };
+
+afterEach(() => void vi.useRealTimers());
 
 function live(
   all: Pick<Dials, 'dial'>,
@@ -127,7 +130,7 @@ describe('the option resend', () => {
     await broken;
     const later = [client.send('no id'), client.send('4:d')];
     const second = await all.server(1);
-    expect(await texts(second, 5)).toEqual(['login', '1:a', '3:c', '4:d', 'no id']);
+    expect(await texts(second, 5)).toEqual(['login', '1:a', '3:c', 'no id', '4:d']);
     const brokenAgain = closed(client);
     second.terminate();
     await brokenAgain;
@@ -439,6 +442,338 @@ describe('a second reader with the option resend', () => {
   });
 });
 
+describe('a handler that waits for its send', () => {
+  const MiB = 1024 * 1024;
+
+  /** A client whose handler awaits `send`, after which the server sends `before` the acknowledgement. */
+  async function asked(
+    resend: Partial<ResendOptions>,
+    before: (server: Conn) => Promise<unknown>,
+  ): Promise<{ client: ReconnectingConn; all: Dials; answered: Promise<void>; seen: number[] }> {
+    const all = dials();
+    const client = live(all, resend);
+    const seen: number[] = [];
+    const answered = new Deferred<void>();
+    void client.receive(async (message) => {
+      seen.push(message.length);
+      if (message.text() === 'ask') answered.resolve(client.send('1:answer'));
+      await answered.promise;
+    });
+    const server = await all.server(0);
+    await server.send('ask');
+    await texts(server, 1);
+    void before(server).then(
+      () => server.send('ack 1'),
+      () => {},
+    );
+    return { client, all, answered: answered.promise, seen };
+  }
+
+  it.each<[string, Partial<ResendOptions>, (server: Conn) => Promise<void>]>([
+    ['1 MiB', {}, (server) => server.send(new Uint8Array(MiB))],
+    [
+      'a message of many times maxBytes',
+      { maxBytes: 1_000 },
+      (server) => server.send(new Uint8Array(MiB)),
+    ],
+    [
+      '5 MiB',
+      {},
+      async (server) => {
+        for (let i = 0; i < 5; i++) await server.send(new Uint8Array(MiB));
+      },
+    ],
+    [
+      '1,000 messages',
+      {},
+      async (server) => {
+        for (let i = 0; i < 1_000; i++) await server.send(`news ${i}`);
+      },
+    ],
+    [
+      'as many messages as maxMessages',
+      { maxMessages: 10 },
+      async (server) => {
+        for (let i = 0; i < 10; i++) await server.send(`news ${i}`);
+      },
+    ],
+    [
+      '1 MiB, acknowledgements are hidden',
+      { hide: true },
+      (server) => server.send(new Uint8Array(MiB)),
+    ],
+  ])('gets the acknowledgement behind %s', async (_, resend, before) => {
+    const { client, all, answered, seen } = await asked(resend, before);
+    await answered;
+    void all.servers[0]!.send('later');
+    while (seen.at(-1) !== 5) await turns(1);
+    expect(client.state).toBe('open');
+    expect(all.signals).toHaveLength(1);
+  });
+
+  it('gets it behind a second message, whose send began above the bound', async () => {
+    const all = dials();
+    const client = live(all, { maxMessages: 3 });
+    const go = new Deferred<void>();
+    const handled: string[] = [];
+    void client.receive(async (message) => {
+      await go.promise;
+      if (message.text() === 'ask') await client.send('1:answer');
+      handled.push(message.text());
+    });
+    const server = await all.server(0);
+    for (const text of ['ask', 'a', 'b', 'c', 'd']) await server.send(text);
+    acknowledges(server);
+    await turns();
+    go.resolve();
+    while (handled.length < 6) await turns(1);
+    expect(handled).toEqual(['ask', 'a', 'b', 'c', 'd', 'ack 1']);
+  });
+
+  it('gets it over the next connection when far more comes before', async () => {
+    const ends: unknown[] = [];
+    const { client, all, answered } = await asked({ maxMessages: 2 }, async (server) => {
+      for (;;) await server.send('news');
+    });
+    client.on('close', ({ error }) => void ends.push(error));
+    acknowledges(await all.server(1));
+    await answered;
+    expect(ends).toEqual([expect.any(BackpressureError)]);
+    expect(String(ends[0])).toContain('messages of');
+  });
+
+  it('is held back by a reader that is slow, but reads', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const all = dials();
+    const client = live(all, { maxMessages: 2 });
+    let handled = 0;
+    void client.receive(async () => {
+      await new Promise((resolve) => void setTimeout(resolve, 900));
+      handled++;
+    });
+    const server = await all.server(0);
+    const sent = client.send('1:a');
+    for (let i = 0; i < 100; i++) void server.send('news');
+    void server.send('ack 1');
+    while (handled < 70) {
+      await turns(2);
+      await vi.advanceTimersByTimeAsync(100);
+    }
+    await sent;
+    expect(all.signals).toHaveLength(1);
+  });
+});
+
+describe('a ReconnectingConn that no code reads', () => {
+  it('sends on, and reports once what waits for a reader', async () => {
+    const all = dials();
+    const report = vi.fn();
+    const client = live(all, { maxMessages: 10 }, { report });
+    acknowledges(await all.server(0));
+    for (let i = 0; i < 100; i++) await client.send(`${i}:x`);
+    expect(report.mock.calls).toEqual([[expect.any(Error), { where: 'receive' }]]);
+    expect(String(report.mock.calls[0]![0])).toContain('call receive, or set resend.hide');
+  });
+});
+
+describe('a message that the peer refuses', () => {
+  /** A client whose peer refuses each message with the letter p, and acknowledges the others. */
+  function refused(code: number, options: ReconnectingConnOptions = {}): ReconnectingConn {
+    const all = dials();
+    const dial = async (dialOptions: { signal: AbortSignal }): Promise<Conn> => {
+      const conn = await all.dial(dialOptions);
+      const server = all.servers.at(-1)!;
+      void server
+        .receive(async (message) => {
+          const text = message.text();
+          if (text.includes('p')) await server.close(code, 'refused');
+          else await server.send(`ack ${text.split(':')[0]}`);
+        })
+        .catch(() => {});
+      return conn;
+    };
+    return live({ dial }, { hide: true }, options);
+  }
+
+  it.each([1007, 1009])(
+    'is rejected, reported and unsent after three ends with %i',
+    async (code) => {
+      const report = vi.fn();
+      const client = refused(code, { report });
+      const sent = ['1:a', '2:b', '3:p', '4:d', '5:e'].map((text) => client.send(text));
+      const error = await sent[2]!.catch((reason: unknown) => reason);
+      expect(error).toBeInstanceOf(CloseError);
+      expect(error).toMatchObject({ closeCode: code, reason: 'refused' });
+      expect(String(error)).toContain('at the message with the id "3", which is not sent again');
+      await Promise.all([...sent.slice(0, 2), ...sent.slice(3)]);
+      expect(report.mock.calls).toEqual([[error, { where: 'send' }]]);
+      const { unsent } = await client.close();
+      expect(unsent.map((message) => message.text())).toEqual(['3:p']);
+    },
+  );
+
+  it('is told from those that are in front of it, and from the next one', async () => {
+    const client = refused(1009);
+    const sent = ['1:a', '2:p', '3:p', '4:b'].map((text) => client.send(text));
+    const outcomes = await Promise.allSettled(sent);
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'rejected',
+      'rejected',
+      'fulfilled',
+    ]);
+  });
+
+  it.each([1006, 1011, 1001, 1013])('is sent again without end after %i', async (code) => {
+    const all = dials();
+    const client = live(all);
+    const sent = client.send('1:a');
+    for (let i = 0; i < 10; i++) {
+      const server = await all.server(i);
+      expect((await server.readMessage()).text()).toBe('1:a');
+      if (code === 1006) server.terminate();
+      else await server.close(code);
+    }
+    acknowledges(await all.server(10));
+    await sent;
+  });
+
+  it('is not the message of a peer that this end refuses with 1009', async () => {
+    const all = dials();
+    const dial = async (options: { signal: AbortSignal }): Promise<Conn> => {
+      const conn = await all.dial(options);
+      conn.setReadLimit(10);
+      return conn;
+    };
+    const client = live({ dial });
+    const sent = client.send('1:a');
+    for (let i = 0; i < 5; i++) {
+      const server = await all.server(i);
+      await server.send('x'.repeat(11));
+      expect(await server.receive(() => {}).catch((error: unknown) => error)).toMatchObject({
+        closeCode: 1009,
+      });
+    }
+    acknowledges(await all.server(5));
+    await sent;
+  });
+});
+
+describe('ReconnectingConn.unacknowledged', () => {
+  it('lists the messages without an acknowledgement in a new array, also after the end', async () => {
+    const all = dials();
+    const client = live(all, { hide: true });
+    const list = (): string[] => client.unacknowledged.map((message) => message.text());
+    const sent = [client.send('1:a'), client.send('no id'), client.send('2:b')];
+    expect(list()).toEqual(['1:a', '2:b']);
+    expect(client.unacknowledged).not.toBe(client.unacknowledged);
+    const server = await all.server(0);
+    await texts(server, 3);
+    await server.send('ack 1');
+    await sent[0];
+    sent.push(client.send('3:c'));
+    expect(list()).toEqual(['2:b', '3:c']);
+    await client.close();
+    expect(list()).toEqual(['2:b', '3:c']);
+    await Promise.allSettled(sent);
+  });
+
+  it('is empty without the option', () => {
+    const client = new ReconnectingConn(dials().dial, fast);
+    void client.send('1:a').catch(() => {});
+    expect(client.unacknowledged).toEqual([]);
+    void client.close();
+  });
+});
+
+describe('the order of messages that wait', () => {
+  it('is that of send, with and without ids, also while the backlog goes out', async () => {
+    const all = dials();
+    const client = live(all, { hide: true });
+    const sent: Promise<void>[] = [];
+    const expected: string[] = [];
+    const send = (text: string): void => {
+      expected.push(text);
+      sent.push(client.send(text));
+    };
+    for (let i = 0; i < 100; i++) send(i % 3 === 0 ? `${i}:id` : `plain ${i}`);
+    client.on('open', () => {
+      for (let i = 100; i < 200; i++) send(i % 2 === 0 ? `${i}:id` : `plain ${i}`);
+    });
+    const got = acknowledges(await all.server(0));
+    while (client.state !== 'open') await turns(1);
+    await turns(3);
+    for (let i = 200; i < 300; i++) send(i % 2 === 0 ? `${i}:id` : `plain ${i}`);
+    await Promise.all(sent);
+    expect(got).toEqual(expected);
+  });
+});
+
+describe('the window of the backlog', () => {
+  it.each([
+    ['64 messages', 1, 64],
+    ['64 KiB', 8 * 1024 - 10, 8],
+    ['one larger message', 100_000, 1],
+  ])('is %s without an acknowledgement', async (_, size, count) => {
+    const all = dials();
+    const client = live(all, { hide: true, maxBytes: false });
+    const sent = Array.from({ length: 100 }, (_, i) => client.send(`${i}:${'x'.repeat(size)}`));
+    const server = await all.server(0);
+    const got: string[] = [];
+    void server.receive((message) => void got.push(message.text().split(':')[0]!)).catch(() => {});
+    await turns(30);
+    expect(got).toHaveLength(count);
+    await server.send('ack 0');
+    await sent[0];
+    await turns(30);
+    expect(got).toHaveLength(count + 1);
+    while (got.length < 100) {
+      await server.send(`ack ${got.join(',')}`);
+      await turns(1);
+    }
+    await server.send(`ack ${got.join(',')}`);
+    await Promise.all(sent);
+    // Then messages leave as they are sent.
+    for (let i = 100; i < 200; i++) sent.push(client.send(`${i}:x`));
+    await turns(30);
+    expect(got).toHaveLength(200);
+    void client.close();
+    await Promise.allSettled(sent);
+  });
+
+  it('grows while a server acknowledges nothing, and reports that once', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const all = dials();
+    const report = vi.fn();
+    const client = live(all, { hide: true }, { report });
+    const sent = Array.from({ length: 300 }, (_, i) => client.send(`${i}:x`));
+    const server = await all.server(0);
+    let got = 0;
+    // It acknowledges every hundredth message, with those before.
+    void server
+      .receive(async () => {
+        got++;
+        if (got !== 100 && got !== 200) return;
+        await server.send(`ack ${Array.from({ length: got }, (_, i) => i).join(',')}`);
+      })
+      .catch(() => {});
+    await turns(30);
+    expect(got).toBe(64);
+    await vi.advanceTimersByTimeAsync(5_000);
+    await turns(60);
+    expect(got).toBe(300);
+    expect(report).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(80_000);
+    expect(report.mock.calls).toEqual([[expect.any(Error), { where: 'send' }]]);
+    expect(String(report.mock.calls[0]![0])).toContain(
+      'no acknowledgement of 100 messages for 30 s',
+    );
+    void client.close();
+    await vi.advanceTimersByTimeAsync(1_000);
+    await Promise.allSettled(sent);
+  });
+});
+
 describe('a wrong function of the option resend', () => {
   const send = (id: (data: MessageData) => unknown): Promise<void> =>
     live({ dial: () => new Promise(() => {}) }, { id: id as ResendOptions['id'] }).send('x');
@@ -469,6 +804,36 @@ describe('a wrong function of the option resend', () => {
     expect(await client.closed).toEqual({ unsent: [] });
   });
 
+  it('rejects an id that was acknowledged, also over an earlier connection', async () => {
+    const all = dials();
+    const client = live(all, { hide: true });
+    acknowledges(await all.server(0));
+    await client.send('1:tea');
+    const broken = closed(client);
+    all.servers[0]!.terminate();
+    await broken;
+    const again = client.send('1:cake');
+    await expect(again).rejects.toBeInstanceOf(TypeError);
+    await expect(again).rejects.toThrow(
+      'resend.id: a message with the id "1" was acknowledged; give each message its own id',
+    );
+    expect(client.unacknowledged).toEqual([]);
+  });
+
+  it('remembers the last 10,000 acknowledged ids', async () => {
+    const all = dials();
+    const client = live(all, { hide: true, maxMessages: false, maxBytes: false });
+    acknowledges(await all.server(0));
+    const ids = Array.from({ length: 10_001 }, (_, i) => `${i}:x`);
+    await Promise.all(ids.map((text) => client.send(text)));
+    await expect(client.send('1:y')).rejects.toBeInstanceOf(TypeError);
+    await expect(client.send('10000:y')).rejects.toBeInstanceOf(TypeError);
+    await client.send('0:y');
+    // Now that one is the newest.
+    await client.send('1:y');
+    await expect(client.send('0:z')).rejects.toBeInstanceOf(TypeError);
+  });
+
   it('rejects the second message with one id', async () => {
     const client = live(dials());
     void client.send('1:a').catch(() => {});
@@ -477,36 +842,31 @@ describe('a wrong function of the option resend', () => {
     );
   });
 
-  it.each([
-    [() => 7, 'got number'],
-    [() => null, 'got null'],
-    [() => ['1', 2], 'got number'],
-    [() => Promise.reject(new Error('mine')), 'got a promise; it must be synchronous'],
-  ])('ends the client: acknowledged that is %s', async (acknowledged, words) => {
+  it.each<[string, () => unknown, string]>([
+    ['a number', () => 7, 'resend.acknowledged: expected a string, an array of strings'],
+    ['null', () => null, 'got null'],
+    ['an array with a number', () => ['0', 2], 'got number'],
+    ['a promise', () => Promise.reject(new Error('mine')), 'got a promise; it must be synchronous'],
+    ['an error', () => JSON.parse('welcome'), 'welcome'],
+  ])('is reported once, and acknowledges nothing: %s', async (_, wrong, words) => {
     const all = dials();
-    const client = live(all, { acknowledged: acknowledged as ResendOptions['acknowledged'] });
+    const report = vi.fn();
+    const acknowledged: ResendOptions['acknowledged'] = (message) =>
+      message.text() === 'wrong'
+        ? (wrong() as undefined)
+        : (RESEND.acknowledged(message) as string[]);
+    const client = live(all, { acknowledged }, { report });
+    const seen: string[] = [];
+    void client.receive((message) => void seen.push(message.text()));
     const server = await all.server(0);
-    void server.discardReads().catch(() => {});
-    await server.send('x');
-    const { error } = await client.closed;
-    expect(error).toBeInstanceOf(TypeError);
-    expect(error!.message).toContain(words);
-    expect(await server.closed).toMatchObject({ code: 1011 });
-    await expect(client.receive(() => {})).rejects.toBe(error);
-  });
-
-  it('ends the client: acknowledged that throws', async () => {
-    const all = dials();
-    const mine = new Error('mine');
-    const client = live(all, {
-      acknowledged: () => {
-        throw mine;
-      },
-    });
-    const reading = client.receive(() => {});
-    await (await all.server(0)).send('x');
-    await expect(reading).rejects.toBe(mine);
-    expect((await client.closed).error).toBe(mine);
+    const sent = client.send('1:a');
+    for (const text of ['wrong', 'wrong', 'ack 1']) await server.send(text);
+    await sent;
+    while (seen.length < 3) await turns(1);
+    expect(seen).toEqual(['wrong', 'wrong', 'ack 1']);
+    expect([client.state, report.mock.calls.length]).toEqual(['open', 1]);
+    const [error, { where }] = report.mock.calls[0] as [Error, { where: string }];
+    expect([where, error.message]).toEqual(['resend.acknowledged', expect.stringContaining(words)]);
   });
 
   it('ends the client with the error of a handler', async () => {

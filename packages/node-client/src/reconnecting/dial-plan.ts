@@ -1,4 +1,4 @@
-import type { ReconnectPlan } from '@ws/conn/parts';
+import type { LivePlan } from '@ws/conn/parts';
 import { assertOption } from '@ws/node-io/internal';
 import type { ClientConn } from '../client-conn.ts';
 import { DialScope } from '../dial-scope.ts';
@@ -52,7 +52,7 @@ const ANY_URL = 'ws://localhost/';
 export function dialPlan(
   url: string | URL | FreshURL,
   { headers = {}, ...options }: DialPlanOptions,
-): Pick<ReconnectPlan<ClientConn>, 'dial' | 'extraDelay'> {
+): Pick<LivePlan<ClientConn>, 'dial' | 'extraDelay' | 'handshakeTimeout'> {
   const ofDialer = Object.fromEntries(
     DIALER_OPTION_NAMES.map((name) => [name, options[name]]),
   ) as DialerOptions;
@@ -68,6 +68,7 @@ export function dialPlan(
   makeRequest(target, fixedHeaders, checkSubprotocols(options.subprotocols ?? []));
   const timeout = handshakeTimeoutOf(options);
   return {
+    handshakeTimeout: timeout,
     async dial({ signal }) {
       try {
         let to: string | URL = fixedUrl;

@@ -47,6 +47,30 @@ describe('ReconnectingConn', () => {
     await expect(waiting).rejects.toBe(error);
   });
 
+  it('bounds onOpen by handshakeTimeout: a failed dial', async () => {
+    const server = await answers(accepts, accepts);
+    const errors: unknown[] = [];
+    let opens = 0;
+    const live = new ReconnectingConn(server.url, {
+      ...fast,
+      closeTimeout: 50,
+      handshakeTimeout: 100,
+      report: () => {},
+      retry: (error) => void errors.push(error),
+      onOpen: (conn) => (opens++ === 0 ? conn.readMessage() : undefined),
+    });
+    onTestFinished(() => void live.close());
+    await live.send('x');
+    expect(errors).toEqual([
+      expect.objectContaining({
+        code: 'WS_ERR_TIMEOUT',
+        message: expect.stringContaining(
+          'onOpen: not finished after 100 ms (option handshakeTimeout)',
+        ),
+      }),
+    ]);
+  });
+
   it('ends with a programming error of onOpen', async () => {
     const server = await answers(accepts);
     const live = new ReconnectingConn(server.url, {
