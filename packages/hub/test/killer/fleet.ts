@@ -19,7 +19,7 @@ const POLL_MS = 10;
 const PATIENCE_MS = 240_000;
 /** Longest wait for a last message, in ms: the digests after it have come by then. */
 const DIGESTS_MS = 20_000;
-/** Each of so many clients is in the room of large messages too. */
+/** Each of so many clients is in the rooms of large messages too. */
 const LARGE_SHARE = 40;
 
 /** A process of the fleet. A process that starts in the place of a killed one has another `run`. */
@@ -83,7 +83,7 @@ export class Fleet {
   constructor(engine: string, relays: readonly Relay[]) {
     this.#engine = engine;
     this.#relays = relays;
-    for (const room of [...NAMES, LARGE]) {
+    for (const room of [...NAMES, ...LARGE]) {
       this.accepted.set(room, new Map());
       this.published.set(room, new Map());
     }
@@ -286,9 +286,9 @@ export class Fleet {
     const pauses: Promise<void>[] = [];
     while (!this.#finishing) {
       const client = random.pick(this.#clients);
-      const large = this.#clients.filter(({ rooms, ended }) => rooms.includes(LARGE) && !ended);
+      const large = this.#clients.filter(({ rooms, ended }) => rooms.includes(LARGE[0]!) && !ended);
       const slow = random.pick(large);
-      // The log of one client of each node shows what the room of large messages has lost.
+      // The log of one client of each node shows what the rooms of large messages have lost.
       const steady = this.#running.map(({ run }) => large.find((other) => other.run === run));
       if (!client.ended && !client.slow && !steady.includes(client)) client.tear();
       if (slow !== undefined && !slow.slow && !steady.includes(slow)) {
@@ -324,12 +324,12 @@ export class Fleet {
   }
 }
 
-/** Each client joins two of the rooms, and some the one of large messages. */
+/** Each client joins two of the rooms, and some those of large messages. */
 function roomsOf(number: number): string[] {
   const { length } = NAMES;
   const step = 1 + (Math.floor(number / length) % (length - 1));
   const rooms = [NAMES[number % length]!, NAMES[(number + step) % length]!];
-  return number % LARGE_SHARE === 0 ? [...rooms, LARGE] : rooms;
+  return number % LARGE_SHARE === 0 ? [...rooms, ...LARGE] : rooms;
 }
 
 /** The room of a log. */

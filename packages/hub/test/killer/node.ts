@@ -117,11 +117,11 @@ function publish(room: string, padding: string): void {
 
 /** Publishes in each room in turn. */
 function publishAll(): void {
-  let turn = 0;
+  let [turn, largeTurn] = [0, 0];
   const padding = '\0'.repeat(LARGE_BYTES);
   publishers = [
     setInterval(() => publish(NAMES[turn++ % NAMES.length]!, ''), PUBLISH_MS),
-    setInterval(() => publish(LARGE, padding), LARGE_MS),
+    setInterval(() => publish(LARGE[largeTurn++ % LARGE.length]!, padding), LARGE_MS),
   ];
 }
 

@@ -13,22 +13,28 @@ export type Kind = keyof typeof KINDS;
 /** Number of rooms of each kind. */
 const COPIES = 4;
 
+/** Bytes of a large message. */
+export const LARGE_BYTES = 100_000;
+/** Interval of the large messages of a node, in ms. Each is for the next room of large messages. */
+export const LARGE_MS = 200;
+/** The history of large messages has all that a node misses in an outage: a repair has many parts. */
+const LARGE_HISTORY = { bytes: 2 ** 26 };
+
+/** The rooms of large messages. A member that does not read them exceeds the bounds of the hub. */
+export const LARGE: readonly string[] = Object.keys(KINDS).map((kind) => `${kind}/large`);
+
 /** The options of the rooms. */
 export const ROOMS: HubOptions['rooms'] = Object.fromEntries(
-  Object.entries(KINDS).map(([kind, options]) => [`${kind}/*`, options]),
+  Object.entries(KINDS).flatMap(([kind, options]) => [
+    [`${kind}/*`, options],
+    [`${kind}/large`, 'history' in options ? { ...options, history: LARGE_HISTORY } : options],
+  ]),
 );
 
 /** The names of the rooms. */
 export const NAMES: readonly string[] = Object.keys(KINDS).flatMap((kind) =>
   Array.from({ length: COPIES }, (_, i) => `${kind}/${i}`),
 );
-
-/** A room of large messages: a member that does not read them exceeds the bounds of the hub. */
-export const LARGE = 'plain/large';
-/** Bytes of a large message. */
-export const LARGE_BYTES = 100_000;
-/** Interval of the large messages of a node, in ms. */
-export const LARGE_MS = 200;
 
 /** Interval of the publications of a node, in ms. Each is for the next room. */
 export const PUBLISH_MS = 20;
