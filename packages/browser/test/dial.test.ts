@@ -115,12 +115,12 @@ describe('dial', () => {
     [
       { subprotocols: ['v1', 'a=='], WebSocket: FakeWebSocket },
       TypeError,
-      'dial: subprotocols: name 2 is not a token; write base64 as base64url, without =',
+      'dial: subprotocols: expected different tokens, such as base64url',
     ],
     [
       { subprotocols: ['a', 'b', 'a'], WebSocket: FakeWebSocket },
       TypeError,
-      'dial: subprotocols: name 3 is listed twice',
+      'dial: subprotocols: expected different tokens, such as base64url',
     ],
     ['chat', TypeError, 'dial: expected options, got string'],
     [['chat'], TypeError, 'dial: expected options, got Array'],
