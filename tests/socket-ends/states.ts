@@ -13,6 +13,8 @@ import { createServer as createHttps } from 'node:https';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Conn } from '@ws/conn';
+import { upgrade } from '@ws/fetch';
+import { serveFetch } from '@ws/fetch/node';
 import { type ServerStats, serve, Upgrader } from '@ws/node-server';
 import { serveRaw } from '@ws/node-server/raw';
 import { createProxy } from '@ws/proxy';
@@ -41,14 +43,20 @@ interface AnyRequest {
 /** Milliseconds after which a test gives up. Every bound of the servers is shorter. */
 const PATIENCE_MS = 8_000;
 const STOP = { timeout: 100 };
+const NEVER = new Promise<never>(() => {});
 const OPTIONS = {
   handshakeTimeout: 500,
   closeTimeout: 200,
   heartbeat: { interval: 300, timeout: 300 },
   host: '127.0.0.1',
   report: () => {},
-  authenticate: (req: AnyRequest) =>
-    (req.url ?? req.target)?.endsWith('/login') ? new Promise<never>(() => {}) : true,
+  authenticate(req: AnyRequest) {
+    const path = req.url ?? req.target ?? '';
+    if (path.endsWith('/login')) return NEVER;
+    if (path.endsWith('/body')) return new Response(new ReadableStream(), { status: 403 });
+    return !path.endsWith('/hook');
+  },
+  error: (req: AnyRequest) => ((req.url ?? req.target)?.endsWith('/hook') ? NEVER : undefined),
 } as const;
 
 const LARGE = Buffer.alloc(8 << 20, 'x');
@@ -65,6 +73,11 @@ function handler(conn: Conn, req: AnyRequest): unknown {
   if (path.endsWith('/closing')) return void conn.close();
   if (path.endsWith('/large')) return conn.send(LARGE);
   return conn.receive((message) => conn.send(message));
+}
+
+/** TLS may take long on a busy machine. */
+async function certified() {
+  return { ...(await selfSigned()), handshakeTimeout: PATIENCE_MS };
 }
 
 function total({ open, handshakesPending, handlersPending }: ServerStats): number {
@@ -84,9 +97,32 @@ function closed(server: HttpServer | Http2Server): Promise<unknown> {
 
 async function ofServe(tls: boolean, http2: boolean): Promise<Running> {
   const version = http2 ? (tls ? true : 'clear') : undefined;
-  const certificate = tls ? await selfSigned() : undefined;
+  const certificate = tls ? await certified() : undefined;
   const options = { ...OPTIONS, request: page, tls: certificate, http2: version } as const;
   const server = await serve(options, handler);
+  return {
+    port: Number(new URL(server.url).port),
+    http: server.http as HttpServer,
+    counted: () => total(server.stats),
+    close: () => server.close(STOP),
+  };
+}
+
+async function ofServeFetch(tls: boolean): Promise<Running> {
+  const { authenticate, error: _, host, report, ...options } = OPTIONS;
+  const answer = (request: Request): Response | Promise<Response> => {
+    const { pathname: url } = new URL(request.url);
+    const isUpgrade = request.headers.get('upgrade') === 'websocket';
+    if (isUpgrade && url !== '/hook') {
+      const settings = { authenticate: () => authenticate({ url }), report };
+      return upgrade(request, settings, (conn) => handler(conn as Conn, { url }));
+    }
+    if (url === '/large') return new Response(LARGE);
+    if (url === '/events') return new Response(new ReadableStream());
+    return url === '/never' || url === '/hook' ? NEVER : new Response('a page');
+  };
+  const certificate = tls ? await certified() : undefined;
+  const server = await serveFetch(answer, { ...options, host, report, tls: certificate } as never);
   return {
     port: Number(new URL(server.url).port),
     http: server.http as HttpServer,
@@ -136,7 +172,7 @@ async function ofUpgraderStreams(tls: boolean): Promise<Running> {
 
 async function ofServeRaw(tls: boolean): Promise<Running> {
   const fallback = createHttp(page);
-  const certificate = tls ? await selfSigned() : undefined;
+  const certificate = tls ? await certified() : undefined;
   const server = await serveRaw({ ...OPTIONS, tls: certificate, fallback }, handler);
   return {
     port: Number(new URL(server.url).port),
@@ -185,6 +221,7 @@ function overTcpAndTls(name: string, start: (tls: boolean) => Promise<Running>, 
 /** Everything that gets a socket from a client. */
 export const SERVERS: Readonly<Record<string, Kind>> = {
   ...overTcpAndTls('serve', (tls) => ofServe(tls, false)),
+  ...overTcpAndTls('serveFetch', ofServeFetch),
   ...overTcpAndTls('Upgrader', ofUpgrader),
   ...overTcpAndTls('serveRaw', ofServeRaw),
   ...overTcpAndTls('a proxy', ofProxy),
@@ -200,7 +237,7 @@ export const SERVERS: Readonly<Record<string, Kind>> = {
 const H2C = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n';
 const get = (path: string, fields = ''): string =>
   `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${fields}\r\n`;
-const upgrade = (path: string, add: string[] = []): string =>
+const upgradeOf = (path: string, add: string[] = []): string =>
   request({ line: `GET ${path} HTTP/1.1`, add }).toString('latin1');
 const CONNECT = 'CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n';
 const OTHER_ORIGIN = ['Origin: http://other.example'];
@@ -216,24 +253,26 @@ const HTTP1_STATES: Readonly<Record<string, string>> = {
   'behind two pages: h2c': get('/never') + get('/never') + get('/', H2C),
   'behind an event stream: h2c': get('/events') + get('/', H2C),
   'behind an unread page: h2c': get('/large') + get('/', H2C),
-  'behind a page: an upgrade': get('/never') + upgrade('/'),
-  'behind a page: a refused upgrade': get('/never') + upgrade('/', OTHER_ORIGIN),
-  'behind an unread page: an upgrade': get('/large') + upgrade('/'),
+  'behind a page: an upgrade': get('/never') + upgradeOf('/'),
+  'behind a page: a refused upgrade': get('/never') + upgradeOf('/', OTHER_ORIGIN),
+  'behind an unread page: an upgrade': get('/large') + upgradeOf('/'),
   'behind a page: CONNECT': get('/never') + CONNECT,
   'behind a page: no HTTP': `${get('/never')}no HTTP\r\n\r\n`,
   'behind h2c: h2c': get('/never', H2C) + get('/', H2C),
-  'behind h2c: an upgrade': get('/never', H2C) + upgrade('/'),
+  'behind h2c: an upgrade': get('/never', H2C) + upgradeOf('/'),
   'given back to node:http': get('/never', H2C),
   'given back to node:http, unread': get('/large', H2C),
-  refused: upgrade('/', OTHER_ORIGIN),
+  refused: upgradeOf('/', OTHER_ORIGIN),
   'refused, no HTTP': 'no HTTP\r\n\r\n',
   CONNECT,
-  'waiting for a login': upgrade('/login'),
-  'waiting for a login, with frames': upgrade('/login') + 'x'.repeat(100_000),
-  'a tunnel': upgrade('/'),
-  'a tunnel within a frame': `${upgrade('/')}\x82\xfe\x10\x00\0\0\0\0half`,
-  'a tunnel, unread': upgrade('/large'),
-  closing: upgrade('/closing'),
+  'waiting for a login': upgradeOf('/login'),
+  'waiting for a login, with frames': upgradeOf('/login') + 'x'.repeat(100_000),
+  'waiting for the option error': upgradeOf('/hook'),
+  'refused with a body that never ends': upgradeOf('/body'),
+  'a tunnel': upgradeOf('/'),
+  'a tunnel within a frame': `${upgradeOf('/')}\x82\xfe\x10\x00\0\0\0\0half`,
+  'a tunnel, unread': upgradeOf('/large'),
+  closing: upgradeOf('/closing'),
 };
 
 const END_HEADERS = 4;
@@ -266,6 +305,8 @@ const HTTP2_STATES: Readonly<Record<string, Buffer>> = {
   CONNECT: headers({ ':method': 'CONNECT', ':authority': 'a:1' }, 0),
   refused: socketOf('/', { origin: 'http://other.example' }),
   'waiting for a login': socketOf('/login'),
+  'waiting for the option error': socketOf('/hook'),
+  'refused with a body that never ends': socketOf('/body'),
   'a tunnel': socketOf('/'),
   'a tunnel, unread': socketOf('/large'),
   closing: socketOf('/closing'),
