@@ -43,6 +43,8 @@ export function lookupOf(address: string): Lookup {
 
 type Lookup = NonNullable<SocketOptions['lookup']>;
 
+const TO_CALLBACK = 'expected addresses by the callback, got a promise of them';
+
 /** Resolves with what a lookup passes to its callback: a list, or one address. */
 function callLookup(
   lookup: Lookup,
@@ -52,12 +54,15 @@ function callLookup(
 ): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const failed = (error: unknown): void => reject(asError(error, label));
+    const returned = (value: unknown): void => {
+      if (value !== undefined) failed(new TypeError(`${label}: ${TO_CALLBACK}`));
+    };
     try {
       const pending: unknown = lookup(name, options, (error, found) => {
         if (error) failed(error);
         else resolve(found);
       });
-      if (isThenable(pending)) pending.then(undefined, failed);
+      if (isThenable(pending)) pending.then(returned, failed);
     } catch (error) {
       failed(error);
     }

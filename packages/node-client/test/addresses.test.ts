@@ -136,6 +136,18 @@ describe('findAddresses', () => {
     expect(await findAddresses('h', { lookup }, 'lookup')).toEqual(['127.0.0.1']);
   });
 
+  it('rejects a promise of addresses, which would wait for ever', async () => {
+    const lookup = (async () => [{ address: '127.0.0.1', family: 4 }]) as unknown as Lookup;
+    await expect(findAddresses('h', { lookup }, 'lookup')).rejects.toEqual(
+      new TypeError('lookup: expected addresses by the callback, got a promise of them'),
+    );
+    const calls = (async (_name: string, _options: object, done: (...found: unknown[]) => void) => {
+      done(null, '127.0.0.1', 4);
+      return 'ignored';
+    }) as unknown as Lookup;
+    expect(await findAddresses('h', { lookup: calls }, 'lookup')).toEqual(['127.0.0.1']);
+  });
+
   it.each<[DialerOptions, number]>([
     [{}, 0],
     [{ family: 4 }, 4],
