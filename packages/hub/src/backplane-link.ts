@@ -122,7 +122,7 @@ export class BackplaneLink<Data>
     const sink: BackplaneSink = {
       message: (channel, bytes, position, previous) =>
         this.#receive(channel, bytes, position, previous),
-      up: () => this.#up(),
+      up: (isWhole) => this.#up(isWhole),
       down: (error) => {
         if (this.state === 'up') this.#down(error);
       },
@@ -406,10 +406,10 @@ export class BackplaneLink<Data>
     return undefined;
   }
 
-  #up(): void {
+  #up(isWhole = false): void {
     if (this.state === 'up') return;
     this.#engineReturned();
-    this.#interrupted(undefined);
+    if (!isWhole) this.#interrupted(undefined);
   }
 
   /** Sends the waiting publications, and reports those that have waited too long. */

@@ -68,8 +68,13 @@ export interface BackplaneSink {
    *   have holes. 0 when the engine has no previous message. Default: `position.offset - 1`.
    */
   message(channel: string, bytes: Uint8Array, position?: Position, previous?: number): void;
-  /** The engine is connected again. */
-  up(): void;
+  /**
+   * The engine is connected again.
+   *
+   * @param isWhole - No message of another node is missing, for example because only the publications
+   *   of this node have failed. Default: messages may be missing in every channel.
+   */
+  up(isWhole?: boolean): void;
   /** The engine is away. */
   down(error: Error): void;
   /**

@@ -119,6 +119,8 @@ export class Session<Data = unknown> {
   #compressed: Deferred<void> | undefined;
   /** Whether {@link close} sends what waits. */
   #closing = false;
+  /** Whether the messages of the peer are dropped. */
+  #isDeaf = false;
 
   /** @internal */
   constructor(hub: SessionOwner<Data>, conn: Conn<Data>, id: string, request: unknown) {
@@ -284,11 +286,12 @@ export class Session<Data = unknown> {
   ): Promise<CloseInfo> {
     const isGone =
       code !== undefined && code !== CloseCode.NormalClosure && code !== CloseCode.GoingAway;
-    const closed =
-      options?.discard === undefined && isGone
-        ? this.conn.close(code, reason, { ...options, discard: true })
-        : this.conn.close(code, reason, options);
-    if (this.state === 'closed') this.#hub.stopped(this);
+    const discard = options?.discard ?? isGone;
+    const closed = this.conn.close(code, reason, { ...options, discard });
+    if (this.state === 'closed') {
+      this.#isDeaf ||= discard;
+      this.#hub.stopped(this);
+    }
     return closed;
   }
 
@@ -299,7 +302,7 @@ export class Session<Data = unknown> {
 
   /** @internal Whether messages of the peer reach the listeners. */
   get hears(): boolean {
-    return this.conn.state !== 'closed' && !dropsInput(this.conn);
+    return !this.#isDeaf && this.conn.state !== 'closed' && !dropsInput(this.conn);
   }
 
   /** @internal As {@link close}, with the options of `Conn.close`. */

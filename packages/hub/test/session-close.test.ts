@@ -56,6 +56,31 @@ describe('session.close', () => {
     expect(await heardAfter(fail)).toEqual([]);
   });
 
+  it.each<[string, () => unknown]>([
+    [
+      'throws',
+      () => {
+        throw new Error('unknown user');
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('unknown user'))],
+    ['rejects later', () => turns().then(() => Promise.reject(new Error('unknown user')))],
+  ])('of the hub, after a listener of connect that %s, hears nothing', async (_, fail) => {
+    const hub = new Hub();
+    const heard = vi.fn();
+    hub.on('error', () => {});
+    hub.on('connect', fail);
+    hub.on('message', heard);
+    const [client, conn] = connPair();
+    for (const text of ['1', '2']) void client.send(text);
+    hub.add(conn);
+    void client.send('3');
+    client.discardReads().catch(() => {});
+    expect(await client.closed).toMatchObject({ code: 1011 });
+    await turns();
+    expect(heard).not.toHaveBeenCalled();
+  });
+
   it('of the hub, after a slow reader, drops what arrives and leaves the rooms', async () => {
     const hub = new Hub({ maxQueuedMessages: 1 });
     const heard = vi.fn();

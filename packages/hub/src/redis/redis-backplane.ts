@@ -85,6 +85,8 @@ class RedisBackplane implements Backplane {
   #restoring = false;
   /** The connection with the subscriptions was lost in this outage. */
   #hasMissed = true;
+  /** The names that were subscribed in this outage. */
+  readonly #late = new Set<string>();
   readonly #reads = new Limit(MAX_READS);
   #started: (error?: Error) => void = () => {};
 
@@ -246,6 +248,7 @@ class RedisBackplane implements Backplane {
         this.#up();
         break;
       }
+      for (const name of missing) this.#late.add(name);
       await this.#inBatches(missing, (name) => this.#resubscribe(name, refused));
       await this.#inBatches(surplus, (name) => this.#unsubscribeFrom(name));
     }
@@ -281,9 +284,15 @@ class RedisBackplane implements Backplane {
 
   #up(): void {
     const before = this.#state;
+    const isWhole = !this.#hasMissed;
     this.#state = 'up';
     this.#hasMissed = false;
-    if (before === 'down') this.#sink!.up();
+    if (before === 'down') this.#sink!.up(isWhole);
+    for (const name of isWhole ? this.#late : []) {
+      const channel = this.#wanted.get(name);
+      if (channel !== undefined) this.#sink!.gap(channel);
+    }
+    this.#late.clear();
     this.#started();
   }
 

@@ -74,6 +74,43 @@ it('redisBackplane delivers messages while the connection for commands is away, 
   await backplane.close();
 });
 
+it('redisBackplane says that no message is missing when only its commands were away', async () => {
+  const made: FakeRedis[] = [];
+  const client = {
+    isPubSubActive: false,
+    duplicate: () => made[made.push(new FakeRedis()) - 1],
+  };
+  const backplane = redisBackplane(client);
+  const [commands, subscriber] = made as [FakeRedis, FakeRedis];
+  const ups: unknown[] = [];
+  const gaps: unknown[] = [];
+  const sink = {
+    message() {},
+    down() {},
+    up: (isWhole: unknown) => ups.push(isWhole),
+    gap: (channel: unknown) => gaps.push(channel),
+  };
+  await backplane.start(sink, 'node');
+  await backplane.subscribe('r');
+  const outage = async (...lost: FakeRedis[]): Promise<void> => {
+    const { length } = ups;
+    for (const each of lost) each.lose();
+    await backplane.subscribe(`joined ${length}`);
+    for (const each of lost) await each.connect();
+    await expect.poll(() => ups.length).toBe(length + 1);
+  };
+  await outage(commands);
+  expect([ups, gaps]).toEqual([[true], ['joined 0']]);
+  await outage(subscriber);
+  await outage(commands, subscriber);
+  await outage(commands);
+  expect([ups, gaps]).toEqual([
+    [true, false, false, true],
+    ['joined 0', 'joined 3'],
+  ]);
+  await backplane.close();
+});
+
 it('redisBackplane drops what arrives after a hole until it reports up', async () => {
   const made: FakeRedis[] = [];
   const client = {
