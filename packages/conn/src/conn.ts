@@ -656,8 +656,15 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /** The current ping handler; the default one sends the pong. */
   pingHandler(): PingPongHandler {
     const frames = this.#connection.controlFrames;
-    frames.defaultPing ??= (payload) =>
-      void this.#connection.sendQueue.control(PongMessage, payload, 0, payload.length, true);
+    frames.defaultPing ??= (payload) => {
+      const { platform, sendQueue } = this.#connection;
+      const bytes = checked(
+        () => controlPayload(payload, platform, 'pingHandler'),
+        this,
+        'pingHandler',
+      );
+      void sendQueue.control(PongMessage, bytes, 0, bytes.length, true);
+    };
     return frames.pingHandler ?? frames.defaultPing;
   }
 

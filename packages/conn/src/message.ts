@@ -198,6 +198,15 @@ export class BorrowedMessage {
     this.end = end;
   }
 
+  /** @internal Moves the message to memory of its own. False when the handler has a view of it. */
+  own(): boolean {
+    if (this.#view !== undefined) return false;
+    this.bytes = copyOf(this.bytes, this.start, this.end);
+    this.start = 0;
+    this.end = this.bytes.length;
+    return true;
+  }
+
   /** @internal The handler has finished. */
   takeBack(): void {
     this.bytes = NONE;

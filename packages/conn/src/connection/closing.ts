@@ -2,6 +2,7 @@ import { CloseCode, formatCloseMessage, type WebSocketError } from '@ws/codec';
 import type { ConnState } from '../close-info.ts';
 import { CloseError, TimeoutError, TransportError, transportFailed, untraced } from '../errors.ts';
 import { onRejection } from '../on-rejection.ts';
+import { isNormalEnd } from '../read/pending-read.ts';
 import { TurnCallback, type TurnTask } from '../scheduler/task-queue.ts';
 import { SINGLE_READ_TIME } from './attention.ts';
 import type { Connection } from './connection.ts';
@@ -190,12 +191,13 @@ export class Closing implements TurnTask {
   peerClose(code: number, reason: string): void {
     const { end } = this;
     // The answer to our own close frame repeats its code.
-    const note = code === CloseCode.MessageTooBig && !end.sent ? SENT_TOO_BIG : '';
+    const tooBig = code === CloseCode.MessageTooBig && !end.sent ? SENT_TOO_BIG : undefined;
     end.received = { code, reason };
     this.#connection.input.stop();
     // All messages before the close frame are parsed.
     const loss = this.#connection.rare?.loss;
-    end.readEnd = { reason: loss ?? untraced(() => new CloseError(code, reason, note)) };
+    const close = untraced(() => new CloseError(code, reason, tooBig ?? loss?.message ?? ''));
+    end.readEnd = { reason: loss !== undefined && isNormalEnd(close) ? loss : close };
     if (this.#phase === CLOSED) return;
     if (end.sent) this.#awaitTransportEnd();
     else this.#waitForReader();

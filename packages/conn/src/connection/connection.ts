@@ -539,14 +539,14 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
    * @param error - Why the transport has closed; undefined after our close frame.
    */
   cleanUp(error: WebSocketError | undefined): void {
-    const { extension, input, writer } = this;
+    const { extension, input, reader, writer } = this;
     this.#stopTimers();
     writer.sendQueue.destroy(error);
     writer.rejectWaiting();
     this.countWaiting();
-    if (extension === undefined) return;
     try {
-      input.leavePools();
+      reader.receiveCall?.leavePools();
+      if (extension !== undefined) input.leavePools();
     } catch {
       // There is no memory for a copy: the unread input is dropped.
       input.stop();

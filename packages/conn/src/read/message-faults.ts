@@ -1,7 +1,8 @@
-import { CloseCode, ProtocolError, type WebSocketError } from '@ws/codec';
+import { CloseCode, isValidCloseCode, ProtocolError, type WebSocketError } from '@ws/codec';
+import { utf8Length } from '@ws/codec/internal';
 import { ReadLimitError } from '../errors.ts';
 
-/** A close frame has at most this many bytes of reason (RFC 6455, section 5.5). */
+/** A close frame has at most this many bytes of UTF-8 in its reason (RFC 6455, section 5.5). */
 const MAX_REASON = 123;
 
 /**
@@ -14,7 +15,9 @@ export function closeFrameOf(error: WebSocketError | undefined): {
   readonly reason: string;
 } {
   if (error instanceof ProtocolError) {
-    return { code: error.closeCode, reason: error.faults.join(', ').slice(0, MAX_REASON) };
+    // An extension of the application may name any code.
+    const code = isValidCloseCode(error.closeCode) ? error.closeCode : CloseCode.ProtocolError;
+    return { code, reason: cutReason(error.faults.join(', ')) };
   }
   const tooBig = error instanceof ReadLimitError;
   return { code: tooBig ? CloseCode.MessageTooBig : CloseCode.InternalServerErr, reason: '' };
@@ -25,4 +28,16 @@ export function decodeError(error: ProtocolError, readLimit: number): WebSocketE
   // Also for a length above any limit.
   const tooBig = error.closeCode === CloseCode.MessageTooBig && readLimit !== Infinity;
   return tooBig ? new ReadLimitError(readLimit) : error;
+}
+
+/** The beginning of `text` that fits in a close frame: whole characters. */
+function cutReason(text: string): string {
+  let bytes = 0;
+  let end = 0;
+  for (const character of text) {
+    bytes += utf8Length(character);
+    if (bytes > MAX_REASON) break;
+    end += character.length;
+  }
+  return text.slice(0, end);
 }

@@ -221,6 +221,18 @@ export class ReceiveCall extends Promise<CloseInfo> {
     this.#reader.handlerFailed(error);
   }
 
+  /**
+   * The transport is closed. A handler that is still at work may never settle: its message leaves the
+   * pooled memory, unless the handler has a view of it.
+   */
+  leavePools(): void {
+    const borrowed = this.#borrowed;
+    const lease = borrowed?.lease;
+    if (lease === undefined || !borrowed!.own()) return;
+    borrowed!.lease = undefined;
+    lease.release();
+  }
+
   #release(): void {
     this.busy = false;
     const borrowed = this.#borrowed!;

@@ -12,16 +12,18 @@ interface ControlFrame {
 
 /**
  * Pings and pongs that wait for a blocked transport. They overtake queued messages between two
- * frames (RFC 6455, section 5.4). At most two pongs wait: the newest answer and the newest pong of the
- * user.
+ * frames (RFC 6455, section 5.4). Of the library's pings, of its pongs and of the user's pongs only the
+ * newest waits.
  */
 export class ControlQueue {
   #frames: ControlFrame[] = [];
+  /** Waiting pings of the user. */
+  #pings = 0;
 
   /**
    * Adds a frame with a copy of `bytes[start, end)`.
    *
-   * @returns Why it was not added: more than `maxPings` frames wait. A pong is always added.
+   * @returns Why it was not added: `maxPings` pings of the user wait.
    */
   add(
     opcode: number,
@@ -31,16 +33,14 @@ export class ControlQueue {
     own: boolean,
     maxPings: number,
   ): BackpressureError | undefined {
-    if (opcode === PongMessage) {
+    if (own || opcode === PongMessage) {
       // RFC 6455, section 5.5.3: an endpoint may answer only the most recent ping.
-      this.#frames = this.#frames.filter((frame) => {
-        return frame.opcode !== PongMessage || frame.own !== own;
-      });
-    } else if (this.#frames.length > maxPings) {
+      this.#frames = this.#frames.filter((frame) => frame.opcode !== opcode || frame.own !== own);
+    } else if (this.#pings >= maxPings) {
       return new BackpressureError(
-        `${this.#frames.length} pings are already waiting for the peer (option maxPendingPings)`,
+        `${this.#pings} pings are already waiting for the peer (option maxPendingPings)`,
       );
-    }
+    } else this.#pings++;
     this.#frames.push({ opcode, payload: copyOf(bytes, start, end), own });
     return undefined;
   }
@@ -49,6 +49,7 @@ export class ControlQueue {
   takeAll(): readonly ControlFrame[] {
     const frames = this.#frames;
     this.#frames = [];
+    this.#pings = 0;
     return frames;
   }
 }

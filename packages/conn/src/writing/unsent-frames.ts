@@ -136,6 +136,7 @@ export class UnsentFrames implements SlabUser {
 
   /** Adds a shared frame after the others, without a copy. */
   addShared({ arena, start, end }: Batch): void {
+    if (this.batch !== undefined) this.#unshare(this.batch);
     this.bytes += end - start;
     this.#add({ bytes: arena.bytes, start, end, startsFrame: true, release: undefined });
   }

@@ -2,6 +2,7 @@ import { FakePlatform, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { collectGarbage } from '../../../../tests/kit/heap.ts';
 import { Conn } from '../../src/index.ts';
+import { DetachedBytes } from '../../src/internal.ts';
 import { NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 import { wired } from '../wired.ts';
 
@@ -32,6 +33,20 @@ describe.each(['server', 'client'] as const)('a destroyed transport of a %s', (r
       expect(conn.stats.pingsOut).toBe(pingsOut);
       expect(conn.state).toBe('closing');
     }
+  });
+});
+
+describe('a transport that closes because bytes of a write were detached', () => {
+  it('is reported once, although the close waits for the input', async () => {
+    const reports: unknown[] = [];
+    const test = wired('server', { report: (error) => void reports.push(error) });
+    const { conn, transport, platform, frame } = test;
+    // The first pass has not run: the close waits for it.
+    transport.feed(frame(1, 'x'));
+    transport.sink!.close(new DetachedBytes());
+    await platform.settle();
+    expect(conn.state).toBe('closed');
+    expect(reports).toEqual([expect.any(DetachedBytes)]);
   });
 });
 

@@ -3,12 +3,14 @@ import { FakePlatform, inWords, naiveDecode } from '@ws/tests';
 import { describe, expect, it, vi } from 'vitest';
 import {
   BinaryMessage,
+  broadcast,
   PingMessage,
   PreparedMessage,
   TextMessage,
   TransportError,
 } from '../../src/index.ts';
 import { RESOLVED } from '../../src/time/promises.ts';
+import { wired } from '../wired.ts';
 import { bytesOf, FIN, noBuffer, queueOf, stateOf } from './queue-of.ts';
 
 describe('a compressed or shared message', () => {
@@ -40,6 +42,38 @@ describe('a compressed or shared message', () => {
       'text all again',
     ]);
   });
+
+  it.each([10, 9_000, 70_000])(
+    'keeps its place when its transport delivers, and blocks, within a write: %i bytes',
+    async (size) => {
+      const { conn, platform, transport, sent, feed, frame } = wired('server');
+      await platform.settle();
+      const write = transport.write.bind(transport);
+      transport.write = (chunk, release) => {
+        transport.write = write;
+        transport.block();
+        const hasRoom = write(chunk, release);
+        feed(frame(1, 'hi'));
+        return hasRoom;
+      };
+      void conn.receive(() => void broadcast([conn], '1 small'));
+      void conn.send('0 first');
+      await platform.settle();
+      broadcast([conn], `2 ${'.'.repeat(size)}`);
+      void conn.send('3 send');
+      broadcast([conn], '4 last');
+      await platform.settle();
+      transport.drain();
+      await platform.settle();
+      expect(sent().map((text) => text.slice(0, 6))).toEqual([
+        'text 0',
+        'text 1',
+        size < 100 ? 'text 2' : 'text <',
+        'text 3',
+        'text 4',
+      ]);
+    },
+  );
 
   it('leaves with the shared flush, unless its connection flushes itself', () => {
     const { sendQueue, transport, connection, asked, platform } = queueOf();

@@ -214,6 +214,21 @@ describe('a reader that has lost messages', () => {
     expect(await conn.closed).toMatchObject({ code: 1000, wasClean: true });
   });
 
+  it('gets an error of a close that is not normal, which says so', async () => {
+    const { conn, platform, transport, frame } = wired('server', { readAhead: 3_000 });
+    void conn.close(4000);
+    flood(transport, frame);
+    transport.feed(frame(8, Uint8Array.of(0x0f, 0xa0)));
+    await platform.advance(10_000);
+    const reading = (async () => {
+      for await (const _ of conn);
+    })();
+    await expect(reading).rejects.toMatchObject({
+      closeCode: 4000,
+      message: expect.stringContaining('messages dropped at the end of the connection') as string,
+    });
+  });
+
   it('gets no error after close with discard: the caller wanted no message', async () => {
     const { conn, platform, transport, frame } = wired('server', { readAhead: 3_000 });
     const reading = (async () => {

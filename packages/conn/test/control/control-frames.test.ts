@@ -434,3 +434,21 @@ describe.each([
     expect(calls).toBe(100);
   });
 });
+
+describe('the default ping handler', () => {
+  it('sends at most 125 bytes, as writeControl does', async () => {
+    const { conn, platform, sent } = wired('server');
+    await platform.settle();
+    const answer = conn.pingHandler();
+    expect(() => answer(new Uint8Array(126))).toThrow(
+      new RangeError(
+        'websocket: invalid control frame: 126 bytes of payload, at most 125 are allowed',
+      ),
+    );
+    expect(() => answer(7 as never)).toThrow(TypeError);
+    await answer(new Uint8Array(2));
+    await platform.settle();
+    expect(sent()).toEqual(['pong \0\0']);
+    conn.terminate();
+  });
+});
