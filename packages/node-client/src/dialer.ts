@@ -20,7 +20,7 @@ import { isSuccess } from './exchange.ts';
 import { isFunctionError } from './function-errors.ts';
 import { adopt, GuardedStream } from './guarded-stream.ts';
 import { acquireCarrier, type Carrier, poolKey, retire } from './http2/session-pool.ts';
-import { responseOn, sendRequest, Unprocessed } from './http2/stream-handshake.ts';
+import { Http1Required, responseOn, sendRequest, Unprocessed } from './http2/stream-handshake.ts';
 import {
   checkDialerOptions,
   checkDialOptions,
@@ -96,13 +96,14 @@ export class Dialer {
     if (readBuffer) void prepareReadBuffer();
     // The stack of an error starts at the caller of the function `dial`, or of this method.
     const attempt = checked(() => checked(() => this.#prepare(url, options), this, 'dial'), dial);
-    const open: OpenStream = async (target, scope) => {
+    const open: OpenStream = async (target, scope, http1) => {
       const isNamed = sameServer(target, attempt.target);
       const openWith = async (protocols?: readonly string[]): Promise<GuardedStream> => {
         const via = await chooseProxy(proxy, target, scope);
         return this.#connector.open(target, via, isNamed, scope, protocols);
       };
       if (http2 === false) return openWith();
+      if (http1) return openWith(['http/1.1']);
       const key = poolKey(this.#plan, target, isNamed);
       return acquireCarrier(http2, target, key, scope, openWith);
     };
@@ -215,10 +216,10 @@ export class Dialer {
     { target, request }: Attempt,
     cookie: string,
     run: DialState,
-    isRetry = false,
+    retry?: 'over HTTP/1.1' | 'again',
   ): Promise<HttpResponse> {
     const { scope } = run;
-    const carrier = await run.open(target, scope);
+    const carrier = await run.open(target, scope, retry === 'over HTTP/1.1');
     scope.stage = 'waiting for the answer';
     if (carrier instanceof GuardedStream) {
       run.stream = carrier;
@@ -235,8 +236,10 @@ export class Dialer {
       // Later dials open another session.
       if (isUnprocessed) retire(carrier);
       else if (error instanceof TimeoutError) carrier.doubt();
-      if (isRetry || !isUnprocessed) throw error;
-      return this.#exchange({ target, request }, cookie, run, true);
+      const needsHttp1 = error instanceof Http1Required && this.#plan.http2 === 'auto';
+      if (needsHttp1) return this.#exchange({ target, request }, cookie, run, 'over HTTP/1.1');
+      if (retry !== undefined || !isUnprocessed) throw error;
+      return this.#exchange({ target, request }, cookie, run, 'again');
     }
   }
 
@@ -294,7 +297,7 @@ export class Dialer {
 }
 
 /** Opens the stream to a server, or finds a session with it. */
-type OpenStream = (target: Target, scope: DialScope) => Promise<Carrier>;
+type OpenStream = (target: Target, scope: DialScope, http1: boolean) => Promise<Carrier>;
 
 /** What the attempts of one dial share. */
 interface DialState {

@@ -47,10 +47,18 @@ export const MAX_INTERIM = 10;
 /** The first byte of a TLS alert (RFC 8446, section 5.1): the answer to a request without TLS. */
 const TLS_ALERT = 0x15;
 const TLS_ANSWER: HeadFault = { status: 400, message: 'a TLS alert' };
+/** The first frame of a server that speaks only HTTP/2, without TLS. */
+export const HTTP2_ANSWER: HeadFault = { status: 400, message: 'a SETTINGS frame of HTTP/2' };
 const LAST_INTERIM: HeadFault = {
   status: 400,
   message: 'an interim answer (1xx) ends the connection',
 };
+
+/** Whether bytes begin with the header of a SETTINGS frame (RFC 9113, sections 4.1 and 6.5). */
+function isSettings(bytes: Buffer): boolean {
+  const isOfConnection = bytes.length >= 9 && bytes[3] === 4 && bytes.readUInt32BE(5) === 0;
+  return isOfConnection && bytes[0] === 0 && bytes[4] === 0;
+}
 
 /**
  * One pending request: writes it and reads the head of its final response, whatever the status. The
@@ -106,6 +114,7 @@ export class Exchange {
   readonly #onData = (chunk: Buffer): void => {
     const first = this.#received === 0;
     if (first && chunk[0] === TLS_ALERT) return this.#malformed(TLS_ANSWER, first);
+    if (first && isSettings(chunk)) return this.#malformed(HTTP2_ANSWER, false);
     for (let rest = chunk; ; ) {
       const head = this.#head;
       const verdict = head.push(rest);

@@ -16,6 +16,8 @@ export {
 export type { GuardedStream } from './guarded-stream.ts';
 export { acquireCarrier, poolKey, retire, SharedSession } from './http2/session-pool.ts';
 export {
+  HeadersTooLarge,
+  Http1Required,
   headOn,
   openStream,
   type StreamRequest,

@@ -6,6 +6,7 @@ import { BadHandshakeError, dialError } from './errors.ts';
 import {
   Exchange,
   type ExchangeFailure,
+  HTTP2_ANSWER,
   type HttpRequest,
   isSuccess,
   MAX_HEAD,
@@ -110,7 +111,11 @@ function errorOf(failure: ExchangeFailure, { method }: HttpRequest, secure: bool
   }
 }
 
-function malformed({ status, message }: HeadFault, answer: string, advice: string): Error {
+function malformed(fault: HeadFault, answer: string, advice: string): Error {
+  const { status, message } = fault;
+  if (fault === HTTP2_ANSWER) {
+    return new BadHandshakeError(`${answer} is HTTP/2; use the option http2: 'only'`);
+  }
   if (status === 431) {
     return new BadHandshakeError(`the head of ${answer} is larger than ${MAX_HEAD} bytes`);
   }

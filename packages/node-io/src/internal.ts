@@ -24,6 +24,7 @@ export {
   cancelStream,
   cutStream,
   ENHANCE_YOUR_CALM,
+  HTTP_1_1_REQUIRED,
   isHttp2Stream,
   NO_ERROR,
   REFUSED_STREAM,

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import process from 'node:process';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { sessionMemory, unref } from '@ws/node-io/internal';
+import { HTTP_1_1_REQUIRED, sessionMemory, unref } from '@ws/node-io/internal';
 import type { StreamOpeners } from '../connect.ts';
 import type { DialScope } from '../dial-scope.ts';
 import { BadHandshakeError, dialError } from '../errors.ts';
@@ -22,6 +22,8 @@ const MAX_STREAMS = 1_000;
 const LINGER_MS = 2_000;
 /** Milliseconds for which an origin without WebSockets over HTTP/2 is not asked again. */
 const HTTP1_ONLY_MS = 600_000;
+/** OpenSSL's code when the server knows none of the protocols that a client offers. */
+const NO_PROTOCOL = 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL';
 /** Most such origins. */
 const MAX_HTTP1_ONLY = 1_000;
 
@@ -29,6 +31,8 @@ const MAX_HTTP1_ONLY = 1_000;
 export class SharedSession {
   readonly session: ClientHttp2Session;
   streams = 0;
+  /** The server has ended the session with HTTP_1_1_REQUIRED (RFC 9113, section 7). */
+  requiresHttp1 = false;
   /** Carries a pooled session, and may outlive it. Undefined for a session of the caller. */
   readonly #socket: Duplex | undefined;
   /** A request took too long, and no answer to a ping has come since. */
@@ -37,6 +41,9 @@ export class SharedSession {
   constructor(session: ClientHttp2Session, socket: Duplex | undefined) {
     this.session = session;
     this.#socket = socket;
+    session.once('goaway', (code) => {
+      this.requiresHttp1 = code === HTTP_1_1_REQUIRED;
+    });
   }
 
   /** Whether the session takes one more stream. Node queues silently above the server's maximum. */
@@ -158,7 +165,7 @@ export async function acquireCarrier(
       pool.pending = undefined;
       removeIfUnused(key, pool);
     }
-    if (mode === 'only') throw notOffered(stream);
+    if (mode === 'only') throw stream === undefined ? notOffered() : notSpoken(stream);
     rememberHttp1Only(origin);
     return stream ?? open(['http/1.1']);
   }
@@ -175,9 +182,25 @@ function removeIfUnused(key: string, { sessions, pending }: Pool): void {
   if (sessions.size === 0 && pending === undefined) pools.delete(key);
 }
 
-function notOffered(stream: GuardedStream | undefined): BadHandshakeError {
-  stream?.destroy();
+function notOffered(): BadHandshakeError {
   return new BadHandshakeError('the server does not offer WebSockets over HTTP/2 (RFC 8441)');
+}
+
+/** TLS has chosen HTTP/1.1, or nothing. */
+function notSpoken(stream: GuardedStream): BadHandshakeError {
+  stream.destroy();
+  return new BadHandshakeError('the server does not speak HTTP/2');
+}
+
+/** Opens a stream for HTTP/2 alone. @throws BadHandshakeError when TLS finds no common protocol. */
+async function openOnly(open: OpenWith): Promise<GuardedStream> {
+  try {
+    return await open(['h2']);
+  } catch (error) {
+    const { cause } = error as { cause?: NodeJS.ErrnoException };
+    if (cause?.code !== NO_PROTOCOL) throw error;
+    throw new BadHandshakeError('the server does not speak HTTP/2', undefined, { cause });
+  }
 }
 
 function isHttp1Only(origin: string): boolean {
@@ -214,7 +237,7 @@ async function makeSession(
   scope: DialScope,
   open: OpenWith,
 ): Promise<SharedSession | GuardedStream | undefined> {
-  const guarded = await open(mode === 'only' ? ['h2'] : ['h2', 'http/1.1']);
+  const guarded = await (mode === 'only' ? openOnly(open) : open(['h2', 'http/1.1']));
   const { stream } = guarded;
   if (target.secure && !(stream instanceof TLSSocket && stream.alpnProtocol === 'h2')) {
     return guarded;
@@ -223,11 +246,12 @@ async function makeSession(
   guarded.release();
   const shared = new SharedSession(session, stream);
   try {
-    if (await offersWebSockets(session, scope)) return shared;
+    if (await offersWebSockets(session, scope, true)) return shared;
   } catch (error) {
     session.destroy();
     // With a write under way, Node may leave the socket of a session open for ever.
     setImmediate(() => stream.destroy());
+    if (shared.requiresHttp1) return undefined;
     throw error;
   }
   shared.endIfUnused();
@@ -255,7 +279,7 @@ async function givenSession(session: ClientHttp2Session, scope: DialScope): Prom
   if (session.closed || session.destroyed) {
     throw dialError('the HTTP/2 session has ended', undefined);
   }
-  if (!(await offersWebSockets(session, scope))) throw notOffered(undefined);
+  if (!(await offersWebSockets(session, scope, false))) throw notOffered();
   return new SharedSession(session, undefined).acquireStream();
 }
 

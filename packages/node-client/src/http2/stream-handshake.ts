@@ -1,7 +1,13 @@
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
 import { formatExtensions } from '@ws/codec';
 import { TransportError } from '@ws/conn';
-import { cancelStream, REFUSED_STREAM, resetName, streamFields } from '@ws/node-io/internal';
+import {
+  cancelStream,
+  HTTP_1_1_REQUIRED,
+  REFUSED_STREAM,
+  resetName,
+  streamFields,
+} from '@ws/node-io/internal';
 import type { DialScope } from '../dial-scope.ts';
 import { dialError } from '../errors.ts';
 import { type FinalHead, isSuccess } from '../exchange.ts';
@@ -14,6 +20,22 @@ const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /** The server has not processed a request: another session may get it (RFC 9113, section 8.7). */
 export class Unprocessed extends TransportError {}
+
+/** The server wants a request over HTTP/1.1 (RFC 9113, section 7). */
+export class Http1Required extends TransportError {}
+
+/** The headers of a request are too large for its session. Nothing was sent. */
+export class HeadersTooLarge extends RangeError {}
+
+/**
+ * Most bytes of a header block that nghttp2 sends. Above it Node resets the stream with REFUSED_STREAM,
+ * and closes the session.
+ */
+const MAX_BLOCK = 65_536;
+/** What nghttp2 adds for a block and for each field, at most. */
+const BLOCK_OVERHEAD = 12;
+/** What SETTINGS_MAX_HEADER_LIST_SIZE adds for each field (RFC 9113, section 6.5.2). */
+const FIELD_OVERHEAD = 32;
 
 /** The request for a WebSocket over HTTP/2 (RFC 8441, section 5). */
 export interface StreamRequest extends Pick<Target, 'secure' | 'host' | 'path'> {
@@ -43,17 +65,44 @@ export function sendRequest(
 /**
  * Sends a request on a new stream.
  *
- * @throws Unprocessed when the session has ended.
+ * @throws Unprocessed or Http1Required when the session has ended; HeadersTooLarge; TransportError for
+ *   another request that cannot be sent.
  */
 export function openStream(shared: SharedSession, request: StreamRequest): ClientHttp2Stream {
+  const { session } = shared;
   try {
-    const stream = shared.session.request(fieldsOf(request), { endStream: false });
+    const fields = fieldsOf(request);
+    checkSize(fields, session.remoteSettings?.maxHeaderListSize);
+    const stream = session.request(fields, { endStream: false });
     stream.once('close', () => shared.releaseStream());
     return stream;
   } catch (cause) {
     shared.releaseStream();
-    throw new Unprocessed('the HTTP/2 session has ended', { cause });
+    if (cause instanceof HeadersTooLarge) throw cause;
+    const { code } = cause as NodeJS.ErrnoException;
+    const hasEnded = session.closed || session.destroyed || code === 'ERR_HTTP2_OUT_OF_STREAMS';
+    if (!hasEnded) throw dialError('the request cannot be sent over HTTP/2', cause);
+    const HasEnded = shared.requiresHttp1 ? Http1Required : Unprocessed;
+    throw new HasEnded('the HTTP/2 session has ended', { cause });
   }
+}
+
+/** @throws HeadersTooLarge */
+function checkSize(fields: OutgoingHttpHeaders, maxListSize = Infinity): void {
+  let count = 0;
+  let size = 0;
+  for (const [name, value] of Object.entries(fields)) {
+    for (const line of [value].flat()) {
+      count++;
+      size += name.length + Buffer.byteLength(String(line));
+    }
+  }
+  const most = Math.min(
+    MAX_BLOCK - BLOCK_OVERHEAD * (count + 1),
+    maxListSize - FIELD_OVERHEAD * count,
+  );
+  if (size <= most) return;
+  throw new HeadersTooLarge(`headers: ${size} bytes, and the HTTP/2 session allows ${most}`);
 }
 
 function fieldsOf(request: StreamRequest): OutgoingHttpHeaders {
@@ -76,8 +125,8 @@ function fieldsOf(request: StreamRequest): OutgoingHttpHeaders {
 /**
  * Waits for the head of the response on a stream.
  *
- * @throws (rejects with) Unprocessed when another session may get the request; TransportError
- *   for another reset.
+ * @throws (rejects with) Unprocessed when another session may get the request; Http1Required;
+ *   TransportError for another reset.
  */
 export function headOn(stream: ClientHttp2Stream): Promise<StreamHead> {
   return new Promise((resolve, reject) => {
@@ -113,13 +162,25 @@ export async function responseOn(
   };
   if (isSuccess(status)) return response;
   const body = await readBody(stream, scope);
-  cancelStream(stream);
+  // Servers bound the resets of a session, which others share.
+  if (stream.readableEnded) await endStream(stream, scope);
+  else cancelStream(stream);
   return { ...response, body };
+}
+
+/** Sends END_STREAM on a stream that the server has ended. */
+function endStream(stream: ClientHttp2Stream, scope: DialScope): Promise<unknown> {
+  const closed = new Promise((resolve) => stream.once('close', resolve));
+  stream.end();
+  return stream.closed ? Promise.resolve() : scope.race(closed);
 }
 
 function closeError({ rstCode, errored }: ClientHttp2Stream): Error {
   const what = 'the connection broke before the server answered';
   if (rstCode === REFUSED_STREAM) return new Unprocessed(what);
+  if (rstCode === HTTP_1_1_REQUIRED) {
+    return new Http1Required('the server requires HTTP/1.1 (HTTP_1_1_REQUIRED)');
+  }
   return dialError(what, errored ?? new Error(`the stream was reset: ${resetName(rstCode)}`));
 }
 

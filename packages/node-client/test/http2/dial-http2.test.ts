@@ -1,5 +1,11 @@
 import { once } from 'node:events';
-import { connect, createSecureServer, createServer, type Http2Server } from 'node:http2';
+import {
+  connect,
+  createSecureServer,
+  createServer,
+  type Http2Server,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import {
   type AddressInfo,
   connect as connectTcp,
@@ -8,7 +14,7 @@ import {
 } from 'node:net';
 import { queryObjects } from 'node:v8';
 import type { Conn } from '@ws/conn';
-import { type ServeOptions, serve, type WsServer } from '@ws/node-server';
+import { type ServeOptions, serve, Upgrader, type WsServer } from '@ws/node-server';
 import { Http2Peer, hex, nothingLeft, selfSigned, turn, whenOver } from '@ws/tests';
 import { describe, expect, it, vi } from 'vitest';
 import { type ClientConn, Dialer, dial } from '../../src/index.ts';
@@ -245,6 +251,93 @@ describe('dial with http2', () => {
     expect(peers[0].story(1)).toEqual(['HEADERS', 'RST_STREAM 8']);
     const late = dial(url, { http2: 'only', handshakeTimeout: 100 });
     await expect(late).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
+  });
+
+  describe('to a server that requires HTTP/1.1 (RFC 9113, section 7)', () => {
+    /** Answers streams with `refuse`, and upgrades of HTTP/1.1 with a WebSocket. */
+    async function requiring(refuse: (stream: ServerHttp2Stream) => void) {
+      const server = createSecureServer({
+        ...(await selfSigned()),
+        allowHTTP1: true,
+        settings: { enableConnectProtocol: true },
+      });
+      server.on('session', (session) => session.on('error', () => {}));
+      server.on('stream', (stream: ServerHttp2Stream) => {
+        stream.on('error', () => {});
+        refuse(stream);
+      });
+      const upgrader = new Upgrader();
+      server.on('upgrade', upgrader.handler(echo));
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      whenOver(async () => {
+        await upgrader.close({ timeout: 1 });
+        server.close();
+      });
+      return `wss://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    }
+
+    it.each([
+      ['RST_STREAM', (stream: ServerHttp2Stream) => stream.close(13)],
+      ['GOAWAY', (stream: ServerHttp2Stream) => stream.session!.goaway(13, 0)],
+    ])("is HTTP/1.1 at once with 'auto', an error with 'only': %s", async (_, refuse) => {
+      const url = await requiring(refuse);
+      for (let i = 0; i < 2; i++) {
+        const conn = await dial(url, { http2: 'auto', tls });
+        expect(conn.response.status).toBe(101);
+        await says(conn, 'hello');
+        await conn.close();
+      }
+      const only = dial(url, { http2: 'only', tls });
+      await expect(only).rejects.toThrow('the server requires HTTP/1.1 (HTTP_1_1_REQUIRED)');
+    });
+  });
+
+  it('does not wait for an answer to a PING when the SETTINGS have come', async () => {
+    for (const settings of [[[8, 1]], []] as [number, number][][]) {
+      const url = await rawServer(async (raw) => {
+        raw.answers = false;
+        raw.settings(settings);
+        // Without WebSockets no stream comes.
+        await raw.until(() => raw.story(1).length > 0).catch(() => {});
+        raw.send('HEADERS', 4, 1, Buffer.from([0x88]));
+      });
+      const dialed = dial(url, { http2: 'only' });
+      if (settings.length === 0) {
+        await expect(dialed).rejects.toThrow('does not offer WebSockets over HTTP/2');
+      } else {
+        const conn = await dialed;
+        conn.terminate();
+        await conn.closed;
+      }
+    }
+  });
+
+  it('names a server that does not speak HTTP/2, and one that speaks nothing else', async () => {
+    const message = 'bad handshake: the server does not speak HTTP/2';
+    const plain = await served({});
+    await expect(dial(plain.url, { http2: 'only' })).rejects.toThrow(message);
+    const secure = await served({ tls: await selfSigned() });
+    await expect(dial(secure.url, { http2: 'only', tls })).rejects.toThrow(message);
+    const old = await served({ tls: { ...(await selfSigned()), ALPNProtocols: [] } });
+    await expect(dial(old.url, { http2: 'only', tls })).rejects.toThrow(message);
+    const { url } = await served({ http2: 'clear' });
+    await expect(dial(url)).rejects.toThrow("the answer is HTTP/2; use the option http2: 'only'");
+  });
+
+  it('rejects headers that are too large for the session, which others keep', async () => {
+    const counted = await served({ http2: 'clear' });
+    const first = await dial(counted.url, { http2: 'only' });
+    const headers = { 'X-Large': 'x'.repeat(70_000) };
+    const failed = await dial(counted.url, { http2: 'only', headers }).catch((error) => error);
+    expect(failed).toBeInstanceOf(RangeError);
+    expect(failed.message).toMatch(
+      /^headers: 7\d{4} bytes, and the HTTP\/2 session allows 6\d{4}$/,
+    );
+    await says(first, 'still here');
+    const second = await dial(counted.url, { http2: 'only' });
+    expect(counted.connections).toBe(1);
+    for (const conn of [first, second]) await conn.close();
   });
 
   it.each(['h2', true, {}, 1])('rejects the option %o', async (http2) => {

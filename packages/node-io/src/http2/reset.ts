@@ -28,6 +28,9 @@ export const REFUSED_STREAM = 7;
 /** The peer asks for too much. */
 export const ENHANCE_YOUR_CALM = 11;
 
+/** The server answers this request over HTTP/1.1 only (RFC 9113, section 7). */
+export const HTTP_1_1_REQUIRED = 13;
+
 /** Names an error code of HTTP/2. */
 export function resetName(code: number | undefined): string {
   return NAMES[code ?? NO_ERROR] ?? `code ${code}`;

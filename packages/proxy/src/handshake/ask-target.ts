@@ -1,7 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { linesOf } from '@ws/codec/internal';
 import { TimeoutError } from '@ws/conn';
-import { retire, SharedSession, type StreamRequest, Unprocessed } from '@ws/node-client/internal';
+import {
+  Http1Required,
+  retire,
+  SharedSession,
+  type StreamRequest,
+  Unprocessed,
+} from '@ws/node-client/internal';
 import { cutStream } from '@ws/node-io/internal';
 import { HandshakeError } from '@ws/node-server';
 import {
@@ -88,7 +94,7 @@ function isTrusted({ trust }: CheckedOptions, req: IncomingMessage): boolean {
 /**
  * Asks one target.
  *
- * @param isRetry - The target has not processed the request on another session of HTTP/2.
+ * @param retry - The target has not processed the request on a session of HTTP/2, or wants HTTP/1.1.
  * @returns Its answer, or why there is no stream to it: another target may be tried then.
  * @throws any other failure.
  */
@@ -96,7 +102,7 @@ async function ask(
   question: Question,
   backend: Backend,
   request: StreamRequest,
-  isRetry = false,
+  retry?: 'on another session' | 'over HTTP/1.1',
 ): Promise<TargetAnswer | ProxyError> {
   const { plan, pool, handshake, offer, req } = question;
   const { connectTimeout, cooldown, proxy, http2 } = plan;
@@ -107,7 +113,9 @@ async function ask(
     const isPlain = !backend.address.secure && proxy === false && http2 !== 'only';
     const carrier = isPlain
       ? undefined
-      : await handshake.wait(openTarget(backend, plan, handshake.signal));
+      : await handshake.wait(
+          openTarget(backend, plan, retry === 'over HTTP/1.1', handshake.signal),
+        );
     if (carrier instanceof SharedSession) {
       shared = carrier;
       exchange = new Http2Exchange(backend, carrier, request);
@@ -125,7 +133,11 @@ async function ask(
     const isUnprocessed = isInstance(error, Unprocessed);
     if (shared !== undefined && isUnprocessed) retire(shared);
     else if (isInstance(handshake.failure, HandshakeError)) shared?.doubt();
-    if (isUnprocessed && !isRetry) return ask(question, backend, request, true);
+    const needsHttp1 = isInstance(error, Http1Required) && http2 === 'auto';
+    if (needsHttp1) return ask(question, backend, request, 'over HTTP/1.1');
+    if (isUnprocessed && retry === undefined) {
+      return ask(question, backend, request, 'on another session');
+    }
     const failure = explained(error, backend, handshake);
     if (!isInstance(failure, ProxyError)) throw failure;
     if (handshake.failure !== undefined) {
@@ -137,8 +149,10 @@ async function ask(
       if (isCounted) backend.countFailure(cooldown);
       throw failure;
     }
+    // Another target may take it.
+    if (isUnprocessed) return failure;
     // A client can cause these: many servers close without an answer to refuse a path.
-    if (exchange?.isOpen && !isUnprocessed) throw failure;
+    if (exchange?.isOpen) throw failure;
     backend.countFailure(cooldown);
     return failure;
   }
@@ -162,7 +176,13 @@ function isSilent(
 
 /** The time of the handshake is up: the target has not answered. */
 function explained(error: unknown, { url }: Backend, { timeout }: HandshakeWaits): unknown {
-  if (isInstance(error, Unprocessed)) return unreachable(`no connection to ${url}`, error);
+  if (isInstance(error, Unprocessed)) {
+    const message = `${url} takes no new streams of HTTP/2`;
+    return new ProxyError('WS_ERR_PROXY_TARGET', 503, message, { cause: error });
+  }
+  if (isInstance(error, Http1Required)) {
+    return unreachable(`${url} requires HTTP/1.1 (option http2: 'only')`, error);
+  }
   if (!isInstance(error, HandshakeError) || !isInstance(error.cause, TimeoutError)) return error;
   return timedOut(`${url} has not answered`, 'handshakeTimeout', timeout, error);
 }

@@ -10,6 +10,8 @@ import {
   Exchange,
   type ExchangeFailure,
   type GuardedStream,
+  HeadersTooLarge,
+  Http1Required,
   headOn,
   MAX_INTERIM,
   openStream,
@@ -20,6 +22,7 @@ import {
 } from '@ws/node-client/internal';
 import { nodePlatform } from '@ws/node-io';
 import { callIfAllowed, cutStream } from '@ws/node-io/internal';
+import { HandshakeError } from '@ws/node-server';
 import { ignore, isInstance } from '@ws/node-server/internal';
 import { ProxyError } from '../errors.ts';
 import type { CheckedOptions } from '../options.ts';
@@ -38,12 +41,14 @@ export function unreachable(message: string, cause?: unknown): ProxyError {
 /**
  * Opens a stream through an outer proxy or with TLS, or finds a session of HTTP/2.
  *
+ * @param http1 - The target wants this request over HTTP/1.1.
  * @param signal - The signal of the handshake.
  * @throws ProxyError 502 or 504; the reason of `signal`.
  */
 export async function openTarget(
   { address, connector, tls, url }: Backend,
   { proxy, http2, connectTimeout: timeout }: CheckedOptions,
+  http1: boolean,
   signal: AbortSignal,
 ): Promise<Duplex | SharedSession> {
   const scope = new DialScope(timeout, signal);
@@ -54,6 +59,7 @@ export async function openTarget(
   };
   try {
     if (http2 === false) return takeOver(await open());
+    if (http1) return takeOver(await open(['http/1.1']));
     const key = poolKey({ ...NO_OPENERS, tls, proxy }, address, true);
     const carrier = await acquireCarrier(http2, address, key, scope, open);
     if (!(carrier instanceof SharedSession)) return takeOver(carrier);
@@ -93,7 +99,8 @@ export interface TargetExchange {
   /**
    * The stream of the answer is paused, and `ignore` listens for its errors.
    *
-   * @throws (rejects with) ProxyError 502 or 504; Unprocessed of a session. Call `abandon` then.
+   * @throws (rejects with) ProxyError 502 or 504; HandshakeError 431; Unprocessed or Http1Required of a
+   *   session. Call `abandon` then.
    */
   readonly answer: Promise<TargetAnswer>;
   /** Ends the stream. */
@@ -175,28 +182,34 @@ export class Http1Exchange implements TargetExchange, TimerEntry {
 export class Http2Exchange implements TargetExchange {
   readonly isOpen = true;
   readonly answer: Promise<TargetAnswer>;
-  readonly #stream: ClientHttp2Stream;
+  #stream: ClientHttp2Stream | undefined;
 
-  /** @throws Unprocessed when the session has ended. */
   constructor({ url }: Backend, shared: SharedSession, request: StreamRequest) {
-    const stream = openStream(shared, request);
-    stream.on('error', ignore);
-    this.#stream = stream;
-    this.answer = this.#answer(url);
+    this.answer = this.#ask(url, shared, request);
   }
 
-  async #answer(url: string): Promise<TargetAnswer> {
+  async #ask(url: string, shared: SharedSession, request: StreamRequest): Promise<TargetAnswer> {
     try {
-      return { stream: this.#stream, head: await headOn(this.#stream), rest: NO_BYTES };
+      const stream = openStream(shared, request);
+      stream.on('error', ignore);
+      this.#stream = stream;
+      return { stream, head: await headOn(stream), rest: NO_BYTES };
     } catch (error) {
-      if (isInstance(error, Unprocessed)) throw error;
+      if (isInstance(error, Unprocessed) || isInstance(error, Http1Required)) throw error;
+      if (isInstance(error, HeadersTooLarge)) throw tooLarge(error);
       throw unreachable(`${url}: it closed the connection before its answer`, error);
     }
   }
 
   abandon(): void {
-    cutStream(this.#stream);
+    if (this.#stream !== undefined) cutStream(this.#stream);
   }
+}
+
+/** The headers of the client, with those of the proxy. */
+function tooLarge(cause: Error): HandshakeError {
+  const message = `request head is too large for the target: ${cause.message}`;
+  return new HandshakeError(431, message, { body: 'request head is too large\n', cause });
 }
 
 const NO_BYTES: Buffer = Buffer.alloc(0);

@@ -3,7 +3,7 @@ import type { ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { linesOf, NO_BYTES, responseHead } from '@ws/codec/internal';
 import { ResponseBody } from '@ws/node-client/internal';
-import { cutStream, isHttp2Stream, streamFields } from '@ws/node-io/internal';
+import { cutStream, isHttp2Stream, streamFields, TransportDuplex } from '@ws/node-io/internal';
 import type { Responder } from '@ws/node-server/internal';
 import { duplexOf } from '../tunnel/duplex.ts';
 import type { TargetAnswer } from './answer.ts';
@@ -11,6 +11,8 @@ import type { HeaderLine } from './end-to-end.ts';
 
 /** Most bytes of a refusal's body that pass to the client. */
 const MAX_BODY = 1024 * 1024;
+/** Milliseconds in which a target of HTTP/2 may end its side. */
+const END_WAIT_MS = 250;
 /** Bytes of the target that are read in one turn: a chunk of the body may have one byte. */
 const BYTES_A_TURN = 64 * 1024;
 
@@ -44,8 +46,8 @@ export function relayRefusal(
       clearImmediate(nextTurn);
       client.off('drain', proceed).off('close', finish);
       stream.off('data', onData).off('close', onEnd).off('end', onEnd);
-      stream.destroy();
       if (stream.readableEnded) body.end();
+      endTarget(stream, body.whole);
       writer.end(body.whole);
       responder.endAnswered(timeout);
       resolve();
@@ -78,6 +80,17 @@ export function relayRefusal(
     stream.on('data', onData).on('end', onEnd).on('close', onEnd);
     proceed();
   });
+}
+
+/**
+ * Ends the stream of the target. Its servers bound the resets of a session, which clients share: so a
+ * stream of HTTP/2 whose body is whole gets END_STREAM.
+ */
+function endTarget(stream: Duplex, isWhole: boolean): void {
+  if (!isWhole || !(stream instanceof TransportDuplex)) return void stream.destroy();
+  stream.resume().end();
+  const timer = setTimeout(() => stream.destroy(), END_WAIT_MS);
+  stream.once('close', () => clearTimeout(timer));
 }
 
 /** Writes a refusal to the client. */
