@@ -9,6 +9,7 @@ import { withTimeout } from './with-timeout.ts';
 
 /** Longest time without an answer of the engine to a read, in ms. */
 const ANSWER_MS = 5_000;
+const MOST_WAITS = 12;
 
 /** What the engine returns at once of a history. */
 interface Part extends Found {
@@ -80,16 +81,19 @@ export class EngineHistories {
     }
   }
 
-  /** Settles as a read does, or rejects when the engine has answered no read for {@link ANSWER_MS}. */
+  /**
+   * Settles as a read does, or rejects when the engine has answered no read for {@link ANSWER_MS}, and
+   * in any case after {@link MOST_WAITS} times as long.
+   */
   async #whileAnswers<T>(read: Promise<T>): Promise<T> {
-    for (;;) {
+    for (let waits = 1; ; waits++) {
       const answers = this.#answers;
       try {
         const found = await withTimeout(this.#platform, ANSWER_MS, read);
         this.#answers++;
         return found;
       } catch (error) {
-        if (answers === this.#answers) throw error;
+        if (answers === this.#answers || waits === MOST_WAITS) throw error;
       }
     }
   }

@@ -17,6 +17,9 @@ export class Connection {
   #driver: Driver;
   /** The `reject` functions of commands without an answer. */
   readonly #unanswered = new Set<(error: Error) => void>();
+  /** When Redis has answered last, in ms. */
+  #answeredAt = -Infinity;
+  #cancelSilence = (): void => {};
   readonly #events: ConnectionEvents;
   #checks: unknown;
   /** Whether the client was ready, or new, at the last check. */
@@ -55,19 +58,31 @@ export class Connection {
   async run(command: (driver: Driver) => Promise<unknown>): Promise<unknown> {
     if (!this.ready) throw new Error('Redis is not connected');
     let lost!: (error: Error) => void;
-    const answered = setAnswerTimer(portablePlatform, ANSWER_MS, () => {
-      this.#replace(new Error(`Redis has not answered for ${ANSWER_MS} ms`));
-    });
     try {
       return await new Promise((resolve, reject) => {
         lost = reject;
+        if (this.#unanswered.size === 0) this.#watchSilence(ANSWER_MS);
         this.#unanswered.add(lost);
         command(this.#driver).then(resolve, reject);
       });
     } finally {
-      answered();
       this.#unanswered.delete(lost);
+      this.#answeredAt = portablePlatform.now();
+      if (this.#unanswered.size === 0) this.#cancelSilence();
     }
+  }
+
+  /**
+   * Replaces the driver when Redis answers nothing for {@link ANSWER_MS}. A command may wait for longer,
+   * for example behind thousands of others.
+   */
+  #watchSilence(ms: number): void {
+    this.#cancelSilence();
+    this.#cancelSilence = setAnswerTimer(portablePlatform, ms, () => {
+      const left = this.#answeredAt + ANSWER_MS - portablePlatform.now();
+      if (left > 0) this.#watchSilence(left);
+      else this.#replace(new Error(`Redis has not answered for ${ANSWER_MS} ms`));
+    });
   }
 
   /** Resolves when Redis has answered to all earlier commands. */
@@ -78,6 +93,7 @@ export class Connection {
   /** Ends the connection at once. */
   destroy(): void {
     clearInterval(this.#checks);
+    this.#cancelSilence();
     this.#rejectAll(new Error('the connection to Redis was closed'));
     this.#driver.destroy();
   }
@@ -94,6 +110,7 @@ export class Connection {
   }
 
   #replace(error: Error | undefined): void {
+    this.#cancelSilence();
     const old = this.#driver;
     this.#driver = this.#create();
     old.destroy();

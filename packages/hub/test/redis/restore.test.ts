@@ -207,3 +207,40 @@ it('redisBackplane still receives a channel whose unsubscription was refused', a
   expect((await sink.messages(1))[0]![1]).toBe('still here');
   await backplane.close();
 });
+
+it('redisBackplane waits for a command while Redis answers others', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'performance'] });
+  try {
+    const made: FakeIoRedis[] = [];
+    const client = {
+      evalBuffer() {},
+      duplicate: () => made[made.push(new FakeIoRedis()) - 1],
+    };
+    const backplane = redisBackplane(client);
+    const sink = new RecordingSink();
+    await backplane.start(sink, 'node');
+    // Redis needs 500 ms for each of them.
+    const answers: (() => void)[] = [];
+    made[1]!.subscribe = () =>
+      new Promise((resolve) => {
+        answers.push(() => resolve(1));
+      });
+    const subscribed = Promise.all(
+      Array.from({ length: 40 }, (_, i) => backplane.subscribe(`${i}`)),
+    );
+    for (const answer of answers) {
+      await vi.advanceTimersByTimeAsync(500);
+      answer();
+    }
+    await subscribed;
+    expect(sink.reports).toEqual([]);
+    void backplane.subscribe('silent').catch(() => {});
+    await vi.advanceTimersByTimeAsync(3_900);
+    expect(sink.reports).toEqual([]);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(sink.reports[0]).toBe('down');
+    await backplane.close();
+  } finally {
+    vi.useRealTimers();
+  }
+});
