@@ -113,15 +113,15 @@ function errorOf(failure: ExchangeFailure, { method }: HttpRequest, secure: bool
 
 function malformed(fault: HeadFault, answer: string, advice: string): Error {
   const { status, message } = fault;
-  if (fault === HTTP2_ANSWER) {
-    return new BadHandshakeError(`${answer} is HTTP/2; use the option http2: 'only'`);
-  }
   if (status === 431) {
     return new BadHandshakeError(`the head of ${answer} is larger than ${MAX_HEAD} bytes`);
   }
   // The prefix of the codes of node:http's parser: callers may know it.
   const cause = Object.assign(new Error(message), { code: 'HPE_INVALID_HEAD' });
-  const text = `${answer} is not HTTP; check host and port${advice}`;
+  const text =
+    fault === HTTP2_ANSWER
+      ? `${answer} is not HTTP/1.1 but HTTP/2; use the option http2: 'only'`
+      : `${answer} is not HTTP; check host and port${advice}`;
   return new BadHandshakeError(text, undefined, { cause });
 }
 

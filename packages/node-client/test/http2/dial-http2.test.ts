@@ -322,7 +322,9 @@ describe('dial with http2', () => {
     const old = await served({ tls: { ...(await selfSigned()), ALPNProtocols: [] } });
     await expect(dial(old.url, { http2: 'only', tls })).rejects.toThrow(message);
     const { url } = await served({ http2: 'clear' });
-    await expect(dial(url)).rejects.toThrow("the answer is HTTP/2; use the option http2: 'only'");
+    await expect(dial(url)).rejects.toThrow(
+      "the answer is not HTTP/1.1 but HTTP/2; use the option http2: 'only'",
+    );
   });
 
   it('rejects headers that are too large for the session, which others keep', async () => {

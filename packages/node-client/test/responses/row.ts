@@ -44,6 +44,11 @@ export const tlsAlert: Outcome = refused(
   'the answer is not HTTP; check host and port; perhaps the server speaks TLS; use wss:',
   '',
 );
+export const http2Only: Outcome = refused(
+  0,
+  "the answer is not HTTP/1.1 but HTTP/2; use the option http2: 'only'",
+  '',
+);
 export const tooLarge: Outcome = refused(
   0,
   'the head of the answer is larger than 65536 bytes',

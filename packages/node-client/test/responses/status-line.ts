@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import {
   HI,
   head,
+  http2Only,
   line,
   no,
   notHttp,
@@ -76,7 +77,7 @@ export const statusLines: Row[] = [
   ['an SSH banner', 'SSH-2.0-OpenSSH_9.2\r\n', notHttp],
   ['an SMTP banner', '220 mail ESMTP\r\n', notHttp],
   ['a Redis error', '-ERR unknown command\r\n', notHttp],
-  ['an HTTP/2 frame', '\x00\x00\x12\x04\x00\x00\x00\x00\x00', notHttp],
+  ['an HTTP/2 frame', '\x00\x00\x12\x04\x00\x00\x00\x00\x00', http2Only],
   ['a TLS alert', '\x15\x03\x01\x00\x02\x02\x46', tlsAlert],
   ['a WebSocket frame', '\x81\x05hello', notHttp],
   ['a request', 'GET / HTTP/1.1\r\n\r\n', notHttp],
