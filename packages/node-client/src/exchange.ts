@@ -54,10 +54,13 @@ const LAST_INTERIM: HeadFault = {
   message: 'an interim answer (1xx) ends the connection',
 };
 
-/** Whether bytes begin with the header of a SETTINGS frame (RFC 9113, sections 4.1 and 6.5). */
+/** The header of a SETTINGS frame (RFC 9113, sections 4.1 and 6.5); undefined for any byte. */
+const SETTINGS_HEADER: readonly (number | undefined)[] = [0, 0, undefined, 4, 0, 0, 0, 0, 0];
+const FRAME_HEADER = SETTINGS_HEADER.length;
+
+/** Whether bytes are, or may become, the start of such a frame. */
 function isSettings(bytes: Buffer): boolean {
-  const isOfConnection = bytes.length >= 9 && bytes[3] === 4 && bytes.readUInt32BE(5) === 0;
-  return isOfConnection && bytes[0] === 0 && bytes[4] === 0;
+  return SETTINGS_HEADER.every((byte, i) => byte === undefined || byte === (bytes[i] ?? byte));
 }
 
 /**
@@ -76,6 +79,8 @@ export class Exchange {
   /** Bytes of heads so far. */
   #received = 0;
   #interim = 0;
+  /** The start of an answer that may be a frame of HTTP/2. */
+  #frame: Buffer | undefined;
 
   /** @param stream - Open or still connecting. */
   constructor(
@@ -111,10 +116,15 @@ export class Exchange {
     stream.off('end', this.#onEnd).off('close', this.#onEnd).pause();
   }
 
-  readonly #onData = (chunk: Buffer): void => {
+  readonly #onData = (bytes: Buffer): void => {
     const first = this.#received === 0;
+    const chunk = this.#frame === undefined ? bytes : Buffer.concat([this.#frame, bytes]);
     if (first && chunk[0] === TLS_ALERT) return this.#malformed(TLS_ANSWER, first);
-    if (first && isSettings(chunk)) return this.#malformed(HTTP2_ANSWER, false);
+    if (first && isSettings(chunk)) {
+      if (chunk.length >= FRAME_HEADER) return this.#malformed(HTTP2_ANSWER, false);
+      this.#frame = chunk;
+      return;
+    }
     for (let rest = chunk; ; ) {
       const head = this.#head;
       const verdict = head.push(rest);
