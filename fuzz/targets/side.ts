@@ -1,16 +1,28 @@
 import { constants, deflateRawSync } from 'node:zlib';
 import { encodeFrame } from '@ws/codec';
-import type { BorrowedMessage, Conn, Message, Transport } from '@ws/conn';
-import { naiveDecode, TestTransport } from '@ws/tests';
+import {
+  BorrowedMessage,
+  type Conn,
+  JSONError,
+  Message,
+  MessageReader,
+  type Transport,
+  type WaitOptions,
+} from '@ws/conn';
+import { checkAutoResponse, checkRate, limitRate, setAutoResponse } from '@ws/conn/internal';
+import { type FakePlatform, naiveDecode, TestTransport } from '@ws/tests';
 import { ensure, ensureSame } from '../harness/target.ts';
+import { RSV2, SlowExtension } from './slow-extension.ts';
 
 /** How a message travels. */
 export interface Shape {
   readonly fragments: number;
   readonly compressed: boolean;
+  /** Whether it is a message of the {@link SlowExtension}. */
+  readonly inverted?: boolean;
 }
 
-export type Way = 'readMessage' | 'nextReader' | 'receive' | 'for await';
+export type Way = 'readMessage' | 'readJSON' | 'nextReader' | 'receive' | 'for await';
 
 interface Sent {
   readonly type: 1 | 2;
@@ -20,6 +32,14 @@ interface Sent {
 }
 
 const MASK_KEY = 0x1f2e3d4c;
+const RSV1 = 0x40;
+/** The messages that autoResponse answers, and its answer. */
+const REQUEST = 'ping!';
+const ANSWER = 'pong!';
+/** Turns in which the reads of a connection end after it. */
+const MAX_ROUNDS = 5_000;
+/** Time in ms that a read with a timeout waits. */
+const TIMEOUT = 5;
 
 /** One connection of a server, the stream of its peer, and a model of its messages. */
 export class Side {
@@ -27,6 +47,8 @@ export class Side {
   answers: Side | undefined;
   readonly #first: number;
   readonly #transport = new TestTransport();
+  readonly #extension = new SlowExtension();
+  readonly #platform: FakePlatform;
   readonly #conn: Conn;
   /** Bytes that the peer has sent. The first `#delivered` have arrived. */
   #stream: Buffer = Buffer.alloc(0);
@@ -40,36 +62,73 @@ export class Side {
   #eof = false;
   /** This end closes or terminates: messages may be dropped. */
   #drops = false;
+  /** A rate holds messages: those that it still holds at the end are dropped, and counted. */
+  #limited = false;
+  /** Requests that the peer has sent; undefined before autoResponse is set. */
+  #requests: number | undefined;
   #reading: Promise<void> | undefined;
   #abort = new AbortController();
+  #loop: AsyncIterator<Message, undefined> | undefined;
   #gates: (() => void)[] = [];
   readonly #written: { readonly bytes: Buffer; readonly type: number }[] = [];
   #failure: unknown;
 
-  constructor(letter: string, make: (transport: Transport) => Conn) {
+  constructor(
+    letter: string,
+    platform: FakePlatform,
+    make: (transport: Transport, extension: SlowExtension) => Conn,
+  ) {
     this.#first = letter.charCodeAt(0);
-    this.#conn = make(this.#transport);
+    this.#platform = platform;
+    this.#conn = make(this.#transport, this.#extension);
   }
 
   // The peer
 
-  sendMessage(size: number, { fragments, compressed }: Shape): void {
+  sendMessage(size: number, shape: Shape): void {
     if (this.#peerDone) return;
     const length = size < 128 ? size : (size - 127) ** 2 * 3;
     const bytes = Buffer.alloc(length, this.#letters(this.#sent.length));
     const type = size % 2 === 0 ? 2 : 1;
-    const payload = compressed ? packed(bytes) : bytes;
+    // A text is JSON.
+    if (type === 1 && length > 1) bytes[0] = bytes[length - 1] = 0x22;
+    this.#send(type, bytes, shape);
+    this.#sent.push({ type, bytes, endsAt: this.#stream.length });
+  }
+
+  /** Sends a message that autoResponse answers, or one that begins like it. */
+  sendRequest(size: number): void {
+    if (this.#peerDone) return;
+    if (this.#requests === undefined) {
+      setAutoResponse(this.#conn, checkAutoResponse({ request: REQUEST, response: ANSWER }));
+      this.#requests = 0;
+    }
+    const shape = {
+      fragments: 1 + ((size >> 1) % 3),
+      compressed: (size & 8) > 0,
+      inverted: size > 127,
+    };
+    const isRequest = size % 2 === 0;
+    const bytes = Buffer.from(isRequest ? REQUEST : `${REQUEST.slice(0, 4)}${size}`);
+    this.#send(1, bytes, shape);
+    if (isRequest) this.#requests++;
+    else this.#sent.push({ type: 1, bytes, endsAt: this.#stream.length });
+  }
+
+  #send(type: 1 | 2, bytes: Buffer, { fragments, compressed, inverted = false }: Shape): void {
+    const plain = compressed ? packed(bytes) : bytes;
+    const payload = inverted ? plain.map((byte) => ~byte) : plain;
+    const bits = (compressed ? RSV1 : 0) | (inverted ? RSV2 : 0);
     const step = Math.max(1, Math.ceil(payload.length / fragments));
     let at = 0;
     do {
       const end = Math.min(payload.length, at + step);
-      const rsv = compressed && at === 0 ? 0x40 : 0;
+      const rsv = at === 0 ? bits : 0;
       const fin = end === payload.length;
       const options = { fin, rsv, maskKey: MASK_KEY };
       this.#push(encodeFrame(at === 0 ? type : 0, payload.subarray(at, end), options));
       at = end;
     } while (at < payload.length);
-    this.#sent.push({ type, bytes, endsAt: this.#stream.length });
   }
 
   sendPing(): void {
@@ -129,34 +188,98 @@ export class Side {
   // The reader
 
   /** Starts to read, unless a read is under way. An odd `size`: each message waits for `open`. */
-  start(way: Way, size: number): void {
+  start(way: Way, size: number, timeout?: number): void {
     if (this.#reading !== undefined) return;
     const waits = size % 2 === 1;
     const over = (): void => {
       this.#reading = undefined;
+      this.#loop = undefined;
     };
-    this.#reading = this.#start(way, waits, size).then(over, over);
+    this.#abort = new AbortController();
+    const wait = { signal: this.#abort.signal, timeout };
+    this.#reading = this.#start(way, waits, size, wait).then(over, over);
   }
 
-  async #start(way: Way, waits: boolean, size: number): Promise<unknown> {
+  /** A single read with a timeout: it gives up at {@link elapse}. */
+  startWithTimeout(size: number): void {
+    const ways = ['nextReader', 'readMessage', 'readJSON'] as const;
+    this.start(ways[(size >> 1) % ways.length]!, size, TIMEOUT);
+  }
+
+  async #start(way: Way, waits: boolean, size: number, wait: WaitOptions): Promise<unknown> {
     const conn = this.#conn;
     switch (way) {
       case 'readMessage':
-        this.#abort = new AbortController();
-        return this.#take(await conn.readMessage({ signal: this.#abort.signal }), waits);
+        return this.#take(await conn.readMessage(wait), waits, Message);
+      case 'readJSON':
+        return this.#readJSON(size, waits, wait);
       case 'nextReader':
-        return this.#readStream(size, waits);
+        return this.#readStream(size, waits, wait);
       case 'receive':
-        return conn.receive((message) => this.#take(message, waits));
-      case 'for await':
-        for await (const message of conn) await this.#take(message, waits);
+        return conn.receive((message) => this.#take(message, waits, BorrowedMessage));
+      case 'for await': {
+        const loop = conn[Symbol.asyncIterator]();
+        this.#loop = loop;
+        for await (const message of loop) await this.#take(message, waits, Message);
         return undefined;
+      }
     }
   }
 
-  /** Cancels a pending `readMessage`: it loses no message. */
+  /** Makes a pending read give up: it loses no message. */
   abort(): void {
     this.#abort.abort(new Error('aborted'));
+    void this.#loop?.return?.();
+  }
+
+  /** The next message of the extension makes the read give up as it begins. */
+  abortAtBegin(): void {
+    this.#extension.onBegin = () => this.abort();
+  }
+
+  /** Makes the extension wait, or continue. */
+  slowDown(size: number): void {
+    if (size % 2 === 0) this.#extension.slow = true;
+    else this.#extension.hurry();
+  }
+
+  /** Time passes. */
+  elapse(size: number): Promise<void> {
+    return this.#platform.advance(1 + (size % 10));
+  }
+
+  /** Bounds the messages of the peer; a function may also make the read give up. */
+  limitRate(size: number): void {
+    const over = [
+      'wait',
+      () => 'wait',
+      () => undefined,
+      (): 'wait' => {
+        this.abort();
+        return 'wait';
+      },
+    ][(size >> 2) % 4];
+    this.#limited = true;
+    const bound = size % 2 === 0 ? { messages: 1 + (size % 3) } : { bytes: 100 };
+    limitRate(this.#conn, checkRate({ ...bound, per: TIMEOUT, over }));
+  }
+
+  /** Sets and clears a read deadline. One that has passed ends reading. */
+  setDeadline(size: number): void {
+    const ends = size % 16 === 1;
+    this.#drops ||= ends;
+    this.#conn.setReadDeadline(ends ? 0 : Date.now() + 1_000_000);
+    if (!ends) this.#conn.setReadDeadline(null);
+  }
+
+  /** Drops all messages from now on. */
+  discard(size: number): void {
+    if (this.#reading !== undefined || size % 16 !== 1) return;
+    this.#drops = true;
+    const over = (): void => {
+      this.#reading = undefined;
+    };
+    this.#reading = this.#conn.discardReads().then(over, over);
   }
 
   /** Lets the reader finish with a message, or with all. */
@@ -165,8 +288,13 @@ export class Side {
     for (const open of this.#gates.splice(0, count)) open();
   }
 
-  async #take(message: Message | BorrowedMessage, waits: boolean): Promise<void> {
+  async #take(
+    message: Message | BorrowedMessage,
+    waits: boolean,
+    kind: typeof Message | typeof BorrowedMessage,
+  ): Promise<void> {
     const index = this.#read++;
+    this.#note(() => ensure(message instanceof kind, `message ${index} is a ${kind.name}`));
     this.#compare(index, message);
     if (this.answers !== undefined) this.answers.#write(message, this.#sent[index]);
     if (!waits) return;
@@ -175,10 +303,32 @@ export class Side {
     this.#compare(index, message);
   }
 
+  /** Reads a message as JSON, with a schema that may wait. */
+  async #readJSON(size: number, waits: boolean, wait: WaitOptions): Promise<void> {
+    const validate = async (value: unknown): Promise<{ value: unknown }> => {
+      if (waits) await new Promise<void>((open) => this.#gates.push(open));
+      return { value };
+    };
+    const schema = { '~standard': { version: 1, vendor: 'fuzz', validate } } as const;
+    try {
+      const value = await (size % 4 < 2
+        ? this.#conn.readJSON({ ...wait, schema })
+        : this.#conn.readJSON(wait));
+      this.#compareBytes(this.#read++, 1, Buffer.from(JSON.stringify(value)));
+    } catch (error) {
+      if (!(error instanceof JSONError)) return;
+      const index = this.#read++;
+      const { type, bytes } = this.#sent[index] ?? {};
+      const isJSON = type === 1 && bytes?.[0] === 0x22 && bytes.length > 1;
+      this.#note(() => ensure(bytes !== undefined && !isJSON, `message ${index} is not JSON`));
+    }
+  }
+
   /** Reads a message in pieces, to its end or for a while. */
-  async #readStream(size: number, waits: boolean): Promise<void> {
-    const reader = await this.#conn.nextReader();
+  async #readStream(size: number, waits: boolean, wait: WaitOptions): Promise<void> {
+    const reader = await this.#conn.nextReader(wait);
     const index = this.#read++;
+    this.#note(() => ensure(reader instanceof MessageReader, `message ${index} is a stream`));
     const into = new Uint8Array(1 + size * 20);
     const pieces: Buffer[] = [];
     const expected = this.#sent[index];
@@ -195,9 +345,10 @@ export class Side {
       this.#note(() => ensure(start?.equals(begun) === true, `message ${index} begins as sent`));
     } catch {
       const arrived = expected !== undefined && expected.endsAt <= this.#delivered;
-      this.#note(() => ensure(!arrived || this.#drops, `message ${index} can be read to its end`));
+      const drops = this.#drops || this.#limited;
+      this.#note(() => ensure(!arrived || drops, `message ${index} can be read to its end`));
       // A message that was cut is not read.
-      if (!arrived) this.#read--;
+      this.#read--;
     }
   }
 
@@ -236,20 +387,23 @@ export class Side {
   // The end
 
   /** Ends the connection and reads what is left. */
-  async finish(settle: () => Promise<void>): Promise<void> {
-    await settle();
+  async finish(): Promise<void> {
+    const platform = this.#platform;
+    this.#extension.hurry();
+    await platform.settle();
     this.#transport.drain();
     if (!this.#transport.closed) this.#transport.break(new Error('the end'));
-    await settle();
-    await this.#readToEnd(settle);
+    await platform.settle();
+    await this.#readToEnd();
     this.start('for await', 0);
-    await this.#readToEnd(settle);
+    await this.#readToEnd();
   }
 
-  async #readToEnd(settle: () => Promise<void>): Promise<void> {
-    while (this.#reading !== undefined) {
+  async #readToEnd(): Promise<void> {
+    for (let round = 0; this.#reading !== undefined; round++) {
+      ensure(round < MAX_ROUNDS, 'reads end with the connection');
       this.open(1);
-      await settle();
+      await this.#platform.settle();
     }
   }
 
@@ -258,10 +412,22 @@ export class Side {
     const hasArrived = ({ endsAt }: Sent): boolean => endsAt <= this.#delivered;
     const arrived = this.#sent.filter(hasArrived).length;
     if (this.#abandoned !== undefined && !hasArrived(this.#abandoned)) this.#read--;
-    if (this.#drops) ensure(this.#read <= arrived, 'only messages that arrived are read');
-    else ensureSame(this.#read, arrived, 'messages read');
+    const { messagesDropped } = this.#conn.stats;
+    if (this.#limited || this.#drops) {
+      ensure(this.#read <= arrived, 'only messages that arrived are read');
+    } else {
+      ensureSame(this.#read, arrived, 'messages read');
+      ensureSame(messagesDropped, 0, 'messages dropped');
+    }
+    // Requests are dropped too, and so is the rest of a message that was read in part.
+    const missing = arrived - this.#read - messagesDropped;
+    if (!this.#drops) ensure(missing <= 0, 'what is not read is counted as dropped');
     const { frames } = naiveDecode(this.#transport.sent, 'client');
-    const messages = frames.filter(({ opcode }) => opcode < 8);
+    const isAnswer = ({ payload }: { payload: Uint8Array }): boolean =>
+      Buffer.from(payload).toString() === ANSWER;
+    const data = frames.filter(({ opcode }) => opcode < 8);
+    ensure(data.filter(isAnswer).length <= (this.#requests ?? 0), 'answers to requests only');
+    const messages = data.filter((frame) => !isAnswer(frame));
     for (const [i, { opcode, payload }] of messages.entries()) {
       const written = this.#written[i];
       ensure(written !== undefined, `message ${i} on the wire was written`);

@@ -8,7 +8,7 @@ import { Side } from './side.ts';
 const MAX_COMMANDS = 60;
 
 /** Commands for one side. Each gets a number from the input. */
-const ACTIONS: readonly ((side: Side, size: number) => void)[] = [
+const ACTIONS: readonly ((side: Side, size: number) => void | Promise<void>)[] = [
   (side, size) => side.sendMessage(size, { fragments: 1, compressed: false }),
   (side, size) => side.sendMessage(size, { fragments: 1, compressed: true }),
   (side, size) => side.sendMessage(size, { fragments: 3, compressed: size % 2 === 1 }),
@@ -25,6 +25,24 @@ const ACTIONS: readonly ((side: Side, size: number) => void)[] = [
   (side) => side.abort(),
   (side, size) => side.end(size),
   (side, size) => side.stall(size),
+  (side, size) => side.sendMessage(size, { fragments: 1, compressed: false, inverted: true }),
+  (side, size) => {
+    side.sendMessage(size, { fragments: 3, compressed: size % 2 === 1, inverted: true });
+  },
+  (side, size) => side.sendRequest(size),
+  (side, size) => side.slowDown(size),
+  (side) => side.abortAtBegin(),
+  (side, size) => side.start('readJSON', size),
+  (side, size) => side.startWithTimeout(size),
+  (side, size) => side.elapse(size),
+  (side, size) => side.limitRate(size),
+  (side, size) => side.setDeadline(size),
+  (side, size) => side.discard(size),
+  (side, size) => side.sendMessage(size, { fragments: 2, compressed: true }),
+  (side, size) => side.deliver(size % 16),
+  (side, size) => side.start('nextReader', size),
+  (side) => side.abort(),
+  (side, size) => side.open(size),
 ];
 
 /**
@@ -37,7 +55,7 @@ export function twoConnections(
   return {
     name: 'two-connections',
     description:
-      'each message arrives whole, once and in order, with no byte of another connection',
+      'each message arrives whole, once, in order and as its read wants it, whichever reads give up',
     covers: ['packages/conn/src/', 'packages/codec/src/frames/', 'packages/codec/src/memory/'],
     maxLength: 140,
     dictionary: [],
@@ -50,6 +68,10 @@ export function twoConnections(
       [23, 0, 3, 180, 5, 141, 9, 90, 141, 0, 25, 1, 29, 3],
       // A full read-ahead, and a stream that is read in pieces.
       [0, 200, 0, 200, 0, 200, 140, 0, 18, 3, 152, 4, 18, 2, 152, 4, 28, 1],
+      // Reads that give up: within a compressed message, above the rate, in a slow extension.
+      [48, 0, 54, 101, 184, 7, 18, 1, 188, 0, 140, 0, 16, 0, 140, 0, 42, 1, 188, 0, 24, 1],
+      [48, 1, 146, 0, 98, 73, 34, 51, 78, 11, 223, 0, 186, 1],
+      [38, 0, 32, 60, 18, 0, 140, 0, 156, 0, 24, 1, 44, 1, 174, 0, 38, 1, 36, 2, 136, 3, 18, 0],
     ].map((program) => Uint8Array.from([0, 0, 0, ...program])),
     async run(input) {
       const read = new Input(input);
@@ -60,7 +82,7 @@ export function twoConnections(
       };
       const answers = read.pick(['none', 'echo', 'relay'] as const);
       const [first, second] = ['a', 'A'].map((letter) => {
-        return new Side(letter, (transport) =>
+        return new Side(letter, platform, (transport, extension) =>
           make(transport, {
             ...settings,
             role: 'server',
@@ -68,6 +90,7 @@ export function twoConnections(
             heartbeat: false,
             compression: true,
             deflate: DEFLATE,
+            extensions: [extension],
           }),
         );
       }) as [Side, Side];
@@ -76,15 +99,16 @@ export function twoConnections(
       for (let i = 0; i < MAX_COMMANDS && !read.done; i++) {
         const what = read.byte();
         const side = (what & 1) === 0 ? first : second;
-        ACTIONS[(what >> 1) % ACTIONS.length]!(side, read.byte());
+        // Other commands run in one turn.
+        const passes = ACTIONS[(what >> 1) % ACTIONS.length]!(side, read.byte());
+        if (passes !== undefined) await passes;
         // Several chunks may arrive in one turn.
         if (what >= 128) await platform.settle();
       }
-      const settle = (): Promise<void> => platform.settle();
-      await first.finish(settle);
-      await second.finish(settle);
+      await first.finish();
+      await second.finish();
       // A read of one side may have written to the other.
-      await settle();
+      await platform.settle();
       for (const side of [first, second]) side.check();
       ensureSame(sharedSlabPool().lent + sharedMessageBuffers().lent, 0, 'memory still lent');
     },

@@ -52,6 +52,20 @@ describe('ConnOptions.extensions', () => {
     for (const toy of toys) expect(toy.log).toContain('destroy');
   });
 
+  it('has the message that it has not decoded counted as dropped', async () => {
+    const transport = new TestTransport();
+    const toy = new ToyExtension(RSV2, 3);
+    toy.ready = () => false;
+    const conn = new Conn(transport, { role: 'server', extensions: [toy] });
+    await new Promise(setImmediate);
+    transport.feed(naiveEncode(1, 'aabb', { mask: 1, rsv: RSV2 }));
+    await new Promise(setImmediate);
+    conn.terminate();
+    transport.break();
+    await conn.closed;
+    expect(conn.stats).toMatchObject({ messagesIn: 1, messagesDropped: 1 });
+  });
+
   it('sets its bit on the first frame of a message only', async () => {
     const transport = new TestTransport();
     const conn = new Conn(transport, { role: 'server', extensions: [new ToyExtension(RSV2, 3)] });

@@ -162,8 +162,11 @@ export class Input {
     // The gate answers or counts messages that no reader wants.
     if (use === CHECKED_ONLY && this.gate?.readsAll === true) return;
     this.#use = use;
+    const { messagesIn } = this.#connection;
     try {
       this.decoder?.setPayloadUse(use);
+      // A message that had arrived, and that the extension has not decoded.
+      this.#connection.countDropped(this.#connection.messagesIn - messagesIn);
       if (use === IGNORED) this.#connection.extension?.destroy();
     } catch (error) {
       this.#connection.report(error, 'extension');

@@ -153,9 +153,10 @@ export class Rate implements TimerEntry {
     const verdict = this.#judged ? 'wait' : this.#verdict();
     this.#judged = false;
     if (verdict === 'wait') {
-      const { pieces } = this.#connection.reader;
-      if (pieces !== undefined) pieces.held = true;
-      return this.#wait(0, 0);
+      this.#wait(0, 0);
+      const { input, reader } = this.#connection;
+      if (reader.pieces !== undefined) reader.pieces.held = input.held;
+      return;
     }
     this.#messages = Math.max(this.#messages, 0);
     this.#bytes = Math.max(this.#bytes, 0);
@@ -275,5 +276,6 @@ function nameOf(value: unknown): string {
   if (isThenable(value)) return 'a promise, and it must answer at once';
   if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'object' || typeof value === 'function') return kind(value);
-  return String(value);
+  if (typeof value === 'symbol') return String(value);
+  return `${value as boolean | number | bigint}`;
 }

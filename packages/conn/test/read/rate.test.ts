@@ -190,6 +190,20 @@ describe('rate', () => {
     conn.terminate();
   });
 
+  it('ends a stream that waits with the error of the connection', async () => {
+    const { conn, platform, frame, feed, transport } = limited({ bytes: 100, per: 60_000 });
+    const next = conn.nextReader();
+    await platform.settle();
+    feed(frame(1, 'a'.repeat(100), { fin: false }), frame(0, 'b'.repeat(100), { fin: false }));
+    const reader = await next;
+    const text = reader.text().catch((error: unknown) => error);
+    await platform.settle();
+    transport.break(new Error('reset'));
+    await platform.settle();
+    expect(await text).toMatchObject({ code: 'WS_ERR_TRANSPORT' });
+    expect(platform.timers).toBe(0);
+  });
+
   it('streams a large message that waited, before all of it has arrived', async () => {
     const { conn, platform, frame, feed } = limited({ messages: 1, per: 100 });
     const first = conn.nextReader();
