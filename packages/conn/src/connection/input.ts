@@ -166,7 +166,8 @@ export class Input {
     try {
       this.decoder?.setPayloadUse(use);
       // A message that had arrived, and that the extension has not decoded.
-      this.#connection.countDropped(this.#connection.messagesIn - messagesIn);
+      const dropped = this.#connection.messagesIn - messagesIn;
+      this.#connection.countDropped(dropped, this.#connection.reader.loses);
       if (use === IGNORED) this.#connection.extension?.destroy();
     } catch (error) {
       this.#connection.report(error, 'extension');

@@ -132,10 +132,6 @@ export class Reader {
     return !attention.messageTaken || attention.patience(this.platform.now()) <= 0;
   }
 
-  #hasQueued(): boolean {
-    return this.queue !== undefined && !this.queue.empty;
-  }
-
   // The connection's calls
 
   /** Releases what is read. */
@@ -216,18 +212,13 @@ export class Reader {
       this.callHandler(decoder);
       return undefined;
     }
-    if (this.discards) return undefined;
+    if (this.receiveCall?.discards === true) return undefined;
     const message = messageOf(decoder, this.platform);
     if (this.directRead === '' && this.pending === undefined) {
       this.queued().push(message);
       return undefined;
     }
     return this.#give(this.streams ? this.#wholeReader(message) : message);
-  }
-
-  /** Whether `discardReads` is pending: no message is wanted. */
-  get discards(): boolean {
-    return this.receiveCall !== undefined && this.receiveCall.handler === undefined;
   }
 
   queued(): MessageQueue {
@@ -346,7 +337,12 @@ export class Reader {
 
   /** Returns a queued result, or parses one from the input that has arrived. */
   #take(name: string, streams: boolean): ReadResult | undefined {
-    if (!streams && this.pieces === undefined && this.#ended === undefined && !this.#hasQueued()) {
+    if (
+      !streams &&
+      this.pieces === undefined &&
+      this.#ended === undefined &&
+      this.queue?.empty !== false
+    ) {
       const next = this.#input.takeNext();
       if (next !== undefined) return next;
     }
@@ -561,7 +557,7 @@ export class Reader {
     const call = this.receiveCall;
     const ended = this.#ended;
     if (call === undefined || ended === undefined) return;
-    if (call.busy || this.#hasQueued()) return;
+    if (call.busy || this.queue?.empty === false) return;
     this.receiveCall = undefined;
     const { reason } = ended;
     const { thrown } = call;

@@ -107,7 +107,7 @@ export class Gate {
     const auto = this.autoResponse;
     const { reader } = this.#connection;
     const answers = auto !== undefined && isRequest(auto.request, type, data, 0, data.length);
-    if (answers || reader.discards) reader.queue!.dropHeld(1);
+    if (answers || reader.receiveCall?.discards === true) reader.queue!.dropHeld(1);
     else reader.queue!.release();
     if (answers) this.#answer(auto);
     else reader.serve();

@@ -75,7 +75,12 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   get name(): string {
-    return this.handler === undefined ? 'discardReads' : 'receive';
+    return this.discards ? 'discardReads' : 'receive';
+  }
+
+  /** Whether no message is wanted. */
+  get discards(): boolean {
+    return this.handler === undefined;
   }
 
   /** Whether the code that asks was called by the handler, before the handler has returned. */
