@@ -102,6 +102,11 @@ function upgradeNow(server: BunServer, request: Request, mark: Mark): Response |
 /** Bun has an event for it. The looks are for the case that it lacks one. */
 const bunTurns = /* @__PURE__ */ turns(0, (_ms, look) => lookWithin(1_000, look));
 
+/** Whether `error` is that of the body of a request whose client has left. */
+function hasLeft({ signal }: Request, error: unknown): boolean {
+  return signal.aborted && Object(error).name === 'AbortError';
+}
+
 /** Runs a connection. */
 function opened(ws: BunWebSocket<Opened>, maxMessage: number): void {
   const { mark } = ws.data;
@@ -156,7 +161,7 @@ function refuseForeign(ws: BunWebSocket<unknown>, { told }: Wrapper): void {
 export function bun(fetch?: FetchHandler<never>, options: BunOptions = {}): BunHandlers {
   checkNames('bun', options, ['maxPayloadLength', 'idleTimeout', 'perMessageDeflate']);
   const { maxPayloadLength = MAX_MESSAGE, idleTimeout = 40, perMessageDeflate = false } = options;
-  const wrapper = { maxMessage: maxPayloadLength, told: new WeakSet() };
+  const wrapper = { maxMessage: maxPayloadLength, told: new WeakSet(), hasLeft };
   return {
     async fetch(request, server) {
       const refusal = refuseBadHost(request);

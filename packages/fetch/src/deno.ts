@@ -52,6 +52,11 @@ export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
 /** See `upgradeWebSocket` of `@ws/fetch`. It needs the wrapper {@link deno}. */
 export const upgradeWebSocket: UpgradeWebSocket = /* @__PURE__ */ honoUpgrade(upgrade);
 
+/** Whether `error` is that of the body of a request whose client has left. The signal is aborted always. */
+function hasLeft({ bodyUsed }: Request, error: unknown): boolean {
+  return bodyUsed && ['BadResource', 'Http'].includes(Object(error).name);
+}
+
 /**
  * Wraps a `fetch` for `Deno.serve`: the upgrade is made after your `fetch` has returned. Without
  * it, Deno closes its whole server when `fetch` returns another Response after the upgrade.
@@ -73,7 +78,7 @@ export function deno(
 ): (request: Request, info: DenoInfo) => Promise<Response> {
   checkNames('deno', options, ['idleTimeout']);
   const { idleTimeout = 40 } = options;
-  const wrapper = { maxMessage: MAX_MESSAGE, told: new WeakSet() };
+  const wrapper = { maxMessage: MAX_MESSAGE, told: new WeakSet(), hasLeft };
   // Two parameters: Deno.serve passes nothing to a function of length 0.
   return async (request, info) => {
     const refusal = refuseBadHost(request);

@@ -16,6 +16,8 @@ export interface Wrapper {
   readonly maxMessage: number;
   /** Gets the errors of `fetch`. Default: `console.error`. */
   readonly report?: FetchReport | undefined;
+  /** Whether an error of `fetch` is that of a client that has left: it is not reported. */
+  readonly hasLeft: (request: Request, error: unknown) => boolean;
   /** The functions `report`, and wrappers, that know of a Response that was not returned. */
   readonly told: WeakSet<object>;
 }

@@ -8,11 +8,16 @@ import { SERVER } from './server-conn.ts';
 import {
   acceptingHeaders,
   closeSocket,
+  endUnused,
   MAX_MESSAGE,
   type WorkerSocket,
   webSocketPair,
 } from './workers-socket.ts';
 
+/** How a connection ends without a close frame. */
+const LOST = { code: 1006, reason: '', wasClean: false };
+/** The time in ms in which the Response must be returned. A longer timer would keep the object awake. */
+const UNUSED = 1_000;
 /** The `readyState` of a connection that neither end has closed. */
 const OPEN = 1;
 /** The most bytes that an attachment may have. */
@@ -184,6 +189,7 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
       // Only now: `connections()` contains it from here on.
       this.#state.acceptWebSocket(socket);
       await this.#call(socket, (conn) => open?.(conn, this.#room));
+      endUnused(client, UNUSED, () => void this.#ended(socket, LOST));
       return new Response(null, {
         status: 101,
         webSocket: client,
@@ -225,7 +231,7 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
     /** After a fault of the peer, `webSocketClose` is not called; after the loss of a connection it is. */
     webSocketError(socket: WorkerSocket): Promise<void> {
       end(socket, 1011);
-      return this.#ended(socket, { code: 1006, reason: '', wasClean: false });
+      return this.#ended(socket, LOST);
     }
 
     #ended(

@@ -1,7 +1,10 @@
 import type { FetchReport, FetchReportContext } from './options.ts';
 
-/** The errors that were reported: one may pass through several functions. */
-const reported = /* @__PURE__ */ new WeakSet<object>();
+/**
+ * The errors of a connection, or of a request, that were reported: one may pass through several
+ * functions. Another connection may fail with the same object.
+ */
+const reported = /* @__PURE__ */ new WeakMap<object, Set<unknown>>();
 
 /** Passes an error to the option `report`, or prints it. Never throws. */
 export function reportTo(
@@ -9,9 +12,13 @@ export function reportTo(
   error: unknown,
   context: FetchReportContext,
 ): void {
-  const key = Object(error) as object;
-  if (reported.has(key)) return;
-  reported.add(key);
+  const owner = context.conn ?? context.request;
+  if (owner) {
+    const errors = reported.get(owner) ?? new Set();
+    reported.set(owner, errors);
+    if (errors.has(error)) return;
+    errors.add(error);
+  }
   // An async function: neither a throw nor a rejection of `report` reaches the runtime.
   (async () => (report ?? print)(error, context))().catch(print);
 }

@@ -1,5 +1,8 @@
 import { kind } from '@ws/conn/parts';
 
+/** Fields of a compressed body. */
+const ENCODING_FIELDS = ['content-encoding', 'content-length'];
+
 type Body = ConstructorParameters<typeof Response>[0];
 
 /** Statuses of a Response that has no body. */
@@ -13,9 +16,16 @@ export function isResponse(value: unknown): value is Response {
   return kind(value) === 'Response' && typeof (value as Response).status === 'number';
 }
 
-/** The Response itself, or a copy of the runtime's own class: Bun, Deno and Workers send no other. */
+/**
+ * The Response itself, or a copy that the runtime can send: Bun, Deno and Workers send no other class
+ * than their own. Of another server, by `fetch`, the body is decompressed, and the headers are not.
+ */
 export async function ownResponse(response: Response): Promise<Response> {
-  return response instanceof Response ? response : copyOf(response, await bodyOf(response));
+  const isDecoded = response.headers.has('content-encoding') && response.url;
+  if (response instanceof Response && !isDecoded) return response;
+  const copy = copyOf(response, await bodyOf(response));
+  if (isDecoded) for (const name of ENCODING_FIELDS) copy.headers.delete(name);
+  return copy;
 }
 
 /** A Response of the runtime's class, whose headers can be changed. */
@@ -28,9 +38,11 @@ export function copyOf(response: Response, body: Body): Response {
 
 async function bodyOf(response: Response): Promise<Body> {
   const { body } = response;
-  // Ponyfills have no stream, or one of their own.
-  if (body === undefined) return response.arrayBuffer();
   if (body === null || body instanceof ReadableStream) return body;
+  // Ponyfills have another kind of stream, or none.
+  if (typeof (body as Partial<ReadableStream> | undefined)?.getReader !== 'function') {
+    return response.arrayBuffer();
+  }
   const reader = (body as ReadableStream<Uint8Array>).getReader();
   return new ReadableStream({
     async pull(controller) {

@@ -73,11 +73,6 @@ export function marking(wrapper: string): Runtime['accept'] {
   };
 }
 
-/** Whether `error` is that of a client that has left, of `request.signal` or of its body. */
-function hasLeft({ signal }: Request, error: unknown): boolean {
-  return signal.aborted && error === signal.reason;
-}
-
 /**
  * Calls the application's `fetch`, and reads its Response. Never throws: an error of `fetch` is
  * reported and answered with 500.
@@ -96,8 +91,9 @@ export async function callFetch<Info>(
     const cure = call?.upgrades ? '; return that of upgrade()' : '';
     throw new TypeError(`fetch: expected a Response, got ${kind(response)}${cure}`);
   } catch (error) {
-    // A client that leaves is no fault of `fetch`.
-    if (!hasLeft(request, error)) reportTo(wrapper.report, error, { where: 'fetch', request });
+    // Strangers would fill the log.
+    if (!wrapper.hasLeft(request, error))
+      reportTo(wrapper.report, error, { where: 'fetch', request });
     return refuse(500, 'Internal Server Error');
   } finally {
     call?.end();

@@ -18,6 +18,25 @@ export function webSocketPair(): [WorkerSocket, WorkerSocket] {
   return Object.values(new WebSocketPair()) as [WorkerSocket, WorkerSocket];
 }
 
+/**
+ * Ends a pair whose Response was not sent within `ms`: the client has left before, or `fetch` has
+ * returned another one. The runtime has no event for that.
+ *
+ * @param lost - Called then.
+ */
+export function endUnused(client: WorkerSocket, ms: number, lost: () => void): void {
+  setTimeout(() => {
+    try {
+      client.accept();
+    } catch {
+      // It was used in a Response.
+      return;
+    }
+    lost();
+    client.close();
+  }, ms);
+}
+
 /** The client's address. Workers without a proxy of Cloudflare have it in `cf`, with its port. */
 export function addressOf(request: Request): string | undefined {
   const { cf } = request as { cf?: { clientIp?: string } };

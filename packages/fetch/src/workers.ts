@@ -14,6 +14,7 @@ import {
   acceptingHeaders,
   addressOf,
   closeSocket,
+  endUnused,
   MAX_MESSAGE,
   webSocketPair,
 } from './workers-socket.ts';
@@ -30,7 +31,7 @@ export * from './public.ts';
 
 /**
  * See `upgrade` of `@ws/fetch`. The handler gets the connection at once: what it sends waits for the
- * Response. When your `fetch` returns another Response, the connection never opens and never ends.
+ * Response. When your `fetch` returns another Response, the connection ends with 1006 after 10 s.
  * {@link hibernating} is for Durable Objects that sleep.
  */
 export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
@@ -41,6 +42,9 @@ export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
 
 /** See `upgradeWebSocket` of `@ws/fetch`. Its events are not those of {@link hibernating}. */
 export const upgradeWebSocket: UpgradeWebSocket = /* @__PURE__ */ honoUpgrade(upgrade, waitUntil);
+
+/** The time in ms for the middleware that runs after `upgrade`. */
+const UNUSED = 10_000;
 
 const RUNTIME: SocketRuntime = {
   maxMessage: MAX_MESSAGE,
@@ -59,6 +63,7 @@ function accept(agreement: Agreement, handler: UpgradeHandler): Response {
   const conn = new SocketConn(socket, plan, RUNTIME, addressOf(request));
   // Without it, nothing of the handler runs after the close: not even `finally`.
   waitUntil(run(conn, { handler, auth, request }));
+  endUnused(client, UNUSED, () => conn.terminate());
   return new Response(null, {
     status: 101,
     webSocket: client,

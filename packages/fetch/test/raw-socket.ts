@@ -42,9 +42,13 @@ export class RawSocket {
     path: string,
     fields?: Readonly<Record<string, string>>,
     version?: string,
+    connected?: (socket: Socket) => void,
   ): Promise<RawSocket> {
     const raw = new RawSocket(connect(port, '127.0.0.1'));
     const { socket } = raw;
+    connected?.(socket);
+    // Each wait adds some.
+    socket.setMaxListeners(0);
     socket.on('error', () => {});
     socket.on('close', () => {
       raw.ended = true;

@@ -1,3 +1,7 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { type UpgradeOptions, upgrade } from '@ws/fetch';
 import { serveFetch } from '@ws/fetch/node';
 import { type BadHandshakeError, dial } from '@ws/node-client';
@@ -118,6 +122,43 @@ const refusal = (url: string): Promise<BadHandshakeError> =>
     () => expect.unreachable('it was upgraded'),
     (error: BadHandshakeError) => error,
   );
+
+describe('a Response that fetch of another server has returned', () => {
+  /** A server whose answers are compressed. */
+  async function loginService(): Promise<string> {
+    const server = createServer((_req, res) => {
+      const body = gzipSync('who are you?');
+      res.writeHead(401, {
+        'Content-Encoding': 'gzip',
+        'Content-Length': body.length,
+        'WWW-Authenticate': 'Bearer',
+      });
+      res.end(body);
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  }
+
+  it('refuses with its decompressed body', async () => {
+    const login = await loginService();
+    const authenticate: Authenticate = async () => {
+      const response = await fetch(login);
+      return response.ok ? { user: 'ada' } : response;
+    };
+    const error = await refusal(await serve((from) => upgrade(from, { authenticate }, () => {})));
+    expect([error.status, String(error.body)]).toEqual([401, 'who are you?']);
+    expect(error.headers['content-encoding']).toBe(undefined);
+    expect(error.headers['www-authenticate']).toBe('Bearer');
+  });
+
+  it('is a page', async () => {
+    const login = await loginService();
+    const page = await fetch((await serve(() => fetch(login))).replace('ws', 'http'));
+    expect([page.status, await page.text()]).toEqual([401, 'who are you?']);
+  });
+});
 
 describe('a Response of another class from fetch', () => {
   it.each(REFUSALS)('of %s is sent: a page, and a 403 to a request to upgrade', async (_, make) => {

@@ -1,38 +1,8 @@
-import type { PageSocket, WebSocketEvent } from '@ws/browser/internal';
 import { describe, expect, it, vi } from 'vitest';
 import { checkUpgradeOptions } from '../src/options.ts';
 import { SocketConn } from '../src/server-conn.ts';
 import { turns } from '../src/turns.ts';
-
-/** A socket of a runtime whose events the test sends. */
-class FakeSocket implements PageSocket {
-  readyState = 1;
-  bufferedAmount = 0;
-  readonly protocol = '';
-  readonly extensions = '';
-  binaryType = '';
-  readonly sent: unknown[] = [];
-  readonly #listeners = new Map<string, (event: WebSocketEvent) => void>();
-
-  addEventListener(type: string, listener: (event: WebSocketEvent) => void): void {
-    this.#listeners.set(type, listener);
-  }
-
-  send(data: unknown): void {
-    this.sent.push(data);
-  }
-
-  readonly closes: unknown[] = [];
-
-  close(code?: number): void {
-    this.closes.push(code);
-    this.readyState = 2;
-  }
-
-  emit(type: string, event: WebSocketEvent): void {
-    this.#listeners.get(type)?.(event);
-  }
-}
+import { FakeSocket } from './fake-socket.ts';
 
 const waits: number[] = [];
 const RUNTIME = {

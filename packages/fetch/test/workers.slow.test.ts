@@ -87,6 +87,16 @@ describe.skipIf(lacksRuntime('Durable Object')).each(DATES)('a Durable Object of
     });
   });
 
+  it('ends a connection whose Response was not returned', async () => {
+    const raw = await RawSocket.open(program.port, '/dropped');
+    raw.destroy();
+    expect(raw.status).toBe(403);
+    const ends = async (): Promise<unknown> => (await fetch(`${program.url}/ends`)).json();
+    await expect
+      .poll(ends, { timeout: 15_000 })
+      .toContainEqual(expect.objectContaining({ code: 1006, wasClean: false }));
+  });
+
   it('awaits writes without a pause for each', async () => {
     const conn = await open('/writes');
     let bytes = 0;
@@ -143,6 +153,21 @@ describe.skipIf(lacksRuntime('Durable Object')).each(DATES)('a Durable Object of
       const raw = await enter('lost');
       leave(raw);
       expect(await text(watcher)).toBe('lost left 1006 false');
+      await nothingMore(watcher);
+    });
+
+    it('calls close for a client that leaves before the answer', async () => {
+      const watcher = await watch();
+      const leaving = RawSocket.open(program.port, '/sleeper?name=slow', {}, '1.1', (socket) => {
+        void text(watcher).then((opens) => {
+          expect(opens).toBe('slow opens');
+          socket.resetAndDestroy();
+        });
+      });
+      await leaving;
+      expect(await text(watcher)).toBe('slow left 1006 false');
+      await watcher.send('states');
+      expect(await text(watcher)).not.toContain('slow open');
       await nothingMore(watcher);
     });
 

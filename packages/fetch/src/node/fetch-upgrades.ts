@@ -13,7 +13,7 @@ import {
 } from '@ws/node-server/internal';
 import type { Mark, Wrapper } from '../fetch-call.ts';
 import { wrappers } from '../node-wrappers.ts';
-import type { FetchReport, Plan } from '../options.ts';
+import type { FetchReport, FetchReportContext, Plan } from '../options.ts';
 import { reportTo } from '../reports.ts';
 import { isResponse } from '../responses.ts';
 import { callFetch, type FetchHandler } from '../upgrade.ts';
@@ -88,6 +88,8 @@ const MAX_PLANS = 32;
 export class FetchUpgrades implements Wrapper {
   readonly maxMessage: number = Infinity;
   readonly told: WeakSet<object> = new WeakSet();
+  readonly hasLeft = ({ signal }: Request, error: unknown): boolean =>
+    signal.aborted && error === signal.reason;
   readonly options: Upgrading;
   readonly report: FetchReport | undefined;
   readonly #fetch: FetchHandler<NodeInfo>;
@@ -145,7 +147,10 @@ export class FetchUpgrades implements Wrapper {
         ...connOptions(bounds),
         autoResponse,
         subprotocols: subprotocol === '' ? undefined : [subprotocol],
-        ...(report !== undefined && { report }),
+        // Each error once: of a handler that returns the promise of `receive`, too.
+        ...(report !== undefined && {
+          report: (error: unknown, context: FetchReportContext) => reportTo(report, error, context),
+        }),
       } as never);
     if (autoResponse !== undefined || report !== undefined) return make();
     const key = JSON.stringify([bounds, subprotocol]);

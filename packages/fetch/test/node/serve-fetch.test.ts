@@ -300,7 +300,7 @@ describe('options of serveFetch', () => {
     );
     expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(500);
     expect((await refusal(port)).status).toBe(500);
-    expect(reports).toEqual([boom]);
+    expect(reports).toEqual([boom, boom]);
   });
 });
 

@@ -8,7 +8,8 @@ export class Room extends DurableObject {
   fetch(request) {
     const { pathname } = new URL(request.url);
     if (pathname === '/ends') return Response.json(ends);
-    return upgrade(request, {}, async (conn) => {
+    const upgraded = upgrade(request, {}, async (conn) => {
+      if (pathname === '/dropped') return ends.push(await conn.closed);
       if (pathname === '/writes') {
         await conn.readMessage();
         for (let i = 0; i < 200; i++) await conn.send(new Uint8Array(64 * 1024));
@@ -18,6 +19,9 @@ export class Room extends DurableObject {
       const { code, reason, wasClean } = await conn.closed;
       ends.push({ code, reason, wasClean });
     });
+    return pathname === '/dropped'
+      ? upgraded.then(() => new Response('no', { status: 403 }))
+      : upgraded;
   }
 }
 
@@ -29,7 +33,15 @@ export class Sleeper extends hibernating({
   maxQueuedBytes: 64 * 1024,
   readLimit: 4 * 2 ** 20,
   report: () => {},
-  open: (conn) => conn.send('open'),
+  async open(conn, room) {
+    if (conn.data.name === 'slow') {
+      for (const each of room.connections()) {
+        if (each.data.name === 'watcher') each.send('slow opens');
+      }
+      await sleep(300);
+    }
+    conn.send('open');
+  },
   async message(conn, message, room) {
     const all = room.connections();
     if (message === 'throw') throw new Error('boom');

@@ -1,0 +1,80 @@
+import { type UpgradeHandler, upgrade } from '@ws/fetch';
+import { serveFetch } from '@ws/fetch/node';
+import { dial } from '@ws/node-client';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { checkUpgradeOptions } from '../src/options.ts';
+import { reportTo } from '../src/reports.ts';
+import { run, SocketConn } from '../src/server-conn.ts';
+import { turns } from '../src/turns.ts';
+import { FakeSocket } from './fake-socket.ts';
+
+const boom = new Error('boom');
+
+const HANDLERS: [string, UpgradeHandler][] = [
+  [
+    'the handler',
+    () => {
+      throw boom;
+    },
+  ],
+  [
+    'receive, which the handler returns',
+    (conn) =>
+      conn.receive(() => {
+        throw boom;
+      }),
+  ],
+];
+
+describe('report', () => {
+  it.each(HANDLERS)('gets an error of %s once for each connection, on Node', async (_, handler) => {
+    const reports: unknown[] = [];
+    const report = (error: unknown): void => void reports.push(error);
+    const server = await serveFetch((request) => upgrade(request, { report }, handler), {
+      port: 0,
+      host: '127.0.0.1',
+    });
+    onTestFinished(() => server.close().then(() => {}));
+    for (let i = 0; i < 2; i++) {
+      const conn = await dial(server.url);
+      await conn.send('go');
+      expect((await conn.closed).code).toBe(1011);
+    }
+    await expect.poll(() => reports).toEqual([boom, boom]);
+  });
+
+  it.each(HANDLERS)(
+    'gets an error of %s once for each connection, elsewhere',
+    async (_, handler) => {
+      const reports: unknown[] = [];
+      const plan = checkUpgradeOptions({ report: (error) => void reports.push(error) }, 2 ** 25);
+      const runtime = { maxMessage: 2 ** 25, turns: turns(0, (_ms, look) => setTimeout(look)) };
+      for (let i = 0; i < 2; i++) {
+        const socket = new FakeSocket();
+        const conn = new SocketConn(socket, plan, runtime, '');
+        const request = new Request('http://example.org');
+        const ended = run(conn, { handler, auth: true, request });
+        socket.emit('message', { data: 'go' });
+        await expect.poll(() => socket.closes).toEqual([1011]);
+        socket.emit('close', { code: 1011, wasClean: true });
+        await ended;
+      }
+      expect(reports).toEqual([boom, boom]);
+    },
+  );
+
+  it('gets each error without an owner', () => {
+    const reports: unknown[] = [];
+    const report = (error: unknown): void => void reports.push(error);
+    for (let i = 0; i < 2; i++) reportTo(report, boom, { where: 'handler' });
+    expect(reports).toEqual([boom, boom]);
+  });
+
+  it('gets a value that is no object once', () => {
+    const reports: unknown[] = [];
+    const report = (error: unknown): void => void reports.push(error);
+    const request = new Request('http://example.org');
+    for (let i = 0; i < 2; i++) reportTo(report, undefined, { where: 'fetch', request });
+    expect(reports).toEqual([undefined]);
+  });
+});
