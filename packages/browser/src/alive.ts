@@ -27,9 +27,14 @@ export class Alive {
   #end = 0;
   /** Questions since the last message. */
   #questions = 0;
+  /** When the page asked first since the last message, and the bytes that had left it then. */
+  #firstAskedAt = 0;
+  #leftAtFirst = 0;
   readonly #sent: () => number;
   /** Bytes of the questions. */
   #asked = 0;
+  /** Bytes that were sent before the last message. */
+  #sentBefore = 0;
   /** Bytes that had left the page at the last look, and those that waited. */
   #left = 0;
   #unsent = 0;
@@ -64,6 +69,7 @@ export class Alive {
   /** A message has come. Whether readers do not get it. */
   takes(data: unknown): boolean {
     this.#heardAt = performance.now();
+    this.#sentBefore = this.#bytesSent;
     this.#questions = 0;
     try {
       const isAnswer: unknown = this.#plan.answer?.(messageOf(data) as unknown as BorrowedMessage);
@@ -100,8 +106,13 @@ export class Alive {
     if (this.#socket.readyState !== 1) return;
     // A question that waits for nothing leaves at once.
     this.#unsent = this.#socket.bufferedAmount;
-    if (!this.#send() && this.#questions === 0) return this.#lookIn(this.#plan.after);
+    const isFirst = this.#questions === 0;
+    if (!this.#send() && isFirst) return this.#lookIn(this.#plan.after);
     this.#left = this.#bytesLeft;
+    if (isFirst) {
+      this.#firstAskedAt = this.#askedAt;
+      this.#leftAtFirst = this.#left;
+    }
     this.#end = performance.now() + this.#plan.timeout;
     this.#lookAgain();
   }
@@ -123,8 +134,24 @@ export class Alive {
     return true;
   }
 
+  get #bytesSent(): number {
+    return this.#sent() + this.#asked;
+  }
+
   get #bytesLeft(): number {
-    return this.#sent() + this.#asked - this.#socket.bufferedAmount;
+    return this.#bytesSent - this.#socket.bufferedAmount;
+  }
+
+  /**
+   * Milliseconds until the bytes since the last message have passed, at the rate at which they left
+   * since the first question. The system takes some MiB at once, which then wait in front of it. At
+   * most as long as that question has waited.
+   */
+  #restOfWay(now: number): number {
+    const waited = now - this.#firstAskedAt;
+    const rate = (this.#left - this.#leftAtFirst) / waited;
+    const way = (this.#bytesSent - this.#sentBefore) / rate;
+    return Math.max(0, Math.min(waited, this.#heardAt + way - now));
   }
 
   /** Looks each second whether messages leave, and at the end of the question. */
@@ -142,11 +169,11 @@ export class Alive {
     const left = this.#bytesLeft;
     // Bytes that waited: others leave at once, also when the peer is gone. A WebSocketStream shows no
     // part of a message that leaves.
-    const isLeaving =
-      isReading === undefined ? this.#unsent > 0 && left > this.#left : bufferedAmount > 0;
+    const isStream = isReading !== undefined;
+    const isLeaving = isStream ? bufferedAmount > 0 : this.#unsent > 0 && left > this.#left;
     this.#left = left;
     this.#unsent = bufferedAmount;
-    if (isLeaving) this.#end = now + timeout;
+    if (isLeaving) this.#end = now + timeout + (isStream ? 0 : this.#restOfWay(now));
     if (now < this.#end) return this.#lookAgain();
     // The timers of a hidden page are always late: by a minute in Chromium.
     const isLate = now - this.#due > this.#wait;

@@ -1,12 +1,22 @@
 // The option `alive` in pages whose server is stopped: its connections stay open, and say nothing.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { type AddressInfo, connect as connectTCP, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
 import { lacksChromium, launchChromiumTabs, type TabBrowser } from '@ws/tests/chromium';
 import { lacksFirefox, launchFirefox } from '@ws/tests/firefox';
 import { LOADER } from '@ws/tests/loader';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  onTestFinished,
+} from 'vitest';
 import { lacksStandalone, until } from './page-site.ts';
 
 const BROWSERS = [
@@ -15,6 +25,29 @@ const BROWSERS = [
 ];
 const unbuilt = lacksStandalone();
 
+/** A way to a port on which the bytes of the client pass at `rate` per second. */
+async function slowWay(port: number, rate: number): Promise<Server> {
+  const way = createServer((client) => {
+    const server = connectTCP(port, '127.0.0.1');
+    server.pipe(client);
+    for (const [socket, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      socket.on('error', () => other.destroy()).on('close', () => other.destroy());
+    }
+    client.on('data', (chunk) => {
+      server.write(chunk);
+      if (chunk.length < 3_000) return;
+      client.pause();
+      setTimeout(() => client.resume(), (chunk.length / rate) * 1_000);
+    });
+  });
+  way.listen(0, '127.0.0.1');
+  await once(way, 'listening');
+  return way;
+}
+
 type Page = Awaited<ReturnType<TabBrowser['newPage']>>;
 
 describe.each(BROWSERS)('the option alive in $name', ({ name, lacks, launch }) => {
@@ -22,6 +55,7 @@ describe.each(BROWSERS)('the option alive in $name', ({ name, lacks, launch }) =
     let browser: TabBrowser;
     let page: Page;
     let server: ChildProcess;
+    let url: string;
 
     beforeAll(async () => {
       browser = await launch();
@@ -32,9 +66,10 @@ describe.each(BROWSERS)('the option alive in $name', ({ name, lacks, launch }) =
       server = spawn(process.execPath, [...LOADER, program], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
-      const [url] = (await once(server.stdout!, 'data')) as [Buffer];
+      const [line] = (await once(server.stdout!, 'data')) as [Buffer];
+      url = line.toString().trim();
       page = await browser.newPage();
-      await page.goto(url.toString().trim());
+      await page.goto(url);
     });
     afterEach(async () => {
       await page.close();
@@ -87,6 +122,17 @@ describe.each(BROWSERS)('the option alive in $name', ({ name, lacks, launch }) =
       await page.evaluate("live.send('again')");
       await until(page, "texts.includes('again')");
       expect(await page.evaluate('texts')).toEqual(['hello', 'again']);
+    });
+
+    it.runIf(name === 'Chromium')('waits while a message leaves slowly', async () => {
+      // 8 MiB in 4 s.
+      const way = await slowWay(Number(new URL(url).port), 2 * 2 ** 20);
+      onTestFinished(() => void way.close());
+      await page.goto(`http://127.0.0.1:${(way.address() as AddressInfo).port}/`);
+      await connect(300, 1_500);
+      await page.evaluate("void live.send('x'.repeat(8 * 2 ** 20)).catch(() => {})");
+      await until(page, 'texts.some((text) => text.length > 1_000_000)');
+      expect(await page.evaluate('events')).toEqual(['open']);
     });
 
     // Headless pages do not lose their network, and are not frozen while they are visible.

@@ -253,6 +253,24 @@ describe('the option alive', () => {
     expect(conn.state).toBe('open');
   });
 
+  it('allows for bytes that the system took at once, at the rate of the others', async () => {
+    const { conn, socket } = await dialed();
+    socket.blocked = true;
+    // 8,000 bytes are gone at once. The others leave at 1,000 in a second, as those do then.
+    void conn.send('x'.repeat(38_000));
+    socket.bufferedAmount -= 8_000;
+    for (let i = 0; i < 30; i++) {
+      await pass(1_000);
+      socket.bufferedAmount -= 1_000;
+    }
+    await pass(12_000);
+    expect(conn.state).toBe('open');
+    socket.message('the answer, after the last byte has passed');
+    socket.bufferedAmount = 0;
+    await pass(19_000);
+    expect(conn.state).toBe('open');
+  });
+
   it('ends a connection whose messages do not leave', async () => {
     const { conn, socket } = await dialed();
     socket.bufferedAmount = 10_000;

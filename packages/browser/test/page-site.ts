@@ -74,6 +74,15 @@ export async function startSite(port = 0): Promise<Site> {
         for (let i = 0; i < 64; i++) await conn.send(new Uint8Array(64 * 1024));
         await conn.discardReads();
       },
+      // Asks, and acknowledges the answer after 2 MiB.
+      '/ask': async (conn) => {
+        watch(conn);
+        await conn.send('ask');
+        for await (const message of conn) {
+          for (let i = 0; i < 2; i++) await conn.send(new Uint8Array(2 ** 20));
+          await conn.send(`ack ${message.text().split(':')[0]}`);
+        }
+      },
       // Acknowledges each id, and breaks each connection before its 30th acknowledgement.
       '/orders': async (conn) => {
         watch(conn);

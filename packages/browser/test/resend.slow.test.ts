@@ -34,6 +34,34 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch }) => {
       await site.server.close({ timeout: 100 });
     });
 
+    it('gets the acknowledgement behind more than the bounds, for a handler that awaits send', async () => {
+      const page = await browser.newPage();
+      await page.goto(site.url);
+      const seen = await page.evaluate(`(async () => {
+        const { ReconnectingConn } = await import('/standalone.js');
+        const live = new ReconnectingConn('/ask', {
+          resend: {
+            id: (data) => data.split(':')[0],
+            acknowledged: (message) =>
+              message.isText ? /^ack (.*)/.exec(message.text())?.[1] : undefined,
+          },
+        });
+        const lengths = [];
+        let ends = 0;
+        live.on('close', () => ends++);
+        await new Promise((resolve) => {
+          void live.receive(async (message) => {
+            if (message.isText && message.text() === 'ask') await live.send('1:answer');
+            if (lengths.push(message.length) === 4) resolve();
+          });
+        });
+        const result = [lengths, ends];
+        await live.close();
+        return result;
+      })()`);
+      expect(seen).toEqual([[3, 2 ** 20, 2 ** 20, 5], 0]);
+    });
+
     it('loses no message', async () => {
       const page = await browser.newPage();
       await page.goto(site.url);

@@ -91,7 +91,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   constructor(plan: LivePlan<C>) {
     this.#plan = plan;
     this.#listeners = new EventListeners(plan.report);
-    this.#queue = new MessageQueue(plan, (error) => this.#reportOnce(error, 'send'));
+    this.#queue = new MessageQueue(plan, (error) => this.#reportOnce(error, 'send', 'silence'));
     this.#series = new ConnectionSeries({ ...plan, dial: reportsFirst(plan) }, (conn, signal) =>
       this.#prepare(conn, signal),
     );
@@ -194,9 +194,9 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     return sent;
   }
 
-  /** Reports the first error of each class from each place. */
-  #reportOnce(error: unknown, where: string): void {
-    const fault = `${where} ${(error as Partial<Error> | undefined)?.name}`;
+  /** Reports the first error of each kind from each place. The kind of an error is its name. */
+  #reportOnce(error: unknown, where: string, kindOfFault?: string): void {
+    const fault = `${where} ${kindOfFault ?? (error as Partial<Error> | undefined)?.name}`;
     if (this.#reported.has(fault)) return;
     this.#reported.add(fault);
     this.#plan.report(error, { where });
@@ -450,7 +450,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       const work = this.#plan.onOpen?.(conn);
       if (!isThenable(work)) return undefined;
       const sendWaits = (): boolean => this.#queue.last !== last;
-      const report = (error: Error): void => this.#reportOnce(error, 'send');
+      const report = (error: Error): void => this.#reportOnce(error, 'onOpen', 'wait');
       return openWithin(this.#plan.handshakeTimeout, work, sendWaits, report).catch(failed);
     } catch (error) {
       return failed(error);

@@ -405,7 +405,7 @@ describe('ReconnectingConn.onOpen', () => {
     });
     await all.server(0);
     await vi.advanceTimersByTimeAsync(60_000);
-    expect(report.mock.calls).toEqual([[expect.any(Error), { where: 'send' }]]);
+    expect(report.mock.calls).toEqual([[expect.any(Error), { where: 'onOpen' }]]);
     expect(String(report.mock.calls[0]![0])).toContain('write to the conn that onOpen gets');
     expect(client.state).toBe('connecting');
   });
