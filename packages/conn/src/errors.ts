@@ -1,5 +1,4 @@
 import { WebSocketError } from '@ws/codec/parts';
-import type { SchemaIssue } from './read/standard-schema.ts';
 
 export { BackpressureError } from '@ws/codec/parts';
 
@@ -121,6 +120,13 @@ export class WriteClosedError extends WebSocketError {
   override get name(): string {
     return 'WriteClosedError';
   }
+}
+
+/** What is wrong with a value, as https://standardschema.dev describes it. */
+export interface SchemaIssue {
+  readonly message: string;
+  /** The way to the wrong part of the value: keys, or objects with a key. Absent for all of it. */
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
 /**

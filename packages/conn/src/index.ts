@@ -36,6 +36,7 @@ export {
   JSONError,
   ReadLimitError,
   ReadPendingError,
+  type SchemaIssue,
   TimeoutError,
   TransportError,
   WriteClosedError,
@@ -62,7 +63,7 @@ export type { AutoResponse } from './read/auto-response.ts';
 export { MessageReader } from './read/message-reader.ts';
 export type { MessageHandler } from './read/receive-call.ts';
 export type { SchemaOptions, ValueHandler } from './read/schema-reads.ts';
-export type { SchemaIssue, SchemaOutput, StandardSchema } from './read/standard-schema.ts';
+export type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
 export type { Report } from './report/report.ts';
 export type { ReportContext, ReportedConn } from './report/report-context.ts';
 export type { ConnStats } from './stats.ts';

@@ -29,7 +29,7 @@ describe('an error of the caller that is of our classes', () => {
     Object.freeze(Object.assign(new TransportError('mine'), { stack: 'the stack of the caller' }));
 
   it.each<[string, (fault: unknown) => DialerOptions]>([
-    ['proxy', (fault) => ({ proxy: () => Promise.reject(fault as Error) })],
+    ['proxy', (fault) => ({ proxy: () => Promise.reject(fault) })],
     ['jar', (fault) => ({ jar: { getCookieString: () => Promise.reject(fault), setCookie() {} } })],
   ])('keeps its stack, from the option %s', async (_, optionsOf) => {
     const mine = error();

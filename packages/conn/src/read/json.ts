@@ -1,7 +1,7 @@
-import { causeText, JSONError, printable } from '../errors.ts';
+import { causeText, JSONError, printable, type SchemaIssue } from '../errors.ts';
 import type { BorrowedMessage, Message } from '../message.ts';
 import { kind } from '../validate.ts';
-import type { SchemaIssue, StandardSchema } from './standard-schema.ts';
+import type { StandardSchema } from './standard-schema.ts';
 
 /**
  * Parses `message` as JSON and validates it with `schema`.

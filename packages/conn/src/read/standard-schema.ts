@@ -11,13 +11,6 @@ export interface StandardSchema<Output = unknown> {
   };
 }
 
-/** What is wrong with a value, as https://standardschema.dev describes it. */
-export interface SchemaIssue {
-  readonly message: string;
-  /** The way to the wrong part of the value: keys, or objects with a key. Absent for all of it. */
-  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
-}
-
 type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly unknown[] };

@@ -296,11 +296,13 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
 
 /** The error of a dial function whose result is not a connection. */
 class NotAConn extends TypeError {
-  readonly #isNotAConn = true;
-
-  /** For a value of the application: `instanceof` throws when a trap of a Proxy throws. */
   static is(error: unknown): boolean {
-    return typeof error === 'object' && error !== null && #isNotAConn in error;
+    try {
+      return error instanceof NotAConn;
+    } catch {
+      // A trap of a Proxy.
+      return false;
+    }
   }
 
   constructor(result: unknown) {
