@@ -220,12 +220,11 @@ export abstract class Head {
    * comes after it. Code that shares a connection with that parser has to agree with it.
    */
   get hidesUpgrade(): boolean {
-    return this.hasTab('connection') && !this.#showsUpgrade();
-  }
-
-  /** Whether a tab is in a value of the field, or after it. */
-  hasTab(name: string): boolean {
-    return this.#find(name).some((line) => this.#hasTab(line));
+    return !this.#find('connection').some((line) => {
+      let end = this.#bounds[line + 3]!;
+      while (this.#bytes[end] !== CR) end++;
+      return /(?:^|,)[ \t]*upgrade *(?:,|$)/i.test(this.text(this.#bounds[line + 2]!, end));
+    });
   }
 
   /** Reads a byte of the start line. It ends at the CR that the grammar allows. */
@@ -382,23 +381,6 @@ export abstract class Head {
     if (lengths.length + codings.length > 1) return true;
     if (codings.length === 1) return codings[0]!.toLowerCase() !== 'chunked';
     return lengths.length === 1 && !this.#isLength(lengths[0]!);
-  }
-
-  /** Whether a line of `Connection` has an `upgrade` without a tab after it. */
-  #showsUpgrade(): boolean {
-    return this.#find('connection').some((line) => {
-      let end = this.#bounds[line + 3]!;
-      while (this.#bytes[end] !== CR) end++;
-      return /(?:^|,)[ \t]*upgrade *(?:,|$)/i.test(this.text(this.#bounds[line + 2]!, end));
-    });
-  }
-
-  /** Whether a tab is in the value of a line or after it. */
-  #hasTab(line: number): boolean {
-    for (let at = this.#bounds[line + 2]!; this.#bytes[at] !== CR; at++) {
-      if (this.#bytes[at] === TAB) return true;
-    }
-    return false;
   }
 
   /** Digits, and spaces after them: node:http refuses a tab there. */
