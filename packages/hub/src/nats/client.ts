@@ -116,4 +116,6 @@ interface Consumer {
 interface StoredMessage {
   readonly seq: number;
   readonly data: Uint8Array;
+  /** `pending`: later messages of the consumer. Only of a message that a consumer delivers. */
+  readonly info?: { readonly pending: number };
 }

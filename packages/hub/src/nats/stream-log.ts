@@ -348,7 +348,11 @@ export class StreamLog {
       consumers.getConsumerFromInfo?.(consumer) ?? (await consumers.get(this.#name, consumer.name))
     ).fetch({ max_messages: most, expires: FETCH_MS });
     const found: Stored[] = [];
-    for await (const { seq, data } of messages) found.push({ offset: seq, bytes: data });
+    for await (const { seq, data, info } of messages) {
+      found.push({ offset: seq, bytes: data });
+      // Messages were dropped meanwhile: the rest of the fetch would wait until it expires.
+      if (info?.pending === 0) break;
+    }
     return found;
   }
 

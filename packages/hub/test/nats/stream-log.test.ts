@@ -7,6 +7,8 @@ interface Stream {
   readonly room: readonly number[];
   /** Number of messages that a fetch returns. Default: all. */
   readonly fetched?: number;
+  /** A fetch that returns fewer messages than it asks for never ends. */
+  readonly waits?: boolean;
   /** The server's answers to questions about the stream, in order. The last one repeats. */
   readonly created?: readonly string[];
   /** Number of messages in the stream. */
@@ -21,7 +23,7 @@ const range = (from: number, to: number): number[] =>
  * limit is 12 messages.
  */
 async function history(stream: Stream, since?: number) {
-  const { room, fetched = Infinity, created = ['first'], stored = 8 } = stream;
+  const { room, fetched = Infinity, created = ['first'], stored = 8, waits = false } = stream;
   let asked = 0;
   const requests: string[] = [];
   const info = (): StreamInfo =>
@@ -58,9 +60,15 @@ async function history(stream: Stream, since?: number) {
     },
   };
   async function* messages(count: number) {
-    for (const seq of pending.slice(0, Math.min(fetched, count))) {
-      yield await Promise.resolve({ seq, data: Uint8Array.of(seq) });
+    const sent = pending.slice(0, Math.min(fetched, count));
+    for (const [i, seq] of sent.entries()) {
+      yield await Promise.resolve({
+        seq,
+        data: Uint8Array.of(seq),
+        info: { pending: sent.length - 1 - i },
+      });
     }
+    if (waits && sent.length < count) await new Promise(() => {});
   }
   const fetch = async ({ max_messages: count }: { max_messages: number }) => messages(count);
   const client = {
@@ -101,6 +109,11 @@ describe('StreamLog.history', () => {
     const { offsets, complete } = await history(stream, 5);
     expect(offsets).toEqual(found);
     expect(complete).toBe(false);
+  });
+
+  it('does not wait for messages that were dropped after the consumer was created', async () => {
+    const { offsets, more } = await history({ room: range(5, 16), fetched: 2, waits: true }, 5);
+    expect([offsets, more]).toEqual([range(6, 15), true]);
   });
 
   it('follows the position when the server has more than the limit', async () => {
