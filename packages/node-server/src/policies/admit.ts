@@ -86,14 +86,23 @@ export function admitWithPlan<Auth>(
 
 /** How deep a result of {@link admit} is looked for in data of the application. */
 const DEPTH = 3;
+/** Entries of an object or array that are looked at: the data may be large. */
+const ENTRIES = 100;
 
 /** Whether data contains a result of {@link admit}, also of another copy of this package. */
 export function hasAdmission(data: unknown, depth: number = DEPTH): boolean {
   if (!Array.isArray(data) && kind(data) !== 'Object') return false;
-  // No getter is called.
-  return Object.values(Object.getOwnPropertyDescriptors(data)).some(
-    ({ value }) => value?.refuse === REFUSED || (depth > 1 && hasAdmission(value, depth - 1)),
-  );
+  const keys = Object.keys(Array.isArray(data) ? data.slice(0, ENTRIES) : (data as object));
+  return keys.slice(0, ENTRIES).some((key) => {
+    const value = ownValue(data, key);
+    return ownValue(value, 'refuse') === REFUSED || (depth > 1 && hasAdmission(value, depth - 1));
+  });
+}
+
+/** The value of an own property. No getter is called. */
+function ownValue(object: unknown, key: string): unknown {
+  if (typeof object !== 'object' || object === null) return undefined;
+  return Object.getOwnPropertyDescriptor(object, key)?.value;
 }
 
 /** The parts of a result of {@link admit}; undefined for any other value. */

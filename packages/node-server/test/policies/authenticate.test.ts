@@ -163,6 +163,18 @@ describe.each(returning)('authenticate that %s', (_, make) => {
     },
   );
 
+  it('data is not read: its getters are not called', async () => {
+    const nested = Object.defineProperty({}, 'refuse', {
+      get: () => expect.unreachable(),
+      enumerable: true,
+    });
+    const user = Object.defineProperty({ nested }, 'rights', {
+      get: () => expect.unreachable(),
+      enumerable: true,
+    });
+    expect(await answerTo(make({ user }))).toMatchObject({ status: 101, reported: [] });
+  });
+
   it.each(Object.entries(RESPONSES))('a Response %s refuses with it', async (_, responseOf) => {
     const response = responseOf(403, 'no entry', { 'Retry-After': '7' });
     const { status, body, headers, reported } = await answerTo(make(response));
