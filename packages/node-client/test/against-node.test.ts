@@ -138,7 +138,9 @@ describe('an answer that the dialer reads', () => {
       await fc.assert(
         fc.asyncProperty(answers, async (chunks) => {
           const ours = await readBy(byDialer, chunks);
+          // node:http does not find a token beside a tab, which RFC 9110, section 5.6.3, allows.
           if (ours === undefined) return;
+          if (/^connection:[^\r\n]*\t/im.test(Buffer.concat(chunks).toString('latin1'))) return;
           if (ours.upgraded) opened++;
           else refused++;
           const nodes = await readBy(byNode, chunks);
