@@ -5,9 +5,17 @@ import { Lease } from './lease.ts';
 
 /**
  * The announced length is trusted up to this many times the received bytes. A message of 1 MiB
- * that comes in chunks of 64 KiB is not moved again.
+ * that comes in chunks of 64 KiB is not moved again: with 2 instead of 32 a loop takes twice as long.
  */
 const BELIEVED = 32;
+/**
+ * Bytes of all messages of the thread that are reserved above twice the received bytes. Peers that
+ * announce much and send little share them: the memory of later messages doubles.
+ */
+const MOST_AHEAD = 16 * 1024 * 1024;
+
+/** Bytes that are reserved of {@link MOST_AHEAD}. */
+let reservedAhead = 0;
 /**
  * Smallest memory in bytes for a message whose last frame has not begun. Ten fragments of 100 bytes
  * take 4 us with it instead of 10.
@@ -20,7 +28,8 @@ const SMALLEST = 1024;
  *
  * The memory is leased, or the caller's own: then it has exactly the size of the message at the
  * end. A header alone takes no memory. Memory doubles with the bytes that have arrived. It grows
- * further, to at most 32 times the received bytes, only when the header announces that much.
+ * further, to at most 32 times the received bytes, only when the header announces that much, and
+ * while few messages of the thread do so.
  */
 export class MessageMemory {
   /** Bytes so far. */
@@ -34,6 +43,8 @@ export class MessageMemory {
   /** Whether the last frame of the message has announced its length. */
   #final = false;
   #pooled = true;
+  /** Bytes of {@link bytes} that count as {@link reservedAhead}. */
+  #ahead = 0;
 
   /** A frame with `bytes` of payload follows; `fin`: the message ends with it. */
   announce(bytes: number, fin: boolean): void {
@@ -80,6 +91,7 @@ export class MessageMemory {
   }
 
   #clear(): void {
+    this.#reserve(0);
     this.bytes = NO_BYTES;
     this.lease = undefined;
     this.length = 0;
@@ -107,10 +119,23 @@ export class MessageMemory {
       // Of the last frame the size is known; before it, memory doubles.
       const doubled = Math.max(2 * this.bytes.length, SMALLEST);
       const size = this.#final ? believed : Math.max(believed, doubled);
-      return this.#moveTo(new Uint8Array(size), undefined);
+      const ahead = size - Math.max(doubled, needed * 2);
+      return this.#moveTo(new Uint8Array(this.#reserve(ahead) ? size : size - ahead), undefined);
     }
     const lease = Lease.acquireFree(believed) ?? Lease.acquire(needed);
     this.#moveTo(lease.bytes, lease);
+  }
+
+  /** Whether `bytes` may be reserved ahead. They replace those that this message has reserved. */
+  #reserve(bytes: number): boolean {
+    reservedAhead -= this.#ahead;
+    this.#ahead = Math.max(bytes, 0);
+    if (bytes <= 0 || reservedAhead + bytes <= MOST_AHEAD) {
+      reservedAhead += this.#ahead;
+      return true;
+    }
+    this.#ahead = 0;
+    return false;
   }
 
   #moveTo(bytes: Uint8Array, lease: Lease | undefined): void {

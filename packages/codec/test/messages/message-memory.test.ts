@@ -48,6 +48,26 @@ describe('MessageMemory', () => {
     );
   });
 
+  it('reserves 16 MiB for the announced rest of all messages together, then twice their bytes', () => {
+    const begin = (): MessageMemory => {
+      const memory = new MessageMemory();
+      memory.announce(1024 * KIB, true);
+      memory.append(PAYLOAD, 0, 32 * KIB, 0, true);
+      return memory;
+    };
+    const memories = Array.from({ length: 200 }, begin);
+    const held = memories.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    expect(held).toBeLessThanOrEqual(200 * 64 * KIB + 16 * 1024 * KIB);
+    const last = memories.pop()!;
+    expect(last.bytes.length).toBe(64 * KIB);
+    for (let i = 0; i < 31; i++) last.append(PAYLOAD, 0, 32 * KIB, 0, true);
+    expect(last.takeOwn().buffer.byteLength).toBe(1024 * KIB);
+    for (const memory of memories) memory.drop();
+    const free = begin();
+    expect(free.bytes.length).toBe(1024 * KIB);
+    free.drop();
+  });
+
   it('is of exactly the size of a message of the caller', () => {
     expect(assembled([4_000, 100_000], true).takeOwn().buffer.byteLength).toBe(100_000);
     const fragments = new MessageMemory();
