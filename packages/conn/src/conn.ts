@@ -247,7 +247,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *
    * @param options - `schema`: a Standard Schema (zod, valibot, ...) that validates the value and
    *   may transform it. `signal`, `timeout`: as for {@link readMessage}. They also end the wait for
-   *   the schema; the message is consumed then.
+   *   the schema: the next read gets the message, after those that were read meanwhile.
    * @throws (rejects) {@link JSONError} when the message is not JSON or fails the schema. The
    *   message is consumed, and the connection stays usable. TypeError for an invalid schema.
    *   Otherwise as {@link readMessage}.

@@ -12,6 +12,7 @@ import {
 } from '../src/index.ts';
 import { transportPair } from '../src/pair.ts';
 import { pureDeflate } from '../src/pure-deflate/index.ts';
+import { DetachedBytes } from '../src/writing/pending-bytes.ts';
 import { NO_TAKEOVER } from './deflate/inflating-platform.ts';
 
 const RSV2 = 0x20;
@@ -64,6 +65,22 @@ describe('ConnOptions.extensions', () => {
     transport.break();
     await conn.closed;
     expect(conn.stats).toMatchObject({ messagesIn: 1, messagesDropped: 1 });
+  });
+
+  it('may delay the close by its turns, and its error is reported once', async () => {
+    const transport = new TestTransport();
+    let turns = 5;
+    const toy = Object.defineProperty(new ToyExtension(RSV2, 3), 'waiting', {
+      get: () => turns-- > 0,
+    });
+    const reported: unknown[] = [];
+    const report = (error: unknown): void => void reported.push(error);
+    const conn = new Conn(transport, { role: 'server', extensions: [toy], report });
+    const error = new DetachedBytes();
+    transport.break(error);
+    await conn.closed;
+    expect(turns).toBeLessThan(0);
+    expect(reported).toEqual([error]);
   });
 
   it('sets its bit on the first frame of a message only', async () => {

@@ -204,12 +204,13 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   }
 
   close(error?: Error): void {
-    if (error instanceof DetachedBytes) this.reportMistake(error, 'writeMessage');
     // Before the first pass, the peer's close frame may be in the input.
     const early = this.input.starting && this.input.pending;
     if (early || (this.extension !== undefined && this.#decodesRest())) {
-      this.platform.yield(() => this.close(error));
-    } else this.#closingOrNew().transportClosed(error);
+      return this.platform.yield(() => this.close(error));
+    }
+    if (error instanceof DetachedBytes) this.reportMistake(error, 'writeMessage');
+    this.#closingOrNew().transportClosed(error);
   }
 
   /**

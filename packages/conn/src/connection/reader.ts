@@ -337,12 +337,8 @@ export class Reader {
 
   /** Returns a queued result, or parses one from the input that has arrived. */
   #take(name: string, streams: boolean): ReadResult | undefined {
-    if (
-      !streams &&
-      this.pieces === undefined &&
-      this.#ended === undefined &&
-      this.queue?.empty !== false
-    ) {
+    const common = !streams && this.pieces === undefined && this.#ended === undefined;
+    if (common && this.queue?.empty !== false) {
       const next = this.#input.takeNext();
       if (next !== undefined) return next;
     }
