@@ -11,6 +11,8 @@ import type { Message } from './message.ts';
 export interface ConnInternals {
   /** The error that has failed the connection, by a broken rule or by a handler, if any. */
   readonly failure: unknown;
+  /** Messages that were dropped although a reader may have wanted them. Default: 0. */
+  readonly messagesLost?: number;
   /** The longest time of a closing handshake, in ms. */
   readonly closeTimeout: number;
   /** As `closed` of the connection. Reading it does not mean that the last message is handled. */
@@ -38,6 +40,7 @@ export function internalsOf(conn: Conn, connection: Connection): ConnInternals {
   const { attention } = connection.reader;
   return {
     failure: connection.failure,
+    messagesLost: connection.rare?.messagesLost ?? 0,
     closeTimeout: connection.settings.closeTimeout,
     closed: connection.closed,
     handlerStarted() {

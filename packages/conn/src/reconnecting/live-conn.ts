@@ -266,7 +266,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
           yield next.value;
         }
       } catch (error) {
-        if (!isErrorOf(conn, error) || conn.state === 'open') throw error;
+        if (!isErrorOf(conn, error) || conn.state === 'open' || this.#hasLost(conn)) throw error;
       } finally {
         left.removeEventListener('abort', leave);
       }
@@ -282,12 +282,18 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
         await reads.receive((message) => (this.#discarding ? undefined : handler(message)));
       } catch (error) {
         if (error instanceof ReadPendingError) this.#receives = false;
-        else if (isErrorOf(conn, error, reads.failure)) continue;
-        else await this.#handlerFailed(error);
+        else if (isErrorOf(conn, error, reads.failure)) {
+          if (!this.#hasLost(conn)) continue;
+        } else await this.#handlerFailed(error);
         throw error;
       }
     }
     if (this.#ended?.error !== undefined) throw this.#ended.error;
+  }
+
+  /** Whether messages were dropped at the end by `close`. The reader then does not end normally. */
+  #hasLost(conn: C): boolean {
+    return this.#closing && !this.#discarding && (internalsOf(conn).messagesLost ?? 0) > 0;
   }
 
   async #handlerFailed(error: unknown): Promise<void> {
