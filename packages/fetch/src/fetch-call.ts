@@ -98,7 +98,7 @@ export class FetchCall {
     if (told.has(key)) return;
     told.add(key);
     const error = new TypeError(
-      'the Response of upgrade() was not returned from fetch, so the client was not upgraded; write return upgrade(…)',
+      'the Response of upgrade() was not returned from fetch, so the client was not upgraded; write return upgrade(...)',
     );
     reportTo(report ?? common, error, { where: 'fetch', request: this.#request });
   }

@@ -330,7 +330,7 @@ describe('a Response of upgrade that is not returned', () => {
     const { port, reports } = await serveForgotten(fetchOf);
     for (let i = 0; i < 3; i++) expect((await refusal(port)).status).toBe(200);
     await expect.poll(() => reports).toHaveLength(1);
-    expect(reports[0]?.message).toContain('write return upgrade(…)');
+    expect(reports[0]?.message).toContain('write return upgrade(...)');
   });
 
   it('is reported to the report of upgrade', async () => {
