@@ -3,7 +3,6 @@ import { onPageWake, onRejection, TimeoutError } from '@ws/conn/parts';
 import type { AlivePlan } from './dial-options.ts';
 import { dataTypeOf, messageOf, payloadOf } from './payload.ts';
 import { nothing, report } from './promises.ts';
-import { utf8Length } from './utf8-length.ts';
 import type { PageSocket } from './web-types.ts';
 
 /**
@@ -30,9 +29,9 @@ export class Alive {
   /** When the page asked first since the last message, and the bytes that had left it then. */
   #firstAskedAt = 0;
   #leftAtFirst = 0;
+  /** Milliseconds between two looks at a question. */
+  readonly #step: number;
   readonly #sent: () => number;
-  /** Bytes of the questions. */
-  #asked = 0;
   /** Bytes that were sent before the last message. */
   #sentBefore = 0;
   /** Bytes that had left the page at the last look, and those that waited. */
@@ -53,6 +52,7 @@ export class Alive {
     this.#plan = plan;
     this.#sent = sent;
     this.#lost = lost;
+    this.#step = Math.min(plan.timeout, LATE);
     socket.addEventListener('open', () => {
       this.#removeWake = onPageWake(() => this.#wake());
       this.#heardAt = performance.now();
@@ -69,7 +69,7 @@ export class Alive {
   /** A message has come. Whether readers do not get it. */
   takes(data: unknown): boolean {
     this.#heardAt = performance.now();
-    this.#sentBefore = this.#bytesSent;
+    this.#sentBefore = this.#sent();
     this.#questions = 0;
     try {
       const isAnswer: unknown = this.#plan.answer?.(messageOf(data) as unknown as BorrowedMessage);
@@ -87,23 +87,22 @@ export class Alive {
     this.#timer = setTimeout(() => this.#look(), ms);
   }
 
-  /** How late the timer may be: later, the page was not running. */
-  get #wait(): number {
-    return Math.min(this.#plan.timeout, LATE);
+  /** Whether the timer is so late that the page was not running: an answer may wait for it too. */
+  #isLate(now: number): boolean {
+    return now - this.#due > this.#step;
   }
 
   #wake(): void {
+    if (this.#socket.readyState !== 1) return;
     const now = performance.now();
     if (this.#questions === 0) return this.#ask();
-    // The page was not running at the end of the question: an answer may wait for it.
-    if (now >= this.#end && now - this.#due > this.#wait) return this.#look();
+    if (now >= this.#end && this.#isLate(now)) return this.#look();
     // The first question keeps its end.
     if (now - this.#askedAt >= LATE) this.#send();
   }
 
   /** Asks, and starts `timeout`. */
   #ask(): void {
-    if (this.#socket.readyState !== 1) return;
     // A question that waits for nothing leaves at once.
     this.#unsent = this.#socket.bufferedAmount;
     const isFirst = this.#questions === 0;
@@ -114,7 +113,7 @@ export class Alive {
       this.#leftAtFirst = this.#left;
     }
     this.#end = performance.now() + this.#plan.timeout;
-    this.#lookAgain();
+    this.#lookIn(this.#step);
   }
 
   /** Sends a question. Whether it was sent. */
@@ -122,9 +121,7 @@ export class Alive {
     try {
       const data = this.#plan.ask();
       onRejection(data, report);
-      const payload = payloadOf('alive.ask', dataTypeOf(data), data);
-      this.#socket.send(payload);
-      this.#asked += typeof payload === 'string' ? utf8Length(payload) : payload.length;
+      this.#socket.send(payloadOf('alive.ask', dataTypeOf(data), data));
     } catch (error) {
       report(error);
       return false;
@@ -134,12 +131,9 @@ export class Alive {
     return true;
   }
 
-  get #bytesSent(): number {
-    return this.#sent() + this.#asked;
-  }
-
+  /** Without the questions, whose bytes are few. */
   get #bytesLeft(): number {
-    return this.#bytesSent - this.#socket.bufferedAmount;
+    return this.#sent() - this.#socket.bufferedAmount;
   }
 
   /**
@@ -150,13 +144,8 @@ export class Alive {
   #restOfWay(now: number): number {
     const waited = now - this.#firstAskedAt;
     const rate = (this.#left - this.#leftAtFirst) / waited;
-    const way = (this.#bytesSent - this.#sentBefore) / rate;
+    const way = (this.#sent() - this.#sentBefore) / rate;
     return Math.max(0, Math.min(waited, this.#heardAt + way - now));
-  }
-
-  /** Looks each second whether messages leave, and at the end of the question. */
-  #lookAgain(): void {
-    this.#lookIn(Math.min(this.#end - performance.now(), LATE));
   }
 
   #look(): void {
@@ -174,10 +163,10 @@ export class Alive {
     this.#left = left;
     this.#unsent = bufferedAmount;
     if (isLeaving) this.#end = now + timeout + (isStream ? 0 : this.#restOfWay(now));
-    if (now < this.#end) return this.#lookAgain();
+    if (now < this.#end) return this.#lookIn(Math.min(this.#end - now, this.#step));
     // The timers of a hidden page are always late: by a minute in Chromium.
-    const isLate = now - this.#due > this.#wait;
-    if (isLate && (this.#questions < 2 || !globalThis.document?.hidden)) return this.#ask();
+    if (this.#isLate(now) && (this.#questions < 2 || !globalThis.document?.hidden))
+      return this.#ask();
     if (isReading === false) {
       // The page does not read the WebSocketStream: an answer may wait in it.
       this.#heardAt = now;
