@@ -19,6 +19,7 @@ const LIVING = [
   'stream',
   'part',
   'receive',
+  'loop',
   'cancel',
   'step',
   'pass',
@@ -52,6 +53,8 @@ export interface Setup {
   readonly highWaterMark: number;
   readonly maxBufferedAmount: number | false;
   readonly writeBufferSize: number;
+  /** Messages in a ms that each end reads; more wait. */
+  readonly rate?: number | false;
   /** Interval of heartbeats in ms. No heartbeat times out: both ends answer. */
   readonly heartbeat: number | false;
 }
@@ -72,6 +75,7 @@ export const anySetup: fc.Arbitrary<Setup> = fc.record({
   highWaterMark: fc.constantFrom(1_000, 65_536, 1_000_000),
   maxBufferedAmount: fc.constantFrom<number | false>(false, 300, 20_000),
   writeBufferSize: fc.constantFrom(10, 1_000, 4_096),
+  rate: fc.constantFrom<number | false>(false, false, 2),
   heartbeat: fc.constantFrom<number | false>(false, 20, 500),
 });
 

@@ -3,6 +3,7 @@ import {
   BinaryMessage,
   type BorrowedMessage,
   type Conn,
+  type Message,
   type MessageReader,
   type MessageWriter,
   PongMessage,
@@ -63,6 +64,8 @@ export class ModelConn {
   #stops = '';
   #closeHasSignal = false;
   #reader: OpenReader | undefined;
+  /** The loop that reads. */
+  #loop: AsyncIterator<Message, undefined> | undefined;
   #control = new AbortController();
   #state = 0;
   readonly #settled: Promise<unknown>[] = [];
@@ -205,6 +208,16 @@ export class ModelConn {
     });
   }
 
+  /** A loop over all messages, until it is cancelled. */
+  readLoop(): void {
+    this.#read(async () => {
+      const loop = this.conn[Symbol.asyncIterator]();
+      this.#loop = loop;
+      for await (const { data } of loop) this.#take(Buffer.from(data));
+      this.readsEnded ||= this.#loop === loop;
+    });
+  }
+
   /** Handles every third message in a later turn, and every third one after a round trip. */
   #handle(message: BorrowedMessage): Promise<void> | undefined {
     const bytes = Buffer.from(message.borrow());
@@ -303,6 +316,9 @@ export class ModelConn {
   /** Aborts the signal of earlier calls. */
   cancel(): void {
     this.failed ||= this.#closeHasSignal;
+    const loop = this.#loop;
+    this.#loop = undefined;
+    void loop?.return?.();
     this.#control.abort(ABORTED);
     this.#control = new AbortController();
     this.#closeHasSignal = false;

@@ -8,6 +8,7 @@ import {
   type Transport,
   WebSocketError,
 } from '@ws/conn';
+import { checkRate, limitRate } from '@ws/conn/internal';
 import { FakePlatform, SteppedTransport, turn } from '../kit/index.ts';
 import type { Command, End, Setup } from './commands.ts';
 import { compressingPlatform, DEFLATE } from './compressing-platform.ts';
@@ -19,7 +20,7 @@ export type MakeConn = (transport: Transport, options: ConnOptions) => Conn;
 type Both<T> = readonly [T, T];
 
 /** Commands whose effect depends on whether a read is pending. */
-const READS: readonly Command['action'][] = ['read', 'stream', 'part', 'receive'];
+const READS: readonly Command['action'][] = ['read', 'stream', 'part', 'receive', 'loop'];
 /** Commands after which a message may be missing, and an end not clean. */
 const FAULTS: readonly Command['action'][] = [
   'terminate',
@@ -57,7 +58,7 @@ export async function runCommands(
   const conns = transports.map((transport, i) => {
     const role = i === 0 ? 'client' : 'server';
     return new ModelConn(
-      make(transport, { ...options, role, platform, report: () => {} }),
+      limited(make(transport, { ...options, role, platform, report: () => {} }), setup.rate),
       platform,
       i as End,
     );
@@ -86,6 +87,11 @@ export async function runCommands(
   await Promise.all(conns.map((model) => model.settled()));
   await checkOutcome(conns, platform, faulty || failed() || rounds.late);
   assert.equal(lentBytes() - lentBefore, 0, 'bytes still lent');
+}
+
+function limited(conn: Conn, messages: number | false = false): Conn {
+  if (messages !== false) limitRate(conn, checkRate({ messages, per: 1 }));
+  return conn;
 }
 
 async function settle(conns: Both<ModelConn>, platform: FakePlatform): Promise<void> {
@@ -152,6 +158,8 @@ async function runCommand(
       return model.readPart(size);
     case 'receive':
       return model.receive();
+    case 'loop':
+      return model.readLoop();
     case 'cancel':
       // A message may arrive in the turn of the abort.
       transports[1 - end]!.step();
