@@ -24,7 +24,7 @@ import type { CheckedOptions } from '../options.ts';
 import type { Backend } from '../targets/target.ts';
 import type { TargetPool } from '../targets/target-pool.ts';
 import { faultOf, isAccepted, type Offer, type TargetAnswer } from './answer.ts';
-import { checkedLines, type HeaderLine, headersOf } from './end-to-end.ts';
+import { checkedLines, type HeaderLine, headersOf, withoutLookalikes } from './end-to-end.ts';
 import {
   Http1Exchange,
   Http2Exchange,
@@ -202,7 +202,9 @@ function targetLines(
   fromClient: readonly HeaderLine[],
 ): readonly HeaderLine[] | Promise<readonly HeaderLine[]> {
   const own: HeaderLine = ['Host', plan.host === 'target' ? backend.address.host : host];
-  const lines = mergeHeaders([own, ...fromClient], backend.headers);
+  const names = backend.headers.map(([name]) => name);
+  const others = withoutLookalikes(fromClient, names);
+  const lines = mergeHeaders([own, ...others], backend.headers);
   return plan.director === undefined ? lines : directed(plan.director, handshake, req, lines);
 }
 
@@ -213,6 +215,7 @@ async function directed(
   lines: readonly HeaderLine[],
 ): Promise<readonly HeaderLine[]> {
   const headers = headersOf(lines);
+  const before = new Headers(headers);
   try {
     const { signal } = handshake;
     await handshake.waitForCall('director', director(req, headers, { signal }));
@@ -220,7 +223,9 @@ async function directed(
     if (host === null || !isHost(host)) {
       throw new TypeError(`director: Host must be host[:port], got ${JSON.stringify(host)}`);
     }
-    return checkedLines('director', headers);
+    const names = [...before.keys(), ...headers.keys()];
+    const changed = names.filter((name) => before.get(name) !== headers.get(name));
+    return withoutLookalikes(checkedLines('director', headers), changed);
   } catch (cause) {
     throw handshake.failure ?? serverFault('director', cause);
   }

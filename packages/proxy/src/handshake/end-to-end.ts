@@ -15,6 +15,24 @@ export function pairsOf(rawHeaders: readonly string[]): HeaderLine[] {
   return lines;
 }
 
+/**
+ * Drops the lines that a CGI-like backend would read as one of `names`, since it reads `_` as `-`. Lines
+ * with these names themselves stay.
+ */
+export function withoutLookalikes(
+  lines: readonly HeaderLine[],
+  names: readonly string[],
+): readonly HeaderLine[] {
+  if (names.length === 0) return lines;
+  const own = new Set(names.map((name) => name.toLowerCase()));
+  const plain = new Set(names.map(plainName));
+  return lines.filter(([name]) => own.has(name.toLowerCase()) || !plain.has(plainName(name)));
+}
+
+function plainName(name: string): string {
+  return name.toLowerCase().replaceAll('_', '-');
+}
+
 /** Returns lines as an object that a function of the application may change. */
 export function headersOf(lines: readonly HeaderLine[]): Headers {
   const headers = new Headers();

@@ -145,6 +145,26 @@ describe('the headers for the target', () => {
     expect(head).not.toMatch(/cookie/i);
   });
 
+  it('have none of the client that equals one of the application but for _', async () => {
+    const { head } = await through(
+      { add: ['X_Auth_User: root', 'x_tenant: evil', 'X_Role: admin', 'X_Other: stays'] },
+      {
+        director: (_req, headers) => {
+          headers.set('X-Tenant', 't1');
+          headers.set('X-Role', 'user');
+        },
+      },
+      { headers: { 'X-Auth-User': 'ada' } },
+    );
+    const names = /x.(?:auth.user|tenant|role|other): .*/gi;
+    expect(
+      head
+        .match(names)!
+        .map((line) => line.toLowerCase())
+        .sort(),
+    ).toEqual(['x-auth-user: ada', 'x-role: user', 'x-tenant: t1', 'x_other: stays']);
+  });
+
   it('report a director that ignores its signal', async () => {
     const signals: AbortSignal[] = [];
     const { head, answer, reported } = await through(
