@@ -191,14 +191,26 @@ function readAuth(result: unknown): unknown {
 function checkedAuth(result: object): object {
   const { status } = result as { status?: unknown };
   const isRefusal = typeof status === 'number' && status >= 300 && status <= 599;
-  const admission = Object.values(Object.getOwnPropertyDescriptors(result)).find(
-    ({ value }) => kind(value) === 'Object' && String(value.refuse).startsWith('a result of admit'),
-  );
-  if (!isRefusal && !admission) return result;
+  if (!isRefusal && !hasAdmission(result)) return result;
   const what = isRefusal ? `the status ${status}` : 'a result of admit in it';
   throw new TypeError(
     `authenticate: got an object with ${what}; to refuse, write { refuse: 401 }; to admit, return admit(auth) itself`,
   );
+}
+
+/** Whether data has a result of `admit` in it. The data may be large, and no getter is called. */
+function hasAdmission(data: object, depth = 3): boolean {
+  const own = (object: object, key: string): unknown =>
+    Object.getOwnPropertyDescriptor(object, key)?.value;
+  return Object.keys(data)
+    .slice(0, 100)
+    .some((key) => {
+      const value = own(data, key);
+      if (typeof value !== 'object' || value === null) return false;
+      const refused = own(value, 'refuse');
+      const isOne = typeof refused === 'string' && refused.startsWith('a result of admit');
+      return isOne || (depth > 1 && hasAdmission(value, depth - 1));
+    });
 }
 
 /** An error that is meant for the client, as http-errors makes it, has its own status. */

@@ -36,11 +36,21 @@ const MISTAKES: [string, () => unknown][] = [
     () => ({ user: admit('ada', { expires: Date.now() + 60_000 }) }),
   ],
   ['a result of admit in a list', () => [admit('ada')]],
+  ['a result of admit three levels deep', () => ({ a: [{ user: admit('ada') }] })],
   ['an Error of another realm', () => ({ message: 'no', stack: 'Error: no' })],
 ];
 
 const ADMITTED: [string, unknown][] = [
   ['a status of a user', { status: 1 }],
+  [
+    'an own refuse within',
+    {
+      vote: { refuse: 'yes' },
+      get lazy() {
+        return { refuse: 'a result of admit' };
+      },
+    },
+  ],
   ['a status in words', { status: 'away' }],
   ['an answer of 200 of a login service', { status: 200, user: 'ada' }],
 ];
@@ -93,7 +103,7 @@ describe('a mistake in authenticate', () => {
     expect([response.status, reports.length]).toEqual([500, 1]);
   });
 
-  it.each(MISTAKES.slice(5, 10))('names the cure for %s', async (_, make) => {
+  it.each(MISTAKES.slice(5, 11))('names the cure for %s', async (_, make) => {
     const { reports } = await answerTo(make);
     expect(reports[0]?.message).toContain('write { refuse: 401 }');
   });
