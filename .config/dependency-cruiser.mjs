@@ -159,7 +159,7 @@ const forbidden = [
     to: {
       path: '^packages/[^/]+/src',
       pathNot:
-        '^packages/([^/]+/src/(raw/index|pure-deflate/index|index|internal)|codec/src/frames/rules)\\.ts$',
+        '^packages/([^/]+/src/(raw/index|pure-deflate/index|index|node|internal)|codec/src/frames/rules)\\.ts$',
     },
   },
   ...Object.entries(PACKAGES).map(([name, below]) => ({

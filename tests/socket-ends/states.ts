@@ -50,7 +50,7 @@ const OPTIONS = {
   heartbeat: { interval: 300, timeout: 300 },
   host: '127.0.0.1',
   report: () => {},
-  authenticate(req: AnyRequest) {
+  authenticate: (req: AnyRequest) => {
     const path = req.url ?? req.target ?? '';
     if (path.endsWith('/login')) return NEVER;
     if (path.endsWith('/body')) return new Response(new ReadableStream(), { status: 403 });
@@ -102,7 +102,7 @@ async function ofServe(tls: boolean, http2: boolean): Promise<Running> {
   const server = await serve(options, handler);
   return {
     port: Number(new URL(server.url).port),
-    http: server.http as HttpServer,
+    http: server.http,
     counted: () => total(server.stats),
     close: () => server.close(STOP),
   };
@@ -122,10 +122,10 @@ async function ofServeFetch(tls: boolean): Promise<Running> {
     return url === '/never' || url === '/hook' ? NEVER : new Response('a page');
   };
   const certificate = tls ? await certified() : undefined;
-  const server = await serveFetch(answer, { ...options, host, report, tls: certificate } as never);
+  const server = await serveFetch(answer, { ...options, host, report, tls: certificate });
   return {
     port: Number(new URL(server.url).port),
-    http: server.http as HttpServer,
+    http: server.http,
     counted: () => total(server.stats),
     close: () => server.close(STOP),
   };
@@ -159,13 +159,13 @@ async function ofUpgraderStreams(tls: boolean): Promise<Running> {
   const sessions = new Set<{ destroy(): void }>();
   http.on('session', (session) => sessions.add(session));
   return {
-    port: await listening(http as Http2Server),
+    port: await listening(http),
     http: undefined,
     counted: () => total(upgrader.stats),
     async close() {
       await upgrader.close(STOP);
       for (const session of sessions) session.destroy();
-      await closed(http as Http2Server);
+      await closed(http);
     },
   };
 }
