@@ -161,7 +161,7 @@ describe('the headers for the target', () => {
       head
         .match(names)!
         .map((line) => line.toLowerCase())
-        .sort(),
+        .toSorted(),
     ).toEqual(['x-auth-user: ada', 'x-role: user', 'x-tenant: t1', 'x_other: stays']);
   });
 
