@@ -38,7 +38,8 @@ export class EventListeners<C> {
   ): void {
     const failed = (error: unknown): void => this.#report(error, { where: `on ${event}` });
     // A copy: a listener that is added meanwhile waits for the next event.
-    for (const entry of [...this.#entries[event]]) {
+    const entries = [...this.#entries[event]];
+    for (const entry of entries) {
       const { listener } = entry as { listener: (argument: unknown) => unknown };
       try {
         onRejection(listener(argument), failed);

@@ -21,7 +21,7 @@ export async function openWithin(
   const waiting = setTimeout(() => {
     if (sendWaits()) report(new Error(`onOpen has not finished after ${WAITING_MS} ms; ${CURE}`));
   }, WAITING_MS);
-  let timeUp: ReturnType<typeof setTimeout> | undefined;
+  let timeUp: unknown;
   const over = new Promise<never>((_, reject) => {
     if (ms === Infinity) return;
     timeUp = setTimeout(() => {

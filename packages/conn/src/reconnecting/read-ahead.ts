@@ -51,7 +51,7 @@ export class ReadAhead {
   /** Whether the message before the last one was above the bounds times {@link WAITING_FACTOR}. */
   #isFar = false;
   /** Ends the connection, unless the reader takes a message. */
-  #standstill: ReturnType<typeof setTimeout> | undefined;
+  #standstill: unknown;
 
   constructor(
     conn: ConnLike,

@@ -21,7 +21,7 @@ export class ResendWindow {
   /** The factor of the bounds. */
   #scale = 1;
   /** Runs while a message waits for its acknowledgement. */
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: unknown;
   /** Whether an acknowledgement has come since the timer fired last. */
   #hasHeard = false;
   /** Milliseconds without an acknowledgement. */

@@ -23,7 +23,7 @@ async function reading(read: keyof typeof READERS, discard: boolean) {
   onTestFinished(() => void live.close());
   let got = 0;
   let conn!: Conn;
-  live.on('open', (opened) => void (conn = opened as Conn));
+  live.on('open', (opened) => void (conn = opened));
   let begun!: () => void;
   const first = new Promise<void>((resolve) => (begun = resolve));
   let isClosed!: () => void;

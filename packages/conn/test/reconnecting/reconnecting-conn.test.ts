@@ -443,7 +443,7 @@ describe('ReconnectingConn.writeJSON', () => {
     const all = dials();
     const client = live(all, {
       resend: {
-        id: (data) => (JSON.parse(String(data)) as { id: string }).id,
+        id: (data) => (JSON.parse(data as string) as { id: string }).id,
         acknowledged: (message) => (message.json() as { ack: string }).ack,
         hide: true,
       },

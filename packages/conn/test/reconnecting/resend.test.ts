@@ -852,9 +852,7 @@ describe('a wrong function of the option resend', () => {
     const all = dials();
     const report = vi.fn();
     const acknowledged: ResendOptions['acknowledged'] = (message) =>
-      message.text() === 'wrong'
-        ? (wrong() as undefined)
-        : (RESEND.acknowledged(message) as string[]);
+      message.text() === 'wrong' ? (wrong() as undefined) : RESEND.acknowledged(message);
     const client = live(all, { acknowledged }, { report });
     const seen: string[] = [];
     void client.receive((message) => void seen.push(message.text()));
