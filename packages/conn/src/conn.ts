@@ -1,11 +1,4 @@
-import {
-  CloseCode,
-  CloseMessage,
-  formatCloseMessage,
-  PongMessage,
-  type Role,
-  TextMessage,
-} from '@ws/codec';
+import { CloseCode, CloseMessage, formatCloseMessage, type Role, TextMessage } from '@ws/codec';
 import { checked, fromCaller } from '@ws/codec/internal';
 import {
   checkCloseOptions,
@@ -656,15 +649,6 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /** The current ping handler; the default one sends the pong. */
   pingHandler(): PingPongHandler {
     const frames = this.#connection.controlFrames;
-    frames.defaultPing ??= (payload) => {
-      const { platform, sendQueue } = this.#connection;
-      const bytes = checked(
-        () => controlPayload(payload, platform, 'pingHandler'),
-        this,
-        'pingHandler',
-      );
-      void sendQueue.control(PongMessage, bytes, 0, bytes.length, true);
-    };
     return frames.pingHandler ?? frames.defaultPing;
   }
 

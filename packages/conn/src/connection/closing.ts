@@ -1,12 +1,11 @@
 import { CloseCode, formatCloseMessage, type WebSocketError } from '@ws/codec';
 import type { ConnState } from '../close-info.ts';
-import { CloseError, TimeoutError, TransportError, transportFailed, untraced } from '../errors.ts';
+import { CloseError, TimeoutError, TransportError, transportFailed } from '../errors.ts';
 import { onRejection } from '../on-rejection.ts';
-import { isNormalEnd } from '../read/pending-read.ts';
 import { TurnCallback, type TurnTask } from '../scheduler/task-queue.ts';
 import { SINGLE_READ_TIME } from './attention.ts';
 import type { Connection } from './connection.ts';
-import { brokenBy, End, timeoutOption, unexpectedEof } from './end-record.ts';
+import { brokenBy, End, peerCloseError, timeoutOption, unexpectedEof } from './end-record.ts';
 import { SlowPeer } from './slow-peer.ts';
 
 // The phases of a close (RFC 6455, section 7). A connection only moves down, to the right or into CLOSED:
@@ -44,9 +43,6 @@ const CLOSED = 4;
  */
 const MAX_DROPPED = 1_048_576;
 
-/** Says whose message and whose limit a close frame with 1009 is about. */
-const SENT_TOO_BIG = 'a message of this end is larger than the limit of the peer';
-
 /** Names a handler in reports. */
 export type HandlerName = 'receive' | 'ping handler' | 'pong handler' | 'close handler';
 
@@ -83,7 +79,7 @@ export class Closing implements TurnTask {
   #progressAtStall = 0;
   #dropped = 0;
   /** Moves the deadline while a slow peer takes the accepted messages. */
-  #slowPeer: SlowPeer | undefined;
+  slowPeer: SlowPeer | undefined;
   /** `destroy` of the transport was called, for a failure or after the last byte. */
   #destroyed = false;
 
@@ -139,7 +135,7 @@ export class Closing implements TurnTask {
     if (this.#phase === CLOSED) return;
     if (this.#phase === CLOSING) {
       if (timeout !== undefined) this.#setAlarm(timeout, timeoutOption(timeout));
-      if (timeout !== undefined || discard) this.#slowPeer = undefined;
+      if (timeout !== undefined || discard) this.slowPeer = undefined;
       if (!discard) return;
       this.#dropMessages();
     } else {
@@ -151,7 +147,7 @@ export class Closing implements TurnTask {
       this.#addCloseFrame(payload);
       const ms = timeout ?? this.#closeTimeout();
       this.#setAlarm(ms, timeoutOption(timeout));
-      if (timeout === undefined && !discard) this.#waitForSlowPeer();
+      if (timeout === undefined && !discard) this.slowPeer = SlowPeer.of(connection);
       // A handler that closes often awaits the close, and takes no message until then.
       const inHandler = connection.reader.receiveCall?.inCall === true;
       this.#longestStall = inHandler ? Math.min(ms / 2, SINGLE_READ_TIME) : ms / 2;
@@ -191,13 +187,10 @@ export class Closing implements TurnTask {
   peerClose(code: number, reason: string): void {
     const { end } = this;
     // The answer to our own close frame repeats its code.
-    const tooBig = code === CloseCode.MessageTooBig && !end.sent ? SENT_TOO_BIG : undefined;
     end.received = { code, reason };
     this.#connection.input.stop();
     // All messages before the close frame are parsed.
-    const loss = this.#connection.rare?.loss;
-    const close = untraced(() => new CloseError(code, reason, tooBig ?? loss?.message ?? ''));
-    end.readEnd = { reason: loss !== undefined && isNormalEnd(close) ? loss : close };
+    end.readEnd = { reason: peerCloseError(end, this.#connection.rare?.loss) };
     if (this.#phase === CLOSED) return;
     if (end.sent) this.#awaitTransportEnd();
     else this.#waitForReader();
@@ -457,7 +450,7 @@ export class Closing implements TurnTask {
       this.#sendCloseCode(code, reason);
     }
     this.#phase = CLOSING;
-    this.#slowPeer = undefined;
+    this.slowPeer = undefined;
     connection.sendQueue.end();
     this.#setAlarm(this.#closeTimeout());
     connection.balance();
@@ -575,27 +568,12 @@ export class Closing implements TurnTask {
     else this.#watchReader();
   }
 
-  /** A peer that reads slowly gets the accepted messages while it takes them, within bounds. */
-  #waitForSlowPeer(): void {
-    const connection = this.#connection;
-    connection.guardTransport(() => {
-      if (SlowPeer.isOf(connection)) this.#slowPeer = new SlowPeer(connection);
-    });
-  }
-
-  /** The transport has drained. */
-  drained(): void {
-    this.#slowPeer?.drained();
-  }
-
   #giveUp(): void {
     // An alarm of an earlier phase, in a connection that is destroyed.
     if (this.#deadline === Infinity) return;
-    const left = this.end.aborted ? 0 : (this.#slowPeer?.extend(this.#closeTimeout()) ?? 0);
-    if (left > 0) {
-      this.#deadline = this.#now() + left;
-      return this.#startTimer(left);
-    }
+    const left = this.end.aborted ? 0 : (this.slowPeer?.extend(this.#closeTimeout()) ?? 0);
+    this.#deadline = this.#now() + left;
+    if (left > 0) return this.#startTimer(left);
     const text = `the peer did not finish the closing handshake within ${this.#timeoutText}`;
     this.end.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
     this.abort(new TimeoutError(text, { permanent: true }));

@@ -196,7 +196,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
 
   drain(): void {
     this.sendQueue.drained();
-    this.#closing?.drained();
+    this.#closing?.slowPeer?.drained();
   }
 
   end(): void {

@@ -9,6 +9,7 @@ import {
   UNEXPECTED_EOF,
   untraced,
 } from '../errors.ts';
+import { isNormalEnd } from '../read/pending-read.ts';
 
 /** How a connection ends, as far as it is known. */
 export class End {
@@ -46,6 +47,22 @@ export class End {
     };
     return this.info;
   }
+}
+
+/** Says whose message and whose limit a close frame with 1009 is about. */
+const SENT_TOO_BIG = 'a message of this end is larger than the limit of the peer';
+
+/**
+ * Why reading ends with the peer's close frame.
+ *
+ * @param loss - The error of a reader that has lost messages.
+ */
+export function peerCloseError({ received, sent }: End, loss: Error | undefined): Error {
+  const { code, reason } = received!;
+  // The answer to our own close frame repeats its code.
+  const tooBig = code === CloseCode.MessageTooBig && !sent ? SENT_TOO_BIG : undefined;
+  const close = untraced(() => new CloseError(code, reason, tooBig ?? loss?.message ?? ''));
+  return loss !== undefined && isNormalEnd(close) ? loss : close;
 }
 
 /** Names the option of the timeout: that of a call of `close`, or the default. */

@@ -21,7 +21,7 @@ export class SlowPeer {
   /** When the transport has drained last since then, in ms of the platform's clock. */
   #drainedAt: number | undefined;
 
-  constructor(connection: Connection) {
+  private constructor(connection: Connection) {
     const { bytesFlushed, bufferedAmount } = connection.sendQueue;
     this.#connection = connection;
     this.#since = connection.platform.now();
@@ -30,9 +30,15 @@ export class SlowPeer {
     this.#least = Math.ceil(bufferedAmount * LEAST_PROGRESS);
   }
 
-  /** Whether the writes of `connection` wait for its peer. */
-  static isOf({ sendQueue, settings }: Connection): boolean {
-    return sendQueue.blocked || sendQueue.bufferedAmount >= settings.highWaterMark;
+  /** The peer of `connection`, if its writes wait. */
+  static of(connection: Connection): SlowPeer | undefined {
+    const { sendQueue, settings } = connection;
+    let peer: SlowPeer | undefined;
+    connection.guardTransport(() => {
+      const isSlow = sendQueue.blocked || sendQueue.bufferedAmount >= settings.highWaterMark;
+      if (isSlow) peer = new SlowPeer(connection);
+    });
+    return peer;
   }
 
   /** The transport has drained. */

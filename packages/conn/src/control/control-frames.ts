@@ -1,11 +1,12 @@
 import type { MessageDecoder } from '@ws/codec';
-import { PingMessage } from '@ws/codec';
+import { PingMessage, PongMessage } from '@ws/codec';
 import type { OwnedBytes } from '@ws/codec/parts';
 import type { Connection } from '../connection/connection.ts';
 import { copyOf } from '../memory/copy.ts';
 import { isThenable } from '../on-rejection.ts';
 import { asyncContexts } from '../platform/async-contexts.ts';
 import { RESOLVED } from '../time/promises.ts';
+import { controlPayload } from '../writing/payload.ts';
 import { Pings } from './pings.ts';
 
 /** Called with the payload of a ping or a pong: at most 125 bytes, which the handler owns. */
@@ -30,7 +31,7 @@ export type ControlHandlerName = 'ping handler' | 'pong handler';
 /** Pings, pongs and the user's handlers of control frames. */
 export class ControlFrames {
   /** The defaults, once a getter of the Conn has returned them: it returns the same one again. */
-  defaultPing: PingPongHandler | undefined;
+  #defaultPing: PingPongHandler | undefined;
   defaultClose: CloseHandler | undefined;
   readonly #connection: Connection;
   #ping: UserHandler<PingPongHandler> | undefined;
@@ -50,6 +51,16 @@ export class ControlFrames {
 
   set pingHandler(handler: PingPongHandler | undefined) {
     this.#ping = handler && new UserHandler(handler);
+  }
+
+  /** The default ping handler: sends the pong. It throws a RangeError for more than 125 bytes. */
+  get defaultPing(): PingPongHandler {
+    const { platform, sendQueue } = this.#connection;
+    this.#defaultPing ??= (payload) => {
+      const bytes = controlPayload(payload, platform, 'pingHandler');
+      void sendQueue.control(PongMessage, bytes, 0, bytes.length, true);
+    };
+    return this.#defaultPing;
   }
 
   get pongHandler(): PingPongHandler | undefined {
