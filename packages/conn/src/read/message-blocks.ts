@@ -18,9 +18,8 @@ const LARGE = 4096;
 const MAX_BLOCK_RATIO = 8;
 const LARGEST_BLOCK = 16_384;
 
-interface BlockOwner {
-  readonly platform: Platform;
-}
+/** Each connection has one. */
+type BlockOwner = { readonly platform: Platform };
 
 /**
  * Memory blocks for messages that are read one after the other. Node allocates eight arrays of
