@@ -18,8 +18,8 @@ function backplane() {
 const hub = new Hub({ backplane: redisPort > 0 ? backplane() : undefined });
 let added = 0;
 hub.on('connect', (session) => {
-  if (added === 0) session.join('one');
-  session.join(`room ${Math.floor(added++ / room)}`);
+  if (added === 0) void session.join('one');
+  void session.join(`room ${Math.floor(added++ / room)}`);
 });
 // The clients of measure.ts do not answer pings.
 const server = await serve({ port: 0, host: '127.0.0.1', heartbeat: false }, hub.handler);

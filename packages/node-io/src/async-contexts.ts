@@ -37,6 +37,11 @@ export function inRootContext<Args extends unknown[], Result>(
   return root.runInAsyncScope(call as (...args: unknown[]) => Result, undefined, ...args);
 }
 
+/** `process.nextTick`, looked up for each call: fake timers may replace it. */
+export function nextTick(task: () => void): void {
+  process.nextTick(task);
+}
+
 /** Calls `call` without a store, in a resource of its own. */
 export function inOwnContext(call: () => void): void {
   inRootContext(newResource).runInAsyncScope(call);

@@ -3,7 +3,13 @@ import { randomFillSync } from 'node:crypto';
 import { markAsUntransferable } from 'node:worker_threads';
 import type { Platform } from '@ws/conn';
 import { asyncContexts, YieldQueue } from '@ws/conn/internal';
-import { bindContext, captureContext, inOwnContext, inRootContext } from './async-contexts.ts';
+import {
+  bindContext,
+  captureContext,
+  inOwnContext,
+  inRootContext,
+  nextTick,
+} from './async-contexts.ts';
 import { debug } from './debug.ts';
 import { nodeDeflate } from './deflate/zlib-deflate.ts';
 import { diagnostics } from './diagnostics.ts';
@@ -143,22 +149,21 @@ const resolved = Promise.resolve();
 /** The callback of {@link defer} that waits for the microtasks: one in most turns. */
 let deferred: (() => void) | undefined;
 
-function defer(callback: () => void): void {
+function defer(task: () => void): void {
   // From a timer or an I/O callback, a nextTick alone would run before the microtasks.
-  if (deferred !== undefined) return void resolved.then(() => tick(callback));
-  deferred = callback;
+  if (deferred !== undefined) return void resolved.then(() => tick(task));
+  deferred = task;
   void resolved.then(afterMicrotasks);
 }
 
 function afterMicrotasks(): void {
-  const callback = deferred!;
+  const task = deferred!;
   deferred = undefined;
-  tick(callback);
+  tick(task);
 }
 
-/** Looks up `nextTick` for each call: fake timers may replace it. */
-function tick(callback: () => void): void {
-  inRootContext(process.nextTick, callback);
+function tick(task: () => void): void {
+  inRootContext(nextTick, task);
 }
 
 function setTimer(ms: number, callback: () => void, keepAlive = false): () => void {

@@ -105,7 +105,7 @@ describe('DeflateJobs', () => {
       seen.push(storage.getStore());
       setImmediate(() => (callback as (...args: unknown[]) => void)(null, new Uint8Array(8)));
     };
-    const jobs = new DeflateJobs(1, compress as never);
+    const jobs = new DeflateJobs(1, compress);
     const job = { history: undefined, level: 1, windowBits: 15, begin: () => new Uint8Array(10) };
     const done = (store: string | undefined): Promise<void> =>
       new Promise((resolve) => {

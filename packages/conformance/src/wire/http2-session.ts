@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Attempt } from '../model/attempt.ts';
-import { TimedOut, Violation } from '../model/verdicts.ts';
+import { TimedOut } from '../model/verdicts.ts';
 import { ByteQueue } from './bytes.ts';
 import type { Field } from './handshake.ts';
 import { decodeFields, encodeFields } from './hpack.ts';

@@ -97,7 +97,7 @@ const WAYS: Readonly<Record<string, Write>> = {
   'a prepared message': (conn, bytes) =>
     conn.writePreparedMessage(new PreparedMessage(BinaryMessage, bytes)),
   broadcast: async (conn, bytes) => {
-    await broadcast([conn], bytes);
+    broadcast([conn], bytes);
   },
   'a stream': async (conn, bytes) => conn.toStreams().writable.getWriter().write(bytes),
 };
@@ -128,7 +128,7 @@ function sentBytes({ transport }: Wired, role: 'server' | 'client'): number[] {
     if (opcode < 3) payload.forEach((byte, i) => void seen.add(byte ^ (key?.[i & 3] ?? 0)));
     at = start + length;
   }
-  return [...seen].sort();
+  return [...seen].toSorted((a, b) => a - b);
 }
 
 describe.each(['server', 'client'] as const)('a %s that writes', (role) => {
@@ -176,7 +176,7 @@ describe('a borrowed message that is sent with a signal', () => {
     let calls = 0;
     void test.conn.receive(async (message) => {
       if (calls++ > 0) return;
-      await message.data;
+      void message.data;
       await test.conn.send(message, { signal: controller.signal }).catch(() => {});
     });
     await test.platform.settle();

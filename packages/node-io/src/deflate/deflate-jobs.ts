@@ -3,7 +3,7 @@ import os from 'node:os';
 import { constants, deflateRaw } from 'node:zlib';
 import type { DeflateJob } from '@ws/conn';
 import { Fifo } from '@ws/conn/internal';
-import { inRootContext } from '../async-contexts.ts';
+import { inRootContext, nextTick } from '../async-contexts.ts';
 import { deflateSettings, TAIL } from './settings.ts';
 
 /** Largest piece of output, in bytes. zlib takes a turn of the event loop for each piece. */
@@ -85,7 +85,7 @@ export class DeflateJobs {
       });
     } catch {
       // `begin` returned no bytes or threw, or zlib failed to allocate.
-      inRootContext(process.nextTick, () => this.#end(entry, undefined));
+      inRootContext(nextTick, () => this.#end(entry, undefined));
     }
   }
 
