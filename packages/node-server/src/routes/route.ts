@@ -178,7 +178,7 @@ export function checkHandler(name: string, value: unknown, expected: string): vo
     discardPromise(value);
     throw new TypeError(`${message}; pass the function itself, without calling it`);
   }
-  if (value instanceof Route) throw new TypeError(`${message}; write { '/path': route(…) }`);
+  if (value instanceof Route) throw new TypeError(`${message}; write { '/path': route(...) }`);
   const { handler } = Object(value) as { handler?: unknown };
   const advice =
     typeof handler === 'function' ? '; pass its property handler, as in hub.handler' : '';

@@ -230,7 +230,7 @@ describe('new RouteTable', () => {
     const hub = { handler: async (): Promise<void> => {} };
     const own = 'got Object; pass its property handler, as in hub.handler';
     const called = 'got Promise; pass the function itself, without calling it';
-    const path = "got Object; write { '/path': route(…) }";
+    const path = "got Object; write { '/path': route(...) }";
     const wanted = 'handler: expected a function, or routes by path, ';
     const inTable = 'routes: "/a": expected a function or route(...), ';
     for (const [make, message] of [
