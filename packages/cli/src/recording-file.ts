@@ -1,4 +1,4 @@
-import { close, fchmod, open, statSync, write } from 'node:fs';
+import { close, fchmod, fstat, open, statSync, write } from 'node:fs';
 import { Writable } from 'node:stream';
 import { ExitCode, Failure, inputOutput } from './failure.ts';
 
@@ -43,8 +43,11 @@ export function openRecording(file: string, replaces: boolean, tail: string): Wr
       open(file, flag, MODE, (error, opened) => {
         if (error !== null) return done(error);
         descriptor = opened;
-        // A file that is replaced keeps its mode. A pipe or a device is left as it is.
-        fchmod(descriptor, MODE, () => done());
+        // A file that is replaced has kept its mode. A pipe or a device, such as /dev/null, is not ours.
+        fstat(descriptor, (failure, found) => {
+          if (failure !== null || !found.isFile()) return done(failure);
+          fchmod(descriptor, MODE, () => done());
+        });
       });
     },
     writev(chunks, done) {

@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { nothingLeft } from '@ws/tests';
@@ -242,6 +244,16 @@ describe('wsx record and wsx replay', () => {
       expect(readFileSync(path, 'utf8').match(/"data":"x"/g)).toHaveLength(2);
       expect((statSync(path).mode & 0o777).toString(8)).toBe('600');
     }
+  });
+
+  it('leave the mode of a pipe as it is', async () => {
+    const file = join(folder(), 'pipe');
+    execFileSync('mkfifo', ['-m', '644', file]);
+    const reading = readFile(file, 'utf8');
+    const recorded = await wsx(['record', await echo(), file, '--wait', '0'], 'one\n');
+    expect(recorded).toMatchObject({ code: 0, out: 'one\n' });
+    expect((await reading).trimEnd().split('\n')).toHaveLength(2);
+    expect(statSync(file).mode & 0o777).toBe(0o644);
   });
 
   it('leave a whole HAR file at each moment', async () => {
