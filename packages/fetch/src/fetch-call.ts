@@ -32,12 +32,15 @@ const OWN_HEADERS =
   /^(connection|upgrade|keep-alive|content-|transfer-encoding|sec-websocket-|x-ws-upgrade$)/;
 
 const calls = /* @__PURE__ */ new WeakMap<Request, FetchCall>();
-/** The calls that have not returned. Frameworks copy Requests, with their headers. */
-const running = /* @__PURE__ */ new Map<string, FetchCall>();
+/**
+ * The calls that have not returned. Frameworks copy Requests, with their headers. Some clients always
+ * send the same key, so a key may have several calls: they share their marks.
+ */
+const running = /* @__PURE__ */ new Map<string, FetchCall[]>();
 
 /** The call of a wrapper in which `request`, or a copy of it, is answered. */
 export function callOf(request: Request): FetchCall | undefined {
-  return calls.get(request) ?? running.get(keyOf(request));
+  return calls.get(request) ?? running.get(keyOf(request))?.[0];
 }
 
 /** The host too: two servers of a process are two. */
@@ -51,7 +54,7 @@ export class FetchCall {
   /** Calls of `upgrade`. */
   upgrades = 0;
   readonly #request: Request;
-  readonly #marks = new Map<string, Omit<Mark, 'headers'>>();
+  readonly #marks: Map<string, Omit<Mark, 'headers'>>;
   /** Whether `fetch` has answered with something that is no refusal. */
   #hasAnswered = false;
 
@@ -59,13 +62,19 @@ export class FetchCall {
     this.#request = request;
     this.wrapper = wrapper;
     calls.set(request, this);
-    running.set(keyOf(request), this);
+    const key = keyOf(request);
+    const others = running.get(key) ?? [];
+    const [other] = others;
+    this.#marks = other ? other.#marks : new Map();
+    running.set(key, [...others, this]);
   }
 
   /** `fetch` has returned. */
   end(): void {
     const key = keyOf(this.#request);
-    if (running.get(key) === this) running.delete(key);
+    const others = running.get(key)!.filter((call) => call !== this);
+    if (others.length > 0) running.set(key, others);
+    else running.delete(key);
   }
 
   /** Returns the Response of an accepted handshake, for {@link takeMark}. */
@@ -81,14 +90,17 @@ export class FetchCall {
 
   /** The mark with an id. It is valid once, in its own call. */
   found(id: string): Omit<Mark, 'headers'> | undefined {
-    return this.#marks.get(id);
+    const mark = this.#marks.get(id);
+    this.#marks.delete(id);
+    return mark;
   }
 
   /** `fetch` has answered with `status`, without a mark. Middleware may refuse after `upgrade`. */
   answered(status: number): void {
     this.#hasAnswered = status < 300;
     const [forgotten] = this.#marks.values();
-    if (this.#hasAnswered && forgotten) this.#forgotten(forgotten.plan.options.report);
+    const isOwn = running.get(keyOf(this.#request))?.length === 1;
+    if (this.#hasAnswered && forgotten && isOwn) this.#forgotten(forgotten.plan.options.report);
   }
 
   /** Reports once that a Response of `upgrade` was not returned. */

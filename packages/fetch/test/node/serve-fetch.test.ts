@@ -397,6 +397,23 @@ describe('two servers of a process', () => {
     await waiting;
   });
 
+  it('upgrades copies of concurrent requests with the same key', async () => {
+    const gates = new Map<string, () => void>();
+    const port = await serve(async (request) => {
+      const { pathname } = new URL(request.url);
+      await new Promise<void>((resolve) => void gates.set(pathname, resolve));
+      return upgrade(new Request(request), {}, (conn) => conn.close());
+    });
+    const targets = ['/1', '/2', '/3'];
+    const answers = targets.map((target) => ask(port, handshake(target, 'localhost')));
+    await expect.poll(() => gates.size).toBe(3);
+    // The last request is answered before the first one is upgraded.
+    for (const i of [2, 1, 0]) {
+      gates.get(targets[i]!)!();
+      expect((await answers[i]!).slice(9, 12)).toBe('101');
+    }
+  });
+
   it('upgrades by a copy of the request', async () => {
     const port = await serve((request) =>
       upgrade(new Request(request), {}, (conn) => conn.send('hi')),
