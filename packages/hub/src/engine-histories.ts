@@ -47,11 +47,11 @@ export class EngineHistories {
     while (part.more) {
       const last = arrivals.at(-1)!.position!;
       part = await this.readPart(channel, last, limit - arrivals.length);
-      if (part.epoch !== epoch) return { arrivals, complete: false };
+      if (part.epoch !== epoch) return { arrivals, complete: false, epoch };
       isWhole &&= part.follows;
       arrivals.push(...part.arrivals);
     }
-    return { arrivals, complete: isWhole && part.complete };
+    return { arrivals, complete: isWhole && part.complete, epoch };
   }
 
   /** Reads the messages that the engine returns at once. */

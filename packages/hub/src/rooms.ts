@@ -57,6 +57,14 @@ interface RoomState<Data> {
   joined: Promise<Joined<Data>> | undefined;
 }
 
+/** An event of a membership whose listeners are called. */
+interface Announcement<Data> {
+  readonly session: Session<Data>;
+  readonly name: string;
+  /** Later events of this membership. */
+  readonly next: ('entered' | 'left')[];
+}
+
 const NO_POSITION = RESOLVED as Promise<undefined>;
 const NO_MEMBERS: ReadonlySet<never> = /* @__PURE__ */ new Set();
 
@@ -67,6 +75,8 @@ export class Rooms<Data> implements RoomOwner<Data> {
   readonly #histories: Histories;
   /** Whether the backplane keeps the history of rooms. */
   readonly #engineKeeps: boolean;
+  /** The events whose listeners are called now: one, or more when a listener joins or leaves. */
+  readonly #announcing: Announcement<Data>[] = [];
   /** Whether a read of a history that no room has was reported. */
   #missingReported = false;
 
@@ -123,7 +133,25 @@ export class Rooms<Data> implements RoomOwner<Data> {
     const state = this.#states.get(name)!;
     state.audience.leave(session);
     this.#removeIfUnused(name, state);
-    this.#hub.emit('left', session, session, name);
+    this.#announce('left', session, name);
+  }
+
+  /**
+   * Calls the listeners of an event. One of them may leave or join the same room: the others get that
+   * event after this one.
+   */
+  #announce(event: 'entered' | 'left', session: Session<Data>, name: string): void {
+    for (const running of this.#announcing) {
+      if (running.session === session && running.name === name) {
+        running.next.push(event);
+        return;
+      }
+    }
+    const running: Announcement<Data> = { session, name, next: [] };
+    this.#announcing.push(running);
+    this.#hub.emit(event, session, session, name);
+    for (const next of running.next) this.#hub.emit(next, session, session, name);
+    this.#announcing.splice(this.#announcing.indexOf(running), 1);
   }
 
   /** The session has ended. */
@@ -361,7 +389,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
       // While the room had no members, this node received no messages of other nodes.
       if (this.#crosses) history?.interrupt();
     }
-    this.#hub.emit('entered', session, session, name);
+    this.#announce('entered', session, name);
     if (session.isIn(name)) return this.#joined(name);
     throw session.state === 'closed'
       ? new SessionClosedError('session.join')

@@ -12,6 +12,8 @@ export interface Found {
   readonly arrivals: readonly Arrival[];
   /** No message after the position is missing; without a position, no message at all. */
   readonly complete: boolean;
+  /** Of the history that the engine has now. */
+  readonly epoch?: string;
 }
 
 export interface SharedReadsOwner {
@@ -80,8 +82,7 @@ export class SharedReads {
     const limit = Math.max(...reads.map((read) => read.limit));
     const found = await this.#owner.history(room, earliest.since, limit);
     // Every position of a lost history has the same answer: the first messages of the next one.
-    const isLost =
-      earliest.since !== undefined && found.arrivals[0]?.position!.epoch !== earliest.since.epoch;
+    const isLost = earliest.since !== undefined && found.epoch !== earliest.since.epoch;
     for (const read of reads) {
       const isSame = isLost || offsetOf(read) === offsetOf(earliest);
       const part = isSame ? first(found, read) : partOf(found, read);

@@ -88,6 +88,22 @@ describe('reads of the history of an engine', () => {
     expect(reads).toBe(1);
   });
 
+  it('of a history whose messages have all expired have the answers that they have alone', async () => {
+    const { hub } = node(new MemoryBroker(), 'a', { rooms: { r: { history: true } } }, () => ({
+      // As JetStream answers after `ttl`: the epoch and the last offset stay.
+      history: async (_, since) => ({
+        messages: [],
+        epoch: 'e',
+        complete: since?.offset === 10,
+      }),
+    }));
+    await turns();
+    const room = hub.room('r');
+    const answers = [3, 10, 7, 12].map((offset) => room.history({ epoch: 'e', offset }));
+    const complete = (await Promise.all(answers)).map((answer) => answer.complete);
+    expect(complete).toEqual([false, true, false, false]);
+  });
+
   it('of a storm are one for each room', async () => {
     let reads = 0;
     const rooms = { '*': { history: true } };

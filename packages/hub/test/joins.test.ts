@@ -307,6 +307,39 @@ describe('the events entered and left', () => {
     expect(hub.stats.rooms).toBe(0);
   });
 
+  it('reach each listener in order when an earlier one leaves, joins again, fails or closes', async () => {
+    const { hub, add } = setUp();
+    const first = new Set<string>();
+    hub.on('entered', (session, room) => {
+      if (first.has(room)) return;
+      first.add(room);
+      if (room === 'throws') throw new Error('mistake');
+      if (room === 'closes') void session.close();
+      if (room.startsWith('leaves')) session.leave(room);
+      if (room === 'leaves and joins') void session.join(room);
+    });
+    hub.on('left', (session, room) => {
+      if (room === 'joins again' && session.rooms.size === 0) void session.join(room);
+    });
+    const log: string[] = [];
+    hub.on('entered', (_, room) => void log.push(`entered ${room}`));
+    hub.on('left', (_, room) => void log.push(`left ${room}`));
+    const seen: Record<string, string[]> = {};
+    for (const room of ['throws', 'closes', 'leaves', 'leaves and joins', 'joins again']) {
+      const { session } = add();
+      void session.join(room);
+      if (room === 'joins again') session.leave(room);
+      seen[room] = log.splice(0).map((line) => line.split(' ')[0]!);
+    }
+    expect(seen).toEqual({
+      throws: ['entered', 'left'],
+      closes: ['entered', 'left'],
+      leaves: ['entered', 'left'],
+      'leaves and joins': ['entered', 'left', 'entered'],
+      'joins again': ['entered', 'left', 'entered'],
+    });
+  });
+
   it('are called in pairs by random programs', async () => {
     for (let seed = 1; seed <= 20; seed++) await randomProgram(seed);
   });
