@@ -135,7 +135,7 @@ export async function* readRecording(
   let line = 0;
   for await (const text of linesOf(file)) {
     line++;
-    // An editor may leave empty lines, and a byte order mark at the begin.
+    // An editor may leave empty lines, and a byte order mark at the start.
     const json = line === 1 ? withoutMark(text) : text;
     if (json.trim() === '') continue;
     const recorded = recordedOf(parse(json, `${file}: line ${line}`), () => `line ${line}`, file);
