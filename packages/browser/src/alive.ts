@@ -22,7 +22,7 @@ export class Alive {
   #due = 0;
   #heardAt = 0;
   #askedAt = 0;
-  /** When the connection counts as lost, with a question. */
+  /** When a pending question expires. The connection then counts as lost. */
   #end = 0;
   /** Questions since the last message. */
   #questions = 0;
@@ -116,7 +116,7 @@ export class Alive {
     this.#lookIn(this.#step);
   }
 
-  /** Sends a question. Whether it was sent. */
+  /** Sends a question. Returns whether it was sent. */
   #send(): boolean {
     try {
       const data = this.#plan.ask();

@@ -34,7 +34,7 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch }) => {
       await site.server.close({ timeout: 100 });
     });
 
-    it('gets the acknowledgement behind more than the bounds, for a handler that awaits send', async () => {
+    it('gets the acknowledgement after more than the bounds, for a handler that awaits send', async () => {
       const page = await browser.newPage();
       await page.goto(site.url);
       const seen = await page.evaluate(`(async () => {

@@ -87,7 +87,7 @@ function checkWords(name: CommandName, command: Command, words: readonly string[
   if (words.length < least) throw usage(`expected ${line}`, cure);
   const places = command.words.split(' ');
   if (places.length === 2 && isUrl(words[places.indexOf('FILE')])) {
-    throw usage(`expected ${line}, got the URL in the place of FILE`, cure);
+    throw usage(`expected ${line}, got the URL instead of FILE`, cure);
   }
   if (words.length <= most) return;
   throw usage(`unexpected: ${words.slice(most).join(' ')}; expected ${line}`, cure);

@@ -2,7 +2,7 @@ import { close, fchmod, fstat, open, statSync, write } from 'node:fs';
 import { Writable } from 'node:stream';
 import { ExitCode, Failure, inputOutput } from './failure.ts';
 
-/** Only the user of `wsx` reads a conversation. */
+/** Only the user of `wsx` may read a recording. */
 const MODE = 0o600;
 
 /**

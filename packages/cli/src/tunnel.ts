@@ -281,7 +281,7 @@ export async function join(conn: Conn, opening: Ends | Promise<Ends>): Promise<C
   }
 }
 
-/** The end of one side is seen by the other. */
+/** Each side sees the end of the other. */
 function watch(conn: Conn, output: Writable): void {
   // A dead output drops its bytes, and the sender should learn that.
   output.on('error', (error: Error) => {

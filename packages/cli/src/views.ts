@@ -86,7 +86,7 @@ export class PipeView implements View {
   async take(reader: Source, buffer: Uint8Array, client?: Client): Promise<void> {
     let bytes = buffer;
     let length = 0;
-    // A client that stalls within a message of up to 1 MiB holds nothing of the others.
+    // A client that stalls within a message of up to 1 MiB does not delay the others.
     const most = client === undefined ? buffer.length : HELD;
     for (;;) {
       const read = await reader.read(bytes.subarray(length));

@@ -310,8 +310,8 @@ describe('the exit code of wsx URL', () => {
       says: 'no URL and no command: trase; did you mean trace?',
     },
     { args: ['frobnicate', 'x'], says: 'no URL and no command: frobnicate; wsx --help lists them' },
-    { args: ['replay', 'ws://h', 'a.jsonl'], says: 'got the URL in the place of FILE' },
-    { args: ['record', 'a.jsonl', 'ws://h'], says: 'got the URL in the place of FILE' },
+    { args: ['replay', 'ws://h', 'a.jsonl'], says: 'got the URL instead of FILE' },
+    { args: ['record', 'a.jsonl', 'ws://h'], says: 'got the URL instead of FILE' },
   ])('is 2 for $args', async ({ args, says }) => {
     const { code, err } = await wsx(args);
     expect(code).toBe(2);

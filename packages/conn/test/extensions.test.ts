@@ -53,7 +53,7 @@ describe('ConnOptions.extensions', () => {
     for (const toy of toys) expect(toy.log).toContain('destroy');
   });
 
-  it('has the message that it has not decoded counted as dropped', async () => {
+  it('counts the message that it has not decoded as dropped', async () => {
     const transport = new TestTransport();
     const toy = new ToyExtension(RSV2, 3);
     toy.ready = () => false;

@@ -130,14 +130,14 @@ function opened(ws: BunWebSocket<Opened>, maxMessage: number): void {
 }
 
 /** Closes a WebSocket that the application has upgraded itself, and reports the first one. */
-function refuseForeign(ws: BunWebSocket<unknown>, { told }: Wrapper): void {
+function refuseForeign(ws: BunWebSocket<unknown>, { reportedTo }: Wrapper): void {
   // Its data may look like ours in the later events.
   ws.data = undefined;
   ws.close(1011);
-  if (told.has(refuseForeign)) return;
-  told.add(refuseForeign);
+  if (reportedTo.has(refuseForeign)) return;
+  reportedTo.add(refuseForeign);
   const error = new TypeError(
-    'a WebSocket was opened without upgrade(): Bun has one object `websocket` for a server, and this one is that of bun(); call upgrade() of @ws/fetch in place of server.upgrade()',
+    'a WebSocket was opened without upgrade(): Bun has one object `websocket` for a server, and this one is that of bun(); call upgrade() of @ws/fetch instead of server.upgrade()',
   );
   reportTo(undefined, error, { where: 'upgrade' });
 }
@@ -161,7 +161,7 @@ function refuseForeign(ws: BunWebSocket<unknown>, { told }: Wrapper): void {
 export function bun(fetch?: FetchHandler<never>, options: BunOptions = {}): BunHandlers {
   checkNames('bun', options, ['maxPayloadLength', 'idleTimeout', 'perMessageDeflate']);
   const { maxPayloadLength = MAX_MESSAGE, idleTimeout = 40, perMessageDeflate = false } = options;
-  const wrapper = { maxMessage: maxPayloadLength, told: new WeakSet(), hasLeft };
+  const wrapper = { maxMessage: maxPayloadLength, reportedTo: new WeakSet(), hasLeft };
   return {
     async fetch(request, server) {
       const refusal = refuseBadHost(request);

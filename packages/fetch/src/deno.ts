@@ -78,7 +78,7 @@ export function deno(
 ): (request: Request, info: DenoInfo) => Promise<Response> {
   checkNames('deno', options, ['idleTimeout']);
   const { idleTimeout = 40 } = options;
-  const wrapper = { maxMessage: MAX_MESSAGE, told: new WeakSet(), hasLeft };
+  const wrapper = { maxMessage: MAX_MESSAGE, reportedTo: new WeakSet(), hasLeft };
   // Two parameters: Deno.serve passes nothing to a function of length 0.
   return async (request, info) => {
     const refusal = refuseBadHost(request);

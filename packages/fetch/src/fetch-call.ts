@@ -18,8 +18,8 @@ export interface Wrapper {
   readonly report?: FetchReport | undefined;
   /** Whether an error of `fetch` is that of a client that has left: it is not reported. */
   readonly hasLeft: (request: Request, error: unknown) => boolean;
-  /** The functions `report`, and wrappers, that know of a Response that was not returned. */
-  readonly told: WeakSet<object>;
+  /** The functions `report`, and wrappers, that got the error of a Response that was not returned. */
+  readonly reportedTo: WeakSet<object>;
 }
 
 /** Frameworks copy Responses, with their headers; a WeakMap of Responses would lose the copies. */
@@ -105,10 +105,10 @@ export class FetchCall {
 
   /** Reports once that a Response of `upgrade` was not returned. */
   #forgotten(report: FetchReport | undefined): void {
-    const { told, report: common } = this.wrapper;
+    const { reportedTo, report: common } = this.wrapper;
     const key = report ?? this.wrapper;
-    if (told.has(key)) return;
-    told.add(key);
+    if (reportedTo.has(key)) return;
+    reportedTo.add(key);
     const error = new TypeError(
       'the Response of upgrade() was not returned from fetch, so the client was not upgraded; write return upgrade(...)',
     );

@@ -203,7 +203,7 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
       const { readLimit, maxQueuedBytes } = plan.bounds;
       const waiting = pendingOf(socket);
       const cost = bytes + MESSAGE_COST;
-      // The peer of a closed connection may go on. The state survives the sleep.
+      // The peer of a closed connection may still send. The state survives the sleep.
       if (socket.readyState !== OPEN) return;
       if (bytes > readLimit) return end(socket, 1009);
       if (waiting.cost > 0 && waiting.cost + cost > maxQueuedBytes) return end(socket, 1013);

@@ -83,10 +83,10 @@ export function honoUpgrade(
     context: HonoContext,
     events: HonoEvents,
     options: UpgradeOptions<unknown> = {},
-    told: object = options.report ?? honoUpgrade,
+    middleware: object = options.report ?? honoUpgrade,
   ): Promise<Response> => {
     const { req, env } = context;
-    checkEvents(events, req.raw, options.report, told);
+    checkEvents(events, req.raw, options.report, middleware);
     const response = await upgrade(req.raw, { server: env, ...options }, handlerOf(events, keep));
     // Hono adds headers that middleware has set before `next()` only to its own Responses.
     if (response.status !== 101) return context.newResponse(response.body, response);
@@ -116,28 +116,28 @@ export function honoUpgrade(
 type CreateEvents = (context: HonoContext) => HonoEvents | PromiseLike<HonoEvents>;
 
 const EVENTS = ['onOpen', 'onMessage', 'onClose', 'onError'];
-/** Those whose mistake was reported. */
+/** Middleware whose first mistake was reported. */
 const reported = /* @__PURE__ */ new WeakSet<object>();
 
 /**
  * Reports names of a WebSocket, such as `onmessage`, and an object without an event.
  *
- * @param told - Of one middleware: only the first mistake is reported.
+ * @param middleware - Identifies a middleware: only its first mistake is reported.
  * @throws TypeError for no object.
  */
 function checkEvents(
   events: HonoEvents,
   request: Request,
   report: FetchReport | undefined,
-  told: object,
+  middleware: object,
 ): void {
   if (typeof events !== 'object' || events === null) {
     throw badType('upgradeWebSocket: expected an object with events', events);
   }
   const lower = EVENTS.map((name) => name.toLowerCase()).filter((name) => name in events);
   const hasNone = !EVENTS.some((name) => name in events);
-  if ((lower.length === 0 && !hasNone) || reported.has(told)) return;
-  reported.add(told);
+  if ((lower.length === 0 && !hasNone) || reported.has(middleware)) return;
+  reported.add(middleware);
   const names = (lower.length > 0 ? lower : Object.keys(events)).join(', ');
   const error = new TypeError(
     `upgradeWebSocket: ${names || 'an object without events'} is never called; the events are ${EVENTS.join(', ')}`,

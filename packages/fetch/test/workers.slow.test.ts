@@ -188,7 +188,7 @@ describe.skipIf(lacksRuntime('Durable Object')).each(DATES)('a Durable Object of
       await nothingMore(watcher);
     });
 
-    it('does not hear a client that another one has closed, in front of its messages', async () => {
+    it('drops the messages of a client that another one has closed before them', async () => {
       const watcher = await watch();
       const other = await enter('other');
       other.send(1, 'wait');

@@ -122,7 +122,7 @@ export class Listeners<Data> {
    */
   add<E extends keyof HubEvents<Data>>(event: E, listener: HubEvents<Data>[E]): () => void {
     if (Object.hasOwn(RENAMED, event)) {
-      throw new TypeError(`hub.on: the event ${event} is ${RENAMED[event]}`);
+      throw new TypeError(`hub.on: the event ${event} is now named ${RENAMED[event]}`);
     }
     checkOneOf('hub.on', event, EVENTS);
     if (typeof listener !== 'function') {

@@ -43,7 +43,7 @@ export interface HubStats {
   readonly delivered: number;
   /** Messages that were dropped for slow sessions, or still waited when a connection ended. */
   readonly dropped: number;
-  /** Joins that were refused with a `RoomRefusedError`. */
+  /** Joins that `mayJoin` or a bound has refused. */
   readonly refused: number;
   /** Number of `gap` events. */
   readonly gaps: number;

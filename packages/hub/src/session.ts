@@ -29,7 +29,7 @@ export type OverflowPolicy = 'close' | 'drop-new' | 'drop-old';
 export interface Joined<Data = unknown> {
   /** The session is a member of this room. */
   readonly room: Room<Data>;
-  /** No missed message is missing. Always true: a join reads no history. */
+  /** Whether the session got all missed messages. Always true: a join reads no history. */
   readonly complete: boolean;
   /** Number of missed messages that the session got first. Always 0. */
   readonly missed: number;

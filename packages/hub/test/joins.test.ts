@@ -253,8 +253,8 @@ describe('the events entered and left', () => {
   it('have replaced join and leave', () => {
     const { hub } = setUp();
     const on = (event: string) => hub.on(event as 'connect', () => {});
-    expect(() => on('join')).toThrow('the event join is entered');
-    expect(() => on('leave')).toThrow('the event leave is left');
+    expect(() => on('join')).toThrow('the event join is now named entered');
+    expect(() => on('leave')).toThrow('the event leave is now named left');
   });
 
   it('come after the membership began and ended', async () => {

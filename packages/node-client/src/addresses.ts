@@ -95,7 +95,7 @@ function alternating(addresses: readonly string[]): string[] {
 
 /**
  * Connects to addresses. The first connection wins. The next attempt starts when one fails, or after
- * a delay, and earlier attempts go on (RFC 8305, section 5). net.connect gives up each address but
+ * a delay, and earlier ones continue (RFC 8305, section 5). net.connect gives up each address but
  * the last after that delay: a slow network with a dead second address would not be reached.
  */
 export class AddressRace {

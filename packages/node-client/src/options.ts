@@ -28,8 +28,8 @@ export type Http2Mode = false | 'auto' | 'only' | ClientHttp2Session;
 /**
  * Options of `net.connect` for the socket that the dialer opens, to the server or to a proxy. They
  * have no effect on Unix sockets. With each of them the dialer tries all addresses of a name: the
- * next one when an attempt has failed or lasts for 250 ms
- * (`net.setDefaultAutoSelectFamilyAttemptTimeout`), while earlier attempts go on. The first
+ * next one when an attempt fails or lasts for 250 ms
+ * (`net.setDefaultAutoSelectFamilyAttemptTimeout`), while earlier attempts continue. The first
  * connection wins.
  *
  * @see RFC 8305, section 5

@@ -42,7 +42,7 @@ describe('AddressRace', () => {
     return { sockets, winner: running.winner, end: (except) => running.end(except) };
   }
 
-  it('starts the next attempt after 250 ms, and the earlier one goes on and wins', async () => {
+  it('starts the next attempt after 250 ms, while the earlier one continues and wins', async () => {
     const { sockets, winner, end } = race('a', 'b');
     expect([...sockets.keys()]).toEqual(['a']);
     await vi.advanceTimersByTimeAsync(249);
@@ -72,7 +72,7 @@ describe('AddressRace', () => {
     expect([...sockets.keys()]).toEqual(['a', 'b']);
   });
 
-  it('fails when every attempt has failed, also one that goes on alone', async () => {
+  it('fails when every attempt has failed, also the last one left', async () => {
     const { sockets, winner, end } = race('a', 'b');
     await vi.advanceTimersByTimeAsync(250);
     const [first, second] = [new Error('first'), new Error('second')];
@@ -94,7 +94,7 @@ describe('AddressRace', () => {
     expect([...sockets.values()].map(({ destroyed }) => destroyed)).toEqual([true, true]);
   });
 
-  it('goes on after an attempt that throws', async () => {
+  it('continues after an attempt that throws', async () => {
     const fault = new Error('no socket');
     const socket = new Socket();
     const running = new AddressRace(['a', 'b'], (address) => {

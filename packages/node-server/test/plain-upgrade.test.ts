@@ -194,10 +194,10 @@ async function heldPages(options: Parameters<typeof serve>[0] = {}) {
   return { server, client, pages, got, send };
 }
 
-describe('serve, for such a request behind answers that are pending', () => {
+describe('serve, for such a request after pending answers', () => {
   nothingLeft();
 
-  it('lives when the client resets', async () => {
+  it('survives a reset by the client', async () => {
     const { client, pages, send } = await heldPages();
     const socket = await send('/1', '/2');
     const over = new Promise((resolve) => socket.on('close', resolve));
@@ -229,7 +229,7 @@ describe('serve, for such a request behind answers that are pending', () => {
     expect(client.received.toString()).toMatch(/first[^]*second[^]*third/);
   });
 
-  it('gives them the drain of their socket', async () => {
+  it('passes drain of the socket to these answers', async () => {
     const { client, pages, got, send } = await heldPages();
     await send('/1', '/2');
     const [page] = pages as [ServerResponse];

@@ -35,7 +35,7 @@ export class Attempt {
     this.stepped();
   }
 
-  /** A clock in ms that stands still while the timers of this process are late. */
+  /** A clock in ms that stops while the timers of this process are late. */
   get #now(): number {
     return performance.now() - this.lateness.total;
   }

@@ -28,7 +28,7 @@ export class RareParts {
   /** See `Connection.observeWrites`. */
   writesObserver: ((conn: ReportedConn) => void) | undefined;
   messagesDropped = 0;
-  /** Those of them that the application did not want to be dropped. */
+  /** The dropped messages that the application may have wanted. */
   messagesLost = 0;
   messagesRefused = 0;
   readonly #connection: Connection;
@@ -52,7 +52,7 @@ export class RareParts {
     if (lost) this.messagesLost += messages;
   }
 
-  /** The error of a reader that has lost messages: it never ends as if it had them all. */
+  /** The error of a reader that has lost messages. Such a reader never ends normally. */
   get loss(): TimeoutError | undefined {
     const lost = this.messagesLost;
     return lost === 0 ? undefined : untraced(() => lossError(lost));

@@ -125,7 +125,7 @@ export class Rate implements TimerEntry {
     const { byteBurst, over } = this.#plan;
     this.#refill();
     const most = Math.min(size, byteBurst);
-    // What is above the burst waits until the bucket is full.
+    // A message above the burst waits until the bucket is full.
     const need = this.#judged || over === 'wait' ? most : size;
     if (this.#messages < 1 - ROUNDING || this.#bytes < need - ROUNDING) {
       const verdict = this.#judged ? 'wait' : this.#verdict();
@@ -273,7 +273,7 @@ function timeToFill(has: number, needs: number, perMs: number): number {
 
 /** A wrong result, as the error names it. */
 function nameOf(value: unknown): string {
-  if (isThenable(value)) return 'a promise, and it must answer at once';
+  if (isThenable(value)) return 'a promise, but it must return at once';
   if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'object' || typeof value === 'function') return kind(value);
   if (typeof value === 'symbol') return String(value);

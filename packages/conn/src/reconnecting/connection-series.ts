@@ -179,7 +179,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     return undefined;
   }
 
-  /** Gives up a dial that has hung. Another one follows. Whether there was one. */
+  /** Gives up a dial that has hung; another one follows. Returns whether there was one. */
   #giveUpOldDial(): boolean {
     const isOld = performance.now() - this.#dialedAt >= OLD_DIAL_MS;
     if (isOld) this.#dialing.abort();

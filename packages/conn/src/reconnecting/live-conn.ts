@@ -49,7 +49,7 @@ export interface ReconnectingStats {
 }
 
 const DISCARD = { discard: true } as const;
-/** The time in ms that the end of a connection has which `reconnect` replaces. */
+/** Time in ms for the end of a connection that `reconnect` replaces. */
 const REPLACED_MS = 1_000;
 
 /**

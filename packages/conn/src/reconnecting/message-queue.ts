@@ -240,7 +240,7 @@ export class MessageQueue {
     const refusal = new CloseError(
       code,
       reason,
-      `${MAX_REFUSALS} connections have ended so at the message with the id ${id}, which is not sent again`,
+      `${MAX_REFUSALS} connections ended at the message with the id ${id}; it is not sent again`,
     );
     first.sent.reject(refusal);
     return refusal;

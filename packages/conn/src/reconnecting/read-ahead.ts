@@ -20,7 +20,7 @@ export interface ReadAheadOwner {
   hides(message: BorrowedMessage): boolean;
   /** Whether a message waits for its acknowledgement. */
   sendWaits(): boolean;
-  /** So many messages wait for a reader, of which there was none. */
+  /** `count` messages wait for a reader, and there was none so far. */
   unread(count: number): void;
   /** Another reader reads the connection. */
   failed(error: unknown): void;

@@ -69,7 +69,7 @@ describe.each(Object.entries(readers))('rate with %s', (_name, read) => {
     conn.terminate();
   });
 
-  it('handles the control frames behind messages that wait', async () => {
+  it('handles the control frames after messages that wait', async () => {
     const { conn, platform, transport, frame, feed, sent } = limited({ messages: 5 });
     const got: string[] = [];
     void read(conn, got).catch(() => {});
@@ -351,7 +351,7 @@ describe('rate', () => {
     new TypeError(
       `rate.over: the function returned ${what}; return 'wait', 'close', or nothing to deliver the message`,
     );
-  const promise = returned('a promise, and it must answer at once');
+  const promise = returned('a promise, but it must return at once');
 
   it.each<[string, () => unknown, Error]>([
     ['another word', () => 'refuse', returned('"refuse"')],

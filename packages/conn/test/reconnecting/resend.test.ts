@@ -511,7 +511,7 @@ describe('a handler that waits for its send', () => {
     expect(all.signals).toHaveLength(1);
   });
 
-  it('gets it behind a second message, whose send began above the bound', async () => {
+  it('gets it after a second message, whose send began above the bound', async () => {
     const all = dials();
     const client = live(all, { maxMessages: 3 });
     const go = new Deferred<void>();
@@ -604,7 +604,7 @@ describe('a message that the peer refuses', () => {
       const error = await sent[2]!.catch((reason: unknown) => reason);
       expect(error).toBeInstanceOf(CloseError);
       expect(error).toMatchObject({ closeCode: code, reason: 'refused' });
-      expect(String(error)).toContain('at the message with the id "3", which is not sent again');
+      expect(String(error)).toContain('at the message with the id "3"; it is not sent again');
       await Promise.all([...sent.slice(0, 2), ...sent.slice(3)]);
       expect(report.mock.calls).toEqual([[error, { where: 'send' }]]);
       const { unsent } = await client.close();
@@ -612,7 +612,7 @@ describe('a message that the peer refuses', () => {
     },
   );
 
-  it('is told from those that are in front of it, and from the next one', async () => {
+  it('is distinguished from the messages before and after it', async () => {
     const client = refused(1009);
     const sent = ['1:a', '2:p', '3:p', '4:b'].map((text) => client.send(text));
     const outcomes = await Promise.allSettled(sent);

@@ -87,7 +87,7 @@ const MAX_PLANS = 32;
 /** The options of an Upgrader that asks a `fetch` about each upgrade, and runs the handlers of its marks. */
 export class FetchUpgrades implements Wrapper {
   readonly maxMessage: number = Infinity;
-  readonly told: WeakSet<object> = new WeakSet();
+  readonly reportedTo: WeakSet<object> = new WeakSet();
   readonly hasLeft = ({ signal }: Request, error: unknown): boolean =>
     signal.aborted && error === signal.reason;
   readonly options: Upgrading;

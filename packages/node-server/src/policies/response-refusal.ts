@@ -29,7 +29,7 @@ export async function responseRefusal(response: AnyResponse, wait: Wait): Promis
       );
     }
     const lines = [...headerEntries(response.headers ?? [])] as HeaderPair[];
-    // What `fetch` has decoded has its `Content-Encoding` still.
+    // `fetch` decodes a body, and keeps its `Content-Encoding`.
     const headers = headerPairs(endToEnd(lines, (name) => name === 'content-encoding'));
     const body = await readBody(response.body, wait);
     const message = `refused by authenticate: ${status} ${STATUS_CODES[status] ?? 'Refused'}`;

@@ -246,7 +246,7 @@ describe('a session of serve', () => {
       await echoes(peer);
     });
 
-    it('lives while its client reads slowly, and answers no ping', async () => {
+    it('survives a client that reads slowly, and answers no ping', async () => {
       const server = await served(
         false,
         { heartbeat: { interval: 100, timeout: 200 } },

@@ -35,10 +35,10 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
   }
 
   override expire(code: number): void {
-    // A close frame takes the place of a frame of which the target has seen nothing.
+    // A close frame replaces a frame of which the target has seen nothing.
     this.in.dropHeld();
     super.expire(code);
-    // Inside a frame that has passed in part no close frame can stand.
+    // No close frame can follow a part of a frame.
     if (this.in.isClosePending) this.in.endSink();
   }
 
