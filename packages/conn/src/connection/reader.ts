@@ -165,7 +165,7 @@ export class Reader {
    * error is never a normal end.
    */
   dropExcess(): void {
-    if (!this.#input.dropping) this.loses = true;
+    if (!this.#input.dropping) this.loses = this.receiveCall?.discards !== true;
     this.#input.useFor(IGNORED);
   }
 

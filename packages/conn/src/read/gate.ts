@@ -9,7 +9,7 @@ import {
 } from '@ws/codec';
 import type { OwnedBytes } from '@ws/codec/parts';
 import type { Connection } from '../connection/connection.ts';
-import type { Message } from '../message.ts';
+import type { DataType, Message } from '../message.ts';
 import type { Expiry } from '../time/expiry.ts';
 import { handled, RESOLVED } from '../time/promises.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
@@ -106,11 +106,21 @@ export class Gate {
     if (this.expiry?.check() === true) return;
     const auto = this.autoResponse;
     const { reader } = this.#connection;
-    const answers = auto !== undefined && isRequest(auto.request, type, data, 0, data.length);
-    if (answers || reader.receiveCall?.discards === true) reader.queue!.dropHeld(1);
+    const answers = auto !== undefined && this.#isRequest(type, data);
+    if (answers || reader.receiveCall?.discards === true) reader.queue!.dropHeld();
     else reader.queue!.release();
     if (answers) this.#answer(auto);
     else reader.serve();
+  }
+
+  /** Whether a reader would get a message that was held back. */
+  wants({ type, data }: Message): boolean {
+    return this.#connection.reader.receiveCall?.discards !== true && !this.#isRequest(type, data);
+  }
+
+  #isRequest(type: DataType, data: Uint8Array): boolean {
+    const request = this.autoResponse?.request;
+    return request !== undefined && isRequest(request, type, data, 0, data.length);
   }
 
   /** While an answer waits, later requests get none, as later pings (RFC 6455, section 5.5.3). */

@@ -55,12 +55,11 @@ export class MessageQueue {
     this.#held--;
   }
 
-  /** Removes the first `count` messages that are held back; by default all. Returns their number. */
-  dropHeld(count: number = this.#held): number {
-    const dropped = this.#messages.splice(this.#messages.length - this.#held, count);
-    for (const { data } of dropped) this.cost -= data.length + MESSAGE_COST;
-    this.#held -= dropped.length;
-    return dropped.length;
+  /** Removes {@link firstHeld}. */
+  dropHeld(): void {
+    const [dropped] = this.#messages.splice(this.#messages.length - this.#held, 1);
+    this.cost -= dropped!.data.length + MESSAGE_COST;
+    this.#held--;
   }
 }
 

@@ -255,9 +255,19 @@ export class Rate implements TimerEntry {
     if (!input.held) return;
     input.held = false;
     reader.pieces?.release();
-    const dropped = reader.queue?.dropHeld() ?? 0;
-    if (dropped === 0) return;
-    this.#connection.countDropped(dropped, true);
+    const { gate } = input;
+    let dropped = 0;
+    let lost = 0;
+    for (;;) {
+      const message = reader.queue?.firstHeld;
+      if (message === undefined) break;
+      reader.queue!.dropHeld();
+      if (gate!.wants(message)) lost++;
+      else dropped++;
+    }
+    if (dropped + lost === 0) return;
+    this.#connection.countDropped(dropped, false);
+    this.#connection.countDropped(lost, true);
     reader.dropExcess();
   }
 

@@ -412,6 +412,32 @@ describe('rate', () => {
     conn.terminate();
   });
 
+  it.each(['our close', "the peer's close"])(
+    'loses nothing for discardReads or autoResponse, after %s',
+    async (how) => {
+      for (const reads of ['discardReads', 'receive'] as const) {
+        const { conn, platform, frame, feed, transport } = limited({ messages: 1, per: 60_000 });
+        setAutoResponse(conn, checkAutoResponse({ request: 'ask', response: 'yes' }));
+        const got: string[] = [];
+        const end =
+          reads === 'receive'
+            ? conn.receive((message) => void got.push(message.text()))
+            : conn.discardReads();
+        await platform.settle();
+        feed(frame(1, reads === 'receive' ? 'ask' : 'one'), frame(1, 'ask'), frame(1, 'ask'));
+        if (how === 'our close') void conn.close();
+        await platform.settle();
+        feed(frame(8, Buffer.from([3, 232])));
+        await platform.advance(60_000);
+        transport.sink.end();
+        await platform.advance(1_000);
+        await expect(end).resolves.toMatchObject({ code: 1000 });
+        expect(got).toEqual([]);
+        expect(conn.stats.messagesDropped).toBe(2);
+      }
+    },
+  );
+
   it('drops what is held when the transport has closed, and keeps no timer', async () => {
     const { conn, platform, frame, feed, transport } = limited({ messages: 1, per: 60_000 });
     const ended = conn.receive(() => {}).catch((error: unknown) => error);
