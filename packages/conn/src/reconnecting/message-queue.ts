@@ -1,5 +1,5 @@
 import type { CloseInfo } from '../close-info.ts';
-import { BackpressureError, CloseError } from '../errors.ts';
+import { BackpressureError, CloseError, TimeoutError, TransportError } from '../errors.ts';
 import type { Message } from '../message.ts';
 import { Deferred } from '../time/promises.ts';
 import type { MessageData } from '../writing/payload.ts';
@@ -220,9 +220,7 @@ export class MessageQueue {
    */
   closed({ code, reason, error }: CloseInfo): CloseError | undefined {
     const [first] = this.#byId.values();
-    // This end has the same codes for messages of the peer, with other errors.
-    const isRefusal =
-      REFUSALS.includes(code) && (error === undefined || error instanceof CloseError);
+    const isRefusal = REFUSALS.includes(code) && !isOfThisEnd(error);
     if (!isRefusal || first?.connection !== this.#connection) {
       this.#refusals = 0;
       this.#suspect = undefined;
@@ -253,4 +251,13 @@ export class MessageQueue {
       entry.sent.reject(reason);
     }
   }
+}
+
+/**
+ * Whether this end has sent the code for a message of the peer. Otherwise `error` is about the
+ * transport: a peer that refuses a message often takes no more of its bytes.
+ */
+function isOfThisEnd(error: Error | undefined): boolean {
+  const isEnd = error instanceof CloseError || error instanceof TransportError;
+  return error !== undefined && !isEnd && !(error instanceof TimeoutError);
 }

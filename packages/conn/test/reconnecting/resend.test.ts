@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   BackpressureError,
   CloseError,
+  type CloseInfo,
   CloseSentError,
   Conn,
   type ConnPairOptions,
@@ -611,6 +612,26 @@ describe('a message that the peer refuses', () => {
       expect(unsent.map((message) => message.text())).toEqual(['3:p']);
     },
   );
+
+  it('is rejected when the peer takes no more of its bytes after the close frame', async () => {
+    const dial = async (): Promise<Conn> => {
+      const transport = new TestTransport();
+      const conn = new Conn(transport, { role: 'client', closeTimeout: 50, heartbeat: false });
+      transport.block();
+      setTimeout(() => {
+        transport.feed(Uint8Array.of(0x88, 2, 0x03, 0xf1));
+        setTimeout(() => transport.break(new Error('write EPIPE')), 1);
+      }, 1);
+      return conn;
+    };
+    const client = live({ dial });
+    const ends: CloseInfo[] = [];
+    client.on('close', (info) => ends.push(info));
+    const error = await client.send(`1:${'x'.repeat(100_000)}`).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(CloseError);
+    expect(error).toMatchObject({ closeCode: 1009 });
+    expect(ends.map(({ code, wasClean }) => [code, wasClean])).toContainEqual([1009, false]);
+  });
 
   it('is distinguished from the messages before and after it', async () => {
     const client = refused(1009);
