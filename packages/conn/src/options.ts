@@ -33,8 +33,8 @@ export interface ConnSettings {
   /** The most empty fragments in a row. Default: 1,024. */
   readonly maxEmptyFragments?: number | false | undefined;
   /**
-   * Bytes of messages that are held while no read is pending, before the transport is paused.
-   * Default: 64 KiB.
+   * Bytes of messages that are held while no read is pending, before the transport is paused; 1 MiB
+   * more while a call of `ping` waits. Default: 64 KiB.
    */
   readonly readAhead?: number | undefined;
   /**

@@ -19,6 +19,9 @@ import { Attention } from './attention.ts';
 import type { Connection } from './connection.ts';
 import type { Input } from './input.ts';
 
+/** Bytes that are read beyond the read-ahead while a call of `ping` waits for its pong. */
+const PONG_ROOM = 1_048_576;
+
 /**
  * The messages of a connection, and the reads that wait for them. At most one way of reading is
  * pending. A message goes straight to the pending read. Without a pending read, messages are copied
@@ -86,19 +89,26 @@ export class Reader {
 
   /** Whether the messages that wait for a reader leave room for more. Unparsed input does not count. */
   get hasRoom(): boolean {
-    return this.#unread() <= this.#connection.settings.readAhead;
+    return this.#unread() <= this.#most;
   }
 
   /** Whether the read-ahead is full: no more input is wanted, unless a read waits for it. */
   get isFull(): boolean {
     const empty = this.queue === undefined && this.pieces === undefined;
     if (empty && this.#input.decoder === undefined) return false;
-    return this.#readAhead() > this.#connection.settings.readAhead;
+    return this.#readAhead() > this.#most;
   }
 
   /** Whether the read-ahead is at most half full. */
   get isLow(): boolean {
-    return this.#readAhead() <= this.#connection.settings.readAhead / 2;
+    return this.#readAhead() <= this.#most / 2;
+  }
+
+  /** Most bytes of the read-ahead. The pong that a handler awaits may be behind them. */
+  get #most(): number {
+    const { rare, settings } = this.#connection;
+    const awaitsPong = rare?.controlFrames?.awaitsPong === true;
+    return awaitsPong ? settings.readAhead + PONG_ROOM : settings.readAhead;
   }
 
   /** Bytes of messages that wait for a reader or for their rest, plus a cost for each message. */

@@ -93,6 +93,11 @@ export class ControlFrames {
     );
   }
 
+  /** Whether a call of `ping` waits for its pong. */
+  get awaitsPong(): boolean {
+    return this.#pings?.awaited === true;
+  }
+
   get rtt(): number {
     return this.#pings?.rtt ?? NaN;
   }

@@ -53,6 +53,11 @@ export class Pings {
     this.#refuse = refuse;
   }
 
+  /** Whether a call of `ping` waits for its pong. */
+  get awaited(): boolean {
+    return this.#pending.length > 0;
+  }
+
   /** A payload that no other ping of this connection has. */
   nextPayload(): Uint8Array {
     const n = ++this.#count;

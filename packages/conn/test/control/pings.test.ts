@@ -300,3 +300,62 @@ describe('a ping of the heartbeat', () => {
     conn.terminate();
   });
 });
+
+describe('Conn.ping in a handler', () => {
+  /** A handler that awaits `ping()`, with `unread` KiB between its message and the pong. */
+  async function pingBehind(unread: number) {
+    const { conn, platform, frame, feed } = wired('server');
+    let answer: Promise<number> | undefined;
+    const received = conn.receive(async () => {
+      answer ??= conn.ping('it', { timeout: 1_000 });
+      await answer.catch(() => {});
+    });
+    received.catch(() => {});
+    const kilobyte = frame(2, new Uint8Array(1_024));
+    for (let i = 0; i <= unread; i++) feed(kilobyte);
+    feed(frame(10, 'it'));
+    await platform.settle();
+    const outcome = answer!.catch((error: Error) => error.message);
+    await platform.advance(2_000);
+    return { outcome: await outcome, conn };
+  }
+
+  it('gets its pong behind more messages than the read-ahead holds', async () => {
+    for (const unread of [10, 64, 100, 500]) {
+      const { outcome, conn } = await pingBehind(unread);
+      expect(outcome).toBe(0);
+      expect(conn.stats.messagesIn).toBe(unread + 1);
+      conn.terminate();
+    }
+  });
+
+  it('is not read for without a bound', async () => {
+    const { outcome, conn } = await pingBehind(2_000);
+    expect(outcome).toContain('no pong within 1000 ms');
+    conn.terminate();
+  });
+
+  it('leaves the bound of the read-ahead as it was, after its pong', async () => {
+    const { conn, platform, transport, frame, feed } = wired('server');
+    const stuck = new Deferred<void>();
+    let rtt: number | undefined;
+    conn
+      .receive(async () => {
+        rtt = await conn.ping('it');
+        await stuck.promise;
+      })
+      .catch(() => {});
+    const kilobyte = frame(2, new Uint8Array(1_024));
+    for (let i = 0; i < 200; i++) feed(kilobyte);
+    await platform.settle();
+    expect(transport.paused).toBe(false);
+    feed(frame(10, 'it'));
+    await platform.settle();
+    expect(rtt).toBe(0);
+    feed(kilobyte);
+    await platform.settle();
+    expect(transport.paused).toBe(true);
+    stuck.resolve();
+    conn.terminate();
+  });
+});

@@ -429,7 +429,7 @@ describe('rate', () => {
         await platform.settle();
         feed(frame(8, Buffer.from([3, 232])));
         await platform.advance(60_000);
-        transport.sink.end();
+        transport.feedEnd();
         await platform.advance(1_000);
         await expect(end).resolves.toMatchObject({ code: 1000 });
         expect(got).toEqual([]);
