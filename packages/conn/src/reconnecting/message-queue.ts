@@ -11,6 +11,8 @@ import { ResendWindow } from './resend-window.ts';
 const MAX_REFUSALS = 3;
 /** The close codes of a peer that refuses a message: 1007 for its content, 1009 for its size. */
 const REFUSALS: readonly number[] = [1007, 1009];
+/** Errors of such an end: a peer that refuses a message often takes no more of its bytes. */
+const ENDS = [CloseError, TimeoutError, TransportError];
 /** Acknowledged ids that are remembered. */
 const REMEMBERED_IDS = 10_000;
 
@@ -220,7 +222,9 @@ export class MessageQueue {
    */
   closed({ code, reason, error }: CloseInfo): CloseError | undefined {
     const [first] = this.#byId.values();
-    const isRefusal = REFUSALS.includes(code) && !isOfThisEnd(error);
+    // This end has the same codes for messages of the peer, with other errors.
+    const isPeers = error === undefined || ENDS.some((End) => error instanceof End);
+    const isRefusal = REFUSALS.includes(code) && isPeers;
     if (!isRefusal || first?.connection !== this.#connection) {
       this.#refusals = 0;
       this.#suspect = undefined;
@@ -251,13 +255,4 @@ export class MessageQueue {
       entry.sent.reject(reason);
     }
   }
-}
-
-/**
- * Whether this end has sent the code for a message of the peer. Otherwise `error` is about the
- * transport: a peer that refuses a message often takes no more of its bytes.
- */
-function isOfThisEnd(error: Error | undefined): boolean {
-  const isEnd = error instanceof CloseError || error instanceof TransportError;
-  return error !== undefined && !isEnd && !(error instanceof TimeoutError);
 }
