@@ -66,7 +66,7 @@ export class Alive {
     clearTimeout(this.#timer);
   }
 
-  /** A message has come. Whether readers do not get it. */
+  /** A message has come. Returns whether readers do not get it. */
   takes(data: unknown): boolean {
     this.#heardAt = performance.now();
     this.#sentBefore = this.#sent();
@@ -131,7 +131,7 @@ export class Alive {
     return true;
   }
 
-  /** Without the questions, whose bytes are few. */
+  /** Bytes that have left the page, without the few bytes of questions. */
   get #bytesLeft(): number {
     return this.#sent() - this.#socket.bufferedAmount;
   }
@@ -156,8 +156,8 @@ export class Alive {
     const silence = now - this.#heardAt;
     if (this.#questions === 0) return silence < after ? this.#lookIn(after - silence) : this.#ask();
     const left = this.#bytesLeft;
-    // Bytes that waited: others leave at once, also when the peer is gone. A WebSocketStream shows no
-    // part of a message that leaves.
+    // Only bytes that waited prove a peer: others leave at once, even without one. A WebSocketStream
+    // shows no part of a message that leaves.
     const isStream = isReading !== undefined;
     const isLeaving = isStream ? bufferedAmount > 0 : this.#unsent > 0 && left > this.#left;
     this.#left = left;

@@ -130,7 +130,7 @@ class Lines {
     this.#writer?.abort();
   }
 
-  /** A line without the carriage return of Windows and, in the first line, without a byte order mark. */
+  /** Removes the carriage return of Windows and, in the first line, a byte order mark. */
   #inLine(bytes: Uint8Array): Uint8Array {
     if (this.#format === 'null') return bytes;
     const line = this.#withoutMark(bytes);
@@ -192,7 +192,7 @@ class TextLineWriter {
   /** A carriage return that ends the line if nothing follows. */
   #heldReturn = false;
 
-  /** @param dropsReturn - Whether a carriage return at the end of the line is no part of the message. */
+  /** @param dropsReturn - Whether to drop a carriage return at the end of the line. */
   constructor(writer: OutgoingWriter, line: number, dropsReturn: boolean) {
     this.#writer = writer;
     this.#line = line;

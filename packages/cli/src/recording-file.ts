@@ -21,7 +21,7 @@ export function flagOf(file: string, replaces: boolean): 'w' | 'wx' {
 /**
  * Opens a file that only its owner may read.
  *
- * @param tail - Stands at the end of the file after each write, and is overwritten by the next one:
+ * @param tail - Ends the file after each write, and the next write overwrites it:
  *   the file is whole also when the process is killed.
  * @throws Failure as {@link flagOf}. The stream emits 'error' when the file cannot be written.
  */
@@ -43,7 +43,7 @@ export function openRecording(file: string, replaces: boolean, tail: string): Wr
       open(file, flag, MODE, (error, opened) => {
         if (error !== null) return done(error);
         descriptor = opened;
-        // A file that is replaced has kept its mode. A pipe or a device, such as /dev/null, is not ours.
+        // A replaced file has kept its mode. A pipe or a device, such as /dev/null, is not ours.
         fstat(descriptor, (failure, found) => {
           if (failure !== null || !found.isFile()) return done(failure);
           fchmod(descriptor, MODE, () => done());

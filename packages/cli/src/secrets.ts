@@ -4,9 +4,9 @@ import type { Io } from './io.ts';
 import type { OptionName, Values } from './options.ts';
 
 /**
- * Takes values that may be secrets from elsewhere, since every user of a machine can list command
- * lines: replaces `--header`, `--user` and `--proxy` such as `@FILE` by the lines of a file, and `@env:NAME` by those of a variable of
- * the environment.
+ * Reads the values of `--header`, `--user` and `--proxy` that are not on the command line, because
+ * every user of a machine can list command lines. Replaces `@FILE` by the lines of a file, and
+ * `@env:NAME` by those of a variable of the environment.
  *
  * @throws Failure, exit code 2 or 8, for a variable that is not set or a file that cannot be read.
  */

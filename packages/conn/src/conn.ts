@@ -367,10 +367,11 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @param type - `TextMessage` or `BinaryMessage`; a control type is passed to
    *   {@link writeControl}.
    * @param data - A string, an ArrayBuffer, any view, or a message that was read. A client copies
-   *   all data during the call, a server less than 32 KiB, and all data with a `signal`. A server
-   *   references other data: do not change it until the promise settles. The library keeps the memory of a BorrowedMessage until
-   *   it is sent: do not change what `borrow()` returned after the call. Lone surrogates in a string
-   *   are sent as U+FFFD. Bytes that are sent as text must be valid UTF-8; they are not checked.
+   *   all data during the call. A server copies less than 32 KiB, and all data with a `signal`. It
+   *   references other data: do not change it until the promise settles. The library keeps the memory
+   *   of a BorrowedMessage until it is sent: do not change what `borrow()` returned after the call.
+   *   Lone surrogates in a string are sent as U+FFFD. Bytes that are sent as text must be valid UTF-8;
+   *   they are not checked.
    * @param options - `signal` ends the wait. A message that waits for an open MessageWriter, or for
    *   its compression on another thread, is not sent then. A message that is already queued is
    *   sent.

@@ -254,8 +254,8 @@ export class TimeoutError extends WebSocketError {
   declare readonly code: 'WS_ERR_TIMEOUT';
   /**
    * Whether later calls fail too: a deadline, the heartbeat, `alive`, `idleReadTimeout` or the time
-   * of the closing handshake has expired, or messages were dropped at the end. False for the `timeout` of one call, after which the next
-   * call can succeed.
+   * of the closing handshake has expired, or messages were dropped at the end. False for the
+   * `timeout` of one call: the next call can succeed.
    */
   readonly permanent: boolean;
 

@@ -187,7 +187,7 @@ function readAuth(result: unknown): unknown {
   return refuse(whole('authenticate: refuse', status, 300, 599), body, headers);
 }
 
-/** @throws TypeError for an object that is meant to refuse, and for one with a result of `admit` in it. */
+/** @throws TypeError for an object that looks like a refusal, or contains a result of `admit`. */
 function checkedAuth(result: object): object {
   const { status } = result as { status?: unknown };
   const isRefusal = typeof status === 'number' && status >= 300 && status <= 599;
@@ -198,7 +198,7 @@ function checkedAuth(result: object): object {
   );
 }
 
-/** Whether data has a result of `admit` in it. The data may be large, and no getter is called. */
+/** Whether data contains a result of `admit`. The data may be large. Calls no getter. */
 function hasAdmission(data: object, depth = 3): boolean {
   const own = (object: object, key: string): unknown =>
     Object.getOwnPropertyDescriptor(object, key)?.value;

@@ -228,7 +228,7 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
       return this.#ended(socket, { code, reason, wasClean });
     }
 
-    /** After a fault of the peer, `webSocketClose` is not called; after the loss of a connection it is. */
+    /** Workers call `webSocketClose` after the loss of a connection, not after a fault of the peer. */
     webSocketError(socket: WorkerSocket): Promise<void> {
       end(socket, 1011);
       return this.#ended(socket, LOST);

@@ -26,7 +26,7 @@ export class OldResponse {
 
 const Before = globalThis.Response;
 
-/** A Response as `@hono/node-server` puts it in the place of the global one. */
+/** A Response as `@hono/node-server` replaces the global one. */
 export class ReplacedResponse {
   readonly #inner: Response;
 

@@ -273,7 +273,7 @@ export class Channel {
       .filter(isPlaced)
       .filter(({ position: { epoch, offset } }) => epoch === since.epoch && offset > since.offset);
     const lastFound = found.at(-1)?.position.offset;
-    // A read without a result is not repeated for a hole, since that would only delay the held messages.
+    // No second read after one without a result: it would only delay the held messages.
     const isFailed = !complete && lastFound === undefined;
     // Another read would find no message before this offset.
     const end = complete ? Math.max(searched, lastFound ?? -1) : (lastFound ?? Infinity);

@@ -13,9 +13,9 @@ export const NEVER_FORWARDED: ReadonlySet<string> = new Set(
 );
 
 /**
- * Returns the lines that may pass to the next connection: without hop-by-hop fields, without those
- * that `Connection` names, without the pseudo-headers of HTTP/2, and without the fields of the handshake. CGI-like backends read `_` in a
- * name as `-`: for them `Transfer_Encoding` has the meaning of `Transfer-Encoding`.
+ * Returns the lines that may pass to the next connection. It drops hop-by-hop fields, the fields
+ * that `Connection` names, the pseudo-headers of HTTP/2 and the fields of the handshake. CGI-like
+ * backends read `_` in a name as `-`: for them `Transfer_Encoding` means `Transfer-Encoding`.
  *
  * @param drops - Whether a field, by its name in lower case and with `-` for `_`, is left out too:
  *   `clientLines` drops Host and, of a client that is not trusted, the forwarding headers.

@@ -129,12 +129,12 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
   /**
    * Decides who may connect; may be async. It fails closed. A {@link Refusal} refuses, and so does a
    * Response of 300 to 599 of any class, with its headers and the first 64 KiB of its body as text.
-   * `undefined`, `null`, `false`, `''`, `0` and `NaN` refuse with 401. An Error refuses with 500 and goes to
-   * `report`, whether it is thrown or returned. An Error with `expose: true` and a `status` from
-   * 400 to 499, as http-errors creates it, refuses with that status instead, and its message is the
-   * body. Another Response, an object with a `status` of 300 to 599 and data that contains a result of
-   * `admit` are mistakes: 500 and a report. Any other result becomes the handler's `auth`: return `true` to admit without data.
-   * `admit` adds the end of the login.
+   * `undefined`, `null`, `false`, `''`, `0` and `NaN` refuse with 401. An Error refuses with 500 and
+   * goes to `report`, whether it is thrown or returned. An Error with `expose: true` and a `status`
+   * from 400 to 499, as http-errors creates it, refuses with that status instead, and its message is
+   * the body. Another Response, an object with a `status` of 300 to 599, and data that contains a
+   * result of `admit` are mistakes: 500 and a report. Any other result becomes the handler's `auth`:
+   * return `true` to admit without data. `admit` adds the end of the login.
    *
    * The context has the parsed `path`, `params`, `route` and `address` of the request. Its `signal`
    * is aborted when the client has disconnected or has half-closed, or when `handshakeTimeout` is

@@ -31,7 +31,7 @@ export class PendingWork {
   handlers = 0;
   /** Listeners for plain requests whose promise has not settled. {@link close} does not wait for them. */
   listeners = 0;
-  /** Gets the number of handlers and listeners that a close waits for when all connections are closed. */
+  /** Gets the number of handlers that a close waits for after all connections have closed. */
   onWait: (count: number) => void = () => {};
   /**
    * Whether requests that are refused during a close hold it. On a server of the user, which stays

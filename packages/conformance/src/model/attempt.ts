@@ -51,7 +51,7 @@ export class Attempt {
     this.#progressAt = this.#now;
   }
 
-  /** Time in ms since the target has sent something. Time in which the machine was late does not count. */
+  /** Time in ms since the target has sent something, without the time in which the machine was late. */
   get stalledFor(): number {
     return this.#now - this.#progressAt;
   }

@@ -19,9 +19,9 @@ const MAX_STEP = 20;
 
 /** Longest case that waits for a late machine, in bounds of a quiet one. */
 const MAX_LATE = 3;
-/** Share of the time in which the machine was late: above it, a case that has timed out is asked again. */
+/** Above this share of late time, a case that has timed out is asked again. */
 const LATE = 1 / 10;
-/** Above this share it is not judged. */
+/** Above this share of late time, the case is not judged. */
 const TOO_LATE = 1 / 2;
 
 /** A target without the advice costs this share of a timeout in each of about a hundred cases. */

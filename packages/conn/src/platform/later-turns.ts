@@ -2,7 +2,8 @@ import { asyncContexts } from './async-contexts.ts';
 
 /**
  * Returns a function that calls `run` in a later turn of the event loop, by the best function that the
- * runtime has at the time of the call, in the root context. Browsers do not throttle a MessageChannel in background tabs.
+ * runtime has at the time of the call. `run` has the root context. Browsers do not throttle a
+ * MessageChannel in background tabs.
  */
 export function inLaterTurns(run: () => void): () => void {
   let channel: InstanceType<NonNullable<typeof MessageChannel>> | undefined;

@@ -16,7 +16,7 @@ const STANDSTILL_MS = 1_000;
 
 /** The owner of a {@link ReadAhead}. */
 export interface ReadAheadOwner {
-  /** Gets each message. Whether the reader does not get it. */
+  /** Gets each message. Returns whether the reader does not get it. */
   hides(message: BorrowedMessage): boolean;
   /** Whether a message waits for its acknowledgement. */
   sendWaits(): boolean;

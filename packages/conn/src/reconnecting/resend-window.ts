@@ -1,6 +1,6 @@
 import { Deferred } from '../time/promises.ts';
 
-/** The most messages of a backlog, and their bytes, that a connection gets without an acknowledgement. */
+/** The most messages and bytes of a backlog that a connection gets before an acknowledgement. */
 const WINDOW_MESSAGES = 64;
 const WINDOW_BYTES = 64 * 1024;
 /** The time in ms without an acknowledgement after which the window doubles. */

@@ -12,8 +12,8 @@ interface ControlFrame {
 
 /**
  * Pings and pongs that wait for a blocked transport. They overtake queued messages between two
- * frames (RFC 6455, section 5.4). Of the library's pings, of its pongs and of the user's pongs only the
- * newest waits.
+ * frames (RFC 6455, section 5.4). Three kinds wait only as their newest: pings of the library, pongs
+ * of the library, and pongs of the user.
  */
 export class ControlQueue {
   #frames: ControlFrame[] = [];

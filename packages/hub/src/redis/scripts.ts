@@ -20,7 +20,7 @@ if m[3] ~= r then
   redis.call('HSET', KEYS[1], 'e', e, 'r', r, 's', s)
 end`;
 
-/** A history has marks, so many for the bytes that it may have: it drops its oldest part of that size. */
+/** Number of marks in the bytes that a history may have. It drops its oldest part, up to a mark. */
 const MARKS = 32;
 
 /**

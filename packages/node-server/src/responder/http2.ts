@@ -97,7 +97,7 @@ export class Http2Responder extends Responder {
   }
 }
 
-/** Resets a stream whose answer is complete, and which its client keeps open (RFC 9113, section 8.1). */
+/** Resets a stream that its client keeps open after the whole answer (RFC 9113, section 8.1). */
 function resetLater(stream: ServerHttp2Stream): void {
   const timer = setTimeout(() => stream.close(NO_ERROR), END_WAIT_MS);
   stream.once('close', () => clearTimeout(timer));
