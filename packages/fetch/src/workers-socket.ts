@@ -25,9 +25,17 @@ export function webSocketPair(): [WorkerSocket, WorkerSocket] {
  * @param lost - Called then.
  */
 export function endUnused(client: WorkerSocket, ms: number, lost: () => void): void {
+  let isUsed = false;
+  const accept = client.accept.bind(client);
+  // A client of the application itself, such as a test, accepts it. The runtime allows that twice.
+  client.accept = () => {
+    isUsed = true;
+    accept();
+  };
   setTimeout(() => {
+    if (isUsed) return;
     try {
-      client.accept();
+      accept();
     } catch {
       // It was used in a Response.
       return;

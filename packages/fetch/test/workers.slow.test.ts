@@ -97,6 +97,11 @@ describe.skipIf(lacksRuntime('Durable Object')).each(DATES)('a Durable Object of
       .toContainEqual(expect.objectContaining({ code: 1006, wasClean: false }));
   });
 
+  it('keeps a connection to a client within itself', async () => {
+    const got = (await (await fetch(`${program.url}/own-client`)).json()) as string[];
+    expect(got).toEqual(['open', expect.stringContaining(' open')]);
+  });
+
   it('awaits writes without a pause for each', async () => {
     const conn = await open('/writes');
     let bytes = 0;

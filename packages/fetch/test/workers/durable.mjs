@@ -71,7 +71,22 @@ export class Sleeper extends hibernating({
       if (each.data.name === 'watcher') each.send(`${conn.data.name} left ${code} ${wasClean}`);
     }
   },
-}) {}
+}) {
+  async fetch(request) {
+    if (new URL(request.url).pathname !== '/own-client') return super.fetch(request);
+    // A client in the object itself: its socket passes through no Response that the runtime sends.
+    const headers = { Upgrade: 'websocket' };
+    const { webSocket } = await super.fetch(new Request('http://room.example/', { headers }));
+    const got = [];
+    webSocket.addEventListener('message', ({ data }) => got.push(data));
+    webSocket.accept();
+    await sleep(1_200);
+    webSocket.send('states');
+    await sleep(100);
+    webSocket.close(1000);
+    return Response.json(got);
+  }
+}
 
 /** Requests of a Worker, as Cloudflare documents them, with more headers or fewer. */
 const CALLS = {
@@ -103,6 +118,7 @@ export default {
     const stub = (objects) => objects.get(objects.idFromName('all'));
     if (pathname === '/call') return call(stub(env.ROOM), searchParams.get('name'));
     if (pathname === '/call-sleeper') return call(stub(env.SLEEPER), searchParams.get('name'));
-    return stub(pathname === '/sleeper' ? env.SLEEPER : env.ROOM).fetch(request);
+    const isSleeper = pathname === '/sleeper' || pathname === '/own-client';
+    return stub(isSleeper ? env.SLEEPER : env.ROOM).fetch(request);
   },
 };
