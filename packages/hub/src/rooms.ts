@@ -57,7 +57,7 @@ interface RoomState<Data> {
   joined: Promise<Joined<Data>> | undefined;
 }
 
-/** An event of a membership whose listeners are called. */
+/** An event of a membership whose listeners are being called. */
 interface Announcement<Data> {
   readonly session: Session<Data>;
   readonly name: string;
@@ -137,8 +137,8 @@ export class Rooms<Data> implements RoomOwner<Data> {
   }
 
   /**
-   * Calls the listeners of an event. One of them may leave or join the same room: the others get that
-   * event after this one.
+   * Calls the listeners of an event. If one of them leaves or joins the same room, the others get the
+   * new event after this one.
    */
   #announce(event: 'entered' | 'left', session: Session<Data>, name: string): void {
     for (const running of this.#announcing) {

@@ -266,8 +266,8 @@ export class Session<Data = unknown> {
    * Then closes the connection, see `Conn.close`, and leaves all rooms.
    *
    * @param options - As of `Conn.close`. `discard`: drops the messages that the peer sends before
-   *   its close frame. Default: true for other codes than 1000 and 1001, so a session that you end
-   *   with 4401 is no longer heard.
+   *   its close frame. Default: true for other codes than 1000 and 1001, so your listeners get
+   *   no message of a session after you end it with 4401.
    */
   close(code?: number, reason?: string, options: ConnCloseOptions = {}): Promise<CloseInfo> {
     // A listener of `sent` calls it again: the first call sends the rest, then closes.

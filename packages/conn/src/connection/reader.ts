@@ -104,7 +104,7 @@ export class Reader {
     return this.#readAhead() <= this.#most / 2;
   }
 
-  /** Most bytes of the read-ahead. The pong that a handler awaits may be behind them. */
+  /** Most bytes of the read-ahead. The pong that a handler awaits may follow them. */
   get #most(): number {
     const { rare, settings } = this.#connection;
     const awaitsPong = rare?.controlFrames?.awaitsPong === true;

@@ -74,7 +74,7 @@ export class Connection {
 
   /**
    * Replaces the driver when Redis answers nothing for {@link ANSWER_MS}. A command may wait for longer,
-   * for example behind thousands of others.
+   * for example after thousands of others.
    */
   #watchSilence(ms: number): void {
     this.#cancelSilence();

@@ -24,7 +24,7 @@ const PINGS = 2;
 const LINGER_MS = 2_000;
 /** Bytes that the operating systems of both ends may hold, as for a socket (`inTransit`). */
 const IN_TRANSIT = 10_485_760;
-/** Most milliseconds for which a ping may wait behind these bytes. */
+/** Most milliseconds for which a ping may wait for these bytes. */
 const MAX_TRANSIT_MS = 600_000;
 
 /** Returns the ping interval of sessions. `heartbeat: false` does not disable it. */
@@ -209,9 +209,9 @@ class SessionGuard {
     const sent = this.#socket.bytesWritten - queued;
     const check = (): void => {
       const taken = this.#socket.bytesWritten - bytesQueued(this.#socket) - sent;
-      // The answer may wait behind other bytes of a slow client.
+      // The answer may follow other bytes of a slow client.
       if (this.#socket.bytesRead > bytesRead) this.#pingLater();
-      // The ping waits behind older bytes, and the client takes them.
+      // The ping follows older bytes, and the client takes them.
       else if (queued > 0 && taken > 0) {
         const needed = ((performance.now() - since) * IN_TRANSIT) / taken;
         this.#awaitAnswer(left, bytesRead, Math.min(needed, MAX_TRANSIT_MS));
