@@ -1,7 +1,13 @@
 import { checked, fromCaller } from '@ws/codec/internal';
 import type { CloseInfo } from '../close-info.ts';
 import type { ConnLike } from '../conn-like.ts';
-import { BackpressureError, CloseSentError, errorOf, ReadPendingError } from '../errors.ts';
+import {
+  BackpressureError,
+  CloseSentError,
+  causeText,
+  errorOf,
+  ReadPendingError,
+} from '../errors.ts';
 import type { Message } from '../message.ts';
 import { isThenable } from '../on-rejection.ts';
 import { portablePlatform } from '../portable-platform.ts';
@@ -175,13 +181,13 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    */
   writeJSON(value: unknown): Promise<void> {
     let text: string | undefined;
-    let fault = `${kind(value)} cannot be written as JSON`;
+    let fault = `${typeof value} cannot be written as JSON`;
     let cause: unknown;
     try {
       text = JSON.stringify(value);
     } catch (error) {
-      // For a cycle, the first line of the error says enough.
-      fault = `value cannot be written as JSON: ${String(error).split('\n', 1)[0]}`;
+      // For a cycle, the first line of the error says enough. What `toJSON` throws may be no Error.
+      fault = `value cannot be written as JSON: ${causeText(error).split('\n', 1)[0]}`;
       cause = error;
     }
     if (text !== undefined) return this.send(text);

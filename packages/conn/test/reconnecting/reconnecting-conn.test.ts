@@ -457,12 +457,19 @@ describe('ReconnectingConn.writeJSON', () => {
 
   const cycle: unknown[] = [];
   cycle.push(cycle);
+  const throwsNoText = (): never => {
+    throw Object.create(null);
+  };
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
   it.each<[string, unknown, string]>([
     ['undefined', undefined, 'undefined cannot be written as JSON'],
     ['a function', () => {}, 'function cannot be written as JSON'],
     ['a symbol', Symbol('x'), 'symbol cannot be written as JSON'],
     ['a cycle', cycle, 'value cannot be written as JSON: '],
     ['a BigInt', 1n, 'value cannot be written as JSON: '],
+    ['a throw without text', { toJSON: throwsNoText }, 'value cannot be written as JSON: '],
+    ['a revoked proxy', revoked.proxy, 'value cannot be written as JSON: '],
   ])('rejects with a TypeError, reports it and sends nothing: %s', async (_, value, words) => {
     const all = dials();
     const report = vi.fn();
