@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { TimeoutError, TransportError } from '@ws/conn';
 import { isUint8Array, schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { hasTransport, nodePlatform } from '@ws/node-io';
-import { countUnread, isThenable, unref } from '@ws/node-io/internal';
+import { isThenable, unref } from '@ws/node-io/internal';
 import { HandshakeError } from './errors.ts';
 import type { Responder } from './responder/responder.ts';
 
@@ -105,7 +105,7 @@ export class HandshakeWaits implements TimerEntry {
     stream.allowHalfOpen = true;
     this.#responder = responder;
     this.#socket = stream;
-    this.#early = new EarlyBytes(stream, head);
+    this.#early = new EarlyBytes(stream, head, this.#onTooMany);
     this.#timeout = timeout;
     this.#startedAt = startedAt;
   }
@@ -140,7 +140,7 @@ export class HandshakeWaits implements TimerEntry {
 
   /**
    * @throws TransportError when the client has disconnected or has half-closed; HandshakeError 503
-   *   when the time is up.
+   *   when the time is up, 400 after too many early bytes.
    */
   checkClient(): void {
     if (this.failure !== undefined) throw this.failure;
@@ -151,7 +151,7 @@ export class HandshakeWaits implements TimerEntry {
    * Waits for a result, while the client is there and the time is not up.
    *
    * @throws TransportError when the client has disconnected first, HandshakeError 503 when the time
-   *   is up first. The result of `work` is ignored then.
+   *   is up first, 400 after too many early bytes. The result of `work` is ignored then.
    */
   async wait<T>(work: T | PromiseLike<T>): Promise<T> {
     if (!isThenable(work)) return work;
@@ -245,6 +245,24 @@ export class HandshakeWaits implements TimerEntry {
     this.abort(new HandshakeError(503, message, { body: 'handshake timed out\n', cause }));
   }
 
+  /**
+   * Refuses a client that has sent more than is kept while it waited for earlier answers.
+   *
+   * @throws HandshakeError 400.
+   */
+  checkEarlyBytes(): void {
+    if (this.#early.isFull && this.#onTooMany()) throw this.failure!;
+  }
+
+  /** Refuses the client, unless answers to its earlier requests are pending: those come first. */
+  readonly #onTooMany = (): boolean => {
+    if (this.#responder.isQueued) return false;
+    if (this.failure !== undefined) return true;
+    const message = `the client sent more than ${MAX_EARLY_BYTES} bytes before the answer`;
+    this.abort(new HandshakeError(400, message));
+    return true;
+  };
+
   /** Watches the client and the time. Before the first wait no event can be emitted. */
   #watch(): void {
     if (!this.#watching) {
@@ -285,15 +303,24 @@ export class HandshakeWaits implements TimerEntry {
 export class EarlyBytes {
   readonly #socket: Duplex;
   readonly #bytes: GatheredBytes;
+  readonly #onFull: () => boolean;
   #reading = false;
   #probeTimer: NodeJS.Timeout | undefined;
-  /** Set while the socket is paused. */
-  #stopCounting: (() => void) | undefined;
 
-  /** @param head - Bytes that were read from the socket before. */
-  constructor(socket: Duplex, head: Uint8Array) {
+  /**
+   * @param head - Bytes that were read from the socket before.
+   * @param onFull - Called when the client has sent more than is kept. Returns whether to drop more
+   *   bytes; otherwise the socket is paused.
+   */
+  constructor(socket: Duplex, head: Uint8Array, onFull: () => boolean) {
     this.#socket = socket;
     this.#bytes = new GatheredBytes(head);
+    this.#onFull = onFull;
+  }
+
+  /** Whether the client has sent more than is kept. */
+  get isFull(): boolean {
+    return this.#bytes.length > MAX_EARLY_BYTES;
   }
 
   /** Reads the socket until {@link stopReading}. */
@@ -305,8 +332,6 @@ export class EarlyBytes {
   stopReading(): void {
     clearInterval(this.#probeTimer);
     this.#probeTimer = undefined;
-    this.#stopCounting?.();
-    this.#stopCounting = undefined;
     if (!this.#reading) return;
     this.#reading = false;
     this.#socket.off('data', this.#onData).pause();
@@ -318,10 +343,10 @@ export class EarlyBytes {
   }
 
   readonly #onData = (chunk: Uint8Array): void => {
+    if (this.isFull && this.#onFull()) return;
     this.#bytes.append(chunk);
-    if (this.#bytes.length < MAX_EARLY_BYTES) return;
+    if (!this.isFull || this.#onFull()) return;
     this.#socket.pause();
-    this.#stopCounting ??= countUnread(this.#socket);
     // A paused socket emits no 'end', but an empty write fails after a reset. Over TLS it does not:
     // there only the handshake's timeout ends the wait.
     if (this.#socket instanceof Socket) {

@@ -160,6 +160,7 @@ export class UpgradeRequest implements ServerRequest {
   async #negotiateInTurn(): Promise<Agreement> {
     const handshake = this.acquireHandshake();
     await this.responder.takeTurn((work) => handshake.wait(work));
+    handshake.checkEarlyBytes();
     return this.#checkAndAgree();
   }
 

@@ -45,11 +45,6 @@ describe('a client that disconnects after early frames', () => {
       early: 100,
       leave: (s: net.Socket) => s.resetAndDestroy(),
     },
-    {
-      says: 'by a reset after more than is kept',
-      early: 300_000,
-      leave: (s: net.Socket) => s.resetAndDestroy(),
-    },
   ])(
     '$says aborts the signal, and its place is free for an application that settles',
     async ({ early, leave }) => {
@@ -102,7 +97,7 @@ describe('a client that disconnects after early frames', () => {
     const server = await listening(new Upgrader({ authenticate, readLimit: false }));
     const client = await connected(server);
     const waits = once(asked, 'asked') as Promise<[() => void]>;
-    const sent = Array.from({ length: 5_000 }, (_, i) => `${i} ${'x'.repeat(90)}`);
+    const sent = Array.from({ length: 600 }, (_, i) => `${i} ${'x'.repeat(90)}`);
     client.stream.write(request({ behind: Buffer.concat(sent.map((text) => masked(1, text))) }));
     const [allow] = await waits;
     // Long enough for all kept bytes to arrive.
@@ -112,6 +107,62 @@ describe('a client that disconnects after early frames', () => {
     for (const text of sent) expect((await conn.readMessage()).text()).toBe(text);
     conn.terminate();
     await conn.closed;
+  });
+});
+
+describe('a client that sends more than is kept before the answer', () => {
+  it.each<{ says: string; options: UpgraderOptions<unknown>; status: number }>([
+    { says: 'authenticate waits', options: {}, status: 400 },
+    {
+      says: 'authenticate and the option error wait',
+      options: { error: () => new Promise(() => {}) },
+      status: 400,
+    },
+    {
+      says: 'the option error waits after another refusal',
+      options: { authenticate: () => false, error: () => new Promise(() => {}) },
+      status: 401,
+    },
+  ])('is refused at once, and its end is seen: $says', async ({ options, status }) => {
+    const upgrader = new Upgrader({
+      maxHandshakes: 1,
+      handshakeTimeout: false,
+      authenticate: (_req, { signal }) =>
+        new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+      ...options,
+    });
+    const server = await listening(upgrader);
+    const client = await connected(server);
+    client.stream.end(request({ behind: frames(300_000) }));
+    await client.closed;
+    expect(parseAnswer(client.received.toString()).status).toBe(status);
+    expect(await server.outcome()).toMatchObject({ status });
+  });
+
+  it('is refused after the answers to its earlier requests', async () => {
+    let answer: () => void = () => {};
+    const asked = new EventEmitter();
+    const server = await new TestServer(new Upgrader(), (_req, res) => {
+      answer = () => res.end('first');
+      asked.emit('request');
+    }).listen();
+    onTestFinished(async () => void (await server.close()));
+    const client = await connected(server);
+    const first = once(asked, 'request');
+    client.stream.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await first;
+    const upgrade = once(server.http, 'upgrade');
+    client.stream.end(request({ behind: frames(300_000) }));
+    await upgrade;
+    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+    answer();
+    await client.closed;
+    const answers = client.received.toString();
+    expect(answers).toMatch(/^HTTP\/1\.1 200 [^]*first[^]*HTTP\/1\.1 400 /);
+    expect(await server.outcome()).toMatchObject({
+      status: 400,
+      message: 'websocket: 400: the client sent more than 65536 bytes before the answer',
+    });
   });
 });
 

@@ -6,7 +6,7 @@ import { EarlyBytes } from '../src/handshake-waits.ts';
 /** Early bytes of a client that has sent `chunks` after `head`. */
 function received(head: Uint8Array, chunks: Iterable<Uint8Array>): EarlyBytes {
   const socket = new PassThrough();
-  const early = new EarlyBytes(socket, head);
+  const early = new EarlyBytes(socket, head, () => false);
   early.startReading();
   for (const chunk of chunks) socket.emit('data', chunk);
   return early;

@@ -35,10 +35,10 @@ class PlainStream implements PausedStream {
 }
 
 /**
- * Counts the unread bytes of a stream that has no transport: the body of a page, or what comes before a
- * transport. Only a stream of HTTP/2 shares its memory with others.
+ * Counts the unread bytes of a stream that has no transport: the body of a page. Only a stream of
+ * HTTP/2 shares its memory with others.
  *
- * @returns Call it when the stream has closed, or before a transport counts it.
+ * @returns Call it when the stream has closed.
  */
 export function countUnread(stream: Duplex): () => void {
   const session = isHttp2Stream(stream) ? stream.session : undefined;

@@ -1,6 +1,11 @@
 // Requests over HTTP/2 that are no WebSocket, or no good one: each beside others on its session.
 import { once } from 'node:events';
-import { createSecureServer, createServer, type ServerHttp2Stream } from 'node:http2';
+import {
+  createSecureServer,
+  createServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import {
@@ -103,6 +108,28 @@ describe('a page over HTTP/2', () => {
     peer.data(1, Buffer.alloc(1_000), true);
     while (read < 2_000) await turn();
     expect(peer.story(1)).not.toContain('RST_STREAM 0');
+  });
+});
+
+describe('a WebSocket over HTTP/2', () => {
+  it('is refused when its client sends more than 64 KiB before the answer', async () => {
+    const authenticate = (): Promise<true> => new Promise(() => {});
+    const server = await served(false, { authenticate, handshakeTimeout: false });
+    const session = await sessionWith(server.url);
+    const stream = session.request({
+      ':method': 'CONNECT',
+      ':protocol': 'websocket',
+      ':path': '/',
+      ':authority': 'a',
+      'sec-websocket-version': '13',
+    });
+    stream.on('error', () => {});
+    const answer = once(stream, 'response');
+    stream.write(Buffer.alloc(300_000));
+    const [headers] = (await answer) as [IncomingHttpHeaders];
+    expect(headers[':status']).toBe(400);
+    stream.resume();
+    await once(stream, 'close');
   });
 });
 

@@ -132,7 +132,7 @@ async function ask(
     // Later requests get another session: this one has ended, or perhaps does not answer.
     const isUnprocessed = isInstance(error, Unprocessed);
     if (shared !== undefined && isUnprocessed) retire(shared);
-    else if (isInstance(handshake.failure, HandshakeError)) shared?.doubt();
+    else if (isTimeout(handshake.failure)) shared?.doubt();
     const needsHttp1 = isInstance(error, Http1Required) && http2 === 'auto';
     if (needsHttp1) return ask(question, backend, request, 'over HTTP/1.1');
     if (isUnprocessed && retry === undefined) {
@@ -174,6 +174,11 @@ function isSilent(
   return code === 'WS_ERR_PROXY_TIMEOUT' && hadTime && lastResultAt < askedAt;
 }
 
+/** Whether the time of the handshake is up. */
+function isTimeout(error: unknown): boolean {
+  return isInstance(error, HandshakeError) && isInstance(error.cause, TimeoutError);
+}
+
 /** The time of the handshake is up: the target has not answered. */
 function explained(error: unknown, { url }: Backend, { timeout }: HandshakeWaits): unknown {
   if (isInstance(error, Unprocessed)) {
@@ -183,7 +188,7 @@ function explained(error: unknown, { url }: Backend, { timeout }: HandshakeWaits
   if (isInstance(error, Http1Required)) {
     return unreachable(`${url} requires HTTP/1.1 (option http2: 'only')`, error);
   }
-  if (!isInstance(error, HandshakeError) || !isInstance(error.cause, TimeoutError)) return error;
+  if (!isTimeout(error)) return error;
   return timedOut(`${url} has not answered`, 'handshakeTimeout', timeout, error);
 }
 

@@ -97,6 +97,24 @@ describe('a request to a proxy', () => {
     target.end();
   });
 
+  it.each(['frames', 'bytes', 'messages'] as const)(
+    'is 400 when its client sends more than 64 KiB before the answer, mode %s',
+    async (mode) => {
+      const backend = await rawTarget(() => undefined);
+      const between = await front(backend.url, { mode, handshakeTimeout: false });
+      const client = await rawClient(between.port);
+      await client.write(request());
+      const target = await backend.next();
+      client.write(Buffer.alloc(70_000));
+      client.end();
+      expect(String(await client.untilEnd())).toMatch(/^HTTP\/1\.1 400 /);
+      expect(await (await between.next()).closed).toMatchObject({ status: 400, endedBy: 'proxy' });
+      await target.untilEnd();
+      target.end();
+      expect(between.proxy.targets).toMatchObject([{ open: 0, failed: 0 }]);
+    },
+  );
+
   it('aborts the signal of a target function when its client leaves', async () => {
     let asked!: (signal: AbortSignal) => void;
     const signal = new Promise<AbortSignal>((resolve) => {

@@ -9,7 +9,7 @@ describe.each(['frames', 'bytes', 'messages'] as const)(
   (mode) => {
     nothingLeft();
 
-    it.each([1, 300])('wait for a slow target, %i KiB', async (size) => {
+    it.each([1, 60])('wait for a slow target, %i KiB', async (size) => {
       let answer!: () => void;
       const answering = new Promise<void>((resolve) => {
         answer = resolve;
