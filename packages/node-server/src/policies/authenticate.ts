@@ -84,7 +84,7 @@ function emptyResult(result: unknown): HandshakeError {
 
 /** Returns the fault of data that is not meant to admit; undefined for other data. */
 function mistakenAuth(result: unknown): HandshakeError | undefined {
-  if (typeof result !== 'object') return undefined;
+  if (typeof result !== 'object' && typeof result !== 'function') return undefined;
   const { status } = result as { readonly status?: unknown };
   const isStatus = typeof status === 'number' && status >= 300 && status <= 599;
   if (!isStatus && !hasAdmission(result)) return undefined;

@@ -137,6 +137,7 @@ describe.each(returning)('authenticate that %s', (_, make) => {
 
   it.each([
     [{ status: 401 }, 'the status 401'],
+    [Object.assign(() => {}, { status: 401 }), 'the status 401'],
     [{ status: 300, user: 'ada' }, 'the status 300'],
     [{ status: 599 }, 'the status 599'],
     [Object.create({ status: 403 }), 'the status 403'],
