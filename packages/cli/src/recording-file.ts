@@ -29,7 +29,7 @@ export function openRecording(file: string, replaces: boolean, tail: string): Wr
   const flag = flagOf(file, replaces);
   const end = Buffer.from(tail);
   let descriptor = -1;
-  /** The place of the next write. Undefined for a file without a tail, which may be a pipe. */
+  /** The place of the next write; null at the end of the file, and for a pipe: its tail comes last. */
   let position = tail === '' ? null : 0;
   function put(bytes: Buffer, at: number | null, done: (error?: Error | null) => void): void {
     write(descriptor, bytes, 0, bytes.length, at, (error, written) => {
@@ -45,15 +45,24 @@ export function openRecording(file: string, replaces: boolean, tail: string): Wr
         descriptor = opened;
         // A replaced file has kept its mode. A pipe or a device, such as /dev/null, is not ours.
         fstat(descriptor, (failure, found) => {
-          if (failure !== null || !found.isFile()) return done(failure);
+          if (failure !== null) return done(failure);
+          if (!found.isFile()) {
+            position = null;
+            return done();
+          }
           fchmod(descriptor, MODE, () => done());
         });
       });
     },
     writev(chunks, done) {
-      const bytes = Buffer.concat([...chunks.map(({ chunk }) => chunk as Buffer), end]);
+      const all = chunks.map(({ chunk }) => chunk as Buffer);
+      const bytes = Buffer.concat(position === null ? all : [...all, end]);
       put(bytes, position, done);
       if (position !== null) position += bytes.length - end.length;
+    },
+    final(done) {
+      if (position === null) put(end, null, done);
+      else done();
     },
     destroy(error, done) {
       if (descriptor === -1) return done(error);

@@ -246,15 +246,20 @@ describe('wsx record and wsx replay', () => {
     }
   });
 
-  it('leave the mode of a pipe as it is', async () => {
-    const file = join(folder(), 'pipe');
-    execFileSync('mkfifo', ['-m', '644', file]);
-    const reading = readFile(file, 'utf8');
-    const recorded = await wsx(['record', await echo(), file, '--wait', '0'], 'one\n');
-    expect(recorded).toMatchObject({ code: 0, out: 'one\n' });
-    expect((await reading).trimEnd().split('\n')).toHaveLength(2);
-    expect(statSync(file).mode & 0o777).toBe(0o644);
-  });
+  it.each(['pipe.jsonl', 'pipe.har'])(
+    'write into %s, and leave its mode as it is',
+    async (name) => {
+      const file = join(folder(), name);
+      execFileSync('mkfifo', ['-m', '644', file]);
+      const reading = readFile(file, 'utf8');
+      const recorded = await wsx(['record', await echo(), file, '--wait', '0'], 'one\n');
+      expect(recorded).toMatchObject({ code: 0, out: 'one\n' });
+      const text = await reading;
+      expect(text.match(/"data":"one"/g)).toHaveLength(2);
+      if (name.endsWith('.har')) expect(JSON.parse(text)).toHaveProperty('log');
+      expect(statSync(file).mode & 0o777).toBe(0o644);
+    },
+  );
 
   it('leave a whole HAR file at each moment', async () => {
     const file = join(folder(), 'a.har');
