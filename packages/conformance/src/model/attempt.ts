@@ -31,8 +31,8 @@ export class Attempt {
     this.link = link;
     this.timeout = timeout;
     this.#seed = seed;
-    this.progressed();
-    this.stepped();
+    this.#progressAt = this.#now;
+    this.#stepAt = this.#now;
   }
 
   /** A clock in ms that stops while the timers of this process are late. */
