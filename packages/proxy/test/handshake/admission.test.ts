@@ -105,7 +105,7 @@ describe('a request to a proxy', () => {
       const client = await rawClient(between.port);
       await client.write(request());
       const target = await backend.next();
-      client.write(Buffer.alloc(70_000));
+      void client.write(Buffer.alloc(70_000));
       client.end();
       expect(String(await client.untilEnd())).toMatch(/^HTTP\/1\.1 400 /);
       expect(await (await between.next()).closed).toMatchObject({ status: 400, endedBy: 'proxy' });
