@@ -6,6 +6,7 @@ import {
   portablePlatform,
 } from '@ws/conn';
 import { checked, Deferred, onRejection, RESOLVED, rejectedLater, whole } from '@ws/conn/internal';
+import { Announcements, type AnnouncementsOwner } from './announcements.ts';
 import { Audience, type Publication } from './audience.ts';
 import type { BackplaneLink } from './backplane-link.ts';
 import { checkText } from './checks.ts';
@@ -21,7 +22,7 @@ import { type Kept, RoomHistory } from './room-history.ts';
 import { type Joined, type PublishOptions, Room, type RoomOwner, type Session } from './session.ts';
 
 /** The part of a hub that its rooms use. */
-export interface RoomsOwner<Data> extends JoinsOwner<Data> {
+export interface RoomsOwner<Data> extends JoinsOwner<Data>, AnnouncementsOwner<Data> {
   readonly settings: HubSettings<Data>;
   readonly platform: Platform;
   readonly fanOut: FanOut;
@@ -33,12 +34,6 @@ export interface RoomsOwner<Data> extends JoinsOwner<Data> {
   withLink<T>(use: (link: BackplaneLink<Data>) => Promise<T>): Promise<T> | undefined;
   /** See `HubStats.published`. */
   publishedCount: number;
-  /** Calls the listeners of an event. */
-  emit(
-    event: 'entered' | 'left',
-    session: Session<Data>,
-    ...args: [Session<Data>, string]
-  ): unknown;
   /** A publication was refused. */
   refused(error: unknown): void;
   /** Reports an error that belongs to no session. */
@@ -57,14 +52,6 @@ interface RoomState<Data> {
   joined: Promise<Joined<Data>> | undefined;
 }
 
-/** An event of a membership whose listeners are being called. */
-interface Announcement<Data> {
-  readonly session: Session<Data>;
-  readonly name: string;
-  /** Later events of this membership. */
-  readonly next: ('entered' | 'left')[];
-}
-
 const NO_POSITION = RESOLVED as Promise<undefined>;
 const NO_MEMBERS: ReadonlySet<never> = /* @__PURE__ */ new Set();
 
@@ -75,13 +62,13 @@ export class Rooms<Data> implements RoomOwner<Data> {
   readonly #histories: Histories;
   /** Whether the backplane keeps the history of rooms. */
   readonly #engineKeeps: boolean;
-  /** The events whose listeners are called now: one, or more when a listener joins or leaves. */
-  readonly #announcing: Announcement<Data>[] = [];
+  readonly #announcements: Announcements<Data>;
   /** Whether a read of a history that no room has was reported. */
   #missingReported = false;
 
   constructor(hub: RoomsOwner<Data>) {
     this.#hub = hub;
+    this.#announcements = new Announcements(hub);
     const { maxHistoryBytes, backplane } = hub.settings;
     this.#histories = new Histories(maxHistoryBytes);
     this.#engineKeeps = backplane?.keeps === true && backplane.history !== undefined;
@@ -133,25 +120,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
     const state = this.#states.get(name)!;
     state.audience.leave(session);
     this.#removeIfUnused(name, state);
-    this.#announce('left', session, name);
-  }
-
-  /**
-   * Calls the listeners of an event. If one of them leaves or joins the same room, the others get the
-   * new event after this one.
-   */
-  #announce(event: 'entered' | 'left', session: Session<Data>, name: string): void {
-    for (const running of this.#announcing) {
-      if (running.session === session && running.name === name) {
-        running.next.push(event);
-        return;
-      }
-    }
-    const running: Announcement<Data> = { session, name, next: [] };
-    this.#announcing.push(running);
-    this.#hub.emit(event, session, session, name);
-    for (const next of running.next) this.#hub.emit(next, session, session, name);
-    this.#announcing.splice(this.#announcing.indexOf(running), 1);
+    this.#announcements.add('left', session, name);
   }
 
   /** The session has ended. */
@@ -389,7 +358,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
       // While the room had no members, this node received no messages of other nodes.
       if (this.#crosses) history?.interrupt();
     }
-    this.#announce('entered', session, name);
+    this.#announcements.add('entered', session, name);
     if (session.isIn(name)) return this.#joined(name);
     throw session.state === 'closed'
       ? new SessionClosedError('session.join')

@@ -1,0 +1,46 @@
+import type { Session } from './session.ts';
+
+type MembershipEvent = 'entered' | 'left';
+
+/** The part of a hub that has the listeners of memberships. */
+export interface AnnouncementsOwner<Data> {
+  /** Calls the listeners of an event. */
+  emit(event: MembershipEvent, session: Session<Data>, ...args: [Session<Data>, string]): unknown;
+}
+
+/** An event of a membership whose listeners are being called. */
+interface Announcement<Data> {
+  readonly session: Session<Data>;
+  readonly room: string;
+  /** Later events of this membership. */
+  readonly next: MembershipEvent[];
+}
+
+/** The events of memberships, in the same order for all listeners. */
+export class Announcements<Data> {
+  readonly #hub: AnnouncementsOwner<Data>;
+  /** The events whose listeners are called now: one, or more when a listener joins or leaves. */
+  readonly #running: Announcement<Data>[] = [];
+
+  constructor(hub: AnnouncementsOwner<Data>) {
+    this.#hub = hub;
+  }
+
+  /**
+   * Calls the listeners of an event. If one of them leaves or joins the same room, the others get the
+   * new event after this one.
+   */
+  add(event: MembershipEvent, session: Session<Data>, room: string): void {
+    for (const running of this.#running) {
+      if (running.session === session && running.room === room) {
+        running.next.push(event);
+        return;
+      }
+    }
+    const running: Announcement<Data> = { session, room, next: [] };
+    this.#running.push(running);
+    this.#hub.emit(event, session, session, room);
+    for (const next of running.next) this.#hub.emit(next, session, session, room);
+    this.#running.splice(this.#running.indexOf(running), 1);
+  }
+}
