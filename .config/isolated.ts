@@ -10,6 +10,7 @@ export const ISOLATED = [
   'packages/codec/test/memory/{message-buffers,move,slab-pool}.test.ts',
   'packages/conn/test/memory/**/*.test.ts',
   'packages/conn/test/read/partial-message-at-end.test.ts',
+  'packages/node-io/test/async-contexts.test.ts',
   'packages/node-server/test/collected.test.ts',
   'tests/guard-rails/!(private-getters|source-characters).test.ts',
   'tests/pool-poison/**/*.test.ts',
