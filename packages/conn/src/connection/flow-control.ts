@@ -5,6 +5,15 @@ import type { Connection } from './connection.ts';
 /** Time in ms without a read and without a written byte after which an observer is informed. */
 const BLOCKED_AFTER = 5_000;
 
+/** Bytes that are read beyond the read-ahead while a call of `ping` waits for its pong. */
+const PONG_ROOM = 1_048_576;
+
+/** Most bytes of the read-ahead. The pong that a handler awaits may follow them. */
+export function mostReadAhead({ rare, settings }: Connection): number {
+  const awaitsPong = rare?.controlFrames?.awaitsPong === true;
+  return awaitsPong ? settings.readAhead + PONG_ROOM : settings.readAhead;
+}
+
 /** Informs the observer of a connection that neither reads nor can write. */
 class BlockedCheck implements TimerEntry {
   slot: number | undefined;

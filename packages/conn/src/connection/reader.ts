@@ -17,10 +17,8 @@ import { type MessageHandler, ReceiveCall } from '../read/receive-call.ts';
 import { rejectedLater } from '../time/refusal.ts';
 import { Attention } from './attention.ts';
 import type { Connection } from './connection.ts';
+import { mostReadAhead } from './flow-control.ts';
 import type { Input } from './input.ts';
-
-/** Bytes that are read beyond the read-ahead while a call of `ping` waits for its pong. */
-const PONG_ROOM = 1_048_576;
 
 /**
  * The messages of a connection, and the reads that wait for them. At most one way of reading is
@@ -89,26 +87,19 @@ export class Reader {
 
   /** Whether the messages that wait for a reader leave room for more. Unparsed input does not count. */
   get hasRoom(): boolean {
-    return this.#unread() <= this.#most;
+    return this.#unread() <= mostReadAhead(this.#connection);
   }
 
   /** Whether the read-ahead is full: no more input is wanted, unless a read waits for it. */
   get isFull(): boolean {
     const empty = this.queue === undefined && this.pieces === undefined;
     if (empty && this.#input.decoder === undefined) return false;
-    return this.#readAhead() > this.#most;
+    return this.#readAhead() > mostReadAhead(this.#connection);
   }
 
   /** Whether the read-ahead is at most half full. */
   get isLow(): boolean {
-    return this.#readAhead() <= this.#most / 2;
-  }
-
-  /** Most bytes of the read-ahead. The pong that a handler awaits may follow them. */
-  get #most(): number {
-    const { rare, settings } = this.#connection;
-    const awaitsPong = rare?.controlFrames?.awaitsPong === true;
-    return awaitsPong ? settings.readAhead + PONG_ROOM : settings.readAhead;
+    return this.#readAhead() <= mostReadAhead(this.#connection) / 2;
   }
 
   /** Bytes of messages that wait for a reader or for their rest, plus a cost for each message. */
