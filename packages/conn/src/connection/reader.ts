@@ -104,8 +104,7 @@ export class Reader {
 
   /** Bytes of messages that wait for a reader or for their rest, plus a cost for each message. */
   #unread(): number {
-    const { decoder } = this.#input;
-    const assembled = decoder === undefined ? 0 : decoder.assembled;
+    const assembled = this.#input.decoder?.assembled ?? 0;
     return (this.queue?.cost ?? 0) + (this.pieces?.cost ?? 0) + assembled;
   }
 
