@@ -63,7 +63,7 @@ const SHOWN_ELSEWHERE: readonly (readonly [quote: string, file: string, title: s
     'Names the skipped tests, and ends a run with the line',
   ],
   [
-    'leaves a tarball of each package in `.out/pack`, and tests them, which takes 5 to 15 minutes',
+    'leaves a tarball of each package in `.out/pack`, and tests them, which takes some minutes',
     'tools/test/install.long.test.ts',
     'the installed packages',
   ],
