@@ -41,6 +41,8 @@ options
     options: {},
     common: ['quick'],
     run: async ({ quick }) => {
+      // Each scenario is a process for which this one waits without its event loop: a signal ends both.
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.removeAllListeners(signal);
       const root = workspaceRoot();
       if (quick !== true) return record(root, scenarios, (...one) => runScenario(root, ...one));
       const preview: Measure = (...one) => runScenario(root, ...one, '--quick');
