@@ -208,7 +208,7 @@ const LONG: Rows = {
       pnpm('--silent', 'run', 'build'),
       [
         'env',
-        'BENCH_SCENARIOS=compare,client,compat,micro,handshakes,ends,broadcast,fetch,http2,hub',
+        'BENCH_SCENARIOS=compare,client,compat,micro,handshakes,http2,hub',
         ...SLOW,
         'bench/test/cli',
       ],

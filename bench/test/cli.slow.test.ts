@@ -173,7 +173,7 @@ const CONTESTS: readonly (readonly [
   ['compat', '64 x 16 x 16 B', 'compat', 'us'],
   ['micro', '16 x 16 B', 'plain JS', 'ns'],
   ['handshakes', '200 connections', 'bare', 'both'],
-  ['broadcast', '16 a turn', 'ours', 'us'],
+  ['hub', '10 do not read', 'broadcast', 'us'],
   ['http2', '64 x 16 x 16 B', 'HTTP/2', 'server'],
   ['hub', '1,000 members', 'hub', '16 us'],
 ];

@@ -8,7 +8,6 @@ import { compareWithHistory, historyFile } from '../report/history.ts';
 import { pageOf } from '../report/html-page.ts';
 import { OutputFile } from '../report/output-file.ts';
 import { textOf } from '../report/table.ts';
-import { broadcast } from '../scenarios/broadcast.ts';
 import { client } from '../scenarios/client.ts';
 import { codec } from '../scenarios/codec.ts';
 import { compare } from '../scenarios/compare.ts';
@@ -28,18 +27,7 @@ import type { Command, Report } from './command.ts';
 import { parseCommand } from './parse.ts';
 import { UsageError } from './usage-error.ts';
 
-const RECORDED = [
-  compare,
-  client,
-  handshakes,
-  memory,
-  broadcast,
-  hub,
-  stream,
-  deflate,
-  codec,
-  micro,
-];
+const RECORDED = [compare, client, handshakes, memory, hub, stream, deflate, codec, micro];
 const SCENARIOS: Readonly<Record<string, Command>> = {
   ...Object.fromEntries(RECORDED.map((scenario) => [scenario.name, scenarioCommand(scenario)])),
   compat: scenarioCommand(compat),

@@ -18,8 +18,6 @@ export interface EchoPlan {
   readonly fragments: number;
   /** Whether the server is no WebSocket server: it echoes header and mask too. */
   readonly raw: boolean;
-  /** Whether every connection starts with the first message. Default: they start with different ones. */
-  readonly aligned?: boolean;
   /** The protocol over the messages, for ASCII. Default: none. */
   readonly session?: SessionName | undefined;
 }

@@ -107,21 +107,6 @@ export class LoadConnection {
     return this.#inFlight === 0 && this.#waiting === 0;
   }
 
-  /** Expects messages that this connection did not ask for. */
-  expect(count: number, traffic: Traffic): void {
-    if (this.#begin(traffic)) this.#inFlight += count;
-  }
-
-  /** Sends one text message that has no echo. */
-  say(text: string): void {
-    this.#socket.write(maskedFrame(0x81, Buffer.from(text), 0x5ca1ab1e));
-  }
-
-  /** Stops to read. */
-  pause(): void {
-    this.#socket.pause();
-  }
-
   /** Verifies the echoes since the last check. */
   check(): Checked {
     this.echoed = 0;

@@ -4,7 +4,7 @@ import { type CorpusPlan, makeCorpus } from './corpus.ts';
 import type { Checked } from './echo-check.ts';
 import { type EchoPlan, makeEchoCorpus } from './echo-corpus.ts';
 import type { Target } from './handshake.ts';
-import { IntervalLatencies, Latencies, type Percentiles } from './latencies.ts';
+import { IntervalLatencies, type Latencies, type Percentiles } from './latencies.ts';
 import { LoadConnection, type Traffic } from './load-connection.ts';
 import { pace } from './pace.ts';
 import type { Pieces } from './pieces.ts';
@@ -72,32 +72,11 @@ export type LoadAnswers = {
   stop: (nothing?: undefined) => void;
   /** Verifies each echo since the last check. */
   check: (group: number) => Checked;
-  /** Lets the first connection ask for broadcasts for `ms`, or for `turns` of them. */
-  broadcast: (request: BroadcastRequest) => Promise<BroadcastResult>;
-  /** Stops the last `count` connections of a group from reading. */
-  pause: (request: { group: number; count: number }) => void;
   /** Ends all connections without a close handshake. */
   drop: (group: number) => void;
   /** Closes all connections by a close handshake. */
   close: (group: number) => Promise<void>;
 };
-
-interface BroadcastRequest {
-  readonly group: number;
-  readonly perTurn: number;
-  readonly ms?: number;
-  readonly turns?: number;
-  /** Number of connections that do not read. */
-  readonly slow: number;
-}
-
-interface BroadcastResult {
-  readonly messages: number;
-  readonly cpu: number;
-  readonly ms: number;
-  /** From the request to the last receiver. */
-  readonly latency: Percentiles;
-}
 
 const groups: LoadConnection[][] = [];
 const corpora = new Map<string, Messages>();
@@ -123,7 +102,7 @@ function makeMessages(plan: CorpusPlan | EchoPlan): Messages {
     return {
       frames,
       repliesFrom: (first) => knownReplies(replies, first),
-      aligned: plan.aligned === true,
+      aligned: false,
     };
   }
   const corpus = makeCorpus(plan);
@@ -323,39 +302,6 @@ function check(group: number): Checked {
   return { messages, compressed };
 }
 
-async function broadcast(request: BroadcastRequest): Promise<BroadcastResult> {
-  const { group, perTurn, ms = Number.POSITIVE_INFINITY, turns = ms, slow } = request;
-  const connections = groups[group]!;
-  const readers = connections.slice(0, connections.length - slow);
-  const mayContinue = (): boolean => false;
-  const latencies = new Latencies();
-  const before = process.cpuUsage();
-  const began = performance.now();
-  let done = 0;
-  do {
-    const asked = performance.now();
-    const all = settled(readers, (connection, callbacks) =>
-      connection.expect(perTurn, { depth: perTurn, mayContinue, ...callbacks }),
-    );
-    connections[0]!.say(`${perTurn}`);
-    await all;
-    latencies.record(performance.now() - asked);
-    done++;
-  } while (done < turns && performance.now() - began < ms);
-  const { user, system } = process.cpuUsage(before);
-  return {
-    messages: done * perTurn,
-    cpu: user + system,
-    ms: performance.now() - began,
-    latency: latencies.percentiles(),
-  };
-}
-
-function pause({ group, count }: { group: number; count: number }): void {
-  const connections = groups[group]!;
-  for (const connection of connections.slice(connections.length - count)) connection.pause();
-}
-
 function drop(group: number): void {
   for (const connection of groups[group]!) connection.destroy();
   groups[group] = [];
@@ -376,8 +322,6 @@ answer({
   progress,
   stop: () => stopRun(),
   check,
-  broadcast,
-  pause,
   drop,
   close,
 } satisfies LoadAnswers);

@@ -27,7 +27,6 @@ export const PAGES: Readonly<Record<string, Readonly<Record<string, Section>>>> 
     client: oldest('client', chart),
     handshakes: oldest('handshakes', chart),
     memory: oldest('memory', chart),
-    broadcast: oldest('broadcast', chart),
     hub: oldest('hub', chart),
     stream: oldest('stream', chart),
     compression: oldest('deflate', chart),

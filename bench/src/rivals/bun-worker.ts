@@ -3,9 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { answer } from '../harness/child.ts';
 import { delay } from '../harness/delay.ts';
 import type { Memory, Usage } from '../harness/usage.ts';
-import { jsonReply, makePayloads } from '../load/echo-corpus.ts';
-import { ROOM_MESSAGES } from '../load/room-messages.ts';
-import type { BroadcastTask, ServerPlan } from './echo-servers.ts';
+import { jsonReply } from '../load/echo-corpus.ts';
+import { roomPayloads } from '../load/room-messages.ts';
+import type { ServerPlan } from './echo-servers.ts';
 import type { RoomServerAnswers } from './room-server-worker.ts';
 import type { RoomPlan } from './room-servers.ts';
 import type { ServerAnswers } from './server-worker.ts';
@@ -43,7 +43,6 @@ let server: ServerLike;
 
 async function listen(plan: ServerPlan | RoomPlan): Promise<number> {
   const { tls, compression } = plan as ServerPlan;
-  const room = roomOf(plan);
   server = Bun.serve({
     port: 0,
     hostname: '127.0.0.1',
@@ -54,18 +53,11 @@ async function listen(plan: ServerPlan | RoomPlan): Promise<number> {
       perMessageDeflate: compressionOf(compression),
       // Most connections are idle. By default Bun closes them.
       idleTimeout: 0,
-      ...(room === undefined
-        ? { backpressureLimit: LIMIT, ...echoOf(plan as ServerPlan) }
-        : eventsOf(room)),
+      ...('size' in plan ? roomOf(plan) : { backpressureLimit: LIMIT, ...echoOf(plan) }),
     },
     ...(tls === true && { tls: await certificate() }),
   });
   return server.port;
-}
-
-function roomOf(plan: ServerPlan | RoomPlan): BroadcastTask | undefined {
-  if ('size' in plan) return { size: plan.size, count: ROOM_MESSAGES };
-  return typeof plan.task === 'object' ? plan.task : undefined;
 }
 
 function echoOf({ task, compression }: ServerPlan): Events {
@@ -79,14 +71,14 @@ function echoOf({ task, compression }: ServerPlan): Events {
 }
 
 /** A member sends a number; the server then publishes that number of messages in one turn. */
-function eventsOf({ size, count }: BroadcastTask): Events {
-  const payloads = makePayloads({ content: 'binary', sizes: [size], count });
+function roomOf({ size }: RoomPlan): Events {
+  const payloads = roomPayloads(size);
   let next = 0;
   return {
     open: (socket) => socket.subscribe(ROOM),
     message: (_, data) => {
       for (let left = Number(data); left > 0; left--) {
-        server.publish(ROOM, Buffer.from(payloads[next++ % count]!));
+        server.publish(ROOM, Buffer.from(payloads[next++ % payloads.length]!));
       }
     },
   };

@@ -7,7 +7,8 @@ import { WebSocketServer as CompatServer } from '@ws/compat';
 import { broadcast, type Conn, type ConnHandler, serve } from '@ws/node-server';
 import { serveRaw } from '@ws/node-server/raw';
 import { type RawData, WebSocket, WebSocketServer } from 'ws';
-import { jsonReply, makePayloads } from '../load/echo-corpus.ts';
+import { jsonReply } from '../load/echo-corpus.ts';
+import { roomPayloads } from '../load/room-messages.ts';
 import { ECHO_EVENT, type SessionName } from '../load/session.ts';
 import type { ContenderName } from './contenders.ts';
 import { corkedSend } from './cork.ts';
@@ -35,11 +36,9 @@ export interface ServerPlan {
 }
 
 /** A client sends a number; the server then makes that number of broadcasts in one turn. */
-export interface BroadcastTask {
+interface BroadcastTask {
   /** Bytes of a message. */
   readonly size: number;
-  /** Number of different messages, which are repeated. */
-  readonly count: number;
 }
 
 /** Every message is compressed, however small. Other options keep each library's defaults. */
@@ -108,6 +107,8 @@ async function listenOurs(
       port,
       host,
       compression: compression === undefined ? false : { ...compression, threshold: 0 },
+      // A connection that does not read misses messages, and our server reports that.
+      ...(typeof task === 'object' && { report: () => {} }),
       ...(limit !== undefined && { readLimit: limit }),
       ...(tls !== undefined && { tls }),
     },
@@ -143,10 +144,10 @@ function broadcasts(next: () => Buffer): ConnHandler<unknown> {
 }
 
 /** The messages of a broadcast in order. Each is new memory, as an application's would be. */
-function nextPayload({ size, count }: BroadcastTask): () => Buffer {
-  const payloads = makePayloads({ content: 'binary', sizes: [size], count });
+function nextPayload({ size }: BroadcastTask): () => Buffer {
+  const payloads = roomPayloads(size);
   let next = 0;
-  return () => Buffer.from(payloads[next++ % count]!);
+  return () => Buffer.from(payloads[next++ % payloads.length]!);
 }
 
 function attachWs(

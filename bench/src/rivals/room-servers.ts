@@ -2,13 +2,7 @@ import { createServer } from 'node:http';
 import { type Backplane, Hub } from '@ws/hub';
 import { redisBackplane } from '@ws/hub/redis';
 import { serve } from '@ws/node-server';
-import {
-  MESSAGE_EVENT,
-  REQUEST_EVENT,
-  ROOM_MESSAGES,
-  roomPayloads,
-  roomTexts,
-} from '../load/room-messages.ts';
+import { MESSAGE_EVENT, REQUEST_EVENT, roomPayloads, roomTexts } from '../load/room-messages.ts';
 import { listen, listening } from './echo-servers.ts';
 import { IO_OPTIONS, socketIo, swapWs } from './socket-io.ts';
 
@@ -28,6 +22,7 @@ export type RoomContender =
   | 'broadcast'
   | 'ws'
   | 'ws, corked'
+  | 'compat'
   | 'socket.io'
   | 'socket.io, compat';
 
@@ -53,8 +48,9 @@ export async function listenRoom(plan: RoomPlan): Promise<RoomServer> {
   if (contender === 'hub') return listenHub(plan);
   if (contender === 'socket.io, compat') swapWs();
   if (contender.startsWith('socket.io')) return { port: await listenSocketIo(size) };
-  const server = contender === 'broadcast' ? 'receive' : (contender as 'ws' | 'ws, corked');
-  return { port: await listen({ contender: server, task: { size, count: ROOM_MESSAGES } }) };
+  const server =
+    contender === 'broadcast' ? 'receive' : (contender as 'ws' | 'ws, corked' | 'compat');
+  return { port: await listen({ contender: server, task: { size } }) };
 }
 
 async function listenHub({ size, redis }: RoomPlan): Promise<RoomServer> {

@@ -5,7 +5,6 @@ import type { SessionName } from '../load/session.ts';
 import { contenderTable, ratioTable } from '../report/contest-tables.ts';
 import type { Table } from '../report/table.ts';
 import { NATIVE } from '../rivals/contenders.ts';
-import { broadcastContest } from './broadcast.ts';
 import { ECHO_WARM_UP, echoContest, QUICK_ECHO_WARM_UP, type Workload } from './echo.ts';
 import { byTurn, roomContest } from './hub-rooms.ts';
 import { memoryContest } from './memory.ts';
@@ -54,8 +53,7 @@ The load uses bare sockets and compares every received byte.
   contests: (environment) => [
     ...echoes(environment, WORKLOADS, CONTENDERS),
     ...echoes(environment, SESSIONS, PAIR),
-    broadcastContest(environment, 1, PAIR),
-    broadcastContest(environment, 16, PAIR),
+    { ...roomContest(environment, MEMBERS, PAIR), name: 'broadcast to 1,000' },
     {
       ...roomContest(environment, MEMBERS, ['socket.io, compat', 'socket.io']),
       name: 'socket.io room of 1,000',
@@ -78,14 +76,15 @@ function echoes(
 }
 
 function tables(results: readonly ContestResult[]): Table[] {
+  const all = [...results, ...byTurn(results)];
   const have = (metric: string, contender: string): ContestResult[] =>
-    results.filter(({ readings }) => readings[contender]?.[metric] !== undefined);
+    all.filter(({ readings }) => readings[contender]?.[metric] !== undefined);
   const unit = 'messages per CPU second of the server, relative to ws';
   const note = 'More is better.';
   return [
     ratioTable({ title: 'By code of ws', unit, note, results: have('us', 'ws') }, 'ws', 'us'),
     ratioTable(
-      { title: 'A room of socket.io', unit, note, results: byTurn(results) },
+      { title: 'A room of socket.io', unit, note, results: have('us', 'socket.io') },
       'socket.io',
       'us',
     ),

@@ -24,8 +24,9 @@ const PER_TURN: readonly number[] = [1, 16];
 const SIZE = 100;
 
 /** A server and the members of its room. */
-interface Room {
+export interface Room {
   readonly load: Child<RoomLoadAnswers>;
+  readonly server: Child<RoomServerAnswers>;
   /** Microseconds of CPU. */
   cpu(): Promise<number>;
   /** The p99 of the delay of the event loop in ms, since the last call. */
@@ -52,7 +53,7 @@ export function roomContest(
     once: members >= LARGE,
     start: (contender) =>
       startProcesses(async (ends) => {
-        const room = await startRoom(environment, name, contender, members, ends);
+        const room = await startRoom(environment, name, contender, { members, size: SIZE }, ends);
         return { window: (ms) => roomWindows(room, ms, members >= LARGE) };
       }),
   };
@@ -108,18 +109,19 @@ export function deliveryReading(ran: Published, cpu: number): Reading {
   };
 }
 
-async function startRoom(
+/** Starts a server and connects the members. */
+export async function startRoom(
   environment: Environment,
   contest: string,
   contender: string,
-  members: number,
+  { members, size }: { readonly members: number; readonly size: number },
   ends: (() => Promise<unknown>)[],
 ): Promise<Room> {
   const load = new Child<RoomLoadAnswers>('./room-load-worker.js', environment.cores.load);
   ends.push(() => load.end());
-  const { port, ...server } = await startServer(environment, contest, contender, ends);
+  const { port, ...server } = await startServer(environment, contest, contender, size, ends);
   const protocol = contender.startsWith('socket.io') ? 'socket.io' : 'plain';
-  await load.ask('open', { port, protocol, members, size: SIZE });
+  await load.ask('open', { port, protocol, members, size });
   return { ...server, load };
 }
 
@@ -127,13 +129,15 @@ async function startServer(
   environment: Environment,
   contest: string,
   contender: string,
+  size: number,
   ends: (() => Promise<unknown>)[],
 ): Promise<Omit<Room, 'load'> & { readonly port: number }> {
   const script = './room-server-worker.js';
   const { child, name } = startChild<RoomServerAnswers>(script, contender, contest, environment);
   ends.push(() => child.end());
   return {
-    port: await child.ask('listen', { contender: name as RoomContender, size: SIZE }),
+    port: await child.ask('listen', { contender: name as RoomContender, size }),
+    server: child,
     cpu: async () => (await child.ask('usage', undefined)).cpu,
     delay: () => child.ask('delay', undefined),
   };

@@ -3,7 +3,7 @@ import type { Contest, Running } from '../harness/runner.ts';
 import type { RoomLoadAnswers } from '../load/room-load-worker.ts';
 import type { RoomServerAnswers } from '../rivals/room-server-worker.ts';
 import { MAX_QUEUED_BYTES, SLOW } from '../rivals/room-servers.ts';
-import { deliveryReading } from './hub-rooms.ts';
+import { deliveryReading, startRoom } from './hub-rooms.ts';
 import { type Environment, lackOfFiles, startChild, startProcesses } from './scenario.ts';
 
 const FAST = 9000;
@@ -22,6 +22,37 @@ export function slowMembersContest(environment: Environment): Contest {
     contenders: [WITH_SLOW, WITHOUT_SLOW],
     lacks: lackOfFiles(FAST + SLOW_MEMBERS),
     start: (contender) => startProcesses((ends) => startMembers(environment, contender, ends)),
+  };
+}
+
+/** The contest of members that do not read, next to other servers. */
+export const UNREAD_CONTEST = '100 members, 16 KiB, 10 do not read';
+const UNREAD = { members: 100, slow: 10, size: 16 * 1024 };
+/** 23 MiB for each member: more than the bound of `broadcast`, 16 MiB. */
+const UNREAD_TURNS = 1500;
+
+/** Members that do not read, beside members that do, with a fixed number of messages. */
+export function unreadContest(environment: Environment): Contest {
+  return {
+    name: UNREAD_CONTEST,
+    contenders: ['hub', 'broadcast', 'ws', 'ws, corked', 'bun'],
+    // A member that does not read is slow for good: its server serves one window.
+    once: true,
+    start: (contender) =>
+      startProcesses(async (ends) => {
+        const room = await startRoom(environment, UNREAD_CONTEST, contender, UNREAD, ends);
+        await room.load.ask('pause', UNREAD.slow);
+        return {
+          async window() {
+            const memory = await room.server.ask('memory', false);
+            const before = await room.cpu();
+            const ran = await room.load.ask('publish', { perTurn: 1, turns: UNREAD_TURNS });
+            const cpu = (await room.cpu()) - before;
+            const { resident } = await room.server.ask('memory', false);
+            return { ...deliveryReading(ran, cpu), growth: (resident - memory.resident) / 2 ** 20 };
+          },
+        };
+      }),
   };
 }
 

@@ -14,7 +14,12 @@ import {
 } from './hub-in-memory.ts';
 import { NODES_CONTEST, nodesContest, THREE_NODES } from './hub-nodes.ts';
 import { byTurn, roomContests } from './hub-rooms.ts';
-import { SLOW_MEMBERS_CONTEST, slowMembersContest } from './hub-slow-members.ts';
+import {
+  SLOW_MEMBERS_CONTEST,
+  slowMembersContest,
+  UNREAD_CONTEST,
+  unreadContest,
+} from './hub-slow-members.ts';
 import type { Scenario } from './scenario.ts';
 
 /** `ws-bench hub`. */
@@ -42,6 +47,7 @@ the PATH, which shares the core of the server with them.
   contests: (environment) => [
     ...roomContests(environment),
     slowMembersContest(environment),
+    unreadContest(environment),
     inMemoryContest(environment),
     membershipContest(environment),
     openingContest(environment),
@@ -53,6 +59,13 @@ the PATH, which shares the core of the server with them.
     ...(contenders.has(THREE_NODES) && { redis: redisVersion() ?? 'unknown' }),
   }),
 };
+
+/** The rows of a room whose members do not all read. */
+const SLOW_ROWS = [
+  ['each', 'delivery to a member that reads, p99 in ms'],
+  ['us', 'CPU for a member that reads, µs'],
+  ['growth', 'growth of the resident memory, MiB'],
+] as const;
 
 function tables(results: readonly ContestResult[]): Table[] {
   const named = (name: string): ContestResult[] => results.filter((one) => one.name === name);
@@ -97,11 +110,16 @@ function tables(results: readonly ContestResult[]): Table[] {
         note: 'Less is better.',
         results: named(SLOW_MEMBERS_CONTEST),
       },
-      [
-        ['each', 'delivery to a member that reads, p99 in ms'],
-        ['us', 'CPU for a member that reads, µs'],
-        ['growth', 'growth of the resident memory, MiB'],
-      ],
+      SLOW_ROWS,
+    ),
+    rowsTable(
+      {
+        title: 'Members that do not read, next to other servers',
+        unit: '1,500 messages to members of which some do not read',
+        note: 'Less is better. The messages that wait share their memory. hub drops messages above maxQueuedBytes, broadcast above maxBufferedAmount; ws keeps all.',
+        results: named(UNREAD_CONTEST),
+      },
+      SLOW_ROWS,
     ),
     rowsTable(
       {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { runCli } from '../../src/command-line/run.ts';
 
 const SCENARIOS =
-  'compare client handshakes memory broadcast stream deflate codec micro hub load serve'.split(' ');
+  'compare client handshakes memory stream deflate codec micro hub load serve'.split(' ');
 const NAMES = [...SCENARIOS, 'record', 'charts'];
 
 async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import type { ContestResult, Readings } from '../../src/harness/runner.ts';
-import { broadcast } from '../../src/scenarios/broadcast.ts';
 import { client } from '../../src/scenarios/client.ts';
 import { codec } from '../../src/scenarios/codec.ts';
 import { compare } from '../../src/scenarios/compare.ts';
@@ -51,18 +50,7 @@ function resultsOf({ contests }: Scenario): ContestResult[] {
   });
 }
 
-const SCENARIOS = [
-  compare,
-  client,
-  handshakes,
-  memory,
-  broadcast,
-  stream,
-  deflate,
-  codec,
-  micro,
-  hub,
-];
+const SCENARIOS = [compare, client, handshakes, memory, stream, deflate, codec, micro, hub];
 
 describe.each(
   [...SCENARIOS, handshakesCold, http2].map((scenario) => [scenario.name, scenario] as const),
