@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pinned } from './child.ts';
 import { atExit } from './ends.ts';
+import { freePort } from './free-port.ts';
 
 /** Ticks of the counters in /proc/PID/stat, a second. */
 const TICKS = 100;
@@ -36,8 +37,9 @@ export class NginxProxy {
   }
 
   static async start(target: number, core: number | undefined): Promise<NginxProxy> {
-    const folder = mkdtempSync(join(tmpdir(), 'ws-bench-nginx-'));
     const port = await freePort();
+    // No await until the constructor: an exit removes only a registered folder.
+    const folder = mkdtempSync(join(tmpdir(), 'ws-bench-nginx-'));
     writeFileSync(join(folder, 'nginx.conf'), configuration(port, target));
     const args = ['nginx', '-p', folder, '-e', 'stderr', '-c', 'nginx.conf'];
     const [command = '', ...rest] = pinned(core, args);
@@ -77,14 +79,6 @@ http { access_log off; ${paths}
     proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;
     proxy_read_timeout 1h; proxy_send_timeout 1h; } } }
 `;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 function accepts(port: number): Promise<boolean> {

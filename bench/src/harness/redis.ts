@@ -1,9 +1,9 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pinned } from './child.ts';
 import { atExit } from './ends.ts';
+import { freePort } from './free-port.ts';
 
 /** Limit for the start, in ms. */
 const START_TIMEOUT_MS = 10_000;
@@ -91,12 +91,4 @@ async function clientOf(port: number) {
   // The client connects again while the server starts.
   client.on('error', () => {});
   return client;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await once(server.close(), 'close');
-  return port;
 }

@@ -3,6 +3,7 @@ import { connect as connectTls } from 'node:tls';
 import { openSession, SESSIONS, type SessionName } from './session.ts';
 
 const HEAD_END = '\r\n\r\n';
+const PROTOCOL = 'HTTP/';
 const TIMEOUT_MS = 20_000;
 /** The key of RFC 6455, section 1.3. A random key would protect nothing here. */
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
@@ -40,54 +41,86 @@ export async function openSocket(target: Target): Promise<Upgraded> {
       ? connectTls({ port, host, rejectUnauthorized: false })
       : connect({ port, host });
   socket.setNoDelay(true);
-  socket.write(
-    [
-      `GET ${path} HTTP/1.1`,
-      `Host: ${host}:${port}`,
-      'Upgrade: websocket',
-      'Connection: Upgrade',
-      'Sec-WebSocket-Version: 13',
-      `Sec-WebSocket-Key: ${KEY}`,
-      ...headers,
-      ...(offer === '' ? [] : [`Sec-WebSocket-Extensions: ${offer}`]),
-      HEAD_END.slice(2),
-    ].join('\r\n'),
-  );
-  const { head, rest } = await readHead(socket);
+  const offers = offer === '' ? [] : [`Sec-WebSocket-Extensions: ${offer}`];
+  socket.write(requestOf(`${host}:${port}`, path, [...headers, ...offers]));
+  const { head, rest } = await readResponse(socket, target.tls === true);
   if (session !== undefined) await openSession(socket, session, rest);
   else if (rest.length > 0) throw new Error('the server sent a frame before any message');
   return { socket, agreed: extensionsOf(head) };
 }
 
-/** Reads the HTTP response. `rest`: the bytes after it. */
-function readHead(socket: Socket): Promise<{ head: string; rest: Buffer }> {
+/** The request of an upgrade (RFC 6455, section 4.1). `host` has the port. */
+export function requestOf(host: string, path: string, headers: readonly string[] = []): string {
+  return [
+    `GET ${path} HTTP/1.1`,
+    `Host: ${host}`,
+    'Upgrade: websocket',
+    'Connection: Upgrade',
+    'Sec-WebSocket-Version: 13',
+    `Sec-WebSocket-Key: ${KEY}`,
+    ...headers,
+    HEAD_END.slice(2),
+  ].join('\r\n');
+}
+
+/** The response to an upgrade. */
+export interface UpgradeResponse {
+  readonly head: string;
+  /** The bytes after it. */
+  readonly rest: Buffer;
+}
+
+/** Reads the response to an upgrade from chunks, which it copies. */
+export class ResponseReader {
+  #bytes = Buffer.alloc(0);
+
+  /**
+   * @returns The response; undefined while it is incomplete.
+   * @throws Error for every other status than 101, and for bytes that are not HTTP.
+   */
+  push(chunk: Uint8Array): UpgradeResponse | undefined {
+    this.#bytes = Buffer.concat([this.#bytes, chunk]);
+    const bytes = this.#bytes;
+    if (!bytes.toString('latin1', 0, PROTOCOL.length).startsWith(PROTOCOL.slice(0, bytes.length))) {
+      throw new Error('the answer is not HTTP: does the server expect wss://?');
+    }
+    const at = bytes.indexOf(HEAD_END);
+    if (at < 0) return undefined;
+    const end = at + HEAD_END.length;
+    const head = bytes.toString('latin1', 0, end);
+    if (!head.startsWith('HTTP/1.1 101 ')) throw new Error(refusalOf(head));
+    return { head, rest: bytes.subarray(end) };
+  }
+}
+
+function readResponse(socket: Socket, isTls: boolean): Promise<UpgradeResponse> {
   return new Promise((resolve, reject) => {
-    let bytes = Buffer.alloc(0);
-    const settle = (error?: Error): void => {
+    const reader = new ResponseReader();
+    const settle = (settled: UpgradeResponse | Error): void => {
       socket.removeListener('data', onData);
       socket.removeListener('error', onError);
       socket.removeListener('close', onClose);
       clearTimeout(timer);
-      if (error === undefined) {
-        const end = bytes.indexOf(HEAD_END) + HEAD_END.length;
-        resolve({ head: bytes.toString('latin1', 0, end), rest: bytes.subarray(end) });
+      if (!(settled instanceof Error)) {
+        resolve(settled);
         return;
       }
       socket.destroy();
-      reject(error);
+      reject(settled);
     };
     const timer = setTimeout(
       () => settle(new Error(`no handshake response for ${TIMEOUT_MS} ms`)),
       TIMEOUT_MS,
     );
-    const onClose = (): void =>
-      settle(new Error('the server closed the connection during the handshake'));
-    const onError = (error: NodeJS.ErrnoException): void => settle(inWords(error));
+    const onClose = (): void => settle(closed(isTls));
+    const onError = (error: NodeJS.ErrnoException): void => settle(inWords(error, isTls));
     const onData = (chunk: Buffer): void => {
-      bytes = Buffer.concat([bytes, chunk]);
-      if (!bytes.includes(HEAD_END)) return;
-      const [status = ''] = bytes.toString('latin1').split('\r\n', 1);
-      settle(status.startsWith('HTTP/1.1 101 ') ? undefined : new Error(refusalOf(status)));
+      try {
+        const response = reader.push(chunk);
+        if (response !== undefined) settle(response);
+      } catch (error) {
+        settle(error as Error);
+      }
     };
     socket.on('data', onData);
     socket.on('error', onError);
@@ -96,17 +129,23 @@ function readHead(socket: Socket): Promise<{ head: string; rest: Buffer }> {
 }
 
 /** What is wrong with an answer that is not 101. */
-function refusalOf(status: string): string {
-  if (!status.startsWith('HTTP/')) return 'the answer is not HTTP: does the server expect wss://?';
+function refusalOf(head: string): string {
+  const [status = ''] = head.split('\r\n', 1);
   const answer = status.replace(/^HTTP\/[\d.]+ /, '');
   const asks = 'is it a WebSocket server, and is the path right?';
   return `the server answered ${answer}, not 101: ${asks}`;
 }
 
-/** TLS to a server without it, in words. */
-function inWords(error: NodeJS.ErrnoException): Error {
+/** An error of the socket during the handshake, in words. */
+function inWords(error: NodeJS.ErrnoException, isTls: boolean): Error {
+  if (error.code === 'ECONNRESET') return closed(isTls, error);
   if (!/^(?:EPROTO|ERR_SSL_)/.test(error.code ?? '')) return error;
   return new Error('the server does not speak TLS: try ws://', { cause: error });
+}
+
+function closed(isTls: boolean, cause?: Error): Error {
+  const asks = isTls ? '' : ': does it expect wss://?';
+  return new Error(`the server closed the connection during the handshake${asks}`, { cause });
 }
 
 /** The extensions of an answer in a canonical form, with sorted parameters. */

@@ -2,15 +2,13 @@ import { connect, type Socket } from 'node:net';
 import { maskedFrame } from './corpus.ts';
 import { EchoStream } from './echo-stream.ts';
 import { FrameLog } from './frame-log.ts';
+import { ResponseReader, requestOf, type UpgradeResponse } from './handshake.ts';
 import type { Pieces } from './pieces.ts';
 import type { RoomProtocol } from './room-messages.ts';
 
-const HEAD_END = '\r\n\r\n';
 const PONG = 0x8a;
 /** Limit for a handshake, in ms. */
 const TIMEOUT_MS = 60_000;
-/** The key of RFC 6455, section 1.3. A random key would protect nothing here. */
-const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 /** All sockets of the process read into it. Its bytes are compared before the next read. */
 const CHUNK = Buffer.allocUnsafeSlow(64 * 1024);
 
@@ -38,8 +36,8 @@ export class RoomMember {
   readonly #stream: EchoStream;
   readonly #protocol: RoomProtocol;
   readonly #events: MemberEvents;
-  /** The HTTP response so far; undefined after it. */
-  #head: string | undefined = '';
+  /** Reads the HTTP response; undefined after it. */
+  #response: ResponseReader | undefined = new ResponseReader();
   #welcomes: number;
   readonly #log = new FrameLog();
   #joined: (error?: Error) => void = () => {};
@@ -107,7 +105,7 @@ export class RoomMember {
 
   #read(chunk: Buffer): void {
     try {
-      if (this.#head !== undefined) this.#readHead(this.#head + chunk.toString('latin1'));
+      if (this.#response !== undefined) this.#readResponse(this.#response.push(chunk));
       else if (this.#welcomes > 0) this.#readWelcomes(chunk);
       else this.#readMessages(chunk);
     } catch (error) {
@@ -115,17 +113,13 @@ export class RoomMember {
     }
   }
 
-  #readHead(head: string): void {
-    this.#head = head;
-    const end = head.indexOf(HEAD_END);
-    if (end < 0) return;
-    if (!head.startsWith('HTTP/1.1 101 ')) throw new Error(head.split('\r\n', 1)[0]);
-    this.#head = undefined;
+  #readResponse(response: UpgradeResponse | undefined): void {
+    if (response === undefined) return;
+    this.#response = undefined;
     const { hello } = this.#protocol;
     if (hello === undefined) this.#joined();
     else this.#socket.write(hello);
-    const rest = head.slice(end + HEAD_END.length);
-    if (rest !== '') this.#read(Buffer.from(rest, 'latin1'));
+    if (response.rest.length > 0) this.#read(response.rest);
   }
 
   #readWelcomes(chunk: Buffer): void {
@@ -150,16 +144,4 @@ export class RoomMember {
     this.#events.onError(error);
     this.destroy();
   }
-}
-
-function requestOf(host: string, path: string): string {
-  return [
-    `GET ${path} HTTP/1.1`,
-    `Host: ${host}`,
-    'Upgrade: websocket',
-    'Connection: Upgrade',
-    'Sec-WebSocket-Version: 13',
-    `Sec-WebSocket-Key: ${KEY}`,
-    HEAD_END.slice(2),
-  ].join('\r\n');
 }

@@ -6,7 +6,7 @@ import { MARK_NOTE, type Table, type Value } from './table.ts';
 export const BUSY_COLUMN = 'load busy, %';
 
 /** CPU share of the load from which it limits the server. */
-const BUSY = 0.9;
+export const BUSY = 0.9;
 
 /** A column of a table, for each contender that was measured. */
 interface Columns {

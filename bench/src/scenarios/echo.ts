@@ -77,7 +77,7 @@ export function echoContest(
   return {
     name,
     contenders,
-    lacks: lackOf(workload),
+    lacks: lackOfTraffic(workload),
     async start(contender): Promise<Running> {
       const server = await startEcho(environment, name, contender, workload);
       return {
@@ -90,7 +90,7 @@ export function echoContest(
 }
 
 /** Why this machine cannot have the traffic; undefined when it can. */
-function lackOf({ tls, session }: Workload): string | undefined {
+function lackOfTraffic({ tls, session }: Workload): string | undefined {
   if (tls === true) return lackOfPackage('selfsigned');
   return session === undefined ? undefined : lackOfPackage('socket.io');
 }

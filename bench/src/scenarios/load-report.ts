@@ -4,13 +4,12 @@ import type { Percentiles } from '../load/latencies.ts';
 import type { RunResult } from '../load/load-worker.ts';
 import type { Checked, Threshold } from '../load/thresholds.ts';
 import type { UsersResult } from '../load/users.ts';
+import { BUSY } from '../report/contest-tables.ts';
 import { bytesName, number, type Table } from '../report/table.ts';
 import type { LoadPlan } from './load-plan.ts';
 
 /** Exit code for a missed threshold, as in k6. */
 const MISSED = 99;
-/** CPU share from which the load is the bottleneck. */
-const BUSY = 0.9;
 /** Delay in ms from which latency includes that of the load. */
 const LATE_MS = 2;
 /** Range of the rates of the intervals from which they scatter, as a share of their median. */
@@ -164,7 +163,7 @@ function warnings(
 ): string[] {
   const busy = cpu / 1000 / ms;
   // At a rate the load of echoes polls, so its CPU says nothing; its delay does.
-  const limits = busy >= BUSY && (rate === undefined || script !== undefined);
+  const limits = busy > BUSY && (rate === undefined || script !== undefined);
   return [
     ...(messages === 0 ? ['no message arrived: the figures say nothing'] : []),
     ...(limits
