@@ -7,8 +7,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
+import { createServer as createTlsServer } from 'node:tls';
 import { type Conn, serve } from '@ws/node-server';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { certificate } from '../src/rivals/tls.ts';
 
 const cli = join(import.meta.dirname, '../dist/cli.js');
 const built = existsSync(cli) || process.env['WS_BUILT'] !== undefined;
@@ -168,6 +170,16 @@ describe.skipIf(!built)('ws-bench load', { timeout: 60_000 }, () => {
     const tls = await load(`wss://127.0.0.1:${port}`, ...BRIEF);
     expect([tls.code, tls.out]).toEqual([1, '']);
     expect(tls.err).toContain('the server does not speak TLS: try ws://');
+  });
+
+  it('asks for wss:// when a server of TLS ends a connection without it', async () => {
+    const server = createTlsServer(await certificate()).listen(0, '127.0.0.1');
+    ended.push(() => server.close());
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const { code, out, err } = await load(`ws://127.0.0.1:${port}`, ...BRIEF);
+    expect([code, out]).toEqual([1, '']);
+    expect(err).toMatch(/: does (?:it|the server) expect wss:\/\/\?$/m);
   });
 
   it('compares with earlier results of the same command', async () => {

@@ -1,5 +1,5 @@
 // How the built command stops: on a terminal, by signals, and when a server dies.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -58,6 +58,18 @@ function bench(...args: string[]): Running {
   return new Running(process.execPath, [cli, ...args]);
 }
 
+/** The command on a terminal, which `script` of util-linux makes. */
+function onTerminal(...args: string[]): Running {
+  const words = [process.execPath, cli, ...args].map((word) => `'${word}'`).join(' ');
+  return new Running('script', ['-qefc', words, '/dev/null']);
+}
+
+/** The program of a process, on Linux. */
+function nameOf(pid: number): string {
+  const file = `/proc/${pid}/comm`;
+  return existsSync(file) ? readFileSync(file, 'utf8').trim() : '';
+}
+
 /** The processes below a process, on Linux. */
 function below(pid: number): number[] {
   const file = `/proc/${pid}/task/${pid}/children`;
@@ -77,10 +89,8 @@ const isLinux = process.platform === 'linux';
 const echo = (conn: Conn) => conn.receive((message) => conn.send(message));
 
 describe.skipIf(!built)('ws-bench that is stopped', { timeout: 60_000 }, () => {
-  // `script` of util-linux gives it a terminal.
   it.runIf(isLinux)('gives the terminal back at Ctrl-C, with what it has measured', async () => {
-    const words = `${process.execPath} ${cli} micro --rounds 1 --processes 2`;
-    const run = new Running('script', ['-qefc', words, '/dev/null']);
+    const run = onTerminal('micro', '--rounds', '1', '--processes', '2');
     await run.until('\u001b[?25l');
     await run.until('; 1 of ');
     const pids = below(run.process.pid!);
@@ -94,24 +104,37 @@ describe.skipIf(!built)('ws-bench that is stopped', { timeout: 60_000 }, () => {
     await gone(pids);
   });
 
-  it.runIf(isLinux).each([
+  const PROGRAMS = [
+    ['redis-server', 'hub', '1,000 messages a second'],
+    ['nginx', 'proxy', ''],
+  ] as const;
+  const STOPS = [
     ['SIGINT', 130],
     ['SIGTERM', 143],
-  ] as const)('ends the programs and folders of a scenario at %s', async (signal, code) => {
-    const folders = (): string[] =>
-      readdirSync(tmpdir()).filter((name) => name.startsWith('ws-bench-nginx'));
-    const before = folders();
-    const run = bench('proxy', '--quick', '--rounds', '1');
-    // The first line of a result: servers, load and proxies are running or have run.
-    await run.until('; 1 of ');
-    await expect.poll(() => below(run.process.pid!).length, { timeout: 10_000 }).toBeGreaterThan(1);
-    const pids = below(run.process.pid!);
-    run.process.kill(signal);
-    const got = await run.closed;
-    expect(got.code).toBe(code);
-    expect(got.err).toMatch(/^stopped after [1-9]\d* of \d+$/m);
-    await gone(pids);
-    expect(folders().filter((name) => !before.includes(name))).toEqual([]);
+    ['Ctrl-C', 130],
+  ] as const;
+  describe.each(PROGRAMS)('with %s', (program, scenario, only) => {
+    const isInstalled = spawnSync(program, ['-v']).error === undefined;
+    it.runIf(isLinux && isInstalled).each(STOPS)(
+      'ends its programs and removes its folders at %s',
+      async (stop, code) => {
+        const folders = (): string[] =>
+          readdirSync(tmpdir()).filter((name) => name.startsWith('ws-bench-nginx-'));
+        const before = folders();
+        const args = [scenario, '--quick', '--rounds', '1', '--only', only];
+        const run = stop === 'Ctrl-C' ? onTerminal(...args) : bench(...args);
+        const runs = (): string[] => below(run.process.pid!).map(nameOf);
+        await expect.poll(runs, { timeout: 20_000 }).toContain(program);
+        const pids = below(run.process.pid!);
+        if (stop === 'Ctrl-C') run.process.stdin!.write('\u0003');
+        else run.process.kill(stop);
+        const got = await run.closed;
+        expect(got.code).toBe(code);
+        expect(`${got.out}${got.err}`).toMatch(/^stopped after \d+ of \d+\r?$/m);
+        await gone(pids);
+        expect(folders().filter((name) => !before.includes(name))).toEqual([]);
+      },
+    );
   });
 
   it('stops before the first result too', async () => {
@@ -149,11 +172,15 @@ describe.skipIf(!built)('ws-bench load', { timeout: 60_000 }, () => {
     expect(err).toMatch(/^stopped after \d+ of 360\d s$/m);
   });
 
-  it('prints what it has measured when the server dies', async () => {
-    const { url, end } = await server();
-    const run = bench('load', url, '--duration', '1h');
+  it.each([
+    ['--duration', '1h'],
+    ['--duration', '1h', '--rate', '100'],
+  ])('prints what it has measured when the server dies: %s %s %s', async (...options) => {
+    const server = bench('serve');
+    await server.until('\n');
+    const run = bench('load', server.out.trim(), ...options);
     await run.until('messages per second on');
-    await end();
+    server.process.kill('SIGKILL');
     const { code, out, err } = await run.closed;
     expect(code).toBe(1);
     expect(out).toMatch(/^[1-9]\d* messages echoed in /m);
