@@ -1,4 +1,5 @@
-// `pnpm bench`: builds the packages whose sources are newer than their build, then runs the command.
+// `pnpm bench`: builds the packages whose sources are newer than their build, then runs the command,
+// or a tool of the checkout.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -59,4 +60,10 @@ if (stale.length > 0) {
     process.exit(1);
   }
 }
-await import('./dist/cli.js');
+if (['record', 'charts'].includes(process.argv[2])) {
+  const { register } = await import('tsx/esm/api');
+  register();
+  await import('./tools/run.ts');
+} else {
+  await import('./dist/cli.js');
+}

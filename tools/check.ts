@@ -62,9 +62,8 @@ const CHECKS: Readonly<Record<string, Task>> = {
     commands: [node(bin('size-limit'))],
   },
   charts: {
-    what: 'figures on pages are those of bench/results (after build)',
-    after: 'build',
-    commands: [node('bench/dist/cli.js', 'charts', '--check')],
+    what: 'figures on pages are those of bench/results',
+    commands: [source('bench/tools/run.ts', 'charts', '--check')],
   },
   poison: {
     what: 'no frame contains old memory: random frames with poisoned pools',

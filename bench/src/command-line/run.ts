@@ -1,8 +1,6 @@
 import { isPrinted } from '../harness/machine-watch.ts';
 import { lackOfPackage } from '../harness/optional-package.ts';
-import { charts } from '../recorded/charts.ts';
-import { documentText } from '../recorded/documents.ts';
-import { recordCommand } from '../recorded/record.ts';
+import { documentText } from '../report/document-text.ts';
 import { type Head, headOf, headText } from '../report/head.ts';
 import { compareWithHistory, historyFile } from '../report/history.ts';
 import { pageOf } from '../report/html-page.ts';
@@ -20,15 +18,26 @@ import { load } from '../scenarios/load.ts';
 import { memory } from '../scenarios/memory.ts';
 import { micro } from '../scenarios/micro.ts';
 import { proxy } from '../scenarios/proxy.ts';
-import { scenarioCommand } from '../scenarios/scenario.ts';
+import { type Scenario, scenarioCommand } from '../scenarios/scenario.ts';
 import { serve } from '../scenarios/serve.ts';
 import { stream } from '../scenarios/stream.ts';
 import type { Command, Report } from './command.ts';
 import { parseCommand } from './parse.ts';
 import { UsageError } from './usage-error.ts';
 
-const RECORDED = [compare, client, handshakes, memory, hub, stream, deflate, codec, micro];
-const SCENARIOS: Readonly<Record<string, Command>> = {
+/** The scenarios whose results the pages show. */
+export const RECORDED: readonly Scenario[] = [
+  compare,
+  client,
+  handshakes,
+  memory,
+  hub,
+  stream,
+  deflate,
+  codec,
+  micro,
+];
+const COMMANDS: Readonly<Record<string, Command>> = {
   ...Object.fromEntries(RECORDED.map((scenario) => [scenario.name, scenarioCommand(scenario)])),
   compat: scenarioCommand(compat),
   // The figures of these are on no page.
@@ -37,8 +46,6 @@ const SCENARIOS: Readonly<Record<string, Command>> = {
   load,
   serve,
 };
-const RESULTS: Readonly<Record<string, Command>> = { record: recordCommand(RECORDED), charts };
-const COMMANDS: Readonly<Record<string, Command>> = { ...SCENARIOS, ...RESULTS };
 
 const MOST_CHANGES = 2;
 
@@ -47,10 +54,7 @@ const HELP = `ws-bench: the cost of this library next to that of others, on this
 usage: ws-bench <command> [options]
 
 scenarios
-${listOf(SCENARIOS)}
-
-recorded results, in a checkout of the workspace
-${listOf(RESULTS)}
+${listOf(COMMANDS)}
 
 options of most scenarios
   --json [FILE]  print one JSON document instead of tables, or write it to FILE besides the tables

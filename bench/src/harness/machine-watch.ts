@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContestResult } from './runner.ts';
-import { spreadOf } from './statistics.ts';
+import { percentile, spreadOf } from './statistics.ts';
 
 /** Duration in ms of the sample before a measurement. */
 const SAMPLE_MS = 300;
@@ -14,8 +14,8 @@ const MOST_BUSY = 0.15;
 const MOST_OTHERS = 0.25;
 /** Share of all cores that the hypervisor may give to other machines. */
 const MOST_STOLEN = 0.02;
-/** Usual range of the windows of a process, as a share of their median. */
-const MOST_SCATTER = 0.3;
+/** Usual scatter of the windows of a process in one row: the middle half, as a share of the median. */
+const MOST_SCATTER = 0.5;
 
 const BUSY_BEFORE = 'the machine is busy before the measurement';
 
@@ -39,8 +39,8 @@ interface UseDuring {
   readonly others: number | undefined;
   /** Share of all cores that the hypervisor gave to other machines. */
   readonly stolen: number;
-  /** Usual range of the readings of a process, as a share of their median; 0 without readings. */
-  readonly scatter: number;
+  /** Usual scatter of the readings of a process, by row. */
+  readonly scatter: readonly (readonly [row: string, share: number])[];
 }
 
 /** Warns before and after a measurement when other work on the machine disturbs it. */
@@ -80,7 +80,7 @@ export class MachineWatch {
       cores: availableParallelism(),
       others: known ? (busy - (own - this.#own)) / (performance.now() - this.#since) : undefined,
       stolen: all === 0 ? 0 : steal / all,
-      scatter: scatterOf(results),
+      scatter: results.map((result) => [result.name, scatterOf(result)]),
     });
     return [...this.#before, ...during];
   }
@@ -101,22 +101,28 @@ function warningsDuring({ cores, others, stolen, scatter }: UseDuring): string[]
     ...(stolen > MOST_STOLEN
       ? [`the hypervisor gave ${percent(stolen)} of the CPU to other machines (steal)`]
       : []),
-    ...(scatter > MOST_SCATTER
-      ? [`the readings of a process usually differ by ${percent(scatter)}: repeat the measurement`]
-      : []),
+    ...scatter
+      .filter(([, share]) => share > MOST_SCATTER)
+      .map(
+        ([row, share]) => `${row}: the readings of a process usually differ by ${percent(share)}`,
+      ),
   ];
 }
 
-/** The usual range of the windows of a process, by its first metric. */
-function scatterOf(results: readonly ContestResult[]): number {
-  const ranges = results
-    .flatMap(({ readings }) => Object.values(readings))
+/**
+ * The usual scatter of the windows of a process, by its first metric. Of three windows it is the range;
+ * of many, rare collections do not count. 0 for single windows.
+ */
+function scatterOf({ readings }: ContestResult): number {
+  const shares = Object.values(readings)
     .flatMap((metrics) => Object.values(metrics)[0] ?? [])
     .filter((windows) => windows.length > 1)
-    .map((windows) => spreadOf(windows))
-    .filter(({ median }) => median > 0)
-    .map(({ median, least, most }) => (most - least) / median);
-  return ranges.length === 0 ? 0 : spreadOf(ranges).median;
+    .map((windows) => windows.toSorted((a, b) => a - b))
+    .filter((sorted) => percentile(sorted, 0.5) > 0)
+    .map(
+      (sorted) => (percentile(sorted, 0.75) - percentile(sorted, 0.25)) / percentile(sorted, 0.5),
+    );
+  return shares.length === 0 ? 0 : spreadOf(shares).median;
 }
 
 /** The line `cpu` of /proc/stat. The times of a guest are in those of its user. */

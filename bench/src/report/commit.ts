@@ -3,9 +3,9 @@ import { execFileSync, spawnSync } from 'node:child_process';
 const NOT_MEASURED: readonly string[] = ['bench/results', 'docs', '*.md'];
 
 /**
- * The commit of the checkout that contains the package in `folder`: `1a2b3c4`, or `1a2b3c4+changes`
- * for modified files. Recorded results, pages and untracked files do not count, because they are
- * not measured.
+ * The last commit of the checkout that contains the package in `folder`: `1a2b3c4`, or
+ * `1a2b3c4+changes` for modified files. Recorded results, pages and untracked files do not count,
+ * because they are not measured.
  *
  * @returns undefined without a checkout that contains the package.
  */
@@ -19,8 +19,8 @@ export function commitOf(folder: string): string | undefined {
   try {
     // A package installed inside a checkout, such as in node_modules, is not part of it.
     git('ls-files', '--error-unmatch', 'package.json');
-    const hash = git('rev-parse', '--short', 'HEAD');
     const measured = [':/', ...NOT_MEASURED.map((path) => `:(exclude,top)${path}`)];
+    const hash = git('log', '-1', '--format=%h', '--', ...measured);
     const changed = git('status', '--porcelain', '--untracked-files=no', '--', ...measured);
     return changed === '' ? hash : `${hash}+changes`;
   } catch {

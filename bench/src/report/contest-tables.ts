@@ -17,6 +17,11 @@ interface Columns {
   readonly labels?: readonly string[];
 }
 
+/** Medians of the processes of a base that are this many times apart are two modes. */
+const TWO_MODES = 1.5;
+/** The end of the label of a row whose base has two modes. */
+const NO_RESULT = ': two modes, no result';
+
 /** A table with a column for each contender, in the order of the first results that have it. */
 export function contenderTable(
   { title, unit, note, results, labels = results.map(({ name }) => name) }: Columns,
@@ -44,10 +49,31 @@ export function contenderTable(
   };
 }
 
-/** A ratio to a base, `metric` being a cost. */
+/**
+ * A ratio to a base, `metric` being a cost. A row whose base has two modes has no values: its ratios
+ * would be a matter of chance.
+ */
 export function ratioTable(columns: Columns, base: string, metric: string): Table {
-  const table = contenderTable(columns, (result, name) => timesBase(result, name, base, metric));
-  return { ...table, series: [...table.series, ...busyColumn(columns.results)] };
+  const { results, labels = results.map(({ name }) => name) } = columns;
+  const split = results.map((result) => hasTwoModes(result, base, metric));
+  const table = contenderTable(
+    { ...columns, labels: labels.map((label, row) => (split[row] ? label + NO_RESULT : label)) },
+    (result, name) =>
+      split[results.indexOf(result)] ? undefined : timesBase(result, name, base, metric),
+  );
+  return { ...table, series: [...table.series, ...busyColumn(results)] };
+}
+
+function hasTwoModes(result: ContestResult, base: string, metric: string): boolean {
+  const processes = result.readings[base]?.[metric] ?? [];
+  if (processes.length < 2) return false;
+  const { least, most } = spreadOver(result, base, metric)!;
+  return most > TWO_MODES * least;
+}
+
+/** The labels of the rows whose base has two modes. */
+export function rowsWithoutResult(tables: readonly Table[]): string[] {
+  return tables.flatMap(({ labels }) => labels.filter((label) => label.endsWith(NO_RESULT)));
 }
 
 /** A metric, multiplied by `factor`. */

@@ -63,7 +63,10 @@ export function verdictOf(table: Table): string[] {
     return behind.length === 0 ? [] : [`- ${label}. ${behind.join('. ')}.`];
   });
   if (lines.length === 0) return [];
-  return [HEAD, lines.join('\n'), ...(lines.length < labels.length ? [REST] : [])];
+  const measured = labels.filter((_, row) =>
+    own.some(({ values }) => medianOf(values[row]) !== undefined),
+  );
+  return [HEAD, lines.join('\n'), ...(lines.length < measured.length ? [REST] : [])];
 }
 
 /** Whether the ranges of two values have a point in common. */

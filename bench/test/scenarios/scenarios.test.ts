@@ -32,7 +32,7 @@ const METRICS =
 /** A room has each metric for one message in a turn, and for 16. */
 const PREFIXES = ['', '1 ', '16 '];
 const metrics: Readings = Object.fromEntries(
-  PREFIXES.flatMap((prefix) => METRICS.split(' ').map((name) => [`${prefix}${name}`, [[2], [4]]])),
+  PREFIXES.flatMap((prefix) => METRICS.split(' ').map((name) => [`${prefix}${name}`, [[2], [3]]])),
 );
 
 /** A result of every contest, in which every metric of every contender is the same. */

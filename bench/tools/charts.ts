@@ -1,28 +1,26 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Command } from '../command-line/command.ts';
-import { chartOf } from '../report/chart.ts';
-import { sourcesChanged } from '../report/commit.ts';
+import { chartOf } from '../src/report/chart.ts';
+import { sourcesChanged } from '../src/report/commit.ts';
+import { rowsWithoutResult } from '../src/report/contest-tables.ts';
 import {
   CHARTS,
   chartName,
   commandOf,
   RESULTS,
+  type Recorded,
   type ResultSet,
   type Results,
   readSets,
   resultsPage,
 } from './documents.ts';
 import { fillMarkers } from './markers.ts';
-import { chartedTable, PAGES, pageOfSet, sectionsOf } from './sections.ts';
+import { chartedTable, hasChart, PAGES, pageOfSet, sectionsOf } from './sections.ts';
 import { strayFigures } from './stray-figures.ts';
-import { workspaceRoot } from './workspace.ts';
 
-const SUMMARY = 'draws the charts and writes the tables of the pages from recorded results';
+export const CHARTS_HELP = `charts: draws the charts and writes the tables of the pages from recorded results
 
-const HELP = `ws-bench charts: ${SUMMARY}
-
-usage: ws-bench charts [--check]
+usage: pnpm bench charts [--check]
 
 Writes ${CHARTS}/*.svg, the tables of ${Object.keys(PAGES).join(', ')}
 and every table into ${RESULTS}/node-*/README.md, from the documents beside it. The first three and the
@@ -30,35 +28,29 @@ charts show the oldest Node there.
 
 options
   --check  write nothing; fail for a chart or a table that differs from its result, for a figure
-           outside the generated tables, and for a result of a partial run
+           outside the generated tables, and for a result of a partial run, with a warning, or
+           with two modes
 `;
 
 /** Pages where a figure by hand is a fault. Goals are figures by hand. */
 const CHECKED: readonly string[] = ['README.md', 'docs/performance.md'];
 
-/** `ws-bench charts`. */
-export const charts: Command = {
-  summary: SUMMARY,
-  help: HELP,
-  options: { check: { type: 'boolean' } },
-  common: [],
-  async run(values) {
-    const root = workspaceRoot();
-    for (const line of staleResults(root)) process.stderr.write(`note: ${line}\n`);
-    if (values['check'] !== true) {
-      await writePages(root);
-      return 0;
-    }
-    const pages = (await outdated(root)).map(({ path }) => `${path} differs from ${RESULTS}`);
-    const lines = [
-      ...pages,
-      ...(pages.length > 0 ? ['run pnpm bench charts'] : []),
-      ...faults(root),
-    ];
-    for (const line of lines) process.stderr.write(`${line}\n`);
-    return lines.length > 0 ? 1 : 0;
-  },
-};
+/**
+ * Writes the pages, or with `check` prints how they differ.
+ *
+ * @returns The exit code.
+ */
+export async function charts(root: string, check: boolean): Promise<number> {
+  for (const line of staleResults(root)) process.stderr.write(`note: ${line}\n`);
+  if (!check) {
+    await writePages(root);
+    return 0;
+  }
+  const pages = (await outdated(root)).map(({ path }) => `${path} differs from ${RESULTS}`);
+  const lines = [...pages, ...(pages.length > 0 ? ['run pnpm bench charts'] : []), ...faults(root)];
+  for (const line of lines) process.stderr.write(`${line}\n`);
+  return lines.length > 0 ? 1 : 0;
+}
 
 /** A page or a chart that differs from the recorded results. */
 interface Outdated {
@@ -107,21 +99,33 @@ export async function writePages(root: string): Promise<void> {
   for (const fault of faults(root)) process.stderr.write(`${fault}\n`);
 }
 
-/** Faults that need a person, as messages: a handwritten figure, a result of a partial run. */
+/** Faults that need a person, as messages: a handwritten figure, a result that nobody should quote. */
 export function faults(root: string): string[] {
   const byHand = CHECKED.flatMap((path) =>
     strayFigures(contentOf(root, path) ?? '').map(
       ({ line, figure }) => `${path}:${line}: '${figure}' is not from a recorded result`,
     ),
   );
-  const partial = readSets(root).flatMap(({ name, results }) =>
-    [...results].flatMap(([scenario, document]) => {
-      const [option] = / --(?:quick|only)\b/.exec(commandOf(document)) ?? [];
-      if (option === undefined) return [];
-      return [`${RESULTS}/${name}/${scenario}.json was recorded with${option}; record a full run`];
-    }),
+  const unusable = readSets(root).flatMap(({ name, results }) =>
+    [...results].flatMap(([scenario, document]) =>
+      faultsOf(document).map((fault) => `${RESULTS}/${name}/${scenario}.json: ${fault}`),
+    ),
   );
-  return [...byHand, ...partial];
+  return [...byHand, ...unusable];
+}
+
+/** Why a result has to be measured again. Tables for maintainers may have warnings. */
+function faultsOf(document: Recorded): string[] {
+  const { scenario } = document.head;
+  const [option] = / --(?:quick|only)\b/.exec(commandOf(document)) ?? [];
+  return [
+    ...(option === undefined ? [] : [`recorded with${option}; record a full run`]),
+    ...(hasChart(scenario)
+      ? [...rowsWithoutResult(document.tables), ...(document.warnings ?? [])].map(
+          (why) => `${why}; pnpm bench record ${scenario} measures it again`,
+        )
+      : []),
+  ];
 }
 
 /** The sets whose measured sources have changed since, as messages. */

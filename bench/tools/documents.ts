@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Head } from '../report/head.ts';
-import type { Table } from '../report/table.ts';
-import type { ScenarioDocument } from '../scenarios/scenario.ts';
+import type { Head } from '../src/report/head.ts';
+import type { Table } from '../src/report/table.ts';
+import type { ScenarioDocument } from '../src/scenarios/scenario.ts';
 
 /** Folder of the recorded results, relative to the root. */
 export const RESULTS = 'bench/results';
@@ -43,16 +43,9 @@ export function currentSet(): string {
   return `node-${process.versions.node.split('.')[0]}`;
 }
 
-/** A document as JSON, with each list of numbers in one line. */
-export function documentText(document: object): string {
-  const text = JSON.stringify(document, rounded, 1);
-  return `${text.replace(/\[[-\d.,e\s]+\]/g, (list) => list.replace(/\s+/g, ''))}\n`;
-}
-
-/** Six significant digits. */
-function rounded(_: string, value: unknown): unknown {
-  if (typeof value !== 'number' || Number.isInteger(value)) return value;
-  return Number(value.toPrecision(6));
+/** The Node of a set: `Node 20`. */
+export function nodeOf({ name }: Pick<ResultSet, 'name'>): string {
+  return name.replace('node-', 'Node ');
 }
 
 /**
@@ -64,24 +57,26 @@ export function readSets(root: string): ResultSet[] {
   const folder = join(root, RESULTS);
   const names = existsSync(folder) ? readdirSync(folder) : [];
   return names
-    .toSorted((a, b) => majorOf(a) - majorOf(b))
-    .map((name) => ({ name, results: readResults(join(folder, name)) }));
+    .map((name) => readSet(root, RESULTS, name))
+    .toSorted((a, b) => Number(a.name.slice(5)) - Number(b.name.slice(5)));
 }
 
-function majorOf(set: string): number {
-  return Number(set.replace('node-', ''));
-}
-
-function readResults(folder: string): Results {
-  return new Map(
-    readdirSync(folder)
-      .filter((name) => name.endsWith('.json'))
-      .toSorted()
-      .map((name) => {
-        const text = readFileSync(join(folder, name), 'utf8');
-        return [name.slice(0, -'.json'.length), JSON.parse(text) as Recorded];
-      }),
-  );
+/** One set of a folder that is relative to the root. Without results when it is missing. */
+export function readSet(root: string, parent: string, name: string): ResultSet {
+  const folder = join(root, parent, name);
+  const files = existsSync(folder) ? readdirSync(folder) : [];
+  return {
+    name,
+    results: new Map(
+      files
+        .filter((file) => file.endsWith('.json'))
+        .toSorted()
+        .map((file) => {
+          const text = readFileSync(join(folder, file), 'utf8');
+          return [file.slice(0, -'.json'.length), JSON.parse(text) as Recorded];
+        }),
+    ),
+  };
 }
 
 /** The command of the user, without the file of its result. */

@@ -2,12 +2,12 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { faults, outdated, writePages } from '../../src/recorded/charts.ts';
-import { documentText } from '../../src/recorded/documents.ts';
-import { fillMarkers } from '../../src/recorded/markers.ts';
-import { PAGES } from '../../src/recorded/sections.ts';
-import { strayFigures } from '../../src/recorded/stray-figures.ts';
+import { documentText } from '../../src/report/document-text.ts';
 import { verdictOf } from '../../src/report/verdict.ts';
+import { faults, outdated, writePages } from '../../tools/charts.ts';
+import { fillMarkers } from '../../tools/markers.ts';
+import { PAGES } from '../../tools/sections.ts';
+import { strayFigures } from '../../tools/stray-figures.ts';
 
 const TABLE = {
   title: 'Echo',
@@ -110,9 +110,11 @@ describe('outdated', () => {
     for (const text of [readme, page('docs/performance.md')]) {
       expect(text).not.toContain('| 64 x 16 x 16 B |');
     }
-    expect(readme).toContain('[All tables of compare](bench/results/node-20/README.md#compare).');
+    expect(readme).toContain(
+      'Measured on Node 20: [all tables of compare](bench/results/node-20/README.md#compare).',
+    );
     expect(page('docs/performance.md')).toContain(
-      '[All tables of compare](../bench/results/node-20/README.md#compare). <sub>`ws-bench compare`: 2 x A CPU, 8 GiB, linux 6.1 x64; server on core 0, load on core 1; ' +
+      'Measured on Node 20: [all tables of compare](../bench/results/node-20/README.md#compare). <sub>`ws-bench compare`: 2 x A CPU, 8 GiB, linux 6.1 x64; server on core 0, load on core 1; ' +
         'node 20.20.0, ours at 1a2b3c4, ws 8.23.0; 2026-01-02; 3 processes, 3 rounds of 700 ms, seed 7.</sub>',
     );
   });
@@ -147,6 +149,21 @@ describe('outdated', () => {
     expect(page('bench/results/node-100/README.md')).toContain('**By the newest**');
     expect(page('README.md')).toContain('![By the oldest: times those of ws]');
     expect(page('docs/charts/compare.svg')).toContain('By the oldest');
+    expect(page('README.md')).toContain('Measured on Node 20: ');
+  });
+
+  it('shows the rows of a chart on both versions of Node side by side', async () => {
+    const [receive, ...rest] = TABLE.series;
+    const series = [{ ...receive!, values: [9] }, ...rest.slice(0, 2)];
+    await record('compare', compareResult(), 'node-20');
+    await record('handshakes', { ...compareResult(), head: head('handshakes') }, 'node-20');
+    await record('compare', { ...compareResult(), tables: [{ ...TABLE, series }] }, 'node-24');
+    const sides = page('docs/performance.md').split('**Node 20 / Node 24**');
+    expect(sides).toHaveLength(2);
+    expect(sides[1]).toContain(
+      '| 64 x 16 x 16 B | 8.00 / 9.00 | 1.00 / 1.00 | 9.00 / 9.00 | 16.0 / - |',
+    );
+    expect(page('README.md')).not.toContain('Node 24');
   });
 
   it('draws a chart of the first table, and removes the chart of a removed result', async () => {
@@ -183,10 +200,18 @@ describe('outdated', () => {
     );
   });
 
-  it('leaves handwritten figures and partial results to faults', async () => {
+  it('leaves handwritten figures and results to measure again to faults', async () => {
     await record('compare', compareResult(' --quick'));
     expect(faults(root)).toEqual([
-      'bench/results/node-20/compare.json was recorded with --quick; record a full run',
+      'bench/results/node-20/compare.json: recorded with --quick; record a full run',
+    ]);
+    const labels = ['a row: two modes, no result'];
+    const split = { ...compareResult(), tables: [{ ...TABLE, labels }], warnings: ['busy'] };
+    await record('compare', split);
+    const again = 'pnpm bench record compare measures it again';
+    expect(faults(root)).toEqual([
+      `bench/results/node-20/compare.json: a row: two modes, no result; ${again}`,
+      `bench/results/node-20/compare.json: busy; ${again}`,
     ]);
     await record('compare', compareResult());
     expect(faults(root)).toEqual([]);

@@ -1,11 +1,13 @@
 import { dirname, relative } from 'node:path/posix';
-import { machineLine, versionLine } from '../report/head.ts';
-import { markdownOf, type Table } from '../report/table.ts';
-import { verdictOf } from '../report/verdict.ts';
+import { BUSY_COLUMN } from '../src/report/contest-tables.ts';
+import { machineLine, versionLine } from '../src/report/head.ts';
+import { markdownOf, medianOf, number, type Table, type Value } from '../src/report/table.ts';
+import { verdictOf } from '../src/report/verdict.ts';
 import {
   CHARTS,
   chartName,
   commandOf,
+  nodeOf,
   type Recorded,
   type ResultSet,
   resultsPage,
@@ -14,8 +16,8 @@ import {
 /** Writes a section from sets of results. `folder` contains the page. */
 type Section = (sets: readonly ResultSet[], folder: string) => string;
 
-/** Writes the paragraphs of one scenario. `tables` is the page with all its tables. */
-type Write = (document: Recorded, folder: string, tables: string) => readonly string[];
+/** Writes the paragraphs of one scenario, whose result is in `set`. */
+type Write = (document: Recorded, folder: string, set: ResultSet) => readonly string[];
 
 /** The generated sections of each page by name. */
 export const PAGES: Readonly<Record<string, Readonly<Record<string, Section>>>> = {
@@ -23,13 +25,13 @@ export const PAGES: Readonly<Record<string, Readonly<Record<string, Section>>>> 
     echo: oldest('compare', chart),
   },
   'docs/performance.md': {
-    echo: oldest('compare', summary),
-    client: oldest('client', chart),
-    handshakes: oldest('handshakes', chart),
-    memory: oldest('memory', chart),
-    hub: oldest('hub', chart),
-    stream: oldest('stream', chart),
-    compression: oldest('deflate', chart),
+    echo: allNodes('compare', summary),
+    client: allNodes('client', chart),
+    handshakes: allNodes('handshakes', chart),
+    memory: allNodes('memory', chart),
+    hub: allNodes('hub', chart),
+    stream: allNodes('stream', chart),
+    compression: allNodes('deflate', chart),
     results: listOf,
   },
 };
@@ -51,25 +53,28 @@ export function sectionsOf(path: string, sets: readonly ResultSet[]): Map<string
 }
 
 /** The page with every table of a set. */
-export function pageOfSet({ name, results }: ResultSet): string {
+export function pageOfSet(set: ResultSet): string {
+  const { results } = set;
   const scenarios = [...results].map(([scenario, document]) =>
     [`## ${scenario}`, ...tablesOf(document), ...remarks(document), originOf(document)].join(
       '\n\n',
     ),
   );
-  const title = `# What was measured on ${name.replace('node-', 'Node ')}?`;
+  const title = `# What was measured on ${nodeOf(set)}?`;
   const intro =
     '`pnpm bench charts` writes this page from the files beside it. ' +
     '[bench](../../README.md) says how each scenario measures, and what its contenders are.';
   return `${[title, intro, ...scenarios].join('\n\n')}\n`;
 }
 
-/** The scenarios without a chart: their tables are for maintainers. */
-const WITHOUT_CHART: readonly string[] = ['codec', 'micro'];
+/** Whether a scenario has a chart. The tables of the others are for maintainers. */
+export function hasChart(scenario: string): boolean {
+  return scenario !== 'codec' && scenario !== 'micro';
+}
 
 /** The table that the chart of a scenario shows: the first one, or its first rows. */
 export function chartedTable({ head, tables: [table] }: Recorded): Table | undefined {
-  if (table === undefined || WITHOUT_CHART.includes(head.scenario)) return undefined;
+  if (table === undefined || !hasChart(head.scenario)) return undefined;
   return head.scenario === 'compare' ? firstRows(table) : table;
 }
 
@@ -77,29 +82,75 @@ export function chartedTable({ head, tables: [table] }: Recorded): Table | undef
 function oldest(scenario: string, write: Write): Section {
   return ([set], folder) => {
     const document = set?.results.get(scenario);
-    const paragraphs =
-      document === undefined ? [] : write(document, folder, resultsPage(set!.name));
+    const paragraphs = document === undefined ? [] : write(document, folder, set!);
     return paragraphs.length === 0
       ? `No result is recorded yet. \`npx -y pnpm@10.34.9 bench ${scenario}\` measures it.`
       : paragraphs.join('\n\n');
   };
 }
 
-/** The chart, with a link to the tables. */
-function chart(document: Recorded, folder: string, tables: string): string[] {
+/** As {@link oldest}, with the same rows on every other Node that has a result. */
+function allNodes(scenario: string, write: Write): Section {
+  return (sets, folder) => {
+    const [first, ...others] = sets;
+    const more = others.flatMap((other) => beside(scenario, first!, other));
+    return [oldest(scenario, write)(sets, folder), ...more].join('\n\n');
+  };
+}
+
+/** The rows of the chart of a scenario on two versions of Node. */
+function beside(scenario: string, first: ResultSet, other: ResultSet): string[] {
+  const [mine, theirs] = [first, other].map(({ results }) => {
+    const document = results.get(scenario);
+    return document && chartedTable(document);
+  });
+  if (mine === undefined || theirs === undefined) return [];
+  const columns = mine.series.filter(({ name }) => name !== BUSY_COLUMN);
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  const rows = mine.labels.map((label, row) => {
+    const cells = columns.map(({ name, values }) =>
+      [values[row], valueIn(theirs, label, name)].map((one) => figure(one)).join(' / '),
+    );
+    return line([label, ...cells]);
+  });
+  return [
+    [
+      `**${nodeOf(first)} / ${nodeOf(other)}**: ${mine.unit}.`,
+      '',
+      line(['', ...columns.map(({ name }) => name)]),
+      `|---|${columns.map(() => '---:|').join('')}`,
+      ...rows,
+    ].join('\n'),
+  ];
+}
+
+/** The value of a contender in a row, by their names. */
+export function valueIn({ labels, series }: Table, label: string, name: string): Value | undefined {
+  return series.find((one) => one.name === name)?.values[labels.indexOf(label)];
+}
+
+function figure(value: Value | undefined): string {
+  return number(medianOf(value) ?? Number.NaN);
+}
+
+/** The chart, with its Node and a link to the tables. */
+function chart(document: Recorded, folder: string, set: ResultSet): string[] {
   const table = chartedTable(document);
   if (table === undefined) return [];
   const { scenario } = document.head;
   const picture = `${relative(folder, CHARTS)}/${chartName(scenario)}`;
-  const link = `[All tables of ${scenario}](${relative(folder, tables)}#${scenario})`;
-  return [`![${table.title}: ${table.unit}](${picture})`, `${link}.`];
+  const tables = `${relative(folder, resultsPage(set.name))}#${scenario}`;
+  return [
+    `![${table.title}: ${table.unit}](${picture})`,
+    `Measured on ${nodeOf(set)}: [all tables of ${scenario}](${tables}).`,
+  ];
 }
 
 /** The chart, and who is ahead. */
-function summary(document: Recorded, folder: string, tables: string): string[] {
+function summary(document: Recorded, folder: string, set: ResultSet): string[] {
   const table = chartedTable(document);
   if (table === undefined) return [];
-  const [picture, link] = chart(document, folder, tables);
+  const [picture, link] = chart(document, folder, set);
   return [picture!, ...verdictOf(table), `${link} ${originOf(document)}`];
 }
 
@@ -107,10 +158,7 @@ function summary(document: Recorded, folder: string, tables: string): string[] {
 function listOf(sets: readonly ResultSet[], folder: string): string {
   if (sets.length === 0) return 'No result is recorded yet.';
   return sets
-    .map(({ name }) => {
-      const label = name.replace('node-', 'Node ');
-      return `- [${label}](${relative(folder, resultsPage(name))})`;
-    })
+    .map((set) => `- [${nodeOf(set)}](${relative(folder, resultsPage(set.name))})`)
     .join('\n');
 }
 
