@@ -1,7 +1,8 @@
 // The built command, in its own process. command-line/run.test.ts calls it in this process.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -194,6 +195,27 @@ describe.skipIf(!built)('a scenario', { timeout: TEST_TIMEOUT_MS }, () => {
       expect(head.versions.ours).toBeDefined();
     },
   );
+
+  const isNative = 'websocketMask' in http;
+  it.skipIf(isNative)('names ws where bufferutil is missing', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ws-bench-'));
+    ended.push(() => rmSync(folder, { recursive: true }));
+    const hook = join(folder, 'without-bufferutil.cjs');
+    writeFileSync(
+      hook,
+      `const modules = require('node:module');
+      const resolve = modules._resolveFilename;
+      modules._resolveFilename = (name, ...rest) => resolve(name === 'bufferutil' ? 'missing' : name, ...rest);`,
+    );
+    process.env['NODE_OPTIONS'] = `--require ${hook}`;
+    ended.push(() => delete process.env['NODE_OPTIONS']);
+    const { out } = await run('client', '--only', '64 x 1 x 16 B', ...brief);
+    const { tables, notMeasured } = JSON.parse(out);
+    const columns = tables[0].series.map(({ name }: { name: string }) => name);
+    expect(columns).toEqual(['ours', 'ws', 'ws, corked, JS masks']);
+    expect(tables[0].unit).toContain('relative to ws, corked, JS masks');
+    expect(notMeasured).toEqual([expect.stringMatching(/^ws, native mask: .*bufferutil/)]);
+  });
 
   it('writes CPU profiles of work without sockets', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'ws-bench-'));

@@ -3,7 +3,7 @@ import { makePayloads, serverFrame } from './echo-corpus.ts';
 import { type Pieces, piecesOf } from './pieces.ts';
 
 /** Number of different messages of a room, which are repeated in order. */
-export const ROOM_MESSAGES = 61;
+const ROOM_MESSAGES = 61;
 
 /** The event of a message in socket.io. */
 export const MESSAGE_EVENT = 'm';

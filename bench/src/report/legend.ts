@@ -9,6 +9,7 @@ const MEANINGS: ReadonlyMap<string, string> = new Map([
   ['ws', 'as npm installs it'],
   ['ws, native mask', 'with bufferutil'],
   ['ws, corked', 'bufferutil, and corked by its application'],
+  ['ws, corked, JS masks', 'corked by its application; bufferutil is missing'],
   ['raw1', 'TCP alone'],
   ['bare', 'TCP after the handshake'],
 ]);

@@ -20,6 +20,9 @@ export type ContenderName = (typeof CONTENDERS)[number];
 /** The contender that most ratios are relative to: `ws` as a careful application uses it. */
 export const BASE = 'ws, corked';
 
+/** The name of {@link BASE} in a report, where bufferutil is missing. */
+export const SLOW_BASE = `${BASE}, JS masks`;
+
 /** `ws` with bufferutil, for work that no corking changes. */
 export const NATIVE = 'ws, native mask';
 

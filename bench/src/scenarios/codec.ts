@@ -23,13 +23,14 @@ batches of each, and the median counts. 'micro' and 'compare' measure whole conn
 };
 
 function tables(results: readonly ContestResult[]): Table[] {
-  const withWs = results.filter(({ readings }) => readings[NATIVE] !== undefined);
+  const base = results.some(({ readings }) => NATIVE in readings) ? NATIVE : 'ws';
+  const withWs = results.filter(({ readings }) => readings[base] !== undefined);
   const checking = withWs.filter(({ name }) => name.startsWith(CHECK));
   const encoding = withWs.filter((one) => !checking.includes(one));
   const ratio = (title: string, some: readonly ContestResult[]): Table =>
     ratioTable(
-      { title, unit: `speed, as times that of ${NATIVE}`, note: 'More is better.', results: some },
-      NATIVE,
+      { title, unit: `speed, as times that of ${base}`, note: 'More is better.', results: some },
+      base,
       'ns',
     );
   return [

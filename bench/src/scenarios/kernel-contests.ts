@@ -28,7 +28,11 @@ async function timeAll(
   const native = await timeIn(environment, NATIVE, contest, rounds);
   const { ws, ...readings } = native.times as Record<string, Timing>;
   const masks: Record<string, string> = {};
-  if (ws !== undefined) {
+  if (ws !== undefined && native.mask === 'JS') {
+    // Without bufferutil this is `ws` as it is installed.
+    readings['ws'] = ws;
+    masks['ws'] = native.mask;
+  } else if (ws !== undefined) {
     const plain = await timeIn(environment, 'ws', contest, rounds);
     readings[NATIVE] = ws;
     readings['ws'] = plain.times['ws']!;

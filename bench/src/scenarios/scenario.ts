@@ -25,7 +25,16 @@ import { legendOf } from '../report/legend.ts';
 import { StepBar } from '../report/progress-bar.ts';
 import { medianOf, number, type Table, textOf } from '../report/table.ts';
 import { verdictOf } from '../report/verdict.ts';
-import { BEFORE, environmentOf, isOurs, isWs, NATIVE, packageOf } from '../rivals/contenders.ts';
+import {
+  BASE,
+  BEFORE,
+  environmentOf,
+  isOurs,
+  isWs,
+  NATIVE,
+  packageOf,
+  SLOW_BASE,
+} from '../rivals/contenders.ts';
 import { masksNatively } from '../rivals/masks.ts';
 import { hasOneBuffer } from '../rivals/one-buffer.ts';
 
@@ -180,7 +189,7 @@ async function run(scenario: Scenario, values: Values, stop: AbortSignal): Promi
     if (!stop.aborted) await load?.end();
     const warnings = watch.end(results);
     const width = process.stdout.columns ?? NO_TERMINAL;
-    const tables = results.length === 0 ? [] : scenario.tables(results);
+    const tables = results.length === 0 ? [] : tablesOf(scenario, results);
     const document: ScenarioDocument = {
       cores,
       plan,
@@ -265,8 +274,8 @@ async function measure(
 }
 
 /** The first row of the result of one contest: `64 x 16 x 16 B: receive 2.1, bun 2.5 of ws, corked`. */
-function lineOf({ tables }: Scenario, result: ContestResult): string {
-  const [{ unit, series }] = tables([result]) as [Table];
+function lineOf(scenario: Scenario, result: ContestResult): string {
+  const [{ unit, series }] = tablesOf(scenario, [result]) as [Table];
   const [, base] = /relative to (.+)$/.exec(unit) ?? [];
   const figures = series.flatMap(({ name, values: [value] }) => {
     const median = medianOf(value ?? null);
@@ -274,6 +283,21 @@ function lineOf({ tables }: Scenario, result: ContestResult): string {
     return isShown ? [`${name} ${number(median)}`] : [];
   });
   return `${result.name}: ${figures.join(', ')} ${base === undefined ? `(${unit})` : `of ${base}`}`;
+}
+
+/** The tables, in which a corked `ws` without native masks has a name that says so. */
+export function tablesOf(
+  { tables }: Pick<Scenario, 'tables'>,
+  results: readonly ContestResult[],
+): Table[] {
+  const slow = masksOf(results).filter(([name, mask]) => mask === 'JS' && name.startsWith(BASE));
+  const named = (text: string): string =>
+    slow.length === 0 ? text : text.replace(BASE, SLOW_BASE);
+  return tables(results).map((table) => ({
+    ...table,
+    unit: named(table.unit),
+    series: table.series.map((one) => ({ ...one, name: named(one.name) })),
+  }));
 }
 
 /** Why this machine cannot run some of the contenders, by name. */
@@ -284,10 +308,7 @@ export function lackingContenders(
   const names = new Set(chosen.flatMap((one) => ('measure' in one ? [] : one.contenders)));
   return [...names].flatMap((name) => {
     const lacks = lackOf(name, environment);
-    if (lacks !== undefined) return [`${name}: ${lacks}`];
-    return name === NATIVE && !masksNatively()
-      ? [`native masks of ws: ${lackOfPackage('bufferutil') ?? 'bufferutil has no build'}`]
-      : [];
+    return lacks === undefined ? [] : [`${name}: ${lacks}`];
   });
 }
 
@@ -312,6 +333,9 @@ function lackOf(contender: string, { bun }: Environment): string | undefined {
   if (contender === 'bun' && 'lacks' in bun) return bun.lacks;
   const needed = packageOf(contender);
   if (needed !== undefined) return lackOfPackage(needed);
+  if (contender === NATIVE && !masksNatively()) {
+    return lackOfPackage('bufferutil') ?? 'bufferutil has no build';
+  }
   if (contender === 'raw1' && !hasOneBuffer()) return 'onread of net.Socket has changed';
   return undefined;
 }

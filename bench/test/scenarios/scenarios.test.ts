@@ -14,6 +14,7 @@ import {
   type Environment,
   lackingContenders,
   type Scenario,
+  tablesOf,
   withPossible,
 } from '../../src/scenarios/scenario.ts';
 import { stream } from '../../src/scenarios/stream.ts';
@@ -120,6 +121,22 @@ describe('a machine without Bun', () => {
     expect(withPossible(first!, lacking)).toMatchObject({
       contenders: ['receive', 'loop', 'ws', 'ws, native mask', 'ws, corked', 'raw1'],
     });
+  });
+});
+
+describe('tablesOf', () => {
+  const masked = (mask: string): ContestResult[] =>
+    resultsOf(compare).map((result) => ({ ...result, masks: { 'ws, corked': mask } }));
+
+  it('names a corked ws that masks in JavaScript', () => {
+    for (const { unit, series } of tablesOf(compare, masked('JS'))) {
+      expect(unit).not.toMatch(/ws, corked(?!, JS masks)/);
+      expect(series.map(({ name }) => name)).not.toContain('ws, corked');
+    }
+  });
+
+  it('changes no name with native masks', () => {
+    expect(tablesOf(compare, masked('bufferutil'))).toEqual(compare.tables(masked('bufferutil')));
   });
 });
 
