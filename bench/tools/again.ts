@@ -5,7 +5,7 @@ import { UsageError } from '../src/command-line/usage-error.ts';
 import { BUSY_COLUMN } from '../src/report/contest-tables.ts';
 import { medianOf, type Table, textOf } from '../src/report/table.ts';
 import { currentSet, RESULTS, readSet } from './documents.ts';
-import type { Measure } from './record.ts';
+import type { Measure } from './doubtful-rows.ts';
 import { chartedTable, valueIn } from './sections.ts';
 
 const AGAIN = '.out/again';

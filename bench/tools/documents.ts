@@ -26,6 +26,8 @@ export interface Recorded extends Partial<ScenarioDocument> {
   readonly tables: readonly Table[];
   /** Why the figures may not be those of a quiet machine. */
   readonly warnings?: readonly string[];
+  /** The rows whose first readings scattered, or had a base with two modes. */
+  readonly measuredAgain?: readonly string[];
 }
 
 /** Recorded results by scenario. */

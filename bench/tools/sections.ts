@@ -174,8 +174,15 @@ function tablesOf({ tables }: Recorded): string[] {
 }
 
 /** What the machine of a result could not run, and what disturbed it. */
-function remarks({ notMeasured: lines = [], warnings = [] }: Recorded): string[] {
+function remarks({
+  notMeasured: lines = [],
+  warnings = [],
+  measuredAgain: rows = [],
+}: Recorded): string[] {
   return [
+    ...(rows.length === 0
+      ? []
+      : [`Measured again, for scatter or two modes of the base: ${rows.join('; ')}.`]),
     ...lines.map((line) => `Not measured on this machine: ${line}.`),
     ...warnings.map((line) => `Warning: ${line}.`),
   ];

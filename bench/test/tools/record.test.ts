@@ -1,12 +1,15 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { ContestResult } from '../../src/harness/runner.ts';
 import { commitOf } from '../../src/report/commit.ts';
+import { ratioTable } from '../../src/report/contest-tables.ts';
 import { againTable } from '../../tools/again.ts';
 import { currentSet, readSets } from '../../tools/documents.ts';
-import { chosenScenarios, type Measure, record } from '../../tools/record.ts';
+import { type Measure, measureDoubtful } from '../../tools/doubtful-rows.ts';
+import { chosenScenarios, record } from '../../tools/record.ts';
 import { PAGES } from '../../tools/sections.ts';
 
 const TWO_MODES = '4 x 1 x 1 MiB: two modes, no result';
@@ -116,12 +119,13 @@ describe('record', () => {
     expect(recorded()).not.toContain('gone.json');
   });
 
-  it('replaces nothing while a base has two modes, and measures that scenario again', async () => {
+  it('replaces nothing while a base has two modes, and then keeps the other results', async () => {
     rows = { compare: TWO_MODES };
     expect(await record(root, ['compare', 'hub'], measure)).toBe(1);
     expect(printed).toContain(`compare: ${TWO_MODES}\n`);
-    expect(printed).toContain('The same command measures only compare\n');
+    expect(printed).toContain('The same command measures only what is missing.\n');
     expect(readSets(root)).toEqual([]);
+    rmSync(join(root, '.out/recording', currentSet(), 'compare.json'));
     [rows, measured] = [{}, []];
     expect(await record(root, ['compare', 'hub'], measure)).toBe(0);
     expect(measured).toEqual(['compare']);
@@ -139,6 +143,60 @@ describe('record', () => {
 
   it('refuses a name that is not recorded', () => {
     expect(() => chosenScenarios(['proxy'])).toThrow("'proxy' is not recorded; expected compare, ");
+  });
+});
+
+describe('measureDoubtful', () => {
+  const FILE = '.out/result.json';
+  const contest = (name: string, base: number) => ({
+    name,
+    masks: {},
+    readings: { ours: { us: [[10], [10]] }, ws: { us: [[10], [base]] } },
+  });
+  const tables = (results: readonly ContestResult[]) => [
+    ratioTable({ title: 'Echo', unit: 'times ws', results }, 'ws', 'us'),
+  ];
+  const scenario = { name: 'compare', tables };
+
+  function result(contests: readonly ContestResult[], ...warnings: string[]): string {
+    return JSON.stringify({ head: {}, contests, warnings, tables: tables(contests) });
+  }
+
+  it('puts the new reading of a row with two modes or scatter into the result', () => {
+    const first = [contest('16 B', 10), contest('16 B beside idle', 20), contest('1 KiB', 10)];
+    put(FILE, result(first, 'busy', '1 KiB: the readings differ'));
+    const asked: string[] = [];
+    measureDoubtful(root, scenario, FILE, (_, file, option, row) => {
+      asked.push(`${option} ${row}`);
+      put(file, result([contest('16 B beside idle', 11), contest('1 KiB', 12)], 'busy'));
+      return true;
+    });
+    expect(asked).toEqual(['--only 16 B beside idle', '--only 1 KiB']);
+    const {
+      warnings,
+      measuredAgain,
+      contests,
+      tables: after,
+    } = JSON.parse(readFileSync(join(root, FILE), 'utf8'));
+    expect(warnings).toEqual(['busy']);
+    expect(measuredAgain).toEqual(['16 B beside idle', '1 KiB']);
+    expect(contests.map((one: ReturnType<typeof contest>) => one.readings.ws.us[1])).toEqual([
+      [10],
+      [11],
+      [12],
+    ]);
+    expect(after[0].labels).toEqual(['16 B', '16 B beside idle', '1 KiB']);
+  });
+
+  it('measures a row twice at most', () => {
+    put(FILE, result([contest('16 B', 20)]));
+    let count = 0;
+    measureDoubtful(root, scenario, FILE, (_, file) => {
+      count++;
+      put(file, result([contest('16 B', 30)]));
+      return true;
+    });
+    expect(count).toBe(2);
   });
 });
 
