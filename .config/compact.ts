@@ -5,6 +5,8 @@ type Plugin = NonNullable<Options['esbuildPlugins']>[number];
 const PURE = '/* @__PURE__ */ ';
 /** Occurs in no source. Like {@link PURE} it stands before a call. */
 const MARK = 'typeof typeof ';
+/** Without white space, no space follows where a string or an array begins. */
+const MARKS = /\btypeof typeof\b ?/g;
 
 /**
  * Removes comments and white space from ES modules. esbuild's `minifyWhitespace` would remove
@@ -22,7 +24,7 @@ export const compact: Plugin = {
           minifyWhitespace: true,
           lineLimit: 300,
         });
-        file.contents = new TextEncoder().encode(code.replaceAll(MARK, PURE));
+        file.contents = new TextEncoder().encode(code.replaceAll(MARKS, PURE));
       }
     });
   },

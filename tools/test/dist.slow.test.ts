@@ -47,6 +47,18 @@ describe('a bundle for browsers', () => {
   );
 });
 
+describe('an ES module', () => {
+  it('keeps the calls that a bundler may drop', async ({ skip }) => {
+    if (missing.length > 0) skip('not built');
+    const { outputFiles } = await bundle(`export { CloseError } from '@ws/conn';`);
+    const code = Buffer.from(outputFiles[0]!.text).toString('base64');
+    const { CloseError } = (await import(`data:text/javascript;base64,${code}`)) as {
+      CloseError: new (code: number) => Error;
+    };
+    expect(new CloseError(1001).message).toContain('close 1001 (going away)');
+  });
+});
+
 describe('a bundle of all of @ws/conn', () => {
   it('has an engine of DEFLATE only with @ws/conn/pure-deflate', async ({ skip }) => {
     if (!existsSync(join(root, 'packages/conn/dist/pure-deflate/index.js'))) skip('not built');
