@@ -24,7 +24,6 @@ const BLOCKS_AT = READ_AT + READ_BYTES + 2048 + 144;
 const BLOCKS_BYTES = 64 * 1024 * 1024;
 /** The part of it that `debugPools` uses, which fills it at the start. */
 const DEBUGGED_BYTES = 16 * 1024 * 1024;
-const PAGES = Math.ceil((BLOCKS_AT + SimdBlocks.memoryFor(BLOCKS_BYTES)) / PAGE);
 
 /** The exports of the module, see `simd-module.ts`. */
 interface Kernels {
@@ -133,8 +132,9 @@ export function existingSimd(): Simd | undefined {
 export function simd(): Simd | undefined {
   if (shared !== undefined || unavailable) return shared;
   try {
-    const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES });
-    const module = new WebAssembly.Module(simdModule(PAGES));
+    const pages = Math.ceil((BLOCKS_AT + SimdBlocks.memoryFor(BLOCKS_BYTES)) / PAGE);
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    const module = new WebAssembly.Module(simdModule(pages));
     const { exports } = new WebAssembly.Instance(module, { m: { m: memory } });
     shared = new Simd(memory, exports as unknown as Kernels);
   } catch {
