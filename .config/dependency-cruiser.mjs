@@ -45,8 +45,9 @@ const FLOORS = {
     ['time'],
     ['call-options'],
     ['arguments', 'connection', 'control', 'read', 'writing'],
-    ['conn', 'for-reconnecting'],
-    ['conn-like', 'sibling-calls'],
+    ['conn', 'internals', 'internals-of-conn'],
+    ['conn-like'],
+    ['internals-of'],
     ['broadcast', 'join', 'pair', 'reconnecting'],
     ['index', 'internal', 'parts'],
   ],
@@ -83,7 +84,7 @@ const PURE = 'codec|conn|browser';
 
 /** Folders that are read as one: the connection, and its parts that refer back to it. */
 const ONE_UNIT =
-  '^packages/conn/src/((connection|control|read|writing)/|(conn|for-reconnecting).ts)';
+  '^packages/conn/src/((connection|control|read|writing)/|(conn|internals|internals-of-conn).ts)';
 
 const forbidden = [
   {

@@ -77,10 +77,10 @@ export class BrowserConn<Data = any> extends WebSocketConn<Data> {
   }
 
   /** @internal For the reconnecting clients. */
-  override get internals(): ConnInternals {
+  override get '@ws/internals'(): ConnInternals {
     const { writes, failure, closed } = this;
     return {
-      ...super.internals,
+      ...super['@ws/internals'],
       failure,
       closeTimeout: CLOSE_TIMEOUT,
       closed,

@@ -14,7 +14,7 @@ export interface MessageStreams {
 
 /** The messages of `conn` as web streams. */
 export function streamsOf(
-  conn: ConnLike & { readonly internals: Pick<ConnInternals, 'closeAfterError'> },
+  conn: ConnLike & { readonly '@ws/internals': Pick<ConnInternals, 'closeAfterError'> },
 ): MessageStreams {
   const messages = conn[Symbol.asyncIterator]();
   return {
@@ -33,7 +33,7 @@ export function streamsOf(
       write: (data) =>
         conn.send(data).catch((error: unknown) => {
           // The stream has failed: nothing can close it, and with it the connection, any more.
-          void conn.internals.closeAfterError();
+          void conn['@ws/internals'].closeAfterError();
           throw error;
         }),
       close: () => conn.close(),

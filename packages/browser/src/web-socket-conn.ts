@@ -531,7 +531,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   }
 
   /** @internal */
-  get internals(): Pick<ConnInternals, 'closeAfterError' | 'untilWritable'> {
+  get '@ws/internals'(): Pick<ConnInternals, 'closeAfterError' | 'untilWritable'> {
     return {
       closeAfterError: () => this.close(this.#settings.errorCloseCode),
       untilWritable: () => this.writes.untilWritable(),

@@ -348,7 +348,7 @@ describe('BrowserConn.setWriteDeadline', () => {
       (conn) => conn.nextWriter(TextMessage),
       (_, writer) => writer.write('b'),
       (_, writer) => writer.close(),
-      (conn) => conn.internals.sendWaiting(messageOf('b')),
+      (conn) => conn['@ws/internals'].sendWaiting(messageOf('b')),
     ];
     for (const call of calls) {
       const { conn, socket } = connected();

@@ -1,4 +1,4 @@
-import { handlerSettled, handlerStarted } from '@ws/conn/internal';
+import { internalsOf } from '@ws/conn/internal';
 import type { ClientConn, CloseInfo, Conn } from '@ws/node-client';
 import { connections } from './connections.ts';
 import { excerpt } from './escape.ts';
@@ -123,7 +123,7 @@ export async function printAll(conn: Conn, view: View, number?: number): Promise
   const buffer = readBuffer();
   const client = number === undefined ? undefined : { number, terminate: () => conn.terminate() };
   // However slow stdout is: messages before the peer's close frame are printed.
-  handlerStarted(conn);
+  internalsOf(conn).handlerStarted();
   try {
     for (;;) await view.take(await conn.nextReader(), buffer, client);
   } catch (error) {
@@ -133,7 +133,7 @@ export async function printAll(conn: Conn, view: View, number?: number): Promise
       throw error;
     }
   } finally {
-    handlerSettled(conn);
+    internalsOf(conn).handlerSettled();
   }
   return conn.closed;
 }

@@ -1,6 +1,6 @@
-import { BinaryMessage, TextMessage } from '@ws/codec';
+import { TextMessage } from '@ws/codec';
 import { checked, fromCaller } from '@ws/codec/internal';
-import { Conn, connectionOf } from './conn.ts';
+import { Conn } from './conn.ts';
 import { isThenable, onRejection } from './on-rejection.ts';
 import { checkOptionNames, kind } from './validate.ts';
 import { bytesOf, dataTypeOf, type MessageData } from './writing/payload.ts';
@@ -61,9 +61,11 @@ export function broadcast<C extends Conn>(
   let accepted = 0;
   // A Set has no duplicates.
   for (const conn of conns instanceof Set ? chosen : new Set(chosen)) {
-    if (sendPrepared(conn, message, false)) accepted++;
-    else if (connectionOf(conn).sendQueue.writeEnd === undefined) {
-      connectionOf(conn).skipBroadcast(message.bytes.length);
+    const internals = conn['@ws/internals'];
+    const { connection } = internals;
+    if (internals.sendPrepared(message, false)) accepted++;
+    else if (connection.sendQueue.writeEnd === undefined) {
+      connection.skipBroadcast(message.bytes.length);
     }
   }
   return accepted;
@@ -90,41 +92,6 @@ function passes<C extends Conn>(filter: (conn: C) => boolean, conn: C): boolean 
     throw new TypeError('filter: expected true or false, got a promise; it must be synchronous');
   }
   return Boolean(result);
-}
-
-/**
- * Sends a message together with the other messages of this turn.
- *
- * @param waited - Whether the message comes from a queue of the caller: `maxBufferedAmount` does not
- *   apply.
- * @returns Whether the connection accepted it.
- */
-export function sendPrepared(conn: Conn, message: PreparedMessage, waited: boolean): boolean {
-  const { type, bytes } = message;
-  const { writer } = connectionOf(conn);
-  if (!waited && !writer.accepts(bytes.length)) return false;
-  if (type !== TextMessage && type !== BinaryMessage) {
-    void conn.writePreparedMessage(message);
-    return true;
-  }
-  try {
-    void writer.sendPrepared(message, true);
-    return true;
-  } catch {
-    // For example no memory for the compressor of this connection. The others still get the
-    // message.
-    return false;
-  }
-}
-
-/**
- * Sends text and binary messages together, if the connection is idle and does not compress. Costs
- * least when many connections send the same array in one turn.
- *
- * @returns False when nothing was sent: send the messages one by one.
- */
-export function sendRun(conn: Conn, messages: readonly PreparedMessage[]): boolean {
-  return connectionOf(conn).writer.sendRun(messages);
 }
 
 /**

@@ -57,3 +57,11 @@ export type ConnLike<Data = any> = Pick<
   /** As `Conn.nextWriter`. */
   nextWriter(type: number, options?: NextWriterOptions): Promise<MessageWriterLike>;
 };
+
+/** The methods of a {@link ConnLike} that the library calls. */
+const METHODS = ['send', 'writeMessage', 'receive', 'close', Symbol.asyncIterator] as const;
+
+export function isConnLike(value: unknown): value is ConnLike {
+  const conn = (value ?? {}) as Partial<ConnLike>;
+  return METHODS.every((name) => typeof conn[name] === 'function');
+}

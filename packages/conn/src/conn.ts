@@ -23,7 +23,7 @@ import type { CloseHandler, PingPongHandler } from './control/control-frames.ts'
 import { PerMessageDeflate } from './deflate/per-message-deflate.ts';
 import { DEFAULT_COMPRESSION } from './deflate/settings.ts';
 import { joined } from './extensions.ts';
-import { type ConnInternals, internalsOf } from './for-reconnecting.ts';
+import { InternalsOfConn } from './internals-of-conn.ts';
 import { copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
 import { type MessageStreams, streamsOf } from './message-streams.ts';
@@ -55,9 +55,6 @@ import { duration, kind } from './validate.ts';
 import { controlPayload, dataTypeOf, type MessageData } from './writing/payload.ts';
 import { PreparedMessage } from './writing/prepared-message.ts';
 import { writeControl, writeData } from './writing/write-call.ts';
-
-/** The inner connection of a Conn, for the functions of this package that work on Conns. */
-export let connectionOf: (conn: Conn) => Connection;
 
 /**
  * A WebSocket connection over any {@link Transport} (RFC 6455).
@@ -102,10 +99,6 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   readonly #connection: Connection;
   /** Set when both ends have agreed on permessage-deflate. */
   readonly #deflate: PerMessageDeflate | undefined;
-
-  static {
-    connectionOf = (conn) => conn.#connection;
-  }
 
   /**
    * A Conn emits no events: read with {@link Conn.receive} or `for await`, and await
@@ -754,9 +747,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     await this.close();
   }
 
-  /** @internal For the reconnecting clients. */
-  get internals(): ConnInternals {
-    return internalsOf(this, this.#connection);
+  /** @internal See `internalsOf`. */
+  get '@ws/internals'(): InternalsOfConn {
+    return new InternalsOfConn(this, this.#connection);
   }
 }
 

@@ -6,7 +6,8 @@
  */
 export { checked, utf8Length } from '@ws/codec/internal';
 export { isUint8Array } from './brand.ts';
-export { preparedOf, sendPrepared, sendRun } from './broadcast.ts';
+export { preparedOf } from './broadcast.ts';
+export { isConnLike } from './conn-like.ts';
 export { type Compressor, StreamCompressor } from './deflate/compressor.ts';
 export { deflateLimits } from './deflate/deflate-limits.ts';
 export { historyBytesOf } from './deflate/engine-pool.ts';
@@ -14,6 +15,8 @@ export { PerMessageDeflate } from './deflate/per-message-deflate.ts';
 export { type Compression, DEFAULT_COMPRESSION } from './deflate/settings.ts';
 export { causeText, isError, printable } from './errors.ts';
 export { Fifo } from './fifo.ts';
+export type { ConnInternals } from './internals.ts';
+export { internalsOf } from './internals-of.ts';
 export { isThenable, onRejection } from './on-rejection.ts';
 export {
   connSettingNames,
@@ -34,30 +37,11 @@ export { formatJSON } from './read/json.ts';
 export type { RatePlan } from './read/rate.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
 export { checkSchemaOptions, misfitReason, withValue } from './read/schema-reads.ts';
-export { internalsOf, isConnLike } from './reconnecting/internals.ts';
 export { reportError } from './report/report.ts';
 export { type Scheduler, schedulerOf } from './scheduler/scheduler.ts';
 export { type TaskQueue, TurnCallback, type TurnTask } from './scheduler/task-queue.ts';
 export type { TimerEntry } from './scheduler/timers.ts';
 export { YieldQueue } from './scheduler/yield-queue.ts';
-export {
-  awaitsWriter,
-  closedOf,
-  closeWith,
-  dropsInput,
-  encodesElsewhere,
-  endedWith,
-  handlerSettled,
-  handlerStarted,
-  limitRate,
-  observeReceive,
-  observeWrites,
-  platformOf,
-  sendUnencoded,
-  setAutoResponse,
-  unfinishedReceive,
-  untilWritable,
-} from './sibling-calls.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
 export { checkExpires } from './time/deadline.ts';
 export { Expiry } from './time/expiry.ts';

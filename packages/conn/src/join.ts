@@ -1,7 +1,8 @@
 import { checked } from '@ws/codec/internal';
 import type { OwnedBytes } from '@ws/codec/parts';
 import type { Conn } from './conn.ts';
-import type { ConnInternals } from './for-reconnecting.ts';
+import type { ConnInternals } from './internals.ts';
+import { internalsOf } from './internals-of.ts';
 import { handled } from './time/promises.ts';
 import { kind } from './validate.ts';
 import { utf8 } from './writing/payload.ts';
@@ -35,14 +36,14 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
     throw new TypeError(`joinMessages: expected a string, got ${kind(term)}`);
   }, joinMessages);
   const left = new AbortController();
-  const { internals } = conn as { readonly internals?: ConnInternals };
-  internals?.loopBegins?.();
+  const internals: ConnInternals = internalsOf(conn);
+  internals.loopBegins?.();
   const pieces = join(conn, internals, utf8(term), left.signal);
   return {
     next: () => handled(pieces.next()),
     return() {
       left.abort();
-      internals?.loopLeft?.();
+      internals.loopLeft?.();
       return pieces.return(undefined);
     },
     [Symbol.asyncIterator]() {
@@ -54,14 +55,14 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
 /** @param left - Ends a pending `next`, whose message is for the next read. */
 async function* join(
   conn: Conn,
-  internals: ConnInternals | undefined,
+  internals: ConnInternals,
   end: Uint8Array,
   left: AbortSignal,
 ): AsyncGenerator<OwnedBytes, undefined, undefined> {
   try {
     for (;;) {
       const next = conn.nextReader({ signal: left });
-      internals?.loopBegins?.();
+      internals.loopBegins?.();
       const reader = await next;
       const pieces = reader[Symbol.asyncIterator]();
       const leave = (): void => void pieces.return?.();

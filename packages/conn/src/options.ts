@@ -180,7 +180,7 @@ const DEFAULTS: { readonly [R in Role]: Settings } = {
 };
 
 /** The names of {@link ConnSettings}, for packages that pass settings through. */
-export const connSettingNames: readonly (keyof ConnSettings)[] = Object.keys(
+export const connSettingNames: readonly (keyof ConnSettings)[] = /* @__PURE__ */ Object.keys(
   SERVER,
 ) as (keyof ConnSettings)[];
 

@@ -9,6 +9,7 @@ export { CloseCode } from '@ws/codec';
 export { checked } from '@ws/codec/internal';
 export { BinaryMessage, TextMessage, WebSocketError } from '@ws/codec/parts';
 export { isDate, isUint8Array } from './brand.ts';
+export { isConnLike } from './conn-like.ts';
 export {
   BackpressureError,
   CloseError,
@@ -24,11 +25,10 @@ export {
   TransportError,
   WriteClosedError,
 } from './errors.ts';
-export type { ConnInternals } from './for-reconnecting.ts';
+export type { ConnInternals } from './internals.ts';
 export { BorrowedMessage, Message } from './message.ts';
 export { onRejection } from './on-rejection.ts';
 export { portablePlatform } from './portable-platform.ts';
-export { isConnLike } from './reconnecting/internals.ts';
 export { LiveConn } from './reconnecting/live-conn.ts';
 export {
   type LivePlan,

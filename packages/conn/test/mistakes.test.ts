@@ -60,7 +60,9 @@ describe('the stack of an error about an argument', () => {
 
   it('stays as it is when the public method is not on it', async () => {
     const { conn } = wired('server', { report: () => {} });
-    const error = await conn.internals.sendWaiting({ type: 1, data: 5 } as never).catch((e) => e);
+    const error = await conn['@ws/internals']
+      .sendWaiting({ type: 1, data: 5 } as never)
+      .catch((e) => e);
     expect((error as Error).stack).toMatch(/^ +at /m);
     conn.terminate();
   });

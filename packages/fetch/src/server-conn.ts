@@ -62,7 +62,7 @@ export class SocketConn extends WebSocketConn {
   /** A function of the application has failed. */
   failed(error: unknown, where: string): void {
     this.#report(error, where);
-    void this.internals.closeAfterError();
+    void this['@ws/internals'].closeAfterError();
   }
 
   override setReadLimit(bytes: number | false): void {

@@ -3,20 +3,20 @@ import {
   type CloseInfo,
   type Conn,
   type ConnCloseOptions,
+  type ConnLike,
   type MessageData,
   type PreparedMessage,
 } from '@ws/conn';
-import { checked, Deferred, schedulerOf, sendUnencoded, TurnCallback } from '@ws/conn/internal';
-import { checkKeyedOptions } from './checks.ts';
 import {
-  awaitsWriter,
-  dropsInput,
-  encodesElsewhere,
-  platformOf,
-  sendPrepared,
-  sendRun,
-  untilWritable,
-} from './members.ts';
+  type ConnInternals,
+  checked,
+  Deferred,
+  internalsOf,
+  schedulerOf,
+  TurnCallback,
+} from '@ws/conn/internal';
+import { checkKeyedOptions } from './checks.ts';
+import { platformOf, sendPrepared } from './members.ts';
 import type { Position } from './position.ts';
 import { jsonOf, prepare } from './prepare.ts';
 import type { Kept } from './room-history.ts';
@@ -107,6 +107,8 @@ export class Session<Data = unknown> {
   /** @internal Undefined before the first. */
   joining: Joining<Data> | undefined = undefined;
   readonly #hub: SessionOwner<Data>;
+  /** Kept: a broadcast asks for them at each message. */
+  readonly #internals: ConnInternals;
   /** The name of one joined room, or of several. Most sessions are in one room and need no Set. */
   #joined: string | Set<string> | undefined;
   #keys: Map<string, unknown> | undefined;
@@ -126,6 +128,7 @@ export class Session<Data = unknown> {
   constructor(hub: SessionOwner<Data>, conn: Conn<Data>, id: string, request: unknown) {
     this.#hub = hub;
     this.conn = conn;
+    this.#internals = internalsOf(conn as ConnLike);
     this.id = id;
     this.request = request;
   }
@@ -302,7 +305,7 @@ export class Session<Data = unknown> {
 
   /** @internal Whether messages of the peer reach the listeners. */
   get hears(): boolean {
-    return !this.#isDeaf && this.conn.state !== 'closed' && !dropsInput(this.conn);
+    return !this.#isDeaf && this.conn.state !== 'closed' && this.#internals.dropsInput !== true;
   }
 
   /** @internal As {@link close}, with the options of `Conn.close`. */
@@ -322,8 +325,8 @@ export class Session<Data = unknown> {
       return false;
     }
     if (this.#waiting === undefined) {
-      const writable = untilWritable(this.conn);
-      if (writable === undefined && sendPrepared(this.conn, message, false)) {
+      const writable = this.#internals.untilWritable();
+      if (writable === undefined && sendPrepared(this.conn, this.#internals, message, false)) {
         this.#hub.delivered(this, message);
         return true;
       }
@@ -341,7 +344,7 @@ export class Session<Data = unknown> {
   deliverAll(messages: readonly PreparedMessage[]): boolean {
     const hub = this.#hub;
     if (this.#waiting !== undefined || hub.listeners.sent) return false;
-    if (!sendRun(this.conn, messages)) return false;
+    if (this.#internals.sendRun?.(messages) !== true) return false;
     hub.deliveredCount += messages.length;
     return true;
   }
@@ -359,9 +362,14 @@ export class Session<Data = unknown> {
    * waits, or when the messages wait for the peer.
    */
   get compressed(): Promise<void> | undefined {
-    if (this.#waiting === undefined || !encodesElsewhere(this.conn, 0)) return undefined;
+    if (this.#waiting === undefined || !this.#encodesElsewhere(0)) return undefined;
     this.#compressed ??= new Deferred();
     return this.#compressed.promise;
+  }
+
+  /** See `Writer.encodesElsewhere`. */
+  #encodesElsewhere(size: number): boolean {
+    return this.#internals.encodesElsewhere?.(size) === true;
   }
 
   #settleCompressed(): void {
@@ -377,7 +385,8 @@ export class Session<Data = unknown> {
     if (waiting === undefined || this.state === 'closed') return;
     for (let first = waiting.first(); first !== undefined; first = waiting.first()) {
       // The rest counts as dropped at the end of the connection. A listener of `sent` may end it.
-      if (this.conn.state !== 'open' || !sendPrepared(this.conn, first, true)) return;
+      if (this.conn.state !== 'open' || !sendPrepared(this.conn, this.#internals, first, true))
+        return;
       waiting.shift();
       this.#hub.delivered(this, first);
     }
@@ -393,10 +402,13 @@ export class Session<Data = unknown> {
     let policy: OverflowPolicy | 'latest' = 'latest';
     if (this.#hasRoom(waiting, length)) {
       // Within the bounds.
-    } else if (encodesElsewhere(this.conn, waiting.bytes + length)) {
+    } else if (this.#encodesElsewhere(waiting.bytes + length)) {
       // The peer is not slow, so the bounds do not apply.
       this.#giveUpCompression();
-    } else if (awaitsWriter(this.conn, waiting.bytes + length + waiting.messages * MESSAGE_COST)) {
+    } else if (
+      this.#internals.awaitsWriter?.(waiting.bytes + length + waiting.messages * MESSAGE_COST) ===
+      true
+    ) {
       // The application writes a message to this session. The peer is not slow.
     } else {
       policy = hub.policyFor(this);
@@ -426,11 +438,12 @@ export class Session<Data = unknown> {
     this.#givesUp = true;
     const sending = new TurnCallback(() => {
       this.#givesUp = false;
-      if (!encodesElsewhere(this.conn, 0)) return;
-      sendUnencoded(this.conn, () => {
+      if (!this.#encodesElsewhere(0)) return;
+      this.#internals.sendUnencoded?.(() => {
         const waiting = this.#waiting;
         for (let first = waiting?.first(); first !== undefined; first = waiting!.first()) {
-          if (this.state === 'closed' || !sendPrepared(this.conn, first, false)) return;
+          if (this.state === 'closed' || !sendPrepared(this.conn, this.#internals, first, false))
+            return;
           waiting!.shift();
           this.#hub.delivered(this, first);
         }
@@ -446,7 +459,7 @@ export class Session<Data = unknown> {
 
   /** @param writable - Resolves when the connection takes messages again, see `untilWritable`. */
   #resumeAfter(writable: Promise<void> | undefined): void {
-    if (!encodesElsewhere(this.conn, 0)) this.#settleCompressed();
+    if (!this.#encodesElsewhere(0)) this.#settleCompressed();
     if (this.#resumes) return;
     this.#resumes = true;
     // Without a promise, the bytes of this turn alone exceed `maxBufferedAmount`.
@@ -471,9 +484,9 @@ export class Session<Data = unknown> {
     let force = afterTurn;
     for (let first = waiting?.first(); first !== undefined; first = waiting!.first()) {
       if (this.state === 'closed') return;
-      const writable = untilWritable(this.conn);
+      const writable = this.#internals.untilWritable();
       if (writable !== undefined) return this.#resumeAfter(writable);
-      if (!sendPrepared(this.conn, first, force)) return this.#refused(force);
+      if (!sendPrepared(this.conn, this.#internals, first, force)) return this.#refused(force);
       // An expired write deadline has ended the connection.
       if (this.conn.state !== 'open') return;
       waiting!.shift();

@@ -3,6 +3,7 @@ import {
   CloseCode,
   type CloseInfo,
   type Conn,
+  type ConnLike,
   type Platform,
   type PreparedMessage,
   portablePlatform,
@@ -10,7 +11,7 @@ import {
   TimeoutError,
   WebSocketError,
 } from '@ws/conn';
-import { Deferred, isThenable, onRejection, reportError } from '@ws/conn/internal';
+import { Deferred, internalsOf, isThenable, onRejection, reportError } from '@ws/conn/internal';
 import { Audience } from './audience.ts';
 import type { Backplane } from './backplane.ts';
 import { backplaneCode } from './backplane-code.ts';
@@ -26,7 +27,7 @@ import {
 } from './errors.ts';
 import { type ConnectContext, type HubEvents, Listeners } from './events.ts';
 import { FanOut } from './fan-out.ts';
-import { limitRate, observeWrites, platformOf, watchPongs } from './members.ts';
+import { limitRate, platformOf, watchPongs } from './members.ts';
 import type { HubSettings } from './options.ts';
 import { POLICIES } from './overflow.ts';
 import type { Position } from './position.ts';
@@ -70,7 +71,8 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
   /** Sessions that had not ended in time, since the start of {@link close}. */
   #terminated = 0;
   readonly #ofConn = new WeakMap<Conn<Data>, Session<Data>>();
-  readonly #writesEnded = (conn: Conn): void => this.#ofConn.get(conn as Conn<Data>)?.writesEnded();
+  readonly #writesEnded = (conn: unknown): void =>
+    this.#ofConn.get(conn as Conn<Data>)?.writesEnded();
   readonly #drops: Reports<Session<Data>, OverflowPolicy | 'latest'> = new Reports(
     (session, dropped, policy) => this.emit('overflow', session, session, { dropped, policy }),
   );
@@ -150,7 +152,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
         else session.writesEnded();
       },
     );
-    observeWrites(conn, this.#writesEnded);
+    internalsOf(conn as ConnLike).observeWrites?.(this.#writesEnded);
     void conn.closed.then((info) => this.#end(session, info));
     return session;
   }

@@ -6,9 +6,8 @@ import { type Conn, type ConnOptions, connPair, type Platform, portablePlatform 
 import {
   checkAutoResponse,
   checkRate,
-  limitRate,
+  internalsOf,
   schedulerOf,
-  setAutoResponse,
   TurnCallback,
 } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
@@ -145,27 +144,27 @@ const autoResponse = checkAutoResponse({ request: 'ping', response: 'pong' });
 const CASES: Readonly<Record<string, Case>> = {
   'the end of a turn': { bob: (conn) => conn.send('x'), alice: send('x') },
   'a write deadline, and the rate': {
-    prepare: (conn) => limitRate(conn, rate),
+    prepare: (conn) => internalsOf(conn).limitRate(rate),
     bob: (conn) => conn.setWriteDeadline(Date.now() + 5),
     alice: send('x'),
   },
   'a read deadline, and the rate': {
-    prepare: (conn) => limitRate(conn, rate),
+    prepare: (conn) => internalsOf(conn).limitRate(rate),
     bob: (conn) => conn.setReadDeadline(Date.now() + 5),
     alice: send('x'),
   },
   'the end of a login, and the rate': {
-    prepare: (conn) => limitRate(conn, rate),
+    prepare: (conn) => internalsOf(conn).limitRate(rate),
     bob: (conn) => conn.renew(Date.now() + 5),
     alice: send('x'),
   },
   'the timeout of a ping, and the rate': {
-    prepare: (conn) => limitRate(conn, rate),
+    prepare: (conn) => internalsOf(conn).limitRate(rate),
     bob: (conn) => conn.ping('x', { timeout: 3 }).catch(() => {}),
     alice: send('x'),
   },
   'the rate of both': {
-    prepare: (conn) => limitRate(conn, rate),
+    prepare: (conn) => internalsOf(conn).limitRate(rate),
     bob: (_conn, client) => send('x')(client),
     alice: send('x'),
   },
@@ -175,7 +174,7 @@ const CASES: Readonly<Record<string, Case>> = {
     alice: sendLater(8),
   },
   'automatic responses': {
-    prepare: (conn) => setAutoResponse(conn, autoResponse),
+    prepare: (conn) => internalsOf(conn).setAutoResponse(autoResponse),
     bob: (_conn, client) => client.send('ping'),
     alice: send('x'),
   },

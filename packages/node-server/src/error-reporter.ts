@@ -8,7 +8,7 @@ import {
   TimeoutError,
   TransportError,
 } from '@ws/conn';
-import { closedOf, endedWith, reportError } from '@ws/conn/internal';
+import { internalsOf, reportError } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { isInstance } from '@ws/node-io/internal';
 import type { AppRequest } from './conn-handler.ts';
@@ -63,7 +63,7 @@ export class ErrorReporter {
   handlerFailed(conn: Conn, error: unknown, route: string | undefined): void {
     const wasOpen = conn.state === 'open';
     // The usual end of a handler: its client has disconnected, and the connection ends without us.
-    if (!wasOpen && endedWith(conn, error)) return;
+    if (!wasOpen && internalsOf(conn).endedWith(error)) return;
     void conn.close(CloseCode.InternalServerErr);
     if (END_ERRORS.some((End) => isInstance(error, End))) {
       void this.#reportUnlessOwnEnd(conn, error, wasOpen, route);
@@ -79,7 +79,7 @@ export class ErrorReporter {
     // The connection began to close before the handler failed.
     if (error instanceof CloseSentError && !wasOpen) return;
     await closedWithin(conn, END_WAIT_MS);
-    if (!endedWith(conn, error)) this.failed(error, { conn, where: 'handler', route });
+    if (!internalsOf(conn).endedWith(error)) this.failed(error, { conn, where: 'handler', route });
   }
 
   /**
@@ -134,6 +134,6 @@ async function closedWithin(conn: Conn, ms: number): Promise<void> {
     // A busy process can be late with both.
     timer = setTimeout(() => setImmediate(resolve, undefined), ms);
   });
-  await Promise.race([closedOf(conn), timedOut]);
+  await Promise.race([internalsOf(conn).closed, timedOut]);
   clearTimeout(timer);
 }

@@ -1,10 +1,5 @@
 import type { Conn } from '@ws/conn';
-import {
-  handlerSettled,
-  handlerStarted,
-  observeReceive,
-  type ReceiveObserver,
-} from '@ws/conn/internal';
+import { internalsOf, type ReceiveObserver } from '@ws/conn/internal';
 import { isThenable } from '@ws/node-io/internal';
 import type { AppRequest, ConnHandler, HandlerContext } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
@@ -40,13 +35,13 @@ export class HandlerRunner implements ReceiveObserver<Conn> {
   run(conn: Conn, req: AppRequest, context: HandlerContext<unknown>): void {
     // The handshake was pending when the upgrader began to close.
     if (this.#work.isClosing) return;
-    handlerStarted(conn);
+    internalsOf(conn).handlerStarted();
     // Called without a receiver, so that `this` is undefined in the handler.
     const handler = this.#handler;
     try {
       const result = handler(conn, req, context);
       if (isThenable(result)) this.#waitFor(conn, result);
-      else handlerSettled(conn);
+      else internalsOf(conn).handlerSettled();
     } catch (error) {
       this.#reporter.handlerFailed(conn, error, this.#route);
     }
@@ -55,7 +50,7 @@ export class HandlerRunner implements ReceiveObserver<Conn> {
   /** Counts the handler of `conn` as running until `result` settles. */
   #waitFor(conn: Conn, result: PromiseLike<unknown>): void {
     this.#work.beginHandler();
-    if (!observeReceive(result, this, conn)) this.#waitForPromise(conn, result);
+    if (!internalsOf(conn).observeReceive(result, this)) this.#waitForPromise(conn, result);
   }
 
   #waitForPromise(conn: Conn, result: PromiseLike<unknown>): void {
@@ -67,7 +62,7 @@ export class HandlerRunner implements ReceiveObserver<Conn> {
   }
 
   fulfilled(conn: Conn): void {
-    handlerSettled(conn);
+    internalsOf(conn).handlerSettled();
     this.#work.endHandler();
   }
 

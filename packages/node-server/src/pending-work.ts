@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { type Conn, formatCloseMessage } from '@ws/conn';
-import { closedOf, closeWith, unfinishedReceive } from '@ws/conn/internal';
+import { internalsOf } from '@ws/conn/internal';
 import { cutStream } from '@ws/node-io/internal';
 import type { ClosePlan, CloseResult } from './close-options.ts';
 
@@ -101,7 +101,7 @@ export class PendingWork {
    */
   closeConn(conn: Conn): void {
     this.connections.delete(conn);
-    const receiving = this.isClosing ? unfinishedReceive(conn) : undefined;
+    const receiving = this.isClosing ? internalsOf(conn).unfinishedReceive : undefined;
     if (receiving !== undefined) this.#waitFor(receiving);
     this.progress();
   }
@@ -145,7 +145,7 @@ export class PendingWork {
     const remaining = [...this.connections];
     for (const conn of remaining) conn.terminate();
     for (const socket of this.#sockets) cutStream(socket);
-    await Promise.all(remaining.map(closedOf));
+    await Promise.all(remaining.map((conn) => internalsOf(conn).closed));
     // Handlers of these connections settle within this turn.
     if (remaining.length > 0) await setImmediate();
     return {
@@ -187,7 +187,7 @@ export class PendingWork {
     // The connection must not end earlier by its own timeout: then no client would be terminated.
     const ms = Math.max(this.#lastFrameAt - performance.now(), 0) + timeout + CONN_SLACK_MS;
     const payload = formatCloseMessage(code, reason);
-    closeWith(conn, payload, Math.min(Math.ceil(ms), MAX_DELAY_MS), discard);
+    internalsOf(conn).startClose(payload, Math.min(Math.ceil(ms), MAX_DELAY_MS), discard);
   }
 
   #isIdle(): boolean {

@@ -1,12 +1,13 @@
 import type { CloseInfo } from '../close-info.ts';
 import type { ConnLike } from '../conn-like.ts';
+import { isConnLike } from '../conn-like.ts';
 import { BackpressureError, CloseError } from '../errors.ts';
+import { internalsOf } from '../internals-of.ts';
 import { isThenable, onRejection } from '../on-rejection.ts';
 import { addAbortListener, removeAbortListener } from '../time/abort-listeners.ts';
 import { Deferred, handled, RESOLVED } from '../time/promises.ts';
 import { kind } from '../validate.ts';
 import { sleep, untilAborted } from './abortable-wait.ts';
-import { internalsOf, isConnLike } from './internals.ts';
 import type { ReconnectPlan } from './options.ts';
 import { onPageWake } from './page-wake.ts';
 import { retryDelay } from './retry-delay.ts';

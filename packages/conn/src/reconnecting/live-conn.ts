@@ -8,6 +8,7 @@ import {
   errorOf,
   ReadPendingError,
 } from '../errors.ts';
+import { internalsOf } from '../internals-of.ts';
 import type { Message } from '../message.ts';
 import { isThenable } from '../on-rejection.ts';
 import { portablePlatform } from '../portable-platform.ts';
@@ -20,7 +21,6 @@ import { untilAborted } from './abortable-wait.ts';
 import { ConnectionChain, type Reads } from './connection-chain.ts';
 import { ConnectionSeries } from './connection-series.ts';
 import { checkListener, EventListeners, type ListenersOf } from './event-listeners.ts';
-import { internalsOf } from './internals.ts';
 import { MessageQueue } from './message-queue.ts';
 import { openWithin } from './open-within.ts';
 import type { DialFunction, LivePlan, ReconnectingCloseOptions } from './options.ts';

@@ -1,11 +1,11 @@
 import type { ConnLike } from '../conn-like.ts';
 import { BackpressureError, ReadPendingError } from '../errors.ts';
 import { Fifo } from '../fifo.ts';
+import { internalsOf } from '../internals-of.ts';
 import { BorrowedMessage, type Message } from '../message.ts';
 import { portablePlatform } from '../portable-platform.ts';
 import type { MessageHandler } from '../read/receive-call.ts';
 import { Deferred, handled } from '../time/promises.ts';
-import { internalsOf } from './internals.ts';
 import { isErrorOf } from './reconnecting.ts';
 import type { ResendPlan } from './resend.ts';
 

@@ -2,9 +2,9 @@ import { checked } from '@ws/codec/internal';
 import { ProtocolError, WebSocketError } from '@ws/codec/parts';
 import type { ConnLike } from '../conn-like.ts';
 import { CloseError, CloseSentError, ReadLimitError, TransportError } from '../errors.ts';
+import { internalsOf } from '../internals-of.ts';
 import { kind } from '../validate.ts';
 import { ConnectionSeries } from './connection-series.ts';
-import { internalsOf } from './internals.ts';
 import {
   type DialFunction,
   planReconnect,

@@ -1,7 +1,7 @@
 // The peer sends messages in good faith until it sees our close frame. They are delivered.
 import { describe, expect, it } from 'vitest';
 import { CloseSentError, type Conn } from '../../src/index.ts';
-import { handlerStarted } from '../../src/internal.ts';
+import { internalsOf } from '../../src/internal.ts';
 import { type Wired, wired } from '../wired.ts';
 
 const CLOSE_1000 = Uint8Array.of(0x03, 0xe8);
@@ -357,7 +357,7 @@ describe('the end of the stream after our close', () => {
 it('a running handler of the connection that has not read yet gets the messages', async () => {
   const over = wired('server', { readAhead: 2_000 });
   const { conn, platform, transport, frame } = over;
-  handlerStarted(conn);
+  internalsOf(conn).handlerStarted();
   const closed = conn.close(1001);
   for (const text of numbered(60)) transport.feed(frame(1, text));
   answer(over);

@@ -1,6 +1,6 @@
 // A close frame is answered at once by an end that has nothing in work.
 import { describe, expect, it } from 'vitest';
-import { handlerSettled, handlerStarted } from '../../src/internal.ts';
+import { internalsOf } from '../../src/internal.ts';
 import { type Wired, wired } from '../wired.ts';
 
 const CLOSE_1000 = Uint8Array.of(0x03, 0xe8);
@@ -92,21 +92,21 @@ describe('the answer to a close frame after one read', () => {
   it('waits in a running handler until it settles', async () => {
     const over = wired('server');
     const { conn, platform, feed, frame, sent } = over;
-    handlerStarted(conn);
+    internalsOf(conn).handlerStarted();
     const first = conn.readMessage();
     feed(frame(1, 'first'), frame(8, CLOSE_1000));
     await first;
     await platform.advance(2_400);
     expect(sent()).toEqual([]);
     await conn.send('answer');
-    handlerSettled(conn);
+    internalsOf(conn).handlerSettled();
     await platform.settle();
     expect(sent()).toEqual(['text answer', 'close 1000']);
   });
 
   it('waits for at most half of closeTimeout in a running handler', async () => {
     const { conn, platform, feed, frame, sent } = wired('server');
-    handlerStarted(conn);
+    internalsOf(conn).handlerStarted();
     const first = conn.readMessage();
     feed(frame(1, 'first'), frame(8, CLOSE_1000));
     await first;

@@ -1,6 +1,5 @@
 import type { Role } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
-import { connectionOf } from '../../src/conn.ts';
 import type { Conn } from '../../src/index.ts';
 import { type Wired, wired } from '../wired.ts';
 
@@ -39,7 +38,7 @@ const ENDS: readonly { says: string; decoder?: string; end: (wire: Wired) => voi
 
 /** The parts of `conn` that belong to a pool. */
 function leased(conn: Conn): object {
-  const { input, writer } = connectionOf(conn);
+  const { input, writer } = conn['@ws/internals'].connection;
   const { decoder } = input;
   const { encoder } = writer.sendQueue as unknown as { encoder?: object };
   return { decoder: decoder?.constructor.name, encoder: encoder?.constructor.name };

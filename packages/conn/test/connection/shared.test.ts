@@ -1,7 +1,7 @@
 import { BinaryMessage, ContinuationFrame, type Role, TextMessage } from '@ws/codec';
 import { FakePlatform, naiveDecode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { type Conn, connectionOf } from '../../src/conn.ts';
+import type { Conn } from '../../src/conn.ts';
 import type { ConnShared } from '../../src/connection/shared.ts';
 import { broadcast, PreparedMessage } from '../../src/index.ts';
 import type { BorrowedMessage } from '../../src/message.ts';
@@ -10,7 +10,7 @@ import { type Wired, wired } from '../wired.ts';
 import { countingPool, noBuffer } from './queue-of.ts';
 
 function kitOf(conn: Conn): ConnShared {
-  return connectionOf(conn).shared;
+  return conn['@ws/internals'].connection.shared;
 }
 
 /** So many connections of one kind. */

@@ -3,7 +3,7 @@
 import { inWords, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Conn } from '../../src/index.ts';
-import { handlerSettled, handlerStarted } from '../../src/internal.ts';
+import { internalsOf } from '../../src/internal.ts';
 import { identityPlatform, NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 
 const CLOSE_1000 = Uint8Array.of(0x03, 0xe8);
@@ -183,13 +183,13 @@ describe.each(cases)('without a read: $role, $form, $end', ({ role, form, end })
       role,
       form === 'compressed',
     );
-    handlerStarted(conn);
+    internalsOf(conn).handlerStarted();
     for (const text of texts) transport.feed(text);
     if (end !== 'FIN') transport.feed(frame(8, CLOSE_1000));
     if (end !== 'close') transport.feedEnd();
     await platform.advance(1_000);
     expect([sent(), conn.state]).toEqual([[], 'open']);
-    handlerSettled(conn);
+    internalsOf(conn).handlerSettled();
     await platform.settle();
     expect([sent(), conn.state === 'open']).toEqual([answer, false]);
   });

@@ -2,7 +2,6 @@
 // comes twice.
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { connectionOf } from '../../src/conn.ts';
 import { type Conn, ReadPendingError, TextMessage } from '../../src/index.ts';
 import { type Wired, wired } from '../wired.ts';
 
@@ -199,6 +198,6 @@ describe('a stream that was read to its end', () => {
     feed(frame(0, 'parts'));
     expect(await text).toBe('in two parts');
     await platform.settle();
-    expect(connectionOf(conn).shared.decoders.size).toBe(1);
+    expect(conn['@ws/internals'].connection.shared.decoders.size).toBe(1);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Conn, connPair } from '../../src/index.ts';
-import { observeReceive } from '../../src/sibling-calls.ts';
+import { internalsOf } from '../../src/internals-of.ts';
 
 /** Records the outcomes that it gets. */
 function recorder() {
@@ -19,12 +19,12 @@ describe('an observed receive', () => {
     const [client, server] = connPair();
     const receiving = server.receive(() => {});
     const { outcomes, observer } = recorder();
-    expect(observeReceive(receiving, observer, server)).toBe(true);
+    expect(internalsOf(server).observeReceive(receiving, observer)).toBe(true);
     await client.close();
     const info = await server.closed;
     expect(await receiving).toBe(info);
     expect(outcomes).toEqual([server]);
-    observeReceive(receiving, observer, client);
+    internalsOf(client).observeReceive(receiving, observer);
     await receiving;
     expect(outcomes).toEqual([server, client]);
   });
@@ -33,7 +33,7 @@ describe('an observed receive', () => {
     const [client, server] = connPair();
     const receiving = server.receive(() => {});
     const { outcomes, observer } = recorder();
-    observeReceive(receiving, observer, server);
+    internalsOf(server).observeReceive(receiving, observer);
     client.terminate();
     const error: unknown = await receiving.catch((reason: unknown) => reason);
     expect(error).toMatchObject({ closeCode: 1006 });
@@ -44,12 +44,12 @@ describe('an observed receive', () => {
     const [client, server] = connPair();
     const receiving = server.receive(() => {});
     const { outcomes, observer } = recorder();
-    observeReceive(receiving, observer, server);
+    internalsOf(server).observeReceive(receiving, observer);
     client.terminate();
     await server.closed;
     const error: unknown = await receiving.catch((reason: unknown) => reason);
     expect(outcomes).toEqual([[server, error]]);
-    observeReceive(receiving, observer, client);
+    internalsOf(client).observeReceive(receiving, observer);
     await receiving.catch(() => {});
     expect(outcomes).toEqual([
       [server, error],
@@ -58,6 +58,8 @@ describe('an observed receive', () => {
   });
 
   it('takes no other promise', () => {
-    expect(observeReceive(Promise.resolve(), recorder().observer, connPair()[0])).toBe(false);
+    expect(internalsOf(connPair()[0]).observeReceive(Promise.resolve(), recorder().observer)).toBe(
+      false,
+    );
   });
 });

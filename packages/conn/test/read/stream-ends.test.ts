@@ -1,7 +1,7 @@
 import { collectGarbage } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { BinaryMessage, CloseMessage, TextMessage } from '../../src/index.ts';
-import { handlerStarted } from '../../src/internal.ts';
+import { internalsOf } from '../../src/internal.ts';
 import { turns } from '../raw-pair.ts';
 import { wired } from '../wired.ts';
 
@@ -213,7 +213,7 @@ describe('the peer’s close frame', () => {
     'is answered after %s has handled the last message',
     async (way) => {
       const { conn, feed, frame, platform, sent } = wired('server');
-      handlerStarted(conn);
+      internalsOf(conn).handlerStarted();
       feed(frame(1, 'last'), frame(8, CLOSE_1000));
       await platform.settle();
       expect(sent()).toEqual([]);

@@ -42,7 +42,7 @@ export function dials(...failures: readonly unknown[]): Dials {
 export function connOfAnotherClass(conn: Conn): ConnLike {
   return new Proxy({} as ConnLike, {
     get(_, name) {
-      const value: unknown = name === 'internals' ? undefined : Reflect.get(conn, name);
+      const value: unknown = name === '@ws/internals' ? undefined : Reflect.get(conn, name);
       return typeof value === 'function' ? value.bind(conn) : value;
     },
   });

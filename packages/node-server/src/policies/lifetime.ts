@@ -1,8 +1,7 @@
 import { CloseCode, type Conn } from '@ws/conn';
 import {
   checkOptionNames,
-  closedOf,
-  platformOf,
+  internalsOf,
   schedulerOf,
   type TimerEntry,
   whole,
@@ -53,8 +52,8 @@ class Lifetime implements TimerEntry {
 
 /** Closes `conn` with 1001 after its lifetime, so that its client dials again. */
 export function limitLifetime(conn: Conn, { ms, jitter }: LifetimePlan): void {
-  const { timers } = schedulerOf(platformOf(conn));
+  const { timers } = schedulerOf(internalsOf(conn).platform);
   const lifetime = new Lifetime(conn);
   timers.set(lifetime, Math.max(1, ms * (1 - jitter * Math.random())));
-  void closedOf(conn).then(() => timers.clear(lifetime));
+  void internalsOf(conn).closed.then(() => timers.clear(lifetime));
 }

@@ -1,6 +1,6 @@
 import { CloseCode } from '@ws/codec';
 import { type CloseInfo, type Conn, isCloseError, type Message, type MessageData } from '@ws/conn';
-import { closedOf, type Expiry, handlerSettled, handlerStarted } from '@ws/conn/internal';
+import { type Expiry, internalsOf } from '@ws/conn/internal';
 import { isThenable } from '@ws/node-server/internal';
 import { CLOSE_TIMEOUT, type EndedBy, type Flow, type Link, type LinkOwner } from './link.ts';
 
@@ -127,10 +127,10 @@ export class MessageLink implements Link {
 
   async #end(owner: LinkOwner, toTarget: Pump, toClient: Pump): Promise<void> {
     const endOf = async ({ side, from, to, ended }: Pump): Promise<CloseInfo> => {
-      const info = await closedOf(from);
+      const info = await internalsOf(from).closed;
       this.#endedBy ??= side;
       const ms = this.#closing === undefined ? LAST_MESSAGES_MS : CLOSING_MS;
-      await settledWithin([ended, closedOf(to)], ms);
+      await settledWithin([ended, internalsOf(to).closed], ms);
       this.#sent ??= DEATH[side];
       void to.close(this.#closing ?? DEATH[side]);
       return info;
@@ -149,7 +149,7 @@ export class MessageLink implements Link {
     const ended = Promise.resolve();
     const pump: Pump = { side, from, to, ended, idle: false };
     // A close frame of the peer waits for a slow sink.
-    handlerStarted(from);
+    internalsOf(from).handlerStarted();
     pump.ended = this.#run(pump, transform);
     return pump;
   }
@@ -171,7 +171,7 @@ export class MessageLink implements Link {
       if (to.state === 'open') this.close(CloseCode.InternalServerErr);
       void from.discardReads();
     } finally {
-      handlerSettled(from);
+      internalsOf(from).handlerSettled();
     }
   }
 

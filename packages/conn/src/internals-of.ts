@@ -1,0 +1,38 @@
+import type { Conn } from './conn.ts';
+import type { ConnLike } from './conn-like.ts';
+import type { ConnInternals } from './internals.ts';
+
+/**
+ * An accessor that a user cannot meet by accident. Its name is a literal in each class: esbuild
+ * keeps a class with a computed name, and all that the class uses, in every bundle.
+ */
+interface WithInternals {
+  readonly '@ws/internals': ConnInternals;
+}
+
+/** The default `closeTimeout` of a connection, in ms. */
+const CLOSE_TIMEOUT = 5_000;
+/** Numbers: a page that uses this file needs no other part of the codec. */
+const NORMAL_CLOSURE = 1000;
+const INTERNAL_SERVER_ERR = 1011;
+
+/** The internals of `conn`. Those of a class of the application use its public methods. */
+export function internalsOf(conn: Conn): Required<ConnInternals>;
+export function internalsOf(conn: ConnLike): ConnInternals;
+export function internalsOf(conn: ConnLike): ConnInternals {
+  return (conn as Partial<WithInternals>)['@ws/internals'] ?? publicInternals(conn);
+}
+
+function publicInternals(conn: ConnLike): ConnInternals {
+  return {
+    failure: undefined,
+    closeTimeout: CLOSE_TIMEOUT,
+    get closed() {
+      return conn.closed;
+    },
+    // A page cannot send 1011.
+    closeAfterError: () => conn.close(INTERNAL_SERVER_ERR).catch(() => conn.close(NORMAL_CLOSURE)),
+    untilWritable: () => undefined,
+    sendWaiting: ({ type, data }) => conn.writeMessage(type, data),
+  };
+}

@@ -1,0 +1,101 @@
+import type { CloseInfo } from './close-info.ts';
+import type { Conn } from './conn.ts';
+import type { Message } from './message.ts';
+import type { Platform } from './platform/platform.ts';
+import type { PreparedResponse } from './read/auto-response.ts';
+import type { RatePlan } from './read/rate.ts';
+import type { ReceiveObserver } from './read/receive-call.ts';
+import type { PreparedMessage } from './writing/prepared-message.ts';
+
+/**
+ * What the library asks of a connection besides its public methods. A `Conn` has all of it, a
+ * `BrowserConn` of `@ws/browser` what is not optional.
+ */
+export interface ConnInternals {
+  /** The error that has failed the connection, by a broken rule or by a handler, if any. */
+  readonly failure: unknown;
+  /** The longest time of a closing handshake, in ms. */
+  readonly closeTimeout: number;
+  /** As `closed` of the connection. Reading it does not mean that the last message is handled. */
+  readonly closed: Promise<CloseInfo>;
+  /** Closes the connection after an error of the application. */
+  closeAfterError(): Promise<CloseInfo>;
+  /** See `Writer.untilWritable`. */
+  untilWritable(): Promise<void> | undefined;
+  /** Sends a message that has waited for room. `maxBufferedAmount` does not apply to it. */
+  sendWaiting(message: Message): Promise<void>;
+
+  readonly platform?: Platform;
+
+  // Reading
+
+  /** Messages that were dropped although a reader may have wanted them. Default: 0. */
+  readonly messagesLost?: number;
+  /** Whether the connection drops the messages that arrive. */
+  readonly dropsInput?: boolean;
+  /** The application's handler runs: a close frame waits for the messages before it. */
+  handlerStarted?(): void;
+  /**
+   * The application's handler has settled, so the last message that was read is handled. Then the
+   * connection answers a close frame that arrived after it.
+   */
+  handlerSettled?(): void;
+  /** The single reads of a stream are a loop: the same code reads the next message. */
+  loopBegins?(): void;
+  /** The stream was left: its last message is handled as that of a single read. */
+  loopLeft?(): void;
+  /**
+   * Calls `observer` with the connection when `result`, the promise of `receive` or `discardReads`,
+   * settles. Costs less than `then`.
+   *
+   * @returns false when `result` is another value. The observer is not called then.
+   */
+  observeReceive?(result: unknown, observer: ReceiveObserver<Conn>): boolean;
+  /**
+   * The promise of a `receive` or `discardReads` that is pending after the application's handler has
+   * settled, if there is one.
+   */
+  readonly unfinishedReceive?: Promise<unknown> | undefined;
+  /** Answers a message of the peer without its reader. */
+  setAutoResponse?(autoResponse: PreparedResponse): void;
+  /** Bounds the rate of the peer's messages. A second call replaces the bound of the first. */
+  limitRate?(plan: RatePlan): void;
+
+  // Writing
+
+  /** See `Connection.observeWrites`. */
+  observeWrites?(observer: (conn: unknown) => void): void;
+  /** See `Writer.encodesElsewhere`. */
+  encodesElsewhere?(size: number): boolean;
+  /** See `Writer.awaitsWriter`. */
+  awaitsWriter?(size: number): boolean;
+  /** See `Writer.sendUnencoded`. */
+  sendUnencoded?(send: () => void): void;
+  /**
+   * Sends a message together with the other messages of this turn.
+   *
+   * @param waited - Whether the message comes from a queue of the caller: `maxBufferedAmount` does
+   *   not apply.
+   * @returns Whether the connection accepted it.
+   */
+  sendPrepared?(message: PreparedMessage, waited: boolean): boolean;
+  /**
+   * Sends text and binary messages together, if the connection is idle and does not compress. Costs
+   * least when many connections send the same array in one turn.
+   *
+   * @returns False when nothing was sent: send the messages one by one.
+   */
+  sendRun?(messages: readonly PreparedMessage[]): boolean;
+
+  // The close
+
+  /** Whether a read or a write rejects with `error`, because the connection has ended with it. */
+  endedWith?(error: unknown): boolean;
+  /**
+   * As `Conn.close` with a timeout, without its promise and its checks: for a server that closes
+   * many connections and keeps the process alive itself.
+   *
+   * @param payload - A valid payload of a close frame.
+   */
+  startClose?(payload: Uint8Array, timeout: number, discard: boolean): void;
+}
