@@ -63,7 +63,7 @@ export interface ContestResult {
 /** Ms until a fresh process can be measured, about. */
 const START_MS = 800;
 /** Ms of a round of contenders that share a process, about. */
-const SHARED_ROUND_MS = 500;
+const SHARED_ROUND_MS = 100;
 
 /** Ms that a contest takes, about: the sum of what {@link runContest} reports as progress. */
 export function workOf(contest: Contest | SharedContest, plan: Plan): number {

@@ -50,8 +50,8 @@ export function serverOf(name: string): ContenderName {
   return name.replace(/, level.*$/, '') as ContenderName;
 }
 
-/** Thresholds of glibc, in bytes. */
-const KEPT = String(64 * 1024 * 1024);
+/** Thresholds of glibc, in bytes: the largest that mallopt(3) allows. Older versions ignore more. */
+const KEPT = String(32 * 1024 * 1024);
 /** Bytes of a message from which new memory costs more than the message. */
 const LARGE = 16 * 1024;
 

@@ -39,8 +39,8 @@ The other end unmasks and compares each message.
   64 x 16 x 16 B  connections x messages sent in a turn, and received after it x bytes of a message
 `,
   full: { processes: 3, rounds: 3, ms: 300, warmUpMs: 300 },
-  minutes: 3,
-  quick: { processes: 1, rounds: 2, ms: 300, warmUpMs: 300 },
+  minutes: 4,
+  quick: { processes: 1, rounds: 2, ms: 250, warmUpMs: 250 },
   contests: (environment) =>
     Object.entries(WORK).map(([name, work]) => clientContest(environment, name, work)),
   tables,

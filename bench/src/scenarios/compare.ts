@@ -59,7 +59,7 @@ load compares every byte of the echoes.
   raw1      the limit: a TCP echo of bytes whose sockets read into one buffer; no frames, no masks
 
 With messages of 16 KiB and more, every server keeps freed memory (MALLOC_TRIM_THRESHOLD_ and
-MALLOC_MMAP_THRESHOLD_ are 64 MiB). By default glibc decides that by chance, for each process.
+MALLOC_MMAP_THRESHOLD_ are 32 MiB). By default glibc decides that by chance, for each process.
 
 The tables: messages per CPU second relative to '${BASE}'; CPU, bytes and memory with one message in
 flight; thousands of messages per CPU second; latency at fixed rates.
@@ -71,7 +71,7 @@ export const compare: Scenario = {
   summary: 'echo next to ws, Bun and raw TCP; latency, TLS',
   help: HELP,
   full: { processes: 3, rounds: 3, ms: 300, warmUpMs: ECHO_WARM_UP },
-  minutes: 16,
+  minutes: 19,
   quick: { processes: 1, rounds: 2, ms: 300, warmUpMs: QUICK_ECHO_WARM_UP },
   contests,
   tables,

@@ -48,7 +48,7 @@ The load uses bare sockets and compares every received byte.
   idle       memory of a connection that has echoed one message
 `,
   full: { processes: 3, rounds: 3, ms: 300, warmUpMs: ECHO_WARM_UP },
-  minutes: 7,
+  minutes: 5,
   quick: { processes: 1, rounds: 2, ms: 300, warmUpMs: QUICK_ECHO_WARM_UP },
   contests: (environment) => [
     ...echoes(environment, WORKLOADS, CONTENDERS),

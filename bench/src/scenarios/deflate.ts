@@ -53,7 +53,7 @@ every message. Every echo is inflated and compared. All threads of a server shar
 A ratio compares different work where the bytes differ: the second table has them beside it.
 `,
   full: { processes: 3, rounds: 3, ms: 300, warmUpMs: ECHO_WARM_UP },
-  minutes: 9,
+  minutes: 16,
   quick: { processes: 1, rounds: 2, ms: 200, warmUpMs: QUICK_ECHO_WARM_UP },
   contests,
   tables,

@@ -54,7 +54,7 @@ before, between and after.
   raw1      the same without Node's http server, and all sockets read into one buffer
 `,
   full: { processes: 3, rounds: 3, ms: 0, warmUpMs: 0 },
-  minutes: 1,
+  minutes: 2,
   quick: { processes: 1, rounds: 2, ms: 0, warmUpMs: 0 },
   variants: { cold: handshakesCold },
   contests: (environment) => CONNECTIONS.map((count) => handshakeContest(environment, count)),

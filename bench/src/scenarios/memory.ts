@@ -32,7 +32,7 @@ The last rows have the heap bytes of an echoed message, garbage included.
   bun   its heap is that of JavaScript alone, not of its sockets
 `,
   full: { processes: 3, rounds: 1, ms: 0, warmUpMs: 0 },
-  minutes: 3,
+  minutes: 4,
   quick: { processes: 1, rounds: 1, ms: 0, warmUpMs: 0 },
   contests: (environment) => [
     ...SIZES.filter((size) => size <= allowedConnections(size)).map((size) =>

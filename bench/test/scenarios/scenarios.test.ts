@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { ContestResult, Readings } from '../../src/harness/runner.ts';
+import { type ContestResult, type Plan, type Readings, workOf } from '../../src/harness/runner.ts';
 import { client } from '../../src/scenarios/client.ts';
 import { codec } from '../../src/scenarios/codec.ts';
 import { compare } from '../../src/scenarios/compare.ts';
@@ -89,7 +89,31 @@ describe.each(
   });
 });
 
+/** Ms of the windows, warm-ups and starts of a plan. */
+function workOfAll(scenario: Scenario, plan: Omit<Plan, 'seed'>): number {
+  const works = scenario
+    .contests(environment)
+    .map((contest) => workOf(contest, { ...plan, seed: 1 }));
+  return works.reduce((sum, work) => sum + work, 0);
+}
+
+it.each(SCENARIOS.map((scenario) => [scenario.name, scenario] as const))(
+  '%s states a duration that its windows fit into',
+  (_, scenario) => {
+    expect(workOfAll(scenario, scenario.full) / 60_000).toBeLessThan(scenario.minutes + 0.5);
+    // The help states a quarter with --quick.
+    const quick = workOfAll(scenario, scenario.quick) / 60_000;
+    expect(quick).toBeLessThan(Math.ceil(scenario.minutes / 4));
+  },
+);
+
 describe('compare', () => {
+  it('has its first result in 20 s with --quick, and all in 5 minutes', () => {
+    const [first] = compare.contests(environment);
+    expect(workOf(first!, { ...compare.quick, seed: 1 })).toBeLessThan(15_000);
+    expect(workOfAll(compare, compare.quick)).toBeLessThan(4 * 60_000);
+  });
+
   it.each([
     // It sends the same bytes back.
     ['raw1', (name: string) => name.startsWith('JSON')],
