@@ -41,7 +41,9 @@ export function judgeGaps(
     const { gap } = event;
     const needs = (run: string, times: ReadonlyMap<number, number>): boolean | undefined => {
       const hole = holeAt(log, place, run);
-      if (hole === undefined) return log.events.slice(place).some(isOf(run)) ? undefined : false;
+      // The node may have shown a loss by a message that the log has later, or has ended before.
+      const unknown = log.ended || log.events.slice(place).some(isOf(run));
+      if (hole === undefined) return unknown ? undefined : false;
       const { before, next = Infinity } = hole;
       const lost = [...times].filter(
         ([number, at]) => number > before.number && number < next && at <= reportedAt(gap),
