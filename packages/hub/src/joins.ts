@@ -23,14 +23,16 @@ export function admit<Data>(
   const { mayJoin } = hub.settings;
   if (mayJoin === undefined) return undefined;
   let answer: unknown;
+  let isPromise: boolean;
   try {
     answer = mayJoin(session, room);
+    isPromise = isThenable(answer);
   } catch (cause) {
     const refusal = new RoomRefusedError(room, 'mayJoin threw', { cause });
     hub.joinFailed(session, refusal, cause);
     throw refusal;
   }
-  if (!isThenable(answer)) {
+  if (!isPromise) {
     checkAdmits(room, answer);
     return undefined;
   }

@@ -190,6 +190,21 @@ describe('the option mayJoin', () => {
     expect(nameOf(session)).toEqual([]);
   });
 
+  it('that returns a promise which cannot be read admits no session, and counts', async () => {
+    const mistake = new Error('mistake');
+    const hostile = new Proxy(Promise.resolve(true), {
+      get() {
+        throw mistake;
+      },
+    });
+    const { hub, session, failed } = setUp({ mayJoin: () => hostile });
+    const error = await settled(session.join('r'));
+    expect(error).toBeInstanceOf(RoomRefusedError);
+    expect(error).toMatchObject({ cause: mistake });
+    expect(failed.mock.calls).toEqual([[mistake]]);
+    expect([nameOf(session), hub.stats.refused]).toEqual([[], 1]);
+  });
+
   it('refuses another value than a function', () => {
     expect(() => new Hub({ mayJoin: true as never })).toThrow('mayJoin: expected a function');
   });
