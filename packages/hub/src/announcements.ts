@@ -2,8 +2,12 @@ import type { Session } from './session.ts';
 
 type MembershipEvent = 'entered' | 'left';
 
+/** Events of one membership after which listeners that leave and join are in a circle. */
+const MAX_EVENTS = 100;
+
 /** The part of a hub that has the listeners of memberships. */
 export interface AnnouncementsOwner<Data> {
+  readonly listeners: { of(event: MembershipEvent): readonly unknown[] };
   /** Calls the listeners of an event. */
   emit(event: MembershipEvent, session: Session<Data>, ...args: [Session<Data>, string]): unknown;
 }
@@ -31,16 +35,26 @@ export class Announcements<Data> {
    * new event after this one.
    */
   add(event: MembershipEvent, session: Session<Data>, room: string): void {
-    for (const running of this.#running) {
-      if (running.session === session && running.room === room) {
-        running.next.push(event);
-        return;
-      }
+    if (this.#hub.listeners.of(event).length === 0) return;
+    const earlier = this.#runningOf(session, room);
+    if (earlier !== undefined) {
+      earlier.next.push(event);
+      return;
     }
     const running: Announcement<Data> = { session, room, next: [] };
     this.#running.push(running);
     this.#hub.emit(event, session, session, room);
     for (const next of running.next) this.#hub.emit(next, session, session, room);
     this.#running.splice(this.#running.indexOf(running), 1);
+  }
+
+  /** Whether a listener of `left` joins each time that one of `entered` leaves, without an end. */
+  inCircle(session: Session<Data>, room: string): boolean {
+    const running = this.#runningOf(session, room);
+    return running !== undefined && running.next.length >= MAX_EVENTS;
+  }
+
+  #runningOf(session: Session<Data>, room: string): Announcement<Data> | undefined {
+    return this.#running.find((running) => running.session === session && running.room === room);
   }
 }

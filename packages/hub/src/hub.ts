@@ -43,7 +43,10 @@ export interface HubStats {
   readonly delivered: number;
   /** Messages that were dropped for slow sessions, or still waited when a connection ended. */
   readonly dropped: number;
-  /** Joins that `mayJoin` or a bound has refused. */
+  /**
+   * Joins that `mayJoin`, a bound or a listener of `entered` has refused. A join that the session
+   * leaves, or ends, before the decision does not count.
+   */
   readonly refused: number;
   /** Number of `gap` events. */
   readonly gaps: number;

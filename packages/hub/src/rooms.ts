@@ -340,9 +340,12 @@ export class Rooms<Data> implements RoomOwner<Data> {
    * Makes the session a member.
    *
    * @throws {@link RoomRefusedError} or {@link SessionClosedError} when a listener of `entered` ends
-   *   the membership.
+   *   the membership, or in a circle of listeners.
    */
   #enter(session: Session<Data>, name: string): Promise<Joined<Data>> {
+    if (this.#announcements.inCircle(session, name)) {
+      throw new RoomRefusedError(name, 'listeners of entered and left leave and join in a circle');
+    }
     const { audience, settings, history } = this.#state(name);
     session.entered(name);
     audience.join(session);

@@ -319,7 +319,8 @@ describe('the events entered and left', () => {
       'SessionClosedError',
     ]);
     expect([...counts.values()]).toEqual([0, 0, 0, 0]);
-    expect(hub.stats.rooms).toBe(0);
+    // A listener of `entered` that leaves has refused the join.
+    expect([hub.stats.rooms, hub.stats.refused]).toEqual([0, 1]);
   });
 
   it('reach each listener in order when an earlier one leaves, joins again, fails or closes', async () => {
@@ -353,6 +354,29 @@ describe('the events entered and left', () => {
       'leaves and joins': ['entered', 'left', 'entered'],
       'joins again': ['entered', 'left', 'entered'],
     });
+  });
+
+  it('end a circle of listeners that leave and join: the last join is refused', async () => {
+    const { hub, session, failed } = setUp();
+    const log: string[] = [];
+    hub.on('entered', (one, room) => {
+      log.push('entered');
+      one.leave(room);
+    });
+    hub.on('left', (one, room) => {
+      log.push('left');
+      void one.join(room);
+    });
+    await expect(session.join('r')).rejects.toThrow(RoomRefusedError);
+    const pairs = log.length / 2;
+    expect(log).toEqual(Array.from({ length: pairs }, () => ['entered', 'left']).flat());
+    expect(pairs).toBeLessThanOrEqual(100);
+    expect(nameOf(session)).toEqual([]);
+    expect(failed.mock.calls.map(String)).toEqual([expect.stringContaining('in a circle')]);
+    // The join in the last call of left, and the one above.
+    expect(hub.stats.refused).toBe(2);
+    await session.close();
+    expect(hub.stats.rooms).toBe(0);
   });
 
   it('are called in pairs by random programs', async () => {
