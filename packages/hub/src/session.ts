@@ -4,6 +4,7 @@ import {
   type Conn,
   type ConnCloseOptions,
   type ConnLike,
+  formatCloseMessage,
   type MessageData,
   type PreparedMessage,
 } from '@ws/conn';
@@ -291,11 +292,14 @@ export class Session<Data = unknown> {
       code !== undefined && code !== CloseCode.NormalClosure && code !== CloseCode.GoingAway;
     const discard = options?.discard ?? isGone;
     const closed = this.conn.close(code, reason, { ...options, discard });
-    if (this.state === 'closed') {
-      this.#isDeaf ||= discard;
-      this.#hub.stopped(this);
-    }
+    this.#closeSent(discard);
     return closed;
+  }
+
+  #closeSent(discard: boolean): void {
+    if (this.state !== 'closed') return;
+    this.#isDeaf ||= discard;
+    this.#hub.stopped(this);
   }
 
   /** @internal The connection accepts no more messages. */
@@ -308,14 +312,17 @@ export class Session<Data = unknown> {
     return !this.#isDeaf && this.conn.state !== 'closed' && this.#internals.dropsInput !== true;
   }
 
-  /** @internal As {@link close}, with the options of `Conn.close`. */
+  /** @internal As {@link close}, for a hub that closes many sessions and waits for their end. */
   closeWith(
     code: number,
     reason: string,
-    options: { readonly timeout: number; readonly discard: boolean },
-  ): Promise<CloseInfo> {
+    { timeout, discard }: { readonly timeout: number; readonly discard: boolean },
+  ): void {
     this.#flushWaiting();
-    return this.#close(code, reason, options);
+    if (this.#internals.startClose === undefined) {
+      void this.conn.close(code, reason, { timeout, discard });
+    } else this.#internals.startClose(formatCloseMessage(code, reason), timeout, discard);
+    this.#closeSent(discard);
   }
 
   /** @internal Sends a message now or, if the peer reads too slowly, later. */

@@ -11,7 +11,14 @@ import {
   TimeoutError,
   WebSocketError,
 } from '@ws/conn';
-import { Deferred, internalsOf, isThenable, onRejection, reportError } from '@ws/conn/internal';
+import {
+  Deferred,
+  internalsOf,
+  isThenable,
+  onRejection,
+  type ReceiveObserver,
+  reportError,
+} from '@ws/conn/internal';
 import { Audience } from './audience.ts';
 import type { Backplane } from './backplane.ts';
 import { backplaneCode } from './backplane-code.ts';
@@ -37,6 +44,10 @@ import { type OverflowPolicy, Session, type SessionOwner } from './session.ts';
 
 /** Number of sessions that `Hub.close` closes in one turn of the event loop. */
 const CLOSE_BATCH = 64;
+/** How much longer than their timeout `Hub.close` waits for the sessions, in ms. */
+const SLACK_MS = 1_000;
+/** Longest delay of a timer, in ms. */
+const MAX_DELAY_MS = 2_147_483_647;
 
 /** The backplanes of all hubs. A second hub would take the messages of the first one. */
 const used = /* @__PURE__ */ new WeakSet<Backplane>();
@@ -73,6 +84,16 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
   readonly #ofConn = new WeakMap<Conn<Data>, Session<Data>>();
   readonly #writesEnded = (conn: unknown): void =>
     this.#ofConn.get(conn as Conn<Data>)?.writesEnded();
+  /** One object for all connections: a promise for each would cost more. */
+  readonly #readings: ReceiveObserver<Conn> = {
+    fulfilled: () => {},
+    rejected: (conn, error) => {
+      const session = this.#ofConn.get(conn as Conn<Data>);
+      if (error instanceof ReadPendingError) this.listenerFailed(session, error);
+      // The connection has ended, or has begun to end.
+      else session?.writesEnded();
+    },
+  };
   readonly #drops: Reports<Session<Data>, OverflowPolicy | 'latest'> = new Reports(
     (session, dropped, policy) => this.emit('overflow', session, session, { dropped, policy }),
   );
@@ -144,15 +165,14 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     const connected = this.emit('connect', session, session, ctx) as Promise<unknown> | undefined;
     const receive = (message: BorrowedMessage): Promise<void> | undefined =>
       this.emit('message', session, session, message) as Promise<void> | undefined;
-    onRejection(
-      conn.receive(connected === undefined ? receive : receiveAfter(connected, session, receive)),
-      (error) => {
-        if (error instanceof ReadPendingError) this.listenerFailed(session, error);
-        // The connection has ended, or has begun to end.
-        else session.writesEnded();
-      },
+    const reading = conn.receive(
+      connected === undefined ? receive : receiveAfter(connected, session, receive),
     );
-    internalsOf(conn as ConnLike).observeWrites?.(this.#writesEnded);
+    const internals = internalsOf(conn as ConnLike);
+    if (internals.observeReceive?.(reading, this.#readings) !== true) {
+      onRejection(reading, (error) => this.#readings.rejected(conn, error));
+    }
+    internals.observeWrites?.(this.#writesEnded);
     void conn.closed.then((info) => this.#end(session, info));
     return session;
   }
@@ -177,12 +197,17 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     const { size } = this.byId;
     const step = over / Math.max(size - 1, 1);
     const start = this.platform.now();
-    await this.#forEach(async (session, i) => {
-      await this.#whileOpen(session, start + i * step - this.platform.now());
-      void session.closeWith(code, reason, { timeout, discard });
+    await this.#forEach((session, i) => {
+      const close = (): void => session.closeWith(code, reason, { timeout, discard });
+      const ms = start + i * step - this.platform.now();
+      return ms > 0 ? this.#whileOpen(session, ms).then(close) : close();
     });
     const end = this.platform.now() + timeout;
+    // One timer for all sessions: their own timers do not keep the process alive.
+    const longest = Math.min(timeout + SLACK_MS, MAX_DELAY_MS);
+    const cancel = this.platform.setTimer(longest, () => {}, true);
     await this.#forEach(({ conn }) => conn.closed);
+    cancel();
     if (size > 0) {
       await this.#untilIdle(end - this.platform.now());
       await this.#delivered();
@@ -231,7 +256,6 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
 
   /** Resolves after `ms`, or when the session has ended. */
   async #whileOpen({ conn }: Session<Data>, ms: number): Promise<void> {
-    if (ms <= 0) return;
     await new Promise<void>((resolve) => {
       const cancel = this.platform.setTimer(ms, resolve, true);
       void conn.closed.then(() => {

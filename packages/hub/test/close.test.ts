@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import process from 'node:process';
 import { connPair } from '@ws/conn';
 import { Hub } from '@ws/hub';
 import { serve } from '@ws/node-server';
@@ -91,6 +92,24 @@ describe('hub.close', () => {
     const closed = hub.close({ timeout: 1_000 });
     for (let i = 0; i < 3; i++) await wait(1_000);
     expect(await closed).toEqual({ closed: 1, terminated: 1, handlersPending: 1 });
+  });
+});
+
+describe('a hub that closes', () => {
+  it('keeps the process alive until its sessions have ended', async () => {
+    const timers = (): number =>
+      process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const hub = new Hub();
+    const [busy, server] = connPair();
+    busy.receive(() => new Promise(() => {})).catch(() => {});
+    hub.add(server).send('x');
+    await turns();
+    const before = timers();
+    const closed = hub.close({ timeout: 20 });
+    await turns();
+    expect(timers()).toBeGreaterThan(before);
+    expect(await closed).toMatchObject({ terminated: 1 });
+    expect(timers()).toBe(before);
   });
 });
 
