@@ -10,7 +10,7 @@ import { callOf, type Mark, type Wrapper } from './fetch-call.ts';
 import { refuse, refuseBadHost } from './handshake.ts';
 import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
 import { checkReadLimit } from './options.ts';
-import { reportTo } from './reports.ts';
+import { reportOnce } from './reports.ts';
 import { isResponse } from './responses.ts';
 import { run } from './server-conn.ts';
 import { lookWithin, turns } from './turns.ts';
@@ -134,12 +134,10 @@ function refuseForeign(ws: BunWebSocket<unknown>, { reportedTo }: Wrapper): void
   // Its data may look like ours in the later events.
   ws.data = undefined;
   ws.close(1011);
-  if (reportedTo.has(refuseForeign)) return;
-  reportedTo.add(refuseForeign);
   const error = new TypeError(
     'a WebSocket was opened without upgrade(): Bun has one object `websocket` for a server, and this one is that of bun(); call upgrade() of @ws/fetch instead of server.upgrade()',
   );
-  reportTo(undefined, error, { where: 'upgrade' });
+  reportOnce(reportedTo, refuseForeign, undefined, error, { where: 'upgrade' });
 }
 
 /**

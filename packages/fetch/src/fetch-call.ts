@@ -1,6 +1,6 @@
 import type { Agreement } from './handshake.ts';
 import type { FetchReport, UpgradeHandler } from './options.ts';
-import { reportTo } from './reports.ts';
+import { reportOnce } from './reports.ts';
 import { copyOf } from './responses.ts';
 
 /** A handshake that was accepted, until the wrapper of the runtime makes the connection. */
@@ -106,13 +106,11 @@ export class FetchCall {
   /** Reports once that a Response of `upgrade` was not returned. */
   #forgotten(report: FetchReport | undefined): void {
     const { reportedTo, report: common } = this.wrapper;
-    const key = report ?? this.wrapper;
-    if (reportedTo.has(key)) return;
-    reportedTo.add(key);
     const error = new TypeError(
       'the Response of upgrade() was not returned from fetch, so the client was not upgraded; write return upgrade(...)',
     );
-    reportTo(report ?? common, error, { where: 'fetch', request: this.#request });
+    const context = { where: 'fetch', request: this.#request };
+    reportOnce(reportedTo, report ?? this.wrapper, report ?? common, error, context);
   }
 }
 

@@ -2,7 +2,7 @@ import { badType } from '@ws/browser/internal';
 import { TextMessage, WebSocketError } from '@ws/conn/parts';
 import { callOf } from './fetch-call.ts';
 import type { FetchReport, ServerConn, UpgradeHandler, UpgradeOptions } from './options.ts';
-import { reportTo } from './reports.ts';
+import { reportOnce } from './reports.ts';
 import type { Upgrade } from './upgrade.ts';
 
 /** The part of a Context of Hono that {@link UpgradeWebSocket} uses. */
@@ -136,14 +136,14 @@ function checkEvents(
   }
   const lower = EVENTS.map((name) => name.toLowerCase()).filter((name) => name in events);
   const hasNone = !EVENTS.some((name) => name in events);
-  if ((lower.length === 0 && !hasNone) || reported.has(middleware)) return;
-  reported.add(middleware);
+  if (lower.length === 0 && !hasNone) return;
   const names = (lower.length > 0 ? lower : Object.keys(events)).join(', ');
   const error = new TypeError(
     `upgradeWebSocket: ${names || 'an object without events'} is never called; the events are ${EVENTS.join(', ')}`,
   );
   const common = callOf(request)?.wrapper.report;
-  reportTo(report ?? common, error, { where: 'upgradeWebSocket', request });
+  const context = { where: 'upgradeWebSocket', request };
+  reportOnce(reported, middleware, report ?? common, error, context);
 }
 
 function handlerOf(events: HonoEvents, keep: (ended: Promise<unknown>) => void): UpgradeHandler {

@@ -23,6 +23,17 @@ export function reportTo(
   (async () => (report ?? print)(error, context))().catch(print);
 }
 
+/** Reports an error unless one was reported for `key`, which `known` keeps. */
+export function reportOnce(
+  known: WeakSet<object>,
+  key: object,
+  ...report: Parameters<typeof reportTo>
+): void {
+  if (known.has(key)) return;
+  known.add(key);
+  reportTo(...report);
+}
+
 function print(error: unknown): void {
   console.error(error);
 }

@@ -7,6 +7,7 @@ import { waitUntil } from 'cloudflare:workers';
 import type { Agreement } from './handshake.ts';
 import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
 import type { UpgradeHandler } from './options.ts';
+import { reportOnce } from './reports.ts';
 import { run, SocketConn, type SocketRuntime } from './server-conn.ts';
 import { turns } from './turns.ts';
 import { type Upgrade, upgradeOn } from './upgrade.ts';
@@ -31,7 +32,8 @@ export * from './public.ts';
 
 /**
  * See `upgrade` of `@ws/fetch`. The handler gets the connection at once: what it sends waits for the
- * Response. When your `fetch` returns another Response, the connection ends with 1006 after 10 s.
+ * Response. When your `fetch` returns another Response, the connection ends with 1006 after 10 s, and
+ * `report` gets an error once.
  * {@link hibernating} is for Durable Objects that sleep.
  */
 export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
@@ -45,6 +47,9 @@ export const upgradeWebSocket: UpgradeWebSocket = /* @__PURE__ */ honoUpgrade(up
 
 /** The time in ms for the middleware that runs after `upgrade`. */
 const UNUSED = 10_000;
+
+/** The functions `report`, and {@link accept}, that got the error of a Response that was not sent. */
+const reportedTo = /* @__PURE__ */ new WeakSet<object>();
 
 const RUNTIME: SocketRuntime = {
   maxMessage: MAX_MESSAGE,
@@ -63,7 +68,14 @@ function accept(agreement: Agreement, handler: UpgradeHandler): Response {
   const conn = new SocketConn(socket, plan, RUNTIME, addressOf(request));
   // Without it, nothing of the handler runs after the close: not even `finally`.
   waitUntil(run(conn, { handler, auth, request }));
-  endUnused(client, UNUSED, () => conn.terminate());
+  endUnused(client, UNUSED, () => {
+    conn.terminate();
+    const { report } = plan.options;
+    const error = new TypeError(
+      'the Response of upgrade() was not sent within 10 s: the client has left, or fetch has returned another one; write return upgrade(...)',
+    );
+    reportOnce(reportedTo, report ?? accept, report, error, { where: 'fetch', request });
+  });
   return new Response(null, {
     status: 101,
     webSocket: client,

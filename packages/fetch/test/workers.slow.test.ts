@@ -67,6 +67,53 @@ describe.skipIf(lacksRuntime('Workers')).each(RUNS)(
   },
 );
 
+describe.skipIf(lacksRuntime('Workers')).each(RUNS)(
+  'the address on $name of $date',
+  ({ name, date }) => {
+    runs(name, date);
+
+    it('is that of the TCP connection, not that of the header of the client', async () => {
+      const conn = await dial(`ws://127.0.0.1:${program.port}/address`, {
+        headers: { 'CF-Connecting-IP': '6.6.6.6', 'X-Forwarded-For': '6.6.6.6' },
+      });
+      expect(await text(conn)).toBe('127.0.0.1');
+      await conn.close();
+    });
+
+    it.skipIf(name === 'Workers')('is unknown for a client that is a Worker', async () => {
+      expect(await (await fetch(`${program.url}/call-address`)).text()).toBe('undefined');
+    });
+  },
+);
+
+describe.skipIf(lacksRuntime('Workers')).each(DATES)('reports of a Worker of %s', (date) => {
+  runs('Workers', date);
+
+  const reports = async (): Promise<string[]> =>
+    (await fetch(`${program.url}/reports`)).json() as Promise<string[]>;
+
+  it('contain once that the Response of upgrade was not sent', async () => {
+    for (const path of ['/forgotten', '/forgotten-reported', '/forgotten', '/forgotten-reported']) {
+      const raw = await RawSocket.open(program.port, path);
+      raw.destroy();
+      expect(raw.status).toBe(200);
+    }
+    const ends = async (): Promise<unknown[]> =>
+      (await fetch(`${program.url}/ends`)).json() as Promise<unknown[]>;
+    await expect.poll(ends).toHaveLength(4);
+    const unsent = 'the Response of upgrade() was not sent within 10 s';
+    expect(await reports()).toEqual([expect.stringContaining(`fetch: ${unsent}`)]);
+    expect(program.output().split(`TypeError: ${unsent}`)).toHaveLength(2);
+  });
+
+  it('contain once that upgradeWebSocket has no event onmessage', async () => {
+    for (let i = 0; i < 2; i++) await (await open('/hono')).close();
+    expect((await reports()).filter((each) => each.includes('onmessage'))).toEqual([
+      expect.stringMatching(/^upgradeWebSocket: .*onMessage/),
+    ]);
+  });
+});
+
 describe.skipIf(lacksRuntime('Durable Object')).each(DATES)('a Durable Object of %s', (date) => {
   runs('Durable Object', date);
 

@@ -1,6 +1,7 @@
 // Clients and ends that only Workers have. `../workers.slow.test.ts` runs it with several compatibility dates.
 import { DurableObject } from 'cloudflare:workers';
 import { hibernating, upgrade } from '@ws/fetch/workers';
+import { address } from './worker.mjs';
 
 const ends = [];
 
@@ -8,6 +9,7 @@ export class Room extends DurableObject {
   fetch(request) {
     const { pathname } = new URL(request.url);
     if (pathname === '/ends') return Response.json(ends);
+    if (pathname === '/address') return address(request);
     const upgraded = upgrade(request, {}, async (conn) => {
       if (pathname === '/dropped') return ends.push(await conn.closed);
       if (pathname === '/writes') {
@@ -112,12 +114,23 @@ async function call(stub, name) {
   return new Response(answer);
 }
 
+async function callAddress(stub) {
+  const headers = { Upgrade: 'websocket' };
+  const { webSocket } = await stub.fetch('http://room.example/address', { headers });
+  const got = new Promise((resolve) => {
+    webSocket.addEventListener('message', ({ data }) => resolve(data));
+  });
+  webSocket.accept();
+  return new Response(await got);
+}
+
 export default {
   fetch(request, env) {
     const { pathname, searchParams } = new URL(request.url);
     const stub = (objects) => objects.get(objects.idFromName('all'));
     if (pathname === '/call') return call(stub(env.ROOM), searchParams.get('name'));
     if (pathname === '/call-sleeper') return call(stub(env.SLEEPER), searchParams.get('name'));
+    if (pathname === '/call-address') return callAddress(stub(env.ROOM));
     const isSleeper = pathname === '/sleeper' || pathname === '/own-client';
     return stub(isSleeper ? env.SLEEPER : env.ROOM).fetch(request);
   },
