@@ -69,6 +69,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   readonly #reads: ReadSide;
   /** @internal */
   protected readonly writes: WriteSide;
+  readonly #stopListening: () => void;
   #resolveClosed!: (info: CloseInfo) => void;
   #state: ConnState = 'open';
   /** The error of the last `error` event: browsers hide it, other runtimes have it. */
@@ -94,19 +95,22 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     this.writes = new WriteSide(socket, settings, this.closed);
     this.#reads = new ReadSide(socket, settings, (error, code) => this.#fail(error, code));
     socket.binaryType = 'arraybuffer';
-    socket.addEventListener('message', ({ data }: WebSocketEvent) => {
-      if (takes?.(data)) this.#reads.serve();
-      else this.#reads.add(data);
-    });
-    socket.addEventListener('error', ({ error }: WebSocketEvent) => {
-      this.#cause = error;
-      // A close event comes within the turn. Workers send none after a fault of the peer, Node 22 after
-      // a dial that failed, Chromium for a URL that a Content-Security-Policy forbids.
-      setTimeout(() => this.#ended());
-    });
-    socket.addEventListener('close', ({ code = 0, reason, wasClean }: WebSocketEvent) => {
-      // Deno reports 0 for a broken connection. React Native before 0.82 has no `wasClean`.
-      this.#ended(code || undefined, reason, wasClean ?? ![0, 1006].includes(code));
+    this.#stopListening = listen(socket, {
+      message: ({ data }) => {
+        if (takes?.(data)) this.#reads.serve();
+        else this.#reads.add(data);
+      },
+      drain: () => this.writes.look(),
+      error: ({ error }) => {
+        this.#cause = error;
+        // A close event comes within the turn. Workers send none after a fault of the peer, Node 22 after
+        // a dial that failed, Chromium for a URL that a Content-Security-Policy forbids.
+        setTimeout(() => this.#ended());
+      },
+      close: ({ code = 0, reason, wasClean }) => {
+        // Deno reports 0 for a broken connection. React Native before 0.82 has no `wasClean`.
+        this.#ended(code || undefined, reason, wasClean ?? ![0, 1006].includes(code));
+      },
     });
   }
 
@@ -509,6 +513,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     if (this.#state === 'closed') return;
     const isOrderly = wasClean || this.#state === 'closing';
     this.#state = 'closed';
+    this.#stopListening();
     this.#cancelReadDeadline();
     this.#cancelWriteDeadline();
     const end = new CloseError(code, reason, isOrderly ? '' : this.#settings.note);
@@ -537,6 +542,23 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
       untilWritable: () => this.writes.untilWritable(),
     };
   }
+}
+
+/**
+ * Listens to a socket. Returns what stops that: from then on, the socket no longer holds the
+ * connection and its unread messages. A socket that no call ends lives for as long as the peer likes.
+ */
+function listen(
+  socket: PageSocket,
+  listeners: Record<string, (event: WebSocketEvent) => void> | undefined,
+): () => void {
+  for (const type in listeners) {
+    // `ws` throws an error event without a listener, so these stay.
+    socket.addEventListener(type, (event) => listeners?.[type]!(event));
+  }
+  return () => {
+    listeners = undefined;
+  };
 }
 
 /** @throws TypeError for another type than text or binary, UnsupportedError for a control type. */

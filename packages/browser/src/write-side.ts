@@ -26,8 +26,8 @@ export class WriteSide {
   readonly #closed: Promise<unknown>;
   /** One promise for all writes above the high-water mark. */
   #drained: Promise<void> | undefined;
-  /** Looks at `bufferedAmount` at once, while a write waits. */
-  #look = nothing;
+  /** Looks at `bufferedAmount` at once, while a write waits. Bun has an event for it. */
+  look: () => void = nothing;
   /** Why no message is accepted any more. */
   #ended: { readonly reason: unknown } | undefined;
   /** Why nothing more is sent. */
@@ -37,8 +37,6 @@ export class WriteSide {
     this.#socket = socket;
     this.#settings = settings;
     this.#closed = closed;
-    // Bun has this event.
-    socket.addEventListener('drain', () => this.#look());
   }
 
   /** Bytes that were accepted and not yet sent. */
@@ -111,7 +109,7 @@ export class WriteSide {
       while (!this.#isLow) {
         if (this.#failed) throw this.#failed.reason;
         await new Promise<void>((resolve) => {
-          this.#look = resolve;
+          this.look = resolve;
           turns.next(resolve);
         });
       }
@@ -134,6 +132,6 @@ export class WriteSide {
   fail(reason: unknown): void {
     this.end(reason);
     this.#failed ??= { reason };
-    this.#look();
+    this.look();
   }
 }

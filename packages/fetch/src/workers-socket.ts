@@ -60,6 +60,14 @@ export function acceptingHeaders({ options }: Plan, subprotocol: string): Header
 }
 
 /**
+ * Answers the close of the peer. With a compatibility date before May 2026, the runtime leaves it to us.
+ * The listener is made here, because the socket keeps all that the function around it contains.
+ */
+export function answerClose(socket: WorkerSocket): void {
+  socket.addEventListener('close', ({ code, reason }) => closeSocket(socket, code, reason));
+}
+
+/**
  * Closes a connection that is open, or answers the peer that has closed it: with 1000 when no close
  * frame can have the code of the peer.
  */

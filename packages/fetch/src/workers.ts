@@ -14,7 +14,7 @@ import { type Upgrade, upgradeOn } from './upgrade.ts';
 import {
   acceptingHeaders,
   addressOf,
-  closeSocket,
+  answerClose,
   endUnused,
   MAX_MESSAGE,
   webSocketPair,
@@ -63,8 +63,7 @@ function accept(agreement: Agreement, handler: UpgradeHandler): Response {
   socket.accept();
   // Workers have `''` there.
   Object.defineProperty(socket, 'protocol', { value: subprotocol });
-  // With a compatibility date before May 2026, the runtime leaves the answer to us.
-  socket.addEventListener('close', ({ code, reason }) => closeSocket(socket, code, reason));
+  answerClose(socket);
   const conn = new SocketConn(socket, plan, RUNTIME, addressOf(request));
   // Without it, nothing of the handler runs after the close: not even `finally`.
   waitUntil(run(conn, { handler, auth, request }));
@@ -72,7 +71,7 @@ function accept(agreement: Agreement, handler: UpgradeHandler): Response {
     conn.terminate();
     const { report } = plan.options;
     const error = new TypeError(
-      'the Response of upgrade() was not sent within 10 s: the client has left, or fetch has returned another one; write return upgrade(...)',
+      'the Response of upgrade() was not sent within 10 s: the client has left, or fetch has not returned it; write return upgrade(...)',
     );
     reportOnce(reportedTo, report ?? accept, report, error, { where: 'fetch', request });
   });

@@ -206,7 +206,7 @@ async function late({ port }: Running): Promise<{ texts: string[]; wasClean: boo
 
 /** Waits for an entry of `/facts`, which the program fills. */
 // oxlint-disable-next-line typescript/no-explicit-any -- JSON
-async function fact(port: number, name: string): Promise<any> {
+export async function fact(port: number, name: string): Promise<any> {
   for (const signal = AbortSignal.timeout(PATIENCE); !signal.aborted; ) {
     const facts = (await (await fetch(`http://127.0.0.1:${port}/facts`)).json()) as object;
     if (name in facts) return (facts as Record<string, unknown>)[name];

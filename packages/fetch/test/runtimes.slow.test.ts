@@ -2,7 +2,7 @@ import { type BadHandshakeError, type ClientConn, type DialOptions, dial } from 
 import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FEATURE_NAMES, probe } from './features.ts';
+import { FEATURE_NAMES, fact, probe } from './features.ts';
 import { meet, VISITS, visit } from './pages.ts';
 import { RawSocket } from './raw-socket.ts';
 import { outcomesOf, record } from './record.ts';
@@ -242,6 +242,40 @@ describe.each(NAMES)('one program on %s', (name) => {
       const gone = async (): Promise<number> =>
         (await ends(program)).filter(({ code }) => code === 1006).length;
       await expect.poll(gone).toBe(before + 1);
+    });
+  });
+
+  describe('a client that never answers our close frame', () => {
+    const WAYS = ['close', 'terminate', 'throw', 'limit'];
+    let raws: RawSocket[];
+    beforeAll(async () => {
+      raws = await Promise.all(
+        WAYS.map(async (how) => {
+          const raw = await RawSocket.open(program.port, `/unanswered?how=${how}`);
+          raw.send(1, 'x'.repeat(how === 'limit' ? 1001 : 1));
+          await raw.closeCode(5_000);
+          raw.send(1, 'later');
+          return raw;
+        }),
+      );
+    });
+    afterAll(() => {
+      for (const raw of raws) raw.destroy();
+    });
+
+    it.each(WAYS)('ends for the handler in time (%s)', async (how) => {
+      const { wasClean, heard } = await fact(program.port, how);
+      // Bun does not wait for the answer.
+      expect(wasClean).toBe(name === 'Bun' && how !== 'terminate');
+      if (how !== 'close') expect(heard).not.toContain('later');
+    });
+
+    // The others end the TCP connection.
+    it.runIf(name !== 'Node' && name !== 'Bun')('holds no connection in memory', async () => {
+      const uncollected = async (): Promise<unknown> =>
+        (await fetch(`${program.url}/uncollected`)).json();
+      // Deno ends a client that answers no ping after 20 s.
+      await expect.poll(uncollected, { timeout: 12_000 }).toBe(0);
     });
   });
 

@@ -115,6 +115,7 @@ export async function start(
       'run',
       '-A',
       '--no-prompt',
+      '--v8-flags=--expose-gc',
       '--node-modules-dir=manual',
       join(folder, 'deno.mjs'),
     ]);
@@ -150,6 +151,7 @@ function capnp(kind: string, date: string): string {
   ],`;
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
+  v8Flags = ["--expose-gc"],
   services = [ (name = "main", worker = .program) ],
   sockets = [ (name = "http", address = "127.0.0.1:0", http = (), service = "main") ]
 );

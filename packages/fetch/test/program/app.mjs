@@ -14,6 +14,10 @@ const facts = {};
 /** Responses of upgrades that `/twice` returns again. */
 let kept;
 
+/** Connections of `/unanswered` that are not collected. */
+let uncollected = 0;
+const collected = new FinalizationRegistry(() => uncollected--);
+
 const USERS = { s3cr3t: 'ada' };
 
 async function authenticate(request, { signal }) {
@@ -166,6 +170,30 @@ const routes = {
     return new Response('hello');
   },
   '/facts': () => Response.json(facts),
+  // The client does not answer the close.
+  '/unanswered': (request, server) => {
+    const how = new URL(request.url).searchParams.get('how');
+    return upgrade(request, { server, readLimit: 1000, report() {} }, async (conn) => {
+      uncollected++;
+      collected.register(conn);
+      const heard = [];
+      void conn.closed.then(({ wasClean }) => {
+        facts[how] = { wasClean, heard };
+      });
+      await conn.receive((message) => {
+        heard.push(message.text());
+        if (how === 'close') void conn.close(4000);
+        if (how === 'terminate') conn.terminate();
+        if (how === 'throw') throw new Error('boom');
+      });
+    });
+  },
+  '/uncollected': async () => {
+    globalThis.gc();
+    // Its callbacks run in a later turn.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    return Response.json(uncollected);
+  },
   '/members': (request, server) =>
     upgrade(request, { server }, async (conn) => {
       facts.unsupported = [];
