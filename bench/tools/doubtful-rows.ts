@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import type { ContestResult } from '../src/harness/runner.ts';
 import { rowsWithoutResult } from '../src/report/contest-tables.ts';
 import { documentText } from '../src/report/document-text.ts';
-import type { Scenario } from '../src/scenarios/scenario.ts';
+import { type Scenario, tablesOf } from '../src/scenarios/scenario.ts';
 import type { Recorded } from './documents.ts';
 
 /** The rest of a scenario takes longer to measure than a few rows again. */
@@ -31,7 +31,7 @@ export function measureDoubtful(
   for (let time = 0; time < MOST_TIMES; time++) {
     for (const row of doubtfulRows(read(file))) {
       if (!measure(scenario.name, part, '--only', row)) continue;
-      const document = withRow(read(file), read(part), row, scenario.tables);
+      const document = withRow(scenario, read(file), read(part), row);
       writeFileSync(join(root, file), documentText(document));
     }
   }
@@ -51,10 +51,10 @@ function rowOf(line: string, contests: readonly ContestResult[]): string | undef
 
 /** A result with one row of another one. */
 function withRow(
+  scenario: Pick<Scenario, 'tables'>,
   document: Recorded,
   part: Recorded,
   row: string,
-  tables: Scenario['tables'],
 ): Recorded {
   const { contests = [], warnings = [], measuredAgain = [] } = document;
   const measured = part.contests?.find(({ name }) => name === row);
@@ -66,7 +66,7 @@ function withRow(
   };
   return {
     ...document,
-    tables: tables(merged),
+    tables: tablesOf(scenario, merged),
     contests: merged,
     warnings: [
       ...warnings.filter((line) => rowOf(line, contests) !== row),

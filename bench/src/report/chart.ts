@@ -1,6 +1,6 @@
 import { BUSY_COLUMN } from './contest-tables.ts';
 import { type Head, machineLine, versionLine } from './head.ts';
-import { number, type Table, type Value } from './table.ts';
+import { number, rangeOf, type Table, type Value } from './table.ts';
 
 type Option = Record<string, unknown>;
 
@@ -181,9 +181,8 @@ function valueAxis(values: readonly number[]): Option {
 
 /** The median, the least and the most; nothing for a value that was not measured. */
 function endsOf(value: Value): number[] {
-  if (value === null) return [];
-  if (typeof value === 'number') return [value, value, value];
-  return [value.median, value.least, value.most];
+  const range = rangeOf(value);
+  return range === undefined ? [] : [range.median, range.least, range.most];
 }
 
 /** The texts beside the bars of the measured values. */

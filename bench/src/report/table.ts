@@ -120,7 +120,13 @@ function terminalText(value: Value | undefined): string {
 
 /** The middle of a value; undefined when it was not measured. */
 export function medianOf(value: Value | undefined): number | undefined {
-  return typeof value === 'number' ? value : value?.median;
+  return rangeOf(value)?.median;
+}
+
+/** A value with its range, which has no width for a number; undefined when it was not measured. */
+export function rangeOf(value: Value | undefined): Spread | undefined {
+  if (typeof value === 'number') return { median: value, least: value, most: value };
+  return value ?? undefined;
 }
 
 /** Three significant digits: `7.12`, `43.1`, `1810`. */

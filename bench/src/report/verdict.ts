@@ -1,4 +1,4 @@
-import { medianOf, number, type Table, type Value } from './table.ts';
+import { medianOf, number, rangeOf, type Table, type Value } from './table.ts';
 
 /** The contenders that are this library. */
 export const OURS: readonly string[] = ['receive', 'loop', 'ours', 'hub', 'broadcast', 'compat'];
@@ -72,12 +72,8 @@ export function verdictOf(table: Table): string[] {
 /** Whether the ranges of two values have a point in common. */
 function overlap(a: Value | undefined, b: Value | undefined): boolean {
   const [one, other] = [rangeOf(a), rangeOf(b)];
+  if (one === undefined || other === undefined) return false;
   return one.least <= other.most && other.least <= one.most;
-}
-
-function rangeOf(value: Value | undefined): { readonly least: number; readonly most: number } {
-  if (typeof value === 'object' && value !== null) return value;
-  return { least: value ?? Number.NaN, most: value ?? Number.NaN };
 }
 
 function reasonOf(other: string, ours: string, row: string): string {

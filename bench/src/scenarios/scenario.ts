@@ -275,13 +275,15 @@ async function measure(
 
 /** The first row of the result of one contest: `64 x 16 x 16 B: receive 2.1, bun 2.5 of ws, corked`. */
 function lineOf(scenario: Scenario, result: ContestResult): string {
-  const [{ unit, series }] = tablesOf(scenario, [result]) as [Table];
+  const [{ unit, series, labels }] = tablesOf(scenario, [result]) as [Table];
   const [, base] = /relative to (.+)$/.exec(unit) ?? [];
   const figures = series.flatMap(({ name, values: [value] }) => {
     const median = medianOf(value ?? null);
     const isShown = median !== undefined && name !== base && name !== BUSY_COLUMN;
     return isShown ? [`${name} ${number(median)}`] : [];
   });
+  // A label says why a row has no figures.
+  if (figures.length === 0) return labels[0] ?? result.name;
   return `${result.name}: ${figures.join(', ')} ${base === undefined ? `(${unit})` : `of ${base}`}`;
 }
 
