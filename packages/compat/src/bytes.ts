@@ -40,9 +40,10 @@ export function join(parts: readonly Buffer[]): Buffer {
  * @throws TypeError of `Buffer.from` for other values.
  */
 export function bytesOf(data: unknown): Uint8Array {
-  if (data instanceof Uint8Array) return data;
+  if (data instanceof Uint8Array && (data.length > 0 || Buffer.isBuffer(data))) return data;
   // Also of another realm.
   if (types.isArrayBuffer(data)) return new Uint8Array(data);
+  // As in ws, a TypeError for a view of bytes that were transferred.
   if (ArrayBuffer.isView(data)) {
     return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   }

@@ -29,6 +29,7 @@ import {
   type ParserOptions,
 } from './parser-events.ts';
 import { EXTENSION, limitOf, type PerMessageDeflate } from './permessage-deflate.ts';
+import { nextTick } from './platform.ts';
 import { type BinaryType, converted, isValidText } from './received-message.ts';
 
 // States of a parser.
@@ -128,7 +129,7 @@ export class MessageParser<T> {
   }
 
   #finishLater(): void {
-    process.nextTick(() => {
+    nextTick(() => {
       this.finished = true;
       this.#events.finish(this.#target);
     });

@@ -15,7 +15,8 @@ import {
 } from '@ws/conn/internal';
 import { copyOf, EMPTY } from './bytes.ts';
 import { keyOf } from './frame-list.ts';
-import { platform } from './platform.ts';
+import { isUnchanged } from './owned-socket.ts';
+import { nextTick, platform } from './platform.ts';
 
 /** Called when the socket has the frame, or with the error of the socket. */
 export type SendCallback = (error?: Error | null) => void;
@@ -207,8 +208,8 @@ export class OutgoingFrames implements BatchSender, TurnTask {
   }
 
   #added(size: number, callback: SendCallback | undefined): void {
-    // Programs pass null for no callback, which ws takes.
-    if (typeof callback === 'function') this.#call(inContext(callback));
+    const called = inContext(callback);
+    if (called !== undefined) this.#call(called);
     // The application may change referenced bytes once `send` has returned, as with ws.
     const most = this.#held ? COPIED_UP_TO : MAX_SMALL;
     if (size > most || this.#encoder!.pending >= LARGEST_SLAB) return this.flush();
@@ -250,6 +251,11 @@ export class OutgoingFrames implements BatchSender, TurnTask {
     callbacks: SendCallback[] | undefined,
   ): void {
     const { stream } = this;
+    if (release !== undefined && !isUnchanged(stream)) {
+      const copy = copyOf(bytes, 0, bytes.length);
+      release();
+      return this.#give(copy, undefined, callbacks);
+    }
     if (callbacks !== undefined || release === undefined || this.#mayQueue()) {
       // As with the two writes of a frame in ws, the error of a write after the end comes before
       // the callback.
@@ -269,10 +275,14 @@ export class OutgoingFrames implements BatchSender, TurnTask {
   }
 }
 
-/** One write has the frames of several callers. Each callback runs in the context of its caller. */
-function inContext(callback: SendCallback): SendCallback {
+/**
+ * One write, and one job, has the frames of several callers. Each callback runs in the context of
+ * its caller. Programs pass null for no callback, which ws takes.
+ */
+export function inContext(callback: SendCallback | null | undefined): SendCallback | undefined {
+  if (typeof callback !== 'function') return undefined;
   const context = new AsyncResource('ws.send');
-  return (error) => context.runInAsyncScope(callback, undefined, error);
+  return (...args) => context.runInAsyncScope(callback, undefined, ...args);
 }
 
 function onWritten(
@@ -292,10 +302,10 @@ function callAll(callbacks: readonly SendCallback[], error?: Error | null, from 
     try {
       callbacks[i]!(error);
     } catch (thrown) {
-      process.nextTick(() => {
+      nextTick(() => {
         throw thrown;
       });
-      process.nextTick(callAll, callbacks, error, i + 1);
+      nextTick(callAll, callbacks, error, i + 1);
       return;
     }
   }

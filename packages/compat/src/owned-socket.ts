@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Connection } from './connection.ts';
 
@@ -41,4 +42,18 @@ function afterFrames(method: Method): Method {
     flushing.set(method, wrapped);
   }
   return wrapped;
+}
+
+/** Of all sockets, TLS too. */
+const { write, _write } = Socket.prototype as unknown as Record<string, Method>;
+const flushingWrite = afterFrames(write!);
+
+/**
+ * Whether the methods that write are those of Node. Others, as of a program that simulates a slow
+ * network, may keep the bytes after they have reported them as written.
+ */
+export function isUnchanged(socket: Duplex): boolean {
+  const methods = socket as unknown as Record<string, Method>;
+  const isNodes = methods['write'] === flushingWrite || methods['write'] === write;
+  return isNodes && methods['_write'] === _write;
 }

@@ -12,9 +12,10 @@ import { bytesOf, copyOf, isBlob } from './bytes.ts';
 import { checkControlSize, closePayload } from './control-payload.ts';
 import { RSV1 } from './decoder-pool.ts';
 import { type FrameList, type FrameOptions, frameList, isShareable } from './frame-list.ts';
-import { OutgoingFrames, type SendCallback } from './outgoing-frames.ts';
+import { inContext, OutgoingFrames, type SendCallback } from './outgoing-frames.ts';
 import { type ActiveExtensions, NO_EXTENSIONS } from './parser-events.ts';
 import { EXTENSION, type PerMessageDeflate } from './permessage-deflate.ts';
+import { nextTick } from './platform.ts';
 
 /** Options of {@link Sender.send}. */
 export interface SenderOptions {
@@ -36,7 +37,7 @@ interface Job {
   readonly fin: boolean;
   readonly compress: boolean;
   readonly mask: boolean;
-  readonly callback: SendCallback | undefined;
+  callback: SendCallback | undefined;
 }
 
 const COMPRESSING = 'data was being compressed';
@@ -198,6 +199,7 @@ export class Sender extends OutgoingFrames {
   /** Sends data that waits for earlier data, is a Blob, or is compressed. */
   #prepare(job: Job): void {
     if (this.#busy) {
+      job.callback = inContext(job.callback);
       this._bufferedBytes += sizeOf(job.data);
       (this.#jobs ??= []).push(job);
       return;
@@ -218,6 +220,7 @@ export class Sender extends OutgoingFrames {
   }
 
   #readBlob(job: Job, blob: Blob): void {
+    job.callback = inContext(job.callback);
     this.#begin(blob.size);
     const done = (memory: ArrayBuffer): void => {
       if (this.stream.destroyed) return this.#fail(job, closedWhile('the blob was being read'));
@@ -230,8 +233,8 @@ export class Sender extends OutgoingFrames {
     };
     // In a later tick: what a callback throws must not reject the promise.
     blob.arrayBuffer().then(
-      (memory) => process.nextTick(done, memory),
-      (error: Error) => process.nextTick(failed, error),
+      (memory) => nextTick(done, memory),
+      (error: Error) => nextTick(failed, error),
     );
   }
 
@@ -260,6 +263,7 @@ export class Sender extends OutgoingFrames {
   #compressLater(job: Job, bytes: Uint8Array): void {
     const { compressor } = this.#deflate!;
     const { length } = bytes;
+    job.callback = inContext(job.callback);
     this.#begin(length);
     this.#compressing = job;
     // A copy: the application may transfer its bytes while another thread reads them.

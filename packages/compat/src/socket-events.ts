@@ -3,6 +3,7 @@ import type { Connection } from './connection.ts';
 import { CLOSE_CODE, type FaultError } from './errors.ts';
 import { disown, ownerOf } from './owned-socket.ts';
 import type { ParserEvents } from './parser-events.ts';
+import { nextTick } from './platform.ts';
 import { CLOSED, CLOSING, OPEN } from './ready-state.ts';
 
 /** Connects the events of the socket with the connection that owns it. */
@@ -35,7 +36,7 @@ export const parserEvents: ParserEvents<Connection> = {
     else ws.close(code, reason);
   },
   fault(ws, error) {
-    process.nextTick(onFault, ws, error);
+    nextTick(onFault, ws, error);
   },
   drain(ws) {
     if (!ws._paused) ws._stream!.resume();

@@ -52,6 +52,26 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
     });
   }
 
+  for (const view of [
+    (memory: ArrayBuffer) => new Uint8Array(memory),
+    (memory: ArrayBuffer) => new Float32Array(memory),
+    (memory: ArrayBuffer) => new DataView(memory),
+    (memory: ArrayBuffer) => memory,
+  ]) {
+    const { name } = view(new ArrayBuffer(8)).constructor;
+    sameTrace(`rejects a transferred ${name}`, async (scene) => {
+      const { server, client } = await scene.pair();
+      const from = side === 'server' ? server : client;
+      const memory = new ArrayBuffer(8);
+      const data = view(memory);
+      structuredClone(memory, { transfer: [memory] });
+      scene.attempt(side, 'send', () => from.send(data, { binary: true }));
+      scene.attempt(side, 'ping', () => from.ping(data));
+      from.close();
+      await closed(server, client);
+    });
+  }
+
   for (const value of [{}, true, Symbol('x'), () => {}]) {
     sameTrace(`rejects ${typeof value}`, async (scene) => {
       const { server, client } = await scene.pair();
