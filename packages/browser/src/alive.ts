@@ -138,14 +138,14 @@ export class Alive {
 
   /**
    * Milliseconds until the bytes since the last message have passed, at the rate at which they left
-   * since the first question. The system takes some MiB at once, which then wait in front of it. At
-   * most as long as that question has waited.
+   * since the first question. The system takes some MiB at once, which then wait in front of it, and
+   * all of them may have been sent just before it. At most as long as that question has waited.
    */
   #restOfWay(now: number): number {
     const waited = now - this.#firstAskedAt;
     const rate = (this.#left - this.#leftAtFirst) / waited;
     const way = (this.#sent() - this.#sentBefore) / rate;
-    return Math.max(0, Math.min(waited, this.#heardAt + way - now));
+    return Math.max(0, Math.min(waited, way - waited));
   }
 
   #look(): void {

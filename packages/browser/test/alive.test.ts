@@ -271,6 +271,26 @@ describe('the option alive', () => {
     expect(conn.state).toBe('open');
   });
 
+  it('allows for bytes that the system took just before the question, after a silence', async () => {
+    const { conn, socket } = await dialed();
+    await pass(18_000);
+    socket.blocked = true;
+    void conn.send('x'.repeat(38_000));
+    socket.bufferedAmount -= 4_000;
+    for (let i = 0; i < 34; i++) {
+      await pass(1_000);
+      socket.bufferedAmount -= 1_000;
+    }
+    // 4 s for the last bytes, and 3 s for the answer.
+    await pass(7_000);
+    socket.message('the answer');
+    expect(conn.state).toBe('open');
+    socket.bufferedAmount = 0;
+    // A dead connection ends all the same.
+    await pass(26_000);
+    expect(conn.state).toBe('closed');
+  });
+
   it('ends a connection whose messages do not leave', async () => {
     const { conn, socket } = await dialed();
     socket.bufferedAmount = 10_000;
