@@ -26,9 +26,9 @@ export class Alive {
   #end = 0;
   /** Questions since the last message. */
   #questions = 0;
-  /** When the page asked first since the last message, and the bytes that had left it then. */
-  #firstAskedAt = 0;
-  #leftAtFirst = 0;
+  /** Since when the page measures how fast bytes leave it, and those that had left it then. */
+  #measuredFrom = 0;
+  #leftBefore = 0;
   /** Milliseconds between two looks at a question. */
   readonly #step: number;
   readonly #sent: () => number;
@@ -109,8 +109,8 @@ export class Alive {
     if (!this.#send() && isFirst) return this.#lookIn(this.#plan.after);
     this.#left = this.#bytesLeft;
     if (isFirst) {
-      this.#firstAskedAt = this.#askedAt;
-      this.#leftAtFirst = this.#left;
+      this.#measuredFrom = this.#askedAt;
+      this.#leftBefore = this.#left;
     }
     this.#end = performance.now() + this.#plan.timeout;
     this.#lookIn(this.#step);
@@ -138,12 +138,12 @@ export class Alive {
 
   /**
    * Milliseconds until the bytes since the last message have passed, at the rate at which they left
-   * since the first question. The system takes some MiB at once, which then wait in front of it, and
-   * all of them may have been sent just before it. At most as long as that question has waited.
+   * since they began to wait. The system takes some MiB at once, which then wait in front of them,
+   * and all of them may have been sent just before. At most as long as the page has measured.
    */
   #restOfWay(now: number): number {
-    const waited = now - this.#firstAskedAt;
-    const rate = (this.#left - this.#leftAtFirst) / waited;
+    const waited = now - this.#measuredFrom;
+    const rate = (this.#left - this.#leftBefore) / waited;
     const way = (this.#sent() - this.#sentBefore) / rate;
     return Math.max(0, Math.min(waited, way - waited));
   }
@@ -160,6 +160,11 @@ export class Alive {
     // shows no part of a message that leaves.
     const isStream = isReading !== undefined;
     const isLeaving = isStream ? bufferedAmount > 0 : this.#unsent > 0 && left > this.#left;
+    // What the system takes at once says nothing about the rate.
+    if (this.#unsent === 0) {
+      this.#measuredFrom = now;
+      this.#leftBefore = left;
+    }
     this.#left = left;
     this.#unsent = bufferedAmount;
     if (isLeaving) this.#end = now + timeout + (isStream ? 0 : this.#restOfWay(now));

@@ -291,6 +291,20 @@ describe('the option alive', () => {
     expect(conn.state).toBe('closed');
   });
 
+  it('measures no rate from what the system takes at once after the question', async () => {
+    const { conn, socket } = await dialed();
+    await pass(20_500);
+    socket.blocked = true;
+    void conn.send('x'.repeat(38_000));
+    socket.bufferedAmount -= 4_000;
+    for (let i = 0; i < 34; i++) {
+      await pass(1_000);
+      socket.bufferedAmount -= 1_000;
+    }
+    await pass(7_000);
+    expect(conn.state).toBe('open');
+  });
+
   it('ends a connection whose messages do not leave', async () => {
     const { conn, socket } = await dialed();
     socket.bufferedAmount = 10_000;
