@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type BadHandshakeError, type ClientConn, dial } from '@ws/node-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -106,6 +107,46 @@ describe.skipIf(lacksRuntime('Deno'))('servers of one process on Deno', () => {
   });
 
   it('reports once that the Response of upgrade was not returned', forgotten);
+});
+
+describe.each(['Bun', 'Deno'] as const)('pages and logins on %s', (name) => {
+  describe.skipIf(lacksRuntime(name))('by the wrapper', () => {
+    servers(name);
+
+    const page = (server: string, init?: RequestInit): Promise<Response> =>
+      fetch(`http://127.0.0.1:${portOf(server)}/`, init);
+
+    it('refuses with the decompressed Response of another server', async () => {
+      const { status, body, headers } = await refusal('login');
+      expect([status, String(body)]).toEqual([401, 'who are you?']);
+      expect(headers['www-authenticate']).toBe('Bearer');
+    });
+
+    it('passes the compressed Response of another server on', async () => {
+      const response = await page('passedOn');
+      expect([response.status, await response.text()]).toEqual([401, 'who are you?']);
+    });
+
+    it('answers requests whose body fetch does not read', async () => {
+      const body = new Uint8Array(2 ** 21);
+      for (let i = 0; i < 3; i++) {
+        const response = await page('unread', { method: 'POST', body });
+        expect([response.status, await response.text()]).toEqual([401, 'no']);
+      }
+    });
+
+    it('reports no client that breaks its upload', async () => {
+      const socket = connect(portOf('upload'), '127.0.0.1');
+      const head = 'POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n';
+      socket.write(`${head}${'x'.repeat(10_000)}`);
+      await expect.poll(() => program.output()).toContain('an upload begins');
+      socket.resetAndDestroy();
+      await expect.poll(() => program.output()).toContain('an upload broke');
+      const whole = await page('upload', { method: 'POST', body: 'x'.repeat(1000) });
+      expect(await whole.text()).toBe('1000');
+      expect(program.output()).not.toContain('Error');
+    });
+  });
 });
 
 async function forgotten(): Promise<void> {

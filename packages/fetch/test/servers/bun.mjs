@@ -1,6 +1,7 @@
 // Servers of one process. `../servers.slow.test.ts` runs it.
 import { upgrade } from '@ws/fetch';
 import { bun } from '@ws/fetch/bun';
+import { pages, ports, service } from './pages.mjs';
 
 const local = { hostname: '127.0.0.1', port: 0, development: false };
 const MIB = 2 ** 20;
@@ -8,6 +9,7 @@ const echo = (conn) => conn.receive((message) => conn.send(message));
 const chat = (request, server) => upgrade(request, { server }, echo);
 
 const servers = {
+  service: { fetch: service },
   routes: { routes: { '/chat': chat }, ...bun(() => new Response('page')) },
   // `fetch` without a wrapper.
   unwrapped: { fetch: chat, websocket: bun().websocket },
@@ -41,7 +43,9 @@ const servers = {
   }),
 };
 
+for (const [name, fetch] of Object.entries(pages)) servers[name] = bun(fetch);
 for (const [name, options] of Object.entries(servers)) {
-  console.log(`${name} ${Bun.serve({ ...local, ...options }).port}`);
+  ports[name] = Bun.serve({ ...local, ...options }).port;
+  console.log(`${name} ${ports[name]}`);
 }
 console.log(`listening ${Bun.serve({ ...local, fetch: () => new Response('lives') }).port}`);
