@@ -17,14 +17,13 @@ export type Reads = Pick<ConnLike, typeof Symbol.asyncIterator> & {
   readonly failure?: unknown;
 };
 
-/** A connection in the order of the dials. Readers keep those that they have not read yet. */
+/** A connection in the order of the dials. */
 interface Link<C> {
   readonly conn: C;
   readonly reads: Reads;
   readonly closed: Promise<CloseInfo>;
   /** Number of the connection, from 1. */
   readonly number: number;
-  next: Link<C> | undefined;
   /** Resolves when the dial after this connection waits for no reader. */
   readonly mayDial: Deferred<void>;
 }
@@ -41,14 +40,18 @@ export class ConnectionChain<C> {
   #next = new Deferred<Link<C> | undefined>();
   /** Number of the newest connection that a reader has begun. */
   #begun = 0;
-  #readers = 0;
+  /**
+   * What each reader has not begun. No link leads to the next one: V8 may keep an old link in a
+   * register of a generator, and with it all later ones.
+   */
+  readonly #unread = new Set<Link<C>[]>();
   /** Whether a message waits for the next connection, or `reconnect` does. */
   #isWanted = false;
 
   opened(conn: C, reads: Reads, closed: Promise<CloseInfo>): void {
     const number = (this.#last?.number ?? 0) + 1;
-    const link: Link<C> = { conn, reads, closed, number, next: undefined, mayDial: new Deferred() };
-    if (this.#last !== undefined) this.#last.next = link;
+    const link: Link<C> = { conn, reads, closed, number, mayDial: new Deferred() };
+    for (const unread of this.#unread) unread.push(link);
     this.#last = link;
     this.#isOpen = true;
     this.#isWanted = false;
@@ -74,7 +77,7 @@ export class ConnectionChain<C> {
 
   /** Resolves when the next dial waits for no reader. */
   async mayDial(): Promise<void> {
-    if (this.#readers > 0) await this.#last?.mayDial.promise;
+    if (this.#unread.size > 0) await this.#last?.mayDial.promise;
   }
 
   /**
@@ -83,17 +86,20 @@ export class ConnectionChain<C> {
    * @param left - Ends the wait for a connection when it aborts.
    */
   async *read(left: AbortSignal): AsyncGenerator<Link<C>, undefined> {
-    this.#readers++;
+    const unread: Link<C>[] = this.#isOpen && this.#last ? [this.#last] : [];
+    this.#unread.add(unread);
     try {
-      let link = this.#isOpen ? this.#last : await untilAborted(left, this.#next.promise);
-      while (link !== undefined) {
-        this.#begin(link);
-        yield link;
-        link = await untilAborted(left, this.#after(link));
+      while (!left.aborted) {
+        const link = unread.shift();
+        if (link !== undefined) {
+          this.#begin(link);
+          yield link;
+          await untilAborted(left, link.closed);
+        } else if ((await untilAborted(left, this.#next.promise)) === undefined) break;
       }
     } finally {
-      this.#readers--;
-      if (this.#readers === 0) this.#last?.mayDial.resolve();
+      this.#unread.delete(unread);
+      if (this.#unread.size === 0) this.#last?.mayDial.resolve();
     }
     return undefined;
   }
@@ -103,11 +109,6 @@ export class ConnectionChain<C> {
     this.#begun = Math.max(this.#begun, link.number);
     link.mayDial.resolve();
     this.#letDial();
-  }
-
-  async #after(link: Link<C>): Promise<Link<C> | undefined> {
-    await link.closed;
-    return link.next ?? this.#next.promise;
   }
 
   #letDial(): void {
