@@ -31,7 +31,7 @@ const FLOORS = {
     ['frames'],
     ['messages'],
     ['endpoint'],
-    ['index', 'internal', 'parts'],
+    ['index', 'internal'],
   ],
   conn: [
     ['on-rejection'],
@@ -46,10 +46,10 @@ const FLOORS = {
     ['call-options'],
     ['arguments', 'connection', 'control', 'read', 'writing'],
     ['conn', 'internals', 'internals-of-conn'],
-    ['conn-like'],
+    ['conn-like', 'gate-of'],
     ['internals-of'],
     ['broadcast', 'join', 'pair', 'reconnecting'],
-    ['index', 'internal', 'parts'],
+    ['index', 'internal'],
   ],
   browser: [
     ['errors', 'message-streams', 'utf8-length', 'validate', 'web-types'],

@@ -57,7 +57,7 @@ export function library(
 }
 
 /** Declarations that only the other packages of the workspace use. */
-const INTERNAL = ['dist/internal.d.cts', 'dist/parts.d.cts'];
+const INTERNAL = join('dist', 'internal.d.cts');
 
 /** The examples of docstrings. The reference on the site has them; in the tarballs they cost 5 kB. */
 const EXAMPLE = /(?:^ *\*\n)?^ *\* @example\n(?:^ *\*(?!\/).*\n)*?(?=^ *\*(?:\/| @[a-z]))/gm;
@@ -67,7 +67,7 @@ function shortenDeclarations(): void {
   for (const name of readdirSync('dist', { recursive: true, encoding: 'utf8' })) {
     if (!name.endsWith('.d.cts')) continue;
     const file = join('dist', name);
-    const removed = INTERNAL.includes(file) ? COMMENT : EXAMPLE;
+    const removed = file === INTERNAL ? COMMENT : EXAMPLE;
     writeFileSync(file, readFileSync(file, 'utf8').replaceAll(removed, ''));
   }
 }

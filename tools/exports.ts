@@ -82,12 +82,14 @@ function nameOf(source: string): string {
   return source.replace(/^\.\/src\/(.*)\.ts$/, '$1');
 }
 
-/** The order matters: a runtime takes the first condition that it knows. */
+/** The order matters: a runtime or a bundler takes the first condition that it knows. */
 function conditions(name: string): { readonly [condition: string]: Target } {
   const module = `./dist/${name}.js`;
   return {
     bun: module,
     deno: module,
+    // Bundlers alone know it. All of a bundle then gets the ES modules, for import and for require().
+    module,
     import: { types: `./dist/${name}.d.ts`, node: `./dist/${name}.mjs`, default: module },
     require: { types: `./dist/${name}.d.cts`, default: `./dist/${name}.cjs` },
     default: module,

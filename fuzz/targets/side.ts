@@ -9,7 +9,7 @@ import {
   type Transport,
   type WaitOptions,
 } from '@ws/conn';
-import { checkAutoResponse, checkRate, internalsOf } from '@ws/conn/internal';
+import { checkAutoResponse, checkRate, limitRate, setAutoResponse } from '@ws/conn/internal';
 import { type FakePlatform, naiveDecode, TestTransport } from '@ws/tests';
 import { ensure, ensureSame } from '../harness/target.ts';
 import { RSV2, SlowExtension } from './slow-extension.ts';
@@ -100,9 +100,7 @@ export class Side {
   sendRequest(size: number): void {
     if (this.#peerDone) return;
     if (this.#requests === undefined) {
-      internalsOf(this.#conn).setAutoResponse(
-        checkAutoResponse({ request: REQUEST, response: ANSWER }),
-      );
+      setAutoResponse(this.#conn, checkAutoResponse({ request: REQUEST, response: ANSWER }));
       this.#requests = 0;
     }
     const shape = {
@@ -263,7 +261,7 @@ export class Side {
     ][(size >> 2) % 4];
     this.#limited = true;
     const bound = size % 2 === 0 ? { messages: 1 + (size % 3) } : { bytes: 100 };
-    internalsOf(this.#conn).limitRate(checkRate({ ...bound, per: TIMEOUT, over }));
+    limitRate(this.#conn, checkRate({ ...bound, per: TIMEOUT, over }));
   }
 
   /** Sets and clears a read deadline. One that has passed ends reading. */

@@ -12,7 +12,6 @@ const packages = join(import.meta.dirname, '../../packages');
 const modules = {
   '@ws/codec': 'codec/dist/index.js',
   '@ws/codec/internal': 'codec/dist/internal.js',
-  '@ws/codec/parts': 'codec/dist/parts.js',
   '@ws/conn': 'conn/dist/index.js',
 };
 const built = Object.values(modules).every((file) => existsSync(join(packages, file)));

@@ -8,7 +8,7 @@ import {
   type Transport,
   WebSocketError,
 } from '@ws/conn';
-import { checkRate, internalsOf } from '@ws/conn/internal';
+import { checkRate, limitRate } from '@ws/conn/internal';
 import { FakePlatform, SteppedTransport, turn } from '../kit/index.ts';
 import type { Command, End, Setup } from './commands.ts';
 import { compressingPlatform, DEFLATE } from './compressing-platform.ts';
@@ -90,7 +90,7 @@ export async function runCommands(
 }
 
 function limited(conn: Conn, messages: number | false = false): Conn {
-  if (messages !== false) internalsOf(conn).limitRate(checkRate({ messages, per: 1 }));
+  if (messages !== false) limitRate(conn, checkRate({ messages, per: 1 }));
   return conn;
 }
 

@@ -49,11 +49,7 @@ const NODE = { platform: 'node', target: 'node20', minify: true };
 
 const CHECKS: Readonly<Record<string, () => Promise<void>>> = {
   async 'a server in one file by esbuild, as an ES module'() {
-    // On Node the packages are CommonJS, whose `require` of Node's modules esbuild leaves.
-    const banner = {
-      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-    };
-    const text = await bundle(program, { ...NODE, format: 'esm', banner });
+    const text = await bundle(program, { ...NODE, format: 'esm' });
     saysOk(process.execPath, inFile('server.mjs', text));
   },
 

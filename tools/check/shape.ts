@@ -158,7 +158,7 @@ function entryPoints(name: string): string[] {
     exports: Record<string, string | { '@ws/source': string }>;
   };
   return Object.entries(exports)
-    .filter(([path]) => !['./internal', './parts', './package.json'].includes(path))
+    .filter(([path]) => !['./internal', './package.json'].includes(path))
     .map(([, entry]) => join(folder, (entry as { '@ws/source': string })['@ws/source']));
 }
 

@@ -29,6 +29,44 @@ describe('a built package', () => {
   });
 });
 
+describe('a bundle for Node', () => {
+  const program = `
+    import { serve } from '@ws/node-server';
+    import { dial } from '@ws/node-client';
+    import { Hub } from '@ws/hub';
+    const hub = new Hub();
+    const server = await serve({ port: 0, host: '127.0.0.1' }, (conn) => conn.receive((m) => conn.send(m)));
+    const conn = await dial(server.url);
+    await conn.send('hello');
+    console.log((await conn.readMessage()).text());
+    await conn.close();
+    await hub.close();
+    await server.close();`;
+
+  it('runs as an ES module without a banner', async ({ skip }) => {
+    if (missing.length > 0) skip('not built');
+    const { outputFiles } = await bundle(program, { platform: 'node' });
+    const node = ['--input-type=module', '-'];
+    const input = outputFiles[0]!.text;
+    const out = execFileSync(process.execPath, node, { input, encoding: 'utf8' });
+    expect(out.trim()).toBe('hello');
+  });
+
+  it.for(['esm', 'cjs'])('has one copy of each class: %s', async (format, { skip }) => {
+    if (missing.length > 0) skip('not built');
+    const both = `
+      import { Conn } from '@ws/conn';
+      import * as server from '@ws/node-server';
+      const required = require('@ws/conn');
+      console.log(required.Conn === Conn, require('@ws/node-server').WebSocketError === required.WebSocketError, server.WebSocketError === required.WebSocketError);`;
+    const { outputFiles } = await bundle(both, { platform: 'node', format });
+    const node = [format === 'esm' ? '--input-type=module' : '--input-type=commonjs', '-'];
+    const input = outputFiles[0]!.text;
+    const out = execFileSync(process.execPath, node, { input, encoding: 'utf8' });
+    expect(out.trim()).toBe('true true true');
+  });
+});
+
 describe('a bundle for browsers', () => {
   it.for(['node-client', 'browser'])(
     'of dial of @ws/%s has neither Conn nor node:',
@@ -91,8 +129,8 @@ interface Bundle {
   readonly outputFiles: readonly { readonly text: string }[];
 }
 
-/** Bundles with the esbuild of tsup, as a bundler for browsers does. */
-async function bundle(contents: string): Promise<Bundle> {
+/** Bundles with the esbuild of tsup, for browsers unless `options` say otherwise. */
+async function bundle(contents: string, options: object = {}): Promise<Bundle> {
   const require = createRequire(createRequire(import.meta.url).resolve('tsup'));
   const { build } = require('esbuild') as { build: (options: object) => Promise<Bundle> };
   return build({
@@ -104,5 +142,6 @@ async function bundle(contents: string): Promise<Bundle> {
     metafile: true,
     write: false,
     logLevel: 'silent',
+    ...options,
   });
 }

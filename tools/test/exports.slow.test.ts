@@ -5,8 +5,8 @@ import { describe, expect, it } from 'vitest';
 import type { Manifest } from '../exports.ts';
 
 const root = join(import.meta.dirname, '../..');
-/** Entries for the other packages of the workspace. */
-const INTERNAL = ['./internal', './parts'];
+/** The entry for the other packages of the workspace. */
+const INTERNAL = './internal';
 
 /** The source of every public entry of the published packages. */
 function publicEntries(): string[] {
@@ -16,7 +16,7 @@ function publicEntries(): string[] {
     if (manifest.private) return [];
     return Object.entries(manifest.exports).flatMap(([subpath, target]) => {
       const source = typeof target === 'string' ? undefined : target['@ws/source'];
-      if (typeof source !== 'string' || INTERNAL.includes(subpath)) return [];
+      if (typeof source !== 'string' || subpath === INTERNAL) return [];
       return [join(folder, source)];
     });
   });

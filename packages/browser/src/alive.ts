@@ -1,5 +1,5 @@
-import type { BorrowedMessage } from '@ws/conn';
-import { onPageWake, onRejection, TimeoutError } from '@ws/conn/parts';
+import { type BorrowedMessage, TimeoutError } from '@ws/conn';
+import { onPageWake, onRejection } from '@ws/conn/internal';
 import type { AlivePlan } from './dial-options.ts';
 import { dataTypeOf, messageOf, payloadOf } from './payload.ts';
 import { nothing, report } from './promises.ts';

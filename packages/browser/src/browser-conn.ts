@@ -1,5 +1,5 @@
 import type { Role } from '@ws/conn';
-import type { ConnInternals } from '@ws/conn/parts';
+import type { ConnInternals } from '@ws/conn/internal';
 import { Alive } from './alive.ts';
 import type { AlivePlan } from './dial-options.ts';
 import { UnsupportedError } from './errors.ts';

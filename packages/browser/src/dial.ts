@@ -1,4 +1,5 @@
-import { handled, TransportError } from '@ws/conn/parts';
+import { TransportError } from '@ws/conn';
+import { handled } from '@ws/conn/internal';
 import { BrowserConn } from './browser-conn.ts';
 import { ConnectingSocket } from './connecting-socket.ts';
 import {

@@ -1,4 +1,4 @@
-import { WebSocketError } from '@ws/conn/parts';
+import { WebSocketError } from '@ws/conn';
 
 /**
  * The runtime has no such feature: browsers do not offer it. The message says what to use instead.

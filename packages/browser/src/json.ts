@@ -1,5 +1,5 @@
-import type { SchemaIssue, StandardSchema } from '@ws/conn';
-import { JSONError, kind, type Message, printable } from '@ws/conn/parts';
+import { JSONError, type Message, type SchemaIssue, type StandardSchema } from '@ws/conn';
+import { kind, printable } from '@ws/conn/internal';
 import { report } from './promises.ts';
 import { badType } from './validate.ts';
 

@@ -1,5 +1,5 @@
 import type { DataType, MessageReaderLike, OwnedBytes } from '@ws/conn';
-import { kind } from '@ws/conn/parts';
+import { kind } from '@ws/conn/internal';
 import { decodeUtf8, type PageMessage } from './payload.ts';
 import { attempt } from './promises.ts';
 import { badType } from './validate.ts';

@@ -1,5 +1,5 @@
 import type { ConnLike, OwnedBytes } from '@ws/conn';
-import type { ConnInternals } from '@ws/conn/parts';
+import type { ConnInternals } from '@ws/conn/internal';
 
 /** The result of `BrowserConn.toStreams`. */
 export interface MessageStreams {

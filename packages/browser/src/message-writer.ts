@@ -1,5 +1,5 @@
-import type { MessageData, MessageWriterLike } from '@ws/conn';
-import { RESOLVED, rejectedSoon, WriteClosedError } from '@ws/conn/parts';
+import { type MessageData, type MessageWriterLike, WriteClosedError } from '@ws/conn';
+import { RESOLVED, rejectedSoon } from '@ws/conn/internal';
 import { bytesOf, payloadOf } from './payload.ts';
 import { attempt, nothing } from './promises.ts';
 import { utf8Length } from './utf8-length.ts';

@@ -1,5 +1,13 @@
-import type { DataType, MessageData, OwnedBytes } from '@ws/conn';
-import { BackpressureError, BinaryMessage, kind, Message, TextMessage } from '@ws/conn/parts';
+import {
+  BackpressureError,
+  BinaryMessage,
+  type DataType,
+  Message,
+  type MessageData,
+  type OwnedBytes,
+  TextMessage,
+} from '@ws/conn';
+import { kind } from '@ws/conn/internal';
 import type { BrowserConnBounds } from './options.ts';
 import { badType } from './validate.ts';
 

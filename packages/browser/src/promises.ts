@@ -1,5 +1,5 @@
-import type { WaitOptions } from '@ws/conn';
-import { handled, kind, RESOLVED, rejected, rejectedSoon, TimeoutError } from '@ws/conn/parts';
+import { TimeoutError, type WaitOptions } from '@ws/conn';
+import { handled, kind, RESOLVED, rejected, rejectedSoon } from '@ws/conn/internal';
 import { badType, whole } from './validate.ts';
 
 /** The most ms that `setTimeout` takes: 24 days. */

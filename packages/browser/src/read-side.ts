@@ -1,11 +1,13 @@
-import type { BorrowedMessage, CloseInfo, MessageHandler } from '@ws/conn';
 import {
+  type BorrowedMessage,
   CloseError,
+  type CloseInfo,
   CloseSentError,
-  RESOLVED,
+  type MessageHandler,
   ReadLimitError,
   ReadPendingError,
-} from '@ws/conn/parts';
+} from '@ws/conn';
+import { RESOLVED } from '@ws/conn/internal';
 import type { BrowserConnSettings } from './options.ts';
 import { MESSAGE_COST, messageOf, overflow, type PageMessage } from './payload.ts';
 import type { PageSocket } from './web-types.ts';

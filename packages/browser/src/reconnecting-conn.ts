@@ -1,4 +1,4 @@
-import { LiveConn } from '@ws/conn/parts';
+import { LiveConn } from '@ws/conn/internal';
 import type { BrowserConn } from './browser-conn.ts';
 import {
   type FreshURL,

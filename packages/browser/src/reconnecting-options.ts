@@ -1,4 +1,4 @@
-import type { Report } from '@ws/conn';
+import { type Report, WebSocketError } from '@ws/conn';
 import {
   errorOf,
   type LivePlan,
@@ -8,8 +8,7 @@ import {
   RECONNECT_OPTION_NAMES,
   RECONNECTING_CONN_OPTION_NAMES,
   type ReconnectPlan,
-  WebSocketError,
-} from '@ws/conn/parts';
+} from '@ws/conn/internal';
 import type {
   ReconnectingConnOptions as LiveOptions,
   ReconnectOptions,

@@ -1,4 +1,4 @@
-import { startReconnecting } from '@ws/conn/parts';
+import { startReconnecting } from '@ws/conn/internal';
 import type { BrowserConn } from './browser-conn.ts';
 import {
   type FreshURL,

@@ -1,4 +1,4 @@
-import { kind } from '@ws/conn/parts';
+import { kind } from '@ws/conn/internal';
 
 /**
  * Runs the checks of the arguments of a public function. In V8 the stack of their error starts at

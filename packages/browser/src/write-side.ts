@@ -1,10 +1,5 @@
-import {
-  type BackpressureError,
-  handled,
-  type LateRejection,
-  RESOLVED,
-  rejectedSoon,
-} from '@ws/conn/parts';
+import type { BackpressureError } from '@ws/conn';
+import { handled, type LateRejection, RESOLVED, rejectedSoon } from '@ws/conn/internal';
 import type { BrowserConnSettings } from './options.ts';
 import { MESSAGE_COST, overflow } from './payload.ts';
 import { nothing } from './promises.ts';

@@ -16,11 +16,19 @@ export { checked, fromCaller, isMistake } from './from-caller.ts';
 export { offerDeflate } from './handshake/deflate-negotiation.ts';
 export { refusalHead, responseHead, switchingHead } from './handshake/format.ts';
 export { linesOf } from './handshake/header-lines.ts';
+export {
+  isSameHost,
+  NULL_ORIGIN,
+  type Origin,
+  parseAllowedOrigin,
+  parseHostPort,
+  parseOrigin,
+  type SameHost,
+} from './handshake/origin.ts';
 export { hasToken } from './handshake/token-list.ts';
 export { MAX_CONTROL_PAYLOAD } from './limits.ts';
 export { simdReadBuffer } from './masking/simd.ts';
 export { HEADROOM } from './masking/simd-blocks.ts';
-export { moveUnmasked } from './memory/move.ts';
 export { Pool } from './memory/pool.ts';
 export { LARGEST_SLAB, NO_BYTES } from './memory/slab.ts';
 export { encoded } from './messages/extension.ts';

@@ -23,9 +23,9 @@ export function badType(type: unknown): TypeError {
 
 /** The names of options of each method that takes other options than {@link WaitOptions}. */
 const WRITE_OPTION_NAMES = ['compress', 'signal'];
-const READ_JSON_OPTION_NAMES = ['schema', ...WAIT_OPTION_NAMES];
+const READ_JSON_OPTION_NAMES = /* @__PURE__ */ ['schema'].concat(WAIT_OPTION_NAMES);
 const WRITER_OPTION_NAMES = ['queue', 'compress'];
-const CLOSE_OPTION_NAMES = ['discard', ...WAIT_OPTION_NAMES];
+const CLOSE_OPTION_NAMES = /* @__PURE__ */ ['discard'].concat(WAIT_OPTION_NAMES);
 
 /** Checks the options of `method`, which has no other options than {@link WaitOptions}. */
 export function checkWaits(method: string, options: object): void {

@@ -1,6 +1,6 @@
-import { WebSocketError } from '@ws/codec/parts';
+import { WebSocketError } from '@ws/codec';
 
-export { BackpressureError } from '@ws/codec/parts';
+export { BackpressureError } from '@ws/codec';
 
 /**
  * The names of the close codes from 1000 in gorilla/websocket. It has none for 1004 and 1012 to

@@ -13,8 +13,9 @@ export { deflateLimits } from './deflate/deflate-limits.ts';
 export { historyBytesOf } from './deflate/engine-pool.ts';
 export { PerMessageDeflate } from './deflate/per-message-deflate.ts';
 export { type Compression, DEFAULT_COMPRESSION } from './deflate/settings.ts';
-export { causeText, isError, printable } from './errors.ts';
+export { causeText, errorOf, isError, printable } from './errors.ts';
 export { Fifo } from './fifo.ts';
+export { limitRate, setAutoResponse } from './gate-of.ts';
 export type { ConnInternals } from './internals.ts';
 export { internalsOf } from './internals-of.ts';
 export { isThenable, onRejection } from './on-rejection.ts';
@@ -37,16 +38,28 @@ export { formatJSON } from './read/json.ts';
 export type { RatePlan } from './read/rate.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
 export { checkSchemaOptions, misfitReason, withValue } from './read/schema-reads.ts';
+export { LiveConn } from './reconnecting/live-conn.ts';
+export {
+  type LivePlan,
+  liveOptions,
+  planLive,
+  policyOf,
+  RECONNECT_OPTION_NAMES,
+  RECONNECTING_CONN_OPTION_NAMES,
+  type ReconnectPlan,
+} from './reconnecting/options.ts';
+export { onPageWake } from './reconnecting/page-wake.ts';
+export { start as startReconnecting } from './reconnecting/reconnecting.ts';
 export { reportError } from './report/report.ts';
 export { type Scheduler, schedulerOf } from './scheduler/scheduler.ts';
-export { type TaskQueue, TurnCallback, type TurnTask } from './scheduler/task-queue.ts';
+export { TurnCallback, type TurnTask } from './scheduler/task-queue.ts';
 export type { TimerEntry } from './scheduler/timers.ts';
 export { YieldQueue } from './scheduler/yield-queue.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
 export { checkExpires } from './time/deadline.ts';
 export { Expiry } from './time/expiry.ts';
 export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
-export { rejectedLater } from './time/refusal.ts';
+export { LateRejection, rejectedLater, rejectedSoon } from './time/refusal.ts';
 export { bound, checkOptionNames, duration, kind, range, whole } from './validate.ts';
 export { DetachedBytes } from './writing/pending-bytes.ts';
 export {

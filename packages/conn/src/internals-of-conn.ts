@@ -5,9 +5,6 @@ import type { Connection } from './connection/connection.ts';
 import type { ConnInternals } from './internals.ts';
 import type { Message } from './message.ts';
 import type { Platform } from './platform/platform.ts';
-import type { PreparedResponse } from './read/auto-response.ts';
-import { Gate } from './read/gate.ts';
-import { Rate, type RatePlan } from './read/rate.ts';
 import { ReceiveCall, type ReceiveObserver } from './read/receive-call.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';
 
@@ -88,23 +85,6 @@ export class InternalsOfConn implements Required<ConnInternals> {
   get unfinishedReceive(): Promise<unknown> | undefined {
     const { reader } = this.connection;
     return reader.attention.handlerRuns ? undefined : reader.receiveCall;
-  }
-
-  setAutoResponse(autoResponse: PreparedResponse): void {
-    this.#gate.autoResponse = autoResponse;
-  }
-
-  limitRate(plan: RatePlan): void {
-    const gate = this.#gate;
-    gate.rate?.stopTimer();
-    gate.rate = new Rate(this.connection, plan);
-    if (this.connection.input.held) gate.rate.fire();
-  }
-
-  get #gate(): Gate {
-    const { input } = this.connection;
-    input.gate ??= new Gate(this.connection);
-    return input.gate;
   }
 
   // Writing

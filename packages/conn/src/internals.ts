@@ -2,8 +2,6 @@ import type { CloseInfo } from './close-info.ts';
 import type { Conn } from './conn.ts';
 import type { Message } from './message.ts';
 import type { Platform } from './platform/platform.ts';
-import type { PreparedResponse } from './read/auto-response.ts';
-import type { RatePlan } from './read/rate.ts';
 import type { ReceiveObserver } from './read/receive-call.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';
 
@@ -56,10 +54,6 @@ export interface ConnInternals {
    * settled, if there is one.
    */
   readonly unfinishedReceive?: Promise<unknown> | undefined;
-  /** Answers a message of the peer without its reader. */
-  setAutoResponse?(autoResponse: PreparedResponse): void;
-  /** Bounds the rate of the peer's messages. A second call replaces the bound of the first. */
-  limitRate?(plan: RatePlan): void;
 
   // Writing
 

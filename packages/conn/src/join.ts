@@ -1,5 +1,5 @@
+import type { OwnedBytes } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
-import type { OwnedBytes } from '@ws/codec/parts';
 import type { Conn } from './conn.ts';
 import type { ConnInternals } from './internals.ts';
 import { internalsOf } from './internals-of.ts';

@@ -1,5 +1,4 @@
-import { CloseCode } from '@ws/codec';
-import type { OwnedBytes } from '@ws/codec/parts';
+import { CloseCode, type OwnedBytes } from '@ws/codec';
 import type { ConnCloseOptions } from './call-options.ts';
 import type { Message } from './message.ts';
 

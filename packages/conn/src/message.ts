@@ -1,6 +1,5 @@
-import type { DataType } from '@ws/codec';
+import { type DataType, type OwnedBytes, TextMessage } from '@ws/codec';
 import { type Lease, poolsAreDebugged } from '@ws/codec/internal';
-import { type OwnedBytes, TextMessage } from '@ws/codec/parts';
 import { copyOf } from './memory/copy.ts';
 import type { Platform } from './platform/platform.ts';
 

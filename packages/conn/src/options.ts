@@ -158,26 +158,32 @@ export interface Settings {
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-const SERVER: Settings = {
-  readLimit: MIB,
-  maxEmptyFragments: 1024,
-  readAhead: 64 * KIB,
-  idleReadTimeout: 5 * 60_000,
-  highWaterMark: 64 * KIB,
-  maxBufferedAmount: 16 * MIB,
-  closeTimeout: 5_000,
-  heartbeat: { interval: 20_000, timeout: 20_000 },
-  maxPendingPings: 64,
-  writeBufferSize: 4096,
-  writeBufferPool: undefined,
-  compression: false,
-  report: undefined,
-};
+// Functions, not constants: a bundler cannot remove arithmetic and spreads that nothing uses.
+const SERVER: Settings = /* @__PURE__ */ serverDefaults();
 
-const DEFAULTS: { readonly [R in Role]: Settings } = {
-  server: SERVER,
-  client: { ...SERVER, readLimit: 16 * MIB },
-};
+function serverDefaults(): Settings {
+  return {
+    readLimit: MIB,
+    maxEmptyFragments: 1024,
+    readAhead: 64 * KIB,
+    idleReadTimeout: 5 * 60_000,
+    highWaterMark: 64 * KIB,
+    maxBufferedAmount: 16 * MIB,
+    closeTimeout: 5_000,
+    heartbeat: { interval: 20_000, timeout: 20_000 },
+    maxPendingPings: 64,
+    writeBufferSize: 4096,
+    writeBufferPool: undefined,
+    compression: false,
+    report: undefined,
+  };
+}
+
+const DEFAULTS: { readonly [R in Role]: Settings } = /* @__PURE__ */ defaults();
+
+function defaults(): { readonly [R in Role]: Settings } {
+  return { server: SERVER, client: { ...SERVER, readLimit: 16 * MIB } };
+}
 
 /** The names of {@link ConnSettings}, for packages that pass settings through. */
 export const connSettingNames: readonly (keyof ConnSettings)[] = /* @__PURE__ */ Object.keys(
@@ -185,14 +191,11 @@ export const connSettingNames: readonly (keyof ConnSettings)[] = /* @__PURE__ */
 ) as (keyof ConnSettings)[];
 
 /** The names of {@link ConnOptions}. */
-const CONN_OPTION_NAMES: readonly string[] = [
-  'role',
-  'platform',
-  'subprotocol',
-  'extensions',
-  'deflate',
-  ...connSettingNames,
-] satisfies (keyof ConnOptions)[];
+const CONN_OPTION_NAMES: readonly string[] = /* @__PURE__ */ connOptionNames();
+
+function connOptionNames(): (keyof ConnOptions)[] {
+  return ['role', 'platform', 'subprotocol', 'extensions', 'deflate', ...connSettingNames];
+}
 
 /**
  * Checks all options of a `Conn` and fills in the defaults.
@@ -328,7 +331,7 @@ function reportFunction(name: string, value: unknown): Report {
   throw new TypeError(`${name}: expected a function, got ${kind(value)}`);
 }
 
-const COMPRESSION_NAMES: readonly string[] = Object.keys(DEFAULT_COMPRESSION);
+const COMPRESSION_NAMES: readonly string[] = /* @__PURE__ */ Object.keys(DEFAULT_COMPRESSION);
 
 function compression(_: string, value: unknown): Compression | false {
   if (value === false) return false;

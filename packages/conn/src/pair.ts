@@ -28,13 +28,11 @@ export interface ConnPairOptions extends ConnSettings {
   readonly server?: ConnSettings | undefined;
 }
 
-const CONN_PAIR_OPTION_NAMES: readonly string[] = [
-  'platform',
-  'subprotocol',
-  'client',
-  'server',
-  ...connSettingNames,
-] satisfies (keyof ConnPairOptions)[];
+const CONN_PAIR_OPTION_NAMES: readonly string[] = /* @__PURE__ */ pairOptionNames();
+
+function pairOptionNames(): (keyof ConnPairOptions)[] {
+  return ['platform', 'subprotocol', 'client', 'server', ...connSettingNames];
+}
 
 /**
  * Creates two connected Conns in memory, for tests: real frames, real closing handshakes, real

@@ -1,6 +1,11 @@
 import { badType, bounded, whole } from '@ws/browser/internal';
-import type { ConnStats, PingOptions, PingPongHandler } from '@ws/conn';
-import { BackpressureError, handled, rejected } from '@ws/conn/parts';
+import {
+  BackpressureError,
+  type ConnStats,
+  type PingOptions,
+  type PingPongHandler,
+} from '@ws/conn';
+import { handled, rejected } from '@ws/conn/internal';
 import type { BunSocket } from './bun-socket.ts';
 import type { Plan } from './options.ts';
 import { SocketConn, type SocketRuntime } from './server-conn.ts';

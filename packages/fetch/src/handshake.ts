@@ -1,6 +1,6 @@
 import { after, whole } from '@ws/browser/internal';
-import { isSameHost, parseHostPort, parseOrigin } from '@ws/codec/parts';
-import { errorOf, kind } from '@ws/conn/parts';
+import { isSameHost, parseHostPort, parseOrigin } from '@ws/codec/internal';
+import { errorOf, kind } from '@ws/conn/internal';
 import type { HeadersLike, Plan, Refusal } from './options.ts';
 import { reportTo } from './reports.ts';
 import { isResponse, ownResponse } from './responses.ts';

@@ -5,7 +5,7 @@ import {
   checkConnOptions,
   checkNames,
 } from '@ws/browser/internal';
-import { parseAllowedOrigin, type SameHost } from '@ws/codec/parts';
+import { parseAllowedOrigin, type SameHost } from '@ws/codec/internal';
 import type { AutoResponse, Conn, ConnLike, ReportContext } from '@ws/conn';
 
 /**

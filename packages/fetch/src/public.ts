@@ -1,7 +1,7 @@
 // What each file of the entry `@ws/fetch` exports beside `upgrade`.
 export { UnsupportedError } from '@ws/browser/internal';
-export type { AutoResponse } from '@ws/conn';
 export {
+  type AutoResponse,
   BackpressureError,
   BinaryMessage,
   CloseCode,
@@ -15,7 +15,7 @@ export {
   TransportError,
   WebSocketError,
   WriteClosedError,
-} from '@ws/conn/parts';
+} from '@ws/conn';
 export type { HonoContext, HonoEvents, HonoSocket, UpgradeWebSocket } from './hono.ts';
 export type {
   AuthOf,

@@ -1,4 +1,4 @@
-import { kind } from '@ws/conn/parts';
+import { kind } from '@ws/conn/internal';
 
 /** Fields of a compressed body. */
 const ENCODING_FIELDS = ['content-encoding', 'content-length'];

@@ -8,8 +8,7 @@ import {
   WebSocketConn,
   whole,
 } from '@ws/browser/internal';
-import type { Role } from '@ws/conn';
-import { WebSocketError } from '@ws/conn/parts';
+import { type Role, WebSocketError } from '@ws/conn';
 import type { Mark } from './fetch-call.ts';
 import { checkReadLimit, type Plan } from './options.ts';
 import { reportTo } from './reports.ts';

@@ -1,5 +1,5 @@
 import { badType } from '@ws/browser/internal';
-import { kind } from '@ws/conn/parts';
+import { kind } from '@ws/conn/internal';
 import { FetchCall, type Mark, takeMark, type Wrapper } from './fetch-call.ts';
 import type { Agreement } from './handshake.ts';
 import { negotiate, refuse } from './handshake.ts';

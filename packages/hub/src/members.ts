@@ -6,7 +6,12 @@ import {
   portablePlatform,
   TextMessage,
 } from '@ws/conn';
-import { type ConnInternals, internalsOf, type RatePlan } from '@ws/conn/internal';
+import {
+  type ConnInternals,
+  internalsOf,
+  limitRate as limit,
+  type RatePlan,
+} from '@ws/conn/internal';
 
 // What the hub asks of a connection. One that is no Conn, of `@ws/fetch` for example, gets each message
 // by its own `writeMessage`: it shares no frames with others.
@@ -20,11 +25,10 @@ export function platformOf(conn: ConnLike): Platform {
 
 /** @throws TypeError for a connection that cannot stop reading. */
 export function limitRate(conn: ConnLike, plan: RatePlan): void {
-  const internals = internalsOf(conn);
-  if (internals.limitRate === undefined) {
+  if (internalsOf(conn).platform === undefined) {
     throw new TypeError('rate: only a Conn of this process has it');
   }
-  internals.limitRate(plan);
+  limit(conn as Conn, plan);
 }
 
 /** See `ConnInternals.sendPrepared`. */

@@ -1,5 +1,5 @@
 import { type Conn, connPair } from '@ws/conn';
-import { checkRate, internalsOf } from '@ws/conn/internal';
+import { checkRate, limitRate } from '@ws/conn/internal';
 import { Hub } from '@ws/hub';
 import { describe, expect, it } from 'vitest';
 
@@ -14,7 +14,7 @@ describe('the option rate of a hub', () => {
     const clients: Conn[] = [];
     for (const data of ['a', 'b']) {
       const [client, server] = connPair();
-      internalsOf(server).limitRate(checkRate({ messages: 1, over: 'close' }));
+      limitRate(server, checkRate({ messages: 1, over: 'close' }));
       hub.add(server, { data });
       clients.push(client);
     }

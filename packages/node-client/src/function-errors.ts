@@ -1,4 +1,4 @@
-import { errorOf } from '@ws/conn/parts';
+import { errorOf } from '@ws/conn/internal';
 
 /** Errors of the caller's functions. */
 const functionErrors = new WeakSet<object>();

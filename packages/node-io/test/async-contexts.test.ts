@@ -1,7 +1,7 @@
 // Handlers run in the context of the call that has set them: AsyncLocalStorage.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { connPair, PingMessage, PongMessage } from '@ws/conn';
-import { asyncContexts, checkRate, internalsOf } from '@ws/conn/internal';
+import { asyncContexts, checkRate, limitRate } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
 import { captureContext } from '../src/async-contexts.ts';
@@ -56,7 +56,7 @@ describe('a handler of receive', () => {
   it('runs in it for a message that the option rate has held, and for one that a read gave back', async () => {
     const storage = new AsyncLocalStorage<string>();
     const [client, server] = connPair({ platform: nodePlatform });
-    internalsOf(server).limitRate(checkRate({ messages: 1, per: 5 }));
+    limitRate(server, checkRate({ messages: 1, per: 5 }));
     const abort = new AbortController();
     const validate = (): Promise<{ value: unknown }> => new Promise(() => {});
     const schema = { '~standard': { version: 1, vendor: 'test', validate } } as const;

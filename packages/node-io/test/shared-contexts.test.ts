@@ -6,8 +6,9 @@ import { type Conn, type ConnOptions, connPair, type Platform, portablePlatform 
 import {
   checkAutoResponse,
   checkRate,
-  internalsOf,
+  limitRate,
   schedulerOf,
+  setAutoResponse,
   TurnCallback,
 } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
@@ -144,27 +145,27 @@ const autoResponse = checkAutoResponse({ request: 'ping', response: 'pong' });
 const CASES: Readonly<Record<string, Case>> = {
   'the end of a turn': { bob: (conn) => conn.send('x'), alice: send('x') },
   'a write deadline, and the rate': {
-    prepare: (conn) => internalsOf(conn).limitRate(rate),
+    prepare: (conn) => limitRate(conn, rate),
     bob: (conn) => conn.setWriteDeadline(Date.now() + 5),
     alice: send('x'),
   },
   'a read deadline, and the rate': {
-    prepare: (conn) => internalsOf(conn).limitRate(rate),
+    prepare: (conn) => limitRate(conn, rate),
     bob: (conn) => conn.setReadDeadline(Date.now() + 5),
     alice: send('x'),
   },
   'the end of a login, and the rate': {
-    prepare: (conn) => internalsOf(conn).limitRate(rate),
+    prepare: (conn) => limitRate(conn, rate),
     bob: (conn) => conn.renew(Date.now() + 5),
     alice: send('x'),
   },
   'the timeout of a ping, and the rate': {
-    prepare: (conn) => internalsOf(conn).limitRate(rate),
+    prepare: (conn) => limitRate(conn, rate),
     bob: (conn) => conn.ping('x', { timeout: 3 }).catch(() => {}),
     alice: send('x'),
   },
   'the rate of both': {
-    prepare: (conn) => internalsOf(conn).limitRate(rate),
+    prepare: (conn) => limitRate(conn, rate),
     bob: (_conn, client) => send('x')(client),
     alice: send('x'),
   },
@@ -174,7 +175,7 @@ const CASES: Readonly<Record<string, Case>> = {
     alice: sendLater(8),
   },
   'automatic responses': {
-    prepare: (conn) => internalsOf(conn).setAutoResponse(autoResponse),
+    prepare: (conn) => setAutoResponse(conn, autoResponse),
     bob: (_conn, client) => client.send('ping'),
     alice: send('x'),
   },

@@ -1,6 +1,6 @@
 import { fromCaller, isMistake } from '@ws/codec/internal';
 import { Conn, type Platform, TransportError } from '@ws/conn';
-import { internalsOf, ResolvedOptions } from '@ws/conn/internal';
+import { internalsOf, limitRate, ResolvedOptions, setAutoResponse } from '@ws/conn/internal';
 import { inScope, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
 import { type CloseOptions, type CloseResult, checkCloseOptions } from './close-options.ts';
 import type { AppRequest, ConnHandler } from './conn-handler.ts';
@@ -249,8 +249,8 @@ export class Acceptor {
       responder.transport(upgrade.takeEarlyBytes(), plan),
       new ResolvedOptions('server', this.#platform, plan.settings, agreement),
     );
-    if (plan.autoResponse !== undefined) internalsOf(conn).setAutoResponse(plan.autoResponse);
-    if (plan.rate !== undefined) internalsOf(conn).limitRate(plan.rate);
+    if (plan.autoResponse !== undefined) setAutoResponse(conn, plan.autoResponse);
+    if (plan.rate !== undefined) limitRate(conn, plan.rate);
     if (plan.maxLifetime !== undefined) limitLifetime(conn, plan.maxLifetime);
     if (upgrade.expires !== undefined) conn.renew(upgrade.expires);
     conn.data = context.auth;

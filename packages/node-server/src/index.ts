@@ -1,4 +1,4 @@
-export type { SameHost } from '@ws/codec/parts';
+export type { SameHost } from '@ws/codec/internal';
 export {
   type AutoResponse,
   BackpressureError,

@@ -1,4 +1,4 @@
-import { checked, range } from '@ws/conn/parts';
+import { checked, range } from '@ws/conn/internal';
 import { dial as defaultDial } from '@ws/node-client';
 import { proofOf } from './authentication.ts';
 import { type Encoding, type Fields, fieldsOf, typed } from './encoding.ts';

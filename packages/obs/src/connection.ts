@@ -1,16 +1,14 @@
-import type { BorrowedMessage, CloseInfo, Report } from '@ws/conn';
 import {
   BackpressureError,
+  type BorrowedMessage,
   CloseError,
-  checked,
+  type CloseInfo,
   isCloseError,
   portablePlatform,
-  RESOLVED,
-  rejected,
-  rejectedLater,
-  reportError,
+  type Report,
   WebSocketError,
-} from '@ws/conn/parts';
+} from '@ws/conn';
+import { checked, RESOLVED, rejected, rejectedLater, reportError } from '@ws/conn/internal';
 import { decode, type Encoding, encode, type Fields } from './encoding.ts';
 import { ObsCloseError, ObsProtocolError } from './errors.ts';
 import { Listeners } from './listeners.ts';

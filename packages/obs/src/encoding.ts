@@ -1,5 +1,5 @@
 import type { BorrowedMessage } from '@ws/conn';
-import { kind } from '@ws/conn/parts';
+import { kind } from '@ws/conn/internal';
 import { ObsProtocolError } from './errors.ts';
 import { expect } from './options.ts';
 

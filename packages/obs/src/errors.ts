@@ -1,5 +1,5 @@
-import type { CloseInfo } from '@ws/conn';
-import { CloseError, printable, WebSocketError } from '@ws/conn/parts';
+import { CloseError, type CloseInfo, WebSocketError } from '@ws/conn';
+import { printable } from '@ws/conn/internal';
 import type { RequestStatus } from './generated/enums.ts';
 import { AUTHENTICATION_FAILED, UNSUPPORTED_RPC_VERSION } from './wire.ts';
 

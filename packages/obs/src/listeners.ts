@@ -1,4 +1,5 @@
-import { BackpressureError, handled, onRejection } from '@ws/conn/parts';
+import { BackpressureError } from '@ws/conn';
+import { handled, onRejection } from '@ws/conn/internal';
 import { expectType } from './options.ts';
 
 /** An event of an iterator. */

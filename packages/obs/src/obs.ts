@@ -1,4 +1,5 @@
-import { BackpressureError, portablePlatform, range, TimeoutError } from '@ws/conn/parts';
+import { BackpressureError, portablePlatform, TimeoutError } from '@ws/conn';
+import { range } from '@ws/conn/internal';
 import {
   type BatchOptions,
   type BatchRequest,

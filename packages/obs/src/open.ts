@@ -1,5 +1,5 @@
-import type { Message } from '@ws/conn';
-import { portablePlatform, ReadPendingError, rejectedLater, WebSocketError } from '@ws/conn/parts';
+import { type Message, portablePlatform, ReadPendingError, WebSocketError } from '@ws/conn';
+import { rejectedLater } from '@ws/conn/internal';
 import { decode, type Encoding, encode, type Fields } from './encoding.ts';
 import { ObsCloseError } from './errors.ts';
 import { expect, type ObsConn, type ObsDial, type Wait } from './options.ts';

@@ -1,5 +1,5 @@
 import type { ConnLike, Report } from '@ws/conn';
-import { checkOptionNames, duration, kind, range } from '@ws/conn/parts';
+import { checkOptionNames, duration, kind, range } from '@ws/conn/internal';
 
 /** The parts of a connection that this package uses. Every `Conn` and every `BrowserConn` fits. */
 export type ObsConn = Pick<

@@ -1,5 +1,5 @@
 import type { Conn } from '@ws/conn';
-import { checked, handled, isConnLike } from '@ws/conn/parts';
+import { checked, handled, isConnLike } from '@ws/conn/internal';
 import { type ReconnectOptions, reconnecting } from '@ws/conn/reconnecting';
 import { type ConnectOptions, DEFAULT_URL, planConnect } from './connect.ts';
 import { ObsCloseError, ObsProtocolError } from './errors.ts';

@@ -1,11 +1,5 @@
-import {
-  addAbortListener,
-  Deferred,
-  portablePlatform,
-  rejectedLater,
-  removeAbortListener,
-  TimeoutError,
-} from '@ws/conn/parts';
+import { portablePlatform, TimeoutError } from '@ws/conn';
+import { addAbortListener, Deferred, rejectedLater, removeAbortListener } from '@ws/conn/internal';
 import type { Wait } from './options.ts';
 
 /** One bounded wait. */

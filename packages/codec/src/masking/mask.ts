@@ -4,7 +4,11 @@ import { STAGE_FROM, VIEW_AHEAD } from './size-thresholds.ts';
 
 // The word kernel needs the key in the byte order of memory. On big-endian machines single bytes
 // are correct too, but slower.
-const LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
+const LITTLE_ENDIAN = /* @__PURE__ */ isLittleEndian();
+
+function isLittleEndian(): boolean {
+  return new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
+}
 
 /**
  * Masks or unmasks `bytes[start, end)` in place: XOR with the key, byte by byte. A second call with

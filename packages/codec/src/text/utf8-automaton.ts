@@ -31,7 +31,7 @@ const R = UTF8_REJECT;
 
 // A column for each class of bytes, a row for each state.
 const NEXT = /* @__PURE__ */ Uint8Array.from(
-  [
+  /* @__PURE__ */ [
     // 00-7F 80-8F 90-9F A0-BF never C2-DF E0 E1-EF ED F0 F1-F3 F4
     [0, R, R, R, R, 1, 4, 2, 5, 6, 3, 7],
     [R, 0, 0, 0, R, R, R, R, R, R, R, R],

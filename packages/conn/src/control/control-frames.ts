@@ -1,6 +1,5 @@
-import type { MessageDecoder } from '@ws/codec';
+import type { MessageDecoder, OwnedBytes } from '@ws/codec';
 import { PingMessage, PongMessage } from '@ws/codec';
-import type { OwnedBytes } from '@ws/codec/parts';
 import type { Connection } from '../connection/connection.ts';
 import { copyOf } from '../memory/copy.ts';
 import { isThenable } from '../on-rejection.ts';

@@ -1,4 +1,4 @@
-import type { OwnedBytes } from '@ws/codec/parts';
+import type { OwnedBytes } from '@ws/codec';
 
 /**
  * Writes below this size in bytes are copied. Others are referenced: a copy would cost more than the

@@ -1,5 +1,4 @@
-import { MaskKeys } from '@ws/codec';
-import type { BackpressureError } from '@ws/codec/parts';
+import { type BackpressureError, MaskKeys } from '@ws/codec';
 import type { DeflateSource } from './deflate-engine.ts';
 import type { Observer } from './observer.ts';
 

@@ -4,10 +4,10 @@ import {
   MESSAGE_DATA,
   type MessageDecoder,
   type MessageEvent,
+  type OwnedBytes,
   SKIPPED,
   STEP,
 } from '@ws/codec';
-import type { OwnedBytes } from '@ws/codec/parts';
 import type { Connection } from '../connection/connection.ts';
 import type { DataType, Message } from '../message.ts';
 import type { Expiry } from '../time/expiry.ts';

@@ -1,4 +1,4 @@
-import type { OwnedBytes } from '@ws/codec/parts';
+import type { OwnedBytes } from '@ws/codec';
 import type { Platform } from '../platform/platform.ts';
 import { type TaskQueue, TurnCallback } from '../scheduler/task-queue.ts';
 

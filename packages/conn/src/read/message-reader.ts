@@ -1,5 +1,5 @@
+import type { OwnedBytes } from '@ws/codec';
 import { fromCaller, isMistake } from '@ws/codec/internal';
-import type { OwnedBytes } from '@ws/codec/parts';
 import { isUint8Array } from '../brand.ts';
 import type { Reader } from '../connection/reader.ts';
 import { ReadPendingError } from '../errors.ts';

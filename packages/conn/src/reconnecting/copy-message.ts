@@ -1,4 +1,4 @@
-import { TextMessage } from '@ws/codec/parts';
+import { TextMessage } from '@ws/codec';
 import { copyOf } from '../memory/copy.ts';
 import { Message } from '../message.ts';
 import { portablePlatform } from '../portable-platform.ts';

@@ -1,5 +1,5 @@
+import { ProtocolError, WebSocketError } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
-import { ProtocolError, WebSocketError } from '@ws/codec/parts';
 import type { ConnLike } from '../conn-like.ts';
 import { CloseError, CloseSentError, ReadLimitError, TransportError } from '../errors.ts';
 import { internalsOf } from '../internals-of.ts';

@@ -1,6 +1,5 @@
-import { BinaryMessage } from '@ws/codec';
+import { BinaryMessage, type OwnedBytes } from '@ws/codec';
 import { MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
-import type { OwnedBytes } from '@ws/codec/parts';
 import { isBuffer } from '../brand.ts';
 import { copyOf } from '../memory/copy.ts';
 import { BorrowedMessage, type DataType, Message } from '../message.ts';

@@ -1,7 +1,7 @@
 // A reader that is slow, at each way of reading and each way to end: it gets all messages, or an error.
 import { describe, expect, it } from 'vitest';
 import { type Conn, isCloseError, joinMessages, TimeoutError } from '../../src/index.ts';
-import { checkRate, internalsOf } from '../../src/internal.ts';
+import { checkRate, limitRate } from '../../src/internal.ts';
 import { type Wired, wired } from '../wired.ts';
 
 const CLOSE_1000 = Uint8Array.of(0x03, 0xe8);
@@ -164,7 +164,7 @@ describe.each(Object.entries(WAYS))('a reader by %s behind a rate', (_way, read)
   )('gets all or an error, when %s, at a message in %i ms', async (_end, per, ends) => {
     isOne = false;
     const test = wired('server', { readAhead: 100_000, report: () => {} });
-    internalsOf(test.conn).limitRate(checkRate({ messages: 1, per, over: 'wait' }));
+    limitRate(test.conn, checkRate({ messages: 1, per, over: 'wait' }));
     const got = { bytes: 0 };
     const end = read(test.conn, got, () => Promise.resolve()).then(
       () => undefined,

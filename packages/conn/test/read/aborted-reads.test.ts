@@ -3,7 +3,7 @@
 import { ToyExtension } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { type Conn, Message, MessageReader } from '../../src/index.ts';
-import { checkAutoResponse, checkRate, internalsOf } from '../../src/internal.ts';
+import { checkAutoResponse, checkRate, limitRate, setAutoResponse } from '../../src/internal.ts';
 import { type Wired, wired } from '../wired.ts';
 
 const RSV2 = 0x20;
@@ -53,19 +53,19 @@ const states: Record<
   },
   'that may be the request of autoResponse': {
     setUp: ({ end }) =>
-      internalsOf(end.conn).setAutoResponse(checkAutoResponse({ request: 'help', response: '' })),
+      setAutoResponse(end.conn, checkAutoResponse({ request: 'help', response: '' })),
     first: ({ end }) => end.feed(end.frame(1, 'he', { fin: false })),
     rest: ({ end }) => end.feed(end.frame(0, 'llo')),
   },
   'that may be the request, with an extension': {
     setUp: ({ end }) =>
-      internalsOf(end.conn).setAutoResponse(checkAutoResponse({ request: 'help', response: '' })),
+      setAutoResponse(end.conn, checkAutoResponse({ request: 'help', response: '' })),
     first: ({ end }) => end.feed(end.frame(1, doubled('hel'), { fin: false, rsv: RSV2 })),
     rest: ({ end }) => end.feed(end.frame(0, doubled('l'), { fin: false }), end.frame(0, 'oo')),
   },
   'above the rate': {
     setUp({ end }) {
-      internalsOf(end.conn).limitRate(checkRate({ messages: 1, per: 10, over: 'wait' }));
+      limitRate(end.conn, checkRate({ messages: 1, per: 10, over: 'wait' }));
       void end.conn.readMessage();
       end.feed(end.frame(1, 'before'));
     },
@@ -74,7 +74,7 @@ const states: Record<
   },
   'whose function rate.over aborts the read': {
     setUp({ end, abort }) {
-      internalsOf(end.conn).limitRate(checkRate({ messages: 1, bytes: 6, per: 10, over: abort }));
+      limitRate(end.conn, checkRate({ messages: 1, bytes: 6, per: 10, over: abort }));
       void end.conn.readMessage();
       end.feed(end.frame(1, 'before'));
     },

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import { inWords, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Conn } from '../../src/index.ts';
-import { checkAutoResponse, internalsOf } from '../../src/internal.ts';
+import { checkAutoResponse, setAutoResponse } from '../../src/internal.ts';
 import { identityPlatform, NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 import { wired } from '../wired.ts';
 
@@ -12,7 +12,7 @@ const PONG = inWords(naiveDecode(naiveEncode(1, OPTION.response), 'client').fram
 
 function gated(option: object = OPTION, settings: object = {}) {
   const end = wired('server', settings);
-  internalsOf(end.conn).setAutoResponse(checkAutoResponse(option));
+  setAutoResponse(end.conn, checkAutoResponse(option));
   return end;
 }
 
@@ -76,7 +76,7 @@ describe.each(Object.entries(readers))('autoResponse with %s', (_name, read) => 
       compression: true,
       deflate: NO_TAKEOVER,
     });
-    internalsOf(conn).setAutoResponse(checkAutoResponse(OPTION));
+    setAutoResponse(conn, checkAutoResponse(OPTION));
     const got: string[] = [];
     void read(conn, got).catch(() => {});
     await platform.settle();

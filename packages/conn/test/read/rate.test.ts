@@ -2,13 +2,13 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
 import { type Conn, MessageReader, ProtocolError, type RateLimit } from '../../src/index.ts';
-import { checkAutoResponse, checkRate, internalsOf } from '../../src/internal.ts';
+import { checkAutoResponse, checkRate, limitRate, setAutoResponse } from '../../src/internal.ts';
 import { wired } from '../wired.ts';
 
 function limited(rate: RateLimit, settings: object = {}) {
   const reported: unknown[] = [];
   const end = wired('server', { report: (error) => void reported.push(error), ...settings });
-  internalsOf(end.conn).limitRate(checkRate(rate));
+  limitRate(end.conn, checkRate(rate));
   return { ...end, reported };
 }
 
@@ -285,7 +285,7 @@ describe('rate', () => {
     feed(...numbers(5).map((text) => frame(1, text)));
     await platform.settle();
     expect(got).toHaveLength(1);
-    internalsOf(conn).limitRate(checkRate({ messages: 3, per: 100 }));
+    limitRate(conn, checkRate({ messages: 3, per: 100 }));
     await platform.settle();
     expect(got).toHaveLength(4);
     await platform.advance(100);
@@ -307,8 +307,7 @@ describe('rate', () => {
   it('counts while messages are discarded, and what it answers itself', async () => {
     for (const auto of [false, true]) {
       const { conn, platform, frame, feed } = limited({ messages: 2, over: 'close' });
-      if (auto)
-        internalsOf(conn).setAutoResponse(checkAutoResponse({ request: 'ping', response: 'pong' }));
+      if (auto) setAutoResponse(conn, checkAutoResponse({ request: 'ping', response: 'pong' }));
       void conn.discardReads().catch(() => {});
       feed(...numbers(3).map(() => frame(1, 'ping')));
       await platform.settle();
@@ -418,7 +417,7 @@ describe('rate', () => {
     async (how) => {
       for (const reads of ['discardReads', 'receive'] as const) {
         const { conn, platform, frame, feed, transport } = limited({ messages: 1, per: 60_000 });
-        internalsOf(conn).setAutoResponse(checkAutoResponse({ request: 'ask', response: 'yes' }));
+        setAutoResponse(conn, checkAutoResponse({ request: 'ask', response: 'yes' }));
         const got: string[] = [];
         const end =
           reads === 'receive'

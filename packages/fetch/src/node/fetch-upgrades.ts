@@ -1,6 +1,5 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
-import type { Conn } from '@ws/conn';
-import { WebSocketError } from '@ws/conn/parts';
+import { type Conn, WebSocketError } from '@ws/conn';
 import type { AuthenticateContext, Refusal, UpgraderOptions } from '@ws/node-server';
 import {
   admissionOf,

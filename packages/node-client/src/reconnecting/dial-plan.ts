@@ -1,4 +1,4 @@
-import type { LivePlan } from '@ws/conn/parts';
+import type { LivePlan } from '@ws/conn/internal';
 import { assertOption } from '@ws/node-io/internal';
 import type { ClientConn } from '../client-conn.ts';
 import { DialScope } from '../dial-scope.ts';

@@ -6,7 +6,7 @@ import {
   RECONNECT_OPTION_NAMES,
   RECONNECTING_CONN_OPTION_NAMES,
   type ReconnectPlan,
-} from '@ws/conn/parts';
+} from '@ws/conn/internal';
 import type {
   ReconnectingConnOptions as LiveOptions,
   ReconnectOptions,

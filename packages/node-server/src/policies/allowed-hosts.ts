@@ -1,4 +1,4 @@
-import { parseHostPort } from '@ws/codec/parts';
+import { parseHostPort } from '@ws/codec/internal';
 import { HandshakeError, quoted } from '../errors.ts';
 import type { FieldLookups } from '../headers.ts';
 

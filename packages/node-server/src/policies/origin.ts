@@ -6,7 +6,7 @@ import {
   parseHostPort,
   parseOrigin,
   type SameHost,
-} from '@ws/codec/parts';
+} from '@ws/codec/internal';
 import type { AppRequest, HandshakeRequest } from '../conn-handler.ts';
 import { HandshakeError, quoted } from '../errors.ts';
 import type { FieldLookups } from '../headers.ts';

@@ -1,4 +1,4 @@
-import { isSameHost } from '@ws/codec/parts';
+import { isSameHost } from '@ws/codec/internal';
 import { describe, expect, it } from 'vitest';
 import type { AppRequest } from '../../src/conn-handler.ts';
 import { RequestHeaders } from '../../src/headers.ts';

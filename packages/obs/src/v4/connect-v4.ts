@@ -1,4 +1,4 @@
-import { checked } from '@ws/conn/parts';
+import { checked } from '@ws/conn/internal';
 import { dial as defaultDial } from '@ws/node-client';
 import { proofOf } from '../authentication.ts';
 import { type Fields, typed } from '../encoding.ts';
