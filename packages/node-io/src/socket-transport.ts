@@ -123,13 +123,26 @@ interface Owned {
 const TCP = 0;
 /** TLS always queues it. */
 const TLS = 1;
-/** Another kind of stream may keep its chunks, so they are copied. */
-const OTHER = 2;
+/** A socket whose write is not Node's may keep its chunks, so they are copied. */
+const CHANGED = 2;
+/** Another kind of stream may keep them too. */
+const OTHER = 3;
+type Kind = typeof TCP | typeof TLS | typeof CHANGED | typeof OTHER;
 
 /** `pause` was called. */
 const BY_READER = 1;
 /** The socket waits for the next turn of the event loop. */
 const BY_EVENT_LOOP = 2;
+
+/** Node's own methods, also those of TLS. */
+const { write, _write } = Socket.prototype;
+
+function kindOf(socket: Socket | Duplex): Kind {
+  if (!(socket instanceof Socket)) return OTHER;
+  // A subclass, or a program that simulates a slow network.
+  if (socket.write !== write || socket._write !== _write) return CHANGED;
+  return socket instanceof TLSSocket ? TLS : TCP;
+}
 
 /** The last socket's peer. Sockets of one peer, a proxy for example, share the text. */
 let lastHost: string | undefined;
@@ -137,7 +150,7 @@ let lastHost: string | undefined;
 class SocketTransport implements Transport {
   readonly underlying: Socket | Duplex;
   readonly #highWaterMark: number;
-  readonly #kind: typeof TCP | typeof TLS | typeof OTHER;
+  readonly #kind: Kind;
   readonly #readBuffer: boolean;
   /** Early bytes of a socket that had already read its end. */
   #head: Uint8Array | undefined;
@@ -169,7 +182,7 @@ class SocketTransport implements Transport {
     this.#highWaterMark = highWaterMark;
     this.#readBuffer = readBuffer && socket instanceof Socket;
     if (this.#readBuffer) void prepareReadBuffer();
-    this.#kind = socket instanceof TLSSocket ? TLS : socket instanceof Socket ? TCP : OTHER;
+    this.#kind = kindOf(socket);
     // A FIN must not end our half: queued bytes still have to be sent (RFC 6455, section 7.1.1).
     socket.allowHalfOpen = true;
     (socket as Owned)[OWNER] = this;
@@ -298,7 +311,7 @@ class SocketTransport implements Transport {
       }
       const piece = backlog.take(Math.min(left, room));
       const release = left > room ? undefined : backlog.takeRelease();
-      if (this.#kind === OTHER) this.#give(piece, release);
+      if (this.#kind >= CHANGED) this.#give(piece, release);
       else this.#writeAndWait(piece, release);
     }
     if (this.#ending && !backlog.waits) socket.end();
@@ -313,7 +326,7 @@ class SocketTransport implements Transport {
       if (socket.writableLength === 0 && socket.errored === null) return this.#release(release);
       // A part is queued. The callback of an empty write after it shows when it was sent.
       this.#writeAndWait(NO_BYTES, release);
-    } else if (this.#kind === OTHER) {
+    } else if (this.#kind >= CHANGED) {
       // A stream in memory calls back before the other end has read the bytes.
       this.#writeAndWait(new Uint8Array(chunk), undefined);
       this.#release(release);

@@ -90,6 +90,19 @@ describe.each([
     expect(seen).toBe(400_000);
   });
 
+  it('sends the bytes of the call where a replaced write holds them', async () => {
+    const write = pair.ours.write.bind(pair.ours) as (...args: unknown[]) => boolean;
+    pair.ours.write = ((...args: unknown[]) => {
+      setImmediate(() => write(...args));
+      return true;
+    }) as Socket['write'];
+    const transport = transportOf(pair.ours);
+    const chunk = text('ours');
+    transport.write(chunk, () => chunk.fill(0));
+    const [received] = (await once(pair.peer, 'data')) as [Buffer];
+    expect(received.toString()).toBe('ours');
+  });
+
   it('delivers early bytes first, and nothing before start has returned', async () => {
     const head = text('early ');
     const transport = transportOf(pair.ours, { head });
