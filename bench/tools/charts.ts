@@ -2,7 +2,6 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { dirname, join } from 'node:path';
 import { chartOf } from '../src/report/chart.ts';
 import { sourcesChanged } from '../src/report/commit.ts';
-import { rowsWithoutResult } from '../src/report/contest-tables.ts';
 import {
   CHARTS,
   chartName,
@@ -15,7 +14,7 @@ import {
   resultsPage,
 } from './documents.ts';
 import { fillMarkers } from './markers.ts';
-import { chartedTable, hasChart, PAGES, pageOfSet, sectionsOf } from './sections.ts';
+import { chartedTable, doubtsOf, PAGES, pageOfSet, sectionsOf } from './sections.ts';
 import { strayFigures } from './stray-figures.ts';
 
 export const CHARTS_HELP = `charts: draws the charts and writes the tables of the pages from recorded results
@@ -114,17 +113,14 @@ export function faults(root: string): string[] {
   return [...byHand, ...unusable];
 }
 
-/** Why a result has to be measured again. Tables for maintainers may have warnings. */
+/** Why a result has to be measured again. */
 function faultsOf(document: Recorded): string[] {
   const { scenario } = document.head;
+  const { rows, warnings } = doubtsOf(document);
   const [option] = / --(?:quick|only)\b/.exec(commandOf(document)) ?? [];
   return [
     ...(option === undefined ? [] : [`recorded with${option}; record a full run`]),
-    ...(hasChart(scenario)
-      ? [...rowsWithoutResult(document.tables), ...(document.warnings ?? [])].map(
-          (why) => `${why}; pnpm bench record ${scenario} measures it again`,
-        )
-      : []),
+    ...[...rows, ...warnings].map((why) => `${why}; pnpm bench record ${scenario} measures it again`),
   ];
 }
 

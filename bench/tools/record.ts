@@ -5,11 +5,10 @@ import process from 'node:process';
 import { RECORDED } from '../src/command-line/run.ts';
 import { UsageError } from '../src/command-line/usage-error.ts';
 import { commitOf } from '../src/report/commit.ts';
-import { rowsWithoutResult } from '../src/report/contest-tables.ts';
 import { outdated, writePages } from './charts.ts';
 import { currentSet, RESULTS, type Recorded, readSet } from './documents.ts';
 import { type Measure, measureDoubtful } from './doubtful-rows.ts';
-import { hasChart } from './sections.ts';
+import { doubtsOf, hasChart } from './sections.ts';
 
 /** Results of a run that is not complete, in a folder for each Node. */
 const UNFINISHED = '.out/recording';
@@ -28,7 +27,7 @@ All results there are of one commit. It needs a checkout without changes. A run 
 measures only what is missing, on the same commit and Node.
 
 A row whose base has medians of processes more than 1.5 apart is no result. Such rows, and those whose
-readings scatter, are measured again, at most twice in a run. Tables without a chart may have them.
+readings scatter, are measured again, at most twice in a run. Rows that no chart shows may have them.
 
 options
   --quick  a preview in ${PREVIEW} that replaces nothing
@@ -99,7 +98,7 @@ export async function record(
     return names.flatMap((name): [string, string][] => {
       const document = results.get(name);
       if (document === undefined || !isOurs(document)) return [[name, 'no result']];
-      const rows = hasChart(name) ? rowsWithoutResult(document.tables) : [];
+      const { rows } = doubtsOf(document);
       return rows.length === 0 ? [] : [[name, rows.join(', ')]];
     });
   };

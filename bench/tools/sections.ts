@@ -1,5 +1,5 @@
 import { dirname, relative } from 'node:path/posix';
-import { BUSY_COLUMN } from '../src/report/contest-tables.ts';
+import { BUSY_COLUMN, rowsWithoutResult } from '../src/report/contest-tables.ts';
 import { machineLine, versionLine } from '../src/report/head.ts';
 import { markdownOf, medianOf, number, type Table, type Value } from '../src/report/table.ts';
 import { verdictOf } from '../src/report/verdict.ts';
@@ -36,8 +36,13 @@ export const PAGES: Readonly<Record<string, Readonly<Record<string, Section>>>> 
   },
 };
 
-/** The charts and the summary show the first rows of `compare`: the plain echoes from 16 B to 1 MiB. */
-const SUMMARY_ROWS = 5;
+/** Which rows of its first table the chart of a scenario shows. Default: all. */
+const CHARTED: Readonly<Record<string, (label: string, row: number) => boolean>> = {
+  // The plain echoes from 16 B to 1 MiB.
+  compare: (_, row) => row < 5,
+  // 200 openings take 16 ms of CPU, too short for a figure.
+  handshakes: (label) => label.startsWith('2000'),
+};
 
 /**
  * The sections of a page by name.
@@ -72,10 +77,39 @@ export function hasChart(scenario: string): boolean {
   return scenario !== 'codec' && scenario !== 'micro';
 }
 
-/** The table that the chart of a scenario shows: the first one, or its first rows. */
+/** The table that the chart of a scenario shows: the first one, or some of its rows. */
 export function chartedTable({ head, tables: [table] }: Recorded): Table | undefined {
   if (table === undefined || !hasChart(head.scenario)) return undefined;
-  return head.scenario === 'compare' ? firstRows(table) : table;
+  const rows = chartedRows(head.scenario, table);
+  const labels = rows.map((row) => table.labels[row]!);
+  const series = table.series.map((one) => ({
+    ...one,
+    values: rows.map((row) => one.values[row]!),
+  }));
+  return { ...table, labels, series };
+}
+
+function chartedRows(scenario: string, { labels }: Table): number[] {
+  const isCharted = CHARTED[scenario] ?? (() => true);
+  return [...labels.keys()].filter((row) => isCharted(labels[row]!, row));
+}
+
+/**
+ * The rows of two modes and the warnings of a result, except those of rows that its chart leaves out:
+ * the tables of maintainers may have both.
+ */
+export function doubtsOf({ head, tables, warnings = [] }: Recorded): Doubts {
+  if (!hasChart(head.scenario)) return { rows: [], warnings: [] };
+  const all = tables[0]?.labels ?? [];
+  const charted = tables[0] === undefined ? [] : chartedRows(head.scenario, tables[0]);
+  const others = all.filter((_, row) => !charted.includes(row)).map((label) => label.split(':')[0]!);
+  const counts = (line: string): boolean => !others.some((name) => line.startsWith(`${name}:`));
+  return { rows: rowsWithoutResult(tables).filter(counts), warnings: warnings.filter(counts) };
+}
+
+interface Doubts {
+  readonly rows: readonly string[];
+  readonly warnings: readonly string[];
 }
 
 /** A scenario on the oldest Node. Without a result it names the command that measures one. */
@@ -160,12 +194,6 @@ function listOf(sets: readonly ResultSet[], folder: string): string {
   return sets
     .map((set) => `- [${nodeOf(set)}](${relative(folder, resultsPage(set.name))})`)
     .join('\n');
-}
-
-function firstRows(table: Table): Table {
-  const labels = table.labels.slice(0, SUMMARY_ROWS);
-  const series = table.series.map((one) => ({ ...one, values: one.values.slice(0, SUMMARY_ROWS) }));
-  return { ...table, labels, series };
 }
 
 /** Every table, and who is ahead in the first one. */
