@@ -120,7 +120,9 @@ function faultsOf(document: Recorded): string[] {
   const [option] = / --(?:quick|only)\b/.exec(commandOf(document)) ?? [];
   return [
     ...(option === undefined ? [] : [`recorded with${option}; record a full run`]),
-    ...[...rows, ...warnings].map((why) => `${why}; pnpm bench record ${scenario} measures it again`),
+    ...[...rows, ...warnings].map(
+      (why) => `${why}; pnpm bench record ${scenario} measures it again`,
+    ),
   ];
 }
 

@@ -102,7 +102,9 @@ export function doubtsOf({ head, tables, warnings = [] }: Recorded): Doubts {
   if (!hasChart(head.scenario)) return { rows: [], warnings: [] };
   const all = tables[0]?.labels ?? [];
   const charted = tables[0] === undefined ? [] : chartedRows(head.scenario, tables[0]);
-  const others = all.filter((_, row) => !charted.includes(row)).map((label) => label.split(':')[0]!);
+  const others = all
+    .filter((_, row) => !charted.includes(row))
+    .map((label) => label.split(':')[0]!);
   const counts = (line: string): boolean => !others.some((name) => line.startsWith(`${name}:`));
   return { rows: rowsWithoutResult(tables).filter(counts), warnings: warnings.filter(counts) };
 }

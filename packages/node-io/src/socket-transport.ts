@@ -135,12 +135,12 @@ const BY_READER = 1;
 const BY_EVENT_LOOP = 2;
 
 /** Node's own methods, also those of TLS. */
-const { write, _write } = Socket.prototype;
+const NODES: Pick<Socket, 'write' | '_write'> = Socket.prototype;
 
 function kindOf(socket: Socket | Duplex): Kind {
   if (!(socket instanceof Socket)) return OTHER;
   // A subclass, or a program that simulates a slow network.
-  if (socket.write !== write || socket._write !== _write) return CHANGED;
+  if (socket.write !== NODES.write || socket._write !== NODES._write) return CHANGED;
   return socket instanceof TLSSocket ? TLS : TCP;
 }
 
