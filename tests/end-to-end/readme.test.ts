@@ -103,12 +103,12 @@ const SHOWN_ELSEWHERE: readonly (readonly [quote: string, file: string, title: s
     'has an anchor for each code in the sources',
   ],
   [
-    'runs a program of these, each with a test; without a name it lists them',
+    'runs one of these programs, each with a test; without a name it lists them',
     'tools/test/pages.test.ts',
     'has every example and every package in the README, each with a README and a test',
   ],
   [
-    'In a copy, run `node <the clone>/.out/pack/install.mjs`, then `npm start`',
+    'In a copy of its folder, run `node <the clone>/.out/pack/install.mjs`, then `npm start`',
     'tools/test/managers.long.test.ts',
     'installs a copy of examples/%s, which starts',
   ],
@@ -128,7 +128,7 @@ describe('README.md', () => {
 
   it('says which Node the packages need, as their manifests do', () => {
     says('It needs Node ≥ 20.19.');
-    says('that is `ws`, also for Node before 20.19');
+    says('or Node before 20.19: that is `ws`');
     for (const name of readdirSync(join(root, 'packages'))) {
       const { engines } = JSON.parse(read(`packages/${name}/package.json`)) as {
         engines?: { node?: string };
