@@ -44,8 +44,8 @@ export interface HubStats {
   /** Messages that were dropped for slow sessions, or still waited when a connection ended. */
   readonly dropped: number;
   /**
-   * Joins that `mayJoin`, a bound or a listener of `entered` has refused. A join that the session
-   * leaves, or ends, before the decision does not count.
+   * Joins that `mayJoin` or a bound has refused, or that a listener of `entered` has ended. A join does
+   * not count when the session leaves the room, or ends, before the decision.
    */
   readonly refused: number;
   /** Number of `gap` events. */

@@ -25,7 +25,10 @@ export interface HistoryOptions {
    * separately. Default: 1 MiB.
    */
   readonly bytes?: number | undefined;
-  /** Ms that a message is kept. Default: 300,000. */
+  /**
+   * Ms that a message is kept. Redis keeps all messages until so many ms after the last one, JetStream
+   * takes the largest `ttl` of all rooms. Default: 300,000.
+   */
   readonly ttl?: number | undefined;
 }
 
@@ -74,7 +77,8 @@ export interface HubOptions<Data = unknown> {
     | ((session: Session<Data>, room: string) => boolean | PromiseLike<boolean>)
     | undefined;
   /**
-   * Bounds the messages of each client. It replaces the option `rate` of `serve`. Default: no
+   * Bounds the messages of each client. It replaces the option `rate` of `serve`, and needs a `Conn`:
+   * `hub.add` throws a TypeError for another ConnLike. Default: no
    * bound.
    */
   readonly rate?: RateLimit | undefined;
