@@ -1,6 +1,6 @@
 import type { OptionalPackage } from '../harness/optional-package.ts';
 
-/** The servers. The README of this folder says what each one does. */
+/** The servers. `bench/README.md` says what each one does. */
 export const CONTENDERS = [
   'receive',
   'loop',
