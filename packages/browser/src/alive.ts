@@ -26,7 +26,7 @@ export class Alive {
   #end = 0;
   /** Questions since the last message. */
   #questions = 0;
-  /** Since when the page measures how fast bytes leave it, and those that had left it then. */
+  /** When the page began to measure how fast bytes leave it, and the bytes that had left it then. */
   #measuredFrom = 0;
   #leftBefore = 0;
   /** Milliseconds between two looks at a question. */

@@ -44,7 +44,7 @@ function afterFrames(method: Method): Method {
   return wrapped;
 }
 
-/** Of all sockets, TLS too. */
+/** The methods of all sockets, TLS too. */
 const { write, _write } = Socket.prototype as unknown as Record<string, Method>;
 const flushingWrite = afterFrames(write!);
 

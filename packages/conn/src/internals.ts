@@ -6,8 +6,8 @@ import type { ReceiveObserver } from './read/receive-call.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';
 
 /**
- * What the library asks of a connection besides its public methods. A `Conn` has all of it, a
- * `BrowserConn` of `@ws/browser` what is not optional.
+ * What the library asks of a connection besides its public methods. A `Conn` has all members, a
+ * `BrowserConn` of `@ws/browser` has those that are not optional.
  */
 export interface ConnInternals {
   /** The error that has failed the connection, by a broken rule or by a handler, if any. */
