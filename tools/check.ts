@@ -28,9 +28,9 @@ const CHECKS: Readonly<Record<string, Task>> = {
       ),
     ],
   },
-  shape: {
-    what: 'files above 400 lines of code, interfaces with one implementation',
-    commands: [source('tools/check/shape.ts')],
+  counts: {
+    what: 'files, lines, interfaces and internal names of each package, against their bounds',
+    commands: [source('tools/check/counts.ts')],
   },
   unused: { what: 'knip', commands: [node(bin('knip'), '--config', '.config/knip.json')] },
   docs: {

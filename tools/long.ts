@@ -231,7 +231,7 @@ const LONG: Rows = {
     commands: suite('packages/conn/test/connection/every-end'),
   },
   calls: {
-    what: 'how many of our functions an echo, a send, an upgrade and a dial call, beside ws: --list echo',
+    what: 'how many of our functions an echo, a send, an upgrade and a dial call, beside ws, against their bounds: --list echo',
     commands: [source('tools/calls.ts')],
   },
   compression: { what: 'every pair of compression settings', commands: suite('tests/compression') },
@@ -287,6 +287,7 @@ async function bounded(): Promise<void> {
   const rows: Rows = {
     slow: { ...LONG['slow']!, commands: [SLOW], env: { WS_BUILT: '1' }, live: true },
     attacks: { ...LONG['attacks']!, commands: [ATTACKS] },
+    calls: LONG['calls']!,
     ...withArguments('data-events', ['packages/node-io', 'test/peers', 'tests/contracts']),
     http2: LONG['http2']!,
     ...short('pairs'),

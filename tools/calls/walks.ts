@@ -18,8 +18,8 @@ interface Walk {
 
 interface Row {
   readonly what: string;
-  /** Most calls of ours: the gate of the project. */
-  readonly gate: number;
+  /** Most calls of ours. Lower it when they fall. */
+  readonly bound: number;
   readonly ours: () => Promise<Walk>;
   readonly ws: () => Promise<Walk>;
 }
@@ -46,7 +46,7 @@ const MESSAGE = Buffer.concat([Buffer.from('829001020304', 'hex'), maskedZeros(1
 export const WALKS: Readonly<Record<string, Row>> = {
   echo: {
     what: 'an echo of one 16-byte message, alone in its chunk',
-    gate: 130,
+    bound: 132,
     ours: () => echo(ours((conn) => conn.receive((message) => conn.send(message)))),
     ws: () =>
       echo(
@@ -57,7 +57,7 @@ export const WALKS: Readonly<Record<string, Row>> = {
   },
   send: {
     what: `send('${TEXT}') outside a handler`,
-    gate: 80,
+    bound: 64,
     ours: () => {
       const { conns, opened } = collect<Conn>();
       const server = ours((conn) => {
@@ -73,13 +73,13 @@ export const WALKS: Readonly<Record<string, Row>> = {
   },
   upgrade: {
     what: 'an upgrade by serve, without options',
-    gate: 200,
+    bound: 186,
     ours: () => upgrade(ours(() => new Promise(() => {}))),
     ws: () => upgrade(theirs(() => {})),
   },
   dial: {
     what: 'a dial',
-    gate: 400,
+    bound: 356,
     ours: () =>
       dials(async (url) => {
         await dial(url);
